@@ -1,0 +1,265 @@
+//! The configuration: `config.toml` as typed values. Keys are fixed by the documentation in `config.toml`.
+//!
+//! Durations are in the unit that the key's name ends with, rates in bit/s.
+
+mod secret;
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+pub use secret::Secret;
+
+/// The whole file.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Ports and directories.
+    pub server: Server,
+    /// The grid.
+    pub segment: Segment,
+    /// Encoders.
+    #[serde(rename = "source")]
+    pub sources: Vec<Source>,
+    /// Encoding ladders.
+    #[serde(rename = "ladder")]
+    pub ladders: Vec<Ladder>,
+    /// What viewers open.
+    #[serde(rename = "channel")]
+    pub channels: Vec<Channel>,
+    /// Mounts of recorded lectures.
+    #[serde(rename = "vod")]
+    pub vods: Vec<Vod>,
+    /// The calendar.
+    pub schedule: Schedule,
+    /// REST and console.
+    pub admin: Admin,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// RTMP, HTTP and RTSP on one port.
+    pub listen: String,
+    /// Plain HTTP; empty = off.
+    pub http_listen: String,
+    /// REST, console, metrics.
+    pub admin_listen: String,
+    /// Wowza REST v2 subset; empty = off.
+    pub wowza_rest_listen: String,
+    /// Where overrides and the last good schedule are kept.
+    pub state_dir: PathBuf,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: "0.0.0.0:1935".to_owned(),
+            http_listen: "0.0.0.0:8080".to_owned(),
+            admin_listen: "127.0.0.1:8088".to_owned(),
+            wowza_rest_listen: String::new(),
+            state_dir: PathBuf::from("state"),
+        }
+    }
+}
+
+/// `[segment]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Segment {
+    /// One cell of the grid.
+    pub duration_ms: u32,
+    /// Segments in a live media playlist.
+    pub window: usize,
+}
+
+impl Default for Segment {
+    fn default() -> Self {
+        Self { duration_ms: 2000, window: 6 }
+    }
+}
+
+/// How RTP travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// Interleaved in the RTSP connection (RFC 2326 §10.12).
+    #[default]
+    Tcp,
+    /// Unicast UDP.
+    Udp,
+}
+
+/// `[[source]]`: an encoder that we pull (`url`) or that publishes to us (`publish_key`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Source {
+    /// Its name in the matrix.
+    pub name: String,
+    /// `rtsp://[user:password@]host[:port]/path`; empty for a publishing source.
+    pub url: Secret,
+    /// How RTP travels.
+    pub transport: Transport,
+    /// Pulled even while no channel wants it.
+    pub keep_open: bool,
+    /// The key a publisher must show; empty for a pulled source.
+    pub publish_key: Secret,
+}
+
+/// `[[ladder]]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ladder {
+    /// Its name, for channels.
+    pub name: String,
+    /// The sound of all rungs.
+    pub audio: Audio,
+    /// Rungs, best first.
+    #[serde(rename = "rung")]
+    pub rungs: Vec<Rung>,
+}
+
+/// `audio` of a ladder: AAC-LC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audio {
+    /// Bits per second.
+    pub bitrate: u32,
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// 1 or 2.
+    pub channels: u8,
+}
+
+impl Default for Audio {
+    fn default() -> Self {
+        Self { bitrate: 96_000, sample_rate: 48_000, channels: 2 }
+    }
+}
+
+/// `[[ladder.rung]]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rung {
+    /// The suffix of its stream names.
+    pub name: String,
+    /// Luma samples per row; even.
+    pub width: u32,
+    /// Rows of luma; even.
+    pub height: u32,
+    /// Pictures per second.
+    pub fps: u32,
+    /// Bits per second of the picture.
+    pub bitrate: u32,
+    /// Sound alone.
+    pub audio_only: bool,
+}
+
+/// `[[channel]]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Channel {
+    /// The application name in its URLs.
+    pub name: String,
+    /// Stream names that its URLs may use.
+    pub streams: Vec<String>,
+    /// The ladder's name.
+    pub ladder: String,
+    /// The waiting video; empty = a plain grey card of our own.
+    pub waiting: PathBuf,
+    /// The source connected from the start; empty = the waiting loop.
+    pub source: String,
+    /// How late a live cell may be.
+    pub live_deadline_ms: u32,
+    /// Least time between two swaps.
+    pub hold_ms: u32,
+}
+
+impl Default for Channel {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            streams: Vec::new(),
+            ladder: String::new(),
+            waiting: PathBuf::new(),
+            source: String::new(),
+            live_deadline_ms: 1000,
+            hold_ms: 4000,
+        }
+    }
+}
+
+/// `[[vod]]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Vod {
+    /// The application name in its URLs.
+    pub name: String,
+    /// The directory beneath which files are opened.
+    pub root: PathBuf,
+}
+
+/// `[schedule]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Schedule {
+    /// Opencast's calendar feed; empty = off.
+    pub url: Secret,
+    /// For Digest or Basic.
+    pub username: String,
+    /// For Digest or Basic.
+    pub password: Secret,
+    /// A file whose first line is the password.
+    pub password_file: PathBuf,
+    /// Capture agents asked for one by one; empty = one request without `agentid`.
+    pub agents: Vec<String>,
+    /// Between two polls.
+    pub poll_s: u32,
+    /// Connected this long before an event starts.
+    pub lead_in_s: u32,
+    /// Connected this long after an event ends.
+    pub lead_out_s: u32,
+    /// The source's name, from the agent's.
+    pub source_from_agent: String,
+    /// Series to channel, first match wins.
+    #[serde(rename = "rule")]
+    pub rules: Vec<Rule>,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            url: Secret::default(),
+            username: String::new(),
+            password: Secret::default(),
+            password_file: PathBuf::new(),
+            agents: Vec::new(),
+            poll_s: 180,
+            lead_in_s: 180,
+            lead_out_s: 600,
+            source_from_agent: "PS-{agent}".to_owned(),
+            rules: Vec::new(),
+        }
+    }
+}
+
+/// `[[schedule.rule]]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rule {
+    /// Regular expression on the series title.
+    pub series: String,
+    /// The channel's name.
+    pub channel: String,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// Bearer token; empty = loopback only.
+    pub token: Secret,
+    /// A file whose first line is the token.
+    pub token_file: PathBuf,
+}

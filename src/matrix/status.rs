@@ -1,0 +1,75 @@
+//! The words in which sources and channels say how they are.
+
+use serde::{Deserialize, Serialize};
+
+use crate::media::MediaTime;
+
+/// Where a source's supervisor stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceState {
+    /// Nobody wants it; not connected.
+    Idle,
+    /// A connection is being made.
+    Connecting,
+    /// Media flows.
+    Live,
+    /// Connected, but nothing has come for a while.
+    Stalled,
+    /// The encoder said no (401, 403): tried again slowly.
+    Refused,
+    /// Waiting before the next try.
+    BackingOff,
+}
+
+/// A source's state with its reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SourceStatus {
+    /// Where it stands.
+    pub state: SourceState,
+    /// Why, in a plain sentence without secrets; empty where the state says it all.
+    pub reason: String,
+    /// Since when the state holds.
+    pub since: MediaTime,
+    /// What the source sends, once known.
+    pub media: Option<SourceMedia>,
+    /// Connections made since start.
+    pub connects: u64,
+}
+
+/// What a source sends, as its description and its first seconds show.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct SourceMedia {
+    /// RFC 6381 codec of the picture, e.g. `avc1.640029`.
+    pub video_codec: Option<String>,
+    /// Picture width in luma samples.
+    pub width: Option<u32>,
+    /// Picture height in luma samples.
+    pub height: Option<u32>,
+    /// RFC 6381 codec of the sound, e.g. `mp4a.40.2`.
+    pub audio_codec: Option<String>,
+    /// Samples per second.
+    pub sample_rate: Option<u32>,
+    /// Channels.
+    pub channels: Option<u8>,
+}
+
+impl Eq for SourceMedia {}
+
+/// What a channel shows its viewers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OnAir {
+    /// The source whose cells are on air; `None` = the waiting loop.
+    pub source: Option<String>,
+    /// Why, in a plain sentence.
+    pub reason: String,
+    /// Since when, as the first cell's start.
+    pub since: MediaTime,
+}
+
+impl SourceStatus {
+    /// A source that nobody has wanted yet.
+    pub const fn idle(since: MediaTime) -> Self {
+        Self { state: SourceState::Idle, reason: String::new(), since, media: None, connects: 0 }
+    }
+}

@@ -1,0 +1,97 @@
+//! Coded cells: what a ladder makes, a channel chooses between and a packager wraps.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{AudioFormat, CellIndex, ParameterSets, PictureSize, Timescale};
+
+/// One sample inside a [`TrackCell`]: what a `trun` entry says of it (ISO/IEC 14496-12 §8.8.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SampleEntry {
+    /// Bytes.
+    pub size: u32,
+    /// Ticks of the track's timescale.
+    pub duration: u32,
+    /// A sync sample. We code no B pictures, so decode order is presentation order.
+    pub sync: bool,
+}
+
+/// All samples of one track in one cell, back to back in one allocation that every viewer shares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackCell {
+    /// Decode time of the first sample, in ticks since the epoch (`tfdt`, ISO/IEC 14496-12 §8.8.12).
+    pub start: i64,
+    /// The sample bytes in order.
+    pub data: Bytes,
+    /// Where they are cut; sizes add up to `data.len()`.
+    pub samples: Arc<[SampleEntry]>,
+}
+
+impl TrackCell {
+    /// The duration in ticks of the track's timescale.
+    pub fn duration(&self) -> u64 {
+        self.samples.iter().map(|sample| u64::from(sample.duration)).sum()
+    }
+
+    /// The samples' bytes, one after the other, without copying.
+    pub fn sample_bytes(&self) -> impl Iterator<Item = Bytes> + '_ {
+        let mut at = 0;
+        self.samples.iter().map(move |sample| {
+            let from = at;
+            at += sample.size as usize;
+            self.data.slice(from.min(self.data.len())..at.min(self.data.len()))
+        })
+    }
+}
+
+/// One cell of every rung of a ladder, whole.
+#[derive(Clone, Debug)]
+pub struct CodedCell {
+    /// Its place on the grid.
+    pub k: CellIndex,
+    /// Picture tracks, one per picture rung in the ladder's order.
+    pub video: Vec<TrackCell>,
+    /// The one sound track that all rungs share.
+    pub audio: TrackCell,
+}
+
+/// A picture track's description: everything its initialization section says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VideoTrack {
+    /// Coded and shown size.
+    pub size: PictureSize,
+    /// Pictures per second on the lattice.
+    pub fps: u32,
+    /// SPS and PPS.
+    pub parameter_sets: ParameterSets,
+}
+
+/// A sound track's description: AAC-LC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AudioTrack {
+    /// Rate and channels.
+    pub format: AudioFormat,
+    /// Nominal bits per second.
+    pub bitrate_bps: u32,
+}
+
+impl AudioTrack {
+    /// A sound track's timescale is its sample rate.
+    pub const fn timescale(&self) -> Timescale {
+        Timescale(self.format.sample_rate)
+    }
+}
+
+/// The tracks of one rung.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RungTracks {
+    /// The rung's name, e.g. `720p`: the suffix of its stream names.
+    pub name: String,
+    /// Its picture; `None` for an audio-only rung.
+    pub video: Option<VideoTrack>,
+    /// Index of its picture in [`CodedCell::video`]; `None` for an audio-only rung.
+    pub video_index: Option<usize>,
+    /// Its sound.
+    pub audio: AudioTrack,
+}

@@ -1,0 +1,18 @@
+//! The words of the media path: time, cells, pictures, coded samples, parameter sets.
+//!
+//! Storey 0: plain values without I/O, clock or threads. What does *not* belong here: anything that
+//! decides (lattice, splice), anything that speaks a protocol or a container.
+
+mod aac;
+mod cell;
+mod frame;
+pub mod h264;
+mod picture;
+mod time;
+
+pub use aac::{AAC_FRAME_SAMPLES, AudioFormat, AudioSpecificConfig, AudioSpecificConfigError};
+pub use cell::{AudioTrack, CodedCell, RungTracks, SampleEntry, TrackCell, VideoTrack};
+pub use frame::{SourceFrame, Track, TrackFormat};
+pub use h264::ParameterSets;
+pub use picture::{Picture, PictureSize};
+pub use time::{CellIndex, Grid, MediaTime, Slot, Timescale, VIDEO_TIMESCALE};
