@@ -1,7 +1,59 @@
-//! Amphi: from a lecture hall's RTSP feed to a student's browser.
+//! # Amphi: from a lecture hall's RTSP feed to a student's browser
+//!
+//! A **source** is an encoder that we pull. A **channel** is what viewers open, and it lives for ever. The
+//! **matrix** says which source is on which channel. Each connected source is decoded once and coded once per
+//! **rung** by its **ladder**. A waiting video is coded once, by the same ladder, at start. Time is cut into
+//! **cells** of one segment duration D on the wall clock: cell *k* covers `[k·D, (k+1)·D)` of unix time. Every
+//! rung begins every cell with an IDR picture, so for each cell a channel takes either the live cell or the
+//! waiting cell. One timeline, one initialization section per rung, no discontinuity, nothing for a player to
+//! notice. An idle channel costs no encoding at all.
+//!
+//! ## The flow
+//! ```text
+//!  encoder ──RTSP──▶ source ── frames ─▶ ladder (one per source) ─ coded cells ─▶ channel (live | waiting)
+//!  waiting.mp4 ─▶ ladder, once at start ───────────────────────────────────────────▶ │
+//!                                                                                    ▼
+//!                                                        package (CMAF) ─▶ store ─▶ delivery: HLS
+//!  people ─▶ admin (REST, demo page) ─ commands ─▶ matrix ─ which source on which channel ─▶ server
+//! ```
+//!
+//! ## The house
+//! ```text
+//!  5  main.rs                                                          command line, logging
+//!  4  server                                                           wiring, demo, order of ending
+//!  3  delivery   admin                                                 what the world may ask
+//!  2  source   ladder   channel   package   store   simulator          stages: strangers to each other
+//!  1  config   feed   matrix   http   rtsp   clip                      joints: how stages are told and joined
+//!  0  media   clock   meter                                            words
+//! ```
+//! A module imports only from lower storeys; modules of one storey are strangers and are joined in [`server`].
+//! The tests in `house.rs` enforce it.
+//!
+//! * **Cores** decide and are free of I/O; time is an argument. The timeline of a source
+//!   ([`source`]), the lattice of pictures and of sound ([`ladder`]), the splicer ([`channel`]), boxes
+//!   ([`package`]), playlists ([`store`]), the precedence of wishes ([`matrix`]), RTSP messages and RTP packets
+//!   ([`rtsp`]) and routes ([`delivery`]) are cores.
+//! * **Shells** around them are thin: a task per source, one per channel, one for the matrix, one conductor;
+//!   a decoding thread per ladder and a thread per rung.
+//!
+//! ## Time
+//! Media time is unix time in the track's timescale, 64 bits wide. A source's RTP clocks are mapped to it where
+//! they arrive, before anything else happens. Pictures stand on a lattice of slots k·D + i/fps, sound on
+//! a lattice of frames n·1024/rate; both are counted in whole numbers from the epoch ([`media::Grid`]), so a
+//! server that starts again, or a second one beside it, goes on with the same numbers.
+//!
+//! ## Bytes
+//! A rung's cell lies in one allocation from the moment its encoder writes it ([`media::TrackCell`]); a segment
+//! is a head of a few hundred bytes and that allocation, shared by every viewer. Waiting cells of all
+//! channels share their samples; only the head differs.
+//!
+//! ## Queues
+//! Every queue has a bound and a policy: feeds drop to the next sync frame ([`feed`]), rungs drop pictures and
+//! repeat, coded cells drop the oldest, commands are refused while the matrix is swamped.
 
 pub mod admin;
 pub mod channel;
+
 pub mod clock;
 pub mod config;
 pub mod delivery;
@@ -13,7 +65,10 @@ pub mod media;
 pub mod meter;
 pub mod package;
 pub mod rtsp;
-pub mod server;
+
 pub mod simulator;
 pub mod source;
 pub mod store;
+
+#[cfg(test)]
+mod house;

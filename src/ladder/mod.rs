@@ -1,1 +1,49 @@
-//! ladder
+//! The ladder: a source's pictures and sound, decoded once, coded once per rung, in whole cells.
+//!
+//! * [`lattice`] and [`assembler`] are cores: they decide which picture stands in which slot and when a cell
+//!   is whole, with time as an argument.
+//! * [`openh264`], [`scale`], [`scene`] and [`audio`] are the tools: codec wrappers, letterbox, slide changes,
+//!   the sound lattice.
+//! * [`LiveLadder`] is the shell: one decoding thread, one thread per picture rung.
+//! * [`WaitingLoop`] is the same encoders run once over the waiting video.
+//!
+//! What does not belong here: which source is on which channel, and what becomes of a cell.
+
+pub mod assembler;
+pub mod audio;
+pub mod lattice;
+mod live;
+pub mod openh264;
+mod pictures;
+mod rung;
+pub mod scale;
+pub mod scene;
+mod spec;
+mod waiting;
+
+pub use live::{LadderMeter, LiveLadder};
+pub use spec::{LadderSpec, PictureRung};
+pub use waiting::WaitingLoop;
+
+/// Why a ladder cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum LadderError {
+    /// OpenH264 refuses.
+    #[error("picture coding: {0}")]
+    Codec(#[from] openh264::CodecError),
+    /// FDK AAC refuses.
+    #[error("sound coding: {0}")]
+    Audio(#[from] audio::AudioError),
+    /// The waiting video shows nothing.
+    #[error("the waiting video has no H.264 picture that can be decoded")]
+    NoPicture,
+    /// Live and waiting cells could not stand side by side.
+    #[error("rung {rung}: the live encoder's parameter sets differ from the waiting loop's")]
+    ParameterSets {
+        /// The rung's name.
+        rung: String,
+    },
+    /// The system gives no thread.
+    #[error("no thread for the ladder: {0}")]
+    Thread(std::io::Error),
+}

@@ -1,0 +1,136 @@
+//! The rules of the house, as tests: imports point downward, cores are free of I/O, every file introduces
+//! itself.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Storeys from the ground up, as in the picture in `lib.rs`. A module may import from lower ones only.
+const STOREYS: [&[&str]; 5] = [
+    &["media", "clock", "meter"],
+    &["clip", "config", "feed", "matrix", "http", "rtsp"],
+    &["source", "ladder", "channel", "package", "store", "simulator"],
+    &["delivery", "admin"],
+    &["server"],
+];
+
+/// Files that decide: no runtime, no sockets, no files, no clock of their own.
+const CORES: [&str; 11] = [
+    "media",
+    "clip.rs",
+    "channel",
+    "package",
+    "rtsp",
+    "ladder/lattice.rs",
+    "ladder/assembler.rs",
+    "ladder/audio",
+    "ladder/scene.rs",
+    "source/timeline.rs",
+    "source/backoff.rs",
+];
+
+const IO: [&str; 6] = ["tokio::", "std::net", "std::fs", "Instant::now", "SystemTime::now", "std::thread"];
+
+fn source_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// Every Rust file beneath `dir`, with its path relative to `src`, and its text without the tests at its end.
+fn files(dir: &Path, out: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(dir).expect("src can be read") {
+        let path = entry.expect("src can be read").path();
+        if path.is_dir() {
+            files(&path, out);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("a source file is text");
+            let name = path.strip_prefix(source_dir()).expect("beneath src").to_string_lossy().into_owned();
+            out.insert(name, text);
+        }
+    }
+}
+
+fn all_files() -> BTreeMap<String, String> {
+    let mut out = BTreeMap::new();
+    files(&source_dir(), &mut out);
+    out
+}
+
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]").next().unwrap_or(text)
+}
+
+fn module_of(file: &str) -> &str {
+    file.split('/').next().unwrap_or(file).trim_end_matches(".rs")
+}
+
+fn storey_of(module: &str) -> Option<usize> {
+    STOREYS.iter().position(|storey| storey.contains(&module))
+}
+
+/// Modules of this crate that the text names by `crate::module`, also in a braced import.
+fn imports(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        let names = match rest.strip_prefix('{') {
+            Some(list) => list.split('}').next().unwrap_or(list).split(',').collect(),
+            None => vec![rest],
+        };
+        for name in names {
+            let word = name.trim_start();
+            let end = word.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(word.len());
+            if end > 0 {
+                found.push(word[..end].to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn imports_point_downward() {
+    let mut faults = Vec::new();
+    for (file, text) in all_files() {
+        let module = module_of(&file);
+        if ["lib", "main", "house"].contains(&module) {
+            continue;
+        }
+        let Some(own) = storey_of(module) else {
+            faults.push(format!("{file}: module {module} stands on no storey"));
+            continue;
+        };
+        for name in imports(without_tests(&text)) {
+            if name != module && storey_of(&name).is_none_or(|storey| storey >= own) {
+                faults.push(format!("{file}: imports {name}, which does not stand below {module}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn cores_do_no_io() {
+    let files = all_files();
+    for core in CORES {
+        let own: Vec<_> = files.iter().filter(|(file, _)| file.starts_with(core)).collect();
+        assert!(!own.is_empty(), "the core {core} is gone: mend the list");
+        for (file, text) in own {
+            for word in IO {
+                assert!(!without_tests(text).contains(word), "{file} is a core and uses {word}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_introduces_itself() {
+    for (file, text) in all_files() {
+        assert!(text.starts_with("//!"), "{file} does not say what belongs in it");
+    }
+}
+
+#[test]
+fn imports_are_found_in_every_form() {
+    assert_eq!(imports("use crate::media::X; crate::feed::Y"), ["media", "feed"]);
+    assert_eq!(imports("use crate::{clock::Clock, meter::Counter};"), ["clock", "meter"]);
+}

@@ -1,0 +1,233 @@
+//! The live ladder of one source: decode once, encode once per rung, on named threads.
+//!
+//! ```text
+//!  feed ─▶ decoding thread ─ pictures ─▶ rung threads (lattice, letterbox, encoder) ─ cells ─┐
+//!              │   └ sound ─▶ audio lane                                                     │
+//!              └──────────────────────◀── assembler ◀────────────────────────────────────────┘
+//!                                             └─▶ whole cells
+//! ```
+//! All queues are bounded. A rung that cannot keep pace loses pictures (its lattice repeats), never memory.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tracing::{debug, error, info};
+
+use crate::clock::Clock;
+use crate::feed::{Next, Reader};
+use crate::media::{CellIndex, CodedCell, MediaTime, ParameterSets, RungTracks, SourceFrame, TrackFormat};
+use crate::meter::Counter;
+
+use super::LadderError;
+use super::assembler::Assembler;
+use super::audio::AudioLane;
+use super::pictures::PictureDecoder;
+use super::rung::{Arrival, CellEncoder, Rung, RungCell, Shown};
+use super::spec::LadderSpec;
+
+/// Pictures that a rung may be behind before it loses some: one second and a half at 15 per second.
+const PICTURE_QUEUE: usize = 24;
+/// Cells that may wait for the decoding thread.
+const CELL_QUEUE: usize = 16;
+/// How long the decoding thread sleeps on its feed before it looks after the rungs' cells.
+const TICK: Duration = Duration::from_millis(20);
+
+/// What a ladder counts about itself.
+#[derive(Debug, Default)]
+pub struct LadderMeter {
+    /// Pictures decoded.
+    pub pictures: Counter,
+    /// Access units that could not be decoded.
+    pub decode_errors: Counter,
+    /// Sound frames that could not be used.
+    pub audio_errors: Counter,
+    /// Pictures that found a rung's queue full.
+    pub late_pictures: Counter,
+    /// Whole cells.
+    pub cells: Counter,
+    /// Slide changes seen.
+    pub slides: Counter,
+}
+
+/// A running ladder. Dropping it stops its threads without waiting for them.
+#[derive(Debug)]
+pub struct LiveLadder {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    meter: Arc<LadderMeter>,
+}
+
+impl LiveLadder {
+    /// Starts the threads. `tracks` are those of the waiting loop: every rung's parameter sets must equal
+    /// them byte for byte, or no cell of this ladder could stand beside a waiting cell.
+    pub fn start(
+        name: &str,
+        spec: &LadderSpec,
+        tracks: &[RungTracks],
+        input: Reader,
+        clock: Arc<dyn Clock>,
+        sink: impl FnMut(CodedCell) + Send + 'static,
+    ) -> Result<Self, LadderError> {
+        let (cell_sender, cells) = sync_channel(CELL_QUEUE);
+        let stop = Arc::new(AtomicBool::new(false));
+        let meter = Arc::new(LadderMeter::default());
+        let mut ladder = Self { stop: Arc::clone(&stop), threads: Vec::new(), meter: Arc::clone(&meter) };
+        let mut rungs = Vec::new();
+        for (index, rung) in spec.pictures.iter().enumerate() {
+            let encoder = CellEncoder::new(rung, spec.grid)?;
+            assert_equal_parameter_sets(&rung.name, tracks, encoder.encoder().parameter_sets())?;
+            let (sender, arrivals) = sync_channel(PICTURE_QUEUE);
+            let thread = Rung::new(spec, index, encoder, arrivals, cell_sender.clone(), Arc::clone(&clock));
+            ladder.spawn(format!("{} {name}", rung.name), move || thread.run())?;
+            rungs.push(sender);
+        }
+        let decoding = Decoding {
+            name: name.to_owned(),
+            spec: spec.clone(),
+            clock,
+            rungs,
+            cells,
+            decoder: PictureDecoder::new(Arc::clone(&meter))?,
+            pictures: Vec::new(),
+            audio: AudioLane::new(spec.audio)?,
+            last_sound: None,
+            assembler: Assembler::new(spec.pictures.len()),
+            meter,
+            sink,
+        };
+        ladder.spawn(format!("ladder {name}"), move || decoding.run(&input, &stop))?;
+        info!(source = name, ladder = spec.name, "ladder started");
+        Ok(ladder)
+    }
+
+    /// What it has done so far.
+    pub fn meter(&self) -> &Arc<LadderMeter> {
+        &self.meter
+    }
+
+    /// A thread has ended by itself, which only a panic makes it do: the ladder must be started anew.
+    pub fn has_ended(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Asks the threads to end, and waits for them.
+    pub fn join(mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..).rev() {
+            if thread.join().is_err() {
+                error!("a ladder's thread panicked");
+            }
+        }
+    }
+
+    fn spawn(&mut self, name: String, body: impl FnOnce() + Send + 'static) -> Result<(), LadderError> {
+        let thread = std::thread::Builder::new().name(name).spawn(body).map_err(LadderError::Thread)?;
+        self.threads.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for LiveLadder {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn assert_equal_parameter_sets(
+    rung: &str,
+    tracks: &[RungTracks],
+    live: &ParameterSets,
+) -> Result<(), LadderError> {
+    let waiting = tracks.iter().find(|track| track.name == rung).and_then(|track| track.video.as_ref());
+    match waiting {
+        Some(waiting) if waiting.parameter_sets == *live => Ok(()),
+        _ => Err(LadderError::ParameterSets { rung: rung.to_owned() }),
+    }
+}
+
+/// The decoding thread.
+struct Decoding<S> {
+    name: String,
+    spec: LadderSpec,
+    clock: Arc<dyn Clock>,
+    rungs: Vec<SyncSender<Arrival>>,
+    cells: Receiver<RungCell>,
+    decoder: PictureDecoder,
+    /// Room for the pictures of one access unit.
+    pictures: Vec<(MediaTime, Shown)>,
+    audio: AudioLane,
+    /// When sound came last.
+    last_sound: Option<MediaTime>,
+    assembler: Assembler,
+    meter: Arc<LadderMeter>,
+    sink: S,
+}
+
+impl<S: FnMut(CodedCell)> Decoding<S> {
+    fn run(mut self, input: &Reader, stop: &AtomicBool) {
+        while !stop.load(Ordering::Relaxed) {
+            match input.next(TICK) {
+                Next::Frame(frame) => self.frame(&frame),
+                Next::Nothing => {}
+                Next::Ended => break,
+            }
+            while let Ok(RungCell { rung, k, cell }) = self.cells.try_recv() {
+                self.assembler.picture(k, rung, cell);
+            }
+            self.assemble();
+        }
+        debug!(source = self.name, "ladder ends");
+    }
+
+    fn frame(&mut self, frame: &SourceFrame) {
+        let now = self.clock.now();
+        match &*frame.format {
+            TrackFormat::H264(_) => {
+                let mut pictures = std::mem::take(&mut self.pictures);
+                self.decoder.decode(frame, &mut pictures);
+                if pictures.is_empty() {
+                    self.tell(now, None);
+                }
+                for picture in pictures.drain(..) {
+                    self.tell(now, Some(picture));
+                }
+                self.pictures = pictures;
+            }
+            TrackFormat::Aac(_) => {
+                self.last_sound = Some(now);
+                if let Err(error) = self.audio.push(frame) {
+                    self.meter.audio_errors.increment();
+                    debug!(source = self.name, %error, "sound not used");
+                }
+            }
+        }
+    }
+
+    /// Hands a picture, or the news that one came and could not be decoded, to every rung.
+    fn tell(&self, now: MediaTime, picture: Option<(MediaTime, Shown)>) {
+        for rung in &self.rungs {
+            if let Err(TrySendError::Full(_)) = rung.try_send(Arrival { now, picture: picture.clone() }) {
+                self.meter.late_pictures.increment();
+            }
+        }
+    }
+
+    fn assemble(&mut self) {
+        let (grid, rate) = (self.spec.grid, self.spec.audio.format.sample_rate);
+        loop {
+            let now = self.clock.now();
+            let sound_is_there = |k: CellIndex| {
+                let flows = self.last_sound.is_some_and(|at| now.saturating_since(at) < self.spec.patience);
+                let due = now >= grid.end(k) + self.spec.patience;
+                !flows || due || self.audio.covered_until().is_some_and(|n| n >= grid.audio_frames(k, rate).end)
+            };
+            let Some((k, video)) = self.assembler.whole(sound_is_there) else { return };
+            let audio = self.audio.take(grid.audio_frames(k, rate));
+            self.meter.cells.increment();
+            (self.sink)(CodedCell { k, video, audio });
+        }
+    }
+}

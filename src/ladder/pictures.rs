@@ -1,0 +1,124 @@
+//! From access units to shared pictures: decoder, picture pool, slide numbers.
+
+use std::sync::Arc;
+
+use tracing::{debug, warn};
+
+use crate::media::{MediaTime, ParameterSets, Picture, PictureSize, SourceFrame, TrackFormat, h264};
+
+use super::live::LadderMeter;
+use super::openh264::{CodecError, Decoder, PictureView};
+use super::rung::Shown;
+use super::scene::SlideDetector;
+
+/// Pictures kept for reuse: what the rungs' queues can hold, and a few.
+const POOL: usize = 32;
+
+/// Decodes one source's pictures, for ever: an access unit that cannot be decoded is counted and forgotten.
+pub(super) struct PictureDecoder {
+    decoder: Decoder,
+    /// Parameter sets that the decoder was made for.
+    parameter_sets: Option<ParameterSets>,
+    /// A sync sample has been seen since then.
+    synced: bool,
+    annex_b: Vec<u8>,
+    gallery: Gallery,
+    meter: Arc<LadderMeter>,
+}
+
+/// Where decoded pictures are copied to, and numbered by slide.
+struct Gallery {
+    pool: Vec<Arc<Picture>>,
+    slides: SlideDetector,
+    slide: u64,
+    meter: Arc<LadderMeter>,
+}
+
+impl PictureDecoder {
+    pub(super) fn new(meter: Arc<LadderMeter>) -> Result<Self, CodecError> {
+        let gallery = Gallery {
+            pool: Vec::with_capacity(POOL),
+            slides: SlideDetector::default(),
+            slide: 0,
+            meter: Arc::clone(&meter),
+        };
+        Ok(Self {
+            decoder: Decoder::new()?,
+            parameter_sets: None,
+            synced: false,
+            annex_b: Vec::new(),
+            gallery,
+            meter,
+        })
+    }
+
+    /// Decodes `frame`; pictures that come out, in presentation order, go to `out`.
+    pub(super) fn decode(&mut self, frame: &SourceFrame, out: &mut Vec<(MediaTime, Shown)>) {
+        let TrackFormat::H264(parameter_sets) = &*frame.format else { return };
+        if self.parameter_sets.as_ref() != Some(parameter_sets) {
+            self.renew(parameter_sets, out);
+        }
+        self.synced |= frame.sync;
+        if !self.synced {
+            return;
+        }
+        h264::to_annex_b(&frame.data, frame.sync.then_some(parameter_sets), &mut self.annex_b);
+        let Self { decoder, gallery, .. } = self;
+        let result = decoder.decode(&self.annex_b, frame.pts, &mut |pts, view| {
+            out.push((pts, gallery.hang(&view)));
+        });
+        if let Err(error) = result {
+            self.meter.decode_errors.increment();
+            debug!(pts = %frame.pts, %error, "access unit not decoded");
+        }
+    }
+
+    /// Gives out what the decoder still holds back.
+    pub(super) fn flush(&mut self, out: &mut Vec<(MediaTime, Shown)>) {
+        let Self { decoder, gallery, .. } = self;
+        decoder.flush(&mut |pts, view| out.push((pts, gallery.hang(&view))));
+    }
+
+    /// The source's parameters changed: OpenH264 would lose a picture that it holds back, so it is asked for
+    /// them first, and a new decoder takes over.
+    fn renew(&mut self, parameter_sets: &ParameterSets, out: &mut Vec<(MediaTime, Shown)>) {
+        if self.parameter_sets.is_some() {
+            self.flush(out);
+            match Decoder::new() {
+                Ok(decoder) => self.decoder = decoder,
+                Err(error) => warn!(%error, "no new decoder; the old one goes on"),
+            }
+        }
+        self.parameter_sets = Some(parameter_sets.clone());
+        self.synced = false;
+    }
+}
+
+impl Gallery {
+    /// Copies a picture out of the decoder.
+    fn hang(&mut self, view: &PictureView<'_>) -> Shown {
+        let mut picture = self.vacant(view.size);
+        if let Some(canvas) = Arc::get_mut(&mut picture) {
+            view.copy_to(canvas);
+        }
+        self.meter.pictures.increment();
+        if self.slides.changed(&picture) {
+            self.slide += 1;
+            self.meter.slides.increment();
+        }
+        if self.pool.len() < POOL {
+            self.pool.push(Arc::clone(&picture));
+        }
+        Shown { picture, slide: self.slide }
+    }
+
+    /// A picture of this size that nobody looks at any more, or a new one.
+    fn vacant(&mut self, size: PictureSize) -> Arc<Picture> {
+        self.pool.retain(|picture| picture.size() == size);
+        let vacant = self.pool.iter().position(|picture| Arc::strong_count(picture) == 1);
+        match vacant {
+            Some(index) => self.pool.swap_remove(index),
+            None => Arc::new(Picture::black(size)),
+        }
+    }
+}

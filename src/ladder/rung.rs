@@ -1,0 +1,211 @@
+//! One rung: lattice, letterbox, encoder, and the cell being filled. One named thread each.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tracing::{error, warn};
+
+use crate::clock::Clock;
+use crate::media::{CellIndex, Grid, MediaTime, Picture, SampleEntry, Slot, TrackCell, VIDEO_TIMESCALE};
+
+use super::lattice::{Filled, Lattice};
+use super::openh264::{CodecError, Encoder};
+use super::scale::Scaler;
+use super::spec::{LadderSpec, PictureRung};
+
+/// A decoded picture that all rungs share.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    pub(super) picture: Arc<Picture>,
+    /// Which slide it shows: a new number asks for an IDR picture.
+    pub(super) slide: u64,
+}
+
+/// What the decoding thread tells a rung.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) now: MediaTime,
+    /// The picture and its time; `None` when an access unit came that gave none.
+    pub(super) picture: Option<(MediaTime, Shown)>,
+}
+
+/// What a rung tells the decoding thread.
+#[derive(Debug)]
+pub(super) struct RungCell {
+    pub(super) rung: usize,
+    pub(super) k: CellIndex,
+    pub(super) cell: TrackCell,
+}
+
+/// Fits pictures into one rung's size and codes them, slot by slot, into cells.
+pub(super) struct CellEncoder {
+    grid: Grid,
+    fps: u32,
+    encoder: Encoder,
+    scaler: Scaler,
+    canvas: Picture,
+    /// The picture that `canvas` shows.
+    fitted: Option<Arc<Picture>>,
+    slide: u64,
+    coded: i64,
+    open: Option<OpenCell>,
+    /// Bytes of the last cell: a good guess for the next one's allocation.
+    expected_len: usize,
+}
+
+#[derive(Debug)]
+struct OpenCell {
+    first: Slot,
+    data: BytesMut,
+    samples: Vec<SampleEntry>,
+}
+
+impl CellEncoder {
+    pub(super) fn new(rung: &PictureRung, grid: Grid) -> Result<Self, CodecError> {
+        Ok(Self {
+            grid,
+            fps: rung.fps,
+            encoder: Encoder::new(rung.encoder_settings())?,
+            scaler: Scaler::new(rung.size),
+            canvas: Picture::black(rung.size),
+            fitted: None,
+            slide: 0,
+            coded: 0,
+            open: None,
+            expected_len: (u64::from(rung.bitrate_bps) * u64::from(grid.duration_ms()) / 8000) as usize,
+        })
+    }
+
+    pub(super) const fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// Codes one slot. Gives the cell that it completes. An error costs the open cell, nothing more.
+    pub(super) fn code(&mut self, filled: &Filled<Shown>) -> Result<Option<(CellIndex, TrackCell)>, CodecError> {
+        let Shown { picture, slide } = &filled.picture;
+        if filled.begins_cell {
+            let slots = self.grid.slots_per_cell(self.fps) as usize;
+            self.open = Some(OpenCell {
+                first: filled.slot,
+                data: BytesMut::with_capacity(self.expected_len * 5 / 4),
+                samples: Vec::with_capacity(slots),
+            });
+        }
+        let Some(open) = self.open.as_mut() else { return Ok(None) };
+        let idr = filled.begins_cell || self.slide != *slide;
+        self.slide = *slide;
+        let source: &Picture = if picture.size() == self.canvas.size() {
+            picture
+        } else {
+            let same = self.fitted.as_ref().is_some_and(|fitted| Arc::ptr_eq(fitted, picture));
+            if !same {
+                self.scaler.fit(picture, &mut self.canvas).inspect_err(|_| self.open = None)?;
+                self.fitted = Some(Arc::clone(picture));
+            }
+            &self.canvas
+        };
+        let coded = self.encoder.encode(source, self.coded, idr, &mut open.data);
+        self.coded += 1;
+        let coded = coded.inspect_err(|_| self.open = None)?;
+        let duration = VIDEO_TIMESCALE.0 / self.fps;
+        open.samples.push(SampleEntry { size: coded.size, duration, sync: coded.sync });
+        Ok(self.finished())
+    }
+
+    fn finished(&mut self) -> Option<(CellIndex, TrackCell)> {
+        let slots = self.grid.slots_per_cell(self.fps) as usize;
+        let open = self.open.take_if(|open| open.samples.len() == slots)?;
+        self.expected_len = open.data.len();
+        let cell = TrackCell {
+            start: open.first.0 * i64::from(VIDEO_TIMESCALE.0 / self.fps),
+            data: open.data.freeze(),
+            samples: open.samples.into(),
+        };
+        Some((self.grid.cell_of_slot(open.first, self.fps), cell))
+    }
+}
+
+/// The thread of one live rung.
+pub(super) struct Rung {
+    index: usize,
+    name: String,
+    lattice: Lattice<Shown>,
+    encoder: CellEncoder,
+    arrivals: Receiver<Arrival>,
+    cells: SyncSender<RungCell>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Between two looks at the clock while nothing arrives and no run is on.
+const IDLE_WAIT: Duration = Duration::from_secs(1);
+
+impl Rung {
+    pub(super) fn new(
+        spec: &LadderSpec,
+        index: usize,
+        encoder: CellEncoder,
+        arrivals: Receiver<Arrival>,
+        cells: SyncSender<RungCell>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let rung = &spec.pictures[index];
+        Self {
+            index,
+            name: rung.name.clone(),
+            lattice: Lattice::new(spec.grid, rung.fps, spec.patience),
+            encoder,
+            arrivals,
+            cells,
+            clock,
+        }
+    }
+
+    /// Works until the decoding thread drops its end.
+    pub(super) fn run(mut self) {
+        loop {
+            let now = self.clock.now();
+            let wait = self.lattice.wake_at().map_or(IDLE_WAIT, |at| at.saturating_since(now).min(IDLE_WAIT));
+            match self.arrivals.recv_timeout(wait) {
+                Ok(arrival) => self.arrived(arrival),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            while let Some(filled) = self.lattice.poll(self.clock.now()) {
+                if !self.fill(&filled) {
+                    return;
+                }
+                while let Ok(arrival) = self.arrivals.try_recv() {
+                    self.arrived(arrival);
+                }
+            }
+        }
+    }
+
+    fn arrived(&mut self, arrival: Arrival) {
+        match arrival.picture {
+            Some((pts, shown)) => self.lattice.push(pts, shown, arrival.now),
+            None => self.lattice.flow(arrival.now),
+        }
+    }
+
+    /// Codes a slot; false when nobody wants cells any more.
+    fn fill(&mut self, filled: &Filled<Shown>) -> bool {
+        match self.encoder.code(filled) {
+            Ok(None) => true,
+            Ok(Some((k, cell))) => match self.cells.try_send(RungCell { rung: self.index, k, cell }) {
+                Ok(()) => true,
+                Err(std::sync::mpsc::TrySendError::Full(_)) => {
+                    warn!(rung = self.name, %k, "cell dropped: the ladder does not take its rungs' cells");
+                    true
+                }
+                Err(std::sync::mpsc::TrySendError::Disconnected(_)) => false,
+            },
+            Err(error) => {
+                error!(rung = self.name, slot = filled.slot.0, %error, "picture not coded; its cell is lost");
+                true
+            }
+        }
+    }
+}

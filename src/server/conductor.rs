@@ -1,0 +1,171 @@
+//! The conductor: makes the matrix true. It wakes sources that are wanted, runs one ladder per connected
+//! source, and tells each channel where its cells come from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::clock::Clock;
+use crate::feed::Publisher;
+use crate::ladder::{LadderSpec, LiveLadder, WaitingLoop};
+use crate::matrix::{MatrixHandle, MatrixView, SourceStatus};
+use crate::media::CodedCell;
+
+use super::channel_task::Connection;
+
+/// Coded cells that a channel's task may be behind.
+const CELL_QUEUE: usize = 8;
+/// Between two looks at the ladders' health.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+
+/// A source as the conductor sees it.
+pub(super) struct SourceEntry {
+    pub(super) feed: Publisher,
+    pub(super) wanted: watch::Sender<bool>,
+    pub(super) status: watch::Receiver<SourceStatus>,
+}
+
+/// A channel as the conductor sees it.
+pub(super) struct ChannelEntry {
+    pub(super) spec: Arc<LadderSpec>,
+    pub(super) waiting: Arc<WaitingLoop>,
+    pub(super) connection: watch::Sender<Option<Connection>>,
+}
+
+/// A ladder that runs, and where its cells go. Keyed by source and ladder name: channels with the same ladder
+/// share it.
+struct RunningLadder {
+    ladder: LiveLadder,
+    connection: Connection,
+}
+
+type LadderKey = (String, String);
+
+/// See the module's text.
+pub(super) struct Conductor {
+    pub(super) sources: BTreeMap<String, SourceEntry>,
+    pub(super) channels: BTreeMap<String, ChannelEntry>,
+    pub(super) matrix: MatrixHandle,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Conductor {
+    /// Works until `end`, then stops the ladders.
+    pub(super) async fn run(self, end: CancellationToken) {
+        let mut views = self.matrix.watch();
+        let mut ladders = BTreeMap::<LadderKey, RunningLadder>::new();
+        loop {
+            let view = views.borrow_and_update().clone();
+            bury(&mut ladders);
+            self.apply(&view, &mut ladders);
+            tokio::select! {
+                () = end.cancelled() => break,
+                changed = views.changed() => if changed.is_err() { break },
+                () = tokio::time::sleep(LOOK_AFTER) => {}
+            }
+        }
+        let running: Vec<RunningLadder> = ladders.into_values().collect();
+        stop(running).await;
+    }
+
+    fn apply(&self, view: &MatrixView, ladders: &mut BTreeMap<LadderKey, RunningLadder>) {
+        for (name, source) in &self.sources {
+            let wanted = view.wanted(name);
+            source.wanted.send_if_modified(|now| std::mem::replace(now, wanted) != wanted);
+        }
+        let mut needed = BTreeSet::new();
+        for (name, channel) in &self.channels {
+            let desired = view.desired_source(name);
+            let connection = desired.and_then(|source| {
+                let key = (source.to_owned(), channel.spec.name.clone());
+                let connection = self.ladder(&key, channel, ladders)?;
+                needed.insert(key);
+                Some(connection)
+            });
+            channel.connection.send_if_modified(|now| {
+                let same = match (&*now, &connection) {
+                    (Some(one), Some(two)) => one.is(two),
+                    (None, None) => true,
+                    _ => false,
+                };
+                if !same {
+                    *now = connection;
+                }
+                !same
+            });
+        }
+        let idle: Vec<_> = ladders.keys().filter(|key| !needed.contains(*key)).cloned().collect();
+        let idle: Vec<_> = idle.iter().filter_map(|key| ladders.remove(key)).collect();
+        if !idle.is_empty() {
+            tokio::spawn(stop(idle));
+        }
+    }
+
+    /// The running ladder of this key, started if need be. A ladder that cannot start is said loudly; the
+    /// channel stays on its waiting loop.
+    fn ladder(
+        &self,
+        key: &LadderKey,
+        channel: &ChannelEntry,
+        ladders: &mut BTreeMap<LadderKey, RunningLadder>,
+    ) -> Option<Connection> {
+        if let Some(running) = ladders.get(key) {
+            return Some(running.connection.clone());
+        }
+        let source = self.sources.get(&key.0)?;
+        let cells = broadcast::Sender::new(CELL_QUEUE);
+        let sink = {
+            let cells = cells.clone();
+            move |cell: CodedCell| {
+                // No receiver: the channel has just been disconnected.
+                let _ = cells.send(Arc::new(cell));
+            }
+        };
+        let started = LiveLadder::start(
+            &key.0,
+            &channel.spec,
+            channel.waiting.tracks(),
+            source.feed.subscribe(),
+            Arc::clone(&self.clock),
+            sink,
+        );
+        match started {
+            Ok(ladder) => {
+                let connection = Connection { source: key.0.clone(), cells, status: source.status.clone() };
+                ladders.insert(key.clone(), RunningLadder { ladder, connection: connection.clone() });
+                Some(connection)
+            }
+            Err(error) => {
+                error!(source = key.0, ladder = key.1, %error, "the ladder does not start");
+                None
+            }
+        }
+    }
+}
+
+/// Forgets ladders that a panic has ended, so that they are started again.
+fn bury(ladders: &mut BTreeMap<LadderKey, RunningLadder>) {
+    ladders.retain(|(source, ladder), running| {
+        let ended = running.ladder.has_ended();
+        if ended {
+            error!(source, ladder, "the ladder has ended by itself and is started again");
+        }
+        !ended
+    });
+}
+
+/// Ends ladders without holding up the runtime.
+async fn stop(ladders: Vec<RunningLadder>) {
+    let joined = tokio::task::spawn_blocking(move || {
+        for running in ladders {
+            running.ladder.join();
+        }
+    });
+    if joined.await.is_err() {
+        error!("a ladder could not be ended");
+    }
+}

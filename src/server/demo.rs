@@ -1,0 +1,143 @@
+//! `amphi demo`: three simulated lecture halls, two channels, a page to play with. Nothing but this binary.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use bytes::Bytes;
+use tracing::info;
+
+use crate::clip::Clip;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Audio, Channel, Config, Ladder, Rung, Secret, Source, Transport};
+use crate::simulator::{Simulator, SimulatorHandle, SimulatorOptions};
+
+use super::{Server, page, signals};
+
+/// A hall: its source's name, its recording, and how its RTP travels.
+struct Hall {
+    source: &'static str,
+    clip: &'static [u8],
+    transport: Transport,
+}
+
+const HALLS: [Hall; 3] = [
+    Hall {
+        source: "PS-Amphi_A",
+        clip: include_bytes!("../../fixtures/hall_a.mp4"),
+        transport: Transport::Tcp,
+    },
+    Hall {
+        source: "PS-Amphi_B",
+        clip: include_bytes!("../../fixtures/hall_b.mp4"),
+        transport: Transport::Tcp,
+    },
+    Hall {
+        source: "PS-Amphi_C",
+        clip: include_bytes!("../../fixtures/hall_c.mp4"),
+        transport: Transport::Udp,
+    },
+];
+
+const WAITING: &[u8] = include_bytes!("../../fixtures/waiting.mp4");
+
+/// Where the demo listens.
+#[derive(Clone, Debug)]
+pub struct DemoOptions {
+    /// As `server.listen`.
+    pub listen: String,
+    /// As `server.http_listen`.
+    pub http_listen: String,
+    /// As `server.admin_listen`; the page is here.
+    pub admin_listen: String,
+}
+
+/// Serves until a signal comes. Prints what to open on stdout.
+pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let scratch = tempfile::tempdir().context("no temporary directory for the demo")?;
+    let waiting = scratch.path().join("waiting.mp4");
+    std::fs::write(&waiting, WAITING).with_context(|| format!("{} cannot be written", waiting.display()))?;
+
+    let mut simulators = Vec::new();
+    let mut sources = Vec::new();
+    for hall in &HALLS {
+        let simulator = simulate(hall, Arc::clone(&clock)).await?;
+        info!(source = hall.source, url = simulator.url(), "simulated SMP 351");
+        sources.push(Source {
+            name: hall.source.to_owned(),
+            url: Secret::new(simulator.url()),
+            transport: hall.transport,
+            ..Source::default()
+        });
+        simulators.push(simulator);
+    }
+    let config = configuration(&options, sources, &waiting, scratch.path());
+    let server = Server::start(config, clock, page::router).await?;
+    print_what_to_open(&server);
+    signals::asked_to_end().await?;
+    server.end().await;
+    for simulator in simulators {
+        simulator.stop().await;
+    }
+    Ok(())
+}
+
+async fn simulate(hall: &Hall, clock: Arc<dyn Clock>) -> anyhow::Result<SimulatorHandle> {
+    let clip = Clip::parse(Bytes::from_static(hall.clip)).with_context(|| format!("the recording of {}", hall.source))?;
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let options = SimulatorOptions { clip: Arc::new(clip), listen, ..SimulatorOptions::default() };
+    Simulator::start(options, clock).await.with_context(|| format!("the simulator of {}", hall.source))
+}
+
+fn configuration(options: &DemoOptions, sources: Vec<Source>, waiting: &Path, state: &Path) -> Config {
+    let mut config = Config::default();
+    config.server.listen.clone_from(&options.listen);
+    config.server.http_listen.clone_from(&options.http_listen);
+    config.server.admin_listen.clone_from(&options.admin_listen);
+    config.server.state_dir = state.join("state");
+    config.sources = sources;
+    let rung = |name: &str, width, height, bitrate| Rung {
+        name: name.to_owned(),
+        width,
+        height,
+        fps: 15,
+        bitrate,
+        audio_only: false,
+    };
+    config.ladders = vec![Ladder {
+        name: "lecture".to_owned(),
+        audio: Audio::default(),
+        rungs: vec![
+            rung("720p", 1280, 720, 750_000),
+            rung("480p", 854, 480, 400_000),
+            Rung { name: "160p".to_owned(), audio_only: true, ..Rung::default() },
+        ],
+    }];
+    let channel = |name: &str, source: &str| Channel {
+        name: name.to_owned(),
+        streams: vec!["live".to_owned()],
+        ladder: "lecture".to_owned(),
+        waiting: waiting.to_owned(),
+        source: source.to_owned(),
+        ..Channel::default()
+    };
+    config.channels = vec![channel("Live_PAES", HALLS[0].source), channel("Live_L2", "")];
+    config
+}
+
+#[expect(clippy::print_stdout, reason = "what to open is the demo's result")]
+fn print_what_to_open(server: &Server) {
+    let addresses = server.addresses();
+    println!("Amphi demo: three simulated lecture halls, two channels.\n");
+    if let Some(admin) = addresses.admin {
+        println!("  Open the page            http://{admin}/");
+        println!("  The matrix as JSON       http://{admin}/api/v1/matrix");
+    }
+    if let Some(media) = addresses.http.or(addresses.media) {
+        println!("  Live_PAES (hall A)       http://{media}/Live_PAES/playlist.m3u8");
+        println!("  Live_L2 (waiting)        http://{media}/Live_L2/playlist.m3u8");
+    }
+    println!("\nEnd it with Ctrl-C.");
+}
