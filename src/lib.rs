@@ -53,6 +53,7 @@
 
 pub mod admin;
 pub mod channel;
+pub mod clip;
 
 pub mod clock;
 pub mod config;

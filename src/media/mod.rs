@@ -8,6 +8,7 @@ mod cell;
 mod frame;
 pub mod h264;
 mod picture;
+mod segment;
 mod time;
 
 pub use aac::{AAC_FRAME_SAMPLES, AudioFormat, AudioSpecificConfig, AudioSpecificConfigError};
@@ -15,4 +16,5 @@ pub use cell::{AudioTrack, CodedCell, RungTracks, SampleEntry, TrackCell, VideoT
 pub use frame::{SourceFrame, Track, TrackFormat};
 pub use h264::ParameterSets;
 pub use picture::{Picture, PictureSize};
+pub use segment::Segment;
 pub use time::{CellIndex, Grid, MediaTime, Slot, Timescale, VIDEO_TIMESCALE};
