@@ -1,0 +1,76 @@
+//! Digest authentication as RTSP devices use it (RFC 2617 without `qop`, MD5), the server's side.
+
+use md5::{Digest as _, Md5};
+use subtle::ConstantTimeEq;
+
+/// One realm, one user.
+#[derive(Clone)]
+pub struct Digest {
+    realm: String,
+    nonce: String,
+    user: String,
+    password: String,
+}
+
+impl Digest {
+    /// `nonce` is chosen by the caller, at random.
+    pub fn new(realm: &str, nonce: &str, user: &str, password: &str) -> Self {
+        Self {
+            realm: realm.to_owned(),
+            nonce: nonce.to_owned(),
+            user: user.to_owned(),
+            password: password.to_owned(),
+        }
+    }
+
+    /// The value of `WWW-Authenticate`.
+    pub fn challenge(&self) -> String {
+        format!("Digest realm=\"{}\", nonce=\"{}\", algorithm=MD5", self.realm, self.nonce)
+    }
+
+    /// Whether the value of `Authorization` proves that the peer knows the password.
+    pub fn allows(&self, method: &str, authorization: Option<&str>) -> bool {
+        let Some(fields) = authorization.and_then(|value| value.strip_prefix("Digest ")) else { return false };
+        let field = |name: &str| {
+            fields.split(',').find_map(|field| {
+                let (key, value) = field.trim().split_once('=')?;
+                (key == name).then(|| value.trim_matches('"'))
+            })
+        };
+        let (Some(uri), Some(response)) = (field("uri"), field("response")) else { return false };
+        if field("username") != Some(&self.user) || field("nonce") != Some(&self.nonce) {
+            return false;
+        }
+        let ha1 = hex(&format!("{}:{}:{}", self.user, self.realm, self.password));
+        let ha2 = hex(&format!("{method}:{uri}"));
+        let expected = hex(&format!("{ha1}:{}:{ha2}", self.nonce));
+        expected.as_bytes().ct_eq(response.as_bytes()).into()
+    }
+}
+
+fn hex(text: &str) -> String {
+    Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_knows_the_password_is_allowed() {
+        let digest = Digest::new("extron", "abc", "admin", "secret");
+        let ha1 = hex("admin:extron:secret");
+        let response = hex(&format!("{ha1}:abc:{}", hex("DESCRIBE:rtsp://h/extron1")));
+        let header = |response: &str| {
+            format!(
+                "Digest username=\"admin\", realm=\"extron\", nonce=\"abc\", uri=\"rtsp://h/extron1\", \
+                 response=\"{response}\""
+            )
+        };
+        assert!(digest.allows("DESCRIBE", Some(&header(&response))));
+        assert!(!digest.allows("SETUP", Some(&header(&response))));
+        assert!(!digest.allows("DESCRIBE", Some(&header("0"))));
+        assert!(!digest.allows("DESCRIBE", Some("Basic YWRtaW46c2VjcmV0")));
+        assert!(!digest.allows("DESCRIBE", None));
+    }
+}

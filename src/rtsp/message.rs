@@ -1,0 +1,140 @@
+//! Requests out of a byte stream in which RTP may be interleaved (RFC 2326 §10.12).
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use rtsp_types::{Message, ParseError, Request};
+
+/// A request, header and body, may be this long.
+const LONGEST: usize = 64 * 1024;
+
+/// What came in.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A request.
+    Request(Request<Vec<u8>>),
+    /// An interleaved packet of the peer: RTCP, as a rule.
+    Packet {
+        /// The channel.
+        channel: u8,
+        /// The packet.
+        data: Bytes,
+    },
+}
+
+/// The peer does not speak RTSP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// Not a request.
+    #[error("the peer sends something that is no RTSP request")]
+    NotRtsp,
+    /// Too much without an end.
+    #[error("the peer's request is longer than {LONGEST} bytes")]
+    TooLong,
+}
+
+/// Cuts a byte stream into requests and packets. [`Requests::feed`] it, then [`Requests::next`] until `None`.
+#[derive(Debug, Default)]
+pub struct Requests {
+    buffer: BytesMut,
+}
+
+impl Requests {
+    /// Where bytes from the peer go.
+    pub const fn feed(&mut self) -> &mut BytesMut {
+        &mut self.buffer
+    }
+
+    /// The next whole message.
+    pub fn next(&mut self) -> Result<Option<Incoming>, MessageError> {
+        loop {
+            match self.buffer.first() {
+                None => return Ok(None),
+                Some(b'$') => return Ok(self.packet()),
+                // Empty lines between messages are tolerated (RFC 2326 §4).
+                Some(b'\r' | b'\n') => self.buffer.advance(1),
+                Some(_) => break,
+            }
+        }
+        match Message::<Vec<u8>>::parse(&self.buffer) {
+            Ok((Message::Request(request), used)) => {
+                self.buffer.advance(used);
+                Ok(Some(Incoming::Request(request)))
+            }
+            Ok(_) | Err(ParseError::Error) => Err(MessageError::NotRtsp),
+            Err(ParseError::Incomplete(_)) if self.buffer.len() > LONGEST => Err(MessageError::TooLong),
+            Err(ParseError::Incomplete(_)) => Ok(None),
+        }
+    }
+
+    fn packet(&mut self) -> Option<Incoming> {
+        let length = u16::from_be_bytes([*self.buffer.get(2)?, *self.buffer.get(3)?]);
+        let channel = *self.buffer.get(1)?;
+        if self.buffer.len() < 4 + usize::from(length) {
+            return None;
+        }
+        self.buffer.advance(4);
+        Some(Incoming::Packet { channel, data: self.buffer.split_to(usize::from(length)).freeze() })
+    }
+}
+
+/// Appends `packet`, framed for the RTSP connection.
+pub fn interleaved(channel: u8, packet: &[u8], out: &mut BytesMut) {
+    out.reserve(4 + packet.len());
+    out.put_u8(b'$');
+    out.put_u8(channel);
+    out.put_u16(packet.len() as u16);
+    out.put_slice(packet);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const OPTIONS: &[u8] = b"OPTIONS rtsp://127.0.0.1/extron1 RTSP/1.0\r\nCSeq: 1\r\n\r\n";
+
+    #[test]
+    fn requests_and_packets_are_told_apart_however_they_are_cut() {
+        let mut stream = BytesMut::new();
+        stream.put_slice(OPTIONS);
+        interleaved(1, &[1, 2, 3], &mut stream);
+        stream.put_slice(b"\r\n");
+        stream.put_slice(OPTIONS);
+        for step in 1..stream.len() {
+            let mut requests = Requests::default();
+            let mut seen = String::new();
+            for part in stream.chunks(step) {
+                requests.feed().put_slice(part);
+                while let Some(incoming) = requests.next().expect("well-formed") {
+                    seen.push(match incoming {
+                        Incoming::Request(_) => 'r',
+                        Incoming::Packet { channel: 1, data } if data[..] == [1, 2, 3] => 'p',
+                        Incoming::Packet { .. } => '?',
+                    });
+                }
+            }
+            assert_eq!(seen, "rpr", "cut every {step} bytes");
+        }
+    }
+
+    #[test]
+    fn other_protocols_and_endless_headers_are_refused() {
+        let mut requests = Requests::default();
+        requests.feed().put_slice(b"\x03\x00\x00\x00not rtsp at all\r\n\r\n");
+        assert!(matches!(requests.next(), Err(MessageError::NotRtsp)));
+        let mut requests = Requests::default();
+        requests.feed().put_slice(b"OPTIONS * RTSP/1.0\r\n");
+        requests.feed().put_slice(&b"X: y\r\n".repeat(20_000));
+        assert!(matches!(requests.next(), Err(MessageError::TooLong)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut requests = Requests::default();
+            requests.feed().put_slice(&bytes);
+            for _ in 0..bytes.len() + 1 {
+                if !matches!(requests.next(), Ok(Some(_))) { break; }
+            }
+        }
+    }
+}
