@@ -35,12 +35,12 @@ impl Lattice {
     }
 
     /// The distance between two places.
-    pub(super) fn step(&self) -> Nanos {
+    pub(super) fn step(self) -> Nanos {
         SECOND / Nanos::from(self.fps * self.per_slot)
     }
 
     /// How far behind (positive) or before the nearest place `time` is; at most half a step.
-    pub(super) fn error(&self, time: Nanos) -> Nanos {
+    pub(super) fn error(self, time: Nanos) -> Nanos {
         let fine = self.fps * self.per_slot;
         let shift = if self.per_slot.is_multiple_of(2) { self.step() / 2 } else { 0 };
         let time = MediaTime::from_nanos((time - shift).clamp(0, Nanos::from(i64::MAX)) as i64);
