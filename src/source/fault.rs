@@ -107,7 +107,7 @@ const fn hint(status: u16) -> &'static str {
 pub(super) fn first_line(error: &retina::Error) -> String {
     const LONGEST: usize = 160;
     let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
+    let line = text.lines().next().unwrap_or_default().trim_end_matches("; buffered:");
     line.chars().take(LONGEST).filter(|c| !c.is_control()).collect()
 }
 
@@ -119,6 +119,8 @@ pub(super) fn from_setup(error: &retina::Error, had_credentials: bool, transport
         Some(461) => SourceFault::Transport(transport),
         // With 200, the library dislikes the answer's content.
         Some(status) if status >= 300 => SourceFault::Status { status },
+        // The dump of the bytes that are not RTSP.
+        None if error.to_string().contains("HTTP/1.") => SourceFault::Http,
         _ => from_stream(error),
     }
 }
@@ -131,8 +133,6 @@ pub(super) fn from_stream(error: &retina::Error) -> SourceFault {
         SourceFault::Connect(why.to_owned())
     } else if line.contains("EOF while expecting response") {
         SourceFault::Closed
-    } else if line.contains("RTSP-Version") {
-        SourceFault::Http
     } else {
         SourceFault::Protocol(line)
     }

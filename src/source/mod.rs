@@ -13,14 +13,18 @@ mod backoff;
 mod fault;
 mod gauges;
 mod intake;
+pub mod probe;
 mod sample;
 mod session;
 mod silence;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 pub mod timeline;
 mod tracks;
 
 pub use backoff::BackOff;
 pub use fault::{Retry, SourceFault};
 pub use gauges::SourceGauges;
+pub use probe::{AudioReport, ProbeReport, VideoReport, probe};
 pub use supervisor::SourceTask;
