@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn credentials_are_taken_out_and_decoded() {
-        let address = Address::parse("rtsp://admin:p%40ss%2fw%C3%B6rd%@192.0.2.7:8554/extron1?x=1").ok().unwrap();
+        let address =
+            Address::parse("rtsp://admin:p%40ss%2fw%C3%B6rd%@192.0.2.7:8554/extron1?x=1").ok().unwrap();
         assert_eq!(address.url.as_str(), "rtsp://192.0.2.7:8554/extron1?x=1");
         let credentials = address.credentials.unwrap();
         assert_eq!((&*credentials.username, &*credentials.password), ("admin", "p@ss/wörd%"));

@@ -43,6 +43,9 @@ pub enum SourceFault {
     /// The connection ended.
     #[error("the encoder closed the connection")]
     Closed,
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broke(String),
     /// Connected, but frozen.
     #[error("nothing came for {0} s on the open connection")]
     Silent(u64),
@@ -76,7 +79,9 @@ impl SourceFault {
     pub fn retry(&self) -> Retry {
         match self {
             Self::CredentialsMissing | Self::CredentialsRefused(_) => Retry::Refused,
-            Self::Url(_) | Self::Http | Self::VideoCodec(_) | Self::NoVideo | Self::Transport(_) => Retry::Slowly,
+            Self::Url(_) | Self::Http | Self::VideoCodec(_) | Self::NoVideo | Self::Transport(_) => {
+                Retry::Slowly
+            }
             _ => Retry::Soon,
         }
     }
@@ -131,6 +136,11 @@ pub(super) fn from_stream(error: &retina::Error) -> SourceFault {
     // The library's errors have no kinds but their texts (0.4.21, `error.rs`); tests hold these.
     if let Some(why) = line.strip_prefix("Unable to connect to RTSP server: ") {
         SourceFault::Connect(why.to_owned())
+    } else if let Some((_, why)) =
+        line.split_once(" RTSP peer: ").filter(|(doing, _)| doing.starts_with("Error "))
+        && !why.contains("EOF while")
+    {
+        SourceFault::Broke(why.to_owned())
     } else if line.contains("EOF while expecting response") {
         SourceFault::Closed
     } else {

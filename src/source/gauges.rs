@@ -18,6 +18,8 @@ pub struct SourceGauges {
     pub lost: Counter,
     /// Packets that could not be understood.
     pub broken: Counter,
+    /// Jumps of a track's clock in the present connection.
+    pub jumps: Gauge,
     /// Parts per billion, as `i64` bits.
     skew_ppb: Gauge,
     /// Microseconds, as `i64` bits.
@@ -46,11 +48,13 @@ impl SourceGauges {
 
     pub(super) fn show(&self, timeline: &Timeline) {
         self.skew_ppb.set((timeline.skew().unwrap_or(0.0) * 1000.0) as i64 as u64);
+        self.jumps.set(timeline.jumps());
         self.av_offset_us.set((timeline.av_offset().unwrap_or(0) / 1000) as u64);
     }
 
     pub(super) fn clear(&self) {
         self.skew_ppb.set(0);
         self.av_offset_us.set(0);
+        self.jumps.set(0);
     }
 }

@@ -12,6 +12,8 @@ mod address;
 mod backoff;
 mod fault;
 mod gauges;
+#[cfg(test)]
+mod gstreamer_tests;
 mod intake;
 pub mod probe;
 mod sample;

@@ -138,7 +138,9 @@ impl Session {
                     if line.contains("failed to respond to keepalive") {
                         // Encoders exist that never answer one; the silence watch knows better.
                         if !std::mem::replace(&mut self.keepalive_overdue, true) {
-                            tracing::info!("the encoder does not answer keepalives; going on while media flows");
+                            tracing::info!(
+                                "the encoder does not answer keepalives; going on while media flows"
+                            );
                         }
                         tokio::time::sleep(OVERDUE_PAUSE).await;
                         continue;

@@ -79,8 +79,8 @@ impl SourceTask {
             },
         };
         let mut back_off = BackOff::default();
-        // Not before this, wanted or not.
-        let mut resting = Instant::now();
+        // After a fault: not before this, wanted or not.
+        let mut rest: Option<(Instant, SourceFault)> = None;
         loop {
             if !self.is_wanted() {
                 self.report(SourceState::Idle, "");
@@ -90,23 +90,27 @@ impl SourceTask {
                     () = wanted(&mut self.wanted, true) => {}
                 }
             }
-            tokio::select! {
-                () = self.shutdown.cancelled() => return,
-                () = unwanted(&mut self.wanted, self.source.keep_open) => continue,
-                () = tokio::time::sleep_until(resting) => {}
+            if let Some((until, fault)) = &rest {
+                self.report(resting_state(fault), &fault.to_string());
+                tokio::select! {
+                    () = self.shutdown.cancelled() => return,
+                    () = unwanted(&mut self.wanted, self.source.keep_open) => continue,
+                    () = tokio::time::sleep_until(*until) => {}
+                }
             }
             let mut live_since = None;
             let ending = self.pull(&address, &mut live_since).await;
             back_off.flowed(live_since.map_or(Duration::ZERO, |since: Instant| since.elapsed()));
-            match ending {
+            rest = match ending {
                 Ending::Shutdown => return,
-                Ending::Unwanted => {}
+                Ending::Unwanted => None,
                 Ending::Fault(fault) => {
                     let delay = back_off.delay(fault.retry(), fastrand::f64());
-                    resting = Instant::now() + delay;
-                    self.rest(&fault, delay);
+                    let again_in_ms = delay.as_millis() as u64;
+                    tracing::warn!(source = self.source.name, again_in_ms, "{fault}");
+                    Some((Instant::now() + delay, fault))
                 }
-            }
+            };
         }
     }
 
@@ -124,7 +128,10 @@ impl SourceTask {
             Err(fault) => return Ending::Fault(fault),
         };
         for skipped in session.skipped() {
-            tracing::warn!(source = self.source.name, "{skipped} is not used: it can be neither decoded nor passed on");
+            tracing::warn!(
+                source = self.source.name,
+                "{skipped} is not used: it can be neither decoded nor passed on"
+            );
         }
         self.status.send_modify(|status| {
             status.connects += 1;
@@ -210,13 +217,6 @@ impl SourceTask {
         self.source.keep_open || *self.wanted.borrow()
     }
 
-    fn rest(&self, fault: &SourceFault, delay: Duration) {
-        let state =
-            if fault.retry() == Retry::Refused { SourceState::Refused } else { SourceState::BackingOff };
-        tracing::warn!(source = self.source.name, again_in_ms = delay.as_millis() as u64, "{fault}");
-        self.report(state, &fault.to_string());
-    }
-
     fn report(&self, state: SourceState, reason: &str) {
         let now = self.clock.now();
         self.status.send_if_modified(|status| {
@@ -230,6 +230,10 @@ impl SourceTask {
             changed
         });
     }
+}
+
+fn resting_state(fault: &SourceFault) -> SourceState {
+    if fault.retry() == Retry::Refused { SourceState::Refused } else { SourceState::BackingOff }
 }
 
 /// Ends when `wish` is what is wanted; never, if nobody is left to wish.

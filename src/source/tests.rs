@@ -71,8 +71,10 @@ impl Peer {
                     self.answer(&request, "200 OK", "Content-Type: application/sdp\r\n", sdp).await;
                 }
                 Some("SETUP") => {
-                    let transport =
-                        format!("{session}Transport: RTP/AVP/TCP;unicast;interleaved={channel}-{}\r\n", channel + 1);
+                    let transport = format!(
+                        "{session}Transport: RTP/AVP/TCP;unicast;interleaved={channel}-{}\r\n",
+                        channel + 1
+                    );
                     channel += 2;
                     self.answer(&request, "200 OK", &transport, "").await;
                 }
@@ -96,11 +98,10 @@ impl Peer {
     async fn media(&mut self, manner: Manner) -> std::io::Result<()> {
         for n in 0.. {
             let (picture, sound) = match manner {
-                Manner::Deaf => (true, true),
                 Manner::Freezes(count) => (n < count, n < count),
                 Manner::LosesPicture(count) => (n < count, true),
                 Manner::Closes(count) if n == count => return Ok(()),
-                Manner::Closes(_) => (true, true),
+                Manner::Deaf | Manner::Closes(_) => (true, true),
             };
             if picture {
                 let kind = if n % 15 == 0 { 0x65 } else { 0x41 };
@@ -184,8 +185,14 @@ async fn frames_come_and_the_unanswered_keepalive_does_not_end_them() {
     let mut rig = Rig::pull(&format!("rtsp://{address}/extron1"));
     let status = rig.reaches(SourceState::Live).await;
     let media = status.media.unwrap();
-    assert_eq!((media.video_codec.as_deref(), media.width, media.height), (Some("avc1.64000C"), Some(320), Some(180)));
-    assert_eq!((media.audio_codec.as_deref(), media.sample_rate, media.channels), (Some("mp4a.40.2"), Some(48_000), Some(2)));
+    assert_eq!(
+        (media.video_codec.as_deref(), media.width, media.height),
+        (Some("avc1.64000C"), Some(320), Some(180))
+    );
+    assert_eq!(
+        (media.audio_codec.as_deref(), media.sample_rate, media.channels),
+        (Some("mp4a.40.2"), Some(48_000), Some(2))
+    );
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(rig.status.borrow().state, SourceState::Live);
     assert_eq!(rig.status.borrow().connects, 1);
@@ -260,7 +267,10 @@ async fn refused_credentials_are_not_tried_again_soon_nor_told() {
     })
     .await;
     for (userinfo, reason) in [
-        ("ad%20min:hunter2@", "the encoder does not accept the user name and the password, or forbids access (401)"),
+        (
+            "ad%20min:hunter2@",
+            "the encoder does not accept the user name and the password, or forbids access (401)",
+        ),
         ("", "the encoder wants a user name and a password (401), and the URL has none"),
     ] {
         let mut rig = Rig::pull(&format!("rtsp://{userinfo}{address}/extron1"));
@@ -318,7 +328,9 @@ async fn nobody_at_home_and_wrong_paths_are_told() {
 
 #[tokio::test]
 async fn a_publishing_source_and_a_bad_url_stay_idle() {
-    for (url, reason) in [("", "waits for a publisher"), ("http://x/", "the URL cannot be used: it must begin with rtsp://")] {
+    for (url, reason) in
+        [("", "waits for a publisher"), ("http://x/", "the URL cannot be used: it must begin with rtsp://")]
+    {
         let mut rig = Rig::pull(url);
         let waiting = rig.status.wait_for(|status| status.reason == reason);
         let status = tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap().clone();

@@ -21,21 +21,23 @@ pub async fn probe(url: &str, transport: Transport, seconds: u32) -> Result<Prob
     let address = Address::parse(url)?;
     let mut session = Session::open(&address, transport, Arc::new(SystemClock::default())).await?;
     let mut tally = Tally::default();
-    let ending = tokio::time::timeout(Duration::from_secs(u64::from(seconds)), read(&mut session, &mut tally));
-    let ended = ending.await.err().is_none();
-    let report = tally.report(&session.media(), session.skipped(), ended);
+    let ending =
+        tokio::time::timeout(Duration::from_secs(u64::from(seconds)), read(&mut session, &mut tally));
+    let ended = ending.await.ok();
+    let report = tally.report(&session.media(), session.skipped(), ended.as_ref());
     session.close().await;
     Ok(report)
 }
 
-/// Reads until the source ends.
-async fn read(session: &mut Session, tally: &mut Tally) {
-    while let Ok(event) = session.next().await {
-        match event {
-            Event::Unit(unit) => tally.unit(&unit),
-            Event::Report { track, rtp, ntp } => tally.sender_report(track, rtp, ntp),
-            Event::Broken(_) => tally.broken(),
-            Event::Nothing => {}
+/// Reads until the source ends, and says why it did.
+async fn read(session: &mut Session, tally: &mut Tally) -> SourceFault {
+    loop {
+        match session.next().await {
+            Ok(Event::Unit(unit)) => tally.unit(&unit),
+            Ok(Event::Report { track, rtp, ntp }) => tally.sender_report(track, rtp, ntp),
+            Ok(Event::Broken(_)) => tally.broken(),
+            Ok(Event::Nothing) => {}
+            Err(fault) => return fault,
         }
     }
 }

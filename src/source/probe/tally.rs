@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::report::{AudioReport, ProbeReport, VideoReport};
 use crate::matrix::SourceMedia;
 use crate::media::{MediaTime, Track, TrackFormat};
+use crate::source::fault::SourceFault;
 use crate::source::intake::Unit;
 use crate::source::timeline::{RtpInstant, Timeline};
 
@@ -130,8 +131,13 @@ impl Tally {
         self.delays = Some((least.min(delay), most.max(delay)));
     }
 
-    /// The report. `ended`: the source ended before its time.
-    pub(super) fn report(&self, media: &SourceMedia, skipped: &[String], ended: bool) -> ProbeReport {
+    /// The report. `ended`: why the source ended before its time, if it did.
+    pub(super) fn report(
+        &self,
+        media: &SourceMedia,
+        skipped: &[String],
+        ended: Option<&SourceFault>,
+    ) -> ProbeReport {
         let place = |track, instant| Some(self.timeline.place(track, instant?));
         let starts = place(Track::Video, self.video.first).zip(place(Track::Audio, self.audio.first));
         let ms = |nanos: i64| nanos as f64 / 1e6;
@@ -182,10 +188,9 @@ impl Tally {
         })
     }
 
-    fn faults(&self, report: &ProbeReport, skipped: &[String], ended: bool) -> Vec<String> {
-        let mut faults = Vec::new();
+    fn faults(&self, report: &ProbeReport, skipped: &[String], ended: Option<&SourceFault>) -> Vec<String> {
+        let mut faults: Vec<_> = ended.map(ToString::to_string).into_iter().collect();
         let mut fault = |holds: bool, text: &str| faults.extend(holds.then(|| text.to_owned()));
-        fault(ended, "the source ended the connection");
         fault(report.video.is_none(), "no picture came");
         fault(report.audio.is_none(), "no usable sound came: viewers will hear silence");
         fault(report.lost_packets > 0, "packets were lost: use TCP, or mend the network");
@@ -196,7 +201,8 @@ impl Tally {
         let jitter = report.jitter_ms.unwrap_or(0.0);
         fault(!self.b_frames && jitter > MUCH_JITTER_MS, "pictures come very unevenly");
         if let Some(video) = &report.video {
-            let gop = f64::from(self.gop.map_or(0, |(_, max)| max)).max(f64::from(self.since_idr.unwrap_or(0)));
+            let gop =
+                f64::from(self.gop.map_or(0, |(_, max)| max)).max(f64::from(self.since_idr.unwrap_or(0)));
             fault(self.since_idr.is_none(), "no IDR picture came: nothing can be decoded");
             let long = gop > LONG_GOP_SECONDS * video.fps && video.fps > 0.0;
             fault(long, "IDR pictures are over 4 s apart: starting and recovering take that long");
@@ -250,7 +256,7 @@ mod tests {
 
     #[test]
     fn rates_and_groups_are_measured() {
-        let report = tally(&[0], |n| n % 30 == 0).report(&SourceMedia::default(), &[], false);
+        let report = tally(&[0], |n| n % 30 == 0).report(&SourceMedia::default(), &[], None);
         let video = report.video.unwrap();
         assert!((video.fps - 15.0).abs() < 0.001);
         assert_eq!((video.bitrate_bps, video.gop_min, video.gop_max), (750_000, Some(30), Some(30)));
@@ -261,17 +267,27 @@ mod tests {
 
     #[test]
     fn reordered_pictures_and_missing_idr_pictures_are_told() {
-        let report = tally(&[0, 3, 1, 2], |_| false).report(&SourceMedia::default(), &["x".into()], true);
+        let report = tally(&[0, 3, 1, 2], |_| false).report(
+            &SourceMedia::default(),
+            &["x".into()],
+            Some(&SourceFault::Closed),
+        );
         assert!(report.video.is_some_and(|video| video.b_frames && video.gop_max.is_none()));
         let faults = report.faults.join("\n");
-        for word in ["B pictures", "no IDR picture", "ended", "not used: x", "sender reports are missing"] {
+        for word in [
+            "B pictures",
+            "no IDR picture",
+            "closed the connection",
+            "not used: x",
+            "sender reports are missing",
+        ] {
             assert!(faults.contains(word), "{word} in {faults}");
         }
     }
 
     #[test]
     fn the_table_is_aligned() {
-        let report = tally(&[0], |n| n % 30 == 0).report(&SourceMedia::default(), &[], false);
+        let report = tally(&[0], |n| n % 30 == 0).report(&SourceMedia::default(), &[], None);
         insta::assert_snapshot!(report, @r"
         video               H.264 High@4.1 (avc1.640029), 0x0
         pictures            15.00 per second, 61 in all

@@ -98,6 +98,7 @@ pub struct Timeline {
     lead: Option<Nanos>,
     now: Option<Nanos>,
     skew: Skew,
+    jumps: u64,
 }
 
 impl Timeline {
@@ -115,6 +116,7 @@ impl Timeline {
             lead: None,
             now: None,
             skew: Skew::default(),
+            jumps: 0,
         }
     }
 
@@ -132,9 +134,7 @@ impl Timeline {
         self.now = Some(self.now.map_or(arrival, |now| now.max(arrival)));
 
         let observed = self.clock_mut(track).observe(rtp, arrival);
-        if observed.jumped {
-            tracing::debug!(?track, step_ns = ?observed.step, "the source's clock jumped");
-        }
+        self.jumps += u64::from(observed.jumped);
         if track == Track::Video {
             self.began.get_or_insert(arrival);
         }
@@ -201,6 +201,11 @@ impl Timeline {
         Some((self.audio.shift - self.shift_by_reports()?) as i64)
     }
 
+    /// How often a track was re-anchored because its clock jumped.
+    pub fn jumps(&self) -> u64 {
+        self.jumps
+    }
+
     fn clock(&self, track: Track) -> &TrackClock {
         match track {
             Track::Video => &self.video,
@@ -238,15 +243,17 @@ impl Timeline {
     /// Aligns the sound by a step: while settling, and when it begins late.
     fn align_at_once(&mut self) {
         let Some(arrivals) = self.arrival_difference() else { return };
-        let guessed = self.video.began_at_zero && self.audio.began_at_zero && arrivals.abs() > SIMULTANEOUS;
-        let shift = if let Some(shift) = self.shift_by_reports() {
+        // Without RTP-Info each track's first packet is its zero, whenever it came.
+        let zeros = self.audio.zero_arrived.zip(self.video.zero_arrived).map(|(audio, video)| audio - video);
+        self.audio.shift = if let Some(shift) = self.shift_by_reports() {
             shift
-        } else if arrivals.abs() < BELIEVED && !guessed {
+        } else if let Some(apart) = zeros.filter(|apart| apart.abs() > SIMULTANEOUS) {
+            self.video.shift + apart
+        } else if arrivals.abs() < BELIEVED {
             self.video.shift
         } else {
             self.video.shift + arrivals
         };
-        self.audio.shift = shift;
     }
 
     /// Ends the settling: the offset goes to the nearest slot by a step, the last one.
@@ -278,7 +285,8 @@ impl Timeline {
         let full = self.video.delays.is_full(now) && self.audio.delays.is_full(now);
         let arrivals = self.arrival_difference().filter(|_| full);
         let wanted = if let Some(shift) = self.shift_by_reports() {
-            self.lead = arrivals.map(|arrivals| arrivals - (self.audio.shift - self.video.shift)).or(self.lead);
+            self.lead =
+                arrivals.map(|arrivals| arrivals - (self.audio.shift - self.video.shift)).or(self.lead);
             shift
         } else if let Some(arrivals) = arrivals {
             let lead = *self.lead.get_or_insert(arrivals - (self.audio.shift - self.video.shift));

@@ -66,8 +66,8 @@ pub(super) struct TrackClock {
     /// Delays: arrival minus RTP time, without shift and offset.
     pub(super) delays: DelayWindow,
     pub(super) report: Option<Report>,
-    /// The first frame stood at RTP time zero.
-    pub(super) began_at_zero: bool,
+    /// When the first frame arrived, if it stood at RTP time zero.
+    pub(super) zero_arrived: Option<Nanos>,
     last: Option<Nanos>,
     late_since: Option<Nanos>,
 }
@@ -82,7 +82,7 @@ impl TrackClock {
         let time = rtp.nanos();
         let delay = arrival - time;
         if self.last.is_none() {
-            self.began_at_zero = rtp.ticks == 0;
+            self.zero_arrived = (rtp.ticks == 0).then_some(arrival);
         }
         let step = self.last.replace(time).map(|last| time - last);
         let jumped = self.has_jumped(step, delay, arrival);
