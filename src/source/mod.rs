@@ -1,1 +1,32 @@
-//! source
+//! Encoders: one supervised task per source, from RTSP to frames on wall-clock media time.
+//!
+//! * [`SourceTask`] keeps a source connected while it is wanted and says how it is,
+//! * `session` is one RTSP connection, `intake` makes frames of what it brings,
+//! * [`timeline`] puts RTP time on the wall clock,
+//! * [`probe`] looks at a source for a few seconds and says what it sends.
+//!
+//! What does not belong here: decoding, channels, and which source is on which channel. Sources that publish
+//! to us are only reported as waiting.
+
+mod address;
+mod backoff;
+mod fault;
+mod gauges;
+#[cfg(test)]
+mod gstreamer_tests;
+mod intake;
+pub mod probe;
+mod sample;
+mod session;
+mod silence;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+pub mod timeline;
+mod tracks;
+
+pub use backoff::BackOff;
+pub use fault::{Retry, SourceFault};
+pub use gauges::SourceGauges;
+pub use probe::{AudioReport, ProbeReport, VideoReport, probe};
+pub use supervisor::SourceTask;

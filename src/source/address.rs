@@ -1,0 +1,85 @@
+//! A source's URL, taken apart: where to connect, and with which credentials.
+
+use retina::client::Credentials;
+use url::Url;
+
+use super::fault::SourceFault;
+
+/// An RTSP URL without credentials, and the credentials. Has no `Debug`: it holds a password.
+#[derive(Clone)]
+pub(super) struct Address {
+    pub(super) url: Url,
+    pub(super) credentials: Option<Credentials>,
+}
+
+impl Address {
+    /// Reads `rtsp://[user[:password]@]host[:port]/path`; user and password are percent-encoded
+    /// (RFC 3986 §3.2.1).
+    pub(super) fn parse(text: &str) -> Result<Self, SourceFault> {
+        let mut url = Url::parse(text).map_err(|_| SourceFault::Url("it is not an URL"))?;
+        if url.scheme() != "rtsp" {
+            return Err(SourceFault::Url("it must begin with rtsp://"));
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(SourceFault::Url("it names no host"));
+        }
+        let credentials = (!url.username().is_empty() || url.password().is_some()).then(|| Credentials {
+            username: percent_decode(url.username()),
+            password: percent_decode(url.password().unwrap_or_default()),
+        });
+        let cleared = url.set_username("").and_then(|()| url.set_password(None));
+        cleared.map_err(|()| SourceFault::Url("it cannot carry a user name"))?;
+        Ok(Self { url, credentials })
+    }
+}
+
+/// Decodes `%XX` (RFC 3986 §2.1); what is no such triplet stays as it is.
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let triplet = match rest {
+            [b'%', high, low, ..] => hex(*high).zip(hex(*low)),
+            _ => None,
+        };
+        if let Some((high, low)) = triplet {
+            bytes.push(high << 4 | low);
+            rest = rest.get(3..).unwrap_or_default();
+        } else {
+            bytes.push(*first);
+            rest = tail;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_taken_out_and_decoded() {
+        let address =
+            Address::parse("rtsp://admin:p%40ss%2fw%C3%B6rd%@192.0.2.7:8554/extron1?x=1").ok().unwrap();
+        assert_eq!(address.url.as_str(), "rtsp://192.0.2.7:8554/extron1?x=1");
+        let credentials = address.credentials.unwrap();
+        assert_eq!((&*credentials.username, &*credentials.password), ("admin", "p@ss/wörd%"));
+    }
+
+    #[test]
+    fn an_url_without_credentials_has_none() {
+        assert!(Address::parse("rtsp://[::1]/extron1").ok().unwrap().credentials.is_none());
+    }
+
+    #[test]
+    fn other_urls_are_refused_without_being_repeated() {
+        for url in ["http://u:secret@h/", "rtsps://u:secret@h/", "u:secret@h", "rtsp:///secret", ""] {
+            let fault = Address::parse(url).err().unwrap();
+            assert!(!fault.to_string().contains("secret"), "{fault}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a source counts about itself, for metrics and the console.
+
+use super::intake::Unit;
+use super::timeline::Timeline;
+use crate::media::Track;
+use crate::meter::{Counter, Gauge};
+
+/// Counters since start, gauges of the present connection.
+#[derive(Debug, Default)]
+pub struct SourceGauges {
+    /// Pictures received.
+    pub pictures: Counter,
+    /// Sound frames received.
+    pub sounds: Counter,
+    /// Bytes of access units received.
+    pub bytes: Counter,
+    /// RTP packets lost.
+    pub lost: Counter,
+    /// Packets that could not be understood.
+    pub broken: Counter,
+    /// Jumps of a track's clock in the present connection.
+    pub jumps: Gauge,
+    /// Parts per billion, as `i64` bits.
+    skew_ppb: Gauge,
+    /// Microseconds, as `i64` bits.
+    av_offset_us: Gauge,
+}
+
+impl SourceGauges {
+    /// How much faster the source's clock runs than ours, in parts per million; 0 until it is known.
+    pub fn skew_ppm(&self) -> f64 {
+        self.skew_ppb.get() as i64 as f64 / 1000.0
+    }
+
+    /// How late the sound still is against the picture, by the sender reports, in milliseconds; 0 without.
+    pub fn av_offset_ms(&self) -> f64 {
+        self.av_offset_us.get() as i64 as f64 / 1000.0
+    }
+
+    pub(super) fn count(&self, unit: &Unit) {
+        match unit.track() {
+            Track::Video => self.pictures.increment(),
+            Track::Audio => self.sounds.increment(),
+        }
+        self.bytes.add(unit.data.len() as u64);
+        self.lost.add(u64::from(unit.lost));
+    }
+
+    pub(super) fn show(&self, timeline: &Timeline) {
+        self.skew_ppb.set((timeline.skew().unwrap_or(0.0) * 1000.0) as i64 as u64);
+        self.jumps.set(timeline.jumps());
+        self.av_offset_us.set((timeline.av_offset().unwrap_or(0) / 1000) as u64);
+    }
+
+    pub(super) fn clear(&self) {
+        self.skew_ppb.set(0);
+        self.av_offset_us.set(0);
+        self.jumps.set(0);
+    }
+}

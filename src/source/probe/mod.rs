@@ -1,0 +1,43 @@
+//! Looks at a source for a few seconds and says what it sends, and what is wrong with it.
+//!
+//! `tally` counts (sans-IO), `report` is what comes of it.
+
+mod report;
+mod tally;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::report::{AudioReport, ProbeReport, VideoReport};
+use self::tally::Tally;
+use super::address::Address;
+use super::fault::SourceFault;
+use super::session::{Event, Session};
+use crate::clock::SystemClock;
+use crate::config::Transport;
+
+/// Pulls `url` for `seconds` and reports. Ends early, with a fault in the report, when the source ends.
+pub async fn probe(url: &str, transport: Transport, seconds: u32) -> Result<ProbeReport, SourceFault> {
+    let address = Address::parse(url)?;
+    let mut session = Session::open(&address, transport, Arc::new(SystemClock::default())).await?;
+    let mut tally = Tally::default();
+    let ending =
+        tokio::time::timeout(Duration::from_secs(u64::from(seconds)), read(&mut session, &mut tally));
+    let ended = ending.await.ok();
+    let report = tally.report(&session.media(), session.skipped(), ended.as_ref());
+    session.close().await;
+    Ok(report)
+}
+
+/// Reads until the source ends, and says why it did.
+async fn read(session: &mut Session, tally: &mut Tally) -> SourceFault {
+    loop {
+        match session.next().await {
+            Ok(Event::Unit(unit)) => tally.unit(&unit),
+            Ok(Event::Report { track, rtp, ntp }) => tally.sender_report(track, rtp, ntp),
+            Ok(Event::Broken(_)) => tally.broken(),
+            Ok(Event::Nothing) => {}
+            Err(fault) => return fault,
+        }
+    }
+}

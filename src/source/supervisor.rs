@@ -1,0 +1,251 @@
+//! Keeps one source connected while it is wanted.
+//!
+//! # States
+//! ```text
+//! Idle ──wanted──▶ Connecting ──first IDR picture──▶ Live ──nothing comes──▶ Stalled
+//!   ▲                 │ ▲                              │                        │
+//!   │              fault│ delay over                 fault                  torn down
+//!   │                 ▼ │                              ▼                        │
+//!   └──unwanted── BackingOff, Refused ◀────────────────┴────────────────────────┘
+//! ```
+//! A delay outlives being unwanted: flapping wishes do not turn into a storm of tries, and a refused account
+//! rests for its minute. Every change of state is one value in the `status` watch.
+//!
+//! What does not belong here: RTSP (`session`), time (`timeline`), what to do without the source (channels).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::address::Address;
+use super::backoff::BackOff;
+use super::fault::{Retry, SourceFault};
+use super::gauges::SourceGauges;
+use super::intake::Intake;
+use super::session::{Event, Session};
+use super::silence::Silence;
+use crate::clock::Clock;
+use crate::config::Source;
+use crate::feed::Publisher;
+use crate::matrix::{SourceState, SourceStatus};
+use crate::media::Track;
+
+/// Everything that supervising one source takes.
+pub struct SourceTask {
+    /// The source. A publishing source (without `url`) stays idle here.
+    pub source: Source,
+    /// Pictures per second of the lattice that its pictures are to stand on.
+    pub lattice_fps: u32,
+    /// Whether a channel wants it. `keep_open` sources are pulled regardless.
+    pub wanted: watch::Receiver<bool>,
+    /// Where its frames go.
+    pub feed: Publisher,
+    /// How it is.
+    pub status: watch::Sender<SourceStatus>,
+    /// What it counts.
+    pub gauges: Arc<SourceGauges>,
+    /// The wall clock that frames are put on.
+    pub clock: Arc<dyn Clock>,
+    /// Ends [`SourceTask::run`] within about a second.
+    pub shutdown: CancellationToken,
+}
+
+/// Why a connection or a wait ended.
+enum Ending {
+    Shutdown,
+    Unwanted,
+    Fault(SourceFault),
+}
+
+impl SourceTask {
+    /// Keeps the source connected while it is wanted, until `shutdown`. When it returns, TEARDOWN is done or
+    /// has been given a second.
+    pub async fn run(mut self) {
+        let address = match self.source.url.reveal() {
+            "" => {
+                self.report(SourceState::Idle, "waits for a publisher");
+                return self.shutdown.cancelled().await;
+            }
+            url => match Address::parse(url) {
+                Ok(address) => address,
+                Err(fault) => {
+                    tracing::error!(source = self.source.name, %fault, "cannot be pulled");
+                    self.report(SourceState::Idle, &fault.to_string());
+                    return self.shutdown.cancelled().await;
+                }
+            },
+        };
+        let mut back_off = BackOff::default();
+        // After a fault: not before this, wanted or not.
+        let mut rest: Option<(Instant, SourceFault)> = None;
+        loop {
+            if !self.is_wanted() {
+                self.report(SourceState::Idle, "");
+                self.gauges.clear();
+                tokio::select! {
+                    () = self.shutdown.cancelled() => return,
+                    () = wanted(&mut self.wanted, true) => {}
+                }
+            }
+            if let Some((until, fault)) = &rest {
+                self.report(resting_state(fault), &fault.to_string());
+                tokio::select! {
+                    () = self.shutdown.cancelled() => return,
+                    () = unwanted(&mut self.wanted, self.source.keep_open) => continue,
+                    () = tokio::time::sleep_until(*until) => {}
+                }
+            }
+            let mut live_since = None;
+            let ending = self.pull(&address, &mut live_since).await;
+            back_off.flowed(live_since.map_or(Duration::ZERO, |since: Instant| since.elapsed()));
+            rest = match ending {
+                Ending::Shutdown => return,
+                Ending::Unwanted => None,
+                Ending::Fault(fault) => {
+                    let delay = back_off.delay(fault.retry(), fastrand::f64());
+                    let again_in_ms = delay.as_millis() as u64;
+                    tracing::warn!(source = self.source.name, again_in_ms, "{fault}");
+                    Some((Instant::now() + delay, fault))
+                }
+            };
+        }
+    }
+
+    /// One connection, from the first packet to the last. Sets `live_since` when the first frame is out.
+    async fn pull(&mut self, address: &Address, live_since: &mut Option<Instant>) -> Ending {
+        self.report(SourceState::Connecting, "");
+        self.gauges.clear();
+        let opened = tokio::select! {
+            () = self.shutdown.cancelled() => return Ending::Shutdown,
+            () = unwanted(&mut self.wanted, self.source.keep_open) => return Ending::Unwanted,
+            opened = Session::open(address, self.source.transport, Arc::clone(&self.clock)) => opened,
+        };
+        let mut session = match opened {
+            Ok(session) => session,
+            Err(fault) => return Ending::Fault(fault),
+        };
+        for skipped in session.skipped() {
+            tracing::warn!(
+                source = self.source.name,
+                "{skipped} is not used: it can be neither decoded nor passed on"
+            );
+        }
+        self.status.send_modify(|status| {
+            status.connects += 1;
+            status.media = Some(session.media());
+        });
+        self.report(SourceState::Connecting, "waits for the first picture");
+        let ending = self.read(&mut session, live_since).await;
+        if let Ending::Fault(fault) = &ending
+            && fault.is_stall()
+        {
+            self.report(SourceState::Stalled, &fault.to_string());
+        }
+        session.close().await;
+        ending
+    }
+
+    /// Reads until something ends it.
+    async fn read(&mut self, session: &mut Session, live_since: &mut Option<Instant>) -> Ending {
+        let began = Instant::now();
+        let mut intake = Intake::new(self.lattice_fps);
+        let mut silence = Silence::default();
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return Ending::Shutdown,
+                () = unwanted(&mut self.wanted, self.source.keep_open) => return Ending::Unwanted,
+                event = session.next() => event,
+                () = tokio::time::sleep_until(began + silence.deadline()) => {
+                    match silence.verdict(began.elapsed()) {
+                        Some(fault) => return Ending::Fault(fault),
+                        None => continue,
+                    }
+                }
+            };
+            match event {
+                Err(fault) => return Ending::Fault(fault),
+                Ok(Event::Nothing) => {}
+                Ok(Event::Broken(why)) => {
+                    tracing::debug!(source = self.source.name, why, "a packet was not understood");
+                    self.gauges.broken.increment();
+                    intake.broken();
+                }
+                Ok(Event::Report { track, rtp, ntp }) => intake.sender_report(track, rtp, ntp),
+                Ok(Event::Unit(unit)) => {
+                    let (track, sync) = (unit.track(), unit.sync);
+                    silence.heard(track, began.elapsed());
+                    self.gauges.count(&unit);
+                    intake.push(unit, |frame| self.feed.publish(&frame));
+                    if track == Track::Video {
+                        self.gauges.show(intake.timeline());
+                        if intake.has_begun() {
+                            silence.begun();
+                            live_since.get_or_insert_with(|| self.live());
+                        }
+                    }
+                    if track == Track::Video && sync {
+                        self.media_changed(session);
+                    }
+                }
+            }
+            // Audio alone keeps `next` ready; the picture's silence must be seen all the same.
+            if let Some(fault) = silence.verdict(began.elapsed()) {
+                return Ending::Fault(fault);
+            }
+        }
+    }
+
+    fn live(&self) -> Instant {
+        self.report(SourceState::Live, "");
+        Instant::now()
+    }
+
+    fn media_changed(&self, session: &Session) {
+        self.status.send_if_modified(|status| {
+            let media = Some(session.media());
+            let changed = status.media != media;
+            status.media = media;
+            changed
+        });
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.source.keep_open || *self.wanted.borrow()
+    }
+
+    fn report(&self, state: SourceState, reason: &str) {
+        let now = self.clock.now();
+        self.status.send_if_modified(|status| {
+            let changed = status.state != state || status.reason != reason;
+            if status.state != state {
+                tracing::info!(source = self.source.name, ?state, reason, "source");
+                status.state = state;
+                status.since = now;
+            }
+            reason.clone_into(&mut status.reason);
+            changed
+        });
+    }
+}
+
+fn resting_state(fault: &SourceFault) -> SourceState {
+    if fault.retry() == Retry::Refused { SourceState::Refused } else { SourceState::BackingOff }
+}
+
+/// Ends when `wish` is what is wanted; never, if nobody is left to wish.
+async fn wanted(receiver: &mut watch::Receiver<bool>, wish: bool) {
+    if receiver.wait_for(|wanted| *wanted == wish).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn unwanted(receiver: &mut watch::Receiver<bool>, keep_open: bool) {
+    if keep_open {
+        std::future::pending::<()>().await;
+    }
+    wanted(receiver, false).await;
+}
