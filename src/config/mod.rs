@@ -1,13 +1,28 @@
 //! The configuration: `config.toml` as typed values. Keys are fixed by the documentation in `config.toml`.
 //!
 //! Durations are in the unit that the key's name ends with, rates in bit/s.
+//!
+//! Read one with [`Config::load`] (a file, and the files it names) or [`Config::parse`] (a text alone). Both
+//! say every fault at once, each with its line and column; [`check`] says warnings too. A configuration is
+//! read in three steps: syntax (TOML), shape (unknown keys, wrong types), meaning (`check/`). The second and
+//! third are told together; bad syntax alone ends the reading, because nothing behind it can be trusted.
 
+mod check;
+mod document;
+mod fault;
+mod mask;
+mod report;
 mod secret;
+mod suggest;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
+pub use fault::{Fault, Faults, Position};
+pub use report::{CheckReport, check};
 pub use secret::Secret;
 
 /// The whole file.

@@ -1,0 +1,122 @@
+//! `[[channel]]`, `[[vod]]`, `[[schedule.rule]]`: what viewers open, and what the others refer to.
+
+use super::super::suggest::hint;
+use super::super::{Channel, Config, Vod};
+use super::names::{Names, subject};
+use super::{Checker, Place, quoted};
+
+/// First path segments that are not free for channels: publishers connect to `rtmp://host/publish/…`.
+const RESERVED: [&str; 1] = ["publish"];
+
+pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
+    if config.channels.is_empty() && config.vods.is_empty() {
+        checker.warning(&Place::default(), "no channel and no vod mount: there is nothing to open");
+    }
+    let mut names = Names::of("channel");
+    for (index, channel) in config.channels.iter().enumerate() {
+        let table = Place::top("channel").item(index);
+        names.check(checker, &table.key("name"), &channel.name);
+        let subject = subject("channel", &channel.name, index);
+        reserved(checker, &table, &subject, &channel.name);
+        references(checker, &table, &subject, channel, config);
+        streams(checker, &table, &subject, channel, config);
+        let most = config.segment.duration_ms.saturating_mul(2);
+        if !(100..=most).contains(&channel.live_deadline_ms) {
+            let message = format!(
+                "{subject}: live_deadline_ms: {} is not between 100 and {most} (two segments)",
+                channel.live_deadline_ms
+            );
+            checker.fault(&table.key("live_deadline_ms"), message);
+        }
+    }
+    vods(checker, names, &config.vods);
+    rules(checker, config);
+}
+
+fn reserved(checker: &mut Checker<'_>, table: &Place, subject: &str, name: &str) {
+    if RESERVED.contains(&name) {
+        checker.fault(&table.key("name"), format!("{subject}: this name is taken by the server itself"));
+    }
+}
+
+fn references(checker: &mut Checker<'_>, table: &Place, subject: &str, channel: &Channel, config: &Config) {
+    let ladders = || config.ladders.iter().map(|ladder| ladder.name.as_str());
+    if channel.ladder.is_empty() {
+        checker.fault(&table.key("ladder"), format!("{subject}: ladder is missing"));
+    } else {
+        defined(checker, &table.key("ladder"), subject, "ladder", &channel.ladder, ladders());
+    }
+    if !channel.source.is_empty() {
+        let sources = config.sources.iter().map(|source| source.name.as_str());
+        defined(checker, &table.key("source"), subject, "source", &channel.source, sources);
+    }
+}
+
+fn defined<'a>(
+    checker: &mut Checker<'_>,
+    place: &Place,
+    subject: &str,
+    kind: &str,
+    name: &str,
+    mut known: impl Iterator<Item = &'a str> + Clone,
+) {
+    let candidates = known.clone();
+    if !known.any(|other| other == name) {
+        let message = format!("{subject}: {kind} {} is not defined{}", quoted(name), hint(name, candidates));
+        checker.fault(place, message);
+    }
+}
+
+fn streams(checker: &mut Checker<'_>, table: &Place, subject: &str, channel: &Channel, config: &Config) {
+    let place = table.key("streams");
+    if channel.streams.is_empty() {
+        checker.fault(&place, format!("{subject}: streams needs at least one name, e.g. [\"live\"]"));
+    }
+    let mut names = Names::of("stream");
+    for (index, stream) in channel.streams.iter().enumerate() {
+        names.check(checker, &place.item(index), stream);
+        if stream == "_definst_" {
+            let message = format!("{subject}: stream {stream:?} is Wowza's word for an instance");
+            checker.fault(&place.item(index), message);
+        }
+    }
+    // "live_720p" is the 720p rung of "live": it cannot be a stream of its own as well.
+    let Some(ladder) = config.ladders.iter().find(|ladder| ladder.name == channel.ladder) else { return };
+    for (index, stream) in channel.streams.iter().enumerate() {
+        let is_rung = |whole: &&String| {
+            let suffix = stream.strip_prefix(whole.as_str()).and_then(|rest| rest.strip_prefix('_'));
+            suffix.is_some_and(|suffix| ladder.rungs.iter().any(|rung| rung.name == suffix))
+        };
+        if let Some(whole) = channel.streams.iter().find(is_rung) {
+            let message = format!("{subject}: stream {stream:?} is the name of a rung of stream {whole:?}");
+            checker.fault(&place.item(index), message);
+        }
+    }
+}
+
+/// Mounts share the first path segment of URLs with channels.
+fn vods<'a>(checker: &mut Checker<'_>, channels: Names<'a>, vods: &'a [Vod]) {
+    let mut names = channels.and_of("vod");
+    for (index, vod) in vods.iter().enumerate() {
+        let table = Place::top("vod").item(index);
+        names.check(checker, &table.key("name"), &vod.name);
+        let subject = subject("vod", &vod.name, index);
+        reserved(checker, &table, &subject, &vod.name);
+        if vod.root.as_os_str().is_empty() {
+            checker.fault(&table.key("root"), format!("{subject}: root is missing"));
+        }
+    }
+}
+
+fn rules(checker: &mut Checker<'_>, config: &Config) {
+    let channels = || config.channels.iter().map(|channel| channel.name.as_str());
+    for (index, rule) in config.schedule.rules.iter().enumerate() {
+        let place = Place::top("schedule").key("rule").item(index).key("channel");
+        let subject = format!("schedule rule number {}", index + 1);
+        if rule.channel.is_empty() {
+            checker.fault(&place, format!("{subject}: channel is missing"));
+        } else {
+            defined(checker, &place, &subject, "channel", &rule.channel, channels());
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The files that a configuration names: resolved against its directory, and looked at.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use super::super::{Config, Secret};
+use super::names::subject;
+use super::server::{TOKEN_RULE, is_token};
+use super::{Checker, Place};
+
+/// The longest first line of a secret's file that is read, in bytes.
+const SECRET_LIMIT: u64 = 4096;
+
+/// Makes every path absolute or relative to where we were started, by joining it to `directory`; reads the
+/// files of secrets into the values they stand for; says what is not there.
+pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, directory: &Path) {
+    let resolve = |path: &mut PathBuf| {
+        if !path.as_os_str().is_empty() {
+            *path = directory.join(&*path);
+        }
+    };
+    resolve(&mut config.server.state_dir);
+    for (index, channel) in config.channels.iter_mut().enumerate() {
+        resolve(&mut channel.waiting);
+        if channel.waiting.as_os_str().is_empty() {
+            continue;
+        }
+        if let Err(error) = readable_file(&channel.waiting) {
+            let subject = subject("channel", &channel.name, index);
+            let place = Place::top("channel").item(index).key("waiting");
+            checker.fault(&place, format!("{subject}: waiting {}: {error}", channel.waiting.display()));
+        }
+    }
+    for (index, vod) in config.vods.iter_mut().enumerate() {
+        resolve(&mut vod.root);
+        // A NAS may be mounted later than we start: not a fault.
+        if !vod.root.as_os_str().is_empty() && !vod.root.is_dir() {
+            let subject = subject("vod", &vod.name, index);
+            let place = Place::top("vod").item(index).key("root");
+            let message = format!("{subject}: root {} is not a directory at present", vod.root.display());
+            checker.warning(&place, message);
+        }
+    }
+    resolve(&mut config.admin.token_file);
+    let place = Place::top("admin").key("token_file");
+    secret(checker, &place, "admin: token_file", &config.admin.token_file, &mut config.admin.token);
+    if !config.admin.token_file.as_os_str().is_empty() && !is_token(config.admin.token.reveal()) {
+        checker.fault(&place, format!("admin: the token in token_file {TOKEN_RULE}"));
+    }
+    resolve(&mut config.schedule.password_file);
+    let place = Place::top("schedule").key("password_file");
+    let (file, password) = (&config.schedule.password_file, &mut config.schedule.password);
+    secret(checker, &place, "schedule: password_file", file, password);
+}
+
+fn readable_file(path: &Path) -> io::Result<fs::File> {
+    // Asked first: opening a named pipe would wait for its writer.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a file"));
+    }
+    fs::File::open(path)
+}
+
+/// Puts the first line of `path`, trimmed, into `value`.
+fn secret(checker: &mut Checker<'_>, place: &Place, subject: &str, path: &Path, value: &mut Secret) {
+    if path.as_os_str().is_empty() {
+        return;
+    }
+    let first_line = readable_file(path).and_then(|file| {
+        let mut line = String::new();
+        BufReader::new(file.take(SECRET_LIMIT)).read_line(&mut line)?;
+        Ok(line)
+    });
+    match first_line {
+        Err(error) => checker.fault(place, format!("{subject} {}: {error}", path.display())),
+        Ok(line) if line.trim().is_empty() => {
+            checker.fault(place, format!("{subject} {}: the first line is empty", path.display()));
+        }
+        Ok(line) => *value = Secret::new(line.trim()),
+    }
+}

@@ -1,0 +1,55 @@
+//! What a configuration must obey beyond its shape.
+//!
+//! One file per part of the configuration. Every check goes on after a fault, so that one run says all of
+//! them. Only `files` touches the file system; everything else judges the text alone.
+
+mod channels;
+pub(super) mod files;
+mod ladders;
+mod names;
+mod server;
+mod sources;
+
+use super::Config;
+use super::document::{Document, Place};
+use super::fault::{Fault, Source};
+
+/// Collects faults and warnings, and knows where they stand.
+pub(super) struct Checker<'a> {
+    pub(super) source: &'a Source<'a>,
+    pub(super) document: &'a Document<'a>,
+    pub(super) faults: Vec<Fault>,
+    pub(super) warnings: Vec<Fault>,
+}
+
+impl Checker<'_> {
+    fn fault(&mut self, at: &Place, message: impl Into<String>) {
+        if !self.document.is_spoiled(at) {
+            self.faults.push(self.source.fault(&self.document.span(at), message));
+        }
+    }
+
+    fn warning(&mut self, at: &Place, message: impl Into<String>) {
+        if !self.document.is_spoiled(at) {
+            self.warnings.push(self.source.fault(&self.document.span(at), message));
+        }
+    }
+
+    /// The line at which the value at `place` stands, for messages about something else.
+    fn line_of(&self, place: &Place) -> usize {
+        self.source.position(self.document.span(place).start).line
+    }
+
+    /// Judges `config` without looking at the file system.
+    pub(super) fn judge(&mut self, config: &Config) {
+        server::check(self, config);
+        sources::check(self, &config.sources);
+        ladders::check(self, config);
+        channels::check(self, config);
+    }
+}
+
+/// `word` in quotes for a message; an URL in the wrong place may carry a password and is not repeated.
+fn quoted(word: &str) -> String {
+    if word.contains("://") { "\"…\"".to_owned() } else { format!("{word:?}") }
+}

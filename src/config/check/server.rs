@@ -1,0 +1,114 @@
+//! `[server]`, `[segment]`, `[schedule]` without its rules, `[admin]`.
+
+use std::net::SocketAddr;
+
+use super::super::Config;
+use super::{Checker, Place};
+
+pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
+    addresses(checker, config);
+    segment(checker, config);
+    schedule(checker, config);
+    admin(checker, config);
+}
+
+fn addresses(checker: &mut Checker<'_>, config: &Config) {
+    let server = &config.server;
+    let table = Place::top("server");
+    let mut seen: Vec<(&str, SocketAddr)> = Vec::new();
+    for (key, text, may_be_off) in [
+        ("listen", &server.listen, false),
+        ("http_listen", &server.http_listen, true),
+        ("admin_listen", &server.admin_listen, false),
+        ("wowza_rest_listen", &server.wowza_rest_listen, true),
+    ] {
+        if may_be_off && text.is_empty() {
+            continue;
+        }
+        let place = table.key(key);
+        match text.parse::<SocketAddr>() {
+            Err(_) => {
+                let off = if may_be_off { ", or \"\" for off" } else { "" };
+                let message = format!(
+                    "{key}: {text:?} is not an address and port like \"0.0.0.0:1935\" or \"[::]:1935\"{off}"
+                );
+                checker.fault(&place, message);
+            }
+            // Port 0 lets the system choose, which it does differently each time.
+            Ok(address) => match seen.iter().find(|(_, other)| *other == address && address.port() != 0) {
+                Some((other, _)) => checker.fault(&place, format!("{key}: {text} is taken by {other}")),
+                None => seen.push((key, address)),
+            },
+        }
+    }
+    if server.state_dir.as_os_str().is_empty() {
+        checker.fault(&table.key("state_dir"), "state_dir: a directory is needed");
+    }
+}
+
+fn segment(checker: &mut Checker<'_>, config: &Config) {
+    let segment = &config.segment;
+    let table = Place::top("segment");
+    if !(500..=10_000).contains(&segment.duration_ms) {
+        let message = format!("duration_ms: {} is not between 500 and 10000", segment.duration_ms);
+        checker.fault(&table.key("duration_ms"), message);
+    }
+    // RFC 8216 §6.2.2: a live playlist never gets shorter than three target durations.
+    if segment.window < 3 {
+        let message = format!("window: {} segments; players need at least 3", segment.window);
+        checker.fault(&table.key("window"), message);
+    }
+}
+
+fn schedule(checker: &mut Checker<'_>, config: &Config) {
+    let schedule = &config.schedule;
+    let table = Place::top("schedule");
+    if !schedule.url.is_empty() {
+        let good = url::Url::parse(schedule.url.reveal())
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if !good {
+            checker.fault(&table.key("url"), "schedule: url is not an http:// or https:// URL");
+        }
+    }
+    if !schedule.password.is_empty() && !schedule.password_file.as_os_str().is_empty() {
+        checker.fault(&table.key("password_file"), "schedule: give password or password_file, not both");
+    }
+    if schedule.poll_s == 0 {
+        checker.fault(&table.key("poll_s"), "schedule: poll_s must be at least 1");
+    }
+    for (index, rule) in schedule.rules.iter().enumerate() {
+        if rule.series.is_empty() {
+            let place = table.key("rule").item(index).key("series");
+            checker.fault(&place, format!("schedule rule number {}: series is missing", index + 1));
+        }
+    }
+}
+
+fn admin(checker: &mut Checker<'_>, config: &Config) {
+    let admin = &config.admin;
+    let table = Place::top("admin");
+    let has_file = !admin.token_file.as_os_str().is_empty();
+    if !admin.token.is_empty() && has_file {
+        checker.fault(&table.key("token_file"), "admin: give token or token_file, not both");
+    }
+    if !is_token(admin.token.reveal()) {
+        checker.fault(&table.key("token"), format!("admin: token {TOKEN_RULE}"));
+    }
+    let open_to_all = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
+    if config.server.admin_listen.parse().is_ok_and(open_to_all) && admin.token.is_empty() && !has_file {
+        let message = format!(
+            "admin_listen: {} is open to others than this machine; set admin.token or admin.token_file first",
+            config.server.admin_listen
+        );
+        checker.fault(&Place::top("server").key("admin_listen"), message);
+    }
+}
+
+/// Said of a token that [`is_token`] refuses.
+pub(super) const TOKEN_RULE: &str =
+    "may only have the characters of a bearer token: A-Z a-z 0-9 - . _ ~ + / =";
+
+/// Can be sent as a bearer token (RFC 6750 §2.1); empty = none is set.
+pub(super) fn is_token(text: &str) -> bool {
+    text.chars().all(|char| char.is_ascii_alphanumeric() || "-._~+/=".contains(char))
+}

@@ -1,0 +1,172 @@
+//! The parsed file with the places of its keys, and the faults of its shape.
+//!
+//! Shape is what `serde` sees: unknown keys, values of the wrong type. `serde` stops at the first fault of
+//! shape; here the offending entry is recorded and taken out, and the rest is read again, until nothing is
+//! left to complain about. What was taken out falls back to its default, so faults of meaning in the same
+//! table would only mislead and are not asked for: see [`Document::is_spoiled`].
+
+use std::ops::Range;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue, ValueDeserializer};
+
+use super::Config;
+use super::fault::{Fault, Source};
+use super::mask::SECRET_KEYS;
+use super::suggest::closest;
+
+/// The way from the top of the file to a value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place(Vec<Step>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    Item(usize),
+}
+
+impl Place {
+    /// A key at the top of the file.
+    pub(super) fn top(key: &str) -> Self {
+        Self::default().key(key)
+    }
+
+    /// A key of the table here.
+    pub(super) fn key(&self, key: &str) -> Self {
+        Self([self.0.as_slice(), &[Step::Key(key.to_owned())]].concat())
+    }
+
+    /// An item of the array here, counted from 0.
+    pub(super) fn item(&self, index: usize) -> Self {
+        Self([self.0.as_slice(), &[Step::Item(index)]].concat())
+    }
+
+    fn parent(&self) -> Self {
+        Self(self.0.split_last().map_or_else(Vec::new, |(_, parents)| parents.to_vec()))
+    }
+
+    fn last_key(&self) -> Option<&str> {
+        self.0.iter().rev().find_map(|step| match step {
+            Step::Key(key) => Some(key.as_str()),
+            Step::Item(_) => None,
+        })
+    }
+}
+
+/// A file whose syntax is good.
+#[derive(Debug)]
+pub(super) struct Document<'a> {
+    root: Spanned<DeValue<'a>>,
+    spoiled: Vec<Place>,
+}
+
+impl<'a> Document<'a> {
+    /// Reads the text; or says everything that is wrong with its syntax (TOML 1.1).
+    pub(super) fn parse(text: &'a str, source: &Source<'a>) -> Result<Self, Vec<Fault>> {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        if errors.is_empty() {
+            let span = table.span();
+            let root = Spanned::new(span, DeValue::Table(table.into_inner()));
+            return Ok(Self { root, spoiled: Vec::new() });
+        }
+        let end = text.len()..text.len();
+        let fault = |error: &toml::de::Error| {
+            source.fault(&error.span().unwrap_or_else(|| end.clone()), error.message())
+        };
+        Err(errors.iter().map(fault).collect())
+    }
+
+    /// The values, and everything that is wrong with their shape. Entries of wrong shape are taken out.
+    pub(super) fn read(&mut self, source: &Source<'a>) -> (Config, Vec<Fault>) {
+        let mut faults = Vec::new();
+        loop {
+            let error = match Config::deserialize(ValueDeserializer::from(self.root.clone())) {
+                Ok(config) => return (config, faults),
+                Err(error) => error,
+            };
+            let span = error.span().unwrap_or_else(|| self.root.span());
+            let Some(place) = take_out(self.root.get_mut(), &span) else {
+                faults.push(source.fault(&span, error.message()));
+                return (Config::default(), faults);
+            };
+            faults.push(shape_fault(source, &span, error.message(), &place));
+            self.spoiled.push(if place.0.len() > 1 { place.parent() } else { place });
+        }
+    }
+
+    /// Something in the table that holds `place` had the wrong shape.
+    pub(super) fn is_spoiled(&self, place: &Place) -> bool {
+        self.spoiled.iter().any(|spoiled| place.0.starts_with(&spoiled.0))
+    }
+
+    /// Where the value at `place` stands; where it is not written, the nearest table that should hold it.
+    pub(super) fn span(&self, place: &Place) -> Range<usize> {
+        let mut value = &self.root;
+        for step in &place.0 {
+            let next = match step {
+                Step::Key(key) => value.get_ref().get(key.as_str()),
+                Step::Item(index) => value.get_ref().get(*index),
+            };
+            let Some(next) = next else { break };
+            value = next;
+        }
+        value.span()
+    }
+}
+
+/// Takes the entry whose key or value stands at `span` out of `value`, and says where it was.
+///
+/// A table's span is its header alone, so the search cannot be guided by spans. The array of `[[x]]` and its
+/// first table share a span: the array is found first.
+fn take_out(value: &mut DeValue<'_>, span: &Range<usize>) -> Option<Place> {
+    fn search(value: &mut DeValue<'_>, span: &Range<usize>, here: &Place) -> Option<Place> {
+        match value {
+            DeValue::Table(table) => {
+                let found = table.iter().find(|(key, value)| key.span() == *span || value.span() == *span);
+                if let Some(key) = found.map(|(key, _)| key.get_ref().to_string()) {
+                    table.remove(key.as_str());
+                    return Some(here.key(&key));
+                }
+                table
+                    .iter_mut()
+                    .find_map(|(key, value)| search(value.get_mut(), span, &here.key(key.get_ref())))
+            }
+            DeValue::Array(array) => {
+                if let Some(index) = array.iter().position(|item| item.span() == *span) {
+                    let items = std::mem::replace(array, DeArray::new()).into_iter().enumerate();
+                    *array = items.filter(|&(at, _)| at != index).map(|(_, item)| item).collect();
+                    return Some(here.item(index));
+                }
+                let mut items = array.iter_mut().enumerate();
+                items.find_map(|(index, item)| search(item.get_mut(), span, &here.item(index)))
+            }
+            _ => None,
+        }
+    }
+    search(value, span, &Place::default())
+}
+
+/// Turns `serde`'s sentence into ours.
+fn shape_fault(source: &Source<'_>, span: &Range<usize>, message: &str, place: &Place) -> Fault {
+    let key = place.last_key().unwrap_or_default();
+    if message.starts_with("unknown field `") {
+        // "unknown field `a`, expected one of `b`, `c`": every second part is a name. The first part is the
+        // key itself, which may hold a backtick: the known names are what follows ", expected".
+        let known: Vec<&str> = message
+            .rsplit_once(", expected ")
+            .map_or_else(Vec::new, |(_, names)| names.split('`').skip(1).step_by(2).collect());
+        let hint = match closest(key, known.iter().copied()) {
+            Some(name) => format!(" (did you mean {name:?}?)"),
+            None => format!("; known here: {}", known.join(", ")),
+        };
+        return source.fault_of_unknown_key(span, format!("unknown key {key:?}{hint}"));
+    }
+    if SECRET_KEYS.contains(&key) {
+        return source.fault(span, format!("{key}: expected a text in quotes"));
+    }
+    source.fault(
+        span,
+        format!("{key}: {}", message.replace("expected u32", "expected a whole number from 0 to 4294967295")),
+    )
+}
