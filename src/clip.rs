@@ -147,7 +147,12 @@ fn format_of(trak: &Trak) -> Result<Option<TrackFormat>, ClipError> {
     }
 }
 
-fn track(trak: &Trak, movie_timescale: u32, format: TrackFormat, file: &Bytes) -> Result<ClipTrack, ClipError> {
+fn track(
+    trak: &Trak,
+    movie_timescale: u32,
+    format: TrackFormat,
+    file: &Bytes,
+) -> Result<ClipTrack, ClipError> {
     let fault = |fault| ClipError::Table { track: trak.tkhd.track_id, fault };
     let timescale = trak.mdia.mdhd.timescale;
     if timescale == 0 {
@@ -157,7 +162,10 @@ fn track(trak: &Trak, movie_timescale: u32, format: TrackFormat, file: &Bytes) -
     let places = places(stbl, file.len()).map_err(fault)?;
     let mut durations = runs(stbl.stts.entries.iter().map(|entry| (entry.sample_count, entry.sample_delta)));
     let mut offsets = runs(
-        stbl.ctts.iter().flat_map(|ctts| &ctts.entries).map(|entry| (entry.sample_count, entry.sample_offset)),
+        stbl.ctts
+            .iter()
+            .flat_map(|ctts| &ctts.entries)
+            .map(|entry| (entry.sample_count, entry.sample_offset)),
     );
     let shift = edit_shift(trak, movie_timescale, timescale);
     let mut dts = 0;
@@ -165,7 +173,8 @@ fn track(trak: &Trak, movie_timescale: u32, format: TrackFormat, file: &Bytes) -
     for (index, (offset, size)) in places.into_iter().enumerate() {
         let duration = durations.next().ok_or(fault("stts has fewer samples than stsz"))?;
         let pts = dts + i64::from(offsets.next().unwrap_or_default()) - shift;
-        let sync = stbl.stss.as_ref().is_none_or(|stss| stss.entries.binary_search(&(index as u32 + 1)).is_ok());
+        let sync =
+            stbl.stss.as_ref().is_none_or(|stss| stss.entries.binary_search(&(index as u32 + 1)).is_ok());
         let data = file.slice(offset..offset + size);
         samples.push(ClipSample { dts: dts - shift, pts, duration, sync, data });
         dts += i64::from(duration);
@@ -260,7 +269,8 @@ mod tests {
     fn a_second_reader_sees_the_same_samples() {
         let file = fixture("waiting.mp4");
         let clip = Clip::parse(file.clone()).expect("a sound file");
-        let mut other = mp4::Mp4Reader::read_header(std::io::Cursor::new(&file), file.len() as u64).expect("read");
+        let mut other =
+            mp4::Mp4Reader::read_header(std::io::Cursor::new(&file), file.len() as u64).expect("read");
         for (id, track) in [(1, clip.video.expect("pictures")), (2, clip.audio.expect("sound"))] {
             assert_eq!(other.sample_count(id).expect("a track") as usize, track.samples.len());
             for (index, sample) in track.samples.iter().enumerate() {
@@ -274,7 +284,8 @@ mod tests {
 
     #[test]
     fn what_is_no_clip_is_said() {
-        let error = |bytes: &'static [u8]| Clip::parse(Bytes::from_static(bytes)).expect_err("no clip").to_string();
+        let error =
+            |bytes: &'static [u8]| Clip::parse(Bytes::from_static(bytes)).expect_err("no clip").to_string();
         assert_eq!(error(b""), "not an mp4 file: it does not begin with an ftyp box");
         assert_eq!(error(b"<html>not found</html>"), error(b""));
         let file = fixture("waiting.mp4");

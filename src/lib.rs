@@ -54,7 +54,6 @@
 pub mod admin;
 pub mod channel;
 pub mod clip;
-
 pub mod clock;
 pub mod config;
 pub mod delivery;
@@ -66,7 +65,7 @@ pub mod media;
 pub mod meter;
 pub mod package;
 pub mod rtsp;
-
+pub mod server;
 pub mod simulator;
 pub mod source;
 pub mod store;

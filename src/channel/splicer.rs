@@ -169,7 +169,11 @@ impl Splicer {
     /// When the next decision is due at the latest.
     pub fn wake_at(&self) -> MediaTime {
         let end = self.options.grid.end(self.next);
-        if self.is_awaited(self.next) && !self.ready.contains_key(&self.next) { end + self.options.deadline } else { end }
+        if self.is_awaited(self.next) && !self.ready.contains_key(&self.next) {
+            end + self.options.deadline
+        } else {
+            end
+        }
     }
 
     /// The source on air; `None` = the waiting loop.

@@ -194,10 +194,22 @@ mod tests {
     #[test]
     fn what_names_nothing_is_refused() {
         for path in [
-            "", "/", "playlist.m3u8", "/playlist.m3u8", "//playlist.m3u8", "/a/../playlist.m3u8",
-            "/a/%2e%2e/playlist.m3u8", "/a/b/c/playlist.m3u8", "/a/b%2Fc/playlist.m3u8", "/a/%zz/playlist.m3u8",
-            "/a/%00/playlist.m3u8", "/a/media_720p.m4s", "/a/media_720p_x.m4s", "/a/chunklistx.m3u8",
-            "/a/%C3%A9/playlist.m3u8", "/a/playlist.m3u8/",
+            "",
+            "/",
+            "playlist.m3u8",
+            "/playlist.m3u8",
+            "//playlist.m3u8",
+            "/a/../playlist.m3u8",
+            "/a/%2e%2e/playlist.m3u8",
+            "/a/b/c/playlist.m3u8",
+            "/a/b%2Fc/playlist.m3u8",
+            "/a/%zz/playlist.m3u8",
+            "/a/%00/playlist.m3u8",
+            "/a/media_720p.m4s",
+            "/a/media_720p_x.m4s",
+            "/a/chunklistx.m3u8",
+            "/a/%C3%A9/playlist.m3u8",
+            "/a/playlist.m3u8/",
         ] {
             assert_eq!(route(path), Err(RouteError), "{path}");
         }

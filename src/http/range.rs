@@ -22,7 +22,9 @@ pub enum Requested {
 
 /// Reads the header's value for a representation of `len` bytes.
 pub fn requested(header: Option<&str>, len: usize) -> Requested {
-    let Some(set) = header.and_then(|header| header.trim().strip_prefix("bytes=")) else { return Requested::Whole };
+    let Some(set) = header.and_then(|header| header.trim().strip_prefix("bytes=")) else {
+        return Requested::Whole;
+    };
     let Some((first, last)) = set.split_once('-') else { return Requested::Whole };
     let number = |text: &str| text.trim().parse::<usize>().ok();
     let (from, to) = match (first.trim(), last.trim()) {

@@ -8,9 +8,9 @@
 //! ```
 //! All queues are bounded. A rung that cannot keep pace loses pictures (its lattice repeats), never memory.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -222,7 +222,9 @@ impl<S: FnMut(CodedCell)> Decoding<S> {
             let sound_is_there = |k: CellIndex| {
                 let flows = self.last_sound.is_some_and(|at| now.saturating_since(at) < self.spec.patience);
                 let due = now >= grid.end(k) + self.spec.patience;
-                !flows || due || self.audio.covered_until().is_some_and(|n| n >= grid.audio_frames(k, rate).end)
+                !flows
+                    || due
+                    || self.audio.covered_until().is_some_and(|n| n >= grid.audio_frames(k, rate).end)
             };
             let Some((k, video)) = self.assembler.whole(sound_is_there) else { return };
             let audio = self.audio.take(grid.audio_frames(k, rate));

@@ -31,6 +31,9 @@ pub enum LadderError {
     /// OpenH264 refuses.
     #[error("picture coding: {0}")]
     Codec(#[from] openh264::CodecError),
+    /// A picture of the waiting video cannot be coded.
+    #[error("picture coding: {0}")]
+    Picture(#[from] rung::RungError),
     /// FDK AAC refuses.
     #[error("sound coding: {0}")]
     Audio(#[from] audio::AudioError),

@@ -12,7 +12,7 @@ use crate::media::{CellIndex, Grid, MediaTime, Picture, SampleEntry, Slot, Track
 
 use super::lattice::{Filled, Lattice};
 use super::openh264::{CodecError, Encoder};
-use super::scale::Scaler;
+use super::scale::{ScaleError, Scaler};
 use super::spec::{LadderSpec, PictureRung};
 
 /// A decoded picture that all rungs share.
@@ -55,6 +55,17 @@ pub(super) struct CellEncoder {
     expected_len: usize,
 }
 
+/// A picture was not coded.
+#[derive(Debug, thiserror::Error)]
+pub enum RungError {
+    /// It could not be fitted into the rung.
+    #[error(transparent)]
+    Scale(#[from] ScaleError),
+    /// The encoder failed.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
 #[derive(Debug)]
 struct OpenCell {
     first: Slot,
@@ -83,7 +94,10 @@ impl CellEncoder {
     }
 
     /// Codes one slot. Gives the cell that it completes. An error costs the open cell, nothing more.
-    pub(super) fn code(&mut self, filled: &Filled<Shown>) -> Result<Option<(CellIndex, TrackCell)>, CodecError> {
+    pub(super) fn code(
+        &mut self,
+        filled: &Filled<Shown>,
+    ) -> Result<Option<(CellIndex, TrackCell)>, RungError> {
         let Shown { picture, slide } = &filled.picture;
         if filled.begins_cell {
             let slots = self.grid.slots_per_cell(self.fps) as usize;
@@ -93,7 +107,8 @@ impl CellEncoder {
                 samples: Vec::with_capacity(slots),
             });
         }
-        let Some(open) = self.open.as_mut() else { return Ok(None) };
+        // Put back only when all went well.
+        let Some(mut open) = self.open.take() else { return Ok(None) };
         let idr = filled.begins_cell || self.slide != *slide;
         self.slide = *slide;
         let source: &Picture = if picture.size() == self.canvas.size() {
@@ -101,29 +116,31 @@ impl CellEncoder {
         } else {
             let same = self.fitted.as_ref().is_some_and(|fitted| Arc::ptr_eq(fitted, picture));
             if !same {
-                self.scaler.fit(picture, &mut self.canvas).inspect_err(|_| self.open = None)?;
+                self.scaler.fit(picture, &mut self.canvas)?;
                 self.fitted = Some(Arc::clone(picture));
             }
             &self.canvas
         };
         let coded = self.encoder.encode(source, self.coded, idr, &mut open.data);
         self.coded += 1;
-        let coded = coded.inspect_err(|_| self.open = None)?;
+        let coded = coded?;
         let duration = VIDEO_TIMESCALE.0 / self.fps;
         open.samples.push(SampleEntry { size: coded.size, duration, sync: coded.sync });
-        Ok(self.finished())
+        if open.samples.len() == self.grid.slots_per_cell(self.fps) as usize {
+            return Ok(Some(self.finished(open)));
+        }
+        self.open = Some(open);
+        Ok(None)
     }
 
-    fn finished(&mut self) -> Option<(CellIndex, TrackCell)> {
-        let slots = self.grid.slots_per_cell(self.fps) as usize;
-        let open = self.open.take_if(|open| open.samples.len() == slots)?;
+    fn finished(&mut self, open: OpenCell) -> (CellIndex, TrackCell) {
         self.expected_len = open.data.len();
         let cell = TrackCell {
             start: open.first.0 * i64::from(VIDEO_TIMESCALE.0 / self.fps),
             data: open.data.freeze(),
             samples: open.samples.into(),
         };
-        Some((self.grid.cell_of_slot(open.first, self.fps), cell))
+        (self.grid.cell_of_slot(open.first, self.fps), cell)
     }
 }
 

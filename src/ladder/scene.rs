@@ -74,7 +74,8 @@ mod tests {
         let width = SIZE.width as usize;
         for (number, luma) in picture.planes_mut()[0].iter_mut().enumerate() {
             let (x, y) = (number % width, number / width);
-            let mark = (x as u32 / 6).wrapping_mul(2_654_435_761) ^ (y as u32 / 20).wrapping_mul(40_503) ^ seed;
+            let mark =
+                (x as u32 / 6).wrapping_mul(2_654_435_761) ^ (y as u32 / 20).wrapping_mul(40_503) ^ seed;
             *luma = if y % 40 < 20 && mark.wrapping_mul(2_246_822_519) >> 30 == 0 { 30 } else { 225 };
         }
         picture
@@ -112,7 +113,8 @@ mod tests {
         for step in 1..30_u8 {
             let mut picture = slide(1);
             for (number, luma) in picture.planes_mut()[0].iter_mut().enumerate() {
-                let noise = ((number as u32).wrapping_mul(2_654_435_761).rotate_left(u32::from(step)) >> 29) as u8;
+                let noise =
+                    ((number as u32).wrapping_mul(2_654_435_761).rotate_left(u32::from(step)) >> 29) as u8;
                 *luma = luma.saturating_sub(step * 3 + noise);
             }
             assert!(!detector.changed(&picture));

@@ -12,8 +12,8 @@ use tracing::warn;
 
 use crate::clip::Clip;
 use crate::media::{
-    AAC_FRAME_SAMPLES, CellIndex, CodedCell, Grid, MediaTime, Picture, PictureSize, RungTracks, SampleEntry, Slot,
-    SourceFrame, TrackCell, VIDEO_TIMESCALE,
+    AAC_FRAME_SAMPLES, CellIndex, CodedCell, Grid, MediaTime, Picture, PictureSize, RungTracks, SampleEntry,
+    Slot, SourceFrame, TrackCell, VIDEO_TIMESCALE,
 };
 
 use super::LadderError;
@@ -73,7 +73,15 @@ impl WaitingLoop {
             .iter()
             .map(|frame| SampleEntry { size: frame.len() as u32, duration: AAC_FRAME_SAMPLES, sync: true })
             .collect();
-        Ok(Self { grid: spec.grid, cells, tracks, pictures, sound: sound.freeze(), sound_samples, sound_offsets })
+        Ok(Self {
+            grid: spec.grid,
+            cells,
+            tracks,
+            pictures,
+            sound: sound.freeze(),
+            sound_samples,
+            sound_offsets,
+        })
     }
 
     /// The tracks of every rung, live or waiting.
@@ -213,7 +221,8 @@ fn encode_pictures(clip: &Clip, rungs: &mut [LoopRung]) -> Result<(), LadderErro
 
 /// The sound of one loop: as many frames as can start in it, wherever on the lattice it begins.
 fn encode_sound(clip: Option<&Clip>, spec: &LadderSpec, cells: i64) -> Result<Vec<Bytes>, LadderError> {
-    let samples = cells as u64 * u64::from(spec.grid.duration_ms()) * u64::from(spec.audio.format.sample_rate);
+    let samples =
+        cells as u64 * u64::from(spec.grid.duration_ms()) * u64::from(spec.audio.format.sample_rate);
     let wanted = samples.div_ceil(1000 * u64::from(AAC_FRAME_SAMPLES)) as usize + 1;
     match clip.and_then(|clip| clip.audio.as_ref()) {
         Some(track) => Ok(audio::loop_frames(spec.audio, track, wanted)?),

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use mp4_atom::esds::{DecoderConfig, DecoderSpecific, EsDescriptor, SLConfig};
 use mp4_atom::{
-    Audio, Avc1, Avcc, AvccExt, Codec, Compressor, Dinf, Dref, DrefEntry, Encode, Esds, FixedPoint, FourCC, Ftyp,
-    Hdlr, Mdhd, Mdia, Minf, Moov, Mp4a, Mvex, Mvhd, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd,
+    Audio, Avc1, Avcc, AvccExt, Codec, Compressor, Dinf, Dref, DrefEntry, Encode, Esds, FixedPoint, FourCC,
+    Ftyp, Hdlr, Mdhd, Mdia, Minf, Moov, Mp4a, Mvex, Mvhd, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url,
+    Visual, Vmhd,
 };
 
 use crate::media::{AudioSpecificConfig, AudioTrack, RungTracks, VIDEO_TIMESCALE, VideoTrack};
@@ -75,11 +76,8 @@ fn video_trak(track: &VideoTrack) -> Result<Trak, PackageError> {
         fiel: None,
         spatial: None,
     });
-    let tkhd = Tkhd {
-        width: FixedPoint::new(width, 0),
-        height: FixedPoint::new(height, 0),
-        ..tkhd(VIDEO_TRACK)
-    };
+    let tkhd =
+        Tkhd { width: FixedPoint::new(width, 0), height: FixedPoint::new(height, 0), ..tkhd(VIDEO_TRACK) };
     let minf = Minf { vmhd: Some(Vmhd::default()), ..minf(codec) };
     Ok(trak(tkhd, VIDEO_TIMESCALE.0, b"vide", minf))
 }
@@ -102,7 +100,10 @@ fn audio_trak(track: &AudioTrack) -> Trak {
                     stream_type: 5,
                     max_bitrate: track.bitrate_bps,
                     avg_bitrate: track.bitrate_bps,
-                    dec_specific: Some(DecoderSpecific { raw: config.to_bytes(), ..DecoderSpecific::default() }),
+                    dec_specific: Some(DecoderSpecific {
+                        raw: config.to_bytes(),
+                        ..DecoderSpecific::default()
+                    }),
                     ..DecoderConfig::default()
                 },
                 sl_config: SLConfig::default(),

@@ -30,7 +30,9 @@ impl Digest {
 
     /// Whether the value of `Authorization` proves that the peer knows the password.
     pub fn allows(&self, method: &str, authorization: Option<&str>) -> bool {
-        let Some(fields) = authorization.and_then(|value| value.strip_prefix("Digest ")) else { return false };
+        let Some(fields) = authorization.and_then(|value| value.strip_prefix("Digest ")) else {
+            return false;
+        };
         let field = |name: &str| {
             fields.split(',').find_map(|field| {
                 let (key, value) = field.trim().split_once('=')?;

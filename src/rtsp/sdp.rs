@@ -59,9 +59,13 @@ mod tests {
 
     #[test]
     fn a_description_can_be_read_and_says_what_decoders_need() {
-        let sets = ParameterSets { sps: Bytes::from_static(&[0x67, 0x64, 0, 0x29]), pps: Bytes::from_static(&[0x68]) };
+        let sets = ParameterSets {
+            sps: Bytes::from_static(&[0x67, 0x64, 0, 0x29]),
+            pps: Bytes::from_static(&[0x68]),
+        };
         let video = TrackFormat::H264(sets);
-        let audio = TrackFormat::Aac(AudioSpecificConfig::lc(AudioFormat { sample_rate: 44_100, channels: 1 }));
+        let audio =
+            TrackFormat::Aac(AudioSpecificConfig::lc(AudioFormat { sample_rate: 44_100, channels: 1 }));
         let sdp = describe(
             "hall",
             &[

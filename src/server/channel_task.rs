@@ -11,8 +11,8 @@ use crate::channel::{Choice, Decision, Splicer, SplicerOptions, Why};
 use crate::clock::Clock;
 use crate::ladder::WaitingLoop;
 use crate::matrix::{MatrixHandle, OnAir, SourceState, SourceStatus};
-use crate::media::{CellIndex, CodedCell, Grid, RungTracks};
-use crate::package::{self, Segment};
+use crate::media::{CellIndex, CodedCell, Grid, RungTracks, Segment};
+use crate::package;
 use crate::store::ShelfWriter;
 
 /// The source that a channel is to show, as the conductor hands it over.
@@ -82,7 +82,9 @@ impl ChannelTask {
                         splicer.live_cell(&live.source, cell);
                     }
                 }
-                Event::Missed(count) => warn!(channel = self.name, count, "cells missed: the channel's task was late"),
+                Event::Missed(count) => {
+                    warn!(channel = self.name, count, "cells missed: the channel's task was late")
+                }
                 Event::Status => {
                     let up = live.as_mut().is_some_and(|live| is_up(&live.status.borrow_and_update()));
                     splicer.source_up(up);

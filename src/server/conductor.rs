@@ -25,6 +25,7 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// A source as the conductor sees it.
 pub(super) struct SourceEntry {
     pub(super) feed: Publisher,
+    pub(super) keep_open: bool,
     pub(super) wanted: watch::Sender<bool>,
     pub(super) status: watch::Receiver<SourceStatus>,
 }
@@ -74,12 +75,12 @@ impl Conductor {
 
     fn apply(&self, view: &MatrixView, ladders: &mut BTreeMap<LadderKey, RunningLadder>) {
         for (name, source) in &self.sources {
-            let wanted = view.wanted(name);
+            let wanted = source.keep_open || view.wanted(name);
             source.wanted.send_if_modified(|now| std::mem::replace(now, wanted) != wanted);
         }
         let mut needed = BTreeSet::new();
         for (name, channel) in &self.channels {
-            let desired = view.desired_source(name);
+            let desired = view.channel(name).and_then(|channel| channel.desired.source.as_deref());
             let connection = desired.and_then(|source| {
                 let key = (source.to_owned(), channel.spec.name.clone());
                 let connection = self.ladder(&key, channel, ladders)?;

@@ -11,7 +11,7 @@ use tracing::info;
 use crate::clip::Clip;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Audio, Channel, Config, Ladder, Rung, Secret, Source, Transport};
-use crate::simulator::{Simulator, SimulatorHandle, SimulatorOptions};
+use crate::simulator::{Simulator, SimulatorOptions};
 
 use super::{Server, page, signals};
 
@@ -84,10 +84,11 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn simulate(hall: &Hall, clock: Arc<dyn Clock>) -> anyhow::Result<SimulatorHandle> {
-    let clip = Clip::parse(Bytes::from_static(hall.clip)).with_context(|| format!("the recording of {}", hall.source))?;
+async fn simulate(hall: &Hall, clock: Arc<dyn Clock>) -> anyhow::Result<Simulator> {
+    let clip = Clip::parse(Bytes::from_static(hall.clip))
+        .with_context(|| format!("the recording of {}", hall.source))?;
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let options = SimulatorOptions { clip: Arc::new(clip), listen, ..SimulatorOptions::default() };
+    let options = SimulatorOptions { clip: Arc::new(clip), listen, credentials: None };
     Simulator::start(options, clock).await.with_context(|| format!("the simulator of {}", hall.source))
 }
 

@@ -8,36 +8,26 @@ mod conductor;
 mod demo;
 mod page;
 mod signals;
+mod start;
 
-use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use axum::Router;
-use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::admin::{self, AdminState};
-use crate::clip::Clip;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
-use crate::delivery::{self, Registry};
-use crate::feed::Publisher;
-use crate::http;
-use crate::ladder::{self, LadderSpec, WaitingLoop};
-use crate::matrix::{self, MatrixHandle, SourceStatus};
+use crate::delivery::Delivery;
+use crate::matrix::{self, ChannelLayout, FileStore, Layout};
 use crate::media::Grid;
-use crate::source;
-use crate::store;
 
-use channel_task::{ChannelTask, Connection};
-use conductor::{ChannelEntry, Conductor, SourceEntry};
+use conductor::Conductor;
 
 pub use demo::{DemoOptions, demo};
 
@@ -60,14 +50,16 @@ pub struct Addresses {
     pub admin: Option<SocketAddr>,
 }
 
+/// Each stage may take so long to end: five of them fit into what a service manager grants.
+const STAGE_PATIENCE: Duration = Duration::from_millis(2500);
+
 /// A running server.
 pub struct Server {
     addresses: Addresses,
-    /// Cancelled first: no new connections.
-    accepting: CancellationToken,
-    /// Then these, in this order.
+    /// In the order of ending.
     stages: Vec<Stage>,
-    matrix: MatrixHandle,
+    /// Says for as long as the server lives that it is ready.
+    _ready: watch::Sender<bool>,
 }
 
 /// Tasks that end together.
@@ -102,43 +94,39 @@ impl Stage {
 }
 
 impl Server {
-    /// Starts everything: waiting loops are coded while the listeners already answer 503.
+    /// Starts everything. The listeners answer 503 while the waiting loops are being coded. `pages` may add routes
+    /// to the admin port, once the addresses are known.
     pub async fn start(
         config: Config,
         clock: Arc<dyn Clock>,
         pages: impl FnOnce(&Addresses, &[String]) -> Router,
     ) -> anyhow::Result<Self> {
         let grid = Grid::new(config.segment.duration_ms);
-        let mut control = Stage::new("control");
-        let matrix = matrix::start(&config, Arc::clone(&clock), control.end.clone(), &mut control.tasks)
-            .context("the matrix cannot be started")?;
+        let mut control = Stage::new("matrix");
+        let store = FileStore::new(&config.server.state_dir);
+        let (matrix, owner) = matrix::spawn(layout(&config), store, Arc::clone(&clock));
+        control.tasks.push(owner);
 
-        let (registry, shelves) = shelves(&config, grid);
-        let (ready_sender, ready) = watch::channel(false);
-        let mut listeners = Stage::new("listeners");
-        let addresses = listen(&config, &registry, &matrix, ready, pages, &mut listeners).await?;
+        let delivery = Arc::new(Delivery::default());
+        let shelves = start::shelves(&config, grid, &delivery);
+        let (ready, ready_watch) = watch::channel(false);
+        let mut listening = Stage::new("listeners");
+        let addresses = start::listeners(&config, &delivery, &matrix, ready_watch, pages, &mut listening)?;
 
         let mut pulling = Stage::new("sources");
-        let sources = start_sources(&config, &matrix, &clock, &mut pulling);
+        let sources = start::sources(&config, &matrix, &clock, &mut pulling);
 
-        let loops = encode_waiting_loops(&config, grid).await?;
-        let mut stages = Stage::new("channels");
-        let channels = start_channels(&config, grid, loops, shelves, &matrix, &clock, &mut stages);
+        let loops = start::waiting_loops(&config, grid).await?;
+        let mut showing = Stage::new("channels");
+        let channels = start::channels(&config, grid, loops, shelves, &matrix, &clock, &mut showing)?;
+
         let mut conducting = Stage::new("ladders");
-        let conductor = Conductor { sources, channels, matrix: matrix.clone(), clock };
+        let conductor = Conductor { sources, channels, matrix, clock };
         let end = conducting.end.clone();
         conducting.spawn(conductor.run(end));
-        ready_sender.send_replace(true);
+        ready.send_replace(true);
         info!(channels = config.channels.len(), sources = config.sources.len(), "ready");
-        // The watch must outlive the listeners, or they would think that the server is not ready.
-        control.spawn({
-            let end = control.end.clone();
-            async move {
-                end.cancelled().await;
-                drop(ready_sender);
-            }
-        });
-        Ok(Self { addresses, stages: vec![listeners, pulling, stages, conducting, control] })
+        Ok(Self { addresses, stages: vec![listening, pulling, showing, conducting, control], _ready: ready })
     }
 
     /// Where it listens.
@@ -146,12 +134,24 @@ impl Server {
         &self.addresses
     }
 
-    /// Ends everything in order.
+    /// Ends everything, stage by stage.
     pub async fn end(self) {
         for stage in self.stages {
             let name = stage.name;
             stage.end(STAGE_PATIENCE).await;
             info!(stage = name, "ended");
         }
+    }
+}
+
+fn layout(config: &Config) -> Layout {
+    let channel = |channel: &config::Channel| ChannelLayout {
+        name: channel.name.clone(),
+        streams: channel.streams.clone(),
+        source: Some(channel.source.clone()).filter(|source| !source.is_empty()),
+    };
+    Layout {
+        channels: config.channels.iter().map(channel).collect(),
+        sources: config.sources.iter().map(|source| source.name.clone()).collect(),
     }
 }

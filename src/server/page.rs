@@ -16,7 +16,8 @@ const STYLE: &str = include_str!("page/page.css");
 
 /// The page and its parts, to stand beside the REST routes.
 pub(super) fn router(addresses: &Addresses, channels: &[String]) -> Router {
-    let media = addresses.http.or(addresses.media).map(|address| format!("http://{address}")).unwrap_or_default();
+    let media =
+        addresses.http.or(addresses.media).map(|address| format!("http://{address}")).unwrap_or_default();
     let policy = format!(
         "default-src 'self'; connect-src 'self' {media}; media-src 'self' blob: {media}; frame-ancestors 'none'"
     );

@@ -127,7 +127,10 @@ impl Connection {
         let uri = request.request_uri().map(url::Url::as_str).unwrap_or_default();
         Ok(match request.method() {
             Method::Options => respond(StatusCode::Ok)
-                .header(PUBLIC, "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN")
+                .header(
+                    PUBLIC,
+                    "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN",
+                )
                 .build(Vec::new()),
             Method::Describe => respond(StatusCode::Ok)
                 .header(CONTENT_TYPE, "application/sdp")

@@ -92,7 +92,9 @@ async fn accept(listener: TcpListener, hall: Arc<Hall>, end: CancellationToken, 
             () = end.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let (Ok((stream, peer)), Ok(place)) = (accepted, Arc::clone(&places).try_acquire_owned()) else { continue };
+        let (Ok((stream, peer)), Ok(place)) = (accepted, Arc::clone(&places).try_acquire_owned()) else {
+            continue;
+        };
         let (hall, end) = (Arc::clone(&hall), end.clone());
         tasks.spawn(async move {
             let ended = tokio::select! {

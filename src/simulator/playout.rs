@@ -21,8 +21,6 @@ pub(super) struct Playout {
 /// A sample that is due.
 #[derive(Clone, Debug)]
 pub(super) struct Due {
-    /// When it leaves the encoder.
-    pub(super) at: MediaTime,
     /// Its RTP timestamp.
     pub(super) timestamp: u32,
     pub(super) data: Bytes,
@@ -31,7 +29,8 @@ pub(super) struct Due {
 /// Whole seconds that the clip's loop lasts.
 pub(super) fn loop_seconds(clip: &Clip) -> i64 {
     let track = clip.video.as_ref().or(clip.audio.as_ref());
-    let ticks: i64 = track.map_or(1, |track| track.samples.iter().map(|sample| i64::from(sample.duration)).sum());
+    let ticks: i64 =
+        track.map_or(1, |track| track.samples.iter().map(|sample| i64::from(sample.duration)).sum());
     let rate = track.map_or(1, |track| i64::from(track.timescale.0));
     ((ticks + rate / 2) / rate).max(1)
 }
@@ -59,8 +58,7 @@ impl Playout {
     /// Takes the next sample.
     pub(super) fn take(&mut self) -> Option<Due> {
         let sample = self.sample()?.clone();
-        let due =
-            Due { at: self.wall(sample.dts), timestamp: self.timestamp(sample.pts), data: sample.data };
+        let due = Due { timestamp: self.timestamp(sample.pts), data: sample.data };
         self.advance();
         Some(due)
     }
@@ -124,8 +122,8 @@ mod tests {
         assert_eq!(loop_seconds(&clip), 20);
         let start = MediaTime::from_millis(1_800_000_013_000);
         let mut video = Playout::new(clip.video.as_ref().expect("pictures"), 20, start, 5);
+        assert_eq!(video.due_at(), start);
         let mut before = video.take().expect("endless");
-        assert_eq!(before.at, start);
         for _ in 0..1000 {
             let due = video.take().expect("endless");
             assert_eq!(due.timestamp.wrapping_sub(before.timestamp), 6000);

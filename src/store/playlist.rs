@@ -29,8 +29,7 @@ pub(super) fn media(rung: &str, init: &str, grid: Grid, first: CellIndex, count:
     );
     for k in (first.0..).take(count).map(CellIndex) {
         let at = grid.start(k);
-        let _ =
-            write!(out, "#EXT-X-PROGRAM-DATE-TIME:{at}\n#EXTINF:{seconds:.3},\nmedia_{rung}_{k}.m4s\n");
+        let _ = write!(out, "#EXT-X-PROGRAM-DATE-TIME:{at}\n#EXTINF:{seconds:.3},\nmedia_{rung}_{k}.m4s\n");
     }
     out.into()
 }

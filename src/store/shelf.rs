@@ -299,7 +299,8 @@ mod tests {
         assert!(bandwidths[0] != bandwidths[1] && bandwidths[1] != bandwidths[2]);
         assert!(bandwidths.iter().all(|&bandwidth| bandwidth >= 800_016));
         let text = body(&snapshot.multivariant);
-        for needed in ["avc1.640C1F,mp4a.40.2", "RESOLUTION=854x480", "FRAME-RATE=15", "CODECS=\"mp4a.40.2\""] {
+        for needed in ["avc1.640C1F,mp4a.40.2", "RESOLUTION=854x480", "FRAME-RATE=15", "CODECS=\"mp4a.40.2\""]
+        {
             assert!(text.contains(needed), "{needed} in {text}");
         }
         assert!(text.trim_end().ends_with("chunklist_160p.m3u8"), "sound alone comes last: {text}");

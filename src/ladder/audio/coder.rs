@@ -85,7 +85,10 @@ impl Coder {
             let mut size = 0;
             // The library may take a frame in pieces.
             while !rest.is_empty() {
-                let info = self.encoder.encode(rest, &mut coded).map_err(|why| AudioError::Encode(why.to_string()))?;
+                let info = self
+                    .encoder
+                    .encode(rest, &mut coded)
+                    .map_err(|why| AudioError::Encode(why.to_string()))?;
                 if info.input_consumed == 0 {
                     return Err(AudioError::Encode("the encoder takes no input".to_owned()));
                 }

@@ -86,7 +86,14 @@ impl AudioLane {
     /// A lane that gives silence until something comes.
     pub fn new(target: AudioTrack) -> Result<Self, AudioError> {
         let silence = silence(target)?;
-        Ok(Self { target, silence, path: Path::Idle, frames: BTreeMap::new(), floor: i64::MIN, covered: None })
+        Ok(Self {
+            target,
+            silence,
+            path: Path::Idle,
+            frames: BTreeMap::new(),
+            floor: i64::MIN,
+            covered: None,
+        })
     }
 
     /// One access unit. An error costs that access unit, no more.
@@ -196,7 +203,9 @@ pub fn loop_frames(target: AudioTrack, clip: &ClipTrack, wanted: usize) -> Resul
             Err(error) => return Err(error),
         }
         // Taken frame by frame, so that a long clip is not cut to what the lane keeps.
-        while lane.covered_until().is_some_and(|covered| covered > frames.len() as i64 + 1) && frames.len() < wanted {
+        while lane.covered_until().is_some_and(|covered| covered > frames.len() as i64 + 1)
+            && frames.len() < wanted
+        {
             let n = frames.len() as i64;
             frames.push(lane.take(n..n + 1).data);
         }

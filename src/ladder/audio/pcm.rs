@@ -36,7 +36,8 @@ impl PcmDecoder {
             .with_extra_data(config.to_bytes().into_boxed_slice());
         let decoder = AacDecoder::try_new(&parameters, &AudioDecoderOptions::default())
             .map_err(|_| AudioError::Unsupported(config))?;
-        let resampler = if from.sample_rate == into.sample_rate { None } else { Some(resampler(from, into)?) };
+        let resampler =
+            if from.sample_rate == into.sample_rate { None } else { Some(resampler(from, into)?) };
         Ok(Self {
             decoder,
             from,
@@ -55,7 +56,8 @@ impl PcmDecoder {
 
     /// Decodes one access unit: interleaved samples of the target format.
     pub(super) fn decode(&mut self, access_unit: &[u8]) -> Result<&[f32], AudioError> {
-        let packet = PacketRef::new(0, Timestamp::new(0), Duration::new(u64::from(AAC_FRAME_SAMPLES)), access_unit);
+        let packet =
+            PacketRef::new(0, Timestamp::new(0), Duration::new(u64::from(AAC_FRAME_SAMPLES)), access_unit);
         let buffer = self.decoder.decode_ref(&packet)?;
         buffer.copy_to_vec_interleaved(&mut self.decoded);
         let samples = AAC_FRAME_SAMPLES as usize;

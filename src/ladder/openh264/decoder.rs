@@ -115,7 +115,9 @@ impl Decoder {
         pts: MediaTime,
         shown: &mut dyn FnMut(MediaTime, PictureView<'_>),
     ) -> Result<(), DecodeError> {
-        let Some(decode) = self.vtable().DecodeFrameNoDelay else { return Err(DecodeError::Damaged { state: -1 }) };
+        let Some(decode) = self.vtable().DecodeFrameNoDelay else {
+            return Err(DecodeError::Damaged { state: -1 });
+        };
         let length = c_int::try_from(access_unit.len()).map_err(|_| DecodeError::Damaged { state: -1 })?;
         let mut planes = [std::ptr::null_mut(); 3];
         let mut info = SBufferInfo { uiInBsTimeStamp: to_stamp(pts), ..SBufferInfo::default() };
@@ -130,7 +132,9 @@ impl Decoder {
 
     /// Gives out the pictures that are held back for reordering, as at the end of a stream.
     pub fn flush(&mut self, shown: &mut dyn FnMut(MediaTime, PictureView<'_>)) {
-        let (Some(get_option), Some(flush)) = (self.vtable().GetOption, self.vtable().FlushFrame) else { return };
+        let (Some(get_option), Some(flush)) = (self.vtable().GetOption, self.vtable().FlushFrame) else {
+            return;
+        };
         let mut held: c_int = 0;
         // SAFETY: this option is answered through a pointer to an int, which lives through the call.
         let asked = unsafe {
@@ -203,6 +207,9 @@ unsafe fn give(
         // bytes long, and stays valid until the next call.
         unsafe { std::slice::from_raw_parts(planes[index], length) }
     };
-    shown(from_stamp(info.uiOutYuvTimeStamp), PictureView { size, planes: [view(0), view(1), view(2)], strides });
+    shown(
+        from_stamp(info.uiOutYuvTimeStamp),
+        PictureView { size, planes: [view(0), view(1), view(2)], strides },
+    );
     Ok(())
 }

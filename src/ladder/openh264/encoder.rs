@@ -159,7 +159,9 @@ impl Encoder {
         // SAFETY: both types describe the same function; the library's declaration is
         // `virtual int ForceIntraFrame(bool bIDR, int iLayerId = -1)`, which the target type spells out.
         let force = unsafe {
-            std::mem::transmute::<unsafe extern "C" fn(*mut ISVCEncoder, bool) -> c_int, ForceIntraFrame>(force)
+            std::mem::transmute::<unsafe extern "C" fn(*mut ISVCEncoder, bool) -> c_int, ForceIntraFrame>(
+                force,
+            )
         };
         // SAFETY: `raw` is a live, initialized encoder.
         check("ForceIntraFrame", unsafe { force(self.raw, true, ALL_LAYERS) })

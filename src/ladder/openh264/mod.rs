@@ -114,7 +114,9 @@ mod tests {
             shown.push((pts, copy));
         };
         for (number, (coded, sample)) in samples.iter().enumerate() {
-            decoder.decode(&annex_b(&encoder, *coded, sample), at(number), &mut show).expect("a sound sample");
+            decoder
+                .decode(&annex_b(&encoder, *coded, sample), at(number), &mut show)
+                .expect("a sound sample");
         }
         decoder.flush(&mut show);
         assert_eq!(shown.len(), 40);

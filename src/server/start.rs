@@ -1,0 +1,250 @@
+//! The steps of a start, one function each.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tower::ServiceExt;
+use tracing::info;
+
+use crate::admin::{self, AdminState};
+use crate::clip::Clip;
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::delivery::{self, ChannelEntry as DeliveredChannel, Delivery};
+use crate::feed::Publisher;
+use crate::http;
+use crate::ladder::{LadderSpec, WaitingLoop, openh264};
+use crate::matrix::{MatrixHandle, SourceStatus};
+use crate::media::Grid;
+use crate::package;
+use crate::source::{SourceGauges, SourceTask};
+use crate::store::{self, ShelfWriter};
+
+use super::channel_task::{ChannelTask, options};
+use super::conductor::{ChannelEntry, SourceEntry};
+use super::{Addresses, Stage};
+
+/// An empty shelf for every channel, known to delivery.
+pub(super) fn shelves(config: &Config, grid: Grid, delivery: &Delivery) -> HashMap<String, ShelfWriter> {
+    let mut writers = HashMap::new();
+    for channel in &config.channels {
+        let (writer, reader) = store::shelf(grid, config.segment.window);
+        let ladder = config.ladders.iter().find(|ladder| ladder.name == channel.ladder);
+        let rungs = ladder.map(|ladder| ladder.rungs.iter().map(|rung| rung.name.clone()).collect());
+        delivery.registry.insert(
+            &channel.name,
+            DeliveredChannel {
+                streams: channel.streams.clone(),
+                rungs: rungs.unwrap_or_default(),
+                shelf: reader,
+            },
+        );
+        writers.insert(channel.name.clone(), writer);
+    }
+    writers
+}
+
+/// Opens the ports and serves on them.
+pub(super) fn listeners(
+    config: &Config,
+    delivery: &Arc<Delivery>,
+    matrix: &MatrixHandle,
+    ready: watch::Receiver<bool>,
+    pages: impl FnOnce(&Addresses, &[String]) -> Router,
+    stage: &mut Stage,
+) -> anyhow::Result<Addresses> {
+    let server = &config.server;
+    let media = open("media", "server.listen", &server.listen)?;
+    let plain = open("http", "server.http_listen", &server.http_listen)?;
+    let control = open("admin", "server.admin_listen", &server.admin_listen)?;
+    let addresses = Addresses {
+        media: media.as_ref().map(|(_, address)| *address),
+        http: plain.as_ref().map(|(_, address)| *address),
+        admin: control.as_ref().map(|(_, address)| *address),
+    };
+    for (listener, _) in media.into_iter().chain(plain) {
+        let delivery = Arc::clone(delivery);
+        let service = move |request| {
+            let delivery = Arc::clone(&delivery);
+            async move { Ok::<_, std::convert::Infallible>(delivery::answer(&delivery, &request)) }
+        };
+        stage.spawn(http::serve(listener, service, http::Limits::default(), stage.end.clone()));
+    }
+    if let Some((listener, _)) = control {
+        let token = Some(config.admin.token.clone()).filter(|token| !token.is_empty());
+        let state = AdminState {
+            matrix: matrix.clone(),
+            token,
+            ready,
+            metrics: Registry::default(),
+            ending: stage.end.clone(),
+        };
+        let names: Vec<_> = config.channels.iter().map(|channel| channel.name.clone()).collect();
+        let router = admin::router(state).merge(pages(&addresses, &names));
+        let service = move |request| router.clone().oneshot(request);
+        stage.spawn(http::serve(listener, service, http::Limits::default(), stage.end.clone()));
+    }
+    Ok(addresses)
+}
+
+fn open(
+    service: &str,
+    key: &str,
+    address: &str,
+) -> anyhow::Result<Option<(tokio::net::TcpListener, SocketAddr)>> {
+    if address.is_empty() {
+        return Ok(None);
+    }
+    let wanted: SocketAddr = address.parse().with_context(|| format!("{key} = {address:?} is no address"))?;
+    let listener = http::listen(wanted).with_context(|| format!("{key}: cannot listen on {wanted}"))?;
+    let address = listener.local_addr()?;
+    info!(service, %address, "listening");
+    Ok(Some((listener, address)))
+}
+
+/// A supervised task for every source, and one that carries its news to the matrix.
+pub(super) fn sources(
+    config: &Config,
+    matrix: &MatrixHandle,
+    clock: &Arc<dyn Clock>,
+    stage: &mut Stage,
+) -> BTreeMap<String, SourceEntry> {
+    let mut entries = BTreeMap::new();
+    for source in &config.sources {
+        let (wanted, wanted_watch) = watch::channel(source.keep_open);
+        let (status, status_watch) = watch::channel(SourceStatus::idle(clock.now()));
+        let feed = Publisher::default();
+        let task = SourceTask {
+            source: source.clone(),
+            lattice_fps: lattice_fps(config, &source.name),
+            wanted: wanted_watch,
+            feed: feed.clone(),
+            status,
+            gauges: Arc::new(SourceGauges::default()),
+            clock: Arc::clone(clock),
+            shutdown: stage.end.clone(),
+        };
+        stage.spawn(task.run());
+        stage.spawn(report(source.name.clone(), status_watch.clone(), matrix.clone()));
+        entries.insert(
+            source.name.clone(),
+            SourceEntry { feed, keep_open: source.keep_open, wanted, status: status_watch },
+        );
+    }
+    entries
+}
+
+/// The lattice on which a source's pictures are placed: that of the ladders, whose rungs mostly agree.
+fn lattice_fps(config: &Config, _source: &str) -> u32 {
+    let rungs = config.ladders.iter().flat_map(|ladder| &ladder.rungs);
+    rungs.filter(|rung| !rung.audio_only).map(|rung| rung.fps).max().unwrap_or(15)
+}
+
+async fn report(name: String, mut status: watch::Receiver<SourceStatus>, matrix: MatrixHandle) {
+    loop {
+        let now = status.borrow_and_update().clone();
+        matrix.source_status(&name, now);
+        if status.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The waiting loop and the ladder of each channel, by channel. Channels with the same video and ladder share one.
+pub(super) async fn waiting_loops(
+    config: &Config,
+    grid: Grid,
+) -> anyhow::Result<HashMap<String, (Arc<LadderSpec>, Arc<WaitingLoop>)>> {
+    if !openh264::ASSEMBLER {
+        tracing::warn!(
+            "built without nasm: decoding costs 1.2 to 1.5 times the CPU, encoding 2.1 to 2.5 times; install nasm, run \
+             cargo clean -p openh264-sys2 and build again"
+        );
+    }
+    let mut made: HashMap<(PathBuf, String), (Arc<LadderSpec>, Arc<WaitingLoop>)> = HashMap::new();
+    let mut by_channel = HashMap::new();
+    for channel in &config.channels {
+        let key = (channel.waiting.clone(), channel.ladder.clone());
+        let pair = match made.get(&key) {
+            Some(pair) => pair.clone(),
+            None => {
+                let pair = waiting_loop(config, channel, grid).await?;
+                made.insert(key, pair.clone());
+                pair
+            }
+        };
+        by_channel.insert(channel.name.clone(), pair);
+    }
+    Ok(by_channel)
+}
+
+async fn waiting_loop(
+    config: &Config,
+    channel: &config::Channel,
+    grid: Grid,
+) -> anyhow::Result<(Arc<LadderSpec>, Arc<WaitingLoop>)> {
+    let ladder = config.ladders.iter().find(|ladder| ladder.name == channel.ladder);
+    let ladder =
+        ladder.with_context(|| format!("channel {:?}: no ladder {:?}", channel.name, channel.ladder))?;
+    let deadline = Duration::from_millis(u64::from(channel.live_deadline_ms));
+    let spec = Arc::new(LadderSpec::new(ladder, grid, deadline));
+    let path = channel.waiting.clone();
+    let task_spec = Arc::clone(&spec);
+    let coded = tokio::task::spawn_blocking(move || -> anyhow::Result<WaitingLoop> {
+        let clip = if path.as_os_str().is_empty() {
+            None
+        } else {
+            let bytes = std::fs::read(&path)?;
+            Some(Clip::parse(bytes.into())?)
+        };
+        Ok(WaitingLoop::encode(clip.as_ref(), &task_spec)?)
+    });
+    let waiting = coded.await.context("the waiting video's task")?.with_context(|| {
+        format!("channel {:?}: the waiting video {} cannot be used", channel.name, channel.waiting.display())
+    })?;
+    info!(channel = channel.name, waiting = %channel.waiting.display(), "waiting loop coded");
+    Ok((spec, Arc::new(waiting)))
+}
+
+/// A task for every channel.
+pub(super) fn channels(
+    config: &Config,
+    grid: Grid,
+    loops: HashMap<String, (Arc<LadderSpec>, Arc<WaitingLoop>)>,
+    mut shelves: HashMap<String, ShelfWriter>,
+    matrix: &MatrixHandle,
+    clock: &Arc<dyn Clock>,
+    stage: &mut Stage,
+) -> anyhow::Result<BTreeMap<String, ChannelEntry>> {
+    let mut entries = BTreeMap::new();
+    for channel in &config.channels {
+        let (Some((spec, waiting)), Some(mut shelf)) =
+            (loops.get(&channel.name).cloned(), shelves.remove(&channel.name))
+        else {
+            continue;
+        };
+        let rungs = waiting.tracks().iter().map(|rung| Ok((rung.clone(), package::init_section(rung)?)));
+        shelf.furnish(rungs.collect::<Result<Vec<_>, package::PackageError>>()?);
+        let (connection, connection_watch) = watch::channel(None);
+        let task = ChannelTask {
+            name: channel.name.clone(),
+            options: options(channel, grid, config.segment.window),
+            waiting: Arc::clone(&waiting),
+            shelf,
+            connection: connection_watch,
+            matrix: matrix.clone(),
+            clock: Arc::clone(clock),
+        };
+        let end = stage.end.clone();
+        stage.spawn(task.run(end));
+        entries.insert(channel.name.clone(), ChannelEntry { spec, waiting, connection });
+    }
+    Ok(entries)
+}
