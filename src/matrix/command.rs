@@ -1,0 +1,77 @@
+//! What the matrix can be told, and what it answers.
+
+use super::view::ChannelView;
+use crate::media::MediaTime;
+
+/// One thing that the matrix is told about one channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Manual override: put `source` on the channel.
+    Connect {
+        /// The channel's name.
+        channel: String,
+        /// The source's name.
+        source: String,
+        /// When the override ends by itself; must be in the future.
+        until: Option<MediaTime>,
+    },
+    /// Manual override: show the waiting loop.
+    Disconnect {
+        /// The channel's name.
+        channel: String,
+    },
+    /// No manual override any more: back to what the schedule or the configuration says.
+    ClearOverride {
+        /// The channel's name.
+        channel: String,
+    },
+    /// What the schedule says from now on; `None` = nothing.
+    Schedule {
+        /// The channel's name.
+        channel: String,
+        /// The source and why.
+        scheduled: Option<Scheduled>,
+    },
+}
+
+/// What the schedule asks for a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scheduled {
+    /// The source's name.
+    pub source: String,
+    /// Why, in a plain sentence, e.g. the lecture's title.
+    pub reason: String,
+    /// When it ends.
+    pub until: MediaTime,
+}
+
+/// A command that took effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The channel as it is now.
+    pub channel: ChannelView,
+    /// What went wrong beside it: the override holds, but would not outlive a restart.
+    pub warning: Option<String>,
+}
+
+/// Why a command had no effect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MatrixError {
+    /// The caller names a channel that the configuration does not.
+    #[error("no channel is called {0:?}")]
+    UnknownChannel(String),
+    /// The caller names a source that the configuration does not.
+    #[error("no source is called {0:?}")]
+    UnknownSource(String),
+    /// The caller's override would be over before it began.
+    #[error("until {until} is not in the future: it is {now}")]
+    Past {
+        /// What was asked for.
+        until: MediaTime,
+        /// The time here.
+        now: MediaTime,
+    },
+    /// The server is ending.
+    #[error("the matrix has ended with the server")]
+    Ended,
+}

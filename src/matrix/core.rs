@@ -1,0 +1,232 @@
+//! The core of the matrix, without I/O and without a clock.
+//!
+//! Contract: make one with [`Matrix::new`], hand it what was kept with [`Matrix::restore`], then tell it things
+//! in any order: commands ([`Matrix::apply`]), reports ([`Matrix::source_status`], [`Matrix::on_air`]), and
+//! the time ([`Matrix::tick`]) at the latest at [`Matrix::next_expiry`]. Every input that takes the time first
+//! lets go of what has expired: an override or a schedule entry with `until` holds while `now < until`. Ask
+//! [`Matrix::view`] after any of them, and [`Matrix::overrides`] for what to keep. Nothing ends it.
+
+use super::command::{Command, MatrixError, Scheduled};
+use super::status::{OnAir, SourceStatus};
+use super::store::Override;
+use super::view::{By, ChannelView, Desired, MatrixView, SourceView};
+use crate::media::MediaTime;
+
+/// The channels and sources that there are; fixed for a matrix's life.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Channels, each name once.
+    pub channels: Vec<ChannelLayout>,
+    /// Names of sources, each once.
+    pub sources: Vec<String>,
+}
+
+/// A channel as the configuration has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChannelLayout {
+    /// Its name.
+    pub name: String,
+    /// Stream names that its URLs may use.
+    pub streams: Vec<String>,
+    /// The source connected from the start.
+    pub source: Option<String>,
+}
+
+/// Who is on which channel.
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    channels: Vec<Channel>,
+    sources: Vec<(String, SourceStatus)>,
+}
+
+#[derive(Clone, Debug)]
+struct Channel {
+    layout: ChannelLayout,
+    manual: Option<Override>,
+    scheduled: Option<Scheduled>,
+    desired: Desired,
+    on_air: OnAir,
+}
+
+impl Matrix {
+    /// A matrix in which only the configuration has spoken.
+    pub fn new(layout: Layout, now: MediaTime) -> Self {
+        let nobody = Desired { source: None, by: By::None, reason: String::new(), since: now, until: None };
+        let on_air = OnAir { source: None, reason: "the channel is starting".to_owned(), since: now };
+        let channel = |layout| {
+            let desired = nobody.clone();
+            let on_air = on_air.clone();
+            let mut channel = Channel { layout, manual: None, scheduled: None, desired, on_air };
+            channel.decide(now);
+            channel
+        };
+        Self {
+            channels: layout.channels.into_iter().map(channel).collect(),
+            sources: layout.sources.into_iter().map(|name| (name, SourceStatus::idle(now))).collect(),
+        }
+    }
+
+    /// Takes overrides kept from a life before. Those that cannot hold any more are left out; the answer says
+    /// which and why.
+    pub fn restore(&mut self, overrides: Vec<Override>, now: MediaTime) -> Vec<String> {
+        let mut left_out = Vec::new();
+        for kept in overrides {
+            let source_is_known = kept.source.as_ref().is_none_or(|source| self.knows_source(source));
+            let why = match self.channel_mut(&kept.channel) {
+                Err(error) => error.to_string(),
+                Ok(_) if !source_is_known => {
+                    format!("no source is called {:?}", kept.source.as_deref().unwrap_or_default())
+                }
+                Ok(_) if kept.until.is_some_and(|until| until <= now) => "it has expired".to_owned(),
+                Ok(channel) => {
+                    channel.manual = Some(kept);
+                    channel.decide(now);
+                    continue;
+                }
+            };
+            left_out.push(format!("the override of channel {:?} is dropped: {why}", kept.channel));
+        }
+        left_out
+    }
+
+    /// Obeys a command, or says why not and changes nothing. The answer is the channel as it is then.
+    pub fn apply(&mut self, command: Command, now: MediaTime) -> Result<ChannelView, MatrixError> {
+        self.tick(now);
+        match command {
+            Command::Connect { channel, source, until } => {
+                let known = self.knows_source(&source);
+                let channel = self.channel_mut(&channel)?;
+                if !known {
+                    return Err(MatrixError::UnknownSource(source));
+                }
+                if let Some(until) = until.filter(|&until| until <= now) {
+                    return Err(MatrixError::Past { until, now });
+                }
+                Ok(channel.overrule(Some(source), until, now))
+            }
+            Command::Disconnect { channel } => Ok(self.channel_mut(&channel)?.overrule(None, None, now)),
+            Command::ClearOverride { channel } => {
+                let channel = self.channel_mut(&channel)?;
+                channel.manual = None;
+                Ok(channel.decide(now))
+            }
+            Command::Schedule { channel, scheduled } => {
+                let unknown = scheduled.as_ref().filter(|scheduled| !self.knows_source(&scheduled.source));
+                let unknown = unknown.map(|scheduled| scheduled.source.clone());
+                let channel = self.channel_mut(&channel)?;
+                if let Some(source) = unknown {
+                    return Err(MatrixError::UnknownSource(source));
+                }
+                channel.scheduled = scheduled.filter(|scheduled| now < scheduled.until);
+                Ok(channel.decide(now))
+            }
+        }
+    }
+
+    /// A source says how it is. An unknown one is not listened to.
+    pub fn source_status(&mut self, source: &str, status: SourceStatus) {
+        if let Some((_, known)) = self.sources.iter_mut().find(|(name, _)| name == source) {
+            *known = status;
+        }
+    }
+
+    /// A channel says what it shows. An unknown one is not listened to.
+    pub fn on_air(&mut self, channel: &str, on_air: OnAir) {
+        if let Ok(channel) = self.channel_mut(channel) {
+            channel.on_air = on_air;
+        }
+    }
+
+    /// Lets go of what has expired.
+    pub fn tick(&mut self, now: MediaTime) {
+        for channel in &mut self.channels {
+            channel.manual.take_if(|manual| manual.until.is_some_and(|until| until <= now));
+            channel.scheduled.take_if(|scheduled| scheduled.until <= now);
+            channel.decide(now);
+        }
+    }
+
+    /// When [`Matrix::tick`] has something to do next.
+    pub fn next_expiry(&self) -> Option<MediaTime> {
+        let manual = self.channels.iter().filter_map(|channel| channel.manual.as_ref()?.until);
+        let scheduled = self.channels.iter().filter_map(|channel| Some(channel.scheduled.as_ref()?.until));
+        manual.chain(scheduled).min()
+    }
+
+    /// The overrides that hold: what must outlive a restart.
+    pub fn overrides(&self) -> Vec<Override> {
+        self.channels.iter().filter_map(|channel| channel.manual.clone()).collect()
+    }
+
+    /// Everything, at this moment.
+    pub fn view(&self) -> MatrixView {
+        let wanted = |name: &str| {
+            self.channels.iter().any(|channel| channel.desired.source.as_deref().is_some_and(|it| it == name))
+        };
+        let source = |(name, status): &(String, SourceStatus)| SourceView {
+            name: name.clone(),
+            wanted: wanted(name),
+            status: status.clone(),
+        };
+        MatrixView {
+            channels: self.channels.iter().map(Channel::view).collect(),
+            sources: self.sources.iter().map(source).collect(),
+        }
+    }
+
+    fn channel_mut(&mut self, name: &str) -> Result<&mut Channel, MatrixError> {
+        let found = self.channels.iter_mut().find(|channel| channel.layout.name == name);
+        found.ok_or_else(|| MatrixError::UnknownChannel(name.to_owned()))
+    }
+
+    fn knows_source(&self, name: &str) -> bool {
+        self.sources.iter().any(|(known, _)| known == name)
+    }
+}
+
+impl Channel {
+    /// Sets the manual override. Asking for the same source again only moves `until`.
+    fn overrule(&mut self, source: Option<String>, until: Option<MediaTime>, now: MediaTime) -> ChannelView {
+        let before = self.manual.as_ref().filter(|manual| manual.source == source);
+        let since = before.map_or(now, |manual| manual.since);
+        self.manual = Some(Override { channel: self.layout.name.clone(), source, since, until });
+        self.decide(now)
+    }
+
+    /// Works out whose word counts.
+    fn decide(&mut self, now: MediaTime) -> ChannelView {
+        let (source, by, reason, until) = if let Some(manual) = &self.manual {
+            let reason = match manual.source {
+                Some(_) => "connected by hand",
+                None => "switched to the waiting loop by hand",
+            };
+            (manual.source.clone(), By::Manual, reason.to_owned(), manual.until)
+        } else if let Some(scheduled) = &self.scheduled {
+            let Scheduled { source, reason, until } = scheduled.clone();
+            (Some(source), By::Schedule, reason, Some(until))
+        } else if let Some(source) = &self.layout.source {
+            (Some(source.clone()), By::Configuration, "connected by the configuration".to_owned(), None)
+        } else {
+            (None, By::None, "no source is connected".to_owned(), None)
+        };
+        let since = match &self.manual {
+            Some(manual) => manual.since,
+            None if self.desired.by == by && self.desired.source == source => self.desired.since,
+            None => now,
+        };
+        self.desired = Desired { source, by, reason, since, until };
+        self.view()
+    }
+
+    fn view(&self) -> ChannelView {
+        ChannelView {
+            name: self.layout.name.clone(),
+            streams: self.layout.streams.clone(),
+            desired: self.desired.clone(),
+            on_air: self.on_air.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

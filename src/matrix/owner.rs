@@ -1,0 +1,311 @@
+//! The task that owns the matrix, and the handle that everybody else holds.
+//!
+//! A command is obeyed, shown, kept and answered, in this order. Where keeping fails (a full disk), the
+//! command still holds: viewers come first. The error is logged, the answer carries a warning, and the next
+//! command or expiry tries again.
+//!
+//! The task ends when the last handle is dropped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::command::{Applied, Command, MatrixError, Scheduled};
+use super::core::{Layout, Matrix};
+use super::mail::{Mail, Reports};
+use super::status::{OnAir, SourceStatus};
+use super::store::{Override, Store};
+use super::view::MatrixView;
+use crate::clock::Clock;
+use crate::media::MediaTime;
+
+/// Commands that may wait; whoever brings one more waits until there is room.
+const QUEUE: usize = 64;
+
+/// The longest sleep: the clock may move against the runtime's.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+struct Request {
+    command: Command,
+    reply: oneshot::Sender<Result<Applied, MatrixError>>,
+}
+
+/// Talks to the matrix. Clones talk to the same one.
+#[derive(Clone, Debug)]
+pub struct MatrixHandle {
+    requests: mpsc::Sender<Request>,
+    mail: Arc<Mail>,
+    view: watch::Receiver<Arc<MatrixView>>,
+}
+
+/// Starts the task that owns a matrix of `layout`, with the overrides that `store` has kept. The handle's view
+/// is complete from the start.
+///
+/// Call within a tokio runtime; reads `store` before it returns.
+pub fn spawn(layout: Layout, store: impl Store, clock: Arc<dyn Clock>) -> (MatrixHandle, JoinHandle<()>) {
+    let now = clock.now();
+    let mut matrix = Matrix::new(layout, now);
+    let kept = store.load();
+    for warning in matrix.restore(kept.clone(), now) {
+        tracing::warn!("{warning}");
+    }
+    let (requests, inbox) = mpsc::channel(QUEUE);
+    let mail = Arc::new(Mail::default());
+    let (shown, view) = watch::channel(Arc::new(matrix.view()));
+    let owner = Owner { matrix, store: Arc::new(store), kept, clock, shown };
+    let task = tokio::spawn(owner.run(inbox, Arc::clone(&mail)));
+    (MatrixHandle { requests, mail, view }, task)
+}
+
+impl MatrixHandle {
+    /// Manual override: puts `source` on `channel`, perhaps only `until` a given time.
+    pub async fn connect(
+        &self,
+        channel: &str,
+        source: &str,
+        until: Option<MediaTime>,
+    ) -> Result<Applied, MatrixError> {
+        self.tell(Command::Connect { channel: channel.to_owned(), source: source.to_owned(), until }).await
+    }
+
+    /// Manual override: shows the waiting loop on `channel`.
+    pub async fn disconnect(&self, channel: &str) -> Result<Applied, MatrixError> {
+        self.tell(Command::Disconnect { channel: channel.to_owned() }).await
+    }
+
+    /// Back to what the schedule or the configuration says of `channel`.
+    pub async fn clear_override(&self, channel: &str) -> Result<Applied, MatrixError> {
+        self.tell(Command::ClearOverride { channel: channel.to_owned() }).await
+    }
+
+    /// What the schedule says of `channel` from now on.
+    pub async fn set_scheduled(
+        &self,
+        channel: &str,
+        scheduled: Option<Scheduled>,
+    ) -> Result<Applied, MatrixError> {
+        self.tell(Command::Schedule { channel: channel.to_owned(), scheduled }).await
+    }
+
+    /// A source says how it is. Never waits; only the latest report of a source counts.
+    pub fn source_status(&self, source: &str, status: SourceStatus) {
+        self.mail.source_status(source, status);
+    }
+
+    /// A channel says what it shows. Never waits; only the latest report of a channel counts.
+    pub fn on_air(&self, channel: &str, on_air: OnAir) {
+        self.mail.on_air(channel, on_air);
+    }
+
+    /// The matrix as it is now.
+    pub fn view(&self) -> Arc<MatrixView> {
+        Arc::clone(&self.view.borrow())
+    }
+
+    /// The matrix now and at every change; a slow reader sees only the latest. Ends with the matrix.
+    pub fn watch(&self) -> watch::Receiver<Arc<MatrixView>> {
+        self.view.clone()
+    }
+
+    async fn tell(&self, command: Command) -> Result<Applied, MatrixError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request { command, reply }).await.map_err(|_| MatrixError::Ended)?;
+        answer.await.map_err(|_| MatrixError::Ended)?
+    }
+}
+
+struct Owner {
+    matrix: Matrix,
+    store: Arc<dyn Store>,
+    /// What the store has.
+    kept: Vec<Override>,
+    clock: Arc<dyn Clock>,
+    shown: watch::Sender<Arc<MatrixView>>,
+}
+
+impl Owner {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Request>, mail: Arc<Mail>) {
+        loop {
+            let expiry = self.matrix.next_expiry();
+            let wait = expiry.map_or(LONGEST_SLEEP, |at| at.saturating_since(self.clock.now()));
+            tokio::select! {
+                request = inbox.recv() => match request {
+                    Some(request) => self.serve(request).await,
+                    None => return,
+                },
+                reports = mail.collect() => self.hear(reports),
+                () = tokio::time::sleep(wait.min(LONGEST_SLEEP)), if expiry.is_some() => self.expire().await,
+            }
+        }
+    }
+
+    async fn serve(&mut self, request: Request) {
+        let Request { command, reply } = request;
+        let applied = self.matrix.apply(command, self.clock.now());
+        self.show();
+        let warning = self.keep().await;
+        // Whoever asked may have gone; the command holds all the same.
+        let _ = reply.send(applied.map(|channel| Applied { channel, warning }));
+    }
+
+    fn hear(&mut self, reports: Reports) {
+        for (source, status) in reports.sources {
+            self.matrix.source_status(&source, status);
+        }
+        for (channel, on_air) in reports.channels {
+            self.matrix.on_air(&channel, on_air);
+        }
+        self.show();
+    }
+
+    async fn expire(&mut self) {
+        let before = self.matrix.next_expiry();
+        self.matrix.tick(self.clock.now());
+        if self.matrix.next_expiry() != before {
+            self.show();
+            self.keep().await;
+        }
+    }
+
+    /// Shows the view if it has changed.
+    fn show(&self) {
+        let view = self.matrix.view();
+        self.shown.send_if_modified(|shown| {
+            let changed = **shown != view;
+            if changed {
+                *shown = Arc::new(view);
+            }
+            changed
+        });
+    }
+
+    /// Keeps the overrides if they have changed; the answer is for whoever changed them.
+    async fn keep(&mut self) -> Option<String> {
+        let overrides = self.matrix.overrides();
+        if overrides == self.kept {
+            return None;
+        }
+        let store = Arc::clone(&self.store);
+        let saving = overrides.clone();
+        let saved = tokio::task::spawn_blocking(move || store.save(&saving)).await;
+        match saved.unwrap_or_else(|panic| Err(panic.into())) {
+            Ok(()) => {
+                self.kept = overrides;
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, "overrides could not be saved");
+                Some(format!("in effect, but it would not outlive a restart: it could not be saved: {error}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::super::core::ChannelLayout;
+    use super::super::status::SourceState;
+    use super::super::view::By;
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const START: MediaTime = MediaTime::from_millis(1_795_000_000_000);
+
+    #[derive(Clone, Default)]
+    struct Memory(Arc<(Mutex<Vec<Override>>, AtomicBool)>);
+
+    impl Store for Memory {
+        fn load(&self) -> Vec<Override> {
+            self.0.0.lock().expect("unpoisoned").clone()
+        }
+
+        fn save(&self, overrides: &[Override]) -> io::Result<()> {
+            if self.0.1.load(Ordering::Relaxed) {
+                return Err(io::Error::other("the disk is full"));
+            }
+            *self.0.0.lock().expect("unpoisoned") = overrides.to_vec();
+            Ok(())
+        }
+    }
+
+    fn layout() -> Layout {
+        let channel = |name: &str| ChannelLayout { name: name.to_owned(), ..ChannelLayout::default() };
+        Layout { channels: vec![channel("a"), channel("b")], sources: vec!["s".to_owned()] }
+    }
+
+    fn start(store: &Memory) -> (MatrixHandle, JoinHandle<()>, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::at(START));
+        let (handle, task) = spawn(layout(), store.clone(), Arc::clone(&clock) as Arc<dyn Clock>);
+        (handle, task, clock)
+    }
+
+    #[tokio::test]
+    async fn a_command_is_obeyed_shown_kept_and_answered() {
+        let store = Memory::default();
+        let (matrix, task, _) = start(&store);
+        let mut watch = matrix.watch();
+        let applied = matrix.connect("a", "s", None).await.expect("both are known");
+        assert_eq!(applied.warning, None);
+        assert_eq!(applied.channel.desired.source.as_deref(), Some("s"));
+        assert!(watch.has_changed().expect("it lives") && watch.borrow_and_update().wanted("s"));
+        assert_eq!(store.load().len(), 1);
+        assert_eq!(matrix.connect("x", "s", None).await, Err(MatrixError::UnknownChannel("x".to_owned())));
+
+        drop((matrix, watch));
+        task.await.expect("it ends with its handles");
+        let (matrix, ..) = start(&store);
+        assert_eq!(matrix.view().channel("a").expect("it is there").desired.by, By::Manual);
+        matrix.clear_override("a").await.expect("it is known");
+        assert_eq!(store.load(), []);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_cannot_be_kept_holds_and_is_kept_later() {
+        let store = Memory::default();
+        let (matrix, ..) = start(&store);
+        store.0.1.store(true, Ordering::Relaxed);
+        let applied = matrix.connect("a", "s", None).await.expect("both are known");
+        assert!(applied.warning.expect("a warning").ends_with("the disk is full"));
+        assert!(matrix.view().wanted("s"));
+        store.0.1.store(false, Ordering::Relaxed);
+        assert_eq!(matrix.disconnect("b").await.expect("it is known").warning, None);
+        assert_eq!(store.load().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn an_override_expires_without_being_asked() {
+        let store = Memory::default();
+        let (matrix, _, clock) = start(&store);
+        let until = START + Duration::from_millis(20);
+        matrix.connect("a", "s", Some(until)).await.expect("both are known");
+        let mut watch = matrix.watch();
+        clock.advance(Duration::from_millis(20));
+        let freed = watch.wait_for(|view| !view.wanted("s")).await.expect("it lives").clone();
+        assert_eq!(freed.channel("a").expect("it is there").desired.by, By::None);
+        matrix.clear_override("b").await.expect("it is known");
+        assert_eq!(store.load(), [], "the expired override is forgotten");
+    }
+
+    #[tokio::test]
+    async fn reports_are_shown() {
+        let (matrix, ..) = start(&Memory::default());
+        let mut watch = matrix.watch();
+        for connects in 1..=1000 {
+            let status = SourceStatus { state: SourceState::Live, connects, ..SourceStatus::idle(START) };
+            matrix.source_status("s", status);
+        }
+        matrix.on_air("b", OnAir { source: Some("s".to_owned()), reason: String::new(), since: START });
+        matrix.on_air("unknown", OnAir { source: None, reason: String::new(), since: START });
+        let both = |view: &Arc<MatrixView>| {
+            view.source("s").is_some_and(|source| source.status.connects == 1000)
+                && view.channel("b").is_some_and(|channel| channel.on_air.source.is_some())
+        };
+        watch.wait_for(both).await.expect("it lives");
+    }
+}

@@ -1,0 +1,205 @@
+//! Keeping overrides across a restart: what is kept ([`Override`]), by whom ([`Store`]), in a file
+//! ([`FileStore`]).
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::media::MediaTime;
+
+/// A person's word about a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// The channel's name.
+    pub channel: String,
+    /// The source to show; `None` = the waiting loop.
+    pub source: Option<String>,
+    /// When it was said.
+    pub since: MediaTime,
+    /// When it ends by itself.
+    pub until: Option<MediaTime>,
+}
+
+/// Keeps overrides. Called by one task, where it may block.
+pub trait Store: Send + Sync + 'static {
+    /// What was saved last. Whatever cannot be read is told to the log and counts as nothing: a damaged file
+    /// must not keep the server from starting.
+    fn load(&self) -> Vec<Override>;
+
+    /// Replaces what was saved before, wholly or not at all.
+    fn save(&self, overrides: &[Override]) -> io::Result<()>;
+}
+
+/// Keeps overrides in `overrides.json` in a directory of its own.
+///
+/// The file is written beside its place, flushed to the disk and renamed, so that a power cut leaves the old
+/// one or the new one. A file that makes no sense is renamed to `overrides.json.corrupt`.
+#[derive(Debug)]
+pub struct FileStore {
+    directory: PathBuf,
+}
+
+/// The file's form. Times are written to the nanosecond, unlike [`MediaTime`]'s own form, so that what is read
+/// back is what was meant.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    overrides: Vec<KeptOverride>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptOverride {
+    channel: String,
+    source: Option<String>,
+    since: Timestamp,
+    until: Option<Timestamp>,
+}
+
+impl FileStore {
+    /// Keeps the file in `directory`, which is made when something is saved.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join("overrides.json")
+    }
+}
+
+impl Store for FileStore {
+    fn load(&self) -> Vec<Override> {
+        let path = self.path();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "overrides cannot be read: starting without");
+                return Vec::new();
+            }
+        };
+        decode(&bytes).unwrap_or_else(|error| {
+            let aside = set_aside(&path);
+            tracing::warn!(
+                path = %path.display(), %error, aside, "overrides make no sense: starting without"
+            );
+            Vec::new()
+        })
+    }
+
+    fn save(&self, overrides: &[Override]) -> io::Result<()> {
+        fs::create_dir_all(&self.directory)?;
+        let mut file = tempfile::Builder::new().prefix(".overrides-").tempfile_in(&self.directory)?;
+        file.write_all(&encode(overrides)?)?;
+        file.as_file().sync_all()?;
+        file.persist(self.path()).map_err(|error| error.error)?;
+        // The new name, too, must be on the disk.
+        File::open(&self.directory)?.sync_all()
+    }
+}
+
+/// Renames a file that makes no sense, and says how that went.
+fn set_aside(path: &Path) -> String {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".corrupt");
+    match fs::rename(path, &aside) {
+        Ok(()) => format!("renamed to {}", Path::new(&aside).display()),
+        Err(error) => format!("left in place: {error}"),
+    }
+}
+
+fn encode(overrides: &[Override]) -> io::Result<Vec<u8>> {
+    let keep = |it: &Override| KeptOverride {
+        channel: it.channel.clone(),
+        source: it.source.clone(),
+        since: it.since.timestamp(),
+        until: it.until.map(MediaTime::timestamp),
+    };
+    let kept = Kept { overrides: overrides.iter().map(keep).collect() };
+    Ok(serde_json::to_vec_pretty(&kept)?)
+}
+
+fn decode(bytes: &[u8]) -> Result<Vec<Override>, serde_json::Error> {
+    let kept: Kept = serde_json::from_slice(bytes)?;
+    let read = |it: KeptOverride| Override {
+        channel: it.channel,
+        source: it.source,
+        since: media_time(it.since),
+        until: it.until.map(media_time),
+    };
+    Ok(kept.overrides.into_iter().map(read).collect())
+}
+
+/// The nearest time that [`MediaTime`] can express.
+fn media_time(time: Timestamp) -> MediaTime {
+    let nanos = time.as_nanosecond().clamp(i128::from(i64::MIN), i128::from(i64::MAX));
+    MediaTime::from_nanos(nanos as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn some_override() -> Override {
+        Override {
+            channel: "a".to_owned(),
+            source: Some("s".to_owned()),
+            since: MediaTime::from_nanos(1_795_000_000_123_456_789),
+            until: None,
+        }
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = FileStore::new(directory.path().join("deep/state"));
+        assert_eq!(store.load(), []);
+        store.save(&[some_override()]).expect("it is saved");
+        assert_eq!(FileStore::new(directory.path().join("deep/state")).load(), [some_override()]);
+        store.save(&[]).expect("it is saved");
+        assert_eq!(store.load(), []);
+        assert_eq!(fs::read_dir(&store.directory).expect("it is there").count(), 1, "nothing is left behind");
+    }
+
+    #[test]
+    fn a_corrupt_file_is_set_aside() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = FileStore::new(directory.path());
+        for text in ["", "{", "[]", "{\"overrides\":[{\"channel\":1}]}", "\u{0}\u{0}"] {
+            fs::write(store.path(), text).expect("it is written");
+            assert_eq!(store.load(), [], "{text:?}");
+            assert!(!store.path().exists());
+            let aside = fs::read_to_string(directory.path().join("overrides.json.corrupt"));
+            assert_eq!(aside.expect("it is there"), text);
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_an_error() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let store = FileStore::new(file.path());
+        assert!(store.save(&[]).is_err());
+        assert_eq!(store.load(), []);
+    }
+
+    proptest! {
+        #[test]
+        fn every_override_survives_the_file(
+            channel in ".*", source in proptest::option::of(".*"), since: i64, until: Option<i64>,
+        ) {
+            let it = Override {
+                channel,
+                source,
+                since: MediaTime::from_nanos(since),
+                until: until.map(MediaTime::from_nanos),
+            };
+            let encoded = encode(std::slice::from_ref(&it)).expect("it is encoded");
+            prop_assert_eq!(decode(&encoded).expect("it is decoded"), [it]);
+        }
+    }
+}

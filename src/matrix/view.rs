@@ -1,0 +1,87 @@
+//! What the matrix shows of itself: immutable, shared, and the body of `GET /api/v1/matrix`.
+
+use serde::Serialize;
+
+use super::status::{OnAir, SourceStatus};
+use crate::media::MediaTime;
+
+/// Channels and sources at one moment, each in the configuration's order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MatrixView {
+    /// Every channel.
+    pub channels: Vec<ChannelView>,
+    /// Every source.
+    pub sources: Vec<SourceView>,
+}
+
+/// A channel: what it should show and what it shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ChannelView {
+    /// Its name.
+    pub name: String,
+    /// Stream names that its URLs may use.
+    pub streams: Vec<String>,
+    /// What it should show.
+    pub desired: Desired,
+    /// What it shows.
+    pub on_air: OnAir,
+}
+
+/// What a channel should show, and whose word that is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Desired {
+    /// The source; `None` = the waiting loop.
+    pub source: Option<String>,
+    /// Whose word it is.
+    pub by: By,
+    /// Why, in a plain sentence.
+    pub reason: String,
+    /// Since when `source` and `by` have been what they are.
+    pub since: MediaTime,
+    /// When it ends by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<MediaTime>,
+}
+
+/// Whose word decides, strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// A person's override.
+    Manual,
+    /// The schedule.
+    Schedule,
+    /// The configuration's `source`.
+    Configuration,
+    /// Nobody's: the waiting loop.
+    None,
+}
+
+/// A source: how it is, and whether a channel wants it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SourceView {
+    /// Its name.
+    pub name: String,
+    /// At least one channel should show it.
+    pub wanted: bool,
+    /// How it is.
+    #[serde(flatten)]
+    pub status: SourceStatus,
+}
+
+impl MatrixView {
+    /// The channel called `name`.
+    pub fn channel(&self, name: &str) -> Option<&ChannelView> {
+        self.channels.iter().find(|channel| channel.name == name)
+    }
+
+    /// The source called `name`.
+    pub fn source(&self, name: &str) -> Option<&SourceView> {
+        self.sources.iter().find(|source| source.name == name)
+    }
+
+    /// At least one channel should show `source`.
+    pub fn wanted(&self, source: &str) -> bool {
+        self.source(source).is_some_and(|source| source.wanted)
+    }
+}
