@@ -127,16 +127,10 @@ fn decode(bytes: &[u8]) -> Result<Vec<Override>, serde_json::Error> {
     let read = |it: KeptOverride| Override {
         channel: it.channel,
         source: it.source,
-        since: media_time(it.since),
-        until: it.until.map(media_time),
+        since: it.since.into(),
+        until: it.until.map(MediaTime::from),
     };
     Ok(kept.overrides.into_iter().map(read).collect())
-}
-
-/// The nearest time that [`MediaTime`] can express.
-fn media_time(time: Timestamp) -> MediaTime {
-    let nanos = time.as_nanosecond().clamp(i128::from(i64::MIN), i128::from(i64::MAX));
-    MediaTime::from_nanos(nanos as i64)
 }
 
 #[cfg(test)]

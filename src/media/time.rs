@@ -87,6 +87,13 @@ impl Sub<Duration> for MediaTime {
     }
 }
 
+/// The nearest point that a [`MediaTime`] can express.
+impl From<jiff::Timestamp> for MediaTime {
+    fn from(stamp: jiff::Timestamp) -> Self {
+        Self(stamp.as_nanosecond().clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
+    }
+}
+
 /// RFC 3339 with milliseconds, as `EXT-X-PROGRAM-DATE-TIME` wants it (RFC 8216 §4.3.2.6).
 impl fmt::Display for MediaTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -102,8 +109,7 @@ impl serde::Serialize for MediaTime {
 
 impl<'de> serde::Deserialize<'de> for MediaTime {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let stamp = jiff::Timestamp::deserialize(deserializer)?;
-        Ok(Self(i64::try_from(stamp.as_nanosecond()).unwrap_or(i64::MAX)))
+        jiff::Timestamp::deserialize(deserializer).map(Self::from)
     }
 }
 
@@ -233,6 +239,14 @@ mod tests {
     #[test]
     fn program_date_time_has_milliseconds_and_zone() {
         assert_eq!(MediaTime::from_millis(1_795_000_000_040).to_string(), "2026-11-18T11:06:40.040Z");
+    }
+
+    #[test]
+    fn a_time_beyond_what_can_be_expressed_stays_on_its_side() {
+        let read = |text: &str| serde_json::from_str::<MediaTime>(text).expect("a time");
+        assert_eq!(read("\"0001-01-01T00:00:00Z\""), MediaTime(i64::MIN));
+        assert_eq!(read("\"9999-01-01T00:00:00Z\""), MediaTime(i64::MAX));
+        assert_eq!(read("\"2026-11-18T12:06:40.040+01:00\""), MediaTime::from_millis(1_795_000_000_040));
     }
 
     #[test]

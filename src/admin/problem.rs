@@ -1,0 +1,102 @@
+//! Errors as the caller sees them: problem details (RFC 9457), and extractors that answer with them.
+
+use axum::Json;
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use crate::matrix::MatrixError;
+
+/// One error. Its `type` is `about:blank`: the status says what kind it is, `detail` says what exactly.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    detail: String,
+    headers: HeaderMap,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), headers: HeaderMap::new() }
+    }
+
+    /// With one more header in the answer.
+    pub(super) fn with(mut self, name: http::HeaderName, value: &'static str) -> Self {
+        self.headers.insert(name, HeaderValue::from_static(value));
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            r#type: &'static str,
+            title: &'a str,
+            status: u16,
+            detail: &'a str,
+        }
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        let body = Body { r#type: "about:blank", title, status: self.status.as_u16(), detail: &self.detail };
+        let media_type = [(CONTENT_TYPE, "application/problem+json")];
+        (self.status, self.headers, media_type, Json(body)).into_response()
+    }
+}
+
+/// Whose fault it is decides the status: the URL names a channel, the body names a source and a time.
+impl From<MatrixError> for Problem {
+    fn from(error: MatrixError) -> Self {
+        let status = match error {
+            MatrixError::UnknownChannel(_) => StatusCode::NOT_FOUND,
+            MatrixError::UnknownSource(_) | MatrixError::Past { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            MatrixError::Ended => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+/// The one name in a path, percent-decoded.
+pub(super) struct Name(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let name = Path::<String>::from_request_parts(parts, state).await;
+        let refused = |rejection: PathRejection| Problem::new(rejection.status(), rejection.body_text());
+        name.map(|Path(name)| Self(name)).map_err(refused)
+    }
+}
+
+/// A body of JSON. 415 when it does not say so, 400 when it is not, 422 when it is but not what is wanted;
+/// line and column are said.
+pub(super) struct JsonBody<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            let detail = "the body must be JSON and say so: Content-Type: application/json";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+        }
+        let refused = |rejection: BytesRejection| Problem::new(rejection.status(), rejection.body_text());
+        let bytes = Bytes::from_request(request, state).await.map_err(refused)?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            let status = match error.classify() {
+                Category::Data => StatusCode::UNPROCESSABLE_ENTITY,
+                Category::Syntax | Category::Eof | Category::Io => StatusCode::BAD_REQUEST,
+            };
+            Problem::new(status, format!("in the body: {error}"))
+        })
+    }
+}
