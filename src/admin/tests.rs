@@ -1,1 +1,337 @@
+//! The router as its callers see it.
 
+use std::io;
+
+use axum::body::Body;
+use futures_util::StreamExt;
+use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE};
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::matrix::{ChannelLayout, Layout, OnAir, Override, SourceState, SourceStatus, Store, spawn};
+use crate::media::MediaTime;
+
+const START: MediaTime = MediaTime::from_millis(1_795_000_000_000);
+
+struct FullDisk;
+
+impl Store for FullDisk {
+    fn load(&self) -> Vec<Override> {
+        Vec::new()
+    }
+
+    fn save(&self, _: &[Override]) -> io::Result<()> {
+        Err(io::Error::other("the disk is full"))
+    }
+}
+
+struct Port {
+    router: Router,
+    matrix: MatrixHandle,
+    ready: watch::Sender<bool>,
+    ending: CancellationToken,
+}
+
+fn port_with(token: Option<&str>, store: impl Store) -> Port {
+    let channel = ChannelLayout { name: "hall".to_owned(), streams: vec!["live".to_owned()], source: None };
+    let layout = Layout { channels: vec![channel], sources: vec!["x".to_owned(), "y".to_owned()] };
+    let (matrix, _) = spawn(layout, store, Arc::new(ManualClock::at(START)));
+    let (ready, is_ready) = watch::channel(false);
+    let ending = CancellationToken::new();
+    let router = router(AdminState {
+        matrix: matrix.clone(),
+        token: token.map(Secret::new),
+        ready: is_ready,
+        metrics: Registry::default(),
+        ending: ending.clone(),
+    });
+    Port { router, matrix, ready, ending }
+}
+
+struct NoStore;
+
+impl Store for NoStore {
+    fn load(&self) -> Vec<Override> {
+        Vec::new()
+    }
+
+    fn save(&self, _: &[Override]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn port() -> Port {
+    port_with(None, NoStore)
+}
+
+impl Port {
+    async fn send(&self, request: Request<Body>) -> Response<Body> {
+        self.router.clone().oneshot(request).await.expect("the router is infallible")
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, Value) {
+        json_of(self.send(Request::get(path).body(Body::empty()).expect("a request")).await).await
+    }
+
+    async fn put(&self, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
+        let request = Request::put(path).header(CONTENT_TYPE, "application/json; charset=utf-8");
+        json_of(self.send(request.body(body.into()).expect("a request")).await).await
+    }
+
+    async fn delete(&self, path: &str) -> (StatusCode, Value) {
+        json_of(self.send(Request::delete(path).body(Body::empty()).expect("a request")).await).await
+    }
+}
+
+async fn text_of(response: Response<Body>) -> String {
+    let bytes = response.into_body().collect().await.expect("a whole body").to_bytes();
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+/// The body, after what every answer must have was looked at.
+async fn json_of(response: Response<Body>) -> (StatusCode, Value) {
+    let status = response.status();
+    assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+    let wanted = if status.is_success() { "application/json" } else { "application/problem+json" };
+    assert_eq!(response.headers().get(CONTENT_TYPE).expect("a type"), wanted, "{status}");
+    let body: Value = serde_json::from_str(&text_of(response).await).expect("JSON");
+    if !status.is_success() {
+        assert_eq!(body["type"], "about:blank");
+        assert_eq!(body["status"], status.as_u16());
+        assert!(body["title"].is_string() && body["detail"].is_string());
+    }
+    (status, body)
+}
+
+#[tokio::test]
+async fn a_channel_is_steered_and_asked_for() {
+    let port = port();
+    let (status, changed) = port.put("/api/v1/channels/hall/source", r#"{"source":"x"}"#).await;
+    assert_eq!(
+        (status, &changed["desired"]["source"], &changed["name"]),
+        (StatusCode::OK, &json!("x"), &json!("hall"))
+    );
+    assert_eq!(changed.get("warning"), None);
+    let (_, matrix) = port.get("/api/v1/matrix").await;
+    assert_eq!(matrix["channels"][0], changed);
+    assert_eq!(
+        (&matrix["sources"][0]["wanted"], &matrix["sources"][1]["wanted"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(port.get("/api/v1/channels").await.1, matrix["channels"]);
+    assert_eq!(port.get("/api/v1/channels/hall").await.1, changed);
+    assert_eq!(port.get("/api/v1/sources").await.1, matrix["sources"]);
+    assert_eq!(port.get("/api/v1/sources/y").await.1, matrix["sources"][1]);
+
+    let (status, changed) = port.delete("/api/v1/channels/hall/source").await;
+    assert_eq!(
+        (status, &changed["desired"]["source"], &changed["desired"]["by"]),
+        (StatusCode::OK, &Value::Null, &json!("manual"))
+    );
+    let (status, changed) = port.delete("/api/v1/channels/hall/override").await;
+    assert_eq!((status, &changed["desired"]["by"]), (StatusCode::OK, &json!("none")));
+
+    let until = r#"{"source":"y","until":"2026-11-18T12:40:00+01:00"}"#;
+    let (_, changed) = port.put("/api/v1/channels/hall/source", until).await;
+    assert_eq!(changed["desired"]["until"], "2026-11-18T11:40:00.000Z");
+}
+
+#[tokio::test]
+async fn every_error_is_a_problem_that_says_what_and_where() {
+    let port = port();
+    let put = "/api/v1/channels/hall/source";
+    for (path, body, status, detail) in [
+        (put, "", 400, "in the body: EOF while parsing a value at line 1 column 0"),
+        (put, "{\n \"source\": x}", 400, "in the body: expected value at line 2 column 12"),
+        (put, "\u{0}", 400, "in the body: expected value at line 1 column 1"),
+        (put, "{}", 422, "in the body: missing field `source` at line 1 column 2"),
+        (
+            put,
+            "{\"source\": 1}",
+            422,
+            "in the body: invalid type: integer `1`, expected a string at line 1 column 12",
+        ),
+        (
+            put,
+            "{\"sauce\": \"x\"}",
+            422,
+            "in the body: unknown field `sauce`, expected `source` or `until` at line 1 column 8",
+        ),
+        (put, "{\"source\": \"z\"}", 422, "no source is called \"z\""),
+        (
+            put,
+            "{\"source\": \"x\", \"until\": \"2026-11-18T11:06:40Z\"}",
+            422,
+            "until 2026-11-18T11:06:40.000Z is not in the future: it is 2026-11-18T11:06:40.000Z",
+        ),
+        ("/api/v1/channels/cellar/source", "{\"source\": \"x\"}", 404, "no channel is called \"cellar\""),
+        ("/api/v1/channels/%ff/source", "{\"source\": \"x\"}", 400, "Invalid URL: "),
+    ] {
+        let (given, problem) = port.put(path, body).await;
+        assert_eq!(given.as_u16(), status, "{path} {body}: {problem}");
+        let said = problem["detail"].as_str().expect("text");
+        assert!(said.starts_with(detail), "{path} {body}\nexpected {detail}\n   found {said}");
+    }
+    let (status, problem) = port.put(put, "{\"source\": \"x\", \"until\": \"tomorrow\"}").await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
+    assert_eq!(port.put(put, vec![b' '; BODY_LIMIT + 1]).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    for path in ["/", "/api/v1/nothing", "/api/v1/channels/cellar", "/api/v1/sources/z", "/api/v1/matrix/"] {
+        assert_eq!(port.get(path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    for path in ["/api/v1/channels/cellar/source", "/api/v1/channels/cellar/override"] {
+        assert_eq!(port.delete(path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    assert!(port.get("/api/v1/matrix").await.1["channels"][0]["desired"]["source"].is_null());
+}
+
+#[tokio::test]
+async fn a_body_must_say_that_it_is_json() {
+    for media_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded")] {
+        let mut request = Request::put("/api/v1/channels/hall/source");
+        if let Some(media_type) = media_type {
+            request = request.header(CONTENT_TYPE, media_type);
+        }
+        let response = port().send(request.body(Body::from("{\"source\":\"x\"}")).expect("a request")).await;
+        assert_eq!(json_of(response).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_ones() {
+    let request = Request::post("/api/v1/channels/hall/source").body(Body::empty()).expect("a request");
+    let response = port().send(request).await;
+    assert_eq!(response.headers().get(ALLOW).expect("Allow"), "PUT,DELETE");
+    assert_eq!(json_of(response).await.0, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn the_token_is_asked_for_everywhere_but_health() {
+    let port = port_with(Some("s3cret"), NoStore);
+    for (shown, status) in [
+        (None, 401),
+        (Some("Bearer wrong!"), 401),
+        (Some("Bearer s3cre"), 401),
+        (Some("Bearer s3crets"), 401),
+        (Some("Bearer "), 401),
+        (Some("Basic s3cret"), 401),
+        (Some("s3cret"), 401),
+        (Some("Bearer s3cret"), 200),
+        (Some("bearer  s3cret"), 200),
+    ] {
+        for path in ["/api/v1/matrix", "/metrics", "/nowhere"] {
+            let mut request = Request::get(path);
+            if let Some(shown) = shown {
+                request = request.header(AUTHORIZATION, shown);
+            }
+            let response = port.send(request.body(Body::empty()).expect("a request")).await;
+            let status = if status == 200 && path == "/nowhere" { 404 } else { status };
+            assert_eq!(response.status().as_u16(), status, "{shown:?} {path}");
+            let challenge = response.headers().get(WWW_AUTHENTICATE).map(|it| it.to_str().expect("text"));
+            assert_eq!(challenge.is_some_and(|it| it.starts_with("Bearer ")), status == 401);
+            assert!(!text_of(response).await.contains("s3cret"));
+        }
+    }
+    let response = port.send(Request::get("/healthz").body(Body::empty()).expect("a request")).await;
+    assert_eq!((response.status(), text_of(response).await.as_str()), (StatusCode::OK, "alive\n"));
+}
+
+#[tokio::test]
+async fn an_empty_token_is_none() {
+    assert_eq!(port_with(Some(""), NoStore).get("/api/v1/matrix").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn without_a_token_pages_of_strangers_change_nothing() {
+    for (host, origin, status) in [
+        (Some("localhost:8088"), None, 200),
+        (None, None, 200),
+        (Some("localhost:8088"), Some("http://localhost:8088"), 200),
+        (Some("127.0.0.1:8088"), Some("http://127.0.0.1:8088"), 200),
+        (Some("[::1]:8088"), Some("http://[::1]:8088"), 200),
+        (Some("localhost:8088"), Some("http://localhost:3000"), 403),
+        (Some("localhost:8088"), Some("https://evil.example"), 403),
+        (Some("localhost:8088"), Some("null"), 403),
+        (Some("localhost:8088"), Some(""), 403),
+        (None, Some("http://localhost:8088"), 403),
+        // DNS rebinding: the stranger's name points here.
+        (Some("evil.example:8088"), Some("http://evil.example:8088"), 403),
+        (Some("localhost.evil.example"), Some("http://localhost.evil.example"), 403),
+    ] {
+        let mut request = Request::delete("/api/v1/channels/hall/source");
+        if let Some(host) = host {
+            request = request.header(HOST, host);
+        }
+        if let Some(origin) = origin {
+            request = request.header(ORIGIN, origin);
+        }
+        let response = port().send(request.body(Body::empty()).expect("a request")).await;
+        assert_eq!(json_of(response).await.0.as_u16(), status, "{host:?} {origin:?}");
+    }
+    let request = Request::get("/api/v1/matrix").header(HOST, "localhost").header(ORIGIN, "http://other");
+    assert_eq!(port().send(request.body(Body::empty()).expect("a request")).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_could_not_be_kept_is_said() {
+    let port = port_with(None, FullDisk);
+    let (status, changed) = port.put("/api/v1/channels/hall/source", r#"{"source":"x"}"#).await;
+    assert_eq!((status, &changed["desired"]["source"]), (StatusCode::OK, &json!("x")));
+    assert!(changed["warning"].as_str().expect("a warning").contains("the disk is full"));
+}
+
+#[tokio::test]
+async fn readiness_follows_its_flag() {
+    let port = port();
+    assert_eq!(port.get("/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    port.ready.send_replace(true);
+    let response = port.send(Request::get("/readyz").body(Body::empty()).expect("a request")).await;
+    assert_eq!((response.status(), text_of(response).await.as_str()), (StatusCode::OK, "ready\n"));
+}
+
+/// The data of the next event called `matrix`.
+async fn next_matrix(body: &mut (impl StreamExt<Item = Result<bytes::Bytes, axum::Error>> + Unpin)) -> Value {
+    let bytes = body.next().await.expect("the stream lives").expect("an event");
+    let text = std::str::from_utf8(&bytes).expect("text");
+    assert!(text.lines().any(|line| line == "event: matrix"), "{text}");
+    let data = text.lines().find_map(|line| line.strip_prefix("data: ")).expect("data");
+    serde_json::from_str(data).expect("JSON")
+}
+
+#[tokio::test]
+async fn events_tell_the_matrix_now_and_at_every_change() {
+    let port = port();
+    let response = port.send(Request::get("/api/v1/events").body(Body::empty()).expect("a request")).await;
+    assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
+    assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+    let mut body = response.into_body().into_data_stream();
+    assert!(next_matrix(&mut body).await["channels"][0]["desired"]["source"].is_null());
+    port.matrix.connect("hall", "y", None).await.expect("both are known");
+    assert_eq!(next_matrix(&mut body).await["channels"][0]["desired"]["source"], "y");
+    port.ending.cancel();
+    assert!(body.next().await.is_none(), "the stream ends with the server");
+}
+
+#[tokio::test]
+async fn metrics_are_openmetrics() {
+    let port = port();
+    let mut watch = port.matrix.watch();
+    port.matrix.source_status(
+        "x",
+        SourceStatus { state: SourceState::BackingOff, connects: 3, ..SourceStatus::idle(START) },
+    );
+    port.matrix.on_air("hall", OnAir { source: Some("x".to_owned()), reason: String::new(), since: START });
+    let both = |view: &Arc<crate::matrix::MatrixView>| {
+        view.sources[0].status.connects == 3 && view.channels[0].on_air.source.is_some()
+    };
+    watch.wait_for(both).await.expect("it lives");
+    let response = port.send(Request::get("/metrics").body(Body::empty()).expect("a request")).await;
+    assert_eq!(
+        response.headers()[CONTENT_TYPE],
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
+    insta::assert_snapshot!(text_of(response).await);
+}
