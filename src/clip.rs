@@ -81,16 +81,16 @@ pub enum ClipError {
 
 impl Clip {
     /// Reads the index of `file` and cuts the samples out of it, without copying them.
-    pub fn parse(file: Bytes) -> Result<Self, ClipError> {
-        let moov = find_moov(&file)?;
+    pub fn parse(file: &Bytes) -> Result<Self, ClipError> {
+        let moov = find_moov(file)?;
         let mut clip = Self { video: None, audio: None };
         for trak in &moov.trak {
             match format_of(trak)? {
                 Some(format @ TrackFormat::H264(_)) if clip.video.is_none() => {
-                    clip.video = Some(track(trak, moov.mvhd.timescale, format, &file)?);
+                    clip.video = Some(track(trak, moov.mvhd.timescale, format, file)?);
                 }
                 Some(format @ TrackFormat::Aac(_)) if clip.audio.is_none() => {
-                    clip.audio = Some(track(trak, moov.mvhd.timescale, format, &file)?);
+                    clip.audio = Some(track(trak, moov.mvhd.timescale, format, file)?);
                 }
                 _ => {}
             }
@@ -172,7 +172,7 @@ fn track(
     let mut samples = Vec::with_capacity(places.len());
     for (index, (offset, size)) in places.into_iter().enumerate() {
         let duration = durations.next().ok_or(fault("stts has fewer samples than stsz"))?;
-        let pts = dts + i64::from(offsets.next().unwrap_or_default()) - shift;
+        let pts = dts + offsets.next().unwrap_or_default() - shift;
         let sync =
             stbl.stss.as_ref().is_none_or(|stss| stss.entries.binary_search(&(index as u32 + 1)).is_ok());
         let data = file.slice(offset..offset + size);
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_hall_has_its_pictures_and_its_speech() {
-        let clip = Clip::parse(fixture("hall_c.mp4")).expect("a sound file");
+        let clip = Clip::parse(&fixture("hall_c.mp4")).expect("a sound file");
         let video = clip.video.expect("pictures");
         assert_eq!(video.samples.len(), 300);
         let syncs: Vec<_> = (0..300).filter(|&index| video.samples[index].sync).collect();
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn a_second_reader_sees_the_same_samples() {
         let file = fixture("waiting.mp4");
-        let clip = Clip::parse(file.clone()).expect("a sound file");
+        let clip = Clip::parse(&file).expect("a sound file");
         let mut other =
             mp4::Mp4Reader::read_header(std::io::Cursor::new(&file), file.len() as u64).expect("read");
         for (id, track) in [(1, clip.video.expect("pictures")), (2, clip.audio.expect("sound"))] {
@@ -285,13 +285,13 @@ mod tests {
     #[test]
     fn what_is_no_clip_is_said() {
         let error =
-            |bytes: &'static [u8]| Clip::parse(Bytes::from_static(bytes)).expect_err("no clip").to_string();
+            |bytes: &'static [u8]| Clip::parse(&Bytes::from_static(bytes)).expect_err("no clip").to_string();
         assert_eq!(error(b""), "not an mp4 file: it does not begin with an ftyp box");
         assert_eq!(error(b"<html>not found</html>"), error(b""));
         let file = fixture("waiting.mp4");
         for part in 1..64 {
             let cut = file.slice(..file.len() * part / 64);
-            assert!(Clip::parse(cut).is_err(), "{part}/64 of the file");
+            assert!(Clip::parse(&cut).is_err(), "{part}/64 of the file");
         }
     }
 
@@ -300,7 +300,7 @@ mod tests {
         fn a_damaged_index_never_panics(flips in prop::collection::vec((0..6000_usize, any::<u8>()), 1..20)) {
             let mut bytes = fixture("waiting.mp4").to_vec();
             for (at, value) in flips { bytes[at] = value; }
-            let _ = Clip::parse(bytes.into());
+            let _ = Clip::parse(&bytes.into());
         }
     }
 }

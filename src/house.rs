@@ -25,7 +25,7 @@ const CORES: [&str; 11] = [
     "ladder/assembler.rs",
     "ladder/audio",
     "ladder/scene.rs",
-    "source/timeline.rs",
+    "source/timeline",
     "source/backoff.rs",
 ];
 
@@ -100,7 +100,8 @@ fn imports_point_downward() {
             continue;
         };
         for name in imports(without_tests(&text)) {
-            if name != module && storey_of(&name).is_none_or(|storey| storey >= own) {
+            // The words of the media path are everybody's, also on their own storey.
+            if name != module && name != "media" && storey_of(&name).is_none_or(|storey| storey >= own) {
                 faults.push(format!("{file}: imports {name}, which does not stand below {module}"));
             }
         }

@@ -207,8 +207,8 @@ mod tests {
     const FIRST: CellIndex = CellIndex(900_000_000);
     const OPTIONS: SplicerOptions = SplicerOptions {
         grid: GRID,
-        deadline: Duration::from_millis(1000),
-        hold: Duration::from_millis(4000),
+        deadline: Duration::from_secs(1),
+        hold: Duration::from_secs(4),
         window: 6,
     };
 

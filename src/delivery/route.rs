@@ -87,7 +87,7 @@ fn asset(file: &str) -> Result<Asset, RouteError> {
     if let Some(chunklist) = file.strip_prefix("chunklist").and_then(|rest| rest.strip_suffix(".m3u8")) {
         return selection(chunklist).map(Asset::Media);
     }
-    if file.starts_with("init_") && file.ends_with(".mp4") {
+    if file.strip_prefix("init_").is_some_and(|rest| rest.strip_suffix(".mp4").is_some()) {
         return Ok(Asset::Init(file));
     }
     let media = file.strip_prefix("media_").and_then(|rest| rest.strip_suffix(".m4s")).ok_or(RouteError)?;

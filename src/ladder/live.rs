@@ -192,7 +192,7 @@ impl<S: FnMut(CodedCell)> Decoding<S> {
                     self.tell(now, None);
                 }
                 for picture in pictures.drain(..) {
-                    self.tell(now, Some(picture));
+                    self.tell(now, Some(&picture));
                 }
                 self.pictures = pictures;
             }
@@ -207,9 +207,9 @@ impl<S: FnMut(CodedCell)> Decoding<S> {
     }
 
     /// Hands a picture, or the news that one came and could not be decoded, to every rung.
-    fn tell(&self, now: MediaTime, picture: Option<(MediaTime, Shown)>) {
+    fn tell(&self, now: MediaTime, picture: Option<&(MediaTime, Shown)>) {
         for rung in &self.rungs {
-            if let Err(TrySendError::Full(_)) = rung.try_send(Arrival { now, picture: picture.clone() }) {
+            if let Err(TrySendError::Full(_)) = rung.try_send(Arrival { now, picture: picture.cloned() }) {
                 self.meter.late_pictures.increment();
             }
         }

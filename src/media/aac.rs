@@ -72,16 +72,13 @@ impl AudioSpecificConfig {
     pub fn to_bytes(self) -> Vec<u8> {
         let object_type = u64::from(self.object_type & 31);
         let tail = (u64::from(self.channels) << 3) | (u64::from(self.short_frames) << 2);
-        match RATES.iter().position(|&rate| rate == self.sample_rate) {
-            Some(index) => {
-                let word = (object_type << 11) | ((index as u64) << 7) | tail;
-                word.to_be_bytes()[6..].to_vec()
-            }
-            None => {
-                let word =
-                    (object_type << 35) | (15 << 31) | (u64::from(self.sample_rate & 0xff_ffff) << 7) | tail;
-                word.to_be_bytes()[3..].to_vec()
-            }
+        if let Some(index) = RATES.iter().position(|&rate| rate == self.sample_rate) {
+            let word = (object_type << 11) | ((index as u64) << 7) | tail;
+            word.to_be_bytes()[6..].to_vec()
+        } else {
+            let word =
+                (object_type << 35) | (15 << 31) | (u64::from(self.sample_rate & 0xff_ffff) << 7) | tail;
+            word.to_be_bytes()[3..].to_vec()
         }
     }
 

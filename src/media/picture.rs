@@ -24,6 +24,7 @@ impl PictureSize {
     }
 
     /// Width and height of each chroma plane.
+    #[must_use]
     pub const fn chroma(self) -> Self {
         Self { width: self.width.div_ceil(2), height: self.height.div_ceil(2) }
     }

@@ -79,7 +79,7 @@ fn video_trak(track: &VideoTrack) -> Result<Trak, PackageError> {
     let tkhd =
         Tkhd { width: FixedPoint::new(width, 0), height: FixedPoint::new(height, 0), ..tkhd(VIDEO_TRACK) };
     let minf = Minf { vmhd: Some(Vmhd::default()), ..minf(codec) };
-    Ok(trak(tkhd, VIDEO_TIMESCALE.0, b"vide", minf))
+    Ok(trak(tkhd, VIDEO_TIMESCALE.0, *b"vide", minf))
 }
 
 fn audio_trak(track: &AudioTrack) -> Trak {
@@ -115,7 +115,7 @@ fn audio_trak(track: &AudioTrack) -> Trak {
     });
     let tkhd = Tkhd { volume: FixedPoint::new(1, 0), alternate_group: 1, ..tkhd(AUDIO_TRACK) };
     let minf = Minf { smhd: Some(Smhd::default()), ..minf(codec) };
-    trak(tkhd, track.format.sample_rate, b"soun", minf)
+    trak(tkhd, track.format.sample_rate, *b"soun", minf)
 }
 
 fn tkhd(track_id: u32) -> Tkhd {
@@ -130,12 +130,12 @@ fn minf(codec: Codec) -> Minf {
     }
 }
 
-fn trak(tkhd: Tkhd, timescale: u32, handler: &[u8; 4], minf: Minf) -> Trak {
+fn trak(tkhd: Tkhd, timescale: u32, handler: [u8; 4], minf: Minf) -> Trak {
     Trak {
         tkhd,
         mdia: Mdia {
             mdhd: Mdhd { timescale, language: "und".to_owned(), ..Mdhd::default() },
-            hdlr: Hdlr { handler: FourCC::new(handler), name: String::new() },
+            hdlr: Hdlr { handler: FourCC::new(&handler), name: String::new() },
             minf,
         },
         ..Trak::default()

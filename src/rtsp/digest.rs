@@ -51,7 +51,7 @@ impl Digest {
 }
 
 fn hex(text: &str) -> String {
-    Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    super::hex::hex(&Md5::digest(text.as_bytes()))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub enum MessageError {
     TooLong,
 }
 
-/// Cuts a byte stream into requests and packets. [`Requests::feed`] it, then [`Requests::next`] until `None`.
+/// Cuts a byte stream into requests and packets. [`Requests::feed`] it, then [`Requests::take`] until `None`.
 #[derive(Debug, Default)]
 pub struct Requests {
     buffer: BytesMut,
@@ -44,7 +44,7 @@ impl Requests {
     }
 
     /// The next whole message.
-    pub fn next(&mut self) -> Result<Option<Incoming>, MessageError> {
+    pub fn take(&mut self) -> Result<Option<Incoming>, MessageError> {
         loop {
             match self.buffer.first() {
                 None => return Ok(None),
@@ -104,7 +104,7 @@ mod tests {
             let mut seen = String::new();
             for part in stream.chunks(step) {
                 requests.feed().put_slice(part);
-                while let Some(incoming) = requests.next().expect("well-formed") {
+                while let Some(incoming) = requests.take().expect("well-formed") {
                     seen.push(match incoming {
                         Incoming::Request(_) => 'r',
                         Incoming::Packet { channel: 1, data } if data[..] == [1, 2, 3] => 'p',
@@ -120,11 +120,11 @@ mod tests {
     fn other_protocols_and_endless_headers_are_refused() {
         let mut requests = Requests::default();
         requests.feed().put_slice(b"\x03\x00\x00\x00not rtsp at all\r\n\r\n");
-        assert!(matches!(requests.next(), Err(MessageError::NotRtsp)));
+        assert!(matches!(requests.take(), Err(MessageError::NotRtsp)));
         let mut requests = Requests::default();
         requests.feed().put_slice(b"OPTIONS * RTSP/1.0\r\n");
         requests.feed().put_slice(&b"X: y\r\n".repeat(20_000));
-        assert!(matches!(requests.next(), Err(MessageError::TooLong)));
+        assert!(matches!(requests.take(), Err(MessageError::TooLong)));
     }
 
     proptest! {
@@ -132,8 +132,8 @@ mod tests {
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let mut requests = Requests::default();
             requests.feed().put_slice(&bytes);
-            for _ in 0..bytes.len() + 1 {
-                if !matches!(requests.next(), Ok(Some(_))) { break; }
+            for _ in 0..=bytes.len() {
+                if !matches!(requests.take(), Ok(Some(_))) { break; }
             }
         }
     }

@@ -4,6 +4,7 @@
 //! What does not belong here: sockets, pacing, and pulling from encoders (that is retina's work).
 
 mod digest;
+mod hex;
 mod message;
 mod rtp;
 mod sdp;

@@ -127,7 +127,7 @@ mod tests {
             let nals: Vec<Vec<u8>> =
                 lens.iter().map(|len| { let mut nal = vec![0x55; *len]; nal[0] = 0x65; nal }).collect();
             let mut unit = BytesMut::new();
-            nals.iter().for_each(|nal| h264::push_sample_nal(&mut unit, nal));
+            for nal in &nals { h264::push_sample_nal(&mut unit, nal); }
             let mut packetizer = Packetizer::new(96, 7, sequence);
             let mut packets = Vec::new();
             packetizer.h264(90_000, &unit, &mut packets);

@@ -7,6 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::media::TrackFormat;
 
+use super::hex::hex;
+
 /// One stream of a description.
 #[derive(Clone, Copy, Debug)]
 pub struct Described<'a> {
@@ -32,7 +34,7 @@ pub fn describe(name: &str, streams: &[Described<'_>]) -> String {
                 "m=video 0 RTP/AVP {pt}\r\na=rtpmap:{pt} H264/90000\r\n\
                  a=fmtp:{pt} packetization-mode=1;profile-level-id={};sprop-parameter-sets={},{}\r\n\
                  a=control:{control}\r\n",
-                sets.sps.iter().skip(1).take(3).map(|byte| format!("{byte:02X}")).collect::<String>(),
+                hex(sets.sps.get(1..4).unwrap_or_default()),
                 STANDARD.encode(&sets.sps),
                 STANDARD.encode(&sets.pps),
             ),
@@ -43,7 +45,7 @@ pub fn describe(name: &str, streams: &[Described<'_>]) -> String {
                  indexdeltalength=3;config={}\r\na=control:{control}\r\n",
                 config.sample_rate,
                 config.channels,
-                config.to_bytes().iter().map(|byte| format!("{byte:02X}")).collect::<String>(),
+                hex(&config.to_bytes()),
             ),
         };
     }

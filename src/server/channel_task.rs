@@ -83,7 +83,7 @@ impl ChannelTask {
                     }
                 }
                 Event::Missed(count) => {
-                    warn!(channel = self.name, count, "cells missed: the channel's task was late")
+                    warn!(channel = self.name, count, "cells missed: the channel's task was late");
                 }
                 Event::Status => {
                     let up = live.as_mut().is_some_and(|live| is_up(&live.status.borrow_and_update()));

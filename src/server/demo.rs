@@ -85,7 +85,7 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
 }
 
 async fn simulate(hall: &Hall, clock: Arc<dyn Clock>) -> anyhow::Result<Simulator> {
-    let clip = Clip::parse(Bytes::from_static(hall.clip))
+    let clip = Clip::parse(&Bytes::from_static(hall.clip))
         .with_context(|| format!("the recording of {}", hall.source))?;
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let options = SimulatorOptions { clip: Arc::new(clip), listen, credentials: None };

@@ -118,7 +118,7 @@ impl Server {
 
         let loops = start::waiting_loops(&config, grid).await?;
         let mut showing = Stage::new("channels");
-        let channels = start::channels(&config, grid, loops, shelves, &matrix, &clock, &mut showing)?;
+        let channels = start::channels(&config, grid, &loops, shelves, &matrix, &clock, &mut showing)?;
 
         let mut conducting = Stage::new("ladders");
         let conductor = Conductor { sources, channels, matrix, clock };

@@ -172,13 +172,12 @@ pub(super) async fn waiting_loops(
     let mut by_channel = HashMap::new();
     for channel in &config.channels {
         let key = (channel.waiting.clone(), channel.ladder.clone());
-        let pair = match made.get(&key) {
-            Some(pair) => pair.clone(),
-            None => {
-                let pair = waiting_loop(config, channel, grid).await?;
-                made.insert(key, pair.clone());
-                pair
-            }
+        let pair = if let Some(pair) = made.get(&key) {
+            pair.clone()
+        } else {
+            let pair = waiting_loop(config, channel, grid).await?;
+            made.insert(key, pair.clone());
+            pair
         };
         by_channel.insert(channel.name.clone(), pair);
     }
@@ -202,7 +201,7 @@ async fn waiting_loop(
             None
         } else {
             let bytes = std::fs::read(&path)?;
-            Some(Clip::parse(bytes.into())?)
+            Some(Clip::parse(&bytes.into())?)
         };
         Ok(WaitingLoop::encode(clip.as_ref(), &task_spec)?)
     });
@@ -217,7 +216,7 @@ async fn waiting_loop(
 pub(super) fn channels(
     config: &Config,
     grid: Grid,
-    loops: HashMap<String, (Arc<LadderSpec>, Arc<WaitingLoop>)>,
+    loops: &HashMap<String, (Arc<LadderSpec>, Arc<WaitingLoop>)>,
     mut shelves: HashMap<String, ShelfWriter>,
     matrix: &MatrixHandle,
     clock: &Arc<dyn Clock>,

@@ -98,7 +98,7 @@ impl Connection {
     async fn answer_all(&mut self) -> io::Result<bool> {
         loop {
             let incoming =
-                self.requests.next().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                self.requests.take().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             match incoming {
                 Some(Incoming::Request(request)) => {
                     let response = self.answer(&request).await?;
@@ -118,7 +118,7 @@ impl Connection {
         let respond = |status| Response::builder(Version::V1_0, status).header(CSEQ, cseq.as_str());
         if let Some(digest) = self.hall.digest.as_ref().filter(|_| *request.method() != Method::Options) {
             let method: &str = request.method().into();
-            if !digest.allows(method, request.header(&AUTHORIZATION).map(|value| value.as_str())) {
+            if !digest.allows(method, request.header(&AUTHORIZATION).map(rtsp_types::HeaderValue::as_str)) {
                 let response = respond(StatusCode::Unauthorized).header(WWW_AUTHENTICATE, digest.challenge());
                 return Ok(response.build(Vec::new()));
             }

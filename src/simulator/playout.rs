@@ -113,7 +113,7 @@ mod tests {
 
     fn clip(name: &str) -> Clip {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
-        Clip::parse(std::fs::read(path).expect("a fixture").into()).expect("a sound file")
+        Clip::parse(&std::fs::read(path).expect("a fixture").into()).expect("a sound file")
     }
 
     #[test]

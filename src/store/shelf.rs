@@ -224,7 +224,8 @@ fn text(body: Bytes) -> Text {
 /// Eight hexadecimal digits of SHA-256.
 fn fingerprint(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
-    Sha256::digest(bytes).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    let digest = Sha256::digest(bytes);
+    digest.first_chunk().map_or_else(String::new, |start| format!("{:08x}", u32::from_be_bytes(*start)))
 }
 
 #[cfg(test)]

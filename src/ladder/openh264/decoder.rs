@@ -194,7 +194,8 @@ unsafe fn give(
         height: u32::try_from(buffer.iHeight).unwrap_or(0),
     };
     let [luma_stride, chroma_stride] = buffer.iStride.map(|stride| usize::try_from(stride).unwrap_or(0));
-    let even = size.width % 2 == 0 && size.height % 2 == 0 && size.width > 0 && size.height > 0;
+    let even =
+        size.width.is_multiple_of(2) && size.height.is_multiple_of(2) && size.width > 0 && size.height > 0;
     let fits = size.width <= LARGEST.width && size.height <= LARGEST.height;
     if !even || !fits || luma_stride < size.width as usize || chroma_stride < size.chroma().width as usize {
         return Err(DecodeError::Size(size));
