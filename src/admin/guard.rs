@@ -10,7 +10,7 @@
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, ORIGIN, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use subtle::ConstantTimeEq;
@@ -47,15 +47,14 @@ fn bearer(headers: &HeaderMap, token: &Secret) -> Result<(), Problem> {
     const SCHEME: &[u8] = b"Bearer ";
     let parts = headers.get(AUTHORIZATION).and_then(|it| it.as_bytes().split_at_checked(SCHEME.len()));
     let Some((_, shown)) = parts.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(SCHEME)) else {
-        let problem = Problem::new(StatusCode::UNAUTHORIZED, "a bearer token is needed");
-        return Err(problem.with(WWW_AUTHENTICATE, "Bearer realm=\"amphi\""));
+        return Err(Problem::unauthorized("Bearer realm=\"amphi\"", "a bearer token is needed"));
     };
     // The time taken tells the token's length at most.
     if bool::from(shown.trim_ascii().ct_eq(token.reveal().as_bytes())) {
         return Ok(());
     }
-    let problem = Problem::new(StatusCode::UNAUTHORIZED, "the bearer token is not the right one");
-    Err(problem.with(WWW_AUTHENTICATE, "Bearer realm=\"amphi\", error=\"invalid_token\""))
+    let challenge = "Bearer realm=\"amphi\", error=\"invalid_token\"";
+    Err(Problem::unauthorized(challenge, "the bearer token is not the right one"))
 }
 
 fn same_origin(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {

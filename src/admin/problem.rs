@@ -5,9 +5,9 @@ use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
@@ -19,18 +19,18 @@ use crate::matrix::MatrixError;
 pub(super) struct Problem {
     status: StatusCode,
     detail: String,
-    headers: HeaderMap,
+    /// What the caller must show (RFC 9110 §11.6.1).
+    challenge: Option<&'static str>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), headers: HeaderMap::new() }
+        Self { status, detail: detail.into(), challenge: None }
     }
 
-    /// With one more header in the answer.
-    pub(super) fn with(mut self, name: http::HeaderName, value: &'static str) -> Self {
-        self.headers.insert(name, HeaderValue::from_static(value));
-        self
+    /// The caller has not shown who it is.
+    pub(super) fn unauthorized(challenge: &'static str, detail: &str) -> Self {
+        Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, detail) }
     }
 }
 
@@ -46,7 +46,8 @@ impl IntoResponse for Problem {
         let title = self.status.canonical_reason().unwrap_or("Error");
         let body = Body { r#type: "about:blank", title, status: self.status.as_u16(), detail: &self.detail };
         let media_type = [(CONTENT_TYPE, "application/problem+json")];
-        (self.status, self.headers, media_type, Json(body)).into_response()
+        let challenge = self.challenge.map(|challenge| [(WWW_AUTHENTICATE, challenge)]);
+        (self.status, challenge, media_type, Json(body)).into_response()
     }
 }
 

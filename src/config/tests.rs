@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use proptest::prelude::*;
+
 use super::*;
 
 const SHIPPED: &str = include_str!("../../config.toml");
@@ -455,4 +457,21 @@ fn files_are_looked_for_beside_the_configuration() {
 fn a_file_that_is_not_there_is_a_fault() {
     let faults = Config::load(std::path::Path::new("/no/such/config.toml")).expect_err("it is not there");
     assert!(faults.to_string().starts_with("/no/such/config.toml: cannot be read: "), "{faults}");
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused_and_every_fault_has_its_place(
+        from in 0..4000_usize, length in 0..200_usize, put in "[\\[\\]\"'={}a-z0-9 .,#\\n\\tö]{0,12}",
+    ) {
+        let text = with_examples();
+        let end = (from + length).min(text.len());
+        let damaged = format!("{}{put}{}", text.get(..from).unwrap_or(&text), text.get(end..).unwrap_or(""));
+        if let Err(faults) = Config::parse(&damaged, "c.toml") {
+            prop_assert!(!faults.list.is_empty());
+            prop_assert!(faults.list.iter().all(|fault| fault.position.is_some() && !fault.message.is_empty()));
+            prop_assert!(faults.list.is_sorted_by_key(|fault| fault.position));
+            prop_assert!(faults.to_string().starts_with("c.toml:"));
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! `[[channel]]`, `[[vod]]`, `[[schedule.rule]]`: what viewers open, and what the others refer to.
 
+use super::super::fault::Fault;
 use super::super::suggest::hint;
 use super::super::{Channel, Config, Vod};
 use super::names::{Names, subject};
@@ -10,7 +11,7 @@ const RESERVED: [&str; 1] = ["publish"];
 
 pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
     if config.channels.is_empty() && config.vods.is_empty() {
-        checker.warning(&Place::default(), "no channel and no vod mount: there is nothing to open");
+        checker.warnings.push(Fault::of_file("no channel and no vod mount: there is nothing to open"));
     }
     let mut names = Names::of("channel");
     for (index, channel) in config.channels.iter().enumerate() {
