@@ -3,7 +3,7 @@
 //! * [`SourceTask`] keeps a source connected while it is wanted and says how it is,
 //! * `session` is one RTSP connection, `intake` makes frames of what it brings,
 //! * [`timeline`] puts RTP time on the wall clock,
-//! * [`probe`] looks at a source for a few seconds and says what it sends.
+//! * [`probe()`] looks at a source for a few seconds and says what it sends.
 //!
 //! What does not belong here: decoding, channels, and which source is on which channel. Sources that publish
 //! to us are only reported as waiting.

@@ -1,0 +1,127 @@
+//! A server in a process of its own, on ports that the system chose; it ends with the test.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::http;
+
+/// How long anything may take on a busy machine before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Server {
+    child: Child,
+    pub http: SocketAddr,
+    pub admin: SocketAddr,
+    log: Receiver<Value>,
+}
+
+impl Server {
+    /// `amphi` with these arguments.
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_amphi"))
+            .args(["--log-format", "json"])
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("amphi starts");
+        let stderr = child.stderr.take().expect("its log");
+        let (sender, log) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Ok(line) = serde_json::from_str::<Value>(&line) {
+                    let _ = sender.send(line);
+                } else {
+                    eprintln!("amphi: {line}");
+                }
+            }
+        });
+        let mut server =
+            Self { child, http: ([127, 0, 0, 1], 0).into(), admin: ([127, 0, 0, 1], 0).into(), log };
+        server.http = server.address("http");
+        server.admin = server.address("admin");
+        server
+    }
+
+    /// The demo.
+    pub fn demo() -> Self {
+        let any = "127.0.0.1:0";
+        Self::start(&["demo", "--listen", any, "--http-listen", any, "--admin-listen", any])
+    }
+
+    fn address(&self, service: &str) -> SocketAddr {
+        let line = self.logged(|fields| fields["message"] == "listening" && fields["service"] == service);
+        line["address"].as_str().and_then(|address| address.parse().ok()).expect("an address")
+    }
+
+    /// Waits for a line of the log; gives its fields.
+    pub fn logged(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let line = self.log.recv_timeout(left).expect("the line comes before the server ends");
+            if wanted(&line["fields"]) {
+                return line["fields"].clone();
+            }
+        }
+    }
+
+    pub fn matrix(&self) -> Value {
+        serde_json::from_str(http::get(self.admin, "/api/v1/matrix").text()).expect("JSON")
+    }
+
+    /// What a channel shows: a source's name, or `None` for the waiting loop.
+    pub fn on_air(&self, channel: &str) -> Option<String> {
+        let matrix = self.matrix();
+        let channels = matrix["channels"].as_array().expect("channels");
+        let row = channels.iter().find(|row| row["name"] == channel).expect("the channel");
+        row["on_air"]["source"].as_str().map(str::to_owned)
+    }
+
+    pub fn connect(&self, channel: &str, source: &str) {
+        let path = format!("/api/v1/channels/{channel}/source");
+        let body = format!("{{\"source\":\"{source}\"}}");
+        let answer = http::request(self.admin, "PUT", &path, "Content-Type: application/json\r\n", &body);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    pub fn disconnect(&self, channel: &str) {
+        let answer =
+            http::request(self.admin, "DELETE", &format!("/api/v1/channels/{channel}/source"), "", "");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    /// Asks it to end, and gives its exit code.
+    pub fn end(mut self) -> Option<i32> {
+        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Asks again until the answer is yes.
+pub fn eventually(what: &str, mut ask: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !ask() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
