@@ -1,7 +1,7 @@
 //! One RTSP connection of a simulated hall: answers requests, sends what is due.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -194,7 +194,9 @@ impl Connection {
             (Carrier::Interleaved(rtp as u8, rtcp as u8), answer)
         } else if let Some((rtp, rtcp)) = pair("client_port=") {
             let local = self.socket.local_addr()?.ip();
-            let (data, control) = (udp(local, self.peer, rtp).await?, udp(local, self.peer, rtcp).await?);
+            let (data, control) = udp_pair(local).await?;
+            data.connect((self.peer.ip(), rtp)).await?;
+            control.connect((self.peer.ip(), rtcp)).await?;
             let (ours, theirs) = (data.local_addr()?.port(), control.local_addr()?.port());
             let answer = format!(
                 "RTP/AVP;unicast;client_port={rtp}-{rtcp};server_port={ours}-{theirs};ssrc={ssrc:08X}"
@@ -283,10 +285,20 @@ async fn send(carrier: &Carrier, media: bool, packet: &[u8], out: &mut BytesMut)
     }
 }
 
-async fn udp(local: std::net::IpAddr, peer: SocketAddr, port: u16) -> io::Result<UdpSocket> {
-    let socket = UdpSocket::bind((local, 0)).await?;
-    socket.connect((peer.ip(), port)).await?;
-    Ok(socket)
+/// Two sockets on neighbouring ports, the even one for RTP (RFC 3550 §11).
+async fn udp_pair(local: IpAddr) -> io::Result<(UdpSocket, UdpSocket)> {
+    const TRIES: usize = 50;
+    for _ in 0..TRIES {
+        let data = UdpSocket::bind((local, 0)).await?;
+        let port = data.local_addr()?.port();
+        if port.is_multiple_of(2) {
+            // Taken by somebody else: another pair is tried.
+            if let Ok(control) = UdpSocket::bind((local, port + 1)).await {
+                return Ok((data, control));
+            }
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AddrInUse, "no two neighbouring UDP ports are free"))
 }
 
 /// Lets a message write itself into the output buffer.
