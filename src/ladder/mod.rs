@@ -12,6 +12,8 @@
 pub mod assembler;
 pub mod audio;
 pub mod lattice;
+#[cfg(test)]
+mod lecture;
 mod live;
 pub mod openh264;
 mod pictures;

@@ -38,7 +38,7 @@ impl PictureDecoder {
     pub(super) fn new(meter: Arc<LadderMeter>) -> Result<Self, CodecError> {
         let gallery = Gallery {
             pool: Vec::with_capacity(POOL),
-            slides: SlideDetector::default(),
+            slides: SlideDetector::new(),
             slide: 0,
             meter: Arc::clone(&meter),
         };
@@ -76,7 +76,9 @@ impl PictureDecoder {
     /// Gives out what the decoder still holds back.
     pub(super) fn flush(&mut self, out: &mut Vec<(MediaTime, Shown)>) {
         let Self { decoder, gallery, .. } = self;
-        decoder.flush(&mut |pts, view| out.push((pts, gallery.hang(&view))));
+        if let Err(error) = decoder.flush(&mut |pts, view| out.push((pts, gallery.hang(&view)))) {
+            debug!(%error, "held-back pictures lost");
+        }
     }
 
     /// The source's parameters changed: OpenH264 would lose a picture that it holds back, so it is asked for

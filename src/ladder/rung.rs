@@ -49,7 +49,6 @@ pub(super) struct CellEncoder {
     /// The picture that `canvas` shows.
     fitted: Option<Arc<Picture>>,
     slide: u64,
-    coded: i64,
     open: Option<OpenCell>,
     /// Bytes of the last cell: a good guess for the next one's allocation.
     expected_len: usize,
@@ -83,7 +82,6 @@ impl CellEncoder {
             canvas: Picture::black(rung.size),
             fitted: None,
             slide: 0,
-            coded: 0,
             open: None,
             expected_len: (u64::from(rung.bitrate_bps) * u64::from(grid.duration_ms()) / 8000) as usize,
         })
@@ -116,14 +114,19 @@ impl CellEncoder {
         } else {
             let same = self.fitted.as_ref().is_some_and(|fitted| Arc::ptr_eq(fitted, picture));
             if !same {
-                self.scaler.fit(picture, &mut self.canvas)?;
+                self.scaler.fit((&**picture).into(), &mut self.canvas)?;
                 self.fitted = Some(Arc::clone(picture));
             }
             &self.canvas
         };
-        let coded = self.encoder.encode(source, self.coded, idr, &mut open.data);
-        self.coded += 1;
-        let coded = coded?;
+        let coded = match self.encoder.encode(source, filled.slot, idr, &mut open.data) {
+            Ok(coded) => coded,
+            Err(error) => {
+                // An encoder that failed once is of no further use.
+                self.encoder = Encoder::new(self.encoder.settings())?;
+                return Err(error.into());
+            }
+        };
         let duration = VIDEO_TIMESCALE.0 / self.fps;
         open.samples.push(SampleEntry { size: coded.size, duration, sync: coded.sync });
         if open.samples.len() == self.grid.slots_per_cell(self.fps) as usize {

@@ -1,216 +1,220 @@
-//! H.264 access units to pictures.
+//! The decoder: access units in, pictures out, in presentation order and with their own times.
+//!
+//! Call [`Decoder::decode`] with each access unit in decode order. Pictures come out late: one access unit
+//! later in a Main or High stream without B pictures, up to five with them; [`Decoder::flush`] hands out
+//! what is left at the end. Error concealment is off: after damage there is an error for every access unit
+//! and no picture until the next IDR picture, and every picture that comes out is whole. An error ends
+//! nothing: just go on.
+//!
+//! Colour range and matrix are passed through untouched. Interlaced coding is refused by OpenH264.
 
-use std::os::raw::{c_int, c_ulonglong, c_void};
+#![expect(unsafe_code, reason = "OpenH264 is a C++ library; see the SAFETY comments")]
 
-use openh264_sys2::source::APILoader;
-use openh264_sys2::{
-    API, DECODER_OPTION_NUM_OF_FRAMES_REMAINING_IN_BUFFER, DECODER_OPTION_TRACE_LEVEL, ERROR_CON_DISABLE,
-    ISVCDecoder, ISVCDecoderVtbl, SBufferInfo, SDecodingParam, VIDEO_BITSTREAM_AVC, WELS_LOG_QUIET,
-};
+use openh264_sys2 as sys;
+use sys::API as _;
 
-use crate::media::{MediaTime, Picture, PictureSize};
+use super::encoder::CodecError;
+use super::view::PictureView;
+use crate::media::{MediaTime, PictureSize};
 
-use super::{CodecError, check};
+/// The largest picture that is handed on. Level 5.1 goes this far, lecture halls do not.
+const MAX_SIZE: PictureSize = PictureSize { width: 4096, height: 2304 };
+/// Pictures that OpenH264 may hold back (its reorder list).
+const MAX_HELD: usize = 16;
 
-/// Larger pictures are refused: level 5.2 and more memory than a lecture needs.
-const LARGEST: PictureSize = PictureSize { width: 4096, height: 2304 };
-
-/// A picture somewhere else: three planes with their strides.
-#[derive(Clone, Copy, Debug)]
-pub struct PictureView<'a> {
-    /// Size in luma samples.
-    pub size: PictureSize,
-    /// Y, U, V; each holds at least `stride * (rows - 1) + width` bytes.
-    pub planes: [&'a [u8]; 3],
-    /// Bytes from one row to the next.
-    pub strides: [usize; 3],
-}
-
-impl<'a> From<&'a Picture> for PictureView<'a> {
-    fn from(picture: &'a Picture) -> Self {
-        let size = picture.size();
-        let chroma = size.chroma().width as usize;
-        Self { size, planes: picture.planes(), strides: [size.width as usize, chroma, chroma] }
-    }
-}
-
-impl PictureView<'_> {
-    /// Copies the picture into `out`, which has the same size; rows that do not fit are left.
-    pub fn copy_to(&self, out: &mut Picture) {
-        let sizes = [out.plane_size(0), out.plane_size(1), out.plane_size(2)];
-        for (index, plane) in out.planes_mut().into_iter().enumerate() {
-            let width = sizes[index].width as usize;
-            let rows = self.planes[index].chunks(self.strides[index].max(1));
-            for (to, from) in plane.chunks_exact_mut(width).zip(rows) {
-                if let Some(from) = from.get(..width) {
-                    to.copy_from_slice(from);
-                }
-            }
-        }
-    }
-}
-
-/// An access unit was not decoded. The decoder lives on; pictures return with the next IDR picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why an access unit gave no (or not every) picture. The source or the way from it is at fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// The bits do not make a picture.
-    #[error("the access unit cannot be decoded (OpenH264 state {state:#x})")]
-    Damaged {
-        /// OpenH264's `DECODING_STATE` flags.
+    /// Nothing to decode, or more than OpenH264 can count.
+    #[error("an access unit of {0} bytes cannot be decoded")]
+    Length(usize),
+    /// The bits cannot be decoded, or what they refer to is missing.
+    #[error("access unit at {pts} not decoded: {} (OpenH264 state {state:#x})", reason(*.state))]
+    Bitstream {
+        /// Its presentation time.
+        pts: MediaTime,
+        /// `DECODING_STATE` bits.
         state: i32,
     },
-    /// The picture has a size that we do not handle.
-    #[error("pictures of {0} are not handled (even sizes up to 4096x2304 are)")]
-    Size(PictureSize),
+    /// A picture too large or odd.
+    #[error("a {width}x{height} picture is refused; even sizes up to {MAX_SIZE} are taken")]
+    Size {
+        /// Luma samples per row, as decoded.
+        width: i32,
+        /// Rows of luma, as decoded.
+        height: i32,
+    },
 }
 
-/// An OpenH264 decoder without error concealment: damage gives no picture instead of a smeared one.
+/// One H.264 stream being decoded.
+#[derive(Debug)]
 pub struct Decoder {
-    raw: *mut ISVCDecoder,
+    raw: *mut sys::ISVCDecoder,
+    decode_frame: DecodeFrame,
+    flush_frame: FlushFrame,
 }
 
-// SAFETY: the decoder keeps no thread-local state and makes no threads of its own; it may move between threads,
-// and `&mut self` keeps calls apart.
+type DecodeFrame = unsafe extern "C" fn(
+    *mut sys::ISVCDecoder,
+    *const u8,
+    i32,
+    *mut *mut u8,
+    *mut sys::SBufferInfo,
+) -> sys::DECODING_STATE;
+type FlushFrame =
+    unsafe extern "C" fn(*mut sys::ISVCDecoder, *mut *mut u8, *mut sys::SBufferInfo) -> sys::DECODING_STATE;
+
+// SAFETY: the library object has no thread affinity (decoder threads are never switched on), and `&Decoder`
+// calls nothing of it, so it may move between threads.
 unsafe impl Send for Decoder {}
 
-/// Presentation times travel through the library as unsigned numbers that it copies and compares.
-fn to_stamp(pts: MediaTime) -> c_ulonglong {
-    pts.as_nanos() as c_ulonglong
-}
-
-fn from_stamp(stamp: c_ulonglong) -> MediaTime {
-    MediaTime::from_nanos(stamp as i64)
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        // SAFETY: `raw` came from WelsCreateDecoder and is destroyed once; it uninitializes itself.
+        unsafe { sys::DynamicAPI::from_source().WelsDestroyDecoder(self.raw) }
+    }
 }
 
 impl Decoder {
-    /// Makes a decoder.
+    /// A decoder that waits for an IDR picture with its parameter sets.
     pub fn new() -> Result<Self, CodecError> {
         let mut raw = std::ptr::null_mut();
-        // SAFETY: `raw` is a valid place for the library to store a pointer to the new decoder.
-        check("WelsCreateDecoder", unsafe { APILoader::new().WelsCreateDecoder(&raw mut raw) })?;
-        if raw.is_null() {
-            return Err(CodecError { call: "WelsCreateDecoder", code: -1 });
+        // SAFETY: the out pointer is valid for the call.
+        let code = unsafe { sys::DynamicAPI::from_source().WelsCreateDecoder(&raw mut raw) };
+        if code != 0 || raw.is_null() {
+            return Err(CodecError::Library { call: "WelsCreateDecoder", code });
         }
-        let decoder = Self { raw };
-        let missing = CodecError { call: "decoder table", code: -1 };
-        let mut quiet = WELS_LOG_QUIET as c_int;
-        let set_option = decoder.vtable().SetOption.ok_or(missing)?;
-        // SAFETY: DECODER_OPTION_TRACE_LEVEL takes a pointer to an int, which lives through the call.
-        check("SetOption", unsafe {
-            set_option(decoder.raw, DECODER_OPTION_TRACE_LEVEL, (&raw mut quiet).cast::<c_void>())
-        })?;
-        let mut params = SDecodingParam { eEcActiveIdc: ERROR_CON_DISABLE, ..SDecodingParam::default() };
-        params.sVideoProperty.eVideoBsType = VIDEO_BITSTREAM_AVC;
-        let initialize = decoder.vtable().Initialize.ok_or(missing)?;
-        // SAFETY: `params` is only read during the call.
-        check("Initialize", unsafe { initialize(decoder.raw, &raw const params) })?;
+        // SAFETY: `raw` is not null, so it points to an object whose first word is its vtable.
+        let vtable = unsafe { **raw };
+        let (Some(decode_frame), Some(flush_frame), Some(initialize), Some(set_option)) =
+            (vtable.DecodeFrame2, vtable.FlushFrame, vtable.Initialize, vtable.SetOption)
+        else {
+            // SAFETY: as in Drop; `raw` is not used again.
+            unsafe { sys::DynamicAPI::from_source().WelsDestroyDecoder(raw) };
+            return Err(CodecError::Library { call: "WelsCreateDecoder", code: -1 });
+        };
+        let decoder = Self { raw, decode_frame, flush_frame };
+        let mut quiet = sys::WELS_LOG_QUIET;
+        // SAFETY: `raw` is a live decoder; the option is an int that outlives the call.
+        let code = unsafe {
+            set_option(raw, sys::DECODER_OPTION_TRACE_LEVEL, std::ptr::from_mut(&mut quiet).cast())
+        };
+        if code != 0 {
+            return Err(CodecError::Library { call: "SetOption(TRACE_LEVEL)", code });
+        }
+        let mut parameters =
+            sys::SDecodingParam { eEcActiveIdc: sys::ERROR_CON_DISABLE, ..Default::default() };
+        parameters.sVideoProperty.size = size_of::<sys::SVideoProperty>() as u32;
+        parameters.sVideoProperty.eVideoBsType = sys::VIDEO_BITSTREAM_AVC;
+        // SAFETY: `raw` is a live decoder; the parameters are copied before the call returns.
+        let code = unsafe { initialize(raw, &raw const parameters) };
+        if code != 0 {
+            return Err(CodecError::Library { call: "Initialize", code });
+        }
         Ok(decoder)
     }
 
-    /// Decodes one whole Annex B access unit shown at `pts`. Pictures come out in presentation order, each
-    /// with its own time; with B pictures they come a few access units later.
+    /// Decodes one whole access unit: Annex B, parameter sets in band before the first IDR picture and
+    /// wherever they change. `shown` is called for each picture that comes out, in presentation order, with
+    /// the `pts` of its own access unit.
+    ///
+    /// # Errors
+    /// See [`DecodeError`]; pictures that came out before the error have been shown.
     pub fn decode(
         &mut self,
         access_unit: &[u8],
         pts: MediaTime,
         shown: &mut dyn FnMut(MediaTime, PictureView<'_>),
     ) -> Result<(), DecodeError> {
-        let Some(decode) = self.vtable().DecodeFrameNoDelay else {
-            return Err(DecodeError::Damaged { state: -1 });
-        };
-        let length = c_int::try_from(access_unit.len()).map_err(|_| DecodeError::Damaged { state: -1 })?;
-        let mut planes = [std::ptr::null_mut(); 3];
-        let mut info = SBufferInfo { uiInBsTimeStamp: to_stamp(pts), ..SBufferInfo::default() };
-        // SAFETY: the access unit is only read, `length` is its length; `planes` and `info` are valid places for the
-        // answer.
-        let state =
-            unsafe { decode(self.raw, access_unit.as_ptr(), length, planes.as_mut_ptr(), &raw mut info) };
-        // SAFETY: `info` and `planes` were just filled by this decoder.
-        let given = unsafe { give(&planes, &info, shown) };
-        if state == 0 { given } else { Err(DecodeError::Damaged { state }) }
-    }
-
-    /// Gives out the pictures that are held back for reordering, as at the end of a stream.
-    pub fn flush(&mut self, shown: &mut dyn FnMut(MediaTime, PictureView<'_>)) {
-        let (Some(get_option), Some(flush)) = (self.vtable().GetOption, self.vtable().FlushFrame) else {
-            return;
-        };
-        let mut held: c_int = 0;
-        // SAFETY: this option is answered through a pointer to an int, which lives through the call.
-        let asked = unsafe {
-            get_option(
-                self.raw,
-                DECODER_OPTION_NUM_OF_FRAMES_REMAINING_IN_BUFFER,
-                (&raw mut held).cast::<c_void>(),
-            )
-        };
-        if asked != 0 {
-            return;
+        let length = i32::try_from(access_unit.len()).unwrap_or(0);
+        if length == 0 {
+            return Err(DecodeError::Length(access_unit.len()));
         }
-        for _ in 0..held {
+        // An access unit is known to be whole only when the next one begins, or when a call without bytes
+        // says so; the second call is what DecodeFrameNoDelay does, but that forgets the first call's picture.
+        let (mut state, mut refused) = (0, Ok(()));
+        for (bytes, length) in [(access_unit.as_ptr(), length), (std::ptr::null(), 0)] {
             let mut planes = [std::ptr::null_mut(); 3];
-            let mut info = SBufferInfo::default();
-            // SAFETY: `planes` and `info` are valid places for the answer.
-            unsafe { flush(self.raw, planes.as_mut_ptr(), &raw mut info) };
-            // SAFETY: they were just filled by this decoder. A picture of a wrong size is left out, as above.
-            let _ = unsafe { give(&planes, &info, shown) };
+            let mut info =
+                sys::SBufferInfo { uiInBsTimeStamp: pts.as_nanos().cast_unsigned(), ..Default::default() };
+            // SAFETY: `raw` is an initialized decoder; `bytes` is null or holds `length` bytes through the
+            // call; the out parameters have the shapes that OpenH264 expects.
+            state |=
+                unsafe { (self.decode_frame)(self.raw, bytes, length, planes.as_mut_ptr(), &raw mut info) };
+            refused = refused.and(show(&info, shown));
         }
+        if state == 0 { refused } else { Err(DecodeError::Bitstream { pts, state }) }
     }
 
-    fn vtable(&self) -> &ISVCDecoderVtbl {
-        // SAFETY: `raw` came from WelsCreateDecoder, was checked for null and lives as long as `self`; its first
-        // word points to a static table of functions.
-        unsafe { &**self.raw }
-    }
-}
-
-impl Drop for Decoder {
-    fn drop(&mut self) {
-        // SAFETY: `raw` is a live decoder and is not used again.
-        unsafe {
-            if let Some(uninitialize) = self.vtable().Uninitialize {
-                uninitialize(self.raw);
+    /// Shows the pictures still held back. Decoding goes on at the next IDR picture.
+    ///
+    /// # Errors
+    /// [`DecodeError::Size`] if a picture is refused.
+    pub fn flush(&mut self, shown: &mut dyn FnMut(MediaTime, PictureView<'_>)) -> Result<(), DecodeError> {
+        let mut refused = Ok(());
+        for _ in 0..MAX_HELD {
+            let mut planes = [std::ptr::null_mut(); 3];
+            let mut info = sys::SBufferInfo::default();
+            // SAFETY: `raw` is an initialized decoder; the out parameters have the shapes it expects.
+            unsafe { (self.flush_frame)(self.raw, planes.as_mut_ptr(), &raw mut info) };
+            if info.iBufferStatus != 1 {
+                break;
             }
-            APILoader::new().WelsDestroyDecoder(self.raw);
+            refused = refused.and(show(&info, shown));
         }
+        refused
     }
 }
 
-/// Hands a finished picture to `shown`.
-///
-/// SAFETY: `planes` and `info` must be as the decoder filled them, and it must not be called while `shown` runs.
-unsafe fn give(
-    planes: &[*mut u8; 3],
-    info: &SBufferInfo,
+/// Shows the picture that `info` describes, if any. Must be called before the decoder is called again.
+fn show(
+    info: &sys::SBufferInfo,
     shown: &mut dyn FnMut(MediaTime, PictureView<'_>),
 ) -> Result<(), DecodeError> {
-    if info.iBufferStatus != 1 || planes.iter().any(|plane| plane.is_null()) {
+    if info.iBufferStatus != 1 || info.pDst.iter().any(|plane| plane.is_null()) {
         return Ok(());
     }
-    // SAFETY: with iBufferStatus 1 the union holds the system-memory buffer's description.
+    // SAFETY: plain integers, and the union has no other member.
     let buffer = unsafe { info.UsrData.sSystemBuffer };
-    let size = PictureSize {
-        width: u32::try_from(buffer.iWidth).unwrap_or(0),
-        height: u32::try_from(buffer.iHeight).unwrap_or(0),
+    let refused = DecodeError::Size { width: buffer.iWidth, height: buffer.iHeight };
+    let side = |length: i32, max: u32| {
+        u32::try_from(length).ok().filter(|length| (2..=max).contains(length) && length % 2 == 0)
     };
-    let [luma_stride, chroma_stride] = buffer.iStride.map(|stride| usize::try_from(stride).unwrap_or(0));
-    let even =
-        size.width.is_multiple_of(2) && size.height.is_multiple_of(2) && size.width > 0 && size.height > 0;
-    let fits = size.width <= LARGEST.width && size.height <= LARGEST.height;
-    if !even || !fits || luma_stride < size.width as usize || chroma_stride < size.chroma().width as usize {
-        return Err(DecodeError::Size(size));
+    let (Some(width), Some(height)) =
+        (side(buffer.iWidth, MAX_SIZE.width), side(buffer.iHeight, MAX_SIZE.height))
+    else {
+        return Err(refused);
+    };
+    let size = PictureSize { width, height };
+    let [luma, chroma] = buffer.iStride.map(|stride| usize::try_from(stride).unwrap_or(0));
+    if luma < width as usize || chroma < size.chroma().width as usize {
+        return Err(refused);
     }
-    let strides = [luma_stride, chroma_stride, chroma_stride];
-    let sizes = [size, size.chroma(), size.chroma()];
-    let view = |index: usize| {
-        let length = strides[index] * (sizes[index].height as usize - 1) + sizes[index].width as usize;
-        // SAFETY: a plane of the decoder has `height` rows `stride` bytes apart, the last one at least `width`
-        // bytes long, and stays valid until the next call.
-        unsafe { std::slice::from_raw_parts(planes[index], length) }
-    };
-    shown(
-        from_stamp(info.uiOutYuvTimeStamp),
-        PictureView { size, planes: [view(0), view(1), view(2)], strides },
-    );
+    let rows = [height, size.chroma().height, size.chroma().height].map(|rows| rows as usize);
+    let strides = [luma, chroma, chroma];
+    let planes = std::array::from_fn(|index| {
+        // SAFETY: OpenH264 allocates every plane with 32 (chroma: 16) samples of padding on all sides, so
+        // `stride` bytes can be read from the start of each shown row, the last one too. The bytes live in
+        // the decoder and are not written before its next call, which the borrow does not outlive.
+        unsafe { std::slice::from_raw_parts(info.pDst[index].cast_const(), strides[index] * rows[index]) }
+    });
+    let pts = MediaTime::from_nanos(info.uiOutYuvTimeStamp.cast_signed());
+    shown(pts, PictureView { size, planes, strides });
     Ok(())
+}
+
+/// The first bit of a `DECODING_STATE` that says something, in words.
+fn reason(state: i32) -> &'static str {
+    const REASONS: [(sys::DECODING_STATE, &str); 6] = [
+        (sys::dsOutOfMemory, "out of memory, or an access unit out of all proportion"),
+        (
+            sys::dsNoParamSets,
+            "waiting for an IDR picture with parameter sets, or coding that is not supported",
+        ),
+        (sys::dsRefLost, "a picture it refers to is missing"),
+        (sys::dsRefListNullPtrs, "a picture it refers to is missing"),
+        (sys::dsBitstreamError, "the bits are damaged"),
+        (sys::dsFramePending, "the picture is not whole"),
+    ];
+    REASONS.iter().find(|(bit, _)| state & bit != 0).map_or("unknown reason", |(_, reason)| reason)
 }
