@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::clip::Clip;
 use crate::media::{
     AAC_FRAME_SAMPLES, CellIndex, CodedCell, Grid, MediaTime, Picture, PictureSize, RungTracks, SampleEntry,
-    Slot, SourceFrame, TrackCell, VIDEO_TIMESCALE,
+    Slot, SourceFrame, TrackCell, TrackFormat, VIDEO_TIMESCALE,
 };
 
 use super::LadderError;
@@ -224,8 +224,11 @@ fn encode_sound(clip: Option<&Clip>, spec: &LadderSpec, cells: i64) -> Result<Ve
     let samples =
         cells as u64 * u64::from(spec.grid.duration_ms()) * u64::from(spec.audio.format.sample_rate);
     let wanted = samples.div_ceil(1000 * u64::from(AAC_FRAME_SAMPLES)) as usize + 1;
-    match clip.and_then(|clip| clip.audio.as_ref()) {
-        Some(track) => Ok(audio::loop_frames(spec.audio, track, wanted)?),
-        None => Ok(vec![audio::silence(spec.audio)?; wanted]),
-    }
+    let silence = || Ok(vec![audio::silence(spec.audio)?; wanted]);
+    let Some(track) = clip.and_then(|clip| clip.audio.as_ref()) else { return silence() };
+    let TrackFormat::Aac(config) = &*track.format else { return silence() };
+    // The encoder's priming lies before the clip's beginning.
+    let units: Vec<Bytes> =
+        track.samples.iter().filter(|sample| sample.pts >= 0).map(|sample| sample.data.clone()).collect();
+    Ok(audio::loop_frames(spec.audio, *config, &units, wanted)?)
 }

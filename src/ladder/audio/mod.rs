@@ -1,221 +1,222 @@
-//! The sound of a ladder: whatever AAC a source sends becomes exactly the frames of the lattice (sans-IO).
+//! Sound on its lattice: a source's AAC access units, or none at all, become exactly the frames that a cell
+//! needs. Frame *n* of 1024 samples starts n·1024/rate after the unix epoch.
 //!
-//! Contract. [`AudioLane::push`] each access unit as it arrives. When a cell's pictures are whole, look at
-//! [`AudioLane::covered_until`] to see whether its sound is, and [`AudioLane::take`] the frames that start in it.
-//! Frame *n* starts n·1024/rate seconds after the epoch. Frames that never came are silence; what was taken is
-//! forgotten.
+//! Without clock, threads or I/O. [`AudioLane::push`] access units in decode order as they come, and
+//! [`AudioLane::take`] ranges of frames in ascending order whenever a cell is due; what has not come by then
+//! is silence, so a lane nobody pushes to gives silence for ever. [`AudioLane::covered_until`] says whether
+//! waiting for more is of use.
 //!
-//! Sound that has the ladder's format passes through untouched: consecutive access units take consecutive
-//! frames, and only an accumulated error of a whole frame drops one or leaves a hole. Any other AAC-LC is
-//! decoded, mixed, resampled and coded anew on the lattice. An access unit that cannot be decoded is a hole.
+//! Units that are AAC-LC in the ladder's rate and channels pass through byte for byte (`passthrough`). All
+//! others are decoded (`decoder`), fitted to the lattice as samples (`fitter`, `stretcher`) and encoded
+//! (`encoder`); the frame then comes about 64 ms after its samples. Both tell holes from jitter in the same
+//! way (`follower`) and put their frames on one `shelf`. A time stamp more than a second away from where the
+//! last unit ended, or a new format, ends the path and begins another on the same lattice: no frame is ever
+//! out of order or there twice.
+//!
+//! An [`AudioError`] concerns one unit, or the units until the format changes again; the lane goes on.
+//!
+//! What does *not* belong here: when a cell is due, levels, and pictures.
 
-mod coder;
-mod pass;
-mod pcm;
+mod clip;
+mod decoder;
+mod encoder;
+mod fitter;
+mod follower;
+mod passthrough;
+mod shelf;
+mod stretcher;
+#[cfg(test)]
+mod tests;
+mod transcoder;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use crate::media::{AudioSpecificConfig, AudioTrack, MediaTime, SourceFrame, TrackCell, TrackFormat};
+use passthrough::PassThrough;
+use shelf::Shelf;
+use transcoder::Transcoder;
 
-use crate::clip::ClipTrack;
-use crate::media::{
-    AAC_FRAME_SAMPLES, AudioSpecificConfig, AudioTrack, MediaTime, SampleEntry, SourceFrame, TrackCell,
-    TrackFormat,
-};
+pub use clip::loop_frames;
+pub use encoder::silence;
 
-use coder::Coder;
-use pass::PassThrough;
-use pcm::PcmDecoder;
+/// Time stamps farther than this from where they should be are a new beginning.
+const JUMP_NANOS: u64 = 1_000_000_000;
+/// An access unit holds at most 6144 bits per channel (ISO/IEC 14496-3 §4.5.3.2).
+const UNIT_BYTES_PER_CHANNEL: usize = 768;
 
-/// Frames kept for a taker that is late: about ten seconds at 48 kHz.
-const KEPT: usize = 470;
-
-/// Why sound cannot be used.
-#[derive(Debug, thiserror::Error)]
+/// What is wrong with a unit of sound, a source's sound, or the sound that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AudioError {
-    /// The source's fault: a configuration that is not AAC-LC with one or two channels.
-    #[error("the source's sound ({0:?}) is not AAC-LC with one or two channels")]
-    Unsupported(AudioSpecificConfig),
-    /// The source's fault: an access unit that is no AAC.
-    #[error("sound not decoded: {0}")]
-    Decode(#[from] symphonia::core::errors::Error),
-    /// Ours: the rates cannot be converted.
-    #[error("no resampler from {from} to {into} Hz: {why}")]
-    Resampler {
-        /// The source's rate.
-        from: u32,
-        /// The ladder's rate.
-        into: u32,
-        /// What the library says.
-        why: String,
+    /// A frame of another track was pushed: our fault.
+    #[error("a frame at {pts} that is no AAC access unit was given to the sound")]
+    NotSound {
+        /// The frame's time.
+        pts: MediaTime,
     },
-    /// The operator's: the encoder refuses the ladder's format.
-    #[error("AAC coder: {0}")]
-    Encode(String),
+    /// The source sends an access unit that no decoder would take; it is silence.
+    #[error("the source's access unit at {pts} has {size} bytes, which AAC does not allow")]
+    Size {
+        /// The unit's time.
+        pts: MediaTime,
+        /// The unit's bytes.
+        size: usize,
+    },
+    /// The source sends an access unit that cannot be decoded; it is silence.
+    #[error("the source's access unit at {pts} of {size} bytes cannot be decoded: {reason}")]
+    Decode {
+        /// The unit's time.
+        pts: MediaTime,
+        /// The unit's bytes.
+        size: usize,
+        /// The decoder's words.
+        reason: String,
+    },
+    /// The source's sound is of a kind that is not decoded; it is silence until it changes.
+    #[error("the source's sound cannot be used, {reason}: {config:?}")]
+    Source {
+        /// What the source says of it.
+        config: AudioSpecificConfig,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The sound that the ladder is configured for cannot be encoded: the operator's fault.
+    #[error("the ladder's sound ({target:?}) cannot be encoded: {reason}")]
+    Target {
+        /// What was asked for.
+        target: AudioTrack,
+        /// The encoder's words.
+        reason: String,
+    },
+    /// The encoder failed on good samples: our fault; the frame is silence.
+    #[error("the AAC encoder failed: {reason}")]
+    Encode {
+        /// The encoder's words.
+        reason: String,
+    },
 }
 
-/// See the module's text.
+/// What happened to the sound since the lane was made. Numbers are of units of the source or of frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AudioCounts {
+    /// Units that could not be used, and became silence.
+    pub undecodable: u64,
+    /// Units that were repeated, for a lost one or against a skew.
+    pub repeated: u64,
+    /// Units or frames dropped, for one sent twice or against a skew.
+    pub dropped: u64,
+    /// Frames that came after their place was taken.
+    pub late: u64,
+    /// Frames forgotten because nobody took them in time.
+    pub overflowed: u64,
+    /// Frames of silence handed out for frames that never came.
+    pub silent: u64,
+    /// Beginnings: the first unit, and every jump or change of format since.
+    pub anchored: u64,
+}
+
+/// The sound of one source on the lattice.
+#[derive(Debug)]
 pub struct AudioLane {
     target: AudioTrack,
-    silence: Bytes,
+    /// The format of the last unit.
+    config: Option<AudioSpecificConfig>,
     path: Path,
-    frames: BTreeMap<i64, Bytes>,
-    /// The first frame that may still be taken.
-    floor: i64,
-    /// The frame after the newest that ever came.
-    covered: Option<i64>,
+    shelf: Shelf,
+    counts: AudioCounts,
 }
 
-/// How the source's present format is treated.
+/// How units become frames.
+#[derive(Debug)]
 enum Path {
-    /// Nothing came yet.
-    Idle,
-    Pass(AudioSpecificConfig, PassThrough),
-    Transcode(AudioSpecificConfig, Box<Transcoder>),
-    /// A format that cannot be used, said once.
-    Refused(AudioSpecificConfig),
-}
-
-struct Transcoder {
-    decoder: PcmDecoder,
-    coder: Coder,
+    /// Nothing came yet, or nothing that can be used.
+    None,
+    PassThrough(PassThrough),
+    Transcode(Box<Transcoder>),
 }
 
 impl AudioLane {
-    /// A lane that gives silence until something comes.
+    /// A lane that makes frames in `target`'s format.
     pub fn new(target: AudioTrack) -> Result<Self, AudioError> {
-        let silence = silence(target)?;
-        Ok(Self {
-            target,
-            silence,
-            path: Path::Idle,
-            frames: BTreeMap::new(),
-            floor: i64::MIN,
-            covered: None,
-        })
+        let shelf = Shelf::new(target.format, silence(target)?);
+        Ok(Self { target, config: None, path: Path::None, shelf, counts: AudioCounts::default() })
     }
 
-    /// One access unit. An error costs that access unit, no more.
-    pub fn push(&mut self, frame: &SourceFrame) -> Result<(), AudioError> {
-        let TrackFormat::Aac(config) = &*frame.format else { return Ok(()) };
-        self.follow(*config)?;
-        match &mut self.path {
-            Path::Pass(_, pass) => {
-                if let Some(n) = pass.place(frame.pts) {
-                    self.keep(n, frame.data.clone());
-                }
-                Ok(())
-            }
-            Path::Transcode(_, transcoder) => {
-                let Transcoder { decoder, coder } = &mut **transcoder;
-                let delay = decoder.delay();
-                let mut coded = Vec::new();
-                // What cannot be decoded leaves a hole that the next good access unit fills with zeros.
-                let decoded = decoder.decode(&frame.data);
-                let done = decoded.and_then(|pcm| coder.push(frame.pts, pcm, delay, &mut coded));
-                for (n, bytes) in coded {
-                    self.keep(n, bytes);
-                }
-                done
-            }
-            Path::Refused(_) | Path::Idle => Ok(()),
-        }
-    }
-
-    /// The frame after the newest one that came; `None` before the first.
-    pub const fn covered_until(&self) -> Option<i64> {
-        self.covered
-    }
-
-    /// The frames of `range` as one cell; those that did not come are silence.
-    pub fn take(&mut self, range: Range<i64>) -> TrackCell {
-        self.frames = self.frames.split_off(&range.start);
-        let later = self.frames.split_off(&range.end);
-        let mut there = std::mem::replace(&mut self.frames, later);
-        self.floor = self.floor.max(range.end);
-        let mut data = BytesMut::with_capacity(there.values().map(Bytes::len).sum::<usize>() + 64);
-        let mut samples = Vec::with_capacity((range.end - range.start).max(0) as usize);
-        let start = range.start * i64::from(AAC_FRAME_SAMPLES);
-        for n in range {
-            let frame = there.remove(&n).unwrap_or_else(|| self.silence.clone());
-            data.extend_from_slice(&frame);
-            samples.push(SampleEntry { size: frame.len() as u32, duration: AAC_FRAME_SAMPLES, sync: true });
-        }
-        TrackCell { start, data: data.freeze(), samples: samples.into() }
-    }
-
-    fn keep(&mut self, n: i64, frame: Bytes) {
-        if n < self.floor {
-            return;
-        }
-        self.covered = Some(self.covered.map_or(n + 1, |covered| covered.max(n + 1)));
-        self.frames.entry(n).or_insert(frame);
-        while self.frames.len() > KEPT {
-            self.frames.pop_first();
-        }
-    }
-
-    /// Chooses the path for `config`; a change in mid-stream begins a new one.
-    fn follow(&mut self, config: AudioSpecificConfig) -> Result<(), AudioError> {
-        let known = match &self.path {
-            Path::Idle => None,
-            Path::Pass(known, _) | Path::Transcode(known, _) | Path::Refused(known) => Some(*known),
+    /// Takes one access unit. Any error leaves the lane ready for the next one; a format that cannot be used
+    /// is an error once, at its first unit.
+    pub fn push(&mut self, unit: &SourceFrame) -> Result<(), AudioError> {
+        let TrackFormat::Aac(config) = *unit.format else {
+            return Err(AudioError::NotSound { pts: unit.pts });
         };
-        if known == Some(config) {
-            return Ok(());
+        if !size_is_legal(&unit.data, config) {
+            self.counts.undecodable += 1;
+            return Err(AudioError::Size { pts: unit.pts, size: unit.data.len() });
         }
-        if config.is_lc(self.target.format) {
-            self.path = Path::Pass(config, PassThrough::new(config.sample_rate));
-            return Ok(());
+        let jumped = match &self.path {
+            Path::None => false,
+            Path::PassThrough(path) => path.is_jump(unit.pts),
+            Path::Transcode(path) => path.is_jump(unit.pts),
+        };
+        if jumped || self.config != Some(config) {
+            self.begin(config, unit.pts)?;
         }
-        self.path = Path::Refused(config);
-        let decoder = PcmDecoder::new(config, self.target.format)?;
-        let coder = Coder::new(self.target)?;
-        self.path = Path::Transcode(config, Box::new(Transcoder { decoder, coder }));
+        match &mut self.path {
+            Path::None => self.counts.undecodable += 1,
+            Path::PassThrough(path) => path.push(unit, &mut self.shelf, &mut self.counts),
+            Path::Transcode(path) => path.push(unit, &mut self.shelf, &mut self.counts)?,
+        }
         Ok(())
     }
-}
 
-/// One coded frame of silence, which may stand anywhere and be repeated.
-pub fn silence(target: AudioTrack) -> Result<Bytes, AudioError> {
-    let mut coder = Coder::new(target)?;
-    let zeros = vec![0.0; AAC_FRAME_SAMPLES as usize * usize::from(target.format.channels) * 8];
-    let mut coded = Vec::new();
-    coder.push(MediaTime::default(), &zeros, 0, &mut coded)?;
-    coded.pop().map(|(_, frame)| frame).ok_or_else(|| AudioError::Encode("no frame of silence".to_owned()))
-}
+    /// The first frame of the lattice that is not known yet: all before it have come, or will not come
+    /// unless the source goes back in time. `None` before the first unit.
+    pub const fn covered_until(&self) -> Option<i64> {
+        self.shelf.covered_until()
+    }
 
-/// The sound of a clip on a lattice that begins with the clip: `wanted` frames, padded with silence. Sound in the
-/// ladder's format passes through.
-pub fn loop_frames(target: AudioTrack, clip: &ClipTrack, wanted: usize) -> Result<Vec<Bytes>, AudioError> {
-    let mut lane = AudioLane::new(target)?;
-    let mut frames = Vec::with_capacity(wanted);
-    for sample in &clip.samples {
-        let frame = SourceFrame {
-            pts: MediaTime::from_ticks(sample.pts, clip.timescale),
-            data: sample.data.clone(),
-            sync: true,
-            format: clip.format.clone(),
+    /// The frames of `frames` as one cell of exactly so many samples; those that have not come are silence.
+    /// Everything before `frames.end` is forgotten, and dropped if it comes later.
+    pub fn take(&mut self, frames: Range<i64>) -> TrackCell {
+        self.shelf.take(frames, &mut self.counts)
+    }
+
+    /// What happened so far.
+    pub const fn counts(&self) -> AudioCounts {
+        self.counts
+    }
+
+    /// Ends the path and begins one for units in `config` from `pts` on.
+    fn begin(&mut self, config: AudioSpecificConfig, pts: MediaTime) -> Result<(), AudioError> {
+        self.config = Some(config);
+        let finished = match std::mem::replace(&mut self.path, Path::None) {
+            Path::Transcode(path) => path.finish(&mut self.shelf, &mut self.counts),
+            Path::None | Path::PassThrough(_) => Ok(()),
         };
-        match lane.push(&frame) {
-            Ok(()) | Err(AudioError::Decode(_)) => {}
-            Err(error) => return Err(error),
-        }
-        // Taken frame by frame, so that a long clip is not cut to what the lane keeps.
-        while lane.covered_until().is_some_and(|covered| covered > frames.len() as i64 + 1)
-            && frames.len() < wanted
-        {
-            let n = frames.len() as i64;
-            frames.push(lane.take(n..n + 1).data);
-        }
+        let next = if config.is_lc(self.target.format) {
+            let path = PassThrough::new(config.sample_rate, pts);
+            let next = path.next();
+            self.path = Path::PassThrough(path);
+            next
+        } else {
+            let path = Box::new(Transcoder::new(config, self.target, pts).inspect_err(|_| {
+                self.counts.undecodable += 1;
+            })?);
+            let next = path.next();
+            self.path = Path::Transcode(path);
+            next
+        };
+        self.counts.anchored += 1;
+        self.shelf.anchor(next, &mut self.counts);
+        finished
     }
-    while frames.len() < wanted {
-        let n = frames.len() as i64;
-        frames.push(lane.take(n..n + 1).data);
-    }
-    Ok(frames)
 }
 
-#[cfg(test)]
-mod tests;
+/// Whether a time stamp is so far from where it should be that it begins anew.
+const fn is_jump(pts: MediaTime, expected: MediaTime) -> bool {
+    pts.as_nanos().abs_diff(expected.as_nanos()) > JUMP_NANOS
+}
+
+/// Whether a unit has a size that AAC allows.
+fn size_is_legal(unit: &[u8], config: AudioSpecificConfig) -> bool {
+    let most = UNIT_BYTES_PER_CHANNEL * usize::from(config.channels.max(1));
+    !unit.is_empty() && unit.len() <= most
+}

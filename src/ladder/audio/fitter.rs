@@ -1,0 +1,149 @@
+//! Access units to PCM blocks on the lattice: decoding, holes, overlaps, and the speed that follows a skew.
+//!
+//! Push units, then ask for blocks until there is none. Block *n* holds the 1024 samples that are heard from
+//! n·1024/rate on; numbers are consecutive. A unit too far away ([`Fitter::is_jump`]) must not be pushed: it
+//! begins a new fitter.
+//!
+//! Two loops follow the source's clock. The first smooths its time stamps and moves the time at which the
+//! samples pushed so far end. The second compares the time of the next block's samples with the lattice, and
+//! trims the resampler's speed so that the difference dies away over [`FOLLOWED_S`] seconds.
+
+use super::decoder::Decoder;
+use super::follower::{Follower, Step};
+use super::stretcher::Stretcher;
+use super::{AudioCounts, AudioError, is_jump};
+use crate::media::{AAC_FRAME_SAMPLES, AudioFormat, AudioSpecificConfig, MediaTime, SourceFrame, Timescale};
+
+const SAMPLES: usize = AAC_FRAME_SAMPLES as usize;
+/// Time constant in which an error of time is stretched away. A skew of 300 ppm leaves an error of 1.2 ms;
+/// time stamps that jitter by ±20 ms change the pitch by less than a hundredth of a semitone.
+const FOLLOWED_S: f64 = 4.0;
+
+/// The PCM side of a transcoder.
+pub(super) struct Fitter {
+    decoder: Decoder,
+    follower: Follower,
+    stretcher: Stretcher,
+    from: Timescale,
+    to: Timescale,
+    channels: u8,
+    /// When the first sample of the first unit is heard, as far as is known now.
+    origin: MediaTime,
+    /// Samples per channel pushed since.
+    pushed: i64,
+    /// The number of the next block.
+    next: i64,
+    pcm: Vec<f32>,
+    block: Vec<i16>,
+}
+
+impl Fitter {
+    /// A fitter whose first unit is heard at `pts`. Its first block is the first that has something of it.
+    pub(super) fn new(
+        config: AudioSpecificConfig,
+        to: AudioFormat,
+        pts: MediaTime,
+    ) -> Result<Self, AudioError> {
+        let decoder = Decoder::new(config).map_err(|reason| AudioError::Source { config, reason })?;
+        let mut stretcher = Stretcher::new(config.sample_rate, to.sample_rate, to.channels)
+            .map_err(|_| AudioError::Source { config, reason: "its sample rate cannot be converted" })?;
+        let (from, channels, to) = (Timescale(config.sample_rate), to.channels, Timescale(to.sample_rate));
+        // The resampler's filter begins to ring before the first unit. Zeros before it fill up the block.
+        let ringing_s = stretcher.ahead() / f64::from(from.0);
+        let first = pts.offset_nanos(-(ringing_s * 1e9) as i64);
+        let next = first.to_ticks(to).div_euclid(SAMPLES as i64);
+        let lead_s = seconds_between(block_start(next, to), first);
+        stretcher.push_silence((lead_s * f64::from(from.0)).round() as usize);
+        Ok(Self {
+            decoder,
+            follower: Follower::new(),
+            stretcher,
+            from,
+            to,
+            channels,
+            origin: pts,
+            pushed: 0,
+            next,
+            pcm: Vec::new(),
+            block: Vec::new(),
+        })
+    }
+
+    /// The number of the next block.
+    pub(super) const fn next(&self) -> i64 {
+        self.next
+    }
+
+    /// Whether a unit heard at `pts` is too far from the unit before.
+    pub(super) const fn is_jump(&self, pts: MediaTime) -> bool {
+        is_jump(pts, self.end())
+    }
+
+    /// When the samples pushed so far end, as far as is known now.
+    const fn end(&self) -> MediaTime {
+        self.origin.offset_nanos(MediaTime::from_ticks(self.pushed, self.from).as_nanos())
+    }
+
+    /// Decodes a unit and puts it behind the one before. A unit that cannot be decoded is silence, and the
+    /// error is returned.
+    pub(super) fn push(&mut self, unit: &SourceFrame, counts: &mut AudioCounts) -> Result<(), AudioError> {
+        let frame_s = SAMPLES as f64 / f64::from(self.from.0);
+        let distance = seconds_between(self.end(), unit.pts) / frame_s;
+        let cut = match self.follower.observe(distance) {
+            Step::Steady => {
+                // What is known better now of the time of all samples, not only of this unit's.
+                let error = self.follower.error();
+                self.follower.shift(error);
+                self.origin = self.origin.offset_nanos((error * frame_s * 1e9) as i64);
+                0
+            }
+            Step::Hole(length) => {
+                let missing = (length * SAMPLES as f64).round();
+                self.stretcher.push_silence(missing as usize);
+                self.pushed += missing as i64;
+                0
+            }
+            Step::Overlap(length) => ((length * SAMPLES as f64).round() as usize).min(SAMPLES),
+        };
+        self.pcm.clear();
+        let decoded = self.decoder.decode(&unit.data, self.channels, &mut self.pcm);
+        self.pcm.resize(SAMPLES * usize::from(self.channels), 0.0);
+        self.stretcher.push(self.pcm.get(cut * usize::from(self.channels)..).unwrap_or_default());
+        self.pushed += (SAMPLES - cut) as i64;
+        if cut == SAMPLES {
+            counts.dropped += 1;
+        }
+        decoded.map_err(|reason| {
+            counts.undecodable += 1;
+            AudioError::Decode { pts: unit.pts, size: unit.data.len(), reason }
+        })
+    }
+
+    /// Appends silence, so that everything pushed comes out in blocks.
+    pub(super) fn pad(&mut self) {
+        let block = SAMPLES as f64 * f64::from(self.from.0) / f64::from(self.to.0);
+        let padding = block.ceil() as usize + Stretcher::RINGING;
+        self.stretcher.push_silence(padding);
+        self.pushed += padding as i64;
+    }
+
+    /// The next block and its number, interleaved; `None` until more units are pushed.
+    pub(super) fn block(&mut self) -> Option<(i64, &[i16])> {
+        let ahead_s = self.stretcher.ahead() / f64::from(self.from.0);
+        // Positive: the samples to come are those of an earlier time, so hurry.
+        let late_s = seconds_between(self.end(), block_start(self.next, self.to)) + ahead_s;
+        let made = self.stretcher.block(1.0 + late_s / FOLLOWED_S)?;
+        self.block.clear();
+        self.block.extend(made.iter().map(|&sample| (sample * 32_768.0).round() as i16));
+        self.next += 1;
+        Some((self.next - 1, &self.block))
+    }
+}
+
+const fn block_start(n: i64, scale: Timescale) -> MediaTime {
+    MediaTime::from_ticks(n * SAMPLES as i64, scale)
+}
+
+const fn seconds_between(from: MediaTime, to: MediaTime) -> f64 {
+    to.as_nanos().saturating_sub(from.as_nanos()) as f64 / 1e9
+}

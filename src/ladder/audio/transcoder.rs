@@ -1,0 +1,87 @@
+//! Sound in another format than the ladder's: decoded, fitted to the lattice, encoded.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::encoder::Encoder;
+use super::fitter::Fitter;
+use super::shelf::Shelf;
+use super::{AudioCounts, AudioError};
+use crate::media::{AudioSpecificConfig, AudioTrack, MediaTime, SourceFrame};
+
+/// A fitter and an encoder, from the first unit to a jump or a change of format.
+pub(super) struct Transcoder {
+    fitter: Fitter,
+    encoder: Encoder,
+    /// Numbers of the blocks that are inside the encoder.
+    inside: VecDeque<i64>,
+}
+
+impl Transcoder {
+    /// For units in `config`, of which the first is heard at `pts`.
+    pub(super) fn new(
+        config: AudioSpecificConfig,
+        target: AudioTrack,
+        pts: MediaTime,
+    ) -> Result<Self, AudioError> {
+        let fitter = Fitter::new(config, target.format, pts)?;
+        Ok(Self { fitter, encoder: Encoder::new(target)?, inside: VecDeque::new() })
+    }
+
+    /// The number of the first frame still to come.
+    pub(super) fn next(&self) -> i64 {
+        self.inside.front().copied().unwrap_or(self.fitter.next())
+    }
+
+    /// Whether a unit heard at `pts` needs a new transcoder.
+    pub(super) const fn is_jump(&self, pts: MediaTime) -> bool {
+        self.fitter.is_jump(pts)
+    }
+
+    /// Transcodes one unit; what is complete by it goes to the shelf.
+    pub(super) fn push(
+        &mut self,
+        unit: &SourceFrame,
+        shelf: &mut Shelf,
+        counts: &mut AudioCounts,
+    ) -> Result<(), AudioError> {
+        let pushed = self.fitter.push(unit, counts);
+        self.encode(shelf, counts).and(pushed)
+    }
+
+    /// Brings everything pushed so far to the shelf.
+    pub(super) fn finish(mut self, shelf: &mut Shelf, counts: &mut AudioCounts) -> Result<(), AudioError> {
+        self.fitter.pad();
+        self.encode(shelf, counts)?;
+        let zeros = vec![0; self.encoder.block()];
+        for _ in 0..self.encoder.delay() {
+            if let Some(frame) = self.encoder.encode(&zeros)? {
+                put_oldest(&mut self.inside, frame, shelf, counts);
+            }
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, shelf: &mut Shelf, counts: &mut AudioCounts) -> Result<(), AudioError> {
+        while let Some((n, block)) = self.fitter.block() {
+            self.inside.push_back(n);
+            if let Some(frame) = self.encoder.encode(block)? {
+                put_oldest(&mut self.inside, frame, shelf, counts);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn put_oldest(inside: &mut VecDeque<i64>, frame: Bytes, shelf: &mut Shelf, counts: &mut AudioCounts) {
+    if let Some(n) = inside.pop_front() {
+        shelf.put(n, frame, counts);
+    }
+}
+
+impl std::fmt::Debug for Transcoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transcoder").field("next", &self.next()).finish_non_exhaustive()
+    }
+}
