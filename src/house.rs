@@ -15,7 +15,7 @@ const STOREYS: [&[&str]; 5] = [
 ];
 
 /// Files that decide: no runtime, no sockets, no files, no clock of their own.
-const CORES: [&str; 11] = [
+const CORES: [&str; 17] = [
     "media",
     "clip.rs",
     "channel",
@@ -27,6 +27,12 @@ const CORES: [&str; 11] = [
     "ladder/scene.rs",
     "source/timeline",
     "source/backoff.rs",
+    "store/bitrate.rs",
+    "store/media_playlist.rs",
+    "store/multivariant.rs",
+    "store/window.rs",
+    "delivery/route.rs",
+    "matrix/core.rs",
 ];
 
 const IO: [&str; 6] = ["tokio::", "std::net", "std::fs", "Instant::now", "SystemTime::now", "std::thread"];
@@ -53,6 +59,11 @@ fn all_files() -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
     files(&source_dir(), &mut out);
     out
+}
+
+/// Tests may do what they like.
+fn is_test(file: &str) -> bool {
+    file.contains("/tests/") || file.ends_with("/tests.rs") || file.ends_with("_tests.rs")
 }
 
 fn without_tests(text: &str) -> &str {
@@ -113,7 +124,7 @@ fn imports_point_downward() {
 fn cores_do_no_io() {
     let files = all_files();
     for core in CORES {
-        let own: Vec<_> = files.iter().filter(|(file, _)| file.starts_with(core)).collect();
+        let own: Vec<_> = files.iter().filter(|(file, _)| file.starts_with(core) && !is_test(file)).collect();
         assert!(!own.is_empty(), "the core {core} is gone: mend the list");
         for (file, text) in own {
             for word in IO {

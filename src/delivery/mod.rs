@@ -1,15 +1,31 @@
-//! Delivery: what viewers may ask for. HLS today.
+//! What viewers ask for, over HTTP: channels as HLS (RFC 8216).
 //!
-//! * [`route`] reads a path (a core);
-//! * [`Registry`] knows the channels;
-//! * [`answer`] joins the two into a response.
+//! [`route::parse`] reads a path (sans-IO), the [`Registry`] knows which channels there are, [`Delivery`]
+//! answers from a channel's newest [`Snapshot`](crate::store::Snapshot). Nothing is rendered, copied or
+//! waited for in a request: an answer shares the bytes of the shelf.
 //!
-//! What does not belong here: how segments come to be, and sockets.
+//! How long an answer may be kept, by kind:
+//!
+//! | kind | `Cache-Control` | why |
+//! |---|---|---|
+//! | segment, initialization section | `public, max-age=31536000, immutable` | the name never means other bytes: *k* comes from the wall clock, the other name from a hash |
+//! | media playlist | `public, max-age=N, must-revalidate`, N whole seconds under half a cell | it changes every cell; for cells of 2 s N is 0: caches keep it and ask with its `ETag`, for a 304 |
+//! | multivariant playlist | `public, max-age=2` | its figures change slowly |
+//! | everything else | `no-store` | a channel that is not there yet may be there in a second |
+//!
+//! What does *not* belong here: making playlists or segments (`store`, `package`), sockets (`http`), REST
+//! (`admin`).
 
 mod answer;
+mod counts;
+mod fault;
 mod registry;
-mod route;
+pub mod route;
+mod service;
 
-pub use answer::{Delivery, answer};
-pub use registry::{ChannelEntry, Registry};
-pub use route::{Asset, Route, RouteError, Selection, route};
+pub use counts::{Counts, Kind};
+pub use registry::{Channel, Registry};
+pub use service::Delivery;
+
+#[cfg(test)]
+mod tests;

@@ -1,36 +1,73 @@
-//! The channels that viewers can open, by name.
+//! Which channels there are, by name.
 
 use std::sync::Arc;
 
 use dashmap::DashMap;
 
+use super::route::Stream;
 use crate::store::ShelfReader;
 
-/// One channel as delivery sees it.
+/// A channel as its viewers know it.
 #[derive(Clone, Debug)]
-pub struct ChannelEntry {
+pub struct Channel {
     /// Stream names that its URLs may use.
     pub streams: Vec<String>,
-    /// Names of its rungs.
-    pub rungs: Vec<String>,
-    /// Its window.
-    pub shelf: ShelfReader,
+    /// What there is to fetch; `None` while its waiting loop is being coded.
+    pub shelf: Option<ShelfReader>,
 }
 
-/// See the module's text.
+/// What the stream part of a path selects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Selection {
+    /// All rungs.
+    All,
+    /// The one with this index.
+    Rung(usize),
+}
+
+/// All channels, shared by whoever answers viewers.
 #[derive(Debug, Default)]
 pub struct Registry {
-    channels: DashMap<String, Arc<ChannelEntry>>,
+    channels: DashMap<String, Arc<Channel>>,
 }
 
 impl Registry {
-    /// Adds or replaces a channel.
-    pub fn insert(&self, name: impl Into<String>, entry: ChannelEntry) {
-        self.channels.insert(name.into(), Arc::new(entry));
+    /// Adds a channel, or puts it in the place of the one with the same name.
+    pub fn insert(&self, name: impl Into<String>, channel: Channel) {
+        self.channels.insert(name.into(), Arc::new(channel));
     }
 
-    /// The channel of this name. No lock outlives the call.
-    pub fn get(&self, name: &str) -> Option<Arc<ChannelEntry>> {
-        self.channels.get(name).map(|entry| Arc::clone(&entry))
+    /// Takes a channel away; answers under way keep what they have.
+    pub fn remove(&self, name: &str) {
+        self.channels.remove(name);
+    }
+
+    /// The channel of that name.
+    pub fn get(&self, name: &str) -> Option<Arc<Channel>> {
+        // The map's guard ends with this expression; it is never held across an await.
+        self.channels.get(name).map(|channel| Arc::clone(&channel))
+    }
+}
+
+impl Channel {
+    /// What `stream` selects; `None` where there is no such stream.
+    ///
+    /// A path without a stream means the channel's own. `<stream>.stream` is Wowza's name of a stream that was
+    /// started from a stream file; `<stream>_<rung>` is one rung.
+    pub(super) fn select(&self, shelf: &ShelfReader, stream: Option<&Stream>) -> Option<Selection> {
+        match stream {
+            None => Some(Selection::All),
+            Some(Stream::Group(name)) => self.has(name).then_some(Selection::All),
+            Some(Stream::Name(name)) if self.has(name) => Some(Selection::All),
+            Some(Stream::Name(name)) => shelf.rungs().iter().enumerate().find_map(|(index, rung)| {
+                let stream = name.strip_suffix(rung.name())?.strip_suffix('_')?;
+                self.has(stream).then_some(Selection::Rung(index))
+            }),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let is = |name: &str| self.streams.iter().any(|stream| stream == name);
+        is(name) || name.strip_suffix(".stream").is_some_and(is)
     }
 }

@@ -1,228 +1,329 @@
-//! Paths: Wowza's URLs and ours (sans-IO).
+//! Paths of channels, in all the forms that players and pages of the last ten years use.
 //!
 //! ```text
-//! /<app>/[_definst_/][<stream>/]playlist.m3u8       also ngrp:<stream>_all, <stream>_<rung>, <stream>.stream
-//! …/chunklist[_w<id>][_b<bit/s>][_<rung>].m3u8      any session id is accepted and ignored; none is ever made
-//! …/init_<rung>_<hash>.mp4   …/media_<rung>_<k>.m4s
+//! /<app>/[_definst_/][<stream>/]<file>
+//! <stream>  any name · ngrp:<name>_all
+//! <file>    playlist.m3u8
+//!           chunklist[_w<digits>][_b<bit/s>][_<rung>].m3u8     the session id is read over
+//!           init_<rung>_<hash>.mp4 · media_<rung>_<k>.m4s
 //! ```
-//! Names are `[A-Za-z0-9_.-]`; a path that holds anything else names nothing.
+//!
+//! A name has letters, digits, `_`, `.` and `-`; `%3A` and the like are read as what they stand for
+//! (RFC 3986 §2.4); everything else is refused, dot segments too. Which names exist is not asked here, so
+//! `<name>_720p` and `<name>.stream` are plain names. A rung whose own name looks like a session id or a bit
+//! rate (`w1`, `b64`) could not be told from one; its playlist answers under `<name>_<rung>` all the same.
 
 use crate::media::CellIndex;
 
+/// Wowza's default application instance.
+const DEFAULT_INSTANCE: &str = "_definst_";
+
 /// What a path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// The channel's name.
-    pub app: String,
-    /// The stream's name as given, without prefix, suffix or rung; `None` where the path has none.
-    pub stream: Option<String>,
-    /// The file in it.
-    pub asset: Asset,
+pub enum Route {
+    /// `/crossdomain.xml`: may a Flash player of another origin read this?
+    CrossDomain,
+    /// Something of a channel.
+    Channel(ChannelPath),
 }
 
-/// A file of a channel.
+/// A path into a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asset {
+pub struct ChannelPath {
+    /// The channel's name.
+    pub app: String,
+    /// The stream's name, if the path has one.
+    pub stream: Option<Stream>,
+    /// The file.
+    pub file: File,
+}
+
+/// The stream part of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// `<name>`, which may end with a rung's name.
+    Name(String),
+    /// `ngrp:<name>_all`: all rungs of the stream (without prefix and suffix).
+    Group(String),
+}
+
+/// The file part of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum File {
     /// The multivariant playlist.
     Multivariant,
-    /// A media playlist.
-    Media(Selection),
-    /// An initialization section, by its whole name.
+    /// A media playlist; without a rung or a bit rate the best one.
+    Media {
+        /// The rung's name.
+        rung: Option<String>,
+        /// Asked for by bits per second.
+        bitrate_bps: Option<u64>,
+    },
+    /// An initialization section, by its whole file name.
     Init(String),
-    /// A segment.
+    /// A media segment.
     Segment {
-        /// Name of the rung.
+        /// The rung's name.
         rung: String,
-        /// Which cell.
+        /// The cell.
         k: CellIndex,
     },
 }
 
-/// Which rung's media playlist.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selection {
-    /// By name.
-    Rung(String),
-    /// The rung whose bandwidth is nearest, in bits per second.
-    Nearest(u64),
-    /// The best one.
-    Best,
-}
-
-/// A path that names nothing.
+/// A path that leads nowhere: the viewer's fault, or an old link's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no such path")]
-pub struct RouteError;
+pub enum RouteError {
+    /// `%` without two hexadecimal digits.
+    #[error("the path has a % that is not followed by two hexadecimal digits")]
+    Escape,
+    /// A name that cannot exist.
+    #[error("the path has a name with characters that names do not have")]
+    Name,
+    /// None of the forms above.
+    #[error("the path has none of the forms that are served here")]
+    Form,
+}
 
-/// Reads an absolute path, still percent-encoded.
-pub fn route(path: &str) -> Result<Route, RouteError> {
-    let segments: Vec<String> =
-        path.strip_prefix('/').ok_or(RouteError)?.split('/').map(decode).collect::<Result<_, _>>()?;
-    let (file, rest) = segments.split_last().ok_or(RouteError)?;
-    let (app, names) = rest.split_first().ok_or(RouteError)?;
-    let names = match names.split_first() {
-        Some((first, names)) if first == "_definst_" => names,
-        _ => names,
+/// Reads the path of a request target.
+pub fn parse(path: &str) -> Result<Route, RouteError> {
+    if path == "/crossdomain.xml" {
+        return Ok(Route::CrossDomain);
+    }
+    let path = path.strip_prefix('/').ok_or(RouteError::Form)?;
+    let mut parts = path.split('/').map(decode).collect::<Result<Vec<_>, _>>()?;
+    let file = parts.pop().ok_or(RouteError::Form)?;
+    if parts.get(1).is_some_and(|part| part == DEFAULT_INSTANCE) {
+        parts.remove(1);
+    }
+    let mut parts = parts.into_iter();
+    let (app, stream, None) = (parts.next().ok_or(RouteError::Form)?, parts.next(), parts.next()) else {
+        return Err(RouteError::Form);
     };
-    let stream = match names {
-        [] => None,
-        [name] => Some(stream_name(name)?),
-        _ => return Err(RouteError),
-    };
-    Ok(Route { app: name(app)?, stream, asset: asset(file)? })
+    let (app, file) = (name(app)?, parse_file(&name(file)?)?);
+    let stream = stream.map(parse_stream).transpose()?;
+    Ok(Route::Channel(ChannelPath { app, stream, file }))
 }
 
-fn stream_name(given: &str) -> Result<String, RouteError> {
-    if let Some(group) = given.strip_prefix("ngrp:") {
-        return name(group.strip_suffix("_all").unwrap_or(group));
-    }
-    name(given.strip_prefix("mp4:").unwrap_or(given))
-}
-
-fn asset(file: &str) -> Result<Asset, RouteError> {
-    let file = name(file)?;
-    if file == "playlist.m3u8" {
-        return Ok(Asset::Multivariant);
-    }
-    if let Some(chunklist) = file.strip_prefix("chunklist").and_then(|rest| rest.strip_suffix(".m3u8")) {
-        return selection(chunklist).map(Asset::Media);
-    }
-    if file.strip_prefix("init_").is_some_and(|rest| rest.strip_suffix(".mp4").is_some()) {
-        return Ok(Asset::Init(file));
-    }
-    let media = file.strip_prefix("media_").and_then(|rest| rest.strip_suffix(".m4s")).ok_or(RouteError)?;
-    let (rung, k) = media.rsplit_once('_').ok_or(RouteError)?;
-    let k = k.parse().map(CellIndex).map_err(|_| RouteError)?;
-    Ok(Asset::Segment { rung: rung.to_owned(), k })
-}
-
-/// What stands between `chunklist` and `.m3u8`.
-fn selection(given: &str) -> Result<Selection, RouteError> {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let mut nearest = None;
-    let mut rest = given;
-    while let Some(part) = rest.strip_prefix('_') {
-        let (head, tail) = part.split_at(part.find('_').unwrap_or(part.len()));
-        if head.strip_prefix('w').is_some_and(digits) {
-            rest = tail;
-        } else if let Some(bps) = head.strip_prefix('b').filter(|text| digits(text)) {
-            nearest = bps.parse().ok();
-            rest = tail;
-        } else {
-            return Ok(Selection::Rung(part.to_owned()));
-        }
-    }
-    if rest.is_empty() { Ok(nearest.map_or(Selection::Best, Selection::Nearest)) } else { Err(RouteError) }
-}
-
-/// `[A-Za-z0-9_.-]+`, and not all dots.
-fn name(given: &str) -> Result<String, RouteError> {
-    let allowed = given.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
-    let telling = given.bytes().any(|byte| byte != b'.');
-    if allowed && telling { Ok(given.to_owned()) } else { Err(RouteError) }
-}
-
-/// Percent-decoding (RFC 3986 §2.1) to ASCII; anything else names nothing.
-fn decode(given: &str) -> Result<String, RouteError> {
-    let mut bytes = given.bytes();
-    let mut out = String::with_capacity(given.len());
+fn decode(part: &str) -> Result<String, RouteError> {
+    let mut bytes = part.bytes();
+    let mut decoded = Vec::with_capacity(part.len());
     while let Some(byte) = bytes.next() {
-        let decoded = if byte == b'%' {
-            let mut hex = || bytes.next().and_then(|digit| char::from(digit).to_digit(16)).ok_or(RouteError);
-            (hex()? * 16 + hex()?) as u8
-        } else {
-            byte
-        };
-        if !decoded.is_ascii_graphic() {
-            return Err(RouteError);
-        }
-        out.push(char::from(decoded));
+        decoded.push(match byte {
+            b'%' => {
+                let mut digit = || bytes.next().and_then(|digit| char::from(digit).to_digit(16));
+                let (high, low) = (digit().ok_or(RouteError::Escape)?, digit().ok_or(RouteError::Escape)?);
+                (high << 4 | low) as u8
+            }
+            other => other,
+        });
     }
-    Ok(out)
+    String::from_utf8(decoded).map_err(|_| RouteError::Name)
+}
+
+fn name(text: String) -> Result<String, RouteError> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+    let dots_alone = text.bytes().all(|byte| byte == b'.');
+    if plain && !dots_alone { Ok(text) } else { Err(RouteError::Name) }
+}
+
+fn parse_stream(text: String) -> Result<Stream, RouteError> {
+    match text.split_once(':') {
+        None => Ok(Stream::Name(name(text)?)),
+        Some(("ngrp", group)) => {
+            let group = group.strip_suffix("_all").ok_or(RouteError::Form)?;
+            Ok(Stream::Group(name(group.to_owned())?))
+        }
+        Some(_) => Err(RouteError::Form),
+    }
+}
+
+fn parse_file(file: &str) -> Result<File, RouteError> {
+    let between = |prefix: &str, suffix: &str| file.strip_prefix(prefix)?.strip_suffix(suffix);
+    if file == "playlist.m3u8" {
+        return Ok(File::Multivariant);
+    }
+    if let Some(tail) = between("chunklist", ".m3u8") {
+        return parse_chunklist(tail).ok_or(RouteError::Form);
+    }
+    if between("init_", ".mp4").is_some() {
+        return Ok(File::Init(file.to_owned()));
+    }
+    if let Some((rung, k)) = between("media_", ".m4s").and_then(|middle| middle.rsplit_once('_')) {
+        let k = cell_index(k).ok_or(RouteError::Form)?;
+        return Ok(File::Segment { rung: rung.to_owned(), k });
+    }
+    Err(RouteError::Form)
+}
+
+/// `[_w<digits>][_b<digits>][_<rung>]`.
+fn parse_chunklist(tail: &str) -> Option<File> {
+    let mut rest = tail;
+    let mut bitrate_bps = None;
+    if let Some((_, after)) = digits_behind("_w", rest) {
+        rest = after;
+    }
+    if let Some((digits, after)) = digits_behind("_b", rest).filter(|(digits, _)| !digits.is_empty()) {
+        // A rate too large to be read asks for the best rung.
+        bitrate_bps = Some(digits.parse().unwrap_or(u64::MAX));
+        rest = after;
+    }
+    let rung = match rest {
+        "" => None,
+        rest => Some(rest.strip_prefix('_').filter(|rung| !rung.is_empty())?.to_owned()),
+    };
+    Some(File::Media { rung, bitrate_bps })
+}
+
+/// The digits between `prefix` and the next `_` or the end, maybe none, and the rest from there.
+fn digits_behind<'a>(prefix: &str, text: &'a str) -> Option<(&'a str, &'a str)> {
+    let text = text.strip_prefix(prefix)?;
+    let (digits, rest) = text.split_at(text.find('_').unwrap_or(text.len()));
+    is_digits(digits).then_some((digits, rest))
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// One spelling per cell, so that a cache keeps a segment once.
+fn cell_index(text: &str) -> Option<CellIndex> {
+    let canonical = is_digits(text) && (text == "0" || !text.starts_with('0'));
+    canonical.then(|| text.parse().ok().map(CellIndex)).flatten()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
 
-    fn found(path: &str) -> Route {
-        route(path).unwrap_or_else(|_| panic!("{path} is a path"))
+    use super::*;
+
+    fn channel(app: &str, stream: Option<Stream>, file: File) -> Route {
+        Route::Channel(ChannelPath { app: app.to_owned(), stream, file })
+    }
+
+    fn name_of(stream: &str) -> Stream {
+        Stream::Name(stream.to_owned())
+    }
+
+    fn media(rung: Option<&str>, bitrate_bps: Option<u64>) -> File {
+        File::Media { rung: rung.map(str::to_owned), bitrate_bps }
     }
 
     #[test]
-    fn every_form_of_playlist_url_is_read() {
+    fn every_form_of_a_playlist() {
+        let group = || Some(Stream::Group("vl1".to_owned()));
         for (path, stream) in [
-            ("/Live_PAES/playlist.m3u8", None),
-            ("/Live_PAES/live/playlist.m3u8", Some("live")),
-            ("/Live_PAES/_definst_/live/playlist.m3u8", Some("live")),
-            ("/Live_PAES/_definst_/playlist.m3u8", None),
-            ("/Live_PAES/ngrp:live_all/playlist.m3u8", Some("live")),
-            ("/Live_PAES/ngrp%3Alive_all/playlist.m3u8", Some("live")),
-            ("/Live_PAES/mp4:live/playlist.m3u8", Some("live")),
-            ("/Live_PAES/live_720p/playlist.m3u8", Some("live_720p")),
-            ("/Live_PAES/PS-Amphi_D.stream/playlist.m3u8", Some("PS-Amphi_D.stream")),
+            ("/hs-a/playlist.m3u8", None),
+            ("/hs-a/_definst_/playlist.m3u8", None),
+            ("/hs-a/vl1/playlist.m3u8", Some(name_of("vl1"))),
+            ("/hs-a/vl1.stream/playlist.m3u8", Some(name_of("vl1.stream"))),
+            ("/hs-a/vl1_720p/playlist.m3u8", Some(name_of("vl1_720p"))),
+            ("/hs-a/_definst_/vl1/playlist.m3u8", Some(name_of("vl1"))),
+            ("/hs-a/ngrp:vl1_all/playlist.m3u8", group()),
+            ("/hs-a/ngrp%3Avl1_all/playlist.m3u8", group()),
+            ("/hs-a/ngrp%3avl1_all/playlist.m3u8", group()),
+            ("/hs-a/_definst_/ngrp:vl1_all/playlist.m3u8", group()),
+            ("/hs%2Da/%76l1/playlist.m3u8", Some(name_of("vl1"))),
         ] {
-            let route = found(path);
-            assert_eq!((route.app.as_str(), route.stream.as_deref()), ("Live_PAES", stream), "{path}");
-            assert_eq!(route.asset, Asset::Multivariant);
+            assert_eq!(parse(path), Ok(channel("hs-a", stream, File::Multivariant)), "{path}");
+        }
+        assert_eq!(parse("/crossdomain.xml"), Ok(Route::CrossDomain));
+    }
+
+    #[test]
+    fn every_form_of_a_chunklist() {
+        for (file, expected) in [
+            ("chunklist.m3u8", media(None, None)),
+            ("chunklist_w.m3u8", media(None, None)),
+            ("chunklist_w929118404.m3u8", media(None, None)),
+            ("chunklist_b64000.m3u8", media(None, Some(64_000))),
+            ("chunklist_w2067742926_b216000.m3u8", media(None, Some(216_000))),
+            ("chunklist_w2067742926_b216000_480p.m3u8", media(Some("480p"), Some(216_000))),
+            ("chunklist_w1_720p.m3u8", media(Some("720p"), None)),
+            ("chunklist_720p.m3u8", media(Some("720p"), None)),
+            ("chunklist_wide.m3u8", media(Some("wide"), None)),
+            ("chunklist_best_of.m3u8", media(Some("best_of"), None)),
+            ("chunklist_b99999999999999999999999.m3u8", media(None, Some(u64::MAX))),
+        ] {
+            assert_eq!(parse(&format!("/a/{file}")), Ok(channel("a", None, expected.clone())), "{file}");
+            assert_eq!(
+                parse(&format!("/a/s/{file}")),
+                Ok(channel("a", Some(name_of("s")), expected)),
+                "{file}"
+            );
         }
     }
 
     #[test]
-    fn chunklists_are_found_whatever_their_session() {
-        for (file, selection) in [
-            ("chunklist.m3u8", Selection::Best),
-            ("chunklist_w1234567.m3u8", Selection::Best),
-            ("chunklist_w12_b750000.m3u8", Selection::Nearest(750_000)),
-            ("chunklist_b400000.m3u8", Selection::Nearest(400_000)),
-            ("chunklist_720p.m3u8", Selection::Rung("720p".to_owned())),
-            ("chunklist_w7_b1_low_res.m3u8", Selection::Rung("low_res".to_owned())),
-        ] {
-            assert_eq!(found(&format!("/a/{file}")).asset, Asset::Media(selection), "{file}");
-        }
+    fn files_of_a_rung() {
+        let segment = File::Segment { rung: "720p".to_owned(), k: CellIndex(897_500_000) };
+        assert_eq!(parse("/a/media_720p_897500000.m4s"), Ok(channel("a", None, segment.clone())));
+        assert_eq!(
+            parse("/a/_definst_/s/media_720p_897500000.m4s"),
+            Ok(channel("a", Some(name_of("s")), segment))
+        );
+        let init = File::Init("init_720p_01234567.mp4".to_owned());
+        assert_eq!(
+            parse("/a/s_720p/init_720p_01234567.mp4"),
+            Ok(channel("a", Some(name_of("s_720p")), init))
+        );
     }
 
     #[test]
-    fn sections_and_segments_are_read() {
-        let init = Asset::Init("init_720p_0badcafe.mp4".to_owned());
-        assert_eq!(found("/a/s/init_720p_0badcafe.mp4").asset, init);
-        let segment = Asset::Segment { rung: "low_res".to_owned(), k: CellIndex(900_000_000) };
-        assert_eq!(found("/a/media_low_res_900000000.m4s").asset, segment);
-    }
-
-    #[test]
-    fn what_names_nothing_is_refused() {
-        for path in [
-            "",
-            "/",
-            "playlist.m3u8",
-            "/playlist.m3u8",
-            "//playlist.m3u8",
-            "/a/../playlist.m3u8",
-            "/a/%2e%2e/playlist.m3u8",
-            "/a/b/c/playlist.m3u8",
-            "/a/b%2Fc/playlist.m3u8",
-            "/a/%zz/playlist.m3u8",
-            "/a/%00/playlist.m3u8",
-            "/a/media_720p.m4s",
-            "/a/media_720p_x.m4s",
-            "/a/chunklistx.m3u8",
-            "/a/%C3%A9/playlist.m3u8",
-            "/a/playlist.m3u8/",
+    fn what_leads_nowhere() {
+        for (path, error) in [
+            ("", RouteError::Form),
+            ("/", RouteError::Form),
+            ("*", RouteError::Form),
+            ("/playlist.m3u8", RouteError::Form),
+            ("/a/", RouteError::Name),
+            ("/a/b/c/playlist.m3u8", RouteError::Form),
+            ("/a/index.html", RouteError::Form),
+            ("/a/chunklist720p.m3u8", RouteError::Form),
+            ("/a/chunklist_.m3u8", RouteError::Form),
+            ("/a/media_720p_0897500000.m4s", RouteError::Form),
+            ("/a/media_720p_+1.m4s", RouteError::Name),
+            ("/a/media_720p_-1.m4s", RouteError::Form),
+            ("/a/media_720p_99999999999999999999.m4s", RouteError::Form),
+            ("/a/smil:x.smil/playlist.m3u8", RouteError::Form),
+            ("/a/ngrp:x/playlist.m3u8", RouteError::Form),
+            ("/../playlist.m3u8", RouteError::Name),
+            ("/a/%2e%2e/playlist.m3u8", RouteError::Name),
+            ("/a/ngrp:.._all/playlist.m3u8", RouteError::Name),
+            ("/a/..%2f..%2fetc/playlist.m3u8", RouteError::Name),
+            ("//playlist.m3u8", RouteError::Name),
+            ("/a/s%00/playlist.m3u8", RouteError::Name),
+            ("/a/%ff/playlist.m3u8", RouteError::Name),
+            ("/a/%2/playlist.m3u8", RouteError::Escape),
+            ("/a/%zz/playlist.m3u8", RouteError::Escape),
+            ("/a/%+1/playlist.m3u8", RouteError::Escape),
         ] {
-            assert_eq!(route(path), Err(RouteError), "{path}");
+            assert_eq!(parse(path), Err(error), "{path}");
         }
     }
 
     proptest! {
         #[test]
-        fn no_path_makes_it_panic_and_names_are_clean(path in "(/[a-z%0-9_.:-]{0,12}){0,5}|.{0,40}") {
-            if let Ok(route) = route(&path) {
-                let clean = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
-                prop_assert!(clean(&route.app));
-                prop_assert!(route.stream.as_deref().is_none_or(clean));
+        fn no_path_makes_it_panic_and_names_stay_plain(
+            path in prop_oneof![".{0,60}", "(/([a-z_.:%]|%[0-9a-f]{2}|ngrp:|_all|_definst_){0,8}){0,4}(/[a-z_0-9]{0,12}\\.(m3u8|mp4|m4s))?"],
+        ) {
+            if let Ok(Route::Channel(path)) = parse(&path) {
+                let stream = match path.stream {
+                    Some(Stream::Name(name) | Stream::Group(name)) => name,
+                    None => "none".to_owned(),
+                };
+                for name in [path.app, stream] {
+                    prop_assert!(!name.is_empty() && name != "." && name != "..");
+                    prop_assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)));
+                }
             }
+        }
+
+        #[test]
+        fn what_the_shelf_names_is_found(rung in "[0-9]{2,4}p", k in 0..i64::MAX) {
+            let segment = File::Segment { rung: rung.clone(), k: CellIndex(k) };
+            prop_assert_eq!(parse(&format!("/a/media_{rung}_{k}.m4s")), Ok(channel("a", None, segment)));
+            prop_assert_eq!(parse(&format!("/a/chunklist_{rung}.m3u8")), Ok(channel("a", None, media(Some(&rung), None))));
         }
     }
 }

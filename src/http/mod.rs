@@ -1,11 +1,26 @@
-//! HTTP joints: shared bytes as bodies, ranges, the serving loop.
+//! Small joints of HTTP, for whoever answers requests (RFC 9110, 9112, 9113).
 //!
-//! What does not belong here: which path means what.
+//! * [`serve`] runs a tower service on a [`listen`]ing socket: HTTP/1.1 with keep-alive and HTTP/2 with prior
+//!   knowledge, bounded in connections, idle time and ending.
+//! * [`Body`] sends shared pieces of bytes as they are; [`content`] answers with such pieces as the request's
+//!   method, `If-None-Match` and `Range` ask.
+//! * [`cors`] opens answers to pages of other origins; [`problem`] and [`empty`] say no.
+//!
+//! What does *not* belong here: routes, names, playlists, anything that knows what is served.
 
 mod body;
+mod content;
+pub mod cors;
+mod etag;
+mod listen;
 mod range;
+mod refusal;
 mod serve;
 
-pub use body::Parts;
-pub use range::{ByteRange, Requested, requested};
-pub use serve::{Limits, listen, serve};
+pub use body::Body;
+pub use content::{Description, content};
+pub use etag::ETag;
+pub use listen::{ListenError, listen};
+pub use range::{Requested, requested_range};
+pub use refusal::{empty, method_refusal, problem};
+pub use serve::{Limits, serve};

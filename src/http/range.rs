@@ -1,80 +1,112 @@
-//! The `Range` header (RFC 9110 §14.1.2), for one range of bytes.
+//! Which bytes a request asks for (RFC 9110 §14).
+//!
+//! One range is served. Several in one request are answered with the whole, which §14.2 allows and every
+//! client takes; so is a `Range` that is not understood, and one that stands beside an `If-Range`, because
+//! media has no validator that could match (§13.1.5).
 
-/// Bytes `from..to` of a representation; never empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ByteRange {
-    /// First byte.
-    pub from: usize,
-    /// The byte after the last one.
-    pub to: usize,
-}
+use std::ops::Range;
 
-/// What a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use http::HeaderMap;
+use http::header::{IF_RANGE, RANGE};
+
+/// The answer to a `Range` field.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Requested {
-    /// Everything: no range, several ranges, or one that is not well-formed and therefore ignored.
+    /// All bytes: 200.
     Whole,
-    /// 206.
-    Part(ByteRange),
-    /// 416.
+    /// These, not none: 206.
+    Part(Range<usize>),
+    /// None of those that there are: 416.
     Unsatisfiable,
 }
 
-/// Reads the header's value for a representation of `len` bytes.
-pub fn requested(header: Option<&str>, len: usize) -> Requested {
-    let Some(set) = header.and_then(|header| header.trim().strip_prefix("bytes=")) else {
+/// What a GET with these `headers` asks of something that is `len` bytes long.
+pub fn requested_range(headers: &HeaderMap, len: usize) -> Requested {
+    if headers.contains_key(IF_RANGE) {
         return Requested::Whole;
+    }
+    let mut fields = headers.get_all(RANGE).iter();
+    let (Some(field), None) = (fields.next(), fields.next()) else { return Requested::Whole };
+    field.to_str().ok().and_then(|field| parse(field, len)).unwrap_or(Requested::Whole)
+}
+
+/// `None` where the field is not one byte range.
+fn parse(field: &str, len: usize) -> Option<Requested> {
+    let (unit, range) = field.split_once('=')?;
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let (first, last) = range.trim().split_once('-')?;
+    let range = match (first, last) {
+        ("", suffix) => len.saturating_sub(number(suffix)?)..len,
+        (first, "") => number(first)?..len,
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            if first > last {
+                return None;
+            }
+            first..last.saturating_add(1).min(len)
+        }
     };
-    let Some((first, last)) = set.split_once('-') else { return Requested::Whole };
-    let number = |text: &str| text.trim().parse::<usize>().ok();
-    let (from, to) = match (first.trim(), last.trim()) {
-        ("", "") => return Requested::Whole,
-        ("", suffix) => match number(suffix) {
-            Some(suffix) => (len.saturating_sub(suffix), len),
-            None => return Requested::Whole,
-        },
-        (first, "") => match number(first) {
-            Some(first) => (first, len),
-            None => return Requested::Whole,
-        },
-        (first, last) => match (number(first), number(last)) {
-            (Some(first), Some(last)) if first <= last => (first, last.saturating_add(1).min(len)),
-            _ => return Requested::Whole,
-        },
-    };
-    if from < to { Requested::Part(ByteRange { from, to }) } else { Requested::Unsatisfiable }
+    Some(if range.start < range.end { Requested::Part(range) } else { Requested::Unsatisfiable })
+}
+
+/// Decimal digits; a number too large for the machine is as good as the largest.
+fn number(digits: &str) -> Option<usize> {
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().unwrap_or(usize::MAX))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use http::HeaderValue;
     use proptest::prelude::*;
 
+    use super::*;
+
+    fn ask(field: &str, len: usize) -> Requested {
+        let headers = HeaderMap::from_iter([(RANGE, HeaderValue::try_from(field).expect("ASCII"))]);
+        requested_range(&headers, len)
+    }
+
     #[test]
-    fn ranges_are_read_as_the_standard_says() {
-        let part = |from, to| Requested::Part(ByteRange { from, to });
-        for (header, expected) in [
-            ("bytes=0-0", part(0, 1)),
-            ("bytes=10-", part(10, 100)),
-            ("bytes=-10", part(90, 100)),
-            ("bytes=-1000", part(0, 100)),
-            ("bytes=90-1000", part(90, 100)),
+    fn the_forms_of_a_range() {
+        for (field, expected) in [
+            ("bytes=0-0", Requested::Part(0..1)),
+            ("bytes=10-19", Requested::Part(10..20)),
+            ("bytes=10-", Requested::Part(10..100)),
+            ("bytes=-7", Requested::Part(93..100)),
+            ("bytes=-700", Requested::Part(0..100)),
+            ("bytes=90-99999999999999999999999999", Requested::Part(90..100)),
+            ("Bytes = 1-2", Requested::Part(1..3)),
             ("bytes=100-", Requested::Unsatisfiable),
+            ("bytes=99999999999999999999999999-", Requested::Unsatisfiable),
             ("bytes=-0", Requested::Unsatisfiable),
-            ("bytes=5-2", Requested::Whole),
-            ("bytes=0-1,3-4", Requested::Whole),
-            ("items=0-1", Requested::Whole),
+            ("bytes=0-1,5-6", Requested::Whole),
+            ("bytes=5-4", Requested::Whole),
+            ("bytes=-", Requested::Whole),
+            ("bytes=+1-2", Requested::Whole),
+            ("seconds=1-2", Requested::Whole),
+            ("nonsense", Requested::Whole),
         ] {
-            assert_eq!(requested(Some(header), 100), expected, "{header}");
+            assert_eq!(ask(field, 100), expected, "{field}");
         }
-        assert_eq!(requested(None, 100), Requested::Whole);
+    }
+
+    #[test]
+    fn a_condition_without_a_validator_means_the_whole() {
+        let headers = HeaderMap::from_iter([
+            (RANGE, HeaderValue::from_static("bytes=0-1")),
+            (IF_RANGE, HeaderValue::from_static("\"x\"")),
+        ]);
+        assert_eq!(requested_range(&headers, 100), Requested::Whole);
     }
 
     proptest! {
         #[test]
-        fn a_part_is_always_inside(header in "bytes=[0-9]{0,20}-[0-9]{0,20}", len in 0..1000_usize) {
-            if let Requested::Part(range) = requested(Some(&header), len) {
-                prop_assert!(range.from < range.to && range.to <= len);
+        fn a_part_is_never_empty_and_lies_inside(field in "(bytes=)?[0-9,-]{0,12}", len in 0..200_usize) {
+            if let Requested::Part(range) = ask(&field, len) {
+                prop_assert!(range.start < range.end && range.end <= len);
             }
         }
     }

@@ -1,125 +1,197 @@
-//! The serving loop: accept, limit, serve HTTP/1.1 and HTTP/2 (with prior knowledge), drain.
+//! The serving loop.
+//!
+//! [`serve`] accepts until it is told to stop, one task per connection. Each bound answers a way in which a
+//! peer could hold a connection for ever:
+//!
+//! | peer | bound |
+//! |---|---|
+//! | connects and says nothing, or half a request | first request within [`Limits::idle`] |
+//! | keeps an idle HTTP/1.1 connection | next header within [`Limits::idle`] |
+//! | keeps a dead HTTP/2 connection | PING every 20 s |
+//! | never reads | `TCP_USER_TIMEOUT`: hyper has no write timeout (hyper issue 3852) |
+//! | comes with too many others | waits in the backlog for a place |
+//!
+//! A panic in a handler ends its connection and no other. On shutdown the listener closes first; answers
+//! under way may finish within [`Limits::drain`]; idle connections close at once.
 
-use std::future::Future;
+use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response};
-use http_body::Body;
 use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tokio_util::task::TaskTracker;
+use tower::{Service, ServiceExt};
 
-/// Bounds of one listener.
-#[derive(Clone, Copy, Debug)]
+/// Requests under way on one HTTP/2 connection. A player has two or three.
+const H2_STREAMS: u32 = 64;
+/// Between two PINGs on an HTTP/2 connection, and how long one may stay unanswered.
+const H2_PING: Duration = Duration::from_secs(20);
+/// Bytes of a request's header.
+const HEADER_BYTES: u32 = 16 * 1024;
+/// Bytes that one HTTP/1.1 connection buffers; it also bounds the header.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// After an `accept` that failed for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Bounds of a serving loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once; further ones wait in the listen queue.
+    /// Connections at a time.
     pub connections: usize,
-    /// Time for a request's header, and for the next request on an idle connection.
-    pub header: Duration,
-    /// Unacknowledged bytes older than this end the connection (`TCP_USER_TIMEOUT`): hyper has no write
-    /// timeout, and a viewer that never reads would stay for ever.
+    /// How long a connection may be without a request.
+    pub idle: Duration,
+    /// How long sent bytes may stay unacknowledged, or a peer's window closed.
     pub unread: Duration,
-    /// Time for connections to finish when the server ends.
+    /// How long answers under way may take once the server is ending.
     pub drain: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 16_000,
-            header: Duration::from_secs(30),
-            unread: Duration::from_secs(15),
+            connections: 20_000,
+            idle: Duration::from_secs(30),
+            unread: Duration::from_secs(20),
             drain: Duration::from_secs(2),
         }
     }
 }
 
-const LISTEN_QUEUE: i32 = 4096;
+type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Opens a listening socket.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(LISTEN_QUEUE)?;
-    TcpListener::from_std(socket.into())
-}
-
-/// Serves `service` on `listener` until `end`, then lets connections finish for as long as `limits` allow. A
-/// panic in a handler ends its connection only.
-pub async fn serve<S, F, B, E>(listener: TcpListener, service: S, limits: Limits, end: CancellationToken)
+/// Serves `service` on `listener` until `shutdown`, and returns when the last connection has ended.
+pub async fn serve<S, B>(listener: TcpListener, service: S, limits: Limits, shutdown: CancellationToken)
 where
-    S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
-    F: Future<Output = Result<Response<B>, E>> + Send + 'static,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header).keep_alive(true);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(64).keep_alive_interval(limits.header);
     let places = Arc::new(Semaphore::new(limits.connections));
-    let graceful = GracefulShutdown::new();
+    let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
-            () = end.cancelled() => break,
+            () = shutdown.cancelled() => break,
             accepted = accept(&listener, &places) => accepted,
         };
-        let (stream, place) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok((stream, place)) => {
+                let connection = connection(stream, service.clone(), limits, shutdown.clone());
+                connections.spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                // Out of descriptors, most likely: connections that end will free some.
-                warn!(%error, "no connection accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
+                tracing::warn!(%error, "cannot accept connections; trying again in a second");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
-        };
-        if let Err(error) = prepare(&stream, limits) {
-            debug!(%error, "socket option refused");
         }
-        let connection = builder
-            .serve_connection(TokioIo::new(stream), hyper::service::service_fn(service.clone()))
-            .into_owned();
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%error, "connection ended");
-            }
-            drop(place);
-        });
     }
     drop(listener);
-    if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
-        debug!("connections left behind");
-    }
+    connections.close();
+    connections.wait().await;
 }
 
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, Option<tokio::sync::OwnedSemaphorePermit>)> {
-    // The semaphore is never closed.
-    let place = Arc::clone(places).acquire_owned().await.ok();
+) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, place))
 }
 
+/// Errors of a connection that went away before it was accepted (accept(2)).
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+async fn connection<S, B>(stream: TcpStream, service: S, limits: Limits, shutdown: CancellationToken)
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    if let Err(error) = prepare(&stream, limits) {
+        tracing::debug!(%error, "a connection went away before its first request");
+        return;
+    }
+    // The version sniffer of hyper-util waits for its first bytes without a bound, so the loop has one.
+    let begun = Arc::new(AtomicBool::new(false));
+    let service = service_fn({
+        let begun = Arc::clone(&begun);
+        move |request| {
+            begun.store(true, Ordering::Relaxed);
+            service.clone().oneshot(request)
+        }
+    });
+    let builder = builder(limits);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut opening = pin!(tokio::time::sleep(limits.idle));
+    let mut is_opening = true;
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => return log_end(ended),
+            () = shutdown.cancelled() => break,
+            () = &mut opening, if is_opening => {
+                is_opening = false;
+                if !begun.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        }
+    }
+    connection.as_mut().graceful_shutdown();
+    if let Ok(ended) = tokio::time::timeout(limits.drain, connection).await {
+        log_end(ended);
+    }
+}
+
 fn prepare(stream: &TcpStream, limits: Limits) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let socket = socket2::SockRef::from(stream);
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(limits.header))?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(limits.unread))?;
-    Ok(())
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(limits.unread))
 }
+
+fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.idle)
+        .max_buf_size(BUFFER_BYTES)
+        .writev(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(H2_STREAMS)
+        .max_header_list_size(HEADER_BYTES)
+        .keep_alive_interval(H2_PING)
+        .keep_alive_timeout(H2_PING);
+    builder
+}
+
+/// Peers leave in the middle of things all the time; that is worth a line only to whoever looks for it.
+fn log_end(ended: Result<(), BoxError>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -16,5 +16,5 @@ pub use cell::{AudioTrack, CodedCell, RungTracks, SampleEntry, TrackCell, VideoT
 pub use frame::{SourceFrame, Track, TrackFormat};
 pub use h264::ParameterSets;
 pub use picture::{Picture, PictureSize};
-pub use segment::Segment;
+pub use segment::{Pieces, Segment};
 pub use time::{CellIndex, Grid, MediaTime, Slot, Timescale, VIDEO_TIMESCALE};

@@ -1,44 +1,61 @@
-//! Media segments: a head and shared sample bytes.
+//! A media segment in pieces: a head of its own, samples that others share.
+
+use std::ops::Range;
 
 use bytes::Bytes;
 
-/// One media segment: `moof` and `mdat` header, then the samples of picture and sound, never copied.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The pieces of a [`Segment`], in order. Absent ones are empty.
+pub type Pieces = [Bytes; 3];
+
+/// One media segment (ISO/IEC 23000-19 §7.3.2.3): what is sent for one cell of one rung.
+///
+/// The sample bytes are those of the [`TrackCell`](super::TrackCell)s that it was made of, not copies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Segment {
-    parts: [Bytes; 3],
+    /// Everything before the first sample.
+    pub head: Bytes,
+    /// The samples of the picture.
+    pub video: Option<Bytes>,
+    /// The samples of the sound, behind the picture's.
+    pub audio: Option<Bytes>,
 }
 
 impl Segment {
-    /// Of a head, picture samples and sound samples; a part may be empty.
-    pub const fn new(head: Bytes, video: Bytes, audio: Bytes) -> Self {
-        Self { parts: [head, video, audio] }
-    }
-
     /// Bytes in all.
     pub fn len(&self) -> usize {
-        self.parts.iter().map(Bytes::len).sum()
+        self.pieces_ref().map(Bytes::len).sum()
     }
 
-    /// A segment is never empty: it has a head.
+    /// Nothing at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Head, picture samples, sound samples; a part may be empty.
-    pub const fn parts(&self) -> &[Bytes; 3] {
-        &self.parts
+    /// The pieces, sharing their bytes.
+    pub fn pieces(&self) -> Pieces {
+        [self.head.clone(), self.video.clone().unwrap_or_default(), self.audio.clone().unwrap_or_default()]
     }
 
-    /// The bytes `from..to` of the whole, as slices of the same memory.
-    #[must_use]
-    pub fn range(&self, from: usize, to: usize) -> [Bytes; 3] {
-        let mut start = 0;
-        self.parts.each_ref().map(|part| {
-            let (low, high) = (from.clamp(start, start + part.len()), to.clamp(start, start + part.len()));
-            let slice = part.slice(low - start..high.max(low) - start);
-            start += part.len();
-            slice
+    /// The bytes of `range`, sharing them. What lies behind the end is left out.
+    pub fn range(&self, range: Range<usize>) -> Pieces {
+        let mut at = 0;
+        self.pieces().map(|piece| {
+            let from = range.start.saturating_sub(at).min(piece.len());
+            let to = range.end.saturating_sub(at).min(piece.len());
+            at += piece.len();
+            piece.slice(from..to.max(from))
         })
+    }
+
+    fn pieces_ref(&self) -> impl Iterator<Item = &Bytes> {
+        std::iter::once(&self.head).chain(&self.video).chain(&self.audio)
+    }
+}
+
+/// Bytes in one piece.
+impl From<Bytes> for Segment {
+    fn from(head: Bytes) -> Self {
+        Self { head, video: None, audio: None }
     }
 }
 
@@ -47,17 +64,42 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn segment(head: usize, video: Option<usize>, audio: Option<usize>) -> Segment {
+        let mut next = 0_u8;
+        let mut piece = |len: usize| -> Bytes {
+            std::iter::repeat_with(|| {
+                next = next.wrapping_add(1);
+                next
+            })
+            .take(len)
+            .collect()
+        };
+        let head = piece(head);
+        let video = video.map(&mut piece);
+        let audio = audio.map(&mut piece);
+        Segment { head, video, audio }
+    }
+
+    #[test]
+    fn a_range_shares_the_samples() {
+        let segment = segment(10, Some(100), Some(20));
+        let [head, video, audio] = segment.range(5..50);
+        let whole = segment.video.as_ref().expect("given above");
+        assert_eq!((head.len(), video.len(), audio.len()), (5, 40, 0));
+        assert_eq!(video.as_ptr(), whole.as_ptr());
+    }
+
     proptest! {
         #[test]
-        fn a_range_is_what_the_whole_holds_there(
-            parts in prop::array::uniform3(prop::collection::vec(any::<u8>(), 0..20)), from in 0..70_usize, len in 0..70_usize,
+        fn a_range_is_that_part_of_the_whole(
+            head in 0..20_usize, video in prop::option::of(0..50_usize), audio in prop::option::of(0..50_usize),
+            from in 0..150_usize, to in 0..150_usize,
         ) {
-            let whole: Vec<u8> = parts.concat();
-            let [head, video, audio] = parts.map(Bytes::from);
-            let segment = Segment::new(head, video, audio);
+            let segment = segment(head, video, audio);
+            let whole = segment.pieces().concat();
             prop_assert_eq!(segment.len(), whole.len());
-            let (low, high) = (from.min(whole.len()), (from + len).min(whole.len()));
-            prop_assert_eq!(segment.range(from, from + len).concat(), &whole[low..high]);
+            let expected = whole.get(from.min(whole.len())..to.min(whole.len())).unwrap_or_default();
+            prop_assert_eq!(segment.range(from..to).concat(), expected);
         }
     }
 }

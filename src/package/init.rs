@@ -1,105 +1,155 @@
-//! Initialization sections (ISO/IEC 23000-19 §7.3.1): what a decoder must know before the first segment.
+//! The initialization section of a rung: `ftyp` and `moov` (ISO/IEC 23000-19 §7.3.1).
 
 use bytes::Bytes;
 use mp4_atom::esds::{DecoderConfig, DecoderSpecific, EsDescriptor, SLConfig};
 use mp4_atom::{
-    Audio, Avc1, Avcc, AvccExt, Codec, Compressor, Dinf, Dref, DrefEntry, Encode, Esds, FixedPoint, FourCC,
-    Ftyp, Hdlr, Mdhd, Mdia, Minf, Moov, Mp4a, Mvex, Mvhd, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url,
-    Visual, Vmhd,
+    Audio, Avc1, Avcc, AvccExt, Codec, Dinf, Dref, Encode, Esds, FourCC, Ftyp, Hdlr, Mdhd, Mdia, Minf, Moov,
+    Mp4a, Mvex, Mvhd, Smhd, Stbl, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd,
 };
 
-use crate::media::{AudioSpecificConfig, AudioTrack, RungTracks, VIDEO_TIMESCALE, VideoTrack};
+use super::{AUDIO_TRACK_ID, OTHER_SAMPLE, SYNC_SAMPLE, VIDEO_TRACK_ID};
+use crate::media::{
+    AAC_FRAME_SAMPLES, AudioSpecificConfig, AudioTrack, ParameterSets, RungTracks, VIDEO_TIMESCALE,
+    VideoTrack,
+};
 
-use super::{AUDIO_TRACK, VIDEO_TRACK};
+/// `objectTypeIndication` of AAC (ISO/IEC 14496-1 table 5).
+const OBJECT_TYPE_AAC: u8 = 0x40;
+/// `streamType` of sound (ISO/IEC 14496-1 table 6).
+const STREAM_TYPE_AUDIO: u8 = 5;
 
-/// An initialization section could not be written: the parameter sets are not what an encoder makes.
+/// Why a rung cannot be described: a fault of whoever made its tracks.
 #[derive(Debug, thiserror::Error)]
-#[error("initialization section: {0}")]
-pub struct PackageError(#[from] mp4_atom::Error);
+pub enum InitError {
+    /// The SPS ends before its profile and level.
+    #[error("rung {rung}: the SPS has {length} bytes, too few for profile and level")]
+    ParameterSets {
+        /// The rung's name.
+        rung: String,
+        /// Bytes of the SPS.
+        length: usize,
+    },
+    /// A picture side that 16 bits cannot say.
+    #[error("rung {rung}: a picture of {width}x{height} is too large for a sample entry")]
+    Size {
+        /// The rung's name.
+        rung: String,
+        /// Luma samples per row.
+        width: u32,
+        /// Rows of luma.
+        height: u32,
+    },
+    /// The box writer refused.
+    #[error("rung {rung}: {source}")]
+    Boxes {
+        /// The rung's name.
+        rung: String,
+        /// What it said.
+        source: mp4_atom::Error,
+    },
+}
 
-/// `ftyp` and `moov` of one rung.
-pub fn init_section(rung: &RungTracks) -> Result<Bytes, PackageError> {
-    let ftyp = Ftyp {
-        major_brand: FourCC::new(b"iso6"),
-        minor_version: 0,
-        compatible_brands: vec![FourCC::new(b"iso6"), FourCC::new(b"cmfc"), FourCC::new(b"mp41")],
-    };
-    let mut trak = Vec::new();
-    if let Some(video) = &rung.video {
-        trak.push(video_trak(video)?);
-    }
-    trak.push(audio_trak(&rung.audio));
-    let trex = trak.iter().map(|trak| Trex {
-        track_id: trak.tkhd.track_id,
-        default_sample_description_index: 1,
-        ..Trex::default()
-    });
-    let moov = Moov {
+/// The initialization section of a rung: picture as track 1 if it has one, sound as track 2.
+pub fn init_section(tracks: &RungTracks) -> Result<Bytes, InitError> {
+    let mut moov = Moov {
         mvhd: Mvhd {
             timescale: 1000,
-            rate: FixedPoint::new(1, 0),
-            volume: FixedPoint::new(1, 0),
-            next_track_id: AUDIO_TRACK + 1,
+            rate: 1.into(),
+            volume: 1.into(),
+            next_track_id: AUDIO_TRACK_ID + 1,
             ..Mvhd::default()
         },
-        mvex: Some(Mvex { mehd: None, trex: trex.collect() }),
-        trak,
+        mvex: Some(Mvex::default()),
         ..Moov::default()
     };
+    let mut add = |(trak, trex): (Trak, Trex)| {
+        moov.trak.push(trak);
+        moov.mvex.get_or_insert_default().trex.push(trex);
+    };
+    if let Some(video) = &tracks.video {
+        add(video_track(video, &tracks.name)?);
+    }
+    add(audio_track(&tracks.audio));
+
+    // iso6 brings tfdt and default-base-is-moof (§E.9). The CMAF brands promise one track per file, so a rung
+    // with picture and sound may not claim them.
+    let ftyp = Ftyp {
+        major_brand: b"iso6".into(),
+        minor_version: 0,
+        compatible_brands: vec![b"iso6".into(), b"mp41".into()],
+    };
     let mut out = Vec::new();
-    ftyp.encode(&mut out)?;
-    moov.encode(&mut out)?;
+    ftyp.encode(&mut out)
+        .and_then(|()| moov.encode(&mut out))
+        .map_err(|source| InitError::Boxes { rung: tracks.name.clone(), source })?;
     Ok(out.into())
 }
 
-fn video_trak(track: &VideoTrack) -> Result<Trak, PackageError> {
-    let (width, height) = (track.size.width as u16, track.size.height as u16);
-    let mut avcc = Avcc::new(&track.parameter_sets.sps, &track.parameter_sets.pps)?;
-    // Profiles from High on carry chroma format and bit depths (ISO/IEC 14496-15 §5.3.3.1.2): 4:2:0, 8 bits.
-    avcc.ext = Some(AvccExt::default());
-    let codec = Codec::Avc1(Avc1 {
-        visual: Visual {
-            data_reference_index: 1,
-            width,
-            height,
-            horizresolution: FixedPoint::new(72, 0),
-            vertresolution: FixedPoint::new(72, 0),
-            frame_count: 1,
-            compressor: Compressor::default(),
-            depth: 24,
-        },
-        avcc,
+fn video_track(video: &VideoTrack, rung: &str) -> Result<(Trak, Trex), InitError> {
+    let too_large =
+        || InitError::Size { rung: rung.to_owned(), width: video.size.width, height: video.size.height };
+    let width = u16::try_from(video.size.width).map_err(|_| too_large())?;
+    let height = u16::try_from(video.size.height).map_err(|_| too_large())?;
+    let entry = Avc1 {
+        visual: Visual { data_reference_index: 1, width, height, ..Visual::default() },
+        avcc: avc_configuration(&video.parameter_sets, rung)?,
         btrt: None,
+        // The SPS says what the colours are; a second opinion could only differ.
         colr: None,
         pasp: None,
         taic: None,
         fiel: None,
         spatial: None,
-    });
-    let tkhd =
-        Tkhd { width: FixedPoint::new(width, 0), height: FixedPoint::new(height, 0), ..tkhd(VIDEO_TRACK) };
-    let minf = Minf { vmhd: Some(Vmhd::default()), ..minf(codec) };
-    Ok(trak(tkhd, VIDEO_TIMESCALE.0, *b"vide", minf))
+    };
+    let trak = Trak {
+        tkhd: Tkhd { width: width.into(), height: height.into(), ..track_header(VIDEO_TRACK_ID) },
+        mdia: Mdia {
+            mdhd: media_header(VIDEO_TIMESCALE.0),
+            hdlr: handler(*b"vide", "picture"),
+            minf: Minf { vmhd: Some(Vmhd::default()), ..media_information(entry.into()) },
+        },
+        ..Trak::default()
+    };
+    let trex = Trex {
+        track_id: VIDEO_TRACK_ID,
+        default_sample_description_index: 1,
+        default_sample_duration: VIDEO_TIMESCALE.0 / video.fps.max(1),
+        default_sample_size: 0,
+        default_sample_flags: OTHER_SAMPLE,
+    };
+    Ok((trak, trex))
 }
 
-fn audio_trak(track: &AudioTrack) -> Trak {
-    let config = AudioSpecificConfig::lc(track.format);
-    let codec = Codec::Mp4a(Mp4a {
+/// `avcC` (ISO/IEC 14496-15 §5.3.3.1), with the fields that the High profiles add. Ladders code pictures of
+/// 8 bits and 4:2:0 only ([`Picture`](crate::media::Picture)), so those need no reading of the SPS.
+fn avc_configuration(sets: &ParameterSets, rung: &str) -> Result<Avcc, InitError> {
+    let mut avcc = Avcc::new(&sets.sps, &sets.pps)
+        .map_err(|_| InitError::ParameterSets { rung: rung.to_owned(), length: sets.sps.len() })?;
+    if matches!(avcc.avc_profile_indication, 100 | 110 | 122 | 144) {
+        avcc.ext = Some(AvccExt::default());
+    }
+    Ok(avcc)
+}
+
+fn audio_track(audio: &AudioTrack) -> (Trak, Trex) {
+    let config = AudioSpecificConfig::lc(audio.format);
+    let entry = Mp4a {
         audio: Audio {
             data_reference_index: 1,
-            channel_count: u16::from(track.format.channels),
+            channel_count: u16::from(audio.format.channels),
             sample_size: 16,
-            sample_rate: FixedPoint::new(track.format.sample_rate.min(65_535) as u16, 0),
+            // 16.16 fixed point; higher rates are said by the AudioSpecificConfig alone (§12.2.3).
+            sample_rate: u16::try_from(audio.format.sample_rate).unwrap_or(0).into(),
         },
         esds: Esds {
             es_desc: EsDescriptor {
-                es_id: AUDIO_TRACK as u16,
+                // 0 in files (ISO/IEC 14496-14 §3.1.2).
+                es_id: 0,
                 dec_config: DecoderConfig {
-                    // MPEG-4 audio, audio stream (ISO/IEC 14496-1 tables 5 and 6).
-                    object_type_indication: 0x40,
-                    stream_type: 5,
-                    max_bitrate: track.bitrate_bps,
-                    avg_bitrate: track.bitrate_bps,
+                    object_type_indication: OBJECT_TYPE_AAC,
+                    stream_type: STREAM_TYPE_AUDIO,
+                    max_bitrate: audio.bitrate_bps,
+                    avg_bitrate: audio.bitrate_bps,
                     dec_specific: Some(DecoderSpecific {
                         raw: config.to_bytes(),
                         ..DecoderSpecific::default()
@@ -112,82 +162,48 @@ fn audio_trak(track: &AudioTrack) -> Trak {
         },
         btrt: None,
         taic: None,
-    });
-    let tkhd = Tkhd { volume: FixedPoint::new(1, 0), alternate_group: 1, ..tkhd(AUDIO_TRACK) };
-    let minf = Minf { smhd: Some(Smhd::default()), ..minf(codec) };
-    trak(tkhd, track.format.sample_rate, *b"soun", minf)
+    };
+    let trak = Trak {
+        tkhd: Tkhd { volume: 1.into(), alternate_group: 1, ..track_header(AUDIO_TRACK_ID) },
+        mdia: Mdia {
+            mdhd: media_header(audio.timescale().0),
+            hdlr: handler(*b"soun", "sound"),
+            minf: Minf { smhd: Some(Smhd::default()), ..media_information(entry.into()) },
+        },
+        ..Trak::default()
+    };
+    let trex = Trex {
+        track_id: AUDIO_TRACK_ID,
+        default_sample_description_index: 1,
+        default_sample_duration: AAC_FRAME_SAMPLES,
+        default_sample_size: 0,
+        default_sample_flags: SYNC_SAMPLE,
+    };
+    (trak, trex)
 }
 
-fn tkhd(track_id: u32) -> Tkhd {
+/// Durations are 0: all samples stand in fragments (ISO/IEC 14496-12 §8.3.2.3).
+fn track_header(track_id: u32) -> Tkhd {
     Tkhd { track_id, enabled: true, in_movie: true, ..Tkhd::default() }
 }
 
-fn minf(codec: Codec) -> Minf {
+fn media_header(timescale: u32) -> Mdhd {
+    Mdhd { timescale, language: "und".to_owned(), ..Mdhd::default() }
+}
+
+fn handler(kind: [u8; 4], name: &str) -> Hdlr {
+    Hdlr { handler: FourCC::new(&kind), name: name.to_owned() }
+}
+
+fn media_information(entry: Codec) -> Minf {
+    let same_file = Url { location: String::new() };
     Minf {
-        dinf: Dinf { dref: Dref { entries: vec![DrefEntry::Url(Url::default())] } },
-        stbl: Stbl { stsd: Stsd { codecs: vec![codec] }, stco: Some(Stco::default()), ..Stbl::default() },
-        ..Minf::default()
-    }
-}
-
-fn trak(tkhd: Tkhd, timescale: u32, handler: [u8; 4], minf: Minf) -> Trak {
-    Trak {
-        tkhd,
-        mdia: Mdia {
-            mdhd: Mdhd { timescale, language: "und".to_owned(), ..Mdhd::default() },
-            hdlr: Hdlr { handler: FourCC::new(&handler), name: String::new() },
-            minf,
+        dinf: Dinf { dref: Dref { entries: vec![same_file.into()] } },
+        stbl: Stbl {
+            stsd: Stsd { codecs: vec![entry] },
+            stco: Some(mp4_atom::Stco::default()),
+            ..Stbl::default()
         },
-        ..Trak::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use mp4_atom::{Atom, Decode, Header};
-
-    use super::*;
-    use crate::media::{AudioFormat, ParameterSets, PictureSize};
-
-    fn rung(picture: bool) -> RungTracks {
-        let audio =
-            AudioTrack { format: AudioFormat { sample_rate: 48_000, channels: 2 }, bitrate_bps: 96_000 };
-        let sps = Bytes::from_static(&[0x67, 0x64, 0x0c, 0x1f, 0xac, 0xb2]);
-        let parameter_sets = ParameterSets { sps, pps: Bytes::from_static(&[0x68, 0xee, 0x3c, 0xb0]) };
-        let size = PictureSize { width: 1280, height: 720 };
-        RungTracks {
-            name: "720p".to_owned(),
-            video: picture.then_some(VideoTrack { size, fps: 15, parameter_sets }),
-            video_index: picture.then_some(0),
-            audio,
-        }
-    }
-
-    fn moov(bytes: &Bytes) -> Moov {
-        let mut rest = &bytes[..];
-        Ftyp::decode(&mut rest).expect("ftyp comes first");
-        assert_eq!(Header::decode(&mut &rest[..]).expect("a box").kind, Moov::KIND);
-        Moov::decode(&mut rest).expect("then moov")
-    }
-
-    #[test]
-    fn a_picture_rung_has_both_tracks_and_a_sound_rung_one() {
-        let both = moov(&init_section(&rung(true)).expect("sound parameter sets"));
-        assert_eq!(both.trak.iter().map(|trak| trak.tkhd.track_id).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(both.trak[0].mdia.mdhd.timescale, 90_000);
-        assert_eq!(both.mvex.expect("mvex").trex.len(), 2);
-        let Codec::Avc1(avc1) = &both.trak[0].mdia.minf.stbl.stsd.codecs[0] else { panic!("avc1") };
-        assert_eq!(avc1.avcc.sequence_parameter_sets[0][..], [0x67, 0x64, 0x0c, 0x1f, 0xac, 0xb2]);
-        let sound = moov(&init_section(&rung(false)).expect("no parameter sets needed"));
-        assert_eq!(sound.trak.len(), 1);
-        let Codec::Mp4a(mp4a) = &sound.trak[0].mdia.minf.stbl.stsd.codecs[0] else { panic!("mp4a") };
-        let specific = mp4a.esds.es_desc.dec_config.dec_specific.as_ref().expect("configuration");
-        assert_eq!(specific.raw, [0x11, 0x90]);
-    }
-
-    #[test]
-    fn the_same_rung_gives_the_same_bytes() {
-        let write = || init_section(&rung(true)).expect("sound parameter sets");
-        assert_eq!(write(), write());
+        ..Minf::default()
     }
 }

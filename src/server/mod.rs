@@ -107,8 +107,8 @@ impl Server {
         let (matrix, owner) = matrix::spawn(layout(&config), store, Arc::clone(&clock));
         control.tasks.push(owner);
 
-        let delivery = Arc::new(Delivery::default());
-        let shelves = start::shelves(&config, grid, &delivery);
+        let delivery = Delivery::default();
+        start::announce(&config, &delivery);
         let (ready, ready_watch) = watch::channel(false);
         let mut listening = Stage::new("listeners");
         let addresses = start::listeners(&config, &delivery, &matrix, ready_watch, pages, &mut listening)?;
@@ -118,7 +118,7 @@ impl Server {
 
         let loops = start::waiting_loops(&config, grid).await?;
         let mut showing = Stage::new("channels");
-        let channels = start::channels(&config, grid, &loops, shelves, &matrix, &clock, &mut showing)?;
+        let channels = start::channels(&config, grid, &loops, &delivery, &matrix, &clock, &mut showing)?;
 
         let mut conducting = Stage::new("ladders");
         let conductor = Conductor { sources, channels, matrix, clock };

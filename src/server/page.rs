@@ -12,6 +12,7 @@ use super::Addresses;
 const INDEX: &str = include_str!("page/index.html");
 const SCRIPT: &str = include_str!("page/page.js");
 const PLAYER: &str = include_str!("page/player.js");
+const ICON: &str = include_str!("page/icon.svg");
 const STYLE: &str = include_str!("page/page.css");
 
 /// The page and its parts, to stand beside the REST routes.
@@ -32,6 +33,7 @@ pub(super) fn router(addresses: &Addresses, channels: &[String]) -> Router {
         .route("/page.js", get(async || asset("text/javascript; charset=utf-8", SCRIPT)))
         .route("/player.js", get(async || asset("text/javascript; charset=utf-8", PLAYER)))
         .route("/page.css", get(async || asset("text/css; charset=utf-8", STYLE)))
+        .route("/icon.svg", get(async || asset("image/svg+xml", ICON)))
         .route("/demo.json", get(async move || Json(described)))
 }
 

@@ -10,51 +10,38 @@ use anyhow::Context;
 use axum::Router;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
-use tower::ServiceExt;
 use tracing::info;
 
 use crate::admin::{self, AdminState};
 use crate::clip::Clip;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::delivery::{self, ChannelEntry as DeliveredChannel, Delivery};
+use crate::delivery::{self, Delivery};
 use crate::feed::Publisher;
 use crate::http;
 use crate::ladder::{LadderSpec, WaitingLoop, openh264};
 use crate::matrix::{MatrixHandle, SourceStatus};
 use crate::media::Grid;
-use crate::package;
+use crate::package::{InitError, init_section};
 use crate::source::{SourceGauges, SourceTask};
-use crate::store::{self, ShelfWriter};
+use crate::store::{self, Rung};
 
 use super::channel_task::{ChannelTask, options};
 use super::conductor::{ChannelEntry, SourceEntry};
 use super::{Addresses, Stage};
 
-/// An empty shelf for every channel, known to delivery.
-pub(super) fn shelves(config: &Config, grid: Grid, delivery: &Delivery) -> HashMap<String, ShelfWriter> {
-    let mut writers = HashMap::new();
+/// Makes every channel known to viewers, who are asked to come again until its shelf is there.
+pub(super) fn announce(config: &Config, delivery: &Delivery) {
     for channel in &config.channels {
-        let (writer, reader) = store::shelf(grid, config.segment.window);
-        let ladder = config.ladders.iter().find(|ladder| ladder.name == channel.ladder);
-        let rungs = ladder.map(|ladder| ladder.rungs.iter().map(|rung| rung.name.clone()).collect());
-        delivery.registry.insert(
-            &channel.name,
-            DeliveredChannel {
-                streams: channel.streams.clone(),
-                rungs: rungs.unwrap_or_default(),
-                shelf: reader,
-            },
-        );
-        writers.insert(channel.name.clone(), writer);
+        let streams = channel.streams.clone();
+        delivery.registry().insert(&channel.name, delivery::Channel { streams, shelf: None });
     }
-    writers
 }
 
 /// Opens the ports and serves on them.
 pub(super) fn listeners(
     config: &Config,
-    delivery: &Arc<Delivery>,
+    delivery: &Delivery,
     matrix: &MatrixHandle,
     ready: watch::Receiver<bool>,
     pages: impl FnOnce(&Addresses, &[String]) -> Router,
@@ -70,12 +57,7 @@ pub(super) fn listeners(
         admin: control.as_ref().map(|(_, address)| *address),
     };
     for (listener, _) in media.into_iter().chain(plain) {
-        let delivery = Arc::clone(delivery);
-        let service = move |request| {
-            let delivery = Arc::clone(&delivery);
-            async move { Ok::<_, std::convert::Infallible>(delivery::answer(&delivery, &request)) }
-        };
-        stage.spawn(http::serve(listener, service, http::Limits::default(), stage.end.clone()));
+        stage.spawn(http::serve(listener, delivery.clone(), http::Limits::default(), stage.end.clone()));
     }
     if let Some((listener, _)) = control {
         let token = Some(config.admin.token.clone()).filter(|token| !token.is_empty());
@@ -88,8 +70,7 @@ pub(super) fn listeners(
         };
         let names: Vec<_> = config.channels.iter().map(|channel| channel.name.clone()).collect();
         let router = admin::router(state).merge(pages(&addresses, &names));
-        let service = move |request| router.clone().oneshot(request);
-        stage.spawn(http::serve(listener, service, http::Limits::default(), stage.end.clone()));
+        stage.spawn(http::serve(listener, router, http::Limits::default(), stage.end.clone()));
     }
     Ok(addresses)
 }
@@ -103,7 +84,7 @@ fn open(
         return Ok(None);
     }
     let wanted: SocketAddr = address.parse().with_context(|| format!("{key} = {address:?} is no address"))?;
-    let listener = http::listen(wanted).with_context(|| format!("{key}: cannot listen on {wanted}"))?;
+    let listener = http::listen(wanted).context(key.to_owned())?;
     let address = listener.local_addr()?;
     info!(service, %address, "listening");
     Ok(Some((listener, address)))
@@ -217,20 +198,19 @@ pub(super) fn channels(
     config: &Config,
     grid: Grid,
     loops: &HashMap<String, (Arc<LadderSpec>, Arc<WaitingLoop>)>,
-    mut shelves: HashMap<String, ShelfWriter>,
+    delivery: &Delivery,
     matrix: &MatrixHandle,
     clock: &Arc<dyn Clock>,
     stage: &mut Stage,
 ) -> anyhow::Result<BTreeMap<String, ChannelEntry>> {
     let mut entries = BTreeMap::new();
     for channel in &config.channels {
-        let (Some((spec, waiting)), Some(mut shelf)) =
-            (loops.get(&channel.name).cloned(), shelves.remove(&channel.name))
-        else {
-            continue;
-        };
-        let rungs = waiting.tracks().iter().map(|rung| Ok((rung.clone(), package::init_section(rung)?)));
-        shelf.furnish(rungs.collect::<Result<Vec<_>, package::PackageError>>()?);
+        let Some((spec, waiting)) = loops.get(&channel.name).cloned() else { continue };
+        let rungs = waiting.tracks().iter().map(|rung| Ok(Rung::new(rung.clone(), init_section(rung)?)));
+        let rungs = rungs.collect::<Result<Vec<_>, InitError>>()?;
+        let (shelf, reader) = store::shelf(grid, config.segment.window, rungs);
+        let known = delivery::Channel { streams: channel.streams.clone(), shelf: Some(reader) };
+        delivery.registry().insert(&channel.name, known);
         let (connection, connection_watch) = watch::channel(None);
         let task = ChannelTask {
             name: channel.name.clone(),

@@ -1,10 +1,32 @@
-//! The store: what a channel's viewers can fetch right now.
+//! What viewers can fetch of a channel: a sliding window of segments per rung, and its playlists.
 //!
-//! A [`ShelfWriter`] puts one cell of all rungs on its channel's shelf at a time; readers take an immutable
-//! [`Snapshot`] in which playlist and segments belong together. A playlist is rendered once per cell.
-//! What does not belong here: what a cell shows, how its bytes are made, HTTP.
+//! A [`ShelfWriter`] takes one cell of every rung at a time, in order of *k*, and publishes one immutable
+//! [`Snapshot`] for all rungs together; a [`ShelfReader`] hands out the newest. Playlists are rendered here,
+//! once per cell, not once per viewer. Segments share their bytes with the cells that they were made of, so
+//! that a waiting cell costs a channel its head alone.
+//!
+//! Contract of the window ([`Window`], sans-IO):
+//! * *k* grows. A cell that is not newer than the last one is refused: `EXT-X-MEDIA-SEQUENCE` never goes back
+//!   (RFC 8216 §6.2.1).
+//! * A cell that is missing cannot be listed, and a list with a hole would misnumber what follows. So a *k*
+//!   that skips cells drops everything before it, and the playlist goes on from there.
+//! * A segment stays for as long as RFC 8216 §6.2.2 demands after it has left the playlist: its own duration
+//!   and that of the longest playlist that listed it.
+//!
+//! What does *not* belong here: boxes (`package`), URLs of channels, HTTP (`delivery`), choosing cells.
 
-mod playlist;
+mod bitrate;
+mod media_playlist;
+mod multivariant;
+mod rung;
 mod shelf;
+mod snapshot;
+mod window;
 
-pub use shelf::{Rendition, ShelfReader, ShelfWriter, Snapshot, StoreError, Text, shelf};
+pub use rung::Rung;
+pub use shelf::{ShelfReader, ShelfWriter, shelf};
+pub use snapshot::{Playlist, Rendition, Snapshot};
+pub use window::{PushError, Pushed, Window};
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,10 @@
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
 mod demo;
+mod gstreamer;
 mod http;
+mod judge;
+mod material;
 mod server;
+mod sources;
 mod stream;

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::http;
 
@@ -18,9 +19,37 @@ pub struct Server {
     pub http: SocketAddr,
     pub admin: SocketAddr,
     log: Receiver<Value>,
+    /// Its configuration and its state, if it has files of its own.
+    home: Option<TempDir>,
 }
 
 impl Server {
+    /// `amphi run` with this configuration beneath a `[server]` table of its own.
+    pub fn run(configuration: &str) -> Self {
+        let home = tempfile::tempdir().expect("a directory");
+        let server = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nhttp_listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
+             state_dir = \"{}\"\n",
+            home.path().join("state").display()
+        );
+        std::fs::write(home.path().join("config.toml"), server + configuration).expect("written");
+        Self::start_in(home)
+    }
+
+    /// Ends it and starts it anew with the same configuration and state.
+    pub fn again(mut self) -> Self {
+        let home = self.home.take().expect("a server with a configuration");
+        assert_eq!(self.end(), Some(0));
+        Self::start_in(home)
+    }
+
+    fn start_in(home: TempDir) -> Self {
+        let path = home.path().join("config.toml");
+        let mut server = Self::start(&["run", path.to_str().expect("UTF-8")]);
+        server.home = Some(home);
+        server
+    }
+
     /// `amphi` with these arguments.
     pub fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_amphi"))
@@ -41,8 +70,13 @@ impl Server {
                 }
             }
         });
-        let mut server =
-            Self { child, http: ([127, 0, 0, 1], 0).into(), admin: ([127, 0, 0, 1], 0).into(), log };
+        let mut server = Self {
+            child,
+            http: ([127, 0, 0, 1], 0).into(),
+            admin: ([127, 0, 0, 1], 0).into(),
+            log,
+            home: None,
+        };
         server.http = server.address("http");
         server.admin = server.address("admin");
         server

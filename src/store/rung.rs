@@ -1,0 +1,92 @@
+//! One rung as its viewers see it: names, codecs, initialization section.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::media::{AAC_FRAME_SAMPLES, CellIndex, Grid, MediaTime, RungTracks, Timescale};
+
+/// AAC-LC (RFC 6381 §3.3, ISO/IEC 14496-3 table 1.17).
+const AAC_LC: &str = "mp4a.40.2";
+
+/// A rung of a channel: what stays the same for as long as the channel lives.
+#[derive(Clone, Debug)]
+pub struct Rung {
+    tracks: RungTracks,
+    init: Bytes,
+    init_name: String,
+}
+
+/// Where a segment stands in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    /// The first sample's presentation time.
+    pub(super) start: MediaTime,
+    /// To the first sample of the next segment.
+    pub(super) duration: Duration,
+}
+
+impl Rung {
+    /// A rung with these tracks and this initialization section.
+    pub fn new(tracks: RungTracks, init: Bytes) -> Self {
+        // Players and caches keep an initialization section by its name, so other bytes need another name.
+        let mut init_name = format!("init_{}_", tracks.name);
+        for byte in Sha256::digest(&init).iter().take(4) {
+            // Writing to a String cannot fail.
+            let _ = write!(init_name, "{byte:02x}");
+        }
+        init_name.push_str(".mp4");
+        Self { tracks, init, init_name }
+    }
+
+    /// Its name, e.g. `720p`.
+    pub fn name(&self) -> &str {
+        &self.tracks.name
+    }
+
+    /// What it carries.
+    pub const fn tracks(&self) -> &RungTracks {
+        &self.tracks
+    }
+
+    /// Its initialization section.
+    pub const fn init(&self) -> &Bytes {
+        &self.init
+    }
+
+    /// The file name of its initialization section, `init_<rung>_<hash of the bytes>.mp4`.
+    pub fn init_name(&self) -> &str {
+        &self.init_name
+    }
+
+    /// The file name of its media playlist.
+    pub fn playlist_name(&self) -> String {
+        format!("chunklist_{}.m3u8", self.tracks.name)
+    }
+
+    /// The file name of its media segment of cell `k`.
+    pub fn segment_name(&self, k: CellIndex) -> String {
+        format!("media_{}_{k}.m4s", self.tracks.name)
+    }
+
+    /// RFC 6381 codecs, picture first.
+    pub fn codecs(&self) -> Vec<String> {
+        let picture = self.tracks.video.iter().map(|video| video.parameter_sets.codec_string());
+        picture.chain([AAC_LC.to_owned()]).collect()
+    }
+
+    /// Where the segment of cell `k` stands. Pictures fill their cell exactly; sound alone starts at the first
+    /// frame that starts in the cell.
+    pub(super) fn span(&self, grid: Grid, k: CellIndex) -> Span {
+        if self.tracks.video.is_some() {
+            return Span { start: grid.start(k), duration: grid.duration() };
+        }
+        let rate = self.tracks.audio.format.sample_rate;
+        let frames = grid.audio_frames(k, rate);
+        let time = |frame: i64| MediaTime::from_ticks(frame * AAC_FRAME_SAMPLES as i64, Timescale(rate));
+        let start = time(frames.start);
+        Span { start, duration: time(frames.end).saturating_since(start) }
+    }
+}

@@ -1,0 +1,61 @@
+//! What there is to fetch, at one moment.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Rung;
+use crate::http::ETag;
+use crate::media::{CellIndex, Segment};
+
+/// A rendered playlist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Playlist {
+    /// UTF-8 (RFC 8216 §4.1).
+    pub text: Bytes,
+    /// Its validator.
+    pub etag: ETag,
+}
+
+impl From<String> for Playlist {
+    fn from(text: String) -> Self {
+        Self { etag: ETag::of(text.as_bytes()), text: text.into() }
+    }
+}
+
+/// All that a channel has to give, up to one cell.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The newest cell.
+    pub last: CellIndex,
+    /// The multivariant playlist of all rungs.
+    pub multivariant: Playlist,
+    /// Every rung, best first.
+    pub renditions: Vec<Rendition>,
+}
+
+/// One rung's part of a [`Snapshot`].
+#[derive(Clone, Debug)]
+pub struct Rendition {
+    /// Its names and its initialization section.
+    pub rung: Arc<Rung>,
+    /// The media playlist.
+    pub playlist: Playlist,
+    /// The multivariant playlist of this rung alone.
+    pub alone: Playlist,
+    /// BANDWIDTH in the multivariant playlist, unique in the channel.
+    pub bandwidth_bps: u64,
+    /// AVERAGE-BANDWIDTH in the multivariant playlist.
+    pub average_bps: u64,
+    /// Segments of the cells up to [`Snapshot::last`], without a hole.
+    pub(super) segments: Vec<Segment>,
+    pub(super) first: CellIndex,
+}
+
+impl Rendition {
+    /// The segment of cell `k`, while it is kept.
+    pub fn segment(&self, k: CellIndex) -> Option<&Segment> {
+        let index = usize::try_from(k.0.checked_sub(self.first.0)?).ok()?;
+        self.segments.get(index)
+    }
+}
