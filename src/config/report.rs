@@ -18,6 +18,8 @@ pub struct CheckReport {
     pub config: Option<Config>,
     /// What must be mended, in the file's order.
     pub faults: Vec<Fault>,
+    /// Files that a server can start without, and should not: faults to `amphi check`, in the file's order.
+    pub absent: Vec<Fault>,
     /// What is strange but lets the server run, in the file's order.
     pub warnings: Vec<Fault>,
 }
@@ -25,7 +27,7 @@ pub struct CheckReport {
 impl CheckReport {
     /// Nothing must be mended.
     pub fn is_good(&self) -> bool {
-        self.config.is_some()
+        self.config.is_some() && self.absent.is_empty()
     }
 
     fn into_result(self) -> Result<Config, Faults> {
@@ -35,15 +37,15 @@ impl CheckReport {
 
 impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, config, faults, warnings } = self;
-        for (kind, list) in [("", faults), ("warning: ", warnings)] {
+        let Self { file, config, faults, absent, warnings } = self;
+        for (kind, list) in [("", faults), ("", absent), ("warning: ", warnings)] {
             write_list(f, file, kind, list)?;
             if !list.is_empty() {
                 writeln!(f)?;
             }
         }
         match config {
-            Some(config) => write!(
+            Some(config) if self.is_good() => write!(
                 f,
                 "{file}: good: {} source(s), {} ladder(s), {} channel(s), {} vod mount(s), {} warning(s)",
                 config.sources.len(),
@@ -52,7 +54,10 @@ impl fmt::Display for CheckReport {
                 config.vods.len(),
                 warnings.len()
             ),
-            None => write!(f, "{file}: {} fault(s), {} warning(s)", faults.len(), warnings.len()),
+            _ => {
+                let faults = faults.len() + absent.len();
+                write!(f, "{file}: {faults} fault(s), {} warning(s)", warnings.len())
+            }
         }
     }
 }
@@ -66,7 +71,7 @@ pub fn check(path: &Path) -> CheckReport {
         Ok(text) => judge(&text, &file, Some(directory)),
         Err(error) => {
             let faults = vec![Fault::of_file(format!("cannot be read: {error}"))];
-            CheckReport { file, config: None, faults, warnings: Vec::new() }
+            CheckReport { file, config: None, faults, absent: Vec::new(), warnings: Vec::new() }
         }
     }
 }
@@ -82,7 +87,7 @@ impl Config {
     /// lines of `token_file` and `password_file` become `token` and `password`. Warnings go to the log.
     pub fn load(path: &Path) -> Result<Self, Faults> {
         let report = check(path);
-        for warning in &report.warnings {
+        for warning in report.absent.iter().chain(&report.warnings) {
             let line = warning.position.map_or(0, |position| position.line);
             tracing::warn!(file = report.file, line, "{}", warning.message);
         }
@@ -92,22 +97,23 @@ impl Config {
 
 fn judge(text: &str, file: &str, directory: Option<&Path>) -> CheckReport {
     let source = Source::new(text);
-    let report = |config, mut faults: Vec<Fault>, mut warnings: Vec<Fault>| {
+    let report = |config, mut faults: Vec<Fault>, absent, mut warnings: Vec<Fault>| {
         faults.sort_by_key(|fault| fault.position);
         warnings.sort_by_key(|warning| warning.position);
         let config = Some(config).filter(|_| faults.is_empty());
-        CheckReport { file: file.to_owned(), config, faults, warnings }
+        CheckReport { file: file.to_owned(), config, faults, absent, warnings }
     };
     let mut document = match Document::parse(text, &source) {
         Ok(document) => document,
-        Err(faults) => return report(Config::default(), faults, Vec::new()),
+        Err(faults) => return report(Config::default(), faults, Vec::new(), Vec::new()),
     };
     let (mut config, faults) = document.read(&source);
-    let mut checker = Checker { source: &source, document: &document, faults, warnings: Vec::new() };
+    let (warnings, absent) = (Vec::new(), Vec::new());
+    let mut checker = Checker { source: &source, document: &document, faults, warnings, absent };
     checker.judge(&config);
     if let Some(directory) = directory {
         files::check(&mut checker, &mut config, directory);
     }
-    let Checker { faults, warnings, .. } = checker;
-    report(config, faults, warnings)
+    let Checker { faults, warnings, absent, .. } = checker;
+    report(config, faults, absent, warnings)
 }

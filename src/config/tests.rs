@@ -424,9 +424,11 @@ fn files_are_looked_for_beside_the_configuration() {
     write("token", "\n");
 
     let report = check(&path);
+    assert!(!report.is_good());
     let said: Vec<_> = report
-        .faults
+        .absent
         .iter()
+        .chain(&report.faults)
         .map(|fault| fault.message.replace(&report.file[..report.file.len() - 11], "…"))
         .collect();
     assert_eq!(
@@ -439,8 +441,12 @@ fn files_are_looked_for_beside_the_configuration() {
     );
     assert!(report.warnings.iter().any(|warning| warning.message.contains("is not a directory at present")));
 
-    write("token", "  abc \nsecond line\n");
+    write("token", "abc");
     write("password", "hunter2");
+    assert!(Config::load(&path).is_ok(), "a server starts without its waiting video");
+    assert!(!check(&path).is_good(), "and whoever checks is told");
+
+    write("token", "  abc \nsecond line\n");
     write("waiting.mp4", "");
     let config = Config::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!((config.admin.token.reveal(), config.schedule.password.reveal()), ("abc", "hunter2"));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use anyhow::Context;
 use axum::Router;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{error, info};
 
 use crate::admin::{self, AdminState};
 use crate::clip::Clip;
@@ -175,22 +175,29 @@ async fn waiting_loop(
         ladder.with_context(|| format!("channel {:?}: no ladder {:?}", channel.name, channel.ladder))?;
     let deadline = Duration::from_millis(u64::from(channel.live_deadline_ms));
     let spec = Arc::new(LadderSpec::new(ladder, grid, deadline));
-    let path = channel.waiting.clone();
-    let task_spec = Arc::clone(&spec);
-    let coded = tokio::task::spawn_blocking(move || -> anyhow::Result<WaitingLoop> {
-        let clip = if path.as_os_str().is_empty() {
-            None
-        } else {
-            let bytes = std::fs::read(&path)?;
-            Some(Clip::parse(&bytes.into())?)
-        };
-        Ok(WaitingLoop::encode(clip.as_ref(), &task_spec)?)
-    });
-    let waiting = coded.await.context("the waiting video's task")?.with_context(|| {
-        format!("channel {:?}: the waiting video {} cannot be used", channel.name, channel.waiting.display())
-    })?;
+    let (name, path, task_spec) = (channel.name.clone(), channel.waiting.clone(), Arc::clone(&spec));
+    let coded = tokio::task::spawn_blocking(move || code_waiting(&name, &path, &task_spec));
+    let waiting = coded.await.context("the waiting video's task")??;
     info!(channel = channel.name, waiting = %channel.waiting.display(), "waiting loop coded");
     Ok((spec, Arc::new(waiting)))
+}
+
+/// Codes the file at `path`. One that is not there or not a video is said loudly, and a plain card takes its
+/// place: a channel lives for ever.
+fn code_waiting(channel: &str, path: &Path, spec: &LadderSpec) -> anyhow::Result<WaitingLoop> {
+    let from_file = || -> anyhow::Result<WaitingLoop> {
+        let clip = Clip::parse(&std::fs::read(path)?.into())?;
+        Ok(WaitingLoop::encode(Some(&clip), spec)?)
+    };
+    if !path.as_os_str().is_empty() {
+        match from_file() {
+            Ok(waiting) => return Ok(waiting),
+            Err(error) => {
+                error!(channel, waiting = %path.display(), "the waiting video cannot be used, a plain card is shown: {error:#}");
+            }
+        }
+    }
+    Ok(WaitingLoop::encode(None, spec)?)
 }
 
 /// A task for every channel.

@@ -20,6 +20,7 @@ pub(super) struct Checker<'a> {
     pub(super) document: &'a Document<'a>,
     pub(super) faults: Vec<Fault>,
     pub(super) warnings: Vec<Fault>,
+    pub(super) absent: Vec<Fault>,
 }
 
 impl Checker<'_> {
@@ -32,6 +33,13 @@ impl Checker<'_> {
     fn warning(&mut self, at: &Place, message: impl Into<String>) {
         if !self.document.is_spoiled(at) {
             self.warnings.push(self.source.fault(&self.document.span(at), message));
+        }
+    }
+
+    /// A file that the server can do without until it is there: a fault to those who check.
+    fn absent(&mut self, at: &Place, message: impl Into<String>) {
+        if !self.document.is_spoiled(at) {
+            self.absent.push(self.source.fault(&self.document.span(at), message));
         }
     }
 
