@@ -10,6 +10,10 @@ use std::time::Duration;
 use super::fault::Retry;
 
 const FIRST: Duration = Duration::from_millis(500);
+/// Each delay is so much longer than the one before, and thus about a third of the outage so far: a source that
+/// is back after six seconds is noticed within three, and one that is off for the night is asked four times
+/// a minute.
+const GROWTH: f64 = 1.35;
 const LONGEST: Duration = Duration::from_secs(15);
 /// After a refusal, so that wrong credentials do not lock the device's account, and where only a person can
 /// mend the matter.
@@ -30,7 +34,7 @@ impl BackOff {
         let spread = 0.25 * chance.clamp(0.0, 1.0);
         match retry {
             Retry::Soon => {
-                let whole = FIRST.saturating_mul(1 << self.tries.min(10)).min(LONGEST);
+                let whole = FIRST.mul_f64(GROWTH.powi(self.tries.min(20) as i32)).min(LONGEST);
                 self.tries = self.tries.saturating_add(1);
                 whole.mul_f64(1.0 - spread).max(FIRST.mul_f64(0.75))
             }
@@ -53,10 +57,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_doubles_to_fifteen_seconds() {
+    fn it_grows_to_fifteen_seconds() {
         let mut back_off = BackOff::default();
-        let delays: Vec<_> = (0..7).map(|_| back_off.delay(Retry::Soon, 0.0).as_millis()).collect();
-        assert_eq!(delays, [500, 1000, 2000, 4000, 8000, 15_000, 15_000]);
+        let delays: Vec<_> = (0..14).map(|_| back_off.delay(Retry::Soon, 0.0).as_millis()).collect();
+        assert_eq!(delays[..5], [500, 675, 911, 1230, 1660]);
+        assert_eq!(delays[12..], [15_000; 2]);
+        let noticed = |outage: u128| {
+            let tried = delays
+                .iter()
+                .scan(0, |at, delay| {
+                    *at += delay;
+                    Some(*at)
+                })
+                .find(|at| *at >= outage);
+            tried.expect("a try after the outage") - outage
+        };
+        assert!((1000..30_000).step_by(100).all(|outage| noticed(outage) <= outage * 35 / 100 + 500));
     }
 
     #[test]
@@ -66,7 +82,7 @@ mod tests {
             back_off.delay(Retry::Soon, 0.0);
             back_off.flowed(Duration::from_secs(3));
         }
-        assert_eq!(back_off.delay(Retry::Soon, 0.0), Duration::from_secs(8));
+        assert!(back_off.delay(Retry::Soon, 0.0) > 3 * FIRST);
         back_off.flowed(Duration::from_secs(10));
         assert_eq!(back_off.delay(Retry::Soon, 0.0), FIRST);
     }
