@@ -9,6 +9,7 @@ mod gstreamer;
 mod http;
 mod judge;
 mod material;
+mod outage;
 mod quality;
 mod server;
 mod sources;
