@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use amphi::server::DemoOptions;
+use amphi::simulator::{Fault, UnknownFault};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -70,6 +71,9 @@ struct Demo {
     /// The page and REST.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8088")]
     admin_listen: String,
+    /// A hall that fails, e.g. PS-Amphi_A=freeze or PS-Amphi_C=loss=2; may be repeated. The page can do it later.
+    #[arg(long, value_name = "HALL=FAULT", value_parser = hall_fault)]
+    fault: Vec<(String, Fault)>,
 }
 
 #[derive(Debug, Args)]
@@ -127,8 +131,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             runtime()?.block_on(amphi::server::run(config))?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Demo(Demo { listen, http_listen, admin_listen }) => {
-            let options = DemoOptions { listen, http_listen, admin_listen };
+        Command::Demo(Demo { listen, http_listen, admin_listen, fault: faults }) => {
+            let options = DemoOptions { listen, http_listen, admin_listen, faults };
             runtime()?.block_on(amphi::server::demo(options))?;
             Ok(ExitCode::SUCCESS)
         }
@@ -139,6 +143,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn hall_fault(text: &str) -> Result<(String, Fault), String> {
+    let (hall, fault) = text.split_once('=').ok_or("HALL=FAULT is expected")?;
+    Ok((hall.to_owned(), fault.parse().map_err(|error: UnknownFault| error.to_string())?))
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

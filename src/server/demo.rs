@@ -1,5 +1,6 @@
 //! `amphi demo`: three simulated lecture halls, two channels, a page to play with. Nothing but this binary.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,9 +12,9 @@ use tracing::info;
 use crate::clip::Clip;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Audio, Channel, Config, Ladder, Rung, Secret, Source, Transport};
-use crate::simulator::{Simulator, SimulatorOptions};
+use crate::simulator::{Fault, Simulator, SimulatorOptions, Spares};
 
-use super::{Server, page, signals};
+use super::{Addresses, Server, page, signals};
 
 /// A hall: its source's name, its recording, and how its RTP travels.
 struct Hall {
@@ -51,6 +52,24 @@ pub struct DemoOptions {
     pub http_listen: String,
     /// As `server.admin_listen`; the page is here.
     pub admin_listen: String,
+    /// Halls that fail from the start, and how.
+    pub faults: Vec<(String, Fault)>,
+}
+
+/// The simulated halls, by their sources' names.
+#[derive(Debug, Default)]
+pub(super) struct Halls(BTreeMap<&'static str, Simulator>);
+
+impl Halls {
+    /// Makes a hall fail, or mends it; `false` if there is no such hall.
+    pub(super) fn set_fault(&self, hall: &str, fault: Option<Fault>) -> bool {
+        self.0.get(hall).map(|simulator| simulator.set_fault(fault)).is_some()
+    }
+
+    /// Every hall with what fails in it.
+    pub(super) fn faults(&self) -> impl Iterator<Item = (&'static str, Option<Fault>)> {
+        self.0.iter().map(|(name, simulator)| (*name, simulator.fault()))
+    }
 }
 
 /// Serves until a signal comes. Prints what to open on stdout.
@@ -60,10 +79,11 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let waiting = scratch.path().join("waiting.mp4");
     std::fs::write(&waiting, WAITING).with_context(|| format!("{} cannot be written", waiting.display()))?;
 
-    let mut simulators = Vec::new();
+    let spares = Arc::new(spares()?);
+    let mut halls = Halls::default();
     let mut sources = Vec::new();
     for hall in &HALLS {
-        let simulator = simulate(hall, Arc::clone(&clock)).await?;
+        let simulator = simulate(hall, Arc::clone(&spares), Arc::clone(&clock)).await?;
         info!(source = hall.source, url = simulator.url(), "simulated SMP 351");
         sources.push(Source {
             name: hall.source.to_owned(),
@@ -71,24 +91,40 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
             transport: hall.transport,
             ..Source::default()
         });
-        simulators.push(simulator);
+        halls.0.insert(hall.source, simulator);
     }
+    for (hall, fault) in &options.faults {
+        anyhow::ensure!(halls.set_fault(hall, Some(*fault)), "--fault: no hall is called {hall:?}");
+    }
+    let halls = Arc::new(halls);
+    let failing = Arc::clone(&halls);
+    let pages = move |addresses: &Addresses, channels: &[String]| page::router(addresses, channels, failing);
     let config = configuration(&options, sources, &waiting, scratch.path());
-    let server = Server::start(config, clock, page::router).await?;
+    let server = Server::start(config, clock, pages).await?;
     print_what_to_open(&server);
     signals::asked_to_end().await?;
     server.end().await;
-    for simulator in simulators {
+    for simulator in halls.0.values() {
         simulator.stop().await;
     }
     Ok(())
 }
 
-async fn simulate(hall: &Hall, clock: Arc<dyn Clock>) -> anyhow::Result<Simulator> {
+fn spares() -> anyhow::Result<Spares> {
+    let parse = |bytes| Clip::parse(&Bytes::from_static(bytes)).context("a recording for faults");
+    let [_, _, mono] = &HALLS;
+    Ok(Spares {
+        black: parse(include_bytes!("../../fixtures/black.mp4"))?,
+        small: parse(include_bytes!("../../fixtures/small.mp4"))?,
+        mono: parse(mono.clip)?.audio.context("hall C speaks")?,
+    })
+}
+
+async fn simulate(hall: &Hall, spares: Arc<Spares>, clock: Arc<dyn Clock>) -> anyhow::Result<Simulator> {
     let clip = Clip::parse(&Bytes::from_static(hall.clip))
         .with_context(|| format!("the recording of {}", hall.source))?;
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let options = SimulatorOptions { clip: Arc::new(clip), listen, credentials: None };
+    let options = SimulatorOptions { clip: Arc::new(clip), listen, credentials: None, spares };
     Simulator::start(options, clock).await.with_context(|| format!("the simulator of {}", hall.source))
 }
 

@@ -1,47 +1,35 @@
 //! One RTSP connection of a simulated hall: answers requests, sends what is due.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use rtsp_types::headers::{
     AUTHORIZATION, CONTENT_BASE, CONTENT_TYPE, CSEQ, PUBLIC, RTP_INFO, SESSION, TRANSPORT, WWW_AUTHENTICATE,
 };
 use rtsp_types::{Method, Request, Response, StatusCode, Version};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::clip::ClipTrack;
-use crate::media::{MediaTime, TrackFormat};
-use crate::rtsp::{Described, Incoming, Packetizer, Requests, describe, interleaved, sender_report};
+use crate::media::MediaTime;
+use crate::rtsp::{Described, Incoming, Packetizer, Requests, describe};
 
 use super::Hall;
-use super::playout::{Playout, loop_seconds};
+use super::fault::Fault;
+use super::stream::{Carrier, Stream, udp_pair};
 
 /// Told in the `Session` header and kept: a session without a request for so long ends.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// A peer that takes nothing for so long is cut.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-const REPORT_EVERY: Duration = Duration::from_secs(2);
-
-/// Where a stream's packets go.
-enum Carrier {
-    /// Channels of the connection, for RTP and RTCP.
-    Interleaved(u8, u8),
-    /// Sockets, connected to the peer's ports.
-    Udp(UdpSocket, UdpSocket),
-}
-
-/// A stream that was set up.
-struct Stream {
-    track: ClipTrack,
-    carrier: Carrier,
-    packetizer: Packetizer,
-    playout: Option<Playout>,
-    report_at: MediaTime,
-}
+/// With [`Fault::Reports`], how long the device goes without RTCP receiver reports.
+const REPORTS_WITHIN: Duration = Duration::from_secs(20);
 
 pub(super) struct Connection {
     socket: TcpStream,
@@ -51,11 +39,26 @@ pub(super) struct Connection {
     session: u32,
     streams: Vec<Stream>,
     out: BytesMut,
+    fault: Option<Fault>,
+    faults: watch::Receiver<Option<Fault>>,
+    begun: MediaTime,
+    playing: bool,
+    /// When the peer last asked something, and when it last reported.
+    heard: Instant,
+    reported: Instant,
 }
 
 impl Connection {
     pub(super) fn new(socket: TcpStream, peer: SocketAddr, hall: Arc<Hall>) -> Self {
+        let mut faults = hall.fault.clone();
+        let fault = *faults.borrow_and_update();
         Self {
+            fault,
+            faults,
+            begun: hall.clock.now(),
+            playing: false,
+            heard: Instant::now(),
+            reported: Instant::now(),
             socket,
             peer,
             hall,
@@ -69,21 +72,31 @@ impl Connection {
     /// Serves until the peer leaves, tears down, falls silent or breaks the rules.
     pub(super) async fn run(mut self) -> io::Result<()> {
         self.socket.set_nodelay(true)?;
-        let mut heard = tokio::time::Instant::now();
         loop {
-            let wait = self.next_due().saturating_since(self.hall.clock.now());
+            if self.fault == Some(Fault::Freeze) {
+                if self.faults.changed().await.is_err() {
+                    return Ok(());
+                }
+                self.refit()?;
+                continue;
+            }
+            let wait = self.next_due().saturating_since(self.now());
+            let mut patience = self.heard + self.timeout();
+            if self.playing && self.fault == Some(Fault::Reports) {
+                patience = patience.min(self.reported + REPORTS_WITHIN);
+            }
             tokio::select! {
                 read = self.socket.read_buf(self.requests.feed()) => {
                     if read? == 0 {
                         return Ok(());
                     }
-                    heard = tokio::time::Instant::now();
                     if !self.answer_all().await? {
                         return self.flush().await;
                     }
                 }
-                () = tokio::time::sleep(wait) => self.play().await?,
-                () = tokio::time::sleep_until(heard + TIMEOUT) => return Ok(()),
+                () = tokio::time::sleep(wait) => self.play().await,
+                changed = self.faults.changed() => if changed.is_ok() { self.refit()? },
+                () = tokio::time::sleep_until(patience) => return Ok(()),
             }
             self.flush().await?;
         }
@@ -101,13 +114,20 @@ impl Connection {
                 self.requests.take().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             match incoming {
                 Some(Incoming::Request(request)) => {
+                    if self.fault == Some(Fault::Deaf)
+                        && self.playing
+                        && *request.method() != Method::Teardown
+                    {
+                        continue;
+                    }
+                    self.heard = Instant::now();
                     let response = self.answer(&request).await?;
                     response.write(&mut Writer(&mut self.out)).map_err(io::Error::other)?;
                     if *request.method() == Method::Teardown {
                         return Ok(false);
                     }
                 }
-                Some(Incoming::Packet { .. }) => {}
+                Some(Incoming::Packet { .. }) => self.reported = Instant::now(),
                 None => return Ok(true),
             }
         }
@@ -116,6 +136,12 @@ impl Connection {
     async fn answer(&mut self, request: &Request<Vec<u8>>) -> io::Result<Response<Vec<u8>>> {
         let cseq = request.header(&CSEQ).map_or("0", |value| value.as_str()).to_owned();
         let respond = |status| Response::builder(Version::V1_0, status).header(CSEQ, cseq.as_str());
+        if self.fault == Some(Fault::Expire) && *request.method() != Method::Options {
+            let challenge = "Digest realm=\"expired\", nonce=\"0\"";
+            return Ok(respond(StatusCode::Unauthorized)
+                .header(WWW_AUTHENTICATE, challenge)
+                .build(Vec::new()));
+        }
         if let Some(digest) = self.hall.digest.as_ref().filter(|_| *request.method() != Method::Options) {
             let method: &str = request.method().into();
             if !digest.allows(method, request.header(&AUTHORIZATION).map(rtsp_types::HeaderValue::as_str)) {
@@ -123,7 +149,7 @@ impl Connection {
                 return Ok(response.build(Vec::new()));
             }
         }
-        let session = format!("{:08X};timeout={}", self.session, TIMEOUT.as_secs());
+        let session = format!("{:08X};timeout={}", self.session, self.timeout().as_secs());
         let uri = request.request_uri().map(url::Url::as_str).unwrap_or_default();
         Ok(match request.method() {
             Method::Options => respond(StatusCode::Ok)
@@ -148,7 +174,7 @@ impl Connection {
                 respond(StatusCode::Ok).header(RTP_INFO, info).header(SESSION, session).build(Vec::new())
             }
             Method::Pause => {
-                self.streams.iter_mut().for_each(|stream| stream.playout = None);
+                self.streams.iter_mut().for_each(Stream::pause);
                 respond(StatusCode::Ok).header(SESSION, session).build(Vec::new())
             }
             Method::GetParameter | Method::SetParameter | Method::Teardown => {
@@ -159,7 +185,9 @@ impl Connection {
     }
 
     fn tracks(&self) -> impl Iterator<Item = &ClipTrack> {
-        self.hall.clip.video.iter().chain(&self.hall.clip.audio)
+        let Hall { clip, spares, .. } = &*self.hall;
+        let mono = Some(&spares.mono).filter(|_| self.fault == Some(Fault::Mono));
+        clip.video.iter().chain(mono.or(clip.audio.as_ref()))
     }
 
     fn describe(&self) -> String {
@@ -205,100 +233,68 @@ impl Connection {
         } else {
             return Ok(None);
         };
-        let report_at = MediaTime::default();
-        self.streams.push(Stream { track, carrier, packetizer, playout: None, report_at });
+        self.streams.push(Stream::new(index, track, carrier, packetizer, self.fault));
         Ok(Some(answer))
     }
 
     /// Starts every stream; gives the value of `RTP-Info` (RFC 2326 §12.33).
     fn start(&mut self, uri: &str) -> String {
-        let now = self.hall.clock.now();
-        let seconds = loop_seconds(&self.hall.clip);
-        let base = uri.trim_end_matches('/').to_owned();
-        let info = self.streams.iter_mut().map(|stream| {
-            let playout = stream
-                .playout
-                .get_or_insert_with(|| Playout::new(&stream.track, seconds, now, fastrand::u32(..)));
-            let control = u8::from(matches!(playout.format(), TrackFormat::Aac(_)));
-            // Both streams' times are those of one instant: now.
-            let (sequence, time) = (stream.packetizer.next_sequence(), playout.timestamp_at(now));
-            format!("url={base}/trackID={control};seq={sequence};rtptime={time}")
-        });
+        let now = self.now();
+        (self.playing, self.reported) = (true, Instant::now());
+        let base = uri.trim_end_matches('/');
+        // All streams' times are those of one instant: now.
+        let info = self.streams.iter_mut().map(|stream| stream.start(base, now));
         info.collect::<Vec<_>>().join(",")
     }
 
     fn next_due(&self) -> MediaTime {
-        let due = self.streams.iter().filter_map(|stream| stream.playout.as_ref().map(Playout::due_at));
-        due.min().unwrap_or_else(|| self.hall.clock.now() + TIMEOUT)
+        let due = self.streams.iter().filter_map(Stream::due_at);
+        due.min().unwrap_or_else(|| self.now() + TIMEOUT)
+    }
+
+    /// The device's own clock.
+    fn now(&self) -> MediaTime {
+        let now = self.hall.clock.now();
+        match self.fault {
+            Some(Fault::Skew(ppm)) => {
+                let since = now.as_nanos() - self.begun.as_nanos();
+                now.offset_nanos((i128::from(since) * i128::from(ppm) / 1_000_000) as i64)
+            }
+            _ => now,
+        }
     }
 
     /// Sends everything that is due by now.
-    async fn play(&mut self) -> io::Result<()> {
-        let now = self.hall.clock.now();
-        let mut packets = Vec::new();
+    async fn play(&mut self) {
+        let now = self.now();
         for stream in &mut self.streams {
-            let Some(playout) = &mut stream.playout else { continue };
-            while playout.due_at() <= now {
-                let Some(due) = playout.take() else { break };
-                packets.clear();
-                match playout.format() {
-                    TrackFormat::H264(sets) => {
-                        let unit = with_parameter_sets(sets, &due.data);
-                        stream.packetizer.h264(due.timestamp, &unit, &mut packets);
-                    }
-                    TrackFormat::Aac(_) => stream.packetizer.aac(due.timestamp, &due.data, &mut packets),
-                }
-                for packet in &packets {
-                    send(&stream.carrier, true, packet, &mut self.out).await;
-                }
+            stream.play(now, &mut self.out).await;
+        }
+    }
+
+    /// The device begins or ceases to fail.
+    fn refit(&mut self) -> io::Result<()> {
+        let fault = *self.faults.borrow_and_update();
+        if fault.is_some_and(Fault::ends_sessions) {
+            if fault == Some(Fault::Reset) {
+                SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))?;
             }
-            if now >= stream.report_at {
-                stream.report_at = now + REPORT_EVERY;
-                let report = sender_report(&stream.packetizer, now, playout.timestamp_at(now));
-                send(&stream.carrier, false, &report, &mut self.out).await;
-            }
+            return Err(io::Error::other("the device fails"));
+        }
+        self.fault = fault;
+        let now = self.now();
+        for stream in &mut self.streams {
+            stream.refit(fault, &self.hall.spares, now);
         }
         Ok(())
     }
-}
 
-/// Encoders repeat SPS and PPS before each IDR picture; ours does so too.
-fn with_parameter_sets(sets: &crate::media::ParameterSets, sample: &Bytes) -> Bytes {
-    use crate::media::h264;
-    if !h264::sample_nals(sample).any(|nal| h264::nal_type(nal) == h264::NAL_IDR) {
-        return sample.clone();
-    }
-    let mut unit = BytesMut::with_capacity(sample.len() + 128);
-    h264::push_sample_nal(&mut unit, &sets.sps);
-    h264::push_sample_nal(&mut unit, &sets.pps);
-    unit.extend_from_slice(sample);
-    unit.freeze()
-}
-
-async fn send(carrier: &Carrier, media: bool, packet: &[u8], out: &mut BytesMut) {
-    match carrier {
-        Carrier::Interleaved(rtp, rtcp) => interleaved(if media { *rtp } else { *rtcp }, packet, out),
-        Carrier::Udp(data, control) => {
-            // A packet that the network refuses is a lost packet.
-            let _ = if media { data.send(packet).await } else { control.send(packet).await };
+    fn timeout(&self) -> Duration {
+        match self.fault {
+            Some(Fault::Timeout(seconds)) => Duration::from_secs(seconds.into()),
+            _ => TIMEOUT,
         }
     }
-}
-
-/// Two sockets on neighbouring ports, the even one for RTP (RFC 3550 §11).
-async fn udp_pair(local: IpAddr) -> io::Result<(UdpSocket, UdpSocket)> {
-    const TRIES: usize = 50;
-    for _ in 0..TRIES {
-        let data = UdpSocket::bind((local, 0)).await?;
-        let port = data.local_addr()?.port();
-        if port.is_multiple_of(2) {
-            // Taken by somebody else: another pair is tried.
-            if let Ok(control) = UdpSocket::bind((local, port + 1)).await {
-                return Ok((data, control));
-            }
-        }
-    }
-    Err(io::Error::new(io::ErrorKind::AddrInUse, "no two neighbouring UDP ports are free"))
 }
 
 /// Lets a message write itself into the output buffer.

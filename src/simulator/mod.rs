@@ -6,22 +6,28 @@
 //! that the server itself needs.
 
 mod connection;
+mod fault;
 mod playout;
+mod stream;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use socket2::SockRef;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use crate::clip::Clip;
+use crate::clip::{Clip, ClipTrack};
 use crate::clock::Clock;
 use crate::rtsp::Digest;
 
 use connection::Connection;
+
+pub use fault::{Fault, UnknownFault};
 
 /// Connections at once; a real device has fewer.
 const CONNECTIONS: usize = 16;
@@ -35,6 +41,19 @@ pub struct SimulatorOptions {
     pub listen: SocketAddr,
     /// User and password; `None` = open to all.
     pub credentials: Option<(String, String)>,
+    /// What it sends in the place of the clip when it fails.
+    pub spares: Arc<Spares>,
+}
+
+/// What failing halls send.
+#[derive(Clone, Debug)]
+pub struct Spares {
+    /// Black pictures, silence.
+    pub black: Clip,
+    /// Another picture size.
+    pub small: Clip,
+    /// Sound of another format.
+    pub mono: ClipTrack,
 }
 
 /// A running simulator.
@@ -43,13 +62,16 @@ pub struct Simulator {
     address: SocketAddr,
     end: CancellationToken,
     tasks: TaskTracker,
+    fault: watch::Sender<Option<Fault>>,
 }
 
 /// Everything that connections share.
 struct Hall {
     clip: Arc<Clip>,
+    spares: Arc<Spares>,
     digest: Option<Digest>,
     clock: Arc<dyn Clock>,
+    fault: watch::Receiver<Option<Fault>>,
 }
 
 impl Simulator {
@@ -60,8 +82,10 @@ impl Simulator {
         let digest = options.credentials.map(|(user, password)| {
             Digest::new("Extron SMP 351", &format!("{:016x}", fastrand::u64(..)), &user, &password)
         });
-        let hall = Arc::new(Hall { clip: options.clip, digest, clock });
-        let simulator = Self { address, end: CancellationToken::new(), tasks: TaskTracker::new() };
+        let (fault, faults) = watch::channel(None);
+        let SimulatorOptions { clip, spares, .. } = options;
+        let hall = Arc::new(Hall { clip, spares, digest, clock, fault: faults });
+        let simulator = Self { address, end: CancellationToken::new(), tasks: TaskTracker::new(), fault };
         let (end, tasks) = (simulator.end.clone(), simulator.tasks.clone());
         simulator.tasks.spawn(accept(listener, hall, end, tasks));
         Ok(simulator)
@@ -77,8 +101,18 @@ impl Simulator {
         self.address
     }
 
+    /// Makes the device fail from now on, or mends it.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        self.fault.send_replace(fault);
+    }
+
+    /// What fails at present.
+    pub fn fault(&self) -> Option<Fault> {
+        *self.fault.borrow()
+    }
+
     /// Cuts every connection and closes the port, as a device does whose plug is pulled.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         self.end.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -95,6 +129,11 @@ async fn accept(listener: TcpListener, hall: Arc<Hall>, end: CancellationToken, 
         let (Ok((stream, peer)), Ok(place)) = (accepted, Arc::clone(&places).try_acquire_owned()) else {
             continue;
         };
+        if *hall.fault.borrow() == Some(Fault::Off) {
+            // Nobody is there: the peer gets RST, as from a host without a server.
+            drop(SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)));
+            continue;
+        }
         let (hall, end) = (Arc::clone(&hall), end.clone());
         tasks.spawn(async move {
             let ended = tokio::select! {

@@ -1,8 +1,10 @@
 //! Which sample is due when (sans-IO): a clip looped on the wall clock.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use crate::clip::{Clip, ClipSample, ClipTrack};
+use crate::clip::{ClipSample, ClipTrack};
 use crate::media::{MediaTime, Timescale, TrackFormat};
 
 /// One track's place in the endless loop.
@@ -16,6 +18,8 @@ pub(super) struct Playout {
     index: usize,
     /// Added to every RTP timestamp.
     origin: u32,
+    /// The one picture that is sent in the place of all.
+    held: Option<Bytes>,
 }
 
 /// A sample that is due.
@@ -24,30 +28,48 @@ pub(super) struct Due {
     /// Its RTP timestamp.
     pub(super) timestamp: u32,
     pub(super) data: Bytes,
+    pub(super) format: Arc<TrackFormat>,
 }
 
-/// Whole seconds that the clip's loop lasts.
-pub(super) fn loop_seconds(clip: &Clip) -> i64 {
-    let track = clip.video.as_ref().or(clip.audio.as_ref());
-    let ticks: i64 =
-        track.map_or(1, |track| track.samples.iter().map(|sample| i64::from(sample.duration)).sum());
-    let rate = track.map_or(1, |track| i64::from(track.timescale.0));
+/// Whole seconds that a track's loop lasts.
+fn loop_seconds(track: &ClipTrack) -> i64 {
+    let ticks: i64 = track.samples.iter().map(|sample| i64::from(sample.duration)).sum();
+    let rate = i64::from(track.timescale.0);
+    // Sound has a frame more than the picture it goes with.
     ((ticks + rate / 2) / rate).max(1)
 }
 
 impl Playout {
     /// From the first sample that is due after `now`.
-    pub(super) fn new(track: &ClipTrack, seconds: i64, now: MediaTime, origin: u32) -> Self {
+    pub(super) fn new(track: &ClipTrack, now: MediaTime, origin: u32) -> Self {
+        let seconds = loop_seconds(track);
         let base = now.as_nanos().div_euclid(1_000_000_000).div_euclid(seconds) * seconds;
-        let mut playout = Self { track: track.clone(), seconds, base, index: 0, origin };
+        let mut playout = Self { track: track.clone(), seconds, base, index: 0, origin, held: None };
         while playout.sample().is_some_and(|_| playout.due_at() < now) {
             playout.advance();
         }
         playout
     }
 
-    pub(super) fn format(&self) -> &TrackFormat {
-        &self.track.format
+    /// What is added to every RTP timestamp.
+    pub(super) const fn origin(&self) -> u32 {
+        self.origin
+    }
+
+    /// All further timestamps are `seconds` later.
+    pub(super) fn shift(&mut self, seconds: i64) {
+        self.origin = self.origin.wrapping_add((seconds * i64::from(self.rate().0)) as u32);
+    }
+
+    /// `timestamp` shall stand for the point `now` of wall-clock time.
+    pub(super) fn set_timestamp(&mut self, now: MediaTime, timestamp: u32) {
+        self.origin = timestamp.wrapping_sub(now.to_ticks(self.rate()) as u32);
+    }
+
+    /// From now on every picture is the newest IDR picture.
+    pub(super) fn stand_still(&mut self) {
+        let before = self.track.samples.iter().take(self.index + 1);
+        self.held = before.rev().find(|sample| sample.sync).map(|sample| sample.data.clone());
     }
 
     /// When the next sample is due.
@@ -58,7 +80,8 @@ impl Playout {
     /// Takes the next sample.
     pub(super) fn take(&mut self) -> Option<Due> {
         let sample = self.sample()?.clone();
-        let due = Due { timestamp: self.timestamp(sample.pts), data: sample.data };
+        let data = self.held.clone().unwrap_or(sample.data);
+        let due = Due { timestamp: self.timestamp(sample.pts), data, format: Arc::clone(&self.track.format) };
         self.advance();
         Some(due)
     }
@@ -110,6 +133,7 @@ impl Playout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clip::Clip;
 
     fn clip(name: &str) -> Clip {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
@@ -119,9 +143,10 @@ mod tests {
     #[test]
     fn the_loop_is_locked_to_the_clock_and_has_no_hole() {
         let clip = clip("hall_c.mp4");
-        assert_eq!(loop_seconds(&clip), 20);
+        assert_eq!(clip.video.as_ref().map(loop_seconds), Some(20));
+        assert_eq!(clip.audio.as_ref().map(loop_seconds), Some(20));
         let start = MediaTime::from_millis(1_800_000_013_000);
-        let mut video = Playout::new(clip.video.as_ref().expect("pictures"), 20, start, 5);
+        let mut video = Playout::new(clip.video.as_ref().expect("pictures"), start, 5);
         assert_eq!(video.due_at(), start);
         let mut before = video.take().expect("endless");
         for _ in 0..1000 {
@@ -129,7 +154,7 @@ mod tests {
             assert_eq!(due.timestamp.wrapping_sub(before.timestamp), 6000);
             before = due;
         }
-        let mut audio = Playout::new(clip.audio.as_ref().expect("speech"), 20, start, 5);
+        let mut audio = Playout::new(clip.audio.as_ref().expect("speech"), start, 5);
         let mut before = audio.take().expect("endless");
         for _ in 0..3000 {
             let due = audio.take().expect("endless");

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ pub struct Server {
     child: Child,
     pub http: SocketAddr,
     pub admin: SocketAddr,
-    log: Receiver<Value>,
+    log: Mutex<Receiver<Value>>,
     /// Its configuration and its state, if it has files of its own.
     home: Option<TempDir>,
 }
@@ -61,6 +62,7 @@ impl Server {
             .expect("amphi starts");
         let stderr = child.stderr.take().expect("its log");
         let (sender, log) = channel();
+        let log = Mutex::new(log);
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 if let Ok(line) = serde_json::from_str::<Value>(&line) {
@@ -98,7 +100,12 @@ impl Server {
         let end = Instant::now() + PATIENCE;
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            let line = self.log.recv_timeout(left).expect("the line comes before the server ends");
+            let line = self
+                .log
+                .lock()
+                .expect("one reader")
+                .recv_timeout(left)
+                .expect("the line comes before the server ends");
             if wanted(&line["fields"]) {
                 return line["fields"].clone();
             }

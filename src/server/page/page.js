@@ -28,6 +28,28 @@ function card(channel) {
   return root;
 }
 
+const faults = [
+  "", "off", "reset", "freeze", "no-video", "no-audio", "still", "black", "silent", "loss=2", "reorder", "jump=3600",
+  "jump=-3600", "video-reset", "wrap", "skew=200", "resize", "garbage", "deaf", "timeout=20", "reports", "expire", "mono",
+];
+const menus = new Map();
+
+// The menu that makes a hall fail; kept, so that an open menu survives news.
+function failing(hall) {
+  if (!menus.has(hall)) {
+    const menu = document.createElement("select");
+    menu.setAttribute("aria-label", `Make ${hall} fail`);
+    menu.append(...faults.map((fault) => new Option(fault || "works", fault)));
+    menu.addEventListener("change", () =>
+      fetch(`/demo/halls/${encodeURIComponent(hall)}/fault`, { method: "PUT", body: menu.value }));
+    menus.set(hall, menu);
+  }
+  return menus.get(hall);
+}
+
+const halls = await (await fetch("/demo/halls")).json();
+for (const [hall, fault] of Object.entries(halls)) failing(hall).value = fault ?? "";
+
 function time(iso) {
   return new Date(iso).toLocaleTimeString();
 }
@@ -51,6 +73,7 @@ function show(matrix) {
     for (const text of [source.name, source.state.replace("_", " "), source.reason]) {
       row.insertCell().textContent = text;
     }
+    row.insertCell().append(failing(source.name));
     return row;
   });
   document.getElementById("sources").replaceChildren(...rows);

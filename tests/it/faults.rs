@@ -1,0 +1,111 @@
+//! Every fault that a simulated hall can have, over real RTSP, and what viewers see of it. The table in
+//! `tests/README.md` is this file's.
+
+use std::time::Duration;
+
+use crate::http;
+use crate::judge::judge;
+use crate::server::{Server, eventually};
+use crate::stream::Follower;
+
+/// What viewers see.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Outcome {
+    /// The hall stays on air.
+    Stays,
+    /// The waiting video, until the hall is mended.
+    Leaves,
+    /// At most some cells of the waiting video; the hall comes back by itself, failing or not.
+    Returns,
+}
+use Outcome::{Leaves, Returns, Stays};
+
+struct Case {
+    fault: &'static str,
+    outcome: Outcome,
+    /// How long it is looked at, in seconds.
+    seconds: u64,
+}
+
+const fn case(fault: &'static str, outcome: Outcome, seconds: u64) -> Case {
+    Case { fault, outcome, seconds }
+}
+
+/// Over TCP.
+const HALL_A: [Case; 17] = [
+    case("freeze", Leaves, 8),
+    case("reset", Returns, 12),
+    case("no-video", Leaves, 8),
+    case("no-audio", Stays, 8),
+    case("still", Stays, 6),
+    case("black", Stays, 6),
+    case("silent", Stays, 6),
+    case("jump=3600", Stays, 8),
+    case("jump=-3600", Stays, 8),
+    case("video-reset", Stays, 8),
+    case("wrap", Returns, 18),
+    case("skew=200", Returns, 14),
+    case("resize", Stays, 10),
+    case("garbage", Stays, 8),
+    case("mono", Returns, 14),
+    case("off", Leaves, 8),
+    case("deaf", Stays, 10),
+];
+
+/// Over UDP.
+const HALL_C: [Case; 5] = [
+    case("loss=0.1", Stays, 10),
+    case("loss=2", Stays, 12),
+    case("loss=5", Stays, 12),
+    case("reorder", Stays, 12),
+    case("freeze", Leaves, 8),
+];
+
+fn set_fault(server: &Server, hall: &str, fault: &str) {
+    let answer = http::request(server.admin, "PUT", &format!("/demo/halls/{hall}/fault"), "", fault);
+    assert_eq!(answer.status, 204, "{}", answer.text());
+}
+
+fn go_through(server: &Server, channel: &str, hall: &str, cases: &[Case]) {
+    let is_live = || server.on_air(channel).as_deref() == Some(hall);
+    let mut viewer = Follower::new(server.http, channel, "720p");
+    viewer.until("the hall is on air", is_live);
+    for Case { fault, outcome, seconds } in cases {
+        println!("{hall} {fault}");
+        set_fault(server, hall, fault);
+        match outcome {
+            Stays => {
+                for _ in 0..*seconds {
+                    viewer.follow(Duration::from_secs(1));
+                    assert!(is_live(), "{fault}: the hall stays on air: {}", server.matrix());
+                }
+            }
+            Leaves => {
+                viewer.until("the waiting video", || !is_live());
+                viewer.follow(Duration::from_secs(*seconds));
+                assert!(!is_live(), "{fault}: it does not come back by itself");
+            }
+            Returns => {
+                viewer.follow(Duration::from_secs(*seconds));
+                viewer.until("the hall is back by itself", is_live);
+            }
+        }
+        set_fault(server, hall, "");
+        viewer.until("the mended hall is on air", is_live);
+        viewer.follow(Duration::from_secs(3));
+        eventually("and stays", is_live);
+    }
+    judge(&viewer.collected, Some((1280, 720)));
+}
+
+#[test]
+#[ignore = "needs ffmpeg: tests/run"]
+fn every_fault_of_a_hall_ends_as_the_table_says() {
+    let server = Server::demo();
+    server.connect("Live_L2", "PS-Amphi_C");
+    std::thread::scope(|scope| {
+        scope.spawn(|| go_through(&server, "Live_PAES", "PS-Amphi_A", &HALL_A));
+        scope.spawn(|| go_through(&server, "Live_L2", "PS-Amphi_C", &HALL_C));
+    });
+    assert_eq!(server.end(), Some(0));
+}
