@@ -59,7 +59,7 @@ impl PictureDecoder {
             self.renew(parameter_sets, out);
         }
         self.synced |= frame.sync;
-        if !self.synced {
+        if !self.synced || frame.data.is_empty() {
             return;
         }
         h264::to_annex_b(&frame.data, frame.sync.then_some(parameter_sets), &mut self.annex_b);

@@ -39,7 +39,8 @@ impl TrackFormat {
 pub struct SourceFrame {
     /// When it is shown or heard, on the wall clock.
     pub pts: MediaTime,
-    /// The coded bytes, as `format` says.
+    /// The coded bytes, as `format` says; none where a picture was lost on the way, or cannot be decoded for want of
+    /// one that was.
     pub data: Bytes,
     /// Decoding can start here (H.264: an IDR picture; AAC: always).
     pub sync: bool,

@@ -5,7 +5,8 @@
 //! [`Intake::sender_report`]; call [`Intake::broken`] when something was lost that no unit tells of. Frames
 //! come out in the same order:
 //! * the first one is an IDR picture, sound before it is dropped;
-//! * after a loss, pictures are dropped up to the next IDR picture, sound goes on;
+//! * after a loss, pictures up to the next IDR picture come without their bytes, so that whoever shows them can
+//!   hold the last good one; sound goes on;
 //! * frames of the first half second are held back until the timeline is settled.
 
 use std::sync::Arc;
@@ -67,9 +68,11 @@ impl Intake {
     /// Takes a unit in and hands all frames that are ready to `out`.
     pub(super) fn push(&mut self, unit: Unit, mut out: impl FnMut(SourceFrame)) {
         self.timeline.observe(unit.track(), unit.rtp, unit.arrival);
-        if !self.admits(&unit) {
-            return;
-        }
+        let unit = match self.admits(&unit) {
+            true => unit,
+            false if self.begun && !self.holding => Unit { data: Bytes::new(), ..unit },
+            false => return,
+        };
         self.holding &= !self.timeline.is_settled() && self.held.len() < HELD;
         if self.holding {
             self.held.push(unit);
@@ -158,7 +161,25 @@ mod tests {
                 out.push((frame.track(), String::from_utf8_lossy(&frame.data).into_owned()));
             });
         }
+        out.retain(|(_, data)| !data.is_empty());
         out
+    }
+
+    #[test]
+    fn a_picture_that_cannot_be_had_keeps_its_place() {
+        let format = h264(1);
+        let mut intake = Intake::new(15);
+        let mut lens = Vec::new();
+        let kinds = (0..60).map(|n| match n {
+            0 | 50 => IDR,
+            40 => (false, 1),
+            _ => P,
+        });
+        for (n, kind) in kinds.enumerate() {
+            intake.push(picture(n as i64, kind, &format), |frame| lens.push(frame.data.is_empty()));
+        }
+        assert_eq!(lens.len(), 60);
+        assert!(lens.iter().enumerate().all(|(n, empty)| *empty == (40..50).contains(&n)), "{lens:?}");
     }
 
     fn pictures(kinds: &[(bool, u16)]) -> Vec<String> {
