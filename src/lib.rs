@@ -23,7 +23,7 @@
 //!  4  server                                                           wiring, demo, order of ending
 //!  3  delivery   admin                                                 what the world may ask
 //!  2  source   ladder   channel   package   store   simulator          stages: strangers to each other
-//!  1  config   feed   matrix   http   rtsp   clip                      joints: how stages are told and joined
+//!  1  config   feed   matrix   alarm   http   rtsp   clip              joints: how stages are told and joined
 //!  0  media   clock   meter                                            words
 //! ```
 //! A module imports only from lower storeys; modules of one storey are strangers and are joined in [`server`].
@@ -52,6 +52,7 @@
 //! repeat, coded cells drop the oldest, commands are refused while the matrix is swamped.
 
 pub mod admin;
+pub mod alarm;
 pub mod channel;
 pub mod clip;
 pub mod clock;

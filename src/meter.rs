@@ -1,6 +1,8 @@
 //! Counting without contention: what the stages count about themselves, read by metrics and the console.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use crate::media::MediaTime;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -36,5 +38,25 @@ impl Gauge {
     /// The value set last.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Since when something holds, or that it does not.
+#[derive(Debug, Default)]
+pub struct Since(AtomicI64);
+
+impl Since {
+    /// It holds (`true`) or not; the first moment of a row of `true` is kept.
+    pub fn observe(&self, holds: bool, now: MediaTime) {
+        if !holds {
+            self.0.store(0, Ordering::Relaxed);
+        } else if self.0.load(Ordering::Relaxed) == 0 {
+            self.0.store(now.as_nanos(), Ordering::Relaxed);
+        }
+    }
+
+    /// Since when it holds; `None` while it does not.
+    pub fn get(&self) -> Option<MediaTime> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|nanos| *nanos != 0).map(MediaTime::from_nanos)
     }
 }

@@ -1,18 +1,21 @@
 //! `GET /api/v1/events`: server-sent events (WHATWG HTML §9.2).
 //!
-//! The first event is the matrix as it is; each change sends it anew. A reader that is slower than the changes
+//! The first events are the matrix and the alarms as they are; each change sends the one concerned anew. A reader that is slower than the changes
 //! is sent the latest only: nothing queues up for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, Sse};
 use futures_util::stream::{self, Stream};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use crate::matrix::MatrixHandle;
+use crate::alarm::Alarm;
+use crate::matrix::MatrixView;
 
 /// Proxies commonly end a connection that has been silent for 60 s (nginx `proxy_read_timeout`).
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -21,26 +24,39 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_secs(2);
 
 pub(super) async fn stream(State(state): Shared) -> impl IntoResponse {
+    let feed =
+        Feed { matrix: state.matrix.watch(), alarms: state.alarms.clone(), ending: state.ending.clone() };
     // nginx would otherwise hold events back until it has a buffer full of them.
-    ([("x-accel-buffering", "no")], Sse::new(events(&state.matrix, state.ending.clone())))
+    ([("x-accel-buffering", "no")], Sse::new(events(feed)))
 }
 
-fn events(
-    matrix: &MatrixHandle,
+/// What one reader is told of.
+struct Feed {
+    matrix: watch::Receiver<Arc<MatrixView>>,
+    alarms: watch::Receiver<Arc<Vec<Alarm>>>,
     ending: CancellationToken,
-) -> impl Stream<Item = Result<Event, axum::Error>> + use<> {
-    let mut watch = matrix.watch();
-    watch.mark_changed();
-    stream::unfold((watch, ending), async |(mut watch, ending)| {
+}
+
+fn events(mut feed: Feed) -> impl Stream<Item = Result<Event, axum::Error>> + use<> {
+    feed.matrix.mark_changed();
+    feed.alarms.mark_changed();
+    stream::unfold(feed, async |mut feed| {
+        // In this order, so that the matrix is the first event.
         let event = tokio::select! {
-            changed = watch.changed() => {
+            biased;
+            () = feed.ending.cancelled() => return None,
+            changed = feed.matrix.changed() => {
                 changed.ok()?;
-                let view = std::sync::Arc::clone(&watch.borrow_and_update());
+                let view = Arc::clone(&feed.matrix.borrow_and_update());
                 Event::default().event("matrix").retry(RETRY).json_data(&*view)
             }
+            changed = feed.alarms.changed() => {
+                changed.ok()?;
+                let alarms = Arc::clone(&feed.alarms.borrow_and_update());
+                Event::default().event("alarms").json_data(&*alarms)
+            }
             () = tokio::time::sleep(KEEP_ALIVE) => Ok(Event::default().comment("still here")),
-            () = ending.cancelled() => return None,
         };
-        Some((event, (watch, ending)))
+        Some((event, feed))
     })
 }

@@ -37,6 +37,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::problem::Problem;
+use crate::alarm::Alarm;
 use crate::config::Secret;
 use crate::matrix::{MatrixHandle, SourceView};
 
@@ -52,6 +53,8 @@ pub struct AdminState {
     pub token: Option<Secret>,
     /// The server is ready to serve viewers.
     pub ready: watch::Receiver<bool>,
+    /// The alarms of this moment.
+    pub alarms: watch::Receiver<Arc<Vec<Alarm>>>,
     /// What other parts of the server measure; the matrix's own metrics are added here.
     pub metrics: Registry,
     /// Cancelled when the server begins to end: event streams end then, which would otherwise hold their
@@ -74,6 +77,7 @@ pub fn router(mut state: AdminState) -> Router {
         .route("/api/v1/channels/{channel}/override", axum::routing::delete(channels::clear_override))
         .route("/api/v1/sources", get(sources))
         .route("/api/v1/sources/{source}", get(source))
+        .route("/api/v1/alarms", get(alarms))
         .route("/api/v1/events", get(events::stream))
         .route("/metrics", get(metrics::page))
         .route(guard::HEALTH, get(async || "alive\n"))
@@ -89,6 +93,11 @@ pub fn router(mut state: AdminState) -> Router {
 
 async fn matrix(State(state): Shared) -> Response {
     Json(&*state.matrix.view()).into_response()
+}
+
+async fn alarms(State(state): Shared) -> Response {
+    let alarms = Arc::clone(&state.alarms.borrow());
+    Json(&*alarms).into_response()
 }
 
 async fn sources(State(state): Shared) -> Response {

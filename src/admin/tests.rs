@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::*;
+use crate::alarm::AlarmKind;
 use crate::clock::ManualClock;
 use crate::matrix::{ChannelLayout, Layout, OnAir, Override, SourceState, SourceStatus, Store, spawn};
 use crate::media::MediaTime;
@@ -34,6 +35,7 @@ struct Port {
     matrix: MatrixHandle,
     ready: watch::Sender<bool>,
     ending: CancellationToken,
+    alarms: watch::Sender<Arc<Vec<Alarm>>>,
 }
 
 fn port_with(token: Option<&str>, store: impl Store) -> Port {
@@ -42,14 +44,16 @@ fn port_with(token: Option<&str>, store: impl Store) -> Port {
     let (matrix, _) = spawn(layout, store, Arc::new(ManualClock::at(START)));
     let (ready, is_ready) = watch::channel(false);
     let ending = CancellationToken::new();
+    let (alarms, alarms_watch) = watch::channel(Arc::default());
     let router = router(AdminState {
         matrix: matrix.clone(),
         token: token.map(Secret::new),
         ready: is_ready,
+        alarms: alarms_watch,
         metrics: Registry::default(),
         ending: ending.clone(),
     });
-    Port { router, matrix, ready, ending }
+    Port { router, matrix, ready, ending, alarms }
 }
 
 struct NoStore;
@@ -311,6 +315,24 @@ async fn events_tell_the_matrix_now_and_at_every_change() {
     assert!(next_matrix(&mut body).await["channels"][0]["desired"]["source"].is_null());
     port.matrix.connect("hall", "y", None).await.expect("both are known");
     assert_eq!(next_matrix(&mut body).await["channels"][0]["desired"]["source"], "y");
+    let alarm = Alarm {
+        kind: AlarmKind::Silent,
+        source: Some("y".to_owned()),
+        channel: None,
+        since: START,
+        sentence: "y is silent".to_owned(),
+    };
+    port.alarms.send_replace(Arc::new(vec![alarm]));
+    let told = loop {
+        let event = body.next().await.expect("the stream goes on").expect("infallible");
+        let text = String::from_utf8_lossy(&event).into_owned();
+        if text.contains("event: alarms") && !text.contains("data: []") {
+            break text;
+        }
+    };
+    assert!(told.contains("\"sentence\":\"y is silent\""), "{told}");
+    let (_, alarms) = port.get("/api/v1/alarms").await;
+    assert_eq!(alarms[0]["kind"], "silent");
     port.ending.cancel();
     assert!(body.next().await.is_none(), "the stream ends with the server");
 }

@@ -49,6 +49,8 @@ pub struct Config {
     pub schedule: Schedule,
     /// REST and console.
     pub admin: Admin,
+    /// What is an alarm, and who is told.
+    pub alarm: Alarm,
 }
 
 /// `[server]`
@@ -277,4 +279,26 @@ pub struct Admin {
     pub token: Secret,
     /// A file whose first line is the token.
     pub token_file: PathBuf,
+}
+
+/// `[alarm]`: how long something must last to be one, in seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alarm {
+    /// A black picture.
+    pub black_s: u32,
+    /// A picture in which nothing at all moves.
+    pub frozen_s: u32,
+    /// Silence.
+    pub silent_s: u32,
+    /// Sound that clips.
+    pub clipped_s: u32,
+    /// A wanted source that cannot be had.
+    pub offline_s: u32,
+}
+
+impl Default for Alarm {
+    fn default() -> Self {
+        Self { black_s: 20, frozen_s: 120, silent_s: 60, clipped_s: 10, offline_s: 5 }
+    }
 }

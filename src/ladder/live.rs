@@ -19,14 +19,15 @@ use tracing::{debug, error, info};
 use crate::clock::Clock;
 use crate::feed::{Next, Reader};
 use crate::media::{CellIndex, CodedCell, MediaTime, ParameterSets, RungTracks, SourceFrame, TrackFormat};
-use crate::meter::Counter;
+use crate::meter::{Counter, Gauge, Since};
 
 use super::LadderError;
 use super::assembler::Assembler;
 use super::audio::AudioLane;
 use super::pictures::PictureDecoder;
-use super::rung::{Arrival, CellEncoder, Rung, RungCell, Shown};
+use super::rung::{Arrival, CellEncoder, Rung, RungCell, RungParts, Shown};
 use super::spec::LadderSpec;
+use super::vitals::Vitals;
 
 /// Pictures that a rung may be behind before it loses some: one second and a half at 15 per second.
 const PICTURE_QUEUE: usize = 24;
@@ -50,6 +51,37 @@ pub struct LadderMeter {
     pub cells: Counter,
     /// Slide changes seen.
     pub slides: Counter,
+    /// The picture is black.
+    pub black: Since,
+    /// The picture is the one before, to the last sample.
+    pub still: Since,
+    /// The sound is digital silence, or nearly.
+    pub silent: Since,
+    /// The sound is at full scale again and again.
+    pub clipped: Since,
+    /// The last peak of the sound, in hundredths of a decibel below full scale.
+    pub peak_millibel: Gauge,
+    /// One for each picture rung.
+    pub rungs: Vec<RungMeter>,
+}
+
+/// What a rung counts about itself.
+#[derive(Debug, Default)]
+pub struct RungMeter {
+    /// Its name.
+    pub name: String,
+    /// Nanoseconds spent on fitting and coding pictures.
+    pub busy_nanos: Counter,
+    /// 0 = every picture is coded, *n* = the machine cannot follow, and one in 2ⁿ is.
+    pub thinning: Gauge,
+}
+
+impl LadderMeter {
+    /// For picture rungs of these names.
+    pub fn new(rungs: impl IntoIterator<Item = String>) -> Self {
+        let rungs = rungs.into_iter().map(|name| RungMeter { name, ..RungMeter::default() }).collect();
+        Self { rungs, ..Self::default() }
+    }
 }
 
 /// A running ladder. Dropping it stops its threads without waiting for them.
@@ -73,14 +105,22 @@ impl LiveLadder {
     ) -> Result<Self, LadderError> {
         let (cell_sender, cells) = sync_channel(CELL_QUEUE);
         let stop = Arc::new(AtomicBool::new(false));
-        let meter = Arc::new(LadderMeter::default());
+        let meter = Arc::new(LadderMeter::new(spec.pictures.iter().map(|rung| rung.name.clone())));
         let mut ladder = Self { stop: Arc::clone(&stop), threads: Vec::new(), meter: Arc::clone(&meter) };
         let mut rungs = Vec::new();
         for (index, rung) in spec.pictures.iter().enumerate() {
             let encoder = CellEncoder::new(rung, spec.grid)?;
             assert_equal_parameter_sets(&rung.name, tracks, encoder.encoder().parameter_sets())?;
             let (sender, arrivals) = sync_channel(PICTURE_QUEUE);
-            let thread = Rung::new(spec, index, encoder, arrivals, cell_sender.clone(), Arc::clone(&clock));
+            let thread = Rung::new(RungParts {
+                spec,
+                index,
+                encoder,
+                arrivals,
+                cells: cell_sender.clone(),
+                clock: Arc::clone(&clock),
+                meter: Arc::clone(&meter),
+            });
             ladder.spawn(format!("{} {name}", rung.name), move || thread.run())?;
             rungs.push(sender);
         }
@@ -95,6 +135,7 @@ impl LiveLadder {
             audio: AudioLane::new(spec.audio)?,
             last_sound: None,
             assembler: Assembler::new(spec.pictures.len()),
+            vitals: Vitals::new(Arc::clone(&meter)),
             meter,
             sink,
         };
@@ -163,6 +204,7 @@ struct Decoding<S> {
     last_sound: Option<MediaTime>,
     assembler: Assembler,
     meter: Arc<LadderMeter>,
+    vitals: Vitals,
     sink: S,
 }
 
@@ -192,12 +234,14 @@ impl<S: FnMut(CodedCell)> Decoding<S> {
                     self.tell(now, None);
                 }
                 for picture in pictures.drain(..) {
+                    self.vitals.see(&picture.1.picture, now);
                     self.tell(now, Some(&picture));
                 }
                 self.pictures = pictures;
             }
             TrackFormat::Aac(_) => {
                 self.last_sound = Some(now);
+                self.vitals.hear(frame, now);
                 if let Err(error) = self.audio.push(frame) {
                     self.meter.audio_errors.increment();
                     debug!(source = self.name, %error, "sound not used");

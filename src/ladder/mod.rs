@@ -4,6 +4,8 @@
 //!   is whole, with time as an argument.
 //! * [`openh264`], [`scale`], [`scene`] and [`audio`] are the tools: codec wrappers, letterbox, slide changes,
 //!   the sound lattice.
+//! * `pressure` says how many pictures a rung leaves out when the machine cannot follow; `vitals` looks and listens
+//!   for black, still and silent sources.
 //! * [`LiveLadder`] is the shell: one decoding thread, one thread per picture rung.
 //! * [`WaitingLoop`] is the same encoders run once over the waiting video.
 //!
@@ -17,13 +19,15 @@ mod lecture;
 mod live;
 pub mod openh264;
 mod pictures;
+mod pressure;
 mod rung;
 pub mod scale;
 pub mod scene;
 mod spec;
+mod vitals;
 mod waiting;
 
-pub use live::{LadderMeter, LiveLadder};
+pub use live::{LadderMeter, LiveLadder, RungMeter};
 pub use spec::{LadderSpec, PictureRung};
 pub use waiting::WaitingLoop;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tracing::{error, warn};
@@ -11,7 +11,9 @@ use crate::clock::Clock;
 use crate::media::{CellIndex, Grid, MediaTime, Picture, SampleEntry, Slot, TrackCell, VIDEO_TIMESCALE};
 
 use super::lattice::{Filled, Lattice};
+use super::live::LadderMeter;
 use super::openh264::{CodecError, Encoder};
+use super::pressure::Pressure;
 use super::scale::{ScaleError, Scaler};
 use super::spec::{LadderSpec, PictureRung};
 
@@ -156,20 +158,29 @@ pub(super) struct Rung {
     arrivals: Receiver<Arrival>,
     cells: SyncSender<RungCell>,
     clock: Arc<dyn Clock>,
+    meter: Arc<LadderMeter>,
+    pressure: Pressure,
+    /// The picture coded last.
+    coded: Option<Shown>,
+}
+
+/// What a rung is made of.
+pub(super) struct RungParts<'a> {
+    pub(super) spec: &'a LadderSpec,
+    pub(super) index: usize,
+    pub(super) encoder: CellEncoder,
+    pub(super) arrivals: Receiver<Arrival>,
+    pub(super) cells: SyncSender<RungCell>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) meter: Arc<LadderMeter>,
 }
 
 /// Between two looks at the clock while nothing arrives and no run is on.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
 
 impl Rung {
-    pub(super) fn new(
-        spec: &LadderSpec,
-        index: usize,
-        encoder: CellEncoder,
-        arrivals: Receiver<Arrival>,
-        cells: SyncSender<RungCell>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub(super) fn new(parts: RungParts<'_>) -> Self {
+        let RungParts { spec, index, encoder, arrivals, cells, clock, meter } = parts;
         let rung = &spec.pictures[index];
         Self {
             index,
@@ -179,6 +190,9 @@ impl Rung {
             arrivals,
             cells,
             clock,
+            meter,
+            pressure: Pressure::new(index, spec.pictures.len()),
+            coded: None,
         }
     }
 
@@ -193,7 +207,7 @@ impl Rung {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             while let Some(filled) = self.lattice.poll(self.clock.now()) {
-                if !self.fill(&filled) {
+                if !self.fill(filled) {
                     return;
                 }
                 while let Ok(arrival) = self.arrivals.try_recv() {
@@ -204,15 +218,37 @@ impl Rung {
     }
 
     fn arrived(&mut self, arrival: Arrival) {
+        let now = self.clock.now();
+        self.pressure.observe(now.saturating_since(arrival.now), now);
+        if let Some(meter) = self.meter.rungs.get(self.index) {
+            meter.thinning.set(self.pressure.level().into());
+        }
         match arrival.picture {
             Some((pts, shown)) => self.lattice.push(pts, shown, arrival.now),
             None => self.lattice.flow(arrival.now),
         }
     }
 
+    /// Under pressure some slots repeat the picture coded last.
+    fn thinned(&self, filled: Filled<Shown>) -> Filled<Shown> {
+        match &self.coded {
+            Some(coded) if !filled.begins_cell && self.pressure.leaves_out(filled.slot) => {
+                Filled { picture: coded.clone(), repeated: true, ..filled }
+            }
+            _ => filled,
+        }
+    }
+
     /// Codes a slot; false when nobody wants cells any more.
-    fn fill(&mut self, filled: &Filled<Shown>) -> bool {
-        match self.encoder.code(filled) {
+    fn fill(&mut self, filled: Filled<Shown>) -> bool {
+        let filled = self.thinned(filled);
+        let begun = Instant::now();
+        let coded = self.encoder.code(&filled);
+        if let Some(meter) = self.meter.rungs.get(self.index) {
+            meter.busy_nanos.add(begun.elapsed().as_nanos() as u64);
+        }
+        self.coded = Some(filled.picture);
+        match coded {
             Ok(None) => true,
             Ok(Some((k, cell))) => match self.cells.try_send(RungCell { rung: self.index, k, cell }) {
                 Ok(()) => true,
@@ -223,7 +259,7 @@ impl Rung {
                 Err(std::sync::mpsc::TrySendError::Disconnected(_)) => false,
             },
             Err(error) => {
-                error!(rung = self.name, slot = filled.slot.0, %error, "picture not coded; its cell is lost");
+                error!(rung = self.name, %error, "picture not coded; its cell is lost");
                 true
             }
         }

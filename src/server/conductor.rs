@@ -14,8 +14,10 @@ use crate::feed::Publisher;
 use crate::ladder::{LadderSpec, LiveLadder, WaitingLoop};
 use crate::matrix::{MatrixHandle, MatrixView, SourceStatus};
 use crate::media::CodedCell;
+use crate::source::SourceGauges;
 
 use super::channel_task::Connection;
+use super::watchman::{LadderState, Ladders};
 
 /// Coded cells that a channel's task may be behind.
 const CELL_QUEUE: usize = 8;
@@ -28,6 +30,7 @@ pub(super) struct SourceEntry {
     pub(super) keep_open: bool,
     pub(super) wanted: watch::Sender<bool>,
     pub(super) status: watch::Receiver<SourceStatus>,
+    pub(super) gauges: Arc<SourceGauges>,
 }
 
 /// A channel as the conductor sees it.
@@ -51,6 +54,7 @@ pub(super) struct Conductor {
     pub(super) sources: BTreeMap<String, SourceEntry>,
     pub(super) channels: BTreeMap<String, ChannelEntry>,
     pub(super) matrix: MatrixHandle,
+    pub(super) running: Ladders,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -99,6 +103,7 @@ impl Conductor {
                 !same
             });
         }
+        self.running.keep(|key| needed.contains(key) || !ladders.contains_key(key) && wanted(view, key));
         let idle: Vec<_> = ladders.keys().filter(|key| !needed.contains(*key)).cloned().collect();
         let idle: Vec<_> = idle.iter().filter_map(|key| ladders.remove(key)).collect();
         if !idle.is_empty() {
@@ -137,15 +142,22 @@ impl Conductor {
         match started {
             Ok(ladder) => {
                 let connection = Connection { source: key.0.clone(), cells, status: source.status.clone() };
+                self.running.set(key, LadderState::Runs(Arc::clone(ladder.meter())));
                 ladders.insert(key.clone(), RunningLadder { ladder, connection: connection.clone() });
                 Some(connection)
             }
             Err(error) => {
                 error!(source = key.0, ladder = key.1, %error, "the ladder does not start");
+                self.running.set(key, LadderState::Fails(error.to_string()));
                 None
             }
         }
     }
+}
+
+/// Some channel should show the source, whose ladder may have failed.
+fn wanted(view: &MatrixView, (source, _): &LadderKey) -> bool {
+    view.wanted(source)
 }
 
 /// Forgets ladders that a panic has ended, so that they are started again.

@@ -11,7 +11,7 @@ use tracing::info;
 
 use crate::clip::Clip;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Audio, Channel, Config, Ladder, Rung, Secret, Source, Transport};
+use crate::config::{Alarm, Audio, Channel, Config, Ladder, Rung, Secret, Source, Transport};
 use crate::simulator::{Fault, Simulator, SimulatorOptions, Spares};
 
 use super::{Addresses, Server, page, signals};
@@ -135,6 +135,8 @@ fn configuration(options: &DemoOptions, sources: Vec<Source>, waiting: &Path, st
     config.server.admin_listen.clone_from(&options.admin_listen);
     config.server.state_dir = state.join("state");
     config.sources = sources;
+    // Nobody who tries it out waits for a minute.
+    config.alarm = Alarm { black_s: 5, frozen_s: 8, silent_s: 5, clipped_s: 5, offline_s: 3 };
     let rung = |name: &str, width, height, bitrate| Rung {
         name: name.to_owned(),
         width,

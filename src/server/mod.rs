@@ -6,21 +6,26 @@
 mod channel_task;
 mod conductor;
 mod demo;
+mod metrics;
 mod page;
 mod signals;
 mod start;
+mod watchman;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::alarm::{Board, Thresholds};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::delivery::Delivery;
@@ -28,6 +33,8 @@ use crate::matrix::{self, ChannelLayout, FileStore, Layout};
 use crate::media::Grid;
 
 use conductor::Conductor;
+use metrics::Measures;
+use watchman::{Ladders, Watchman};
 
 pub use demo::{DemoOptions, demo};
 
@@ -111,17 +118,37 @@ impl Server {
         start::announce(&config, &delivery);
         let (ready, ready_watch) = watch::channel(false);
         let mut listening = Stage::new("listeners");
-        let addresses = start::listeners(&config, &delivery, &matrix, ready_watch, pages, &mut listening)?;
-
         let mut pulling = Stage::new("sources");
         let sources = start::sources(&config, &matrix, &clock, &mut pulling);
+        let gauges: BTreeMap<_, _> =
+            sources.iter().map(|(name, entry)| (name.clone(), Arc::clone(&entry.gauges))).collect();
+        let ladders = Ladders::default();
+        let mut metrics = Registry::default();
+        metrics.register_collector(Box::new(Measures {
+            sources: gauges.clone(),
+            ladders: ladders.clone(),
+            delivery: Arc::clone(delivery.counts()),
+            runtime: tokio::runtime::Handle::current(),
+        }));
+        let (alarms, alarms_watch) = watch::channel(Arc::default());
+        let port = start::AdminPort { matrix: &matrix, ready: ready_watch, alarms: alarms_watch, metrics };
+        let addresses = start::listeners(&config, &delivery, port, pages, &mut listening)?;
+        let watchman = Watchman {
+            matrix: matrix.clone(),
+            sources: gauges,
+            ladders: ladders.clone(),
+            board: Board::new(thresholds(&config.alarm)),
+            alarms,
+            clock: Arc::clone(&clock),
+        };
+        listening.spawn(watchman.run(listening.end.clone()));
 
         let loops = start::waiting_loops(&config, grid).await?;
         let mut showing = Stage::new("channels");
         let channels = start::channels(&config, grid, &loops, &delivery, &matrix, &clock, &mut showing)?;
 
         let mut conducting = Stage::new("ladders");
-        let conductor = Conductor { sources, channels, matrix, clock };
+        let conductor = Conductor { sources, channels, matrix, running: ladders, clock };
         let end = conducting.end.clone();
         conducting.spawn(conductor.run(end));
         ready.send_replace(true);
@@ -141,6 +168,16 @@ impl Server {
             stage.end(STAGE_PATIENCE).await;
             info!(stage = name, "ended");
         }
+    }
+}
+
+fn thresholds(alarm: &config::Alarm) -> Thresholds {
+    Thresholds {
+        black_s: alarm.black_s,
+        frozen_s: alarm.frozen_s,
+        silent_s: alarm.silent_s,
+        clipped_s: alarm.clipped_s,
+        offline_s: alarm.offline_s,
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tracing::{error, info};
 
 use crate::admin::{self, AdminState};
+use crate::alarm::Alarm;
 use crate::clip::Clip;
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -38,12 +39,19 @@ pub(super) fn announce(config: &Config, delivery: &Delivery) {
     }
 }
 
+/// What the admin port shows.
+pub(super) struct AdminPort<'a> {
+    pub(super) matrix: &'a MatrixHandle,
+    pub(super) ready: watch::Receiver<bool>,
+    pub(super) alarms: watch::Receiver<Arc<Vec<Alarm>>>,
+    pub(super) metrics: Registry,
+}
+
 /// Opens the ports and serves on them.
 pub(super) fn listeners(
     config: &Config,
     delivery: &Delivery,
-    matrix: &MatrixHandle,
-    ready: watch::Receiver<bool>,
+    port: AdminPort<'_>,
     pages: impl FnOnce(&Addresses, &[String]) -> Router,
     stage: &mut Stage,
 ) -> anyhow::Result<Addresses> {
@@ -60,14 +68,10 @@ pub(super) fn listeners(
         stage.spawn(http::serve(listener, delivery.clone(), http::Limits::default(), stage.end.clone()));
     }
     if let Some((listener, _)) = control {
+        let AdminPort { matrix, ready, alarms, metrics } = port;
         let token = Some(config.admin.token.clone()).filter(|token| !token.is_empty());
-        let state = AdminState {
-            matrix: matrix.clone(),
-            token,
-            ready,
-            metrics: Registry::default(),
-            ending: stage.end.clone(),
-        };
+        let state =
+            AdminState { matrix: matrix.clone(), token, ready, alarms, metrics, ending: stage.end.clone() };
         let names: Vec<_> = config.channels.iter().map(|channel| channel.name.clone()).collect();
         let router = admin::router(state).merge(pages(&addresses, &names));
         stage.spawn(http::serve(listener, router, http::Limits::default(), stage.end.clone()));
@@ -102,13 +106,14 @@ pub(super) fn sources(
         let (wanted, wanted_watch) = watch::channel(source.keep_open);
         let (status, status_watch) = watch::channel(SourceStatus::idle(clock.now()));
         let feed = Publisher::default();
+        let gauges = Arc::new(SourceGauges::default());
         let task = SourceTask {
             source: source.clone(),
             lattice_fps: lattice_fps(config, &source.name),
             wanted: wanted_watch,
             feed: feed.clone(),
             status,
-            gauges: Arc::new(SourceGauges::default()),
+            gauges: Arc::clone(&gauges),
             clock: Arc::clone(clock),
             shutdown: stage.end.clone(),
         };
@@ -116,7 +121,7 @@ pub(super) fn sources(
         stage.spawn(report(source.name.clone(), status_watch.clone(), matrix.clone()));
         entries.insert(
             source.name.clone(),
-            SourceEntry { feed, keep_open: source.keep_open, wanted, status: status_watch },
+            SourceEntry { feed, keep_open: source.keep_open, wanted, status: status_watch, gauges },
         );
     }
     entries

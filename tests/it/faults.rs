@@ -37,7 +37,7 @@ const HALL_A: [Case; 17] = [
     case("reset", Returns, 12),
     case("no-video", Leaves, 8),
     case("no-audio", Stays, 8),
-    case("still", Stays, 6),
+    case("still", Stays, 10),
     case("black", Stays, 6),
     case("silent", Stays, 6),
     case("jump=3600", Stays, 8),
@@ -54,7 +54,7 @@ const HALL_A: [Case; 17] = [
 
 /// Over UDP.
 const HALL_C: [Case; 5] = [
-    case("loss=0.1", Stays, 10),
+    case("loss=1", Stays, 10),
     case("loss=2", Stays, 12),
     case("loss=5", Stays, 12),
     case("reorder", Stays, 12),
@@ -64,6 +64,24 @@ const HALL_C: [Case; 5] = [
 fn set_fault(server: &Server, hall: &str, fault: &str) {
     let answer = http::request(server.admin, "PUT", &format!("/demo/halls/{hall}/fault"), "", fault);
     assert_eq!(answer.status, 204, "{}", answer.text());
+}
+
+/// The alarm that must be there while the fault lasts.
+fn alarm_of(fault: &str) -> Option<&'static str> {
+    match fault.split('=').next()? {
+        "black" => Some("black"),
+        "silent" => Some("silent"),
+        "still" => Some("frozen"),
+        "off" => Some("offline"),
+        "loss" | "reorder" => Some("loss"),
+        _ => None,
+    }
+}
+
+fn has_alarm(server: &Server, hall: &str, kind: &str) -> bool {
+    let alarms = http::get(server.admin, "/api/v1/alarms");
+    let alarms: serde_json::Value = serde_json::from_str(alarms.text()).expect("JSON");
+    alarms.as_array().expect("a list").iter().any(|alarm| alarm["kind"] == kind && alarm["source"] == hall)
 }
 
 fn go_through(server: &Server, channel: &str, hall: &str, cases: &[Case]) {
@@ -89,6 +107,9 @@ fn go_through(server: &Server, channel: &str, hall: &str, cases: &[Case]) {
                 viewer.follow(Duration::from_secs(*seconds));
                 viewer.until("the hall is back by itself", is_live);
             }
+        }
+        if let Some(kind) = alarm_of(fault) {
+            viewer.until("the alarm", || has_alarm(server, hall, kind));
         }
         set_fault(server, hall, "");
         viewer.until("the mended hall is on air", is_live);

@@ -15,10 +15,13 @@
 //!
 //! An [`AudioError`] concerns one unit, or the units until the format changes again; the lane goes on.
 //!
-//! What does *not* belong here: when a cell is due, levels, and pictures.
+//! An [`Ear`] beside it says how loud a source is.
+//!
+//! What does *not* belong here: when a cell is due, and pictures.
 
 mod clip;
 mod decoder;
+mod ear;
 mod encoder;
 mod fitter;
 mod follower;
@@ -37,6 +40,7 @@ use shelf::Shelf;
 use transcoder::Transcoder;
 
 pub use clip::loop_frames;
+pub use ear::Ear;
 pub use encoder::silence;
 
 /// Time stamps farther than this from where they should be are a new beginning.

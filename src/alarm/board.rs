@@ -1,0 +1,138 @@
+//! Which conditions are alarms. The contract stands in the module above.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Alarm, AlarmKind, Condition, Thresholds};
+use crate::media::MediaTime;
+
+/// An alarm whose condition has not held for so long has ended.
+const CALM: Duration = Duration::from_secs(5);
+
+/// What one observation has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// An alarm began.
+    Raised(Alarm),
+    /// An alarm ended.
+    Cleared(Alarm),
+}
+
+type Key = (AlarmKind, Option<String>, Option<String>);
+
+#[derive(Debug)]
+struct Entry {
+    since: MediaTime,
+    last: MediaTime,
+    sentence: String,
+    raised: bool,
+}
+
+/// All conditions of late.
+#[derive(Debug, Default)]
+pub struct Board {
+    thresholds: Thresholds,
+    entries: BTreeMap<Key, Entry>,
+}
+
+impl Board {
+    /// An empty board.
+    pub fn new(thresholds: Thresholds) -> Self {
+        Self { thresholds, entries: BTreeMap::new() }
+    }
+
+    /// Everything that holds at `now`; gives what has changed.
+    pub fn observe(&mut self, conditions: Vec<Condition>, now: MediaTime) -> Vec<Change> {
+        for Condition { kind, source, channel, sentence, since } in conditions {
+            let since = since.unwrap_or(now).min(now);
+            let fresh = || Entry { since, last: now, sentence: String::new(), raised: false };
+            let entry = self.entries.entry((kind, source, channel)).or_insert_with(fresh);
+            entry.last = now;
+            entry.sentence = sentence;
+        }
+        let mut changes = Vec::new();
+        for (key, entry) in &mut self.entries {
+            let patience = Duration::from_secs(self.thresholds.of(key.0).into());
+            if !entry.raised && entry.last == now && now.saturating_since(entry.since) >= patience {
+                entry.raised = true;
+                changes.push(Change::Raised(alarm(key, entry)));
+            }
+        }
+        self.entries.retain(|key, entry| {
+            let over = now.saturating_since(entry.last) >= CALM;
+            if over && entry.raised {
+                changes.push(Change::Cleared(alarm(key, entry)));
+            }
+            !over
+        });
+        changes
+    }
+
+    /// The alarms of this moment, by kind.
+    pub fn alarms(&self) -> Vec<Alarm> {
+        self.entries.iter().filter(|(_, entry)| entry.raised).map(|(key, entry)| alarm(key, entry)).collect()
+    }
+}
+
+fn alarm((kind, source, channel): &Key, entry: &Entry) -> Alarm {
+    Alarm {
+        kind: *kind,
+        source: source.clone(),
+        channel: channel.clone(),
+        since: entry.since,
+        sentence: entry.sentence.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> MediaTime {
+        MediaTime::from_millis((1_800_000_000 + second) * 1000)
+    }
+
+    fn silent(source: &str) -> Condition {
+        Condition {
+            kind: AlarmKind::Silent,
+            source: Some(source.to_owned()),
+            channel: None,
+            sentence: format!("{source} is silent"),
+            since: None,
+        }
+    }
+
+    fn raised(changes: &[Change]) -> usize {
+        changes.iter().filter(|change| matches!(change, Change::Raised(_))).count()
+    }
+
+    #[test]
+    fn a_condition_that_lasts_is_an_alarm_once_and_with_its_beginning() {
+        let mut board = Board::default();
+        let changes: Vec<_> = (0..200).map(|s| board.observe(vec![silent("a")], at(s))).collect();
+        assert_eq!(changes.iter().position(|changes| !changes.is_empty()), Some(60));
+        assert_eq!(changes.iter().map(|changes| raised(changes)).sum::<usize>(), 1);
+        assert_eq!(board.alarms()[0].since, at(0));
+    }
+
+    #[test]
+    fn a_short_calm_does_not_end_it_and_a_long_one_does() {
+        let mut board = Board::default();
+        for s in 0..=60 {
+            board.observe(vec![silent("a")], at(s));
+        }
+        assert!(board.observe(vec![], at(64)).is_empty());
+        assert!(board.observe(vec![silent("a")], at(65)).is_empty());
+        let changes = board.observe(vec![], at(70));
+        assert!(matches!(&changes[..], [Change::Cleared(alarm)] if alarm.source.as_deref() == Some("a")));
+        assert!(board.alarms().is_empty());
+    }
+
+    #[test]
+    fn sources_are_told_apart_and_a_known_beginning_counts() {
+        let mut board = Board::default();
+        let long = Condition { since: Some(at(-100)), ..silent("b") };
+        assert_eq!(raised(&board.observe(vec![silent("a"), long], at(0))), 1);
+        assert_eq!(board.alarms().len(), 1);
+    }
+}

@@ -1,0 +1,113 @@
+//! Alarms: what somebody should look at, in plain sentences, each with since-when.
+//!
+//! Others look at sources, ladders and channels and say once a second which [`Condition`]s hold; the [`Board`]
+//! (sans-IO) decides which of them are alarms:
+//! * a condition becomes an alarm when it has held for its kind's patience ([`Thresholds`]);
+//! * an alarm ends when its condition has not held for five seconds, so that a flapping one is one alarm;
+//! * since-when is when the condition began, not when the patience was over.
+//!
+//! What does *not* belong here: how conditions are noticed, where alarms are sent.
+
+mod board;
+
+use serde::Serialize;
+
+pub use board::{Board, Change};
+
+use crate::media::MediaTime;
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlarmKind {
+    /// A wanted source cannot be had.
+    Offline,
+    /// A source is connected, and nothing comes.
+    Stalled,
+    /// A source refuses our credentials.
+    Refused,
+    /// The picture is black.
+    Black,
+    /// The picture has not changed in a single sample.
+    Frozen,
+    /// The sound is silence.
+    Silent,
+    /// The sound is at full scale again and again.
+    Clipped,
+    /// The source's clock runs much too fast or too slow.
+    Skew,
+    /// Packets of the source are lost on the way.
+    Loss,
+    /// The machine cannot follow; pictures are left out.
+    Overload,
+    /// A live encoder's parameter sets differ from the waiting loop's: a fault of ours.
+    ParameterSets,
+}
+
+/// Something that holds at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// What.
+    pub kind: AlarmKind,
+    /// The source concerned.
+    pub source: Option<String>,
+    /// The channel concerned.
+    pub channel: Option<String>,
+    /// A plain sentence without secrets.
+    pub sentence: String,
+    /// Since when, where whoever noticed it knows; else the board's first look at it counts.
+    pub since: Option<MediaTime>,
+}
+
+/// A condition that has held for too long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Alarm {
+    /// What.
+    pub kind: AlarmKind,
+    /// The source concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The channel concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// Since when.
+    pub since: MediaTime,
+    /// A plain sentence.
+    pub sentence: String,
+}
+
+/// How many seconds a condition must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// A black picture.
+    pub black_s: u32,
+    /// A picture that does not change in a single sample.
+    pub frozen_s: u32,
+    /// Silence.
+    pub silent_s: u32,
+    /// Sound that clips.
+    pub clipped_s: u32,
+    /// A source that cannot be had, stalls or refuses.
+    pub offline_s: u32,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { black_s: 20, frozen_s: 120, silent_s: 60, clipped_s: 10, offline_s: 5 }
+    }
+}
+
+impl Thresholds {
+    const fn of(self, kind: AlarmKind) -> u32 {
+        match kind {
+            AlarmKind::Offline | AlarmKind::Stalled => self.offline_s,
+            AlarmKind::Refused | AlarmKind::ParameterSets => 0,
+            AlarmKind::Black => self.black_s,
+            AlarmKind::Frozen => self.frozen_s,
+            AlarmKind::Silent => self.silent_s,
+            AlarmKind::Clipped => self.clipped_s,
+            AlarmKind::Skew => 60,
+            AlarmKind::Loss | AlarmKind::Overload => 5,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What decoded media looks and sounds like, so that somebody is told of a covered lens or a dead microphone.
+//!
+//! Looks and listens, decides nothing: each sign says since when it has held without a break, and how long is too
+//! long is for whoever reads it. Pictures are alike only when every sample is: slides stand still too, but what a
+//! camera or a cable brings has noise, and an encoder that is alive codes it.
+//!
+//! What does not belong here: alarms, and what becomes of a cell.
+
+use std::sync::Arc;
+
+use super::audio::Ear;
+use super::live::LadderMeter;
+use crate::media::{MediaTime, Picture, SourceFrame};
+
+/// Luma of black in limited range is 16; noise in the dark stays below this.
+const BLACK: u8 = 32;
+/// Every so many samples and rows are looked at.
+const STEP: usize = 8;
+/// -60 dB of full scale: a room with a microphone that is on is louder.
+const SILENCE: f32 = 0.001;
+/// Full scale, but for rounding.
+const CLIPPED: f32 = 0.999;
+/// Sound that clips does so again and again: signs of clipping are kept for so long.
+const CLIP_MEMORY_NANOS: i64 = 2_000_000_000;
+
+/// The observer of one source.
+pub(super) struct Vitals {
+    meter: Arc<LadderMeter>,
+    before: Option<Arc<Picture>>,
+    ear: Ear,
+    clipped_at: Option<MediaTime>,
+}
+
+impl Vitals {
+    pub(super) fn new(meter: Arc<LadderMeter>) -> Self {
+        Self { meter, before: None, ear: Ear::default(), clipped_at: None }
+    }
+
+    /// A picture that was decoded.
+    pub(super) fn see(&mut self, picture: &Arc<Picture>, now: MediaTime) {
+        self.meter.black.observe(is_black(picture), now);
+        let still = self.before.as_ref().is_some_and(|before| before == picture);
+        self.meter.still.observe(still, now);
+        self.before = Some(Arc::clone(picture));
+    }
+
+    /// An access unit of sound. One that cannot be decoded says nothing.
+    pub(super) fn hear(&mut self, unit: &SourceFrame, now: MediaTime) {
+        let Some(peak) = self.ear.peak(unit) else { return };
+        self.meter.silent.observe(peak < SILENCE, now);
+        if peak >= CLIPPED {
+            self.clipped_at = Some(now);
+        }
+        let clips = self.clipped_at.is_some_and(|at| now.nanos_since(at) < CLIP_MEMORY_NANOS);
+        self.meter.clipped.observe(clips, now);
+        self.meter.peak_millibel.set(millibel(peak));
+    }
+}
+
+fn is_black(picture: &Picture) -> bool {
+    let width = picture.size().width.max(1) as usize;
+    let rows = picture.planes()[0].chunks_exact(width).step_by(STEP);
+    rows.flat_map(|row| row.iter().step_by(STEP)).all(|&luma| luma < BLACK)
+}
+
+/// Hundredths of a decibel below full scale; 9600 for nothing at all.
+fn millibel(peak: f32) -> u64 {
+    const NOTHING: f32 = 9600.0;
+    if peak > 0.0 { (-2000.0 * peak.log10()).clamp(0.0, NOTHING) as u64 } else { NOTHING as u64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::PictureSize;
+
+    const SIZE: PictureSize = PictureSize { width: 64, height: 32 };
+
+    fn picture(luma: u8) -> Arc<Picture> {
+        let mut picture = Picture::black(SIZE);
+        picture.planes_mut()[0].fill(luma);
+        Arc::new(picture)
+    }
+
+    #[test]
+    fn black_and_still_are_told_with_their_beginning() {
+        let meter = Arc::new(LadderMeter::new([]));
+        let mut vitals = Vitals::new(Arc::clone(&meter));
+        let at = |second: i64| MediaTime::from_millis(second * 1000);
+        vitals.see(&picture(90), at(1));
+        vitals.see(&picture(91), at(2));
+        assert_eq!((meter.black.get(), meter.still.get()), (None, None));
+        vitals.see(&picture(91), at(3));
+        vitals.see(&picture(91), at(4));
+        assert_eq!((meter.black.get(), meter.still.get()), (None, Some(at(3))));
+        vitals.see(&picture(17), at(5));
+        vitals.see(&picture(18), at(6));
+        assert_eq!((meter.black.get(), meter.still.get()), (Some(at(5)), None));
+        vitals.see(&picture(90), at(7));
+        assert_eq!(meter.black.get(), None);
+    }
+
+    #[test]
+    fn loudness_is_told_in_hundredths_of_a_decibel() {
+        assert_eq!([1.0, 0.5, 0.001, 0.0].map(millibel), [0, 602, 6000, 9600]);
+    }
+}

@@ -1,0 +1,161 @@
+//! What the server measures of its sources, ladders and viewers, and of itself, for `GET /metrics`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use super::watchman::{LadderState, Ladders};
+use crate::delivery::{Counts, Kind};
+use crate::source::SourceGauges;
+
+/// Reads everything when it is asked.
+pub(super) struct Measures {
+    pub(super) sources: BTreeMap<String, Arc<SourceGauges>>,
+    pub(super) ladders: Ladders,
+    pub(super) delivery: Arc<Counts>,
+    pub(super) runtime: tokio::runtime::Handle,
+}
+
+impl fmt::Debug for Measures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Measures").finish_non_exhaustive()
+    }
+}
+
+type Series<'a, V> = Vec<(Vec<(&'static str, &'a str)>, V)>;
+
+impl Collector for Measures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.of_sources(&mut encoder)?;
+        self.of_ladders(&mut encoder)?;
+        self.of_delivery(&mut encoder)?;
+        self.of_the_process(&mut encoder)
+    }
+}
+
+impl Measures {
+    fn of_sources(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let each = |value: fn(&SourceGauges) -> u64| -> Series<'_, u64> {
+            self.sources
+                .iter()
+                .map(|(name, gauges)| (vec![("source", name.as_str())], value(gauges)))
+                .collect()
+        };
+        counters(encoder, "amphi_source_pictures", "Pictures received", each(|it| it.pictures.get()))?;
+        counters(encoder, "amphi_source_bytes", "Bytes of access units received", each(|it| it.bytes.get()))?;
+        counters(encoder, "amphi_source_lost_packets", "RTP packets lost", each(|it| it.lost.get()))?;
+        counters(
+            encoder,
+            "amphi_source_broken_packets",
+            "Packets not understood",
+            each(|it| it.broken.get()),
+        )?;
+        let skews = self.sources.iter().map(|(name, it)| (vec![("source", name.as_str())], it.skew_ppm()));
+        gauges(encoder, "amphi_source_skew_ppm", "How fast the source's clock runs", skews.collect())?;
+        let offsets =
+            self.sources.iter().map(|(name, it)| (vec![("source", name.as_str())], it.av_offset_ms()));
+        gauges(encoder, "amphi_source_av_offset_ms", "How late the sound still is", offsets.collect())
+    }
+
+    fn of_ladders(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let ladders = self.ladders.all();
+        let running: Vec<_> = ladders
+            .iter()
+            .filter_map(|((source, ladder), state)| match state {
+                LadderState::Runs(meter) => {
+                    Some((vec![("source", source.as_str()), ("ladder", ladder.as_str())], meter))
+                }
+                LadderState::Fails(_) => None,
+            })
+            .collect();
+        let cells = running.iter().map(|(labels, meter)| (labels.clone(), meter.cells.get()));
+        counters(encoder, "amphi_ladder_cells", "Whole cells coded", cells.collect())?;
+        let errors = running.iter().map(|(labels, meter)| (labels.clone(), meter.decode_errors.get()));
+        counters(encoder, "amphi_ladder_decode_errors", "Access units not decoded", errors.collect())?;
+        let late = running.iter().map(|(labels, meter)| (labels.clone(), meter.late_pictures.get()));
+        counters(
+            encoder,
+            "amphi_ladder_late_pictures",
+            "Pictures that found a rung's queue full",
+            late.collect(),
+        )?;
+        let peaks =
+            running.iter().map(|(labels, meter)| (labels.clone(), meter.peak_millibel.get() as f64 / -100.0));
+        gauges(encoder, "amphi_ladder_peak_dbfs", "Last peak of the sound", peaks.collect())?;
+        let rungs = || {
+            running.iter().flat_map(|(labels, meter)| {
+                meter.rungs.iter().map(|rung| {
+                    let rung_label = ("rung", rung.name.as_str());
+                    (labels.iter().copied().chain([rung_label]).collect::<Vec<_>>(), rung)
+                })
+            })
+        };
+        let busy = rungs().map(|(labels, rung)| (labels, rung.busy_nanos.get() / 1_000_000));
+        counters(
+            encoder,
+            "amphi_rung_busy_milliseconds",
+            "Time spent on fitting and coding",
+            busy.collect(),
+        )?;
+        let thinning = rungs().map(|(labels, rung)| (labels, rung.thinning.get() as f64));
+        gauges(encoder, "amphi_rung_thinning", "One picture in 2^n is coded", thinning.collect())
+    }
+
+    fn of_delivery(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let answers = Kind::ALL.map(|kind| (vec![("kind", kind.name())], self.delivery.answers(kind)));
+        counters(encoder, "amphi_delivery_answers", "Answers to viewers", answers.into())?;
+        let bytes = vec![(Vec::new(), self.delivery.bytes())];
+        counters(encoder, "amphi_delivery_bytes", "Bytes of content answered", bytes)
+    }
+
+    fn of_the_process(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let tasks = self.runtime.metrics().num_alive_tasks() as f64;
+        gauges(encoder, "amphi_tasks", "Tasks alive", vec![(Vec::new(), tasks)])?;
+        // Linux only; elsewhere the series are absent.
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let field = |name: &str| -> Option<f64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next()?.parse().ok()
+        };
+        if let Some(threads) = field("Threads:") {
+            gauges(encoder, "amphi_threads", "Threads alive", vec![(Vec::new(), threads)])?;
+        }
+        if let Some(resident) = field("VmRSS:") {
+            let bytes = resident * 1024.0;
+            gauges(encoder, "amphi_resident_bytes", "Resident memory", vec![(Vec::new(), bytes)])?;
+        }
+        Ok(())
+    }
+}
+
+fn counters(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    series: Series<'_, u64>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, value) in series {
+        ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn gauges(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    series: Series<'_, f64>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in series {
+        ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
