@@ -126,9 +126,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(u8::from(!report.is_good())))
         }
         Command::Run { config } => {
-            let config = amphi::config::Config::load(&config)
-                .map_err(|faults| anyhow::anyhow!("the configuration has faults\n{faults}"))?;
-            runtime()?.block_on(amphi::server::run(config))?;
+            runtime()?.block_on(amphi::server::run(&config))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo(Demo { listen, http_listen, admin_listen, fault: faults }) => {

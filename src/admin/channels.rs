@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Shared;
 use super::problem::{JsonBody, Name, Problem};
-use crate::matrix::{Applied, ChannelView, MatrixError};
+use crate::matrix::{Applied, ChannelView, MatrixError, Notice};
 use crate::media::MediaTime;
 
 /// The body of a manual connect.
@@ -54,6 +54,18 @@ pub(super) async fn disconnect(State(state): Shared, Name(channel): Name) -> Ans
 
 pub(super) async fn clear_override(State(state): Shared, Name(channel): Name) -> Answer {
     answer(state.matrix.clear_override(&channel).await)
+}
+
+pub(super) async fn notice(
+    State(state): Shared,
+    Name(channel): Name,
+    JsonBody(notice): JsonBody<Notice>,
+) -> Answer {
+    answer(state.matrix.set_notice(&channel, Some(notice)).await)
+}
+
+pub(super) async fn clear_notice(State(state): Shared, Name(channel): Name) -> Answer {
+    answer(state.matrix.set_notice(&channel, None).await)
 }
 
 fn answer(applied: Result<Applied, MatrixError>) -> Answer {

@@ -75,6 +75,7 @@ pub fn router(mut state: AdminState) -> Router {
         .route("/api/v1/channels/{channel}", get(channels::one))
         .route("/api/v1/channels/{channel}/source", put(channels::connect).delete(channels::disconnect))
         .route("/api/v1/channels/{channel}/override", axum::routing::delete(channels::clear_override))
+        .route("/api/v1/channels/{channel}/notice", put(channels::notice).delete(channels::clear_notice))
         .route("/api/v1/sources", get(sources))
         .route("/api/v1/sources/{source}", get(source))
         .route("/api/v1/alarms", get(alarms))

@@ -56,7 +56,9 @@ impl From<MatrixError> for Problem {
     fn from(error: MatrixError) -> Self {
         let status = match error {
             MatrixError::UnknownChannel(_) => StatusCode::NOT_FOUND,
-            MatrixError::UnknownSource(_) | MatrixError::Past { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            MatrixError::UnknownSource(_) | MatrixError::Past { .. } | MatrixError::Notice => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             MatrixError::Ended => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())

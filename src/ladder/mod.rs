@@ -7,6 +7,7 @@
 //! * `pressure` says how many pictures a rung leaves out when the machine cannot follow; `vitals` looks and listens
 //!   for black, still and silent sources.
 //! * [`LiveLadder`] is the shell: one decoding thread, one thread per picture rung.
+//! * [`sign`] puts words on the waiting video's pictures.
 //! * [`WaitingLoop`] is the same encoders run once over the waiting video.
 //!
 //! What does not belong here: which source is on which channel, and what becomes of a cell.
@@ -23,6 +24,7 @@ mod pressure;
 mod rung;
 pub mod scale;
 pub mod scene;
+pub mod sign;
 mod spec;
 mod vitals;
 mod waiting;

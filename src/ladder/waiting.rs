@@ -22,6 +22,7 @@ use super::lattice::Filled;
 use super::live::LadderMeter;
 use super::pictures::PictureDecoder;
 use super::rung::{CellEncoder, Shown};
+use super::sign::{Sign, Words};
 use super::spec::{LadderSpec, PictureRung};
 
 /// Longer clips are cut: a waiting loop is kept coded in memory, about 9 MB a minute.
@@ -42,9 +43,9 @@ pub struct WaitingLoop {
 }
 
 impl WaitingLoop {
-    /// Codes `clip`, or a grey card with silence where there is none. Takes CPU for about a tenth of the
-    /// clip's duration.
-    pub fn encode(clip: Option<&Clip>, spec: &LadderSpec) -> Result<Self, LadderError> {
+    /// Codes `clip`, or a grey card with silence where there is none, with `words` on it. Takes CPU for about a
+    /// tenth of the clip's duration.
+    pub fn encode(clip: Option<&Clip>, spec: &LadderSpec, words: &Words) -> Result<Self, LadderError> {
         let tracks = spec.tracks()?;
         let longest = i64::from(LONGEST_S * 1000 / spec.grid.duration_ms()).max(1);
         let wanted = clip.map_or(1, |clip| loop_cells(clip, spec.grid)).max(1);
@@ -57,9 +58,13 @@ impl WaitingLoop {
             .iter()
             .map(|rung| LoopRung::new(rung, spec.grid, cells))
             .collect::<Result<Vec<_>, _>>()?;
-        match clip {
-            Some(clip) => encode_pictures(clip, &mut rungs)?,
-            None => rungs.iter_mut().for_each(|rung| rung.held = Some(grey_card(spec))),
+        if let Some(clip) = clip {
+            encode_pictures(clip, words, &mut rungs)?;
+        } else {
+            let card = signed(grey_card(spec), words);
+            for rung in &mut rungs {
+                rung.held = Some(card.clone());
+            }
         }
         let pictures = rungs.into_iter().map(LoopRung::finish).collect::<Result<_, _>>()?;
         let frames = encode_sound(clip, spec, cells)?;
@@ -136,6 +141,13 @@ fn grey_card(spec: &LadderSpec) -> Shown {
     Shown { picture: Arc::new(picture), slide: 0 }
 }
 
+fn signed(mut shown: Shown, words: &Words) -> Shown {
+    if let Some(sign) = Sign::new(words, shown.picture.size()) {
+        sign.paint(Arc::make_mut(&mut shown.picture));
+    }
+    shown
+}
+
 /// One rung of the loop, on a lattice of its own that begins at the epoch.
 struct LoopRung {
     encoder: CellEncoder,
@@ -194,12 +206,20 @@ impl LoopRung {
 }
 
 /// Decodes the clip and shows every picture to every rung, one at a time.
-fn encode_pictures(clip: &Clip, rungs: &mut [LoopRung]) -> Result<(), LadderError> {
+fn encode_pictures(clip: &Clip, words: &Words, rungs: &mut [LoopRung]) -> Result<(), LadderError> {
     let video = clip.video.as_ref().ok_or(LadderError::NoPicture)?;
     let mut decoder = PictureDecoder::new(Arc::new(LadderMeter::default()))?;
     let mut shown = Vec::new();
+    let mut sign: Option<(PictureSize, Option<Sign>)> = None;
     let mut show = |shown: &mut Vec<(MediaTime, Shown)>| {
-        for (pts, picture) in shown.drain(..) {
+        for (pts, mut picture) in shown.drain(..) {
+            let size = picture.picture.size();
+            if sign.as_ref().is_none_or(|(laid_out, _)| *laid_out != size) {
+                sign = Some((size, Sign::new(words, size)));
+            }
+            if let Some((_, Some(sign))) = &sign {
+                sign.paint(Arc::make_mut(&mut picture.picture));
+            }
             rungs.iter_mut().try_for_each(|rung| rung.show(pts, &picture))?;
         }
         Ok::<_, LadderError>(())

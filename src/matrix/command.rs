@@ -1,7 +1,12 @@
 //! What the matrix can be told, and what it answers.
 
+use serde::{Deserialize, Serialize};
+
 use super::view::ChannelView;
 use crate::media::MediaTime;
+
+/// Characters of a notice's title and of its place.
+pub(super) const NOTICE_CHARS: usize = 200;
 
 /// One thing that the matrix is told about one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +30,13 @@ pub enum Command {
         /// The channel's name.
         channel: String,
     },
+    /// What the waiting picture says; `None` = nothing.
+    Notice {
+        /// The channel's name.
+        channel: String,
+        /// The words.
+        notice: Option<Notice>,
+    },
     /// What the schedule says from now on; `None` = nothing.
     Schedule {
         /// The channel's name.
@@ -32,6 +44,20 @@ pub enum Command {
         /// The source and why.
         scheduled: Option<Scheduled>,
     },
+}
+
+/// What a channel's waiting picture says beside the time of day.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notice {
+    /// E.g. the next lecture's title.
+    pub title: String,
+    /// E.g. the hall.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub place: String,
+    /// When it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts: Option<MediaTime>,
 }
 
 /// What the schedule asks for a channel.
@@ -71,6 +97,11 @@ pub enum MatrixError {
         /// The time here.
         now: MediaTime,
     },
+    /// The caller's words are too long, or no words.
+    #[error(
+        "a notice's title and place have at most {NOTICE_CHARS} characters each, and no control characters"
+    )]
+    Notice,
     /// The server is ending.
     #[error("the matrix has ended with the server")]
     Ended,

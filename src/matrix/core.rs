@@ -6,7 +6,7 @@
 //! lets go of what has expired: an override or a schedule entry with `until` holds while `now < until`. Ask
 //! [`Matrix::view`] after any of them, and [`Matrix::overrides`] for what to keep. Nothing ends it.
 
-use super::command::{Command, MatrixError, Scheduled};
+use super::command::{Command, MatrixError, NOTICE_CHARS, Notice, Scheduled};
 use super::status::{OnAir, SourceStatus};
 use super::store::Override;
 use super::view::{By, ChannelView, Desired, MatrixView, SourceView};
@@ -44,6 +44,7 @@ struct Channel {
     layout: ChannelLayout,
     manual: Option<Override>,
     scheduled: Option<Scheduled>,
+    notice: Option<Notice>,
     desired: Desired,
     on_air: OnAir,
 }
@@ -56,7 +57,8 @@ impl Matrix {
         let channel = |layout| {
             let desired = nobody.clone();
             let on_air = on_air.clone();
-            let mut channel = Channel { layout, manual: None, scheduled: None, desired, on_air };
+            let mut channel =
+                Channel { layout, manual: None, scheduled: None, notice: None, desired, on_air };
             channel.decide(now);
             channel
         };
@@ -110,6 +112,16 @@ impl Matrix {
                 channel.manual = None;
                 Ok(channel.decide(now))
             }
+            Command::Notice { channel, notice } => {
+                let good =
+                    |text: &str| text.chars().count() <= NOTICE_CHARS && !text.contains(char::is_control);
+                if notice.as_ref().is_some_and(|notice| !good(&notice.title) || !good(&notice.place)) {
+                    return Err(MatrixError::Notice);
+                }
+                let channel = self.channel_mut(&channel)?;
+                channel.notice = notice;
+                Ok(channel.view())
+            }
             Command::Schedule { channel, scheduled } => {
                 let unknown = scheduled.as_ref().filter(|scheduled| !self.knows_source(&scheduled.source));
                 let unknown = unknown.map(|scheduled| scheduled.source.clone());
@@ -119,6 +131,27 @@ impl Matrix {
                 }
                 channel.scheduled = scheduled.filter(|scheduled| now < scheduled.until);
                 Ok(channel.decide(now))
+            }
+        }
+    }
+
+    /// Takes another layout. Channels and sources that stay keep what was said of them, unless it names a source that
+    /// is gone.
+    pub fn relayout(&mut self, layout: Layout, now: MediaTime) {
+        let before = std::mem::replace(self, Self::new(layout, now));
+        for (name, status) in before.sources {
+            self.source_status(&name, status);
+        }
+        let known: Vec<String> = self.sources.iter().map(|(name, _)| name.clone()).collect();
+        let knows = |source: &String| known.contains(source);
+        for channel in before.channels {
+            if let Ok(kept) = self.channel_mut(&channel.layout.name) {
+                kept.manual = channel.manual.filter(|manual| manual.source.as_ref().is_none_or(knows));
+                kept.scheduled = channel.scheduled.filter(|scheduled| knows(&scheduled.source));
+                kept.notice = channel.notice;
+                kept.on_air = channel.on_air;
+                kept.desired = channel.desired;
+                kept.decide(now);
             }
         }
     }
@@ -224,6 +257,7 @@ impl Channel {
             streams: self.layout.streams.clone(),
             desired: self.desired.clone(),
             on_air: self.on_air.clone(),
+            notice: self.notice.clone(),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::command::{Applied, Command, MatrixError, Scheduled};
+use super::command::{Applied, Command, MatrixError, Notice, Scheduled};
 use super::core::{Layout, Matrix};
 use super::mail::{Mail, Reports};
 use super::status::{OnAir, SourceStatus};
@@ -27,9 +27,9 @@ const QUEUE: usize = 64;
 /// The longest sleep: the clock may move against the runtime's.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-struct Request {
-    command: Command,
-    reply: oneshot::Sender<Result<Applied, MatrixError>>,
+enum Request {
+    Obey { command: Command, reply: oneshot::Sender<Result<Applied, MatrixError>> },
+    Relayout { layout: Layout, done: oneshot::Sender<()> },
 }
 
 /// Talks to the matrix. Clones talk to the same one.
@@ -80,6 +80,11 @@ impl MatrixHandle {
         self.tell(Command::ClearOverride { channel: channel.to_owned() }).await
     }
 
+    /// Puts words on a channel's waiting picture, or takes them away.
+    pub async fn set_notice(&self, channel: &str, notice: Option<Notice>) -> Result<Applied, MatrixError> {
+        self.tell(Command::Notice { channel: channel.to_owned(), notice }).await
+    }
+
     /// What the schedule says of `channel` from now on.
     pub async fn set_scheduled(
         &self,
@@ -109,9 +114,16 @@ impl MatrixHandle {
         self.view.clone()
     }
 
+    /// There are other channels and sources from now on; see [`Matrix::relayout`].
+    pub async fn relayout(&self, layout: Layout) -> Result<(), MatrixError> {
+        let (done, answer) = oneshot::channel();
+        self.requests.send(Request::Relayout { layout, done }).await.map_err(|_| MatrixError::Ended)?;
+        answer.await.map_err(|_| MatrixError::Ended)
+    }
+
     async fn tell(&self, command: Command) -> Result<Applied, MatrixError> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(Request { command, reply }).await.map_err(|_| MatrixError::Ended)?;
+        self.requests.send(Request::Obey { command, reply }).await.map_err(|_| MatrixError::Ended)?;
         answer.await.map_err(|_| MatrixError::Ended)?
     }
 }
@@ -142,12 +154,22 @@ impl Owner {
     }
 
     async fn serve(&mut self, request: Request) {
-        let Request { command, reply } = request;
-        let applied = self.matrix.apply(command, self.clock.now());
-        self.show();
-        let warning = self.keep().await;
-        // Whoever asked may have gone; the command holds all the same.
-        let _ = reply.send(applied.map(|channel| Applied { channel, warning }));
+        let now = self.clock.now();
+        // Whoever asked may have gone; what was done holds all the same.
+        match request {
+            Request::Obey { command, reply } => {
+                let applied = self.matrix.apply(command, now);
+                self.show();
+                let warning = self.keep().await;
+                let _ = reply.send(applied.map(|channel| Applied { channel, warning }));
+            }
+            Request::Relayout { layout, done } => {
+                self.matrix.relayout(layout, now);
+                self.show();
+                self.keep().await;
+                let _ = done.send(());
+            }
+        }
     }
 
     fn hear(&mut self, reports: Reports) {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::command::Notice;
 use super::status::{OnAir, SourceStatus};
 use crate::media::MediaTime;
 
@@ -25,6 +26,9 @@ pub struct ChannelView {
     pub desired: Desired,
     /// What it shows.
     pub on_air: OnAir,
+    /// What its waiting picture says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice: Option<Notice>,
 }
 
 /// What a channel should show, and whose word that is.

@@ -34,7 +34,9 @@ impl Connection {
 pub(super) struct ChannelTask {
     pub(super) name: String,
     pub(super) options: SplicerOptions,
-    pub(super) waiting: Arc<WaitingLoop>,
+    pub(super) tracks: Arc<[RungTracks]>,
+    /// The waiting loop as it is now.
+    pub(super) waiting: watch::Receiver<Arc<WaitingLoop>>,
     pub(super) shelf: ShelfWriter,
     pub(super) connection: watch::Receiver<Option<Connection>>,
     pub(super) matrix: MatrixHandle,
@@ -137,11 +139,11 @@ impl ChannelTask {
         let cell: &CodedCell = match &decision.choice {
             Choice::Live(cell) => cell,
             Choice::Waiting => {
-                waiting = self.waiting.cell(decision.k);
+                waiting = self.waiting.borrow().cell(decision.k);
                 &waiting
             }
         };
-        let segments = self.waiting.tracks().iter().map(|rung| segment(rung, cell)).collect();
+        let segments = self.tracks.iter().map(|rung| segment(rung, cell)).collect();
         if let Err(error) = self.shelf.push(decision.k, segments) {
             warn!(channel = self.name, k = %decision.k, %error, "cell not published");
         }

@@ -17,6 +17,7 @@ use crate::media::CodedCell;
 use crate::source::SourceGauges;
 
 use super::channel_task::Connection;
+use super::estate::Inventory;
 use super::watchman::{LadderState, Ladders};
 
 /// Coded cells that a channel's task may be behind.
@@ -25,6 +26,7 @@ const CELL_QUEUE: usize = 8;
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// A source as the conductor sees it.
+#[derive(Clone)]
 pub(super) struct SourceEntry {
     pub(super) feed: Publisher,
     pub(super) keep_open: bool,
@@ -34,25 +36,31 @@ pub(super) struct SourceEntry {
 }
 
 /// A channel as the conductor sees it.
+#[derive(Clone)]
 pub(super) struct ChannelEntry {
     pub(super) spec: Arc<LadderSpec>,
     pub(super) waiting: Arc<WaitingLoop>,
     pub(super) connection: watch::Sender<Option<Connection>>,
 }
 
-/// A ladder that runs, and where its cells go. Keyed by source and ladder name: channels with the same ladder
-/// share it.
+/// A ladder that runs, and where its cells go.
 struct RunningLadder {
     ladder: LiveLadder,
+    spec: Arc<LadderSpec>,
     connection: Connection,
 }
 
-type LadderKey = (String, String);
+/// Which ladder: channels that show the same source through the same ladder with the same patience share one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LadderKey {
+    pub(super) source: String,
+    pub(super) ladder: String,
+    pub(super) patience: Duration,
+}
 
 /// See the module's text.
 pub(super) struct Conductor {
-    pub(super) sources: BTreeMap<String, SourceEntry>,
-    pub(super) channels: BTreeMap<String, ChannelEntry>,
+    pub(super) inventory: watch::Receiver<Arc<Inventory>>,
     pub(super) matrix: MatrixHandle,
     pub(super) running: Ladders,
     pub(super) clock: Arc<dyn Clock>,
@@ -60,16 +68,18 @@ pub(super) struct Conductor {
 
 impl Conductor {
     /// Works until `end`, then stops the ladders.
-    pub(super) async fn run(self, end: CancellationToken) {
+    pub(super) async fn run(mut self, end: CancellationToken) {
         let mut views = self.matrix.watch();
         let mut ladders = BTreeMap::<LadderKey, RunningLadder>::new();
         loop {
             let view = views.borrow_and_update().clone();
+            let inventory = self.inventory.borrow_and_update().clone();
             bury(&mut ladders);
-            self.apply(&view, &mut ladders);
+            self.apply(&inventory, &view, &mut ladders);
             tokio::select! {
                 () = end.cancelled() => break,
                 changed = views.changed() => if changed.is_err() { break },
+                changed = self.inventory.changed() => if changed.is_err() { break },
                 () = tokio::time::sleep(LOOK_AFTER) => {}
             }
         }
@@ -77,17 +87,24 @@ impl Conductor {
         stop(running).await;
     }
 
-    fn apply(&self, view: &MatrixView, ladders: &mut BTreeMap<LadderKey, RunningLadder>) {
-        for (name, source) in &self.sources {
+    fn apply(
+        &self,
+        inventory: &Inventory,
+        view: &MatrixView,
+        ladders: &mut BTreeMap<LadderKey, RunningLadder>,
+    ) {
+        for (name, source) in &inventory.sources {
             let wanted = source.keep_open || view.wanted(name);
             source.wanted.send_if_modified(|now| std::mem::replace(now, wanted) != wanted);
         }
         let mut needed = BTreeSet::new();
-        for (name, channel) in &self.channels {
+        for (name, channel) in &inventory.channels {
             let desired = view.channel(name).and_then(|channel| channel.desired.source.as_deref());
             let connection = desired.and_then(|source| {
-                let key = (source.to_owned(), channel.spec.name.clone());
-                let connection = self.ladder(&key, channel, ladders)?;
+                let LadderSpec { name, patience, .. } = &*channel.spec;
+                let key = LadderKey { source: source.to_owned(), ladder: name.clone(), patience: *patience };
+                let entry = inventory.sources.get(source)?;
+                let connection = self.ladder(&key, entry, channel, ladders)?;
                 needed.insert(key);
                 Some(connection)
             });
@@ -116,13 +133,14 @@ impl Conductor {
     fn ladder(
         &self,
         key: &LadderKey,
+        source: &SourceEntry,
         channel: &ChannelEntry,
         ladders: &mut BTreeMap<LadderKey, RunningLadder>,
     ) -> Option<Connection> {
-        if let Some(running) = ladders.get(key) {
+        // Another specification under the same name: the ladder was changed by a reload.
+        if let Some(running) = ladders.get(key).filter(|running| running.spec == channel.spec) {
             return Some(running.connection.clone());
         }
-        let source = self.sources.get(&key.0)?;
         let cells = broadcast::Sender::new(CELL_QUEUE);
         let sink = {
             let cells = cells.clone();
@@ -132,7 +150,7 @@ impl Conductor {
             }
         };
         let started = LiveLadder::start(
-            &key.0,
+            &key.source,
             &channel.spec,
             channel.waiting.tracks(),
             source.feed.subscribe(),
@@ -141,13 +159,19 @@ impl Conductor {
         );
         match started {
             Ok(ladder) => {
-                let connection = Connection { source: key.0.clone(), cells, status: source.status.clone() };
+                let connection =
+                    Connection { source: key.source.clone(), cells, status: source.status.clone() };
                 self.running.set(key, LadderState::Runs(Arc::clone(ladder.meter())));
-                ladders.insert(key.clone(), RunningLadder { ladder, connection: connection.clone() });
+                let spec = Arc::clone(&channel.spec);
+                let before = ladders
+                    .insert(key.clone(), RunningLadder { ladder, spec, connection: connection.clone() });
+                if let Some(before) = before {
+                    tokio::spawn(stop(vec![before]));
+                }
                 Some(connection)
             }
             Err(error) => {
-                error!(source = key.0, ladder = key.1, %error, "the ladder does not start");
+                error!(source = key.source, ladder = key.ladder, %error, "the ladder does not start");
                 self.running.set(key, LadderState::Fails(error.to_string()));
                 None
             }
@@ -156,16 +180,20 @@ impl Conductor {
 }
 
 /// Some channel should show the source, whose ladder may have failed.
-fn wanted(view: &MatrixView, (source, _): &LadderKey) -> bool {
-    view.wanted(source)
+fn wanted(view: &MatrixView, key: &LadderKey) -> bool {
+    view.wanted(&key.source)
 }
 
 /// Forgets ladders that a panic has ended, so that they are started again.
 fn bury(ladders: &mut BTreeMap<LadderKey, RunningLadder>) {
-    ladders.retain(|(source, ladder), running| {
+    ladders.retain(|key, running| {
         let ended = running.ladder.has_ended();
         if ended {
-            error!(source, ladder, "the ladder has ended by itself and is started again");
+            error!(
+                source = key.source,
+                ladder = key.ladder,
+                "the ladder has ended by itself and is started again"
+            );
         }
         !ended
     });

@@ -1,6 +1,5 @@
 //! What the server measures of its sources, ladders and viewers, and of itself, for `GET /metrics`.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,14 +8,16 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use tokio::sync::watch;
 
+use super::estate::Inventory;
 use super::watchman::{LadderState, Ladders};
 use crate::delivery::{Counts, Kind};
 use crate::source::SourceGauges;
 
 /// Reads everything when it is asked.
 pub(super) struct Measures {
-    pub(super) sources: BTreeMap<String, Arc<SourceGauges>>,
+    pub(super) inventory: watch::Receiver<Arc<Inventory>>,
     pub(super) ladders: Ladders,
     pub(super) delivery: Arc<Counts>,
     pub(super) runtime: tokio::runtime::Handle,
@@ -41,11 +42,11 @@ impl Collector for Measures {
 
 impl Measures {
     fn of_sources(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let inventory = Arc::clone(&self.inventory.borrow());
+        let sources =
+            || inventory.sources.iter().map(|(name, entry)| (vec![("source", name.as_str())], &entry.gauges));
         let each = |value: fn(&SourceGauges) -> u64| -> Series<'_, u64> {
-            self.sources
-                .iter()
-                .map(|(name, gauges)| (vec![("source", name.as_str())], value(gauges)))
-                .collect()
+            sources().map(|(labels, gauges)| (labels, value(gauges))).collect()
         };
         counters(encoder, "amphi_source_pictures", "Pictures received", each(|it| it.pictures.get()))?;
         counters(encoder, "amphi_source_bytes", "Bytes of access units received", each(|it| it.bytes.get()))?;
@@ -56,10 +57,9 @@ impl Measures {
             "Packets not understood",
             each(|it| it.broken.get()),
         )?;
-        let skews = self.sources.iter().map(|(name, it)| (vec![("source", name.as_str())], it.skew_ppm()));
+        let skews = sources().map(|(labels, gauges)| (labels, gauges.skew_ppm()));
         gauges(encoder, "amphi_source_skew_ppm", "How fast the source's clock runs", skews.collect())?;
-        let offsets =
-            self.sources.iter().map(|(name, it)| (vec![("source", name.as_str())], it.av_offset_ms()));
+        let offsets = sources().map(|(labels, gauges)| (labels, gauges.av_offset_ms()));
         gauges(encoder, "amphi_source_av_offset_ms", "How late the sound still is", offsets.collect())
     }
 
@@ -67,9 +67,9 @@ impl Measures {
         let ladders = self.ladders.all();
         let running: Vec<_> = ladders
             .iter()
-            .filter_map(|((source, ladder), state)| match state {
+            .filter_map(|(key, state)| match state {
                 LadderState::Runs(meter) => {
-                    Some((vec![("source", source.as_str()), ("ladder", ladder.as_str())], meter))
+                    Some((vec![("source", key.source.as_str()), ("ladder", key.ladder.as_str())], meter))
                 }
                 LadderState::Fails(_) => None,
             })

@@ -6,15 +6,17 @@
 mod channel_task;
 mod conductor;
 mod demo;
+mod estate;
 mod metrics;
 mod page;
+mod painter;
 mod signals;
 mod start;
 mod watchman;
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::alarm::{Board, Thresholds};
 use crate::clock::{Clock, SystemClock};
@@ -33,15 +35,32 @@ use crate::matrix::{self, ChannelLayout, FileStore, Layout};
 use crate::media::Grid;
 
 use conductor::Conductor;
+use estate::{Estate, Means};
 use metrics::Measures;
+use signals::{Signal, Signals};
 use watchman::{Ladders, Watchman};
 
 pub use demo::{DemoOptions, demo};
 
-/// Serves `config` until a signal comes.
-pub async fn run(config: Config) -> anyhow::Result<()> {
-    let server = Server::start(config, Arc::new(SystemClock::default()), |_, _| Router::new()).await?;
-    signals::asked_to_end().await?;
+/// Serves the configuration at `path` until a signal comes; takes a changed file over.
+pub async fn run(path: &Path) -> anyhow::Result<()> {
+    let config =
+        Config::load(path).map_err(|faults| anyhow::anyhow!("the configuration has faults\n{faults}"))?;
+    let mut signals = Signals::new(path)?;
+    let mut server = Server::start(config, Arc::new(SystemClock::default()), |_, _| Router::new()).await?;
+    loop {
+        match signals.next().await {
+            Signal::End => break,
+            Signal::Reload => match Config::load(path) {
+                Ok(config) => {
+                    if let Err(error) = server.estate.reload(config).await {
+                        error!("the new configuration is taken over in part: {error:#}");
+                    }
+                }
+                Err(faults) => error!("the new configuration has faults, the old one stays\n{faults}"),
+            },
+        }
+    }
     server.end().await;
     Ok(())
 }
@@ -63,8 +82,10 @@ const STAGE_PATIENCE: Duration = Duration::from_millis(2500);
 /// A running server.
 pub struct Server {
     addresses: Addresses,
-    /// In the order of ending.
-    stages: Vec<Stage>,
+    listening: Stage,
+    estate: Estate,
+    conducting: Stage,
+    control: Stage,
     /// Says for as long as the server lives that it is ready.
     _ready: watch::Sender<bool>,
 }
@@ -97,6 +118,7 @@ impl Stage {
         if tokio::time::timeout(patience, all).await.is_err() {
             warn!(stage = self.name, "not ended in time; left behind");
         }
+        debug!(stage = self.name, "ended");
     }
 }
 
@@ -117,25 +139,25 @@ impl Server {
         let delivery = Delivery::default();
         start::announce(&config, &delivery);
         let (ready, ready_watch) = watch::channel(false);
-        let mut listening = Stage::new("listeners");
-        let mut pulling = Stage::new("sources");
-        let sources = start::sources(&config, &matrix, &clock, &mut pulling);
-        let gauges: BTreeMap<_, _> =
-            sources.iter().map(|(name, entry)| (name.clone(), Arc::clone(&entry.gauges))).collect();
+        let (alarms, alarms_watch) = watch::channel(Arc::default());
+        let window = config.segment.window;
+        let (matrix_, clock_) = (matrix.clone(), Arc::clone(&clock));
+        let means = Means { grid, window, matrix: matrix_, clock: clock_, delivery: delivery.clone() };
+        let (mut estate, inventory) = Estate::new(means);
         let ladders = Ladders::default();
         let mut metrics = Registry::default();
         metrics.register_collector(Box::new(Measures {
-            sources: gauges.clone(),
+            inventory: inventory.clone(),
             ladders: ladders.clone(),
             delivery: Arc::clone(delivery.counts()),
             runtime: tokio::runtime::Handle::current(),
         }));
-        let (alarms, alarms_watch) = watch::channel(Arc::default());
+        let mut listening = Stage::new("listeners");
         let port = start::AdminPort { matrix: &matrix, ready: ready_watch, alarms: alarms_watch, metrics };
         let addresses = start::listeners(&config, &delivery, port, pages, &mut listening)?;
         let watchman = Watchman {
             matrix: matrix.clone(),
-            sources: gauges,
+            inventory: inventory.clone(),
             ladders: ladders.clone(),
             board: Board::new(thresholds(&config.alarm)),
             alarms,
@@ -143,17 +165,15 @@ impl Server {
         };
         listening.spawn(watchman.run(listening.end.clone()));
 
-        let loops = start::waiting_loops(&config, grid).await?;
-        let mut showing = Stage::new("channels");
-        let channels = start::channels(&config, grid, &loops, &delivery, &matrix, &clock, &mut showing)?;
-
         let mut conducting = Stage::new("ladders");
-        let conductor = Conductor { sources, channels, matrix, running: ladders, clock };
-        let end = conducting.end.clone();
-        conducting.spawn(conductor.run(end));
+        let conductor = Conductor { inventory, matrix, running: ladders, clock };
+        conducting.spawn(conductor.run(conducting.end.clone()));
+        start::warn_without_assembler();
+        estate.apply(config).await?;
         ready.send_replace(true);
+        let config = estate.config();
         info!(channels = config.channels.len(), sources = config.sources.len(), "ready");
-        Ok(Self { addresses, stages: vec![listening, pulling, showing, conducting, control], _ready: ready })
+        Ok(Self { addresses, listening, estate, conducting, control, _ready: ready })
     }
 
     /// Where it listens.
@@ -162,12 +182,13 @@ impl Server {
     }
 
     /// Ends everything, stage by stage.
-    pub async fn end(self) {
-        for stage in self.stages {
-            let name = stage.name;
-            stage.end(STAGE_PATIENCE).await;
-            info!(stage = name, "ended");
-        }
+    pub async fn end(mut self) {
+        self.listening.end(STAGE_PATIENCE).await;
+        self.estate.end_all_sources().await;
+        self.estate.end_all_channels().await;
+        self.conducting.end(STAGE_PATIENCE).await;
+        self.control.end(STAGE_PATIENCE).await;
+        info!("ended");
     }
 }
 

@@ -1,9 +1,96 @@
-//! Signals: the first one asks for an orderly end, a second one ends at once.
+//! What the outside asks of a running server: to end, or to read its configuration again.
+//!
+//! SIGINT and SIGTERM ask for an orderly end, a second one ends at once. SIGHUP asks for a reload, and so does the
+//! configuration's file when it changes: it is looked at every two seconds, which works on every file system.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-/// Waits for SIGINT or SIGTERM. From then on another one ends the process with the shell's code for it.
+/// Between two looks at the file.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// End in order.
+    End,
+    /// Read the configuration again.
+    Reload,
+}
+
+/// Listens for signals, and looks at a file.
+pub(super) struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+    file: PathBuf,
+    stamp: Option<Stamp>,
+    /// A change that was seen once: an editor may still be writing.
+    settling: Option<Stamp>,
+}
+
+/// What tells one state of a file from another.
+type Stamp = (SystemTime, u64);
+
+fn stamp(file: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(file).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+impl Signals {
+    /// From now on; `file` is the configuration's.
+    pub(super) fn new(file: &Path) -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+            stamp: stamp(file),
+            file: file.to_owned(),
+            settling: None,
+        })
+    }
+
+    /// The next thing that is asked.
+    pub(super) async fn next(&mut self) -> Signal {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return ending("SIGINT"),
+                _ = self.terminate.recv() => return ending("SIGTERM"),
+                _ = self.hang_up.recv() => {
+                    info!(signal = "SIGHUP", "reading the configuration again");
+                    self.stamp = stamp(&self.file);
+                    return Signal::Reload;
+                }
+                () = tokio::time::sleep(LOOK_EVERY) => if self.has_changed() {
+                    info!(file = %self.file.display(), "the configuration has changed");
+                    return Signal::Reload;
+                },
+            }
+        }
+    }
+
+    /// The file is another one than before, and was the same at the last look.
+    fn has_changed(&mut self) -> bool {
+        let now = stamp(&self.file).filter(|now| Some(*now) != self.stamp);
+        let settled = now.is_some() && now == self.settling;
+        self.settling = now;
+        if settled {
+            self.stamp = now;
+        }
+        settled
+    }
+}
+
+fn ending(name: &str) -> Signal {
+    info!(signal = name, "ending in order; a second signal ends at once");
+    end_at_once_next_time();
+    Signal::End
+}
+
+/// Waits for SIGINT or SIGTERM.
 pub(super) async fn asked_to_end() -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -11,7 +98,16 @@ pub(super) async fn asked_to_end() -> std::io::Result<()> {
         _ = interrupt.recv() => "SIGINT",
         _ = terminate.recv() => "SIGTERM",
     };
-    info!(signal = name, "ending in order; a second signal ends at once");
+    ending(name);
+    Ok(())
+}
+
+fn end_at_once_next_time() {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
     tokio::spawn(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -20,5 +116,4 @@ pub(super) async fn asked_to_end() -> std::io::Result<()> {
         warn!("ended at once by a second signal");
         std::process::exit(1);
     });
-    Ok(())
 }

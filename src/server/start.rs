@@ -1,8 +1,7 @@
 //! The steps of a start, one function each.
 
-use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +14,11 @@ use tracing::{error, info};
 use crate::admin::{self, AdminState};
 use crate::alarm::Alarm;
 use crate::clip::Clip;
-use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::delivery::{self, Delivery};
 use crate::feed::Publisher;
 use crate::http;
+use crate::ladder::sign::Words;
 use crate::ladder::{LadderSpec, WaitingLoop, openh264};
 use crate::matrix::{MatrixHandle, SourceStatus};
 use crate::media::Grid;
@@ -29,6 +28,8 @@ use crate::store::{self, Rung};
 
 use super::channel_task::{ChannelTask, options};
 use super::conductor::{ChannelEntry, SourceEntry};
+use super::estate::Means;
+use super::painter::Painter;
 use super::{Addresses, Stage};
 
 /// Makes every channel known to viewers, who are asked to come again until its shelf is there.
@@ -36,6 +37,15 @@ pub(super) fn announce(config: &Config, delivery: &Delivery) {
     for channel in &config.channels {
         let streams = channel.streams.clone();
         delivery.registry().insert(&channel.name, delivery::Channel { streams, shelf: None });
+    }
+}
+
+/// A running channel may be reached by other stream names.
+pub(super) fn rename(channel: &config::Channel, means: &Means) {
+    let registry = means.delivery.registry();
+    if let Some(known) = registry.get(&channel.name).filter(|known| known.streams != channel.streams) {
+        let shelf = known.shelf.clone();
+        registry.insert(&channel.name, delivery::Channel { streams: channel.streams.clone(), shelf });
     }
 }
 
@@ -94,41 +104,34 @@ fn open(
     Ok(Some((listener, address)))
 }
 
-/// A supervised task for every source, and one that carries its news to the matrix.
-pub(super) fn sources(
-    config: &Config,
-    matrix: &MatrixHandle,
-    clock: &Arc<dyn Clock>,
+/// A supervised task for a source, and one that carries its news to the matrix.
+pub(super) fn source(
+    source: &config::Source,
+    lattice_fps: u32,
+    means: &Means,
     stage: &mut Stage,
-) -> BTreeMap<String, SourceEntry> {
-    let mut entries = BTreeMap::new();
-    for source in &config.sources {
-        let (wanted, wanted_watch) = watch::channel(source.keep_open);
-        let (status, status_watch) = watch::channel(SourceStatus::idle(clock.now()));
-        let feed = Publisher::default();
-        let gauges = Arc::new(SourceGauges::default());
-        let task = SourceTask {
-            source: source.clone(),
-            lattice_fps: lattice_fps(config, &source.name),
-            wanted: wanted_watch,
-            feed: feed.clone(),
-            status,
-            gauges: Arc::clone(&gauges),
-            clock: Arc::clone(clock),
-            shutdown: stage.end.clone(),
-        };
-        stage.spawn(task.run());
-        stage.spawn(report(source.name.clone(), status_watch.clone(), matrix.clone()));
-        entries.insert(
-            source.name.clone(),
-            SourceEntry { feed, keep_open: source.keep_open, wanted, status: status_watch, gauges },
-        );
-    }
-    entries
+) -> SourceEntry {
+    let (wanted, wanted_watch) = watch::channel(source.keep_open);
+    let (status, status_watch) = watch::channel(SourceStatus::idle(means.clock.now()));
+    let feed = Publisher::default();
+    let gauges = Arc::new(SourceGauges::default());
+    let task = SourceTask {
+        source: source.clone(),
+        lattice_fps,
+        wanted: wanted_watch,
+        feed: feed.clone(),
+        status,
+        gauges: Arc::clone(&gauges),
+        clock: Arc::clone(&means.clock),
+        shutdown: stage.end.clone(),
+    };
+    stage.spawn(task.run());
+    stage.spawn(report(source.name.clone(), status_watch.clone(), means.matrix.clone()));
+    SourceEntry { feed, keep_open: source.keep_open, wanted, status: status_watch, gauges }
 }
 
-/// The lattice on which a source's pictures are placed: that of the ladders, whose rungs mostly agree.
-fn lattice_fps(config: &Config, _source: &str) -> u32 {
+/// The lattice on which sources' pictures are placed: that of the ladders, whose rungs mostly agree.
+pub(super) fn lattice_fps(config: &Config) -> u32 {
     let rungs = config.ladders.iter().flat_map(|ladder| &ladder.rungs);
     rungs.filter(|rung| !rung.audio_only).map(|rung| rung.fps).max().unwrap_or(15)
 }
@@ -143,34 +146,18 @@ async fn report(name: String, mut status: watch::Receiver<SourceStatus>, matrix:
     }
 }
 
-/// The waiting loop and the ladder of each channel, by channel. Channels with the same video and ladder share one.
-pub(super) async fn waiting_loops(
-    config: &Config,
-    grid: Grid,
-) -> anyhow::Result<HashMap<String, (Arc<LadderSpec>, Arc<WaitingLoop>)>> {
+/// Says what a build without assembler costs.
+pub(super) fn warn_without_assembler() {
     if !openh264::ASSEMBLER {
         tracing::warn!(
             "built without nasm: decoding costs 1.2 to 1.5 times the CPU, encoding 2.1 to 2.5 times; install nasm, run \
              cargo clean -p openh264-sys2 and build again"
         );
     }
-    let mut made: HashMap<(PathBuf, String), (Arc<LadderSpec>, Arc<WaitingLoop>)> = HashMap::new();
-    let mut by_channel = HashMap::new();
-    for channel in &config.channels {
-        let key = (channel.waiting.clone(), channel.ladder.clone());
-        let pair = if let Some(pair) = made.get(&key) {
-            pair.clone()
-        } else {
-            let pair = waiting_loop(config, channel, grid).await?;
-            made.insert(key, pair.clone());
-            pair
-        };
-        by_channel.insert(channel.name.clone(), pair);
-    }
-    Ok(by_channel)
 }
 
-async fn waiting_loop(
+/// The ladder of a channel and its waiting loop, without words.
+pub(super) async fn waiting_loop(
     config: &Config,
     channel: &config::Channel,
     grid: Grid,
@@ -181,7 +168,8 @@ async fn waiting_loop(
     let deadline = Duration::from_millis(u64::from(channel.live_deadline_ms));
     let spec = Arc::new(LadderSpec::new(ladder, grid, deadline));
     let (name, path, task_spec) = (channel.name.clone(), channel.waiting.clone(), Arc::clone(&spec));
-    let coded = tokio::task::spawn_blocking(move || code_waiting(&name, &path, &task_spec));
+    let coded =
+        tokio::task::spawn_blocking(move || code_waiting(&name, &path, &task_spec, &Words::default()));
     let waiting = coded.await.context("the waiting video's task")??;
     info!(channel = channel.name, waiting = %channel.waiting.display(), "waiting loop coded");
     Ok((spec, Arc::new(waiting)))
@@ -189,10 +177,15 @@ async fn waiting_loop(
 
 /// Codes the file at `path`. One that is not there or not a video is said loudly, and a plain card takes its
 /// place: a channel lives for ever.
-fn code_waiting(channel: &str, path: &Path, spec: &LadderSpec) -> anyhow::Result<WaitingLoop> {
+pub(super) fn code_waiting(
+    channel: &str,
+    path: &Path,
+    spec: &LadderSpec,
+    words: &Words,
+) -> anyhow::Result<WaitingLoop> {
     let from_file = || -> anyhow::Result<WaitingLoop> {
         let clip = Clip::parse(&std::fs::read(path)?.into())?;
-        Ok(WaitingLoop::encode(Some(&clip), spec)?)
+        Ok(WaitingLoop::encode(Some(&clip), spec, words)?)
     };
     if !path.as_os_str().is_empty() {
         match from_file() {
@@ -202,40 +195,44 @@ fn code_waiting(channel: &str, path: &Path, spec: &LadderSpec) -> anyhow::Result
             }
         }
     }
-    Ok(WaitingLoop::encode(None, spec)?)
+    Ok(WaitingLoop::encode(None, spec, words)?)
 }
 
-/// A task for every channel.
-pub(super) fn channels(
-    config: &Config,
-    grid: Grid,
-    loops: &HashMap<String, (Arc<LadderSpec>, Arc<WaitingLoop>)>,
-    delivery: &Delivery,
-    matrix: &MatrixHandle,
-    clock: &Arc<dyn Clock>,
+/// A channel's tasks: the one that shows, and the one that paints its waiting picture.
+pub(super) fn channel(
+    channel: &config::Channel,
+    spec: Arc<LadderSpec>,
+    waiting: Arc<WaitingLoop>,
+    means: &Means,
     stage: &mut Stage,
-) -> anyhow::Result<BTreeMap<String, ChannelEntry>> {
-    let mut entries = BTreeMap::new();
-    for channel in &config.channels {
-        let Some((spec, waiting)) = loops.get(&channel.name).cloned() else { continue };
-        let rungs = waiting.tracks().iter().map(|rung| Ok(Rung::new(rung.clone(), init_section(rung)?)));
-        let rungs = rungs.collect::<Result<Vec<_>, InitError>>()?;
-        let (shelf, reader) = store::shelf(grid, config.segment.window, rungs);
-        let known = delivery::Channel { streams: channel.streams.clone(), shelf: Some(reader) };
-        delivery.registry().insert(&channel.name, known);
-        let (connection, connection_watch) = watch::channel(None);
-        let task = ChannelTask {
-            name: channel.name.clone(),
-            options: options(channel, grid, config.segment.window),
-            waiting: Arc::clone(&waiting),
-            shelf,
-            connection: connection_watch,
-            matrix: matrix.clone(),
-            clock: Arc::clone(clock),
-        };
-        let end = stage.end.clone();
-        stage.spawn(task.run(end));
-        entries.insert(channel.name.clone(), ChannelEntry { spec, waiting, connection });
-    }
-    Ok(entries)
+) -> anyhow::Result<ChannelEntry> {
+    let rungs = waiting.tracks().iter().map(|rung| Ok(Rung::new(rung.clone(), init_section(rung)?)));
+    let rungs = rungs.collect::<Result<Vec<_>, InitError>>()?;
+    let (shelf, reader) = store::shelf(means.grid, means.window, rungs);
+    let known = delivery::Channel { streams: channel.streams.clone(), shelf: Some(reader) };
+    means.delivery.registry().insert(&channel.name, known);
+    let (shown, shown_watch) = watch::channel(Arc::clone(&waiting));
+    let painter = Painter {
+        channel: channel.name.clone(),
+        video: channel.waiting.clone(),
+        spec: Arc::clone(&spec),
+        plain: Arc::clone(&waiting),
+        shown,
+        matrix: means.matrix.clone(),
+        clock: Arc::clone(&means.clock),
+    };
+    stage.spawn(painter.run(stage.end.clone()));
+    let (connection, connection_watch) = watch::channel(None);
+    let task = ChannelTask {
+        name: channel.name.clone(),
+        options: options(channel, means.grid, means.window),
+        tracks: waiting.tracks().into(),
+        waiting: shown_watch,
+        shelf,
+        connection: connection_watch,
+        matrix: means.matrix.clone(),
+        clock: Arc::clone(&means.clock),
+    };
+    stage.spawn(task.run(stage.end.clone()));
+    Ok(ChannelEntry { spec, waiting, connection })
 }

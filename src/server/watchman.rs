@@ -8,6 +8,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::conductor::LadderKey;
+use super::estate::Inventory;
 use crate::alarm::{Alarm, AlarmKind, Board, Change, Condition};
 use crate::clock::Clock;
 use crate::ladder::LadderMeter;
@@ -21,7 +23,7 @@ const SKEW_PPM: f64 = 150.0;
 
 /// The ladders of this moment, by source and ladder name. The conductor writes, watchman and metrics read.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ladders(Arc<Mutex<BTreeMap<(String, String), LadderState>>>);
+pub(super) struct Ladders(Arc<Mutex<BTreeMap<LadderKey, LadderState>>>);
 
 /// A ladder as others see it.
 #[derive(Clone, Debug)]
@@ -33,15 +35,15 @@ pub(super) enum LadderState {
 }
 
 impl Ladders {
-    pub(super) fn set(&self, key: &(String, String), state: LadderState) {
+    pub(super) fn set(&self, key: &LadderKey, state: LadderState) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), state);
     }
 
-    pub(super) fn keep(&self, keep: impl Fn(&(String, String)) -> bool) {
+    pub(super) fn keep(&self, keep: impl Fn(&LadderKey) -> bool) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| keep(key));
     }
 
-    pub(super) fn all(&self) -> BTreeMap<(String, String), LadderState> {
+    pub(super) fn all(&self) -> BTreeMap<LadderKey, LadderState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -49,7 +51,7 @@ impl Ladders {
 /// See the module's text.
 pub(super) struct Watchman {
     pub(super) matrix: MatrixHandle,
-    pub(super) sources: BTreeMap<String, Arc<SourceGauges>>,
+    pub(super) inventory: watch::Receiver<Arc<Inventory>>,
     pub(super) ladders: Ladders,
     pub(super) board: Board,
     pub(super) alarms: watch::Sender<Arc<Vec<Alarm>>>,
@@ -84,17 +86,18 @@ impl Watchman {
     /// `lost`: packets lost until the last look, by source.
     fn conditions(&self, lost: &mut BTreeMap<String, u64>) -> Vec<Condition> {
         let view = self.matrix.view();
+        let inventory = Arc::clone(&self.inventory.borrow());
         let mut found = Vec::new();
         for source in view.sources.iter().filter(|source| source.wanted) {
             found.extend(of_source(source, &view));
-            if let Some(gauges) = self.sources.get(&source.name) {
+            if let Some(gauges) = inventory.sources.get(&source.name).map(|entry| &entry.gauges) {
                 let before = lost.insert(source.name.clone(), gauges.lost.get());
                 let count = gauges.lost.get() - before.unwrap_or_else(|| gauges.lost.get());
                 found.extend(of_gauges(&source.name, gauges, count));
             }
         }
-        for ((source, ladder), state) in self.ladders.all() {
-            found.extend(of_ladder(&source, &ladder, &state));
+        for (key, state) in self.ladders.all() {
+            found.extend(of_ladder(&key.source, &key.ladder, &state));
         }
         found
     }

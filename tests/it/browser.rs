@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::faults::set_fault;
 use crate::gstreamer::GstServer;
 use crate::material::lecture;
 use crate::server::{Server, eventually};
@@ -97,6 +98,19 @@ impl Seen {
         self.shown().iter().filter_map(|sample| sample.luma).any(what)
     }
 
+    /// The longest time for which `currentTime` stood, in seconds.
+    fn longest_stand(&self) -> f64 {
+        let mut since = self.shown()[0].at;
+        let mut longest = 0;
+        for pair in self.shown().windows(2) {
+            if pair[1].time > pair[0].time + 0.01 {
+                since = pair[1].at;
+            }
+            longest = longest.max(pair[1].at - since);
+        }
+        longest as f64 / 1000.0
+    }
+
     /// From the first picture on: before it is painted, there is nothing to be judged.
     fn shown(&self) -> &[Sample] {
         let first = self.samples.iter().position(Sample::has_picture).expect("a picture");
@@ -146,4 +160,63 @@ fn waiting_and_live_play_in_hls_js_and_in_the_browser_itself() {
         seen.is_smooth(player);
         assert!(seen.saw(dark) && !seen.saw(bright), "{player} shows the waiting card");
     }
+}
+
+/// Every way in which a hall leaves and comes back, watched for three minutes by three players at once.
+#[test]
+#[ignore = "needs Chromium: tests/run"]
+fn players_do_not_notice_what_happens_to_a_hall() {
+    let server = Server::demo();
+    let is_live = || server.on_air("Live_PAES").as_deref() == Some("PS-Amphi_A");
+    eventually("the hall is on air", is_live);
+    server.disconnect("Live_PAES");
+    eventually("the waiting loop is on air", || !is_live());
+    std::thread::sleep(Duration::from_secs(14));
+    let url = format!("http://{}/Live_PAES/playlist.m3u8", server.http);
+    let viewing = Viewing::start(&url, 180, &["hls.js", "flowplayer", "native"]);
+    let pause = |seconds| std::thread::sleep(Duration::from_secs(seconds));
+    pause(10);
+    server.connect("Live_PAES", "PS-Amphi_A");
+    eventually("live", is_live);
+    pause(20);
+    for fault in ["off", "freeze"] {
+        set_fault(&server, "PS-Amphi_A", fault);
+        eventually("the waiting loop", || !is_live());
+        pause(15);
+        set_fault(&server, "PS-Amphi_A", "");
+        eventually("live again", is_live);
+        pause(20);
+    }
+    for (player, seen) in &viewing.end() {
+        seen.is_smooth(player);
+        assert!(seen.saw(dark) && seen.saw(bright), "{player} has seen both");
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run"]
+fn players_ride_over_a_restart_of_the_server() {
+    let port = {
+        let any = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        any.local_addr().expect("bound").port()
+    };
+    let server = Server::run_at(port, &one_hall("rtsp://127.0.0.1:9/extron1"));
+    let url = format!("http://{}/Live/playlist.m3u8", server.http);
+    eventually("the channel is there", || crate::http::get(server.http, "/Live/playlist.m3u8").status == 200);
+    let viewing = Viewing::start(&url, 45, &["hls.js", "flowplayer", "native"]);
+    std::thread::sleep(Duration::from_secs(12));
+    let server = server.again();
+    let seen = viewing.end();
+    for (player, seen) in &seen {
+        let fatal = seen.errors.iter().filter(|error| error["what"] != "error").count();
+        assert_eq!((fatal, seen.said.len()), (0, 0), "{player}: {:?} {:?}", seen.errors, seen.said);
+        let longest = seen.longest_stand();
+        println!("{player}: stood for {longest:.1} s at most, played on");
+        assert!(longest < 4.0, "{player} stood for {longest:.1} s");
+        let shown = seen.shown();
+        let last = shown.last().expect("samples");
+        let before = shown.iter().rev().find(|sample| last.at - sample.at > 3000).expect("samples");
+        assert!(last.time - before.time > 2.0, "{player} plays at the end");
+    }
+    assert_eq!(server.end(), Some(0));
 }

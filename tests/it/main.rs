@@ -13,6 +13,7 @@ mod judge;
 mod material;
 mod outage;
 mod quality;
+mod reload;
 mod server;
 mod sources;
 mod stream;

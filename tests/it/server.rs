@@ -27,14 +27,23 @@ pub struct Server {
 impl Server {
     /// `amphi run` with this configuration beneath a `[server]` table of its own.
     pub fn run(configuration: &str) -> Self {
+        Self::run_at(0, configuration)
+    }
+
+    /// The same with plain HTTP on this port.
+    pub fn run_at(port: u16, configuration: &str) -> Self {
         let home = tempfile::tempdir().expect("a directory");
-        let server = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\nhttp_listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
-             state_dir = \"{}\"\n",
-            home.path().join("state").display()
-        );
-        std::fs::write(home.path().join("config.toml"), server + configuration).expect("written");
+        write_configuration(&home, port, configuration);
         Self::start_in(home)
+    }
+
+    /// Puts another configuration in the place of the first.
+    pub fn rewrite(&self, configuration: &str) {
+        write_configuration(self.home.as_ref().expect("a server with a configuration"), 0, configuration);
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends it and starts it anew with the same configuration and state.
@@ -165,4 +174,13 @@ pub fn eventually(what: &str, mut ask: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "never: {what}");
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+fn write_configuration(home: &TempDir, port: u16, configuration: &str) {
+    let server = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nhttp_listen = \"127.0.0.1:{port}\"\nadmin_listen = \"127.0.0.1:0\"\n\
+         state_dir = \"{}\"\n",
+        home.path().join("state").display()
+    );
+    std::fs::write(home.path().join("config.toml"), server + configuration).expect("written");
 }

@@ -11,16 +11,19 @@ const CHANNELS: [&str; 2] = ["configured", "empty"];
 const SOURCES: [&str; 3] = ["x", "y", "z"];
 
 fn matrix() -> Matrix {
+    Matrix::new(layout(), START)
+}
+
+fn layout() -> Layout {
     let channel = |name: &str, source: Option<&str>| ChannelLayout {
         name: name.to_owned(),
         streams: vec!["live".to_owned()],
         source: source.map(str::to_owned),
     };
-    let layout = Layout {
+    Layout {
         channels: vec![channel("configured", Some("x")), channel("empty", None)],
         sources: SOURCES.map(str::to_owned).to_vec(),
-    };
-    Matrix::new(layout, START)
+    }
 }
 
 fn after(millis: u64) -> MediaTime {
@@ -252,4 +255,21 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn another_layout_keeps_what_was_said_of_those_who_stay() {
+    let mut matrix = Matrix::new(layout(), START);
+    matrix.apply(connect("empty", "y", None), after(1)).expect("both are known");
+    matrix.apply(connect("configured", "z", None), after(1)).expect("both are known");
+    let mut next = layout();
+    next.sources.retain(|source| source != "z");
+    next.sources.push("new".to_owned());
+    next.channels.push(ChannelLayout { name: "added".to_owned(), ..ChannelLayout::default() });
+    matrix.relayout(next, after(5));
+    let view = matrix.view();
+    let desired = |name: &str| view.channel(name).expect("it stays").desired.clone();
+    assert_eq!((desired("empty").source.as_deref(), desired("empty").since), (Some("y"), after(1)));
+    assert_eq!(desired("configured").by, By::Configuration, "its override's source is gone");
+    assert!(view.channel("added").is_some() && view.source("new").is_some() && view.source("z").is_none());
 }

@@ -1,0 +1,187 @@
+//! The estate: the sources and channels that there are, and how they come and go while the server runs.
+//!
+//! A reload brings a new configuration. What is equal in both keeps running and does not notice. A source that is new,
+//! gone or changed is started, ended or both; so is a channel, unless only its stream names, its configured source or
+//! its times of patience differ, which are simply taken over where that is possible. Ports, the grid and the admin
+//! token are read at start only: a change of them is said in the log and waits for a restart.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::conductor::{ChannelEntry, SourceEntry};
+use super::{STAGE_PATIENCE, Stage, layout, start};
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::delivery::Delivery;
+use crate::ladder::{LadderSpec, WaitingLoop};
+use crate::matrix::MatrixHandle;
+use crate::media::Grid;
+
+/// What the conductor, the watchman and the metrics see of the estate.
+#[derive(Clone, Default)]
+pub(super) struct Inventory {
+    pub(super) sources: BTreeMap<String, SourceEntry>,
+    pub(super) channels: BTreeMap<String, ChannelEntry>,
+}
+
+/// What starting something takes.
+#[derive(Clone)]
+pub(super) struct Means {
+    pub(super) grid: Grid,
+    pub(super) window: usize,
+    pub(super) matrix: MatrixHandle,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) delivery: Delivery,
+}
+
+/// See the module's text.
+pub(super) struct Estate {
+    means: Means,
+    config: Config,
+    sources: BTreeMap<String, Stage>,
+    channels: BTreeMap<String, Stage>,
+    loops: Loops,
+    inventory: watch::Sender<Arc<Inventory>>,
+}
+
+/// Waiting loops by video and ladder: channels with the same of both share one.
+type Loops = BTreeMap<(PathBuf, String, u32), (Arc<LadderSpec>, Arc<WaitingLoop>)>;
+
+impl Estate {
+    /// An empty estate, and where its inventory is seen.
+    pub(super) fn new(means: Means) -> (Self, watch::Receiver<Arc<Inventory>>) {
+        let (inventory, seen) = watch::channel(Arc::default());
+        let (sources, channels) = (BTreeMap::new(), BTreeMap::new());
+        let config = Config::default();
+        (Self { means, config, sources, channels, loops: Loops::new(), inventory }, seen)
+    }
+
+    /// Makes the estate what `config` says. A channel whose waiting loop cannot be made is an error; what was
+    /// done until then holds.
+    pub(super) async fn apply(&mut self, config: Config) -> anyhow::Result<()> {
+        let before = std::mem::replace(&mut self.config, config);
+        let mut inventory = Inventory::clone(&self.inventory.borrow());
+        self.end_sources(&before, &mut inventory).await;
+        self.end_channels(&before, &mut inventory).await;
+        self.means.matrix.relayout(layout(&self.config)).await?;
+        for source in &self.config.sources {
+            if !self.sources.contains_key(&source.name) {
+                let mut stage = Stage::new("source");
+                let fps = start::lattice_fps(&self.config);
+                let entry = start::source(source, fps, &self.means, &mut stage);
+                inventory.sources.insert(source.name.clone(), entry);
+                self.sources.insert(source.name.clone(), stage);
+            }
+        }
+        self.inventory.send_replace(Arc::new(inventory.clone()));
+        for channel in self.config.channels.clone() {
+            if self.channels.contains_key(&channel.name) {
+                start::rename(&channel, &self.means);
+                continue;
+            }
+            let (spec, waiting) = self.waiting_loop(&channel).await?;
+            let mut stage = Stage::new("channel");
+            let entry = start::channel(&channel, spec, waiting, &self.means, &mut stage)?;
+            inventory.channels.insert(channel.name.clone(), entry);
+            self.channels.insert(channel.name.clone(), stage);
+            self.inventory.send_replace(Arc::new(inventory.clone()));
+        }
+        self.forget_loops();
+        Ok(())
+    }
+
+    /// The configuration in force.
+    pub(super) const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Takes a new configuration while the server runs.
+    pub(super) async fn reload(&mut self, config: Config) -> anyhow::Result<()> {
+        let now = &self.config;
+        for (key, same) in [
+            ("[server]", now.server == config.server),
+            ("[segment]", now.segment == config.segment),
+            ("[admin]", now.admin == config.admin),
+        ] {
+            if !same {
+                warn!("{key} has changed: that takes a restart");
+            }
+        }
+        self.apply(config).await?;
+        info!(sources = self.sources.len(), channels = self.channels.len(), "configuration taken over");
+        Ok(())
+    }
+
+    /// Ends every source.
+    pub(super) async fn end_all_sources(&mut self) {
+        end_all(std::mem::take(&mut self.sources)).await;
+    }
+
+    /// Ends every channel.
+    pub(super) async fn end_all_channels(&mut self) {
+        end_all(std::mem::take(&mut self.channels)).await;
+    }
+
+    async fn end_sources(&mut self, before: &Config, inventory: &mut Inventory) {
+        let lattice = start::lattice_fps(before) == start::lattice_fps(&self.config);
+        let stays = |source: &config::Source| lattice && self.config.sources.contains(source);
+        let ending = before.sources.iter().filter(|source| !stays(source)).map(|source| &source.name);
+        let ending: BTreeMap<_, _> = ending.filter_map(|name| self.sources.remove_entry(name)).collect();
+        inventory.sources.retain(|name, _| !ending.contains_key(name));
+        end_all(ending).await;
+    }
+
+    async fn end_channels(&mut self, before: &Config, inventory: &mut Inventory) {
+        let ladder = |config: &Config, name: &str| config.ladders.iter().find(|it| it.name == name).cloned();
+        let stays = |channel: &config::Channel| {
+            let same_ladder = ladder(before, &channel.ladder) == ladder(&self.config, &channel.ladder);
+            let next = self.config.channels.iter().find(|next| next.name == channel.name);
+            same_ladder && next.is_some_and(|next| lives_on(channel, next))
+        };
+        let ending = before.channels.iter().filter(|channel| !stays(channel)).map(|channel| &channel.name);
+        let ending: BTreeMap<_, _> = ending.filter_map(|name| self.channels.remove_entry(name)).collect();
+        inventory.channels.retain(|name, _| !ending.contains_key(name));
+        // The ladders' cells go nowhere before their channels end.
+        self.inventory.send_replace(Arc::new(inventory.clone()));
+        for name in ending.keys().filter(|name| !self.config.channels.iter().any(|it| it.name == **name)) {
+            self.means.delivery.registry().remove(name);
+        }
+        end_all(ending).await;
+    }
+
+    async fn waiting_loop(
+        &mut self,
+        channel: &config::Channel,
+    ) -> anyhow::Result<(Arc<LadderSpec>, Arc<WaitingLoop>)> {
+        let key = (channel.waiting.clone(), channel.ladder.clone(), channel.live_deadline_ms);
+        if let Some(made) = self.loops.get(&key) {
+            return Ok(made.clone());
+        }
+        let made = start::waiting_loop(&self.config, channel, self.means.grid).await?;
+        self.loops.insert(key, made.clone());
+        Ok(made)
+    }
+
+    /// A loop is coded anew for whoever comes later: its video may have changed meanwhile.
+    fn forget_loops(&mut self) {
+        self.loops.clear();
+    }
+}
+
+/// Whether a running channel can become `next` without being started anew.
+fn lives_on(channel: &config::Channel, next: &config::Channel) -> bool {
+    let config::Channel { name, streams: _, ladder, waiting, source: _, live_deadline_ms, hold_ms } = next;
+    (name, ladder, waiting, live_deadline_ms, hold_ms)
+        == (&channel.name, &channel.ladder, &channel.waiting, &channel.live_deadline_ms, &channel.hold_ms)
+}
+
+async fn end_all(stages: BTreeMap<String, Stage>) {
+    let patience: Duration = STAGE_PATIENCE;
+    let all = stages.into_values().map(|stage| stage.end(patience));
+    futures_util::future::join_all(all).await;
+}

@@ -1,0 +1,130 @@
+//! The painter: keeps one channel's waiting loop true to its notice and to the time of day.
+//!
+//! Without a notice the loop is the one coded at start, and nothing is done. With one, the loop is coded again when
+//! the notice changes and at the turn of each minute, at most once a minute, on a thread of its own; the channel
+//! takes the new loop from its next waiting cell on. Same ladder, same encoders: the parameter sets are the same, which
+//! is asserted.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::start::code_waiting;
+use crate::clock::Clock;
+use crate::ladder::sign::Words;
+use crate::ladder::{LadderSpec, WaitingLoop};
+use crate::matrix::{MatrixHandle, Notice};
+use crate::media::MediaTime;
+
+/// Between two codings.
+const SELDOM: Duration = Duration::from_secs(60);
+/// The first words after a change are not kept waiting for long.
+const SOON: Duration = Duration::from_millis(500);
+
+/// See the module's text.
+pub(super) struct Painter {
+    pub(super) channel: String,
+    pub(super) video: PathBuf,
+    pub(super) spec: Arc<LadderSpec>,
+    /// The loop without words.
+    pub(super) plain: Arc<WaitingLoop>,
+    pub(super) shown: watch::Sender<Arc<WaitingLoop>>,
+    pub(super) matrix: MatrixHandle,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Painter {
+    /// Works until `end`.
+    pub(super) async fn run(self, end: CancellationToken) {
+        let mut views = self.matrix.watch();
+        let mut painted: Option<Words> = None;
+        let mut painted_at: Option<MediaTime> = None;
+        loop {
+            let notice = views.borrow_and_update().channel(&self.channel).and_then(|it| it.notice.clone());
+            let now = self.clock.now();
+            let wanted = notice.as_ref().map(|notice| words(notice, now, &TimeZone::system()));
+            let rest =
+                painted_at.map_or(Duration::ZERO, |at| SELDOM.saturating_sub(now.saturating_since(at)));
+            let mut wait = None;
+            match wanted {
+                None if painted.is_some() => {
+                    self.shown.send_replace(Arc::clone(&self.plain));
+                    painted = None;
+                }
+                None => {}
+                Some(words) if painted.as_ref() != Some(&words) && rest.is_zero() => {
+                    self.paint(words.clone()).await;
+                    (painted, painted_at) = (Some(words), Some(now));
+                    wait = Some(until_next_minute(now));
+                }
+                Some(_) => wait = Some(until_next_minute(now).min(rest.max(SOON))),
+            }
+            let idle = async {
+                match wait {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = end.cancelled() => return,
+                changed = views.changed() => if changed.is_err() { return } else { tokio::time::sleep(SOON).await },
+                () = idle => {}
+            }
+        }
+    }
+
+    async fn paint(&self, words: Words) {
+        let (channel, video, spec) = (self.channel.clone(), self.video.clone(), Arc::clone(&self.spec));
+        let coded = tokio::task::spawn_blocking(move || code_waiting(&channel, &video, &spec, &words)).await;
+        match coded {
+            Ok(Ok(coded)) if coded.tracks() == self.plain.tracks() => {
+                info!(channel = self.channel, "waiting loop coded with its notice");
+                self.shown.send_replace(Arc::new(coded));
+            }
+            Ok(Ok(_)) => error!(channel = self.channel, "the notice changes the parameter sets: not shown"),
+            Ok(Err(error)) => error!(channel = self.channel, %error, "the notice is not shown"),
+            Err(error) => error!(channel = self.channel, %error, "the notice is not shown"),
+        }
+    }
+}
+
+fn until_next_minute(now: MediaTime) -> Duration {
+    const MINUTE: i64 = 60_000_000_000;
+    Duration::from_nanos((MINUTE - now.as_nanos().rem_euclid(MINUTE)) as u64)
+}
+
+/// What the sign says at `now`, in the zone's time.
+fn words(notice: &Notice, now: MediaTime, zone: &TimeZone) -> Words {
+    let clock = |time: MediaTime| time.timestamp().to_zoned(zone.clone()).strftime("%H:%M").to_string();
+    let starts = notice.starts.map(clock);
+    let parts = [Some(notice.place.clone()).filter(|place| !place.is_empty()), starts];
+    let line = parts.into_iter().flatten().collect::<Vec<_>>().join(" · ");
+    Words { title: notice.title.clone(), line, corner: clock(now) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sign_tells_title_place_start_and_the_time_of_day() {
+        let at = |text: &str| {
+            let time: jiff::Timestamp = text.parse().expect("a time");
+            MediaTime::from_millis(time.as_millisecond())
+        };
+        let notice = Notice {
+            title: "UE3 Biophysique".to_owned(),
+            place: "Amphi A".to_owned(),
+            starts: Some(at("2026-11-23T09:30:00Z")),
+        };
+        let zone = TimeZone::fixed(jiff::tz::offset(1));
+        let words = words(&notice, at("2026-11-23T09:24:59Z"), &zone);
+        assert_eq!((words.line.as_str(), words.corner.as_str()), ("Amphi A · 10:30", "10:24"));
+        assert_eq!(until_next_minute(at("2026-11-23T09:24:59Z")), Duration::from_secs(1));
+    }
+}
