@@ -295,10 +295,23 @@ pub struct Alarm {
     pub clipped_s: u32,
     /// A wanted source that cannot be had.
     pub offline_s: u32,
+    /// Who is told.
+    #[serde(rename = "webhook")]
+    pub webhooks: Vec<Webhook>,
+}
+
+/// `[[alarm.webhook]]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Webhook {
+    /// Where alarms are posted as JSON.
+    pub url: Secret,
+    /// Bearer token; empty = none.
+    pub token: Secret,
 }
 
 impl Default for Alarm {
     fn default() -> Self {
-        Self { black_s: 20, frozen_s: 120, silent_s: 60, clipped_s: 10, offline_s: 5 }
+        Self { black_s: 20, frozen_s: 120, silent_s: 60, clipped_s: 10, offline_s: 5, webhooks: Vec::new() }
     }
 }

@@ -136,7 +136,8 @@ fn configuration(options: &DemoOptions, sources: Vec<Source>, waiting: &Path, st
     config.server.state_dir = state.join("state");
     config.sources = sources;
     // Nobody who tries it out waits for a minute.
-    config.alarm = Alarm { black_s: 5, frozen_s: 8, silent_s: 5, clipped_s: 5, offline_s: 3 };
+    config.alarm =
+        Alarm { black_s: 5, frozen_s: 8, silent_s: 5, clipped_s: 5, offline_s: 3, webhooks: Vec::new() };
     let rung = |name: &str, width, height, bitrate| Rung {
         name: name.to_owned(),
         width,

@@ -2,8 +2,8 @@
 //!
 //! A reload brings a new configuration. What is equal in both keeps running and does not notice. A source that is new,
 //! gone or changed is started, ended or both; so is a channel, unless only its stream names, its configured source or
-//! its times of patience differ, which are simply taken over where that is possible. Ports, the grid and the admin
-//! token are read at start only: a change of them is said in the log and waits for a restart.
+//! its times of patience differ, which are simply taken over where that is possible. Ports, the grid, the admin
+//! token and what is an alarm are read at start only: a change of them is said in the log and waits for a restart.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -107,6 +107,7 @@ impl Estate {
             ("[server]", now.server == config.server),
             ("[segment]", now.segment == config.segment),
             ("[admin]", now.admin == config.admin),
+            ("[alarm]", now.alarm == config.alarm),
         ] {
             if !same {
                 warn!("{key} has changed: that takes a restart");

@@ -13,6 +13,7 @@ mod painter;
 mod signals;
 mod start;
 mod watchman;
+mod webhook;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -39,6 +40,7 @@ use estate::{Estate, Means};
 use metrics::Measures;
 use signals::{Signal, Signals};
 use watchman::{Ladders, Watchman};
+use webhook::Webhooks;
 
 pub use demo::{DemoOptions, demo};
 
@@ -160,6 +162,7 @@ impl Server {
             inventory: inventory.clone(),
             ladders: ladders.clone(),
             board: Board::new(thresholds(&config.alarm)),
+            webhooks: Webhooks::start(&config.alarm.webhooks, &mut listening)?,
             alarms,
             clock: Arc::clone(&clock),
         };

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::conductor::LadderKey;
 use super::estate::Inventory;
+use super::webhook::Webhooks;
 use crate::alarm::{Alarm, AlarmKind, Board, Change, Condition};
 use crate::clock::Clock;
 use crate::ladder::LadderMeter;
@@ -54,6 +55,7 @@ pub(super) struct Watchman {
     pub(super) inventory: watch::Receiver<Arc<Inventory>>,
     pub(super) ladders: Ladders,
     pub(super) board: Board,
+    pub(super) webhooks: Webhooks,
     pub(super) alarms: watch::Sender<Arc<Vec<Alarm>>>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -66,6 +68,7 @@ impl Watchman {
             let conditions = self.conditions(&mut lost);
             let changes = self.board.observe(conditions, self.clock.now());
             for change in &changes {
+                self.webhooks.tell(change);
                 match change {
                     Change::Raised(alarm) => {
                         warn!(kind = ?alarm.kind, since = %alarm.since, "alarm: {}", alarm.sentence);

@@ -15,5 +15,6 @@ mod outage;
 mod quality;
 mod reload;
 mod server;
+mod soak;
 mod sources;
 mod stream;

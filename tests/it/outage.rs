@@ -124,3 +124,37 @@ fn a_waiting_video_that_cannot_be_used_gives_way_to_a_plain_card() {
         assert_eq!(server.end(), Some(0));
     }
 }
+
+#[test]
+#[ignore = "needs ffmpeg: tests/run"]
+fn ffmpeg_reads_across_five_switches_without_a_word_about_timestamps() {
+    let server = Server::demo();
+    let is_live = || server.on_air("Live_PAES").as_deref() == Some("PS-Amphi_A");
+    eventually("the hall is on air", is_live);
+    let url = format!("http://{}/Live_PAES/live_720p/playlist.m3u8", server.http);
+    let reader = std::process::Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "warning", "-i", &url, "-t", "64", "-c", "copy", "-f", "null", "-"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("ffmpeg is installed");
+    for switch in 0..5 {
+        if switch % 2 == 0 {
+            server.disconnect("Live_PAES");
+            eventually("the waiting loop is on air", || !is_live());
+        } else {
+            server.connect("Live_PAES", "PS-Amphi_A");
+            eventually("the hall is on air", is_live);
+        }
+        std::thread::sleep(Duration::from_secs(6));
+    }
+    let output = reader.wait_with_output().expect("ffmpeg ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    for word in ["DTS", "dts", "timestamp", "iscontinuity", "nvalid", "rror"] {
+        assert!(!said.contains(word), "{said}");
+    }
+    // And every rendition, whole.
+    for (rung, size) in crate::judge::RUNGS {
+        judge(&collect(server.http, "Live_PAES", rung, 6), size);
+    }
+}

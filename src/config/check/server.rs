@@ -9,6 +9,7 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
     addresses(checker, config);
     segment(checker, config);
     schedule(checker, config);
+    webhooks(checker, config);
     admin(checker, config);
 }
 
@@ -63,12 +64,8 @@ fn segment(checker: &mut Checker<'_>, config: &Config) {
 fn schedule(checker: &mut Checker<'_>, config: &Config) {
     let schedule = &config.schedule;
     let table = Place::top("schedule");
-    if !schedule.url.is_empty() {
-        let good = url::Url::parse(schedule.url.reveal())
-            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        if !good {
-            checker.fault(&table.key("url"), "schedule: url is not an http:// or https:// URL");
-        }
+    if !schedule.url.is_empty() && !is_http(schedule.url.reveal()) {
+        checker.fault(&table.key("url"), "schedule: url is not an http:// or https:// URL");
     }
     if !schedule.password.is_empty() && !schedule.password_file.as_os_str().is_empty() {
         checker.fault(&table.key("password_file"), "schedule: give password or password_file, not both");
@@ -82,6 +79,22 @@ fn schedule(checker: &mut Checker<'_>, config: &Config) {
             checker.fault(&place, format!("schedule rule number {}: series is missing", index + 1));
         }
     }
+}
+
+fn webhooks(checker: &mut Checker<'_>, config: &Config) {
+    for (index, webhook) in config.alarm.webhooks.iter().enumerate() {
+        if !is_http(webhook.url.reveal()) {
+            let place = Place::top("alarm").key("webhook").item(index).key("url");
+            checker.fault(
+                &place,
+                format!("alarm webhook number {}: url is not an http:// or https:// URL", index + 1),
+            );
+        }
+    }
+}
+
+fn is_http(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 fn admin(checker: &mut Checker<'_>, config: &Config) {

@@ -63,6 +63,15 @@ fn pass_through(count: usize, ppm: f64, seed: u64) -> (f64, AudioCounts) {
 }
 
 #[test]
+fn a_day_of_skew_never_moves_sound_by_more_than_a_frame_and_a_half() {
+    let (worst, counts) = pass_through(24 * 3600 * 47, 200.0, 4);
+    assert!(worst < 1.5, "{worst} frames");
+    // 200 ppm over a day are 17.3 s: 810 frames.
+    assert!(counts.repeated.abs_diff(counts.dropped).abs_diff(810) < 30, "{counts:?}");
+    assert_eq!((counts.silent, counts.late, counts.anchored), (0, 0, 1));
+}
+
+#[test]
 fn jitter_and_skew_are_followed_by_repeating_and_dropping() {
     for (ppm, seed) in [(300.0, 1), (-300.0, 2), (0.0, 3)] {
         let (worst, counts) = pass_through(5 * 60 * 47, ppm, seed);

@@ -1,0 +1,167 @@
+//! Tells other services of alarms: one POST of JSON for each that begins and ends.
+//!
+//! Every target has a task and a queue of its own, so that a slow one delays nobody; a full queue drops its newest
+//! message and says so. A message is tried five times within about half a minute, then given up, said in the log.
+//! No target's URL is ever logged: many carry a secret in their path.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::Stage;
+use crate::alarm::{Alarm, Change};
+use crate::config::{Secret, Webhook};
+
+/// Messages that may wait for one target.
+const QUEUE: usize = 64;
+/// Of one try.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Between the tries.
+const PAUSES: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9), Duration::from_secs(15)];
+
+/// The body of a message.
+#[derive(Clone, Debug, Serialize)]
+struct Message {
+    /// `raised` or `cleared`.
+    event: &'static str,
+    alarm: Alarm,
+}
+
+/// All targets.
+#[derive(Debug, Default)]
+pub(super) struct Webhooks {
+    queues: Vec<mpsc::Sender<Message>>,
+}
+
+impl Webhooks {
+    /// Starts a task for each of `targets`.
+    pub(super) fn start(targets: &[Webhook], stage: &mut Stage) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        let mut queues = Vec::new();
+        for (index, Webhook { url, token }) in targets.iter().enumerate() {
+            let (queue, messages) = mpsc::channel(QUEUE);
+            let target =
+                Target { number: index + 1, client: client.clone(), url: url.clone(), token: token.clone() };
+            stage.spawn(target.run(messages, stage.end.clone()));
+            queues.push(queue);
+        }
+        Ok(Self { queues })
+    }
+
+    /// Tells every target, without waiting.
+    pub(super) fn tell(&self, change: &Change) {
+        let (event, alarm) = match change {
+            Change::Raised(alarm) => ("raised", alarm),
+            Change::Cleared(alarm) => ("cleared", alarm),
+        };
+        for (index, queue) in self.queues.iter().enumerate() {
+            if queue.try_send(Message { event, alarm: alarm.clone() }).is_err() {
+                warn!(webhook = index + 1, "an alarm is not told: too many are waiting already");
+            }
+        }
+    }
+}
+
+/// One target's task.
+struct Target {
+    /// Its place in the configuration, from 1.
+    number: usize,
+    client: reqwest::Client,
+    url: Secret,
+    token: Secret,
+}
+
+impl Target {
+    async fn run(self, mut messages: mpsc::Receiver<Message>, end: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = end.cancelled() => return,
+                message = messages.recv() => match message {
+                    Some(message) => tokio::select! {
+                        () = end.cancelled() => return,
+                        () = self.deliver(&message) => {}
+                    },
+                    None => return,
+                },
+            }
+        }
+    }
+
+    async fn deliver(&self, message: &Message) {
+        for pause in PAUSES {
+            match self.post(message).await {
+                Ok(()) => return,
+                Err(why) => debug!(webhook = self.number, why, "an alarm is not told yet"),
+            }
+            tokio::time::sleep(pause).await;
+        }
+        if let Err(why) = self.post(message).await {
+            warn!(webhook = self.number, why, alarm = message.alarm.sentence, "an alarm could not be told");
+        }
+    }
+
+    async fn post(&self, message: &Message) -> Result<(), String> {
+        let body = serde_json::to_vec(message).map_err(|error| error.to_string())?;
+        let mut request =
+            self.client.post(self.url.reveal()).header("content-type", "application/json").body(body);
+        if !self.token.is_empty() {
+            request = request.bearer_auth(self.token.reveal());
+        }
+        // Without its URL an error of the client is safe to show.
+        let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
+        if answer.status().is_success() { Ok(()) } else { Err(format!("it answered {}", answer.status())) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::alarm::AlarmKind;
+    use crate::media::MediaTime;
+
+    async fn answer(listener: &TcpListener, status: &str) -> String {
+        let (mut socket, _) = listener.accept().await.expect("a caller");
+        let mut request = vec![0; 4096];
+        let mut len = 0;
+        while !request[..len].ends_with(b"}") {
+            len += socket.read(&mut request[len..]).await.expect("bytes");
+        }
+        let reply = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        socket.write_all(reply.as_bytes()).await.expect("sent");
+        String::from_utf8_lossy(&request[..len]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn an_alarm_is_told_again_until_it_is_taken() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/hook", listener.local_addr().expect("bound"));
+        let mut stage = Stage::new("webhooks");
+        let target = Webhook { url: Secret::new(url), token: Secret::new("chalk") };
+        let hooks = Webhooks::start(&[target], &mut stage).expect("a client");
+        let alarm = Alarm {
+            kind: AlarmKind::Silent,
+            source: Some("hall".to_owned()),
+            channel: None,
+            since: MediaTime::from_millis(1_795_000_000_000),
+            sentence: "hall is silent".to_owned(),
+        };
+        hooks.tell(&Change::Raised(alarm));
+        let first = answer(&listener, "503 Service Unavailable").await;
+        let second = answer(&listener, "200 OK").await;
+        assert!(first.contains("authorization: Bearer chalk"), "{first}");
+        assert!(
+            second.contains("\"event\":\"raised\"") && second.contains("\"sentence\":\"hall is silent\"")
+        );
+        stage.end(Duration::from_secs(5)).await;
+    }
+}

@@ -1,0 +1,84 @@
+//! Faults again and again: nothing grows, nothing leaks, playlists stay whole.
+//!
+//! One minute by default; `AMPHI_SOAK_MINUTES=30` for the long form, which also holds memory to five per cent.
+
+use std::time::{Duration, Instant};
+
+use crate::faults::set_fault;
+use crate::http;
+use crate::server::{Server, eventually};
+use crate::stream::Follower;
+
+const FAULTS: [&str; 12] = [
+    "off",
+    "freeze",
+    "reset",
+    "no-video",
+    "no-audio",
+    "jump=3600",
+    "video-reset",
+    "resize",
+    "garbage",
+    "mono",
+    "black",
+    "wrap",
+];
+
+/// Of `/metrics`: resident bytes, threads, tasks.
+fn size(server: &Server) -> [f64; 3] {
+    let metrics = http::get(server.admin, "/metrics");
+    ["amphi_resident_bytes", "amphi_threads", "amphi_tasks"].map(|name| {
+        let line = metrics.text().lines().find_map(|line| line.strip_prefix(name)).expect(name);
+        line.trim().parse().expect("a number")
+    })
+}
+
+#[test]
+#[ignore = "takes a minute: tests/run"]
+fn a_fault_every_ten_seconds_leaves_nothing_behind() {
+    let minutes =
+        std::env::var("AMPHI_SOAK_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_u64);
+    let server = Server::demo();
+    server.connect("Live_L2", "PS-Amphi_B");
+    let is_live = || server.on_air("Live_PAES").is_some() && server.on_air("Live_L2").is_some();
+    let mut viewer = Follower::new(server.http, "Live_PAES", "720p");
+    viewer.until("both halls are on air", is_live);
+    // What warms up: pools, allocations of the first cells.
+    viewer.follow(Duration::from_secs(if minutes > 1 { 60 } else { 10 }));
+    let before = size(&server);
+    let end = Instant::now() + Duration::from_secs(60 * minutes);
+    let mut random = minutes;
+    while Instant::now() < end {
+        // A fixed sequence that visits all faults and both halls in changing order.
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let fault = FAULTS[(random >> 33) as usize % FAULTS.len()];
+        let hall = if random >> 63 == 0 { "PS-Amphi_A" } else { "PS-Amphi_B" };
+        set_fault(&server, hall, fault);
+        viewer.follow(Duration::from_secs(5));
+        set_fault(&server, hall, "");
+        viewer.follow(Duration::from_secs(5));
+        // Only what is on air is kept: this viewer's memory is not what is tested.
+        while viewer.collected.segments.len() > 12 {
+            viewer.collected.segments.pop_first();
+        }
+    }
+    viewer.until("both halls are back", is_live);
+    viewer.follow(Duration::from_secs(10));
+    let after = size(&server);
+    println!(
+        "RSS {:.1} -> {:.1} MB, threads {} -> {}, tasks {} -> {}",
+        before[0] / 1e6,
+        after[0] / 1e6,
+        before[1],
+        after[1],
+        before[2],
+        after[2]
+    );
+    // A blocking pool's threads come and go; the ladders' threads must not pile up.
+    assert!(after[1] <= before[1] + 3.0, "threads {} -> {}", before[1], after[1]);
+    eventually("as many tasks as before", || size(&server)[2] <= before[2] + 2.0);
+    if minutes > 1 {
+        assert!(after[0] <= before[0] * 1.05, "RSS {} -> {}", before[0], after[0]);
+    }
+    assert_eq!(server.end(), Some(0));
+}
