@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dashmap::DashMap;
+use tokio::sync::watch;
 
 use super::route::Stream;
 use crate::store::ShelfReader;
@@ -26,20 +27,34 @@ pub(super) enum Selection {
 }
 
 /// All channels, shared by whoever answers viewers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Registry {
     channels: DashMap<String, Arc<Channel>>,
+    /// Changes when `channels` does.
+    changes: watch::Sender<()>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { channels: DashMap::new(), changes: watch::Sender::new(()) }
+    }
 }
 
 impl Registry {
     /// Adds a channel, or puts it in the place of the one with the same name.
     pub fn insert(&self, name: impl Into<String>, channel: Channel) {
         self.channels.insert(name.into(), Arc::new(channel));
+        self.changes.send_replace(());
     }
 
     /// Takes a channel away; answers under way keep what they have.
     pub fn remove(&self, name: &str) {
         self.channels.remove(name);
+    }
+
+    /// Wakes up at every change from now on.
+    pub(super) fn watch(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// The channel of that name.

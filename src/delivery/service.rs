@@ -2,9 +2,12 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use futures_util::future::Either;
 use http::header::{CONTENT_LENGTH, SERVER};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
@@ -14,6 +17,9 @@ use super::fault::Fault;
 use super::route::{ChannelPath, Route};
 use super::{Counts, Kind, Registry, route};
 use crate::http::{Body, cors, method_refusal};
+
+/// How long a request waits for a channel that is being started.
+const WARM_UP: Duration = Duration::from_secs(4);
 
 /// Answers viewers. A tower service; clones share everything.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +77,7 @@ impl Delivery {
 impl<B> tower::Service<Request<B>> for Delivery {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Ready<Result<Response<Body>, Infallible>>;
+    type Future = Either<Ready<Result<Response<Body>, Infallible>>, Later>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -79,6 +85,33 @@ impl<B> tower::Service<Request<B>> for Delivery {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, _) = request.into_parts();
-        ready(Ok(self.answer(&parts)))
+        if self.is_warming_up(&parts) {
+            let delivery = self.clone();
+            return Either::Right(Box::pin(async move {
+                delivery.warm_up(&parts).await;
+                Ok(delivery.answer(&parts))
+            }));
+        }
+        Either::Left(ready(Ok(self.answer(&parts))))
+    }
+}
+
+/// An answer that waits for its channel.
+type Later = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+impl Delivery {
+    /// The channel asked for exists, but its waiting loop is still being coded.
+    fn is_warming_up(&self, request: &Parts) -> bool {
+        let Ok(Route::Channel(path)) = route::parse(request.uri.path()) else { return false };
+        self.registry.get(&path.app).is_some_and(|channel| channel.shelf.is_none())
+    }
+
+    /// Waits until the channel is there, but not for long: players that ask a server which has just started again
+    /// would take a quick refusal for the end of the stream.
+    async fn warm_up(&self, request: &Parts) {
+        let mut changes = self.registry.watch();
+        let wait = async { while self.is_warming_up(request) && changes.changed().await.is_ok() {} };
+        // Not in time: the answer is 503 with Retry-After.
+        let _ = tokio::time::timeout(WARM_UP, wait).await;
     }
 }

@@ -265,6 +265,23 @@ async fn methods_and_preflights() {
 }
 
 #[tokio::test]
+async fn a_channel_that_is_being_started_is_awaited() {
+    let delivery = Delivery::default();
+    let streams = vec!["vl1".to_owned()];
+    delivery.registry().insert("hs-a", Channel { streams: streams.clone(), shelf: None });
+    let asked = get(&delivery, "/hs-a/vl1/playlist.m3u8");
+    let started = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        let (mut writer, reader) = shelf(Grid::new(2000), 3, vec![rung("720p", true)]);
+        writer.push(CellIndex(K), cell(0).into_iter().take(1).collect()).expect("the first");
+        delivery.registry().insert("hs-a", Channel { streams, shelf: Some(reader) });
+        writer
+    };
+    let (response, _writer) = tokio::join!(asked, started);
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_channel_without_a_shelf_asks_to_come_again() {
     let delivery = Delivery::default();
     let streams = vec!["vl1".to_owned()];

@@ -185,12 +185,15 @@ impl Server {
     }
 
     /// Ends everything, stage by stage.
-    pub async fn end(mut self) {
-        self.listening.end(STAGE_PATIENCE).await;
-        self.estate.end_all_sources().await;
-        self.estate.end_all_channels().await;
-        self.conducting.end(STAGE_PATIENCE).await;
-        self.control.end(STAGE_PATIENCE).await;
+    pub async fn end(self) {
+        let Self { listening, mut estate, conducting, control, .. } = self;
+        listening.end(STAGE_PATIENCE).await;
+        estate.end_all_sources().await;
+        estate.end_all_channels().await;
+        conducting.end(STAGE_PATIENCE).await;
+        // The matrix ends when nobody can talk to it any more.
+        drop(estate);
+        control.end(STAGE_PATIENCE).await;
         info!("ended");
     }
 }
