@@ -36,6 +36,7 @@ pub struct WaitingLoop {
     tracks: Vec<RungTracks>,
     /// For each picture rung the cells of the loop, with `start` counted from the loop's start.
     pictures: Vec<Vec<TrackCell>>,
+    silence: Bytes,
     sound: Bytes,
     sound_samples: Vec<SampleEntry>,
     /// Where each sound frame begins in `sound`, and the end.
@@ -83,6 +84,7 @@ impl WaitingLoop {
             cells,
             tracks,
             pictures,
+            silence: audio::silence(spec.audio)?,
             sound: sound.freeze(),
             sound_samples,
             sound_offsets,
@@ -106,6 +108,12 @@ impl WaitingLoop {
             .map(|cell| TrackCell { start: cell.start + ticks, ..cell.clone() })
             .collect();
         CodedCell { k, video, audio: self.sound_cell(k, loop_start) }
+    }
+
+    /// A cell, live or waiting, as it follows a cell of another origin: its sound fades in, and what was before fades
+    /// out.
+    pub fn joined(&self, cell: &CodedCell) -> CodedCell {
+        CodedCell { audio: audio::joined(&cell.audio, &self.silence), ..cell.clone() }
     }
 
     fn sound_cell(&self, k: CellIndex, loop_start: CellIndex) -> TrackCell {

@@ -135,15 +135,15 @@ impl ChannelTask {
     }
 
     fn shelve(&mut self, decision: &Decision) {
-        let waiting;
-        let cell: &CodedCell = match &decision.choice {
-            Choice::Live(cell) => cell,
-            Choice::Waiting => {
-                waiting = self.waiting.borrow().cell(decision.k);
-                &waiting
-            }
+        let waiting = Arc::clone(&self.waiting.borrow());
+        let mut cell = match &decision.choice {
+            Choice::Live(cell) => Arc::clone(cell),
+            Choice::Waiting => Arc::new(waiting.cell(decision.k)),
         };
-        let segments = self.tracks.iter().map(|rung| segment(rung, cell)).collect();
+        if decision.swapped {
+            cell = Arc::new(waiting.joined(&cell));
+        }
+        let segments = self.tracks.iter().map(|rung| segment(rung, &cell)).collect();
         if let Err(error) = self.shelf.push(decision.k, segments) {
             warn!(channel = self.name, k = %decision.k, %error, "cell not published");
         }

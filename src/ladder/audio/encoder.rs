@@ -1,10 +1,10 @@
 //! PCM blocks to AAC-LC access units, and the access unit of silence. Wraps `fdk-aac`; knows no time.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use fdk_aac::enc::{AudioObjectType, BitRate, ChannelMode, EncoderParams, Transport};
 
 use super::AudioError;
-use crate::media::{AAC_FRAME_SAMPLES, AudioTrack};
+use crate::media::{AAC_FRAME_SAMPLES, AudioTrack, SampleEntry, TrackCell};
 
 /// Blocks after which the encoder's answer to zeros no longer changes.
 const STEADY: usize = 8;
@@ -88,6 +88,24 @@ impl Encoder {
             return Ok(None);
         }
         Ok(unit)
+    }
+}
+
+/// `cell` as it follows sound of another encoder: its first frame is silent.
+///
+/// A frame's second half overlaps the first half of the next (ISO/IEC 14496-3 §4.6.11): of two strangers, neither
+/// cancels the other's aliasing, and the seam is up to 4 dB louder than both. Between them a frame of `silence` lets
+/// the one fade out and the other fade in, each within 21 ms.
+pub fn joined(cell: &TrackCell, silence: &Bytes) -> TrackCell {
+    let Some((first, rest)) = cell.samples.split_first() else { return cell.clone() };
+    let mut data = BytesMut::with_capacity(silence.len() + cell.data.len());
+    data.extend_from_slice(silence);
+    data.extend_from_slice(cell.data.get(first.size as usize..).unwrap_or_default());
+    let silent = SampleEntry { size: silence.len() as u32, ..*first };
+    TrackCell {
+        start: cell.start,
+        data: data.freeze(),
+        samples: std::iter::once(&silent).chain(rest).copied().collect(),
     }
 }
 

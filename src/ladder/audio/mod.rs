@@ -41,7 +41,7 @@ use transcoder::Transcoder;
 
 pub use clip::loop_frames;
 pub use ear::Ear;
-pub use encoder::silence;
+pub use encoder::{joined, silence};
 
 /// Time stamps farther than this from where they should be are a new beginning.
 const JUMP_NANOS: u64 = 1_000_000_000;

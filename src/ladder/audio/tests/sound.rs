@@ -1,6 +1,8 @@
 //! What is heard: alignment, pitch, level, silence.
 
+use super::super::encoder::joined;
 use super::*;
+use crate::media::SampleEntry;
 
 /// A short beep in a quiet room, `at` samples from the beginning.
 fn beep(at: usize, sample_rate: u32) -> impl Fn(usize) -> f64 {
@@ -166,4 +168,39 @@ fn a_clip_in_another_format_is_aligned_cut_and_padded() {
     assert!(samples[20 * FRAME..].iter().all(|sample| sample.abs() < 0.001));
     assert!(loop_frames(STEREO_48, config, &[], 3).expect("frames").len() == 3);
     assert!(loop_frames(STEREO_48, config, &clip, 0).expect("frames").is_empty());
+}
+
+/// The largest sample, and the largest step from one sample to the next, of decoded frames.
+fn peak_and_step(frames: &[Bytes]) -> (f32, f32) {
+    let mut decoder = Decoder::new(AudioSpecificConfig::lc(STEREO_48.format)).expect("a usual format");
+    let mut pcm = Vec::new();
+    for frame in frames {
+        decoder.decode(frame, 1, &mut pcm).expect("a good frame");
+    }
+    let steps = pcm.windows(2).map(|pair| (pair[1] - pair[0]).abs());
+    (pcm.iter().fold(0.0, |peak, sample| peak.max(sample.abs())), steps.fold(0.0, f32::max))
+}
+
+#[test]
+fn a_seam_between_two_encoders_is_no_louder_than_the_programme() {
+    for (before, after) in [(220.0, 3_000.0), (440.0, 441.0), (1000.0, 50.0)] {
+        let one = coded(STEREO_48.format, 60, tone(before, 48_000));
+        let other = coded(STEREO_48.format, 60, tone(after, 48_000));
+        let (one, other) = (&one[2..30], &other[30..58]);
+        let programme: Vec<_> = [one, other].map(peak_and_step).to_vec();
+        let (peak, step) =
+            programme.iter().fold((0.0_f32, 0.0_f32), |max, it| (max.0.max(it.0), max.1.max(it.1)));
+        let samples =
+            other.iter().map(|frame| SampleEntry { size: frame.len() as u32, duration: 1024, sync: true });
+        let cell = TrackCell { start: 0, data: other.concat().into(), samples: samples.collect() };
+        let joined = joined(&cell, &silence(STEREO_48).expect("a usual format"));
+        assert_eq!((joined.start, joined.samples.len()), (0, other.len()));
+        let frames: Vec<Bytes> = one.iter().cloned().chain(joined.sample_bytes()).collect();
+        let (seam_peak, seam_step) = peak_and_step(&frames);
+        // One decibel: coding alone moves peaks by half of that. Without the silent frame it is up to four.
+        assert!(
+            seam_peak < peak * 1.12 && seam_step < step * 1.12,
+            "{before} Hz to {after} Hz: {seam_peak} of {peak}"
+        );
+    }
 }
