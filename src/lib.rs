@@ -15,6 +15,7 @@
 //!                                                                                    ▼
 //!                                                        package (CMAF) ─▶ store ─▶ delivery: HLS
 //!  people ─▶ admin (REST, demo page) ─ commands ─▶ matrix ─ which source on which channel ─▶ server
+//!  source, ladder, channel ─ what they notice ─▶ alarm ─▶ admin, webhooks, log
 //! ```
 //!
 //! ## The house
@@ -31,10 +32,22 @@
 //!
 //! * **Cores** decide and are free of I/O; time is an argument. The timeline of a source
 //!   ([`source`]), the lattice of pictures and of sound ([`ladder`]), the splicer ([`channel`]), boxes
-//!   ([`package`]), playlists ([`store`]), the precedence of wishes ([`matrix`]), RTSP messages and RTP packets
+//!   ([`package`]), playlists ([`store`]), the precedence of wishes ([`matrix`]), what is an alarm ([`alarm`]), RTSP messages and RTP packets
 //!   ([`rtsp`]) and routes ([`delivery`]) are cores.
-//! * **Shells** around them are thin: a task per source, one per channel, one for the matrix, one conductor;
-//!   a decoding thread per ladder and a thread per rung.
+//! * **Shells** around them are thin: a task per source, two per channel (one shows, one paints its waiting
+//!   picture), one for the matrix, one conductor, one watchman; a decoding thread per ladder and a thread per rung.
+//!
+//! ## Coming and going
+//! The **estate** (in [`server`]) holds one stage of tasks for each source and channel. At start it applies the
+//! configuration to nothing, at a reload to what runs: what is equal in both is not touched. The conductor, the watchman
+//! and the metrics see it as an immutable inventory in a `watch`; the matrix takes the new layout and keeps what was
+//! said of those who stay.
+//!
+//! ## When things go wrong
+//! A source's fault ends at its channel: the splicer takes a live cell that is whole and in time, or a waiting one. The
+//! lattice finishes what was begun by holding the last picture, sound is silence where there is none, and where
+//! cells of two origins meet one silent frame lets the one fade out and the other in. Who cannot follow leaves
+//! pictures out, the last rung first. What lasts becomes an alarm ([`alarm`]).
 //!
 //! ## Time
 //! Media time is unix time in the track's timescale, 64 bits wide. A source's RTP clocks are mapped to it where
@@ -49,7 +62,7 @@
 //!
 //! ## Queues
 //! Every queue has a bound and a policy: feeds drop to the next sync frame ([`feed`]), rungs drop pictures and
-//! repeat, coded cells drop the oldest, commands are refused while the matrix is swamped.
+//! repeat, coded cells drop the oldest, whoever commands the matrix waits, webhooks drop the newest message.
 
 pub mod admin;
 pub mod alarm;

@@ -32,7 +32,7 @@ const fn case(fault: &'static str, outcome: Outcome, seconds: u64) -> Case {
 }
 
 /// Over TCP.
-const HALL_A: [Case; 17] = [
+const HALL_A: [Case; 19] = [
     case("freeze", Leaves, 8),
     case("reset", Returns, 12),
     case("no-video", Leaves, 8),
@@ -48,6 +48,8 @@ const HALL_A: [Case; 17] = [
     case("resize", Stays, 10),
     case("garbage", Stays, 8),
     case("mono", Returns, 14),
+    case("timeout=20", Stays, 45),
+    case("reports", Returns, 30),
     case("off", Leaves, 8),
     case("deaf", Stays, 10),
 ];

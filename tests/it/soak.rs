@@ -29,7 +29,7 @@ fn size(server: &Server) -> [f64; 3] {
     let metrics = http::get(server.admin, "/metrics");
     ["amphi_resident_bytes", "amphi_threads", "amphi_tasks"].map(|name| {
         let line = metrics.text().lines().find_map(|line| line.strip_prefix(name)).expect(name);
-        line.trim().parse().expect("a number")
+        line.rsplit(' ').next().and_then(|number| number.parse().ok()).expect("a number")
     })
 }
 

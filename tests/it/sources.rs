@@ -81,3 +81,10 @@ fn without_sound() {
 fn behind_digest() {
     a_hall_passes(&lecture("smp.mp4", "hall_a.mp4", &[]), &["--digest", "extron:chalk"], "extron:chalk@");
 }
+
+#[test]
+#[ignore = "needs GStreamer and ffmpeg: tests/run"]
+fn with_a_gop_of_ten_seconds() {
+    let options = ["-g", "150", "-keyint_min", "150", "-sc_threshold", "0"];
+    a_hall_passes(&lecture("gop10.mp4", "hall_b.mp4", &options), &[], "");
+}
