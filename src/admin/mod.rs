@@ -24,6 +24,7 @@ mod metrics;
 mod problem;
 #[cfg(test)]
 mod tests;
+pub mod wowza;
 
 use std::sync::Arc;
 

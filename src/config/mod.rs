@@ -51,6 +51,8 @@ pub struct Config {
     pub admin: Admin,
     /// What is an alarm, and who is told.
     pub alarm: Alarm,
+    /// Who may use Wowza's REST.
+    pub wowza_rest: WowzaRest,
 }
 
 /// `[server]`
@@ -314,4 +316,14 @@ impl Default for Alarm {
     fn default() -> Self {
         Self { black_s: 20, frozen_s: 120, silent_s: 60, clipped_s: 10, offline_s: 5, webhooks: Vec::new() }
     }
+}
+
+/// `[wowza_rest]`: who may use the port `server.wowza_rest_listen`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WowzaRest {
+    /// For Digest; empty = nobody is asked, and the port must be a loopback one.
+    pub username: String,
+    /// For Digest.
+    pub password: Secret,
 }

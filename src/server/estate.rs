@@ -1,9 +1,9 @@
 //! The estate: the sources and channels that there are, and how they come and go while the server runs.
 //!
 //! A reload brings a new configuration. What is equal in both keeps running and does not notice. A source that is new,
-//! gone or changed is started, ended or both; so is a channel, unless only its stream names, its configured source or
-//! its times of patience differ, which are simply taken over where that is possible. Ports, the grid, the admin
-//! token and what is an alarm are read at start only: a change of them is said in the log and waits for a restart.
+//! gone or changed is started, ended or both; so is a channel, unless only its stream names or its configured
+//! source differ, which are simply taken over. Ports, the grid, tokens
+//! and users, and what is an alarm are read at start only: a change of them is said in the log and waits for a restart.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -108,6 +108,7 @@ impl Estate {
             ("[segment]", now.segment == config.segment),
             ("[admin]", now.admin == config.admin),
             ("[alarm]", now.alarm == config.alarm),
+            ("[wowza_rest]", now.wowza_rest == config.wowza_rest),
         ] {
             if !same {
                 warn!("{key} has changed: that takes a restart");

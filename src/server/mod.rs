@@ -155,7 +155,13 @@ impl Server {
             runtime: tokio::runtime::Handle::current(),
         }));
         let mut listening = Stage::new("listeners");
-        let port = start::AdminPort { matrix: &matrix, ready: ready_watch, alarms: alarms_watch, metrics };
+        let port = start::AdminPort {
+            matrix: &matrix,
+            ready: ready_watch,
+            alarms: alarms_watch,
+            metrics,
+            clock: &clock,
+        };
         let addresses = start::listeners(&config, &delivery, port, pages, &mut listening)?;
         let watchman = Watchman {
             matrix: matrix.clone(),

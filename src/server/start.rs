@@ -11,9 +11,11 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tracing::{error, info};
 
+use crate::admin::wowza::{self, WowzaState};
 use crate::admin::{self, AdminState};
 use crate::alarm::Alarm;
 use crate::clip::Clip;
+use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::delivery::{self, Delivery};
 use crate::feed::Publisher;
@@ -55,6 +57,22 @@ pub(super) struct AdminPort<'a> {
     pub(super) ready: watch::Receiver<bool>,
     pub(super) alarms: watch::Receiver<Arc<Vec<Alarm>>>,
     pub(super) metrics: Registry,
+    pub(super) clock: &'a Arc<dyn Clock>,
+}
+
+impl AdminPort<'_> {
+    /// What Wowza's REST shows.
+    fn wowza(&self, config: &Config) -> WowzaState {
+        let config::WowzaRest { username, password } = &config.wowza_rest;
+        let credentials = (!username.is_empty()).then(|| (username.clone(), password.clone()));
+        let clock = Arc::clone(self.clock);
+        WowzaState {
+            matrix: self.matrix.clone(),
+            credentials,
+            started: clock.now(),
+            now: Arc::new(move || clock.now()),
+        }
+    }
 }
 
 /// Opens the ports and serves on them.
@@ -69,6 +87,10 @@ pub(super) fn listeners(
     let media = open("media", "server.listen", &server.listen)?;
     let plain = open("http", "server.http_listen", &server.http_listen)?;
     let control = open("admin", "server.admin_listen", &server.admin_listen)?;
+    if let Some((listener, _)) = open("wowza-rest", "server.wowza_rest_listen", &server.wowza_rest_listen)? {
+        let router = wowza::router(port.wowza(config));
+        stage.spawn(http::serve(listener, router, http::Limits::default(), stage.end.clone()));
+    }
     let addresses = Addresses {
         media: media.as_ref().map(|(_, address)| *address),
         http: plain.as_ref().map(|(_, address)| *address),
@@ -78,7 +100,7 @@ pub(super) fn listeners(
         stage.spawn(http::serve(listener, delivery.clone(), http::Limits::default(), stage.end.clone()));
     }
     if let Some((listener, _)) = control {
-        let AdminPort { matrix, ready, alarms, metrics } = port;
+        let AdminPort { matrix, ready, alarms, metrics, .. } = port;
         let token = Some(config.admin.token.clone()).filter(|token| !token.is_empty());
         let state =
             AdminState { matrix: matrix.clone(), token, ready, alarms, metrics, ending: stage.end.clone() };

@@ -11,6 +11,7 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
     schedule(checker, config);
     webhooks(checker, config);
     admin(checker, config);
+    wowza_rest(checker, config);
 }
 
 fn addresses(checker: &mut Checker<'_>, config: &Config) {
@@ -107,7 +108,6 @@ fn admin(checker: &mut Checker<'_>, config: &Config) {
     if !is_token(admin.token.reveal()) {
         checker.fault(&table.key("token"), format!("admin: token {TOKEN_RULE}"));
     }
-    let open_to_all = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
     if config.server.admin_listen.parse().is_ok_and(open_to_all) && admin.token.is_empty() && !has_file {
         let message = format!(
             "admin_listen: {} is open to others than this machine; set admin.token or admin.token_file first",
@@ -115,6 +115,25 @@ fn admin(checker: &mut Checker<'_>, config: &Config) {
         );
         checker.fault(&Place::top("server").key("admin_listen"), message);
     }
+}
+
+fn wowza_rest(checker: &mut Checker<'_>, config: &Config) {
+    let rest = &config.wowza_rest;
+    let table = Place::top("wowza_rest");
+    if rest.username.is_empty() != rest.password.is_empty() {
+        checker.fault(&table, "wowza_rest: give both username and password, or neither");
+    }
+    let listen = &config.server.wowza_rest_listen;
+    if listen.parse().is_ok_and(open_to_all) && rest.username.is_empty() {
+        let message = format!(
+            "wowza_rest_listen: {listen} is open to others than this machine; set wowza_rest.username and password first"
+        );
+        checker.fault(&Place::top("server").key("wowza_rest_listen"), message);
+    }
+}
+
+fn open_to_all(address: SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
 }
 
 /// Said of a token that [`is_token`] refuses.

@@ -1,0 +1,106 @@
+//! Replies in Wowza's shapes.
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::matrix::MatrixError;
+
+/// What cannot be done, in Wowza's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// There is no such thing.
+    NotFound,
+    /// The configuration decides that.
+    Conflict,
+    /// Recording.
+    NotImplemented,
+    /// The server is ending.
+    Unavailable,
+}
+
+/// `success` is first, as clients expect.
+#[derive(Serialize)]
+struct Refusal {
+    success: bool,
+    message: &'static str,
+    code: String,
+    #[serde(rename = "wowzaServer")]
+    server: &'static str,
+}
+
+#[derive(Serialize)]
+struct Done<'a> {
+    success: bool,
+    message: &'a str,
+    data: Value,
+}
+
+fn reply(status: StatusCode, body: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    (status, [(CONTENT_TYPE, "application/json; charset=UTF-8")], body).into_response()
+}
+
+/// A description.
+pub(super) fn json(body: &Value) -> Response {
+    reply(StatusCode::OK, body)
+}
+
+/// Something was done.
+pub(super) fn done(status: StatusCode, message: &str) -> Response {
+    reply(status, &Done { success: true, message, data: Value::Null })
+}
+
+fn refusal(status: StatusCode, message: &'static str) -> Response {
+    let code = status.as_u16().to_string();
+    reply(
+        status,
+        &Refusal { success: false, message, code, server: concat!("Amphi ", env!("CARGO_PKG_VERSION")) },
+    )
+}
+
+/// Who asks has not said who it is.
+pub(super) fn unauthorized(challenge: &str) -> Response {
+    let mut response = refusal(StatusCode::UNAUTHORIZED, "The request requires user authentication");
+    if let Ok(value) = HeaderValue::from_str(challenge) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, value);
+    }
+    response
+}
+
+/// Monitoring: how long, and nothing counted per channel yet.
+pub(super) fn counts(uptime_s: u64) -> Value {
+    json!({
+        "serverName": "_defaultServer_", "uptime": uptime_s, "bytesIn": 0, "bytesOut": 0, "bytesInRate": 0,
+        "bytesOutRate": 0, "totalConnections": 0,
+        "connectionCount": { "RTMP": 0, "MPEGDASH": 0, "CUPERTINO": 0, "SANJOSE": 0, "SMOOTH": 0, "RTP": 0 },
+    })
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        match self {
+            Self::NotFound => {
+                refusal(StatusCode::NOT_FOUND, "The server has not found anything matching the request URI")
+            }
+            Self::Conflict => refusal(
+                StatusCode::CONFLICT,
+                "The request could not be completed due to a conflict with the current state of the resource",
+            ),
+            Self::NotImplemented => refusal(StatusCode::NOT_IMPLEMENTED, "There is no recorder"),
+            Self::Unavailable => refusal(StatusCode::SERVICE_UNAVAILABLE, "The server is ending"),
+        }
+    }
+}
+
+impl From<MatrixError> for Fault {
+    fn from(error: MatrixError) -> Self {
+        match error {
+            MatrixError::UnknownChannel(_) | MatrixError::UnknownSource(_) => Self::NotFound,
+            MatrixError::Past { .. } | MatrixError::Notice => Self::Conflict,
+            MatrixError::Ended => Self::Unavailable,
+        }
+    }
+}
