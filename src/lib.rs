@@ -24,7 +24,7 @@
 //!  4  server                                                           wiring, demo, order of ending
 //!  3  delivery   admin                                                 what the world may ask
 //!  2  source   ladder   channel   package   store   simulator          stages: strangers to each other
-//!  1  config   feed   matrix   alarm   http   rtsp   clip              joints: how stages are told and joined
+//!  1  config   feed   matrix   alarm   http   rtsp   rtmp   clip       joints: how stages are told and joined
 //!  0  media   clock   meter                                            words
 //! ```
 //! A module imports only from lower storeys; modules of one storey are strangers and are joined in [`server`].
@@ -33,7 +33,7 @@
 //! * **Cores** decide and are free of I/O; time is an argument. The timeline of a source
 //!   ([`source`]), the lattice of pictures and of sound ([`ladder`]), the splicer ([`channel`]), boxes
 //!   ([`package`]), playlists ([`store`]), the precedence of wishes ([`matrix`]), what is an alarm ([`alarm`]), RTSP messages and RTP packets
-//!   ([`rtsp`]) and routes ([`delivery`]) are cores.
+//!   ([`rtsp`]), RTMP connections ([`rtmp`]) and routes ([`delivery`]) are cores.
 //! * **Shells** around them are thin: a task per source, two per channel (one shows, one paints its waiting
 //!   picture), one for the matrix, one conductor, one watchman; a decoding thread per ladder and a thread per rung.
 //!
@@ -78,6 +78,7 @@ pub mod matrix;
 pub mod media;
 pub mod meter;
 pub mod package;
+pub mod rtmp;
 pub mod rtsp;
 pub mod server;
 pub mod simulator;

@@ -13,6 +13,8 @@ pub enum Kind {
     Init,
     /// A media segment.
     Segment,
+    /// A cell sent to an RTMP player.
+    RtmpCell,
     /// A page, a preflight, `crossdomain.xml`.
     Other,
     /// 404 for a segment that is no more, or not yet.
@@ -32,11 +34,12 @@ pub struct Counts {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Multivariant,
         Self::MediaPlaylist,
         Self::Init,
         Self::Segment,
+        Self::RtmpCell,
         Self::Other,
         Self::SegmentGone,
         Self::Refused,
@@ -50,6 +53,7 @@ impl Kind {
             Self::MediaPlaylist => "media_playlist",
             Self::Init => "init",
             Self::Segment => "segment",
+            Self::RtmpCell => "rtmp_cell",
             Self::Other => "other",
             Self::SegmentGone => "segment_gone",
             Self::Refused => "refused",

@@ -1,8 +1,10 @@
-//! What viewers ask for, over HTTP: channels as HLS (RFC 8216).
+//! What viewers ask for: channels as HLS (RFC 8216) over HTTP, and over RTMP.
 //!
 //! [`route::parse`] reads a path (sans-IO), the [`Registry`] knows which channels there are, [`Delivery`]
 //! answers from a channel's newest [`Snapshot`](crate::store::Snapshot). Nothing is rendered, copied or
 //! waited for in a request: an answer shares the bytes of the shelf.
+//!
+//! [`RtmpDoor`] serves RTMP players from the [`Air`], and lets publishers in.
 //!
 //! How long an answer may be kept, by kind:
 //!
@@ -16,15 +18,19 @@
 //! What does *not* belong here: making playlists or segments (`store`, `package`), sockets (`http`), REST
 //! (`admin`).
 
+mod air;
 mod answer;
 mod counts;
 mod fault;
 mod registry;
 pub mod route;
+mod rtmp;
 mod service;
 
+pub use air::{Air, AirReader, air};
 pub use counts::{Counts, Kind};
 pub use registry::{Channel, Registry};
+pub use rtmp::{PublishedStream, Publishing, RtmpDoor};
 pub use service::Delivery;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use tokio::sync::watch;
 
+use super::air::AirReader;
 use super::route::Stream;
 use crate::store::ShelfReader;
 
@@ -15,6 +16,8 @@ pub struct Channel {
     pub streams: Vec<String>,
     /// What there is to fetch; `None` while its waiting loop is being coded.
     pub shelf: Option<ShelfReader>,
+    /// What is on air, for protocols that send frames; as `shelf`.
+    pub air: Option<AirReader>,
 }
 
 /// What the stream part of a path selects.

@@ -47,7 +47,7 @@ fn channel(cell_ms: u32) -> (Delivery, ShelfWriter) {
     let (writer, shelf) = shelf(Grid::new(cell_ms), 3, rungs);
     let delivery = Delivery::default();
     let streams = vec!["vl1".to_owned(), "other_one".to_owned()];
-    delivery.registry().insert("hs-a", Channel { streams, shelf: Some(shelf) });
+    delivery.registry().insert("hs-a", Channel { streams, shelf: Some(shelf), air: None });
     (delivery, writer)
 }
 
@@ -268,13 +268,13 @@ async fn methods_and_preflights() {
 async fn a_channel_that_is_being_started_is_awaited() {
     let delivery = Delivery::default();
     let streams = vec!["vl1".to_owned()];
-    delivery.registry().insert("hs-a", Channel { streams: streams.clone(), shelf: None });
+    delivery.registry().insert("hs-a", Channel { streams: streams.clone(), shelf: None, air: None });
     let asked = get(&delivery, "/hs-a/vl1/playlist.m3u8");
     let started = async {
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         let (mut writer, reader) = shelf(Grid::new(2000), 3, vec![rung("720p", true)]);
         writer.push(CellIndex(K), cell(0).into_iter().take(1).collect()).expect("the first");
-        delivery.registry().insert("hs-a", Channel { streams, shelf: Some(reader) });
+        delivery.registry().insert("hs-a", Channel { streams, shelf: Some(reader), air: None });
         writer
     };
     let (response, _writer) = tokio::join!(asked, started);
@@ -285,7 +285,7 @@ async fn a_channel_that_is_being_started_is_awaited() {
 async fn a_channel_without_a_shelf_asks_to_come_again() {
     let delivery = Delivery::default();
     let streams = vec!["vl1".to_owned()];
-    delivery.registry().insert("hs-a", Channel { streams, shelf: None });
+    delivery.registry().insert("hs-a", Channel { streams, shelf: None, air: None });
     let response = get(&delivery, "/hs-a/vl1/playlist.m3u8").await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(header(&response, RETRY_AFTER), "1");

@@ -1,6 +1,6 @@
 //! Small joints of HTTP, for whoever answers requests (RFC 9110, 9112, 9113).
 //!
-//! * [`serve`] runs a tower service on a [`listen`]ing socket: HTTP/1.1 with keep-alive and HTTP/2 with prior
+//! * [`serve`] (or [`accept_each`] and [`serve_stream`], where a port speaks more than HTTP) runs a tower service on a [`listen`]ing socket: HTTP/1.1 with keep-alive and HTTP/2 with prior
 //!   knowledge, bounded in connections, idle time and ending.
 //! * [`Body`] sends shared pieces of bytes as they are; [`content`] answers with such pieces as the request's
 //!   method, `If-None-Match` and `Range` ask.
@@ -23,4 +23,4 @@ pub use etag::ETag;
 pub use listen::{ListenError, listen};
 pub use range::{Requested, requested_range};
 pub use refusal::{empty, method_refusal, problem};
-pub use serve::{Limits, serve};
+pub use serve::{Limits, accept_each, serve, serve_stream};

@@ -77,6 +77,21 @@ where
     S::Error: Into<BoxError>,
     B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
+    let ending = shutdown.clone();
+    let each = move |stream| serve_stream(stream, service.clone(), limits, ending.clone());
+    accept_each(listener, limits, each, shutdown).await;
+}
+
+/// Hands every connection to `each` until `shutdown`, and returns when the last one has ended: for ports that speak
+/// more than HTTP.
+pub async fn accept_each<F>(
+    listener: TcpListener,
+    limits: Limits,
+    each: impl Fn(TcpStream) -> F,
+    shutdown: CancellationToken,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
     let places = Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
     loop {
@@ -86,7 +101,7 @@ where
         };
         match accepted {
             Ok((stream, place)) => {
-                let connection = connection(stream, service.clone(), limits, shutdown.clone());
+                let connection = each(stream);
                 connections.spawn(async move {
                     connection.await;
                     drop(place);
@@ -121,7 +136,8 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-async fn connection<S, B>(stream: TcpStream, service: S, limits: Limits, shutdown: CancellationToken)
+/// Serves `service` on one connection, until it ends or `shutdown` has drained it.
+pub async fn serve_stream<S, B>(stream: TcpStream, service: S, limits: Limits, shutdown: CancellationToken)
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use crate::channel::{Choice, Decision, Splicer, SplicerOptions, Why};
 use crate::clock::Clock;
+use crate::delivery::Air;
 use crate::ladder::WaitingLoop;
 use crate::matrix::{MatrixHandle, OnAir, SourceState, SourceStatus};
 use crate::media::{CellIndex, CodedCell, Grid, RungTracks, Segment};
@@ -38,6 +39,7 @@ pub(super) struct ChannelTask {
     /// The waiting loop as it is now.
     pub(super) waiting: watch::Receiver<Arc<WaitingLoop>>,
     pub(super) shelf: ShelfWriter,
+    pub(super) air: Air,
     pub(super) connection: watch::Receiver<Option<Connection>>,
     pub(super) matrix: MatrixHandle,
     pub(super) clock: Arc<dyn Clock>,
@@ -147,6 +149,7 @@ impl ChannelTask {
         if let Err(error) = self.shelf.push(decision.k, segments) {
             warn!(channel = self.name, k = %decision.k, %error, "cell not published");
         }
+        self.air.push(cell);
     }
 
     fn tell(&self, decision: &Decision, on_air: Option<&str>, live: Option<&Live>) {

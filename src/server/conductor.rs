@@ -10,11 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::clock::Clock;
+use crate::config::Secret;
 use crate::feed::Publisher;
 use crate::ladder::{LadderSpec, LiveLadder, WaitingLoop};
 use crate::matrix::{MatrixHandle, MatrixView, SourceStatus};
 use crate::media::CodedCell;
-use crate::source::SourceGauges;
+use crate::source::{Inlet, SourceGauges};
 
 use super::channel_task::Connection;
 use super::estate::Inventory;
@@ -33,6 +34,15 @@ pub(super) struct SourceEntry {
     pub(super) wanted: watch::Sender<bool>,
     pub(super) status: watch::Receiver<SourceStatus>,
     pub(super) gauges: Arc<SourceGauges>,
+    /// Where publishers come in; `None` for a source that is pulled.
+    pub(super) inlet: Option<GuardedInlet>,
+}
+
+/// An inlet and the key to it.
+#[derive(Clone)]
+pub(super) struct GuardedInlet {
+    pub(super) inlet: Arc<Inlet>,
+    pub(super) key: Secret,
 }
 
 /// A channel as the conductor sees it.

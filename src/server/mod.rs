@@ -7,6 +7,7 @@ mod channel_task;
 mod conductor;
 mod demo;
 mod estate;
+mod media_port;
 mod metrics;
 mod page;
 mod painter;
@@ -161,6 +162,7 @@ impl Server {
             alarms: alarms_watch,
             metrics,
             clock: &clock,
+            inventory: inventory.clone(),
         };
         let addresses = start::listeners(&config, &delivery, port, pages, &mut listening)?;
         let watchman = Watchman {

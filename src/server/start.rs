@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::admin::wowza::{self, WowzaState};
@@ -23,22 +25,26 @@ use crate::http;
 use crate::ladder::sign::Words;
 use crate::ladder::{LadderSpec, WaitingLoop, openh264};
 use crate::matrix::{MatrixHandle, SourceStatus};
-use crate::media::Grid;
+use crate::media::{Grid, RungTracks};
 use crate::package::{InitError, init_section};
-use crate::source::{SourceGauges, SourceTask};
+use crate::source::{Inlet, SourceGauges, SourceTask};
 use crate::store::{self, Rung};
 
 use super::channel_task::{ChannelTask, options};
-use super::conductor::{ChannelEntry, SourceEntry};
-use super::estate::Means;
+use super::conductor::{ChannelEntry, GuardedInlet, SourceEntry};
+use super::estate::{Inventory, Means};
+use super::media_port::{self, Gate};
 use super::painter::Painter;
 use super::{Addresses, Stage};
+
+/// How long before a channel's start RTMP's clock begins, in nanoseconds: longer than any window.
+const RTMP_LEAD: i64 = 600_000_000_000;
 
 /// Makes every channel known to viewers, who are asked to come again until its shelf is there.
 pub(super) fn announce(config: &Config, delivery: &Delivery) {
     for channel in &config.channels {
         let streams = channel.streams.clone();
-        delivery.registry().insert(&channel.name, delivery::Channel { streams, shelf: None });
+        delivery.registry().insert(&channel.name, delivery::Channel { streams, shelf: None, air: None });
     }
 }
 
@@ -46,8 +52,8 @@ pub(super) fn announce(config: &Config, delivery: &Delivery) {
 pub(super) fn rename(channel: &config::Channel, means: &Means) {
     let registry = means.delivery.registry();
     if let Some(known) = registry.get(&channel.name).filter(|known| known.streams != channel.streams) {
-        let shelf = known.shelf.clone();
-        registry.insert(&channel.name, delivery::Channel { streams: channel.streams.clone(), shelf });
+        let delivery::Channel { shelf, air, .. } = (*known).clone();
+        registry.insert(&channel.name, delivery::Channel { streams: channel.streams.clone(), shelf, air });
     }
 }
 
@@ -58,6 +64,7 @@ pub(super) struct AdminPort<'a> {
     pub(super) alarms: watch::Receiver<Arc<Vec<Alarm>>>,
     pub(super) metrics: Registry,
     pub(super) clock: &'a Arc<dyn Clock>,
+    pub(super) inventory: watch::Receiver<Arc<Inventory>>,
 }
 
 impl AdminPort<'_> {
@@ -96,7 +103,11 @@ pub(super) fn listeners(
         http: plain.as_ref().map(|(_, address)| *address),
         admin: control.as_ref().map(|(_, address)| *address),
     };
-    for (listener, _) in media.into_iter().chain(plain) {
+    if let Some((listener, _)) = media {
+        let gate = Arc::new(Gate(port.inventory.clone()));
+        stage.spawn(media_port::serve(listener, delivery.clone(), gate, stage.end.clone()));
+    }
+    if let Some((listener, _)) = plain {
         stage.spawn(http::serve(listener, delivery.clone(), http::Limits::default(), stage.end.clone()));
     }
     if let Some((listener, _)) = control {
@@ -137,19 +148,34 @@ pub(super) fn source(
     let (status, status_watch) = watch::channel(SourceStatus::idle(means.clock.now()));
     let feed = Publisher::default();
     let gauges = Arc::new(SourceGauges::default());
-    let task = SourceTask {
-        source: source.clone(),
-        lattice_fps,
-        wanted: wanted_watch,
-        feed: feed.clone(),
-        status,
-        gauges: Arc::clone(&gauges),
-        clock: Arc::clone(&means.clock),
-        shutdown: stage.end.clone(),
+    let inlet = if source.url.is_empty() {
+        let inlet = Inlet {
+            lattice_fps,
+            feed: feed.clone(),
+            status,
+            gauges: Arc::clone(&gauges),
+            clock: Arc::clone(&means.clock),
+            taken: AtomicBool::new(false),
+        };
+        inlet.wait();
+        Some(GuardedInlet { inlet: Arc::new(inlet), key: source.publish_key.clone() })
+    } else {
+        let task = SourceTask {
+            source: source.clone(),
+            lattice_fps,
+            wanted: wanted_watch,
+            feed: feed.clone(),
+            status,
+            gauges: Arc::clone(&gauges),
+            clock: Arc::clone(&means.clock),
+            shutdown: stage.end.clone(),
+        };
+        stage.spawn(task.run());
+        None
     };
-    stage.spawn(task.run());
-    stage.spawn(report(source.name.clone(), status_watch.clone(), means.matrix.clone()));
-    SourceEntry { feed, keep_open: source.keep_open, wanted, status: status_watch, gauges }
+    let (name, end) = (source.name.clone(), stage.end.clone());
+    stage.spawn(report(name, status_watch.clone(), means.matrix.clone(), end));
+    SourceEntry { feed, keep_open: source.keep_open, wanted, status: status_watch, gauges, inlet }
 }
 
 /// The lattice on which sources' pictures are placed: that of the ladders, whose rungs mostly agree.
@@ -158,12 +184,18 @@ pub(super) fn lattice_fps(config: &Config) -> u32 {
     rungs.filter(|rung| !rung.audio_only).map(|rung| rung.fps).max().unwrap_or(15)
 }
 
-async fn report(name: String, mut status: watch::Receiver<SourceStatus>, matrix: MatrixHandle) {
+async fn report(
+    name: String,
+    mut status: watch::Receiver<SourceStatus>,
+    matrix: MatrixHandle,
+    end: CancellationToken,
+) {
     loop {
         let now = status.borrow_and_update().clone();
         matrix.source_status(&name, now);
-        if status.changed().await.is_err() {
-            return;
+        tokio::select! {
+            () = end.cancelled() => return,
+            changed = status.changed() => if changed.is_err() { return },
         }
     }
 }
@@ -231,7 +263,12 @@ pub(super) fn channel(
     let rungs = waiting.tracks().iter().map(|rung| Ok(Rung::new(rung.clone(), init_section(rung)?)));
     let rungs = rungs.collect::<Result<Vec<_>, InitError>>()?;
     let (shelf, reader) = store::shelf(means.grid, means.window, rungs);
-    let known = delivery::Channel { streams: channel.streams.clone(), shelf: Some(reader) };
+    let tracks: Arc<[RungTracks]> = waiting.tracks().into();
+    // Before the history that a channel begins with.
+    let origin = means.clock.now().offset_nanos(-RTMP_LEAD);
+    let (air, listener) = delivery::air(Arc::clone(&tracks), origin);
+    let known =
+        delivery::Channel { streams: channel.streams.clone(), shelf: Some(reader), air: Some(listener) };
     means.delivery.registry().insert(&channel.name, known);
     let (shown, shown_watch) = watch::channel(Arc::clone(&waiting));
     let painter = Painter {
@@ -248,7 +285,8 @@ pub(super) fn channel(
     let task = ChannelTask {
         name: channel.name.clone(),
         options: options(channel, means.grid, means.window),
-        tracks: waiting.tracks().into(),
+        tracks,
+        air,
         waiting: shown_watch,
         shelf,
         connection: connection_watch,

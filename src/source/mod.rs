@@ -3,10 +3,10 @@
 //! * [`SourceTask`] keeps a source connected while it is wanted and says how it is,
 //! * `session` is one RTSP connection, `intake` makes frames of what it brings,
 //! * [`timeline`] puts RTP time on the wall clock,
-//! * [`probe()`] looks at a source for a few seconds and says what it sends.
+//! * [`probe()`] looks at a source for a few seconds and says what it sends,
+//! * [`Inlet`] lets one publisher at a time in, for sources that publish to us.
 //!
-//! What does not belong here: decoding, channels, and which source is on which channel. Sources that publish
-//! to us are only reported as waiting.
+//! What does not belong here: decoding, channels, and which source is on which channel.
 
 mod address;
 mod backoff;
@@ -16,6 +16,7 @@ mod gauges;
 mod gstreamer_tests;
 mod intake;
 pub mod probe;
+mod publication;
 mod sample;
 mod session;
 mod silence;
@@ -29,4 +30,5 @@ pub use backoff::BackOff;
 pub use fault::{Retry, SourceFault};
 pub use gauges::SourceGauges;
 pub use probe::{AudioReport, ProbeReport, VideoReport, probe};
+pub use publication::{Inlet, Publication};
 pub use supervisor::SourceTask;

@@ -17,6 +17,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Server {
     child: Child,
+    pub media: SocketAddr,
     pub http: SocketAddr,
     pub admin: SocketAddr,
     log: Mutex<Receiver<Value>>,
@@ -81,13 +82,9 @@ impl Server {
                 }
             }
         });
-        let mut server = Self {
-            child,
-            http: ([127, 0, 0, 1], 0).into(),
-            admin: ([127, 0, 0, 1], 0).into(),
-            log,
-            home: None,
-        };
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = Self { child, media: nowhere, http: nowhere, admin: nowhere, log, home: None };
+        server.media = server.address("media");
         server.http = server.address("http");
         server.admin = server.address("admin");
         server

@@ -1,0 +1,239 @@
+//! AMF0 at the edge: a check in front of `rml_amf0`, and a writer with a fixed order of properties.
+//!
+//! `rml_amf0` reads recursively without a limit: 20 000 nested arrays in one message of 100 KB overflow the
+//! stack and abort the process. It also fills a string that ends too early with zero bytes. What passes
+//! [`count_values`] is read by it completely, and at most [`MAX_DEPTH`] calls deep. Its writer keeps objects in
+//! a `HashMap`, so equal replies would differ in their bytes; ours does not, and can write the ECMA array that
+//! players expect of `onMetaData`.
+//!
+//! What does *not* belong here: what the values mean.
+
+use bytes::{Buf, BufMut, BytesMut};
+
+/// Objects and arrays inside one another. Real connects and metadata need two.
+pub(super) const MAX_DEPTH: usize = 8;
+
+/// Type markers (AMF0 §2.1).
+mod marker {
+    pub(super) const NUMBER: u8 = 0;
+    pub(super) const BOOLEAN: u8 = 1;
+    pub(super) const STRING: u8 = 2;
+    pub(super) const OBJECT: u8 = 3;
+    pub(super) const NULL: u8 = 5;
+    pub(super) const UNDEFINED: u8 = 6;
+    pub(super) const ECMA_ARRAY: u8 = 8;
+    pub(super) const OBJECT_END: u8 = 9;
+    pub(super) const STRICT_ARRAY: u8 = 10;
+    pub(super) const LONG_STRING: u8 = 12;
+}
+
+/// Why AMF0 values cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AmfFault {
+    /// A bomb, as a rule.
+    #[error("its AMF0 values are nested more than {MAX_DEPTH} deep")]
+    TooDeep,
+    /// The message ends inside a value.
+    #[error("it ends inside an AMF0 value")]
+    Truncated,
+    /// A marker that `rml_amf0` does not read: dates, references, typed objects, AMF3.
+    #[error("its AMF0 value of type {0} is not supported")]
+    Unsupported(u8),
+    /// A string that is not UTF-8, or a nameless property.
+    #[error("its AMF0 strings are malformed")]
+    Text,
+}
+
+/// How many values stand one after the other in `bytes`, all of them whole.
+pub(super) fn count_values(mut bytes: &[u8]) -> Result<usize, AmfFault> {
+    let mut count = 0;
+    while !bytes.is_empty() {
+        skip_value(&mut bytes, 0)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn skip_value(bytes: &mut &[u8], depth: usize) -> Result<(), AmfFault> {
+    match take(bytes, 1)?[0] {
+        marker::NUMBER => take(bytes, 8).map(drop),
+        marker::BOOLEAN => take(bytes, 1).map(drop),
+        marker::STRING => skip_text(bytes).map(drop),
+        marker::NULL | marker::UNDEFINED => Ok(()),
+        marker::OBJECT => skip_properties(bytes, deeper(depth)?),
+        marker::ECMA_ARRAY => {
+            // The count is a hint; the array ends like an object (AMF0 §2.10).
+            take(bytes, 4)?;
+            skip_properties(bytes, deeper(depth)?)
+        }
+        marker::STRICT_ARRAY => {
+            let depth = deeper(depth)?;
+            let count = take(bytes, 4)?.get_u32();
+            (0..count).try_for_each(|_| skip_value(bytes, depth))
+        }
+        other => Err(AmfFault::Unsupported(other)),
+    }
+}
+
+const fn deeper(depth: usize) -> Result<usize, AmfFault> {
+    if depth < MAX_DEPTH { Ok(depth + 1) } else { Err(AmfFault::TooDeep) }
+}
+
+fn skip_properties(bytes: &mut &[u8], depth: usize) -> Result<(), AmfFault> {
+    while skip_text(bytes)? > 0 {
+        skip_value(bytes, depth)?;
+    }
+    if take(bytes, 1)?[0] == marker::OBJECT_END { Ok(()) } else { Err(AmfFault::Text) }
+}
+
+fn skip_text(bytes: &mut &[u8]) -> Result<usize, AmfFault> {
+    let length = usize::from(take(bytes, 2)?.get_u16());
+    std::str::from_utf8(take(bytes, length)?).map_err(|_| AmfFault::Text)?;
+    Ok(length)
+}
+
+/// Exactly `count` bytes off the front.
+fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], AmfFault> {
+    let (front, rest) = bytes.split_at_checked(count).ok_or(AmfFault::Truncated)?;
+    *bytes = rest;
+    Ok(front)
+}
+
+/// A value to be written.
+#[derive(Clone, Copy)]
+pub(super) enum Value<'a> {
+    Number(f64),
+    Boolean(bool),
+    Text(&'a str),
+    Null,
+    Undefined,
+    Object(&'a [(&'a str, Value<'a>)]),
+    EcmaArray(&'a [(&'a str, Value<'a>)]),
+}
+
+/// `values`, one after the other.
+pub(super) fn encode(values: &[Value<'_>]) -> BytesMut {
+    let mut out = BytesMut::with_capacity(256);
+    for value in values {
+        put(&mut out, value);
+    }
+    out
+}
+
+fn put(out: &mut BytesMut, value: &Value<'_>) {
+    match *value {
+        Value::Number(number) => {
+            out.put_u8(marker::NUMBER);
+            out.put_f64(number);
+        }
+        Value::Boolean(truth) => out.put_slice(&[marker::BOOLEAN, u8::from(truth)]),
+        Value::Text(text) => put_text(out, text),
+        Value::Null => out.put_u8(marker::NULL),
+        Value::Undefined => out.put_u8(marker::UNDEFINED),
+        Value::Object(properties) => {
+            out.put_u8(marker::OBJECT);
+            put_properties(out, properties);
+        }
+        Value::EcmaArray(properties) => {
+            out.put_u8(marker::ECMA_ARRAY);
+            out.put_u32(properties.len() as u32);
+            put_properties(out, properties);
+        }
+    }
+}
+
+fn put_text(out: &mut BytesMut, text: &str) {
+    if let Ok(length) = u16::try_from(text.len()) {
+        out.put_u8(marker::STRING);
+        out.put_u16(length);
+    } else {
+        out.put_u8(marker::LONG_STRING);
+        out.put_u32(text.len() as u32);
+    }
+    out.put_slice(text.as_bytes());
+}
+
+/// Names are ours: short and never empty.
+fn put_properties(out: &mut BytesMut, properties: &[(&str, Value<'_>)]) {
+    for (name, value) in properties {
+        out.put_u16(name.len() as u16);
+        out.put_slice(name.as_bytes());
+        put(out, value);
+    }
+    out.put_slice(&[0, 0, marker::OBJECT_END]);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use proptest::prelude::*;
+    use rml_amf0::Amf0Value;
+
+    use super::*;
+
+    fn nested(levels: usize) -> Vec<u8> {
+        let mut bytes = [marker::STRICT_ARRAY, 0, 0, 0, 1].repeat(levels);
+        bytes.push(marker::NULL);
+        bytes
+    }
+
+    #[test]
+    fn what_we_write_is_read_by_rml_amf0() {
+        let text = "x".repeat(300);
+        let inner = [("b", Value::Boolean(true)), ("t", Value::Text(&text))];
+        let values = [
+            Value::Text("onStatus"),
+            Value::Number(-2.5),
+            Value::Null,
+            Value::Undefined,
+            Value::Object(&[("inner", Value::EcmaArray(&inner))]),
+        ];
+        let bytes = encode(&values);
+        assert_eq!(count_values(&bytes), Ok(5));
+        let read = rml_amf0::deserialize(&mut Cursor::new(&bytes[..])).expect("AMF0");
+        let inner = [("b", Amf0Value::Boolean(true)), ("t", Amf0Value::Utf8String(text.clone()))];
+        let object = |properties: &[(&str, Amf0Value)]| {
+            Amf0Value::Object(properties.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect())
+        };
+        let expected = [
+            Amf0Value::Utf8String("onStatus".to_owned()),
+            Amf0Value::Number(-2.5),
+            Amf0Value::Null,
+            Amf0Value::Undefined,
+            object(&[("inner", object(&inner))]),
+        ];
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn eight_levels_pass_and_nine_do_not() {
+        assert_eq!(count_values(&nested(8)), Ok(1));
+        assert_eq!(count_values(&nested(9)), Err(AmfFault::TooDeep));
+        assert_eq!(count_values(&nested(20_000)), Err(AmfFault::TooDeep));
+    }
+
+    #[test]
+    fn strings_and_arrays_that_lie_are_found() {
+        assert_eq!(count_values(&[2, 0, 9, b'a']), Err(AmfFault::Truncated));
+        assert_eq!(count_values(&[2, 0, 1, 0xff]), Err(AmfFault::Text));
+        assert_eq!(count_values(&[10, 0xff, 0xff, 0xff, 0xff, 5, 5]), Err(AmfFault::Truncated));
+        assert_eq!(count_values(&[3, 0, 0, 5]), Err(AmfFault::Text));
+        assert_eq!(count_values(&[11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Err(AmfFault::Unsupported(11)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// Bytes from a small alphabet of markers and lengths, so that many of them are well-formed.
+        #[test]
+        fn what_passes_the_check_is_read_whole(
+            bytes in prop::collection::vec(prop::sample::select(vec![0_u8, 0, 1, 2, 3, 5, 6, 8, 9, 10, b'a', 0xff]), 0..40)
+        ) {
+            if let Ok(count) = count_values(&bytes) {
+                let read = rml_amf0::deserialize(&mut Cursor::new(&bytes)).map(|values| values.len());
+                prop_assert_eq!(read.ok(), Some(count));
+            }
+        }
+    }
+}

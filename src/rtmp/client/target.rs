@@ -1,0 +1,151 @@
+//! Where to publish: `rtmp[s]://host[:port]/app[/…]/stream[?query]`, whose last part is the key.
+
+use std::fmt;
+
+use url::Url;
+
+/// IANA's port for RTMP, and the one that RTMPS uses.
+const PORT: u16 = 1935;
+const TLS_PORT: u16 = 443;
+const MASK: &str = "…";
+
+/// An RTMP URL, taken apart. `Debug` shows neither stream nor query.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target {
+    host: String,
+    port: u16,
+    tls: bool,
+    app: String,
+    stream: String,
+    /// Everything that must not be shown, the longest first.
+    secrets: Vec<String>,
+}
+
+/// What is wrong with an URL to publish to. The operator's fault; the URL is not repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// No URL at all, or without host.
+    #[error("this is no URL of the form rtmp://host/app/stream")]
+    Form,
+    /// Another protocol.
+    #[error("the URL must begin with rtmp:// or rtmps://")]
+    Scheme,
+    /// One path segment or none.
+    #[error("the URL must name an application and a stream: rtmp://host/app/stream")]
+    Path,
+    /// `user:password@`.
+    #[error("a user and password in the URL are not supported; servers take a key in the stream's name")]
+    Credentials,
+}
+
+impl Target {
+    /// Takes `text` apart.
+    pub fn parse(text: &str) -> Result<Self, TargetError> {
+        let url = Url::parse(text.trim()).map_err(|_| TargetError::Form)?;
+        let tls = match url.scheme() {
+            "rtmp" => false,
+            "rtmps" => true,
+            _ => return Err(TargetError::Scheme),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(TargetError::Credentials);
+        }
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or(TargetError::Form)?.to_owned();
+        let path = url.path().trim_start_matches('/');
+        let (app, name) = path.rsplit_once('/').ok_or(TargetError::Path)?;
+        if app.is_empty() || name.is_empty() {
+            return Err(TargetError::Path);
+        }
+        let query = url.query().unwrap_or_default();
+        let stream = if query.is_empty() { name.to_owned() } else { format!("{name}?{query}") };
+        let port = url.port().unwrap_or(if tls { TLS_PORT } else { PORT });
+        let values = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+        let mut secrets: Vec<String> =
+            [&stream[..], name, query].into_iter().chain(values).map(str::to_owned).collect();
+        let decoded = url.query_pairs().map(|(_, value)| value.into_owned());
+        secrets.extend(decoded);
+        secrets.retain(|secret| !secret.is_empty());
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        Ok(Self { host, port, tls, app: app.to_owned(), stream, secrets })
+    }
+
+    /// A name or an address; an IPv6 address in brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The TCP port.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// RTMP inside TLS.
+    pub const fn tls(&self) -> bool {
+        self.tls
+    }
+
+    pub(super) fn app(&self) -> &str {
+        &self.app
+    }
+
+    /// The stream's name with its query: secret.
+    pub(super) fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// The URL of the application, as `connect` gives it.
+    pub(super) fn tc_url(&self) -> String {
+        let scheme = if self.tls { "rtmps" } else { "rtmp" };
+        format!("{scheme}://{}:{}/{}", self.host, self.port, self.app)
+    }
+
+    /// `words` without the key.
+    pub(super) fn mask(&self, words: &str) -> String {
+        self.secrets.iter().fold(words.to_owned(), |words, secret| words.replace(secret, MASK))
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{MASK}", self.tc_url())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_apart() {
+        let target = Target::parse("rtmp://a.rtmp.example.org/live2/abcd-key?token=x%2By").expect("an URL");
+        assert_eq!((target.host(), target.port(), target.tls()), ("a.rtmp.example.org", 1935, false));
+        assert_eq!((target.app(), target.stream()), ("live2", "abcd-key?token=x%2By"));
+        assert_eq!(format!("{target:?}"), "rtmp://a.rtmp.example.org:1935/live2/…");
+        let target = Target::parse("rtmps://[::1]/app/inst/name").expect("an URL");
+        assert_eq!((target.host(), target.port(), target.tls()), ("[::1]", 443, true));
+        assert_eq!((target.app(), target.stream()), ("app/inst", "name"));
+    }
+
+    #[test]
+    fn faults_are_named() {
+        for (text, expected) in [
+            ("live/key", TargetError::Form),
+            ("rtmp:///app/key", TargetError::Form),
+            ("rtsp://host/app/key", TargetError::Scheme),
+            ("rtmp://host/key", TargetError::Path),
+            ("rtmp://host/app/", TargetError::Path),
+            ("rtmp://user:pw@host/app/key", TargetError::Credentials),
+        ] {
+            assert_eq!(Target::parse(text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_form_of_the_key_is_masked() {
+        let target = Target::parse("rtmp://host/app/abcd-key?token=x%2By").expect("an URL");
+        for words in ["abcd-key?token=x%2By", "abcd-key", "x%2By", "x+y", "token=x%2By"] {
+            let masked = target.mask(&format!("stream {words} is taken"));
+            assert_eq!(masked, "stream … is taken", "{words}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Tags in both forms, and what must not pass.
+
+use proptest::prelude::*;
+
+use super::super::{
+    AUDIO_CONFIGURATION_HEAD, AUDIO_HEAD, VIDEO_CONFIGURATION_HEAD, avc_configuration, video_head,
+};
+use super::*;
+use crate::media::AudioFormat;
+
+const STEREO: AudioFormat = AudioFormat { sample_rate: 48_000, channels: 2 };
+
+fn sets() -> ParameterSets {
+    ParameterSets { sps: vec![0x67, 66, 0xc0, 31, 9].into(), pps: vec![0x68, 7].into() }
+}
+
+fn tag(parts: &[&[u8]]) -> Bytes {
+    parts.concat().into()
+}
+
+fn sample(nals: &[&[u8]]) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    nals.iter().for_each(|nal| h264::push_sample_nal(&mut out, nal));
+    out.to_vec()
+}
+
+fn configured() -> Unpacker {
+    let mut unpacker = Unpacker::default();
+    let record = avc_configuration(&sets());
+    assert!(
+        unpacker.video(0, tag(&[&VIDEO_CONFIGURATION_HEAD, &record])).expect("a configuration").is_none()
+    );
+    let config = AudioSpecificConfig::lc(STEREO).to_bytes();
+    assert!(
+        unpacker.audio(0, tag(&[&AUDIO_CONFIGURATION_HEAD, &config])).expect("a configuration").is_none()
+    );
+    unpacker
+}
+
+#[test]
+fn legacy_and_enhanced_tags_give_the_same_frames() {
+    let picture = sample(&[&[0x65, 1, 2, 3]]);
+    let record = avc_configuration(&sets());
+    let legacy: [&[&[u8]]; 3] = [
+        &[&[0x17, 0, 0, 0, 0], &record],
+        &[&[0x17, 1, 0, 0, 40], &picture],
+        &[&[0x27, 1, 0, 0, 0], &picture],
+    ];
+    let enhanced: [&[&[u8]]; 3] = [
+        &[&[0x90], b"avc1", &record],
+        &[&[0x91], b"avc1", &[0, 0, 40], &picture],
+        &[&[0xa3], b"avc1", &picture],
+    ];
+    for form in [legacy, enhanced] {
+        let mut unpacker = Unpacker::default();
+        let [none, first, second] = form.map(|parts| unpacker.video(1000, tag(parts)).expect("well-formed"));
+        assert!(none.is_none());
+        let (first, second) = (first.expect("a picture"), second.expect("a picture"));
+        assert_eq!((first.dts_ms, first.pts_ms, first.sync), (1000, 1040, true));
+        assert_eq!(second.pts_ms, 1000);
+        assert_eq!(first.data, picture);
+        assert_eq!(*first.format, TrackFormat::H264(sets()));
+        assert!(Arc::ptr_eq(&first.format, &second.format));
+    }
+}
+
+#[test]
+fn our_own_heads_are_read() {
+    let mut unpacker = configured();
+    let picture = sample(&[&[0x41, 1, 2, 3]]);
+    let wire = tag(&[&video_head(false), &picture]);
+    let frame = unpacker.video(5, wire.clone()).expect("well-formed").expect("a picture");
+    assert!(!frame.sync);
+    assert_eq!(frame.data.as_ptr(), wire[5..].as_ptr(), "no copy");
+    let frame = unpacker.audio(7, tag(&[&AUDIO_HEAD, &[1, 2]])).expect("well-formed").expect("sound");
+    assert_eq!((frame.pts_ms, &frame.data[..]), (7, &[1, 2][..]));
+    assert_eq!(*frame.format, TrackFormat::Aac(AudioSpecificConfig::lc(STEREO)));
+}
+
+#[test]
+fn a_repeated_configuration_keeps_the_allocation_and_a_new_one_does_not() {
+    let mut unpacker = configured();
+    let picture = tag(&[&video_head(true), &sample(&[&[0x65, 1]])]);
+    let format = |unpacker: &mut Unpacker| {
+        unpacker.video(0, picture.clone()).expect("well-formed").expect("a picture").format
+    };
+    let before = format(&mut unpacker);
+    let again = tag(&[&VIDEO_CONFIGURATION_HEAD, &avc_configuration(&sets())]);
+    unpacker.video(0, again).expect("a configuration");
+    assert!(Arc::ptr_eq(&before, &format(&mut unpacker)));
+    // A delimiter, a changed SPS and the old PPS inside the stream.
+    let sps = [0x67, 66, 0xc0, 30, 8];
+    let inside = tag(&[&video_head(true), &sample(&[&[9, 0xf0], &sps, &sets().pps, &[0x65, 5]])]);
+    let frame = unpacker.video(0, inside).expect("well-formed").expect("a picture");
+    assert_eq!(frame.data, sample(&[&[0x65, 5]]));
+    let changed = ParameterSets { sps: Bytes::copy_from_slice(&sps), pps: sets().pps };
+    assert_eq!(*frame.format, TrackFormat::H264(changed));
+}
+
+#[test]
+fn shorter_lengths_are_widened() {
+    let mut record = avc_configuration(&sets());
+    record[4] = 0xfc | 1;
+    let mut unpacker = Unpacker::default();
+    unpacker.video(0, tag(&[&VIDEO_CONFIGURATION_HEAD, &record])).expect("a configuration");
+    let picture = tag(&[&video_head(true), &[0, 2, 0x65, 9, 0, 1, 0x65]]);
+    let frame = unpacker.video(0, picture).expect("well-formed").expect("a picture");
+    assert_eq!(frame.data, sample(&[&[0x65, 9], &[0x65]]));
+}
+
+#[test]
+fn composition_times_are_signed_and_timestamps_unwrapped() {
+    let mut unpacker = configured();
+    let picture = |composition: [u8; 3]| tag(&[&[0x27, 1], &composition, &sample(&[&[0x41, 1]])]);
+    let frame =
+        unpacker.video(u32::MAX - 9, picture([0xff, 0xff, 0xfe])).expect("well-formed").expect("a picture");
+    assert_eq!(frame.pts_ms, i64::from(u32::MAX) - 11);
+    let sound = unpacker.audio(10, tag(&[&AUDIO_HEAD, &[1]])).expect("well-formed").expect("sound");
+    assert_eq!(sound.pts_ms - frame.dts_ms, 20);
+    let back = unpacker.video(u32::MAX - 4, picture([0; 3])).expect("well-formed").expect("a picture");
+    assert_eq!(back.dts_ms - frame.dts_ms, 5);
+}
+
+#[test]
+fn other_codecs_are_named() {
+    let mut unpacker = Unpacker::default();
+    let text = |result: Result<Option<Frame>, FlvError>| result.expect_err("not ours").to_string();
+    let hevc = text(unpacker.video(0, tag(&[&[0x90], b"hvc1", &[0]])));
+    assert_eq!(hevc, "the publisher sends Video as hvc1; this server takes H.264 and AAC");
+    assert!(text(unpacker.video(0, tag(&[&[0x1c, 0, 0, 0, 0]]))).contains("HEVC"));
+    assert!(text(unpacker.audio(0, tag(&[&[0x2f, 0]]))).contains("MP3"));
+    assert!(text(unpacker.audio(0, tag(&[&[0x90], b"Opus", &[0]]))).contains("Opus"));
+    assert!(text(unpacker.video(0, tag(&[&[0x96], b"avc1", &[0]]))).contains("type 6"));
+}
+
+#[test]
+fn faults_concern_their_message_alone() {
+    let mut unpacker = Unpacker::default();
+    let picture = tag(&[&video_head(true), &sample(&[&[0x65, 1]])]);
+    assert_eq!(unpacker.video(0, picture.clone()).err(), Some(FlvError::Unconfigured(Track::Video)));
+    let mut unpacker = configured();
+    let lying = tag(&[&video_head(true), &[0, 0, 0, 9, 0x65]]);
+    assert_eq!(unpacker.video(0, lying).err(), Some(FlvError::Lengths));
+    assert_eq!(unpacker.video(0, tag(&[&[0x17, 1]])).err(), Some(FlvError::Truncated(Track::Video)));
+    for nothing in [&[][..], &[0x57, 0], &[0x17, 2, 0, 0, 0], &sample(&[])] {
+        assert!(unpacker.video(0, tag(&[nothing])).expect("tolerated").is_none());
+    }
+    assert!(unpacker.video(0, picture).expect("well-formed").is_some());
+}
+
+proptest! {
+    #[test]
+    fn no_tag_makes_it_panic(
+        tags in prop::collection::vec((any::<bool>(), any::<u32>(), prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..40),
+            prop::collection::vec(any::<u8>(), 0..40).prop_map(|rest| [&[0x17, 1, 0, 0, 0][..], &rest].concat()),
+            prop::collection::vec(any::<u8>(), 0..40).prop_map(|rest| [&[0x91][..], b"avc1", &rest].concat()),
+        ]), 1..20),
+    ) {
+        let mut unpacker = configured();
+        for (video, timestamp_ms, tag) in tags {
+            let tag = Bytes::from(tag);
+            let frame = if video { unpacker.video(timestamp_ms, tag) } else { unpacker.audio(timestamp_ms, tag) };
+            if let Ok(Some(frame)) = frame && video {
+                let walked: usize = h264::sample_nals(&frame.data).map(|nal| nal.len() + 4).sum();
+                prop_assert_eq!(walked, frame.data.len(), "lengths cover the sample");
+            }
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! The guard: bytes from a peer become whole, checked messages.
+//!
+//! It stands in front of `rml_rtmp`'s readers of messages and in place of its chunk reader, which keeps one
+//! buffer for all chunk streams (legal interleaving makes it panic) and takes lengths from anyone.
+//!
+//! Contract. After the handshake, give every byte of the peer in order to [`Guard::next_message`]: it takes from
+//! the front of the slice what it needs and returns the next message, or `None` when the slice is used up.
+//! How the bytes are cut does not matter. After an error the peer cannot be understood any more: close.
+//! * **Chunk streams** are put together one by one, so their chunks may interleave (RTMP 1.0 §5.3). SetChunkSize
+//!   and Abort are obeyed here and not handed on.
+//! * **Bounds**, on everything that a peer chooses: 64 chunk streams; chunks of 128 to 16 777 215 bytes
+//!   (larger ones are taken for the latter, as §5.4.1 says); 4 MB a picture or sound; 16 KB a command
+//!   or data message; AMF0 at most 8 deep; commands of at least name, transaction and object. Unfinished
+//!   messages together hold at most 64 KB, and 4.25 MB while media is let in ([`Guard::let_media_in`]).
+//! * **Dropped unread**, without memory and without harm: types and user control events that this server has no
+//!   use for, media while it is not let in, data messages with AMF0 that `rml_amf0` does not know.
+//!
+//! Tolerated: a type 1 header as the first of its chunk stream (librtmp's first ping), AMF3 messages that carry
+//! AMF0 behind a zero byte (Flash). Not tolerated: a message that begins before the one before it on the same
+//! chunk stream has ended.
+//!
+//! What does *not* belong here: the handshake, what messages mean, answers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use rml_rtmp::messages::{MessagePayload, RtmpMessage};
+use rml_rtmp::time::RtmpTimestamp;
+
+use super::amf::{self, AmfFault};
+use super::wire::{INITIAL_CHUNK_SIZE, MESSAGE_MAX, message_type};
+
+const CHUNK_STREAMS_MAX: usize = 64;
+/// A 1080p IDR picture of a lecture has about 300 KB.
+const MEDIA_MAX: usize = 4 << 20;
+const COMMAND_MAX: usize = 16 << 10;
+const CONTROL_MAX: usize = 64;
+/// All unfinished messages of a peer that sends no media.
+const UNFINISHED_MAX: usize = 64 << 10;
+/// All unfinished messages of a publisher: one picture of the largest kind, and sound beside it.
+const UNFINISHED_MEDIA_MAX: usize = MEDIA_MAX + (256 << 10);
+/// The basic header, the message header and the extended timestamp (RTMP 1.0 §5.3.1).
+const HEADER_MAX: usize = 3 + 11 + 4;
+
+/// A whole message.
+#[derive(PartialEq)]
+pub struct Message {
+    /// Milliseconds since a beginning that the peer chose; wraps after 49.7 days.
+    pub timestamp_ms: u32,
+    /// The message stream; 0 is the connection itself.
+    pub stream_id: u32,
+    /// What it says: a command, data, picture, sound, user control or window size.
+    pub body: RtmpMessage,
+}
+
+/// Without the body: commands carry keys.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("timestamp_ms", &self.timestamp_ms)
+            .field("stream_id", &self.stream_id)
+            .field("type", &self.body.get_message_type_id())
+            .finish()
+    }
+}
+
+/// What the peer did wrong. The connection cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GuardError {
+    /// More than real peers open: those need four or five.
+    #[error("the peer opened more than {CHUNK_STREAMS_MAX} RTMP chunk streams")]
+    ChunkStreams,
+    /// A header that leaves out what no header before it said.
+    #[error("the peer began RTMP chunk stream {0} with a shortened header")]
+    Headless(u32),
+    /// A new message inside an unfinished one.
+    #[error("the peer began a message inside another one on RTMP chunk stream {0}")]
+    Interrupted(u32),
+    /// SetChunkSize out of bounds.
+    #[error("the peer wants RTMP chunks of {0} bytes; {INITIAL_CHUNK_SIZE} is the least")]
+    ChunkSize(u32),
+    /// A message longer than its kind may be.
+    #[error("the peer announced {length} bytes of RTMP message type {type_id}; {limit} are allowed")]
+    TooLong {
+        /// The kind of message.
+        type_id: u8,
+        /// Bytes announced.
+        length: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// Too many messages begun and not ended.
+    #[error("the peer began RTMP messages of more than {0} bytes together and ended none")]
+    Unfinished(usize),
+    /// AMF0 that would hurt or says nothing.
+    #[error("the peer sent RTMP message type {type_id} that cannot be read: {fault}")]
+    Amf {
+        /// The kind of message.
+        type_id: u8,
+        /// What is wrong with it.
+        fault: AmfFault,
+    },
+    /// A command without name, transaction and object.
+    #[error("the peer sent an RTMP command of {0} values; name, transaction and object are the least")]
+    ShortCommand(usize),
+    /// Anything else that does not have the form of its type.
+    #[error("the peer sent a malformed RTMP message of type {0}")]
+    Malformed(u8),
+}
+
+/// Reads one peer.
+#[derive(Debug)]
+pub struct Guard {
+    chunk_size: usize,
+    streams: BTreeMap<u32, ChunkStream>,
+    /// The begun header of the next chunk.
+    header: Vec<u8>,
+    /// The chunk whose payload is being read: its stream, and how many bytes are to come.
+    payload: Option<(u32, usize)>,
+    /// Announced bytes of unfinished messages that are kept.
+    unfinished: usize,
+    media: bool,
+}
+
+/// What the next header on this chunk stream may leave out, and the message under way.
+#[derive(Debug, Default)]
+struct ChunkStream {
+    timestamp_ms: u32,
+    /// Timestamp or difference of the last header that had one.
+    time_field: u32,
+    /// It stood in the extended field.
+    extended: bool,
+    length: usize,
+    type_id: u8,
+    stream_id: u32,
+    message: Option<Unfinished>,
+}
+
+#[derive(Debug)]
+struct Unfinished {
+    to_come: usize,
+    /// `None` for what is dropped unread.
+    data: Option<BytesMut>,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self {
+            chunk_size: INITIAL_CHUNK_SIZE,
+            streams: BTreeMap::new(),
+            header: Vec::with_capacity(HEADER_MAX),
+            payload: None,
+            unfinished: 0,
+            media: false,
+        }
+    }
+}
+
+impl Guard {
+    /// Whether picture and sound are let in from now on. At first they are not: nobody has to send any before
+    /// the publish request has been answered.
+    pub const fn let_media_in(&mut self, media: bool) {
+        self.media = media;
+    }
+
+    /// The next message, from what was read before and the front of `input`; `None` when `input` is used up.
+    pub fn next_message(&mut self, input: &mut &[u8]) -> Result<Option<Message>, GuardError> {
+        loop {
+            let (csid, to_come) = if let Some(payload) = self.payload.take() {
+                payload
+            } else {
+                if !self.fill_header(input) {
+                    return Ok(None);
+                }
+                self.begin_chunk()?
+            };
+            let now;
+            (now, *input) = input.split_at(to_come.min(input.len()));
+            let ended = self.streams.get_mut(&csid).is_some_and(|stream| stream.append(now));
+            if now.len() < to_come {
+                self.payload = Some((csid, to_come - now.len()));
+                return Ok(None);
+            }
+            if ended && let Some(message) = self.finish(csid)? {
+                return Ok(Some(message));
+            }
+        }
+    }
+
+    /// Moves bytes to the header until it is whole; `false` when `input` ends before.
+    fn fill_header(&mut self, input: &mut &[u8]) -> bool {
+        loop {
+            let missing = self.header_length() - self.header.len();
+            if missing == 0 {
+                return true;
+            }
+            if input.is_empty() {
+                return false;
+            }
+            let now;
+            (now, *input) = input.split_at(missing.min(input.len()));
+            self.header.extend_from_slice(now);
+        }
+    }
+
+    /// How long the header is, as far as its bytes up to now tell.
+    fn header_length(&self) -> usize {
+        let Some(&first) = self.header.first() else { return 1 };
+        let (format, basic) = (first >> 6, basic_length(first));
+        let plain = basic + [11, 7, 3, 0][usize::from(format)];
+        if self.header.len() < plain {
+            // A shortened header leans on its chunk stream, so the basic header comes first.
+            return if self.header.len() < basic { basic } else { plain };
+        }
+        let extended = match format {
+            3 => self.streams.get(&chunk_stream_id(&self.header)).is_some_and(|stream| stream.extended),
+            _ => self.header[basic..].starts_with(&[0xff; 3]),
+        };
+        plain + if extended { 4 } else { 0 }
+    }
+
+    /// Reads the whole header: which chunk stream it is for, and how many bytes of payload follow.
+    fn begin_chunk(&mut self) -> Result<(u32, usize), GuardError> {
+        let csid = chunk_stream_id(&self.header);
+        let format = self.header[0] >> 6;
+        if !self.streams.contains_key(&csid) {
+            if format > 1 {
+                return Err(GuardError::Headless(csid));
+            }
+            if self.streams.len() == CHUNK_STREAMS_MAX {
+                return Err(GuardError::ChunkStreams);
+            }
+        }
+        let stream = self.streams.entry(csid).or_default();
+        if format < 3 && stream.message.is_some() {
+            return Err(GuardError::Interrupted(csid));
+        }
+        stream.read_header(format, &self.header[basic_length(self.header[0])..]);
+        self.header.clear();
+        if stream.message.is_none() {
+            let message = Unfinished::new(stream, self.media)?;
+            let limit = if self.media { UNFINISHED_MEDIA_MAX } else { UNFINISHED_MAX };
+            self.unfinished += message.kept();
+            if self.unfinished > limit {
+                return Err(GuardError::Unfinished(limit));
+            }
+            stream.message = Some(message);
+        }
+        let to_come = stream.message.as_ref().map_or(0, |message| message.to_come);
+        Ok((csid, to_come.min(self.chunk_size)))
+    }
+
+    /// The message that `csid` has completed, unless it is obeyed or dropped here.
+    fn finish(&mut self, csid: u32) -> Result<Option<Message>, GuardError> {
+        let Some(stream) = self.streams.get_mut(&csid) else { return Ok(None) };
+        let Some(data) = stream.message.take().and_then(|message| message.data) else { return Ok(None) };
+        self.unfinished -= stream.length;
+        let (timestamp_ms, stream_id, type_id) = (stream.timestamp_ms, stream.stream_id, stream.type_id);
+        match type_id {
+            message_type::SET_CHUNK_SIZE => self.set_chunk_size(number(type_id, &data)?)?,
+            message_type::ABORT => self.abort(number(type_id, &data)?),
+            _ => {
+                let body = read(type_id, timestamp_ms, data.freeze())?;
+                return Ok(body.map(|body| Message { timestamp_ms, stream_id, body }));
+            }
+        }
+        Ok(None)
+    }
+
+    const fn set_chunk_size(&mut self, size: u32) -> Result<(), GuardError> {
+        // The first bit is zero (RTMP 1.0 §5.4.1).
+        if size < INITIAL_CHUNK_SIZE as u32 || size > 0x7fff_ffff {
+            return Err(GuardError::ChunkSize(size));
+        }
+        let size = size as usize;
+        self.chunk_size = if size < MESSAGE_MAX { size } else { MESSAGE_MAX };
+        Ok(())
+    }
+
+    fn abort(&mut self, csid: u32) {
+        let message = self.streams.get_mut(&csid).and_then(|stream| stream.message.take());
+        if message.is_some_and(|message| message.data.is_some()) {
+            self.unfinished -= self.streams.get(&csid).map_or(0, |stream| stream.length);
+        }
+    }
+}
+
+impl ChunkStream {
+    /// `header` begins behind the basic header and is as long as `format` asks (RTMP 1.0 §5.3.1.2).
+    fn read_header(&mut self, format: u8, mut header: &[u8]) {
+        if format < 3 {
+            self.time_field = header.get_uint(3) as u32;
+            if format < 2 {
+                self.length = header.get_uint(3) as usize;
+                self.type_id = header.get_u8();
+            }
+            if format == 0 {
+                self.stream_id = header.get_u32_le();
+            }
+            self.extended = self.time_field == 0xff_ffff;
+            if self.extended {
+                self.time_field = header.get_u32();
+            }
+        }
+        // A message that begins with a type 3 header moves on by the last difference, or after a type 0
+        // header by its timestamp (RTMP 1.0 §5.3.1.2.4).
+        if format == 0 {
+            self.timestamp_ms = self.time_field;
+        } else if self.message.is_none() {
+            self.timestamp_ms = self.timestamp_ms.wrapping_add(self.time_field);
+        }
+    }
+
+    /// Takes payload; `true` when the message is whole.
+    fn append(&mut self, payload: &[u8]) -> bool {
+        let Some(message) = &mut self.message else { return false };
+        if let Some(data) = &mut message.data {
+            data.put_slice(payload);
+        }
+        message.to_come -= payload.len();
+        message.to_come == 0
+    }
+}
+
+impl Unfinished {
+    fn new(stream: &ChunkStream, media: bool) -> Result<Self, GuardError> {
+        let (type_id, length) = (stream.type_id, stream.length);
+        let data = match longest(type_id, media) {
+            None => None,
+            Some(limit) if length > limit => return Err(GuardError::TooLong { type_id, length, limit }),
+            Some(_) => Some(BytesMut::with_capacity(length)),
+        };
+        Ok(Self { to_come: length, data })
+    }
+
+    fn kept(&self) -> usize {
+        if self.data.is_some() { self.to_come } else { 0 }
+    }
+}
+
+/// How long a message may be; `None` for one that is dropped unread.
+const fn longest(type_id: u8, media: bool) -> Option<usize> {
+    use message_type as t;
+    match type_id {
+        t::SET_CHUNK_SIZE | t::ABORT | t::USER_CONTROL | t::WINDOW_ACKNOWLEDGEMENT => Some(CONTROL_MAX),
+        t::COMMAND | t::COMMAND_AMF3 | t::DATA | t::DATA_AMF3 => Some(COMMAND_MAX),
+        t::AUDIO | t::VIDEO if media => Some(MEDIA_MAX),
+        _ => None,
+    }
+}
+
+const fn basic_length(first: u8) -> usize {
+    match first & 0x3f {
+        0 => 2,
+        1 => 3,
+        _ => 1,
+    }
+}
+
+/// From a whole basic header (RTMP 1.0 §5.3.1.1).
+fn chunk_stream_id(header: &[u8]) -> u32 {
+    match *header {
+        [first, low, ..] if first & 0x3f == 0 => 64 + u32::from(low),
+        [first, low, high, ..] if first & 0x3f == 1 => 64 + u32::from(low) + (u32::from(high) << 8),
+        [first, ..] => u32::from(first & 0x3f),
+        [] => 0,
+    }
+}
+
+/// The one number of a control message.
+fn number(type_id: u8, data: &[u8]) -> Result<u32, GuardError> {
+    data.first_chunk().map(|bytes| u32::from_be_bytes(*bytes)).ok_or(GuardError::Malformed(type_id))
+}
+
+/// Checks a whole message and has `rml_rtmp` read it; `None` for what this server has no use for.
+fn read(type_id: u8, timestamp_ms: u32, mut data: Bytes) -> Result<Option<RtmpMessage>, GuardError> {
+    use message_type as t;
+    // As AMF0 from here on: for type 17 rml_rtmp would skip a zero byte itself and read other values than
+    // the ones that were checked.
+    let amf0 = match type_id {
+        t::COMMAND_AMF3 => Some(t::COMMAND),
+        t::DATA_AMF3 => Some(t::DATA),
+        _ => None,
+    };
+    if amf0.is_some() && data.first() == Some(&0) {
+        data.advance(1);
+    }
+    let type_id = amf0.unwrap_or(type_id);
+    match type_id {
+        t::COMMAND => {
+            let count = amf::count_values(&data).map_err(|fault| GuardError::Amf { type_id, fault })?;
+            if count < 3 {
+                return Err(GuardError::ShortCommand(count));
+            }
+        }
+        t::DATA => match amf::count_values(&data) {
+            Ok(_) => {}
+            Err(AmfFault::Unsupported(_)) => return Ok(None),
+            Err(fault) => return Err(GuardError::Amf { type_id, fault }),
+        },
+        t::USER_CONTROL => {
+            // Events that rml_rtmp reads; any other is an error to it.
+            let event = data.first_chunk().map(|bytes| u16::from_be_bytes(*bytes));
+            if !matches!(event, Some(0..=4 | 6 | 7 | 31 | 32) | None) {
+                return Ok(None);
+            }
+        }
+        _ => {}
+    }
+    let timestamp = RtmpTimestamp::new(timestamp_ms);
+    let payload = MessagePayload { timestamp, type_id, message_stream_id: 0, data };
+    payload.to_rtmp_message().map(Some).map_err(|_| GuardError::Malformed(type_id))
+}
+
+#[cfg(test)]
+mod tests;

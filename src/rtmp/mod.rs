@@ -1,0 +1,34 @@
+//! RTMP joints: what stands between sockets and the words of `media`. All sans-IO.
+//!
+//! * [`sniff`] tells RTMP from the other protocols of its port.
+//! * [`Session`] is a connection to this server, of a publisher or a player; [`Publisher`] is a connection of ours
+//!   to another server. Both read through the [`Guard`], which bounds whatever a peer chooses.
+//! * [`Unpacker`] makes frames of a publisher's messages.
+//! * [`opening`], [`cell`], [`video`] and [`audio`] write messages once for all players of a rung.
+//!
+//! What does not belong here: sockets, queues, time limits, who may do what.
+//!
+//! "RTMP 1.0" is Adobe's specification of 2012; FLV is "Video File Format Specification 10.1".
+
+mod amf;
+mod client;
+mod control;
+mod flv;
+mod guard;
+mod name;
+mod session;
+mod share;
+mod sniff;
+mod wire;
+
+pub use amf::AmfFault;
+pub use client::{PublishError, Publisher, Target, TargetError};
+pub use flv::{AvcError, FlvError, Frame, Metadata, Unpacker};
+pub use guard::{Guard, GuardError, Message};
+pub use name::{NameError, Query, StreamName};
+pub use session::{Event, Session, SessionError};
+pub use share::{Shared, Timebase, TooLong, audio, cell, opening, video};
+pub use sniff::{SNIFF_MAX, Sniffed, sniff};
+
+#[cfg(test)]
+mod ffmpeg_tests;

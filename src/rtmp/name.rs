@@ -1,0 +1,185 @@
+//! Names at RTMP's edge: `rtmp://host/<app>[/_definst_]` and stream `[<prefix>:]<path>[?query]`.
+//!
+//! Clients cut an URL into application and stream at different slashes, so what of the application is neither
+//! its first segment nor Wowza's default instance is put in front of the stream's path. Every segment
+//! consists of `[A-Za-z0-9_.-]`: nothing that walks up a tree or speaks to a shell, page or log gets in.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Wowza's default instance of an application; it means nothing here.
+const DEFAULT_INSTANCE: &str = "_definst_";
+const NAME_MAX: usize = 512;
+
+/// What a client calls what it plays or publishes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamName {
+    /// Wowza's prefix without its colon: `mp4`, `smil`, `ngrp`; empty if there is none.
+    pub prefix: String,
+    /// One or more segments of `[A-Za-z0-9_.-]`, joined by `/`.
+    pub path: String,
+}
+
+/// The parameters behind a `?`. They may hold keys and tokens, so `Debug` does not show them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Query(String);
+
+impl Query {
+    /// The first parameter called `name`, decoded.
+    pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
+        url::form_urlencoded::parse(self.0.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// As the client wrote it, for hashes over it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// There was none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "\"\"" } else { "\"…\"" })
+    }
+}
+
+/// A name that can belong to nothing of ours. It is not repeated: it may hold a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing, or only slashes.
+    #[error("the name is empty")]
+    Empty,
+    /// Over 512 bytes.
+    #[error("the name is longer than {NAME_MAX} bytes")]
+    TooLong,
+    /// A byte that no name here has, or a segment of dots or nothing.
+    #[error("the name has other characters than letters, digits, '_', '.' and '-'")]
+    Characters,
+}
+
+/// An application, as `connect` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct AppName {
+    pub(super) app: String,
+    /// Goes in front of every stream's path; empty as a rule.
+    folder: String,
+    pub(super) query: Query,
+}
+
+impl AppName {
+    pub(super) fn parse(text: &str) -> Result<Self, NameError> {
+        let (path, query) = split_query(text);
+        let mut segments = checked_segments(path)?;
+        let app = segments.remove(0).to_owned();
+        segments.retain(|segment| *segment != DEFAULT_INSTANCE);
+        Ok(Self { app, folder: segments.join("/"), query })
+    }
+
+    /// The stream that `text` names in this application.
+    pub(super) fn stream(&self, text: &str) -> Result<(StreamName, Query), NameError> {
+        let (path, query) = split_query(text);
+        let (prefix, path) = match path.split_once(':') {
+            Some((prefix, path)) if prefix.bytes().all(|byte| byte.is_ascii_alphanumeric()) => (prefix, path),
+            Some(_) => return Err(NameError::Characters),
+            None => ("", path),
+        };
+        let mut segments = checked_segments(path)?;
+        if segments.len() > 1 {
+            segments.retain(|segment| *segment != DEFAULT_INSTANCE);
+        }
+        if !self.folder.is_empty() {
+            segments.insert(0, &self.folder);
+        }
+        Ok((StreamName { prefix: prefix.to_owned(), path: segments.join("/") }, query))
+    }
+}
+
+fn split_query(text: &str) -> (&str, Query) {
+    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    (path, Query(query.to_owned()))
+}
+
+/// At least one segment. Slashes at both ends are tolerated: some clients leave them.
+fn checked_segments(path: &str) -> Result<Vec<&str>, NameError> {
+    let path = path.trim_matches('/');
+    if path.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if path.len() > NAME_MAX {
+        return Err(NameError::TooLong);
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    let good = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(plain);
+    let segments: Vec<_> = path.split('/').collect();
+    if segments.iter().all(|segment| good(segment)) { Ok(segments) } else { Err(NameError::Characters) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn names(app: &str, stream: &str) -> (String, String, String) {
+        let app = AppName::parse(app).expect("an application");
+        let (stream, _) = app.stream(stream).expect("a stream");
+        (app.app, stream.prefix, stream.path)
+    }
+
+    #[test]
+    fn every_way_to_cut_the_url_names_the_same() {
+        for (app, stream, expected) in [
+            ("live", "hall", ("live", "", "hall")),
+            ("live/", "hall", ("live", "", "hall")),
+            ("live/_definst_", "hall", ("live", "", "hall")),
+            ("live", "_definst_/hall", ("live", "", "hall")),
+            ("live/_definst_", "mp4:hall_720p", ("live", "mp4", "hall_720p")),
+            ("vod", "mp4:2024/lecture.mp4", ("vod", "mp4", "2024/lecture.mp4")),
+            ("vod/2024", "mp4:lecture.mp4", ("vod", "mp4", "2024/lecture.mp4")),
+            ("vod/_definst_/2024", "smil:a.smil", ("vod", "smil", "2024/a.smil")),
+            ("live", "ngrp:hall_all", ("live", "ngrp", "hall_all")),
+        ] {
+            let (a, p, s) = expected;
+            assert_eq!(names(app, stream), (a.to_owned(), p.to_owned(), s.to_owned()), "{app} {stream}");
+        }
+    }
+
+    #[test]
+    fn queries_are_found_and_never_shown() {
+        let app = AppName::parse("publish?a=1").expect("an application");
+        assert_eq!(app.query.get("a").as_deref(), Some("1"));
+        let (name, query) = app.stream("multicam?key=a%2Bsecret&key=b").expect("a stream");
+        assert_eq!(query.get("key").as_deref(), Some("a+secret"));
+        assert_eq!(query.get("token"), None);
+        assert!(!format!("{name:?} {query:?} {app:?}").contains("secret"));
+    }
+
+    #[test]
+    fn what_is_no_name() {
+        for text in ["", "/", "?key=x"] {
+            assert_eq!(AppName::parse(text), Err(NameError::Empty), "{text}");
+        }
+        for text in ["..", "a/../b", "a//b", "a b", "é", "a\0", "<script>"] {
+            assert_eq!(AppName::parse(text), Err(NameError::Characters), "{text}");
+        }
+        let app = AppName::parse("live").expect("an application");
+        assert_eq!(app.stream("mp4:"), Err(NameError::Empty));
+        assert_eq!(app.stream("C:\\x"), Err(NameError::Characters));
+        assert_eq!(app.stream(&"a".repeat(513)), Err(NameError::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_passes_is_plain(app in "[a-z/._?: -]{0,12}", stream in "[a-z0-9/._?:é-]{0,20}") {
+            if let Ok(app) = AppName::parse(&app) && let Ok((stream, _)) = app.stream(&stream) {
+                for segment in stream.path.split('/').chain([&app.app[..]]) {
+                    prop_assert!(!segment.is_empty() && segment != ".." && segment != ".");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! One RTMP connection to this server, without I/O.
+//!
+//! Contract. Give bytes of the peer, in order, to [`Session::handle`]: it takes from the front of the slice until
+//! something has happened that others must know, and returns that [`Event`], or `None` when the slice is used
+//! up. Call again with what is left. After each call send what [`Session::take_output`] holds, before reading
+//! more from the peer: a peer that asks without reading the answers is an error.
+//!
+//! [`Event::Connect`], [`Event::Publish`], [`Event::Play`] and [`Event::Seek`] ask: answer them with
+//! [`Session::accept`] or [`Session::reject`] before the next call. After a rejected request the connection is
+//! of no more use, except after a rejected seek: send the output and close. The order is
+//! ```text
+//!  handshake ─▶ Connect ─▶ Publish ─▶ (Metadata | Video | Audio)* ─▶ Close ─┐
+//!                   │  ◀────────────────────────────────────────────────────┤
+//!                   └────▶ Play ───▶ (Pause | Seek)* ─────────────▶ Close ──┘
+//! ```
+//! After a play request was accepted and its output sent, [`super::opening`] and messages of [`super::cell`]
+//! go straight to the socket. [`Session::finish`] tells a player that nothing more comes.
+//!
+//! `rml_rtmp` brings the handshake and reads messages, behind the [`Guard`]. Its own session knows no tcUrl,
+//! query, pause or seek and leaves releaseStream, FCPublish and _checkbw unanswered, hence this one.
+//!
+//! What does *not* belong here: who may do what, time limits, where frames come from.
+
+mod event;
+mod reply;
+
+use bytes::{Bytes, BytesMut};
+use rml_amf0::Amf0Value;
+use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
+use rml_rtmp::messages::{RtmpMessage, UserControlEventType};
+
+pub use event::Event;
+
+use super::control::{self, Receipt};
+use super::flv::Metadata;
+use super::guard::{Guard, GuardError, Message};
+use super::name::{AppName, NameError, Query, StreamName};
+
+/// C0, C1 and C2 (RTMP 1.0 §5.2).
+pub(super) const HANDSHAKE_BYTES: usize = 1 + 1536 + 1536;
+/// Answers that may wait: a reply has a few hundred bytes, and real peers ask one thing at a time.
+const OUTPUT_MAX: usize = 64 << 10;
+
+/// Why a connection ends. Everything but [`SessionError::Unanswered`] is the peer's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// Not RTMP version 3.
+    #[error("the peer's RTMP handshake failed")]
+    Handshake,
+    /// Chunks or messages that cannot be read.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// A command before `connect`.
+    #[error("the peer sent an RTMP command before it connected to an application")]
+    Unconnected,
+    /// A command that cannot come now, or twice.
+    #[error("the peer sent the RTMP command {0} out of order")]
+    Order(&'static str),
+    /// A command without what it needs.
+    #[error("the peer sent the RTMP command {0} without its arguments")]
+    Arguments(&'static str),
+    /// The name of an application or stream.
+    #[error("the peer asked for something that can not exist: {0}")]
+    Name(#[from] NameError),
+    /// Requests without end.
+    #[error("the peer asks without reading the answers")]
+    Flood,
+    /// Ours.
+    #[error("a request was not answered before more was read")]
+    Unanswered,
+}
+
+/// One connection.
+pub struct Session {
+    handshake: Option<(Handshake, usize)>,
+    guard: Guard,
+    output: BytesMut,
+    app: Option<AppName>,
+    phase: Phase,
+    question: Option<Question>,
+    receipt: Receipt,
+}
+
+/// What the connection is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Publishing,
+    Playing,
+}
+
+/// What waits for an answer.
+#[derive(Clone, Copy, Debug)]
+enum Question {
+    Connect { transaction: f64 },
+    Publish,
+    Play,
+    Seek,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            handshake: Some((Handshake::new(PeerType::Server), HANDSHAKE_BYTES)),
+            guard: Guard::default(),
+            output: BytesMut::new(),
+            app: None,
+            phase: Phase::Idle,
+            question: None,
+            receipt: Receipt::default(),
+        }
+    }
+}
+
+impl Session {
+    /// Reads on until something happens; `None` when `input` is used up.
+    pub fn handle(&mut self, input: &mut &[u8]) -> Result<Option<Event>, SessionError> {
+        if self.question.is_some() {
+            return Err(SessionError::Unanswered);
+        }
+        if !self.shake_hands(input)? {
+            return Ok(None);
+        }
+        loop {
+            let before = input.len();
+            let message = self.guard.next_message(input)?;
+            self.receipt.count(before - input.len(), &mut self.output);
+            let Some(message) = message else { return Ok(None) };
+            let event = self.message(message)?;
+            if self.output.len() > OUTPUT_MAX {
+                return Err(SessionError::Flood);
+            }
+            if event.is_some() {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// What has to be sent to the peer.
+    pub fn take_output(&mut self) -> Bytes {
+        self.output.split().freeze()
+    }
+
+    /// The handshake is done: a time limit for it ends here.
+    pub const fn has_shaken_hands(&self) -> bool {
+        self.handshake.is_none()
+    }
+
+    /// Says yes to the event that asked.
+    pub fn accept(&mut self) {
+        match self.question.take() {
+            Some(Question::Connect { transaction }) => reply::connected(&mut self.output, transaction),
+            Some(Question::Publish) => {
+                self.phase = Phase::Publishing;
+                self.guard.let_media_in(true);
+                reply::publish_started(&mut self.output);
+            }
+            Some(Question::Play) => {
+                self.phase = Phase::Playing;
+                reply::play_started(&mut self.output);
+            }
+            Some(Question::Seek) => reply::sought(&mut self.output),
+            None => {}
+        }
+    }
+
+    /// Says no to the event that asked. `reason` is shown to the peer.
+    pub fn reject(&mut self, reason: &str) {
+        let code = match self.question.take() {
+            Some(Question::Connect { transaction }) => {
+                return reply::not_connected(&mut self.output, transaction, reason);
+            }
+            Some(Question::Publish) => "NetStream.Publish.BadName",
+            Some(Question::Play) => "NetStream.Play.StreamNotFound",
+            Some(Question::Seek) => "NetStream.Seek.Failed",
+            None => return,
+        };
+        reply::status(&mut self.output, "error", code, reason);
+    }
+
+    /// Tells a player that the stream has ended.
+    pub fn finish(&mut self) {
+        if self.phase == Phase::Playing {
+            self.phase = Phase::Idle;
+            reply::play_finished(&mut self.output);
+        }
+    }
+
+    /// Takes its part of `input`; `true` when it is done.
+    fn shake_hands(&mut self, input: &mut &[u8]) -> Result<bool, SessionError> {
+        let Some((handshake, missing)) = &mut self.handshake else { return Ok(true) };
+        if input.is_empty() {
+            return Ok(false);
+        }
+        let now;
+        (now, *input) = input.split_at(input.len().min(*missing));
+        *missing -= now.len();
+        match handshake.process_bytes(now).map_err(|_| SessionError::Handshake)? {
+            HandshakeProcessResult::InProgress { response_bytes } => {
+                self.output.extend_from_slice(&response_bytes);
+                Ok(false)
+            }
+            HandshakeProcessResult::Completed { response_bytes, .. } => {
+                self.output.extend_from_slice(&response_bytes);
+                self.handshake = None;
+                Ok(true)
+            }
+        }
+    }
+
+    fn message(&mut self, message: Message) -> Result<Option<Event>, SessionError> {
+        let timestamp_ms = message.timestamp_ms;
+        Ok(match message.body {
+            RtmpMessage::VideoData { data } => Some(Event::Video { timestamp_ms, data }),
+            RtmpMessage::AudioData { data } => Some(Event::Audio { timestamp_ms, data }),
+            RtmpMessage::Amf0Data { values } if self.phase == Phase::Publishing => {
+                Metadata::from_values(&values).map(Event::Metadata)
+            }
+            RtmpMessage::Amf0Command {
+                command_name,
+                transaction_id,
+                command_object,
+                additional_arguments,
+            } => {
+                let command = Command {
+                    transaction: transaction_id,
+                    object: command_object,
+                    arguments: additional_arguments,
+                };
+                self.command(&command_name, command)?
+            }
+            RtmpMessage::WindowAcknowledgement { size } => {
+                self.receipt.set_window(size);
+                None
+            }
+            RtmpMessage::UserControl {
+                event_type: UserControlEventType::PingRequest,
+                timestamp: Some(timestamp),
+                ..
+            } => {
+                control::pong(&mut self.output, timestamp.value);
+                None
+            }
+            _ => None,
+        })
+    }
+
+    /// Unknown commands stay unanswered: ffmpeg gives up on an error to a question it did not track.
+    fn command(&mut self, name: &str, command: Command) -> Result<Option<Event>, SessionError> {
+        match name {
+            "connect" => return self.connect(command).map(Some),
+            _ if self.app.is_none() => return Err(SessionError::Unconnected),
+            "createStream" => reply::stream_created(&mut self.output, command.transaction),
+            "publish" => return self.publish(&command).map(Some),
+            "play" => return self.play(&command).map(Some),
+            "pause" => return Ok(self.pause(&command)),
+            "seek" => return Ok(self.seek(&command)),
+            "closeStream" | "deleteStream" | "FCUnpublish" => return Ok(self.close()),
+            "getStreamLength" => reply::number(&mut self.output, command.transaction, 0.0),
+            "releaseStream" | "FCPublish" | "_checkbw" => {
+                reply::nothing(&mut self.output, command.transaction)
+            }
+            "FCSubscribe" => reply::subscribed(&mut self.output),
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn connect(&mut self, command: Command) -> Result<Event, SessionError> {
+        if self.app.is_some() {
+            return Err(SessionError::Order("connect"));
+        }
+        let Amf0Value::Object(mut properties) = command.object else {
+            return Err(SessionError::Arguments("connect"));
+        };
+        let mut text = |name| match properties.remove(name) {
+            Some(Amf0Value::Utf8String(text)) => text,
+            _ => String::new(),
+        };
+        let app = AppName::parse(&text("app"))?;
+        let mut tc_url = text("tcUrl");
+        tc_url.truncate(tc_url.find('?').unwrap_or(tc_url.len()));
+        let event = Event::Connect { app: app.app.clone(), tc_url, query: app.query.clone() };
+        self.app = Some(app);
+        self.question = Some(Question::Connect { transaction: command.transaction });
+        Ok(event)
+    }
+
+    fn publish(&mut self, command: &Command) -> Result<Event, SessionError> {
+        let (stream, query) = self.named_stream("publish", command)?;
+        self.question = Some(Question::Publish);
+        Ok(Event::Publish { stream, query })
+    }
+
+    fn play(&mut self, command: &Command) -> Result<Event, SessionError> {
+        let (stream, query) = self.named_stream("play", command)?;
+        self.question = Some(Question::Play);
+        // The specification says seconds, but everybody sends milliseconds; negative values mean live.
+        let start_ms = command.number(1).filter(|start| *start >= 0.0).map(|start| start as u32);
+        Ok(Event::Play { stream, query, start_ms })
+    }
+
+    fn named_stream(
+        &self,
+        name: &'static str,
+        command: &Command,
+    ) -> Result<(StreamName, Query), SessionError> {
+        match (&self.app, self.phase) {
+            (Some(app), Phase::Idle) => {
+                Ok(app.stream(command.text(0).ok_or(SessionError::Arguments(name))?)?)
+            }
+            _ => Err(SessionError::Order(name)),
+        }
+    }
+
+    fn pause(&mut self, command: &Command) -> Option<Event> {
+        let (true, Some(Amf0Value::Boolean(paused))) =
+            (self.phase == Phase::Playing, command.arguments.first())
+        else {
+            return None;
+        };
+        reply::paused(&mut self.output, *paused);
+        Some(Event::Pause { paused: *paused, position_ms: command.number(1).unwrap_or(0.0) as u32 })
+    }
+
+    fn seek(&mut self, command: &Command) -> Option<Event> {
+        let position_ms = command.number(0).filter(|_| self.phase == Phase::Playing)? as u32;
+        self.question = Some(Question::Seek);
+        Some(Event::Seek { position_ms })
+    }
+
+    fn close(&mut self) -> Option<Event> {
+        let used = self.phase != Phase::Idle;
+        self.phase = Phase::Idle;
+        self.guard.let_media_in(false);
+        used.then_some(Event::Close)
+    }
+}
+
+/// A command behind its name.
+struct Command {
+    transaction: f64,
+    object: Amf0Value,
+    arguments: Vec<Amf0Value>,
+}
+
+impl Command {
+    fn text(&self, index: usize) -> Option<&str> {
+        match self.arguments.get(index) {
+            Some(Amf0Value::Utf8String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn number(&self, index: usize) -> Option<f64> {
+        match self.arguments.get(index) {
+            Some(Amf0Value::Number(number)) => Some(*number),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! The media port: HTTP and RTMP on one socket, told apart by a connection's first bytes. RTSP will join them.
+//!
+//! The bytes are looked at where they lie in the socket, so none is lost to whoever takes the connection over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use subtle::ConstantTimeEq;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::estate::Inventory;
+use crate::delivery::{Delivery, PublishedStream, Publishing, RtmpDoor};
+use crate::http::{self, Limits};
+use crate::rtmp::{Frame, SNIFF_MAX, Sniffed, sniff};
+use crate::source::Publication;
+
+/// A connection must begin to speak within this.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks at a connection that has not said enough: a peek cannot wait for more than there is.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Serves the port until `shutdown`.
+pub(super) async fn serve(
+    listener: TcpListener,
+    delivery: Delivery,
+    publishing: Arc<dyn Publishing>,
+    shutdown: CancellationToken,
+) {
+    let limits = Limits::default();
+    let door = RtmpDoor {
+        registry: Arc::clone(delivery.registry()),
+        counts: Arc::clone(delivery.counts()),
+        publishing,
+    };
+    let ending = shutdown.clone();
+    let each = move |stream| connection(stream, delivery.clone(), door.clone(), limits, ending.clone());
+    http::accept_each(listener, limits, each, shutdown).await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    delivery: Delivery,
+    door: RtmpDoor,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
+    let sniffed = tokio::select! {
+        () = shutdown.cancelled() => return,
+        sniffed = tokio::time::timeout(PATIENCE, protocol(&stream)) => sniffed,
+    };
+    match sniffed {
+        Ok(Ok(Sniffed::Http)) => http::serve_stream(stream, delivery, limits, shutdown).await,
+        Ok(Ok(Sniffed::Rtmp)) => door.serve(stream, shutdown).await,
+        Ok(Ok(other)) => debug!(?other, "a connection that speaks no protocol of this port"),
+        Ok(Err(error)) => debug!(%error, "a connection went away before it spoke"),
+        Err(_) => debug!("a connection that says nothing"),
+    }
+}
+
+async fn protocol(stream: &TcpStream) -> std::io::Result<Sniffed> {
+    let mut start = vec![0; SNIFF_MAX];
+    let mut before = 0;
+    loop {
+        let seen = stream.peek(&mut start).await?;
+        if seen == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        match sniff(&start[..seen]) {
+            Sniffed::NeedMore if seen == before => tokio::time::sleep(LOOK_AGAIN).await,
+            Sniffed::NeedMore => before = seen,
+            sniffed => return Ok(sniffed),
+        }
+    }
+}
+
+/// Lets publishers in where the configuration has a key for them.
+pub(super) struct Gate(pub(super) watch::Receiver<Arc<Inventory>>);
+
+impl Publishing for Gate {
+    fn open(&self, name: &str, key: &str) -> Result<Box<dyn PublishedStream>, &'static str> {
+        // One answer for both, so that nobody can find out names.
+        const NO: &str = "there is no such source, or the key is not the right one";
+        let inventory = Arc::clone(&self.0.borrow());
+        let inlet = inventory.sources.get(name).and_then(|source| source.inlet.as_ref()).ok_or(NO)?;
+        if !bool::from(inlet.key.reveal().as_bytes().ct_eq(key.as_bytes())) {
+            return Err(NO);
+        }
+        let publication = inlet.inlet.open().ok_or("somebody publishes to this source already")?;
+        Ok(Box::new(Stream(publication)))
+    }
+}
+
+struct Stream(Publication);
+
+impl PublishedStream for Stream {
+    fn frame(&mut self, frame: Frame) {
+        let Frame { pts_ms, sync, data, format, .. } = frame;
+        self.0.frame(pts_ms, sync, data, format);
+    }
+}

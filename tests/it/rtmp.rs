@@ -1,0 +1,138 @@
+//! RTMP on the media port: ffmpeg and GStreamer play, ffmpeg publishes.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::http;
+use crate::material::{ffmpeg, fixture, lecture};
+use crate::server::{Server, eventually};
+use crate::sources::one_hall;
+
+/// A channel whose source publishes to us.
+fn multicam() -> String {
+    one_hall("rtsp://127.0.0.1:9/x").replace("url = \"rtsp://127.0.0.1:9/x\"", "publish_key = \"chalk\"")
+}
+
+fn publisher(server: &Server, clip: &str, key: &str) -> Child {
+    let url = format!("rtmp://{}/publish/hall?key={key}", server.media);
+    Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-re", "-i", clip, "-c", "copy", "-f", "flv", &url])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("ffmpeg is installed")
+}
+
+/// Picture times in milliseconds of what ffmpeg takes over RTMP in `seconds`.
+fn played(server: &Server, stream: &str, seconds: u32) -> Vec<i64> {
+    let file = tempfile::NamedTempFile::with_suffix(".mkv").expect("a file");
+    let path = file.path().to_str().expect("UTF-8");
+    let url = format!("rtmp://{}/{stream}", server.media);
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "warning", "-y", "-i", &url, "-t", &seconds.to_string(), "-c", "copy", path])
+        .output()
+        .expect("ffmpeg is installed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("timestamp") && !said.contains("DTS"), "{said}");
+    let times = Command::new("ffprobe")
+        .args([
+            "-v",
+            "error",
+            "-select_streams",
+            "v",
+            "-show_entries",
+            "packet=pts_time",
+            "-of",
+            "csv=p=0",
+            path,
+        ])
+        .output()
+        .expect("ffprobe is installed");
+    let text = String::from_utf8_lossy(&times.stdout).into_owned();
+    // Every picture can be decoded, too.
+    ffmpeg(&["-i", path, "-f", "null", "-"]);
+    text.lines()
+        .filter_map(|line| line.trim_end_matches(',').parse::<f64>().ok())
+        .map(|s| (s * 1000.0) as i64)
+        .collect()
+}
+
+#[test]
+#[ignore = "needs ffmpeg: tests/run"]
+fn every_rung_is_played_across_a_switch() {
+    let server = Server::demo();
+    eventually("the hall is on air", || server.on_air("Live_PAES").as_deref() == Some("PS-Amphi_A"));
+    std::thread::scope(|scope| {
+        let playing = scope.spawn(|| played(&server, "Live_PAES/live_720p", 24));
+        std::thread::sleep(Duration::from_secs(5));
+        server.disconnect("Live_PAES");
+        eventually("the waiting loop", || server.on_air("Live_PAES").is_none());
+        server.connect("Live_PAES", "PS-Amphi_A");
+        let times = playing.join().expect("it plays");
+        assert!(times.len() >= 24 * 15 - 15, "{} pictures in 24 s", times.len());
+        for pair in times.windows(2) {
+            assert!(
+                (65..=68).contains(&(pair[1] - pair[0])),
+                "pictures on their lattice, to the millisecond: {pair:?}"
+            );
+        }
+    });
+    assert!(played(&server, "Live_PAES/live_480p", 4).len() >= 45);
+    assert!(played(&server, "Live_PAES/_definst_/live", 4).len() >= 45);
+    // Sound alone.
+    let url = format!("rtmp://{}/Live_PAES/live_160p", server.media);
+    let sound = ffmpeg(&["-i", &url, "-t", "4", "-f", "s16le", "-ac", "1", "-ar", "8000", "-"]);
+    assert!(sound.len() >= 3 * 16_000, "{} bytes of sound", sound.len());
+    // HTTP on the same port.
+    assert_eq!(http::get(server.media, "/Live_PAES/playlist.m3u8").status, 200);
+    assert_eq!(server.end(), Some(0));
+}
+
+#[test]
+#[ignore = "needs GStreamer: tests/run"]
+fn gstreamer_plays() {
+    let server = Server::demo();
+    eventually("the playlist is there", || http::get(server.http, "/Live_L2/playlist.m3u8").status == 200);
+    let location = format!("location=rtmp://{}/Live_L2/live_480p", server.media);
+    let output = Command::new("gst-launch-1.0")
+        .args([
+            "-q",
+            "rtmp2src",
+            &location,
+            "!",
+            "flvdemux",
+            "name=d",
+            "d.video",
+            "!",
+            "queue",
+            "!",
+            "h264parse",
+            "!",
+        ])
+        .args(["avdec_h264", "!", "identity", "eos-after=40", "!", "fakesink"])
+        .output()
+        .expect("GStreamer is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+#[ignore = "needs ffmpeg: tests/run"]
+fn a_publisher_goes_on_air_and_leaves_for_the_waiting_video() {
+    let server = Server::run(&multicam());
+    eventually("the playlist is there", || http::get(server.http, "/Live/playlist.m3u8").status == 200);
+    let clip = lecture("b_pictures.mp4", "hall_a.mp4", &["-bf", "3", "-b_strategy", "0"]);
+    let clip = clip.to_str().expect("UTF-8");
+    let mut stranger = publisher(&server, clip, "cheese");
+    assert!(!stranger.wait().expect("it ends").success(), "a wrong key is refused");
+    assert_eq!(server.on_air("Live"), None);
+
+    let mut first = publisher(&server, clip, "chalk");
+    eventually("the publisher is on air", || server.on_air("Live").as_deref() == Some("hall"));
+    let mut second = publisher(&server, fixture("hall_b.mp4").to_str().expect("UTF-8"), "chalk");
+    assert!(!second.wait().expect("it ends").success(), "a second publisher is refused");
+    let collected = crate::stream::collect(server.http, "Live", "720p", 8);
+    crate::judge::judge(&collected, Some((1280, 720)));
+    let _ = first.kill();
+    let _ = first.wait();
+    eventually("the waiting loop is on air", || server.on_air("Live").is_none());
+    assert_eq!(server.end(), Some(0));
+}
