@@ -95,13 +95,18 @@ impl Publisher {
             return Ok(());
         }
         self.receipt.count(input.len(), &mut self.output);
-        while let Some(message) = self.guard.next_message(&mut input)? {
-            self.message(message.body)?;
+        loop {
+            match self.guard.next_message(&mut input) {
+                Ok(Some(message)) => self.message(message.body)?,
+                Ok(None) => return Ok(()),
+                // ffmpeg as a server answers FCPublish with a name alone.
+                Err(GuardError::ShortCommand(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
             if self.output.len() > OUTPUT_MAX {
                 return Err(PublishError::Flood);
             }
         }
-        Ok(())
     }
 
     /// What has to be sent to the server.

@@ -118,6 +118,10 @@ impl Recording {
         }
     }
 
+    fn count(&self, track: Track) -> usize {
+        self.frames.iter().filter(|frame| frame.format.track() == track).count()
+    }
+
     /// Every frame as a shared message, its time moved by `base_ms`.
     fn messages(&self, base_ms: u32) -> Vec<bytes::Bytes> {
         let message = |frame: &Frame| {
@@ -153,10 +157,10 @@ fn publish_with_ffmpeg(url: &str) {
     run("ffmpeg", &["-v", "error", "-i", HALL, "-c", "copy", "-f", "flv", url]);
 }
 
-fn assert_whole(recording: &Recording) {
-    let count = |track| recording.frames.iter().filter(|frame| frame.format.track() == track).count();
-    assert_eq!(count(Track::Video), digests(HALL, "0:v").len());
-    assert_eq!(count(Track::Audio), digests(HALL, "0:a").len());
+/// Every picture, and every access unit of sound but those that the publisher left out.
+fn assert_whole(recording: &Recording, sound_left_out: usize) {
+    assert_eq!(recording.count(Track::Video), digests(HALL, "0:v").len());
+    assert_eq!(recording.count(Track::Audio), digests(HALL, "0:a").len() - sound_left_out);
     assert_eq!(recording.metadata.size, Some(PictureSize { width: 1280, height: 720 }));
 }
 
@@ -164,7 +168,7 @@ fn assert_whole(recording: &Recording) {
 #[ignore = "needs ffmpeg"]
 fn ffmpeg_plays_what_ffmpeg_published() {
     let recording = Arc::new(Recording::of_hall(publish_with_ffmpeg));
-    assert_whole(&recording);
+    assert_whole(&recording, 0);
     // Times in the plain field, and in the extended one.
     for base_ms in [0, 20_000_000] {
         for stream in ["0:v", "0:a"] {
@@ -190,7 +194,8 @@ fn gstreamer_plays_what_gstreamer_published() {
             "d.audio_0", "!", "queue", "!", "aacparse", "!", "m.audio",
         ]);
     });
-    assert_whole(&recording);
+    // flvmux cannot say the negative time of AAC's priming.
+    assert_whole(&recording, 1);
     let recording = Arc::new(recording);
     for base_ms in [0, 20_000_000] {
         let (listener, port) = listen();

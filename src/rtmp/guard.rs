@@ -5,7 +5,8 @@
 //!
 //! Contract. After the handshake, give every byte of the peer in order to [`Guard::next_message`]: it takes from
 //! the front of the slice what it needs and returns the next message, or `None` when the slice is used up.
-//! How the bytes are cut does not matter. After an error the peer cannot be understood any more: close.
+//! How the bytes are cut does not matter. After an error the peer cannot be understood any more: close. Only
+//! [`GuardError::ShortCommand`] is behind us when it is told, and reading can go on.
 //! * **Chunk streams** are put together one by one, so their chunks may interleave (RTMP 1.0 §5.3). SetChunkSize
 //!   and Abort are obeyed here and not handed on.
 //! * **Bounds**, on everything that a peer chooses: 64 chunk streams; chunks of 128 to 16 777 215 bytes

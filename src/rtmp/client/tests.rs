@@ -98,6 +98,8 @@ fn says(name: &str, transaction: f64, values: &[Value<'_>]) -> BytesMut {
 fn another_stream_number_is_obeyed_and_small_refusals_are_not_fatal() {
     let mut publisher = connected();
     publisher.handle(&says("onBWDone", 0.0, &[Value::Null])).expect("ignored");
+    let name_alone = [2, 0, 0, 0, 0, 0, 4, 20, 0, 0, 0, 0, 2, 0, 1, b'x'];
+    publisher.handle(&name_alone).expect("ignored");
     publisher.handle(&says("_result", 1.0, &[Value::Null, Value::Null])).expect("connected");
     publisher.handle(&says("_error", 2.0, &[Value::Null, Value::Null])).expect("releaseStream may fail");
     publisher.handle(&says("_result", 4.0, &[Value::Null, Value::Number(7.0)])).expect("created");
@@ -107,7 +109,10 @@ fn another_stream_number_is_obeyed_and_small_refusals_are_not_fatal() {
     let sound = crate::rtmp::audio(20, &[1, 2, 3]).expect("short");
     let mut guard = Guard::default();
     guard.let_media_in(true);
-    let wire = [publisher.opening(&sound_only(), 0), publisher.address(&sound)].concat();
+    let mut wire = BytesMut::new();
+    set_chunk_size(&mut wire);
+    wire.extend_from_slice(&publisher.opening(&sound_only(), 0));
+    wire.extend_from_slice(&publisher.address(&sound));
     let mut input = &wire[..];
     for _ in 0..3 {
         let message = guard.next_message(&mut input).expect("chunks").expect("three messages");

@@ -95,6 +95,7 @@ fn a_player_is_led_to_its_stream() {
     assert_eq!(
         codes,
         [
+            "NetConnection.Connect.Success",
             "NetStream.Play.Reset",
             "NetStream.Play.Start",
             "NetStream.Pause.Notify",
