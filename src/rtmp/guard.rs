@@ -361,11 +361,11 @@ const fn basic_length(first: u8) -> usize {
 
 /// From a whole basic header (RTMP 1.0 §5.3.1.1).
 fn chunk_stream_id(header: &[u8]) -> u32 {
-    match *header {
-        [first, low, ..] if first & 0x3f == 0 => 64 + u32::from(low),
-        [first, low, high, ..] if first & 0x3f == 1 => 64 + u32::from(low) + (u32::from(high) << 8),
-        [first, ..] => u32::from(first & 0x3f),
-        [] => 0,
+    let Some((first, more)) = header.split_first() else { return 0 };
+    match (first & 0x3f, more) {
+        (0, [low, ..]) => 64 + u32::from(*low),
+        (1, [low, high, ..]) => 64 + u32::from(*low) + (u32::from(*high) << 8),
+        (id, _) => u32::from(id),
     }
 }
 

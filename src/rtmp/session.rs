@@ -258,7 +258,7 @@ impl Session {
             "closeStream" | "deleteStream" | "FCUnpublish" => return Ok(self.close()),
             "getStreamLength" => reply::number(&mut self.output, command.transaction, 0.0),
             "releaseStream" | "FCPublish" | "_checkbw" => {
-                reply::nothing(&mut self.output, command.transaction)
+                reply::nothing(&mut self.output, command.transaction);
             }
             "FCSubscribe" => reply::subscribed(&mut self.output),
             _ => {}

@@ -69,16 +69,17 @@ pub fn opening(tracks: &RungTracks, timestamp_ms: u32) -> Bytes {
 /// An opening that begins with the data message `metadata`.
 pub(super) fn opening_with(metadata: &[u8], tracks: &RungTracks, timestamp_ms: u32, stream_id: u32) -> Bytes {
     let mut out = BytesMut::new();
-    let mut put = |type_id, parts: &[&[u8]]| {
+    let mut put = |type_id, timestamp_ms, parts: &[&[u8]]| {
         put_message(&mut out, Head { type_id, timestamp_ms, stream_id }, CHUNK_SIZE, parts);
     };
-    put(message_type::DATA, &[metadata]);
+    // At time zero: ffmpeg takes later metadata for a subtitle, and waits for the next one to the end.
+    put(message_type::DATA, 0, &[metadata]);
     if let Some(video) = &tracks.video {
         let record = flv::avc_configuration(&video.parameter_sets);
-        put(message_type::VIDEO, &[&flv::VIDEO_CONFIGURATION_HEAD, &record]);
+        put(message_type::VIDEO, timestamp_ms, &[&flv::VIDEO_CONFIGURATION_HEAD, &record]);
     }
     let config = AudioSpecificConfig::lc(tracks.audio.format).to_bytes();
-    put(message_type::AUDIO, &[&flv::AUDIO_CONFIGURATION_HEAD, &config]);
+    put(message_type::AUDIO, timestamp_ms, &[&flv::AUDIO_CONFIGURATION_HEAD, &config]);
     out.freeze()
 }
 

@@ -115,6 +115,38 @@ fn gstreamer_plays() {
 }
 
 #[test]
+#[ignore = "needs GStreamer: tests/run"]
+fn gstreamer_publishes() {
+    let server = Server::run(&multicam());
+    let file = format!("location={}", fixture("hall_a.mp4").display());
+    let sink = format!("location=rtmp://{}/publish/hall?key=chalk", server.media);
+    let mut publisher = Command::new("gst-launch-1.0")
+        .args(["-q", "filesrc", &file, "!", "qtdemux", "name=d", "flvmux", "name=m", "streamable=true", "!"])
+        .args([
+            "identity",
+            "sync=true",
+            "!",
+            "rtmp2sink",
+            &sink,
+            "d.video_0",
+            "!",
+            "queue",
+            "!",
+            "h264parse",
+            "!",
+        ])
+        .args(["m.video", "d.audio_0", "!", "queue", "!", "aacparse", "!", "m.audio"])
+        .spawn()
+        .expect("GStreamer is installed");
+    eventually("the publisher is on air", || server.on_air("Live").as_deref() == Some("hall"));
+    let collected = crate::stream::collect(server.http, "Live", "480p", 5);
+    crate::judge::judge(&collected, Some((854, 480)));
+    let _ = publisher.kill();
+    let _ = publisher.wait();
+    assert_eq!(server.end(), Some(0));
+}
+
+#[test]
 #[ignore = "needs ffmpeg: tests/run"]
 fn a_publisher_goes_on_air_and_leaves_for_the_waiting_video() {
     let server = Server::run(&multicam());

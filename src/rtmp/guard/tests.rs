@@ -103,8 +103,8 @@ fn what_is_not_known_is_dropped_and_the_rest_goes_on() {
     let date = [&[2, 0, 1, b'x', 11][..], &[0; 10]].concat();
     let ping = [0, 6, 0, 0, 0, 9];
     let mut wire = full(2, 0, 6, 4, &[0, 26, 0, 0, 0, 0]);
-    wire.extend(chunked(22, &[7; 70_000]));
-    wire.extend(chunked(9, &[7; 70_000]));
+    wire.extend(chunked(22, &vec![7; 70_000]));
+    wire.extend(chunked(9, &vec![7; 70_000]));
     wire.extend(chunked(18, &date));
     wire.extend(full(2, 0, 6, 4, &ping));
     let messages = all(&mut Guard::default(), &wire).expect("nothing that hurts");

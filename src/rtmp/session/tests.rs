@@ -261,7 +261,7 @@ fn another_client_shakes_hands_connects_and_plays() {
         "{events:?}"
     );
 
-    let message = crate::rtmp::video(5, true, &[0x65; 100_000]).expect("short");
+    let message = crate::rtmp::video(5, true, &vec![0x65; 100_000]).expect("short");
     let mut events = Vec::new();
     sort(client.handle_input(&message).expect("understood"), &mut events);
     let [ClientSessionEvent::VideoDataReceived { timestamp, data }] = &events[..] else {

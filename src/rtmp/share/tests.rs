@@ -84,7 +84,9 @@ fn a_cell_arrives_in_order_of_time_and_byte_by_byte() {
         assert_eq!(messages.iter().filter(|message| message.sync).count(), 1);
 
         let mut wire = opening(&tracks(), 0).to_vec();
-        messages.iter().for_each(|message| wire.extend(&message.bytes));
+        for message in &messages {
+            wire.extend(&message.bytes);
+        }
         let frames = frames(&wire);
         let pictures: Vec<_> = frames.iter().filter(|frame| frame.0 == Track::Video).collect();
         let times: Vec<_> = pictures.iter().map(|frame| frame.1 - before_ms).collect();
@@ -124,12 +126,12 @@ fn a_rung_without_picture_may_be_entered_anywhere() {
 fn an_opening_has_metadata_and_both_configurations() {
     let messages = read_all(&opening(&tracks(), 7));
     let seen: Vec<_> = messages.iter().map(|message| (message.type_id, message.timestamp.value)).collect();
-    assert_eq!(seen, [(18, 7), (9, 7), (8, 7)]);
+    assert_eq!(seen, [(18, 0), (9, 7), (8, 7)]);
 }
 
 #[test]
 fn a_message_can_be_addressed_to_another_stream() {
-    let message = video(20_000_000, true, &[0; 100_000]).expect("short");
+    let message = video(20_000_000, true, &vec![0; 100_000]).expect("short");
     assert_eq!(addressed(&message, STREAM_ID).as_ptr(), message.as_ptr());
     let [ours, theirs] = [&message, &addressed(&message, 5)].map(|bytes| read_all(bytes).remove(0));
     assert_eq!((theirs.message_stream_id, theirs.timestamp), (5, ours.timestamp));

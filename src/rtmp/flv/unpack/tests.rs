@@ -20,7 +20,9 @@ fn tag(parts: &[&[u8]]) -> Bytes {
 
 fn sample(nals: &[&[u8]]) -> Vec<u8> {
     let mut out = BytesMut::new();
-    nals.iter().for_each(|nal| h264::push_sample_nal(&mut out, nal));
+    for nal in nals {
+        h264::push_sample_nal(&mut out, nal);
+    }
     out.to_vec()
 }
 
