@@ -14,6 +14,7 @@
 //!  waiting.mp4 ─▶ ladder, once at start ───────────────────────────────────────────▶ │
 //!                                                                                    ▼
 //!                                                        package (CMAF) ─▶ store ─▶ delivery: HLS
+//!  publisher ─RTMP─▶ source                              coded cells ──────────────▶ delivery: RTMP
 //!  people ─▶ admin (REST, demo page) ─ commands ─▶ matrix ─ which source on which channel ─▶ server
 //!  source, ladder, channel ─ what they notice ─▶ alarm ─▶ admin, webhooks, log
 //! ```
@@ -32,8 +33,8 @@
 //!
 //! * **Cores** decide and are free of I/O; time is an argument. The timeline of a source
 //!   ([`source`]), the lattice of pictures and of sound ([`ladder`]), the splicer ([`channel`]), boxes
-//!   ([`package`]), playlists ([`store`]), the precedence of wishes ([`matrix`]), what is an alarm ([`alarm`]), RTSP messages and RTP packets
-//!   ([`rtsp`]), RTMP connections ([`rtmp`]) and routes ([`delivery`]) are cores.
+//!   ([`package`]), playlists ([`store`]), the precedence of wishes ([`matrix`]), what is an alarm ([`alarm`]), RTSP messages
+//!   and RTP packets ([`rtsp`]), RTMP connections ([`rtmp`]) and routes ([`delivery`]) are cores.
 //! * **Shells** around them are thin: a task per source, two per channel (one shows, one paints its waiting
 //!   picture), one for the matrix, one conductor, one watchman; a decoding thread per ladder and a thread per rung.
 //!
@@ -62,7 +63,7 @@
 //!
 //! ## Queues
 //! Every queue has a bound and a policy: feeds drop to the next sync frame ([`feed`]), rungs drop pictures and
-//! repeat, coded cells drop the oldest, whoever commands the matrix waits, webhooks drop the newest message.
+//! repeat, coded cells drop the oldest, RTMP players who lag go on with the oldest cell of the last four, whoever commands the matrix waits, webhooks drop the newest message.
 
 pub mod admin;
 pub mod alarm;
