@@ -74,6 +74,7 @@ pub mod config;
 pub mod delivery;
 pub mod feed;
 pub mod http;
+pub mod isobmff;
 pub mod ladder;
 pub mod matrix;
 pub mod media;
@@ -85,6 +86,7 @@ pub mod server;
 pub mod simulator;
 pub mod source;
 pub mod store;
+pub mod vod;
 
 #[cfg(test)]
 mod house;

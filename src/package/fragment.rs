@@ -15,8 +15,8 @@
 
 use bytes::Bytes;
 
-use super::boxes::{BOX_HEADER, BoxWriter, FULL_BOX_HEADER};
 use super::{AUDIO_TRACK_ID, OTHER_SAMPLE, SYNC_SAMPLE, VIDEO_TRACK_ID};
+use crate::isobmff::{BOX_HEADER, BoxWriter, FULL_BOX_HEADER};
 use crate::media::{CellIndex, Segment, TrackCell};
 
 /// `tfhd` flags: default-sample-duration-present, default-sample-flags-present, default-base-is-moof.

@@ -9,7 +9,6 @@
 //! What does *not* belong here: playlists and windows (`store`), encryption, edit lists, B pictures (the
 //! ladder makes none, so composition offsets are not written).
 
-mod boxes;
 mod fragment;
 mod init;
 

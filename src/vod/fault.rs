@@ -1,0 +1,87 @@
+//! Why a recording is not served.
+
+use crate::isobmff::BoxFault;
+
+use super::smil::SmilFault;
+
+/// Whose fault it is stands with each.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VodFault {
+    /// The viewer's, or an old link's: no such file, or nothing that may be opened.
+    #[error("there is no such recording")]
+    NotFound,
+    /// The viewer's, or an old link's: the file has changed since its name was given out.
+    #[error("there is no such part of the recording")]
+    Gone,
+    /// The file's: half copied, still growing, or cut off.
+    #[error("{path}: {fault}")]
+    Unfinished {
+        /// From the mount's root.
+        path: String,
+        /// What is missing.
+        fault: String,
+    },
+    /// The file's.
+    #[error("{path}: {fault}")]
+    Index {
+        /// From the mount's root.
+        path: String,
+        /// The box and its place.
+        fault: BoxFault,
+    },
+    /// The file's.
+    #[error("{path}: not an mp4 file")]
+    NotMp4 {
+        /// From the mount's root.
+        path: String,
+    },
+    /// The playlist's.
+    #[error("{path}: {fault}")]
+    Smil {
+        /// From the mount's root.
+        path: String,
+        /// Line and fault.
+        fault: SmilFault,
+    },
+    /// The storage's: it does not answer in time.
+    #[error("the storage does not answer")]
+    Slow,
+    /// The storage's.
+    #[error("{path}: {error}")]
+    Io {
+        /// From the mount's root.
+        path: String,
+        /// What the system said.
+        error: String,
+    },
+}
+
+impl VodFault {
+    /// An error of the file at `path`.
+    pub(super) fn io(path: &str, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        match error.kind() {
+            // Out of the root, by whatever way, is as good as not there.
+            ErrorKind::NotFound
+            | ErrorKind::NotADirectory
+            | ErrorKind::PermissionDenied
+            | ErrorKind::InvalidFilename
+            | ErrorKind::IsADirectory => Self::NotFound,
+            _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => Self::NotFound,
+            ErrorKind::UnexpectedEof => {
+                Self::Unfinished { path: path.to_owned(), fault: "the file has become shorter".to_owned() }
+            }
+            _ => Self::Io { path: path.to_owned(), error: error.to_string() },
+        }
+    }
+
+    /// An index fault; a sample beyond the end means that the file is still being copied.
+    pub(super) fn index(path: &str, fault: BoxFault) -> Self {
+        let path = path.to_owned();
+        if fault.fault.ends_with("it is not finished") {
+            Self::Unfinished { path, fault: fault.to_string() }
+        } else {
+            Self::Index { path, fault }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Recorded lectures: any mp4 file or SMIL playlist beneath a mount's root, as HLS at once, nothing stored.
+//!
+//! ```text
+//!  SMIL text ─▶ Smil ─▶ paths ─▶ moov ─▶ Movie (tracks, samples) ─▶ cuts ─▶ playlists
+//!                                                        └─▶ layout of a segment ─▶ bytes, read when asked for
+//! ```
+//! Cores (sans-IO): [`Smil`], [`Movie`] with its tables and fragments, [`cuts`], names, playlists, layouts. Shell: the
+//! [`Mount`] opens files beneath its root only (`cap-std`), on threads of the blocking pool that it has a bounded number
+//! of, keeps indexes in a bounded cache, builds one once however many ask, and lets nobody wait for ever.
+//!
+//! A file is looked at again when two seconds have passed since the last look: NFS sends no events. A SMIL file that
+//! is just being written is answered from its last good reading.
+//!
+//! What does *not* belong here: URLs and HTTP (`delivery`), live channels.
+
+mod cut;
+mod entry;
+mod fault;
+mod fmp4;
+mod fragments;
+mod mount;
+mod movie;
+mod names;
+mod playlist;
+mod reading;
+mod recording;
+mod samples;
+mod smil;
+mod tables;
+
+pub use cut::{Cut, Trim, cuts};
+pub use fault::VodFault;
+pub use fmp4::{Layout, part_of};
+pub use mount::{Mount, MountSettings, Presentation, Stream};
+pub use movie::{Movie, Track};
+pub use names::{File, Kind, Names, parse as parse_file};
+pub use playlist::Subtitles;
+pub use recording::Recording;
+pub use smil::{Smil, SmilFault, with_extension};
+
+#[cfg(test)]
+mod ffmpeg_tests;
+#[cfg(test)]
+mod tests;

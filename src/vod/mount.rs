@@ -1,0 +1,434 @@
+//! A mount: a directory whose recordings are served. The shell around the cores.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use futures_util::future::join_all;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use moka::future::Cache;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::cut::Trim;
+use super::fault::VodFault;
+use super::fmp4::Layout;
+use super::names::digest;
+use super::playlist::{Subtitles, Variant, multivariant};
+use super::reading;
+use super::recording::{Recording, Stamp};
+use super::samples::Extent;
+use super::smil::{Smil, SmilRendition};
+
+/// How old the last look at a file may be.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// For one piece of work on the storage, waiting for a thread included.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Threads that the storage of one mount can hold at most: a share of the pool's 512.
+const THREADS: usize = 64;
+/// Memory for indexes: about 250 hours of recordings.
+const INDEX_MEMORY: u64 = 512 << 20;
+/// Names whose state is remembered.
+const STAMPS: u64 = 100_000;
+/// A SMIL file is some kilobytes.
+const SMIL_MAX: u64 = 1 << 20;
+/// Bytes read at once; longer segments come in parts, the next one read while one is sent.
+const PART: u64 = 1 << 20;
+
+/// What a mount is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountSettings {
+    /// The directory beneath which files are opened.
+    pub root: PathBuf,
+    /// About this long are segments.
+    pub segment_ms: u32,
+}
+
+/// What the stream part of an URL names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// A SMIL file, from the mount's root.
+    Smil(String),
+    /// One media file.
+    File(String),
+}
+
+/// Renditions of one recording.
+#[derive(Clone, Debug)]
+pub struct Presentation {
+    /// In order; at least one.
+    pub renditions: Vec<Rendition>,
+    /// Subtitles that the playlist names.
+    pub smil: Option<Arc<Smil>>,
+}
+
+/// A file, and which part of it.
+#[derive(Clone, Debug)]
+pub struct Rendition {
+    /// The file.
+    pub recording: Arc<Recording>,
+    /// The part that the playlist wants.
+    pub trim: Trim,
+}
+
+/// See the module's text. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Mount {
+    settings: MountSettings,
+    threads: Arc<Semaphore>,
+    stamps: Cache<String, Stamp>,
+    recordings: Cache<(String, Stamp), Arc<Recording>>,
+    smils: Cache<(String, Stamp), Arc<Smil>>,
+    last_good: Cache<String, Arc<Smil>>,
+}
+
+impl Mount {
+    /// A mount with empty caches. Its directory need not be there yet.
+    pub fn new(settings: MountSettings) -> Self {
+        let weigh = |_: &(String, Stamp), recording: &Arc<Recording>| {
+            u32::try_from(recording.memory()).unwrap_or(u32::MAX)
+        };
+        Self {
+            settings,
+            threads: Arc::new(Semaphore::new(THREADS)),
+            stamps: Cache::builder().max_capacity(STAMPS).time_to_live(LOOK_AGAIN).build(),
+            recordings: Cache::builder()
+                .weigher(weigh)
+                .max_capacity(INDEX_MEMORY)
+                .time_to_idle(Duration::from_secs(3600))
+                .build(),
+            smils: Cache::new(10_000),
+            last_good: Cache::new(10_000),
+        }
+    }
+
+    /// What it was made of.
+    pub fn settings(&self) -> &MountSettings {
+        &self.settings
+    }
+
+    /// The renditions of `stream` that there are. Those of a playlist that are missing, unfinished or damaged are left
+    /// out, as long as one is left.
+    pub async fn open(&self, stream: &Stream) -> Result<Presentation, VodFault> {
+        match stream {
+            Stream::File(path) => {
+                let rendition = Rendition { recording: self.recording(path).await?, trim: Trim::default() };
+                Ok(Presentation { renditions: vec![rendition], smil: None })
+            }
+            Stream::Smil(path) => {
+                let smil = self.smil(path).await?;
+                let opened =
+                    join_all(smil.renditions.iter().map(|rendition| self.beside(path, rendition))).await;
+                let mut first = VodFault::NotFound;
+                let mut renditions = Vec::new();
+                for (opened, rendition) in opened.into_iter().zip(&smil.renditions) {
+                    match opened {
+                        Ok(recording) => renditions.push(Rendition { recording, trim: rendition.trim }),
+                        Err(fault) => {
+                            if fault != VodFault::NotFound {
+                                warn!(smil = path, %fault, "a rendition is left out");
+                                first = fault;
+                            }
+                        }
+                    }
+                }
+                if renditions.is_empty() {
+                    Err(first)
+                } else {
+                    Ok(Presentation { renditions, smil: Some(smil) })
+                }
+            }
+        }
+    }
+
+    /// The rendition of `stream` whose names have this key.
+    pub async fn rendition(&self, stream: &Stream, key: &str) -> Result<Arc<Recording>, VodFault> {
+        match stream {
+            Stream::File(path) if digest(path) == key => self.recording(path).await,
+            Stream::File(_) => Err(VodFault::Gone),
+            Stream::Smil(path) => {
+                let smil = self.smil(path).await?;
+                for rendition in &smil.renditions {
+                    let candidates = candidates(path, rendition);
+                    if let Some(path) = candidates.into_iter().find(|path| digest(path) == key) {
+                        return self.recording(&path).await;
+                    }
+                }
+                Err(VodFault::Gone)
+            }
+        }
+    }
+
+    async fn beside(&self, smil: &str, rendition: &SmilRendition) -> Result<Arc<Recording>, VodFault> {
+        let mut last = VodFault::NotFound;
+        for path in candidates(smil, rendition) {
+            match self.recording(&path).await {
+                Err(VodFault::NotFound) => {}
+                Err(fault) => last = fault,
+                Ok(recording) => return Ok(recording),
+            }
+        }
+        Err(last)
+    }
+
+    /// The index of a file; built once, however many ask.
+    pub async fn recording(&self, path: &str) -> Result<Arc<Recording>, VodFault> {
+        let stamp = self.stamp(path).await?;
+        let build = async {
+            let (owned, settings) = (path.to_owned(), self.settings.clone());
+            self.on_thread(move || {
+                let (file, stamp) = open_file(&settings, &owned)?;
+                let movie = reading::index(&file, stamp.len, &owned)?;
+                Ok(Arc::new(Recording::new(owned, stamp, file, movie, settings.segment_ms)))
+            })
+            .await
+        };
+        self.recordings
+            .try_get_with((path.to_owned(), stamp), build)
+            .await
+            .map_err(|fault| VodFault::clone(&fault))
+    }
+
+    async fn stamp(&self, path: &str) -> Result<Stamp, VodFault> {
+        let look = async {
+            let (owned, settings) = (path.to_owned(), self.settings.clone());
+            self.on_thread(move || stamp_of(&settings, &owned)).await
+        };
+        self.stamps.try_get_with(path.to_owned(), look).await.map_err(|fault| VodFault::clone(&fault))
+    }
+
+    async fn smil(&self, path: &str) -> Result<Arc<Smil>, VodFault> {
+        let stamp = self.stamp(path).await?;
+        let read = async {
+            let (owned, settings) = (path.to_owned(), self.settings.clone());
+            self.on_thread(move || read_smil(&settings, &owned)).await.map(Arc::new)
+        };
+        match self.smils.try_get_with((path.to_owned(), stamp), read).await {
+            Ok(smil) => {
+                self.last_good.insert(path.to_owned(), Arc::clone(&smil)).await;
+                Ok(smil)
+            }
+            Err(fault) => match (&*fault, self.last_good.get(path).await) {
+                (VodFault::Smil { .. }, Some(smil)) => {
+                    warn!(%fault, "answered from the last good reading");
+                    Ok(smil)
+                }
+                _ => Err(VodFault::clone(&fault)),
+            },
+        }
+    }
+
+    /// The text of the file at `path`, up to a megabyte.
+    pub async fn text(&self, path: &str) -> Result<String, VodFault> {
+        let (owned, settings) = (path.to_owned(), self.settings.clone());
+        self.on_thread(move || read_text(&settings, &owned)).await
+    }
+
+    /// The multivariant playlist of a presentation; `trim` is what the viewer asked for.
+    pub fn multivariant(presentation: &Presentation, trim: Trim, subtitles: &[Subtitles]) -> String {
+        let variants: Vec<Variant<'_>> = presentation
+            .renditions
+            .iter()
+            .map(|Rendition { recording, trim: own }| Variant {
+                movie: &recording.movie,
+                names: &recording.names,
+                peak_bps: recording.rates.0,
+                average_bps: recording.rates.1,
+                trim: if trim.is_whole() { *own } else { trim },
+            })
+            .collect();
+        multivariant(&variants, subtitles)
+    }
+
+    /// Reads what a layout names: at first one part, the rest as a stream. An error before the first byte can still be
+    /// answered.
+    pub async fn read(
+        &self,
+        recording: &Arc<Recording>,
+        layout: &Layout,
+    ) -> Result<(Bytes, Option<BoxStream<'static, std::io::Result<Bytes>>>), VodFault> {
+        let mut parts = parts(&layout.extents).into_iter();
+        let Some(first) = parts.next() else { return Ok((Bytes::new(), None)) };
+        let bytes = self.read_part(recording, first).await?;
+        if parts.len() == 0 {
+            return Ok((bytes, None));
+        }
+        let (mount, recording) = (self.clone(), Arc::clone(recording));
+        let reads = stream::iter(parts).map(move |part| {
+            let (mount, recording) = (mount.clone(), Arc::clone(&recording));
+            async move { mount.read_part(&recording, part).await.map_err(std::io::Error::other) }
+        });
+        // One part is read ahead.
+        Ok((bytes, Some(reads.buffered(2).boxed())))
+    }
+
+    async fn read_part(&self, recording: &Arc<Recording>, part: Vec<Extent>) -> Result<Bytes, VodFault> {
+        let recording = Arc::clone(recording);
+        let path = recording.path.clone();
+        self.on_thread(move || {
+            reading::read(&recording.file, &part).map_err(|error| VodFault::io(&path, &error))
+        })
+        .await
+    }
+
+    /// As if time had passed since the last look at each file.
+    #[cfg(test)]
+    pub(super) fn forget_stamps(&self) {
+        self.stamps.invalidate_all();
+    }
+
+    /// Does what blocks on a thread of its own. A storage that hangs holds the mount's share of threads, no more.
+    async fn on_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, VodFault> + Send + 'static,
+    ) -> Result<T, VodFault> {
+        let threads = Arc::clone(&self.threads);
+        let job = async {
+            let place = threads.acquire_owned().await.map_err(|_| VodFault::Slow)?;
+            let thread = tokio::task::spawn_blocking(move || {
+                let done = work();
+                drop(place);
+                done
+            });
+            thread.await.map_err(|_| VodFault::Slow)?
+        };
+        timeout(PATIENCE, job).await.map_err(|_| VodFault::Slow)?
+    }
+}
+
+/// From the root, as Wowza has it; then beside the playlist.
+fn candidates(smil: &str, rendition: &SmilRendition) -> Vec<String> {
+    let mut paths = vec![rendition.path.clone()];
+    if let Some((folder, _)) = smil.rsplit_once('/') {
+        paths.push(format!("{folder}/{}", rendition.path));
+    }
+    paths
+}
+
+/// Extents in parts of at most [`PART`] bytes.
+fn parts(extents: &[Extent]) -> Vec<Vec<Extent>> {
+    let total: u64 = extents.iter().map(|extent| extent.len).sum();
+    if total <= PART + PART / 2 {
+        return if extents.is_empty() { Vec::new() } else { vec![extents.to_vec()] };
+    }
+    let mut parts = vec![Vec::new()];
+    let mut room = PART;
+    for extent in extents {
+        let mut rest = *extent;
+        while rest.len > 0 {
+            if room == 0 {
+                parts.push(Vec::new());
+                room = PART;
+            }
+            let len = rest.len.min(room);
+            if let Some(part) = parts.last_mut() {
+                part.push(Extent { offset: rest.offset, len });
+            }
+            room -= len;
+            rest = Extent { offset: rest.offset + len, len: rest.len - len };
+        }
+    }
+    parts
+}
+
+/// The directory is opened anew each time: storage comes and goes.
+fn root(settings: &MountSettings) -> Result<Dir, VodFault> {
+    Dir::open_ambient_dir(&settings.root, ambient_authority())
+        .map_err(|error| VodFault::Io { path: settings.root.display().to_string(), error: error.to_string() })
+}
+
+/// Names of files beneath the root: no way up, no empty or odd parts.
+fn check(path: &str) -> Result<(), VodFault> {
+    let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\0', '\\']);
+    if path.len() < 1024 && path.split('/').all(is_plain) { Ok(()) } else { Err(VodFault::NotFound) }
+}
+
+fn stamp_of(settings: &MountSettings, path: &str) -> Result<Stamp, VodFault> {
+    check(path)?;
+    let metadata = root(settings)?.metadata(path).map_err(|error| refused(path, &error))?;
+    stamp(&metadata, path)
+}
+
+fn stamp(metadata: &cap_std::fs::Metadata, path: &str) -> Result<Stamp, VodFault> {
+    if !metadata.is_file() {
+        warn!(path, "not a file: not opened");
+        return Err(VodFault::NotFound);
+    }
+    let modified = metadata.modified().map_err(|error| VodFault::io(path, &error))?.into_std();
+    Ok(Stamp { len: metadata.len(), modified })
+}
+
+/// A way out of the root is worth a line.
+fn refused(path: &str, error: &std::io::Error) -> VodFault {
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        warn!(path, %error, "not opened");
+    }
+    VodFault::io(path, error)
+}
+
+fn open_file(settings: &MountSettings, path: &str) -> Result<(std::fs::File, Stamp), VodFault> {
+    check(path)?;
+    let mut options = OpenOptions::new();
+    // A FIFO that took the file's place must not hold us.
+    options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+    let file = root(settings)?.open_with(path, &options).map_err(|error| refused(path, &error))?;
+    let metadata = file.metadata().map_err(|error| VodFault::io(path, &error))?;
+    let stamp = stamp(&metadata, path)?;
+    Ok((file.into_std(), stamp))
+}
+
+fn read_text(settings: &MountSettings, path: &str) -> Result<String, VodFault> {
+    use std::io::Read;
+    let (file, stamp) = open_file(settings, path)?;
+    let mut text = Vec::with_capacity(stamp.len.min(SMIL_MAX) as usize);
+    file.take(SMIL_MAX).read_to_end(&mut text).map_err(|error| VodFault::io(path, &error))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn read_smil(settings: &MountSettings, path: &str) -> Result<Smil, VodFault> {
+    let text = read_text(settings, path)?;
+    Smil::parse(&text).map_err(|fault| VodFault::Smil { path: path.to_owned(), fault })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_all_of_it_in_order() {
+        for lens in [&[100][..], &[PART * 3, 5], &[PART / 2, PART / 2, PART / 2, 7], &[]] {
+            let mut at = 0;
+            let extents: Vec<Extent> = lens
+                .iter()
+                .map(|&len| {
+                    at += len + 10;
+                    Extent { offset: at - len, len }
+                })
+                .collect();
+            let parts = parts(&extents);
+            assert!(
+                parts.iter().all(|part| part.iter().map(|extent| extent.len).sum::<u64>() <= PART + PART / 2)
+            );
+            let mut joined: Vec<Extent> = Vec::new();
+            for extent in parts.into_iter().flatten() {
+                match joined.last_mut() {
+                    Some(last) if last.offset + last.len == extent.offset => last.len += extent.len,
+                    _ => joined.push(extent),
+                }
+            }
+            assert_eq!(joined, extents);
+        }
+    }
+
+    #[test]
+    fn odd_names_are_refused() {
+        for path in ["", "..", "a/../b", "/etc/passwd", "a//b", "a/./b", "a\0b", "a\\..\\b"] {
+            assert_eq!(check(path), Err(VodFault::NotFound), "{path:?}");
+        }
+        assert_eq!(check("engage-player/x y/ä.mp4"), Ok(()));
+    }
+}

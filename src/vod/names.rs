@@ -1,0 +1,263 @@
+//! Names of files in a recording's URLs: made here, and read here. Sans-IO.
+//!
+//! ```text
+//! playlist.m3u8 · manifest.mpd · manifest_mpm4sav_mvlist.mpd
+//! chunklist[_w<digits>][_b<bit/s>].m3u8               as Wowza's, read only
+//! chunklist_<key>[_v|_a<n>][_t<ms>[-<ms>]].m3u8       one rendition, all of it or its picture or a sound track
+//! iframes_<key>[_t<ms>[-<ms>]].m3u8
+//! text_<n>.m3u8 · text_<n>_<m>.vtt                    subtitles
+//! init_<key>_<tag>_<kind>.mp4 · media_<key>_<tag>_<kind>_<from>-<to>.m4s
+//! ```
+//! A key stands for the rendition's path, a tag for the state of its file: a name never means other bytes.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+use super::cut::Trim;
+
+/// Which tracks of a rendition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Picture and first sound track, as far as they are there.
+    Both,
+    /// The picture.
+    Picture,
+    /// One sound track.
+    Sound(usize),
+}
+
+/// Names of one rendition's files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// For its path.
+    pub key: String,
+    /// For the state of its file.
+    pub tag: String,
+}
+
+/// A file of a recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum File {
+    /// `playlist.m3u8`.
+    Multivariant,
+    /// `manifest.mpd`.
+    Manifest,
+    /// A media playlist by Wowza's name.
+    Nearest(Option<u64>),
+    /// A media playlist.
+    Playlist(String, Kind, Trim),
+    /// An I-frame playlist.
+    IFrames(String, Trim),
+    /// An initialization section.
+    Init(Names, Kind),
+    /// A segment.
+    Segment(Names, Kind, u32, u32),
+    /// A playlist of subtitles.
+    TextPlaylist(usize),
+    /// A segment of subtitles.
+    Text(usize, usize),
+    /// `chapters.json`.
+    Chapters,
+    /// The file itself.
+    Download,
+}
+
+/// `k` and eight hexadecimal digits that stand for `text`: no word of Wowza's names begins so.
+pub(super) fn digest(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(4).fold("k".to_owned(), |mut out, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+impl Kind {
+    fn text(self) -> String {
+        match self {
+            Self::Both => "av".to_owned(),
+            Self::Picture => "v".to_owned(),
+            Self::Sound(index) => format!("a{index}"),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "av" => Some(Self::Both),
+            "v" => Some(Self::Picture),
+            other => number(other.strip_prefix('a')?).map(Self::Sound),
+        }
+    }
+}
+
+impl Names {
+    /// The media playlist of these tracks.
+    pub fn playlist(&self, kind: Kind, trim: Trim) -> String {
+        let tracks = if kind == Kind::Both { String::new() } else { format!("_{}", kind.text()) };
+        format!("chunklist_{}{tracks}{}.m3u8", self.key, trim_text(trim))
+    }
+
+    /// The I-frame playlist.
+    pub fn i_frames(&self, trim: Trim) -> String {
+        format!("iframes_{}{}.m3u8", self.key, trim_text(trim))
+    }
+
+    /// The initialization section for these tracks.
+    pub fn init(&self, kind: Kind) -> String {
+        format!("init_{}_{}_{}.mp4", self.key, self.tag, kind.text())
+    }
+
+    /// The segment of the samples `from..to` of the leading one of these tracks.
+    pub fn segment(&self, kind: Kind, from: u32, to: u32) -> String {
+        format!("media_{}_{}_{}_{from}-{to}.m4s", self.key, self.tag, kind.text())
+    }
+}
+
+fn trim_text(trim: Trim) -> String {
+    match (trim.is_whole(), trim.duration_ms) {
+        (true, _) => String::new(),
+        (false, None) => format!("_t{}", trim.start_ms),
+        (false, Some(duration)) => format!("_t{}-{duration}", trim.start_ms),
+    }
+}
+
+/// Reads a file's name; `None` where it is none of ours.
+pub fn parse(file: &str) -> Option<File> {
+    let between = |prefix: &str, suffix: &str| file.strip_prefix(prefix)?.strip_suffix(suffix);
+    match file {
+        "playlist.m3u8" => return Some(File::Multivariant),
+        "manifest.mpd" | "manifest_mpm4sav_mvlist.mpd" => return Some(File::Manifest),
+        "chapters.json" => return Some(File::Chapters),
+        "download" => return Some(File::Download),
+        _ => {}
+    }
+    if let Some(tail) = between("chunklist", ".m3u8") {
+        return wowza(tail).or_else(|| playlist(tail));
+    }
+    if let Some(tail) = between("iframes_", ".m3u8") {
+        let mut fields = tail.split('_');
+        let key = key(fields.next()?)?;
+        return Some(File::IFrames(key, trim(&mut fields)?));
+    }
+    if let Some(tail) = between("init_", ".mp4") {
+        let mut fields = tail.split('_');
+        let names = names(&mut fields)?;
+        let kind = Kind::parse(fields.next()?)?;
+        return fields.next().is_none().then_some(File::Init(names, kind));
+    }
+    if let Some(tail) = between("media_", ".m4s") {
+        let mut fields = tail.split('_');
+        let names = names(&mut fields)?;
+        let kind = Kind::parse(fields.next()?)?;
+        let (from, to) = fields.next()?.split_once('-')?;
+        let (from, to) = (number(from)? as u32, number(to)? as u32);
+        return (fields.next().is_none() && from < to).then_some(File::Segment(names, kind, from, to));
+    }
+    if let Some(place) = between("text_", ".m3u8") {
+        return number(place).map(File::TextPlaylist);
+    }
+    let (track, part) = between("text_", ".vtt")?.split_once('_')?;
+    Some(File::Text(number(track)?, number(part)?))
+}
+
+/// `[_w<digits>][_b<digits>]`.
+fn wowza(tail: &str) -> Option<File> {
+    let mut bitrate = None;
+    for field in tail.split('_').skip(1) {
+        if let Some(digits) = field.strip_prefix('b') {
+            bitrate = Some(number(digits)? as u64);
+        } else {
+            field.strip_prefix('w').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+        }
+    }
+    (tail.is_empty() || tail.starts_with('_')).then_some(File::Nearest(bitrate))
+}
+
+fn playlist(tail: &str) -> Option<File> {
+    let mut fields = tail.strip_prefix('_')?.split('_').peekable();
+    let key = key(fields.next()?)?;
+    let kind = match fields.peek().copied().and_then(Kind::parse) {
+        Some(kind) => {
+            fields.next();
+            kind
+        }
+        None => Kind::Both,
+    };
+    Some(File::Playlist(key, kind, trim(&mut fields)?))
+}
+
+fn trim<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Trim> {
+    let Some(field) = fields.next() else { return Some(Trim::default()) };
+    let text = field.strip_prefix('t')?;
+    let trim = match text.split_once('-') {
+        Some((start, duration)) => {
+            Trim { start_ms: number(start)? as u64, duration_ms: Some(number(duration)? as u64) }
+        }
+        None => Trim { start_ms: number(text)? as u64, duration_ms: None },
+    };
+    fields.next().is_none().then_some(trim)
+}
+
+fn names<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Names> {
+    Some(Names { key: key(fields.next()?)?, tag: key(fields.next()?)? })
+}
+
+fn key(text: &str) -> Option<String> {
+    let digits = text.strip_prefix('k')?;
+    let is = digits.len() == 8
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    is.then(|| text.to_owned())
+}
+
+/// Decimal digits, nine at most.
+fn number(text: &str) -> Option<usize> {
+    let plain = (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let names = Names { key: digest("a.mp4"), tag: digest("1") };
+        for kind in [Kind::Both, Kind::Picture, Kind::Sound(3)] {
+            assert_eq!(parse(&names.init(kind)), Some(File::Init(names.clone(), kind)));
+            assert_eq!(parse(&names.segment(kind, 3, 70)), Some(File::Segment(names.clone(), kind, 3, 70)));
+            for trim in [
+                Trim::default(),
+                Trim { start_ms: 30_000, duration_ms: None },
+                Trim { start_ms: 0, duration_ms: Some(40_000) },
+            ] {
+                let expected = File::Playlist(names.key.clone(), kind, trim);
+                assert_eq!(parse(&names.playlist(kind, trim)), Some(expected));
+                assert_eq!(parse(&names.i_frames(trim)), Some(File::IFrames(names.key.clone(), trim)));
+            }
+        }
+    }
+
+    #[test]
+    fn wowzas_names_are_read() {
+        for (name, bitrate) in [
+            ("chunklist.m3u8", None),
+            ("chunklist_w1234567.m3u8", None),
+            ("chunklist_w12_b374532.m3u8", Some(374_532)),
+            ("chunklist_b64000.m3u8", Some(64_000)),
+        ] {
+            assert_eq!(parse(name), Some(File::Nearest(bitrate)), "{name}");
+        }
+        for name in ["chunklists.m3u8", "chunklist_x.m3u8", "media_1_2_3.m4s", "passwd", "init__.mp4", ""] {
+            assert_eq!(parse(name), None, "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(name in "(chunklist|media|init|text|iframes|_|k[0-9a-f]{8}|t|a|v|-|[0-9]{1,12}|\\.m3u8|\\.m4s|.){0,10}") {
+            let _ = parse(&name);
+        }
+    }
+}

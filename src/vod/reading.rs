@@ -1,0 +1,215 @@
+//! Reading a recording's file: its index, and the bytes of segments. Blocks; called on blocking threads only.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::os::unix::fs::FileExt;
+
+use bytes::Bytes;
+use rustix::fs::{Advice, fadvise};
+use rustix::io::preadv;
+
+use super::fault::VodFault;
+use super::movie::Movie;
+use super::samples::Extent;
+use crate::isobmff::file_header;
+
+/// A `moov` of a whole day has about 80 MB.
+const MOOV_MAX: u64 = 256 << 20;
+/// A fragment's index.
+const MOOF_MAX: u64 = 16 << 20;
+/// Boxes in a file: a fragment of a second each, for a week.
+const BOXES_MAX: usize = 2_000_000;
+/// Foreign bytes between samples that are read and thrown away rather than stepped over.
+const GAP_MAX: u64 = 32 << 10;
+/// Pieces of one `preadv` (IOV_MAX is 1024 on Linux).
+const PIECES_MAX: usize = 1000;
+
+/// Reads the index of the file at `path`.
+pub(super) fn index(file: &File, len: u64, path: &str) -> Result<Movie, VodFault> {
+    let not_mp4 = || VodFault::NotMp4 { path: path.to_owned() };
+    let unfinished = |fault: &str| VodFault::Unfinished { path: path.to_owned(), fault: fault.to_owned() };
+    let mut movie: Option<(Movie, u64)> = None;
+    let mut at = 0;
+    for _ in 0..BOXES_MAX {
+        if at + 8 > len {
+            break;
+        }
+        let mut start = [0; 16];
+        let there = usize::try_from(len - at).unwrap_or(16).min(16);
+        let start = start.get_mut(..there).unwrap_or_default();
+        file.read_exact_at(start, at).map_err(|error| VodFault::io(path, &error))?;
+        let header = file_header(start, at).map_err(|fault| VodFault::index(path, fault))?;
+        if at == 0
+            && !matches!(&header.kind, b"ftyp" | b"moov" | b"mdat" | b"wide" | b"free" | b"skip" | b"styp")
+        {
+            return Err(not_mp4());
+        }
+        let size = header.size.unwrap_or(len - at);
+        let is_whole = size <= len - at;
+        match &header.kind {
+            b"moov" if movie.is_none() => {
+                if !is_whole {
+                    return Err(unfinished("its moov box is not whole: it is not finished"));
+                }
+                let moov = read_box(file, at, size, MOOV_MAX, path)?;
+                let parsed = Movie::parse(&moov, at, len).map_err(|fault| VodFault::index(path, fault))?;
+                let is_fragmented = parsed.is_fragmented();
+                movie = Some((parsed, at));
+                if !is_fragmented {
+                    break;
+                }
+            }
+            b"moof" => {
+                // What is still being recorded is served as far as it goes.
+                let Some((movie, _)) = movie.as_mut().filter(|_| is_whole) else { break };
+                let moof = read_box(file, at, size, MOOF_MAX, path)?;
+                match movie.add_fragment(&moof, at, len) {
+                    Err(fault) if fault.fault.ends_with("it is not finished") => break,
+                    other => other.map_err(|fault| VodFault::index(path, fault))?,
+                }
+            }
+            _ => {}
+        }
+        at = at.saturating_add(size);
+    }
+    let (movie, at) = movie.ok_or_else(|| unfinished("it has no moov box: it is not finished"))?;
+    movie.finish(at).map_err(|fault| VodFault::index(path, fault))
+}
+
+fn read_box(file: &File, at: u64, size: u64, most: u64, path: &str) -> Result<Vec<u8>, VodFault> {
+    let fault = crate::isobmff::BoxFault { kind: *b"moov", at, fault: "it is larger than any recording's" };
+    if size > most {
+        return Err(VodFault::index(path, fault));
+    }
+    let mut bytes = vec![0; size as usize];
+    file.read_exact_at(&mut bytes, at).map_err(|error| VodFault::io(path, &error))?;
+    Ok(bytes)
+}
+
+/// Reads `extents` one behind the other into one allocation, in the order of the file: picture and sound lie interleaved
+/// there, and every byte goes straight to its place. What follows is asked to be read ahead.
+pub(super) fn read(file: &File, extents: &[Extent]) -> io::Result<Bytes> {
+    let total: u64 = extents.iter().map(|extent| extent.len).sum();
+    let mut buffer = vec![0; usize::try_from(total).map_err(io::Error::other)?];
+    let mut places = Vec::with_capacity(extents.len());
+    let mut rest = &mut buffer[..];
+    for extent in extents {
+        let (place, after) = rest.split_at_mut(extent.len as usize);
+        places.push((extent.offset, place));
+        rest = after;
+    }
+    places.sort_unstable_by_key(|(offset, _)| *offset);
+    let end = places.last().map_or(0, |(offset, place)| offset + place.len() as u64);
+    let mut gap = Vec::new();
+    let mut places = places.into_iter().peekable();
+    while let Some((start, place)) = places.next() {
+        let mut run = vec![Piece::Wanted(place)];
+        let mut at = start + run.iter().map(Piece::len).sum::<u64>();
+        while let Some((offset, _)) = places.peek()
+            && *offset >= at
+            && *offset - at <= GAP_MAX
+            && run.len() < PIECES_MAX
+        {
+            if *offset > at {
+                run.push(Piece::Gap(*offset - at));
+            }
+            let Some((offset, place)) = places.next() else { break };
+            at = offset + place.len() as u64;
+            run.push(Piece::Wanted(place));
+        }
+        read_run(file, start, &mut run, &mut gap)?;
+    }
+    // A hint; what becomes of it does not matter.
+    let _ = fadvise(file, end, std::num::NonZeroU64::new(total), Advice::WillNeed);
+    Ok(buffer.into())
+}
+
+enum Piece<'a> {
+    Wanted(&'a mut [u8]),
+    Gap(u64),
+}
+
+impl Piece<'_> {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Wanted(place) => place.len() as u64,
+            Self::Gap(len) => *len,
+        }
+    }
+}
+
+/// Reads a run of pieces that stand together in the file, in one call if the system likes.
+fn read_run(file: &File, start: u64, run: &mut [Piece<'_>], gap: &mut Vec<u8>) -> io::Result<()> {
+    if let [Piece::Wanted(place)] = run {
+        return file.read_exact_at(place, start);
+    }
+    let gaps: u64 = run.iter().map(|piece| if let Piece::Gap(len) = piece { *len } else { 0 }).sum();
+    gap.resize(usize::try_from(gaps).map_err(io::Error::other)?, 0);
+    let total: u64 = run.iter().map(Piece::len).sum();
+    let read = {
+        let mut spare = &mut gap[..];
+        let mut slices = Vec::with_capacity(run.len());
+        for piece in run.iter_mut() {
+            match piece {
+                Piece::Wanted(place) => slices.push(IoSliceMut::new(place)),
+                Piece::Gap(len) => {
+                    let (now, after) = std::mem::take(&mut spare).split_at_mut(*len as usize);
+                    slices.push(IoSliceMut::new(now));
+                    spare = after;
+                }
+            }
+        }
+        preadv(file, &mut slices, start)? as u64
+    };
+    if read == total {
+        return Ok(());
+    }
+    // Cut short: piece by piece from there.
+    let mut at = 0;
+    for piece in run {
+        let len = piece.len();
+        if let Piece::Wanted(place) = piece
+            && at + len > read
+        {
+            let done = read.saturating_sub(at) as usize;
+            file.read_exact_at(place.get_mut(done..).unwrap_or_default(), start + at + done as u64)?;
+        }
+        at += len;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_byte_goes_to_its_place(extents in prop::collection::vec((0..200_000_u64, 0..3000_u64), 1..40)) {
+            let bytes: Vec<u8> = (0..210_000_u32).map(|n| (n * 7 / 3) as u8).collect();
+            let mut file = tempfile::tempfile().expect("a file");
+            file.write_all(&bytes).expect("written");
+            let extents: Vec<Extent> = extents.into_iter().map(|(offset, len)| Extent { offset, len }).collect();
+            let expected: Vec<u8> = extents
+                .iter()
+                .flat_map(|extent| &bytes[extent.offset as usize..(extent.offset + extent.len) as usize])
+                .copied()
+                .collect();
+            prop_assert_eq!(&read(&file, &extents).expect("read")[..], &expected[..]);
+        }
+    }
+
+    #[test]
+    fn a_file_that_ends_is_an_error() {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(&[1; 100]).expect("written");
+        for extents in [&[(90, 20)][..], &[(0, 10), (20, 10), (95, 10)]] {
+            let extents: Vec<_> = extents.iter().map(|&(offset, len)| Extent { offset, len }).collect();
+            assert_eq!(read(&file, &extents).expect_err("too short").kind(), io::ErrorKind::UnexpectedEof);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! One file, indexed: what all its viewers share.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use super::cut::{Cut, Trim, beside, cuts, trimmed};
+use super::fault::VodFault;
+use super::fmp4::{self, Layout, Part};
+use super::movie::{Movie, Track};
+use super::names::{Kind, Names, digest};
+use super::playlist;
+
+/// Samples of one segment at most: ten minutes of sound without a picture.
+const SAMPLES_MAX: u32 = 30_000;
+
+/// The state of a file: another one means other content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    /// Bytes.
+    pub len: u64,
+    /// When it was last written.
+    pub modified: SystemTime,
+}
+
+/// A file that is open, with its index.
+#[derive(Debug)]
+pub struct Recording {
+    /// From the mount's root.
+    pub path: String,
+    /// Names of its playlists and segments.
+    pub names: Names,
+    /// Its state when it was indexed.
+    pub stamp: Stamp,
+    /// Its tracks.
+    pub movie: Movie,
+    /// Where its leading track is cut.
+    pub cuts: Vec<Cut>,
+    /// Peak and average bits per second.
+    pub rates: (u64, u64),
+    pub(super) file: Arc<std::fs::File>,
+    segment_ms: u32,
+}
+
+impl Recording {
+    pub(super) fn new(
+        path: String,
+        stamp: Stamp,
+        file: std::fs::File,
+        movie: Movie,
+        segment_ms: u32,
+    ) -> Self {
+        let cuts = movie.lead().map(|lead| cuts(lead, segment_ms)).unwrap_or_default();
+        let rates = playlist::rates(&movie, &cuts);
+        let since = stamp.modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let tag = digest(&format!("{} {} {segment_ms}", stamp.len, since.as_nanos()));
+        let names = Names { key: digest(&path), tag };
+        Self { path, names, stamp, movie, cuts, rates, file: Arc::new(file), segment_ms }
+    }
+
+    /// Memory taken, in bytes.
+    pub fn memory(&self) -> usize {
+        self.movie.memory() + self.cuts.capacity() * size_of::<Cut>() + size_of::<Self>()
+    }
+
+    /// The tracks of `kind`, the leading one first.
+    pub fn tracks(&self, kind: Kind) -> Option<Vec<&Track>> {
+        let tracks: Vec<&Track> = match kind {
+            Kind::Both => self.movie.video.iter().chain(self.movie.audio.first()).collect(),
+            Kind::Picture => self.movie.video.iter().collect(),
+            Kind::Sound(index) => self.movie.audio.get(index).into_iter().collect(),
+        };
+        (!tracks.is_empty()).then_some(tracks)
+    }
+
+    /// The cuts of `kind`.
+    pub fn cuts_of(&self, kind: Kind, trim: Trim) -> Option<Vec<Cut>> {
+        match kind {
+            Kind::Sound(index) => {
+                let track = self.movie.audio.get(index)?;
+                let Some(video) = &self.movie.video else {
+                    return Some(trimmed(track, &cuts(track, self.segment_ms), trim));
+                };
+                // Where the picture is cut, so that both are fetched alike.
+                let pieces = trimmed(video, &self.cuts, trim).into_iter().map(|cut| {
+                    let (from, to) = beside(video, cut.from, cut.to, track);
+                    let end = if to == track.end { track.shown_until() } else { track.shown_at(to) };
+                    Cut { from, to, start: track.shown_at(from).max(0), end }
+                });
+                Some(pieces.filter(|cut| cut.from < cut.to).collect())
+            }
+            Kind::Both | Kind::Picture => Some(trimmed(self.movie.lead()?, &self.cuts, trim)),
+        }
+    }
+
+    /// The media playlist of `kind`.
+    pub fn media_playlist(&self, kind: Kind, trim: Trim) -> Option<String> {
+        self.tracks(kind)?;
+        Some(playlist::media(&self.movie, &self.names, kind, &self.cuts_of(kind, trim)?))
+    }
+
+    /// The I-frame playlist.
+    pub fn i_frame_playlist(&self, trim: Trim) -> Option<String> {
+        self.movie.video.as_ref()?;
+        Some(playlist::i_frames_only(&self.movie, &self.names, trim))
+    }
+
+    /// The initialization section of `kind`.
+    pub fn init(&self, kind: Kind) -> Option<Bytes> {
+        Some(fmp4::init_section(&self.tracks(kind)?))
+    }
+
+    /// The segment of the samples `from..to` of the leading track of `kind`, which begin at a sync sample.
+    pub fn segment(&self, kind: Kind, from: u32, to: u32) -> Result<Layout, VodFault> {
+        let tracks = self.tracks(kind).ok_or(VodFault::Gone)?;
+        let (lead, rest) = tracks.split_first().ok_or(VodFault::Gone)?;
+        let is_sound = from >= lead.begin && from < to && to <= lead.end && lead.samples.is_sync(from);
+        if !is_sound || to - from > SAMPLES_MAX {
+            return Err(VodFault::Gone);
+        }
+        let mut parts = vec![Part { track: lead, from, to }];
+        for track in rest {
+            let (from, to) = beside(lead, from, to, track);
+            if from < to {
+                parts.push(Part { track, from, to });
+            }
+        }
+        Ok(fmp4::layout(&parts, from))
+    }
+}

@@ -1,0 +1,376 @@
+//! A track's sample table in little memory: about 10 bytes per picture and 3 per frame of sound.
+//!
+//! Sans-IO. Samples are pushed in decode order, from the tables of a `moov` or from fragments; times and equal
+//! neighbours are kept as runs, sizes in 16 bits as long as they fit, places as one number per chunk. What does not
+//! belong here: boxes, and what presentation time means ([`Movie`](super::movie::Movie)).
+
+/// More samples than a track of a week has: a file that says so lies, and would take our memory.
+pub(super) const SAMPLES_MAX: usize = 30_000_000;
+
+/// Samples of one chunk at most, so that a sample is found by few additions.
+const CHUNK_MAX: u32 = 256;
+
+/// One sample, as the tables say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sample {
+    /// Where its bytes begin in the file.
+    pub offset: u64,
+    /// Bytes.
+    pub size: u32,
+    /// Ticks.
+    pub duration: u32,
+    /// Presentation time less decode time, in ticks.
+    pub composition: i32,
+    /// Decoding can start here.
+    pub sync: bool,
+}
+
+/// Bytes that stand together in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Where they begin.
+    pub offset: u64,
+    /// How many.
+    pub len: u64,
+}
+
+/// All samples of a track.
+#[derive(Clone, Debug, Default)]
+pub struct Samples {
+    count: u32,
+    sizes: Sizes,
+    times: Vec<TimeRun>,
+    /// Empty where decode order is presentation order.
+    compositions: Vec<i32>,
+    /// Sync samples; `None` where all are.
+    syncs: Option<Vec<u32>>,
+    /// First sample of each chunk.
+    chunks: Vec<u32>,
+    /// The lower half of each chunk's offset.
+    offsets: Vec<u32>,
+    /// From which chunk on the upper half is what.
+    offsets_high: Vec<(u32, u32)>,
+    end: u64,
+    next: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+enum Sizes {
+    Short(Vec<u16>),
+    Long(Vec<u32>),
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self::Short(Vec::new())
+    }
+}
+
+impl Sizes {
+    fn push(&mut self, size: u32) {
+        match (&mut *self, u16::try_from(size)) {
+            (Self::Short(sizes), Ok(size)) => sizes.push(size),
+            (Self::Short(sizes), Err(_)) => {
+                let mut long: Vec<u32> = sizes.iter().map(|&size| u32::from(size)).collect();
+                long.push(size);
+                *self = Self::Long(long);
+            }
+            (Self::Long(sizes), _) => sizes.push(size),
+        }
+    }
+
+    fn get(&self, index: u32) -> u32 {
+        match self {
+            Self::Short(sizes) => sizes.get(index as usize).copied().map_or(0, u32::from),
+            Self::Long(sizes) => sizes.get(index as usize).copied().unwrap_or(0),
+        }
+    }
+}
+
+/// Samples of one duration.
+#[derive(Clone, Copy, Debug)]
+struct TimeRun {
+    first: u32,
+    start: u64,
+    duration: u32,
+}
+
+impl Samples {
+    /// Appends the next sample. False when there are more than any real file has.
+    pub(super) fn push(&mut self, sample: Sample) -> bool {
+        let index = self.count;
+        if index as usize >= SAMPLES_MAX {
+            return false;
+        }
+        if self.times.last().is_none_or(|run| run.duration != sample.duration) {
+            self.times.push(TimeRun { first: index, start: self.end, duration: sample.duration });
+        }
+        if sample.composition != 0 && self.compositions.is_empty() {
+            self.compositions = vec![0; index as usize];
+        }
+        if sample.composition != 0 || !self.compositions.is_empty() {
+            self.compositions.push(sample.composition);
+        }
+        if !sample.sync && self.syncs.is_none() {
+            self.syncs = Some((0..index).collect());
+        }
+        if let Some(syncs) = &mut self.syncs
+            && sample.sync
+        {
+            syncs.push(index);
+        }
+        let is_full = self.chunks.last().is_none_or(|first| index - first >= CHUNK_MAX);
+        if is_full || self.next != Some(sample.offset) {
+            self.push_chunk(index, sample.offset);
+        }
+        self.sizes.push(sample.size);
+        self.next = sample.offset.checked_add(u64::from(sample.size));
+        self.end += u64::from(sample.duration);
+        self.count += 1;
+        true
+    }
+
+    fn push_chunk(&mut self, first: u32, offset: u64) {
+        let high = (offset >> 32) as u32;
+        if self.offsets_high.last().map_or(0, |(_, high)| *high) != high {
+            self.offsets_high.push((self.chunks.len() as u32, high));
+        }
+        self.chunks.push(first);
+        self.offsets.push(offset as u32);
+    }
+
+    /// Gives back what was reserved for more.
+    pub(super) fn shrink(&mut self) {
+        match &mut self.sizes {
+            Sizes::Short(sizes) => sizes.shrink_to_fit(),
+            Sizes::Long(sizes) => sizes.shrink_to_fit(),
+        }
+        self.times.shrink_to_fit();
+        self.compositions.shrink_to_fit();
+        self.syncs.iter_mut().for_each(Vec::shrink_to_fit);
+        self.chunks.shrink_to_fit();
+        self.offsets.shrink_to_fit();
+    }
+
+    /// Memory taken, in bytes.
+    pub fn memory(&self) -> usize {
+        let sizes = match &self.sizes {
+            Sizes::Short(sizes) => sizes.capacity() * 2,
+            Sizes::Long(sizes) => sizes.capacity() * 4,
+        };
+        sizes
+            + self.times.capacity() * size_of::<TimeRun>()
+            + self.compositions.capacity() * 4
+            + self.syncs.as_ref().map_or(0, |syncs| syncs.capacity() * 4)
+            + (self.chunks.capacity() + self.offsets.capacity()) * 4
+            + self.offsets_high.capacity() * 8
+    }
+
+    /// How many samples there are.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Decode time at which the last sample ends, in ticks.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Bytes of a sample.
+    pub fn size(&self, index: u32) -> u32 {
+        self.sizes.get(index)
+    }
+
+    /// Decode time of a sample, in ticks; the end behind the last one.
+    pub fn decode_time(&self, index: u32) -> u64 {
+        self.run(index)
+            .map_or(self.end, |run| run.start + u64::from(index - run.first) * u64::from(run.duration))
+    }
+
+    /// Ticks that a sample lasts.
+    pub fn duration(&self, index: u32) -> u32 {
+        self.run(index).map_or(0, |run| run.duration)
+    }
+
+    fn run(&self, index: u32) -> Option<&TimeRun> {
+        if index >= self.count {
+            return None;
+        }
+        let after = self.times.partition_point(|run| run.first <= index);
+        self.times.get(after.wrapping_sub(1))
+    }
+
+    /// Presentation time less decode time, in ticks.
+    pub fn composition(&self, index: u32) -> i32 {
+        self.compositions.get(index as usize).copied().unwrap_or(0)
+    }
+
+    /// How far below zero compositions go, in ticks.
+    pub fn negative_composition(&self) -> i64 {
+        -i64::from(self.compositions.iter().copied().min().unwrap_or(0).min(0))
+    }
+
+    /// Decode order is not presentation order, or is not known to be.
+    pub fn has_compositions(&self) -> bool {
+        !self.compositions.is_empty()
+    }
+
+    /// Decode time plus composition: media time of presentation, in ticks.
+    pub fn media_time(&self, index: u32) -> i64 {
+        self.decode_time(index) as i64 + i64::from(self.composition(index))
+    }
+
+    /// Decoding can start at this sample.
+    pub fn is_sync(&self, index: u32) -> bool {
+        index < self.count && self.syncs.as_ref().is_none_or(|syncs| syncs.binary_search(&index).is_ok())
+    }
+
+    /// Every sample is a sync sample.
+    pub fn all_sync(&self) -> bool {
+        self.syncs.is_none()
+    }
+
+    /// How many sync samples there are.
+    pub fn sync_count(&self) -> u32 {
+        self.syncs.as_ref().map_or(self.count, |syncs| syncs.len() as u32)
+    }
+
+    /// The sync sample with that place among the sync samples.
+    pub fn sync(&self, place: u32) -> Option<u32> {
+        match &self.syncs {
+            Some(syncs) => syncs.get(place as usize).copied(),
+            None => (place < self.count).then_some(place),
+        }
+    }
+
+    /// How many sync samples begin before `media_time`.
+    pub fn syncs_before(&self, media_time: i64) -> u32 {
+        match &self.syncs {
+            Some(syncs) => syncs.partition_point(|&index| self.media_time(index) < media_time) as u32,
+            None => self.first_at(media_time),
+        }
+    }
+
+    /// The first sample that begins at `media_time` or later, where decode order is presentation order.
+    pub fn first_at(&self, media_time: i64) -> u32 {
+        let (mut low, mut high) = (0, self.count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.media_time(middle) < media_time { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
+    /// Where the bytes of the samples `from..to` stand, in order, neighbours joined.
+    pub fn extents(&self, from: u32, to: u32) -> Vec<Extent> {
+        let mut extents: Vec<Extent> = Vec::new();
+        let mut at = from;
+        let to = to.min(self.count);
+        while at < to {
+            let chunk = self.chunks.partition_point(|&first| first <= at).wrapping_sub(1);
+            let Some(&first) = self.chunks.get(chunk) else { break };
+            let chunk_end = self.chunks.get(chunk + 1).copied().unwrap_or(self.count).min(to);
+            let skipped: u64 = (first..at).map(|index| u64::from(self.size(index))).sum();
+            let len: u64 = (at..chunk_end).map(|index| u64::from(self.size(index))).sum();
+            let offset = self.chunk_offset(chunk) + skipped;
+            match extents.last_mut() {
+                Some(last) if last.offset + last.len == offset => last.len += len,
+                _ => extents.push(Extent { offset, len }),
+            }
+            at = chunk_end;
+        }
+        extents
+    }
+
+    fn chunk_offset(&self, chunk: usize) -> u64 {
+        let after = self.offsets_high.partition_point(|(first, _)| *first as usize <= chunk);
+        let high =
+            after.checked_sub(1).and_then(|place| self.offsets_high.get(place)).map_or(0, |(_, high)| *high);
+        u64::from(high) << 32 | self.offsets.get(chunk).copied().map_or(0, u64::from)
+    }
+
+    /// Bytes of all samples `from..to`.
+    pub fn bytes(&self, from: u32, to: u32) -> u64 {
+        (from..to.min(self.count)).map(|index| u64::from(self.size(index))).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sample() -> impl Strategy<Value = Sample> {
+        (
+            0..1_u64 << 34,
+            0..80_000_u32,
+            prop::sample::select(vec![512, 512, 1024, 0]),
+            -3..4_i32,
+            any::<bool>(),
+        )
+            .prop_map(|(offset, size, duration, composition, sync)| Sample {
+                offset,
+                size,
+                duration,
+                composition,
+                sync,
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_pushed_is_found(mut list in prop::collection::vec(sample(), 1..600), joined in any::<bool>(), in_order in any::<bool>()) {
+            let mut next = 7;
+            for sample in &mut list {
+                if joined || sample.offset % 3 > 0 { sample.offset = next; }
+                if in_order { sample.composition = 0; }
+                next = sample.offset + u64::from(sample.size);
+            }
+            let mut samples = Samples::default();
+            for sample in &list { prop_assert!(samples.push(*sample)); }
+            samples.shrink();
+            let mut time = 0;
+            for (index, sample) in list.iter().enumerate() {
+                let index = index as u32;
+                prop_assert_eq!(samples.size(index), sample.size);
+                prop_assert_eq!(samples.duration(index), sample.duration);
+                prop_assert_eq!(samples.decode_time(index), time);
+                prop_assert_eq!(samples.media_time(index), time as i64 + i64::from(sample.composition));
+                prop_assert_eq!(samples.is_sync(index), sample.sync);
+                if sample.size > 0 {
+                    prop_assert_eq!(samples.extents(index, index + 1), vec![Extent { offset: sample.offset, len: u64::from(sample.size) }]);
+                }
+                time += u64::from(sample.duration);
+            }
+            prop_assert_eq!(samples.end(), time);
+            let syncs: Vec<u32> = (0..samples.sync_count()).filter_map(|place| samples.sync(place)).collect();
+            let expected: Vec<u32> = (0..list.len() as u32).filter(|&index| list[index as usize].sync).collect();
+            prop_assert_eq!(syncs, expected);
+            let all: u64 = samples.extents(0, samples.count()).iter().map(|extent| extent.len).sum();
+            prop_assert_eq!(all, samples.bytes(0, samples.count()));
+        }
+    }
+
+    #[test]
+    fn two_hours_take_little_memory() {
+        // As ffmpeg interleaves 25 pictures and 47 frames of sound a second.
+        let hour = |per_second: u32, size, composition| {
+            let mut samples = Samples::default();
+            for index in 0..per_second * 3600 {
+                let offset = u64::from(index) * 10_000;
+                assert!(samples.push(Sample {
+                    offset,
+                    size,
+                    duration: 512,
+                    composition,
+                    sync: index % 250 == 0
+                }));
+            }
+            samples.shrink();
+            samples.memory()
+        };
+        let bytes = hour(25, 70_000, 1024) + hour(47, 300, 0);
+        assert!(bytes < 3 << 20, "{bytes} bytes in the worst case, where no chunk has two samples");
+    }
+}

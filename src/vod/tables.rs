@@ -1,0 +1,185 @@
+//! The sample tables of a progressive file (ISO/IEC 14496-12 §8.6.1, §8.7), read side by side into [`Samples`].
+//!
+//! Every table is walked where it lies, nothing is unrolled before its neighbours agree. Sans-IO.
+
+use crate::isobmff::{BoxFault, BoxRef, Reader};
+
+use super::samples::{Sample, Samples};
+
+/// Reads the `stbl` of a track; samples must end within `file_len`.
+pub(super) fn read(stbl: &BoxRef<'_>, file_len: u64) -> Result<Samples, BoxFault> {
+    let stsz = stbl.child(*b"stsz")?;
+    let (count, sizes_box) = match stsz {
+        Some(found) => (sizes_of(&found)?, found),
+        None => return compact_sizes(stbl),
+    };
+    let (one_size, count, mut sizes) = count;
+    let mut samples = Samples::default();
+    if count == 0 {
+        return Ok(samples);
+    }
+    let mut durations = Runs::new(&stbl.need(*b"stts")?)?;
+    let mut compositions = stbl.child(*b"ctts")?.map(|found| Runs::new(&found)).transpose()?;
+    let mut syncs = stbl.child(*b"stss")?.map(|found| Numbers::new(&found)).transpose()?;
+    let mut chunks = Chunks::new(stbl)?;
+    let mut next_sync = syncs.as_mut().and_then(Numbers::next);
+    for number in 1..=count {
+        let size = match one_size {
+            0 => sizes.u32().ok_or(sizes_box.fault("it has fewer sizes than it says"))?,
+            size => size,
+        };
+        let offset = chunks.next(size)?;
+        if offset.checked_add(u64::from(size)).is_none_or(|end| end > file_len) {
+            return Err(chunks
+                .offsets_box
+                .fault("a sample lies beyond the end of the file: it is not finished"));
+        }
+        let sync = match next_sync {
+            Some(next) if next <= number => {
+                let is = next == number;
+                while next_sync.is_some_and(|next| next <= number) {
+                    next_sync = syncs.as_mut().and_then(Numbers::next);
+                }
+                is
+            }
+            Some(_) => false,
+            None => syncs.is_none(),
+        };
+        // Fewer entries than samples: players go on with the last one, and so do we.
+        let duration = durations.next().unwrap_or(durations.last);
+        let composition = compositions.as_mut().map_or(0, |runs| runs.next().unwrap_or(runs.last) as i32);
+        if !samples.push(Sample { offset, size, duration, composition, sync }) {
+            return Err(sizes_box.fault("it says more samples than any recording has"));
+        }
+    }
+    samples.shrink();
+    Ok(samples)
+}
+
+fn compact_sizes(stbl: &BoxRef<'_>) -> Result<Samples, BoxFault> {
+    match stbl.child(*b"stz2")? {
+        Some(found) => Err(found.fault("compact sample sizes are not read")),
+        None => Err(stbl.fault("it has no stsz")),
+    }
+}
+
+/// The one size of all samples or 0, how many samples, and the sizes.
+fn sizes_of<'a>(stsz: &BoxRef<'a>) -> Result<(u32, u32, Reader<'a>), BoxFault> {
+    let mut rest = stsz.full()?.rest;
+    let (Some(one_size), Some(count)) = (rest.u32(), rest.u32()) else {
+        return Err(stsz.fault("it is too short"));
+    };
+    Ok((one_size, count, rest))
+}
+
+/// Pairs of count and value, unrolled one by one: `stts`, `ctts`.
+struct Runs<'a> {
+    rest: Reader<'a>,
+    left: u32,
+    last: u32,
+}
+
+impl<'a> Runs<'a> {
+    fn new(table: &BoxRef<'a>) -> Result<Self, BoxFault> {
+        let mut rest = table.full()?.rest;
+        rest.u32().ok_or(table.fault("it has no entry count"))?;
+        Ok(Self { rest, left: 0, last: 0 })
+    }
+
+    fn next(&mut self) -> Option<u32> {
+        while self.left == 0 {
+            (self.left, self.last) = (self.rest.u32()?, self.rest.u32()?);
+        }
+        self.left -= 1;
+        Some(self.last)
+    }
+}
+
+/// Numbers one by one: `stss`.
+struct Numbers<'a>(Reader<'a>);
+
+impl<'a> Numbers<'a> {
+    fn new(table: &BoxRef<'a>) -> Result<Self, BoxFault> {
+        let mut rest = table.full()?.rest;
+        rest.u32().ok_or(table.fault("it has no entry count"))?;
+        Ok(Self(rest))
+    }
+
+    fn next(&mut self) -> Option<u32> {
+        self.0.u32()
+    }
+}
+
+/// Places of samples: `stsc` with `stco` or `co64`.
+struct Chunks<'a> {
+    offsets_box: BoxRef<'a>,
+    offsets: Reader<'a>,
+    long: bool,
+    runs_box: BoxRef<'a>,
+    runs: Reader<'a>,
+    /// Chunks behind which the next run begins.
+    next_run: Option<(u32, u32)>,
+    per_chunk: u32,
+    chunk: u32,
+    left: u32,
+    at: u64,
+}
+
+impl<'a> Chunks<'a> {
+    fn new(stbl: &BoxRef<'a>) -> Result<Self, BoxFault> {
+        let (offsets_box, long) = match (stbl.child(*b"stco")?, stbl.child(*b"co64")?) {
+            (Some(found), _) => (found, false),
+            (None, Some(found)) => (found, true),
+            (None, None) => return Err(stbl.fault("it has neither stco nor co64")),
+        };
+        let runs_box = stbl.need(*b"stsc")?;
+        let (mut offsets, mut runs) = (offsets_box.full()?.rest, runs_box.full()?.rest);
+        offsets.u32().ok_or(offsets_box.fault("it has no entry count"))?;
+        runs.u32().ok_or(runs_box.fault("it has no entry count"))?;
+        let next_run = next_run(&mut runs);
+        Ok(Self {
+            offsets_box,
+            offsets,
+            long,
+            runs_box,
+            runs,
+            next_run,
+            per_chunk: 0,
+            chunk: 0,
+            left: 0,
+            at: 0,
+        })
+    }
+
+    /// Where the next sample begins, which has `size` bytes.
+    fn next(&mut self, size: u32) -> Result<u64, BoxFault> {
+        while self.left == 0 {
+            self.chunk += 1;
+            self.at = self
+                .offsets
+                .word(self.long)
+                .ok_or(self.offsets_box.fault("it has fewer chunks than the samples need"))?;
+            if let Some((first, per_chunk)) = self.next_run
+                && first <= self.chunk
+            {
+                self.per_chunk = per_chunk;
+                self.next_run = next_run(&mut self.runs);
+            }
+            if self.per_chunk == 0 && self.next_run.is_none() {
+                return Err(self.runs_box.fault("its chunks hold no samples"));
+            }
+            self.left = self.per_chunk;
+        }
+        self.left -= 1;
+        let at = self.at;
+        self.at = at.saturating_add(u64::from(size));
+        Ok(at)
+    }
+}
+
+/// First chunk and samples per chunk.
+fn next_run(runs: &mut Reader<'_>) -> Option<(u32, u32)> {
+    let run = (runs.u32()?, runs.u32()?);
+    runs.skip(4)?;
+    Some(run)
+}

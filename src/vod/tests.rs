@@ -1,0 +1,176 @@
+//! Damage, and files beneath a root.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+    std::fs::read(path).expect("a fixture")
+}
+
+/// The fixture's moov, its place, and the length of the file.
+fn moov() -> (Vec<u8>, u64, u64) {
+    let file = fixture("hall_a.mp4");
+    let found = crate::isobmff::Boxes::new(&file, 0)
+        .map(|found| found.expect("sound"))
+        .find(|found| found.kind == *b"moov");
+    let moov = found.expect("an index");
+    (moov.whole.to_vec(), moov.at, file.len() as u64)
+}
+
+#[test]
+fn samples_are_where_the_other_reader_finds_them() {
+    let file = bytes::Bytes::from(fixture("hall_a.mp4"));
+    let clip = crate::clip::Clip::parse(&file).expect("sound");
+    let (moov, at, len) = moov();
+    let movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
+    let pairs = [(movie.video.as_ref(), clip.video), (movie.audio.first(), clip.audio)];
+    for (ours, theirs) in pairs {
+        let (ours, theirs) = (ours.expect("a track"), theirs.expect("a track"));
+        assert_eq!(ours.samples.count() as usize, theirs.samples.len());
+        for (index, theirs) in (0..).zip(&theirs.samples) {
+            let extents = ours.samples.extents(index, index + 1);
+            let bytes = file.slice(extents[0].offset as usize..(extents[0].offset + extents[0].len) as usize);
+            assert_eq!((bytes, ours.samples.is_sync(index)), (theirs.data.clone(), theirs.sync));
+            assert_eq!((ours.shown_at(index), ours.samples.duration(index)), (theirs.pts, theirs.duration));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_index_never_panics(flips in prop::collection::vec((0..6000_usize, any::<u8>()), 1..20)) {
+        let (mut moov, at, len) = moov();
+        for (place, value) in flips {
+            if let Some(byte) = moov.get_mut(place) { *byte = value; }
+        }
+        let Ok(movie) = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)) else { return Ok(()) };
+        let lead = movie.lead().expect("a finished movie has one");
+        for cut in cuts(lead, 2000).into_iter().take(50) {
+            prop_assert!(cut.from < cut.to && cut.to <= lead.end);
+        }
+        prop_assert!(movie.memory() < 64 << 20);
+    }
+
+    #[test]
+    fn damaged_fragments_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..120), kinds in prop::collection::vec(0..4_usize, 0..6)) {
+        let (moov, at, len) = moov();
+        let mut movie = Movie::parse(&moov, at, len).expect("sound");
+        let mut moof = Vec::new();
+        crate::isobmff::put_box(&mut moof, *b"moof", |out| {
+            crate::isobmff::put_box(out, *b"traf", |out| {
+                crate::isobmff::put_full_box(out, *b"tfhd", 0, 0, |out| out.extend([0, 0, 0, 1]));
+                for kind in kinds {
+                    crate::isobmff::put_box(out, [*b"trun", *b"tfdt", *b"tfhd", *b"trun"][kind], |out| out.extend(&bytes));
+                }
+            });
+        });
+        let _ = movie.add_fragment(&moof, 5000, 100_000);
+    }
+}
+
+#[test]
+fn faults_name_the_box_and_its_place() {
+    let (moov, at, len) = moov();
+    let find = |kind: &[u8]| moov.windows(4).position(|window| window == kind).expect("there") - 4;
+    let mut zero = moov.clone();
+    let mdhd = find(b"mdhd");
+    zero[mdhd + 20..mdhd + 24].fill(0);
+    let fault = Movie::parse(&zero, at, len).expect_err("no time").to_string();
+    assert_eq!(fault, format!("box mdhd at byte {}: its timescale is zero", at + mdhd as u64));
+    let mut liar = moov.clone();
+    let stsz = find(b"stsz");
+    liar[stsz + 16..stsz + 20].copy_from_slice(&u32::MAX.to_be_bytes());
+    let fault = Movie::parse(&liar, at, len).expect_err("no such table").to_string();
+    assert!(
+        fault.starts_with(&format!("box stsz at byte {}:", at + stsz as u64))
+            || fault.starts_with("box stco"),
+        "{fault}"
+    );
+    let fault = Movie::parse(&moov, at, len / 2).expect_err("half a file").to_string();
+    assert!(fault.starts_with("box stco at byte") && fault.ends_with("it is not finished"), "{fault}");
+}
+
+fn mount(root: &std::path::Path) -> Mount {
+    Mount::new(MountSettings { root: root.to_owned(), segment_ms: 4000 })
+}
+
+#[tokio::test]
+async fn nothing_outside_the_root_is_opened() {
+    let outside = tempfile::tempdir().expect("a folder");
+    std::fs::write(outside.path().join("secret.mp4"), fixture("hall_a.mp4")).expect("written");
+    let root = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(root.path().join("in")).expect("made");
+    std::fs::write(root.path().join("in/a.mp4"), fixture("hall_a.mp4")).expect("written");
+    std::os::unix::fs::symlink(outside.path(), root.path().join("out")).expect("linked");
+    std::os::unix::fs::symlink("in/a.mp4", root.path().join("inside.mp4")).expect("linked");
+    std::os::unix::fs::symlink("loop.mp4", root.path().join("loop.mp4")).expect("linked");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        root.path().join("fifo.mp4"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .expect("made");
+    let mount = mount(root.path());
+    let secret = format!("{}/secret.mp4", outside.path().display());
+    for path in [
+        "out/secret.mp4",
+        "../secret.mp4",
+        "in/../../x.mp4",
+        &secret,
+        "loop.mp4",
+        "fifo.mp4",
+        "in",
+        "none.mp4",
+    ] {
+        assert_eq!(mount.recording(path).await.expect_err("refused"), VodFault::NotFound, "{path}");
+    }
+    for path in ["in/a.mp4", "inside.mp4"] {
+        mount.recording(path).await.expect("opened");
+    }
+}
+
+#[tokio::test]
+async fn a_playlist_is_served_as_far_as_it_goes() {
+    let root = tempfile::tempdir().expect("a folder");
+    std::fs::write(root.path().join("a.mp4"), fixture("hall_a.mp4")).expect("written");
+    std::fs::write(root.path().join("broken.mp4"), b"\0\0\0\x08ftyp\0\0\0\x08moov").expect("written");
+    let smil = root.path().join("x.smil");
+    let text = |sources: &[&str]| {
+        let videos: String = sources.iter().map(|source| format!("<video src='{source}'/>")).collect();
+        format!("<smil><body><switch>{videos}</switch></body></smil>")
+    };
+    std::fs::write(&smil, text(&["mp4:gone", "mp4:broken", "mp4:a"])).expect("written");
+    let mount = mount(root.path());
+    let stream = Stream::Smil("x.smil".to_owned());
+    let opened = mount.open(&stream).await.expect("one is there");
+    assert_eq!(opened.renditions.len(), 1);
+    let list = Mount::multivariant(&opened, Trim::default(), &[]);
+    assert!(
+        list.contains("RESOLUTION=1280x720") && list.contains("CODECS=\"avc1.640029,mp4a.40.2\""),
+        "{list}"
+    );
+    assert!(list.contains("#EXT-X-I-FRAME-STREAM-INF:"), "{list}");
+
+    // Being written again, cut off in the middle: the last good reading stands.
+    std::fs::write(&smil, "<smil><body><switch><video src='mp4:a").expect("written");
+    mount.forget_stamps();
+    assert_eq!(mount.open(&stream).await.expect("as before").renditions.len(), 1);
+    // Nothing is left of it.
+    std::fs::write(&smil, text(&["mp4:gone"])).expect("written");
+    mount.forget_stamps();
+    assert_eq!(mount.open(&stream).await.expect_err("nothing"), VodFault::NotFound);
+}
+
+#[tokio::test]
+async fn hundreds_who_ask_at_once_share_one_index() {
+    let root = tempfile::tempdir().expect("a folder");
+    std::fs::write(root.path().join("a.mp4"), fixture("hall_a.mp4")).expect("written");
+    let mount = mount(root.path());
+    let all = futures_util::future::join_all((0..300).map(|_| mount.recording("a.mp4"))).await;
+    let first = all[0].as_ref().expect("opened");
+    assert!(all.iter().all(|one| std::sync::Arc::ptr_eq(one.as_ref().expect("opened"), first)));
+}
