@@ -13,6 +13,11 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+/// glibc's allocator keeps an arena per thread, and cells travel from thread to thread: under faults resident memory
+/// went up and down by a fifth. This one gives pages back whoever frees them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A self-contained streaming media server for lecture halls.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
