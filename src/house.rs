@@ -15,7 +15,7 @@ const STOREYS: [&[&str]; 5] = [
 ];
 
 /// Files that decide: no runtime, no sockets, no files, no clock of their own.
-const CORES: [&str; 32] = [
+const CORES: [&str; 34] = [
     "alarm",
     "media",
     "clip.rs",
@@ -42,6 +42,8 @@ const CORES: [&str; 32] = [
     "vod/entry.rs",
     "vod/movie.rs",
     "vod/cut.rs",
+    "vod/dash.rs",
+    "vod/text.rs",
     "vod/fmp4.rs",
     "vod/names.rs",
     "vod/playlist.rs",

@@ -210,13 +210,23 @@ impl Default for Channel {
 }
 
 /// `[[vod]]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Vod {
     /// The application name in its URLs.
     pub name: String,
     /// The directory beneath which files are opened.
     pub root: PathBuf,
+    /// Segments are cut at key frames near multiples of this.
+    pub segment_ms: u32,
+    /// Whole files may be fetched.
+    pub download: bool,
+}
+
+impl Default for Vod {
+    fn default() -> Self {
+        Self { name: String::new(), root: PathBuf::new(), segment_ms: 6000, download: true }
+    }
 }
 
 /// `[schedule]`

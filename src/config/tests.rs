@@ -275,6 +275,11 @@ fn each_fault_of_meaning_is_located() {
             "",
             r#"[[vod]] | 1: vod "vod": root is missing"#,
         ),
+        (
+            "segment_ms = 6000",
+            "segment_ms = 100",
+            r#"segment_ms = 100 | 14: vod "vod": segment_ms: 100 is not between 1000 and 60000"#,
+        ),
         // Schedule and admin.
         (
             "\nurl = \"\"",

@@ -12,10 +12,10 @@ use crate::http::{Body, Description, content};
 use crate::media::{Grid, Segment};
 use crate::store::{Playlist, Rendition, Rung, ShelfReader, Snapshot};
 
-const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-const SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=2");
+pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+pub(super) const SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=2");
 const A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
-const PLAYLIST: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
+pub(super) const PLAYLIST: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
 
 /// Flash players asked for this before they read media of another origin.
 const CROSS_DOMAIN: &str = "<?xml version=\"1.0\"?>\n\

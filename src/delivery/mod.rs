@@ -1,8 +1,9 @@
-//! What viewers ask for: channels as HLS (RFC 8216) over HTTP, and over RTMP.
+//! What viewers ask for: channels and recordings as HLS (RFC 8216) over HTTP, channels over RTMP.
 //!
 //! [`route::parse`] reads a path (sans-IO), the [`Registry`] knows which channels there are, [`Delivery`]
 //! answers from a channel's newest [`Snapshot`](crate::store::Snapshot). Nothing is rendered, copied or
-//! waited for in a request: an answer shares the bytes of the shelf.
+//! waited for in such a request: an answer shares the bytes of the shelf. Recordings are read from their
+//! [`Mount`](crate::vod::Mount) when they are asked for.
 //!
 //! [`RtmpDoor`] serves RTMP players from the [`Air`], and lets publishers in.
 //!
@@ -13,6 +14,8 @@
 //! | segment, initialization section | `public, max-age=31536000, immutable` | the name never means other bytes: *k* comes from the wall clock, the other name from a hash |
 //! | media playlist | `public, max-age=N, must-revalidate`, N whole seconds under half a cell | it changes every cell; for cells of 2 s N is 0: caches keep it and ask with its `ETag`, for a 304 |
 //! | multivariant playlist | `public, max-age=2` | its figures change slowly |
+//! | media playlist of a recording | `public, max-age=10` | it changes when its file does |
+//! | a whole file | `no-cache` | asked for once |
 //! | everything else | `no-store` | a channel that is not there yet may be there in a second |
 //!
 //! What does *not* belong here: making playlists or segments (`store`, `package`), sockets (`http`), REST
@@ -22,6 +25,7 @@ mod air;
 mod answer;
 mod counts;
 mod fault;
+mod recorded;
 mod registry;
 pub mod route;
 mod rtmp;

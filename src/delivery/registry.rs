@@ -1,4 +1,4 @@
-//! Which channels there are, by name.
+//! Which channels and mounts there are, by name.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::air::AirReader;
 use super::route::Stream;
 use crate::store::ShelfReader;
+use crate::vod::Mount;
 
 /// A channel as its viewers know it.
 #[derive(Clone, Debug)]
@@ -29,17 +30,18 @@ pub(super) enum Selection {
     Rung(usize),
 }
 
-/// All channels, shared by whoever answers viewers.
+/// All channels and mounts, shared by whoever answers viewers.
 #[derive(Debug)]
 pub struct Registry {
     channels: DashMap<String, Arc<Channel>>,
+    mounts: DashMap<String, Mount>,
     /// Changes when `channels` does.
     changes: watch::Sender<()>,
 }
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { channels: DashMap::new(), changes: watch::Sender::new(()) }
+        Self { channels: DashMap::new(), mounts: DashMap::new(), changes: watch::Sender::new(()) }
     }
 }
 
@@ -53,6 +55,21 @@ impl Registry {
     /// Takes a channel away; answers under way keep what they have.
     pub fn remove(&self, name: &str) {
         self.channels.remove(name);
+    }
+
+    /// Adds a mount, or puts it in the place of the one with the same name.
+    pub fn mount(&self, name: impl Into<String>, mount: Mount) {
+        self.mounts.insert(name.into(), mount);
+    }
+
+    /// Takes a mount away; answers under way keep what they have.
+    pub fn unmount(&self, name: &str) {
+        self.mounts.remove(name);
+    }
+
+    /// The mount of that name.
+    pub fn mounted(&self, name: &str) -> Option<Mount> {
+        self.mounts.get(name).map(|mount| mount.clone())
     }
 
     /// Wakes up at every change from now on.

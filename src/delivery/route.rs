@@ -16,7 +16,7 @@
 use crate::media::CellIndex;
 
 /// Wowza's default application instance.
-const DEFAULT_INSTANCE: &str = "_definst_";
+pub(super) const DEFAULT_INSTANCE: &str = "_definst_";
 
 /// What a path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ pub fn parse(path: &str) -> Result<Route, RouteError> {
     Ok(Route::Channel(ChannelPath { app, stream, file }))
 }
 
-fn decode(part: &str) -> Result<String, RouteError> {
+pub(super) fn decode(part: &str) -> Result<String, RouteError> {
     let mut bytes = part.bytes();
     let mut decoded = Vec::with_capacity(part.len());
     while let Some(byte) = bytes.next() {

@@ -15,8 +15,9 @@ use http::{HeaderValue, Method, Request, Response};
 use super::answer::{self, Answer};
 use super::fault::Fault;
 use super::route::{ChannelPath, Route};
-use super::{Counts, Kind, Registry, route};
+use super::{Counts, Kind, Registry, recorded, route};
 use crate::http::{Body, cors, method_refusal};
+use crate::vod::Mount;
 
 /// How long a request waits for a channel that is being started.
 const WARM_UP: Duration = Duration::from_secs(4);
@@ -39,9 +40,13 @@ impl Delivery {
         &self.registry
     }
 
-    /// The answer to a request; its content is not read.
+    /// The answer to a request for a channel; its content is not read.
     pub fn answer(&self, request: &Parts) -> Response<Body> {
-        let (kind, mut response) = self.dispatch(request);
+        self.finish(request, self.dispatch(request))
+    }
+
+    /// What all answers have.
+    fn finish(&self, request: &Parts, (kind, mut response): Answer) -> Response<Body> {
         let headers = response.headers_mut();
         cors::allow(headers);
         headers.insert(SERVER, HeaderValue::from_static("Amphi"));
@@ -85,6 +90,16 @@ impl<B> tower::Service<Request<B>> for Delivery {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, _) = request.into_parts();
+        if let Some(mount) = self.mount_of(&parts) {
+            let delivery = self.clone();
+            return Either::Right(Box::pin(async move {
+                let answer = match method_refusal(&parts.method) {
+                    Some(_) => delivery.dispatch(&parts),
+                    None => recorded::answer(&parts, &mount).await,
+                };
+                Ok(delivery.finish(&parts, answer))
+            }));
+        }
         if self.is_warming_up(&parts) {
             let delivery = self.clone();
             return Either::Right(Box::pin(async move {
@@ -96,10 +111,16 @@ impl<B> tower::Service<Request<B>> for Delivery {
     }
 }
 
-/// An answer that waits for its channel.
+/// An answer that waits for its channel, or for a file.
 type Later = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 impl Delivery {
+    /// The mount that the path begins with.
+    fn mount_of(&self, request: &Parts) -> Option<Mount> {
+        let name = request.uri.path().strip_prefix('/')?.split('/').next()?;
+        self.registry.mounted(name)
+    }
+
     /// The channel asked for exists, but its waiting loop is still being coded.
     fn is_warming_up(&self, request: &Parts) -> bool {
         let Ok(Route::Channel(path)) = route::parse(request.uri.path()) else { return false };

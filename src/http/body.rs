@@ -1,18 +1,26 @@
-//! A body of shared pieces.
+//! A body of shared pieces, and of pieces that are still being read.
 
-use std::convert::Infallible;
+use std::fmt::{self, Formatter};
+use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream::BoxStream;
 use http_body::{Frame, SizeHint};
 
 use crate::media::Pieces;
 
 /// Up to three pieces of bytes, sent one after the other without being copied: hyper hands queued pieces to
-/// one vectored write.
-#[derive(Debug)]
-pub struct Body(std::array::IntoIter<Bytes, 3>);
+/// one vectored write. More may follow as they are read; an error there ends the connection, because the length was
+/// said already.
+pub struct Body {
+    ready: std::array::IntoIter<Bytes, 3>,
+    later: Option<BoxStream<'static, io::Result<Bytes>>>,
+    /// Bytes of `later` that have not come yet.
+    left: u64,
+}
 
 impl Body {
     /// No bytes.
@@ -20,9 +28,20 @@ impl Body {
         Self::from(Pieces::default())
     }
 
+    /// `pieces`, then `left` more bytes.
+    pub fn streaming(pieces: Pieces, later: BoxStream<'static, io::Result<Bytes>>, left: u64) -> Self {
+        Self { ready: pieces.into_iter(), later: Some(later), left }
+    }
+
     /// Bytes still to be sent.
     pub fn remaining(&self) -> usize {
-        self.0.as_slice().iter().map(Bytes::len).sum()
+        self.ready.as_slice().iter().map(Bytes::len).sum::<usize>() + self.left as usize
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Body").field("remaining", &self.remaining()).finish_non_exhaustive()
     }
 }
 
@@ -34,7 +53,7 @@ impl Default for Body {
 
 impl From<Pieces> for Body {
     fn from(pieces: Pieces) -> Self {
-        Self(pieces.into_iter())
+        Self { ready: pieces.into_iter(), later: None, left: 0 }
     }
 }
 
@@ -58,14 +77,22 @@ impl From<&'static str> for Body {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = self.0.find(|piece| !piece.is_empty());
-        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(piece) = self.ready.find(|piece| !piece.is_empty()) {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        let Some(later) = &mut self.later else { return Poll::Ready(None) };
+        let piece = ready!(Pin::new(later).poll_next(context));
+        Poll::Ready(piece.map(|piece| {
+            let piece = piece?;
+            self.left = self.left.saturating_sub(piece.len() as u64);
+            Ok(Frame::data(piece))
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -94,5 +121,18 @@ mod tests {
         }
         assert!(http_body::Body::is_end_stream(&body));
         assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_read_later_follows() {
+        let later = [Ok(Bytes::from_static(b"cd")), Err(io::Error::other("gone"))];
+        let head = [Bytes::from_static(b"ab"), Bytes::new(), Bytes::new()];
+        let mut body = Body::streaming(head, Box::pin(futures_util::stream::iter(later)), 4);
+        for left in [6, 4] {
+            assert_eq!(http_body::Body::size_hint(&body).exact(), Some(left));
+            body.frame().await.expect("a piece").expect("read");
+            assert!(!http_body::Body::is_end_stream(&body));
+        }
+        assert!(body.frame().await.expect("something").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! `amphi demo`: three simulated lecture halls, two channels, a page to play with. Nothing but this binary.
+//! `amphi demo`: three simulated lecture halls, two channels, a small NAS, a page to play with. Nothing but this binary.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use tracing::info;
 
 use crate::clip::Clip;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Alarm, Audio, Channel, Config, Ladder, Rung, Secret, Source, Transport};
+use crate::config::{Alarm, Audio, Channel, Config, Ladder, Rung, Secret, Source, Transport, Vod};
 use crate::simulator::{Fault, Simulator, SimulatorOptions, Spares};
 
 use super::{Addresses, Server, page, signals};
@@ -40,6 +40,15 @@ const HALLS: [Hall; 3] = [
         transport: Transport::Udp,
     },
 ];
+
+/// What is on the small NAS, by path.
+const NAS: [(&str, &[u8]); 3] = [
+    ("engage-player/1042/presenter/PAES_hd.mp4", include_bytes!("../../fixtures/hall_a.mp4")),
+    ("engage-player/1042/presenter/PAES_low.mp4", include_bytes!("../../fixtures/hall_a_low.mp4")),
+    (SMIL, include_bytes!("../../fixtures/opencast.smil")),
+];
+
+const SMIL: &str = "engage-player_1042_presenter.smil";
 
 const WAITING: &[u8] = include_bytes!("../../fixtures/waiting.mp4");
 
@@ -74,10 +83,19 @@ impl Halls {
 
 /// Serves until a signal comes. Prints what to open on stdout.
 pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
+    let mut signals = signals::EndSignals::new()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let scratch = tempfile::tempdir().context("no temporary directory for the demo")?;
     let waiting = scratch.path().join("waiting.mp4");
     std::fs::write(&waiting, WAITING).with_context(|| format!("{} cannot be written", waiting.display()))?;
+
+    let nas = scratch.path().join("nas");
+    for (path, bytes) in NAS {
+        let file = nas.join(path);
+        let folder = file.parent().unwrap_or(&nas);
+        let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, bytes));
+        written.with_context(|| format!("{} cannot be written", file.display()))?;
+    }
 
     let spares = Arc::new(spares()?);
     let mut halls = Halls::default();
@@ -99,10 +117,11 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let halls = Arc::new(halls);
     let failing = Arc::clone(&halls);
     let pages = move |addresses: &Addresses, channels: &[String]| page::router(addresses, channels, failing);
-    let config = configuration(&options, sources, &waiting, scratch.path());
+    let mut config = configuration(&options, sources, &waiting, scratch.path());
+    config.vods = vec![Vod { name: "vod".to_owned(), root: nas, ..Vod::default() }];
     let server = Server::start(config, clock, pages).await?;
     print_what_to_open(&server);
-    signals::asked_to_end().await?;
+    signals.next().await;
     server.end().await;
     for simulator in halls.0.values() {
         simulator.stop().await;
@@ -178,6 +197,7 @@ fn print_what_to_open(server: &Server) {
     if let Some(media) = addresses.http.or(addresses.media) {
         println!("  Live_PAES (hall A)       http://{media}/Live_PAES/playlist.m3u8");
         println!("  Live_L2 (waiting)        http://{media}/Live_L2/playlist.m3u8");
+        println!("  A recorded lecture       http://{media}/vod/smil:{SMIL}/playlist.m3u8");
     }
     println!("\nEnd it with Ctrl-C.");
 }

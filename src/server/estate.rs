@@ -68,6 +68,7 @@ impl Estate {
         let mut inventory = Inventory::clone(&self.inventory.borrow());
         self.end_sources(&before, &mut inventory).await;
         self.end_channels(&before, &mut inventory).await;
+        self.mount(&before);
         self.means.matrix.relayout(layout(&self.config)).await?;
         for source in &self.config.sources {
             if !self.sources.contains_key(&source.name) {
@@ -154,6 +155,15 @@ impl Estate {
             self.means.delivery.registry().remove(name);
         }
         end_all(ending).await;
+    }
+
+    /// Mounts that are equal keep their indexes.
+    fn mount(&self, before: &Config) {
+        let registry = self.means.delivery.registry();
+        for vod in before.vods.iter().filter(|vod| !self.config.vods.iter().any(|it| it.name == vod.name)) {
+            registry.unmount(&vod.name);
+        }
+        start::mount(&self.config.vods, registry);
     }
 
     async fn waiting_loop(

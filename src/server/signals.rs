@@ -90,16 +90,26 @@ fn ending(name: &str) -> Signal {
     Signal::End
 }
 
-/// Waits for SIGINT or SIGTERM.
-pub(super) async fn asked_to_end() -> std::io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let name = tokio::select! {
-        _ = interrupt.recv() => "SIGINT",
-        _ = terminate.recv() => "SIGTERM",
-    };
-    ending(name);
-    Ok(())
+/// SIGINT and SIGTERM alone.
+pub(super) struct EndSignals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl EndSignals {
+    /// From now on: one that comes while the server starts is not lost.
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for either.
+    pub(super) async fn next(&mut self) {
+        let name = tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        };
+        ending(name);
+    }
 }
 
 fn end_at_once_next_time() {

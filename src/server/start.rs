@@ -29,6 +29,7 @@ use crate::media::{Grid, RungTracks};
 use crate::package::{InitError, init_section};
 use crate::source::{Inlet, SourceGauges, SourceTask};
 use crate::store::{self, Rung};
+use crate::vod::{Mount, MountSettings};
 
 use super::channel_task::{ChannelTask, options};
 use super::conductor::{ChannelEntry, GuardedInlet, SourceEntry};
@@ -40,11 +41,24 @@ use super::{Addresses, Stage};
 /// How long before a channel's start RTMP's clock begins, in nanoseconds: longer than any window.
 const RTMP_LEAD: i64 = 600_000_000_000;
 
-/// Makes every channel known to viewers, who are asked to come again until its shelf is there.
+/// Makes every channel known to viewers, who are asked to come again until its shelf is there, and every mount.
 pub(super) fn announce(config: &Config, delivery: &Delivery) {
     for channel in &config.channels {
         let streams = channel.streams.clone();
         delivery.registry().insert(&channel.name, delivery::Channel { streams, shelf: None, air: None });
+    }
+    mount(&config.vods, delivery.registry());
+}
+
+/// Serves the recordings of these mounts; those that run as they should are left alone.
+pub(super) fn mount(vods: &[config::Vod], registry: &delivery::Registry) {
+    for vod in vods {
+        let settings =
+            MountSettings { root: vod.root.clone(), segment_ms: vod.segment_ms, download: vod.download };
+        if registry.mounted(&vod.name).is_none_or(|mount| *mount.settings() != settings) {
+            info!(mount = vod.name, root = %vod.root.display(), "recordings are served");
+            registry.mount(&vod.name, Mount::new(settings));
+        }
     }
 }
 

@@ -57,7 +57,7 @@ fn frames(file: &Path, stream: &str) -> Vec<(i64, String)> {
 
 async fn open(file: &Path) -> (Mount, Arc<Recording>) {
     let root = file.parent().expect("a folder").to_owned();
-    let mount = Mount::new(MountSettings { root, segment_ms: 4000 });
+    let mount = Mount::new(MountSettings { root, segment_ms: 4000, download: true });
     let name = file.file_name().and_then(|name| name.to_str()).expect("UTF-8");
     let recording = mount.recording(name).await.unwrap_or_else(|fault| panic!("{fault}"));
     (mount, recording)
@@ -251,7 +251,8 @@ async fn a_file_that_grows_is_unfinished_and_then_there() {
     let whole = std::fs::read(&file).expect("read");
     for part in [1, 10, 30, 60] {
         std::fs::write(&file, &whole[..whole.len() * part / 64]).expect("written");
-        let mount = Mount::new(MountSettings { root: folder.path().to_owned(), segment_ms: 4000 });
+        let mount =
+            Mount::new(MountSettings { root: folder.path().to_owned(), segment_ms: 4000, download: true });
         let fault = mount.recording("a.mp4").await.expect_err("half a file");
         assert!(matches!(fault, VodFault::Unfinished { .. }), "{part}/64: {fault}");
     }

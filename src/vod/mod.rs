@@ -1,10 +1,11 @@
-//! Recorded lectures: any mp4 file or SMIL playlist beneath a mount's root, as HLS at once, nothing stored.
+//! Recorded lectures: any mp4 file or SMIL playlist beneath a mount's root, as HLS and DASH at once, nothing stored.
 //!
 //! ```text
 //!  SMIL text ─▶ Smil ─▶ paths ─▶ moov ─▶ Movie (tracks, samples) ─▶ cuts ─▶ playlists
 //!                                                        └─▶ layout of a segment ─▶ bytes, read when asked for
 //! ```
-//! Cores (sans-IO): [`Smil`], [`Movie`] with its tables and fragments, [`cuts`], names, playlists, layouts. Shell: the
+//! Cores (sans-IO): [`Smil`], [`Movie`] with its tables and fragments, [`cuts`], names, playlists,
+//! manifests, layouts, subtitles. Shell: the
 //! [`Mount`] opens files beneath its root only (`cap-std`), on threads of the blocking pool that it has a bounded number
 //! of, keeps indexes in a bounded cache, builds one once however many ask, and lets nobody wait for ever.
 //!
@@ -14,6 +15,7 @@
 //! What does *not* belong here: URLs and HTTP (`delivery`), live channels.
 
 mod cut;
+mod dash;
 mod entry;
 mod fault;
 mod fmp4;
@@ -27,16 +29,18 @@ mod recording;
 mod samples;
 mod smil;
 mod tables;
+mod text;
 
 pub use cut::{Cut, Trim, cuts};
 pub use fault::VodFault;
 pub use fmp4::{Layout, part_of};
-pub use mount::{Mount, MountSettings, Presentation, Stream};
+pub use mount::{Mount, MountSettings, Presentation, Rendition, Stream};
 pub use movie::{Movie, Track};
 pub use names::{File, Kind, Names, parse as parse_file};
 pub use playlist::Subtitles;
 pub use recording::Recording;
 pub use smil::{Smil, SmilFault, with_extension};
+pub use text::Cue;
 
 #[cfg(test)]
 mod ffmpeg_tests;

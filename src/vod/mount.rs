@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::cut::Trim;
+use super::dash;
 use super::fault::VodFault;
 use super::fmp4::Layout;
 use super::names::digest;
@@ -22,7 +23,8 @@ use super::playlist::{Subtitles, Variant, multivariant};
 use super::reading;
 use super::recording::{Recording, Stamp};
 use super::samples::Extent;
-use super::smil::{Smil, SmilRendition};
+use super::smil::{Smil, SmilRendition, TextStream};
+use super::text::{self, Cue};
 
 /// How old the last look at a file may be.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -36,6 +38,8 @@ const INDEX_MEMORY: u64 = 512 << 20;
 const STAMPS: u64 = 100_000;
 /// A SMIL file is some kilobytes.
 const SMIL_MAX: u64 = 1 << 20;
+/// The word in place of a language that says: chapters.
+const CHAPTERS: &str = "chapters";
 /// Bytes read at once; longer segments come in parts, the next one read while one is sent.
 const PART: u64 = 1 << 20;
 
@@ -46,6 +50,8 @@ pub struct MountSettings {
     pub root: PathBuf,
     /// About this long are segments.
     pub segment_ms: u32,
+    /// Whole files may be fetched.
+    pub download: bool,
 }
 
 /// What the stream part of an URL names.
@@ -84,6 +90,7 @@ pub struct Mount {
     recordings: Cache<(String, Stamp), Arc<Recording>>,
     smils: Cache<(String, Stamp), Arc<Smil>>,
     last_good: Cache<String, Arc<Smil>>,
+    sidecars: Cache<String, Arc<Vec<TextStream>>>,
 }
 
 impl Mount {
@@ -103,6 +110,7 @@ impl Mount {
                 .build(),
             smils: Cache::new(10_000),
             last_good: Cache::new(10_000),
+            sidecars: Cache::builder().max_capacity(10_000).time_to_live(LOOK_AGAIN * 5).build(),
         }
     }
 
@@ -242,6 +250,62 @@ impl Mount {
             })
             .collect();
         multivariant(&variants, subtitles)
+    }
+
+    /// The DASH manifest of a presentation.
+    pub fn manifest(presentation: &Presentation) -> String {
+        let recordings: Vec<&Recording> = presentation.renditions.iter().map(|it| &*it.recording).collect();
+        dash::manifest(&recordings)
+    }
+
+    /// Subtitles of a presentation: what its playlist names, then `<file>.<language>.vtt` or `.srt` beside its files.
+    pub async fn texts(&self, presentation: &Presentation) -> Result<Vec<TextStream>, VodFault> {
+        let mut texts = presentation.smil.as_ref().map(|smil| smil.texts.clone()).unwrap_or_default();
+        for rendition in &presentation.renditions {
+            let path = rendition.recording.path.clone();
+            for found in self.beside_file(&path).await?.iter() {
+                if found.language != CHAPTERS && !texts.iter().any(|text| text.language == found.language) {
+                    texts.push(found.clone());
+                }
+            }
+        }
+        Ok(texts)
+    }
+
+    /// The cues of a subtitle file.
+    pub async fn cues(&self, text: &TextStream) -> Result<Vec<Cue>, VodFault> {
+        Ok(text::cues(&self.text(&text.path).await?))
+    }
+
+    /// The chapters beside a presentation's files: `<file>.chapters.vtt`.
+    pub async fn chapters(&self, presentation: &Presentation) -> Result<Vec<Cue>, VodFault> {
+        for rendition in &presentation.renditions {
+            let found = self.beside_file(&rendition.recording.path).await?;
+            if let Some(chapters) = found.iter().find(|text| text.language == CHAPTERS) {
+                return self.cues(chapters).await;
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// A subtitle playlist, and one segment of subtitles.
+    pub fn text_playlist(presentation: &Presentation, index: usize) -> String {
+        let durations = presentation.renditions.iter().map(|it| it.recording.movie.duration_nanos());
+        text::playlist(index, durations.max().unwrap_or(0).max(0) as u64 / 1_000_000)
+    }
+
+    /// The cues that are shown in a segment of subtitles.
+    pub fn text_segment(cues: &[Cue], part: usize) -> String {
+        text::segment(cues, part)
+    }
+
+    /// Texts that stand beside a file.
+    async fn beside_file(&self, path: &str) -> Result<Arc<Vec<TextStream>>, VodFault> {
+        let look = async {
+            let (owned, settings) = (path.to_owned(), self.settings.clone());
+            self.on_thread(move || sidecars(&settings, &owned)).await.map(Arc::new)
+        };
+        self.sidecars.try_get_with(path.to_owned(), look).await.map_err(|fault| VodFault::clone(&fault))
     }
 
     /// Reads what a layout names: at first one part, the rest as a stream. An error before the first byte can still be
@@ -387,6 +451,27 @@ fn read_text(settings: &MountSettings, path: &str) -> Result<String, VodFault> {
     let mut text = Vec::with_capacity(stamp.len.min(SMIL_MAX) as usize);
     file.take(SMIL_MAX).read_to_end(&mut text).map_err(|error| VodFault::io(path, &error))?;
     Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// `<stem>.<language>.vtt` and `.srt` in the file's folder; a folder with thousands of files is looked through once in
+/// ten seconds.
+fn sidecars(settings: &MountSettings, path: &str) -> Result<Vec<TextStream>, VodFault> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let entries = root(settings)?.read_dir(folder).map_err(|error| VodFault::io(path, &error))?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut texts: Vec<TextStream> = names
+        .filter_map(|name| {
+            let middle = name.strip_prefix(stem)?.strip_prefix('.')?;
+            let language = middle.strip_suffix(".vtt").or_else(|| middle.strip_suffix(".srt"))?;
+            let is_tag = language.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+            let path = if folder == "." { name.clone() } else { format!("{folder}/{name}") };
+            is_tag.then(|| TextStream { path, language: language.to_owned() })
+        })
+        .collect();
+    texts.sort_by(|a, b| a.path.cmp(&b.path));
+    texts.dedup_by(|a, b| a.language == b.language);
+    Ok(texts)
 }
 
 fn read_smil(settings: &MountSettings, path: &str) -> Result<Smil, VodFault> {

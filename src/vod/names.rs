@@ -6,7 +6,7 @@
 //! chunklist_<key>[_v|_a<n>][_t<ms>[-<ms>]].m3u8       one rendition, all of it or its picture or a sound track
 //! iframes_<key>[_t<ms>[-<ms>]].m3u8
 //! text_<n>.m3u8 · text_<n>_<m>.vtt                    subtitles
-//! init_<key>_<tag>_<kind>.mp4 · media_<key>_<tag>_<kind>_<from>-<to>.m4s
+//! init_<key>_<tag>_<kind>.mp4 · media_<key>_<tag>_<kind>_<from>-<to>.m4s · media_<key>_<tag>_<kind>_t<ticks>.m4s
 //! ```
 //! A key stands for the rendition's path, a tag for the state of its file: a name never means other bytes.
 
@@ -51,8 +51,10 @@ pub enum File {
     IFrames(String, Trim),
     /// An initialization section.
     Init(Names, Kind),
-    /// A segment.
+    /// A segment, by its samples.
     Segment(Names, Kind, u32, u32),
+    /// A segment, by the presentation time of its beginning, in ticks.
+    SegmentAt(Names, Kind, i64),
     /// A playlist of subtitles.
     TextPlaylist(usize),
     /// A segment of subtitles.
@@ -73,7 +75,7 @@ pub(super) fn digest(text: &str) -> String {
 }
 
 impl Kind {
-    fn text(self) -> String {
+    pub(super) fn text(self) -> String {
         match self {
             Self::Both => "av".to_owned(),
             Self::Picture => "v".to_owned(),
@@ -105,6 +107,11 @@ impl Names {
     /// The initialization section for these tracks.
     pub fn init(&self, kind: Kind) -> String {
         format!("init_{}_{}_{}.mp4", self.key, self.tag, kind.text())
+    }
+
+    /// The segments of these tracks, for a DASH template.
+    pub(super) fn segment_template(&self, kind: Kind) -> String {
+        format!("media_{}_{}_{}_t$Time$.m4s", self.key, self.tag, kind.text())
     }
 
     /// The segment of the samples `from..to` of the leading one of these tracks.
@@ -149,7 +156,13 @@ pub fn parse(file: &str) -> Option<File> {
         let mut fields = tail.split('_');
         let names = names(&mut fields)?;
         let kind = Kind::parse(fields.next()?)?;
-        let (from, to) = fields.next()?.split_once('-')?;
+        let place = fields.next()?;
+        if let Some(time) = place.strip_prefix('t') {
+            let is_plain = (1..=18).contains(&time.len()) && time.bytes().all(|byte| byte.is_ascii_digit());
+            let time = is_plain.then(|| time.parse().ok()).flatten()?;
+            return fields.next().is_none().then_some(File::SegmentAt(names, kind, time));
+        }
+        let (from, to) = place.split_once('-')?;
         let (from, to) = (number(from)? as u32, number(to)? as u32);
         return (fields.next().is_none() && from < to).then_some(File::Segment(names, kind, from, to));
     }
@@ -226,6 +239,8 @@ mod tests {
         let names = Names { key: digest("a.mp4"), tag: digest("1") };
         for kind in [Kind::Both, Kind::Picture, Kind::Sound(3)] {
             assert_eq!(parse(&names.init(kind)), Some(File::Init(names.clone(), kind)));
+            let at = names.segment_template(kind).replace("$Time$", "123456789012");
+            assert_eq!(parse(&at), Some(File::SegmentAt(names.clone(), kind, 123_456_789_012)));
             assert_eq!(parse(&names.segment(kind, 3, 70)), Some(File::Segment(names.clone(), kind, 3, 70)));
             for trim in [
                 Trim::default(),

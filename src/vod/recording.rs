@@ -11,6 +11,7 @@ use super::fmp4::{self, Layout, Part};
 use super::movie::{Movie, Track};
 use super::names::{Kind, Names, digest};
 use super::playlist;
+use super::samples::Extent;
 
 /// Samples of one segment at most: ten minutes of sound without a picture.
 const SAMPLES_MAX: u32 = 30_000;
@@ -109,6 +110,19 @@ impl Recording {
     /// The initialization section of `kind`.
     pub fn init(&self, kind: Kind) -> Option<Bytes> {
         Some(fmp4::init_section(&self.tracks(kind)?))
+    }
+
+    /// The whole file.
+    pub fn whole(&self) -> Layout {
+        Layout { head: Bytes::new(), extents: vec![Extent { offset: 0, len: self.stamp.len }] }
+    }
+
+    /// The segment of `kind` that begins at that presentation time, in ticks of its leading track.
+    pub fn segment_at(&self, kind: Kind, start: i64) -> Result<Layout, VodFault> {
+        let cuts = self.cuts_of(kind, Trim::default()).ok_or(VodFault::Gone)?;
+        let place = cuts.binary_search_by_key(&start, |cut| cut.start).map_err(|_| VodFault::Gone)?;
+        let cut = cuts.get(place).ok_or(VodFault::Gone)?;
+        self.segment(kind, cut.from, cut.to)
     }
 
     /// The segment of the samples `from..to` of the leading track of `kind`, which begin at a sync sample.

@@ -93,7 +93,7 @@ fn faults_name_the_box_and_its_place() {
 }
 
 fn mount(root: &std::path::Path) -> Mount {
-    Mount::new(MountSettings { root: root.to_owned(), segment_ms: 4000 })
+    Mount::new(MountSettings { root: root.to_owned(), segment_ms: 4000, download: true })
 }
 
 #[tokio::test]

@@ -14,12 +14,31 @@ function ownVideo() {
   return video;
 }
 
+async function script(path) {
+  const element = document.createElement("script");
+  element.src = `/node_modules/${path}`;
+  document.head.append(element);
+  await new Promise((resolve) => { element.onload = resolve; });
+}
+
+// Chooses the rendition by hand: a function of 0 for the worst and 1 for the best.
+let choose = null;
+// Switches subtitles on, as the browser's own menu does.
+function showCaptions() {
+  for (const track of document.querySelector("video").textTracks) track.mode = "showing";
+}
+
+// What subtitles are shown now, one string per cue.
+const captions = () => [...document.querySelector("video").textTracks]
+  .flatMap((track) => [...(track.activeCues ?? [])].map((cue) => cue.text));
+
 const players = {
   "hls.js"(url) {
     const video = ownVideo();
     const hls = new Hls();
     hls.on(Hls.Events.ERROR, (_, data) => note(data.fatal ? "fatal" : "error", data.details));
     hls.on(Hls.Events.MANIFEST_PARSED, (_, data) => { seen.levels = data.levels.length; });
+    choose = (level) => { hls.currentLevel = level === 0 ? 0 : hls.levels.length - 1; };
     hls.loadSource(url);
     hls.attachMedia(video);
     video.play().catch((error) => note("play", error));
@@ -29,14 +48,37 @@ const players = {
     video.src = url;
     video.play().catch((error) => note("play", error));
   },
+  async "dash.js"(url) {
+    await script("dashjs/dist/modern/umd/dash.all.min.js");
+    const player = dashjs.MediaPlayer().create();
+    player.on(dashjs.MediaPlayer.events.ERROR, ({ error }) => note("fatal", error?.message));
+    player.initialize(ownVideo(), url, true);
+    choose = (level) => {
+      const all = player.getRepresentationsByType("video");
+      player.updateSettings({ streaming: { abr: { autoSwitchBitrate: { video: false } } } });
+      player.setRepresentationForTypeById("video", all.at(level === 0 ? 0 : -1).id, true);
+    };
+  },
+  async shaka(url) {
+    await script("shaka-player/dist/shaka-player.compiled.js");
+    shaka.polyfill.installAll();
+    const player = new shaka.Player();
+    const video = ownVideo();
+    await player.attach(video);
+    player.addEventListener("error", ({ detail }) => note("fatal", `${detail.code} ${detail.data}`));
+    await player.load(url).catch((error) => note("load", `${error.code} ${error.data}`));
+    choose = (level) => {
+      const all = player.getVariantTracks().sort((a, b) => a.bandwidth - b.bandwidth);
+      player.configure({ abr: { enabled: false } });
+      player.selectVariantTrack(all.at(level === 0 ? 0 : -1), true);
+    };
+    video.play().catch((error) => note("play", error));
+  },
   async flowplayer(url) {
-    const script = document.createElement("script");
-    script.src = "/node_modules/flowplayer/dist/flowplayer.min.js";
-    document.head.append(script);
-    await new Promise((resolve) => { script.onload = resolve; });
+    await script("flowplayer/dist/flowplayer.min.js");
     // The skin's fonts and the logo come from outside; nothing outside is reachable here, nor needed.
     const api = flowplayer(document.getElementById("player"), {
-      live: true, autoplay: true, muted: true, share: false, embed: false, analytics: false,
+      live: !query.get("recorded"), autoplay: true, muted: true, share: false, embed: false, analytics: false,
       clip: { sources: [{ type: "application/x-mpegurl", src: url }] },
     });
     api.on("error", (_, __, error) => note("fatal", error?.message ?? error?.code));
@@ -69,6 +111,12 @@ function look() {
   return { at: Date.now(), time: video.currentTime, luma, width: video.videoWidth, seeking: video.seeking };
 }
 let started = false;
+
+function seek(seconds) {
+  const video = document.querySelector("video");
+  video.currentTime = seconds;
+  video.play().catch((error) => note("play", error));
+}
 
 const query = new URLSearchParams(location.search);
 players[query.get("player")](query.get("url"));

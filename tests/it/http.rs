@@ -15,6 +15,11 @@ impl Answer {
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("a text")
     }
+
+    /// A header's value, in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
 }
 
 /// One request on a connection of its own.
@@ -37,4 +42,10 @@ pub fn request(address: SocketAddr, method: &str, path: &str, extra: &str, body:
 
 pub fn get(address: SocketAddr, path: &str) -> Answer {
     request(address, "GET", path, "", "")
+}
+
+/// With header lines of its own.
+pub fn get_with(address: SocketAddr, path: &str, extra: &[(&str, &str)]) -> Answer {
+    let extra: String = extra.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    request(address, "GET", path, &extra, "")
 }

@@ -19,3 +19,4 @@ mod server;
 mod soak;
 mod sources;
 mod stream;
+mod vod;

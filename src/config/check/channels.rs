@@ -106,6 +106,10 @@ fn vods<'a>(checker: &mut Checker<'_>, channels: Names<'a>, vods: &'a [Vod]) {
         if vod.root.as_os_str().is_empty() {
             checker.fault(&table.key("root"), format!("{subject}: root is missing"));
         }
+        if !(1000..=60_000).contains(&vod.segment_ms) {
+            let message = format!("{subject}: segment_ms: {} is not between 1000 and 60000", vod.segment_ms);
+            checker.fault(&table.key("segment_ms"), message);
+        }
     }
 }
 

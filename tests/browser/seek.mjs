@@ -1,0 +1,41 @@
+// Opens a recording in headless Chromium, seeks, changes the rendition by hand, and prints what was seen as JSON.
+//
+//   node seek.mjs URL PLAYER SECONDS...        PLAYER as in watch.mjs, and dash.js | shaka
+import { start, pause } from "./chromium.mjs";
+
+const [url, player, ...places] = process.argv.slice(2);
+const { open, end } = await start();
+const view = await open(player, url, { recorded: "yes" });
+const report = { player, places: [], widths: [], captions: [] };
+
+// Plays on for a second at least from where it was put.
+async function plays(from) {
+  const patience = Date.now() + 15_000;
+  for (;;) {
+    const sample = await view.look();
+    if (sample && !sample.seeking && sample.luma > 20 && sample.time >= from + 1 && sample.time < from + 12) return sample;
+    if (Date.now() > patience) return { ...sample, stuck: true };
+    await pause(100);
+  }
+}
+
+for (const place of places.map(Number)) {
+  await view.page.evaluate((seconds) => seek(seconds), place);
+  report.places.push({ asked: place, ...(await plays(place)) });
+}
+if (await view.page.evaluate(() => choose !== null)) {
+  for (const level of [0, 1]) {
+    await view.page.evaluate((level) => choose(level), level);
+    await view.page.evaluate(() => seek(2));
+    await pause(500);
+    report.widths.push((await plays(2 + 3 * level)).width);
+  }
+}
+await view.page.evaluate(() => { showCaptions(); seek(1.2); });
+for (let look = 0; look < 20 && report.captions.length === 0; look += 1) {
+  await pause(200);
+  report.captions = await view.page.evaluate(() => captions());
+}
+Object.assign(report, await view.page.evaluate(() => seen), { said: view.said });
+console.log(JSON.stringify(report));
+await end();
