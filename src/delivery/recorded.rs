@@ -61,9 +61,8 @@ fn parse(path: &str) -> Option<(Stream, File)> {
     }
     let is_smil = path.to_ascii_lowercase().ends_with(".smil");
     let stream = match prefix {
-        Some("smil") if is_smil => Stream::Smil(path.to_owned()),
+        Some("smil") | None if is_smil => Stream::Smil(path.to_owned()),
         Some("smil") => Stream::Smil(format!("{path}.smil")),
-        None if is_smil => Stream::Smil(path.to_owned()),
         Some("mp4" | "mp3" | "m4a") | None => Stream::File(vod::with_extension(path)),
         Some(_) => return None,
     };
@@ -189,7 +188,7 @@ async fn bytes(
     layout: &Layout,
     content_type: HeaderValue,
 ) -> Result<Response<Body>, VodFault> {
-    let whole = layout.len();
+    let whole = layout.total_len();
     let requested = match request.method {
         Method::GET => requested_range(&request.headers, whole as usize),
         _ => Requested::Whole,

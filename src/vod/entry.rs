@@ -4,6 +4,8 @@
 //! Entries are handed on as they are in the file, so that whatever an encoder has put there reaches the player. Only
 //! QuickTime's own sound entries are written anew. Sans-IO.
 
+use std::fmt::Write;
+
 use bytes::{BufMut, Bytes};
 
 use crate::isobmff::{BoxFault, BoxRef, Reader, put_box};
@@ -92,7 +94,7 @@ fn hevc(kind: &str, config: &[u8]) -> Option<String> {
     let mut codec = format!("{kind}.{space}{}.{compatibility:X}.{tier}{level}", profile & 0x1f);
     let said = constraints.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     for byte in constraints.iter().take(said) {
-        codec.push_str(&format!(".{byte:X}"));
+        write!(codec, ".{byte:X}").ok()?;
     }
     Some(codec)
 }

@@ -8,6 +8,9 @@ use std::sync::Arc;
 use super::*;
 use crate::isobmff::Boxes;
 
+/// Files by name, with the streams that ffmpeg and we read of each.
+type Variants = BTreeMap<&'static str, (PathBuf, &'static [(&'static str, Kind)])>;
+
 const LECTURE: &[&str] = &["-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=13"];
 const SPEECH: &[&str] = &["-f", "lavfi", "-i", "sine=f=440:r=48000:d=13"];
 const H264: &[&str] = &["-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-bf", "0"];
@@ -88,7 +91,7 @@ async fn fetched(mount: &Mount, recording: &Arc<Recording>, kind: Kind, trim: Tr
                     segment.extend_from_slice(&part.expect("readable"));
                 }
             }
-            assert_eq!(segment.len() as u64, layout.len());
+            assert_eq!(segment.len() as u64, layout.total_len());
             let boxes: Vec<_> = Boxes::new(&segment, 0).map(|found| found.expect("sound").kind).collect();
             assert_eq!(boxes, [*b"moof", *b"mdat"]);
             bytes.extend(segment);
@@ -148,7 +151,7 @@ async fn every_kind_of_file_gives_back_its_frames() {
     let av = [LECTURE, SPEECH];
     let with =
         |rest: &[&'static [&'static str]]| -> Vec<&'static [&'static str]> { [&av[..], rest].concat() };
-    let mut made: BTreeMap<&str, (PathBuf, &[(&str, Kind)])> = BTreeMap::new();
+    let mut made: Variants = BTreeMap::new();
     let mut add = |name: &'static str, parts: Vec<&'static [&'static str]>, streams| {
         made.insert(name, (make(dir, name, &parts), streams));
     };

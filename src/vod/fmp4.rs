@@ -36,7 +36,7 @@ pub struct Layout {
 
 impl Layout {
     /// Bytes in all.
-    pub fn len(&self) -> u64 {
+    pub fn total_len(&self) -> u64 {
         self.head.len() as u64 + self.extents.iter().map(|extent| extent.len).sum::<u64>()
     }
 }

@@ -67,7 +67,7 @@ impl Smil {
         for node in root.descendants().filter(Node::is_element) {
             match node.tag_name().name() {
                 "video" | "audio" | "ref" if smil.renditions.len() < RENDITIONS_MAX => {
-                    smil.renditions.push(rendition(&node)?)
+                    smil.renditions.push(rendition(&node)?);
                 }
                 "textstream" if smil.texts.len() < RENDITIONS_MAX => {
                     let language = node.attribute("system-language").unwrap_or("und").to_owned();
@@ -169,7 +169,7 @@ fn clock_ms(text: &str) -> Option<u64> {
         seconds = seconds * 60.0 + value;
     }
     let ms = seconds * unit_ms;
-    (ms.is_finite() && ms >= 0.0 && ms < 1e12).then_some(ms.round() as u64)
+    (0.0..1e12).contains(&ms).then_some(ms.round() as u64)
 }
 
 #[cfg(test)]

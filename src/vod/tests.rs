@@ -140,8 +140,8 @@ async fn a_playlist_is_served_as_far_as_it_goes() {
     std::fs::write(root.path().join("broken.mp4"), b"\0\0\0\x08ftyp\0\0\0\x08moov").expect("written");
     let smil = root.path().join("x.smil");
     let text = |sources: &[&str]| {
-        let videos: String = sources.iter().map(|source| format!("<video src='{source}'/>")).collect();
-        format!("<smil><body><switch>{videos}</switch></body></smil>")
+        let videos: Vec<String> = sources.iter().map(|source| format!("<video src='{source}'/>")).collect();
+        format!("<smil><body><switch>{}</switch></body></smil>", videos.concat())
     };
     std::fs::write(&smil, text(&["mp4:gone", "mp4:broken", "mp4:a"])).expect("written");
     let mount = mount(root.path());

@@ -25,10 +25,11 @@ for (const place of places.map(Number)) {
 }
 if (await view.page.evaluate(() => choose !== null)) {
   for (const level of [0, 1]) {
-    await view.page.evaluate((level) => choose(level), level);
+    const wanted = await view.page.evaluate((level) => choose(level), level);
     await view.page.evaluate(() => seek(2));
-    await pause(500);
-    report.widths.push((await plays(2 + 3 * level)).width);
+    const patience = Date.now() + 15_000;
+    while (Date.now() < patience && (await view.look())?.width !== wanted) await pause(100);
+    report.widths.push((await plays(2)).width);
   }
 }
 await view.page.evaluate(() => { showCaptions(); seek(1.2); });

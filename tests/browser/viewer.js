@@ -21,7 +21,7 @@ async function script(path) {
   await new Promise((resolve) => { element.onload = resolve; });
 }
 
-// Chooses the rendition by hand: a function of 0 for the worst and 1 for the best.
+// Chooses the rendition by hand: a function of 0 for the worst and 1 for the best. Returns its width.
 let choose = null;
 // Switches subtitles on, as the browser's own menu does.
 function showCaptions() {
@@ -38,7 +38,11 @@ const players = {
     const hls = new Hls();
     hls.on(Hls.Events.ERROR, (_, data) => note(data.fatal ? "fatal" : "error", data.details));
     hls.on(Hls.Events.MANIFEST_PARSED, (_, data) => { seen.levels = data.levels.length; });
-    choose = (level) => { hls.currentLevel = level === 0 ? 0 : hls.levels.length - 1; };
+    choose = (level) => {
+      const index = level === 0 ? 0 : hls.levels.length - 1;
+      hls.currentLevel = index;
+      return hls.levels[index].width;
+    };
     hls.loadSource(url);
     hls.attachMedia(video);
     video.play().catch((error) => note("play", error));
@@ -56,7 +60,9 @@ const players = {
     choose = (level) => {
       const all = player.getRepresentationsByType("video");
       player.updateSettings({ streaming: { abr: { autoSwitchBitrate: { video: false } } } });
-      player.setRepresentationForTypeById("video", all.at(level === 0 ? 0 : -1).id, true);
+      const chosen = all.at(level === 0 ? 0 : -1);
+      player.setRepresentationForTypeById("video", chosen.id, true);
+      return chosen.width;
     };
   },
   async shaka(url) {
@@ -68,9 +74,11 @@ const players = {
     player.addEventListener("error", ({ detail }) => note("fatal", `${detail.code} ${detail.data}`));
     await player.load(url).catch((error) => note("load", `${error.code} ${error.data}`));
     choose = (level) => {
-      const all = player.getVariantTracks().sort((a, b) => a.bandwidth - b.bandwidth);
+      const all = player.getVariantTracks().sort((a, b) => a.width - b.width);
+      const chosen = all.at(level === 0 ? 0 : -1);
       player.configure({ abr: { enabled: false } });
-      player.selectVariantTrack(all.at(level === 0 ? 0 : -1), true);
+      player.selectVariantTrack(chosen, true);
+      return chosen.width;
     };
     video.play().catch((error) => note("play", error));
   },

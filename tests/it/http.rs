@@ -46,6 +46,7 @@ pub fn get(address: SocketAddr, path: &str) -> Answer {
 
 /// With header lines of its own.
 pub fn get_with(address: SocketAddr, path: &str, extra: &[(&str, &str)]) -> Answer {
-    let extra: String = extra.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let extra: Vec<String> = extra.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let extra = extra.concat();
     request(address, "GET", path, &extra, "")
 }

@@ -43,11 +43,20 @@ fn a_fault_every_ten_seconds_leaves_nothing_behind() {
     let is_live = || server.on_air("Live_PAES").is_some() && server.on_air("Live_L2").is_some();
     let mut viewer = Follower::new(server.http, "Live_PAES", "720p");
     viewer.until("both halls are on air", is_live);
-    // What warms up: pools, allocations of the first cells.
+    // What warms up: pools, the window of cells, and what each fault needs once (the simulator codes its clips).
     viewer.follow(Duration::from_secs(if minutes > 1 { 60 } else { 10 }));
+    for fault in FAULTS.iter().filter(|_| minutes > 1) {
+        for hall in ["PS-Amphi_A", "PS-Amphi_B"] {
+            set_fault(&server, hall, fault);
+            viewer.follow(Duration::from_secs(5));
+            set_fault(&server, hall, "");
+            viewer.follow(Duration::from_secs(5));
+        }
+    }
     let before = size(&server);
     let end = Instant::now() + Duration::from_secs(60 * minutes);
     let mut random = minutes;
+    let mut minute = Instant::now();
     while Instant::now() < end {
         // A fixed sequence that visits all faults and both halls in changing order.
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -60,6 +69,10 @@ fn a_fault_every_ten_seconds_leaves_nothing_behind() {
         // Only what is on air is kept: this viewer's memory is not what is tested.
         while viewer.collected.segments.len() > 12 {
             viewer.collected.segments.pop_first();
+        }
+        if minute.elapsed() >= Duration::from_secs(60) {
+            minute = Instant::now();
+            println!("RSS {:.1} MB", size(&server)[0] / 1e6);
         }
     }
     viewer.until("both halls are back", is_live);

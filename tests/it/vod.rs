@@ -15,7 +15,7 @@ const LECTURE: &str = "/vod/smil:engage-player_1042_presenter.smil";
 fn with_nas(fill: impl Fn(&Path)) -> (Server, tempfile::TempDir) {
     let nas = tempfile::tempdir().expect("a folder");
     fill(nas.path());
-    let config = format!("[[vod]]\nname = \"vod\"\nroot = {:?}\nsegment_ms = 4000\n", nas.path());
+    let config = format!("[[vod]]\nname = \"vod\"\nroot = '{}'\nsegment_ms = 4000\n", nas.path().display());
     (Server::run(&config), nas)
 }
 
