@@ -26,9 +26,9 @@ for (const place of places.map(Number)) {
 if (await view.page.evaluate(() => choose !== null)) {
   for (const level of [0, 1]) {
     const wanted = await view.page.evaluate((level) => choose(level), level);
-    await view.page.evaluate(() => seek(2));
     const patience = Date.now() + 15_000;
     while (Date.now() < patience && (await view.look())?.width !== wanted) await pause(100);
+    await view.page.evaluate(() => seek(2));
     report.widths.push((await plays(2)).width);
   }
 }
