@@ -15,6 +15,7 @@ use crate::store::{Playlist, Rendition, Rung, ShelfReader, Snapshot};
 pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 pub(super) const SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=2");
 const A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
+pub(super) const DASH: HeaderValue = HeaderValue::from_static("application/dash+xml");
 pub(super) const PLAYLIST: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
 
 /// Flash players asked for this before they read media of another origin.
@@ -43,6 +44,15 @@ pub(super) fn file(
                 Selection::Rung(index) => &rendition(&snapshot, index)?.alone,
             };
             Ok((Kind::Multivariant, playlist(request, list, SECONDS)))
+        }
+        File::Manifest => {
+            let snapshot = snapshot()?;
+            let manifest = match selection {
+                Selection::All => &snapshot.manifest,
+                Selection::Rung(index) => &rendition(&snapshot, index)?.manifest,
+            };
+            let response = list(request, manifest, DASH, under_half_a_cell(shelf.grid()));
+            Ok((Kind::MediaPlaylist, response))
         }
         File::Media { rung, bitrate_bps } => {
             let named = rung.as_deref().map(index_of).transpose()?;
@@ -81,20 +91,29 @@ fn rendition(snapshot: &Snapshot, index: usize) -> Result<&Rendition, Fault> {
 
 /// The rendition whose BANDWIDTH is nearest to the rate asked for, or the best one.
 fn nearest(snapshot: &Snapshot, bitrate_bps: Option<u64>) -> Option<&Rendition> {
+    let mut variants = snapshot.renditions.iter().filter(|it| it.rung.is_variant());
     match bitrate_bps {
-        Some(asked) => snapshot.renditions.iter().min_by_key(|it| it.bandwidth_bps.abs_diff(asked)),
-        None => snapshot.renditions.first(),
+        Some(asked) => variants.min_by_key(|it| it.bandwidth_bps.abs_diff(asked)),
+        None => variants.next(),
     }
 }
 
 fn playlist(request: &Parts, playlist: &Playlist, cache_control: HeaderValue) -> Response<Body> {
+    list(request, playlist, PLAYLIST, cache_control)
+}
+
+fn list(
+    request: &Parts,
+    playlist: &Playlist,
+    content_type: HeaderValue,
+    cache_control: HeaderValue,
+) -> Response<Body> {
     let bytes = Segment::from(playlist.text.clone());
-    let etag = Some(&playlist.etag);
-    content(request, &bytes, Description { content_type: PLAYLIST, cache_control, etag })
+    content(request, &bytes, Description { content_type, cache_control, etag: Some(&playlist.etag) })
 }
 
 fn media(request: &Parts, rung: &Rung, bytes: &Segment) -> Response<Body> {
-    let content_type = if rung.tracks().video.is_some() { "video/mp4" } else { "audio/mp4" };
+    let content_type = if rung.picture().is_some() { "video/mp4" } else { "audio/mp4" };
     let content_type = HeaderValue::from_static(content_type);
     content(request, bytes, Description { content_type, cache_control: IMMUTABLE, etag: None })
 }

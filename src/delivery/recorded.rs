@@ -18,7 +18,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use tracing::{debug, warn};
 
 use super::Kind;
-use super::answer::{Answer, IMMUTABLE, PLAYLIST, SECONDS};
+use super::answer::{Answer, DASH, IMMUTABLE, PLAYLIST, SECONDS};
 use super::route::{DEFAULT_INSTANCE, decode};
 use crate::http::{Body, Description, ETag, Requested, content, empty, problem, requested_range};
 use crate::media::Segment;
@@ -27,7 +27,6 @@ use crate::vod::{
 };
 
 const TEN_SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=10");
-const DASH: HeaderValue = HeaderValue::from_static("application/dash+xml");
 const WEBVTT: HeaderValue = HeaderValue::from_static("text/vtt; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");

@@ -95,6 +95,9 @@ impl Channel {
             Some(Stream::Group(name)) => self.has(name).then_some(Selection::All),
             Some(Stream::Name(name)) if self.has(name) => Some(Selection::All),
             Some(Stream::Name(name)) => shelf.rungs().iter().enumerate().find_map(|(index, rung)| {
+                if !rung.is_variant() {
+                    return None;
+                }
                 let stream = name.strip_suffix(rung.name())?.strip_suffix('_')?;
                 self.has(stream).then_some(Selection::Rung(index))
             }),

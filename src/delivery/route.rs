@@ -3,7 +3,7 @@
 //! ```text
 //! /<app>/[_definst_/][<stream>/]<file>
 //! <stream>  any name · ngrp:<name>_all
-//! <file>    playlist.m3u8
+//! <file>    playlist.m3u8 · manifest.mpd · manifest_mpm4sav_mvlist.mpd
 //!           chunklist[_w<digits>][_b<bit/s>][_<rung>].m3u8     the session id is read over
 //!           init_<rung>_<hash>.mp4 · media_<rung>_<k>.m4s
 //! ```
@@ -59,6 +59,8 @@ pub enum File {
         /// Asked for by bits per second.
         bitrate_bps: Option<u64>,
     },
+    /// The DASH manifest.
+    Manifest,
     /// An initialization section, by its whole file name.
     Init(String),
     /// A media segment.
@@ -141,6 +143,9 @@ fn parse_file(file: &str) -> Result<File, RouteError> {
     let between = |prefix: &str, suffix: &str| file.strip_prefix(prefix)?.strip_suffix(suffix);
     if file == "playlist.m3u8" {
         return Ok(File::Multivariant);
+    }
+    if matches!(file, "manifest.mpd" | "manifest_mpm4sav_mvlist.mpd") {
+        return Ok(File::Manifest);
     }
     if let Some(tail) = between("chunklist", ".m3u8") {
         return parse_chunklist(tail).ok_or(RouteError::Form);

@@ -83,6 +83,38 @@ impl AudioTrack {
     }
 }
 
+/// Which of a rung's tracks a representation carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parts {
+    /// All that the rung has: what HLS lists.
+    All,
+    /// The picture alone: what DASH lists.
+    Picture,
+    /// The sound alone: what DASH lists where no rung is audio-only.
+    Sound,
+}
+
+impl Parts {
+    /// Behind the rung's name in the names of files.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::All => "",
+            Self::Picture => ".v",
+            Self::Sound => ".a",
+        }
+    }
+
+    /// The picture is one of them.
+    pub const fn has_picture(self) -> bool {
+        matches!(self, Self::All | Self::Picture)
+    }
+
+    /// The sound is one of them.
+    pub const fn has_sound(self) -> bool {
+        matches!(self, Self::All | Self::Sound)
+    }
+}
+
 /// The tracks of one rung.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RungTracks {

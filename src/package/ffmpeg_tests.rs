@@ -7,8 +7,8 @@ use bytes::{Bytes, BytesMut};
 use super::{init_section, segment};
 use crate::media::h264::{self, NAL_PPS, NAL_SPS};
 use crate::media::{
-    AudioFormat, AudioTrack, CellIndex, Grid, MediaTime, ParameterSets, PictureSize, RungTracks, SampleEntry,
-    TrackCell, VIDEO_TIMESCALE, VideoTrack,
+    AudioFormat, AudioTrack, CellIndex, Grid, MediaTime, ParameterSets, Parts, PictureSize, RungTracks,
+    SampleEntry, TrackCell, VIDEO_TIMESCALE, VideoTrack,
 };
 
 const FPS: u32 = 15;
@@ -113,7 +113,7 @@ fn ffprobe_reads_an_initialization_section_and_a_segment() {
         video_index: Some(0),
         audio: AudioTrack { format: AudioFormat { sample_rate: RATE, channels: 2 }, bitrate_bps: 96_000 },
     };
-    let mut bytes = init_section(&tracks).expect("a valid rung").to_vec();
+    let mut bytes = init_section(&tracks, Parts::All).expect("a valid rung").to_vec();
     bytes.extend(segment(k, Some(&video), Some(&audio)).pieces().concat());
     let file = tempfile::NamedTempFile::with_suffix(".mp4").expect("a temporary file");
     std::fs::write(file.path(), bytes).expect("room for it");

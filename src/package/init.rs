@@ -9,7 +9,7 @@ use mp4_atom::{
 
 use super::{AUDIO_TRACK_ID, OTHER_SAMPLE, SYNC_SAMPLE, VIDEO_TRACK_ID};
 use crate::media::{
-    AAC_FRAME_SAMPLES, AudioSpecificConfig, AudioTrack, ParameterSets, RungTracks, VIDEO_TIMESCALE,
+    AAC_FRAME_SAMPLES, AudioSpecificConfig, AudioTrack, ParameterSets, Parts, RungTracks, VIDEO_TIMESCALE,
     VideoTrack,
 };
 
@@ -49,8 +49,8 @@ pub enum InitError {
     },
 }
 
-/// The initialization section of a rung: picture as track 1 if it has one, sound as track 2.
-pub fn init_section(tracks: &RungTracks) -> Result<Bytes, InitError> {
+/// The initialization section of these parts of a rung: picture as track 1 if it has one, sound as track 2.
+pub fn init_section(tracks: &RungTracks, parts: Parts) -> Result<Bytes, InitError> {
     let mut moov = Moov {
         mvhd: Mvhd {
             timescale: 1000,
@@ -66,10 +66,12 @@ pub fn init_section(tracks: &RungTracks) -> Result<Bytes, InitError> {
         moov.trak.push(trak);
         moov.mvex.get_or_insert_default().trex.push(trex);
     };
-    if let Some(video) = &tracks.video {
+    if let Some(video) = tracks.video.as_ref().filter(|_| parts.has_picture()) {
         add(video_track(video, &tracks.name)?);
     }
-    add(audio_track(&tracks.audio));
+    if parts.has_sound() {
+        add(audio_track(&tracks.audio));
+    }
 
     // iso6 brings tfdt and default-base-is-moof (§E.9). The CMAF brands promise one track per file, so a rung
     // with picture and sound may not claim them.

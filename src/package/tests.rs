@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::media::{
-    AudioFormat, AudioTrack, CellIndex, ParameterSets, PictureSize, RungTracks, SampleEntry, TrackCell,
-    VideoTrack,
+    AudioFormat, AudioTrack, CellIndex, ParameterSets, Parts, PictureSize, RungTracks, SampleEntry,
+    TrackCell, VideoTrack,
 };
 
 fn tracks(profile: u8, with_video: bool) -> RungTracks {
@@ -84,7 +84,7 @@ fn the_other_parser_reads_the_head() {
 
 #[test]
 fn an_initialization_section_says_what_the_tracks_are() {
-    let init = init_section(&tracks(100, true)).expect("a valid rung");
+    let init = init_section(&tracks(100, true), Parts::All).expect("a valid rung");
     let mut rest = &init[..];
     let ftyp = Ftyp::decode(&mut rest).expect("ftyp");
     assert_eq!(ftyp.major_brand, b"iso6".into());
@@ -105,12 +105,12 @@ fn an_initialization_section_says_what_the_tracks_are() {
 
 #[test]
 fn baseline_has_no_high_profile_bytes_and_sound_alone_is_track_2() {
-    let init = init_section(&tracks(66, true)).expect("a valid rung");
+    let init = init_section(&tracks(66, true), Parts::All).expect("a valid rung");
     let moov = Moov::decode(&mut &init[init.len() - moov_len(&init)..]).expect("moov");
     let [mp4_atom::Codec::Avc1(avc1)] = &moov.trak[0].mdia.minf.stbl.stsd.codecs[..] else { panic!("avc1") };
     assert_eq!(avc1.avcc.ext, None);
 
-    let init = init_section(&tracks(66, false)).expect("a valid rung");
+    let init = init_section(&tracks(66, false), Parts::All).expect("a valid rung");
     let moov = Moov::decode(&mut &init[init.len() - moov_len(&init)..]).expect("moov");
     assert_eq!(moov.trak.iter().map(|trak| trak.tkhd.track_id).collect::<Vec<_>>(), [AUDIO_TRACK_ID]);
 }
@@ -125,7 +125,7 @@ fn a_stunted_sps_is_an_error_that_names_the_rung() {
     if let Some(video) = &mut tracks.video {
         video.parameter_sets.sps = Bytes::from_static(&[0x67]);
     }
-    let error = init_section(&tracks).expect_err("no profile").to_string();
+    let error = init_section(&tracks, Parts::All).expect_err("no profile").to_string();
     assert!(error.contains("720p") && error.contains("1 bytes"), "{error}");
 }
 

@@ -12,9 +12,9 @@ use crate::clock::Clock;
 use crate::delivery::Air;
 use crate::ladder::WaitingLoop;
 use crate::matrix::{MatrixHandle, OnAir, SourceState, SourceStatus};
-use crate::media::{CellIndex, CodedCell, Grid, RungTracks, Segment};
+use crate::media::{CellIndex, CodedCell, Grid, Segment};
 use crate::package;
-use crate::store::ShelfWriter;
+use crate::store::{Rung, ShelfWriter};
 
 /// The source that a channel is to show, as the conductor hands it over.
 #[derive(Clone, Debug)]
@@ -35,7 +35,6 @@ impl Connection {
 pub(super) struct ChannelTask {
     pub(super) name: String,
     pub(super) options: SplicerOptions,
-    pub(super) tracks: Arc<[RungTracks]>,
     /// The waiting loop as it is now.
     pub(super) waiting: watch::Receiver<Arc<WaitingLoop>>,
     pub(super) shelf: ShelfWriter,
@@ -145,7 +144,7 @@ impl ChannelTask {
         if decision.swapped {
             cell = Arc::new(waiting.joined(&cell));
         }
-        let segments = self.tracks.iter().map(|rung| segment(rung, &cell)).collect();
+        let segments = self.shelf.rungs().map(|rung| segment(rung, &cell)).collect();
         if let Err(error) = self.shelf.push(decision.k, segments) {
             warn!(channel = self.name, k = %decision.k, %error, "cell not published");
         }
@@ -191,9 +190,10 @@ fn down_because(source: &str, status: &SourceStatus) -> String {
     format!("{source} {state}{colon}{}", status.reason)
 }
 
-fn segment(rung: &RungTracks, cell: &CodedCell) -> Segment {
-    let video = rung.video_index.and_then(|index| cell.video.get(index));
-    package::segment(cell.k, video, Some(&cell.audio))
+fn segment(rung: &Rung, cell: &CodedCell) -> Segment {
+    let index = rung.tracks().video_index.filter(|_| rung.picture().is_some());
+    let video = index.and_then(|index| cell.video.get(index));
+    package::segment(cell.k, video, rung.sound().map(|_| &cell.audio))
 }
 
 /// The options of a channel from its configuration.

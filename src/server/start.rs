@@ -25,7 +25,7 @@ use crate::http;
 use crate::ladder::sign::Words;
 use crate::ladder::{LadderSpec, WaitingLoop, openh264};
 use crate::matrix::{MatrixHandle, SourceStatus};
-use crate::media::{Grid, RungTracks};
+use crate::media::{Grid, Parts, RungTracks};
 use crate::package::{InitError, init_section};
 use crate::source::{Inlet, SourceGauges, SourceTask};
 use crate::store::{self, Rung};
@@ -266,6 +266,17 @@ pub(super) fn code_waiting(
     Ok(WaitingLoop::encode(None, spec, words)?)
 }
 
+/// What the rungs are shelved as: whole for HLS, then each picture alone, and the sound, for DASH.
+fn representations(tracks: &[RungTracks]) -> Result<Vec<Rung>, InitError> {
+    let whole = tracks.iter().map(|rung| (rung, Parts::All));
+    let pictures = tracks.iter().filter(|rung| rung.video.is_some()).map(|rung| (rung, Parts::Picture));
+    // An audio-only rung is the sound alone already.
+    let has_sound_alone = tracks.iter().any(|rung| rung.video.is_none());
+    let sound = tracks.first().filter(|_| !has_sound_alone).map(|rung| (rung, Parts::Sound));
+    let all = whole.chain(pictures).chain(sound);
+    all.map(|(rung, parts)| Ok(Rung::part(rung.clone(), parts, init_section(rung, parts)?))).collect()
+}
+
 /// A channel's tasks: the one that shows, and the one that paints its waiting picture.
 pub(super) fn channel(
     channel: &config::Channel,
@@ -274,8 +285,7 @@ pub(super) fn channel(
     means: &Means,
     stage: &mut Stage,
 ) -> anyhow::Result<ChannelEntry> {
-    let rungs = waiting.tracks().iter().map(|rung| Ok(Rung::new(rung.clone(), init_section(rung)?)));
-    let rungs = rungs.collect::<Result<Vec<_>, InitError>>()?;
+    let rungs = representations(waiting.tracks())?;
     let (shelf, reader) = store::shelf(means.grid, means.window, rungs);
     let tracks: Arc<[RungTracks]> = waiting.tracks().into();
     // Before the history that a channel begins with.
@@ -299,7 +309,6 @@ pub(super) fn channel(
     let task = ChannelTask {
         name: channel.name.clone(),
         options: options(channel, means.grid, means.window),
-        tracks,
         air,
         waiting: shown_watch,
         shelf,

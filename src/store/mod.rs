@@ -16,6 +16,7 @@
 //! What does *not* belong here: boxes (`package`), URLs of channels, HTTP (`delivery`), choosing cells.
 
 mod bitrate;
+mod manifest;
 mod media_playlist;
 mod multivariant;
 mod rung;

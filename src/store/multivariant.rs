@@ -46,7 +46,7 @@ pub(super) fn unique_bandwidths(rates: &[Rates]) -> Vec<u64> {
 /// The multivariant playlist of `variants`: with pictures in the given order, then without.
 pub(super) fn render(variants: &[Variant<'_>]) -> String {
     let (pictures, sound): (Vec<&Variant<'_>>, Vec<_>) =
-        variants.iter().partition(|variant| variant.rung.tracks().video.is_some());
+        variants.iter().partition(|variant| variant.rung.picture().is_some());
     let mut playlist = MasterPlaylist::default();
     playlist.has_independent_segments = true;
     playlist.variant_streams = pictures.into_iter().chain(sound).map(stream).collect();
@@ -54,7 +54,7 @@ pub(super) fn render(variants: &[Variant<'_>]) -> String {
 }
 
 fn stream<'a>(variant: &Variant<'a>) -> VariantStream<'a> {
-    let video = variant.rung.tracks().video.as_ref();
+    let video = variant.rung.picture();
     let mut stream_data = StreamData::new(variant.bandwidth_bps);
     stream_data.set_average_bandwidth(Some(variant.average_bps));
     stream_data.set_codecs(Some(variant.rung.codecs()));

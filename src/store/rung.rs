@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::media::{AAC_FRAME_SAMPLES, CellIndex, Grid, MediaTime, RungTracks, Timescale};
+use crate::media::{
+    AAC_FRAME_SAMPLES, AudioTrack, CellIndex, Grid, MediaTime, Parts, RungTracks, Timescale, VideoTrack,
+};
 
 /// AAC-LC (RFC 6381 §3.3, ISO/IEC 14496-3 table 1.17).
 const AAC_LC: &str = "mp4a.40.2";
@@ -15,6 +17,8 @@ const AAC_LC: &str = "mp4a.40.2";
 #[derive(Clone, Debug)]
 pub struct Rung {
     tracks: RungTracks,
+    parts: Parts,
+    name: String,
     init: Bytes,
     init_name: String,
 }
@@ -29,21 +33,48 @@ pub(super) struct Span {
 }
 
 impl Rung {
-    /// A rung with these tracks and this initialization section.
+    /// A rung with all its tracks, and their initialization section.
     pub fn new(tracks: RungTracks, init: Bytes) -> Self {
+        Self::part(tracks, Parts::All, init)
+    }
+
+    /// A part of a rung, and the initialization section of that part. Only rungs with [`Parts::All`] are variants of
+    /// HLS; DASH lists what carries one track.
+    pub fn part(tracks: RungTracks, parts: Parts, init: Bytes) -> Self {
+        let name = format!("{}{}", tracks.name, parts.suffix());
         // Players and caches keep an initialization section by its name, so other bytes need another name.
-        let mut init_name = format!("init_{}_", tracks.name);
+        let mut init_name = format!("init_{name}_");
         for byte in Sha256::digest(&init).iter().take(4) {
             // Writing to a String cannot fail.
             let _ = write!(init_name, "{byte:02x}");
         }
         init_name.push_str(".mp4");
-        Self { tracks, init, init_name }
+        Self { tracks, parts, name, init, init_name }
     }
 
-    /// Its name, e.g. `720p`.
+    /// Its name: `720p`, or `720p.v` for its picture alone.
     pub fn name(&self) -> &str {
-        &self.tracks.name
+        &self.name
+    }
+
+    /// What of its tracks it carries.
+    pub const fn parts(&self) -> Parts {
+        self.parts
+    }
+
+    /// A variant of HLS.
+    pub fn is_variant(&self) -> bool {
+        self.parts == Parts::All
+    }
+
+    /// The picture that it carries.
+    pub fn picture(&self) -> Option<&VideoTrack> {
+        self.tracks.video.as_ref().filter(|_| self.parts.has_picture())
+    }
+
+    /// The sound that it carries.
+    pub fn sound(&self) -> Option<&AudioTrack> {
+        self.parts.has_sound().then_some(&self.tracks.audio)
     }
 
     /// What it carries.
@@ -63,24 +94,24 @@ impl Rung {
 
     /// The file name of its media playlist.
     pub fn playlist_name(&self) -> String {
-        format!("chunklist_{}.m3u8", self.tracks.name)
+        format!("chunklist_{}.m3u8", self.name)
     }
 
     /// The file name of its media segment of cell `k`.
     pub fn segment_name(&self, k: CellIndex) -> String {
-        format!("media_{}_{k}.m4s", self.tracks.name)
+        format!("media_{}_{k}.m4s", self.name)
     }
 
     /// RFC 6381 codecs, picture first.
     pub fn codecs(&self) -> Vec<String> {
-        let picture = self.tracks.video.iter().map(|video| video.parameter_sets.codec_string());
-        picture.chain([AAC_LC.to_owned()]).collect()
+        let picture = self.picture().map(|video| video.parameter_sets.codec_string());
+        picture.into_iter().chain(self.sound().map(|_| AAC_LC.to_owned())).collect()
     }
 
     /// Where the segment of cell `k` stands. Pictures fill their cell exactly; sound alone starts at the first
     /// frame that starts in the cell.
     pub(super) fn span(&self, grid: Grid, k: CellIndex) -> Span {
-        if self.tracks.video.is_some() {
+        if self.picture().is_some() {
             return Span { start: grid.start(k), duration: grid.duration() };
         }
         let rate = self.tracks.audio.format.sample_rate;

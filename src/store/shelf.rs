@@ -23,6 +23,11 @@ pub struct ShelfWriter {
 }
 
 impl ShelfWriter {
+    /// The rungs in their order.
+    pub fn rungs(&self) -> impl Iterator<Item = &Rung> {
+        self.window.rungs()
+    }
+
     /// Publishes cell `k` of all rungs at once; one segment per rung, in the rungs' order.
     pub fn push(&mut self, k: CellIndex, segments: Vec<Segment>) -> Result<(), PushError> {
         let pushed = self.window.push(k, segments)?;

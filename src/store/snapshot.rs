@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub last: CellIndex,
     /// The multivariant playlist of all rungs.
     pub multivariant: Playlist,
+    /// The DASH manifest of all rungs.
+    pub manifest: Playlist,
     /// Every rung, best first.
     pub renditions: Vec<Rendition>,
 }
@@ -43,6 +45,8 @@ pub struct Rendition {
     pub playlist: Playlist,
     /// The multivariant playlist of this rung alone.
     pub alone: Playlist,
+    /// The DASH manifest of this rung alone.
+    pub manifest: Playlist,
     /// BANDWIDTH in the multivariant playlist, unique in the channel.
     pub bandwidth_bps: u64,
     /// AVERAGE-BANDWIDTH in the multivariant playlist.

@@ -10,7 +10,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::media::{
-    AudioFormat, AudioTrack, CellIndex, Grid, ParameterSets, PictureSize, RungTracks, Segment, VideoTrack,
+    AudioFormat, AudioTrack, CellIndex, Grid, ParameterSets, Parts, PictureSize, RungTracks, Segment,
+    VideoTrack,
 };
 
 const GRID: Grid = Grid::new(2000);
@@ -58,6 +59,29 @@ fn bandwidths(playlist: &Playlist) -> Vec<u64> {
     let parsed = MasterPlaylist::try_from(text(playlist)).expect("a strict parser takes it");
     assert!(parsed.has_independent_segments);
     parsed.variant_streams.iter().map(|stream| stream.bandwidth()).collect()
+}
+
+#[test]
+fn a_dash_manifest_to_the_letter() {
+    let picture = |name, height| {
+        let whole = rung(name, Some(height));
+        Rung::part(whole.tracks().clone(), Parts::Picture, Bytes::from(format!("{name} alone")))
+    };
+    let rungs = ladder().into_iter().chain([picture("720p", 720), picture("480p", 480)]).map(Arc::new);
+    let mut window = Window::new(GRID, 3, rungs);
+    let mut push = |k| {
+        let segments = [10, 10, 10, 500_000, 200_000].map(segment).to_vec();
+        window.push(CellIndex(k), segments).expect("in order").snapshot
+    };
+    (K..K + 4).for_each(|k| drop(push(k)));
+    let snapshot = push(K + 4);
+    insta::assert_snapshot!(text(&snapshot.manifest));
+    let alone = text(&snapshot.renditions[1].manifest);
+    assert!(alone.contains("id=\"480p.v\"") && alone.contains("id=\"160p\""), "{alone}");
+    assert!(!alone.contains("720p"), "{alone}");
+    let sound = text(&snapshot.renditions[2].manifest);
+    assert!(sound.contains("id=\"160p\"") && !sound.contains("video"), "{sound}");
+    assert_eq!(bandwidths(&snapshot.multivariant).len(), 3, "parts are no variants of HLS");
 }
 
 #[test]

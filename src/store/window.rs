@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::bitrate::{BitrateMeter, Rates};
 use super::multivariant::{self, Variant};
-use super::{Rendition, Rung, Snapshot, media_playlist};
-use crate::media::{CellIndex, Grid, Segment};
+use super::{Playlist, Rendition, Rung, Snapshot, manifest, media_playlist};
+use crate::media::{CellIndex, Grid, Parts, Segment};
 
 /// A cell that the window does not take: a fault of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +66,11 @@ impl Window {
         Self { grid, listed: listed.max(1), last: None, rungs }
     }
 
+    /// The rungs in their order.
+    pub fn rungs(&self) -> impl Iterator<Item = &Rung> {
+        self.rungs.iter().map(|shelved| &*shelved.rung)
+    }
+
     /// Takes cell `k`: one segment per rung, in the rungs' order.
     pub fn push(&mut self, k: CellIndex, segments: Vec<Segment>) -> Result<Pushed, PushError> {
         if let Some(last) = self.last.filter(|&last| k <= last) {
@@ -96,6 +101,22 @@ impl Window {
     /// bytes and so the same validator.
     fn snapshot(&self, last: CellIndex, rates: &[Rates]) -> Snapshot {
         let bandwidths = multivariant::unique_bandwidths(rates);
+        let all = self.rungs.iter().zip(rates.iter().zip(&bandwidths));
+        let all = all.map(|(shelved, (rates, &bandwidth_bps))| Variant {
+            rung: &shelved.rung,
+            bandwidth_bps,
+            average_bps: rates.average_bps,
+        });
+        let all: Vec<Variant<'_>> = all.collect();
+        let count = self.rungs.first().map_or(0, |shelved| shelved.segments.len().min(self.listed)) as i64;
+        let manifest = |of: Option<&str>| {
+            let is_picture = |it: &&Variant<'_>| {
+                it.rung.parts() == Parts::Picture && of.is_none_or(|name| it.rung.tracks().name == name)
+            };
+            let pictures: Vec<Variant<'_>> = all.iter().filter(is_picture).copied().collect();
+            let sound = all.iter().find(|it| it.rung.picture().is_none()).copied();
+            Playlist::from(manifest::render(&pictures, sound, self.grid, last.0 - count + 1..=last.0))
+        };
         let renditions: Vec<Rendition> = self
             .rungs
             .iter()
@@ -110,6 +131,7 @@ impl Window {
                     rung: Arc::clone(rung),
                     playlist: media_playlist::render(rung, self.grid, cells).into(),
                     alone: multivariant::render(&[alone]).into(),
+                    manifest: manifest(Some(&rung.tracks().name)),
                     bandwidth_bps,
                     average_bps: rates.average_bps,
                     segments: shelved.segments.iter().cloned().collect(),
@@ -117,17 +139,9 @@ impl Window {
                 }
             })
             .collect();
-        let variants: Vec<Variant<'_>> = renditions.iter().map(variant).collect();
+        let variants: Vec<Variant<'_>> = all.iter().filter(|it| it.rung.is_variant()).copied().collect();
         let multivariant = multivariant::render(&variants).into();
-        Snapshot { last, multivariant, renditions }
-    }
-}
-
-fn variant(rendition: &Rendition) -> Variant<'_> {
-    Variant {
-        rung: &rendition.rung,
-        bandwidth_bps: rendition.bandwidth_bps,
-        average_bps: rendition.average_bps,
+        Snapshot { last, multivariant, manifest: manifest(None), renditions }
     }
 }
 

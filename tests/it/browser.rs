@@ -193,6 +193,30 @@ fn players_do_not_notice_what_happens_to_a_hall() {
     }
 }
 
+/// The same cells as MPEG-DASH.
+#[test]
+#[ignore = "needs Chromium: tests/run"]
+fn dash_players_do_not_notice_a_switch() {
+    let server = Server::demo();
+    let is_live = || server.on_air("Live_PAES").as_deref() == Some("PS-Amphi_A");
+    eventually("the hall is on air", is_live);
+    server.disconnect("Live_PAES");
+    eventually("the waiting loop is on air", || !is_live());
+    std::thread::sleep(Duration::from_secs(14));
+    let url = format!("http://{}/Live_PAES/manifest.mpd", server.http);
+    let viewing = Viewing::start(&url, 45, &["dash.js", "shaka"]);
+    std::thread::sleep(Duration::from_secs(8));
+    server.connect("Live_PAES", "PS-Amphi_A");
+    eventually("live", is_live);
+    std::thread::sleep(Duration::from_secs(12));
+    server.disconnect("Live_PAES");
+    for (player, seen) in &viewing.end() {
+        seen.is_smooth(player);
+        assert!(seen.saw(dark) && seen.saw(bright), "{player} has seen both");
+    }
+    assert_eq!(server.end(), Some(0));
+}
+
 #[test]
 #[ignore = "needs Chromium: tests/run"]
 fn players_ride_over_a_restart_of_the_server() {

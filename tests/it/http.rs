@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::rfc8216;
+
 /// An answer.
 pub struct Answer {
     pub status: u16,
@@ -37,7 +39,14 @@ pub fn request(address: SocketAddr, method: &str, path: &str, extra: &str, body:
     let end = reply.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
     let head = String::from_utf8(reply[..end].to_vec()).expect("a head is text");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    Answer { status, headers: head.to_lowercase(), body: reply[end + 4..].to_vec() }
+    let answer = Answer { status, headers: head.to_lowercase(), body: reply[end + 4..].to_vec() };
+    if status == 200
+        && answer.header("content-type") == Some("application/vnd.apple.mpegurl")
+        && method == "GET"
+    {
+        rfc8216::check(path, answer.text());
+    }
+    answer
 }
 
 pub fn get(address: SocketAddr, path: &str) -> Answer {

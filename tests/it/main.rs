@@ -14,6 +14,7 @@ mod material;
 mod outage;
 mod quality;
 mod reload;
+mod rfc8216;
 mod rtmp;
 mod server;
 mod soak;
