@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 const STOREYS: [&[&str]; 5] = [
     &["media", "clock", "meter"],
     &["alarm", "clip", "config", "feed", "matrix", "http", "rtsp", "rtmp", "isobmff"],
-    &["source", "ladder", "channel", "package", "store", "simulator", "vod"],
+    &["source", "ladder", "channel", "package", "store", "simulator", "vod", "loadtest"],
     &["delivery", "admin"],
     &["server"],
 ];
 
 /// Files that decide: no runtime, no sockets, no files, no clock of their own.
-const CORES: [&str; 34] = [
+const CORES: [&str; 39] = [
     "alarm",
     "media",
     "clip.rs",
@@ -33,6 +33,7 @@ const CORES: [&str; 34] = [
     "source/timeline",
     "source/backoff.rs",
     "store/bitrate.rs",
+    "store/manifest.rs",
     "store/media_playlist.rs",
     "store/multivariant.rs",
     "store/window.rs",
@@ -43,11 +44,15 @@ const CORES: [&str; 34] = [
     "vod/movie.rs",
     "vod/cut.rs",
     "vod/dash.rs",
+    "vod/chapters.rs",
+    "vod/listing.rs",
     "vod/text.rs",
     "vod/fmp4.rs",
     "vod/names.rs",
     "vod/playlist.rs",
     "vod/smil.rs",
+    "loadtest/buffer.rs",
+    "loadtest/playlist.rs",
     "delivery/route.rs",
     "matrix/core.rs",
 ];

@@ -76,6 +76,7 @@ pub mod feed;
 pub mod http;
 pub mod isobmff;
 pub mod ladder;
+pub mod loadtest;
 pub mod matrix;
 pub mod media;
 pub mod meter;

@@ -1,0 +1,36 @@
+//! What a player has in its buffer, and when it stands still. Time is an argument.
+
+use std::time::Duration;
+
+/// Shorter ones nobody sees.
+const SEEN: Duration = Duration::from_millis(50);
+
+/// The buffer of one player. It plays from the first segment on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Buffer {
+    /// When playing began, moved on by what it stood still.
+    begun: Option<Duration>,
+    /// Media received.
+    media: Duration,
+}
+
+impl Buffer {
+    /// A segment of `duration` is there at `now`. For how long the player stood still before, if one could see it.
+    pub(super) fn add(&mut self, now: Duration, duration: Duration) -> Option<Duration> {
+        let stalled = self.missing(now);
+        let begun = self.begun.get_or_insert(now);
+        *begun += stalled;
+        self.media += duration;
+        (stalled >= SEEN).then_some(stalled)
+    }
+
+    /// For how long it has been standing still at `now`.
+    pub(super) fn missing(&self, now: Duration) -> Duration {
+        self.begun.map_or(Duration::ZERO, |begun| now.saturating_sub(begun).saturating_sub(self.media))
+    }
+
+    /// Media that is not played yet.
+    pub(super) fn ahead(&self, now: Duration) -> Duration {
+        self.begun.map_or(Duration::ZERO, |begun| (begun + self.media).saturating_sub(now))
+    }
+}

@@ -1,0 +1,47 @@
+//! Latencies in buckets whose widths are a thirty-second of their values.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Buckets per doubling.
+const STEPS: u32 = 32;
+/// Doublings of a microsecond: up to 36 minutes.
+const DOUBLINGS: u32 = 31;
+
+/// Counts that many tasks add to.
+#[derive(Debug)]
+pub(super) struct Histogram(Vec<AtomicU64>);
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self((0..=STEPS * DOUBLINGS).map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl Histogram {
+    pub(super) fn add(&self, value: Duration) {
+        let us = value.as_micros().max(1) as f64;
+        let place = ((us.log2() * f64::from(STEPS)) as usize).min(self.0.len() - 1);
+        if let Some(bucket) = self.0.get(place) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.0.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The value that the share `of` of all does not exceed, rounded up to its bucket's end.
+    pub(super) fn quantile(&self, of: f64) -> Duration {
+        let wanted = (self.count() as f64 * of).ceil() as u64;
+        let mut seen = 0;
+        for (place, bucket) in self.0.iter().enumerate() {
+            seen += bucket.load(Ordering::Relaxed);
+            if seen >= wanted && seen > 0 {
+                let us = ((place + 1) as f64 / f64::from(STEPS)).exp2();
+                return Duration::from_nanos((us * 1000.0) as u64);
+            }
+        }
+        Duration::ZERO
+    }
+}

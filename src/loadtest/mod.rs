@@ -1,0 +1,135 @@
+//! Viewers by the thousand: players of HLS that behave like real ones, and what they notice.
+//!
+//! ```text
+//!  URL ─▶ target ─▶ players (one task, one connection, one source address each) ─▶ tally ─▶ report
+//! ```
+//! A [`player`] reads the multivariant playlist once and its media playlist on the rhythm of the target duration,
+//! fetches every segment once over one connection that it keeps, and plays from a modelled [`buffer`]: when that is
+//! empty, it stalls. Every reply is checked: status, length, and that a segment is whole boxes of media. Recordings are
+//! begun at a random place and sought through.
+//!
+//! It works on any HLS server. Media bytes are counted and thrown away where they arrive.
+//!
+//! What does *not* belong here: anything of our own server. Peers are judged by the same means.
+
+mod buffer;
+mod connection;
+mod histogram;
+mod player;
+mod playlist;
+mod report;
+mod tally;
+mod target;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+pub use connection::ExchangeError;
+pub use report::{Latency, Report, Second};
+pub use target::{Target, TargetError};
+
+use player::Player;
+use tally::Tally;
+
+/// Ports of one source address that are used.
+const PORTS: usize = 10_000;
+
+/// Which variant players play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The first of the list.
+    First,
+    /// Any, by chance.
+    Random,
+    /// The one of that place in the list.
+    Index(usize),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Players at once.
+    pub players: usize,
+    /// From the first player's start.
+    pub duration: Duration,
+    /// Within this time all players are started, evenly.
+    pub ramp: Duration,
+    /// Which variant.
+    pub variant: Choice,
+    /// Players of a recording seek about so often.
+    pub seek_every: Duration,
+    /// Shows progress on stderr.
+    pub progress: bool,
+}
+
+/// Plays `target` and says what came of it.
+pub async fn run(target: Target, options: &Options) -> Report {
+    let tally = Arc::new(Tally::default());
+    let target = Arc::new(target);
+    let begun = Instant::now();
+    let end = begun + options.duration;
+    let mut players = JoinSet::new();
+    for number in 0..options.players {
+        let player = Player {
+            target: Arc::clone(&target),
+            tally: Arc::clone(&tally),
+            source: source_address(target.address, number),
+            variant: options.variant,
+            seek_every: options.seek_every,
+            end,
+        };
+        let start = begun + options.ramp.mul_f64(number as f64 / options.players.max(1) as f64);
+        players.spawn(async move {
+            sleep_until(start).await;
+            player.run().await;
+        });
+    }
+    let seconds = watch(&tally, options, begun, end).await;
+    // A reply that never comes is not waited for.
+    players.abort_all();
+    while players.join_next().await.is_some() {}
+    report::report(&target, options, &tally, begun.elapsed(), seconds)
+}
+
+/// Looks at the tally every second until the end.
+async fn watch(tally: &Tally, options: &Options, begun: Instant, end: Instant) -> Vec<Second> {
+    let bar =
+        if options.progress { ProgressBar::new(options.duration.as_secs()) } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} {bar:30} {msg}") {
+        bar.set_style(style);
+    }
+    let mut ticks = interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    let mut seconds: Vec<Second> = Vec::new();
+    while Instant::now() < end {
+        ticks.tick().await;
+        let second = tally.second(begun.elapsed());
+        bar.set_position(second.at_s as u64);
+        bar.set_message(second.to_string());
+        seconds.push(second);
+    }
+    // What is still on its way may arrive.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    bar.finish_and_clear();
+    seconds
+}
+
+/// On loopback each ten thousand players have an address of their own, so that ports suffice.
+fn source_address(target: SocketAddr, number: usize) -> Option<SocketAddr> {
+    match target.ip() {
+        IpAddr::V4(address) if address.is_loopback() => {
+            let [high, low] = ((number / PORTS + 1) as u16).to_be_bytes();
+            Some(SocketAddr::from((Ipv4Addr::new(127, 1, high, low), 0)))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! What came of a load test: a table, JSON, or a page that needs nothing else.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::histogram::Histogram;
+use super::tally::Tally;
+use super::{Options, Target};
+
+/// The outcome.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What was played.
+    pub url: String,
+    /// Players asked for.
+    pub players: usize,
+    /// Seconds that it took.
+    pub seconds: f64,
+    /// Times that a player stood still, the start not counted.
+    pub stalls: u64,
+    /// For so long in all, in seconds.
+    pub stalled_s: f64,
+    /// Players that stood still at least once.
+    pub stalled_players: u64,
+    /// Jumps within recordings.
+    pub seeks: u64,
+    /// Replies that were no good, by what they were.
+    pub errors: BTreeMap<String, u64>,
+    /// Bytes of all bodies.
+    pub bytes: u64,
+    /// From a request to the end of its reply.
+    pub playlist: Latency,
+    /// From a request to the end of its reply.
+    pub segment: Latency,
+    /// From a player's start, or its jump, to its first segment.
+    pub start: Latency,
+    /// From the end of a live segment's own time to its arrival; players ask on the rhythm of the target duration.
+    pub lateness: Latency,
+    /// Every second.
+    pub timeline: Vec<Second>,
+}
+
+/// Quantiles, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Latency {
+    /// How many were measured.
+    pub count: u64,
+    /// Half are not slower.
+    pub p50_ms: f64,
+    /// 90 of 100 are not slower.
+    pub p90_ms: f64,
+    /// 99 of 100 are not slower.
+    pub p99_ms: f64,
+    /// None is slower, to a thirty-second.
+    pub max_ms: f64,
+}
+
+/// One look at all players.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Second {
+    /// Since the start.
+    pub at_s: f64,
+    /// Playing now.
+    pub players: u64,
+    /// Since the last look.
+    pub mbit_per_s: f64,
+    /// So far.
+    pub stalls: u64,
+    /// So far.
+    pub errors: u64,
+    /// So far.
+    pub segment_p50_ms: f64,
+    /// So far.
+    pub segment_p99_ms: f64,
+}
+
+impl fmt::Display for Second {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} players, {:.0} Mbit/s, {} stalls, {} errors, segment p50 {:.1} ms, p99 {:.1} ms",
+            self.players, self.mbit_per_s, self.stalls, self.errors, self.segment_p50_ms, self.segment_p99_ms
+        )
+    }
+}
+
+impl From<&Histogram> for Latency {
+    fn from(histogram: &Histogram) -> Self {
+        let ms = |of| histogram.quantile(of).as_secs_f64() * 1e3;
+        Self { count: histogram.count(), p50_ms: ms(0.5), p90_ms: ms(0.9), p99_ms: ms(0.99), max_ms: ms(1.0) }
+    }
+}
+
+pub(super) fn report(
+    target: &Target,
+    options: &Options,
+    tally: &Tally,
+    took: Duration,
+    timeline: Vec<Second>,
+) -> Report {
+    let mut url = target.url.clone();
+    // Tokens stand in queries, passwords before the host.
+    url.set_query(None);
+    let _ = url.set_password(None);
+    Report {
+        url: url.to_string(),
+        players: options.players,
+        seconds: took.as_secs_f64(),
+        stalls: tally.stalls.load(Ordering::Relaxed),
+        stalled_s: tally.stalled_us.load(Ordering::Relaxed) as f64 * 1e-6,
+        stalled_players: tally.stalled_players.load(Ordering::Relaxed),
+        seeks: tally.seeks.load(Ordering::Relaxed),
+        errors: tally.errors(),
+        bytes: tally.bytes.load(Ordering::Relaxed),
+        playlist: (&tally.playlists).into(),
+        segment: (&tally.segments).into(),
+        start: (&tally.starts).into(),
+        lateness: (&tally.lateness).into(),
+        timeline,
+    }
+}
+
+impl Report {
+    /// Nobody stood still, and somebody played.
+    pub fn is_good(&self) -> bool {
+        self.stalls == 0 && self.segment.count > 0
+    }
+
+    /// A page without anything from outside.
+    pub fn html(&self) -> String {
+        let mut out = String::new();
+        let title = escape(&format!("{} players on {}", self.players, self.url));
+        let _ = write!(
+            out,
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><style>\
+             body{{font:16px system-ui;margin:2rem auto;max-width:60rem}}svg{{width:100%;height:10rem;background:#f6f6f6}}\
+             pre{{background:#f6f6f6;padding:1rem;overflow:auto}}h2{{font-size:1rem;margin:1.5rem 0 .3rem}}</style>\
+             <h1>{title}</h1><pre>{}</pre>",
+            escape(&self.to_string())
+        );
+        let series: [(&str, fn(&Second) -> f64); 5] = [
+            ("Players", |second| second.players as f64),
+            ("Throughput, Mbit/s", |second| second.mbit_per_s),
+            ("Segment latency p99 so far, ms", |second| second.segment_p99_ms),
+            ("Stalls so far", |second| second.stalls as f64),
+            ("Errors so far", |second| second.errors as f64),
+        ];
+        for (name, value) in series {
+            plot(&mut out, name, &self.timeline, value);
+        }
+        out.push_str("</html>\n");
+        out
+    }
+}
+
+fn plot(out: &mut String, name: &str, timeline: &[Second], value: fn(&Second) -> f64) {
+    let top = timeline.iter().map(value).fold(0.0, f64::max);
+    let end = timeline.last().map_or(1.0, |second| second.at_s).max(1.0);
+    let point = |second: &Second| {
+        format!("{:.1},{:.1}", second.at_s / end * 1000.0, 195.0 - value(second) / top.max(1e-9) * 190.0)
+    };
+    let points: Vec<String> = timeline.iter().map(point).collect();
+    let _ = write!(
+        out,
+        "<h2>{name} (up to {top:.1} in {end:.0} s)</h2><svg viewBox=\"0 0 1000 200\" preserveAspectRatio=\"none\" \
+         role=\"img\" aria-label=\"{name}\"><polyline fill=\"none\" stroke=\"#06c\" stroke-width=\"3\" \
+         vector-effect=\"non-scaling-stroke\" points=\"{}\"/></svg>",
+        points.join(" ")
+    );
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} players for {:.0} s on {}", self.players, self.seconds, self.url)?;
+        writeln!(
+            f,
+            "{:.2} GB, {:.0} Mbit/s; {} stalls ({:.1} s) of {} players; {} seeks; {} errors",
+            self.bytes as f64 * 1e-9,
+            self.bytes as f64 * 8e-6 / self.seconds.max(1e-3),
+            self.stalls,
+            self.stalled_s,
+            self.stalled_players,
+            self.seeks,
+            self.errors.values().sum::<u64>()
+        )?;
+        writeln!(f, "{:>12} {:>9} {:>9} {:>9} {:>9} {:>9}", "ms", "count", "p50", "p90", "p99", "max")?;
+        let rows = [
+            ("playlist", self.playlist),
+            ("segment", self.segment),
+            ("start", self.start),
+            ("lateness", self.lateness),
+        ];
+        for (name, row) in rows.into_iter().filter(|(_, row)| row.count > 0) {
+            writeln!(
+                f,
+                "{name:>12} {:>9} {:>9.2} {:>9.2} {:>9.2} {:>9.2}",
+                row.count, row.p50_ms, row.p90_ms, row.p99_ms, row.max_ms
+            )?;
+        }
+        for (error, count) in &self.errors {
+            writeln!(f, "{count:>9} x {error}")?;
+        }
+        Ok(())
+    }
+}
