@@ -221,11 +221,22 @@ pub struct Vod {
     pub segment_ms: u32,
     /// Whole files may be fetched.
     pub download: bool,
+    /// Pictures of recordings may be fetched.
+    pub poster: bool,
+    /// The list of recordings may be fetched.
+    pub index: bool,
 }
 
 impl Default for Vod {
     fn default() -> Self {
-        Self { name: String::new(), root: PathBuf::new(), segment_ms: 6000, download: true }
+        Self {
+            name: String::new(),
+            root: PathBuf::new(),
+            segment_ms: 6000,
+            download: true,
+            poster: true,
+            index: false,
+        }
     }
 }
 

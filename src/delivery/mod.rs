@@ -25,6 +25,7 @@ mod air;
 mod answer;
 mod counts;
 mod fault;
+mod poster;
 mod recorded;
 mod registry;
 pub mod route;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! /<mount>/[_definst_/]smil:<path>.smil/<file> · mp4:<path>[.mp4]/<file>      files: see `vod::names`
+//! /<mount>/index.json?series=<identifier>                                      the list of recordings
 //! ?wowzaplaystart=<ms>&wowzaplayduration=<ms>                                  at playlist.m3u8; also playstart, playduration
 //! ```
 //! Names of directories and files may have any characters but `/`, `\` and NUL; an encoded slash is refused.
@@ -19,6 +20,7 @@ use tracing::{debug, warn};
 
 use super::Kind;
 use super::answer::{Answer, DASH, IMMUTABLE, PLAYLIST, SECONDS};
+use super::poster::Posters;
 use super::route::{DEFAULT_INSTANCE, decode};
 use crate::http::{Body, Description, ETag, Requested, content, empty, problem, requested_range};
 use crate::media::Segment;
@@ -28,15 +30,22 @@ use crate::vod::{
 
 const TEN_SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=10");
 const WEBVTT: HeaderValue = HeaderValue::from_static("text/vtt; charset=utf-8");
+const JPEG: HeaderValue = HeaderValue::from_static("image/jpeg");
+const AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// The answer to a GET or HEAD beneath a mount.
-pub(super) async fn answer(request: &Parts, mount: &Mount) -> Answer {
-    let Some((stream, file)) = parse(request.uri.path()) else {
-        return refusal(request, &VodFault::NotFound);
+pub(super) async fn answer(request: &Parts, mount: &Mount, posters: &Posters) -> Answer {
+    let path = request.uri.path();
+    let answer = if path.ends_with("/index.json") && path.matches('/').count() == 2 {
+        index(request, mount).await
+    } else if let Some((stream, file)) = parse(path) {
+        file_answer(request, mount, posters, &stream, &file).await
+    } else {
+        Err(VodFault::NotFound)
     };
-    match file_answer(request, mount, &stream, &file).await {
+    match answer {
         Ok(answer) => answer,
         Err(fault) => refusal(request, &fault),
     }
@@ -71,6 +80,7 @@ fn parse(path: &str) -> Option<(Stream, File)> {
 async fn file_answer(
     request: &Parts,
     mount: &Mount,
+    posters: &Posters,
     stream: &Stream,
     file: &File,
 ) -> Result<Answer, VodFault> {
@@ -146,6 +156,7 @@ async fn file_answer(
             let text = serde_json::to_string(&chapters).unwrap_or_default();
             Ok((Kind::Other, document(request, text, JSON, TEN_SECONDS)))
         }
+        File::Poster => poster(request, mount, posters, stream).await,
         File::Download => download(request, mount, stream).await,
     }
 }
@@ -158,6 +169,54 @@ async fn named(
 ) -> Result<std::sync::Arc<Recording>, VodFault> {
     let recording = mount.rendition(stream, &names.key).await?;
     if recording.names.tag == names.tag { Ok(recording) } else { Err(VodFault::Gone) }
+}
+
+/// The list of recordings; `?series=` leaves those of one series.
+async fn index(request: &Parts, mount: &Mount) -> Result<Answer, VodFault> {
+    if !mount.settings().index {
+        return Err(VodFault::NotFound);
+    }
+    let all = mount.list().await?;
+    let series = query(request, "series");
+    let is_wanted = |listed: &&vod::Listed| series.is_none() || listed.series == series;
+    let wanted: Vec<&vod::Listed> = all.iter().filter(is_wanted).collect();
+    let text = serde_json::to_string(&wanted).unwrap_or_default();
+    Ok((Kind::Other, document(request, text, JSON, TEN_SECONDS)))
+}
+
+/// The picture at the key frame nearest to `?t=` seconds, `?width=` pixels wide.
+async fn poster(
+    request: &Parts,
+    mount: &Mount,
+    posters: &Posters,
+    stream: &Stream,
+) -> Result<Answer, VodFault> {
+    if !mount.settings().poster {
+        return Err(VodFault::NotFound);
+    }
+    let number = |name: &str| query(request, name)?.parse::<f64>().ok().filter(|number| number.is_finite());
+    let ms = (number("t").unwrap_or(0.0).clamp(0.0, 1e6) * 1000.0) as u64;
+    let width = number("width").unwrap_or(640.0).clamp(16.0, 1920.0) as u32;
+    let presentation = mount.open(stream).await?;
+    let size = |it: &&vod::Rendition| it.recording.movie.picture_size().map(|(width, _)| width);
+    let best = presentation.renditions.iter().max_by_key(size).ok_or(VodFault::NotFound)?;
+    let recording = &best.recording;
+    let sync = recording.sync_near(ms).ok_or(VodFault::NotFound)?;
+    let sample = async {
+        let (bytes, _) = mount.read(recording, &recording.sample(sync)).await?;
+        recording.access_unit(&bytes).ok_or(VodFault::NotFound)
+    };
+    let name = format!("{}_{}_{sync}_{width}", recording.names.key, recording.names.tag);
+    let picture = posters.get(name, width, sample).await?;
+    let etag = ETag::of(&picture);
+    let description = Description { content_type: JPEG, cache_control: AN_HOUR, etag: Some(&etag) };
+    Ok((Kind::Other, content(request, &Segment::from(picture), description)))
+}
+
+fn query(request: &Parts, name: &str) -> Option<String> {
+    let query = request.uri.query().unwrap_or_default();
+    let mut fields = url::form_urlencoded::parse(query.as_bytes());
+    fields.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 async fn download(request: &Parts, mount: &Mount, stream: &Stream) -> Result<Answer, VodFault> {
@@ -287,7 +346,7 @@ fn refusal(request: &Parts, fault: &VodFault) -> Answer {
             let response = problem(StatusCode::SERVICE_UNAVAILABLE, &fault.to_string());
             (Kind::NotReady, with(response, &[(RETRY_AFTER, HeaderValue::from(2))]))
         }
-        VodFault::Index { .. } | VodFault::NotMp4 { .. } | VodFault::Smil { .. } => {
+        VodFault::Index { .. } | VodFault::NotMp4 { .. } | VodFault::Smil { .. } | VodFault::Picture(_) => {
             warn!(path, %fault, "a recording cannot be served");
             (Kind::Refused, problem(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()))
         }

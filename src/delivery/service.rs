@@ -14,6 +14,7 @@ use http::{HeaderValue, Method, Request, Response};
 
 use super::answer::{self, Answer};
 use super::fault::Fault;
+use super::poster::Posters;
 use super::route::{ChannelPath, Route};
 use super::{Counts, Kind, Registry, recorded, route};
 use crate::http::{Body, cors, method_refusal};
@@ -27,6 +28,7 @@ const WARM_UP: Duration = Duration::from_secs(4);
 pub struct Delivery {
     registry: Arc<Registry>,
     counts: Arc<Counts>,
+    posters: Posters,
 }
 
 impl Delivery {
@@ -95,7 +97,7 @@ impl<B> tower::Service<Request<B>> for Delivery {
             return Either::Right(Box::pin(async move {
                 let answer = match method_refusal(&parts.method) {
                     Some(_) => delivery.dispatch(&parts),
-                    None => recorded::answer(&parts, &mount).await,
+                    None => recorded::answer(&parts, &mount, &delivery.posters).await,
                 };
                 Ok(delivery.finish(&parts, answer))
             }));

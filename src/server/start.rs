@@ -53,8 +53,13 @@ pub(super) fn announce(config: &Config, delivery: &Delivery) {
 /// Serves the recordings of these mounts; those that run as they should are left alone.
 pub(super) fn mount(vods: &[config::Vod], registry: &delivery::Registry) {
     for vod in vods {
-        let settings =
-            MountSettings { root: vod.root.clone(), segment_ms: vod.segment_ms, download: vod.download };
+        let settings = MountSettings {
+            root: vod.root.clone(),
+            segment_ms: vod.segment_ms,
+            download: vod.download,
+            poster: vod.poster,
+            index: vod.index,
+        };
         if registry.mounted(&vod.name).is_none_or(|mount| *mount.settings() != settings) {
             info!(mount = vod.name, root = %vod.root.display(), "recordings are served");
             registry.mount(&vod.name, Mount::new(settings));

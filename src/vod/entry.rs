@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use bytes::{BufMut, Bytes};
 
-use crate::isobmff::{BoxFault, BoxRef, Reader, put_box};
+use crate::isobmff::{BoxFault, BoxRef, Boxes, Reader, put_box};
 use crate::media::AudioSpecificConfig;
 
 /// Bytes of a visual sample entry before its boxes (§12.1.3).
@@ -25,6 +25,27 @@ pub struct Coding {
     pub codec: String,
     /// What more there is to say.
     pub media: Media,
+}
+
+impl Coding {
+    /// The parameter sets of H.264 with four-byte lengths, as the beginning of an access unit in Annex B (ISO/IEC
+    /// 14496-15 §5.3.3.1). `None` for anything else.
+    pub fn annex_b_sets(&self) -> Option<Vec<u8>> {
+        let entry = Boxes::new(&self.entry, 0).next()?.ok()?;
+        let avcc = child(&entry, VISUAL, *b"avcC").ok()?;
+        let mut fields = Reader(avcc.body);
+        fields.skip(4)?;
+        let is_four_bytes = fields.u8()? & 3 == 3;
+        let mut out = Vec::new();
+        for mask in [0x1f, 0xff] {
+            for _ in 0..fields.u8()? & mask {
+                let length = usize::from(fields.u16()?);
+                out.extend_from_slice(&[0, 0, 0, 1]);
+                out.extend_from_slice(fields.bytes(length)?);
+            }
+        }
+        is_four_bytes.then_some(out)
+    }
 }
 
 /// What a track shows or plays.

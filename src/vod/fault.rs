@@ -43,6 +43,9 @@ pub enum VodFault {
         /// Line and fault.
         fault: SmilFault,
     },
+    /// The file's, or a codec that we do not decode.
+    #[error("{0}")]
+    Picture(String),
     /// The storage's: it does not answer in time.
     #[error("the storage does not answer")]
     Slow,

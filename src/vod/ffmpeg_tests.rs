@@ -34,6 +34,71 @@ fn make(folder: &Path, name: &str, parts: &[&[&str]]) -> PathBuf {
     file
 }
 
+/// A file of GStreamer's: B pictures and sound.
+fn gstreamer(folder: &Path, name: &str, muxer: &str) -> PathBuf {
+    let file = folder.join(name);
+    let pipeline = format!(
+        "videotestsrc num-buffers=325 ! video/x-raw,width=320,height=180,framerate=25/1 ! \
+         x264enc key-int-max=50 bframes=2 speed-preset=superfast ! h264parse ! {muxer} name=mux ! \
+         filesink location={} audiotestsrc num-buffers=600 ! audio/x-raw,rate=48000,channels=1 ! \
+         avenc_aac ! aacparse ! mux.",
+        file.display()
+    );
+    let output = Command::new("gst-launch-1.0")
+        .arg("-q")
+        .args(pipeline.split_whitespace())
+        .output()
+        .expect("GStreamer is installed");
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    file
+}
+
+/// The file with five gigabytes of nothing before its samples, which need 64-bit offsets then.
+fn stretched(folder: &Path, file: &Path) -> PathBuf {
+    use std::os::unix::fs::FileExt;
+    const HOLE: u64 = 5 << 30;
+    let whole = std::fs::read(file).expect("read");
+    let top: Vec<_> = Boxes::new(&whole, 0).map(|found| found.expect("sound")).collect();
+    assert_eq!(top.last().map(|last| last.kind), Some(*b"moov"), "it comes last");
+    let path = folder.join("stretched.mp4");
+    let out = std::fs::File::create(&path).expect("made");
+    let mut hole = [1_u32.to_be_bytes(), *b"free"].concat();
+    hole.extend(HOLE.to_be_bytes());
+    let first = top[0].whole.len() as u64;
+    out.write_all_at(top[0].whole, 0).expect("written");
+    out.write_all_at(&hole, first).expect("written");
+    let mut at = first + HOLE;
+    for found in &top[1..] {
+        let bytes = if found.kind == *b"moov" { shifted(found, HOLE) } else { found.whole.to_vec() };
+        out.write_all_at(&bytes, at).expect("written");
+        at += bytes.len() as u64;
+    }
+    path
+}
+
+/// The box with 64-bit chunk offsets (§8.7.5), all moved by so much.
+fn shifted(found: &crate::isobmff::BoxRef<'_>, by: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    match &found.kind {
+        b"moov" | b"trak" | b"mdia" | b"minf" | b"stbl" => {
+            crate::isobmff::put_box(&mut out, found.kind, |out| {
+                for child in found.children(0) {
+                    out.extend(shifted(&child.expect("sound"), by));
+                }
+            });
+        }
+        b"stco" => crate::isobmff::put_full_box(&mut out, *b"co64", 0, 0, |out| {
+            let (offsets, _) = found.body[4..].as_chunks::<4>();
+            out.extend(offsets[0]);
+            for offset in &offsets[1..] {
+                out.extend((u64::from(u32::from_be_bytes(*offset)) + by).to_be_bytes());
+            }
+        }),
+        _ => out.extend(found.whole),
+    }
+    out
+}
+
 /// Time in milliseconds and MD5 of each decoded frame, in order of time.
 fn frames(file: &Path, stream: &str) -> Vec<(i64, String)> {
     let output = Command::new("ffmpeg")
@@ -60,7 +125,8 @@ fn frames(file: &Path, stream: &str) -> Vec<(i64, String)> {
 
 async fn open(file: &Path) -> (Mount, Arc<Recording>) {
     let root = file.parent().expect("a folder").to_owned();
-    let mount = Mount::new(MountSettings { root, segment_ms: 4000, download: true });
+    let mount =
+        Mount::new(MountSettings { root, segment_ms: 4000, download: true, poster: true, index: true });
     let name = file.file_name().and_then(|name| name.to_str()).expect("UTF-8");
     let recording = mount.recording(name).await.unwrap_or_else(|fault| panic!("{fault}"));
     (mount, recording)
@@ -223,6 +289,14 @@ async fn every_kind_of_file_gives_back_its_frames() {
     );
     add("baseline.mp4", with(&[H264, &["-profile:v", "baseline", "-level", "3.0"], AAC]), both);
     add("timecode.mov", with(&[H264, &["-timecode", "10:00:00:00"], AAC]), both);
+    for (name, muxer) in [
+        ("gst.mp4", "mp4mux"),
+        ("gst.mov", "qtmux faststart=true"),
+        ("gst_fragments.mp4", "mp4mux fragment-duration=2000"),
+    ] {
+        made.insert(name, (gstreamer(dir, name, muxer), both));
+    }
+    made.insert("five_gigabytes.mp4", (stretched(dir, &made["plain.mp4"].0), both));
     for (name, (file, streams)) in &made {
         check(name, file, streams).await;
     }
@@ -254,11 +328,42 @@ async fn a_file_that_grows_is_unfinished_and_then_there() {
     let whole = std::fs::read(&file).expect("read");
     for part in [1, 10, 30, 60] {
         std::fs::write(&file, &whole[..whole.len() * part / 64]).expect("written");
-        let mount =
-            Mount::new(MountSettings { root: folder.path().to_owned(), segment_ms: 4000, download: true });
+        let mount = Mount::new(MountSettings {
+            root: folder.path().to_owned(),
+            segment_ms: 4000,
+            download: true,
+            poster: true,
+            index: true,
+        });
         let fault = mount.recording("a.mp4").await.expect_err("half a file");
         assert!(matches!(fault, VodFault::Unfinished { .. }), "{part}/64: {fault}");
     }
     std::fs::write(&file, &whole).expect("written");
     check("whole again", &file, &[("0:v:0", Kind::Both)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs ffmpeg: tests/run"]
+async fn chapters_of_quicktime_are_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let list = folder.path().join("chapters.txt");
+    let chapter =
+        |start, end, title| format!("[CHAPTER]\nTIMEBASE=1/1000\nSTART={start}\nEND={end}\ntitle={title}\n");
+    let text =
+        format!(";FFMETADATA1\n{}{}", chapter(0, 5000, "Bases"), chapter(5000, 13000, "Après la pause"));
+    std::fs::write(&list, text).expect("written");
+    let list = list.to_str().expect("UTF-8").to_owned();
+    for name in ["a.mp4", "a.mov"] {
+        let file = folder.path().join(name);
+        let path = file.to_str().expect("UTF-8");
+        let arguments =
+            [LECTURE, SPEECH, &["-f", "ffmetadata", "-i", &list, "-map_metadata", "2"], H264, AAC, &[path]]
+                .concat();
+        ffmpeg(&arguments);
+        let (mount, _) = open(&file).await;
+        let opened = mount.open(&Stream::File(name.to_owned())).await.expect("opened");
+        let chapters = mount.chapters(&opened).await.expect("read");
+        let told: Vec<_> = chapters.iter().map(|cue| (cue.start_ms, cue.end_ms, &*cue.text)).collect();
+        assert_eq!(told, [(0, 5000, "Bases"), (5000, 13000, "Après la pause")], "{name}");
+    }
 }

@@ -14,12 +14,14 @@
 //!
 //! What does *not* belong here: URLs and HTTP (`delivery`), live channels.
 
+mod chapters;
 mod cut;
 mod dash;
 mod entry;
 mod fault;
 mod fmp4;
 mod fragments;
+mod listing;
 mod mount;
 mod movie;
 mod names;
@@ -34,6 +36,7 @@ mod text;
 pub use cut::{Cut, Trim, cuts};
 pub use fault::VodFault;
 pub use fmp4::{Layout, part_of};
+pub use listing::Listed;
 pub use mount::{Mount, MountSettings, Presentation, Rendition, Stream};
 pub use movie::{Movie, Track};
 pub use names::{File, Kind, Names, parse as parse_file};

@@ -18,6 +18,7 @@ use super::cut::Trim;
 use super::dash;
 use super::fault::VodFault;
 use super::fmp4::Layout;
+use super::listing::Listed;
 use super::names::digest;
 use super::playlist::{Subtitles, Variant, multivariant};
 use super::reading;
@@ -25,14 +26,16 @@ use super::recording::{Recording, Stamp};
 use super::samples::Extent;
 use super::smil::{Smil, SmilRendition, TextStream};
 use super::text::{self, Cue};
-use files::{open_file, read_smil, read_text, sidecars, stamp_of};
+use files::{KnownListed, list, open_file, read_smil, read_text, sidecars, stamp_of};
 
 /// How old the last look at a file may be.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How old the last look through all files may be.
+const LIST_AGAIN: Duration = Duration::from_secs(30);
 /// For one piece of work on the storage, waiting for a thread included.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Threads that the storage of one mount can hold at most: a share of the pool's 512.
-const THREADS: usize = 64;
+pub(super) const THREADS: usize = 64;
 /// Memory for indexes: about 250 hours of recordings.
 const INDEX_MEMORY: u64 = 512 << 20;
 /// Names whose state is remembered.
@@ -51,6 +54,10 @@ pub struct MountSettings {
     pub segment_ms: u32,
     /// Whole files may be fetched.
     pub download: bool,
+    /// Pictures may be fetched.
+    pub poster: bool,
+    /// The list of recordings may be fetched.
+    pub index: bool,
 }
 
 /// What the stream part of an URL names.
@@ -90,6 +97,8 @@ pub struct Mount {
     smils: Cache<(String, Stamp), Arc<Smil>>,
     last_good: Cache<String, Arc<Smil>>,
     sidecars: Cache<String, Arc<Vec<TextStream>>>,
+    listing: Cache<(), Arc<Vec<Listed>>>,
+    listed: Arc<KnownListed>,
 }
 
 impl Mount {
@@ -110,6 +119,8 @@ impl Mount {
             smils: Cache::new(10_000),
             last_good: Cache::new(10_000),
             sidecars: Cache::builder().max_capacity(10_000).time_to_live(LOOK_AGAIN * 5).build(),
+            listing: Cache::builder().max_capacity(1).time_to_live(LIST_AGAIN).build(),
+            listed: Arc::default(),
         }
     }
 
@@ -276,12 +287,28 @@ impl Mount {
         Ok(text::cues(&self.text(&text.path).await?))
     }
 
-    /// The chapters beside a presentation's files: `<file>.chapters.vtt`.
+    /// All recordings, by title, as far as SMIL files lead to them.
+    pub async fn list(&self) -> Result<Arc<Vec<Listed>>, VodFault> {
+        let look = async {
+            let (settings, known) = (self.settings.clone(), Arc::clone(&self.listed));
+            self.on_thread(move || list(&settings, &known)).await.map(Arc::new)
+        };
+        self.listing.try_get_with((), look).await.map_err(|fault| VodFault::clone(&fault))
+    }
+
+    /// The chapters of a presentation: `<file>.chapters.vtt`, else those in its files.
     pub async fn chapters(&self, presentation: &Presentation) -> Result<Vec<Cue>, VodFault> {
         for rendition in &presentation.renditions {
             let found = self.beside_file(&rendition.recording.path).await?;
             if let Some(chapters) = found.iter().find(|text| text.language == CHAPTERS) {
                 return self.cues(chapters).await;
+            }
+        }
+        for Rendition { recording, .. } in &presentation.renditions {
+            let Some(chapters) = &recording.movie.chapters else { continue };
+            let cues = chapters.cues(&self.read_part(recording, chapters.extents()).await?);
+            if !cues.is_empty() {
+                return Ok(cues);
             }
         }
         Ok(Vec::new())
@@ -345,7 +372,7 @@ impl Mount {
     }
 
     /// Does what blocks on a thread of its own. A storage that hangs holds the mount's share of threads, no more.
-    async fn on_thread<T: Send + 'static>(
+    pub(super) async fn on_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, VodFault> + Send + 'static,
     ) -> Result<T, VodFault> {

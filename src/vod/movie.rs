@@ -10,6 +10,7 @@
 
 use bytes::Bytes;
 
+use super::chapters::{self, ChapterTrack};
 use super::entry::{self, Coding, Media};
 use super::fragments::{self, Defaults};
 use super::samples::Samples;
@@ -55,6 +56,8 @@ pub struct Movie {
     pub video: Option<Track>,
     /// The sound tracks, in the file's order.
     pub audio: Vec<Track>,
+    /// Titles of its parts.
+    pub chapters: Option<ChapterTrack>,
     defaults: Vec<Defaults>,
     is_fragmented: bool,
 }
@@ -105,7 +108,13 @@ impl Movie {
         let nothing = BoxFault { kind: *b"moov", at, fault: "it is empty" };
         let moov = Boxes::new(moov, at).next().ok_or(nothing)??;
         let movie_timescale = timescale(&moov.need(*b"mvhd")?)?.0;
-        let mut movie = Self { video: None, audio: Vec::new(), defaults: Vec::new(), is_fragmented: false };
+        let mut movie = Self {
+            video: None,
+            audio: Vec::new(),
+            chapters: None,
+            defaults: Vec::new(),
+            is_fragmented: false,
+        };
         if let Some(mvex) = moov.child(*b"mvex")? {
             movie.is_fragmented = true;
             for trex in mvex.children(0).take(TRACKS_MAX) {
@@ -127,6 +136,8 @@ impl Movie {
                 movie.audio.push(track);
             }
         }
+        // A recording plays without its chapters.
+        movie.chapters = chapters(&moov, movie_timescale, file_len).ok().flatten();
         if movie.video.is_none() && movie.audio.is_empty() {
             return Err(moov.fault("none of its tracks is H.264, HEVC, AAC, MP3 or Opus"));
         }
@@ -168,6 +179,9 @@ impl Movie {
             track.end = end_of(track);
             track.lift = track.samples.negative_composition();
         }
+        if let Some(chapters) = &mut self.chapters {
+            chapters.origin += rescale(zero, 1_000_000_000, chapters.timescale);
+        }
         self.audio.retain(|track| track.begin < track.end);
         self.video = self.video.filter(|track| track.begin < track.end);
         if self.video.is_none() && self.audio.is_empty() { Err(empty) } else { Ok(self) }
@@ -176,6 +190,14 @@ impl Movie {
     /// The track that decides where segments are cut.
     pub fn lead(&self) -> Option<&Track> {
         self.video.as_ref().or(self.audio.first())
+    }
+
+    /// Width and height of the picture, in luma samples.
+    pub fn picture_size(&self) -> Option<(u16, u16)> {
+        match self.video.as_ref()?.coding.media {
+            Media::Video { width, height } => Some((width, height)),
+            Media::Audio { .. } => None,
+        }
     }
 
     /// Presentation time at which something is first seen or heard, in nanoseconds.
@@ -211,6 +233,29 @@ fn end_of(track: &Track) -> u32 {
         }
     }
     end
+}
+
+/// The first text track that another track names.
+fn chapters(
+    moov: &BoxRef<'_>,
+    movie_timescale: u32,
+    file_len: u64,
+) -> Result<Option<ChapterTrack>, BoxFault> {
+    let traks = || moov.children(0).take(TRACKS_MAX).flatten().filter(|child| child.kind == *b"trak");
+    let mut named = Vec::new();
+    for trak in traks() {
+        named.extend(chapters::named_by(&trak)?);
+    }
+    for trak in traks().filter(|_| !named.is_empty()) {
+        if named.contains(&track_header(&trak.need(*b"tkhd")?)?.0) {
+            let (timescale, _) = timescale(&trak.need(*b"mdia")?.need(*b"mdhd")?)?;
+            if let Some(mut track) = ChapterTrack::read(&trak, timescale, file_len)? {
+                track.origin = edit(&trak, movie_timescale, timescale)?.0;
+                return Ok(Some(track));
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn read_track(trak: &BoxRef<'_>, movie_timescale: u32, file_len: u64) -> Result<Option<Track>, BoxFault> {

@@ -5,6 +5,7 @@
 //! chunklist[_w<digits>][_b<bit/s>].m3u8               as Wowza's, read only
 //! chunklist_<key>[_v|_a<n>][_t<ms>[-<ms>]].m3u8       one rendition, all of it or its picture or a sound track
 //! iframes_<key>[_t<ms>[-<ms>]].m3u8
+//! chapters.json · poster.jpg · download
 //! text_<n>.m3u8 · text_<n>_<m>.vtt                    subtitles
 //! init_<key>_<tag>_<kind>.mp4 · media_<key>_<tag>_<kind>_<from>-<to>.m4s · media_<key>_<tag>_<kind>_t<ticks>.m4s
 //! ```
@@ -61,6 +62,8 @@ pub enum File {
     Text(usize, usize),
     /// `chapters.json`.
     Chapters,
+    /// `poster.jpg`.
+    Poster,
     /// The file itself.
     Download,
 }
@@ -135,6 +138,7 @@ pub fn parse(file: &str) -> Option<File> {
         "playlist.m3u8" => return Some(File::Multivariant),
         "manifest.mpd" | "manifest_mpm4sav_mvlist.mpd" => return Some(File::Manifest),
         "chapters.json" => return Some(File::Chapters),
+        "poster.jpg" => return Some(File::Poster),
         "download" => return Some(File::Download),
         _ => {}
     }

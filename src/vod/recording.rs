@@ -12,6 +12,7 @@ use super::movie::{Movie, Track};
 use super::names::{Kind, Names, digest};
 use super::playlist;
 use super::samples::Extent;
+use crate::media::h264;
 
 /// Samples of one segment at most: ten minutes of sound without a picture.
 const SAMPLES_MAX: u32 = 30_000;
@@ -115,6 +116,33 @@ impl Recording {
     /// The whole file.
     pub fn whole(&self) -> Layout {
         Layout { head: Bytes::new(), extents: vec![Extent { offset: 0, len: self.stamp.len }] }
+    }
+
+    /// The sync sample whose picture is nearest to `ms` of presentation time.
+    pub fn sync_near(&self, ms: u64) -> Option<u32> {
+        let video = self.movie.video.as_ref()?;
+        let at = video.ticks(i64::try_from(ms).ok()?.checked_mul(1_000_000)?);
+        let places = video.samples.syncs_before(at.saturating_add(video.origin).saturating_add(1));
+        let near = places.saturating_sub(1)..places.saturating_add(1);
+        let syncs = near.filter_map(|place| video.samples.sync(place)).filter(|sync| *sync < video.end);
+        syncs.min_by_key(|&sync| video.shown_at(sync).abs_diff(at))
+    }
+
+    /// Where that sample stands.
+    pub fn sample(&self, index: u32) -> Layout {
+        let video = self.movie.video.as_ref();
+        let extents = video.map(|video| video.samples.extents(index, index + 1)).unwrap_or_default();
+        Layout { head: Bytes::new(), extents }
+    }
+
+    /// A sample's bytes as an access unit in Annex B that can be decoded by itself. `None` for other codecs than H.264.
+    pub fn access_unit(&self, sample: &[u8]) -> Option<Vec<u8>> {
+        let mut out = self.movie.video.as_ref()?.coding.annex_b_sets()?;
+        for nal in h264::sample_nals(sample) {
+            out.extend_from_slice(&[0, 0, 0, 1]);
+            out.extend_from_slice(nal);
+        }
+        Some(out)
     }
 
     /// The segment of `kind` that begins at that presentation time, in ticks of its leading track.

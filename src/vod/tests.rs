@@ -93,7 +93,13 @@ fn faults_name_the_box_and_its_place() {
 }
 
 fn mount(root: &std::path::Path) -> Mount {
-    Mount::new(MountSettings { root: root.to_owned(), segment_ms: 4000, download: true })
+    Mount::new(MountSettings {
+        root: root.to_owned(),
+        segment_ms: 4000,
+        download: true,
+        poster: true,
+        index: true,
+    })
 }
 
 #[tokio::test]
@@ -173,4 +179,77 @@ async fn hundreds_who_ask_at_once_share_one_index() {
     let all = futures_util::future::join_all((0..300).map(|_| mount.recording("a.mp4"))).await;
     let first = all[0].as_ref().expect("opened");
     assert!(all.iter().all(|one| std::sync::Arc::ptr_eq(one.as_ref().expect("opened"), first)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storage_that_hangs_holds_its_own_viewers_only() {
+    let root = tempfile::tempdir().expect("a folder");
+    std::fs::write(root.path().join("a.mp4"), fixture("hall_a.mp4")).expect("written");
+    let (hanging, sound) = (mount(root.path()), mount(root.path()));
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Arc::new(std::sync::Mutex::new(held));
+    let jobs: Vec<_> = (0..mount::THREADS)
+        .map(|_| {
+            let (hanging, held) = (hanging.clone(), std::sync::Arc::clone(&held));
+            let work = move || {
+                // Ends when the other end is dropped.
+                let _ = held.lock().map(|held| held.recv());
+                Ok(())
+            };
+            tokio::spawn(async move { hanging.on_thread(work).await })
+        })
+        .collect();
+    let asked = tokio::spawn({
+        let hanging = hanging.clone();
+        async move { hanging.recording("a.mp4").await }
+    });
+    for _ in 0..12 {
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    }
+    assert_eq!(asked.await.expect("it ends").expect_err("nothing is read"), VodFault::Slow);
+    sound.recording("a.mp4").await.expect("another mount goes on");
+    drop(release);
+    for job in jobs {
+        assert_eq!(job.await.expect("it ends"), Err(VodFault::Slow), "nobody waited for ever");
+    }
+    hanging.recording("a.mp4").await.expect("it has come back");
+}
+
+#[tokio::test]
+async fn recordings_are_listed_with_what_stands_beside_them() {
+    let root = tempfile::tempdir().expect("a folder");
+    let write = |path: &str, text: &str| {
+        let path = root.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("beneath the root")).expect("made");
+        std::fs::write(path, text).expect("written");
+    };
+    let smil = |title: &str| format!("<smil title='{title}'><body><video src='mp4:a'/></body></smil>");
+    write("b.smil", &smil("Second"));
+    write("in/deep/a.smil", &smil("Third"));
+    write("in/deep/a.xml", "<dublincore><title>First</title><isPartOf>S1</isPartOf></dublincore>");
+    write("half.smil", "<smil><body><video src='mp4:a'");
+    write("in/other.txt", "no playlist");
+    std::os::unix::fs::symlink("/etc", root.path().join("out")).expect("linked");
+    let mount = mount(root.path());
+    let listed = mount.list().await.expect("a list");
+    let told: Vec<_> = listed.iter().map(|it| (&*it.title, &*it.path, it.series.as_deref())).collect();
+    assert_eq!(told, [("First", "smil:in/deep/a.smil", Some("S1")), ("Second", "smil:b.smil", None)]);
+}
+
+#[tokio::test]
+async fn a_poster_is_the_key_frame_nearest_to_the_time() {
+    let root = tempfile::tempdir().expect("a folder");
+    std::fs::write(root.path().join("a.mp4"), fixture("hall_a.mp4")).expect("written");
+    let recording = mount(root.path()).recording("a.mp4").await.expect("opened");
+    let video = recording.movie.video.as_ref().expect("a picture");
+    let syncs: Vec<u32> =
+        (0..video.samples.sync_count()).filter_map(|place| video.samples.sync(place)).collect();
+    assert!(syncs.len() > 3);
+    for ms in [0_u64, 100, 1990, 5_000, 9_999, 15_001, 19_999, 1 << 40] {
+        let at = |&sync: &u32| video.nanos(video.shown_at(sync)).abs_diff(ms as i64 * 1_000_000);
+        let nearest = syncs.iter().min_by_key(|&sync| at(sync)).copied();
+        assert_eq!(recording.sync_near(ms), nearest, "{ms} ms");
+    }
+    let sample = recording.sample(syncs[1]);
+    assert_eq!(sample.total_len(), u64::from(video.samples.size(syncs[1])));
 }

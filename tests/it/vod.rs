@@ -111,6 +111,10 @@ fn subtitles_and_chapters_stand_beside_a_file() {
     );
     let chapters = http::get(server.http, "/vod/mp4:a.mp4/chapters.json");
     assert_eq!(chapters.text(), r#"[{"start_ms":0,"end_ms":10000,"text":"Plan"}]"#);
+    let poster = http::get(server.http, "/vod/mp4:a.mp4/poster.jpg?t=12&width=320");
+    assert_eq!((poster.status, poster.header("content-type")), (200, Some("image/jpeg")));
+    assert!(poster.body.starts_with(&[0xff, 0xd8, 0xff]) && poster.body.ends_with(&[0xff, 0xd9]));
+    assert_eq!(http::get(server.http, "/vod/index.json").status, 404, "off by default");
     let broken = http::get(server.http, "/vod/mp4:broken.mp4/playlist.m3u8");
     assert_eq!(broken.status, 500);
     assert!(broken.text().contains("box mvhd at byte 16"), "{}", broken.text());

@@ -1,16 +1,26 @@
 //! What a mount does with its file system, beneath its root only. All of it blocks.
 
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::SystemTime;
+
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use tracing::warn;
 
 use super::MountSettings;
+use crate::media::MediaTime;
 use crate::vod::fault::VodFault;
+use crate::vod::listing::Listed;
 use crate::vod::recording::Stamp;
 use crate::vod::smil::{Smil, TextStream};
 
 /// A SMIL file is some kilobytes.
 const SMIL_MAX: u64 = 1 << 20;
+/// Files and folders that are looked through for the list of recordings.
+const LISTED_MAX: usize = 200_000;
+/// Folders in folders that are looked through for it.
+const DEPTH_MAX: usize = 6;
 
 /// The directory is opened anew each time: storage comes and goes.
 fn root(settings: &MountSettings) -> Result<Dir, VodFault> {
@@ -90,6 +100,63 @@ pub(super) fn sidecars(settings: &MountSettings, path: &str) -> Result<Vec<TextS
 pub(super) fn read_smil(settings: &MountSettings, path: &str) -> Result<Smil, VodFault> {
     let text = read_text(settings, path)?;
     Smil::parse(&text).map_err(|fault| VodFault::Smil { path: path.to_owned(), fault })
+}
+
+/// What is known of SMIL files, by path, with the state in which they were read.
+pub(super) type KnownListed = Mutex<HashMap<String, (Stamp, Listed)>>;
+
+/// Every SMIL file beneath the root, by title. Only what has changed is read; what is known stays known when the time
+/// is not enough for all.
+pub(super) fn list(settings: &MountSettings, known: &KnownListed) -> Result<Vec<Listed>, VodFault> {
+    let root = root(settings)?;
+    let mut found = Vec::new();
+    let mut folders = vec![(String::new(), 0)];
+    let mut seen = 0;
+    while let Some((folder, depth)) = folders.pop() {
+        let Ok(entries) = root.read_dir(if folder.is_empty() { "." } else { &folder }) else { continue };
+        for entry in entries.flatten() {
+            seen += 1;
+            if seen > LISTED_MAX {
+                warn!(root = %settings.root.display(), LISTED_MAX, "more files than are looked through");
+                break;
+            }
+            let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type()) else { continue };
+            let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            if kind.is_dir() && depth < DEPTH_MAX {
+                folders.push((path, depth + 1));
+            } else if kind.is_file() && path.to_ascii_lowercase().ends_with(".smil") {
+                found.push(path);
+            }
+        }
+    }
+    let mut listed: Vec<Listed> = found.iter().filter_map(|path| listed(settings, path, known)).collect();
+    if let Ok(mut known) = known.lock() {
+        let found: std::collections::HashSet<&String> = found.iter().collect();
+        known.retain(|path, _| found.contains(path));
+    }
+    listed.sort_by(|a, b| (&a.title, &a.path).cmp(&(&b.title, &b.path)));
+    Ok(listed)
+}
+
+/// One SMIL file and the catalogue beside it. What cannot be read is left out; whoever opens it is told why.
+fn listed(settings: &MountSettings, path: &str, known: &KnownListed) -> Option<Listed> {
+    let stamp = stamp_of(settings, path).ok()?;
+    if let Some((_, listed)) = known.lock().ok()?.get(path).filter(|(known, _)| *known == stamp) {
+        return Some(listed.clone());
+    }
+    let smil = read_smil(settings, path).ok()?;
+    let since = stamp.modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    let modified = MediaTime::from_nanos(i64::try_from(since.as_nanos()).ok()?).to_string();
+    let mut listed = Listed::new(path, smil.title, modified);
+    let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
+    let stem = name.strip_suffix(".smil").unwrap_or(name);
+    let beside = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+    let names = [format!("{stem}.xml"), "dublincore.xml".to_owned(), "episode.xml".to_owned()];
+    if let Some(text) = names.iter().find_map(|name| read_text(settings, &beside(name)).ok()) {
+        listed.describe(&text);
+    }
+    known.lock().ok()?.insert(path.to_owned(), (stamp, listed.clone()));
+    Some(listed)
 }
 
 #[cfg(test)]

@@ -1,0 +1,155 @@
+//! A picture of a recording as JPEG (ISO/IEC 10918-1): one sync sample, decoded, made smaller, coded.
+//!
+//! Made on a thread that may block, one at a time, and kept for a while.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use moka::future::Cache;
+use tokio::sync::Semaphore;
+
+use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
+
+use crate::ladder::openh264::{Decoder, PictureView};
+use crate::ladder::scale::Scaler;
+use crate::media::{MediaTime, Picture, PictureSize};
+use crate::vod::VodFault;
+
+/// Of 100. Text on slides shows ringing below 80.
+const QUALITY: u8 = 82;
+/// Made at once: what viewers see live comes first.
+const PLACES: usize = 1;
+/// Memory for pictures, in bytes.
+const MEMORY: u64 = 64 << 20;
+
+/// Pictures that were made, and the places where they are made. Clones share everything.
+#[derive(Clone, Debug)]
+pub(super) struct Posters {
+    made: Cache<String, Bytes>,
+    places: Arc<Semaphore>,
+}
+
+impl Default for Posters {
+    fn default() -> Self {
+        let weigh = |name: &String, picture: &Bytes| (name.len() + picture.len()) as u32;
+        Self {
+            made: Cache::builder().weigher(weigh).max_capacity(MEMORY).build(),
+            places: Arc::new(Semaphore::new(PLACES)),
+        }
+    }
+}
+
+impl Posters {
+    /// The picture of that name, made of `access_unit` where it is not there; once, however many ask.
+    pub(super) async fn get(
+        &self,
+        name: String,
+        width: u32,
+        access_unit: impl Future<Output = Result<Vec<u8>, VodFault>>,
+    ) -> Result<Bytes, VodFault> {
+        let make = async {
+            let access_unit = access_unit.await?;
+            let _place = self.places.acquire().await.map_err(|_| VodFault::Slow)?;
+            let made = tokio::task::spawn_blocking(move || poster(&access_unit, width)).await;
+            let made = made.map_err(|error| VodFault::Picture(error.to_string()))?;
+            made.map(Bytes::from).map_err(|error| VodFault::Picture(error.to_string()))
+        };
+        self.made.try_get_with(name, make).await.map_err(|fault| VodFault::clone(&fault))
+    }
+}
+
+/// Why there is no picture.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum PosterError {
+    /// The file's fault, or a codec that we do not decode.
+    #[error("the picture cannot be decoded: {0}")]
+    Decode(String),
+    /// Ours, or a picture of no size.
+    #[error("the picture cannot be coded: {0}")]
+    Encode(String),
+}
+
+/// The JPEG of an access unit (Annex B, parameter sets in band), at most `width` wide.
+pub(super) fn poster(access_unit: &[u8], width: u32) -> Result<Vec<u8>, PosterError> {
+    let decode = |error: &dyn std::fmt::Display| PosterError::Decode(error.to_string());
+    let mut decoder = Decoder::new().map_err(|error| decode(&error))?;
+    let mut picture = None;
+    let mut show = |_: MediaTime, view: PictureView<'_>| {
+        picture.get_or_insert_with(|| fitted(view, width));
+    };
+    let decoded = decoder.decode(access_unit, MediaTime::default(), &mut show);
+    let flushed = decoder.flush(&mut show);
+    match (picture, decoded.and(flushed)) {
+        (Some(picture), _) => code(&picture?),
+        (None, Err(error)) => Err(decode(&error)),
+        (None, Ok(())) => Err(PosterError::Decode("nothing is shown at this place".to_owned())),
+    }
+}
+
+/// No wider than `width`, its shape kept, both sides even.
+fn fitted(view: PictureView<'_>, width: u32) -> Result<Picture, PosterError> {
+    let even = |side: u32| (side & !1).max(2);
+    let width = even(width.min(view.size.width));
+    let height = u64::from(view.size.height) * u64::from(width) / u64::from(view.size.width.max(1));
+    let size = PictureSize { width, height: even(height as u32) };
+    let mut picture = Picture::black(size);
+    Scaler::new(size).fit(view, &mut picture).map_err(|error| PosterError::Decode(error.to_string()))?;
+    Ok(picture)
+}
+
+fn code(picture: &Picture) -> Result<Vec<u8>, PosterError> {
+    let mut out = Vec::with_capacity(64 << 10);
+    let mut encoder = Encoder::new(&mut out, QUALITY);
+    encoder.set_sampling_factor(SamplingFactor::F_2_2);
+    encoder.set_optimized_huffman_tables(true);
+    encoder.encode_image(FullRange(picture)).map_err(|error| PosterError::Encode(error.to_string()))?;
+    Ok(out)
+}
+
+/// JPEG counts from 0 to 255 (JFIF §"Conversion"), video from 16 to 235 and 240 (ITU-T H.273 §8.3).
+struct FullRange<'a>(&'a Picture);
+
+impl ImageBuffer for FullRange<'_> {
+    fn get_jpeg_color_type(&self) -> JpegColorType {
+        JpegColorType::Ycbcr
+    }
+
+    fn width(&self) -> u16 {
+        self.0.size().width as u16
+    }
+
+    fn height(&self) -> u16 {
+        self.0.size().height as u16
+    }
+
+    fn fill_buffers(&self, y: u16, buffers: &mut [Vec<u8>; 4]) {
+        let planes = self.0.planes();
+        let row = |plane: usize, y: usize| {
+            let width = self.0.plane_size(plane).width as usize;
+            planes[plane].get(y * width..(y + 1) * width).unwrap_or_default()
+        };
+        let y = usize::from(y);
+        let luma = |sample: u8| ((i32::from(sample) - 16) * 255 + 109) / 219;
+        let chroma = |sample: u8| ((i32::from(sample) - 128) * 255 + 112).div_euclid(224) + 128;
+        let byte = |value: i32| value.clamp(0, 255) as u8;
+        buffers[0].extend(row(0, y).iter().map(|&sample| byte(luma(sample))));
+        for plane in [1, 2] {
+            // The encoder takes every sample once per pixel and halves them again itself.
+            let pairs = row(plane, y / 2).iter().flat_map(|&sample| [byte(chroma(sample)); 2]);
+            buffers[plane].extend(pairs.take(self.0.size().width as usize));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_picture_says_so() {
+        for bytes in [&b""[..], b"\0\0\0\x01\x65\x88", &[0; 100]] {
+            let error = poster(bytes, 640).expect_err("no picture").to_string();
+            assert!(error.starts_with("the picture cannot be decoded"), "{error}");
+        }
+    }
+}
