@@ -72,6 +72,11 @@ impl Registry {
         self.mounts.get(name).map(|mount| mount.clone())
     }
 
+    /// All mounts, by name.
+    pub fn mounts(&self) -> Vec<(String, Mount)> {
+        self.mounts.iter().map(|entry| (entry.key().clone(), entry.value().clone())).collect()
+    }
+
     /// Wakes up at every change from now on.
     pub(super) fn watch(&self) -> watch::Receiver<()> {
         self.changes.subscribe()

@@ -111,7 +111,7 @@ impl Viewing<'_> {
             match self.playlist(url).await {
                 Some(Playlist::Media(newer)) if newer.sequence >= media.sequence => media = newer,
                 Some(_) => {
-                    self.player.tally.error("playlist", ExchangeError::Content("the sequence went back"))
+                    self.player.tally.error("playlist", ExchangeError::Content("the sequence went back"));
                 }
                 None => {}
             }
@@ -137,6 +137,8 @@ impl Viewing<'_> {
                 }
                 self.segment(url, listed).await;
             }
+            // Its end, or another place: what runs dry now is no stall.
+            self.buffer = Buffer::default();
             sleep_until(until).await;
             self.player.tally.seeks.fetch_add(1, Ordering::Relaxed);
         }

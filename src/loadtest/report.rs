@@ -143,7 +143,7 @@ impl Report {
              <h1>{title}</h1><pre>{}</pre>",
             escape(&self.to_string())
         );
-        let series: [(&str, fn(&Second) -> f64); 5] = [
+        let series: [(&str, Value); 5] = [
             ("Players", |second| second.players as f64),
             ("Throughput, Mbit/s", |second| second.mbit_per_s),
             ("Segment latency p99 so far, ms", |second| second.segment_p99_ms),
@@ -158,7 +158,10 @@ impl Report {
     }
 }
 
-fn plot(out: &mut String, name: &str, timeline: &[Second], value: fn(&Second) -> f64) {
+/// One figure of a second.
+type Value = fn(&Second) -> f64;
+
+fn plot(out: &mut String, name: &str, timeline: &[Second], value: Value) {
     let top = timeline.iter().map(value).fold(0.0, f64::max);
     let end = timeline.last().map_or(1.0, |second| second.at_s).max(1.0);
     let point = |second: &Second| {

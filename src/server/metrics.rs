@@ -12,14 +12,16 @@ use tokio::sync::watch;
 
 use super::estate::Inventory;
 use super::watchman::{LadderState, Ladders};
-use crate::delivery::{Counts, Kind};
+use crate::delivery::{self, Counts, Kind};
 use crate::source::SourceGauges;
+use crate::vod::Mount;
 
 /// Reads everything when it is asked.
 pub(super) struct Measures {
     pub(super) inventory: watch::Receiver<Arc<Inventory>>,
     pub(super) ladders: Ladders,
     pub(super) delivery: Arc<Counts>,
+    pub(super) registry: Arc<delivery::Registry>,
     pub(super) runtime: tokio::runtime::Handle,
 }
 
@@ -35,6 +37,7 @@ impl Collector for Measures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.of_sources(&mut encoder)?;
         self.of_ladders(&mut encoder)?;
+        self.of_mounts(&mut encoder)?;
         self.of_delivery(&mut encoder)?;
         self.of_the_process(&mut encoder)
     }
@@ -61,6 +64,15 @@ impl Measures {
         gauges(encoder, "amphi_source_skew_ppm", "How fast the source's clock runs", skews.collect())?;
         let offsets = sources().map(|(labels, gauges)| (labels, gauges.av_offset_ms()));
         gauges(encoder, "amphi_source_av_offset_ms", "How late the sound still is", offsets.collect())
+    }
+
+    fn of_mounts(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mounts = self.registry.mounts();
+        let each = |value: fn(&Mount) -> u64| -> Series<'_, f64> {
+            mounts.iter().map(|(name, mount)| (vec![("mount", name.as_str())], value(mount) as f64)).collect()
+        };
+        gauges(encoder, "amphi_vod_indexes", "Recordings whose index is kept", each(Mount::indexes))?;
+        gauges(encoder, "amphi_vod_index_bytes", "Memory that indexes take", each(Mount::index_bytes))
     }
 
     fn of_ladders(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

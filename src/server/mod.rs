@@ -153,6 +153,7 @@ impl Server {
             inventory: inventory.clone(),
             ladders: ladders.clone(),
             delivery: Arc::clone(delivery.counts()),
+            registry: Arc::clone(delivery.registry()),
             runtime: tokio::runtime::Handle::current(),
         }));
         let mut listening = Stage::new("listeners");

@@ -14,7 +14,9 @@
 //!
 //! What does *not* belong here: URLs and HTTP (`delivery`), live channels.
 
+mod buffers;
 mod chapters;
+mod compact;
 mod cut;
 mod dash;
 mod entry;

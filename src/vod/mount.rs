@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::buffers::{self, Buffers};
 use super::cut::Trim;
 use super::dash;
 use super::fault::VodFault;
@@ -21,7 +22,7 @@ use super::fmp4::Layout;
 use super::listing::Listed;
 use super::names::digest;
 use super::playlist::{Subtitles, Variant, multivariant};
-use super::reading;
+use super::reading::{self, Patience};
 use super::recording::{Recording, Stamp};
 use super::samples::Extent;
 use super::smil::{Smil, SmilRendition, TextStream};
@@ -42,8 +43,8 @@ const INDEX_MEMORY: u64 = 512 << 20;
 const STAMPS: u64 = 100_000;
 /// The word in place of a language that says: chapters.
 const CHAPTERS: &str = "chapters";
-/// Bytes read at once; longer segments come in parts, the next one read while one is sent.
-const PART: u64 = 1 << 20;
+/// Bytes read at once, so that they are sent while they are still in the processor's cache.
+const PART: u64 = buffers::LEN as u64;
 
 /// What a mount is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +100,7 @@ pub struct Mount {
     sidecars: Cache<String, Arc<Vec<TextStream>>>,
     listing: Cache<(), Arc<Vec<Listed>>>,
     listed: Arc<KnownListed>,
+    buffers: Buffers,
 }
 
 impl Mount {
@@ -121,12 +123,23 @@ impl Mount {
             sidecars: Cache::builder().max_capacity(10_000).time_to_live(LOOK_AGAIN * 5).build(),
             listing: Cache::builder().max_capacity(1).time_to_live(LIST_AGAIN).build(),
             listed: Arc::default(),
+            buffers: Buffers::default(),
         }
     }
 
     /// What it was made of.
     pub fn settings(&self) -> &MountSettings {
         &self.settings
+    }
+
+    /// Recordings whose index is kept.
+    pub fn indexes(&self) -> u64 {
+        self.recordings.entry_count()
+    }
+
+    /// Memory that indexes take, in bytes.
+    pub fn index_bytes(&self) -> u64 {
+        self.recordings.weighted_size()
     }
 
     /// The renditions of `stream` that there are. Those of a playlist that are missing, unfinished or damaged are left
@@ -348,19 +361,27 @@ impl Mount {
             return Ok((bytes, None));
         }
         let (mount, recording) = (self.clone(), Arc::clone(recording));
-        let reads = stream::iter(parts).map(move |part| {
+        let reads = stream::iter(parts).then(move |part| {
             let (mount, recording) = (mount.clone(), Arc::clone(&recording));
             async move { mount.read_part(&recording, part).await.map_err(std::io::Error::other) }
         });
-        // One part is read ahead.
-        Ok((bytes, Some(reads.buffered(2).boxed())))
+        Ok((bytes, Some(reads.boxed())))
     }
 
     async fn read_part(&self, recording: &Arc<Recording>, part: Vec<Extent>) -> Result<Bytes, VodFault> {
-        let recording = Arc::clone(recording);
-        let path = recording.path.clone();
-        self.on_thread(move || {
-            reading::read(&recording.file, &part).map_err(|error| VodFault::io(&path, &error))
+        let len = part.iter().map(|extent| extent.len).sum::<u64>() as usize;
+        let mut buffer = self.buffers.take(len);
+        // What is in the page cache is copied faster than a thread is found.
+        if reading::read(&recording.file, &part, &mut buffer, Patience::Now).is_ok() {
+            return Ok(self.buffers.lend(buffer, len));
+        }
+        let (recording, buffers) = (Arc::clone(recording), self.buffers.clone());
+        self.on_thread(move || match reading::read(&recording.file, &part, &mut buffer, Patience::Waits) {
+            Ok(()) => Ok(buffers.lend(buffer, len)),
+            Err(error) => {
+                buffers.give_back(buffer);
+                Err(VodFault::io(&recording.path, &error))
+            }
         })
         .await
     }
@@ -402,7 +423,7 @@ fn candidates(smil: &str, rendition: &SmilRendition) -> Vec<String> {
 /// Extents in parts of at most [`PART`] bytes.
 fn parts(extents: &[Extent]) -> Vec<Vec<Extent>> {
     let total: u64 = extents.iter().map(|extent| extent.len).sum();
-    if total <= PART + PART / 2 {
+    if total <= PART {
         return if extents.is_empty() { Vec::new() } else { vec![extents.to_vec()] };
     }
     let mut parts = vec![Vec::new()];
@@ -441,9 +462,7 @@ mod tests {
                 })
                 .collect();
             let parts = parts(&extents);
-            assert!(
-                parts.iter().all(|part| part.iter().map(|extent| extent.len).sum::<u64>() <= PART + PART / 2)
-            );
+            assert!(parts.iter().all(|part| part.iter().map(|extent| extent.len).sum::<u64>() <= PART));
             let mut joined: Vec<Extent> = Vec::new();
             for extent in parts.into_iter().flatten() {
                 match joined.last_mut() {

@@ -4,9 +4,8 @@ use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 
-use bytes::Bytes;
 use rustix::fs::{Advice, fadvise};
-use rustix::io::preadv;
+use rustix::io::{ReadWriteFlags, preadv2};
 
 use super::fault::VodFault;
 use super::movie::Movie;
@@ -21,6 +20,8 @@ const MOOF_MAX: u64 = 16 << 20;
 const BOXES_MAX: usize = 2_000_000;
 /// Foreign bytes between samples that are read and thrown away rather than stepped over.
 const GAP_MAX: u64 = 32 << 10;
+/// Bytes behind a part that are asked to be read ahead.
+const AHEAD: u64 = 2 << 20;
 /// Pieces of one `preadv` (IOV_MAX is 1024 on Linux).
 const PIECES_MAX: usize = 1000;
 
@@ -86,25 +87,37 @@ fn read_box(file: &File, at: u64, size: u64, most: u64, path: &str) -> Result<Ve
     Ok(bytes)
 }
 
-/// Reads `extents` one behind the other into one allocation, in the order of the file: picture and sound lie interleaved
-/// there, and every byte goes straight to its place. What follows is asked to be read ahead.
-pub(super) fn read(file: &File, extents: &[Extent]) -> io::Result<Bytes> {
-    let total: u64 = extents.iter().map(|extent| extent.len).sum();
-    let mut buffer = vec![0; usize::try_from(total).map_err(io::Error::other)?];
+/// Whether reading may wait for the storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// What is in the page cache, at once, or `WouldBlock`: for threads that must not block.
+    Now,
+    /// However long it takes; what follows is asked to be read ahead.
+    Waits,
+}
+
+/// Reads `extents` one behind the other into `buffer`, in the order of the file: picture and sound lie interleaved there,
+/// and every byte goes straight to its place.
+pub(super) fn read(file: &File, extents: &[Extent], buffer: &mut [u8], patience: Patience) -> io::Result<()> {
     let mut places = Vec::with_capacity(extents.len());
-    let mut rest = &mut buffer[..];
+    let mut rest = buffer;
     for extent in extents {
-        let (place, after) = rest.split_at_mut(extent.len as usize);
+        let too_short = || io::Error::other("a buffer that is too short");
+        let (place, after) = rest.split_at_mut_checked(extent.len as usize).ok_or_else(too_short)?;
         places.push((extent.offset, place));
         rest = after;
     }
     places.sort_unstable_by_key(|(offset, _)| *offset);
     let end = places.last().map_or(0, |(offset, place)| offset + place.len() as u64);
+    if patience == Patience::Waits {
+        // A hint; what becomes of it does not matter.
+        let _ = fadvise(file, end, std::num::NonZeroU64::new(AHEAD), Advice::WillNeed);
+    }
     let mut gap = Vec::new();
     let mut places = places.into_iter().peekable();
     while let Some((start, place)) = places.next() {
+        let mut at = start + place.len() as u64;
         let mut run = vec![Piece::Wanted(place)];
-        let mut at = start + run.iter().map(Piece::len).sum::<u64>();
         while let Some((offset, _)) = places.peek()
             && *offset >= at
             && *offset - at <= GAP_MAX
@@ -117,11 +130,9 @@ pub(super) fn read(file: &File, extents: &[Extent]) -> io::Result<Bytes> {
             at = offset + place.len() as u64;
             run.push(Piece::Wanted(place));
         }
-        read_run(file, start, &mut run, &mut gap)?;
+        read_run(file, start, &mut run, &mut gap, patience)?;
     }
-    // A hint; what becomes of it does not matter.
-    let _ = fadvise(file, end, std::num::NonZeroU64::new(total), Advice::WillNeed);
-    Ok(buffer.into())
+    Ok(())
 }
 
 enum Piece<'a> {
@@ -139,10 +150,13 @@ impl Piece<'_> {
 }
 
 /// Reads a run of pieces that stand together in the file, in one call if the system likes.
-fn read_run(file: &File, start: u64, run: &mut [Piece<'_>], gap: &mut Vec<u8>) -> io::Result<()> {
-    if let [Piece::Wanted(place)] = run {
-        return file.read_exact_at(place, start);
-    }
+fn read_run(
+    file: &File,
+    start: u64,
+    run: &mut [Piece<'_>],
+    gap: &mut Vec<u8>,
+    patience: Patience,
+) -> io::Result<()> {
     let gaps: u64 = run.iter().map(|piece| if let Piece::Gap(len) = piece { *len } else { 0 }).sum();
     gap.resize(usize::try_from(gaps).map_err(io::Error::other)?, 0);
     let total: u64 = run.iter().map(Piece::len).sum();
@@ -159,10 +173,17 @@ fn read_run(file: &File, start: u64, run: &mut [Piece<'_>], gap: &mut Vec<u8>) -
                 }
             }
         }
-        preadv(file, &mut slices, start)? as u64
+        let flags = match patience {
+            Patience::Now => ReadWriteFlags::NOWAIT,
+            Patience::Waits => ReadWriteFlags::empty(),
+        };
+        preadv2(file, &mut slices, start, flags)? as u64
     };
     if read == total {
         return Ok(());
+    }
+    if patience == Patience::Now {
+        return Err(io::ErrorKind::WouldBlock.into());
     }
     // Cut short: piece by piece from there.
     let mut at = 0;
@@ -199,7 +220,17 @@ mod tests {
                 .flat_map(|extent| &bytes[extent.offset as usize..(extent.offset + extent.len) as usize])
                 .copied()
                 .collect();
-            prop_assert_eq!(&read(&file, &extents).expect("read")[..], &expected[..]);
+            for patience in [Patience::Waits, Patience::Now] {
+                let mut buffer = vec![0; expected.len() + 5];
+                match read(&file, &extents, &mut buffer, patience) {
+                    // Not every file system can tell.
+                    Err(_) if patience == Patience::Now => {}
+                    done => {
+                        done.expect("read");
+                        prop_assert_eq!(&buffer[..expected.len()], &expected[..]);
+                    }
+                }
+            }
         }
     }
 
@@ -209,7 +240,8 @@ mod tests {
         file.write_all(&[1; 100]).expect("written");
         for extents in [&[(90, 20)][..], &[(0, 10), (20, 10), (95, 10)]] {
             let extents: Vec<_> = extents.iter().map(|&(offset, len)| Extent { offset, len }).collect();
-            assert_eq!(read(&file, &extents).expect_err("too short").kind(), io::ErrorKind::UnexpectedEof);
+            let fault = read(&file, &extents, &mut [0; 50], Patience::Waits).expect_err("too short");
+            assert_eq!(fault.kind(), io::ErrorKind::UnexpectedEof);
         }
     }
 }

@@ -4,11 +4,10 @@
 //! neighbours are kept as runs, sizes in 16 bits as long as they fit, places as one number per chunk. What does not
 //! belong here: boxes, and what presentation time means ([`Movie`](super::movie::Movie)).
 
+use super::compact::{Chunks, Compositions, Sizes};
+
 /// More samples than a track of a week has: a file that says so lies, and would take our memory.
 pub(super) const SAMPLES_MAX: usize = 30_000_000;
-
-/// Samples of one chunk at most, so that a sample is found by few additions.
-const CHUNK_MAX: u32 = 256;
 
 /// One sample, as the tables say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,50 +40,12 @@ pub struct Samples {
     sizes: Sizes,
     times: Vec<TimeRun>,
     /// Empty where decode order is presentation order.
-    compositions: Vec<i32>,
+    compositions: Compositions,
     /// Sync samples; `None` where all are.
     syncs: Option<Vec<u32>>,
-    /// First sample of each chunk.
-    chunks: Vec<u32>,
-    /// The lower half of each chunk's offset.
-    offsets: Vec<u32>,
-    /// From which chunk on the upper half is what.
-    offsets_high: Vec<(u32, u32)>,
+    chunks: Chunks,
     end: u64,
     next: Option<u64>,
-}
-
-#[derive(Clone, Debug)]
-enum Sizes {
-    Short(Vec<u16>),
-    Long(Vec<u32>),
-}
-
-impl Default for Sizes {
-    fn default() -> Self {
-        Self::Short(Vec::new())
-    }
-}
-
-impl Sizes {
-    fn push(&mut self, size: u32) {
-        match (&mut *self, u16::try_from(size)) {
-            (Self::Short(sizes), Ok(size)) => sizes.push(size),
-            (Self::Short(sizes), Err(_)) => {
-                let mut long: Vec<u32> = sizes.iter().map(|&size| u32::from(size)).collect();
-                long.push(size);
-                *self = Self::Long(long);
-            }
-            (Self::Long(sizes), _) => sizes.push(size),
-        }
-    }
-
-    fn get(&self, index: u32) -> u32 {
-        match self {
-            Self::Short(sizes) => sizes.get(index as usize).copied().map_or(0, u32::from),
-            Self::Long(sizes) => sizes.get(index as usize).copied().unwrap_or(0),
-        }
-    }
 }
 
 /// Samples of one duration.
@@ -105,12 +66,7 @@ impl Samples {
         if self.times.last().is_none_or(|run| run.duration != sample.duration) {
             self.times.push(TimeRun { first: index, start: self.end, duration: sample.duration });
         }
-        if sample.composition != 0 && self.compositions.is_empty() {
-            self.compositions = vec![0; index as usize];
-        }
-        if sample.composition != 0 || !self.compositions.is_empty() {
-            self.compositions.push(sample.composition);
-        }
+        self.compositions.push(sample.composition);
         if !sample.sync && self.syncs.is_none() {
             self.syncs = Some((0..index).collect());
         }
@@ -119,9 +75,8 @@ impl Samples {
         {
             syncs.push(index);
         }
-        let is_full = self.chunks.last().is_none_or(|first| index - first >= CHUNK_MAX);
-        if is_full || self.next != Some(sample.offset) {
-            self.push_chunk(index, sample.offset);
+        if self.next != Some(sample.offset) || !self.chunks.extend() {
+            self.chunks.begin(sample.offset);
         }
         self.sizes.push(sample.size);
         self.next = sample.offset.checked_add(u64::from(sample.size));
@@ -130,40 +85,22 @@ impl Samples {
         true
     }
 
-    fn push_chunk(&mut self, first: u32, offset: u64) {
-        let high = (offset >> 32) as u32;
-        if self.offsets_high.last().map_or(0, |(_, high)| *high) != high {
-            self.offsets_high.push((self.chunks.len() as u32, high));
-        }
-        self.chunks.push(first);
-        self.offsets.push(offset as u32);
-    }
-
     /// Gives back what was reserved for more.
     pub(super) fn shrink(&mut self) {
-        match &mut self.sizes {
-            Sizes::Short(sizes) => sizes.shrink_to_fit(),
-            Sizes::Long(sizes) => sizes.shrink_to_fit(),
-        }
+        self.sizes.shrink();
         self.times.shrink_to_fit();
-        self.compositions.shrink_to_fit();
+        self.compositions.shrink();
         self.syncs.iter_mut().for_each(Vec::shrink_to_fit);
-        self.chunks.shrink_to_fit();
-        self.offsets.shrink_to_fit();
+        self.chunks.shrink();
     }
 
     /// Memory taken, in bytes.
     pub fn memory(&self) -> usize {
-        let sizes = match &self.sizes {
-            Sizes::Short(sizes) => sizes.capacity() * 2,
-            Sizes::Long(sizes) => sizes.capacity() * 4,
-        };
-        sizes
+        self.sizes.memory()
             + self.times.capacity() * size_of::<TimeRun>()
-            + self.compositions.capacity() * 4
+            + self.compositions.memory()
             + self.syncs.as_ref().map_or(0, |syncs| syncs.capacity() * 4)
-            + (self.chunks.capacity() + self.offsets.capacity()) * 4
-            + self.offsets_high.capacity() * 8
+            + self.chunks.memory()
     }
 
     /// How many samples there are.
@@ -202,12 +139,12 @@ impl Samples {
 
     /// Presentation time less decode time, in ticks.
     pub fn composition(&self, index: u32) -> i32 {
-        self.compositions.get(index as usize).copied().unwrap_or(0)
+        self.compositions.get(index)
     }
 
     /// How far below zero compositions go, in ticks.
     pub fn negative_composition(&self) -> i64 {
-        -i64::from(self.compositions.iter().copied().min().unwrap_or(0).min(0))
+        -i64::from(self.compositions.smallest().min(0))
     }
 
     /// Decode order is not presentation order, or is not known to be.
@@ -267,12 +204,11 @@ impl Samples {
         let mut at = from;
         let to = to.min(self.count);
         while at < to {
-            let chunk = self.chunks.partition_point(|&first| first <= at).wrapping_sub(1);
-            let Some(&first) = self.chunks.get(chunk) else { break };
-            let chunk_end = self.chunks.get(chunk + 1).copied().unwrap_or(self.count).min(to);
+            let Some((chunk_start, first, chunk_end)) = self.chunks.of(at) else { break };
+            let chunk_end = chunk_end.min(to);
             let skipped: u64 = (first..at).map(|index| u64::from(self.size(index))).sum();
             let len: u64 = (at..chunk_end).map(|index| u64::from(self.size(index))).sum();
-            let offset = self.chunk_offset(chunk) + skipped;
+            let offset = chunk_start + skipped;
             match extents.last_mut() {
                 Some(last) if last.offset + last.len == offset => last.len += len,
                 _ => extents.push(Extent { offset, len }),
@@ -280,13 +216,6 @@ impl Samples {
             at = chunk_end;
         }
         extents
-    }
-
-    fn chunk_offset(&self, chunk: usize) -> u64 {
-        let after = self.offsets_high.partition_point(|(first, _)| *first as usize <= chunk);
-        let high =
-            after.checked_sub(1).and_then(|place| self.offsets_high.get(place)).map_or(0, |(_, high)| *high);
-        u64::from(high) << 32 | self.offsets.get(chunk).copied().map_or(0, u64::from)
     }
 
     /// Bytes of all samples `from..to`.

@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+"""What a recorded lecture costs beside nginx with ffmpeg's HLS of the same file on disk, in one run.
+
+    cargo build --release && benches/vod.py [--seconds 8] [--rounds 5]
+
+A lecture of two hours and 1.5 GB: time to its playlists and first segment with cold and warm page cache; memory of its
+index; segments per second and CPU seconds per GB from a warm file, in turns with nginx; 250 and 2000 viewers at random
+places by `amphi loadtest`. Needs ffmpeg, nginx and wrk from Debian, and 4 GB of disk.
+"""
+import argparse
+import http.client
+import json
+import os
+import random
+import re
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from live import AMPHI, cpu, rss_mb, Amphi
+
+HOURS = 2
+
+
+def make(folder):
+    """Two hours from one minute of moving test picture at the bit rate of a lecture."""
+    minute, lecture = folder / "minute.mp4", folder / "lecture.mp4"
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=1280x720:r=25:d=60", "-f", "lavfi",
+                    "-i", "sine=f=440:r=48000:d=60", "-c:v", "libx264", "-preset", "superfast", "-b:v", "1560k",
+                    "-minrate", "1560k", "-maxrate", "1560k", "-bufsize", "1560k", "-x264-params", "nal-hrd=cbr",
+                    "-g", "50", "-c:a", "aac", "-b:a", "96k", minute], check=True)
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-stream_loop", str(HOURS * 60 - 1), "-i", minute, "-c", "copy",
+                    lecture], check=True)
+    return lecture
+
+
+def evict(path):
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+class Client:
+    def __init__(self, address):
+        self.connection = http.client.HTTPConnection(address)
+
+    def get(self, path):
+        self.connection.request("GET", path)
+        answer = self.connection.getresponse()
+        body = answer.read()
+        assert answer.status == 200, (path, answer.status, body[:200])
+        return body
+
+
+def opened(address, name):
+    """Milliseconds to the multivariant playlist, the media playlist, the initialization section, the first segment."""
+    client, base, at, times = Client(address), f"/vod/mp4:{name}", time.perf_counter(), []
+    lap = lambda: times.append((time.perf_counter() - at) * 1000)
+    variants = client.get(f"{base}/playlist.m3u8").decode()
+    lap()
+    playlist = [line for line in variants.splitlines() if line and line[0] != "#"][0]
+    media = client.get(f"{base}/{playlist}").decode()
+    lap()
+    client.get(f"{base}/" + re.search(r'MAP:URI="([^"]+)"', media)[1])
+    client.get(f"{base}/" + next(line for line in media.splitlines() if line and line[0] != "#"))
+    lap()
+    return times
+
+
+def cold_and_warm(amphi, lecture, rounds):
+    rows = {"cold": [], "warm": [], "indexed": []}
+    for number in range(rounds):
+        name = f"copy{number}.mp4"
+        os.link(lecture, lecture.parent / name)
+        evict(lecture)
+        rows["cold"].append(opened(amphi.http, name))
+        os.link(lecture, lecture.parent / f"warm{name}")
+        subprocess.run(["cat", lecture], stdout=subprocess.DEVNULL, check=True)
+        rows["warm"].append(opened(amphi.http, f"warm{name}"))
+        rows["indexed"].append(opened(amphi.http, f"warm{name}"))
+    for name, times in rows.items():
+        first, media, segment = (statistics.median(column) for column in zip(*times))
+        worst = max(row[2] for row in times)
+        print(f"  {name:8} playlist {first:6.1f} ms, media playlist {media:6.1f} ms, first segment {segment:6.1f} ms "
+              f"(at most {worst:.1f})")
+
+
+def nginx(folder, hls):
+    config = folder / "nginx.conf"
+    config.write_text(f"""
+daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 4096; }}
+http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
+  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
+  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+  server {{ listen 127.0.0.1:18099; root {hls}; }} }}
+""")
+    process = subprocess.Popen(["nginx", "-c", config, "-e", folder / "error.log"])
+    time.sleep(1)
+    worker = subprocess.check_output(["pgrep", "-P", str(process.pid)], text=True).split()[0]
+    return process, int(worker)
+
+
+def wrk(folder, address, paths, seconds):
+    script = folder / "urls.lua"
+    script.write_text("local paths = {" + ",".join(json.dumps(path) for path in paths) + "}\n"
+                      "math.randomseed(7)\nrequest = function() "
+                      "return wrk.format('GET', paths[math.random(#paths)]) end\n")
+    out = subprocess.check_output(["wrk", "-t1", "-c8", f"-d{seconds}s", "-s", script, f"http://{address}/"], text=True)
+    requests, size, unit = re.search(r"(\d+) requests in [\d.]+s, ([\d.]+)(MB|GB)", out).groups()
+    assert "Non-2xx" not in out, out
+    return int(requests), float(size) * {"MB": 1 / 1024, "GB": 1}[unit] * 1.073741824
+
+
+def throughput(amphi, folder, lecture, seconds, rounds):
+    hls = folder / "hls"
+    hls.mkdir()
+    subprocess.run(["ffmpeg", "-v", "error", "-i", lecture, "-t", "1200", "-c", "copy", "-f", "hls", "-hls_time", "6",
+                    "-hls_list_size", "0", "-hls_segment_type", "fmp4", hls / "index.m3u8"], check=True)
+    static = [f"/{path.name}" for path in hls.glob("*.m4s")]
+    client, base = Client(amphi.http), "/vod/mp4:lecture.mp4"
+    playlist = re.search(r"^chunklist.*$", client.get(f"{base}/playlist.m3u8").decode(), re.M)[0]
+    media = client.get(f"{base}/{playlist}").decode().splitlines()
+    ours = [f"{base}/{line}" for line in media if line.startswith("media_")][:200]
+    for path in ours:
+        client.get(path)
+    process, worker = nginx(folder, hls)
+    rows = {"amphi": [], "nginx": []}
+    for _ in range(rounds):
+        for name, address, pid, paths in (("amphi", amphi.http, amphi.process.pid, ours),
+                                          ("nginx", "127.0.0.1:18099", worker, static)):
+            before = cpu(pid)
+            requests, size = wrk(folder, address, paths, seconds)
+            rows[name].append((requests / seconds, (cpu(pid) - before) / size, size / seconds))
+    process.terminate()
+    for name, row in rows.items():
+        print(f"  {name}: {statistics.median(it[0] for it in row):.0f} segments/s, "
+              f"{statistics.median(it[2] for it in row):.2f} GB/s, "
+              f"{statistics.median(it[1] for it in row):.3f} CPU s/GB")
+    ratios = sorted(ours[1] / theirs[1] for ours, theirs in zip(rows["amphi"], rows["nginx"]))
+    print(f"  CPU per GB, amphi to nginx: {ratios[0]:.2f} to {ratios[-1]:.2f}, median {statistics.median(ratios):.2f}")
+
+
+def viewers(amphi, players, seconds):
+    before, at = cpu(amphi.process.pid), time.time()
+    out = subprocess.run([AMPHI, "loadtest", f"http://{amphi.http}/vod/mp4:lecture.mp4/playlist.m3u8", "--players",
+                          str(players), "--duration", str(seconds), "--ramp", "20", "--seek", "60", "--json", "-"],
+                         stdout=subprocess.PIPE, text=True).stdout
+    report = json.loads(out)
+    took = time.time() - at
+    spent = cpu(amphi.process.pid) - before
+    print(f"  {players} viewers: {report['stalls']} stalls of {report['stalled_players']} players, errors "
+          f"{report['errors']}, {report['seeks']} seeks, {report['bytes'] * 8e-6 / took:.0f} Mbit/s, segment p50 "
+          f"{report['segment']['p50_ms']:.1f} ms, p99 {report['segment']['p99_ms']:.1f} ms, start p99 "
+          f"{report['start']['p99_ms']:.0f} ms, {spent / (report['bytes'] * 1e-9):.2f} CPU s/GB, "
+          f"{rss_mb(amphi.process.pid):.0f} MB resident")
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--seconds", type=int, default=8)
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--viewer-seconds", type=int, default=90)
+    options = arguments.parse_args()
+    random.seed(7)
+    with tempfile.TemporaryDirectory(dir=os.environ.get("AMPHI_BENCH_DIR")) as directory:
+        folder = Path(directory)
+        folder.chmod(0o755)
+        nas = folder / "nas"
+        nas.mkdir()
+        lecture = make(nas)
+        size = lecture.stat().st_size
+        print(f"a lecture of {HOURS} h, {size / 1e9:.2f} GB, {size * 8e-6 / HOURS / 3600:.2f} Mbit/s")
+        config = folder / "amphi.toml"
+        any_port = "127.0.0.1:0"
+        config.write_text(f'[server]\nlisten = "{any_port}"\nhttp_listen = "{any_port}"\nadmin_listen = "{any_port}"\n'
+                          f'state_dir = "{folder}/state"\n[[vod]]\nname = "vod"\nroot = "{nas}"\n')
+        amphi = Amphi(["run", config])
+        admin = Client(amphi.address("admin"))
+        print("opening:")
+        cold_and_warm(amphi, lecture, options.rounds)
+        time.sleep(3)
+        metrics = admin.get("/metrics").decode()
+        indexes, memory = (float(re.search(rf'^{name}{{.*}} (.*)$', metrics, re.M)[1])
+                           for name in ("amphi_vod_indexes", "amphi_vod_index_bytes"))
+        print(f"index: {memory / indexes / HOURS / 1e6:.2f} MB per hour")
+        print("from a warm file, eight connections, in turns:")
+        throughput(amphi, folder, lecture, options.seconds, options.rounds)
+        print("viewers at random places:")
+        for players in (250, 2000):
+            viewers(amphi, players, options.viewer_seconds)
+        amphi.end()
+
+
+if __name__ == "__main__":
+    main()
