@@ -203,7 +203,7 @@ async fn poster(
     let recording = &best.recording;
     let sync = recording.sync_near(ms).ok_or(VodFault::NotFound)?;
     let sample = async {
-        let (bytes, _) = mount.read(recording, &recording.sample(sync)).await?;
+        let bytes = mount.read_sample(recording, sync).await?;
         recording.access_unit(&bytes).ok_or(VodFault::NotFound)
     };
     let name = format!("{}_{}_{sync}_{width}", recording.names.key, recording.names.tag);

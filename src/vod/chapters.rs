@@ -4,13 +4,15 @@
 use bytes::Bytes;
 
 use super::movie::rescale;
-use super::samples::{Extent, Samples};
+use super::samples::{Budget, Extent, Samples};
 use super::tables;
 use super::text::Cue;
 use crate::isobmff::{BoxFault, BoxRef, Reader};
 
-/// Chapters of one lecture; a title has 64 KiB at most by its own length field.
+/// Chapters of one lecture.
 const CHAPTERS_MAX: u32 = 1000;
+/// Bytes of a title that are read; a longer one is left out.
+const TITLE_MAX: u32 = 4096;
 
 /// The track that holds the titles.
 #[derive(Clone, Debug)]
@@ -32,7 +34,12 @@ pub(super) fn named_by(trak: &BoxRef<'_>) -> Result<Vec<u32>, BoxFault> {
 
 impl ChapterTrack {
     /// Reads the `trak`; `None` where it holds no text.
-    pub(super) fn read(trak: &BoxRef<'_>, timescale: u32, file_len: u64) -> Result<Option<Self>, BoxFault> {
+    pub(super) fn read(
+        trak: &BoxRef<'_>,
+        timescale: u32,
+        file_len: u64,
+        budget: &mut Budget,
+    ) -> Result<Option<Self>, BoxFault> {
         let stbl = trak.need(*b"mdia")?.need(*b"minf")?.need(*b"stbl")?;
         let is_text = match stbl.need(*b"stsd")?.children(8).next().transpose()? {
             Some(entry) => matches!(&entry.kind, b"text" | b"tx3g"),
@@ -41,13 +48,20 @@ impl ChapterTrack {
         if !is_text {
             return Ok(None);
         }
-        Ok(Some(Self { timescale, samples: tables::read(&stbl, file_len)?, origin: 0 }))
+        Ok(Some(Self { timescale, samples: tables::read(&stbl, file_len, budget)?, origin: 0 }))
     }
 
     /// Where the titles stand, in order.
     pub fn extents(&self) -> Vec<Extent> {
         let count = self.samples.count().min(CHAPTERS_MAX);
-        (0..count).flat_map(|index| self.samples.extents(index, index + 1)).collect()
+        let whole =
+            (0..count).filter_map(|index| Some((index, *self.samples.extents(index, index + 1).first()?)));
+        whole.map(|(index, extent)| Extent { len: u64::from(self.len(index)), ..extent }).collect()
+    }
+
+    /// How much of a sample is read.
+    fn len(&self, index: u32) -> u32 {
+        self.samples.size(index).min(TITLE_MAX)
     }
 
     /// The chapters, from the bytes of [`Self::extents`].
@@ -56,7 +70,7 @@ impl ChapterTrack {
         let mut rest = Reader(titles);
         let mut cues = Vec::new();
         for index in 0..self.samples.count().min(CHAPTERS_MAX) {
-            let Some(sample) = rest.bytes(self.samples.size(index) as usize) else { break };
+            let Some(sample) = rest.bytes(self.len(index) as usize) else { break };
             let start = self.samples.media_time(index);
             let end = start + i64::from(self.samples.duration(index));
             let Some(text) = title(sample).filter(|text| !text.is_empty() && end > self.origin) else {

@@ -1,7 +1,7 @@
 //! Samples of movie fragments (ISO/IEC 14496-12 §8.8). Sans-IO.
 
-use super::movie::Track;
-use super::samples::Sample;
+use super::movie::{FAR, Track};
+use super::samples::{Budget, Sample};
 use crate::isobmff::{BoxFault, BoxRef, FullBox, Reader};
 
 /// `sample_is_non_sync_sample` (§8.8.3.1).
@@ -34,6 +34,7 @@ pub(super) fn read<'t>(
     defaults: &[Defaults],
     tracks: impl Iterator<Item = &'t mut Track>,
     file_len: u64,
+    budget: &mut Budget,
 ) -> Result<(), BoxFault> {
     let mut tracks: Vec<&mut Track> = tracks.collect();
     // Without other words, data follows that of the track fragment before (§8.8.7.1).
@@ -52,12 +53,13 @@ pub(super) fn read<'t>(
             && track.samples.count() == 0
         {
             // Our media time begins with the first sample.
-            track.origin = track.origin.saturating_sub(i64::try_from(time).unwrap_or(i64::MAX));
+            let time = i64::try_from(time).unwrap_or(FAR).min(FAR);
+            track.origin = (track.origin - time).clamp(-FAR, FAR);
         }
         for trun in traf.children(0) {
             let trun = trun?;
             if trun.kind == *b"trun" {
-                data = read_run(&trun, &header, data, sink.as_deref_mut(), file_len)?;
+                data = read_run(&trun, &header, data, sink.as_deref_mut(), file_len, budget)?;
             }
         }
     }
@@ -107,10 +109,14 @@ fn read_run(
     data: u64,
     mut track: Option<&mut Track>,
     file_len: u64,
+    budget: &mut Budget,
 ) -> Result<u64, BoxFault> {
     let FullBox { flags: has, mut rest, .. } = trun.full()?;
     let short = || trun.fault("it is too short for what it says");
     let count = rest.u32().ok_or_else(short)?;
+    if !budget.take(count) {
+        return Err(trun.fault("it brings more samples than any recording has"));
+    }
     let offset = if has & 1 != 0 { Some(rest.u32().ok_or_else(short)? as i32) } else { None };
     let mut first_flags = if has & 4 != 0 { Some(rest.u32().ok_or_else(short)?) } else { None };
     let mut at = match offset {
@@ -133,9 +139,7 @@ fn read_run(
             continue;
         };
         let sync = flags & NON_SYNC == 0 || !track.is_video();
-        if !track.samples.push(Sample { offset: at, size, duration, composition, sync }) {
-            return Err(trun.fault("it brings more samples than any recording has"));
-        }
+        track.samples.push(Sample { offset: at, size, duration, composition, sync });
         at = end;
     }
     Ok(at)

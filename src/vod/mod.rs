@@ -48,6 +48,8 @@ pub use smil::{Smil, SmilFault, with_extension};
 pub use text::Cue;
 
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
 mod ffmpeg_tests;
 #[cfg(test)]
 mod tests;

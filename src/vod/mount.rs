@@ -39,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) const THREADS: usize = 64;
 /// Memory for indexes: about 250 hours of recordings.
 const INDEX_MEMORY: u64 = 512 << 20;
+/// Bytes of a key frame: more than any camera's.
+const PICTURE_MAX: u64 = 32 << 20;
 /// Names whose state is remembered.
 const STAMPS: u64 = 100_000;
 /// The word in place of a language that says: chapters.
@@ -366,6 +368,17 @@ impl Mount {
             async move { mount.read_part(&recording, part).await.map_err(std::io::Error::other) }
         });
         Ok((bytes, Some(reads.boxed())))
+    }
+
+    /// A picture's bytes, in one piece.
+    pub async fn read_sample(&self, recording: &Arc<Recording>, index: u32) -> Result<Bytes, VodFault> {
+        let layout = recording.sample(index);
+        let len = layout.total_len();
+        if len > PICTURE_MAX {
+            let path = &recording.path;
+            return Err(VodFault::Picture(format!("{path}: a key frame of {len} bytes is not decoded")));
+        }
+        self.read_part(recording, layout.extents).await
     }
 
     async fn read_part(&self, recording: &Arc<Recording>, part: Vec<Extent>) -> Result<Bytes, VodFault> {

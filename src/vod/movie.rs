@@ -13,12 +13,16 @@ use bytes::Bytes;
 use super::chapters::{self, ChapterTrack};
 use super::entry::{self, Coding, Media};
 use super::fragments::{self, Defaults};
-use super::samples::Samples;
+use super::samples::{Budget, Samples};
 use super::tables;
 use crate::isobmff::{BoxFault, BoxRef, Boxes};
 
 /// Tracks that are looked at; more are nonsense.
 const TRACKS_MAX: usize = 64;
+/// Media times beyond this, in ticks, are taken for this: sums of two of them are still numbers.
+pub(super) const FAR: i64 = 1 << 60;
+/// A recording of a month, in nanoseconds. A file that lasts longer lies, and so would its playlists.
+const LONGEST: i64 = 31 * 86_400 * 1_000_000_000;
 /// Frames of sound before presentation zero that a decoder needs to be right at zero (Apple's encoder: 2112 samples).
 const PREROLL: u32 = 3;
 
@@ -60,6 +64,7 @@ pub struct Movie {
     pub chapters: Option<ChapterTrack>,
     defaults: Vec<Defaults>,
     is_fragmented: bool,
+    budget: Budget,
 }
 
 impl Track {
@@ -114,6 +119,7 @@ impl Movie {
             chapters: None,
             defaults: Vec::new(),
             is_fragmented: false,
+            budget: Budget::default(),
         };
         if let Some(mvex) = moov.child(*b"mvex")? {
             movie.is_fragmented = true;
@@ -129,7 +135,9 @@ impl Movie {
             if trak.kind != *b"trak" {
                 continue;
             }
-            let Some(track) = read_track(&trak, movie_timescale, file_len)? else { continue };
+            let Some(track) = read_track(&trak, movie_timescale, file_len, &mut movie.budget)? else {
+                continue;
+            };
             if track.is_video() {
                 movie.video.get_or_insert(track);
             } else if movie.audio.len() < TRACKS_MAX {
@@ -137,7 +145,7 @@ impl Movie {
             }
         }
         // A recording plays without its chapters.
-        movie.chapters = chapters(&moov, movie_timescale, file_len).ok().flatten();
+        movie.chapters = chapters(&moov, movie_timescale, file_len, &mut movie.budget).ok().flatten();
         if movie.video.is_none() && movie.audio.is_empty() {
             return Err(moov.fault("none of its tracks is H.264, HEVC, AAC, MP3 or Opus"));
         }
@@ -154,7 +162,7 @@ impl Movie {
         let nothing = BoxFault { kind: *b"moof", at, fault: "it is empty" };
         let moof = Boxes::new(moof, at).next().ok_or(nothing)??;
         let tracks = self.video.iter_mut().chain(&mut self.audio);
-        fragments::read(&moof, &self.defaults, tracks, file_len)
+        fragments::read(&moof, &self.defaults, tracks, file_len, &mut self.budget)
     }
 
     /// Settles which samples are sent and where zero is. A movie without samples is a fault.
@@ -170,7 +178,7 @@ impl Movie {
         let zero = if lead.is_video() && start < 0 || self.is_fragmented && start > far { start } else { 0 };
         let zero = lead.nanos(zero);
         for track in self.video.iter_mut().chain(&mut self.audio) {
-            track.origin += track.ticks(zero);
+            track.origin = track.origin.saturating_add(track.ticks(zero)).clamp(-FAR, FAR);
             track.begin = if track.is_video() {
                 begin
             } else {
@@ -180,11 +188,18 @@ impl Movie {
             track.lift = track.samples.negative_composition();
         }
         if let Some(chapters) = &mut self.chapters {
-            chapters.origin += rescale(zero, 1_000_000_000, chapters.timescale);
+            let zero = rescale(zero, 1_000_000_000, chapters.timescale);
+            chapters.origin = chapters.origin.saturating_add(zero).clamp(-FAR, FAR);
         }
         self.audio.retain(|track| track.begin < track.end);
         self.video = self.video.filter(|track| track.begin < track.end);
-        if self.video.is_none() && self.audio.is_empty() { Err(empty) } else { Ok(self) }
+        if self.video.is_none() && self.audio.is_empty() {
+            return Err(empty);
+        }
+        if self.duration_nanos() > LONGEST {
+            return Err(BoxFault { fault: "it says that it lasts longer than any recording", ..empty });
+        }
+        Ok(self)
     }
 
     /// The track that decides where segments are cut.
@@ -240,6 +255,7 @@ fn chapters(
     moov: &BoxRef<'_>,
     movie_timescale: u32,
     file_len: u64,
+    budget: &mut Budget,
 ) -> Result<Option<ChapterTrack>, BoxFault> {
     let traks = || moov.children(0).take(TRACKS_MAX).flatten().filter(|child| child.kind == *b"trak");
     let mut named = Vec::new();
@@ -249,7 +265,7 @@ fn chapters(
     for trak in traks().filter(|_| !named.is_empty()) {
         if named.contains(&track_header(&trak.need(*b"tkhd")?)?.0) {
             let (timescale, _) = timescale(&trak.need(*b"mdia")?.need(*b"mdhd")?)?;
-            if let Some(mut track) = ChapterTrack::read(&trak, timescale, file_len)? {
+            if let Some(mut track) = ChapterTrack::read(&trak, timescale, file_len, budget)? {
                 track.origin = edit(&trak, movie_timescale, timescale)?.0;
                 return Ok(Some(track));
             }
@@ -258,13 +274,18 @@ fn chapters(
     Ok(None)
 }
 
-fn read_track(trak: &BoxRef<'_>, movie_timescale: u32, file_len: u64) -> Result<Option<Track>, BoxFault> {
+fn read_track(
+    trak: &BoxRef<'_>,
+    movie_timescale: u32,
+    file_len: u64,
+    budget: &mut Budget,
+) -> Result<Option<Track>, BoxFault> {
     let mdia = trak.need(*b"mdia")?;
     let minf = mdia.need(*b"minf")?;
     let stbl = minf.need(*b"stbl")?;
     let Some(coding) = entry::read(&stbl.need(*b"stsd")?)? else { return Ok(None) };
     let (timescale, language) = timescale(&mdia.need(*b"mdhd")?)?;
-    let samples = tables::read(&stbl, file_len)?;
+    let samples = tables::read(&stbl, file_len, budget)?;
     let (id, matrix) = track_header(&trak.need(*b"tkhd")?)?;
     let (origin, until) = edit(trak, movie_timescale, timescale)?;
     let end = samples.count();
@@ -328,19 +349,20 @@ fn edit(trak: &BoxRef<'_>, movie_timescale: u32, timescale: u32) -> Result<(i64,
     let mut next = || {
         let duration = full.rest.word(long)?;
         let start = full.rest.word(long)?;
-        let start = if long { start as i64 } else { i64::from(start as u32 as i32) };
+        let start = if long { (start as i64).min(FAR) } else { i64::from(start as u32 as i32) };
         full.rest.skip(4)?;
         Some((duration, start))
     };
     while let Some((duration, start)) = next() {
-        let duration = rescale(i64::try_from(duration).unwrap_or(i64::MAX), movie_timescale, timescale);
+        let duration =
+            rescale(i64::try_from(duration).unwrap_or(i64::MAX), movie_timescale, timescale).min(FAR);
         if start >= 0 {
             // A second edit that is shown would need another timeline: what follows the first goes on as it is.
             let is_last = next().is_none();
             let until = (duration > 0 && is_last).then(|| start.saturating_add(duration));
-            return Ok((start.saturating_sub(empty), until));
+            return Ok((start - empty, until));
         }
-        empty = empty.saturating_add(duration);
+        empty = (empty + duration).min(FAR);
     }
-    Ok((empty.saturating_neg(), None))
+    Ok((-empty, None))
 }

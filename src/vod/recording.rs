@@ -17,6 +17,9 @@ use crate::media::h264;
 /// Samples of one segment at most: ten minutes of sound without a picture.
 const SAMPLES_MAX: u32 = 30_000;
 
+/// Bytes of one segment at most.
+const BYTES_MAX: u64 = 2 << 30;
+
 /// The state of a file: another one means other content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stamp {
@@ -59,6 +62,14 @@ impl Recording {
         let tag = digest(&format!("{} {} {segment_ms}", stamp.len, since.as_nanos()));
         let names = Names { key: digest(&path), tag };
         Self { path, names, stamp, movie, cuts, rates, file: Arc::new(file), segment_ms }
+    }
+
+    /// Of a file that is not looked at.
+    #[cfg(test)]
+    pub(super) fn for_tests(movie: Movie) -> Self {
+        let stamp = Stamp { len: 1, modified: SystemTime::UNIX_EPOCH };
+        let file = tempfile::tempfile().expect("a file");
+        Self::new("a.mp4".to_owned(), stamp, file, movie, 4000)
     }
 
     /// Memory taken, in bytes.
@@ -164,10 +175,15 @@ impl Recording {
         let mut parts = vec![Part { track: lead, from, to }];
         for track in rest {
             let (from, to) = beside(lead, from, to, track);
+            if to.saturating_sub(from) > 10 * SAMPLES_MAX {
+                return Err(VodFault::Gone);
+            }
             if from < to {
                 parts.push(Part { track, from, to });
             }
         }
-        Ok(fmp4::layout(&parts, from))
+        let bytes: u64 = parts.iter().map(|part| part.track.samples.bytes(part.from, part.to)).sum();
+        // Its boxes say sizes in 32 bits.
+        if bytes > BYTES_MAX { Err(VodFault::Gone) } else { Ok(fmp4::layout(&parts, from)) }
     }
 }

@@ -4,10 +4,10 @@
 
 use crate::isobmff::{BoxFault, BoxRef, Reader};
 
-use super::samples::{Sample, Samples};
+use super::samples::{Budget, Sample, Samples};
 
 /// Reads the `stbl` of a track; samples must end within `file_len`.
-pub(super) fn read(stbl: &BoxRef<'_>, file_len: u64) -> Result<Samples, BoxFault> {
+pub(super) fn read(stbl: &BoxRef<'_>, file_len: u64, budget: &mut Budget) -> Result<Samples, BoxFault> {
     let stsz = stbl.child(*b"stsz")?;
     let (count, sizes_box) = match stsz {
         Some(found) => (sizes_of(&found)?, found),
@@ -17,6 +17,9 @@ pub(super) fn read(stbl: &BoxRef<'_>, file_len: u64) -> Result<Samples, BoxFault
     let mut samples = Samples::default();
     if count == 0 {
         return Ok(samples);
+    }
+    if !budget.take(count) {
+        return Err(sizes_box.fault("it says more samples than any recording has"));
     }
     let mut durations = Runs::new(&stbl.need(*b"stts")?)?;
     let mut compositions = stbl.child(*b"ctts")?.map(|found| Runs::new(&found)).transpose()?;
@@ -48,9 +51,7 @@ pub(super) fn read(stbl: &BoxRef<'_>, file_len: u64) -> Result<Samples, BoxFault
         // Fewer entries than samples: players go on with the last one, and so do we.
         let duration = durations.next().unwrap_or(durations.last);
         let composition = compositions.as_mut().map_or(0, |runs| runs.next().unwrap_or(runs.last) as i32);
-        if !samples.push(Sample { offset, size, duration, composition, sync }) {
-            return Err(sizes_box.fault("it says more samples than any recording has"));
-        }
+        samples.push(Sample { offset, size, duration, composition, sync });
     }
     samples.shrink();
     Ok(samples)

@@ -10,7 +10,7 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 /// The fixture's moov, its place, and the length of the file.
-fn moov() -> (Vec<u8>, u64, u64) {
+pub(super) fn moov() -> (Vec<u8>, u64, u64) {
     let file = fixture("hall_a.mp4");
     let found = crate::isobmff::Boxes::new(&file, 0)
         .map(|found| found.expect("sound"))
