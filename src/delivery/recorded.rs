@@ -3,7 +3,7 @@
 //! ```text
 //! /<mount>/[_definst_/]smil:<path>.smil/<file> · mp4:<path>[.mp4]/<file>      files: see `vod::names`
 //! /<mount>/index.json?series=<identifier>                                      the list of recordings
-//! ?wowzaplaystart=<ms>&wowzaplayduration=<ms>                                  at playlist.m3u8; also playstart, playduration
+//! ?wowzaplaystart=<ms>&wowzaplayduration=<ms>          at playlist.m3u8, manifest.mpd; also playstart, playduration
 //! ```
 //! Names of directories and files may have any characters but `/`, `\` and NUL; an encoded slash is refused.
 
@@ -24,9 +24,7 @@ use super::poster::Posters;
 use super::route::{DEFAULT_INSTANCE, decode};
 use crate::http::{Body, Description, ETag, Requested, content, empty, problem, requested_range};
 use crate::media::Segment;
-use crate::vod::{
-    self, File, Layout, Mount, Recording, Stream, Subtitles, Trim, VodFault, parse_file, part_of,
-};
+use crate::vod::{self, File, Layout, Mount, Recording, Stream, Trim, VodFault, parse_file, part_of};
 
 const TEN_SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=10");
 const WEBVTT: HeaderValue = HeaderValue::from_static("text/vtt; charset=utf-8");
@@ -42,6 +40,8 @@ pub(super) async fn answer(request: &Parts, mount: &Mount, posters: &Posters) ->
         index(request, mount).await
     } else if let Some((stream, file)) = parse(path) {
         file_answer(request, mount, posters, &stream, &file).await
+    } else if has_odd_letters(path) {
+        Err(VodFault::of_name(path, "an encoded slash, a backslash or NUL"))
     } else {
         Err(VodFault::NotFound)
     };
@@ -51,12 +51,19 @@ pub(super) async fn answer(request: &Parts, mount: &Mount, posters: &Posters) ->
     }
 }
 
+/// Letters that no name has.
+const ODD: [char; 3] = ['/', '\\', '\0'];
+
+fn has_odd_letters(path: &str) -> bool {
+    path.split('/').any(|part| decode(part).is_ok_and(|part| part.contains(ODD)))
+}
+
 /// Stream and file of a path; its first part is the mount's name.
 fn parse(path: &str) -> Option<(Stream, File)> {
     let parts: Option<Vec<String>> =
         path.strip_prefix('/')?.split('/').map(|part| decode(part).ok()).collect();
     let mut parts = parts?;
-    if parts.iter().any(|part| part.contains(['/', '\\', '\0'])) {
+    if parts.iter().any(|part| part.contains(ODD)) {
         return None;
     }
     let file = parse_file(&parts.pop()?)?;
@@ -88,12 +95,7 @@ async fn file_answer(
         File::Multivariant => {
             let presentation = mount.open(stream).await?;
             let texts = mount.texts(&presentation).await?;
-            let subtitles: Vec<Subtitles> = texts
-                .into_iter()
-                .enumerate()
-                .map(|(index, text)| Subtitles { language: text.language, uri: format!("text_{index}.m3u8") })
-                .collect();
-            let text = Mount::multivariant(&presentation, trim(request), &subtitles);
+            let text = Mount::multivariant(&presentation, trim(request), &texts);
             Ok((Kind::Multivariant, playlist(request, text, SECONDS)))
         }
         File::Nearest(bitrate) => {
@@ -101,7 +103,7 @@ async fn file_answer(
             let far = |it: &&vod::Rendition| bitrate.map_or(0, |asked| it.recording.rates.1.abs_diff(asked));
             let nearest = presentation.renditions.iter().min_by_key(far).ok_or(VodFault::NotFound)?;
             let trim = Some(trim(request)).filter(|trim| !trim.is_whole()).unwrap_or(nearest.trim);
-            let text = nearest.recording.media_playlist(vod::Kind::Both, trim).ok_or(VodFault::Gone)?;
+            let text = nearest.recording.media_playlist(nearest.kind, trim).ok_or(VodFault::Gone)?;
             Ok((Kind::MediaPlaylist, playlist(request, text, TEN_SECONDS)))
         }
         File::Playlist(key, kind, trim) => {
@@ -135,13 +137,22 @@ async fn file_answer(
         }
         File::Manifest => {
             let presentation = mount.open(stream).await?;
-            Ok((Kind::Multivariant, document(request, Mount::manifest(&presentation), DASH, SECONDS)))
+            let texts = mount.texts(&presentation).await?;
+            let text = Mount::manifest(&presentation, trim(request), &texts);
+            Ok((Kind::Multivariant, document(request, text, DASH, SECONDS)))
         }
-        File::TextPlaylist(index) => {
+        File::TextPlaylist(index, trim) => {
             let presentation = mount.open(stream).await?;
             mount.texts(&presentation).await?.get(*index).ok_or(VodFault::NotFound)?;
-            let text = Mount::text_playlist(&presentation, *index);
+            let text = Mount::text_playlist(&presentation, *index, *trim);
             Ok((Kind::MediaPlaylist, playlist(request, text, TEN_SECONDS)))
+        }
+        File::WholeText(index, trim) => {
+            let presentation = mount.open(stream).await?;
+            let texts = mount.texts(&presentation).await?;
+            let cues = mount.cues(texts.get(*index).ok_or(VodFault::NotFound)?).await?;
+            let text = Mount::whole_text(&presentation, &cues, *trim);
+            Ok((Kind::Segment, document(request, text, WEBVTT, TEN_SECONDS)))
         }
         File::Text(index, part) => {
             let presentation = mount.open(stream).await?;

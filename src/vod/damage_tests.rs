@@ -213,6 +213,7 @@ proptest! {
         for cut in all.iter().take(20) {
             let _ = recording.segment(Kind::Both, cut.from, cut.to);
         }
-        let _ = dash::manifest(&[&recording]);
+        let shown = dash::Shown { recording: &recording, kind: Kind::Both, trim: Trim { start_ms: 3000, duration_ms: None } };
+        let _ = dash::manifest(&[shown], &[]);
     }
 }

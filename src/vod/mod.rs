@@ -42,7 +42,6 @@ pub use listing::Listed;
 pub use mount::{Mount, MountSettings, Presentation, Rendition, Stream};
 pub use movie::{Movie, Track};
 pub use names::{File, Kind, Names, parse as parse_file};
-pub use playlist::Subtitles;
 pub use recording::Recording;
 pub use smil::{Smil, SmilFault, with_extension};
 pub use text::Cue;

@@ -2,6 +2,7 @@
 
 mod files;
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use super::dash;
 use super::fault::VodFault;
 use super::fmp4::Layout;
 use super::listing::Listed;
-use super::names::digest;
+use super::names::{self, Kind, digest};
 use super::playlist::{Subtitles, Variant, multivariant};
 use super::reading::{self, Patience};
 use super::recording::{Recording, Stamp};
@@ -88,6 +89,30 @@ pub struct Rendition {
     pub recording: Arc<Recording>,
     /// The part that the playlist wants.
     pub trim: Trim,
+    /// The tracks that it wants.
+    pub kind: Kind,
+}
+
+impl Rendition {
+    /// What is played of it when a viewer asks for `asked`, whose word stands above the playlist's.
+    fn trimmed(&self, asked: Trim) -> Trim {
+        if asked.is_whole() { self.trim } else { asked }
+    }
+}
+
+impl Presentation {
+    /// What is played of it when a viewer asks for `asked`: as its first rendition has it.
+    fn trimmed(&self, asked: Trim) -> Trim {
+        self.renditions.first().map_or(asked, |first| first.trimmed(asked))
+    }
+
+    /// Where a part begins and where its longest rendition ends, in milliseconds of presentation time.
+    fn span_ms(&self, trim: Trim) -> Range<u64> {
+        let ms = |nanos: i64| nanos.max(0) as u64 / 1_000_000;
+        let spans: Vec<Range<i64>> = self.renditions.iter().map(|it| it.recording.span(trim)).collect();
+        let start = spans.first().map_or(0, |span| span.start);
+        ms(start)..ms(spans.iter().map(|span| span.end).max().unwrap_or(0))
+    }
 }
 
 /// See the module's text. Clones share everything.
@@ -149,7 +174,8 @@ impl Mount {
     pub async fn open(&self, stream: &Stream) -> Result<Presentation, VodFault> {
         match stream {
             Stream::File(path) => {
-                let rendition = Rendition { recording: self.recording(path).await?, trim: Trim::default() };
+                let recording = self.recording(path).await?;
+                let rendition = Rendition { recording, trim: Trim::default(), kind: Kind::Both };
                 Ok(Presentation { renditions: vec![rendition], smil: None })
             }
             Stream::Smil(path) => {
@@ -160,7 +186,12 @@ impl Mount {
                 let mut renditions = Vec::new();
                 for (opened, rendition) in opened.into_iter().zip(&smil.renditions) {
                     match opened {
-                        Ok(recording) => renditions.push(Rendition { recording, trim: rendition.trim }),
+                        Ok(recording) => {
+                            // A playlist may want of a file what it has not got.
+                            let is_there = recording.tracks(rendition.kind).is_some();
+                            let kind = if is_there { rendition.kind } else { Kind::Both };
+                            renditions.push(Rendition { recording, trim: rendition.trim, kind });
+                        }
                         Err(fault) => {
                             if fault != VodFault::NotFound {
                                 warn!(smil = path, %fault, "a rendition is left out");
@@ -262,25 +293,39 @@ impl Mount {
     }
 
     /// The multivariant playlist of a presentation; `trim` is what the viewer asked for.
-    pub fn multivariant(presentation: &Presentation, trim: Trim, subtitles: &[Subtitles]) -> String {
+    pub fn multivariant(presentation: &Presentation, trim: Trim, texts: &[TextStream]) -> String {
+        let trim_of_text = presentation.trimmed(trim);
+        let subtitle = |(index, text): (usize, &TextStream)| Subtitles {
+            language: text.language.clone(),
+            uri: names::text_playlist(index, trim_of_text),
+        };
+        let subtitles: Vec<Subtitles> = texts.iter().enumerate().map(subtitle).collect();
         let variants: Vec<Variant<'_>> = presentation
             .renditions
             .iter()
-            .map(|Rendition { recording, trim: own }| Variant {
-                movie: &recording.movie,
-                names: &recording.names,
-                peak_bps: recording.rates.0,
-                average_bps: recording.rates.1,
-                trim: if trim.is_whole() { *own } else { trim },
+            .map(|rendition| {
+                let Rendition { recording, kind, .. } = rendition;
+                let (peak_bps, average_bps) = recording.rates_of(*kind);
+                let (movie, names, trim) = (&recording.movie, &recording.names, rendition.trimmed(trim));
+                Variant { movie, names, peak_bps, average_bps, trim, kind: *kind }
             })
             .collect();
-        multivariant(&variants, subtitles)
+        multivariant(&variants, &subtitles)
     }
 
-    /// The DASH manifest of a presentation.
-    pub fn manifest(presentation: &Presentation) -> String {
-        let recordings: Vec<&Recording> = presentation.renditions.iter().map(|it| &*it.recording).collect();
-        dash::manifest(&recordings)
+    /// The DASH manifest of a presentation; `trim` is what the viewer asked for.
+    pub fn manifest(presentation: &Presentation, trim: Trim, texts: &[TextStream]) -> String {
+        let shown = presentation.renditions.iter().map(|rendition| dash::Shown {
+            recording: &rendition.recording,
+            kind: rendition.kind,
+            trim: rendition.trimmed(trim),
+        });
+        let trim = presentation.trimmed(trim);
+        let texts = texts.iter().enumerate().map(|(index, text)| Subtitles {
+            language: text.language.clone(),
+            uri: names::whole_text(index, trim),
+        });
+        dash::manifest(&shown.collect::<Vec<_>>(), &texts.collect::<Vec<_>>())
     }
 
     /// Subtitles of a presentation: what its playlist names, then `<file>.<language>.vtt` or `.srt` beside its files.
@@ -329,10 +374,14 @@ impl Mount {
         Ok(Vec::new())
     }
 
-    /// A subtitle playlist, and one segment of subtitles.
-    pub fn text_playlist(presentation: &Presentation, index: usize) -> String {
-        let durations = presentation.renditions.iter().map(|it| it.recording.movie.duration_nanos());
-        text::playlist(index, durations.max().unwrap_or(0).max(0) as u64 / 1_000_000)
+    /// The playlist of the subtitles that go with a part.
+    pub fn text_playlist(presentation: &Presentation, index: usize, trim: Trim) -> String {
+        text::playlist(index, presentation.span_ms(trim))
+    }
+
+    /// The subtitles of a part in one piece.
+    pub fn whole_text(presentation: &Presentation, cues: &[Cue], trim: Trim) -> String {
+        text::whole(cues, presentation.span_ms(trim))
     }
 
     /// The cues that are shown in a segment of subtitles.

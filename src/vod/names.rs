@@ -6,7 +6,8 @@
 //! chunklist_<key>[_v|_a<n>][_t<ms>[-<ms>]].m3u8       one rendition, all of it or its picture or a sound track
 //! iframes_<key>[_t<ms>[-<ms>]].m3u8
 //! chapters.json · poster.jpg · download
-//! text_<n>.m3u8 · text_<n>_<m>.vtt                    subtitles
+//! text_<n>[_t<ms>[-<ms>]].m3u8 · text_<n>_<m>.vtt      subtitles in segments
+//! text_<n>[_t<ms>[-<ms>]].vtt                          subtitles in one piece, for DASH
 //! init_<key>_<tag>_<kind>.mp4 · media_<key>_<tag>_<kind>_<from>-<to>.m4s · media_<key>_<tag>_<kind>_t<ticks>.m4s
 //! ```
 //! A key stands for the rendition's path, a tag for the state of its file: a name never means other bytes.
@@ -18,9 +19,10 @@ use sha2::{Digest, Sha256};
 use super::cut::Trim;
 
 /// Which tracks of a rendition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Picture and first sound track, as far as they are there.
+    #[default]
     Both,
     /// The picture.
     Picture,
@@ -57,7 +59,9 @@ pub enum File {
     /// A segment, by the presentation time of its beginning, in ticks.
     SegmentAt(Names, Kind, i64),
     /// A playlist of subtitles.
-    TextPlaylist(usize),
+    TextPlaylist(usize, Trim),
+    /// Subtitles in one piece.
+    WholeText(usize, Trim),
     /// A segment of subtitles.
     Text(usize, usize),
     /// `chapters.json`.
@@ -123,6 +127,16 @@ impl Names {
     }
 }
 
+/// The playlist of subtitles.
+pub(super) fn text_playlist(index: usize, trim: Trim) -> String {
+    format!("text_{index}{}.m3u8", trim_text(trim))
+}
+
+/// Subtitles in one piece.
+pub(super) fn whole_text(index: usize, trim: Trim) -> String {
+    format!("text_{index}{}.vtt", trim_text(trim))
+}
+
 fn trim_text(trim: Trim) -> String {
     match (trim.is_whole(), trim.duration_ms) {
         (true, _) => String::new(),
@@ -170,11 +184,16 @@ pub fn parse(file: &str) -> Option<File> {
         let (from, to) = (number(from)? as u32, number(to)? as u32);
         return (fields.next().is_none() && from < to).then_some(File::Segment(names, kind, from, to));
     }
-    if let Some(place) = between("text_", ".m3u8") {
-        return number(place).map(File::TextPlaylist);
+    if let Some(tail) = between("text_", ".m3u8") {
+        let mut fields = tail.split('_');
+        return Some(File::TextPlaylist(number(fields.next()?)?, trim(&mut fields)?));
     }
-    let (track, part) = between("text_", ".vtt")?.split_once('_')?;
-    Some(File::Text(number(track)?, number(part)?))
+    let tail = between("text_", ".vtt")?;
+    if let Some((track, part)) = tail.split_once('_').and_then(|(track, part)| Some((track, number(part)?))) {
+        return Some(File::Text(number(track)?, part));
+    }
+    let mut fields = tail.split('_');
+    Some(File::WholeText(number(fields.next()?)?, trim(&mut fields)?))
 }
 
 /// `[_w<digits>][_b<digits>]`.
@@ -254,12 +273,15 @@ mod tests {
                 let expected = File::Playlist(names.key.clone(), kind, trim);
                 assert_eq!(parse(&names.playlist(kind, trim)), Some(expected));
                 assert_eq!(parse(&names.i_frames(trim)), Some(File::IFrames(names.key.clone(), trim)));
+                assert_eq!(parse(&text_playlist(4, trim)), Some(File::TextPlaylist(4, trim)));
+                assert_eq!(parse(&whole_text(4, trim)), Some(File::WholeText(4, trim)));
             }
         }
     }
 
     #[test]
     fn wowzas_names_are_read() {
+        assert_eq!(parse("text_0_7.vtt"), Some(File::Text(0, 7)));
         for (name, bitrate) in [
             ("chunklist.m3u8", None),
             ("chunklist_w1234567.m3u8", None),

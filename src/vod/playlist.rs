@@ -25,24 +25,27 @@ pub(super) struct Variant<'a> {
     pub average_bps: u64,
     /// Which part.
     pub trim: Trim,
+    /// Which tracks.
+    pub kind: Kind,
 }
 
 /// A rendition of subtitles.
 #[derive(Clone, Debug)]
-pub struct Subtitles {
+pub(super) struct Subtitles {
     /// RFC 5646.
     pub language: String,
-    /// Its media playlist.
+    /// Its media playlist, or all of it.
     pub uri: String,
 }
 
-/// Peak and average bit rate of the segments `cuts`, sound included.
-pub(super) fn rates(movie: &Movie, cuts: &[Cut]) -> (u64, u64) {
+/// Peak and average bit rate of the tracks of `kind` over the segments `cuts` of the leading track.
+pub(super) fn rates(movie: &Movie, cuts: &[Cut], kind: Kind) -> (u64, u64) {
     let Some(lead) = movie.lead() else { return (0, 0) };
     let (mut peak, mut bits, mut nanos) = (0, 0_u64, 0_i64);
     for cut in cuts {
-        let mut bytes = lead.samples.bytes(cut.from, cut.to);
-        if let (true, Some(sound)) = (lead.is_video(), movie.audio.first()) {
+        let is_beside = lead.is_video() && matches!(kind, Kind::Sound(_));
+        let mut bytes = if is_beside { 0 } else { lead.samples.bytes(cut.from, cut.to) };
+        if let (true, Some(sound)) = (lead.is_video() && kind != Kind::Picture, movie.audio.first()) {
             let (from, to) = beside(lead, cut.from, cut.to, sound);
             bytes += sound.samples.bytes(from, to);
         }
@@ -70,8 +73,14 @@ pub(super) fn frame_rate(movie: &Movie) -> Option<f32> {
 }
 
 /// CODECS of a rendition.
-pub(super) fn codecs(movie: &Movie) -> Vec<String> {
-    movie.video.iter().chain(movie.audio.first()).map(|track| track.coding.codec.clone()).collect()
+fn codecs(movie: &Movie, kind: Kind) -> Vec<String> {
+    let video = movie.video.iter().filter(|_| has_picture(kind));
+    let audio = movie.audio.first().filter(|_| kind != Kind::Picture);
+    video.chain(audio).map(|track| track.coding.codec.clone()).collect()
+}
+
+const fn has_picture(kind: Kind) -> bool {
+    !matches!(kind, Kind::Sound(_))
 }
 
 /// The multivariant playlist (§4.3.4): renditions in their order, I-frames for those with pictures, sound tracks as a
@@ -87,7 +96,8 @@ pub(super) fn multivariant(variants: &[Variant<'_>], subtitles: &[Subtitles]) ->
             bandwidth += 1;
         }
         let group = format!("sound{index}");
-        let has_group = variant.movie.video.is_some() && variant.movie.audio.len() > 1;
+        let is_both = variant.kind == Kind::Both;
+        let has_group = is_both && variant.movie.video.is_some() && variant.movie.audio.len() > 1;
         if has_group {
             playlist.media.extend(sound_group(variant, &group));
         }
@@ -98,7 +108,7 @@ pub(super) fn multivariant(variants: &[Variant<'_>], subtitles: &[Subtitles]) ->
             !subtitles.is_empty(),
         ));
     }
-    playlist.variant_streams.extend(variants.iter().filter_map(i_frames));
+    playlist.variant_streams.extend(variants.iter().filter(|it| has_picture(it.kind)).filter_map(i_frames));
     playlist.media.extend(subtitles.iter().enumerate().filter_map(|(index, text)| {
         let mut media = ExtXMedia::builder();
         media.media_type(MediaType::Subtitles).group_id("text").name(format!(
@@ -155,12 +165,15 @@ fn stream(
     let movie = variant.movie;
     let mut stream_data = StreamData::new(bandwidth);
     stream_data.set_average_bandwidth(Some(variant.average_bps));
-    stream_data.set_codecs(Some(codecs(movie)));
-    stream_data.set_resolution(resolution(movie));
-    let kind = if group.is_some() { Kind::Picture } else { Kind::Both };
+    let shows = has_picture(variant.kind);
+    // The sound of a group is named with the picture that goes with it.
+    stream_data.set_codecs(Some(codecs(movie, variant.kind)));
+    stream_data.set_resolution(resolution(movie).filter(|_| shows));
+    let kind = if group.is_some() { Kind::Picture } else { variant.kind };
     VariantStream::ExtXStreamInf {
         uri: variant.names.playlist(kind, variant.trim).into(),
         frame_rate: frame_rate(movie)
+            .filter(|_| shows)
             .and_then(|rate| UFloat::try_from((rate * 1000.0).round() / 1000.0).ok()),
         audio: group.map(Into::into),
         subtitles: has_text.then(|| "text".into()),

@@ -1,5 +1,6 @@
 //! One file, indexed: what all its viewers share.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -57,7 +58,7 @@ impl Recording {
         segment_ms: u32,
     ) -> Self {
         let cuts = movie.lead().map(|lead| cuts(lead, segment_ms)).unwrap_or_default();
-        let rates = playlist::rates(&movie, &cuts);
+        let rates = playlist::rates(&movie, &cuts, Kind::Both);
         let since = stamp.modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let tag = digest(&format!("{} {} {segment_ms}", stamp.len, since.as_nanos()));
         let names = Names { key: digest(&path), tag };
@@ -105,6 +106,27 @@ impl Recording {
             }
             Kind::Both | Kind::Picture => Some(trimmed(self.movie.lead()?, &self.cuts, trim)),
         }
+    }
+
+    /// What is played of it, in nanoseconds of presentation time.
+    pub fn span(&self, trim: Trim) -> Range<i64> {
+        if trim.is_whole() {
+            return 0..self.movie.duration_nanos();
+        }
+        let cuts = self.cuts_of(Kind::Both, trim).unwrap_or_default();
+        match (self.movie.lead(), cuts.first(), cuts.last()) {
+            (Some(lead), Some(first), Some(last)) => {
+                let is_end = last.to >= lead.end;
+                let end = if is_end { self.movie.duration_nanos() } else { lead.nanos(last.end) };
+                lead.nanos(first.start)..end
+            }
+            _ => 0..0,
+        }
+    }
+
+    /// Peak and average bits per second of `kind`.
+    pub fn rates_of(&self, kind: Kind) -> (u64, u64) {
+        if kind == Kind::Both { self.rates } else { playlist::rates(&self.movie, &self.cuts, kind) }
     }
 
     /// The media playlist of `kind`.

@@ -6,6 +6,7 @@
 use roxmltree::{Document, Node};
 
 use super::cut::Trim;
+use super::names::Kind;
 
 /// Extensions that stay; any other name gets `.mp4`.
 const EXTENSIONS: [&str; 8] = ["mp4", "m4v", "m4a", "mov", "f4v", "vtt", "srt", "mp3"];
@@ -32,6 +33,8 @@ pub struct SmilRendition {
     pub bitrate_bps: u64,
     /// Which part of the file.
     pub trim: Trim,
+    /// Which of its tracks.
+    pub kind: Kind,
 }
 
 /// `<textstream>`.
@@ -119,7 +122,13 @@ fn rendition(node: &Node<'_, '_>) -> Result<SmilRendition, SmilFault> {
         node.attribute(name).map(|text| clock_ms(text).ok_or_else(|| fault(text))).transpose()
     };
     let trim = Trim { start_ms: time("begin")?.unwrap_or(0), duration_ms: time("dur")?.filter(|ms| *ms > 0) };
-    Ok(SmilRendition { path, bitrate_bps, trim })
+    let says = |name: &str| matches!(rate(name), Some("true" | "TRUE" | "1"));
+    let kind = match (says("videoOnly"), says("audioOnly")) {
+        (true, false) => Kind::Picture,
+        (false, true) => Kind::Sound(0),
+        _ => Kind::Both,
+    };
+    Ok(SmilRendition { path, bitrate_bps, trim, kind })
 }
 
 /// The value of `<param name=…>`.
@@ -215,6 +224,20 @@ mod tests {
             ]
         );
         assert_eq!(smil.texts, [TextStream { path: "video.fr.vtt".to_owned(), language: "fr".to_owned() }]);
+    }
+
+    #[test]
+    fn wowzas_parameters_choose_tracks() {
+        let text = r#"<smil><body><switch>
+            <video src="a"><param name="audioOnly" value="true" valuetype="data"/></video>
+            <video src="a"><param name="videoOnly" value="TRUE"/><param name="videoCodecId" value="avc1.64002A"/></video>
+            <video src="a" system-bitrate="1"><param name="audioOnly" value="false"/></video>
+            <textstream src="a.fr.srt"><param name="isWowzaCaptionStream" value="true"/></textstream>
+            </switch></body></smil>"#;
+        let smil = Smil::parse(text).expect("sound");
+        let kinds: Vec<_> = smil.renditions.iter().map(|it| it.kind).collect();
+        assert_eq!(kinds, [Kind::Sound(0), Kind::Picture, Kind::Both]);
+        assert_eq!(smil.texts, [TextStream { path: "a.fr.srt".to_owned(), language: "und".to_owned() }]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! read over.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use serde::Serialize;
 
@@ -66,20 +67,18 @@ fn time_ms(text: &str) -> Option<u64> {
     seconds.checked_mul(1000)?.checked_add(ms).filter(|ms| *ms < 1 << 40)
 }
 
-/// The media playlist of subtitles that go with `duration_ms` of media.
-pub(super) fn playlist(index: usize, duration_ms: u64) -> String {
+/// The media playlist of subtitles that go with the media of `span`, in milliseconds of presentation time: as that
+/// begins, so does this.
+pub(super) fn playlist(index: usize, span: Range<u64>) -> String {
     let mut out = format!(
         "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n",
         SEGMENT_MS / 1000
     );
-    let mut start = 0;
-    for part in 0.. {
-        if start >= duration_ms && part > 0 {
-            break;
-        }
-        let length = SEGMENT_MS.min(duration_ms.saturating_sub(start)).max(1);
+    let first = span.start / SEGMENT_MS;
+    for part in first..span.end.div_ceil(SEGMENT_MS).max(first + 1) {
+        let (start, end) = (span.start.max(part * SEGMENT_MS), span.end.min((part + 1) * SEGMENT_MS));
+        let length = end.saturating_sub(start).max(1);
         let _ = writeln!(out, "#EXTINF:{:.3},\ntext_{index}_{part}.vtt", length as f64 / 1000.0);
-        start += SEGMENT_MS;
     }
     out.push_str("#EXT-X-ENDLIST\n");
     out
@@ -91,13 +90,28 @@ pub(super) fn segment(cues: &[Cue], part: usize) -> String {
     let end = start.saturating_add(SEGMENT_MS);
     let mut out = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n".to_owned();
     for cue in cues.iter().filter(|cue| cue.start_ms < end && cue.end_ms > start) {
-        let _ = write!(out, "\n{} --> {}", clock(cue.start_ms), clock(cue.end_ms));
-        if !cue.settings.is_empty() {
-            let _ = write!(out, " {}", cue.settings);
-        }
-        let _ = writeln!(out, "\n{}", cue.text);
+        write_cue(&mut out, cue, cue.start_ms, cue.end_ms);
     }
     out
+}
+
+/// All cues that are shown in `span`, as a file of their own whose time begins there.
+pub(super) fn whole(cues: &[Cue], span: Range<u64>) -> String {
+    let mut out = "WEBVTT\n".to_owned();
+    for cue in cues.iter().filter(|cue| cue.start_ms < span.end && cue.end_ms > span.start) {
+        let from_start = |ms: u64| ms.saturating_sub(span.start);
+        write_cue(&mut out, cue, from_start(cue.start_ms), from_start(cue.end_ms));
+    }
+    out
+}
+
+fn write_cue(out: &mut String, cue: &Cue, start_ms: u64, end_ms: u64) {
+    // Writing to a String cannot fail.
+    let _ = write!(out, "\n{} --> {}", clock(start_ms), clock(end_ms));
+    if !cue.settings.is_empty() {
+        let _ = write!(out, " {}", cue.settings);
+    }
+    let _ = writeln!(out, "\n{}", cue.text);
 }
 
 fn clock(ms: u64) -> String {
@@ -131,7 +145,23 @@ mod tests {
             assert!(segment(&cues, part).ends_with("00:59:59.000 --> 01:00:01.000\nSecond\n"), "{part}");
         }
         assert_eq!(segment(&cues, 1).lines().count(), 2);
-        assert_eq!(playlist(0, 61_000).matches("#EXTINF").count(), 2);
+        assert_eq!(playlist(0, 0..61_000).matches("#EXTINF").count(), 2);
+        assert_eq!(playlist(0, 0..0).matches("#EXTINF").count(), 1);
+    }
+
+    #[test]
+    fn a_part_of_a_recording_has_its_part_of_the_subtitles() {
+        let list = playlist(3, 3_590_000..3_610_000);
+        assert!(
+            list.contains("#EXTINF:10.000,\ntext_3_59.vtt\n#EXTINF:10.000,\ntext_3_60.vtt\n#EXT-X-ENDLIST"),
+            "{list}"
+        );
+        let cues = cues(VTT);
+        let expected = "WEBVTT\n\n00:00:09.000 --> 00:00:11.000\nSecond\n";
+        assert_eq!(whole(&cues, 3_590_000..3_610_000), expected);
+        assert!(
+            whole(&cues, 0..4000).ends_with("00:00:01.000 --> 00:00:03.500 align:start\nBonjour\nà tous\n")
+        );
     }
 
     proptest! {

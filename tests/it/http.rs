@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::rfc8216;
+use crate::{dash, rfc8216};
 
 /// An answer.
 pub struct Answer {
@@ -45,6 +45,9 @@ pub fn request(address: SocketAddr, method: &str, path: &str, extra: &str, body:
         && method == "GET"
     {
         rfc8216::check(path, answer.text());
+    }
+    if status == 200 && answer.header("content-type") == Some("application/dash+xml") && method == "GET" {
+        dash::check(path, answer.text());
     }
     answer
 }

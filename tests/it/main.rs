@@ -5,6 +5,8 @@
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
 mod browser;
+mod commands;
+mod dash;
 mod demo;
 mod faults;
 mod gstreamer;

@@ -124,6 +124,229 @@ fn subtitles_and_chapters_stand_beside_a_file() {
     assert_eq!(server.end(), Some(0));
 }
 
+/// Whatever a stranger asks for, there is no way out of the mount, and the log says so.
+#[test]
+fn names_that_lead_elsewhere_are_not_there() {
+    use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+    let outside = tempfile::tempdir().expect("a folder");
+    copy("hall_a.mp4", &outside.path().join("secret.mp4"));
+    let secret = outside.path().join("secret.mp4").display().to_string();
+    let (server, nas) = with_nas(|nas| {
+        copy("hall_a.mp4", &nas.join("in/a.mp4"));
+        std::os::unix::fs::symlink(outside.path(), nas.join("out")).expect("linked");
+        std::os::unix::fs::symlink("/dev/zero", nas.join("zero.mp4")).expect("linked");
+        mknodat(CWD, nas.join("fifo.mp4"), FileType::Fifo, Mode::RUSR, 0).expect("made");
+        drop(std::os::unix::net::UnixListener::bind(nas.join("socket.mp4")).expect("made"));
+        // Only root may make one; `zero.mp4` is there for everybody else.
+        let _ = mknodat(CWD, nas.join("device.mp4"), FileType::CharacterDevice, Mode::RUSR, makedev(1, 5));
+    });
+    for (path, why) in [
+        ("/vod/mp4:fifo.mp4/playlist.m3u8", "it is no plain file"),
+        ("/vod/mp4:out/secret.mp4/playlist.m3u8", "it leads out of the root, or is closed to us"),
+        ("/vod/mp4:in/../../secret.mp4/playlist.m3u8", "it may lead out of the root"),
+        ("/vod/mp4:in%2fa.mp4/playlist.m3u8", "an encoded slash, a backslash or NUL"),
+    ] {
+        // One line a second is all that strangers get.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        assert_eq!(http::get(server.http, path).status, 404, "{path}");
+        let line = server.logged(|line| line["message"] == "a name is refused");
+        assert_eq!(line["why"], why, "{path}: {line}");
+    }
+    for name in [
+        "zero.mp4",
+        "socket.mp4",
+        "device.mp4",
+        "in",
+        "in/",
+        "in//a.mp4",
+        "./in/a.mp4",
+        "%2e%2e/secret.mp4",
+        "in%2F..%2F..%2Fsecret.mp4",
+        "in/a.mp4%00.mp4",
+        "..%5csecret.mp4",
+        &secret,
+        &secret.replace('/', "%2f"),
+        "%zz.mp4",
+        "%ff.mp4",
+    ] {
+        for file in ["playlist.m3u8", "manifest.mpd", "download", "poster.jpg"] {
+            let path = format!("/vod/mp4:{name}/{file}");
+            assert_eq!(http::get(server.http, &path).status, 404, "{path}");
+        }
+        let path = format!("/vod/smil:{name}.smil/playlist.m3u8");
+        assert_eq!(http::get(server.http, &path).status, 404, "{path}");
+    }
+    assert_eq!(http::get(server.http, "/vod/mp4:in/a.mp4/playlist.m3u8").status, 200);
+    drop(nas);
+    assert_eq!(server.end(), Some(0));
+}
+
+/// The sentence of a refusal.
+fn detail(answer: &http::Answer) -> String {
+    let problem: serde_json::Value = serde_json::from_slice(&answer.body).expect("a problem");
+    problem["detail"].as_str().expect("a sentence").to_owned()
+}
+
+#[test]
+fn damaged_files_end_in_a_sentence_and_a_changed_playlist_is_seen() {
+    let whole = std::fs::read(fixture("hall_a.mp4")).expect("read");
+    let moov = whole.windows(4).position(|window| window == b"moov").expect("there") - 4;
+    let stts = whole.windows(4).position(|window| window == b"stts").expect("there") - 4;
+    let mut lying = whole.clone();
+    lying[stts..stts + 4].copy_from_slice(&0x7fff_ffff_u32.to_be_bytes());
+    let (server, nas) = with_nas(|nas| {
+        copy("hall_a.mp4", &nas.join("a.mp4"));
+        let write = |name: &str, bytes: &[u8]| std::fs::write(nas.join(name), bytes).expect("written");
+        write("lying.mp4", &lying);
+        write("half.mp4", &whole[..whole.len() / 2]);
+        write("text.mp4", b"Not a film at all, but a text that says so.");
+        write("empty.mp4", b"");
+        write(
+            "list.smil",
+            b"<smil><body><switch><video src='mp4:gone'/><video src='mp4:lying'/></switch></body></smil>",
+        );
+    });
+    let lie = format!("lying.mp4: box stts at byte {stts}: it reaches beyond the end of the box around it");
+    for (name, status, said) in [
+        ("mp4:lying.mp4", 500, lie.as_str()),
+        ("smil:list.smil", 500, lie.as_str()),
+        ("mp4:text.mp4", 500, "text.mp4: not an mp4 file"),
+        ("mp4:empty.mp4", 503, "empty.mp4: it has no moov box: it is not finished"),
+    ] {
+        for file in ["playlist.m3u8", "manifest.mpd", "poster.jpg"] {
+            let answer = http::get(server.http, &format!("/vod/{name}/{file}"));
+            assert_eq!((answer.status, detail(&answer).as_str()), (status, said), "{name}/{file}");
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
+        }
+    }
+    assert!(moov > 0);
+    let half = http::get(server.http, "/vod/mp4:half.mp4/playlist.m3u8");
+    assert_eq!((half.status, half.header("retry-after")), (503, Some("2")), "{}", half.text());
+
+    // The encode is done, and Opencast writes its playlist again, in place: seen within seconds, never half of it.
+    let path = "/vod/smil:list.smil/playlist.m3u8";
+    let variants = || match http::get(server.http, path) {
+        answer if answer.status == 200 => lines(answer.text(), "#EXT-X-STREAM-INF:").len(),
+        _ => 0,
+    };
+    let list = "<smil><body><switch><video src='mp4:a'/></switch></body></smil>";
+    std::fs::write(nas.path().join("list.smil"), list).expect("written");
+    crate::server::eventually("the change is seen", || variants() == 1);
+    std::fs::write(nas.path().join("list.smil"), &list[..40]).expect("written");
+    for _ in 0..30 {
+        assert_eq!(variants(), 1, "half a playlist");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    server.logged(|line| line["message"] == "answered from the last good reading");
+    let longer =
+        list.replace("</switch>", "<video src='mp4:half'/><video src='mp4:a.mp4' begin='4'/></switch>");
+    std::fs::write(nas.path().join("list.smil"), longer).expect("written");
+    crate::server::eventually("the whole playlist is seen", || variants() == 2);
+    assert_eq!(server.end(), Some(0));
+}
+
+#[test]
+fn a_mount_offers_what_its_configuration_says() {
+    let nas = tempfile::tempdir().expect("a folder");
+    copy("hall_a.mp4", &nas.path().join("a.mp4"));
+    std::fs::write(nas.path().join("a.smil"), "<smil title='Optique'><body><video src='a'/></body></smil>")
+        .expect("written");
+    std::fs::write(nas.path().join("a.xml"), "<dublincore><isPartOf>S1</isPartOf></dublincore>")
+        .expect("written");
+    let root = nas.path().display();
+    let server = Server::run(&format!(
+        "[[vod]]\nname = \"open\"\nroot = '{root}'\nindex = true\n\
+         [[vod]]\nname = \"closed\"\nroot = '{root}'\ndownload = false\nposter = false\n"
+    ));
+    for file in ["mp4:a.mp4/download", "mp4:a.mp4/poster.jpg", "index.json"] {
+        assert_eq!(http::get(server.http, &format!("/open/{file}")).status, 200, "{file}");
+        assert_eq!(http::get(server.http, &format!("/closed/{file}")).status, 404, "{file}");
+    }
+    assert_eq!(http::get(server.http, "/closed/mp4:a.mp4/playlist.m3u8").status, 200);
+
+    let index = http::get(server.http, "/open/index.json");
+    let list: serde_json::Value = serde_json::from_slice(&index.body).expect("JSON");
+    assert_eq!((&list[0]["title"], &list[0]["series"]), (&"Optique".into(), &"S1".into()), "{list}");
+    let etag = index.header("etag").expect("a tag").to_owned();
+    let again = http::get_with(server.http, "/open/index.json", &[("If-None-Match", &etag)]);
+    assert_eq!((again.status, again.body.len()), (304, 0), "known already");
+    let hls = list[0]["hls"].as_str().expect("an address");
+    assert_eq!(http::get(server.http, &format!("/open/{hls}")).status, 200, "relative to the mount");
+    let series = |name: &str| {
+        let answer = http::get(server.http, &format!("/open/index.json?series={name}"));
+        serde_json::from_slice::<Vec<serde_json::Value>>(&answer.body).expect("a list").len()
+    };
+    assert_eq!((series("S1"), series("S2")), (1, 0));
+
+    let head = http::request(server.http, "HEAD", "/open/mp4:a.mp4/download", "", "");
+    let whole = std::fs::metadata(fixture("hall_a.mp4")).expect("there").len().to_string();
+    assert_eq!((head.header("content-length"), head.header("accept-ranges")), (Some(&*whole), Some("bytes")));
+    let behind = http::get_with(server.http, "/open/mp4:a.mp4/download", &[("Range", "bytes=99999999-")]);
+    assert_eq!((behind.status, behind.header("content-range")), (416, Some(&*format!("bytes */{whole}"))));
+    assert_eq!(server.end(), Some(0));
+}
+
+/// A part of a recording: picture, sound and subtitles begin together, over HLS and DASH.
+#[test]
+fn a_part_has_its_subtitles_over_hls_and_dash() {
+    let (server, nas) = with_nas(|nas| {
+        copy("hall_a.mp4", &nas.join("a.mp4"));
+        let text = "WEBVTT\n\n00:02.000 --> 00:05.000\nBefore\n\n00:11.500 --> 00:13.000\nWithin\n";
+        std::fs::write(nas.join("a.fr.vtt"), text).expect("written");
+        let smil = "<smil><body><switch><video src='a' begin='11' dur='4'/><video src='a' begin='11' dur='4'>\
+                    <param name='audioOnly' value='true'/></video></switch></body></smil>";
+        std::fs::write(nas.join("part.smil"), smil).expect("written");
+    });
+    let asked = "/vod/mp4:a.mp4/{}?wowzaplaystart=11000&wowzaplayduration=4000";
+    for address in [asked, "/vod/smil:part.smil/{}"] {
+        let folder = address.split("/{}").next().expect("a folder");
+        let get = |file: &str| http::get(server.http, &address.replace("{}", file));
+        let list = get("playlist.m3u8");
+        let uri = list.text().split("URI=\"text_").nth(1).and_then(|rest| rest.split('"').next());
+        let texts = http::get(server.http, &format!("{folder}/text_{}", uri.expect("subtitles")));
+        assert!(
+            texts.text().contains("#EXTINF:6.000,\ntext_0_0.vtt\n"),
+            "from 10 s to 16 s: {}",
+            texts.text()
+        );
+
+        let manifest = get("manifest.mpd");
+        let text = manifest.text();
+        assert!(text.contains("mediaPresentationDuration=\"PT6.000S\""), "{text}");
+        assert!(text.contains("presentationTimeOffset=\"153600\""), "10 s of the picture's ticks: {text}");
+        let whole =
+            text.split("<BaseURL>").nth(1).and_then(|rest| rest.split('<').next()).expect("subtitles");
+        let cues = http::get(server.http, &format!("{folder}/{whole}"));
+        assert_eq!(cues.text(), "WEBVTT\n\n00:00:01.500 --> 00:00:03.000\nWithin\n");
+        // Every segment that the manifest names is there.
+        let document = roxmltree::Document::parse(text).expect("XML");
+        for template in document
+            .descendants()
+            .filter(|it| it.has_tag_name(("urn:mpeg:dash:schema:mpd:2011", "SegmentTemplate")))
+        {
+            let mut time = 0;
+            for entry in template.descendants().filter(|it| it.tag_name().name() == "S") {
+                time = entry.attribute("t").and_then(|it| it.parse::<u64>().ok()).unwrap_or(time);
+                for _ in 0..=entry.attribute("r").map_or(0, |it| it.parse().expect("a number")) {
+                    let media =
+                        template.attribute("media").expect("named").replace("$Time$", &time.to_string());
+                    assert_eq!(http::get(server.http, &format!("{folder}/{media}")).status, 200, "{media}");
+                    time += entry.attribute("d").and_then(|it| it.parse::<u64>().ok()).expect("a duration");
+                }
+            }
+        }
+    }
+    let list = http::get(server.http, "/vod/smil:part.smil/playlist.m3u8");
+    let variants = lines(list.text(), "#EXT-X-STREAM-INF:");
+    assert!(variants[0].contains("RESOLUTION=") && !variants[1].contains("RESOLUTION="), "{}", list.text());
+    assert!(variants[1].contains("CODECS=\"mp4a.40.2\""), "sound alone: {}", variants[1]);
+    let sound = lines(list.text(), "chunklist_")[1].to_owned();
+    assert!(sound.contains("_a0_t11000-4000"), "{sound}");
+    assert_eq!(http::get(server.http, &format!("/vod/smil:part.smil/{sound}")).status, 200);
+    drop(nas);
+    assert_eq!(server.end(), Some(0));
+}
+
 /// What `seek.mjs` reports.
 #[derive(Debug, Deserialize)]
 struct Report {

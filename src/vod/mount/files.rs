@@ -31,7 +31,11 @@ fn root(settings: &MountSettings) -> Result<Dir, VodFault> {
 /// Names of files beneath the root: no way up, no empty or odd parts.
 fn check(path: &str) -> Result<(), VodFault> {
     let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\0', '\\']);
-    if path.len() < 1024 && path.split('/').all(is_plain) { Ok(()) } else { Err(VodFault::NotFound) }
+    if path.len() < 1024 && path.split('/').all(is_plain) {
+        Ok(())
+    } else {
+        Err(VodFault::of_name(path, "it may lead out of the root"))
+    }
 }
 
 pub(super) fn stamp_of(settings: &MountSettings, path: &str) -> Result<Stamp, VodFault> {
@@ -42,8 +46,7 @@ pub(super) fn stamp_of(settings: &MountSettings, path: &str) -> Result<Stamp, Vo
 
 fn stamp(metadata: &cap_std::fs::Metadata, path: &str) -> Result<Stamp, VodFault> {
     if !metadata.is_file() {
-        warn!(path, "not a file: not opened");
-        return Err(VodFault::NotFound);
+        return Err(VodFault::of_name(path, "it is no plain file"));
     }
     let modified = metadata.modified().map_err(|error| VodFault::io(path, &error))?.into_std();
     Ok(Stamp { len: metadata.len(), modified })
@@ -51,10 +54,12 @@ fn stamp(metadata: &cap_std::fs::Metadata, path: &str) -> Result<Stamp, VodFault
 
 /// A way out of the root is worth a line.
 fn refused(path: &str, error: &std::io::Error) -> VodFault {
-    if error.kind() == std::io::ErrorKind::PermissionDenied {
-        warn!(path, %error, "not opened");
+    match VodFault::io(path, error) {
+        VodFault::NotFound if error.kind() != std::io::ErrorKind::NotFound => {
+            VodFault::of_name(path, "it leads out of the root, or is closed to us")
+        }
+        other => other,
     }
-    VodFault::io(path, error)
 }
 
 pub(super) fn open_file(settings: &MountSettings, path: &str) -> Result<(std::fs::File, Stamp), VodFault> {
