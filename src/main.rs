@@ -188,14 +188,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             writeln!(std::io::stdout(), "{report}")?;
             Ok(ExitCode::from(u8::from(!report.is_good())))
         }
-        Command::Run { config } => {
-            runtime()?.block_on(amphi::server::run(&config))?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Run { config } => serve(amphi::server::run(&config)),
         Command::Demo(Demo { listen, http_listen, admin_listen, fault: faults }) => {
             let options = DemoOptions { listen, http_listen, admin_listen, faults };
-            runtime()?.block_on(amphi::server::demo(options))?;
-            Ok(ExitCode::SUCCESS)
+            serve(amphi::server::demo(options))
         }
         Command::Probe(Probe { url, transport, seconds, json }) => {
             let report = runtime()?.block_on(amphi::source::probe::probe(&url, transport.into(), seconds))?;
@@ -205,6 +201,14 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Loadtest(test) => loadtest(&test),
     }
+}
+
+/// Runs a server to its end. A thread that still waits for a storage that hangs is left behind.
+fn serve(server: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(server);
+    runtime.shutdown_background();
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 fn loadtest(test: &Loadtest) -> anyhow::Result<ExitCode> {

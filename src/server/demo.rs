@@ -119,7 +119,10 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let pages = move |addresses: &Addresses, channels: &[String]| page::router(addresses, channels, failing);
     let mut config = configuration(&options, sources, &waiting, scratch.path());
     config.vods = vec![Vod { name: "vod".to_owned(), root: nas, ..Vod::default() }];
-    let server = Server::start(config, clock, pages).await?;
+    let server = tokio::select! {
+        server = Server::start(config, clock, pages) => server?,
+        () = signals.next() => return Ok(()),
+    };
     print_what_to_open(&server);
     signals.next().await;
     server.end().await;

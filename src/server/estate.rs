@@ -121,13 +121,13 @@ impl Estate {
     }
 
     /// Ends every source.
-    pub(super) async fn end_all_sources(&mut self) {
-        end_all(std::mem::take(&mut self.sources)).await;
+    pub(super) async fn end_all_sources(&mut self, patience: Duration) {
+        end_all(std::mem::take(&mut self.sources), patience).await;
     }
 
     /// Ends every channel.
-    pub(super) async fn end_all_channels(&mut self) {
-        end_all(std::mem::take(&mut self.channels)).await;
+    pub(super) async fn end_all_channels(&mut self, patience: Duration) {
+        end_all(std::mem::take(&mut self.channels), patience).await;
     }
 
     async fn end_sources(&mut self, before: &Config, inventory: &mut Inventory) {
@@ -136,7 +136,7 @@ impl Estate {
         let ending = before.sources.iter().filter(|source| !stays(source)).map(|source| &source.name);
         let ending: BTreeMap<_, _> = ending.filter_map(|name| self.sources.remove_entry(name)).collect();
         inventory.sources.retain(|name, _| !ending.contains_key(name));
-        end_all(ending).await;
+        end_all(ending, STAGE_PATIENCE).await;
     }
 
     async fn end_channels(&mut self, before: &Config, inventory: &mut Inventory) {
@@ -154,7 +154,7 @@ impl Estate {
         for name in ending.keys().filter(|name| !self.config.channels.iter().any(|it| it.name == **name)) {
             self.means.delivery.registry().remove(name);
         }
-        end_all(ending).await;
+        end_all(ending, STAGE_PATIENCE).await;
     }
 
     /// Mounts that are equal keep their indexes.
@@ -192,8 +192,7 @@ fn lives_on(channel: &config::Channel, next: &config::Channel) -> bool {
         == (&channel.name, &channel.ladder, &channel.waiting, &channel.live_deadline_ms, &channel.hold_ms)
 }
 
-async fn end_all(stages: BTreeMap<String, Stage>) {
-    let patience: Duration = STAGE_PATIENCE;
+async fn end_all(stages: BTreeMap<String, Stage>, patience: Duration) {
     let all = stages.into_values().map(|stage| stage.end(patience));
     futures_util::future::join_all(all).await;
 }

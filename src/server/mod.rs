@@ -1,6 +1,6 @@
 //! The server: everything joined, supervised, and ended in order.
 //!
-//! Order of ending, within five seconds: listeners stop accepting, sources say TEARDOWN, channels stop, ladders'
+//! Order of ending, within five seconds ([`ENDING`]): listeners stop accepting, sources say TEARDOWN, channels stop, ladders'
 //! threads are joined, connections are drained, the matrix writes its state.
 
 mod channel_task;
@@ -26,6 +26,7 @@ use axum::Router;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -50,7 +51,12 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
     let config =
         Config::load(path).map_err(|faults| anyhow::anyhow!("the configuration has faults\n{faults}"))?;
     let mut signals = Signals::new(path)?;
-    let mut server = Server::start(config, Arc::new(SystemClock::default()), |_, _| Router::new()).await?;
+    let starting = Server::start(config, Arc::new(SystemClock::default()), |_, _| Router::new());
+    // Waiting videos may take their time to be coded; nobody who asks us to end waits for them.
+    let mut server = tokio::select! {
+        server = starting => server?,
+        () = signals.end() => return Ok(()),
+    };
     loop {
         match signals.next().await {
             Signal::End => break,
@@ -79,8 +85,29 @@ pub struct Addresses {
     pub admin: Option<SocketAddr>,
 }
 
-/// Each stage may take so long to end: five of them fit into what a service manager grants.
+/// Everything ends within so long; what does not is left behind.
+const ENDING: Duration = Duration::from_millis(4500);
+/// Each stage may take so long of it.
 const STAGE_PATIENCE: Duration = Duration::from_millis(2500);
+/// Of it, what is left to the matrix, which writes its state last.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// How much time the next stage may take.
+struct Patience(Instant);
+
+impl Patience {
+    fn new() -> Self {
+        Self(Instant::now() + ENDING)
+    }
+
+    fn of_stage(&self) -> Duration {
+        STAGE_PATIENCE.min((self.0 - LAST_WORDS).saturating_duration_since(Instant::now()))
+    }
+
+    fn of_the_last(&self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+}
 
 /// A running server.
 pub struct Server {
@@ -196,13 +223,14 @@ impl Server {
     /// Ends everything, stage by stage.
     pub async fn end(self) {
         let Self { listening, mut estate, conducting, control, .. } = self;
-        listening.end(STAGE_PATIENCE).await;
-        estate.end_all_sources().await;
-        estate.end_all_channels().await;
-        conducting.end(STAGE_PATIENCE).await;
+        let patience = Patience::new();
+        listening.end(patience.of_stage()).await;
+        estate.end_all_sources(patience.of_stage()).await;
+        estate.end_all_channels(patience.of_stage()).await;
+        conducting.end(patience.of_stage()).await;
         // The matrix ends when nobody can talk to it any more.
         drop(estate);
-        control.end(STAGE_PATIENCE).await;
+        control.end(patience.of_the_last()).await;
         info!("ended");
     }
 }
@@ -226,5 +254,34 @@ fn layout(config: &Config) -> Layout {
     Layout {
         channels: config.channels.iter().map(channel).collect(),
         sources: config.sources.iter().map(|source| source.name.clone()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn stages_that_do_not_end_are_left_behind_within_five_seconds() {
+        let begun = Instant::now();
+        let patience = Patience::new();
+        for name in ["listeners", "sources", "channels", "ladders"] {
+            let mut stage = Stage::new(name);
+            stage.spawn(std::future::pending());
+            stage.end(patience.of_stage()).await;
+        }
+        // The matrix, which does end, still has its time.
+        let mut matrix = Stage::new("matrix");
+        let (written, seen) = tokio::sync::oneshot::channel();
+        let end = matrix.end.clone();
+        matrix.spawn(async move {
+            end.cancelled().await;
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            let _ = written.send(());
+        });
+        matrix.end(patience.of_the_last()).await;
+        assert_eq!(seen.await, Ok(()));
+        // On a clock that is moved by hand.
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
 }

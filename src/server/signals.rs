@@ -53,6 +53,11 @@ impl Signals {
         })
     }
 
+    /// Waits until somebody asks to end, deaf to everything else.
+    pub(super) async fn end(&mut self) {
+        while self.next().await != Signal::End {}
+    }
+
     /// The next thing that is asked.
     pub(super) async fn next(&mut self) -> Signal {
         loop {

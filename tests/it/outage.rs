@@ -98,6 +98,69 @@ fn a_server_that_starts_again_goes_on_with_its_numbers_and_its_matrix() {
     assert_eq!(server.end(), Some(0));
 }
 
+/// What was told to the matrix stands on the disk, whole, whenever the plug is pulled.
+#[test]
+#[ignore = "needs ffmpeg: tests/run"]
+fn a_server_that_is_killed_in_mid_cell_goes_on() {
+    let mut server = Server::run(&one_hall("rtsp://127.0.0.1:9/extron1"));
+    let mut collected = Collected::default();
+    for round in 0..3 {
+        eventually("the playlist is there", || http::get(server.http, "/Live/playlist.m3u8").status == 200);
+        if round > 0 {
+            let desired = &server.matrix()["channels"][0]["desired"];
+            assert_eq!(desired["by"], "manual", "what was said by hand is kept: {desired}");
+        }
+        let more = collect(server.http, "Live", "480p", 6);
+        assert!(round == 0 || more.init == collected.init, "one initialization section for ever");
+        for (k, segment) in more.segments {
+            let before = collected.segments.entry(k).or_insert_with(|| segment.clone());
+            assert_eq!(*before, segment, "cell {k} is the same from every server");
+        }
+        collected.init = more.init;
+        // Its state is written again and again until it dies, at some point of some cell.
+        let admin = server.admin;
+        let writing = std::thread::spawn(move || {
+            let write = |method: &str| {
+                let path = "/api/v1/channels/Live/source";
+                let mut stream = std::net::TcpStream::connect(admin)?;
+                std::io::Write::write_all(
+                    &mut stream,
+                    format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                        .as_bytes(),
+                )?;
+                std::io::copy(&mut stream, &mut std::io::sink())
+            };
+            while write("DELETE").is_ok() {}
+        });
+        std::thread::sleep(Duration::from_millis(1100 + 370 * round));
+        server = server.killed();
+        writing.join().expect("it ends with the server");
+        let state = server.home().join("state");
+        let text = std::fs::read_to_string(state.join("overrides.json")).expect("there");
+        serde_json::from_str::<serde_json::Value>(&text).expect("whole");
+        let corrupt = std::fs::read_dir(state).expect("there").flatten();
+        assert!(!corrupt.into_iter().any(|it| it.file_name().to_string_lossy().ends_with(".corrupt")));
+    }
+    let keys: Vec<_> = collected.segments.keys().collect();
+    assert!(keys.windows(2).all(|pair| *pair[1] == pair[0] + 1), "no number is left out: {keys:?}");
+    judge(&collected, Some((854, 480)));
+    assert_eq!(server.end(), Some(0));
+}
+
+/// Nothing to be read ever comes out of this waiting video, as from a storage that hangs.
+#[test]
+fn a_server_that_is_still_starting_ends_when_it_is_asked() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let fifo = directory.path().join("waiting.mp4");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+        .expect("made");
+    let fixture = fixture("waiting.mp4").display().to_string();
+    let config = one_hall("rtsp://127.0.0.1:9/extron1").replace(&fixture, fifo.to_str().expect("UTF-8"));
+    let server = Server::run(&config);
+    assert_eq!(http::get(server.admin, "/readyz").status, 503);
+    assert_eq!(server.end(), Some(0));
+}
+
 #[test]
 #[ignore = "needs ffmpeg: tests/run"]
 fn a_waiting_video_that_cannot_be_used_gives_way_to_a_plain_card() {
@@ -129,32 +192,58 @@ fn a_waiting_video_that_cannot_be_used_gives_way_to_a_plain_card() {
 #[ignore = "needs ffmpeg: tests/run"]
 fn ffmpeg_reads_across_five_switches_without_a_word_about_timestamps() {
     let server = Server::demo();
-    let is_live = || server.on_air("Live_PAES").as_deref() == Some("PS-Amphi_A");
-    eventually("the hall is on air", is_live);
-    let url = format!("http://{}/Live_PAES/live_720p/playlist.m3u8", server.http);
-    let reader = std::process::Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "warning", "-i", &url, "-t", "64", "-c", "copy", "-f", "null", "-"])
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("ffmpeg is installed");
+    let is_on_air = || server.on_air("Live_PAES").as_deref() == Some("PS-Amphi_A");
+    eventually("the hall is on air", is_on_air);
+    // In every rendition.
+    let readers = crate::judge::RUNGS.map(|(rung, _)| {
+        let url = format!("http://{}/Live_PAES/live_{rung}/playlist.m3u8", server.http);
+        std::process::Command::new("ffmpeg")
+            .args(["-nostdin", "-v", "warning", "-i", &url, "-t", "64", "-c", "copy", "-f", "null", "-"])
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("ffmpeg is installed")
+    });
+    let mut viewers = crate::judge::RUNGS.map(|(rung, _)| Follower::new(server.http, "Live_PAES", rung));
+    let mut until = |what: &str, done: &mut dyn FnMut() -> bool| {
+        eventually(what, || {
+            viewers.iter_mut().for_each(Follower::read);
+            done()
+        });
+    };
     for switch in 0..5 {
         if switch % 2 == 0 {
             server.disconnect("Live_PAES");
-            eventually("the waiting loop is on air", || !is_live());
+            until("the waiting loop is on air", &mut || !is_on_air());
         } else {
             server.connect("Live_PAES", "PS-Amphi_A");
-            eventually("the hall is on air", is_live);
+            until("the hall is on air", &mut || is_on_air());
         }
-        std::thread::sleep(Duration::from_secs(6));
+        let end = std::time::Instant::now() + Duration::from_secs(6);
+        until("time passes", &mut || std::time::Instant::now() >= end);
     }
-    let output = reader.wait_with_output().expect("ffmpeg ends");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    for word in ["DTS", "dts", "timestamp", "iscontinuity", "nvalid", "rror"] {
-        assert!(!said.contains(word), "{said}");
+    // Until every reader has had its 64 s, for which the last switch's cells are listed and read.
+    let end = std::time::Instant::now() + Duration::from_secs(6);
+    until("time passes", &mut || std::time::Instant::now() >= end);
+    for reader in readers {
+        let output = reader.wait_with_output().expect("ffmpeg ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        for word in ["DTS", "dts", "timestamp", "iscontinuity", "nvalid", "rror"] {
+            assert!(!said.contains(word), "{said}");
+        }
     }
-    // And every rendition, whole.
-    for (rung, size) in crate::judge::RUNGS {
-        judge(&collect(server.http, "Live_PAES", rung, 6), size);
+    // And all that was seen of each, across the switches, has no gap and no overlap.
+    let [_, _, sound] = &viewers;
+    let cells: Vec<_> = sound.collected.segments.keys().copied().collect();
+    assert!(cells.len() >= 15, "{cells:?}");
+    for (viewer, (_, size)) in viewers.iter().zip(crate::judge::RUNGS) {
+        judge(&viewer.collected, size);
     }
+    // All renditions switch in the same cell.
+    let [high, low, _] = &viewers;
+    let both = high.collected.segments.keys().filter(|k| low.collected.segments.contains_key(k));
+    let live: Vec<_> = both.map(|&k| (k, is_live(&high.collected, k), is_live(&low.collected, k))).collect();
+    assert!(live.iter().all(|(_, high, low)| high == low), "{live:?}");
+    let switches = live.windows(2).filter(|pair| pair[0].1 != pair[1].1).count();
+    assert!(switches >= 5, "{live:?}");
 }

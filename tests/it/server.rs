@@ -54,6 +54,18 @@ impl Server {
         Self::start_in(home)
     }
 
+    /// Kills it where it stands, as a power cut does, and starts it anew.
+    pub fn killed(mut self) -> Self {
+        let home = self.home.take().expect("a server with a configuration");
+        drop(self);
+        Self::start_in(home)
+    }
+
+    /// The folder of its configuration and its state.
+    pub fn home(&self) -> &std::path::Path {
+        self.home.as_ref().expect("a server with a configuration").path()
+    }
+
     fn start_in(home: TempDir) -> Self {
         let path = home.path().join("config.toml");
         let mut server = Self::start(&["run", path.to_str().expect("UTF-8")]);
