@@ -92,8 +92,10 @@ impl Watchman {
         let inventory = Arc::clone(&self.inventory.borrow());
         let mut found = Vec::new();
         for source in view.sources.iter().filter(|source| source.wanted) {
-            found.extend(of_source(source, &view));
-            if let Some(gauges) = inventory.sources.get(&source.name).map(|entry| &entry.gauges) {
+            let gauges = inventory.sources.get(&source.name).map(|entry| &entry.gauges);
+            let stalled = gauges.is_some_and(|gauges| gauges.stalled.get() > 0);
+            found.extend(of_source(source, stalled, &view));
+            if let Some(gauges) = gauges {
                 let before = lost.insert(source.name.clone(), gauges.lost.get());
                 let count = gauges.lost.get() - before.unwrap_or_else(|| gauges.lost.get());
                 found.extend(of_gauges(&source.name, gauges, count));
@@ -102,12 +104,18 @@ impl Watchman {
         for (key, state) in self.ladders.all() {
             found.extend(of_ladder(&key.source, &key.ladder, &state));
         }
-        found
+        found.iter().flat_map(|condition| of_channels(condition, &view)).collect()
     }
 }
 
 fn condition(kind: AlarmKind, source: &str, sentence: String) -> Condition {
     Condition { kind, source: Some(source.to_owned()), channel: None, sentence, since: None }
+}
+
+/// What holds of a source holds of each channel that should show it.
+fn of_channels(condition: &Condition, view: &MatrixView) -> Vec<Condition> {
+    let wanting = view.channels.iter().filter(|it| it.desired.source == condition.source);
+    wanting.map(|channel| Condition { channel: Some(channel.name.clone()), ..condition.clone() }).collect()
 }
 
 /// The channels that should show a source, in words.
@@ -116,13 +124,15 @@ fn wanted_by(source: &str, view: &MatrixView) -> String {
     channels.map(|channel| channel.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn of_source(source: &SourceView, view: &MatrixView) -> Option<Condition> {
+/// `stalled`: its last connection was given up because nothing came.
+fn of_source(source: &SourceView, stalled: bool, view: &MatrixView) -> Option<Condition> {
     let (name, reason) = (&source.name, &source.status.reason);
     let channels = wanted_by(name, view);
     let (kind, what) = match source.status.state {
         SourceState::Idle | SourceState::Live => return None,
+        SourceState::Connecting | SourceState::BackingOff if stalled => (AlarmKind::Stalled, "sends nothing"),
         SourceState::Connecting | SourceState::BackingOff => (AlarmKind::Offline, "cannot be had"),
-        SourceState::Stalled => (AlarmKind::Stalled, "is connected and sends nothing"),
+        SourceState::Stalled => (AlarmKind::Stalled, "sends nothing"),
         SourceState::Refused => (AlarmKind::Refused, "refuses us"),
     };
     let colon = if reason.is_empty() { "" } else { ": " };
@@ -174,4 +184,145 @@ fn of_ladder(source: &str, ladder: &str, state: &LadderState) -> Vec<Condition> 
         found.push(condition(AlarmKind::Overload, source, sentence));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alarm::Thresholds;
+    use crate::clock::ManualClock;
+    use crate::matrix::{By, ChannelView, Desired, OnAir, SourceStatus};
+    use crate::media::MediaTime;
+
+    const NOON: MediaTime = MediaTime::from_nanos(1_795_000_000_000_000_000);
+
+    fn source(state: SourceState, reason: &str) -> SourceView {
+        let status = SourceStatus { state, reason: reason.to_owned(), ..SourceStatus::idle(NOON) };
+        SourceView { name: "hall".to_owned(), wanted: true, status }
+    }
+
+    /// Two channels that should show the hall, and one that should not.
+    fn view() -> MatrixView {
+        let channel = |name: &str, source: Option<&str>| ChannelView {
+            name: name.to_owned(),
+            streams: Vec::new(),
+            desired: Desired {
+                source: source.map(str::to_owned),
+                by: By::Manual,
+                reason: String::new(),
+                since: NOON,
+                until: None,
+            },
+            on_air: OnAir { source: None, reason: String::new(), since: NOON },
+            notice: None,
+        };
+        let channels = vec![channel("PAES", Some("hall")), channel("L2", Some("hall")), channel("L3", None)];
+        MatrixView { channels, sources: Vec::new() }
+    }
+
+    fn sentences(conditions: impl IntoIterator<Item = Condition>) -> Vec<(AlarmKind, String)> {
+        conditions.into_iter().map(|it| (it.kind, it.sentence)).collect()
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_source_is_said_in_a_sentence() {
+        for (state, stalled, reason, expected) in [
+            (SourceState::Idle, false, "", None),
+            (SourceState::Live, true, "", None),
+            (
+                SourceState::BackingOff,
+                false,
+                "no connection: refused",
+                Some((AlarmKind::Offline, "hall, wanted by PAES, L2, cannot be had: no connection: refused")),
+            ),
+            (
+                SourceState::Connecting,
+                false,
+                "",
+                Some((AlarmKind::Offline, "hall, wanted by PAES, L2, cannot be had")),
+            ),
+            (
+                SourceState::Stalled,
+                false,
+                "nothing came for 4 s",
+                Some((AlarmKind::Stalled, "hall, wanted by PAES, L2, sends nothing: nothing came for 4 s")),
+            ),
+            (
+                SourceState::BackingOff,
+                true,
+                "the encoder did not answer within 10 s",
+                Some((
+                    AlarmKind::Stalled,
+                    "hall, wanted by PAES, L2, sends nothing: the encoder did not answer within 10 s",
+                )),
+            ),
+            (
+                SourceState::Refused,
+                false,
+                "401",
+                Some((AlarmKind::Refused, "hall, wanted by PAES, L2, refuses us: 401")),
+            ),
+        ] {
+            let found = sentences(of_source(&source(state, reason), stalled, &view()));
+            let expected: Vec<_> = expected.into_iter().map(|(kind, said)| (kind, said.to_owned())).collect();
+            assert_eq!(found, expected, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_pictures_sound_and_machine_is_said_with_its_beginning() {
+        let meter = Arc::new(LadderMeter::new(["720p", "480p"].map(str::to_owned)));
+        let runs = LadderState::Runs(Arc::clone(&meter));
+        assert_eq!(of_ladder("hall", "lecture", &runs), []);
+        for since in [&meter.black, &meter.still, &meter.silent, &meter.clipped] {
+            since.observe(true, NOON);
+        }
+        meter.rungs[1].thinning.set(2);
+        let found = of_ladder("hall", "lecture", &runs);
+        assert!(found.iter().take(4).all(|condition| condition.since == Some(NOON)), "{found:?}");
+        assert_eq!(
+            sentences(found),
+            [
+                (AlarmKind::Black, "hall shows a black picture"),
+                (AlarmKind::Frozen, "hall shows a picture in which nothing at all moves"),
+                (AlarmKind::Silent, "hall is silent: is the microphone on?"),
+                (AlarmKind::Clipped, "hall is too loud: its sound is clipped"),
+                (AlarmKind::Overload, "the machine cannot follow hall: 480p codes one picture in 4"),
+            ]
+            .map(|(kind, said)| (kind, said.to_owned()))
+        );
+        let fails = LadderState::Fails("rung 720p: the parameter sets differ".to_owned());
+        let said =
+            "hall cannot be shown, its ladder lecture does not start: rung 720p: the parameter sets differ";
+        assert_eq!(
+            sentences(of_ladder("hall", "lecture", &fails)),
+            [(AlarmKind::ParameterSets, said.to_owned())]
+        );
+
+        let gauges = SourceGauges::default();
+        assert_eq!(of_gauges("hall", &gauges, 0).count(), 0);
+        let said = "packets of hall are lost on the way; RTP over TCP would help";
+        assert_eq!(sentences(of_gauges("hall", &gauges, 3)), [(AlarmKind::Loss, said.to_owned())]);
+        gauges.set_skew_ppm(-180.0);
+        let said = "hall's clock is off by -180 parts per million";
+        assert_eq!(sentences(of_gauges("hall", &gauges, 0)), [(AlarmKind::Skew, said.to_owned())]);
+    }
+
+    #[test]
+    fn an_alarm_names_the_channel_that_should_show_the_source() {
+        let clock = ManualClock::at(NOON);
+        let mut board = Board::new(Thresholds::default());
+        let offline = condition(AlarmKind::Offline, "hall", "hall cannot be had".to_owned());
+        for _ in 0..7 {
+            board.observe(of_channels(&offline, &view()), clock.now());
+            clock.advance(EVERY);
+        }
+        let told: Vec<_> =
+            board.alarms().into_iter().map(|alarm| (alarm.channel, alarm.source, alarm.since)).collect();
+        let one = |channel: &str| (Some(channel.to_owned()), Some("hall".to_owned()), NOON);
+        assert_eq!(told, [one("L2"), one("PAES")]);
+        let json = serde_json::to_value(&board.alarms()[0]).expect("JSON");
+        assert_eq!(json["kind"], "offline");
+        assert_eq!((&json["channel"], &json["sentence"]), (&"L2".into(), &"hall cannot be had".into()));
+    }
 }

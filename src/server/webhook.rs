@@ -129,6 +129,16 @@ mod tests {
     use crate::alarm::AlarmKind;
     use crate::media::MediaTime;
 
+    fn silent(sentence: &str) -> Alarm {
+        Alarm {
+            kind: AlarmKind::Silent,
+            source: Some("hall".to_owned()),
+            channel: None,
+            since: MediaTime::from_millis(1_795_000_000_000),
+            sentence: sentence.to_owned(),
+        }
+    }
+
     async fn answer(listener: &TcpListener, status: &str) -> String {
         let (mut socket, _) = listener.accept().await.expect("a caller");
         let mut request = vec![0; 4096];
@@ -142,20 +152,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_target_that_never_answers_delays_nobody() {
+        let (deaf, good) = (
+            TcpListener::bind("127.0.0.1:0").await.expect("a port"),
+            TcpListener::bind("127.0.0.1:0").await.expect("a port"),
+        );
+        let target = |listener: &TcpListener| Webhook {
+            url: Secret::new(format!("http://{}/", listener.local_addr().expect("bound"))),
+            token: Secret::default(),
+        };
+        let mut stage = Stage::new("webhooks");
+        let hooks = Webhooks::start(&[target(&deaf), target(&good)], &mut stage).expect("a client");
+        // More than a queue holds; telling waits for nobody.
+        for n in 0..2 * QUEUE {
+            hooks.tell(&Change::Cleared(silent(&format!("number {n}."))));
+        }
+        for n in 0..5 {
+            let heard = answer(&good, "200 OK").await;
+            assert!(
+                heard.contains("\"event\":\"cleared\"") && heard.contains(&format!("number {n}.")),
+                "{heard}"
+            );
+        }
+        // In the middle of a try: it is not waited for.
+        stage.end(Duration::from_secs(5)).await;
+    }
+
+    #[tokio::test]
     async fn an_alarm_is_told_again_until_it_is_taken() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/hook", listener.local_addr().expect("bound"));
         let mut stage = Stage::new("webhooks");
         let target = Webhook { url: Secret::new(url), token: Secret::new("chalk") };
         let hooks = Webhooks::start(&[target], &mut stage).expect("a client");
-        let alarm = Alarm {
-            kind: AlarmKind::Silent,
-            source: Some("hall".to_owned()),
-            channel: None,
-            since: MediaTime::from_millis(1_795_000_000_000),
-            sentence: "hall is silent".to_owned(),
-        };
-        hooks.tell(&Change::Raised(alarm));
+        hooks.tell(&Change::Raised(silent("hall is silent")));
         let first = answer(&listener, "503 Service Unavailable").await;
         let second = answer(&listener, "200 OK").await;
         assert!(first.contains("authorization: Bearer chalk"), "{first}");

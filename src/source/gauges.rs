@@ -18,6 +18,8 @@ pub struct SourceGauges {
     pub lost: Counter,
     /// Packets that could not be understood.
     pub broken: Counter,
+    /// 1 = the last connection was given up because nothing came, and none has been good since.
+    pub stalled: Gauge,
     /// Jumps of a track's clock in the present connection.
     pub jumps: Gauge,
     /// Parts per billion, as `i64` bits.
@@ -35,6 +37,12 @@ impl SourceGauges {
     /// How late the sound still is against the picture, by the sender reports, in milliseconds; 0 without.
     pub fn av_offset_ms(&self) -> f64 {
         self.av_offset_us.get() as i64 as f64 / 1000.0
+    }
+
+    /// As a connection would show it.
+    #[cfg(test)]
+    pub(crate) fn set_skew_ppm(&self, ppm: f64) {
+        self.skew_ppb.set((ppm * 1000.0) as i64 as u64);
     }
 
     pub(super) fn count(&self, unit: &Unit) {

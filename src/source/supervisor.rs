@@ -85,6 +85,7 @@ impl SourceTask {
             if !self.is_wanted() {
                 self.report(SourceState::Idle, "");
                 self.gauges.clear();
+                self.gauges.stalled.set(0);
                 tokio::select! {
                     () = self.shutdown.cancelled() => return,
                     () = wanted(&mut self.wanted, true) => {}
@@ -105,6 +106,9 @@ impl SourceTask {
                 Ending::Shutdown => return,
                 Ending::Unwanted => None,
                 Ending::Fault(fault) => {
+                    // A host that has frozen answers nothing from then on.
+                    let still = matches!(fault, SourceFault::NoAnswer(_)) && self.gauges.stalled.get() > 0;
+                    self.gauges.stalled.set(u64::from(fault.is_stall() || still));
                     let delay = back_off.delay(fault.retry(), fastrand::f64());
                     let again_in_ms = delay.as_millis() as u64;
                     tracing::warn!(source = self.source.name, again_in_ms, "{fault}");
@@ -200,6 +204,7 @@ impl SourceTask {
     }
 
     fn live(&self) -> Instant {
+        self.gauges.stalled.set(0);
         self.report(SourceState::Live, "");
         Instant::now()
     }

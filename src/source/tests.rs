@@ -147,13 +147,21 @@ struct Rig {
 
 impl Rig {
     fn pull(url: &str) -> Self {
+        Self::start(Self::source(url), true)
+    }
+
+    fn source(url: &str) -> Source {
+        Source { name: "hall".to_owned(), url: Secret::new(url), ..Source::default() }
+    }
+
+    fn start(source: Source, wanted: bool) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let (status_sender, status) = watch::channel(SourceStatus::idle(clock.now()));
-        let (wanted, wanted_receiver) = watch::channel(true);
+        let (wanted, wanted_receiver) = watch::channel(wanted);
         let (feed, shutdown) = (Publisher::default(), CancellationToken::new());
         let reader = feed.subscribe();
         let task = SourceTask {
-            source: Source { name: "hall".to_owned(), url: Secret::new(url), ..Source::default() },
+            source,
             lattice_fps: 15,
             wanted: wanted_receiver,
             feed,
@@ -163,6 +171,11 @@ impl Rig {
             shutdown: shutdown.clone(),
         };
         Self { reader, status, wanted, shutdown, task: tokio::spawn(task.run()) }
+    }
+
+    /// The same for a source that is kept open.
+    fn keep_open(url: &str) -> Self {
+        Self::start(Source { keep_open: true, ..Self::source(url) }, false)
     }
 
     /// Waits until the source is in `state`, but not for ever.
@@ -302,6 +315,70 @@ async fn other_video_is_refused_by_name() {
     let status = rig.reaches(SourceState::BackingOff).await;
     assert_eq!(status.reason, "the source sends H.265 video; H.264 is needed");
     rig.end().await;
+}
+
+#[tokio::test]
+async fn a_source_without_a_picture_is_refused_by_name() {
+    let address = serve(|mut peer| async move {
+        let picture = SDP.find("m=video").unwrap()..SDP.find("m=audio").unwrap();
+        peer.until_play(60, &SDP.replace(&SDP[picture], "")).await;
+    })
+    .await;
+    let mut rig = Rig::pull(&format!("rtsp://{address}/extron1"));
+    let status = rig.reaches(SourceState::BackingOff).await;
+    assert_eq!(status.reason, "the source sends no video");
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn basic_credentials_are_shown_when_they_are_asked_for() {
+    let address = serve(|mut peer| async move {
+        // "ad min:p@ss" (RFC 7617 §2).
+        let shown = "Authorization: Basic YWQgbWluOnBAc3M=";
+        while let Some(request) = peer.request().await {
+            if request.contains(shown) {
+                peer.answer(&request, "404 Not Found", "", "").await;
+            } else {
+                peer.answer(&request, "401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n", "")
+                    .await;
+            }
+        }
+    })
+    .await;
+    let mut rig = Rig::pull(&format!("rtsp://ad%20min:p%40ss@{address}/extron1"));
+    let reason = rig.reaches(SourceState::BackingOff).await.reason;
+    assert_eq!(reason, "the encoder answered 404: there is no stream under this path", "it was let in");
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_source_that_is_kept_open_needs_nobody_and_ends_with_teardown() {
+    let (told, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    let address = serve(move |mut peer| {
+        let told = told.clone();
+        async move {
+            peer.until_play(60, SDP).await;
+            for n in 0..5 {
+                let _ = peer.rtp(0, n, 6000, &[if n == 0 { 0x65 } else { 0x41 }, 0x88, 1, 2, 3]).await;
+                let _ = peer.rtp(2, n, 3200, &[0, 16, 0, 4 << 3, 0x21, 0x10, 0x04, 0x60]).await;
+            }
+            while let Some(request) = peer.request().await {
+                let _ = told.send(request.split(' ').next().unwrap_or_default().to_owned());
+            }
+        }
+    })
+    .await;
+    let mut rig = Rig::keep_open(&format!("rtsp://{address}/extron1"));
+    rig.reaches(SourceState::Live).await;
+    rig.end().await;
+    let mut methods = Vec::new();
+    while let Ok(Some(method)) = tokio::time::timeout(Duration::from_secs(5), asked.recv()).await {
+        methods.push(method);
+        if methods.last().is_some_and(|last| last == "TEARDOWN") {
+            return;
+        }
+    }
+    panic!("no TEARDOWN, which nobody answers: {methods:?}");
 }
 
 #[tokio::test]
