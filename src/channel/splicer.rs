@@ -325,19 +325,86 @@ mod tests {
             }
         }
 
+        /// Whatever happened before: `connect` says which of two sources it is about, and both may send.
         #[test]
-        fn good_media_is_live_within_three_cells_and_bad_is_waiting_within_two(bad in 1..20_i64) {
+        fn good_media_is_live_within_three_cells_and_bad_is_waiting_within_two(
+            events in prop::collection::vec(event(), 0..60),
+            bad in 1..6_i64,
+            status in any::<bool>(),
+        ) {
             let mut splicer = splicer();
-            splicer.connect(Some("a"));
-            splicer.source_up(true);
-            let mut shown = Vec::new();
-            for k in 0..bad + 20 {
-                if k >= bad { splicer.live_cell("a", cell(FIRST.0 + k)); }
-                shown.extend(whys(&mut splicer, at((k + 1) * 2000 + 1000)));
+            let mut now = 0;
+            for event in events {
+                match event {
+                    Event::Connect(name) => splicer.connect(name),
+                    Event::Up(up) => splicer.source_up(up),
+                    Event::Cell(name, ahead) => splicer.live_cell(name, cell(GRID.cell_at(at(now)).0 + ahead)),
+                    Event::Wait(ms) => now += ms,
+                }
+                while splicer.poll(at(now)).is_some() {}
             }
-            let first_live = shown.iter().position(|why| *why == Why::Live).expect("it gets live");
-            prop_assert!((first_live as i64) <= bad + 2);
-            prop_assert!(shown[first_live..].iter().all(|why| *why == Why::Live));
+            splicer.connect(Some("a"));
+            // From the next cell on all is well; cells come half a second after their end.
+            let next = GRID.cell_at(at(now)).next().0;
+            let mut play = |from: i64, to: i64, good: bool| {
+                let mut shown = Vec::new();
+                for k in from..to {
+                    let late = if good { 500 } else { 1000 };
+                    splicer.source_up(good || status);
+                    shown.extend(std::iter::from_fn(|| splicer.poll(GRID.end(CellIndex(k)))));
+                    if good {
+                        splicer.live_cell("a", cell(k));
+                    }
+                    // The other one sends, too, and is never seen.
+                    splicer.live_cell("b", cell(k));
+                    let then = GRID.end(CellIndex(k)) + Duration::from_millis(late);
+                    shown.extend(std::iter::from_fn(|| splicer.poll(then)));
+                }
+                shown.retain(|decision| decision.k.0 >= from);
+                shown.into_iter().map(|decision| decision.why == Why::Live).collect::<Vec<_>>()
+            };
+            let shown = play(next, next + 8, true);
+            prop_assert_eq!(shown.len(), 8, "one decision for each cell");
+            prop_assert!(shown[3..].iter().all(|live| *live), "live within three cells: {:?}", shown);
+            let shown = play(next + 8, next + 8 + bad, false);
+            prop_assert_eq!(shown.len() as i64, bad);
+            prop_assert!(shown[1..].iter().all(|live| !*live), "waiting within two cells: {:?}", shown);
+            // A short fault or a long one: it comes back, once the time between two swaps is over.
+            let shown = play(next + 8 + bad, next + 16 + bad, true);
+            prop_assert!(shown[3..].iter().all(|live| *live), "live again: {:?}", shown);
+        }
+
+        /// Wowza's plugin throws the live source back to the loop when an ignored one is disconnected.
+        #[test]
+        fn a_source_that_is_not_connected_changes_nothing(events in prop::collection::vec(event(), 0..100)) {
+            let (mut alone, mut beside) = (splicer(), splicer());
+            let mut now = 0;
+            for splicer in [&mut alone, &mut beside] {
+                splicer.connect(Some("a"));
+                splicer.source_up(true);
+            }
+            for event in events {
+                match event {
+                    Event::Cell(name, ahead) => {
+                        let k = GRID.cell_at(at(now)).0 + ahead;
+                        if name == "a" { alone.live_cell(name, cell(k)); }
+                        beside.live_cell(name, cell(k));
+                    }
+                    Event::Up(up) => {
+                        alone.source_up(up);
+                        beside.source_up(up);
+                    }
+                    Event::Wait(ms) => now += ms,
+                    // The same word again.
+                    Event::Connect(_) => beside.connect(Some("a")),
+                }
+                let shown = |splicer: &mut Splicer| {
+                    let all = std::iter::from_fn(|| splicer.poll(at(now)));
+                    all.map(|decision| (decision.k, decision.why, decision.swapped)).collect::<Vec<_>>()
+                };
+                prop_assert_eq!(shown(&mut alone), shown(&mut beside));
+                prop_assert_eq!(alone.wake_at(), beside.wake_at());
+            }
         }
     }
 }
