@@ -16,6 +16,7 @@
 //!                                                        package (CMAF) ─▶ store ─▶ delivery: HLS
 //!  publisher ─RTMP─▶ source                              coded cells ──────────────▶ delivery: RTMP
 //!  people ─▶ admin (REST, demo page) ─ commands ─▶ matrix ─ which source on which channel ─▶ server
+//!  Opencast ─ calendar ─▶ schedule ─ plan ─▶ server ─ commands ─▶ matrix
 //!  source, ladder, channel ─ what they notice ─▶ alarm ─▶ admin, webhooks, log
 //! ```
 //!
@@ -24,8 +25,8 @@
 //!  5  main.rs                                                          command line, logging
 //!  4  server                                                           wiring, demo, order of ending
 //!  3  delivery   admin                                                 what the world may ask
-//!  2  source   ladder   channel   package   store   simulator          stages: strangers to each other
-//!  1  config   feed   matrix   alarm   http   rtsp   rtmp   clip       joints: how stages are told and joined
+//!  2  source   ladder   channel   package   store   schedule   simulator   stages: strangers to each other
+//!  1  config   feed   matrix   agenda   alarm   http   rtsp   rtmp   clip  joints: how stages are told and joined
 //!  0  media   clock   meter                                            words
 //! ```
 //! A module imports only from lower storeys; modules of one storey are strangers and are joined in [`server`].
@@ -66,6 +67,7 @@
 //! repeat, coded cells drop the oldest, RTMP players who lag go on with the oldest cell of the last four, whoever commands the matrix waits, webhooks drop the newest message.
 
 pub mod admin;
+pub mod agenda;
 pub mod alarm;
 pub mod channel;
 pub mod clip;

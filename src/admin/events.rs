@@ -1,6 +1,6 @@
 //! `GET /api/v1/events`: server-sent events (WHATWG HTML §9.2).
 //!
-//! The first events are the matrix and the alarms as they are; each change sends the one concerned anew. A reader that is slower than the changes
+//! The first events are the matrix, the alarms and the schedule as they are; each change sends the one concerned anew. A reader that is slower than the changes
 //! is sent the latest only: nothing queues up for it.
 
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use crate::agenda::Plan;
 use crate::alarm::Alarm;
 use crate::matrix::MatrixView;
 
@@ -24,8 +25,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_secs(2);
 
 pub(super) async fn stream(State(state): Shared) -> impl IntoResponse {
-    let feed =
-        Feed { matrix: state.matrix.watch(), alarms: state.alarms.clone(), ending: state.ending.clone() };
+    let (matrix, alarms, plan) = (state.matrix.watch(), state.alarms.clone(), state.plan.clone());
+    let feed = Feed { matrix, alarms, plan, ending: state.ending.clone() };
     // nginx would otherwise hold events back until it has a buffer full of them.
     ([("x-accel-buffering", "no")], Sse::new(events(feed)))
 }
@@ -34,12 +35,14 @@ pub(super) async fn stream(State(state): Shared) -> impl IntoResponse {
 struct Feed {
     matrix: watch::Receiver<Arc<MatrixView>>,
     alarms: watch::Receiver<Arc<Vec<Alarm>>>,
+    plan: watch::Receiver<Arc<Plan>>,
     ending: CancellationToken,
 }
 
 fn events(mut feed: Feed) -> impl Stream<Item = Result<Event, axum::Error>> + use<> {
     feed.matrix.mark_changed();
     feed.alarms.mark_changed();
+    feed.plan.mark_changed();
     stream::unfold(feed, async |mut feed| {
         // In this order, so that the matrix is the first event.
         let event = tokio::select! {
@@ -54,6 +57,11 @@ fn events(mut feed: Feed) -> impl Stream<Item = Result<Event, axum::Error>> + us
                 changed.ok()?;
                 let alarms = Arc::clone(&feed.alarms.borrow_and_update());
                 Event::default().event("alarms").json_data(&*alarms)
+            }
+            changed = feed.plan.changed() => {
+                changed.ok()?;
+                let plan = Arc::clone(&feed.plan.borrow_and_update());
+                Event::default().event("schedule").json_data(&*plan)
             }
             () = tokio::time::sleep(KEEP_ALIVE) => Ok(Event::default().comment("still here")),
         };

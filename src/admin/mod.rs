@@ -8,7 +8,8 @@
 //! | `DELETE /api/v1/channels/{channel}/source` | manual override: the waiting loop |
 //! | `DELETE /api/v1/channels/{channel}/override` | back to the schedule or the configuration |
 //! | `GET /api/v1/sources`, `…/{source}` | sources |
-//! | `GET /api/v1/events` | server-sent events: the matrix now and at every change |
+//! | `GET /api/v1/schedule` | what is planned, what is wrong with it, how the calendar is |
+//! | `GET /api/v1/events` | server-sent events: the matrix, the alarms, the schedule now and at every change |
 //! | `GET /metrics` | OpenMetrics |
 //! | `GET /healthz`, `GET /readyz` | alive; ready to serve. Open to all |
 //!
@@ -38,6 +39,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::problem::Problem;
+use crate::agenda::Plan;
 use crate::alarm::Alarm;
 use crate::config::Secret;
 use crate::matrix::{MatrixHandle, SourceView};
@@ -56,6 +58,8 @@ pub struct AdminState {
     pub ready: watch::Receiver<bool>,
     /// The alarms of this moment.
     pub alarms: watch::Receiver<Arc<Vec<Alarm>>>,
+    /// What is planned.
+    pub plan: watch::Receiver<Arc<Plan>>,
     /// What other parts of the server measure; the matrix's own metrics are added here.
     pub metrics: Registry,
     /// Cancelled when the server begins to end: event streams end then, which would otherwise hold their
@@ -80,6 +84,7 @@ pub fn router(mut state: AdminState) -> Router {
         .route("/api/v1/sources", get(sources))
         .route("/api/v1/sources/{source}", get(source))
         .route("/api/v1/alarms", get(alarms))
+        .route("/api/v1/schedule", get(schedule))
         .route("/api/v1/events", get(events::stream))
         .route("/metrics", get(metrics::page))
         .route(guard::HEALTH, get(async || "alive\n"))
@@ -100,6 +105,11 @@ async fn matrix(State(state): Shared) -> Response {
 async fn alarms(State(state): Shared) -> Response {
     let alarms = Arc::clone(&state.alarms.borrow());
     Json(&*alarms).into_response()
+}
+
+async fn schedule(State(state): Shared) -> Response {
+    let plan = Arc::clone(&state.plan.borrow());
+    Json(&*plan).into_response()
 }
 
 async fn sources(State(state): Shared) -> Response {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::*;
+use crate::agenda::PlannedEvent;
 use crate::alarm::AlarmKind;
 use crate::clock::ManualClock;
 use crate::matrix::{ChannelLayout, Layout, OnAir, Override, SourceState, SourceStatus, Store, spawn};
@@ -36,6 +37,7 @@ struct Port {
     ready: watch::Sender<bool>,
     ending: CancellationToken,
     alarms: watch::Sender<Arc<Vec<Alarm>>>,
+    plan: watch::Sender<Arc<Plan>>,
 }
 
 fn port_with(token: Option<&str>, store: impl Store) -> Port {
@@ -45,15 +47,17 @@ fn port_with(token: Option<&str>, store: impl Store) -> Port {
     let (ready, is_ready) = watch::channel(false);
     let ending = CancellationToken::new();
     let (alarms, alarms_watch) = watch::channel(Arc::default());
+    let (plan, plan_watch) = watch::channel(Arc::default());
     let router = router(AdminState {
         matrix: matrix.clone(),
         token: token.map(Secret::new),
         ready: is_ready,
         alarms: alarms_watch,
+        plan: plan_watch,
         metrics: Registry::default(),
         ending: ending.clone(),
     });
-    Port { router, matrix, ready, ending, alarms }
+    Port { router, matrix, ready, ending, alarms, plan }
 }
 
 struct NoStore;
@@ -319,6 +323,7 @@ async fn events_tell_the_matrix_now_and_at_every_change() {
         kind: AlarmKind::Silent,
         source: Some("y".to_owned()),
         channel: None,
+        about: None,
         since: START,
         sentence: "y is silent".to_owned(),
     };
@@ -356,4 +361,35 @@ async fn metrics_are_openmetrics() {
         "application/openmetrics-text; version=1.0.0; charset=utf-8"
     );
     insta::assert_snapshot!(text_of(response).await);
+}
+
+#[tokio::test]
+async fn the_schedule_is_told_when_asked_and_at_every_change() {
+    let port = port();
+    let (status, plan) = port.get("/api/v1/schedule").await;
+    assert_eq!(
+        (status, &plan["events"], &plan["feed"]["configured"]),
+        (StatusCode::OK, &json!([]), &json!(false))
+    );
+    let response = port.send(Request::get("/api/v1/events").body(Body::empty()).expect("a request")).await;
+    let mut body = response.into_body().into_data_stream();
+    let event = PlannedEvent {
+        id: "1042".to_owned(),
+        channel: Some("hall".to_owned()),
+        starts: START,
+        ..PlannedEvent::default()
+    };
+    port.plan.send_replace(Arc::new(Plan { as_of: START, events: vec![event], ..Plan::default() }));
+    let told = loop {
+        let event = body.next().await.expect("the stream goes on").expect("infallible");
+        let text = String::from_utf8_lossy(&event).into_owned();
+        if text.contains("event: schedule") && !text.contains("\"events\":[]") {
+            break text;
+        }
+    };
+    assert!(
+        told.contains("\"id\":\"1042\"") && told.contains("\"starts\":\"2026-11-18T11:06:40.000Z\""),
+        "{told}"
+    );
+    assert_eq!(port.get("/api/v1/schedule").await.1["events"][0]["channel"], "hall");
 }

@@ -18,7 +18,7 @@ pub enum Change {
     Cleared(Alarm),
 }
 
-type Key = (AlarmKind, Option<String>, Option<String>);
+type Key = (AlarmKind, Option<String>, Option<String>, Option<String>);
 
 #[derive(Debug)]
 struct Entry {
@@ -43,10 +43,10 @@ impl Board {
 
     /// Everything that holds at `now`; gives what has changed.
     pub fn observe(&mut self, conditions: Vec<Condition>, now: MediaTime) -> Vec<Change> {
-        for Condition { kind, source, channel, sentence, since } in conditions {
+        for Condition { kind, source, channel, about, sentence, since } in conditions {
             let since = since.unwrap_or(now).min(now);
             let fresh = || Entry { since, last: now, sentence: String::new(), raised: false };
-            let entry = self.entries.entry((kind, source, channel)).or_insert_with(fresh);
+            let entry = self.entries.entry((kind, source, channel, about)).or_insert_with(fresh);
             entry.last = now;
             entry.sentence = sentence;
         }
@@ -74,11 +74,12 @@ impl Board {
     }
 }
 
-fn alarm((kind, source, channel): &Key, entry: &Entry) -> Alarm {
+fn alarm((kind, source, channel, about): &Key, entry: &Entry) -> Alarm {
     Alarm {
         kind: *kind,
         source: source.clone(),
         channel: channel.clone(),
+        about: about.clone(),
         since: entry.since,
         sentence: entry.sentence.clone(),
     }
@@ -97,6 +98,7 @@ mod tests {
             kind: AlarmKind::Silent,
             source: Some(source.to_owned()),
             channel: None,
+            about: None,
             sentence: format!("{source} is silent"),
             since: None,
         }

@@ -42,6 +42,10 @@ pub enum AlarmKind {
     Overload,
     /// A live encoder's parameter sets differ from the waiting loop's: a fault of ours.
     ParameterSets,
+    /// The calendar cannot be had or makes no sense.
+    Calendar,
+    /// Something in the plan must be mended before it happens.
+    Plan,
 }
 
 /// Something that holds at this moment.
@@ -53,6 +57,8 @@ pub struct Condition {
     pub source: Option<String>,
     /// The channel concerned.
     pub channel: Option<String>,
+    /// What tells it from others of its kind, source and channel, e.g. the identifiers of two events.
+    pub about: Option<String>,
     /// A plain sentence without secrets.
     pub sentence: String,
     /// Since when, where whoever noticed it knows; else the board's first look at it counts.
@@ -70,6 +76,9 @@ pub struct Alarm {
     /// The channel concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
+    /// What tells it from others of its kind, source and channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
     /// Since when.
     pub since: MediaTime,
     /// A plain sentence.
@@ -101,7 +110,7 @@ impl Thresholds {
     const fn of(self, kind: AlarmKind) -> u32 {
         match kind {
             AlarmKind::Offline | AlarmKind::Stalled => self.offline_s,
-            AlarmKind::Refused | AlarmKind::ParameterSets => 0,
+            AlarmKind::Refused | AlarmKind::ParameterSets | AlarmKind::Calendar | AlarmKind::Plan => 0,
             AlarmKind::Black => self.black_s,
             AlarmKind::Frozen => self.frozen_s,
             AlarmKind::Silent => self.silent_s,

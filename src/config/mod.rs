@@ -240,12 +240,27 @@ impl Default for Vod {
     }
 }
 
+/// What a calendar speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CalendarFormat {
+    /// Found out by itself.
+    #[default]
+    Auto,
+    /// iCalendar.
+    Ical,
+    /// Opencast's `calendar.json`.
+    Json,
+}
+
 /// `[schedule]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Schedule {
-    /// Opencast's calendar feed; empty = off.
+    /// Opencast's calendar feed, another calendar's URL, or a file; empty = off.
     pub url: Secret,
+    /// What it speaks.
+    pub format: CalendarFormat,
     /// For Digest or Basic.
     pub username: String,
     /// For Digest or Basic.
@@ -256,12 +271,24 @@ pub struct Schedule {
     pub agents: Vec<String>,
     /// Between two polls.
     pub poll_s: u32,
+    /// How long one answer may take.
+    pub timeout_s: u32,
+    /// Believes an answer 304 that says nothing has changed.
+    pub trust_etag: bool,
+    /// IANA name of the site's zone; empty = this machine's.
+    pub timezone: String,
     /// Connected this long before an event starts.
     pub lead_in_s: u32,
     /// Connected this long after an event ends.
     pub lead_out_s: u32,
     /// The source's name, from the agent's.
     pub source_from_agent: String,
+    /// Sources that two events may put on two channels at once.
+    pub shared_sources: Vec<String>,
+    /// Conflicts are alarms this long before they happen.
+    pub warn_ahead_s: u32,
+    /// A channel's waiting picture announces its next event this long before it starts; 0 = never.
+    pub notice_ahead_s: u32,
     /// Series to channel, first match wins.
     #[serde(rename = "rule")]
     pub rules: Vec<Rule>,
@@ -271,16 +298,31 @@ impl Default for Schedule {
     fn default() -> Self {
         Self {
             url: Secret::default(),
+            format: CalendarFormat::default(),
             username: String::new(),
             password: Secret::default(),
             password_file: PathBuf::new(),
             agents: Vec::new(),
             poll_s: 180,
+            timeout_s: 20,
+            trust_etag: false,
+            timezone: String::new(),
             lead_in_s: 180,
             lead_out_s: 600,
             source_from_agent: "PS-{agent}".to_owned(),
+            shared_sources: Vec::new(),
+            warn_ahead_s: 604_800,
+            notice_ahead_s: 86_400,
             rules: Vec::new(),
         }
+    }
+}
+
+impl Schedule {
+    /// The calendar's file, where it is one.
+    pub fn file(&self) -> Option<&std::path::Path> {
+        let url = self.url.reveal();
+        (!url.is_empty() && !url.contains("://")).then(|| std::path::Path::new(url))
     }
 }
 
@@ -288,9 +330,11 @@ impl Default for Schedule {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rule {
-    /// Regular expression on the series title.
+    /// Regular expression on the series' title, else on its identifier; empty = any, or none.
     pub series: String,
-    /// The channel's name.
+    /// Regular expression on the event's title; empty = any.
+    pub title: String,
+    /// The channel's name; `$1`, `${name}` stand for what the expression has captured.
     pub channel: String,
 }
 

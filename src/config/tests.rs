@@ -284,9 +284,44 @@ fn each_fault_of_meaning_is_located() {
         (
             "\nurl = \"\"",
             "\nurl = \"ftp://h/\"",
-            r#"url = "ftp://h/" | 7: schedule: url is not an http:// or https:// URL"#,
+            r#"url = "ftp://h/" | 7: schedule: url is not an http:// or https:// URL, nor a file"#,
         ),
         ("poll_s = 180", "poll_s = 0", r"poll_s = 0 | 10: schedule: poll_s must be at least 1"),
+        (
+            "timeout_s = 20",
+            "timeout_s = 0",
+            r"timeout_s = 0 | 13: schedule: timeout_s: 0 is not between 1 and 300",
+        ),
+        (
+            "lead_out_s = 600",
+            "lead_out_s = 864000",
+            r"lead_out_s = 864000 | 14: schedule: lead_out_s: 864000 is more than a day",
+        ),
+        (
+            "timezone = \"\"",
+            "timezone = \"Europe/Lutetia\"",
+            r#"timezone = "Europe/Lutetia" | 12: schedule: timezone: this machine knows no zone "Europe/Lutetia""#,
+        ),
+        (
+            "shared_sources = []",
+            "shared_sources = [\"multicom\"]",
+            r#"shared_sources = ["multicom"] | 19: schedule: shared_sources: source "multicom" is not defined (did you mean "multicam"?)"#,
+        ),
+        (
+            "series = '^PAES_\\d{4}_S[12]'",
+            "series = '^PAES_(\\d{4}'",
+            r"series = '^PAES_(\d{4}' | 10: schedule rule number 1: series: unclosed group",
+        ),
+        (
+            "series = '^PAES_\\d{4}_S[12]'",
+            "series = ''",
+            r"series = '' | 10: schedule rule number 1: series is missing",
+        ),
+        (
+            "channel = \"Live_PAES\"",
+            "channel = \"Live_$2\"",
+            r#"channel = "Live_$2" | 11: schedule rule number 1: channel: nothing is captured as "2"; ${1}_x is the first capture and _x"#,
+        ),
         (
             "password = \"\"\npassword_file = \"\"",
             "password = \"x\"\npassword_file = \"y\"",

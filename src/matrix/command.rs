@@ -6,7 +6,7 @@ use super::view::ChannelView;
 use crate::media::MediaTime;
 
 /// Characters of a notice's title and of its place.
-pub(super) const NOTICE_CHARS: usize = 200;
+pub const NOTICE_CHARS: usize = 200;
 
 /// One thing that the matrix is told about one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,13 @@ pub enum Command {
     },
     /// What the waiting picture says; `None` = nothing.
     Notice {
+        /// The channel's name.
+        channel: String,
+        /// The words.
+        notice: Option<Notice>,
+    },
+    /// What the waiting picture says where no person has put words on it; `None` = nothing.
+    Announce {
         /// The channel's name.
         channel: String,
         /// The words.

@@ -45,6 +45,7 @@ struct Channel {
     manual: Option<Override>,
     scheduled: Option<Scheduled>,
     notice: Option<Notice>,
+    announced: Option<Notice>,
     desired: Desired,
     on_air: OnAir,
 }
@@ -57,8 +58,8 @@ impl Matrix {
         let channel = |layout| {
             let desired = nobody.clone();
             let on_air = on_air.clone();
-            let mut channel =
-                Channel { layout, manual: None, scheduled: None, notice: None, desired, on_air };
+            let (manual, scheduled, notice, announced) = (None, None, None, None);
+            let mut channel = Channel { layout, manual, scheduled, notice, announced, desired, on_air };
             channel.decide(now);
             channel
         };
@@ -113,13 +114,13 @@ impl Matrix {
                 Ok(channel.decide(now))
             }
             Command::Notice { channel, notice } => {
-                let good =
-                    |text: &str| text.chars().count() <= NOTICE_CHARS && !text.contains(char::is_control);
-                if notice.as_ref().is_some_and(|notice| !good(&notice.title) || !good(&notice.place)) {
-                    return Err(MatrixError::Notice);
-                }
                 let channel = self.channel_mut(&channel)?;
-                channel.notice = notice;
+                channel.notice = good_notice(notice)?;
+                Ok(channel.view())
+            }
+            Command::Announce { channel, notice } => {
+                let channel = self.channel_mut(&channel)?;
+                channel.announced = good_notice(notice)?;
                 Ok(channel.view())
             }
             Command::Schedule { channel, scheduled } => {
@@ -149,6 +150,7 @@ impl Matrix {
                 kept.manual = channel.manual.filter(|manual| manual.source.as_ref().is_none_or(knows));
                 kept.scheduled = channel.scheduled.filter(|scheduled| knows(&scheduled.source));
                 kept.notice = channel.notice;
+                kept.announced = channel.announced;
                 kept.on_air = channel.on_air;
                 kept.desired = channel.desired;
                 kept.decide(now);
@@ -257,8 +259,17 @@ impl Channel {
             streams: self.layout.streams.clone(),
             desired: self.desired.clone(),
             on_air: self.on_air.clone(),
-            notice: self.notice.clone(),
+            notice: self.notice.clone().or_else(|| self.announced.clone()),
         }
+    }
+}
+
+/// Words that fit onto a waiting picture.
+fn good_notice(notice: Option<Notice>) -> Result<Option<Notice>, MatrixError> {
+    let good = |text: &str| text.chars().count() <= NOTICE_CHARS && !text.contains(char::is_control);
+    match notice {
+        Some(notice) if !good(&notice.title) || !good(&notice.place) => Err(MatrixError::Notice),
+        notice => Ok(notice),
     }
 }
 

@@ -19,7 +19,7 @@ mod status;
 mod store;
 mod view;
 
-pub use self::command::{Applied, Command, MatrixError, Notice, Scheduled};
+pub use self::command::{Applied, Command, MatrixError, NOTICE_CHARS, Notice, Scheduled};
 pub use self::core::{ChannelLayout, Layout, Matrix};
 pub use self::owner::{MatrixHandle, spawn};
 pub use self::status::{OnAir, SourceMedia, SourceState, SourceStatus};

@@ -85,6 +85,11 @@ impl MatrixHandle {
         self.tell(Command::Notice { channel: channel.to_owned(), notice }).await
     }
 
+    /// Words for a channel's waiting picture where no person has put any, or none.
+    pub async fn announce(&self, channel: &str, notice: Option<Notice>) -> Result<Applied, MatrixError> {
+        self.tell(Command::Announce { channel: channel.to_owned(), notice }).await
+    }
+
     /// What the schedule says of `channel` from now on.
     pub async fn set_scheduled(
         &self,

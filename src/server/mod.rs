@@ -30,6 +30,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::agenda::Plan;
 use crate::alarm::{Board, Thresholds};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
@@ -116,6 +117,8 @@ pub struct Server {
     estate: Estate,
     conducting: Stage,
     control: Stage,
+    /// What is planned.
+    _plan: watch::Sender<Arc<Plan>>,
     /// Says for as long as the server lives that it is ready.
     _ready: watch::Sender<bool>,
 }
@@ -170,6 +173,7 @@ impl Server {
         start::announce(&config, &delivery);
         let (ready, ready_watch) = watch::channel(false);
         let (alarms, alarms_watch) = watch::channel(Arc::default());
+        let (plan, plan_watch) = watch::channel(Arc::default());
         let window = config.segment.window;
         let (matrix_, clock_) = (matrix.clone(), Arc::clone(&clock));
         let means = Means { grid, window, matrix: matrix_, clock: clock_, delivery: delivery.clone() };
@@ -188,6 +192,7 @@ impl Server {
             matrix: &matrix,
             ready: ready_watch,
             alarms: alarms_watch,
+            plan: plan_watch,
             metrics,
             clock: &clock,
             inventory: inventory.clone(),
@@ -212,7 +217,7 @@ impl Server {
         ready.send_replace(true);
         let config = estate.config();
         info!(channels = config.channels.len(), sources = config.sources.len(), "ready");
-        Ok(Self { addresses, listening, estate, conducting, control, _ready: ready })
+        Ok(Self { addresses, listening, estate, conducting, control, _plan: plan, _ready: ready })
     }
 
     /// Where it listens.

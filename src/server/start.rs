@@ -15,6 +15,7 @@ use tracing::{error, info};
 
 use crate::admin::wowza::{self, WowzaState};
 use crate::admin::{self, AdminState};
+use crate::agenda::Plan;
 use crate::alarm::Alarm;
 use crate::clip::Clip;
 use crate::clock::Clock;
@@ -81,6 +82,7 @@ pub(super) struct AdminPort<'a> {
     pub(super) matrix: &'a MatrixHandle,
     pub(super) ready: watch::Receiver<bool>,
     pub(super) alarms: watch::Receiver<Arc<Vec<Alarm>>>,
+    pub(super) plan: watch::Receiver<Arc<Plan>>,
     pub(super) metrics: Registry,
     pub(super) clock: &'a Arc<dyn Clock>,
     pub(super) inventory: watch::Receiver<Arc<Inventory>>,
@@ -130,10 +132,10 @@ pub(super) fn listeners(
         stage.spawn(http::serve(listener, delivery.clone(), http::Limits::default(), stage.end.clone()));
     }
     if let Some((listener, _)) = control {
-        let AdminPort { matrix, ready, alarms, metrics, .. } = port;
+        let AdminPort { matrix, ready, alarms, plan, metrics, .. } = port;
         let token = Some(config.admin.token.clone()).filter(|token| !token.is_empty());
-        let state =
-            AdminState { matrix: matrix.clone(), token, ready, alarms, metrics, ending: stage.end.clone() };
+        let (matrix, ending) = (matrix.clone(), stage.end.clone());
+        let state = AdminState { matrix, token, ready, alarms, plan, metrics, ending };
         let names: Vec<_> = config.channels.iter().map(|channel| channel.name.clone()).collect();
         let router = admin::router(state).merge(pages(&addresses, &names));
         stage.spawn(http::serve(listener, router, http::Limits::default(), stage.end.clone()));

@@ -109,7 +109,7 @@ impl Watchman {
 }
 
 fn condition(kind: AlarmKind, source: &str, sentence: String) -> Condition {
-    Condition { kind, source: Some(source.to_owned()), channel: None, sentence, since: None }
+    Condition { kind, source: Some(source.to_owned()), channel: None, about: None, sentence, since: None }
 }
 
 /// What holds of a source holds of each channel that should show it.

@@ -134,6 +134,7 @@ mod tests {
             kind: AlarmKind::Silent,
             source: Some("hall".to_owned()),
             channel: None,
+            about: None,
             since: MediaTime::from_millis(1_795_000_000_000),
             sentence: sentence.to_owned(),
         }

@@ -1,4 +1,4 @@
-//! `[[channel]]`, `[[vod]]`, `[[schedule.rule]]`: what viewers open, and what the others refer to.
+//! `[[channel]]`, `[[vod]]`: what viewers open, and what they refer to.
 
 use super::super::fault::Fault;
 use super::super::suggest::hint;
@@ -31,7 +31,6 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
         }
     }
     vods(checker, names, &config.vods);
-    rules(checker, config);
 }
 
 fn reserved(checker: &mut Checker<'_>, table: &Place, subject: &str, name: &str) {
@@ -53,7 +52,8 @@ fn references(checker: &mut Checker<'_>, table: &Place, subject: &str, channel: 
     }
 }
 
-fn defined<'a>(
+/// Something is called `name`; else the fault says what it may have meant.
+pub(super) fn defined<'a>(
     checker: &mut Checker<'_>,
     place: &Place,
     subject: &str,
@@ -109,19 +109,6 @@ fn vods<'a>(checker: &mut Checker<'_>, channels: Names<'a>, vods: &'a [Vod]) {
         if !(1000..=60_000).contains(&vod.segment_ms) {
             let message = format!("{subject}: segment_ms: {} is not between 1000 and 60000", vod.segment_ms);
             checker.fault(&table.key("segment_ms"), message);
-        }
-    }
-}
-
-fn rules(checker: &mut Checker<'_>, config: &Config) {
-    let channels = || config.channels.iter().map(|channel| channel.name.as_str());
-    for (index, rule) in config.schedule.rules.iter().enumerate() {
-        let place = Place::top("schedule").key("rule").item(index).key("channel");
-        let subject = format!("schedule rule number {}", index + 1);
-        if rule.channel.is_empty() {
-            checker.fault(&place, format!("{subject}: channel is missing"));
-        } else {
-            defined(checker, &place, &subject, "channel", &rule.channel, channels());
         }
     }
 }

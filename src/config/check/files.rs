@@ -49,10 +49,22 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
     if !config.admin.token_file.as_os_str().is_empty() && !is_token(config.admin.token.reveal()) {
         checker.fault(&place, format!("admin: the token in token_file {TOKEN_RULE}"));
     }
+    calendar(checker, config, directory);
     resolve(&mut config.schedule.password_file);
     let place = Place::top("schedule").key("password_file");
     let (file, password) = (&config.schedule.password_file, &mut config.schedule.password);
     secret(checker, &place, "schedule: password_file", file, password);
+}
+
+/// A calendar that is a file is resolved like every path. It may be written later than we start: not a fault.
+fn calendar(checker: &mut Checker<'_>, config: &mut Config, directory: &Path) {
+    let schedule = &mut config.schedule;
+    let Some(path) = schedule.file().map(|path| directory.join(path)) else { return };
+    if let Err(error) = readable_file(&path) {
+        let place = Place::top("schedule").key("url");
+        checker.warning(&place, format!("schedule: the calendar's file cannot be read at present: {error}; an URL begins with http:// or https://"));
+    }
+    schedule.url = Secret::new(path.to_string_lossy());
 }
 
 fn readable_file(path: &Path) -> io::Result<fs::File> {

@@ -7,6 +7,7 @@ mod channels;
 pub(super) mod files;
 mod ladders;
 mod names;
+mod schedule;
 mod server;
 mod sources;
 
@@ -54,6 +55,7 @@ impl Checker<'_> {
         sources::check(self, &config.sources);
         ladders::check(self, config);
         channels::check(self, config);
+        schedule::check(self, config);
     }
 }
 

@@ -1,4 +1,4 @@
-//! `[server]`, `[segment]`, `[schedule]` without its rules, `[admin]`.
+//! `[server]`, `[segment]`, `[admin]`, `[[alarm.webhook]]`, `[wowza_rest]`.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,6 @@ use super::{Checker, Place};
 pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
     addresses(checker, config);
     segment(checker, config);
-    schedule(checker, config);
     webhooks(checker, config);
     admin(checker, config);
     wowza_rest(checker, config);
@@ -62,26 +61,6 @@ fn segment(checker: &mut Checker<'_>, config: &Config) {
     }
 }
 
-fn schedule(checker: &mut Checker<'_>, config: &Config) {
-    let schedule = &config.schedule;
-    let table = Place::top("schedule");
-    if !schedule.url.is_empty() && !is_http(schedule.url.reveal()) {
-        checker.fault(&table.key("url"), "schedule: url is not an http:// or https:// URL");
-    }
-    if !schedule.password.is_empty() && !schedule.password_file.as_os_str().is_empty() {
-        checker.fault(&table.key("password_file"), "schedule: give password or password_file, not both");
-    }
-    if schedule.poll_s == 0 {
-        checker.fault(&table.key("poll_s"), "schedule: poll_s must be at least 1");
-    }
-    for (index, rule) in schedule.rules.iter().enumerate() {
-        if rule.series.is_empty() {
-            let place = table.key("rule").item(index).key("series");
-            checker.fault(&place, format!("schedule rule number {}: series is missing", index + 1));
-        }
-    }
-}
-
 fn webhooks(checker: &mut Checker<'_>, config: &Config) {
     for (index, webhook) in config.alarm.webhooks.iter().enumerate() {
         if !is_http(webhook.url.reveal()) {
@@ -94,7 +73,8 @@ fn webhooks(checker: &mut Checker<'_>, config: &Config) {
     }
 }
 
-fn is_http(text: &str) -> bool {
+/// An URL that can be asked.
+pub(super) fn is_http(text: &str) -> bool {
     url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 

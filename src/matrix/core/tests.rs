@@ -273,3 +273,23 @@ fn another_layout_keeps_what_was_said_of_those_who_stay() {
     assert_eq!(desired("configured").by, By::Configuration, "its override's source is gone");
     assert!(view.channel("added").is_some() && view.source("new").is_some() && view.source("z").is_none());
 }
+
+#[test]
+fn the_schedule_announces_where_nobody_has_put_a_notice() {
+    let mut matrix = matrix();
+    let words = |title: &str| Some(Notice { title: title.to_owned(), ..Notice::default() });
+    let shown = |matrix: &Matrix| matrix.view().channel("empty").expect("it is there").notice.clone();
+    let announce = |notice| Command::Announce { channel: "empty".to_owned(), notice };
+    let notice = |notice| Command::Notice { channel: "empty".to_owned(), notice };
+    matrix.apply(announce(words("UE3")), START).expect("good words");
+    assert_eq!(shown(&matrix), words("UE3"));
+    matrix.apply(notice(words("by hand")), START).expect("good words");
+    matrix.apply(announce(words("UE4")), START).expect("good words");
+    assert_eq!(shown(&matrix), words("by hand"));
+    matrix.relayout(layout(), START);
+    matrix.apply(notice(None), START).expect("known");
+    assert_eq!(shown(&matrix), words("UE4"));
+    assert_eq!(matrix.apply(announce(words("a\nb")), START), Err(MatrixError::Notice));
+    matrix.apply(announce(None), START).expect("known");
+    assert_eq!(shown(&matrix), None);
+}
