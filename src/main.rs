@@ -60,13 +60,14 @@ enum Command {
     },
     /// Pull a source for a few seconds and say what it sends.
     Probe(Probe),
-    /// Play an HLS stream or recording as many viewers would, and say what they noticed; exit 1 if any of them stalled.
+    /// Play a stream or recording as many viewers would, and say what they noticed; exit 1 if any of them stalled.
     Loadtest(Loadtest),
 }
 
 #[derive(Debug, Args)]
 struct Loadtest {
-    /// The playlist, e.g. "http://127.0.0.1:8080/Live_PAES/playlist.m3u8".
+    /// The playlist, e.g. "http://127.0.0.1:8080/Live_PAES/playlist.m3u8", also with https: (HTTP/2 where the server
+    /// speaks it) or h2c: (HTTP/2 without TLS); or a stream, rtmp://host/app/stream or rtsp://host/app/stream.
     url: String,
     /// Viewers at once.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=200_000))]
@@ -77,7 +78,7 @@ struct Loadtest {
     /// Seconds within which all viewers start.
     #[arg(long, value_name = "S", default_value_t = 10)]
     ramp: u32,
-    /// Which variant is played: "first", "random", or its place in the playlist from 0.
+    /// Which variant is played: "first", "random", "adaptive", or its place in the playlist from 0.
     #[arg(long, value_name = "WHICH", default_value = "first", value_parser = variant)]
     variant: Choice,
     /// Viewers of a recording seek every so many seconds, more or less.
@@ -89,6 +90,9 @@ struct Loadtest {
     /// Writes a page with plots here.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Take any certificate.
+    #[arg(long)]
+    insecure: bool,
     /// The server has a public address, and its owner wants this.
     #[arg(long)]
     i_own_this_server: bool,
@@ -98,9 +102,11 @@ fn variant(text: &str) -> Result<Choice, String> {
     match text {
         "first" => Ok(Choice::First),
         "random" => Ok(Choice::Random),
-        number => {
-            number.parse().map(Choice::Index).map_err(|_| "first, random or a number is expected".to_owned())
-        }
+        "adaptive" => Ok(Choice::Adaptive),
+        number => number
+            .parse()
+            .map(Choice::Index)
+            .map_err(|_| "first, random, adaptive or a number is expected".to_owned()),
     }
 }
 
@@ -218,6 +224,7 @@ fn loadtest(test: &Loadtest) -> anyhow::Result<ExitCode> {
         ramp: Duration::from_secs(test.ramp.into()),
         variant: test.variant,
         seek_every: Duration::from_secs(test.seek.into()),
+        insecure: test.insecure,
         progress: std::io::stderr().is_terminal(),
     };
     let report = runtime()?.block_on(async {

@@ -5,9 +5,11 @@ use std::time::Duration;
 /// Shorter ones nobody sees.
 const SEEN: Duration = Duration::from_millis(50);
 
-/// The buffer of one player. It plays from the first segment on.
+/// The buffer of one player. It plays from the first piece of media on, or a lead later.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Buffer {
+    /// From the first media to the first picture shown.
+    lead: Duration,
     /// When playing began, moved on by what it stood still.
     begun: Option<Duration>,
     /// Media received.
@@ -15,10 +17,15 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    /// A segment of `duration` is there at `now`. For how long the player stood still before, if one could see it.
+    /// A buffer that is filled for so long before playing begins.
+    pub(super) fn with_lead(lead: Duration) -> Self {
+        Self { lead, ..Self::default() }
+    }
+
+    /// Media of `duration` is there at `now`. For how long the player stood still before, if one could see it.
     pub(super) fn add(&mut self, now: Duration, duration: Duration) -> Option<Duration> {
         let stalled = self.missing(now);
-        let begun = self.begun.get_or_insert(now);
+        let begun = self.begun.get_or_insert(now + self.lead);
         *begun += stalled;
         self.media += duration;
         (stalled >= SEEN).then_some(stalled)

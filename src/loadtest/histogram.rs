@@ -12,6 +12,10 @@ const DOUBLINGS: u32 = 31;
 #[derive(Debug)]
 pub(super) struct Histogram(Vec<AtomicU64>);
 
+/// Counts at one moment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counts(Vec<u64>);
+
 impl Default for Histogram {
     fn default() -> Self {
         Self((0..=STEPS * DOUBLINGS).map(|_| AtomicU64::new(0)).collect())
@@ -27,17 +31,29 @@ impl Histogram {
         }
     }
 
+    pub(super) fn counts(&self) -> Counts {
+        Counts(self.0.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect())
+    }
+}
+
+impl Counts {
     pub(super) fn count(&self) -> u64 {
-        self.0.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
+        self.0.iter().sum()
+    }
+
+    /// What has come since `earlier`.
+    pub(super) fn since(&self, earlier: &Self) -> Self {
+        let before = earlier.0.iter().copied().chain(std::iter::repeat(0));
+        Self(self.0.iter().zip(before).map(|(now, before)| now.saturating_sub(before)).collect())
     }
 
     /// The value that the share `of` of all does not exceed, rounded up to its bucket's end.
     pub(super) fn quantile(&self, of: f64) -> Duration {
-        let wanted = (self.count() as f64 * of).ceil() as u64;
+        let wanted = ((self.count() as f64 * of).ceil() as u64).max(1);
         let mut seen = 0;
         for (place, bucket) in self.0.iter().enumerate() {
-            seen += bucket.load(Ordering::Relaxed);
-            if seen >= wanted && seen > 0 {
+            seen += bucket;
+            if seen >= wanted {
                 let us = ((place + 1) as f64 / f64::from(STEPS)).exp2();
                 return Duration::from_nanos((us * 1000.0) as u64);
             }

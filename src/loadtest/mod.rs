@@ -1,23 +1,33 @@
-//! Viewers by the thousand: players of HLS that behave like real ones, and what they notice.
+//! Viewers by the thousand: players that behave like real ones, and what they notice.
 //!
 //! ```text
 //!  URL ─▶ target ─▶ players (one task, one connection, one source address each) ─▶ tally ─▶ report
 //! ```
-//! A [`player`] reads the multivariant playlist once and its media playlist on the rhythm of the target duration,
-//! fetches every segment once over one connection that it keeps, and plays from a modelled [`buffer`]: when that is
-//! empty, it stalls. Every reply is checked: status, length, and that a segment is whole boxes of media. Recordings are
-//! begun at a random place and sought through.
+//! A player of [`hls`] reads the multivariant playlist once and its media playlists on the rhythm of the target
+//! duration, fetches every segment once over one connection that it keeps, that of its sound too where sound is separate,
+//! and plays from a modelled [`buffer`]: when that is empty, it stalls. Recordings are begun at a random place and sought
+//! through. Players of [`rtmp`] and [`rtsp`] take what comes and begin to show it a second later.
 //!
-//! It works on any HLS server. Media bytes are counted and thrown away where they arrive.
+//! Every reply is checked: status, length, that a segment is whole boxes of media, that its fragment's number grows and
+//! that its time begins where the segment before it ended ([`fragment`]); RTMP messages and RTP packets for order, gaps
+//! and what comes first. It works on any server. Media bytes are counted and thrown away where they arrive.
 //!
 //! What does *not* belong here: anything of our own server. Peers are judged by the same means.
 
 mod buffer;
 mod connection;
+mod fault;
+mod fragment;
 mod histogram;
+mod hls;
+mod library;
+mod negotiated;
+mod plain;
 mod player;
 mod playlist;
 mod report;
+mod rtmp;
+mod rtsp;
 mod tally;
 mod target;
 
@@ -29,11 +39,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-pub use connection::ExchangeError;
+pub use fault::ExchangeError;
 pub use report::{Latency, Report, Second};
-pub use target::{Target, TargetError};
+pub use target::{Protocol, Target, TargetError};
 
-use player::Player;
+use library::Library;
+use player::{Player, Test};
 use tally::Tally;
 
 /// Ports of one source address that are used.
@@ -48,6 +59,8 @@ pub enum Choice {
     Random,
     /// The one of that place in the list.
     Index(usize),
+    /// The best one that the measured rate carries, anew after each segment.
+    Adaptive,
 }
 
 /// What is to be done.
@@ -63,37 +76,39 @@ pub struct Options {
     pub variant: Choice,
     /// Players of a recording seek about so often.
     pub seek_every: Duration,
+    /// Any certificate will do.
+    pub insecure: bool,
     /// Shows progress on stderr.
     pub progress: bool,
 }
 
 /// Plays `target` and says what came of it.
 pub async fn run(target: Target, options: &Options) -> Report {
-    let tally = Arc::new(Tally::default());
-    let target = Arc::new(target);
+    let test = Arc::new(Test {
+        target: Arc::new(target),
+        tally: Tally::default(),
+        library: Library::default(),
+        tls: Arc::new(negotiated::tls(options.insecure)),
+        variant: options.variant,
+        seek_every: options.seek_every,
+    });
     let begun = Instant::now();
     let end = begun + options.duration;
     let mut players = JoinSet::new();
     for number in 0..options.players {
-        let player = Player {
-            target: Arc::clone(&target),
-            tally: Arc::clone(&tally),
-            source: source_address(target.address, number),
-            variant: options.variant,
-            seek_every: options.seek_every,
-            end,
-        };
+        let player =
+            Player { test: Arc::clone(&test), source: source_address(test.target.address, number), end };
         let start = begun + options.ramp.mul_f64(number as f64 / options.players.max(1) as f64);
         players.spawn(async move {
             sleep_until(start).await;
             player.run().await;
         });
     }
-    let seconds = watch(&tally, options, begun, end).await;
+    let seconds = watch(&test.tally, options, begun, end).await;
     // A reply that never comes is not waited for.
     players.abort_all();
     while players.join_next().await.is_some() {}
-    report::report(&target, options, &tally, begun.elapsed(), seconds)
+    report::report(&test, options, begun.elapsed(), seconds)
 }
 
 /// Looks at the tally every second until the end.

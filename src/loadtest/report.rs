@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Options;
 use super::histogram::Histogram;
-use super::tally::Tally;
-use super::{Options, Target};
+use super::player::Test;
 
 /// The outcome.
 #[derive(Clone, Debug, Serialize)]
@@ -27,8 +27,12 @@ pub struct Report {
     pub stalled_s: f64,
     /// Players that stood still at least once.
     pub stalled_players: u64,
+    /// Media received by all players together, in seconds.
+    pub media_s: f64,
     /// Jumps within recordings.
     pub seeks: u64,
+    /// Changes to another variant.
+    pub switches: u64,
     /// Replies that were no good, by what they were.
     pub errors: BTreeMap<String, u64>,
     /// Bytes of all bodies.
@@ -37,10 +41,13 @@ pub struct Report {
     pub playlist: Latency,
     /// From a request to the end of its reply.
     pub segment: Latency,
-    /// From a player's start, or its jump, to its first segment.
+    /// From a player's start, or its jump, to its first media.
     pub start: Latency,
     /// From the end of a live segment's own time to its arrival; players ask on the rhythm of the target duration.
     pub lateness: Latency,
+    /// From the end of the last listed segment's own time to the arrival of a live playlist: up to a segment's duration
+    /// more than what the server takes.
+    pub staleness: Latency,
     /// Every second.
     pub timeline: Vec<Second>,
 }
@@ -61,7 +68,7 @@ pub struct Latency {
 }
 
 /// One look at all players.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Second {
     /// Since the start.
     pub at_s: f64,
@@ -73,9 +80,13 @@ pub struct Second {
     pub stalls: u64,
     /// So far.
     pub errors: u64,
-    /// So far.
+    /// Since the last look.
+    pub playlist_p50_ms: f64,
+    /// Since the last look.
+    pub playlist_p99_ms: f64,
+    /// Since the last look.
     pub segment_p50_ms: f64,
-    /// So far.
+    /// Since the last look.
     pub segment_p99_ms: f64,
 }
 
@@ -91,18 +102,14 @@ impl fmt::Display for Second {
 
 impl From<&Histogram> for Latency {
     fn from(histogram: &Histogram) -> Self {
-        let ms = |of| histogram.quantile(of).as_secs_f64() * 1e3;
-        Self { count: histogram.count(), p50_ms: ms(0.5), p90_ms: ms(0.9), p99_ms: ms(0.99), max_ms: ms(1.0) }
+        let counts = histogram.counts();
+        let ms = |of| counts.quantile(of).as_secs_f64() * 1e3;
+        Self { count: counts.count(), p50_ms: ms(0.5), p90_ms: ms(0.9), p99_ms: ms(0.99), max_ms: ms(1.0) }
     }
 }
 
-pub(super) fn report(
-    target: &Target,
-    options: &Options,
-    tally: &Tally,
-    took: Duration,
-    timeline: Vec<Second>,
-) -> Report {
+pub(super) fn report(test: &Test, options: &Options, took: Duration, timeline: Vec<Second>) -> Report {
+    let Test { target, tally, .. } = test;
     let mut url = target.url.clone();
     // Tokens stand in queries, passwords before the host.
     url.set_query(None);
@@ -114,6 +121,8 @@ pub(super) fn report(
         stalls: tally.stalls.load(Ordering::Relaxed),
         stalled_s: tally.stalled_us.load(Ordering::Relaxed) as f64 * 1e-6,
         stalled_players: tally.stalled_players.load(Ordering::Relaxed),
+        media_s: tally.media_ms.load(Ordering::Relaxed) as f64 * 1e-3,
+        switches: tally.switches.load(Ordering::Relaxed),
         seeks: tally.seeks.load(Ordering::Relaxed),
         errors: tally.errors(),
         bytes: tally.bytes.load(Ordering::Relaxed),
@@ -121,6 +130,7 @@ pub(super) fn report(
         segment: (&tally.segments).into(),
         start: (&tally.starts).into(),
         lateness: (&tally.lateness).into(),
+        staleness: (&tally.staleness).into(),
         timeline,
     }
 }
@@ -128,7 +138,7 @@ pub(super) fn report(
 impl Report {
     /// Nobody stood still, and somebody played.
     pub fn is_good(&self) -> bool {
-        self.stalls == 0 && self.segment.count > 0
+        self.stalls == 0 && self.media_s > 0.0
     }
 
     /// A page without anything from outside.
@@ -138,20 +148,29 @@ impl Report {
         let _ = write!(
             out,
             "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><style>\
-             body{{font:16px system-ui;margin:2rem auto;max-width:60rem}}svg{{width:100%;height:10rem;background:#f6f6f6}}\
+             body{{font:16px system-ui;margin:2rem auto;max-width:60rem}}svg{{width:100%;background:#f6f6f6}}text{{font-size:14px}}\
              pre{{background:#f6f6f6;padding:1rem;overflow:auto}}h2{{font-size:1rem;margin:1.5rem 0 .3rem}}</style>\
              <h1>{title}</h1><pre>{}</pre>",
             escape(&self.to_string())
         );
-        let series: [(&str, Value); 5] = [
-            ("Players", |second| second.players as f64),
-            ("Throughput, Mbit/s", |second| second.mbit_per_s),
-            ("Segment latency p99 so far, ms", |second| second.segment_p99_ms),
-            ("Stalls so far", |second| second.stalls as f64),
-            ("Errors so far", |second| second.errors as f64),
+        let series: [(&str, &[(&str, Value)]); 5] = [
+            ("Viewers", &[("playing", |second| second.players as f64)]),
+            ("Throughput, Mbit/s", &[("media", |second| second.mbit_per_s)]),
+            (
+                "Latency of segments, ms",
+                &[("p99", |second| second.segment_p99_ms), ("p50", |second| second.segment_p50_ms)],
+            ),
+            (
+                "Latency of playlists, ms",
+                &[("p99", |second| second.playlist_p99_ms), ("p50", |second| second.playlist_p50_ms)],
+            ),
+            (
+                "Stalls and errors so far",
+                &[("stalls", |second| second.stalls as f64), ("errors", |second| second.errors as f64)],
+            ),
         ];
-        for (name, value) in series {
-            plot(&mut out, name, &self.timeline, value);
+        for (name, lines) in series {
+            plot(&mut out, name, &self.timeline, lines);
         }
         out.push_str("</html>\n");
         out
@@ -161,20 +180,35 @@ impl Report {
 /// One figure of a second.
 type Value = fn(&Second) -> f64;
 
-fn plot(out: &mut String, name: &str, timeline: &[Second], value: Value) {
-    let top = timeline.iter().map(value).fold(0.0, f64::max);
+const COLOURS: [&str; 2] = ["#c40", "#06c"];
+
+fn plot(out: &mut String, name: &str, timeline: &[Second], lines: &[(&str, Value)]) {
+    let values = lines.iter().flat_map(|(_, value)| timeline.iter().map(value));
+    let top = values.fold(0.0, f64::max);
     let end = timeline.last().map_or(1.0, |second| second.at_s).max(1.0);
-    let point = |second: &Second| {
-        format!("{:.1},{:.1}", second.at_s / end * 1000.0, 195.0 - value(second) / top.max(1e-9) * 190.0)
-    };
-    let points: Vec<String> = timeline.iter().map(point).collect();
+    // Writing to a String cannot fail.
     let _ = write!(
         out,
-        "<h2>{name} (up to {top:.1} in {end:.0} s)</h2><svg viewBox=\"0 0 1000 200\" preserveAspectRatio=\"none\" \
-         role=\"img\" aria-label=\"{name}\"><polyline fill=\"none\" stroke=\"#06c\" stroke-width=\"3\" \
-         vector-effect=\"non-scaling-stroke\" points=\"{}\"/></svg>",
-        points.join(" ")
+        "<h2>{name}</h2><svg viewBox=\"0 0 1000 200\" role=\"img\" aria-label=\"{name}\">\
+         <path d=\"M60 5V170H990\" fill=\"none\" stroke=\"#999\"/>\
+         <text x=\"54\" y=\"16\" text-anchor=\"end\">{top:.1}</text><text x=\"54\" y=\"172\" text-anchor=\"end\">0</text>\
+         <text x=\"60\" y=\"190\">0 s</text><text x=\"990\" y=\"190\" text-anchor=\"end\">{end:.0} s</text>"
     );
+    for (place, ((label, value), colour)) in lines.iter().zip(COLOURS).enumerate() {
+        let point = |second: &Second| {
+            let (x, y) = (60.0 + second.at_s / end * 930.0, 170.0 - value(second) / top.max(1e-9) * 165.0);
+            format!("{x:.1},{y:.1}")
+        };
+        let points: Vec<String> = timeline.iter().map(point).collect();
+        let _ = write!(
+            out,
+            "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{}\"/>\
+             <text x=\"{}\" y=\"190\" fill=\"{colour}\">{label}</text>",
+            points.join(" "),
+            400 + place * 120
+        );
+    }
+    out.push_str("</svg>");
 }
 
 fn escape(text: &str) -> String {
@@ -186,13 +220,15 @@ impl fmt::Display for Report {
         writeln!(f, "{} players for {:.0} s on {}", self.players, self.seconds, self.url)?;
         writeln!(
             f,
-            "{:.2} GB, {:.0} Mbit/s; {} stalls ({:.1} s) of {} players; {} seeks; {} errors",
+            "{:.2} GB, {:.0} Mbit/s, {:.0} s of media; {} stalls ({:.1} s) of {} players; {} seeks; {} switches; {} errors",
             self.bytes as f64 * 1e-9,
             self.bytes as f64 * 8e-6 / self.seconds.max(1e-3),
+            self.media_s,
             self.stalls,
             self.stalled_s,
             self.stalled_players,
             self.seeks,
+            self.switches,
             self.errors.values().sum::<u64>()
         )?;
         writeln!(f, "{:>12} {:>9} {:>9} {:>9} {:>9} {:>9}", "ms", "count", "p50", "p90", "p99", "max")?;
@@ -201,6 +237,7 @@ impl fmt::Display for Report {
             ("segment", self.segment),
             ("start", self.start),
             ("lateness", self.lateness),
+            ("staleness", self.staleness),
         ];
         for (name, row) in rows.into_iter().filter(|(_, row)| row.count > 0) {
             writeln!(

@@ -5,26 +5,40 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::connection::ExchangeError;
-use super::histogram::Histogram;
+use super::fault::ExchangeError;
+use super::histogram::{Counts, Histogram};
 use super::report::Second;
 
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) playlists: Histogram,
     pub(super) segments: Histogram,
-    /// To the first segment, from the player's start.
+    /// To the first media, from the player's start.
     pub(super) starts: Histogram,
     /// From the end of a segment's own time to its arrival.
     pub(super) lateness: Histogram,
+    /// From the end of the last listed segment's own time to the playlist's arrival.
+    pub(super) staleness: Histogram,
     pub(super) players: AtomicI64,
     pub(super) bytes: AtomicU64,
+    /// Of all players together.
+    pub(super) media_ms: AtomicU64,
     pub(super) stalls: AtomicU64,
     pub(super) stalled_us: AtomicU64,
     pub(super) stalled_players: AtomicU64,
     pub(super) seeks: AtomicU64,
+    pub(super) switches: AtomicU64,
     errors: Mutex<BTreeMap<(&'static str, ExchangeError), u64>>,
-    shown: Mutex<(u64, Duration)>,
+    shown: Mutex<Shown>,
+}
+
+/// What was there at the last look.
+#[derive(Debug, Default)]
+struct Shown {
+    at: Duration,
+    bytes: u64,
+    playlists: Counts,
+    segments: Counts,
 }
 
 impl Tally {
@@ -44,20 +58,31 @@ impl Tally {
         errors.into_iter().map(|((what, error), count)| (format!("{what}: {error}"), count)).collect()
     }
 
-    /// The state `at`, and the rate since the last look.
+    /// The state `at`, and rate and latencies since the last look.
     pub(super) fn second(&self, at: Duration) -> Second {
-        let bytes = self.bytes.load(Ordering::Relaxed);
-        let before = self.shown.lock().map(|mut shown| std::mem::replace(&mut *shown, (bytes, at)));
-        let (bytes_before, at_before) = before.unwrap_or_default();
-        let span = at.saturating_sub(at_before).as_secs_f64().max(1e-3);
-        Second {
+        let now = Shown {
+            at,
+            bytes: self.bytes.load(Ordering::Relaxed),
+            playlists: self.playlists.counts(),
+            segments: self.segments.counts(),
+        };
+        let ms = |of: &Counts, quantile| of.quantile(quantile).as_secs_f64() * 1e3;
+        let Ok(mut before) = self.shown.lock() else { return Second::default() };
+        let (playlists, segments) =
+            (now.playlists.since(&before.playlists), now.segments.since(&before.segments));
+        let span = at.saturating_sub(before.at).as_secs_f64().max(1e-3);
+        let second = Second {
             at_s: at.as_secs_f64(),
             players: self.players.load(Ordering::Relaxed).max(0) as u64,
-            mbit_per_s: (bytes - bytes_before) as f64 * 8e-6 / span,
+            mbit_per_s: (now.bytes - before.bytes) as f64 * 8e-6 / span,
             stalls: self.stalls.load(Ordering::Relaxed),
-            errors: self.errors().values().sum(),
-            segment_p50_ms: self.segments.quantile(0.5).as_secs_f64() * 1e3,
-            segment_p99_ms: self.segments.quantile(0.99).as_secs_f64() * 1e3,
-        }
+            errors: self.errors.lock().map_or(0, |errors| errors.values().sum()),
+            playlist_p50_ms: ms(&playlists, 0.5),
+            playlist_p99_ms: ms(&playlists, 0.99),
+            segment_p50_ms: ms(&segments, 0.5),
+            segment_p99_ms: ms(&segments, 0.99),
+        };
+        *before = now;
+        second
     }
 }

@@ -16,11 +16,14 @@ pub enum TargetError {
         source: url::ParseError,
     },
     /// A scheme that is not spoken.
-    #[error("{scheme}: is not tested yet; http: is")]
+    #[error("{scheme}: is not tested; http:, https:, h2c:, rtmp: and rtsp: are")]
     Scheme {
         /// As given.
         scheme: String,
     },
+    /// Nothing that could be played over RTMP.
+    #[error(transparent)]
+    Rtmp(#[from] crate::rtmp::TargetError),
     /// A name that leads nowhere.
     #[error("{host}: {source}")]
     Host {
@@ -37,24 +40,51 @@ pub enum TargetError {
     },
 }
 
-/// A playlist and the server that has it.
+/// How a server is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// `http:`, HTTP/1.1.
+    Http,
+    /// `https:`, HTTP/2 or HTTP/1.1 as the server prefers (RFC 7301).
+    Https,
+    /// `h2c:`, HTTP/2 without TLS with prior knowledge (RFC 9113 §3.3).
+    Http2,
+    /// `rtmp:`.
+    Rtmp,
+    /// `rtsp:`, packets interleaved in the connection.
+    Rtsp,
+}
+
+/// A playlist or stream and the server that has it.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The multivariant or media playlist.
+    /// The playlist or stream. `h2c:` is written `http:` here.
     pub url: Url,
     /// Where the server listens.
     pub address: SocketAddr,
+    /// How it is spoken to.
+    pub protocol: Protocol,
 }
 
 impl Target {
     /// Reads and resolves `url`. Public addresses are refused unless `owned`.
     pub async fn resolve(url: &str, owned: bool) -> Result<Self, TargetError> {
-        let parsed = Url::parse(url).map_err(|source| TargetError::Url { url: url.to_owned(), source })?;
-        if parsed.scheme() != "http" {
-            return Err(TargetError::Scheme { scheme: parsed.scheme().to_owned() });
-        }
+        let plain = url.strip_prefix("h2c://").map(|rest| format!("http://{rest}"));
+        let parsed = Url::parse(plain.as_deref().unwrap_or(url));
+        let parsed = parsed.map_err(|source| TargetError::Url { url: url.to_owned(), source })?;
+        let (protocol, port) = match parsed.scheme() {
+            "http" if plain.is_some() => (Protocol::Http2, 80),
+            "http" => (Protocol::Http, 80),
+            "https" => (Protocol::Https, 443),
+            "rtmp" => {
+                crate::rtmp::Target::parse(url)?;
+                (Protocol::Rtmp, 1935)
+            }
+            "rtsp" => (Protocol::Rtsp, 554),
+            other => return Err(TargetError::Scheme { scheme: other.to_owned() }),
+        };
         let host = parsed.host_str().unwrap_or_default().to_owned();
-        let port = parsed.port_or_known_default().unwrap_or(80);
+        let port = parsed.port().unwrap_or(port);
         let failed = |source| TargetError::Host { host: host.clone(), source };
         let name = (host.trim_matches(['[', ']']), port);
         let mut found = tokio::net::lookup_host(name).await.map_err(failed)?;
@@ -63,7 +93,7 @@ impl Target {
         if is_public(address.ip()) && !owned {
             return Err(TargetError::Public { address: address.ip() });
         }
-        Ok(Self { url: parsed, address })
+        Ok(Self { url: parsed, address, protocol })
     }
 
     /// `Host` of requests.

@@ -232,18 +232,24 @@ impl Publisher {
         Ok(())
     }
 
-    /// In the server's words, on one line, without the key.
     fn refused(&self, arguments: &[Amf0Value]) -> PublishError {
+        self.target.refused(arguments)
+    }
+}
+
+impl Target {
+    /// In the server's words, on one line, without the key.
+    pub(super) fn refused(&self, arguments: &[Amf0Value]) -> PublishError {
         let words: Vec<_> =
             ["code", "description"].into_iter().filter_map(|name| text_of(arguments, name)).collect();
         let words = if words.is_empty() { "it does not say why".to_owned() } else { words.join(": ") };
-        let words = self.target.mask(&words);
+        let words = self.mask(&words);
         PublishError::Refused(words.chars().filter(|c| !c.is_control()).take(WORDS_MAX).collect())
     }
 }
 
 /// A text in the first object of `arguments`.
-fn text_of<'a>(arguments: &'a [Amf0Value], name: &str) -> Option<&'a str> {
+pub(super) fn text_of<'a>(arguments: &'a [Amf0Value], name: &str) -> Option<&'a str> {
     let properties = arguments.iter().find_map(|value| match value {
         Amf0Value::Object(properties) => Some(properties),
         _ => None,

@@ -1,8 +1,8 @@
 //! RTMP joints: what stands between sockets and the words of `media`. All sans-IO.
 //!
 //! * [`sniff`] tells RTMP from the other protocols of its port.
-//! * [`Session`] is a connection to this server, of a publisher or a player; [`Publisher`] is a connection of ours
-//!   to another server. Both read through the [`Guard`], which bounds whatever a peer chooses.
+//! * [`Session`] is a connection to this server, of a publisher or a player; [`Publisher`] and
+//!   [`Viewer`] are connections of ours to another server. All read through the [`Guard`], which bounds whatever a peer chooses.
 //! * [`Unpacker`] makes frames of a publisher's messages.
 //! * [`opening`], [`cell`], [`video`] and [`audio`] write messages once for all players of a rung.
 //!
@@ -19,6 +19,7 @@ mod name;
 mod session;
 mod share;
 mod sniff;
+mod viewer;
 mod wire;
 
 pub use amf::AmfFault;
@@ -29,6 +30,7 @@ pub use name::{NameError, Query, StreamName};
 pub use session::{Event, Session, SessionError};
 pub use share::{Shared, Timebase, TooLong, audio, cell, opening, video};
 pub use sniff::{SNIFF_MAX, Sniffed, sniff};
+pub use viewer::{Seen, Viewer};
 
 #[cfg(test)]
 mod ffmpeg_tests;

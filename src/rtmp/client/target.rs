@@ -84,17 +84,17 @@ impl Target {
         self.tls
     }
 
-    pub(super) fn app(&self) -> &str {
+    pub(in crate::rtmp) fn app(&self) -> &str {
         &self.app
     }
 
     /// The stream's name with its query: secret.
-    pub(super) fn stream(&self) -> &str {
+    pub(in crate::rtmp) fn stream(&self) -> &str {
         &self.stream
     }
 
     /// The URL of the application, as `connect` gives it.
-    pub(super) fn tc_url(&self) -> String {
+    pub(in crate::rtmp) fn tc_url(&self) -> String {
         let scheme = if self.tls { "rtmps" } else { "rtmp" };
         format!("{scheme}://{}:{}/{}", self.host, self.port, self.app)
     }

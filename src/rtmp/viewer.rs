@@ -1,0 +1,269 @@
+//! Playing from another server, without I/O.
+//!
+//! Contract. Connect to [`Target::host`] and [`Target::port`]. Send what [`Viewer::take_output`] holds, at once and
+//! after every call; give every byte of the server in order to [`Viewer::handle`] until it returns `None`. After an error
+//! close the connection.
+//!
+//! What does *not* belong here: sockets, time limits, what to do with pictures.
+
+use bytes::{Bytes, BytesMut};
+use rml_amf0::Amf0Value;
+use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
+use rml_rtmp::messages::{RtmpMessage, UserControlEventType};
+
+use super::amf::Value;
+use super::client::{PublishError, Target, text_of};
+use super::control::{self, Receipt, put_command, set_chunk_size};
+use super::guard::{Guard, GuardError};
+use super::wire::{CHUNK_SIZE, INITIAL_CHUNK_SIZE};
+
+/// S0, S1 and S2 (RTMP 1.0 §5.2).
+const HANDSHAKE_BYTES: usize = 1 + 1536 + 1536;
+/// A server that only pings could make the answers grow.
+const OUTPUT_MAX: usize = 64 << 10;
+/// `play` of the live edge, or of a recording where there is no live stream of that name (RTMP 1.0 §7.2.2.1).
+const LIVE_OR_RECORDED: f64 = -2.0;
+
+/// The transactions that we wait for.
+mod transaction {
+    pub(super) const CONNECT: f64 = 1.0;
+    pub(super) const CREATE: f64 = 2.0;
+    pub(super) const PLAY: f64 = 3.0;
+}
+
+/// What a server sends to a player.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Seen {
+    /// It has agreed to play.
+    Started,
+    /// A picture message.
+    Video {
+        /// Its time.
+        timestamp_ms: u32,
+        /// An FLV tag's body.
+        data: Bytes,
+    },
+    /// A sound message.
+    Audio {
+        /// Its time.
+        timestamp_ms: u32,
+        /// An FLV tag's body.
+        data: Bytes,
+    },
+    /// The stream has ended.
+    Ended,
+}
+
+/// A connection to a server that we play from.
+pub struct Viewer {
+    target: Target,
+    handshake: Option<(Handshake, usize)>,
+    guard: Guard,
+    output: BytesMut,
+    receipt: Receipt,
+}
+
+impl Viewer {
+    /// Begins the handshake.
+    pub fn new(target: Target) -> Result<Self, PublishError> {
+        let mut handshake = Handshake::new(PeerType::Client);
+        let hello = handshake.generate_outbound_p0_and_p1().map_err(|_| PublishError::Handshake)?;
+        let mut guard = Guard::default();
+        guard.let_media_in(true);
+        Ok(Self {
+            target,
+            handshake: Some((handshake, HANDSHAKE_BYTES)),
+            guard,
+            output: BytesMut::from(&hello[..]),
+            receipt: Receipt::default(),
+        })
+    }
+
+    /// Reads from the front of `input`; `None` when it is used up.
+    pub fn handle(&mut self, input: &mut &[u8]) -> Result<Option<Seen>, PublishError> {
+        if !self.shake_hands(input)? {
+            return Ok(None);
+        }
+        loop {
+            let before = input.len();
+            let message = self.guard.next_message(input);
+            self.receipt.count(before - input.len(), &mut self.output);
+            let message = match message {
+                Ok(Some(message)) => message,
+                Ok(None) => return Ok(None),
+                Err(GuardError::ShortCommand(_)) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let timestamp_ms = message.timestamp_ms;
+            let seen = match message.body {
+                RtmpMessage::VideoData { data } => Some(Seen::Video { timestamp_ms, data }),
+                RtmpMessage::AudioData { data } => Some(Seen::Audio { timestamp_ms, data }),
+                other => self.about_the_connection(other)?,
+            };
+            if seen.is_some() {
+                return Ok(seen);
+            }
+            if self.output.len() > OUTPUT_MAX {
+                return Err(PublishError::Flood);
+            }
+        }
+    }
+
+    /// What has to be sent to the server.
+    pub fn take_output(&mut self) -> Bytes {
+        self.output.split().freeze()
+    }
+
+    fn shake_hands(&mut self, input: &mut &[u8]) -> Result<bool, PublishError> {
+        let Some((handshake, missing)) = &mut self.handshake else { return Ok(true) };
+        let now;
+        (now, *input) = input.split_at(input.len().min(*missing));
+        *missing -= now.len();
+        match handshake.process_bytes(now).map_err(|_| PublishError::Handshake)? {
+            HandshakeProcessResult::InProgress { response_bytes } => {
+                self.output.extend_from_slice(&response_bytes);
+                Ok(false)
+            }
+            HandshakeProcessResult::Completed { response_bytes, .. } => {
+                self.output.extend_from_slice(&response_bytes);
+                self.handshake = None;
+                self.connect();
+                Ok(true)
+            }
+        }
+    }
+
+    fn connect(&mut self) {
+        let (app, tc_url) = (self.target.app().to_owned(), self.target.tc_url());
+        let object = [
+            ("app", Value::Text(&app)),
+            ("flashVer", Value::Text("LNX 9,0,124,2")),
+            ("tcUrl", Value::Text(&tc_url)),
+            ("fpad", Value::Boolean(false)),
+            ("capabilities", Value::Number(15.0)),
+            ("audioCodecs", Value::Number(3191.0)),
+            ("videoCodecs", Value::Number(252.0)),
+            ("videoFunction", Value::Number(1.0)),
+        ];
+        // As for publishers: the chunk size is ours to set only once the server listens.
+        let object = [Value::Object(&object)];
+        put_command(&mut self.output, INITIAL_CHUNK_SIZE, 0, "connect", transaction::CONNECT, &object);
+        set_chunk_size(&mut self.output);
+    }
+
+    fn about_the_connection(&mut self, body: RtmpMessage) -> Result<Option<Seen>, PublishError> {
+        match body {
+            RtmpMessage::Amf0Command { command_name, transaction_id, additional_arguments, .. } => {
+                return self.answer(&command_name, transaction_id, &additional_arguments);
+            }
+            RtmpMessage::WindowAcknowledgement { size } => self.receipt.set_window(size),
+            RtmpMessage::UserControl {
+                event_type: UserControlEventType::PingRequest,
+                timestamp: Some(timestamp),
+                ..
+            } => control::pong(&mut self.output, timestamp.value),
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn answer(&mut self, name: &str, to: f64, arguments: &[Amf0Value]) -> Result<Option<Seen>, PublishError> {
+        match (name, to) {
+            ("_result", transaction::CONNECT) => {
+                put_command(
+                    &mut self.output,
+                    CHUNK_SIZE,
+                    0,
+                    "createStream",
+                    transaction::CREATE,
+                    &[Value::Null],
+                );
+            }
+            ("_result", transaction::CREATE) => self.play(arguments)?,
+            ("_error", transaction::CONNECT | transaction::CREATE | transaction::PLAY) => {
+                return Err(self.refused(arguments));
+            }
+            ("onStatus", _) => match (text_of(arguments, "level"), text_of(arguments, "code")) {
+                (_, Some("NetStream.Play.Start")) => return Ok(Some(Seen::Started)),
+                (_, Some("NetStream.Play.Stop" | "NetStream.Play.UnpublishNotify")) => {
+                    return Ok(Some(Seen::Ended));
+                }
+                (Some("error"), _) => return Err(self.refused(arguments)),
+                _ => {}
+            },
+            ("close", _) => return Err(PublishError::Refused("it closes the connection".to_owned())),
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn play(&mut self, arguments: &[Amf0Value]) -> Result<(), PublishError> {
+        let Some(Amf0Value::Number(stream_id)) = arguments.first() else {
+            return Err(self.refused(arguments));
+        };
+        let stream_id = *stream_id as u32;
+        let name = self.target.stream().to_owned();
+        let arguments = [Value::Null, Value::Text(&name), Value::Number(LIVE_OR_RECORDED)];
+        put_command(&mut self.output, CHUNK_SIZE, stream_id, "play", transaction::PLAY, &arguments);
+        Ok(())
+    }
+
+    fn refused(&self, arguments: &[Amf0Value]) -> PublishError {
+        self.target.refused(arguments)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtmp::{Event, Session};
+
+    /// Lets both talk until neither has anything to say.
+    fn talk(
+        viewer: &mut Viewer,
+        session: &mut Session,
+        refuse: Option<&str>,
+    ) -> Result<Vec<Seen>, PublishError> {
+        let mut seen = Vec::new();
+        loop {
+            let output = viewer.take_output();
+            let mut input = &output[..];
+            while let Some(event) = session.handle(&mut input).expect("in order") {
+                match refuse {
+                    Some(reason) if matches!(event, Event::Play { .. }) => session.reject(reason),
+                    _ => session.accept(),
+                }
+            }
+            let answer = session.take_output();
+            if answer.is_empty() && output.is_empty() {
+                return Ok(seen);
+            }
+            let mut input = &answer[..];
+            while let Some(one) = viewer.handle(&mut input)? {
+                seen.push(one);
+            }
+        }
+    }
+
+    fn viewer() -> Viewer {
+        Viewer::new(Target::parse("rtmp://host/app/stream").expect("an URL")).expect("random numbers")
+    }
+
+    #[test]
+    fn it_plays_from_our_own_server() {
+        let (mut viewer, mut session) = (viewer(), Session::default());
+        assert_eq!(talk(&mut viewer, &mut session, None), Ok(vec![Seen::Started]));
+        let sound = crate::rtmp::audio(20, &[1, 2, 3]).expect("short");
+        let mut input = &sound[..];
+        let seen = viewer.handle(&mut input).expect("in order").expect("a message");
+        assert!(matches!(seen, Seen::Audio { timestamp_ms: 20, .. }), "{seen:?}");
+        session.finish();
+        assert_eq!(talk(&mut viewer, &mut session, None), Ok(vec![Seen::Ended]));
+    }
+
+    #[test]
+    fn a_refusal_is_told() {
+        let error = talk(&mut viewer(), &mut Session::default(), Some("no such thing")).expect_err("refused");
+        assert!(matches!(error, PublishError::Refused(_)), "{error}");
+    }
+}
