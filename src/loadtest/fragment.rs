@@ -369,10 +369,10 @@ impl Continuity {
                 None => self.ends.push((span.track, span.end)),
             }
         }
-        if let Some(sequence) = facts.sequence {
-            if self.sequence.replace(sequence).is_some_and(|before| sequence <= before) {
-                fault = Some("a fragment's sequence number does not grow");
-            }
+        if let Some(sequence) = facts.sequence
+            && self.sequence.replace(sequence).is_some_and(|before| sequence <= before)
+        {
+            fault = Some("a fragment's sequence number does not grow");
         }
         fault.map_or(Ok(()), |fault| Err(ExchangeError::Content(fault)))
     }

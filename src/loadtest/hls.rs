@@ -212,7 +212,7 @@ impl<'a> Viewing<'a> {
     fn show(&mut self, main: &Rendition, audio: Option<&Rendition>) {
         let both = audio.map_or(main.received, |audio| audio.received.min(main.received));
         if both > self.shown {
-            self.screen.arrived(both - self.shown);
+            self.screen.arrived(both.saturating_sub(self.shown));
             self.shown = both;
         }
     }

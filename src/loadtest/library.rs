@@ -26,8 +26,11 @@ pub(super) struct Variant {
     pub(super) audio: Option<Url>,
 }
 
+/// By address: the newest bytes, and what they say.
+type Known = HashMap<String, (Vec<u8>, Arc<Read>)>;
+
 #[derive(Debug, Default)]
-pub(super) struct Library(RwLock<HashMap<String, (Vec<u8>, Arc<Read>)>>);
+pub(super) struct Library(RwLock<Known>);
 
 impl Library {
     /// What `text`, fetched from `url`, says.

@@ -163,11 +163,10 @@ fn segment(number: u32, start: u32, size: usize) -> Vec<u8> {
 }
 
 fn recording(count: u32, name: &str) -> Vec<u8> {
-    let mut text = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MAP:URI=\"i.mp4\"\n".to_owned();
-    for number in 0..count {
-        text += &format!("#EXTINF:1,\n{name}{number}.m4s\n");
-    }
-    (text + "#EXT-X-ENDLIST\n").into_bytes()
+    let head = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MAP:URI=\"i.mp4\"\n".to_owned();
+    let segments = (0..count).map(|number| format!("#EXTINF:1,\n{name}{number}.m4s\n"));
+    let end = std::iter::once("#EXT-X-ENDLIST\n".to_owned());
+    std::iter::once(head).chain(segments).chain(end).collect::<String>().into_bytes()
 }
 
 fn numbered(path: &str, name: &str) -> Option<u32> {
