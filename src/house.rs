@@ -17,6 +17,7 @@ const STOREYS: [&[&str]; 5] = [
 /// Files that decide: no runtime, no sockets, no files, no clock of their own.
 const CORES: &[&str] = &[
     "agenda.rs",
+    "admin/attendance.rs",
     "alarm",
     "media",
     "clip.rs",
@@ -56,6 +57,7 @@ const CORES: &[&str] = &[
     "loadtest/buffer.rs",
     "loadtest/fragment.rs",
     "loadtest/playlist.rs",
+    "delivery/audience.rs",
     "delivery/route.rs",
     "matrix/core.rs",
 ];

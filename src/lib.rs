@@ -15,7 +15,7 @@
 //!                                                                                    ▼
 //!                                                        package (CMAF) ─▶ store ─▶ delivery: HLS
 //!  publisher ─RTMP─▶ source                              coded cells ──────────────▶ delivery: RTMP
-//!  people ─▶ admin (REST, demo page) ─ commands ─▶ matrix ─ which source on which channel ─▶ server
+//!  people ─▶ admin (REST, console) ─ commands ─▶ matrix ─ which source on which channel ─▶ server
 //!  Opencast ─ calendar ─▶ schedule ─ plan ─▶ server ─ commands ─▶ matrix
 //!  source, ladder, channel ─ what they notice ─▶ alarm ─▶ admin, webhooks, log
 //! ```
@@ -35,7 +35,7 @@
 //! * **Cores** decide and are free of I/O; time is an argument. The timeline of a source
 //!   ([`source`]), the lattice of pictures and of sound ([`ladder`]), the splicer ([`channel`]), boxes
 //!   ([`package`]), playlists ([`store`]), the precedence of wishes ([`matrix`]), what is an alarm ([`alarm`]), RTSP messages
-//!   and RTP packets ([`rtsp`]), RTMP connections ([`rtmp`]) and routes ([`delivery`]) are cores.
+//!   and RTP packets ([`rtsp`]), RTMP connections ([`rtmp`]), routes and who watches ([`delivery`]) are cores.
 //! * **Shells** around them are thin: a task per source, two per channel (one shows, one paints its waiting
 //!   picture), one for the matrix, one conductor, one watchman; a decoding thread per ladder and a thread per rung.
 //!

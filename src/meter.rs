@@ -41,6 +41,28 @@ impl Gauge {
     }
 }
 
+/// The smallest value since it was last taken.
+#[derive(Debug)]
+pub struct Lowest(AtomicU64);
+
+impl Default for Lowest {
+    fn default() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
+}
+
+impl Lowest {
+    /// One more value.
+    pub fn observe(&self, value: u64) {
+        self.0.fetch_min(value, Ordering::Relaxed);
+    }
+
+    /// The smallest value since the last call; `None` where there was none. For one reader alone.
+    pub fn take(&self) -> Option<u64> {
+        Some(self.0.swap(u64::MAX, Ordering::Relaxed)).filter(|value| *value != u64::MAX)
+    }
+}
+
 /// Since when something holds, or that it does not.
 #[derive(Debug, Default)]
 pub struct Since(AtomicI64);
@@ -58,5 +80,20 @@ impl Since {
     /// Since when it holds; `None` while it does not.
     pub fn get(&self) -> Option<MediaTime> {
         Some(self.0.load(Ordering::Relaxed)).filter(|nanos| *nanos != 0).map(MediaTime::from_nanos)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_value_is_told_once() {
+        let lowest = Lowest::default();
+        assert_eq!(lowest.take(), None);
+        for value in [700, 300, 900] {
+            lowest.observe(value);
+        }
+        assert_eq!((lowest.take(), lowest.take()), (Some(300), None));
     }
 }

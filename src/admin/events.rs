@@ -1,6 +1,7 @@
 //! `GET /api/v1/events`: server-sent events (WHATWG HTML §9.2).
 //!
-//! The first events are the matrix, the alarms and the schedule as they are; each change sends the one concerned anew. A reader that is slower than the changes
+//! The first events are the matrix, the alarms and the schedule as they are; each change sends the one concerned anew; the vitals
+//! of sources and channels come twice a second. A reader that is slower than the changes
 //! is sent the latest only: nothing queues up for it.
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use super::insight::Vitals;
 use crate::agenda::Plan;
 use crate::alarm::Alarm;
 use crate::matrix::MatrixView;
@@ -26,7 +28,8 @@ const RETRY: Duration = Duration::from_secs(2);
 
 pub(super) async fn stream(State(state): Shared) -> impl IntoResponse {
     let (matrix, alarms, plan) = (state.matrix.watch(), state.alarms.clone(), state.plan.clone());
-    let feed = Feed { matrix, alarms, plan, ending: state.ending.clone() };
+    let (vitals, ending) = (state.insight.vitals.clone(), state.ending.clone());
+    let feed = Feed { matrix, alarms, plan, vitals, ending };
     // nginx would otherwise hold events back until it has a buffer full of them.
     ([("x-accel-buffering", "no")], Sse::new(events(feed)))
 }
@@ -36,6 +39,7 @@ struct Feed {
     matrix: watch::Receiver<Arc<MatrixView>>,
     alarms: watch::Receiver<Arc<Vec<Alarm>>>,
     plan: watch::Receiver<Arc<Plan>>,
+    vitals: watch::Receiver<Arc<Vitals>>,
     ending: CancellationToken,
 }
 
@@ -43,6 +47,7 @@ fn events(mut feed: Feed) -> impl Stream<Item = Result<Event, axum::Error>> + us
     feed.matrix.mark_changed();
     feed.alarms.mark_changed();
     feed.plan.mark_changed();
+    feed.vitals.mark_changed();
     stream::unfold(feed, async |mut feed| {
         // In this order, so that the matrix is the first event.
         let event = tokio::select! {
@@ -62,6 +67,11 @@ fn events(mut feed: Feed) -> impl Stream<Item = Result<Event, axum::Error>> + us
                 changed.ok()?;
                 let plan = Arc::clone(&feed.plan.borrow_and_update());
                 Event::default().event("schedule").json_data(&*plan)
+            }
+            changed = feed.vitals.changed() => {
+                changed.ok()?;
+                let vitals = Arc::clone(&feed.vitals.borrow_and_update());
+                Event::default().event("vitals").json_data(&*vitals)
             }
             () = tokio::time::sleep(KEEP_ALIVE) => Ok(Event::default().comment("still here")),
         };

@@ -10,6 +10,8 @@
 //! | `GET /api/v1/sources`, `…/{source}` | sources |
 //! | `GET /api/v1/schedule` | what is planned, what is wrong with it, how the calendar is |
 //! | `GET /api/v1/events` | server-sent events: the matrix, the alarms, the schedule now and at every change |
+//! | `GET /api/v1/vitals`, `/api/v1/viewers`, `…/thumbnail.jpg` | see [`insight`] |
+//! | `GET /` | the [`console`] |
 //! | `GET /metrics` | OpenMetrics |
 //! | `GET /healthz`, `GET /readyz` | alive; ready to serve. Open to all |
 //!
@@ -18,9 +20,12 @@
 //!
 //! Not here: listening, and what the matrix's words mean for sources and channels.
 
+pub mod attendance;
 mod channels;
+pub mod console;
 mod events;
 mod guard;
+pub mod insight;
 mod metrics;
 mod problem;
 #[cfg(test)]
@@ -38,6 +43,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::insight::Insight;
 use self::problem::Problem;
 use crate::agenda::Plan;
 use crate::alarm::Alarm;
@@ -60,6 +66,8 @@ pub struct AdminState {
     pub alarms: watch::Receiver<Arc<Vec<Alarm>>>,
     /// What is planned.
     pub plan: watch::Receiver<Arc<Plan>>,
+    /// How sources and channels fare, who watches, pictures.
+    pub insight: Insight,
     /// What other parts of the server measure; the matrix's own metrics are added here.
     pub metrics: Registry,
     /// Cancelled when the server begins to end: event streams end then, which would otherwise hold their
@@ -85,6 +93,10 @@ pub fn router(mut state: AdminState) -> Router {
         .route("/api/v1/sources/{source}", get(source))
         .route("/api/v1/alarms", get(alarms))
         .route("/api/v1/schedule", get(schedule))
+        .route("/api/v1/vitals", get(insight::vitals))
+        .route("/api/v1/viewers", get(insight::viewers))
+        .route("/api/v1/sources/{source}/thumbnail.jpg", get(insight::of_source))
+        .route("/api/v1/channels/{channel}/thumbnail.jpg", get(insight::of_channel))
         .route("/api/v1/events", get(events::stream))
         .route("/metrics", get(metrics::page))
         .route(guard::HEALTH, get(async || "alive\n"))

@@ -4,6 +4,7 @@ use std::io;
 
 use axum::body::Body;
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE};
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -54,10 +55,35 @@ fn port_with(token: Option<&str>, store: impl Store) -> Port {
         ready: is_ready,
         alarms: alarms_watch,
         plan: plan_watch,
+        insight: insight(),
         metrics: Registry::default(),
         ending: ending.clone(),
     });
     Port { router, matrix, ready, ending, alarms, plan }
+}
+
+/// One source has a picture, nobody watches.
+fn insight() -> Insight {
+    #[derive(Debug)]
+    struct OfX {
+        _vitals: watch::Sender<Arc<insight::Vitals>>,
+        _viewers: watch::Sender<Arc<attendance::Viewers>>,
+    }
+    impl insight::Thumbnails for OfX {
+        fn of_source<'a>(&'a self, source: &'a str) -> BoxFuture<'a, Option<insight::Thumbnail>> {
+            let jpeg = bytes::Bytes::from_static(b"\xff\xd8");
+            let thumbnail = insight::Thumbnail { at: START, jpeg };
+            Box::pin(std::future::ready((source == "x").then_some(thumbnail)))
+        }
+
+        fn of_channel<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<insight::Thumbnail>> {
+            Box::pin(std::future::ready(None))
+        }
+    }
+    let ((vitals, vitals_watch), (viewers, viewers_watch)) =
+        (watch::channel(Arc::default()), watch::channel(Arc::default()));
+    let thumbnails = Arc::new(OfX { _vitals: vitals, _viewers: viewers });
+    Insight { vitals: vitals_watch, viewers: viewers_watch, thumbnails }
 }
 
 struct NoStore;
@@ -392,4 +418,21 @@ async fn the_schedule_is_told_when_asked_and_at_every_change() {
         "{told}"
     );
     assert_eq!(port.get("/api/v1/schedule").await.1["events"][0]["channel"], "hall");
+}
+
+#[tokio::test]
+async fn thumbnails_are_pictures_or_problems() {
+    let port = port();
+    let get = |path: &str| port.send(Request::get(path).body(Body::empty()).expect("a request"));
+    let response = get("/api/v1/sources/x/thumbnail.jpg").await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()[CONTENT_TYPE], "image/jpeg");
+    assert_eq!(response.headers()[http::header::LAST_MODIFIED], "Wed, 18 Nov 2026 11:06:40 GMT");
+    for path in ["sources/y/thumbnail.jpg", "sources/none/thumbnail.jpg", "channels/hall/thumbnail.jpg"] {
+        assert_eq!(get(&format!("/api/v1/{path}")).await.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+    let (status, vitals) = port.get("/api/v1/vitals").await;
+    assert_eq!((status, vitals), (StatusCode::OK, json!({ "sources": [], "channels": [] })));
+    let (status, viewers) = port.get("/api/v1/viewers").await;
+    assert_eq!((status, &viewers["channels"]), (StatusCode::OK, &json!([])));
 }

@@ -51,6 +51,10 @@ pub struct Config {
     pub admin: Admin,
     /// What is an alarm, and who is told.
     pub alarm: Alarm,
+    /// The console.
+    pub console: Console,
+    /// The public pages.
+    pub pages: Pages,
     /// Who may use Wowza's REST.
     pub wowza_rest: WowzaRest,
 }
@@ -380,6 +384,39 @@ pub struct Webhook {
 impl Default for Alarm {
     fn default() -> Self {
         Self { black_s: 20, frozen_s: 120, silent_s: 60, clipped_s: 10, offline_s: 5, webhooks: Vec::new() }
+    }
+}
+
+/// `[console]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Console {
+    /// Between two looks at an idle hall, in seconds, while a console is open; 0 = never.
+    pub glance_s: u32,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self { glance_s: 300 }
+    }
+}
+
+/// `[pages]`: what viewers open in a browser.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pages {
+    /// The site's name, on the list of channels.
+    pub title: String,
+    /// Where viewers reach the plain HTTP port, for links in the console; empty = the host that the console was opened
+    /// under, and `http_listen`'s port.
+    pub public_url: String,
+    /// Origins whose pages may frame a player; `*` = all.
+    pub embed_from: Vec<String>,
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self { title: "Amphi".to_owned(), public_url: String::new(), embed_from: vec!["*".to_owned()] }
     }
 }
 

@@ -84,6 +84,7 @@ fn the_shipped_file_names_every_key() {
         keys::<Schedule>(),
         keys::<Rule>(),
         keys::<Admin>(),
+        keys::<Pages>(),
     ];
     for key in all.iter().flatten() {
         let written = text.lines().filter(|line| !line.starts_with('#')).any(|line| {

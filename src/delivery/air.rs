@@ -64,8 +64,13 @@ impl Air {
 }
 
 impl AirReader {
+    /// The newest cell; `None` before the first.
+    pub fn newest(&self) -> Option<Arc<CodedCell>> {
+        self.kept.borrow().back().map(|aired| Arc::clone(&aired.cell))
+    }
+
     /// The rungs, best first.
-    pub(super) fn tracks(&self) -> &[RungTracks] {
+    pub fn tracks(&self) -> &[RungTracks] {
         &self.tracks
     }
 

@@ -5,6 +5,8 @@
 //! waited for in such a request: an answer shares the bytes of the shelf. Recordings are read from their
 //! [`Mount`](crate::vod::Mount) when they are asked for.
 //!
+//! [`Pages`] are what browsers open: the list of channels, players.
+//!
 //! [`RtmpDoor`] serves RTMP players from the [`Air`], and lets publishers in.
 //!
 //! How long an answer may be kept, by kind:
@@ -16,6 +18,7 @@
 //! | multivariant playlist | `public, max-age=2` | its figures change slowly |
 //! | media playlist of a recording | `public, max-age=10` | it changes when its file does |
 //! | a whole file | `no-cache` | asked for once |
+//! | a page and its parts | `no-cache` | asked again with their `ETag`, for a 304 |
 //! | everything else | `no-store` | a channel that is not there yet may be there in a second |
 //!
 //! What does *not* belong here: making playlists or segments (`store`, `package`), sockets (`http`), REST
@@ -23,8 +26,10 @@
 
 mod air;
 mod answer;
+mod audience;
 mod counts;
 mod fault;
+mod pages;
 mod poster;
 mod recorded;
 mod registry;
@@ -33,7 +38,10 @@ mod rtmp;
 mod service;
 
 pub use air::{Air, AirReader, air};
+pub use audience::{Audience, RungViewers, Seat};
 pub use counts::{Counts, Kind};
+pub use pages::Pages;
+pub use poster::{PosterError, poster, thumbnail};
 pub use registry::{Channel, Registry};
 pub use rtmp::{PublishedStream, Publishing, RtmpDoor};
 pub use service::Delivery;

@@ -17,6 +17,8 @@ use crate::vod::VodFault;
 
 /// Of 100. Text on slides shows ringing below 80.
 const QUALITY: u8 = 82;
+/// A thumbnail of 320 x 180 takes some 6 KB, and nobody reads it.
+const THUMBNAIL_QUALITY: u8 = 72;
 /// Made at once: what viewers see live comes first.
 const PLACES: usize = 1;
 /// Memory for pictures, in bytes.
@@ -60,7 +62,7 @@ impl Posters {
 
 /// Why there is no picture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum PosterError {
+pub enum PosterError {
     /// The file's fault, or a codec that we do not decode.
     #[error("the picture cannot be decoded: {0}")]
     Decode(String),
@@ -70,7 +72,7 @@ pub(super) enum PosterError {
 }
 
 /// The JPEG of an access unit (Annex B, parameter sets in band), at most `width` wide.
-pub(super) fn poster(access_unit: &[u8], width: u32) -> Result<Vec<u8>, PosterError> {
+pub fn poster(access_unit: &[u8], width: u32) -> Result<Vec<u8>, PosterError> {
     let decode = |error: &dyn std::fmt::Display| PosterError::Decode(error.to_string());
     let mut decoder = Decoder::new().map_err(|error| decode(&error))?;
     let mut picture = None;
@@ -80,10 +82,15 @@ pub(super) fn poster(access_unit: &[u8], width: u32) -> Result<Vec<u8>, PosterEr
     let decoded = decoder.decode(access_unit, MediaTime::default(), &mut show);
     let flushed = decoder.flush(&mut show);
     match (picture, decoded.and(flushed)) {
-        (Some(picture), _) => code(&picture?),
+        (Some(picture), _) => code(&picture?, QUALITY),
         (None, Err(error)) => Err(decode(&error)),
         (None, Ok(())) => Err(PosterError::Decode("nothing is shown at this place".to_owned())),
     }
+}
+
+/// The JPEG of a decoded picture, at most `width` wide, small rather than fine.
+pub fn thumbnail(picture: &Picture, width: u32) -> Result<Vec<u8>, PosterError> {
+    code(&fitted(picture.into(), width)?, THUMBNAIL_QUALITY)
 }
 
 /// No wider than `width`, its shape kept, both sides even.
@@ -97,9 +104,9 @@ fn fitted(view: PictureView<'_>, width: u32) -> Result<Picture, PosterError> {
     Ok(picture)
 }
 
-fn code(picture: &Picture) -> Result<Vec<u8>, PosterError> {
+fn code(picture: &Picture, quality: u8) -> Result<Vec<u8>, PosterError> {
     let mut out = Vec::with_capacity(64 << 10);
-    let mut encoder = Encoder::new(&mut out, QUALITY);
+    let mut encoder = Encoder::new(&mut out, quality);
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
     encoder.set_optimized_huffman_tables(true);
     encoder.encode_image(FullRange(picture)).map_err(|error| PosterError::Encode(error.to_string()))?;

@@ -77,6 +77,13 @@ impl Registry {
         self.mounts.iter().map(|entry| (entry.key().clone(), entry.value().clone())).collect()
     }
 
+    /// The names of all channels, in alphabetical order.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.channels.iter().map(|entry| entry.key().clone()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Wakes up at every change from now on.
     pub(super) fn watch(&self) -> watch::Receiver<()> {
         self.changes.subscribe()

@@ -18,7 +18,7 @@ use tracing::{debug, info};
 use super::air::AirReader;
 use super::registry::Selection;
 use super::route::Stream;
-use super::{Counts, Kind, Registry};
+use super::{Audience, Counts, Kind, Registry};
 use crate::rtmp::{Event, FlvError, Frame, Query, Session, SessionError, StreamName, Unpacker, opening};
 
 /// From connect to play or publish, and between two messages of a publisher.
@@ -49,6 +49,8 @@ pub struct RtmpDoor {
     pub registry: Arc<Registry>,
     /// What was answered.
     pub counts: Arc<Counts>,
+    /// Who watches.
+    pub audience: Arc<Audience>,
     /// The sources that may be published to.
     pub publishing: Arc<dyn Publishing>,
 }
@@ -192,6 +194,7 @@ impl Connection {
     }
 
     async fn play(&mut self, door: &RtmpDoor, mut air: AirReader, rung: usize) -> Result<(), Ended> {
+        let _seat = air.tracks().get(rung).map(|tracks| door.audience.enter(&self.app, &tracks.name));
         let mut opened = false;
         let mut buffer = vec![0; READ];
         let mut paused = false;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::Either;
-use http::header::{CONTENT_LENGTH, SERVER};
+use http::header::{CONTENT_LENGTH, RANGE, SERVER};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 
@@ -16,7 +16,7 @@ use super::answer::{self, Answer};
 use super::fault::Fault;
 use super::poster::Posters;
 use super::route::{ChannelPath, Route};
-use super::{Counts, Kind, Registry, recorded, route};
+use super::{Audience, Counts, Kind, Pages, Registry, recorded, route};
 use crate::http::{Body, cors, method_refusal};
 use crate::vod::Mount;
 
@@ -28,13 +28,25 @@ const WARM_UP: Duration = Duration::from_secs(4);
 pub struct Delivery {
     registry: Arc<Registry>,
     counts: Arc<Counts>,
+    audience: Arc<Audience>,
     posters: Posters,
+    pages: Pages,
 }
 
 impl Delivery {
+    /// For nobody yet, with these pages.
+    pub fn new(pages: Pages) -> Self {
+        Self { pages, ..Self::default() }
+    }
+
     /// What was answered so far.
     pub const fn counts(&self) -> &Arc<Counts> {
         &self.counts
+    }
+
+    /// Who watches.
+    pub const fn audience(&self) -> &Arc<Audience> {
+        &self.audience
     }
 
     /// The channels that it answers for.
@@ -66,6 +78,9 @@ impl Delivery {
             let kind = if refusal.status().is_success() { Kind::Other } else { Kind::Refused };
             return (kind, refusal);
         }
+        if let Some(answer) = self.pages.answer(request, &self.registry) {
+            return answer;
+        }
         match route::parse(request.uri.path()) {
             Ok(Route::CrossDomain) => (Kind::Other, answer::cross_domain(request)),
             Ok(Route::Channel(path)) => self.channel(request, &path).unwrap_or_else(Fault::answer),
@@ -77,8 +92,20 @@ impl Delivery {
         let channel = self.registry.get(&path.app).ok_or(Fault::Channel)?;
         let shelf = channel.shelf.as_ref().ok_or(Fault::NotReady)?;
         let selection = channel.select(shelf, path.stream.as_ref()).ok_or(Fault::Stream)?;
-        answer::file(request, shelf, selection, &path.file)
+        let answer = answer::file(request, shelf, selection, &path.file)?;
+        if let route::File::Segment { rung, k } = &path.file
+            && request.method == Method::GET
+            && is_from_the_start(request)
+        {
+            self.audience.fetched(&path.app, rung, *k);
+        }
+        Ok(answer)
     }
+}
+
+/// A player that fetches a segment in parts is one viewer.
+fn is_from_the_start(request: &Parts) -> bool {
+    request.headers.get(RANGE).is_none_or(|range| range.as_bytes().starts_with(b"bytes=0-"))
 }
 
 impl<B> tower::Service<Request<B>> for Delivery {

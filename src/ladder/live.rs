@@ -19,11 +19,12 @@ use tracing::{debug, error, info};
 use crate::clock::Clock;
 use crate::feed::{Next, Reader};
 use crate::media::{CellIndex, CodedCell, MediaTime, ParameterSets, RungTracks, SourceFrame, TrackFormat};
-use crate::meter::{Counter, Gauge, Since};
+use crate::meter::{Counter, Gauge, Lowest, Since};
 
 use super::LadderError;
 use super::assembler::Assembler;
 use super::audio::AudioLane;
+use super::glimpse::Glimpse;
 use super::pictures::PictureDecoder;
 use super::rung::{Arrival, CellEncoder, Rung, RungCell, RungParts, Shown};
 use super::spec::LadderSpec;
@@ -61,6 +62,12 @@ pub struct LadderMeter {
     pub clipped: Since,
     /// The last peak of the sound, in hundredths of a decibel below full scale.
     pub peak_millibel: Gauge,
+    /// The loudest peak since whoever shows levels asked last, in the same unit.
+    pub loudest_millibel: Lowest,
+    /// The root mean square of the sound over some 0.2 s, in the same unit.
+    pub rms_millibel: Gauge,
+    /// The picture as it is.
+    pub glimpse: Glimpse,
     /// One for each picture rung.
     pub rungs: Vec<RungMeter>,
 }

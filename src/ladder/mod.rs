@@ -14,6 +14,7 @@
 
 pub mod assembler;
 pub mod audio;
+mod glimpse;
 pub mod lattice;
 #[cfg(test)]
 mod lecture;
@@ -29,6 +30,7 @@ mod spec;
 mod vitals;
 mod waiting;
 
+pub use glimpse::Glimpse;
 pub use live::{LadderMeter, LiveLadder, RungMeter};
 pub use spec::{LadderSpec, PictureRung};
 pub use waiting::WaitingLoop;

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::audio::Ear;
+use super::audio::{Ear, Level};
 use super::live::LadderMeter;
 use crate::media::{MediaTime, Picture, SourceFrame};
 
@@ -20,6 +20,8 @@ const STEP: usize = 8;
 const SILENCE: f32 = 0.001;
 /// Full scale, but for rounding.
 const CLIPPED: f32 = 0.999;
+/// Of one frame of 1024 samples in the smoothed power: a time constant of 0.2 s at 48 kHz.
+const SMOOTHING: f32 = 0.1;
 /// Sound that clips does so again and again: signs of clipping are kept for so long.
 const CLIP_MEMORY_NANOS: i64 = 2_000_000_000;
 
@@ -29,11 +31,13 @@ pub(super) struct Vitals {
     before: Option<Arc<Picture>>,
     ear: Ear,
     clipped_at: Option<MediaTime>,
+    /// The sound's power, smoothed.
+    power: f32,
 }
 
 impl Vitals {
     pub(super) fn new(meter: Arc<LadderMeter>) -> Self {
-        Self { meter, before: None, ear: Ear::default(), clipped_at: None }
+        Self { meter, before: None, ear: Ear::default(), clipped_at: None, power: 0.0 }
     }
 
     /// A picture that was decoded.
@@ -42,11 +46,12 @@ impl Vitals {
         let still = self.before.as_ref().is_some_and(|before| before == picture);
         self.meter.still.observe(still, now);
         self.before = Some(Arc::clone(picture));
+        self.meter.glimpse.show(picture, now);
     }
 
     /// An access unit of sound. One that cannot be decoded says nothing.
     pub(super) fn hear(&mut self, unit: &SourceFrame, now: MediaTime) {
-        let Some(peak) = self.ear.peak(unit) else { return };
+        let Some(Level { peak, power }) = self.ear.level(unit) else { return };
         self.meter.silent.observe(peak < SILENCE, now);
         if peak >= CLIPPED {
             self.clipped_at = Some(now);
@@ -54,6 +59,9 @@ impl Vitals {
         let clips = self.clipped_at.is_some_and(|at| now.nanos_since(at) < CLIP_MEMORY_NANOS);
         self.meter.clipped.observe(clips, now);
         self.meter.peak_millibel.set(millibel(peak));
+        self.meter.loudest_millibel.observe(millibel(peak));
+        self.power += (power - self.power) * SMOOTHING;
+        self.meter.rms_millibel.set(millibel(self.power.sqrt()));
     }
 }
 

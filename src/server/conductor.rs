@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::clock::Clock;
-use crate::config::Secret;
+use crate::config::{Secret, Transport};
 use crate::feed::Publisher;
 use crate::ladder::{LadderSpec, LiveLadder, WaitingLoop};
 use crate::matrix::{MatrixHandle, MatrixView, SourceStatus};
@@ -34,6 +34,9 @@ pub(super) struct SourceEntry {
     pub(super) wanted: watch::Sender<bool>,
     pub(super) status: watch::Receiver<SourceStatus>,
     pub(super) gauges: Arc<SourceGauges>,
+    /// Where it is pulled from, and how; for a glance at it while it is idle.
+    pub(super) url: Secret,
+    pub(super) transport: Transport,
     /// Where publishers come in; `None` for a source that is pulled.
     pub(super) inlet: Option<GuardedInlet>,
 }

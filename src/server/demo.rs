@@ -1,4 +1,4 @@
-//! `amphi demo`: three simulated lecture halls, two channels, a small NAS, a page to play with. Nothing but this binary.
+//! `amphi demo`: three simulated lecture halls, two channels, a small NAS, the console with a panel of faults. Nothing but this binary.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Alarm, Audio, Channel, Config, Ladder, Rung, Secret, Source, Transport, Vod};
 use crate::simulator::{Fault, Simulator, SimulatorOptions, Spares};
 
-use super::{Addresses, Server, page, signals};
+use super::{Server, faults, signals};
 
 /// A hall: its source's name, its recording, and how its RTP travels.
 struct Hall {
@@ -116,11 +116,10 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     }
     let halls = Arc::new(halls);
     let failing = Arc::clone(&halls);
-    let pages = move |addresses: &Addresses, channels: &[String]| page::router(addresses, channels, failing);
     let mut config = configuration(&options, sources, &waiting, scratch.path());
     config.vods = vec![Vod { name: "vod".to_owned(), root: nas, ..Vod::default() }];
     let server = tokio::select! {
-        server = Server::start(config, clock, pages) => server?,
+        server = Server::start(config, clock, Some(faults::router(failing))) => server?,
         () = signals.next() => return Ok(()),
     };
     print_what_to_open(&server);
@@ -194,7 +193,7 @@ fn print_what_to_open(server: &Server) {
     let addresses = server.addresses();
     println!("Amphi demo: three simulated lecture halls, two channels.\n");
     if let Some(admin) = addresses.admin {
-        println!("  Open the page            http://{admin}/");
+        println!("  Open the console         http://{admin}/");
         println!("  The matrix as JSON       http://{admin}/api/v1/matrix");
     }
     if let Some(media) = addresses.http.or(addresses.media) {

@@ -109,6 +109,8 @@ impl Estate {
             ("[segment]", now.segment == config.segment),
             ("[admin]", now.admin == config.admin),
             ("[alarm]", now.alarm == config.alarm),
+            ("[console]", now.console == config.console),
+            ("[pages]", now.pages == config.pages),
             ("[wowza_rest]", now.wowza_rest == config.wowza_rest),
         ] {
             if !same {

@@ -33,6 +33,7 @@ pub(super) async fn serve(
     let door = RtmpDoor {
         registry: Arc::clone(delivery.registry()),
         counts: Arc::clone(delivery.counts()),
+        audience: Arc::clone(delivery.audience()),
         publishing,
     };
     let ending = shutdown.clone();

@@ -7,12 +7,14 @@ mod channel_task;
 mod conductor;
 mod demo;
 mod estate;
+mod faults;
 mod media_port;
 mod metrics;
-mod page;
+mod observer;
 mod painter;
 mod signals;
 mod start;
+mod thumbnails;
 mod watchman;
 mod webhook;
 
@@ -30,18 +32,21 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::admin::insight::Insight;
 use crate::agenda::Plan;
 use crate::alarm::{Board, Thresholds};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Pages};
 use crate::matrix::{self, ChannelLayout, FileStore, Layout};
 use crate::media::Grid;
 
 use conductor::Conductor;
 use estate::{Estate, Means};
 use metrics::Measures;
+use observer::Observer;
 use signals::{Signal, Signals};
+use thumbnails::{Gallery, Glancer};
 use watchman::{Ladders, Watchman};
 use webhook::Webhooks;
 
@@ -52,7 +57,7 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
     let config =
         Config::load(path).map_err(|faults| anyhow::anyhow!("the configuration has faults\n{faults}"))?;
     let mut signals = Signals::new(path)?;
-    let starting = Server::start(config, Arc::new(SystemClock::default()), |_, _| Router::new());
+    let starting = Server::start(config, Arc::new(SystemClock::default()), None);
     // Waiting videos may take their time to be coded; nobody who asks us to end waits for them.
     let mut server = tokio::select! {
         server = starting => server?,
@@ -156,20 +161,16 @@ impl Stage {
 }
 
 impl Server {
-    /// Starts everything. The listeners answer 503 while the waiting loops are being coded. `pages` may add routes
-    /// to the admin port, once the addresses are known.
-    pub async fn start(
-        config: Config,
-        clock: Arc<dyn Clock>,
-        pages: impl FnOnce(&Addresses, &[String]) -> Router,
-    ) -> anyhow::Result<Self> {
+    /// Starts everything. The listeners answer 503 while the waiting loops are being coded. `demo` are the
+    /// routes that the demo adds to the admin port.
+    pub async fn start(config: Config, clock: Arc<dyn Clock>, demo: Option<Router>) -> anyhow::Result<Self> {
         let grid = Grid::new(config.segment.duration_ms);
         let mut control = Stage::new("matrix");
         let store = FileStore::new(&config.server.state_dir);
         let (matrix, owner) = matrix::spawn(layout(&config), store, Arc::clone(&clock));
         control.tasks.push(owner);
 
-        let delivery = Delivery::default();
+        let delivery = Delivery::new(Pages::new(&config.pages.title, &config.pages.embed_from));
         start::announce(&config, &delivery);
         let (ready, ready_watch) = watch::channel(false);
         let (alarms, alarms_watch) = watch::channel(Arc::default());
@@ -188,16 +189,24 @@ impl Server {
             runtime: tokio::runtime::Handle::current(),
         }));
         let mut listening = Stage::new("listeners");
+        let gallery = Gallery::new(ladders.clone(), Arc::clone(delivery.registry()), grid);
+        let (vitals, vitals_watch) = watch::channel(Arc::default());
+        let (viewers, viewers_watch) = watch::channel(Arc::default());
         let port = start::AdminPort {
             matrix: &matrix,
             ready: ready_watch,
             alarms: alarms_watch,
             plan: plan_watch,
+            insight: Insight {
+                vitals: vitals_watch,
+                viewers: viewers_watch,
+                thumbnails: Arc::new(gallery.clone()),
+            },
             metrics,
             clock: &clock,
             inventory: inventory.clone(),
         };
-        let addresses = start::listeners(&config, &delivery, port, pages, &mut listening)?;
+        let addresses = start::listeners(&config, &delivery, port, demo, &mut listening)?;
         let watchman = Watchman {
             matrix: matrix.clone(),
             inventory: inventory.clone(),
@@ -208,6 +217,29 @@ impl Server {
             clock: Arc::clone(&clock),
         };
         listening.spawn(watchman.run(listening.end.clone()));
+        let glancer = Glancer {
+            gallery: gallery.clone(),
+            matrix: matrix.clone(),
+            inventory: inventory.clone(),
+            // One receiver is the admin port's own, every other one an event stream's.
+            watched: Arc::new({
+                let vitals = vitals.clone();
+                move || vitals.receiver_count() > 1
+            }),
+            every: Duration::from_secs(u64::from(config.console.glance_s)),
+            clock: Arc::clone(&clock),
+        };
+        listening.spawn(glancer.run(listening.end.clone()));
+        let observer = Observer {
+            inventory: inventory.clone(),
+            ladders: ladders.clone(),
+            delivery: delivery.clone(),
+            gallery,
+            vitals,
+            viewers,
+            clock: Arc::clone(&clock),
+        };
+        listening.spawn(observer.run(listening.end.clone()));
 
         let mut conducting = Stage::new("ladders");
         let conductor = Conductor { inventory, matrix, running: ladders, clock };

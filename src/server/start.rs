@@ -13,6 +13,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use crate::admin::console;
+use crate::admin::insight::Insight;
 use crate::admin::wowza::{self, WowzaState};
 use crate::admin::{self, AdminState};
 use crate::agenda::Plan;
@@ -83,6 +85,7 @@ pub(super) struct AdminPort<'a> {
     pub(super) ready: watch::Receiver<bool>,
     pub(super) alarms: watch::Receiver<Arc<Vec<Alarm>>>,
     pub(super) plan: watch::Receiver<Arc<Plan>>,
+    pub(super) insight: Insight,
     pub(super) metrics: Registry,
     pub(super) clock: &'a Arc<dyn Clock>,
     pub(super) inventory: watch::Receiver<Arc<Inventory>>,
@@ -108,7 +111,7 @@ pub(super) fn listeners(
     config: &Config,
     delivery: &Delivery,
     port: AdminPort<'_>,
-    pages: impl FnOnce(&Addresses, &[String]) -> Router,
+    demo: Option<Router>,
     stage: &mut Stage,
 ) -> anyhow::Result<Addresses> {
     let server = &config.server;
@@ -132,12 +135,18 @@ pub(super) fn listeners(
         stage.spawn(http::serve(listener, delivery.clone(), http::Limits::default(), stage.end.clone()));
     }
     if let Some((listener, _)) = control {
-        let AdminPort { matrix, ready, alarms, plan, metrics, .. } = port;
+        let AdminPort { matrix, ready, alarms, plan, insight, metrics, .. } = port;
         let token = Some(config.admin.token.clone()).filter(|token| !token.is_empty());
         let (matrix, ending) = (matrix.clone(), stage.end.clone());
-        let state = AdminState { matrix, token, ready, alarms, plan, metrics, ending };
-        let names: Vec<_> = config.channels.iter().map(|channel| channel.name.clone()).collect();
-        let router = admin::router(state).merge(pages(&addresses, &names));
+        let state = AdminState { matrix, token, ready, alarms, plan, insight, metrics, ending };
+        let settings = console::ConsoleSettings {
+            title: config.pages.title.clone(),
+            public_url: config.pages.public_url.clone(),
+            http_port: addresses.http.or(addresses.media).map(|address| address.port()),
+            needs_token: !config.admin.token.is_empty(),
+            demo: demo.is_some(),
+        };
+        let router = admin::router(state).merge(console::router(settings)).merge(demo.unwrap_or_default());
         stage.spawn(http::serve(listener, router, http::Limits::default(), stage.end.clone()));
     }
     Ok(addresses)
@@ -196,7 +205,16 @@ pub(super) fn source(
     };
     let (name, end) = (source.name.clone(), stage.end.clone());
     stage.spawn(report(name, status_watch.clone(), means.matrix.clone(), end));
-    SourceEntry { feed, keep_open: source.keep_open, wanted, status: status_watch, gauges, inlet }
+    SourceEntry {
+        feed,
+        keep_open: source.keep_open,
+        wanted,
+        status: status_watch,
+        gauges,
+        url: source.url.clone(),
+        transport: source.transport,
+        inlet,
+    }
 }
 
 /// The lattice on which sources' pictures are placed: that of the ladders, whose rungs mostly agree.

@@ -4,6 +4,7 @@
 //! * `session` is one RTSP connection, `intake` makes frames of what it brings,
 //! * [`timeline`] puts RTP time on the wall clock,
 //! * [`probe()`] looks at a source for a few seconds and says what it sends,
+//! * [`glance()`] takes one picture of a source that is not connected,
 //! * [`Inlet`] lets one publisher at a time in, for sources that publish to us.
 //!
 //! What does not belong here: decoding, channels, and which source is on which channel.
@@ -12,6 +13,7 @@ mod address;
 mod backoff;
 mod fault;
 mod gauges;
+mod glance;
 #[cfg(test)]
 mod gstreamer_tests;
 mod intake;
@@ -29,6 +31,7 @@ mod tracks;
 pub use backoff::BackOff;
 pub use fault::{Retry, SourceFault};
 pub use gauges::SourceGauges;
+pub use glance::glance;
 pub use probe::{AudioReport, ProbeReport, VideoReport, probe};
 pub use publication::{Inlet, Publication};
 pub use supervisor::SourceTask;

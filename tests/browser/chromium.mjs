@@ -9,6 +9,15 @@ export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const root = import.meta.dirname;
 const kinds = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
 
+export const launch = () => chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required", "--disable-background-timer-throttling",
+    "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows",
+  ],
+});
+
 // Starts both; `open` shows a stream in a player and returns when it shows a picture.
 export async function start() {
   const server = createServer(async (request, response) => {
@@ -23,14 +32,7 @@ export async function start() {
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
 
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [
-      "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-      "--autoplay-policy=no-user-gesture-required", "--disable-background-timer-throttling",
-      "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows",
-    ],
-  });
+  const browser = await launch();
 
   async function open(player, url, more = {}) {
     const context = await browser.newContext();

@@ -41,5 +41,5 @@ fn every_form_of_address_answers_and_errors_are_as_players_need_them() {
     }
     assert!(http::get(server.http, "/Live_L2/media_720p_1.m4s").body.is_empty(), "as Wowza answers");
     let page = http::get(server.admin, "/");
-    assert!(page.text().contains("<title>Amphi demo</title>"));
+    assert!(page.text().contains("<title>Amphi</title>"));
 }

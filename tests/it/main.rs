@@ -6,6 +6,7 @@
 
 mod browser;
 mod commands;
+mod console;
 mod dash;
 mod demo;
 mod faults;

@@ -6,8 +6,9 @@ use super::super::{Channel, Config, Vod};
 use super::names::{Names, subject};
 use super::{Checker, Place, quoted};
 
-/// First path segments that are not free for channels: publishers connect to `rtmp://host/publish/…`.
-const RESERVED: [&str; 1] = ["publish"];
+/// First path segments that are not free for channels: publishers connect to `rtmp://host/publish/…`, pages and their
+/// parts are at `/watch/…` and `/assets/…`, JSON for portals at `/api/…`.
+const RESERVED: [&str; 4] = ["publish", "watch", "assets", "api"];
 
 pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
     if config.channels.is_empty() && config.vods.is_empty() {

@@ -10,6 +10,7 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
     segment(checker, config);
     webhooks(checker, config);
     admin(checker, config);
+    pages(checker, config);
     wowza_rest(checker, config);
 }
 
@@ -110,6 +111,30 @@ fn wowza_rest(checker: &mut Checker<'_>, config: &Config) {
         );
         checker.fault(&Place::top("server").key("wowza_rest_listen"), message);
     }
+}
+
+fn pages(checker: &mut Checker<'_>, config: &Config) {
+    let pages = &config.pages;
+    let table = Place::top("pages");
+    if !pages.public_url.is_empty() && !is_origin(&pages.public_url) {
+        let message = "pages: public_url is not an http:// or https:// URL of a host, without a path";
+        checker.fault(&table.key("public_url"), message);
+    }
+    for (index, origin) in pages.embed_from.iter().enumerate() {
+        if origin != "*" && !is_origin(origin) {
+            let message = format!(
+                "pages: embed_from: {origin:?} is neither \"*\" nor an origin like \"https://moodle.example.org\""
+            );
+            checker.fault(&table.key("embed_from").item(index), message);
+        }
+    }
+}
+
+/// Scheme, host and perhaps port: safe to be written into a policy.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    let plain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
+    plain && is_http(text)
 }
 
 fn open_to_all(address: SocketAddr) -> bool {

@@ -40,7 +40,7 @@ use shelf::Shelf;
 use transcoder::Transcoder;
 
 pub use clip::loop_frames;
-pub use ear::Ear;
+pub use ear::{Ear, Level};
 pub use encoder::{joined, silence};
 
 /// Time stamps farther than this from where they should be are a new beginning.

@@ -1,0 +1,177 @@
+// The words of the page in both languages, and how times and numbers are written.
+
+const words = {
+  en: {
+    console: "Console", skip: "Skip to the matrix", language: "Language", theme: "Light or dark",
+    theme_auto: "As the system", theme_light: "Light", theme_dark: "Dark",
+    nav: "Sections", nav_matrix: "Matrix", nav_channels: "Channels", nav_day: "Today", nav_viewers: "Viewers", nav_halls: "Halls",
+    connected: "Live updates", disconnected: "Connection lost, trying again", connecting_to_server: "Connecting to the server",
+    alarms: "Alarms", no_alarms: "No alarms", one_alarm: "1 alarm", n_alarms: "{n} alarms", since: "since {time}",
+    matrix: "Halls and channels", matrix_hint: "Choose what each channel shows. Arrow keys move, Enter connects.",
+    grid: "Matrix: rows are halls, columns are channels", hall: "Hall", halls: "Halls", waiting_loop: "Waiting loop",
+    waiting_hint: "what viewers see when no hall is on",
+    duration: "Orders by hand hold", hold: "Holds", forever: "until undone", for_minutes: "for {n} min", for_hours: "for {n} h", until_clock: "until …",
+    until_time: "Until what time?",
+    on_air: "On air", waiting: "Waiting", starting: "Coming", wanted: "Wanted", chosen: "Chosen", not_connected: "Not connected",
+    connect: "Connect", disconnect: "Disconnect", clear: "Back to plan", undo: "Undo", close: "Close", watch: "Watch", watch_title: "{channel}: as viewers see it",
+    connect_to: "Connect {source} to {channel}", show_waiting_on: "Show the waiting loop on {channel}",
+    is_chosen: "{source} is on {channel}", waiting_is_on: "{channel} shows the waiting loop",
+    by_manual: "by hand", by_schedule: "by the schedule", by_configuration: "by configuration", by_none: "nobody asked for a hall",
+    until: "until {time}", channels: "Channels", source: "Hall", rung: "Rung", viewers: "Viewers", bitrate: "Bit rate",
+    one_viewer: "1 viewer", n_viewers: "{n} viewers", health: "Health of the halls", state: "State", picture: "Picture", rate: "Rate",
+    fps: "Pictures/s", loss: "Lost", loss_value: "{n} in a minute, {total} in all", skew: "Clock", offset: "Sound", reconnects: "Connects",
+    level: "Level", no_sound: "no sound", level_value: "{n} dB peak", seen_at: "seen {time}", no_picture: "No picture yet",
+    state_idle: "Idle", state_connecting: "Connecting", state_live: "Live", state_stalled: "Stalled", state_refused: "Refused", state_backing_off: "Retrying",
+    today: "Today", no_schedule: "No schedule is configured.", nothing_today: "Nothing is planned for today.", conflict: "Conflict", conflicts: "Conflicts",
+    now: "now", event_title: "{title}, {from} to {to}, {source}", lead: "With lead-in and lead-out {from} to {to}", earlier: "Earlier", later: "Later", whole_day: "{date}",
+    ics_state: "Calendar: {words}",
+    viewers_title: "Viewers over the last hours", no_viewers: "Nobody has watched yet.", viewers_now: "now", viewers_most: "most {n} at {time}", hours_ago: "{n} h ago",
+    demo: "Demo: make a hall fail", demo_hint: "The halls are simulated. Each fault shows what viewers and operators see.", works: "works", fault_of: "Fault of {hall}",
+    done_connect: "{channel}: {source}", done_disconnect: "{channel}: waiting loop", done_clear: "{channel}: back to plan", failed: "It did not work: {why}",
+    login: "Sign in", login_hint: "The console asks for the token of the admin port.", token: "Token", login_failed: "This is not the right token.", logout: "Sign out",
+    forbidden: "You may look, not act.", noscript: "The console needs JavaScript.", details: "Details", notice: "On the waiting picture: {words}", none: "none", in_time: "in {time}", ago: "{time} ago",
+    alarm_offline: "{source} cannot be had", alarm_stalled: "{source} is connected and sends nothing", alarm_refused: "{source} refuses us",
+    alarm_black: "{source} shows a black picture", alarm_frozen: "{source}: nothing at all moves in the picture", alarm_silent: "{source} is silent: is the microphone on?",
+    alarm_clipped: "{source} is too loud: its sound is clipped", alarm_skew: "{source}: its clock is off", alarm_loss: "{source}: packets are lost on the way",
+    alarm_overload: "The machine cannot follow {source}", alarm_parameter_sets: "{source} cannot be shown",
+    alarm_calendar: "The calendar cannot be had or makes no sense", alarm_plan: "The plan must be mended",
+  },
+  fr: {
+    console: "Console", skip: "Aller à la matrice", language: "Langue", theme: "Clair ou sombre",
+    theme_auto: "Comme le système", theme_light: "Clair", theme_dark: "Sombre",
+    nav: "Sections", nav_matrix: "Matrice", nav_channels: "Chaînes", nav_day: "Journée", nav_viewers: "Audience", nav_halls: "Salles",
+    connected: "En direct du serveur", disconnected: "Connexion perdue, nouvel essai", connecting_to_server: "Connexion au serveur",
+    alarms: "Alarmes", no_alarms: "Aucune alarme", one_alarm: "1 alarme", n_alarms: "{n} alarmes", since: "depuis {time}",
+    matrix: "Salles et chaînes", matrix_hint: "Choisissez ce que montre chaque chaîne. Flèches pour se déplacer, Entrée pour connecter.",
+    grid: "Matrice : les lignes sont les salles, les colonnes les chaînes", hall: "Salle", halls: "Salles", waiting_loop: "Boucle d’attente",
+    waiting_hint: "ce que voit le public sans salle",
+    duration: "Les ordres manuels tiennent", hold: "Durée", forever: "jusqu’à annulation", for_minutes: "{n} min", for_hours: "{n} h", until_clock: "jusqu’à …",
+    until_time: "Jusqu’à quelle heure ?",
+    on_air: "À l’antenne", waiting: "En attente", starting: "Arrive", wanted: "Demandée", chosen: "Choisie", not_connected: "Non connectée",
+    connect: "Connecter", disconnect: "Déconnecter", clear: "Rendre au planning", undo: "Annuler", close: "Fermer", watch: "Regarder", watch_title: "{channel} : vue par le public",
+    connect_to: "Connecter {source} à {channel}", show_waiting_on: "Montrer la boucle d’attente sur {channel}",
+    is_chosen: "{source} est sur {channel}", waiting_is_on: "{channel} montre la boucle d’attente",
+    by_manual: "à la main", by_schedule: "par le planning", by_configuration: "par la configuration", by_none: "aucune salle demandée",
+    until: "jusqu’à {time}", channels: "Chaînes", source: "Salle", rung: "Qualité", viewers: "Audience", bitrate: "Débit",
+    one_viewer: "1 spectateur", n_viewers: "{n} spectateurs", health: "Santé des salles", state: "État", picture: "Image", rate: "Débit",
+    fps: "Images/s", loss: "Pertes", loss_value: "{n} en une minute, {total} en tout", skew: "Horloge", offset: "Son", reconnects: "Connexions",
+    level: "Niveau", no_sound: "pas de son", level_value: "crête {n} dB", seen_at: "vue à {time}", no_picture: "Pas encore d’image",
+    state_idle: "Au repos", state_connecting: "Connexion", state_live: "En direct", state_stalled: "Figée", state_refused: "Refusée", state_backing_off: "Nouvel essai",
+    today: "Journée", no_schedule: "Aucun planning n’est configuré.", nothing_today: "Rien n’est prévu aujourd’hui.", conflict: "Conflit", conflicts: "Conflits",
+    now: "maintenant", event_title: "{title}, de {from} à {to}, {source}", lead: "Avec les marges, de {from} à {to}", earlier: "Plus tôt", later: "Plus tard", whole_day: "{date}",
+    ics_state: "Calendrier : {words}",
+    viewers_title: "Audience des dernières heures", no_viewers: "Personne n’a encore regardé.", viewers_now: "maintenant", viewers_most: "maximum {n} à {time}", hours_ago: "il y a {n} h",
+    demo: "Démo : mettre une salle en panne", demo_hint: "Les salles sont simulées. Chaque panne montre ce que voient le public et la régie.", works: "fonctionne", fault_of: "Panne de {hall}",
+    done_connect: "{channel} : {source}", done_disconnect: "{channel} : boucle d’attente", done_clear: "{channel} : rendue au planning", failed: "Cela n’a pas marché : {why}",
+    login: "S’identifier", login_hint: "La console demande le jeton du port d’administration.", token: "Jeton", login_failed: "Ce n’est pas le bon jeton.", logout: "Se déconnecter",
+    forbidden: "Vous pouvez regarder, pas agir.", noscript: "La console a besoin de JavaScript.", details: "Détails", notice: "Sur l’image d’attente : {words}", none: "aucune", in_time: "dans {time}", ago: "il y a {time}",
+    alarm_offline: "{source} est injoignable", alarm_stalled: "{source} est connectée et n’envoie rien", alarm_refused: "{source} nous refuse",
+    alarm_black: "{source} montre une image noire", alarm_frozen: "{source} : rien ne bouge dans l’image", alarm_silent: "{source} est muette : le micro est-il allumé ?",
+    alarm_clipped: "{source} est trop forte : le son sature", alarm_skew: "{source} : son horloge dérive", alarm_loss: "{source} : des paquets se perdent en route",
+    alarm_overload: "La machine ne suit pas {source}", alarm_parameter_sets: "{source} ne peut pas être montrée",
+    alarm_calendar: "Le calendrier est injoignable ou illisible", alarm_plan: "Le planning est à corriger",
+  },
+};
+
+// Sentences of the server, which speaks English.
+const sentences = [
+  [/^connected by hand$/, "connectée à la main"],
+  [/^disconnected by hand$/, "déconnectée à la main"],
+  [/^connected by the configuration$/, "connectée par la configuration"],
+  [/^the channel is starting$/, "la chaîne démarre"],
+  [/^no source is connected$/, "aucune salle n’est connectée"],
+  [/^the ladder has ended$/, "le codage s’est arrêté"],
+  [/^waits for the first picture$/, "attend la première image"],
+  [/^waits for a publisher$/, "attend une publication"],
+  [/^(\S+) is connected and delivers$/, "$1 est connectée et envoie"],
+  [/^(\S+) is up, its pictures did not come in time$/, "$1 est là, ses images arrivent trop tard"],
+  [/^(\S+) was lost a moment ago and is given time to settle$/, "$1 vient d’être perdue, on lui laisse le temps de se rétablir"],
+  [/^(\S+) is idle(.*)$/, "$1 est au repos$2"],
+  [/^(\S+) is being connected(.*)$/, "$1 se connecte$2"],
+  [/^(\S+) has just come up(.*)$/, "$1 vient d’arriver$2"],
+  [/^(\S+) has stalled(.*)$/, "$1 est figée$2"],
+  [/^(\S+) refuses us(.*)$/, "$1 nous refuse$2"],
+  [/^(\S+) is down and will be tried again(.*)$/, "$1 est perdue, nouvel essai bientôt$2"],
+  [/^no connection: (.*)$/, "pas de connexion : $1"],
+  [/^the encoder did not answer within (\d+) s$/, "l’encodeur n’a pas répondu en $1 s"],
+  [/^the encoder closed the connection$/, "l’encodeur a fermé la connexion"],
+  [/^the connection broke: (.*)$/, "la connexion s’est rompue : $1"],
+  [/^nothing came for (\d+) s on the open connection$/, "rien n’est venu pendant $1 s"],
+  [/^no picture came for (\d+) s, while sound went on$/, "pas d’image pendant $1 s, le son continue"],
+];
+// What stands inside a sentence after a colon.
+const inner = /^(.*?)(: )(.+)$/;
+
+const stored = () => { try { return localStorage.getItem("amphi.language"); } catch { return null; } };
+const preferred = () => ([stored(), ...(navigator.languages ?? [])].find((it) => /^(fr|en)\b/i.test(it ?? "")) ?? "en");
+let language = preferred().slice(0, 2).toLowerCase();
+
+export const languages = { en: "English", fr: "Français" };
+export const current = () => language;
+
+export function choose(next) {
+  language = next;
+  try { localStorage.setItem("amphi.language", next); } catch { /* kept for this page only */ }
+}
+
+export function t(name, values = {}) {
+  const sentence = words[language][name] ?? words.en[name] ?? name;
+  return sentence.replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
+}
+
+export const has = (name) => name in words.en;
+
+// A sentence of the server in the language of the page, and the language that it is in.
+export function said(sentence) {
+  if (language !== "fr" || !sentence) return { words: sentence ?? "", lang: null };
+  for (const [pattern, translated] of sentences) {
+    if (!pattern.test(sentence)) continue;
+    const outer = sentence.replace(pattern, translated);
+    const [, head, , rest] = inner.exec(outer) ?? [];
+    return { words: rest && /^no |^the |^nothing /.test(rest) ? `${head} : ${said(rest).words}` : outer, lang: null };
+  }
+  return { words: sentence, lang: "en" };
+}
+
+// Times, in the browser's zone. `ahead` is how far the server's clock is before this machine's.
+let ahead = 0;
+export const setServerTime = (server) => { ahead = server - Date.now(); };
+export const now = () => Date.now() + ahead;
+
+export const clock = (time, seconds = false) => new Date(time).toLocaleTimeString(language, {
+  hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(seconds ? { second: "2-digit" } : {}),
+});
+
+export const day = (time) => new Date(time).toLocaleDateString(language, { weekday: "long", day: "numeric", month: "long" });
+
+// With the day, where it is not today.
+export function moment(time) {
+  const date = new Date(time);
+  const today = new Date(now()).toDateString() === date.toDateString();
+  if (today) return clock(date);
+  return date.toLocaleString(language, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+}
+
+// How long, roughly: 45 s, 12 min, 3 h 05.
+export function lasting(ms) {
+  const s = Math.max(0, Math.round(ms / 1000));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min`;
+  if (s < 86_400) return `${Math.floor(s / 3600)} h ${String(Math.floor(s / 60) % 60).padStart(2, "0")}`;
+  const days = Math.floor(s / 86_400);
+  return language === "fr" ? `${days} j` : `${days} d`;
+}
+
+export const number = (value, digits = 0) =>
+  value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
+export const bitrate = (bps) => bps >= 1e6 ? `${number(bps / 1e6, 2)} Mbit/s` : `${number(bps / 1e3)} kbit/s`;
+
+export const viewers = (n) => (n === 1 ? t("one_viewer") : t("n_viewers", { n: number(n) }));
+
+// Fills what the page has in its markup: data-t for text, data-label for labels.
+export function translate(root = document) {
+  document.documentElement.lang = language;
+  for (const element of root.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
+  for (const element of root.querySelectorAll("[data-label]")) element.setAttribute("aria-label", t(element.dataset.label));
+}

@@ -1,0 +1,185 @@
+//! Who watches: viewers of each channel and rung at this moment. Sans-IO but for atomics.
+//!
+//! A player fetches every cell of its rung once, whatever its address, its proxy or its connections. So the number of
+//! times that a cell's segment was handed out *is* the number of viewers of its rung at that cell, and nothing needs
+//! to be known of them: no address, no cookie. The newest cell is still being fetched; the most of the three before it
+//! is what is told. A cache in front of the server hides the viewers behind it.
+//!
+//! MPEG-DASH fetches picture and sound apart: the picture counts for its rung, and as many are taken off the sound,
+//! which otherwise is the audio-only rung. Protocols with a connection per viewer take a [`Seat`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dashmap::DashMap;
+
+use crate::media::CellIndex;
+
+/// Cells counted, from the newest back.
+const CELLS: usize = 8;
+/// Bits of a count; the rest is the cell's number.
+const COUNT_BITS: u32 = 24;
+const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
+
+/// Viewers of all channels.
+#[derive(Debug, Default)]
+pub struct Audience {
+    /// By channel and rung, as representations are named: `720p`, `720p.v`.
+    tallies: DashMap<(String, String), Arc<Tally>>,
+}
+
+/// Viewers of one rung.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RungViewers {
+    /// The rung's name.
+    pub rung: String,
+    /// How many.
+    pub viewers: u64,
+}
+
+/// One viewer with a connection, until it is dropped.
+#[derive(Debug)]
+pub struct Seat(Arc<Tally>);
+
+#[derive(Debug, Default)]
+struct Tally {
+    /// Cell number and count, packed; a cell's place is its number modulo [`CELLS`].
+    cells: [AtomicU64; CELLS],
+    seated: AtomicU64,
+}
+
+impl Audience {
+    /// The segment of cell `k` of a rung was handed out.
+    pub fn fetched(&self, channel: &str, rung: &str, k: CellIndex) {
+        self.tally(channel, rung).count(k);
+    }
+
+    /// A viewer has come who is served through one connection.
+    pub fn enter(&self, channel: &str, rung: &str) -> Seat {
+        let tally = self.tally(channel, rung);
+        tally.seated.fetch_add(1, Ordering::Relaxed);
+        Seat(tally)
+    }
+
+    /// Viewers of a channel, given its newest cell and the names of its rungs, in their order.
+    pub fn viewers<'a>(
+        &self,
+        channel: &str,
+        newest: CellIndex,
+        rungs: impl IntoIterator<Item = (&'a str, bool)>,
+    ) -> Vec<RungViewers> {
+        let of = |name: &str| {
+            let tally = self.tallies.get(&(channel.to_owned(), name.to_owned()));
+            tally.map_or((0, 0), |tally| (tally.fetching(newest), tally.seated.load(Ordering::Relaxed)))
+        };
+        let mut pictures = 0;
+        let mut found = Vec::new();
+        for (rung, has_picture) in rungs {
+            let (fetching, seated) = of(rung);
+            let viewers = if has_picture {
+                let (apart, _) = of(&format!("{rung}.v"));
+                pictures += apart;
+                fetching + apart + seated
+            } else {
+                fetching.saturating_sub(pictures) + seated
+            };
+            found.push(RungViewers { rung: rung.to_owned(), viewers });
+        }
+        found
+    }
+
+    /// Forgets channels that are no more.
+    pub fn keep(&self, is_there: impl Fn(&str) -> bool) {
+        self.tallies.retain(|(channel, _), _| is_there(channel));
+    }
+
+    fn tally(&self, channel: &str, rung: &str) -> Arc<Tally> {
+        let key = (channel.to_owned(), rung.to_owned());
+        if let Some(tally) = self.tallies.get(&key) {
+            return Arc::clone(&tally);
+        }
+        Arc::clone(&self.tallies.entry(key).or_default())
+    }
+}
+
+impl Tally {
+    fn count(&self, k: CellIndex) {
+        let number = k.0.max(0) as u64;
+        let Some(cell) = self.cells.get((number % CELLS as u64) as usize) else { return };
+        let counted = |before: u64| {
+            let (known, count) = (before >> COUNT_BITS, before & COUNT_MASK);
+            match known.cmp(&number) {
+                std::cmp::Ordering::Less => Some(number << COUNT_BITS | 1),
+                std::cmp::Ordering::Equal => Some(number << COUNT_BITS | (count + 1).min(COUNT_MASK)),
+                std::cmp::Ordering::Greater => None,
+            }
+        };
+        // Refused only for a cell that is long over.
+        let _ = cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, counted);
+    }
+
+    /// The most of the three cells before the newest.
+    fn fetching(&self, newest: CellIndex) -> u64 {
+        let newest = newest.0.max(0) as u64;
+        let range = newest.saturating_sub(3)..newest;
+        let counted = self.cells.iter().map(|cell| cell.load(Ordering::Relaxed));
+        let there = counted.filter(|cell| range.contains(&(cell >> COUNT_BITS)));
+        there.map(|cell| cell & COUNT_MASK).max().unwrap_or(0)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.seated.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUNGS: [(&str, bool); 2] = [("720p", true), ("160p", false)];
+
+    fn now(audience: &Audience, newest: i64) -> Vec<u64> {
+        audience.viewers("L", CellIndex(newest), RUNGS).iter().map(|it| it.viewers).collect()
+    }
+
+    #[test]
+    fn viewers_are_those_who_fetch_a_cell_and_those_who_are_connected() {
+        let audience = Audience::default();
+        for k in 100..=105 {
+            for _ in 0..7 {
+                audience.fetched("L", "720p", CellIndex(k));
+            }
+            audience.fetched("L", "160p", CellIndex(k));
+            audience.fetched("other", "720p", CellIndex(k));
+        }
+        assert_eq!(now(&audience, 105), [7, 1]);
+        let seat = audience.enter("L", "720p");
+        assert_eq!(now(&audience, 106), [8, 1]);
+        drop(seat);
+        assert_eq!(now(&audience, 108), [7, 1], "cell 105 is still one of the three");
+        assert_eq!(now(&audience, 109), [0, 0]);
+    }
+
+    #[test]
+    fn dash_viewers_are_not_counted_twice() {
+        let audience = Audience::default();
+        for _ in 0..3 {
+            audience.fetched("L", "720p.v", CellIndex(9));
+            audience.fetched("L", "160p", CellIndex(9));
+        }
+        audience.fetched("L", "160p", CellIndex(9));
+        assert_eq!(now(&audience, 10), [3, 1]);
+    }
+
+    #[test]
+    fn an_old_cell_does_not_push_out_a_new_one() {
+        let audience = Audience::default();
+        audience.fetched("L", "720p", CellIndex(20));
+        audience.fetched("L", "720p", CellIndex(20 - CELLS as i64));
+        assert_eq!(now(&audience, 21), [1, 0]);
+        audience.keep(|channel| channel == "other");
+        assert_eq!(now(&audience, 21), [0, 0]);
+    }
+}

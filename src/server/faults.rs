@@ -1,0 +1,43 @@
+//! What the demo adds to the admin port: its halls can be made to fail. The console has a panel for it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, put};
+
+use super::demo::Halls;
+use crate::simulator::Fault;
+
+/// The routes, to stand beside the REST routes.
+pub(super) fn router(halls: Arc<Halls>) -> Router {
+    Router::new()
+        .route("/demo/halls", get(faults))
+        .route("/demo/halls/{hall}/fault", put(set_fault))
+        .with_state(halls)
+}
+
+/// Every hall with what fails in it.
+async fn faults(State(halls): State<Arc<Halls>>) -> Json<BTreeMap<&'static str, Option<String>>> {
+    Json(halls.faults().map(|(hall, fault)| (hall, fault.map(|fault| fault.to_string()))).collect())
+}
+
+/// The body is a fault's name, or nothing to mend the hall.
+async fn set_fault(
+    State(halls): State<Arc<Halls>>,
+    Path(hall): Path<String>,
+    body: String,
+) -> Result<StatusCode, (StatusCode, String)> {
+    let fault = match body.trim() {
+        "" => None,
+        text => Some(text.parse::<Fault>().map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?),
+    };
+    if halls.set_fault(&hall, fault) {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err((StatusCode::NOT_FOUND, format!("no hall is called {hall:?}")))
+    }
+}

@@ -1,0 +1,203 @@
+//! The observer: reads twice a second what sources, ladders and channels count, and says how they fare, for the
+//! console. Counters become rates over the last seconds here.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::estate::Inventory;
+use super::thumbnails::Gallery;
+use super::watchman::{LadderState, Ladders};
+use crate::admin::attendance::{Attendance, Count, Viewers};
+use crate::admin::insight::{ChannelVitals, RungVitals, SourceVitals, Vitals};
+use crate::clock::Clock;
+use crate::delivery::Delivery;
+use crate::media::MediaTime;
+use crate::source::SourceGauges;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_millis(500);
+/// Looks over which rates are told: 3 s, a few pictures and one IDR picture at least.
+const LOOKS: usize = 6;
+/// Looks between two counts of viewers.
+const COUNT_EVERY: u64 = 10;
+/// Looks between two notes of what is lost, and such notes in a minute.
+const NOTE_EVERY: u64 = 20;
+const NOTES: usize = 6;
+/// Below this there is no sound, in decibels of full scale.
+const NOTHING_DBFS: f64 = -96.0;
+
+/// See the module's text.
+pub(super) struct Observer {
+    pub(super) inventory: watch::Receiver<Arc<Inventory>>,
+    pub(super) ladders: Ladders,
+    pub(super) delivery: Delivery,
+    pub(super) gallery: Gallery,
+    pub(super) vitals: watch::Sender<Arc<Vitals>>,
+    pub(super) viewers: watch::Sender<Arc<Viewers>>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// What is remembered of a source.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Time, pictures and bytes at the last looks.
+    looks: VecDeque<(MediaTime, u64, u64)>,
+    /// Packets lost at the last notes.
+    lost: VecDeque<u64>,
+}
+
+impl Observer {
+    /// Works until `end`.
+    pub(super) async fn run(self, end: CancellationToken) {
+        let mut memories = BTreeMap::<String, Memory>::new();
+        let mut attendance = Attendance::default();
+        for look in 0_u64.. {
+            let inventory = Arc::clone(&self.inventory.borrow());
+            let vitals = self.look(&inventory, look, &mut memories);
+            if look.is_multiple_of(COUNT_EVERY) {
+                memories.retain(|name, _| inventory.sources.contains_key(name));
+                self.gallery.keep(&inventory);
+                self.delivery.audience().keep(|channel| inventory.channels.contains_key(channel));
+                attendance.observe(&count(&vitals), self.clock.now());
+                self.viewers.send_replace(Arc::new(attendance.view()));
+            }
+            self.vitals.send_replace(Arc::new(vitals));
+            tokio::select! {
+                () = end.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    fn look(&self, inventory: &Inventory, look: u64, memories: &mut BTreeMap<String, Memory>) -> Vitals {
+        let now = self.clock.now();
+        let mut levels = self.levels();
+        let source = |(name, entry): (&String, &super::conductor::SourceEntry)| {
+            let memory = memories.entry(name.clone()).or_default();
+            let (peak_dbfs, rms_dbfs) = levels.remove(name).unwrap_or_default();
+            let picture_at = self.gallery.source_at(name);
+            SourceVitals {
+                name: name.clone(),
+                peak_dbfs,
+                rms_dbfs,
+                picture_at,
+                ..memory.look(&entry.gauges, now, look)
+            }
+        };
+        let sources = inventory.sources.iter().map(source).collect();
+        let channels = inventory.channels.keys().map(|name| self.channel(name)).collect();
+        Vitals { sources, channels }
+    }
+
+    /// Peak and power of the sound, by source.
+    fn levels(&self) -> BTreeMap<String, (Option<f64>, Option<f64>)> {
+        let mut levels = BTreeMap::new();
+        for (key, state) in self.ladders.all() {
+            let LadderState::Runs(meter) = state else { continue };
+            let Some(peak) = meter.loudest_millibel.take() else { continue };
+            let rms = dbfs(meter.rms_millibel.get());
+            levels.insert(key.source, (Some(dbfs(peak)), Some(rms)));
+        }
+        levels
+    }
+
+    fn channel(&self, name: &str) -> ChannelVitals {
+        let picture_at = self.gallery.channel_at(name);
+        let known = self.delivery.registry().get(name);
+        let snapshot =
+            known.and_then(|known| known.shelf.as_ref().and_then(crate::store::ShelfReader::snapshot));
+        let Some(snapshot) = snapshot else {
+            return ChannelVitals { name: name.to_owned(), picture_at, ..ChannelVitals::default() };
+        };
+        let variants: Vec<_> = snapshot.renditions.iter().filter(|it| it.rung.is_variant()).collect();
+        let names = variants.iter().map(|it| (it.rung.name(), it.rung.picture().is_some()));
+        let viewers = self.delivery.audience().viewers(name, snapshot.last, names);
+        let rung = |(variant, counted): (&&crate::store::Rendition, crate::delivery::RungViewers)| {
+            RungVitals { name: counted.rung, bitrate_bps: variant.average_bps, viewers: counted.viewers }
+        };
+        let rungs: Vec<_> = variants.iter().zip(viewers).map(rung).collect();
+        let viewers = rungs.iter().map(|rung| rung.viewers).sum();
+        ChannelVitals { name: name.to_owned(), viewers, rungs, picture_at }
+    }
+}
+
+impl Memory {
+    fn look(&mut self, gauges: &SourceGauges, now: MediaTime, look: u64) -> SourceVitals {
+        let (pictures, bytes, lost) = (gauges.pictures.get(), gauges.bytes.get(), gauges.lost.get());
+        let (then, pictures_then, bytes_then) = *self.looks.front().unwrap_or(&(now, pictures, bytes));
+        let seconds = now.saturating_since(then).as_secs_f64();
+        let per_second = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
+        self.looks.push_back((now, pictures, bytes));
+        while self.looks.len() > LOOKS {
+            self.looks.pop_front();
+        }
+        let lost_then = *self.lost.front().unwrap_or(&lost);
+        if look.is_multiple_of(NOTE_EVERY) {
+            self.lost.push_back(lost);
+            while self.lost.len() > NOTES {
+                self.lost.pop_front();
+            }
+        }
+        SourceVitals {
+            fps: tenths(per_second(pictures - pictures_then)),
+            bitrate_bps: (per_second(bytes - bytes_then) * 8.0) as u64,
+            lost_packets: lost,
+            lost_last_minute: lost - lost_then,
+            skew_ppm: tenths(gauges.skew_ppm()),
+            av_offset_ms: tenths(gauges.av_offset_ms()),
+            ..SourceVitals::default()
+        }
+    }
+}
+
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+/// From hundredths of a decibel below full scale.
+fn dbfs(millibel: u64) -> f64 {
+    tenths(millibel as f64 / -100.0).max(NOTHING_DBFS)
+}
+
+fn count(vitals: &Vitals) -> Count {
+    let rungs = |channel: &ChannelVitals| {
+        channel.rungs.iter().map(|rung| (rung.name.clone(), rung.viewers)).collect::<Vec<_>>()
+    };
+    vitals.channels.iter().map(|channel| (channel.name.clone(), rungs(channel))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_become_rates_and_losses_are_forgotten_after_a_minute() {
+        let (gauges, mut memory) = (SourceGauges::default(), Memory::default());
+        let mut told = Vec::new();
+        for look in 0..200 {
+            if look == 50 {
+                gauges.lost.add(7);
+            }
+            for _ in 0..8 {
+                gauges.pictures.increment();
+                gauges.bytes.add(500);
+            }
+            told.push(memory.look(&gauges, MediaTime::from_millis(look as i64 * 500), look));
+        }
+        assert!((told[0].fps, told[0].bitrate_bps) == (0.0, 0));
+        assert!((told[20].fps, told[20].bitrate_bps) == (16.0, 64_000), "{:?}", told[20]);
+        let lost: Vec<u64> = told.iter().map(|vitals| vitals.lost_last_minute).collect();
+        assert_eq!([lost[49], lost[50], lost[150], lost[190]], [0, 7, 7, 0]);
+        assert_eq!(told[199].lost_packets, 7);
+    }
+
+    #[test]
+    fn levels_are_negative_decibels() {
+        let tenths = [0, 602, 9600, 99_999].map(|millibel| (dbfs(millibel) * 10.0) as i64);
+        assert_eq!(tenths, [0, -60, -960, -960]);
+    }
+}

@@ -1,0 +1,307 @@
+//! Thumbnails of sources and channels: made when somebody asks, off the media threads, one at a time.
+//!
+//! A source that is being decoded is shown by its ladder's newest picture. One that is not is shown as it was last
+//! seen; while a console is open, the [`Glancer`] looks at idle halls again, rarely: one hall at a time, each at most
+//! once in `console.glance_s`, never one that refused us within the hour. What is connected but not decoded is looked
+//! at where its frames pass, without a connection. A channel is shown by the smallest rung of its newest cell, which
+//! is what its viewers see.
+//!
+//! Bounded: one picture per source and channel, some 6 KB each, renewed at most every two seconds.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::conductor::SourceEntry;
+use super::estate::Inventory;
+use super::watchman::{LadderState, Ladders};
+use crate::admin::insight::{self, Thumbnail};
+use crate::clock::Clock;
+use crate::delivery::{PosterError, Registry, poster, thumbnail};
+use crate::feed::{Next, Reader};
+use crate::matrix::{MatrixHandle, SourceState};
+use crate::media::{CodedCell, Grid, MediaTime, Picture, RungTracks, TrackFormat, h264};
+use crate::source::{Retry, SourceFault, glance};
+
+/// Pixels; twice what a phone shows.
+const WIDTH: u32 = 320;
+/// A picture is good for so long, however often it is asked for.
+const FRESH: Duration = Duration::from_secs(2);
+/// Between two looks at what might be glanced at.
+const EVERY: Duration = Duration::from_secs(2);
+/// After a request for a thumbnail, idle halls are looked at for so long.
+const INTEREST: Duration = Duration::from_secs(30);
+/// A source that refused us is left alone for so long: more tries may lock its account.
+const REFUSED: Duration = Duration::from_secs(3600);
+/// How long a feed is read for an IDR picture.
+const READ: Duration = Duration::from_secs(11);
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Source(String),
+    Channel(String),
+}
+
+/// See the module's text. Clones share everything.
+#[derive(Clone)]
+pub(super) struct Gallery {
+    pub(super) ladders: Ladders,
+    pub(super) registry: Arc<Registry>,
+    pub(super) grid: Grid,
+    hung: Arc<Mutex<BTreeMap<Subject, Thumbnail>>>,
+    asked: Arc<Mutex<Option<Instant>>>,
+    places: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Gallery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gallery").finish_non_exhaustive()
+    }
+}
+
+impl Gallery {
+    pub(super) fn new(ladders: Ladders, registry: Arc<Registry>, grid: Grid) -> Self {
+        let (hung, asked) = (Arc::default(), Arc::default());
+        Self { ladders, registry, grid, hung, asked, places: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// Of when a source's thumbnail would be.
+    pub(super) fn source_at(&self, source: &str) -> Option<MediaTime> {
+        let live = self.meters(source).filter_map(|meter| meter.glimpse.at()).max();
+        live.or_else(|| self.hung(&Subject::Source(source.to_owned())).map(|it| it.at))
+    }
+
+    /// Of when a channel's thumbnail would be.
+    pub(super) fn channel_at(&self, channel: &str) -> Option<MediaTime> {
+        let channel = self.registry.get(channel)?;
+        channel.air.as_ref()?.newest().map(|cell| self.grid.start(cell.k))
+    }
+
+    /// Forgets what is no more.
+    pub(super) fn keep(&self, inventory: &Inventory) {
+        self.lock().retain(|subject, _| match subject {
+            Subject::Source(name) => inventory.sources.contains_key(name),
+            Subject::Channel(name) => inventory.channels.contains_key(name),
+        });
+    }
+
+    fn meters(&self, source: &str) -> impl Iterator<Item = Arc<crate::ladder::LadderMeter>> {
+        let ladders = self.ladders.all().into_iter().filter(move |(key, _)| key.source == source);
+        ladders.filter_map(|(_, state)| match state {
+            LadderState::Runs(meter) => Some(meter),
+            LadderState::Fails(_) => None,
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Subject, Thumbnail>> {
+        self.hung.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hung(&self, subject: &Subject) -> Option<Thumbnail> {
+        self.lock().get(subject).cloned()
+    }
+
+    fn ask(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Somebody has asked for a thumbnail a moment ago.
+    fn was_asked(&self) -> bool {
+        let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.is_some_and(|at| at.elapsed() < INTEREST)
+    }
+
+    /// The picture of `subject` at `at`, made by `make` unless there is one that is fresh enough.
+    async fn picture(
+        &self,
+        subject: Subject,
+        at: MediaTime,
+        make: impl FnOnce() -> Result<Vec<u8>, PosterError> + Send + 'static,
+    ) -> Option<Thumbnail> {
+        let fresh = |kept: &Thumbnail| at.saturating_since(kept.at) < FRESH;
+        if let Some(kept) = self.hung(&subject).filter(fresh) {
+            return Some(kept);
+        }
+        let _place = self.places.acquire().await.ok()?;
+        // Whoever waited for the same one finds it made.
+        if let Some(kept) = self.hung(&subject).filter(fresh) {
+            return Some(kept);
+        }
+        match tokio::task::spawn_blocking(make).await.ok()? {
+            Ok(jpeg) => {
+                let made = Thumbnail { at, jpeg: Bytes::from(jpeg) };
+                self.lock().insert(subject, made.clone());
+                Some(made)
+            }
+            Err(error) => {
+                debug!(?subject, %error, "no thumbnail");
+                self.hung(&subject)
+            }
+        }
+    }
+
+    async fn source(&self, source: &str) -> Option<Thumbnail> {
+        self.ask();
+        let subject = Subject::Source(source.to_owned());
+        let newest = self.meters(source).filter_map(|meter| meter.glimpse.look()).max_by_key(|(at, _)| *at);
+        let Some((at, picture)) = newest else { return self.hung(&subject) };
+        self.picture(subject, at, move || small(&picture)).await
+    }
+
+    async fn channel(&self, name: &str) -> Option<Thumbnail> {
+        let channel = self.registry.get(name)?;
+        let air = channel.air.as_ref()?;
+        let cell = air.newest()?;
+        let unit = first_picture(air.tracks(), &cell)?;
+        let subject = Subject::Channel(name.to_owned());
+        self.picture(subject, self.grid.start(cell.k), move || poster(&unit, WIDTH)).await
+    }
+}
+
+fn small(picture: &Picture) -> Result<Vec<u8>, PosterError> {
+    thumbnail(picture, WIDTH)
+}
+
+/// The first picture of a cell's smallest rung, as an Annex B access unit.
+fn first_picture(tracks: &[RungTracks], cell: &CodedCell) -> Option<Vec<u8>> {
+    let smallest = tracks.iter().rev().find(|rung| rung.video.is_some())?;
+    let (video, index) = (smallest.video.as_ref()?, smallest.video_index?);
+    let sample = cell.video.get(index)?.sample_bytes().next()?;
+    let mut unit = Vec::new();
+    h264::to_annex_b(&sample, Some(&video.parameter_sets), &mut unit);
+    Some(unit)
+}
+
+impl insight::Thumbnails for Gallery {
+    fn of_source<'a>(&'a self, source: &'a str) -> BoxFuture<'a, Option<Thumbnail>> {
+        Box::pin(self.source(source))
+    }
+
+    fn of_channel<'a>(&'a self, channel: &'a str) -> BoxFuture<'a, Option<Thumbnail>> {
+        Box::pin(self.channel(channel))
+    }
+}
+
+/// Looks at idle halls while somebody watches. See the module's text.
+pub(super) struct Glancer {
+    pub(super) gallery: Gallery,
+    pub(super) matrix: MatrixHandle,
+    pub(super) inventory: watch::Receiver<Arc<Inventory>>,
+    /// Consoles are open.
+    pub(super) watched: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Between two glances at one hall; zero = never.
+    pub(super) every: Duration,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Glancer {
+    /// Works until `end`.
+    pub(super) async fn run(self, end: CancellationToken) {
+        if self.every.is_zero() {
+            return;
+        }
+        // Not before, by source.
+        let mut rest = BTreeMap::<String, Instant>::new();
+        loop {
+            tokio::select! {
+                () = end.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+            if !(self.watched)() && !self.gallery.was_asked() {
+                continue;
+            }
+            let inventory = Arc::clone(&self.inventory.borrow());
+            rest.retain(|name, _| inventory.sources.contains_key(name));
+            let Some((name, entry)) = self.next(&inventory, &rest) else { continue };
+            let refused = tokio::select! {
+                () = end.cancelled() => return,
+                refused = self.glance(name, entry) => refused,
+            };
+            let pause = if refused { REFUSED.max(self.every) } else { self.every };
+            rest.insert(name.clone(), Instant::now() + pause);
+        }
+    }
+
+    /// An idle or undecoded source whose rest is over and that was not seen for long.
+    fn next<'a>(
+        &self,
+        inventory: &'a Inventory,
+        rest: &BTreeMap<String, Instant>,
+    ) -> Option<(&'a String, &'a SourceEntry)> {
+        let now = self.clock.now();
+        inventory.sources.iter().find(|(name, entry)| {
+            let state = entry.status.borrow().state;
+            let rests = rest.get(*name).is_some_and(|until| Instant::now() < *until);
+            let seen = self.gallery.source_at(name).map(|at| now.saturating_since(at));
+            let can_be_seen = match state {
+                SourceState::Idle => entry.inlet.is_none(),
+                SourceState::Live => self.gallery.meters(name).next().is_none(),
+                _ => false,
+            };
+            let is_old = seen.is_none_or(|since| since >= self.every);
+            can_be_seen && !rests && is_old && !self.matrix.view().wanted(name)
+        })
+    }
+
+    /// One picture; gives up as soon as somebody wants the source. Whether it refused us.
+    async fn glance(&self, name: &str, entry: &SourceEntry) -> bool {
+        let mut wanted = entry.wanted.subscribe();
+        let keep_open = entry.keep_open;
+        let is_wanted = async move {
+            if keep_open || wanted.wait_for(|wanted| *wanted).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let picture = tokio::select! {
+            picture = self.picture(entry) => picture,
+            () = is_wanted => return false,
+        };
+        match picture {
+            Ok(unit) => {
+                let (subject, at) = (Subject::Source(name.to_owned()), self.clock.now());
+                self.gallery.picture(subject, at, move || poster(&unit, WIDTH)).await;
+                false
+            }
+            Err(fault) => {
+                debug!(source = name, %fault, "an idle hall could not be looked at");
+                fault.retry() == Retry::Refused
+            }
+        }
+    }
+
+    async fn picture(&self, entry: &SourceEntry) -> Result<Vec<u8>, SourceFault> {
+        if entry.status.borrow().state == SourceState::Live {
+            let reader = entry.feed.subscribe();
+            let read = tokio::task::spawn_blocking(move || passing_picture(&reader)).await;
+            return read.ok().flatten().ok_or(SourceFault::NoSyncFrame(READ.as_secs()));
+        }
+        glance(entry.url.reveal(), entry.transport, Arc::clone(&self.clock)).await
+    }
+}
+
+/// The next IDR picture that passes.
+fn passing_picture(reader: &Reader) -> Option<Vec<u8>> {
+    let until = std::time::Instant::now() + READ;
+    while std::time::Instant::now() < until {
+        let frame = match reader.next(Duration::from_millis(200)) {
+            Next::Frame(frame) => frame,
+            Next::Nothing => continue,
+            Next::Ended => return None,
+        };
+        if let TrackFormat::H264(parameter_sets) = &*frame.format
+            && frame.sync
+        {
+            let mut unit = Vec::new();
+            h264::to_annex_b(&frame.data, Some(parameter_sets), &mut unit);
+            return Some(unit);
+        }
+    }
+    None
+}

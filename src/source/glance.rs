@@ -1,0 +1,41 @@
+//! One picture of a source that nobody wants at the moment: for the thumbnail of an idle hall.
+//!
+//! A connection of its own, ended with the first IDR picture. Whoever calls sees to it that this is rare, that it
+//! happens to idle sources only, and drops the future when the source is wanted after all: a session that is dropped
+//! says TEARDOWN in the background.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::address::Address;
+use super::fault::SourceFault;
+use super::session::{Event, Session};
+use crate::clock::Clock;
+use crate::config::Transport;
+use crate::media::{Track, TrackFormat, h264};
+
+/// From PLAY to the first IDR picture: encoders send one every 1 to 10 s.
+const WITHIN: Duration = Duration::from_secs(11);
+
+/// The first IDR picture of the source at `url`, as an Annex B access unit behind its parameter sets.
+pub async fn glance(url: &str, transport: Transport, clock: Arc<dyn Clock>) -> Result<Vec<u8>, SourceFault> {
+    let address = Address::parse(url)?;
+    let mut session = Session::open(&address, transport, clock).await?;
+    let picture = tokio::time::timeout(WITHIN, first_picture(&mut session)).await;
+    session.close().await;
+    picture.unwrap_or(Err(SourceFault::NoSyncFrame(WITHIN.as_secs())))
+}
+
+async fn first_picture(session: &mut Session) -> Result<Vec<u8>, SourceFault> {
+    loop {
+        match session.next().await? {
+            Event::Unit(unit) if unit.track() == Track::Video && unit.sync && unit.lost == 0 => {
+                let TrackFormat::H264(parameter_sets) = &*unit.format else { continue };
+                let mut picture = Vec::new();
+                h264::to_annex_b(&unit.data, Some(parameter_sets), &mut picture);
+                return Ok(picture);
+            }
+            _ => {}
+        }
+    }
+}
