@@ -13,6 +13,8 @@ mod metrics;
 mod observer;
 mod painter;
 mod signals;
+#[cfg(test)]
+mod skew_tests;
 mod start;
 mod thumbnails;
 mod watchman;
