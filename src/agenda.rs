@@ -4,6 +4,8 @@
 //! `GET /api/v1/schedule`. What does *not* belong here: where events come from and how they are settled (the schedule),
 //! who is on which channel at this moment and by whose word (the matrix).
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::media::MediaTime;
@@ -21,6 +23,9 @@ pub struct Plan {
     pub conflicts: Vec<Conflict>,
     /// How the calendar is.
     pub feed: FeedState,
+    /// How long before it happens a conflict is an alarm.
+    #[serde(skip)]
+    pub warn_ahead: Duration,
 }
 
 /// A lecture, and where it is shown when.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const STOREYS: [&[&str]; 5] = [
     &["media", "clock", "meter"],
     &["agenda", "alarm", "clip", "config", "feed", "matrix", "http", "rtsp", "rtmp", "isobmff"],
-    &["source", "ladder", "channel", "package", "store", "simulator", "vod", "loadtest"],
+    &["source", "ladder", "channel", "package", "store", "schedule", "simulator", "vod", "loadtest"],
     &["delivery", "admin"],
     &["server"],
 ];
@@ -60,6 +60,18 @@ const CORES: &[&str] = &[
     "delivery/audience.rs",
     "delivery/route.rs",
     "matrix/core.rs",
+    "schedule/calendar_json.rs",
+    "schedule/challenge.rs",
+    "schedule/conflicts.rs",
+    "schedule/desk.rs",
+    "schedule/dublin.rs",
+    "schedule/event.rs",
+    "schedule/ical.rs",
+    "schedule/routing.rs",
+    "schedule/settings.rs",
+    "schedule/simulate.rs",
+    "schedule/timetable.rs",
+    "schedule/words.rs",
 ];
 
 const IO: [&str; 6] = ["tokio::", "std::net", "std::fs", "Instant::now", "SystemTime::now", "std::thread"];

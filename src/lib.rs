@@ -85,6 +85,7 @@ pub mod meter;
 pub mod package;
 pub mod rtmp;
 pub mod rtsp;
+pub mod schedule;
 pub mod server;
 pub mod simulator;
 pub mod source;

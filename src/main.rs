@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use amphi::loadtest::{Choice, Target};
-use amphi::server::DemoOptions;
+use amphi::server::{DemoOptions, SimulateOptions};
 use amphi::simulator::{Fault, UnknownFault};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -50,7 +50,7 @@ enum Command {
         #[arg(default_value = "config.toml")]
         config: PathBuf,
     },
-    /// Serve with simulated encoders and a small NAS, all built in, and print what to open.
+    /// Serve with simulated encoders, a simulated Opencast and a small NAS, all built in, and print what to open.
     Demo(Demo),
     /// Read the configuration and say every fault with line and column; exit 1 if there is any.
     Check {
@@ -58,6 +58,8 @@ enum Command {
         #[arg(default_value = "config.toml")]
         config: PathBuf,
     },
+    /// Print what the matrix would do with a calendar, and what is wrong with the plan; exit 1 if anything is.
+    Simulate(Simulate),
     /// Pull a source for a few seconds and say what it sends.
     Probe(Probe),
     /// Play a stream or recording as many viewers would, and say what they noticed; exit 1 if any of them stalled.
@@ -124,6 +126,27 @@ struct Demo {
     /// A hall that fails, e.g. PS-Amphi_A=freeze or PS-Amphi_C=loss=2; may be repeated. The page can do it later.
     #[arg(long, value_name = "HALL=FAULT", value_parser = hall_fault)]
     fault: Vec<(String, Fault)>,
+    /// Without the simulated Opencast: hall A is connected from the start, and nothing changes by itself.
+    #[arg(long)]
+    no_schedule: bool,
+}
+
+#[derive(Debug, Args)]
+struct Simulate {
+    /// The calendar: an .ics file, or Opencast's calendar.json.
+    file: PathBuf,
+    /// The first instant: 2026-11-23, 2026-11-23T08:00 (the site's zone) or 2026-11-23T07:00:00Z. Default: today.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    from: Option<String>,
+    /// Behind the last instant. Default: a week after the first.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    to: Option<String>,
+    /// The configuration: channels, sources, [schedule].
+    #[arg(long, value_name = "FILE", default_value = "config.toml")]
+    config: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -195,9 +218,17 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(u8::from(!report.is_good())))
         }
         Command::Run { config } => serve(amphi::server::run(&config)),
-        Command::Demo(Demo { listen, http_listen, admin_listen, fault: faults }) => {
-            let options = DemoOptions { listen, http_listen, admin_listen, faults };
+        Command::Demo(Demo { listen, http_listen, admin_listen, fault: faults, no_schedule }) => {
+            let options = DemoOptions { listen, http_listen, admin_listen, faults, schedule: !no_schedule };
             serve(amphi::server::demo(options))
+        }
+        Command::Simulate(Simulate { file, from, to, config, json }) => {
+            let options = SimulateOptions { calendar: file, config, from, to };
+            let simulation = amphi::server::simulate(&options)?;
+            let text =
+                if json { serde_json::to_string_pretty(&simulation)? + "\n" } else { simulation.to_string() };
+            write!(std::io::stdout(), "{text}")?;
+            Ok(ExitCode::from(u8::from(!simulation.is_good())))
         }
         Command::Probe(Probe { url, transport, seconds, json }) => {
             let report = runtime()?.block_on(amphi::source::probe::probe(&url, transport.into(), seconds))?;
@@ -249,6 +280,11 @@ fn loadtest(test: &Loadtest) -> anyhow::Result<ExitCode> {
 fn hall_fault(text: &str) -> Result<(String, Fault), String> {
     let (hall, fault) = text.split_once('=').ok_or("HALL=FAULT is expected")?;
     Ok((hall.to_owned(), fault.parse().map_err(|error: UnknownFault| error.to_string())?))
+}
+
+/// A time that makes sense; it is read again when the zone is known.
+fn moment(text: &str) -> Result<String, String> {
+    amphi::schedule::simulate::instant(text, &jiff::tz::TimeZone::UTC).map(|_| text.to_owned())
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

@@ -4,6 +4,7 @@
 //!   knowledge, bounded in connections, idle time and ending.
 //! * [`Body`] sends shared pieces of bytes as they are; [`content`] answers with such pieces as the request's
 //!   method, `If-None-Match` and `Range` ask.
+//! * [`Authenticator`] asks one user for a proof by digest.
 //! * [`cors`] opens answers to pages of other origins; [`problem`] and [`empty`] say no.
 //!
 //! What does *not* belong here: routes, names, playlists, anything that knows what is served.
@@ -11,6 +12,7 @@
 mod body;
 mod content;
 pub mod cors;
+mod digest;
 mod etag;
 mod listen;
 mod range;
@@ -19,6 +21,7 @@ mod serve;
 
 pub use body::Body;
 pub use content::{Description, content};
+pub use digest::{Authenticator, Verdict};
 pub use etag::ETag;
 pub use listen::{ListenError, listen};
 pub use range::{Requested, requested_range};

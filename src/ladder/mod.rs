@@ -20,8 +20,6 @@ pub mod lattice;
 mod lecture;
 mod live;
 pub mod openh264;
-#[cfg(test)]
-mod overload_tests;
 mod pictures;
 mod pressure;
 mod rung;

@@ -1,4 +1,5 @@
-//! `amphi demo`: three simulated lecture halls, two channels, a small NAS, the console with a panel of faults. Nothing but this binary.
+//! `amphi demo`: three simulated lecture halls, two channels, a simulated Opencast that plans their day, a small NAS, the
+//! console with a panel of faults. Nothing but this binary.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Alarm, Audio, Channel, Config, Ladder, Rung, Secret, Source, Transport, Vod};
 use crate::simulator::{Fault, Simulator, SimulatorOptions, Spares};
 
-use super::{Server, faults, signals};
+use super::{Server, demo_day, faults, signals};
 
 /// A hall: its source's name, its recording, and how its RTP travels.
 struct Hall {
@@ -63,6 +64,8 @@ pub struct DemoOptions {
     pub admin_listen: String,
     /// Halls that fail from the start, and how.
     pub faults: Vec<(String, Fault)>,
+    /// A simulated Opencast plans the day; without it hall A is connected from the start.
+    pub schedule: bool,
 }
 
 /// The simulated halls, by their sources' names.
@@ -118,13 +121,17 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let failing = Arc::clone(&halls);
     let mut config = configuration(&options, sources, &waiting, scratch.path());
     config.vods = vec![Vod { name: "vod".to_owned(), root: nas, ..Vod::default() }];
+    let opencast = if options.schedule { Some(demo_day::plan(&mut config, &clock).await?) } else { None };
     let server = tokio::select! {
         server = Server::start(config, clock, Some(faults::router(failing))) => server?,
         () = signals.next() => return Ok(()),
     };
-    print_what_to_open(&server);
+    print_what_to_open(&server, options.schedule);
     signals.next().await;
     server.end().await;
+    if let Some(opencast) = opencast {
+        opencast.stop().await;
+    }
     for simulator in halls.0.values() {
         simulator.stop().await;
     }
@@ -189,17 +196,27 @@ fn configuration(options: &DemoOptions, sources: Vec<Source>, waiting: &Path, st
 }
 
 #[expect(clippy::print_stdout, reason = "what to open is the demo's result")]
-fn print_what_to_open(server: &Server) {
+fn print_what_to_open(server: &Server, scheduled: bool) {
     let addresses = server.addresses();
     println!("Amphi demo: three simulated lecture halls, two channels.\n");
     if let Some(admin) = addresses.admin {
         println!("  Open the console         http://{admin}/");
         println!("  The matrix as JSON       http://{admin}/api/v1/matrix");
+        if scheduled {
+            println!("  The day as JSON          http://{admin}/api/v1/schedule");
+        }
     }
     if let Some(media) = addresses.http.or(addresses.media) {
-        println!("  Live_PAES (hall A)       http://{media}/Live_PAES/playlist.m3u8");
-        println!("  Live_L2 (waiting)        http://{media}/Live_L2/playlist.m3u8");
+        let (paes, l2) = if scheduled { ("(halls A, B)", "(hall C)") } else { ("(hall A)", "(waiting)") };
+        println!("  Live_PAES {paes:<14} http://{media}/Live_PAES/playlist.m3u8");
+        println!("  Live_L2 {l2:<16} http://{media}/Live_L2/playlist.m3u8");
         println!("  A recorded lecture       http://{media}/vod/smil:{SMIL}/playlist.m3u8");
+    }
+    if scheduled {
+        println!(
+            "\nA simulated Opencast plans the day: lectures start and end every two minutes, the first at once."
+        );
+        println!("Without it: amphi demo --no-schedule");
     }
     println!("\nEnd it with Ctrl-C.");
 }

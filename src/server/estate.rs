@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use super::conductor::{ChannelEntry, SourceEntry};
 use super::{STAGE_PATIENCE, Stage, layout, start};
+use crate::agenda::Plan;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::delivery::Delivery;
@@ -35,6 +36,7 @@ pub(super) struct Means {
     pub(super) grid: Grid,
     pub(super) window: usize,
     pub(super) matrix: MatrixHandle,
+    pub(super) plan: watch::Receiver<Arc<Plan>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) delivery: Delivery,
 }

@@ -1,20 +1,21 @@
 //! The server: everything joined, supervised, and ended in order.
 //!
-//! Order of ending, within five seconds ([`ENDING`]): listeners stop accepting, sources say TEARDOWN, channels stop, ladders'
+//! Order of ending, within five seconds ([`ENDING`]): listeners stop accepting, the schedule falls silent, sources say TEARDOWN, channels stop, ladders'
 //! threads are joined, connections are drained, the matrix writes its state.
 
 mod channel_task;
 mod conductor;
 mod demo;
+mod demo_day;
 mod estate;
 mod faults;
 mod media_port;
 mod metrics;
 mod observer;
 mod painter;
+mod schedule;
 mod signals;
-#[cfg(test)]
-mod skew_tests;
+mod simulate;
 mod start;
 mod thumbnails;
 mod watchman;
@@ -35,7 +36,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::admin::insight::Insight;
-use crate::agenda::Plan;
 use crate::alarm::{Board, Thresholds};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
@@ -47,12 +47,14 @@ use conductor::Conductor;
 use estate::{Estate, Means};
 use metrics::Measures;
 use observer::Observer;
+use schedule::Secretary;
 use signals::{Signal, Signals};
 use thumbnails::{Gallery, Glancer};
 use watchman::{Ladders, Watchman};
 use webhook::Webhooks;
 
 pub use demo::{DemoOptions, demo};
+pub use simulate::{SimulateOptions, simulate};
 
 /// Serves the configuration at `path` until a signal comes; takes a changed file over.
 pub async fn run(path: &Path) -> anyhow::Result<()> {
@@ -70,7 +72,7 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
             Signal::End => break,
             Signal::Reload => match Config::load(path) {
                 Ok(config) => {
-                    if let Err(error) = server.estate.reload(config).await {
+                    if let Err(error) = server.reload(config).await {
                         error!("the new configuration is taken over in part: {error:#}");
                     }
                 }
@@ -121,11 +123,12 @@ impl Patience {
 pub struct Server {
     addresses: Addresses,
     listening: Stage,
+    scheduling: Stage,
     estate: Estate,
     conducting: Stage,
     control: Stage,
-    /// What is planned.
-    _plan: watch::Sender<Arc<Plan>>,
+    /// The configuration in force, for the schedule.
+    orders: watch::Sender<Arc<Config>>,
     /// Says for as long as the server lives that it is ready.
     _ready: watch::Sender<bool>,
 }
@@ -176,10 +179,12 @@ impl Server {
         start::announce(&config, &delivery);
         let (ready, ready_watch) = watch::channel(false);
         let (alarms, alarms_watch) = watch::channel(Arc::default());
-        let (plan, plan_watch) = watch::channel(Arc::default());
+        let (orders, orders_watch) = watch::channel(Arc::new(config.clone()));
+        let (secretary, plan) = Secretary::new(orders_watch, matrix.clone(), Arc::clone(&clock))?;
         let window = config.segment.window;
         let (matrix_, clock_) = (matrix.clone(), Arc::clone(&clock));
-        let means = Means { grid, window, matrix: matrix_, clock: clock_, delivery: delivery.clone() };
+        let (plan_, delivery_) = (plan.clone(), delivery.clone());
+        let means = Means { grid, window, matrix: matrix_, plan: plan_, clock: clock_, delivery: delivery_ };
         let (mut estate, inventory) = Estate::new(means);
         let ladders = Ladders::default();
         let mut metrics = Registry::default();
@@ -198,7 +203,7 @@ impl Server {
             matrix: &matrix,
             ready: ready_watch,
             alarms: alarms_watch,
-            plan: plan_watch,
+            plan: plan.clone(),
             insight: Insight {
                 vitals: vitals_watch,
                 viewers: viewers_watch,
@@ -212,6 +217,7 @@ impl Server {
         let watchman = Watchman {
             matrix: matrix.clone(),
             inventory: inventory.clone(),
+            plan,
             ladders: ladders.clone(),
             board: Board::new(thresholds(&config.alarm)),
             webhooks: Webhooks::start(&config.alarm.webhooks, &mut listening)?,
@@ -243,6 +249,8 @@ impl Server {
         };
         listening.spawn(observer.run(listening.end.clone()));
 
+        let mut scheduling = Stage::new("schedule");
+        scheduling.spawn(secretary.run(scheduling.end.clone()));
         let mut conducting = Stage::new("ladders");
         let conductor = Conductor { inventory, matrix, running: ladders, clock };
         conducting.spawn(conductor.run(conducting.end.clone()));
@@ -251,7 +259,7 @@ impl Server {
         ready.send_replace(true);
         let config = estate.config();
         info!(channels = config.channels.len(), sources = config.sources.len(), "ready");
-        Ok(Self { addresses, listening, estate, conducting, control, _plan: plan, _ready: ready })
+        Ok(Self { addresses, listening, estate, scheduling, conducting, control, orders, _ready: ready })
     }
 
     /// Where it listens.
@@ -259,11 +267,20 @@ impl Server {
         &self.addresses
     }
 
+    /// Takes a new configuration over. Where that fails, what was done until then holds.
+    async fn reload(&mut self, config: Config) -> anyhow::Result<()> {
+        let taken = self.estate.reload(config).await;
+        // The matrix has its new layout: the schedule may speak of new channels.
+        self.orders.send_replace(Arc::new(self.estate.config().clone()));
+        taken
+    }
+
     /// Ends everything, stage by stage.
     pub async fn end(self) {
-        let Self { listening, mut estate, conducting, control, .. } = self;
+        let Self { listening, scheduling, mut estate, conducting, control, .. } = self;
         let patience = Patience::new();
         listening.end(patience.of_stage()).await;
+        scheduling.end(patience.of_stage()).await;
         estate.end_all_sources(patience.of_stage()).await;
         estate.end_all_channels(patience.of_stage()).await;
         conducting.end(patience.of_stage()).await;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::start::code_waiting;
+use crate::agenda::Plan;
 use crate::clock::Clock;
 use crate::ladder::sign::Words;
 use crate::ladder::{LadderSpec, WaitingLoop};
@@ -35,6 +36,8 @@ pub(super) struct Painter {
     pub(super) plain: Arc<WaitingLoop>,
     pub(super) shown: watch::Sender<Arc<WaitingLoop>>,
     pub(super) matrix: MatrixHandle,
+    /// For the site's zone.
+    pub(super) plan: watch::Receiver<Arc<Plan>>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -47,7 +50,7 @@ impl Painter {
         loop {
             let notice = views.borrow_and_update().channel(&self.channel).and_then(|it| it.notice.clone());
             let now = self.clock.now();
-            let wanted = notice.as_ref().map(|notice| words(notice, now, &TimeZone::system()));
+            let wanted = notice.as_ref().map(|notice| words(notice, now, &self.zone()));
             let rest =
                 painted_at.map_or(Duration::ZERO, |at| SELDOM.saturating_sub(now.saturating_since(at)));
             let mut wait = None;
@@ -78,6 +81,11 @@ impl Painter {
         }
     }
 
+    /// The site's zone; this machine's where it is not known.
+    fn zone(&self) -> TimeZone {
+        TimeZone::get(&self.plan.borrow().timezone).unwrap_or_else(|_| TimeZone::system())
+    }
+
     async fn paint(&self, words: Words) {
         let (channel, video, spec) = (self.channel.clone(), self.video.clone(), Arc::clone(&self.spec));
         let coded = tokio::task::spawn_blocking(move || code_waiting(&channel, &video, &spec, &words)).await;
@@ -98,10 +106,17 @@ fn until_next_minute(now: MediaTime) -> Duration {
     Duration::from_nanos((MINUTE - now.as_nanos().rem_euclid(MINUTE)) as u64)
 }
 
-/// What the sign says at `now`, in the zone's time.
+/// What the sign says at `now`, in the zone's time; another day than today is named by its number and month.
 fn words(notice: &Notice, now: MediaTime, zone: &TimeZone) -> Words {
     let clock = |time: MediaTime| time.timestamp().to_zoned(zone.clone()).strftime("%H:%M").to_string();
-    let starts = notice.starts.map(clock);
+    let day = |time: MediaTime| time.timestamp().to_zoned(zone.clone()).date();
+    let starts = notice.starts.map(|starts| {
+        if day(starts) == day(now) {
+            clock(starts)
+        } else {
+            format!("{} {}", day(starts).strftime("%d/%m"), clock(starts))
+        }
+    });
     let parts = [Some(notice.place.clone()).filter(|place| !place.is_empty()), starts];
     let line = parts.into_iter().flatten().collect::<Vec<_>>().join(" · ");
     Words { title: notice.title.clone(), line, corner: clock(now) }
@@ -125,6 +140,8 @@ mod tests {
         let zone = TimeZone::fixed(jiff::tz::offset(1));
         let words = words(&notice, at("2026-11-23T09:24:59Z"), &zone);
         assert_eq!((words.line.as_str(), words.corner.as_str()), ("Amphi A · 10:30", "10:24"));
+        let tomorrow = Notice { starts: Some(at("2026-11-23T23:30:00Z")), ..notice };
+        assert_eq!(super::words(&tomorrow, at("2026-11-23T09:24:59Z"), &zone).line, "Amphi A · 24/11 00:30");
         assert_eq!(until_next_minute(at("2026-11-23T09:24:59Z")), Duration::from_secs(1));
     }
 }

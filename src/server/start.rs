@@ -327,6 +327,7 @@ pub(super) fn channel(
         plain: Arc::clone(&waiting),
         shown,
         matrix: means.matrix.clone(),
+        plan: means.plan.clone(),
         clock: Arc::clone(&means.clock),
     };
     stage.spawn(painter.run(stage.end.clone()));

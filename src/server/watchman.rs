@@ -10,7 +10,9 @@ use tracing::{info, warn};
 
 use super::conductor::LadderKey;
 use super::estate::Inventory;
+use super::schedule;
 use super::webhook::Webhooks;
+use crate::agenda::Plan;
 use crate::alarm::{Alarm, AlarmKind, Board, Change, Condition};
 use crate::clock::Clock;
 use crate::ladder::LadderMeter;
@@ -53,6 +55,7 @@ impl Ladders {
 pub(super) struct Watchman {
     pub(super) matrix: MatrixHandle,
     pub(super) inventory: watch::Receiver<Arc<Inventory>>,
+    pub(super) plan: watch::Receiver<Arc<Plan>>,
     pub(super) ladders: Ladders,
     pub(super) board: Board,
     pub(super) webhooks: Webhooks,
@@ -104,7 +107,8 @@ impl Watchman {
         for (key, state) in self.ladders.all() {
             found.extend(of_ladder(&key.source, &key.ladder, &state));
         }
-        found.iter().flat_map(|condition| of_channels(condition, &view)).collect()
+        let of_plan = schedule::conditions(&self.plan.borrow(), self.clock.now());
+        found.iter().flat_map(|condition| of_channels(condition, &view)).chain(of_plan).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! A simulated lecture hall: one clip, looped for ever over real RTSP, as an Extron SMP 351 would send it.
+//! A simulated lecture hall (and in [`opencast`] the calendar that goes with it): one clip, looped for ever over real RTSP, as an Extron SMP 351 would send it.
 //!
 //! The loop is locked to unix time: a loop of L seconds begins whenever unix time is a multiple of L, so the clock
 //! that is burnt into the demo's clips tells the time of day modulo L, and latency can be read off a picture.
@@ -7,6 +7,7 @@
 
 mod connection;
 mod fault;
+pub mod opencast;
 mod playout;
 mod stream;
 

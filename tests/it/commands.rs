@@ -70,3 +70,41 @@ fn what_makes_no_sense_is_told_from_what_fails() {
     let said = text(&answer.stderr);
     assert!(said.contains("server.http_listen") && said.contains(&address), "{said}");
 }
+
+const SITE: &str = "[[source]]\nname = \"PS-Amphi_D\"\nurl = \"rtsp://192.0.2.14/extron1\"\n\
+    [[ladder]]\nname = \"l\"\n[[ladder.rung]]\nname = \"160p\"\naudio_only = true\n\
+    [[channel]]\nname = \"Live_PAES\"\nstreams = [\"live\"]\nladder = \"l\"\n\
+    [schedule]\ntimezone = \"Europe/Paris\"\n[[schedule.rule]]\nseries = '^PAES_'\nchannel = \"Live_PAES\"\n";
+
+#[test]
+fn a_calendar_is_simulated() {
+    let home = tempfile::tempdir().expect("a directory");
+    let config = home.path().join("config.toml");
+    std::fs::write(&config, SITE).expect("written");
+    let config = config.to_str().expect("UTF-8");
+    let calendar = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/opencast-2.2-two-events.ics");
+    let day = |from: &'static str, to: &'static str, more: &[&'static str]| {
+        amphi(&[&["simulate", calendar, "--config", config, "--from", from, "--to", to], more].concat())
+    };
+    // 1042 has a series; 1043, a day later, has none.
+    let good = day("2017-01-04", "2017-01-05", &[]);
+    assert_eq!(good.status.code(), Some(0), "{}", text(&good.stderr));
+    let table = text(&good.stdout);
+    let live = "  13:48  Live_PAES  PS-Amphi_D    live because event 1042 'Informations générales; réunion, partie 1' 13:51–15:30\n";
+    assert!(table.contains(live) && table.contains("  15:40  Live_PAES  waiting loop  "), "{table}");
+    let bad = day("2017-01-04", "2017-01-06", &["--json"]);
+    assert_eq!(bad.status.code(), Some(1), "there is a conflict");
+    let json: serde_json::Value = serde_json::from_slice(&bad.stdout).expect("JSON");
+    assert_eq!(
+        (&json["conflicts"][0]["kind"], &json["steps"][1]["by"]),
+        (&"no_series".into(), &"schedule".into())
+    );
+    assert!(
+        json["conflicts"][0]["sentence"]
+            .as_str()
+            .is_some_and(|it| it.contains("Thu 05 Jan 2017 08:20–10:20")),
+        "{json}"
+    );
+    assert_eq!(day("someday", "2017-01-06", &[]).status.code(), Some(2), "usage");
+    assert_eq!(amphi(&["simulate", config, "--config", config]).status.code(), Some(1), "no calendar");
+}

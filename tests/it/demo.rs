@@ -43,3 +43,26 @@ fn every_form_of_address_answers_and_errors_are_as_players_need_them() {
     let page = http::get(server.admin, "/");
     assert!(page.text().contains("<title>Amphi</title>"));
 }
+
+#[test]
+fn the_demo_shows_a_day() {
+    let any = "127.0.0.1:0";
+    let server = Server::start(&["demo", "--listen", any, "--http-listen", any, "--admin-listen", any]);
+    eventually("the first lecture is on air", || server.on_air("Live_PAES").as_deref() == Some("PS-Amphi_A"));
+    let matrix = server.matrix();
+    let channel = |n: usize| &matrix["channels"][n];
+    let reason = channel(0)["desired"]["reason"].as_str().expect("a reason");
+    assert!(reason.starts_with("live because event 1000 'UE3 Biophysique' "), "{reason}");
+    assert_eq!(channel(0)["desired"]["by"], "schedule");
+    assert_eq!(
+        (&channel(1)["desired"]["source"], &channel(1)["notice"]["place"]),
+        (&serde_json::Value::Null, &"Amphi C".into())
+    );
+    let plan: serde_json::Value =
+        serde_json::from_str(http::get(server.admin, "/api/v1/schedule").text()).expect("JSON");
+    assert_eq!((&plan["feed"]["ok"], &plan["conflicts"][0]["kind"]), (&true.into(), &"no_series".into()));
+    eventually("the conflict is an alarm", || {
+        http::get(server.admin, "/api/v1/alarms").text().contains("belongs to no series")
+    });
+    assert_eq!(server.end(), Some(0));
+}

@@ -102,10 +102,10 @@ impl Server {
         server
     }
 
-    /// The demo.
+    /// The demo, in which nothing happens by itself.
     pub fn demo() -> Self {
         let any = "127.0.0.1:0";
-        Self::start(&["demo", "--listen", any, "--http-listen", any, "--admin-listen", any])
+        Self::start(&["demo", "--no-schedule", "--listen", any, "--http-listen", any, "--admin-listen", any])
     }
 
     fn address(&self, service: &str) -> SocketAddr {

@@ -15,7 +15,6 @@
 //! bound to loopback.
 
 mod answer;
-mod digest;
 
 use std::sync::Arc;
 
@@ -30,8 +29,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::answer::{Fault, done};
-use self::digest::{Authenticator, Verdict};
 use crate::config::Secret;
+use crate::http::{Authenticator, Verdict};
 use crate::matrix::{ChannelView, MatrixHandle, MatrixView, SourceState};
 use crate::media::MediaTime;
 
@@ -64,7 +63,8 @@ type Answer = Result<Response, Fault>;
 /// The routes.
 pub fn router(state: WowzaState) -> Router {
     let WowzaState { matrix, credentials, started, now } = state;
-    let authenticator = credentials.map(|(user, password)| Authenticator::new(user, &password));
+    let authenticator =
+        credentials.map(|(user, password)| Authenticator::new("Wowza", user, password.reveal()));
     let state = Arc::new(Inner { matrix, authenticator, started, now });
     let applications = Router::new()
         .route("/", get(applications))

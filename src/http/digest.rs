@@ -8,15 +8,14 @@ use base64::engine::general_purpose::STANDARD;
 use md5::{Digest as _, Md5};
 use subtle::ConstantTimeEq;
 
-use crate::config::Secret;
 use crate::media::MediaTime;
 
-const REALM: &str = "Wowza";
 /// How long a nonce is good.
 const LIFE: Duration = Duration::from_secs(300);
 
 /// Knows the one user.
-pub(super) struct Authenticator {
+pub struct Authenticator {
+    realm: &'static str,
     user: String,
     /// MD5 of user, realm and password.
     secret_hash: String,
@@ -26,7 +25,7 @@ pub(super) struct Authenticator {
 
 /// What becomes of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// It may pass.
     Good,
     /// It must come again, with an answer to this value of `WWW-Authenticate`.
@@ -34,13 +33,14 @@ pub(super) enum Verdict {
 }
 
 impl Authenticator {
-    pub(super) fn new(user: String, password: &Secret) -> Self {
-        let secret_hash = hex(&format!("{user}:{REALM}:{}", password.reveal()));
-        Self { user, secret_hash, key: format!("{:032x}", fastrand::u128(..)) }
+    /// Knows this one.
+    pub fn new(realm: &'static str, user: String, password: &str) -> Self {
+        let secret_hash = hex(&format!("{user}:{realm}:{password}"));
+        Self { realm, user, secret_hash, key: format!("{:032x}", fastrand::u128(..)) }
     }
 
     /// Judges a request by its `Authorization`.
-    pub(super) fn judge(&self, method: &str, shown: Option<&str>, now: MediaTime) -> Verdict {
+    pub fn judge(&self, method: &str, shown: Option<&str>, now: MediaTime) -> Verdict {
         let Some(fields) = shown.and_then(Fields::parse) else { return self.challenge(now, false) };
         if !self.proves(method, &fields) {
             return self.challenge(now, false);
@@ -71,7 +71,8 @@ impl Authenticator {
         let nonce = self.nonce(now.as_millis());
         let stale = if stale { ", stale=true" } else { "" };
         Verdict::Challenge(format!(
-            "Digest realm=\"{REALM}\", domain=\"/\", nonce=\"{nonce}\", algorithm=MD5, qop=\"auth\"{stale}"
+            "Digest realm=\"{}\", domain=\"/\", nonce=\"{nonce}\", algorithm=MD5, qop=\"auth\"{stale}",
+            self.realm
         ))
     }
 
@@ -150,7 +151,7 @@ mod tests {
 
     #[test]
     fn who_knows_the_password_passes_and_old_nonces_are_renewed() {
-        let authenticator = Authenticator::new("admin".to_owned(), &Secret::new("chalk"));
+        let authenticator = Authenticator::new("Wowza", "admin".to_owned(), "chalk");
         let challenge = authenticator.judge("PUT", None, at(0));
         let good = answer(&challenge, "chalk");
         assert_eq!(authenticator.judge("PUT", Some(&good), at(299)), Verdict::Good);
@@ -165,7 +166,7 @@ mod tests {
         assert!(
             matches!(authenticator.judge("PUT", Some(&good), at(301)), Verdict::Challenge(it) if it.contains("stale=true"))
         );
-        let stranger = Authenticator::new("admin".to_owned(), &Secret::new("chalk"));
+        let stranger = Authenticator::new("Wowza", "admin".to_owned(), "chalk");
         let foreign = answer(&stranger.judge("PUT", None, at(0)), "chalk");
         assert!(
             matches!(authenticator.judge("PUT", Some(&foreign), at(1)), Verdict::Challenge(_)),
@@ -176,7 +177,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_shown_passes_by_chance(shown in "(Digest )?[a-z=\", :0-9]{0,80}") {
-            let authenticator = Authenticator::new("admin".to_owned(), &Secret::new("chalk"));
+            let authenticator = Authenticator::new("Wowza", "admin".to_owned(), "chalk");
             prop_assert!(matches!(authenticator.judge("GET", Some(&shown), at(0)), Verdict::Challenge(_)));
         }
     }

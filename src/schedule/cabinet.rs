@@ -1,0 +1,118 @@
+//! Keeping the last good calendar on disk, in `schedule.json` in the server's state directory.
+//!
+//! The file is written beside its place, flushed to the disk and renamed, so that a power cut leaves the old one or the new
+//! one. It says which calendar it is of, as a hash of the URL without user and password: another calendar's is not taken.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::desk::Kept;
+use crate::config::Secret;
+
+/// See the module's text.
+#[derive(Clone, Debug)]
+pub struct Cabinet {
+    directory: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Paper {
+    calendar: String,
+    kept: Kept,
+}
+
+#[derive(Debug, Serialize)]
+struct Draft<'a> {
+    calendar: String,
+    kept: &'a Kept,
+}
+
+impl Cabinet {
+    /// Keeps the file in `directory`, which is made when something is saved.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join("schedule.json")
+    }
+
+    /// What was kept of the calendar at `url`. What cannot be read is told to the log and counts as nothing. May block.
+    pub fn load(&self, url: &Secret) -> Option<Kept> {
+        let path = self.path();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "the last good schedule cannot be read");
+                return None;
+            }
+        };
+        match serde_json::from_slice::<Paper>(&bytes) {
+            Ok(paper) if paper.calendar == mark(url) => Some(paper.kept),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "the last good schedule makes no sense: starting without");
+                None
+            }
+        }
+    }
+
+    /// Replaces what was kept before, wholly or not at all. May block.
+    pub fn save(&self, url: &Secret, kept: &Kept) -> io::Result<()> {
+        fs::create_dir_all(&self.directory)?;
+        let mut file = tempfile::Builder::new().prefix(".schedule-").tempfile_in(&self.directory)?;
+        file.write_all(&serde_json::to_vec(&Draft { calendar: mark(url), kept })?)?;
+        file.as_file().sync_all()?;
+        file.persist(self.path()).map_err(|error| error.error)?;
+        // The new name, too, must be on the disk.
+        File::open(&self.directory)?.sync_all()
+    }
+}
+
+/// Tells calendars apart without naming them.
+pub(super) fn mark(url: &Secret) -> String {
+    let plain = match url::Url::parse(url.reveal()) {
+        Ok(mut parsed) if parsed.has_host() => {
+            // These fail only where there is no host.
+            let _ = parsed.set_username("");
+            let _ = parsed.set_password(None);
+            parsed.to_string()
+        }
+        _ => url.reveal().to_owned(),
+    };
+    let hash: [u8; 32] = Sha256::digest(plain.as_bytes()).into();
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_of_one_calendar_and_without_its_secrets() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let cabinet = Cabinet::new(directory.path().join("state"));
+        let url = Secret::new("https://user:hunter2@opencast.example.org/recordings/calendars");
+        assert_eq!(cabinet.load(&url), None);
+        let kept = Kept { last_good: "2026-11-23T08:00:00Z".parse().ok(), ..Kept::default() };
+        cabinet.save(&url, &kept).expect("saved");
+        assert_eq!(cabinet.load(&url), Some(kept.clone()));
+        let other_password = Secret::new("https://user:other@opencast.example.org/recordings/calendars");
+        assert_eq!(cabinet.load(&other_password), Some(kept));
+        assert_eq!(cabinet.load(&Secret::new("https://elsewhere.example.org/")), None, "another calendar");
+        let text = fs::read_to_string(cabinet.path()).expect("a file");
+        assert!(!text.contains("hunter2") && !text.contains("opencast"), "{text}");
+        for wrong in ["", "{", "[]", "{\"calendar\": 1}"] {
+            fs::write(cabinet.path(), wrong).expect("written");
+            assert_eq!(cabinet.load(&url), None, "{wrong}");
+        }
+        assert_eq!(fs::read_dir(&cabinet.directory).expect("listed").count(), 1, "nothing is left behind");
+    }
+}

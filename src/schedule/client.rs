@@ -1,0 +1,380 @@
+//! The shell that asks for the calendar: over HTTP, or from a file.
+//!
+//! Opencast's traps (2.2 to current):
+//! * without `X-Requested-Auth: Digest` it answers with a redirect to a login page that is HTML with status 200. The header
+//!   is always sent, no redirect is followed, and what is not `text/calendar` (or JSON, where that is spoken) is refused;
+//! * its `ETag` does not change when a lecture is deleted, so nothing is asked for with a condition unless the configuration
+//!   trusts it, and an answer 304 that was not asked for is a fault;
+//! * newer versions speak `calendar.json` beside iCalendar. iCalendar is preferred, because the title of the series is in
+//!   it; where it is not there (404, 405, 406, 410), `calendar.json` beside it is tried. The titles of series are asked for
+//!   then, each at most once an hour.
+//!
+//! Everything has a bound: the time of an answer, its size, the number of series asked for. User and password are never
+//! part of a message.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, WWW_AUTHENTICATE};
+use jiff::tz::TimeZone;
+use url::Url;
+
+use super::challenge::Prover;
+use super::event::{Harvest, Part, Reading};
+use super::fault::{FeedFault, Trouble};
+use super::{calendar_json, dublin, ical};
+use crate::agenda::FeedFormat;
+use crate::config::{CalendarFormat, Schedule};
+
+/// Bytes of a calendar; 500 lectures with their metadata have 1.1 MB.
+const LARGEST: u64 = 64 << 20;
+/// Series asked for in one round.
+const SERIES_AT_ONCE: usize = 50;
+/// How long a series' title is believed.
+const SERIES_LIFE: Duration = Duration::from_secs(3600);
+
+/// Asks for one calendar.
+pub struct Client {
+    place: Place,
+    zone: TimeZone,
+    timeout: Duration,
+    /// One by one; at least one, empty = all of them.
+    agents: Vec<String>,
+    configured: CalendarFormat,
+    /// What was understood last.
+    spoken: Option<FeedFormat>,
+    /// By agent; only where the configuration trusts them.
+    etags: Option<BTreeMap<String, String>>,
+    series: BTreeMap<String, (Instant, Option<String>)>,
+}
+
+enum Place {
+    File(PathBuf),
+    Http { client: reqwest::Client, url: Url, prover: Prover },
+}
+
+/// The configuration is wrong, or there is no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Not an URL.
+    #[error("schedule.url is no URL: {0}")]
+    Url(#[from] url::ParseError),
+    /// The HTTP client does not start.
+    #[error("no HTTP client: {0}")]
+    Http(#[from] reqwest::Error),
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("agents", &self.agents).finish_non_exhaustive()
+    }
+}
+
+/// An answer that was taken.
+struct Answer {
+    status: StatusCode,
+    content_type: String,
+    etag: Option<String>,
+    body: Vec<u8>,
+}
+
+impl Client {
+    /// A client for `[schedule]`; `None` if no calendar is configured.
+    pub fn new(schedule: &Schedule, zone: &TimeZone) -> Result<Option<Self>, ClientError> {
+        if schedule.url.is_empty() {
+            return Ok(None);
+        }
+        let place = match schedule.file() {
+            Some(file) => Place::File(file.to_owned()),
+            None => Self::http(schedule)?,
+        };
+        let mut agents = schedule.agents.clone();
+        if agents.is_empty() || matches!(place, Place::File(_)) {
+            agents = vec![String::new()];
+        }
+        Ok(Some(Self {
+            place,
+            zone: zone.clone(),
+            timeout: Duration::from_secs(schedule.timeout_s.max(1).into()),
+            agents,
+            configured: schedule.format,
+            spoken: None,
+            etags: schedule.trust_etag.then(BTreeMap::new),
+            series: BTreeMap::new(),
+        }))
+    }
+
+    fn http(schedule: &Schedule) -> Result<Place, ClientError> {
+        let mut url = Url::parse(schedule.url.reveal())?;
+        let (mut user, mut password) = (schedule.username.clone(), schedule.password.clone());
+        if user.is_empty() && !url.username().is_empty() {
+            user = decoded(url.username());
+            password = crate::config::Secret::new(decoded(url.password().unwrap_or_default()));
+        }
+        // These fail only where there is no host, and then there is no user either.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        Ok(Place::Http { client, url, prover: Prover::new(user, password) })
+    }
+
+    /// One look at the calendar.
+    pub async fn fetch(&mut self) -> Harvest {
+        let mut parts = Vec::new();
+        for agent in self.agents.clone() {
+            let outcome = self.part(&agent).await;
+            parts.push(Part {
+                outcome: outcome.map_err(|trouble| FeedFault { agent: agent.clone(), trouble }),
+                agent,
+            });
+        }
+        if self.spoken == Some(FeedFormat::Json) {
+            self.name_series(&mut parts).await;
+        }
+        Harvest { parts, format: self.spoken }
+    }
+
+    async fn part(&mut self, agent: &str) -> Result<Option<Reading>, Trouble> {
+        if let Place::File(path) = &self.place {
+            let bytes = read_file(path.clone(), self.timeout).await?;
+            let json = matches!(self.configured, CalendarFormat::Json)
+                || self.configured == CalendarFormat::Auto && bytes.trim_ascii_start().starts_with(b"[");
+            return self.understand(&bytes, if json { FeedFormat::Json } else { FeedFormat::Ical }).map(Some);
+        }
+        let json_first = self.configured == CalendarFormat::Json
+            || self.configured == CalendarFormat::Auto && self.spoken == Some(FeedFormat::Json);
+        let order = match (self.configured, json_first) {
+            (CalendarFormat::Auto, true) => [Some(FeedFormat::Json), Some(FeedFormat::Ical)],
+            (CalendarFormat::Auto, false) => [Some(FeedFormat::Ical), Some(FeedFormat::Json)],
+            (CalendarFormat::Json, _) => [Some(FeedFormat::Json), None],
+            (CalendarFormat::Ical, _) => [Some(FeedFormat::Ical), None],
+        };
+        let mut first_trouble = None;
+        for format in order.into_iter().flatten() {
+            let Some(url) = self.address(agent, format) else { continue };
+            match self.ask(agent, &url, format).await {
+                Err(Trouble::Status(status, _)) if [404, 405, 406, 410].contains(&status) => {
+                    first_trouble.get_or_insert(Trouble::Status(status, agent.is_empty()));
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(first_trouble.unwrap_or(Trouble::Status(404, agent.is_empty())))
+    }
+
+    /// Where a format is asked for; `None` where the URL is not Opencast's and speaks what it speaks.
+    fn address(&self, agent: &str, format: FeedFormat) -> Option<Url> {
+        let Place::Http { url, .. } = &self.place else { return None };
+        let mut url = url.clone();
+        let path = url.path().trim_end_matches('/').to_owned();
+        let path = match (format, path.strip_suffix("/calendars"), path.strip_suffix("/calendar.json")) {
+            (FeedFormat::Json, Some(root), _) => format!("{root}/calendar.json"),
+            (FeedFormat::Ical, _, Some(root)) if self.configured == CalendarFormat::Ical => {
+                format!("{root}/calendars")
+            }
+            (FeedFormat::Ical, _, Some(_)) => return None,
+            (FeedFormat::Json, None, None) if self.configured == CalendarFormat::Auto => return None,
+            _ => path,
+        };
+        url.set_path(&path);
+        if !agent.is_empty() {
+            url.query_pairs_mut().append_pair("agentid", agent);
+        }
+        Some(url)
+    }
+
+    async fn ask(&mut self, agent: &str, url: &Url, format: FeedFormat) -> Result<Option<Reading>, Trouble> {
+        let condition = self.etags.as_ref().and_then(|etags| etags.get(agent)).cloned();
+        let accept = match format {
+            FeedFormat::Ical => "text/calendar",
+            FeedFormat::Json => "application/json",
+        };
+        let answer = self.get(url, accept, condition.as_deref()).await?;
+        match answer.status.as_u16() {
+            200 => {}
+            304 if condition.is_some() => return Ok(None),
+            304 => return Err(Trouble::NotModified),
+            status @ (403 | 407) => return Err(Trouble::Refused(status)),
+            status if answer.status.is_redirection() => return Err(Trouble::Redirect(status)),
+            status => return Err(Trouble::Status(status, agent.is_empty())),
+        }
+        let kind = answer.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        // A configured URL that is not Opencast's may speak either, where that is left open.
+        let spoken = match (kind.as_str(), self.configured) {
+            ("text/calendar", CalendarFormat::Ical | CalendarFormat::Auto) => FeedFormat::Ical,
+            ("application/json", CalendarFormat::Json | CalendarFormat::Auto) => FeedFormat::Json,
+            _ => return Err(Trouble::ContentType(described(&kind))),
+        };
+        let mut reading = self.understand(&answer.body, spoken)?;
+        if !agent.is_empty() && reading.events.is_empty() && answer.etag.as_deref() == Some("mod0") {
+            reading.note(format!(
+                "the calendar of {agent} is empty: either nothing is planned, or no agent has that name"
+            ));
+        }
+        if let (Some(etags), Some(etag)) = (&mut self.etags, answer.etag) {
+            etags.insert(agent.to_owned(), etag);
+        }
+        Ok(Some(reading))
+    }
+
+    fn understand(&mut self, body: &[u8], format: FeedFormat) -> Result<Reading, Trouble> {
+        let text = String::from_utf8_lossy(body);
+        let reading = match format {
+            FeedFormat::Ical => ical::parse(&text, &self.zone),
+            FeedFormat::Json => calendar_json::parse(&text),
+        };
+        let reading = reading.map_err(Trouble::Nonsense)?;
+        self.spoken = Some(format);
+        Ok(reading)
+    }
+
+    /// Puts the titles of their series to events that know the identifier alone. What cannot be had stays open.
+    async fn name_series(&mut self, parts: &mut [Part]) {
+        let readings = parts.iter_mut().filter_map(|part| part.outcome.as_mut().ok()?.as_mut());
+        let mut events: Vec<_> = readings.flat_map(|reading| &mut reading.events).collect();
+        let wanted = |id: &String, known: &BTreeMap<String, (Instant, Option<String>)>| {
+            known.get(id).is_none_or(|(asked, title)| title.is_none() || asked.elapsed() > SERIES_LIFE)
+        };
+        let mut ids: Vec<String> = events.iter().filter_map(|event| event.series_id.clone()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        for id in
+            ids.into_iter().filter(|id| wanted(id, &self.series)).take(SERIES_AT_ONCE).collect::<Vec<_>>()
+        {
+            let before = self.series.get(&id).and_then(|(_, title)| title.clone());
+            let title = self.series_title(&id).await.or(before);
+            self.series.insert(id, (Instant::now(), title));
+        }
+        for event in &mut events {
+            let known = event.series_id.as_ref().and_then(|id| self.series.get(id));
+            event.series = known.and_then(|(_, title)| title.clone());
+        }
+    }
+
+    async fn series_title(&mut self, id: &str) -> Option<String> {
+        let Place::Http { url, .. } = &self.place else { return None };
+        let mut url = url.clone();
+        let root =
+            url.path().split("/recordings/").next().unwrap_or_default().trim_end_matches('/').to_owned();
+        url.set_path(&root);
+        url.set_query(None);
+        url.path_segments_mut().ok()?.push("series").push(&format!("{id}.xml"));
+        let answer = self.get(&url, "text/xml, application/xml", None).await.ok()?;
+        (answer.status == StatusCode::OK).then_some(())?;
+        dublin::read(&String::from_utf8_lossy(&answer.body))?.title
+    }
+
+    /// One request, with the proof of who we are if it is asked for.
+    async fn get(&mut self, url: &Url, accept: &str, condition: Option<&str>) -> Result<Answer, Trouble> {
+        let timeout = self.timeout;
+        let Place::Http { client, prover, .. } = &mut self.place else {
+            return Err(Trouble::File("it is no URL".to_owned()));
+        };
+        prover.begin();
+        let target = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        let asking = async {
+            loop {
+                let mut request =
+                    client.get(url.clone()).header("X-Requested-Auth", "Digest").header(ACCEPT, accept);
+                if let Some(proof) = prover.authorization(&target) {
+                    request = request.header(AUTHORIZATION, proof);
+                }
+                if let Some(etag) = condition {
+                    request = request.header(IF_NONE_MATCH, etag);
+                }
+                let response = request.send().await.map_err(unreachable)?;
+                if response.status() != StatusCode::UNAUTHORIZED {
+                    return take(response).await;
+                }
+                let values = response.headers().get_all(WWW_AUTHENTICATE).iter();
+                let challenges: Vec<String> =
+                    values.filter_map(|it| Some(it.to_str().ok()?.to_owned())).collect();
+                prover.challenged(&challenges)?;
+            }
+        };
+        let late = |_| Trouble::TimedOut(timeout.as_secs());
+        tokio::time::timeout(timeout, asking).await.map_err(late)?
+    }
+}
+
+async fn take(mut response: reqwest::Response) -> Result<Answer, Trouble> {
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (content_type, etag, status) = (header(CONTENT_TYPE), header(ETAG), response.status());
+    let too_large = Trouble::TooLarge(LARGEST >> 20);
+    if response.content_length().is_some_and(|length| length > LARGEST) {
+        return Err(too_large);
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        if (body.len() + chunk.len()) as u64 > LARGEST {
+            return Err(too_large);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status, content_type: content_type.unwrap_or_default(), etag, body })
+}
+
+async fn read_file(path: PathBuf, timeout: Duration) -> Result<Vec<u8>, Trouble> {
+    let reading = tokio::task::spawn_blocking(move || {
+        // Asked first: a named pipe would wait for its writer.
+        let metadata = std::fs::metadata(&path)?;
+        if !metadata.is_file() {
+            return Err(std::io::Error::other("not a file"));
+        }
+        if metadata.len() > LARGEST {
+            return Err(std::io::Error::other("too large"));
+        }
+        std::fs::read(&path)
+    });
+    // A NAS that hangs must not hold up the rest.
+    let read =
+        tokio::time::timeout(timeout, reading).await.map_err(|_| Trouble::TimedOut(timeout.as_secs()))?;
+    let bytes = read.map_err(|error| Trouble::File(error.to_string()))?;
+    bytes.map_err(|error| Trouble::File(error.to_string()))
+}
+
+/// An error of the client without its URL, to the last cause.
+fn unreachable(error: reqwest::Error) -> Trouble {
+    Trouble::Unreachable(causes(error))
+}
+
+fn broken(error: reqwest::Error) -> Trouble {
+    Trouble::Broken(causes(error))
+}
+
+fn causes(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut last: &dyn std::error::Error = &error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    last.to_string()
+}
+
+/// A media type for a message: strangers have written it.
+fn described(kind: &str) -> String {
+    let short: String = kind.chars().filter(|char| !char.is_control()).take(40).collect();
+    match short.as_str() {
+        "" => "without a media type".to_owned(),
+        "text/html" => "a page for people (text/html)".to_owned(),
+        _ => short,
+    }
+}
+
+/// Percent-decoding of an URL's user and password (RFC 3986 §2.1).
+fn decoded(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let pair = after.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
+        let value = pair.filter(|_| byte == b'%').and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        out.push(value.unwrap_or(byte));
+        rest = if value.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}

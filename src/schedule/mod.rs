@@ -1,0 +1,40 @@
+//! The schedule: a calendar becomes a plan, and the plan becomes words for the matrix, each at its instant.
+//!
+//! ```text
+//!  Opencast, .ics ─ Client ─▶ Harvest ─▶ Desk ─ settled by the timetable ─▶ Plan (shown), Wish (told to the matrix)
+//! ```
+//! * [`ical`] and [`calendar_json`] read calendars into [`Event`]s; [`dublin`] reads the metadata in them.
+//! * The timetable ([`settle`]) decides which event is on which channel from when to when, and says what is wrong.
+//! * The [`Desk`] keeps the last good calendar and answers: what is planned, what does the matrix have to be told now,
+//!   when does that change, when is the calendar asked for again. All of these are cores: time is an argument.
+//! * The [`Client`] asks for the calendar, [`Cabinet`] keeps it on disk. They are the shells.
+//! * [`simulate`] plays a calendar against a clock that leaps.
+//!
+//! What does *not* belong here: the matrix itself, alarms, and the task that joins all of them (the server's).
+
+mod cabinet;
+pub mod calendar_json;
+mod challenge;
+mod client;
+mod conflicts;
+mod desk;
+pub mod dublin;
+mod event;
+mod fault;
+pub mod ical;
+mod routing;
+mod settings;
+pub mod simulate;
+mod timetable;
+mod words;
+
+pub use cabinet::Cabinet;
+pub use client::{Client, ClientError};
+pub use desk::{Desk, Kept, KeptPart, Wish};
+pub use event::{Event, Harvest, Part, Reading};
+pub use fault::{FeedFault, Trouble};
+pub use settings::{Settings, SettingsError};
+pub use timetable::{Settled, settle};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! Where an event goes: its channel by the rules, its source by its capture agent.
+
+use std::collections::BTreeSet;
+
+use regex::Regex;
+
+use super::event::Event;
+use crate::config::{self, Config};
+
+/// The rules and the names that there are.
+#[derive(Clone, Debug)]
+pub(super) struct Routing {
+    rules: Vec<Rule>,
+    /// With `{agent}` in it.
+    source_pattern: String,
+    channels: BTreeSet<String>,
+    sources: BTreeSet<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    series: Option<Regex>,
+    title: Option<Regex>,
+    channel: String,
+}
+
+/// Why an event goes nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Astray {
+    /// No rule takes it.
+    NoRule,
+    /// It belongs to no series, and no rule takes it for its title.
+    NoSeries,
+    /// A rule leads to this channel, which there is not.
+    UnknownChannel(String),
+}
+
+impl Routing {
+    pub(super) fn new(config: &Config) -> Result<Self, regex::Error> {
+        let expression = |text: &str| (!text.is_empty()).then(|| Regex::new(text)).transpose();
+        let rule = |rule: &config::Rule| {
+            Ok(Rule {
+                series: expression(&rule.series)?,
+                title: expression(&rule.title)?,
+                channel: rule.channel.clone(),
+            })
+        };
+        Ok(Self {
+            rules: config.schedule.rules.iter().map(rule).collect::<Result<_, regex::Error>>()?,
+            source_pattern: config.schedule.source_from_agent.clone(),
+            channels: config.channels.iter().map(|channel| channel.name.clone()).collect(),
+            sources: config.sources.iter().map(|source| source.name.clone()).collect(),
+        })
+    }
+
+    /// The channel of the first rule that takes the event.
+    pub(super) fn channel(&self, event: &Event) -> Result<String, Astray> {
+        let Some(channel) = self.rules.iter().find_map(|rule| rule.channel(event)) else {
+            let has_series = event.series.is_some() || event.series_id.is_some();
+            return Err(if has_series { Astray::NoRule } else { Astray::NoSeries });
+        };
+        if self.channels.contains(&channel) { Ok(channel) } else { Err(Astray::UnknownChannel(channel)) }
+    }
+
+    /// The source of a hall, or the name that it would have.
+    pub(super) fn source(&self, agent: &str) -> Result<String, String> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        let agent: String = agent.chars().map(|c| if allowed(c) { c } else { '_' }).collect();
+        let source = self.source_pattern.replace("{agent}", &agent);
+        if self.sources.contains(&source) { Ok(source) } else { Err(source) }
+    }
+}
+
+impl Rule {
+    /// A rule speaks of the series' title, else of its identifier; of both parts that it has, both must match.
+    fn channel(&self, event: &Event) -> Option<String> {
+        let names = [event.series.as_deref(), event.series_id.as_deref()];
+        let series = match &self.series {
+            Some(expression) => Some(names.into_iter().flatten().find_map(|name| expression.captures(name))?),
+            None => None,
+        };
+        let title = match &self.title {
+            Some(expression) => Some(expression.captures(&event.title)?),
+            None => None,
+        };
+        let mut channel = self.channel.clone();
+        // What the one does not know stands empty, so the one that knows all of them is asked.
+        if let Some(captures) = series.or(title).filter(|_| self.channel.contains('$')) {
+            channel = String::new();
+            captures.expand(&self.channel, &mut channel);
+        }
+        Some(channel)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routing(rules: &[(&str, &str, &str)]) -> Routing {
+        let mut config = Config::default();
+        for name in ["Live_PAES", "Live_L2", "Live_Any"] {
+            config.channels.push(config::Channel { name: name.to_owned(), ..config::Channel::default() });
+        }
+        config.sources.push(config::Source { name: "PS-Amphi_D".to_owned(), ..config::Source::default() });
+        config.schedule.rules = rules
+            .iter()
+            .map(|(series, title, channel)| config::Rule {
+                series: (*series).to_owned(),
+                title: (*title).to_owned(),
+                channel: (*channel).to_owned(),
+            })
+            .collect();
+        Routing::new(&config).expect("good rules")
+    }
+
+    fn event(series: Option<&str>, id: Option<&str>, title: &str) -> Event {
+        Event {
+            series: series.map(str::to_owned),
+            series_id: id.map(str::to_owned),
+            title: title.to_owned(),
+            ..Event::default()
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_wins_on_title_or_identifier() {
+        let routing = routing(&[
+            (r"^(?<programme>[A-Z0-9]+)_\d{4}_S[12]", "", "Live_$programme"),
+            ("^a1b2", "", "Live_Any"),
+            ("", "(?i)inaugural", "Live_Any"),
+        ]);
+        let to = |series, id, title: &str| routing.channel(&event(series, id, title));
+        assert_eq!(to(Some("PAES_2016_S2_UE3"), Some("a1b2"), "x"), Ok("Live_PAES".to_owned()));
+        assert_eq!(to(Some("L2_2016_S1"), None, "x"), Ok("Live_L2".to_owned()));
+        assert_eq!(to(Some("Divers"), Some("a1b2c3"), "x"), Ok("Live_Any".to_owned()), "by its identifier");
+        assert_eq!(to(None, Some("PAES_2016_S1"), "x"), Ok("Live_PAES".to_owned()), "no title");
+        assert_eq!(to(None, None, "Leçon inaugurale"), Ok("Live_Any".to_owned()), "no series, but a title");
+        assert_eq!(to(None, None, "UE3"), Err(Astray::NoSeries));
+        assert_eq!(to(Some("Divers"), None, "UE3"), Err(Astray::NoRule));
+        assert_eq!(to(Some("L3_2016_S1"), None, ""), Err(Astray::UnknownChannel("Live_L3".to_owned())));
+    }
+
+    #[test]
+    fn a_rule_with_both_parts_needs_both() {
+        let routing = routing(&[("^PAES", "^UE3", "Live_PAES")]);
+        assert!(routing.channel(&event(Some("PAES_2016"), None, "UE3 Biophysique")).is_ok());
+        assert_eq!(routing.channel(&event(Some("PAES_2016"), None, "UE1")), Err(Astray::NoRule));
+        assert_eq!(routing.channel(&event(None, None, "UE3")), Err(Astray::NoSeries));
+    }
+
+    #[test]
+    fn a_hall_becomes_a_source_by_the_pattern() {
+        let routing = routing(&[]);
+        assert_eq!(routing.source("Amphi_D"), Ok("PS-Amphi_D".to_owned()));
+        assert_eq!(routing.source("Amphi D"), Ok("PS-Amphi_D".to_owned()), "as people write it");
+        assert_eq!(routing.source("Amphi_É"), Err("PS-Amphi__".to_owned()));
+        assert_eq!(routing.source(""), Err("PS-".to_owned()));
+    }
+}

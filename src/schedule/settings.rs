@@ -1,0 +1,74 @@
+//! What the configuration says of the schedule, ready for use.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::routing::Routing;
+use crate::config::Config;
+
+/// See the module's text.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub(super) routing: Routing,
+    pub(super) lead_in: Duration,
+    pub(super) lead_out: Duration,
+    /// Sources that two events may put on two channels at once.
+    pub(super) shared: BTreeSet<String>,
+    pub(super) channels: Vec<String>,
+    pub(super) zone: TimeZone,
+    pub(super) warn_ahead: Duration,
+    pub(super) notice_ahead: Duration,
+    pub(super) poll: Duration,
+    /// A calendar is configured.
+    pub(super) configured: bool,
+}
+
+/// The configuration is wrong. Its check says these things too, and with their places.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SettingsError {
+    /// A rule's expression.
+    #[error("a rule of [schedule] is no regular expression: {0}")]
+    Rule(#[from] regex::Error),
+    /// The zone.
+    #[error("schedule.timezone: this machine knows no zone {0:?}")]
+    Zone(String),
+}
+
+impl Settings {
+    /// Reads them out of a configuration.
+    pub fn new(config: &Config) -> Result<Self, SettingsError> {
+        let schedule = &config.schedule;
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        Ok(Self {
+            routing: Routing::new(config)?,
+            lead_in: seconds(schedule.lead_in_s),
+            lead_out: seconds(schedule.lead_out_s),
+            shared: schedule.shared_sources.iter().cloned().collect(),
+            channels: config.channels.iter().map(|channel| channel.name.clone()).collect(),
+            zone: zone(&schedule.timezone)?,
+            warn_ahead: seconds(schedule.warn_ahead_s),
+            notice_ahead: seconds(schedule.notice_ahead_s),
+            poll: seconds(schedule.poll_s.max(1)),
+            configured: !schedule.url.is_empty(),
+        })
+    }
+
+    /// The zone in which people here tell the time.
+    pub const fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// How long before it happens a conflict is an alarm.
+    pub const fn warn_ahead(&self) -> Duration {
+        self.warn_ahead
+    }
+}
+
+fn zone(name: &str) -> Result<TimeZone, SettingsError> {
+    if name.is_empty() {
+        return Ok(TimeZone::system());
+    }
+    TimeZone::get(name).map_err(|_| SettingsError::Zone(name.to_owned()))
+}

@@ -1,0 +1,165 @@
+//! A calendar against a clock that leaps: what the matrix would do, and what is wrong with the plan.
+//!
+//! The same [`Desk`] and the same [`Matrix`] as in the server, told at the same instants; there is no waiting in between.
+
+use std::fmt;
+
+use jiff::civil;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::desk::Desk;
+use super::event::{Harvest, Part, Reading};
+use super::settings::Settings;
+use super::words::{day_and_hour, hour};
+use crate::agenda::{Conflict, FeedFormat};
+use crate::matrix::{By, Command, Layout, Matrix};
+use crate::media::MediaTime;
+
+/// What the matrix would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Simulation {
+    /// The first instant.
+    pub from: MediaTime,
+    /// Behind the last one.
+    pub to: MediaTime,
+    /// IANA name of the zone in which the table tells the time.
+    pub timezone: String,
+    /// By time, then in the order of the channels. The first of each channel is what it shows at `from`.
+    pub steps: Vec<Step>,
+    /// What is wrong with the plan between `from` and `to`.
+    pub conflicts: Vec<Conflict>,
+    /// What was left out of the calendar.
+    pub notes: Vec<String>,
+    #[serde(skip)]
+    zone: TimeZone,
+}
+
+/// A channel is told something else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// When.
+    pub at: MediaTime,
+    /// The channel.
+    pub channel: String,
+    /// What it shows from then on; `None` = the waiting loop.
+    pub source: Option<String>,
+    /// Whose word that is.
+    pub by: By,
+    /// Why.
+    pub reason: String,
+}
+
+impl Simulation {
+    /// Nothing is wrong with the plan, and nothing was left out.
+    pub fn is_good(&self) -> bool {
+        self.conflicts.is_empty() && self.notes.is_empty()
+    }
+}
+
+/// Plays `reading` from `from` to `to`.
+pub fn simulate(
+    reading: Reading,
+    format: FeedFormat,
+    settings: Settings,
+    layout: Layout,
+    (from, to): (MediaTime, MediaTime),
+) -> Simulation {
+    let zone = settings.zone.clone();
+    let channels: Vec<String> = layout.channels.iter().map(|channel| channel.name.clone()).collect();
+    let notes = reading.notes.clone();
+    let mut desk = Desk::new(settings, None, from);
+    let part = Part { agent: String::new(), outcome: Ok(Some(reading)) };
+    desk.take(Harvest { parts: vec![part], format: Some(format) }, from);
+    let mut matrix = Matrix::new(layout, from);
+    let mut shown: Vec<Option<(Option<String>, String)>> = vec![None; channels.len()];
+    let mut steps = Vec::new();
+    let mut now = from;
+    while now < to {
+        matrix.tick(now);
+        for wish in desk.wishes(now) {
+            // Both names are the configuration's own, so it is not refused.
+            let _ = matrix.apply(Command::Schedule { channel: wish.channel, scheduled: wish.scheduled }, now);
+        }
+        let view = matrix.view();
+        for (name, before) in channels.iter().zip(&mut shown) {
+            let Some(channel) = view.channel(name) else { continue };
+            let desired = &channel.desired;
+            let is = Some((desired.source.clone(), desired.reason.clone()));
+            if *before != is {
+                *before = is;
+                steps.push(Step {
+                    at: now,
+                    channel: name.clone(),
+                    source: desired.source.clone(),
+                    by: desired.by,
+                    reason: desired.reason.clone(),
+                });
+            }
+        }
+        let Some(next) = desk.next_change(now) else { break };
+        now = next;
+    }
+    let plan = desk.plan(from);
+    let within = |conflict: &Conflict| conflict.from < to && from <= conflict.until;
+    let conflicts = desk.all_conflicts().iter().filter(|conflict| within(conflict)).cloned().collect();
+    Simulation { from, to, timezone: plan.timezone, steps, conflicts, notes, zone }
+}
+
+/// A point in time as people give it on a command line: RFC 3339, or a date with or without an hour in `zone`.
+pub fn instant(text: &str, zone: &TimeZone) -> Result<MediaTime, String> {
+    if let Ok(stamp) = text.parse::<jiff::Timestamp>() {
+        return Ok(stamp.into());
+    }
+    let civil: Result<civil::DateTime, _> = match text.parse::<civil::Date>() {
+        Ok(date) if !text.contains([':', 'T', ' ']) => Ok(date.to_datetime(civil::Time::midnight())),
+        _ => text.parse(),
+    };
+    let wrong =
+        |_| format!("{text:?} is no time: 2026-11-23, 2026-11-23T08:00 or 2026-11-23T07:00:00Z is expected");
+    let zoned = zone.to_ambiguous_zoned(civil.map_err(wrong)?).compatible().map_err(wrong)?;
+    Ok(zoned.timestamp().into())
+}
+
+/// The midnight before `time` in `zone`.
+pub fn midnight(time: MediaTime, zone: &TimeZone) -> MediaTime {
+    let zoned = time.timestamp().to_zoned(zone.clone());
+    zoned.start_of_day().map_or(time, |midnight| midnight.timestamp().into())
+}
+
+/// What a channel without a source shows.
+const WAITING: &str = "waiting loop";
+
+/// The table for people.
+impl fmt::Display for Simulation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let day = |time: MediaTime| day_and_hour(time, &self.zone);
+        writeln!(f, "{} to {} ({})", day(self.from), day(self.to), self.timezone)?;
+        let width =
+            |texts: &mut dyn Iterator<Item = &str>| texts.map(|text| text.chars().count()).max().unwrap_or(0);
+        let source = |step: &Step| step.source.clone().unwrap_or_else(|| WAITING.to_owned());
+        let channels = width(&mut self.steps.iter().map(|step| step.channel.as_str()));
+        let sources: Vec<String> = self.steps.iter().map(source).collect();
+        let source_width = width(&mut sources.iter().map(String::as_str));
+        let mut date = String::new();
+        for (step, source) in self.steps.iter().zip(&sources) {
+            let whole = day(step.at);
+            let today = whole.rsplit_once(' ').map_or(whole.as_str(), |(today, _)| today);
+            if today != date {
+                writeln!(f, "\n{today}")?;
+                today.clone_into(&mut date);
+            }
+            let at = hour(step.at, &self.zone);
+            writeln!(f, "  {at}  {:channels$}  {source:source_width$}  {}", step.channel, step.reason)?;
+        }
+        if !self.conflicts.is_empty() {
+            writeln!(f, "\n{} conflict(s)", self.conflicts.len())?;
+            self.conflicts.iter().try_for_each(|conflict| writeln!(f, "  {}", conflict.sentence))?;
+        }
+        if !self.notes.is_empty() {
+            writeln!(f, "\nleft out of the calendar")?;
+            self.notes.iter().try_for_each(|note| writeln!(f, "  {note}"))?;
+        }
+        Ok(())
+    }
+}

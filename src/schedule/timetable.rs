@@ -1,0 +1,189 @@
+//! The timetable: which event is on which channel, from when to when.
+//!
+//! Contract: [`settle`] takes events in any order and decides by these rules alone, whatever the time is:
+//! 1. An event holds its channel and its hall from its start to its own end. Nothing takes them away before.
+//! 2. An event whose channel or hall is held waits for it; it begins when both are free. Of several that wait, the one
+//!    that started first is next (of two that start together, the one whose identifier comes first). One whose own end
+//!    comes first is never shown.
+//! 3. A hall is held by one event unless it is among the shared ones.
+//! 4. Lead-in and lead-out are margins: a lead-in does not reach into an event that holds, and a lead-out gives way to the
+//!    next lead-in, on the same channel as in the same hall.
+//! 5. An event that goes nowhere, has no source or no length holds nothing and is never shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::conflicts::conflicts;
+use super::event::Event;
+use super::routing::Astray;
+use super::settings::Settings;
+use super::words::by_start;
+use crate::agenda::{Conflict, PlannedEvent};
+use crate::media::MediaTime;
+
+/// What was decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// By start, then by identifier.
+    pub events: Vec<PlannedEvent>,
+    /// By beginning; of all times.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// Decides.
+pub fn settle<'a>(events: impl IntoIterator<Item = &'a Event>, settings: &Settings) -> Settled {
+    let mut events: Vec<&Event> = events.into_iter().collect();
+    events.sort_by(|one, two| by_start(one).cmp(&by_start(two)));
+    let mut routed: Vec<Routed> = events.into_iter().map(|event| route(event, settings)).collect();
+    hold(&mut routed, settings);
+    let conflicts = conflicts(&routed, settings);
+    Settled { events: routed.into_iter().map(|routed| routed.event).collect(), conflicts }
+}
+
+/// An event with where it goes, or why not.
+#[derive(Clone, Debug)]
+pub(super) struct Routed {
+    pub(super) event: PlannedEvent,
+    pub(super) astray: Option<Astray>,
+    /// The source that its hall would have, where there is none.
+    pub(super) missing_source: Option<String>,
+}
+
+impl Routed {
+    pub(super) fn has_length(&self) -> bool {
+        self.event.starts < self.event.ends
+    }
+
+    /// What it holds: its channel, and its hall unless that is shared. `None`: nothing.
+    fn holds<'a>(&'a self, settings: &Settings) -> Option<Held<'a>> {
+        let (channel, source) = (self.event.channel.as_deref()?, self.event.source.as_deref()?);
+        let hall = Some(source).filter(|source| !settings.shared.contains(*source));
+        self.has_length().then_some(Held { channel, hall })
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held<'a> {
+    channel: &'a str,
+    hall: Option<&'a str>,
+}
+
+impl Held<'_> {
+    fn collides(&self, other: &Held<'_>) -> bool {
+        self.channel == other.channel || self.hall.is_some() && self.hall == other.hall
+    }
+}
+
+fn route(event: &Event, settings: &Settings) -> Routed {
+    let (channel, astray) = match settings.routing.channel(event) {
+        Ok(channel) => (Some(channel), None),
+        Err(astray) => (None, Some(astray)),
+    };
+    let (source, missing_source) = match settings.routing.source(&event.agent) {
+        Ok(source) => (Some(source), None),
+        Err(name) => (None, Some(name)),
+    };
+    let event = PlannedEvent {
+        id: event.id.clone(),
+        title: event.title.clone(),
+        series: event.series.clone().or_else(|| event.series_id.clone()),
+        series_id: event.series_id.clone(),
+        agent: event.agent.clone(),
+        presenters: event.presenters.clone(),
+        channel,
+        source,
+        starts: event.starts,
+        ends: event.ends,
+        connect_from: None,
+        connect_until: None,
+    };
+    Routed { event, astray, missing_source }
+}
+
+/// When an event holds what it needs.
+#[derive(Clone, Copy, Debug)]
+struct Body {
+    event: usize,
+    from: MediaTime,
+}
+
+/// Rules 1 to 3: goes from instant to instant at which an event starts or ends. Rule 4 follows. `events` are sorted.
+fn hold(events: &mut [Routed], settings: &Settings) {
+    let held: Vec<Option<Held<'_>>> = events.iter().map(|event| event.holds(settings)).collect();
+    let starts = |index: usize| events.get(index).map(|event| event.event.starts);
+    let ends = |index: usize| events.get(index).map_or(MediaTime::default(), |event| event.event.ends);
+    let mut to_come =
+        (0..events.len()).filter(|&index| held.get(index).is_some_and(Option::is_some)).peekable();
+    let mut instants: BTreeSet<MediaTime> = to_come.clone().filter_map(starts).collect();
+    let (mut waiting, mut holding, mut bodies) = (Vec::new(), Vec::<usize>::new(), Vec::new());
+    while let Some(now) = instants.pop_first() {
+        holding.retain(|&index| now < ends(index));
+        while let Some(index) = to_come.next_if(|&index| starts(index).is_some_and(|start| start <= now)) {
+            waiting.push(index);
+        }
+        waiting.retain(|&index| {
+            let Some(Some(wanted)) = held.get(index) else { return false };
+            if ends(index) <= now {
+                return false;
+            }
+            let free = !holding.iter().any(|&other| {
+                held.get(other).and_then(Option::as_ref).is_some_and(|other| other.collides(wanted))
+            });
+            if free {
+                holding.push(index);
+                bodies.push(Body { event: index, from: now });
+                instants.insert(ends(index));
+            }
+            !free
+        });
+    }
+    let spans = margins(&bodies, &held, &ends, settings);
+    for (index, (from, until)) in spans {
+        if let Some(routed) = events.get_mut(index) {
+            (routed.event.connect_from, routed.event.connect_until) = (Some(from), Some(until));
+        }
+    }
+}
+
+/// Rule 4. Bodies that need the same channel or hall do not overlap, so each has one neighbour before and one behind.
+fn margins(
+    bodies: &[Body],
+    held: &[Option<Held<'_>>],
+    ends: &impl Fn(usize) -> MediaTime,
+    settings: &Settings,
+) -> Vec<(usize, (MediaTime, MediaTime))> {
+    // Bodies are in the order of their beginnings already.
+    let mut last_end = BTreeMap::<(bool, &str), MediaTime>::new();
+    let mut froms = Vec::with_capacity(bodies.len());
+    for body in bodies {
+        let mut from = body.from - settings.lead_in;
+        for key in needs(held, body.event) {
+            if let Some(end) = last_end.insert(key, ends(body.event)) {
+                from = from.max(end);
+            }
+        }
+        froms.push(from.min(body.from));
+    }
+    let mut next_from = BTreeMap::<(bool, &str), MediaTime>::new();
+    let mut spans = Vec::with_capacity(bodies.len());
+    for (body, from) in bodies.iter().zip(froms).rev() {
+        let mut until = ends(body.event) + settings.lead_out;
+        for key in needs(held, body.event) {
+            if let Some(next) = next_from.insert(key, from) {
+                until = until.min(next);
+            }
+        }
+        spans.push((body.event, (from, until)));
+    }
+    spans
+}
+
+/// What an event needs, as keys: its channel and its hall.
+fn needs<'a>(held: &[Option<Held<'a>>], event: usize) -> impl Iterator<Item = (bool, &'a str)> + use<'a> {
+    let held = held.get(event).copied().flatten();
+    let channel = held.map(|held| (false, held.channel));
+    let hall = held.and_then(|held| held.hall).map(|hall| (true, hall));
+    channel.into_iter().chain(hall)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,44 @@
+//! How people here tell the time: day and hour in the site's zone.
+
+use jiff::tz::TimeZone;
+
+use super::event::Event;
+use crate::agenda::PlannedEvent;
+use crate::media::MediaTime;
+
+/// `08:30`.
+pub(super) fn hour(time: MediaTime, zone: &TimeZone) -> String {
+    time.timestamp().to_zoned(zone.clone()).strftime("%H:%M").to_string()
+}
+
+/// `Tue 24 Nov 2026 08:30`.
+pub(super) fn day_and_hour(time: MediaTime, zone: &TimeZone) -> String {
+    time.timestamp().to_zoned(zone.clone()).strftime("%a %d %b %Y %H:%M").to_string()
+}
+
+/// `Tue 24 Nov 2026 08:30–10:30`, or with both days where they differ.
+pub(super) fn span(from: MediaTime, until: MediaTime, zone: &TimeZone) -> String {
+    let date = |time: MediaTime| time.timestamp().to_zoned(zone.clone()).date();
+    let end = if date(from) == date(until) { hour(until, zone) } else { day_and_hour(until, zone) };
+    format!("{}–{end}", day_and_hour(from, zone))
+}
+
+/// `event 1042 'UE3 Biophysique'`.
+pub(super) fn named(event: &PlannedEvent) -> String {
+    format!("event {} '{}'", event.id, event.title)
+}
+
+/// Why a channel is live: `live because event 1042 'UE3 Biophysique' 08:30–10:30`.
+pub(super) fn reason(event: &PlannedEvent, zone: &TimeZone) -> String {
+    format!("live because {} {}–{}", named(event), hour(event.starts, zone), hour(event.ends, zone))
+}
+
+/// Identifiers of 2.x are small numbers and count; later ones are all of one length.
+pub(super) fn id_order(id: &str) -> (usize, &str) {
+    (id.len(), id)
+}
+
+/// By start, then by identifier.
+pub(super) fn by_start(event: &Event) -> (MediaTime, (usize, &str)) {
+    (event.starts, id_order(&event.id))
+}

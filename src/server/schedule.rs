@@ -1,0 +1,286 @@
+//! The secretary: asks for the calendar, keeps it, and tells the matrix what the timetable says, each word at its instant.
+//!
+//! Asking for the calendar is a task of its own, so that an Opencast that hangs holds up nothing: the matrix is told from
+//! the last good plan. What was told is remembered and told again only where it differs; what the matrix refused is tried
+//! again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::agenda::{Conflict, ConflictKind, Plan};
+use crate::alarm::{AlarmKind, Condition};
+use crate::clock::Clock;
+use crate::config::{Config, Schedule, Secret};
+use crate::matrix::{Applied, MatrixError, MatrixHandle};
+use crate::media::MediaTime;
+use crate::schedule::{Cabinet, Client, Desk, Harvest, Kept, Settings, Wish};
+
+/// The longest sleep: the clock may move against the runtime's.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// Characters of an alarm about what was left out of the calendar.
+const NOTES_CHARS: usize = 600;
+
+/// See the module's text.
+pub(super) struct Secretary {
+    desk: Desk,
+    /// `None` while it is asking, and without a calendar.
+    client: Option<Client>,
+    asking: Option<JoinHandle<(Client, Harvest)>>,
+    schedule: Schedule,
+    cabinet: Cabinet,
+    matrix: MatrixHandle,
+    plan: watch::Sender<Arc<Plan>>,
+    orders: watch::Receiver<Arc<Config>>,
+    told: BTreeMap<String, Wish>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Secretary {
+    /// A secretary who knows the last good calendar already. `orders` are the configuration in force, and each after it
+    /// once the matrix has its layout. Reads a file before it returns.
+    pub(super) fn new(
+        orders: watch::Receiver<Arc<Config>>,
+        matrix: MatrixHandle,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<(Self, watch::Receiver<Arc<Plan>>)> {
+        let config = Arc::clone(&orders.borrow());
+        let settings = Settings::new(&config)?;
+        let client = Client::new(&config.schedule, settings.zone())?;
+        let cabinet = Cabinet::new(&config.server.state_dir);
+        let url = &config.schedule.url;
+        let kept = if url.is_empty() { None } else { cabinet.load(url) };
+        let now = clock.now();
+        let desk = Desk::new(settings, kept, now);
+        let (plan, seen) = watch::channel(Arc::new(desk.plan(now)));
+        let schedule = config.schedule.clone();
+        let told = BTreeMap::new();
+        let asking = None;
+        Ok((Self { desk, client, asking, schedule, cabinet, matrix, plan, orders, told, clock }, seen))
+    }
+
+    /// Works until `end`.
+    pub(super) async fn run(mut self, end: CancellationToken) {
+        loop {
+            self.ask_if_due();
+            self.obey().await;
+            let rest = self.rest();
+            let asked = async {
+                match &mut self.asking {
+                    Some(asking) => asking.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = end.cancelled() => break,
+                changed = self.orders.changed() => match changed {
+                    Ok(()) => self.take_orders(),
+                    Err(_) => break,
+                },
+                answer = asked => {
+                    self.asking = None;
+                    match answer {
+                        Ok((client, harvest)) => {
+                            self.client = Some(client);
+                            self.take(harvest).await;
+                        }
+                        Err(error) => {
+                            error!(%error, "the calendar's task has failed");
+                            self.engage();
+                        }
+                    }
+                },
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+        if let Some(asking) = self.asking {
+            asking.abort();
+        }
+    }
+
+    fn rest(&self) -> Duration {
+        let now = self.clock.now();
+        let next = self.desk.next_change(now).map_or(LONGEST_SLEEP, |at| at.saturating_since(now));
+        next.min(LONGEST_SLEEP)
+    }
+
+    /// Sends for the calendar, unless that was done and is not answered yet.
+    fn ask_if_due(&mut self) {
+        let now = self.clock.now();
+        if self.asking.is_some() || !self.desk.poll_due(now) {
+            return;
+        }
+        let Some(mut client) = self.client.take() else { return };
+        self.desk.polled(now);
+        self.asking = Some(tokio::spawn(async move {
+            let harvest = client.fetch().await;
+            (client, harvest)
+        }));
+    }
+
+    /// Takes what came, keeps it, shows it.
+    async fn take(&mut self, harvest: Harvest) {
+        let now = self.clock.now();
+        let before = self.plan.borrow().feed.clone();
+        if self.desk.take(harvest, now) {
+            self.keep().await;
+        }
+        let plan = self.desk.plan(now);
+        match (&before.fault, &plan.feed.fault) {
+            (None, Some(fault)) => warn!("{fault}; the last good plan is used"),
+            (Some(_), None) => info!("the calendar is there again"),
+            _ if before.last_good.is_none() && plan.feed.last_good.is_some() => {
+                info!(events = plan.events.len(), conflicts = plan.conflicts.len(), "calendar read");
+            }
+            _ => debug!(events = plan.events.len(), "calendar asked for"),
+        }
+        self.plan.send_replace(Arc::new(plan));
+    }
+
+    async fn keep(&self) {
+        let (cabinet, url, kept) =
+            (self.cabinet.clone(), self.schedule.url.clone(), self.desk.kept().clone());
+        match tokio::task::spawn_blocking(move || cabinet.save(&url, &kept)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                error!(%error, "the schedule could not be saved: it would not outlive a restart");
+            }
+            Err(error) => error!(%error, "the schedule could not be saved"),
+        }
+    }
+
+    /// Tells the matrix what differs from what it was told.
+    async fn obey(&mut self) {
+        for wish in self.desk.wishes(self.clock.now()) {
+            let before = self.told.get(&wish.channel);
+            if before == Some(&wish) {
+                continue;
+            }
+            let mut done = true;
+            if before.is_none_or(|before| before.scheduled != wish.scheduled) {
+                done &= taken(&self.matrix.set_scheduled(&wish.channel, wish.scheduled.clone()).await);
+            }
+            if before.is_none_or(|before| before.notice != wish.notice) {
+                done &= taken(&self.matrix.announce(&wish.channel, wish.notice.clone()).await);
+            }
+            if done {
+                self.told.insert(wish.channel.clone(), wish);
+            }
+        }
+    }
+
+    /// Another configuration is in force.
+    fn take_orders(&mut self) {
+        let config = Arc::clone(&self.orders.borrow_and_update());
+        let now = self.clock.now();
+        // Channels and sources may have come, gone and come again: everything is told anew.
+        self.told.clear();
+        let settings = match Settings::new(&config) {
+            Ok(settings) => settings,
+            Err(error) => return error!(%error, "the new [schedule] is not taken over"),
+        };
+        let same_calendar = config.schedule.url == self.schedule.url;
+        let kept = (!same_calendar).then(|| self.known_of(&config.schedule.url));
+        if config.schedule != self.schedule {
+            info!("[schedule] has changed");
+        }
+        self.schedule = config.schedule.clone();
+        self.desk.change(settings, kept, now);
+        self.engage();
+        self.plan.send_replace(Arc::new(self.desk.plan(now)));
+    }
+
+    fn known_of(&self, url: &Secret) -> Kept {
+        if url.is_empty() { Kept::default() } else { self.cabinet.load(url).unwrap_or_default() }
+    }
+
+    /// A client for the configuration in force; who is asking by an older one is called back.
+    fn engage(&mut self) {
+        if let Some(asking) = self.asking.take() {
+            asking.abort();
+        }
+        match Client::new(&self.schedule, self.desk.settings().zone()) {
+            Ok(client) => self.client = client,
+            Err(error) => error!(%error, "the calendar cannot be asked for"),
+        }
+    }
+}
+
+fn taken(answer: &Result<Applied, MatrixError>) -> bool {
+    if let Err(error) = answer {
+        debug!(%error, "the matrix does not take what the schedule says");
+    }
+    answer.is_ok()
+}
+
+/// What is wrong with the calendar and the plan at `now`, as conditions of alarms.
+pub(super) fn conditions(plan: &Plan, now: MediaTime) -> Vec<Condition> {
+    let feed = &plan.feed;
+    let condition = |kind, about: Option<String>, sentence, since| Condition {
+        kind,
+        source: None,
+        channel: None,
+        about,
+        sentence,
+        since,
+    };
+    let mut found = Vec::new();
+    if let Some(fault) = &feed.fault {
+        let used = match feed.last_good {
+            Some(last_good) => format!("the plan of {last_good} is used"),
+            None => "nothing is known of any lecture".to_owned(),
+        };
+        found.push(condition(AlarmKind::Calendar, None, format!("{fault}; {used}"), feed.fault_since));
+    }
+    if !feed.notes.is_empty() {
+        let sentence: String = feed.notes.join("; ").chars().take(NOTES_CHARS).collect();
+        found.push(condition(AlarmKind::Calendar, Some("notes".to_owned()), sentence, None));
+    }
+    let ahead = |conflict: &&Conflict| now < conflict.until && conflict.from - plan.warn_ahead <= now;
+    let mut alike = BTreeMap::<(ConflictKind, String), Vec<&Conflict>>::new();
+    for conflict in plan.conflicts.iter().filter(ahead) {
+        alike.entry((conflict.kind, subject(conflict, plan))).or_default().push(conflict);
+    }
+    for ((kind, subject), conflicts) in alike {
+        let Some(first) = conflicts.first() else { continue };
+        let sentence = match conflicts.len() {
+            1 => first.sentence.clone(),
+            more => format!("{} (and {} more like it)", first.sentence, more - 1),
+        };
+        let about = Some(format!("{kind:?} {subject}"));
+        found.push(Condition {
+            source: first.source.clone(),
+            channel: first.channel.clone(),
+            ..condition(AlarmKind::Plan, about, sentence, None)
+        });
+    }
+    found
+}
+
+/// What conflicts have in common that one measure mends: a missing rule, a missing source. Others stand for themselves.
+fn subject(conflict: &Conflict, plan: &Plan) -> String {
+    let event = || {
+        let id = conflict.events.first();
+        plan.events.iter().find(|event| Some(&event.id) == id)
+    };
+    match conflict.kind {
+        ConflictKind::NoRule => event().and_then(|event| event.series.clone()),
+        ConflictKind::UnknownSource => conflict.source.clone(),
+        ConflictKind::UnknownChannel => conflict.channel.clone(),
+        ConflictKind::ChannelTwice
+        | ConflictKind::SourceTwice
+        | ConflictKind::NoSeries
+        | ConflictKind::NoLength => None,
+    }
+    .unwrap_or_else(|| conflict.events.join("+"))
+}
+
+#[cfg(test)]
+mod client_tests;
+#[cfg(test)]
+mod tests;

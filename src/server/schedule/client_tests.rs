@@ -1,0 +1,218 @@
+//! The client against a simulated Opencast, in all its moods.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::CONTENT_TYPE;
+use jiff::tz::TimeZone;
+
+use super::tests::at;
+use crate::agenda::FeedFormat;
+use crate::clock::ManualClock;
+use crate::config::{CalendarFormat, Schedule, Secret};
+use crate::schedule::{Client, Event, Harvest, Trouble};
+use crate::simulator::opencast::{Lecture, Mishap, Opencast, OpencastOptions, Version};
+
+fn lecture(id: &str, agent: &str) -> Lecture {
+    Lecture {
+        id: id.to_owned(),
+        title: format!("UE {id}; partie 1, \"suite\""),
+        series_id: "s1".to_owned(),
+        agent: agent.to_owned(),
+        presenter: "Pr. Élise Martin".to_owned(),
+        starts: at(0, 8, 30),
+        ends: at(0, 10, 30),
+    }
+}
+
+async fn opencast(version: Version) -> (Opencast, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::at(at(0, 8, 0)));
+    let options = OpencastOptions {
+        version,
+        credentials: Some(("capture".to_owned(), "ch:alk é".to_owned())),
+        series: BTreeMap::from([("s1".to_owned(), "PAES_2026_S1 & co".to_owned())]),
+        lectures: vec![lecture("1", "Amphi_A"), lecture("2", "Amphi_B")],
+    };
+    (Opencast::start(options, Arc::clone(&clock) as _).await.expect("a port"), clock)
+}
+
+fn schedule(opencast: &Opencast) -> Schedule {
+    Schedule {
+        url: Secret::new(opencast.url()),
+        username: "capture".to_owned(),
+        password: Secret::new("ch:alk é"),
+        agents: vec!["Amphi_A".to_owned(), "Amphi_B".to_owned()],
+        timeout_s: 1,
+        ..Schedule::default()
+    }
+}
+
+fn client(schedule: &Schedule) -> Client {
+    Client::new(schedule, &TimeZone::UTC).expect("good").expect("configured")
+}
+
+fn events(harvest: &Harvest) -> Vec<Event> {
+    let readings = harvest.parts.iter().filter_map(|part| part.outcome.as_ref().ok()?.as_ref());
+    readings.flat_map(|reading| reading.events.clone()).collect()
+}
+
+fn troubles(harvest: &Harvest) -> Vec<Trouble> {
+    harvest.parts.iter().filter_map(|part| Some(part.outcome.as_ref().err()?.trouble.clone())).collect()
+}
+
+#[tokio::test]
+async fn every_version_is_read_alike() {
+    for (version, agents, format) in [
+        (Version::V2_2, true, FeedFormat::Ical),
+        (Version::Current, true, FeedFormat::Ical),
+        (Version::Current, false, FeedFormat::Ical),
+        (Version::JsonOnly, true, FeedFormat::Json),
+        (Version::JsonOnly, false, FeedFormat::Json),
+    ] {
+        let (opencast, clock) = opencast(version).await;
+        let mut schedule = schedule(&opencast);
+        if !agents {
+            schedule.agents.clear();
+        }
+        let mut client = client(&schedule);
+        for _ in 0..3 {
+            let harvest = client.fetch().await;
+            assert_eq!((troubles(&harvest), harvest.format), (vec![], Some(format)), "{version:?}");
+            let [one, two] = &events(&harvest)[..] else { panic!("{version:?} {harvest:?}") };
+            assert_eq!(one.title, "UE 1; partie 1, \"suite\"");
+            assert_eq!(
+                (one.series.as_deref(), one.series_id.as_deref()),
+                (Some("PAES_2026_S1 & co"), Some("s1"))
+            );
+            assert_eq!((one.agent.as_str(), two.agent.as_str()), ("Amphi_A", "Amphi_B"));
+            assert_eq!(
+                (one.starts, one.ends, one.presenters.concat()),
+                (at(0, 8, 30), at(0, 10, 30), "Pr. Élise Martin".to_owned())
+            );
+            // The nonce gets stale in between.
+            clock.advance(Duration::from_secs(301));
+        }
+        assert_eq!(opencast.asked(), if agents { 6 } else { 3 }, "one request for each, no more");
+        opencast.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_is_a_fault_and_the_next_time_is_good() {
+    let (opencast, _) = opencast(Version::V2_2).await;
+    let mut schedule = schedule(&opencast);
+    schedule.agents.truncate(1);
+    let mut client = client(&schedule);
+    for (mishap, expected) in [
+        (Mishap::Html, "the calendar of Amphi_A is not one: it is a page for people (text/html)"),
+        (
+            Mishap::HtmlAsCalendar,
+            "the calendar of Amphi_A makes no sense: it begins with \"<html><body>Sorry</body>",
+        ),
+        (Mishap::Error, "the calendar of Amphi_A is answered with status 500"),
+        (
+            Mishap::Redirect,
+            "the calendar of Amphi_A is not given to us, we are sent to another page (status 302)",
+        ),
+        (
+            Mishap::NotModified,
+            "the calendar of Amphi_A is answered with \"not modified\", which was not asked for",
+        ),
+        (Mishap::Hang, "the calendar of Amphi_A did not come within 1 s"),
+        (Mishap::HangHalfway, "the calendar of Amphi_A did not come within 1 s"),
+        (Mishap::HalfBody, "the calendar of Amphi_A came in part only: "),
+        (Mishap::HalfCalendar, "the calendar of Amphi_A makes no sense: it breaks off before END:VCALENDAR"),
+        (Mishap::Drop, "the calendar of Amphi_A cannot be reached: "),
+    ] {
+        opencast.set_mishap(Some(mishap));
+        let harvest = client.fetch().await;
+        let said = harvest.parts[0].outcome.as_ref().expect_err("a mishap").to_string();
+        assert!(said.starts_with(expected), "{mishap:?}: {said}");
+        assert!(
+            !said.contains("capture") && !said.contains("chalk") && !said.contains("127.0.0.1"),
+            "{said}"
+        );
+        opencast.set_mishap(None);
+        assert_eq!(events(&client.fetch().await).len(), 1, "after {mishap:?}");
+    }
+    opencast.stop().await;
+    let said = client.fetch().await.parts[0].outcome.as_ref().expect_err("nobody is there").to_string();
+    assert!(said.contains("cannot be reached") && !said.contains("127.0.0.1"), "{said}");
+}
+
+#[tokio::test]
+async fn who_we_are_is_proved_and_never_told() {
+    let (opencast, _) = opencast(Version::V2_2).await;
+    let good = schedule(&opencast);
+    let wrong = Schedule { password: Secret::new("cheese"), ..good.clone() };
+    assert_eq!(troubles(&client(&wrong).fetch().await), [Trouble::Refused(401), Trouble::Refused(401)]);
+    let nobody = Schedule { username: String::new(), ..good.clone() };
+    assert_eq!(troubles(&client(&nobody).fetch().await), [Trouble::Anonymous(401), Trouble::Anonymous(401)]);
+    let in_url = opencast.url().replace("http://", "http://capture:ch%3Aalk%20%C3%A9@");
+    let in_url =
+        Schedule { username: String::new(), password: Secret::default(), url: Secret::new(in_url), ..good };
+    let mut client = client(&in_url);
+    assert_eq!(events(&client.fetch().await).len(), 2);
+    assert!(!format!("{client:?}").contains("alk"));
+    // The trap itself: who does not ask for digest is sent to a page that is no error.
+    let plain = reqwest::get(opencast.url() + "?agentid=Amphi_A").await.expect("an answer");
+    let kind = plain.headers()[CONTENT_TYPE].to_str().expect("text").to_owned();
+    assert_eq!((plain.status().as_u16(), kind.as_str()), (200, "text/html;charset=utf-8"));
+    opencast.stop().await;
+}
+
+#[tokio::test]
+async fn opencasts_traps_are_honoured() {
+    let (opencast, clock) = opencast(Version::V2_2).await;
+    let good = schedule(&opencast);
+    // Without agentid, 2.2 fails.
+    let said = client(&Schedule { agents: Vec::new(), ..good.clone() }).fetch().await;
+    let said = said.parts[0].outcome.as_ref().expect_err("status 500").to_string();
+    assert!(said.contains("Opencast 2.x needs schedule.agents"), "{said}");
+    // An agent that nobody knows has an empty calendar.
+    let unknown = client(&Schedule { agents: vec!["Amphi_X".to_owned()], ..good.clone() }).fetch().await;
+    let reading = unknown.parts[0].outcome.as_ref().expect("a calendar").clone().expect("read");
+    assert!(reading.events.is_empty() && reading.notes[0].contains("Amphi_X is empty"), "{reading:?}");
+    // The ETag does not tell of a deletion: only who trusts it is deceived.
+    opencast.plan(Lecture { id: "3".to_owned(), ..lecture("3", "Amphi_A") });
+    let (mut ours, mut trusting) = (client(&good), client(&Schedule { trust_etag: true, ..good }));
+    assert_eq!((events(&ours.fetch().await).len(), events(&trusting.fetch().await).len()), (3, 3));
+    opencast.delete("1");
+    assert_eq!(events(&ours.fetch().await).len(), 2);
+    let deceived = trusting.fetch().await;
+    assert_eq!(deceived.parts[0].outcome, Ok(None), "nothing has changed, it says");
+    // An hour after its end a lecture leaves the calendar.
+    clock.advance(Duration::from_secs(3 * 3600 + 1800));
+    assert_eq!(events(&ours.fetch().await).len(), 0);
+    opencast.stop().await;
+}
+
+#[tokio::test]
+async fn a_format_that_is_configured_is_asked_for_alone() {
+    let (opencast, _) = opencast(Version::Current).await;
+    let json = Schedule { format: CalendarFormat::Json, ..schedule(&opencast) };
+    let harvest = client(&json).fetch().await;
+    assert_eq!((harvest.format, events(&harvest).len()), (Some(FeedFormat::Json), 2));
+    opencast.stop().await;
+    let (old, _) = self::opencast(Version::V2_2).await;
+    let harvest = client(&Schedule { url: Secret::new(old.url()), ..json }).fetch().await;
+    assert_eq!(troubles(&harvest), [Trouble::Status(404, false), Trouble::Status(404, false)]);
+    old.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_is_a_calendar_too() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("week.ics");
+    let schedule = Schedule { url: Secret::new(path.to_str().expect("UTF-8")), ..Schedule::default() };
+    let mut client = client(&schedule);
+    assert!(matches!(troubles(&client.fetch().await)[..], [Trouble::File(_)]));
+    std::fs::write(&path, include_bytes!("../../../fixtures/opencast-2.2-two-events.ics")).expect("written");
+    let harvest = client.fetch().await;
+    assert_eq!((events(&harvest).len(), harvest.format), (2, Some(FeedFormat::Ical)));
+    std::fs::write(&path, "[]").expect("written");
+    assert_eq!(client.fetch().await.format, Some(FeedFormat::Json));
+    std::fs::write(&path, "BEGIN:VCALENDAR\n").expect("written");
+    assert!(matches!(troubles(&client.fetch().await)[..], [Trouble::Nonsense(_)]));
+}

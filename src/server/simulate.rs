@@ -1,0 +1,55 @@
+//! `amphi simulate`: what the matrix would do with a calendar, in no time.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::agenda::FeedFormat;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::schedule::simulate::{Simulation, instant, midnight, simulate as play};
+use crate::schedule::{Settings, calendar_json, ical};
+
+use super::layout;
+
+/// A week, where no end is given.
+const WEEK: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3600);
+
+/// What is simulated.
+#[derive(Clone, Debug)]
+pub struct SimulateOptions {
+    /// The calendar: iCalendar, or Opencast's `calendar.json`.
+    pub calendar: PathBuf,
+    /// The configuration.
+    pub config: PathBuf,
+    /// The first instant; `None` = the last midnight.
+    pub from: Option<String>,
+    /// Behind the last one; `None` = a week later.
+    pub to: Option<String>,
+}
+
+/// Reads calendar and configuration and plays the one against the other.
+pub fn simulate(options: &SimulateOptions) -> anyhow::Result<Simulation> {
+    let config = Config::load(&options.config)
+        .map_err(|faults| anyhow::anyhow!("the configuration has faults\n{faults}"))?;
+    let settings = Settings::new(&config)?;
+    let zone = settings.zone().clone();
+    let name = || options.calendar.display().to_string();
+    let bytes = std::fs::read(&options.calendar).with_context(name)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let (format, reading) = if text.trim_start().starts_with('[') {
+        (FeedFormat::Json, calendar_json::parse(&text))
+    } else {
+        (FeedFormat::Ical, ical::parse(&text, &zone))
+    };
+    let reading = reading.map_err(|why| anyhow::anyhow!("{}: no calendar: {why}", name()))?;
+    let time = |text: &Option<String>, name: &str| {
+        let parsed = text.as_deref().map(|text| instant(text, &zone)).transpose();
+        parsed.map_err(|why| anyhow::anyhow!("{name}: {why}"))
+    };
+    let from =
+        time(&options.from, "--from")?.unwrap_or_else(|| midnight(SystemClock::default().now(), &zone));
+    let to = time(&options.to, "--to")?.unwrap_or(from + WEEK);
+    anyhow::ensure!(from < to, "--to must be after --from");
+    Ok(play(reading, format, settings, layout(&config), (from, to)))
+}
