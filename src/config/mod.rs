@@ -73,6 +73,10 @@ pub struct Server {
     pub wowza_rest_listen: String,
     /// Where overrides and the last good schedule are kept.
     pub state_dir: PathBuf,
+    /// Connections of the media port and of plain HTTP together.
+    pub connections: u32,
+    /// Those of one address; 0 = no bound. Loopback has none.
+    pub connections_per_address: u32,
 }
 
 impl Default for Server {
@@ -83,6 +87,8 @@ impl Default for Server {
             admin_listen: "127.0.0.1:8088".to_owned(),
             wowza_rest_listen: String::new(),
             state_dir: PathBuf::from("state"),
+            connections: 20_000,
+            connections_per_address: 5000,
         }
     }
 }
@@ -128,6 +134,19 @@ pub struct Source {
     pub keep_open: bool,
     /// The key a publisher must show; empty for a pulled source.
     pub publish_key: Secret,
+    /// What becomes of a second publisher.
+    pub on_second_publisher: SecondPublisher,
+}
+
+/// What becomes of a publisher while another publishes to the same source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondPublisher {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It takes the place of the first, whose connection is closed.
+    TakeOver,
 }
 
 /// `[[ladder]]`

@@ -15,6 +15,8 @@ pub enum Kind {
     Segment,
     /// A cell sent to an RTMP player.
     RtmpCell,
+    /// Samples of a recording sent to an RTMP player.
+    RtmpRecorded,
     /// A page, a preflight, `crossdomain.xml`.
     Other,
     /// 404 for a segment that is no more, or not yet.
@@ -34,12 +36,13 @@ pub struct Counts {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Multivariant,
         Self::MediaPlaylist,
         Self::Init,
         Self::Segment,
         Self::RtmpCell,
+        Self::RtmpRecorded,
         Self::Other,
         Self::SegmentGone,
         Self::Refused,
@@ -54,6 +57,7 @@ impl Kind {
             Self::Init => "init",
             Self::Segment => "segment",
             Self::RtmpCell => "rtmp_cell",
+            Self::RtmpRecorded => "rtmp_recorded",
             Self::Other => "other",
             Self::SegmentGone => "segment_gone",
             Self::Refused => "refused",

@@ -5,6 +5,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::Kind;
 use super::answer::Answer;
+use super::door::Refusal;
 use super::route::RouteError;
 use crate::http::{empty, problem};
 
@@ -14,6 +15,9 @@ pub(super) enum Fault {
     /// The path cannot be read.
     #[error(transparent)]
     Path(RouteError),
+    /// The door did not let the viewer in.
+    #[error(transparent)]
+    Refused(Refusal),
     /// No such channel.
     #[error("there is no channel of that name")]
     Channel,
@@ -46,6 +50,7 @@ impl Fault {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(1));
                 (Kind::NotReady, response)
             }
+            Self::Refused(_) => (Kind::Refused, problem(StatusCode::FORBIDDEN, &self.to_string())),
             Self::Path(RouteError::Escape) => {
                 (Kind::Refused, problem(StatusCode::BAD_REQUEST, &self.to_string()))
             }

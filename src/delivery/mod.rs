@@ -7,7 +7,9 @@
 //!
 //! [`Pages`] are what browsers open: the list of channels, players.
 //!
-//! [`RtmpDoor`] serves RTMP players from the [`Air`], and lets publishers in.
+//! [`RtmpPort`] serves RTMP players from the [`Air`], and takes what publishers send.
+//!
+//! Who may do what is asked at one [`Door`], whatever the protocol.
 //!
 //! How long an answer may be kept, by kind:
 //!
@@ -28,8 +30,10 @@ mod air;
 mod answer;
 mod audience;
 mod counts;
+mod door;
 mod fault;
 mod pages;
+mod pieces;
 mod poster;
 mod recorded;
 mod registry;
@@ -40,10 +44,11 @@ mod service;
 pub use air::{Air, AirReader, air};
 pub use audience::{Audience, RungViewers, Seat};
 pub use counts::{Counts, Kind};
+pub use door::{Caller, Door, OpenDoor, Protocol, Refusal, Wish};
 pub use pages::Pages;
 pub use poster::{PosterError, poster, thumbnail};
 pub use registry::{Channel, Registry};
-pub use rtmp::{PublishedStream, Publishing, RtmpDoor};
+pub use rtmp::{PublishedStream, Publishing, RtmpPort};
 pub use service::Delivery;
 
 #[cfg(test)]

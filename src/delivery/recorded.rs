@@ -58,6 +58,16 @@ fn has_odd_letters(path: &str) -> bool {
     path.split('/').any(|part| decode(part).is_ok_and(|part| part.contains(ODD)))
 }
 
+/// Mount and stream that a path names, decoded, for the door; empty where it names none.
+pub(super) fn asked(path: &str) -> (String, String) {
+    let parts = path.trim_start_matches('/').split('/').map(|part| decode(part).unwrap_or_default());
+    let mut parts: Vec<_> = parts.filter(|part| part != DEFAULT_INSTANCE).collect();
+    // What is asked of the stream.
+    parts.pop();
+    let app = if parts.is_empty() { String::new() } else { parts.remove(0) };
+    (app, parts.join("/"))
+}
+
 /// Stream and file of a path; its first part is the mount's name.
 fn parse(path: &str) -> Option<(Stream, File)> {
     let parts: Option<Vec<String>> =

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,9 +14,10 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 
 use super::answer::{self, Answer};
+use super::door::{Caller, Door, OpenDoor, Protocol, Wish};
 use super::fault::Fault;
 use super::poster::Posters;
-use super::route::{ChannelPath, Route};
+use super::route::{ChannelPath, Route, Stream};
 use super::{Audience, Counts, Kind, Pages, Registry, recorded, route};
 use crate::http::{Body, cors, method_refusal};
 use crate::vod::Mount;
@@ -23,20 +25,48 @@ use crate::vod::Mount;
 /// How long a request waits for a channel that is being started.
 const WARM_UP: Duration = Duration::from_secs(4);
 
-/// Answers viewers. A tower service; clones share everything.
-#[derive(Clone, Debug, Default)]
+/// Answers viewers. A tower service; clones share everything but their door and peer.
+#[derive(Clone, Debug)]
 pub struct Delivery {
     registry: Arc<Registry>,
     counts: Arc<Counts>,
     audience: Arc<Audience>,
     posters: Posters,
     pages: Pages,
+    door: Arc<dyn Door>,
+    peer: Option<SocketAddr>,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            registry: Arc::default(),
+            counts: Arc::default(),
+            audience: Arc::default(),
+            posters: Posters::default(),
+            pages: Pages::default(),
+            door: Arc::new(OpenDoor),
+            peer: None,
+        }
+    }
 }
 
 impl Delivery {
     /// For nobody yet, with these pages.
     pub fn new(pages: Pages) -> Self {
         Self { pages, ..Self::default() }
+    }
+
+    /// The same behind another door.
+    #[must_use]
+    pub fn behind(&self, door: Arc<dyn Door>) -> Self {
+        Self { door, ..self.clone() }
+    }
+
+    /// The same for the requests of one connection.
+    #[must_use]
+    pub fn for_peer(&self, peer: SocketAddr) -> Self {
+        Self { peer: Some(peer), ..self.clone() }
     }
 
     /// What was answered so far.
@@ -88,7 +118,16 @@ impl Delivery {
         }
     }
 
+    fn ask(&self, request: &Parts, app: &str, stream: &str) -> Result<(), Fault> {
+        let query = request.uri.query().unwrap_or_default();
+        let Self { peer, .. } = *self;
+        let caller = Caller { protocol: Protocol::Http, wish: Wish::Play, peer, app, stream, query };
+        self.door.ask(&caller).map_err(Fault::Refused)
+    }
+
     fn channel(&self, request: &Parts, path: &ChannelPath) -> Result<Answer, Fault> {
+        let stream = path.stream.as_ref().map_or("", |(Stream::Name(name) | Stream::Group(name))| name);
+        self.ask(request, &path.app, stream)?;
         let channel = self.registry.get(&path.app).ok_or(Fault::Channel)?;
         let shelf = channel.shelf.as_ref().ok_or(Fault::NotReady)?;
         let selection = channel.select(shelf, path.stream.as_ref()).ok_or(Fault::Stream)?;
@@ -122,9 +161,11 @@ impl<B> tower::Service<Request<B>> for Delivery {
         if let Some(mount) = self.mount_of(&parts) {
             let delivery = self.clone();
             return Either::Right(Box::pin(async move {
-                let answer = match method_refusal(&parts.method) {
-                    Some(_) => delivery.dispatch(&parts),
-                    None => recorded::answer(&parts, &mount, &delivery.posters).await,
+                let (app, stream) = recorded::asked(parts.uri.path());
+                let answer = match (method_refusal(&parts.method), delivery.ask(&parts, &app, &stream)) {
+                    (Some(_), _) => delivery.dispatch(&parts),
+                    (None, Err(fault)) => fault.answer(),
+                    (None, Ok(())) => recorded::answer(&parts, &mount, &delivery.posters).await,
                 };
                 Ok(delivery.finish(&parts, answer))
             }));

@@ -302,6 +302,44 @@ async fn crossdomain_and_counts() {
     assert_eq!(counts.bytes(), 1030 + policy.len() as u64);
 }
 
+/// Lets in who has the word; remembers who came.
+#[derive(Debug, Default)]
+struct Strict(std::sync::Mutex<Vec<String>>);
+
+impl Door for Strict {
+    fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
+        self.0.lock().expect("one at a time").push(format!("{caller:?}"));
+        if caller.query == "token=good" { Ok(()) } else { Err(Refusal("the token is missing")) }
+    }
+}
+
+#[tokio::test]
+async fn the_door_decides_before_anything_is_looked_up() {
+    let door = std::sync::Arc::new(Strict::default());
+    let delivery = ready(1).behind(std::sync::Arc::clone(&door) as _);
+    let ask = async |path: &str| {
+        let request = Request::get(path).body(()).expect("a request");
+        delivery.clone().oneshot(request).await.expect("infallible").status()
+    };
+    assert_eq!(ask("/hs-a/vl1/playlist.m3u8").await, StatusCode::FORBIDDEN);
+    assert_eq!(ask("/hs-a/vl1/playlist.m3u8?token=good").await, StatusCode::OK);
+    assert_eq!(ask("/no-such/vl1/playlist.m3u8").await, StatusCode::FORBIDDEN);
+    let settings = crate::vod::MountSettings {
+        root: "/nowhere".into(),
+        segment_ms: 6000,
+        download: true,
+        poster: false,
+        index: false,
+    };
+    delivery.registry().mount("vod", crate::vod::Mount::new(settings));
+    assert_eq!(ask("/vod/_definst_/mp4:a%20b/c.mp4/playlist.m3u8").await, StatusCode::FORBIDDEN);
+    assert_ne!(ask("/vod/mp4:c.mp4/playlist.m3u8?token=good").await, StatusCode::FORBIDDEN);
+    let came = door.0.lock().expect("nobody else").clone();
+    assert_eq!(came[0], "Http Play hs-a/vl1 by None");
+    assert_eq!(came[3], "Http Play vod/mp4:a b/c.mp4 by None");
+    assert!(came.iter().all(|caller| !caller.contains("token")), "{came:?}");
+}
+
 #[tokio::test]
 async fn a_viewer_on_a_socket_takes_playlist_and_segment_over_one_connection() {
     let delivery = ready(1);

@@ -9,13 +9,15 @@
 //! | keeps an idle HTTP/1.1 connection | next header within [`Limits::idle`] |
 //! | keeps a dead HTTP/2 connection | PING every 20 s |
 //! | never reads | `TCP_USER_TIMEOUT`: hyper has no write timeout (hyper issue 3852) |
-//! | comes with too many others | waits in the backlog for a place |
+//! | comes with too many others | waits in the backlog for one of the [`Places`] |
+//! | comes too often from one address | closed at once |
 //!
 //! A panic in a handler ends its connection and no other. On shutdown the listener closes first; answers
 //! under way may finish within [`Limits::drain`]; idle connections close at once.
 
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,10 +29,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt};
+
+use super::places::{Places, Seat};
 
 /// Requests under way on one HTTP/2 connection. A player has two or three.
 const H2_STREAMS: u32 = 64;
@@ -78,21 +81,20 @@ where
     B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     let ending = shutdown.clone();
-    let each = move |stream| serve_stream(stream, service.clone(), limits, ending.clone());
-    accept_each(listener, limits, each, shutdown).await;
+    let each = move |stream, _| serve_stream(stream, service.clone(), limits, ending.clone());
+    accept_each(listener, Places::new(limits.connections, 0), each, shutdown).await;
 }
 
-/// Hands every connection to `each` until `shutdown`, and returns when the last one has ended: for ports that speak
-/// more than HTTP.
+/// Hands every connection that finds a place to `each`, with its peer's address, until `shutdown`, and returns when the
+/// last one has ended: for ports that speak more than HTTP, share places, or want to know who comes.
 pub async fn accept_each<F>(
     listener: TcpListener,
-    limits: Limits,
-    each: impl Fn(TcpStream) -> F,
+    places: Places,
+    each: impl Fn(TcpStream, SocketAddr) -> F,
     shutdown: CancellationToken,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -100,13 +102,14 @@ pub async fn accept_each<F>(
             accepted = accept(&listener, &places) => accepted,
         };
         match accepted {
-            Ok((stream, place)) => {
-                let connection = each(stream);
+            Ok(Some((stream, peer, seat))) => {
+                let connection = each(stream, peer);
                 connections.spawn(async move {
                     connection.await;
-                    drop(place);
+                    drop(seat);
                 });
             }
+            Ok(None) => {}
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections; trying again in a second");
@@ -119,13 +122,14 @@ pub async fn accept_each<F>(
     connections.wait().await;
 }
 
+/// The next connection; `None` for one of an address that has too many.
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    places: &Places,
+) -> io::Result<Option<(TcpStream, SocketAddr, Seat)>> {
+    let place = places.free().await.ok_or(io::ErrorKind::NotConnected)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok(places.seat(place, peer.ip()).map(|seat| (stream, peer, seat)))
 }
 
 /// Errors of a connection that went away before it was accepted (accept(2)).

@@ -39,6 +39,12 @@ pub(super) const AUDIO_HEAD: [u8; 2] = [AAC_HEAD, CODED];
 
 /// In front of a picture that is shown when it is decoded: our ladders code no B pictures.
 pub(super) const fn video_head(sync: bool) -> [u8; 5] {
+    video_head_composed(sync, 0)
+}
+
+/// In front of a picture that is shown `composition_ms` after it is decoded: 24 bits with a sign.
+pub(super) const fn video_head_composed(sync: bool, composition_ms: i32) -> [u8; 5] {
     let frame_type = if sync { KEY_FRAME } else { INTER_FRAME };
-    [frame_type << 4 | AVC, CODED, 0, 0, 0]
+    let [_, a, b, c] = composition_ms.to_be_bytes();
+    [frame_type << 4 | AVC, CODED, a, b, c]
 }

@@ -4,7 +4,8 @@
 //! * [`Session`] is a connection to this server, of a publisher or a player; [`Publisher`] and
 //!   [`Viewer`] are connections of ours to another server. All read through the [`Guard`], which bounds whatever a peer chooses.
 //! * [`Unpacker`] makes frames of a publisher's messages.
-//! * [`opening`], [`cell`], [`video`] and [`audio`] write messages once for all players of a rung.
+//! * [`opening`], [`cell`], [`video`] and [`audio`] write messages once for all players of a rung;
+//!   [`recorded_opening`] and its like those of a recording.
 //!
 //! What does not belong here: sockets, queues, time limits, who may do what.
 //!
@@ -28,7 +29,10 @@ pub use flv::{AvcError, FlvError, Frame, Metadata, Unpacker};
 pub use guard::{Guard, GuardError, Message};
 pub use name::{NameError, Query, StreamName};
 pub use session::{Event, Session, SessionError};
-pub use share::{Shared, Timebase, TooLong, audio, cell, opening, video};
+pub use share::{
+    Description, Shared, Timebase, TooLong, audio, cell, opening, recorded_audio, recorded_opening,
+    recorded_video, video,
+};
 pub use sniff::{SNIFF_MAX, Sniffed, sniff};
 pub use viewer::{Seen, Viewer};
 

@@ -14,7 +14,8 @@
 //!                   └────▶ Play ───▶ (Pause | Seek)* ─────────────▶ Close ──┘
 //! ```
 //! After a play request was accepted and its output sent, [`super::opening`] and messages of [`super::cell`]
-//! go straight to the socket. [`Session::finish`] tells a player that nothing more comes.
+//! go straight to the socket. [`Session::finish`] tells a player that nothing more comes. A recording is accepted with
+//! [`Session::accept_recorded`] and ends with [`Session::finish_recorded`], behind which a player may still seek.
 //!
 //! `rml_rtmp` brings the handshake and reads messages, behind the [`Guard`]. Its own session knows no tcUrl,
 //! query, pause or seek and leaves releaseStream, FCPublish and _checkbw unanswered, hence this one.
@@ -79,6 +80,7 @@ pub struct Session {
     phase: Phase,
     question: Option<Question>,
     receipt: Receipt,
+    buffer_ms: Option<u32>,
 }
 
 /// What the connection is used for.
@@ -108,6 +110,7 @@ impl Default for Session {
             phase: Phase::Idle,
             question: None,
             receipt: Receipt::default(),
+            buffer_ms: None,
         }
     }
 }
@@ -144,6 +147,19 @@ impl Session {
     /// The handshake is done: a time limit for it ends here.
     pub const fn has_shaken_hands(&self) -> bool {
         self.handshake.is_none()
+    }
+
+    /// The media that the player wants to have in advance, in milliseconds, if it has said so.
+    pub const fn buffer_ms(&self) -> Option<u32> {
+        self.buffer_ms
+    }
+
+    /// Says yes to a player who asked for a recording, or to go somewhere in it.
+    pub fn accept_recorded(&mut self) {
+        if matches!(self.question, Some(Question::Play | Question::Seek)) {
+            reply::is_recorded(&mut self.output);
+        }
+        self.accept();
     }
 
     /// Says yes to the event that asked.
@@ -183,6 +199,23 @@ impl Session {
         if self.phase == Phase::Playing {
             self.phase = Phase::Idle;
             reply::play_finished(&mut self.output);
+        }
+    }
+
+    /// Tells a player that a recording has been sent to its end.
+    pub fn finish_recorded(&mut self, duration_s: f64) {
+        if self.phase == Phase::Playing {
+            reply::play_complete(&mut self.output, duration_s);
+            reply::play_finished(&mut self.output);
+        }
+    }
+
+    /// Tells a publisher that it must end.
+    pub fn end_publishing(&mut self, reason: &str) {
+        if self.phase == Phase::Publishing {
+            self.phase = Phase::Idle;
+            self.guard.let_media_in(false);
+            reply::status(&mut self.output, "error", "NetStream.Publish.Failed", reason);
         }
     }
 
@@ -239,6 +272,14 @@ impl Session {
                 ..
             } => {
                 control::pong(&mut self.output, timestamp.value);
+                None
+            }
+            RtmpMessage::UserControl {
+                event_type: UserControlEventType::SetBufferLength,
+                buffer_length: Some(length),
+                ..
+            } => {
+                self.buffer_ms = Some(length);
                 None
             }
             _ => None,

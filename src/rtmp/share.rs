@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 use super::flv::{self, Metadata};
 use super::wire::{CHUNK_SIZE, Head, MESSAGE_MAX, message_type, put_message};
 use crate::media::{
-    AudioSpecificConfig, CodedCell, MediaTime, RungTracks, Timescale, TrackCell, VIDEO_TIMESCALE,
+    AudioSpecificConfig, CodedCell, MediaTime, PictureSize, RungTracks, Timescale, TrackCell, VIDEO_TIMESCALE,
 };
 
 /// The message stream that everybody plays and publishes on: one to a connection.
@@ -64,6 +64,60 @@ pub struct TooLong(pub usize);
 pub fn opening(tracks: &RungTracks, timestamp_ms: u32) -> Bytes {
     let metadata = Metadata::of(tracks).for_player();
     opening_with(&metadata, tracks, timestamp_ms, STREAM_ID)
+}
+
+/// What a recording says of itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Description {
+    /// Width and height of the picture.
+    pub size: Option<(u32, u32)>,
+    /// How long it is, in seconds.
+    pub duration_s: f64,
+    /// An AVCDecoderConfigurationRecord, where it has a picture.
+    pub picture: Option<Bytes>,
+    /// An AudioSpecificConfig, where it has sound.
+    pub sound: Option<Bytes>,
+}
+
+/// What comes before the first picture and sound of a recording, and again after each seek.
+pub fn recorded_opening(description: &Description, timestamp_ms: u32) -> Bytes {
+    let Description { size, duration_s, picture, sound } = description;
+    let size = size.map(|(width, height)| PictureSize { width, height });
+    let audio = sound.as_ref().and_then(|config| AudioSpecificConfig::parse(config).ok());
+    let metadata = Metadata {
+        size,
+        audio: audio.map(AudioSpecificConfig::format),
+        duration_s: Some(*duration_s),
+        encoder: Some("amphi".to_owned()),
+        ..Metadata::default()
+    };
+    let mut out = BytesMut::new();
+    let mut put = |type_id, timestamp_ms, parts: &[&[u8]]| {
+        put_message(&mut out, Head { type_id, timestamp_ms, stream_id: STREAM_ID }, CHUNK_SIZE, parts);
+    };
+    put(message_type::DATA, 0, &[&metadata.for_player()]);
+    if let Some(record) = picture {
+        put(message_type::VIDEO, timestamp_ms, &[&flv::VIDEO_CONFIGURATION_HEAD, record]);
+    }
+    if let Some(config) = sound {
+        put(message_type::AUDIO, timestamp_ms, &[&flv::AUDIO_CONFIGURATION_HEAD, config]);
+    }
+    out.freeze()
+}
+
+/// A picture of a recording, in NAL units with lengths as its record says, shown `composition_ms` after it is decoded.
+pub fn recorded_video(
+    timestamp_ms: u32,
+    sync: bool,
+    composition_ms: i32,
+    sample: &[u8],
+) -> Result<Bytes, TooLong> {
+    message(message_type::VIDEO, timestamp_ms, &flv::video_head_composed(sync, composition_ms), sample)
+}
+
+/// A raw AAC access unit of a recording.
+pub fn recorded_audio(timestamp_ms: u32, frame: &[u8]) -> Result<Bytes, TooLong> {
+    audio(timestamp_ms, frame)
 }
 
 /// An opening that begins with the data message `metadata`.

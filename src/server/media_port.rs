@@ -2,6 +2,7 @@
 //!
 //! The bytes are looked at where they lie in the socket, so none is lost to whoever takes the connection over.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::estate::Inventory;
-use crate::delivery::{Delivery, PublishedStream, Publishing, RtmpDoor};
-use crate::http::{self, Limits};
+use crate::delivery::{
+    Caller, Delivery, Door, Protocol, PublishedStream, Publishing, Refusal, RtmpPort, Wish,
+};
+use crate::http::{self, Limits, Places};
 use crate::rtmp::{Frame, SNIFF_MAX, Sniffed, sniff};
 use crate::source::Publication;
 
@@ -26,35 +29,44 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 pub(super) async fn serve(
     listener: TcpListener,
     delivery: Delivery,
-    publishing: Arc<dyn Publishing>,
+    gate: Arc<Gate>,
+    places: Places,
     shutdown: CancellationToken,
 ) {
-    let limits = Limits::default();
-    let door = RtmpDoor {
+    let rtmp = RtmpPort {
         registry: Arc::clone(delivery.registry()),
         counts: Arc::clone(delivery.counts()),
         audience: Arc::clone(delivery.audience()),
-        publishing,
+        door: Arc::clone(&gate) as Arc<dyn Door>,
+        publishing: gate,
     };
     let ending = shutdown.clone();
-    let each = move |stream| connection(stream, delivery.clone(), door.clone(), limits, ending.clone());
-    http::accept_each(listener, limits, each, shutdown).await;
+    let each = move |stream, peer| connection(stream, delivery.for_peer(peer), rtmp.clone(), ending.clone());
+    http::accept_each(listener, places, each, shutdown).await;
 }
 
-async fn connection(
-    stream: TcpStream,
+/// Serves a port of plain HTTP until `shutdown`.
+pub(super) async fn serve_http(
+    listener: TcpListener,
     delivery: Delivery,
-    door: RtmpDoor,
-    limits: Limits,
+    places: Places,
     shutdown: CancellationToken,
 ) {
+    let ending = shutdown.clone();
+    let each = move |stream, peer| {
+        http::serve_stream(stream, delivery.for_peer(peer), Limits::default(), ending.clone())
+    };
+    http::accept_each(listener, places, each, shutdown).await;
+}
+
+async fn connection(stream: TcpStream, delivery: Delivery, rtmp: RtmpPort, shutdown: CancellationToken) {
     let sniffed = tokio::select! {
         () = shutdown.cancelled() => return,
         sniffed = tokio::time::timeout(PATIENCE, protocol(&stream)) => sniffed,
     };
     match sniffed {
-        Ok(Ok(Sniffed::Http)) => http::serve_stream(stream, delivery, limits, shutdown).await,
-        Ok(Ok(Sniffed::Rtmp)) => door.serve(stream, shutdown).await,
+        Ok(Ok(Sniffed::Http)) => http::serve_stream(stream, delivery, Limits::default(), shutdown).await,
+        Ok(Ok(Sniffed::Rtmp)) => rtmp.serve(stream, shutdown).await,
         Ok(Ok(other)) => debug!(?other, "a connection that speaks no protocol of this port"),
         Ok(Err(error)) => debug!(%error, "a connection went away before it spoke"),
         Err(_) => debug!("a connection that says nothing"),
@@ -77,18 +89,38 @@ async fn protocol(stream: &TcpStream) -> std::io::Result<Sniffed> {
     }
 }
 
-/// Lets publishers in where the configuration has a key for them.
+/// The door: lets every player in, and publishers where the configuration has a key for them.
 pub(super) struct Gate(pub(super) watch::Receiver<Arc<Inventory>>);
 
-impl Publishing for Gate {
-    fn open(&self, name: &str, key: &str) -> Result<Box<dyn PublishedStream>, &'static str> {
-        // One answer for both, so that nobody can find out names.
-        const NO: &str = "there is no such source, or the key is not the right one";
-        let inventory = Arc::clone(&self.0.borrow());
-        let inlet = inventory.sources.get(name).and_then(|source| source.inlet.as_ref()).ok_or(NO)?;
-        if !bool::from(inlet.key.reveal().as_bytes().ct_eq(key.as_bytes())) {
-            return Err(NO);
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gate")
+    }
+}
+
+/// One answer for both faults, so that nobody can find out names.
+const NO: Refusal = Refusal("there is no such source, or the key is not the right one");
+
+impl Door for Gate {
+    fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
+        if caller.wish == Wish::Play {
+            return Ok(());
         }
+        // Nothing but RTMP brings publishers.
+        let inventory = Arc::clone(&self.0.borrow());
+        let inlet = inventory.sources.get(caller.stream).and_then(|source| source.inlet.as_ref());
+        let inlet = inlet.filter(|_| caller.protocol == Protocol::Rtmp).ok_or(NO)?;
+        let mut parameters = url::form_urlencoded::parse(caller.query.as_bytes());
+        let key = parameters.find(|(name, _)| name == "key").map(|(_, key)| key).unwrap_or_default();
+        if bool::from(inlet.key.reveal().as_bytes().ct_eq(key.as_bytes())) { Ok(()) } else { Err(NO) }
+    }
+}
+
+impl Publishing for Gate {
+    fn open(&self, name: &str) -> Result<Box<dyn PublishedStream>, &'static str> {
+        let inventory = Arc::clone(&self.0.borrow());
+        let inlet = inventory.sources.get(name).and_then(|source| source.inlet.as_ref());
+        let inlet = inlet.ok_or("there is no such source any more")?;
         let publication = inlet.inlet.open().ok_or("somebody publishes to this source already")?;
         Ok(Box::new(Stream(publication)))
     }
@@ -100,5 +132,9 @@ impl PublishedStream for Stream {
     fn frame(&mut self, frame: Frame) {
         let Frame { pts_ms, sync, data, format, .. } = frame;
         self.0.frame(pts_ms, sync, data, format);
+    }
+
+    fn taken_over(&self) -> CancellationToken {
+        self.0.taken_over()
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::estate::Inventory;
 use super::watchman::{LadderState, Ladders};
 use crate::delivery::{self, Counts, Kind};
+use crate::http::Places;
 use crate::source::SourceGauges;
 use crate::vod::Mount;
 
@@ -22,6 +23,7 @@ pub(super) struct Measures {
     pub(super) ladders: Ladders,
     pub(super) delivery: Arc<Counts>,
     pub(super) registry: Arc<delivery::Registry>,
+    pub(super) places: Places,
     pub(super) runtime: tokio::runtime::Handle,
 }
 
@@ -123,7 +125,12 @@ impl Measures {
         let answers = Kind::ALL.map(|kind| (vec![("kind", kind.name())], self.delivery.answers(kind)));
         counters(encoder, "amphi_delivery_answers", "Answers to viewers", answers.into())?;
         let bytes = vec![(Vec::new(), self.delivery.bytes())];
-        counters(encoder, "amphi_delivery_bytes", "Bytes of content answered", bytes)
+        counters(encoder, "amphi_delivery_bytes", "Bytes of content answered", bytes)?;
+        let taken = vec![(Vec::new(), self.places.taken() as f64)];
+        gauges(encoder, "amphi_connections", "Connections of viewers and publishers", taken)?;
+        let refused = vec![(Vec::new(), self.places.refused())];
+        let help = "Connections refused because their address had its share";
+        counters(encoder, "amphi_connections_refused", help, refused)
     }
 
     fn of_the_process(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -40,6 +40,7 @@ use crate::alarm::{Board, Thresholds};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::delivery::{Delivery, Pages};
+use crate::http::Places;
 use crate::matrix::{self, ChannelLayout, FileStore, Layout};
 use crate::media::Grid;
 
@@ -187,12 +188,15 @@ impl Server {
         let means = Means { grid, window, matrix: matrix_, plan: plan_, clock: clock_, delivery: delivery_ };
         let (mut estate, inventory) = Estate::new(means);
         let ladders = Ladders::default();
+        let places =
+            Places::new(config.server.connections as usize, config.server.connections_per_address as usize);
         let mut metrics = Registry::default();
         metrics.register_collector(Box::new(Measures {
             inventory: inventory.clone(),
             ladders: ladders.clone(),
             delivery: Arc::clone(delivery.counts()),
             registry: Arc::clone(delivery.registry()),
+            places: places.clone(),
             runtime: tokio::runtime::Handle::current(),
         }));
         let mut listening = Stage::new("listeners");
@@ -213,7 +217,7 @@ impl Server {
             clock: &clock,
             inventory: inventory.clone(),
         };
-        let addresses = start::listeners(&config, &delivery, port, demo, &mut listening)?;
+        let addresses = start::listeners(&config, &delivery, port, demo, &places, &mut listening)?;
         let watchman = Watchman {
             matrix: matrix.clone(),
             inventory: inventory.clone(),

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -30,7 +29,7 @@ use crate::ladder::{LadderSpec, WaitingLoop, openh264};
 use crate::matrix::{MatrixHandle, SourceStatus};
 use crate::media::{Grid, Parts, RungTracks};
 use crate::package::{InitError, init_section};
-use crate::source::{Inlet, SourceGauges, SourceTask};
+use crate::source::{Current, Inlet, SourceGauges, SourceTask};
 use crate::store::{self, Rung};
 use crate::vod::{Mount, MountSettings};
 
@@ -112,9 +111,12 @@ pub(super) fn listeners(
     delivery: &Delivery,
     port: AdminPort<'_>,
     demo: Option<Router>,
+    places: &http::Places,
     stage: &mut Stage,
 ) -> anyhow::Result<Addresses> {
     let server = &config.server;
+    let gate = Arc::new(Gate(port.inventory.clone()));
+    let delivery = delivery.behind(Arc::clone(&gate) as _);
     let media = open("media", "server.listen", &server.listen)?;
     let plain = open("http", "server.http_listen", &server.http_listen)?;
     let control = open("admin", "server.admin_listen", &server.admin_listen)?;
@@ -128,11 +130,11 @@ pub(super) fn listeners(
         admin: control.as_ref().map(|(_, address)| *address),
     };
     if let Some((listener, _)) = media {
-        let gate = Arc::new(Gate(port.inventory.clone()));
-        stage.spawn(media_port::serve(listener, delivery.clone(), gate, stage.end.clone()));
+        let (delivery, places) = (delivery.clone(), places.clone());
+        stage.spawn(media_port::serve(listener, delivery, gate, places, stage.end.clone()));
     }
     if let Some((listener, _)) = plain {
-        stage.spawn(http::serve(listener, delivery.clone(), http::Limits::default(), stage.end.clone()));
+        stage.spawn(media_port::serve_http(listener, delivery, places.clone(), stage.end.clone()));
     }
     if let Some((listener, _)) = control {
         let AdminPort { matrix, ready, alarms, plan, insight, metrics, .. } = port;
@@ -185,7 +187,8 @@ pub(super) fn source(
             status,
             gauges: Arc::clone(&gauges),
             clock: Arc::clone(&means.clock),
-            taken: AtomicBool::new(false),
+            second: source.on_second_publisher,
+            publisher: Current::default(),
         };
         inlet.wait();
         Some(GuardedInlet { inlet: Arc::new(inlet), key: source.publish_key.clone() })

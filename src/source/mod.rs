@@ -33,5 +33,5 @@ pub use fault::{Retry, SourceFault};
 pub use gauges::SourceGauges;
 pub use glance::glance;
 pub use probe::{AudioReport, ProbeReport, VideoReport, probe};
-pub use publication::{Inlet, Publication};
+pub use publication::{Current, Inlet, Publication};
 pub use supervisor::SourceTask;

@@ -48,6 +48,25 @@ impl Coding {
     }
 }
 
+impl Coding {
+    /// What a decoder of H.264 or AAC is configured with: the AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1)
+    /// or the AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). `None` for anything else.
+    pub fn decoder_configuration(&self) -> Option<Bytes> {
+        let entry = Boxes::new(&self.entry, 0).next()?.ok()?;
+        let found = match self.media {
+            Media::Video { .. } if self.codec.starts_with("avc") => {
+                child(&entry, VISUAL, *b"avcC").ok()?.body
+            }
+            Media::Audio { .. } if self.codec.starts_with("mp4a.40.") => {
+                let esds = child(&entry, SOUND, *b"esds").ok()?;
+                decoder_config(esds.body.get(4..)?)?.1
+            }
+            _ => return None,
+        };
+        Some(Bytes::copy_from_slice(found))
+    }
+}
+
 /// What a track shows or plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
@@ -176,8 +195,19 @@ fn child<'a>(entry: &BoxRef<'a>, skip: usize, kind: [u8; 4]) -> Result<BoxRef<'a
     })
 }
 
-/// The codec string of an ES descriptor (ISO/IEC 14496-1 §7.2.6.5, RFC 6381 §3.3).
+/// The codec string of an ES descriptor (RFC 6381 §3.3).
 fn mpeg4_audio(descriptors: &[u8]) -> Option<String> {
+    let (object_type, specific) = decoder_config(descriptors)?;
+    if object_type != 0x40 {
+        return Some(format!("mp4a.{object_type:02x}"));
+    }
+    let config = AudioSpecificConfig::parse(specific).ok()?;
+    Some(format!("mp4a.40.{}", config.object_type))
+}
+
+/// Object type and DecoderSpecificInfo of an ES descriptor (ISO/IEC 14496-1 §7.2.6.5); the latter is empty where it is
+/// missing.
+fn decoder_config(descriptors: &[u8]) -> Option<(u8, &[u8])> {
     let mut es = descriptor(&mut Reader(descriptors), 3)?;
     es.skip(2)?;
     let flags = es.u8()?;
@@ -194,12 +224,8 @@ fn mpeg4_audio(descriptors: &[u8]) -> Option<String> {
     let mut config = descriptor(&mut es, 4)?;
     let object_type = config.u8()?;
     config.skip(12)?;
-    if object_type != 0x40 {
-        return Some(format!("mp4a.{object_type:02x}"));
-    }
-    let specific = descriptor(&mut config, 5)?;
-    let config = AudioSpecificConfig::parse(specific.0).ok()?;
-    Some(format!("mp4a.40.{}", config.object_type))
+    let specific = descriptor(&mut config, 5).map_or(&[][..], |specific| specific.0);
+    Some((object_type, specific))
 }
 
 /// A descriptor with that tag; its length comes in groups of seven bits (ISO/IEC 14496-1 §8.3.3).

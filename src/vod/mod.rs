@@ -30,6 +30,7 @@ mod names;
 mod playlist;
 mod reading;
 mod recording;
+mod reel;
 mod samples;
 mod smil;
 mod tables;
@@ -43,8 +44,9 @@ pub use mount::{Mount, MountSettings, Presentation, Rendition, Stream};
 pub use movie::{Movie, Track};
 pub use names::{File, Kind, Names, parse as parse_file};
 pub use recording::Recording;
+pub use reel::{Batch, Reel, ReelSample};
 pub use smil::{Smil, SmilFault, with_extension};
-pub use text::Cue;
+pub use text::{Cue, cues};
 
 #[cfg(test)]
 mod damage_tests;

@@ -38,6 +38,82 @@ fn samples_are_where_the_other_reader_finds_them() {
     }
 }
 
+fn reel(name: &str) -> (Reel, Vec<u8>) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+    let file = std::fs::File::open(path).expect("a fixture");
+    let bytes = fixture(name);
+    let movie = reading::index(&file, bytes.len() as u64, name).expect("sound");
+    let stamp = recording::Stamp { len: bytes.len() as u64, modified: std::time::SystemTime::UNIX_EPOCH };
+    (Reel::new(std::sync::Arc::new(Recording::new(name.to_owned(), stamp, file, movie, 6000))), bytes)
+}
+
+/// The bytes of a batch, as they are read.
+fn batch_bytes(batch: &Batch, file: &[u8]) -> Vec<u8> {
+    let extents = batch.layout.extents.iter();
+    extents.flat_map(|it| &file[it.offset as usize..(it.offset + it.len) as usize]).copied().collect()
+}
+
+#[test]
+fn a_reel_brings_every_sample_once_by_decode_time() {
+    for name in ["hall_a.mp4", "hall_a_low.mp4", "small.mp4"] {
+        let (mut reel, file) = reel(name);
+        let recording = std::sync::Arc::clone(reel.recording());
+        let (mut last, mut pictures) = (0, 0);
+        // Pictures move all times to zero; sound before that is left out.
+        let video = recording.movie.video.as_ref().expect("a picture");
+        let lift = -video.nanos(video.samples.decode_time(video.begin) as i64 - video.origin).min(0);
+        let left_out = recording.movie.audio.first().map_or(0, |sound| {
+            sound.samples.first_at(sound.ticks(-lift) + sound.origin).max(sound.begin) - sound.begin
+        });
+        let mut sounds = left_out;
+        while let Some(next) = reel.next_at() {
+            let batch = reel.take(next + 700_000_000).expect("samples");
+            let bytes = batch_bytes(&batch, &file);
+            assert!(batch.samples[0].decode == next && batch.samples.len() > 10 || reel.next_at().is_none());
+            for sample in &batch.samples {
+                assert!(sample.decode >= last && sample.decode < next + 700_000_000, "{name}: {sample:?}");
+                last = sample.decode;
+                let (track, index) = match sample.track {
+                    crate::media::Track::Video => (recording.movie.video.as_ref(), &mut pictures),
+                    crate::media::Track::Audio => (recording.movie.audio.first(), &mut sounds),
+                };
+                let (track, at) = (track.expect("a track"), track.expect("a track").begin + *index);
+                *index += 1;
+                let extent = track.samples.extents(at, at + 1)[0];
+                let expected = &file[extent.offset as usize..(extent.offset + extent.len) as usize];
+                assert_eq!(
+                    (&bytes[sample.place.clone()], sample.sync),
+                    (expected, track.samples.is_sync(at))
+                );
+                let shown = track.nanos(track.shown_at(at));
+                let ours = sample.decode + sample.composition;
+                assert!((0..200_000_000).contains(&(ours - shown)), "{name}: shown at {shown}, ours {ours}");
+            }
+        }
+        let count = |track: Option<&Track>| track.map_or(0, |track| track.end - track.begin);
+        assert_eq!(pictures, count(recording.movie.video.as_ref()));
+        assert_eq!(sounds, count(recording.movie.audio.first()));
+    }
+}
+
+#[test]
+fn a_reel_goes_to_the_sync_sample_at_or_before() {
+    let (mut reel, _) = reel("hall_a.mp4");
+    for (ms, seconds) in
+        [(0, 0), (1999, 0), (2000, 2), (7300, 6), (19_999, 18), (900_000, 18), (u64::MAX, 18)]
+    {
+        reel.seek(ms);
+        let batch = reel.take(i64::MAX).expect("samples");
+        let first = batch.samples.iter().find(|sample| sample.track == crate::media::Track::Video);
+        let first = first.expect("a picture");
+        assert!(first.sync);
+        assert_eq!(first.decode / 1_000_000_000, seconds, "{ms} ms");
+        let sound = batch.samples.iter().find(|sample| sample.track == crate::media::Track::Audio);
+        let apart = sound.expect("sound").decode - first.decode;
+        assert!((0..25_000_000).contains(&apart), "sound begins {apart} ns behind the picture");
+    }
+}
+
 proptest! {
     #[test]
     fn a_damaged_index_never_panics(flips in prop::collection::vec((0..6000_usize, any::<u8>()), 1..20)) {

@@ -28,7 +28,7 @@ pub struct Cue {
 }
 
 /// The cues of a WebVTT or SRT file, in order of time.
-pub(super) fn cues(text: &str) -> Vec<Cue> {
+pub fn cues(text: &str) -> Vec<Cue> {
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n");
     let mut cues: Vec<Cue> = text.split("\n\n").filter_map(cue).take(CUES_MAX).collect();
     cues.sort_by_key(|cue| (cue.start_ms, cue.end_ms));

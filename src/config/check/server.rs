@@ -43,6 +43,17 @@ fn addresses(checker: &mut Checker<'_>, config: &Config) {
             },
         }
     }
+    if server.connections < 10 {
+        let message = format!("connections: {} are too few for viewers; at least 10", server.connections);
+        checker.fault(&table.key("connections"), message);
+    }
+    if server.connections_per_address > server.connections {
+        let message = format!(
+            "connections_per_address: {} are more than connections = {} in all",
+            server.connections_per_address, server.connections
+        );
+        checker.fault(&table.key("connections_per_address"), message);
+    }
     if server.state_dir.as_os_str().is_empty() {
         checker.fault(&table.key("state_dir"), "state_dir: a directory is needed");
     }

@@ -1,6 +1,6 @@
 //! `[[source]]`.
 
-use super::super::Source;
+use super::super::{SecondPublisher, Source};
 use super::names::{Names, subject};
 use super::{Checker, Place};
 
@@ -21,6 +21,10 @@ pub(super) fn check(checker: &mut Checker<'_>, sources: &[Source]) {
                 checker.fault(&table.key("publish_key"), message);
             }
             (false, true) => {
+                if source.on_second_publisher != SecondPublisher::default() {
+                    let message = format!("{subject}: on_second_publisher is for sources with a publish_key");
+                    checker.fault(&table.key("on_second_publisher"), message);
+                }
                 if let Err(what) = pulled_url(source.url.reveal()) {
                     checker.fault(&table.key("url"), format!("{subject}: url {what}"));
                 }

@@ -27,6 +27,8 @@ pub struct Metadata {
     pub audio_bps: Option<u32>,
     /// The encoder's name for itself.
     pub encoder: Option<String>,
+    /// How long a recording is, in seconds.
+    pub duration_s: Option<f64>,
 }
 
 impl Metadata {
@@ -38,6 +40,7 @@ impl Metadata {
             audio: Some(tracks.audio.format),
             audio_bps: Some(tracks.audio.bitrate_bps),
             encoder: Some("amphi".to_owned()),
+            duration_s: None,
         }
     }
 
@@ -71,6 +74,7 @@ impl Metadata {
                 Some(Amf0Value::Utf8String(text)) => Some(text.chars().take(ENCODER_MAX).collect()),
                 _ => None,
             },
+            duration_s: number("duration"),
         })
     }
 
@@ -85,7 +89,8 @@ impl Metadata {
     }
 
     fn encoded(&self, names: &[Value<'_>]) -> BytesMut {
-        let mut properties = Vec::with_capacity(10);
+        let mut properties = Vec::with_capacity(11);
+        properties.extend(self.duration_s.map(|seconds| ("duration", Value::Number(seconds))));
         if let Some(size) = self.size {
             properties.push(("width", Value::Number(f64::from(size.width))));
             properties.push(("height", Value::Number(f64::from(size.height))));
@@ -125,6 +130,7 @@ mod tests {
             audio: Some(AudioFormat { sample_rate: 44_100, channels: 1 }),
             audio_bps: Some(96_000),
             encoder: Some("amphi".to_owned()),
+            duration_s: Some(90.5),
         };
         assert_eq!(read(&metadata.for_player()), Some(metadata.clone()));
         assert_eq!(read(&metadata.for_server()), Some(metadata));

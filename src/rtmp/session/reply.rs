@@ -13,6 +13,8 @@ const WINDOW: u32 = 2_500_000;
 /// User control events (RTMP 1.0 §7.1.7).
 const STREAM_BEGIN: u16 = 0;
 const STREAM_EOF: u16 = 1;
+const STREAM_IS_RECORDED: u16 = 4;
+
 pub(super) fn connected(out: &mut BytesMut, transaction: f64) {
     control(out, message_type::WINDOW_ACKNOWLEDGEMENT, &WINDOW.to_be_bytes());
     let [a, b, c, d] = WINDOW.to_be_bytes();
@@ -70,6 +72,22 @@ pub(super) fn play_started(out: &mut BytesMut) {
     let access = amf::encode(&[Value::Text("|RtmpSampleAccess"), Value::Boolean(true), Value::Boolean(true)]);
     let head = Head { type_id: message_type::DATA, timestamp_ms: 0, stream_id: STREAM_ID };
     put_message(out, head, CHUNK_SIZE, &[&access]);
+}
+
+pub(super) fn is_recorded(out: &mut BytesMut) {
+    user_control(out, STREAM_IS_RECORDED, STREAM_ID);
+}
+
+/// What Flash Media Server sends at the end of a recording, and what players of recordings wait for.
+pub(super) fn play_complete(out: &mut BytesMut, duration_s: f64) {
+    let information = [
+        ("level", Value::Text("status")),
+        ("code", Value::Text("NetStream.Play.Complete")),
+        ("duration", Value::Number(duration_s)),
+    ];
+    let payload = amf::encode(&[Value::Text("onPlayStatus"), Value::Object(&information)]);
+    let head = Head { type_id: message_type::DATA, timestamp_ms: 0, stream_id: STREAM_ID };
+    put_message(out, head, CHUNK_SIZE, &[&payload]);
 }
 
 pub(super) fn play_finished(out: &mut BytesMut) {

@@ -1,0 +1,81 @@
+//! The one door that everybody passes who plays or publishes, whatever the protocol.
+//!
+//! Contract: a protocol asks its [`Door`] once for every request or session, with what it knows of the [`Caller`], before
+//! anything is looked up, opened or sent; a refused caller gets the [`Refusal`]'s reason and nothing else. Whoever is let
+//! in may still find that what was asked for is not there.
+//!
+//! Today a door checks the keys of publishers and lets every player in. How many connections there may be, in all and
+//! from one address, is decided before anybody speaks: [`Places`](crate::http::Places).
+//!
+//! What does *not* belong here: what there is to play (`registry`), how a refusal is said in a protocol.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+/// What is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HLS, DASH, files.
+    Http,
+    /// RTMP.
+    Rtmp,
+    /// RTSP.
+    Rtsp,
+}
+
+/// What a caller wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// To see or hear.
+    Play,
+    /// To be a source.
+    Publish,
+}
+
+/// Somebody at the door. `Debug` does not show the query: it may hold a key.
+#[derive(Clone, Copy)]
+pub struct Caller<'a> {
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// What is wanted.
+    pub wish: Wish,
+    /// From where; `None` where nobody knows, in tests.
+    pub peer: Option<SocketAddr>,
+    /// A channel or mount; for publishers the application that they use.
+    pub app: &'a str,
+    /// The stream in it as the caller names it, with a prefix like `mp4:`; empty for the channel itself.
+    pub stream: &'a str,
+    /// Parameters as the caller wrote them, without `?`.
+    pub query: &'a str,
+}
+
+impl fmt::Debug for Caller<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { protocol, wish, peer, app, stream, query: _ } = self;
+        write!(f, "{protocol:?} {wish:?} {app}/{stream} by {peer:?}")
+    }
+}
+
+/// Why somebody is not let in: said to the caller, and without anything that the caller does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub &'static str);
+
+/// Decides who may do what.
+pub trait Door: Send + Sync + fmt::Debug {
+    /// Lets `caller` in, or says why not.
+    fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal>;
+}
+
+/// A door that lets every player in and no publisher.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenDoor;
+
+impl Door for OpenDoor {
+    fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
+        match caller.wish {
+            Wish::Play => Ok(()),
+            Wish::Publish => Err(Refusal("nobody publishes here")),
+        }
+    }
+}

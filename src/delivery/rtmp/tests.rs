@@ -1,0 +1,301 @@
+//! Connections over loopback, with `rml_rtmp`'s client.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rml_amf0::Amf0Value;
+use rml_rtmp::chunk_io::ChunkSerializer;
+use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
+use rml_rtmp::messages::{RtmpMessage, UserControlEventType};
+use rml_rtmp::sessions::{
+    ClientSession, ClientSessionConfig, ClientSessionEvent as Said, ClientSessionResult, PublishRequestType,
+};
+use rml_rtmp::time::RtmpTimestamp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::delivery::{Kind, Refusal};
+use crate::rtmp::Frame;
+use crate::vod::{Mount, MountSettings};
+
+/// Lets in who has the word; remembers who came.
+#[derive(Debug, Default)]
+struct Strict(Mutex<Vec<String>>);
+
+impl Door for Strict {
+    fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
+        self.0.lock().expect("one at a time").push(format!("{caller:?} {}", caller.query));
+        if caller.query.contains("token=good") { Ok(()) } else { Err(Refusal("the token is missing")) }
+    }
+}
+
+/// Takes whoever comes, and is taken over at will.
+#[derive(Default)]
+struct Source(CancellationToken);
+
+struct Taken(CancellationToken);
+
+impl Publishing for Source {
+    fn open(&self, _: &str) -> Result<Box<dyn PublishedStream>, &'static str> {
+        Ok(Box::new(Taken(self.0.clone())))
+    }
+}
+
+impl PublishedStream for Taken {
+    fn frame(&mut self, _: Frame) {}
+
+    fn taken_over(&self) -> CancellationToken {
+        self.0.clone()
+    }
+}
+
+struct Server {
+    port: RtmpPort,
+    door: Arc<Strict>,
+    taken_over: CancellationToken,
+}
+
+impl Server {
+    fn new() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+        let registry = Arc::new(Registry::default());
+        let settings = MountSettings { root, segment_ms: 6000, download: true, poster: false, index: false };
+        registry.mount("vod", Mount::new(settings));
+        let (door, source) = (Arc::new(Strict::default()), Source::default());
+        let taken_over = source.0.clone();
+        let (counts, publishing) = (Arc::default(), Arc::new(source));
+        let port =
+            RtmpPort { registry, counts, audience: Arc::default(), door: Arc::clone(&door) as _, publishing };
+        Self { port, door, taken_over }
+    }
+
+    async fn connect(&self, app: &str) -> Client {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let stream = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("listening");
+        let (accepted, _) = listener.accept().await.expect("a client");
+        let serving = tokio::spawn(self.port.clone().serve(accepted, CancellationToken::new()));
+        Client::connect(stream, serving, app).await
+    }
+}
+
+struct Client {
+    stream: TcpStream,
+    session: ClientSession,
+    /// Commands that the library's client does not know.
+    own: ChunkSerializer,
+    heard: Vec<Said>,
+    serving: JoinHandle<()>,
+}
+
+impl Client {
+    async fn connect(mut stream: TcpStream, serving: JoinHandle<()>, app: &str) -> Self {
+        let mut handshake = Handshake::new(PeerType::Client);
+        let hello = handshake.generate_outbound_p0_and_p1().expect("random numbers");
+        stream.write_all(&hello).await.expect("written");
+        let mut buffer = vec![0; 4096];
+        let rest = loop {
+            let read = stream.read(&mut buffer).await.expect("an answer");
+            match handshake.process_bytes(&buffer[..read]).expect("a handshake") {
+                HandshakeProcessResult::InProgress { response_bytes } => {
+                    stream.write_all(&response_bytes).await.expect("written");
+                }
+                HandshakeProcessResult::Completed { response_bytes, remaining_bytes } => {
+                    stream.write_all(&response_bytes).await.expect("written");
+                    break remaining_bytes;
+                }
+            }
+        };
+        let (session, first) = ClientSession::new(ClientSessionConfig::new()).expect("a client");
+        let own = ChunkSerializer::new();
+        let mut client = Self { stream, session, own, heard: Vec::new(), serving };
+        client.send(first).await;
+        let answer = client.session.handle_input(&rest).expect("understood");
+        client.send(answer).await;
+        let request = client.session.request_connection(app.to_owned()).expect("a request");
+        client.send(vec![request]).await;
+        client.until(|said| matches!(said, Said::ConnectionRequestAccepted)).await;
+        client
+    }
+
+    async fn send(&mut self, results: Vec<ClientSessionResult>) {
+        for result in results {
+            match result {
+                ClientSessionResult::OutboundResponse(packet) => {
+                    self.stream.write_all(&packet.bytes).await.expect("written");
+                }
+                ClientSessionResult::RaisedEvent(event) => self.heard.push(event),
+                ClientSessionResult::UnhandleableMessageReceived(_) => {}
+            }
+        }
+    }
+
+    /// A command of ours, or a control message.
+    async fn say(&mut self, message: RtmpMessage, stream_id: u32) {
+        let payload = message.into_message_payload(RtmpTimestamp::new(0), stream_id).expect("a message");
+        let packet = self.own.serialize(&payload, true, false).expect("short");
+        self.stream.write_all(&packet.bytes).await.expect("written");
+    }
+
+    async fn command(&mut self, name: &str, arguments: Vec<Amf0Value>) {
+        let command = RtmpMessage::Amf0Command {
+            command_name: name.to_owned(),
+            transaction_id: 0.0,
+            command_object: Amf0Value::Null,
+            additional_arguments: arguments,
+        };
+        self.say(command, 1).await;
+    }
+
+    /// Reads once; `false` at the end of the connection.
+    async fn read(&mut self) -> bool {
+        let mut buffer = vec![0; 65_536];
+        let read = tokio::time::timeout(Duration::from_secs(20), self.stream.read(&mut buffer)).await;
+        let read = read.expect("something comes").unwrap_or(0);
+        let results = self.session.handle_input(&buffer[..read]).expect("understood");
+        self.send(results).await;
+        read > 0
+    }
+
+    /// Reads until `wanted` was said; what came before it is forgotten.
+    async fn until(&mut self, wanted: impl Fn(&Said) -> bool) -> Said {
+        loop {
+            if let Some(at) = self.heard.iter().position(&wanted) {
+                return self.heard.drain(..=at).next_back().expect("it was found");
+            }
+            assert!(self.read().await, "the connection ended early; heard {:?}", self.heard);
+        }
+    }
+
+    async fn play(&mut self, stream: &str) {
+        let request = self.session.request_playback(stream.to_owned()).expect("a request");
+        self.send(vec![request]).await;
+        self.until(|said| matches!(said, Said::PlaybackRequestAccepted)).await;
+    }
+
+    /// Reads to the end of the connection.
+    async fn end(mut self) -> Vec<Said> {
+        while self.read().await {}
+        self.serving.await.expect("no panic");
+        self.heard
+    }
+
+    /// The time of the next coded picture (not of its configuration).
+    async fn picture(&mut self) -> u32 {
+        let said = self
+            .until(|said| matches!(said, Said::VideoDataReceived { data, .. } if data.get(1) == Some(&1)))
+            .await;
+        let Said::VideoDataReceived { timestamp, data } = said else { unreachable!("asked for") };
+        assert!(data.len() > 9);
+        timestamp.value
+    }
+}
+
+fn number(value: f64) -> Amf0Value {
+    Amf0Value::Number(value)
+}
+
+#[tokio::test]
+async fn a_recording_is_played_paused_sought_and_ends() {
+    let server = Server::new();
+    let mut client = server.connect("vod?token=good").await;
+    let buffer = RtmpMessage::UserControl {
+        event_type: UserControlEventType::SetBufferLength,
+        stream_id: Some(1),
+        buffer_length: Some(2000),
+        timestamp: None,
+    };
+    client.say(buffer, 0).await;
+    client.play("mp4:hall_a.mp4").await;
+    let metadata = client.until(|said| matches!(said, Said::StreamMetadataReceived { .. })).await;
+    let Said::StreamMetadataReceived { metadata } = metadata else { unreachable!("asked for") };
+    assert_eq!((metadata.video_width, metadata.video_height), (Some(1280), Some(720)));
+    assert_eq!(client.picture().await, 0);
+    // At once: the buffer that was asked for, and a step; not the whole recording.
+    let mut last = 0;
+    while last < 2300 {
+        last = client.picture().await;
+    }
+    client.command("pause", vec![Amf0Value::Boolean(true), number(500.0)]).await;
+    // From the last key picture: it is behind what a held recording would have sent by itself.
+    client.command("seek", vec![number(7300.0)]).await;
+    client.command("pause", vec![Amf0Value::Boolean(false), number(7300.0)]).await;
+    let mut at = client.picture().await;
+    while at < 5000 {
+        assert!(at <= 5000, "{at}");
+        at = client.picture().await;
+    }
+    assert_eq!(at, 6000, "the sync sample before");
+    assert_eq!(client.picture().await, 6067);
+    client.command("seek", vec![number(19_900.0)]).await;
+    while at != 18_000 {
+        at = client.picture().await;
+    }
+    while at < 19_900 {
+        at = client.picture().await;
+    }
+    assert_eq!(at, 19_933, "the last picture");
+    // Behind the end one may go back.
+    client.command("seek", vec![number(0.0)]).await;
+    while at != 0 {
+        at = client.picture().await;
+    }
+    client.command("closeStream", vec![]).await;
+    client.end().await;
+    assert!(server.port.counts.answers(Kind::RtmpRecorded) > 3);
+}
+
+#[tokio::test]
+async fn a_recording_begins_where_the_player_says() {
+    let server = Server::new();
+    let mut client = server.connect("vod?token=good").await;
+    client.command("createStream", vec![]).await;
+    client.command("play", vec![Amf0Value::Utf8String("hall_a".to_owned()), number(8500.0)]).await;
+    assert_eq!(client.picture().await, 8000);
+}
+
+#[tokio::test]
+async fn every_wish_passes_the_door() {
+    let server = Server::new();
+    for (app, stream) in [("vod", "mp4:hall_a.mp4"), ("nothing", "here")] {
+        let mut client = server.connect(app).await;
+        let request = client.session.request_playback(stream.to_owned()).expect("a request");
+        client.send(vec![request]).await;
+        let heard = client.end().await;
+        assert!(!heard.iter().any(|said| matches!(said, Said::PlaybackRequestAccepted)), "{heard:?}");
+    }
+    let mut client = server.connect("publish").await;
+    let request = client.session.request_publishing("hall?key=chalk".to_owned(), PublishRequestType::Live);
+    client.send(vec![request.expect("a request")]).await;
+    let heard = client.end().await;
+    assert!(!heard.iter().any(|said| matches!(said, Said::PublishRequestAccepted)), "{heard:?}");
+    let came = server.door.0.lock().expect("nobody else").clone();
+    let wishes: Vec<_> = came.iter().map(|who| who.split(" by ").next().unwrap_or_default()).collect();
+    assert_eq!(
+        wishes,
+        ["Rtmp Play vod/mp4:hall_a.mp4", "Rtmp Play nothing/here", "Rtmp Publish publish/hall"]
+    );
+    assert!(came.iter().all(|who| who.contains("127.0.0.1")) && came[2].ends_with(" key=chalk"), "{came:?}");
+}
+
+#[tokio::test]
+async fn whoever_is_taken_over_is_told_and_closed() {
+    let server = Server::new();
+    let mut client = server.connect("publish?token=good").await;
+    let request = client.session.request_publishing("hall".to_owned(), PublishRequestType::Live);
+    client.send(vec![request.expect("a request")]).await;
+    client.until(|said| matches!(said, Said::PublishRequestAccepted)).await;
+    server.taken_over.cancel();
+    client.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_or_sends_no_frame_is_closed() {
+    let server = Server::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let _silent = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("listening");
+    let (accepted, _) = listener.accept().await.expect("a client");
+    server.port.clone().serve(accepted, CancellationToken::new()).await;
+}

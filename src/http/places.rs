@@ -1,0 +1,169 @@
+//! How many connections may be open at a time: in all, and from one address.
+//!
+//! Ports may share their [`Places`]. Who comes when all are taken waits in the backlog. Who comes from an address that
+//! has its share already is closed at once and counted; the log says it once a second.
+//!
+//! Loopback addresses have no share of their own: a reverse proxy on this machine brings all its viewers from there,
+//! and so does a load test. IPv6 addresses count by their first 64 bits, which is what one machine or household is
+//! given to choose addresses from (RFC 4291 §2.5.1).
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::meter::Counter;
+
+/// Between two lines of the log.
+const SAY_AGAIN: Duration = Duration::from_secs(1);
+
+/// Places for connections. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Places(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    free: Arc<Semaphore>,
+    all: usize,
+    per_address: usize,
+    refused: Counter,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    by_address: HashMap<IpAddr, usize>,
+    /// When refusals were last said, and how many are unsaid.
+    said: Option<Instant>,
+    unsaid: u64,
+}
+
+/// A place for somebody not known yet.
+#[derive(Debug)]
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The place of one connection; free again when dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    _place: Place,
+    share: Option<(Places, IpAddr)>,
+}
+
+impl Places {
+    /// So many places in all, and so many for one address; 0 is no bound for an address.
+    pub fn new(all: usize, per_address: usize) -> Self {
+        let free = Arc::new(Semaphore::new(all));
+        let (refused, taken) = (Counter::default(), Mutex::default());
+        Self(Arc::new(Shared { free, all, per_address, refused, taken }))
+    }
+
+    /// Places that are taken.
+    pub fn taken(&self) -> usize {
+        self.0.all.saturating_sub(self.0.free.available_permits())
+    }
+
+    /// Connections that were refused, since start.
+    pub fn refused(&self) -> u64 {
+        self.0.refused.get()
+    }
+
+    /// Waits for a free place.
+    pub(super) async fn free(&self) -> Option<Place> {
+        Arc::clone(&self.0.free).acquire_owned().await.ok().map(|permit| Place { _permit: permit })
+    }
+
+    /// Gives `place` to `peer`, unless it has its share.
+    pub(super) fn seat(&self, place: Place, peer: IpAddr) -> Option<Seat> {
+        let peer = peer.to_canonical();
+        if self.0.per_address == 0 || peer.is_loopback() {
+            return Some(Seat { _place: place, share: None });
+        }
+        let household = household(peer);
+        let mut taken = self.lock();
+        let share = taken.by_address.entry(household).or_default();
+        if *share < self.0.per_address {
+            *share += 1;
+            return Some(Seat { _place: place, share: Some((self.clone(), household)) });
+        }
+        self.0.refused.increment();
+        taken.unsaid += 1;
+        if taken.said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+            let count = std::mem::take(&mut taken.unsaid);
+            taken.said = Some(Instant::now());
+            drop(taken);
+            tracing::warn!(%peer, count, limit = self.0.per_address, "an address has all the connections it may have");
+        }
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let Some((places, household)) = self.share.take() else { return };
+        let mut taken = places.lock();
+        if let Some(share) = taken.by_address.get_mut(&household) {
+            *share -= 1;
+            if *share == 0 {
+                taken.by_address.remove(&household);
+            }
+        }
+    }
+}
+
+fn household(peer: IpAddr) -> IpAddr {
+    match peer {
+        IpAddr::V4(_) => peer,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seat(places: &Places, peer: &str) -> Option<Seat> {
+        let permit = Arc::clone(&places.0.free).try_acquire_owned().expect("a free place");
+        places.seat(Place { _permit: permit }, peer.parse().expect("an address"))
+    }
+
+    #[test]
+    fn an_address_has_its_share_and_no_more_until_a_seat_is_free_again() {
+        let places = Places::new(100, 2);
+        let seats: Vec<_> = (0..2).map(|_| seat(&places, "192.0.2.1").expect("within its share")).collect();
+        assert!(seat(&places, "192.0.2.1").is_none());
+        assert!(seat(&places, "::ffff:192.0.2.1").is_none(), "the same address on a port for both");
+        assert!(seat(&places, "192.0.2.2").is_some());
+        assert_eq!((places.taken(), places.refused()), (2, 2));
+        drop(seats);
+        assert!(places.lock().by_address.is_empty(), "nothing is kept of who has left");
+        assert!(seat(&places, "192.0.2.1").is_some());
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_of_ipv6_are_one() {
+        let places = Places::new(100, 1);
+        let _seat = seat(&places, "2001:db8:0:1::5").expect("the first");
+        assert!(seat(&places, "2001:db8:0:1:ffff::6").is_none());
+        assert!(seat(&places, "2001:db8:0:2::5").is_some());
+    }
+
+    #[test]
+    fn loopback_is_exempt_and_zero_is_no_bound() {
+        let places = Places::new(100, 1);
+        let seats: Vec<_> = ["127.0.0.1", "127.0.0.1", "::1", "::1", "::ffff:127.0.0.1"]
+            .map(|peer| seat(&places, peer))
+            .into();
+        assert!(seats.iter().all(Option::is_some));
+        let places = Places::new(100, 0);
+        let seats: Vec<_> = (0..50).map(|_| seat(&places, "192.0.2.1")).collect();
+        assert!(seats.iter().all(Option::is_some));
+    }
+}
