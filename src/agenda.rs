@@ -7,11 +7,12 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::media::MediaTime;
 
 /// Everything that is planned, at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Plan {
     /// When it was made.
     pub as_of: MediaTime,
@@ -29,7 +30,7 @@ pub struct Plan {
 }
 
 /// A lecture, and where it is shown when.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PlannedEvent {
     /// Its identifier in the calendar.
     pub id: String,
@@ -83,7 +84,7 @@ impl Plan {
 }
 
 /// Something in the plan that somebody should mend before it happens.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Conflict {
     /// What.
     pub kind: ConflictKind,
@@ -104,7 +105,7 @@ pub struct Conflict {
 }
 
 /// What can be wrong with a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConflictKind {
     /// Two events at once on one channel.
@@ -124,7 +125,7 @@ pub enum ConflictKind {
 }
 
 /// How the calendar is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FeedState {
     /// A calendar is configured.
     pub configured: bool,
@@ -147,7 +148,7 @@ pub struct FeedState {
 }
 
 /// What calendars speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FeedFormat {
     /// iCalendar (RFC 5545).

@@ -26,7 +26,7 @@
 //!  4  server                                                           wiring, demo, order of ending
 //!  3  delivery   admin                                                 what the world may ask
 //!  2  source   ladder   channel   package   store   schedule   simulator   stages: strangers to each other
-//!  1  config   feed   matrix   agenda   alarm   http   rtsp   rtmp   clip  joints: how stages are told and joined
+//!  1  config   feed   matrix   agenda   alarm   audit   http   rtsp   rtmp   clip  joints: how stages are told and joined
 //!  0  media   clock   meter                                            words
 //! ```
 //! A module imports only from lower storeys; modules of one storey are strangers and are joined in [`server`].
@@ -69,6 +69,7 @@
 pub mod admin;
 pub mod agenda;
 pub mod alarm;
+pub mod audit;
 pub mod channel;
 pub mod clip;
 pub mod clock;

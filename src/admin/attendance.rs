@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::media::MediaTime;
 
@@ -22,7 +23,7 @@ pub struct Attendance {
 }
 
 /// What the rings show.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Viewers {
     /// Seconds of one place.
     pub step_s: u32,
@@ -33,7 +34,7 @@ pub struct Viewers {
 }
 
 /// One channel's viewers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ChannelViewers {
     /// Its name.
     pub name: String,
@@ -42,7 +43,7 @@ pub struct ChannelViewers {
 }
 
 /// One rung's viewers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RungHistory {
     /// Its name.
     pub name: String,

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::insight::Vitals;
+use super::openapi::Refused;
 use crate::agenda::Plan;
 use crate::alarm::Alarm;
 use crate::matrix::MatrixView;
@@ -26,6 +27,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How soon a browser comes back after the connection has ended.
 const RETRY: Duration = Duration::from_secs(2);
 
+/// The matrix and the alarms, now and at every change: events `matrix` and `alarms`, whose data is JSON.
+#[utoipa::path(get, path = "/api/v1/events", tag = "events", responses(
+    (status = 200, description = "Server-sent events, without end", body = String, content_type = "text/event-stream"),
+    Refused,
+))]
 pub(super) async fn stream(State(state): Shared) -> impl IntoResponse {
     let (matrix, alarms, plan) = (state.matrix.watch(), state.alarms.clone(), state.plan.clone());
     let (vitals, ending) = (state.insight.vitals.clone(), state.ending.clone());

@@ -19,9 +19,11 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, LAST_MODIFIED};
 use serde::Serialize;
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use super::Shared;
 use super::attendance::Viewers;
+use super::openapi::{NoSuchName, Refused};
 use super::problem::{Name, Problem};
 use crate::media::MediaTime;
 
@@ -54,7 +56,7 @@ pub struct Thumbnail {
 }
 
 /// How everything fares at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Vitals {
     /// Every source, by name.
     pub sources: Vec<SourceVitals>,
@@ -63,7 +65,7 @@ pub struct Vitals {
 }
 
 /// How a source fares.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct SourceVitals {
     /// Its name.
     pub name: String,
@@ -91,7 +93,7 @@ pub struct SourceVitals {
 }
 
 /// How a channel fares.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct ChannelVitals {
     /// Its name.
     pub name: String,
@@ -105,7 +107,7 @@ pub struct ChannelVitals {
 }
 
 /// How a rung of a channel fares.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct RungVitals {
     /// Its name.
     pub name: String,
@@ -115,16 +117,30 @@ pub struct RungVitals {
     pub viewers: u64,
 }
 
-pub(super) async fn vitals(State(state): Shared) -> Response {
-    let vitals = Arc::clone(&state.insight.vitals.borrow());
-    Json(&*vitals).into_response()
+/// How sources and channels fare at this moment.
+#[utoipa::path(get, path = "/api/v1/vitals", tag = "insight", responses(
+    (status = 200, description = "Rates, losses, levels, viewers", body = Vitals), Refused,
+))]
+pub(super) async fn vitals(State(state): Shared) -> Json<Vitals> {
+    Json(Vitals::clone(&state.insight.vitals.borrow()))
 }
 
-pub(super) async fn viewers(State(state): Shared) -> Response {
-    let viewers = Arc::clone(&state.insight.viewers.borrow());
-    Json(&*viewers).into_response()
+/// Who watched, per minute, over the last hours.
+#[utoipa::path(get, path = "/api/v1/viewers", tag = "insight", responses(
+    (status = 200, description = "Of every channel and rung", body = Viewers), Refused,
+))]
+pub(super) async fn viewers(State(state): Shared) -> Json<Viewers> {
+    Json(Viewers::clone(&state.insight.viewers.borrow()))
 }
 
+/// The source as it is, or as it was last seen.
+#[utoipa::path(get, path = "/api/v1/sources/{source}/thumbnail.jpg", tag = "insight",
+    params(("source" = String, Path, description = "The source's name")),
+    responses(
+        (status = 200, description = "A small picture", body = Vec<u8>, content_type = "image/jpeg"),
+        Refused, NoSuchName,
+    ),
+)]
 pub(super) async fn of_source(State(state): Shared, Name(name): Name) -> Result<Response, Problem> {
     if state.matrix.view().source(&name).is_none() {
         return Err(Problem::new(StatusCode::NOT_FOUND, format!("no source is called {name:?}")));
@@ -132,6 +148,14 @@ pub(super) async fn of_source(State(state): Shared, Name(name): Name) -> Result<
     picture(state.insight.thumbnails.of_source(&name).await)
 }
 
+/// What the channel's viewers see.
+#[utoipa::path(get, path = "/api/v1/channels/{channel}/thumbnail.jpg", tag = "insight",
+    params(("channel" = String, Path, description = "The channel's name")),
+    responses(
+        (status = 200, description = "A small picture", body = Vec<u8>, content_type = "image/jpeg"),
+        Refused, NoSuchName,
+    ),
+)]
 pub(super) async fn of_channel(State(state): Shared, Name(name): Name) -> Result<Response, Problem> {
     if state.matrix.view().channel(&name).is_none() {
         return Err(Problem::new(StatusCode::NOT_FOUND, format!("no channel is called {name:?}")));

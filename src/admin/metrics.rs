@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::Shared;
+use super::openapi::Refused;
 use super::problem::Problem;
 use crate::matrix::{MatrixHandle, SourceState};
 
@@ -35,6 +36,12 @@ pub(super) fn register(registry: &mut Registry, matrix: MatrixHandle) {
     registry.register_collector(Box::new(MatrixCollector(matrix)));
 }
 
+/// What the server measures.
+#[utoipa::path(get, path = "/metrics", tag = "health", responses(
+    (status = 200, description = "OpenMetrics 1.0", body = String,
+     content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    Refused,
+))]
 pub(super) async fn page(State(state): Shared) -> Response {
     let mut text = String::new();
     match encode(&mut text, &state.metrics) {

@@ -7,27 +7,46 @@
 //! | `PUT /api/v1/channels/{channel}/source` | manual connect: `{"source": "…", "until": "…"?}` |
 //! | `DELETE /api/v1/channels/{channel}/source` | manual override: the waiting loop |
 //! | `DELETE /api/v1/channels/{channel}/override` | back to the schedule or the configuration |
+//! | `PUT`, `DELETE /api/v1/channels/{channel}/notice` | what the waiting picture says |
 //! | `GET /api/v1/sources`, `…/{source}` | sources |
+//! | `GET /api/v1/alarms` | what somebody should look at |
 //! | `GET /api/v1/schedule` | what is planned, what is wrong with it, how the calendar is |
+//! | `GET /api/v1/audit?limit=` | who did what, newest first |
 //! | `GET /api/v1/events` | server-sent events: the matrix, the alarms, the schedule now and at every change |
+//! | `GET`, `POST`, `DELETE /api/v1/session` | a token turned into a cookie, see `session` |
 //! | `GET /api/v1/vitals`, `/api/v1/viewers`, `…/thumbnail.jpg` | see [`insight`] |
 //! | `GET /` | the [`console`] |
+//! | `GET /api/v1/openapi.json` | all of this as an OpenAPI document |
 //! | `GET /metrics` | OpenMetrics |
 //! | `GET /healthz`, `GET /readyz` | alive; ready to serve. Open to all |
 //!
 //! Every change answers the channel as it is then. Every error is a problem in the sense of RFC 9457. Who may
-//! ask is decided in `guard`.
+//! ask is decided in `guard`, as which [`Role`]. Every change is recorded in the audit log.
+//!
+//! A new route: write its handler with `#[utoipa::path]`, give it the responses of `openapi` that it may answer, and
+//! register it with `routes!` below; the tests then ask that its answers are as documented.
 //!
 //! Not here: listening, and what the matrix's words mean for sources and channels.
 
+mod access;
+#[cfg(test)]
+mod access_tests;
 pub mod attendance;
+mod audit;
 mod channels;
 pub mod console;
 mod events;
 mod guard;
+mod health;
 pub mod insight;
 mod metrics;
+mod openapi;
+#[cfg(test)]
+mod openapi_tests;
 mod problem;
+mod schedule;
+mod session;
+mod sources;
 #[cfg(test)]
 mod tests;
 pub mod wowza;
@@ -35,31 +54,33 @@ pub mod wowza;
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
-use axum::{Json, Router, middleware};
+use axum::{Extension, Router, middleware};
 use http::{Method, StatusCode, Uri};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+pub use self::access::{Role, Tokens};
 use self::insight::Insight;
 use self::problem::Problem;
 use crate::agenda::Plan;
 use crate::alarm::Alarm;
-use crate::config::Secret;
-use crate::matrix::{MatrixHandle, SourceView};
+use crate::audit::AuditLog;
+use crate::clock::Clock;
+use crate::matrix::MatrixHandle;
 
 /// Bytes of a request's body; ours have some hundred.
 const BODY_LIMIT: usize = 64 * 1024;
 
 /// What the admin port shows and steers.
-#[derive(Debug)]
 pub struct AdminState {
     /// The matrix.
     pub matrix: MatrixHandle,
-    /// What callers must show; `None` or empty = the port is bound to loopback only.
-    pub token: Option<Secret>,
+    /// What callers must show.
+    pub tokens: Tokens,
     /// The server is ready to serve viewers.
     pub ready: watch::Receiver<bool>,
     /// The alarms of this moment.
@@ -68,6 +89,10 @@ pub struct AdminState {
     pub plan: watch::Receiver<Arc<Plan>>,
     /// How sources and channels fare, who watches, pictures.
     pub insight: Insight,
+    /// Where changes are recorded.
+    pub audit: AuditLog,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
     /// What other parts of the server measure; the matrix's own metrics are added here.
     pub metrics: Registry,
     /// Cancelled when the server begins to end: event streams end then, which would otherwise hold their
@@ -75,69 +100,62 @@ pub struct AdminState {
     pub ending: CancellationToken,
 }
 
-type Shared = State<Arc<AdminState>>;
+/// What the routes share.
+struct Desk {
+    state: AdminState,
+    sessions: session::Sessions,
+}
 
-/// The routes. Serve them over loopback, or over anything when there is a token.
+impl std::ops::Deref for Desk {
+    type Target = AdminState;
+
+    fn deref(&self) -> &AdminState {
+        &self.state
+    }
+}
+
+type Shared = State<Arc<Desk>>;
+
+/// The routes. Serve them over loopback, or over anything when there is an operator's token.
 pub fn router(mut state: AdminState) -> Router {
-    state.token = state.token.filter(|token| !token.is_empty());
     metrics::register(&mut state.metrics, state.matrix.clone());
-    let state = Arc::new(state);
-    Router::new()
-        .route("/api/v1/matrix", get(matrix))
-        .route("/api/v1/channels", get(channels::list))
-        .route("/api/v1/channels/{channel}", get(channels::one))
-        .route("/api/v1/channels/{channel}/source", put(channels::connect).delete(channels::disconnect))
-        .route("/api/v1/channels/{channel}/override", axum::routing::delete(channels::clear_override))
-        .route("/api/v1/channels/{channel}/notice", put(channels::notice).delete(channels::clear_notice))
-        .route("/api/v1/sources", get(sources))
-        .route("/api/v1/sources/{source}", get(source))
-        .route("/api/v1/alarms", get(alarms))
-        .route("/api/v1/schedule", get(schedule))
-        .route("/api/v1/vitals", get(insight::vitals))
-        .route("/api/v1/viewers", get(insight::viewers))
-        .route("/api/v1/sources/{source}/thumbnail.jpg", get(insight::of_source))
-        .route("/api/v1/channels/{channel}/thumbnail.jpg", get(insight::of_channel))
-        .route("/api/v1/events", get(events::stream))
-        .route("/metrics", get(metrics::page))
-        .route(guard::HEALTH, get(async || "alive\n"))
-        .route(guard::READINESS, get(ready))
+    let desk = Arc::new(Desk { state, sessions: session::Sessions::default() });
+    let (router, document) = api().split_for_parts();
+    router
         .fallback(async |uri: Uri| {
             Problem::new(StatusCode::NOT_FOUND, format!("{} leads nowhere", uri.path()))
         })
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(Extension(openapi::Served::new(&document)))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(middleware::from_fn_with_state(Arc::clone(&state), guard::guard))
-        .with_state(state)
+        .layer(middleware::from_fn_with_state(Arc::clone(&desk), guard::guard))
+        .with_state(desk)
 }
 
-async fn matrix(State(state): Shared) -> Response {
-    Json(&*state.matrix.view()).into_response()
-}
-
-async fn alarms(State(state): Shared) -> Response {
-    let alarms = Arc::clone(&state.alarms.borrow());
-    Json(&*alarms).into_response()
-}
-
-async fn schedule(State(state): Shared) -> Response {
-    let plan = Arc::clone(&state.plan.borrow());
-    Json(&*plan).into_response()
-}
-
-async fn sources(State(state): Shared) -> Response {
-    Json(&state.matrix.view().sources).into_response()
-}
-
-async fn source(State(state): Shared, name: problem::Name) -> Result<Json<SourceView>, Problem> {
-    let view = state.matrix.view();
-    let unknown = || Problem::new(StatusCode::NOT_FOUND, format!("no source is called {:?}", name.0));
-    view.source(&name.0).cloned().map(Json).ok_or_else(unknown)
-}
-
-async fn ready(State(state): Shared) -> Result<&'static str, Problem> {
-    let ready = *state.ready.borrow();
-    let not_yet = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not ready to serve viewers");
-    ready.then_some("ready\n").ok_or_else(not_yet)
+/// The routes with their document.
+fn api() -> OpenApiRouter<Arc<Desk>> {
+    OpenApiRouter::with_openapi(openapi::Base::openapi())
+        .routes(routes!(channels::matrix))
+        .routes(routes!(channels::list))
+        .routes(routes!(channels::one))
+        .routes(routes!(channels::connect, channels::disconnect))
+        .routes(routes!(channels::clear_override))
+        .routes(routes!(channels::notice, channels::clear_notice))
+        .routes(routes!(sources::list))
+        .routes(routes!(sources::one))
+        .routes(routes!(sources::alarms))
+        .routes(routes!(schedule::show))
+        .routes(routes!(insight::vitals))
+        .routes(routes!(insight::viewers))
+        .routes(routes!(insight::of_source))
+        .routes(routes!(insight::of_channel))
+        .routes(routes!(audit::list))
+        .routes(routes!(events::stream))
+        .routes(routes!(session::show, session::open, session::end))
+        .routes(routes!(openapi::document))
+        .routes(routes!(metrics::page))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Problem {

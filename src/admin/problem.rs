@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::StatusCode;
@@ -11,6 +11,7 @@ use http::request::Parts;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
+use utoipa::ToSchema;
 
 use crate::matrix::MatrixError;
 
@@ -32,19 +33,32 @@ impl Problem {
     pub(super) fn unauthorized(challenge: &'static str, detail: &str) -> Self {
         Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, detail) }
     }
+
+    /// The caller has shown nothing.
+    pub(super) fn no_token() -> Self {
+        Self::unauthorized("Bearer realm=\"amphi\"", "a bearer token, or a session's cookie, is needed")
+    }
+}
+
+/// What went wrong (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemBody<'a> {
+    /// `about:blank`: the status says what kind it is.
+    r#type: &'static str,
+    /// The status in words.
+    title: &'a str,
+    /// The status.
+    status: u16,
+    /// What exactly.
+    detail: &'a str,
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            r#type: &'static str,
-            title: &'a str,
-            status: u16,
-            detail: &'a str,
-        }
         let title = self.status.canonical_reason().unwrap_or("Error");
-        let body = Body { r#type: "about:blank", title, status: self.status.as_u16(), detail: &self.detail };
+        let status = self.status.as_u16();
+        let body = ProblemBody { r#type: "about:blank", title, status, detail: &self.detail };
         let media_type = [(CONTENT_TYPE, "application/problem+json")];
         let challenge = self.challenge.map(|challenge| [(WWW_AUTHENTICATE, challenge)]);
         (self.status, challenge, media_type, Json(body)).into_response()
@@ -75,6 +89,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
         let name = Path::<String>::from_request_parts(parts, state).await;
         let refused = |rejection: PathRejection| Problem::new(rejection.status(), rejection.body_text());
         name.map(|Path(name)| Self(name)).map_err(refused)
+    }
+}
+
+/// The parameters behind the path's `?`.
+pub(super) struct Parameters<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query
+            .map(|Query(query)| Self(query))
+            .map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))
     }
 }
 

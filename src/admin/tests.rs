@@ -15,10 +15,11 @@ use super::*;
 use crate::agenda::PlannedEvent;
 use crate::alarm::AlarmKind;
 use crate::clock::ManualClock;
+use crate::config::Secret;
 use crate::matrix::{ChannelLayout, Layout, OnAir, Override, SourceState, SourceStatus, Store, spawn};
 use crate::media::MediaTime;
 
-const START: MediaTime = MediaTime::from_millis(1_795_000_000_000);
+pub(super) const START: MediaTime = MediaTime::from_millis(1_795_000_000_000);
 
 struct FullDisk;
 
@@ -32,26 +33,35 @@ impl Store for FullDisk {
     }
 }
 
-struct Port {
-    router: Router,
-    matrix: MatrixHandle,
-    ready: watch::Sender<bool>,
+pub(super) struct Port {
+    pub(super) router: Router,
+    pub(super) matrix: MatrixHandle,
+    pub(super) ready: watch::Sender<bool>,
     ending: CancellationToken,
-    alarms: watch::Sender<Arc<Vec<Alarm>>>,
-    plan: watch::Sender<Arc<Plan>>,
+    pub(super) alarms: watch::Sender<Arc<Vec<Alarm>>>,
+    pub(super) plan: watch::Sender<Arc<Plan>>,
+    pub(super) clock: Arc<ManualClock>,
 }
 
 fn port_with(token: Option<&str>, store: impl Store) -> Port {
+    let tokens = Tokens { operator: Secret::new(token.unwrap_or_default()), viewer: Secret::default() };
+    port_of(tokens, store)
+}
+
+fn port_of(tokens: Tokens, store: impl Store) -> Port {
     let channel = ChannelLayout { name: "hall".to_owned(), streams: vec!["live".to_owned()], source: None };
     let layout = Layout { channels: vec![channel], sources: vec!["x".to_owned(), "y".to_owned()] };
-    let (matrix, _) = spawn(layout, store, Arc::new(ManualClock::at(START)));
+    let clock = Arc::new(ManualClock::at(START));
+    let (matrix, _) = spawn(layout, store, Arc::clone(&clock) as Arc<dyn Clock>);
     let (ready, is_ready) = watch::channel(false);
     let ending = CancellationToken::new();
     let (alarms, alarms_watch) = watch::channel(Arc::default());
     let (plan, plan_watch) = watch::channel(Arc::default());
     let router = router(AdminState {
         matrix: matrix.clone(),
-        token: token.map(Secret::new),
+        tokens,
+        audit: AuditLog::in_memory(),
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
         ready: is_ready,
         alarms: alarms_watch,
         plan: plan_watch,
@@ -59,7 +69,7 @@ fn port_with(token: Option<&str>, store: impl Store) -> Port {
         metrics: Registry::default(),
         ending: ending.clone(),
     });
-    Port { router, matrix, ready, ending, alarms, plan }
+    Port { router, matrix, ready, ending, alarms, plan, clock }
 }
 
 /// One source has a picture, nobody watches.
@@ -98,36 +108,41 @@ impl Store for NoStore {
     }
 }
 
-fn port() -> Port {
+pub(super) fn port() -> Port {
     port_with(None, NoStore)
 }
 
+/// With both tokens.
+pub(super) fn guarded_port() -> Port {
+    port_of(Tokens { operator: Secret::new("chalk"), viewer: Secret::new("sponge") }, NoStore)
+}
+
 impl Port {
-    async fn send(&self, request: Request<Body>) -> Response<Body> {
+    pub(super) async fn send(&self, request: Request<Body>) -> Response<Body> {
         self.router.clone().oneshot(request).await.expect("the router is infallible")
     }
 
-    async fn get(&self, path: &str) -> (StatusCode, Value) {
+    pub(super) async fn get(&self, path: &str) -> (StatusCode, Value) {
         json_of(self.send(Request::get(path).body(Body::empty()).expect("a request")).await).await
     }
 
-    async fn put(&self, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
+    pub(super) async fn put(&self, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
         let request = Request::put(path).header(CONTENT_TYPE, "application/json; charset=utf-8");
         json_of(self.send(request.body(body.into()).expect("a request")).await).await
     }
 
-    async fn delete(&self, path: &str) -> (StatusCode, Value) {
+    pub(super) async fn delete(&self, path: &str) -> (StatusCode, Value) {
         json_of(self.send(Request::delete(path).body(Body::empty()).expect("a request")).await).await
     }
 }
 
-async fn text_of(response: Response<Body>) -> String {
+pub(super) async fn text_of(response: Response<Body>) -> String {
     let bytes = response.into_body().collect().await.expect("a whole body").to_bytes();
     String::from_utf8(bytes.to_vec()).expect("text")
 }
 
 /// The body, after what every answer must have was looked at.
-async fn json_of(response: Response<Body>) -> (StatusCode, Value) {
+pub(super) async fn json_of(response: Response<Body>) -> (StatusCode, Value) {
     let status = response.status();
     assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
     let wanted = if status.is_success() { "application/json" } else { "application/problem+json" };

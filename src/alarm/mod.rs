@@ -11,13 +11,14 @@
 mod board;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 pub use board::{Board, Change};
 
 use crate::media::MediaTime;
 
 /// What is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlarmKind {
     /// A wanted source cannot be had.
@@ -66,7 +67,7 @@ pub struct Condition {
 }
 
 /// A condition that has held for too long.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Alarm {
     /// What.
     pub kind: AlarmKind,

@@ -7,7 +7,7 @@
 use super::suggest::closest;
 
 /// Keys whose values are never shown.
-pub(super) const SECRET_KEYS: [&str; 4] = ["url", "publish_key", "password", "token"];
+pub(super) const SECRET_KEYS: [&str; 5] = ["url", "publish_key", "password", "token", "viewer_token"];
 
 /// `line` without what may be secret in it.
 pub(super) fn line(line: &str) -> String {

@@ -369,6 +369,10 @@ pub struct Admin {
     pub token: Secret,
     /// A file whose first line is the token.
     pub token_file: PathBuf,
+    /// Bearer token that may only look; empty = none.
+    pub viewer_token: Secret,
+    /// A file whose first line is the viewer's token.
+    pub viewer_token_file: PathBuf,
 }
 
 /// `[alarm]`: how long something must last to be one, in seconds.

@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt};
 
+use super::peer::{Peer, WithPeer};
 use super::places::{Places, Seat};
 
 /// Requests under way on one HTTP/2 connection. A player has two or three.
@@ -82,6 +83,26 @@ where
 {
     let ending = shutdown.clone();
     let each = move |stream, _| serve_stream(stream, service.clone(), limits, ending.clone());
+    accept_each(listener, Places::new(limits.connections, 0), each, shutdown).await;
+}
+
+/// As [`serve`], and every request carries the [`Peer`] that it came from.
+pub async fn serve_with_peer<S, B>(
+    listener: TcpListener,
+    service: S,
+    limits: Limits,
+    shutdown: CancellationToken,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    let ending = shutdown.clone();
+    let each = move |stream, address| {
+        let service = WithPeer { inner: service.clone(), peer: Peer(address) };
+        serve_stream(stream, service, limits, ending.clone())
+    };
     accept_each(listener, Places::new(limits.connections, 0), each, shutdown).await;
 }
 

@@ -1,6 +1,7 @@
 //! What the matrix can be told, and what it answers.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::view::ChannelView;
 use crate::media::MediaTime;
@@ -54,7 +55,7 @@ pub enum Command {
 }
 
 /// What a channel's waiting picture says beside the time of day.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Notice {
     /// E.g. the next lecture's title.

@@ -6,10 +6,15 @@
 //! lets go of what has expired: an override or a schedule entry with `until` holds while `now < until`. Ask
 //! [`Matrix::view`] after any of them, and [`Matrix::overrides`] for what to keep. Nothing ends it.
 
+mod explain;
+
+use jiff::tz::TimeZone;
+
+use self::explain::{Clock, Voices, explain};
 use super::command::{Command, MatrixError, NOTICE_CHARS, Notice, Scheduled};
 use super::status::{OnAir, SourceStatus};
 use super::store::Override;
-use super::view::{By, ChannelView, Desired, MatrixView, SourceView};
+use super::view::{By, ChannelView, Desired, MatrixView, SourceView, Voice};
 use crate::media::MediaTime;
 
 /// The channels and sources that there are; fixed for a matrix's life.
@@ -37,6 +42,10 @@ pub struct ChannelLayout {
 pub struct Matrix {
     channels: Vec<Channel>,
     sources: Vec<(String, SourceStatus)>,
+    /// In which explanations tell the time.
+    zone: TimeZone,
+    /// Of the last input that told it.
+    now: MediaTime,
 }
 
 #[derive(Clone, Debug)]
@@ -66,7 +75,15 @@ impl Matrix {
         Self {
             channels: layout.channels.into_iter().map(channel).collect(),
             sources: layout.sources.into_iter().map(|name| (name, SourceStatus::idle(now))).collect(),
+            zone: TimeZone::UTC,
+            now,
         }
+    }
+
+    /// Explains in this zone's time; without it in UTC.
+    #[must_use]
+    pub fn in_zone(self, zone: TimeZone) -> Self {
+        Self { zone, ..self }
     }
 
     /// Takes overrides kept from a life before. Those that cannot hold any more are left out; the answer says
@@ -98,40 +115,44 @@ impl Matrix {
         match command {
             Command::Connect { channel, source, until } => {
                 let known = self.knows_source(&source);
-                let channel = self.channel_mut(&channel)?;
+                let found = self.channel_mut(&channel)?;
                 if !known {
                     return Err(MatrixError::UnknownSource(source));
                 }
                 if let Some(until) = until.filter(|&until| until <= now) {
                     return Err(MatrixError::Past { until, now });
                 }
-                Ok(channel.overrule(Some(source), until, now))
+                found.overrule(Some(source), until, now);
+                self.shown(&channel)
             }
-            Command::Disconnect { channel } => Ok(self.channel_mut(&channel)?.overrule(None, None, now)),
+            Command::Disconnect { channel } => {
+                self.channel_mut(&channel)?.overrule(None, None, now);
+                self.shown(&channel)
+            }
             Command::ClearOverride { channel } => {
-                let channel = self.channel_mut(&channel)?;
-                channel.manual = None;
-                Ok(channel.decide(now))
+                let found = self.channel_mut(&channel)?;
+                found.manual = None;
+                found.decide(now);
+                self.shown(&channel)
             }
             Command::Notice { channel, notice } => {
-                let channel = self.channel_mut(&channel)?;
-                channel.notice = good_notice(notice)?;
-                Ok(channel.view())
+                self.channel_mut(&channel)?.notice = good_notice(notice)?;
+                self.shown(&channel)
             }
             Command::Announce { channel, notice } => {
-                let channel = self.channel_mut(&channel)?;
-                channel.announced = good_notice(notice)?;
-                Ok(channel.view())
+                self.channel_mut(&channel)?.announced = good_notice(notice)?;
+                self.shown(&channel)
             }
             Command::Schedule { channel, scheduled } => {
                 let unknown = scheduled.as_ref().filter(|scheduled| !self.knows_source(&scheduled.source));
                 let unknown = unknown.map(|scheduled| scheduled.source.clone());
-                let channel = self.channel_mut(&channel)?;
+                let found = self.channel_mut(&channel)?;
                 if let Some(source) = unknown {
                     return Err(MatrixError::UnknownSource(source));
                 }
-                channel.scheduled = scheduled.filter(|scheduled| now < scheduled.until);
-                Ok(channel.decide(now))
+                found.scheduled = scheduled.filter(|scheduled| now < scheduled.until);
+                found.decide(now);
+                self.shown(&channel)
             }
         }
     }
@@ -139,7 +160,8 @@ impl Matrix {
     /// Takes another layout. Channels and sources that stay keep what was said of them, unless it names a source that
     /// is gone.
     pub fn relayout(&mut self, layout: Layout, now: MediaTime) {
-        let before = std::mem::replace(self, Self::new(layout, now));
+        let next = Self::new(layout, now).in_zone(self.zone.clone());
+        let before = std::mem::replace(self, next);
         for (name, status) in before.sources {
             self.source_status(&name, status);
         }
@@ -174,6 +196,7 @@ impl Matrix {
 
     /// Lets go of what has expired.
     pub fn tick(&mut self, now: MediaTime) {
+        self.now = now;
         for channel in &mut self.channels {
             channel.manual.take_if(|manual| manual.until.is_some_and(|until| until <= now));
             channel.scheduled.take_if(|scheduled| scheduled.until <= now);
@@ -204,9 +227,20 @@ impl Matrix {
             status: status.clone(),
         };
         MatrixView {
-            channels: self.channels.iter().map(Channel::view).collect(),
+            channels: self.channels.iter().map(|channel| self.view_of(channel)).collect(),
             sources: self.sources.iter().map(source).collect(),
         }
+    }
+
+    /// The channel of this name as it is now.
+    fn shown(&self, name: &str) -> Result<ChannelView, MatrixError> {
+        let found = self.channels.iter().find(|channel| channel.layout.name == name);
+        let unknown = || MatrixError::UnknownChannel(name.to_owned());
+        found.map(|channel| self.view_of(channel)).ok_or_else(unknown)
+    }
+
+    fn view_of(&self, channel: &Channel) -> ChannelView {
+        channel.view(&Clock { zone: &self.zone, now: self.now })
     }
 
     fn channel_mut(&mut self, name: &str) -> Result<&mut Channel, MatrixError> {
@@ -221,15 +255,15 @@ impl Matrix {
 
 impl Channel {
     /// Sets the manual override. Asking for the same source again only moves `until`.
-    fn overrule(&mut self, source: Option<String>, until: Option<MediaTime>, now: MediaTime) -> ChannelView {
+    fn overrule(&mut self, source: Option<String>, until: Option<MediaTime>, now: MediaTime) {
         let before = self.manual.as_ref().filter(|manual| manual.source == source);
         let since = before.map_or(now, |manual| manual.since);
         self.manual = Some(Override { channel: self.layout.name.clone(), source, since, until });
-        self.decide(now)
+        self.decide(now);
     }
 
     /// Works out whose word counts.
-    fn decide(&mut self, now: MediaTime) -> ChannelView {
+    fn decide(&mut self, now: MediaTime) {
         let (source, by, reason, until) = if let Some(manual) = &self.manual {
             let reason = match manual.source {
                 Some(_) => "connected by hand",
@@ -250,13 +284,28 @@ impl Channel {
             None => now,
         };
         self.desired = Desired { source, by, reason, since, until };
-        self.view()
     }
 
-    fn view(&self) -> ChannelView {
+    fn view(&self, clock: &Clock<'_>) -> ChannelView {
+        let voices = Voices {
+            scheduled: self.scheduled.as_ref(),
+            configured: self.layout.source.as_deref(),
+            desired: &self.desired,
+            on_air: &self.on_air,
+        };
+        let manual = self.manual.as_ref();
+        let scheduled = self.scheduled.as_ref();
         ChannelView {
             name: self.layout.name.clone(),
             streams: self.layout.streams.clone(),
+            explanation: explain(&voices, clock),
+            manual: manual.map(|it| Voice { source: it.source.clone(), reason: None, until: it.until }),
+            scheduled: scheduled.map(|it| Voice {
+                source: Some(it.source.clone()),
+                reason: Some(it.reason.clone()),
+                until: Some(it.until),
+            }),
+            configured: self.layout.source.clone(),
             desired: self.desired.clone(),
             on_air: self.on_air.clone(),
             notice: self.notice.clone().or_else(|| self.announced.clone()),

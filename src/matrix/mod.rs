@@ -24,4 +24,4 @@ pub use self::core::{ChannelLayout, Layout, Matrix};
 pub use self::owner::{MatrixHandle, spawn};
 pub use self::status::{OnAir, SourceMedia, SourceState, SourceStatus};
 pub use self::store::{FileStore, Override, Store};
-pub use self::view::{By, ChannelView, Desired, MatrixView, SourceView};
+pub use self::view::{By, ChannelView, Desired, MatrixView, SourceView, Voice};

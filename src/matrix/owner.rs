@@ -46,7 +46,7 @@ pub struct MatrixHandle {
 /// Call within a tokio runtime; reads `store` before it returns.
 pub fn spawn(layout: Layout, store: impl Store, clock: Arc<dyn Clock>) -> (MatrixHandle, JoinHandle<()>) {
     let now = clock.now();
-    let mut matrix = Matrix::new(layout, now);
+    let mut matrix = Matrix::new(layout, now).in_zone(jiff::tz::TimeZone::system());
     let kept = store.load();
     for warning in matrix.restore(kept.clone(), now) {
         tracing::warn!("{warning}");

@@ -1,11 +1,12 @@
 //! The words in which sources and channels say how they are.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::media::MediaTime;
 
 /// Where a source's supervisor stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceState {
     /// Nobody wants it; not connected.
@@ -23,7 +24,7 @@ pub enum SourceState {
 }
 
 /// A source's state with its reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SourceStatus {
     /// Where it stands.
     pub state: SourceState,
@@ -38,7 +39,7 @@ pub struct SourceStatus {
 }
 
 /// What a source sends, as its description and its first seconds show.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct SourceMedia {
     /// RFC 6381 codec of the picture, e.g. `avc1.640029`.
     pub video_codec: Option<String>,
@@ -57,7 +58,7 @@ pub struct SourceMedia {
 impl Eq for SourceMedia {}
 
 /// What a channel shows its viewers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct OnAir {
     /// The source whose cells are on air; `None` = the waiting loop.
     pub source: Option<String>,

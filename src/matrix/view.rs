@@ -1,13 +1,14 @@
 //! What the matrix shows of itself: immutable, shared, and the body of `GET /api/v1/matrix`.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::command::Notice;
 use super::status::{OnAir, SourceStatus};
 use crate::media::MediaTime;
 
 /// Channels and sources at one moment, each in the configuration's order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct MatrixView {
     /// Every channel.
     pub channels: Vec<ChannelView>,
@@ -16,7 +17,7 @@ pub struct MatrixView {
 }
 
 /// A channel: what it should show and what it shows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ChannelView {
     /// Its name.
     pub name: String,
@@ -26,13 +27,24 @@ pub struct ChannelView {
     pub desired: Desired,
     /// What it shows.
     pub on_air: OnAir,
+    /// Why, in one sentence, with what is overruled; times are local.
+    pub explanation: String,
+    /// What a person asks for: above the schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manual: Option<Voice>,
+    /// What the schedule asks for: above the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<Voice>,
+    /// The source that the configuration asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configured: Option<String>,
     /// What its waiting picture says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notice: Option<Notice>,
 }
 
 /// What a channel should show, and whose word that is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Desired {
     /// The source; `None` = the waiting loop.
     pub source: Option<String>,
@@ -47,8 +59,21 @@ pub struct Desired {
     pub until: Option<MediaTime>,
 }
 
+/// What one of those who may ask for something asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Voice {
+    /// The source; `None` = the waiting loop.
+    pub source: Option<String>,
+    /// Why, where it is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it ends by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<MediaTime>,
+}
+
 /// Whose word decides, strongest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
     /// A person's override.
@@ -62,7 +87,7 @@ pub enum By {
 }
 
 /// A source: how it is, and whether a channel wants it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SourceView {
     /// Its name.
     pub name: String,

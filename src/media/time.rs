@@ -113,6 +113,21 @@ impl<'de> serde::Deserialize<'de> for MediaTime {
     }
 }
 
+/// RFC 3339, as it is serialized.
+impl utoipa::PartialSchema for MediaTime {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+        let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).into()
+    }
+}
+
+impl utoipa::ToSchema for MediaTime {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Time".into()
+    }
+}
+
 /// Number of a cell on the grid: cell *k* covers `[k·D, (k+1)·D)` of unix time.
 /// It is the segment's `EXT-X-MEDIA-SEQUENCE` (RFC 8216 §4.3.3.2).
 #[derive(

@@ -37,6 +37,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::admin::insight::Insight;
 use crate::alarm::{Board, Thresholds};
+use crate::audit;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::delivery::{Delivery, Pages};
@@ -175,6 +176,8 @@ impl Server {
         let store = FileStore::new(&config.server.state_dir);
         let (matrix, owner) = matrix::spawn(layout(&config), store, Arc::clone(&clock));
         control.tasks.push(owner);
+        let (audit, writing) = audit::open(&config.server.state_dir);
+        control.tasks.push(writing);
 
         let delivery = Delivery::new(Pages::new(&config.pages.title, &config.pages.embed_from));
         start::announce(&config, &delivery);
@@ -216,6 +219,7 @@ impl Server {
             metrics,
             clock: &clock,
             inventory: inventory.clone(),
+            audit,
         };
         let addresses = start::listeners(&config, &delivery, port, demo, &places, &mut listening)?;
         let watchman = Watchman {

@@ -15,9 +15,10 @@ use tracing::{error, info};
 use crate::admin::console;
 use crate::admin::insight::Insight;
 use crate::admin::wowza::{self, WowzaState};
-use crate::admin::{self, AdminState};
+use crate::admin::{self, AdminState, Tokens};
 use crate::agenda::Plan;
 use crate::alarm::Alarm;
+use crate::audit::AuditLog;
 use crate::clip::Clip;
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -88,6 +89,7 @@ pub(super) struct AdminPort<'a> {
     pub(super) metrics: Registry,
     pub(super) clock: &'a Arc<dyn Clock>,
     pub(super) inventory: watch::Receiver<Arc<Inventory>>,
+    pub(super) audit: AuditLog,
 }
 
 impl AdminPort<'_> {
@@ -96,11 +98,17 @@ impl AdminPort<'_> {
         let config::WowzaRest { username, password } = &config.wowza_rest;
         let credentials = (!username.is_empty()).then(|| (username.clone(), password.clone()));
         let clock = Arc::clone(self.clock);
+        let inventory = self.inventory.clone();
         WowzaState {
             matrix: self.matrix.clone(),
             credentials,
             started: clock.now(),
             now: Arc::new(move || clock.now()),
+            received: Arc::new(move |source| {
+                let inventory = Arc::clone(&inventory.borrow());
+                inventory.sources.get(source).map_or(0, |entry| entry.gauges.bytes.get())
+            }),
+            audit: self.audit.clone(),
         }
     }
 }
@@ -122,7 +130,7 @@ pub(super) fn listeners(
     let control = open("admin", "server.admin_listen", &server.admin_listen)?;
     if let Some((listener, _)) = open("wowza-rest", "server.wowza_rest_listen", &server.wowza_rest_listen)? {
         let router = wowza::router(port.wowza(config));
-        stage.spawn(http::serve(listener, router, http::Limits::default(), stage.end.clone()));
+        stage.spawn(http::serve_with_peer(listener, router, http::Limits::default(), stage.end.clone()));
     }
     let addresses = Addresses {
         media: media.as_ref().map(|(_, address)| *address),
@@ -137,10 +145,12 @@ pub(super) fn listeners(
         stage.spawn(media_port::serve_http(listener, delivery, places.clone(), stage.end.clone()));
     }
     if let Some((listener, _)) = control {
-        let AdminPort { matrix, ready, alarms, plan, insight, metrics, .. } = port;
-        let token = Some(config.admin.token.clone()).filter(|token| !token.is_empty());
-        let (matrix, ending) = (matrix.clone(), stage.end.clone());
-        let state = AdminState { matrix, token, ready, alarms, plan, insight, metrics, ending };
+        let AdminPort { matrix, ready, alarms, plan, insight, metrics, clock, audit, .. } = port;
+        let config::Admin { token, viewer_token, .. } = &config.admin;
+        let tokens = Tokens { operator: token.clone(), viewer: viewer_token.clone() };
+        let (matrix, clock, ending) = (matrix.clone(), Arc::clone(clock), stage.end.clone());
+        let state =
+            AdminState { matrix, tokens, ready, alarms, plan, insight, audit, clock, metrics, ending };
         let settings = console::ConsoleSettings {
             title: config.pages.title.clone(),
             public_url: config.pages.public_url.clone(),
@@ -149,7 +159,7 @@ pub(super) fn listeners(
             demo: demo.is_some(),
         };
         let router = admin::router(state).merge(console::router(settings)).merge(demo.unwrap_or_default());
-        stage.spawn(http::serve(listener, router, http::Limits::default(), stage.end.clone()));
+        stage.spawn(http::serve_with_peer(listener, router, http::Limits::default(), stage.end.clone()));
     }
     Ok(addresses)
 }

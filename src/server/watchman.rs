@@ -218,6 +218,10 @@ mod tests {
                 until: None,
             },
             on_air: OnAir { source: None, reason: String::new(), since: NOON },
+            explanation: String::new(),
+            manual: None,
+            scheduled: None,
+            configured: None,
             notice: None,
         };
         let channels = vec![channel("PAES", Some("hall")), channel("L2", Some("hall")), channel("L3", None)];

@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "a test binary exports nothing; pub is the plain word in it")]
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
+mod admin;
 mod browser;
 mod commands;
 mod console;
@@ -24,3 +25,4 @@ mod soak;
 mod sources;
 mod stream;
 mod vod;
+mod wowza;

@@ -43,6 +43,11 @@ impl Server {
         write_configuration(self.home.as_ref().expect("a server with a configuration"), 0, configuration);
     }
 
+    /// Its `state_dir`.
+    pub fn state(&self) -> std::path::PathBuf {
+        self.home.as_ref().expect("a server with a configuration").path().join("state")
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::matrix::MatrixError;
 
@@ -70,28 +70,32 @@ pub(super) fn unauthorized(challenge: &str) -> Response {
     response
 }
 
-/// Monitoring: how long, and nothing counted per channel yet.
-pub(super) fn counts(uptime_s: u64) -> Value {
-    json!({
-        "serverName": "_defaultServer_", "uptime": uptime_s, "bytesIn": 0, "bytesOut": 0, "bytesInRate": 0,
-        "bytesOutRate": 0, "totalConnections": 0,
-        "connectionCount": { "RTMP": 0, "MPEGDASH": 0, "CUPERTINO": 0, "SANJOSE": 0, "SMOOTH": 0, "RTP": 0 },
-    })
+impl Fault {
+    const fn message(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NotFound => {
+                (StatusCode::NOT_FOUND, "The server has not found anything matching the request URI")
+            }
+            Self::Conflict => (
+                StatusCode::CONFLICT,
+                "The request could not be completed due to a conflict with the current state of the resource",
+            ),
+            Self::NotImplemented => (StatusCode::NOT_IMPLEMENTED, "There is no recorder"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "The server is ending"),
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.message().1)
+    }
 }
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        match self {
-            Self::NotFound => {
-                refusal(StatusCode::NOT_FOUND, "The server has not found anything matching the request URI")
-            }
-            Self::Conflict => refusal(
-                StatusCode::CONFLICT,
-                "The request could not be completed due to a conflict with the current state of the resource",
-            ),
-            Self::NotImplemented => refusal(StatusCode::NOT_IMPLEMENTED, "There is no recorder"),
-            Self::Unavailable => refusal(StatusCode::SERVICE_UNAVAILABLE, "The server is ending"),
-        }
+        let (status, message) = self.message();
+        refusal(status, message)
     }
 }
 

@@ -10,28 +10,36 @@
 //! * `resetStream` is a success where the source is on the channel: sources are supervised and reconnect by themselves.
 //! * Stream files are what the configuration says; they cannot be made or changed here (409). Recorders: there is
 //!   none, and starting one is refused (501).
+//! * Applications are channels and cannot be made, changed or deleted here either.
+//!
+//! Everything that changes something, or was refused, is recorded in the audit log.
 //!
 //! With a user configured every request must authenticate (Digest, RFC 7616, MD5, `qop="auth"`); without one the port is
 //! bound to loopback.
 
 mod answer;
+mod describe;
+mod machine;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::{Path, Query, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{get, put};
 use http::header::{AUTHORIZATION, CACHE_CONTROL};
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use self::answer::{Fault, done};
+use self::describe::Traffic;
+use self::machine::Machine;
+use crate::audit::{Action, AuditLog, Entry};
 use crate::config::Secret;
-use crate::http::{Authenticator, Verdict};
-use crate::matrix::{ChannelView, MatrixHandle, MatrixView, SourceState};
+use crate::http::{Authenticator, Peer, Verdict};
+use crate::matrix::{ChannelView, MatrixHandle, MatrixView};
 use crate::media::MediaTime;
 
 const SERVER: &str = "_defaultServer_";
@@ -48,13 +56,61 @@ pub struct WowzaState {
     pub started: MediaTime,
     /// The clock.
     pub now: Arc<dyn Fn() -> MediaTime + Send + Sync>,
+    /// Bytes received of a source since start.
+    pub received: Arc<dyn Fn(&str) -> u64 + Send + Sync>,
+    /// Where changes are recorded.
+    pub audit: AuditLog,
 }
 
 struct Inner {
     matrix: MatrixHandle,
     authenticator: Option<Authenticator>,
+    /// As the audit log calls those who authenticate.
+    who: String,
     started: MediaTime,
     now: Arc<dyn Fn() -> MediaTime + Send + Sync>,
+    received: Arc<dyn Fn(&str) -> u64 + Send + Sync>,
+    /// When a source's rate was measured last, its bytes until then, and the rate.
+    rates: Mutex<HashMap<String, (MediaTime, u64, u64)>>,
+    machine: Machine,
+    audit: AuditLog,
+}
+
+impl Inner {
+    /// What an entry of the audit log has in common.
+    fn entry(&self, what: Action, from: Address) -> Entry {
+        Entry::new((self.now)(), self.who.clone(), what).address(from)
+    }
+
+    /// When the configuration was read last, as Wowza tells versions: milliseconds since 1970.
+    fn version(&self) -> String {
+        self.started.as_millis().to_string()
+    }
+
+    fn uptime_s(&self) -> u64 {
+        (self.now)().saturating_since(self.started).as_secs()
+    }
+
+    /// What came in of a source since `since`; its rate is measured between two requests.
+    fn traffic(&self, source: &str, since: MediaTime) -> Traffic {
+        let (now, bytes_in) = ((self.now)(), (self.received)(source));
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, before, rate) = rates.entry(source.to_owned()).or_insert((self.started, 0, 0));
+        let passed = now.saturating_since(*at).as_secs_f64();
+        if passed >= 1.0 {
+            (*at, *rate) = (now, (bytes_in.saturating_sub(*before) as f64 / passed) as u64);
+            *before = bytes_in;
+        }
+        Traffic { uptime_s: now.saturating_since(since).as_secs(), bytes_in, bytes_in_rate: *rate }
+    }
+}
+
+/// The address that a request came from.
+type Address = Option<String>;
+type Caller = Option<axum::Extension<Peer>>;
+
+fn address(caller: &Caller) -> Address {
+    caller.as_ref().map(|axum::Extension(Peer(address))| address.ip().to_canonical().to_string())
 }
 
 type Shared = State<Arc<Inner>>;
@@ -62,17 +118,19 @@ type Answer = Result<Response, Fault>;
 
 /// The routes.
 pub fn router(state: WowzaState) -> Router {
-    let WowzaState { matrix, credentials, started, now } = state;
+    let WowzaState { matrix, credentials, started, now, received, audit } = state;
+    let who = credentials.as_ref().map_or("wowza".to_owned(), |(user, _)| format!("wowza:{user}"));
     let authenticator =
         credentials.map(|(user, password)| Authenticator::new("Wowza", user, password.reveal()));
-    let state = Arc::new(Inner { matrix, authenticator, started, now });
+    let (rates, machine) = (Mutex::default(), Machine::default());
+    let state = Arc::new(Inner { matrix, authenticator, who, started, now, received, rates, machine, audit });
     let applications = Router::new()
-        .route("/", get(applications))
-        .route("/{app}", get(application))
+        .route("/", get(applications).post(unchangeable))
+        .route("/{app}", get(application).put(unchangeable).delete(unchangeable))
         .route("/{app}/monitoring/current", get(monitoring))
         .route("/{app}/streamfiles", get(stream_files_of).post(unchangeable))
         .route("/{app}/streamfiles/{name}", get(stream_file_of).put(unchangeable).delete(unchangeable))
-        .route("/{app}/streamfiles/{name}/adv", put(unchangeable))
+        .route("/{app}/streamfiles/{name}/adv", get(stream_file_of).put(unchangeable))
         .route("/{app}/streamfiles/{name}/actions/connect", put(connect_of))
         .route("/{app}/instances", get(instances))
         .route("/{app}/instances/{instance}", get(instance))
@@ -82,24 +140,32 @@ pub fn router(state: WowzaState) -> Router {
             get(incoming_monitoring),
         )
         .route("/{app}/instances/{instance}/incomingstreams/{stream}/actions/{action}", put(act))
-        .route("/{app}/instances/{instance}/streamrecorders/{stream}", post(no_recorder).get(not_found))
+        .route("/{app}/instances/{instance}/streamrecorders", get(recorders))
+        .route("/{app}/instances/{instance}/streamrecorders/{stream}", get(not_found).post(no_recorder))
         .route("/{app}/instances/{instance}/streamrecorders/{stream}/actions/{action}", put(not_found));
     let vhost = Router::new()
         .nest("/applications", applications)
         .route("/streamfiles", get(stream_files).post(unchangeable))
         .route("/streamfiles/{name}", get(stream_file).put(unchangeable).delete(unchangeable))
-        .route("/streamfiles/{name}/adv", put(unchangeable))
+        .route("/streamfiles/{name}/adv", get(stream_file).put(unchangeable))
         .route("/streamfiles/{name}/actions/connect", put(connect));
     Router::new()
         .nest(BASE, vhost)
         .route("/v2/servers/_defaultServer_/status", get(status))
+        .route("/v2/machine/monitoring/current", get(machine_monitoring))
         .fallback(not_found)
         .method_not_allowed_fallback(not_found)
         .layer(middleware::from_fn_with_state(Arc::clone(&state), authenticate))
         .with_state(state)
 }
 
-async fn authenticate(State(state): Shared, request: Request, next: Next) -> Response {
+/// The path as it was asked for: nested routers see its end alone.
+#[derive(Clone)]
+struct Asked(String);
+
+async fn authenticate(State(state): Shared, mut request: Request, next: Next) -> Response {
+    let asked = Asked(request.uri().path().to_owned());
+    request.extensions_mut().insert(asked);
     let verdict = state.authenticator.as_ref().map_or(Verdict::Good, |authenticator| {
         let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         authenticator.judge(request.method().as_str(), shown, (state.now)())
@@ -121,60 +187,33 @@ fn source_name(stream: &str) -> &str {
     stream.strip_suffix(".stream").unwrap_or(stream)
 }
 
-fn href(rest: &str) -> String {
-    format!("{BASE}/{rest}")
-}
-
 async fn applications(State(state): Shared) -> Answer {
-    let view = state.matrix.view();
-    let application = |channel: &ChannelView| {
-        json!({
-            "id": channel.name, "href": href(&format!("applications/{}", channel.name)), "appType": "Live",
-            "dvrEnabled": false, "drmEnabled": false, "transcoderEnabled": true, "streamTargetsEnabled": false,
-        })
-    };
-    let list: Vec<Value> = view.channels.iter().map(application).collect();
-    Ok(answer::json(&json!({ "serverName": SERVER, "applications": list })))
+    Ok(answer::json(&describe::applications(&state.matrix.view())))
 }
 
 async fn application(State(state): Shared, Path(app): Path<String>) -> Answer {
     let channel = channel(&state.matrix.view(), &app)?;
-    Ok(answer::json(&json!({ "serverName": SERVER, "name": channel.name, "appType": "Live" })))
+    Ok(answer::json(&describe::application(&channel, &state.version())))
 }
 
 async fn stream_files(State(state): Shared) -> Answer {
-    Ok(answer::json(&list_of_stream_files(&state.matrix.view(), "")))
+    Ok(answer::json(&describe::stream_files(&state.matrix.view(), "")))
 }
 
 async fn stream_files_of(State(state): Shared, Path(app): Path<String>) -> Answer {
     let view = state.matrix.view();
     channel(&view, &app)?;
-    Ok(answer::json(&list_of_stream_files(&view, &format!("applications/{app}/"))))
-}
-
-fn list_of_stream_files(view: &MatrixView, before: &str) -> Value {
-    let files: Vec<Value> = view
-        .sources
-        .iter()
-        .map(|it| json!({ "id": it.name, "href": href(&format!("{before}streamfiles/{}", it.name)) }))
-        .collect();
-    json!({ "serverName": SERVER, "streamFiles": files })
+    Ok(answer::json(&describe::stream_files(&view, &format!("applications/{app}/"))))
 }
 
 async fn stream_file(State(state): Shared, Path(name): Path<String>) -> Answer {
-    describe_stream_file(&state.matrix.view(), &name)
+    let file = describe::stream_file(&state.matrix.view(), &name, &state.version());
+    Ok(answer::json(&file.ok_or(Fault::NotFound)?))
 }
 
 async fn stream_file_of(State(state): Shared, Path((app, name)): Path<(String, String)>) -> Answer {
-    let view = state.matrix.view();
-    channel(&view, &app)?;
-    describe_stream_file(&view, &name)
-}
-
-/// The URI stays with the configuration: it may carry a password.
-fn describe_stream_file(view: &MatrixView, name: &str) -> Answer {
-    let source = view.source(source_name(name)).ok_or(Fault::NotFound)?;
-    Ok(answer::json(&json!({ "serverName": SERVER, "uri": "", "name": source.name })))
+    channel(&state.matrix.view(), &app)?;
+    stream_file(State(state), Path(name)).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -183,62 +222,48 @@ struct Connect {
     app: Option<String>,
 }
 
-async fn connect(State(state): Shared, Path(name): Path<String>, Query(query): Query<Connect>) -> Answer {
+async fn connect(
+    State(state): Shared,
+    caller: Caller,
+    Path(name): Path<String>,
+    Query(query): Query<Connect>,
+) -> Answer {
     let app = query.app.ok_or(Fault::NotFound)?;
-    connect_to(&state, &app, &name).await
+    connect_to(&state, address(&caller), &app, &name).await
 }
 
 async fn connect_of(
     State(state): Shared,
+    caller: Caller,
     Path((app, name)): Path<(String, String)>,
     Query(query): Query<Connect>,
 ) -> Answer {
-    connect_to(&state, query.app.as_deref().unwrap_or(&app), &name).await
+    connect_to(&state, address(&caller), query.app.as_deref().unwrap_or(&app), &name).await
 }
 
-async fn connect_to(state: &Inner, app: &str, name: &str) -> Answer {
+async fn connect_to(state: &Inner, from: Address, app: &str, name: &str) -> Answer {
     let source = source_name(name);
-    state.matrix.connect(app, source, None).await?;
-    Ok(done(
-        StatusCode::OK,
-        &format!("Publish stream successfully started [{app}/{INSTANCE}]: mp4:{source}.stream"),
-    ))
+    let applied = state.matrix.connect(app, source, None).await;
+    let entry = state.entry(Action::Connect, from).on(app).with(Some(source));
+    state.audit.record(entry.result(&applied));
+    applied?;
+    let message = format!("Publish stream successfully started [{app}/{INSTANCE}]: mp4:{source}.stream");
+    Ok(done(StatusCode::OK, &message))
 }
 
 async fn instances(State(state): Shared, Path(app): Path<String>) -> Answer {
     let view = state.matrix.view();
-    let instance = describe_instance(&view, &channel(&view, &app)?);
-    Ok(answer::json(&json!({ "serverName": SERVER, "instanceList": [instance] })))
+    Ok(answer::json(&describe::instances(&view, &channel(&view, &app)?)))
 }
 
 async fn instance(State(state): Shared, Path((app, name)): Path<(String, String)>) -> Answer {
     let view = state.matrix.view();
     let channel = channel(&view, &app)?;
-    if name != INSTANCE {
-        return Err(Fault::NotFound);
+    if name == INSTANCE {
+        Ok(answer::json(&describe::instance(&view, &channel)))
+    } else {
+        Err(Fault::NotFound)
     }
-    let mut instance = describe_instance(&view, &channel);
-    if let Some(object) = instance.as_object_mut() {
-        object.insert("serverName".to_owned(), SERVER.into());
-    }
-    Ok(answer::json(&instance))
-}
-
-fn describe_instance(view: &MatrixView, channel: &ChannelView) -> Value {
-    let incoming = channel.desired.source.as_deref();
-    let incoming: Vec<Value> = incoming.map(|source| describe_incoming(view, source)).into_iter().collect();
-    json!({
-        "incomingStreams": incoming, "outgoingStreams": [], "recorders": [], "streamGroups": [], "name": INSTANCE,
-    })
-}
-
-fn describe_incoming(view: &MatrixView, source: &str) -> Value {
-    let live = view.source(source).is_some_and(|source| source.status.state == SourceState::Live);
-    json!({
-        "sourceIp": "", "isPTZEnabled": false, "applicationInstance": INSTANCE, "name": format!("{source}.stream"),
-        "isRecordingSet": false, "isStreamManagerStream": true, "isPublishedToVOD": false, "isConnected": live,
-        "ptzPollingInterval": 2000, "ptzPollingIntervalMinimum": 1000,
-    })
 }
 
 type StreamPath = Path<(String, String, String)>;
@@ -254,65 +279,95 @@ fn shown_source(view: &MatrixView, app: &str, instance: &str, stream: &str) -> R
 async fn incoming(State(state): Shared, Path((app, instance, stream)): StreamPath) -> Answer {
     let view = state.matrix.view();
     let source = shown_source(&view, &app, &instance, &stream)?;
-    let mut described = describe_incoming(&view, &source);
-    if let Some(object) = described.as_object_mut() {
-        object.insert("serverName".to_owned(), SERVER.into());
-    }
-    Ok(answer::json(&described))
+    Ok(answer::json(&describe::incoming(&view, &source)))
 }
 
 async fn incoming_monitoring(State(state): Shared, Path((app, instance, stream)): StreamPath) -> Answer {
     let view = state.matrix.view();
     let source = shown_source(&view, &app, &instance, &stream)?;
     let since = view.source(&source).map_or(state.started, |source| source.status.since);
-    let mut body = answer::counts((state.now)().saturating_since(since).as_secs());
-    if let Some(object) = body.as_object_mut() {
-        object.insert("applicationInstance".to_owned(), INSTANCE.into());
-        object.insert("name".to_owned(), stream.into());
-    }
-    Ok(answer::json(&body))
+    Ok(answer::json(&describe::stream_monitoring(state.traffic(&source, since), &stream)))
 }
 
 async fn monitoring(State(state): Shared, Path(app): Path<String>) -> Answer {
-    channel(&state.matrix.view(), &app)?;
-    Ok(answer::json(&answer::counts((state.now)().saturating_since(state.started).as_secs())))
+    let channel = channel(&state.matrix.view(), &app)?;
+    let traffic = match channel.desired.source {
+        Some(source) => state.traffic(&source, state.started),
+        None => Traffic { uptime_s: state.uptime_s(), ..Traffic::default() },
+    };
+    Ok(answer::json(&describe::application_monitoring(traffic)))
 }
 
 async fn act(
     State(state): Shared,
+    caller: Caller,
     Path((app, instance, stream, action)): Path<(String, String, String, String)>,
 ) -> Answer {
-    let source = shown_source(&state.matrix.view(), &app, &instance, &stream)?;
-    match action.as_str() {
-        "disconnectStream" => {
-            state.matrix.disconnect(&app).await?;
-            let message =
-                format!("Publish stream successfully stopped [{app}/{INSTANCE}]: mp4:{source}.stream");
-            Ok(done(StatusCode::OK, &message))
-        }
-        "resetStream" => Ok(done(
-            StatusCode::OK,
-            &format!("Publish stream successfully reset [{app}/{INSTANCE}]: mp4:{source}.stream"),
-        )),
-        _ => Err(Fault::NotFound),
+    let what = match action.as_str() {
+        "disconnectStream" => Action::Disconnect,
+        "resetStream" => Action::Reset,
+        _ => return Err(Fault::NotFound),
+    };
+    let entry = state.entry(what, address(&caller)).on(&app).with(Some(source_name(&stream)));
+    let done = take_off(&state, &app, &instance, &stream, what).await;
+    state.audit.record(entry.result(&done));
+    let (source, verb) = done?;
+    let message = format!("Publish stream successfully {verb} [{app}/{INSTANCE}]: mp4:{source}.stream");
+    Ok(answer::done(StatusCode::OK, &message))
+}
+
+/// Takes the source off the channel, or leaves it to reconnect by itself; says which one and what was done.
+async fn take_off(
+    state: &Inner,
+    app: &str,
+    instance: &str,
+    stream: &str,
+    what: Action,
+) -> Result<(String, &'static str), Fault> {
+    let source = shown_source(&state.matrix.view(), app, instance, stream)?;
+    if what != Action::Disconnect {
+        return Ok((source, "reset"));
     }
+    state.matrix.disconnect(app).await?;
+    Ok((source, "stopped"))
 }
 
 async fn status(State(state): Shared) -> Answer {
     let running = (state.now)().saturating_since(state.started).as_secs_f64();
-    Ok(answer::json(&json!({
-        "serverName": SERVER, "serverVersion": env!("CARGO_PKG_VERSION"), "wseName": "Amphi", "serverMode": "Production",
-        "osName": std::env::consts::OS, "osArchitecture": std::env::consts::ARCH, "timeRunning": running,
-        "restAPIAvailable": true, "transcoderAvailable": true, "dvrInUse": false, "drmInUse": false,
-    })))
+    Ok(answer::json(&describe::status(&state.version(), running, machine::memory())))
 }
 
-async fn unchangeable() -> Answer {
-    Err(Fault::Conflict)
+async fn machine_monitoring(State(state): Shared) -> Answer {
+    Ok(answer::json(&state.machine.current(state.uptime_s())))
 }
 
-async fn no_recorder() -> Answer {
-    Err(Fault::NotImplemented)
+async fn unchangeable(State(state): Shared, caller: Caller, request: Request) -> Answer {
+    refused(&state, address(&caller), &request, Fault::Conflict)
+}
+
+async fn recorders(State(state): Shared, Path((app, instance)): Path<(String, String)>) -> Answer {
+    channel(&state.matrix.view(), &app)?;
+    if instance == INSTANCE { Ok(answer::json(&describe::recorders())) } else { Err(Fault::NotFound) }
+}
+
+async fn no_recorder(
+    State(state): Shared,
+    caller: Caller,
+    Path((app, instance, stream)): StreamPath,
+    request: Request,
+) -> Answer {
+    let view = state.matrix.view();
+    let fault = shown_source(&view, &app, &instance, &stream).err().unwrap_or(Fault::NotImplemented);
+    refused(&state, address(&caller), &request, fault)
+}
+
+/// Records what cannot be done here.
+fn refused(state: &Inner, from: Address, request: &Request, fault: Fault) -> Answer {
+    let path = request.extensions().get::<Asked>().map_or("", |Asked(path)| path);
+    let asked = format!("{} {path}", request.method());
+    let refused: Answer = Err(fault);
+    state.audit.record(state.entry(Action::Unsupported, from).saying(&asked).result(&refused));
+    refused
 }
 
 async fn not_found() -> Answer {

@@ -3,11 +3,12 @@
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
+use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::matrix::{ChannelLayout, Layout, Override, SourceStatus, Store, spawn};
+use crate::matrix::{ChannelLayout, Layout, Override, SourceState, SourceStatus, Store, spawn};
 
 const START: MediaTime = MediaTime::from_millis(1_795_000_000_000);
 
@@ -30,7 +31,14 @@ fn port(credentials: Option<(String, Secret)>) -> (Router, MatrixHandle) {
         sources: vec!["PS-Amphi_D".to_owned(), "PS-Amphi_E".to_owned()],
     };
     let (matrix, _) = spawn(layout, NoStore, Arc::new(ManualClock::at(START)));
-    let state = WowzaState { matrix: matrix.clone(), credentials, started: START, now: Arc::new(|| START) };
+    let state = WowzaState {
+        matrix: matrix.clone(),
+        credentials,
+        started: START,
+        now: Arc::new(|| START + std::time::Duration::from_secs(10)),
+        received: Arc::new(|_| 5000),
+        audit: AuditLog::in_memory(),
+    };
     (router(state), matrix)
 }
 
@@ -126,6 +134,145 @@ async fn descriptions_have_the_recorded_shapes() {
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(reply.contains("\"code\":\"404\""), "{reply}");
     assert_eq!(send(&router, "POST", "streamfiles").await.0, StatusCode::CONFLICT);
+}
+
+/// Where `ours` lacks what a client may look for in `recorded`: a key, or its type.
+fn differences(recorded: &Value, ours: &Value, at: &str, found: &mut Vec<String>) {
+    match (recorded, ours) {
+        (Value::Object(recorded), Value::Object(ours)) => {
+            for (key, value) in recorded {
+                match ours.get(key) {
+                    Some(ours) => differences(value, ours, &format!("{at}/{key}"), found),
+                    None => found.push(format!("{at}/{key} is missing")),
+                }
+            }
+        }
+        (Value::Array(recorded), Value::Array(ours)) => {
+            for value in ours {
+                recorded.iter().take(1).for_each(|recorded| differences(recorded, value, at, found));
+            }
+        }
+        (Value::Null, _) => {}
+        _ if std::mem::discriminant(recorded) == std::mem::discriminant(ours) => {}
+        _ => found.push(format!("{at}: {recorded} is recorded, {ours} is ours")),
+    }
+}
+
+#[tokio::test]
+async fn every_recorded_body_is_a_golden_shape() {
+    let (open, matrix) = port(None);
+    let (guarded, _) = port(Some(("admin".to_owned(), Secret::new("chalk"))));
+    matrix.connect("Live_PAES", "PS-Amphi_D", None).await.expect("both are known");
+    let stream = "applications/Live_PAES/instances/_definst_/incomingstreams/PS-Amphi_D.stream";
+    let stream_monitoring = format!("{stream}/monitoring/current");
+    macro_rules! recorded {
+        ($name:literal) => {
+            ($name, include_str!(concat!("../../../fixtures/wowza_rest/", $name, ".json")))
+        };
+    }
+    let mut found = Vec::new();
+    for ((name, recorded), router, method, path) in [
+        (recorded!("all_applications_0_401"), &guarded, "GET", "applications"),
+        (recorded!("all_applications_1_200"), &open, "GET", "applications"),
+        (recorded!("application_found_0_200"), &open, "GET", "applications/Live_PAES"),
+        (recorded!("application_create_exists_0_409"), &open, "POST", "applications"),
+        (recorded!("application_delete_error_0_404"), &open, "GET", "applications/none"),
+        (
+            recorded!("application_stats_success_0_200"),
+            &open,
+            "GET",
+            "applications/Live_PAES/monitoring/current",
+        ),
+        (recorded!("all_instances_0_200"), &open, "GET", "applications/Live_PAES/instances"),
+        (
+            recorded!("instance_definst_found_1_200"),
+            &open,
+            "GET",
+            "applications/Live_PAES/instances/_definst_",
+        ),
+        (
+            recorded!("instance_application_not_exists_0_404"),
+            &open,
+            "GET",
+            "applications/none/instances/_definst_",
+        ),
+        (recorded!("incoming_streams_stat_definst_found_0_200"), &open, "GET", &*stream_monitoring),
+        (
+            recorded!("incoming_streams_stat_not_existed_app_0_404"),
+            &open,
+            "GET",
+            "applications/none/instances/_definst_/incomingstreams/x/monitoring/current",
+        ),
+        (recorded!("server_up_status_0_200"), &open, "GET", "/v2/servers/_defaultServer_/status"),
+    ] {
+        let (status, body) = send(router, method, path).await;
+        assert!(name.ends_with(status.as_str()), "{name}: {status}");
+        let ours = serde_json::from_str(&body).expect("JSON");
+        differences(&serde_json::from_str(recorded).expect("JSON"), &ours, name, &mut found);
+        assert!(status.is_success() || body.starts_with("{\"success\":false,"), "{body}");
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[tokio::test]
+async fn monitoring_tells_bytes_rates_and_the_machine() {
+    let (router, matrix) = port(None);
+    matrix.connect("Live_PAES", "PS-Amphi_D", None).await.expect("both are known");
+    let get = async |path: &str| -> Value {
+        let (status, body) = send(&router, "GET", path).await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        serde_json::from_str(&body).expect("JSON")
+    };
+    let monitoring = get("applications/Live_PAES/monitoring/current").await;
+    assert_eq!((&monitoring["bytesIn"], &monitoring["bytesInRate"]), (&5000.into(), &500.into()));
+    let idle = get("applications/Live_L2/monitoring/current").await;
+    assert_eq!((&idle["bytesIn"], &idle["uptime"]), (&0.into(), &10.into()));
+    assert!(get("/v2/machine/monitoring/current").await["memoryFree"].as_u64() > Some(0));
+}
+
+#[tokio::test]
+async fn who_asked_for_what_is_recorded() {
+    let (router, matrix) = port(None);
+    let audit = AuditLog::in_memory();
+    let state = WowzaState {
+        matrix,
+        credentials: None,
+        started: START,
+        now: Arc::new(|| START),
+        received: Arc::new(|_| 0),
+        audit: audit.clone(),
+    };
+    drop(router);
+    let router = super::router(state);
+    let stream = "applications/Live_L2/instances/_definst_/incomingstreams/PS-Amphi_E.stream";
+    let connect = "streamfiles/PS-Amphi_E/actions/connect?connectAppName=Live_L2";
+    let request = Request::put(format!("{BASE}/{connect}"));
+    let request = request.extension(Peer(([192, 0, 2, 9], 1).into())).body(Body::empty()).expect("a request");
+    assert_eq!(router.clone().oneshot(request).await.expect("infallible").status(), StatusCode::OK);
+    for (method, path, status) in [
+        ("PUT", format!("{stream}/actions/resetStream"), 200),
+        ("PUT", format!("{stream}/actions/disconnectStream"), 200),
+        ("PUT", format!("{stream}/actions/disconnectStream"), 404),
+        ("POST", "applications/Live_L2/instances/_definst_/streamrecorders/x".to_owned(), 404),
+        ("POST", "streamfiles".to_owned(), 409),
+    ] {
+        assert_eq!(send(&router, method, &path).await.0.as_u16(), status, "{method} {path}");
+    }
+    let entries: Vec<_> = audit.latest(10).into_iter().rev().collect();
+    let told: Vec<_> = entries.iter().map(|entry| (entry.what, entry.refused.is_none())).collect();
+    assert_eq!(
+        told,
+        [
+            (Action::Connect, true),
+            (Action::Reset, true),
+            (Action::Disconnect, true),
+            (Action::Disconnect, false),
+            (Action::Unsupported, false),
+            (Action::Unsupported, false),
+        ]
+    );
+    assert_eq!((entries[0].who.as_str(), entries[0].from.as_deref()), ("wowza", Some("192.0.2.9")));
+    assert_eq!(entries[5].detail.as_deref(), Some(&*format!("POST {BASE}/streamfiles")));
 }
 
 #[tokio::test]

@@ -49,6 +49,16 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
     if !config.admin.token_file.as_os_str().is_empty() && !is_token(config.admin.token.reveal()) {
         checker.fault(&place, format!("admin: the token in token_file {TOKEN_RULE}"));
     }
+    resolve(&mut config.admin.viewer_token_file);
+    let place = Place::top("admin").key("viewer_token_file");
+    let (file, token) = (&config.admin.viewer_token_file, &mut config.admin.viewer_token);
+    secret(checker, &place, "admin: viewer_token_file", file, token);
+    if !file.as_os_str().is_empty() && !is_token(token.reveal()) {
+        checker.fault(&place, format!("admin: the token in viewer_token_file {TOKEN_RULE}"));
+    }
+    if !file.as_os_str().is_empty() && *token == config.admin.token {
+        checker.fault(&place, "admin: the token in viewer_token_file must not be the operator's token");
+    }
     calendar(checker, config, directory);
     resolve(&mut config.schedule.password_file);
     let place = Place::top("schedule").key("password_file");

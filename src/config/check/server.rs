@@ -100,6 +100,23 @@ fn admin(checker: &mut Checker<'_>, config: &Config) {
     if !is_token(admin.token.reveal()) {
         checker.fault(&table.key("token"), format!("admin: token {TOKEN_RULE}"));
     }
+    let has_viewer_file = !admin.viewer_token_file.as_os_str().is_empty();
+    if !admin.viewer_token.is_empty() && has_viewer_file {
+        let message = "admin: give viewer_token or viewer_token_file, not both";
+        checker.fault(&table.key("viewer_token_file"), message);
+    }
+    if !is_token(admin.viewer_token.reveal()) {
+        checker.fault(&table.key("viewer_token"), format!("admin: viewer_token {TOKEN_RULE}"));
+    }
+    let has_operator = !admin.token.is_empty() || has_file;
+    if (!admin.viewer_token.is_empty() || has_viewer_file) && !has_operator {
+        let key = if has_viewer_file { "viewer_token_file" } else { "viewer_token" };
+        let message = format!("admin: {key} is of no use without token: without one, nobody is asked");
+        checker.fault(&table.key(key), message);
+    }
+    if !admin.token.is_empty() && admin.token == admin.viewer_token {
+        checker.fault(&table.key("viewer_token"), "admin: viewer_token must not be the operator's token");
+    }
     if config.server.admin_listen.parse().is_ok_and(open_to_all) && admin.token.is_empty() && !has_file {
         let message = format!(
             "admin_listen: {} is open to others than this machine; set admin.token or admin.token_file first",
