@@ -85,6 +85,9 @@ fn the_shipped_file_names_every_key() {
         keys::<Rule>(),
         keys::<Admin>(),
         keys::<Pages>(),
+        keys::<Alarm>(),
+        keys::<Webhook>(),
+        keys::<WowzaRest>(),
     ];
     for key in all.iter().flatten() {
         let written = text.lines().filter(|line| !line.starts_with('#')).any(|line| {

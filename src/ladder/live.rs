@@ -26,6 +26,7 @@ use super::assembler::Assembler;
 use super::audio::AudioLane;
 use super::glimpse::Glimpse;
 use super::pictures::PictureDecoder;
+use super::pressure::{MOST, Others, STEP};
 use super::rung::{Arrival, CellEncoder, Rung, RungCell, RungParts, Shown};
 use super::spec::LadderSpec;
 use super::vitals::Vitals;
@@ -81,9 +82,20 @@ pub struct RungMeter {
     pub busy_nanos: Counter,
     /// 0 = every picture is coded, *n* = the machine cannot follow, and one in 2ⁿ is.
     pub thinning: Gauge,
+    /// When a picture last waited too long for it, in milliseconds of unix time.
+    pub waited_at_ms: Gauge,
 }
 
 impl LadderMeter {
+    /// What rung `index` hears of the others.
+    pub(super) fn others(&self, index: usize, now: MediaTime) -> Others {
+        let recent = now.as_millis().saturating_sub(STEP.as_millis() as i64) as u64;
+        Others {
+            before_waits: self.rungs.iter().take(index).any(|rung| rung.waited_at_ms.get() > recent),
+            behind_is_spent: self.rungs.iter().skip(index + 1).all(|rung| rung.thinning.get() >= MOST.into()),
+        }
+    }
+
     /// For picture rungs of these names.
     pub fn new(rungs: impl IntoIterator<Item = String>) -> Self {
         let rungs = rungs.into_iter().map(|name| RungMeter { name, ..RungMeter::default() }).collect();

@@ -20,6 +20,8 @@ pub mod lattice;
 mod lecture;
 mod live;
 pub mod openh264;
+#[cfg(test)]
+mod overload_tests;
 mod pictures;
 mod pressure;
 mod rung;

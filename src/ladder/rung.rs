@@ -219,9 +219,13 @@ impl Rung {
 
     fn arrived(&mut self, arrival: Arrival) {
         let now = self.clock.now();
-        self.pressure.observe(now.saturating_since(arrival.now), now);
+        let waited = now.saturating_since(arrival.now);
+        self.pressure.observe(waited, self.meter.others(self.index, now), now);
         if let Some(meter) = self.meter.rungs.get(self.index) {
             meter.thinning.set(self.pressure.level().into());
+            if self.pressure.is_too_long(waited) {
+                meter.waited_at_ms.set(now.as_millis().max(0) as u64);
+            }
         }
         match arrival.picture {
             Some((pts, shown)) => self.lattice.push(pts, shown, arrival.now),

@@ -16,6 +16,8 @@ mod painter;
 mod schedule;
 mod signals;
 mod simulate;
+#[cfg(test)]
+mod skew_tests;
 mod start;
 mod thumbnails;
 mod watchman;

@@ -23,8 +23,12 @@ async function script(path) {
 
 // Chooses the rendition by hand: a function of 0 for the worst and 1 for the best. Returns its width.
 let choose = null;
+// Switches subtitles on in the player, where it wants to be told.
+let enableText = () => {};
+
 // Switches subtitles on, as the browser's own menu does.
 function showCaptions() {
+  enableText();
   for (const track of document.querySelector("video").textTracks) track.mode = "showing";
 }
 
@@ -57,6 +61,7 @@ const players = {
     const player = dashjs.MediaPlayer().create();
     player.on(dashjs.MediaPlayer.events.ERROR, ({ error }) => note("fatal", error?.message));
     player.initialize(ownVideo(), url, true);
+    enableText = () => { player.enableText(true); player.setTextTrack(0); };
     choose = (level) => {
       const all = player.getRepresentationsByType("video");
       player.updateSettings({ streaming: { abr: { autoSwitchBitrate: { video: false } } } });
@@ -72,6 +77,10 @@ const players = {
     const video = ownVideo();
     await player.attach(video);
     player.addEventListener("error", ({ detail }) => note("fatal", `${detail.code} ${detail.data}`));
+    enableText = () => {
+      player.selectTextTrack(player.getTextTracks()[0]);
+      player.setTextTrackVisibility?.(true);
+    };
     await player.load(url).catch((error) => note("load", `${error.code} ${error.data}`));
     choose = (level) => {
       const all = player.getVariantTracks().sort((a, b) => a.width - b.width);
@@ -89,6 +98,13 @@ const players = {
       live: !query.get("recorded"), autoplay: true, muted: true, share: false, embed: false, analytics: false,
       clip: { sources: [{ type: "application/x-mpegurl", src: url }] },
     });
+    choose = (level) => {
+      const all = api.video.qualities.filter(({ value }) => value >= 0);
+      const { value, label } = all.at(level === 0 ? 0 : -1);
+      api.quality(value);
+      // It shows the shorter side: "360p (500k)".
+      return parseInt(label, 10) * 16 / 9;
+    };
     api.on("error", (_, __, error) => note("fatal", error?.message ?? error?.code));
   },
 };
