@@ -14,7 +14,7 @@
 //!  waiting.mp4 ─▶ ladder, once at start ───────────────────────────────────────────▶ │
 //!                                                                                    ▼
 //!                                                        package (CMAF) ─▶ store ─▶ delivery: HLS
-//!  publisher ─RTMP─▶ source                              coded cells ──────────────▶ delivery: RTMP
+//!  publisher ─RTMP─▶ source                              coded cells ──────────────▶ delivery: RTMP, RTSP
 //!  people ─▶ admin (REST, console) ─ commands ─▶ matrix ─ which source on which channel ─▶ server
 //!  Opencast ─ calendar ─▶ schedule ─ plan ─▶ server ─ commands ─▶ matrix
 //!  source, ladder, channel ─ what they notice ─▶ alarm ─▶ admin, webhooks, log
@@ -26,7 +26,7 @@
 //!  4  server                                                           wiring, demo, order of ending
 //!  3  delivery   admin                                                 what the world may ask
 //!  2  source   ladder   channel   package   store   schedule   simulator   stages: strangers to each other
-//!  1  config   feed   matrix   agenda   alarm   audit   http   rtsp   rtmp   clip  joints: how stages are told and joined
+//!  1  config   feed   matrix   agenda   alarm   audit   http   rtsp   rtmp   udp   clip  joints: how stages are told and joined
 //!  0  media   clock   meter                                            words
 //! ```
 //! A module imports only from lower storeys; modules of one storey are strangers and are joined in [`server`].
@@ -34,8 +34,8 @@
 //!
 //! * **Cores** decide and are free of I/O; time is an argument. The timeline of a source
 //!   ([`source`]), the lattice of pictures and of sound ([`ladder`]), the splicer ([`channel`]), boxes
-//!   ([`package`]), playlists ([`store`]), the precedence of wishes ([`matrix`]), what is an alarm ([`alarm`]), RTSP messages
-//!   and RTP packets ([`rtsp`]), RTMP connections ([`rtmp`]), routes and who watches ([`delivery`]) are cores.
+//!   ([`package`]), playlists ([`store`]), the precedence of wishes ([`matrix`]), what is an alarm ([`alarm`]), RTSP sessions,
+//!   RTP packets and their pace ([`rtsp`]), RTMP connections ([`rtmp`]), routes and who watches ([`delivery`]) are cores.
 //! * **Shells** around them are thin: a task per source, two per channel (one shows, one paints its waiting
 //!   picture), one for the matrix, one conductor, one watchman; a decoding thread per ladder and a thread per rung.
 //!
@@ -64,7 +64,7 @@
 //!
 //! ## Queues
 //! Every queue has a bound and a policy: feeds drop to the next sync frame ([`feed`]), rungs drop pictures and
-//! repeat, coded cells drop the oldest, RTMP players who lag go on with the oldest cell of the last four, whoever commands the matrix waits, webhooks drop the newest message.
+//! repeat, coded cells drop the oldest, RTMP players who lag go on with the oldest cell of the last four, RTSP players who are late by a second with the next cell, whoever commands the matrix waits, webhooks drop the newest message.
 
 pub mod admin;
 pub mod agenda;
@@ -91,6 +91,7 @@ pub mod server;
 pub mod simulator;
 pub mod source;
 pub mod store;
+pub mod udp;
 pub mod vod;
 
 #[cfg(test)]

@@ -2,19 +2,23 @@
 //!
 //! A channel's task puts every cell on the [`Air`]; each connection has an [`AirReader`] and takes the cells that are
 //! new to it. The air keeps the last few cells and no queue per reader: one that is slower than that goes on with the
-//! oldest cell kept, which begins with an IDR picture. RTMP messages of a cell are written for the first player of a
-//! rung who asks, and shared by all others.
+//! oldest cell kept, which begins with an IDR picture. RTMP messages and RTP packets of a cell are written for the first
+//! player of a rung who asks, and shared by all others.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::media::{CellIndex, CodedCell, MediaTime, RungTracks};
+use crate::media::{CellIndex, CodedCell, Grid, MediaTime, RungTracks};
 use crate::rtmp::{self, Shared, Timebase};
+use crate::rtsp::{Packets, RungNumbers};
 
 /// Cells kept for slow readers.
 const KEPT: usize = 4;
+/// For what lies between a cell's decision and its players, beside the patience with live cells.
+const MARGIN: Duration = Duration::from_millis(100);
 
 /// A cell and what was made of it.
 #[derive(Debug)]
@@ -23,12 +27,16 @@ pub(super) struct Aired {
     cell: Arc<CodedCell>,
     /// RTMP messages, by rung.
     messages: Vec<OnceLock<Arc<[Shared]>>>,
+    /// RTP packets, by rung, and the numbers that they begin with.
+    packets: Vec<(RungNumbers, OnceLock<Arc<Packets>>)>,
 }
 
 /// The end that a channel fills.
 #[derive(Debug)]
 pub struct Air {
     tracks: Arc<[RungTracks]>,
+    /// Numbers of the RTP packets of the next cell, by rung.
+    numbers: Vec<RungNumbers>,
     kept: watch::Sender<VecDeque<Arc<Aired>>>,
 }
 
@@ -36,24 +44,50 @@ pub struct Air {
 #[derive(Clone, Debug)]
 pub struct AirReader {
     tracks: Arc<[RungTracks]>,
+    grid: Grid,
+    lead: Duration,
+    ssrcs: Arc<[RungNumbers]>,
     timebase: Timebase,
     kept: watch::Receiver<VecDeque<Arc<Aired>>>,
     next: Option<CellIndex>,
 }
 
+/// When a channel's cells are aired: `grid` says when they end, and they come at most `deadline` after that.
+#[derive(Clone, Copy, Debug)]
+pub struct AirTiming {
+    /// The grid of cells.
+    pub grid: Grid,
+    /// The patience with live cells.
+    pub deadline: Duration,
+}
+
 /// The air of a channel with these rungs. `origin` is the zero of RTMP's clock, earlier than every cell.
-pub fn air(tracks: Arc<[RungTracks]>, origin: MediaTime) -> (Air, AirReader) {
+pub fn air(tracks: Arc<[RungTracks]>, origin: MediaTime, timing: AirTiming) -> (Air, AirReader) {
     let (sender, kept) = watch::channel(VecDeque::new());
-    let reader =
-        AirReader { tracks: Arc::clone(&tracks), timebase: Timebase::starting(origin), kept, next: None };
-    (Air { tracks, kept: sender }, reader)
+    let numbers: Vec<_> = tracks.iter().map(|rung| RungNumbers::new(rung, || fastrand::u32(..))).collect();
+    let AirTiming { grid, deadline } = timing;
+    let reader = AirReader {
+        tracks: Arc::clone(&tracks),
+        grid,
+        lead: grid.duration() + deadline + MARGIN,
+        ssrcs: numbers.clone().into(),
+        timebase: Timebase::starting(origin),
+        kept,
+        next: None,
+    };
+    (Air { tracks, numbers, kept: sender }, reader)
 }
 
 impl Air {
     /// Airs a cell.
-    pub fn push(&self, cell: Arc<CodedCell>) {
+    pub fn push(&mut self, cell: Arc<CodedCell>) {
         let messages = self.tracks.iter().map(|_| OnceLock::new()).collect();
-        let aired = Arc::new(Aired { k: cell.k, cell, messages });
+        let mut packets = Vec::with_capacity(self.tracks.len());
+        for (numbers, tracks) in self.numbers.iter_mut().zip(&*self.tracks) {
+            packets.push((numbers.clone(), OnceLock::new()));
+            numbers.pass(tracks, &cell);
+        }
+        let aired = Arc::new(Aired { k: cell.k, cell, messages, packets });
         self.kept.send_modify(|kept| {
             kept.push_back(aired);
             while kept.len() > KEPT {
@@ -111,5 +145,53 @@ impl AirReader {
             }
         };
         Arc::clone(made.get_or_init(make))
+    }
+
+    /// The cell with which a player begins whose packets leave at the pace of the media: the newest that began so long ago
+    /// that every later one is here before it is due. Waits for the first one; `None` when the channel has ended.
+    pub(super) async fn begin(&mut self, now: MediaTime) -> Option<Arc<Aired>> {
+        loop {
+            let chosen = {
+                let kept = self.kept.borrow_and_update();
+                let is_early = |aired: &&Arc<Aired>| self.grid.start(aired.k) + self.lead <= now;
+                kept.iter().rev().find(is_early).or(kept.front()).cloned()
+            };
+            if let Some(aired) = chosen {
+                self.next = Some(aired.k.next());
+                return Some(aired);
+            }
+            self.kept.changed().await.ok()?;
+        }
+    }
+
+    /// The cell behind the last one, or the oldest kept where that is gone; `None` if there is none yet.
+    pub(super) fn following(&mut self) -> Option<Arc<Aired>> {
+        let kept = self.kept.borrow_and_update();
+        let aired = kept.iter().find(|aired| self.next.is_none_or(|next| aired.k >= next))?;
+        self.next = Some(aired.k.next());
+        Some(Arc::clone(aired))
+    }
+
+    /// Waits for a change; false when the channel has ended.
+    pub(super) async fn changed(&mut self) -> bool {
+        self.kept.changed().await.is_ok()
+    }
+
+    /// When a cell's first picture is shown.
+    pub(super) fn start_of(&self, aired: &Aired) -> MediaTime {
+        self.grid.start(aired.k)
+    }
+
+    /// The RTP packets of one rung in a cell.
+    pub(super) fn packets(&self, aired: &Aired, rung: usize) -> Arc<Packets> {
+        let (Some(tracks), Some((numbers, made))) = (self.tracks.get(rung), aired.packets.get(rung)) else {
+            return Arc::default();
+        };
+        Arc::clone(made.get_or_init(|| Arc::new(numbers.clone().packets(tracks, &aired.cell))))
+    }
+
+    /// The synchronization source of one of a rung's tracks.
+    pub(super) fn ssrc(&self, rung: usize, track: u8) -> u32 {
+        self.ssrcs.get(rung).map_or(0, |numbers| numbers.ssrc(track))
     }
 }

@@ -17,6 +17,8 @@ pub enum Kind {
     RtmpCell,
     /// Samples of a recording sent to an RTMP player.
     RtmpRecorded,
+    /// Packets of a cell, or of a while of a recording, for an RTSP player.
+    RtspCell,
     /// A page, a preflight, `crossdomain.xml`.
     Other,
     /// 404 for a segment that is no more, or not yet.
@@ -36,13 +38,14 @@ pub struct Counts {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Multivariant,
         Self::MediaPlaylist,
         Self::Init,
         Self::Segment,
         Self::RtmpCell,
         Self::RtmpRecorded,
+        Self::RtspCell,
         Self::Other,
         Self::SegmentGone,
         Self::Refused,
@@ -58,6 +61,7 @@ impl Kind {
             Self::Segment => "segment",
             Self::RtmpCell => "rtmp_cell",
             Self::RtmpRecorded => "rtmp_recorded",
+            Self::RtspCell => "rtsp_cell",
             Self::Other => "other",
             Self::SegmentGone => "segment_gone",
             Self::Refused => "refused",
@@ -79,6 +83,10 @@ impl Counts {
 
     pub(super) fn count(&self, kind: Kind, bytes: usize) {
         self.by_kind[kind as usize].increment();
+        self.count_bytes(bytes);
+    }
+
+    pub(super) fn count_bytes(&self, bytes: usize) {
         self.bytes.add(bytes as u64);
     }
 }

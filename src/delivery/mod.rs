@@ -1,4 +1,4 @@
-//! What viewers ask for: channels and recordings as HLS (RFC 8216) over HTTP, channels over RTMP.
+//! What viewers ask for: channels and recordings as HLS (RFC 8216) over HTTP and over RTSP, channels over RTMP.
 //!
 //! [`route::parse`] reads a path (sans-IO), the [`Registry`] knows which channels there are, [`Delivery`]
 //! answers from a channel's newest [`Snapshot`](crate::store::Snapshot). Nothing is rendered, copied or
@@ -7,7 +7,8 @@
 //!
 //! [`Pages`] are what browsers open: the list of channels, players.
 //!
-//! [`RtmpPort`] serves RTMP players from the [`Air`], and takes what publishers send.
+//! [`RtmpPort`] serves RTMP players from the [`Air`], and takes what publishers send. [`RtspPort`] serves RTSP players from
+//! the [`Air`] and from mounts.
 //!
 //! Who may do what is asked at one [`Door`], whatever the protocol.
 //!
@@ -39,9 +40,10 @@ mod recorded;
 mod registry;
 pub mod route;
 mod rtmp;
+mod rtsp;
 mod service;
 
-pub use air::{Air, AirReader, air};
+pub use air::{Air, AirReader, AirTiming, air};
 pub use audience::{Audience, RungViewers, Seat};
 pub use counts::{Counts, Kind};
 pub use door::{Caller, Door, OpenDoor, Protocol, Refusal, Wish};
@@ -49,6 +51,7 @@ pub use pages::Pages;
 pub use poster::{PosterError, poster, thumbnail};
 pub use registry::{Channel, Registry};
 pub use rtmp::{PublishedStream, Publishing, RtmpPort};
+pub use rtsp::RtspPort;
 pub use service::Delivery;
 
 #[cfg(test)]

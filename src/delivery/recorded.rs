@@ -70,13 +70,24 @@ pub(super) fn asked(path: &str) -> (String, String) {
 
 /// Stream and file of a path; its first part is the mount's name.
 fn parse(path: &str) -> Option<(Stream, File)> {
+    let mut parts = decoded(path)?;
+    let file = parse_file(&parts.pop()?)?;
+    Some((stream(parts)?, file))
+}
+
+/// The stream that the path of an RTSP URL names.
+pub(super) fn parse_play(path: &str) -> Option<Stream> {
+    stream(decoded(path)?)
+}
+
+fn decoded(path: &str) -> Option<Vec<String>> {
     let parts: Option<Vec<String>> =
         path.strip_prefix('/')?.split('/').map(|part| decode(part).ok()).collect();
-    let mut parts = parts?;
-    if parts.iter().any(|part| part.contains(ODD)) {
-        return None;
-    }
-    let file = parse_file(&parts.pop()?)?;
+    parts.filter(|parts| !parts.iter().any(|part| part.contains(ODD)))
+}
+
+/// Behind the mount's name.
+fn stream(parts: Vec<String>) -> Option<Stream> {
     let mut parts = parts.into_iter().skip(1).peekable();
     parts.next_if(|part| part == DEFAULT_INSTANCE);
     let path = parts.collect::<Vec<_>>().join("/");
@@ -85,13 +96,12 @@ fn parse(path: &str) -> Option<(Stream, File)> {
         return None;
     }
     let is_smil = path.to_ascii_lowercase().ends_with(".smil");
-    let stream = match prefix {
-        Some("smil") | None if is_smil => Stream::Smil(path.to_owned()),
-        Some("smil") => Stream::Smil(format!("{path}.smil")),
-        Some("mp4" | "mp3" | "m4a") | None => Stream::File(vod::with_extension(path)),
-        Some(_) => return None,
-    };
-    Some((stream, file))
+    match prefix {
+        Some("smil") | None if is_smil => Some(Stream::Smil(path.to_owned())),
+        Some("smil") => Some(Stream::Smil(format!("{path}.smil"))),
+        Some("mp4" | "mp3" | "m4a") | None => Some(Stream::File(vod::with_extension(path))),
+        Some(_) => None,
+    }
 }
 
 async fn file_answer(
@@ -377,6 +387,22 @@ fn refusal(request: &Parts, fault: &VodFault) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rtsp_urls_name_the_same_streams() {
+        let file = |path: &str| Some(Stream::File(path.to_owned()));
+        for (path, stream) in [
+            ("/vod/mp4:a/b.mp4", file("a/b.mp4")),
+            ("/vod/_definst_/mp4:a/b", file("a/b.mp4")),
+            ("/vod/a%20b.mp4", file("a b.mp4")),
+            ("/vod/smil:a.smil", Some(Stream::Smil("a.smil".to_owned()))),
+            ("/vod/mp4:a%2Fb.mp4", None),
+            ("/vod", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_play(path), stream, "{path}");
+        }
+    }
 
     #[test]
     fn paths_in_all_their_forms() {

@@ -106,6 +106,25 @@ pub fn parse(path: &str) -> Result<Route, RouteError> {
     Ok(Route::Channel(ChannelPath { app, stream, file }))
 }
 
+/// Reads the path of an RTSP URL: `/<app>[/_definst_][/[<prefix>:]<stream>]`. Prefixes of Wowza's other than `ngrp` say
+/// nothing about a channel.
+pub(super) fn parse_play(path: &str) -> Result<(String, Option<Stream>), RouteError> {
+    let path = path.strip_prefix('/').ok_or(RouteError::Form)?;
+    let mut parts = path.split('/').map(decode).collect::<Result<Vec<_>, _>>()?;
+    if parts.get(1).is_some_and(|part| part == DEFAULT_INSTANCE) {
+        parts.remove(1);
+    }
+    let mut parts = parts.into_iter();
+    let (app, stream, None) = (parts.next().ok_or(RouteError::Form)?, parts.next(), parts.next()) else {
+        return Err(RouteError::Form);
+    };
+    let plain = |text: String| match text.split_once(':') {
+        Some(("mp4" | "flv", stream)) => stream.to_owned(),
+        _ => text,
+    };
+    Ok((name(app)?, stream.map(plain).map(parse_stream).transpose()?))
+}
+
 pub(super) fn decode(part: &str) -> Result<String, RouteError> {
     let mut bytes = part.bytes();
     let mut decoded = Vec::with_capacity(part.len());
@@ -272,6 +291,33 @@ mod tests {
             parse("/a/s_720p/init_720p_01234567.mp4"),
             Ok(channel("a", Some(name_of("s_720p")), init))
         );
+    }
+
+    #[test]
+    fn every_form_of_an_rtsp_url() {
+        let vl1 = || Some(name_of("vl1_720p"));
+        for (path, stream) in [
+            ("/hs-a", None),
+            ("/hs-a/_definst_", None),
+            ("/hs-a/vl1_720p", vl1()),
+            ("/hs-a/_definst_/vl1_720p", vl1()),
+            ("/hs-a/mp4:vl1_720p", vl1()),
+            ("/hs%2Da/_definst_/mp4%3Avl1_720p", vl1()),
+            ("/hs-a/ngrp:vl1_all", Some(Stream::Group("vl1".to_owned()))),
+        ] {
+            assert_eq!(parse_play(path), Ok(("hs-a".to_owned(), stream)), "{path}");
+        }
+        for (path, error) in [
+            ("", RouteError::Form),
+            ("/", RouteError::Name),
+            ("/a/", RouteError::Name),
+            ("/a/b/c", RouteError::Form),
+            ("/a/..", RouteError::Name),
+            ("/a/rtp:b", RouteError::Form),
+            ("/a/%", RouteError::Escape),
+        ] {
+            assert_eq!(parse_play(path), Err(error), "{path}");
+        }
     }
 
     #[test]

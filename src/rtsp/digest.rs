@@ -1,5 +1,7 @@
 //! Digest authentication as RTSP devices use it (RFC 2617 without `qop`, MD5), the server's side.
 
+use std::fmt;
+
 use md5::{Digest as _, Md5};
 use subtle::ConstantTimeEq;
 
@@ -10,6 +12,13 @@ pub struct Digest {
     nonce: String,
     user: String,
     password: String,
+}
+
+/// Without the password.
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Digest").field("realm", &self.realm).finish_non_exhaustive()
+    }
 }
 
 impl Digest {

@@ -3,8 +3,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rtsp_types::{Message, ParseError, Request};
 
-/// A request, header and body, may be this long.
-const LONGEST: usize = 64 * 1024;
+/// A request, header and body, may be this long. It is read anew with every piece that comes, so this bounds work, too.
+const LONGEST: usize = 16 * 1024;
 
 /// What came in.
 #[derive(Debug)]
@@ -76,12 +76,16 @@ impl Requests {
     }
 }
 
+/// What stands before a packet of `len` bytes in the RTSP connection.
+pub const fn frame_head(channel: u8, len: u16) -> [u8; 4] {
+    let [high, low] = len.to_be_bytes();
+    [b'$', channel, high, low]
+}
+
 /// Appends `packet`, framed for the RTSP connection.
 pub fn interleaved(channel: u8, packet: &[u8], out: &mut BytesMut) {
     out.reserve(4 + packet.len());
-    out.put_u8(b'$');
-    out.put_u8(channel);
-    out.put_u16(packet.len() as u16);
+    out.put_slice(&frame_head(channel, packet.len() as u16));
     out.put_slice(packet);
 }
 

@@ -1,15 +1,28 @@
-//! RTSP joints for the server side: requests, RTP packets, sender reports, session descriptions, Digest. All
-//! sans-IO. The simulated encoders of the demo stand on it; playback of channels will.
+//! RTSP joints for the server side, all sans-IO: requests ([`Requests`]), a connection's session ([`Session`]),
+//! descriptions ([`describe`]), RTP packets ([`Packetizer`], [`Packets`]), their pace ([`Pacer`]), sender reports
+//! ([`Report`]), Digest. The simulated halls of the demo and the delivery of channels and recordings stand on it.
 //!
-//! What does not belong here: sockets, pacing, and pulling from encoders (that is retina's work).
+//! What does not belong here: sockets, and pulling from encoders (that is retina's work).
 
 mod digest;
 mod hex;
 mod message;
+mod pace;
+mod packets;
+mod rtcp;
 mod rtp;
 mod sdp;
+mod session;
+mod span;
+mod transport;
 
 pub use digest::Digest;
-pub use message::{Incoming, MessageError, Requests, interleaved};
-pub use rtp::{Packetizer, sender_report};
-pub use sdp::{Described, describe};
+pub use message::{Incoming, MessageError, Requests, frame_head, interleaved};
+pub use pace::{Due, LATE, Pacer};
+pub use packets::{Coded, PAYLOAD_TYPE, Packet, Packets, PacketsBuilder, RungNumbers, Unit};
+pub use rtcp::Report;
+pub use rtp::{Packetizer, Sink};
+pub use sdp::describe;
+pub use session::{Event, Refusal, Session, Start, Target};
+pub use span::{Npt, Span};
+pub use transport::Transport;

@@ -1,18 +1,47 @@
-//! RTP packets (RFC 3550) of H.264 (RFC 6184) and AAC (RFC 3640 §3.3.6, AAC-hbr), and RTCP sender reports.
+//! RTP packets (RFC 3550 §5.1) of H.264 (RFC 6184, packetization mode 1) and AAC (RFC 3640 §3.3.6, AAC-hbr).
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::media::{MediaTime, h264};
+use super::rtcp::Report;
+use crate::media::MediaTime;
 
 /// Payload bytes of a packet: fits an Ethernet frame with every header.
 const PAYLOAD: usize = 1400;
+/// Bytes of a packet's header.
+pub(super) const HEADER: usize = 12;
 /// `nal_unit_type` of a fragmentation unit (RFC 6184 §5.8).
 const FU_A: u8 = 28;
-/// Seconds from 1900, where NTP counts from, to 1970.
-const NTP_EPOCH: u64 = 2_208_988_800;
+/// Bytes of AAC that 13 bits of size can tell.
+const AAC_MAX: usize = (1 << 13) - 1;
+
+/// Where finished packets go.
+pub trait Sink {
+    /// The next packet: its payload is that of the parts, one behind the other.
+    fn packet(&mut self, header: [u8; HEADER], payload: &[&[u8]]);
+}
+
+/// Packets one by one.
+impl Sink for Vec<Bytes> {
+    fn packet(&mut self, header: [u8; HEADER], payload: &[&[u8]]) {
+        let len: usize = payload.iter().map(|part| part.len()).sum();
+        let mut packet = BytesMut::with_capacity(HEADER + len);
+        packet.put_slice(&header);
+        for part in payload {
+            packet.put_slice(part);
+        }
+        self.push(packet.freeze());
+    }
+}
+
+/// Packets that are only numbered.
+pub(super) struct Nowhere;
+
+impl Sink for Nowhere {
+    fn packet(&mut self, _: [u8; HEADER], _: &[&[u8]]) {}
+}
 
 /// Numbers the packets of one stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packetizer {
     payload_type: u8,
     ssrc: u32,
@@ -22,7 +51,8 @@ pub struct Packetizer {
 }
 
 impl Packetizer {
-    /// A stream that begins with packet `sequence`.
+    /// A stream that begins with packet `sequence`. `ssrc` and `sequence` are chosen by the caller, at random
+    /// (RFC 3550 §5.1).
     pub const fn new(payload_type: u8, ssrc: u32, sequence: u16) -> Self {
         Self { payload_type, ssrc, sequence, packets: 0, octets: 0 }
     }
@@ -37,71 +67,64 @@ impl Packetizer {
         self.ssrc
     }
 
-    /// One H.264 access unit of NAL units with 4-byte lengths. Units that do not fit are fragmented.
-    pub fn h264(&mut self, timestamp: u32, access_unit: &[u8], out: &mut Vec<Bytes>) {
-        let mut nals = h264::sample_nals(access_unit).filter(|nal| !nal.is_empty()).peekable();
-        while let Some(nal) = nals.next() {
+    /// What a sender report says: `timestamp` is the RTP time of `at`.
+    pub const fn report(&self, at: MediaTime, timestamp: u32) -> Report {
+        let Self { ssrc, packets, octets, .. } = *self;
+        Report { ssrc, at, timestamp, packets, octets }
+    }
+
+    /// One H.264 access unit. NAL units that do not fit are fragmented.
+    pub fn h264<'a>(&mut self, timestamp: u32, nals: impl Iterator<Item = &'a [u8]>, sink: &mut impl Sink) {
+        let mut nals = nals.filter_map(<[u8]>::split_first).peekable();
+        while let Some((header, body)) = nals.next() {
             let last = nals.peek().is_none();
-            if nal.len() <= PAYLOAD {
-                self.packet(timestamp, last, &[nal], out);
+            if body.len() < PAYLOAD {
+                self.packet(timestamp, last, &[&[*header], body], sink);
                 continue;
             }
-            let (header, body) = (nal[0], &nal[1..]);
             let indicator = header & 0xe0 | FU_A;
-            let count = body.len().div_ceil(PAYLOAD - 2);
-            for (index, part) in body.chunks(PAYLOAD - 2).enumerate() {
-                let (start, end) = (index == 0, index + 1 == count);
-                let fragment = header & 0x1f | u8::from(start) << 7 | u8::from(end) << 6;
-                self.packet(timestamp, last && end, &[&[indicator, fragment], part], out);
+            let mut parts = body.chunks(PAYLOAD - 2).enumerate().peekable();
+            while let Some((index, part)) = parts.next() {
+                let end = parts.peek().is_none();
+                let fragment = header & 0x1f | u8::from(index == 0) << 7 | u8::from(end) << 6;
+                self.packet(timestamp, last && end, &[&[indicator, fragment], part], sink);
             }
         }
     }
 
-    /// One AAC access unit: one AU header of 13 bits of size and 3 of index.
-    pub fn aac(&mut self, timestamp: u32, access_unit: &[u8], out: &mut Vec<Bytes>) {
+    /// One AAC access unit: an AU header of 13 bits of size and 3 of index. One that does not fit is fragmented
+    /// (RFC 3640 §3.2.3.1); what no header can tell is left out.
+    pub fn aac(&mut self, timestamp: u32, access_unit: &[u8], sink: &mut impl Sink) {
+        if access_unit.len() > AAC_MAX {
+            return;
+        }
         let size = ((access_unit.len() as u16) << 3).to_be_bytes();
-        self.packet(timestamp, true, &[&[0, 16], &size, access_unit], out);
+        let mut parts = access_unit.chunks(PAYLOAD - 4).peekable();
+        while let Some(part) = parts.next() {
+            self.packet(timestamp, parts.peek().is_none(), &[&[0, 16], &size, part], sink);
+        }
     }
 
-    fn packet(&mut self, timestamp: u32, marker: bool, payload: &[&[u8]], out: &mut Vec<Bytes>) {
+    fn packet(&mut self, timestamp: u32, marker: bool, payload: &[&[u8]], sink: &mut impl Sink) {
+        let mut header = [0; HEADER];
+        let mut fields = &mut header[..];
+        fields.put_u8(0x80);
+        fields.put_u8(self.payload_type | u8::from(marker) << 7);
+        fields.put_u16(self.sequence);
+        fields.put_u32(timestamp);
+        fields.put_u32(self.ssrc);
+        sink.packet(header, payload);
         let len: usize = payload.iter().map(|part| part.len()).sum();
-        let mut packet = BytesMut::with_capacity(12 + len);
-        packet.put_u8(0x80);
-        packet.put_u8(self.payload_type | u8::from(marker) << 7);
-        packet.put_u16(self.sequence);
-        packet.put_u32(timestamp);
-        packet.put_u32(self.ssrc);
-        for part in payload {
-            packet.put_slice(part);
-        }
-        out.push(packet.freeze());
         self.sequence = self.sequence.wrapping_add(1);
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(len as u32);
     }
 }
 
-/// A sender report: `timestamp` is the RTP time of `now` (RFC 3550 §6.4.1).
-pub fn sender_report(stream: &Packetizer, now: MediaTime, timestamp: u32) -> Bytes {
-    let nanos = now.as_nanos().max(0) as u64;
-    let (seconds, rest) = (nanos / 1_000_000_000 + NTP_EPOCH, nanos % 1_000_000_000);
-    let fraction = (rest << 32) / 1_000_000_000;
-    let mut report = BytesMut::with_capacity(28);
-    report.put_u8(0x80);
-    report.put_u8(200);
-    report.put_u16(6);
-    report.put_u32(stream.ssrc);
-    report.put_u32(seconds as u32);
-    report.put_u32(fraction as u32);
-    report.put_u32(timestamp);
-    report.put_u32(stream.packets);
-    report.put_u32(stream.octets);
-    report.freeze()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::h264;
     use proptest::prelude::*;
 
     /// The NAL units that a receiver puts together.
@@ -121,6 +144,17 @@ mod tests {
         nals
     }
 
+    /// What every row of packets of one access unit has.
+    fn judge(packets: &[Bytes], sequence: u16) -> Result<(), TestCaseError> {
+        for (index, packet) in packets.iter().enumerate() {
+            prop_assert!(packet.len() <= PAYLOAD + 12);
+            let number = u16::from_be_bytes([packet[2], packet[3]]);
+            prop_assert_eq!(number, sequence.wrapping_add(index as u16));
+            prop_assert_eq!(packet[1] & 0x80 != 0, index + 1 == packets.len(), "marker on the last");
+        }
+        Ok(())
+    }
+
     proptest! {
         #[test]
         fn access_units_arrive_whole(lens in prop::collection::vec(1..5000_usize, 1..5), sequence: u16) {
@@ -129,25 +163,26 @@ mod tests {
             let mut unit = BytesMut::new();
             for nal in &nals { h264::push_sample_nal(&mut unit, nal); }
             let mut packetizer = Packetizer::new(96, 7, sequence);
+            let mut counted = packetizer.clone();
             let mut packets = Vec::new();
-            packetizer.h264(90_000, &unit, &mut packets);
+            packetizer.h264(90_000, h264::sample_nals(&unit), &mut packets);
             prop_assert_eq!(reassembled(&packets), nals);
-            for (index, packet) in packets.iter().enumerate() {
-                prop_assert!(packet.len() <= PAYLOAD + 12);
-                let number = u16::from_be_bytes([packet[2], packet[3]]);
-                prop_assert_eq!(number, sequence.wrapping_add(index as u16));
-                prop_assert_eq!(packet[1] & 0x80 != 0, index + 1 == packets.len(), "marker on the last");
-            }
+            judge(&packets, sequence)?;
+            counted.h264(0, h264::sample_nals(&unit), &mut Nowhere);
+            prop_assert_eq!(counted, packetizer, "counting is numbering");
         }
-    }
 
-    #[test]
-    fn a_sender_report_carries_ntp_time() {
-        let packetizer = Packetizer::new(96, 0x0102_0304, 0);
-        let report = sender_report(&packetizer, MediaTime::from_millis(500), 4711);
-        assert_eq!(report[..8], [0x80, 200, 0, 6, 1, 2, 3, 4]);
-        assert_eq!(report[8..12], (NTP_EPOCH as u32).to_be_bytes());
-        assert_eq!(report[12..16], 0x8000_0000_u32.to_be_bytes());
-        assert_eq!(report[16..20], 4711_u32.to_be_bytes());
+        #[test]
+        fn sound_arrives_whole(len in 0..9000_usize, sequence: u16) {
+            let unit: Vec<u8> = (0..len).map(|n| n as u8).collect();
+            let mut packets = Vec::new();
+            Packetizer::new(97, 7, sequence).aac(1024, &unit, &mut packets);
+            let arrived: Vec<u8> = packets.iter().flat_map(|packet| packet[16..].to_vec()).collect();
+            prop_assert_eq!(arrived, if len > AAC_MAX { Vec::new() } else { unit });
+            for packet in &packets {
+                prop_assert_eq!(usize::from(u16::from_be_bytes([packet[14], packet[15]]) >> 3), len);
+            }
+            judge(&packets, sequence)?;
+        }
     }
 }

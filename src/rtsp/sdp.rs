@@ -1,6 +1,7 @@
 //! Session descriptions (RFC 8866, RFC 6184 §8.2.1, RFC 3640 §4.1).
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,25 +9,24 @@ use base64::engine::general_purpose::STANDARD;
 use crate::media::TrackFormat;
 
 use super::hex::hex;
+use super::packets::PAYLOAD_TYPE;
+use super::span::seconds;
 
-/// One stream of a description.
-#[derive(Clone, Copy, Debug)]
-pub struct Described<'a> {
-    /// How it is coded.
-    pub format: &'a TrackFormat,
-    /// RTP payload type.
-    pub payload_type: u8,
-    /// The name by which SETUP chooses it.
-    pub control: &'a str,
-}
-
-/// The description of a live presentation.
-pub fn describe(name: &str, streams: &[Described<'_>]) -> String {
-    let mut sdp = format!(
-        "v=0\r\no=- 0 1 IN IP4 127.0.0.1\r\ns={name}\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\na=control:*\r\na=range:npt=now-\r\n"
+/// The description of a presentation: of a recording with its `duration`, or of something live. The first stream has
+/// payload type 96 and the name `trackID=0`, the second 97 and `trackID=1`, and so on.
+///
+/// `name` is written as it is; it must be a line of text. Addresses say nothing: `Transport` tells where media comes
+/// from.
+pub fn describe(name: &str, duration: Option<Duration>, streams: &[&TrackFormat]) -> String {
+    let range = duration.map_or_else(
+        || "now-".to_owned(),
+        |duration| format!("0-{}", seconds(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))),
     );
-    for stream in streams {
-        let Described { format, payload_type: pt, control } = stream;
+    let mut sdp = format!(
+        "v=0\r\no=- 0 1 IN IP4 127.0.0.1\r\ns={name}\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\na=control:*\r\na=range:npt={range}\r\n"
+    );
+    for (number, format) in streams.iter().enumerate() {
+        let (pt, control) = (usize::from(PAYLOAD_TYPE) + number, format!("trackID={number}"));
         // Writing to a String does not fail.
         let _ = match format {
             TrackFormat::H264(sets) => write!(
@@ -68,16 +68,14 @@ mod tests {
         let video = TrackFormat::H264(sets);
         let audio =
             TrackFormat::Aac(AudioSpecificConfig::lc(AudioFormat { sample_rate: 44_100, channels: 1 }));
-        let sdp = describe(
-            "hall",
-            &[
-                Described { format: &video, payload_type: 96, control: "trackID=0" },
-                Described { format: &audio, payload_type: 97, control: "trackID=1" },
-            ],
-        );
+        let sdp = describe("hall", None, &[&video, &audio]);
+        assert!(sdp.contains("RTP/AVP 97\r\n") && sdp.contains("a=control:trackID=1\r\n"));
         let parsed = sdp_types::Session::parse(sdp.as_bytes()).expect("a valid description");
         assert_eq!(parsed.medias.len(), 2);
         assert!(sdp.contains("profile-level-id=640029;sprop-parameter-sets=Z2QAKQ==,aA=="));
         assert!(sdp.contains("mpeg4-generic/44100/1") && sdp.contains("config=1208"));
+        assert!(sdp.contains("a=range:npt=now-\r\n"));
+        let recorded = describe("lecture", Some(Duration::from_millis(61_500)), &[]);
+        assert!(recorded.contains("a=range:npt=0-61.500\r\n"));
     }
 }

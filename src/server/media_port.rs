@@ -1,4 +1,4 @@
-//! The media port: HTTP and RTMP on one socket, told apart by a connection's first bytes. RTSP will join them.
+//! The media port: HTTP, RTMP and RTSP on one socket, told apart by a connection's first bytes.
 //!
 //! The bytes are looked at where they lie in the socket, so none is lost to whoever takes the connection over.
 
@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::estate::Inventory;
+use crate::clock::Clock;
 use crate::delivery::{
-    Caller, Delivery, Door, Protocol, PublishedStream, Publishing, Refusal, RtmpPort, Wish,
+    Caller, Delivery, Door, Protocol, PublishedStream, Publishing, Refusal, RtmpPort, RtspPort, Wish,
 };
 use crate::http::{self, Limits, Places};
 use crate::rtmp::{Frame, SNIFF_MAX, Sniffed, sniff};
@@ -30,6 +31,7 @@ pub(super) async fn serve(
     listener: TcpListener,
     delivery: Delivery,
     gate: Arc<Gate>,
+    clock: Arc<dyn Clock>,
     places: Places,
     shutdown: CancellationToken,
 ) {
@@ -38,11 +40,30 @@ pub(super) async fn serve(
         counts: Arc::clone(delivery.counts()),
         audience: Arc::clone(delivery.audience()),
         door: Arc::clone(&gate) as Arc<dyn Door>,
-        publishing: gate,
+        publishing: Arc::clone(&gate) as Arc<dyn Publishing>,
     };
+    let rtsp = RtspPort {
+        registry: Arc::clone(delivery.registry()),
+        counts: Arc::clone(delivery.counts()),
+        audience: Arc::clone(delivery.audience()),
+        door: gate,
+        clock,
+    };
+    let speakers = Speakers { delivery, rtmp, rtsp };
     let ending = shutdown.clone();
-    let each = move |stream, peer| connection(stream, delivery.for_peer(peer), rtmp.clone(), ending.clone());
+    let each = move |stream, peer| {
+        let delivery = speakers.delivery.for_peer(peer);
+        connection(stream, Speakers { delivery, ..speakers.clone() }, ending.clone())
+    };
     http::accept_each(listener, places, each, shutdown).await;
+}
+
+/// Who serves what.
+#[derive(Clone)]
+struct Speakers {
+    delivery: Delivery,
+    rtmp: RtmpPort,
+    rtsp: RtspPort,
 }
 
 /// Serves a port of plain HTTP until `shutdown`.
@@ -59,14 +80,17 @@ pub(super) async fn serve_http(
     http::accept_each(listener, places, each, shutdown).await;
 }
 
-async fn connection(stream: TcpStream, delivery: Delivery, rtmp: RtmpPort, shutdown: CancellationToken) {
+async fn connection(stream: TcpStream, speakers: Speakers, shutdown: CancellationToken) {
     let sniffed = tokio::select! {
         () = shutdown.cancelled() => return,
         sniffed = tokio::time::timeout(PATIENCE, protocol(&stream)) => sniffed,
     };
     match sniffed {
-        Ok(Ok(Sniffed::Http)) => http::serve_stream(stream, delivery, Limits::default(), shutdown).await,
-        Ok(Ok(Sniffed::Rtmp)) => rtmp.serve(stream, shutdown).await,
+        Ok(Ok(Sniffed::Http)) => {
+            http::serve_stream(stream, speakers.delivery, Limits::default(), shutdown).await;
+        }
+        Ok(Ok(Sniffed::Rtmp)) => speakers.rtmp.serve(stream, shutdown).await,
+        Ok(Ok(Sniffed::Rtsp)) => speakers.rtsp.serve(stream, shutdown).await,
         Ok(Ok(other)) => debug!(?other, "a connection that speaks no protocol of this port"),
         Ok(Err(error)) => debug!(%error, "a connection went away before it spoke"),
         Err(_) => debug!("a connection that says nothing"),

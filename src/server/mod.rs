@@ -91,7 +91,7 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
 /// Where the server listens, once it does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
-    /// RTMP, HTTP and RTSP; today HTTP.
+    /// RTMP, HTTP and RTSP.
     pub media: Option<SocketAddr>,
     /// Plain HTTP.
     pub http: Option<SocketAddr>,

@@ -22,7 +22,7 @@ use crate::audit::AuditLog;
 use crate::clip::Clip;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::delivery::{self, Delivery};
+use crate::delivery::{self, AirTiming, Delivery};
 use crate::feed::Publisher;
 use crate::http;
 use crate::ladder::sign::Words;
@@ -139,7 +139,8 @@ pub(super) fn listeners(
     };
     if let Some((listener, _)) = media {
         let (delivery, places) = (delivery.clone(), places.clone());
-        stage.spawn(media_port::serve(listener, delivery, gate, places, stage.end.clone()));
+        let clock = Arc::clone(port.clock);
+        stage.spawn(media_port::serve(listener, delivery, gate, clock, places, stage.end.clone()));
     }
     if let Some((listener, _)) = plain {
         stage.spawn(media_port::serve_http(listener, delivery, places.clone(), stage.end.clone()));
@@ -328,7 +329,9 @@ pub(super) fn channel(
     let tracks: Arc<[RungTracks]> = waiting.tracks().into();
     // Before the history that a channel begins with.
     let origin = means.clock.now().offset_nanos(-RTMP_LEAD);
-    let (air, listener) = delivery::air(Arc::clone(&tracks), origin);
+    let deadline = Duration::from_millis(u64::from(channel.live_deadline_ms));
+    let timing = AirTiming { grid: means.grid, deadline };
+    let (air, listener) = delivery::air(Arc::clone(&tracks), origin, timing);
     let known =
         delivery::Channel { streams: channel.streams.clone(), shelf: Some(reader), air: Some(listener) };
     means.delivery.registry().insert(&channel.name, known);

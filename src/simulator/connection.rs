@@ -1,4 +1,4 @@
-//! One RTSP connection of a simulated hall: answers requests, sends what is due.
+//! One RTSP connection of a simulated hall: the shell around [`Session`] that also fails on demand.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,10 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use rtsp_types::headers::{
-    AUTHORIZATION, CONTENT_BASE, CONTENT_TYPE, CSEQ, PUBLIC, RTP_INFO, SESSION, TRANSPORT, WWW_AUTHENTICATE,
-};
-use rtsp_types::{Method, Request, Response, StatusCode, Version};
+use rtsp_types::Method;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,11 +15,14 @@ use tokio::time::Instant;
 
 use crate::clip::ClipTrack;
 use crate::media::MediaTime;
-use crate::rtsp::{Described, Incoming, Packetizer, Requests, describe};
+use crate::rtsp::{
+    Digest, Event, Incoming, PAYLOAD_TYPE, Packetizer, Refusal, Requests, Session, Span, Transport, describe,
+};
+use crate::udp::RtpPair;
 
 use super::Hall;
 use super::fault::Fault;
-use super::stream::{Carrier, Stream, udp_pair};
+use super::stream::{Carrier, Stream};
 
 /// Told in the `Session` header and kept: a session without a request for so long ends.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -36,15 +36,14 @@ pub(super) struct Connection {
     peer: SocketAddr,
     hall: Arc<Hall>,
     requests: Requests,
-    session: u32,
+    session: Session,
     streams: Vec<Stream>,
+    /// Media for the peer.
     out: BytesMut,
     fault: Option<Fault>,
     faults: watch::Receiver<Option<Fault>>,
     begun: MediaTime,
-    playing: bool,
-    /// When the peer last asked something, and when it last reported.
-    heard: Instant,
+    /// When the peer last reported.
     reported: Instant,
 }
 
@@ -52,21 +51,23 @@ impl Connection {
     pub(super) fn new(socket: TcpStream, peer: SocketAddr, hall: Arc<Hall>) -> Self {
         let mut faults = hall.fault.clone();
         let fault = *faults.borrow_and_update();
-        Self {
-            fault,
+        let mut session = Session::new(fastrand::u64(..), Instant::now().into_std());
+        session.set_digest(hall.digest.clone());
+        let mut connection = Self {
+            fault: None,
             faults,
             begun: hall.clock.now(),
-            playing: false,
-            heard: Instant::now(),
             reported: Instant::now(),
             socket,
             peer,
             hall,
             requests: Requests::default(),
-            session: fastrand::u32(..),
+            session,
             streams: Vec::new(),
             out: BytesMut::new(),
-        }
+        };
+        connection.set_fault(fault);
+        connection
     }
 
     /// Serves until the peer leaves, tears down, falls silent or breaks the rules.
@@ -81,8 +82,8 @@ impl Connection {
                 continue;
             }
             let wait = self.next_due().saturating_since(self.now());
-            let mut patience = self.heard + self.timeout();
-            if self.playing && self.fault == Some(Fault::Reports) {
+            let mut patience = Instant::from_std(self.session.ends_at());
+            if self.session.is_playing() && self.fault == Some(Fault::Reports) {
                 patience = patience.min(self.reported + REPORTS_WITHIN);
             }
             tokio::select! {
@@ -103,7 +104,9 @@ impl Connection {
     }
 
     async fn flush(&mut self) -> io::Result<()> {
-        let out = self.out.split();
+        // Answers go first: what is played comes behind the answer to PLAY.
+        let mut out = self.session.output().split();
+        out.unsplit(self.out.split());
         tokio::time::timeout(WRITE_TIMEOUT, self.socket.write_all(&out)).await?
     }
 
@@ -114,17 +117,14 @@ impl Connection {
                 self.requests.take().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             match incoming {
                 Some(Incoming::Request(request)) => {
-                    if self.fault == Some(Fault::Deaf)
-                        && self.playing
-                        && *request.method() != Method::Teardown
-                    {
+                    let is_deaf = self.fault == Some(Fault::Deaf) && self.session.is_playing();
+                    if is_deaf && *request.method() != Method::Teardown {
                         continue;
                     }
-                    self.heard = Instant::now();
-                    let response = self.answer(&request).await?;
-                    response.write(&mut Writer(&mut self.out)).map_err(io::Error::other)?;
-                    if *request.method() == Method::Teardown {
-                        return Ok(false);
+                    match self.session.handle(&request, Instant::now().into_std()) {
+                        Some(Event::TearDown) => return Ok(false),
+                        Some(event) => self.answer(event).await?,
+                        None => {}
                     }
                 }
                 Some(Incoming::Packet { .. }) => self.reported = Instant::now(),
@@ -133,55 +133,27 @@ impl Connection {
         }
     }
 
-    async fn answer(&mut self, request: &Request<Vec<u8>>) -> io::Result<Response<Vec<u8>>> {
-        let cseq = request.header(&CSEQ).map_or("0", |value| value.as_str()).to_owned();
-        let respond = |status| Response::builder(Version::V1_0, status).header(CSEQ, cseq.as_str());
-        if self.fault == Some(Fault::Expire) && *request.method() != Method::Options {
-            let challenge = "Digest realm=\"expired\", nonce=\"0\"";
-            return Ok(respond(StatusCode::Unauthorized)
-                .header(WWW_AUTHENTICATE, challenge)
-                .build(Vec::new()));
-        }
-        if let Some(digest) = self.hall.digest.as_ref().filter(|_| *request.method() != Method::Options) {
-            let method: &str = request.method().into();
-            if !digest.allows(method, request.header(&AUTHORIZATION).map(rtsp_types::HeaderValue::as_str)) {
-                let response = respond(StatusCode::Unauthorized).header(WWW_AUTHENTICATE, digest.challenge());
-                return Ok(response.build(Vec::new()));
+    async fn answer(&mut self, event: Event) -> io::Result<()> {
+        match event {
+            Event::Describe(_) => {
+                let description = self.describe();
+                self.session.described(&description);
             }
-        }
-        let session = format!("{:08X};timeout={}", self.session, self.timeout().as_secs());
-        let uri = request.request_uri().map(url::Url::as_str).unwrap_or_default();
-        Ok(match request.method() {
-            Method::Options => respond(StatusCode::Ok)
-                .header(
-                    PUBLIC,
-                    "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN",
-                )
-                .build(Vec::new()),
-            Method::Describe => respond(StatusCode::Ok)
-                .header(CONTENT_TYPE, "application/sdp")
-                .header(CONTENT_BASE, format!("{}/", uri.trim_end_matches('/')))
-                .build(self.describe().into_bytes()),
-            Method::Setup => match self.set_up(uri, request).await? {
-                Some(transport) => respond(StatusCode::Ok)
-                    .header(TRANSPORT, transport)
-                    .header(SESSION, session)
-                    .build(Vec::new()),
-                None => respond(StatusCode::UnsupportedTransport).build(Vec::new()),
-            },
-            Method::Play => {
-                let info = self.start(uri);
-                respond(StatusCode::Ok).header(RTP_INFO, info).header(SESSION, session).build(Vec::new())
+            Event::SetUp { track, transport, .. } => self.set_up(track, transport).await?,
+            Event::Play(_) => {
+                self.reported = Instant::now();
+                // All streams' times are those of one instant: now.
+                let now = self.now();
+                let starts: Vec<_> = self.streams.iter_mut().map(|stream| stream.start(now)).collect();
+                self.session.playing(Span::default(), &starts);
             }
-            Method::Pause => {
+            Event::Pause => {
                 self.streams.iter_mut().for_each(Stream::pause);
-                respond(StatusCode::Ok).header(SESSION, session).build(Vec::new())
+                self.session.paused();
             }
-            Method::GetParameter | Method::SetParameter | Method::Teardown => {
-                respond(StatusCode::Ok).header(SESSION, session).build(Vec::new())
-            }
-            _ => respond(StatusCode::MethodNotAllowed).build(Vec::new()),
-        })
+            Event::TearDown => {}
+        }
+        Ok(())
     }
 
     fn tracks(&self) -> impl Iterator<Item = &ClipTrack> {
@@ -191,60 +163,31 @@ impl Connection {
     }
 
     fn describe(&self) -> String {
-        const CONTROLS: [&str; 2] = ["trackID=0", "trackID=1"];
-        let streams: Vec<_> = self
-            .tracks()
-            .zip(CONTROLS)
-            .enumerate()
-            .map(|(index, (track, control))| Described {
-                format: &track.format,
-                payload_type: 96 + index as u8,
-                control,
-            })
-            .collect();
-        describe("SMP 351", &streams)
+        let streams: Vec<_> = self.tracks().map(|track| &*track.format).collect();
+        describe("SMP 351", None, &streams)
     }
 
-    /// The value of `Transport` for the answer; `None` where the request's is not understood.
-    async fn set_up(&mut self, uri: &str, request: &Request<Vec<u8>>) -> io::Result<Option<String>> {
-        let index: usize = uri.rsplit_once("trackID=").and_then(|(_, index)| index.parse().ok()).unwrap_or(0);
-        let Some(track) = self.tracks().nth(index).cloned() else { return Ok(None) };
-        let asked = request.header(&TRANSPORT).map_or("", |value| value.as_str());
-        let pair = |name: &str| -> Option<(u16, u16)> {
-            let (_, rest) = asked.split_once(name)?;
-            let (one, two) = rest.split([';', ',']).next()?.split_once('-')?;
-            Some((one.parse().ok()?, two.parse().ok()?))
+    async fn set_up(&mut self, number: usize, transport: Transport) -> io::Result<()> {
+        let Some(track) = self.tracks().nth(number).cloned() else {
+            self.session.refuse(Refusal::NotFound);
+            return Ok(());
         };
-        let packetizer = Packetizer::new(96 + index as u8, fastrand::u32(..), fastrand::u16(..));
+        let payload_type = PAYLOAD_TYPE + number as u8;
+        let packetizer = Packetizer::new(payload_type, fastrand::u32(..), fastrand::u16(..));
         let ssrc = packetizer.ssrc();
-        let (carrier, answer) = if let Some((rtp, rtcp)) = pair("interleaved=") {
-            let answer = format!("RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp};ssrc={ssrc:08X}");
-            (Carrier::Interleaved(rtp as u8, rtcp as u8), answer)
-        } else if let Some((rtp, rtcp)) = pair("client_port=") {
-            let local = self.socket.local_addr()?.ip();
-            let (data, control) = udp_pair(local).await?;
-            data.connect((self.peer.ip(), rtp)).await?;
-            control.connect((self.peer.ip(), rtcp)).await?;
-            let (ours, theirs) = (data.local_addr()?.port(), control.local_addr()?.port());
-            let answer = format!(
-                "RTP/AVP;unicast;client_port={rtp}-{rtcp};server_port={ours}-{theirs};ssrc={ssrc:08X}"
-            );
-            (Carrier::Udp(data, control), answer)
-        } else {
-            return Ok(None);
+        let (carrier, ports) = match transport {
+            Transport::Interleaved { rtp, rtcp } => (Carrier::Interleaved(rtp, rtcp), (0, 0)),
+            Transport::Udp { rtp, rtcp } => {
+                let local = self.socket.local_addr()?.ip();
+                let pair = RtpPair::connect(local, self.peer, rtp, rtcp).await?;
+                let ports = pair.ports()?;
+                (Carrier::Udp(pair), ports)
+            }
         };
-        self.streams.push(Stream::new(index, track, carrier, packetizer, self.fault));
-        Ok(Some(answer))
-    }
-
-    /// Starts every stream; gives the value of `RTP-Info` (RFC 2326 §12.33).
-    fn start(&mut self, uri: &str) -> String {
-        let now = self.now();
-        (self.playing, self.reported) = (true, Instant::now());
-        let base = uri.trim_end_matches('/');
-        // All streams' times are those of one instant: now.
-        let info = self.streams.iter_mut().map(|stream| stream.start(base, now));
-        info.collect::<Vec<_>>().join(",")
+        self.streams.retain(|stream| stream.number() != number);
+        self.streams.push(Stream::new(number, track, carrier, packetizer, self.fault));
+        self.session.set_up(ssrc, ports);
+        Ok(())
     }
 
     fn next_due(&self) -> MediaTime {
@@ -268,7 +211,7 @@ impl Connection {
     async fn play(&mut self) {
         let now = self.now();
         for stream in &mut self.streams {
-            stream.play(now, &mut self.out).await;
+            stream.play(now, self.session.cname(), &mut self.out).await;
         }
     }
 
@@ -281,7 +224,7 @@ impl Connection {
             }
             return Err(io::Error::other("the device fails"));
         }
-        self.fault = fault;
+        self.set_fault(fault);
         let now = self.now();
         for stream in &mut self.streams {
             stream.refit(fault, &self.hall.spares, now);
@@ -289,24 +232,16 @@ impl Connection {
         Ok(())
     }
 
-    fn timeout(&self) -> Duration {
-        match self.fault {
+    fn set_fault(&mut self, fault: Option<Fault>) {
+        self.fault = fault;
+        self.session.set_timeout(match fault {
             Some(Fault::Timeout(seconds)) => Duration::from_secs(seconds.into()),
             _ => TIMEOUT,
+        });
+        if fault == Some(Fault::Expire) {
+            // A password that nobody knows.
+            let password = format!("{:032x}", fastrand::u128(..));
+            self.session.set_digest(Some(Digest::new("expired", "0", "nobody", &password)));
         }
-    }
-}
-
-/// Lets a message write itself into the output buffer.
-struct Writer<'a>(&'a mut BytesMut);
-
-impl io::Write for Writer<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -1,17 +1,14 @@
 //! One track on its way to a peer: what is sent when, over which carrier, and which faults spoil it.
 
-use std::io;
-use std::net::IpAddr;
-
 use bytes::{Bytes, BytesMut};
-use tokio::net::UdpSocket;
 
 use super::Spares;
 use super::fault::Fault;
 use super::playout::Playout;
 use crate::clip::ClipTrack;
-use crate::media::{MediaTime, ParameterSets, TrackFormat, h264};
-use crate::rtsp::{Packetizer, interleaved, sender_report};
+use crate::media::{MediaTime, TrackFormat, h264};
+use crate::rtsp::{Packetizer, Start, interleaved};
+use crate::udp::RtpPair;
 
 /// Nanoseconds between two sender reports.
 const REPORT_EVERY: i64 = 2_000_000_000;
@@ -27,7 +24,7 @@ pub(super) enum Carrier {
     /// Channels of the connection, for RTP and RTCP.
     Interleaved(u8, u8),
     /// Sockets, connected to the peer's ports.
-    Udp(UdpSocket, UdpSocket),
+    Udp(RtpPair),
 }
 
 /// A stream that was set up.
@@ -73,8 +70,13 @@ impl Stream {
         matches!(*self.track.format, TrackFormat::H264(_))
     }
 
-    /// Begins to play; gives its part of `RTP-Info` beneath `base` (RFC 2326 §12.33).
-    pub(super) fn start(&mut self, base: &str, now: MediaTime) -> String {
+    /// Its number in the session's description.
+    pub(super) const fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Begins to play; says where it comes in.
+    pub(super) fn start(&mut self, now: MediaTime) -> Start {
         let (track, fault) = (&self.track, self.fault);
         let playout = self.playout.get_or_insert_with(|| {
             let mut playout = Playout::new(track, now, fastrand::u32(..));
@@ -83,8 +85,8 @@ impl Stream {
             }
             playout
         });
-        let (number, sequence) = (self.number, self.packetizer.next_sequence());
-        format!("url={base}/trackID={number};seq={sequence};rtptime={}", playout.timestamp_at(now))
+        let sequence = Some(self.packetizer.next_sequence());
+        Start { track: self.number, sequence, timestamp: playout.timestamp_at(now) }
     }
 
     pub(super) fn pause(&mut self) {
@@ -129,7 +131,7 @@ impl Stream {
     }
 
     /// Sends everything that is due by `now`.
-    pub(super) async fn play(&mut self, now: MediaTime, out: &mut BytesMut) {
+    pub(super) async fn play(&mut self, now: MediaTime, cname: &str, out: &mut BytesMut) {
         let is_mute = self.is_mute();
         let mut packets = Vec::new();
         while let Some(due) = self.playout.as_mut().filter(|it| it.due_at() <= now).and_then(Playout::take) {
@@ -141,10 +143,14 @@ impl Stream {
                 TrackFormat::H264(_)
                     if self.fault == Some(Fault::Garbage) && self.units.is_multiple_of(GARBAGE_EVERY) =>
                 {
-                    self.packetizer.h264(due.timestamp, &garbage(), &mut packets);
+                    self.packetizer.h264(due.timestamp, h264::sample_nals(&garbage()), &mut packets);
                 }
                 TrackFormat::H264(sets) => {
-                    self.packetizer.h264(due.timestamp, &with_parameter_sets(sets, &due.data), &mut packets);
+                    let is_idr = h264::sample_nals(&due.data).any(|nal| h264::nal_type(nal) == h264::NAL_IDR);
+                    // Encoders repeat SPS and PPS before each IDR picture; ours does so too.
+                    let sets = [&sets.sps[..], &sets.pps[..]].into_iter().filter(|_| is_idr);
+                    let nals = sets.chain(h264::sample_nals(&due.data));
+                    self.packetizer.h264(due.timestamp, nals, &mut packets);
                 }
                 TrackFormat::Aac(_) => self.packetizer.aac(due.timestamp, &due.data, &mut packets),
             }
@@ -154,10 +160,10 @@ impl Stream {
         }
         if let Some(playout) = self.playout.as_ref().filter(|_| now >= self.report_at && !is_mute) {
             self.report_at = now.offset_nanos(REPORT_EVERY);
-            let report = sender_report(&self.packetizer, now, playout.timestamp_at(now));
+            let report = self.packetizer.report(now, playout.timestamp_at(now)).packet(cname);
             match &self.carrier {
                 Carrier::Interleaved(_, channel) => interleaved(*channel, &report, out),
-                Carrier::Udp(_, control) => drop(control.send(&report).await),
+                Carrier::Udp(pair) => drop(pair.control.send(&report).await),
             }
         }
     }
@@ -166,7 +172,7 @@ impl Stream {
         self.packets = self.packets.wrapping_add(1);
         match &self.carrier {
             Carrier::Interleaved(channel, _) => interleaved(*channel, &packet, out),
-            Carrier::Udp(data, _) => {
+            Carrier::Udp(RtpPair { data, .. }) => {
                 match self.fault {
                     Some(Fault::Loss(percent)) if fastrand::f64() * 100.0 < percent => return,
                     Some(Fault::Reorder) if self.packets.is_multiple_of(REORDER_EVERY) => {
@@ -185,18 +191,6 @@ impl Stream {
     }
 }
 
-/// Encoders repeat SPS and PPS before each IDR picture; ours does so too.
-fn with_parameter_sets(sets: &ParameterSets, sample: &Bytes) -> Bytes {
-    if !h264::sample_nals(sample).any(|nal| h264::nal_type(nal) == h264::NAL_IDR) {
-        return sample.clone();
-    }
-    let mut unit = BytesMut::with_capacity(sample.len() + 128);
-    h264::push_sample_nal(&mut unit, &sets.sps);
-    h264::push_sample_nal(&mut unit, &sets.pps);
-    unit.extend_from_slice(sample);
-    unit.freeze()
-}
-
 /// An access unit of NAL units with plausible types and random contents.
 fn garbage() -> Bytes {
     const TYPES: [u8; 6] = [0x41, 0x65, 0x06, 0x01, 0x61, 0x0c];
@@ -207,20 +201,4 @@ fn garbage() -> Bytes {
         h264::push_sample_nal(&mut unit, &nal);
     }
     unit.freeze()
-}
-
-/// Two sockets on neighbouring ports, the even one for RTP (RFC 3550 §11).
-pub(super) async fn udp_pair(local: IpAddr) -> io::Result<(UdpSocket, UdpSocket)> {
-    const TRIES: usize = 50;
-    for _ in 0..TRIES {
-        let data = UdpSocket::bind((local, 0)).await?;
-        let port = data.local_addr()?.port();
-        if port.is_multiple_of(2) {
-            // Taken by somebody else: another pair is tried.
-            if let Ok(control) = UdpSocket::bind((local, port + 1)).await {
-                return Ok((data, control));
-            }
-        }
-    }
-    Err(io::Error::new(io::ErrorKind::AddrInUse, "no two neighbouring UDP ports are free"))
 }

@@ -9,12 +9,14 @@ use std::fmt::Write;
 use bytes::{BufMut, Bytes};
 
 use crate::isobmff::{BoxFault, BoxRef, Boxes, Reader, put_box};
-use crate::media::AudioSpecificConfig;
+use crate::media::{AudioSpecificConfig, ParameterSets, TrackFormat};
 
 /// Bytes of a visual sample entry before its boxes (§12.1.3).
 const VISUAL: usize = 78;
 /// Bytes of an audio sample entry before its boxes (§12.2.3).
 const SOUND: usize = 28;
+/// `objectTypeIndication` of MPEG-4 audio (ISO/IEC 14496-1 table 5).
+const MPEG4_AUDIO: u8 = 0x40;
 
 /// How a track is coded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,20 +33,48 @@ impl Coding {
     /// The parameter sets of H.264 with four-byte lengths, as the beginning of an access unit in Annex B (ISO/IEC
     /// 14496-15 §5.3.3.1). `None` for anything else.
     pub fn annex_b_sets(&self) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        for set in self.sets()?.into_iter().flatten() {
+            out.extend_from_slice(&[0, 0, 0, 1]);
+            out.extend_from_slice(set);
+        }
+        Some(out)
+    }
+
+    /// Sequence, then picture parameter sets, of H.264 with four-byte lengths.
+    fn sets(&self) -> Option<[Vec<&[u8]>; 2]> {
         let entry = Boxes::new(&self.entry, 0).next()?.ok()?;
         let avcc = child(&entry, VISUAL, *b"avcC").ok()?;
         let mut fields = Reader(avcc.body);
         fields.skip(4)?;
         let is_four_bytes = fields.u8()? & 3 == 3;
-        let mut out = Vec::new();
-        for mask in [0x1f, 0xff] {
+        let mut sets = [Vec::new(), Vec::new()];
+        for (sets, mask) in sets.iter_mut().zip([0x1f, 0xff]) {
             for _ in 0..fields.u8()? & mask {
                 let length = usize::from(fields.u16()?);
-                out.extend_from_slice(&[0, 0, 0, 1]);
-                out.extend_from_slice(fields.bytes(length)?);
+                sets.push(fields.bytes(length)?);
             }
         }
-        is_four_bytes.then_some(out)
+        is_four_bytes.then_some(sets)
+    }
+
+    /// The format in the words of the media path. `None` for what is neither H.264 with four-byte lengths nor AAC-LC.
+    pub fn format(&self) -> Option<TrackFormat> {
+        match self.media {
+            Media::Video { .. } => {
+                let [sequence, picture] = self.sets()?;
+                let copy = |sets: Vec<&[u8]>| sets.first().map(|set| Bytes::copy_from_slice(set));
+                Some(TrackFormat::H264(ParameterSets { sps: copy(sequence)?, pps: copy(picture)? }))
+            }
+            Media::Audio { .. } => {
+                let entry = Boxes::new(&self.entry, 0).next()?.ok()?;
+                let esds = child(&entry, SOUND, *b"esds").ok()?;
+                let (object_type, specific) = decoder_config(esds.body.get(4..)?)?;
+                let config = AudioSpecificConfig::parse(specific).ok()?;
+                let is_lc = object_type == MPEG4_AUDIO && config.is_lc(config.format());
+                is_lc.then_some(TrackFormat::Aac(config))
+            }
+        }
     }
 }
 
@@ -198,7 +228,7 @@ fn child<'a>(entry: &BoxRef<'a>, skip: usize, kind: [u8; 4]) -> Result<BoxRef<'a
 /// The codec string of an ES descriptor (RFC 6381 §3.3).
 fn mpeg4_audio(descriptors: &[u8]) -> Option<String> {
     let (object_type, specific) = decoder_config(descriptors)?;
-    if object_type != 0x40 {
+    if object_type != MPEG4_AUDIO {
         return Some(format!("mp4a.{object_type:02x}"));
     }
     let config = AudioSpecificConfig::parse(specific).ok()?;

@@ -20,6 +20,7 @@ mod quality;
 mod reload;
 mod rfc8216;
 mod rtmp;
+mod rtsp;
 mod server;
 mod soak;
 mod sources;

@@ -1,0 +1,409 @@
+//! One RTSP connection: answers requests, sends what is due.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::RtspPort;
+use super::feed::{Feed, Reel, ReelTrack, Tape};
+use super::outbox::Outbox;
+use super::programme::{Programme, clock_rate};
+use super::stream::{self, Stream};
+use crate::delivery::{Kind, Seat, route};
+use crate::media::MediaTime;
+use crate::rtsp::{
+    Event, Incoming, MessageError, Npt, Pacer, Refusal, Requests, Session, Span, Start, Target, Transport,
+};
+
+/// Media that is sent at once: we wake up so often for a player, and no network sees a burst.
+const TICK: Duration = Duration::from_millis(20);
+/// Bytes of it that leave over UDP in a tick, also where we were late.
+const TICK_BYTES: usize = 64 << 10;
+/// Between two sender reports (RFC 3550 §6.2 recommends at least 5 s).
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// A player whose connection takes nothing for so long is gone.
+const STUCK: Duration = Duration::from_secs(10);
+/// PLAY waits so long for the first cell of a channel.
+const FIRST_CELL: Duration = Duration::from_secs(5);
+/// Bytes that wait in the system: two seconds of the best rung. What is due later is dropped here, in whole cells, rather
+/// than sent late from there.
+const UNSENT: u32 = 256 << 10;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    #[error("nothing was heard of the peer for too long")]
+    Silent,
+    #[error("the peer took nothing for {} s", STUCK.as_secs())]
+    Stuck,
+}
+
+pub(super) struct Connection {
+    reader: OwnedReadHalf,
+    writer: OwnedWriteHalf,
+    local: SocketAddr,
+    peer: SocketAddr,
+    port: RtspPort,
+    requests: Requests,
+    session: Session,
+    /// What was described or set up last.
+    programme: Option<(Target, Programme)>,
+    /// Streams that the programme has.
+    tracks: usize,
+    /// Those that are set up.
+    streams: Vec<Stream>,
+    feed: Feed,
+    /// Where a player of a channel is counted.
+    seat: Option<Seat>,
+    pacer: Pacer,
+    outbox: Outbox,
+    /// When the peer last took something, or had nothing to take.
+    taken: Instant,
+    report_at: MediaTime,
+    /// Nothing more is read; what is to be written still is.
+    closing: bool,
+}
+
+/// What has happened.
+enum Step {
+    Read(usize),
+    Wrote(usize),
+    Heard,
+    Time,
+    Over,
+}
+
+impl Connection {
+    pub(super) fn new(socket: TcpStream, port: RtspPort) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
+        // A listener for both families names IPv4 peers as IPv6 ones.
+        let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        let (local, peer) = (socket.local_addr()?, socket.peer_addr()?);
+        let (reader, writer) = socket.into_split();
+        Ok(Self {
+            reader,
+            writer,
+            local: plain(local),
+            // As it is where it is no IPv4 address: a link-local one has a zone.
+            peer: if peer.ip().to_canonical() == peer.ip() { peer } else { plain(peer) },
+            session: Session::new(fastrand::u64(..), Instant::now().into_std()),
+            report_at: port.clock.now(),
+            port,
+            requests: Requests::default(),
+            programme: None,
+            tracks: 0,
+            streams: Vec::new(),
+            feed: Feed::Over,
+            seat: None,
+            pacer: Pacer::default(),
+            outbox: Outbox::default(),
+            taken: Instant::now(),
+            closing: false,
+        })
+    }
+
+    /// Serves until the peer leaves, tears down, falls silent or breaks the rules.
+    pub(super) async fn run(mut self) -> Result<(), Ended> {
+        loop {
+            let wake = self.play().await;
+            if self.closing && self.outbox.is_empty() {
+                return Ok(());
+            }
+            let mut patience = Instant::from_std(self.session.ends_at());
+            if !self.outbox.is_empty() {
+                patience = patience.min(self.taken + STUCK);
+            }
+            match self.step(wake, patience).await? {
+                Step::Read(0) => return Ok(()),
+                Step::Read(_) => self.answer_all().await?,
+                Step::Wrote(count) => {
+                    self.outbox.advance(count);
+                    self.taken = Instant::now();
+                    if self.session.is_playing() {
+                        self.session.heard(self.taken.into_std());
+                    }
+                }
+                Step::Heard => self.session.heard(Instant::now().into_std()),
+                Step::Time => {}
+                Step::Over if self.outbox.is_empty() => return Err(Ended::Silent),
+                Step::Over if Instant::now() >= self.taken + STUCK => return Err(Ended::Stuck),
+                Step::Over => return Err(Ended::Silent),
+            }
+        }
+    }
+
+    /// Waits for whatever comes first.
+    async fn step(&mut self, wake: Option<Duration>, patience: Instant) -> io::Result<Step> {
+        let Self { reader, writer, requests, outbox, streams, feed, pacer, session, closing, .. } = self;
+        let slices = outbox.slices();
+        let is_udp = streams.iter().any(Stream::is_udp);
+        let wants_more = session.is_playing() && pacer.wants_more() && !feed.is_over();
+        tokio::select! {
+            read = reader.read_buf(requests.feed()), if !*closing && !outbox.is_full() => Ok(Step::Read(read?)),
+            written = writer.write_vectored(&slices), if !slices.is_empty() => match written? {
+                0 => Err(io::ErrorKind::WriteZero.into()),
+                count => Ok(Step::Wrote(count)),
+            },
+            () = feed.more(), if wants_more => Ok(Step::Time),
+            () = stream::heard(streams), if is_udp => Ok(Step::Heard),
+            () = sleep(wake.unwrap_or_default()), if wake.is_some() => Ok(Step::Time),
+            () = sleep_until(patience) => Ok(Step::Over),
+        }
+    }
+
+    async fn answer_all(&mut self) -> Result<(), Ended> {
+        while let Some(incoming) = self.requests.take()? {
+            let now = Instant::now().into_std();
+            match incoming {
+                Incoming::Packet { .. } => self.session.heard(now),
+                Incoming::Request(request) => {
+                    if let Some(event) = self.session.handle(&request, now) {
+                        self.answer(event).await?;
+                    }
+                    self.say();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what the session says behind what is to be written.
+    fn say(&mut self) {
+        if self.outbox.is_empty() {
+            self.taken = Instant::now();
+        }
+        self.outbox.push(self.session.output().split().freeze());
+    }
+
+    async fn answer(&mut self, event: Event) -> Result<(), Ended> {
+        let answered = match event {
+            Event::Describe(target) => self.describe(target).await,
+            Event::SetUp { target, track, transport } => self.set_up(target, track, transport).await,
+            Event::Play(span) => self.start(span).await,
+            Event::Pause => {
+                if self.is_live() {
+                    self.feed = Feed::Over;
+                    self.seat = None;
+                }
+                self.session.paused();
+                Ok(())
+            }
+            Event::TearDown => {
+                self.closing = true;
+                Ok(())
+            }
+        };
+        if let Err(refusal) = answered {
+            self.port
+                .counts
+                .count(if refusal == Refusal::NotReady { Kind::NotReady } else { Kind::Refused }, 0);
+            self.session.refuse(refusal);
+        }
+        Ok(())
+    }
+
+    async fn describe(&mut self, target: Target) -> Result<(), Refusal> {
+        let programme = self.port.find(&target, self.peer).await?;
+        self.session.described(&programme.describe());
+        // What is set up stays what it is.
+        if self.streams.is_empty() {
+            self.programme = Some((target, programme));
+        }
+        Ok(())
+    }
+
+    async fn set_up(&mut self, target: Target, track: usize, transport: Transport) -> Result<(), Refusal> {
+        if self.programme.as_ref().is_none_or(|(known, _)| known.path != target.path) {
+            let programme = self.port.find(&target, self.peer).await?;
+            self.programme = Some((target, programme));
+        }
+        let Some((_, programme)) = &self.programme else { return Err(Refusal::Internal) };
+        let formats = programme.formats();
+        self.tracks = formats.len();
+        let rate = clock_rate(formats.get(track).ok_or(Refusal::NotFound)?);
+        let ssrc = programme.ssrc(track as u8).unwrap_or_else(|| fastrand::u32(..));
+        let opened = Stream::open((track, rate, ssrc), transport, self.local.ip(), self.peer).await;
+        let (stream, ports) = opened.map_err(|error| {
+            tracing::warn!(peer = %self.peer, %error, "no UDP ports for an RTSP player");
+            Refusal::Internal
+        })?;
+        self.streams.retain(|stream| stream.track != track);
+        self.streams.push(stream);
+        self.feed = Feed::Over;
+        self.pacer = Pacer::default();
+        self.session.set_up(ssrc, ports);
+        Ok(())
+    }
+
+    fn is_live(&self) -> bool {
+        matches!(self.programme, Some((_, Programme::Live { .. })))
+    }
+
+    /// Begins, goes on, or seeks.
+    async fn start(&mut self, span: Span) -> Result<(), Refusal> {
+        match self.programme.as_ref().map(|(_, programme)| programme.clone()) {
+            None => Err(Refusal::Internal),
+            Some(Programme::Live { .. }) if self.session.is_playing() => {
+                self.session.playing(Span { from: Some(Npt::Now), to: None }, &[]);
+                Ok(())
+            }
+            Some(Programme::Live { mut air, rung }) => {
+                let begin = air.begin(self.port.clock.now());
+                let aired = tokio::time::timeout(FIRST_CELL, begin).await.map_err(|_| Refusal::NotReady)?;
+                let aired = aired.ok_or(Refusal::NotFound)?;
+                let (at, row) = (air.start_of(&aired), air.packets(&aired, rung));
+                self.anchor(at);
+                let start = |stream: &Stream| Start {
+                    track: stream.track,
+                    sequence: row.sequence_of(stream.track as u8),
+                    timestamp: stream.timestamp(at),
+                };
+                let starts: Vec<_> = self.streams.iter().map(start).collect();
+                self.pacer.push(row, self.port.clock.now());
+                self.sit_down(air.tracks().get(rung).map(|tracks| tracks.name.as_str()));
+                self.feed = Feed::Live { air, rung };
+                self.session.playing(Span { from: Some(Npt::Now), to: None }, &starts);
+                Ok(())
+            }
+            Some(Programme::Recorded { .. }) if span.from.is_none() && !self.is_at_the_end() => {
+                self.go_on();
+                Ok(())
+            }
+            Some(Programme::Recorded { mount, recording, tracks }) => {
+                let from = match span.from {
+                    Some(Npt::Nanos(nanos)) => i64::try_from(nanos).unwrap_or(i64::MAX),
+                    Some(Npt::Now) | None => 0,
+                };
+                let until = span.to.map(|to| i64::try_from(to).unwrap_or(i64::MAX));
+                let now = self.port.clock.now();
+                let mut streams = Vec::new();
+                let mut starts = Vec::new();
+                for stream in &self.streams {
+                    let (kind, format) = tracks.get(stream.track).cloned().ok_or(Refusal::Internal)?;
+                    let sequence = fastrand::u16(..);
+                    streams.push(ReelTrack::new(stream.track, kind, format, stream.ssrc, sequence));
+                    let timestamp = stream.timestamp(now);
+                    starts.push(Start { track: stream.track, sequence: Some(sequence), timestamp });
+                }
+                let reel = Reel::new(*mount, recording, streams, from, until, now).ok_or(Refusal::Range)?;
+                let (from, until) = reel.span();
+                let nanos = |nanos: i64| u64::try_from(nanos).unwrap_or(0);
+                self.anchor(now);
+                self.feed = Feed::Recorded(Tape::Idle(Box::new(reel)));
+                let span = Span { from: Some(Npt::Nanos(nanos(from))), to: Some(nanos(until)) };
+                self.session.playing(span, &starts);
+                Ok(())
+            }
+        }
+    }
+
+    fn sit_down(&mut self, rung: Option<&str>) {
+        let path = self.programme.as_ref().map_or("", |(target, _)| &target.path);
+        let app = route::parse_play(path).ok().map(|(app, _)| app);
+        self.seat = app.zip(rung).map(|(app, rung)| self.port.audience.enter(&app, rung));
+    }
+
+    /// Nothing of a recording is left, or nothing of it was played yet.
+    fn is_at_the_end(&self) -> bool {
+        self.feed.is_over() && self.pacer.is_empty()
+    }
+
+    /// After a pause, from where it stands.
+    fn go_on(&mut self) {
+        let now = self.port.clock.now();
+        if !self.session.is_playing() {
+            self.pacer.resume(now);
+            self.report_at = now;
+        }
+        let at = self.pacer.next_at().unwrap_or_else(|| self.pacer.media_time(now));
+        let start =
+            |stream: &Stream| Start { track: stream.track, sequence: None, timestamp: stream.timestamp(at) };
+        let starts: Vec<_> = self.streams.iter().map(start).collect();
+        self.session.playing(Span::default(), &starts);
+    }
+
+    /// The media time `at` is sent now.
+    fn anchor(&mut self, at: MediaTime) {
+        let now = self.port.clock.now();
+        self.pacer.start(at, now);
+        self.report_at = now;
+    }
+
+    /// Sends what is due; says how long nothing else will be. `None` while the peer has to take something first, or
+    /// nothing plays.
+    async fn play(&mut self) -> Option<Duration> {
+        if !self.session.is_playing() {
+            return None;
+        }
+        self.refill();
+        if !self.outbox.is_empty() {
+            return None;
+        }
+        let now = self.port.clock.now();
+        if now >= self.report_at && !self.pacer.is_empty() {
+            self.report_at = now + REPORT_EVERY;
+            self.report(now, false).await;
+        }
+        let mut room = TICK_BYTES;
+        while let Some(due) = self.pacer.due(now, TICK, room) {
+            let sent = stream::send(&mut self.streams, &due, self.tracks, &mut self.outbox).await;
+            self.port.counts.count_bytes(sent);
+            if due.range.end == due.row.all().len() {
+                self.port.counts.count(Kind::RtspCell, 0);
+                self.refill();
+            }
+            room = room.saturating_sub(sent);
+            if room == 0 {
+                break;
+            }
+        }
+        if !self.outbox.is_empty() {
+            self.taken = Instant::now();
+        }
+        if self.feed.is_over() && self.pacer.is_empty() {
+            self.report(now, true).await;
+            self.session.finished();
+            // A channel that is gone does not come back under this session.
+            self.closing = self.is_live();
+            return None;
+        }
+        let due = self.pacer.wake_at()?.saturating_since(now);
+        // What is late leaves a tick later, not at once.
+        Some(if room == 0 { due.max(TICK) } else { due })
+    }
+
+    /// Takes the rows that are there, and leaves out what is too late.
+    fn refill(&mut self) {
+        loop {
+            let now = self.port.clock.now();
+            while self.pacer.wants_more() {
+                let Some(row) = self.feed.ready() else { break };
+                self.pacer.push(row, now);
+            }
+            if self.feed.is_recorded() {
+                return self.pacer.wait_for(now);
+            }
+            if !self.pacer.drop_late(now) {
+                return;
+            }
+        }
+    }
+
+    async fn report(&mut self, now: MediaTime, last: bool) {
+        let at = self.pacer.media_time(now);
+        for stream in &self.streams {
+            stream.report(at, self.session.cname(), last, &mut self.outbox).await;
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! RTSP players of channels and recordings: the shell around [`Session`](crate::rtsp::Session) and
+//! [`Pacer`](crate::rtsp::Pacer).
+//!
+//! ```text
+//! rtsp://host:1935/<app>[/_definst_][/<stream>[_<rung>] | /ngrp:<stream>_all]      all rungs mean the best one
+//! rtsp://host:1935/<vod>[/_definst_]/mp4:<path>.mp4 | smil:<path>.smil              of a SMIL file the best rendition
+//! ```
+//! A player of a channel begins with a cell that is old enough for every later one to be there in time, so what it gets
+//! flows evenly, 20 ms of media at a time, whatever comes to be shown; it is 3 to 5 s behind with cells of 2 s. One over
+//! TCP that does not take what is due for a second goes on with the next cell; one over UDP loses what the network loses.
+//! A player of a recording gets every sample, later if it is slow.
+//!
+//! | a peer | bound |
+//! |---|---|
+//! | says nothing, or half a request | 20 s, then 60 s without request, receiver report or media taken |
+//! | reads nothing | 10 s without a byte taken; 64 KB of answers, one piece of media, 256 KB in the system |
+//! | asks for UDP | only to its own address, to ports from 1024 on |
+//! | wants many sessions | one to a connection |
+
+mod connection;
+mod feed;
+mod outbox;
+mod programme;
+mod stream;
+
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::{Audience, Counts, Door, Registry};
+use crate::clock::Clock;
+use connection::Connection;
+
+/// What RTSP connections are served with.
+#[derive(Clone)]
+pub struct RtspPort {
+    /// The channels and mounts.
+    pub registry: Arc<Registry>,
+    /// What was answered.
+    pub counts: Arc<Counts>,
+    /// Who watches.
+    pub audience: Arc<Audience>,
+    /// Who may play.
+    pub door: Arc<dyn Door>,
+    /// By which media is sent.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl RtspPort {
+    /// Serves one connection until it ends or `shutdown`.
+    pub async fn serve(self, stream: TcpStream, shutdown: CancellationToken) {
+        let peer = stream.peer_addr().map_or_else(|_| "?".to_owned(), |peer| peer.to_string());
+        let connection = match Connection::new(stream, self) {
+            Ok(connection) => connection,
+            Err(error) => return debug!(peer, %error, "an RTSP connection went away before it spoke"),
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            ended = connection.run() => match ended {
+                Ok(()) => debug!(peer, "RTSP connection closed"),
+                Err(why) => debug!(peer, %why, "RTSP connection ended"),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! One stream of a player, and the way its packets take.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::ReadBuf;
+
+use super::outbox::Outbox;
+use crate::media::{MediaTime, Timescale};
+use crate::rtsp::{Due, Packet, Report, Transport, frame_head};
+use crate::udp::RtpPair;
+
+/// A stream that was set up.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// Its number in the description.
+    pub(super) track: usize,
+    /// Its RTP clock.
+    pub(super) rate: Timescale,
+    pub(super) ssrc: u32,
+    carrier: Carrier,
+    packets: u32,
+    octets: u32,
+}
+
+#[derive(Debug)]
+enum Carrier {
+    Interleaved(u8, u8),
+    Udp(RtpPair),
+}
+
+impl Stream {
+    /// Opens the way to the peer; gives our ports, zero where there are none.
+    pub(super) async fn open(
+        (track, rate, ssrc): (usize, Timescale, u32),
+        transport: Transport,
+        local: IpAddr,
+        peer: SocketAddr,
+    ) -> io::Result<(Self, (u16, u16))> {
+        let (carrier, ports) = match transport {
+            Transport::Interleaved { rtp, rtcp } => (Carrier::Interleaved(rtp, rtcp), (0, 0)),
+            Transport::Udp { rtp, rtcp } => {
+                let pair = RtpPair::connect(local, peer, rtp, rtcp).await?;
+                let ports = pair.ports()?;
+                (Carrier::Udp(pair), ports)
+            }
+        };
+        Ok((Self { track, rate, ssrc, carrier, packets: 0, octets: 0 }, ports))
+    }
+
+    pub(super) const fn is_udp(&self) -> bool {
+        matches!(self.carrier, Carrier::Udp(_))
+    }
+
+    /// Its packets go on the channels for which shared ones are framed.
+    fn is_plain(&self) -> bool {
+        matches!(self.carrier, Carrier::Interleaved(rtp, _) if usize::from(rtp) == self.track * 2)
+    }
+
+    fn count(&mut self, packet: &Packet) {
+        self.packets = self.packets.wrapping_add(1);
+        self.octets = self.octets.wrapping_add(packet.payload_len());
+    }
+
+    async fn send(&self, packet: Bytes, outbox: &mut Outbox) {
+        match &self.carrier {
+            Carrier::Interleaved(rtp, _) => framed(*rtp, packet, outbox),
+            // What the network refuses is lost; a peer that has gone says so on its connection.
+            Carrier::Udp(pair) => drop(pair.data.send(&packet).await),
+        }
+    }
+
+    /// Reports that the media time `at` is sent now; `last` says that nothing follows.
+    pub(super) async fn report(&self, at: MediaTime, cname: &str, last: bool, outbox: &mut Outbox) {
+        let Self { ssrc, packets, octets, .. } = *self;
+        let report = Report { ssrc, at, timestamp: self.timestamp(at), packets, octets };
+        let packet = if last { report.goodbye(cname) } else { report.packet(cname) };
+        match &self.carrier {
+            Carrier::Interleaved(_, rtcp) => framed(*rtcp, packet, outbox),
+            Carrier::Udp(pair) => drop(pair.control.send(&packet).await),
+        }
+    }
+
+    /// RTP time is unix time in ticks of the stream's clock, 32 bits of it.
+    pub(super) const fn timestamp(&self, at: MediaTime) -> u32 {
+        at.to_ticks(self.rate) as u32
+    }
+
+    /// Takes what the peer sends over UDP: reports, and packets that open firewalls. What they say is not needed.
+    pub(super) fn poll_heard(&self, context: &mut Context<'_>) -> Poll<()> {
+        let Carrier::Udp(pair) = &self.carrier else { return Poll::Pending };
+        let mut buffer = [0; 64];
+        for socket in [&pair.control, &pair.data] {
+            let mut heard = ReadBuf::new(&mut buffer);
+            // An error says that the peer has closed its port; there may be many of these.
+            if let Poll::Ready(Ok(())) = socket.poll_recv(context, &mut heard) {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// Sends packets of a row; gives their bytes.
+pub(super) async fn send(streams: &mut [Stream], due: &Due, tracks: usize, outbox: &mut Outbox) -> usize {
+    let packets = due.row.all().get(due.range.clone()).unwrap_or_default();
+    let bytes = packets.iter().map(|packet| packet.payload_len() as usize).sum();
+    let is_shared = streams.len() == tracks && streams.iter().all(Stream::is_plain);
+    if is_shared {
+        outbox.push(due.row.framed(due.range.clone()));
+    }
+    for packet in packets {
+        let Some(stream) = streams.iter_mut().find(|stream| stream.track == usize::from(packet.track)) else {
+            continue;
+        };
+        stream.count(packet);
+        if !is_shared {
+            stream.send(due.row.bytes_of(packet), outbox).await;
+        }
+    }
+    bytes
+}
+
+/// Waits until a peer has sent something over UDP.
+pub(super) async fn heard(streams: &[Stream]) {
+    std::future::poll_fn(|context| {
+        let any = streams.iter().any(|stream| stream.poll_heard(context).is_ready());
+        if any { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+fn framed(channel: u8, packet: Bytes, outbox: &mut Outbox) {
+    outbox.push(Bytes::copy_from_slice(&frame_head(channel, packet.len() as u16)));
+    outbox.push(packet);
+}

@@ -1,0 +1,79 @@
+//! Pairs of UDP sockets for RTP and RTCP (RFC 3550 §11): the one thing that all who send RTP need of the system.
+//!
+//! What does *not* belong here: packets and their pace (`rtsp`).
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use tokio::net::UdpSocket;
+
+/// Pairs that are tried before it is given up.
+const TRIES: usize = 50;
+
+/// Two sockets on neighbouring ports of the system's choice, the even one for RTP. They send to the peer's two ports and
+/// hear nobody else.
+#[derive(Debug)]
+pub struct RtpPair {
+    /// RTP.
+    pub data: UdpSocket,
+    /// RTCP.
+    pub control: UdpSocket,
+}
+
+impl RtpPair {
+    /// From this machine's address `local` to the ports `rtp` and `rtcp` of the host of `peer`.
+    pub async fn connect(local: IpAddr, peer: SocketAddr, rtp: u16, rtcp: u16) -> io::Result<Self> {
+        let pair = Self::bind(local).await?;
+        // With everything else that belongs to the address, such as the zone of a link-local one.
+        let at = |port| {
+            let mut address = peer;
+            address.set_port(port);
+            address
+        };
+        pair.data.connect(at(rtp)).await?;
+        pair.control.connect(at(rtcp)).await?;
+        Ok(pair)
+    }
+
+    async fn bind(local: IpAddr) -> io::Result<Self> {
+        for _ in 0..TRIES {
+            let data = UdpSocket::bind((local, 0)).await?;
+            let port = data.local_addr()?.port();
+            if port.is_multiple_of(2) {
+                // Taken by somebody else: another pair is tried.
+                if let Ok(control) = UdpSocket::bind((local, port + 1)).await {
+                    return Ok(Self { data, control });
+                }
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::AddrInUse, "no two neighbouring UDP ports are free"))
+    }
+
+    /// Our ports.
+    pub fn ports(&self) -> io::Result<(u16, u16)> {
+        Ok((self.data.local_addr()?.port(), self.control.local_addr()?.port()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pair_is_even_and_odd_and_hears_its_peer_only() {
+        for host in ["127.0.0.1", "::1"] {
+            let host: IpAddr = host.parse().expect("an address");
+            let peer = RtpPair::bind(host).await.expect("two ports");
+            let (rtp, rtcp) = peer.ports().expect("bound");
+            let pair = RtpPair::connect(host, (host, 9).into(), rtp, rtcp).await.expect("two ports");
+            let (ours, ours_too) = pair.ports().expect("bound");
+            assert!(ours.is_multiple_of(2) && ours_too == ours + 1);
+            let stranger = UdpSocket::bind((host, 0)).await.expect("a port");
+            stranger.send_to(b"stranger", (host, ours_too)).await.expect("sent");
+            peer.control.send_to(b"peer", (host, ours_too)).await.expect("sent");
+            let mut heard = [0; 20];
+            let len = pair.control.recv(&mut heard).await.expect("heard");
+            assert_eq!(&heard[..len], b"peer");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! RTSP on the media port: ffmpeg, GStreamer and our own puller read channels and recordings.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::material::ffmpeg;
+use crate::server::{Server, eventually};
+
+const SMIL: &str = "engage-player_1042_presenter.smil";
+
+/// Picture or sound times in milliseconds of what ffmpeg takes in `seconds`, with these options before the URL.
+fn played(url: &str, options: &[&str], kind: &str, seconds: u32) -> Vec<i64> {
+    let file = tempfile::NamedTempFile::with_suffix(".mkv").expect("a file");
+    let path = file.path().to_str().expect("UTF-8");
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "warning", "-y"])
+        .args(options)
+        .args(["-i", url, "-t", &seconds.to_string(), "-c", "copy", path])
+        .output()
+        .expect("ffmpeg is installed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    // Of the first packet, whose decode time ffmpeg does not know, it says something in any case.
+    let bad = ["missed", "non monoton", "Non-monoton", "out of order", "DTS", "max delay", "concealing"];
+    assert!(output.status.success() && !bad.iter().any(|bad| said.contains(bad)), "{said}");
+    let times = Command::new("ffprobe")
+        .args([
+            "-v",
+            "error",
+            "-select_streams",
+            kind,
+            "-show_entries",
+            "packet=pts_time",
+            "-of",
+            "csv=p=0",
+            path,
+        ])
+        .output()
+        .expect("ffprobe is installed");
+    ffmpeg(&["-i", path, "-f", "null", "-"]);
+    let text = String::from_utf8_lossy(&times.stdout).into_owned();
+    let seconds = text.lines().filter_map(|line| line.trim_end_matches(',').parse::<f64>().ok());
+    seconds.map(|seconds| (seconds * 1000.0).round() as i64).collect()
+}
+
+fn judge(times: &[i64], least: usize, step: std::ops::RangeInclusive<i64>) {
+    assert!(times.len() >= least, "{} of {least}", times.len());
+    for pair in times.windows(2) {
+        assert!(step.contains(&(pair[1] - pair[0])), "one timeline, nothing missing: {pair:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs ffmpeg and GStreamer: tests/run"]
+fn every_rung_is_read_over_tcp_and_udp_across_a_switch() {
+    let server = Server::demo();
+    eventually("the hall is on air", || server.on_air("Live_PAES").as_deref() == Some("PS-Amphi_A"));
+    let url = |stream: &str| format!("rtsp://{}/Live_PAES/{stream}", server.media);
+    std::thread::scope(|scope| {
+        let read = |transport: &'static str, stream: &str| {
+            let url = url(stream);
+            scope.spawn(move || played(&url, &["-rtsp_transport", transport], "v", 24))
+        };
+        let players = [read("tcp", "live_720p"), read("udp", "live_480p"), read("udp", "ngrp:live_all")];
+        let gstreamer = scope.spawn(|| {
+            let location = format!("location={}", url("live_480p"));
+            let pictures = ["!", "rtph264depay", "!", "h264parse", "!", "avdec_h264", "!"];
+            Command::new("gst-launch-1.0")
+                .args(["-q", "rtspsrc", &location, "protocols=udp", "name=r", "r."])
+                .args(pictures)
+                .args(["identity", "eos-after=200", "!", "fakesink"])
+                .output()
+                .expect("GStreamer is installed")
+        });
+        std::thread::sleep(Duration::from_secs(6));
+        server.disconnect("Live_PAES");
+        eventually("the waiting loop", || server.on_air("Live_PAES").is_none());
+        server.connect("Live_PAES", "PS-Amphi_A");
+        for player in players {
+            judge(&player.join().expect("it plays"), 24 * 15 - 15, 65..=68);
+        }
+        let output = gstreamer.join().expect("it plays");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    });
+    judge(&played(&url("live_160p"), &["-rtsp_transport", "tcp"], "a", 4), 170, 20..=23);
+    // Our own puller.
+    let output = Command::new(env!("CARGO_BIN_EXE_amphi")).args(["probe", &url("live_720p")]).output();
+    let output = output.expect("amphi runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1280") && said.contains("0 lost"), "{said}");
+    assert_eq!(server.end(), Some(0));
+}
+
+#[test]
+#[ignore = "needs ffmpeg and GStreamer: tests/run"]
+fn recordings_are_read_from_anywhere() {
+    let server = Server::demo();
+    let file = "engage-player/1042/presenter/PAES_hd.mp4";
+    let url = format!("rtsp://{}/vod/mp4:{file}", server.media);
+    // 20 s, and an end.
+    let whole = played(&url, &["-rtsp_transport", "tcp"], "v", 60);
+    judge(&whole, 299, 65..=68);
+    let later = played(&url, &["-rtsp_transport", "udp", "-ss", "13"], "v", 60);
+    judge(&later, 7 * 15 - 1, 65..=68);
+    assert!(later.len() <= 9 * 15, "it begins at the sync sample before: {} pictures", later.len());
+    let smil = format!("rtsp://{}/vod/smil:{SMIL}", server.media);
+    judge(&played(&smil, &["-rtsp_transport", "tcp"], "v", 3), 40, 65..=68);
+    let location = format!("location={url}");
+    let output = Command::new("gst-launch-1.0")
+        .args(["-q", "rtspsrc", &location, "protocols=tcp", "!", "rtph264depay", "!", "h264parse", "!"])
+        .args(["avdec_h264", "!", "identity", "eos-after=30", "!", "fakesink"])
+        .output()
+        .expect("GStreamer is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(server.end(), Some(0));
+}
