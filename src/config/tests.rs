@@ -179,6 +179,22 @@ fn each_fault_of_meaning_is_located() {
             "name = \"publish\"",
             r#"name = "publish" | 8: vod "publish": this name is taken by the server itself"#,
         ),
+        (
+            "name = \"Live_PAES\"",
+            "name = \"watch\"",
+            r#"name = "watch" | 8: channel "watch": this name is taken by the server itself"#,
+        ),
+        // Pages.
+        (
+            "public_url = \"\"",
+            "public_url = \"https://live.example.org/x\"",
+            r#"public_url = "https://live.example.org/x" | 14: pages: public_url is not an http:// or https:// URL of a host, without a path"#,
+        ),
+        (
+            "embed_from = [\"*\"]",
+            "embed_from = [\"*; script-src *\"]",
+            r#"embed_from = ["*; script-src *"] | 15: pages: embed_from: "*; script-src *" is neither "*" nor an origin like "https://moodle.example.org""#,
+        ),
         // References.
         (
             "ladder = \"lecture\"",

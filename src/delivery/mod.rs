@@ -47,7 +47,7 @@ pub use air::{Air, AirReader, AirTiming, air};
 pub use audience::{Audience, RungViewers, Seat};
 pub use counts::{Counts, Kind};
 pub use door::{Caller, Door, OpenDoor, Protocol, Refusal, Wish};
-pub use pages::Pages;
+pub use pages::{Pages, Showing};
 pub use poster::{PosterError, poster, thumbnail};
 pub use registry::{Channel, Registry};
 pub use rtmp::{PublishedStream, Publishing, RtmpPort};

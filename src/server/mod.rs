@@ -42,7 +42,7 @@ use crate::alarm::{Board, Thresholds};
 use crate::audit;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
-use crate::delivery::{Delivery, Pages};
+use crate::delivery::{Delivery, Pages, Showing};
 use crate::http::Places;
 use crate::matrix::{self, ChannelLayout, FileStore, Layout};
 use crate::media::Grid;
@@ -181,12 +181,14 @@ impl Server {
         let (audit, writing) = audit::open(&config.server.state_dir);
         control.tasks.push(writing);
 
-        let delivery = Delivery::new(Pages::new(&config.pages.title, &config.pages.embed_from));
+        let (orders, orders_watch) = watch::channel(Arc::new(config.clone()));
+        let (secretary, plan) = Secretary::new(orders_watch, matrix.clone(), Arc::clone(&clock))?;
+        let showing = Showing { matrix: matrix.watch(), plan: plan.clone(), clock: Arc::clone(&clock) };
+        let pages = Pages::new(&config.pages.title, &config.pages.embed_from).showing(showing);
+        let delivery = Delivery::new(pages);
         start::announce(&config, &delivery);
         let (ready, ready_watch) = watch::channel(false);
         let (alarms, alarms_watch) = watch::channel(Arc::default());
-        let (orders, orders_watch) = watch::channel(Arc::new(config.clone()));
-        let (secretary, plan) = Secretary::new(orders_watch, matrix.clone(), Arc::clone(&clock))?;
         let window = config.segment.window;
         let (matrix_, clock_) = (matrix.clone(), Arc::clone(&clock));
         let (plan_, delivery_) = (plan.clone(), delivery.clone());

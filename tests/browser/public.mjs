@@ -34,6 +34,7 @@ async function plays(name, video) {
 const list = await visit.open(`${base}/`);
 await list.waitForSelector("#channels a");
 step("the list names the channel", (await list.locator(`a[href='/watch/${channel}']`).count()) === 1);
+step("the list says what is on", /On air|No lecture/.test(await list.textContent("#channels")));
 report.policy = list.policy;
 await visit.judge(list, "list en");
 await visit.shoot(list, "list");

@@ -21,13 +21,17 @@ use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTI
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
+use tokio::sync::watch;
 
 use super::Kind;
 use super::answer::Answer;
 use super::registry::Registry;
 use super::route::decode;
+use crate::agenda::{Plan, PlannedEvent};
+use crate::clock::Clock;
 use crate::http::{Body, Description, ETag, content};
-use crate::media::Segment;
+use crate::matrix::{ChannelView, MatrixView};
+use crate::media::{MediaTime, Segment};
 
 const HTML: &str = "text/html; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
@@ -54,6 +58,62 @@ const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 pub struct Pages {
     title: Arc<str>,
     policy: HeaderValue,
+    showing: Option<Showing>,
+}
+
+/// What is on, and what is planned.
+#[derive(Clone)]
+pub struct Showing {
+    /// The matrix.
+    pub matrix: watch::Receiver<Arc<MatrixView>>,
+    /// What is planned.
+    pub plan: watch::Receiver<Arc<Plan>>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Showing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Showing").finish_non_exhaustive()
+    }
+}
+
+/// A channel on the list.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Listed {
+    name: String,
+    /// A hall is on it.
+    live: bool,
+    /// The lecture of this moment, as planned.
+    now: Option<Lecture>,
+    /// The one after it.
+    next: Option<Lecture>,
+}
+
+/// What the public may know of a planned event.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Lecture {
+    title: String,
+    starts: MediaTime,
+    ends: MediaTime,
+}
+
+impl From<&PlannedEvent> for Lecture {
+    fn from(event: &PlannedEvent) -> Self {
+        Self { title: event.title.clone(), starts: event.starts, ends: event.ends }
+    }
+}
+
+impl Listed {
+    fn new(channel: &ChannelView, plan: &Plan, now: MediaTime) -> Self {
+        let shown = || plan.of(&channel.name).filter(|event| event.connect_from.is_some());
+        Self {
+            name: channel.name.clone(),
+            live: channel.on_air.source.is_some(),
+            now: shown().find(|event| event.starts <= now && now < event.ends).map(Lecture::from),
+            next: shown().find(|event| now < event.starts).map(Lecture::from),
+        }
+    }
 }
 
 impl Default for Pages {
@@ -71,7 +131,23 @@ impl Pages {
              media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
         );
         let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
-        Self { title: title.into(), policy }
+        Self { title: title.into(), policy, showing: None }
+    }
+
+    /// Lets the list say what is on.
+    #[must_use]
+    pub fn showing(self, showing: Showing) -> Self {
+        Self { showing: Some(showing), ..self }
+    }
+
+    /// Every channel: as the matrix has them, else by name.
+    fn listed(&self, registry: &Registry) -> Vec<Listed> {
+        let Some(Showing { matrix, plan, clock }) = &self.showing else {
+            let plain = |name| Listed { name, live: false, now: None, next: None };
+            return registry.names().into_iter().map(plain).collect();
+        };
+        let (view, plan, now) = (Arc::clone(&matrix.borrow()), Arc::clone(&plan.borrow()), clock.now());
+        view.channels.iter().map(|channel| Listed::new(channel, &plan, now)).collect()
     }
 
     /// The answer to a GET or HEAD of a page or a part of one; `None` where the path is none of these.
@@ -103,12 +179,12 @@ impl Pages {
     fn part(&self, request: &Parts, registry: &Registry, name: &str) -> Option<Answer> {
         if name == "channels.json" {
             #[derive(Serialize)]
-            struct Listed<'a> {
+            struct List<'a> {
                 title: &'a str,
-                channels: Vec<String>,
+                channels: Vec<Listed>,
             }
-            let listed = Listed { title: &self.title, channels: registry.names() };
-            let text = serde_json::to_string(&listed).unwrap_or_default();
+            let list = List { title: &self.title, channels: self.listed(registry) };
+            let text = serde_json::to_string(&list).unwrap_or_default();
             return Some((Kind::Other, file(request, "application/json", Bytes::from(text))));
         }
         let (_, kind, text) = PARTS.iter().find(|(known, ..)| *known == name)?;
@@ -139,6 +215,7 @@ fn file(request: &Parts, kind: &'static str, bytes: Bytes) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix::{ChannelLayout, Layout, Matrix, OnAir};
 
     #[test]
     fn framing_is_what_the_configuration_says() {
@@ -150,6 +227,35 @@ mod tests {
         assert!(of(&[]).ends_with("; frame-ancestors 'none'"));
         let two = of(&["https://a.example", "https://b.example"]);
         assert!(two.ends_with("; frame-ancestors https://a.example https://b.example"));
+    }
+
+    #[test]
+    fn the_list_says_what_is_on_and_what_comes() {
+        let at = |minute: i64| MediaTime::from_millis(1_795_000_000_000 + minute * 60_000);
+        let event = |title: &str, from, until| PlannedEvent {
+            title: title.to_owned(),
+            channel: Some("L".to_owned()),
+            starts: at(from),
+            ends: at(until),
+            connect_from: Some(at(from - 3)),
+            ..PlannedEvent::default()
+        };
+        let lost = PlannedEvent { connect_from: None, ..event("refused", 0, 300) };
+        let plan = Plan { events: vec![lost, event("a", 0, 90), event("b", 100, 190)], ..Plan::default() };
+        let layout = ChannelLayout { name: "L".to_owned(), ..ChannelLayout::default() };
+        let mut matrix = Matrix::new(Layout { channels: vec![layout], sources: Vec::new() }, at(-9));
+        matrix.on_air("L", OnAir { source: Some("hall".to_owned()), reason: String::new(), since: at(0) });
+        let view = matrix.view();
+        let channel = view.channel("L").expect("it is there");
+        let titles = |minute| {
+            let listed = Listed::new(channel, &plan, at(minute));
+            assert!(listed.live);
+            [listed.now, listed.next].map(|lecture| lecture.map(|it| it.title).unwrap_or_default())
+        };
+        assert_eq!(
+            [-1, 0, 89, 90, 100, 190].map(titles),
+            [["", "a"], ["a", "b"], ["a", "b"], ["", "b"], ["b", ""], ["", ""]]
+        );
     }
 
     #[test]

@@ -36,6 +36,7 @@ function card(channel) {
       h("button", { type: "button", class: "clear", onclick: () => clear(state, name) })));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
+    delete source.dataset.touched;
     if (source.value) connect(state, name, source.value, until(hold.value, time.value));
   });
   source.addEventListener("change", () => { source.dataset.touched = "yes"; });

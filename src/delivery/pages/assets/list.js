@@ -1,5 +1,5 @@
-// The list of channels.
-import { choose, current, languages, t } from "./words.js";
+// The list of channels: what is on each, and what comes next.
+import { choose, clock, current, languages, t } from "./words.js";
 
 const element = (id) => document.getElementById(id);
 const add = (parent, tag, words, kind) => {
@@ -11,13 +11,24 @@ const add = (parent, tag, words, kind) => {
 };
 
 let listed = { title: "Amphi", channels: [] };
+let drawn = "";
 
-function card(name) {
+function card({ name, live, now, next }) {
   const item = document.createElement("li");
-  const link = add(item, "a", undefined, "card");
+  const link = add(item, "a", undefined, live ? "card is-live" : "card");
   link.href = `/watch/${encodeURIComponent(name)}`;
   add(link, "strong", name.replaceAll("_", " "));
+  if (now) add(link, "span", t(live ? "on_now" : "coming", { title: now.title, time: clock(now.ends) }), live ? "now" : "next");
+  else add(link, "span", t(live ? "on_air" : "waiting"), live ? "now" : "quiet");
+  if (next) add(link, "span", t("next", { title: next.title, time: when(next.starts) }), "next");
   return item;
+}
+
+// The day too, where it is not today.
+function when(time) {
+  const date = new Date(time);
+  if (date.toDateString() === new Date().toDateString()) return clock(time);
+  return `${date.toLocaleDateString(current(), { weekday: "long" })} ${clock(time)}`;
 }
 
 function draw() {
@@ -25,9 +36,20 @@ function draw() {
   element("site").textContent = listed.title;
   element("heading").textContent = t("live_channels");
   element("language").setAttribute("aria-label", t("language"));
-  element("channels").replaceChildren(...listed.channels.map(card));
   element("none").hidden = listed.channels.length > 0;
   element("none").textContent = t("none");
+  // A link that has the focus is left alone while nothing changes.
+  const state = current() + JSON.stringify(listed);
+  if (state !== drawn) element("channels").replaceChildren(...listed.channels.map(card));
+  drawn = state;
+}
+
+async function refresh() {
+  const response = await fetch("/assets/channels.json").catch(() => null);
+  if (response?.ok) {
+    listed = await response.json();
+    draw();
+  }
 }
 
 for (const [code, name] of Object.entries(languages)) {
@@ -37,5 +59,5 @@ for (const [code, name] of Object.entries(languages)) {
 }
 element("language").value = current();
 element("language").addEventListener("change", () => { choose(element("language").value); draw(); });
-listed = await (await fetch("/assets/channels.json")).json();
-draw();
+setInterval(refresh, 20_000);
+await refresh();
