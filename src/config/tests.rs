@@ -180,9 +180,9 @@ fn each_fault_of_meaning_is_located() {
             r#"name = "publish" | 8: vod "publish": this name is taken by the server itself"#,
         ),
         (
-            "name = \"Live_PAES\"",
+            "name = \"vod\"",
             "name = \"watch\"",
-            r#"name = "watch" | 8: channel "watch": this name is taken by the server itself"#,
+            r#"name = "watch" | 8: vod "watch": this name is taken by the server itself"#,
         ),
         // Pages.
         (

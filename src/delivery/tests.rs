@@ -158,7 +158,7 @@ async fn chunklists_are_found_by_rung_rate_or_default() {
 async fn what_is_not_there() {
     let delivery = ready(1);
     for (path, status) in [
-        ("/", StatusCode::NOT_FOUND),
+        ("/assets/none.js", StatusCode::NOT_FOUND),
         ("/nowhere/playlist.m3u8", StatusCode::NOT_FOUND),
         ("/hs-a/nothing/playlist.m3u8", StatusCode::NOT_FOUND),
         ("/hs-a/vl1_1080p/playlist.m3u8", StatusCode::NOT_FOUND),

@@ -150,7 +150,7 @@ mod tests {
                 "document.write",
                 "eval(",
                 "style=",
-                "onclick",
+                "onclick=\"",
             ] {
                 assert!(!text.contains(word), "{path}: {word}");
             }

