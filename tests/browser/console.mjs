@@ -123,8 +123,10 @@ await until(async () => (await page.locator("#grid-body tr", { hasText: idle }).
 step("an idle hall has been looked at", (await api("GET", `sources/${idle}`)).state === "idle");
 await until(async () => (await page.evaluate(() => [...document.querySelectorAll("#grid-body .meter:not([data-silent]) .rms")].some((bar) => parseFloat(bar.style.clipPath.slice(6)) < 95))));
 step("a level moves", true);
-const row = await page.locator("#health-body tr", { hasText: "PS-Amphi_A" }).textContent();
-step(`health in figures: ${row}`, /1[45]\.\d/.test(row) && /kbit\/s/.test(row) && /ppm/.test(row));
+const row = () => page.locator("#health-body tr", { hasText: HALL }).textContent();
+await until(async () => /1[45]\.\d/.test(await row()));
+step(`health in figures: ${await row()}`, /kbit\/s/.test(await row()) && /ppm/.test(await row()));
+step("the day's lectures are drawn", (await page.locator("#lanes .lecture").count()) > 2);
 step("viewers are drawn", (await page.locator("#charts .areas path").count()) > 0);
 
 // The player of viewers, in a frame.
