@@ -1,6 +1,6 @@
 //! The server: everything joined, supervised, and ended in order.
 //!
-//! Order of ending, within five seconds ([`ENDING`]): listeners stop accepting, the schedule falls silent, sources say TEARDOWN, channels stop, ladders'
+//! Order of ending, within five seconds: listeners stop accepting, the schedule falls silent, sources say TEARDOWN, channels stop, ladders'
 //! threads are joined, connections are drained, the matrix writes its state.
 
 mod channel_task;
