@@ -25,7 +25,7 @@
 //!  5  main.rs                                                          command line, logging
 //!  4  server                                                           wiring, demo, order of ending
 //!  3  delivery   admin                                                 what the world may ask
-//!  2  source   ladder   channel   package   store   schedule   simulator   stages: strangers to each other
+//!  2  source   ladder   channel   package   store   schedule   rehearsal   simulator   stages: strangers to each other
 //!  1  config   feed   matrix   agenda   alarm   audit   http   rtsp   rtmp   udp   clip  joints: how stages are told and joined
 //!  0  media   clock   meter                                            words
 //! ```
@@ -84,6 +84,7 @@ pub mod matrix;
 pub mod media;
 pub mod meter;
 pub mod package;
+pub mod rehearsal;
 pub mod rtmp;
 pub mod rtsp;
 pub mod schedule;

@@ -11,6 +11,7 @@
 //! | `GET /api/v1/sources`, `…/{source}` | sources |
 //! | `GET /api/v1/alarms` | what somebody should look at |
 //! | `GET /api/v1/schedule` | what is planned, what is wrong with it, how the calendar is |
+//! | `GET`, `POST /api/v1/rehearsal` | how all halls were at night; looks at them now |
 //! | `GET /api/v1/audit?limit=` | who did what, newest first |
 //! | `GET /api/v1/events` | server-sent events: the matrix, the alarms, the schedule now and at every change |
 //! | `GET`, `POST`, `DELETE /api/v1/session` | a token turned into a cookie, see `session` |
@@ -44,6 +45,7 @@ mod openapi;
 #[cfg(test)]
 mod openapi_tests;
 mod problem;
+mod rehearsal;
 mod schedule;
 mod session;
 mod sources;
@@ -66,6 +68,7 @@ use utoipa_axum::routes;
 pub use self::access::{Role, Tokens};
 use self::insight::Insight;
 use self::problem::Problem;
+pub use self::rehearsal::Rehearsals;
 use crate::agenda::Plan;
 use crate::alarm::Alarm;
 use crate::audit::AuditLog;
@@ -91,6 +94,8 @@ pub struct AdminState {
     pub insight: Insight,
     /// Where changes are recorded.
     pub audit: AuditLog,
+    /// Looks at all halls.
+    pub rehearsals: Rehearsals,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// What other parts of the server measure; the matrix's own metrics are added here.
@@ -149,6 +154,7 @@ fn api() -> OpenApiRouter<Arc<Desk>> {
         .routes(routes!(insight::viewers))
         .routes(routes!(insight::of_source))
         .routes(routes!(insight::of_channel))
+        .routes(routes!(rehearsal::show, rehearsal::start))
         .routes(routes!(audit::list))
         .routes(routes!(events::stream))
         .routes(routes!(session::show, session::open, session::end))

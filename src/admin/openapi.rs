@@ -104,6 +104,15 @@ impl IntoResponses for BadQuery {
     }
 }
 
+/// What cannot be done twice at once.
+pub(super) struct Busy;
+
+impl IntoResponses for Busy {
+    fn responses() -> Responses {
+        problems(&[(409, "It is being done"), (503, "The server is ending")])
+    }
+}
+
 /// Before the server is ready.
 pub(super) struct NotReady;
 

@@ -18,6 +18,7 @@ use crate::clock::ManualClock;
 use crate::config::Secret;
 use crate::matrix::{ChannelLayout, Layout, OnAir, Override, SourceState, SourceStatus, Store, spawn};
 use crate::media::MediaTime;
+use crate::rehearsal::{Rehearsal, RehearsalState};
 
 pub(super) const START: MediaTime = MediaTime::from_millis(1_795_000_000_000);
 
@@ -41,6 +42,8 @@ pub(super) struct Port {
     pub(super) alarms: watch::Sender<Arc<Vec<Alarm>>>,
     pub(super) plan: watch::Sender<Arc<Plan>>,
     pub(super) clock: Arc<ManualClock>,
+    report: watch::Sender<Arc<Rehearsal>>,
+    orders: tokio::sync::mpsc::Receiver<String>,
 }
 
 fn port_with(token: Option<&str>, store: impl Store) -> Port {
@@ -57,10 +60,14 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
     let ending = CancellationToken::new();
     let (alarms, alarms_watch) = watch::channel(Arc::default());
     let (plan, plan_watch) = watch::channel(Arc::default());
+    let (report, report_watch) = watch::channel(Arc::default());
+    let (order, orders) = tokio::sync::mpsc::channel(1);
+    let rehearsals = Rehearsals { report: report_watch, orders: order };
     let router = router(AdminState {
         matrix: matrix.clone(),
         tokens,
         audit: AuditLog::in_memory(),
+        rehearsals,
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         ready: is_ready,
         alarms: alarms_watch,
@@ -69,7 +76,7 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
         metrics: Registry::default(),
         ending: ending.clone(),
     });
-    Port { router, matrix, ready, ending, alarms, plan, clock }
+    Port { router, matrix, ready, ending, alarms, plan, clock, report, orders }
 }
 
 /// One source has a picture, nobody watches.
@@ -450,4 +457,26 @@ async fn thumbnails_are_pictures_or_problems() {
     assert_eq!((status, vitals), (StatusCode::OK, json!({ "sources": [], "channels": [] })));
     let (status, viewers) = port.get("/api/v1/viewers").await;
     assert_eq!((status, &viewers["channels"]), (StatusCode::OK, &json!([])));
+}
+
+#[tokio::test]
+async fn a_rehearsal_is_ordered_once_at_a_time() {
+    let mut port = port();
+    let post = |port: &Port| {
+        let request = Request::post("/api/v1/rehearsal").body(Body::empty()).expect("a request");
+        let router = port.router.clone();
+        async move { json_of(router.oneshot(request).await.expect("infallible")).await.0 }
+    };
+    assert_eq!(port.get("/api/v1/rehearsal").await.1["state"], "none");
+    assert_eq!(post(&port).await, StatusCode::ACCEPTED);
+    assert_eq!(post(&port).await, StatusCode::CONFLICT, "one is ordered");
+    assert_eq!(port.orders.recv().await.as_deref(), Some("local"));
+    let running = Rehearsal::begin(START, "local");
+    assert_eq!(running.state, RehearsalState::Running);
+    port.report.send_replace(Arc::new(running));
+    assert_eq!(post(&port).await, StatusCode::CONFLICT, "one runs");
+    port.report.send_modify(|report| Arc::make_mut(report).end(START));
+    assert_eq!(post(&port).await, StatusCode::ACCEPTED);
+    let (_, entries) = port.get("/api/v1/audit?limit=4").await;
+    assert!(entries[0]["refused"].is_null() && entries[1]["refused"].is_string(), "{entries}");
 }

@@ -47,6 +47,8 @@ pub enum AlarmKind {
     Calendar,
     /// Something in the plan must be mended before it happens.
     Plan,
+    /// A hall is not ready, and its lecture is near.
+    Check,
 }
 
 /// Something that holds at this moment.
@@ -111,7 +113,11 @@ impl Thresholds {
     const fn of(self, kind: AlarmKind) -> u32 {
         match kind {
             AlarmKind::Offline | AlarmKind::Stalled => self.offline_s,
-            AlarmKind::Refused | AlarmKind::ParameterSets | AlarmKind::Calendar | AlarmKind::Plan => 0,
+            AlarmKind::Refused
+            | AlarmKind::ParameterSets
+            | AlarmKind::Calendar
+            | AlarmKind::Plan
+            | AlarmKind::Check => 0,
             AlarmKind::Black => self.black_s,
             AlarmKind::Frozen => self.frozen_s,
             AlarmKind::Silent => self.silent_s,

@@ -312,6 +312,10 @@ pub struct Schedule {
     pub warn_ahead_s: u32,
     /// A channel's waiting picture announces its next event this long before it starts; 0 = never.
     pub notice_ahead_s: u32,
+    /// A source is looked at this long before its event starts; 0 = never.
+    pub check_s: u32,
+    /// When all sources are looked at, `HH:MM`; empty = never.
+    pub rehearsal: String,
     /// Series to channel, first match wins.
     #[serde(rename = "rule")]
     pub rules: Vec<Rule>,
@@ -336,6 +340,8 @@ impl Default for Schedule {
             shared_sources: Vec::new(),
             warn_ahead_s: 604_800,
             notice_ahead_s: 86_400,
+            check_s: 600,
+            rehearsal: "03:00".to_owned(),
             rules: Vec::new(),
         }
     }

@@ -18,7 +18,7 @@ use super::door::{Caller, Door, OpenDoor, Protocol, Wish};
 use super::fault::Fault;
 use super::poster::Posters;
 use super::route::{ChannelPath, Route, Stream};
-use super::{Audience, Counts, Kind, Pages, Registry, recorded, route};
+use super::{Audience, Counts, Kind, Pages, Portal, Registry, portal, recorded, route};
 use crate::http::{Body, cors, method_refusal};
 use crate::vod::Mount;
 
@@ -33,6 +33,7 @@ pub struct Delivery {
     audience: Arc<Audience>,
     posters: Posters,
     pages: Pages,
+    portal: Portal,
     door: Arc<dyn Door>,
     peer: Option<SocketAddr>,
 }
@@ -45,6 +46,7 @@ impl Default for Delivery {
             audience: Arc::default(),
             posters: Posters::default(),
             pages: Pages::default(),
+            portal: Portal::default(),
             door: Arc::new(OpenDoor),
             peer: None,
         }
@@ -79,6 +81,11 @@ impl Delivery {
         &self.audience
     }
 
+    /// What the portal polls.
+    pub const fn portal(&self) -> &Portal {
+        &self.portal
+    }
+
     /// The channels that it answers for.
     pub const fn registry(&self) -> &Arc<Registry> {
         &self.registry
@@ -110,6 +117,9 @@ impl Delivery {
         }
         if let Some(answer) = self.pages.answer(request, &self.registry) {
             return answer;
+        }
+        if request.uri.path() == portal::PATH {
+            return self.portal.answer(request);
         }
         match route::parse(request.uri.path()) {
             Ok(Route::CrossDomain) => (Kind::Other, answer::cross_domain(request)),

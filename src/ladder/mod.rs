@@ -15,6 +15,7 @@
 pub mod assembler;
 pub mod audio;
 mod glimpse;
+mod inspector;
 pub mod lattice;
 #[cfg(test)]
 mod lecture;
@@ -33,6 +34,7 @@ mod vitals;
 mod waiting;
 
 pub use glimpse::Glimpse;
+pub use inspector::Inspector;
 pub use live::{LadderMeter, LiveLadder, RungMeter};
 pub use spec::{LadderSpec, PictureRung};
 pub use waiting::WaitingLoop;

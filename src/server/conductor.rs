@@ -19,6 +19,7 @@ use crate::source::{Inlet, SourceGauges};
 
 use super::channel_task::Connection;
 use super::estate::Inventory;
+use super::rehearser::Holds;
 use super::watchman::{LadderState, Ladders};
 
 /// Coded cells that a channel's task may be behind.
@@ -76,6 +77,8 @@ pub(super) struct Conductor {
     pub(super) inventory: watch::Receiver<Arc<Inventory>>,
     pub(super) matrix: MatrixHandle,
     pub(super) running: Ladders,
+    /// Sources that are looked at although no channel wants them.
+    pub(super) holds: Holds,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -83,6 +86,7 @@ impl Conductor {
     /// Works until `end`, then stops the ladders.
     pub(super) async fn run(mut self, end: CancellationToken) {
         let mut views = self.matrix.watch();
+        let mut held = self.holds.watch();
         let mut ladders = BTreeMap::<LadderKey, RunningLadder>::new();
         loop {
             let view = views.borrow_and_update().clone();
@@ -93,6 +97,7 @@ impl Conductor {
                 () = end.cancelled() => break,
                 changed = views.changed() => if changed.is_err() { break },
                 changed = self.inventory.changed() => if changed.is_err() { break },
+                changed = held.changed() => if changed.is_err() { break },
                 () = tokio::time::sleep(LOOK_AFTER) => {}
             }
         }
@@ -107,7 +112,7 @@ impl Conductor {
         ladders: &mut BTreeMap<LadderKey, RunningLadder>,
     ) {
         for (name, source) in &inventory.sources {
-            let wanted = source.keep_open || view.wanted(name);
+            let wanted = source.keep_open || view.wanted(name) || self.holds.contains(name);
             source.wanted.send_if_modified(|now| std::mem::replace(now, wanted) != wanted);
         }
         let mut needed = BTreeSet::new();

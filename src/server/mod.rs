@@ -13,6 +13,8 @@ mod media_port;
 mod metrics;
 mod observer;
 mod painter;
+mod portal;
+mod rehearser;
 mod schedule;
 mod signals;
 mod simulate;
@@ -51,6 +53,8 @@ use conductor::Conductor;
 use estate::{Estate, Means};
 use metrics::Measures;
 use observer::Observer;
+use portal::Press;
+use rehearser::{Holds, Rehearser};
 use schedule::Secretary;
 use signals::{Signal, Signals};
 use thumbnails::{Gallery, Glancer};
@@ -210,6 +214,8 @@ impl Server {
         let gallery = Gallery::new(ladders.clone(), Arc::clone(delivery.registry()), grid);
         let (vitals, vitals_watch) = watch::channel(Arc::default());
         let (viewers, viewers_watch) = watch::channel(Arc::default());
+        let plan_seen = plan.clone();
+        let (rehearsals, rehearsing) = start::rehearsals(&config);
         let port = start::AdminPort {
             matrix: &matrix,
             ready: ready_watch,
@@ -224,6 +230,7 @@ impl Server {
             clock: &clock,
             inventory: inventory.clone(),
             audit,
+            rehearsals,
         };
         let addresses = start::listeners(&config, &delivery, port, demo, &places, &mut listening)?;
         let watchman = Watchman {
@@ -232,6 +239,7 @@ impl Server {
             plan,
             ladders: ladders.clone(),
             board: Board::new(thresholds(&config.alarm)),
+            checks: rehearsing.conditions.subscribe(),
             webhooks: Webhooks::start(&config.alarm.webhooks, &mut listening)?,
             alarms,
             clock: Arc::clone(&clock),
@@ -264,7 +272,23 @@ impl Server {
         let mut scheduling = Stage::new("schedule");
         scheduling.spawn(secretary.run(scheduling.end.clone()));
         let mut conducting = Stage::new("ladders");
-        let conductor = Conductor { inventory, matrix, running: ladders, clock };
+        let holds = Holds::default();
+        let press = Press {
+            matrix: matrix.clone(),
+            plan: plan_seen.clone(),
+            delivery: delivery.clone(),
+            clock: Arc::clone(&clock),
+        };
+        listening.spawn(press.run(listening.end.clone()));
+        let rehearser = Rehearser {
+            inventory: inventory.clone(),
+            plan: plan_seen,
+            holds: holds.clone(),
+            doors: rehearsing,
+            clock: Arc::clone(&clock),
+        };
+        listening.spawn(rehearser.run(listening.end.clone()));
+        let conductor = Conductor { inventory, matrix, running: ladders, holds, clock };
         conducting.spawn(conductor.run(conducting.end.clone()));
         start::warn_without_assembler();
         estate.apply(config).await?;

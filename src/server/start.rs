@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use jiff::tz::TimeZone;
 use prometheus_client::registry::Registry;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::admin::console;
 use crate::admin::insight::Insight;
 use crate::admin::wowza::{self, WowzaState};
-use crate::admin::{self, AdminState, Tokens};
+use crate::admin::{self, AdminState, Rehearsals, Tokens};
 use crate::agenda::Plan;
 use crate::alarm::Alarm;
 use crate::audit::AuditLog;
@@ -30,6 +31,7 @@ use crate::ladder::{LadderSpec, WaitingLoop, openh264};
 use crate::matrix::{MatrixHandle, SourceStatus};
 use crate::media::{Grid, Parts, RungTracks};
 use crate::package::{InitError, init_section};
+use crate::rehearsal::{Archive, time_of_day};
 use crate::source::{Current, Inlet, SourceGauges, SourceTask};
 use crate::store::{self, Rung};
 use crate::vod::{Mount, MountSettings};
@@ -39,6 +41,7 @@ use super::conductor::{ChannelEntry, GuardedInlet, SourceEntry};
 use super::estate::{Inventory, Means};
 use super::media_port::{self, Gate};
 use super::painter::Painter;
+use super::rehearser::{Doors, Habits};
 use super::{Addresses, Stage};
 
 /// How long before a channel's start RTMP's clock begins, in nanoseconds: longer than any window.
@@ -90,6 +93,7 @@ pub(super) struct AdminPort<'a> {
     pub(super) clock: &'a Arc<dyn Clock>,
     pub(super) inventory: watch::Receiver<Arc<Inventory>>,
     pub(super) audit: AuditLog,
+    pub(super) rehearsals: Rehearsals,
 }
 
 impl AdminPort<'_> {
@@ -111,6 +115,23 @@ impl AdminPort<'_> {
             audit: self.audit.clone(),
         }
     }
+}
+
+/// The doors of the rehearser: what the admin port has of them, and what it has itself. Reads a file.
+pub(super) fn rehearsals(config: &Config) -> (Rehearsals, Doors) {
+    let schedule = &config.schedule;
+    let zone = if schedule.timezone.is_empty() { None } else { TimeZone::get(&schedule.timezone).ok() };
+    let habits = Habits {
+        ahead: Duration::from_secs(u64::from(schedule.check_s)),
+        // The configuration's check has seen to it that it is a time.
+        at: time_of_day(&schedule.rehearsal).ok().flatten(),
+        zone: zone.unwrap_or_else(TimeZone::system),
+    };
+    let archive = Archive::new(&config.server.state_dir);
+    let (report, seen) = watch::channel(Arc::new(archive.load()));
+    let (conditions, _) = watch::channel(Arc::default());
+    let (sender, orders) = mpsc::channel(1);
+    (Rehearsals { report: seen, orders: sender }, Doors { habits, archive, conditions, report, orders })
 }
 
 /// Opens the ports and serves on them.
@@ -146,12 +167,23 @@ pub(super) fn listeners(
         stage.spawn(media_port::serve_http(listener, delivery, places.clone(), stage.end.clone()));
     }
     if let Some((listener, _)) = control {
-        let AdminPort { matrix, ready, alarms, plan, insight, metrics, clock, audit, .. } = port;
+        let AdminPort { matrix, ready, alarms, plan, insight, metrics, clock, audit, rehearsals, .. } = port;
         let config::Admin { token, viewer_token, .. } = &config.admin;
         let tokens = Tokens { operator: token.clone(), viewer: viewer_token.clone() };
         let (matrix, clock, ending) = (matrix.clone(), Arc::clone(clock), stage.end.clone());
-        let state =
-            AdminState { matrix, tokens, ready, alarms, plan, insight, audit, clock, metrics, ending };
+        let state = AdminState {
+            matrix,
+            tokens,
+            ready,
+            alarms,
+            plan,
+            insight,
+            audit,
+            rehearsals,
+            clock,
+            metrics,
+            ending,
+        };
         let settings = console::ConsoleSettings {
             title: config.pages.title.clone(),
             public_url: config.pages.public_url.clone(),

@@ -58,6 +58,8 @@ pub(super) struct Watchman {
     pub(super) plan: watch::Receiver<Arc<Plan>>,
     pub(super) ladders: Ladders,
     pub(super) board: Board,
+    /// What was found before lectures.
+    pub(super) checks: watch::Receiver<Arc<Vec<Condition>>>,
     pub(super) webhooks: Webhooks,
     pub(super) alarms: watch::Sender<Arc<Vec<Alarm>>>,
     pub(super) clock: Arc<dyn Clock>,
@@ -68,7 +70,8 @@ impl Watchman {
     pub(super) async fn run(mut self, end: CancellationToken) {
         let mut lost = BTreeMap::new();
         loop {
-            let conditions = self.conditions(&mut lost);
+            let mut conditions = self.conditions(&mut lost);
+            conditions.extend(self.checks.borrow().iter().cloned());
             let changes = self.board.observe(conditions, self.clock.now());
             for change in &changes {
                 self.webhooks.tell(change);

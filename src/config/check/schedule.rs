@@ -30,6 +30,13 @@ fn feed(checker: &mut Checker<'_>, config: &Config) {
     if !schedule.password.is_empty() && !schedule.password_file.as_os_str().is_empty() {
         checker.fault(&table.key("password_file"), "schedule: give password or password_file, not both");
     }
+    if !is_time_of_day(&schedule.rehearsal) {
+        let message = format!(
+            "schedule: rehearsal: {:?} is not a time of day like \"03:00\", or \"\" for off",
+            schedule.rehearsal
+        );
+        checker.fault(&table.key("rehearsal"), message);
+    }
     if schedule.poll_s == 0 {
         checker.fault(&table.key("poll_s"), "schedule: poll_s must be at least 1");
     }
@@ -126,6 +133,16 @@ fn captures(expression: &Regex, name: &str) -> bool {
         Ok(number) => number < expression.captures_len(),
         Err(_) => expression.capture_names().flatten().any(|known| known == name),
     }
+}
+
+/// `HH:MM`, or nothing.
+fn is_time_of_day(text: &str) -> bool {
+    let number = |digits: &str, end: u32| {
+        let plain = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        plain && digits.parse::<u32>().is_ok_and(|number| number < end)
+    };
+    text.is_empty()
+        || text.split_once(':').is_some_and(|(hour, minute)| number(hour, 24) && number(minute, 60))
 }
 
 #[cfg(test)]

@@ -1,0 +1,276 @@
+//! `/api/public/now.json`: what is on each channel, what comes next, what can be seen again; for the portal and Moodle,
+//! which poll it.
+//!
+//! The text changes only when what it tells does, so its `ETag` answers most requests. It is made elsewhere, about once a
+//! second; a request shares the bytes. Links are relative to the server's root.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Response};
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::Kind;
+use super::answer::Answer;
+use super::fault::Fault;
+use crate::agenda::{Plan, PlannedEvent};
+use crate::http::{Body, Description, ETag, content};
+use crate::matrix::MatrixView;
+use crate::media::{MediaTime, Segment};
+use crate::vod::Listed;
+
+/// Where it is.
+pub const PATH: &str = "/api/public/now.json";
+
+const SHORT: HeaderValue = HeaderValue::from_static("public, max-age=5");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Recordings told of one channel.
+const REPLAYS: usize = 10;
+
+/// What is served; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Portal(Arc<watch::Sender<Option<Shown>>>);
+
+#[derive(Clone, Debug)]
+struct Shown {
+    text: Bytes,
+    etag: ETag,
+}
+
+impl Portal {
+    /// Serves this text from now on.
+    pub fn show(&self, text: String) {
+        self.0.send_if_modified(|shown| {
+            let changed = shown.as_ref().is_none_or(|shown| shown.text != text.as_bytes());
+            if changed {
+                let etag = ETag::of(text.as_bytes());
+                *shown = Some(Shown { text: text.into(), etag });
+            }
+            changed
+        });
+    }
+
+    pub(super) fn answer(&self, request: &Parts) -> Answer {
+        let Some(Shown { text, etag }) = self.0.borrow().clone() else { return Fault::NotReady.answer() };
+        let description = Description { content_type: JSON, cache_control: SHORT, etag: Some(&etag) };
+        let response: Response<Body> = content(request, &Segment::from(text), description);
+        (Kind::Other, response)
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    channels: Vec<Channel<'a>>,
+}
+
+#[derive(Serialize)]
+struct Channel<'a> {
+    #[serde(rename = "channel")]
+    name: &'a str,
+    /// A hall is on air.
+    live: bool,
+    now: Option<Lecture<'a>>,
+    next: Option<Lecture<'a>>,
+    hls: String,
+    dash: String,
+    watch: String,
+    replays: Vec<Replay<'a>>,
+}
+
+#[derive(Serialize)]
+struct Lecture<'a> {
+    id: &'a str,
+    title: &'a str,
+    series: Option<&'a str>,
+    presenters: &'a [String],
+    place: &'a str,
+    starts: MediaTime,
+    ends: MediaTime,
+}
+
+#[derive(Serialize)]
+struct Replay<'a> {
+    title: &'a str,
+    series: Option<&'a str>,
+    presenters: &'a [String],
+    created: Option<&'a str>,
+    hls: String,
+    dash: String,
+    poster: String,
+}
+
+/// The text at `now`. `recordings` are those of each mount that lists them.
+pub fn document(
+    view: &MatrixView,
+    plan: &Plan,
+    recordings: &[(String, Arc<Vec<Listed>>)],
+    now: MediaTime,
+) -> String {
+    let channel = |name: &'_ str| -> (Option<usize>, Option<usize>) {
+        let shown =
+            |event: &PlannedEvent| event.channel.as_deref() == Some(name) && event.connect_from.is_some();
+        let runs = |event: &PlannedEvent| shown(event) && event.starts <= now && now < event.ends;
+        let comes = |event: &PlannedEvent| shown(event) && now < event.starts;
+        (plan.events.iter().position(runs), plan.events.iter().position(comes))
+    };
+    let channels = view.channels.iter().map(|it| {
+        let (runs, comes) = channel(&it.name);
+        let lecture = |index: Option<usize>| index.and_then(|index| plan.events.get(index)).map(lecture);
+        Channel {
+            name: &it.name,
+            live: it.on_air.source.is_some(),
+            now: lecture(runs),
+            next: lecture(comes),
+            hls: format!("/{}/playlist.m3u8", it.name),
+            dash: format!("/{}/manifest.mpd", it.name),
+            watch: format!("/watch/{}", it.name),
+            replays: replays(plan, &it.name, recordings),
+        }
+    });
+    serde_json::to_string(&Document { channels: channels.collect() }).unwrap_or_default()
+}
+
+fn lecture(event: &PlannedEvent) -> Lecture<'_> {
+    Lecture {
+        id: &event.id,
+        title: &event.title,
+        series: event.series.as_deref(),
+        presenters: &event.presenters,
+        place: &event.agent,
+        starts: event.starts,
+        ends: event.ends,
+    }
+}
+
+/// The newest recordings of the series that are planned on the channel.
+fn replays<'a>(plan: &Plan, channel: &str, recordings: &'a [(String, Arc<Vec<Listed>>)]) -> Vec<Replay<'a>> {
+    let series: BTreeSet<&str> = plan.of(channel).filter_map(|event| event.series_id.as_deref()).collect();
+    let all = recordings.iter().flat_map(|(mount, listed)| listed.iter().map(move |it| (mount, it)));
+    let of_series = |it: &Listed| it.series.as_deref().is_some_and(|it| series.contains(it));
+    let mut found: Vec<_> = all.filter(|(_, it)| of_series(it)).collect();
+    found.sort_by_key(|(_, it)| std::cmp::Reverse(it.created.as_deref().unwrap_or(&it.modified)));
+    let replay = |(mount, it): (&'a String, &'a Listed)| Replay {
+        title: &it.title,
+        series: it.series.as_deref(),
+        presenters: &it.creators,
+        created: it.created.as_deref(),
+        hls: format!("/{mount}/{}", it.hls),
+        dash: format!("/{mount}/{}", it.dash),
+        poster: format!("/{mount}/{}", it.poster),
+    };
+    found.into_iter().take(REPLAYS).map(replay).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, StatusCode};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::matrix::{ChannelLayout, Layout, Matrix, OnAir};
+
+    const START: MediaTime = MediaTime::from_millis(1_795_000_000_000);
+
+    fn at(second: i64) -> MediaTime {
+        START.offset_nanos(second * 1_000_000_000)
+    }
+
+    fn event(id: &str, from: i64, to: i64) -> PlannedEvent {
+        PlannedEvent {
+            id: id.to_owned(),
+            title: format!("UE{id} \"<b>\""),
+            series: Some("PAES_2026_S1".to_owned()),
+            series_id: Some("PAES-2026-S1".to_owned()),
+            agent: "Amphi_D".to_owned(),
+            channel: Some("Live_PAES".to_owned()),
+            source: Some("PS-Amphi_D".to_owned()),
+            starts: at(from),
+            ends: at(to),
+            connect_from: Some(at(from - 180)),
+            connect_until: Some(at(to + 600)),
+            ..PlannedEvent::default()
+        }
+    }
+
+    fn view(live: bool) -> MatrixView {
+        let channel = |name: &str| ChannelLayout { name: name.to_owned(), ..ChannelLayout::default() };
+        let channels = vec![channel("Live_PAES"), channel("Live_L2")];
+        let mut matrix = Matrix::new(Layout { channels, sources: vec!["PS-Amphi_D".to_owned()] }, START);
+        let source = live.then(|| "PS-Amphi_D".to_owned());
+        matrix.on_air("Live_PAES", OnAir { source, reason: String::new(), since: START });
+        matrix.view()
+    }
+
+    fn told(plan: &Plan, recordings: &[(String, Arc<Vec<Listed>>)], now: MediaTime) -> Value {
+        serde_json::from_str(&document(&view(true), plan, recordings, now)).expect("JSON")
+    }
+
+    #[test]
+    fn each_channel_tells_now_next_and_replays() {
+        let plan = Plan { events: vec![event("1", 0, 100), event("2", 200, 300)], ..Plan::default() };
+        let listed = |title: &str, series: &str, created: &str| Listed {
+            title: title.to_owned(),
+            series: Some(series.to_owned()),
+            created: Some(created.to_owned()),
+            hls: format!("smil:{title}.smil/playlist.m3u8"),
+            ..Listed::default()
+        };
+        let list = vec![
+            listed("old", "PAES-2026-S1", "2026-10-01T08:00:00Z"),
+            listed("other", "L2-2026", "2026-11-17T08:00:00Z"),
+            listed("new", "PAES-2026-S1", "2026-11-17T08:00:00Z"),
+        ];
+        let recordings = [("vod".to_owned(), Arc::new(list))];
+        let told_at = |second| told(&plan, &recordings, at(second));
+        let first = told_at(50);
+        let paes = &first["channels"][0];
+        assert_eq!((&paes["channel"], &paes["live"]), (&json!("Live_PAES"), &json!(true)));
+        assert_eq!(paes["now"]["title"], "UE1 \"<b>\"");
+        assert_eq!((&paes["next"]["id"], &paes["next"]["place"]), (&json!("2"), &json!("Amphi_D")));
+        assert_eq!(
+            (&paes["hls"], &paes["watch"]),
+            (&json!("/Live_PAES/playlist.m3u8"), &json!("/watch/Live_PAES"))
+        );
+        let titles: Vec<_> =
+            paes["replays"].as_array().expect("a list").iter().map(|it| &it["title"]).collect();
+        assert_eq!(titles, ["new", "old"]);
+        assert_eq!(paes["replays"][0]["hls"], "/vod/smil:new.smil/playlist.m3u8");
+        let idle = &first["channels"][1];
+        assert_eq!(
+            (&idle["now"], &idle["next"], &idle["replays"], &idle["live"]),
+            (&Value::Null, &Value::Null, &json!([]), &json!(false))
+        );
+        assert_eq!(
+            (&told_at(150)["channels"][0]["now"], &told_at(-50)["channels"][0]["now"]),
+            (&Value::Null, &Value::Null)
+        );
+        assert_eq!(told_at(-50)["channels"][0]["next"]["id"], "1");
+        assert_eq!(told_at(250)["channels"][0]["now"]["id"], "2");
+        assert_eq!(told_at(10), told_at(90), "nothing changes meanwhile, so the ETag holds");
+    }
+
+    #[tokio::test]
+    async fn it_is_answered_with_its_etag_and_for_seconds() {
+        let portal = Portal::default();
+        let ask = |portal: &Portal, known: Option<&HeaderValue>| {
+            let mut request = Request::get(PATH);
+            if let Some(known) = known {
+                request = request.header("if-none-match", known);
+            }
+            let parts = request.body(()).expect("a request").into_parts().0;
+            portal.answer(&parts).1
+        };
+        assert_eq!(ask(&portal, None).status(), StatusCode::SERVICE_UNAVAILABLE);
+        portal.show(document(&view(true), &Plan::default(), &[], START));
+        let answer = ask(&portal, None);
+        assert_eq!((answer.status(), &answer.headers()["cache-control"]), (StatusCode::OK, &SHORT));
+        let etag = answer.headers()["etag"].clone();
+        portal.show(document(&view(true), &Plan::default(), &[], at(1)));
+        assert_eq!(ask(&portal, Some(&etag)).status(), StatusCode::NOT_MODIFIED);
+        portal.show(document(&view(false), &Plan::default(), &[], at(1)));
+        assert_eq!(ask(&portal, Some(&etag)).status(), StatusCode::OK);
+    }
+}

@@ -1,0 +1,81 @@
+//! The last rehearsal on disk: `rehearsal.json` in the state directory.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::check::{Rehearsal, RehearsalState};
+
+/// Keeps the last rehearsal. Blocks.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    directory: PathBuf,
+}
+
+impl Archive {
+    /// Keeps it in `directory`, which is made when something is saved.
+    pub fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned() }
+    }
+
+    /// What was saved last; what cannot be read counts as nothing, which the log says.
+    pub fn load(&self) -> Rehearsal {
+        let path = self.path();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Rehearsal::default(),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "the last rehearsal cannot be read");
+                return Rehearsal::default();
+            }
+        };
+        let read = serde_json::from_slice::<Rehearsal>(&bytes);
+        let mut rehearsal = read.unwrap_or_else(|error| {
+            tracing::warn!(path = %path.display(), %error, "the last rehearsal makes no sense");
+            Rehearsal::default()
+        });
+        // One that a crash has cut short is over.
+        if rehearsal.state == RehearsalState::Running {
+            rehearsal.state = RehearsalState::Done;
+        }
+        rehearsal
+    }
+
+    /// Saves it, wholly or not at all.
+    pub fn save(&self, rehearsal: &Rehearsal) -> io::Result<()> {
+        fs::create_dir_all(&self.directory)?;
+        let mut file = tempfile::Builder::new().prefix(".rehearsal-").tempfile_in(&self.directory)?;
+        serde_json::to_writer_pretty(&mut file, rehearsal)?;
+        file.flush()?;
+        file.as_file().sync_all()?;
+        file.persist(self.path()).map(drop).map_err(|error| error.error)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join("rehearsal.json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Signs, Tally};
+    use super::*;
+    use crate::media::MediaTime;
+
+    #[test]
+    fn what_is_saved_is_loaded_and_nonsense_counts_as_nothing() {
+        let home = tempfile::tempdir().expect("a directory");
+        let archive = Archive::new(&home.path().join("deep"));
+        assert_eq!(archive.load(), Rehearsal::default());
+        let now = MediaTime::from_millis(1_795_000_000_000);
+        let mut rehearsal = Rehearsal::begin(now, "night");
+        rehearsal.push(Tally::default().judge("hall", None, Signs::default(), None, now));
+        archive.save(&rehearsal).expect("saved");
+        assert_eq!(archive.load().state, RehearsalState::Done, "a crash ends it");
+        rehearsal.end(now);
+        archive.save(&rehearsal).expect("saved");
+        assert_eq!((archive.load(), rehearsal.faults), (rehearsal, 1));
+        fs::write(archive.path(), "{").expect("written");
+        assert_eq!(archive.load(), Rehearsal::default());
+    }
+}

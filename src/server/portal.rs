@@ -1,0 +1,66 @@
+//! The press: makes what the portal polls (`/api/public/now.json`) out of the matrix, the plan and the recordings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::agenda::Plan;
+use crate::clock::Clock;
+use crate::delivery::{Delivery, portal};
+use crate::matrix::MatrixHandle;
+use crate::vod::Listed;
+
+/// Between two looks at the matrix, the plan and the clock.
+const EVERY: Duration = Duration::from_secs(1);
+/// Between two looks at the recordings: the NAS is not bothered more often.
+const LIST_EVERY: Duration = Duration::from_secs(60);
+
+/// See the module's text.
+pub(super) struct Press {
+    pub(super) matrix: MatrixHandle,
+    pub(super) plan: watch::Receiver<Arc<Plan>>,
+    pub(super) delivery: Delivery,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Press {
+    /// Works until `end`.
+    pub(super) async fn run(self, end: CancellationToken) {
+        let work = async {
+            let mut recordings = Vec::new();
+            let mut listed_at: Option<Instant> = None;
+            loop {
+                let plan = Arc::clone(&self.plan.borrow());
+                let text = portal::document(&self.matrix.view(), &plan, &recordings, self.clock.now());
+                self.delivery.portal().show(text);
+                if listed_at.is_none_or(|at| at.elapsed() >= LIST_EVERY) {
+                    recordings = self.recordings().await;
+                    listed_at = Some(Instant::now());
+                }
+                tokio::time::sleep(EVERY).await;
+            }
+        };
+        tokio::select! {
+            () = end.cancelled() => {}
+            () = work => {}
+        }
+    }
+
+    /// The recordings of every mount that may be listed, by mount.
+    async fn recordings(&self) -> Vec<(String, Arc<Vec<Listed>>)> {
+        let mut mounts = self.delivery.registry().mounts();
+        mounts.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let mut all = Vec::new();
+        for (name, mount) in mounts.into_iter().filter(|(_, mount)| mount.settings().index) {
+            match mount.list().await {
+                Ok(list) => all.push((name, list)),
+                Err(error) => debug!(mount = name, %error, "recordings cannot be listed"),
+            }
+        }
+        all
+    }
+}

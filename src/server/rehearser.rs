@@ -1,0 +1,275 @@
+//! The rehearser: looks at halls before lectures and at night, one after the other, without disturbing what is on air.
+//!
+//! A source that is on air, or kept open, is looked at where its frames come in anyway; another one is connected for the
+//! look by the same supervised task that would connect it for a channel, so an encoder never sees a second connection.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::estate::Inventory;
+use crate::agenda::Plan;
+use crate::alarm::Condition;
+use crate::clock::Clock;
+use crate::feed::{Next, Reader};
+use crate::ladder::Inspector;
+use crate::matrix::{SourceState, SourceStatus};
+use crate::media::MediaTime;
+use crate::rehearsal::{Archive, Check, Facts, Preflight, Rehearsal, Signs, Tally, next_rehearsal};
+
+/// How long a source may take to answer and send its first IDR picture.
+const ANSWER: Duration = Duration::from_secs(15);
+/// How long its frames are looked at.
+const LOOK: Duration = Duration::from_secs(5);
+/// Between two looks at the plan.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Sources that are connected although no channel wants them. The rehearser writes, the conductor obeys.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Holds(Arc<watch::Sender<BTreeSet<String>>>);
+
+impl Holds {
+    /// This one is connected.
+    pub(super) fn contains(&self, source: &str) -> bool {
+        self.0.borrow().contains(source)
+    }
+
+    /// Wakes up at every change.
+    pub(super) fn watch(&self) -> watch::Receiver<BTreeSet<String>> {
+        self.0.subscribe()
+    }
+
+    fn hold(&self, source: &str) -> Hold {
+        self.0.send_modify(|held| {
+            held.insert(source.to_owned());
+        });
+        Hold { holds: self.clone(), source: source.to_owned() }
+    }
+}
+
+/// Dropping it lets go of the source.
+struct Hold {
+    holds: Holds,
+    source: String,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.holds.0.send_modify(|held| {
+            held.remove(&self.source);
+        });
+    }
+}
+
+/// What the rehearser reads of the configuration; fixed for its life.
+#[derive(Clone, Debug)]
+pub(super) struct Habits {
+    pub(super) ahead: Duration,
+    pub(super) at: Option<Time>,
+    pub(super) zone: TimeZone,
+}
+
+/// How the rehearser works, and where it hears and is heard.
+pub(super) struct Doors {
+    pub(super) habits: Habits,
+    pub(super) archive: Archive,
+    /// What should be alarms.
+    pub(super) conditions: watch::Sender<Arc<Vec<Condition>>>,
+    /// The last rehearsal, or the one that runs.
+    pub(super) report: watch::Sender<Arc<Rehearsal>>,
+    /// Somebody, by name, wants one now.
+    pub(super) orders: mpsc::Receiver<String>,
+}
+
+/// See the module's text.
+pub(super) struct Rehearser {
+    pub(super) inventory: watch::Receiver<Arc<Inventory>>,
+    pub(super) plan: watch::Receiver<Arc<Plan>>,
+    pub(super) holds: Holds,
+    pub(super) doors: Doors,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Rehearser {
+    /// Works until `end`.
+    pub(super) async fn run(mut self, end: CancellationToken) {
+        tokio::select! {
+            () = end.cancelled() => {}
+            () = self.work() => {}
+        }
+    }
+
+    async fn work(&mut self) {
+        let mut preflight = Preflight::new(self.doors.habits.ahead);
+        let mut night = self.next_night();
+        let mut last = Rehearsal::clone(&self.doors.report.borrow());
+        last.next = night;
+        self.doors.report.send_replace(Arc::new(last));
+        loop {
+            self.before_lectures(&mut preflight).await;
+            let now = self.clock.now();
+            if night.is_some_and(|at| at <= now) {
+                night = self.next_night();
+                self.rehearse("night", night, &mut preflight).await;
+            }
+            tokio::select! {
+                order = self.doors.orders.recv() => match order {
+                    Some(by) => self.rehearse(&by, night, &mut preflight).await,
+                    // Nobody can order any more: only the clock does.
+                    None => tokio::time::sleep(EVERY).await,
+                },
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    fn next_night(&self) -> Option<MediaTime> {
+        next_rehearsal(self.clock.now(), self.doors.habits.at?, &self.doors.habits.zone)
+    }
+
+    /// Takes every look that is due.
+    async fn before_lectures(&self, preflight: &mut Preflight) {
+        loop {
+            let plan = Arc::clone(&self.plan.borrow());
+            let due = preflight.due(&plan, self.clock.now());
+            self.tell(preflight, &plan);
+            let Some(job) = due else { return };
+            let mut check = self.look(job.source()).await;
+            if check.waits_for_publisher {
+                check.fault = Some("nobody publishes to it".to_owned());
+            }
+            if let Some(fault) = &check.fault {
+                warn!(source = job.source(), fault, "not ready for its lecture");
+            } else {
+                info!(source = job.source(), fps = check.facts.fps, "ready for its lecture");
+            }
+            preflight.checked(job, check);
+            self.tell(preflight, &plan);
+        }
+    }
+
+    fn tell(&self, preflight: &Preflight, plan: &Plan) {
+        let conditions = preflight.conditions(plan, self.clock.now(), &self.doors.habits.zone);
+        self.doors.conditions.send_if_modified(|told| {
+            let differs = **told != conditions;
+            if differs {
+                *told = Arc::new(conditions);
+            }
+            differs
+        });
+    }
+
+    /// All halls, one after the other; lectures that are near go first.
+    async fn rehearse(&self, by: &str, next: Option<MediaTime>, preflight: &mut Preflight) {
+        let mut rehearsal = Rehearsal::begin(self.clock.now(), by);
+        rehearsal.next = next;
+        self.doors.report.send_replace(Arc::new(rehearsal.clone()));
+        info!(by, "rehearsal of all halls");
+        let sources: Vec<String> = self.inventory.borrow().sources.keys().cloned().collect();
+        for source in sources {
+            self.before_lectures(preflight).await;
+            let check = self.look(&source).await;
+            if let Some(fault) = &check.fault {
+                warn!(source, fault, "rehearsal: not fit for a lecture");
+            }
+            rehearsal.push(check);
+            self.doors.report.send_replace(Arc::new(rehearsal.clone()));
+        }
+        rehearsal.end(self.clock.now());
+        info!(halls = rehearsal.checks.len(), faults = rehearsal.faults, "rehearsal over");
+        self.doors.report.send_replace(Arc::new(rehearsal.clone()));
+        let archive = self.doors.archive.clone();
+        let saved = tokio::task::spawn_blocking(move || archive.save(&rehearsal)).await;
+        if let Err(error) = saved.unwrap_or_else(|panic| Err(panic.into())) {
+            error!(%error, "the rehearsal could not be saved");
+        }
+    }
+
+    /// One look at one source.
+    async fn look(&self, source: &str) -> Check {
+        let entry = self.inventory.borrow().sources.get(source).cloned();
+        let now = || self.clock.now();
+        let Some(entry) = entry else {
+            let gone = Some("there is no source of this name".to_owned());
+            return Tally::default().judge(source, None, Signs::default(), gone, now());
+        };
+        let mut status = entry.status.clone();
+        if entry.inlet.is_some() && status.borrow().state != SourceState::Live {
+            let (source, at) = (source.to_owned(), now());
+            return Check { source, at, fault: None, waits_for_publisher: true, facts: Facts::default() };
+        }
+        let hold = self.holds.hold(source);
+        let answers = async { status.wait_for(|it| it.state == SourceState::Live).await.is_ok() };
+        let live = tokio::time::timeout(ANSWER, answers).await.unwrap_or(false);
+        if !live {
+            let trouble = trouble(&status.borrow());
+            return Tally::default().judge(source, None, Signs::default(), Some(trouble), now());
+        }
+        let reader = entry.feed.subscribe();
+        let clock = Arc::clone(&self.clock);
+        let listened = tokio::task::spawn_blocking(move || listen(&reader, &*clock)).await;
+        drop(hold);
+        let status = status.borrow().clone();
+        match listened {
+            Ok(Ok((tally, signs))) => {
+                let left = status.state != SourceState::Live && status.state != SourceState::Idle;
+                let trouble = left.then(|| trouble(&status));
+                tally.judge(source, status.media.as_ref(), signs, trouble, now())
+            }
+            Ok(Err(why)) => Tally::default().judge(source, None, Signs::default(), Some(why), now()),
+            Err(error) => {
+                let why = format!("the look at it failed: {error}");
+                Tally::default().judge(source, None, Signs::default(), Some(why), now())
+            }
+        }
+    }
+}
+
+/// Why it cannot be had, in words.
+fn trouble(status: &SourceStatus) -> String {
+    let what = match status.state {
+        SourceState::Refused => "it refuses us",
+        SourceState::Stalled => "it is connected and sends nothing",
+        SourceState::Idle | SourceState::Connecting | SourceState::BackingOff | SourceState::Live => {
+            "it cannot be had"
+        }
+    };
+    if status.reason.is_empty() { what.to_owned() } else { format!("{what}: {}", status.reason) }
+}
+
+/// Looks at what comes for a while. Blocks.
+fn listen(reader: &Reader, clock: &dyn Clock) -> Result<(Tally, Signs), String> {
+    let mut inspector = Inspector::new().map_err(|error| format!("our decoder does not start: {error}"))?;
+    let mut tally = Tally::default();
+    let end = std::time::Instant::now() + LOOK;
+    loop {
+        let left = end.saturating_duration_since(std::time::Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        match reader.next(left) {
+            Next::Frame(frame) => {
+                tally.frame(&frame);
+                inspector.look(&frame, clock.now());
+            }
+            Next::Nothing => {}
+            Next::Ended => break,
+        }
+    }
+    let meter = inspector.meter();
+    let heard = meter.peak_millibel.get();
+    let signs = Signs {
+        decoded: meter.pictures.get() > 0,
+        black: meter.black.get().is_some(),
+        still: meter.still.get().is_some(),
+        silent: meter.silent.get().is_some(),
+        peak_dbfs: (heard > 0).then(|| heard as f64 / -100.0),
+    };
+    Ok((tally, signs))
+}
