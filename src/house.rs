@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 const STOREYS: [&[&str]; 5] = [
     &["media", "clock", "meter"],
     &[
-        "agenda", "alarm", "audit", "clip", "config", "feed", "matrix", "http", "rtsp", "rtmp", "udp",
-        "isobmff",
+        "agenda", "alarm", "audit", "clip", "config", "feed", "matrix", "push", "http", "rtsp", "rtmp",
+        "udp", "isobmff",
     ],
     &[
         "source",

@@ -13,6 +13,7 @@
 //! | `GET /api/v1/schedule` | what is planned, what is wrong with it, how the calendar is |
 //! | `GET`, `POST /api/v1/rehearsal` | how all halls were at night; looks at them now |
 //! | `GET /api/v1/audit?limit=` | who did what, newest first |
+//! | `GET /api/v1/pushes` | pushes to other servers |
 //! | `GET /api/v1/events` | server-sent events: the matrix, the alarms, the schedule now and at every change |
 //! | `GET`, `POST`, `DELETE /api/v1/session` | a token turned into a cookie, see `session` |
 //! | `GET /api/v1/vitals`, `/api/v1/viewers`, `…/thumbnail.jpg` | see [`insight`] |
@@ -74,6 +75,7 @@ use crate::alarm::Alarm;
 use crate::audit::AuditLog;
 use crate::clock::Clock;
 use crate::matrix::MatrixHandle;
+use crate::push::PushBoard;
 
 /// Bytes of a request's body; ours have some hundred.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -86,6 +88,8 @@ pub struct AdminState {
     pub tokens: Tokens,
     /// The server is ready to serve viewers.
     pub ready: watch::Receiver<bool>,
+    /// Pushes to other servers.
+    pub pushes: PushBoard,
     /// The alarms of this moment.
     pub alarms: watch::Receiver<Arc<Vec<Alarm>>>,
     /// What is planned.
@@ -149,6 +153,7 @@ fn api() -> OpenApiRouter<Arc<Desk>> {
         .routes(routes!(sources::list))
         .routes(routes!(sources::one))
         .routes(routes!(sources::alarms))
+        .routes(routes!(sources::pushes))
         .routes(routes!(schedule::show))
         .routes(routes!(insight::vitals))
         .routes(routes!(insight::viewers))

@@ -9,6 +9,7 @@ use super::openapi::{NoSuchName, Refused};
 use super::problem::{Name, Problem};
 use crate::alarm::Alarm;
 use crate::matrix::SourceView;
+use crate::push::PushStatus;
 
 /// Every source.
 #[utoipa::path(get, path = "/api/v1/sources", tag = "sources", responses(
@@ -36,4 +37,12 @@ pub(super) async fn one(State(state): Shared, Name(name): Name) -> Result<Json<S
 pub(super) async fn alarms(State(state): Shared) -> Json<Vec<Alarm>> {
     let alarms = std::sync::Arc::clone(&state.alarms.borrow());
     Json(alarms.to_vec())
+}
+
+/// The pushes to other servers.
+#[utoipa::path(get, path = "/api/v1/pushes", tag = "alarms", responses(
+    (status = 200, description = "By name", body = Vec<PushStatus>), Refused,
+))]
+pub(super) async fn pushes(State(state): Shared) -> Json<Vec<PushStatus>> {
+    Json(state.pushes.all())
 }

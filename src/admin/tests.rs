@@ -71,6 +71,7 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         ready: is_ready,
         alarms: alarms_watch,
+        pushes: PushBoard::default(),
         plan: plan_watch,
         insight: insight(),
         metrics: Registry::default(),

@@ -49,6 +49,8 @@ pub enum AlarmKind {
     Plan,
     /// A hall is not ready, and its lecture is near.
     Check,
+    /// A channel cannot be pushed to another server.
+    Push,
 }
 
 /// Something that holds at this moment.
@@ -112,7 +114,7 @@ impl Default for Thresholds {
 impl Thresholds {
     const fn of(self, kind: AlarmKind) -> u32 {
         match kind {
-            AlarmKind::Offline | AlarmKind::Stalled => self.offline_s,
+            AlarmKind::Offline | AlarmKind::Stalled | AlarmKind::Push => self.offline_s,
             AlarmKind::Refused
             | AlarmKind::ParameterSets
             | AlarmKind::Calendar

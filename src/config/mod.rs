@@ -45,6 +45,9 @@ pub struct Config {
     /// Mounts of recorded lectures.
     #[serde(rename = "vod")]
     pub vods: Vec<Vod>,
+    /// Channels that are pushed to other servers.
+    #[serde(rename = "push")]
+    pub pushes: Vec<Push>,
     /// The calendar.
     pub schedule: Schedule,
     /// REST and console.
@@ -230,6 +233,37 @@ impl Default for Channel {
             hold_ms: 4000,
         }
     }
+}
+
+/// `[[push]]`: a channel's rung, published to another RTMP server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Push {
+    /// Its name in REST, metrics and alarms.
+    pub name: String,
+    /// The channel's name.
+    pub channel: String,
+    /// The rung's name; empty = the best one.
+    pub rung: String,
+    /// `rtmp[s]://host[:port]/app/key`.
+    pub url: Secret,
+    /// Certificate authorities that an rtmps server may be known by, in PEM; empty = those that browsers trust.
+    pub ca_file: PathBuf,
+    /// When it is pushed.
+    pub when: When,
+}
+
+/// When a channel is pushed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// Day and night.
+    #[default]
+    Always,
+    /// While a source is on air.
+    Live,
+    /// While the schedule, the configuration or a person has a source on the channel, on air or not.
+    Schedule,
 }
 
 /// `[[vod]]`

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::media::{CellIndex, CodedCell, Grid, MediaTime, RungTracks};
-use crate::rtmp::{self, Shared, Timebase};
+use crate::media::{CellIndex, CodedCell, Grid, MediaTime, RungTracks, VIDEO_TIMESCALE};
+use crate::rtmp::{self, Shared, Timebase, TooLong};
 use crate::rtsp::{Packets, RungNumbers};
 
 /// Cells kept for slow readers.
@@ -130,6 +130,26 @@ impl AirReader {
             }
             self.kept.changed().await.ok()?;
         }
+    }
+
+    /// When a cell begins: its first picture or sound.
+    pub(super) fn start(&self, aired: &Aired) -> MediaTime {
+        let pictures =
+            aired.cell.video.iter().map(|track| MediaTime::from_ticks(track.start, VIDEO_TIMESCALE));
+        let sound = self.tracks.first().map(|tracks| tracks.audio.timescale());
+        let sound = sound.map(|scale| MediaTime::from_ticks(aired.cell.audio.start, scale));
+        pictures.chain(sound).min().unwrap_or(MediaTime::from_nanos(0))
+    }
+
+    /// The messages of one rung in a cell, on a clock of RTMP that begins at `origin`; not shared.
+    pub(super) fn messages_from(
+        &self,
+        aired: &Aired,
+        rung: usize,
+        origin: MediaTime,
+    ) -> Result<Vec<Shared>, TooLong> {
+        let Some(tracks) = self.tracks.get(rung) else { return Ok(Vec::new()) };
+        rtmp::cell(tracks, &aired.cell, Timebase::starting(origin))
     }
 
     /// The messages of one rung in a cell.

@@ -10,6 +10,8 @@
 //! [`RtmpPort`] serves RTMP players from the [`Air`], and takes what publishers send. [`RtspPort`] serves RTSP players from
 //! the [`Air`] and from mounts.
 //!
+//! [`PushTask`] pushes a channel to another server.
+//!
 //! Who may do what is asked at one [`Door`], whatever the protocol.
 //!
 //! How long an answer may be kept, by kind:
@@ -37,6 +39,7 @@ mod pages;
 mod pieces;
 pub mod portal;
 mod poster;
+mod push;
 mod recorded;
 mod registry;
 pub mod route;
@@ -51,6 +54,7 @@ pub use door::{Caller, Door, OpenDoor, Protocol, Refusal, Wish};
 pub use pages::{Pages, Showing};
 pub use portal::Portal;
 pub use poster::{PosterError, poster, thumbnail};
+pub use push::PushTask;
 pub use registry::{Channel, Registry};
 pub use rtmp::{PublishedStream, Publishing, RtmpPort};
 pub use rtsp::RtspPort;

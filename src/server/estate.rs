@@ -22,6 +22,7 @@ use crate::delivery::Delivery;
 use crate::ladder::{LadderSpec, WaitingLoop};
 use crate::matrix::MatrixHandle;
 use crate::media::Grid;
+use crate::push::PushBoard;
 
 /// What the conductor, the watchman and the metrics see of the estate.
 #[derive(Clone, Default)]
@@ -39,6 +40,7 @@ pub(super) struct Means {
     pub(super) plan: watch::Receiver<Arc<Plan>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) delivery: Delivery,
+    pub(super) pushes: PushBoard,
 }
 
 /// See the module's text.
@@ -47,6 +49,7 @@ pub(super) struct Estate {
     config: Config,
     sources: BTreeMap<String, Stage>,
     channels: BTreeMap<String, Stage>,
+    pushes: BTreeMap<String, Stage>,
     loops: Loops,
     inventory: watch::Sender<Arc<Inventory>>,
 }
@@ -58,9 +61,9 @@ impl Estate {
     /// An empty estate, and where its inventory is seen.
     pub(super) fn new(means: Means) -> (Self, watch::Receiver<Arc<Inventory>>) {
         let (inventory, seen) = watch::channel(Arc::default());
-        let (sources, channels) = (BTreeMap::new(), BTreeMap::new());
+        let (sources, channels, pushes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let config = Config::default();
-        (Self { means, config, sources, channels, loops: Loops::new(), inventory }, seen)
+        (Self { means, config, sources, channels, pushes, loops: Loops::new(), inventory }, seen)
     }
 
     /// Makes the estate what `config` says. A channel whose waiting loop cannot be made is an error; what was
@@ -68,6 +71,7 @@ impl Estate {
     pub(super) async fn apply(&mut self, config: Config) -> anyhow::Result<()> {
         let before = std::mem::replace(&mut self.config, config);
         let mut inventory = Inventory::clone(&self.inventory.borrow());
+        self.end_pushes(&before).await;
         self.end_sources(&before, &mut inventory).await;
         self.end_channels(&before, &mut inventory).await;
         self.mount(&before);
@@ -95,6 +99,13 @@ impl Estate {
             self.inventory.send_replace(Arc::new(inventory.clone()));
         }
         self.forget_loops();
+        for push in &self.config.pushes {
+            if !self.pushes.contains_key(&push.name) {
+                let mut stage = Stage::new("push");
+                start::push(push, &self.means, &mut stage)?;
+                self.pushes.insert(push.name.clone(), stage);
+            }
+        }
         Ok(())
     }
 
@@ -122,6 +133,17 @@ impl Estate {
         self.apply(config).await?;
         info!(sources = self.sources.len(), channels = self.channels.len(), "configuration taken over");
         Ok(())
+    }
+
+    /// Ends every push: their servers hear that the stream has ended.
+    pub(super) async fn end_all_pushes(&mut self, patience: Duration) {
+        end_all(std::mem::take(&mut self.pushes), patience).await;
+    }
+
+    async fn end_pushes(&mut self, before: &Config) {
+        let ending = before.pushes.iter().filter(|push| !self.config.pushes.contains(push));
+        let ending: BTreeMap<_, _> = ending.filter_map(|it| self.pushes.remove_entry(&it.name)).collect();
+        end_all(ending, STAGE_PATIENCE).await;
     }
 
     /// Ends every source.

@@ -14,6 +14,7 @@ use super::estate::Inventory;
 use super::watchman::{LadderState, Ladders};
 use crate::delivery::{self, Counts, Kind};
 use crate::http::Places;
+use crate::push::{PushBoard, PushState};
 use crate::source::SourceGauges;
 use crate::vod::Mount;
 
@@ -24,6 +25,7 @@ pub(super) struct Measures {
     pub(super) delivery: Arc<Counts>,
     pub(super) registry: Arc<delivery::Registry>,
     pub(super) places: Places,
+    pub(super) pushes: PushBoard,
     pub(super) runtime: tokio::runtime::Handle,
 }
 
@@ -40,6 +42,7 @@ impl Collector for Measures {
         self.of_sources(&mut encoder)?;
         self.of_ladders(&mut encoder)?;
         self.of_mounts(&mut encoder)?;
+        self.of_pushes(&mut encoder)?;
         self.of_delivery(&mut encoder)?;
         self.of_the_process(&mut encoder)
     }
@@ -66,6 +69,18 @@ impl Measures {
         gauges(encoder, "amphi_source_skew_ppm", "How fast the source's clock runs", skews.collect())?;
         let offsets = sources().map(|(labels, gauges)| (labels, gauges.av_offset_ms()));
         gauges(encoder, "amphi_source_av_offset_ms", "How late the sound still is", offsets.collect())
+    }
+
+    fn of_pushes(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let pushes = self.pushes.all();
+        let labelled = || pushes.iter().map(|it| (vec![("push", &*it.name), ("channel", &*it.channel)], it));
+        let up =
+            labelled().map(|(labels, it)| (labels, f64::from(u8::from(it.state == PushState::Publishing))));
+        gauges(encoder, "amphi_push_up", "1 while the server takes media", up.collect())?;
+        let connects = labelled().map(|(labels, it)| (labels, it.connects)).collect();
+        counters(encoder, "amphi_push_connects", "Times that the server began to take media", connects)?;
+        let bytes = labelled().map(|(labels, it)| (labels, it.bytes)).collect();
+        counters(encoder, "amphi_push_bytes", "Bytes of media sent", bytes)
     }
 
     fn of_mounts(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -1,6 +1,6 @@
 //! The server: everything joined, supervised, and ended in order.
 //!
-//! Order of ending, within five seconds: listeners stop accepting, the schedule falls silent, sources say TEARDOWN, channels stop, ladders'
+//! Order of ending, within five seconds: listeners stop accepting, pushes say good-bye, the schedule falls silent, sources say TEARDOWN, channels stop, ladders'
 //! threads are joined, connections are drained, the matrix writes its state.
 
 mod channel_task;
@@ -48,6 +48,7 @@ use crate::delivery::{Delivery, Pages, Showing};
 use crate::http::Places;
 use crate::matrix::{self, ChannelLayout, FileStore, Layout};
 use crate::media::Grid;
+use crate::push::PushBoard;
 
 use conductor::Conductor;
 use estate::{Estate, Means};
@@ -196,7 +197,16 @@ impl Server {
         let window = config.segment.window;
         let (matrix_, clock_) = (matrix.clone(), Arc::clone(&clock));
         let (plan_, delivery_) = (plan.clone(), delivery.clone());
-        let means = Means { grid, window, matrix: matrix_, plan: plan_, clock: clock_, delivery: delivery_ };
+        let pushes = PushBoard::default();
+        let means = Means {
+            pushes: pushes.clone(),
+            grid,
+            window,
+            matrix: matrix_,
+            plan: plan_,
+            clock: clock_,
+            delivery: delivery_,
+        };
         let (mut estate, inventory) = Estate::new(means);
         let ladders = Ladders::default();
         let places =
@@ -208,6 +218,7 @@ impl Server {
             delivery: Arc::clone(delivery.counts()),
             registry: Arc::clone(delivery.registry()),
             places: places.clone(),
+            pushes: pushes.clone(),
             runtime: tokio::runtime::Handle::current(),
         }));
         let mut listening = Stage::new("listeners");
@@ -231,6 +242,7 @@ impl Server {
             inventory: inventory.clone(),
             audit,
             rehearsals,
+            pushes: pushes.clone(),
         };
         let addresses = start::listeners(&config, &delivery, port, demo, &places, &mut listening)?;
         let watchman = Watchman {
@@ -238,6 +250,7 @@ impl Server {
             inventory: inventory.clone(),
             plan,
             ladders: ladders.clone(),
+            pushes,
             board: Board::new(thresholds(&config.alarm)),
             checks: rehearsing.conditions.subscribe(),
             webhooks: Webhooks::start(&config.alarm.webhooks, &mut listening)?,
@@ -317,6 +330,7 @@ impl Server {
         let patience = Patience::new();
         listening.end(patience.of_stage()).await;
         scheduling.end(patience.of_stage()).await;
+        estate.end_all_pushes(patience.of_stage()).await;
         estate.end_all_sources(patience.of_stage()).await;
         estate.end_all_channels(patience.of_stage()).await;
         conducting.end(patience.of_stage()).await;

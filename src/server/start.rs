@@ -23,7 +23,7 @@ use crate::audit::AuditLog;
 use crate::clip::Clip;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::delivery::{self, AirTiming, Delivery};
+use crate::delivery::{self, AirTiming, Delivery, PushTask};
 use crate::feed::Publisher;
 use crate::http;
 use crate::ladder::sign::Words;
@@ -31,7 +31,9 @@ use crate::ladder::{LadderSpec, WaitingLoop, openh264};
 use crate::matrix::{MatrixHandle, SourceStatus};
 use crate::media::{Grid, Parts, RungTracks};
 use crate::package::{InitError, init_section};
+use crate::push::PushBoard;
 use crate::rehearsal::{Archive, time_of_day};
+use crate::rtmp::Target;
 use crate::source::{Current, Inlet, SourceGauges, SourceTask};
 use crate::store::{self, Rung};
 use crate::vod::{Mount, MountSettings};
@@ -94,6 +96,7 @@ pub(super) struct AdminPort<'a> {
     pub(super) inventory: watch::Receiver<Arc<Inventory>>,
     pub(super) audit: AuditLog,
     pub(super) rehearsals: Rehearsals,
+    pub(super) pushes: PushBoard,
 }
 
 impl AdminPort<'_> {
@@ -167,7 +170,7 @@ pub(super) fn listeners(
         stage.spawn(media_port::serve_http(listener, delivery, places.clone(), stage.end.clone()));
     }
     if let Some((listener, _)) = control {
-        let AdminPort { matrix, ready, alarms, plan, insight, metrics, clock, audit, rehearsals, .. } = port;
+        let AdminPort { matrix, ready, alarms, plan, insight, metrics, clock, audit, rehearsals, pushes, .. } = port;
         let config::Admin { token, viewer_token, .. } = &config.admin;
         let tokens = Tokens { operator: token.clone(), viewer: viewer_token.clone() };
         let (matrix, clock, ending) = (matrix.clone(), Arc::clone(clock), stage.end.clone());
@@ -175,6 +178,7 @@ pub(super) fn listeners(
             matrix,
             tokens,
             ready,
+            pushes,
             alarms,
             plan,
             insight,
@@ -346,6 +350,26 @@ fn representations(tracks: &[RungTracks]) -> Result<Vec<Rung>, InitError> {
     let sound = tracks.first().filter(|_| !has_sound_alone).map(|rung| (rung, Parts::Sound));
     let all = whole.chain(pictures).chain(sound);
     all.map(|(rung, parts)| Ok(Rung::part(rung.clone(), parts, init_section(rung, parts)?))).collect()
+}
+
+/// The task of a push.
+pub(super) fn push(push: &config::Push, means: &Means, stage: &mut Stage) -> anyhow::Result<()> {
+    let target = Target::parse(push.url.reveal()).with_context(|| format!("push {:?}: url", push.name))?;
+    let task = PushTask {
+        name: push.name.clone(),
+        channel: push.channel.clone(),
+        rung: push.rung.clone(),
+        target,
+        ca_file: push.ca_file.clone(),
+        when: push.when,
+        registry: Arc::clone(means.delivery.registry()),
+        matrix: means.matrix.watch(),
+        board: means.pushes.clone(),
+        clock: Arc::clone(&means.clock),
+        shutdown: stage.end.clone(),
+    };
+    stage.spawn(task.run());
+    Ok(())
 }
 
 /// A channel's tasks: the one that shows, and the one that paints its waiting picture.

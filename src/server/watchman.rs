@@ -17,6 +17,7 @@ use crate::alarm::{Alarm, AlarmKind, Board, Change, Condition};
 use crate::clock::Clock;
 use crate::ladder::LadderMeter;
 use crate::matrix::{MatrixHandle, MatrixView, SourceState, SourceView};
+use crate::push::{PushBoard, PushState, PushStatus};
 use crate::source::SourceGauges;
 
 /// Between two looks.
@@ -57,6 +58,7 @@ pub(super) struct Watchman {
     pub(super) inventory: watch::Receiver<Arc<Inventory>>,
     pub(super) plan: watch::Receiver<Arc<Plan>>,
     pub(super) ladders: Ladders,
+    pub(super) pushes: PushBoard,
     pub(super) board: Board,
     /// What was found before lectures.
     pub(super) checks: watch::Receiver<Arc<Vec<Condition>>>,
@@ -110,9 +112,31 @@ impl Watchman {
         for (key, state) in self.ladders.all() {
             found.extend(of_ladder(&key.source, &key.ladder, &state));
         }
+        let pushes = self.pushes.all();
         let of_plan = schedule::conditions(&self.plan.borrow(), self.clock.now());
-        found.iter().flat_map(|condition| of_channels(condition, &view)).chain(of_plan).collect()
+        found
+            .iter()
+            .flat_map(|condition| of_channels(condition, &view))
+            .chain(of_plan)
+            .chain(of_pushes(&pushes))
+            .collect()
     }
+}
+
+/// One for each push that should reach its server and does not.
+fn of_pushes(pushes: &[PushStatus]) -> impl Iterator<Item = Condition> {
+    let is_down = |push: &&PushStatus| matches!(push.state, PushState::Connecting | PushState::BackingOff);
+    pushes.iter().filter(is_down).map(|PushStatus { name, channel, reason, .. }| {
+        let colon = if reason.is_empty() { "" } else { ": " };
+        Condition {
+            kind: AlarmKind::Push,
+            source: None,
+            channel: Some(channel.clone()),
+            about: Some(name.clone()),
+            sentence: format!("{channel} is not pushed, {name} does not reach its server{colon}{reason}"),
+            since: None,
+        }
+    })
 }
 
 fn condition(kind: AlarmKind, source: &str, sentence: String) -> Condition {

@@ -16,6 +16,7 @@ mod http;
 mod judge;
 mod material;
 mod outage;
+mod push;
 mod quality;
 mod reload;
 mod rfc8216;

@@ -43,6 +43,16 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
             checker.warning(&place, message);
         }
     }
+    for (index, push) in config.pushes.iter_mut().enumerate() {
+        resolve(&mut push.ca_file);
+        if let Some(Err(error)) =
+            Some(&push.ca_file).filter(|path| !path.as_os_str().is_empty()).map(|path| readable_file(path))
+        {
+            let subject = subject("push", &push.name, index);
+            let place = Place::top("push").item(index).key("ca_file");
+            checker.fault(&place, format!("{subject}: ca_file {}: {error}", push.ca_file.display()));
+        }
+    }
     resolve(&mut config.admin.token_file);
     let place = Place::top("admin").key("token_file");
     secret(checker, &place, "admin: token_file", &config.admin.token_file, &mut config.admin.token);

@@ -7,6 +7,7 @@ mod channels;
 pub(super) mod files;
 mod ladders;
 mod names;
+mod pushes;
 mod schedule;
 mod server;
 mod sources;
@@ -55,6 +56,7 @@ impl Checker<'_> {
         sources::check(self, &config.sources);
         ladders::check(self, config);
         channels::check(self, config);
+        pushes::check(self, config);
         schedule::check(self, config);
     }
 }

@@ -1,0 +1,257 @@
+//! Pushing a channel's rung to another RTMP server.
+//!
+//! # States
+//! ```text
+//! Idle ──wanted──▶ Connecting ──NetStream.Publish.Start──▶ Publishing
+//!   ▲                 │ ▲                                      │
+//!   │               fault│ delay over                        fault
+//!   │                 ▼ │                                      ▼
+//!   └──unwanted─── BackingOff ◀────────────────────────────────┘
+//! ```
+//! The delays are those of sources. A push that is not wanted any more goes on for [`LINGER`], so that a source which is
+//! lost for a moment, or two lectures in a row, do not end a broadcast on the other side. It ends with FCUnpublish and
+//! deleteStream.
+//!
+//! Each connection begins with the newest cell, so with an IDR picture, at RTMP's time zero; messages are sent in time
+//! with the clock. A server that takes too little gets no queue: the air keeps four cells, and the push goes on with
+//! the oldest of them; one that takes nothing for ten seconds is left.
+//!
+//! What does *not* belong here: the words of RTMP (`rtmp::client`), how pushes are shown (`push`).
+
+mod wire;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Registry;
+use super::air::AirReader;
+use crate::clock::Clock;
+use crate::config::When;
+use crate::matrix::MatrixView;
+use crate::push::{PushBoard, PushState, PushStatus};
+use crate::rtmp::Target;
+use crate::source::{BackOff, Retry};
+use wire::{PushFault, Wire};
+
+/// How long a push goes on after it was last wanted.
+const LINGER: Duration = Duration::from_secs(15);
+/// From the first packet to the server's yes.
+const OPEN_WITHIN: Duration = Duration::from_secs(15);
+/// For good-bye.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// Messages that are due within so long go out in one write.
+const STEP: Duration = Duration::from_millis(100);
+
+/// Everything that one push takes.
+pub struct PushTask {
+    /// Its name.
+    pub name: String,
+    /// The channel.
+    pub channel: String,
+    /// The rung; empty for the best one.
+    pub rung: String,
+    /// Where to.
+    pub target: Target,
+    /// Certificate authorities in PEM that TLS servers may be known by; empty for those that browsers trust.
+    pub ca_file: PathBuf,
+    /// When it is wanted.
+    pub when: When,
+    /// The channels.
+    pub registry: Arc<Registry>,
+    /// What is on them.
+    pub matrix: watch::Receiver<Arc<MatrixView>>,
+    /// Where it says how it is.
+    pub board: PushBoard,
+    /// Says since when.
+    pub clock: Arc<dyn Clock>,
+    /// Ends [`PushTask::run`] within about a second.
+    pub shutdown: CancellationToken,
+}
+
+/// Why a connection ended.
+enum Ending {
+    Shutdown,
+    Unwanted,
+    Fault(PushFault),
+}
+
+impl PushTask {
+    /// Pushes while it is wanted, until `shutdown`.
+    pub async fn run(mut self) {
+        let mut status = PushStatus {
+            name: self.name.clone(),
+            channel: self.channel.clone(),
+            state: PushState::Idle,
+            reason: String::new(),
+            since: self.clock.now(),
+            connects: 0,
+            bytes: 0,
+        };
+        self.board.tell(status.clone());
+        let mut back_off = BackOff::default();
+        loop {
+            if !is_wanted(&self.matrix.borrow(), &self.channel, self.when) {
+                self.report(&mut status, PushState::Idle, "");
+                tokio::select! {
+                    () = self.shutdown.cancelled() => return self.board.forget(&self.name),
+                    () = wanted(&mut self.matrix, &self.channel, self.when) => {}
+                }
+            }
+            let mut publishing_since = None;
+            let ending = self.push(&mut status, &mut publishing_since).await;
+            back_off.flowed(publishing_since.map_or(Duration::ZERO, |since: Instant| since.elapsed()));
+            match ending {
+                Ending::Shutdown => return self.board.forget(&self.name),
+                Ending::Unwanted => {}
+                Ending::Fault(fault) => {
+                    let delay = back_off.delay(Retry::Soon, fastrand::f64());
+                    let again_in_ms = delay.as_millis() as u64;
+                    tracing::warn!(push = self.name, again_in_ms, "{fault}");
+                    self.report(&mut status, PushState::BackingOff, &fault.to_string());
+                    tokio::select! {
+                        () = self.shutdown.cancelled() => return self.board.forget(&self.name),
+                        () = tokio::time::sleep(delay) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// One connection, from the first packet to good-bye.
+    async fn push(&mut self, status: &mut PushStatus, publishing_since: &mut Option<Instant>) -> Ending {
+        // The last fault stays to be seen until the server takes media.
+        let reason = status.reason.clone();
+        self.report(status, PushState::Connecting, &reason);
+        let Some((air, rung)) = self.find() else {
+            return Ending::Fault(PushFault::Starting);
+        };
+        let opening = Wire::open(self.target.clone(), &self.ca_file);
+        let opened = tokio::select! {
+            () = self.shutdown.cancelled() => return Ending::Shutdown,
+            opened = timeout(OPEN_WITHIN, opening) => opened.unwrap_or(Err(PushFault::NoAnswer)),
+        };
+        let mut wire = match opened {
+            Ok(wire) => wire,
+            Err(fault) => return Ending::Fault(fault),
+        };
+        *publishing_since = Some(Instant::now());
+        status.connects += 1;
+        self.report(status, PushState::Publishing, "");
+        let ending = self.send(&mut wire, air, rung, status).await;
+        // Its outcome changes nothing for us: the connection ends either way.
+        let _ = timeout(CLOSE_WITHIN, wire.close()).await;
+        ending
+    }
+
+    /// The channel's air, and the index of the rung.
+    fn find(&self) -> Option<(AirReader, usize)> {
+        let air = self.registry.get(&self.channel)?.air.clone()?;
+        let named = |name: &str| air.tracks().iter().position(|tracks| tracks.name == name);
+        let rung = if self.rung.is_empty() { 0 } else { named(&self.rung)? };
+        Some((air, rung))
+    }
+
+    /// Sends cells until something ends it.
+    async fn send(
+        &mut self,
+        wire: &mut Wire,
+        mut air: AirReader,
+        rung: usize,
+        status: &mut PushStatus,
+    ) -> Ending {
+        let Some(tracks) = air.tracks().get(rung).cloned() else { return Ending::Fault(PushFault::Starting) };
+        let (channel, when) = (self.channel.clone(), self.when);
+        let mut matrix = self.matrix.clone();
+        let unwanted = lingering(&mut matrix, &channel, when);
+        tokio::pin!(unwanted);
+        let mut pace: Option<(Instant, crate::media::MediaTime)> = None;
+        loop {
+            let cells = tokio::select! {
+                () = self.shutdown.cancelled() => return Ending::Shutdown,
+                () = &mut unwanted => return Ending::Unwanted,
+                fault = wire.listen() => return Ending::Fault(fault),
+                cells = air.cells() => cells,
+            };
+            // The channel is being started anew, perhaps with other parameter sets.
+            let Some(cells) = cells else { return Ending::Fault(PushFault::Starting) };
+            for aired in cells {
+                let first = pace.map_or_else(|| air.start(&aired), |(_, first)| first);
+                let messages = match air.messages_from(&aired, rung, first) {
+                    Ok(messages) => messages,
+                    Err(error) => return Ending::Fault(PushFault::TooLong(error)),
+                };
+                if pace.is_none() && !messages.is_empty() {
+                    pace = Some((Instant::now(), first));
+                    if let Err(fault) = wire.begin(&tracks).await {
+                        return Ending::Fault(fault);
+                    }
+                }
+                let Some((since, first)) = pace else { continue };
+                let mut rest = &messages[..];
+                while let Some(next) = rest.first() {
+                    let due = since + next.at.saturating_since(first);
+                    tokio::select! {
+                        () = self.shutdown.cancelled() => return Ending::Shutdown,
+                        () = &mut unwanted => return Ending::Unwanted,
+                        fault = wire.listen() => return Ending::Fault(fault),
+                        () = sleep_until(due) => {}
+                    }
+                    let until = Instant::now().max(due) + STEP;
+                    let now =
+                        rest.iter().take_while(|it| since + it.at.saturating_since(first) < until).count();
+                    let (batch, later) = rest.split_at(now.max(1));
+                    rest = later;
+                    match wire.send(batch.iter().map(|message| &message.bytes)).await {
+                        Ok(bytes) => status.bytes += bytes,
+                        Err(fault) => return Ending::Fault(fault),
+                    }
+                }
+                self.board.tell(status.clone());
+            }
+        }
+    }
+
+    fn report(&self, status: &mut PushStatus, state: PushState, reason: &str) {
+        if status.state != state {
+            tracing::info!(push = self.name, channel = self.channel, ?state, reason, "push");
+            status.state = state;
+            status.since = self.clock.now();
+        }
+        reason.clone_into(&mut status.reason);
+        self.board.tell(status.clone());
+    }
+}
+
+/// Whether a channel is to be pushed.
+fn is_wanted(view: &MatrixView, channel: &str, when: When) -> bool {
+    let channel = view.channel(channel);
+    match when {
+        When::Always => true,
+        When::Live => channel.is_some_and(|channel| channel.on_air.source.is_some()),
+        When::Schedule => channel.is_some_and(|channel| channel.desired.source.is_some()),
+    }
+}
+
+/// Ends when the channel is to be pushed; never, if nobody is left to say so.
+async fn wanted(matrix: &mut watch::Receiver<Arc<MatrixView>>, channel: &str, when: When) {
+    if matrix.wait_for(|view| is_wanted(view, channel, when)).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Ends when the channel has not been wanted for [`LINGER`].
+async fn lingering(matrix: &mut watch::Receiver<Arc<MatrixView>>, channel: &str, when: When) {
+    loop {
+        if matrix.wait_for(|view| !is_wanted(view, channel, when)).await.is_err() {
+            return std::future::pending().await;
+        }
+        if timeout(LINGER, wanted(matrix, channel, when)).await.is_err() {
+            return;
+        }
+    }
+}

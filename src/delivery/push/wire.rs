@@ -1,0 +1,153 @@
+//! One connection to a server that we publish to: TCP, perhaps inside TLS, and RTMP's client on it.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use crate::delivery::pieces;
+use crate::media::RungTracks;
+use crate::rtmp::{PublishError, Publisher, Target, TooLong};
+
+/// For one write.
+const WRITE: Duration = Duration::from_secs(10);
+
+/// Why a push failed or ended. No sentence carries the key.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PushFault {
+    #[error("no connection: {0}")]
+    Connect(io::Error),
+    #[error("no TLS: {0}")]
+    Tls(String),
+    #[error("the server did not answer in time")]
+    NoAnswer,
+    #[error("the connection broke: {0}")]
+    Broke(#[from] io::Error),
+    #[error("the server closed the connection")]
+    Closed,
+    #[error("the server takes nothing")]
+    Stuck,
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    TooLong(TooLong),
+    #[error("the channel is starting")]
+    Starting,
+}
+
+trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+
+/// A server that takes media.
+pub(super) struct Wire {
+    socket: Box<dyn Socket>,
+    publisher: Publisher,
+    buffer: Vec<u8>,
+}
+
+impl Wire {
+    /// Connects and asks to publish, until the server says yes.
+    pub(super) async fn open(target: Target, ca_file: &Path) -> Result<Self, PushFault> {
+        let host = target.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let stream = TcpStream::connect((host.as_str(), target.port())).await.map_err(PushFault::Connect)?;
+        stream.set_nodelay(true)?;
+        let socket: Box<dyn Socket> =
+            if target.tls() { Box::new(encrypted(stream, host, ca_file).await?) } else { Box::new(stream) };
+        let publisher = Publisher::new(target)?;
+        let mut wire = Self { socket, publisher, buffer: vec![0; 4096] };
+        wire.flush().await?;
+        while !wire.publisher.is_publishing() {
+            wire.read().await?;
+            wire.flush().await?;
+        }
+        Ok(wire)
+    }
+
+    /// Metadata and configurations.
+    pub(super) async fn begin(&mut self, tracks: &RungTracks) -> Result<(), PushFault> {
+        let opening = self.publisher.opening(tracks, 0);
+        self.write(vec![opening]).await
+    }
+
+    /// Sends messages, and says how many bytes they were.
+    pub(super) async fn send(&mut self, messages: impl Iterator<Item = &Bytes>) -> Result<u64, PushFault> {
+        // What the server has asked meanwhile.
+        self.flush().await?;
+        let pieces: Vec<_> = messages.map(|message| self.publisher.address(message)).collect();
+        let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
+        self.write(pieces).await?;
+        Ok(bytes)
+    }
+
+    /// Reads what the server says; ends only with a fault. May be cancelled: answers wait for the next message sent.
+    pub(super) async fn listen(&mut self) -> PushFault {
+        loop {
+            if let Err(fault) = self.read().await {
+                return fault;
+            }
+        }
+    }
+
+    /// Says good-bye.
+    pub(super) async fn close(mut self) -> Result<(), PushFault> {
+        self.publisher.close();
+        self.flush().await?;
+        Ok(self.socket.shutdown().await?)
+    }
+
+    async fn read(&mut self) -> Result<(), PushFault> {
+        let read = self.socket.read(&mut self.buffer).await?;
+        if read == 0 {
+            return Err(PushFault::Closed);
+        }
+        Ok(self.publisher.handle(self.buffer.get(..read).unwrap_or_default())?)
+    }
+
+    async fn flush(&mut self) -> Result<(), PushFault> {
+        let output = self.publisher.take_output();
+        if output.is_empty() { Ok(()) } else { self.write(vec![output]).await }
+    }
+
+    async fn write(&mut self, pieces: Vec<Bytes>) -> Result<(), PushFault> {
+        let all = async {
+            pieces::write_all(&mut self.socket, pieces).await?;
+            self.socket.flush().await
+        };
+        Ok(timeout(WRITE, all).await.map_err(|_| PushFault::Stuck)??)
+    }
+}
+
+async fn encrypted(
+    stream: TcpStream,
+    host: String,
+    ca_file: &Path,
+) -> Result<impl Socket + use<>, PushFault> {
+    let tls = |error: &dyn std::fmt::Display| PushFault::Tls(error.to_string());
+    let mut roots = RootCertStore::empty();
+    if ca_file.as_os_str().is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    } else {
+        let pem = tokio::fs::read(ca_file).await.map_err(|error| tls(&error))?;
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            roots.add(certificate.map_err(|error| tls(&error))?).map_err(|error| tls(&error))?;
+        }
+    }
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| tls(&error))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(host).map_err(|error| tls(&error))?;
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| tls(&error))
+}
