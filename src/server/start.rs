@@ -170,7 +170,9 @@ pub(super) fn listeners(
         stage.spawn(media_port::serve_http(listener, delivery, places.clone(), stage.end.clone()));
     }
     if let Some((listener, _)) = control {
-        let AdminPort { matrix, ready, alarms, plan, insight, metrics, clock, audit, rehearsals, pushes, .. } = port;
+        let AdminPort {
+            matrix, ready, alarms, plan, insight, metrics, clock, audit, rehearsals, pushes, ..
+        } = port;
         let config::Admin { token, viewer_token, .. } = &config.admin;
         let tokens = Tokens { operator: token.clone(), viewer: viewer_token.clone() };
         let (matrix, clock, ending) = (matrix.clone(), Arc::clone(clock), stage.end.clone());
