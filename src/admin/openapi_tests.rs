@@ -113,6 +113,7 @@ const CASES: &[Case] = &[
     ("get", "/api/v1/sources/{source}", "/api/v1/sources/x", "", 200),
     ("get", "/api/v1/sources/{source}", "/api/v1/sources/none", "", 404),
     ("get", "/api/v1/alarms", "/api/v1/alarms", "", 200),
+    ("get", "/api/v1/pushes", "/api/v1/pushes", "", 200),
     ("get", "/api/v1/schedule", "/api/v1/schedule", "", 200),
     ("get", "/api/v1/rehearsal", "/api/v1/rehearsal", "", 200),
     ("post", "/api/v1/rehearsal", "/api/v1/rehearsal", "", 202),

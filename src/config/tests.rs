@@ -213,8 +213,8 @@ fn each_fault_of_meaning_is_located() {
             r#"source = "rtsp://u:hunter2@h/" | 10: channel "Live_PAES": source "…" is not defined"#,
         ),
         (
-            "channel = \"Live_PAES\"",
-            "channel = \"Live\"",
+            "as in \"Live_$1\".\nchannel = \"Live_PAES\"",
+            "\nchannel = \"Live\"",
             r#"channel = "Live" | 11: schedule rule number 1: channel "Live" is not defined"#,
         ),
         // Sources.
@@ -338,8 +338,8 @@ fn each_fault_of_meaning_is_located() {
             r"series = '' | 10: schedule rule number 1: series is missing",
         ),
         (
-            "channel = \"Live_PAES\"",
-            "channel = \"Live_$2\"",
+            "as in \"Live_$1\".\nchannel = \"Live_PAES\"",
+            "\nchannel = \"Live_$2\"",
             r#"channel = "Live_$2" | 11: schedule rule number 1: channel: nothing is captured as "2"; ${1}_x is the first capture and _x"#,
         ),
         (
