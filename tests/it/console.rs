@@ -117,6 +117,16 @@ fn operators_work_with_the_console_in_a_browser() {
 
 #[test]
 #[ignore = "needs Chromium: tests/run"]
+fn the_day_is_drawn_in_a_browser() {
+    let any = "127.0.0.1:0";
+    let server = Server::start(&["demo", "--listen", any, "--http-listen", any, "--admin-listen", any]);
+    let report = run("day.mjs", &[&format!("http://{}", server.admin)]);
+    assert_eq!(report.axe.len(), 1, "the page was judged");
+    assert_eq!(server.end(), Some(0));
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run"]
 fn viewers_watch_the_public_pages_in_a_browser() {
     let server = Server::demo();
     eventually("hall A is on air", || server.on_air("Live_PAES").as_deref() == Some("PS-Amphi_A"));
