@@ -291,7 +291,7 @@ impl Connection {
                 let mut starts = Vec::new();
                 for stream in &self.streams {
                     let (kind, format) = tracks.get(stream.track).cloned().ok_or(Refusal::Internal)?;
-                    let sequence = fastrand::u16(..);
+                    let sequence = stream.next_sequence();
                     streams.push(ReelTrack::new(stream.track, kind, format, stream.ssrc, sequence));
                     let timestamp = stream.timestamp(now);
                     starts.push(Start { track: stream.track, sequence: Some(sequence), timestamp });

@@ -21,6 +21,8 @@ pub(super) struct Stream {
     pub(super) rate: Timescale,
     pub(super) ssrc: u32,
     carrier: Carrier,
+    /// The number of a recording's first packet.
+    first: u16,
     packets: u32,
     octets: u32,
 }
@@ -47,7 +49,13 @@ impl Stream {
                 (Carrier::Udp(pair), ports)
             }
         };
-        Ok((Self { track, rate, ssrc, carrier, packets: 0, octets: 0 }, ports))
+        Ok((Self { track, rate, ssrc, carrier, first: fastrand::u16(..), packets: 0, octets: 0 }, ports))
+    }
+
+    /// The number of a recording's next packet. It goes on over a seek: receivers take a jump for a packet that is not
+    /// valid (RFC 3550 appendix A.1).
+    pub(super) const fn next_sequence(&self) -> u16 {
+        self.first.wrapping_add(self.packets as u16)
     }
 
     pub(super) const fn is_udp(&self) -> bool {
