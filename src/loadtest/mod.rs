@@ -3,13 +3,13 @@
 //! ```text
 //!  URL ─▶ target ─▶ players (one task, one connection, one source address each) ─▶ tally ─▶ report
 //! ```
-//! A player of [`hls`] reads the multivariant playlist once and its media playlists on the rhythm of the target
+//! A player of `hls` reads the multivariant playlist once and its media playlists on the rhythm of the target
 //! duration, fetches every segment once over one connection that it keeps, that of its sound too where sound is separate,
-//! and plays from a modelled [`buffer`]: when that is empty, it stalls. Recordings are begun at a random place and sought
-//! through. Players of [`rtmp`] and [`rtsp`] take what comes and begin to show it a second later.
+//! and plays from a modelled `buffer`: when that is empty, it stalls. Recordings are begun at a random place and sought
+//! through. Players of `rtmp` and `rtsp` take what comes and begin to show it a second later.
 //!
 //! Every reply is checked: status, length, that a segment is whole boxes of media, that its fragment's number grows and
-//! that its time begins where the segment before it ended ([`fragment`]); RTMP messages and RTP packets for order, gaps
+//! that its time begins where the segment before it ended (`fragment`); RTMP messages and RTP packets for order, gaps
 //! and what comes first. It works on any server. Media bytes are counted and thrown away where they arrive.
 //!
 //! What does *not* belong here: anything of our own server. Peers are judged by the same means.
