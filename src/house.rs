@@ -29,6 +29,8 @@ const CORES: &[&str] = &[
     "isobmff",
     "ladder/lattice.rs",
     "ladder/assembler.rs",
+    "ladder/batches.rs",
+    "ladder/sound.rs",
     "ladder/audio",
     "ladder/scene.rs",
     "ladder/pressure.rs",
