@@ -35,17 +35,41 @@ pub struct RungViewers {
     pub rung: String,
     /// How many.
     pub viewers: u64,
+    /// Those of them with a connection, by protocol.
+    pub seated: [u64; Seating::ALL.len()],
+}
+
+/// Protocols with a connection per viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seating {
+    /// RTMP.
+    Rtmp,
+    /// RTSP.
+    Rtsp,
+}
+
+impl Seating {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Rtmp, Self::Rtsp];
+
+    /// A name for metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rtmp => "rtmp",
+            Self::Rtsp => "rtsp",
+        }
+    }
 }
 
 /// One viewer with a connection, until it is dropped.
 #[derive(Debug)]
-pub struct Seat(Arc<Tally>);
+pub struct Seat(Arc<Tally>, Seating);
 
 #[derive(Debug, Default)]
 struct Tally {
     /// Cell number and count, packed; a cell's place is its number modulo [`CELLS`].
     cells: [AtomicU64; CELLS],
-    seated: AtomicU64,
+    seated: [AtomicU64; Seating::ALL.len()],
 }
 
 impl Audience {
@@ -55,10 +79,10 @@ impl Audience {
     }
 
     /// A viewer has come who is served through one connection.
-    pub fn enter(&self, channel: &str, rung: &str) -> Seat {
+    pub fn enter(&self, channel: &str, rung: &str, by: Seating) -> Seat {
         let tally = self.tally(channel, rung);
-        tally.seated.fetch_add(1, Ordering::Relaxed);
-        Seat(tally)
+        tally.seated[by as usize].fetch_add(1, Ordering::Relaxed);
+        Seat(tally, by)
     }
 
     /// Viewers of a channel, given its newest cell and the names of its rungs, in their order.
@@ -70,20 +94,21 @@ impl Audience {
     ) -> Vec<RungViewers> {
         let of = |name: &str| {
             let tally = self.tallies.get(&(channel.to_owned(), name.to_owned()));
-            tally.map_or((0, 0), |tally| (tally.fetching(newest), tally.seated.load(Ordering::Relaxed)))
+            tally.map_or((0, [0; Seating::ALL.len()]), |tally| (tally.fetching(newest), tally.seated()))
         };
         let mut pictures = 0;
         let mut found = Vec::new();
         for (rung, has_picture) in rungs {
             let (fetching, seated) = of(rung);
-            let viewers = if has_picture {
+            let fetching = if has_picture {
                 let (apart, _) = of(&format!("{rung}.v"));
                 pictures += apart;
-                fetching + apart + seated
+                fetching + apart
             } else {
-                fetching.saturating_sub(pictures) + seated
+                fetching.saturating_sub(pictures)
             };
-            found.push(RungViewers { rung: rung.to_owned(), viewers });
+            let viewers = fetching + seated.iter().sum::<u64>();
+            found.push(RungViewers { rung: rung.to_owned(), viewers, seated });
         }
         found
     }
@@ -118,6 +143,10 @@ impl Tally {
         let _ = cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, counted);
     }
 
+    fn seated(&self) -> [u64; Seating::ALL.len()] {
+        Seating::ALL.map(|by| self.seated[by as usize].load(Ordering::Relaxed))
+    }
+
     /// The most of the three cells before the newest.
     fn fetching(&self, newest: CellIndex) -> u64 {
         let newest = newest.0.max(0) as u64;
@@ -130,7 +159,7 @@ impl Tally {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.seated.fetch_sub(1, Ordering::Relaxed);
+        self.0.seated[self.1 as usize].fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -155,8 +184,9 @@ mod tests {
             audience.fetched("other", "720p", CellIndex(k));
         }
         assert_eq!(now(&audience, 105), [7, 1]);
-        let seat = audience.enter("L", "720p");
+        let seat = audience.enter("L", "720p", Seating::Rtsp);
         assert_eq!(now(&audience, 106), [8, 1]);
+        assert_eq!(audience.viewers("L", CellIndex(106), RUNGS)[0].seated, [0, 1]);
         drop(seat);
         assert_eq!(now(&audience, 108), [7, 1], "cell 105 is still one of the three");
         assert_eq!(now(&audience, 109), [0, 0]);

@@ -1,6 +1,8 @@
 //! What was asked for, and how much was given.
 
-use crate::meter::Counter;
+use std::sync::Arc;
+
+use crate::meter::{Counter, Histogram};
 
 /// What an answer was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,7 @@ pub enum Kind {
 pub struct Counts {
     by_kind: [Counter; Kind::ALL.len()],
     bytes: Counter,
+    latencies: [Arc<Histogram>; Kind::ALL.len()],
 }
 
 impl Kind {
@@ -79,6 +82,11 @@ impl Counts {
     /// Bytes of content handed to sockets since start; what viewers who left did not take is counted too.
     pub fn bytes(&self) -> u64 {
         self.bytes.get()
+    }
+
+    /// From an answer's beginning to the moment at which its last byte was handed to the socket or its viewer left.
+    pub fn latencies(&self, kind: Kind) -> &Arc<Histogram> {
+        &self.latencies[kind as usize]
     }
 
     pub(super) fn count(&self, kind: Kind, bytes: usize) {

@@ -7,7 +7,8 @@ use tokio::sync::watch;
 
 use super::air::AirReader;
 use super::route::Stream;
-use crate::store::ShelfReader;
+use crate::media::Grid;
+use crate::store::{ShelfReader, Snapshot};
 use crate::vod::Mount;
 
 /// A channel as its viewers know it.
@@ -82,6 +83,16 @@ impl Registry {
         let mut names: Vec<String> = self.channels.iter().map(|entry| entry.key().clone()).collect();
         names.sort_unstable();
         names
+    }
+
+    /// What every channel that is on air has now, by name.
+    pub fn snapshots(&self) -> Vec<(String, Grid, Arc<Snapshot>)> {
+        let one = |(name, channel): (String, Arc<Channel>)| {
+            let shelf = channel.shelf.as_ref()?;
+            Some((name, shelf.grid(), shelf.snapshot()?))
+        };
+        let all = self.channels.iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value())));
+        all.filter_map(one).collect()
     }
 
     /// Wakes up at every change from now on.

@@ -25,7 +25,7 @@ use super::air::AirReader;
 use super::door::{Caller, Door, Protocol, Wish as Wanted};
 use super::registry::Selection;
 use super::route::Stream;
-use super::{Audience, Counts, Registry};
+use super::{Audience, Counts, Registry, Seating};
 use crate::rtmp::{Event, Query, StreamName};
 use connection::{Connection, Ended, PATIENCE};
 use recorded::Recorded;
@@ -78,7 +78,10 @@ impl RtmpPort {
         match wish {
             None => Ok(()),
             Some(Wish::Play(app, air, rung)) => {
-                let _seat = air.tracks().get(rung).map(|tracks| self.audience.enter(&app, &tracks.name));
+                let _seat = air
+                    .tracks()
+                    .get(rung)
+                    .map(|tracks| self.audience.enter(&app, &tracks.name, Seating::Rtmp));
                 connection.play(&self.counts, air, rung).await
             }
             Some(Wish::PlayRecorded(recorded)) => connection.play_recorded(&self.counts, *recorded).await,

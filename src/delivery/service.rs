@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::Either;
 use http::header::{CONTENT_LENGTH, RANGE, SERVER};
@@ -93,11 +93,12 @@ impl Delivery {
 
     /// The answer to a request for a channel; its content is not read.
     pub fn answer(&self, request: &Parts) -> Response<Body> {
-        self.finish(request, self.dispatch(request))
+        let begun = Instant::now();
+        self.finish(begun, request, self.dispatch(request))
     }
 
     /// What all answers have.
-    fn finish(&self, request: &Parts, (kind, mut response): Answer) -> Response<Body> {
+    fn finish(&self, begun: Instant, request: &Parts, (kind, mut response): Answer) -> Response<Body> {
         let headers = response.headers_mut();
         cors::allow(headers);
         headers.insert(SERVER, HeaderValue::from_static("Amphi"));
@@ -107,7 +108,7 @@ impl Delivery {
             response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| body.remaining().into());
         }
         self.counts.count(kind, response.body().remaining());
-        response
+        response.map(|body| body.timed(begun, Arc::clone(self.counts.latencies(kind))))
     }
 
     fn dispatch(&self, request: &Parts) -> Answer {
@@ -171,13 +172,14 @@ impl<B> tower::Service<Request<B>> for Delivery {
         if let Some(mount) = self.mount_of(&parts) {
             let delivery = self.clone();
             return Either::Right(Box::pin(async move {
+                let begun = Instant::now();
                 let (app, stream) = recorded::asked(parts.uri.path());
                 let answer = match (method_refusal(&parts.method), delivery.ask(&parts, &app, &stream)) {
                     (Some(_), _) => delivery.dispatch(&parts),
                     (None, Err(fault)) => fault.answer(),
                     (None, Ok(())) => recorded::answer(&parts, &mount, &delivery.posters).await,
                 };
-                Ok(delivery.finish(&parts, answer))
+                Ok(delivery.finish(begun, &parts, answer))
             }));
         }
         if self.is_warming_up(&parts) {

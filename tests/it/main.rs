@@ -6,6 +6,7 @@
 
 mod admin;
 mod browser;
+mod cache;
 mod commands;
 mod console;
 mod dash;
@@ -15,6 +16,7 @@ mod gstreamer;
 mod http;
 mod judge;
 mod material;
+mod metrics;
 mod outage;
 mod push;
 mod quality;
