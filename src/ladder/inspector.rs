@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::LadderMeter;
+use super::decoding::DecoderChoice;
 use super::openh264::CodecError;
 use super::pictures::PictureDecoder;
 use super::vitals::Vitals;
@@ -19,7 +20,7 @@ impl Inspector {
     /// One that has seen nothing.
     pub fn new() -> Result<Self, CodecError> {
         let meter = Arc::new(LadderMeter::default());
-        let decoder = PictureDecoder::new(Arc::clone(&meter))?;
+        let decoder = PictureDecoder::new(DecoderChoice::default(), Arc::clone(&meter))?;
         Ok(Self { decoder, vitals: Vitals::new(Arc::clone(&meter)), meter })
     }
 

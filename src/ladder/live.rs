@@ -149,7 +149,7 @@ impl LiveLadder {
             clock,
             rungs,
             cells,
-            decoder: PictureDecoder::new(Arc::clone(&meter))?,
+            decoder: PictureDecoder::new(spec.decoder, Arc::clone(&meter))?,
             pictures: Vec::new(),
             audio: AudioLane::new(spec.audio)?,
             last_sound: None,

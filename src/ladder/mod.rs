@@ -2,6 +2,7 @@
 //!
 //! * [`lattice`] and [`assembler`] are cores: they decide which picture stands in which slot and when a cell
 //!   is whole, with time as an argument.
+//! * `decoding` chooses between [`rusty`] and OpenH264.
 //! * [`openh264`], [`scale`], [`scene`] and [`audio`] are the tools: codec wrappers, letterbox, slide changes,
 //!   the sound lattice.
 //! * `pressure` says how many pictures a rung leaves out when the machine cannot follow; `vitals` looks and listens
@@ -14,6 +15,7 @@
 
 pub mod assembler;
 pub mod audio;
+mod decoding;
 mod glimpse;
 mod inspector;
 pub mod lattice;
@@ -26,6 +28,7 @@ mod overload_tests;
 mod pictures;
 mod pressure;
 mod rung;
+pub mod rusty;
 pub mod scale;
 pub mod scene;
 pub mod sign;
@@ -33,6 +36,7 @@ mod spec;
 mod vitals;
 mod waiting;
 
+pub use decoding::DecoderChoice;
 pub use glimpse::Glimpse;
 pub use inspector::Inspector;
 pub use live::{LadderMeter, LiveLadder, RungMeter};

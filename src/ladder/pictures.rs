@@ -6,8 +6,9 @@ use tracing::{debug, warn};
 
 use crate::media::{MediaTime, ParameterSets, Picture, PictureSize, SourceFrame, TrackFormat, h264};
 
+use super::decoding::{DecoderChoice, Decoding};
 use super::live::LadderMeter;
-use super::openh264::{CodecError, Decoder, PictureView};
+use super::openh264::{CodecError, PictureView};
 use super::rung::Shown;
 use super::scene::SlideDetector;
 
@@ -16,7 +17,8 @@ const POOL: usize = 32;
 
 /// Decodes one source's pictures, for ever: an access unit that cannot be decoded is counted and forgotten.
 pub(super) struct PictureDecoder {
-    decoder: Decoder,
+    choice: DecoderChoice,
+    decoder: Decoding,
     /// Parameter sets that the decoder was made for.
     parameter_sets: Option<ParameterSets>,
     /// A sync sample has been seen since then.
@@ -35,7 +37,7 @@ struct Gallery {
 }
 
 impl PictureDecoder {
-    pub(super) fn new(meter: Arc<LadderMeter>) -> Result<Self, CodecError> {
+    pub(super) fn new(choice: DecoderChoice, meter: Arc<LadderMeter>) -> Result<Self, CodecError> {
         let gallery = Gallery {
             pool: Vec::with_capacity(POOL),
             slides: SlideDetector::new(),
@@ -43,7 +45,8 @@ impl PictureDecoder {
             meter: Arc::clone(&meter),
         };
         Ok(Self {
-            decoder: Decoder::new()?,
+            choice,
+            decoder: Decoding::new(choice)?,
             parameter_sets: None,
             synced: false,
             annex_b: Vec::new(),
@@ -59,12 +62,15 @@ impl PictureDecoder {
             self.renew(parameter_sets, out);
         }
         self.synced |= frame.sync;
+        if frame.data.is_empty() {
+            self.decoder.lost();
+        }
         if !self.synced || frame.data.is_empty() {
             return;
         }
         h264::to_annex_b(&frame.data, frame.sync.then_some(parameter_sets), &mut self.annex_b);
         let Self { decoder, gallery, .. } = self;
-        let result = decoder.decode(&self.annex_b, frame.pts, &mut |pts, view| {
+        let result = decoder.decode(&self.annex_b, frame.sync, frame.pts, &mut |pts, view| {
             out.push((pts, gallery.hang(&view)));
         });
         if let Err(error) = result {
@@ -76,17 +82,15 @@ impl PictureDecoder {
     /// Gives out what the decoder still holds back.
     pub(super) fn flush(&mut self, out: &mut Vec<(MediaTime, Shown)>) {
         let Self { decoder, gallery, .. } = self;
-        if let Err(error) = decoder.flush(&mut |pts, view| out.push((pts, gallery.hang(&view)))) {
-            debug!(%error, "held-back pictures lost");
-        }
+        decoder.flush(&mut |pts, view| out.push((pts, gallery.hang(&view))));
     }
 
-    /// The source's parameters changed: OpenH264 would lose a picture that it holds back, so it is asked for
-    /// them first, and a new decoder takes over.
+    /// The source's parameters changed: a decoder would lose pictures that it holds back, so it is asked for them first,
+    /// and a new one takes over.
     fn renew(&mut self, parameter_sets: &ParameterSets, out: &mut Vec<(MediaTime, Shown)>) {
         if self.parameter_sets.is_some() {
             self.flush(out);
-            match Decoder::new() {
+            match Decoding::new(self.choice) {
                 Ok(decoder) => self.decoder = decoder,
                 Err(error) => warn!(%error, "no new decoder; the old one goes on"),
             }

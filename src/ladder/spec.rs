@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::config;
 use crate::media::{AudioFormat, AudioTrack, Grid, PictureSize, RungTracks, VideoTrack};
 
+use super::decoding::DecoderChoice;
 use super::openh264::{CodecError, Encoder, EncoderSettings};
 
 /// One rung with a picture.
@@ -33,6 +34,8 @@ pub struct LadderSpec {
     pub name: String,
     /// The grid of cells.
     pub grid: Grid,
+    /// Who decodes the source.
+    pub decoder: DecoderChoice,
     /// How long a picture may keep its slot waiting.
     pub patience: Duration,
     /// Picture rungs in the ladder's order.
@@ -51,6 +54,7 @@ impl LadderSpec {
         Self {
             name: ladder.name.clone(),
             grid,
+            decoder: DecoderChoice::default(),
             patience: live_deadline / 2,
             pictures: pictures
                 .into_iter()

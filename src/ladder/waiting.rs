@@ -18,6 +18,7 @@ use crate::media::{
 
 use super::LadderError;
 use super::audio;
+use super::decoding::DecoderChoice;
 use super::lattice::Filled;
 use super::live::LadderMeter;
 use super::pictures::PictureDecoder;
@@ -216,7 +217,7 @@ impl LoopRung {
 /// Decodes the clip and shows every picture to every rung, one at a time.
 fn encode_pictures(clip: &Clip, words: &Words, rungs: &mut [LoopRung]) -> Result<(), LadderError> {
     let video = clip.video.as_ref().ok_or(LadderError::NoPicture)?;
-    let mut decoder = PictureDecoder::new(Arc::new(LadderMeter::default()))?;
+    let mut decoder = PictureDecoder::new(DecoderChoice::default(), Arc::new(LadderMeter::default()))?;
     let mut shown = Vec::new();
     let mut sign: Option<(PictureSize, Option<Sign>)> = None;
     let mut show = |shown: &mut Vec<(MediaTime, Shown)>| {

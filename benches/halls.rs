@@ -1,0 +1,407 @@
+//! What the whole ladder costs and how its pictures look, beside ffmpeg doing the same in the same run.
+//!
+//! Two clips of 1280x720 at 15 pictures/s, coded as a hall's encoder would (H.264 High, 750 kbit/s): a lecture and a
+//! full-frame camera. Each is played into one running ladder as fast as it goes (decode, fit, code 720p and 480p), then given
+//! to ffmpeg. Costs are CPU seconds per second of media, of the ladder's threads by their own accounting; quality is
+//! PSNR and SSIM of the luma against the clip before the hall's encoder, for 480p scaled by swscale. At the end nine
+//! halls at once, in real time.
+//!
+//! `cargo bench --bench halls [-- --seconds 30 --halls 9]`. Needs ffmpeg.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot run should say so and stop"
+)]
+
+#[path = "clips/camera.rs"]
+mod camera;
+#[path = "../src/ladder/lecture.rs"]
+#[expect(dead_code, reason = "where slides begin is for tests")]
+mod lecture;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use amphi::clock::{Clock, ManualClock, SystemClock};
+use amphi::feed::Publisher;
+use amphi::ladder::{DecoderChoice, LadderMeter, LadderSpec, LiveLadder, PictureRung};
+use amphi::media::h264::{
+    NAL_AUD, NAL_IDR, NAL_PPS, NAL_SPS, annex_b_nals, nal_type, push_sample_nal, to_annex_b,
+};
+use amphi::media::{
+    AudioFormat, AudioTrack, CellIndex, CodedCell, Grid, MediaTime, ParameterSets, Picture, PictureSize,
+    SourceFrame, TrackFormat,
+};
+use bytes::{Bytes, BytesMut};
+use camera::Camera;
+use lecture::{FPS, Lecture};
+
+const HD: PictureSize = PictureSize { width: 1280, height: 720 };
+const SD: PictureSize = PictureSize { width: 854, height: 480 };
+const GRID: Grid = Grid::new(2000);
+const RUNGS: [(&str, PictureSize, u32); 2] = [("720p", HD, 750_000), ("480p", SD, 400_000)];
+/// Pictures in a cell.
+const CELL: u64 = 30;
+/// From a picture's slot to its arrival.
+const ON_THE_WAY: Duration = Duration::from_millis(20);
+
+/// A clip before and after the hall's encoder.
+struct Clip {
+    name: &'static str,
+    pristine: PathBuf,
+    coded: PathBuf,
+    frames: Vec<(Bytes, bool)>,
+    format: Arc<TrackFormat>,
+}
+
+/// CPU seconds and what came out.
+struct Measured {
+    /// By thread name.
+    cpu: BTreeMap<String, f64>,
+    cells: Vec<Arc<CodedCell>>,
+    meter: Arc<LadderMeter>,
+}
+
+fn main() {
+    let option = |name: &str, default: u64| {
+        let mut arguments = std::env::args().skip_while(|argument| argument != name).skip(1);
+        arguments.next().and_then(|value| value.parse().ok()).unwrap_or(default)
+    };
+    let (seconds, halls) = (option("--seconds", 30).next_multiple_of(2), option("--halls", 9) as usize);
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut lecture = Lecture::new(HD.width, HD.height);
+    let mut camera = Camera::new(HD.width, HD.height);
+    let clips = [
+        Clip::make("lecture", directory.path(), seconds, |n, planes| lecture.draw(n, planes)),
+        Clip::make("camera", directory.path(), seconds, |n, planes| camera.draw(n, planes)),
+    ];
+    for clip in &clips {
+        println!("{}: {seconds} s, both rungs", clip.name);
+        let ours = play(&[clip], seconds, false).remove(0);
+        let total: f64 = ours.cpu.values().sum();
+        let parts: Vec<_> =
+            ours.cpu.iter().map(|(name, cpu)| format!("{name} {:.4}", cpu / seconds as f64)).collect();
+        report("amphi", total, seconds);
+        println!("    of which {}; {} late pictures", parts.join(", "), ours.meter.late_pictures.get());
+        for (index, (name, size, _)) in RUNGS.into_iter().enumerate() {
+            let path = directory.path().join(format!("amphi_{name}.h264"));
+            std::fs::write(&path, annex_b(&ours.cells, index)).expect("written");
+            let cpu = ours
+                .cpu
+                .iter()
+                .filter(|(thread, _)| thread.starts_with(name))
+                .map(|(_, cpu)| cpu)
+                .sum::<f64>();
+            let rate = f64::from(FPS) * seconds as f64 / cpu;
+            println!(
+                "    {name}: {rate:.0} pictures per CPU second, {}",
+                quality(clip, &path, size, seconds)
+            );
+        }
+        for (encoder, options) in [
+            (
+                "libx264",
+                "-preset veryfast -tune zerolatency -profile:v high -x264-params scenecut=40:keyint=30",
+            ),
+            ("libopenh264", "-profile:v high -allow_skip_frames 0"),
+        ] {
+            ffmpeg_ladder(clip, encoder, options, directory.path(), seconds);
+        }
+    }
+    let all: Vec<_> = (0..halls).map(|hall| &clips[hall % clips.len()]).collect();
+    let played = play(&all, seconds, true);
+    let cpu: f64 = played.iter().flat_map(|hall| hall.cpu.values()).sum();
+    let wanted = played.len() * seconds as usize / 2;
+    let cells: usize = played.iter().map(|hall| hall.cells.len()).sum();
+    let late: u64 = played.iter().map(|hall| hall.meter.late_pictures.get()).sum();
+    let thinned =
+        played.iter().flat_map(|hall| &hall.meter.rungs).filter(|rung| rung.thinning.get() > 0).count();
+    println!(
+        "{halls} halls at once, both rungs: {:.3} CPU s per s, {cells} of {wanted} cells, {late} late pictures, \
+         {thinned} rungs thinned at the end",
+        cpu / seconds as f64
+    );
+}
+
+fn report(who: &str, cpu: f64, seconds: u64) {
+    let pictures = (seconds * u64::from(FPS)) as f64 / cpu;
+    println!("  {who}: {:.4} CPU s per s, {pictures:.0} pictures per CPU second", cpu / seconds as f64);
+}
+
+impl Clip {
+    fn make(
+        name: &'static str,
+        directory: &Path,
+        seconds: u64,
+        mut draw: impl FnMut(u64, [&mut [u8]; 3]),
+    ) -> Self {
+        let (pristine, coded) =
+            (directory.join(format!("{name}.mkv")), directory.join(format!("{name}.h264")));
+        let raw = format!("-f rawvideo -pix_fmt yuv420p -s {HD} -r {FPS} -i -");
+        let smp = "-c:v libx264 -preset medium -profile:v high -level 4.1 -b:v 750k -maxrate 750k -bufsize 1500k -g 30 \
+                   -bf 0 -bsf:v h264_metadata=aud=insert";
+        let mut ffmpeg = ffmpeg(&format!("{raw} -c:v libx264 -qp 0 -preset ultrafast"))
+            .arg(&pristine)
+            .args(smp.split_whitespace())
+            .arg(&coded)
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("ffmpeg");
+        let mut input = ffmpeg.stdin.take().expect("a pipe");
+        let mut picture = Picture::black(HD);
+        for number in 0..seconds * u64::from(FPS) {
+            draw(number, picture.planes_mut());
+            for plane in picture.planes() {
+                input.write_all(plane).expect("ffmpeg takes pictures");
+            }
+        }
+        drop(input);
+        assert!(ffmpeg.wait().expect("ffmpeg").success());
+        let stream = std::fs::read(&coded).expect("read");
+        let (frames, format) = access_units(&stream);
+        Self { name, pristine, coded, frames, format }
+    }
+}
+
+/// The access units of an Annex B stream with delimiters, as a source hands them on.
+fn access_units(stream: &[u8]) -> (Vec<(Bytes, bool)>, Arc<TrackFormat>) {
+    let (mut units, mut sps, mut pps) = (Vec::<(BytesMut, bool)>::new(), Bytes::new(), Bytes::new());
+    for nal in annex_b_nals(stream) {
+        match nal_type(nal) {
+            NAL_AUD => units.push((BytesMut::new(), false)),
+            NAL_SPS => sps = Bytes::copy_from_slice(nal),
+            NAL_PPS => pps = Bytes::copy_from_slice(nal),
+            kind => {
+                let (unit, sync) = units.last_mut().expect("a delimiter before it");
+                push_sample_nal(unit, nal);
+                *sync |= kind == NAL_IDR;
+            }
+        }
+    }
+    let units = units.into_iter().map(|(unit, sync)| (unit.freeze(), sync)).collect();
+    (units, Arc::new(TrackFormat::H264(ParameterSets { sps, pps })))
+}
+
+fn spec() -> LadderSpec {
+    let pictures = RUNGS.map(|(name, size, bitrate_bps)| PictureRung {
+        name: name.to_owned(),
+        size,
+        fps: FPS,
+        bitrate_bps,
+    });
+    LadderSpec {
+        name: "lecture".to_owned(),
+        grid: GRID,
+        decoder: if std::env::args().any(|argument| argument == "--openh264") {
+            DecoderChoice::OpenH264
+        } else {
+            DecoderChoice::Rusty
+        },
+        patience: Duration::from_millis(500),
+        pictures: pictures.into(),
+        audio_only: Vec::new(),
+        audio: AudioTrack { format: AudioFormat { sample_rate: 48_000, channels: 2 }, bitrate_bps: 96_000 },
+    }
+}
+
+/// The time that passes in a run: real, or as fast as the ladder goes, so that no one else's load makes it leave pictures
+/// out.
+enum Pace {
+    Real(Arc<SystemClock>),
+    Ladders(Arc<ManualClock>),
+}
+
+impl Pace {
+    fn clock(&self) -> Arc<dyn Clock> {
+        match self {
+            Self::Real(clock) => Arc::clone(clock) as Arc<dyn Clock>,
+            Self::Ladders(clock) => Arc::clone(clock) as Arc<dyn Clock>,
+        }
+    }
+
+    /// Until `at`, and until `followed` says that the ladder is not behind.
+    fn wait(&self, at: MediaTime, followed: impl Fn() -> bool) {
+        match self {
+            Self::Real(clock) => std::thread::sleep(at.saturating_since(clock.now())),
+            Self::Ladders(clock) => {
+                for _ in 0..4000 {
+                    if followed() {
+                        break;
+                    }
+                    std::thread::sleep(Duration::from_micros(500));
+                }
+                clock.advance(at.saturating_since(clock.now()));
+            }
+        }
+    }
+}
+
+/// Plays clips, each into a ladder of its own.
+fn play(clips: &[&Clip], seconds: u64, real: bool) -> Vec<Measured> {
+    let pace = if real {
+        Pace::Real(Arc::default())
+    } else {
+        Pace::Ladders(Arc::new(ManualClock::at(MediaTime::from_millis(1_800_000_000_000))))
+    };
+    let clock = pace.clock();
+    let coded = Arc::new(AtomicU64::new(0));
+    let spec = spec();
+    let tracks = spec.tracks().expect("tracks");
+    let wanted = (seconds / 2) as usize;
+    let mut halls = Vec::new();
+    for hall in 0..clips.len() {
+        let publisher = Publisher::default();
+        let cells = Arc::new(Mutex::new(Vec::new()));
+        let sink = {
+            let (cells, coded) = (Arc::clone(&cells), Arc::clone(&coded));
+            move |cell: CodedCell| {
+                coded.fetch_add(
+                    cell.video.last().map_or(0, |track| track.samples.len()) as u64,
+                    Ordering::Relaxed,
+                );
+                cells.lock().unwrap().push(Arc::new(cell));
+            }
+        };
+        let name = format!("{hall}");
+        let ladder =
+            LiveLadder::start(&name, &spec, &tracks, publisher.subscribe(), Arc::clone(&clock), sink)
+                .expect("a ladder");
+        halls.push((publisher, cells, ladder));
+    }
+    let begin = GRID.start(GRID.cell_at(clock.now()).next());
+    for number in 0..seconds * u64::from(FPS) {
+        let pts = begin.offset_nanos((number * 1_000_000_000 / u64::from(FPS)) as i64);
+        // A cell is known when it is whole, and a rung may be 24 pictures behind.
+        pace.wait(pts + ON_THE_WAY, || coded.load(Ordering::Relaxed) + CELL + 12 >= number);
+        for ((publisher, ..), clip) in halls.iter().zip(clips) {
+            let (data, sync) = clip.frames[number as usize].clone();
+            publisher.publish(&SourceFrame { pts, data, sync, format: Arc::clone(&clip.format) });
+        }
+    }
+    let end = clock.now() + Duration::from_secs(3);
+    while clock.now() < end && halls.iter().any(|(_, cells, _)| cells.lock().unwrap().len() < wanted) {
+        std::thread::sleep(Duration::from_millis(20));
+        pace.wait(clock.now() + Duration::from_millis(20), || true);
+    }
+    let cpu = thread_cpu();
+    halls
+        .into_iter()
+        .enumerate()
+        .map(|(hall, (_, cells, ladder))| {
+            let suffix = format!(" {hall}");
+            let cpu = cpu
+                .iter()
+                .filter(|(name, _)| name.ends_with(&suffix))
+                .map(|(name, cpu)| (name.clone(), *cpu));
+            let (cpu, meter) = (cpu.collect(), Arc::clone(ladder.meter()));
+            ladder.join();
+            let cells = std::mem::take(&mut *cells.lock().unwrap());
+            Measured { cpu, cells, meter }
+        })
+        .collect()
+}
+
+/// CPU seconds of each of our threads.
+fn thread_cpu() -> Vec<(String, f64)> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
+    let read = |path: PathBuf| std::fs::read_to_string(path).ok();
+    let one = |task: std::fs::DirEntry| {
+        let name = read(task.path().join("comm"))?.trim().to_owned();
+        let nanos: f64 = read(task.path().join("schedstat"))?.split(' ').next()?.parse().ok()?;
+        Some((name, nanos / 1e9))
+    };
+    tasks.flatten().filter_map(one).collect()
+}
+
+fn annex_b(cells: &[Arc<CodedCell>], rung: usize) -> Vec<u8> {
+    let tracks = spec().tracks().expect("tracks");
+    let sets = tracks[rung].video.as_ref().map(|video| &video.parameter_sets);
+    let (mut stream, mut unit) = (Vec::new(), Vec::new());
+    let mut next: Option<CellIndex> = None;
+    for cell in cells {
+        assert!(
+            next.is_none_or(|next| next == cell.k),
+            "a cell is missing: the machine is too busy to measure"
+        );
+        next = Some(cell.k.next());
+        for (sample, entry) in cell.video[rung].sample_bytes().zip(cell.video[rung].samples.iter()) {
+            to_annex_b(&sample, sets.filter(|_| entry.sync), &mut unit);
+            stream.extend_from_slice(&unit);
+        }
+    }
+    stream
+}
+
+fn ffmpeg(arguments: &str) -> Command {
+    let mut command = Command::new("ffmpeg");
+    command.args("-nostdin -v error -y".split(' ')).args(arguments.split_whitespace()).stdin(Stdio::null());
+    command
+}
+
+/// PSNR and SSIM of a stream's luma against the clip, and its bit rate.
+fn quality(clip: &Clip, stream: &Path, size: PictureSize, seconds: u64) -> String {
+    let scale = if size == HD {
+        String::new()
+    } else {
+        format!("scale={}:{}:flags=bicubic+accurate_rnd,", size.width, size.height)
+    };
+    let graph = format!(
+        "[0:v]settb=1/{FPS},setpts=N,split[a][b];[1:v]{scale}settb=1/{FPS},setpts=N,split[c][d];\
+         [a][c]psnr;[b][d]ssim"
+    );
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-hide_banner", "-r", &FPS.to_string(), "-i"])
+        .arg(stream)
+        .args(["-r", &FPS.to_string(), "-i"])
+        .arg(&clip.pristine)
+        .args(["-filter_complex", &graph, "-f", "null", "-"])
+        .output()
+        .expect("ffmpeg");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let after = |key: &str| {
+        said.split(key).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or("?").to_owned()
+    };
+    let rate = std::fs::metadata(stream).map_or(0, |file| file.len()) * 8 / seconds / 1000;
+    format!("PSNR-Y {} dB, SSIM-Y {} at {rate} kbit/s", after("PSNR y:"), after("SSIM Y:"))
+}
+
+/// CPU seconds of children that have ended.
+fn children_cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    // cutime and cstime (proc_pid_stat(5)), behind pid and name; hundredths of a second.
+    fields[13].parse::<f64>().unwrap() / 100.0 + fields[14].parse::<f64>().unwrap() / 100.0
+}
+
+fn ffmpeg_ladder(clip: &Clip, encoder: &str, options: &str, directory: &Path, seconds: u64) {
+    let encoders = Command::new("ffmpeg").args(["-v", "error", "-encoders"]).output().expect("ffmpeg").stdout;
+    if !String::from_utf8_lossy(&encoders).contains(&format!(" {encoder} ")) {
+        println!("  ffmpeg {encoder}: not built in");
+        return;
+    }
+    let input = clip.coded.to_str().expect("UTF-8");
+    let mut command = ffmpeg(&format!("-threads 1 -r {FPS} -i {input}"));
+    command.args(["-filter_complex_threads", "1", "-filter_complex", "[0:v]split[a][b];[b]scale=854:480[c]"]);
+    let mut outputs = Vec::new();
+    for (label, (name, size, bitrate)) in ["[a]", "[c]"].into_iter().zip(RUNGS) {
+        let path = directory.join(format!("{encoder}_{name}.h264"));
+        let rate = format!(
+            "-c:v {encoder} {options} -threads 1 -b:v {bitrate} -maxrate {bitrate} -bufsize {} -g 30",
+            2 * bitrate
+        );
+        command.args(["-map", label]).args(rate.split_whitespace()).arg(&path);
+        outputs.push((name, size, path));
+    }
+    let before = children_cpu();
+    assert!(command.status().expect("ffmpeg").success());
+    report(&format!("ffmpeg {encoder}"), children_cpu() - before, seconds);
+    for (name, size, path) in outputs {
+        println!("    {name}: {}", quality(clip, &path, size, seconds));
+    }
+}
