@@ -6,7 +6,7 @@
 //! PSNR and SSIM of the luma against the clip before the hall's encoder, for 480p scaled by swscale. At the end nine
 //! halls at once, in real time.
 //!
-//! `cargo bench --bench halls [-- --seconds 30 --halls 9]`. Needs ffmpeg.
+//! `cargo bench --bench halls [-- --seconds 30 --halls 9 --runs 5]`. Needs ffmpeg.
 
 #![expect(
     clippy::expect_used,
@@ -46,6 +46,11 @@ const HD: PictureSize = PictureSize { width: 1280, height: 720 };
 const SD: PictureSize = PictureSize { width: 854, height: 480 };
 const GRID: Grid = Grid::new(2000);
 const RUNGS: [(&str, PictureSize, u32); 2] = [("720p", HD, 750_000), ("480p", SD, 400_000)];
+/// Whom we are beside, each with its settings.
+const FFMPEG: [(&str, &str); 2] = [
+    ("libx264", "-preset veryfast -tune zerolatency -profile:v high -x264-params scenecut=40:keyint=30"),
+    ("libopenh264", "-profile:v high -allow_skip_frames 0"),
+];
 /// Pictures in a cell.
 const CELL: u64 = 30;
 /// From a picture's slot to its arrival.
@@ -74,6 +79,7 @@ fn main() {
         arguments.next().and_then(|value| value.parse().ok()).unwrap_or(default)
     };
     let (seconds, halls) = (option("--seconds", 30).next_multiple_of(2), option("--halls", 9) as usize);
+    let runs = option("--runs", 5) as usize;
     let directory = tempfile::tempdir().expect("a directory");
     let mut lecture = Lecture::new(HD.width, HD.height);
     let mut camera = Camera::new(HD.width, HD.height);
@@ -82,37 +88,10 @@ fn main() {
         Clip::make("camera", directory.path(), seconds, |n, planes| camera.draw(n, planes)),
     ];
     for clip in &clips {
-        println!("{}: {seconds} s, both rungs", clip.name);
-        let ours = play(&[clip], seconds, false).remove(0);
-        let total: f64 = ours.cpu.values().sum();
-        let parts: Vec<_> =
-            ours.cpu.iter().map(|(name, cpu)| format!("{name} {:.4}", cpu / seconds as f64)).collect();
-        report("amphi", total, seconds);
-        println!("    of which {}; {} late pictures", parts.join(", "), ours.meter.late_pictures.get());
-        for (index, (name, size, _)) in RUNGS.into_iter().enumerate() {
-            let path = directory.path().join(format!("amphi_{name}.h264"));
-            std::fs::write(&path, annex_b(&ours.cells, index)).expect("written");
-            let cpu = ours
-                .cpu
-                .iter()
-                .filter(|(thread, _)| thread.starts_with(name))
-                .map(|(_, cpu)| cpu)
-                .sum::<f64>();
-            let rate = f64::from(FPS) * seconds as f64 / cpu;
-            println!(
-                "    {name}: {rate:.0} pictures per CPU second, {}",
-                quality(clip, &path, size, seconds)
-            );
-        }
-        for (encoder, options) in [
-            (
-                "libx264",
-                "-preset veryfast -tune zerolatency -profile:v high -x264-params scenecut=40:keyint=30",
-            ),
-            ("libopenh264", "-profile:v high -allow_skip_frames 0"),
-        ] {
-            ffmpeg_ladder(clip, encoder, options, directory.path(), seconds);
-        }
+        compare(clip, directory.path(), seconds, runs);
+    }
+    if halls == 0 {
+        return;
     }
     let all: Vec<_> = (0..halls).map(|hall| &clips[hall % clips.len()]).collect();
     let played = play(&all, seconds, true);
@@ -129,9 +108,52 @@ fn main() {
     );
 }
 
-fn report(who: &str, cpu: f64, seconds: u64) {
-    let pictures = (seconds * u64::from(FPS)) as f64 / cpu;
-    println!("  {who}: {:.4} CPU s per s, {pictures:.0} pictures per CPU second", cpu / seconds as f64);
+/// One clip through our ladder and ffmpeg's, by turns. Quality is of the first turn: all code alike.
+fn compare(clip: &Clip, directory: &Path, seconds: u64, runs: usize) {
+    println!("{}: {seconds} s, both rungs, {runs} runs", clip.name);
+    let mut costs: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let mut threads: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for run in 0..runs {
+        let ours = play(&[clip], seconds, false).remove(0);
+        costs.entry("amphi").or_default().push(ours.cpu.values().sum::<f64>() / seconds as f64);
+        for (name, cpu) in &ours.cpu {
+            threads.entry(name.clone()).or_default().push(cpu / seconds as f64);
+        }
+        if ours.meter.late_pictures.get() > 0 {
+            println!(
+                "    {} late pictures: the machine is too busy to measure",
+                ours.meter.late_pictures.get()
+            );
+        }
+        for (index, (name, size, _)) in RUNGS.into_iter().enumerate().filter(|_| run == 0) {
+            let path = directory.join(format!("amphi_{name}.h264"));
+            std::fs::write(&path, annex_b(&ours.cells, index)).expect("written");
+            println!("    amphi {name}: {}", quality(clip, &path, size, seconds));
+        }
+        for (encoder, options) in FFMPEG {
+            if let Some(cpu) = ffmpeg_ladder(clip, encoder, options, directory, seconds, run == 0) {
+                costs.entry(encoder).or_default().push(cpu / seconds as f64);
+            }
+        }
+    }
+    let ours = costs.get("amphi").cloned().unwrap_or_default();
+    for (who, costs) in &costs {
+        let ratios: Vec<_> = ours.iter().zip(costs).map(|(ours, theirs)| ours / theirs).collect();
+        println!("  {who}: CPU s per s {}; amphi / {who} {}", spread(costs), spread(&ratios));
+    }
+    for (name, cpu) in &threads {
+        println!("    of amphi: {name} {}", spread(cpu));
+    }
+}
+
+/// Median, least and greatest.
+fn spread(values: &[f64]) -> String {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match (sorted.first(), sorted.get(sorted.len() / 2), sorted.last()) {
+        (Some(least), Some(median), Some(most)) => format!("{median:.4} ({least:.4} to {most:.4})"),
+        _ => String::new(),
+    }
 }
 
 impl Clip {
@@ -379,11 +401,21 @@ fn children_cpu() -> f64 {
     fields[13].parse::<f64>().unwrap() / 100.0 + fields[14].parse::<f64>().unwrap() / 100.0
 }
 
-fn ffmpeg_ladder(clip: &Clip, encoder: &str, options: &str, directory: &Path, seconds: u64) {
+/// CPU seconds of ffmpeg decoding, scaling and coding both rungs; `None` if it has no such encoder.
+fn ffmpeg_ladder(
+    clip: &Clip,
+    encoder: &str,
+    options: &str,
+    directory: &Path,
+    seconds: u64,
+    quality_too: bool,
+) -> Option<f64> {
     let encoders = Command::new("ffmpeg").args(["-v", "error", "-encoders"]).output().expect("ffmpeg").stdout;
     if !String::from_utf8_lossy(&encoders).contains(&format!(" {encoder} ")) {
-        println!("  ffmpeg {encoder}: not built in");
-        return;
+        if quality_too {
+            println!("    ffmpeg {encoder}: not built in");
+        }
+        return None;
     }
     let input = clip.coded.to_str().expect("UTF-8");
     let mut command = ffmpeg(&format!("-threads 1 -r {FPS} -i {input}"));
@@ -400,8 +432,9 @@ fn ffmpeg_ladder(clip: &Clip, encoder: &str, options: &str, directory: &Path, se
     }
     let before = children_cpu();
     assert!(command.status().expect("ffmpeg").success());
-    report(&format!("ffmpeg {encoder}"), children_cpu() - before, seconds);
-    for (name, size, path) in outputs {
-        println!("    {name}: {}", quality(clip, &path, size, seconds));
+    let cpu = children_cpu() - before;
+    for (name, size, path) in outputs.into_iter().filter(|_| quality_too) {
+        println!("    ffmpeg {encoder} {name}: {}", quality(clip, &path, size, seconds));
     }
+    Some(cpu)
 }

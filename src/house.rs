@@ -44,6 +44,8 @@ const CORES: &[&str] = &[
     "ladder/lattice.rs",
     "ladder/assembler.rs",
     "ladder/audio",
+    "ladder/rusty",
+    "ladder/scale",
     "ladder/scene.rs",
     "ladder/pressure.rs",
     "ladder/vitals.rs",

@@ -44,6 +44,7 @@ fn spec() -> LadderSpec {
     LadderSpec {
         name: "lecture".to_owned(),
         grid: Grid::new(2000),
+        decoder: DecoderChoice::default(),
         patience: Duration::from_millis(500),
         pictures: vec![rung("720p", 1280, 720, 750_000), rung("480p", 854, 480, 400_000)],
         audio_only: Vec::new(),

@@ -2,18 +2,21 @@
 //!
 //! It gives pictures in decode order; [`RustyDecoder`] puts them into presentation order by their picture order count.
 //! It notices neither a missing picture nor every damage, so whoever loses an access unit must call
-//! [`RustyDecoder::lost`]: until the next IDR picture there is then no picture, as after an error. Samples of a picture
-//! whose slices begin in mid-row may differ by a hair (59 dB at worst).
+//! [`RustyDecoder::lost`]: until the next IDR picture there is then no picture, as after an error.
 //!
-//! What it does not know (field coding, I_PCM behind CABAC) it says as [`RustyError::Unsupported`]: another decoder must be
-//! taken.
+//! What it does not know (field coding, I_PCM behind CABAC) it says as [`RustyError::Unsupported`], as does a `guard` in
+//! front of it of what it does not decode exactly or within bounds: another decoder must be taken. So it must after
+//! [`RustyError::Panicked`]; a panic inside ends nothing here.
+
+mod guard;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rusty_h264_decoder::{DecodeError, Decoder};
 
+use self::guard::{Admitted, Guard};
 use super::openh264::PictureView;
-use crate::media::h264::{NAL_IDR, annex_b_nals, nal_type};
 use crate::media::{MediaTime, Picture, PictureSize};
 
 /// Pictures that may wait for one that is shown before them: more than any stream of level 5.1 at 720 lines needs.
@@ -38,11 +41,15 @@ pub enum RustyError {
     /// The stream is coded in a way that this decoder does not know.
     #[error("{0}")]
     Unsupported(&'static str),
+    /// The decoder panicked: its fault, on a stream that may be damaged.
+    #[error("the decoder panicked over the access unit at {0}")]
+    Panicked(MediaTime),
 }
 
 /// One H.264 stream being decoded.
 pub struct RustyDecoder {
     decoder: Decoder,
+    guard: Guard,
     waiting: bool,
     order: Order<Picture>,
 }
@@ -55,7 +62,7 @@ impl std::fmt::Debug for RustyDecoder {
 
 impl Default for RustyDecoder {
     fn default() -> Self {
-        Self { decoder: Decoder::new(), waiting: true, order: Order::default() }
+        Self { decoder: Decoder::new(), guard: Guard::default(), waiting: true, order: Order::default() }
     }
 }
 
@@ -67,18 +74,35 @@ impl RustyDecoder {
         pts: MediaTime,
         shown: &mut dyn FnMut(MediaTime, PictureView<'_>),
     ) -> Result<(), RustyError> {
-        let idr = annex_b_nals(access_unit).any(|nal| nal_type(nal) == NAL_IDR);
+        let Admitted { idr, slices } = self.guard.admit(access_unit).map_err(RustyError::Unsupported)?;
         if self.waiting && !idr {
             return Err(RustyError::Waiting(pts));
         }
+        if self.waiting {
+            // Half a picture left over by damage would spoil this one.
+            self.decoder = Decoder::new();
+        }
         self.waiting = false;
-        let frame = match self.decoder.decode(access_unit) {
-            Ok(Some(frame)) => frame,
-            Ok(None) => return Ok(()),
-            Err(DecodeError::Unsupported(what)) => return Err(RustyError::Unsupported(what)),
-            Err(error) => {
+        // Unwind safety: a decoder that has panicked is thrown away with all that it knew.
+        let frame = match catch_unwind(AssertUnwindSafe(|| self.decoder.decode(access_unit))) {
+            Ok(Ok(Some(frame))) => frame,
+            Ok(Ok(None)) if slices == 0 => return Ok(()),
+            // Some of its slices are missing.
+            Ok(Ok(None)) => {
+                self.lost();
+                return Err(RustyError::Bitstream { pts, error: DecodeError::Truncated });
+            }
+            Ok(Err(DecodeError::Unsupported(what))) => {
+                self.lost();
+                return Err(RustyError::Unsupported(what));
+            }
+            Ok(Err(error)) => {
                 self.lost();
                 return Err(RustyError::Bitstream { pts, error });
+            }
+            Err(_) => {
+                *self = Self { order: std::mem::take(&mut self.order), ..Self::default() };
+                return Err(RustyError::Panicked(pts));
             }
         };
         let (width, height) = (frame.width, frame.height);
@@ -177,6 +201,7 @@ impl<P> Order<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::h264::{NAL_AUD, annex_b_nals, nal_type};
 
     /// Feeds picture order counts in decode order, as the decoder does; gives them as they are shown.
     fn order(counts: &[i32]) -> Vec<i32> {
@@ -243,7 +268,7 @@ mod tests {
             let raw = run(&format!("-v error -i {} -pix_fmt yuv420p -f rawvideo -", file.path().display()));
             let mut units: Vec<Vec<u8>> = Vec::new();
             for nal in annex_b_nals(&stream) {
-                if nal_type(nal) == crate::media::h264::NAL_AUD {
+                if nal_type(nal) == NAL_AUD {
                     units.push(Vec::new());
                 }
                 units.last_mut().expect("a delimiter").extend([&[0, 0, 0, 1], nal].concat());
