@@ -151,7 +151,7 @@ impl LiveLadder {
             cells,
             decoder: PictureDecoder::new(spec.decoder, Arc::clone(&meter))?,
             pictures: Vec::new(),
-            audio: AudioLane::new(spec.audio)?,
+            audio: AudioLane::new(spec.audio)?.beside(spec.pictures.first().map_or(1, |rung| rung.fps)),
             last_sound: None,
             assembler: Assembler::new(spec.pictures.len()),
             vitals: Vitals::new(Arc::clone(&meter)),
@@ -254,6 +254,7 @@ impl<S: FnMut(CodedCell)> Decoding<S> {
                 }
                 for picture in pictures.drain(..) {
                     self.vitals.see(&picture.1.picture, now);
+                    self.audio.see(picture.0);
                     self.tell(now, Some(&picture));
                 }
                 self.pictures = pictures;
@@ -285,9 +286,7 @@ impl<S: FnMut(CodedCell)> Decoding<S> {
             let sound_is_there = |k: CellIndex| {
                 let flows = self.last_sound.is_some_and(|at| now.saturating_since(at) < self.spec.patience);
                 let due = now >= grid.end(k) + self.spec.patience;
-                !flows
-                    || due
-                    || self.audio.covered_until().is_some_and(|n| n >= grid.audio_frames(k, rate).end)
+                !flows || due || self.audio.covers(grid.audio_frames(k, rate).end)
             };
             let Some((k, video)) = self.assembler.whole(sound_is_there) else { return };
             let audio = self.audio.take(grid.audio_frames(k, rate));

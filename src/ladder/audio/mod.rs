@@ -15,6 +15,9 @@
 //!
 //! An [`AudioError`] concerns one unit, or the units until the format changes again; the lane goes on.
 //!
+//! Pictures are shown at their slots' times and not at their own, so sound that must not leave them is told of them:
+//! [`AudioLane::beside`] and [`AudioLane::see`] (`lips`).
+//!
 //! An [`Ear`] beside it says how loud a source is.
 //!
 //! What does *not* belong here: when a cell is due, and pictures.
@@ -25,6 +28,7 @@ mod ear;
 mod encoder;
 mod fitter;
 mod follower;
+mod lips;
 mod passthrough;
 mod shelf;
 mod stretcher;
@@ -35,6 +39,7 @@ mod transcoder;
 use std::ops::Range;
 
 use crate::media::{AudioSpecificConfig, AudioTrack, MediaTime, SourceFrame, TrackCell, TrackFormat};
+use lips::Lips;
 use passthrough::PassThrough;
 use shelf::Shelf;
 use transcoder::Transcoder;
@@ -126,6 +131,7 @@ pub struct AudioLane {
     config: Option<AudioSpecificConfig>,
     path: Path,
     shelf: Shelf,
+    lips: Lips,
     counts: AudioCounts,
 }
 
@@ -142,7 +148,18 @@ impl AudioLane {
     /// A lane that makes frames in `target`'s format.
     pub fn new(target: AudioTrack) -> Result<Self, AudioError> {
         let shelf = Shelf::new(target.format, silence(target)?);
-        Ok(Self { target, config: None, path: Path::None, shelf, counts: AudioCounts::default() })
+        let (lips, counts) = (Lips::new(1), AudioCounts::default());
+        Ok(Self { target, config: None, path: Path::None, shelf, lips, counts })
+    }
+
+    /// The same beside pictures on a lattice of `fps` slots per second.
+    pub fn beside(self, fps: u32) -> Self {
+        Self { lips: Lips::new(fps.max(1)), ..self }
+    }
+
+    /// A picture of the same source, to be shown at `pts`; in presentation order.
+    pub fn see(&mut self, pts: MediaTime) {
+        self.lips.see(pts);
     }
 
     /// Takes one access unit. Any error leaves the lane ready for the next one; a format that cannot be used
@@ -173,14 +190,19 @@ impl AudioLane {
 
     /// The first frame of the lattice that is not known yet: all before it have come, or will not come
     /// unless the source goes back in time. `None` before the first unit.
-    pub const fn covered_until(&self) -> Option<i64> {
+    pub fn covered_until(&self) -> Option<i64> {
         self.shelf.covered_until()
+    }
+
+    /// The frames before `end` have come, and one more, in case one is left out.
+    pub fn covers(&self, end: i64) -> bool {
+        self.covered_until().is_some_and(|covered| covered > end)
     }
 
     /// The frames of `frames` as one cell of exactly so many samples; those that have not come are silence.
     /// Everything before `frames.end` is forgotten, and dropped if it comes later.
     pub fn take(&mut self, frames: Range<i64>) -> TrackCell {
-        self.shelf.take(frames, &mut self.counts)
+        self.shelf.take(frames, &self.lips, &mut self.counts)
     }
 
     /// What happened so far.

@@ -68,16 +68,23 @@ impl PassThrough {
             }
             Step::Steady => {}
         }
-        shelf.put(self.next, unit.data.clone(), counts);
+        shelf.put(self.next, self.early(), unit.data.clone(), counts);
         self.next += 1;
         self.last = unit.data.clone();
+    }
+
+    /// How much later than the next place the next unit's time is, smoothed, in nanoseconds.
+    fn early(&self) -> i64 {
+        let frame = MediaTime::from_ticks(i64::from(AAC_FRAME_SAMPLES), self.scale).as_nanos();
+        (self.follower.error() * frame as f64) as i64
     }
 
     /// Leaves out `count` places, or fills them if they are few.
     fn skip(&mut self, count: i64, shelf: &mut Shelf, counts: &mut AudioCounts) {
         if count <= LONGEST_REPEAT && !self.last.is_empty() {
+            let early = self.early();
             for n in self.next..self.next + count {
-                shelf.put(n, self.last.clone(), counts);
+                shelf.put(n, early, self.last.clone(), counts);
                 counts.repeated += 1;
             }
         }

@@ -76,7 +76,8 @@ impl Transcoder {
 
 fn put_oldest(inside: &mut VecDeque<i64>, frame: Bytes, shelf: &mut Shelf, counts: &mut AudioCounts) {
     if let Some(n) = inside.pop_front() {
-        shelf.put(n, frame, counts);
+        // Samples are fitted to the lattice: a frame stands at its own time.
+        shelf.put(n, 0, frame, counts);
     }
 }
 

@@ -42,9 +42,13 @@ type Nanos = i128;
 
 const SECOND: Nanos = 1_000_000_000;
 
-/// Slew: 2 ms per second. Ten times the worst skew of a cheap crystal (200 ppm); a slot of 15 pictures per
-/// second is crossed in 33 s; the sound needs one frame of 21 ms mended in ten seconds meanwhile.
+/// How fast the sound goes to its picture: 2 ms per second, a frame of 21 ms mended in ten seconds.
 const SLEW_PER_SECOND: Nanos = 2_000_000;
+
+/// How fast both go to their goal: 1 ms per second. Five times the worst skew of a cheap crystal (200 ppm); a slot of 15
+/// pictures per second is crossed in 67 s. Resampled sound lags behind by 4 ms (4 s of time constant), which half a
+/// slot leaves room for within 40 ms.
+const SLIP_PER_SECOND: Nanos = 1_000_000;
 
 /// From the first picture until the mapping may no longer step. Long enough for two pictures at 5 fps, for
 /// a reordered picture, and for the burst of a server that sends its last group of pictures first.
@@ -280,7 +284,8 @@ impl Timeline {
     /// Moves the offset to its goal and the sound to the picture, as far as `elapsed` allows.
     fn slew(&mut self, elapsed: Nanos) {
         let reach = SLEW_PER_SECOND * elapsed / SECOND;
-        self.offset += (self.goal - self.offset).clamp(-reach, reach);
+        let slip = SLIP_PER_SECOND * elapsed / SECOND;
+        self.offset += (self.goal - self.offset).clamp(-slip, slip);
         let Some(now) = self.now else { return };
         let full = self.video.delays.is_full(now) && self.audio.delays.is_full(now);
         let arrivals = self.arrival_difference().filter(|_| full);
