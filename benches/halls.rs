@@ -24,7 +24,6 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,8 +50,8 @@ const FFMPEG: [(&str, &str); 2] = [
     ("libx264", "-preset veryfast -tune zerolatency -profile:v high -x264-params scenecut=40:keyint=30"),
     ("libopenh264", "-profile:v high -allow_skip_frames 0"),
 ];
-/// Pictures in a cell.
-const CELL: u64 = 30;
+/// Pictures by which a ladder may be behind while the clock goes at its pace: under half of its patience.
+const BEHIND: u64 = 3;
 /// From a picture's slot to its arrival.
 const ON_THE_WAY: Duration = Duration::from_millis(20);
 
@@ -272,7 +271,6 @@ fn play(clips: &[&Clip], seconds: u64, real: bool) -> Vec<Measured> {
         Pace::Ladders(Arc::new(ManualClock::at(MediaTime::from_millis(1_800_000_000_000))))
     };
     let clock = pace.clock();
-    let coded = Arc::new(AtomicU64::new(0));
     let spec = spec();
     let tracks = spec.tracks().expect("tracks");
     let wanted = (seconds / 2) as usize;
@@ -281,14 +279,8 @@ fn play(clips: &[&Clip], seconds: u64, real: bool) -> Vec<Measured> {
         let publisher = Publisher::default();
         let cells = Arc::new(Mutex::new(Vec::new()));
         let sink = {
-            let (cells, coded) = (Arc::clone(&cells), Arc::clone(&coded));
-            move |cell: CodedCell| {
-                coded.fetch_add(
-                    cell.video.last().map_or(0, |track| track.samples.len()) as u64,
-                    Ordering::Relaxed,
-                );
-                cells.lock().unwrap().push(Arc::new(cell));
-            }
+            let cells = Arc::clone(&cells);
+            move |cell: CodedCell| cells.lock().unwrap().push(Arc::new(cell))
         };
         let name = format!("{hall}");
         let ladder =
@@ -299,8 +291,10 @@ fn play(clips: &[&Clip], seconds: u64, real: bool) -> Vec<Measured> {
     let begin = GRID.start(GRID.cell_at(clock.now()).next());
     for number in 0..seconds * u64::from(FPS) {
         let pts = begin.offset_nanos((number * 1_000_000_000 / u64::from(FPS)) as i64);
-        // A cell is known when it is whole, and a rung may be 24 pictures behind.
-        pace.wait(pts + ON_THE_WAY, || coded.load(Ordering::Relaxed) + CELL + 12 >= number);
+        // Who is further behind would repeat pictures or leave them out.
+        let follows =
+            |ladder: &LiveLadder| ladder.meter().rungs.iter().all(|rung| rung.coded.get() + BEHIND >= number);
+        pace.wait(pts + ON_THE_WAY, || halls.iter().all(|(.., ladder)| follows(ladder)));
         for ((publisher, ..), clip) in halls.iter().zip(clips) {
             let (data, sync) = clip.frames[number as usize].clone();
             publisher.publish(&SourceFrame { pts, data, sync, format: Arc::clone(&clip.format) });

@@ -78,6 +78,8 @@ pub struct LadderMeter {
 pub struct RungMeter {
     /// Its name.
     pub name: String,
+    /// Pictures coded.
+    pub coded: Counter,
     /// Nanoseconds spent on fitting and coding pictures.
     pub busy_nanos: Counter,
     /// 0 = every picture is coded, *n* = the machine cannot follow, and one in 2ⁿ is.

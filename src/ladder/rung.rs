@@ -249,6 +249,7 @@ impl Rung {
         let begun = Instant::now();
         let coded = self.encoder.code(&filled);
         if let Some(meter) = self.meter.rungs.get(self.index) {
+            meter.coded.increment();
             meter.busy_nanos.add(begun.elapsed().as_nanos() as u64);
         }
         self.coded = Some(filled.picture);

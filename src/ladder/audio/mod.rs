@@ -153,6 +153,7 @@ impl AudioLane {
     }
 
     /// The same beside pictures on a lattice of `fps` slots per second.
+    #[must_use]
     pub fn beside(self, fps: u32) -> Self {
         Self { lips: Lips::new(fps.max(1)), ..self }
     }
