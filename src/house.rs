@@ -89,6 +89,7 @@ const CORES: &[&str] = &[
     "schedule/dublin.rs",
     "schedule/event.rs",
     "schedule/ical.rs",
+    "schedule/overrun.rs",
     "schedule/routing.rs",
     "schedule/settings.rs",
     "schedule/simulate.rs",

@@ -22,6 +22,7 @@ pub mod dublin;
 mod event;
 mod fault;
 pub mod ical;
+mod overrun;
 mod routing;
 mod settings;
 pub mod simulate;
@@ -33,6 +34,7 @@ pub use client::{Client, ClientError};
 pub use desk::{Desk, Kept, KeptPart, Wish};
 pub use event::{Event, Harvest, Part, Reading};
 pub use fault::{FeedFault, Trouble};
+pub use overrun::Overrun;
 pub use settings::{Settings, SettingsError};
 pub use timetable::{Settled, settle};
 
