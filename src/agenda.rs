@@ -56,6 +56,10 @@ pub struct PlannedEvent {
     pub connect_from: Option<MediaTime>,
     /// Until when: the lead-out counts.
     pub connect_until: Option<MediaTime>,
+    /// Until when it stays at the latest while somebody speaks or something moves: the overrun guard of its channel, cut
+    /// short by what is planned next. `None`: it ends as planned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub may_last_until: Option<MediaTime>,
 }
 
 impl PlannedEvent {

@@ -20,6 +20,8 @@ pub enum Action {
     ClearOverride,
     /// A manual override came to its end.
     OverrideExpired,
+    /// Let a lecture stay beyond its planned end.
+    Prolong,
     /// Put words on a waiting picture.
     Notice,
     /// Took them away.
@@ -43,8 +45,8 @@ pub enum Action {
 pub struct Entry {
     /// When.
     pub at: MediaTime,
-    /// Who: `operator` or `viewer` (a token), `local` (no token is asked for), `wowza` or `wowza:<user>`, `schedule`,
-    /// `expiry`, `signal`.
+    /// Who: `operator` or `viewer` (a token), `local` (no token is asked for), `wowza` or `wowza:<user>`, `schedule`
+    /// (the calendar), `expiry` (the clock), `configuration` (its file has changed, or a signal came).
     pub who: String,
     /// The address that the request came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -74,6 +74,8 @@ pub struct Server {
     pub admin_listen: String,
     /// Wowza REST v2 subset; empty = off.
     pub wowza_rest_listen: String,
+    /// Wowza's `/connectioncounts`; empty = off.
+    pub wowza_counts_listen: String,
     /// Where overrides and the last good schedule are kept.
     pub state_dir: PathBuf,
     /// Connections of the media port and of plain HTTP together.
@@ -89,6 +91,7 @@ impl Default for Server {
             http_listen: "0.0.0.0:8080".to_owned(),
             admin_listen: "127.0.0.1:8088".to_owned(),
             wowza_rest_listen: String::new(),
+            wowza_counts_listen: String::new(),
             state_dir: PathBuf::from("state"),
             connections: 20_000,
             connections_per_address: 5000,
@@ -219,6 +222,8 @@ pub struct Channel {
     pub live_deadline_ms: u32,
     /// Least time between two swaps.
     pub hold_ms: u32,
+    /// How long a lecture may stay beyond its lead-out while somebody speaks or something moves; 0 = not at all.
+    pub overrun_max_s: u32,
 }
 
 impl Default for Channel {
@@ -231,6 +236,7 @@ impl Default for Channel {
             source: String::new(),
             live_deadline_ms: 1000,
             hold_ms: 4000,
+            overrun_max_s: 0,
         }
     }
 }
@@ -332,6 +338,8 @@ pub struct Schedule {
     pub timeout_s: u32,
     /// Believes an answer 304 that says nothing has changed.
     pub trust_etag: bool,
+    /// Certificate authorities that the calendar's server may be known by, in PEM; empty = those that browsers trust.
+    pub ca_file: PathBuf,
     /// IANA name of the site's zone; empty = this machine's.
     pub timezone: String,
     /// Connected this long before an event starts.
@@ -367,6 +375,7 @@ impl Default for Schedule {
             poll_s: 180,
             timeout_s: 20,
             trust_etag: false,
+            ca_file: PathBuf::new(),
             timezone: String::new(),
             lead_in_s: 180,
             lead_out_s: 600,
@@ -483,7 +492,7 @@ impl Default for Pages {
     }
 }
 
-/// `[wowza_rest]`: who may use the port `server.wowza_rest_listen`.
+/// `[wowza_rest]`: who may use the ports `server.wowza_rest_listen` and `server.wowza_counts_listen`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WowzaRest {

@@ -291,6 +291,11 @@ fn each_fault_of_meaning_is_located() {
             r#"live_deadline_ms = 99 | 20: channel "Live_PAES": live_deadline_ms: 99 is not between 100 and 4000 (two segments)"#,
         ),
         (
+            "overrun_max_s = 0",
+            "overrun_max_s = 14401",
+            r#"overrun_max_s = 14401 | 17: channel "Live_PAES": overrun_max_s: 14401 is more than four hours"#,
+        ),
+        (
             "root = \"/mnt/nas/opencast/streams/mh_default_org\"",
             "",
             r#"[[vod]] | 1: vod "vod": root is missing"#,

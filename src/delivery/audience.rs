@@ -37,15 +37,41 @@ pub struct RungViewers {
     pub viewers: u64,
 }
 
+/// Viewers of one channel, by what they speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Crowd {
+    /// HLS; those of the audio-only rung among them.
+    pub hls: u64,
+    /// DASH.
+    pub dash: u64,
+    /// RTMP.
+    pub rtmp: u64,
+    /// RTSP.
+    pub rtsp: u64,
+    /// Bytes of media sent to them since start; what those who left did not take is counted too.
+    pub bytes: u64,
+}
+
+/// What a viewer with a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// RTMP.
+    Rtmp,
+    /// RTSP.
+    Rtsp,
+}
+
 /// One viewer with a connection, until it is dropped.
 #[derive(Debug)]
-pub struct Seat(Arc<Tally>);
+pub struct Seat(Arc<Tally>, Speaks);
 
 #[derive(Debug, Default)]
 struct Tally {
     /// Cell number and count, packed; a cell's place is its number modulo [`CELLS`].
     cells: [AtomicU64; CELLS],
-    seated: AtomicU64,
+    rtmp: AtomicU64,
+    rtsp: AtomicU64,
+    bytes: AtomicU64,
 }
 
 impl Audience {
@@ -54,11 +80,44 @@ impl Audience {
         self.tally(channel, rung).count(k);
     }
 
+    /// So many bytes of a rung were handed out.
+    pub fn sent(&self, channel: &str, rung: &str, bytes: usize) {
+        self.tally(channel, rung).bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
     /// A viewer has come who is served through one connection.
-    pub fn enter(&self, channel: &str, rung: &str) -> Seat {
+    pub fn enter(&self, channel: &str, rung: &str, speaks: Speaks) -> Seat {
         let tally = self.tally(channel, rung);
-        tally.seated.fetch_add(1, Ordering::Relaxed);
-        Seat(tally)
+        tally.seated(speaks).fetch_add(1, Ordering::Relaxed);
+        Seat(tally, speaks)
+    }
+
+    /// Who watches a channel, by what they speak; arguments as of [`Audience::viewers`], whose sum is the same.
+    pub fn crowd<'a>(
+        &self,
+        channel: &str,
+        newest: CellIndex,
+        rungs: impl IntoIterator<Item = (&'a str, bool)>,
+    ) -> Crowd {
+        let of =
+            |name: &str| self.tallies.get(&(channel.to_owned(), name.to_owned())).map(|it| Arc::clone(&it));
+        let mut crowd = Crowd::default();
+        for (rung, has_picture) in rungs {
+            let apart = if has_picture { of(&format!("{rung}.v")) } else { None };
+            let apart = apart.map_or(0, |tally| tally.fetching(newest));
+            let Some(tally) = of(rung) else {
+                crowd.dash += apart;
+                continue;
+            };
+            let fetching = tally.fetching(newest);
+            crowd.hls += if has_picture { fetching } else { fetching.saturating_sub(crowd.dash) };
+            crowd.dash += apart;
+            crowd.rtmp += tally.rtmp.load(Ordering::Relaxed);
+            crowd.rtsp += tally.rtsp.load(Ordering::Relaxed);
+        }
+        let all = self.tallies.iter().filter(|tally| tally.key().0 == channel);
+        crowd.bytes = all.map(|tally| tally.bytes.load(Ordering::Relaxed)).sum();
+        crowd
     }
 
     /// Viewers of a channel, given its newest cell and the names of its rungs, in their order.
@@ -70,7 +129,7 @@ impl Audience {
     ) -> Vec<RungViewers> {
         let of = |name: &str| {
             let tally = self.tallies.get(&(channel.to_owned(), name.to_owned()));
-            tally.map_or((0, 0), |tally| (tally.fetching(newest), tally.seated.load(Ordering::Relaxed)))
+            tally.map_or((0, 0), |tally| (tally.fetching(newest), tally.all_seated()))
         };
         let mut pictures = 0;
         let mut found = Vec::new();
@@ -102,7 +161,25 @@ impl Audience {
     }
 }
 
+impl Seat {
+    /// So many bytes were sent to this viewer.
+    pub fn sent(&self, bytes: usize) {
+        self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
 impl Tally {
+    const fn seated(&self, speaks: Speaks) -> &AtomicU64 {
+        match speaks {
+            Speaks::Rtmp => &self.rtmp,
+            Speaks::Rtsp => &self.rtsp,
+        }
+    }
+
+    fn all_seated(&self) -> u64 {
+        self.rtmp.load(Ordering::Relaxed) + self.rtsp.load(Ordering::Relaxed)
+    }
+
     fn count(&self, k: CellIndex) {
         let number = k.0.max(0) as u64;
         let Some(cell) = self.cells.get((number % CELLS as u64) as usize) else { return };
@@ -130,7 +207,7 @@ impl Tally {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.seated.fetch_sub(1, Ordering::Relaxed);
+        self.0.seated(self.1).fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -155,7 +232,7 @@ mod tests {
             audience.fetched("other", "720p", CellIndex(k));
         }
         assert_eq!(now(&audience, 105), [7, 1]);
-        let seat = audience.enter("L", "720p");
+        let seat = audience.enter("L", "720p", Speaks::Rtmp);
         assert_eq!(now(&audience, 106), [8, 1]);
         drop(seat);
         assert_eq!(now(&audience, 108), [7, 1], "cell 105 is still one of the three");
@@ -171,6 +248,29 @@ mod tests {
         }
         audience.fetched("L", "160p", CellIndex(9));
         assert_eq!(now(&audience, 10), [3, 1]);
+    }
+
+    #[test]
+    fn a_crowd_is_told_by_what_it_speaks() {
+        let audience = Audience::default();
+        for _ in 0..3 {
+            audience.fetched("L", "720p.v", CellIndex(9));
+            audience.fetched("L", "160p", CellIndex(9));
+        }
+        audience.fetched("L", "720p", CellIndex(9));
+        audience.fetched("L", "160p", CellIndex(9));
+        let rtmp = audience.enter("L", "720p", Speaks::Rtmp);
+        let rtsp = [(); 2].map(|()| audience.enter("L", "160p", Speaks::Rtsp));
+        rtmp.sent(100);
+        audience.sent("L", "720p", 1000);
+        audience.sent("other", "720p", 1);
+        let crowd = audience.crowd("L", CellIndex(10), RUNGS);
+        assert_eq!(crowd, Crowd { hls: 2, dash: 3, rtmp: 1, rtsp: 2, bytes: 1100 });
+        let all: u64 = now(&audience, 10).iter().sum();
+        assert_eq!(all, crowd.hls + crowd.dash + crowd.rtmp + crowd.rtsp);
+        drop((rtmp, rtsp));
+        let crowd = audience.crowd("L", CellIndex(10), RUNGS);
+        assert_eq!((crowd.rtmp, crowd.rtsp, crowd.bytes), (0, 0, 1100));
     }
 
     #[test]

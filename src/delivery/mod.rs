@@ -48,7 +48,7 @@ mod rtsp;
 mod service;
 
 pub use air::{Air, AirReader, AirTiming, air};
-pub use audience::{Audience, RungViewers, Seat};
+pub use audience::{Audience, Crowd, RungViewers, Seat, Speaks};
 pub use counts::{Counts, Kind};
 pub use door::{Caller, Door, OpenDoor, Protocol, Refusal, Wish};
 pub use pages::{Pages, Showing};

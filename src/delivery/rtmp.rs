@@ -25,7 +25,7 @@ use super::air::AirReader;
 use super::door::{Caller, Door, Protocol, Wish as Wanted};
 use super::registry::Selection;
 use super::route::Stream;
-use super::{Audience, Counts, Registry};
+use super::{Audience, Counts, Registry, Speaks};
 use crate::rtmp::{Event, Query, StreamName};
 use connection::{Connection, Ended, PATIENCE};
 use recorded::Recorded;
@@ -78,8 +78,9 @@ impl RtmpPort {
         match wish {
             None => Ok(()),
             Some(Wish::Play(app, air, rung)) => {
-                let _seat = air.tracks().get(rung).map(|tracks| self.audience.enter(&app, &tracks.name));
-                connection.play(&self.counts, air, rung).await
+                let seat = |name: &str| self.audience.enter(&app, name, Speaks::Rtmp);
+                let seat = air.tracks().get(rung).map(|tracks| seat(&tracks.name));
+                connection.play(&self.counts, seat, air, rung).await
             }
             Some(Wish::PlayRecorded(recorded)) => connection.play_recorded(&self.counts, *recorded).await,
             Some(Wish::Publish(into, name)) => {

@@ -144,9 +144,11 @@ impl Delivery {
         let answer = answer::file(request, shelf, selection, &path.file)?;
         if let route::File::Segment { rung, k } = &path.file
             && request.method == Method::GET
-            && is_from_the_start(request)
         {
-            self.audience.fetched(&path.app, rung, *k);
+            if is_from_the_start(request) {
+                self.audience.fetched(&path.app, rung, *k);
+            }
+            self.audience.sent(&path.app, rung, answer.1.body().remaining());
         }
         Ok(answer)
     }

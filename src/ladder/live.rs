@@ -67,6 +67,10 @@ pub struct LadderMeter {
     pub loudest_millibel: Lowest,
     /// The root mean square of the sound over some 0.2 s, in the same unit.
     pub rms_millibel: Gauge,
+    /// When somebody was last heard speaking, in milliseconds of unix time.
+    pub spoken_at_ms: Gauge,
+    /// When something last moved in the picture, in milliseconds of unix time.
+    pub moved_at_ms: Gauge,
     /// The picture as it is.
     pub glimpse: Glimpse,
     /// One for each picture rung.

@@ -22,6 +22,7 @@ pub mod lattice;
 #[cfg(test)]
 mod lecture;
 mod live;
+mod motion;
 pub mod openh264;
 #[cfg(test)]
 mod overload_tests;
@@ -33,6 +34,7 @@ pub mod scale;
 pub mod scene;
 pub mod sign;
 mod spec;
+mod speech;
 mod vitals;
 mod waiting;
 

@@ -22,11 +22,7 @@ const CUT_AGAINST_BEFORE: u32 = 2;
 /// Compares each picture with the one before it.
 #[derive(Debug, Default)]
 pub struct SlideDetector {
-    size: Option<PictureSize>,
-    /// The looked-at samples of the picture before, row by row.
-    before: Vec<u8>,
-    /// Sums of differences, one per block of the row of blocks at hand.
-    sums: Vec<u32>,
+    blocks: Blocks,
     /// The largest changed share of late, per mille, fading.
     activity: u32,
 }
@@ -39,26 +35,42 @@ impl SlideDetector {
 
     /// Whether `picture` begins another slide. The first picture, and the first of another size, do not.
     pub fn changed(&mut self, picture: &Picture) -> bool {
-        if self.size != Some(picture.size()) {
-            self.start(picture);
+        let Some((changed, blocks)) = self.blocks.changed(picture) else {
+            self.activity = 0;
             return false;
-        }
-        let share = self.changed_share(picture);
+        };
+        let share = changed * 1000 / blocks.max(1);
         let cut = share >= CUT && share >= CUT_AGAINST_BEFORE * self.activity;
         // A cut counts itself, so that the next one can come after six pictures at the earliest.
         self.activity = share.max(self.activity * 7 / 8);
         cut
     }
+}
 
-    fn start(&mut self, picture: &Picture) {
+/// Compares pictures block by block.
+#[derive(Debug, Default)]
+pub(super) struct Blocks {
+    size: Option<PictureSize>,
+    /// The looked-at samples of the picture before, row by row.
+    before: Vec<u8>,
+    /// Sums of differences, one per block of the row of blocks at hand.
+    sums: Vec<u32>,
+}
+
+impl Blocks {
+    /// Blocks that differ from the picture handed over before, and all blocks; `None` for the first picture and the first
+    /// of another size. Remembers `picture`.
+    pub(super) fn changed(&mut self, picture: &Picture) -> Option<(u32, u32)> {
+        if self.size == Some(picture.size()) {
+            return Some(self.compare(picture));
+        }
         self.size = Some(picture.size());
-        self.activity = 0;
         self.before.clear();
         self.before.extend(looked_at_rows(picture).flatten());
+        None
     }
 
-    /// Blocks that changed, per mille. Remembers the samples of `picture`.
-    fn changed_share(&mut self, picture: &Picture) -> u32 {
+    fn compare(&mut self, picture: &Picture) -> (u32, u32) {
         let columns = (picture.size().width as usize).div_ceil(STEP).max(1);
         let (mut blocks, mut changed) = (0, 0);
         let mut rows = looked_at_rows(picture);
@@ -78,7 +90,7 @@ impl SlideDetector {
             changed +=
                 self.sums.iter().filter(|&&sum| sum >= CHANGED * (BLOCK * BLOCK) as u32).count() as u32;
         }
-        changed * 1000 / blocks.max(1)
+        (changed, blocks)
     }
 }
 

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use super::audio::{Ear, Level};
 use super::live::LadderMeter;
+use super::motion::MotionDetector;
+use super::speech::SpeechDetector;
 use crate::media::{MediaTime, Picture, SourceFrame};
 
 /// Luma of black in limited range is 16; noise in the dark stays below this.
@@ -33,11 +35,14 @@ pub(super) struct Vitals {
     clipped_at: Option<MediaTime>,
     /// The sound's power, smoothed.
     power: f32,
+    motion: MotionDetector,
+    speech: SpeechDetector,
 }
 
 impl Vitals {
     pub(super) fn new(meter: Arc<LadderMeter>) -> Self {
-        Self { meter, before: None, ear: Ear::default(), clipped_at: None, power: 0.0 }
+        let (motion, speech) = (MotionDetector::default(), SpeechDetector::default());
+        Self { meter, before: None, ear: Ear::default(), clipped_at: None, power: 0.0, motion, speech }
     }
 
     /// A picture that was decoded.
@@ -45,6 +50,9 @@ impl Vitals {
         self.meter.black.observe(is_black(picture), now);
         let still = self.before.as_ref().is_some_and(|before| before == picture);
         self.meter.still.observe(still, now);
+        if self.motion.moved(picture, now) {
+            self.meter.moved_at_ms.set(unix_ms(now));
+        }
         self.before = Some(Arc::clone(picture));
         self.meter.glimpse.show(picture, now);
     }
@@ -62,7 +70,14 @@ impl Vitals {
         self.meter.loudest_millibel.observe(millibel(peak));
         self.power += (power - self.power) * SMOOTHING;
         self.meter.rms_millibel.set(millibel(self.power.sqrt()));
+        if self.speech.hears(self.power) {
+            self.meter.spoken_at_ms.set(unix_ms(now));
+        }
     }
+}
+
+fn unix_ms(now: MediaTime) -> u64 {
+    u64::try_from(now.as_millis()).unwrap_or_default()
 }
 
 fn is_black(picture: &Picture) -> bool {

@@ -44,6 +44,8 @@ pub struct Matrix {
     sources: Vec<(String, SourceStatus)>,
     /// In which explanations tell the time.
     zone: TimeZone,
+    /// Overrides that came to their end and were not told of yet.
+    expired: Vec<Override>,
     /// Of the last input that told it.
     now: MediaTime,
 }
@@ -76,6 +78,7 @@ impl Matrix {
             channels: layout.channels.into_iter().map(channel).collect(),
             sources: layout.sources.into_iter().map(|name| (name, SourceStatus::idle(now))).collect(),
             zone: TimeZone::UTC,
+            expired: Vec::new(),
             now,
         }
     }
@@ -84,6 +87,16 @@ impl Matrix {
     #[must_use]
     pub fn in_zone(self, zone: TimeZone) -> Self {
         Self { zone, ..self }
+    }
+
+    /// Explains in this zone's time from now on.
+    pub fn set_zone(&mut self, zone: TimeZone) {
+        self.zone = zone;
+    }
+
+    /// Overrides that came to their end by themselves since the last call.
+    pub fn take_expired(&mut self) -> Vec<Override> {
+        std::mem::take(&mut self.expired)
     }
 
     /// Takes overrides kept from a life before. Those that cannot hold any more are left out; the answer says
@@ -97,7 +110,10 @@ impl Matrix {
                 Ok(_) if !source_is_known => {
                     format!("no source is called {:?}", kept.source.as_deref().unwrap_or_default())
                 }
-                Ok(_) if kept.until.is_some_and(|until| until <= now) => "it has expired".to_owned(),
+                Ok(_) if kept.until.is_some_and(|until| until <= now) => {
+                    self.expired.push(kept.clone());
+                    "it has expired".to_owned()
+                }
                 Ok(channel) => {
                     channel.manual = Some(kept);
                     channel.decide(now);
@@ -162,6 +178,7 @@ impl Matrix {
     pub fn relayout(&mut self, layout: Layout, now: MediaTime) {
         let next = Self::new(layout, now).in_zone(self.zone.clone());
         let before = std::mem::replace(self, next);
+        self.expired = before.expired;
         for (name, status) in before.sources {
             self.source_status(&name, status);
         }
@@ -198,7 +215,8 @@ impl Matrix {
     pub fn tick(&mut self, now: MediaTime) {
         self.now = now;
         for channel in &mut self.channels {
-            channel.manual.take_if(|manual| manual.until.is_some_and(|until| until <= now));
+            let over = |manual: &mut Override| manual.until.is_some_and(|until| until <= now);
+            self.expired.extend(channel.manual.take_if(over));
             channel.scheduled.take_if(|scheduled| scheduled.until <= now);
             channel.decide(now);
         }

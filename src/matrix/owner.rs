@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -29,7 +30,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 enum Request {
     Obey { command: Command, reply: oneshot::Sender<Result<Applied, MatrixError>> },
-    Relayout { layout: Layout, done: oneshot::Sender<()> },
+    Relayout { layout: Layout, zone: TimeZone, done: oneshot::Sender<()> },
 }
 
 /// Talks to the matrix. Clones talk to the same one.
@@ -40,21 +41,37 @@ pub struct MatrixHandle {
     view: watch::Receiver<Arc<MatrixView>>,
 }
 
+/// Is told of every override that has come to its end by itself.
+pub type OnExpiry = Box<dyn Fn(&Override) + Send>;
+
 /// Starts the task that owns a matrix of `layout`, with the overrides that `store` has kept. The handle's view
-/// is complete from the start.
+/// is complete from the start. Explanations tell the time of UTC, and nobody is told of overrides that end.
 ///
 /// Call within a tokio runtime; reads `store` before it returns.
 pub fn spawn(layout: Layout, store: impl Store, clock: Arc<dyn Clock>) -> (MatrixHandle, JoinHandle<()>) {
+    spawn_telling(layout, store, clock, TimeZone::UTC, Box::new(|_| {}))
+}
+
+/// [`spawn`] with explanations in the time of `zone`; `expired` is told of overrides that end by themselves, also of those
+/// that ended before this life.
+pub fn spawn_telling(
+    layout: Layout,
+    store: impl Store,
+    clock: Arc<dyn Clock>,
+    zone: TimeZone,
+    expired: OnExpiry,
+) -> (MatrixHandle, JoinHandle<()>) {
     let now = clock.now();
-    let mut matrix = Matrix::new(layout, now).in_zone(jiff::tz::TimeZone::system());
+    let mut matrix = Matrix::new(layout, now).in_zone(zone);
     let kept = store.load();
     for warning in matrix.restore(kept.clone(), now) {
         tracing::warn!("{warning}");
     }
+    matrix.take_expired().iter().for_each(&expired);
     let (requests, inbox) = mpsc::channel(QUEUE);
     let mail = Arc::new(Mail::default());
     let (shown, view) = watch::channel(Arc::new(matrix.view()));
-    let owner = Owner { matrix, store: Arc::new(store), kept, clock, shown };
+    let owner = Owner { matrix, store: Arc::new(store), kept, clock, shown, expired };
     let task = tokio::spawn(owner.run(inbox, Arc::clone(&mail)));
     (MatrixHandle { requests, mail, view }, task)
 }
@@ -119,10 +136,10 @@ impl MatrixHandle {
         self.view.clone()
     }
 
-    /// There are other channels and sources from now on; see [`Matrix::relayout`].
-    pub async fn relayout(&self, layout: Layout) -> Result<(), MatrixError> {
+    /// There are other channels and sources from now on; see [`Matrix::relayout`]. Explanations tell the time of `zone`.
+    pub async fn relayout(&self, layout: Layout, zone: TimeZone) -> Result<(), MatrixError> {
         let (done, answer) = oneshot::channel();
-        self.requests.send(Request::Relayout { layout, done }).await.map_err(|_| MatrixError::Ended)?;
+        self.requests.send(Request::Relayout { layout, zone, done }).await.map_err(|_| MatrixError::Ended)?;
         answer.await.map_err(|_| MatrixError::Ended)
     }
 
@@ -140,6 +157,7 @@ struct Owner {
     kept: Vec<Override>,
     clock: Arc<dyn Clock>,
     shown: watch::Sender<Arc<MatrixView>>,
+    expired: OnExpiry,
 }
 
 impl Owner {
@@ -168,8 +186,9 @@ impl Owner {
                 let warning = self.keep().await;
                 let _ = reply.send(applied.map(|channel| Applied { channel, warning }));
             }
-            Request::Relayout { layout, done } => {
+            Request::Relayout { layout, zone, done } => {
                 self.matrix.relayout(layout, now);
+                self.matrix.set_zone(zone);
                 self.show();
                 self.keep().await;
                 let _ = done.send(());
@@ -196,8 +215,9 @@ impl Owner {
         }
     }
 
-    /// Shows the view if it has changed.
-    fn show(&self) {
+    /// Shows the view if it has changed, and tells of overrides that have ended.
+    fn show(&mut self) {
+        self.matrix.take_expired().iter().for_each(&self.expired);
         let view = self.matrix.view();
         self.shown.send_if_modified(|shown| {
             let changed = **shown != view;
@@ -317,6 +337,31 @@ mod tests {
         assert_eq!(freed.channel("a").expect("it is there").desired.by, By::None);
         matrix.clear_override("b").await.expect("it is known");
         assert_eq!(store.load(), [], "the expired override is forgotten");
+    }
+
+    #[tokio::test]
+    async fn whoever_wants_to_know_is_told_of_overrides_that_end() {
+        let (store, clock) = (Memory::default(), Arc::new(ManualClock::at(START)));
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let start = || {
+            let told = Arc::clone(&told);
+            let tell =
+                Box::new(move |it: &Override| told.lock().expect("unpoisoned").push(it.channel.clone()));
+            spawn_telling(layout(), store.clone(), Arc::clone(&clock) as _, TimeZone::UTC, tell)
+        };
+        let (matrix, task) = start();
+        let until = |ms| Some(START + Duration::from_millis(ms));
+        matrix.connect("a", "s", until(10)).await.expect("both are known");
+        matrix.connect("b", "s", until(20_000)).await.expect("both are known");
+        clock.advance(Duration::from_millis(10));
+        // Found out by a command that comes before the task has looked.
+        matrix.set_notice("a", None).await.expect("known");
+        assert_eq!(*told.lock().expect("unpoisoned"), ["a"]);
+        drop(matrix);
+        task.await.expect("it ends with its handles");
+        clock.advance(Duration::from_secs(30));
+        let _again = start();
+        assert_eq!(*told.lock().expect("unpoisoned"), ["a", "b"], "one that ended while nobody was there");
     }
 
     #[tokio::test]

@@ -51,6 +51,11 @@ impl Preflight {
         Self { ahead, results: BTreeMap::new() }
     }
 
+    /// Looks begin so long ahead from now on. What is known stays known.
+    pub const fn change(&mut self, ahead: Duration) {
+        self.ahead = ahead;
+    }
+
     /// The look to take now, the nearest lecture first.
     pub fn due(&mut self, plan: &Plan, now: MediaTime) -> Option<Job> {
         let mut near: Vec<Job> = self.near(plan, now).filter_map(Job::of).collect();

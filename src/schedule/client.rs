@@ -61,6 +61,9 @@ pub enum ClientError {
     /// Not an URL.
     #[error("schedule.url is no URL: {0}")]
     Url(#[from] url::ParseError),
+    /// The file of certificate authorities.
+    #[error("schedule.ca_file: {0}")]
+    CaFile(#[from] std::io::Error),
     /// The HTTP client does not start.
     #[error("no HTTP client: {0}")]
     Http(#[from] reqwest::Error),
@@ -81,7 +84,7 @@ struct Answer {
 }
 
 impl Client {
-    /// A client for `[schedule]`; `None` if no calendar is configured.
+    /// A client for `[schedule]`; `None` if no calendar is configured. Reads `ca_file`.
     pub fn new(schedule: &Schedule, zone: &TimeZone) -> Result<Option<Self>, ClientError> {
         if schedule.url.is_empty() {
             return Ok(None);
@@ -116,7 +119,14 @@ impl Client {
         // These fail only where there is no host, and then there is no user either.
         let _ = url.set_username("");
         let _ = url.set_password(None);
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        let mut builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        if !schedule.ca_file.as_os_str().is_empty() {
+            builder = builder.tls_built_in_root_certs(false);
+            for authority in reqwest::Certificate::from_pem_bundle(&std::fs::read(&schedule.ca_file)?)? {
+                builder = builder.add_root_certificate(authority);
+            }
+        }
+        let client = builder.build()?;
         Ok(Place::Http { client, url, prover: Prover::new(user, password) })
     }
 

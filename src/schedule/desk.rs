@@ -53,8 +53,25 @@ pub struct Wish {
     pub channel: String,
     /// What the schedule asks for.
     pub scheduled: Option<Scheduled>,
+    /// The lecture that may stay beyond its planned end, if somebody speaks or something moves then.
+    pub overrun: Option<MayOverrun>,
     /// What the waiting picture should say.
     pub notice: Option<Notice>,
+}
+
+/// A lecture that may stay on its channel beyond its planned end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MayOverrun {
+    /// Its identifier.
+    pub event: String,
+    /// Its source.
+    pub source: String,
+    /// Why it is shown.
+    pub reason: String,
+    /// When it ends by the plan, lead-out counted.
+    pub planned: MediaTime,
+    /// When it ends at the latest.
+    pub latest: MediaTime,
 }
 
 /// See the module's text.
@@ -183,9 +200,22 @@ impl Desk {
                 until: event.connect_until?,
             })
         });
+        let may_last = |event: &&PlannedEvent| {
+            event.connect_from.is_some_and(|from| from <= now)
+                && event.may_last_until.is_some_and(|until| now < until)
+        };
+        let overrun = on_it().find(may_last).and_then(|event| {
+            Some(MayOverrun {
+                event: event.id.clone(),
+                source: event.source.clone()?,
+                reason: reason(event, &self.settings.zone),
+                planned: event.connect_until?,
+                latest: event.may_last_until?,
+            })
+        });
         let next = on_it().find(|event| event.connect_from.is_some() && now < event.ends);
         let announced = next.filter(|event| self.announces(event, now));
-        Wish { channel: channel.to_owned(), scheduled, notice: announced.map(notice) }
+        Wish { channel: channel.to_owned(), scheduled, overrun, notice: announced.map(notice) }
     }
 
     fn announces(&self, event: &PlannedEvent, now: MediaTime) -> bool {

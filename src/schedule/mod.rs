@@ -7,6 +7,7 @@
 //! * The timetable ([`settle`]) decides which event is on which channel from when to when, and says what is wrong.
 //! * The [`Desk`] keeps the last good calendar and answers: what is planned, what does the matrix have to be told now,
 //!   when does that change, when is the calendar asked for again. All of these are cores: time is an argument.
+//! * [`Overrun`] lets a lecture stay beyond its planned end while somebody speaks.
 //! * The [`Client`] asks for the calendar, [`Cabinet`] keeps it on disk. They are the shells.
 //! * [`simulate`] plays a calendar against a clock that leaps.
 //!
@@ -31,11 +32,11 @@ mod words;
 
 pub use cabinet::Cabinet;
 pub use client::{Client, ClientError};
-pub use desk::{Desk, Kept, KeptPart, Wish};
+pub use desk::{Desk, Kept, KeptPart, MayOverrun, Wish};
 pub use event::{Event, Harvest, Part, Reading};
 pub use fault::{FeedFault, Trouble};
-pub use overrun::Overrun;
-pub use settings::{Settings, SettingsError};
+pub use overrun::{Overrun, SignsOfLife};
+pub use settings::{Settings, SettingsError, zone};
 pub use timetable::{Settled, settle};
 
 #[cfg(test)]

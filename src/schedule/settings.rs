@@ -1,6 +1,6 @@
 //! What the configuration says of the schedule, ready for use.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -17,6 +17,8 @@ pub struct Settings {
     /// Sources that two events may put on two channels at once.
     pub(super) shared: BTreeSet<String>,
     pub(super) channels: Vec<String>,
+    /// How long an event may stay beyond its lead-out, by channel; those that have no guard are left out.
+    overruns: BTreeMap<String, Duration>,
     pub(super) zone: TimeZone,
     pub(super) warn_ahead: Duration,
     pub(super) notice_ahead: Duration,
@@ -47,6 +49,12 @@ impl Settings {
             lead_out: seconds(schedule.lead_out_s),
             shared: schedule.shared_sources.iter().cloned().collect(),
             channels: config.channels.iter().map(|channel| channel.name.clone()).collect(),
+            overruns: config
+                .channels
+                .iter()
+                .filter(|channel| channel.overrun_max_s > 0)
+                .map(|channel| (channel.name.clone(), seconds(channel.overrun_max_s)))
+                .collect(),
             zone: zone(&schedule.timezone)?,
             warn_ahead: seconds(schedule.warn_ahead_s),
             notice_ahead: seconds(schedule.notice_ahead_s),
@@ -60,13 +68,19 @@ impl Settings {
         &self.zone
     }
 
+    /// How long an event may stay on `channel` beyond its lead-out; zero without a guard.
+    pub(super) fn overrun(&self, channel: &str) -> Duration {
+        self.overruns.get(channel).copied().unwrap_or_default()
+    }
+
     /// How long before it happens a conflict is an alarm.
     pub const fn warn_ahead(&self) -> Duration {
         self.warn_ahead
     }
 }
 
-fn zone(name: &str) -> Result<TimeZone, SettingsError> {
+/// The zone in which people of a site tell the time, by the configuration's `schedule.timezone`: empty = this machine's.
+pub fn zone(name: &str) -> Result<TimeZone, SettingsError> {
     if name.is_empty() {
         return Ok(TimeZone::system());
     }

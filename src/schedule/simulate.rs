@@ -2,6 +2,7 @@
 //!
 //! The same [`Desk`] and the same [`Matrix`] as in the server, told at the same instants; there is no waiting in between.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::civil;
@@ -48,6 +49,9 @@ pub struct Step {
     pub by: By,
     /// Why.
     pub reason: String,
+    /// Until when it may stay, beyond its planned end, while somebody speaks or something moves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub may_last_until: Option<MediaTime>,
 }
 
 impl Simulation {
@@ -77,7 +81,9 @@ pub fn simulate(
     let mut now = from;
     while now < to {
         matrix.tick(now);
+        let mut may_last = BTreeMap::new();
         for wish in desk.wishes(now) {
+            may_last.extend(wish.overrun.map(|overrun| (wish.channel.clone(), overrun.latest)));
             // Both names are the configuration's own, so it is not refused.
             let _ = matrix.apply(Command::Schedule { channel: wish.channel, scheduled: wish.scheduled }, now);
         }
@@ -94,6 +100,7 @@ pub fn simulate(
                     source: desired.source.clone(),
                     by: desired.by,
                     reason: desired.reason.clone(),
+                    may_last_until: may_last.get(name).copied().filter(|_| desired.by == By::Schedule),
                 });
             }
         }
@@ -150,7 +157,12 @@ impl fmt::Display for Simulation {
                 today.clone_into(&mut date);
             }
             let at = hour(step.at, &self.zone);
-            writeln!(f, "  {at}  {:channels$}  {source:source_width$}  {}", step.channel, step.reason)?;
+            write!(f, "  {at}  {:channels$}  {source:source_width$}  {}", step.channel, step.reason)?;
+            if let Some(latest) = step.may_last_until {
+                let latest = hour(latest, &self.zone);
+                write!(f, "; until {latest} at the latest, if somebody still speaks or something moves")?;
+            }
+            writeln!(f)?;
         }
         if !self.conflicts.is_empty() {
             writeln!(f, "\n{} conflict(s)", self.conflicts.len())?;

@@ -78,6 +78,36 @@ fn a_simulated_day_is_a_table_with_its_conflicts() {
 }
 
 #[test]
+fn a_simulation_says_until_when_a_lecture_may_stay() {
+    let mut config = config();
+    config.channels[0].overrun_max_s = 1800;
+    let events = vec![
+        lecture("1", "PAES", "Amphi_A", at(0, 8, 30), at(0, 10, 30)),
+        lecture("2", "PAES", "Amphi_A", at(0, 11, 0), at(0, 12, 0)),
+        lecture("3", "L2", "Amphi_C", at(0, 8, 30), at(0, 10, 30)),
+    ];
+    let reading = Reading { events, notes: Vec::new() };
+    let settings = Settings::new(&config).expect("good");
+    let simulation = simulate(reading, FeedFormat::Ical, settings, layout(), (at(0, 8, 0), at(0, 13, 0)));
+    let table = simulation.to_string();
+    for line in [
+        "event 1 'UE 1' 08:30–10:30; until 10:57 at the latest, if somebody still speaks or something moves\n",
+        "event 2 'UE 2' 11:00–12:00; until 12:40 at the latest, if somebody still speaks or something moves\n",
+        "event 3 'UE 3' 08:30–10:30\n",
+    ] {
+        assert!(table.contains(line), "{table}");
+    }
+    let json = serde_json::to_value(&simulation).expect("JSON");
+    let may_last: Vec<_> = json["steps"]
+        .as_array()
+        .expect("steps")
+        .iter()
+        .filter_map(|it| it["may_last_until"].as_str())
+        .collect();
+    assert_eq!(may_last, ["2026-11-23T09:57:00.000Z", "2026-11-23T11:40:00.000Z"]);
+}
+
+#[test]
 fn times_on_the_command_line_are_in_the_sites_zone() {
     let paris = settings().zone;
     for (text, utc) in [

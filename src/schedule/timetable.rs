@@ -8,6 +8,7 @@
 //! 3. A hall is held by one event unless it is among the shared ones.
 //! 4. Lead-in and lead-out are margins: a lead-in does not reach into an event that holds, and a lead-out gives way to the
 //!    next lead-in, on the same channel as in the same hall.
+//!    Where a channel has an overrun guard, an event may stay beyond its lead-out, and gives way in the same manner.
 //! 5. An event that goes nowhere, has no source or no length holds nothing and is never shown.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,6 +96,7 @@ fn route(event: &Event, settings: &Settings) -> Routed {
         ends: event.ends,
         connect_from: None,
         connect_until: None,
+        may_last_until: None,
     };
     Routed { event, astray, missing_source }
 }
@@ -137,11 +139,22 @@ fn hold(events: &mut [Routed], settings: &Settings) {
         });
     }
     let spans = margins(&bodies, &held, &ends, settings);
-    for (index, (from, until)) in spans {
-        if let Some(routed) = events.get_mut(index) {
+    for Span { event, from, until, longest } in spans {
+        if let Some(routed) = events.get_mut(event) {
             (routed.event.connect_from, routed.event.connect_until) = (Some(from), Some(until));
+            routed.event.may_last_until = Some(longest).filter(|&longest| until < longest);
         }
     }
+}
+
+/// When the source of an event is on its channel.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    event: usize,
+    from: MediaTime,
+    until: MediaTime,
+    /// With the overrun that its channel allows.
+    longest: MediaTime,
 }
 
 /// Rule 4. Bodies that need the same channel or hall do not overlap, so each has one neighbour before and one behind.
@@ -150,7 +163,7 @@ fn margins(
     held: &[Option<Held<'_>>],
     ends: &impl Fn(usize) -> MediaTime,
     settings: &Settings,
-) -> Vec<(usize, (MediaTime, MediaTime))> {
+) -> Vec<Span> {
     // Bodies are in the order of their beginnings already.
     let mut last_end = BTreeMap::<(bool, &str), MediaTime>::new();
     let mut froms = Vec::with_capacity(bodies.len());
@@ -166,13 +179,16 @@ fn margins(
     let mut next_from = BTreeMap::<(bool, &str), MediaTime>::new();
     let mut spans = Vec::with_capacity(bodies.len());
     for (body, from) in bodies.iter().zip(froms).rev() {
+        let channel = held.get(body.event).copied().flatten().map_or("", |held| held.channel);
         let mut until = ends(body.event) + settings.lead_out;
+        let mut longest = until + settings.overrun(channel);
         for key in needs(held, body.event) {
             if let Some(next) = next_from.insert(key, from) {
                 until = until.min(next);
+                longest = longest.min(next);
             }
         }
-        spans.push((body.event, (from, until)));
+        spans.push(Span { event: body.event, from, until, longest });
     }
     spans
 }

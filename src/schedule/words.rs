@@ -28,9 +28,9 @@ pub(super) fn named(event: &PlannedEvent) -> String {
     format!("event {} '{}'", event.id, event.title)
 }
 
-/// Why a channel is live: `live because event 1042 'UE3 Biophysique' 08:30–10:30`.
+/// Why a channel is live: `event 1042 'UE3 Biophysique' 08:30–10:30`.
 pub(super) fn reason(event: &PlannedEvent, zone: &TimeZone) -> String {
-    format!("live because {} {}–{}", named(event), hour(event.starts, zone), hour(event.ends, zone))
+    format!("{} {}–{}", named(event), hour(event.starts, zone), hour(event.ends, zone))
 }
 
 /// Identifiers of 2.x are small numbers and count; later ones are all of one length.

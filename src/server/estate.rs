@@ -75,7 +75,7 @@ impl Estate {
         self.end_sources(&before, &mut inventory).await;
         self.end_channels(&before, &mut inventory).await;
         self.mount(&before);
-        self.means.matrix.relayout(layout(&self.config)).await?;
+        self.means.matrix.relayout(layout(&self.config), start::zone(&self.config)).await?;
         for source in &self.config.sources {
             if !self.sources.contains_key(&source.name) {
                 let mut stage = Stage::new("source");
@@ -114,10 +114,10 @@ impl Estate {
         &self.config
     }
 
-    /// Takes a new configuration while the server runs.
-    pub(super) async fn reload(&mut self, config: Config) -> anyhow::Result<()> {
+    /// Takes a new configuration while the server runs; the answer says in a sentence what has changed.
+    pub(super) async fn reload(&mut self, config: Config) -> anyhow::Result<String> {
         let now = &self.config;
-        for (key, same) in [
+        let waiting = [
             ("[server]", now.server == config.server),
             ("[segment]", now.segment == config.segment),
             ("[admin]", now.admin == config.admin),
@@ -125,14 +125,27 @@ impl Estate {
             ("[console]", now.console == config.console),
             ("[pages]", now.pages == config.pages),
             ("[wowza_rest]", now.wowza_rest == config.wowza_rest),
-        ] {
-            if !same {
-                warn!("{key} has changed: that takes a restart");
-            }
+        ];
+        let taken = [
+            ("[[source]]", now.sources == config.sources),
+            ("[[ladder]]", now.ladders == config.ladders),
+            ("[[channel]]", now.channels == config.channels),
+            ("[[vod]]", now.vods == config.vods),
+            ("[[push]]", now.pushes == config.pushes),
+            ("[schedule]", now.schedule == config.schedule),
+        ];
+        for key in changed(&waiting) {
+            warn!("{key} has changed: that takes a restart");
         }
+        let (taken, waiting) = (changed(&taken).join(", "), changed(&waiting).join(", "));
         self.apply(config).await?;
         info!(sources = self.sources.len(), channels = self.channels.len(), "configuration taken over");
-        Ok(())
+        Ok(match (taken.is_empty(), waiting.is_empty()) {
+            (true, true) => "nothing has changed".to_owned(),
+            (false, true) => format!("taken over: {taken}"),
+            (true, false) => format!("{waiting} takes a restart"),
+            (false, false) => format!("taken over: {taken}; {waiting} takes a restart"),
+        })
     }
 
     /// Ends every push: their servers hear that the stream has ended.
@@ -211,9 +224,23 @@ impl Estate {
     }
 }
 
+/// The keys of what is not the same.
+fn changed(keys: &[(&'static str, bool)]) -> Vec<&'static str> {
+    keys.iter().filter(|(_, same)| !same).map(|(key, _)| *key).collect()
+}
+
 /// Whether a running channel can become `next` without being started anew.
 fn lives_on(channel: &config::Channel, next: &config::Channel) -> bool {
-    let config::Channel { name, streams: _, ladder, waiting, source: _, live_deadline_ms, hold_ms } = next;
+    let config::Channel {
+        name,
+        streams: _,
+        ladder,
+        waiting,
+        source: _,
+        live_deadline_ms,
+        hold_ms,
+        overrun_max_s: _,
+    } = next;
     (name, ladder, waiting, live_deadline_ms, hold_ms)
         == (&channel.name, &channel.ladder, &channel.waiting, &channel.live_deadline_ms, &channel.hold_ms)
 }

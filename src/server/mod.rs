@@ -41,12 +41,12 @@ use tracing::{debug, error, info, warn};
 
 use crate::admin::insight::Insight;
 use crate::alarm::{Board, Thresholds};
-use crate::audit;
+use crate::audit::{self, Action, AuditLog, Entry};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Faults};
 use crate::delivery::{Delivery, Pages, Showing};
 use crate::http::Places;
-use crate::matrix::{self, ChannelLayout, FileStore, Layout};
+use crate::matrix::{self, ChannelLayout, FileStore, Layout, OnExpiry, Override};
 use crate::media::Grid;
 use crate::push::PushBoard;
 
@@ -56,7 +56,7 @@ use metrics::Measures;
 use observer::Observer;
 use portal::Press;
 use rehearser::{Holds, Rehearser};
-use schedule::Secretary;
+use schedule::{Desktop, Secretary};
 use signals::{Signal, Signals};
 use thumbnails::{Gallery, Glancer};
 use watchman::{Ladders, Watchman};
@@ -79,14 +79,7 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
     loop {
         match signals.next().await {
             Signal::End => break,
-            Signal::Reload => match Config::load(path) {
-                Ok(config) => {
-                    if let Err(error) = server.reload(config).await {
-                        error!("the new configuration is taken over in part: {error:#}");
-                    }
-                }
-                Err(faults) => error!("the new configuration has faults, the old one stays\n{faults}"),
-            },
+            Signal::Reload => server.reload(Config::load(path)).await,
         }
     }
     server.end().await;
@@ -138,6 +131,8 @@ pub struct Server {
     control: Stage,
     /// The configuration in force, for the schedule.
     orders: watch::Sender<Arc<Config>>,
+    audit: AuditLog,
+    clock: Arc<dyn Clock>,
     /// Says for as long as the server lives that it is ready.
     _ready: watch::Sender<bool>,
 }
@@ -181,13 +176,26 @@ impl Server {
         let grid = Grid::new(config.segment.duration_ms);
         let mut control = Stage::new("matrix");
         let store = FileStore::new(&config.server.state_dir);
-        let (matrix, owner) = matrix::spawn(layout(&config), store, Arc::clone(&clock));
-        control.tasks.push(owner);
         let (audit, writing) = audit::open(&config.server.state_dir);
+        let expired = on_expiry(audit.clone());
+        let zone = start::zone(&config);
+        let (matrix, owner) =
+            matrix::spawn_telling(layout(&config), store, Arc::clone(&clock), zone, expired);
+        control.tasks.push(owner);
         control.tasks.push(writing);
 
+        let ladders = Ladders::default();
         let (orders, orders_watch) = watch::channel(Arc::new(config.clone()));
-        let (secretary, plan) = Secretary::new(orders_watch, matrix.clone(), Arc::clone(&clock))?;
+        let desktop = Desktop {
+            matrix: matrix.clone(),
+            signs: Arc::new({
+                let ladders = ladders.clone();
+                move |source| ladders.signs_of_life(source)
+            }),
+            audit: audit.clone(),
+            clock: Arc::clone(&clock),
+        };
+        let (secretary, plan) = Secretary::new(orders_watch.clone(), desktop)?;
         let showing = Showing { matrix: matrix.watch(), plan: plan.clone(), clock: Arc::clone(&clock) };
         let pages = Pages::new(&config.pages.title, &config.pages.embed_from).showing(showing);
         let delivery = Delivery::new(pages);
@@ -208,7 +216,6 @@ impl Server {
             delivery: delivery_,
         };
         let (mut estate, inventory) = Estate::new(means);
-        let ladders = Ladders::default();
         let places =
             Places::new(config.server.connections as usize, config.server.connections_per_address as usize);
         let mut metrics = Registry::default();
@@ -240,7 +247,7 @@ impl Server {
             metrics,
             clock: &clock,
             inventory: inventory.clone(),
-            audit,
+            audit: audit.clone(),
             rehearsals,
             pushes: pushes.clone(),
         };
@@ -296,19 +303,31 @@ impl Server {
         let rehearser = Rehearser {
             inventory: inventory.clone(),
             plan: plan_seen,
+            configs: orders_watch,
             holds: holds.clone(),
             doors: rehearsing,
             clock: Arc::clone(&clock),
         };
         listening.spawn(rehearser.run(listening.end.clone()));
-        let conductor = Conductor { inventory, matrix, running: ladders, holds, clock };
+        let conductor = Conductor { inventory, matrix, running: ladders, holds, clock: Arc::clone(&clock) };
         conducting.spawn(conductor.run(conducting.end.clone()));
         start::warn_without_assembler();
         estate.apply(config).await?;
         ready.send_replace(true);
         let config = estate.config();
         info!(channels = config.channels.len(), sources = config.sources.len(), "ready");
-        Ok(Self { addresses, listening, estate, scheduling, conducting, control, orders, _ready: ready })
+        Ok(Self {
+            addresses,
+            listening,
+            estate,
+            scheduling,
+            conducting,
+            control,
+            orders,
+            audit,
+            clock,
+            _ready: ready,
+        })
     }
 
     /// Where it listens.
@@ -316,17 +335,32 @@ impl Server {
         &self.addresses
     }
 
-    /// Takes a new configuration over. Where that fails, what was done until then holds.
-    async fn reload(&mut self, config: Config) -> anyhow::Result<()> {
+    /// Reads a configuration again and takes it over, or says why not. Where taking over fails, what was done until then
+    /// holds.
+    async fn reload(&mut self, read: Result<Config, Faults>) {
+        let entry = Entry::new(self.clock.now(), "configuration", Action::Reload);
+        let config = match read {
+            Ok(config) => config,
+            Err(faults) => {
+                error!("the new configuration has faults, the old one stays\n{faults}");
+                return self.audit.record(entry.result(&Err::<(), _>(faults)));
+            }
+        };
         let taken = self.estate.reload(config).await;
         // The matrix has its new layout: the schedule may speak of new channels.
         self.orders.send_replace(Arc::new(self.estate.config().clone()));
-        taken
+        match &taken {
+            Ok(what) => self.audit.record(entry.saying(what)),
+            Err(error) => {
+                error!("the new configuration is taken over in part: {error:#}");
+                self.audit.record(entry.result(&Err::<(), _>(format!("taken over in part: {error:#}"))));
+            }
+        }
     }
 
     /// Ends everything, stage by stage.
     pub async fn end(self) {
-        let Self { listening, scheduling, mut estate, conducting, control, .. } = self;
+        let Self { listening, scheduling, mut estate, conducting, control, audit, .. } = self;
         let patience = Patience::new();
         listening.end(patience.of_stage()).await;
         scheduling.end(patience.of_stage()).await;
@@ -334,11 +368,20 @@ impl Server {
         estate.end_all_sources(patience.of_stage()).await;
         estate.end_all_channels(patience.of_stage()).await;
         conducting.end(patience.of_stage()).await;
-        // The matrix ends when nobody can talk to it any more.
-        drop(estate);
+        // The matrix ends when nobody can talk to it any more, and the audit log with its last handle.
+        drop((estate, audit));
         control.end(patience.of_the_last()).await;
         info!("ended");
     }
+}
+
+/// Records overrides that end by themselves.
+fn on_expiry(audit: AuditLog) -> OnExpiry {
+    Box::new(move |ended: &Override| {
+        let at = ended.until.unwrap_or(ended.since);
+        let entry = Entry::new(at, "expiry", Action::OverrideExpired).on(&ended.channel);
+        audit.record(entry.with(ended.source.as_deref()));
+    })
 }
 
 fn thresholds(alarm: &config::Alarm) -> Thresholds {

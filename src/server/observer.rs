@@ -14,7 +14,7 @@ use super::watchman::{LadderState, Ladders};
 use crate::admin::attendance::{Attendance, Count, Viewers};
 use crate::admin::insight::{ChannelVitals, RungVitals, SourceVitals, Vitals};
 use crate::clock::Clock;
-use crate::delivery::Delivery;
+use crate::delivery::{Crowd, Delivery};
 use crate::media::MediaTime;
 use crate::source::SourceGauges;
 
@@ -123,6 +123,17 @@ impl Observer {
         let viewers = rungs.iter().map(|rung| rung.viewers).sum();
         ChannelVitals { name: name.to_owned(), viewers, rungs, picture_at }
     }
+}
+
+/// Who watches a channel, by what they speak.
+pub(super) fn crowd(delivery: &Delivery, channel: &str) -> Crowd {
+    let shelf = delivery.registry().get(channel).and_then(|known| known.shelf.clone());
+    let Some(snapshot) = shelf.as_ref().and_then(crate::store::ShelfReader::snapshot) else {
+        return Crowd::default();
+    };
+    let variants = snapshot.renditions.iter().filter(|it| it.rung.is_variant());
+    let names = variants.map(|it| (it.rung.name(), it.rung.picture().is_some()));
+    delivery.audience().crowd(channel, snapshot.last, names)
 }
 
 impl Memory {

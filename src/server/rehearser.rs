@@ -14,14 +14,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::estate::Inventory;
+use super::start;
 use crate::agenda::Plan;
 use crate::alarm::Condition;
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::feed::{Next, Reader};
 use crate::ladder::Inspector;
 use crate::matrix::{SourceState, SourceStatus};
 use crate::media::MediaTime;
-use crate::rehearsal::{Archive, Check, Facts, Preflight, Rehearsal, Signs, Tally, next_rehearsal};
+use crate::rehearsal::{
+    Archive, Check, Facts, Preflight, Rehearsal, Signs, Tally, next_rehearsal, time_of_day,
+};
 
 /// How long a source may take to answer and send its first IDR picture.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -67,17 +71,27 @@ impl Drop for Hold {
     }
 }
 
-/// What the rehearser reads of the configuration; fixed for its life.
+/// What the rehearser reads of the configuration.
 #[derive(Clone, Debug)]
-pub(super) struct Habits {
-    pub(super) ahead: Duration,
-    pub(super) at: Option<Time>,
-    pub(super) zone: TimeZone,
+struct Habits {
+    ahead: Duration,
+    at: Option<Time>,
+    zone: TimeZone,
 }
 
-/// How the rehearser works, and where it hears and is heard.
+impl Habits {
+    fn new(config: &Config) -> Self {
+        Self {
+            ahead: Duration::from_secs(u64::from(config.schedule.check_s)),
+            // The configuration's check has seen to it that it is a time.
+            at: time_of_day(&config.schedule.rehearsal).ok().flatten(),
+            zone: start::zone(config),
+        }
+    }
+}
+
+/// Where the rehearser hears and is heard.
 pub(super) struct Doors {
-    pub(super) habits: Habits,
     pub(super) archive: Archive,
     /// What should be alarms.
     pub(super) conditions: watch::Sender<Arc<Vec<Condition>>>,
@@ -91,6 +105,8 @@ pub(super) struct Doors {
 pub(super) struct Rehearser {
     pub(super) inventory: watch::Receiver<Arc<Inventory>>,
     pub(super) plan: watch::Receiver<Arc<Plan>>,
+    /// The configuration in force, and each after it.
+    pub(super) configs: watch::Receiver<Arc<Config>>,
     pub(super) holds: Holds,
     pub(super) doors: Doors,
     pub(super) clock: Arc<dyn Clock>,
@@ -106,16 +122,21 @@ impl Rehearser {
     }
 
     async fn work(&mut self) {
-        let mut preflight = Preflight::new(self.doors.habits.ahead);
-        let mut night = self.next_night();
-        let mut last = Rehearsal::clone(&self.doors.report.borrow());
-        last.next = night;
-        self.doors.report.send_replace(Arc::new(last));
+        let mut habits = Habits::new(&self.configs.borrow_and_update());
+        let mut preflight = Preflight::new(habits.ahead);
+        let mut night = self.next_night(&habits);
+        self.announce(night);
         loop {
+            if self.configs.has_changed().unwrap_or(false) {
+                habits = Habits::new(&self.configs.borrow_and_update());
+                preflight.change(habits.ahead);
+                night = self.next_night(&habits);
+                self.announce(night);
+            }
             self.before_lectures(&mut preflight).await;
             let now = self.clock.now();
             if night.is_some_and(|at| at <= now) {
-                night = self.next_night();
+                night = self.next_night(&habits);
                 self.rehearse("night", night, &mut preflight).await;
             }
             tokio::select! {
@@ -129,8 +150,15 @@ impl Rehearser {
         }
     }
 
-    fn next_night(&self) -> Option<MediaTime> {
-        next_rehearsal(self.clock.now(), self.doors.habits.at?, &self.doors.habits.zone)
+    fn next_night(&self, habits: &Habits) -> Option<MediaTime> {
+        next_rehearsal(self.clock.now(), habits.at?, &habits.zone)
+    }
+
+    /// Says when the next night's rehearsal is.
+    fn announce(&self, night: Option<MediaTime>) {
+        let mut last = Rehearsal::clone(&self.doors.report.borrow());
+        last.next = night;
+        self.doors.report.send_replace(Arc::new(last));
     }
 
     /// Takes every look that is due.
@@ -155,7 +183,8 @@ impl Rehearser {
     }
 
     fn tell(&self, preflight: &Preflight, plan: &Plan) {
-        let conditions = preflight.conditions(plan, self.clock.now(), &self.doors.habits.zone);
+        let zone = start::zone(&self.configs.borrow());
+        let conditions = preflight.conditions(plan, self.clock.now(), &zone);
         self.doors.conditions.send_if_modified(|told| {
             let differs = **told != conditions;
             if differs {

@@ -2,7 +2,8 @@
 //!
 //! Asking for the calendar is a task of its own, so that an Opencast that hangs holds up nothing: the matrix is told from
 //! the last good plan. What was told is remembered and told again only where it differs; what the matrix refused is tried
-//! again.
+//! again. Beyond its planned end a lecture stays as the overrun guard says. What begins, stays and ends is recorded in the
+//! audit log.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,20 +16,35 @@ use tracing::{debug, error, info, warn};
 
 use crate::agenda::{Conflict, ConflictKind, Plan};
 use crate::alarm::{AlarmKind, Condition};
+use crate::audit::{Action, AuditLog, Entry};
 use crate::clock::Clock;
 use crate::config::{Config, Schedule, Secret};
-use crate::matrix::{Applied, MatrixError, MatrixHandle};
+use crate::matrix::{Applied, MatrixError, MatrixHandle, Scheduled};
 use crate::media::MediaTime;
-use crate::schedule::{Cabinet, Client, Desk, Harvest, Kept, Settings, Wish};
+use crate::schedule::{Cabinet, Client, Desk, Harvest, Kept, Overrun, Settings, SignsOfLife, Wish};
 
 /// The longest sleep: the clock may move against the runtime's.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// Characters of an alarm about what was left out of the calendar.
 const NOTES_CHARS: usize = 600;
 
+/// Says when a source was last seen alive.
+pub(super) type Signs = Arc<dyn Fn(&str) -> SignsOfLife + Send + Sync>;
+
+/// What the secretary works with beside the calendar.
+pub(super) struct Desktop {
+    pub(super) matrix: MatrixHandle,
+    pub(super) signs: Signs,
+    pub(super) audit: AuditLog,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
 /// See the module's text.
 pub(super) struct Secretary {
     desk: Desk,
+    overrun: Overrun,
+    signs: Signs,
+    audit: AuditLog,
     /// `None` while it is asking, and without a calendar.
     client: Option<Client>,
     asking: Option<JoinHandle<(Client, Harvest)>>,
@@ -38,6 +54,8 @@ pub(super) struct Secretary {
     plan: watch::Sender<Arc<Plan>>,
     orders: watch::Receiver<Arc<Config>>,
     told: BTreeMap<String, Wish>,
+    /// What the audit log knows of each channel.
+    recorded: BTreeMap<String, Scheduled>,
     clock: Arc<dyn Clock>,
 }
 
@@ -46,8 +64,7 @@ impl Secretary {
     /// once the matrix has its layout. Reads a file before it returns.
     pub(super) fn new(
         orders: watch::Receiver<Arc<Config>>,
-        matrix: MatrixHandle,
-        clock: Arc<dyn Clock>,
+        Desktop { matrix, signs, audit, clock }: Desktop,
     ) -> anyhow::Result<(Self, watch::Receiver<Arc<Plan>>)> {
         let config = Arc::clone(&orders.borrow());
         let settings = Settings::new(&config)?;
@@ -59,9 +76,23 @@ impl Secretary {
         let desk = Desk::new(settings, kept, now);
         let (plan, seen) = watch::channel(Arc::new(desk.plan(now)));
         let schedule = config.schedule.clone();
-        let told = BTreeMap::new();
-        let asking = None;
-        Ok((Self { desk, client, asking, schedule, cabinet, matrix, plan, orders, told, clock }, seen))
+        let secretary = Self {
+            desk,
+            overrun: Overrun::default(),
+            signs,
+            audit,
+            client,
+            asking: None,
+            schedule,
+            cabinet,
+            matrix,
+            plan,
+            orders,
+            told: BTreeMap::new(),
+            recorded: BTreeMap::new(),
+            clock,
+        };
+        Ok((secretary, seen))
     }
 
     /// Works until `end`.
@@ -156,22 +187,44 @@ impl Secretary {
 
     /// Tells the matrix what differs from what it was told.
     async fn obey(&mut self) {
-        for wish in self.desk.wishes(self.clock.now()) {
-            let before = self.told.get(&wish.channel);
-            if before == Some(&wish) {
+        let now = self.clock.now();
+        let zone = self.desk.settings().zone().clone();
+        let wishes = self.overrun.adjust(self.desk.wishes(now), &*self.signs, &zone, now);
+        self.recorded.retain(|channel, _| wishes.iter().any(|wish| wish.channel == *channel));
+        for wish in wishes {
+            let before = self.told.get(&wish.channel).cloned();
+            if before.as_ref() == Some(&wish) {
                 continue;
             }
             let mut done = true;
-            if before.is_none_or(|before| before.scheduled != wish.scheduled) {
-                done &= taken(&self.matrix.set_scheduled(&wish.channel, wish.scheduled.clone()).await);
+            if before.as_ref().is_none_or(|before| before.scheduled != wish.scheduled) {
+                let answer = self.matrix.set_scheduled(&wish.channel, wish.scheduled.clone()).await;
+                done &= taken(&answer);
+                if answer.is_ok() {
+                    self.record(&wish, now);
+                }
             }
-            if before.is_none_or(|before| before.notice != wish.notice) {
+            if before.as_ref().is_none_or(|before| before.notice != wish.notice) {
                 done &= taken(&self.matrix.announce(&wish.channel, wish.notice.clone()).await);
             }
             if done {
                 self.told.insert(wish.channel.clone(), wish);
             }
         }
+    }
+
+    /// Notes in the audit log what the schedule has begun, prolonged or ended.
+    fn record(&mut self, wish: &Wish, now: MediaTime) {
+        let before = self.recorded.get(&wish.channel);
+        if let Some((what, scheduled)) = transition(before, wish.scheduled.as_ref()) {
+            let entry = Entry::new(now, "schedule", what).on(&wish.channel).with(Some(&scheduled.source));
+            let until = Some(scheduled.until).filter(|_| what != Action::Disconnect);
+            self.audit.record(entry.until(until).saying(&scheduled.reason));
+        }
+        match &wish.scheduled {
+            Some(scheduled) => self.recorded.insert(wish.channel.clone(), scheduled.clone()),
+            None => self.recorded.remove(&wish.channel),
+        };
     }
 
     /// Another configuration is in force.
@@ -209,6 +262,28 @@ impl Secretary {
             Err(error) => error!(%error, "the calendar cannot be asked for"),
         }
     }
+}
+
+/// What has become of a channel, and what there is to say of it; `None` where nothing has that anybody would ask for.
+fn transition<'a>(
+    before: Option<&'a Scheduled>,
+    after: Option<&'a Scheduled>,
+) -> Option<(Action, &'a Scheduled)> {
+    let Some(after) = after else { return before.map(|before| (Action::Disconnect, before)) };
+    let what = match before.filter(|before| before.source == after.source) {
+        // The guard adds to a lecture's reason. What it adds may change, and may be taken back before the planned end.
+        Some(before) if before.until == after.until => return None,
+        Some(before)
+            if before.reason.len() > after.reason.len() && before.reason.starts_with(&after.reason) =>
+        {
+            return None;
+        }
+        Some(before) if before.until < after.until && after.reason.starts_with(&before.reason) => {
+            Action::Prolong
+        }
+        _ => Action::Connect,
+    };
+    Some((what, after))
 }
 
 fn taken(answer: &Result<Applied, MatrixError>) -> bool {

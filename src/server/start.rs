@@ -15,7 +15,7 @@ use tracing::{error, info};
 
 use crate::admin::console;
 use crate::admin::insight::Insight;
-use crate::admin::wowza::{self, WowzaState};
+use crate::admin::wowza::{self, Outgoing, WowzaState};
 use crate::admin::{self, AdminState, Rehearsals, Tokens};
 use crate::agenda::Plan;
 use crate::alarm::Alarm;
@@ -32,8 +32,9 @@ use crate::matrix::{MatrixHandle, SourceStatus};
 use crate::media::{Grid, Parts, RungTracks};
 use crate::package::{InitError, init_section};
 use crate::push::PushBoard;
-use crate::rehearsal::{Archive, time_of_day};
+use crate::rehearsal::Archive;
 use crate::rtmp::Target;
+use crate::schedule;
 use crate::source::{Current, Inlet, SourceGauges, SourceTask};
 use crate::store::{self, Rung};
 use crate::vod::{Mount, MountSettings};
@@ -42,8 +43,9 @@ use super::channel_task::{ChannelTask, options};
 use super::conductor::{ChannelEntry, GuardedInlet, SourceEntry};
 use super::estate::{Inventory, Means};
 use super::media_port::{self, Gate};
+use super::observer;
 use super::painter::Painter;
-use super::rehearser::{Doors, Habits};
+use super::rehearser::Doors;
 use super::{Addresses, Stage};
 
 /// How long before a channel's start RTMP's clock begins, in nanoseconds: longer than any window.
@@ -101,11 +103,12 @@ pub(super) struct AdminPort<'a> {
 
 impl AdminPort<'_> {
     /// What Wowza's REST shows.
-    fn wowza(&self, config: &Config) -> WowzaState {
+    fn wowza(&self, config: &Config, delivery: &Delivery) -> WowzaState {
         let config::WowzaRest { username, password } = &config.wowza_rest;
         let credentials = (!username.is_empty()).then(|| (username.clone(), password.clone()));
         let clock = Arc::clone(self.clock);
         let inventory = self.inventory.clone();
+        let delivery = delivery.clone();
         WowzaState {
             matrix: self.matrix.clone(),
             credentials,
@@ -115,26 +118,30 @@ impl AdminPort<'_> {
                 let inventory = Arc::clone(&inventory.borrow());
                 inventory.sources.get(source).map_or(0, |entry| entry.gauges.bytes.get())
             }),
+            outgoing: Arc::new(move |channel| {
+                let delivery::Crowd { hls, dash, rtmp, rtsp, bytes } = observer::crowd(&delivery, channel);
+                Outgoing { hls, dash, rtmp, rtsp, bytes }
+            }),
             audit: self.audit.clone(),
         }
     }
 }
 
+/// The zone in which people of this site tell the time.
+pub(super) fn zone(config: &Config) -> TimeZone {
+    schedule::zone(&config.schedule.timezone).unwrap_or_else(|error| {
+        error!(%error, "this machine's own zone is taken");
+        TimeZone::system()
+    })
+}
+
 /// The doors of the rehearser: what the admin port has of them, and what it has itself. Reads a file.
 pub(super) fn rehearsals(config: &Config) -> (Rehearsals, Doors) {
-    let schedule = &config.schedule;
-    let zone = if schedule.timezone.is_empty() { None } else { TimeZone::get(&schedule.timezone).ok() };
-    let habits = Habits {
-        ahead: Duration::from_secs(u64::from(schedule.check_s)),
-        // The configuration's check has seen to it that it is a time.
-        at: time_of_day(&schedule.rehearsal).ok().flatten(),
-        zone: zone.unwrap_or_else(TimeZone::system),
-    };
     let archive = Archive::new(&config.server.state_dir);
     let (report, seen) = watch::channel(Arc::new(archive.load()));
     let (conditions, _) = watch::channel(Arc::default());
     let (sender, orders) = mpsc::channel(1);
-    (Rehearsals { report: seen, orders: sender }, Doors { habits, archive, conditions, report, orders })
+    (Rehearsals { report: seen, orders: sender }, Doors { archive, conditions, report, orders })
 }
 
 /// Opens the ports and serves on them.
@@ -153,7 +160,12 @@ pub(super) fn listeners(
     let plain = open("http", "server.http_listen", &server.http_listen)?;
     let control = open("admin", "server.admin_listen", &server.admin_listen)?;
     if let Some((listener, _)) = open("wowza-rest", "server.wowza_rest_listen", &server.wowza_rest_listen)? {
-        let router = wowza::router(port.wowza(config));
+        let router = wowza::router(port.wowza(config, &delivery));
+        stage.spawn(http::serve_with_peer(listener, router, http::Limits::default(), stage.end.clone()));
+    }
+    let counts = open("wowza-counts", "server.wowza_counts_listen", &server.wowza_counts_listen)?;
+    if let Some((listener, _)) = counts {
+        let router = wowza::counts::router(port.wowza(config, &delivery));
         stage.spawn(http::serve_with_peer(listener, router, http::Limits::default(), stage.end.clone()));
     }
     let addresses = Addresses {

@@ -17,7 +17,10 @@ use crate::alarm::{Alarm, AlarmKind, Board, Change, Condition};
 use crate::clock::Clock;
 use crate::ladder::LadderMeter;
 use crate::matrix::{MatrixHandle, MatrixView, SourceState, SourceView};
+use crate::media::MediaTime;
+use crate::meter::Gauge;
 use crate::push::{PushBoard, PushState, PushStatus};
+use crate::schedule::SignsOfLife;
 use crate::source::SourceGauges;
 
 /// Between two looks.
@@ -49,6 +52,23 @@ impl Ladders {
 
     pub(super) fn all(&self) -> BTreeMap<LadderKey, LadderState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When a source was last heard and seen by any of its ladders.
+    pub(super) fn signs_of_life(&self, source: &str) -> SignsOfLife {
+        let mut signs = SignsOfLife::default();
+        let time = |gauge: &Gauge| {
+            Some(gauge.get()).filter(|ms| *ms != 0).map(|ms| MediaTime::from_millis(ms as i64))
+        };
+        for (key, state) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if let LadderState::Runs(meter) = state
+                && key.source == source
+            {
+                signs.speech = signs.speech.max(time(&meter.spoken_at_ms));
+                signs.movement = signs.movement.max(time(&meter.moved_at_ms));
+            }
+        }
+        signs
     }
 }
 

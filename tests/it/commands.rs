@@ -90,7 +90,7 @@ fn a_calendar_is_simulated() {
     let good = day("2017-01-04", "2017-01-05", &[]);
     assert_eq!(good.status.code(), Some(0), "{}", text(&good.stderr));
     let table = text(&good.stdout);
-    let live = "  13:48  Live_PAES  PS-Amphi_D    live because event 1042 'Informations générales; réunion, partie 1' 13:51–15:30\n";
+    let live = "  13:48  Live_PAES  PS-Amphi_D    event 1042 'Informations générales; réunion, partie 1' 13:51–15:30\n";
     assert!(table.contains(live) && table.contains("  15:40  Live_PAES  waiting loop  "), "{table}");
     let bad = day("2017-01-04", "2017-01-06", &["--json"]);
     assert_eq!(bad.status.code(), Some(1), "there is a conflict");

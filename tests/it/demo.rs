@@ -52,7 +52,7 @@ fn the_demo_shows_a_day() {
     let matrix = server.matrix();
     let channel = |n: usize| &matrix["channels"][n];
     let reason = channel(0)["desired"]["reason"].as_str().expect("a reason");
-    assert!(reason.starts_with("live because event 1000 'UE3 Biophysique' "), "{reason}");
+    assert!(reason.starts_with("event 1000 'UE3 Biophysique' "), "{reason}");
     assert_eq!(channel(0)["desired"]["by"], "schedule");
     assert_eq!(
         (&channel(1)["desired"]["source"], &channel(1)["notice"]["place"]),

@@ -9,6 +9,7 @@ mod browser;
 mod commands;
 mod console;
 mod dash;
+mod day;
 mod demo;
 mod faults;
 mod gstreamer;

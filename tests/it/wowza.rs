@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::http;
 use crate::server::Server;
 use crate::sources::one_hall;
+use crate::stream::Follower;
 
 const BASE: &str = "/v2/servers/_defaultServer_/vhosts/_defaultVHost_";
 const USER: &str = "admin:chalk";
@@ -81,5 +82,39 @@ fn scripts_and_esup_pod_pilot_the_matrix() {
         (&"wowza:admin".into(), &"127.0.0.1".into(), &"disconnect".into())
     );
     assert!(newest["refused"].is_string() && audit[1]["refused"].is_null(), "{audit}");
+    assert_eq!(server.end(), Some(0));
+}
+
+#[test]
+fn who_watches_is_told_as_monitoring_asks() {
+    let hall = one_hall("rtsp://127.0.0.1:9/extron1").replace("source = \"hall\"", "source = \"\"");
+    let any = "\"127.0.0.1:0\"";
+    let server = Server::run(&format!("wowza_rest_listen = {any}\nwowza_counts_listen = {any}\n{hall}"));
+    let port = |service: &str| {
+        let line = server.logged(|fields| fields["message"] == "listening" && fields["service"] == service);
+        line["address"].as_str().and_then(|address| address.parse::<SocketAddr>().ok()).expect("an address")
+    };
+    let (rest, counts) = (port("wowza-rest"), port("wowza-counts"));
+    let monitoring = || -> Value {
+        let path = format!("{BASE}/applications/Live/monitoring/current");
+        serde_json::from_str(http::get(rest, &path).text()).expect("JSON")
+    };
+    assert_eq!(http::get(counts, "/serverinfo").status, 404);
+    let mut viewer = Follower::new(server.http, "Live", "480p");
+    viewer.until("the viewer is counted", || monitoring()["connectionCount"]["CUPERTINO"] == 1);
+    let told = monitoring();
+    assert_eq!((&told["totalConnections"], &told["connectionCount"]["MPEGDASH"]), (&1.into(), &0.into()));
+    assert!(told["bytesOut"].as_u64() > Some(10_000), "{told}");
+    let xml = http::get(counts, "/connectioncounts?flat");
+    assert_eq!((xml.status, xml.header("content-type")), (200, Some("text/xml; charset=utf-8")));
+    let application = xml.text().split("<Application>").nth(1).expect("one");
+    assert!(
+        application.starts_with("<Name>Live</Name><Status>loaded</Status>")
+            && application.contains("<ConnectionsCurrent>1</ConnectionsCurrent>"),
+        "{application}"
+    );
+    let status: Value =
+        serde_json::from_str(http::get(rest, "/v2/servers/_defaultServer_/status").text()).expect("JSON");
+    assert_eq!(status["currentConnections"], 1);
     assert_eq!(server.end(), Some(0));
 }

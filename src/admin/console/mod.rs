@@ -22,7 +22,7 @@ use serde::Serialize;
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, media type, text.
-const PARTS: [(&str, &str, &str); 13] = [
+const PARTS: [(&str, &str, &str); 14] = [
     ("/console/style.css", "text/css; charset=utf-8", include_str!("assets/style.css")),
     ("/console/icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
     ("/console/main.js", JAVASCRIPT, include_str!("assets/main.js")),
@@ -35,6 +35,7 @@ const PARTS: [(&str, &str, &str); 13] = [
     ("/console/viewers.js", JAVASCRIPT, include_str!("assets/viewers.js")),
     ("/console/halls.js", JAVASCRIPT, include_str!("assets/halls.js")),
     ("/console/alarms.js", JAVASCRIPT, include_str!("assets/alarms.js")),
+    ("/console/audit.js", JAVASCRIPT, include_str!("assets/audit.js")),
     ("/console/demo.js", JAVASCRIPT, include_str!("assets/demo.js")),
 ];
 const INDEX: &str = include_str!("assets/index.html");

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{BASE, INSTANCE, SERVER, source_name};
+use super::{BASE, INSTANCE, Outgoing, SERVER, source_name};
 use crate::matrix::{ChannelView, MatrixView, SourceState};
 
 fn href(rest: &str) -> String {
@@ -139,15 +139,37 @@ fn of_server(mut body: Value) -> Value {
     body
 }
 
-/// What came in of a source.
+/// What comes in and what goes out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Traffic {
     pub(super) uptime_s: u64,
     pub(super) bytes_in: u64,
     pub(super) bytes_in_rate: u64,
+    pub(super) outgoing: Outgoing,
+    pub(super) bytes_out_rate: u64,
 }
 
-/// `…/applications/{app}/monitoring/current`. Who watches is not counted by session: viewers of HLS have none.
+impl Traffic {
+    /// The sum of both.
+    pub(super) const fn and(self, other: &Self) -> Self {
+        let (one, two) = (self.outgoing, other.outgoing);
+        Self {
+            uptime_s: if self.uptime_s > other.uptime_s { self.uptime_s } else { other.uptime_s },
+            bytes_in: self.bytes_in + other.bytes_in,
+            bytes_in_rate: self.bytes_in_rate + other.bytes_in_rate,
+            outgoing: Outgoing {
+                hls: one.hls + two.hls,
+                dash: one.dash + two.dash,
+                rtmp: one.rtmp + two.rtmp,
+                rtsp: one.rtsp + two.rtsp,
+                bytes: one.bytes + two.bytes,
+            },
+            bytes_out_rate: self.bytes_out_rate + other.bytes_out_rate,
+        }
+    }
+}
+
+/// `…/applications/{app}/monitoring/current`.
 pub(super) fn application_monitoring(traffic: Traffic) -> Value {
     let mut body = counts(traffic);
     for name in ["WEBM", "DVRCHUNKS"] {
@@ -168,16 +190,20 @@ pub(super) fn stream_monitoring(traffic: Traffic, stream: &str) -> Value {
     body
 }
 
-fn counts(Traffic { uptime_s, bytes_in, bytes_in_rate }: Traffic) -> Value {
+fn counts(traffic: Traffic) -> Value {
+    let Traffic { uptime_s, bytes_in, bytes_in_rate, outgoing, bytes_out_rate } = traffic;
     json!({
-        "serverName": SERVER, "uptime": uptime_s, "bytesIn": bytes_in, "bytesOut": 0, "bytesInRate": bytes_in_rate,
-        "bytesOutRate": 0, "totalConnections": 0,
-        "connectionCount": { "RTMP": 0, "MPEGDASH": 0, "CUPERTINO": 0, "SANJOSE": 0, "SMOOTH": 0, "RTP": 0 },
+        "serverName": SERVER, "uptime": uptime_s, "bytesIn": bytes_in, "bytesOut": outgoing.bytes,
+        "bytesInRate": bytes_in_rate, "bytesOutRate": bytes_out_rate, "totalConnections": outgoing.viewers(),
+        "connectionCount": {
+            "RTMP": outgoing.rtmp, "MPEGDASH": outgoing.dash, "CUPERTINO": outgoing.hls, "SANJOSE": 0, "SMOOTH": 0,
+            "RTP": outgoing.rtsp,
+        },
     })
 }
 
 /// `/v2/servers/_defaultServer_/status`.
-pub(super) fn status(version: &str, running_s: f64, memory: (u64, u64)) -> Value {
+pub(super) fn status(version: &str, running_s: f64, memory: (u64, u64), viewers: u64) -> Value {
     let (total, available) = memory;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let mut body = json!({
@@ -202,15 +228,10 @@ pub(super) fn status(version: &str, running_s: f64, memory: (u64, u64)) -> Value
             "javaHome",
             "javaMaxHeapSize",
         ];
-        let zero = [
-            "currentConnections",
-            "maxConnections",
-            "maxIncommingStreams",
-            "transcoderLicenses",
-            "transcoderLicensesInUse",
-        ];
+        let zero = ["maxConnections", "maxIncommingStreams", "transcoderLicenses", "transcoderLicensesInUse"];
         let no = ["transcoderWatermark", "dvrLicensed", "dvrInUse", "drmLicensed", "drmInUse"];
         let none = ["transcoderApplications", "dvrApplications", "drmApplications"];
+        object.insert("currentConnections".to_owned(), viewers.into());
         object.extend(empty.map(|key| (key.to_owned(), "".into())));
         object.extend(zero.map(|key| (key.to_owned(), 0.into())));
         object.extend(no.map(|key| (key.to_owned(), false.into())));

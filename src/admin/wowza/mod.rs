@@ -12,12 +12,16 @@
 //!   none, and starting one is refused (501).
 //! * Applications are channels and cannot be made, changed or deleted here either.
 //!
+//! Viewers over HLS and DASH have no session: they are counted by the cells that they fetch, and who has watched in all is
+//! not known. Port 8086's `/connectioncounts` ([`counts`]) tells the same.
+//!
 //! Everything that changes something, or was refused, is recorded in the audit log.
 //!
 //! With a user configured every request must authenticate (Digest, RFC 7616, MD5, `qop="auth"`); without one the port is
 //! bound to loopback.
 
 mod answer;
+pub mod counts;
 mod describe;
 mod machine;
 
@@ -58,8 +62,32 @@ pub struct WowzaState {
     pub now: Arc<dyn Fn() -> MediaTime + Send + Sync>,
     /// Bytes received of a source since start.
     pub received: Arc<dyn Fn(&str) -> u64 + Send + Sync>,
+    /// Who watches a channel.
+    pub outgoing: Arc<dyn Fn(&str) -> Outgoing + Send + Sync>,
     /// Where changes are recorded.
     pub audit: AuditLog,
+}
+
+/// Who watches a channel at this moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Viewers over HLS.
+    pub hls: u64,
+    /// Viewers over DASH.
+    pub dash: u64,
+    /// Viewers over RTMP.
+    pub rtmp: u64,
+    /// Viewers over RTSP.
+    pub rtsp: u64,
+    /// Bytes of media sent to viewers since start.
+    pub bytes: u64,
+}
+
+impl Outgoing {
+    /// All of them.
+    pub const fn viewers(&self) -> u64 {
+        self.hls + self.dash + self.rtmp + self.rtsp
+    }
 }
 
 struct Inner {
@@ -70,13 +98,39 @@ struct Inner {
     started: MediaTime,
     now: Arc<dyn Fn() -> MediaTime + Send + Sync>,
     received: Arc<dyn Fn(&str) -> u64 + Send + Sync>,
-    /// When a source's rate was measured last, its bytes until then, and the rate.
-    rates: Mutex<HashMap<String, (MediaTime, u64, u64)>>,
+    outgoing: Arc<dyn Fn(&str) -> Outgoing + Send + Sync>,
+    /// Of what comes in of a source, and of what goes out of a channel.
+    rates: Mutex<HashMap<(Way, String), Rate>>,
     machine: Machine,
     audit: AuditLog,
 }
 
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Way {
+    In,
+    Out,
+}
+
+/// What was measured last.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    at: MediaTime,
+    /// All bytes until then.
+    bytes: u64,
+    bytes_per_s: u64,
+}
+
 impl Inner {
+    fn new(state: WowzaState) -> Self {
+        let WowzaState { matrix, credentials, started, now, received, outgoing, audit } = state;
+        let who = credentials.as_ref().map_or("wowza".to_owned(), |(user, _)| format!("wowza:{user}"));
+        let authenticator =
+            credentials.map(|(user, password)| Authenticator::new("Wowza", user, password.reveal()));
+        let (rates, machine) = (Mutex::default(), Machine::default());
+        Self { matrix, authenticator, who, started, now, received, outgoing, rates, machine, audit }
+    }
+
     /// What an entry of the audit log has in common.
     fn entry(&self, what: Action, from: Address) -> Entry {
         Entry::new((self.now)(), self.who.clone(), what).address(from)
@@ -91,17 +145,43 @@ impl Inner {
         (self.now)().saturating_since(self.started).as_secs()
     }
 
-    /// What came in of a source since `since`; its rate is measured between two requests.
-    fn traffic(&self, source: &str, since: MediaTime) -> Traffic {
-        let (now, bytes_in) = ((self.now)(), (self.received)(source));
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, before, rate) = rates.entry(source.to_owned()).or_insert((self.started, 0, 0));
-        let passed = now.saturating_since(*at).as_secs_f64();
-        if passed >= 1.0 {
-            (*at, *rate) = (now, (bytes_in.saturating_sub(*before) as f64 / passed) as u64);
-            *before = bytes_in;
+    /// What comes in of a source that is up since `since`, and what goes out of the channel that should show it.
+    fn traffic(&self, source: &str, since: MediaTime, channel: &str) -> Traffic {
+        let bytes_in = (self.received)(source);
+        Traffic {
+            uptime_s: (self.now)().saturating_since(since).as_secs(),
+            bytes_in,
+            bytes_in_rate: self.rate(Way::In, source, bytes_in),
+            ..self.going_out(channel)
         }
-        Traffic { uptime_s: now.saturating_since(since).as_secs(), bytes_in, bytes_in_rate: *rate }
+    }
+
+    /// The same of a channel, whatever it should show.
+    fn of_channel(&self, channel: &str, source: Option<&str>) -> Traffic {
+        match source {
+            Some(source) => self.traffic(source, self.started, channel),
+            None => self.going_out(channel),
+        }
+    }
+
+    fn going_out(&self, channel: &str) -> Traffic {
+        let outgoing = (self.outgoing)(channel);
+        let bytes_out_rate = self.rate(Way::Out, channel, outgoing.bytes);
+        Traffic { uptime_s: self.uptime_s(), outgoing, bytes_out_rate, ..Traffic::default() }
+    }
+
+    /// Bytes per second, measured between two requests that are a second apart.
+    fn rate(&self, way: Way, name: &str, bytes: u64) -> u64 {
+        let now = (self.now)();
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = Rate { at: self.started, bytes: 0, bytes_per_s: 0 };
+        let last = rates.entry((way, name.to_owned())).or_insert(first);
+        let passed = now.saturating_since(last.at).as_secs_f64();
+        if passed >= 1.0 {
+            let bytes_per_s = (bytes.saturating_sub(last.bytes) as f64 / passed) as u64;
+            *last = Rate { at: now, bytes, bytes_per_s };
+        }
+        last.bytes_per_s
     }
 }
 
@@ -118,12 +198,7 @@ type Answer = Result<Response, Fault>;
 
 /// The routes.
 pub fn router(state: WowzaState) -> Router {
-    let WowzaState { matrix, credentials, started, now, received, audit } = state;
-    let who = credentials.as_ref().map_or("wowza".to_owned(), |(user, _)| format!("wowza:{user}"));
-    let authenticator =
-        credentials.map(|(user, password)| Authenticator::new("Wowza", user, password.reveal()));
-    let (rates, machine) = (Mutex::default(), Machine::default());
-    let state = Arc::new(Inner { matrix, authenticator, who, started, now, received, rates, machine, audit });
+    let state = Arc::new(Inner::new(state));
     let applications = Router::new()
         .route("/", get(applications).post(unchangeable))
         .route("/{app}", get(application).put(unchangeable).delete(unchangeable))
@@ -286,15 +361,12 @@ async fn incoming_monitoring(State(state): Shared, Path((app, instance, stream))
     let view = state.matrix.view();
     let source = shown_source(&view, &app, &instance, &stream)?;
     let since = view.source(&source).map_or(state.started, |source| source.status.since);
-    Ok(answer::json(&describe::stream_monitoring(state.traffic(&source, since), &stream)))
+    Ok(answer::json(&describe::stream_monitoring(state.traffic(&source, since, &app), &stream)))
 }
 
 async fn monitoring(State(state): Shared, Path(app): Path<String>) -> Answer {
     let channel = channel(&state.matrix.view(), &app)?;
-    let traffic = match channel.desired.source {
-        Some(source) => state.traffic(&source, state.started),
-        None => Traffic { uptime_s: state.uptime_s(), ..Traffic::default() },
-    };
+    let traffic = state.of_channel(&app, channel.desired.source.as_deref());
     Ok(answer::json(&describe::application_monitoring(traffic)))
 }
 
@@ -334,7 +406,9 @@ async fn take_off(
 
 async fn status(State(state): Shared) -> Answer {
     let running = (state.now)().saturating_since(state.started).as_secs_f64();
-    Ok(answer::json(&describe::status(&state.version(), running, machine::memory())))
+    let view = state.matrix.view();
+    let viewers = view.channels.iter().map(|channel| (state.outgoing)(&channel.name).viewers()).sum();
+    Ok(answer::json(&describe::status(&state.version(), running, machine::memory(), viewers)))
 }
 
 async fn machine_monitoring(State(state): Shared) -> Answer {

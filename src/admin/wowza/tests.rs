@@ -37,6 +37,10 @@ fn port(credentials: Option<(String, Secret)>) -> (Router, MatrixHandle) {
         started: START,
         now: Arc::new(|| START + std::time::Duration::from_secs(10)),
         received: Arc::new(|_| 5000),
+        outgoing: Arc::new(|channel| {
+            let watched = Outgoing { hls: 40, dash: 3, rtmp: 2, rtsp: 1, bytes: 70_000 };
+            if channel == "Live_PAES" { watched } else { Outgoing::default() }
+        }),
         audit: AuditLog::in_memory(),
     };
     (router(state), matrix)
@@ -225,6 +229,12 @@ async fn monitoring_tells_bytes_rates_and_the_machine() {
     };
     let monitoring = get("applications/Live_PAES/monitoring/current").await;
     assert_eq!((&monitoring["bytesIn"], &monitoring["bytesInRate"]), (&5000.into(), &500.into()));
+    assert_eq!((&monitoring["bytesOut"], &monitoring["bytesOutRate"]), (&70_000.into(), &7000.into()));
+    assert_eq!(monitoring["totalConnections"], 46);
+    let by_protocol = ["CUPERTINO", "MPEGDASH", "RTMP", "RTP", "SMOOTH"]
+        .map(|it| monitoring["connectionCount"][it].as_u64());
+    assert_eq!(by_protocol, [Some(40), Some(3), Some(2), Some(1), Some(0)]);
+    assert_eq!(get("/v2/servers/_defaultServer_/status").await["currentConnections"], 46);
     let idle = get("applications/Live_L2/monitoring/current").await;
     assert_eq!((&idle["bytesIn"], &idle["uptime"]), (&0.into(), &10.into()));
     assert!(get("/v2/machine/monitoring/current").await["memoryFree"].as_u64() > Some(0));
@@ -240,6 +250,7 @@ async fn who_asked_for_what_is_recorded() {
         started: START,
         now: Arc::new(|| START),
         received: Arc::new(|_| 0),
+        outgoing: Arc::new(|_| Outgoing::default()),
         audit: audit.clone(),
     };
     drop(router);

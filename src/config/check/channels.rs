@@ -10,6 +10,9 @@ use super::{Checker, Place, quoted};
 /// parts are at `/watch/…` and `/assets/…`, JSON for portals at `/api/…`.
 const RESERVED: [&str; 4] = ["publish", "watch", "assets", "api"];
 
+/// Four hours; what is longer is a slip.
+const LONGEST_OVERRUN_S: u32 = 4 * 3600;
+
 pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
     if config.channels.is_empty() && config.vods.is_empty() {
         checker.warnings.push(Fault::of_file("no channel and no vod mount: there is nothing to open"));
@@ -29,6 +32,11 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
                 channel.live_deadline_ms
             );
             checker.fault(&table.key("live_deadline_ms"), message);
+        }
+        if channel.overrun_max_s > LONGEST_OVERRUN_S {
+            let message =
+                format!("{subject}: overrun_max_s: {} is more than four hours", channel.overrun_max_s);
+            checker.fault(&table.key("overrun_max_s"), message);
         }
     }
     vods(checker, names, &config.vods);

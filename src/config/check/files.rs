@@ -70,6 +70,12 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
         checker.fault(&place, "admin: the token in viewer_token_file must not be the operator's token");
     }
     calendar(checker, config, directory);
+    resolve(&mut config.schedule.ca_file);
+    let ca_file = &config.schedule.ca_file;
+    if let Some(Err(error)) = (!ca_file.as_os_str().is_empty()).then(|| readable_file(ca_file)) {
+        let place = Place::top("schedule").key("ca_file");
+        checker.fault(&place, format!("schedule: ca_file {}: {error}", ca_file.display()));
+    }
     resolve(&mut config.schedule.password_file);
     let place = Place::top("schedule").key("password_file");
     let (file, password) = (&config.schedule.password_file, &mut config.schedule.password);

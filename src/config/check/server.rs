@@ -23,6 +23,7 @@ fn addresses(checker: &mut Checker<'_>, config: &Config) {
         ("http_listen", &server.http_listen, true),
         ("admin_listen", &server.admin_listen, false),
         ("wowza_rest_listen", &server.wowza_rest_listen, true),
+        ("wowza_counts_listen", &server.wowza_counts_listen, true),
     ] {
         if may_be_off && text.is_empty() {
             continue;
@@ -132,12 +133,17 @@ fn wowza_rest(checker: &mut Checker<'_>, config: &Config) {
     if rest.username.is_empty() != rest.password.is_empty() {
         checker.fault(&table, "wowza_rest: give both username and password, or neither");
     }
-    let listen = &config.server.wowza_rest_listen;
-    if listen.parse().is_ok_and(open_to_all) && rest.username.is_empty() {
-        let message = format!(
-            "wowza_rest_listen: {listen} is open to others than this machine; set wowza_rest.username and password first"
-        );
-        checker.fault(&Place::top("server").key("wowza_rest_listen"), message);
+    let server = &config.server;
+    for (key, listen) in [
+        ("wowza_rest_listen", &server.wowza_rest_listen),
+        ("wowza_counts_listen", &server.wowza_counts_listen),
+    ] {
+        if listen.parse().is_ok_and(open_to_all) && rest.username.is_empty() {
+            let message = format!(
+                "{key}: {listen} is open to others than this machine; set wowza_rest.username and password first"
+            );
+            checker.fault(&Place::top("server").key(key), message);
+        }
     }
 }
 

@@ -5,14 +5,15 @@ use bytes::Bytes;
 
 use super::connection::{Connection, Ended};
 use crate::delivery::air::AirReader;
-use crate::delivery::{Counts, Kind};
+use crate::delivery::{Counts, Kind, Seat};
 use crate::rtmp::{Event, opening};
 
 impl Connection {
-    /// Plays a channel's rung to the end of either.
+    /// Plays a channel's rung to the end of either. The viewer's `seat` is left then.
     pub(super) async fn play(
         &mut self,
         counts: &Counts,
+        seat: Option<Seat>,
         mut air: AirReader,
         rung: usize,
     ) -> Result<(), Ended> {
@@ -51,6 +52,9 @@ impl Connection {
                 let len = pieces.iter().map(Bytes::len).sum();
                 self.write(pieces).await?;
                 counts.count(Kind::RtmpCell, len);
+                if let Some(seat) = &seat {
+                    seat.sent(len);
+                }
             }
         }
     }

@@ -15,7 +15,7 @@ use super::feed::{Feed, Reel, ReelTrack, Tape};
 use super::outbox::Outbox;
 use super::programme::{Programme, clock_rate};
 use super::stream::{self, Stream};
-use crate::delivery::{Kind, Seat, route};
+use crate::delivery::{Kind, Seat, Speaks, route};
 use crate::media::MediaTime;
 use crate::rtsp::{
     Event, Incoming, MessageError, Npt, Pacer, Refusal, Requests, Session, Span, Start, Target, Transport,
@@ -311,7 +311,7 @@ impl Connection {
     fn sit_down(&mut self, rung: Option<&str>) {
         let path = self.programme.as_ref().map_or("", |(target, _)| &target.path);
         let app = route::parse_play(path).ok().map(|(app, _)| app);
-        self.seat = app.zip(rung).map(|(app, rung)| self.port.audience.enter(&app, rung));
+        self.seat = app.zip(rung).map(|(app, rung)| self.port.audience.enter(&app, rung, Speaks::Rtsp));
     }
 
     /// Nothing of a recording is left, or nothing of it was played yet.
@@ -359,6 +359,9 @@ impl Connection {
         while let Some(due) = self.pacer.due(now, TICK, room) {
             let sent = stream::send(&mut self.streams, &due, self.tracks, &mut self.outbox).await;
             self.port.counts.count_bytes(sent);
+            if let Some(seat) = &self.seat {
+                seat.sent(sent);
+            }
             if due.range.end == due.row.all().len() {
                 self.port.counts.count(Kind::RtspCell, 0);
                 self.refill();

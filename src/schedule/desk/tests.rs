@@ -40,7 +40,7 @@ fn the_matrix_is_told_source_reason_end_and_what_is_next() {
     let wish = |now| desk.wishes(now).remove(0);
     assert_eq!(wish(at(0, 8, 26)).scheduled, None);
     let scheduled = wish(at(0, 8, 27)).scheduled.expect("live");
-    assert_eq!(scheduled.reason, "live because event 1042 'UE3 Biophysique' 08:30–10:30");
+    assert_eq!(scheduled.reason, "event 1042 'UE3 Biophysique' 08:30–10:30");
     assert_eq!((scheduled.source.as_str(), scheduled.until), ("PS-Amphi_A", at(0, 10, 40)));
     let notice = wish(at(0, 8, 0)).notice.expect("announced");
     assert_eq!(

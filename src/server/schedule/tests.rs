@@ -1,6 +1,7 @@
 //! The secretary at work: a whole week by a hand-moved clock, with an Opencast that has bad days.
 
 use std::path::Path;
+use std::sync::Mutex;
 
 use tokio::task::JoinHandle as Task;
 
@@ -86,6 +87,8 @@ struct Site {
     plan: watch::Receiver<Arc<Plan>>,
     orders: watch::Sender<Arc<Config>>,
     clock: Arc<ManualClock>,
+    signs: Arc<Mutex<SignsOfLife>>,
+    audit: AuditLog,
     _owner: Task<()>,
 }
 
@@ -100,9 +103,19 @@ impl Site {
         let store = FileStore::new(&config.server.state_dir);
         let (matrix, owner) = matrix::spawn(layout, store, Arc::clone(clock) as _);
         let (orders, seen) = watch::channel(Arc::new(config));
-        let (secretary, plan) =
-            Secretary::new(seen, matrix.clone(), Arc::clone(clock) as _).expect("a good configuration");
-        Self { secretary, matrix, plan, orders, clock: Arc::clone(clock), _owner: owner }
+        let signs = Arc::new(Mutex::new(SignsOfLife::default()));
+        let audit = AuditLog::in_memory();
+        let desktop = Desktop {
+            matrix: matrix.clone(),
+            signs: Arc::new({
+                let signs = Arc::clone(&signs);
+                move |_| *signs.lock().expect("unpoisoned")
+            }),
+            audit: audit.clone(),
+            clock: Arc::clone(clock) as _,
+        };
+        let (secretary, plan) = Secretary::new(seen, desktop).expect("a good configuration");
+        Self { signs, audit, secretary, matrix, plan, orders, clock: Arc::clone(clock), _owner: owner }
     }
 
     /// One round of the secretary's work; what was asked for is waited for.
@@ -128,7 +141,7 @@ fn expected(planned: &[Lecture], channel: &str, now: MediaTime) -> Option<(Strin
     let on = planned.iter().find(|lecture| {
         lecture.series_id == series && lecture.starts - 3 * MINUTE <= now && now < lecture.ends + 10 * MINUTE
     })?;
-    Some((format!("PS-{}", on.agent), format!("live because event {} '{}' ", on.id, on.title)))
+    Some((format!("PS-{}", on.agent), format!("event {} '{}' ", on.id, on.title)))
 }
 
 /// Opencast's bad hours: from, until, what.
@@ -284,6 +297,60 @@ async fn a_person_stands_above_the_schedule_and_a_hanging_opencast_holds_up_noth
     assert!(matrix.view().wanted("PS-Amphi_A"));
     end.cancel();
     running.await.expect("it ends");
+    opencast.stop().await;
+}
+
+#[tokio::test]
+async fn a_lecture_that_goes_on_stays_until_it_is_quiet_and_the_audit_log_knows() {
+    let clock = Arc::new(ManualClock::at(at(0, 8, 0)));
+    let opencast = opencast(Version::V2_2, &clock).await;
+    let state = tempfile::tempdir().expect("a directory");
+    let mut config = config(&opencast.url(), state.path());
+    config.channels[0].overrun_max_s = 900;
+    let mut site = Site::new(config.clone(), &clock);
+    let speak = |site: &Site| site.signs.lock().expect("unpoisoned").speech = Some(site.clock.now());
+    let mut until = Vec::new();
+    while clock.now() < at(0, 12, 10) {
+        // The lecturer of Amphi A should end at 10:30 (with lead-out 10:40) and speaks until 10:50.
+        if clock.now() <= at(0, 10, 50) {
+            speak(&site);
+        }
+        if clock.now() == at(0, 10, 45) {
+            // A reload in between is nothing that the schedule does.
+            site.orders.send_replace(Arc::new(config.clone()));
+            site.secretary.take_orders();
+        }
+        site.work().await;
+        if site.desired("Live_PAES").0.is_some() {
+            until.push(clock.now());
+        }
+        if clock.now() == at(0, 10, 44) {
+            let (_, reason) = site.desired("Live_PAES");
+            assert_eq!(
+                reason,
+                "event 1000 'UE1000' 08:30–10:30, and longer since the lecturer still speaks; ends at the latest at \
+                 10:55"
+            );
+        }
+        clock.advance(MINUTE);
+    }
+    assert_eq!((until.first(), until.last()), (Some(&at(0, 8, 27)), Some(&at(0, 10, 50))));
+    let entries = site.audit.latest(100);
+    let told: Vec<_> = entries
+        .iter()
+        .rev()
+        .map(|entry| (entry.at, entry.what, entry.channel.as_deref().unwrap_or_default()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (at(0, 8, 27), Action::Connect, "Live_PAES"),
+            (at(0, 8, 57), Action::Connect, "Live_L2"),
+            (at(0, 10, 40), Action::Prolong, "Live_PAES"),
+            (at(0, 10, 51), Action::Disconnect, "Live_PAES"),
+        ]
+    );
+    assert!(entries.iter().all(|entry| entry.who == "schedule" && entry.source.is_some()));
     opencast.stop().await;
 }
 

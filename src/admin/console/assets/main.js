@@ -9,6 +9,7 @@ import * as day from "./day.js";
 import * as viewers from "./viewers.js";
 import * as halls from "./halls.js";
 import * as alarms from "./alarms.js";
+import * as audit from "./audit.js";
 import * as demo from "./demo.js";
 
 const state = {
@@ -19,7 +20,7 @@ const state = {
 const parts = [
   [matrix, ["matrix", "vitals", "schedule"]], [channels, ["matrix", "vitals", "schedule", "clock"]],
   [day, ["schedule", "matrix", "clock"]], [viewers, ["viewers", "vitals"]], [halls, ["matrix", "vitals"]],
-  [alarms, ["alarms", "clock"]], [demo, ["demo"]],
+  [alarms, ["alarms", "clock"]], [audit, ["clock"]], [demo, ["demo"]],
 ];
 const stale = new Set();
 let drawing = false;

@@ -4,7 +4,7 @@ const words = {
   en: {
     console: "Console", skip: "Skip to the matrix", language: "Language", theme: "Light or dark",
     theme_auto: "As the system", theme_light: "Light", theme_dark: "Dark",
-    nav: "Sections", nav_matrix: "Matrix", nav_channels: "Channels", nav_day: "Today", nav_viewers: "Viewers", nav_halls: "Halls",
+    nav: "Sections", nav_matrix: "Matrix", nav_channels: "Channels", nav_day: "Today", nav_viewers: "Viewers", nav_halls: "Halls", nav_audit: "Log",
     connected: "Live updates", disconnected: "Connection lost, trying again", connecting_to_server: "Connecting to the server",
     alarms: "Alarms", no_alarms: "No alarms", one_alarm: "1 alarm", n_alarms: "{n} alarms", since: "since {time}",
     matrix: "Halls and channels", matrix_hint: "Choose what each channel shows. Arrow keys move, Enter connects.",
@@ -35,11 +35,17 @@ const words = {
     alarm_clipped: "{source} is too loud: its sound is clipped", alarm_skew: "{source}: its clock is off", alarm_loss: "{source}: packets are lost on the way",
     alarm_overload: "The machine cannot follow {source}", alarm_parameter_sets: "{source} cannot be shown",
     alarm_calendar: "The calendar cannot be had or makes no sense", alarm_plan: "The plan must be mended",
+    audit: "Who did what", audit_again: "Look again", audit_hint: "The last {n} entries, newest first.", audit_none: "Nobody has done anything yet.",
+    audit_when: "When", audit_who: "Who", audit_what: "What", audit_channel: "Channel", refused: "Refused: {why}",
+    who_operator: "operator", who_viewer: "viewer", who_local: "this machine", who_wowza: "Wowza’s REST", who_schedule: "schedule", who_expiry: "clock", who_configuration: "configuration",
+    act_connect: "connected", act_disconnect: "disconnected", act_clear_override: "given back to the plan", act_override_expired: "override over", act_prolong: "prolonged",
+    act_notice: "notice", act_clear_notice: "notice taken away", act_reset: "reset", act_unsupported: "not supported", act_open_session: "signed in", act_end_session: "signed out",
+    act_rehearsal: "rehearsal", act_reload: "configuration read",
   },
   fr: {
     console: "Console", skip: "Aller à la matrice", language: "Langue", theme: "Clair ou sombre",
     theme_auto: "Comme le système", theme_light: "Clair", theme_dark: "Sombre",
-    nav: "Sections", nav_matrix: "Matrice", nav_channels: "Chaînes", nav_day: "Journée", nav_viewers: "Audience", nav_halls: "Salles",
+    nav: "Sections", nav_matrix: "Matrice", nav_channels: "Chaînes", nav_day: "Journée", nav_viewers: "Audience", nav_halls: "Salles", nav_audit: "Journal",
     connected: "En direct du serveur", disconnected: "Connexion perdue, nouvel essai", connecting_to_server: "Connexion au serveur",
     alarms: "Alarmes", no_alarms: "Aucune alarme", one_alarm: "1 alarme", n_alarms: "{n} alarmes", since: "depuis {time}",
     matrix: "Salles et chaînes", matrix_hint: "Choisissez ce que montre chaque chaîne. Flèches pour se déplacer, Entrée pour connecter.",
@@ -70,11 +76,19 @@ const words = {
     alarm_clipped: "{source} est trop forte : le son sature", alarm_skew: "{source} : son horloge dérive", alarm_loss: "{source} : des paquets se perdent en route",
     alarm_overload: "La machine ne suit pas {source}", alarm_parameter_sets: "{source} ne peut pas être montrée",
     alarm_calendar: "Le calendrier est injoignable ou illisible", alarm_plan: "Le planning est à corriger",
+    audit: "Qui a fait quoi", audit_again: "Actualiser", audit_hint: "Les {n} dernières entrées, la plus récente d’abord.", audit_none: "Personne n’a encore rien fait.",
+    audit_when: "Quand", audit_who: "Qui", audit_what: "Quoi", audit_channel: "Chaîne", refused: "Refusé : {why}",
+    who_operator: "régie", who_viewer: "lecture seule", who_local: "cette machine", who_wowza: "REST de Wowza", who_schedule: "planning", who_expiry: "horloge", who_configuration: "configuration",
+    act_connect: "connectée", act_disconnect: "déconnectée", act_clear_override: "rendue au planning", act_override_expired: "commande échue", act_prolong: "prolongée",
+    act_notice: "annonce", act_clear_notice: "annonce retirée", act_reset: "réinitialisation", act_unsupported: "non pris en charge", act_open_session: "connexion", act_end_session: "déconnexion",
+    act_rehearsal: "répétition", act_reload: "configuration relue",
   },
 };
 
 // Sentences of the server, which speaks English.
 const sentences = [
+  [/^(event \S+ '.*' \S+), and longer since the lecturer still speaks; ends at the latest at (\S+)$/, "$1, et plus longtemps car on parle encore ; fin au plus tard à $2"],
+  [/^(event \S+ '.*' \S+), and longer since something still moves in the picture; ends at the latest at (\S+)$/, "$1, et plus longtemps car l’image bouge encore ; fin au plus tard à $2"],
   [/^connected by hand$/, "connectée à la main"],
   [/^disconnected by hand$/, "déconnectée à la main"],
   [/^connected by the configuration$/, "connectée par la configuration"],
