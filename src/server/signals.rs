@@ -30,6 +30,8 @@ pub(super) struct Signals {
     stamp: Option<Stamp>,
     /// A change that was seen once: an editor may still be writing.
     settling: Option<Stamp>,
+    /// A reload was asked for while the server was starting.
+    missed: bool,
 }
 
 /// What tells one state of a file from another.
@@ -50,16 +52,26 @@ impl Signals {
             stamp: stamp(file),
             file: file.to_owned(),
             settling: None,
+            missed: false,
         })
     }
 
-    /// Waits until somebody asks to end, deaf to everything else.
+    /// Waits until somebody asks to end. What else is asked is kept for [`Signals::next`].
     pub(super) async fn end(&mut self) {
-        while self.next().await != Signal::End {}
+        while self.heard().await != Signal::End {
+            self.missed = true;
+        }
     }
 
     /// The next thing that is asked.
     pub(super) async fn next(&mut self) -> Signal {
+        if std::mem::take(&mut self.missed) {
+            return Signal::Reload;
+        }
+        self.heard().await
+    }
+
+    async fn heard(&mut self) -> Signal {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => return ending("SIGINT"),
