@@ -1,5 +1,5 @@
 //! FLV tags, the payload of RTMP's picture and sound messages, to and from frames (Adobe FLV 10.1 §E.4.2,
-//! §E.4.3; Enhanced RTMP v1 §"Defining Additional Video Codecs").
+//! §E.4.3; Enhanced RTMP v1 §"Defining Additional Video Codecs", v2 §"Enhanced Audio", §"Enhanced Video").
 //!
 //! [`Unpacker`] reads what a publisher sends, in the legacy form and in the enhanced one, as long as it is
 //! H.264 and AAC; every other codec is an error that names it. The heads written here are of the legacy form,

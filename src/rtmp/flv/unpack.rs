@@ -47,7 +47,10 @@ pub enum FlvError {
         /// The codec by name, FourCC or number.
         codec: String,
     },
-    /// Enhanced RTMP's multitrack and modifiers.
+    /// Several pictures or sounds in one stream.
+    #[error("the publisher sends {0:?} in several tracks (Enhanced RTMP multitrack); this server takes one")]
+    Multitrack(Track),
+    /// A packet of Enhanced RTMP that nobody has described yet.
     #[error("the publisher sends {track:?} in Enhanced RTMP packets of type {packet_type}, unknown here")]
     PacketType {
         /// Picture or sound.
@@ -271,9 +274,16 @@ fn read_video_head(tag: &mut Bytes) -> Result<Content, FlvError> {
     }
 }
 
-/// Enhanced RTMP v1: the low bits are the packet type, the codec is a FourCC.
+/// Enhanced RTMP: the low bits are the packet type, the codec is a FourCC. Behind modifiers (v2, `ModEx`) stands what they
+/// modify.
 fn read_enhanced_video_head(packet_type: u8, tag: &mut Bytes) -> Result<Content, FlvError> {
     const VIDEO: Track = Track::Video;
+    const MOD_EX: u8 = 7;
+    const MULTITRACK: u8 = 6;
+    let packet_type = skip_modifiers(packet_type, MOD_EX, tag, VIDEO)?;
+    if packet_type == MULTITRACK {
+        return Err(FlvError::Multitrack(VIDEO));
+    }
     let four_cc = take(tag, 4, VIDEO)?;
     match packet_type {
         // Sequence end, metadata (colours).
@@ -292,6 +302,44 @@ fn read_enhanced_video_head(packet_type: u8, tag: &mut Bytes) -> Result<Content,
     })
 }
 
+/// Leaves out modifiers, and gives the packet type behind them: each is its length less one in a byte, or where that is 255
+/// in two more, as much of data, and a byte of what kind it is and which packet type follows. All that there are yet say a
+/// time more finely than we need it (nanoseconds of a millisecond).
+fn skip_modifiers(mut packet_type: u8, mod_ex: u8, tag: &mut Bytes, track: Track) -> Result<u8, FlvError> {
+    while packet_type == mod_ex {
+        let mut length = usize::from(take(tag, 1, track)?[0]) + 1;
+        if length == 256 {
+            let long = take(tag, 2, track)?;
+            length = usize::from(u16::from_be_bytes([long[0], long[1]])) + 1;
+        }
+        take(tag, length, track)?;
+        packet_type = take(tag, 1, track)?[0] & 0x0f;
+    }
+    Ok(packet_type)
+}
+
+/// Enhanced RTMP v2: as of pictures.
+fn read_enhanced_audio_head(packet_type: u8, tag: &mut Bytes) -> Result<Content, FlvError> {
+    const AUDIO: Track = Track::Audio;
+    const MOD_EX: u8 = 7;
+    const MULTITRACK: u8 = 5;
+    let packet_type = skip_modifiers(packet_type, MOD_EX, tag, AUDIO)?;
+    if packet_type == MULTITRACK {
+        return Err(FlvError::Multitrack(AUDIO));
+    }
+    let four_cc = take(tag, 4, AUDIO)?;
+    if four_cc[..] != *b"mp4a" {
+        return Err(FlvError::Codec { track: AUDIO, codec: four_cc.escape_ascii().to_string() });
+    }
+    match packet_type {
+        0 => Ok(Content::Configuration),
+        1 => Ok(Content::Coded { composition_ms: 0 }),
+        // Sequence end; the channels' places, which AAC's configuration says too.
+        2 | 4 => Ok(Content::Nothing),
+        _ => Err(FlvError::PacketType { track: AUDIO, packet_type }),
+    }
+}
+
 fn read_audio_head(tag: &mut Bytes) -> Result<Content, FlvError> {
     const AUDIO: Track = Track::Audio;
     /// `SoundFormat` that says that a FourCC follows (Enhanced RTMP v2).
@@ -306,10 +354,7 @@ fn read_audio_head(tag: &mut Bytes) -> Result<Content, FlvError> {
             CODED => Content::Coded { composition_ms: 0 },
             _ => Content::Nothing,
         }),
-        ENHANCED => {
-            let four_cc = take(tag, 4, AUDIO)?;
-            Err(FlvError::Codec { track: AUDIO, codec: four_cc.escape_ascii().to_string() })
-        }
+        ENHANCED => read_enhanced_audio_head(first & 0x0f, tag),
         id => Err(FlvError::Codec { track: AUDIO, codec: audio_codec(id) }),
     }
 }

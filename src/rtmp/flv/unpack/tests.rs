@@ -67,6 +67,33 @@ fn legacy_and_enhanced_tags_give_the_same_frames() {
 }
 
 #[test]
+fn enhanced_sound_and_modifiers_are_read() {
+    let mut unpacker = Unpacker::default();
+    let config = AudioSpecificConfig::lc(STEREO).to_bytes();
+    assert!(unpacker.audio(0, tag(&[&[0x90], b"mp4a", &config])).expect("a configuration").is_none());
+    // Where the channels are.
+    assert!(unpacker.audio(0, tag(&[&[0x94], b"mp4a", &[0, 2]])).expect("tolerated").is_none());
+    let nanos = [2, 0x06, 0x1a, 0x80];
+    let many = [&[255, 1, 0][..], &[7; 257]].concat();
+    // No modifier; one of three bytes; one of 257 bytes and one of three.
+    let heads: [&[&[u8]]; 3] =
+        [&[&[0x91]], &[&[0x97], &nanos, &[0x01]], &[&[0x97], &many, &[0x17], &nanos, &[0x01]]];
+    for head in heads {
+        let unit = tag(&[&head.concat(), b"mp4a", &[1, 2, 3]]);
+        let frame = unpacker.audio(40, unit).expect("well-formed").expect("sound");
+        assert_eq!((frame.pts_ms, &frame.data[..]), (40, &[1, 2, 3][..]));
+        assert_eq!(*frame.format, TrackFormat::Aac(AudioSpecificConfig::lc(STEREO)));
+    }
+    let picture = sample(&[&[0x65, 1, 2, 3]]);
+    unpacker.video(0, tag(&[&[0x90], b"avc1", &avc_configuration(&sets())])).expect("a configuration");
+    let modified = tag(&[&[0x97], &nanos, &[0x03], b"avc1", &picture]);
+    assert_eq!(unpacker.video(0, modified).expect("well-formed").expect("a picture").data, picture);
+    for short in [&[0x97][..], &[0x97, 255, 9], &[0x97, 5, 0, 0], &[0x97, 0, 0]] {
+        assert_eq!(unpacker.audio(0, tag(&[short])).err(), Some(FlvError::Truncated(Track::Audio)));
+    }
+}
+
+#[test]
 fn our_own_heads_are_read() {
     let mut unpacker = configured();
     let picture = sample(&[&[0x41, 1, 2, 3]]);
@@ -132,7 +159,13 @@ fn other_codecs_are_named() {
     assert!(text(unpacker.video(0, tag(&[&[0x1c, 0, 0, 0, 0]]))).contains("HEVC"));
     assert!(text(unpacker.audio(0, tag(&[&[0x2f, 0]]))).contains("MP3"));
     assert!(text(unpacker.audio(0, tag(&[&[0x90], b"Opus", &[0]]))).contains("Opus"));
-    assert!(text(unpacker.video(0, tag(&[&[0x96], b"avc1", &[0]]))).contains("type 6"));
+    assert!(
+        text(unpacker.audio(0, tag(&[&[0x95], &[0x01], b"mp4a", &[0]]))).contains("Audio in several tracks")
+    );
+    assert!(
+        text(unpacker.video(0, tag(&[&[0x96], &[0x01], b"avc1", &[0]]))).contains("Video in several tracks")
+    );
+    assert!(text(unpacker.video(0, tag(&[&[0x98], b"avc1", &[0]]))).contains("type 8"));
 }
 
 #[test]
@@ -157,6 +190,7 @@ proptest! {
             prop::collection::vec(any::<u8>(), 0..40),
             prop::collection::vec(any::<u8>(), 0..40).prop_map(|rest| [&[0x17, 1, 0, 0, 0][..], &rest].concat()),
             prop::collection::vec(any::<u8>(), 0..40).prop_map(|rest| [&[0x91][..], b"avc1", &rest].concat()),
+            prop::collection::vec(any::<u8>(), 0..40).prop_map(|rest| [&[0x97][..], &rest].concat()),
         ]), 1..20),
     ) {
         let mut unpacker = configured();
