@@ -43,7 +43,8 @@ pub struct Report {
     pub segment: Latency,
     /// From a player's start, or its jump, to its first media.
     pub start: Latency,
-    /// From the end of a live segment's own time to its arrival; players ask on the rhythm of the target duration.
+    /// From the end of a live segment's own time to its arrival; players ask on the rhythm of the target duration. Of RTMP's
+    /// pictures: behind the earliest one of all players, by their time stamps, without each connection's first seconds.
     pub lateness: Latency,
     /// From the end of the last listed segment's own time to the arrival of a live playlist: up to a segment's duration
     /// more than what the server takes.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::connection::{PATIENCE, connect};
 use super::fault::{ExchangeError, broken};
@@ -18,6 +18,8 @@ const GAP_MS: u32 = 500;
 /// An AVC picture: codec 7, and in its second byte 0 for a configuration (FLV 10.1 §E.4.3.1).
 const AVC: u8 = 7;
 const KEYFRAME: u8 = 1;
+/// What a server has gathered comes at once at first; after so long pictures come as they are made.
+const SETTLED: Duration = Duration::from_secs(3);
 
 impl From<PublishError> for ExchangeError {
     fn from(error: PublishError) -> Self {
@@ -45,6 +47,7 @@ async fn connection(screen: &mut Screen, source: Option<SocketAddr>) -> Result<(
     let mut viewer = Viewer::new(stream)?;
     let mut socket = connect(target.address, source).await?;
     let mut order = Order::default();
+    let begun = Instant::now();
     // Ten thousand of them wait at a time: nobody holds a buffer while it waits.
     let mut buffer = Vec::new();
     loop {
@@ -62,10 +65,16 @@ async fn connection(screen: &mut Screen, source: Option<SocketAddr>) -> Result<(
             return Err(ExchangeError::Connection("closed".to_owned()));
         }
         screen.bytes(read as u64);
+        let now = Instant::now();
         let mut input = &buffer[..];
         while let Some(seen) = viewer.handle(&mut input)? {
             if seen == Seen::Ended {
                 return Err(ExchangeError::Content("the stream has ended"));
+            }
+            if let Seen::Video { timestamp_ms, .. } = seen
+                && now.saturating_duration_since(begun) > SETTLED
+            {
+                screen.test.tally.came(now, timestamp_ms);
             }
             if let Some(advance) = order.take(&seen)? {
                 screen.arrived(advance);

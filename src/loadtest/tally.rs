@@ -1,9 +1,11 @@
 //! What all players have noticed so far.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::fault::ExchangeError;
 use super::histogram::{Counts, Histogram};
@@ -15,8 +17,9 @@ pub(super) struct Tally {
     pub(super) segments: Histogram,
     /// To the first media, from the player's start.
     pub(super) starts: Histogram,
-    /// From the end of a segment's own time to its arrival.
+    /// From the end of a segment's own time to its arrival; of RTMP's pictures, see [`Tally::came`].
     pub(super) lateness: Histogram,
+    earliest: Earliest,
     /// From the end of the last listed segment's own time to the playlist's arrival.
     pub(super) staleness: Histogram,
     pub(super) players: AtomicI64,
@@ -30,6 +33,15 @@ pub(super) struct Tally {
     pub(super) switches: AtomicU64,
     errors: Mutex<BTreeMap<(&'static str, ExchangeError), u64>>,
     shown: Mutex<Shown>,
+}
+
+/// How early media has come, by its time stamps.
+#[derive(Debug, Default)]
+struct Earliest {
+    /// The first arrival.
+    base: OnceLock<Instant>,
+    /// The least that arrival was behind time stamp, in microseconds from `base`; zero or less.
+    us: AtomicI64,
 }
 
 /// What was there at the last look.
@@ -46,6 +58,15 @@ impl Tally {
         if let Ok(mut errors) = self.errors.lock() {
             *errors.entry((what, error)).or_default() += 1;
         }
+    }
+
+    /// A picture with this time stamp has come: its lateness is that behind the earliest one of all players so far. All
+    /// players are taken to have the same clock.
+    pub(super) fn came(&self, now: Instant, timestamp_ms: u32) {
+        let since = now.saturating_duration_since(*self.earliest.base.get_or_init(|| now));
+        let behind = since.as_micros() as i64 - i64::from(timestamp_ms) * 1000;
+        let earliest = self.earliest.us.fetch_min(behind, Ordering::Relaxed).min(behind);
+        self.lateness.add(Duration::from_micros(behind.saturating_sub(earliest).max(0) as u64));
     }
 
     pub(super) fn stall(&self, stalled: Duration) {
