@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use amphi::clock::{Clock, ManualClock, SystemClock};
 use amphi::feed::Publisher;
-use amphi::ladder::{DecoderChoice, LadderMeter, LadderSpec, LiveLadder, PictureRung};
+use amphi::ladder::{DecoderChoice, LadderMeter, LadderNews, LadderSpec, LiveLadder, PictureRung};
 use amphi::media::h264::{
     NAL_AUD, NAL_IDR, NAL_PPS, NAL_SPS, annex_b_nals, nal_type, push_sample_nal, to_annex_b,
 };
@@ -280,7 +280,11 @@ fn play(clips: &[&Clip], seconds: u64, real: bool) -> Vec<Measured> {
         let cells = Arc::new(Mutex::new(Vec::new()));
         let sink = {
             let cells = Arc::clone(&cells);
-            move |cell: CodedCell| cells.lock().unwrap().push(Arc::new(cell))
+            move |news| {
+                if let LadderNews::Cell(cell) = news {
+                    cells.lock().unwrap().push(cell);
+                }
+            }
         };
         let name = format!("{hall}");
         let ladder =

@@ -43,6 +43,8 @@ const CORES: &[&str] = &[
     "isobmff",
     "ladder/lattice.rs",
     "ladder/assembler.rs",
+    "ladder/batches.rs",
+    "ladder/sound.rs",
     "ladder/audio",
     "ladder/rusty",
     "ladder/scale",

@@ -14,7 +14,8 @@
 //!  waiting.mp4 ─▶ ladder, once at start ───────────────────────────────────────────▶ │
 //!                                                                                    ▼
 //!                                                        package (CMAF) ─▶ store ─▶ delivery: HLS
-//!  publisher ─RTMP─▶ source                              coded cells ──────────────▶ delivery: RTMP, RTSP
+//!  publisher ─RTMP─▶ source                              coded cells ──────────────▶ delivery: RTSP, pushes
+//!                                                 coded pictures, in batches ───────▶ delivery: RTMP players
 //!  people ─▶ admin (REST, console) ─ commands ─▶ matrix ─ which source on which channel ─▶ server
 //!  Opencast ─ calendar ─▶ schedule ─ plan ─▶ server ─ commands ─▶ matrix
 //!  source, ladder, channel ─ what they notice ─▶ alarm ─▶ admin, webhooks, log
@@ -38,6 +39,11 @@
 //!   RTP packets and their pace ([`rtsp`]), RTMP connections ([`rtmp`]), routes and who watches ([`delivery`]) are cores.
 //! * **Shells** around them are thin: a task per source, two per channel (one shows, one paints its waiting
 //!   picture), one for the matrix, one conductor, one watchman; a decoding thread per ladder and a thread per rung.
+//!
+//! ## Cells and batches
+//! HLS, DASH, RTSP and pushes get whole cells: the splicer decides about cell *k* when it has ended. RTMP players get a
+//! cell's pictures and sound as they are coded, in batches; for them the airing ([`channel`]) decides at the cell's start,
+//! and what was begun is finished.
 //!
 //! ## Coming and going
 //! The **estate** (in [`server`]) holds one stage of tasks for each source and channel. At start it applies the

@@ -1,7 +1,10 @@
-//! The channel: what viewers open, and what it shows in each cell (sans-IO).
+//! The channel: what viewers open, and what it shows in each cell (sans-IO). The [`Splicer`] decides about whole cells, the
+//! [`Airing`] about cells that have just begun.
 //!
 //! What does not belong here: how cells are made, wrapped or kept; who decides which source is wanted.
 
+mod airing;
 mod splicer;
 
+pub use airing::{Airing, AiringOptions, Step, What};
 pub use splicer::{Choice, Decision, Splicer, SplicerOptions, Why};

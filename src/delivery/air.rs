@@ -1,19 +1,24 @@
-//! What a channel has just aired, as coded cells, for protocols that send frames.
+//! What a channel has just aired, for protocols that send frames, on two lanes.
 //!
-//! A channel's task puts every cell on the [`Air`]; each connection has an [`AirReader`] and takes the cells that are
-//! new to it. The air keeps the last few cells and no queue per reader: one that is slower than that goes on with the
-//! oldest cell kept, which begins with an IDR picture. RTMP messages and RTP packets of a cell are written for the first
-//! player of a rung who asks, and shared by all others.
+//! A channel's task puts every whole cell on the [`Air`], for RTSP and pushes, which pace themselves by the clock; and
+//! before that, for RTMP players, its samples in batches as they are coded ([`batch`]). Each connection has an
+//! [`AirReader`] and takes what is new to it. The air keeps the last few cells and no queue per reader: one that is slower
+//! than that goes on with the oldest cell kept, which begins with an IDR picture. RTP packets of a cell are written for the
+//! first player of a rung who asks, and shared by all others.
+
+mod batch;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::media::{CellIndex, CodedCell, Grid, MediaTime, RungTracks, VIDEO_TIMESCALE};
 use crate::rtmp::{self, Shared, Timebase, TooLong};
 use crate::rtsp::{Packets, RungNumbers};
+use batch::{BatchReader, Batches};
 
 /// Cells kept for slow readers.
 const KEPT: usize = 4;
@@ -25,8 +30,6 @@ const MARGIN: Duration = Duration::from_millis(100);
 pub(super) struct Aired {
     k: CellIndex,
     cell: Arc<CodedCell>,
-    /// RTMP messages, by rung.
-    messages: Vec<OnceLock<Arc<[Shared]>>>,
     /// RTP packets, by rung, and the numbers that they begin with.
     packets: Vec<(RungNumbers, OnceLock<Arc<Packets>>)>,
 }
@@ -38,6 +41,7 @@ pub struct Air {
     /// Numbers of the RTP packets of the next cell, by rung.
     numbers: Vec<RungNumbers>,
     kept: watch::Sender<VecDeque<Arc<Aired>>>,
+    batches: Batches,
 }
 
 /// The end that players are served from.
@@ -47,9 +51,9 @@ pub struct AirReader {
     grid: Grid,
     lead: Duration,
     ssrcs: Arc<[RungNumbers]>,
-    timebase: Timebase,
     kept: watch::Receiver<VecDeque<Arc<Aired>>>,
     next: Option<CellIndex>,
+    batches: BatchReader,
 }
 
 /// When a channel's cells are aired: `grid` says when they end, and they come at most `deadline` after that.
@@ -66,28 +70,33 @@ pub fn air(tracks: Arc<[RungTracks]>, origin: MediaTime, timing: AirTiming) -> (
     let (sender, kept) = watch::channel(VecDeque::new());
     let numbers: Vec<_> = tracks.iter().map(|rung| RungNumbers::new(rung, || fastrand::u32(..))).collect();
     let AirTiming { grid, deadline } = timing;
+    let (batches, batch_reader) = batch::batches(origin);
     let reader = AirReader {
         tracks: Arc::clone(&tracks),
         grid,
         lead: grid.duration() + deadline + MARGIN,
         ssrcs: numbers.clone().into(),
-        timebase: Timebase::starting(origin),
         kept,
         next: None,
+        batches: batch_reader,
     };
-    (Air { tracks, numbers, kept: sender }, reader)
+    (Air { tracks, numbers, kept: sender, batches }, reader)
 }
 
 impl Air {
-    /// Airs a cell.
+    /// Airs some samples of the running cell. `begins` says that they are its first.
+    pub fn batch(&mut self, samples: CodedCell, begins: bool) {
+        self.batches.push(&self.tracks, samples, begins);
+    }
+
+    /// Airs a whole cell.
     pub fn push(&mut self, cell: Arc<CodedCell>) {
-        let messages = self.tracks.iter().map(|_| OnceLock::new()).collect();
         let mut packets = Vec::with_capacity(self.tracks.len());
         for (numbers, tracks) in self.numbers.iter_mut().zip(&*self.tracks) {
             packets.push((numbers.clone(), OnceLock::new()));
             numbers.pass(tracks, &cell);
         }
-        let aired = Arc::new(Aired { k: cell.k, cell, messages, packets });
+        let aired = Arc::new(Aired { k: cell.k, cell, packets });
         self.kept.send_modify(|kept| {
             kept.push_back(aired);
             while kept.len() > KEPT {
@@ -108,9 +117,21 @@ impl AirReader {
         &self.tracks
     }
 
-    /// RTMP's time of a cell's first picture.
+    /// Waits for samples of a rung that are new to this RTMP player and puts their messages into `out`: at the first call
+    /// those of the running cell, at once. Gives the time of the first one; `None` when the channel has ended. May
+    /// be cancelled.
+    pub(super) async fn messages(&mut self, rung: usize, out: &mut Vec<Bytes>) -> Option<MediaTime> {
+        self.batches.messages(&self.tracks, rung, out).await
+    }
+
+    /// Leaves out the messages that come until a cell begins.
+    pub(super) const fn rest(&mut self) {
+        self.batches.rest();
+    }
+
+    /// The time on RTMP's clock, as this player has it.
     pub(super) fn timestamp_ms(&self, at: MediaTime) -> u32 {
-        self.timebase.timestamp_ms(at)
+        self.batches.timebase().timestamp_ms(at)
     }
 
     /// Waits for cells that are new to this reader, oldest first: at the first call the newest one at once. `None`
@@ -150,21 +171,6 @@ impl AirReader {
     ) -> Result<Vec<Shared>, TooLong> {
         let Some(tracks) = self.tracks.get(rung) else { return Ok(Vec::new()) };
         rtmp::cell(tracks, &aired.cell, Timebase::starting(origin))
-    }
-
-    /// The messages of one rung in a cell.
-    pub(super) fn messages(&self, aired: &Aired, rung: usize) -> Arc<[Shared]> {
-        let (Some(tracks), Some(made)) = (self.tracks.get(rung), aired.messages.get(rung)) else {
-            return Arc::default();
-        };
-        let make = || match rtmp::cell(tracks, &aired.cell, self.timebase) {
-            Ok(messages) => messages.into(),
-            Err(error) => {
-                tracing::error!(k = %aired.k, rung = tracks.name, %error, "a cell cannot be sent over RTMP");
-                Arc::default()
-            }
-        };
-        Arc::clone(made.get_or_init(make))
     }
 
     /// The cell with which a player begins whose packets leave at the pace of the media: the newest that began so long ago

@@ -1,10 +1,10 @@
 //! The live ladder of one source: decode once, encode once per rung, on named threads.
 //!
 //! ```text
-//!  feed ─▶ decoding thread ─ pictures ─▶ rung threads (lattice, letterbox, encoder) ─ cells ─┐
-//!              │   └ sound ─▶ audio lane                                                     │
-//!              └──────────────────────◀── assembler ◀────────────────────────────────────────┘
-//!                                             └─▶ whole cells
+//!  feed ─▶ decoding thread ─ pictures ─▶ rung threads (lattice, letterbox, encoder) ─┐
+//!              │   └ sound ─▶ audio lane                          pictures, cells      │
+//!              └──────────────────────◀── batches, assembler ◀────────────────────────-┘
+//!                                             └─▶ batches, whole cells
 //! ```
 //! All queues are bounded. A rung that cannot keep pace loses pictures (its lattice repeats), never memory.
 
@@ -18,25 +18,35 @@ use tracing::{debug, error, info};
 
 use crate::clock::Clock;
 use crate::feed::{Next, Reader};
-use crate::media::{CellIndex, CodedCell, MediaTime, ParameterSets, RungTracks, SourceFrame, TrackFormat};
+use crate::media::{CellBatch, CodedCell, MediaTime, ParameterSets, RungTracks, SourceFrame, TrackFormat};
 use crate::meter::{Counter, Gauge, Lowest, Since};
 
 use super::LadderError;
 use super::assembler::Assembler;
-use super::audio::AudioLane;
+use super::batches::Batches;
 use super::glimpse::Glimpse;
 use super::pictures::PictureDecoder;
 use super::pressure::{MOST, Others, STEP};
-use super::rung::{Arrival, CellEncoder, Rung, RungCell, RungParts, Shown};
+use super::rung::{Arrival, CellEncoder, Coded, Rung, RungNews, RungParts, Shown};
+use super::sound::Sound;
 use super::spec::LadderSpec;
 use super::vitals::Vitals;
 
 /// Pictures that a rung may be behind before it loses some: one second and a half at 15 per second.
 const PICTURE_QUEUE: usize = 24;
-/// Cells that may wait for the decoding thread.
-const CELL_QUEUE: usize = 16;
-/// How long the decoding thread sleeps on its feed before it looks after the rungs' cells.
-const TICK: Duration = Duration::from_millis(20);
+/// Coded pictures that may wait for the decoding thread: four seconds of two rungs at 30 per second.
+const NEWS_QUEUE: usize = 256;
+/// How long the decoding thread sleeps on its feed before it looks after the rungs' pictures.
+const TICK: Duration = Duration::from_millis(10);
+
+/// What a ladder makes.
+#[derive(Clone, Debug)]
+pub enum LadderNews {
+    /// Some samples of a cell that is being filled, as soon as they are coded.
+    Batch(Arc<CellBatch>),
+    /// A whole cell. Its samples are those of its batches.
+    Cell(Arc<CodedCell>),
+}
 
 /// What a ladder counts about itself.
 #[derive(Debug, Default)]
@@ -126,9 +136,9 @@ impl LiveLadder {
         tracks: &[RungTracks],
         input: Reader,
         clock: Arc<dyn Clock>,
-        sink: impl FnMut(CodedCell) + Send + 'static,
+        sink: impl FnMut(LadderNews) + Send + 'static,
     ) -> Result<Self, LadderError> {
-        let (cell_sender, cells) = sync_channel(CELL_QUEUE);
+        let (news_sender, news) = sync_channel(NEWS_QUEUE);
         let stop = Arc::new(AtomicBool::new(false));
         let meter = Arc::new(LadderMeter::new(spec.pictures.iter().map(|rung| rung.name.clone())));
         let mut ladder = Self { stop: Arc::clone(&stop), threads: Vec::new(), meter: Arc::clone(&meter) };
@@ -142,7 +152,7 @@ impl LiveLadder {
                 index,
                 encoder,
                 arrivals,
-                cells: cell_sender.clone(),
+                news: news_sender.clone(),
                 clock: Arc::clone(&clock),
                 meter: Arc::clone(&meter),
             });
@@ -151,14 +161,13 @@ impl LiveLadder {
         }
         let decoding = Decoding {
             name: name.to_owned(),
-            spec: spec.clone(),
             clock,
             rungs,
-            cells,
+            news,
             decoder: PictureDecoder::new(spec.decoder, Arc::clone(&meter))?,
             pictures: Vec::new(),
-            audio: AudioLane::new(spec.audio)?.beside(spec.pictures.first().map_or(1, |rung| rung.fps)),
-            last_sound: None,
+            sound: Sound::new(spec)?,
+            batches: Batches::new(spec.grid, spec.pictures.iter().map(|rung| rung.fps)),
             assembler: Assembler::new(spec.pictures.len()),
             vitals: Vitals::new(Arc::clone(&meter)),
             meter,
@@ -217,23 +226,21 @@ fn assert_equal_parameter_sets(
 /// The decoding thread.
 struct Decoding<S> {
     name: String,
-    spec: LadderSpec,
     clock: Arc<dyn Clock>,
     rungs: Vec<SyncSender<Arrival>>,
-    cells: Receiver<RungCell>,
+    news: Receiver<RungNews>,
     decoder: PictureDecoder,
     /// Room for the pictures of one access unit.
     pictures: Vec<(MediaTime, Shown)>,
-    audio: AudioLane,
-    /// When sound came last.
-    last_sound: Option<MediaTime>,
+    sound: Sound,
+    batches: Batches,
     assembler: Assembler,
     meter: Arc<LadderMeter>,
     vitals: Vitals,
     sink: S,
 }
 
-impl<S: FnMut(CodedCell)> Decoding<S> {
+impl<S: FnMut(LadderNews)> Decoding<S> {
     fn run(mut self, input: &Reader, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
             match input.next(TICK) {
@@ -241,10 +248,13 @@ impl<S: FnMut(CodedCell)> Decoding<S> {
                 Next::Nothing => {}
                 Next::Ended => break,
             }
-            while let Ok(RungCell { rung, k, cell }) = self.cells.try_recv() {
-                self.assembler.picture(k, rung, cell);
+            while let Ok(RungNews { rung, coded: Coded { k, picture, cell } }) = self.news.try_recv() {
+                self.batches.picture(k, rung, &picture, self.clock.now());
+                if let Some(cell) = cell {
+                    self.assembler.picture(k, rung, cell);
+                }
             }
-            self.assemble();
+            self.give_out();
         }
         debug!(source = self.name, "ladder ends");
     }
@@ -260,15 +270,14 @@ impl<S: FnMut(CodedCell)> Decoding<S> {
                 }
                 for picture in pictures.drain(..) {
                     self.vitals.see(&picture.1.picture, now);
-                    self.audio.see(picture.0);
+                    self.sound.see(picture.0);
                     self.tell(now, Some(&picture));
                 }
                 self.pictures = pictures;
             }
             TrackFormat::Aac(_) => {
-                self.last_sound = Some(now);
                 self.vitals.hear(frame, now);
-                if let Err(error) = self.audio.push(frame) {
+                if let Err(error) = self.sound.push(frame, now) {
                     self.meter.audio_errors.increment();
                     debug!(source = self.name, %error, "sound not used");
                 }
@@ -285,19 +294,18 @@ impl<S: FnMut(CodedCell)> Decoding<S> {
         }
     }
 
-    fn assemble(&mut self) {
-        let (grid, rate) = (self.spec.grid, self.spec.audio.format.sample_rate);
-        loop {
-            let now = self.clock.now();
-            let sound_is_there = |k: CellIndex| {
-                let flows = self.last_sound.is_some_and(|at| now.saturating_since(at) < self.spec.patience);
-                let due = now >= grid.end(k) + self.spec.patience;
-                !flows || due || self.audio.covers(grid.audio_frames(k, rate).end)
-            };
-            let Some((k, video)) = self.assembler.whole(sound_is_there) else { return };
-            let audio = self.audio.take(grid.audio_frames(k, rate));
+    /// Gives out what is new of running cells, and whole ones.
+    fn give_out(&mut self) {
+        let Self { sound, batches, assembler, .. } = self;
+        let now = self.clock.now();
+        while let Some(batch) = batches.next(now, |k, whole| sound.take(k, whole, now)) {
+            (self.sink)(LadderNews::Batch(Arc::new(batch)));
+        }
+        // Sound is taken with the batches; a cell that they have given up does not wait for it.
+        while let Some((k, video)) = assembler.whole(|k| sound.is_whole(k) || !batches.is_open(k)) {
+            let audio = sound.cell(k);
             self.meter.cells.increment();
-            (self.sink)(CodedCell { k, video, audio });
+            (self.sink)(LadderNews::Cell(Arc::new(CodedCell { k, video, audio })));
         }
     }
 }

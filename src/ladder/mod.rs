@@ -7,6 +7,8 @@
 //!   the sound lattice.
 //! * `pressure` says how many pictures a rung leaves out when the machine cannot follow; `vitals` looks and listens
 //!   for black, still and silent sources.
+//! * `batches` and `sound` give out a cell's samples while it is being filled; `held` is what stands in for an encoder
+//!   that is gone.
 //! * [`LiveLadder`] is the shell: one decoding thread, one thread per picture rung.
 //! * [`sign`] puts words on the waiting video's pictures.
 //! * [`WaitingLoop`] is the same encoders run once over the waiting video.
@@ -15,8 +17,10 @@
 
 pub mod assembler;
 pub mod audio;
+mod batches;
 mod decoding;
 mod glimpse;
+mod held;
 mod inspector;
 pub mod lattice;
 #[cfg(test)]
@@ -33,6 +37,7 @@ pub mod rusty;
 pub mod scale;
 pub mod scene;
 pub mod sign;
+mod sound;
 mod spec;
 mod speech;
 mod vitals;
@@ -41,7 +46,7 @@ mod waiting;
 pub use decoding::DecoderChoice;
 pub use glimpse::Glimpse;
 pub use inspector::Inspector;
-pub use live::{LadderMeter, LiveLadder, RungMeter};
+pub use live::{LadderMeter, LadderNews, LiveLadder, RungMeter};
 pub use spec::{LadderSpec, PictureRung};
 pub use waiting::WaitingLoop;
 

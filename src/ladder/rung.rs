@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tracing::{error, warn};
 
 use crate::clock::Clock;
@@ -35,10 +35,19 @@ pub(super) struct Arrival {
 
 /// What a rung tells the decoding thread.
 #[derive(Debug)]
-pub(super) struct RungCell {
+pub(super) struct RungNews {
     pub(super) rung: usize,
+    pub(super) coded: Coded,
+}
+
+/// A picture that was coded.
+#[derive(Debug)]
+pub(super) struct Coded {
     pub(super) k: CellIndex,
-    pub(super) cell: TrackCell,
+    /// In the form of a cell.
+    pub(super) picture: TrackCell,
+    /// The cell that it completes.
+    pub(super) cell: Option<TrackCell>,
 }
 
 /// Fits pictures into one rung's size and codes them, slot by slot, into cells.
@@ -93,11 +102,8 @@ impl CellEncoder {
         &self.encoder
     }
 
-    /// Codes one slot. Gives the cell that it completes. An error costs the open cell, nothing more.
-    pub(super) fn code(
-        &mut self,
-        filled: &Filled<Shown>,
-    ) -> Result<Option<(CellIndex, TrackCell)>, RungError> {
+    /// Codes one slot. Nothing comes of it if the cell is lost. An error costs the open cell, nothing more.
+    pub(super) fn code(&mut self, filled: &Filled<Shown>) -> Result<Option<Coded>, RungError> {
         let Shown { picture, slide } = &filled.picture;
         if filled.begins_cell {
             let slots = self.grid.slots_per_cell(self.fps) as usize;
@@ -121,6 +127,7 @@ impl CellEncoder {
             }
             &self.canvas
         };
+        let before = open.data.len();
         let coded = match self.encoder.encode(source, filled.slot, idr, &mut open.data) {
             Ok(coded) => coded,
             Err(error) => {
@@ -130,22 +137,30 @@ impl CellEncoder {
             }
         };
         let duration = VIDEO_TIMESCALE.0 / self.fps;
-        open.samples.push(SampleEntry { size: coded.size, duration, sync: coded.sync });
-        if open.samples.len() == self.grid.slots_per_cell(self.fps) as usize {
-            return Ok(Some(self.finished(open)));
-        }
-        self.open = Some(open);
-        Ok(None)
+        let entry = SampleEntry { size: coded.size, duration, sync: coded.sync };
+        open.samples.push(entry);
+        let picture = TrackCell {
+            start: filled.slot.0 * i64::from(duration),
+            data: Bytes::copy_from_slice(open.data.get(before..).unwrap_or_default()),
+            samples: Arc::new([entry]),
+        };
+        let k = self.grid.cell_of_slot(filled.slot, self.fps);
+        let cell = if open.samples.len() == self.grid.slots_per_cell(self.fps) as usize {
+            Some(self.finished(open))
+        } else {
+            self.open = Some(open);
+            None
+        };
+        Ok(Some(Coded { k, picture, cell }))
     }
 
-    fn finished(&mut self, open: OpenCell) -> (CellIndex, TrackCell) {
+    fn finished(&mut self, open: OpenCell) -> TrackCell {
         self.expected_len = open.data.len();
-        let cell = TrackCell {
+        TrackCell {
             start: open.first.0 * i64::from(VIDEO_TIMESCALE.0 / self.fps),
             data: open.data.freeze(),
             samples: open.samples.into(),
-        };
-        (self.grid.cell_of_slot(open.first, self.fps), cell)
+        }
     }
 }
 
@@ -156,7 +171,7 @@ pub(super) struct Rung {
     lattice: Lattice<Shown>,
     encoder: CellEncoder,
     arrivals: Receiver<Arrival>,
-    cells: SyncSender<RungCell>,
+    news: SyncSender<RungNews>,
     clock: Arc<dyn Clock>,
     meter: Arc<LadderMeter>,
     pressure: Pressure,
@@ -170,7 +185,7 @@ pub(super) struct RungParts<'a> {
     pub(super) index: usize,
     pub(super) encoder: CellEncoder,
     pub(super) arrivals: Receiver<Arrival>,
-    pub(super) cells: SyncSender<RungCell>,
+    pub(super) news: SyncSender<RungNews>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) meter: Arc<LadderMeter>,
 }
@@ -180,7 +195,7 @@ const IDLE_WAIT: Duration = Duration::from_secs(1);
 
 impl Rung {
     pub(super) fn new(parts: RungParts<'_>) -> Self {
-        let RungParts { spec, index, encoder, arrivals, cells, clock, meter } = parts;
+        let RungParts { spec, index, encoder, arrivals, news, clock, meter } = parts;
         let rung = &spec.pictures[index];
         Self {
             index,
@@ -188,7 +203,7 @@ impl Rung {
             lattice: Lattice::new(spec.grid, rung.fps, spec.patience),
             encoder,
             arrivals,
-            cells,
+            news,
             clock,
             meter,
             pressure: Pressure::new(index, spec.pictures.len()),
@@ -255,10 +270,10 @@ impl Rung {
         self.coded = Some(filled.picture);
         match coded {
             Ok(None) => true,
-            Ok(Some((k, cell))) => match self.cells.try_send(RungCell { rung: self.index, k, cell }) {
+            Ok(Some(coded)) => match self.news.try_send(RungNews { rung: self.index, coded }) {
                 Ok(()) => true,
-                Err(std::sync::mpsc::TrySendError::Full(_)) => {
-                    warn!(rung = self.name, %k, "cell dropped: the ladder does not take its rungs' cells");
+                Err(std::sync::mpsc::TrySendError::Full(RungNews { coded, .. })) => {
+                    warn!(rung = self.name, k = %coded.k, "picture dropped: the ladder does not take its rungs' pictures");
                     true
                 }
                 Err(std::sync::mpsc::TrySendError::Disconnected(_)) => false,

@@ -12,13 +12,14 @@ use tracing::warn;
 
 use crate::clip::Clip;
 use crate::media::{
-    AAC_FRAME_SAMPLES, CellIndex, CodedCell, Grid, MediaTime, Picture, PictureSize, RungTracks, SampleEntry,
-    Slot, SourceFrame, TrackCell, TrackFormat, VIDEO_TIMESCALE,
+    AAC_FRAME_SAMPLES, CellIndex, CodedCell, Grid, MediaTime, Picture, PictureSize, RungTracks, Runs,
+    SampleEntry, Slot, SourceFrame, TrackCell, TrackFormat, VIDEO_TIMESCALE,
 };
 
 use super::LadderError;
 use super::audio;
 use super::decoding::DecoderChoice;
+use super::held::repeats;
 use super::lattice::Filled;
 use super::live::LadderMeter;
 use super::pictures::PictureDecoder;
@@ -37,6 +38,8 @@ pub struct WaitingLoop {
     tracks: Vec<RungTracks>,
     /// For each picture rung the cells of the loop, with `start` counted from the loop's start.
     pictures: Vec<Vec<TrackCell>>,
+    /// For each picture rung, what repeats a picture.
+    repeats: Vec<Vec<Bytes>>,
     silence: Bytes,
     sound: Bytes,
     sound_samples: Vec<SampleEntry>,
@@ -85,6 +88,7 @@ impl WaitingLoop {
             cells,
             tracks,
             pictures,
+            repeats: spec.pictures.iter().map(|rung| repeats(rung, spec.grid)).collect::<Result<_, _>>()?,
             silence: audio::silence(spec.audio)?,
             sound: sound.freeze(),
             sound_samples,
@@ -117,6 +121,23 @@ impl WaitingLoop {
         CodedCell { audio: audio::joined(&cell.audio, &self.silence), ..cell.clone() }
     }
 
+    /// What stands in the places `runs` of cell `k` when its encoders are gone: the picture again, of which each rung's
+    /// last IDR picture came `since_sync` pictures ago, and silence.
+    pub fn held(&self, k: CellIndex, runs: &Runs, since_sync: &[usize]) -> CodedCell {
+        let rungs = self.tracks.iter().filter_map(|track| track.video.as_ref()).zip(&self.repeats);
+        let video = rungs.zip(&runs.video).zip(since_sync).map(|(((track, repeats), run), &since)| {
+            let duration = VIDEO_TIMESCALE.0 / track.fps;
+            let first = self.grid.first_slot(k, track.fps).0 + run.start as i64;
+            let samples = repeats.iter().skip(since).take(run.len());
+            track_of(first * i64::from(duration), duration, false, samples)
+        });
+        let rate = self.tracks.first().map_or(48_000, |track| track.audio.format.sample_rate);
+        let first = self.grid.first_audio_frame(k, rate) + runs.audio.start as i64;
+        let silence = std::iter::repeat_n(&self.silence, runs.audio.len());
+        let start = first * i64::from(AAC_FRAME_SAMPLES);
+        CodedCell { k, video: video.collect(), audio: track_of(start, AAC_FRAME_SAMPLES, true, silence) }
+    }
+
     fn sound_cell(&self, k: CellIndex, loop_start: CellIndex) -> TrackCell {
         let rate = self.tracks.first().map_or(48_000, |track| track.audio.format.sample_rate);
         let frames = self.grid.audio_frames(k, rate);
@@ -130,6 +151,20 @@ impl WaitingLoop {
             samples: self.sound_samples[from..to].into(),
         }
     }
+}
+
+/// Samples of equal duration as a track.
+fn track_of<'a>(
+    start: i64,
+    duration: u32,
+    sync: bool,
+    samples: impl Iterator<Item = &'a Bytes> + Clone,
+) -> TrackCell {
+    let mut data = BytesMut::with_capacity(samples.clone().map(Bytes::len).sum());
+    let entry = |sample: &Bytes| SampleEntry { size: sample.len() as u32, duration, sync };
+    let entries = samples.clone().map(entry).collect();
+    samples.for_each(|sample| data.extend_from_slice(sample));
+    TrackCell { start, data: data.freeze(), samples: entries }
 }
 
 /// Whole cells in the clip's picture track; one at least.
@@ -202,7 +237,7 @@ impl LoopRung {
                 repeated: false,
                 begins_cell: self.next % self.slots_per_cell == 0,
             };
-            self.cells.extend(self.encoder.code(&filled)?.map(|(_, cell)| cell));
+            self.cells.extend(self.encoder.code(&filled)?.and_then(|coded| coded.cell));
             self.next += 1;
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! Coded cells: what a ladder makes, a channel chooses between and a packager wraps.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -34,6 +35,20 @@ impl TrackCell {
         self.samples.iter().map(|sample| u64::from(sample.duration)).sum()
     }
 
+    /// Some of the samples, as a track of their own that shares the bytes.
+    #[must_use]
+    pub fn run(&self, run: Range<usize>) -> Self {
+        let to = run.end.min(self.samples.len());
+        let from = run.start.min(to);
+        let (before, samples) = (&self.samples[..from], &self.samples[from..to]);
+        let bytes =
+            |samples: &[SampleEntry]| samples.iter().map(|sample| sample.size as usize).sum::<usize>();
+        let ticks: i64 = before.iter().map(|sample| i64::from(sample.duration)).sum();
+        let begin = bytes(before).min(self.data.len());
+        let end = (begin + bytes(samples)).min(self.data.len());
+        Self { start: self.start + ticks, data: self.data.slice(begin..end), samples: samples.into() }
+    }
+
     /// The samples' bytes, one after the other, without copying.
     pub fn sample_bytes(&self) -> impl Iterator<Item = Bytes> + '_ {
         let mut at = 0;
@@ -45,6 +60,31 @@ impl TrackCell {
     }
 }
 
+/// Some consecutive samples of each track of a cell, by their places in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// For each picture rung.
+    pub video: Vec<Range<usize>>,
+    /// Of the sound.
+    pub audio: Range<usize>,
+}
+
+impl Runs {
+    /// There are none.
+    pub fn is_empty(&self) -> bool {
+        self.audio.is_empty() && self.video.iter().all(Range::is_empty)
+    }
+}
+
+/// What there is of a cell and was not in a batch before. The batches of a cell together are the cell.
+#[derive(Clone, Debug)]
+pub struct CellBatch {
+    /// The samples, in the form of a cell; a track may have none.
+    pub samples: CodedCell,
+    /// The cell begins: there is a picture of every rung.
+    pub first: bool,
+}
+
 /// One cell of every rung of a ladder, whole.
 #[derive(Clone, Debug)]
 pub struct CodedCell {
@@ -54,6 +94,15 @@ pub struct CodedCell {
     pub video: Vec<TrackCell>,
     /// The one sound track that all rungs share.
     pub audio: TrackCell,
+}
+
+impl CodedCell {
+    /// Some of the samples, in the form of a cell.
+    #[must_use]
+    pub fn run(&self, runs: &Runs) -> Self {
+        let video = self.video.iter().zip(&runs.video).map(|(track, run)| track.run(run.clone())).collect();
+        Self { k: self.k, video, audio: self.audio.run(runs.audio.clone()) }
+    }
 }
 
 /// A picture track's description: everything its initialization section says.

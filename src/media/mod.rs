@@ -12,7 +12,9 @@ mod segment;
 mod time;
 
 pub use aac::{AAC_FRAME_SAMPLES, AudioFormat, AudioSpecificConfig, AudioSpecificConfigError};
-pub use cell::{AudioTrack, CodedCell, Parts, RungTracks, SampleEntry, TrackCell, VideoTrack};
+pub use cell::{
+    AudioTrack, CellBatch, CodedCell, Parts, RungTracks, Runs, SampleEntry, TrackCell, VideoTrack,
+};
 pub use frame::{SourceFrame, Track, TrackFormat};
 pub use h264::ParameterSets;
 pub use picture::{Picture, PictureSize};

@@ -24,8 +24,8 @@ pub(super) const STREAM_ID: u32 = 1;
 
 /// Where RTMP's milliseconds begin.
 ///
-/// All players of a rung share its messages, so they share this beginning too, and it lies before all of them.
-/// RTMP's clock wraps after 49.7 days; but ffmpeg reads times from 2^31 ms (24.8 days) on as negative ones.
+/// Who shares messages shares this beginning, and it lies before all of them. RTMP's clock wraps after 49.7 days, and ffmpeg
+/// reads times from 2^31 ms (24.8 days) on as negative ones: who has players for so long begins anew for later ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Timebase {
     origin: MediaTime,

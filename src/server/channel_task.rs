@@ -1,4 +1,5 @@
-//! One channel's task: the splicer fed by events and driven by the clock, its decisions wrapped and shelved.
+//! One channel's task: splicer and airing fed by events and driven by the clock. What the splicer decides is wrapped,
+//! shelved and given to those who send whole cells on; what the airing says goes to RTMP players.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +8,12 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::channel::{Choice, Decision, Splicer, SplicerOptions, Why};
+use crate::channel::{Airing, AiringOptions, Choice, Decision, Splicer, SplicerOptions, Step, What, Why};
 use crate::clock::Clock;
 use crate::delivery::Air;
-use crate::ladder::WaitingLoop;
+use crate::ladder::{LadderNews, WaitingLoop};
 use crate::matrix::{MatrixHandle, OnAir, SourceState, SourceStatus};
-use crate::media::{CellIndex, CodedCell, Grid, Segment};
+use crate::media::{CellBatch, CellIndex, CodedCell, Grid, Segment};
 use crate::package;
 use crate::store::{Rung, ShelfWriter};
 
@@ -20,14 +21,14 @@ use crate::store::{Rung, ShelfWriter};
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
     pub(super) source: String,
-    pub(super) cells: broadcast::Sender<Arc<CodedCell>>,
+    pub(super) news: broadcast::Sender<LadderNews>,
     pub(super) status: watch::Receiver<SourceStatus>,
 }
 
 impl Connection {
     /// The same source through the same ladder run.
     pub(super) fn is(&self, other: &Self) -> bool {
-        self.source == other.source && self.cells.same_channel(&other.cells)
+        self.source == other.source && self.news.same_channel(&other.news)
     }
 }
 
@@ -42,21 +43,30 @@ pub(super) struct ChannelTask {
     pub(super) connection: watch::Receiver<Option<Connection>>,
     pub(super) matrix: MatrixHandle,
     pub(super) clock: Arc<dyn Clock>,
+    /// How often the connection changed.
+    pub(super) runs: u64,
 }
 
 /// The live side of a channel: what the connected source sends.
 struct Live {
-    cells: broadcast::Receiver<Arc<CodedCell>>,
+    news: broadcast::Receiver<LadderNews>,
     status: watch::Receiver<SourceStatus>,
     source: String,
+    /// The source through this run of its ladder: batches of two runs are not one stream.
+    run: Arc<str>,
 }
 
+/// What the task reacts to.
 enum Event {
     Connection,
+    Batch(Arc<CellBatch>),
     Cell(Arc<CodedCell>),
     Missed(u64),
     Status,
     LadderEnded,
+    /// The same of the source before, whose live cell is being finished.
+    FormerBatch(Arc<CellBatch>),
+    FormerEnded,
     Time,
     End,
 }
@@ -65,11 +75,24 @@ impl ChannelTask {
     /// Works until `end`.
     pub(super) async fn run(mut self, end: CancellationToken) {
         let grid = self.options.grid;
-        let first = CellIndex(grid.cell_at(self.clock.now()).0 - self.options.window as i64);
+        let now = self.clock.now();
+        let first = CellIndex(grid.cell_at(now).0 - self.options.window as i64);
         let mut splicer = Splicer::new(self.options, first);
-        let mut live = self.connect(&mut splicer);
+        let mut airing = Airing::new(self.airing_options(), grid.cell_at(now));
+        let mut live = self.connect(&mut splicer, &mut airing);
+        // The source before, as long as its live cell is on air.
+        let mut former: Option<Live> = None;
+        // The loop that fills the open cell: another one may have been painted since.
+        let mut shown = Arc::clone(&self.waiting.borrow());
         let mut told: Option<Why> = None;
         loop {
+            while let Some(step) = airing.poll(self.clock.now()) {
+                if step.begins {
+                    shown = Arc::clone(&self.waiting.borrow());
+                }
+                self.air(&step, &shown);
+            }
+            former = former.filter(|former| airing.on_air() == Some(&*former.run));
             while let Some(decision) = splicer.poll(self.clock.now()) {
                 self.shelve(&decision);
                 if decision.swapped || told != Some(decision.why) {
@@ -77,24 +100,44 @@ impl ChannelTask {
                     self.tell(&decision, splicer.on_air(), live.as_ref());
                 }
             }
-            let wait = splicer.wake_at().saturating_since(self.clock.now());
-            match self.event(live.as_mut(), wait, &end).await {
-                Event::Connection => live = self.connect(&mut splicer),
+            let wait = splicer.wake_at().min(airing.wake_at()).saturating_since(self.clock.now());
+            match self.event(live.as_mut(), former.as_mut(), wait, &end).await {
+                Event::Connection => {
+                    let before = std::mem::replace(&mut live, self.connect(&mut splicer, &mut airing));
+                    former = before.or(former);
+                }
+                Event::Batch(batch) => {
+                    if let Some(live) = &live {
+                        airing.batch(&live.run, batch);
+                    }
+                }
                 Event::Cell(cell) => {
                     if let Some(live) = &live {
                         splicer.live_cell(&live.source, cell);
                     }
                 }
                 Event::Missed(count) => {
-                    warn!(channel = self.name, count, "cells missed: the channel's task was late");
+                    warn!(channel = self.name, count, "pictures missed: the channel's task was late");
                 }
                 Event::Status => {
                     let up = live.as_mut().is_some_and(|live| is_up(&live.status.borrow_and_update()));
                     splicer.source_up(up);
                 }
                 Event::LadderEnded => {
-                    live = None;
+                    if let Some(live) = live.take() {
+                        airing.gone(&live.run);
+                    }
                     splicer.source_up(false);
+                }
+                Event::FormerBatch(batch) => {
+                    if let Some(former) = &former {
+                        airing.batch(&former.run, batch);
+                    }
+                }
+                Event::FormerEnded => {
+                    if let Some(former) = former.take() {
+                        airing.gone(&former.run);
+                    }
                 }
                 Event::Time => {}
                 Event::End => return,
@@ -102,35 +145,81 @@ impl ChannelTask {
         }
     }
 
+    fn airing_options(&self) -> AiringOptions {
+        let waiting = self.waiting.borrow();
+        let tracks = waiting.tracks();
+        AiringOptions {
+            grid: self.options.grid,
+            fps: tracks.iter().filter_map(|track| track.video.as_ref()).map(|video| video.fps).collect(),
+            sample_rate: tracks.first().map_or(48_000, |track| track.audio.format.sample_rate),
+            // A ladder begins a cell at half the deadline at the latest.
+            patience: self.options.deadline * 3 / 4,
+            deadline: self.options.deadline,
+            hold: self.options.hold,
+        }
+    }
+
+    /// Sends samples to RTMP players.
+    fn air(&mut self, step: &Step, waiting: &WaitingLoop) {
+        let samples = match &step.what {
+            What::Live(batch) => batch.samples.clone(),
+            What::Waiting(runs) => waiting.cell(step.k).run(runs),
+            What::Held { runs, since_sync } => waiting.held(step.k, runs, since_sync),
+        };
+        let samples = if step.joins { waiting.joined(&samples) } else { samples };
+        self.air.batch(samples, step.begins);
+    }
+
     /// Takes over what the conductor last said.
-    fn connect(&mut self, splicer: &mut Splicer) -> Option<Live> {
+    fn connect(&mut self, splicer: &mut Splicer, airing: &mut Airing) -> Option<Live> {
         let connection = self.connection.borrow_and_update().clone();
         splicer.connect(connection.as_ref().map(|connection| connection.source.as_str()));
+        self.runs += 1;
         let mut live = connection.map(|connection| Live {
-            cells: connection.cells.subscribe(),
+            news: connection.news.subscribe(),
             status: connection.status,
+            run: Arc::from(format!("{} {}", connection.source, self.runs)),
             source: connection.source,
         });
+        airing.connect(live.as_ref().map(|live| &*live.run));
         splicer.source_up(live.as_mut().is_some_and(|live| is_up(&live.status.borrow_and_update())));
         live
     }
 
-    async fn event(&mut self, live: Option<&mut Live>, wait: Duration, end: &CancellationToken) -> Event {
+    async fn event(
+        &mut self,
+        live: Option<&mut Live>,
+        former: Option<&mut Live>,
+        wait: Duration,
+        end: &CancellationToken,
+    ) -> Event {
         let from_live = async {
             let Some(live) = live else { return std::future::pending().await };
             tokio::select! {
-                cell = live.cells.recv() => match cell {
-                    Ok(cell) => Event::Cell(cell),
+                made = live.news.recv() => match made {
+                    Ok(LadderNews::Batch(batch)) => Event::Batch(batch),
+                    Ok(LadderNews::Cell(cell)) => Event::Cell(cell),
                     Err(broadcast::error::RecvError::Lagged(count)) => Event::Missed(count),
                     Err(broadcast::error::RecvError::Closed) => Event::LadderEnded,
                 },
                 changed = live.status.changed() => if changed.is_ok() { Event::Status } else { Event::LadderEnded },
             }
         };
+        let from_former = async {
+            let Some(former) = former else { return std::future::pending().await };
+            loop {
+                match former.news.recv().await {
+                    Ok(LadderNews::Batch(batch)) => return Event::FormerBatch(batch),
+                    Ok(LadderNews::Cell(_)) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return Event::FormerEnded,
+                }
+            }
+        };
         tokio::select! {
             () = end.cancelled() => Event::End,
             changed = self.connection.changed() => if changed.is_ok() { Event::Connection } else { Event::End },
             event = from_live => event,
+            event = from_former => event,
             () = tokio::time::sleep(wait) => Event::Time,
         }
     }

@@ -12,9 +12,8 @@ use tracing::error;
 use crate::clock::Clock;
 use crate::config::{Secret, Transport};
 use crate::feed::Publisher;
-use crate::ladder::{LadderSpec, LiveLadder, WaitingLoop};
+use crate::ladder::{LadderNews, LadderSpec, LiveLadder, WaitingLoop};
 use crate::matrix::{MatrixHandle, MatrixView, SourceStatus};
-use crate::media::CodedCell;
 use crate::source::{Inlet, SourceGauges};
 
 use super::channel_task::Connection;
@@ -23,7 +22,7 @@ use super::rehearser::Holds;
 use super::watchman::{LadderState, Ladders};
 
 /// Coded cells that a channel's task may be behind.
-const CELL_QUEUE: usize = 8;
+const NEWS_QUEUE: usize = 256;
 /// Between two looks at the ladders' health.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
@@ -159,12 +158,12 @@ impl Conductor {
         if let Some(running) = ladders.get(key).filter(|running| running.spec == channel.spec) {
             return Some(running.connection.clone());
         }
-        let cells = broadcast::Sender::new(CELL_QUEUE);
+        let news = broadcast::Sender::new(NEWS_QUEUE);
         let sink = {
-            let cells = cells.clone();
-            move |cell: CodedCell| {
+            let news = news.clone();
+            move |made: LadderNews| {
                 // No receiver: the channel has just been disconnected.
-                let _ = cells.send(Arc::new(cell));
+                let _ = news.send(made);
             }
         };
         let started = LiveLadder::start(
@@ -178,7 +177,7 @@ impl Conductor {
         match started {
             Ok(ladder) => {
                 let connection =
-                    Connection { source: key.source.clone(), cells, status: source.status.clone() };
+                    Connection { source: key.source.clone(), news, status: source.status.clone() };
                 self.running.set(key, LadderState::Runs(Arc::clone(ladder.meter())));
                 let spec = Arc::clone(&channel.spec);
                 let before = ladders

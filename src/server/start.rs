@@ -427,6 +427,7 @@ pub(super) fn channel(
         connection: connection_watch,
         matrix: means.matrix.clone(),
         clock: Arc::clone(&means.clock),
+        runs: 0,
     };
     stage.spawn(task.run(stage.end.clone()));
     Ok(ChannelEntry { spec, waiting, connection })

@@ -118,9 +118,9 @@ impl Wire {
         if output.is_empty() { Ok(()) } else { self.write(vec![output]).await }
     }
 
-    async fn write(&mut self, pieces: Vec<Bytes>) -> Result<(), PushFault> {
+    async fn write(&mut self, mut pieces: Vec<Bytes>) -> Result<(), PushFault> {
         let all = async {
-            pieces::write_all(&mut self.socket, pieces).await?;
+            pieces::write_all(&mut self.socket, &mut pieces).await?;
             self.socket.flush().await
         };
         Ok(timeout(WRITE, all).await.map_err(|_| PushFault::Stuck)??)

@@ -109,6 +109,9 @@ impl Connection {
     /// Sends the answers that wait. May be cancelled: what is left is sent the next time.
     pub(super) async fn flush(&mut self) -> Result<(), Ended> {
         self.outgoing.extend_from_slice(&self.session.take_output());
+        if self.outgoing.is_empty() {
+            return Ok(());
+        }
         let all = async {
             while !self.outgoing.is_empty() {
                 let written = self.stream.write(&self.outgoing).await?;
@@ -122,9 +125,14 @@ impl Connection {
         timeout(WRITE, all).await.map_err(|_| Ended::Stuck)?.map_err(Ended::from)
     }
 
-    /// Writes shared pieces, behind the answers that wait. Must not be cancelled.
-    pub(super) async fn write(&mut self, pieces: Vec<Bytes>) -> Result<(), Ended> {
+    /// Writes shared pieces, behind the answers that wait, and leaves none. Must not be cancelled.
+    pub(super) async fn write(&mut self, pieces: &mut Vec<Bytes>) -> Result<(), Ended> {
         self.flush().await?;
+        // Nearly always it takes all at once: no timer then.
+        pieces::write_some(&self.stream, pieces)?;
+        if pieces.is_empty() {
+            return Ok(());
+        }
         let all = pieces::write_all(&mut self.stream, pieces);
         timeout(WRITE, all).await.map_err(|_| Ended::Stuck)?.map_err(Ended::from)
     }

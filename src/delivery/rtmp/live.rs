@@ -1,5 +1,5 @@
-//! A player of a channel: an opening and the newest cell at once, then each cell as it is aired, in one write of shared
-//! messages. Who lags goes on with the oldest cell that is kept.
+//! A player of a channel: an opening and the running cell at once, then batches as they are aired, each in one write of
+//! shared messages. Who lags goes on with the oldest cell that is kept.
 
 use bytes::Bytes;
 
@@ -18,11 +18,14 @@ impl Connection {
         rung: usize,
     ) -> Result<(), Ended> {
         self.expect_little();
+        // There may be thousands of players: what they need per batch they have.
+        let mut pieces: Vec<Bytes> = Vec::new();
         let mut opened = false;
         let mut paused = false;
         loop {
-            let cells = tokio::select! {
-                cells = air.cells() => cells,
+            let first = tokio::select! {
+                biased;
+                first = air.messages(rung, &mut pieces) => first,
                 event = self.event() => {
                     match event? {
                         None => return Ok(()),
@@ -35,26 +38,25 @@ impl Connection {
                     continue;
                 }
             };
-            let Some(cells) = cells else {
+            let Some(first) = first else {
                 self.session.finish();
                 return self.flush().await;
             };
-            for aired in cells.iter().filter(|_| !paused) {
-                let messages = air.messages(aired, rung);
-                let Some(first) = messages.first() else { continue };
-                let mut pieces: Vec<Bytes> = Vec::with_capacity(messages.len() + 1);
-                if !opened {
-                    opened = true;
-                    let tracks = air.tracks().get(rung);
-                    pieces.extend(tracks.map(|tracks| opening(tracks, air.timestamp_ms(first.at))));
-                }
-                pieces.extend(messages.iter().map(|message| message.bytes.clone()));
-                let len = pieces.iter().map(Bytes::len).sum();
-                self.write(pieces).await?;
-                counts.count(Kind::RtmpCell, len);
-                if let Some(seat) = &seat {
-                    seat.sent(len);
-                }
+            if paused {
+                pieces.clear();
+                // Behind a gap a player needs a key picture.
+                air.rest();
+                continue;
+            }
+            if !std::mem::replace(&mut opened, true) {
+                let opening = air.tracks().get(rung).map(|tracks| opening(tracks, air.timestamp_ms(first)));
+                pieces.splice(0..0, opening);
+            }
+            let len = pieces.iter().map(Bytes::len).sum();
+            self.write(&mut pieces).await?;
+            counts.count(Kind::RtmpCell, len);
+            if let Some(seat) = &seat {
+                seat.sent(len);
             }
         }
     }

@@ -166,7 +166,7 @@ impl Connection {
                     }
                     pieces.extend(recorded.messages(&batch).await?);
                     let len = pieces.iter().map(Bytes::len).sum();
-                    self.write(pieces).await?;
+                    self.write(&mut pieces).await?;
                     counts.count(Kind::RtmpRecorded, len);
                     if recorded.reel.next_at().is_none() {
                         ended = true;

@@ -1,0 +1,231 @@
+//! The batches of a channel: what RTMP players get of a cell while it is being filled.
+//!
+//! A channel's task puts samples here as they are due: a live cell's as its source's ladder codes them, a waiting cell's by
+//! the clock. A batch is some consecutive samples of each track in the form of a cell; the batches of a cell together
+//! are the cell. A player who has just come begins with the running cell's IDR picture and gets what there is of that
+//! cell at once. The last few cells are kept, and no queue per player: one that is slower than that goes on with the
+//! beginning of the oldest cell kept.
+//!
+//! What a write costs is nearly the same for one picture and for two, so players are woken when [`MERGED`] of media
+//! has gathered. The messages of a batch are written for the first player of a rung who asks, back to back, and shared.
+//!
+//! RTMP's clock has 32 bits, and ffmpeg reads its upper half, from 24.8 days on, as negative times. So it begins anew every
+//! [`DAY`] for those who come then: all who came on one day share their messages.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::watch;
+
+use crate::media::{CodedCell, MediaTime, RungTracks, Timescale, TrackCell, VIDEO_TIMESCALE};
+use crate::rtmp::{self, Shared, Timebase};
+
+/// Cells kept for slow players, the running one included.
+const KEPT: usize = 4;
+/// Media that is sent at once. A picture waits less than this for the next one.
+const MERGED: Duration = Duration::from_millis(80);
+/// How long RTMP's zero stays where it is.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Some samples, and what was made of them.
+#[derive(Debug)]
+struct Batch {
+    /// Counts up by one.
+    number: u64,
+    /// A cell begins with it.
+    begins: bool,
+    samples: CodedCell,
+    /// For those who came today, by rung.
+    today: Vec<OnceLock<Option<Shared>>>,
+    /// For those who came before: their zero, the rung, the messages.
+    earlier: Mutex<Vec<(MediaTime, usize, Option<Shared>)>>,
+    zero: MediaTime,
+}
+
+type Kept = VecDeque<Arc<Batch>>;
+
+/// The end that a channel fills.
+#[derive(Debug)]
+pub(super) struct Batches {
+    kept: watch::Sender<Kept>,
+    next: u64,
+    /// Media of which players were not told.
+    untold: Duration,
+    origin: MediaTime,
+}
+
+/// The end that players are served from.
+#[derive(Clone, Debug)]
+pub(super) struct BatchReader {
+    kept: watch::Receiver<Kept>,
+    place: Place,
+    zero: Option<MediaTime>,
+}
+
+/// Where a player goes on.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// With the running cell.
+    Running,
+    /// With this batch.
+    At(u64),
+    /// With the first cell that begins at this batch or later.
+    BeginningFrom(u64),
+}
+
+/// `origin` lies before all samples.
+pub(super) fn batches(origin: MediaTime) -> (Batches, BatchReader) {
+    let (sender, kept) = watch::channel(VecDeque::new());
+    let batches = Batches { kept: sender, next: 0, untold: Duration::ZERO, origin };
+    (batches, BatchReader { kept, place: Place::Running, zero: None })
+}
+
+impl Batches {
+    /// Airs some samples. `begins` says that they are the first of their cell.
+    pub(super) fn push(&mut self, tracks: &[RungTracks], samples: CodedCell, begins: bool) {
+        self.untold += duration(tracks, &samples);
+        let tell = self.untold >= MERGED || self.next == 0;
+        if tell {
+            self.untold = Duration::ZERO;
+        }
+        let zero = self.zero(start(tracks, &samples));
+        let today = tracks.iter().map(|_| OnceLock::new()).collect();
+        let batch = Batch { number: self.next, begins, samples, today, earlier: Mutex::default(), zero };
+        self.next += 1;
+        self.kept.send_if_modified(|kept| {
+            kept.push_back(Arc::new(batch));
+            if begins && kept.iter().filter(|batch| batch.begins).count() > KEPT {
+                kept.pop_front();
+                while kept.front().is_some_and(|batch| !batch.begins) {
+                    kept.pop_front();
+                }
+            }
+            tell
+        });
+    }
+
+    /// The beginning of the day in which `at` lies.
+    fn zero(&self, at: MediaTime) -> MediaTime {
+        let days = at.saturating_since(self.origin).as_nanos() / DAY.as_nanos();
+        self.origin + DAY * u32::try_from(days).unwrap_or(u32::MAX)
+    }
+}
+
+impl BatchReader {
+    /// Waits for samples of a rung that are new to this player and puts their messages into `out`: at the first call those
+    /// of the running cell, at once. Gives the time of the first one; `None` when the channel has ended. May be
+    /// cancelled.
+    pub(super) async fn messages(
+        &mut self,
+        tracks: &[RungTracks],
+        rung: usize,
+        out: &mut Vec<Bytes>,
+    ) -> Option<MediaTime> {
+        loop {
+            if let Some(at) = self.take(tracks, rung, out) {
+                return Some(at);
+            }
+            self.kept.changed().await.ok()?;
+        }
+    }
+
+    /// RTMP's clock for this player.
+    pub(super) fn timebase(&self) -> Timebase {
+        Timebase::starting(self.zero.unwrap_or(MediaTime::from_nanos(0)))
+    }
+
+    /// Leaves out what comes until a cell begins.
+    pub(super) const fn rest(&mut self) {
+        if let Place::At(next) = self.place {
+            self.place = Place::BeginningFrom(next);
+        }
+    }
+
+    fn take(&mut self, tracks: &[RungTracks], rung: usize, out: &mut Vec<Bytes>) -> Option<MediaTime> {
+        let kept = self.kept.borrow_and_update();
+        let from = match self.place {
+            Place::Running => kept.iter().rposition(|batch| batch.begins)?,
+            Place::At(next) => kept.partition_point(|batch| batch.number < next),
+            Place::BeginningFrom(next) => {
+                kept.iter().position(|batch| batch.begins && batch.number >= next)?
+            }
+        };
+        let mut first = None;
+        for batch in kept.range(from..) {
+            self.place = Place::At(batch.number + 1);
+            let zero = *self.zero.get_or_insert(batch.zero);
+            if let Some(messages) = batch.messages(tracks, rung, zero) {
+                first.get_or_insert(messages.at);
+                out.push(messages.bytes);
+            }
+        }
+        first
+    }
+}
+
+impl Batch {
+    /// The messages of one rung, back to back; `None` if there is nothing of it.
+    fn messages(&self, tracks: &[RungTracks], rung: usize, zero: MediaTime) -> Option<Shared> {
+        if zero == self.zero {
+            return self.today.get(rung)?.get_or_init(|| self.write(tracks, rung, zero)).clone();
+        }
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = earlier.iter().find(|(its, number, _)| (*its, *number) == (zero, rung));
+        if let Some((_, _, messages)) = known {
+            return messages.clone();
+        }
+        let messages = self.write(tracks, rung, zero);
+        earlier.push((zero, rung, messages.clone()));
+        messages
+    }
+
+    fn write(&self, tracks: &[RungTracks], rung: usize, zero: MediaTime) -> Option<Shared> {
+        let tracks = tracks.get(rung)?;
+        match rtmp::cell(tracks, &self.samples, Timebase::starting(zero)) {
+            Ok(messages) => merged(&messages),
+            Err(error) => {
+                tracing::error!(k = %self.samples.k, rung = tracks.name, %error, "a batch cannot be sent over RTMP");
+                None
+            }
+        }
+    }
+}
+
+/// Messages in one allocation: one piece to write for every player.
+fn merged(messages: &[Shared]) -> Option<Shared> {
+    let first = messages.first()?;
+    let mut bytes = BytesMut::with_capacity(messages.iter().map(|message| message.bytes.len()).sum());
+    for message in messages {
+        bytes.extend_from_slice(&message.bytes);
+    }
+    Some(Shared { at: first.at, sync: first.sync, bytes: bytes.freeze() })
+}
+
+/// Each track with its timescale.
+fn timed<'a>(
+    tracks: &[RungTracks],
+    samples: &'a CodedCell,
+) -> impl Iterator<Item = (&'a TrackCell, Timescale)> {
+    let sound = tracks.first().map(|tracks| (&samples.audio, tracks.audio.timescale()));
+    let all = samples.video.iter().map(|track| (track, VIDEO_TIMESCALE)).chain(sound);
+    all.filter(|(track, _)| !track.samples.is_empty())
+}
+
+/// When the first sample is shown or heard.
+fn start(tracks: &[RungTracks], samples: &CodedCell) -> MediaTime {
+    let starts = timed(tracks, samples).map(|(track, scale)| MediaTime::from_ticks(track.start, scale));
+    starts.min().unwrap_or(MediaTime::from_nanos(0))
+}
+
+/// How much media there is: of the first picture rung, or of sound where there is none.
+fn duration(tracks: &[RungTracks], samples: &CodedCell) -> Duration {
+    let sound = tracks.first().map(|tracks| (&samples.audio, tracks.audio.timescale()));
+    let first = samples.video.first().map(|track| (track, VIDEO_TIMESCALE)).or(sound);
+    let ticks = first.map(|(track, scale)| MediaTime::from_ticks(track.duration() as i64, scale));
+    ticks.map_or(Duration::ZERO, |span| span.saturating_since(MediaTime::from_nanos(0)))
+}
+
+#[cfg(test)]
+mod tests;
