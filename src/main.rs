@@ -186,7 +186,7 @@ impl From<Transport> for amphi::config::Transport {
 #[expect(unsafe_code, reason = "the C library's settings have no safe interface")]
 fn bound_memory() {
     for (option, value) in
-        [(libc::M_ARENA_MAX, 2), (libc::M_MMAP_THRESHOLD, 2 << 20), (libc::M_TRIM_THRESHOLD, 4 << 20)]
+        [(libc::M_ARENA_MAX, 2), (libc::M_MMAP_THRESHOLD, 1 << 20), (libc::M_TRIM_THRESHOLD, 4 << 20)]
     {
         // SAFETY: no other thread runs yet. What the library refuses stays as it was.
         unsafe { libc::mallopt(option, value) };

@@ -14,6 +14,8 @@ use super::scene::SlideDetector;
 
 /// Pictures kept for reuse: what the rungs' queues can hold, and a few.
 const POOL: usize = 32;
+/// Of these, such as nobody looks at: a rung that was late once does not keep 40 MB for ever.
+const SPARE: usize = 4;
 
 /// Decodes one source's pictures, for ever: an access unit that cannot be decoded is counted and forgotten.
 pub(super) struct PictureDecoder {
@@ -120,11 +122,38 @@ impl Gallery {
 
     /// A picture of this size that nobody looks at any more, or a new one.
     fn vacant(&mut self, size: PictureSize) -> Arc<Picture> {
-        self.pool.retain(|picture| picture.size() == size);
+        let mut spare = 0;
+        self.pool.retain(|picture| {
+            let vacant = Arc::strong_count(picture) == 1;
+            spare += usize::from(vacant);
+            picture.size() == size && (!vacant || spare <= SPARE)
+        });
         let vacant = self.pool.iter().position(|picture| Arc::strong_count(picture) == 1);
         match vacant {
             Some(index) => self.pool.swap_remove(index),
             None => Arc::new(Picture::black(size)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jam_keeps_its_pictures_only_while_it_lasts() {
+        let meter = Arc::new(LadderMeter::default());
+        let mut gallery =
+            Gallery { pool: Vec::new(), slides: SlideDetector::new(), slide: 0, meter: Arc::clone(&meter) };
+        let picture = Picture::black(PictureSize { width: 64, height: 32 });
+        let jam: Vec<Shown> = (0..2 * POOL).map(|_| gallery.hang(&(&picture).into())).collect();
+        assert_eq!(gallery.pool.len(), POOL);
+        drop(jam);
+        for _ in 0..10 {
+            gallery.hang(&(&picture).into());
+            assert!(gallery.pool.len() <= SPARE, "{}", gallery.pool.len());
+        }
+        gallery.hang(&(&Picture::black(PictureSize { width: 32, height: 32 })).into());
+        assert_eq!(gallery.pool.len(), 1, "another size");
     }
 }
