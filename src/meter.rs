@@ -1,6 +1,7 @@
 //! Counting without contention: what the stages count about themselves, read by metrics and the console.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::media::MediaTime;
 
@@ -63,6 +64,41 @@ impl Lowest {
     }
 }
 
+/// How long things take: buckets whose ends double, from a microsecond to half a minute.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [Counter; Self::BUCKETS],
+    nanos: Counter,
+}
+
+impl Histogram {
+    /// The last has no end.
+    pub const BUCKETS: usize = 26;
+
+    /// One more, which took so long.
+    pub fn add(&self, took: Duration) {
+        let us = took.as_micros().min(u128::from(u32::MAX)) as u32;
+        let place = (u32::BITS - us.leading_zeros()) as usize;
+        if let Some(bucket) = self.buckets.get(place.min(Self::BUCKETS - 1)) {
+            bucket.increment();
+        }
+        self.nanos.add(took.as_nanos() as u64);
+    }
+
+    /// The seconds that all took together.
+    pub fn sum_s(&self) -> f64 {
+        self.nanos.get() as f64 * 1e-9
+    }
+
+    /// The end of each bucket in seconds, and how many took less but not less than the end before.
+    pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
+        self.buckets.iter().enumerate().map(|(place, count)| {
+            let end = if place + 1 == Self::BUCKETS { f64::MAX } else { (1_u64 << place) as f64 * 1e-6 };
+            (end, count.get())
+        })
+    }
+}
+
 /// Since when something holds, or that it does not.
 #[derive(Debug, Default)]
 pub struct Since(AtomicI64);
@@ -86,6 +122,20 @@ impl Since {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_time_has_its_bucket() {
+        let histogram = Histogram::default();
+        let us = [0, 1, 3, 4, 1000, 40_000_000, 3_600_000_000];
+        for us in us {
+            histogram.add(Duration::from_micros(us));
+        }
+        let filled: Vec<_> = histogram.buckets().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(filled.iter().map(|(_, count)| count).sum::<u64>(), 7);
+        let ends: Vec<_> = filled.iter().map(|(end, _)| (end * 1e6).round().min(1e15)).collect();
+        assert_eq!(ends, [1.0, 2.0, 4.0, 8.0, 1024.0, 1e15]);
+        assert!((histogram.sum_s() - 3_640.001_008).abs() < 1e-9);
+    }
 
     #[test]
     fn the_lowest_value_is_told_once() {

@@ -8,7 +8,7 @@ use super::Kind;
 use super::fault::Fault;
 use super::registry::Selection;
 use super::route::File;
-use crate::http::{Body, Description, content};
+use crate::http::{Body, Description, ETag, content};
 use crate::media::{Grid, Segment};
 use crate::store::{Playlist, Rendition, Rung, ShelfReader, Snapshot};
 
@@ -25,17 +25,41 @@ const CROSS_DOMAIN: &str = "<?xml version=\"1.0\"?>\n\
 /// An answer and what to count it as.
 pub(super) type Answer = (Kind, Response<Body>);
 
-/// The answer to a GET or HEAD of `file` in what `selection` leaves of a channel's `shelf`.
-pub(super) fn file(
-    request: &Parts,
-    shelf: &ShelfReader,
-    selection: Selection,
-    file: &File,
-) -> Result<Answer, Fault> {
+/// Something that a channel has, and what is said of it.
+pub(super) struct Found {
+    pub(super) kind: Kind,
+    pub(super) bytes: Segment,
+    pub(super) content_type: HeaderValue,
+    pub(super) cache_control: HeaderValue,
+    pub(super) etag: Option<ETag>,
+}
+
+impl Found {
+    /// The answer to a GET or HEAD.
+    pub(super) fn answer(self, request: &Parts) -> Answer {
+        let Self { kind, bytes, content_type, cache_control, etag } = self;
+        (kind, content(request, &bytes, Description { content_type, cache_control, etag: etag.as_ref() }))
+    }
+
+    fn list(kind: Kind, list: &Playlist, content_type: HeaderValue, cache_control: HeaderValue) -> Self {
+        let (bytes, etag) = (Segment::from(list.text.clone()), Some(list.etag.clone()));
+        Self { kind, bytes, content_type, cache_control, etag }
+    }
+
+    fn media(kind: Kind, rung: &Rung, bytes: Segment) -> Self {
+        let content_type = if rung.picture().is_some() { "video/mp4" } else { "audio/mp4" };
+        let content_type = HeaderValue::from_static(content_type);
+        Self { kind, bytes, content_type, cache_control: IMMUTABLE, etag: None }
+    }
+}
+
+/// `file` in what `selection` leaves of a channel's `shelf`.
+pub(super) fn find(shelf: &ShelfReader, selection: Selection, file: &File<'_>) -> Result<Found, Fault> {
     // Which rungs and initialization sections there are is known before the first cell.
     let rungs = shelf.rungs();
     let index_of = |name: &str| rungs.iter().position(|rung| rung.name() == name).ok_or(Fault::Rung);
     let snapshot = || shelf.snapshot().ok_or(Fault::NotReady);
+    let changing = || under_half_a_cell(shelf.grid());
     match file {
         File::Multivariant => {
             let snapshot = snapshot()?;
@@ -43,7 +67,7 @@ pub(super) fn file(
                 Selection::All => &snapshot.multivariant,
                 Selection::Rung(index) => &rendition(&snapshot, index)?.alone,
             };
-            Ok((Kind::Multivariant, playlist(request, list, SECONDS)))
+            Ok(Found::list(Kind::Multivariant, list, PLAYLIST, SECONDS))
         }
         File::Manifest => {
             let snapshot = snapshot()?;
@@ -51,8 +75,7 @@ pub(super) fn file(
                 Selection::All => &snapshot.manifest,
                 Selection::Rung(index) => &rendition(&snapshot, index)?.manifest,
             };
-            let response = list(request, manifest, DASH, under_half_a_cell(shelf.grid()));
-            Ok((Kind::MediaPlaylist, response))
+            Ok(Found::list(Kind::MediaPlaylist, manifest, DASH, changing()))
         }
         File::Media { rung, bitrate_bps } => {
             let named = rung.as_deref().map(index_of).transpose()?;
@@ -61,19 +84,18 @@ pub(super) fn file(
                 (Some(index), _) | (None, Selection::Rung(index)) => rendition(&snapshot, index)?,
                 (None, Selection::All) => nearest(&snapshot, *bitrate_bps).ok_or(Fault::Rung)?,
             };
-            let cache_control = under_half_a_cell(shelf.grid());
-            Ok((Kind::MediaPlaylist, playlist(request, &rendition.playlist, cache_control)))
+            Ok(Found::list(Kind::MediaPlaylist, &rendition.playlist, PLAYLIST, changing()))
         }
-        File::Init(file_name) => {
-            let rung = rungs.iter().find(|rung| rung.init_name() == file_name).ok_or(Fault::Init)?;
-            Ok((Kind::Init, media(request, rung, &Segment::from(rung.init().clone()))))
+        File::Init(name) => {
+            let rung = rungs.iter().find(|rung| rung.init_name() == *name).ok_or(Fault::Init)?;
+            Ok(Found::media(Kind::Init, rung, rung.init().clone().into()))
         }
         File::Segment { rung, k } => {
             let index = index_of(rung)?;
             let snapshot = snapshot()?;
             let rendition = rendition(&snapshot, index)?;
             let segment = rendition.segment(*k).ok_or(Fault::Segment)?;
-            Ok((Kind::Segment, media(request, &rendition.rung, segment)))
+            Ok(Found::media(Kind::Segment, &rendition.rung, segment.clone()))
         }
     }
 }
@@ -98,28 +120,11 @@ fn nearest(snapshot: &Snapshot, bitrate_bps: Option<u64>) -> Option<&Rendition> 
     }
 }
 
-fn playlist(request: &Parts, playlist: &Playlist, cache_control: HeaderValue) -> Response<Body> {
-    list(request, playlist, PLAYLIST, cache_control)
-}
-
-fn list(
-    request: &Parts,
-    playlist: &Playlist,
-    content_type: HeaderValue,
-    cache_control: HeaderValue,
-) -> Response<Body> {
-    let bytes = Segment::from(playlist.text.clone());
-    content(request, &bytes, Description { content_type, cache_control, etag: Some(&playlist.etag) })
-}
-
-fn media(request: &Parts, rung: &Rung, bytes: &Segment) -> Response<Body> {
-    let content_type = if rung.picture().is_some() { "video/mp4" } else { "audio/mp4" };
-    let content_type = HeaderValue::from_static(content_type);
-    content(request, bytes, Description { content_type, cache_control: IMMUTABLE, etag: None })
-}
-
 fn under_half_a_cell(grid: Grid) -> HeaderValue {
-    let seconds = grid.duration_ms().saturating_sub(1) / 2000;
-    HeaderValue::try_from(format!("public, max-age={seconds}, must-revalidate"))
-        .unwrap_or(HeaderValue::from_static("no-cache"))
+    match grid.duration_ms().saturating_sub(1) / 2000 {
+        0 => HeaderValue::from_static("public, max-age=0, must-revalidate"),
+        1 => HeaderValue::from_static("public, max-age=1, must-revalidate"),
+        seconds => HeaderValue::try_from(format!("public, max-age={seconds}, must-revalidate"))
+            .unwrap_or(HeaderValue::from_static("no-cache")),
+    }
 }

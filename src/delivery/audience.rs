@@ -8,6 +8,7 @@
 //! MPEG-DASH fetches picture and sound apart: the picture counts for its rung, and as many are taken off the sound,
 //! which otherwise is the audio-only rung. Protocols with a connection per viewer take a [`Seat`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -24,8 +25,8 @@ const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 /// Viewers of all channels.
 #[derive(Debug, Default)]
 pub struct Audience {
-    /// By channel and rung, as representations are named: `720p`, `720p.v`.
-    tallies: DashMap<(String, String), Arc<Tally>>,
+    /// By channel, and by rung, as representations are named: `720p`, `720p.v`.
+    tallies: DashMap<String, HashMap<String, Arc<Tally>>>,
 }
 
 /// Viewers of one rung.
@@ -35,6 +36,8 @@ pub struct RungViewers {
     pub rung: String,
     /// How many.
     pub viewers: u64,
+    /// Those of them with a connection, in the order of [`Speaks::ALL`].
+    pub seated: [u64; Speaks::ALL.len()],
 }
 
 /// Viewers of one channel, by what they speak.
@@ -61,6 +64,19 @@ pub enum Speaks {
     Rtsp,
 }
 
+impl Speaks {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Rtmp, Self::Rtsp];
+
+    /// A name for metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rtmp => "rtmp",
+            Self::Rtsp => "rtsp",
+        }
+    }
+}
+
 /// One viewer with a connection, until it is dropped.
 #[derive(Debug)]
 pub struct Seat(Arc<Tally>, Speaks);
@@ -77,12 +93,12 @@ struct Tally {
 impl Audience {
     /// The segment of cell `k` of a rung was handed out.
     pub fn fetched(&self, channel: &str, rung: &str, k: CellIndex) {
-        self.tally(channel, rung).count(k);
+        self.with(channel, rung, |tally| tally.count(k));
     }
 
     /// So many bytes of a rung were handed out.
     pub fn sent(&self, channel: &str, rung: &str, bytes: usize) {
-        self.tally(channel, rung).bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.with(channel, rung, |tally| tally.bytes.fetch_add(bytes as u64, Ordering::Relaxed));
     }
 
     /// A viewer has come who is served through one connection.
@@ -99,8 +115,7 @@ impl Audience {
         newest: CellIndex,
         rungs: impl IntoIterator<Item = (&'a str, bool)>,
     ) -> Crowd {
-        let of =
-            |name: &str| self.tallies.get(&(channel.to_owned(), name.to_owned())).map(|it| Arc::clone(&it));
+        let of = |name: &str| self.tallies.get(channel).and_then(|rungs| rungs.get(name).cloned());
         let mut crowd = Crowd::default();
         for (rung, has_picture) in rungs {
             let apart = if has_picture { of(&format!("{rung}.v")) } else { None };
@@ -115,8 +130,9 @@ impl Audience {
             crowd.rtmp += tally.rtmp.load(Ordering::Relaxed);
             crowd.rtsp += tally.rtsp.load(Ordering::Relaxed);
         }
-        let all = self.tallies.iter().filter(|tally| tally.key().0 == channel);
-        crowd.bytes = all.map(|tally| tally.bytes.load(Ordering::Relaxed)).sum();
+        if let Some(rungs) = self.tallies.get(channel) {
+            crowd.bytes = rungs.values().map(|tally| tally.bytes.load(Ordering::Relaxed)).sum();
+        }
         crowd
     }
 
@@ -128,36 +144,42 @@ impl Audience {
         rungs: impl IntoIterator<Item = (&'a str, bool)>,
     ) -> Vec<RungViewers> {
         let of = |name: &str| {
-            let tally = self.tallies.get(&(channel.to_owned(), name.to_owned()));
-            tally.map_or((0, 0), |tally| (tally.fetching(newest), tally.all_seated()))
+            let tally = self.tallies.get(channel).and_then(|rungs| rungs.get(name).cloned());
+            tally.map_or((0, [0; Speaks::ALL.len()]), |tally| (tally.fetching(newest), tally.all_seated()))
         };
         let mut pictures = 0;
         let mut found = Vec::new();
         for (rung, has_picture) in rungs {
             let (fetching, seated) = of(rung);
-            let viewers = if has_picture {
+            let fetching = if has_picture {
                 let (apart, _) = of(&format!("{rung}.v"));
                 pictures += apart;
-                fetching + apart + seated
+                fetching + apart
             } else {
-                fetching.saturating_sub(pictures) + seated
+                fetching.saturating_sub(pictures)
             };
-            found.push(RungViewers { rung: rung.to_owned(), viewers });
+            let viewers = fetching + seated.iter().sum::<u64>();
+            found.push(RungViewers { rung: rung.to_owned(), viewers, seated });
         }
         found
     }
 
     /// Forgets channels that are no more.
     pub fn keep(&self, is_there: impl Fn(&str) -> bool) {
-        self.tallies.retain(|(channel, _), _| is_there(channel));
+        self.tallies.retain(|channel, _| is_there(channel));
     }
 
     fn tally(&self, channel: &str, rung: &str) -> Arc<Tally> {
-        let key = (channel.to_owned(), rung.to_owned());
-        if let Some(tally) = self.tallies.get(&key) {
-            return Arc::clone(&tally);
+        let mut rungs = self.tallies.entry(channel.to_owned()).or_default();
+        Arc::clone(rungs.entry(rung.to_owned()).or_default())
+    }
+
+    /// Whoever is not the first finds its place without allocating, and locks nobody out.
+    fn with<T>(&self, channel: &str, rung: &str, count: impl Fn(&Tally) -> T) {
+        let known = self.tallies.get(channel).and_then(|rungs| rungs.get(rung).map(|tally| count(tally)));
+        if known.is_none() {
+            count(&self.tally(channel, rung));
         }
-        Arc::clone(&self.tallies.entry(key).or_default())
     }
 }
 
@@ -176,8 +198,8 @@ impl Tally {
         }
     }
 
-    fn all_seated(&self) -> u64 {
-        self.rtmp.load(Ordering::Relaxed) + self.rtsp.load(Ordering::Relaxed)
+    fn all_seated(&self) -> [u64; Speaks::ALL.len()] {
+        Speaks::ALL.map(|speaks| self.seated(speaks).load(Ordering::Relaxed))
     }
 
     fn count(&self, k: CellIndex) {

@@ -34,6 +34,7 @@ mod answer;
 mod audience;
 mod counts;
 mod door;
+mod express;
 mod fault;
 mod pages;
 mod pieces;
@@ -46,6 +47,7 @@ pub mod route;
 mod rtmp;
 mod rtsp;
 mod service;
+mod vault;
 
 pub use air::{Air, AirReader, AirTiming, air};
 pub use audience::{Audience, Crowd, RungViewers, Seat, Speaks};
@@ -60,5 +62,7 @@ pub use rtmp::{PublishedStream, Publishing, RtmpPort};
 pub use rtsp::RtspPort;
 pub use service::Delivery;
 
+#[cfg(test)]
+mod express_tests;
 #[cfg(test)]
 mod tests;

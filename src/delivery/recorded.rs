@@ -60,7 +60,8 @@ fn has_odd_letters(path: &str) -> bool {
 
 /// Mount and stream that a path names, decoded, for the door; empty where it names none.
 pub(super) fn asked(path: &str) -> (String, String) {
-    let parts = path.trim_start_matches('/').split('/').map(|part| decode(part).unwrap_or_default());
+    let parts =
+        path.trim_start_matches('/').split('/').map(|part| decode(part).unwrap_or_default().into_owned());
     let mut parts: Vec<_> = parts.filter(|part| part != DEFAULT_INSTANCE).collect();
     // What is asked of the stream.
     parts.pop();
@@ -82,7 +83,7 @@ pub(super) fn parse_play(path: &str) -> Option<Stream> {
 
 fn decoded(path: &str) -> Option<Vec<String>> {
     let parts: Option<Vec<String>> =
-        path.strip_prefix('/')?.split('/').map(|part| decode(part).ok()).collect();
+        path.strip_prefix('/')?.split('/').map(|part| Some(decode(part).ok()?.into_owned())).collect();
     parts.filter(|parts| !parts.iter().any(|part| part.contains(ODD)))
 }
 

@@ -7,7 +7,8 @@ use tokio::sync::watch;
 
 use super::air::AirReader;
 use super::route::Stream;
-use crate::store::ShelfReader;
+use crate::media::Grid;
+use crate::store::{ShelfReader, Snapshot};
 use crate::vod::Mount;
 
 /// A channel as its viewers know it.
@@ -72,6 +73,11 @@ impl Registry {
         self.mounts.get(name).map(|mount| mount.clone())
     }
 
+    /// Whether there is a mount of that name.
+    pub(super) fn has_mount(&self, name: &str) -> bool {
+        self.mounts.contains_key(name)
+    }
+
     /// All mounts, by name.
     pub fn mounts(&self) -> Vec<(String, Mount)> {
         self.mounts.iter().map(|entry| (entry.key().clone(), entry.value().clone())).collect()
@@ -82,6 +88,16 @@ impl Registry {
         let mut names: Vec<String> = self.channels.iter().map(|entry| entry.key().clone()).collect();
         names.sort_unstable();
         names
+    }
+
+    /// What every channel that is on air has now, by name.
+    pub fn snapshots(&self) -> Vec<(String, Grid, Arc<Snapshot>)> {
+        let one = |(name, channel): (String, Arc<Channel>)| {
+            let shelf = channel.shelf.as_ref()?;
+            Some((name, shelf.grid(), shelf.snapshot()?))
+        };
+        let all = self.channels.iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value())));
+        all.filter_map(one).collect()
     }
 
     /// Wakes up at every change from now on.
@@ -101,7 +117,7 @@ impl Channel {
     ///
     /// A path without a stream means the channel's own. `<stream>.stream` is Wowza's name of a stream that was
     /// started from a stream file; `<stream>_<rung>` is one rung.
-    pub(super) fn select(&self, shelf: &ShelfReader, stream: Option<&Stream>) -> Option<Selection> {
+    pub(super) fn select(&self, shelf: &ShelfReader, stream: Option<&Stream<'_>>) -> Option<Selection> {
         match stream {
             None => Some(Selection::All),
             Some(Stream::Group(name)) => self.has(name).then_some(Selection::All),

@@ -12,6 +12,10 @@
 //! (RFC 3986 §2.4); everything else is refused, dot segments too. Which names exist is not asked here, so
 //! `<name>_720p` and `<name>.stream` are plain names. A rung whose own name looks like a session id or a bit
 //! rate (`w1`, `b64`) could not be told from one; its playlist answers under `<name>_<rung>` all the same.
+//!
+//! What is read lies in the path itself; only a path with `%` costs memory.
+
+use std::borrow::Cow;
 
 use crate::media::CellIndex;
 
@@ -20,53 +24,53 @@ pub(super) const DEFAULT_INSTANCE: &str = "_definst_";
 
 /// What a path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Route {
+pub enum Route<'a> {
     /// `/crossdomain.xml`: may a Flash player of another origin read this?
     CrossDomain,
     /// Something of a channel.
-    Channel(ChannelPath),
+    Channel(ChannelPath<'a>),
 }
 
 /// A path into a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChannelPath {
+pub struct ChannelPath<'a> {
     /// The channel's name.
-    pub app: String,
+    pub app: Cow<'a, str>,
     /// The stream's name, if the path has one.
-    pub stream: Option<Stream>,
+    pub stream: Option<Stream<'a>>,
     /// The file.
-    pub file: File,
+    pub file: File<'a>,
 }
 
 /// The stream part of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stream {
+pub enum Stream<'a> {
     /// `<name>`, which may end with a rung's name.
-    Name(String),
+    Name(Cow<'a, str>),
     /// `ngrp:<name>_all`: all rungs of the stream (without prefix and suffix).
-    Group(String),
+    Group(Cow<'a, str>),
 }
 
 /// The file part of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum File {
+pub enum File<'a> {
     /// The multivariant playlist.
     Multivariant,
     /// A media playlist; without a rung or a bit rate the best one.
     Media {
         /// The rung's name.
-        rung: Option<String>,
+        rung: Option<Cow<'a, str>>,
         /// Asked for by bits per second.
         bitrate_bps: Option<u64>,
     },
     /// The DASH manifest.
     Manifest,
     /// An initialization section, by its whole file name.
-    Init(String),
+    Init(Cow<'a, str>),
     /// A media segment.
     Segment {
         /// The rung's name.
-        rung: String,
+        rung: Cow<'a, str>,
         /// The cell.
         k: CellIndex,
     },
@@ -87,45 +91,62 @@ pub enum RouteError {
 }
 
 /// Reads the path of a request target.
-pub fn parse(path: &str) -> Result<Route, RouteError> {
+pub fn parse(path: &str) -> Result<Route<'_>, RouteError> {
     if path == "/crossdomain.xml" {
         return Ok(Route::CrossDomain);
     }
     let path = path.strip_prefix('/').ok_or(RouteError::Form)?;
-    let mut parts = path.split('/').map(decode).collect::<Result<Vec<_>, _>>()?;
-    let file = parts.pop().ok_or(RouteError::Form)?;
-    if parts.get(1).is_some_and(|part| part == DEFAULT_INSTANCE) {
-        parts.remove(1);
-    }
-    let mut parts = parts.into_iter();
-    let (app, stream, None) = (parts.next().ok_or(RouteError::Form)?, parts.next(), parts.next()) else {
+    let Some((names, file)) = path.rsplit_once('/') else {
+        decode(path)?;
         return Err(RouteError::Form);
     };
-    let (app, file) = (name(app)?, parse_file(&name(file)?)?);
+    let file = decode(file)?;
+    let (app, stream) = parse_names(names)?;
+    let (app, file) = (name(app)?, parse_file(name(file)?)?);
     let stream = stream.map(parse_stream).transpose()?;
     Ok(Route::Channel(ChannelPath { app, stream, file }))
 }
 
 /// Reads the path of an RTSP URL: `/<app>[/_definst_][/[<prefix>:]<stream>]`. Prefixes of Wowza's other than `ngrp` say
 /// nothing about a channel.
-pub(super) fn parse_play(path: &str) -> Result<(String, Option<Stream>), RouteError> {
-    let path = path.strip_prefix('/').ok_or(RouteError::Form)?;
-    let mut parts = path.split('/').map(decode).collect::<Result<Vec<_>, _>>()?;
-    if parts.get(1).is_some_and(|part| part == DEFAULT_INSTANCE) {
-        parts.remove(1);
-    }
-    let mut parts = parts.into_iter();
-    let (app, stream, None) = (parts.next().ok_or(RouteError::Form)?, parts.next(), parts.next()) else {
-        return Err(RouteError::Form);
-    };
-    let plain = |text: String| match text.split_once(':') {
-        Some(("mp4" | "flv", stream)) => stream.to_owned(),
-        _ => text,
+pub(super) fn parse_play(path: &str) -> Result<(Cow<'_, str>, Option<Stream<'_>>), RouteError> {
+    let (app, stream) = parse_names(path.strip_prefix('/').ok_or(RouteError::Form)?)?;
+    let plain = |text| {
+        within(text, |text| match text.split_once(':') {
+            Some(("mp4" | "flv", stream)) => stream,
+            _ => text,
+        })
     };
     Ok((name(app)?, stream.map(plain).map(parse_stream).transpose()?))
 }
 
-pub(super) fn decode(part: &str) -> Result<String, RouteError> {
+/// `<app>[/_definst_][/<stream>]`, decoded.
+fn parse_names(names: &str) -> Result<(Cow<'_, str>, Option<Cow<'_, str>>), RouteError> {
+    let mut parts = names.split('/').map(decode);
+    let app = parts.next().ok_or(RouteError::Form)??;
+    let mut stream = parts.next().transpose()?;
+    if stream.as_ref().is_some_and(|part| part == DEFAULT_INSTANCE) {
+        stream = parts.next().transpose()?;
+    }
+    match parts.next().transpose()? {
+        None => Ok((app, stream)),
+        Some(_) => Err(RouteError::Form),
+    }
+}
+
+/// A part of a text, borrowed from where the text is.
+fn within(text: Cow<'_, str>, choose: impl FnOnce(&str) -> &str) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(choose(text)),
+        Cow::Owned(text) => Cow::Owned(choose(&text).to_owned()),
+    }
+}
+
+/// Reads `%` and the two digits behind it as what they stand for.
+pub(super) fn decode(part: &str) -> Result<Cow<'_, str>, RouteError> {
+    if !part.contains('%') {
+        return Ok(Cow::Borrowed(part));
+    }
     let mut bytes = part.bytes();
     let mut decoded = Vec::with_capacity(part.len());
     while let Some(byte) = bytes.next() {
@@ -138,27 +159,36 @@ pub(super) fn decode(part: &str) -> Result<String, RouteError> {
             other => other,
         });
     }
-    String::from_utf8(decoded).map_err(|_| RouteError::Name)
+    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| RouteError::Name)
 }
 
-fn name(text: String) -> Result<String, RouteError> {
+fn name(text: Cow<'_, str>) -> Result<Cow<'_, str>, RouteError> {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
     let dots_alone = text.bytes().all(|byte| byte == b'.');
     if plain && !dots_alone { Ok(text) } else { Err(RouteError::Name) }
 }
 
-fn parse_stream(text: String) -> Result<Stream, RouteError> {
+fn parse_stream(text: Cow<'_, str>) -> Result<Stream<'_>, RouteError> {
     match text.split_once(':') {
         None => Ok(Stream::Name(name(text)?)),
-        Some(("ngrp", group)) => {
-            let group = group.strip_suffix("_all").ok_or(RouteError::Form)?;
-            Ok(Stream::Group(name(group.to_owned())?))
+        Some(("ngrp", group)) if group.ends_with("_all") => {
+            let bare = within(text, |text| {
+                text.strip_prefix("ngrp:").and_then(|group| group.strip_suffix("_all")).unwrap_or_default()
+            });
+            Ok(Stream::Group(name(bare)?))
         }
         Some(_) => Err(RouteError::Form),
     }
 }
 
-fn parse_file(file: &str) -> Result<File, RouteError> {
+fn parse_file(file: Cow<'_, str>) -> Result<File<'_>, RouteError> {
+    match file {
+        Cow::Borrowed(file) => read_file(file),
+        Cow::Owned(file) => read_file(&file).map(File::into_owned),
+    }
+}
+
+fn read_file(file: &str) -> Result<File<'_>, RouteError> {
     let between = |prefix: &str, suffix: &str| file.strip_prefix(prefix)?.strip_suffix(suffix);
     if file == "playlist.m3u8" {
         return Ok(File::Multivariant);
@@ -170,17 +200,30 @@ fn parse_file(file: &str) -> Result<File, RouteError> {
         return parse_chunklist(tail).ok_or(RouteError::Form);
     }
     if between("init_", ".mp4").is_some() {
-        return Ok(File::Init(file.to_owned()));
+        return Ok(File::Init(file.into()));
     }
     if let Some((rung, k)) = between("media_", ".m4s").and_then(|middle| middle.rsplit_once('_')) {
         let k = cell_index(k).ok_or(RouteError::Form)?;
-        return Ok(File::Segment { rung: rung.to_owned(), k });
+        return Ok(File::Segment { rung: rung.into(), k });
     }
     Err(RouteError::Form)
 }
 
+impl File<'_> {
+    fn into_owned(self) -> File<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        match self {
+            Self::Multivariant => File::Multivariant,
+            Self::Media { rung, bitrate_bps } => File::Media { rung: rung.map(own), bitrate_bps },
+            Self::Manifest => File::Manifest,
+            Self::Init(name) => File::Init(own(name)),
+            Self::Segment { rung, k } => File::Segment { rung: own(rung), k },
+        }
+    }
+}
+
 /// `[_w<digits>][_b<digits>][_<rung>]`.
-fn parse_chunklist(tail: &str) -> Option<File> {
+fn parse_chunklist(tail: &str) -> Option<File<'_>> {
     let mut rest = tail;
     let mut bitrate_bps = None;
     if let Some((_, after)) = digits_behind("_w", rest) {
@@ -193,7 +236,7 @@ fn parse_chunklist(tail: &str) -> Option<File> {
     }
     let rung = match rest {
         "" => None,
-        rest => Some(rest.strip_prefix('_').filter(|rung| !rung.is_empty())?.to_owned()),
+        rest => Some(rest.strip_prefix('_').filter(|rung| !rung.is_empty())?.into()),
     };
     Some(File::Media { rung, bitrate_bps })
 }
@@ -221,21 +264,21 @@ mod tests {
 
     use super::*;
 
-    fn channel(app: &str, stream: Option<Stream>, file: File) -> Route {
-        Route::Channel(ChannelPath { app: app.to_owned(), stream, file })
+    fn channel<'a>(app: &'a str, stream: Option<Stream<'a>>, file: File<'a>) -> Route<'a> {
+        Route::Channel(ChannelPath { app: app.into(), stream, file })
     }
 
-    fn name_of(stream: &str) -> Stream {
-        Stream::Name(stream.to_owned())
+    fn name_of(stream: &str) -> Stream<'_> {
+        Stream::Name(stream.into())
     }
 
-    fn media(rung: Option<&str>, bitrate_bps: Option<u64>) -> File {
-        File::Media { rung: rung.map(str::to_owned), bitrate_bps }
+    fn media(rung: Option<&str>, bitrate_bps: Option<u64>) -> File<'_> {
+        File::Media { rung: rung.map(Into::into), bitrate_bps }
     }
 
     #[test]
     fn every_form_of_a_playlist() {
-        let group = || Some(Stream::Group("vl1".to_owned()));
+        let group = || Some(Stream::Group("vl1".into()));
         for (path, stream) in [
             ("/hs-a/playlist.m3u8", None),
             ("/hs-a/_definst_/playlist.m3u8", None),
@@ -280,13 +323,13 @@ mod tests {
 
     #[test]
     fn files_of_a_rung() {
-        let segment = File::Segment { rung: "720p".to_owned(), k: CellIndex(897_500_000) };
+        let segment = File::Segment { rung: "720p".into(), k: CellIndex(897_500_000) };
         assert_eq!(parse("/a/media_720p_897500000.m4s"), Ok(channel("a", None, segment.clone())));
         assert_eq!(
             parse("/a/_definst_/s/media_720p_897500000.m4s"),
             Ok(channel("a", Some(name_of("s")), segment))
         );
-        let init = File::Init("init_720p_01234567.mp4".to_owned());
+        let init = File::Init("init_720p_01234567.mp4".into());
         assert_eq!(
             parse("/a/s_720p/init_720p_01234567.mp4"),
             Ok(channel("a", Some(name_of("s_720p")), init))
@@ -303,9 +346,9 @@ mod tests {
             ("/hs-a/_definst_/vl1_720p", vl1()),
             ("/hs-a/mp4:vl1_720p", vl1()),
             ("/hs%2Da/_definst_/mp4%3Avl1_720p", vl1()),
-            ("/hs-a/ngrp:vl1_all", Some(Stream::Group("vl1".to_owned()))),
+            ("/hs-a/ngrp:vl1_all", Some(Stream::Group("vl1".into()))),
         ] {
-            assert_eq!(parse_play(path), Ok(("hs-a".to_owned(), stream)), "{path}");
+            assert_eq!(parse_play(path), Ok(("hs-a".into(), stream)), "{path}");
         }
         for (path, error) in [
             ("", RouteError::Form),
@@ -361,7 +404,7 @@ mod tests {
             if let Ok(Route::Channel(path)) = parse(&path) {
                 let stream = match path.stream {
                     Some(Stream::Name(name) | Stream::Group(name)) => name,
-                    None => "none".to_owned(),
+                    None => "none".into(),
                 };
                 for name in [path.app, stream] {
                     prop_assert!(!name.is_empty() && name != "." && name != "..");
@@ -372,9 +415,11 @@ mod tests {
 
         #[test]
         fn what_the_shelf_names_is_found(rung in "[0-9]{2,4}p", k in 0..i64::MAX) {
-            let segment = File::Segment { rung: rung.clone(), k: CellIndex(k) };
-            prop_assert_eq!(parse(&format!("/a/media_{rung}_{k}.m4s")), Ok(channel("a", None, segment)));
-            prop_assert_eq!(parse(&format!("/a/chunklist_{rung}.m3u8")), Ok(channel("a", None, media(Some(&rung), None))));
+            let segment = File::Segment { rung: rung.as_str().into(), k: CellIndex(k) };
+            let path = format!("/a/media_{rung}_{k}.m4s");
+            prop_assert_eq!(parse(&path), Ok(channel("a", None, segment)));
+            let path = format!("/a/chunklist_{rung}.m3u8");
+            prop_assert_eq!(parse(&path), Ok(channel("a", None, media(Some(&rung), None))));
         }
     }
 }

@@ -160,8 +160,8 @@ impl RtmpPort {
             return Err("the channel is starting".into());
         };
         let asked = match stream.path.strip_suffix("_all") {
-            Some(group) if stream.prefix == "ngrp" => Stream::Group(group.to_owned()),
-            _ => Stream::Name(stream.path.clone()),
+            Some(group) if stream.prefix == "ngrp" => Stream::Group(group.into()),
+            _ => Stream::Name(stream.path.as_str().into()),
         };
         match channel.select(shelf, Some(&asked)) {
             Some(Selection::All) => Ok(Wish::Play(app.to_owned(), air.clone(), 0)),

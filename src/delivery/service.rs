@@ -6,18 +6,19 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::Either;
 use http::header::{CONTENT_LENGTH, RANGE, SERVER};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 
-use super::answer::{self, Answer};
+use super::answer::{self, Answer, Found};
 use super::door::{Caller, Door, OpenDoor, Protocol, Wish};
 use super::fault::Fault;
 use super::poster::Posters;
 use super::route::{ChannelPath, Route, Stream};
+use super::vault::Vault;
 use super::{Audience, Counts, Kind, Pages, Portal, Registry, portal, recorded, route};
 use crate::http::{Body, cors, method_refusal};
 use crate::vod::Mount;
@@ -28,9 +29,10 @@ const WARM_UP: Duration = Duration::from_secs(4);
 /// Answers viewers. A tower service; clones share everything but their door and peer.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    registry: Arc<Registry>,
-    counts: Arc<Counts>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) counts: Arc<Counts>,
     audience: Arc<Audience>,
+    pub(super) vault: Arc<Vault>,
     posters: Posters,
     pages: Pages,
     portal: Portal,
@@ -44,6 +46,7 @@ impl Default for Delivery {
             registry: Arc::default(),
             counts: Arc::default(),
             audience: Arc::default(),
+            vault: Arc::default(),
             posters: Posters::default(),
             pages: Pages::default(),
             portal: Portal::default(),
@@ -93,11 +96,12 @@ impl Delivery {
 
     /// The answer to a request for a channel; its content is not read.
     pub fn answer(&self, request: &Parts) -> Response<Body> {
-        self.finish(request, self.dispatch(request))
+        let begun = Instant::now();
+        self.finish(begun, request, self.dispatch(request))
     }
 
     /// What all answers have.
-    fn finish(&self, request: &Parts, (kind, mut response): Answer) -> Response<Body> {
+    fn finish(&self, begun: Instant, request: &Parts, (kind, mut response): Answer) -> Response<Body> {
         let headers = response.headers_mut();
         cors::allow(headers);
         headers.insert(SERVER, HeaderValue::from_static("Amphi"));
@@ -107,7 +111,7 @@ impl Delivery {
             response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| body.remaining().into());
         }
         self.counts.count(kind, response.body().remaining());
-        response
+        response.map(|body| body.timed(begun, self.counts.latency(kind)))
     }
 
     fn dispatch(&self, request: &Parts) -> Answer {
@@ -128,29 +132,39 @@ impl Delivery {
         }
     }
 
-    fn ask(&self, request: &Parts, app: &str, stream: &str) -> Result<(), Fault> {
-        let query = request.uri.query().unwrap_or_default();
+    fn ask(&self, query: &str, app: &str, stream: &str) -> Result<(), Fault> {
         let Self { peer, .. } = *self;
         let caller = Caller { protocol: Protocol::Http, wish: Wish::Play, peer, app, stream, query };
         self.door.ask(&caller).map_err(Fault::Refused)
     }
 
-    fn channel(&self, request: &Parts, path: &ChannelPath) -> Result<Answer, Fault> {
+    fn channel(&self, request: &Parts, path: &ChannelPath<'_>) -> Result<Answer, Fault> {
+        let found = self.find(request.uri.query().unwrap_or_default(), path)?;
+        let answer = found.answer(request);
+        if request.method == Method::GET {
+            self.fetched(path, is_from_the_start(request), answer.1.body().remaining());
+        }
+        Ok(answer)
+    }
+
+    /// What a path names, for whom the door lets in.
+    pub(super) fn find(&self, query: &str, path: &ChannelPath<'_>) -> Result<Found, Fault> {
         let stream = path.stream.as_ref().map_or("", |(Stream::Name(name) | Stream::Group(name))| name);
-        self.ask(request, &path.app, stream)?;
+        self.ask(query, &path.app, stream)?;
         let channel = self.registry.get(&path.app).ok_or(Fault::Channel)?;
         let shelf = channel.shelf.as_ref().ok_or(Fault::NotReady)?;
         let selection = channel.select(shelf, path.stream.as_ref()).ok_or(Fault::Stream)?;
-        let answer = answer::file(request, shelf, selection, &path.file)?;
-        if let route::File::Segment { rung, k } = &path.file
-            && request.method == Method::GET
-        {
-            if is_from_the_start(request) {
+        answer::find(shelf, selection, &path.file)
+    }
+
+    /// Counts what a viewer is sent of what a path names, and the viewer, who `begins` with it.
+    pub(super) fn fetched(&self, path: &ChannelPath<'_>, begins: bool, bytes: usize) {
+        if let route::File::Segment { rung, k } = &path.file {
+            if begins {
                 self.audience.fetched(&path.app, rung, *k);
             }
-            self.audience.sent(&path.app, rung, answer.1.body().remaining());
+            self.audience.sent(&path.app, rung, bytes);
         }
-        Ok(answer)
     }
 }
 
@@ -173,13 +187,15 @@ impl<B> tower::Service<Request<B>> for Delivery {
         if let Some(mount) = self.mount_of(&parts) {
             let delivery = self.clone();
             return Either::Right(Box::pin(async move {
+                let begun = Instant::now();
                 let (app, stream) = recorded::asked(parts.uri.path());
-                let answer = match (method_refusal(&parts.method), delivery.ask(&parts, &app, &stream)) {
+                let query = parts.uri.query().unwrap_or_default();
+                let answer = match (method_refusal(&parts.method), delivery.ask(query, &app, &stream)) {
                     (Some(_), _) => delivery.dispatch(&parts),
                     (None, Err(fault)) => fault.answer(),
                     (None, Ok(())) => recorded::answer(&parts, &mount, &delivery.posters).await,
                 };
-                Ok(delivery.finish(&parts, answer))
+                Ok(delivery.finish(begun, &parts, answer))
             }));
         }
         if self.is_warming_up(&parts) {

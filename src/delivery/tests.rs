@@ -20,7 +20,7 @@ use crate::media::{
 };
 use crate::store::{Rung, ShelfWriter, shelf};
 
-const K: i64 = 897_500_000;
+pub(super) const K: i64 = 897_500_000;
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 fn rung(name: &str, video: bool) -> Rung {
@@ -42,7 +42,7 @@ fn rung(name: &str, video: bool) -> Rung {
 }
 
 /// A channel `hs-a` with the stream `vl1` and three rungs.
-fn channel(cell_ms: u32) -> (Delivery, ShelfWriter) {
+pub(super) fn channel(cell_ms: u32) -> (Delivery, ShelfWriter) {
     let rungs = vec![rung("720p", true), rung("480p", true), rung("160p", false)];
     let (writer, shelf) = shelf(Grid::new(cell_ms), 3, rungs);
     let delivery = Delivery::default();

@@ -3,7 +3,9 @@
 use std::fmt::{self, Formatter};
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -11,6 +13,7 @@ use futures_util::stream::BoxStream;
 use http_body::{Frame, SizeHint};
 
 use crate::media::Pieces;
+use crate::meter::Histogram;
 
 /// Up to three pieces of bytes, sent one after the other without being copied: hyper hands queued pieces to
 /// one vectored write. More may follow as they are read; an error there ends the connection, because the length was
@@ -20,9 +23,56 @@ pub struct Body {
     later: Option<BoxStream<'static, io::Result<Bytes>>>,
     /// Bytes of `later` that have not come yet.
     left: u64,
+    timed: Option<Timed>,
+}
+
+/// Says at its end how long it took.
+#[derive(Debug)]
+pub struct Timed {
+    begun: Instant,
+    latencies: Arc<Histogram>,
+}
+
+impl Timed {
+    /// What began then, for these.
+    pub const fn new(begun: Instant, latencies: Arc<Histogram>) -> Self {
+        Self { begun, latencies }
+    }
+}
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        self.latencies.add(self.begun.elapsed());
+    }
+}
+
+/// A piece whose sending is timed.
+struct Sent {
+    bytes: Bytes,
+    _timed: Timed,
+}
+
+impl AsRef<[u8]> for Sent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Body {
+    /// The same, adding to `latencies` how long it took since `begun` when its last byte has been handed to the socket or
+    /// it is given up.
+    #[must_use]
+    pub fn timed(mut self, begun: Instant, latencies: Arc<Histogram>) -> Self {
+        let timed = Timed::new(begun, latencies);
+        if self.later.is_some() {
+            self.timed = Some(timed);
+        } else if let Some(last) = self.ready.as_mut_slice().iter_mut().rfind(|piece| !piece.is_empty()) {
+            // hyper lets go of a body before it has written the pieces.
+            *last = Bytes::from_owner(Sent { bytes: std::mem::take(last), _timed: timed });
+        }
+        self
+    }
+
     /// No bytes.
     pub fn empty() -> Self {
         Self::from(Pieces::default())
@@ -30,7 +80,7 @@ impl Body {
 
     /// `pieces`, then `left` more bytes.
     pub fn streaming(pieces: Pieces, later: BoxStream<'static, io::Result<Bytes>>, left: u64) -> Self {
-        Self { ready: pieces.into_iter(), later: Some(later), left }
+        Self { ready: pieces.into_iter(), later: Some(later), left, timed: None }
     }
 
     /// Bytes still to be sent.
@@ -53,7 +103,7 @@ impl Default for Body {
 
 impl From<Pieces> for Body {
     fn from(pieces: Pieces) -> Self {
-        Self { ready: pieces.into_iter(), later: None, left: 0 }
+        Self { ready: pieces.into_iter(), later: None, left: 0, timed: None }
     }
 }
 
@@ -121,6 +171,22 @@ mod tests {
         }
         assert!(http_body::Body::is_end_stream(&body));
         assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn the_time_ends_with_the_last_piece() {
+        let latencies = Arc::new(Histogram::default());
+        let count = || latencies.buckets().map(|(_, count)| count).sum::<u64>();
+        let pieces = [Bytes::from_static(b"a"), Bytes::from_static(b"b"), Bytes::new()];
+        let mut body = Body::from(pieces).timed(Instant::now(), Arc::clone(&latencies));
+        let mut frames = Vec::new();
+        while let Some(frame) = body.frame().await {
+            frames.push(frame.expect("infallible").into_data().expect("data"));
+        }
+        drop(body);
+        assert_eq!((frames.concat(), count()), (b"ab".to_vec(), 0));
+        drop(frames);
+        assert_eq!(count(), 1);
     }
 
     #[tokio::test]

@@ -31,13 +31,13 @@ impl ETag {
     /// Whether the request's `If-None-Match` says that its sender has these bytes already. The comparison is
     /// the weak one, as §13.1.2 demands.
     pub fn is_known_to(&self, headers: &HeaderMap) -> bool {
-        headers.get_all(IF_NONE_MATCH).iter().any(|field| {
-            field
-                .as_bytes()
-                .split(|&byte| byte == b',')
-                .map(<[u8]>::trim_ascii)
-                .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == self.0.as_bytes())
-        })
+        headers.get_all(IF_NONE_MATCH).iter().any(|field| self.is_in(field.as_bytes()))
+    }
+
+    /// Whether one `If-None-Match` field names it.
+    pub fn is_in(&self, field: &[u8]) -> bool {
+        let mut tags = field.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+        tags.any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == self.0.as_bytes())
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! * [`serve`] (or [`accept_each`] and [`serve_stream`], where a port speaks more than HTTP) runs a tower service on a [`listen`]ing socket: HTTP/1.1 with keep-alive and HTTP/2 with prior
 //!   knowledge, bounded in connections, idle time and ending.
+//! * [`serve_express`] answers what lies ready ([`Express`]) without a general server in between, and leaves the rest to it.
 //! * [`Body`] sends shared pieces of bytes as they are; [`content`] answers with such pieces as the request's
 //!   method, `If-None-Match` and `Range` ask.
 //! * [`Authenticator`] asks one user for a proof by digest.
@@ -12,22 +13,29 @@
 mod body;
 mod content;
 pub mod cors;
+mod date;
 mod digest;
 mod etag;
+mod express;
 mod listen;
+mod pace;
 mod peer;
 mod places;
 mod range;
 mod refusal;
+mod rewound;
+mod sealed;
 mod serve;
 
-pub use body::Body;
+pub use body::{Body, Timed};
 pub use content::{Description, content};
 pub use digest::{Authenticator, Verdict};
 pub use etag::ETag;
+pub use express::{Asked, Content, Express, Parcel};
 pub use listen::{ListenError, listen};
 pub use peer::Peer;
 pub use places::Places;
 pub use range::{Requested, requested_range};
 pub use refusal::{empty, method_refusal, problem};
-pub use serve::{Limits, accept_each, serve, serve_stream, serve_with_peer};
+pub use sealed::Sealed;
+pub use serve::{Limits, accept_each, serve, serve_express, serve_stream, serve_with_peer};

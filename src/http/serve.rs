@@ -9,6 +9,7 @@
 //! | keeps an idle HTTP/1.1 connection | next header within [`Limits::idle`] |
 //! | keeps a dead HTTP/2 connection | PING every 20 s |
 //! | never reads | `TCP_USER_TIMEOUT`: hyper has no write timeout (hyper issue 3852) |
+//! | reads a byte now and then | has to take a kilobyte a second in the long run |
 //! | comes with too many others | waits in the backlog for one of the [`Places`] |
 //! | comes too often from one address | closed at once |
 //!
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -33,8 +35,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt};
 
+use super::express::{self, Express, Left};
 use super::peer::{Peer, WithPeer};
 use super::places::{Places, Seat};
+use super::rewound::Rewound;
 
 /// Requests under way on one HTTP/2 connection. A player has two or three.
 const H2_STREAMS: u32 = 64;
@@ -169,10 +173,39 @@ where
     S::Error: Into<BoxError>,
     B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
-    if let Err(error) = prepare(&stream, limits) {
-        tracing::debug!(%error, "a connection went away before its first request");
+    if is_prepared(&stream, limits) {
+        serve_rest(Rewound::new(Bytes::new(), stream), service, limits, shutdown).await;
+    }
+}
+
+/// As [`serve_stream`], but what lies ready takes the express lane.
+pub async fn serve_express<S, B>(
+    mut stream: TcpStream,
+    service: S,
+    limits: Limits,
+    shutdown: CancellationToken,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>> + Express + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    if !is_prepared(&stream, limits) {
         return;
     }
+    if let Left::Over(read) = express::drive(&mut stream, &service, limits, &shutdown).await {
+        // On the heap, or all who stay on the lane would keep room for it.
+        Box::pin(serve_rest(Rewound::new(read, stream), service, limits, shutdown)).await;
+    }
+}
+
+async fn serve_rest<S, B>(stream: Rewound<TcpStream>, service: S, limits: Limits, shutdown: CancellationToken)
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
     // The version sniffer of hyper-util waits for its first bytes without a bound, so the loop has one.
     let begun = Arc::new(AtomicBool::new(false));
     let service = service_fn({
@@ -204,9 +237,13 @@ where
     }
 }
 
-fn prepare(stream: &TcpStream, limits: Limits) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(limits.unread))
+fn is_prepared(stream: &TcpStream, limits: Limits) -> bool {
+    let socket = socket2::SockRef::from(stream);
+    let prepared = stream.set_nodelay(true).and_then(|()| socket.set_tcp_user_timeout(Some(limits.unread)));
+    if let Err(error) = &prepared {
+        tracing::debug!(%error, "a connection went away before its first request");
+    }
+    prepared.is_ok()
 }
 
 fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {

@@ -75,7 +75,7 @@ pub(super) async fn serve_http(
 ) {
     let ending = shutdown.clone();
     let each = move |stream, peer| {
-        http::serve_stream(stream, delivery.for_peer(peer), Limits::default(), ending.clone())
+        http::serve_express(stream, delivery.for_peer(peer), Limits::default(), ending.clone())
     };
     http::accept_each(listener, places, each, shutdown).await;
 }
@@ -87,10 +87,11 @@ async fn connection(stream: TcpStream, speakers: Speakers, shutdown: Cancellatio
     };
     match sniffed {
         Ok(Ok(Sniffed::Http)) => {
-            http::serve_stream(stream, speakers.delivery, Limits::default(), shutdown).await;
+            http::serve_express(stream, speakers.delivery, Limits::default(), shutdown).await;
         }
-        Ok(Ok(Sniffed::Rtmp)) => speakers.rtmp.serve(stream, shutdown).await,
-        Ok(Ok(Sniffed::Rtsp)) => speakers.rtsp.serve(stream, shutdown).await,
+        // On the heap, or every HTTP connection would keep room for them.
+        Ok(Ok(Sniffed::Rtmp)) => Box::pin(speakers.rtmp.serve(stream, shutdown)).await,
+        Ok(Ok(Sniffed::Rtsp)) => Box::pin(speakers.rtsp.serve(stream, shutdown)).await,
         Ok(Ok(other)) => debug!(?other, "a connection that speaks no protocol of this port"),
         Ok(Err(error)) => debug!(%error, "a connection went away before it spoke"),
         Err(_) => debug!("a connection that says nothing"),

@@ -1,5 +1,6 @@
 //! What the server measures of its sources, ladders and viewers, and of itself, for `GET /metrics`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,10 +13,15 @@ use tokio::sync::watch;
 
 use super::estate::Inventory;
 use super::watchman::{LadderState, Ladders};
-use crate::delivery::{self, Counts, Kind};
+use crate::alarm::Alarm;
+use crate::clock::Clock;
+use crate::delivery::{self, Audience, Counts, Kind, Speaks};
 use crate::http::Places;
+use crate::media::Grid;
+use crate::meter::Histogram;
 use crate::push::{PushBoard, PushState};
 use crate::source::SourceGauges;
+use crate::store::Snapshot;
 use crate::vod::Mount;
 
 /// Reads everything when it is asked.
@@ -26,6 +32,9 @@ pub(super) struct Measures {
     pub(super) registry: Arc<delivery::Registry>,
     pub(super) places: Places,
     pub(super) pushes: PushBoard,
+    pub(super) audience: Arc<Audience>,
+    pub(super) alarms: watch::Receiver<Arc<Vec<Alarm>>>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) runtime: tokio::runtime::Handle,
 }
 
@@ -44,6 +53,8 @@ impl Collector for Measures {
         self.of_mounts(&mut encoder)?;
         self.of_pushes(&mut encoder)?;
         self.of_delivery(&mut encoder)?;
+        self.of_channels(&mut encoder)?;
+        self.of_alarms(&mut encoder)?;
         self.of_the_process(&mut encoder)
     }
 }
@@ -145,7 +156,68 @@ impl Measures {
         gauges(encoder, "amphi_connections", "Connections of viewers and publishers", taken)?;
         let refused = vec![(Vec::new(), self.places.refused())];
         let help = "Connections refused because their address had its share";
-        counters(encoder, "amphi_connections_refused", help, refused)
+        counters(encoder, "amphi_connections_refused", help, refused)?;
+        let help = "From a request to the moment at which the last byte of its answer was with the socket";
+        let mut family =
+            encoder.encode_descriptor("amphi_delivery_seconds", help, None, MetricType::Histogram)?;
+        for kind in Kind::ALL {
+            let mut buckets: Vec<(f64, u64)> = Histogram::default().buckets().collect();
+            let mut sum_s = 0.0;
+            for latencies in self.delivery.latencies(kind) {
+                sum_s += latencies.sum_s();
+                for (all, (_, count)) in buckets.iter_mut().zip(latencies.buckets()) {
+                    all.1 += count;
+                }
+            }
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            let labels = [("kind", kind.name())];
+            let mut series = family.encode_family(&labels)?;
+            series.encode_histogram::<[(&str, &str); 0]>(sum_s, count, &buckets, None)?;
+        }
+        Ok(())
+    }
+
+    /// Who watches what, and how old it is.
+    fn of_channels(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let channels = self.registry.snapshots();
+        let now = self.clock.now();
+        let age = |(name, grid, snapshot): &(String, Grid, Arc<Snapshot>)| {
+            let age = now.saturating_since(grid.start(snapshot.last.next()));
+            (name.clone(), age.as_secs_f64())
+        };
+        let ages: Vec<_> = channels.iter().map(age).collect();
+        let ages = ages.iter().map(|(name, age)| (vec![("channel", name.as_str())], *age));
+        let help = "From the end of the newest segment's own time to now";
+        gauges(encoder, "amphi_segment_age_seconds", help, ages.collect())?;
+        let help = "Viewers; over HTTP those who fetch the segments of a cell";
+        let mut family = encoder.encode_descriptor("amphi_viewers", help, None, MetricType::Gauge)?;
+        for (name, _, snapshot) in &channels {
+            let variants = snapshot.renditions.iter().filter(|it| it.rung.is_variant());
+            let names = variants.map(|it| (it.rung.name(), it.rung.picture().is_some()));
+            for rung in self.audience.viewers(name, snapshot.last, names) {
+                let fetching = rung.viewers - rung.seated.iter().sum::<u64>();
+                let seated = Speaks::ALL.iter().zip(rung.seated).map(|(by, count)| (by.name(), count));
+                for (protocol, count) in std::iter::once(("http", fetching)).chain(seated) {
+                    let labels =
+                        [("channel", name.as_str()), ("rung", rung.rung.as_str()), ("protocol", protocol)];
+                    ConstGauge::new(count as f64).encode(family.encode_family(&labels)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn of_alarms(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let alarms = Arc::clone(&self.alarms.borrow());
+        let mut by_kind: BTreeMap<String, f64> = BTreeMap::new();
+        for alarm in alarms.iter() {
+            // By the name that REST gives it.
+            let kind = serde_json::to_value(alarm.kind).ok();
+            let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or("other");
+            *by_kind.entry(kind.to_owned()).or_default() += 1.0;
+        }
+        let series = by_kind.iter().map(|(kind, count)| (vec![("kind", kind.as_str())], *count));
+        gauges(encoder, "amphi_alarms", "Alarms of this moment", series.collect())
     }
 
     fn of_the_process(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -160,12 +232,30 @@ impl Measures {
         if let Some(threads) = field("Threads:") {
             gauges(encoder, "amphi_threads", "Threads alive", vec![(Vec::new(), threads)])?;
         }
+        if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+            let count = vec![(Vec::new(), files.count() as f64)];
+            gauges(encoder, "amphi_open_files", "Files and sockets open", count)?;
+        }
+        if let Some(cpu) = cpu_s() {
+            let help = "CPU time used since start";
+            let mut family =
+                encoder.encode_descriptor("amphi_cpu_seconds", help, None, MetricType::Counter)?;
+            ConstCounter::new(cpu).encode(family.encode_family::<[(&str, &str); 0]>(&[])?)?;
+        }
         if let Some(resident) = field("VmRSS:") {
             let bytes = resident * 1024.0;
             gauges(encoder, "amphi_resident_bytes", "Resident memory", vec![(Vec::new(), bytes)])?;
         }
         Ok(())
     }
+}
+
+/// User and system time of this process (proc(5), fields 14 and 15); Linux counts them in hundredths.
+fn cpu_s() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let ticks = |text: &str| text.parse::<f64>().ok();
+    Some((ticks(fields.next()?)? + ticks(fields.next()?)?) / 100.0)
 }
 
 fn counters(

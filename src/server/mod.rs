@@ -226,6 +226,9 @@ impl Server {
             registry: Arc::clone(delivery.registry()),
             places: places.clone(),
             pushes: pushes.clone(),
+            audience: Arc::clone(delivery.audience()),
+            alarms: alarms_watch.clone(),
+            clock: Arc::clone(&clock),
             runtime: tokio::runtime::Handle::current(),
         }));
         let mut listening = Stage::new("listeners");

@@ -6,6 +6,7 @@
 
 mod admin;
 mod browser;
+mod cache;
 mod commands;
 mod console;
 mod dash;
@@ -16,6 +17,7 @@ mod gstreamer;
 mod http;
 mod judge;
 mod material;
+mod metrics;
 mod outage;
 mod push;
 mod quality;

@@ -1,0 +1,75 @@
+//! Segments as pages of the kernel, for as long as they are asked for.
+//!
+//! A live segment is asked for by all viewers of its rung within a few seconds. The first of them has it copied into pages
+//! that all others are sent. A segment is known by the place of its head in memory, which is its own for as long as the
+//! vault keeps the head. What cannot be had (descriptors, memory) is not had: the segment is written from where it lies.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use dashmap::DashMap;
+
+use crate::http::Sealed;
+use crate::media::Segment;
+
+/// Smaller ones are written: two system calls cost more than the copy.
+const LEAST: usize = 32 * 1024;
+/// How long pages are kept after they were made. Whoever comes later has new ones made.
+const KEEP: Duration = Duration::from_secs(20);
+
+/// Pages of segments.
+#[derive(Debug, Default)]
+pub(super) struct Vault {
+    by_head: DashMap<usize, Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    /// Keeps its place taken.
+    _head: Bytes,
+    pages: Option<Arc<Sealed>>,
+    made: Instant,
+}
+
+impl Vault {
+    /// The pages of a segment that is large enough.
+    pub(super) fn pages(&self, segment: &Segment, now: Instant) -> Option<Arc<Sealed>> {
+        if segment.len() < LEAST || segment.head.is_empty() {
+            return None;
+        }
+        let place = segment.head.as_ptr() as usize;
+        if let Some(kept) = self.by_head.get(&place) {
+            return kept.pages.clone();
+        }
+        self.by_head.retain(|_, kept| now.saturating_duration_since(kept.made) < KEEP);
+        let make = || {
+            let pages = Sealed::new(&segment.pieces()).inspect_err(|error| {
+                tracing::warn!(%error, "no pages for a segment; it is copied for every viewer");
+            });
+            Kept { _head: segment.head.clone(), pages: pages.ok().map(Arc::new), made: now }
+        };
+        self.by_head.entry(place).or_insert_with(make).pages.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(tag: u8, len: usize) -> Segment {
+        Segment { head: vec![tag; 10].into(), video: Some(vec![tag; len].into()), audio: None }
+    }
+
+    #[test]
+    fn a_segment_has_its_pages_once_and_for_a_while() {
+        let (vault, now) = (Vault::default(), Instant::now());
+        let (one, other) = (segment(1, LEAST), segment(2, LEAST));
+        let pages = vault.pages(&one, now).expect("it is large");
+        assert_eq!(pages.len(), one.len());
+        assert!(Arc::ptr_eq(&pages, &vault.pages(&one.clone(), now).expect("the same")));
+        assert!(!Arc::ptr_eq(&pages, &vault.pages(&other, now + KEEP).expect("others")));
+        assert_eq!(vault.by_head.len(), 1, "the first is forgotten when another comes");
+        assert!(vault.pages(&segment(3, 100), now).is_none(), "too small");
+    }
+}

@@ -1,0 +1,49 @@
+//! The `Date` field (RFC 9110 §6.6.1), made once a second by each thread.
+
+use std::cell::RefCell;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
+
+thread_local! {
+    static LAST: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+}
+
+/// Appends the moment `now`, counted from the epoch, as `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn append_at(now: Duration, head: &mut Vec<u8>) {
+    let second = now.as_secs();
+    LAST.with_borrow_mut(|(of, text)| {
+        if *of != second || text.is_empty() {
+            let moment = Timestamp::from_second(second as i64).unwrap_or_default();
+            *text = DateTimePrinter::new().timestamp_to_rfc9110_string(&moment).unwrap_or_default();
+            *of = second;
+        }
+        head.extend_from_slice(text.as_bytes());
+    });
+}
+
+/// Appends the moment at which this is called.
+pub(super) fn append(head: &mut Vec<u8>) {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    append_at(now, head);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_second_has_its_date() {
+        for (second, expected) in [
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (784_111_778, "Sun, 06 Nov 1994 08:49:38 GMT"),
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+        ] {
+            let mut head = Vec::new();
+            append_at(Duration::from_secs(second), &mut head);
+            assert_eq!(head, expected.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! The express lane: GETs over HTTP/1.1 whose answers lie ready.
+//!
+//! A player's connection carries the same two requests for hours. They are read with httparse, [`Express`] says what lies
+//! ready, and head and content leave in one vectored write, or the content as pages of the kernel ([`Sealed`]). Whatever
+//! is anything else (another method or version, a body, a range, something that is not ready or not there, what is no
+//! HTTP) is left, with all that was read of it, to hyper, which goes on with the connection; so the lane never refuses
+//! anything.
+//!
+//! A connection that waits costs its socket and its task: requests are read into a buffer of the thread's.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::body::Timed;
+use super::date;
+use super::pace::Pace;
+use super::sealed::Sealed;
+use super::serve::Limits;
+use crate::media::Pieces;
+
+/// Bytes of a request's header; a longer one is hyper's.
+const HEADER_BYTES: usize = 8 * 1024;
+/// Fields of a request's header; hyper takes more.
+const FIELDS: usize = 48;
+
+thread_local! {
+    /// Where requests are read.
+    static READ: RefCell<Box<[u8; HEADER_BYTES]>> = RefCell::new(Box::new([0; HEADER_BYTES]));
+    /// Where heads are written.
+    static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A GET.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// As it was sent.
+    pub path: &'a str,
+    /// Behind the `?`.
+    pub query: &'a str,
+    /// The field of that name.
+    pub if_none_match: Option<&'a [u8]>,
+}
+
+/// What is sent behind a head.
+#[derive(Debug)]
+pub struct Parcel {
+    /// The content.
+    pub content: Content,
+    /// Is dropped when the last byte is with the socket.
+    pub timed: Timed,
+}
+
+/// Content of an answer.
+#[derive(Debug)]
+pub enum Content {
+    /// Written from where it lies.
+    Pieces(Pieces),
+    /// Sent as pages.
+    Sealed(Arc<Sealed>),
+}
+
+/// Knows what lies ready.
+pub trait Express {
+    /// Appends the head of the answer to `head`, but for `Date` and the blank line, and gives its content; `None` for
+    /// whatever is not ready, with nothing done.
+    fn ready(&self, asked: &Asked<'_>, head: &mut Vec<u8>) -> Option<Parcel>;
+}
+
+/// How the lane was left.
+#[derive(Debug)]
+pub(super) enum Left {
+    /// The connection is over.
+    Ended,
+    /// Somebody else goes on with it; this was read.
+    Over(Bytes),
+}
+
+/// What the first bytes of a connection, or of what is left, are.
+enum Next {
+    /// Not all of a request.
+    Partial,
+    /// Nothing for the lane.
+    Other,
+    /// So many bytes are a request, and this is the answer.
+    Ready(usize, Parcel),
+}
+
+/// Answers requests until one is not for the lane, the peer leaves, says nothing for too long, or `shutdown`.
+pub(super) async fn drive(
+    stream: &mut TcpStream,
+    express: &impl Express,
+    limits: Limits,
+    shutdown: &CancellationToken,
+) -> Left {
+    let mut ending = pin!(shutdown.cancelled());
+    let mut idle = pin!(tokio::time::sleep(limits.idle));
+    let mut active = tokio::time::Instant::now();
+    let mut rest = Vec::new();
+    loop {
+        let mut head = HEAD.take();
+        head.clear();
+        let next = poll_fn(|context| {
+            if let Poll::Ready(next) = poll_next(stream, &mut rest, express, &mut head, context) {
+                return Poll::Ready(Some(next));
+            }
+            if ending.as_mut().poll(context).is_ready() {
+                return Poll::Ready(None);
+            }
+            // One timer for all requests: it looks for the last one when it goes off.
+            while idle.as_mut().poll(context).is_ready() {
+                if active.elapsed() >= limits.idle {
+                    return Poll::Ready(None);
+                }
+                idle.as_mut().reset(active + limits.idle);
+            }
+            Poll::Pending
+        });
+        let parcel = match next.await {
+            Some(Ok(Some(parcel))) => parcel,
+            Some(Ok(None)) => return Left::Over(rest.into()),
+            Some(Err(_)) | None => return Left::Ended,
+        };
+        date::append(&mut head);
+        head.extend_from_slice(b"\r\n\r\n");
+        let sent = tokio::select! {
+            biased;
+            sent = send(stream, &head, &parcel.content) => sent,
+            () = async { ending.as_mut().await; tokio::time::sleep(limits.drain).await } => return Left::Ended,
+        };
+        drop(parcel);
+        HEAD.set(head);
+        if sent.is_err() || shutdown.is_cancelled() {
+            return Left::Ended;
+        }
+        active = tokio::time::Instant::now();
+    }
+}
+
+/// The next answer; `None` if the lane is to be left with `rest`. An error is the connection's end.
+fn poll_next(
+    stream: &mut TcpStream,
+    rest: &mut Vec<u8>,
+    express: &impl Express,
+    head: &mut Vec<u8>,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<Option<Parcel>>> {
+    READ.with_borrow_mut(|buffer| {
+        let mut len = rest.len();
+        let Some(before) = buffer.get_mut(..len) else { return Poll::Ready(Ok(None)) };
+        before.copy_from_slice(rest);
+        let mut is_read = len > 0;
+        loop {
+            if is_read {
+                let bytes = buffer.get(..len).unwrap_or_default();
+                let next = next(bytes, express, head);
+                let used = if let Next::Ready(used, _) = &next { *used } else { 0 };
+                rest.clear();
+                rest.extend_from_slice(bytes.get(used..).unwrap_or_default());
+                match next {
+                    Next::Ready(_, parcel) => return Poll::Ready(Ok(Some(parcel))),
+                    Next::Other => return Poll::Ready(Ok(None)),
+                    Next::Partial => {}
+                }
+            }
+            let mut room = ReadBuf::new(buffer.get_mut(len..).unwrap_or_default());
+            if room.remaining() == 0 {
+                return Poll::Ready(Ok(None));
+            }
+            ready!(Pin::new(&mut *stream).poll_read(context, &mut room))?;
+            match room.filled().len() {
+                0 => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                read => len += read,
+            }
+            is_read = true;
+        }
+    })
+}
+
+/// Looks at the bytes of a request.
+fn next(bytes: &[u8], express: &impl Express, head: &mut Vec<u8>) -> Next {
+    const GET: &[u8] = b"GET /";
+    if !GET.iter().zip(bytes).all(|(expected, byte)| expected == byte) {
+        return Next::Other;
+    }
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+    let mut request = httparse::Request::new(&mut fields);
+    let used = match request.parse(bytes) {
+        Ok(httparse::Status::Complete(used)) => used,
+        Ok(httparse::Status::Partial) => return Next::Partial,
+        Err(_) => return Next::Other,
+    };
+    let asked = asked(&request).and_then(|asked| express.ready(&asked, head));
+    if let Some(parcel) = asked {
+        head.extend_from_slice(b"date: ");
+        return Next::Ready(used, parcel);
+    }
+    head.clear();
+    Next::Other
+}
+
+/// What the lane may answer.
+fn asked<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
+    // Of these hyper thinks more than the lane does: bodies, other protocols, parts.
+    const OTHERS: [&str; 9] = [
+        "content-length",
+        "transfer-encoding",
+        "expect",
+        "upgrade",
+        "range",
+        "if-range",
+        "if-match",
+        "http2-settings",
+        "te",
+    ];
+    if request.version != Some(1) {
+        return None;
+    }
+    let target = request.path?;
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte);
+    if !query.bytes().all(is_plain) {
+        return None;
+    }
+    let mut if_none_match = None;
+    for field in request.headers.iter() {
+        let name = field.name;
+        if OTHERS.iter().any(|other| name.eq_ignore_ascii_case(other)) {
+            return None;
+        }
+        if name.eq_ignore_ascii_case("connection") && !field.value.eq_ignore_ascii_case(b"keep-alive") {
+            return None;
+        }
+        if name.eq_ignore_ascii_case("if-none-match") && if_none_match.replace(field.value).is_some() {
+            return None;
+        }
+    }
+    Some(Asked { path, query, if_none_match })
+}
+
+async fn send(stream: &mut TcpStream, head: &[u8], content: &Content) -> io::Result<()> {
+    match content {
+        Content::Pieces([first, second, third]) => {
+            let mut slices = [head, first, second, third].map(IoSlice::new);
+            write_all(stream, &mut slices).await
+        }
+        Content::Sealed(sealed) => {
+            send_head(stream, head).await?;
+            let (mut pace, mut at) = (Pace::default(), 0);
+            while at < sealed.len() {
+                let sent = stream.async_io(Interest::WRITABLE, || sealed.send(&*stream, at as u64)).await?;
+                if sent == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                pace.wrote(sent, Instant::now)?;
+                at += sent;
+                if at < sealed.len() {
+                    pace.full(Instant::now());
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Leaves the head with the kernel, which sends it with what follows (MSG_MORE).
+async fn send_head(stream: &TcpStream, mut head: &[u8]) -> io::Result<()> {
+    while !head.is_empty() {
+        let write = || socket2::SockRef::from(stream).send_with_flags(head, libc::MSG_MORE);
+        let written = stream.async_io(Interest::WRITABLE, write).await?;
+        head = head.get(written..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+async fn write_all(stream: &mut TcpStream, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    let mut pace = Pace::default();
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        let write = poll_fn(|context| {
+            let written = Pin::new(&mut *stream).poll_write_vectored(context, slices);
+            if written.is_pending() {
+                pace.full(Instant::now());
+            }
+            written
+        });
+        let written = write.await?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        pace.wrote(written, Instant::now)?;
+        IoSlice::advance_slices(&mut slices, written);
+    }
+    Ok(())
+}

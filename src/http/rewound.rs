@@ -1,0 +1,102 @@
+//! A connection of which something was read already, and whose peer has to keep a [`Pace`].
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::pace::Pace;
+
+/// Reads `before`, then from the connection.
+#[derive(Debug)]
+pub(super) struct Rewound<T> {
+    before: Bytes,
+    inner: T,
+    pace: Pace,
+}
+
+impl<T> Rewound<T> {
+    pub(super) fn new(before: Bytes, inner: T) -> Self {
+        Self { before, inner, pace: Pace::default() }
+    }
+
+    fn judge(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Pending => self.pace.full(Instant::now()),
+            Poll::Ready(Ok(bytes)) => self.pace.wrote(*bytes, Instant::now)?,
+            Poll::Ready(Err(_)) => {}
+        }
+        written
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Rewound<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.before.is_empty() {
+            return Pin::new(&mut self.inner).poll_read(context, buffer);
+        }
+        let len = self.before.len().min(buffer.remaining());
+        let piece = self.before.split_to(len);
+        buffer.put_slice(&piece);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Rewound<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write(context, bytes);
+        self.judge(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
+        self.judge(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_read_is_read_again_and_nothing_twice() {
+        let (mut peer, ours) = tokio::io::duplex(64);
+        peer.write_all(b" and what came later").await.expect("sent");
+        drop(peer);
+        let mut rewound = Rewound::new(Bytes::from_static(b"what was read"), ours);
+        let mut first = [0; 5];
+        rewound.read_exact(&mut first).await.expect("there");
+        let mut rest = Vec::new();
+        rewound.read_to_end(&mut rest).await.expect("there");
+        assert_eq!([&first[..], &rest].concat(), b"what was read and what came later");
+    }
+}

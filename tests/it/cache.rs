@@ -1,0 +1,129 @@
+//! Real caches in front of the demo, from the files in `packaging`: the origin hears of one viewer per rung.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::http;
+use crate::server::{Server, eventually};
+
+/// Viewers, and seconds that they watch.
+const PLAYERS: usize = 150;
+const SECONDS: u64 = 12;
+
+/// A process that ends with the test.
+struct Cache(Child);
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        let _ = self.0.wait();
+    }
+}
+
+fn free() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("bound")
+}
+
+fn packaged(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging").join(name);
+    std::fs::read_to_string(path).expect("it is packaged")
+}
+
+fn nginx(home: &Path, origin: SocketAddr) -> (Cache, SocketAddr) {
+    let address = free();
+    let home = home.display().to_string();
+    let cache = packaged("nginx/cache.conf")
+        .replace("127.0.0.1:8080", &origin.to_string())
+        .replace("listen 8081", &format!("listen {address}"))
+        .replace("/var/cache/nginx/amphi", &format!("{home}/cache"));
+    let whole = format!(
+        "daemon off;\nuser root;\npid {home}/pid;\nerror_log {home}/error.log;\nevents {{ worker_connections 4096; }}\n\
+         http {{\naccess_log off;\nclient_body_temp_path {home}/body;\n{cache}}}\n"
+    );
+    std::fs::write(format!("{home}/nginx.conf"), whole).expect("written");
+    let child = Command::new("nginx").args(["-c", &format!("{home}/nginx.conf"), "-e", "stderr"]).spawn();
+    (Cache(child.expect("nginx is installed")), address)
+}
+
+fn varnish(home: &Path, origin: SocketAddr) -> (Cache, SocketAddr) {
+    let address = free();
+    let vcl = packaged("varnish/amphi.vcl").replace("\"8080\"", &format!("\"{}\"", origin.port()));
+    let file = home.join("amphi.vcl");
+    std::fs::write(&file, vcl).expect("written");
+    let child = Command::new("varnishd")
+        .args(["-F", "-a", &address.to_string(), "-s", "malloc,64m", "-n"])
+        .arg(home.join("varnish"))
+        .arg("-f")
+        .arg(&file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    (Cache(child.expect("varnishd is installed")), address)
+}
+
+/// Answers of this kind so far.
+fn answers(server: &Server, kind: &str) -> u64 {
+    let page = http::get(server.admin, "/metrics");
+    let prefix = format!("amphi_delivery_answers_total{{kind=\"{kind}\"}} ");
+    let line = page.text().lines().find_map(|line| line.strip_prefix(&prefix)).expect("it is measured");
+    line.parse().expect("a number")
+}
+
+fn sequence(address: SocketAddr) -> i64 {
+    let answer = http::get(address, "/Live_PAES/chunklist_720p.m3u8");
+    let text = answer.text().to_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:"));
+    line.expect("a playlist").parse().expect("a number")
+}
+
+fn many_are_one(start: fn(&Path, SocketAddr) -> (Cache, SocketAddr)) {
+    let server = Server::demo();
+    eventually("the hall is on air", || server.on_air("Live_PAES").as_deref() == Some("PS-Amphi_A"));
+    let home = tempfile::tempdir().expect("a directory");
+    let (_cache, address) = start(home.path(), server.http);
+    eventually("the cache answers", || {
+        std::net::TcpStream::connect(address).is_ok()
+            && http::get(address, "/Live_PAES/playlist.m3u8").status == 200
+    });
+    let before = (answers(&server, "media_playlist"), answers(&server, "segment"));
+    let url = format!("http://{address}/Live_PAES/playlist.m3u8?token=any");
+    let test = Command::new(env!("CARGO_BIN_EXE_amphi"))
+        .args(["loadtest", &url, "--players", &PLAYERS.to_string(), "--duration", &SECONDS.to_string()])
+        .args(["--ramp", "2", "--json", "-"])
+        .stderr(Stdio::null())
+        .output()
+        .expect("amphi starts");
+    let report: Value = serde_json::from_slice(&test.stdout).expect("JSON");
+    assert_eq!(report["errors"], serde_json::json!({}), "{report}");
+    let count = |of: &str| report[of]["count"].as_u64().expect("a number");
+    let asked = |kind: &str, before| answers(&server, kind) - before;
+    let (playlists, segments) = (asked("media_playlist", before.0), asked("segment", before.1));
+    // One rung is played: each half second one playlist, and each segment once. A machine that stumbles may run longer.
+    let watched = report["seconds"].as_f64().expect("a number");
+    assert!(playlists as f64 <= watched * 2.0 + 4.0, "{playlists} for {} of viewers", count("playlist"));
+    assert!(segments as f64 <= watched / 2.0 + 6.0, "{segments} for {} of viewers", count("segment"));
+    assert!(count("segment") > 2 * PLAYERS as u64, "{report}");
+    // Never over half a cell behind: so never two cells.
+    for _ in 0..20 {
+        let cached = sequence(address);
+        let fresh = sequence(server.http);
+        assert!((fresh - 1..=fresh).contains(&cached), "{cached} behind {fresh}");
+        std::thread::sleep(std::time::Duration::from_millis(150));
+    }
+}
+
+#[test]
+#[ignore = "needs nginx: tests/run"]
+fn through_nginx_many_viewers_cost_what_one_costs() {
+    many_are_one(nginx);
+}
+
+#[test]
+#[ignore = "needs Varnish: tests/run"]
+fn through_varnish_many_viewers_cost_what_one_costs() {
+    many_are_one(varnish);
+}
