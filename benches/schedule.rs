@@ -66,7 +66,8 @@ fn parse(c: &mut Criterion) {
     group.throughput(Throughput::Bytes(text.len() as u64));
     group.bench_function("ical_of_500_lectures", |b| {
         b.iter(|| {
-            let reading = ical::parse(black_box(&text), settings.zone()).expect("a calendar");
+            let reading =
+                ical::parse(black_box(&text), settings.zone(), ical::around(MONDAY)).expect("a calendar");
             assert_eq!(reading.events.len(), 500);
             reading
         });
@@ -76,7 +77,7 @@ fn parse(c: &mut Criterion) {
 
 fn timetable(c: &mut Criterion) {
     let settings = settings();
-    let events = ical::parse(&feed(500), settings.zone()).expect("a calendar").events;
+    let events = ical::parse(&feed(500), settings.zone(), ical::around(MONDAY)).expect("a calendar").events;
     // Everything at once: the worst that a calendar can be.
     let crowded: Vec<Event> = events
         .iter()

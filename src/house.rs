@@ -93,6 +93,8 @@ const CORES: &[&str] = &[
     "schedule/dublin.rs",
     "schedule/event.rs",
     "schedule/ical.rs",
+    "schedule/ical/recurrence.rs",
+    "schedule/ical/zones.rs",
     "schedule/overrun.rs",
     "schedule/routing.rs",
     "schedule/settings.rs",

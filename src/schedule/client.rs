@@ -24,12 +24,16 @@ use url::Url;
 use super::challenge::Prover;
 use super::event::{Harvest, Part, Reading};
 use super::fault::{FeedFault, Trouble};
-use super::{calendar_json, dublin, ical};
+use super::ical::{self, Window};
+use super::{calendar_json, dublin};
 use crate::agenda::FeedFormat;
 use crate::config::{CalendarFormat, Schedule};
+use crate::media::MediaTime;
 
 /// Bytes of a calendar; 500 lectures with their metadata have 1.1 MB.
 const LARGEST: u64 = 64 << 20;
+/// How long answers that nothing has changed are believed without reading the whole again.
+const TRUST: Duration = Duration::from_secs(24 * 3600);
 /// Series asked for in one round.
 const SERIES_AT_ONCE: usize = 50;
 /// How long a series' title is believed.
@@ -42,11 +46,15 @@ pub struct Client {
     timeout: Duration,
     /// One by one; at least one, empty = all of them.
     agents: Vec<String>,
+    /// For which dates of events that recur are asked.
+    window: Window,
     configured: CalendarFormat,
     /// What was understood last.
     spoken: Option<FeedFormat>,
     /// By agent; only where the configuration trusts them.
     etags: Option<BTreeMap<String, String>>,
+    /// When they were last forgotten.
+    trusting_since: MediaTime,
     series: BTreeMap<String, (Instant, Option<String>)>,
 }
 
@@ -102,9 +110,11 @@ impl Client {
             zone: zone.clone(),
             timeout: Duration::from_secs(schedule.timeout_s.max(1).into()),
             agents,
+            window: (MediaTime::default(), MediaTime::default()),
             configured: schedule.format,
             spoken: None,
             etags: schedule.trust_etag.then(BTreeMap::new),
+            trusting_since: MediaTime::default(),
             series: BTreeMap::new(),
         }))
     }
@@ -130,8 +140,16 @@ impl Client {
         Ok(Place::Http { client, url, prover: Prover::new(user, password) })
     }
 
-    /// One look at the calendar.
-    pub async fn fetch(&mut self) -> Harvest {
+    /// One look at the calendar at `now`.
+    pub async fn fetch(&mut self, now: MediaTime) -> Harvest {
+        self.window = ical::around(now);
+        if self.trusting_since + TRUST <= now {
+            // Nothing has changed, but events that recur have come nearer.
+            self.trusting_since = now;
+            if let Some(etags) = &mut self.etags {
+                etags.clear();
+            }
+        }
         let mut parts = Vec::new();
         for agent in self.agents.clone() {
             let outcome = self.part(&agent).await;
@@ -232,7 +250,7 @@ impl Client {
     fn understand(&mut self, body: &[u8], format: FeedFormat) -> Result<Reading, Trouble> {
         let text = String::from_utf8_lossy(body);
         let reading = match format {
-            FeedFormat::Ical => ical::parse(&text, &self.zone),
+            FeedFormat::Ical => ical::parse(&text, &self.zone, self.window),
             FeedFormat::Json => calendar_json::parse(&text),
         };
         let reading = reading.map_err(Trouble::Nonsense)?;

@@ -6,8 +6,18 @@
 //! properties that are not asked for (Opencast's `ORGANIZER` is not quoted as it should be).
 //!
 //! `DTSTAMP` is when Opencast wrote the calendar, not when the event was changed: it is not read. Times without a zone
-//! (§3.3.5, form 1) are in the site's zone. Cancelled events are left out without a word. An event that recurs is taken at
-//! its first date alone, with a note: Opencast writes each date as an event of its own.
+//! (§3.3.5, form 1) are in the site's zone, and so are days: an event of whole days lasts from midnight to midnight.
+//! Cancelled events are left out without a word.
+//!
+//! An event that recurs (§3.8.5) is an event for each of its dates within a window, named after its identifier and its
+//! start; dates that are cancelled, moved or changed (`EXDATE`, `RECURRENCE-ID`) are not there twice. Opencast itself writes
+//! each date as an event of its own.
+
+mod recurrence;
+mod zones;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +26,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
+use self::zones::Zones;
 use super::dublin;
 use super::event::{Event, Reading};
 use crate::media::MediaTime;
@@ -24,9 +35,24 @@ use crate::media::MediaTime;
 const EVENTS: usize = 10_000;
 /// Bytes of an attachment that is read.
 const ATTACHMENT: usize = 1 << 20;
+/// Dates that one event lists.
+const DATES: usize = 1000;
+/// Events with a rule of one calendar.
+const RULES: usize = 500;
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How far ahead dates of events that recur are asked for: more than anybody is warned of.
+const AHEAD: Duration = Duration::from_secs(60 * 24 * 3600);
+
+/// From when to when the dates of events that recur are asked for.
+pub type Window = (MediaTime, MediaTime);
+
+/// The window for a plan that is asked for again and again.
+pub fn around(now: MediaTime) -> Window {
+    (now - DAY, now + AHEAD)
+}
 
 /// Reads a calendar. The error says why it is none.
-pub fn parse(text: &str, zone: &TimeZone) -> Result<Reading, String> {
+pub fn parse(text: &str, zone: &TimeZone, window: Window) -> Result<Reading, String> {
     let text = text.trim_start_matches('\u{feff}').trim();
     if !starts_with(text, "BEGIN:VCALENDAR") {
         let start: String = text.chars().take(24).filter(|char| !char.is_control()).collect();
@@ -42,7 +68,10 @@ pub fn parse(text: &str, zone: &TimeZone) -> Result<Reading, String> {
     }
     let text = unfold(text);
     let mut reading = Reading::default();
+    let mut zones = Zones::default();
+    let mut drafts = Vec::new();
     let mut open: Option<Draft> = None;
+    let mut in_zone = false;
     let mut depth = 0_usize;
     for line in text.lines() {
         let line = line.trim_end_matches('\r');
@@ -53,7 +82,11 @@ pub fn parse(text: &str, zone: &TimeZone) -> Result<Reading, String> {
             (open, depth) = (Some(Draft::default()), 0);
         } else if let Some(draft) = open.as_mut() {
             if is(line, "END:VEVENT") {
-                finish(std::mem::take(draft), zone, &mut reading);
+                if drafts.len() < EVENTS {
+                    drafts.push(std::mem::take(draft));
+                } else {
+                    reading.note(format!("more than {EVENTS} events"));
+                }
                 open = None;
             } else if starts_with(line, "BEGIN:") {
                 // Alarms within an event have properties of the same names.
@@ -63,12 +96,158 @@ pub fn parse(text: &str, zone: &TimeZone) -> Result<Reading, String> {
             } else if depth == 0 {
                 draft.take(line);
             }
+        } else if is(line, "BEGIN:VTIMEZONE") || is(line, "END:VTIMEZONE") {
+            in_zone = is(line, "BEGIN:VTIMEZONE");
+        } else if in_zone {
+            zones.take(line);
         }
     }
     if open.is_some() {
         return Err("an event breaks off before END:VEVENT".to_owned());
     }
+    Reader { site: zone, zones, window, rules: 0, changed: BTreeMap::new() }.read(drafts, &mut reading);
     Ok(reading)
+}
+
+/// Makes events of drafts.
+struct Reader<'a> {
+    site: &'a TimeZone,
+    zones: Zones,
+    window: Window,
+    /// Rules expanded so far.
+    rules: usize,
+    /// Dates of events that recur for which there is a draft of their own.
+    changed: BTreeMap<String, BTreeSet<MediaTime>>,
+}
+
+impl Reader<'_> {
+    fn read(mut self, drafts: Vec<Draft>, reading: &mut Reading) {
+        for draft in &drafts {
+            let date = draft.recurrence.as_ref().and_then(|date| self.instant(date).ok());
+            if let Some(date) = date {
+                self.changed.entry(draft.uid.clone()).or_default().insert(date);
+            }
+        }
+        for draft in drafts {
+            let name = draft.name();
+            match self.events(draft) {
+                Ok(events) => {
+                    let room = EVENTS.saturating_sub(reading.events.len());
+                    if events.len() > room {
+                        reading.note(format!("more than {EVENTS} events"));
+                    }
+                    reading.events.extend(events.into_iter().take(room));
+                }
+                Err(why) => reading.note(format!("{name} is left out: {why}")),
+            }
+        }
+    }
+
+    /// The events of a draft: none if it was cancelled, many if it recurs. The error says what is wrong with it.
+    fn events(&mut self, draft: Draft) -> Result<Vec<Event>, String> {
+        if draft.cancelled {
+            return Ok(Vec::new());
+        }
+        if draft.uid.is_empty() {
+            return Err("it has no UID".to_owned());
+        }
+        let begin = draft.starts.as_ref().ok_or("it has no start")?;
+        let starts = self.instant(begin)?;
+        let ends = match (&draft.ends, &draft.duration) {
+            (Some(ends), _) => self.instant(ends)?,
+            (None, Some(duration)) => after(starts, duration)?,
+            // §3.6.1: a day without an end is that day.
+            (None, None) if begin.is_a_day() => after(starts, "P1D")?,
+            (None, None) => return Err("it has no end".to_owned()),
+        };
+        if let Some(date) = &draft.recurrence {
+            let id = dated(&draft.uid, self.instant(date)?);
+            return Ok(vec![draft.event(id, starts, ends)]);
+        }
+        if draft.rule.is_none() && draft.dates.is_empty() {
+            let id = draft.uid.clone();
+            return Ok(vec![draft.event(id, starts, ends)]);
+        }
+        let length = ends.nanos_since(starts);
+        let dates = self.dates(&draft)?;
+        let uid = draft.uid.clone();
+        let model = draft.event(uid.clone(), starts, ends);
+        let event = |date: MediaTime| Event {
+            id: dated(&uid, date),
+            starts: date,
+            ends: date.offset_nanos(length),
+            ..model.clone()
+        };
+        Ok(dates.into_iter().map(event).collect())
+    }
+
+    /// When a draft that recurs takes place within the window.
+    fn dates(&mut self, draft: &Draft) -> Result<BTreeSet<MediaTime>, String> {
+        let begin = draft.starts.as_ref().ok_or("it has no start")?;
+        let (local, zone) = self.local(begin)?;
+        let (from, to) = self.window;
+        let mut dates = BTreeSet::from([instant(local, &zone)?]);
+        if let Some(rule) = &draft.rule {
+            self.rules += 1;
+            if self.rules > RULES {
+                return Err(format!("more than {RULES} events recur"));
+            }
+            let civil = |time: MediaTime| time.timestamp().to_zoned(zone.clone()).datetime();
+            let found = recurrence::dates(rule, local, &zone, (civil(from), civil(to)))?;
+            // The rule says what the first date is, if it does not fall on it.
+            dates.clear();
+            for date in found {
+                dates.insert(instant(date, &zone)?);
+            }
+        }
+        for date in &draft.dates {
+            dates.insert(self.instant(date)?);
+        }
+        for date in &draft.without {
+            dates.remove(&self.instant(date)?);
+        }
+        let changed = self.changed.get(&draft.uid);
+        dates.retain(|date| {
+            from <= *date && *date < to && !changed.is_some_and(|changed| changed.contains(date))
+        });
+        Ok(dates)
+    }
+
+    fn instant(&self, time: &Time) -> Result<MediaTime, String> {
+        let (local, zone) = self.local(time)?;
+        instant(local, &zone)
+    }
+
+    /// A time as it is written, and the zone in which it is meant.
+    fn local(&self, time: &Time) -> Result<(DateTime, TimeZone), String> {
+        let Time { text, zone } = time;
+        let (local, utc) = match text.strip_suffix(['Z', 'z']) {
+            Some(text) => (text, true),
+            None => (text.as_str(), false),
+        };
+        let whole = if time.is_a_day() { format!("{local}T000000") } else { local.to_owned() };
+        let civil = DateTime::strptime("%Y%m%dT%H%M%S", whole).map_err(|_| format!("{text:?} is no time"))?;
+        let zone = match zone {
+            _ if utc => TimeZone::UTC,
+            // Opencast writes UTC; other producers name their zones.
+            Some(name) => {
+                self.zones.find(name).ok_or_else(|| format!("its time zone {name:?} is not known here"))?
+            }
+            None => self.site.clone(),
+        };
+        Ok((civil, zone))
+    }
+}
+
+/// An hour that the change to summer time leaves out is read an hour later, one that there is twice is the first (§3.3.5).
+fn instant(local: DateTime, zone: &TimeZone) -> Result<MediaTime, String> {
+    let zoned = zone.to_ambiguous_zoned(local).compatible();
+    zoned.map(|zoned| zoned.timestamp().into()).map_err(|_| format!("{local} is out of range"))
+}
+
+/// The identifier of one date of an event that recurs.
+fn dated(uid: &str, date: MediaTime) -> String {
+    format!("{uid}/{}", date.timestamp().strftime("%Y%m%dT%H%M%SZ"))
 }
 
 fn is(line: &str, wanted: &str) -> bool {
@@ -77,16 +256,6 @@ fn is(line: &str, wanted: &str) -> bool {
 
 fn starts_with(line: &str, wanted: &str) -> bool {
     line.get(..wanted.len()).is_some_and(|start| start.eq_ignore_ascii_case(wanted))
-}
-
-fn finish(draft: Draft, zone: &TimeZone, reading: &mut Reading) {
-    let name = draft.name();
-    match draft.event(zone, reading) {
-        Ok(Some(_)) if reading.events.len() >= EVENTS => reading.note(format!("more than {EVENTS} events")),
-        Ok(Some(event)) => reading.events.push(event),
-        Ok(None) => {}
-        Err(why) => reading.note(format!("{name} is left out: {why}")),
-    }
 }
 
 /// The lines of an event that count.
@@ -100,8 +269,13 @@ struct Draft {
     starts: Option<Time>,
     ends: Option<Time>,
     duration: Option<String>,
-    recurrence: Option<String>,
-    recurs: bool,
+    /// Which date of an event that recurs it stands for.
+    recurrence: Option<Time>,
+    rule: Option<String>,
+    /// More dates.
+    dates: Vec<Time>,
+    /// Dates that do not take place.
+    without: Vec<Time>,
     cancelled: bool,
     episode: Option<String>,
     series: Option<String>,
@@ -134,8 +308,12 @@ impl Draft {
             "DTSTART" => self.starts = Some(Time { text: value(), zone: parameter(&property, "TZID") }),
             "DTEND" => self.ends = Some(Time { text: value(), zone: parameter(&property, "TZID") }),
             "DURATION" => self.duration = Some(value()),
-            "RECURRENCE-ID" => self.recurrence = Some(value()),
-            "RRULE" | "RDATE" => self.recurs = true,
+            "RECURRENCE-ID" => {
+                self.recurrence = Some(Time { text: value(), zone: parameter(&property, "TZID") });
+            }
+            "RRULE" => self.rule = Some(value()),
+            "RDATE" => self.dates.extend(times(&property, DATES.saturating_sub(self.dates.len()))),
+            "EXDATE" => self.without.extend(times(&property, DATES.saturating_sub(self.without.len()))),
             "STATUS" => self.cancelled = property.val.as_str().trim().eq_ignore_ascii_case("CANCELLED"),
             "ATTACH" => self.attach(&property),
             _ => {}
@@ -165,23 +343,7 @@ impl Draft {
         }
     }
 
-    /// The event; `None` if it was cancelled. The error says what is wrong with it.
-    fn event(self, zone: &TimeZone, reading: &mut Reading) -> Result<Option<Event>, String> {
-        if self.cancelled {
-            return Ok(None);
-        }
-        if self.uid.is_empty() {
-            return Err("it has no UID".to_owned());
-        }
-        let starts = self.starts.as_ref().ok_or("it has no start")?.resolve(zone)?;
-        let ends = match (&self.ends, &self.duration) {
-            (Some(ends), _) => ends.resolve(zone)?,
-            (None, Some(duration)) => after(starts, duration)?,
-            (None, None) => return Err("it has no end".to_owned()),
-        };
-        if self.recurs {
-            reading.note(format!("{} recurs: only its first date is taken", self.name()));
-        }
+    fn event(self, id: String, starts: MediaTime, ends: MediaTime) -> Event {
         let episode = self.episode.as_deref().and_then(dublin::read).unwrap_or_default();
         let series = self.series.as_deref().and_then(dublin::read).unwrap_or_default();
         let of_properties = |key| self.properties.as_deref().and_then(|text| java_property(text, key));
@@ -198,17 +360,13 @@ impl Draft {
             (creators, Some(organizer)) if creators.is_empty() => vec![organizer],
             (creators, _) => creators,
         };
-        let id = match self.recurrence {
-            Some(date) => format!("{}/{date}", self.uid),
-            None => self.uid,
-        };
         let (title, agent) = (title.unwrap_or_default(), agent.unwrap_or_default());
-        Ok(Some(Event { id, title, series: series.title, series_id, agent, presenters, starts, ends }))
+        Event { id, title, series: series.title, series_id, agent, presenters, starts, ends }
     }
 }
 
 /// The properties that [`Draft::take`] reads.
-const WANTED: [&str; 13] = [
+const WANTED: [&str; 14] = [
     "UID",
     "SUMMARY",
     "LOCATION",
@@ -220,6 +378,7 @@ const WANTED: [&str; 13] = [
     "RECURRENCE-ID",
     "RRULE",
     "RDATE",
+    "EXDATE",
     "STATUS",
     "ATTACH",
 ];
@@ -231,29 +390,19 @@ fn parameter(property: &Property<'_>, key: &str) -> Option<String> {
 }
 
 impl Time {
-    fn resolve(&self, site: &TimeZone) -> Result<MediaTime, String> {
-        let Self { text, zone } = self;
-        if text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err("it has a date but no time of day".to_owned());
-        }
-        let (local, utc) = match text.strip_suffix(['Z', 'z']) {
-            Some(text) => (text, true),
-            None => (text.as_str(), false),
-        };
-        let civil = DateTime::strptime("%Y%m%dT%H%M%S", local).map_err(|_| format!("{text:?} is no time"))?;
-        let zone = match zone {
-            _ if utc => TimeZone::UTC,
-            // Opencast writes UTC; other producers name their zones.
-            Some(name) => {
-                TimeZone::get(name).map_err(|_| format!("its time zone {name:?} is not known here"))?
-            }
-            None => site.clone(),
-        };
-        // An hour that the change to summer time leaves out is read an hour later, one that there is twice is the first
-        // (§3.3.5).
-        let zoned = zone.to_ambiguous_zoned(civil).compatible();
-        zoned.map(|zoned| zoned.timestamp().into()).map_err(|_| format!("{text:?} is out of range"))
+    /// It has a date but no time of day (§3.3.4).
+    fn is_a_day(&self) -> bool {
+        self.text.len() == 8 && self.text.bytes().all(|byte| byte.is_ascii_digit())
     }
+}
+
+/// A list of times (§3.8.5); of a period its start.
+fn times(property: &Property<'_>, room: usize) -> Vec<Time> {
+    let zone = parameter(property, "TZID");
+    let starts =
+        property.val.as_str().split(',').map(|text| text.split('/').next().unwrap_or_default().trim());
+    let starts = starts.filter(|text| !text.is_empty()).take(room);
+    starts.map(|text| Time { text: text.to_owned(), zone: zone.clone() }).collect()
 }
 
 /// `DURATION` (§3.3.6): a nominal day has 24 hours here, because an end is asked for.

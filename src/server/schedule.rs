@@ -149,7 +149,7 @@ impl Secretary {
         let Some(mut client) = self.client.take() else { return };
         self.desk.polled(now);
         self.asking = Some(tokio::spawn(async move {
-            let harvest = client.fetch().await;
+            let harvest = client.fetch(now).await;
             (client, harvest)
         }));
     }

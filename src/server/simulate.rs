@@ -15,6 +15,9 @@ use super::layout;
 /// A week, where no end is given.
 const WEEK: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3600);
 
+/// A lecture may have begun so long before the first instant.
+const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
 /// What is simulated.
 #[derive(Clone, Debug)]
 pub struct SimulateOptions {
@@ -37,12 +40,6 @@ pub fn simulate(options: &SimulateOptions) -> anyhow::Result<Simulation> {
     let name = || options.calendar.display().to_string();
     let bytes = std::fs::read(&options.calendar).with_context(name)?;
     let text = String::from_utf8_lossy(&bytes);
-    let (format, reading) = if text.trim_start().starts_with('[') {
-        (FeedFormat::Json, calendar_json::parse(&text))
-    } else {
-        (FeedFormat::Ical, ical::parse(&text, &zone))
-    };
-    let reading = reading.map_err(|why| anyhow::anyhow!("{}: no calendar: {why}", name()))?;
     let time = |text: &Option<String>, name: &str| {
         let parsed = text.as_deref().map(|text| instant(text, &zone)).transpose();
         parsed.map_err(|why| anyhow::anyhow!("{name}: {why}"))
@@ -51,5 +48,11 @@ pub fn simulate(options: &SimulateOptions) -> anyhow::Result<Simulation> {
         time(&options.from, "--from")?.unwrap_or_else(|| midnight(SystemClock::default().now(), &zone));
     let to = time(&options.to, "--to")?.unwrap_or(from + WEEK);
     anyhow::ensure!(from < to, "--to must be after --from");
+    let (format, reading) = if text.trim_start().starts_with('[') {
+        (FeedFormat::Json, calendar_json::parse(&text))
+    } else {
+        (FeedFormat::Ical, ical::parse(&text, &zone, (from - DAY, to)))
+    };
+    let reading = reading.map_err(|why| anyhow::anyhow!("{}: no calendar: {why}", name()))?;
     Ok(play(reading, format, settings, layout(&config), (from, to)))
 }

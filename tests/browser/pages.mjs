@@ -18,10 +18,10 @@ export class Visit {
   }
 
   // A page in a context of its own.
-  async open(url, { locale = "en-GB", dark = false, width = 1440, height = 1000, touch = false } = {}) {
+  async open(url, { locale = "en-GB", dark = false, width = 1440, height = 1000, touch = false, zone = "Europe/Paris" } = {}) {
     const context = await this.browser.newContext({
       locale, colorScheme: dark ? "dark" : "light", viewport: { width, height }, hasTouch: touch, isMobile: touch,
-      deviceScaleFactor: Number(process.env.SCALE ?? 1), timezoneId: "Europe/Paris",
+      deviceScaleFactor: Number(process.env.SCALE ?? 1), timezoneId: zone,
     });
     await context.route((asked) => asked.hostname !== "127.0.0.1", (route) => {
       this.outside.push(route.request().url());

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde::Deserialize;
 
+use crate::day::{Calendar, EVIL, Hall, by_the_calendar};
 use crate::http;
 use crate::material::fixture;
 use crate::server::{Server, eventually};
@@ -122,6 +123,24 @@ fn the_day_is_drawn_in_a_browser() {
     let server = Server::start(&["demo", "--listen", any, "--http-listen", any, "--admin-listen", any]);
     let report = run("day.mjs", &[&format!("http://{}", server.admin)]);
     assert_eq!(report.axe.len(), 1, "the page was judged");
+    assert_eq!(server.end(), Some(0));
+}
+
+#[test]
+#[ignore = "needs Chromium: tests/run"]
+fn operators_sign_in_and_look_at_the_day_and_the_log_in_a_browser() {
+    let hall = Hall::start();
+    let calendar = Calendar::new(&[
+        ("1", "UE3 Biophysique", -60, 3600),
+        ("2", "UE1 Chimie", 7200, 10_800),
+        ("3", "UE2 Histologie", 9000, 12_600),
+        ("4", EVIL, 14_400, 18_000),
+    ]);
+    let tokens = "[admin]\ntoken = \"operators-token\"\nviewer_token = \"viewers-token\"\n";
+    let server = Server::run(&(by_the_calendar(&hall.url(), &calendar.path(), "") + tokens));
+    let admin = format!("http://{}", server.admin);
+    let report = run("operator.mjs", &[&admin, "operators-token", "viewers-token", EVIL]);
+    assert_eq!(report.axe.len(), 2, "both pages were judged");
     assert_eq!(server.end(), Some(0));
 }
 

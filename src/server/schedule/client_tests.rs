@@ -77,7 +77,7 @@ async fn every_version_is_read_alike() {
         }
         let mut client = client(&schedule);
         for _ in 0..3 {
-            let harvest = client.fetch().await;
+            let harvest = client.fetch(at(0, 8, 0)).await;
             assert_eq!((troubles(&harvest), harvest.format), (vec![], Some(format)), "{version:?}");
             let [one, two] = &events(&harvest)[..] else { panic!("{version:?} {harvest:?}") };
             assert_eq!(one.title, "UE 1; partie 1, \"suite\"");
@@ -126,7 +126,7 @@ async fn whatever_goes_wrong_is_a_fault_and_the_next_time_is_good() {
         (Mishap::Drop, "the calendar of Amphi_A cannot be reached: "),
     ] {
         opencast.set_mishap(Some(mishap));
-        let harvest = client.fetch().await;
+        let harvest = client.fetch(at(0, 8, 0)).await;
         let said = harvest.parts[0].outcome.as_ref().expect_err("a mishap").to_string();
         assert!(said.starts_with(expected), "{mishap:?}: {said}");
         assert!(
@@ -134,10 +134,11 @@ async fn whatever_goes_wrong_is_a_fault_and_the_next_time_is_good() {
             "{said}"
         );
         opencast.set_mishap(None);
-        assert_eq!(events(&client.fetch().await).len(), 1, "after {mishap:?}");
+        assert_eq!(events(&client.fetch(at(0, 8, 0)).await).len(), 1, "after {mishap:?}");
     }
     opencast.stop().await;
-    let said = client.fetch().await.parts[0].outcome.as_ref().expect_err("nobody is there").to_string();
+    let said =
+        client.fetch(at(0, 8, 0)).await.parts[0].outcome.as_ref().expect_err("nobody is there").to_string();
     assert!(said.contains("cannot be reached") && !said.contains("127.0.0.1"), "{said}");
 }
 
@@ -146,14 +147,20 @@ async fn who_we_are_is_proved_and_never_told() {
     let (opencast, _) = opencast(Version::V2_2).await;
     let good = schedule(&opencast);
     let wrong = Schedule { password: Secret::new("cheese"), ..good.clone() };
-    assert_eq!(troubles(&client(&wrong).fetch().await), [Trouble::Refused(401), Trouble::Refused(401)]);
+    assert_eq!(
+        troubles(&client(&wrong).fetch(at(0, 8, 0)).await),
+        [Trouble::Refused(401), Trouble::Refused(401)]
+    );
     let nobody = Schedule { username: String::new(), ..good.clone() };
-    assert_eq!(troubles(&client(&nobody).fetch().await), [Trouble::Anonymous(401), Trouble::Anonymous(401)]);
+    assert_eq!(
+        troubles(&client(&nobody).fetch(at(0, 8, 0)).await),
+        [Trouble::Anonymous(401), Trouble::Anonymous(401)]
+    );
     let in_url = opencast.url().replace("http://", "http://capture:ch%3Aalk%20%C3%A9@");
     let in_url =
         Schedule { username: String::new(), password: Secret::default(), url: Secret::new(in_url), ..good };
     let mut client = client(&in_url);
-    assert_eq!(events(&client.fetch().await).len(), 2);
+    assert_eq!(events(&client.fetch(at(0, 8, 0)).await).len(), 2);
     assert!(!format!("{client:?}").contains("alk"));
     // The trap itself: who does not ask for digest is sent to a page that is no error.
     let plain = reqwest::get(opencast.url() + "?agentid=Amphi_A").await.expect("an answer");
@@ -167,24 +174,28 @@ async fn opencasts_traps_are_honoured() {
     let (opencast, clock) = opencast(Version::V2_2).await;
     let good = schedule(&opencast);
     // Without agentid, 2.2 fails.
-    let said = client(&Schedule { agents: Vec::new(), ..good.clone() }).fetch().await;
+    let said = client(&Schedule { agents: Vec::new(), ..good.clone() }).fetch(at(0, 8, 0)).await;
     let said = said.parts[0].outcome.as_ref().expect_err("status 500").to_string();
     assert!(said.contains("Opencast 2.x needs schedule.agents"), "{said}");
     // An agent that nobody knows has an empty calendar.
-    let unknown = client(&Schedule { agents: vec!["Amphi_X".to_owned()], ..good.clone() }).fetch().await;
+    let unknown =
+        client(&Schedule { agents: vec!["Amphi_X".to_owned()], ..good.clone() }).fetch(at(0, 8, 0)).await;
     let reading = unknown.parts[0].outcome.as_ref().expect("a calendar").clone().expect("read");
     assert!(reading.events.is_empty() && reading.notes[0].contains("Amphi_X is empty"), "{reading:?}");
     // The ETag does not tell of a deletion: only who trusts it is deceived.
     opencast.plan(Lecture { id: "3".to_owned(), ..lecture("3", "Amphi_A") });
     let (mut ours, mut trusting) = (client(&good), client(&Schedule { trust_etag: true, ..good }));
-    assert_eq!((events(&ours.fetch().await).len(), events(&trusting.fetch().await).len()), (3, 3));
+    assert_eq!(
+        (events(&ours.fetch(at(0, 8, 0)).await).len(), events(&trusting.fetch(at(0, 8, 0)).await).len()),
+        (3, 3)
+    );
     opencast.delete("1");
-    assert_eq!(events(&ours.fetch().await).len(), 2);
-    let deceived = trusting.fetch().await;
+    assert_eq!(events(&ours.fetch(at(0, 8, 0)).await).len(), 2);
+    let deceived = trusting.fetch(at(0, 8, 0)).await;
     assert_eq!(deceived.parts[0].outcome, Ok(None), "nothing has changed, it says");
     // An hour after its end a lecture leaves the calendar.
     clock.advance(Duration::from_secs(3 * 3600 + 1800));
-    assert_eq!(events(&ours.fetch().await).len(), 0);
+    assert_eq!(events(&ours.fetch(at(0, 8, 0)).await).len(), 0);
     opencast.stop().await;
 }
 
@@ -192,11 +203,11 @@ async fn opencasts_traps_are_honoured() {
 async fn a_format_that_is_configured_is_asked_for_alone() {
     let (opencast, _) = opencast(Version::Current).await;
     let json = Schedule { format: CalendarFormat::Json, ..schedule(&opencast) };
-    let harvest = client(&json).fetch().await;
+    let harvest = client(&json).fetch(at(0, 8, 0)).await;
     assert_eq!((harvest.format, events(&harvest).len()), (Some(FeedFormat::Json), 2));
     opencast.stop().await;
     let (old, _) = self::opencast(Version::V2_2).await;
-    let harvest = client(&Schedule { url: Secret::new(old.url()), ..json }).fetch().await;
+    let harvest = client(&Schedule { url: Secret::new(old.url()), ..json }).fetch(at(0, 8, 0)).await;
     assert_eq!(troubles(&harvest), [Trouble::Status(404, false), Trouble::Status(404, false)]);
     old.stop().await;
 }
@@ -207,12 +218,71 @@ async fn a_file_is_a_calendar_too() {
     let path = directory.path().join("week.ics");
     let schedule = Schedule { url: Secret::new(path.to_str().expect("UTF-8")), ..Schedule::default() };
     let mut client = client(&schedule);
-    assert!(matches!(troubles(&client.fetch().await)[..], [Trouble::File(_)]));
+    assert!(matches!(troubles(&client.fetch(at(0, 8, 0)).await)[..], [Trouble::File(_)]));
     std::fs::write(&path, include_bytes!("../../../fixtures/opencast-2.2-two-events.ics")).expect("written");
-    let harvest = client.fetch().await;
+    let harvest = client.fetch(at(0, 8, 0)).await;
     assert_eq!((events(&harvest).len(), harvest.format), (2, Some(FeedFormat::Ical)));
     std::fs::write(&path, "[]").expect("written");
-    assert_eq!(client.fetch().await.format, Some(FeedFormat::Json));
+    assert_eq!(client.fetch(at(0, 8, 0)).await.format, Some(FeedFormat::Json));
     std::fs::write(&path, "BEGIN:VCALENDAR\n").expect("written");
-    assert!(matches!(troubles(&client.fetch().await)[..], [Trouble::Nonsense(_)]));
+    assert!(matches!(troubles(&client.fetch(at(0, 8, 0)).await)[..], [Trouble::Nonsense(_)]));
+}
+
+/// Opencast behind TLS, as `localhost`, known by an authority of its own, whose certificate comes back in PEM.
+async fn behind_tls(opencast: &Opencast) -> (String, String) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+    let [authority_key, key] = [(); 2].map(|()| KeyPair::generate().expect("a key"));
+    let mut authority = CertificateParams::new(Vec::new()).expect("no names");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root = authority.self_signed(&authority_key).expect("signed");
+    let issuer = Issuer::from_params(&authority, &authority_key);
+    let site = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    let site = site.signed_by(&key, &issuer).expect("signed");
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().expect("versions").with_no_client_auth();
+    let config = builder.with_single_cert(vec![site.der().clone()], key).expect("a key that fits");
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let plain = url::Url::parse(&opencast.url()).expect("an URL");
+    let behind = plain.socket_addrs(|| None).expect("an address")[0];
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let mut site = tokio::net::TcpStream::connect(behind).await.expect("it is there");
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut site).await;
+            });
+        }
+    });
+    let coded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, root.der());
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{coded}\n-----END CERTIFICATE-----\n");
+    (format!("https://localhost:{port}{}", plain.path()), pem)
+}
+
+#[tokio::test]
+async fn a_site_with_an_authority_of_its_own_is_known_by_it() {
+    let (opencast, _) = opencast(Version::V2_2).await;
+    let (url, pem) = behind_tls(&opencast).await;
+    let home = tempfile::tempdir().expect("a directory");
+    let ca_file = home.path().join("authority.pem");
+    std::fs::write(&ca_file, pem).expect("written");
+    let strange = Schedule { url: Secret::new(url), timeout_s: 5, ..schedule(&opencast) };
+    assert!(
+        matches!(troubles(&client(&strange).fetch(at(0, 8, 0)).await)[..], [Trouble::Unreachable(_), ..]),
+        "browsers do not know it"
+    );
+    let known = Schedule { ca_file: ca_file.clone(), ..strange };
+    let harvest = client(&known).fetch(at(0, 8, 0)).await;
+    assert_eq!(events(&harvest).len(), 2, "{:?}", troubles(&harvest));
+    std::fs::write(&ca_file, "no certificate").expect("written");
+    let nobody = client(&known).fetch(at(0, 8, 0)).await;
+    assert!(matches!(troubles(&nobody)[..], [Trouble::Unreachable(_), ..]), "nobody is trusted");
+    std::fs::remove_file(&ca_file).expect("it was there");
+    assert!(Client::new(&known, &TimeZone::UTC).is_err());
+    opencast.stop().await;
 }

@@ -39,7 +39,7 @@ const who = (entry) => {
 const key = (entry) => JSON.stringify(entry);
 
 function row() {
-  return h("tr", {}, h("td", {}, h("time", {})), ...["who", "what", "channel", "source"].map((name) => h("td", { class: name })),
+  return h("tr", {}, h("td", {}, h("time", {})), ...["who", "what", "channel", "source"].map((name) => h("td", { class: `of-${name}` })),
     h("td", { class: "detail" }, h("span", { class: "until" }), h("span", { class: "words" }), h("strong", { class: "refused bad" })));
 }
 
@@ -47,10 +47,10 @@ function drawEntry(tr, entry) {
   const time = tr.querySelector("time");
   attribute(time, "datetime", entry.at);
   text(time, moment(entry.at));
-  text(tr.querySelector(".who"), who(entry));
-  text(tr.querySelector(".what"), has(`act_${entry.what}`) ? t(`act_${entry.what}`) : entry.what);
-  text(tr.querySelector(".channel"), entry.channel ?? "");
-  text(tr.querySelector(".source"), entry.source ?? "");
+  text(tr.querySelector(".of-who"), who(entry));
+  text(tr.querySelector(".of-what"), has(`act_${entry.what}`) ? t(`act_${entry.what}`) : entry.what);
+  text(tr.querySelector(".of-channel"), entry.channel ?? "");
+  text(tr.querySelector(".of-source"), entry.source ?? "");
   const { words, lang } = said(entry.detail ?? "");
   const more = tr.querySelector(".words");
   attribute(more, "lang", lang);

@@ -38,6 +38,19 @@ function today(schedule) {
   }).filter((event) => event.ends > from && event.starts < until);
 }
 
+// A channel with more lectures than anybody could read is shown around this moment: two of them back, seven ahead.
+const READABLE = 24;
+function near(events) {
+  const lanes = [...new Set(events.map((it) => it.channel))].map((name) => events.filter((it) => it.channel === name));
+  const busiest = lanes.reduce((most, lane) => (lane.length > most.length ? lane : most), []);
+  if (busiest.length <= READABLE) return events;
+  const running = busiest.findIndex((it) => it.ends > now());
+  const at = running < 0 ? busiest.length - 1 : running;
+  const from = busiest[Math.max(0, at - 2)].starts;
+  const until = busiest[Math.min(busiest.length - 1, at + 7)].ends;
+  return events.filter((it) => it.ends > from && it.starts < until);
+}
+
 // Lectures that overlap stand below one another.
 function rows(events) {
   const ends = [];
@@ -97,8 +110,9 @@ function drawLecture(li, event, span) {
   text(button.querySelector(".time"), `${clock(event.starts)}–${clock(event.ends)}`);
   text(button.querySelector(".place"), source);
   const wrong = conflict ? `${t("conflict")}: ${event.conflicts.map((it) => it.sentence).join(" ")} ` : "";
+  const latest = event.may_last_until ? t("may_last", { time: clock(Date.parse(event.may_last_until)) }) : "";
   const more = [
-    event.series ?? "", (event.presenters ?? []).join(", "), event.connect_from ? t("lead", { from: clock(event.from), to: clock(event.until) }) : "",
+    event.series ?? "", (event.presenters ?? []).join(", "), event.connect_from ? t("lead", { from: clock(event.from), to: clock(event.until) }) : "", latest,
   ].filter(Boolean).join(". ");
   text(button.querySelector(".conflict"), wrong);
   text(button.querySelector(".more"), `. ${more}`);
@@ -121,7 +135,7 @@ export function draw() {
   const schedule = state.schedule;
   const lanes = document.getElementById("lanes");
   const hint = document.getElementById("day-hint");
-  const events = schedule ? today(schedule) : [];
+  const events = schedule ? near(today(schedule)) : [];
   const feed = schedule?.feed;
   const words = !feed?.configured ? t("no_schedule") : events.length ? day(now()) : t("nothing_today");
   if (!document.querySelector(".lecture[aria-expanded=true]")) text(hint, feed?.fault ? `${words}. ${t("ics_state", { words: feed.fault })}` : words);
