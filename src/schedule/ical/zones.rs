@@ -43,14 +43,14 @@ impl Zones {
     }
 }
 
-/// Names of Windows and the city that stands for each (Unicode CLDR, `windowsZones`, territory 001).
+/// Names of Windows and a city that keeps each (Unicode CLDR, `windowsZones`), by names that every tz database has.
 const WINDOWS: [(&str, &str); 58] = [
     ("AUS Eastern Standard Time", "Australia/Sydney"),
     ("Alaskan Standard Time", "America/Anchorage"),
     ("Arab Standard Time", "Asia/Riyadh"),
     ("Arabian Standard Time", "Asia/Dubai"),
     ("Arabic Standard Time", "Asia/Baghdad"),
-    ("Argentina Standard Time", "America/Buenos_Aires"),
+    ("Argentina Standard Time", "America/Argentina/Buenos_Aires"),
     ("Atlantic Standard Time", "America/Halifax"),
     ("Azores Standard Time", "Atlantic/Azores"),
     ("Bangladesh Standard Time", "Asia/Dhaka"),
@@ -69,14 +69,14 @@ const WINDOWS: [(&str, &str); 58] = [
     ("E. South America Standard Time", "America/Sao_Paulo"),
     ("Eastern Standard Time", "America/New_York"),
     ("Egypt Standard Time", "Africa/Cairo"),
-    ("FLE Standard Time", "Europe/Kiev"),
+    ("FLE Standard Time", "Europe/Helsinki"),
     ("GMT Standard Time", "Europe/London"),
     ("GTB Standard Time", "Europe/Bucharest"),
     ("Georgian Standard Time", "Asia/Tbilisi"),
-    ("Greenland Standard Time", "America/Godthab"),
+    ("Greenland Standard Time", "America/Nuuk"),
     ("Greenwich Standard Time", "Atlantic/Reykjavik"),
     ("Hawaiian Standard Time", "Pacific/Honolulu"),
-    ("India Standard Time", "Asia/Calcutta"),
+    ("India Standard Time", "Asia/Kolkata"),
     ("Iran Standard Time", "Asia/Tehran"),
     ("Israel Standard Time", "Asia/Jerusalem"),
     ("Kaliningrad Standard Time", "Europe/Kaliningrad"),
