@@ -161,8 +161,10 @@ class Stuck:
 
     @staticmethod
     def play(host, port):
-        stuck = socket.create_connection((host, port), timeout=20)
+        stuck = socket.socket()
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.settimeout(20)
+        stuck.connect((host, port))
         stuck.sendall(b"\x03" + bytes(1536))
         left = 1 + 1536 + 1536
         while left > 0:
@@ -178,6 +180,10 @@ class Stuck:
         command(0, text(b"connect") + one + b"\x03\0\x03app" + text(b"Live") + b"\0\0\x09")
         command(0, text(b"createStream") + one + b"\x05")
         command(1, text(b"play") + one + b"\x05" + text(b"live_720p"))
+        # It does play.
+        left = 8192
+        while left > 0:
+            left -= len(stuck.recv(left))
         return stuck
 
     def end(self):

@@ -19,6 +19,7 @@ mod judge;
 mod material;
 mod metrics;
 mod outage;
+mod peers;
 mod push;
 mod quality;
 mod reload;
