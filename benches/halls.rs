@@ -77,6 +77,11 @@ fn main() {
         let mut arguments = std::env::args().skip_while(|argument| argument != name).skip(1);
         arguments.next().and_then(|value| value.parse().ok()).unwrap_or(default)
     };
+    // Among the tests it only says that it is there: it takes minutes, and ffmpeg.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        println!("Testing halls: it runs with --bench");
+        return;
+    }
     let (seconds, halls) = (option("--seconds", 30).next_multiple_of(2), option("--halls", 9) as usize);
     let runs = option("--runs", 5) as usize;
     let directory = tempfile::tempdir().expect("a directory");
