@@ -10,9 +10,10 @@ Servers, in turns, each watched by `amphi loadtest`:
   nginx        the same segments as files in memory (/dev/shm), copied there as they come
   nginx-rtmp   HLS of the same pictures and sound, pushed to it over RTMP; its files are in memory too
 
-The channel is transcoded in all phases, so all have the same cores left. Of Amphi the CPU time of the threads that deliver is
-counted (their time without viewers taken off), and what the whole process uses. Then a join storm, and live and recorded
-viewers together while three channels are transcoded. Writes all figures with those of the machine to
+The channel is transcoded in all phases, so all have the same cores left. Counted is what viewers add: of Amphi the CPU time
+of the threads that deliver, of nginx that of its processes, and of both what they use without viewers (for nginx-rtmp the
+stream that comes in) is taken off. What a whole process uses is kept too. Then a join storm, and live and recorded viewers
+together while three channels are transcoded. Writes all figures with those of the machine to
 `benches/runs/<date>/load.json`; `benches/report.py` makes a table and a plot of them. Python rather than Rust, as
 benches/live.py and benches/vod.py: it starts processes and reads /proc, and needs none of the crate. Needs ffmpeg, and
 nginx with libnginx-mod-rtmp.
@@ -193,7 +194,7 @@ def watch(url, players, seconds, ramp, more=()):
 
 
 def phase(name, url, pid, players, seconds, idle):
-    """One server, so many players, in a steady state."""
+    """One server that uses `idle` CPU s/s without players, and so many players, in a steady state."""
     ramp = max(2, players // 1000)
     test = watch(url, players, ramp + WARM_S + seconds + 1, ramp)
     begun = time.time()
@@ -207,9 +208,8 @@ def phase(name, url, pid, players, seconds, idle):
     report = json.loads(test.communicate()[0])
     window = [second for second in report["timeline"] if since - begun <= second["at_s"] <= since - begun + took]
     gigabytes = sum(second["mbit_per_s"] for second in window) / max(1, len(window)) * took / 8000
-    cpu = whole
-    if name == OURS:
-        cpu = sum(after[it] - threads.get(it, 0) for it in after if is_delivering(it)) - idle * took
+    used = sum(after[it] - threads.get(it, 0) for it in after if is_delivering(it)) if name == OURS else whole
+    cpu = used - idle * took
     minutes = players * took / 60
     del report["timeline"]
     row = {"server": name, "players": players, "window_s": took, "cpu_s": cpu, "process_cpu_s": whole, "gb": gigabytes,
@@ -289,12 +289,14 @@ def main():
         base = f"http://{amphi.http}/Live_0"
         nginx = Nginx(home, memory, amphi.address("media"))
         Mirror(base, nginx.static)
-        before, begun = task_cpu(pid), time.time()
+        before, nginx_before, begun = task_cpu(pid), whole_cpu(nginx.process.pid), time.time()
         time.sleep(10)
         after, took = task_cpu(pid), time.time() - begun
+        nginx_idle = (whole_cpu(nginx.process.pid) - nginx_before) / took
         idle = sum(after[it] - before.get(it, 0) for it in after if is_delivering(it)) / took
         coding = (sum(after.values()) - sum(before.values())) / took
-        print(f"one live channel without viewers: {coding:.3f} CPU s/s, of it {idle:.4f} in threads that deliver", flush=True)
+        print(f"one live channel without viewers: {coding:.3f} CPU s/s, of it {idle:.4f} in threads that deliver; "
+              f"nginx {nginx_idle:.4f}", flush=True)
         servers = {OURS: (f"{base}/live_720p/playlist.m3u8", pid),
                    "nginx": (f"http://127.0.0.1:{nginx.port}/static/playlist.m3u8", nginx.process.pid),
                    "nginx-rtmp": (f"http://127.0.0.1:{nginx.port}/rtmp.m3u8", nginx.process.pid)}
@@ -303,7 +305,8 @@ def main():
         for players in map(int, options.players.split(",")):
             for turn in range(options.rounds):
                 for name, (url, process) in servers.items():
-                    steady.append({"round": turn, **phase(name, url, process, players, options.seconds, idle)})
+                    steady.append({"round": turn, **phase(name, url, process, players, options.seconds,
+                                                            idle if name == OURS else nginx_idle)})
         if options.storm:
             for turn in range(options.rounds):
                 for name, (url, _) in servers.items():
@@ -314,7 +317,7 @@ def main():
         halls.demo.end()
     folder.mkdir(parents=True, exist_ok=True)
     result = {"at": now.isoformat(timespec="seconds"), "machine": machine(), "channel_cpu_s_per_s": coding,
-              "idle_delivery_cpu_s_per_s": idle, "steady": steady, "storm": storms, "mixed": mixed}
+              "idle_delivery_cpu_s_per_s": idle, "idle_nginx_cpu_s_per_s": nginx_idle, "steady": steady, "storm": storms, "mixed": mixed}
     (folder / "load.json").write_text(json.dumps(result, indent=1))
     print(f"written: {folder / 'load.json'}")
 
