@@ -13,38 +13,43 @@ const LEAST: u64 = 1024;
 const WHILE: Duration = Duration::from_secs(30);
 
 /// What a peer takes while its socket is full.
+///
+/// A socket has room again when a good part of its buffer is free, and what is written then may be the little that was
+/// left of a piece. So a peer is judged when its socket is full anew: only then is all the room counted that it made.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// Since when it is full.
-    since: Option<Instant>,
+    /// Since when it is full, if it is.
+    full: Option<Instant>,
+    /// How long it was full, and what was written since it first was.
+    waited: Duration,
     taken: u64,
-    is_full: bool,
 }
 
 impl Pace {
-    /// Nothing more could be written.
-    pub(super) fn full(&mut self, now: Instant) {
-        self.is_full = true;
-        self.since.get_or_insert(now);
-    }
-
-    /// So much was written. An error ends the connection.
-    pub(super) fn wrote(&mut self, bytes: usize, now: impl FnOnce() -> Instant) -> io::Result<()> {
-        if !std::mem::take(&mut self.is_full) {
-            // There was room: whatever was asked for before has been taken.
-            *self = Self::default();
+    /// Nothing more could be written. An error ends the connection.
+    pub(super) fn full(&mut self, now: Instant) -> io::Result<()> {
+        if self.full.is_some() {
             return Ok(());
         }
-        self.taken += bytes as u64;
-        let Some(since) = self.since else { return Ok(()) };
-        let took = now().saturating_duration_since(since);
-        if took >= WHILE {
-            if self.taken < LEAST * took.as_secs() {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes too little at a time"));
-            }
-            *self = Self::default();
+        self.full = Some(now);
+        if self.waited < WHILE {
+            return Ok(());
+        }
+        let Self { waited, taken, .. } = std::mem::replace(self, Self { full: Some(now), ..Self::default() });
+        if taken < LEAST * waited.as_secs() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes too little at a time"));
         }
         Ok(())
+    }
+
+    /// So much was written.
+    pub(super) fn wrote(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
+        if let Some(since) = self.full.take() {
+            self.waited += now().saturating_duration_since(since);
+        }
+        if !self.waited.is_zero() {
+            self.taken += bytes as u64;
+        }
     }
 }
 
@@ -57,11 +62,11 @@ mod tests {
         let begun = Instant::now();
         let (mut pace, mut at) = (Pace::default(), Duration::ZERO);
         while at < total {
-            pace.full(begun + at);
-            at += every;
-            if pace.wrote(bytes, || begun + at).is_err() {
+            if pace.full(begun + at).is_err() {
                 return (false, at);
             }
+            at += every;
+            pace.wrote(bytes, || begun + at);
         }
         (true, at)
     }
@@ -84,12 +89,25 @@ mod tests {
     fn a_pause_between_two_answers_is_not_slowness() {
         let begun = Instant::now();
         let mut pace = Pace::default();
-        pace.full(begun);
-        pace.wrote(10, || begun + Duration::from_secs(1)).expect("too early to say");
+        pace.full(begun).expect("just begun");
+        pace.wrote(10, || begun + Duration::from_secs(1));
         // Ten minutes later, a new answer.
         let later = begun + Duration::from_secs(600);
-        pace.wrote(10, || later).expect("there was room");
-        pace.full(later);
-        pace.wrote(10, || later + Duration::from_secs(1)).expect("too early to say");
+        pace.wrote(10, || later);
+        pace.full(later).expect("too early to say");
+        pace.wrote(10, || later + Duration::from_secs(1));
+        pace.full(later + Duration::from_secs(1)).expect("too early to say");
+    }
+
+    #[test]
+    fn what_was_left_of_a_piece_is_not_all_that_is_taken() {
+        let begun = Instant::now();
+        let mut pace = Pace::default();
+        for wait in 0..10 {
+            let at = begun + Duration::from_secs(40 * wait);
+            pace.full(at).expect("a megabyte in 40 s");
+            pace.wrote(100, || at + Duration::from_secs(40));
+            pace.wrote(1_000_000, || at + Duration::from_secs(40));
+        }
     }
 }

@@ -25,8 +25,8 @@ impl<T> Rewound<T> {
 
     fn judge(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
-            Poll::Pending => self.pace.full(Instant::now()),
-            Poll::Ready(Ok(bytes)) => self.pace.wrote(*bytes, Instant::now)?,
+            Poll::Pending => self.pace.full(Instant::now())?,
+            Poll::Ready(Ok(bytes)) => self.pace.wrote(*bytes, Instant::now),
             Poll::Ready(Err(_)) => {}
         }
         written

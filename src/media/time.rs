@@ -51,9 +51,9 @@ impl MediaTime {
         Self(((ticks as i128 * NANOS + scale.0 as i128 / 2).div_euclid(scale.0 as i128)) as i64)
     }
 
-    /// Signed nanoseconds from `earlier` to `self`.
+    /// Signed nanoseconds from `earlier` to `self`; what is too far for them ends at their bound.
     pub const fn nanos_since(self, earlier: Self) -> i64 {
-        self.0 - earlier.0
+        self.0.saturating_sub(earlier.0)
     }
 
     /// The time from `earlier` to `self`; zero when `earlier` is later.

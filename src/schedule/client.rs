@@ -132,7 +132,12 @@ impl Client {
         let mut builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
         if !schedule.ca_file.as_os_str().is_empty() {
             builder = builder.tls_built_in_root_certs(false);
-            for authority in reqwest::Certificate::from_pem_bundle(&std::fs::read(&schedule.ca_file)?)? {
+            let authorities = reqwest::Certificate::from_pem_bundle(&std::fs::read(&schedule.ca_file)?)?;
+            if authorities.is_empty() {
+                let nothing = std::io::Error::new(std::io::ErrorKind::InvalidData, "no certificate in PEM");
+                return Err(nothing.into());
+            }
+            for authority in authorities {
                 builder = builder.add_root_certificate(authority);
             }
         }
@@ -169,7 +174,8 @@ impl Client {
             let bytes = read_file(path.clone(), self.timeout).await?;
             let json = matches!(self.configured, CalendarFormat::Json)
                 || self.configured == CalendarFormat::Auto && bytes.trim_ascii_start().starts_with(b"[");
-            return self.understand(&bytes, if json { FeedFormat::Json } else { FeedFormat::Ical }).map(Some);
+            let format = if json { FeedFormat::Json } else { FeedFormat::Ical };
+            return self.understand(bytes, format).await.map(Some);
         }
         let json_first = self.configured == CalendarFormat::Json
             || self.configured == CalendarFormat::Auto && self.spoken == Some(FeedFormat::Json);
@@ -235,7 +241,7 @@ impl Client {
             ("application/json", CalendarFormat::Json | CalendarFormat::Auto) => FeedFormat::Json,
             _ => return Err(Trouble::ContentType(described(&kind))),
         };
-        let mut reading = self.understand(&answer.body, spoken)?;
+        let mut reading = self.understand(answer.body, spoken).await?;
         if !agent.is_empty() && reading.events.is_empty() && answer.etag.as_deref() == Some("mod0") {
             reading.note(format!(
                 "the calendar of {agent} is empty: either nothing is planned, or no agent has that name"
@@ -247,13 +253,22 @@ impl Client {
         Ok(Some(reading))
     }
 
-    fn understand(&mut self, body: &[u8], format: FeedFormat) -> Result<Reading, Trouble> {
-        let text = String::from_utf8_lossy(body);
-        let reading = match format {
-            FeedFormat::Ical => ical::parse(&text, &self.zone, self.window),
-            FeedFormat::Json => calendar_json::parse(&text),
-        };
-        let reading = reading.map_err(Trouble::Nonsense)?;
+    /// Reads a calendar on a thread that may take its time: rules that recur can be long to follow.
+    async fn understand(
+        &mut self,
+        body: impl AsRef<[u8]> + Send + 'static,
+        format: FeedFormat,
+    ) -> Result<Reading, Trouble> {
+        let (zone, window) = (self.zone.clone(), self.window);
+        let read = tokio::task::spawn_blocking(move || {
+            let text = String::from_utf8_lossy(body.as_ref());
+            match format {
+                FeedFormat::Ical => ical::parse(&text, &zone, window),
+                FeedFormat::Json => calendar_json::parse(&text),
+            }
+        });
+        let read = read.await.map_err(|panic| Trouble::Nonsense(format!("reading it failed: {panic}")))?;
+        let reading = read.map_err(Trouble::Nonsense)?;
         self.spoken = Some(format);
         Ok(reading)
     }

@@ -60,9 +60,14 @@ pub struct Reading {
 impl Reading {
     /// Notes that are kept of one text.
     const NOTES: usize = 20;
+    /// Characters that are kept of each.
+    const NOTE_CHARS: usize = 1000;
 
     /// Adds a note; the last place says that there are more.
-    pub(super) fn note(&mut self, sentence: String) {
+    pub(super) fn note(&mut self, mut sentence: String) {
+        if let Some((end, _)) = sentence.char_indices().nth(Self::NOTE_CHARS) {
+            sentence.truncate(end);
+        }
         match self.notes.len() {
             len if len + 1 < Self::NOTES => self.notes.push(sentence),
             len if len < Self::NOTES => self.notes.push("and more".to_owned()),

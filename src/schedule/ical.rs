@@ -39,6 +39,10 @@ const ATTACHMENT: usize = 1 << 20;
 const DATES: usize = 1000;
 /// Events with a rule of one calendar.
 const RULES: usize = 500;
+/// Characters of a text of an event.
+const TEXT: usize = 500;
+/// Bytes of an event's identifier.
+const UID: usize = 255;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How far ahead dates of events that recur are asked for: more than anybody is warned of.
 const AHEAD: Duration = Duration::from_secs(60 * 24 * 3600);
@@ -150,6 +154,10 @@ impl Reader<'_> {
         }
         if draft.uid.is_empty() {
             return Err("it has no UID".to_owned());
+        }
+        // Cut short, two could be one.
+        if draft.uid.len() > UID {
+            return Err(format!("its UID is longer than {UID} bytes"));
         }
         let begin = draft.starts.as_ref().ok_or("it has no start")?;
         let starts = self.instant(begin)?;
@@ -289,6 +297,11 @@ struct Time {
     zone: Option<String>,
 }
 
+/// An event that recurs repeats its texts with each date, so none of them is a book.
+fn clipped(text: &str) -> String {
+    text.chars().take(TEXT).collect()
+}
+
 impl Draft {
     /// Takes a line if it is one that counts; what cannot be read counts as not written.
     fn take(&mut self, line: &str) {
@@ -301,10 +314,10 @@ impl Draft {
         let value = || property.val.as_str().trim().to_owned();
         match name.as_str() {
             "UID" => self.uid = value(),
-            "SUMMARY" => self.title = value(),
-            "LOCATION" => self.location = value(),
-            "RELATED-TO" => self.related = value(),
-            "ORGANIZER" => self.organizer = parameter(&property, "CN"),
+            "SUMMARY" => self.title = clipped(&value()),
+            "LOCATION" => self.location = clipped(&value()),
+            "RELATED-TO" => self.related = clipped(&value()),
+            "ORGANIZER" => self.organizer = parameter(&property, "CN").map(|name| clipped(&name)),
             "DTSTART" => self.starts = Some(Time { text: value(), zone: parameter(&property, "TZID") }),
             "DTEND" => self.ends = Some(Time { text: value(), zone: parameter(&property, "TZID") }),
             "DURATION" => self.duration = Some(value()),
@@ -336,7 +349,7 @@ impl Draft {
 
     /// How notes call it.
     fn name(&self) -> String {
-        match (self.uid.as_str(), self.title.as_str()) {
+        match (clipped(&self.uid).as_str(), self.title.as_str()) {
             ("", "") => "an event without a name".to_owned(),
             ("", title) => format!("an event '{title}'"),
             (uid, title) => format!("event {uid} '{title}'"),

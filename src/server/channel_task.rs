@@ -104,7 +104,8 @@ impl ChannelTask {
             match self.event(live.as_mut(), former.as_mut(), wait, &end).await {
                 Event::Connection => {
                     let before = std::mem::replace(&mut live, self.connect(&mut splicer, &mut airing));
-                    former = before.or(former);
+                    // One that is still on air is not forgotten for one that never was.
+                    former = former.or(before);
                 }
                 Event::Batch(batch) => {
                     if let Some(live) = &live {

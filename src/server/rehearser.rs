@@ -127,11 +127,15 @@ impl Rehearser {
         let mut night = self.next_night(&habits);
         self.announce(night);
         loop {
+            let due = night.is_some_and(|at| at <= self.clock.now());
             if self.configs.has_changed().unwrap_or(false) {
                 habits = Habits::new(&self.configs.borrow_and_update());
                 preflight.change(habits.ahead);
-                night = self.next_night(&habits);
-                self.announce(night);
+                // One whose time came while a hall was looked at is not put off to tomorrow.
+                if !due {
+                    night = self.next_night(&habits);
+                    self.announce(night);
+                }
             }
             self.before_lectures(&mut preflight).await;
             let now = self.clock.now();

@@ -21,7 +21,9 @@ use crate::clock::Clock;
 use crate::config::{Config, Schedule, Secret};
 use crate::matrix::{Applied, MatrixError, MatrixHandle, Scheduled};
 use crate::media::MediaTime;
-use crate::schedule::{Cabinet, Client, Desk, Harvest, Kept, Overrun, Settings, SignsOfLife, Wish};
+use crate::schedule::{
+    Cabinet, Client, Desk, FeedFault, Harvest, Kept, Overrun, Part, Settings, SignsOfLife, Trouble, Wish,
+};
 
 /// The longest sleep: the clock may move against the runtime's.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -257,9 +259,16 @@ impl Secretary {
         if let Some(asking) = self.asking.take() {
             asking.abort();
         }
+        // Never the client of the configuration before: what it brings is another calendar.
+        self.client = None;
         match Client::new(&self.schedule, self.desk.settings().zone()) {
             Ok(client) => self.client = client,
-            Err(error) => error!(%error, "the calendar cannot be asked for"),
+            Err(error) => {
+                error!(%error, "the calendar cannot be asked for");
+                let fault = FeedFault { agent: String::new(), trouble: Trouble::File(error.to_string()) };
+                let part = Part { agent: String::new(), outcome: Err(fault) };
+                self.desk.take(Harvest { parts: vec![part], format: None }, self.clock.now());
+            }
         }
     }
 }

@@ -69,7 +69,9 @@ await visit.judge(page, "console of an operator");
 await visit.shoot(page, "operator", { fullPage: true });
 await page.selectOption("#language", "fr");
 await until(async () => (await page.textContent("#audit-title")) === "Qui a fait quoi");
-step("the log speaks French", /planning\s*connectée/.test(await told()));
+// The title is said at once, the rows when they have been read again.
+await until(async () => /planning\s*connectée/.test(await told()));
+step("the log speaks French", true);
 await page.click("#logout");
 await login.waitFor();
 step("signing out asks for a token again", true);

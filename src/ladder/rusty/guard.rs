@@ -78,8 +78,14 @@ impl Guard {
     }
 }
 
+/// `profile_idc` of those whose SPS our parser and the decoder's read alike; of others it might read other bounds.
+const PROFILES: [u8; 6] = [66, 77, 88, 100, 110, 122];
+
 /// What an SPS says of the width, if all that it says is within bounds.
 fn width_in_macroblocks(nal: &[u8]) -> Result<u32, &'static str> {
+    if !nal.get(1).is_some_and(|profile| PROFILES.contains(profile)) {
+        return Err("a profile that is not known here");
+    }
     let rbsp = decode_nal(nal).map_err(|_| "an SPS that is none")?;
     let sps = SeqParameterSet::from_bits(BitReader::new(&*rbsp)).map_err(|_| "an SPS that is none")?;
     let (width, height) = (sps.pic_width_in_mbs_minus1, sps.pic_height_in_map_units_minus1);
@@ -168,5 +174,8 @@ mod tests {
         let wide = baseline(&[0b1101_1010, 0b0000_0000, 0b0100_0000, 0b0111_1001]);
         assert_eq!(Guard::default().admit(&unit(&[&wide])), Err("a picture of over 4096x2304"));
         assert!(Guard::default().admit(&unit(&[&[0x67, 66]])).is_err());
+        // The decoder reads more of this profile's SPS than our parser does.
+        let foreign = [&[0x67, 118][..], &small[2..]].concat();
+        assert_eq!(Guard::default().admit(&unit(&[&foreign])), Err("a profile that is not known here"));
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Zones {
 
 /// Zones that one calendar may explain.
 const MOST: usize = 200;
+/// Bytes of a zone's name.
+const LONGEST: usize = 255;
 
 impl Zones {
     /// A line of a `VTIMEZONE`.
@@ -32,6 +34,9 @@ impl Zones {
 
     /// The zone called `name`.
     pub(super) fn find(&self, name: &str) -> Option<TimeZone> {
+        if name.len() > LONGEST {
+            return None;
+        }
         let get = |name: &str| TimeZone::get(name).ok();
         let explained = || self.locations.get(name).and_then(|location| get(location));
         let ending = || {
