@@ -9,17 +9,11 @@ when it was due: RTMP's clock here begins at an unknown whole cell, so the delay
 and the first message of each cell must be an IDR picture. Prints the median and the worst of pictures and of sound.
 """
 import argparse
-import json
-import os
 import socket
 import struct
-import subprocess
-import tempfile
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-AMPHI = os.environ.get("AMPHI", ROOT / "target/release/amphi")
+from live import Amphi
 
 
 def amf(*values):
@@ -96,24 +90,6 @@ class Player:
                     return type_id, at, part
 
 
-class Demo:
-    def __init__(self):
-        self.log = tempfile.TemporaryFile("w+")
-        any_port = "127.0.0.1:0"
-        self.process = subprocess.Popen(
-            [AMPHI, "--log-format", "json", "demo", "--listen", any_port, "--http-listen", any_port, "--admin-listen",
-             any_port], stderr=self.log, stdout=subprocess.DEVNULL)
-
-    def address(self, service):
-        while True:
-            self.log.seek(0)
-            for line in self.log:
-                fields = json.loads(line).get("fields", {}) if line.startswith("{") else {}
-                if fields.get("message") == "listening" and fields.get("service") == service:
-                    return fields["address"]
-            time.sleep(0.05)
-
-
 def told(name, late):
     late = sorted(late)
     print(f"{name}: median {late[len(late) // 2] * 1000:.0f} ms, nine in ten within "
@@ -125,7 +101,8 @@ def main():
     arguments.add_argument("--seconds", type=int, default=30)
     arguments.add_argument("--service", default="media")
     arguments = arguments.parse_args()
-    demo = Demo()
+    anywhere = "127.0.0.1:0"
+    demo = Amphi(["demo", "--listen", anywhere, "--http-listen", anywhere, "--admin-listen", anywhere])
     try:
         address = demo.address(arguments.service)
         time.sleep(15)
@@ -146,8 +123,7 @@ def main():
         told("pictures", late[9])
         told("sound", late[8])
     finally:
-        demo.process.terminate()
-        demo.process.wait()
+        demo.end()
 
 
 if __name__ == "__main__":

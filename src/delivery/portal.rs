@@ -109,15 +109,21 @@ pub fn document(
     recordings: &[(String, Arc<Vec<Listed>>)],
     now: MediaTime,
 ) -> String {
-    let channel = |name: &'_ str| -> (Option<usize>, Option<usize>) {
+    let channel = |name: &'_ str, on_air: Option<&str>| -> (Option<usize>, Option<usize>) {
         let shown =
             |event: &PlannedEvent| event.channel.as_deref() == Some(name) && event.connect_from.is_some();
         let runs = |event: &PlannedEvent| shown(event) && event.starts <= now && now < event.ends;
+        // Over by the plan, and still on air: the overrun guard has kept it.
+        let stays = |event: &PlannedEvent| {
+            let may = event.ends <= now && event.may_last_until.is_some_and(|until| now < until);
+            shown(event) && may && on_air.is_some() && event.source.as_deref() == on_air
+        };
         let comes = |event: &PlannedEvent| shown(event) && now < event.starts;
-        (plan.events.iter().position(runs), plan.events.iter().position(comes))
+        let of = |wanted: &dyn Fn(&PlannedEvent) -> bool| plan.events.iter().position(wanted);
+        (of(&runs).or_else(|| of(&stays)), of(&comes))
     };
     let channels = view.channels.iter().map(|it| {
-        let (runs, comes) = channel(&it.name);
+        let (runs, comes) = channel(&it.name, it.on_air.source.as_deref());
         let lecture = |index: Option<usize>| index.and_then(|index| plan.events.get(index)).map(lecture);
         Channel {
             name: &it.name,
@@ -250,6 +256,19 @@ mod tests {
         assert_eq!(told_at(-50)["channels"][0]["next"]["id"], "1");
         assert_eq!(told_at(250)["channels"][0]["now"]["id"], "2");
         assert_eq!(told_at(10), told_at(90), "nothing changes meanwhile, so the ETag holds");
+    }
+
+    #[test]
+    fn a_lecture_that_overruns_is_what_is_on() {
+        let long = PlannedEvent { may_last_until: Some(at(190)), ..event("1", 0, 100) };
+        let plan = Plan { events: vec![long, event("2", 200, 300)], ..Plan::default() };
+        let now = |live: bool, second| -> Value {
+            let text = document(&view(live), &plan, &[], at(second));
+            serde_json::from_str::<Value>(&text).expect("JSON")["channels"][0]["now"]["id"].clone()
+        };
+        assert_eq!((now(true, 150), now(true, 190)), (json!("1"), Value::Null));
+        assert_eq!(now(false, 150), Value::Null, "it is over, and the channel waits");
+        assert_eq!(now(true, 250), "2");
     }
 
     #[tokio::test]

@@ -2,13 +2,15 @@
 //!
 //! A live segment is asked for by all viewers of its rung within a few seconds. The first of them has it copied into pages
 //! that all others are sent. A segment is known by the place of its head in memory, which is its own for as long as the
-//! vault keeps the head. What cannot be had (descriptors, memory) is not had: the segment is written from where it lies.
+//! vault keeps the head. What cannot be had (descriptors, memory, a place among all) is not had: the segment is written
+//! from where it lies.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dashmap::DashMap;
+use tokio::sync::Semaphore;
 
 use crate::http::Sealed;
 use crate::media::Segment;
@@ -17,11 +19,21 @@ use crate::media::Segment;
 const LEAST: usize = 32 * 1024;
 /// How long pages are kept after they were made. Whoever comes later has new ones made.
 const KEEP: Duration = Duration::from_secs(20);
+/// Segments in pages at a time, those included that only slow viewers still hold: each takes a descriptor that no
+/// connection can have then.
+const MOST: usize = 2048;
 
 /// Pages of segments.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Vault {
     by_head: DashMap<usize, Kept>,
+    places: Arc<Semaphore>,
+}
+
+impl Default for Vault {
+    fn default() -> Self {
+        Self::new(MOST)
+    }
 }
 
 #[derive(Debug)]
@@ -33,6 +45,11 @@ struct Kept {
 }
 
 impl Vault {
+    /// For so many segments at a time.
+    fn new(most: usize) -> Self {
+        Self { by_head: DashMap::new(), places: Arc::new(Semaphore::new(most)) }
+    }
+
     /// The pages of a segment that is large enough.
     pub(super) fn pages(&self, segment: &Segment, now: Instant) -> Option<Arc<Sealed>> {
         if segment.len() < LEAST || segment.head.is_empty() {
@@ -43,13 +60,17 @@ impl Vault {
             return kept.pages.clone();
         }
         self.by_head.retain(|_, kept| now.saturating_duration_since(kept.made) < KEEP);
-        let make = || {
-            let pages = Sealed::new(&segment.pieces()).inspect_err(|error| {
-                tracing::warn!(%error, "no pages for a segment; it is copied for every viewer");
-            });
-            Kept { _head: segment.head.clone(), pages: pages.ok().map(Arc::new), made: now }
-        };
+        let make = || Kept { _head: segment.head.clone(), pages: self.make(segment), made: now };
         self.by_head.entry(place).or_insert_with(make).pages.clone()
+    }
+
+    fn make(&self, segment: &Segment) -> Option<Arc<Sealed>> {
+        // Whoever reads through a long window, or slowly, is served all the same.
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let pages = Sealed::new(&segment.pieces(), place).inspect_err(|error| {
+            tracing::warn!(%error, "no pages for a segment; it is copied for every viewer");
+        });
+        pages.ok().map(Arc::new)
     }
 }
 
@@ -71,5 +92,14 @@ mod tests {
         assert!(!Arc::ptr_eq(&pages, &vault.pages(&other, now + KEEP).expect("others")));
         assert_eq!(vault.by_head.len(), 1, "the first is forgotten when another comes");
         assert!(vault.pages(&segment(3, 100), now).is_none(), "too small");
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_the_last_viewer_has_let_go() {
+        let (vault, now) = (Vault::new(1), Instant::now());
+        let held = vault.pages(&segment(1, LEAST), now).expect("the only place");
+        assert!(vault.pages(&segment(2, LEAST), now + KEEP).is_none(), "a slow viewer holds it");
+        drop(held);
+        assert!(vault.pages(&segment(3, LEAST), now + 2 * KEEP).is_some());
     }
 }

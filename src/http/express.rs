@@ -107,12 +107,14 @@ pub(super) async fn drive(
     let mut active = tokio::time::Instant::now();
     let mut rest = Vec::new();
     loop {
-        let mut head = HEAD.take();
-        head.clear();
         let next = poll_fn(|context| {
+            // Lent by the thread only while it is written: who waits has none.
+            let mut head = HEAD.take();
+            head.clear();
             if let Poll::Ready(next) = poll_next(stream, &mut rest, express, &mut head, context) {
-                return Poll::Ready(Some(next));
+                return Poll::Ready(Some((next, head)));
             }
+            HEAD.set(head);
             if ending.as_mut().poll(context).is_ready() {
                 return Poll::Ready(None);
             }
@@ -125,10 +127,10 @@ pub(super) async fn drive(
             }
             Poll::Pending
         });
-        let parcel = match next.await {
-            Some(Ok(Some(parcel))) => parcel,
-            Some(Ok(None)) => return Left::Over(rest.into()),
-            Some(Err(_)) | None => return Left::Ended,
+        let (parcel, mut head) = match next.await {
+            Some((Ok(Some(parcel)), head)) => (parcel, head),
+            Some((Ok(None), _)) => return Left::Over(rest.into()),
+            Some((Err(_), _)) | None => return Left::Ended,
         };
         date::append(&mut head);
         head.extend_from_slice(b"\r\n\r\n");
@@ -164,8 +166,7 @@ fn poll_next(
                 let bytes = buffer.get(..len).unwrap_or_default();
                 let next = next(bytes, express, head);
                 let used = if let Next::Ready(used, _) = &next { *used } else { 0 };
-                rest.clear();
-                rest.extend_from_slice(bytes.get(used..).unwrap_or_default());
+                *rest = bytes.get(used..).unwrap_or_default().to_vec();
                 match next {
                     Next::Ready(_, parcel) => return Poll::Ready(Ok(Some(parcel))),
                     Next::Other => return Poll::Ready(Ok(None)),

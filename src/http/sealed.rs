@@ -8,17 +8,19 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use bytes::Bytes;
 use rustix::fs::{MemfdFlags, memfd_create, sendfile};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Bytes that do not change.
 #[derive(Debug)]
 pub struct Sealed {
     file: OwnedFd,
     len: usize,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Sealed {
-    /// Copies `pieces`, for the last time.
-    pub fn new(pieces: &[Bytes]) -> io::Result<Self> {
+    /// Copies `pieces`, for the last time. It takes a descriptor, and gives `place` back when the last viewer has let go.
+    pub fn new(pieces: &[Bytes], place: OwnedSemaphorePermit) -> io::Result<Self> {
         let file = memfd_create(c"segment", MemfdFlags::CLOEXEC)?;
         for piece in pieces {
             let mut left: &[u8] = piece;
@@ -29,7 +31,7 @@ impl Sealed {
                 }
             }
         }
-        Ok(Self { file, len: pieces.iter().map(Bytes::len).sum() })
+        Ok(Self { file, len: pieces.iter().map(Bytes::len).sum(), _place: place })
     }
 
     /// Bytes in all.

@@ -164,8 +164,12 @@ impl Reader<'_> {
         let ends = match (&draft.ends, &draft.duration) {
             (Some(ends), _) => self.instant(ends)?,
             (None, Some(duration)) => after(starts, duration)?,
-            // §3.6.1: a day without an end is that day.
-            (None, None) if begin.is_a_day() => after(starts, "P1D")?,
+            // §3.6.1: a day without an end is that day, of however many hours.
+            (None, None) if begin.is_a_day() => {
+                let (day, zone) = self.local(begin)?;
+                let next = day.checked_add(Span::new().days(1));
+                instant(next.map_err(|_| "it is out of range".to_owned())?, &zone)?
+            }
             (None, None) => return Err("it has no end".to_owned()),
         };
         if let Some(date) = &draft.recurrence {

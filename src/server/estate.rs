@@ -47,6 +47,8 @@ pub(super) struct Means {
 pub(super) struct Estate {
     means: Means,
     config: Config,
+    /// The configuration of the start: what is read then only is as it says, whatever has been loaded since.
+    started: Config,
     sources: BTreeMap<String, Stage>,
     channels: BTreeMap<String, Stage>,
     pushes: BTreeMap<String, Stage>,
@@ -59,11 +61,12 @@ type Loops = BTreeMap<(PathBuf, String, u32), (Arc<LadderSpec>, Arc<WaitingLoop>
 
 impl Estate {
     /// An empty estate, and where its inventory is seen.
-    pub(super) fn new(means: Means) -> (Self, watch::Receiver<Arc<Inventory>>) {
+    pub(super) fn new(means: Means, started: Config) -> (Self, watch::Receiver<Arc<Inventory>>) {
         let (inventory, seen) = watch::channel(Arc::default());
         let (sources, channels, pushes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let config = Config::default();
-        (Self { means, config, sources, channels, pushes, loops: Loops::new(), inventory }, seen)
+        let loops = Loops::new();
+        (Self { means, config, started, sources, channels, pushes, loops, inventory }, seen)
     }
 
     /// Makes the estate what `config` says. A channel whose waiting loop cannot be made is an error; what was
@@ -116,15 +119,15 @@ impl Estate {
 
     /// Takes a new configuration while the server runs; the answer says in a sentence what has changed.
     pub(super) async fn reload(&mut self, config: Config) -> anyhow::Result<String> {
-        let now = &self.config;
+        let (now, started) = (&self.config, &self.started);
         let waiting = [
-            ("[server]", now.server == config.server),
-            ("[segment]", now.segment == config.segment),
-            ("[admin]", now.admin == config.admin),
-            ("[alarm]", now.alarm == config.alarm),
-            ("[console]", now.console == config.console),
-            ("[pages]", now.pages == config.pages),
-            ("[wowza_rest]", now.wowza_rest == config.wowza_rest),
+            ("[server]", started.server == config.server),
+            ("[segment]", started.segment == config.segment),
+            ("[admin]", started.admin == config.admin),
+            ("[alarm]", started.alarm == config.alarm),
+            ("[console]", started.console == config.console),
+            ("[pages]", started.pages == config.pages),
+            ("[wowza_rest]", started.wowza_rest == config.wowza_rest),
         ];
         let taken = [
             ("[[source]]", now.sources == config.sources),
@@ -135,7 +138,7 @@ impl Estate {
             ("[schedule]", now.schedule == config.schedule),
         ];
         for key in changed(&waiting) {
-            warn!("{key} has changed: that takes a restart");
+            warn!("{key} is not what the server was started with: that takes a restart");
         }
         let (taken, waiting) = (changed(&taken).join(", "), changed(&waiting).join(", "));
         self.apply(config).await?;

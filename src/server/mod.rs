@@ -202,20 +202,17 @@ impl Server {
         start::announce(&config, &delivery);
         let (ready, ready_watch) = watch::channel(false);
         let (alarms, alarms_watch) = watch::channel(Arc::default());
-        let window = config.segment.window;
-        let (matrix_, clock_) = (matrix.clone(), Arc::clone(&clock));
-        let (plan_, delivery_) = (plan.clone(), delivery.clone());
         let pushes = PushBoard::default();
         let means = Means {
-            pushes: pushes.clone(),
             grid,
-            window,
-            matrix: matrix_,
-            plan: plan_,
-            clock: clock_,
-            delivery: delivery_,
+            window: config.segment.window,
+            matrix: matrix.clone(),
+            plan: plan.clone(),
+            clock: Arc::clone(&clock),
+            delivery: delivery.clone(),
+            pushes: pushes.clone(),
         };
-        let (mut estate, inventory) = Estate::new(means);
+        let (mut estate, inventory) = Estate::new(means, config.clone());
         let places =
             Places::new(config.server.connections as usize, config.server.connections_per_address as usize);
         let mut metrics = Registry::default();
@@ -235,7 +232,6 @@ impl Server {
         let gallery = Gallery::new(ladders.clone(), Arc::clone(delivery.registry()), grid);
         let (vitals, vitals_watch) = watch::channel(Arc::default());
         let (viewers, viewers_watch) = watch::channel(Arc::default());
-        let plan_seen = plan.clone();
         let (rehearsals, rehearsing) = start::rehearsals(&config);
         let port = start::AdminPort {
             matrix: &matrix,
@@ -258,7 +254,7 @@ impl Server {
         let watchman = Watchman {
             matrix: matrix.clone(),
             inventory: inventory.clone(),
-            plan,
+            plan: plan.clone(),
             ladders: ladders.clone(),
             pushes,
             board: Board::new(thresholds(&config.alarm)),
@@ -298,14 +294,14 @@ impl Server {
         let holds = Holds::default();
         let press = Press {
             matrix: matrix.clone(),
-            plan: plan_seen.clone(),
+            plan: plan.clone(),
             delivery: delivery.clone(),
             clock: Arc::clone(&clock),
         };
         listening.spawn(press.run(listening.end.clone()));
         let rehearser = Rehearser {
             inventory: inventory.clone(),
-            plan: plan_seen,
+            plan,
             configs: orders_watch,
             holds: holds.clone(),
             doors: rehearsing,

@@ -41,6 +41,15 @@ fn channels_come_and_go_and_the_others_do_not_notice() {
     assert!(hung_up.is_ok_and(|status| status.success()));
     viewer.until("the channel is gone", || playlist_status(&server, "Second") == 404);
     eventually("the new name is there", || http::get(server.http, "/Live/other/playlist.m3u8").status == 200);
+    // What takes a restart is said at every reload until there is one.
+    let told = |reload: &str| {
+        eventually(reload, || http::get(server.admin, "/api/v1/audit").text().contains(reload));
+    };
+    let titled = one_hall(url) + "[pages]\ntitle = \"Another\"\n";
+    server.rewrite(&titled);
+    told("taken over: [[channel]]; [pages] takes a restart");
+    server.rewrite(&(titled + "# Nothing else.\n"));
+    told("\"[pages] takes a restart");
     let matrix = server.matrix();
     assert_eq!(
         matrix["channels"][0]["desired"]["by"], "manual",

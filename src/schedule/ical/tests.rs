@@ -161,6 +161,7 @@ fn duration_cancellation_recurrence_and_alarms_are_understood() {
     assert_eq!(days.starts.timestamp().to_string(), "2026-11-22T23:00:00Z");
     assert_eq!(days.ends.timestamp().to_string(), "2026-11-24T23:00:00Z");
     assert_eq!(minutes("DTSTART;VALUE=DATE:20261123"), 24 * 60);
+    assert_eq!(minutes("DTSTART;VALUE=DATE:20261025"), 25 * 60, "winter time begins");
     assert_eq!(one(&format!("{both}\nRECURRENCE-ID:20261130T073000Z")).events[0].id, "1/20261130T073000Z");
     let alarm =
         one(&format!("{both}\nSUMMARY:UE3\nBEGIN:VALARM\nSUMMARY:Ring\nDTSTART:x\nEND:VALARM\nLOCATION:A"));
