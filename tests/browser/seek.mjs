@@ -19,8 +19,8 @@ async function plays(from) {
   }
 }
 
-// Subtitles first: switched on after a seek back, shaka shows none over HLS although it fetches them, and it is not known
-// why; over DASH it does.
+// Subtitles first: over HLS shaka keeps cues back until a segment of pictures that comes after the switch tells it their
+// offset (TextEngine.appendBuffer, deferredAppends). Of a recording this short all pictures are there by then.
 await view.page.evaluate(() => showCaptions());
 for (let look = 0; look < 100 && report.captions.length === 0; look += 1) {
   // Their file comes when it comes: until then, play the same seconds again.
