@@ -70,6 +70,8 @@ pub(super) struct Connection {
     /// When the peer last took something, or had nothing to take.
     taken: Instant,
     report_at: MediaTime,
+    /// The peer has had no report behind its first packets, and some heed none before.
+    unsynchronized: bool,
     /// Nothing more is read; what is to be written still is.
     closing: bool,
 }
@@ -107,6 +109,7 @@ impl Connection {
             feed: Feed::Over,
             seat: None,
             pacer: Pacer::default(),
+            unsynchronized: false,
             outbox: Outbox::default(),
             taken: Instant::now(),
             closing: false,
@@ -338,6 +341,7 @@ impl Connection {
         let now = self.port.clock.now();
         self.pacer.start(at, now);
         self.report_at = now;
+        self.unsynchronized = true;
     }
 
     /// Sends what is due; says how long nothing else will be. `None` while the peer has to take something first, or
@@ -370,6 +374,10 @@ impl Connection {
             if room == 0 {
                 break;
             }
+        }
+        if self.unsynchronized && self.streams.iter().all(Stream::has_begun) {
+            self.unsynchronized = false;
+            self.report(now, false).await;
         }
         if !self.outbox.is_empty() {
             self.taken = Instant::now();

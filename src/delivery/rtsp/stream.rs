@@ -58,6 +58,11 @@ impl Stream {
         self.first.wrapping_add(self.packets as u16)
     }
 
+    /// Something was sent.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.packets > 0
+    }
+
     pub(super) const fn is_udp(&self) -> bool {
         matches!(self.carrier, Carrier::Udp(_))
     }
