@@ -1,12 +1,13 @@
 //! What a channel has just aired, for protocols that send frames, on two lanes.
 //!
 //! A channel's task puts every whole cell on the [`Air`], for RTSP and pushes, which pace themselves by the clock; and
-//! before that, for RTMP players, its samples in batches as they are coded ([`batch`]). Each connection has an
+//! before that, for RTMP players, its samples in batches as they are coded ([`batch`]), in rows ([`row`]). Each connection has an
 //! [`AirReader`] and takes what is new to it. The air keeps the last few cells and no queue per reader: one that is slower
 //! than that goes on with the oldest cell kept, which begins with an IDR picture. RTP packets of a cell are written for the
 //! first player of a rung who asks, and shared by all others.
 
 mod batch;
+mod row;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -15,10 +16,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use crate::delivery::Counts;
 use crate::media::{CellIndex, CodedCell, Grid, MediaTime, RungTracks, VIDEO_TIMESCALE};
 use crate::rtmp::{self, Shared, Timebase, TooLong};
 use crate::rtsp::{Packets, RungNumbers};
 use batch::{BatchReader, Batches};
+use row::{Place, Rows};
+
+pub(super) use row::Player;
 
 /// Cells kept for slow readers.
 const KEPT: usize = 4;
@@ -54,6 +59,7 @@ pub struct AirReader {
     kept: watch::Receiver<VecDeque<Arc<Aired>>>,
     next: Option<CellIndex>,
     batches: BatchReader,
+    rows: Arc<Rows>,
 }
 
 /// When a channel's cells are aired: `grid` says when they end, and they come at most `deadline` after that.
@@ -79,6 +85,7 @@ pub fn air(tracks: Arc<[RungTracks]>, origin: MediaTime, timing: AirTiming) -> (
         kept,
         next: None,
         batches: batch_reader,
+        rows: Arc::default(),
     };
     (Air { tracks, numbers, kept: sender, batches }, reader)
 }
@@ -126,12 +133,23 @@ impl AirReader {
 
     /// Leaves out the messages that come until a cell begins.
     pub(super) const fn rest(&mut self) {
-        self.batches.rest();
+        self.batches.cursor.rest();
+    }
+
+    /// Gives an RTMP player, who has had all messages there are, a place in a row that serves it until it does not take all
+    /// at once, or the place is left. `None` where one that was told to rest waits for a cell.
+    pub(super) fn take_place<'a>(
+        &'a mut self,
+        rung: usize,
+        player: &'a Arc<Player>,
+        counts: &Arc<Counts>,
+    ) -> Option<Place<'a>> {
+        self.rows.take_place(&self.tracks, rung, &mut self.batches, player, counts)
     }
 
     /// The time on RTMP's clock, as this player has it.
     pub(super) fn timestamp_ms(&self, at: MediaTime) -> u32 {
-        self.batches.timebase().timestamp_ms(at)
+        self.batches.cursor.timebase().timestamp_ms(at)
     }
 
     /// Waits for cells that are new to this reader, oldest first: at the first call the newest one at once. `None`

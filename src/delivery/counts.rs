@@ -118,6 +118,13 @@ impl Counts {
         own.bytes.add(bytes as u64);
     }
 
+    /// So many answers, of so many bytes in all.
+    pub(super) fn count_many(&self, kind: Kind, answers: u64, bytes: usize) {
+        let own = self.own();
+        own.by_kind[kind as usize].add(answers);
+        own.bytes.add(bytes as u64);
+    }
+
     pub(super) fn count_bytes(&self, bytes: usize) {
         self.own().bytes.add(bytes as u64);
     }

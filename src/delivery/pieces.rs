@@ -27,17 +27,34 @@ pub(super) async fn write_all(
     Ok(())
 }
 
-/// Writes as much of `pieces` as the socket takes now, and leaves the rest.
-pub(super) fn write_some(socket: &TcpStream, pieces: &mut Vec<Bytes>) -> io::Result<()> {
+/// Writes all of `pieces` to a socket that others may write to at other times, in order, and leaves none. May be cancelled:
+/// what is left then is still to be written.
+pub(super) async fn write_shared(socket: &TcpStream, pieces: &mut Vec<Bytes>) -> io::Result<()> {
     while !pieces.is_empty() {
         let mut room = [IoSlice::new(&[]); MOST];
         match socket.try_write_vectored(slices(pieces, &mut room)) {
             Ok(written) => skip(pieces, written),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable().await?,
             Err(error) => return Err(error),
         }
     }
     Ok(())
+}
+
+/// Writes what the socket takes of `pieces` now, and gives what is left.
+pub(super) fn write_once(socket: &TcpStream, pieces: &[Bytes]) -> io::Result<Vec<Bytes>> {
+    let mut room = [IoSlice::new(&[]); MOST];
+    let written = match socket.try_write_vectored(slices(pieces, &mut room)) {
+        Ok(written) => written,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+        Err(error) => return Err(error),
+    };
+    if written == pieces.iter().map(Bytes::len).sum::<usize>() {
+        return Ok(Vec::new());
+    }
+    let mut left = pieces.to_vec();
+    skip(&mut left, written);
+    Ok(left)
 }
 
 fn slices<'a, 'b>(pieces: &'a [Bytes], room: &'b mut [IoSlice<'a>; MOST]) -> &'b [IoSlice<'a>] {

@@ -6,8 +6,8 @@
 //! cell at once. The last few cells are kept, and no queue per player: one that is slower than that goes on with the
 //! beginning of the oldest cell kept.
 //!
-//! What a write costs is nearly the same for one picture and for two, so players are woken when [`MERGED`] of media
-//! has gathered. The messages of a batch are written for the first player of a rung who asks, back to back, and shared.
+//! The messages of a batch are written for the first player of a rung who asks, back to back, and shared. Players who have
+//! all there is are served in rows ([`row`](super::row)).
 //!
 //! RTMP's clock has 32 bits, and ffmpeg reads its upper half, from 24.8 days on, as negative times. So it begins anew every
 //! [`DAY`] for those who come then: all who came on one day share their messages.
@@ -24,16 +24,16 @@ use crate::rtmp::{self, Shared, Timebase};
 
 /// Cells kept for slow players, the running one included.
 const KEPT: usize = 4;
-/// Media that is sent at once. A picture waits less than this for the next one.
-const MERGED: Duration = Duration::from_millis(80);
 /// How long RTMP's zero stays where it is.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Some samples, and what was made of them.
 #[derive(Debug)]
-struct Batch {
+pub(super) struct Batch {
     /// Counts up by one.
     number: u64,
+    /// How much media there has been, to the end of this batch.
+    until: Duration,
     /// A cell begins with it.
     begins: bool,
     samples: CodedCell,
@@ -44,28 +44,33 @@ struct Batch {
     zero: MediaTime,
 }
 
-type Kept = VecDeque<Arc<Batch>>;
+/// The batches of the last cells.
+pub(super) type Kept = VecDeque<Arc<Batch>>;
 
 /// The end that a channel fills.
 #[derive(Debug)]
 pub(super) struct Batches {
     kept: watch::Sender<Kept>,
     next: u64,
-    /// Media of which players were not told.
-    untold: Duration,
+    until: Duration,
     origin: MediaTime,
 }
 
 /// The end that players are served from.
 #[derive(Clone, Debug)]
 pub(super) struct BatchReader {
-    kept: watch::Receiver<Kept>,
+    pub(super) kept: watch::Receiver<Kept>,
+    pub(super) cursor: Cursor,
+}
+
+/// Where a player goes on, and its zero once it has one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Cursor {
     place: Place,
     zero: Option<MediaTime>,
 }
 
-/// Where a player goes on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Place {
     /// With the running cell.
     Running,
@@ -78,23 +83,20 @@ enum Place {
 /// `origin` lies before all samples.
 pub(super) fn batches(origin: MediaTime) -> (Batches, BatchReader) {
     let (sender, kept) = watch::channel(VecDeque::new());
-    let batches = Batches { kept: sender, next: 0, untold: Duration::ZERO, origin };
-    (batches, BatchReader { kept, place: Place::Running, zero: None })
+    let batches = Batches { kept: sender, next: 0, until: Duration::ZERO, origin };
+    (batches, BatchReader { kept, cursor: Cursor { place: Place::Running, zero: None } })
 }
 
 impl Batches {
     /// Airs some samples. `begins` says that they are the first of their cell.
     pub(super) fn push(&mut self, tracks: &[RungTracks], samples: CodedCell, begins: bool) {
-        self.untold += duration(tracks, &samples);
-        let tell = self.untold >= MERGED || self.next == 0;
-        if tell {
-            self.untold = Duration::ZERO;
-        }
+        self.until += duration(tracks, &samples);
         let zero = self.zero(start(tracks, &samples));
         let today = tracks.iter().map(|_| OnceLock::new()).collect();
-        let batch = Batch { number: self.next, begins, samples, today, earlier: Mutex::default(), zero };
+        let (number, until) = (self.next, self.until);
+        let batch = Batch { number, until, begins, samples, today, earlier: Mutex::default(), zero };
         self.next += 1;
-        self.kept.send_if_modified(|kept| {
+        self.kept.send_modify(|kept| {
             kept.push_back(Arc::new(batch));
             if begins && kept.iter().filter(|batch| batch.begins).count() > KEPT {
                 kept.pop_front();
@@ -102,7 +104,6 @@ impl Batches {
                     kept.pop_front();
                 }
             }
-            tell
         });
     }
 
@@ -131,6 +132,13 @@ impl BatchReader {
         }
     }
 
+    fn take(&mut self, tracks: &[RungTracks], rung: usize, out: &mut Vec<Bytes>) -> Option<MediaTime> {
+        let new = self.cursor.new(&self.kept.borrow_and_update());
+        self.cursor.pass(&new, tracks, rung, out)
+    }
+}
+
+impl Cursor {
     /// RTMP's clock for this player.
     pub(super) fn timebase(&self) -> Timebase {
         Timebase::starting(self.zero.unwrap_or(MediaTime::from_nanos(0)))
@@ -143,17 +151,35 @@ impl BatchReader {
         }
     }
 
-    fn take(&mut self, tracks: &[RungTracks], rung: usize, out: &mut Vec<Bytes>) -> Option<MediaTime> {
-        let kept = self.kept.borrow_and_update();
+    /// The number of the next batch, for one who leaves none out.
+    pub(super) const fn next(&self) -> Option<u64> {
+        match self.place {
+            Place::At(next) => Some(next),
+            Place::Running | Place::BeginningFrom(_) => None,
+        }
+    }
+
+    /// What of `kept` is new to it.
+    fn new(&self, kept: &Kept) -> Vec<Arc<Batch>> {
         let from = match self.place {
-            Place::Running => kept.iter().rposition(|batch| batch.begins)?,
-            Place::At(next) => kept.partition_point(|batch| batch.number < next),
-            Place::BeginningFrom(next) => {
-                kept.iter().position(|batch| batch.begins && batch.number >= next)?
-            }
+            Place::Running => kept.iter().rposition(|batch| batch.begins),
+            Place::At(next) => Some(first_from(kept, next)),
+            Place::BeginningFrom(next) => kept.iter().position(|batch| batch.begins && batch.number >= next),
         };
+        from.map_or_else(Vec::new, |from| kept.range(from..).cloned().collect())
+    }
+
+    /// Puts the messages of `batches` into `out`, less what it has had, and gives the time of the first one.
+    pub(super) fn pass(
+        &mut self,
+        batches: &[Arc<Batch>],
+        tracks: &[RungTracks],
+        rung: usize,
+        out: &mut Vec<Bytes>,
+    ) -> Option<MediaTime> {
+        let had = self.next().unwrap_or(0);
         let mut first = None;
-        for batch in kept.range(from..) {
+        for batch in batches.iter().skip_while(|batch| batch.number < had) {
             self.place = Place::At(batch.number + 1);
             let zero = *self.zero.get_or_insert(batch.zero);
             if let Some(messages) = batch.messages(tracks, rung, zero) {
@@ -165,7 +191,21 @@ impl BatchReader {
     }
 }
 
+/// The place in `kept` of the batch `number`, or of the oldest one behind it.
+pub(super) fn first_from(kept: &Kept, number: u64) -> usize {
+    kept.partition_point(|batch| batch.number < number)
+}
+
 impl Batch {
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How much media there has been, to the end of this batch.
+    pub(super) const fn until(&self) -> Duration {
+        self.until
+    }
+
     /// The messages of one rung, back to back; `None` if there is nothing of it.
     fn messages(&self, tracks: &[RungTracks], rung: usize, zero: MediaTime) -> Option<Shared> {
         if zero == self.zero {
@@ -228,4 +268,4 @@ fn duration(tracks: &[RungTracks], samples: &CodedCell) -> Duration {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

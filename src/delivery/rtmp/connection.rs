@@ -2,10 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -47,19 +47,20 @@ pub(super) enum Ended {
 
 /// One connection.
 pub(super) struct Connection {
-    stream: TcpStream,
+    /// A row of players may write to it while nothing is said here.
+    pub(super) stream: Arc<TcpStream>,
     pub(super) session: Session,
     buffer: Vec<u8>,
     /// What of `buffer` has been read and not handled.
     unread: std::ops::Range<usize>,
     /// Answers that are being sent.
-    outgoing: BytesMut,
+    outgoing: Vec<Bytes>,
 }
 
 impl Connection {
     pub(super) fn new(stream: TcpStream) -> Self {
         let (session, buffer) = (Session::default(), vec![0; READ]);
-        Self { stream, session, buffer, unread: 0..0, outgoing: BytesMut::new() }
+        Self { stream: Arc::new(stream), session, buffer, unread: 0..0, outgoing: Vec::new() }
     }
 
     /// From now on only commands come.
@@ -81,7 +82,7 @@ impl Connection {
     pub(super) fn prepare(&self) -> io::Result<()> {
         self.stream.set_nodelay(true)?;
         let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4);
-        socket2::SockRef::from(&self.stream).set_tcp_keepalive(&keepalive)
+        socket2::SockRef::from(&*self.stream).set_tcp_keepalive(&keepalive)
     }
 
     /// The next thing that the peer does; what it asks about the connection itself is answered on the way. `None` when
@@ -90,12 +91,8 @@ impl Connection {
         loop {
             // Before more is read: the answer to the event before.
             self.flush().await?;
-            if self.unread.is_empty() {
-                let read = self.stream.read(&mut self.buffer).await?;
-                if read == 0 {
-                    return Ok(None);
-                }
-                self.unread = 0..read;
+            if self.unread.is_empty() && !self.heard().await? {
+                return Ok(None);
             }
             let mut input = self.buffer.get(self.unread.clone()).unwrap_or_default();
             let event = self.session.handle(&mut input);
@@ -106,34 +103,40 @@ impl Connection {
         }
     }
 
+    /// Waits until the peer has said something that is not handled yet, and writes nothing; `false` when it has left. May be
+    /// cancelled.
+    pub(super) async fn heard(&mut self) -> io::Result<bool> {
+        while self.unread.is_empty() {
+            self.stream.readable().await?;
+            match self.stream.try_read(&mut self.buffer) {
+                Ok(0) => return Ok(false),
+                Ok(read) => self.unread = 0..read,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
     /// Sends the answers that wait. May be cancelled: what is left is sent the next time.
     pub(super) async fn flush(&mut self) -> Result<(), Ended> {
-        self.outgoing.extend_from_slice(&self.session.take_output());
+        let output = self.session.take_output();
+        if !output.is_empty() {
+            self.outgoing.push(output);
+        }
         if self.outgoing.is_empty() {
             return Ok(());
         }
-        let all = async {
-            while !self.outgoing.is_empty() {
-                let written = self.stream.write(&self.outgoing).await?;
-                if written == 0 {
-                    return Err(io::ErrorKind::WriteZero.into());
-                }
-                self.outgoing.advance(written);
-            }
-            Ok::<_, io::Error>(())
-        };
-        timeout(WRITE, all).await.map_err(|_| Ended::Stuck)?.map_err(Ended::from)
+        within(pieces::write_shared(&self.stream, &mut self.outgoing)).await
     }
 
     /// Writes shared pieces, behind the answers that wait, and leaves none. Must not be cancelled.
     pub(super) async fn write(&mut self, pieces: &mut Vec<Bytes>) -> Result<(), Ended> {
         self.flush().await?;
-        // Nearly always it takes all at once: no timer then.
-        pieces::write_some(&self.stream, pieces)?;
-        if pieces.is_empty() {
-            return Ok(());
-        }
-        let all = pieces::write_all(&mut self.stream, pieces);
-        timeout(WRITE, all).await.map_err(|_| Ended::Stuck)?.map_err(Ended::from)
+        within(pieces::write_shared(&self.stream, pieces)).await
     }
+}
+
+async fn within(write: impl Future<Output = io::Result<()>>) -> Result<(), Ended> {
+    timeout(WRITE, write).await.map_err(|_| Ended::Stuck)?.map_err(Ended::from)
 }

@@ -1,10 +1,12 @@
-//! A player of a channel: an opening and the running cell at once, then batches as they are aired, each in one write of
-//! shared messages. Who lags goes on with the oldest cell that is kept.
+//! A player of a channel: an opening and the running cell at once, then batches as they are aired. Who has all there is
+//! is served by a row of players; who lags goes on with the oldest cell that is kept.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::connection::{Connection, Ended};
-use crate::delivery::air::AirReader;
+use crate::delivery::air::{AirReader, Player};
 use crate::delivery::{Counts, Kind, Seat};
 use crate::rtmp::{Event, opening};
 
@@ -12,13 +14,13 @@ impl Connection {
     /// Plays a channel's rung to the end of either. The viewer's `seat` is left then.
     pub(super) async fn play(
         &mut self,
-        counts: &Counts,
+        counts: &Arc<Counts>,
         seat: Option<Seat>,
         mut air: AirReader,
         rung: usize,
     ) -> Result<(), Ended> {
         self.expect_little();
-        // There may be thousands of players: what they need per batch they have.
+        let player = Arc::new(Player::new(Arc::clone(&self.stream), seat));
         let mut pieces: Vec<Bytes> = Vec::new();
         let mut opened = false;
         let mut paused = false;
@@ -55,8 +57,15 @@ impl Connection {
             let len = pieces.iter().map(Bytes::len).sum();
             self.write(&mut pieces).await?;
             counts.count(Kind::RtmpCell, len);
-            if let Some(seat) = &seat {
-                seat.sent(len);
+            player.sent(len);
+            if let Some(place) = air.take_place(rung, &player, counts) {
+                let heard = tokio::select! {
+                    () = place.lost() => Ok(true),
+                    heard = self.heard() => heard,
+                };
+                pieces = place.leave()?;
+                heard?;
+                self.write(&mut pieces).await?;
             }
         }
     }

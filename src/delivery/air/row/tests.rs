@@ -1,0 +1,255 @@
+//! Players at real sockets: what they get of a row, and how they fall out of it.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use socket2::SockRef;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+
+use super::super::batch::tests::{batch_of, tracks};
+use super::super::batch::{Batches, batches};
+use super::*;
+use crate::media::MediaTime;
+
+/// Both ends of a connection; the peer reads from the second.
+async fn connection() -> (Arc<TcpStream>, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("listening");
+    let (socket, _) = listener.accept().await.expect("a peer");
+    // So little that some batches fill it.
+    SockRef::from(&socket).set_send_buffer_size(16_384).expect("allowed");
+    SockRef::from(&peer).set_recv_buffer_size(16_384).expect("allowed");
+    (Arc::new(socket), peer)
+}
+
+struct Channel {
+    batches: Batches,
+    reader: BatchReader,
+    tracks: Arc<[RungTracks]>,
+    rows: Arc<Rows>,
+    counts: Arc<Counts>,
+    next: i64,
+}
+
+impl Channel {
+    fn new() -> Self {
+        let (batches, reader) = batches(MediaTime::from_nanos(0));
+        let (rows, counts) = (Arc::default(), Arc::default());
+        let mut channel = Self { batches, reader, tracks: tracks().into(), rows, counts, next: 0 };
+        channel.air(1);
+        channel
+    }
+
+    /// The next batch, of frames with so many bytes.
+    fn air(&mut self, size: usize) {
+        self.batches.push(&self.tracks, batch_of(self.next, size), self.next % 1000 == 0);
+        self.next += 1;
+    }
+
+    async fn player(&self) -> (Viewer, TcpStream) {
+        let (socket, peer) = connection().await;
+        let (player, reader) = (Arc::new(Player::new(Arc::clone(&socket), None)), self.reader.clone());
+        (Viewer { socket, player, reader, left: Vec::new() }, peer)
+    }
+
+    fn place<'a>(&self, viewer: &'a mut Viewer) -> Place<'a> {
+        let place = self.rows.take_place(&self.tracks, 0, &mut viewer.reader, &viewer.player, &self.counts);
+        place.expect("it has had a batch")
+    }
+
+    /// What a player is sent who has come before the first batch.
+    async fn all(&self) -> Vec<u8> {
+        let (mut reader, mut pieces) = (self.reader.clone(), Vec::new());
+        reader.messages(&self.tracks, 0, &mut pieces).await.expect("it is aired");
+        pieces.concat()
+    }
+}
+
+struct Viewer {
+    socket: Arc<TcpStream>,
+    player: Arc<Player>,
+    reader: BatchReader,
+    left: Vec<Bytes>,
+}
+
+impl Viewer {
+    /// Writes what there is, as its connection does.
+    async fn catch_up(&mut self, tracks: &[RungTracks]) {
+        let _ = self.reader.messages(tracks, 0, &mut self.left).await;
+        pieces::write_shared(&self.socket, &mut self.left).await.expect("the peer reads");
+    }
+}
+
+/// Lets all other tasks work.
+async fn rest() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn read(peer: &mut TcpStream, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    let all = tokio::time::timeout(Duration::from_secs(20), peer.read_exact(&mut bytes)).await;
+    all.expect("it comes").expect("the connection stands");
+    bytes
+}
+
+/// Reads at most so much of what is there.
+fn take(peer: &TcpStream, most: usize, into: &mut Vec<u8>) {
+    let mut buffer = vec![0; most];
+    let count = peer.try_read(&mut buffer).unwrap_or(0);
+    into.extend_from_slice(&buffer[..count]);
+}
+
+#[tokio::test]
+async fn a_row_goes_on_when_enough_has_gathered() {
+    let mut channel = Channel::new();
+    let (mut viewer, mut peer) = channel.player().await;
+    viewer.catch_up(&channel.tracks).await;
+    let had = channel.all().await.len();
+    read(&mut peer, had).await;
+    let place = channel.place(&mut viewer);
+    rest().await;
+    channel.air(9);
+    rest().await;
+    assert!(peer.try_read(&mut [0; 1]).is_err(), "43 ms");
+    channel.air(9);
+    let all = channel.all().await;
+    assert_eq!(read(&mut peer, all.len() - had).await, all[had..], "86 ms");
+    assert!(place.leave().expect("all is well").is_empty());
+    assert_eq!(channel.counts.answers(Kind::RtmpCell), 1);
+    assert_eq!(channel.counts.bytes(), (all.len() - had) as u64);
+}
+
+#[tokio::test]
+async fn who_does_not_take_all_falls_out_with_what_is_left() {
+    let mut channel = Channel::new();
+    let (mut slow, mut slow_peer) = channel.player().await;
+    let (mut quick, mut quick_peer) = channel.player().await;
+    slow.catch_up(&channel.tracks).await;
+    quick.catch_up(&channel.tracks).await;
+    let quick_place = channel.place(&mut quick);
+    let place = channel.place(&mut slow);
+    let reading = tokio::spawn(async move {
+        let mut bytes = Vec::new();
+        quick_peer.read_to_end(&mut bytes).await.expect("the connection stands");
+        bytes
+    });
+    // Each is taken at once by who reads.
+    for _ in 0..400 {
+        channel.air(300);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    place.lost().await;
+    slow.left = place.leave().expect("it is slow and no more");
+    assert!(!slow.left.is_empty());
+    let all = channel.all().await;
+    let count = all.len();
+    let taking = tokio::spawn(async move { read(&mut slow_peer, count).await });
+    slow.catch_up(&channel.tracks).await;
+    assert!(taking.await.expect("it reads") == all);
+    assert!(quick_place.leave().expect("it reads").is_empty());
+    drop((quick, channel));
+    assert!(reading.await.expect("it reads") == all);
+}
+
+#[tokio::test]
+async fn rows_are_as_many_as_are_needed_and_go_on_by_turns() {
+    let mut channel = Channel::new();
+    let mut viewers = Vec::new();
+    for _ in 0..=PLACES {
+        let (mut viewer, peer) = channel.player().await;
+        viewer.catch_up(&channel.tracks).await;
+        viewers.push((viewer, peer));
+    }
+    let mut places: Vec<_> = viewers.iter_mut().map(|(viewer, _)| channel.place(viewer)).collect();
+    let due = |channel: &Channel| lock(&channel.rows.0).iter().map(|row| *lock(&row.due)).collect::<Vec<_>>();
+    assert_eq!(due(&channel).len(), 2);
+    assert_eq!(due(&channel)[0] - due(&channel)[1], MERGED / 2);
+    places.truncate(1);
+    for _ in 0..4 {
+        channel.air(1);
+        rest().await;
+    }
+    assert_eq!(due(&channel).len(), 1, "an empty row ends");
+    let place = places.pop().expect("one is left");
+    drop(channel.batches);
+    tokio::time::timeout(Duration::from_secs(20), place.lost()).await.expect("the channel has ended");
+    assert!(place.leave().expect("all is well").is_empty());
+    assert!(lock(&channel.rows.0).is_empty());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Air(usize),
+    Read(usize),
+    Leave,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (1..4000_usize).prop_map(Step::Air),
+        3 => (1..9000_usize).prop_map(Step::Read),
+        1 => Just(Step::Leave),
+    ];
+    prop::collection::vec(step, 1..120)
+}
+
+/// One player lives through `steps`, and then reads to the end.
+async fn live_through(steps: &[Step]) -> (Vec<u8>, Vec<u8>) {
+    let mut channel = Channel::new();
+    let (mut viewer, mut peer) = channel.player().await;
+    viewer.catch_up(&channel.tracks).await;
+    let mut read = Vec::new();
+    let mut rest_of_steps = steps.iter();
+    let mut over = false;
+    while !over {
+        let place = channel.place(&mut viewer);
+        loop {
+            rest().await;
+            match rest_of_steps.next() {
+                None => over = true,
+                Some(Step::Air(size)) => {
+                    channel.air(*size);
+                    continue;
+                }
+                Some(Step::Read(most)) => {
+                    take(&peer, *most, &mut read);
+                    if matches!(&*place.player.state(), State::Placed(_)) {
+                        continue;
+                    }
+                }
+                Some(Step::Leave) => {}
+            }
+            break;
+        }
+        viewer.left = place.leave().expect("the peer is there");
+        channel.air(1);
+        let catching_up = viewer.catch_up(&channel.tracks);
+        let reading = async {
+            loop {
+                peer.readable().await.expect("the connection stands");
+                take(&peer, 65_536, &mut read);
+            }
+        };
+        tokio::select! {
+            () = catching_up => {}
+            never = reading => never,
+        }
+    }
+    let all = channel.all().await;
+    drop((viewer, channel));
+    peer.read_to_end(&mut read).await.expect("the connection stands");
+    (read, all)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn however_a_player_reads_comes_and_goes_it_gets_every_byte_once(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (read, all) = runtime.block_on(live_through(&steps));
+        prop_assert!(read == all, "{} bytes of {}", read.len(), all.len());
+    }
+}
