@@ -3,6 +3,8 @@
 use std::io::{self, IoSlice};
 
 use bytes::Bytes;
+use rustix::io::Errno;
+use rustix::net::SendFlags;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -41,20 +43,14 @@ pub(super) async fn write_shared(socket: &TcpStream, pieces: &mut Vec<Bytes>) ->
     Ok(())
 }
 
-/// Writes what the socket takes of `pieces` now, and gives what is left.
-pub(super) fn write_once(socket: &TcpStream, pieces: &[Bytes]) -> io::Result<Vec<Bytes>> {
-    let mut room = [IoSlice::new(&[]); MOST];
-    let written = match socket.try_write_vectored(slices(pieces, &mut room)) {
-        Ok(written) => written,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-        Err(error) => return Err(error),
-    };
-    if written == pieces.iter().map(Bytes::len).sum::<usize>() {
-        return Ok(Vec::new());
+/// Sends what the socket takes of `bytes` now, and says how much that is. It does not look whether the socket has room by its
+/// own account: where there are thousands, that costs more than asking the system.
+pub(super) fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    match rustix::net::send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+        Ok(sent) => Ok(sent),
+        Err(Errno::WOULDBLOCK) => Ok(0),
+        Err(error) => Err(error.into()),
     }
-    let mut left = pieces.to_vec();
-    skip(&mut left, written);
-    Ok(left)
 }
 
 fn slices<'a, 'b>(pieces: &'a [Bytes], room: &'b mut [IoSlice<'a>; MOST]) -> &'b [IoSlice<'a>] {

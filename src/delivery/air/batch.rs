@@ -133,7 +133,7 @@ impl BatchReader {
     }
 
     fn take(&mut self, tracks: &[RungTracks], rung: usize, out: &mut Vec<Bytes>) -> Option<MediaTime> {
-        let new = self.cursor.new(&self.kept.borrow_and_update());
+        let new = self.cursor.unheard(&self.kept.borrow_and_update());
         self.cursor.pass(&new, tracks, rung, out)
     }
 }
@@ -160,7 +160,7 @@ impl Cursor {
     }
 
     /// What of `kept` is new to it.
-    fn new(&self, kept: &Kept) -> Vec<Arc<Batch>> {
+    fn unheard(&self, kept: &Kept) -> Vec<Arc<Batch>> {
         let from = match self.place {
             Place::Running => kept.iter().rposition(|batch| batch.begins),
             Place::At(next) => Some(first_from(kept, next)),

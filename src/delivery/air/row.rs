@@ -5,13 +5,14 @@
 //! at once falls out of it with what is left, and is served by its own connection until it has caught up.
 //!
 //! What a write costs is nearly the same for one picture and for two, so a row goes on when [`MERGED`] of media has gathered.
-//! Not all rows at the same picture: what a machine has to do at once is what its players wait for.
+//! Not all rows at the same picture: what a machine has to do at once is what its players wait for. And there are few
+//! of them, which let others work after every few players: whoever comes does not wait for all who are there.
 //!
 //! A row has a lock for each player, held while its socket is written to; its connection takes it only to leave.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,8 +25,12 @@ use crate::media::RungTracks;
 
 /// Media that is written at once. A picture waits less than this for the next one.
 const MERGED: Duration = Duration::from_millis(80);
-/// Players in a row: a millisecond's work.
-const PLACES: usize = 128;
+/// Players that are served in one go, before others come to their turn: some tenths of a millisecond.
+const TURN: usize = 32;
+/// Players for whom one row is enough.
+const FEW: usize = 64;
+/// Rows for each core, of one rung.
+const ROWS: usize = 2;
 
 /// The rows of a channel that have players.
 #[derive(Debug, Default)]
@@ -59,7 +64,7 @@ enum State {
     /// A row.
     Placed(Cursor),
     /// Nobody: the row has let it go, with what is left to write.
-    Fallen(Cursor, io::Result<Vec<Bytes>>),
+    Fallen(Cursor, io::Result<Bytes>),
 }
 
 /// A player's place in a row, until it is left or dropped.
@@ -70,7 +75,7 @@ pub(in crate::delivery) struct Place<'a> {
 }
 
 /// What a row's task works with.
-struct Round {
+struct Attendant {
     row: Arc<Row>,
     rows: Arc<Rows>,
     kept: watch::Receiver<Kept>,
@@ -82,7 +87,7 @@ struct Round {
 }
 
 impl Rows {
-    /// A place for a player, in the first row that has one, or in a new row.
+    /// A place for a player, in the row that has the fewest.
     pub(super) fn take_place<'a>(
         self: &Arc<Self>,
         tracks: &Arc<[RungTracks]>,
@@ -94,28 +99,29 @@ impl Rows {
         let next = reader.cursor.next()?;
         *player.state() = State::Placed(reader.cursor);
         let mut rows = lock(&self.0);
-        let has_room = |row: &&Arc<Row>| row.rung == rung && row.taken.load(Ordering::Relaxed) < PLACES;
-        let row = if let Some(row) = rows.iter().find(has_room) {
-            Arc::clone(row)
-        } else {
+        let of_rung = || rows.iter().filter(|row| row.rung == rung);
+        let taken = |row: &&Arc<Row>| row.taken.load(Ordering::Relaxed);
+        let is_enough = of_rung().count() >= most_rows();
+        let shortest = of_rung().min_by_key(taken).filter(|row| is_enough || taken(row) < FEW).cloned();
+        let row = shortest.unwrap_or_else(|| {
             // Half a round apart from the row before.
             let aired = reader.kept.borrow().back().map_or(Duration::ZERO, |batch| batch.until());
             let due = rows.last().map_or(aired + MERGED, |row| lock(&row.due).saturating_sub(MERGED / 2));
             let (coming, taken) = (Mutex::default(), AtomicUsize::new(0));
             let row = Arc::new(Row { rung, coming, taken, due: Mutex::new(due) });
             rows.push(Arc::clone(&row));
-            let round = Round {
+            let attendant = Attendant {
                 row: Arc::clone(&row),
                 rows: Arc::clone(self),
                 kept: reader.kept.clone(),
                 tracks: Arc::clone(tracks),
                 counts: Arc::clone(counts),
-                players: Vec::with_capacity(PLACES),
+                players: Vec::new(),
                 next,
             };
-            tokio::spawn(round.run());
+            tokio::spawn(attendant.run());
             row
-        };
+        });
         row.taken.fetch_add(1, Ordering::Relaxed);
         lock(&row.coming).push(Arc::clone(player));
         drop(rows);
@@ -123,11 +129,11 @@ impl Rows {
     }
 }
 
-impl Round {
+impl Attendant {
     /// Goes on until nobody is left, or the channel ends.
     async fn run(mut self) {
         while self.kept.changed().await.is_ok() {
-            self.go_on();
+            self.go_on().await;
             if self.players.is_empty() && self.is_over() {
                 return;
             }
@@ -150,39 +156,27 @@ impl Round {
     }
 
     /// Writes what is new, if it is enough.
-    fn go_on(&mut self) {
+    async fn go_on(&mut self) {
         let Some(batches) = self.due() else { return };
-        let Self { row, tracks, players, .. } = self;
-        let before = players.len();
-        // All of them watch the same: one counts for all.
-        let first = players.first().map(Arc::clone);
-        // Nearly all of a row are at the same place: what is to be written is gathered once.
-        let mut gathered: Option<Gathered> = None;
-        let (mut written, mut bytes) = (0, 0);
-        players.retain(|player| {
-            let mut state = player.state();
-            let State::Placed(cursor) = &mut *state else { return false };
-            if gathered.as_ref().is_none_or(|new| new.from != *cursor) {
-                gathered = Some(Gathered::new(*cursor, &batches, tracks, row.rung));
-            }
-            let Some(new) = &gathered else { return true };
-            (written, bytes) = (written + 1, bytes + new.len);
-            match pieces::write_once(&player.socket, &new.pieces) {
-                Ok(left) if left.is_empty() => {
-                    *cursor = new.to;
-                    true
-                }
-                left => {
-                    *state = State::Fallen(new.to, left);
-                    player.fell.notify_one();
-                    false
+        let mut round = Round { batches, tracks: &self.tracks, rung: self.row.rung, gathered: None };
+        let mut at = 0;
+        while let Some(one) = self.players.get(at).map(Arc::clone) {
+            let (mut written, mut bytes) = (0, 0);
+            for _ in 0..TURN {
+                let Some(player) = self.players.get(at) else { break };
+                let (sent, stays) = player.serve(&mut round);
+                (written, bytes) = (written + u64::from(sent > 0), bytes + sent);
+                if stays {
+                    at += 1;
+                } else {
+                    self.players.swap_remove(at);
+                    self.row.taken.fetch_sub(1, Ordering::Relaxed);
                 }
             }
-        });
-        row.taken.fetch_sub(before - players.len(), Ordering::Relaxed);
-        self.counts.count_many(Kind::RtmpCell, written, bytes);
-        if let Some(seat) = first.as_ref().and_then(|player| player.seat.as_ref()) {
-            seat.sent(bytes);
+            self.counts.count_many(Kind::RtmpCell, written, bytes);
+            // All of them watch the same: one counts for all.
+            one.sent(bytes);
+            tokio::task::yield_now().await;
         }
     }
 
@@ -209,20 +203,32 @@ impl Round {
     }
 }
 
+/// What a row's players are to get.
+struct Round<'a> {
+    batches: Vec<Arc<Batch>>,
+    tracks: &'a [RungTracks],
+    rung: usize,
+    /// Nearly all of a row are at the same place: what is to be written is gathered once.
+    gathered: Option<Gathered>,
+}
+
 /// What is to be written to players at one place.
 struct Gathered {
     from: Cursor,
     to: Cursor,
-    pieces: Vec<Bytes>,
-    len: usize,
+    /// In one piece: to gather them for each socket costs more than to copy them once.
+    messages: Bytes,
 }
 
-impl Gathered {
-    fn new(from: Cursor, batches: &[Arc<Batch>], tracks: &[RungTracks], rung: usize) -> Self {
-        let (mut to, mut pieces) = (from, Vec::new());
-        to.pass(batches, tracks, rung, &mut pieces);
-        let len = pieces.iter().map(Bytes::len).sum();
-        Self { from, to, pieces, len }
+impl Round<'_> {
+    fn gather(&mut self, from: Cursor) -> &Gathered {
+        let known = self.gathered.take().filter(|known| known.from == from);
+        self.gathered.insert(known.unwrap_or_else(|| {
+            let (mut to, mut pieces) = (from, Vec::new());
+            to.pass(&self.batches, self.tracks, self.rung, &mut pieces);
+            let messages = if pieces.len() == 1 { pieces.pop() } else { None };
+            Gathered { from, to, messages: messages.unwrap_or_else(|| pieces.concat().into()) }
+        }))
     }
 }
 
@@ -239,11 +245,27 @@ impl Player {
         }
     }
 
+    /// Sends what is new to it: says how many bytes, and whether it stays in the row.
+    fn serve(&self, round: &mut Round<'_>) -> (usize, bool) {
+        let mut state = self.state();
+        let State::Placed(cursor) = &mut *state else { return (0, false) };
+        let Gathered { to, messages, .. } = round.gather(*cursor);
+        let sent = pieces::send_now(&self.socket, messages);
+        let takes_all = matches!(sent, Ok(sent) if sent == messages.len());
+        if takes_all {
+            *cursor = *to;
+        } else {
+            *state = State::Fallen(*to, sent.map(|sent| messages.slice(sent..)));
+            self.fell.notify_one();
+        }
+        (messages.len(), takes_all)
+    }
+
     /// The channel has ended.
     fn let_go(&self) {
         let mut state = self.state();
         if let State::Placed(cursor) = *state {
-            *state = State::Fallen(cursor, Ok(Vec::new()));
+            *state = State::Fallen(cursor, Ok(Bytes::new()));
             self.fell.notify_one();
         }
     }
@@ -263,21 +285,21 @@ impl Place<'_> {
     }
 
     /// Leaves the row: nothing is written by it from now on. Gives what it has left to write.
-    pub(in crate::delivery) fn leave(mut self) -> io::Result<Vec<Bytes>> {
+    pub(in crate::delivery) fn leave(mut self) -> io::Result<Bytes> {
         self.go()
     }
 
-    fn go(&mut self) -> io::Result<Vec<Bytes>> {
+    fn go(&mut self) -> io::Result<Bytes> {
         match std::mem::replace(&mut *self.player.state(), State::Away) {
             State::Placed(cursor) => {
                 *self.cursor = cursor;
-                Ok(Vec::new())
+                Ok(Bytes::new())
             }
             State::Fallen(cursor, left) => {
                 *self.cursor = cursor;
                 left
             }
-            State::Away => Ok(Vec::new()),
+            State::Away => Ok(Bytes::new()),
         }
     }
 }
@@ -287,6 +309,12 @@ impl Drop for Place<'_> {
         // Whoever drops a place does not play on.
         let _ = self.go();
     }
+}
+
+fn most_rows() -> usize {
+    static CORES: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get));
+    *CORES * ROWS
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

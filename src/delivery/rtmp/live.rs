@@ -63,9 +63,12 @@ impl Connection {
                     () = place.lost() => Ok(true),
                     heard = self.heard() => heard,
                 };
-                pieces = place.leave()?;
+                let left = place.leave()?;
                 heard?;
-                self.write(&mut pieces).await?;
+                if !left.is_empty() {
+                    pieces.push(left);
+                    self.write(&mut pieces).await?;
+                }
             }
         }
     }
