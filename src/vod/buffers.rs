@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 
 /// Bytes of a buffer; larger parts get a buffer of their own that is not kept.
-pub(super) const LEN: usize = 256 << 10;
+pub(super) const LEN: usize = 512 << 10;
 /// Buffers that wait for use at most: 16 MB.
-const KEPT: usize = 64;
+const KEPT: usize = 32;
 
 /// A stock of buffers. Clones share it.
 #[derive(Clone, Debug, Default)]
