@@ -47,7 +47,10 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How far ahead dates of events that recur are asked for: more than anybody is warned of.
 const AHEAD: Duration = Duration::from_secs(60 * 24 * 3600);
 
-/// From when to when the dates of events that recur are asked for.
+/// The longest event that is looked for from its beginning on: what recurs and lasts longer is not seen to run.
+const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
+
+/// From when to when the dates of events that recur are asked for: those that are not over before it begins.
 pub type Window = (MediaTime, MediaTime);
 
 /// The window for a plan that is asked for again and again.
@@ -181,7 +184,7 @@ impl Reader<'_> {
             return Ok(vec![draft.event(id, starts, ends)]);
         }
         let length = ends.nanos_since(starts);
-        let dates = self.dates(&draft)?;
+        let dates = self.dates(&draft, length)?;
         let uid = draft.uid.clone();
         let model = draft.event(uid.clone(), starts, ends);
         let event = |date: MediaTime| Event {
@@ -193,11 +196,12 @@ impl Reader<'_> {
         Ok(dates.into_iter().map(event).collect())
     }
 
-    /// When a draft that recurs takes place within the window.
-    fn dates(&mut self, draft: &Draft) -> Result<BTreeSet<MediaTime>, String> {
+    /// When a draft that recurs, for `length` nanoseconds each time, takes place within the window.
+    fn dates(&mut self, draft: &Draft, length: i64) -> Result<BTreeSet<MediaTime>, String> {
         let begin = draft.starts.as_ref().ok_or("it has no start")?;
         let (local, zone) = self.local(begin)?;
         let (from, to) = self.window;
+        let from = from - Duration::from_nanos(u64::try_from(length).unwrap_or(0)).min(LONGEST);
         let mut dates = BTreeSet::from([instant(local, &zone)?]);
         if let Some(rule) = &draft.rule {
             self.rules += 1;

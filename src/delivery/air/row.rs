@@ -1,8 +1,8 @@
 //! RTMP players who have all there is, served in rows.
 //!
-//! Waking a task for every player and picture costs half as much again as the write itself. So a player who has had all
-//! messages takes a place in a row: one task, woken once, writes what is new to every socket of its row. Who does not take all
-//! at once falls out of it with what is left, and is served by its own connection until it has caught up.
+//! Waking a task for every player costs a quarter of the write itself. So a player who has had all messages takes a place in
+//! a row: one task, woken once, writes what is new to every socket of its row. Who does not take all at once falls out of
+//! it with what is left, and is served by its own connection until it has caught up.
 //!
 //! What a write costs is nearly the same for one picture and for two, so a row goes on when [`MERGED`] of media has gathered.
 //! Not all rows at the same picture: what a machine has to do at once is what its players wait for. And there are few
@@ -11,7 +11,7 @@
 //! A row has a lock for each player, held while its socket is written to; its connection takes it only to leave.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,14 +34,18 @@ const ROWS: usize = 2;
 
 /// The rows of a channel that have players.
 #[derive(Debug, Default)]
-pub(super) struct Rows(Mutex<Vec<Arc<Row>>>);
+pub(super) struct Rows {
+    rows: Mutex<Vec<Arc<Row>>>,
+    /// Places taken so far.
+    tickets: AtomicU64,
+}
 
 #[derive(Debug)]
 struct Row {
     rung: usize,
     /// Players who have come since it last went on.
-    coming: Mutex<Vec<Arc<Player>>>,
-    /// Its players, those included who have left since then.
+    coming: Mutex<Vec<Ticket>>,
+    /// Its places, those included who have left since then.
     taken: AtomicUsize,
     /// When it goes on: the media that has been aired then.
     due: Mutex<Duration>,
@@ -56,13 +60,21 @@ pub(in crate::delivery) struct Player {
     fell: Notify,
 }
 
+/// What a row has of a player. Whoever leaves and comes again has another number, and perhaps another row: a place is served
+/// while its number is the player's.
+#[derive(Debug)]
+struct Ticket {
+    player: Arc<Player>,
+    number: u64,
+}
+
 /// Who serves a player.
 #[derive(Debug)]
 enum State {
     /// Its connection.
     Away,
-    /// A row.
-    Placed(Cursor),
+    /// A row, at the place with this number.
+    Placed(u64, Cursor),
     /// Nobody: the row has let it go, with what is left to write.
     Fallen(Cursor, io::Result<Bytes>),
 }
@@ -81,7 +93,7 @@ struct Attendant {
     kept: watch::Receiver<Kept>,
     tracks: Arc<[RungTracks]>,
     counts: Arc<Counts>,
-    players: Vec<Arc<Player>>,
+    places: Vec<Ticket>,
     /// The batch behind the last one written.
     next: u64,
 }
@@ -97,8 +109,9 @@ impl Rows {
         counts: &Arc<Counts>,
     ) -> Option<Place<'a>> {
         let next = reader.cursor.next()?;
-        *player.state() = State::Placed(reader.cursor);
-        let mut rows = lock(&self.0);
+        let number = self.tickets.fetch_add(1, Ordering::Relaxed);
+        *player.state() = State::Placed(number, reader.cursor);
+        let mut rows = lock(&self.rows);
         let of_rung = || rows.iter().filter(|row| row.rung == rung);
         let taken = |row: &&Arc<Row>| row.taken.load(Ordering::Relaxed);
         let is_enough = of_rung().count() >= most_rows();
@@ -116,14 +129,14 @@ impl Rows {
                 kept: reader.kept.clone(),
                 tracks: Arc::clone(tracks),
                 counts: Arc::clone(counts),
-                players: Vec::new(),
+                places: Vec::new(),
                 next,
             };
             tokio::spawn(attendant.run());
             row
         });
         row.taken.fetch_add(1, Ordering::Relaxed);
-        lock(&row.coming).push(Arc::clone(player));
+        lock(&row.coming).push(Ticket { player: Arc::clone(player), number });
         drop(rows);
         Some(Place { player, cursor: &mut reader.cursor })
     }
@@ -134,20 +147,18 @@ impl Attendant {
     async fn run(mut self) {
         while self.kept.changed().await.is_ok() {
             self.go_on().await;
-            if self.players.is_empty() && self.is_over() {
+            if self.places.is_empty() && self.is_over() {
                 return;
             }
         }
-        lock(&self.rows.0).retain(|row| !Arc::ptr_eq(row, &self.row));
-        self.players.append(&mut lock(&self.row.coming));
-        for player in &self.players {
-            player.let_go();
-        }
+        lock(&self.rows.rows).retain(|row| !Arc::ptr_eq(row, &self.row));
+        self.places.append(&mut lock(&self.row.coming));
+        self.places.iter().for_each(Ticket::give_back);
     }
 
     /// Ends the row if nobody has come.
     fn is_over(&self) -> bool {
-        let mut rows = lock(&self.rows.0);
+        let mut rows = lock(&self.rows.rows);
         let is_over = lock(&self.row.coming).is_empty();
         if is_over {
             rows.retain(|row| !Arc::ptr_eq(row, &self.row));
@@ -160,16 +171,16 @@ impl Attendant {
         let Some(batches) = self.due() else { return };
         let mut round = Round { batches, tracks: &self.tracks, rung: self.row.rung, gathered: None };
         let mut at = 0;
-        while let Some(one) = self.players.get(at).map(Arc::clone) {
+        while let Some(one) = self.places.get(at).map(|place| Arc::clone(&place.player)) {
             let (mut written, mut bytes) = (0, 0);
             for _ in 0..TURN {
-                let Some(player) = self.players.get(at) else { break };
-                let (sent, stays) = player.serve(&mut round);
+                let Some(place) = self.places.get(at) else { break };
+                let (sent, stays) = place.serve(&mut round);
                 (written, bytes) = (written + u64::from(sent > 0), bytes + sent);
                 if stays {
                     at += 1;
                 } else {
-                    self.players.swap_remove(at);
+                    self.places.swap_remove(at);
                     self.row.taken.fetch_sub(1, Ordering::Relaxed);
                 }
             }
@@ -193,12 +204,12 @@ impl Attendant {
         }
         let mut from = std::mem::replace(&mut self.next, newest.number() + 1);
         let mut coming = lock(&self.row.coming);
-        for player in &*coming {
-            if let State::Placed(cursor) = &*player.state() {
+        for place in &*coming {
+            if let State::Placed(_, cursor) = &*place.player.state() {
                 from = cursor.next().map_or(from, |next| next.min(from));
             }
         }
-        self.players.append(&mut coming);
+        self.places.append(&mut coming);
         Some(kept.range(first_from(&kept, from)..).cloned().collect())
     }
 }
@@ -232,6 +243,40 @@ impl Round<'_> {
     }
 }
 
+impl Ticket {
+    /// Sends the player what is new: says how many bytes, and whether it stays at this place.
+    fn serve(&self, round: &mut Round<'_>) -> (usize, bool) {
+        let Self { player, number } = self;
+        let mut state = player.state();
+        let State::Placed(current, cursor) = &mut *state else { return (0, false) };
+        if current != number {
+            return (0, false);
+        }
+        let Gathered { to, messages, .. } = round.gather(*cursor);
+        let sent = if messages.is_empty() { Ok(0) } else { pieces::send_now(&player.socket, messages) };
+        let takes_all = matches!(sent, Ok(sent) if sent == messages.len());
+        if takes_all {
+            *cursor = *to;
+        } else {
+            *state = State::Fallen(*to, sent.map(|sent| messages.slice(sent..)));
+            player.fell.notify_one();
+        }
+        (messages.len(), takes_all)
+    }
+
+    /// The channel has ended.
+    fn give_back(&self) {
+        let Self { player, number } = self;
+        let mut state = player.state();
+        if let State::Placed(current, cursor) = *state
+            && current == *number
+        {
+            *state = State::Fallen(cursor, Ok(Bytes::new()));
+            player.fell.notify_one();
+        }
+    }
+}
+
 impl Player {
     /// A player at `socket`, counted by its `seat`.
     pub(in crate::delivery) fn new(socket: Arc<TcpStream>, seat: Option<Seat>) -> Self {
@@ -245,31 +290,6 @@ impl Player {
         }
     }
 
-    /// Sends what is new to it: says how many bytes, and whether it stays in the row.
-    fn serve(&self, round: &mut Round<'_>) -> (usize, bool) {
-        let mut state = self.state();
-        let State::Placed(cursor) = &mut *state else { return (0, false) };
-        let Gathered { to, messages, .. } = round.gather(*cursor);
-        let sent = pieces::send_now(&self.socket, messages);
-        let takes_all = matches!(sent, Ok(sent) if sent == messages.len());
-        if takes_all {
-            *cursor = *to;
-        } else {
-            *state = State::Fallen(*to, sent.map(|sent| messages.slice(sent..)));
-            self.fell.notify_one();
-        }
-        (messages.len(), takes_all)
-    }
-
-    /// The channel has ended.
-    fn let_go(&self) {
-        let mut state = self.state();
-        if let State::Placed(cursor) = *state {
-            *state = State::Fallen(cursor, Ok(Bytes::new()));
-            self.fell.notify_one();
-        }
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -279,7 +299,7 @@ impl Place<'_> {
     /// Waits until the row has let the player go. May be cancelled.
     pub(in crate::delivery) async fn lost(&self) {
         // It may have been told of a place that it had before.
-        while matches!(&*self.player.state(), State::Placed(_)) {
+        while matches!(&*self.player.state(), State::Placed(..)) {
             self.player.fell.notified().await;
         }
     }
@@ -291,7 +311,7 @@ impl Place<'_> {
 
     fn go(&mut self) -> io::Result<Bytes> {
         match std::mem::replace(&mut *self.player.state(), State::Away) {
-            State::Placed(cursor) => {
+            State::Placed(_, cursor) => {
                 *self.cursor = cursor;
                 Ok(Bytes::new())
             }

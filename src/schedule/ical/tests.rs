@@ -201,6 +201,26 @@ fn an_event_that_recurs_is_one_for_each_date() {
 }
 
 #[test]
+fn an_event_that_recurs_is_there_until_it_is_over() {
+    // The window begins on 1 November.
+    let conference =
+        "SUMMARY:Conference\nDTSTART:20261026T080000Z\nDTEND:20261101T180000Z\nRRULE:FREQ=WEEKLY;COUNT=2";
+    let starts = |text: &str| -> Vec<String> {
+        one(text).events.iter().map(|event| event.starts.timestamp().to_string()).collect()
+    };
+    assert_eq!(starts(conference), ["2026-10-26T08:00:00Z", "2026-11-02T08:00:00Z"]);
+    assert_eq!(starts(&conference.replace("1101T180000", "1031T180000")), ["2026-11-02T08:00:00Z"]);
+    assert_eq!(
+        starts(&conference.replace("2026", "2025").replace("COUNT=2", "COUNT=1")),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        starts("SUMMARY:Fair\nDTSTART:20261001T080000Z\nDTEND:20261002T080000Z\nRDATE:20261031T120000Z"),
+        ["2026-10-31T12:00:00Z"]
+    );
+}
+
+#[test]
 fn zones_are_read_as_their_calendar_explains_them() {
     let zone = "BEGIN:VTIMEZONE\nTZID:Campus\nX-LIC-LOCATION:Europe/Paris\nBEGIN:STANDARD\nDTSTART:19701025T030000\n\
                 TZOFFSETFROM:+0200\nTZOFFSETTO:+0100\nRRULE:FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU\nEND:STANDARD\n\

@@ -156,6 +156,32 @@ async fn who_does_not_take_all_falls_out_with_what_is_left() {
 }
 
 #[tokio::test]
+async fn who_leaves_and_comes_again_is_served_at_one_place() {
+    let mut channel = Channel::new();
+    let (mut viewer, mut peer) = channel.player().await;
+    viewer.catch_up(&channel.tracks).await;
+    let places = |channel: &Channel| -> usize {
+        lock(&channel.rows.rows).iter().map(|row| row.taken.load(Ordering::Relaxed)).sum()
+    };
+    for _ in 0..5 {
+        let place = channel.place(&mut viewer);
+        rest().await;
+        assert!(place.leave().expect("all is well").is_empty());
+    }
+    let place = channel.place(&mut viewer);
+    assert_eq!(places(&channel), 6);
+    for _ in 0..4 {
+        channel.air(9);
+        rest().await;
+    }
+    assert_eq!(places(&channel), 1, "what was left is forgotten when the row goes on");
+    let all = channel.all().await;
+    assert!(read(&mut peer, all.len()).await == all);
+    assert_eq!(channel.counts.answers(Kind::RtmpCell), 2);
+    drop(place);
+}
+
+#[tokio::test]
 async fn rows_are_as_many_as_are_needed_and_go_on_by_turns() {
     let mut channel = Channel::new();
     let mut viewers = Vec::new();
@@ -165,7 +191,8 @@ async fn rows_are_as_many_as_are_needed_and_go_on_by_turns() {
         viewers.push((viewer, peer));
     }
     let mut places: Vec<_> = viewers.iter_mut().map(|(viewer, _)| channel.place(viewer)).collect();
-    let due = |channel: &Channel| lock(&channel.rows.0).iter().map(|row| *lock(&row.due)).collect::<Vec<_>>();
+    let due =
+        |channel: &Channel| lock(&channel.rows.rows).iter().map(|row| *lock(&row.due)).collect::<Vec<_>>();
     assert_eq!(due(&channel).len(), 2);
     assert_eq!(due(&channel)[0], due(&channel)[1] + MERGED / 2);
     places.truncate(1);
@@ -178,7 +205,7 @@ async fn rows_are_as_many_as_are_needed_and_go_on_by_turns() {
     drop(channel.batches);
     tokio::time::timeout(Duration::from_secs(20), place.lost()).await.expect("the channel has ended");
     assert!(place.leave().expect("all is well").is_empty());
-    assert!(lock(&channel.rows.0).is_empty());
+    assert!(lock(&channel.rows.rows).is_empty());
 }
 
 #[derive(Clone, Debug)]
@@ -217,7 +244,7 @@ async fn live_through(steps: &[Step]) -> (Vec<u8>, Vec<u8>) {
                 }
                 Some(Step::Read(most)) => {
                     take(&peer, *most, &mut read);
-                    if matches!(&*place.player.state(), State::Placed(_)) {
+                    if matches!(&*place.player.state(), State::Placed(..)) {
                         continue;
                     }
                 }
