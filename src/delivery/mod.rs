@@ -7,8 +7,8 @@
 //!
 //! [`Pages`] are what browsers open: the list of channels, players.
 //!
-//! [`RtmpPort`] serves RTMP players from the [`Air`], and takes what publishers send. [`RtspPort`] serves RTSP players from
-//! the [`Air`] and from mounts.
+//! [`RtmpPort`] serves RTMP players from the [`Air`], those who keep pace in rows, and takes what publishers send. [`RtspPort`]
+//! serves RTSP players from the [`Air`] and from mounts.
 //!
 //! [`PushTask`] pushes a channel to another server.
 //!
