@@ -21,6 +21,9 @@ use crate::media::{ParameterSets, Picture, PictureSize, Slot};
 const IDR_BITRATE_PERCENT: i32 = 2000;
 /// QP bounds. Below 12 static slides would spend bits that nobody sees; above 42 text is unreadable.
 const QP: std::ops::RangeInclusive<i32> = 12..=42;
+/// Lines from which a picture is large. Not to look at blocks that seem to stand still saves a large one a third of its CPU,
+/// and costs a small one half a decibel on a camera: small ones are looked at whole, and a simpler search pays for it.
+const LARGE: u32 = 720;
 /// `VF_UNDEF`: video_format 5, unspecified (ITU-T H.264 table E-2).
 const VIDEO_FORMAT_UNSPECIFIED: u8 = 5;
 
@@ -266,6 +269,7 @@ impl Encoder {
 fn parameters(settings: EncoderSettings) -> Option<sys::SEncParamExt> {
     let EncoderSettings { size: PictureSize { width, height }, fps, bitrate_bps } = settings;
     let codable = width >= 16 && height >= 16 && width % 2 == 0 && height % 2 == 0 && fps > 0 && fps <= 60;
+    let is_large = height >= LARGE;
     let level = smallest_level(settings.size, fps, bitrate_bps).filter(|_| codable && bitrate_bps >= fps)?;
     let (width, height, bitrate) = (width as i32, height as i32, bitrate_bps as i32);
     let mut parameters = sys::SEncParamExt {
@@ -278,8 +282,8 @@ fn parameters(settings: EncoderSettings) -> Option<sys::SEncParamExt> {
         fMaxFrameRate: fps as f32,
         iTemporalLayerNum: 1,
         iSpatialLayerNum: 1,
-        // High is the same as Medium; Low saves 10-20 % of the CPU for 0.2 dB.
-        iComplexityMode: sys::MEDIUM_COMPLEXITY,
+        // High is the same as Medium. Low costs 0.5 dB on slides in 720 lines, none worth the name in 480.
+        iComplexityMode: if is_large { sys::MEDIUM_COMPLEXITY } else { sys::LOW_COMPLEXITY },
         // No IDR pictures of its own: the ladder asks for each one.
         uiIntraPeriod: 0,
         bEnableSceneChangeDetect: false,
@@ -294,7 +298,7 @@ fn parameters(settings: EncoderSettings) -> Option<sys::SEncParamExt> {
         iMaxQp: *QP.end(),
         iMultipleThreadIdc: 1,
         bEnableFrameCroppingFlag: true,
-        bEnableBackgroundDetection: true,
+        bEnableBackgroundDetection: is_large,
         bFixRCOverShoot: true,
         iIdrBitrateRatio: IDR_BITRATE_PERCENT,
         ..Default::default()
