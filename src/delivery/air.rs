@@ -1,10 +1,10 @@
 //! What a channel has just aired, for protocols that send frames, on two lanes.
 //!
 //! A channel's task puts every whole cell on the [`Air`], for RTSP and pushes, which pace themselves by the clock; and
-//! before that, for RTMP players, its samples in batches as they are coded ([`batch`]), in rows ([`row`]). Each connection has an
-//! [`AirReader`] and takes what is new to it. The air keeps the last few cells and no queue per reader: one that is slower
-//! than that goes on with the oldest cell kept, which begins with an IDR picture. RTP packets of a cell are written for the
-//! first player of a rung who asks, and shared by all others.
+//! before that, for RTMP players, its samples in batches as they are coded ([`batch`]). Each connection has an
+//! [`AirReader`] and takes what is new to it; RTMP players who keep pace are served in rows ([`row`]). The air keeps the last
+//! few cells and no queue per reader: one that is slower than that goes on with the oldest cell kept, which begins with an
+//! IDR picture. RTP packets of a cell are written for the first player of a rung who asks, and shared by all others.
 
 mod batch;
 mod row;

@@ -34,7 +34,11 @@ pub(super) async fn write_all(
 pub(super) async fn write_shared(socket: &TcpStream, pieces: &mut Vec<Bytes>) -> io::Result<()> {
     while !pieces.is_empty() {
         let mut room = [IoSlice::new(&[]); MOST];
-        match socket.try_write_vectored(slices(pieces, &mut room)) {
+        let slices = slices(pieces, &mut room);
+        match socket.try_write_vectored(slices) {
+            Ok(0) if slices.iter().any(|slice| !slice.is_empty()) => {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
             Ok(written) => skip(pieces, written),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable().await?,
             Err(error) => return Err(error),
@@ -43,8 +47,8 @@ pub(super) async fn write_shared(socket: &TcpStream, pieces: &mut Vec<Bytes>) ->
     Ok(())
 }
 
-/// Sends what the socket takes of `bytes` now, and says how much that is. It does not look whether the socket has room by its
-/// own account: where there are thousands, that costs more than asking the system.
+/// Sends what the socket takes of `bytes` now, and says how much that is. It asks the system and not the runtime, whose
+/// account of the socket is one more thing to look up where there are thousands.
 pub(super) fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     match rustix::net::send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
         Ok(sent) => Ok(sent),

@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::http;
 use crate::server::{Server, eventually};
 
-/// Seconds that viewers watch.
-const SECONDS: u64 = 12;
+/// Seconds for which all watch.
+const SECONDS: u64 = 10;
 /// Those who come in a second.
 const COME: u64 = 75;
 
@@ -105,7 +105,7 @@ fn many_are_one(start: fn(&Path, SocketAddr) -> (Cache, SocketAddr)) {
             "--players",
             &players.to_string(),
             "--duration",
-            &(ramp + SECONDS - 2).to_string(),
+            &(ramp + SECONDS).to_string(),
         ])
         .args(["--ramp", &ramp.to_string(), "--json", "-"])
         .stderr(Stdio::null())

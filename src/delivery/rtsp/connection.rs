@@ -342,6 +342,7 @@ impl Connection {
         self.pacer.start(at, now);
         self.report_at = now;
         self.unsynchronized = true;
+        self.streams.iter_mut().for_each(Stream::begin);
     }
 
     /// Sends what is due; says how long nothing else will be. `None` while the peer has to take something first, or

@@ -25,6 +25,8 @@ pub(super) struct Stream {
     first: u16,
     packets: u32,
     octets: u32,
+    /// Something was sent since it last began.
+    has_begun: bool,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,19 @@ impl Stream {
                 (Carrier::Udp(pair), ports)
             }
         };
-        Ok((Self { track, rate, ssrc, carrier, first: fastrand::u16(..), packets: 0, octets: 0 }, ports))
+        Ok((
+            Self {
+                track,
+                rate,
+                ssrc,
+                carrier,
+                first: fastrand::u16(..),
+                packets: 0,
+                octets: 0,
+                has_begun: false,
+            },
+            ports,
+        ))
     }
 
     /// The number of a recording's next packet. It goes on over a seek: receivers take a jump for a packet that is not
@@ -58,9 +72,14 @@ impl Stream {
         self.first.wrapping_add(self.packets as u16)
     }
 
-    /// Something was sent.
+    /// It begins, perhaps anew, at another time.
+    pub(super) const fn begin(&mut self) {
+        self.has_begun = false;
+    }
+
+    /// Something was sent since then.
     pub(super) const fn has_begun(&self) -> bool {
-        self.packets > 0
+        self.has_begun
     }
 
     pub(super) const fn is_udp(&self) -> bool {
@@ -73,6 +92,7 @@ impl Stream {
     }
 
     fn count(&mut self, packet: &Packet) {
+        self.has_begun = true;
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(packet.payload_len());
     }
