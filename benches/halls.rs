@@ -50,6 +50,8 @@ const FFMPEG: [(&str, &str); 2] = [
     ("libx264", "-preset veryfast -tune zerolatency -profile:v high -x264-params scenecut=40:keyint=30"),
     ("libopenh264", "-profile:v high -allow_skip_frames 0"),
 ];
+/// Times that another's target is corrected until it has spent what we have.
+const CORRECTIONS: usize = 3;
 /// Pictures by which a ladder may be behind while the clock goes at its pace: under half of its patience.
 const BEHIND: u64 = 3;
 /// From a picture's slot to its arrival.
@@ -130,13 +132,30 @@ fn compare(clip: &Clip, directory: &Path, seconds: u64, runs: usize) {
             );
         }
         for (index, (name, size, _)) in RUNGS.into_iter().enumerate().filter(|_| run == 0) {
-            let path = directory.join(format!("amphi_{name}.h264"));
+            let path = stream(directory, "amphi", name);
             std::fs::write(&path, annex_b(&ours.cells, index)).expect("written");
             println!("    amphi {name}: {}", quality(clip, &path, size, seconds));
         }
         for (encoder, options) in FFMPEG {
-            if let Some(cpu) = ffmpeg_ladder(clip, encoder, options, directory, seconds, run == 0) {
-                costs.entry(encoder).or_default().push(cpu / seconds as f64);
+            if !has_encoder(encoder) {
+                if run == 0 {
+                    println!("    ffmpeg {encoder}: not built in");
+                }
+                continue;
+            }
+            let targets = RUNGS.map(|(.., bitrate)| u64::from(bitrate));
+            let cpu = ffmpeg_ladder(clip, encoder, options, directory, targets);
+            costs.entry(encoder).or_default().push(cpu / seconds as f64);
+            if run == 0 {
+                let print = |bits: &str| {
+                    for (name, size, _) in RUNGS {
+                        let quality = quality(clip, &stream(directory, encoder, name), size, seconds);
+                        println!("    ffmpeg {encoder} {name}{bits}: {quality}");
+                    }
+                };
+                print("");
+                spend_as_much(clip, encoder, options, directory, targets);
+                print(" with as many bits");
             }
         }
     }
@@ -404,40 +423,54 @@ fn children_cpu() -> f64 {
     fields[13].parse::<f64>().unwrap() / 100.0 + fields[14].parse::<f64>().unwrap() / 100.0
 }
 
-/// CPU seconds of ffmpeg decoding, scaling and coding both rungs; `None` if it has no such encoder.
+fn has_encoder(encoder: &str) -> bool {
+    let encoders = Command::new("ffmpeg").args(["-v", "error", "-encoders"]).output().expect("ffmpeg").stdout;
+    String::from_utf8_lossy(&encoders).contains(&format!(" {encoder} "))
+}
+
+/// Where `who` puts a rung.
+fn stream(directory: &Path, who: &str, rung: &str) -> PathBuf {
+    directory.join(format!("{who}_{rung}.h264"))
+}
+
+/// CPU seconds of ffmpeg decoding, scaling and coding both rungs, with a target of bit/s for each.
 fn ffmpeg_ladder(
     clip: &Clip,
     encoder: &str,
     options: &str,
     directory: &Path,
-    seconds: u64,
-    quality_too: bool,
-) -> Option<f64> {
-    let encoders = Command::new("ffmpeg").args(["-v", "error", "-encoders"]).output().expect("ffmpeg").stdout;
-    if !String::from_utf8_lossy(&encoders).contains(&format!(" {encoder} ")) {
-        if quality_too {
-            println!("    ffmpeg {encoder}: not built in");
-        }
-        return None;
-    }
+    targets: [u64; RUNGS.len()],
+) -> f64 {
     let input = clip.coded.to_str().expect("UTF-8");
     let mut command = ffmpeg(&format!("-threads 1 -r {FPS} -i {input}"));
     command.args(["-filter_complex_threads", "1", "-filter_complex", "[0:v]split[a][b];[b]scale=854:480[c]"]);
-    let mut outputs = Vec::new();
-    for (label, (name, size, bitrate)) in ["[a]", "[c]"].into_iter().zip(RUNGS) {
-        let path = directory.join(format!("{encoder}_{name}.h264"));
+    for (label, ((name, ..), target)) in ["[a]", "[c]"].into_iter().zip(RUNGS.into_iter().zip(targets)) {
         let rate = format!(
-            "-c:v {encoder} {options} -threads 1 -b:v {bitrate} -maxrate {bitrate} -bufsize {} -g 30",
-            2 * bitrate
+            "-c:v {encoder} {options} -threads 1 -b:v {target} -maxrate {target} -bufsize {} -g 30",
+            2 * target
         );
-        command.args(["-map", label]).args(rate.split_whitespace()).arg(&path);
-        outputs.push((name, size, path));
+        command.args(["-map", label]).args(rate.split_whitespace()).arg(stream(directory, encoder, name));
     }
     let before = children_cpu();
     assert!(command.status().expect("ffmpeg").success());
-    let cpu = children_cpu() - before;
-    for (name, size, path) in outputs.into_iter().filter(|_| quality_too) {
-        println!("    ffmpeg {encoder} {name}: {}", quality(clip, &path, size, seconds));
+    children_cpu() - before
+}
+
+/// Has ffmpeg code the clip anew until its streams are about as long as ours: encoders miss their targets, each in its way,
+/// and qualities compare at equal length only.
+fn spend_as_much(
+    clip: &Clip,
+    encoder: &str,
+    options: &str,
+    directory: &Path,
+    mut targets: [u64; RUNGS.len()],
+) {
+    let length =
+        |who, rung| std::fs::metadata(stream(directory, who, rung)).map_or(1, |file| file.len().max(1));
+    for _ in 0..CORRECTIONS {
+        for (target, (name, ..)) in targets.iter_mut().zip(RUNGS) {
+            *target = *target * length("amphi", name) / length(encoder, name);
+        }
+        ffmpeg_ladder(clip, encoder, options, directory, targets);
     }
-    Some(cpu)
 }
