@@ -1,10 +1,11 @@
 //! What the whole ladder costs and how its pictures look, beside ffmpeg doing the same in the same run.
 //!
-//! Two clips of 1280x720 at 15 pictures/s, coded as a hall's encoder would (H.264 High, 750 kbit/s): a lecture and a
-//! full-frame camera. Each is played into one running ladder as fast as it goes (decode, fit, code 720p and 480p), then given
-//! to ffmpeg. Costs are CPU seconds per second of media, of the ladder's threads by their own accounting; quality is
-//! PSNR and SSIM of the luma against the clip before the hall's encoder, for 480p scaled by swscale. At the end nine
-//! halls at once, in real time.
+//! Three clips of 1280x720 at 15 pictures/s, coded as a hall's encoder would (H.264 High, at most 750 kbit/s): a lecture, a
+//! full-frame camera that stands still, and one that turns with the speaker. Each is played into one running ladder as
+//! fast as it goes (decode, fit, code 720p and 480p), then given to ffmpeg. Costs are CPU seconds per second of media, of
+//! the ladder's threads by their own accounting; quality is PSNR and SSIM of the luma against the clip before the hall's
+//! encoder, for 480p scaled by swscale; no ladder's picture can be much better than what the hall sends, which is said
+//! too. At the end nine halls at once, in real time.
 //!
 //! `cargo bench --bench halls [-- --seconds 30 --halls 9 --runs 5]`. Needs ffmpeg.
 
@@ -88,10 +89,12 @@ fn main() {
     let runs = option("--runs", 5) as usize;
     let directory = tempfile::tempdir().expect("a directory");
     let mut lecture = Lecture::new(HD.width, HD.height);
-    let mut camera = Camera::new(HD.width, HD.height);
+    let mut camera = Camera::new(HD.width, HD.height, false);
+    let mut follower = Camera::new(HD.width, HD.height, true);
     let clips = [
         Clip::make("lecture", directory.path(), seconds, |n, planes| lecture.draw(n, planes)),
         Clip::make("camera", directory.path(), seconds, |n, planes| camera.draw(n, planes)),
+        Clip::make("follower", directory.path(), seconds, |n, planes| follower.draw(n, planes)),
     ];
     for clip in &clips {
         compare(clip, directory.path(), seconds, runs);
@@ -117,6 +120,7 @@ fn main() {
 /// One clip through our ladder and ffmpeg's, by turns. Quality is of the first turn: all code alike.
 fn compare(clip: &Clip, directory: &Path, seconds: u64, runs: usize) {
     println!("{}: {seconds} s, both rungs, {runs} runs", clip.name);
+    println!("    as the hall sends it: {}", quality(clip, &clip.coded, HD, seconds));
     let mut costs: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let mut threads: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for run in 0..runs {
