@@ -17,13 +17,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::body::Timed;
 use super::date;
-use super::pace::Pace;
+use super::pace::{Outstanding as _, Pace, WHILE};
 use super::sealed::Sealed;
 use super::serve::Limits;
 use crate::media::Pieces;
@@ -248,29 +248,27 @@ fn asked<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
     Some(Asked { path, query, if_none_match })
 }
 
-async fn send(stream: &mut TcpStream, head: &[u8], content: &Content) -> io::Result<()> {
+async fn send(stream: &TcpStream, head: &[u8], content: &Content) -> io::Result<()> {
+    let mut pace = Pace::default();
     match content {
         Content::Pieces([first, second, third]) => {
-            let mut slices = [head, first, second, third].map(IoSlice::new);
-            write_all(stream, &mut slices).await
+            let mut slices = &mut [head, first, second, third].map(IoSlice::new)[..];
+            IoSlice::advance_slices(&mut slices, 0);
+            while !slices.is_empty() {
+                let written = take(stream, &mut pace, || stream.try_write_vectored(slices)).await?;
+                IoSlice::advance_slices(&mut slices, written);
+            }
         }
         Content::Sealed(sealed) => {
             send_head(stream, head).await?;
-            let (mut pace, mut at) = (Pace::default(), 0);
+            let mut at = 0;
             while at < sealed.len() {
-                let sent = stream.async_io(Interest::WRITABLE, || sealed.send(&*stream, at as u64)).await?;
-                if sent == 0 {
-                    return Err(io::ErrorKind::WriteZero.into());
-                }
-                pace.wrote(sent, Instant::now);
-                at += sent;
-                if at < sealed.len() {
-                    pace.full(Instant::now())?;
-                }
+                let send = || stream.try_io(Interest::WRITABLE, || sealed.send(stream, at as u64));
+                at += take(stream, &mut pace, send).await?;
             }
-            Ok(())
         }
     }
+    Ok(())
 }
 
 /// Leaves the head with the kernel, which sends it with what follows (MSG_MORE).
@@ -283,23 +281,25 @@ async fn send_head(stream: &TcpStream, mut head: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-async fn write_all(stream: &mut TcpStream, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
-    let mut pace = Pace::default();
-    IoSlice::advance_slices(&mut slices, 0);
-    while !slices.is_empty() {
-        let write = poll_fn(|context| {
-            let written = Pin::new(&mut *stream).poll_write_vectored(context, slices);
-            if written.is_pending() {
-                pace.full(Instant::now())?;
+/// Writes as soon as there is room. Says how many bytes, which are some.
+async fn take(
+    stream: &TcpStream,
+    pace: &mut Pace,
+    write: impl Fn() -> io::Result<usize>,
+) -> io::Result<usize> {
+    loop {
+        match write() {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                pace.wrote(written, Instant::now);
+                return Ok(written);
             }
-            written
-        });
-        let written = write.await?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
         }
-        pace.wrote(written, Instant::now);
-        IoSlice::advance_slices(&mut slices, written);
+        pace.full(Instant::now())?;
+        while let Err(_still_full) = tokio::time::timeout(WHILE, stream.writable()).await {
+            pace.look(Instant::now(), stream.outstanding()?)?;
+        }
     }
-    Ok(())
 }

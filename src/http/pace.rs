@@ -1,21 +1,41 @@
 //! The least rate at which a peer must take what it asked for. Sans-IO; time is an argument.
 //!
-//! `TCP_USER_TIMEOUT` ends a connection whose peer takes nothing. One that takes a byte now and then would hold an answer
-//! for ever, and a thousand of those hold all places. So while a socket is full, what is taken is measured; who takes less
-//! than [`LEAST`] in the long run is let go.
+//! A peer that takes nothing, or a byte now and then, would hold an answer for ever, and a thousand of those hold all places.
+//! So while a socket is full, what is taken is measured; who takes less than [`LEAST`] in the long run is let go.
+//!
+//! A socket has room again when a good part of its buffer is free, which for such a peer may be in hours. So who has had
+//! no room for [`WHILE`] is looked at: how much is [`Outstanding`] then, and how much a while later?
 
 use std::io;
 use std::time::{Duration, Instant};
 
+use rustix::ioctl::{Getter, ioctl};
+use tokio::net::TcpStream;
+
 /// Bytes a second: an eighth of the slowest rung, sound alone.
 const LEAST: u64 = 1024;
 /// Nobody is judged earlier.
-const WHILE: Duration = Duration::from_secs(30);
+pub(super) const WHILE: Duration = Duration::from_secs(30);
+
+/// A connection that knows what its peer has not taken.
+pub(super) trait Outstanding {
+    /// Bytes that were written and that the peer has not acknowledged.
+    fn outstanding(&self) -> io::Result<u64>;
+}
+
+impl Outstanding for TcpStream {
+    #[expect(unsafe_code, reason = "rustix has no name for it")]
+    fn outstanding(&self) -> io::Result<u64> {
+        // SAFETY: SIOCOUTQ, of the same number as TIOCOUTQ, writes one int (tcp(7)).
+        let count = unsafe { ioctl(self, Getter::<{ libc::TIOCOUTQ as _ }, libc::c_int>::new()) }?;
+        Ok(count.try_into().unwrap_or(0))
+    }
+}
 
 /// What a peer takes while its socket is full.
 ///
-/// A socket has room again when a good part of its buffer is free, and what is written then may be the little that was
-/// left of a piece. So a peer is judged when its socket is full anew: only then is all the room counted that it made.
+/// What is written when there is room again may be the little that was left of a piece. So a peer is judged when its socket
+/// is full anew: only then is all the room counted that it made.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     /// Since when it is full, if it is.
@@ -23,6 +43,8 @@ pub(super) struct Pace {
     /// How long it was full, and what was written since it first was.
     waited: Duration,
     taken: u64,
+    /// What was outstanding when it was looked at, if it was.
+    seen: Option<u64>,
 }
 
 impl Pace {
@@ -36,10 +58,20 @@ impl Pace {
             return Ok(());
         }
         let Self { waited, taken, .. } = std::mem::replace(self, Self { full: Some(now), ..Self::default() });
-        if taken < LEAST * waited.as_secs() {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes too little at a time"));
-        }
-        Ok(())
+        judge(taken, waited)
+    }
+
+    /// When it is to be looked at, if it stays full.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.full.map(|since| since + WHILE)
+    }
+
+    /// It was full all the time until it was due. An error ends the connection.
+    pub(super) fn look(&mut self, now: Instant, outstanding: u64) -> io::Result<()> {
+        let anew = Self { full: Some(now), seen: Some(outstanding), ..Self::default() };
+        let Self { full, waited, taken, seen } = std::mem::replace(self, anew);
+        let waited = waited + full.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        seen.map_or(Ok(()), |seen| judge((seen + taken).saturating_sub(outstanding), waited))
     }
 
     /// So much was written.
@@ -50,6 +82,20 @@ impl Pace {
         if !self.waited.is_zero() {
             self.taken += bytes as u64;
         }
+    }
+}
+
+fn judge(taken: u64, waited: Duration) -> io::Result<()> {
+    if taken < LEAST * waited.as_secs() {
+        return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes too little at a time"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+impl Outstanding for tokio::io::DuplexStream {
+    fn outstanding(&self) -> io::Result<u64> {
+        Ok(0)
     }
 }
 
@@ -97,6 +143,42 @@ mod tests {
         pace.full(later).expect("too early to say");
         pace.wrote(10, || later + Duration::from_secs(1));
         pace.full(later + Duration::from_secs(1)).expect("too early to say");
+    }
+
+    /// A socket full of a megabyte, of which so much is taken a second: after how many looks is its peer let go?
+    fn looks(bytes_per_second: u64, most: u64) -> Option<u64> {
+        let begun = Instant::now();
+        let mut pace = Pace::default();
+        pace.full(begun).expect("just begun");
+        (1..=most).find(|look| {
+            let at = pace.due().expect("it is full");
+            assert_eq!(at, begun + Duration::from_secs(30 * look));
+            pace.look(at, 1_000_000 - 30 * look * bytes_per_second).is_err()
+        })
+    }
+
+    #[test]
+    fn who_makes_no_room_for_a_while_is_looked_at() {
+        assert_eq!(looks(0, 10), Some(2));
+        assert_eq!(looks(1000, 10), Some(2));
+        assert_eq!(looks(1025, 10), None);
+        assert_eq!(looks(8000, 4), None);
+    }
+
+    #[test]
+    fn what_is_written_between_two_looks_was_taken() {
+        let begun = Instant::now();
+        let mut pace = Pace::default();
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        pace.full(begun).expect("just begun");
+        pace.look(after(30), 900_000).expect("the first look");
+        pace.wrote(300_000, || after(40));
+        pace.full(after(40)).expect("too early to say");
+        assert_eq!(pace.due(), Some(after(70)));
+        pace.look(after(70), 1_100_000).expect("100 kB in 40 s");
+        pace.wrote(10_000, || after(80));
+        pace.full(after(80)).expect("too early to say");
+        pace.look(after(110), 1_110_000).expect_err("nothing in 40 s");
     }
 
     #[test]

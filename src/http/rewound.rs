@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep_until};
 
-use super::pace::Pace;
+use super::pace::{Outstanding, Pace};
 
 /// Reads `before`, then from the connection.
 #[derive(Debug)]
@@ -16,20 +17,43 @@ pub(super) struct Rewound<T> {
     before: Bytes,
     inner: T,
     pace: Pace,
+    /// Goes off when the peer is to be looked at. Who never keeps us waiting has none.
+    look: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> Rewound<T> {
     pub(super) fn new(before: Bytes, inner: T) -> Self {
-        Self { before, inner, pace: Pace::default() }
+        Self { before, inner, pace: Pace::default(), look: None }
     }
+}
 
-    fn judge(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+impl<T: Outstanding> Rewound<T> {
+    fn judge(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         match &written {
-            Poll::Pending => self.pace.full(Instant::now())?,
+            Poll::Pending => self.full(context)?,
             Poll::Ready(Ok(bytes)) => self.pace.wrote(*bytes, Instant::now),
             Poll::Ready(Err(_)) => {}
         }
         written
+    }
+
+    fn full(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        self.pace.full(Instant::now())?;
+        while let Some(due) = self.pace.due().map(Into::into) {
+            let look = self.look.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            if look.deadline() != due {
+                look.as_mut().reset(due);
+            }
+            if look.as_mut().poll(context).is_pending() {
+                break;
+            }
+            self.pace.look(Instant::now(), self.inner.outstanding()?)?;
+        }
+        Ok(())
     }
 }
 
@@ -49,14 +73,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for Rewound<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Rewound<T> {
+impl<T: AsyncWrite + Outstanding + Unpin> AsyncWrite for Rewound<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(context, bytes);
-        self.judge(written)
+        self.judge(context, written)
     }
 
     fn poll_write_vectored(
@@ -65,7 +89,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Rewound<T> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
-        self.judge(written)
+        self.judge(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

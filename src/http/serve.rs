@@ -8,8 +8,8 @@
 //! | connects and says nothing, or half a request | first request within [`Limits::idle`] |
 //! | keeps an idle HTTP/1.1 connection | next header within [`Limits::idle`] |
 //! | keeps a dead HTTP/2 connection | PING every 20 s |
-//! | never reads | `TCP_USER_TIMEOUT`: hyper has no write timeout (hyper issue 3852) |
-//! | reads a byte now and then | has to take a kilobyte a second in the long run |
+//! | never reads, or a byte now and then | has to take a kilobyte a second: hyper has no write timeout (hyper issue 3852) |
+//! | is gone without a word | `TCP_USER_TIMEOUT` |
 //! | comes with too many others | waits in the backlog for one of the [`Places`] |
 //! | comes too often from one address | closed at once |
 //!
@@ -58,7 +58,8 @@ pub struct Limits {
     pub connections: usize,
     /// How long a connection may be without a request.
     pub idle: Duration,
-    /// How long sent bytes may stay unacknowledged, or a peer's window closed.
+    /// How long sent bytes may stay unacknowledged. A peer with a small window has to take whatever the system wants to send
+    /// next in this time, some 60 kB: Linux counts from the window's closing until all of that fits, not until it opens.
     pub unread: Duration,
     /// How long answers under way may take once the server is ending.
     pub drain: Duration,
@@ -69,7 +70,7 @@ impl Default for Limits {
         Self {
             connections: 20_000,
             idle: Duration::from_secs(30),
-            unread: Duration::from_secs(20),
+            unread: Duration::from_secs(120),
             drain: Duration::from_secs(2),
         }
     }
