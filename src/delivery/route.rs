@@ -83,7 +83,7 @@ pub enum RouteError {
     #[error("the path has a % that is not followed by two hexadecimal digits")]
     Escape,
     /// A name that cannot exist.
-    #[error("the path has a name with characters that names do not have")]
+    #[error("the path has a name that is empty or has characters that names do not have")]
     Name,
     /// None of the forms above.
     #[error("the path has none of the forms that are served here")]

@@ -79,7 +79,7 @@ impl Pace {
         if let Some(since) = self.full.take() {
             self.waited += now().saturating_duration_since(since);
         }
-        if !self.waited.is_zero() {
+        if !self.waited.is_zero() || self.seen.is_some() {
             self.taken += bytes as u64;
         }
     }

@@ -346,8 +346,6 @@ impl Server {
             }
         };
         let taken = self.estate.reload(config).await;
-        // The matrix has its new layout: the schedule may speak of new channels.
-        self.orders.send_replace(Arc::new(self.estate.config().clone()));
         match &taken {
             Ok(what) => self.audit.record(entry.saying(what)),
             Err(error) => {
@@ -355,6 +353,9 @@ impl Server {
                 self.audit.record(entry.result(&Err::<(), _>(format!("taken over in part: {error:#}"))));
             }
         }
+        // The matrix has its new layout: the schedule may speak of new channels. What it does stands behind its cause in
+        // the log.
+        self.orders.send_replace(Arc::new(self.estate.config().clone()));
     }
 
     /// Ends everything, stage by stage.
