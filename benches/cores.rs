@@ -50,7 +50,7 @@ fn tracks(name: &str, video: Option<usize>) -> RungTracks {
     let size = PictureSize { width: 1280, height: 720 };
     RungTracks {
         name: name.to_owned(),
-        video: video.map(|_| VideoTrack { size, fps: 15, parameter_sets }),
+        video: video.map(|_| VideoTrack { size, fps: 15, bitrate_bps: 750_000, parameter_sets }),
         video_index: video,
         audio: AudioTrack { format: AudioFormat { sample_rate: 48_000, channels: 2 }, bitrate_bps: 96_000 },
     }

@@ -33,6 +33,7 @@ fn rung(name: &str, video: bool) -> Rung {
         video: video.then(|| VideoTrack {
             size: PictureSize { width: 1280, height: 720 },
             fps: 15,
+            bitrate_bps: 750_000,
             parameter_sets,
         }),
         video_index: video.then_some(0),

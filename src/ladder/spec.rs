@@ -85,6 +85,7 @@ impl LadderSpec {
                 video: Some(VideoTrack {
                     size: rung.size,
                     fps: rung.fps,
+                    bitrate_bps: rung.bitrate_bps,
                     parameter_sets: encoder.parameter_sets().clone(),
                 }),
                 video_index: Some(index),

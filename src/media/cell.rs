@@ -112,6 +112,8 @@ pub struct VideoTrack {
     pub size: PictureSize,
     /// Pictures per second on the lattice.
     pub fps: u32,
+    /// Nominal bits per second.
+    pub bitrate_bps: u32,
     /// SPS and PPS.
     pub parameter_sets: ParameterSets,
 }
@@ -133,7 +135,7 @@ impl AudioTrack {
 }
 
 /// Which of a rung's tracks a representation carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Parts {
     /// All that the rung has: what HLS lists.
     All,

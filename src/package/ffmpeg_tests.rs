@@ -109,7 +109,12 @@ fn ffprobe_reads_an_initialization_section_and_a_segment() {
     let audio = coded_audio(grid.first_audio_frame(k, RATE));
     let tracks = RungTracks {
         name: "240p".to_owned(),
-        video: Some(VideoTrack { size: PictureSize { width: 320, height: 240 }, fps: FPS, parameter_sets }),
+        video: Some(VideoTrack {
+            size: PictureSize { width: 320, height: 240 },
+            fps: FPS,
+            bitrate_bps: 300_000,
+            parameter_sets,
+        }),
         video_index: Some(0),
         audio: AudioTrack { format: AudioFormat { sample_rate: RATE, channels: 2 }, bitrate_bps: 96_000 },
     };

@@ -22,6 +22,7 @@ fn tracks(profile: u8, with_video: bool) -> RungTracks {
         video: with_video.then(|| VideoTrack {
             size: PictureSize { width: 1280, height: 720 },
             fps: 15,
+            bitrate_bps: 750_000,
             parameter_sets,
         }),
         video_index: with_video.then_some(0),

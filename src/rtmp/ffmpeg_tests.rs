@@ -112,7 +112,12 @@ impl Recording {
         let size = self.metadata.size.unwrap_or(PictureSize { width: 1280, height: 720 });
         RungTracks {
             name: "720p".to_owned(),
-            video: sets.map(|parameter_sets| VideoTrack { size, fps: 15, parameter_sets }),
+            video: sets.map(|parameter_sets| VideoTrack {
+                size,
+                fps: 15,
+                bitrate_bps: 750_000,
+                parameter_sets,
+            }),
             video_index: Some(0),
             audio: AudioTrack { format, bitrate_bps: 96_000 },
         }

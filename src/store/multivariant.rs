@@ -2,9 +2,11 @@
 //!
 //! Every variant states CODECS, because hls.js drops audio-only variants only where all do; audio-only comes
 //! last, because the first variant is where players start; no two BANDWIDTHs are equal, because hls.js before
-//! 1.0 takes equal ones for backups of one level.
+//! 1.0 takes equal ones for backups of one level; and their order never changes, because dash.js counts its
+//! representations in the order of theirs, and stalls when the waiting loop's best rung takes fewer bits than
+//! the second one but the hall's takes more.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use hls_m3u8::MasterPlaylist;
 use hls_m3u8::tags::VariantStream;
@@ -23,23 +25,21 @@ pub(super) struct Variant<'a> {
     pub(super) average_bps: u64,
 }
 
-/// BANDWIDTHs of a ladder: the peaks, with one bit per second more where two would be equal. The better rung
-/// gets the larger number.
-pub(super) fn unique_bandwidths(rates: &[Rates]) -> Vec<u64> {
-    let mut taken = BTreeSet::new();
-    let mut bandwidths: Vec<u64> = rates
-        .iter()
-        .rev()
-        .map(|rates| {
-            // BANDWIDTH is a positive number to most players.
-            let mut bandwidth = rates.peak_bps.max(1);
-            while !taken.insert(bandwidth) {
-                bandwidth += 1;
-            }
-            bandwidth
-        })
-        .collect();
-    bandwidths.reverse();
+/// What the rungs of a ladder state as BANDWIDTH, in their order: no less than their peak, nor than they may take by
+/// their settings, since a player that opened the playlist under a quiet waiting loop may stay for a lecture. Among
+/// rungs with the same parts no two are equal, and their order is that of the settings, the first one before its equals.
+pub(super) fn bandwidths(rungs: &[(&Rung, Rates)]) -> Vec<u64> {
+    let mut order: Vec<usize> = (0..rungs.len()).rev().collect();
+    order.sort_by_key(|&index| rungs[index].0.nominal_bps());
+    let mut bandwidths = vec![0; rungs.len()];
+    let mut above = HashMap::new();
+    for index in order {
+        let (rung, rates) = rungs[index];
+        // BANDWIDTH is a positive number to most players.
+        let least = above.entry(rung.parts()).or_insert(1);
+        bandwidths[index] = rates.peak_bps.max(rung.nominal_bps()).max(*least);
+        *least = bandwidths[index] + 1;
+    }
     bandwidths
 }
 

@@ -77,6 +77,12 @@ impl Rung {
         self.parts.has_sound().then_some(&self.tracks.audio)
     }
 
+    /// What its tracks take by their settings, in bits per second.
+    pub(super) fn nominal_bps(&self) -> u64 {
+        let picture = self.picture().map_or(0, |video| video.bitrate_bps);
+        u64::from(picture) + u64::from(self.sound().map_or(0, |audio| audio.bitrate_bps))
+    }
+
     /// What it carries.
     pub const fn tracks(&self) -> &RungTracks {
         &self.tracks

@@ -47,7 +47,7 @@ pub struct Rendition {
     pub alone: Playlist,
     /// The DASH manifest of this rung alone.
     pub manifest: Playlist,
-    /// BANDWIDTH in the multivariant playlist, unique in the channel.
+    /// BANDWIDTH in the multivariant playlist, unique among rungs with the same parts.
     pub bandwidth_bps: u64,
     /// AVERAGE-BANDWIDTH in the multivariant playlist.
     pub average_bps: u64,

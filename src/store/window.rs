@@ -100,7 +100,9 @@ impl Window {
     /// Renders everything anew: some 20 µs per channel and cell, where what has not changed gets the same
     /// bytes and so the same validator.
     fn snapshot(&self, last: CellIndex, rates: &[Rates]) -> Snapshot {
-        let bandwidths = multivariant::unique_bandwidths(rates);
+        let rated: Vec<_> =
+            self.rungs.iter().zip(rates).map(|(shelved, &rates)| (&*shelved.rung, rates)).collect();
+        let bandwidths = multivariant::bandwidths(&rated);
         let all = self.rungs.iter().zip(rates.iter().zip(&bandwidths));
         let all = all.map(|(shelved, (rates, &bandwidth_bps))| Variant {
             rung: &shelved.rung,

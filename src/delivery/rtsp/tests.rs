@@ -26,6 +26,7 @@ fn tracks() -> RungTracks {
         video: Some(VideoTrack {
             size: PictureSize { width: 1280, height: 720 },
             fps: 15,
+            bitrate_bps: 750_000,
             parameter_sets: ParameterSets {
                 sps: Bytes::from_static(&[0x67, 0x64, 0, 0x1f]),
                 pps: Bytes::from_static(&[0x68, 1]),

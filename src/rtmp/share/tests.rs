@@ -14,7 +14,7 @@ fn tracks() -> RungTracks {
     let size = PictureSize { width: 1280, height: 720 };
     RungTracks {
         name: "720p".to_owned(),
-        video: Some(VideoTrack { size, fps: 15, parameter_sets }),
+        video: Some(VideoTrack { size, fps: 15, bitrate_bps: 750_000, parameter_sets }),
         video_index: Some(0),
         audio: AudioTrack { format: AudioFormat { sample_rate: 48_000, channels: 2 }, bitrate_bps: 96_000 },
     }
