@@ -1,12 +1,14 @@
 //! Shared pieces of bytes, written to a socket in as few system calls as may be.
 
 use std::io::{self, IoSlice};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// Pieces written at once. Linux takes 1024; who plays a live stream has two or three.
 const MOST: usize = 64;
@@ -29,22 +31,33 @@ pub(super) async fn write_all(
     Ok(())
 }
 
-/// Writes all of `pieces` to a socket that others may write to at other times, in order, and leaves none. May be cancelled:
-/// what is left then is still to be written.
-pub(super) async fn write_shared(socket: &TcpStream, pieces: &mut Vec<Bytes>) -> io::Result<()> {
+/// Writes all of `pieces` to a socket that others may write to at other times, in order, and leaves none. A peer that takes
+/// nothing for `patience` ends it with [`io::ErrorKind::TimedOut`]. May be cancelled: what is left then is still to be
+/// written.
+pub(super) async fn write_shared(
+    socket: &TcpStream,
+    pieces: &mut Vec<Bytes>,
+    patience: Duration,
+) -> io::Result<()> {
     while !pieces.is_empty() {
-        let mut room = [IoSlice::new(&[]); MOST];
-        let slices = slices(pieces, &mut room);
-        match socket.try_write_vectored(slices) {
-            Ok(0) if slices.iter().any(|slice| !slice.is_empty()) => {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
+        match try_write(socket, pieces) {
             Ok(written) => skip(pieces, written),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable().await?,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                timeout(patience, socket.writable()).await??;
+            }
             Err(error) => return Err(error),
         }
     }
     Ok(())
+}
+
+fn try_write(socket: &TcpStream, pieces: &[Bytes]) -> io::Result<usize> {
+    let mut room = [IoSlice::new(&[]); MOST];
+    let slices = slices(pieces, &mut room);
+    match socket.try_write_vectored(slices)? {
+        0 if slices.iter().any(|slice| !slice.is_empty()) => Err(io::ErrorKind::WriteZero.into()),
+        written => Ok(written),
+    }
 }
 
 /// Sends what the socket takes of `bytes` now, and says how much that is. It asks the system and not the runtime, whose

@@ -33,7 +33,7 @@ fn rung(name: &str, video: bool) -> Rung {
         video: video.then(|| VideoTrack {
             size: PictureSize { width: 1280, height: 720 },
             fps: 15,
-            bitrate_bps: 750_000,
+            bitrate_bps: if name == "720p" { 750_000 } else { 400_000 },
             parameter_sets,
         }),
         video_index: video.then_some(0),
@@ -143,7 +143,7 @@ async fn chunklists_are_found_by_rung_rate_or_default() {
     for (path, rung) in [
         ("/hs-a/chunklist.m3u8", "720p"),
         ("/hs-a/vl1/chunklist_w929118404.m3u8", "720p"),
-        ("/hs-a/vl1/chunklist_w1_b4000.m3u8", "480p"),
+        ("/hs-a/vl1/chunklist_w1_b500000.m3u8", "480p"),
         ("/hs-a/vl1/chunklist_b1.m3u8", "160p"),
         ("/hs-a/vl1/chunklist_b99999999999.m3u8", "720p"),
         ("/hs-a/vl1/chunklist_w1_b1_480p.m3u8", "480p"),

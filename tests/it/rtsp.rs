@@ -79,7 +79,8 @@ fn every_rung_is_read_over_tcp_and_udp_across_a_switch() {
             judge(&player.join().expect("it plays"), 24 * 15 - 15, 65..=68);
         }
         let output = gstreamer.join().expect("it plays");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}\n{}", server.said());
     });
     judge(&played(&url("live_160p"), &["-rtsp_transport", "tcp"], "a", 4), 170, 20..=23);
     // Our own puller.

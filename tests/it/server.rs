@@ -110,12 +110,21 @@ impl Server {
     /// The demo, in which nothing happens by itself.
     pub fn demo() -> Self {
         let any = "127.0.0.1:0";
-        Self::start(&["demo", "--no-schedule", "--listen", any, "--http-listen", any, "--admin-listen", any])
+        let level = ["--log-level", "info,retina=warn,amphi::delivery::rtsp=debug"];
+        let addresses = ["--listen", any, "--http-listen", any, "--admin-listen", any];
+        Self::start(&[&level[..], &["demo", "--no-schedule"], &addresses].concat())
     }
 
     fn address(&self, service: &str) -> SocketAddr {
         let line = self.logged(|fields| fields["message"] == "listening" && fields["service"] == service);
         line["address"].as_str().and_then(|address| address.parse().ok()).expect("an address")
+    }
+
+    /// What it has logged and nobody has read: for the message of a test that fails.
+    pub fn said(&self) -> String {
+        let log = self.log.lock().expect("one reader");
+        let lines = log.try_iter().map(|line| format!("{} {}", line["timestamp"], line["fields"]));
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     /// Waits for a line of the log; gives its fields.

@@ -8,7 +8,7 @@
 //! Not all rows at the same picture: what a machine has to do at once is what its players wait for. And there are few
 //! of them, which let others work after every few players: whoever comes does not wait for all who are there.
 //!
-//! A row has a lock for each player, held while its socket is written to; its connection takes it only to leave.
+//! A row has a lock for each player, held while its socket is written to; its connection takes it to come and to leave.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -99,7 +99,8 @@ struct Attendant {
 }
 
 impl Rows {
-    /// A place for a player, in the row that has the fewest.
+    /// A place for a player who has had all there is, in the row that has the fewest. `None` for others: what one player
+    /// lacks is not gathered by a row.
     pub(super) fn take_place<'a>(
         self: &Arc<Self>,
         tracks: &Arc<[RungTracks]>,
@@ -109,6 +110,9 @@ impl Rows {
         counts: &Arc<Counts>,
     ) -> Option<Place<'a>> {
         let next = reader.cursor.next()?;
+        if reader.kept.borrow().back().is_some_and(|newest| newest.number() >= next) {
+            return None;
+        }
         let number = self.tickets.fetch_add(1, Ordering::Relaxed);
         *player.state() = State::Placed(number, reader.cursor);
         let mut rows = lock(&self.rows);
@@ -151,9 +155,6 @@ impl Attendant {
                 return;
             }
         }
-        lock(&self.rows.rows).retain(|row| !Arc::ptr_eq(row, &self.row));
-        self.places.append(&mut lock(&self.row.coming));
-        self.places.iter().for_each(Ticket::give_back);
     }
 
     /// Ends the row if nobody has come.
@@ -214,6 +215,15 @@ impl Attendant {
     }
 }
 
+/// However the row has ended, also by a fault of ours: nobody waits at a place that no one serves.
+impl Drop for Attendant {
+    fn drop(&mut self) {
+        lock(&self.rows.rows).retain(|row| !Arc::ptr_eq(row, &self.row));
+        self.places.append(&mut lock(&self.row.coming));
+        self.places.iter().for_each(Ticket::give_back);
+    }
+}
+
 /// What a row's players are to get.
 struct Round<'a> {
     batches: Vec<Arc<Batch>>,
@@ -264,7 +274,7 @@ impl Ticket {
         (messages.len(), takes_all)
     }
 
-    /// The channel has ended.
+    /// The row has ended.
     fn give_back(&self) {
         let Self { player, number } = self;
         let mut state = player.state();

@@ -15,8 +15,10 @@ use crate::vod::VodFault;
 
 /// From connect to play or publish, and between two frames of a publisher.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// For one write: a player that reads nothing for so long is gone.
+/// A peer that takes nothing for so long is gone.
 const WRITE: Duration = Duration::from_secs(10);
+/// For all that is written at once, at most the cells that are kept: who takes longer does not play.
+const WHOLE: Duration = Duration::from_secs(60);
 /// A peer that has nothing to say is asked after so long whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// Bytes read at once.
@@ -37,7 +39,7 @@ pub(super) enum Ended {
     Vod(#[from] VodFault),
     #[error("nothing came for too long")]
     Silent,
-    #[error("the peer took nothing for {} s", WRITE.as_secs())]
+    #[error("the peer took nothing for {} s, or too little in {} s", WRITE.as_secs(), WHOLE.as_secs())]
     Stuck,
     #[error("another publisher has taken over")]
     TakenOver,
@@ -127,16 +129,20 @@ impl Connection {
         if self.outgoing.is_empty() {
             return Ok(());
         }
-        within(pieces::write_shared(&self.stream, &mut self.outgoing)).await
+        write_shared(&self.stream, &mut self.outgoing).await
     }
 
     /// Writes shared pieces, behind the answers that wait, and leaves none. Must not be cancelled.
     pub(super) async fn write(&mut self, pieces: &mut Vec<Bytes>) -> Result<(), Ended> {
         self.flush().await?;
-        within(pieces::write_shared(&self.stream, pieces)).await
+        write_shared(&self.stream, pieces).await
     }
 }
 
-async fn within(write: impl Future<Output = io::Result<()>>) -> Result<(), Ended> {
-    timeout(WRITE, write).await.map_err(|_| Ended::Stuck)?.map_err(Ended::from)
+async fn write_shared(stream: &TcpStream, pieces: &mut Vec<Bytes>) -> Result<(), Ended> {
+    let written = timeout(WHOLE, pieces::write_shared(stream, pieces, WRITE)).await;
+    match written.map_err(|_| Ended::Stuck)? {
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Ended::Stuck),
+        written => written.map_err(Ended::from),
+    }
 }

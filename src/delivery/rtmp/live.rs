@@ -26,8 +26,8 @@ impl Connection {
         let mut paused = false;
         loop {
             let first = tokio::select! {
+                // The peer first: for one who lags there is always something to send.
                 biased;
-                first = air.messages(rung, &mut pieces) => first,
                 event = self.event() => {
                     match event? {
                         None => return Ok(()),
@@ -39,6 +39,7 @@ impl Connection {
                     self.flush().await?;
                     continue;
                 }
+                first = air.messages(rung, &mut pieces) => first,
             };
             let Some(first) = first else {
                 self.session.finish();

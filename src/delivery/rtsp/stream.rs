@@ -12,6 +12,9 @@ use crate::media::{MediaTime, Timescale};
 use crate::rtsp::{Due, Packet, Report, Transport, frame_head};
 use crate::udp::RtpPair;
 
+/// What a socket says of closed ports is passed over so many times in a row.
+const ERRORS: usize = 8;
+
 /// A stream that was set up.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -126,10 +129,13 @@ impl Stream {
         let Carrier::Udp(pair) = &self.carrier else { return Poll::Pending };
         let mut buffer = [0; 64];
         for socket in [&pair.control, &pair.data] {
-            let mut heard = ReadBuf::new(&mut buffer);
             // An error says that the peer has closed its port; there may be many of these.
-            if let Poll::Ready(Ok(())) = socket.poll_recv(context, &mut heard) {
-                return Poll::Ready(());
+            for _ in 0..ERRORS {
+                match socket.poll_recv(context, &mut ReadBuf::new(&mut buffer)) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(()),
+                    Poll::Ready(Err(_)) => {}
+                    Poll::Pending => break,
+                }
             }
         }
         Poll::Pending

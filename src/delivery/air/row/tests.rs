@@ -12,6 +12,8 @@ use super::super::batch::{Batches, batches};
 use super::*;
 use crate::media::MediaTime;
 
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Both ends of a connection; the peer reads from the second.
 async fn connection() -> (Arc<TcpStream>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
@@ -77,7 +79,7 @@ impl Viewer {
     /// Writes what there is, as its connection does.
     async fn catch_up(&mut self, tracks: &[RungTracks]) {
         let _ = self.reader.messages(tracks, 0, &mut self.left).await;
-        pieces::write_shared(&self.socket, &mut self.left).await.expect("the peer reads");
+        pieces::write_shared(&self.socket, &mut self.left, PATIENCE).await.expect("the peer reads");
     }
 }
 
@@ -153,6 +155,41 @@ async fn who_does_not_take_all_falls_out_with_what_is_left() {
     assert!(quick_place.leave().expect("it reads").is_empty());
     drop((quick, channel));
     assert!(reading.await.expect("it reads") == all);
+}
+
+#[tokio::test]
+async fn who_lags_gets_no_place() {
+    let mut channel = Channel::new();
+    let (mut viewer, _peer) = channel.player().await;
+    viewer.catch_up(&channel.tracks).await;
+    channel.air(9);
+    let Viewer { player, reader, .. } = &mut viewer;
+    assert!(channel.rows.take_place(&channel.tracks, 0, reader, player, &channel.counts).is_none());
+    assert!(matches!(&*player.state(), State::Away) && lock(&channel.rows.rows).is_empty());
+    viewer.catch_up(&channel.tracks).await;
+    assert!(channel.place(&mut viewer).leave().expect("all is well").is_empty());
+}
+
+#[tokio::test]
+async fn a_row_that_breaks_lets_all_go() {
+    let channel = Channel::new();
+    let (mut viewer, _peer) = channel.player().await;
+    viewer.catch_up(&channel.tracks).await;
+    let kept = viewer.reader.kept.clone();
+    let (player, place) = (Arc::clone(&viewer.player), channel.place(&mut viewer));
+    let row = lock(&channel.rows.rows).first().map(Arc::clone).expect("its row");
+    // As when the task that serves it panics.
+    drop(Attendant {
+        row,
+        rows: Arc::clone(&channel.rows),
+        kept,
+        tracks: Arc::clone(&channel.tracks),
+        counts: Arc::clone(&channel.counts),
+        places: Vec::new(),
+        next: 1,
+    });
+    tokio::time::timeout(PATIENCE, place.lost()).await.expect("it is let go");
+    assert!(matches!(&*player.state(), State::Fallen(..)) && lock(&channel.rows.rows).is_empty());
 }
 
 #[tokio::test]
