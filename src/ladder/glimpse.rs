@@ -20,11 +20,6 @@ impl Glimpse {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// When the newest picture came.
-    pub fn at(&self) -> Option<MediaTime> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(at, _)| *at)
-    }
-
     pub(super) fn show(&self, picture: &Arc<Picture>, now: MediaTime) {
         let Ok(mut kept) = self.0.try_lock() else { return };
         if kept.as_ref().is_none_or(|(at, _)| now.nanos_since(*at) >= EVERY) {
@@ -47,7 +42,7 @@ mod tests {
         for ms in [0, 999, 1000, 1500] {
             glimpse.show(&picture, at(ms));
         }
-        assert_eq!(glimpse.at(), Some(at(1000)));
+        assert_eq!(glimpse.look().map(|(came, _)| came), Some(at(1000)));
         assert_eq!(Arc::strong_count(&picture), 2, "shared, and once");
     }
 }

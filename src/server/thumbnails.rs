@@ -6,7 +6,8 @@
 //! at where its frames pass, without a connection. A channel is shown by the smallest rung of its newest cell, which
 //! is what its viewers see.
 //!
-//! Bounded: one picture per source and channel, some 6 KB each, renewed at most every two seconds.
+//! Bounded: one picture per source and channel, some 6 KB each, renewed at most every two seconds; and of each source
+//! that was ever decoded its last picture as it came, 1.4 MB at 720p.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,6 +50,9 @@ enum Subject {
     Channel(String),
 }
 
+/// A decoded picture, and when it came.
+type Seen = (MediaTime, Arc<Picture>);
+
 /// See the module's text. Clones share everything.
 #[derive(Clone)]
 pub(super) struct Gallery {
@@ -56,6 +60,8 @@ pub(super) struct Gallery {
     pub(super) registry: Arc<Registry>,
     pub(super) grid: Grid,
     hung: Arc<Mutex<BTreeMap<Subject, Thumbnail>>>,
+    /// The newest picture of every source whose time was told: it can still be had when its ladder has ended.
+    seen: Arc<Mutex<BTreeMap<String, Seen>>>,
     asked: Arc<Mutex<Option<Instant>>>,
     places: Arc<Semaphore>,
 }
@@ -68,14 +74,24 @@ impl std::fmt::Debug for Gallery {
 
 impl Gallery {
     pub(super) fn new(ladders: Ladders, registry: Arc<Registry>, grid: Grid) -> Self {
-        let (hung, asked) = (Arc::default(), Arc::default());
-        Self { ladders, registry, grid, hung, asked, places: Arc::new(Semaphore::new(1)) }
+        let (hung, seen, asked) = (Arc::default(), Arc::default(), Arc::default());
+        Self { ladders, registry, grid, hung, seen, asked, places: Arc::new(Semaphore::new(1)) }
     }
 
     /// Of when a source's thumbnail would be.
     pub(super) fn source_at(&self, source: &str) -> Option<MediaTime> {
-        let live = self.meters(source).filter_map(|meter| meter.glimpse.at()).max();
-        live.or_else(|| self.hung(&Subject::Source(source.to_owned())).map(|it| it.at))
+        let seen = self.newest(source).map(|(at, _)| at);
+        seen.max(self.hung(&Subject::Source(source.to_owned())).map(|it| it.at))
+    }
+
+    /// What a source's ladders saw last.
+    fn newest(&self, source: &str) -> Option<Seen> {
+        let newest = self.meters(source).filter_map(|meter| meter.glimpse.look()).max_by_key(|(at, _)| *at);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(newest) = newest {
+            seen.insert(source.to_owned(), newest);
+        }
+        seen.get(source).cloned()
     }
 
     /// Of when a channel's thumbnail would be.
@@ -86,6 +102,10 @@ impl Gallery {
 
     /// Forgets what is no more.
     pub(super) fn keep(&self, inventory: &Inventory) {
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|name, _| inventory.sources.contains_key(name));
         self.lock().retain(|subject, _| match subject {
             Subject::Source(name) => inventory.sources.contains_key(name),
             Subject::Channel(name) => inventory.channels.contains_key(name),
@@ -150,8 +170,7 @@ impl Gallery {
     async fn source(&self, source: &str) -> Option<Thumbnail> {
         self.ask();
         let subject = Subject::Source(source.to_owned());
-        let newest = self.meters(source).filter_map(|meter| meter.glimpse.look()).max_by_key(|(at, _)| *at);
-        let Some((at, picture)) = newest else { return self.hung(&subject) };
+        let Some((at, picture)) = self.newest(source) else { return self.hung(&subject) };
         self.picture(subject, at, move || small(&picture)).await
     }
 
