@@ -101,6 +101,26 @@ fn the_console_is_served_with_a_strict_policy() {
     assert_eq!(server.end(), Some(0));
 }
 
+/// Also by who did not ask while it was live, but was told that there is a picture.
+#[test]
+fn a_source_that_has_left_is_shown_as_it_was_last_seen() {
+    let server = Server::demo();
+    let of_hall = |list: serde_json::Value| {
+        let all = list["sources"].as_array().expect("sources").clone();
+        all.into_iter().find(|it| it["name"] == "PS-Amphi_A").unwrap_or_default()
+    };
+    let vitals =
+        || of_hall(serde_json::from_slice(&http::get(server.admin, "/api/v1/vitals").body).expect("JSON"));
+    eventually("there is a picture of the hall", || !vitals()["picture_at"].is_null());
+    server.disconnect("Live_PAES");
+    eventually("the hall is let go", || of_hall(server.matrix())["state"] == "idle");
+    for _ in 0..20 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert_eq!(http::get(server.admin, "/api/v1/sources/PS-Amphi_A/thumbnail.jpg").status, 200);
+    }
+    assert_eq!(server.end(), Some(0));
+}
+
 #[test]
 #[ignore = "needs Chromium: tests/run"]
 fn operators_work_with_the_console_in_a_browser() {
