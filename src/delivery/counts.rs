@@ -16,7 +16,7 @@ pub enum Kind {
     Init,
     /// A media segment.
     Segment,
-    /// A cell sent to an RTMP player.
+    /// Live media written at once to an RTMP player.
     RtmpCell,
     /// Samples of a recording sent to an RTMP player.
     RtmpRecorded,
