@@ -198,7 +198,7 @@ pub struct Rung {
     pub height: u32,
     /// Pictures per second.
     pub fps: u32,
-    /// Bits per second of the picture.
+    /// Bits per second of the picture. Playlists tell players no less, however quiet the waiting video is.
     pub bitrate: u32,
     /// Sound alone.
     pub audio_only: bool,
