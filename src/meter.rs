@@ -1,6 +1,7 @@
 //! Counting without contention: what the stages count about themselves, read by metrics and the console.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::media::MediaTime;
@@ -116,6 +117,30 @@ impl Since {
     /// Since when it holds; `None` while it does not.
     pub fn get(&self) -> Option<MediaTime> {
         Some(self.0.load(Ordering::Relaxed)).filter(|nanos| *nanos != 0).map(MediaTime::from_nanos)
+    }
+}
+
+/// Why something does not work, in words for operators; nothing while it works.
+#[derive(Debug, Default)]
+pub struct Note(Mutex<Option<Arc<str>>>);
+
+impl Note {
+    /// Says why; a reason that is said already costs no allocation.
+    pub fn set(&self, reason: &str) {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.as_deref() != Some(reason) {
+            *said = Some(reason.into());
+        }
+    }
+
+    /// It works.
+    pub fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What was said last, unless it works again.
+    pub fn get(&self) -> Option<Arc<str>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

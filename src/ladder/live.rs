@@ -19,7 +19,7 @@ use tracing::{debug, error, info};
 use crate::clock::Clock;
 use crate::feed::{Next, Reader};
 use crate::media::{CellBatch, CodedCell, MediaTime, ParameterSets, RungTracks, SourceFrame, TrackFormat};
-use crate::meter::{Counter, Gauge, Lowest, Since};
+use crate::meter::{Counter, Gauge, Lowest, Note, Since};
 
 use super::LadderError;
 use super::assembler::Assembler;
@@ -55,8 +55,12 @@ pub struct LadderMeter {
     pub pictures: Counter,
     /// Access units that could not be decoded.
     pub decode_errors: Counter,
+    /// Why no picture comes out although access units come in.
+    pub picture_fault: Note,
     /// Sound frames that could not be used.
     pub audio_errors: Counter,
+    /// Why no sound comes out although frames come in.
+    pub sound_fault: Note,
     /// Pictures that found a rung's queue full.
     pub late_pictures: Counter,
     /// Whole cells.
