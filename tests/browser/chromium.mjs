@@ -1,12 +1,14 @@
 // Headless Chromium and a web server for the page: what all scripts begin with.
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
-import { extname, join, normalize } from "node:path";
+import { dirname, extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-const root = import.meta.dirname;
+// Node 18, which Debian 12 has, knows no import.meta.dirname.
+export const root = dirname(fileURLToPath(import.meta.url));
 const kinds = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
 
 export const launch = () => chromium.launch({

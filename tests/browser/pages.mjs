@@ -2,9 +2,9 @@
 // everything that a page complains of, and axe-core.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { launch, pause } from "./chromium.mjs";
+import { launch, pause, root } from "./chromium.mjs";
 
-const axe = await readFile(join(import.meta.dirname, "node_modules/axe-core/axe.min.js"), "utf8");
+const axe = await readFile(join(root, "node_modules/axe-core/axe.min.js"), "utf8");
 
 export class Visit {
   constructor() {
