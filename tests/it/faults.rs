@@ -1,41 +1,46 @@
 //! Every fault that a simulated hall can have, over real RTSP, and what viewers see of it. The table in
 //! `tests/README.md` is this file's.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::air_log::{AirLog, CELL_MS, next_cell, now_ms, state_since};
 use crate::http;
 use crate::judge::judge;
 use crate::server::{Server, eventually};
 use crate::stream::Follower;
 
-/// What viewers see.
+/// What viewers see, with the bound of the table.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Outcome {
-    /// The hall stays on air.
+pub enum Outcome {
+    /// The hall stays on air: not one cell of the waiting loop.
     Stays,
-    /// The waiting video, until the hall is mended.
+    /// The waiting loop from the next cell on, until the hall is mended.
     Leaves,
-    /// At most some cells of the waiting video; the hall comes back by itself, failing or not.
-    Returns,
+    /// The same, noticed by a silence of four seconds: the cells in between are held.
+    Stalls,
+    /// At most so many cells of the waiting loop; the hall comes back by itself, failing or not.
+    Returns(i64),
+    /// The device begins anew, and then fails: from there on not one cell of the waiting loop.
+    Begins,
 }
-use Outcome::{Leaves, Returns, Stays};
+use Outcome::{Begins, Leaves, Returns, Stalls, Stays};
 
-struct Case {
+pub struct Case {
     fault: &'static str,
     outcome: Outcome,
     /// How long it is looked at, in seconds.
     seconds: u64,
 }
 
-const fn case(fault: &'static str, outcome: Outcome, seconds: u64) -> Case {
+pub const fn case(fault: &'static str, outcome: Outcome, seconds: u64) -> Case {
     Case { fault, outcome, seconds }
 }
 
 /// Over TCP.
 const HALL_A: [Case; 14] = [
-    case("freeze", Leaves, 8),
-    case("reset", Returns, 12),
-    case("no-video", Leaves, 8),
+    case("freeze", Stalls, 8),
+    case("reset", Returns(4), 12),
+    case("no-video", Stalls, 8),
     case("no-audio", Stays, 8),
     case("still", Stays, 10),
     case("black", Stays, 6),
@@ -43,18 +48,18 @@ const HALL_A: [Case; 14] = [
     case("jump=3600", Stays, 8),
     case("jump=-3600", Stays, 8),
     case("video-reset", Stays, 8),
-    case("wrap", Returns, 18),
-    case("skew=200", Returns, 14),
-    case("skew=-200", Returns, 14),
+    case("wrap", Begins, 14),
+    case("skew=200", Begins, 14),
+    case("skew=-200", Begins, 14),
     case("garbage", Stays, 8),
 ];
 
 /// Over TCP, too: what takes its time.
 const HALL_B: [Case; 6] = [
     case("resize", Stays, 10),
-    case("mono", Returns, 14),
+    case("mono", Returns(4), 14),
     case("timeout=20", Stays, 45),
-    case("reports", Returns, 30),
+    case("reports", Stays, 30),
     case("off", Leaves, 8),
     case("deaf", Stays, 10),
 ];
@@ -65,8 +70,14 @@ const HALL_C: [Case; 5] = [
     case("loss=1", Stays, 12),
     case("loss=5", Stays, 12),
     case("reorder", Stays, 12),
-    case("freeze", Leaves, 8),
+    case("freeze", Stalls, 8),
 ];
+
+/// A source that sends nothing is noticed within so long: four seconds, and one look.
+const NOTICED_MS: i64 = 4500;
+/// From the first picture of a source that is back to its first cell on air: the rest of a cell that has begun, a whole
+/// one, and one in which it is decided.
+const BACK_CELLS: i64 = 3;
 
 /// Makes a hall of the demo fail; an empty name mends it.
 pub fn set_fault(server: &Server, hall: &str, fault: &str) {
@@ -99,39 +110,112 @@ fn has_alarm(server: &Server, channel: &str, hall: &str, kind: &str) -> bool {
     })
 }
 
-fn go_through(server: &Server, channel: &str, hall: &str, cases: &[Case]) {
-    let is_live = || server.on_air(channel).as_deref() == Some(hall);
-    let mut viewer = Follower::new(server.http, channel, "720p");
-    viewer.until("the hall is on air", is_live);
-    for Case { fault, outcome, seconds } in cases {
-        println!("{hall} {fault}");
-        set_fault(server, hall, fault);
+/// One hall with its channel and a viewer.
+struct Hall<'a> {
+    server: &'a Server,
+    channel: &'a str,
+    name: &'a str,
+    /// Makes it fail; an empty name mends it.
+    fail: &'a dyn Fn(&str),
+    viewer: Follower,
+    log: AirLog<'a>,
+}
+
+impl Hall<'_> {
+    fn until(&mut self, what: &str, mut done: impl FnMut(Option<&str>) -> bool) {
+        let Self { viewer, log, .. } = self;
+        viewer.until(what, || done(log.look().as_deref()));
+    }
+
+    fn until_live(&mut self, what: &str) {
+        let name = self.name;
+        self.until(what, |on_air| on_air == Some(name));
+    }
+
+    fn follow(&mut self, seconds: u64) {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        self.until("time passes", |_| Instant::now() >= end);
+    }
+
+    /// The first cell of the waiting loop after `mark`.
+    fn left_at(&self, mark: usize) -> i64 {
+        let left = self.log.after(mark).iter().find(|change| change.source.is_none());
+        left.expect("it has left").since_ms
+    }
+
+    /// It is back in time after its first picture at `live`.
+    fn in_time(&self, mark: usize, live: i64) {
+        let back = self.log.after(mark).last().map_or(live, |change| change.since_ms);
+        let bound = next_cell(live) + (BACK_CELLS - 1) * CELL_MS;
+        assert!(back <= bound, "{}: back {} ms after its bound", self.name, back - bound);
+    }
+
+    fn go_through(&mut self, Case { fault, outcome, seconds }: &Case) {
+        println!("{} {fault}", self.name);
+        let mark = self.log.mark();
+        (self.fail)(fault);
+        let begun = now_ms();
         match outcome {
-            Stays => {
-                for _ in 0..*seconds {
-                    viewer.follow(Duration::from_secs(1));
-                    assert!(is_live(), "{fault}: the hall stays on air: {}", server.matrix());
-                }
+            Stays => self.follow(*seconds),
+            Leaves | Stalls => {
+                self.until("the waiting video", |on_air| on_air.is_none());
+                let noticed = if *outcome == Stalls { NOTICED_MS } else { 0 };
+                let (left, bound) = (self.left_at(mark), next_cell(begun + noticed));
+                assert!(left <= bound, "{fault}: it left {} ms after its bound", left - bound);
+                let away = self.log.mark();
+                self.follow(*seconds);
+                assert_eq!(self.log.after(away), [], "{fault}: it does not come back by itself");
             }
-            Leaves => {
-                viewer.until("the waiting video", || !is_live());
-                viewer.follow(Duration::from_secs(*seconds));
-                assert!(!is_live(), "{fault}: it does not come back by itself");
+            Returns(cells) => {
+                self.follow(*seconds);
+                self.until_live("the hall is back by itself");
+                let waited = self.log.waiting_cells(mark);
+                assert!(waited <= *cells, "{fault}: {waited} cells of the waiting loop");
             }
-            Returns => {
-                viewer.follow(Duration::from_secs(*seconds));
-                viewer.until("the hall is back by itself", is_live);
+            Begins => {
+                self.follow(*seconds);
+                let live = state_since(self.server, self.name, "live").expect("the device has begun anew");
+                let left = self.log.after(mark).iter().filter(|change| change.source.is_none());
+                let last = left.map(|change| change.since_ms).max();
+                assert!(last <= Some(next_cell(live)), "{fault}: {:?}", self.log.after(mark));
+                self.until_live("the hall is back by itself");
+                self.in_time(mark, live);
             }
         }
         if let Some(kind) = alarm_of(fault) {
-            viewer.until("the alarm", || has_alarm(server, channel, hall, kind));
+            let (server, channel, name) = (self.server, self.channel, self.name);
+            self.until("the alarm", |_| has_alarm(server, channel, name, kind));
         }
-        set_fault(server, hall, "");
-        viewer.until("the mended hall is on air", is_live);
-        viewer.follow(Duration::from_secs(3));
-        eventually("and stays", is_live);
+        (self.fail)("");
+        self.until_live("the mended hall is on air");
+        match outcome {
+            Stays => assert_eq!(self.log.after(mark), [], "{fault}: no cell of the waiting loop"),
+            Leaves | Stalls => {
+                let live = state_since(self.server, self.name, "live").expect("it is on air");
+                self.in_time(mark, live);
+            }
+            Returns(_) | Begins => {}
+        }
+        self.follow(3);
+        let name = self.name;
+        eventually("and stays", || self.log.look().as_deref() == Some(name));
     }
-    judge(&viewer.collected, Some((1280, 720)));
+}
+
+/// Makes a hall that is connected to `channel` fail in all these ways, one after the other, and judges what its viewer got.
+pub fn go_through(server: &Server, channel: &str, name: &str, cases: &[Case], fail: &dyn Fn(&str)) {
+    let viewer = Follower::new(server.http, channel, "720p");
+    let mut hall = Hall { server, channel, name, fail, viewer, log: AirLog::new(server, channel) };
+    hall.until_live("the hall is on air");
+    for case in cases {
+        hall.go_through(case);
+    }
+    judge(&hall.viewer.collected, Some((1280, 720)));
+}
+
+/// The same with a hall of the demo.
+fn demo_hall(server: &Server, channel: &str, name: &str, cases: &[Case]) {
+    go_through(server, channel, name, cases, &|fault| set_fault(server, name, fault));
 }
 
 #[test]
@@ -140,11 +224,11 @@ fn every_fault_of_a_hall_ends_as_the_table_says() {
     let server = Server::demo();
     server.connect("Live_L2", "PS-Amphi_C");
     std::thread::scope(|scope| {
-        scope.spawn(|| go_through(&server, "Live_PAES", "PS-Amphi_A", &HALL_A));
+        scope.spawn(|| demo_hall(&server, "Live_PAES", "PS-Amphi_A", &HALL_A));
         scope.spawn(|| {
-            go_through(&server, "Live_L2", "PS-Amphi_C", &HALL_C);
+            demo_hall(&server, "Live_L2", "PS-Amphi_C", &HALL_C);
             server.connect("Live_L2", "PS-Amphi_B");
-            go_through(&server, "Live_L2", "PS-Amphi_B", &HALL_B);
+            demo_hall(&server, "Live_L2", "PS-Amphi_B", &HALL_B);
         });
     });
     // Its next try comes after a minute: not waited for here.

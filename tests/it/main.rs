@@ -5,8 +5,10 @@
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
 mod admin;
+mod air_log;
 mod browser;
 mod cache;
+mod chaos;
 mod commands;
 mod console;
 mod dash;
@@ -29,6 +31,7 @@ mod rtsp;
 mod server;
 mod soak;
 mod sources;
+mod spoiled;
 mod stream;
 mod vod;
 mod wowza;

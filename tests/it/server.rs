@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -21,6 +21,8 @@ pub struct Server {
     pub http: SocketAddr,
     pub admin: SocketAddr,
     log: Mutex<Receiver<Value>>,
+    /// Until when its log is not read.
+    log_paused: Arc<Mutex<Instant>>,
     /// Its configuration and its state, if it has files of its own.
     home: Option<TempDir>,
 }
@@ -46,6 +48,11 @@ impl Server {
     /// Its `state_dir`.
     pub fn state(&self) -> std::path::PathBuf {
         self.home.as_ref().expect("a server with a configuration").path().join("state")
+    }
+
+    /// Whoever reads its log stands still for so long.
+    pub fn pause_log(&self, time: Duration) {
+        *self.log_paused.lock().expect("no panic") = Instant::now() + time;
     }
 
     pub fn pid(&self) -> u32 {
@@ -90,8 +97,12 @@ impl Server {
         let stderr = child.stderr.take().expect("its log");
         let (sender, log) = channel();
         let log = Mutex::new(log);
+        let log_paused = Arc::new(Mutex::new(Instant::now()));
+        let paused = Arc::clone(&log_paused);
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let until = *paused.lock().expect("no panic");
+                std::thread::sleep(until.saturating_duration_since(Instant::now()));
                 if let Ok(line) = serde_json::from_str::<Value>(&line) {
                     let _ = sender.send(line);
                 } else {
@@ -100,7 +111,8 @@ impl Server {
             }
         });
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Self { child, media: nowhere, http: nowhere, admin: nowhere, log, home: None };
+        let mut server =
+            Self { child, media: nowhere, http: nowhere, admin: nowhere, log, log_paused, home: None };
         server.media = server.address("media");
         server.http = server.address("http");
         server.admin = server.address("admin");
