@@ -86,6 +86,7 @@ pub mod http;
 pub mod isobmff;
 pub mod ladder;
 pub mod loadtest;
+pub mod log;
 pub mod matrix;
 pub mod media;
 pub mod meter;

@@ -2,13 +2,14 @@
 //! console with a panel of faults. Nothing but this binary.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use bytes::Bytes;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::clip::Clip;
 use crate::clock::{Clock, SystemClock};
@@ -195,28 +196,41 @@ fn configuration(options: &DemoOptions, sources: Vec<Source>, waiting: &Path, st
     config
 }
 
-#[expect(clippy::print_stdout, reason = "what to open is the demo's result")]
 fn print_what_to_open(server: &Server, scheduled: bool) {
+    let text = what_to_open(server, scheduled);
+    // Nobody may read it, or stand still while reading.
+    let said = std::thread::Builder::new().name("greeting".to_owned()).spawn(move || {
+        let mut out = std::io::stdout();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    });
+    if let Err(error) = said {
+        warn!(%error, "what to open could not be printed");
+    }
+}
+
+fn what_to_open(server: &Server, scheduled: bool) -> String {
     let addresses = server.addresses();
-    println!("Amphi demo: three simulated lecture halls, two channels.\n");
+    let mut lines = vec!["Amphi demo: three simulated lecture halls, two channels.\n".to_owned()];
     if let Some(admin) = addresses.admin {
-        println!("  Open the console         http://{admin}/");
-        println!("  The matrix as JSON       http://{admin}/api/v1/matrix");
+        lines.push(format!("  Open the console         http://{admin}/"));
+        lines.push(format!("  The matrix as JSON       http://{admin}/api/v1/matrix"));
         if scheduled {
-            println!("  The day as JSON          http://{admin}/api/v1/schedule");
+            lines.push(format!("  The day as JSON          http://{admin}/api/v1/schedule"));
         }
     }
     if let Some(media) = addresses.http.or(addresses.media) {
         let (paes, l2) = if scheduled { ("(halls A, B)", "(hall C)") } else { ("(hall A)", "(waiting)") };
-        println!("  Live_PAES {paes:<14} http://{media}/Live_PAES/playlist.m3u8");
-        println!("  Live_L2 {l2:<16} http://{media}/Live_L2/playlist.m3u8");
-        println!("  A recorded lecture       http://{media}/vod/smil:{SMIL}/playlist.m3u8");
+        lines.push(format!("  Live_PAES {paes:<14} http://{media}/Live_PAES/playlist.m3u8"));
+        lines.push(format!("  Live_L2 {l2:<16} http://{media}/Live_L2/playlist.m3u8"));
+        lines.push(format!("  A recorded lecture       http://{media}/vod/smil:{SMIL}/playlist.m3u8"));
     }
     if scheduled {
-        println!(
+        lines.push(
             "\nA simulated Opencast plans the day: lectures start and end every two minutes, the first at once."
+                .to_owned(),
         );
-        println!("Without it: amphi demo --no-schedule");
+        lines.push("Without it: amphi demo --no-schedule".to_owned());
     }
-    println!("\nEnd it with Ctrl-C.");
+    lines.push("\nEnd it with Ctrl-C.\n".to_owned());
+    lines.join("\n")
 }
