@@ -10,7 +10,7 @@ const STOREYS: [&[&str]; 5] = [
     &["media", "clock", "log", "meter"],
     &[
         "agenda", "alarm", "audit", "clip", "config", "feed", "matrix", "push", "http", "rtsp", "rtmp",
-        "udp", "isobmff",
+        "udp", "isobmff", "tasks",
     ],
     &[
         "source",
@@ -63,6 +63,8 @@ const CORES: &[&str] = &[
     "store/media_playlist.rs",
     "store/multivariant.rs",
     "store/window.rs",
+    "tasks/pauses.rs",
+    "tasks/roll.rs",
     "vod/compact.rs",
     "vod/samples.rs",
     "vod/tables.rs",

@@ -100,6 +100,7 @@ pub mod server;
 pub mod simulator;
 pub mod source;
 pub mod store;
+pub mod tasks;
 pub mod udp;
 pub mod vod;
 
