@@ -15,6 +15,7 @@ use crate::clip::Clip;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Alarm, Audio, Channel, Config, Ladder, Rung, Secret, Source, Transport, Vod};
 use crate::simulator::{Fault, Simulator, SimulatorOptions, Spares};
+use crate::tasks::Tasks;
 
 use super::{Server, demo_day, faults, signals};
 
@@ -123,12 +124,17 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let mut config = configuration(&options, sources, &waiting, scratch.path());
     config.vods = vec![Vod { name: "vod".to_owned(), root: nas, ..Vod::default() }];
     let opencast = if options.schedule { Some(demo_day::plan(&mut config, &clock).await?) } else { None };
+    let tasks = Tasks::new(Arc::clone(&clock));
+    let listening = tasks.begin("signals", false);
+    let doors = faults::router(failing, tasks.clone());
     let server = tokio::select! {
-        server = Server::start(config, clock, Some(faults::router(failing))) => server?,
+        server = Server::start(config, clock, tasks, Some(doors)) => server?,
         () = signals.next() => return Ok(()),
     };
     print_what_to_open(&server, options.schedule);
-    signals.next().await;
+    while let Err(why) = listening.attempt(signals.next()).await {
+        listening.again(&why).await;
+    }
     server.end().await;
     if let Some(opencast) = opencast {
         opencast.stop().await;

@@ -33,6 +33,9 @@ use crate::clock::Clock;
 use crate::log;
 use roll::Roll;
 
+/// Between two attempts.
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// All tasks of a server. Clones share the list.
 #[derive(Clone)]
 pub struct Tasks(Arc<Shared>);
@@ -190,21 +193,17 @@ impl Task {
         AssertUnwindSafe(work).catch_unwind().await.map_err(|payload| log::why(&*payload))
     }
 
-    /// As [`Task::attempt`] until it goes well.
-    pub async fn insist<T, F: Future<Output = T>>(&self, mut work: impl FnMut() -> F) -> T {
-        let mut pauses = Pauses::default();
-        loop {
-            let begun = Instant::now();
-            match self.attempt(work()).await {
-                Ok(done) => return done,
-                Err(why) => {
-                    let pause = pauses.after(begun.elapsed());
-                    self.fell(&why, pause);
-                    tokio::time::sleep(pause).await;
-                    self.back();
-                }
-            }
-        }
+    /// After an attempt that has failed: it is said and counted, and the next one may begin.
+    pub async fn again(&self, why: &str) {
+        self.fell(why, AGAIN);
+        tokio::time::sleep(AGAIN).await;
+        self.back();
+    }
+
+    /// It has fallen, and what it was to do has gone to others.
+    pub fn gives_back(self, why: &str) {
+        self.fell(why, Duration::ZERO);
+        self.tasks.roll().back(&self.name, self.tasks.0.clock.now());
     }
 
     /// Runs the body of a thread. After a panic the task lies until it is begun again under its name.

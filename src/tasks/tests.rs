@@ -87,17 +87,12 @@ async fn work_that_may_be_done_ends_when_it_is() {
     });
     tasks.begin("owner", true).supervise(0, Until::Done, work, |_, _| {}).await;
     assert_eq!(tasks.restarts(), [(Arc::from("owner"), 1)]);
-    let mut tries = 0;
     let once = tasks.begin("once", false);
-    let done = once.insist(|| {
-        tries += 1;
-        let now = tries;
-        async move {
-            assert!(now > 2, "not yet");
-            now
-        }
-    });
-    assert_eq!(done.await, 3);
+    let why = once.attempt(async { panic!("not yet") }).await.map(|(): ()| ()).expect_err("a panic");
+    once.again(&why).await;
+    assert_eq!(once.attempt(async { 3 }).await, Ok(3));
+    once.gives_back("enough");
+    assert_eq!((tasks.restarts()[0].1, tasks.all().len()), (2, 0));
 }
 
 #[test]
