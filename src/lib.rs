@@ -86,6 +86,7 @@ pub mod http;
 pub mod isobmff;
 pub mod ladder;
 pub mod loadtest;
+pub mod log;
 pub mod matrix;
 pub mod media;
 pub mod meter;
@@ -99,6 +100,7 @@ pub mod server;
 pub mod simulator;
 pub mod source;
 pub mod store;
+pub mod tasks;
 pub mod udp;
 pub mod vod;
 

@@ -9,11 +9,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use amphi::loadtest::{Choice, Target};
+use amphi::log::Format;
 use amphi::server::{DemoOptions, SimulateOptions};
 use amphi::simulator::{Fault, UnknownFault};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
 
 /// A self-contained streaming media server for lecture halls.
 #[derive(Debug, Parser)]
@@ -30,8 +30,9 @@ struct Log {
     /// How the log on stderr is written.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
-    /// What is logged: a level (error, warn, info, debug, trace) or a filter such as "info,amphi::source=debug".
-    /// RUST_LOG is asked where this is absent; without either it is "info".
+    /// What is logged: a level of Amphi's own lines (error, warn, info, debug, trace, off), or a filter such as
+    /// "amphi=info,amphi::source=debug,retina=warn", which alone makes libraries say anything. RUST_LOG is asked where this
+    /// is absent; without either it is "info".
     #[arg(long, global = true, value_name = "FILTER", value_parser = log_filter)]
     log_level: Option<String>,
 }
@@ -201,13 +202,14 @@ fn main() -> ExitCode {
     bound_memory();
     // Ends with 2 and an explanation when the arguments make no sense.
     let cli = Cli::parse();
-    match start_log(&cli.log).and_then(|()| run(cli.command)) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("amphi: {error:#}");
-            ExitCode::from(1)
-        }
-    }
+    let ended = start_log(&cli.log).and_then(|()| run(cli.command));
+    let code = ended.unwrap_or_else(|error| {
+        amphi::log::plain(&format!("amphi: {error:#}"));
+        ExitCode::from(1)
+    });
+    // Nobody waits for long for a reader of the log that stands still.
+    amphi::log::flush(amphi::log::LAST_LINES);
+    code
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -292,27 +294,22 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 /// A filter that makes sense; it is read again when the log starts.
-fn log_filter(text: &str) -> Result<String, tracing_subscriber::filter::ParseError> {
-    EnvFilter::try_new(text).map(|_| text.to_owned())
+fn log_filter(text: &str) -> Result<String, String> {
+    amphi::log::filter(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
-/// retina says at info what concerns its own developers.
-const QUIET: &str = "info,retina=warn";
-
 fn start_log(log: &Log) -> anyhow::Result<()> {
-    let filter = match &log.log_level {
-        Some(filter) => EnvFilter::try_new(filter).context("--log-level")?,
-        None if std::env::var_os("RUST_LOG").is_some() => {
-            EnvFilter::try_from_default_env().context("RUST_LOG")?
-        }
-        None => EnvFilter::new(QUIET),
+    let asked = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    let filter = match (&log.log_level, asked) {
+        (Some(text), _) => amphi::log::filter(text).context("--log-level")?,
+        (None, Some(text)) => amphi::log::filter(&text).context("RUST_LOG")?,
+        (None, None) => amphi::log::default_filter(),
     };
-    let log_to_stderr = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match log.log_format {
-        LogFormat::Json => log_to_stderr.json().try_init(),
-        LogFormat::Text => log_to_stderr.with_ansi(std::io::stderr().is_terminal()).try_init(),
+    let format = match log.log_format {
+        LogFormat::Json => Format::Json,
+        LogFormat::Text => Format::Text { ansi: std::io::stderr().is_terminal() },
     };
-    started.map_err(|error| anyhow::anyhow!("the log cannot be started: {error}"))
+    amphi::log::start(format, filter)
 }
 
 #[cfg(test)]

@@ -1,10 +1,72 @@
-//! `/healthz`, `/readyz`: for whoever watches over the process. Open to all; they tell nothing.
+//! `/healthz`, `/readyz`: for whoever watches over the process. Open to all. `/api/v1/health` says more, to people.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
 use axum::extract::State;
+use serde::Serialize;
+use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use super::Shared;
-use super::openapi::NotReady;
+use super::openapi::{NotReady, Refused};
 use super::problem::Problem;
+use crate::log;
+use crate::media::MediaTime;
+use crate::tasks::{TaskView, Tasks};
+
+/// A task that viewers need is missed when it has been down for so long.
+const MISSED_AFTER: Duration = Duration::from_secs(3);
+
+/// Where it is seen how the server is.
+#[derive(Clone, Debug)]
+pub struct HealthWatch {
+    /// It has started.
+    pub ready: watch::Receiver<bool>,
+    /// Why it is not ready although it has started, in sentences.
+    pub doubts: watch::Receiver<Arc<Vec<String>>>,
+    /// Its tasks.
+    pub tasks: Tasks,
+}
+
+impl HealthWatch {
+    /// Why it is not ready; nothing if it is.
+    fn doubts(&self) -> Vec<String> {
+        if !*self.ready.borrow() {
+            return vec!["the server is starting".to_owned()];
+        }
+        let mut doubts = Vec::clone(&self.doubts.borrow());
+        // Whoever looks after the doubts may itself be down.
+        for missing in self.tasks.missing(MISSED_AFTER) {
+            if !doubts.contains(&missing.sentence) {
+                doubts.push(missing.sentence);
+            }
+        }
+        doubts
+    }
+}
+
+/// How the server is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Health {
+    /// It serves viewers as it should.
+    ready: bool,
+    /// Why not, in sentences.
+    doubts: Vec<String>,
+    /// Of the program.
+    version: &'static str,
+    /// Its time.
+    now: MediaTime,
+    /// Since its start.
+    uptime_s: u64,
+    /// Panics since start, each a fault of ours.
+    panics: u64,
+    /// Lines of the log that could not be written, or were not read.
+    log_dropped: u64,
+    /// Everything that lives long.
+    tasks: Vec<TaskView>,
+}
 
 /// The process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses(
@@ -20,7 +82,29 @@ pub(super) async fn alive() -> &'static str {
     NotReady,
 ))]
 pub(super) async fn ready(State(state): Shared) -> Result<&'static str, Problem> {
-    let ready = *state.ready.borrow();
-    let not_yet = || Problem::new(http::StatusCode::SERVICE_UNAVAILABLE, "not ready to serve viewers");
-    ready.then_some("ready\n").ok_or_else(not_yet)
+    let doubts = state.health.doubts();
+    if doubts.is_empty() {
+        return Ok("ready\n");
+    }
+    let why = format!("not ready to serve viewers: {}", doubts.join("; "));
+    Err(Problem::new(http::StatusCode::SERVICE_UNAVAILABLE, why))
+}
+
+/// Which tasks run, how often each has begun again, and why last.
+#[utoipa::path(get, path = "/api/v1/health", tag = "health", responses(
+    (status = 200, description = "How the server is", body = Health), Refused,
+))]
+pub(super) async fn show(State(state): Shared) -> Json<Health> {
+    let doubts = state.health.doubts();
+    let now = state.clock.now();
+    Json(Health {
+        ready: doubts.is_empty(),
+        doubts,
+        version: env!("CARGO_PKG_VERSION"),
+        now,
+        uptime_s: now.saturating_since(state.started).as_secs(),
+        panics: log::panics(),
+        log_dropped: log::dropped(),
+        tasks: state.health.tasks.all(),
+    })
 }

@@ -14,6 +14,7 @@
 //! | `GET`, `POST /api/v1/rehearsal` | how all halls were at night; looks at them now |
 //! | `GET /api/v1/audit?limit=` | who did what, newest first |
 //! | `GET /api/v1/pushes` | pushes to other servers |
+//! | `GET /api/v1/health` | which tasks run, how often each has begun again, and why |
 //! | `GET /api/v1/events` | server-sent events: the matrix, the alarms, the schedule now and at every change |
 //! | `GET`, `POST`, `DELETE /api/v1/session` | a token turned into a cookie, see `session` |
 //! | `GET /api/v1/vitals`, `/api/v1/viewers`, `…/thumbnail.jpg` | see [`insight`] |
@@ -67,6 +68,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use self::access::{Role, Tokens};
+pub use self::health::HealthWatch;
 use self::insight::Insight;
 use self::problem::Problem;
 pub use self::rehearsal::Rehearsals;
@@ -75,6 +77,7 @@ use crate::alarm::Alarm;
 use crate::audit::AuditLog;
 use crate::clock::Clock;
 use crate::matrix::MatrixHandle;
+use crate::media::MediaTime;
 use crate::push::PushBoard;
 
 /// Bytes of a request's body; ours have some hundred.
@@ -86,8 +89,8 @@ pub struct AdminState {
     pub matrix: MatrixHandle,
     /// What callers must show.
     pub tokens: Tokens,
-    /// The server is ready to serve viewers.
-    pub ready: watch::Receiver<bool>,
+    /// Whether the server is ready to serve viewers, and how its tasks are.
+    pub health: HealthWatch,
     /// Pushes to other servers.
     pub pushes: PushBoard,
     /// The alarms of this moment.
@@ -112,6 +115,7 @@ pub struct AdminState {
 /// What the routes share.
 struct Desk {
     state: AdminState,
+    started: MediaTime,
     sessions: session::Sessions,
 }
 
@@ -128,7 +132,8 @@ type Shared = State<Arc<Desk>>;
 /// The routes. Serve them over loopback, or over anything when there is an operator's token.
 pub fn router(mut state: AdminState) -> Router {
     metrics::register(&mut state.metrics, state.matrix.clone());
-    let desk = Arc::new(Desk { state, sessions: session::Sessions::default() });
+    let started = state.clock.now();
+    let desk = Arc::new(Desk { state, started, sessions: session::Sessions::default() });
     let (router, document) = api().split_for_parts();
     router
         .fallback(async |uri: Uri| {
@@ -167,6 +172,7 @@ fn api() -> OpenApiRouter<Arc<Desk>> {
         .routes(routes!(metrics::page))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
+        .routes(routes!(health::show))
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Problem {

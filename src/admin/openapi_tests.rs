@@ -131,6 +131,7 @@ const CASES: &[Case] = &[
     ("get", "/api/v1/openapi.json", "/api/v1/openapi.json", "", 200),
     ("get", "/healthz", "/healthz", "", 200),
     ("get", "/readyz", "/readyz", "", 503),
+    ("get", "/api/v1/health", "/api/v1/health", "", 200),
     ("get", "/metrics", "/metrics", "", 200),
 ];
 

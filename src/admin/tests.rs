@@ -19,6 +19,7 @@ use crate::config::Secret;
 use crate::matrix::{ChannelLayout, Layout, OnAir, Override, SourceState, SourceStatus, Store, spawn};
 use crate::media::MediaTime;
 use crate::rehearsal::{Rehearsal, RehearsalState};
+use crate::tasks::{Task, Tasks};
 
 pub(super) const START: MediaTime = MediaTime::from_millis(1_795_000_000_000);
 
@@ -38,6 +39,8 @@ pub(super) struct Port {
     pub(super) router: Router,
     pub(super) matrix: MatrixHandle,
     pub(super) ready: watch::Sender<bool>,
+    doubt: watch::Sender<Arc<Vec<String>>>,
+    needed: Task,
     ending: CancellationToken,
     pub(super) alarms: watch::Sender<Arc<Vec<Alarm>>>,
     pub(super) plan: watch::Sender<Arc<Plan>>,
@@ -57,6 +60,9 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
     let clock = Arc::new(ManualClock::at(START));
     let (matrix, _) = spawn(layout, store, Arc::clone(&clock) as Arc<dyn Clock>);
     let (ready, is_ready) = watch::channel(false);
+    let (doubt, doubts) = watch::channel(Arc::default());
+    let tasks = Tasks::new(Arc::clone(&clock) as Arc<dyn Clock>);
+    let needed = tasks.begin("channel hall", true);
     let ending = CancellationToken::new();
     let (alarms, alarms_watch) = watch::channel(Arc::default());
     let (plan, plan_watch) = watch::channel(Arc::default());
@@ -69,7 +75,7 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
         audit: AuditLog::in_memory(),
         rehearsals,
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
-        ready: is_ready,
+        health: HealthWatch { ready: is_ready, doubts, tasks },
         alarms: alarms_watch,
         pushes: PushBoard::default(),
         plan: plan_watch,
@@ -77,7 +83,7 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
         metrics: Registry::default(),
         ending: ending.clone(),
     });
-    Port { router, matrix, ready, ending, alarms, plan, clock, report, orders }
+    Port { router, matrix, ready, doubt, needed, ending, alarms, plan, clock, report, orders }
 }
 
 /// One source has a picture, nobody watches.
@@ -347,6 +353,22 @@ async fn readiness_follows_its_flag() {
     port.ready.send_replace(true);
     let response = port.send(Request::get("/readyz").body(Body::empty()).expect("a request")).await;
     assert_eq!((response.status(), text_of(response).await.as_str()), (StatusCode::OK, "ready\n"));
+    // A task that viewers need falls, and is not back after some seconds.
+    let mut port = port;
+    port.needed.lies("an index");
+    assert_eq!(port.get("/readyz").await.0, StatusCode::OK);
+    port.clock.advance(std::time::Duration::from_secs(3));
+    let (status, problem) = port.get("/readyz").await;
+    let detail = problem["detail"].as_str().expect("a detail");
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(detail.contains("channel hall") && detail.contains("an index"), "{detail}");
+    let (_, health) = port.get("/api/v1/health").await;
+    let task = &health["tasks"][0];
+    assert_eq!((&health["ready"], &task["state"]), (&json!(false), &json!("restarting")));
+    assert_eq!((&task["restarts"], &task["last_reason"]), (&json!(0), &json!("an index")));
+    assert_eq!(health["uptime_s"], 3);
+    port.doubt.send_replace(vec!["Live has no new segment".to_owned()].into());
+    assert!(port.get("/readyz").await.1["detail"].as_str().expect("a detail").contains("no new segment"));
 }
 
 /// The data of the next event called `matrix`.

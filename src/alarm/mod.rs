@@ -51,6 +51,8 @@ pub enum AlarmKind {
     Check,
     /// A channel cannot be pushed to another server.
     Push,
+    /// A part of the server has ended by a fault of ours, and was started again.
+    Task,
 }
 
 /// Something that holds at this moment.
@@ -119,7 +121,8 @@ impl Thresholds {
             | AlarmKind::ParameterSets
             | AlarmKind::Calendar
             | AlarmKind::Plan
-            | AlarmKind::Check => 0,
+            | AlarmKind::Check
+            | AlarmKind::Task => 0,
             AlarmKind::Black => self.black_s,
             AlarmKind::Frozen => self.frozen_s,
             AlarmKind::Silent => self.silent_s,

@@ -25,21 +25,37 @@ pub struct AuditLog {
 /// The log in `directory`, with what was recorded before, and the task that writes it, which ends when the last handle is
 /// dropped. Call within a tokio runtime; reads the files before it returns.
 pub fn open(directory: &Path) -> (AuditLog, JoinHandle<()>) {
+    let (log, mut writer) = prepare(directory);
+    (log, tokio::spawn(async move { writer.run().await }))
+}
+
+/// [`open`] for whoever runs the writer, which is to be run again if it has broken off.
+pub fn prepare(directory: &Path) -> (AuditLog, Writer) {
     let files = Arc::new(Files::new(directory, FILE_BYTES));
     let before = files.load();
     let latest = before.len().saturating_sub(KEPT);
     let kept = Arc::new(Mutex::new(before.into_iter().skip(latest).collect()));
     let (queue, entries) = mpsc::channel(QUEUE);
-    (AuditLog { kept, queue }, tokio::spawn(write(files, entries)))
+    (AuditLog { kept, queue }, Writer { files, entries, waiting: Vec::new() })
 }
 
-async fn write(files: Arc<Files>, mut entries: mpsc::Receiver<Entry>) {
-    let mut waiting = Vec::new();
-    while entries.recv_many(&mut waiting, QUEUE).await > 0 {
-        let (files, batch) = (Arc::clone(&files), std::mem::take(&mut waiting));
-        let written = tokio::task::spawn_blocking(move || files.append(&batch)).await;
-        if let Err(error) = written.unwrap_or_else(|panic| Err(panic.into())) {
-            tracing::error!(%error, "the audit log cannot be written");
+/// Writes what is recorded.
+#[derive(Debug)]
+pub struct Writer {
+    files: Arc<Files>,
+    entries: mpsc::Receiver<Entry>,
+    waiting: Vec<Entry>,
+}
+
+impl Writer {
+    /// Writes until the last handle is dropped.
+    pub async fn run(&mut self) {
+        while !self.waiting.is_empty() || self.entries.recv_many(&mut self.waiting, QUEUE).await > 0 {
+            let (files, batch) = (Arc::clone(&self.files), std::mem::take(&mut self.waiting));
+            let written = tokio::task::spawn_blocking(move || files.append(&batch)).await;
+            if let Err(error) = written.unwrap_or_else(|panic| Err(panic.into())) {
+                tracing::error!(%error, "the audit log cannot be written");
+            }
         }
     }
 }

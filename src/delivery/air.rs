@@ -20,6 +20,7 @@ use crate::delivery::Counts;
 use crate::media::{CellIndex, CodedCell, Grid, MediaTime, RungTracks, VIDEO_TIMESCALE};
 use crate::rtmp::{self, Shared, Timebase, TooLong};
 use crate::rtsp::{Packets, RungNumbers};
+use crate::tasks::Tasks;
 use batch::{BatchReader, Batches};
 use row::{Place, Rows};
 
@@ -114,6 +115,12 @@ impl Air {
 }
 
 impl AirReader {
+    /// The rows of players of this channel are on the list of `tasks`.
+    #[must_use]
+    pub fn listed(self, channel: &str, tasks: &Tasks) -> Self {
+        Self { rows: Arc::new(Rows::listed(channel, tasks)), ..self }
+    }
+
     /// The newest cell; `None` before the first.
     pub fn newest(&self) -> Option<Arc<CodedCell>> {
         self.kept.borrow().back().map(|aired| Arc::clone(&aired.cell))

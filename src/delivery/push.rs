@@ -47,7 +47,8 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// Messages that are due within so long go out in one write.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Everything that one push takes.
+/// Everything that one push takes. A clone can go on where a run has broken off.
+#[derive(Clone)]
 pub struct PushTask {
     /// Its name.
     pub name: String,
@@ -92,6 +93,11 @@ impl PushTask {
             connects: 0,
             bytes: 0,
         };
+        // After a fault of ours it counts on.
+        if let Some(before) = self.board.all().into_iter().find(|it| it.name == self.name) {
+            (status.connects, status.bytes) = (before.connects, before.bytes);
+            status.reason = before.reason;
+        }
         self.board.tell(status.clone());
         let mut back_off = BackOff::default();
         loop {
@@ -119,6 +125,14 @@ impl PushTask {
                     }
                 }
             }
+        }
+    }
+
+    /// A run has broken off by a fault of ours.
+    pub fn fell(&self, why: &str) {
+        let mut all = self.board.all().into_iter();
+        if let Some(mut status) = all.find(|it| it.name == self.name) {
+            self.report(&mut status, PushState::BackingOff, &format!("internal error: {why}"));
         }
     }
 

@@ -38,4 +38,4 @@ pub use places::Places;
 pub use range::{Requested, requested_range};
 pub use refusal::{empty, method_refusal, problem};
 pub use sealed::Sealed;
-pub use serve::{Limits, accept_each, serve, serve_express, serve_stream, serve_with_peer};
+pub use serve::{Limits, Port, accept_each, serve, serve_express, serve_stream, serve_with_peer};

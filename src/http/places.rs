@@ -8,12 +8,13 @@
 //! given to choose addresses from (RFC 4291 §2.5.1).
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::log::household;
 use crate::meter::Counter;
 
 /// Between two lines of the log.
@@ -115,13 +116,6 @@ impl Drop for Seat {
                 taken.by_address.remove(&household);
             }
         }
-    }
-}
-
-fn household(peer: IpAddr) -> IpAddr {
-    match peer {
-        IpAddr::V4(_) => peer,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 

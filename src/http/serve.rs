@@ -34,6 +34,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt};
+use tracing::Instrument;
 
 use super::express::{self, Express, Left};
 use super::peer::{Peer, WithPeer};
@@ -91,13 +92,9 @@ where
     accept_each(listener, Places::new(limits.connections, 0), each, shutdown).await;
 }
 
-/// As [`serve`], and every request carries the [`Peer`] that it came from.
-pub async fn serve_with_peer<S, B>(
-    listener: TcpListener,
-    service: S,
-    limits: Limits,
-    shutdown: CancellationToken,
-) where
+/// As [`serve`], and every request carries the [`Peer`] that it came from. May be called again if it has broken off.
+pub async fn serve_with_peer<S, B>(port: &mut Port, service: S, limits: Limits, shutdown: CancellationToken)
+where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
@@ -108,11 +105,10 @@ pub async fn serve_with_peer<S, B>(
         let service = WithPeer { inner: service.clone(), peer: Peer(address) };
         serve_stream(stream, service, limits, ending.clone())
     };
-    accept_each(listener, Places::new(limits.connections, 0), each, shutdown).await;
+    port.accept_each(Places::new(limits.connections, 0), each, shutdown).await;
 }
 
-/// Hands every connection that finds a place to `each`, with its peer's address, until `shutdown`, and returns when the
-/// last one has ended: for ports that speak more than HTTP, share places, or want to know who comes.
+/// [`Port::accept_each`] on a port that nobody else has.
 pub async fn accept_each<F>(
     listener: TcpListener,
     places: Places,
@@ -121,31 +117,62 @@ pub async fn accept_each<F>(
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    let connections = TaskTracker::new();
-    loop {
-        let accepted = tokio::select! {
-            () = shutdown.cancelled() => break,
-            accepted = accept(&listener, &places) => accepted,
-        };
-        match accepted {
-            Ok(Some((stream, peer, seat))) => {
-                let connection = each(stream, peer);
-                connections.spawn(async move {
-                    connection.await;
-                    drop(seat);
-                });
-            }
-            Ok(None) => {}
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept connections; trying again in a second");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+    Port::new(listener).accept_each(places, each, shutdown).await;
+}
+
+/// A listening socket, and the connections that came by it. Both outlive a loop that has broken off.
+#[derive(Debug)]
+pub struct Port {
+    /// Until the port is closed.
+    listener: Option<TcpListener>,
+    connections: TaskTracker,
+}
+
+impl Port {
+    /// A port without connections.
+    pub fn new(listener: TcpListener) -> Self {
+        Self { listener: Some(listener), connections: TaskTracker::new() }
+    }
+
+    /// Hands every connection that finds a place to `each`, with its peer's address, until `shutdown`, and returns when the
+    /// last one has ended: for ports that speak more than HTTP, share places, or want to know who comes. May be called
+    /// again if it has broken off.
+    pub async fn accept_each<F>(
+        &mut self,
+        places: Places,
+        each: impl Fn(TcpStream, SocketAddr) -> F,
+        shutdown: CancellationToken,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        while let Some(listener) = &self.listener {
+            let accepted = tokio::select! {
+                () = shutdown.cancelled() => break,
+                accepted = accept(listener, &places) => accepted,
+            };
+            match accepted {
+                Ok(Some((stream, peer, seat))) => {
+                    let connection = each(stream, peer);
+                    // A panic is logged and counted where panics are, and ends this connection alone.
+                    let connection = async move {
+                        connection.await;
+                        drop(seat);
+                    };
+                    let span = tracing::info_span!(parent: None, "peer", name = %peer);
+                    self.connections.spawn(connection.instrument(span));
+                }
+                Ok(None) => {}
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections; trying again in a second");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
+        self.listener = None;
+        self.connections.close();
+        self.connections.wait().await;
     }
-    drop(listener);
-    connections.close();
-    connections.wait().await;
 }
 
 /// The next connection; `None` for one of an address that has too many.

@@ -14,12 +14,13 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, info_span};
 
 use crate::clock::Clock;
 use crate::feed::{Next, Reader};
 use crate::media::{CellBatch, CodedCell, MediaTime, ParameterSets, RungTracks, SourceFrame, TrackFormat};
 use crate::meter::{Counter, Gauge, Lowest, Note, Since};
+use crate::tasks::{Task, Tasks};
 
 use super::LadderError;
 use super::assembler::Assembler;
@@ -127,6 +128,8 @@ impl LadderMeter {
 #[derive(Debug)]
 pub struct LiveLadder {
     stop: Arc<AtomicBool>,
+    /// A thread has panicked.
+    broken: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
     meter: Arc<LadderMeter>,
 }
@@ -142,10 +145,26 @@ impl LiveLadder {
         clock: Arc<dyn Clock>,
         sink: impl FnMut(LadderNews) + Send + 'static,
     ) -> Result<Self, LadderError> {
+        Self::start_among(&Tasks::new(Arc::clone(&clock)), name, spec, tracks, input, clock, sink)
+    }
+
+    /// As [`LiveLadder::start`], with its threads on the list of `tasks`. A panic in one ends the ladder.
+    pub fn start_among(
+        tasks: &Tasks,
+        name: &str,
+        spec: &LadderSpec,
+        tracks: &[RungTracks],
+        input: Reader,
+        clock: Arc<dyn Clock>,
+        sink: impl FnMut(LadderNews) + Send + 'static,
+    ) -> Result<Self, LadderError> {
         let (news_sender, news) = sync_channel(NEWS_QUEUE);
         let stop = Arc::new(AtomicBool::new(false));
         let meter = Arc::new(LadderMeter::new(spec.pictures.iter().map(|rung| rung.name.clone())));
-        let mut ladder = Self { stop: Arc::clone(&stop), threads: Vec::new(), meter: Arc::clone(&meter) };
+        let broken = Arc::default();
+        let mut ladder =
+            Self { stop: Arc::clone(&stop), broken, threads: Vec::new(), meter: Arc::clone(&meter) };
+        let task = |part: &str| tasks.begin(format!("ladder {name} {} {part}", spec.name), false);
         let mut rungs = Vec::new();
         for (index, rung) in spec.pictures.iter().enumerate() {
             let encoder = CellEncoder::new(rung, spec.grid)?;
@@ -160,7 +179,7 @@ impl LiveLadder {
                 clock: Arc::clone(&clock),
                 meter: Arc::clone(&meter),
             });
-            ladder.spawn(format!("{} {name}", rung.name), move || thread.run())?;
+            ladder.spawn(format!("{} {name}", rung.name), task(&rung.name), move |task| thread.run(task))?;
             rungs.push(sender);
         }
         let decoding = Decoding {
@@ -177,7 +196,9 @@ impl LiveLadder {
             meter,
             sink,
         };
-        ladder.spawn(format!("ladder {name}"), move || decoding.run(&input, &stop))?;
+        ladder.spawn(format!("ladder {name}"), task("decoding"), move |task| {
+            decoding.run(&input, &stop, task)
+        })?;
         info!(source = name, ladder = spec.name, "ladder started");
         Ok(ladder)
     }
@@ -189,7 +210,7 @@ impl LiveLadder {
 
     /// A thread has ended by itself, which only a panic makes it do: the ladder must be started anew.
     pub fn has_ended(&self) -> bool {
-        self.threads.iter().any(JoinHandle::is_finished)
+        self.broken.load(Ordering::Relaxed) || self.threads.iter().any(JoinHandle::is_finished)
     }
 
     /// Asks the threads to end, and waits for them.
@@ -202,10 +223,33 @@ impl LiveLadder {
         }
     }
 
-    fn spawn(&mut self, name: String, body: impl FnOnce() + Send + 'static) -> Result<(), LadderError> {
-        let thread = std::thread::Builder::new().name(name).spawn(body).map_err(LadderError::Thread)?;
+    fn spawn(
+        &mut self,
+        name: String,
+        task: Task,
+        body: impl FnOnce(&Task) + Send + 'static,
+    ) -> Result<(), LadderError> {
+        let broken = Arc::clone(&self.broken);
+        let span = info_span!(parent: None, "ladder", name);
+        // Told before the task is: whoever hears of the one knows of the other.
+        let body = move |task: &Task| {
+            let _breaks = Breaks(broken);
+            body(task);
+        };
+        let thread = std::thread::Builder::new().name(name);
+        let thread = thread.spawn(move || span.in_scope(|| task.thread(body)));
+        let thread = thread.map_err(LadderError::Thread)?;
         self.threads.push(thread);
         Ok(())
+    }
+}
+
+/// Says, where it is dropped by a panic, that the ladder is broken.
+struct Breaks(Arc<AtomicBool>);
+
+impl Drop for Breaks {
+    fn drop(&mut self) {
+        self.0.fetch_or(std::thread::panicking(), Ordering::Relaxed);
     }
 }
 
@@ -245,8 +289,9 @@ struct Decoding<S> {
 }
 
 impl<S: FnMut(LadderNews)> Decoding<S> {
-    fn run(mut self, input: &Reader, stop: &AtomicBool) {
+    fn run(mut self, input: &Reader, stop: &AtomicBool, task: &Task) {
         while !stop.load(Ordering::Relaxed) {
+            task.pass();
             match input.next(TICK) {
                 Next::Frame(frame) => self.frame(&frame),
                 Next::Nothing => {}

@@ -10,6 +10,8 @@ use tracing::{error, warn};
 use crate::clock::Clock;
 use crate::media::{CellIndex, Grid, MediaTime, Picture, SampleEntry, Slot, TrackCell, VIDEO_TIMESCALE};
 
+use crate::tasks::Task;
+
 use super::lattice::{Filled, Lattice};
 use super::live::LadderMeter;
 use super::openh264::{CodecError, Encoder};
@@ -212,8 +214,9 @@ impl Rung {
     }
 
     /// Works until the decoding thread drops its end.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, task: &Task) {
         loop {
+            task.pass();
             let now = self.clock.now();
             let wait = self.lattice.wake_at().map_or(IDLE_WAIT, |at| at.saturating_since(now).min(IDLE_WAIT));
             match self.arrivals.recv_timeout(wait) {

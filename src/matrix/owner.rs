@@ -61,6 +61,18 @@ pub fn spawn_telling(
     zone: TimeZone,
     expired: OnExpiry,
 ) -> (MatrixHandle, JoinHandle<()>) {
+    let (handle, mut owner) = prepare(layout, store, clock, zone, expired);
+    (handle, tokio::spawn(async move { owner.run().await }))
+}
+
+/// [`spawn_telling`] for whoever runs the owner, which is to be run again if it has broken off.
+pub fn prepare(
+    layout: Layout,
+    store: impl Store,
+    clock: Arc<dyn Clock>,
+    zone: TimeZone,
+    expired: OnExpiry,
+) -> (MatrixHandle, Owner) {
     let now = clock.now();
     let mut matrix = Matrix::new(layout, now).in_zone(zone);
     let kept = store.load();
@@ -71,9 +83,9 @@ pub fn spawn_telling(
     let (requests, inbox) = mpsc::channel(QUEUE);
     let mail = Arc::new(Mail::default());
     let (shown, view) = watch::channel(Arc::new(matrix.view()));
-    let owner = Owner { matrix, store: Arc::new(store), kept, clock, shown, expired };
-    let task = tokio::spawn(owner.run(inbox, Arc::clone(&mail)));
-    (MatrixHandle { requests, mail, view }, task)
+    let store = Arc::new(store);
+    let owner = Owner { matrix, inbox, mail: Arc::clone(&mail), store, kept, clock, shown, expired };
+    (MatrixHandle { requests, mail, view }, owner)
 }
 
 impl MatrixHandle {
@@ -150,8 +162,11 @@ impl MatrixHandle {
     }
 }
 
-struct Owner {
+/// Owns the matrix.
+pub struct Owner {
     matrix: Matrix,
+    inbox: mpsc::Receiver<Request>,
+    mail: Arc<Mail>,
     store: Arc<dyn Store>,
     /// What the store has.
     kept: Vec<Override>,
@@ -160,13 +175,22 @@ struct Owner {
     expired: OnExpiry,
 }
 
+impl std::fmt::Debug for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Owner")
+    }
+}
+
 impl Owner {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Request>, mail: Arc<Mail>) {
+    /// Obeys, hears and expires until the last handle is dropped. What was being obeyed when a run broke off is
+    /// answered as if the matrix had ended.
+    pub async fn run(&mut self) {
+        let mail = Arc::clone(&self.mail);
         loop {
             let expiry = self.matrix.next_expiry();
             let wait = expiry.map_or(LONGEST_SLEEP, |at| at.saturating_since(self.clock.now()));
             tokio::select! {
-                request = inbox.recv() => match request {
+                request = self.inbox.recv() => match request {
                     Some(request) => self.serve(request).await,
                     None => return,
                 },

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -45,7 +46,29 @@ pub(super) struct ChannelTask {
     pub(super) clock: Arc<dyn Clock>,
     /// How often the connection changed.
     pub(super) runs: u64,
+    /// The newest cell on the shelf, and the newest one on air.
+    pub(super) shelved: Option<CellIndex>,
+    pub(super) aired: Option<CellIndex>,
+    /// When the task last broke off.
+    pub(super) fell_at: Option<Instant>,
 }
+
+/// What a channel's task has in hand. A run that has broken off leaves it to the next one.
+pub(super) struct Desk {
+    splicer: Splicer,
+    airing: Airing,
+    live: Option<Live>,
+    /// The source before, as long as its live cell is on air.
+    former: Option<Live>,
+    /// The loop that fills the open cell: another one may have been painted since.
+    shown: Arc<WaitingLoop>,
+    told: Option<Why>,
+    /// The cell that is being shelved.
+    shelving: Option<Decision>,
+}
+
+/// Who breaks off twice within so long begins with an empty desk.
+const TWICE: Duration = Duration::from_secs(10);
 
 /// The live side of a channel: what the connected source sends.
 struct Live {
@@ -72,48 +95,46 @@ enum Event {
 }
 
 impl ChannelTask {
-    /// Works until `end`.
-    pub(super) async fn run(mut self, end: CancellationToken) {
-        let grid = self.options.grid;
-        let now = self.clock.now();
-        let first = CellIndex(grid.cell_at(now).0 - self.options.window as i64);
-        let mut splicer = Splicer::new(self.options, first);
-        let mut airing = Airing::new(self.airing_options(), grid.cell_at(now));
-        let mut live = self.connect(&mut splicer, &mut airing);
-        // The source before, as long as its live cell is on air.
-        let mut former: Option<Live> = None;
-        // The loop that fills the open cell: another one may have been painted since.
-        let mut shown = Arc::clone(&self.waiting.borrow());
-        let mut told: Option<Why> = None;
+    /// Works until `end`. A run that has broken off is gone on with where it was: the cell that it was about is a waiting
+    /// cell, and the next one is what it would have been.
+    pub(super) async fn run(&mut self, desk: &mut Option<Desk>, end: CancellationToken) {
+        let Desk { splicer, airing, live, former, shown, told, shelving } =
+            desk.get_or_insert_with(|| self.begin());
+        if let Some(decision) = shelving.take().filter(|decision| self.shelved != Some(decision.k)) {
+            self.shelve(&Decision { choice: Choice::Waiting, swapped: true, ..decision });
+        }
         loop {
             while let Some(step) = airing.poll(self.clock.now()) {
                 if step.begins {
-                    shown = Arc::clone(&self.waiting.borrow());
+                    *shown = Arc::clone(&self.waiting.borrow());
                 }
-                self.air(&step, &shown);
+                self.aired = Some(step.k);
+                self.air(&step, shown);
             }
-            former = former.filter(|former| airing.on_air() == Some(&*former.run));
+            former.take_if(|former| airing.on_air() != Some(&*former.run));
             while let Some(decision) = splicer.poll(self.clock.now()) {
+                *shelving = Some(decision.clone());
                 self.shelve(&decision);
-                if decision.swapped || told != Some(decision.why) {
-                    told = Some(decision.why);
+                *shelving = None;
+                if decision.swapped || *told != Some(decision.why) {
+                    *told = Some(decision.why);
                     self.tell(&decision, splicer.on_air(), live.as_ref());
                 }
             }
             let wait = splicer.wake_at().min(airing.wake_at()).saturating_since(self.clock.now());
             match self.event(live.as_mut(), former.as_mut(), wait, &end).await {
                 Event::Connection => {
-                    let before = std::mem::replace(&mut live, self.connect(&mut splicer, &mut airing));
+                    let before = std::mem::replace(live, self.connect(splicer, airing));
                     // One that is still on air is not forgotten for one that never was.
-                    former = former.or(before);
+                    *former = former.take().or(before);
                 }
                 Event::Batch(batch) => {
-                    if let Some(live) = &live {
+                    if let Some(live) = &*live {
                         airing.batch(&live.run, batch);
                     }
                 }
                 Event::Cell(cell) => {
-                    if let Some(live) = &live {
+                    if let Some(live) = &*live {
                         splicer.live_cell(&live.source, cell);
                     }
                 }
@@ -131,7 +152,7 @@ impl ChannelTask {
                     splicer.source_up(false);
                 }
                 Event::FormerBatch(batch) => {
-                    if let Some(former) = &former {
+                    if let Some(former) = &*former {
                         airing.batch(&former.run, batch);
                     }
                 }
@@ -144,6 +165,28 @@ impl ChannelTask {
                 Event::End => return,
             }
         }
+    }
+
+    /// A run has broken off.
+    pub(super) fn fell(&mut self, desk: &mut Option<Desk>) {
+        let again = self.fell_at.is_some_and(|at| at.elapsed() < TWICE);
+        self.fell_at = Some(Instant::now());
+        if again {
+            // What is on it may be what breaks.
+            *desk = None;
+        }
+    }
+
+    /// An empty desk, for the cell behind the last one that viewers have; at first with a window of cells that were.
+    fn begin(&mut self) -> Desk {
+        let current = self.options.grid.cell_at(self.clock.now());
+        let history = CellIndex(current.0 - self.options.window as i64);
+        let first = self.shelved.map_or(history, CellIndex::next);
+        let mut splicer = Splicer::new(self.options, first);
+        let mut airing = Airing::new(self.airing_options(), self.aired.map_or(current, CellIndex::next));
+        let live = self.connect(&mut splicer, &mut airing);
+        let shown = Arc::clone(&self.waiting.borrow());
+        Desk { splicer, airing, live, former: None, shown, told: None, shelving: None }
     }
 
     fn airing_options(&self) -> AiringOptions {
@@ -238,6 +281,7 @@ impl ChannelTask {
         if let Err(error) = self.shelf.push(decision.k, segments) {
             warn!(channel = self.name, k = %decision.k, %error, "cell not published");
         }
+        self.shelved = Some(decision.k);
         self.air.push(cell);
     }
 

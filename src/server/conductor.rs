@@ -2,10 +2,12 @@
 //! source, and tells each channel where its cells come from.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
@@ -13,8 +15,10 @@ use crate::clock::Clock;
 use crate::config::{Secret, Transport};
 use crate::feed::Publisher;
 use crate::ladder::{LadderNews, LadderSpec, LiveLadder, WaitingLoop};
+use crate::log;
 use crate::matrix::{MatrixHandle, MatrixView, SourceStatus};
 use crate::source::{Inlet, SourceGauges};
+use crate::tasks::{Pauses, Tasks};
 
 use super::channel_task::Connection;
 use super::estate::Inventory;
@@ -61,6 +65,7 @@ struct RunningLadder {
     ladder: LiveLadder,
     spec: Arc<LadderSpec>,
     connection: Connection,
+    since: Instant,
 }
 
 /// Which ladder: channels that show the same source through the same ladder with the same patience share one.
@@ -78,38 +83,49 @@ pub(super) struct Conductor {
     pub(super) running: Ladders,
     /// Sources that are looked at although no channel wants them.
     pub(super) holds: Holds,
+    pub(super) tasks: Tasks,
+    pub(super) ladders: RunningLadders,
     pub(super) clock: Arc<dyn Clock>,
+}
+
+/// The ladders that run, and how long those rest that a panic has ended. A run of the conductor that has broken off
+/// leaves them to the next one.
+#[derive(Default)]
+pub(super) struct RunningLadders {
+    all: BTreeMap<LadderKey, RunningLadder>,
+    rests: BTreeMap<LadderKey, Rest>,
+}
+
+struct Rest {
+    pauses: Pauses,
+    until: Instant,
 }
 
 impl Conductor {
     /// Works until `end`, then stops the ladders.
-    pub(super) async fn run(mut self, end: CancellationToken) {
+    pub(super) async fn run(&mut self, end: CancellationToken) {
         let mut views = self.matrix.watch();
         let mut held = self.holds.watch();
-        let mut ladders = BTreeMap::<LadderKey, RunningLadder>::new();
+        let mut falls = self.tasks.falls();
         loop {
             let view = views.borrow_and_update().clone();
             let inventory = self.inventory.borrow_and_update().clone();
-            bury(&mut ladders);
-            self.apply(&inventory, &view, &mut ladders);
+            self.ladders.bury();
+            self.apply(&inventory, &view);
             tokio::select! {
                 () = end.cancelled() => break,
                 changed = views.changed() => if changed.is_err() { break },
                 changed = self.inventory.changed() => if changed.is_err() { break },
                 changed = held.changed() => if changed.is_err() { break },
+                _ = falls.changed() => {}
                 () = tokio::time::sleep(LOOK_AFTER) => {}
             }
         }
-        let running: Vec<RunningLadder> = ladders.into_values().collect();
-        stop(running).await;
+        let running = std::mem::take(&mut self.ladders.all);
+        stop(running.into_values().collect()).await;
     }
 
-    fn apply(
-        &self,
-        inventory: &Inventory,
-        view: &MatrixView,
-        ladders: &mut BTreeMap<LadderKey, RunningLadder>,
-    ) {
+    fn apply(&mut self, inventory: &Inventory, view: &MatrixView) {
         for (name, source) in &inventory.sources {
             let wanted = source.keep_open || view.wanted(name) || self.holds.contains(name);
             source.wanted.send_if_modified(|now| std::mem::replace(now, wanted) != wanted);
@@ -121,7 +137,7 @@ impl Conductor {
                 let LadderSpec { name, patience, .. } = &*channel.spec;
                 let key = LadderKey { source: source.to_owned(), ladder: name.clone(), patience: *patience };
                 let entry = inventory.sources.get(source)?;
-                let connection = self.ladder(&key, entry, channel, ladders)?;
+                let connection = self.ladder(&key, entry, channel)?;
                 needed.insert(key);
                 Some(connection)
             });
@@ -137,7 +153,15 @@ impl Conductor {
                 !same
             });
         }
+        let RunningLadders { all: ladders, rests } = &mut self.ladders;
         self.running.keep(|key| needed.contains(key) || !ladders.contains_key(key) && wanted(view, key));
+        rests.retain(|key, _| {
+            let may_come = needed.contains(key) || wanted(view, key);
+            if !may_come {
+                self.tasks.give_up(&format!("ladder {} ", key.source));
+            }
+            may_come
+        });
         let idle: Vec<_> = ladders.keys().filter(|key| !needed.contains(*key)).cloned().collect();
         let idle: Vec<_> = idle.iter().filter_map(|key| ladders.remove(key)).collect();
         if !idle.is_empty() {
@@ -148,15 +172,18 @@ impl Conductor {
     /// The running ladder of this key, started if need be. A ladder that cannot start is said loudly; the
     /// channel stays on its waiting loop.
     fn ladder(
-        &self,
+        &mut self,
         key: &LadderKey,
         source: &SourceEntry,
         channel: &ChannelEntry,
-        ladders: &mut BTreeMap<LadderKey, RunningLadder>,
     ) -> Option<Connection> {
+        let RunningLadders { all: ladders, rests } = &mut self.ladders;
         // Another specification under the same name: the ladder was changed by a reload.
         if let Some(running) = ladders.get(key).filter(|running| running.spec == channel.spec) {
             return Some(running.connection.clone());
+        }
+        if rests.get(key).is_some_and(|rest| Instant::now() < rest.until) {
+            return None;
         }
         let news = broadcast::Sender::new(NEWS_QUEUE);
         let sink = {
@@ -166,30 +193,38 @@ impl Conductor {
                 let _ = news.send(made);
             }
         };
-        let started = LiveLadder::start(
-            &key.source,
-            &channel.spec,
-            channel.waiting.tracks(),
-            source.feed.subscribe(),
-            Arc::clone(&self.clock),
-            sink,
-        );
+        let start = || {
+            let (input, clock) = (source.feed.subscribe(), Arc::clone(&self.clock));
+            let tracks = channel.waiting.tracks();
+            LiveLadder::start_among(&self.tasks, &key.source, &channel.spec, tracks, input, clock, sink)
+        };
+        // A fault of ours in one hall's ladder is no other's.
+        let started = match std::panic::catch_unwind(AssertUnwindSafe(start)) {
+            Ok(started) => started.map_err(|error| error.to_string()),
+            Err(panic) => {
+                let why = log::why(&*panic);
+                rest(rests, key, Duration::ZERO);
+                Err(format!("internal error: {why}"))
+            }
+        };
         match started {
             Ok(ladder) => {
                 let connection =
                     Connection { source: key.source.clone(), news, status: source.status.clone() };
                 self.running.set(key, LadderState::Runs(Arc::clone(ladder.meter())));
                 let spec = Arc::clone(&channel.spec);
-                let before = ladders
-                    .insert(key.clone(), RunningLadder { ladder, spec, connection: connection.clone() });
+                let before = ladders.insert(
+                    key.clone(),
+                    RunningLadder { ladder, spec, connection: connection.clone(), since: Instant::now() },
+                );
                 if let Some(before) = before {
                     tokio::spawn(stop(vec![before]));
                 }
                 Some(connection)
             }
             Err(error) => {
-                error!(source = key.source, ladder = key.ladder, %error, "the ladder does not start");
-                self.running.set(key, LadderState::Fails(error.to_string()));
+                error!(source = key.source, ladder = key.ladder, error, "the ladder does not start");
+                self.running.set(key, LadderState::Fails(error));
                 None
             }
         }
@@ -201,19 +236,30 @@ fn wanted(view: &MatrixView, key: &LadderKey) -> bool {
     view.wanted(&key.source)
 }
 
-/// Forgets ladders that a panic has ended, so that they are started again.
-fn bury(ladders: &mut BTreeMap<LadderKey, RunningLadder>) {
-    ladders.retain(|key, running| {
-        let ended = running.ladder.has_ended();
-        if ended {
-            error!(
-                source = key.source,
-                ladder = key.ladder,
-                "the ladder has ended by itself and is started again"
-            );
-        }
-        !ended
-    });
+impl RunningLadders {
+    /// Forgets ladders that a panic has ended, so that they are started again.
+    fn bury(&mut self) {
+        let Self { all, rests } = self;
+        all.retain(|key, running| {
+            let ended = running.ladder.has_ended();
+            if ended {
+                let pause = rest(rests, key, running.since.elapsed());
+                let again_in_ms = pause.as_millis() as u64;
+                let (source, ladder) = (&key.source, &key.ladder);
+                error!(source, ladder, again_in_ms, "the ladder has ended by itself and is started again");
+            }
+            !ended
+        });
+    }
+}
+
+/// A ladder that has run for so long rests before it is started again.
+fn rest(rests: &mut BTreeMap<LadderKey, Rest>, key: &LadderKey, run: Duration) -> Duration {
+    let now = Instant::now();
+    let rest = rests.entry(key.clone()).or_insert_with(|| Rest { pauses: Pauses::default(), until: now });
+    let pause = rest.pauses.after(run);
+    rest.until = now + pause;
+    pause
 }
 
 /// Ends ladders without holding up the runtime.

@@ -2,18 +2,20 @@
 //! console with a panel of faults. Nothing but this binary.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use bytes::Bytes;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::clip::Clip;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Alarm, Audio, Channel, Config, Ladder, Rung, Secret, Source, Transport, Vod};
 use crate::simulator::{Fault, Simulator, SimulatorOptions, Spares};
+use crate::tasks::Tasks;
 
 use super::{Server, demo_day, faults, signals};
 
@@ -122,12 +124,17 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let mut config = configuration(&options, sources, &waiting, scratch.path());
     config.vods = vec![Vod { name: "vod".to_owned(), root: nas, ..Vod::default() }];
     let opencast = if options.schedule { Some(demo_day::plan(&mut config, &clock).await?) } else { None };
+    let tasks = Tasks::new(Arc::clone(&clock));
+    let listening = tasks.begin("signals", false);
+    let doors = faults::router(failing, tasks.clone());
     let server = tokio::select! {
-        server = Server::start(config, clock, Some(faults::router(failing))) => server?,
+        server = Server::start(config, clock, tasks, Some(doors)) => server?,
         () = signals.next() => return Ok(()),
     };
     print_what_to_open(&server, options.schedule);
-    signals.next().await;
+    while let Err(why) = listening.attempt(signals.next()).await {
+        listening.again(&why).await;
+    }
     server.end().await;
     if let Some(opencast) = opencast {
         opencast.stop().await;
@@ -195,28 +202,41 @@ fn configuration(options: &DemoOptions, sources: Vec<Source>, waiting: &Path, st
     config
 }
 
-#[expect(clippy::print_stdout, reason = "what to open is the demo's result")]
 fn print_what_to_open(server: &Server, scheduled: bool) {
+    let text = what_to_open(server, scheduled);
+    // Nobody may read it, or stand still while reading.
+    let said = std::thread::Builder::new().name("greeting".to_owned()).spawn(move || {
+        let mut out = std::io::stdout();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    });
+    if let Err(error) = said {
+        warn!(%error, "what to open could not be printed");
+    }
+}
+
+fn what_to_open(server: &Server, scheduled: bool) -> String {
     let addresses = server.addresses();
-    println!("Amphi demo: three simulated lecture halls, two channels.\n");
+    let mut lines = vec!["Amphi demo: three simulated lecture halls, two channels.\n".to_owned()];
     if let Some(admin) = addresses.admin {
-        println!("  Open the console         http://{admin}/");
-        println!("  The matrix as JSON       http://{admin}/api/v1/matrix");
+        lines.push(format!("  Open the console         http://{admin}/"));
+        lines.push(format!("  The matrix as JSON       http://{admin}/api/v1/matrix"));
         if scheduled {
-            println!("  The day as JSON          http://{admin}/api/v1/schedule");
+            lines.push(format!("  The day as JSON          http://{admin}/api/v1/schedule"));
         }
     }
     if let Some(media) = addresses.http.or(addresses.media) {
         let (paes, l2) = if scheduled { ("(halls A, B)", "(hall C)") } else { ("(hall A)", "(waiting)") };
-        println!("  Live_PAES {paes:<14} http://{media}/Live_PAES/playlist.m3u8");
-        println!("  Live_L2 {l2:<16} http://{media}/Live_L2/playlist.m3u8");
-        println!("  A recorded lecture       http://{media}/vod/smil:{SMIL}/playlist.m3u8");
+        lines.push(format!("  Live_PAES {paes:<14} http://{media}/Live_PAES/playlist.m3u8"));
+        lines.push(format!("  Live_L2 {l2:<16} http://{media}/Live_L2/playlist.m3u8"));
+        lines.push(format!("  A recorded lecture       http://{media}/vod/smil:{SMIL}/playlist.m3u8"));
     }
     if scheduled {
-        println!(
+        lines.push(
             "\nA simulated Opencast plans the day: lectures start and end every two minutes, the first at once."
+                .to_owned(),
         );
-        println!("Without it: amphi demo --no-schedule");
+        lines.push("Without it: amphi demo --no-schedule".to_owned());
     }
-    println!("\nEnd it with Ctrl-C.");
+    lines.push("\nEnd it with Ctrl-C.\n".to_owned());
+    lines.join("\n")
 }

@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::conductor::{ChannelEntry, SourceEntry};
-use super::{STAGE_PATIENCE, Stage, layout, start};
+use super::stage::Stage;
+use super::{STAGE_PATIENCE, layout, start};
 use crate::agenda::Plan;
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -23,6 +24,7 @@ use crate::ladder::{LadderSpec, WaitingLoop};
 use crate::matrix::MatrixHandle;
 use crate::media::Grid;
 use crate::push::PushBoard;
+use crate::tasks::Tasks;
 
 /// What the conductor, the watchman and the metrics see of the estate.
 #[derive(Clone, Default)]
@@ -41,6 +43,7 @@ pub(super) struct Means {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) delivery: Delivery,
     pub(super) pushes: PushBoard,
+    pub(super) tasks: Tasks,
 }
 
 /// See the module's text.
@@ -81,7 +84,7 @@ impl Estate {
         self.means.matrix.relayout(layout(&self.config), start::zone(&self.config)).await?;
         for source in &self.config.sources {
             if !self.sources.contains_key(&source.name) {
-                let mut stage = Stage::new("source");
+                let mut stage = Stage::new("source", &self.means.tasks);
                 let fps = start::lattice_fps(&self.config);
                 let entry = start::source(source, fps, &self.means, &mut stage);
                 inventory.sources.insert(source.name.clone(), entry);
@@ -95,7 +98,7 @@ impl Estate {
                 continue;
             }
             let (spec, waiting) = self.waiting_loop(&channel).await?;
-            let mut stage = Stage::new("channel");
+            let mut stage = Stage::new("channel", &self.means.tasks);
             let entry = start::channel(&channel, spec, waiting, &self.means, &mut stage)?;
             inventory.channels.insert(channel.name.clone(), entry);
             self.channels.insert(channel.name.clone(), stage);
@@ -104,7 +107,7 @@ impl Estate {
         self.forget_loops();
         for push in &self.config.pushes {
             if !self.pushes.contains_key(&push.name) {
-                let mut stage = Stage::new("push");
+                let mut stage = Stage::new("push", &self.means.tasks);
                 start::push(push, &self.means, &mut stage)?;
                 self.pushes.insert(push.name.clone(), stage);
             }

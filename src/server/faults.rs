@@ -1,4 +1,5 @@
-//! What the demo adds to the admin port: its halls can be made to fail. The console has a panel for it.
+//! What the demo adds to the admin port: its halls can be made to fail, for which the console has a panel, and so can the
+//! tasks of the server itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,17 +8,25 @@ use axum::Json;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 
 use super::demo::Halls;
 use crate::simulator::Fault;
+use crate::tasks::Tasks;
 
 /// The routes, to stand beside the REST routes.
-pub(super) fn router(halls: Arc<Halls>) -> Router {
+pub(super) fn router(halls: Arc<Halls>, tasks: Tasks) -> Router {
+    let panics = Router::new().route("/demo/tasks/{name}/panic", post(end_task)).with_state(tasks);
     Router::new()
         .route("/demo/halls", get(faults))
         .route("/demo/halls/{hall}/fault", put(set_fault))
         .with_state(halls)
+        .merge(panics)
+}
+
+/// Makes a task panic, to see that it begins again.
+async fn end_task(State(tasks): State<Tasks>, Path(name): Path<String>) -> StatusCode {
+    if tasks.strike(&name) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
 }
 
 /// Every hall with what fails in it.

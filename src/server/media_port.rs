@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use subtle::ConstantTimeEq;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::delivery::{
     Caller, Delivery, Door, Protocol, PublishedStream, Publishing, Refusal, RtmpPort, RtspPort, Wish,
 };
-use crate::http::{self, Limits, Places};
+use crate::http::{self, Limits, Places, Port};
 use crate::rtmp::{Frame, SNIFF_MAX, Sniffed, sniff};
 use crate::source::Publication;
 
@@ -26,49 +26,47 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks at a connection that has not said enough: a peek cannot wait for more than there is.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Serves the port until `shutdown`.
-pub(super) async fn serve(
-    listener: TcpListener,
-    delivery: Delivery,
-    gate: Arc<Gate>,
-    clock: Arc<dyn Clock>,
-    places: Places,
-    shutdown: CancellationToken,
-) {
-    let rtmp = RtmpPort {
-        registry: Arc::clone(delivery.registry()),
-        counts: Arc::clone(delivery.counts()),
-        audience: Arc::clone(delivery.audience()),
-        door: Arc::clone(&gate) as Arc<dyn Door>,
-        publishing: Arc::clone(&gate) as Arc<dyn Publishing>,
-    };
-    let rtsp = RtspPort {
-        registry: Arc::clone(delivery.registry()),
-        counts: Arc::clone(delivery.counts()),
-        audience: Arc::clone(delivery.audience()),
-        door: gate,
-        clock,
-    };
-    let speakers = Speakers { delivery, rtmp, rtsp };
+/// Serves the port until `shutdown`. May be called again if it has broken off.
+pub(super) async fn serve(port: &mut Port, speakers: Speakers, places: Places, shutdown: CancellationToken) {
     let ending = shutdown.clone();
     let each = move |stream, peer| {
         let delivery = speakers.delivery.for_peer(peer);
         connection(stream, Speakers { delivery, ..speakers.clone() }, ending.clone())
     };
-    http::accept_each(listener, places, each, shutdown).await;
+    port.accept_each(places, each, shutdown).await;
 }
 
 /// Who serves what.
 #[derive(Clone)]
-struct Speakers {
+pub(super) struct Speakers {
     delivery: Delivery,
     rtmp: RtmpPort,
     rtsp: RtspPort,
 }
 
-/// Serves a port of plain HTTP until `shutdown`.
+impl Speakers {
+    pub(super) fn new(delivery: Delivery, gate: Arc<Gate>, clock: Arc<dyn Clock>) -> Self {
+        let rtmp = RtmpPort {
+            registry: Arc::clone(delivery.registry()),
+            counts: Arc::clone(delivery.counts()),
+            audience: Arc::clone(delivery.audience()),
+            door: Arc::clone(&gate) as Arc<dyn Door>,
+            publishing: Arc::clone(&gate) as Arc<dyn Publishing>,
+        };
+        let rtsp = RtspPort {
+            registry: Arc::clone(delivery.registry()),
+            counts: Arc::clone(delivery.counts()),
+            audience: Arc::clone(delivery.audience()),
+            door: gate,
+            clock,
+        };
+        Self { delivery, rtmp, rtsp }
+    }
+}
+
+/// Serves a port of plain HTTP until `shutdown`. May be called again if it has broken off.
 pub(super) async fn serve_http(
-    listener: TcpListener,
+    port: &mut Port,
     delivery: Delivery,
     places: Places,
     shutdown: CancellationToken,
@@ -77,7 +75,7 @@ pub(super) async fn serve_http(
     let each = move |stream, peer| {
         http::serve_express(stream, delivery.for_peer(peer), Limits::default(), ending.clone())
     };
-    http::accept_each(listener, places, each, shutdown).await;
+    port.accept_each(places, each, shutdown).await;
 }
 
 async fn connection(stream: TcpStream, speakers: Speakers, shutdown: CancellationToken) {

@@ -17,11 +17,13 @@ use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::delivery::{self, Audience, Counts, Kind, Speaks};
 use crate::http::Places;
+use crate::log;
 use crate::media::Grid;
 use crate::meter::Histogram;
 use crate::push::{PushBoard, PushState};
 use crate::source::SourceGauges;
 use crate::store::Snapshot;
+use crate::tasks::{TaskState, TaskView, Tasks};
 use crate::vod::Mount;
 
 /// Reads everything when it is asked.
@@ -34,6 +36,7 @@ pub(super) struct Measures {
     pub(super) pushes: PushBoard,
     pub(super) audience: Arc<Audience>,
     pub(super) alarms: watch::Receiver<Arc<Vec<Alarm>>>,
+    pub(super) tasks: Tasks,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) runtime: tokio::runtime::Handle,
 }
@@ -55,6 +58,7 @@ impl Collector for Measures {
         self.of_delivery(&mut encoder)?;
         self.of_channels(&mut encoder)?;
         self.of_alarms(&mut encoder)?;
+        self.of_tasks(&mut encoder)?;
         self.of_the_process(&mut encoder)
     }
 }
@@ -218,6 +222,21 @@ impl Measures {
         }
         let series = by_kind.iter().map(|(kind, count)| (vec![("kind", kind.as_str())], *count));
         gauges(encoder, "amphi_alarms", "Alarms of this moment", series.collect())
+    }
+
+    /// What has broken off and begun again, and what the log has lost.
+    fn of_tasks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let restarts = self.tasks.restarts();
+        let series = restarts.iter().map(|(task, count)| (vec![("task", &**task)], *count)).collect();
+        let help = "Times that a task or thread began again after it had broken off";
+        counters(encoder, "amphi_task_restarts", help, series)?;
+        let all = self.tasks.all();
+        let up = |task: &TaskView| f64::from(u8::from(task.state == TaskState::Running));
+        let up = all.iter().map(|task| (vec![("task", &*task.name)], up(task))).collect();
+        gauges(encoder, "amphi_task_up", "1 while the task runs", up)?;
+        counters(encoder, "amphi_panics", "Panics, each a fault of ours", vec![(Vec::new(), log::panics())])?;
+        let help = "Lines of the log that could not be written, or were not read";
+        counters(encoder, "amphi_log_dropped", help, vec![(Vec::new(), log::dropped())])
     }
 
     fn of_the_process(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -20,25 +20,27 @@ mod signals;
 mod simulate;
 #[cfg(test)]
 mod skew_tests;
+mod stage;
 mod start;
 mod thumbnails;
 mod watchman;
 mod webhook;
 
-use std::future::Future;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::FutureExt;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info};
 
+use crate::admin::HealthWatch;
 use crate::admin::insight::Insight;
 use crate::alarm::{Board, Thresholds};
 use crate::audit::{self, Action, AuditLog, Entry};
@@ -49,15 +51,17 @@ use crate::http::Places;
 use crate::matrix::{self, ChannelLayout, FileStore, Layout, OnExpiry, Override};
 use crate::media::Grid;
 use crate::push::PushBoard;
+use crate::tasks::Tasks;
 
-use conductor::Conductor;
+use conductor::{Conductor, RunningLadders};
 use estate::{Estate, Means};
 use metrics::Measures;
-use observer::Observer;
+use observer::{Observer, Seen};
 use portal::Press;
 use rehearser::{Holds, Rehearser};
 use schedule::{Desktop, Secretary};
 use signals::{Signal, Signals};
+use stage::{Job, Stage};
 use thumbnails::{Gallery, Glancer};
 use watchman::{Ladders, Watchman};
 use webhook::Webhooks;
@@ -70,16 +74,27 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
     let config =
         Config::load(path).map_err(|faults| anyhow::anyhow!("the configuration has faults\n{faults}"))?;
     let mut signals = Signals::new(path)?;
-    let starting = Server::start(config, Arc::new(SystemClock::default()), None);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let tasks = Tasks::new(Arc::clone(&clock));
+    let listening = tasks.begin("signals", false);
+    let starting = Server::start(config, clock, tasks, None);
     // Waiting videos may take their time to be coded; nobody who asks us to end waits for them.
     let mut server = tokio::select! {
         server = starting => server?,
         () = signals.end() => return Ok(()),
     };
     loop {
-        match signals.next().await {
-            Signal::End => break,
-            Signal::Reload => server.reload(Config::load(path)).await,
+        match listening.attempt(signals.next()).await {
+            Ok(Signal::End) => break,
+            Ok(Signal::Reload) => {
+                // A fault of ours in it ends nothing that runs.
+                let reloaded = AssertUnwindSafe(server.reload(Config::load(path))).catch_unwind().await;
+                if let Err(panic) = reloaded {
+                    let why = crate::log::why(&*panic);
+                    error!(why, "the new configuration is taken over in part, by a fault of ours");
+                }
+            }
+            Err(why) => listening.again(&why).await,
         }
     }
     server.end().await;
@@ -137,52 +152,24 @@ pub struct Server {
     _ready: watch::Sender<bool>,
 }
 
-/// Tasks that end together.
-struct Stage {
-    name: &'static str,
-    end: CancellationToken,
-    tasks: Vec<JoinHandle<()>>,
-}
-
-impl Stage {
-    fn new(name: &'static str) -> Self {
-        Self { name, end: CancellationToken::new(), tasks: Vec::new() }
-    }
-
-    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.push(tokio::spawn(task));
-    }
-
-    async fn end(self, patience: Duration) {
-        self.end.cancel();
-        let all = async {
-            for task in self.tasks {
-                if let Err(error) = task.await {
-                    error!(stage = self.name, %error, "a task did not end well");
-                }
-            }
-        };
-        if tokio::time::timeout(patience, all).await.is_err() {
-            warn!(stage = self.name, "not ended in time; left behind");
-        }
-        debug!(stage = self.name, "ended");
-    }
-}
-
 impl Server {
     /// Starts everything. The listeners answer 503 while the waiting loops are being coded. `demo` are the
-    /// routes that the demo adds to the admin port.
-    pub async fn start(config: Config, clock: Arc<dyn Clock>, demo: Option<Router>) -> anyhow::Result<Self> {
+    /// routes that the demo adds to the admin port; `tasks` is where everything that lives long is listed.
+    pub async fn start(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        tasks: Tasks,
+        demo: Option<Router>,
+    ) -> anyhow::Result<Self> {
         let grid = Grid::new(config.segment.duration_ms);
-        let mut control = Stage::new("matrix");
+        let mut control = Stage::new("matrix", &tasks);
         let store = FileStore::new(&config.server.state_dir);
-        let (audit, writing) = audit::open(&config.server.state_dir);
+        let (audit, writing) = audit::prepare(&config.server.state_dir);
         let expired = on_expiry(audit.clone());
         let zone = start::zone(&config);
-        let (matrix, owner) =
-            matrix::spawn_telling(layout(&config), store, Arc::clone(&clock), zone, expired);
-        control.tasks.push(owner);
-        control.tasks.push(writing);
+        let (matrix, owner) = matrix::prepare(layout(&config), store, Arc::clone(&clock), zone, expired);
+        control.supervise_until_done(Job::new("matrix").needed(), owner, |owner| Box::pin(owner.run()));
+        control.supervise_until_done(Job::new("audit"), writing, |writer| Box::pin(writer.run()));
 
         let ladders = Ladders::default();
         let (orders, orders_watch) = watch::channel(Arc::new(config.clone()));
@@ -211,6 +198,7 @@ impl Server {
             clock: Arc::clone(&clock),
             delivery: delivery.clone(),
             pushes: pushes.clone(),
+            tasks: tasks.clone(),
         };
         let (mut estate, inventory) = Estate::new(means, config.clone());
         let places =
@@ -225,17 +213,19 @@ impl Server {
             pushes: pushes.clone(),
             audience: Arc::clone(delivery.audience()),
             alarms: alarms_watch.clone(),
+            tasks: tasks.clone(),
             clock: Arc::clone(&clock),
             runtime: tokio::runtime::Handle::current(),
         }));
-        let mut listening = Stage::new("listeners");
+        let mut listening = Stage::new("listeners", &tasks);
+        let (doubts, doubts_watch) = watch::channel(Arc::default());
         let gallery = Gallery::new(ladders.clone(), Arc::clone(delivery.registry()), grid);
         let (vitals, vitals_watch) = watch::channel(Arc::default());
         let (viewers, viewers_watch) = watch::channel(Arc::default());
         let (rehearsals, rehearsing) = start::rehearsals(&config);
         let port = start::AdminPort {
             matrix: &matrix,
-            ready: ready_watch,
+            health: HealthWatch { ready: ready_watch, doubts: doubts_watch, tasks: tasks.clone() },
             alarms: alarms_watch,
             plan: plan.clone(),
             insight: Insight {
@@ -261,9 +251,13 @@ impl Server {
             checks: rehearsing.conditions.subscribe(),
             webhooks: Webhooks::start(&config.alarm.webhooks, &mut listening)?,
             alarms,
+            doubts,
+            tasks: tasks.clone(),
+            lost: BTreeMap::new(),
             clock: Arc::clone(&clock),
         };
-        listening.spawn(watchman.run(listening.end.clone()));
+        let end = listening.end.clone();
+        listening.supervise(Job::new("watchman"), watchman, move |it| Box::pin(it.run(end.clone())));
         let glancer = Glancer {
             gallery: gallery.clone(),
             matrix: matrix.clone(),
@@ -274,9 +268,11 @@ impl Server {
                 move || vitals.receiver_count() > 1
             }),
             every: Duration::from_secs(u64::from(config.console.glance_s)),
+            rest: BTreeMap::new(),
             clock: Arc::clone(&clock),
         };
-        listening.spawn(glancer.run(listening.end.clone()));
+        let end = listening.end.clone();
+        listening.supervise(Job::new("thumbnails"), glancer, move |it| Box::pin(it.run(end.clone())));
         let observer = Observer {
             inventory: inventory.clone(),
             ladders: ladders.clone(),
@@ -284,13 +280,16 @@ impl Server {
             gallery,
             vitals,
             viewers,
+            seen: Seen::default(),
             clock: Arc::clone(&clock),
         };
-        listening.spawn(observer.run(listening.end.clone()));
+        let end = listening.end.clone();
+        listening.supervise(Job::new("observer"), observer, move |it| Box::pin(it.run(end.clone())));
 
-        let mut scheduling = Stage::new("schedule");
-        scheduling.spawn(secretary.run(scheduling.end.clone()));
-        let mut conducting = Stage::new("ladders");
+        let mut scheduling = Stage::new("schedule", &tasks);
+        let end = scheduling.end.clone();
+        scheduling.supervise(Job::new("calendar"), secretary, move |it| Box::pin(it.run(end.clone())));
+        let mut conducting = Stage::new("ladders", &tasks);
         let holds = Holds::default();
         let press = Press {
             matrix: matrix.clone(),
@@ -298,7 +297,8 @@ impl Server {
             delivery: delivery.clone(),
             clock: Arc::clone(&clock),
         };
-        listening.spawn(press.run(listening.end.clone()));
+        let end = listening.end.clone();
+        listening.supervise(Job::new("portal"), press, move |it| Box::pin(it.run(end.clone())));
         let rehearser = Rehearser {
             inventory: inventory.clone(),
             plan,
@@ -307,9 +307,20 @@ impl Server {
             doors: rehearsing,
             clock: Arc::clone(&clock),
         };
-        listening.spawn(rehearser.run(listening.end.clone()));
-        let conductor = Conductor { inventory, matrix, running: ladders, holds, clock: Arc::clone(&clock) };
-        conducting.spawn(conductor.run(conducting.end.clone()));
+        let end = listening.end.clone();
+        listening.supervise(Job::new("rehearser"), rehearser, move |it| Box::pin(it.run(end.clone())));
+        let conductor = Conductor {
+            inventory,
+            matrix,
+            running: ladders,
+            holds,
+            tasks,
+            ladders: RunningLadders::default(),
+            clock: Arc::clone(&clock),
+        };
+        let end = conducting.end.clone();
+        let job = Job::new("conductor").needed();
+        conducting.supervise(job, conductor, move |it| Box::pin(it.run(end.clone())));
         start::warn_without_assembler();
         estate.apply(config).await?;
         ready.send_replace(true);
@@ -414,19 +425,23 @@ mod tests {
     async fn stages_that_do_not_end_are_left_behind_within_five_seconds() {
         let begun = Instant::now();
         let patience = Patience::new();
+        let tasks = Tasks::new(Arc::new(SystemClock::default()));
         for name in ["listeners", "sources", "channels", "ladders"] {
-            let mut stage = Stage::new(name);
-            stage.spawn(std::future::pending());
+            let mut stage = Stage::new(name, &tasks);
+            stage.supervise_until_done(Job::new(name), (), |()| Box::pin(std::future::pending()));
             stage.end(patience.of_stage()).await;
         }
         // The matrix, which does end, still has its time.
-        let mut matrix = Stage::new("matrix");
+        let mut matrix = Stage::new("matrix", &tasks);
         let (written, seen) = tokio::sync::oneshot::channel();
         let end = matrix.end.clone();
-        matrix.spawn(async move {
-            end.cancelled().await;
-            tokio::time::sleep(Duration::from_millis(400)).await;
-            let _ = written.send(());
+        matrix.supervise(Job::new("matrix"), Some(written), move |written| {
+            let end = end.clone();
+            Box::pin(async move {
+                end.cancelled().await;
+                tokio::time::sleep(Duration::from_millis(400)).await;
+                let _ = written.take().map(|written| written.send(()));
+            })
         });
         matrix.end(patience.of_the_last()).await;
         assert_eq!(seen.await, Ok(()));

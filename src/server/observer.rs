@@ -38,7 +38,16 @@ pub(super) struct Observer {
     pub(super) gallery: Gallery,
     pub(super) vitals: watch::Sender<Arc<Vitals>>,
     pub(super) viewers: watch::Sender<Arc<Viewers>>,
+    pub(super) seen: Seen,
     pub(super) clock: Arc<dyn Clock>,
+}
+
+/// What was seen until now. A run that has broken off leaves it to the next one.
+#[derive(Default)]
+pub(super) struct Seen {
+    looks: u64,
+    memories: BTreeMap<String, Memory>,
+    attendance: Attendance,
 }
 
 /// What is remembered of a source.
@@ -52,18 +61,20 @@ struct Memory {
 
 impl Observer {
     /// Works until `end`.
-    pub(super) async fn run(self, end: CancellationToken) {
-        let mut memories = BTreeMap::<String, Memory>::new();
-        let mut attendance = Attendance::default();
-        for look in 0_u64.. {
+    pub(super) async fn run(&mut self, end: CancellationToken) {
+        loop {
+            let look = self.seen.looks;
+            self.seen.looks += 1;
             let inventory = Arc::clone(&self.inventory.borrow());
+            let mut memories = std::mem::take(&mut self.seen.memories);
             let vitals = self.look(&inventory, look, &mut memories);
+            self.seen.memories = memories;
             if look.is_multiple_of(COUNT_EVERY) {
-                memories.retain(|name, _| inventory.sources.contains_key(name));
+                self.seen.memories.retain(|name, _| inventory.sources.contains_key(name));
                 self.gallery.keep(&inventory);
                 self.delivery.audience().keep(|channel| inventory.channels.contains_key(channel));
-                attendance.observe(&count(&vitals), self.clock.now());
-                self.viewers.send_replace(Arc::new(attendance.view()));
+                self.seen.attendance.observe(&count(&vitals), self.clock.now());
+                self.viewers.send_replace(Arc::new(self.seen.attendance.view()));
             }
             self.vitals.send_replace(Arc::new(vitals));
             tokio::select! {

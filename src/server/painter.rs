@@ -38,15 +38,16 @@ pub(super) struct Painter {
     pub(super) matrix: MatrixHandle,
     /// For the site's zone.
     pub(super) plan: watch::Receiver<Arc<Plan>>,
+    /// What the loop shows, and since when.
+    pub(super) painted: Option<(Words, MediaTime)>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Painter {
     /// Works until `end`.
-    pub(super) async fn run(self, end: CancellationToken) {
+    pub(super) async fn run(&mut self, end: CancellationToken) {
         let mut views = self.matrix.watch();
-        let mut painted: Option<Words> = None;
-        let mut painted_at: Option<MediaTime> = None;
+        let mut painted_at = self.painted.as_ref().map(|(_, at)| *at);
         loop {
             let notice = views.borrow_and_update().channel(&self.channel).and_then(|it| it.notice.clone());
             let now = self.clock.now();
@@ -54,15 +55,17 @@ impl Painter {
             let rest =
                 painted_at.map_or(Duration::ZERO, |at| SELDOM.saturating_sub(now.saturating_since(at)));
             let mut wait = None;
+            let painted = self.painted.as_ref().map(|(words, _)| words);
             match wanted {
                 None if painted.is_some() => {
                     self.shown.send_replace(Arc::clone(&self.plain));
-                    painted = None;
+                    self.painted = None;
                 }
                 None => {}
-                Some(words) if painted.as_ref() != Some(&words) && rest.is_zero() => {
+                Some(words) if painted != Some(&words) && rest.is_zero() => {
                     self.paint(words.clone()).await;
-                    (painted, painted_at) = (Some(words), Some(now));
+                    painted_at = Some(now);
+                    self.painted = Some((words, now));
                     wait = Some(until_next_minute(now));
                 }
                 Some(_) => wait = Some(until_next_minute(now).min(rest.max(SOON))),

@@ -29,7 +29,7 @@ pub(super) struct Press {
 
 impl Press {
     /// Works until `end`.
-    pub(super) async fn run(self, end: CancellationToken) {
+    pub(super) async fn run(&self, end: CancellationToken) {
         let work = async {
             let mut recordings = Vec::new();
             let mut listed_at: Option<Instant> = None;

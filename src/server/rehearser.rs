@@ -24,7 +24,7 @@ use crate::ladder::Inspector;
 use crate::matrix::{SourceState, SourceStatus};
 use crate::media::MediaTime;
 use crate::rehearsal::{
-    Archive, Check, Facts, Preflight, Rehearsal, Signs, Tally, next_rehearsal, time_of_day,
+    Archive, Check, Facts, Preflight, Rehearsal, RehearsalState, Signs, Tally, next_rehearsal, time_of_day,
 };
 
 /// How long a source may take to answer and send its first IDR picture.
@@ -114,7 +114,15 @@ pub(super) struct Rehearser {
 
 impl Rehearser {
     /// Works until `end`.
-    pub(super) async fn run(mut self, end: CancellationToken) {
+    pub(super) async fn run(&mut self, end: CancellationToken) {
+        // A run that has broken off has left its rehearsal unfinished.
+        self.doors.report.send_if_modified(|report| {
+            let is_unfinished = report.state == RehearsalState::Running;
+            if is_unfinished {
+                Arc::make_mut(report).end(self.clock.now());
+            }
+            is_unfinished
+        });
         tokio::select! {
             () = end.cancelled() => {}
             () = self.work() => {}

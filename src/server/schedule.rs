@@ -98,7 +98,7 @@ impl Secretary {
     }
 
     /// Works until `end`.
-    pub(super) async fn run(mut self, end: CancellationToken) {
+    pub(super) async fn run(&mut self, end: CancellationToken) {
         loop {
             self.ask_if_due();
             self.obey().await;
@@ -125,13 +125,17 @@ impl Secretary {
                         Err(error) => {
                             error!(%error, "the calendar's task has failed");
                             self.engage();
+                            if let Ok(panic) = error.try_into_panic() {
+                                // It is this task's, which began it.
+                                std::panic::resume_unwind(panic);
+                            }
                         }
                     }
                 },
                 () = tokio::time::sleep(rest) => {}
             }
         }
-        if let Some(asking) = self.asking {
+        if let Some(asking) = self.asking.take() {
             asking.abort();
         }
     }

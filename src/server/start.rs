@@ -11,12 +11,12 @@ use jiff::tz::TimeZone;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, info_span};
 
 use crate::admin::console;
 use crate::admin::insight::Insight;
 use crate::admin::wowza::{self, Outgoing, WowzaState};
-use crate::admin::{self, AdminState, Rehearsals, Tokens};
+use crate::admin::{self, AdminState, HealthWatch, Rehearsals, Tokens};
 use crate::agenda::Plan;
 use crate::alarm::Alarm;
 use crate::audit::AuditLog;
@@ -39,14 +39,15 @@ use crate::source::{Current, Inlet, SourceGauges, SourceTask};
 use crate::store::{self, Rung};
 use crate::vod::{Mount, MountSettings};
 
-use super::channel_task::{ChannelTask, options};
+use super::Addresses;
+use super::channel_task::{ChannelTask, Desk, options};
 use super::conductor::{ChannelEntry, GuardedInlet, SourceEntry};
 use super::estate::{Inventory, Means};
 use super::media_port::{self, Gate};
 use super::observer;
 use super::painter::Painter;
 use super::rehearser::Doors;
-use super::{Addresses, Stage};
+use super::stage::{Job, Stage};
 
 /// How long before a channel's start RTMP's clock begins, in nanoseconds: longer than any window.
 const RTMP_LEAD: i64 = 600_000_000_000;
@@ -89,7 +90,7 @@ pub(super) fn rename(channel: &config::Channel, means: &Means) {
 /// What the admin port shows.
 pub(super) struct AdminPort<'a> {
     pub(super) matrix: &'a MatrixHandle,
-    pub(super) ready: watch::Receiver<bool>,
+    pub(super) health: HealthWatch,
     pub(super) alarms: watch::Receiver<Arc<Vec<Alarm>>>,
     pub(super) plan: watch::Receiver<Arc<Plan>>,
     pub(super) insight: Insight,
@@ -160,13 +161,11 @@ pub(super) fn listeners(
     let plain = open("http", "server.http_listen", &server.http_listen)?;
     let control = open("admin", "server.admin_listen", &server.admin_listen)?;
     if let Some((listener, _)) = open("wowza-rest", "server.wowza_rest_listen", &server.wowza_rest_listen)? {
-        let router = wowza::router(port.wowza(config, &delivery));
-        stage.spawn(http::serve_with_peer(listener, router, http::Limits::default(), stage.end.clone()));
+        serve(stage, "wowza-rest", listener, wowza::router(port.wowza(config, &delivery)));
     }
     let counts = open("wowza-counts", "server.wowza_counts_listen", &server.wowza_counts_listen)?;
     if let Some((listener, _)) = counts {
-        let router = wowza::counts::router(port.wowza(config, &delivery));
-        stage.spawn(http::serve_with_peer(listener, router, http::Limits::default(), stage.end.clone()));
+        serve(stage, "wowza-counts", listener, wowza::counts::router(port.wowza(config, &delivery)));
     }
     let addresses = Addresses {
         media: media.as_ref().map(|(_, address)| *address),
@@ -174,16 +173,31 @@ pub(super) fn listeners(
         admin: control.as_ref().map(|(_, address)| *address),
     };
     if let Some((listener, _)) = media {
-        let (delivery, places) = (delivery.clone(), places.clone());
-        let clock = Arc::clone(port.clock);
-        stage.spawn(media_port::serve(listener, delivery, gate, clock, places, stage.end.clone()));
+        let speakers = media_port::Speakers::new(delivery.clone(), gate, Arc::clone(port.clock));
+        let (places, end) = (places.clone(), stage.end.clone());
+        stage.supervise(Job::new("port media").needed(), http::Port::new(listener), move |port| {
+            Box::pin(media_port::serve(port, speakers.clone(), places.clone(), end.clone()))
+        });
     }
     if let Some((listener, _)) = plain {
-        stage.spawn(media_port::serve_http(listener, delivery, places.clone(), stage.end.clone()));
+        let (places, end) = (places.clone(), stage.end.clone());
+        stage.supervise(Job::new("port http").needed(), http::Port::new(listener), move |port| {
+            Box::pin(media_port::serve_http(port, delivery.clone(), places.clone(), end.clone()))
+        });
     }
     if let Some((listener, _)) = control {
         let AdminPort {
-            matrix, ready, alarms, plan, insight, metrics, clock, audit, rehearsals, pushes, ..
+            matrix,
+            health,
+            alarms,
+            plan,
+            insight,
+            metrics,
+            clock,
+            audit,
+            rehearsals,
+            pushes,
+            ..
         } = port;
         let config::Admin { token, viewer_token, .. } = &config.admin;
         let tokens = Tokens { operator: token.clone(), viewer: viewer_token.clone() };
@@ -191,7 +205,7 @@ pub(super) fn listeners(
         let state = AdminState {
             matrix,
             tokens,
-            ready,
+            health,
             pushes,
             alarms,
             plan,
@@ -210,9 +224,17 @@ pub(super) fn listeners(
             demo: demo.is_some(),
         };
         let router = admin::router(state).merge(console::router(settings)).merge(demo.unwrap_or_default());
-        stage.spawn(http::serve_with_peer(listener, router, http::Limits::default(), stage.end.clone()));
+        serve(stage, "admin", listener, router);
     }
     Ok(addresses)
+}
+
+/// Serves a router on a port.
+fn serve(stage: &mut Stage, service: &str, listener: tokio::net::TcpListener, router: Router) {
+    let end = stage.end.clone();
+    stage.supervise(Job::new(format!("port {service}")), http::Port::new(listener), move |port| {
+        Box::pin(http::serve_with_peer(port, router.clone(), http::Limits::default(), end.clone()))
+    });
 }
 
 fn open(
@@ -241,6 +263,7 @@ pub(super) fn source(
     let (status, status_watch) = watch::channel(SourceStatus::idle(means.clock.now()));
     let feed = Publisher::default();
     let gauges = Arc::new(SourceGauges::default());
+    let span = info_span!(parent: None, "source", name = %source.name);
     let inlet = if source.url.is_empty() {
         let inlet = Inlet {
             lattice_fps,
@@ -264,11 +287,14 @@ pub(super) fn source(
             clock: Arc::clone(&means.clock),
             shutdown: stage.end.clone(),
         };
-        stage.spawn(task.run());
+        let job = Job::of("source", &source.name, span.clone());
+        stage.supervise_mending(job, task, |it| Box::pin(it.clone().run()), |it, why| it.fell(why));
         None
     };
-    let (name, end) = (source.name.clone(), stage.end.clone());
-    stage.spawn(report(name, status_watch.clone(), means.matrix.clone(), end));
+    let (name, matrix, end) = (source.name.clone(), means.matrix.clone(), stage.end.clone());
+    stage.supervise(Job::of("report", &name.clone(), span), status_watch.clone(), move |status| {
+        Box::pin(report(name.clone(), status, matrix.clone(), end.clone()))
+    });
     SourceEntry {
         feed,
         keep_open: source.keep_open,
@@ -289,11 +315,12 @@ pub(super) fn lattice_fps(config: &Config) -> u32 {
 
 async fn report(
     name: String,
-    mut status: watch::Receiver<SourceStatus>,
+    status: &mut watch::Receiver<SourceStatus>,
     matrix: MatrixHandle,
     end: CancellationToken,
 ) {
     loop {
+        // Whatever was told before: after a fault of ours it is told again.
         let now = status.borrow_and_update().clone();
         matrix.source_status(&name, now);
         tokio::select! {
@@ -382,7 +409,8 @@ pub(super) fn push(push: &config::Push, means: &Means, stage: &mut Stage) -> any
         clock: Arc::clone(&means.clock),
         shutdown: stage.end.clone(),
     };
-    stage.spawn(task.run());
+    let job = Job::of("push", &push.name, info_span!(parent: None, "push", name = %push.name));
+    stage.supervise_mending(job, task, |it| Box::pin(it.clone().run()), |it, why| it.fell(why));
     Ok(())
 }
 
@@ -402,6 +430,7 @@ pub(super) fn channel(
     let deadline = Duration::from_millis(u64::from(channel.live_deadline_ms));
     let timing = AirTiming { grid: means.grid, deadline };
     let (air, listener) = delivery::air(Arc::clone(&tracks), origin, timing);
+    let listener = listener.listed(&channel.name, &means.tasks);
     let known =
         delivery::Channel { streams: channel.streams.clone(), shelf: Some(reader), air: Some(listener) };
     means.delivery.registry().insert(&channel.name, known);
@@ -414,9 +443,12 @@ pub(super) fn channel(
         shown,
         matrix: means.matrix.clone(),
         plan: means.plan.clone(),
+        painted: None,
         clock: Arc::clone(&means.clock),
     };
-    stage.spawn(painter.run(stage.end.clone()));
+    let span = info_span!(parent: None, "channel", name = %channel.name);
+    let (job, end) = (Job::of("painter", &channel.name, span.clone()), stage.end.clone());
+    stage.supervise(job, painter, move |it| Box::pin(it.run(end.clone())));
     let (connection, connection_watch) = watch::channel(None);
     let task = ChannelTask {
         name: channel.name.clone(),
@@ -428,7 +460,16 @@ pub(super) fn channel(
         matrix: means.matrix.clone(),
         clock: Arc::clone(&means.clock),
         runs: 0,
+        shelved: None,
+        aired: None,
+        fell_at: None,
     };
-    stage.spawn(task.run(stage.end.clone()));
+    let (job, end) = (Job::of("channel", &channel.name, span).needed(), stage.end.clone());
+    stage.supervise_mending(
+        job,
+        (task, None::<Desk>),
+        move |(task, desk)| Box::pin(task.run(desk, end.clone())),
+        |(task, desk), _| task.fell(desk),
+    );
     Ok(ChannelEntry { spec, waiting, connection })
 }

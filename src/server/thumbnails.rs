@@ -217,17 +217,17 @@ pub(super) struct Glancer {
     pub(super) watched: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Between two glances at one hall; zero = never.
     pub(super) every: Duration,
+    /// Not before, by source.
+    pub(super) rest: BTreeMap<String, Instant>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Glancer {
     /// Works until `end`.
-    pub(super) async fn run(self, end: CancellationToken) {
+    pub(super) async fn run(&mut self, end: CancellationToken) {
         if self.every.is_zero() {
-            return;
+            return end.cancelled().await;
         }
-        // Not before, by source.
-        let mut rest = BTreeMap::<String, Instant>::new();
         loop {
             tokio::select! {
                 () = end.cancelled() => return,
@@ -237,27 +237,23 @@ impl Glancer {
                 continue;
             }
             let inventory = Arc::clone(&self.inventory.borrow());
-            rest.retain(|name, _| inventory.sources.contains_key(name));
-            let Some((name, entry)) = self.next(&inventory, &rest) else { continue };
+            self.rest.retain(|name, _| inventory.sources.contains_key(name));
+            let Some((name, entry)) = self.next(&inventory) else { continue };
             let refused = tokio::select! {
                 () = end.cancelled() => return,
                 refused = self.glance(name, entry) => refused,
             };
             let pause = if refused { REFUSED.max(self.every) } else { self.every };
-            rest.insert(name.clone(), Instant::now() + pause);
+            self.rest.insert(name.clone(), Instant::now() + pause);
         }
     }
 
     /// An idle or undecoded source whose rest is over and that was not seen for long.
-    fn next<'a>(
-        &self,
-        inventory: &'a Inventory,
-        rest: &BTreeMap<String, Instant>,
-    ) -> Option<(&'a String, &'a SourceEntry)> {
+    fn next<'a>(&self, inventory: &'a Inventory) -> Option<(&'a String, &'a SourceEntry)> {
         let now = self.clock.now();
         inventory.sources.iter().find(|(name, entry)| {
             let state = entry.status.borrow().state;
-            let rests = rest.get(*name).is_some_and(|until| Instant::now() < *until);
+            let rests = self.rest.get(*name).is_some_and(|until| Instant::now() < *until);
             let seen = self.gallery.source_at(name).map(|at| now.saturating_since(at));
             let can_be_seen = match state {
                 SourceState::Idle => entry.inlet.is_none(),

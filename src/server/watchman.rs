@@ -22,9 +22,12 @@ use crate::meter::Gauge;
 use crate::push::{PushBoard, PushState, PushStatus};
 use crate::schedule::SignsOfLife;
 use crate::source::SourceGauges;
+use crate::tasks::{TaskFall, Tasks};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);
+/// A task that viewers need is missed when it has been down for so long.
+pub(super) const MISSED_AFTER: Duration = Duration::from_secs(3);
 /// A clock that runs so much too fast or too slow is broken: quartz keeps within 100.
 const SKEW_PPM: f64 = 150.0;
 
@@ -84,15 +87,20 @@ pub(super) struct Watchman {
     pub(super) checks: watch::Receiver<Arc<Vec<Condition>>>,
     pub(super) webhooks: Webhooks,
     pub(super) alarms: watch::Sender<Arc<Vec<Alarm>>>,
+    /// Why the server is not ready although it runs, in sentences.
+    pub(super) doubts: watch::Sender<Arc<Vec<String>>>,
+    pub(super) tasks: Tasks,
+    /// Packets lost until the last look, by source.
+    pub(super) lost: BTreeMap<String, u64>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Watchman {
     /// Works until `end`.
-    pub(super) async fn run(mut self, end: CancellationToken) {
-        let mut lost = BTreeMap::new();
+    pub(super) async fn run(&mut self, end: CancellationToken) {
         loop {
-            let mut conditions = self.conditions(&mut lost);
+            let mut conditions = self.conditions();
+            self.doubt();
             conditions.extend(self.checks.borrow().iter().cloned());
             let changes = self.board.observe(conditions, self.clock.now());
             for change in &changes {
@@ -114,8 +122,21 @@ impl Watchman {
         }
     }
 
-    /// `lost`: packets lost until the last look, by source.
-    fn conditions(&self, lost: &mut BTreeMap<String, u64>) -> Vec<Condition> {
+    /// Says what keeps viewers from what they come for.
+    fn doubt(&self) {
+        let missing = self.tasks.missing(MISSED_AFTER);
+        let doubts: Vec<_> = missing.into_iter().map(|it| it.sentence).collect();
+        self.doubts.send_if_modified(|told| {
+            let differs = **told != doubts;
+            if differs {
+                *told = Arc::new(doubts);
+            }
+            differs
+        });
+    }
+
+    fn conditions(&mut self) -> Vec<Condition> {
+        let lost = &mut self.lost;
         let view = self.matrix.view();
         let inventory = Arc::clone(&self.inventory.borrow());
         let mut found = Vec::new();
@@ -139,8 +160,15 @@ impl Watchman {
             .flat_map(|condition| of_channels(condition, &view))
             .chain(of_plan)
             .chain(of_pushes(&pushes))
+            .chain(self.tasks.fallen().into_iter().map(of_task))
             .collect()
     }
+}
+
+/// A task that has ended of late by a fault of ours.
+fn of_task(TaskFall { task, at, sentence }: TaskFall) -> Condition {
+    let about = Some(task.to_string());
+    Condition { kind: AlarmKind::Task, source: None, channel: None, about, sentence, since: Some(at) }
 }
 
 /// One for each push that should reach its server and does not.

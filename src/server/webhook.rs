@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::Stage;
+use super::stage::{Job, Stage};
 use crate::alarm::{Alarm, Change};
 use crate::config::{Secret, Webhook};
 
@@ -47,9 +47,11 @@ impl Webhooks {
         let mut queues = Vec::new();
         for (index, Webhook { url, token }) in targets.iter().enumerate() {
             let (queue, messages) = mpsc::channel(QUEUE);
-            let target =
-                Target { number: index + 1, client: client.clone(), url: url.clone(), token: token.clone() };
-            stage.spawn(target.run(messages, stage.end.clone()));
+            let (number, client) = (index + 1, client.clone());
+            let (url, token) = (url.clone(), token.clone());
+            let target = Target { number, client, url, token, messages, current: None };
+            let (job, end) = (Job::new(format!("webhook {number}")), stage.end.clone());
+            stage.supervise(job, target, move |target| Box::pin(target.run(end.clone())));
             queues.push(queue);
         }
         Ok(Self { queues })
@@ -76,19 +78,25 @@ struct Target {
     client: reqwest::Client,
     url: Secret,
     token: Secret,
+    messages: mpsc::Receiver<Message>,
+    /// The message that is being told: a run that has broken off leaves it to the next one.
+    current: Option<Message>,
 }
 
 impl Target {
-    async fn run(self, mut messages: mpsc::Receiver<Message>, end: CancellationToken) {
+    async fn run(&mut self, end: CancellationToken) {
         loop {
+            if let Some(message) = self.current.clone() {
+                tokio::select! {
+                    () = end.cancelled() => return,
+                    () = self.deliver(&message) => self.current = None,
+                }
+            }
             tokio::select! {
                 () = end.cancelled() => return,
-                message = messages.recv() => match message {
-                    Some(message) => tokio::select! {
-                        () = end.cancelled() => return,
-                        () = self.deliver(&message) => {}
-                    },
-                    None => return,
+                message = self.messages.recv() => match message {
+                    Some(message) => self.current = Some(message),
+                    None => return end.cancelled().await,
                 },
             }
         }
@@ -140,6 +148,10 @@ mod tests {
         }
     }
 
+    fn tasks() -> crate::tasks::Tasks {
+        crate::tasks::Tasks::new(std::sync::Arc::new(crate::clock::SystemClock::default()))
+    }
+
     async fn answer(listener: &TcpListener, status: &str) -> String {
         let (mut socket, _) = listener.accept().await.expect("a caller");
         let mut request = vec![0; 4096];
@@ -162,7 +174,7 @@ mod tests {
             url: Secret::new(format!("http://{}/", listener.local_addr().expect("bound"))),
             token: Secret::default(),
         };
-        let mut stage = Stage::new("webhooks");
+        let mut stage = Stage::new("webhooks", &tasks());
         let hooks = Webhooks::start(&[target(&deaf), target(&good)], &mut stage).expect("a client");
         // More than a queue holds; telling waits for nobody.
         for n in 0..2 * QUEUE {
@@ -183,7 +195,7 @@ mod tests {
     async fn an_alarm_is_told_again_until_it_is_taken() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/hook", listener.local_addr().expect("bound"));
-        let mut stage = Stage::new("webhooks");
+        let mut stage = Stage::new("webhooks", &tasks());
         let target = Webhook { url: Secret::new(url), token: Secret::new("chalk") };
         let hooks = Webhooks::start(&[target], &mut stage).expect("a client");
         hooks.tell(&Change::Raised(silent("hall is silent")));

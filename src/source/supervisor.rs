@@ -33,7 +33,8 @@ use crate::feed::Publisher;
 use crate::matrix::{SourceState, SourceStatus};
 use crate::media::Track;
 
-/// Everything that supervising one source takes.
+/// Everything that supervising one source takes. A clone can go on where a run has broken off.
+#[derive(Clone)]
 pub struct SourceTask {
     /// The source. A publishing source (without `url`) stays idle here.
     pub source: Source,
@@ -116,6 +117,12 @@ impl SourceTask {
                 }
             };
         }
+    }
+
+    /// A run has broken off by a fault of ours, which the source has found: it is told as the source's, and tried again.
+    pub fn fell(&self, why: &str) {
+        self.gauges.clear();
+        self.report(SourceState::BackingOff, &format!("internal error: {why}"));
     }
 
     /// One connection, from the first packet to the last. Sets `live_since` when the first frame is out.

@@ -18,10 +18,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
+use tracing::Instrument;
 
 use super::batch::{Batch, BatchReader, Cursor, Kept, first_from};
 use crate::delivery::{Counts, Kind, Seat, pieces};
 use crate::media::RungTracks;
+use crate::tasks::Tasks;
 
 /// Media that is written at once. A picture waits less than this for the next one.
 const MERGED: Duration = Duration::from_millis(80);
@@ -38,6 +40,8 @@ pub(super) struct Rows {
     rows: Mutex<Vec<Arc<Row>>>,
     /// Places taken so far.
     tickets: AtomicU64,
+    /// What the rows are called, and where they are listed.
+    list: Option<(String, Tasks)>,
 }
 
 #[derive(Debug)]
@@ -136,13 +140,36 @@ impl Rows {
                 places: Vec::new(),
                 next,
             };
-            tokio::spawn(attendant.run());
+            self.spawn(attendant, &tracks.get(rung).map_or("", |tracks| &*tracks.name));
             row
         });
         row.taken.fetch_add(1, Ordering::Relaxed);
         lock(&row.coming).push(Ticket { player: Arc::clone(player), number });
         drop(rows);
         Some(Place { player, cursor: &mut reader.cursor })
+    }
+}
+
+impl Rows {
+    /// None yet; each will be on the list of `tasks`.
+    pub(super) fn listed(channel: &str, tasks: &Tasks) -> Self {
+        Self { list: Some((channel.to_owned(), tasks.clone())), ..Self::default() }
+    }
+
+    fn spawn(&self, attendant: Attendant, rung: &str) {
+        let Some((channel, tasks)) = &self.list else {
+            tokio::spawn(attendant.run());
+            return;
+        };
+        let task = tasks.begin(format!("rtmp row {channel} {rung}"), false);
+        let span = tracing::info_span!(parent: None, "channel", name = %channel);
+        let work = async move {
+            // Its players go back to their connections, and from there into another row.
+            if let Err(why) = task.attempt(attendant.run()).await {
+                task.gives_back(&why);
+            }
+        };
+        tokio::spawn(work.instrument(span));
     }
 }
 

@@ -284,7 +284,8 @@ async fn a_person_stands_above_the_schedule_and_a_hanging_opencast_holds_up_noth
     clock.advance(27 * MINUTE);
     // The task itself: its question hangs, and the matrix is told nevertheless.
     let (matrix, end) = (site.matrix.clone(), CancellationToken::new());
-    let running = tokio::spawn(site.secretary.run(end.clone()));
+    let (mut secretary, asked_to) = (site.secretary, end.clone());
+    let running = tokio::spawn(async move { secretary.run(asked_to).await });
     let mut views = matrix.watch();
     let live = |view: &Arc<matrix::MatrixView>| view.wanted("PS-Amphi_A");
     views.wait_for(live).await.expect("the matrix lives");

@@ -1,0 +1,179 @@
+//! What peers without credentials can cause to be logged: so many lines for each kind and address in a window of time,
+//! the rest counted (sans-IO; time is an argument).
+//!
+//! Contract. [`Limiter::ask`] before each line; [`Limiter::over`] now and then, for what was left out in windows that have
+//! ended. IPv6 addresses count by their first 64 bits ([`household`]). Memory is bounded: when [`ADDRESSES`] are known,
+//! all others of a kind are one. And a kind as a whole has a bound, since addresses cost an attacker nothing.
+
+use core::net::{IpAddr, Ipv6Addr};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How long a window lasts.
+const WINDOW: Duration = Duration::from_secs(60);
+/// Lines of one kind and address in a window.
+const LINES: u64 = 5;
+/// Lines of one kind in a window, from all addresses together.
+const LINES_OF_KIND: u64 = 100;
+/// Addresses that are told apart, over all kinds.
+const ADDRESSES: usize = 1024;
+
+/// Who caused lines of a kind: `None` for an address that is not known, or not told apart from others any more.
+type Key = (&'static str, Option<IpAddr>);
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Limiter {
+    windows: BTreeMap<Key, Window>,
+    kinds: BTreeMap<&'static str, Window>,
+}
+
+#[derive(Debug)]
+struct Window {
+    since: Instant,
+    said: u64,
+    left_out: u64,
+}
+
+/// What was not said in a window that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Of which kind.
+    pub kind: &'static str,
+    /// Caused by whom; `None` = by others than those who are told apart.
+    pub address: Option<IpAddr>,
+    /// How many lines.
+    pub count: u64,
+}
+
+impl Limiter {
+    /// One that has said nothing yet.
+    pub const fn new() -> Self {
+        Self { windows: BTreeMap::new(), kinds: BTreeMap::new() }
+    }
+
+    /// Whether a line of `kind`, caused by `address`, is said at `now`.
+    pub fn ask(&mut self, kind: &'static str, address: Option<IpAddr>, now: Instant) -> bool {
+        let mut key = (kind, address.map(household));
+        if !self.windows.contains_key(&key) && self.windows.len() >= ADDRESSES {
+            key.1 = None;
+        }
+        let fresh = || Window { since: now, said: 0, left_out: 0 };
+        let window = self.windows.entry(key).or_insert_with(fresh);
+        window.renew(now);
+        let of_kind = self.kinds.entry(kind).or_insert_with(fresh);
+        if of_kind.is_over(now) {
+            *of_kind = fresh();
+        }
+        let is_said = window.said < LINES && of_kind.said < LINES_OF_KIND;
+        if is_said {
+            window.said += 1;
+            of_kind.said += 1;
+        } else {
+            window.left_out += 1;
+        }
+        is_said
+    }
+
+    /// What was left out in windows that are over; they are forgotten.
+    pub fn over(&mut self, now: Instant) -> Vec<LeftOut> {
+        let mut all: BTreeMap<&'static str, Vec<LeftOut>> = BTreeMap::new();
+        self.windows.retain(|(kind, address), window| {
+            let is_over = window.is_over(now);
+            if is_over && window.left_out > 0 {
+                let (kind, address, count) = (*kind, *address, window.left_out);
+                all.entry(kind).or_default().push(LeftOut { kind, address, count });
+            }
+            !is_over
+        });
+        self.kinds.retain(|_, window| !window.is_over(now));
+        all.into_values().flat_map(few).collect()
+    }
+}
+
+impl Default for Limiter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What was left out is not told of a thousand addresses: of the busiest, and of all others in one.
+fn few(mut left_out: Vec<LeftOut>) -> Vec<LeftOut> {
+    left_out.sort_by_key(|it| std::cmp::Reverse(it.count));
+    let rest = left_out.split_off(left_out.len().min(LINES as usize));
+    let count = rest.iter().map(|it| it.count).sum();
+    if let Some(LeftOut { kind, .. }) = rest.first() {
+        left_out.push(LeftOut { kind, address: None, count });
+    }
+    left_out
+}
+
+impl Window {
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= WINDOW
+    }
+
+    /// A window that is over and has left something out goes on being silent until that was told.
+    fn renew(&mut self, now: Instant) {
+        if self.is_over(now) && self.left_out == 0 {
+            (self.since, self.said) = (now, 0);
+        }
+    }
+}
+
+/// Whom an address counts for: IPv6 addresses by their first 64 bits, which is what one machine or household is given to
+/// choose addresses from (RFC 4291 §2.5.1).
+pub fn household(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Option<IpAddr> {
+        Some(text.parse().expect("an address"))
+    }
+
+    #[test]
+    fn an_address_is_said_a_few_times_and_then_counted_until_its_window_is_over() {
+        let (mut limiter, start) = (Limiter::new(), Instant::now());
+        let asked = |limiter: &mut Limiter, at| limiter.ask("login", address("192.0.2.1"), start + at);
+        let said = (0..700).filter(|_| asked(&mut limiter, Duration::ZERO)).count();
+        assert_eq!(said as u64, LINES);
+        assert!(limiter.ask("login", address("192.0.2.2"), start), "another address");
+        assert!(limiter.ask("key", address("192.0.2.1"), start), "another kind");
+        assert_eq!(limiter.over(start + WINDOW / 2), []);
+        let over = limiter.over(start + WINDOW);
+        let expected = LeftOut { kind: "login", address: address("192.0.2.1"), count: 700 - LINES };
+        assert_eq!(over, [expected]);
+        assert!(asked(&mut limiter, WINDOW), "a new window");
+    }
+
+    #[test]
+    fn households_of_ipv6_are_one_and_mapped_addresses_are_those_of_ipv4() {
+        let (mut limiter, now) = (Limiter::new(), Instant::now());
+        let said = (0..100).filter(|n| limiter.ask("a", address(&format!("2001:db8:0:1::{n:x}")), now));
+        assert_eq!(said.count() as u64, LINES);
+        assert_eq!(household("::ffff:192.0.2.1".parse().expect("mapped")), address("192.0.2.1").expect("it"));
+    }
+
+    #[test]
+    fn addresses_without_number_cost_neither_memory_nor_the_log() {
+        let (mut limiter, now) = (Limiter::new(), Instant::now());
+        let mut said = 0;
+        for n in 0..50_000_u32 {
+            let peer = IpAddr::from(n.to_be_bytes());
+            said += u64::from(limiter.ask("a", Some(peer), now));
+        }
+        assert_eq!(said, LINES_OF_KIND);
+        assert!(limiter.windows.len() <= ADDRESSES + 1);
+        let over = limiter.over(now + WINDOW);
+        assert!(over.len() as u64 <= LINES + 1, "{over:?}");
+        assert_eq!(over.iter().map(|it| it.count).sum::<u64>() + said, 50_000);
+        assert!(limiter.windows.is_empty() && limiter.kinds.is_empty());
+    }
+}

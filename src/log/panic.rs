@@ -1,0 +1,84 @@
+//! A panic is a line of the log, with its place and the spans around it; whoever catches it asks what it was.
+//!
+//! The standard library's own hook writes to stderr and waits until somebody reads it: a server must not.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::panic::PanicHookInfo;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A panic: what it said, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fall {
+    /// Its message.
+    pub message: String,
+    /// File, line and column.
+    pub place: String,
+}
+
+impl fmt::Display for Fall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if self.place.is_empty() { Ok(()) } else { write!(f, " ({})", self.place) }
+    }
+}
+
+thread_local! {
+    static LAST: RefCell<Option<Fall>> = const { RefCell::new(None) };
+}
+
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// Panics since start.
+pub fn panics() -> u64 {
+    PANICS.load(Ordering::Relaxed)
+}
+
+/// The last panic on this thread: for whoever has just caught it.
+pub fn last_fall() -> Option<Fall> {
+    LAST.try_with(|last| last.try_borrow_mut().ok().and_then(|mut last| last.take())).ok().flatten()
+}
+
+/// What a panic said, that was caught with this payload on this thread.
+pub fn why(payload: &(dyn Any + Send)) -> String {
+    last_fall().map_or_else(|| message_of(payload).to_owned(), |fall| fall.to_string())
+}
+
+/// From now on panics are lines of the log, and nothing else.
+pub fn catch_panics() {
+    std::panic::set_hook(Box::new(hook));
+}
+
+/// Must not panic itself: that would end the process.
+fn hook(info: &PanicHookInfo<'_>) {
+    PANICS.fetch_add(1, Ordering::Relaxed);
+    let place = info.location().map(|at| format!("{}:{}:{}", at.file(), at.line(), at.column()));
+    let message = message_of(info.payload()).chars().take(1000).collect();
+    let fall = Fall { message, place: place.unwrap_or_default() };
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("?");
+    tracing::error!(thread, place = fall.place, "a panic: {}", fall.message);
+    let _ = LAST.try_with(|last| last.try_borrow_mut().map(|mut last| *last = Some(fall)));
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_caught_says_what_it_was() {
+        let caught = std::panic::catch_unwind(|| std::panic::panic_any(7_u8)).expect_err("a panic");
+        assert_eq!(message_of(&*caught), "without words");
+        assert_eq!(message_of(&"text"), "text");
+        assert_eq!(message_of(&"owned".to_owned()), "owned");
+        let fall = Fall { message: "no".to_owned(), place: "a.rs:1:2".to_owned() };
+        assert_eq!(fall.to_string(), "no (a.rs:1:2)");
+    }
+}

@@ -1,0 +1,96 @@
+//! Lines that wait to be written: bounded in number and in bytes; what finds no room is counted. Pure.
+
+use std::collections::VecDeque;
+
+/// Lines that may wait.
+const LINES: usize = 8192;
+/// Bytes that may wait.
+const BYTES: usize = 2 << 20;
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    lines: VecDeque<Vec<u8>>,
+    bytes: usize,
+    dropped: u64,
+    unsaid: u64,
+    /// Lines that came, and that are done with: written or given up.
+    pub(super) came: u64,
+    pub(super) done: u64,
+}
+
+impl Queue {
+    pub(super) const fn new() -> Self {
+        Self { lines: VecDeque::new(), bytes: 0, dropped: 0, unsaid: 0, came: 0, done: 0 }
+    }
+
+    /// One more line; it is dropped where there is no room.
+    pub(super) fn push(&mut self, line: Vec<u8>) {
+        if self.lines.len() >= LINES || self.bytes + line.len() > BYTES {
+            return self.lost(1);
+        }
+        self.bytes += line.len();
+        self.came += 1;
+        self.lines.push_back(line);
+    }
+
+    /// The next line to be written.
+    pub(super) fn pop(&mut self) -> Option<Vec<u8>> {
+        let line = self.lines.pop_front()?;
+        self.bytes -= line.len();
+        Some(line)
+    }
+
+    /// A line was dropped, here or by whoever writes.
+    pub(super) fn lost(&mut self, count: u64) {
+        self.dropped += count;
+        self.unsaid += count;
+    }
+
+    /// Lines dropped since start.
+    pub(super) const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Lines dropped since this was last asked.
+    pub(super) fn take_unsaid(&mut self) -> u64 {
+        std::mem::take(&mut self.unsaid)
+    }
+
+    /// They were not said after all.
+    pub(super) fn unsay(&mut self, count: u64) {
+        self.unsaid += count;
+    }
+
+    /// Nothing waits, nothing is being written.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.came == self.done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_is_bounded_in_lines_and_in_bytes_and_counts_what_it_drops() {
+        let mut queue = Queue::default();
+        for number in 0..2 * LINES {
+            queue.push(vec![number as u8; 10]);
+        }
+        assert_eq!((queue.lines.len(), queue.dropped()), (LINES, LINES as u64));
+        let mut queue = Queue::default();
+        for _ in 0..BYTES {
+            queue.push(vec![b'x'; 8 << 10]);
+        }
+        assert_eq!(queue.bytes, BYTES);
+        assert_eq!(queue.take_unsaid(), (BYTES - BYTES / (8 << 10)) as u64);
+        assert_eq!(queue.take_unsaid(), 0, "said once");
+        while queue.pop().is_some() {
+            queue.done += 1;
+        }
+        assert!(queue.is_idle() && queue.bytes == 0);
+        queue.push(vec![b'y']);
+        assert_eq!(queue.pop(), Some(vec![b'y']), "there is room again");
+    }
+}

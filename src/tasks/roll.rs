@@ -1,0 +1,250 @@
+//! The list of tasks: which run, which lie, how often each has begun again and why last (sans-IO; time is an argument).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::media::MediaTime;
+
+/// A fall is remembered as an alarm for so long.
+const REMEMBERED: Duration = Duration::from_secs(300);
+/// Characters of a reason.
+const REASON_CHARS: usize = 500;
+
+/// Whether a task runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskState {
+    /// It does.
+    Running,
+    /// It has fallen and is about to begin again.
+    Restarting,
+}
+
+/// A task as others see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TaskView {
+    /// Its name.
+    #[schema(value_type = String)]
+    #[serde(serialize_with = "text")]
+    pub name: Arc<str>,
+    /// Whether it runs.
+    pub state: TaskState,
+    /// Viewers miss it at once.
+    pub needed: bool,
+    /// How often it has begun again.
+    pub restarts: u64,
+    /// When it last began again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_restart_at: Option<MediaTime>,
+    /// Why it last had to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_reason: Option<String>,
+}
+
+fn text<S: serde::Serializer>(name: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(name)
+}
+
+/// A task that has fallen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskFall {
+    /// Which.
+    pub task: Arc<str>,
+    /// When.
+    pub at: MediaTime,
+    /// A plain sentence.
+    pub sentence: String,
+}
+
+/// See the module's text. `D` is what each task is ended by in tests.
+#[derive(Debug)]
+pub(super) struct Roll<D>(BTreeMap<Arc<str>, Entry<D>>);
+
+#[derive(Debug)]
+struct Entry<D> {
+    needed: bool,
+    /// Several may share a name.
+    running: usize,
+    down: usize,
+    restarts: u64,
+    last_restart_at: Option<MediaTime>,
+    fell_at: Option<MediaTime>,
+    reason: Option<String>,
+    door: D,
+}
+
+impl<D> Default for Roll<D> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<D: Clone + Default> Roll<D> {
+    /// One more runs under this name. Whether one that lay has come back so.
+    pub(super) fn begin(&mut self, name: &Arc<str>, needed: bool, now: MediaTime) -> (D, bool) {
+        let fresh = || Entry {
+            needed,
+            running: 0,
+            down: 0,
+            restarts: 0,
+            last_restart_at: None,
+            fell_at: None,
+            reason: None,
+            door: D::default(),
+        };
+        let entry = self.0.entry(Arc::clone(name)).or_insert_with(fresh);
+        let came_back = entry.down > 0;
+        if came_back {
+            entry.back(now);
+        } else {
+            entry.running += 1;
+        }
+        (entry.door.clone(), came_back)
+    }
+
+    /// One has ended in order.
+    pub(super) fn end(&mut self, name: &str) {
+        let Some(entry) = self.0.get_mut(name) else { return };
+        // Who is dropped while it rests had fallen.
+        let one = if entry.running > 0 { &mut entry.running } else { &mut entry.down };
+        *one = one.saturating_sub(1);
+        if entry.running + entry.down == 0 && entry.fell_at.is_none() {
+            self.0.remove(name);
+        }
+    }
+
+    /// One has fallen.
+    pub(super) fn fell(&mut self, name: &str, why: &str, now: MediaTime) {
+        let Some(entry) = self.0.get_mut(name) else { return };
+        entry.running = entry.running.saturating_sub(1);
+        entry.down += 1;
+        entry.fell_at = Some(now);
+        entry.reason = Some(why.chars().take(REASON_CHARS).collect());
+    }
+
+    /// One that fell has begun again.
+    pub(super) fn back(&mut self, name: &str, now: MediaTime) {
+        if let Some(entry) = self.0.get_mut(name) {
+            entry.back(now);
+        }
+    }
+
+    /// Those that lie are not started anew.
+    pub(super) fn give_up(&mut self, prefix: &str) {
+        for (_, entry) in self.0.iter_mut().filter(|(name, _)| name.starts_with(prefix)) {
+            entry.down = 0;
+        }
+    }
+
+    pub(super) fn door(&self, name: &str) -> Option<D> {
+        self.0.get(name).filter(|entry| entry.running > 0).map(|entry| entry.door.clone())
+    }
+
+    pub(super) fn all(&self) -> Vec<TaskView> {
+        let there = self.0.iter().filter(|(_, entry)| entry.running + entry.down > 0);
+        let view = |(name, entry): (&Arc<str>, &Entry<D>)| TaskView {
+            name: Arc::clone(name),
+            state: if entry.down > 0 { TaskState::Restarting } else { TaskState::Running },
+            needed: entry.needed,
+            restarts: entry.restarts,
+            last_restart_at: entry.last_restart_at,
+            last_reason: entry.reason.clone(),
+        };
+        there.map(view).collect()
+    }
+
+    pub(super) fn restarts(&self) -> Vec<(Arc<str>, u64)> {
+        self.0.iter().map(|(name, entry)| (Arc::clone(name), entry.restarts)).collect()
+    }
+
+    pub(super) fn missing(&self, patience: Duration, now: MediaTime) -> Vec<TaskFall> {
+        let is_missing = |entry: &Entry<D>| {
+            let since = entry.fell_at.filter(|_| entry.needed && entry.down > 0);
+            since.is_some_and(|since| now.saturating_since(since) >= patience)
+        };
+        self.0.iter().filter(|(_, entry)| is_missing(entry)).filter_map(fall).collect()
+    }
+
+    pub(super) fn fallen(&self, now: MediaTime) -> Vec<TaskFall> {
+        let is_fresh = |entry: &Entry<D>| {
+            entry.down > 0 || entry.fell_at.is_some_and(|at| now.saturating_since(at) < REMEMBERED)
+        };
+        self.0.iter().filter(|(_, entry)| is_fresh(entry)).filter_map(fall).collect()
+    }
+}
+
+impl<D> Entry<D> {
+    fn back(&mut self, now: MediaTime) {
+        self.down = self.down.saturating_sub(1);
+        self.running += 1;
+        self.restarts += 1;
+        self.last_restart_at = Some(now);
+    }
+}
+
+fn fall<D>((name, entry): (&Arc<str>, &Entry<D>)) -> Option<TaskFall> {
+    let at = entry.fell_at?;
+    let why = entry.reason.as_deref().unwrap_or_default();
+    let then = if entry.down > 0 { "it is being started again" } else { "it was started again" };
+    let sentence = format!("the task {name} has ended: {why}; {then}");
+    Some(TaskFall { task: Arc::clone(name), at, sentence })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> MediaTime {
+        MediaTime::from_millis((1_800_000_000 + second) * 1000)
+    }
+
+    #[test]
+    fn a_fall_is_shown_counted_and_remembered_for_some_minutes() {
+        let (mut roll, name) = (Roll::<()>::default(), Arc::from("channel Live"));
+        roll.begin(&name, true, at(0));
+        assert_eq!(roll.all()[0].state, TaskState::Running);
+        roll.fell(&name, "an index", at(10));
+        assert_eq!((roll.all()[0].state, roll.all()[0].restarts), (TaskState::Restarting, 0));
+        assert!(roll.missing(Duration::from_secs(3), at(12)).is_empty());
+        let missing = roll.missing(Duration::from_secs(3), at(13));
+        assert!(missing[0].sentence.contains("channel Live") && missing[0].sentence.contains("an index"));
+        roll.back(&name, at(14));
+        let view = roll.all().remove(0);
+        assert_eq!((view.state, view.restarts, view.last_restart_at), (TaskState::Running, 1, Some(at(14))));
+        assert!(roll.missing(Duration::ZERO, at(100)).is_empty());
+        assert!(roll.fallen(at(309))[0].sentence.ends_with("it was started again"));
+        assert!(roll.fallen(at(310)).is_empty());
+        roll.end(&name);
+        assert!(roll.all().is_empty(), "it is no more");
+        assert_eq!(roll.restarts(), [(name, 1)], "what was counted stays");
+    }
+
+    #[test]
+    fn a_thread_that_lies_comes_back_under_its_name_or_is_given_up() {
+        let (mut roll, name) = (Roll::<()>::default(), Arc::from("ladder a 720p"));
+        assert!(!roll.begin(&name, false, at(0)).1);
+        roll.fell(&name, "x", at(1));
+        assert!(roll.begin(&name, false, at(2)).1, "it has come back");
+        assert_eq!((roll.all().len(), roll.all()[0].restarts), (1, 1));
+        roll.fell(&name, "x", at(3));
+        roll.give_up("ladder b");
+        assert_eq!(roll.all().len(), 1);
+        roll.give_up("ladder a");
+        assert!(roll.all().is_empty());
+    }
+
+    #[test]
+    fn two_of_one_name_share_a_place() {
+        let (mut roll, name) = (Roll::<()>::default(), Arc::from("row"));
+        roll.begin(&name, false, at(0));
+        roll.begin(&name, false, at(0));
+        roll.end(&name);
+        assert_eq!(roll.all().len(), 1);
+        roll.end(&name);
+        assert!(roll.0.is_empty(), "nothing is kept of who never fell");
+    }
+}
