@@ -47,6 +47,7 @@ const CORES: &[&str] = &[
     "ladder/lattice.rs",
     "ladder/assembler.rs",
     "ladder/batches.rs",
+    "ladder/damage.rs",
     "ladder/sound.rs",
     "ladder/audio",
     "ladder/rusty",

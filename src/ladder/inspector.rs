@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::LadderMeter;
+use super::audio::Ear;
 use super::decoding::DecoderChoice;
 use super::openh264::CodecError;
 use super::pictures::PictureDecoder;
@@ -13,6 +14,7 @@ use crate::media::{MediaTime, SourceFrame, TrackFormat};
 pub struct Inspector {
     decoder: PictureDecoder,
     vitals: Vitals,
+    ear: Ear,
     meter: Arc<LadderMeter>,
 }
 
@@ -21,7 +23,7 @@ impl Inspector {
     pub fn new() -> Result<Self, CodecError> {
         let meter = Arc::new(LadderMeter::default());
         let decoder = PictureDecoder::new(DecoderChoice::default(), Arc::clone(&meter))?;
-        Ok(Self { decoder, vitals: Vitals::new(Arc::clone(&meter)), meter })
+        Ok(Self { decoder, vitals: Vitals::new(Arc::clone(&meter)), ear: Ear::default(), meter })
     }
 
     /// Looks at a frame, or listens to it.
@@ -34,7 +36,10 @@ impl Inspector {
                     self.vitals.see(&shown.picture, now);
                 }
             }
-            TrackFormat::Aac(_) => self.vitals.hear(frame, now),
+            TrackFormat::Aac(_) | TrackFormat::Mp3 { .. } | TrackFormat::G711 { .. } => {
+                let heard = self.ear.level(frame);
+                self.vitals.hear(heard.as_ref().map(|level| *level), &frame.format, now);
+            }
         }
     }
 

@@ -25,6 +25,7 @@ use crate::tasks::{Task, Tasks};
 use super::LadderError;
 use super::assembler::Assembler;
 use super::batches::Batches;
+use super::damage::Damage;
 use super::glimpse::Glimpse;
 use super::pictures::PictureDecoder;
 use super::pressure::{MOST, Others, STEP};
@@ -193,6 +194,7 @@ impl LiveLadder {
             batches: Batches::new(spec.grid, spec.pictures.iter().map(|rung| rung.fps)),
             assembler: Assembler::new(spec.pictures.len()),
             vitals: Vitals::new(Arc::clone(&meter)),
+            damage: Damage::default(),
             meter,
             sink,
         };
@@ -285,6 +287,7 @@ struct Decoding<S> {
     assembler: Assembler,
     meter: Arc<LadderMeter>,
     vitals: Vitals,
+    damage: Damage,
     sink: S,
 }
 
@@ -324,11 +327,19 @@ impl<S: FnMut(LadderNews)> Decoding<S> {
                 }
                 self.pictures = pictures;
             }
-            TrackFormat::Aac(_) => {
-                self.vitals.hear(frame, now);
-                if let Err(error) = self.sound.push(frame, now) {
+            TrackFormat::Aac(_) | TrackFormat::Mp3 { .. } | TrackFormat::G711 { .. } => {
+                let pushed = self.sound.push(frame, now);
+                let heard = match (self.sound.level(), &pushed) {
+                    (Some(level), _) => Some(Ok(level)),
+                    (None, Err(error)) => Some(Err(error)),
+                    (None, Ok(())) => None,
+                };
+                if let Some(heard) = heard {
+                    self.vitals.hear(heard, &frame.format, now);
+                }
+                if let Err(error) = pushed {
                     self.meter.audio_errors.increment();
-                    debug!(source = self.name, %error, "sound not used");
+                    self.damage.tell(&self.name, &error, now);
                 }
             }
         }

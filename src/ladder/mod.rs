@@ -18,6 +18,7 @@
 pub mod assembler;
 pub mod audio;
 mod batches;
+mod damage;
 mod decoding;
 mod glimpse;
 mod held;

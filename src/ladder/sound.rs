@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::audio::{AudioError, AudioLane};
+use super::audio::{AudioError, AudioLane, Level};
 use super::spec::LadderSpec;
 use crate::media::{AAC_FRAME_SAMPLES, CellIndex, Grid, MediaTime, SourceFrame, Timescale, TrackCell};
 
@@ -49,6 +49,11 @@ impl Sound {
     pub(super) fn push(&mut self, unit: &SourceFrame, now: MediaTime) -> Result<(), AudioError> {
         self.last = Some(now);
         self.lane.push(unit)
+    }
+
+    /// How loud the last unit was; `None` where it could not be decoded.
+    pub(super) const fn level(&self) -> Option<Level> {
+        self.lane.level()
     }
 
     /// A picture of the same source, to be shown at `pts`; in presentation order.

@@ -8,11 +8,11 @@
 
 use std::sync::Arc;
 
-use super::audio::{Ear, Level};
+use super::audio::{AudioError, Level};
 use super::live::LadderMeter;
 use super::motion::MotionDetector;
 use super::speech::SpeechDetector;
-use crate::media::{MediaTime, Picture, SourceFrame};
+use crate::media::{MediaTime, Picture, TrackFormat};
 
 /// Luma of black in limited range is 16; noise in the dark stays below this.
 const BLACK: u8 = 32;
@@ -26,12 +26,15 @@ const CLIPPED: f32 = 0.999;
 const SMOOTHING: f32 = 0.1;
 /// Sound that clips does so again and again: signs of clipping are kept for so long.
 const CLIP_MEMORY_NANOS: i64 = 2_000_000_000;
+/// Damage that lasts so long is no accident.
+const DEAF_NANOS: i64 = 1_000_000_000;
 
 /// The observer of one source.
 pub(super) struct Vitals {
     meter: Arc<LadderMeter>,
     before: Option<Arc<Picture>>,
-    ear: Ear,
+    /// Since when sound comes and none of it can be heard.
+    deaf_since: Option<MediaTime>,
     clipped_at: Option<MediaTime>,
     /// The sound's power, smoothed.
     power: f32,
@@ -42,7 +45,7 @@ pub(super) struct Vitals {
 impl Vitals {
     pub(super) fn new(meter: Arc<LadderMeter>) -> Self {
         let (motion, speech) = (MotionDetector::default(), SpeechDetector::default());
-        Self { meter, before: None, ear: Ear::default(), clipped_at: None, power: 0.0, motion, speech }
+        Self { meter, before: None, deaf_since: None, clipped_at: None, power: 0.0, motion, speech }
     }
 
     /// A picture that was decoded.
@@ -57,9 +60,14 @@ impl Vitals {
         self.meter.glimpse.show(picture, now);
     }
 
-    /// An access unit of sound. One that cannot be decoded says nothing.
-    pub(super) fn hear(&mut self, unit: &SourceFrame, now: MediaTime) {
-        let Some(Level { peak, power }) = self.ear.level(unit) else { return };
+    /// A unit of sound in `format`: how loud it is, or why that is not known.
+    pub(super) fn hear(&mut self, heard: Result<Level, &AudioError>, format: &TrackFormat, now: MediaTime) {
+        let Level { peak, power } = match heard {
+            Ok(level) => level,
+            Err(error) => return self.deaf(error, format, now),
+        };
+        self.deaf_since = None;
+        self.meter.sound_fault.clear();
         self.meter.silent.observe(peak < SILENCE, now);
         if peak >= CLIPPED {
             self.clipped_at = Some(now);
@@ -73,6 +81,29 @@ impl Vitals {
         if self.speech.hears(self.power) {
             self.meter.spoken_at_ms.set(unix_ms(now));
         }
+    }
+}
+
+impl Vitals {
+    /// A unit that cannot be heard. A single one is a scratch; where a second of them comes and no other, it is said why.
+    fn deaf(&mut self, error: &AudioError, format: &TrackFormat, now: MediaTime) {
+        let since = *self.deaf_since.get_or_insert(now);
+        let why = match error {
+            AudioError::Source { reason, .. } => reason.clone(),
+            _ if now.nanos_since(since) < DEAF_NANOS => return,
+            AudioError::Size { size, .. } => {
+                format!("frames of {size} bytes cannot be decoded, they are longer or shorter than it allows")
+            }
+            AudioError::Decode { size, reason, .. } => {
+                format!("frames of {size} bytes cannot be decoded: {reason}")
+            }
+            _ => return,
+        };
+        let why = why.trim_end_matches(['.', ' ']);
+        self.meter.sound_fault.set(&format!(
+            "the sound that comes ({}) cannot be decoded: {why}; set the encoder to AAC-LC, 48 kHz, stereo",
+            format.describe()
+        ));
     }
 }
 
@@ -121,6 +152,27 @@ mod tests {
         assert_eq!((meter.black.get(), meter.still.get()), (Some(at(5)), None));
         vitals.see(&picture(90), at(7));
         assert_eq!(meter.black.get(), None);
+    }
+
+    #[test]
+    fn sound_that_comes_and_cannot_be_heard_is_told_with_its_reason() {
+        let meter = Arc::new(LadderMeter::new([]));
+        let mut vitals = Vitals::new(Arc::clone(&meter));
+        let at = |millis: i64| MediaTime::from_millis(1_000_000 + millis);
+        let format = TrackFormat::G711 { law: crate::media::G711Law::Mu, sample_rate: 8000, channels: 1 };
+        let error = AudioError::Decode { pts: at(0), size: 17, reason: "no end.".to_owned() };
+        vitals.hear(Err(&error), &format, at(0));
+        vitals.hear(Err(&error), &format, at(900));
+        assert_eq!(meter.sound_fault.get(), None, "a scratch");
+        vitals.hear(Err(&error), &format, at(1000));
+        let said = meter.sound_fault.get().expect("a second of it");
+        assert!(said.contains("G.711 µ-law, 8 kHz, mono") && said.contains("17 bytes"), "{said}");
+        assert!(said.contains("no end;") && said.contains("AAC-LC, 48 kHz, stereo"), "{said}");
+        vitals.hear(Ok(Level::default()), &format, at(1100));
+        assert_eq!(meter.sound_fault.get(), None);
+        let error = AudioError::Source { format: String::new(), reason: "its object type".to_owned() };
+        vitals.hear(Err(&error), &format, at(1200));
+        assert!(meter.sound_fault.get().is_some(), "at once");
     }
 
     #[test]

@@ -2,15 +2,16 @@
 
 use bytes::Bytes;
 
+use super::decoder::{Decoder, size_is_legal};
 use super::encoder::{Encoder, silence};
 use super::fitter::Fitter;
-use super::{AudioCounts, AudioError, size_is_legal};
-use crate::media::{
-    AAC_FRAME_SAMPLES, AudioSpecificConfig, AudioTrack, MediaTime, SourceFrame, Timescale, TrackFormat,
-};
+use super::{AudioCounts, AudioError};
+use crate::media::{AAC_FRAME_SAMPLES, AudioSpecificConfig, AudioTrack, MediaTime, Timescale, TrackFormat};
 
 /// Blocks heard by the encoder before the first one that counts, so that it codes it as the loop's middle.
 const RUN_UP: usize = 8;
+/// Units that are looked at before any is used.
+const FIRST: usize = 8;
 
 /// Exactly `wanted` frames in `target`'s format from a clip's access units: unit *i* covers the samples from
 /// i·1024 on (the caller has left out the encoder's priming). A longer clip is cut, a shorter one ends in
@@ -31,8 +32,10 @@ pub fn loop_frames(
     if !config.is_lc(target.format) {
         return transcode(target, config, units, wanted);
     }
-    let frame =
-        |i: usize| units.get(i).filter(|unit| size_is_legal(unit, config)).unwrap_or(&silence).clone();
+    let format = TrackFormat::Aac(config);
+    let mut decoder = decoder(&format)?;
+    let mut is_good = |unit: &&Bytes| size_is_legal(unit, &format) && decoder.decode(unit).is_ok();
+    let frame = |i: usize| units.get(i).filter(&mut is_good).unwrap_or(&silence).clone();
     Ok((0..wanted).map(frame).collect())
 }
 
@@ -56,6 +59,10 @@ fn transcode(
     Ok(frames)
 }
 
+fn decoder(format: &TrackFormat) -> Result<Decoder, AudioError> {
+    Decoder::new(format).map_err(|reason| AudioError::Source { format: format.describe(), reason })
+}
+
 /// The clip's sound in the target's rate and channels: `wanted` blocks.
 fn decode(
     target: AudioTrack,
@@ -63,23 +70,41 @@ fn decode(
     units: &[Bytes],
     wanted: usize,
 ) -> Result<Vec<Vec<i16>>, AudioError> {
-    let scale = Timescale(config.sample_rate);
-    let format = std::sync::Arc::new(TrackFormat::Aac(config));
-    let mut fitter = Fitter::new(config, target.format, MediaTime::default())?;
+    let format = TrackFormat::Aac(config);
+    // SBR that nobody signals shows in the first units.
+    let mut decoder = decoder(&format)?;
+    for unit in units.iter().take(FIRST) {
+        let _ = decoder.decode(unit);
+    }
+    let sound = decoder.format();
+    let mut decoder = self::decoder(&format)?;
+    let mut fitter = None;
     let mut counts = AudioCounts::default();
     let mut blocks = Vec::with_capacity(wanted);
     for (i, data) in units.iter().enumerate() {
         if blocks.len() >= wanted {
             break;
         }
-        let pts = MediaTime::from_ticks(i as i64 * i64::from(AAC_FRAME_SAMPLES), scale);
-        let unit = SourceFrame { pts, data: data.clone(), sync: true, format: format.clone() };
+        let ticks = i as i64 * i64::from(config.frame_samples());
+        let pts = MediaTime::from_ticks(ticks, Timescale(config.sample_rate));
         // A unit that cannot be decoded has become silence; a clip with a scratch is still a clip.
-        let _ = fitter.push(&unit, &mut counts);
-        drain(&mut fitter, &mut blocks);
+        let _ = decoder.decode(data);
+        if decoder.format().sample_rate != sound.sample_rate {
+            continue;
+        }
+        if fitter.is_none() {
+            let refused = |reason| AudioError::Source { format: format.describe(), reason };
+            fitter = Some(Fitter::new(&decoder, target.format, pts).map_err(refused)?);
+        }
+        if let Some(fitter) = &mut fitter {
+            fitter.push(pts, &decoder, &mut counts);
+            drain(fitter, &mut blocks);
+        }
     }
-    fitter.pad();
-    drain(&mut fitter, &mut blocks);
+    if let Some(fitter) = &mut fitter {
+        fitter.pad();
+        drain(fitter, &mut blocks);
+    }
     blocks.resize(wanted, vec![0; AAC_FRAME_SAMPLES as usize * usize::from(target.format.channels)]);
     Ok(blocks)
 }

@@ -1,8 +1,8 @@
-//! Access units to PCM blocks on the lattice: decoding, holes, overlaps, and the speed that follows a skew.
+//! Decoded units to PCM blocks on the lattice: holes, overlaps, and the speed that follows a skew.
 //!
 //! Push units, then ask for blocks until there is none. Block *n* holds the 1024 samples that are heard from
 //! n·1024/rate on; numbers are consecutive. A unit too far away ([`Fitter::is_jump`]) must not be pushed: it
-//! begins a new fitter.
+//! begins a new fitter, and so does another sample rate.
 //!
 //! Two loops follow the source's clock. The first smooths its time stamps and moves the time at which the
 //! samples pushed so far end. The second compares the time of the next block's samples with the lattice, and
@@ -11,26 +11,33 @@
 use super::decoder::Decoder;
 use super::follower::{Follower, Step};
 use super::stretcher::Stretcher;
-use super::{AudioCounts, AudioError, is_jump};
-use crate::media::{AAC_FRAME_SAMPLES, AudioFormat, AudioSpecificConfig, MediaTime, SourceFrame, Timescale};
+use super::{AudioCounts, is_jump};
+use crate::media::{AAC_FRAME_SAMPLES, AudioFormat, MediaTime, Timescale};
 
 const SAMPLES: usize = AAC_FRAME_SAMPLES as usize;
 /// Time constant in which an error of time is stretched away. A skew of 300 ppm leaves an error of 1.2 ms;
 /// time stamps that jitter by ±20 ms change the pitch by less than a hundredth of a semitone.
 const FOLLOWED_S: f64 = 4.0;
+/// Units of G.711 may be as short as 5 ms, which is less than jitter.
+const LEAST_FRAME_S: f64 = 0.02;
 
 /// The PCM side of a transcoder.
 pub(super) struct Fitter {
-    decoder: Decoder,
     follower: Follower,
     stretcher: Stretcher,
     from: Timescale,
     to: Timescale,
     channels: u8,
+    /// What the follower takes for a frame: the first unit, but no less than 20 ms.
+    frame_s: f64,
     /// When the first sample of the first unit is heard, as far as is known now.
     origin: MediaTime,
-    /// Samples per channel pushed since.
+    /// Samples per channel pushed since; those that the decoder gives before the first unit's are not counted.
     pushed: i64,
+    /// What the decoder gives later than it takes it.
+    delay: i64,
+    /// Samples from the decoder that are from before the first unit.
+    early: usize,
     /// The number of the next block.
     next: i64,
     pcm: Vec<f32>,
@@ -38,16 +45,14 @@ pub(super) struct Fitter {
 }
 
 impl Fitter {
-    /// A fitter whose first unit is heard at `pts`. Its first block is the first that has something of it.
-    pub(super) fn new(
-        config: AudioSpecificConfig,
-        to: AudioFormat,
-        pts: MediaTime,
-    ) -> Result<Self, AudioError> {
-        let decoder = Decoder::new(config).map_err(|reason| AudioError::Source { config, reason })?;
-        let mut stretcher = Stretcher::new(config.sample_rate, to.sample_rate, to.channels)
-            .map_err(|_| AudioError::Source { config, reason: "its sample rate cannot be converted" })?;
-        let (from, channels, to) = (Timescale(config.sample_rate), to.channels, Timescale(to.sample_rate));
+    /// A fitter whose first unit is the one just decoded by `decoder`, and is heard at `pts`. Its first block is the first
+    /// that has something of it.
+    pub(super) fn new(decoder: &Decoder, to: AudioFormat, pts: MediaTime) -> Result<Self, String> {
+        let AudioFormat { sample_rate, channels } = decoder.format();
+        let mut stretcher = Stretcher::new(sample_rate, to.sample_rate, to.channels)
+            .map_err(|_| "its sample rate cannot be converted".to_owned())?;
+        let samples = decoder.pcm().len() / usize::from(channels.max(1));
+        let (from, channels, to) = (Timescale(sample_rate), to.channels, Timescale(to.sample_rate));
         // The resampler's filter begins to ring before the first unit. Zeros before it fill up the block.
         let ringing_s = stretcher.ahead() / f64::from(from.0);
         let first = pts.offset_nanos(-(ringing_s * 1e9) as i64);
@@ -55,14 +60,16 @@ impl Fitter {
         let lead_s = seconds_between(block_start(next, to), first);
         stretcher.push_silence((lead_s * f64::from(from.0)).round() as usize);
         Ok(Self {
-            decoder,
             follower: Follower::new(),
             stretcher,
             from,
             to,
             channels,
+            frame_s: (samples as f64 / f64::from(from.0)).max(LEAST_FRAME_S),
             origin: pts,
-            pushed: 0,
+            pushed: -(decoder.delay() as i64),
+            delay: decoder.delay() as i64,
+            early: decoder.delay(),
             next,
             pcm: Vec::new(),
             block: Vec::new(),
@@ -74,49 +81,52 @@ impl Fitter {
         self.next
     }
 
+    /// The rate of what is pushed.
+    pub(super) const fn rate(&self) -> u32 {
+        self.from.0
+    }
+
     /// Whether a unit heard at `pts` is too far from the unit before.
     pub(super) const fn is_jump(&self, pts: MediaTime) -> bool {
-        is_jump(pts, self.end())
+        is_jump(pts, self.time(self.pushed + self.delay))
     }
 
-    /// When the samples pushed so far end, as far as is known now.
-    const fn end(&self) -> MediaTime {
-        self.origin.offset_nanos(MediaTime::from_ticks(self.pushed, self.from).as_nanos())
+    /// When so many samples of the source after the first are heard, as far as is known now.
+    const fn time(&self, samples: i64) -> MediaTime {
+        self.origin.offset_nanos(MediaTime::from_ticks(samples, self.from).as_nanos())
     }
 
-    /// Decodes a unit and puts it behind the one before. A unit that cannot be decoded is silence, and the
-    /// error is returned.
-    pub(super) fn push(&mut self, unit: &SourceFrame, counts: &mut AudioCounts) -> Result<(), AudioError> {
-        let frame_s = SAMPLES as f64 / f64::from(self.from.0);
-        let distance = seconds_between(self.end(), unit.pts) / frame_s;
+    /// Puts what `decoder` has just made of a unit behind the one before.
+    pub(super) fn push(&mut self, pts: MediaTime, decoder: &Decoder, counts: &mut AudioCounts) {
+        let channels = usize::from(self.channels);
+        self.pcm.clear();
+        decoder.copy_to(self.channels, &mut self.pcm);
+        let samples = self.pcm.len() / channels;
+        let distance = seconds_between(self.time(self.pushed + self.delay), pts) / self.frame_s;
+        let in_samples = |frames: f64| (frames * self.frame_s * f64::from(self.from.0)).round();
         let cut = match self.follower.observe(distance) {
             Step::Steady => {
                 // What is known better now of the time of all samples, not only of this unit's.
                 let error = self.follower.error();
                 self.follower.shift(error);
-                self.origin = self.origin.offset_nanos((error * frame_s * 1e9) as i64);
+                self.origin = self.origin.offset_nanos((error * self.frame_s * 1e9) as i64);
                 0
             }
             Step::Hole(length) => {
-                let missing = (length * SAMPLES as f64).round();
+                let missing = in_samples(length);
                 self.stretcher.push_silence(missing as usize);
                 self.pushed += missing as i64;
                 0
             }
-            Step::Overlap(length) => ((length * SAMPLES as f64).round() as usize).min(SAMPLES),
+            Step::Overlap(length) => (in_samples(length) as usize).min(samples),
         };
-        self.pcm.clear();
-        let decoded = self.decoder.decode(&unit.data, self.channels, &mut self.pcm);
-        self.pcm.resize(SAMPLES * usize::from(self.channels), 0.0);
-        self.stretcher.push(self.pcm.get(cut * usize::from(self.channels)..).unwrap_or_default());
-        self.pushed += (SAMPLES - cut) as i64;
-        if cut == SAMPLES {
+        let early = self.early.min(samples - cut);
+        self.early -= early;
+        self.stretcher.push(self.pcm.get((cut + early) * channels..).unwrap_or_default());
+        self.pushed += (samples - cut) as i64;
+        if cut == samples {
             counts.dropped += 1;
         }
-        decoded.map_err(|reason| {
-            counts.undecodable += 1;
-            AudioError::Decode { pts: unit.pts, size: unit.data.len(), reason }
-        })
     }
 
     /// Appends silence, so that everything pushed comes out in blocks.
@@ -129,9 +139,12 @@ impl Fitter {
 
     /// The next block and its number, interleaved; `None` until more units are pushed.
     pub(super) fn block(&mut self) -> Option<(i64, &[i16])> {
+        if self.early > 0 {
+            return None;
+        }
         let ahead_s = self.stretcher.ahead() / f64::from(self.from.0);
         // Positive: the samples to come are those of an earlier time, so hurry.
-        let late_s = seconds_between(self.end(), block_start(self.next, self.to)) + ahead_s;
+        let late_s = seconds_between(self.time(self.pushed), block_start(self.next, self.to)) + ahead_s;
         let made = self.stretcher.block(1.0 + late_s / FOLLOWED_S)?;
         self.block.clear();
         self.block.extend(made.iter().map(|&sample| (sample * 32_768.0).round() as i16));

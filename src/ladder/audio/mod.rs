@@ -6,8 +6,9 @@
 //! is silence, so a lane nobody pushes to gives silence for ever. [`AudioLane::covered_until`] says whether
 //! waiting for more is of use.
 //!
-//! Units that are AAC-LC in the ladder's rate and channels pass through byte for byte (`passthrough`). All
-//! others are decoded (`decoder`), fitted to the lattice as samples (`fitter`, `stretcher`) and encoded
+//! Each unit is decoded as it comes (`ear`, `decoder`): AAC of every kind, MP3, G.711. Units that are AAC-LC in the
+//! ladder's rate and channels and decode without a fault pass through byte for byte (`passthrough`). The sound of all others
+//! is mixed to the ladder's channels, fitted to the lattice as samples (`fitter`, `stretcher`) and encoded
 //! (`encoder`); the frame then comes about 64 ms after its samples. Both tell holes from jitter in the same
 //! way (`follower`) and put their frames on one `shelf`. A time stamp more than a second away from where the
 //! last unit ended, or a new format, ends the path and begins another on the same lattice: no frame is ever
@@ -18,7 +19,7 @@
 //! Pictures are shown at their slots' times and not at their own, so sound that must not leave them is told of them:
 //! [`AudioLane::beside`] and [`AudioLane::see`] (`lips`).
 //!
-//! An [`Ear`] beside it says how loud a source is.
+//! [`AudioLane::level`] says how loud the last unit was; an [`Ear`] alone does so without a lattice.
 //!
 //! What does *not* belong here: when a cell is due, and pictures.
 
@@ -29,6 +30,7 @@ mod encoder;
 mod fitter;
 mod follower;
 mod lips;
+mod mpeg;
 mod passthrough;
 mod shelf;
 mod stretcher;
@@ -37,8 +39,9 @@ mod tests;
 mod transcoder;
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::media::{AudioSpecificConfig, AudioTrack, MediaTime, SourceFrame, TrackCell, TrackFormat};
+use crate::media::{AudioFormat, AudioTrack, MediaTime, SourceFrame, TrackCell, TrackFormat};
 use lips::Lips;
 use passthrough::PassThrough;
 use shelf::Shelf;
@@ -50,20 +53,20 @@ pub use encoder::{joined, silence};
 
 /// Time stamps farther than this from where they should be are a new beginning.
 const JUMP_NANOS: u64 = 1_000_000_000;
-/// An access unit holds at most 6144 bits per channel (ISO/IEC 14496-3 §4.5.3.2).
-const UNIT_BYTES_PER_CHANNEL: usize = 768;
+/// Units in a row of another sample rate that are more than damage: SBR that nobody signalled.
+const TURNED: u32 = 3;
 
 /// What is wrong with a unit of sound, a source's sound, or the sound that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AudioError {
     /// A frame of another track was pushed: our fault.
-    #[error("a frame at {pts} that is no AAC access unit was given to the sound")]
+    #[error("a frame at {pts} that is no sound was given to the sound")]
     NotSound {
         /// The frame's time.
         pts: MediaTime,
     },
     /// The source sends an access unit that no decoder would take; it is silence.
-    #[error("the source's access unit at {pts} has {size} bytes, which AAC does not allow")]
+    #[error("the source's access unit at {pts} has {size} bytes, which its coding does not allow")]
     Size {
         /// The unit's time.
         pts: MediaTime,
@@ -81,12 +84,12 @@ pub enum AudioError {
         reason: String,
     },
     /// The source's sound is of a kind that is not decoded; it is silence until it changes.
-    #[error("the source's sound cannot be used, {reason}: {config:?}")]
+    #[error("the source's sound ({format}) cannot be decoded: {reason}")]
     Source {
         /// What the source says of it.
-        config: AudioSpecificConfig,
+        format: String,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: String,
     },
     /// The sound that the ladder is configured for cannot be encoded: the operator's fault.
     #[error("the ladder's sound ({target:?}) cannot be encoded: {reason}")]
@@ -127,9 +130,13 @@ pub struct AudioCounts {
 #[derive(Debug)]
 pub struct AudioLane {
     target: AudioTrack,
+    ear: Ear,
+    level: Option<Level>,
     /// The format of the last unit.
-    config: Option<AudioSpecificConfig>,
+    format: Option<Arc<TrackFormat>>,
     path: Path,
+    /// Units in a row that are decoded to another sample rate than the path's.
+    turned: u32,
     shelf: Shelf,
     lips: Lips,
     counts: AudioCounts,
@@ -149,7 +156,24 @@ impl AudioLane {
     pub fn new(target: AudioTrack) -> Result<Self, AudioError> {
         let shelf = Shelf::new(target.format, silence(target)?);
         let (lips, counts) = (Lips::new(1), AudioCounts::default());
-        Ok(Self { target, config: None, path: Path::None, shelf, lips, counts })
+        Ok(Self {
+            target,
+            ear: Ear::default(),
+            level: None,
+            format: None,
+            path: Path::None,
+            turned: 0,
+            shelf,
+            lips,
+            counts,
+        })
+    }
+
+    /// The same for units in the ladder's own format whose bytes are anything.
+    #[cfg(test)]
+    fn blind(self) -> Self {
+        let ear = Ear::blind(crate::media::AudioSpecificConfig::lc(self.target.format));
+        Self { ear, ..self }
     }
 
     /// The same beside pictures on a lattice of `fps` slots per second.
@@ -163,28 +187,74 @@ impl AudioLane {
         self.lips.see(pts);
     }
 
-    /// Takes one access unit. Any error leaves the lane ready for the next one; a format that cannot be used
-    /// is an error once, at its first unit.
+    /// Takes one access unit. Any error leaves the lane ready for the next one.
     pub fn push(&mut self, unit: &SourceFrame) -> Result<(), AudioError> {
-        let TrackFormat::Aac(config) = *unit.format else {
-            return Err(AudioError::NotSound { pts: unit.pts });
+        let heard = self.ear.hear(unit).map(|decoder| Level::of(decoder.pcm()));
+        self.level = heard.as_ref().ok().copied();
+        let fault = match heard {
+            Err(fault @ AudioError::NotSound { .. }) => return Err(fault),
+            heard => heard.err(),
         };
-        if !size_is_legal(&unit.data, config) {
+        self.counts.undecodable += u64::from(fault.is_some());
+        let same = |format: &Arc<TrackFormat>| Arc::ptr_eq(format, &unit.format) || *format == unit.format;
+        if !self.format.as_ref().is_some_and(same) {
+            self.format = Some(Arc::clone(&unit.format));
+            self.turned = 0;
+            self.end()?;
+        }
+        if let Some(fault) = fault {
+            return self.push_damaged(unit.pts).and(Err(fault));
+        }
+        self.push_good(unit)
+    }
+
+    /// How loud the last unit was; `None` where it could not be decoded.
+    pub const fn level(&self) -> Option<Level> {
+        self.level
+    }
+
+    /// A unit that cannot be decoded: silence where it belongs, if that is known.
+    fn push_damaged(&mut self, pts: MediaTime) -> Result<(), AudioError> {
+        let Self { path, ear, shelf, counts, .. } = self;
+        match (path, ear.decoder()) {
+            (Path::PassThrough(path), _) if !path.is_jump(pts) => path.push(pts, None, shelf, counts),
+            (Path::Transcode(path), Some(decoder)) if !path.is_jump(pts) => {
+                return path.push(pts, decoder, shelf, counts);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A unit that the ear has just decoded.
+    fn push_good(&mut self, unit: &SourceFrame) -> Result<(), AudioError> {
+        let Some(sound) = self.ear.decoder().map(decoder::Decoder::format) else { return Ok(()) };
+        let (jumped, rate) = match &self.path {
+            Path::None => (true, sound.sample_rate),
+            Path::PassThrough(path) => (path.is_jump(unit.pts), self.target.format.sample_rate),
+            Path::Transcode(path) => (path.is_jump(unit.pts), path.rate()),
+        };
+        self.turned = if sound.sample_rate == rate { 0 } else { self.turned + 1 };
+        if (1..TURNED).contains(&self.turned) {
             self.counts.undecodable += 1;
-            return Err(AudioError::Size { pts: unit.pts, size: unit.data.len() });
+            if let Path::PassThrough(path) = &mut self.path {
+                path.push(unit.pts, None, &mut self.shelf, &mut self.counts);
+            }
+            return Err(AudioError::Decode {
+                pts: unit.pts,
+                size: unit.data.len(),
+                reason: format!("it has {} samples a second, those before had {rate}", sound.sample_rate),
+            });
         }
-        let jumped = match &self.path {
-            Path::None => false,
-            Path::PassThrough(path) => path.is_jump(unit.pts),
-            Path::Transcode(path) => path.is_jump(unit.pts),
-        };
-        if jumped || self.config != Some(config) {
-            self.begin(config, unit.pts)?;
+        if jumped || self.turned > 0 {
+            self.turned = 0;
+            self.begin(&unit.format, sound, unit.pts)?;
         }
-        match &mut self.path {
-            Path::None => self.counts.undecodable += 1,
-            Path::PassThrough(path) => path.push(unit, &mut self.shelf, &mut self.counts),
-            Path::Transcode(path) => path.push(unit, &mut self.shelf, &mut self.counts)?,
+        let Self { path, ear, shelf, counts, .. } = self;
+        match (path, ear.decoder()) {
+            (Path::PassThrough(path), _) => path.push(unit.pts, Some(&unit.data), shelf, counts),
+            (Path::Transcode(path), Some(decoder)) => path.push(unit.pts, decoder, shelf, counts)?,
+            _ => {}
         }
         Ok(())
     }
@@ -211,20 +281,27 @@ impl AudioLane {
         self.counts
     }
 
-    /// Ends the path and begins one for units in `config` from `pts` on.
-    fn begin(&mut self, config: AudioSpecificConfig, pts: MediaTime) -> Result<(), AudioError> {
-        self.config = Some(config);
-        let finished = match std::mem::replace(&mut self.path, Path::None) {
+    /// Ends the path: what is in it comes out.
+    fn end(&mut self) -> Result<(), AudioError> {
+        match std::mem::replace(&mut self.path, Path::None) {
             Path::Transcode(path) => path.finish(&mut self.shelf, &mut self.counts),
             Path::None | Path::PassThrough(_) => Ok(()),
-        };
-        let next = if config.is_lc(self.target.format) {
-            let path = PassThrough::new(config.sample_rate, pts);
+        }
+    }
+
+    /// Ends the path and begins one for the unit that was just decoded to `sound`, and is heard at `pts`.
+    fn begin(&mut self, format: &TrackFormat, sound: AudioFormat, pts: MediaTime) -> Result<(), AudioError> {
+        let finished = self.end();
+        let is_ours = sound == self.target.format
+            && matches!(format, TrackFormat::Aac(config) if config.is_lc(self.target.format));
+        let next = if is_ours {
+            let path = PassThrough::new(sound.sample_rate, pts);
             let next = path.next();
             self.path = Path::PassThrough(path);
             next
         } else {
-            let path = Box::new(Transcoder::new(config, self.target, pts).inspect_err(|_| {
+            let Some(decoder) = self.ear.decoder() else { return finished };
+            let path = Box::new(Transcoder::new(decoder, self.target, pts).inspect_err(|_| {
                 self.counts.undecodable += 1;
             })?);
             let next = path.next();
@@ -240,10 +317,4 @@ impl AudioLane {
 /// Whether a time stamp is so far from where it should be that it begins anew.
 const fn is_jump(pts: MediaTime, expected: MediaTime) -> bool {
     pts.as_nanos().abs_diff(expected.as_nanos()) > JUMP_NANOS
-}
-
-/// Whether a unit has a size that AAC allows.
-fn size_is_legal(unit: &[u8], config: AudioSpecificConfig) -> bool {
-    let most = UNIT_BYTES_PER_CHANNEL * usize::from(config.channels.max(1));
-    !unit.is_empty() && unit.len() <= most
 }

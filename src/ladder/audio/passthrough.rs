@@ -1,5 +1,9 @@
 //! The source's own access units on the lattice, byte for byte.
 //!
+//! Whoever pushes has decoded each unit: players end at what does not decode (Chromium: `PIPELINE_ERROR_DECODE`), so a
+//! damaged one comes as `None`, and silence takes its place. Its neighbours stay as they are: access units of AAC-LC
+//! are decoded each by itself, and overlap by half; what overlaps silence fades in or out within a frame.
+//!
 //! Units get consecutive numbers. The smoothed error between their time stamps and their places is mended
 //! by repeating or dropping one unit, holes are left to be silence.
 
@@ -8,7 +12,7 @@ use bytes::Bytes;
 use super::follower::{Follower, Step};
 use super::shelf::Shelf;
 use super::{AudioCounts, is_jump};
-use crate::media::{AAC_FRAME_SAMPLES, MediaTime, SourceFrame, Timescale};
+use crate::media::{AAC_FRAME_SAMPLES, MediaTime, Timescale};
 
 /// Frames of smoothed error that are mended by a whole frame. Above one half, so that a mended error is not
 /// mended back; below one, so that a single lost unit is noticed.
@@ -23,7 +27,7 @@ pub(super) struct PassThrough {
     follower: Follower,
     /// The number of the next unit.
     next: i64,
-    /// The unit before, for repetition.
+    /// The unit before, for repetition; empty where that was damaged.
     last: Bytes,
 }
 
@@ -46,10 +50,16 @@ impl PassThrough {
         is_jump(pts, MediaTime::from_ticks(self.next * AAC_FRAME_SAMPLES as i64, self.scale))
     }
 
-    /// Puts a unit on the shelf.
-    pub(super) fn push(&mut self, unit: &SourceFrame, shelf: &mut Shelf, counts: &mut AudioCounts) {
+    /// Puts the unit heard at `pts` on the shelf, or silence for it.
+    pub(super) fn push(
+        &mut self,
+        pts: MediaTime,
+        unit: Option<&Bytes>,
+        shelf: &mut Shelf,
+        counts: &mut AudioCounts,
+    ) {
         let samples = i64::from(AAC_FRAME_SAMPLES);
-        let distance = (unit.pts.to_ticks(self.scale) - self.next * samples) as f64 / samples as f64;
+        let distance = (pts.to_ticks(self.scale) - self.next * samples) as f64 / samples as f64;
         match self.follower.observe(distance) {
             Step::Hole(length) => self.skip(length.round() as i64, shelf, counts),
             Step::Overlap(_) => {
@@ -68,9 +78,10 @@ impl PassThrough {
             }
             Step::Steady => {}
         }
-        shelf.put(self.next, self.early(), unit.data.clone(), counts);
+        let data = unit.cloned().unwrap_or_else(|| shelf.silence());
+        shelf.put(self.next, self.early(), data, counts);
         self.next += 1;
-        self.last = unit.data.clone();
+        self.last = unit.cloned().unwrap_or_default();
     }
 
     /// How much later than the next place the next unit's time is, smoothed, in nanoseconds.

@@ -77,6 +77,11 @@ impl Shelf {
         self.covered.map(|covered| covered - self.lead.max(0))
     }
 
+    /// What stands for a frame that cannot be used.
+    pub(super) fn silence(&self) -> Bytes {
+        self.silence.clone()
+    }
+
     /// Frames waiting.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

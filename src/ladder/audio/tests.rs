@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::decoder::Decoder;
 use super::encoder::Encoder;
 use super::*;
-use crate::media::{AAC_FRAME_SAMPLES, AudioFormat, Timescale};
+use crate::media::{AAC_FRAME_SAMPLES, AudioFormat, AudioSpecificConfig, Timescale};
 
 const FRAME: usize = AAC_FRAME_SAMPLES as usize;
 /// Noon of a lecture day, in nanoseconds.
@@ -55,12 +55,26 @@ pub(super) fn unit(format: AudioFormat, start: MediaTime, i: usize, data: &Bytes
 
 /// The first channel of a cell, decoded after `before` (whose end rings into it).
 pub(super) fn decoded<'a>(format: AudioFormat, units: impl IntoIterator<Item = &'a Bytes>) -> Vec<f64> {
-    let mut decoder = Decoder::new(AudioSpecificConfig::lc(format)).expect("a usual format");
+    let pcm = heard(&TrackFormat::Aac(AudioSpecificConfig::lc(format)), format.channels, units);
+    pcm.chunks(usize::from(format.channels)).map(|samples| f64::from(samples[0])).collect()
+}
+
+/// Units decoded to so many channels, interleaved, without the decoder's delay.
+pub(super) fn heard<'a>(
+    format: &TrackFormat,
+    channels: u8,
+    units: impl IntoIterator<Item = &'a Bytes>,
+) -> Vec<f32> {
+    let mut decoder = Decoder::new(format).expect("a usual format");
     let mut pcm = Vec::new();
     for unit in units {
-        decoder.decode(unit, format.channels, &mut pcm).expect("a good unit");
+        decoder.decode(unit).expect("a good unit");
+        decoder.copy_to(channels, &mut pcm);
     }
-    pcm.chunks(usize::from(format.channels)).map(|samples| f64::from(samples[0])).collect()
+    let delay = decoder.delay() * usize::from(channels);
+    pcm.extend(std::iter::repeat_n(0.0, delay));
+    pcm.drain(..delay);
+    pcm
 }
 
 /// The lattice frame that covers `time`.

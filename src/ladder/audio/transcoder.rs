@@ -1,14 +1,15 @@
-//! Sound in another format than the ladder's: decoded, fitted to the lattice, encoded.
+//! Decoded sound in another format than the ladder's: fitted to the lattice, encoded.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::decoder::Decoder;
 use super::encoder::Encoder;
 use super::fitter::Fitter;
 use super::shelf::Shelf;
 use super::{AudioCounts, AudioError};
-use crate::media::{AudioSpecificConfig, AudioTrack, MediaTime, SourceFrame};
+use crate::media::{AudioTrack, MediaTime};
 
 /// A fitter and an encoder, from the first unit to a jump or a change of format.
 pub(super) struct Transcoder {
@@ -19,13 +20,10 @@ pub(super) struct Transcoder {
 }
 
 impl Transcoder {
-    /// For units in `config`, of which the first is heard at `pts`.
-    pub(super) fn new(
-        config: AudioSpecificConfig,
-        target: AudioTrack,
-        pts: MediaTime,
-    ) -> Result<Self, AudioError> {
-        let fitter = Fitter::new(config, target.format, pts)?;
+    /// For the unit just decoded by `decoder`, which is heard at `pts`, and those after it.
+    pub(super) fn new(decoder: &Decoder, target: AudioTrack, pts: MediaTime) -> Result<Self, AudioError> {
+        let fitter = Fitter::new(decoder, target.format, pts)
+            .map_err(|reason| AudioError::Source { format: format!("{:?}", decoder.format()), reason })?;
         Ok(Self { fitter, encoder: Encoder::new(target)?, inside: VecDeque::new() })
     }
 
@@ -39,15 +37,21 @@ impl Transcoder {
         self.fitter.is_jump(pts)
     }
 
-    /// Transcodes one unit; what is complete by it goes to the shelf.
+    /// The sample rate of what is pushed.
+    pub(super) const fn rate(&self) -> u32 {
+        self.fitter.rate()
+    }
+
+    /// Transcodes what `decoder` has just made of a unit heard at `pts`; what is complete by it goes to the shelf.
     pub(super) fn push(
         &mut self,
-        unit: &SourceFrame,
+        pts: MediaTime,
+        decoder: &Decoder,
         shelf: &mut Shelf,
         counts: &mut AudioCounts,
     ) -> Result<(), AudioError> {
-        let pushed = self.fitter.push(unit, counts);
-        self.encode(shelf, counts).and(pushed)
+        self.fitter.push(pts, decoder, counts);
+        self.encode(shelf, counts)
     }
 
     /// Brings everything pushed so far to the shelf.

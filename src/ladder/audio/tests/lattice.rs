@@ -32,7 +32,7 @@ fn assert_whole(cell: &TrackCell, range: &Range<i64>) {
 /// Passes `count` numbered units with jitter and skew, taking cells as they are complete. Returns the
 /// greatest distance of a unit from its true time, in frames, after the first second.
 fn pass_through(count: usize, ppm: f64, seed: u64) -> (f64, AudioCounts) {
-    let mut lane = AudioLane::new(STEREO_48).expect("a usual format");
+    let mut lane = AudioLane::new(STEREO_48).expect("a usual format").blind();
     let mut random = fastrand::Rng::with_seed(seed);
     let mut taken = None;
     let (mut worst, mut before) = (0.0_f64, None);
@@ -119,7 +119,7 @@ fn a_transcoded_stream_follows_jitter_and_skew_within_ten_milliseconds() {
 
 #[test]
 fn lost_units_leave_their_places() {
-    let mut lane = AudioLane::new(STEREO_48).expect("a usual format");
+    let mut lane = AudioLane::new(STEREO_48).expect("a usual format").blind();
     let start =
         MediaTime::from_ticks(frame_at(MediaTime::from_nanos(NOON), 48_000) * 1024, Timescale(48_000));
     let first = frame_at(start, 48_000);
@@ -141,7 +141,7 @@ fn lost_units_leave_their_places() {
 
 #[test]
 fn units_sent_twice_are_dropped() {
-    let mut lane = AudioLane::new(STEREO_48).expect("a usual format");
+    let mut lane = AudioLane::new(STEREO_48).expect("a usual format").blind();
     let start = MediaTime::from_nanos(NOON);
     let first = frame_at(start, 48_000);
     let order = (0..200).chain(180..300);
@@ -208,20 +208,62 @@ fn a_change_of_format_keeps_the_lattice() {
 }
 
 #[test]
-fn unusable_sound_is_an_error_once_and_silence_until_it_changes() {
-    let surround = AudioSpecificConfig { channels: 6, ..AudioSpecificConfig::lc(LC_48) };
+fn unusable_sound_is_an_error_and_silence_until_it_changes() {
+    let mut slow = AudioSpecificConfig::lc(LC_48);
+    slow.sample_rate = 4000;
+    let units = coded(LC_48, 4, tone(440.0, 48_000));
     let mut lane = AudioLane::new(STEREO_48).expect("a usual format");
-    let pts = MediaTime::from_nanos(NOON);
-    let bad = SourceFrame { format: Arc::new(TrackFormat::Aac(surround)), ..numbered(0, pts) };
-    assert!(matches!(lane.push(&bad), Err(AudioError::Source { .. })));
-    assert_eq!(lane.push(&bad), Ok(()));
-    assert_eq!(lane.counts().undecodable, 2);
-    assert_eq!(lane.push(&numbered(0, pts)), Ok(()));
-    assert!(lane.covered_until().is_some());
-    let empty = SourceFrame { data: Bytes::new(), ..numbered(0, pts) };
-    assert_eq!(lane.push(&empty), Err(AudioError::Size { pts, size: 0 }));
-    let long = SourceFrame { data: Bytes::from(vec![0; 1537]), ..numbered(0, pts) };
-    assert_eq!(lane.push(&long), Err(AudioError::Size { pts, size: 1537 }));
+    let start =
+        MediaTime::from_ticks(frame_at(MediaTime::from_nanos(NOON), 48_000) * 1024, Timescale(48_000));
+    let bad = SourceFrame { format: Arc::new(TrackFormat::Aac(slow)), ..unit(LC_48, start, 0, &units[0]) };
+    for _ in 0..2 {
+        assert!(matches!(lane.push(&bad), Err(AudioError::Source { .. })));
+    }
+    assert_eq!((lane.counts().undecodable, lane.covered_until()), (2, None));
+    assert_eq!(lane.push(&unit(LC_48, start, 0, &units[0])), Ok(()));
+    assert!(lane.level().is_some());
+    let first = frame_at(start, 48_000);
+    assert_eq!(lane.covered_until(), Some(first + 1));
+    for (i, size) in [(1, 0), (2, 1537)] {
+        let bad = unit(LC_48, start, i, &Bytes::from(vec![0x21; size]));
+        assert_eq!(lane.push(&bad), Err(AudioError::Size { pts: bad.pts, size }));
+        assert_eq!(lane.level(), None);
+    }
+    assert_eq!(lane.push(&unit(LC_48, start, 3, &units[3])), Ok(()));
+    let silence = silence(STEREO_48).expect("a usual format");
+    let frames: Vec<_> = lane.take(first..first + 4).sample_bytes().collect();
+    assert_eq!(frames, [units[0].clone(), silence.clone(), silence, units[3].clone()]);
+}
+
+#[test]
+fn a_damaged_unit_is_silence_and_its_neighbours_pass() {
+    let units = coded(STEREO_48.format, 300, |i| tone(440.0, 48_000)(i) + 0.2 * tone(3000.0, 48_000)(i));
+    let mono = coded(MONO_44, 4, tone(440.0, 44_100));
+    let mut random = fastrand::Rng::with_seed(8);
+    let mut lane = AudioLane::new(STEREO_48).expect("a usual format");
+    let start =
+        MediaTime::from_ticks(frame_at(MediaTime::from_nanos(NOON), 48_000) * 1024, Timescale(48_000));
+    let first = frame_at(start, 48_000);
+    for (i, good) in units.iter().enumerate() {
+        let data: Bytes = match i % 30 {
+            5 => vec![0xff; good.len()].into(),
+            8 => good.slice(..good.len() / 2),
+            9 => (0..good.len()).map(|_| random.u8(..)).collect(),
+            12 => mono[3].clone(),
+            15 => [good, &[0; 40][..]].concat().into(),
+            _ => good.clone(),
+        };
+        assert_eq!(lane.push(&unit(STEREO_48.format, start, i, &data)).is_ok(), data == *good, "unit {i}");
+    }
+    let silence = silence(STEREO_48).expect("a usual format");
+    let frames: Vec<_> = lane.take(first..first + 300).sample_bytes().collect();
+    for (i, frame) in frames.iter().enumerate() {
+        let meant = if matches!(i % 30, 5 | 8 | 9 | 12 | 15) { &silence } else { &units[i] };
+        assert_eq!(frame, meant, "frame {i}");
+    }
+    assert_eq!((lane.counts().undecodable, lane.counts().repeated, lane.counts().anchored), (50, 0, 1));
+    // Whoever is strict decodes all of it.
+    assert_eq!(decoded(STEREO_48.format, &frames).len(), 300 * FRAME);
 }
 
 #[test]
@@ -232,7 +274,7 @@ fn a_target_that_cannot_be_encoded_is_refused() {
 
 #[test]
 fn a_reader_that_never_takes_costs_ten_seconds_at_most() {
-    let mut lane = AudioLane::new(STEREO_48).expect("a usual format");
+    let mut lane = AudioLane::new(STEREO_48).expect("a usual format").blind();
     let start = MediaTime::from_nanos(NOON);
     for i in 0..1000 {
         lane.push(&numbered(i, start.offset_nanos(due(i, 48_000, 0.0) as i64))).expect("a good unit");
@@ -245,7 +287,7 @@ fn a_reader_that_never_takes_costs_ten_seconds_at_most() {
 
 #[test]
 fn what_was_taken_never_comes_again() {
-    let mut lane = AudioLane::new(STEREO_48).expect("a usual format");
+    let mut lane = AudioLane::new(STEREO_48).expect("a usual format").blind();
     let start = MediaTime::from_nanos(NOON);
     let first = frame_at(start, 48_000);
     lane.take(first..first + 100);
