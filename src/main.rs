@@ -168,6 +168,7 @@ struct Probe {
 enum Transport {
     Tcp,
     Udp,
+    Multicast,
 }
 
 impl From<Transport> for amphi::config::Transport {
@@ -175,6 +176,7 @@ impl From<Transport> for amphi::config::Transport {
         match transport {
             Transport::Tcp => Self::Tcp,
             Transport::Udp => Self::Udp,
+            Transport::Multicast => Self::Multicast,
         }
     }
 }
