@@ -308,3 +308,182 @@ fn aggregate(payload: &[u8]) -> Result<Vec<&[u8]>, &'static str> {
     }
     Ok(nals)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rtsp::client::{Description, RtpPacket};
+
+    const SDP: &str = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=fmtp:96 packetization-mode=1;\
+        sprop-parameter-sets=Z2QADKyyAoM/PgIgAAADACAAAAMDweKFSQ==,aOvDyyLA\n";
+    const SPS: &str = "Z2QADKyyAoM/PgIgAAADACAAAAMDweKFSQ==";
+    const SLICE: [u8; 4] = [0x41, 0x88, 1, 2];
+    const IDR: [u8; 4] = [0x65, 0x88, 1, 2];
+
+    fn payload(sdp: &str) -> H264Payload {
+        H264Payload::new(&Description::parse(sdp.as_bytes()).media[0]).unwrap()
+    }
+
+    fn packet(ticks: i64, marker: bool, lost: u32, payload: &[u8]) -> Received {
+        let packet = RtpPacket {
+            payload_type: 96,
+            marker,
+            sequence: 0,
+            timestamp: ticks as u32,
+            ssrc: 0,
+            payload: Bytes::copy_from_slice(payload),
+        };
+        Received { packet, ticks, arrival: MediaTime::from_millis(0), lost }
+    }
+
+    /// `time:bytes[+lost]` of each picture, `!` where one is missing, `?` for what is left out otherwise, `-` for nothing.
+    fn made(h264: &mut H264Payload, packets: &[Received]) -> String {
+        let mut out = Vec::new();
+        packets.iter().for_each(|packet| h264.push(packet, &mut out));
+        let word = |made: &Made| match made {
+            Made::Unit(unit) if unit.lost > 0 => {
+                format!("{}:{}+{}", unit.rtp.ticks, unit.data.len(), unit.lost)
+            }
+            Made::Unit(unit) => format!("{}:{}", unit.rtp.ticks, unit.data.len()),
+            Made::Broken { missing: true, .. } => "!".to_owned(),
+            Made::Broken { .. } => "?".to_owned(),
+            Made::Nothing => "-".to_owned(),
+        };
+        out.iter().map(word).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_two_packets_that_made_the_library_panic_do_not() {
+        let packets = [
+            packet(0, true, 0, &IDR),
+            packet(1, false, 0, &SLICE),
+            packet(2, false, 0, &[0x9f, 0]),
+            packet(2, false, 0, &[0x09, 0xf0]),
+            packet(3, true, 0, &SLICE),
+        ];
+        assert_eq!(made(&mut payload(SDP), &packets), "0:8 ! 1:8 - 3:8");
+        let packets = [
+            packet(0, false, 0, &IDR),
+            packet(1, false, 0, &[FU_A | 0x40, 0x01, 5]),
+            packet(1, false, 0, &SLICE),
+            packet(2, false, 0, &SLICE),
+        ];
+        assert_eq!(
+            made(&mut payload(SDP), &packets),
+            "0:8 ! -",
+            "a picture ends, and the next one is refused"
+        );
+    }
+
+    #[test]
+    fn senseless_units_cost_no_picture() {
+        let packets = [
+            packet(0, false, 0, &[0x1f, 1]),
+            packet(0, false, 0, &[0x67, 1, 2, 3]),
+            packet(0, false, 0, &[]),
+            packet(0, true, 0, &IDR),
+            packet(1, false, 0, &[0x60]),
+            packet(1, true, 0, &SLICE),
+        ];
+        assert_eq!(made(&mut payload(SDP), &packets), "? ? ? 0:8 ? 1:8");
+    }
+
+    #[test]
+    fn what_is_lost_is_counted_once() {
+        let packets = [
+            packet(0, true, 0, &IDR),
+            packet(1, false, 0, &SLICE),
+            packet(1, true, 70_000, &SLICE),
+            packet(2, true, 3, &SLICE),
+            packet(3, true, 0, &SLICE),
+        ];
+        assert_eq!(made(&mut payload(SDP), &packets), "0:8 2:8+65535 3:8");
+    }
+
+    #[test]
+    fn aggregates_are_taken_apart() {
+        let mut aggregate = vec![STAP_A, 0, 2, 0x09, 0xf0, 0, 0, 0, 4];
+        aggregate.extend_from_slice(&IDR);
+        assert_eq!(made(&mut payload(SDP), &[packet(0, true, 0, &aggregate)]), "0:8");
+        for cut in [&[STAP_A, 0][..], &[STAP_A, 0, 9, 1], &[STAP_A, 0, 1, 0x9c]] {
+            assert_eq!(made(&mut payload(SDP), &[packet(0, true, 0, cut)]), "!");
+        }
+    }
+
+    #[test]
+    fn markers_behind_every_slice_are_seen_through() {
+        let two = |ticks| [packet(ticks, true, 0, &SLICE), packet(ticks, true, 0, &SLICE)];
+        let packets: Vec<_> = (0..4).flat_map(two).collect();
+        assert_eq!(made(&mut payload(SDP), &packets), "0:8 0:8 1:16 2:16");
+    }
+
+    #[test]
+    fn without_a_description_parameter_sets_in_band_do() {
+        for sdp in [
+            "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+            "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/1\na=fmtp:96 sprop-parameter-sets=!!,,Z2Q=;x\n",
+        ] {
+            let mut h264 = payload(sdp);
+            let sps = STANDARD.decode(SPS).unwrap();
+            let pps = STANDARD.decode("aOvDyyLA").unwrap();
+            let packets = [
+                packet(0, true, 0, &IDR),
+                packet(1, true, 0, &sps),
+                packet(1, true, 0, &pps),
+                packet(1, true, 0, &IDR),
+            ];
+            assert_eq!(made(&mut h264, &packets), "- 1:8");
+            assert_eq!(h264.known().unwrap().size, (320, 180));
+        }
+    }
+
+    #[test]
+    fn a_picture_without_an_end_is_given_up() {
+        let mut h264 = payload(SDP);
+        let start = packet(0, false, 0, &[0x7c, 0x85, 1, 2]);
+        let mut middle = vec![0x55; 60_000];
+        middle[..2].copy_from_slice(&[0x7c, 0x05]);
+        let more: Vec<_> = (0..80).map(|_| packet(0, false, 0, &middle)).collect();
+        assert_eq!(made(&mut h264, &[start]), "");
+        assert!(made(&mut h264, &more).starts_with('!'));
+        assert_eq!(made(&mut h264, &[packet(9, true, 0, &IDR)]).split(' ').next_back(), Some("9:8"));
+    }
+
+    fn nal() -> impl Strategy<Value = Vec<u8>> {
+        let head = prop_oneof![
+            Just(0x65_u8),
+            Just(0x41),
+            Just(0x67),
+            Just(0x68),
+            Just(0x06),
+            Just(0x7c),
+            Just(0x78),
+            Just(0x09),
+            any::<u8>(),
+        ];
+        let body = prop::collection::vec(
+            prop_oneof![3 => Just(0_u8), 2 => Just(1), 1 => Just(0x85), 1 => Just(0x45), 2 => any::<u8>()],
+            0..24,
+        );
+        (head, body).prop_map(|(head, body)| [vec![head], body].concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn no_packets_make_it_panic(
+            packets in prop::collection::vec((0..3_i64, any::<bool>(), prop::bool::weighted(0.1), nal()), 0..40),
+            described: bool,
+        ) {
+            let mut h264 = payload(if described { SDP } else { "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n" });
+            let mut time = 0;
+            let packets: Vec<_> = packets.iter().map(|(step, marker, lost, nal)| {
+                time += step;
+                packet(time, *marker, u32::from(*lost) * 70_000, nal)
+            }).collect();
+            let _ = made(&mut h264, &packets);
+        }
+    }
+}
