@@ -7,6 +7,7 @@
 pub mod client;
 mod digest;
 mod hex;
+mod latm;
 mod message;
 mod pace;
 mod packets;
@@ -18,6 +19,7 @@ mod span;
 mod transport;
 
 pub use digest::Digest;
+pub use latm::{Latm, LatmFault};
 pub use message::{Incoming, MessageError, Requests, frame_head, interleaved};
 pub use pace::{Due, LATE, Pacer};
 pub use packets::{Coded, PAYLOAD_TYPE, Packet, Packets, PacketsBuilder, RungNumbers, Unit};
