@@ -169,6 +169,7 @@ struct Probe {
 enum Transport {
     Tcp,
     Udp,
+    Multicast,
 }
 
 impl From<Transport> for amphi::config::Transport {
@@ -176,6 +177,7 @@ impl From<Transport> for amphi::config::Transport {
         match transport {
             Transport::Tcp => Self::Tcp,
             Transport::Udp => Self::Udp,
+            Transport::Multicast => Self::Multicast,
         }
     }
 }

@@ -3,8 +3,9 @@
 //! What does *not* belong here: packets and their pace (`rtsp`).
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
 /// Pairs that are tried before it is given up.
@@ -35,7 +36,8 @@ impl RtpPair {
         Ok(pair)
     }
 
-    async fn bind(local: IpAddr) -> io::Result<Self> {
+    /// From this machine's address `local` to nobody yet, and from everybody.
+    pub async fn bind(local: IpAddr) -> io::Result<Self> {
         for _ in 0..TRIES {
             let data = UdpSocket::bind((local, 0)).await?;
             let port = data.local_addr()?.port();
@@ -49,10 +51,44 @@ impl RtpPair {
         Err(io::Error::new(io::ErrorKind::AddrInUse, "no two neighbouring UDP ports are free"))
     }
 
+    /// Members of the multicast `group` on its two ports, by the interface that has `local`; what is sent travels `ttl`
+    /// routers far.
+    pub fn join(group: IpAddr, (rtp, rtcp): (u16, u16), local: IpAddr, ttl: u8) -> io::Result<Self> {
+        let data = member(group, rtp, local, ttl)?;
+        Ok(Self { data, control: member(group, rtcp, local, ttl)? })
+    }
+
     /// Our ports.
     pub fn ports(&self) -> io::Result<(u16, u16)> {
         Ok((self.data.local_addr()?.port(), self.control.local_addr()?.port()))
     }
+}
+
+/// A socket that hears `group` on `port`, and nothing else that comes to that port. Others on this machine may hear
+/// the same.
+fn member(group: IpAddr, port: u16, local: IpAddr, ttl: u8) -> io::Result<UdpSocket> {
+    let address = SocketAddr::new(group, port);
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    match (group, local) {
+        (IpAddr::V4(group), IpAddr::V4(local)) => {
+            socket.join_multicast_v4(&group, &local)?;
+            socket.set_multicast_if_v4(&local)?;
+            socket.set_multicast_ttl_v4(u32::from(ttl))?;
+        }
+        // The interface is the system's choice.
+        (IpAddr::V6(group), _) => {
+            socket.join_multicast_v6(&group, 0)?;
+            socket.set_multicast_hops_v6(u32::from(ttl))?;
+        }
+        (IpAddr::V4(group), IpAddr::V6(_)) => {
+            socket.join_multicast_v4(&group, &Ipv4Addr::UNSPECIFIED)?;
+            socket.set_multicast_ttl_v4(u32::from(ttl))?;
+        }
+    }
+    UdpSocket::from_std(socket.into())
 }
 
 #[cfg(test)]

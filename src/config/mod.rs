@@ -124,6 +124,8 @@ pub enum Transport {
     Tcp,
     /// Unicast UDP.
     Udp,
+    /// Multicast UDP, to a group of the encoder's choice.
+    Multicast,
 }
 
 /// `[[source]]`: an encoder that we pull (`url`) or that publishes to us (`publish_key`).

@@ -4,6 +4,7 @@
 //!
 //! What does not belong here: sockets, and pulling from encoders (that is retina's work).
 
+pub mod client;
 mod digest;
 mod hex;
 mod latm;

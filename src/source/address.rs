@@ -1,9 +1,9 @@
 //! A source's URL, taken apart: where to connect, and with which credentials.
 
-use retina::client::Credentials;
 use url::Url;
 
 use super::fault::SourceFault;
+use crate::rtsp::client::{Credentials, Place, percent_decode};
 
 /// An RTSP URL without credentials, and the credentials. Has no `Debug`: it holds a password.
 #[derive(Clone)]
@@ -31,30 +31,11 @@ impl Address {
         cleared.map_err(|()| SourceFault::Url("it cannot carry a user name"))?;
         Ok(Self { url, credentials })
     }
-}
 
-/// Decodes `%XX` (RFC 3986 §2.1); what is no such triplet stays as it is.
-fn percent_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let triplet = match rest {
-            [b'%', high, low, ..] => hex(*high).zip(hex(*low)),
-            _ => None,
-        };
-        if let Some((high, low)) = triplet {
-            bytes.push(high << 4 | low);
-            rest = rest.get(3..).unwrap_or_default();
-        } else {
-            bytes.push(*first);
-            rest = tail;
-        }
+    /// Where to begin.
+    pub(super) fn place(&self) -> Place {
+        Place { url: self.url.clone(), credentials: self.credentials.clone() }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
 #[cfg(test)]

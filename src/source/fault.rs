@@ -2,7 +2,10 @@
 //!
 //! No sentence carries a user name, a password or an URL.
 
+use std::io::{self, ErrorKind};
+
 use crate::config::Transport;
+use crate::rtsp::client::{Failure, Nonsense};
 
 /// Why pulling a source failed or ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,15 +25,25 @@ pub enum SourceFault {
     /// 401 or 403 with credentials, or 403 without.
     #[error("the encoder does not accept the user name and the password, or forbids access ({0})")]
     CredentialsRefused(u16),
-    /// 461: RTP over TCP or UDP is not offered (RFC 2326 §11.3.8).
-    #[error("the encoder does not send RTP over {} (461); try the other transport", name(*.0))]
+    /// 401 with schemes that we do not know.
+    #[error("the encoder wants a proof of who we are that Amphi does not know (401, {0})")]
+    Scheme(String),
+    /// 461: RTP over TCP, UDP or multicast is not offered (RFC 2326 §11.3.8).
+    #[error("the encoder does not send RTP over {} (461); set `transport` to {}", name(*.0), others(*.0))]
     Transport(Transport),
     /// Another status than success.
-    #[error("the encoder answered {status}{}", hint(*status))]
+    #[error("the encoder answered {status}{} to {method}{}", said(.reason), hint(*status))]
     Status {
+        /// Of which request.
+        method: &'static str,
         /// RTSP status code.
         status: u16,
+        /// The encoder's reason phrase.
+        reason: String,
     },
+    /// Sent away, again and again or to nowhere.
+    #[error("the encoder redirects {0}")]
+    Redirect(&'static str),
     /// A web server, not an encoder.
     #[error("an HTTP server answers at this address, not an RTSP server")]
     Http,
@@ -78,7 +91,7 @@ impl SourceFault {
     /// How soon to try again after this fault.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::CredentialsMissing | Self::CredentialsRefused(_) => Retry::Refused,
+            Self::CredentialsMissing | Self::CredentialsRefused(_) | Self::Scheme(_) => Retry::Refused,
             Self::Url(_) | Self::Http | Self::VideoCodec(_) | Self::NoVideo | Self::Transport(_) => {
                 Retry::Slowly
             }
@@ -96,7 +109,20 @@ const fn name(transport: Transport) -> &'static str {
     match transport {
         Transport::Tcp => "TCP",
         Transport::Udp => "UDP",
+        Transport::Multicast => "multicast UDP",
     }
+}
+
+const fn others(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Tcp => "\"udp\" or \"multicast\"",
+        Transport::Udp => "\"tcp\" or \"multicast\"",
+        Transport::Multicast => "\"tcp\" or \"udp\"",
+    }
+}
+
+fn said(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
 }
 
 const fn hint(status: u16) -> &'static str {
@@ -108,43 +134,27 @@ const fn hint(status: u16) -> &'static str {
     }
 }
 
-/// The first line of a library error, which says the matter; the lines below it name connections and bytes.
-pub(super) fn first_line(error: &retina::Error) -> String {
-    const LONGEST: usize = 160;
-    let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default().trim_end_matches("; buffered:");
-    line.chars().take(LONGEST).filter(|c| !c.is_control()).collect()
-}
-
-/// An error of the connection set-up. `had_credentials`: the URL carried some.
-pub(super) fn from_setup(error: &retina::Error, had_credentials: bool, transport: Transport) -> SourceFault {
-    match error.status_code() {
-        Some(401) if !had_credentials => SourceFault::CredentialsMissing,
-        Some(status @ (401 | 403)) => SourceFault::CredentialsRefused(status),
-        Some(461) => SourceFault::Transport(transport),
-        // With 200, the library dislikes the answer's content.
-        Some(status) if status >= 300 => SourceFault::Status { status },
-        // The dump of the bytes that are not RTSP.
-        None if error.to_string().contains("HTTP/1.") => SourceFault::Http,
-        _ => from_stream(error),
+/// A connection that failed. Who closes it before everything is read resets it.
+pub(super) fn from_io(error: &io::Error) -> SourceFault {
+    match error.kind() {
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
+            SourceFault::Closed
+        }
+        _ => SourceFault::Broke(error.to_string()),
     }
 }
 
-/// An error of a connection, at any time.
-pub(super) fn from_stream(error: &retina::Error) -> SourceFault {
-    let line = first_line(error);
-    // The library's errors have no kinds but their texts (0.4.21, `error.rs`); tests hold these.
-    if let Some(why) = line.strip_prefix("Unable to connect to RTSP server: ") {
-        SourceFault::Connect(why.to_owned())
-    } else if let Some((_, why)) =
-        line.split_once(" RTSP peer: ").filter(|(doing, _)| doing.starts_with("Error "))
-        && !why.contains("EOF while")
-    {
-        SourceFault::Broke(why.to_owned())
-    } else if line.contains("EOF while expecting response") {
-        SourceFault::Closed
-    } else {
-        SourceFault::Protocol(line)
+/// A conversation that failed.
+pub(super) fn from_conversation(failure: Failure, transport: Transport) -> SourceFault {
+    match failure {
+        Failure::Nonsense(Nonsense::Http) => SourceFault::Http,
+        Failure::Nonsense(nonsense) => SourceFault::Protocol(nonsense.to_string()),
+        Failure::CredentialsMissing => SourceFault::CredentialsMissing,
+        Failure::CredentialsRefused(status) => SourceFault::CredentialsRefused(status),
+        Failure::Scheme(schemes) => SourceFault::Scheme(schemes),
+        Failure::Transport => SourceFault::Transport(transport),
+        Failure::Status { method, status, reason } => SourceFault::Status { method, status, reason },
+        Failure::Senseless(what) => SourceFault::Protocol(format!("it {what}")),
     }
 }
 
@@ -157,9 +167,11 @@ mod tests {
         let fault = SourceFault::VideoCodec("H.265".to_owned());
         assert_eq!(fault.to_string(), "the source sends H.265 video; H.264 is needed");
         assert_eq!(
-            SourceFault::Status { status: 404 }.to_string(),
-            "the encoder answered 404: there is no stream under this path"
+            SourceFault::Status { method: "DESCRIBE", status: 404, reason: "Not Found".to_owned() }
+                .to_string(),
+            "the encoder answered 404 (Not Found) to DESCRIBE: there is no stream under this path"
         );
-        assert!(SourceFault::Transport(Transport::Tcp).to_string().contains("RTP over TCP"));
+        let fault = from_conversation(Failure::Transport, Transport::Tcp).to_string();
+        assert!(fault.contains("RTP over TCP") && fault.contains("\"udp\""), "{fault}");
     }
 }

@@ -17,6 +17,7 @@ mod glance;
 #[cfg(test)]
 mod gstreamer_tests;
 mod intake;
+mod payload;
 pub mod probe;
 mod publication;
 mod sample;
@@ -27,6 +28,7 @@ mod supervisor;
 mod tests;
 pub mod timeline;
 mod tracks;
+mod wire;
 
 pub use backoff::BackOff;
 pub use fault::{Retry, SourceFault};

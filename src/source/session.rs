@@ -1,57 +1,78 @@
-//! One RTSP connection: set up, read, torn down. A thin shell over retina.
+//! One RTSP connection: set up, read, torn down. A thin shell over [`crate::rtsp::client`].
 //!
 //! # Contract
 //! [`Session::open`] ends within [`OPEN_WITHIN`]; then [`Session::next`] until it fails or enough was seen;
 //! then [`Session::close`], which attempts TEARDOWN and ends within a second. `next` may be cancelled.
 //! Dropping a session attempts TEARDOWN in the background, so it must happen inside the runtime.
 //!
-//! Silence is not noticed here: the reader holds the watch.
+//! Redirects are followed, while it opens and later ([`Place::moved`] has the rule). Receiver reports go out every five
+//! seconds. Silence is not noticed here: the reader holds the watch.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use retina::PacketContext;
-use retina::client::{
-    Demuxed, InitialSequenceNumberPolicy, InitialTimestampPolicy, PlayOptions, SessionGroup, SessionOptions,
-    SetupOptions, TcpTransportOptions, Transport as RetinaTransport, UdpTransportOptions,
-};
-use retina::codec::{AudioFrame, CodecItem, FrameFormat, VideoFrame};
-use retina::rtcp::ReceivedCompoundPacket;
+use tokio::time::Instant;
 
 use super::address::Address;
 use super::fault::{self, SourceFault};
 use super::intake::Unit;
-use super::sample;
+use super::payload::Made;
 use super::timeline::RtpInstant;
-use super::tracks::{self, Choice, Offer};
+use super::tracks::{self, Choice};
+use super::wire::{Came, Wire};
 use crate::clock::Clock;
 use crate::config::Transport;
 use crate::matrix::SourceMedia;
-use crate::media::{MediaTime, Track, TrackFormat};
+use crate::media::{MediaTime, Track};
+use crate::rtsp::client::{
+    Arrived, Client, Description, Failure, Happening, MOST_REDIRECTS, Place, Receiver, Route, Wish,
+    receiver_report,
+};
 
-/// From the first packet to the answer to PLAY.
+/// From the first packet to the answer to PLAY, redirects included.
 pub(super) const OPEN_WITHIN: Duration = Duration::from_secs(10);
-/// A peer that is frozen does not answer TEARDOWN either.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
-/// Errors in a row that are forgiven, as long as media comes between them.
-const FORGIVEN: u32 = 5;
-/// Between two reads while a keepalive is overdue. The library then reports an error whenever nothing is
-/// there to be read, instead of waiting.
-const OVERDUE_PAUSE: Duration = Duration::from_millis(5);
+/// Between two receiver reports (RFC 3550 §6.2).
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// RFC 2326 appendix D.1.
+const RTSP_PORT: u16 = 554;
+const USER_AGENT: &str = concat!("Amphi/", env!("CARGO_PKG_VERSION"));
 
 /// An open connection that plays.
 pub(super) struct Session {
-    demuxed: Pin<Box<Demuxed>>,
-    group: Arc<SessionGroup>,
+    wire: Wire,
+    began: Instant,
+    place: Place,
+    /// Where it began, and how it may go on elsewhere.
+    home: Home,
     choice: Choice,
-    video_format: Option<Arc<TrackFormat>>,
-    audio_format: Option<Arc<TrackFormat>>,
+    receivers: Vec<Stream>,
+    ready: VecDeque<Event>,
+    /// Told when everything before it has been.
+    fault: Option<SourceFault>,
+    /// The server sent us elsewhere.
+    moving: Option<Pin<Box<dyn Future<Output = Result<Session, SourceFault>> + Send>>>,
+    /// Our name in reports.
+    ssrc: u32,
+    cname: String,
+    next_report: Duration,
+}
+
+/// What stays the same wherever we are sent.
+#[derive(Clone)]
+struct Home {
+    place: Place,
+    transport: Transport,
     clock: Arc<dyn Clock>,
-    errors_in_row: u32,
-    keepalive_overdue: bool,
+    moves: u32,
+}
+
+struct Stream {
+    track: Track,
+    receiver: Receiver,
+    clock_rate: u32,
 }
 
 /// What a connection has to tell.
@@ -61,10 +82,27 @@ pub(super) enum Event {
     Unit(Unit),
     /// A sender report: NTP time (32.32 bits) `ntp` was `rtp` on `track`.
     Report { track: Track, rtp: RtpInstant, ntp: u64 },
-    /// A packet could not be understood; something of the picture may be missing.
-    Broken(String),
+    /// A packet could not be understood.
+    Broken {
+        /// Something of the picture may be missing.
+        missing: bool,
+        /// What is wrong.
+        why: String,
+    },
     /// An access unit without use: without a slice, or before the parameter sets.
     Nothing,
+}
+
+/// Why a connection does not open here.
+enum Otherwise {
+    Fault(SourceFault),
+    Moved(String),
+}
+
+impl From<SourceFault> for Otherwise {
+    fn from(fault: SourceFault) -> Self {
+        Self::Fault(fault)
+    }
 }
 
 impl Session {
@@ -74,156 +112,332 @@ impl Session {
         transport: Transport,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SourceFault> {
-        let opening = Self::open_unlimited(address, transport, clock);
-        let no_answer = SourceFault::NoAnswer(OPEN_WITHIN.as_secs());
-        tokio::time::timeout(OPEN_WITHIN, opening).await.unwrap_or(Err(no_answer))
+        let home = Home { place: address.place(), transport, clock, moves: 0 };
+        Self::open_at(home.place.clone(), home).await
     }
 
-    async fn open_unlimited(
-        address: &Address,
-        transport: Transport,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, SourceFault> {
-        let refuse =
-            |error: retina::Error| fault::from_setup(&error, address.credentials.is_some(), transport);
-        // A group per connection, so that closing waits for this TEARDOWN and no older one.
-        let group = Arc::new(SessionGroup::default());
-        let options = SessionOptions::default()
-            .creds(address.credentials.clone())
-            .session_group(Arc::clone(&group))
-            .user_agent(concat!("Amphi/", env!("CARGO_PKG_VERSION")).to_owned());
-        let mut session =
-            retina::client::Session::describe(address.url.clone(), options).await.map_err(refuse)?;
-        let choice = tracks::choose(session.streams().iter().map(Offer::of))?;
-        for index in [Some(choice.video), choice.audio].into_iter().flatten() {
-            let transport = match transport {
-                Transport::Tcp => RetinaTransport::Tcp(TcpTransportOptions::default()),
-                Transport::Udp => RetinaTransport::Udp(UdpTransportOptions::default()),
+    async fn open_at(place: Place, home: Home) -> Result<Self, SourceFault> {
+        let no_answer = SourceFault::NoAnswer(OPEN_WITHIN.as_secs());
+        tokio::time::timeout(OPEN_WITHIN, Self::follow(place, home)).await.unwrap_or(Err(no_answer))
+    }
+
+    /// Opens at `place`, or where it leads.
+    async fn follow(mut place: Place, mut home: Home) -> Result<Self, SourceFault> {
+        loop {
+            let location = match Opening::new(&place, &home).await?.run().await {
+                Ok(session) => return Ok(session),
+                Err(Otherwise::Fault(fault)) => return Err(fault),
+                Err(Otherwise::Moved(location)) => location,
             };
-            let options = SetupOptions::default().transport(transport).frame_format(FrameFormat::MP4);
-            session.setup(index, options).await.map_err(refuse)?;
+            place = home.follow(&place, &location)?;
         }
-        // RTP-Info is often missing or wrong: its times serve if both are there, its sequence numbers never
-        // (GStreamer's are one off, others are 0 or random, and over TCP that would end the session).
-        let play = PlayOptions::default()
-            .initial_timestamp(InitialTimestampPolicy::Permissive)
-            .initial_seq(InitialSequenceNumberPolicy::Ignore);
-        let demuxed = session.play(play).await.and_then(retina::client::Session::demuxed).map_err(refuse)?;
-        let streams = demuxed.streams();
-        let video_format = streams.get(choice.video).and_then(tracks::format);
-        let audio_format = choice.audio.and_then(|index| streams.get(index)).and_then(tracks::format);
-        Ok(Self {
-            demuxed: Box::pin(demuxed),
-            group,
-            choice,
-            video_format,
-            audio_format,
-            clock,
-            errors_in_row: 0,
-            keepalive_overdue: false,
-        })
     }
 
     /// The next event. A failure is final.
     pub(super) async fn next(&mut self) -> Result<Event, SourceFault> {
         loop {
-            match self.demuxed.next().await {
-                Some(Ok(item)) => {
-                    self.errors_in_row = 0;
-                    return Ok(self.event(item));
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(event);
+            }
+            if let Some(moving) = &mut self.moving {
+                let moved = moving.await?;
+                *self = moved;
+                continue;
+            }
+            if let Some(fault) = self.fault.take() {
+                return Err(fault);
+            }
+            self.step().await;
+        }
+    }
+
+    /// Waits for one thing and takes it in.
+    async fn step(&mut self) {
+        let receivers = self.receivers.iter().filter_map(|stream| stream.receiver.deadline());
+        let deadline = receivers.chain(self.wire.client.deadline()).chain([self.next_report]).min();
+        match self.wire.wait(deadline.map(|deadline| self.began + deadline)).await {
+            Err(error) => self.fault = Some(fault::from_io(&error)),
+            Ok(Came::Bytes(false)) => self.fault = Some(SourceFault::Closed),
+            Ok(Came::Bytes(true)) => {
+                if let Err(failure) = self.wire.client.handle(self.began.elapsed()) {
+                    self.fault = Some(fault::from_conversation(failure, self.home.transport));
                 }
-                None => return Err(SourceFault::Closed),
-                Some(Err(error)) => {
-                    let line = fault::first_line(&error);
-                    if line.contains("failed to respond to keepalive") {
-                        // Encoders exist that never answer one; the silence watch knows better.
-                        if !std::mem::replace(&mut self.keepalive_overdue, true) {
-                            tracing::info!(
-                                "the encoder does not answer keepalives; going on while media flows"
-                            );
+                self.happened();
+            }
+            Ok(Came::Datagram { stream, rtcp, data }) => self.packet(stream, rtcp, &data),
+            Ok(Came::Nothing) => {}
+        }
+        self.tick();
+        self.drain();
+    }
+
+    fn happened(&mut self) {
+        while let Some(happening) = self.wire.client.poll() {
+            match happening {
+                Happening::Packet { stream, rtcp, data } => self.packet(stream, rtcp, &data),
+                Happening::Note(what) => tracing::info!("{what}"),
+                Happening::Over => self.fault = self.fault.take().or(Some(SourceFault::Closed)),
+                Happening::Moved(location) => match self.home.follow(&self.place, &location) {
+                    Ok(place) => {
+                        tracing::info!("the encoder sends us elsewhere in mid-stream");
+                        self.moving = Some(Box::pin(Self::open_at(place, self.home.clone())));
+                    }
+                    Err(fault) => self.fault = Some(fault),
+                },
+                Happening::Described(_) | Happening::SetUp(_) | Happening::Playing(_) => {}
+            }
+        }
+    }
+
+    fn packet(&mut self, stream: usize, rtcp: bool, data: &Bytes) {
+        let now = self.began.elapsed();
+        let Some(stream) = self.receivers.get_mut(stream) else { return };
+        if rtcp {
+            stream.receiver.control(data, now);
+        } else {
+            stream.receiver.packet(data, now, self.home.clock.now());
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.began.elapsed();
+        self.wire.client.tick(now);
+        for stream in &mut self.receivers {
+            stream.receiver.tick(now);
+            // Without sound it goes on.
+            if stream.track == Track::Video && stream.receiver.has_left(now) {
+                self.fault.get_or_insert(SourceFault::Closed);
+            }
+        }
+        if now >= self.next_report {
+            self.next_report = now + REPORT_EVERY;
+            let udp = self.wire.is_udp();
+            for (index, stream) in self.receivers.iter_mut().enumerate() {
+                let report = receiver_report(self.ssrc, stream.receiver.block(now), &self.cname);
+                if udp {
+                    self.wire.report(index, &report);
+                } else {
+                    self.wire.client.control(index, &report);
+                }
+            }
+        }
+    }
+
+    /// What the receivers have goes through the payloads.
+    fn drain(&mut self) {
+        let mut made = Vec::new();
+        for stream in &mut self.receivers {
+            let track = stream.track;
+            while let Some(arrived) = stream.receiver.poll() {
+                match (arrived, track) {
+                    (Arrived::Packet(received), Track::Video) => {
+                        self.choice.video.1.push(&received, &mut made)
+                    }
+                    (Arrived::Packet(received), Track::Audio) => {
+                        if let Some((_, audio)) = &mut self.choice.audio {
+                            audio.push(&received, &mut made);
                         }
-                        tokio::time::sleep(OVERDUE_PAUSE).await;
-                        continue;
                     }
-                    self.errors_in_row += 1;
-                    if self.errors_in_row > FORGIVEN {
-                        return Err(fault::from_stream(&error));
+                    (Arrived::Report { ticks, ntp }, track) => {
+                        let rtp = RtpInstant { ticks, clock_rate: stream.clock_rate };
+                        self.ready.push_back(Event::Report { track, rtp, ntp });
                     }
-                    return Ok(Event::Broken(line));
+                    (Arrived::Broken(why), track) => self
+                        .ready
+                        .push_back(Event::Broken { missing: track == Track::Video, why: why.to_owned() }),
                 }
+                self.ready.extend(made.drain(..).map(Event::from));
             }
         }
     }
 
     /// Ends the connection: TEARDOWN, for a second at most.
     pub(super) async fn close(self) {
-        let Self { demuxed, group, .. } = self;
-        drop(demuxed);
-        // Its outcome changes nothing for us: the connection is gone either way.
-        let _ = tokio::time::timeout(CLOSE_WITHIN, group.await_teardown()).await;
+        self.wire.close().await;
     }
 
     /// What the tracks are, as far as it is known.
     pub(super) fn media(&self) -> SourceMedia {
-        let streams = self.demuxed.streams();
-        let audio = self.choice.audio.and_then(|index| streams.get(index));
-        tracks::media(streams.get(self.choice.video), audio)
+        let audio = self.choice.audio.as_ref().and_then(|(_, audio)| audio.format());
+        tracks::media(&self.choice.video.1, audio.as_deref())
     }
 
     /// Tracks that the source offers and we do not use.
     pub(super) fn skipped(&self) -> &[String] {
         &self.choice.skipped
     }
+}
 
-    fn event(&mut self, item: CodecItem) -> Event {
-        let unit = match item {
-            CodecItem::VideoFrame(frame) => self.picture(frame),
-            CodecItem::AudioFrame(frame) => self.sound(&frame),
-            CodecItem::Rtcp(packet) => return self.report(&packet).unwrap_or(Event::Nothing),
-            _ => None,
-        };
-        unit.map_or(Event::Nothing, Event::Unit)
-    }
-
-    fn picture(&mut self, frame: VideoFrame) -> Option<Unit> {
-        if frame.has_new_parameters() || self.video_format.is_none() {
-            self.video_format = self.demuxed.streams().get(self.choice.video).and_then(tracks::format);
+impl From<Made> for Event {
+    fn from(made: Made) -> Self {
+        match made {
+            Made::Unit(unit) => Self::Unit(unit),
+            Made::Broken { missing, why } => Self::Broken { missing, why },
+            Made::Nothing => Self::Nothing,
         }
-        let (rtp, lost) = (instant(frame.timestamp()), frame.loss());
-        let arrival = self.arrival(frame.end_ctx());
-        let picture = sample::clean(&frame.into_data().into())?;
-        let format = self.video_format.clone()?;
-        Some(Unit { rtp, arrival, data: picture.data, sync: picture.idr, lost, format })
-    }
-
-    fn sound(&self, frame: &AudioFrame) -> Option<Unit> {
-        Some(Unit {
-            rtp: instant(frame.timestamp()),
-            arrival: self.arrival(frame.ctx()),
-            data: Bytes::copy_from_slice(frame.data()),
-            sync: true,
-            lost: frame.loss(),
-            format: self.audio_format.clone()?,
-        })
-    }
-
-    fn report(&self, packet: &ReceivedCompoundPacket) -> Option<Event> {
-        let track = match packet.stream_id() {
-            id if id == self.choice.video => Track::Video,
-            id if Some(id) == self.choice.audio => Track::Audio,
-            _ => return None,
-        };
-        let rtp = instant(packet.rtp_timestamp()?);
-        let report = packet.pkts().next()?.as_sender_report().ok()??;
-        Some(Event::Report { track, rtp, ntp: report.ntp_timestamp().0 })
-    }
-
-    /// When a packet was read from its socket, on our clock.
-    fn arrival(&self, packet: &PacketContext) -> MediaTime {
-        self.clock.now() - packet.received().elapsed()
     }
 }
 
-fn instant(timestamp: retina::Timestamp) -> RtpInstant {
-    RtpInstant { ticks: timestamp.elapsed(), clock_rate: timestamp.clock_rate().get() }
+impl Home {
+    /// Where `location` leads from `place`.
+    fn follow(&mut self, place: &Place, location: &str) -> Result<Place, SourceFault> {
+        self.moves += 1;
+        if self.moves > MOST_REDIRECTS {
+            return Err(SourceFault::Redirect("again and again"));
+        }
+        place.moved(&self.place, location).map_err(SourceFault::Redirect)
+    }
+}
+
+/// A session that is being opened.
+struct Opening<'a> {
+    wire: Wire,
+    began: Instant,
+    place: &'a Place,
+    home: &'a Home,
+    choice: Option<Choice>,
+    receivers: Vec<Stream>,
+    ssrc: u32,
+    cname: String,
+    /// What came before the answer to PLAY.
+    early: Vec<(usize, bool, Bytes, MediaTime)>,
+}
+
+impl<'a> Opening<'a> {
+    async fn new(place: &'a Place, home: &'a Home) -> Result<Self, SourceFault> {
+        let client = Client::new(place, USER_AGENT, fastrand::u64(..));
+        let (host, port) = (place.url.host_str().unwrap_or_default(), place.url.port().unwrap_or(RTSP_PORT));
+        let wire = Wire::connect(host, port, client).await;
+        let wire = wire.map_err(|error| SourceFault::Connect(error.to_string()))?;
+        Ok(Self {
+            wire,
+            began: Instant::now(),
+            place,
+            home,
+            choice: None,
+            receivers: Vec::new(),
+            ssrc: fastrand::u32(..),
+            cname: format!("amphi-{:08x}", fastrand::u32(..)),
+            early: Vec::new(),
+        })
+    }
+
+    /// From DESCRIBE to the answer to PLAY.
+    async fn run(mut self) -> Result<Session, Otherwise> {
+        loop {
+            while let Some(happening) = self.wire.client.poll() {
+                match happening {
+                    Happening::Described(description) => self.described(&description).await?,
+                    Happening::SetUp(routes) => self.set_up(&routes)?,
+                    Happening::Playing(starts) => return Ok(self.plays(&starts)?),
+                    Happening::Packet { stream, rtcp, data } => self.early(stream, rtcp, data),
+                    Happening::Moved(location) => return Err(Otherwise::Moved(location)),
+                    Happening::Over => return Err(Otherwise::Fault(SourceFault::Closed)),
+                    Happening::Note(_) => {}
+                }
+            }
+            let came = self.wire.wait(None).await.map_err(|error| fault::from_io(&error))?;
+            match came {
+                Came::Bytes(true) => self.handle().map_err(|failure| self.fault(failure))?,
+                Came::Bytes(false) => return Err(Otherwise::Fault(SourceFault::Closed)),
+                Came::Datagram { stream, rtcp, data } => self.early(stream, rtcp, data),
+                Came::Nothing => {}
+            }
+        }
+    }
+
+    fn handle(&mut self) -> Result<(), Failure> {
+        self.wire.client.handle(self.began.elapsed())
+    }
+
+    fn fault(&self, failure: Failure) -> SourceFault {
+        fault::from_conversation(failure, self.home.transport)
+    }
+
+    /// Some encoders send before they answer PLAY.
+    fn early(&mut self, stream: usize, rtcp: bool, data: Bytes) {
+        const MOST: usize = 2000;
+        if self.early.len() < MOST {
+            self.early.push((stream, rtcp, data, self.home.clock.now()));
+        }
+    }
+
+    async fn described(&mut self, description: &Description) -> Result<(), SourceFault> {
+        let choice = tracks::choose(description)?;
+        let audio = choice.audio.as_ref().map(|(index, _)| (*index, Track::Audio));
+        let mut wishes = Vec::new();
+        for (number, (index, track)) in
+            [Some((choice.video.0, Track::Video)), audio].into_iter().flatten().enumerate()
+        {
+            let wish = match self.home.transport {
+                Transport::Tcp => Wish::Interleaved(2 * number as u8),
+                Transport::Udp => {
+                    let bound = self.wire.bind().await;
+                    let (rtp, rtcp) =
+                        bound.map_err(|error| SourceFault::Connect(format!("no UDP ports: {error}")))?;
+                    Wish::Udp { rtp, rtcp }
+                }
+                Transport::Multicast => Wish::Multicast,
+            };
+            wishes.push((index, wish));
+            let Some(media) = description.media.get(index) else { continue };
+            let udp = self.home.transport != Transport::Tcp;
+            let clock_rate = match track {
+                Track::Video => 90_000,
+                Track::Audio => {
+                    choice.audio.as_ref().map_or(media.clock_rate, |(_, audio)| audio.clock_rate())
+                }
+            };
+            self.receivers.push(Stream {
+                track,
+                receiver: Receiver::new(media.payload_type, clock_rate, udp),
+                clock_rate,
+            });
+        }
+        self.choice = Some(choice);
+        self.wire.client.set_up(&wishes);
+        Ok(())
+    }
+
+    fn set_up(&mut self, routes: &[Route]) -> Result<(), SourceFault> {
+        let hello = receiver_report(self.ssrc, None, &self.cname);
+        let routed = self.wire.route(routes, &hello);
+        routed.map_err(|error| SourceFault::Connect(format!("no multicast: {error}")))?;
+        self.wire.client.play();
+        Ok(())
+    }
+
+    fn plays(mut self, starts: &[Option<u32>]) -> Result<Session, SourceFault> {
+        // RTP-Info is often missing or wrong: its times serve if all are there, its sequence numbers never (GStreamer's
+        // are one off, others are 0 or random).
+        if starts.len() == self.receivers.len() && starts.iter().all(Option::is_some) {
+            for (stream, start) in self.receivers.iter_mut().zip(starts.iter().flatten()) {
+                stream.receiver.start(*start);
+            }
+        }
+        let choice = self.choice.take().ok_or(SourceFault::NoVideo)?;
+        let now = self.began.elapsed();
+        for (stream, rtcp, data, arrival) in self.early {
+            let Some(stream) = self.receivers.get_mut(stream) else { continue };
+            if rtcp {
+                stream.receiver.control(&data, now);
+            } else {
+                stream.receiver.packet(&data, now, arrival);
+            }
+        }
+        Ok(Session {
+            wire: self.wire,
+            began: self.began,
+            place: self.place.clone(),
+            home: self.home.clone(),
+            choice,
+            receivers: self.receivers,
+            ready: VecDeque::new(),
+            fault: None,
+            moving: None,
+            ssrc: self.ssrc,
+            cname: self.cname,
+            next_report: now + REPORT_EVERY / 2,
+        })
+    }
 }

@@ -180,10 +180,12 @@ impl SourceTask {
             match event {
                 Err(fault) => return Ending::Fault(fault),
                 Ok(Event::Nothing) => {}
-                Ok(Event::Broken(why)) => {
+                Ok(Event::Broken { missing, why }) => {
                     tracing::debug!(source = self.source.name, why, "a packet was not understood");
                     self.gauges.broken.increment();
-                    intake.broken();
+                    if missing {
+                        intake.broken();
+                    }
                 }
                 Ok(Event::Report { track, rtp, ntp }) => intake.sender_report(track, rtp, ntp),
                 Ok(Event::Unit(unit)) => {

@@ -347,7 +347,10 @@ async fn basic_credentials_are_shown_when_they_are_asked_for() {
     .await;
     let mut rig = Rig::pull(&format!("rtsp://ad%20min:p%40ss@{address}/extron1"));
     let reason = rig.reaches(SourceState::BackingOff).await.reason;
-    assert_eq!(reason, "the encoder answered 404: there is no stream under this path", "it was let in");
+    assert_eq!(
+        reason, "the encoder answered 404 (Not Found) to DESCRIBE: there is no stream under this path",
+        "it was let in"
+    );
     rig.end().await;
 }
 
@@ -399,7 +402,10 @@ async fn nobody_at_home_and_wrong_paths_are_told() {
     .await;
     let mut rig = Rig::pull(&format!("rtsp://{address}/nothing"));
     let reason = rig.reaches(SourceState::BackingOff).await.reason;
-    assert_eq!(reason, "the encoder answered 404: there is no stream under this path");
+    assert_eq!(
+        reason,
+        "the encoder answered 404 (Not Found) to DESCRIBE: there is no stream under this path"
+    );
     rig.end().await;
 }
 

@@ -1,53 +1,46 @@
 //! Which of a source's tracks are used, and how they are coded.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
-use retina::client::Stream;
-use retina::codec::{ParametersRef, VideoParametersCodec};
-
 use super::fault::SourceFault;
+use super::payload::{self, AacPayload, H264Payload, SoundPayload};
 use crate::matrix::SourceMedia;
-use crate::media::{AudioSpecificConfig, ParameterSets, TrackFormat};
+use crate::media::TrackFormat;
+use crate::rtsp::client::{Description, Media};
 
-/// The tracks to set up, as indices into the description.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The tracks to set up, as indices into the description, and who makes access units of their packets.
+#[derive(Debug)]
 pub(super) struct Choice {
-    pub(super) video: usize,
-    pub(super) audio: Option<usize>,
+    pub(super) video: (usize, H264Payload),
+    pub(super) audio: Option<(usize, SoundPayload)>,
     /// Tracks that are left out, for people.
     pub(super) skipped: Vec<String>,
 }
 
-/// What the choice needs to know of a track: `media`, encoding name in lower case, usable.
-pub(super) struct Offer<'a> {
-    media: &'a str,
-    encoding: &'a str,
-    /// For sound: AAC-LC, mono or stereo.
-    usable: bool,
-}
-
-impl<'a> Offer<'a> {
-    pub(super) fn of(stream: &'a Stream) -> Self {
-        let usable = stream.media() != "audio" || aac(stream).is_some();
-        Self { media: stream.media(), encoding: stream.encoding_name(), usable }
-    }
-}
-
-/// Takes the first H.264 track and the first AAC-LC track.
-pub(super) fn choose<'a>(offers: impl IntoIterator<Item = Offer<'a>>) -> Result<Choice, SourceFault> {
+/// Takes the first H.264 track and the first track of sound that can be used.
+pub(super) fn choose(description: &Description) -> Result<Choice, SourceFault> {
     let (mut video, mut audio, mut skipped, mut other_video) = (None, None, Vec::new(), None);
-    for (index, offer) in offers.into_iter().enumerate() {
-        match (offer.media, offer.encoding) {
-            ("video", "h264") if video.is_none() => video = Some(index),
-            ("audio", "mpeg4-generic") if audio.is_none() && offer.usable => audio = Some(index),
-            (media, encoding) => {
-                skipped.push(format!("{media} ({})", codec_name(encoding)));
-                if media == "video" {
-                    other_video.get_or_insert_with(|| codec_name(encoding));
+    for (index, media) in description.media.iter().enumerate() {
+        let why = match &*media.kind {
+            "video" if is_h264(media) && video.is_none() => match H264Payload::new(media) {
+                Ok(payload) => {
+                    video = Some((index, payload));
+                    continue;
                 }
-            }
+                Err(why) => printable(&why),
+            },
+            "audio" => match sound(media) {
+                Ok(_) if audio.is_some() => format!("a second track, {}", codec_name(&media.encoding)),
+                Ok(payload) => {
+                    audio = Some((index, payload));
+                    continue;
+                }
+                Err(why) => why,
+            },
+            _ => codec_name(&media.encoding),
+        };
+        if media.kind == "video" {
+            other_video.get_or_insert_with(|| why.clone());
         }
+        skipped.push(format!("{} ({why})", printable(&media.kind)));
     }
     match (video, other_video) {
         (Some(video), _) => Ok(Choice { video, audio, skipped }),
@@ -56,49 +49,57 @@ pub(super) fn choose<'a>(offers: impl IntoIterator<Item = Offer<'a>>) -> Result<
     }
 }
 
+/// Some encoders leave `rtpmap` out; nothing else has parameter sets of this name.
+fn is_h264(media: &Media) -> bool {
+    let unnamed = media.encoding.is_empty() && media.parameter("sprop-parameter-sets").is_some();
+    let hevc = media.parameter("sprop-vps").is_some();
+    (media.encoding == "h264" || unnamed) && !hevc
+}
+
+/// Who makes frames of a track of sound, or why nobody does.
+fn sound(media: &Media) -> Result<SoundPayload, String> {
+    match &*media.encoding {
+        "mpeg4-generic" => {
+            let config = payload::aac_config(media).map_err(|why| printable(&why))?;
+            let format = config.format();
+            if format.sample_rate == 0 {
+                return Err("AAC without a sample rate".to_owned());
+            }
+            if !matches!(config.channels, 1 | 2) || !config.is_lc(format) {
+                return Err("AAC that is not plain mono or stereo AAC-LC".to_owned());
+            }
+            AacPayload::new(media, config).map(SoundPayload::Aac).map_err(|why| printable(&why))
+        }
+        other => Err(codec_name(other)),
+    }
+}
+
 fn codec_name(encoding: &str) -> String {
     match encoding {
+        "" => "a codec that its description does not name".to_owned(),
         "h265" => "H.265".to_owned(),
         "h264" => "a second H.264".to_owned(),
         "jpeg" => "Motion JPEG".to_owned(),
-        "mpeg4-generic" => "AAC that is not plain mono or stereo AAC-LC, or a second track".to_owned(),
+        "mpeg4-generic" => "AAC".to_owned(),
         other => other.chars().filter(char::is_ascii_graphic).take(24).collect::<String>().to_uppercase(),
     }
 }
 
-/// The configuration of an AAC-LC track, mono or stereo, 1024 samples per frame.
-fn aac(stream: &Stream) -> Option<AudioSpecificConfig> {
-    let Some(ParametersRef::Audio(parameters)) = stream.parameters() else { return None };
-    let config = AudioSpecificConfig::parse(parameters.extra_data()).ok()?;
-    let usable = matches!(config.channels, 1 | 2) && config.is_lc(config.format());
-    usable.then_some(config)
-}
-
-/// How a track is coded, once it is known.
-pub(super) fn format(stream: &Stream) -> Option<Arc<TrackFormat>> {
-    let format = match stream.parameters()? {
-        ParametersRef::Video(parameters) => match parameters.codec_params() {
-            VideoParametersCodec::H264 { sps, pps } => {
-                TrackFormat::H264(ParameterSets { sps: Bytes::clone(sps), pps: Bytes::clone(pps) })
-            }
-            _ => return None,
-        },
-        ParametersRef::Audio(_) => TrackFormat::Aac(aac(stream)?),
-        ParametersRef::Message(_) => return None,
-    };
-    Some(Arc::new(format))
+/// What a source wrote, as it may stand in a log line.
+fn printable(text: &str) -> String {
+    const LONGEST: usize = 120;
+    text.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
 }
 
 /// What the tracks are, for people.
-pub(super) fn media(video: Option<&Stream>, audio: Option<&Stream>) -> SourceMedia {
+pub(super) fn media(video: &H264Payload, audio: Option<&TrackFormat>) -> SourceMedia {
     let mut media = SourceMedia::default();
-    if let Some(ParametersRef::Video(parameters)) = video.and_then(Stream::parameters) {
-        let (width, height) = parameters.pixel_dimensions();
-        media.video_codec = Some(parameters.rfc6381_codec().to_owned());
-        media.width = Some(width);
-        media.height = Some(height);
+    if let Some(known) = video.known() {
+        media.video_codec = Some(known.codec.clone());
+        media.width = Some(known.size.0);
+        media.height = Some(known.size.1);
     }
-    if let Some(config) = audio.and_then(aac) {
+    if let Some(TrackFormat::Aac(config)) = audio {
         media.audio_codec = Some(format!("mp4a.40.{}", config.object_type));
         media.sample_rate = Some(config.sample_rate);
         media.channels = Some(config.channels);
@@ -110,32 +111,54 @@ pub(super) fn media(video: Option<&Stream>, audio: Option<&Stream>) -> SourceMed
 mod tests {
     use super::*;
 
-    fn chosen(offers: &[(&str, &str, bool)]) -> Result<Choice, SourceFault> {
-        choose(offers.iter().map(|&(media, encoding, usable)| Offer { media, encoding, usable }))
+    const H264: &str = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n";
+    const AAC: &str =
+        "m=audio 0 RTP/AVP 97\na=rtpmap:97 MPEG4-GENERIC/48000/2\na=fmtp:97 mode=AAC-hbr;config=1190\n";
+
+    fn chosen(sdp: &[&str]) -> Result<(usize, Option<usize>, Vec<String>), SourceFault> {
+        let choice = choose(&Description::parse(sdp.concat().as_bytes()))?;
+        Ok((choice.video.0, choice.audio.map(|(index, _)| index), choice.skipped))
     }
 
     #[test]
     fn h264_and_aac_are_taken_in_any_order() {
-        let choice = chosen(&[
-            ("application", "vnd.onvif.metadata", true),
-            ("audio", "pcma", false),
-            ("audio", "mpeg4-generic", true),
-            ("video", "h264", true),
-        ]);
-        let choice = choice.unwrap();
-        assert_eq!((choice.video, choice.audio), (3, Some(2)));
-        assert_eq!(choice.skipped, ["application (VND.ONVIF.METADATA)", "audio (PCMA)"]);
+        let metadata = "m=application 0 RTP/AVP 107\na=rtpmap:107 vnd.onvif.metadata/90000\n";
+        let other = "m=audio 0 RTP/AVP 99\na=rtpmap:99 opus/48000/2\n";
+        let (video, audio, skipped) = chosen(&[metadata, other, AAC, H264, H264, AAC]).unwrap();
+        assert_eq!((video, audio), (3, Some(2)));
+        let wanted = [
+            "application (VND.ONVIF.METADATA)",
+            "audio (OPUS)",
+            "video (a second H.264)",
+            "audio (a second track, AAC)",
+        ];
+        assert_eq!(skipped, wanted);
     }
 
     #[test]
-    fn unusable_sound_is_left_out() {
-        let choice = chosen(&[("video", "h264", true), ("audio", "mpeg4-generic", false)]).unwrap();
-        assert_eq!((choice.video, choice.audio), (0, None));
+    fn unusable_sound_is_left_out_and_what_is_wrong_is_said() {
+        let broken = AAC.replace("1190", "11zz");
+        let (_, audio, skipped) = chosen(&[H264, &broken]).unwrap();
+        assert_eq!((audio, &*skipped[0]), (None, "audio (AAC with a broken config: not hexadecimal)"));
     }
 
     #[test]
     fn without_h264_the_codec_is_named() {
-        assert_eq!(chosen(&[("video", "h265", true)]), Err(SourceFault::VideoCodec("H.265".to_owned())));
-        assert_eq!(chosen(&[("audio", "mpeg4-generic", true)]), Err(SourceFault::NoVideo));
+        let fault = |text: &str| SourceFault::VideoCodec(text.to_owned());
+        assert_eq!(chosen(&[&H264.replace("H264", "H265")]), Err(fault("H.265")));
+        assert_eq!(
+            chosen(&["m=video 0 RTP/AVP  \n"]),
+            Err(fault("a codec that its description does not name"))
+        );
+        assert_eq!(chosen(&[AAC]), Err(SourceFault::NoVideo));
+        assert_eq!(chosen(&["nonsense"]), Err(SourceFault::NoVideo));
+    }
+
+    #[test]
+    fn parameter_sets_name_the_codec_where_nothing_else_does() {
+        let sdp = "m=video 0 RTP/AVP 96\na=fmtp:96 sprop-parameter-sets=Z2QADKyyAoM/PgIgAAADACAAAAMDweKFSQ==,aOvDyyLA\n";
+        let choice = choose(&Description::parse(sdp.as_bytes())).unwrap();
+        let media = media(&choice.video.1, None);
+        assert_eq!((media.width, media.height), (Some(320), Some(180)));
     }
 }

@@ -35,7 +35,7 @@ async fn read(session: &mut Session, tally: &mut Tally) -> SourceFault {
         match session.next().await {
             Ok(Event::Unit(unit)) => tally.unit(&unit),
             Ok(Event::Report { track, rtp, ntp }) => tally.sender_report(track, rtp, ntp),
-            Ok(Event::Broken(_)) => tally.broken(),
+            Ok(Event::Broken { .. }) => tally.broken(),
             Ok(Event::Nothing) => {}
             Err(fault) => return fault,
         }

@@ -1,0 +1,530 @@
+//! One connection to a server (RFC 2326 §10): DESCRIBE, SETUP for each medium, PLAY, keepalives, TEARDOWN.
+//!
+//! # Contract
+//! ```text
+//! new ─▶ Described ─ set_up() ─▶ SetUp ─ play() ─▶ Playing ─ Packet, Note ... ─ tear_down() ─▶ Over
+//!          └────────── Moved: connect there, with another Client ──────┘└─ Moved, Over
+//! ```
+//! Bytes of the server go to [`Client::feed`]; then [`Client::handle`], whose failure is final, and [`Client::poll`] until
+//! `None`. What is to be sent is in [`Client::output`]. At [`Client::deadline`] call [`Client::tick`].
+//!
+//! One request is under way at a time, so answers are taken as they come; their numbers are looked at only to leave out
+//! late ones while it plays. The limit for opening a connection is the caller's.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::fmt::Write;
+
+use bytes::{Bytes, BytesMut};
+use url::Url;
+
+use super::auth::{Proof, Verdict};
+use super::keepalive::Keepalive;
+use super::message::{Incoming, Messages, Nonsense, Request, Response};
+use super::place::{self, Place};
+use super::sdp::Description;
+use super::transport::{self, Described, Route, Wish};
+use crate::rtsp::interleaved;
+
+/// What is not yet sent; a peer that reads nothing gets no more answers.
+const MOST_OUTPUT: usize = 64 * 1024;
+/// Bytes of a session's identifier.
+const LONGEST_SESSION: usize = 256;
+
+/// What has happened.
+#[derive(Debug)]
+pub enum Happening {
+    /// This can be set up.
+    Described(Description),
+    /// This is how the media come, in the order of [`Client::set_up`].
+    SetUp(Vec<Route>),
+    /// It plays. The time stamps of its start, as `RTP-Info` has them.
+    Playing(Vec<Option<u32>>),
+    /// A packet came on the connection.
+    Packet {
+        /// The medium, as an index into [`Client::set_up`]'s list.
+        stream: usize,
+        /// RTCP, not RTP.
+        rtcp: bool,
+        /// The packet.
+        data: Bytes,
+    },
+    /// The server sends us elsewhere: the value of `Location`.
+    Moved(String),
+    /// Something for the log.
+    Note(&'static str),
+    /// The session is over.
+    Over,
+}
+
+/// Why a conversation failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// What came cannot be read.
+    Nonsense(Nonsense),
+    /// 401, and we have no credentials.
+    CredentialsMissing,
+    /// 401 or 403 to what we showed.
+    CredentialsRefused(u16),
+    /// 401 with schemes that we do not know.
+    Scheme(String),
+    /// 461.
+    Transport,
+    /// Another status than success.
+    Status {
+        /// Of which request.
+        method: &'static str,
+        /// The status code.
+        status: u16,
+        /// Its reason phrase.
+        reason: String,
+    },
+    /// An answer that says something impossible.
+    Senseless(&'static str),
+}
+
+impl From<Nonsense> for Failure {
+    fn from(nonsense: Nonsense) -> Self {
+        Self::Nonsense(nonsense)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Describing,
+    Described,
+    /// Of this medium.
+    SettingUp(usize),
+    SetUp,
+    Starting,
+    Playing,
+    Closing,
+    Over,
+}
+
+struct Asked {
+    number: u32,
+    method: &'static str,
+    url: String,
+    /// Header lines of this request.
+    lines: String,
+}
+
+struct Medium {
+    url: Url,
+    wish: Wish,
+    described: Described,
+    route: Option<Route>,
+}
+
+/// See the module's contract.
+pub struct Client {
+    url: Url,
+    /// What aggregate requests go to.
+    aggregate: Url,
+    base: Url,
+    user_agent: String,
+    proof: Proof,
+    messages: Messages,
+    output: BytesMut,
+    happenings: VecDeque<Happening>,
+    stage: Stage,
+    asked: Option<Asked>,
+    number: u32,
+    session: Option<String>,
+    description: Description,
+    media: Vec<Medium>,
+    /// Channel, medium, RTCP.
+    channels: Vec<(u8, usize, bool)>,
+    keepalive: Keepalive,
+    due: Option<Duration>,
+    noted: bool,
+    range: bool,
+}
+
+impl Client {
+    /// A conversation about `place`; DESCRIBE waits to be sent. `seed`: any number that others cannot guess.
+    pub fn new(place: &Place, user_agent: &str, seed: u64) -> Self {
+        let mut client = Self {
+            url: place.url.clone(),
+            aggregate: place.url.clone(),
+            base: place.url.clone(),
+            user_agent: user_agent.to_owned(),
+            proof: Proof::new(place.credentials.clone(), seed),
+            messages: Messages::default(),
+            output: BytesMut::new(),
+            happenings: VecDeque::new(),
+            stage: Stage::Describing,
+            asked: None,
+            number: 0,
+            session: None,
+            description: Description::default(),
+            media: Vec::new(),
+            channels: Vec::new(),
+            keepalive: Keepalive::default(),
+            due: None,
+            noted: false,
+            range: true,
+        };
+        let url = client.url.to_string();
+        client.ask("DESCRIBE", url, "Accept: application/sdp\r\n".to_owned());
+        client
+    }
+
+    /// Sends an RTCP packet of a medium that comes on the connection.
+    pub fn control(&mut self, stream: usize, packet: &[u8]) {
+        let Some(Route::Interleaved { rtcp, .. }) = self.media.get(stream).and_then(|medium| medium.route)
+        else {
+            return;
+        };
+        if self.output.len() < MOST_OUTPUT {
+            interleaved(rtcp, packet, &mut self.output);
+        }
+    }
+
+    /// Where bytes of the server go.
+    pub const fn feed(&mut self) -> &mut BytesMut {
+        self.messages.feed()
+    }
+
+    /// What is to be sent. The caller takes away what has been.
+    pub const fn output(&mut self) -> &mut BytesMut {
+        &mut self.output
+    }
+
+    /// What has happened.
+    pub fn poll(&mut self) -> Option<Happening> {
+        self.happenings.pop_front()
+    }
+
+    /// Bytes between messages that made no sense.
+    pub const fn stray(&self) -> u64 {
+        self.messages.skipped()
+    }
+
+    /// Reads what has been fed.
+    pub fn handle(&mut self, now: Duration) -> Result<(), Failure> {
+        while self.stage != Stage::Over {
+            match self.messages.take()? {
+                None => break,
+                Some(Incoming::Packet { channel, data }) => {
+                    let known = self.channels.iter().find(|(known, ..)| *known == channel);
+                    if let Some(&(_, stream, rtcp)) = known {
+                        self.happenings.push_back(Happening::Packet { stream, rtcp, data });
+                    }
+                }
+                Some(Incoming::Request(request)) => self.requested(&request),
+                Some(Incoming::Response(response)) => self.answered(&response, now)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets up these media of the description, by index. After [`Happening::Described`].
+    pub fn set_up(&mut self, media: &[(usize, Wish)]) {
+        let wished = media.iter().filter_map(|&(index, wish)| {
+            let medium = self.description.media.get(index)?;
+            let url = place::control(&self.base, medium.control.as_deref());
+            Some(Medium { url, wish, described: (medium.group, medium.port), route: None })
+        });
+        self.media = wished.collect();
+        self.set_up_next(0);
+    }
+
+    /// Plays. After [`Happening::SetUp`].
+    pub fn play(&mut self) {
+        if self.stage != Stage::SetUp {
+            return;
+        }
+        self.stage = Stage::Starting;
+        let lines = if self.range { "Range: npt=0.000-\r\n" } else { "" };
+        self.ask("PLAY", self.aggregate.to_string(), lines.to_owned());
+    }
+
+    /// Ends the session; [`Happening::Over`] follows when the server has answered.
+    pub fn tear_down(&mut self) {
+        if matches!(self.stage, Stage::Closing | Stage::Over) {
+            return;
+        }
+        if self.session.is_none() && self.media.is_empty() {
+            return self.over();
+        }
+        self.stage = Stage::Closing;
+        self.due = None;
+        self.proof.begin();
+        self.ask("TEARDOWN", self.aggregate.to_string(), String::new());
+    }
+
+    /// Nothing more will happen.
+    pub fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+
+    /// Ends it without another word.
+    pub const fn forget(&mut self) {
+        self.stage = Stage::Over;
+    }
+
+    /// When to call [`Self::tick`].
+    pub const fn deadline(&self) -> Option<Duration> {
+        self.due
+    }
+
+    /// Time has passed: perhaps a keepalive is due.
+    pub fn tick(&mut self, now: Duration) {
+        if self.stage != Stage::Playing || self.due.is_none_or(|due| due > now) {
+            return;
+        }
+        if self.asked.is_some() {
+            self.keepalive.unanswered();
+            self.note("the encoder does not answer keepalives; going on while media flows");
+        }
+        self.proof.begin();
+        self.keep_alive();
+        self.due = Some(now + self.keepalive.every());
+    }
+
+    fn keep_alive(&mut self) {
+        self.ask(self.keepalive.kind(), self.aggregate.to_string(), String::new());
+    }
+
+    /// Once.
+    fn note(&mut self, what: &'static str) {
+        if !std::mem::replace(&mut self.noted, true) {
+            self.happenings.push_back(Happening::Note(what));
+        }
+    }
+
+    fn over(&mut self) {
+        self.stage = Stage::Over;
+        self.due = None;
+        self.happenings.push_back(Happening::Over);
+    }
+
+    /// Writes a request.
+    fn ask(&mut self, method: &'static str, url: String, lines: String) {
+        self.number += 1;
+        // Writing to a BytesMut fails only where memory ends.
+        let (number, user_agent) = (self.number, &self.user_agent);
+        let _ = write!(
+            self.output,
+            "{method} {url} RTSP/1.0\r\nCSeq: {number}\r\nUser-Agent: {user_agent}\r\n{lines}"
+        );
+        if let Some(session) = &self.session {
+            let _ = write!(self.output, "Session: {session}\r\n");
+        }
+        if let Some(answer) = self.proof.answer(method, &url) {
+            let _ = write!(self.output, "Authorization: {answer}\r\n");
+        }
+        self.output.extend_from_slice(b"\r\n");
+        self.asked = Some(Asked { number, method, url, lines });
+    }
+
+    fn set_up_next(&mut self, index: usize) {
+        let Some(medium) = self.media.get(index) else {
+            self.stage = Stage::SetUp;
+            let routes = self.media.iter().filter_map(|medium| medium.route).collect();
+            return self.happenings.push_back(Happening::SetUp(routes));
+        };
+        self.stage = Stage::SettingUp(index);
+        let (url, lines) = (medium.url.to_string(), format!("Transport: {}\r\n", medium.wish.header()));
+        self.proof.begin();
+        self.ask("SETUP", url, lines);
+    }
+
+    fn answered(&mut self, response: &Response, now: Duration) -> Result<(), Failure> {
+        let number = response.headers.get("CSeq").and_then(|number| number.parse::<u32>().ok());
+        let running = matches!(self.stage, Stage::Playing | Stage::Closing);
+        let Some(asked) = self.asked.take_if(|asked| !(running && number.is_some_and(|n| n < asked.number)))
+        else {
+            return Ok(());
+        };
+        if let Some(methods) = response.headers.get("Public") {
+            self.keepalive.public(methods);
+        }
+        let status = response.status;
+        if status < 200 {
+            // A word that it takes longer (§11.1).
+            self.asked = Some(asked);
+            return Ok(());
+        }
+        if status == 401 && self.stage != Stage::Closing {
+            return self.challenged(response, asked);
+        }
+        if status < 300 {
+            self.proof.informed(&response.headers);
+        }
+        match self.stage {
+            Stage::Playing => {
+                if status < 300 {
+                    self.keepalive.taken();
+                } else {
+                    self.keepalive_refused();
+                }
+                return Ok(());
+            }
+            Stage::Closing => {
+                self.over();
+                return Ok(());
+            }
+            _ => {}
+        }
+        if matches!(status, 300..=303 | 305..=399)
+            && let Some(location) = response.headers.get("Location")
+        {
+            self.happenings.push_back(Happening::Moved(location.to_owned()));
+            self.stage = Stage::Over;
+            return Ok(());
+        }
+        match (status, self.stage) {
+            (200..300, _) => self.succeeded(response, now),
+            // "Invalid Range" (§11.3.5): it plays from its own beginning.
+            (457, Stage::Starting) if self.range => {
+                self.range = false;
+                self.stage = Stage::SetUp;
+                self.play();
+                Ok(())
+            }
+            (403, _) => Err(Failure::CredentialsRefused(403)),
+            (461, _) => Err(Failure::Transport),
+            _ => Err(Failure::Status { method: asked.method, status, reason: response.reason.clone() }),
+        }
+    }
+
+    fn challenged(&mut self, response: &Response, asked: Asked) -> Result<(), Failure> {
+        match self.proof.challenged(&response.headers) {
+            Verdict::Again => {
+                self.ask(asked.method, asked.url, asked.lines);
+                Ok(())
+            }
+            // The stream goes on as long as the server sends it.
+            _ if self.stage == Stage::Playing => {
+                self.keepalive_refused();
+                Ok(())
+            }
+            Verdict::Missing => Err(Failure::CredentialsMissing),
+            Verdict::Refused => Err(Failure::CredentialsRefused(401)),
+            Verdict::Unknown(schemes) => Err(Failure::Scheme(schemes)),
+        }
+    }
+
+    fn keepalive_refused(&mut self) {
+        if self.keepalive.refused() {
+            self.proof.begin();
+            self.keep_alive();
+        } else {
+            self.note("the encoder refuses every kind of keepalive; going on while media flows");
+        }
+    }
+
+    fn succeeded(&mut self, response: &Response, now: Duration) -> Result<(), Failure> {
+        self.proof.begin();
+        if let Some(session) = response.headers.get("Session") {
+            let (id, parameters) = session.split_once(';').unwrap_or((session, ""));
+            let id = id.trim();
+            if !id.is_empty() && id.len() <= LONGEST_SESSION {
+                self.session = Some(id.to_owned());
+            }
+            self.keepalive.session(parameters);
+        }
+        match self.stage {
+            Stage::Describing => {
+                if response.body.is_empty() {
+                    return Err(Failure::Senseless("answers DESCRIBE without a description"));
+                }
+                self.base = place::base(&self.url, &response.headers);
+                self.description = Description::parse(&response.body);
+                self.aggregate = place::control(&self.base, self.description.control.as_deref());
+                self.stage = Stage::Described;
+                self.happenings.push_back(Happening::Described(self.description.clone()));
+            }
+            Stage::SettingUp(index) => {
+                let Some(medium) = self.media.get_mut(index) else { return Ok(()) };
+                let header = response.headers.get("Transport");
+                let route =
+                    transport::route(medium.wish, header, medium.described).map_err(Failure::Senseless)?;
+                medium.route = Some(route);
+                let wish = medium.wish;
+                self.expect(index, wish, route);
+                self.set_up_next(index + 1);
+            }
+            Stage::Starting => {
+                self.stage = Stage::Playing;
+                self.due = Some(now + self.keepalive.every());
+                let starts = starts(response.headers.get("RTP-Info"), &self.media);
+                self.happenings.push_back(Happening::Playing(starts));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The channels of a medium: those of the answer; those that were asked for too, if nobody else has them.
+    fn expect(&mut self, index: usize, wish: Wish, route: Route) {
+        let Route::Interleaved { rtp, rtcp } = route else { return };
+        let asked = match wish {
+            Wish::Interleaved(channel) => Some((channel, channel.saturating_add(1))),
+            _ => None,
+        };
+        for (rtp, rtcp) in [Some((rtp, rtcp)), asked].into_iter().flatten() {
+            for (channel, is_rtcp) in [(rtp, false), (rtcp, true)] {
+                if !self.channels.iter().any(|(known, ..)| *known == channel) {
+                    self.channels.push((channel, index, is_rtcp));
+                    self.messages.expect(channel);
+                }
+            }
+        }
+    }
+
+    /// The server asks us (RFC 2326 §10, table 2): answered, and the stream goes on.
+    fn requested(&mut self, request: &Request) {
+        let known = "OPTIONS, GET_PARAMETER, SET_PARAMETER, ANNOUNCE, REDIRECT, TEARDOWN";
+        let status = match request.method.as_str() {
+            "OPTIONS" | "GET_PARAMETER" | "SET_PARAMETER" | "ANNOUNCE" | "REDIRECT" | "TEARDOWN" => "200 OK",
+            _ => "501 Not Implemented",
+        };
+        if self.output.len() < MOST_OUTPUT {
+            let _ = write!(self.output, "RTSP/1.0 {status}\r\n");
+            for name in ["CSeq", "Session"] {
+                if let Some(value) = request.headers.get(name).filter(|value| value.len() <= LONGEST_SESSION)
+                {
+                    let _ = write!(self.output, "{name}: {value}\r\n");
+                }
+            }
+            let _ = write!(self.output, "Public: {known}\r\n\r\n");
+        }
+        match (request.method.as_str(), request.headers.get("Location")) {
+            ("REDIRECT", Some(location)) => self.happenings.push_back(Happening::Moved(location.to_owned())),
+            ("REDIRECT" | "TEARDOWN", _) => self.over(),
+            _ => {}
+        }
+    }
+}
+
+/// The time stamps of `RTP-Info` (§12.33), for each medium: by its URL, or by its place in the list.
+fn starts(header: Option<&str>, media: &[Medium]) -> Vec<Option<u32>> {
+    let entries: Vec<(String, Option<u32>)> = header
+        .unwrap_or_default()
+        .split(',')
+        .take(64)
+        .map(|entry| {
+            let value = |name: &str| {
+                entry.split(';').find_map(|part| {
+                    let (known, value) = part.split_once('=')?;
+                    known.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"').to_owned())
+                })
+            };
+            (value("url").unwrap_or_default(), value("rtptime").and_then(|time| time.parse().ok()))
+        })
+        .collect();
+    let find = |(index, medium): (usize, &Medium)| {
+        let own = medium.url.as_str();
+        let named = entries
+            .iter()
+            .find(|(url, _)| !url.is_empty() && (own == url || own.ends_with(&format!("/{url}"))));
+        named
+            .or_else(|| entries.get(index).filter(|_| entries.len() == media.len()))
+            .and_then(|(_, time)| *time)
+    };
+    media.iter().enumerate().map(find).collect()
+}

@@ -1,0 +1,449 @@
+//! Answers, requests and interleaved packets out of the byte stream of a server (RFC 2326 §4 to §7, §10.12).
+//!
+//! # Contract
+//! [`Messages::feed`] it, then [`Messages::take`] until `None` or an error, which is final. The same bytes give the same
+//! messages however they are cut. Everything that is kept has a bound: a line ([`LONGEST_LINE`]), the lines of a message
+//! ([`MOST_LINES`]), its body ([`LONGEST_BODY`]), a packet (its length has 16 bits).
+//!
+//! Tolerated: line ends without CR, empty lines between messages, lines without a colon (left out), folded lines,
+//! bytes that are not UTF-8, an answer without a reason phrase; where lengths disagree, the first one counts. Once
+//! packets are expected, what is neither is skipped up to [`MOST_STRAY`] bytes in a row: an encoder that wrote over its
+//! own packet is back within a picture.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// Bytes of a line.
+pub(super) const LONGEST_LINE: usize = 8 * 1024;
+/// Lines of a message.
+pub(super) const MOST_LINES: usize = 100;
+/// Bytes of a body: descriptions of real encoders have two.
+pub(super) const LONGEST_BODY: usize = 64 * 1024;
+/// Bytes that are skipped in search of the next packet.
+pub(super) const MOST_STRAY: usize = 64 * 1024;
+
+/// Header fields in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    /// The first field of this name (in any case).
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    /// Every field of this name.
+    pub(super) fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    fn line(&mut self, line: &str) {
+        if line.starts_with([' ', '\t']) {
+            // Folded (RFC 2326 §4.2 by RFC 2068 §4.2): it belongs to the line before.
+            if let Some((_, value)) = self.0.last_mut() {
+                value.push(' ');
+                value.push_str(line.trim());
+            }
+        } else if let Some((name, value)) = line.split_once(':') {
+            self.0.push((name.trim().to_owned(), value.trim().to_owned()));
+        }
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Response {
+    /// The status code (RFC 2326 §7.1.1).
+    pub status: u16,
+    /// Its reason phrase: printable, and short.
+    pub reason: String,
+    /// Its header.
+    pub headers: Headers,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// A request of the server to us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    /// The method.
+    pub method: String,
+    /// Its header.
+    pub headers: Headers,
+}
+
+/// What came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Incoming {
+    /// An answer to us.
+    Response(Response),
+    /// A request to us.
+    Request(Request),
+    /// An interleaved packet.
+    Packet {
+        /// The channel.
+        channel: u8,
+        /// The packet.
+        data: Bytes,
+    },
+}
+
+/// The stream cannot be read any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Nonsense {
+    /// A web server.
+    #[error("an HTTP server answers")]
+    Http,
+    /// Something else.
+    #[error("what it sends is not RTSP")]
+    NotRtsp,
+    /// A line without an end.
+    #[error("a header line of its answer is longer than {LONGEST_LINE} bytes")]
+    Line,
+    /// A header without an end.
+    #[error("the header of its answer has more than {MOST_LINES} lines")]
+    Lines,
+    /// A body beyond all reason.
+    #[error("the body of its answer is longer than {LONGEST_BODY} bytes")]
+    Body,
+    /// No packet begins where one should.
+    #[error("{MOST_STRAY} bytes between its packets are neither RTP nor RTSP")]
+    Stray,
+}
+
+#[derive(Debug)]
+enum Start {
+    Response { status: u16, reason: String },
+    Request { method: String },
+}
+
+#[derive(Debug)]
+enum State {
+    /// Between messages.
+    Idle,
+    /// Lines of a header come.
+    Head { start: Start, headers: Headers, lines: usize },
+    /// Its body comes.
+    Body { start: Start, headers: Headers, length: usize },
+}
+
+/// See the module's contract.
+#[derive(Debug)]
+pub(super) struct Messages {
+    buffer: BytesMut,
+    state: State,
+    /// Channels on which packets may come; none before SETUP.
+    channels: Vec<u8>,
+    stray: usize,
+    /// Stray bytes in all.
+    skipped: u64,
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        Self { buffer: BytesMut::new(), state: State::Idle, channels: Vec::new(), stray: 0, skipped: 0 }
+    }
+}
+
+impl Messages {
+    /// Where bytes from the peer go.
+    pub(super) const fn feed(&mut self) -> &mut BytesMut {
+        &mut self.buffer
+    }
+
+    /// Packets of this channel are expected from now on.
+    pub(super) fn expect(&mut self, channel: u8) {
+        self.channels.push(channel);
+    }
+
+    /// Bytes between messages that were neither RTP nor RTSP.
+    pub(super) const fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// The next whole message or packet.
+    pub(super) fn take(&mut self) -> Result<Option<Incoming>, Nonsense> {
+        loop {
+            match std::mem::replace(&mut self.state, State::Idle) {
+                State::Idle => match self.begin()? {
+                    Begun::Packet(packet) => return Ok(Some(packet)),
+                    Begun::Message(start) => {
+                        self.state = State::Head { start, headers: Headers::default(), lines: 0 };
+                    }
+                    Begun::Nothing => return Ok(None),
+                },
+                State::Head { start, mut headers, lines } => {
+                    let Some(line) = self.line()? else {
+                        self.state = State::Head { start, headers, lines };
+                        return Ok(None);
+                    };
+                    if line.is_empty() {
+                        let length = length(&headers)?;
+                        self.state = State::Body { start, headers, length };
+                    } else if lines >= MOST_LINES {
+                        return Err(Nonsense::Lines);
+                    } else {
+                        headers.line(&line);
+                        self.state = State::Head { start, headers, lines: lines + 1 };
+                    }
+                }
+                State::Body { start, headers, length } => {
+                    if self.buffer.len() < length {
+                        self.state = State::Body { start, headers, length };
+                        return Ok(None);
+                    }
+                    let body = Bytes::copy_from_slice(&self.buffer.split_to(length));
+                    return Ok(Some(match start {
+                        Start::Response { status, reason } => {
+                            Incoming::Response(Response { status, reason, headers, body })
+                        }
+                        Start::Request { method } => Incoming::Request(Request { method, headers }),
+                    }));
+                }
+            }
+        }
+    }
+
+    /// A packet, or the first line of a message.
+    fn begin(&mut self) -> Result<Begun, Nonsense> {
+        loop {
+            let Some(first) = self.buffer.first().copied() else { return Ok(Begun::Nothing) };
+            match first {
+                b'$' => match self.packet() {
+                    Frame::Whole(packet) => {
+                        self.stray = 0;
+                        return Ok(Begun::Packet(packet));
+                    }
+                    Frame::Incomplete => return Ok(Begun::Nothing),
+                    Frame::Doubtful => self.skip()?,
+                },
+                b'\r' | b'\n' => self.buffer.advance(1),
+                b'A'..=b'Z' | b'a'..=b'z' if looks_like_a_line(&self.buffer) => {
+                    let Some(line) = self.line()? else { return Ok(Begun::Nothing) };
+                    if line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("HTTP/")) {
+                        return Err(Nonsense::Http);
+                    }
+                    match start(&line) {
+                        Some(start) => {
+                            self.stray = 0;
+                            return Ok(Begun::Message(start));
+                        }
+                        // A body behind a message that did not tell its length.
+                        None => self.strayed(line.len())?,
+                    }
+                }
+                _ => self.skip()?,
+            }
+        }
+    }
+
+    fn skip(&mut self) -> Result<(), Nonsense> {
+        self.buffer.advance(1);
+        self.strayed(1)
+    }
+
+    fn strayed(&mut self, bytes: usize) -> Result<(), Nonsense> {
+        if self.channels.is_empty() {
+            return Err(Nonsense::NotRtsp);
+        }
+        self.stray += bytes;
+        self.skipped += bytes as u64;
+        if self.stray > MOST_STRAY { Err(Nonsense::Stray) } else { Ok(()) }
+    }
+
+    fn packet(&mut self) -> Frame {
+        let Some(&[_, channel, high, low]) = self.buffer.first_chunk::<4>() else { return Frame::Incomplete };
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        // While lost, only what looks like RTP or RTCP (version 2, RFC 3550 §5.1) on a channel of ours is a packet.
+        if self.stray > 0 {
+            match self.buffer.get(4) {
+                None => return Frame::Incomplete,
+                Some(byte) if byte & 0xc0 != 0x80 || !self.channels.contains(&channel) => {
+                    return Frame::Doubtful;
+                }
+                Some(_) => {}
+            }
+        }
+        if self.buffer.len() < 4 + length {
+            return Frame::Incomplete;
+        }
+        self.buffer.advance(4);
+        Frame::Whole(Incoming::Packet { channel, data: self.buffer.split_to(length).freeze() })
+    }
+
+    /// The next line without its end.
+    fn line(&mut self) -> Result<Option<String>, Nonsense> {
+        let Some(end) = self.buffer.iter().take(LONGEST_LINE + 1).position(|byte| *byte == b'\n') else {
+            return if self.buffer.len() > LONGEST_LINE { Err(Nonsense::Line) } else { Ok(None) };
+        };
+        let line = self.buffer.split_to(end + 1);
+        Ok(Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()))
+    }
+}
+
+enum Begun {
+    Packet(Incoming),
+    Message(Start),
+    Nothing,
+}
+
+enum Frame {
+    Whole(Incoming),
+    Incomplete,
+    Doubtful,
+}
+
+/// Whether an answer begins, or only text stands up to the end of the line, as far as it has come. Judged by the first bytes, so that
+/// binary data is not waited for.
+fn looks_like_a_line(bytes: &[u8]) -> bool {
+    const SEEN: usize = 24;
+    if bytes.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"RTSP/")) {
+        return true;
+    }
+    bytes
+        .iter()
+        .take(SEEN)
+        .take_while(|byte| !matches!(byte, b'\r' | b'\n'))
+        .all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))
+}
+
+fn start(line: &str) -> Option<Start> {
+    let (first, rest) = line.split_once(' ')?;
+    if first.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("RTSP/")) {
+        let rest = rest.trim_start();
+        let (status, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+        let status = status.trim().parse().ok().filter(|status| (100..1000).contains(status))?;
+        return Some(Start::Response { status, reason: phrase(reason) });
+    }
+    let version = rest.rsplit(' ').next()?;
+    let is_method = first.len() <= 32 && first.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    (is_method && version.starts_with("RTSP/")).then(|| Start::Request { method: first.to_owned() })
+}
+
+/// A peer's words as they may stand in a log line.
+fn phrase(text: &str) -> String {
+    const LONGEST: usize = 60;
+    text.trim().chars().filter(|c| !c.is_control()).take(LONGEST).collect()
+}
+
+fn length(headers: &Headers) -> Result<usize, Nonsense> {
+    let Some(length) = headers.get("Content-Length") else { return Ok(0) };
+    // "12, 12" is a field that a proxy joined.
+    let digits = length.split(',').next().unwrap_or_default().trim();
+    match digits.parse::<u64>() {
+        Ok(length) if length <= LONGEST_BODY as u64 => Ok(length as usize),
+        Ok(_) => Err(Nonsense::Body),
+        Err(_) if digits.len() > 19 => Err(Nonsense::Body),
+        Err(_) => Ok(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn all(parts: &[&[u8]], channels: &[u8]) -> (Vec<Incoming>, Option<Nonsense>) {
+        let mut messages = Messages::default();
+        channels.iter().for_each(|channel| messages.expect(*channel));
+        let mut out = Vec::new();
+        for part in parts {
+            messages.feed().extend_from_slice(part);
+            loop {
+                match messages.take() {
+                    Ok(Some(incoming)) => out.push(incoming),
+                    Ok(None) => break,
+                    Err(nonsense) => return (out, Some(nonsense)),
+                }
+            }
+        }
+        (out, None)
+    }
+
+    fn one(bytes: &[u8]) -> Result<Response, Option<Nonsense>> {
+        match all(&[bytes], &[]) {
+            (mut got, None) => match got.pop() {
+                Some(Incoming::Response(response)) => Ok(response),
+                _ => Err(None),
+            },
+            (_, nonsense) => Err(nonsense),
+        }
+    }
+
+    #[test]
+    fn answers_are_read_as_they_are_written_in_the_field() {
+        let plain = one(b"RTSP/1.0 200 OK\r\nCSeq: 3\r\nContent-Length: 4\r\n\r\nv=0\n").unwrap();
+        assert_eq!((plain.status, &*plain.reason, &plain.body[..]), (200, "OK", &b"v=0\n"[..]));
+        let odd = one(b"\r\n\nrtsp/1.0   404\ncseq:3\nX\nPublic: OPTIONS,\n PLAY\nContent-Length: 2, 2\nContent-Length: 9\n\nab")
+            .unwrap();
+        assert_eq!((odd.status, &*odd.reason, &odd.body[..]), (404, "", &b"ab"[..]));
+        assert_eq!(odd.headers.get("CSEQ"), Some("3"));
+        assert_eq!(odd.headers.get("public"), Some("OPTIONS, PLAY"));
+        let reason = one(b"RTSP/1.0 500 Oh\x1b[2J no\x07\r\n\r\n").unwrap().reason;
+        assert_eq!(reason, "Oh[2J no");
+    }
+
+    #[test]
+    fn everything_has_a_bound() {
+        let huge = b"RTSP/1.0 200 OK\r\nContent-Length: 4294967295\r\n\r\n";
+        assert_eq!(one(huge), Err(Some(Nonsense::Body)));
+        assert_eq!(
+            one(b"RTSP/1.0 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n"),
+            Err(Some(Nonsense::Body))
+        );
+        let mut endless = b"RTSP/1.0 200 OK\r\nX: ".to_vec();
+        endless.resize(LONGEST_LINE * 2, b'a');
+        assert_eq!(one(&endless), Err(Some(Nonsense::Line)));
+        let mut lines = b"RTSP/1.0 200 OK\r\n".to_vec();
+        lines.extend(b"X: y\r\n".repeat(MOST_LINES + 1));
+        assert_eq!(one(&lines), Err(Some(Nonsense::Lines)));
+        assert_eq!(one(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Err(Some(Nonsense::Http)));
+        assert_eq!(one(b"SSH-2.0-OpenSSH\r\n"), Err(Some(Nonsense::NotRtsp)));
+        assert_eq!(one(b"\x16\x03\x01"), Err(Some(Nonsense::NotRtsp)));
+        let stray = vec![b'x'; 2 * MOST_STRAY];
+        assert!(matches!(all(&[&stray], &[0]).1, Some(Nonsense::Stray | Nonsense::Line)));
+        let stray = vec![0; 2 * MOST_STRAY];
+        assert_eq!(all(&[&stray], &[0]).1, Some(Nonsense::Stray));
+    }
+
+    #[test]
+    fn after_stray_bytes_the_next_packet_of_ours_is_found() {
+        let bytes =
+            b"\x01\x02$\x09\x00\x01x$\x00\x00\x02\x80\x60$\x07\x00\x01xRTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n";
+        let (got, nonsense) = all(&[bytes], &[0, 1]);
+        assert_eq!(nonsense, None);
+        let kinds: Vec<_> = got
+            .iter()
+            .map(|incoming| match incoming {
+                Incoming::Packet { channel, data } => format!("{channel}:{}", data.len()),
+                Incoming::Response(response) => response.status.to_string(),
+                Incoming::Request(request) => request.method.clone(),
+            })
+            .collect();
+        assert_eq!(kinds, ["0:2", "7:1", "200"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_and_cuts_change_nothing(
+            pieces in prop::collection::vec(prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..20),
+                Just(b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Length: 3\r\n\r\nabc".to_vec()),
+                Just(b"OPTIONS * RTSP/1.0\nCSeq: 900\n\n".to_vec()),
+                Just(b"$\x00\x00\x03\x80\x60\x01".to_vec()),
+                Just(b"Content-Length: 5\r\n".to_vec()),
+            ], 0..12),
+            step in 1..40_usize,
+            playing: bool,
+        ) {
+            let bytes = pieces.concat();
+            let channels: &[u8] = if playing { &[0, 1] } else { &[] };
+            let whole = all(&[&bytes], channels);
+            let parts: Vec<&[u8]> = bytes.chunks(step).collect();
+            prop_assert_eq!(all(&parts, channels), whole);
+        }
+    }
+}

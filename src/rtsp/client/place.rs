@@ -1,0 +1,166 @@
+//! Where requests go: the URLs of a presentation and of its media (RFC 2326 appendix C.1.1), and redirects (§11.3).
+//!
+//! `Content-Base`, `Content-Location` and the request's URL are tried in this order (RFC 2326 §C.1.1). `a=control` is
+//! appended behind a slash, not resolved by RFC 3986: encoders mean it so, also behind a query.
+//!
+//! Redirects lead to `rtsp` URLs only. Credentials go where the host is the one that they were meant for; the URL in
+//! `Location` may bring its own.
+
+use url::Url;
+
+use super::auth::Credentials;
+use super::message::Headers;
+
+/// Redirects that are followed, one after the other.
+pub const MOST_REDIRECTS: u32 = 5;
+const LONGEST: usize = 2048;
+
+/// The URL that relative ones are meant against.
+pub(super) fn base(request: &Url, headers: &Headers) -> Url {
+    ["Content-Base", "Content-Location"]
+        .iter()
+        .filter_map(|name| headers.get(name))
+        .filter(|text| !text.is_empty() && text.len() <= LONGEST)
+        .find_map(|text| parse(text).or_else(|| request.join(text).ok().filter(is_rtsp)))
+        .map_or_else(|| request.clone(), |url| without_credentials(&url))
+}
+
+/// The URL of a medium, or of the whole.
+pub(super) fn control(base: &Url, control: Option<&str>) -> Url {
+    let Some(control) = control.map(str::trim).filter(|control| !matches!(*control, "" | "*")) else {
+        return base.clone();
+    };
+    if control.len() > LONGEST {
+        return base.clone();
+    }
+    if let Some(absolute) = parse(control) {
+        return without_credentials(&absolute);
+    }
+    // One slash between them, unless a query follows.
+    let (start, end) = (base.as_str().trim_end_matches('/'), control.trim_start_matches('/'));
+    let text = if control.starts_with('?') { format!("{start}{end}") } else { format!("{start}/{end}") };
+    Url::parse(&text).unwrap_or_else(|_| base.clone())
+}
+
+/// Where a server is.
+#[derive(Clone)]
+pub struct Place {
+    /// Without credentials.
+    pub url: Url,
+    /// What to prove there.
+    pub credentials: Option<Credentials>,
+}
+
+impl Place {
+    /// Where `location`, said by the server at this place, leads; `home` is where the credentials belong.
+    pub fn moved(&self, home: &Self, location: &str) -> Result<Self, &'static str> {
+        let location = location.trim();
+        if location.is_empty() || location.len() > LONGEST {
+            return Err("without saying where to");
+        }
+        let url =
+            parse(location).or_else(|| self.url.join(location).ok()).ok_or("to something that is no URL")?;
+        if !is_rtsp(&url) || url.host_str().is_none_or(str::is_empty) {
+            return Err("to something that is no rtsp:// URL");
+        }
+        let own = (!url.username().is_empty()).then(|| Credentials {
+            username: percent_decode(url.username()),
+            password: percent_decode(url.password().unwrap_or_default()),
+        });
+        let same_host = host(&url) == host(&home.url);
+        let credentials = own.or_else(|| home.credentials.clone().filter(|_| same_host));
+        Ok(Self { url: without_credentials(&url), credentials })
+    }
+}
+
+fn host(url: &Url) -> Option<String> {
+    url.host_str().map(str::to_ascii_lowercase)
+}
+
+fn parse(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(is_rtsp)
+}
+
+fn is_rtsp(url: &Url) -> bool {
+    url.scheme() == "rtsp"
+}
+
+fn without_credentials(url: &Url) -> Url {
+    let mut url = url.clone();
+    // Fails for URLs that cannot carry any.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url
+}
+
+/// Decodes `%XX` (RFC 3986 §2.1); what is no such triplet stays as it is.
+pub fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let triplet = match rest {
+            [b'%', high, low, ..] => digit(*high).zip(digit(*low)),
+            _ => None,
+        };
+        if let Some((high, low)) = triplet {
+            bytes.push(high << 4 | low);
+            rest = rest.get(3..).unwrap_or_default();
+        } else {
+            bytes.push(*first);
+            rest = tail;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn digit(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn controls_are_appended() {
+        for (base, said, wanted) in [
+            ("rtsp://h/extron1", Some("trackID=0"), "rtsp://h/extron1/trackID=0"),
+            ("rtsp://h/extron1/", Some("trackID=0"), "rtsp://h/extron1/trackID=0"),
+            ("rtsp://h/extron1/", Some("/trackID=0"), "rtsp://h/extron1/trackID=0"),
+            ("rtsp://h/extron1", Some("/trackID=0"), "rtsp://h/extron1/trackID=0"),
+            ("rtsp://h/cam?channel=1", Some("trackID=0"), "rtsp://h/cam?channel=1/trackID=0"),
+            ("rtsp://h/cam", Some("?track=0&x=1"), "rtsp://h/cam?track=0&x=1"),
+            ("rtsp://h/cam/", Some("rtsp://u:p@h:8554/other/1?x"), "rtsp://h:8554/other/1?x"),
+            ("rtsp://h/cam/", Some("*"), "rtsp://h/cam/"),
+            ("rtsp://h/cam/", Some(" "), "rtsp://h/cam/"),
+            ("rtsp://h/cam/", None, "rtsp://h/cam/"),
+        ] {
+            assert_eq!(control(&url(base), said).as_str(), wanted, "{base} {said:?}");
+        }
+    }
+
+    #[test]
+    fn redirects_keep_credentials_at_their_host() {
+        let home = Place {
+            url: url("rtsp://hall1:554/a/b"),
+            credentials: Some(Credentials { username: "u".into(), password: "secret".into() }),
+        };
+        for (location, wanted, keeps) in [
+            ("rtsp://hall1:8554/c", "rtsp://hall1:8554/c", true),
+            ("rtsp://HALL1/c", "rtsp://HALL1/c", true),
+            ("/c?x=1", "rtsp://hall1:554/c?x=1", true),
+            ("c", "rtsp://hall1:554/a/c", true),
+            ("rtsp://hall2/c", "rtsp://hall2/c", false),
+            ("rtsp://me:mine@hall2/c", "rtsp://hall2/c", true),
+        ] {
+            let moved = home.moved(&home, location).ok().unwrap();
+            assert_eq!((moved.url.as_str(), moved.credentials.is_some()), (wanted, keeps), "{location}");
+        }
+        for location in ["http://hall1/c", "rtsps://hall1/c", "file:///etc/passwd", "", "rtsp:///c"] {
+            assert!(home.moved(&home, location).is_err(), "{location}");
+        }
+    }
+}

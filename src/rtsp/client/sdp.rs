@@ -1,0 +1,254 @@
+//! Descriptions as encoders write them (RFC 8866, RFC 2326 appendix C), read for what is needed and nothing else.
+//!
+//! Only `m=`, `c=` and `a=` lines are looked at; what the others say, or that they are missing, decides nothing. At
+//! most [`MOST_MEDIA`] media are taken. Tolerated: line ends without CR, blanks in odd places, attribute names in any
+//! case, payload types without `rtpmap` where RFC 3551 §6 assigns them, `fmtp` before `rtpmap`, a single `fmtp` that
+//! names a payload type which its media does not have.
+
+use core::net::IpAddr;
+
+/// Media that are looked at.
+pub(super) const MOST_MEDIA: usize = 32;
+/// Bytes of a line: parameter sets in base64 stay far below.
+const LONGEST_LINE: usize = 16 * 1024;
+
+/// What a presentation consists of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Description {
+    /// `a=control` of the whole.
+    pub control: Option<String>,
+    /// Its media, in their order.
+    pub media: Vec<Media>,
+}
+
+/// One medium.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Media {
+    /// `video`, `audio`, ... in lower case.
+    pub kind: String,
+    /// The port, which matters for multicast.
+    pub port: u16,
+    /// Where it is sent, for multicast, and the time to live.
+    pub group: Option<(IpAddr, Option<u8>)>,
+    /// The first payload type; `None` if it names none.
+    pub payload_type: Option<u8>,
+    /// The encoding's name in lower case, as `rtpmap` or RFC 3551 says; empty if neither does.
+    pub encoding: String,
+    /// Ticks per second; 0 if nothing says.
+    pub clock_rate: u32,
+    /// Channels, of sound.
+    pub channels: Option<u8>,
+    /// The format's parameters.
+    pub fmtp: Option<String>,
+    /// `a=control`.
+    pub control: Option<String>,
+}
+
+impl Media {
+    /// The value of a format's parameter (in any case).
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.fmtp.as_deref()?.split(';').find_map(|pair| {
+            let (known, value) = pair.split_once('=')?;
+            known.trim().eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
+}
+
+/// One medium while its lines come.
+#[derive(Default)]
+struct Draft {
+    media: Media,
+    payload_types: Vec<u8>,
+    maps: Vec<(u8, String)>,
+    fmtps: Vec<(Option<u8>, String)>,
+}
+
+impl Description {
+    /// Reads a description. Never fails: what is not understood is not there.
+    pub fn parse(text: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(text);
+        let mut description = Self::default();
+        let mut common = None;
+        let mut drafts: Vec<Draft> = Vec::new();
+        for line in text.split(['\n', '\r']).map(str::trim).filter(|line| line.len() <= LONGEST_LINE) {
+            let Some((key, value)) = line.split_once('=') else { continue };
+            let value = value.trim();
+            let full = drafts.len() == MOST_MEDIA;
+            match (key.trim(), drafts.last_mut()) {
+                ("m" | "M", _) if full => break,
+                ("m" | "M", _) => drafts.push(Draft::new(value, common)),
+                ("c" | "C", Some(draft)) => draft.media.group = connection(value).or(draft.media.group),
+                ("c" | "C", None) => common = connection(value),
+                ("a" | "A", Some(draft)) => draft.attribute(value),
+                ("a" | "A", None) => {
+                    if let Some(control) = attribute(value, "control") {
+                        description.control = Some(control.to_owned());
+                    }
+                }
+                _ => {}
+            }
+        }
+        description.media = drafts.into_iter().map(Draft::finish).collect();
+        description
+    }
+}
+
+impl Draft {
+    /// `video 49170/2 RTP/AVP 96 97` (RFC 8866 §5.14).
+    fn new(value: &str, group: Option<(IpAddr, Option<u8>)>) -> Self {
+        let mut words = value.split_ascii_whitespace();
+        let kind = words.next().unwrap_or_default().to_ascii_lowercase();
+        let port = words.next().and_then(|port| port.split('/').next()?.parse().ok()).unwrap_or_default();
+        let payload_types: Vec<u8> =
+            words.skip(1).filter_map(|word| word.parse().ok()).filter(|pt| *pt < 128).take(32).collect();
+        let media =
+            Media { kind, port, group, payload_type: payload_types.first().copied(), ..Media::default() };
+        Self { media, payload_types, ..Self::default() }
+    }
+
+    fn attribute(&mut self, value: &str) {
+        const MOST: usize = 64;
+        if let Some(control) = attribute(value, "control") {
+            self.media.control = Some(control.to_owned());
+        } else if let Some((number, map)) = attribute(value, "rtpmap").and_then(numbered)
+            && self.maps.len() < MOST
+        {
+            self.maps.extend(number.map(|number| (number, map.to_owned())));
+        } else if let Some((number, fmtp)) = attribute(value, "fmtp").and_then(numbered)
+            && self.fmtps.len() < MOST
+        {
+            self.fmtps.push((number, fmtp.to_owned()));
+        }
+    }
+
+    fn finish(self) -> Media {
+        let Self { mut media, payload_types, maps, fmtps } = self;
+        let map = |pt: u8| maps.iter().find(|(number, _)| *number == pt).map(|(_, map)| map.as_str());
+        // The first payload type that is described counts; one that names none takes the only description.
+        let described = payload_types.iter().copied().find(|pt| map(*pt).is_some());
+        media.payload_type =
+            described.or(media.payload_type).or_else(|| maps.first().map(|(number, _)| *number));
+        let Some(pt) = media.payload_type else { return media };
+        if let Some(map) = map(pt) {
+            let mut parts = map.split('/').map(str::trim);
+            media.encoding = parts.next().unwrap_or_default().to_ascii_lowercase();
+            media.clock_rate = parts.next().and_then(|rate| rate.parse().ok()).unwrap_or_default();
+            media.channels = parts.next().and_then(|channels| channels.parse().ok());
+        } else if let Some((encoding, clock_rate, channels)) = assigned(pt) {
+            encoding.clone_into(&mut media.encoding);
+            media.clock_rate = clock_rate;
+            media.channels = channels;
+        }
+        // Some encoders number it wrongly, and there is only one thing it can mean.
+        let own = fmtps.iter().find(|(number, _)| *number == Some(pt));
+        let only = (fmtps.len() == 1).then(|| fmtps.first()).flatten();
+        let strange = |number: Option<u8>| number.is_none_or(|number| !payload_types.contains(&number));
+        let chosen = own.or_else(|| only.filter(|(number, _)| strange(*number)));
+        media.fmtp = chosen.map(|(_, fmtp)| fmtp.clone());
+        media
+    }
+}
+
+/// The value of `name:value`.
+fn attribute<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let (known, value) = line.split_once(':')?;
+    known.trim().eq_ignore_ascii_case(name).then_some(value.trim())
+}
+
+/// `96 H264/90000`.
+fn numbered(value: &str) -> Option<(Option<u8>, &str)> {
+    let (number, rest) = value.split_once([' ', '\t'])?;
+    Some((number.trim().parse().ok(), rest.trim()))
+}
+
+/// `IN IP4 239.1.2.3/16` (RFC 8866 §5.7), for multicast addresses only.
+fn connection(value: &str) -> Option<(IpAddr, Option<u8>)> {
+    let address = value.split_ascii_whitespace().nth(2)?;
+    let mut parts = address.split('/');
+    let ip: IpAddr = parts.next()?.parse().ok()?;
+    ip.is_multicast().then(|| (ip, parts.next().and_then(|ttl| ttl.parse().ok())))
+}
+
+/// Payload types with an assignment (RFC 3551 §6) that we can use, or should name.
+const fn assigned(payload_type: u8) -> Option<(&'static str, u32, Option<u8>)> {
+    Some(match payload_type {
+        0 => ("pcmu", 8000, Some(1)),
+        3 => ("gsm", 8000, Some(1)),
+        4 => ("g723", 8000, Some(1)),
+        8 => ("pcma", 8000, Some(1)),
+        9 => ("g722", 8000, Some(1)),
+        10 => ("l16", 44_100, Some(2)),
+        11 => ("l16", 44_100, Some(1)),
+        14 => ("mpa", 90_000, None),
+        26 => ("jpeg", 90_000, None),
+        32 => ("mpv", 90_000, None),
+        33 => ("mp2t", 90_000, None),
+        34 => ("h263", 90_000, None),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn media(lines: &str) -> Media {
+        Description::parse(lines.as_bytes()).media.remove(0)
+    }
+
+    #[test]
+    fn only_what_is_needed_is_read() {
+        let usual = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1; Sprop-Parameter-Sets=Z0==,aA== \r\na=control:trackID=0";
+        let wanted = media(usual);
+        assert_eq!((&*wanted.kind, wanted.payload_type, &*wanted.encoding), ("video", Some(96), "h264"));
+        assert_eq!((wanted.clock_rate, wanted.control.as_deref()), (90_000, Some("trackID=0")));
+        assert_eq!(wanted.parameter("sprop-parameter-sets"), Some("Z0==,aA=="));
+        for before in [
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\n",
+            "v=1\r\no=- 1001 1 IN\r\nc=IN\r\nt=now-\r\n",
+            "c=IN IP4 192.0.2.1\r\nnonsense\r\n\0\u{ff}\r\n=\r\n",
+            "",
+        ] {
+            assert_eq!(media(&format!("{before}{usual}")), wanted, "{before}");
+        }
+        let unix = usual.replace("\r\n", "\n").replace("m=", " m = ").replace("rtpmap:96 ", "RTPMAP: 96  ");
+        assert_eq!(media(&unix), wanted);
+        assert_eq!(media(&usual.replace("AVP 96", "AVP  96 97 ")), wanted);
+        assert_eq!(media(&usual.replace("AVP 96", "AVP 98 96")), wanted, "the described one");
+        assert_eq!(media(&usual.replace("AVP 96", "AVP ")), wanted, "no payload type at all");
+        assert_eq!(media(&usual.replace("fmtp:96", "fmtp:97")), wanted, "numbered wrongly");
+    }
+
+    #[test]
+    fn assigned_payload_types_need_no_map() {
+        for (pt, encoding, rate) in [(0, "pcmu", 8000), (8, "pcma", 8000), (14, "mpa", 90_000), (96, "", 0)] {
+            let media = media(&format!("m=audio 0 RTP/AVP {pt}\na=control:a"));
+            assert_eq!((&*media.encoding, media.clock_rate), (encoding, rate));
+        }
+    }
+
+    #[test]
+    fn groups_are_multicast_addresses() {
+        let text = "c=IN IP4 239.1.2.3/16\nm=video 5004/2 RTP/AVP 96\nm=audio 5006 RTP/AVP 97\nc=IN IP6 ff3e::1\n\
+                    m=audio 5008 RTP/AVP 98\nc=IN IP4 0.0.0.0";
+        let groups: Vec<_> =
+            Description::parse(text.as_bytes()).media.into_iter().map(|m| (m.port, m.group)).collect();
+        let v4 = Some(("239.1.2.3".parse().unwrap(), Some(16)));
+        assert_eq!(groups, [(5004, v4), (5006, Some(("ff3e::1".parse().unwrap(), None))), (5008, v4)]);
+    }
+
+    #[test]
+    fn media_are_bounded() {
+        let text = "m=video 0 RTP/AVP 96\n".repeat(300);
+        assert_eq!(Description::parse(text.as_bytes()).media.len(), MOST_MEDIA);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "([mcav]=)?(video|rtpmap:|fmtp:|IN IP4 )?[a-z0-9/:;= \u{e4}\r\n]{0,60}") {
+            let _ = Description::parse(text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The sockets of one RTSP connection: TCP, and a pair of UDP sockets for each medium that does not come on it.
+//!
+//! # Contract
+//! [`Wire::wait`] sends what is to be sent and ends with the first thing that comes, or when its time is over; it may be
+//! cancelled. Dropping it says TEARDOWN in the background, so it must happen inside the runtime.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::rtsp::client::{Client, Failure, Route};
+use crate::udp::RtpPair;
+
+/// Read at once.
+const PIECE: usize = 32 * 1024;
+/// Routers that reports to a group pass, unless the encoder says so.
+const TTL: u8 = 16;
+/// A peer that is frozen does not answer TEARDOWN either.
+pub(super) const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// What has come.
+pub(super) enum Came {
+    /// Bytes, which the client has been fed; `false`: the end.
+    Bytes(bool),
+    /// A datagram of this medium.
+    Datagram { stream: usize, rtcp: bool, data: Bytes },
+    /// The time is over.
+    Nothing,
+}
+
+/// See the module's contract.
+pub(super) struct Wire {
+    tcp: Arc<TcpStream>,
+    pub(super) client: Client,
+    /// For each medium, by its place in the list of those that are set up.
+    ports: Vec<Ports>,
+    /// Where datagrams are read to; empty without UDP.
+    datagram: Vec<u8>,
+}
+
+/// A medium's UDP sockets.
+struct Ports {
+    pair: RtpPair,
+    /// Whose datagrams count; empty: everybody's who sends to the group.
+    from: Vec<IpAddr>,
+    /// Where reports go.
+    control: Option<SocketAddr>,
+}
+
+impl Wire {
+    pub(super) async fn connect(host: &str, port: u16, client: Client) -> io::Result<Self> {
+        let host = host.trim_matches(['[', ']']);
+        let tcp = TcpStream::connect((host, port)).await?;
+        // Requests are small, and answers are waited for.
+        tcp.set_nodelay(true)?;
+        Ok(Self { tcp: Arc::new(tcp), client, ports: Vec::new(), datagram: Vec::new() })
+    }
+
+    /// Ports of ours for the next medium.
+    pub(super) async fn bind(&mut self) -> io::Result<(u16, u16)> {
+        let pair = RtpPair::bind(self.tcp.local_addr()?.ip()).await?;
+        let ports = pair.ports()?;
+        self.add(pair, Vec::new(), None);
+        Ok(ports)
+    }
+
+    fn add(&mut self, pair: RtpPair, from: Vec<IpAddr>, control: Option<SocketAddr>) {
+        // A picture is a burst of packets. What the system does not grant is not needed on a quiet machine.
+        let _ = socket2::SockRef::from(&pair.data).set_recv_buffer_size(1 << 20);
+        self.datagram.resize(usize::from(u16::MAX), 0);
+        self.ports.push(Ports { pair, from, control });
+    }
+
+    /// The routes of all media are known: who may send is settled, groups are joined, and firewalls on the way learn of
+    /// our ports.
+    pub(super) fn route(&mut self, routes: &[Route], hello: &Bytes) -> io::Result<()> {
+        let peer = self.tcp.peer_addr()?;
+        for (index, route) in routes.iter().enumerate() {
+            match *route {
+                Route::Interleaved { .. } => {}
+                Route::Udp { server, source } => {
+                    let Some(ports) = self.ports.get_mut(index) else { continue };
+                    let sender = source.map_or(peer, |ip| SocketAddr::new(ip, 0));
+                    ports.from = vec![plain(peer.ip()), plain(sender.ip())];
+                    if let Some((rtp, rtcp)) = server {
+                        let at = |port| {
+                            let mut address = sender;
+                            address.set_port(port);
+                            address
+                        };
+                        ports.control = Some(at(rtcp));
+                        // An RTP packet without payload. Whether it arrives does not matter here.
+                        let _ =
+                            ports.pair.data.try_send_to(&[0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], at(rtp));
+                        let _ = ports.pair.control.try_send_to(hello, at(rtcp));
+                    }
+                }
+                Route::Multicast { group, ports, ttl, source } => {
+                    let local = self.tcp.local_addr()?.ip();
+                    let pair = RtpPair::join(group, ports, plain(local), ttl.unwrap_or(TTL))?;
+                    let from = source.into_iter().collect();
+                    self.add(pair, from, Some(SocketAddr::new(group, ports.1)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a report of a medium that comes over UDP.
+    pub(super) fn report(&self, stream: usize, report: &Bytes) {
+        if let Some(ports) = self.ports.get(stream)
+            && let Some(to) = ports.control
+        {
+            // Reports are sent anew all the time.
+            let _ = ports.pair.control.try_send_to(report, to);
+        }
+    }
+
+    /// Whether the media come over UDP.
+    pub(super) fn is_udp(&self) -> bool {
+        !self.ports.is_empty()
+    }
+
+    /// The next thing that comes, until `deadline`.
+    pub(super) async fn wait(&mut self, deadline: Option<Instant>) -> io::Result<Came> {
+        let came = std::future::poll_fn(|cx| self.poll(cx));
+        match deadline {
+            None => came.await,
+            Some(deadline) => tokio::time::timeout_at(deadline, came).await.unwrap_or(Ok(Came::Nothing)),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Came>> {
+        self.poll_write(cx)?;
+        loop {
+            match self.tcp.poll_read_ready(cx) {
+                Poll::Pending => break,
+                Poll::Ready(ready) => ready?,
+            }
+            let buffer = self.client.feed();
+            buffer.reserve(PIECE);
+            match self.tcp.try_read_buf(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read.map(|read| Came::Bytes(read > 0))),
+            }
+        }
+        for (stream, ports) in self.ports.iter().enumerate() {
+            for (rtcp, socket) in [(false, &ports.pair.data), (true, &ports.pair.control)] {
+                let mut buffer = ReadBuf::new(&mut self.datagram);
+                while let Poll::Ready(received) = socket.poll_recv_from(cx, &mut buffer) {
+                    // An error here is the echo of something that we sent.
+                    if let Ok(from) = received
+                        && (ports.from.is_empty() || ports.from.contains(&plain(from.ip())))
+                    {
+                        let data = Bytes::copy_from_slice(buffer.filled());
+                        return Poll::Ready(Ok(Came::Datagram { stream, rtcp, data }));
+                    }
+                    buffer.clear();
+                }
+            }
+        }
+        Poll::Pending
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let output = self.client.output();
+        while !output.is_empty() {
+            match self.tcp.poll_write_ready(cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(ready) => ready?,
+            }
+            match self.tcp.try_write(output) {
+                Ok(written) => output.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// TEARDOWN, for [`CLOSE_WITHIN`] at most.
+    pub(super) async fn close(mut self) {
+        self.client.tear_down();
+        // Its outcome changes nothing for us: the connection is gone either way.
+        let _ = tokio::time::timeout(CLOSE_WITHIN, self.until_over()).await;
+        self.client.forget();
+    }
+
+    async fn until_over(&mut self) -> Result<(), Failure> {
+        while !self.client.is_over() {
+            match self.wait(None).await {
+                Ok(Came::Bytes(true)) => self.client.handle(Duration::ZERO)?,
+                Ok(Came::Bytes(false)) | Err(_) => break,
+                Ok(_) => {}
+            }
+            while self.client.poll().is_some() {}
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.client.tear_down();
+        if self.client.is_over() || self.client.output().is_empty() {
+            return;
+        }
+        let (tcp, farewell) = (Arc::clone(&self.tcp), self.client.output().split().freeze());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let _ = tokio::time::timeout(CLOSE_WITHIN, say(&tcp, farewell)).await;
+            });
+        }
+    }
+}
+
+/// Writes, and waits until the peer has something to say to it.
+async fn say(tcp: &TcpStream, mut words: Bytes) -> io::Result<()> {
+    while !words.is_empty() {
+        tcp.writable().await?;
+        match tcp.try_write(&words) {
+            Ok(written) => words.advance(written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let mut scratch = vec![0; PIECE];
+    loop {
+        tcp.readable().await?;
+        match tcp.try_read(&mut scratch) {
+            Ok(0) => return Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            _ => {}
+        }
+    }
+}
+
+/// An IPv4 address that is written as an IPv6 one is the same.
+fn plain(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),
+        v4 => v4,
+    }
+}
