@@ -1,7 +1,12 @@
 //! H.264 in bytes: NAL units, parameter sets, Annex B against length prefixes (ITU-T H.264 §7.3.1, Annex B;
 //! ISO/IEC 14496-15 §5.3).
 
+mod bits;
+mod sps;
+
 use bytes::{Bytes, BytesMut};
+
+pub use sps::{Chroma, LARGEST, VideoDescription, describe};
 
 /// `nal_unit_type` of a coded slice of an IDR picture (ITU-T H.264 table 7-1).
 pub const NAL_IDR: u8 = 5;
