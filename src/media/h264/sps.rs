@@ -334,6 +334,11 @@ const ASPECTS: [(u32, u32); 17] = [
 ];
 
 impl VideoDescription {
+    /// `MaxFrameNum` (ITU-T H.264 §7.4.2.1.1).
+    pub const fn frame_nums(&self) -> u32 {
+        1 << self.frame_num_bits
+    }
+
     /// The profile's name, as encoders' menus have it (ITU-T H.264 §A.2).
     pub fn profile(&self) -> &'static str {
         let intra = self.constraints & 0x10 != 0;
