@@ -44,6 +44,8 @@ const CORES: &[&str] = &[
     "ladder/lattice.rs",
     "ladder/assembler.rs",
     "ladder/batches.rs",
+    "ladder/colour.rs",
+    "ladder/diagnosis.rs",
     "ladder/sound.rs",
     "ladder/audio",
     "ladder/rusty",

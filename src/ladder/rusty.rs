@@ -22,7 +22,7 @@ use rusty_h264_decoder::{DecodeError, Decoder};
 use self::guard::{Admitted, Guard};
 use super::openh264::PictureView;
 use crate::media::h264::{self, Start};
-use crate::media::{MediaTime, Picture, PictureSize, VideoDescription};
+use crate::media::{MediaTime, Picture, PictureSize, SampleAspect, VideoDescription};
 
 /// Pictures that may wait for one that is shown before them: more than any stream of level 5.1 at 720 lines needs.
 const MAX_HELD: usize = 4;
@@ -170,7 +170,8 @@ impl RustyDecoder {
         }
         let size = PictureSize { width: width as u32, height: height as u32 };
         let strides = [width, width / 2, width / 2];
-        let view = PictureView { size, planes: [&frame.y, &frame.u, &frame.v], strides };
+        let view =
+            PictureView { size, planes: [&frame.y, &frame.u, &frame.v], strides, sar: SampleAspect::SQUARE };
         if idr {
             self.flush(shown);
             self.order.leading = None;
