@@ -1,3 +1,5 @@
+//! Pictures in order, exact, and from recovery points on.
+
 use super::*;
 use crate::media::h264::{NAL_AUD, annex_b_nals, nal_type};
 
