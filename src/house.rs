@@ -48,6 +48,8 @@ const CORES: &[&str] = &[
     "ladder/assembler.rs",
     "ladder/batches.rs",
     "ladder/damage.rs",
+    "ladder/colour.rs",
+    "ladder/diagnosis.rs",
     "ladder/sound.rs",
     "ladder/audio",
     "ladder/rusty",

@@ -96,8 +96,9 @@ pub fn thumbnail(picture: &Picture, width: u32) -> Result<Vec<u8>, PosterError> 
 /// No wider than `width`, its shape kept, both sides even.
 fn fitted(view: PictureView<'_>, width: u32) -> Result<Picture, PosterError> {
     let even = |side: u32| (side & !1).max(2);
-    let width = even(width.min(view.size.width));
-    let height = u64::from(view.size.height) * u64::from(width) / u64::from(view.size.width.max(1));
+    let shown = view.shown_size();
+    let width = even(width.min(shown.width));
+    let height = u64::from(shown.height) * u64::from(width) / u64::from(shown.width.max(1));
     let size = PictureSize { width, height: even(height as u32) };
     let mut picture = Picture::black(size);
     Scaler::new(size).fit(view, &mut picture).map_err(|error| PosterError::Decode(error.to_string()))?;

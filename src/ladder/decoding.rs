@@ -2,13 +2,14 @@
 //!
 //! `rusty_h264` costs half and is exact with B pictures; OpenH264 knows field-free H.264 to its last corner. The first one
 //! decodes until it meets what it does not know, panics, or fails on IDR pictures again and again; then the other takes over until
-//! the source's parameter sets change.
+//! the source's parameter sets change, or a recovery point comes with which only the first one can begin.
 
 use tracing::info;
 
 use super::openh264::{self, CodecError, PictureView};
 use super::rusty::{RustyDecoder, RustyError};
 use crate::media::MediaTime;
+use crate::media::h264::{NAL_IDR, annex_b_nals, nal_type};
 
 /// IDR pictures in a row that could not be decoded before the other decoder is tried.
 const PATIENCE: u32 = 2;
@@ -42,6 +43,10 @@ trait Decode: Send {
     /// An access unit was lost on the way.
     fn lost(&mut self);
     fn flush(&mut self, shown: Show<'_>);
+    /// It has begun at a recovery point that is not complete yet.
+    fn is_recovering(&self) -> bool {
+        false
+    }
 }
 
 impl Decode for openh264::Decoder {
@@ -71,6 +76,10 @@ impl Decode for RustyDecoder {
     fn flush(&mut self, shown: Show<'_>) {
         Self::flush(self, shown);
     }
+
+    fn is_recovering(&self) -> bool {
+        Self::is_recovering(self)
+    }
 }
 
 /// The decoder of one stream with one pair of parameter sets.
@@ -78,17 +87,27 @@ pub(super) struct Decoding {
     decoder: Box<dyn Decode>,
     /// IDR pictures in a row that this decoder could not decode; `None` if it is the last resort.
     failures: Option<u32>,
+    /// There is no other one.
+    only: bool,
+}
+
+fn is_idr(access_unit: &[u8]) -> bool {
+    annex_b_nals(access_unit).any(|nal| nal_type(nal) == NAL_IDR)
 }
 
 impl Decoding {
     pub(super) fn new(choice: DecoderChoice) -> Result<Self, CodecError> {
         Ok(match choice {
-            DecoderChoice::Rusty => Self { decoder: Box::<RustyDecoder>::default(), failures: Some(0) },
-            DecoderChoice::OpenH264 => Self { decoder: Box::new(openh264::Decoder::new()?), failures: None },
+            DecoderChoice::Rusty => {
+                Self { decoder: Box::<RustyDecoder>::default(), failures: Some(0), only: false }
+            }
+            DecoderChoice::OpenH264 => {
+                Self { decoder: Box::new(openh264::Decoder::new()?), failures: None, only: true }
+            }
         })
     }
 
-    /// Decodes one whole access unit: Annex B, parameter sets in band before IDR pictures (`sync`).
+    /// Decodes one whole access unit: Annex B, parameter sets in band where decoding may begin (`sync`).
     pub(super) fn decode(
         &mut self,
         access_unit: &[u8],
@@ -97,10 +116,19 @@ impl Decoding {
         shown: Show<'_>,
     ) -> Result<(), Undecoded> {
         let result = self.decoder.decode(access_unit, pts, shown);
-        let Some(failures) = &mut self.failures else { return result };
+        let Some(failures) = &mut self.failures else {
+            return if sync && result.is_err() {
+                self.begin_again(access_unit, pts, result, shown)
+            } else {
+                result
+            };
+        };
         match &result {
             Ok(()) if sync => *failures = 0,
-            Err(Undecoded::Rusty(RustyError::Bitstream { .. })) if sync => *failures += 1,
+            // Only IDR pictures can be told to be whole; and with them alone can the other one begin.
+            Err(Undecoded::Rusty(RustyError::Bitstream { .. })) if sync && is_idr(access_unit) => {
+                *failures += 1
+            }
             Err(Undecoded::Rusty(RustyError::Unsupported(_) | RustyError::Panicked(_))) => {
                 *failures = PATIENCE;
             }
@@ -113,8 +141,35 @@ impl Decoding {
         let Ok(other) = openh264::Decoder::new() else { return result };
         info!(%pts, why, "OpenH264 takes over the decoding");
         self.decoder.flush(shown);
-        *self = Self { decoder: Box::new(other), failures: None };
-        self.decoder.decode(access_unit, pts, shown)
+        let before = result;
+        *self = Self { decoder: Box::new(other), failures: None, only: self.only };
+        let result = self.decoder.decode(access_unit, pts, shown);
+        // What the first one says of the stream tells more than that the other one waits.
+        if result.is_err() { before } else { result }
+    }
+
+    /// OpenH264 begins with IDR pictures alone; where none comes the other one is asked again.
+    fn begin_again(
+        &mut self,
+        access_unit: &[u8],
+        pts: MediaTime,
+        result: Result<(), Undecoded>,
+        shown: Show<'_>,
+    ) -> Result<(), Undecoded> {
+        if self.only || is_idr(access_unit) {
+            return result;
+        }
+        let mut other = RustyDecoder::default();
+        other.decode(access_unit, pts, shown)?;
+        info!(%pts, "decoding begins at a recovery point");
+        self.decoder.flush(shown);
+        *self = Self { decoder: Box::new(other), failures: Some(0), only: false };
+        Ok(())
+    }
+
+    /// It has begun at a recovery point that is not complete yet: no picture comes out.
+    pub(super) fn is_recovering(&self) -> bool {
+        self.decoder.is_recovering()
     }
 
     /// An access unit was lost on the way.
@@ -196,21 +251,21 @@ mod tests {
     #[test]
     fn the_other_decoder_takes_over_at_once_or_after_some_patience() {
         let unknown = RustyError::Unsupported("I_PCM");
-        let mut decoding = Decoding { decoder: Box::new(Ignorant(unknown)), failures: Some(0) };
+        let mut decoding = Decoding { decoder: Box::new(Ignorant(unknown)), failures: Some(0), only: false };
         assert_eq!(shown(&mut decoding, 0, &[]).len(), 60);
         assert!(decoding.failures.is_none());
         let damaged = RustyError::Bitstream {
             pts: MediaTime::from_millis(0),
             error: rusty_h264_decoder::DecodeError::Truncated,
         };
-        let mut decoding = Decoding { decoder: Box::new(Ignorant(damaged)), failures: Some(0) };
+        let mut decoding = Decoding { decoder: Box::new(Ignorant(damaged)), failures: Some(0), only: false };
         assert_eq!(shown(&mut decoding, 0, &[]), (15..60).collect::<Vec<_>>(), "at the second IDR picture");
     }
 
     #[test]
     fn after_a_panic_the_other_decoder_takes_over() {
         let panicked = RustyError::Panicked(MediaTime::from_millis(0));
-        let mut decoding = Decoding { decoder: Box::new(Ignorant(panicked)), failures: Some(0) };
+        let mut decoding = Decoding { decoder: Box::new(Ignorant(panicked)), failures: Some(0), only: false };
         assert_eq!(shown(&mut decoding, 0, &[]).len(), 60);
         assert!(decoding.failures.is_none());
     }

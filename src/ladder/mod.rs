@@ -2,6 +2,7 @@
 //!
 //! * [`lattice`] and [`assembler`] are cores: they decide which picture stands in which slot and when a cell
 //!   is whole, with time as an argument.
+//! * [`colour`] makes a source's colours the ladder's, `diagnosis` says why no picture comes out.
 //! * `decoding` chooses between [`rusty`] and OpenH264.
 //! * [`openh264`], [`scale`], [`scene`] and [`audio`] are the tools: codec wrappers, letterbox, slide changes,
 //!   the sound lattice.
@@ -19,7 +20,9 @@ pub mod assembler;
 pub mod audio;
 mod batches;
 mod damage;
+pub mod colour;
 mod decoding;
+mod diagnosis;
 mod glimpse;
 mod held;
 mod inspector;

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use tracing::{debug, warn};
 
-use crate::media::{MediaTime, ParameterSets, Picture, PictureSize, SourceFrame, TrackFormat, h264};
+use crate::media::{
+    MediaTime, ParameterSets, Picture, PictureSize, SampleAspect, SourceFrame, TrackFormat, h264,
+};
 
-use super::decoding::{DecoderChoice, Decoding};
+use super::colour::Conversion;
+use super::decoding::{DecoderChoice, Decoding, Undecoded};
+use super::diagnosis::{Diagnosis, Unit};
 use super::live::LadderMeter;
 use super::openh264::{CodecError, PictureView};
 use super::rung::Shown;
@@ -25,6 +29,7 @@ pub(super) struct PictureDecoder {
     parameter_sets: Option<ParameterSets>,
     /// A sync sample has been seen since then.
     synced: bool,
+    diagnosis: Diagnosis,
     annex_b: Vec<u8>,
     gallery: Gallery,
     meter: Arc<LadderMeter>,
@@ -35,22 +40,21 @@ struct Gallery {
     pool: Vec<Arc<Picture>>,
     slides: SlideDetector,
     slide: u64,
+    /// What makes the source's colours the ladder's, where they are not.
+    conversion: Option<Conversion>,
+    sar: SampleAspect,
     meter: Arc<LadderMeter>,
 }
 
 impl PictureDecoder {
     pub(super) fn new(choice: DecoderChoice, meter: Arc<LadderMeter>) -> Result<Self, CodecError> {
-        let gallery = Gallery {
-            pool: Vec::with_capacity(POOL),
-            slides: SlideDetector::new(),
-            slide: 0,
-            meter: Arc::clone(&meter),
-        };
+        let gallery = Gallery::new(Arc::clone(&meter));
         Ok(Self {
             choice,
             decoder: Decoding::new(choice)?,
             parameter_sets: None,
             synced: false,
+            diagnosis: Diagnosis::default(),
             annex_b: Vec::new(),
             gallery,
             meter,
@@ -60,36 +64,71 @@ impl PictureDecoder {
     /// Decodes `frame`; pictures that come out, in presentation order, go to `out`.
     pub(super) fn decode(&mut self, frame: &SourceFrame, out: &mut Vec<(MediaTime, Shown)>) {
         let TrackFormat::H264(parameter_sets) = &*frame.format else { return };
+        let known = out.len();
         if self.parameter_sets.as_ref() != Some(parameter_sets) {
             self.renew(parameter_sets, out);
         }
-        self.synced |= frame.sync;
+        let unit = self.decode_unit(frame, parameter_sets, out);
+        if out.len() > known {
+            self.diagnosis.picture();
+        }
+        match self.diagnosis.verdict(frame.pts, unit) {
+            Some(fault) => self.meter.picture_fault.set(&fault),
+            None if self.diagnosis.is_over() => self.meter.picture_fault.clear(),
+            None => {}
+        }
+    }
+
+    fn decode_unit(
+        &mut self,
+        frame: &SourceFrame,
+        parameter_sets: &ParameterSets,
+        out: &mut Vec<(MediaTime, Shown)>,
+    ) -> Unit<Undecoded> {
         if frame.data.is_empty() {
             self.decoder.lost();
+            return Unit::Lost;
         }
-        if !self.synced || frame.data.is_empty() {
-            return;
+        self.synced |= frame.sync;
+        if !self.diagnosis.admits(&frame.data) {
+            self.decoder.lost();
+            self.meter.decode_errors.increment();
+            return Unit::Refused;
+        }
+        if !self.synced {
+            return Unit::BeforeEntry;
         }
         h264::to_annex_b(&frame.data, frame.sync.then_some(parameter_sets), &mut self.annex_b);
         let Self { decoder, gallery, .. } = self;
         let result = decoder.decode(&self.annex_b, frame.sync, frame.pts, &mut |pts, view| {
-            out.push((pts, gallery.hang(&view)));
+            out.push((pts, gallery.hang(view)));
         });
-        if let Err(error) = result {
-            self.meter.decode_errors.increment();
-            debug!(pts = %frame.pts, %error, "access unit not decoded");
+        match result {
+            Ok(()) if self.decoder.is_recovering() => Unit::Recovering,
+            Ok(()) => Unit::Decoded,
+            Err(error) => {
+                self.meter.decode_errors.increment();
+                debug!(pts = %frame.pts, %error, "access unit not decoded");
+                Unit::Failed(error)
+            }
         }
     }
 
     /// Gives out what the decoder still holds back.
     pub(super) fn flush(&mut self, out: &mut Vec<(MediaTime, Shown)>) {
         let Self { decoder, gallery, .. } = self;
-        decoder.flush(&mut |pts, view| out.push((pts, gallery.hang(&view))));
+        decoder.flush(&mut |pts, view| out.push((pts, gallery.hang(view))));
     }
 
     /// The source's parameters changed: a decoder would lose pictures that it holds back, so it is asked for them first,
     /// and a new one takes over.
     fn renew(&mut self, parameter_sets: &ParameterSets, out: &mut Vec<(MediaTime, Shown)>) {
+        self.diagnosis.renew(&parameter_sets.sps);
+        self.meter.picture_fault.clear();
+        self.synced = false;
+        let source = self.diagnosis.source();
+        let (conversion, sar) =
+            (source.and_then(Conversion::of), source.map_or(SampleAspect::SQUARE, |s| s.sar));
         if self.parameter_sets.is_some() {
             self.flush(out);
             match Decoding::new(self.choice) {
@@ -97,17 +136,32 @@ impl PictureDecoder {
                 Err(error) => warn!(%error, "no new decoder; the old one goes on"),
             }
         }
+        (self.gallery.conversion, self.gallery.sar) = (conversion, sar);
         self.parameter_sets = Some(parameter_sets.clone());
-        self.synced = false;
     }
 }
 
 impl Gallery {
-    /// Copies a picture out of the decoder.
-    fn hang(&mut self, view: &PictureView<'_>) -> Shown {
+    fn new(meter: Arc<LadderMeter>) -> Self {
+        Self {
+            pool: Vec::with_capacity(POOL),
+            slides: SlideDetector::new(),
+            slide: 0,
+            conversion: None,
+            sar: SampleAspect::SQUARE,
+            meter,
+        }
+    }
+
+    /// Copies a picture out of the decoder, in the ladder's colours.
+    fn hang(&mut self, view: PictureView<'_>) -> Shown {
         let mut picture = self.vacant(view.size);
         if let Some(canvas) = Arc::get_mut(&mut picture) {
-            view.copy_to(canvas);
+            match &self.conversion {
+                Some(conversion) => conversion.convert(view, canvas),
+                None => view.copy_to(canvas),
+            }
+            canvas.set_sar(self.sar);
         }
         self.meter.pictures.increment();
         if self.slides.changed(&picture) {
@@ -143,17 +197,16 @@ mod tests {
     #[test]
     fn a_jam_keeps_its_pictures_only_while_it_lasts() {
         let meter = Arc::new(LadderMeter::default());
-        let mut gallery =
-            Gallery { pool: Vec::new(), slides: SlideDetector::new(), slide: 0, meter: Arc::clone(&meter) };
+        let mut gallery = Gallery::new(meter);
         let picture = Picture::black(PictureSize { width: 64, height: 32 });
-        let jam: Vec<Shown> = (0..2 * POOL).map(|_| gallery.hang(&(&picture).into())).collect();
+        let jam: Vec<Shown> = (0..2 * POOL).map(|_| gallery.hang((&picture).into())).collect();
         assert_eq!(gallery.pool.len(), POOL);
         drop(jam);
         for _ in 0..10 {
-            gallery.hang(&(&picture).into());
+            gallery.hang((&picture).into());
             assert!(gallery.pool.len() <= SPARE, "{}", gallery.pool.len());
         }
-        gallery.hang(&(&Picture::black(PictureSize { width: 32, height: 32 })).into());
+        gallery.hang((&Picture::black(PictureSize { width: 32, height: 32 })).into());
         assert_eq!(gallery.pool.len(), 1, "another size");
     }
 }

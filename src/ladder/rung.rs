@@ -119,7 +119,7 @@ impl CellEncoder {
         let Some(mut open) = self.open.take() else { return Ok(None) };
         let idr = filled.begins_cell || self.slide != *slide;
         self.slide = *slide;
-        let source: &Picture = if picture.size() == self.canvas.size() {
+        let source: &Picture = if picture.size() == self.canvas.size() && picture.sar().is_square() {
             picture
         } else {
             let same = self.fitted.as_ref().is_some_and(|fitted| Arc::ptr_eq(fitted, picture));

@@ -1,7 +1,7 @@
 //! Fitting a picture of any size into a rung: aspect ratio kept, centred, black around it.
 //!
-//! Samples are taken to be square. What does *not* belong here: which sizes are wanted, frame rates, colour
-//! conversion (range and matrix pass through).
+//! Samples of the source may be of any shape, those of a rung are square. What does *not* belong here: which sizes are
+//! wanted, frame rates, colours (range and matrix pass through).
 
 mod kernel;
 mod plane;
@@ -52,7 +52,7 @@ impl Scaler {
         if out.size() != self.target {
             *out = Picture::black(self.target);
         }
-        let window = Window::of(source.size, self.target);
+        let window = Window::of(source.shown_size(), self.target);
         let sizes = [0, 1, 2].map(|index| out.plane_size(index));
         for (plane, samples) in out.planes_mut().into_iter().enumerate() {
             let failed = ScaleError { plane, size: source.size };
@@ -124,6 +124,7 @@ fn paint_bars(plane: &mut [u8], size: PictureSize, window: Window, black: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::SampleAspect;
     use proptest::prelude::*;
 
     const fn size(width: u32, height: u32) -> PictureSize {
@@ -179,11 +180,23 @@ mod tests {
             size: size(width, height),
             planes: [&padded, &chroma, &chroma],
             strides: [40, 20, 20],
+            sar: SampleAspect::SQUARE,
         };
         let mut out = Picture::black(size(2, 2));
         Scaler::new(view.size).fit(view, &mut out).unwrap();
         assert!(out.planes()[0].iter().enumerate().all(|(i, &sample)| sample == i as u8));
         assert_eq!(out, view.to_picture());
+    }
+
+    #[test]
+    fn samples_that_are_not_square_are_shown_in_their_shape() {
+        let mut source = grey(size(720, 576), 77);
+        source.set_sar(SampleAspect::new(64, 45));
+        let mut out = Picture::black(size(640, 480));
+        Scaler::new(out.size()).fit((&source).into(), &mut out).unwrap();
+        // 1024x576 is 16:9: 640x360, and black above and below.
+        assert_eq!([59, 60, 419, 420].map(|y| sample(&out, 0, 320, y)), [16, 77, 77, 16]);
+        assert_eq!(sample(&out, 0, 0, 240), 77);
     }
 
     #[test]
@@ -195,6 +208,7 @@ mod tests {
             size: size(1280, 720),
             planes: [&luma, &chroma, &chroma],
             strides: [1344, 672, 672],
+            sar: SampleAspect::SQUARE,
         };
         let mut out = Picture::black(size(854, 480));
         Scaler::new(out.size()).fit(view, &mut out).unwrap();
@@ -222,7 +236,12 @@ mod tests {
     #[test]
     fn a_lying_view_is_an_error() {
         let plane = [0; 64];
-        let view = PictureView { size: size(16, 16), planes: [&plane; 3], strides: [16, 8, 8] };
+        let view = PictureView {
+            size: size(16, 16),
+            planes: [&plane; 3],
+            strides: [16, 8, 8],
+            sar: SampleAspect::SQUARE,
+        };
         let error = ScaleError { plane: 0, size: size(16, 16) };
         assert_eq!(Scaler::new(size(8, 8)).fit(view, &mut Picture::black(size(8, 8))), Err(error));
         let narrow = PictureView { strides: [2, 2, 2], ..view };

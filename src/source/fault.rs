@@ -69,7 +69,10 @@ pub enum SourceFault {
     #[error("no picture came within {0} s of PLAY")]
     NeverBegan(u64),
     /// Pictures flow, but none can be decoded on its own.
-    #[error("no IDR picture to start from came within {0} s")]
+    #[error(
+        "no IDR picture and no recovery point to start from came within {0} s: switch open GOP or intra refresh off in the \
+         encoder, or set a key frame interval of 2 s"
+    )]
     NoSyncFrame(u64),
     /// RTSP or RTP that makes no sense; the encoder's fault.
     #[error("the encoder sent something senseless: {0}")]

@@ -4,8 +4,9 @@
 //! Hand every [`Unit`] to [`Intake::push`] in the order of arrival, every sender report to
 //! [`Intake::sender_report`]; call [`Intake::broken`] when something was lost that no unit tells of. Frames
 //! come out in the same order:
-//! * the first one is an IDR picture, sound before it is dropped;
-//! * after a loss, pictures up to the next IDR picture come without their bytes, so that whoever shows them can
+//! * the first one is an IDR picture or a recovery point, sound before it is dropped;
+//! * where neither comes for [`PATIENCE_MS`], a picture of I slices alone counts as one: so do ffmpeg and VLC begin;
+//! * after a loss, pictures up to the next one of these come without their bytes, so that whoever shows them can
 //!   hold the last good one; sound goes on;
 //! * frames of the first half second are held back until the timeline is settled.
 
@@ -14,10 +15,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::timeline::{RtpInstant, Timeline};
-use crate::media::{MediaTime, SourceFrame, Track, TrackFormat};
+use crate::media::{MediaTime, SourceFrame, Track, TrackFormat, h264};
 
 /// Frames held back at most; a server that bursts more than this has shown its live edge.
 const HELD: usize = 200;
+
+/// Without an IDR picture and a recovery point for so long, I pictures are taken for recovery points: encoders that mean
+/// to send them do so every 1 to 4 s, and what follows an I picture may refer to what was before it.
+const PATIENCE_MS: i64 = 5_000;
+
+/// What is said of pictures with which nobody can begin.
+const NO_ENTRY: &str = "pictures come, but no IDR picture and no recovery point, without which decoding cannot begin: switch                         open GOP or intra refresh off in the encoder, or set a key frame interval of 2 s";
 
 /// One access unit as it arrived.
 #[derive(Clone, Debug)]
@@ -45,8 +53,10 @@ pub(super) struct Intake {
     timeline: Timeline,
     /// A picture was let through.
     begun: bool,
-    /// Pictures wait for an IDR picture.
+    /// Pictures wait for one to begin with.
     waiting: bool,
+    /// When one to begin with came last, or the first picture; and the picture that came last.
+    entries: Option<(MediaTime, MediaTime)>,
     format: Option<Arc<TrackFormat>>,
     /// The timeline is not settled, and few enough frames have come.
     holding: bool,
@@ -59,6 +69,7 @@ impl Intake {
             timeline: Timeline::new(lattice_fps),
             begun: false,
             waiting: true,
+            entries: None,
             format: None,
             holding: true,
             held: Vec::new(),
@@ -68,6 +79,7 @@ impl Intake {
     /// Takes a unit in and hands all frames that are ready to `out`.
     pub(super) fn push(&mut self, unit: Unit, mut out: impl FnMut(SourceFrame)) {
         self.timeline.observe(unit.track(), unit.rtp, unit.arrival);
+        let unit = Unit { sync: self.is_entry(&unit), ..unit };
         let unit = match self.admits(&unit) {
             true => unit,
             false if self.begun && !self.holding => Unit { data: Bytes::new(), ..unit },
@@ -97,6 +109,26 @@ impl Intake {
     /// A picture has been let through.
     pub(super) fn has_begun(&self) -> bool {
         self.begun
+    }
+
+    /// Why nothing is let through although pictures come, in words for operators.
+    pub(super) fn trouble(&self) -> Option<&'static str> {
+        let (since, last) = self.entries?;
+        (!self.begun && last.nanos_since(since) >= PATIENCE_MS * 1_000_000).then_some(NO_ENTRY)
+    }
+
+    /// Decoding can start with it.
+    fn is_entry(&mut self, unit: &Unit) -> bool {
+        if unit.track() == Track::Audio {
+            return unit.sync;
+        }
+        let (since, last) = self.entries.get_or_insert((unit.arrival, unit.arrival));
+        *last = unit.arrival;
+        if unit.sync {
+            *since = unit.arrival;
+        }
+        let late = unit.arrival.nanos_since(*since) >= PATIENCE_MS * 1_000_000;
+        unit.sync || (late && h264::is_intra(&unit.data))
     }
 
     /// The timeline, for its gauges.
@@ -232,6 +264,31 @@ mod tests {
         ]);
         let numbers: Vec<_> = out.iter().map(|(_, n)| &**n).collect();
         assert_eq!(numbers, ["0", "20", "22", "23"]);
+    }
+
+    #[test]
+    fn i_pictures_are_taken_where_nothing_better_comes() {
+        let format = h264(1);
+        // ue(0), then slice type 7 (I) or 5 (P); 15 a second, an I picture each two seconds.
+        let unit = |n: i64, sync: bool| {
+            let slice: &[u8] =
+                if n % 30 == 9 { &[0, 0, 0, 3, 0x41, 0x88, 0x80] } else { &[0, 0, 0, 2, 0x41, 0x9a] };
+            Unit { data: slice.into(), sync, ..picture(n, P, &format) }
+        };
+        let run = |kinds: &dyn Fn(i64) -> bool| {
+            let (mut intake, mut syncs, mut trouble) = (Intake::new(15), Vec::new(), None);
+            for n in 0..200 {
+                let mut sync = false;
+                intake.push(unit(n, kinds(n)), |frame| sync |= frame.sync);
+                syncs.extend(sync.then_some(n));
+                trouble = trouble.or(intake.trouble().map(|_| n));
+            }
+            (syncs, trouble)
+        };
+        assert_eq!(run(&|_| false), (vec![99, 129, 159, 189], Some(75)), "not before 5 s");
+        let (syncs, trouble) = run(&|n| n % 60 == 30);
+        assert_eq!(trouble, None);
+        assert!(syncs.iter().all(|n| n % 60 == 30 || *n < 40), "those that are meant suffice: {syncs:?}");
     }
 
     #[test]

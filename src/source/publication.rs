@@ -79,6 +79,14 @@ impl Inlet {
         Some(Publication { inlet, taken_over, intake, since: None })
     }
 
+    /// Says why nothing comes of what is published.
+    fn trouble(&self, reason: &str) {
+        let told = |status: &SourceStatus| status.reason == reason;
+        if !told(&self.status.borrow()) {
+            self.status.send_modify(|status| reason.clone_into(&mut status.reason));
+        }
+    }
+
     fn report(&self, state: SourceState, reason: &str) {
         let now = self.clock.now();
         self.status.send_modify(|status| {
@@ -113,6 +121,8 @@ impl Publication {
             if self.intake.has_begun() && self.since.is_none() {
                 self.since = Some(Instant::now());
                 self.inlet.report(SourceState::Live, "");
+            } else if let Some(trouble) = self.intake.trouble() {
+                self.inlet.trouble(trouble);
             }
         }
     }

@@ -10,8 +10,9 @@ use crate::media::Track;
 const SILENCE: Duration = Duration::from_secs(4);
 /// From PLAY to the first picture: encoders that start on demand take their time.
 const FIRST: Duration = Duration::from_secs(10);
-/// From PLAY to the first IDR picture.
-const FIRST_SYNC: Duration = Duration::from_secs(20);
+/// From PLAY to the first picture with which decoding can begin. Some encoders send one to whoever comes, so that a new
+/// connection may help; it will not help often.
+const FIRST_SYNC: Duration = Duration::from_secs(60);
 
 /// Times are durations since PLAY was answered.
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,13 +81,13 @@ mod tests {
     #[test]
     fn a_source_without_an_idr_picture_is_given_up() {
         let mut silence = Silence::default();
-        for second in 0..=20 {
+        for second in 0..=60 {
             silence.heard(Track::Video, s(second));
         }
-        assert_eq!(silence.verdict(s(19)), None);
-        assert_eq!(silence.verdict(s(20)), Some(SourceFault::NoSyncFrame(20)));
+        assert_eq!(silence.verdict(s(59)), None);
+        assert_eq!(silence.verdict(s(60)), Some(SourceFault::NoSyncFrame(60)));
         silence.begun();
-        assert_eq!(silence.verdict(s(20)), None);
+        assert_eq!(silence.verdict(s(60)), None);
     }
 
     #[test]

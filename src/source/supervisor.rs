@@ -2,7 +2,7 @@
 //!
 //! # States
 //! ```text
-//! Idle ──wanted──▶ Connecting ──first IDR picture──▶ Live ──nothing comes──▶ Stalled
+//! Idle ──wanted──▶ Connecting ─first whole picture──▶ Live ──nothing comes──▶ Stalled
 //!   ▲                 │ ▲                              │                        │
 //!   │              fault│ delay over                 fault                  torn down
 //!   │                 ▼ │                              ▼                        │
@@ -198,6 +198,8 @@ impl SourceTask {
                         if intake.has_begun() {
                             silence.begun();
                             live_since.get_or_insert_with(|| self.live());
+                        } else if let Some(trouble) = intake.trouble() {
+                            self.report(SourceState::Connecting, trouble);
                         }
                     }
                     if track == Track::Video && sync {

@@ -6,7 +6,7 @@
 //! and no picture until the next IDR picture, and every picture that comes out is whole. An error ends
 //! nothing: just go on.
 //!
-//! Colour range and matrix are passed through untouched. Interlaced coding is refused by OpenH264.
+//! Colour range, matrix and the shape of samples are passed through untouched. Interlaced coding is refused by OpenH264.
 
 #![expect(unsafe_code, reason = "OpenH264 is a C++ library; see the SAFETY comments")]
 
@@ -15,10 +15,11 @@ use sys::API as _;
 
 use super::encoder::CodecError;
 use super::view::PictureView;
-use crate::media::{MediaTime, PictureSize};
+use crate::media::h264::LARGEST;
+use crate::media::{MediaTime, PictureSize, SampleAspect};
 
 /// The largest picture that is handed on. Level 5.1 goes this far, lecture halls do not.
-const MAX_SIZE: PictureSize = PictureSize { width: 4096, height: 2304 };
+const MAX_SIZE: PictureSize = LARGEST;
 /// Pictures that OpenH264 may hold back (its reorder list).
 const MAX_HELD: usize = 16;
 
@@ -199,7 +200,7 @@ fn show(
         unsafe { std::slice::from_raw_parts(info.pDst[index].cast_const(), strides[index] * rows[index]) }
     });
     let pts = MediaTime::from_nanos(info.uiOutYuvTimeStamp.cast_signed());
-    shown(pts, PictureView { size, planes, strides });
+    shown(pts, PictureView { size, planes, strides, sar: SampleAspect::SQUARE });
     Ok(())
 }
 

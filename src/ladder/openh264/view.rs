@@ -1,6 +1,6 @@
 //! A borrowed I420 picture with row strides, as decoders lend it.
 
-use crate::media::{Picture, PictureSize};
+use crate::media::{Picture, PictureSize, SampleAspect};
 
 /// A borrowed 8-bit I420 picture: Y, U, V.
 ///
@@ -13,6 +13,8 @@ pub struct PictureView<'a> {
     pub planes: [&'a [u8]; 3],
     /// Bytes from one row to the next, per plane.
     pub strides: [usize; 3],
+    /// The shape of its samples.
+    pub sar: SampleAspect,
 }
 
 impl std::fmt::Debug for PictureView<'_> {
@@ -28,6 +30,7 @@ impl<'a> From<&'a Picture> for PictureView<'a> {
             size: picture.size(),
             planes: picture.planes(),
             strides: [picture.size().width as usize, chroma, chroma],
+            sar: picture.sar(),
         }
     }
 }
@@ -36,6 +39,11 @@ impl<'a> PictureView<'a> {
     /// Width and height of plane `index` (0 luma, 1 and 2 chroma).
     pub const fn plane_size(&self, index: usize) -> PictureSize {
         if index == 0 { self.size } else { self.size.chroma() }
+    }
+
+    /// Its size in square samples.
+    pub fn shown_size(&self) -> PictureSize {
+        self.sar.shown(self.size)
     }
 
     /// The rows of each plane without their padding.
@@ -47,7 +55,7 @@ impl<'a> PictureView<'a> {
         })
     }
 
-    /// Copies the samples into `out`; what does not fit there is left.
+    /// Copies the samples, as they are, into `out`; what does not fit there is left.
     pub fn copy_to(self, out: &mut Picture) {
         let widths = [0, 1, 2].map(|index| out.plane_size(index).width.max(1) as usize);
         for ((plane, rows), width) in out.planes_mut().into_iter().zip(self.rows()).zip(widths) {
@@ -61,6 +69,7 @@ impl<'a> PictureView<'a> {
     /// A copy that owns its samples.
     pub fn to_picture(self) -> Picture {
         let mut picture = Picture::black(self.size);
+        picture.set_sar(self.sar);
         self.copy_to(&mut picture);
         picture
     }

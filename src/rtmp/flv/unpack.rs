@@ -7,7 +7,7 @@
 //!
 //! Samples come out as `media` wants them: NAL units with 4-byte lengths, without delimiters and parameter sets.
 //! Sets that a publisher repeats or changes inside the stream are taken as its configuration. `sync` means an
-//! IDR picture, whatever the tag claims: encoders flag recovery points too.
+//! IDR picture or a recovery point, whatever the tag claims.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::avc::{AvcConfiguration, AvcError};
 use super::{AAC, AVC, CODED, CONFIGURATION};
-use crate::media::h264::{self, NAL_AUD, NAL_IDR, NAL_PPS, NAL_SPS};
+use crate::media::h264::{self, NAL_AUD, NAL_PPS, NAL_SPS};
 use crate::media::{AudioSpecificConfig, AudioSpecificConfigError, ParameterSets, Track, TrackFormat};
 
 /// One access unit of a publisher.
@@ -25,7 +25,7 @@ pub struct Frame {
     pub dts_ms: i64,
     /// When it is shown or heard, likewise.
     pub pts_ms: i64,
-    /// Decoding can start here (H.264: an IDR picture; AAC: always).
+    /// Decoding can start here (H.264: an IDR picture or a recovery point; AAC: always).
     pub sync: bool,
     /// The coded bytes, as `format` says.
     pub data: Bytes,
@@ -148,7 +148,7 @@ impl Unpacker {
 }
 
 impl Video {
-    /// The sample of `tag` in the form of `media`, and whether it is an IDR picture; `None` if nothing of a
+    /// The sample of `tag` in the form of `media`, and whether decoding can start there; `None` if nothing of a
     /// picture is in it. Shares the tag's bytes where they already have that form.
     fn sample(&mut self, tag: &Bytes) -> Result<Option<(Bytes, bool)>, FlvError> {
         let (mut kept, mut dropped, mut sync) = (0, 0, false);
@@ -160,8 +160,8 @@ impl Video {
                 NAL_PPS => pps.add(nal),
                 NAL_AUD => dropped += 1,
                 _ if nal.is_empty() => dropped += 1,
-                kind => {
-                    sync |= kind == NAL_IDR;
+                _ => {
+                    sync |= h264::is_entry(nal);
                     kept += 1;
                 }
             }

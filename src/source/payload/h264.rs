@@ -224,7 +224,7 @@ impl H264Payload {
             rtp: RtpInstant { ticks, clock_rate: CLOCK_RATE },
             arrival,
             data: picture.data,
-            sync: picture.idr,
+            sync: picture.sync,
             lost,
             format: Arc::clone(&known.format),
         })
