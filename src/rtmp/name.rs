@@ -35,6 +35,13 @@ impl Query {
         &self.0
     }
 
+    /// The same with one more parameter.
+    #[must_use]
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let more = url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+        Self(if self.0.is_empty() { more } else { format!("{}&{more}", self.0) })
+    }
+
     /// There was none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -77,6 +84,44 @@ impl AppName {
         let app = segments.remove(0).to_owned();
         segments.retain(|segment| *segment != DEFAULT_INSTANCE);
         Ok(Self { app, folder: segments.join("/"), query })
+    }
+
+    /// Takes what the URL that the client was given holds beside the application: parameters that it has not sent with it, a
+    /// user name and a password.
+    pub(super) fn take_url(&mut self, tc_url: &str) {
+        if let Some((_, query)) = tc_url.split_once('?')
+            && self.query.is_empty()
+        {
+            self.query = Query(query.to_owned());
+        }
+        let Ok(url) = url::Url::parse(tc_url) else { return };
+        if let Some(password) = url.password() {
+            let decoded = |text: &str| {
+                let text = text.replace('+', "%2B");
+                url::form_urlencoded::parse(text.as_bytes())
+                    .next()
+                    .map_or(String::new(), |(it, _)| it.into_owned())
+            };
+            self.query = self.query.with("user", &decoded(url.username())).with("pass", &decoded(password));
+        }
+    }
+
+    /// The stream that a publisher names: as [`AppName::stream`], or `<source>/<key>` where the key may have any characters,
+    /// or nothing where the application has said it.
+    pub(super) fn published(&self, text: &str) -> Result<(StreamName, Query), NameError> {
+        match self.stream(text) {
+            Err(NameError::Characters) => {
+                let (path, query) = split_query(text);
+                let (source, key) = path.trim_matches('/').split_once('/').ok_or(NameError::Characters)?;
+                let (name, _) = self.stream(source)?;
+                Ok((name, query.with("key", key)))
+            }
+            Err(NameError::Empty) if !self.folder.is_empty() => {
+                let (_, query) = split_query(text);
+                Ok((StreamName { prefix: String::new(), path: self.folder.clone() }, query))
+            }
+            named => named,
+        }
     }
 
     /// The stream that `text` names in this application.
@@ -159,6 +204,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_publisher_shows_is_found_wherever_it_stands() {
+        let published = |app: &str, text: &str| {
+            let app = AppName::parse(app).expect("an application");
+            let (name, query) = app.published(text).expect("a name");
+            (name.path, query.get("key").map(std::borrow::Cow::into_owned))
+        };
+        let found = |path: &str, key: Option<&str>| (path.to_owned(), key.map(str::to_owned));
+        assert_eq!(published("publish", "hall?key=a%2Bb"), found("hall", Some("a+b")));
+        assert_eq!(published("publish", "hall/chalk"), found("hall/chalk", None));
+        assert_eq!(published("publish/hall", "chalk"), found("hall/chalk", None));
+        assert_eq!(published("publish", "hall/a+b/c=="), found("hall", Some("a+b/c==")));
+        assert_eq!(published("publish/hall", "?key=x"), found("hall", Some("x")));
+        let mut app = AppName::parse("publish").expect("an application");
+        app.take_url("rtmp://hall:a%40b+c@host/publish?x=1");
+        assert_eq!(app.query.get("x").as_deref(), Some("1"));
+        assert_eq!(app.query.get("user").as_deref(), Some("hall"));
+        assert_eq!(app.query.get("pass").as_deref(), Some("a@b+c"));
+        let mut app = AppName::parse("publish?key=1").expect("an application");
+        app.take_url("rtmp://host/publish?key=2");
+        assert_eq!(app.query.reveal(), "key=1");
+        app.take_url("no url");
+        assert_eq!(app.published("../x"), Err(NameError::Characters));
+        assert_eq!(app.published(""), Err(NameError::Empty));
+    }
+
+    #[test]
     fn what_is_no_name() {
         for text in ["", "/", "?key=x"] {
             assert_eq!(AppName::parse(text), Err(NameError::Empty), "{text}");
@@ -175,7 +246,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_passes_is_plain(app in "[a-z/._?: -]{0,12}", stream in "[a-z0-9/._?:é-]{0,20}") {
-            if let Ok(app) = AppName::parse(&app) && let Ok((stream, _)) = app.stream(&stream) {
+            if let Ok(app) = AppName::parse(&app) && let Ok((stream, _)) = app.stream(&stream).or(app.published(&stream)) {
                 for segment in stream.path.split('/').chain([&app.app[..]]) {
                     prop_assert!(!segment.is_empty() && segment != ".." && segment != ".");
                 }
