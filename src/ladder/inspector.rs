@@ -34,7 +34,9 @@ impl Inspector {
                     self.vitals.see(&shown.picture, now);
                 }
             }
-            TrackFormat::Aac(_) => self.vitals.hear(frame, now),
+            TrackFormat::Aac(_) | TrackFormat::Mp3 { .. } | TrackFormat::G711 { .. } => {
+                self.vitals.hear(frame, now);
+            }
         }
     }
 

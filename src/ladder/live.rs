@@ -279,7 +279,7 @@ impl<S: FnMut(LadderNews)> Decoding<S> {
                 }
                 self.pictures = pictures;
             }
-            TrackFormat::Aac(_) => {
+            TrackFormat::Aac(_) | TrackFormat::Mp3 { .. } | TrackFormat::G711 { .. } => {
                 self.vitals.hear(frame, now);
                 if let Err(error) = self.sound.push(frame, now) {
                     self.meter.audio_errors.increment();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{AudioSpecificConfig, MediaTime, ParameterSets};
+use super::{AudioFormat, AudioSpecificConfig, MediaTime, ParameterSets, Timescale, VIDEO_TIMESCALE};
 
 /// The two kinds of track that a source has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,8 +20,33 @@ pub enum Track {
 pub enum TrackFormat {
     /// H.264; samples are NAL units with 4-byte lengths (ISO/IEC 14496-15 §5.3), parameter sets apart.
     H264(ParameterSets),
-    /// Raw AAC access units without ADTS.
+    /// Raw AAC access units without ADTS, of whatever kind.
     Aac(AudioSpecificConfig),
+    /// MPEG audio layer III; each sample is one frame with its header (ISO/IEC 11172-3, 13818-3, and "MPEG 2.5").
+    Mp3 {
+        /// Samples per second and channel.
+        sample_rate: u32,
+        /// 1 or 2.
+        channels: u8,
+    },
+    /// Eight bits for each sample, channels interleaved, any number of them (ITU-T G.711).
+    G711 {
+        /// What the bits mean.
+        law: G711Law,
+        /// Samples per second and channel; 8000 almost everywhere.
+        sample_rate: u32,
+        /// 1 or 2.
+        channels: u8,
+    },
+}
+
+/// The two codings of ITU-T G.711.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum G711Law {
+    /// µ-law: America and Japan, `PCMU`.
+    Mu,
+    /// A-law: everywhere else, `PCMA`.
+    A,
 }
 
 impl TrackFormat {
@@ -29,8 +54,49 @@ impl TrackFormat {
     pub const fn track(&self) -> Track {
         match self {
             Self::H264(_) => Track::Video,
-            Self::Aac(_) => Track::Audio,
+            Self::Aac(_) | Self::Mp3 { .. } | Self::G711 { .. } => Track::Audio,
         }
+    }
+
+    /// The sound as it leaves the decoder, as far as is known before; `None` for pictures.
+    pub fn sound(&self) -> Option<AudioFormat> {
+        match *self {
+            Self::H264(_) => None,
+            Self::Aac(config) => Some(config.output()),
+            Self::Mp3 { sample_rate, channels } | Self::G711 { sample_rate, channels, .. } => {
+                Some(AudioFormat { sample_rate, channels })
+            }
+        }
+    }
+
+    /// Ticks per second in which such a track is timed: samples of the coder, or 90 kHz (RFC 6184 §8.2.1, RFC 3640 §4.1).
+    pub const fn timescale(&self) -> Timescale {
+        match self {
+            Self::H264(_) => VIDEO_TIMESCALE,
+            Self::Aac(config) => Timescale(config.sample_rate),
+            Self::Mp3 { sample_rate, .. } | Self::G711 { sample_rate, .. } => Timescale(*sample_rate),
+        }
+    }
+
+    /// How it is coded, in the words of people: "HE-AAC, 48 kHz, stereo".
+    pub fn describe(&self) -> String {
+        let name = match self {
+            Self::H264(_) => return "H.264".to_owned(),
+            Self::Aac(config) => config.name(),
+            Self::Mp3 { .. } => "MP3".to_owned(),
+            Self::G711 { law: G711Law::Mu, .. } => "G.711 µ-law".to_owned(),
+            Self::G711 { law: G711Law::A, .. } => "G.711 A-law".to_owned(),
+        };
+        let AudioFormat { sample_rate, channels } =
+            self.sound().unwrap_or(AudioFormat { sample_rate: 0, channels: 0 });
+        let layout = match channels {
+            1 => "mono".to_owned(),
+            2 => "stereo".to_owned(),
+            6 => "5.1".to_owned(),
+            8 => "7.1".to_owned(),
+            other => format!("{other} channels"),
+        };
+        format!("{name}, {} kHz, {layout}", f64::from(sample_rate) / 1000.0)
     }
 }
 
@@ -42,7 +108,7 @@ pub struct SourceFrame {
     /// The coded bytes, as `format` says; none where a picture was lost on the way, or cannot be decoded for want of
     /// one that was.
     pub data: Bytes,
-    /// Decoding can start here (H.264: an IDR picture; AAC: always).
+    /// Decoding can start here (H.264: an IDR picture; sound: always).
     pub sync: bool,
     /// How `data` is coded. Frames share one allocation until the format changes.
     pub format: Arc<TrackFormat>,
@@ -52,5 +118,22 @@ impl SourceFrame {
     /// The track it belongs to.
     pub fn track(&self) -> Track {
         self.format.track()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_told_in_the_words_of_people() {
+        let five = AudioSpecificConfig::lc(AudioFormat { sample_rate: 44_100, channels: 6 });
+        assert_eq!(TrackFormat::Aac(five).describe(), "AAC-LC, 44.1 kHz, 5.1");
+        let v2 = AudioSpecificConfig::parse(&[0xeb, 0x09, 0x88, 0x00]).expect("a whole configuration");
+        assert_eq!(TrackFormat::Aac(v2).describe(), "HE-AAC v2, 48 kHz, stereo");
+        let law = G711Law::A;
+        let phone = TrackFormat::G711 { law, sample_rate: 8000, channels: 1 };
+        assert_eq!(phone.describe(), "G.711 A-law, 8 kHz, mono");
+        assert_eq!((phone.track(), phone.timescale()), (Track::Audio, Timescale(8000)));
     }
 }

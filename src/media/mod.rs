@@ -4,6 +4,7 @@
 //! decides (lattice, splice), anything that speaks a protocol or a container.
 
 mod aac;
+mod bits;
 mod cell;
 mod frame;
 pub mod h264;
@@ -12,10 +13,11 @@ mod segment;
 mod time;
 
 pub use aac::{AAC_FRAME_SAMPLES, AudioFormat, AudioSpecificConfig, AudioSpecificConfigError};
+pub(crate) use bits::{Bits, Short};
 pub use cell::{
     AudioTrack, CellBatch, CodedCell, Parts, RungTracks, Runs, SampleEntry, TrackCell, VideoTrack,
 };
-pub use frame::{SourceFrame, Track, TrackFormat};
+pub use frame::{G711Law, SourceFrame, Track, TrackFormat};
 pub use h264::ParameterSets;
 pub use picture::{Picture, PictureSize};
 pub use segment::{Pieces, Segment};

@@ -104,7 +104,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::media::{AudioSpecificConfig, ParameterSets, TrackFormat};
+    use crate::media::{AudioFormat, AudioSpecificConfig, ParameterSets, TrackFormat};
 
     const START: MediaTime = MediaTime::from_millis(1_795_000_000_000);
     const GOOD: Signs =
@@ -118,8 +118,7 @@ mod tests {
     fn tally(pictures_every_ms: Option<i64>, sound: bool) -> Tally {
         let sets = ParameterSets { sps: Bytes::from_static(&[0x67, 100, 0, 41]), pps: Bytes::new() };
         let video = Arc::new(TrackFormat::H264(sets));
-        let config =
-            AudioSpecificConfig { object_type: 2, sample_rate: 48_000, channels: 2, short_frames: false };
+        let config = AudioSpecificConfig::lc(AudioFormat { sample_rate: 48_000, channels: 2 });
         let audio = Arc::new(TrackFormat::Aac(config));
         let mut tally = Tally::default();
         for millis in (0..5000).step_by(10) {

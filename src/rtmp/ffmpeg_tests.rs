@@ -107,6 +107,7 @@ impl Recording {
             match &*frame.format {
                 TrackFormat::H264(found) => sets = Some(ParameterSets::clone(found)),
                 TrackFormat::Aac(config) => format = config.format(),
+                other => panic!("{other:?}"),
             }
         }
         let size = self.metadata.size.unwrap_or(PictureSize { width: 1280, height: 720 });

@@ -6,6 +6,7 @@
 
 mod digest;
 mod hex;
+mod latm;
 mod message;
 mod pace;
 mod packets;
@@ -17,6 +18,7 @@ mod span;
 mod transport;
 
 pub use digest::Digest;
+pub use latm::{Latm, LatmFault};
 pub use message::{Incoming, MessageError, Requests, frame_head, interleaved};
 pub use pace::{Due, LATE, Pacer};
 pub use packets::{Coded, PAYLOAD_TYPE, Packet, Packets, PacketsBuilder, RungNumbers, Unit};

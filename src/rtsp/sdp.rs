@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::media::TrackFormat;
+use crate::media::{G711Law, TrackFormat};
 
 use super::hex::hex;
 use super::packets::PAYLOAD_TYPE;
@@ -46,6 +46,15 @@ pub fn describe(name: &str, duration: Option<Duration>, streams: &[&TrackFormat]
                 config.sample_rate,
                 config.channels,
                 hex(&config.to_bytes()),
+            ),
+            // RFC 3551 §4.5.13 and §4.5.14, RFC 2250 §3.
+            TrackFormat::Mp3 { .. } => {
+                write!(sdp, "m=audio 0 RTP/AVP {pt}\r\na=rtpmap:{pt} MPA/90000\r\na=control:{control}\r\n",)
+            }
+            TrackFormat::G711 { law, sample_rate, channels } => write!(
+                sdp,
+                "m=audio 0 RTP/AVP {pt}\r\na=rtpmap:{pt} {}/{sample_rate}/{channels}\r\na=control:{control}\r\n",
+                if *law == G711Law::Mu { "PCMU" } else { "PCMA" },
             ),
         };
     }

@@ -92,10 +92,7 @@ impl Playout {
     }
 
     fn rate(&self) -> Timescale {
-        match &*self.track.format {
-            TrackFormat::H264(_) => crate::media::VIDEO_TIMESCALE,
-            TrackFormat::Aac(config) => Timescale(config.sample_rate),
-        }
+        self.track.format.timescale()
     }
 
     fn timestamp(&self, pts: i64) -> u32 {

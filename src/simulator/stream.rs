@@ -153,6 +153,8 @@ impl Stream {
                     self.packetizer.h264(due.timestamp, nals, &mut packets);
                 }
                 TrackFormat::Aac(_) => self.packetizer.aac(due.timestamp, &due.data, &mut packets),
+                // Clips have none.
+                TrackFormat::Mp3 { .. } | TrackFormat::G711 { .. } => {}
             }
             for packet in packets.drain(..) {
                 self.send(packet, out).await;

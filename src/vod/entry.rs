@@ -71,7 +71,7 @@ impl Coding {
                 let esds = child(&entry, SOUND, *b"esds").ok()?;
                 let (object_type, specific) = decoder_config(esds.body.get(4..)?)?;
                 let config = AudioSpecificConfig::parse(specific).ok()?;
-                let is_lc = object_type == MPEG4_AUDIO && config.is_lc(config.format());
+                let is_lc = object_type == MPEG4_AUDIO && config.core_type == 2 && config.channels <= 2;
                 is_lc.then_some(TrackFormat::Aac(config))
             }
         }

@@ -197,6 +197,8 @@ impl Reel {
                     (Coded::H264(Some(sets).filter(|_| sample.sync), coded), half)
                 }
                 TrackFormat::Aac(_) => (Coded::Aac(coded), Duration::ZERO),
+                // Not in what we make, and not offered from recordings.
+                TrackFormat::Mp3 { .. } | TrackFormat::G711 { .. } => continue,
             };
             let at = self.at.offset_nanos(sample.at);
             let unit = Unit { track: track.number as u8, at, spread, timestamp, coded };

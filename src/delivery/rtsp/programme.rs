@@ -10,7 +10,7 @@ use super::RtspPort;
 use crate::delivery::air::AirReader;
 use crate::delivery::registry::Selection;
 use crate::delivery::{Caller, Protocol, Wish, recorded, route};
-use crate::media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat, VIDEO_TIMESCALE};
+use crate::media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat};
 use crate::rtsp::{Refusal, Target, describe};
 use crate::vod::{Kind, Mount, Recording, VodFault};
 
@@ -130,8 +130,5 @@ fn formats_of(tracks: &RungTracks) -> Vec<TrackFormat> {
 
 /// Ticks per second of a stream's RTP clock (RFC 6184 §8.2.1, RFC 3640 §4.1).
 pub(super) const fn clock_rate(format: &TrackFormat) -> Timescale {
-    match format {
-        TrackFormat::H264(_) => VIDEO_TIMESCALE,
-        TrackFormat::Aac(config) => Timescale(config.sample_rate),
-    }
+    format.timescale()
 }

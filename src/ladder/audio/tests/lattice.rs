@@ -209,7 +209,8 @@ fn a_change_of_format_keeps_the_lattice() {
 
 #[test]
 fn unusable_sound_is_an_error_once_and_silence_until_it_changes() {
-    let surround = AudioSpecificConfig { channels: 6, ..AudioSpecificConfig::lc(LC_48) };
+    let mut surround = AudioSpecificConfig::lc(LC_48);
+    surround.channels = 6;
     let mut lane = AudioLane::new(STEREO_48).expect("a usual format");
     let pts = MediaTime::from_nanos(NOON);
     let bad = SourceFrame { format: Arc::new(TrackFormat::Aac(surround)), ..numbered(0, pts) };

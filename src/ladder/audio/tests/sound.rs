@@ -130,7 +130,8 @@ fn a_lane_that_nobody_pushes_to_is_silent() {
 #[test]
 fn an_sbr_stream_is_heard_as_its_core() {
     let core = AudioFormat { sample_rate: 24_000, channels: 1 };
-    let config = AudioSpecificConfig { object_type: 5, ..AudioSpecificConfig::lc(core) };
+    let mut config = AudioSpecificConfig::lc(core);
+    config.object_type = 5;
     let mut lane = AudioLane::new(STEREO_48).expect("a usual format");
     let start = MediaTime::from_nanos(NOON);
     for (i, data) in coded(core, 60, tone(1000.0, 24_000)).iter().enumerate() {
