@@ -4,6 +4,10 @@
 //! It notices neither a missing picture nor every damage, so whoever loses an access unit must call
 //! [`RustyDecoder::lost`]: until the next IDR picture there is then no picture, as after an error.
 //!
+//! Where no IDR picture comes it begins at a recovery point (ITU-T H.264 §D.2.8): an access unit behind its parameter sets
+//! that is no IDR picture. What it refers to is made up, as across a gap in frame numbers, and nothing is shown until the
+//! recovery is complete; pictures that are shown before that one, though they are decoded after it, are left out.
+//!
 //! What it does not know (field coding, I_PCM behind CABAC) it says as [`RustyError::Unsupported`], as does a `guard` in
 //! front of it of what it does not decode exactly or within bounds: another decoder must be taken. So it must after
 //! [`RustyError::Panicked`]; a panic inside ends nothing here.
@@ -17,10 +21,13 @@ use rusty_h264_decoder::{DecodeError, Decoder};
 
 use self::guard::{Admitted, Guard};
 use super::openh264::PictureView;
-use crate::media::{MediaTime, Picture, PictureSize};
+use crate::media::h264::{self, Start};
+use crate::media::{MediaTime, Picture, PictureSize, VideoDescription};
 
 /// Pictures that may wait for one that is shown before them: more than any stream of level 5.1 at 720 lines needs.
 const MAX_HELD: usize = 4;
+/// Pictures after a recovery point that may be shown before it: as many as a stream may hold back (§A.3.1).
+const MAX_LEADING: u32 = 16;
 /// From one frame to the next in picture order count, as nearly every encoder counts (ITU-T H.264 §8.2.1).
 const TWO_FIELDS: i32 = 2;
 
@@ -51,7 +58,31 @@ pub struct RustyDecoder {
     decoder: Decoder,
     guard: Guard,
     waiting: bool,
+    /// Slices that begin in mid-row are taken too.
+    inexact: bool,
+    recovery: Option<Recovery>,
     order: Order<Picture>,
+}
+
+/// From a recovery point until all is as it should be.
+#[derive(Debug)]
+struct Recovery {
+    sps: Box<VideoDescription>,
+    /// `frame_num` of the picture before.
+    last: u32,
+    /// Frames still to come.
+    left: u32,
+}
+
+impl Recovery {
+    /// One more picture; the recovery is complete with it.
+    fn is_complete_with(&mut self, access_unit: &[u8]) -> bool {
+        let number = h264::frame_num(access_unit, &self.sps).unwrap_or(self.last);
+        let frames = number.wrapping_sub(self.last) % self.sps.frame_nums();
+        self.last = number;
+        self.left = self.left.saturating_sub(frames);
+        self.left == 0
+    }
 }
 
 impl std::fmt::Debug for RustyDecoder {
@@ -62,7 +93,14 @@ impl std::fmt::Debug for RustyDecoder {
 
 impl Default for RustyDecoder {
     fn default() -> Self {
-        Self { decoder: Decoder::new(), guard: Guard::default(), waiting: true, order: Order::default() }
+        Self {
+            decoder: Decoder::new(),
+            guard: Guard::default(),
+            waiting: true,
+            inexact: false,
+            recovery: None,
+            order: Order::default(),
+        }
     }
 }
 
@@ -74,36 +112,57 @@ impl RustyDecoder {
         pts: MediaTime,
         shown: &mut dyn FnMut(MediaTime, PictureView<'_>),
     ) -> Result<(), RustyError> {
-        let Admitted { idr, slices } = self.guard.admit(access_unit).map_err(RustyError::Unsupported)?;
-        if self.waiting && !idr {
+        let Admitted { idr, slices, sets, inexact } =
+            self.guard.admit(access_unit).map_err(RustyError::Unsupported)?;
+        let recovers = self.waiting && !idr && sets;
+        self.inexact |= recovers;
+        if inexact && !self.inexact {
+            return Err(RustyError::Unsupported("a slice begins in mid-row"));
+        }
+        if self.waiting && !idr && !sets {
             return Err(RustyError::Waiting(pts));
         }
-        if self.waiting {
+        if self.waiting || (idr && self.recovery.is_some()) {
             // Half a picture left over by damage would spoil this one.
             self.decoder = Decoder::new();
+            self.recovery = None;
         }
+        let start = if recovers { Some(self.recover(access_unit, pts)?) } else { None };
+        let bytes = start.as_ref().map_or(access_unit, Start::unit);
         self.waiting = false;
-        // Unwind safety: a decoder that has panicked is thrown away with all that it knew.
-        let frame = match catch_unwind(AssertUnwindSafe(|| self.decoder.decode(access_unit))) {
-            Ok(Ok(Some(frame))) => frame,
-            Ok(Ok(None)) if slices == 0 => return Ok(()),
+        let frame = match guarded(|| self.decoder.decode(bytes)) {
+            Some(Ok(Some(frame))) => frame,
+            Some(Ok(None)) if slices == 0 => return Ok(()),
             // Some of its slices are missing.
-            Ok(Ok(None)) => {
+            Some(Ok(None)) => {
                 self.lost();
                 return Err(RustyError::Bitstream { pts, error: DecodeError::Truncated });
             }
-            Ok(Err(DecodeError::Unsupported(what))) => {
+            Some(Err(DecodeError::Unsupported(what))) => {
                 self.lost();
                 return Err(RustyError::Unsupported(what));
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 self.lost();
                 return Err(RustyError::Bitstream { pts, error });
             }
-            Err(_) => {
-                *self = Self { order: std::mem::take(&mut self.order), ..Self::default() };
+            None => {
+                *self =
+                    Self { order: std::mem::take(&mut self.order), inexact: self.inexact, ..Self::default() };
                 return Err(RustyError::Panicked(pts));
             }
+        };
+        let begins = match &mut self.recovery {
+            Some(recovery) => {
+                if !recovery.is_complete_with(access_unit) {
+                    return Ok(());
+                }
+                self.recovery = None;
+                self.flush(shown);
+                self.order.begin(self.decoder.last_poc());
+                true
+            }
+            None => idr,
         };
         let (width, height) = (frame.width, frame.height);
         if width % 2 != 0 || height % 2 != 0 || width < 2 || height < 2 {
@@ -114,12 +173,13 @@ impl RustyDecoder {
         let view = PictureView { size, planes: [&frame.y, &frame.u, &frame.v], strides };
         if idr {
             self.flush(shown);
+            self.order.leading = None;
         }
         let poc = self.decoder.last_poc();
-        if !idr && self.order.is_late(poc) {
+        if !begins && (self.order.is_leading(poc) || self.order.is_late(poc)) {
             return Ok(());
         }
-        if self.order.is_next(poc, idr) {
+        if self.order.is_next(poc, begins) {
             self.order.passed(poc);
             shown(pts, view);
         } else {
@@ -129,6 +189,26 @@ impl RustyDecoder {
             shown(pts, (&picture).into());
         }
         Ok(())
+    }
+
+    /// Makes the new decoder ready for a picture that refers to what never came.
+    fn recover(&mut self, access_unit: &[u8], pts: MediaTime) -> Result<Start, RustyError> {
+        let start = Start::of(access_unit)
+            .ok_or(RustyError::Bitstream { pts, error: DecodeError::MissingParameterSet })?;
+        if let Some(before) = start.before() {
+            // It is of use if it can be decoded, and nothing is lost if not.
+            if !matches!(guarded(|| self.decoder.decode(&before)), Some(Ok(_))) {
+                self.decoder = Decoder::new();
+            }
+        }
+        let sps = Box::new(start.sps.clone());
+        self.recovery = Some(Recovery { sps, last: start.frame_num, left: start.frames });
+        Ok(start)
+    }
+
+    /// It has begun at a recovery point, and what is decoded cannot be shown yet.
+    pub const fn is_recovering(&self) -> bool {
+        self.recovery.is_some()
     }
 
     /// An access unit was lost on the way: what refers to it must not be shown.
@@ -144,6 +224,11 @@ impl RustyDecoder {
     }
 }
 
+/// Does it; `None` after a panic. Unwind safety: a decoder that has panicked is thrown away with all that it knew.
+fn guarded<T>(decode: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(decode)).ok()
+}
+
 /// Decode order to presentation order, without waiting where nothing can come before.
 #[derive(Debug)]
 struct Order<P> {
@@ -152,15 +237,30 @@ struct Order<P> {
     last: i32,
     /// From one frame to the next.
     step: i32,
+    /// The count of the recovery point that it began with, and how many pictures may still be shown before it.
+    leading: Option<(i32, u32)>,
 }
 
 impl<P> Default for Order<P> {
     fn default() -> Self {
-        Self { held: BTreeMap::new(), last: 0, step: TWO_FIELDS }
+        Self { held: BTreeMap::new(), last: 0, step: TWO_FIELDS, leading: None }
     }
 }
 
 impl<P> Order<P> {
+    /// It begins with a recovery point.
+    const fn begin(&mut self, poc: i32) {
+        self.leading = Some((poc, MAX_LEADING));
+    }
+
+    /// It is shown before the recovery point, and refers to what never came.
+    const fn is_leading(&mut self, poc: i32) -> bool {
+        let Some((first, left)) = &mut self.leading else { return false };
+        let leading = poc < *first && *left > 0;
+        *left = left.saturating_sub(1);
+        leading
+    }
+
     /// One that should have been shown before has been: this encoder counts frames by ones.
     const fn is_late(&mut self, poc: i32) -> bool {
         let late = poc < self.last;
@@ -199,89 +299,4 @@ impl<P> Order<P> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::media::h264::{NAL_AUD, annex_b_nals, nal_type};
-
-    /// Feeds picture order counts in decode order, as the decoder does; gives them as they are shown.
-    fn order(counts: &[i32]) -> Vec<i32> {
-        let (mut order, mut shown) = (Order::default(), Vec::new());
-        for &poc in counts {
-            let idr = poc == 0;
-            if idr {
-                shown.extend(std::iter::from_fn(|| order.first()).map(|(_, poc)| poc));
-            }
-            if !idr && order.is_late(poc) {
-                continue;
-            }
-            if order.is_next(poc, idr) {
-                order.passed(poc);
-                shown.push(poc);
-            } else {
-                order.hold(poc, MediaTime::from_millis(0), poc);
-            }
-            shown.extend(std::iter::from_fn(|| order.ready()).map(|(_, poc)| poc));
-        }
-        shown
-    }
-
-    #[test]
-    fn pictures_without_b_are_shown_at_once() {
-        assert_eq!(order(&[0, 2, 4, 6, 0, 2]), [0, 2, 4, 6, 0, 2]);
-        assert_eq!(order(&[0, 1, 2, 3]), [0, 1, 2, 3]);
-    }
-
-    #[test]
-    fn b_pictures_come_before_what_was_decoded_before_them() {
-        assert_eq!(order(&[0, 8, 4, 2, 6, 16, 12, 10, 14, 0, 2]), [0, 2, 4, 6, 8, 10, 12, 14, 16, 0, 2]);
-    }
-
-    #[test]
-    fn a_hole_holds_no_picture_for_ever() {
-        assert_eq!(order(&[0, 4, 6, 8, 10, 12, 14]), [0, 4, 6, 8, 10, 12, 14]);
-    }
-
-    #[test]
-    fn who_counts_frames_by_ones_loses_one_picture_and_no_more() {
-        assert_eq!(order(&[0, 2, 1, 4, 3, 6, 5]), [0, 2, 3, 4, 5, 6]);
-    }
-
-    #[test]
-    #[ignore = "needs ffmpeg"]
-    fn b_pictures_are_exact_and_in_order() {
-        let run = |arguments: &str| {
-            let output = std::process::Command::new("ffmpeg")
-                .args(arguments.split_whitespace())
-                .output()
-                .expect("ffmpeg");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            output.stdout
-        };
-        for options in ["b-pyramid=none", "b-pyramid=normal:ref=4", "b-pyramid=none:open-gop=1", "bframes=0"]
-        {
-            let stream = run(&format!(
-                "-v error -f lavfi -i testsrc2=size=426x240:rate=15:duration=6 -c:v libx264 -threads 1 -profile:v high \
-                 -g 30 -bf 3 -b:v 800k -x264-params {options} -bsf:v h264_metadata=aud=insert -f h264 -"
-            ));
-            let file = tempfile::NamedTempFile::with_suffix(".h264").expect("a file");
-            std::fs::write(file.path(), &stream).expect("written");
-            let raw = run(&format!("-v error -i {} -pix_fmt yuv420p -f rawvideo -", file.path().display()));
-            let mut units: Vec<Vec<u8>> = Vec::new();
-            for nal in annex_b_nals(&stream) {
-                if nal_type(nal) == NAL_AUD {
-                    units.push(Vec::new());
-                }
-                units.last_mut().expect("a delimiter").extend([&[0, 0, 0, 1], nal].concat());
-            }
-            let (mut decoder, mut shown) = (RustyDecoder::default(), Vec::new());
-            let mut show =
-                |_: MediaTime, view: PictureView<'_>| shown.extend(view.to_picture().planes().concat());
-            for unit in &units {
-                decoder.decode(unit, MediaTime::from_millis(0), &mut show).expect("decoded");
-            }
-            decoder.flush(&mut show);
-            assert_eq!(shown.len(), raw.len(), "{options}: every picture");
-            assert!(shown == raw, "{options}: to the last sample");
-        }
-    }
-}
+mod tests;

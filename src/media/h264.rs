@@ -1,10 +1,21 @@
 //! H.264 in bytes: NAL units, parameter sets, Annex B against length prefixes (ITU-T H.264 §7.3.1, Annex B;
 //! ISO/IEC 14496-15 §5.3).
 
+mod bits;
+mod entry;
+mod sps;
+
 use bytes::{Bytes, BytesMut};
 
+pub use entry::{Start, frame_num, is_entry, is_idr, is_intra, recovery_point};
+pub use sps::{Chroma, LARGEST, VideoDescription, describe};
+
+/// `nal_unit_type` of a coded slice of a picture that is no IDR picture (ITU-T H.264 table 7-1).
+pub const NAL_SLICE: u8 = 1;
 /// `nal_unit_type` of a coded slice of an IDR picture (ITU-T H.264 table 7-1).
 pub const NAL_IDR: u8 = 5;
+/// `nal_unit_type` of supplemental enhancement information.
+pub const NAL_SEI: u8 = 6;
 /// `nal_unit_type` of a sequence parameter set.
 pub const NAL_SPS: u8 = 7;
 /// `nal_unit_type` of a picture parameter set.

@@ -30,10 +30,51 @@ impl PictureSize {
     }
 }
 
-/// An I420 picture: Y, then U, then V, rows without padding, limited range.
+/// Width to height of one sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SampleAspect {
+    width: u32,
+    height: u32,
+}
+
+impl SampleAspect {
+    /// As wide as high.
+    pub const SQUARE: Self = Self { width: 1, height: 1 };
+    /// No camera and no encoder has samples more than so many times as wide as high, or as high as wide.
+    const MOST: u32 = 4;
+
+    /// Of this shape; square where it is not said (0) or beyond reason.
+    pub fn new(width: u32, height: u32) -> Self {
+        let (width, height) = (width.min(u32::from(u16::MAX)), height.min(u32::from(u16::MAX)));
+        let odd = width == 0 || height == 0 || width > height * Self::MOST || height > width * Self::MOST;
+        if odd || width == height { Self::SQUARE } else { Self { width, height } }
+    }
+
+    /// As wide as high.
+    pub const fn is_square(self) -> bool {
+        self.width == self.height
+    }
+
+    /// The size of square samples that a picture of `size` is shown in, its height kept.
+    #[must_use]
+    pub fn shown(self, size: PictureSize) -> PictureSize {
+        let (of, by) = (u64::from(self.width), u64::from(self.height));
+        let width = (u64::from(size.width) * of + by / 2) / by;
+        PictureSize { width: u32::try_from(width).unwrap_or(u32::MAX), ..size }
+    }
+}
+
+impl fmt::Display for SampleAspect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.width, self.height)
+    }
+}
+
+/// An I420 picture: Y, then U, then V, rows without padding, limited range, BT.709.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Picture {
     size: PictureSize,
+    sar: SampleAspect,
     data: Vec<u8>,
 }
 
@@ -49,12 +90,22 @@ impl Picture {
         let luma = size.luma_len();
         let mut data = vec![128; luma + 2 * size.chroma().luma_len()];
         data[..luma].fill(16);
-        Self { size, data }
+        Self { size, sar: SampleAspect::SQUARE, data }
     }
 
     /// The size in luma samples.
     pub const fn size(&self) -> PictureSize {
         self.size
+    }
+
+    /// The shape of its samples.
+    pub const fn sar(&self) -> SampleAspect {
+        self.sar
+    }
+
+    /// Its samples have this shape from now on.
+    pub const fn set_sar(&mut self, sar: SampleAspect) {
+        self.sar = sar;
     }
 
     /// Y, U and V.

@@ -315,7 +315,7 @@ fn passing_picture(reader: &Reader) -> Option<Vec<u8>> {
             Next::Ended => return None,
         };
         if let TrackFormat::H264(parameter_sets) = &*frame.format
-            && frame.sync
+            && h264::is_idr(&frame.data)
         {
             let mut unit = Vec::new();
             h264::to_annex_b(&frame.data, Some(parameter_sets), &mut unit);

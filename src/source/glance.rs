@@ -29,7 +29,9 @@ pub async fn glance(url: &str, transport: Transport, clock: Arc<dyn Clock>) -> R
 async fn first_picture(session: &mut Session) -> Result<Vec<u8>, SourceFault> {
     loop {
         match session.next().await? {
-            Event::Unit(unit) if unit.track() == Track::Video && unit.sync && unit.lost == 0 => {
+            Event::Unit(unit)
+                if unit.track() == Track::Video && unit.lost == 0 && h264::is_idr(&unit.data) =>
+            {
                 let TrackFormat::H264(parameter_sets) = &*unit.format else { continue };
                 let mut picture = Vec::new();
                 h264::to_annex_b(&unit.data, Some(parameter_sets), &mut picture);

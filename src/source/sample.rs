@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::media::h264::{self, NAL_AUD, NAL_IDR};
+use crate::media::h264::{self, NAL_AUD};
 
 /// `nal_unit_type` of filler data (ITU-T H.264 table 7-1).
 const NAL_FILLER: u8 = 12;
@@ -13,31 +13,29 @@ const LAST_SLICE: u8 = 5;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Picture {
     pub(super) data: Bytes,
-    /// It holds an IDR slice: decoding can start here.
-    pub(super) idr: bool,
+    /// It holds an IDR slice or a recovery point: decoding can start here.
+    pub(super) sync: bool,
 }
 
 /// Takes access unit delimiters (ISO/IEC 14496-15 §5.3.2 advises against them in samples) and filler out of
 /// a length-prefixed access unit. `None` if it has no slice. Copies only if something inside must go; a
 /// delimiter at the beginning, where it belongs, is cut off.
 pub(super) fn clean(data: &Bytes) -> Option<Picture> {
-    let (mut idr, mut slices, mut leading, mut inside) = (false, 0, 0, false);
+    let (mut sync, mut slices, mut leading, mut inside) = (false, 0, 0, false);
     for (index, nal) in h264::sample_nals(data).enumerate() {
         match h264::nal_type(nal) {
             NAL_AUD if index == 0 => leading = 4 + nal.len(),
             NAL_AUD | NAL_FILLER => inside = true,
-            kind @ 1..=LAST_SLICE => {
-                slices += 1;
-                idr |= kind == NAL_IDR;
-            }
+            1..=LAST_SLICE => slices += 1,
             _ => {}
         }
+        sync |= h264::is_entry(nal);
     }
     if slices == 0 {
         return None;
     }
     if !inside {
-        return Some(Picture { data: data.slice(leading..), idr });
+        return Some(Picture { data: data.slice(leading..), sync });
     }
     let mut kept = BytesMut::with_capacity(data.len());
     for nal in h264::sample_nals(data) {
@@ -45,7 +43,7 @@ pub(super) fn clean(data: &Bytes) -> Option<Picture> {
             h264::push_sample_nal(&mut kept, nal);
         }
     }
-    Some(Picture { data: kept.freeze(), idr })
+    Some(Picture { data: kept.freeze(), sync })
 }
 
 #[cfg(test)]
@@ -66,7 +64,7 @@ mod tests {
     fn a_leading_delimiter_is_cut_off_without_copying() {
         let whole = sample(&[&[9, 0xf0], &[6, 1], &[0x65, 2, 3]]);
         let picture = clean(&whole).unwrap();
-        assert!(picture.idr);
+        assert!(picture.sync);
         assert_eq!(picture.data, sample(&[&[6, 1], &[0x65, 2, 3]]));
         assert_eq!(picture.data.as_ptr(), whole[6..].as_ptr());
     }
@@ -74,8 +72,15 @@ mod tests {
     #[test]
     fn filler_and_late_delimiters_go() {
         let picture = clean(&sample(&[&[6, 1], &[9, 0xf0], &[0x41, 2], &[12, 0xff], &[0x41, 3]])).unwrap();
-        assert!(!picture.idr);
+        assert!(!picture.sync);
         assert_eq!(picture.data, sample(&[&[6, 1], &[0x41, 2], &[0x41, 3]]));
+    }
+
+    #[test]
+    fn a_recovery_point_is_a_place_to_begin() {
+        let recovery = [6, 6, 1, 0xc4, 0x80];
+        assert!(clean(&sample(&[&recovery, &[0x41, 2]])).unwrap().sync);
+        assert!(!clean(&sample(&[&[6, 1, 1, 0x84, 0x80], &[0x41, 2]])).unwrap().sync);
     }
 
     #[test]

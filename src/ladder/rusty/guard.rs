@@ -8,10 +8,8 @@
 use h264_reader::nal::sps::{FrameMbsFlags, SeqParameterSet};
 use h264_reader::rbsp::{BitReader, decode_nal};
 
-use crate::media::h264::{NAL_IDR, NAL_PPS, NAL_SPS, annex_b_nals, nal_type};
+use crate::media::h264::{NAL_IDR, NAL_PPS, NAL_SLICE, NAL_SPS, annex_b_nals, nal_type};
 
-/// `nal_unit_type` of a coded slice of a picture that is no IDR picture.
-const NAL_SLICE: u8 = 1;
 /// The largest picture, in macroblocks: 4096x2304, as for the other decoder.
 const MAX_MBS: [u32; 2] = [256, 144];
 /// Reference frames of any level (ITU-T H.264 §A.3.1).
@@ -39,26 +37,32 @@ pub(super) struct Admitted {
     pub(super) idr: bool,
     /// Coded slices in it.
     pub(super) slices: usize,
+    /// It stands behind an SPS, as pictures do with which decoding may begin.
+    pub(super) sets: bool,
+    /// A slice begins in mid-row: what is decoded is off by a hair.
+    pub(super) inexact: bool,
 }
 
 impl Guard {
     /// What the access unit holds, or why it must not be decoded.
     pub(super) fn admit(&mut self, access_unit: &[u8]) -> Result<Admitted, &'static str> {
-        let (mut idr, mut slices) = (false, 0);
+        let mut admitted = Admitted { idr: false, slices: 0, sets: false, inexact: false };
         for nal in annex_b_nals(access_unit) {
             match nal_type(nal) {
-                NAL_SPS | NAL_PPS => self.admit_set(nal)?,
+                kind @ (NAL_SPS | NAL_PPS) => {
+                    self.admit_set(nal)?;
+                    admitted.sets |= kind == NAL_SPS;
+                }
                 kind @ (NAL_SLICE | NAL_IDR) => {
-                    idr |= kind == NAL_IDR;
-                    slices += 1;
-                    if first_macroblock(nal).is_none_or(|first| first % self.width_mbs.max(1) != 0) {
-                        return Err("a slice begins in mid-row");
-                    }
+                    admitted.idr |= kind == NAL_IDR;
+                    admitted.slices += 1;
+                    let first = first_macroblock(nal);
+                    admitted.inexact |= first.is_none_or(|first| first % self.width_mbs.max(1) != 0);
                 }
                 _ => {}
             }
         }
-        if slices > MAX_SLICES { Err("too many slices") } else { Ok(Admitted { idr, slices }) }
+        if admitted.slices > MAX_SLICES { Err("too many slices") } else { Ok(admitted) }
     }
 
     fn admit_set(&mut self, nal: &[u8]) -> Result<(), &'static str> {
@@ -89,9 +93,16 @@ fn width_in_macroblocks(nal: &[u8]) -> Result<u32, &'static str> {
     let rbsp = decode_nal(nal).map_err(|_| "an SPS that is none")?;
     let sps = SeqParameterSet::from_bits(BitReader::new(&*rbsp)).map_err(|_| "an SPS that is none")?;
     let (width, height) = (sps.pic_width_in_mbs_minus1, sps.pic_height_in_map_units_minus1);
-    if matches!(sps.frame_mbs_flags, FrameMbsFlags::Fields { .. }) {
+    // Where fields may be coded a map unit is two rows. Frames are decoded there too; fields are refused where one comes.
+    let rows = match sps.frame_mbs_flags {
+        FrameMbsFlags::Frames => u64::from(height) + 1,
+        FrameMbsFlags::Fields { .. } => 2 * (u64::from(height) + 1),
+    };
+    if matches!(sps.frame_mbs_flags, FrameMbsFlags::Fields { mb_adaptive_frame_field_flag: true }) {
         Err("field coding")
-    } else if width >= MAX_MBS[0] || height >= MAX_MBS[1] {
+    } else if sps.frame_cropping.is_some_and(|crop| crop.left_offset > 0 || crop.top_offset > 0) {
+        Err("a picture cut at its left or upper edge")
+    } else if width >= MAX_MBS[0] || rows > u64::from(MAX_MBS[1]) {
         Err("a picture of over 4096x2304")
     } else if sps.max_num_ref_frames > MAX_REFERENCES {
         Err("too many reference frames")
@@ -123,8 +134,8 @@ mod tests {
         nals.iter().flat_map(|nal| [&[0, 0, 1], *nal].concat()).collect()
     }
 
-    const fn admitted(idr: bool, slices: usize) -> Admitted {
-        Admitted { idr, slices }
+    const fn admitted(idr: bool, slices: usize, sets: bool) -> Admitted {
+        Admitted { idr, slices, sets, inexact: false }
     }
 
     fn sps() -> Vec<u8> {
@@ -145,9 +156,10 @@ mod tests {
         let mut guard = Guard::default();
         // 427 samples are 27 macroblocks: ue(27) is 000011100.
         let second_row = [0x41, 0b0000_1110, 0];
-        assert_eq!(guard.admit(&unit(&[&sps(), &[0x65, 0x80], &second_row])), Ok(admitted(true, 2)));
-        assert_eq!(guard.admit(&unit(&[&second_row])), Ok(admitted(false, 1)));
-        assert!(guard.admit(&unit(&[&[0x41, 0b0100_0000]])).is_err(), "from the second macroblock on");
+        assert_eq!(guard.admit(&unit(&[&sps(), &[0x65, 0x80], &second_row])), Ok(admitted(true, 2, true)));
+        assert_eq!(guard.admit(&unit(&[&second_row])), Ok(admitted(false, 1, false)));
+        let mid_row = guard.admit(&unit(&[&[0x41, 0b0100_0000]])).expect("admitted");
+        assert!(mid_row.inexact, "from the second macroblock on");
     }
 
     #[test]
@@ -155,8 +167,8 @@ mod tests {
         let mut guard = Guard::default();
         let pps = |n: u8| vec![0x68, 0x80, n, 1];
         for n in 0..16 {
-            assert_eq!(guard.admit(&unit(&[&pps(n)])), Ok(admitted(false, 0)));
-            assert_eq!(guard.admit(&unit(&[&pps(n)])), Ok(admitted(false, 0)), "nothing new");
+            assert_eq!(guard.admit(&unit(&[&pps(n)])), Ok(admitted(false, 0, false)));
+            assert_eq!(guard.admit(&unit(&[&pps(n)])), Ok(admitted(false, 0, false)), "nothing new");
         }
         assert!(guard.admit(&unit(&[&pps(16)])).is_err());
         assert!(Guard::default().admit(&unit(&[&[vec![0x68], vec![1; 2000]].concat()])).is_err());
@@ -166,7 +178,7 @@ mod tests {
         let baseline = |rest: &[u8]| [&[0x67, 66, 0, 10][..], rest].concat();
         // One reference, no gaps, 1x1 macroblock, frames only.
         let small = baseline(&[0b1101_1010, 0b0111_1001]);
-        assert_eq!(Guard::default().admit(&unit(&[&small])), Ok(admitted(false, 0)));
+        assert_eq!(Guard::default().admit(&unit(&[&small])), Ok(admitted(false, 0, true)));
         // 17 references: ue(17) is 000010010.
         let greedy = baseline(&[0b1101_1000, 0b0100_1001, 0b1110_0100]);
         assert_eq!(Guard::default().admit(&unit(&[&greedy])), Err("too many reference frames"));
