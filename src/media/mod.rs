@@ -17,14 +17,8 @@ pub(crate) use bits::{Bits, Short};
 pub use cell::{
     AudioTrack, CellBatch, CodedCell, Parts, RungTracks, Runs, SampleEntry, TrackCell, VideoTrack,
 };
-<<<<<<< HEAD
 pub use frame::{G711Law, SourceFrame, Track, TrackFormat};
-pub use h264::ParameterSets;
-pub use picture::{Picture, PictureSize};
-=======
-pub use frame::{SourceFrame, Track, TrackFormat};
 pub use h264::{ParameterSets, VideoDescription};
 pub use picture::{Picture, PictureSize, SampleAspect};
->>>>>>> picture
 pub use segment::{Pieces, Segment};
 pub use time::{CellIndex, Grid, MediaTime, Slot, Timescale, VIDEO_TIMESCALE};

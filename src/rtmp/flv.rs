@@ -10,6 +10,7 @@
 
 mod avc;
 mod metadata;
+mod mp3;
 mod tag;
 mod unpack;
 

@@ -11,8 +11,8 @@
 //!
 //! Samples come out as `media` wants them: NAL units with 4-byte lengths, without delimiters and parameter sets.
 //! Sets that a publisher repeats or changes inside the stream are taken as its configuration; of several sets of a kind the
-//! first is, and the others stay in front of IDR pictures. `sync` means an IDR picture, whatever the tag claims: encoders
-//! flag recovery points too.
+//! first is, and the others stay in front of pictures to start from. `sync` means an IDR picture or a recovery
+//! point, whatever the tag claims.
 //!
 //! Tolerated: pictures before any configuration that bring their sets, start codes in place of lengths, lengths of 3 bytes,
 //! timestamps that wrap at 24 bits.
@@ -22,9 +22,12 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::avc::{AvcConfiguration, AvcError};
+use super::mp3;
 use super::tag::{self, Codec, Content, Lane, Part};
-use crate::media::h264::{self, NAL_AUD, NAL_IDR, NAL_PPS, NAL_SPS};
-use crate::media::{AudioSpecificConfig, AudioSpecificConfigError, ParameterSets, Track, TrackFormat};
+use crate::media::h264::{self, NAL_AUD, NAL_PPS, NAL_SPS};
+use crate::media::{
+    AudioSpecificConfig, AudioSpecificConfigError, G711Law, ParameterSets, Track, TrackFormat,
+};
 
 /// Where encoders without extended timestamps wrap.
 const SHORT_WRAP: i64 = 1 << 24;
@@ -38,7 +41,7 @@ pub struct Frame {
     pub dts_ms: i64,
     /// When it is shown or heard, likewise.
     pub pts_ms: i64,
-    /// Decoding can start here (H.264: an IDR picture; AAC: always).
+    /// Decoding can start here (H.264: an IDR picture or a recovery point; sound: always).
     pub sync: bool,
     /// The coded bytes, as `format` says.
     pub data: Bytes,
@@ -80,6 +83,9 @@ pub enum FlvError {
     /// A bad description of the sound.
     #[error("the publisher's audio cannot be used: {0}")]
     Aac(#[from] AudioSpecificConfigError),
+    /// MP3 without a frame's header.
+    #[error("the publisher's MP3 cannot be used: a message does not begin with a frame")]
+    Mp3,
     /// A NAL unit longer than its picture.
     #[error("the publisher sent a picture whose NAL unit lengths are wrong")]
     Lengths,
@@ -95,7 +101,7 @@ impl FlvError {
             | Self::PacketType { track, .. }
             | Self::Unconfigured(track) => *track,
             Self::Avc(_) | Self::Lengths => Track::Video,
-            Self::Aac(_) => Track::Audio,
+            Self::Aac(_) | Self::Mp3 => Track::Audio,
         }
     }
 
@@ -206,21 +212,31 @@ impl Unpacker {
                 self.sounds_as(format);
                 return Ok(None);
             }
-            (Codec::Aac, Content::Coded { .. }) => self.audio.clone().ok_or(FlvError::Unconfigured(AUDIO))?,
-            (Codec::Mp3, _) => return Err(FlvError::Codec { track: AUDIO, codec: "MP3".to_owned() }),
-            (Codec::G711 { .. }, _) => {
-                return Err(FlvError::Codec { track: AUDIO, codec: "G.711".to_owned() });
+            (Codec::Aac, Content::Coded { .. }) => match &self.audio {
+                Some(format) if matches!(**format, TrackFormat::Aac(_)) => Arc::clone(format),
+                _ => return Err(FlvError::Unconfigured(AUDIO)),
+            },
+            (Codec::Mp3, Content::Coded { .. }) => {
+                let (sample_rate, channels) = mp3::describe(&part.body).ok_or(FlvError::Mp3)?;
+                self.use_lane(AUDIO, part.lane);
+                self.sounds_as(TrackFormat::Mp3 { sample_rate, channels })
             }
-            (Codec::Avc, _) => return Ok(None),
+            (Codec::G711 { a_law, channels }, Content::Coded { .. }) => {
+                self.use_lane(AUDIO, part.lane);
+                let law = if a_law { G711Law::A } else { G711Law::Mu };
+                // FLV has no other rate for it (§E.4.2.1).
+                self.sounds_as(TrackFormat::G711 { law, sample_rate: 8000, channels })
+            }
+            (Codec::Avc | Codec::Mp3 | Codec::G711 { .. }, _) => return Ok(None),
         };
         let at_ms = self.unwrap(timestamp_ms);
         Ok(Some(Frame { dts_ms: at_ms, pts_ms: at_ms, sync: true, data: part.body, format }))
     }
 
-    fn sounds_as(&mut self, format: TrackFormat) {
-        if self.audio.as_deref() != Some(&format) {
-            self.audio = Some(Arc::new(format));
-        }
+    /// What it sounds as from now on; the same allocation while that is the same.
+    fn sounds_as(&mut self, format: TrackFormat) -> Arc<TrackFormat> {
+        let before = self.audio.take().filter(|before| **before == format);
+        Arc::clone(self.audio.insert(before.unwrap_or_else(|| Arc::new(format))))
     }
 
     /// Errs for a track behind the one that is used.
@@ -283,7 +299,7 @@ impl Video {
         Some(Self { format, sets, further: Vec::new(), length_size: 4 })
     }
 
-    /// The sample of `tag` in the form of `media`, and whether it is an IDR picture; `None` if nothing of a
+    /// The sample of `tag` in the form of `media`, and whether decoding can start there; `None` if nothing of a
     /// picture is in it. Shares the tag's bytes where they already have that form.
     fn sample(&mut self, tag: &Bytes) -> Result<Option<(Bytes, bool)>, FlvError> {
         let (mut kept, mut dropped, mut sync) = (0, 0, false);
@@ -298,8 +314,8 @@ impl Video {
                 NAL_SPS if sps.is_none() => sps = Some(nal),
                 NAL_PPS if pps.is_none() => pps = Some(nal),
                 NAL_SPS | NAL_PPS => {}
-                kind => {
-                    sync |= kind == NAL_IDR;
+                _ => {
+                    sync |= h264::is_entry(nal);
                     kept += 1;
                 }
             }

@@ -166,6 +166,26 @@ fn other_codecs_are_named() {
     assert!(text(unpacker.video(0, tag(&[&[0x98], b"avc1", &[0]]))).contains("type 8"));
 }
 
+#[test]
+fn mp3_and_g711_are_handed_on() {
+    let mut unpacker = Unpacker::default();
+    let mp3 = [0xff, 0xfb, 0x90, 0xc4, 1, 2];
+    for head in [&[0x2f][..], &[0x91, b'.', b'm', b'p', b'3']] {
+        let frame = unpacker.audio(0, tag(&[head, &mp3])).expect("well-formed").expect("sound");
+        assert_eq!(*frame.format, TrackFormat::Mp3 { sample_rate: 44_100, channels: 1 });
+        assert_eq!(frame.data[..], mp3);
+        let again = unpacker.audio(0, tag(&[head, &mp3])).expect("well-formed").expect("sound");
+        assert!(Arc::ptr_eq(&frame.format, &again.format));
+    }
+    assert_eq!(unpacker.audio(0, tag(&[&[0x2f], &[0x21, 0x10, 4, 0x60]])).err(), Some(FlvError::Mp3));
+    for (head, law, channels) in [(0x72, G711Law::A, 1), (0x83, G711Law::Mu, 2)] {
+        let frame = unpacker.audio(0, tag(&[&[head], &[1, 2, 3]])).expect("well-formed").expect("sound");
+        assert_eq!(*frame.format, TrackFormat::G711 { law, sample_rate: 8000, channels });
+    }
+    let raw = unpacker.audio(0, tag(&[&AUDIO_HEAD, &[1]]));
+    assert_eq!(raw.err(), Some(FlvError::Unconfigured(Track::Audio)));
+}
+
 /// An enhanced multitrack message: kind of multitrack, packet type, tracks with their FourCC.
 fn tracks(track: Track, kind: u8, packet_type: u8, parts: &[(&[u8; 4], u8, &[u8])]) -> Bytes {
     let first = if track == Track::Video { 0x96 } else { 0x95 };
