@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use subtle::{Choice, ConstantTimeEq};
+
 /// Wowza's default instance of an application; it means nothing here.
 const DEFAULT_INSTANCE: &str = "_definst_";
 const NAME_MAX: usize = 512;
@@ -52,6 +54,25 @@ impl fmt::Debug for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_empty() { "\"\"" } else { "\"…\"" })
     }
+}
+
+/// Whether `query` shows `key`: as `key`, or as the password of a user called like the `source`. Takes as long for a wrong key as
+/// for the right one.
+pub fn shows_key(query: &str, source: &str, key: &str) -> bool {
+    let (mut shown, mut user, mut password) = (None, None, None);
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let place = match &*name {
+            "key" => &mut shown,
+            "user" | "username" => &mut user,
+            "pass" | "password" => &mut password,
+            _ => continue,
+        };
+        place.get_or_insert(value);
+    }
+    let same =
+        |text: &Option<Cow<'_, str>>| text.as_deref().unwrap_or_default().as_bytes().ct_eq(key.as_bytes());
+    let named = Choice::from(u8::from(user.as_deref() == Some(source)));
+    !key.is_empty() && bool::from(same(&shown) | (same(&password) & named))
 }
 
 /// A name that can belong to nothing of ours. It is not repeated: it may hold a key.
@@ -201,6 +222,21 @@ mod tests {
         assert_eq!(query.get("key").as_deref(), Some("a+secret"));
         assert_eq!(query.get("token"), None);
         assert!(!format!("{name:?} {query:?} {app:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_key_is_shown_alone_or_as_a_password() {
+        for good in
+            ["key=a%2Bb", "x=1&key=a%2Bb", "user=hall&pass=a%2Bb", "username=hall&password=a%2Bb&key="]
+        {
+            assert!(shows_key(good, "hall", "a+b"), "{good}");
+        }
+        for bad in
+            ["", "key=", "key=b", "key=b&key=a%2Bb", "user=other&pass=a%2Bb", "pass=a%2Bb", "Key=a%2Bb"]
+        {
+            assert!(!shows_key(bad, "hall", "a+b"), "{bad}");
+        }
+        assert!(!shows_key("key=", "hall", "") && !shows_key("", "hall", ""), "no key is no key");
     }
 
     #[test]

@@ -11,12 +11,14 @@
 
 mod address;
 mod backoff;
+mod described;
 mod fault;
 mod gauges;
 mod glance;
 #[cfg(test)]
 mod gstreamer_tests;
 mod intake;
+mod presence;
 pub mod probe;
 mod publication;
 mod sample;
