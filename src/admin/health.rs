@@ -1,4 +1,7 @@
-//! `/healthz`, `/readyz`: for whoever watches over the process. Open to all; they tell nothing.
+//! `/healthz`, `/readyz`: for whoever watches over the process. Open to all; they tell what is wrong with
+//! channels, and nothing else.
+
+use std::sync::Arc;
 
 use axum::extract::State;
 
@@ -20,7 +23,11 @@ pub(super) async fn alive() -> &'static str {
     NotReady,
 ))]
 pub(super) async fn ready(State(state): Shared) -> Result<&'static str, Problem> {
-    let ready = *state.ready.borrow();
-    let not_yet = || Problem::new(http::StatusCode::SERVICE_UNAVAILABLE, "not ready to serve viewers");
-    ready.then_some("ready\n").ok_or_else(not_yet)
+    let doubts = Arc::clone(&state.doubts.borrow());
+    if *state.ready.borrow() && doubts.is_empty() {
+        return Ok("ready\n");
+    }
+    let why = if doubts.is_empty() { String::new() } else { format!(": {}", doubts.join("; ")) };
+    let why = format!("not ready to serve viewers{why}");
+    Err(Problem::new(http::StatusCode::SERVICE_UNAVAILABLE, why))
 }

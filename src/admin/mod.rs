@@ -88,6 +88,8 @@ pub struct AdminState {
     pub tokens: Tokens,
     /// The server is ready to serve viewers.
     pub ready: watch::Receiver<bool>,
+    /// Why it is not ready although it runs, in sentences.
+    pub doubts: watch::Receiver<Arc<Vec<String>>>,
     /// Pushes to other servers.
     pub pushes: PushBoard,
     /// The alarms of this moment.

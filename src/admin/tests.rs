@@ -38,6 +38,7 @@ pub(super) struct Port {
     pub(super) router: Router,
     pub(super) matrix: MatrixHandle,
     pub(super) ready: watch::Sender<bool>,
+    doubt: watch::Sender<Arc<Vec<String>>>,
     ending: CancellationToken,
     pub(super) alarms: watch::Sender<Arc<Vec<Alarm>>>,
     pub(super) plan: watch::Sender<Arc<Plan>>,
@@ -57,6 +58,7 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
     let clock = Arc::new(ManualClock::at(START));
     let (matrix, _) = spawn(layout, store, Arc::clone(&clock) as Arc<dyn Clock>);
     let (ready, is_ready) = watch::channel(false);
+    let (doubt, doubts) = watch::channel(Arc::default());
     let ending = CancellationToken::new();
     let (alarms, alarms_watch) = watch::channel(Arc::default());
     let (plan, plan_watch) = watch::channel(Arc::default());
@@ -70,6 +72,7 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
         rehearsals,
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         ready: is_ready,
+        doubts,
         alarms: alarms_watch,
         pushes: PushBoard::default(),
         plan: plan_watch,
@@ -77,7 +80,7 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
         metrics: Registry::default(),
         ending: ending.clone(),
     });
-    Port { router, matrix, ready, ending, alarms, plan, clock, report, orders }
+    Port { router, matrix, ready, doubt, ending, alarms, plan, clock, report, orders }
 }
 
 /// One source has a picture, nobody watches.

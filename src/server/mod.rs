@@ -12,6 +12,7 @@ mod faults;
 mod media_port;
 mod metrics;
 mod observer;
+mod outcome;
 mod painter;
 mod portal;
 mod rehearser;
@@ -54,6 +55,7 @@ use conductor::Conductor;
 use estate::{Estate, Means};
 use metrics::Measures;
 use observer::Observer;
+use outcome::Outcomes;
 use portal::Press;
 use rehearser::{Holds, Rehearser};
 use schedule::{Desktop, Secretary};
@@ -202,6 +204,7 @@ impl Server {
         start::announce(&config, &delivery);
         let (ready, ready_watch) = watch::channel(false);
         let (alarms, alarms_watch) = watch::channel(Arc::default());
+        let (doubts, doubts_watch) = watch::channel(Arc::default());
         let pushes = PushBoard::default();
         let means = Means {
             grid,
@@ -236,6 +239,7 @@ impl Server {
         let port = start::AdminPort {
             matrix: &matrix,
             ready: ready_watch,
+            doubts: doubts_watch,
             alarms: alarms_watch,
             plan: plan.clone(),
             insight: Insight {
@@ -261,6 +265,9 @@ impl Server {
             checks: rehearsing.conditions.subscribe(),
             webhooks: Webhooks::start(&config.alarm.webhooks, &mut listening)?,
             alarms,
+            doubts,
+            outcomes: Outcomes::default(),
+            registry: Arc::clone(delivery.registry()),
             clock: Arc::clone(&clock),
         };
         listening.spawn(watchman.run(listening.end.clone()));
@@ -391,6 +398,7 @@ fn thresholds(alarm: &config::Alarm) -> Thresholds {
         silent_s: alarm.silent_s,
         clipped_s: alarm.clipped_s,
         offline_s: alarm.offline_s,
+        not_on_air_s: alarm.not_on_air_s,
     }
 }
 

@@ -90,6 +90,7 @@ pub(super) fn rename(channel: &config::Channel, means: &Means) {
 pub(super) struct AdminPort<'a> {
     pub(super) matrix: &'a MatrixHandle,
     pub(super) ready: watch::Receiver<bool>,
+    pub(super) doubts: watch::Receiver<Arc<Vec<String>>>,
     pub(super) alarms: watch::Receiver<Arc<Vec<Alarm>>>,
     pub(super) plan: watch::Receiver<Arc<Plan>>,
     pub(super) insight: Insight,
@@ -183,7 +184,18 @@ pub(super) fn listeners(
     }
     if let Some((listener, _)) = control {
         let AdminPort {
-            matrix, ready, alarms, plan, insight, metrics, clock, audit, rehearsals, pushes, ..
+            matrix,
+            ready,
+            doubts,
+            alarms,
+            plan,
+            insight,
+            metrics,
+            clock,
+            audit,
+            rehearsals,
+            pushes,
+            ..
         } = port;
         let config::Admin { token, viewer_token, .. } = &config.admin;
         let tokens = Tokens { operator: token.clone(), viewer: viewer_token.clone() };
@@ -192,6 +204,7 @@ pub(super) fn listeners(
             matrix,
             tokens,
             ready,
+            doubts,
             pushes,
             alarms,
             plan,

@@ -10,11 +10,13 @@ use tracing::{info, warn};
 
 use super::conductor::LadderKey;
 use super::estate::Inventory;
+use super::outcome::{self, Outcomes};
 use super::schedule;
 use super::webhook::Webhooks;
 use crate::agenda::Plan;
 use crate::alarm::{Alarm, AlarmKind, Board, Change, Condition};
 use crate::clock::Clock;
+use crate::delivery::Registry;
 use crate::ladder::LadderMeter;
 use crate::matrix::{MatrixHandle, MatrixView, SourceState, SourceView};
 use crate::media::MediaTime;
@@ -84,6 +86,12 @@ pub(super) struct Watchman {
     pub(super) checks: watch::Receiver<Arc<Vec<Condition>>>,
     pub(super) webhooks: Webhooks,
     pub(super) alarms: watch::Sender<Arc<Vec<Alarm>>>,
+    /// Why the server is not ready although it runs, in sentences.
+    pub(super) doubts: watch::Sender<Arc<Vec<String>>>,
+    /// What comes out of the ladders.
+    pub(super) outcomes: Outcomes,
+    /// What there is to play.
+    pub(super) registry: Arc<Registry>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -115,7 +123,8 @@ impl Watchman {
     }
 
     /// `lost`: packets lost until the last look, by source.
-    fn conditions(&self, lost: &mut BTreeMap<String, u64>) -> Vec<Condition> {
+    fn conditions(&mut self, lost: &mut BTreeMap<String, u64>) -> Vec<Condition> {
+        let now = self.clock.now();
         let view = self.matrix.view();
         let inventory = Arc::clone(&self.inventory.borrow());
         let mut found = Vec::new();
@@ -129,17 +138,32 @@ impl Watchman {
                 found.extend(of_gauges(&source.name, gauges, count));
             }
         }
-        for (key, state) in self.ladders.all() {
-            found.extend(of_ladder(&key.source, &key.ladder, &state));
+        let ladders = self.ladders.all();
+        for (key, state) in &ladders {
+            found.extend(of_ladder(&key.source, &key.ladder, state));
         }
+        found.extend(self.outcomes.look(&ladders, &inventory, &self.matrix, now));
+        let stale = outcome::stale(&self.registry, &inventory, now);
+        self.doubt(&stale);
         let pushes = self.pushes.all();
-        let of_plan = schedule::conditions(&self.plan.borrow(), self.clock.now());
-        found
-            .iter()
-            .flat_map(|condition| of_channels(condition, &view))
-            .chain(of_plan)
-            .chain(of_pushes(&pushes))
-            .collect()
+        let of_plan = schedule::conditions(&self.plan.borrow(), now);
+        let mut all: Vec<_> = found.iter().flat_map(|condition| of_channels(condition, &view)).collect();
+        let off_air: Vec<_> = outcome::not_on_air(&view, &all).collect();
+        let stale = outcome::stale_conditions(&stale);
+        all.extend(off_air.into_iter().chain(stale).chain(of_plan).chain(of_pushes(&pushes)));
+        all
+    }
+
+    /// Says what keeps viewers from what they come for.
+    fn doubt(&self, stale: &[(String, String)]) {
+        let doubts: Vec<_> = stale.iter().map(|(_, sentence)| sentence.clone()).collect();
+        self.doubts.send_if_modified(|told| {
+            let differs = **told != doubts;
+            if differs {
+                *told = Arc::new(doubts);
+            }
+            differs
+        });
     }
 }
 
@@ -180,7 +204,8 @@ fn of_source(source: &SourceView, stalled: bool, view: &MatrixView) -> Option<Co
     let (name, reason) = (&source.name, &source.status.reason);
     let channels = wanted_by(name, view);
     let (kind, what) = match source.status.state {
-        SourceState::Idle | SourceState::Live => return None,
+        // What does not come out of it is said by its outcome.
+        SourceState::Idle | SourceState::Live | SourceState::Undecodable => return None,
         SourceState::Connecting | SourceState::BackingOff if stalled => (AlarmKind::Stalled, "sends nothing"),
         SourceState::Connecting | SourceState::BackingOff => (AlarmKind::Offline, "cannot be had"),
         SourceState::Stalled => (AlarmKind::Stalled, "sends nothing"),
