@@ -104,17 +104,28 @@ fuzz_target!(|data: &[u8]| {
                 Ok(Some(event)) => event,
             };
             clock.advance(Duration::from_millis(20));
-            match (event, &mut publication) {
-                (Event::Publish { .. }, _) => {
+            match event {
+                Event::Publish { .. } => {
                     drop(publication.take());
-                    (unpacker, publication) = (Unpacker::default(), inlet.open());
+                    unpacker = Unpacker::default();
+                    publication = inlet.open();
                     session.accept();
                 }
-                (Event::Close, _) => drop(publication.take()),
-                (Event::Video { timestamp_ms, data }, Some(into)) => take(into, unpacker.video(timestamp_ms, data)),
-                (Event::Audio { timestamp_ms, data }, Some(into)) => take(into, unpacker.audio(timestamp_ms, data)),
-                (Event::Connect { .. } | Event::Play { .. } | Event::Seek { .. }, _) => session.accept(),
-                _ => {}
+                Event::Close => drop(publication.take()),
+                Event::Video { timestamp_ms, data } => {
+                    let frame = unpacker.video(timestamp_ms, data);
+                    if let Some(into) = &mut publication {
+                        take(into, frame);
+                    }
+                }
+                Event::Audio { timestamp_ms, data } => {
+                    let frame = unpacker.audio(timestamp_ms, data);
+                    if let Some(into) = &mut publication {
+                        take(into, frame);
+                    }
+                }
+                Event::Connect { .. } | Event::Play { .. } | Event::Seek { .. } => session.accept(),
+                Event::Pause { .. } | Event::Metadata(_) => {}
             }
             if let Some(into) = &mut publication {
                 into.look();

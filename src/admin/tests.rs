@@ -350,6 +350,10 @@ async fn readiness_follows_its_flag() {
     port.ready.send_replace(true);
     let response = port.send(Request::get("/readyz").body(Body::empty()).expect("a request")).await;
     assert_eq!((response.status(), text_of(response).await.as_str()), (StatusCode::OK, "ready\n"));
+    port.doubt.send_replace(Arc::new(vec!["hall has had no new segment for 9 s: 720p".to_owned()]));
+    let response = port.send(Request::get("/readyz").body(Body::empty()).expect("a request")).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(text_of(response).await.contains("hall has had no new segment for 9 s: 720p"));
 }
 
 /// The data of the next event called `matrix`.

@@ -121,6 +121,8 @@ pub struct LeftOut {
     pub interrupted: u32,
     /// Not in the form of their type.
     pub unreadable: u32,
+    /// Of those, pictures.
+    pub pictures: u32,
 }
 
 /// Reads one peer.
@@ -331,6 +333,7 @@ impl Guard {
             && let Some(given_up) = stream.message.take()
         {
             self.left_out.interrupted += 1;
+            self.left_out.pictures += u32::from(is_picture(stream.type_id));
             self.unfinished -= if given_up.data.is_some() { stream.length } else { 0 };
         }
         stream.read_header(format, &self.header[basic_length(self.header[0])..]);
@@ -454,6 +457,7 @@ impl Unfinished {
             }
             Some(limit) if length > limit => {
                 left_out.too_long += 1;
+                left_out.pictures += u32::from(is_picture(type_id));
                 None
             }
             Some(_) => Some(BytesMut::with_capacity(length)),
@@ -480,6 +484,11 @@ const fn longest(type_id: u8, media: bool) -> Option<usize> {
 
 const fn is_command(type_id: u8) -> bool {
     matches!(type_id, message_type::COMMAND | message_type::COMMAND_AMF3)
+}
+
+/// An aggregate message may hold pictures.
+const fn is_picture(type_id: u8) -> bool {
+    matches!(type_id, message_type::VIDEO | message_type::AGGREGATE)
 }
 
 const fn is_needed(type_id: u8) -> bool {

@@ -165,6 +165,11 @@ impl Session {
         media
     }
 
+    /// There is more to tell of what was read: call [`Session::handle`] again before more is.
+    pub const fn has_more(&self) -> bool {
+        self.aggregate.is_some()
+    }
+
     /// Messages of the peer that were left out since the last call.
     pub fn left_out(&mut self) -> LeftOut {
         self.guard.left_out()

@@ -4,7 +4,7 @@
 //! show what they should, and is silent where another condition of the same source says why; [`stale`] says of which
 //! rungs no segment comes any more, whatever the cause: that is also why a server is not ready.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::conductor::LadderKey;
 use super::estate::Inventory;
@@ -22,11 +22,21 @@ const OLD: u32 = 2;
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
     ladders: BTreeMap<LadderKey, Outcome>,
-    /// What the matrix was told.
+    /// What the matrix was told at the last look.
     told: BTreeMap<String, Faults>,
+    /// Channels that were stale at the last look.
+    stale: BTreeSet<String>,
 }
 
 impl Outcomes {
+    /// The sentences of channels that were stale at the last look already: one that has just been started is not yet.
+    pub(super) fn lasting(&mut self, stale: &[(String, String)]) -> Vec<String> {
+        let lasting = stale.iter().filter(|(channel, _)| self.stale.contains(channel));
+        let lasting = lasting.map(|(_, sentence)| sentence.clone()).collect();
+        self.stale = stale.iter().map(|(channel, _)| channel.clone()).collect();
+        lasting
+    }
+
     /// One look at all sources; tells the matrix what has changed.
     pub(super) fn look(
         &mut self,
@@ -63,7 +73,8 @@ impl Outcomes {
         faults.retain(|_, faults| !faults.is_empty());
         for name in view.sources.iter().map(|source| &source.name) {
             let found = faults.get(name);
-            if self.told.get(name) != found {
+            // Again at each look: a source that was away between two of them is live again for the matrix.
+            if found.is_some() || self.told.contains_key(name) {
                 let Faults { picture, sound } = found.cloned().unwrap_or_default();
                 matrix.source_outcome(name, SourceOutcome { picture, sound });
             }

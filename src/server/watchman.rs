@@ -144,7 +144,8 @@ impl Watchman {
         }
         found.extend(self.outcomes.look(&ladders, &inventory, &self.matrix, now));
         let stale = outcome::stale(&self.registry, &inventory, now);
-        self.doubt(&stale);
+        let lasting = self.outcomes.lasting(&stale);
+        self.doubt(lasting);
         let pushes = self.pushes.all();
         let of_plan = schedule::conditions(&self.plan.borrow(), now);
         let mut all: Vec<_> = found.iter().flat_map(|condition| of_channels(condition, &view)).collect();
@@ -155,8 +156,7 @@ impl Watchman {
     }
 
     /// Says what keeps viewers from what they come for.
-    fn doubt(&self, stale: &[(String, String)]) {
-        let doubts: Vec<_> = stale.iter().map(|(_, sentence)| sentence.clone()).collect();
+    fn doubt(&self, doubts: Vec<String>) {
         self.doubts.send_if_modified(|told| {
             let differs = **told != doubts;
             if differs {

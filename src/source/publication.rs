@@ -82,6 +82,8 @@ pub struct Publication {
     presence: Presence,
     /// The formats of the last picture and sound.
     formats: [Option<Arc<TrackFormat>>; 2],
+    /// Of picture and sound, whether the last message could not be used.
+    faulty: [bool; 2],
     /// Why it left.
     why: Option<String>,
 }
@@ -106,7 +108,15 @@ impl Inlet {
         self.report(SourceState::Connecting, "waits for the first picture");
         let (inlet, intake) = (Arc::clone(self), Intake::new(self.lattice_fps));
         let presence = Presence::new(self.clock.now());
-        Some(Publication { inlet, taken_over, intake, presence, formats: [None, None], why: None })
+        Some(Publication {
+            inlet,
+            taken_over,
+            intake,
+            presence,
+            formats: [None, None],
+            faulty: [false; 2],
+            why: None,
+        })
     }
 
     /// Somebody was not let in, and why. Told while nobody else publishes, at most once in ten seconds.
@@ -157,6 +167,7 @@ impl Publication {
         self.inlet.gauges.count(&unit);
         self.presence.frame(track, now);
         self.describe(&unit);
+        self.mend(track);
         self.intake.push(unit, |frame| self.inlet.feed.publish(&frame));
         if track == Track::Video {
             self.inlet.gauges.show(self.intake.timeline());
@@ -178,8 +189,11 @@ impl Publication {
             return;
         }
         self.inlet.gauges.passed_over.increment();
+        if harmless {
+            return;
+        }
+        self.faulty[track as usize] = true;
         match track {
-            _ if harmless => {}
             Track::Audio => self.inlet.gauges.sound_fault.set(why),
             Track::Video => {
                 self.inlet.gauges.picture_fault.set(why);
@@ -206,6 +220,16 @@ impl Publication {
         self.why = Some(why.to_owned());
     }
 
+    /// A message of `track` could be used.
+    fn mend(&mut self, track: Track) {
+        if std::mem::take(&mut self.faulty[track as usize]) {
+            match track {
+                Track::Video => self.inlet.gauges.picture_fault.clear(),
+                Track::Audio => self.inlet.gauges.sound_fault.clear(),
+            }
+        }
+    }
+
     /// Says what is sent, when that is something else than before.
     fn describe(&mut self, unit: &Unit) {
         let Some(known) = self.formats.get_mut(unit.track() as usize) else { return };
@@ -213,10 +237,6 @@ impl Publication {
             return;
         }
         *known = Some(Arc::clone(&unit.format));
-        match unit.track() {
-            Track::Video => self.inlet.gauges.picture_fault.clear(),
-            Track::Audio => self.inlet.gauges.sound_fault.clear(),
-        }
         let [video, audio] = &self.formats;
         let media = Some(described(video.as_deref(), audio.as_deref()));
         self.inlet.status.send_if_modified(|status| {

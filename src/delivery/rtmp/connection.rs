@@ -23,7 +23,7 @@ const WHOLE: Duration = Duration::from_secs(60);
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// A peer that was told why it must leave has so long to read that, and may send so much meanwhile: a socket that is closed
 /// over unread bytes takes back what was said.
-const FAREWELL: Duration = Duration::from_secs(2);
+const FAREWELL: Duration = Duration::from_secs(1);
 const FAREWELL_MAX: usize = 16 << 20;
 /// Bytes read at once.
 const READ: usize = 16 << 10;
@@ -119,7 +119,7 @@ impl Connection {
         loop {
             // Before more is read: the answer to the event before.
             self.flush().await?;
-            if self.unread.is_empty() && !self.heard().await? {
+            if self.unread.is_empty() && !self.session.has_more() && !self.heard().await? {
                 return Ok(None);
             }
             let mut input = self.buffer.get(self.unread.clone()).unwrap_or_default();

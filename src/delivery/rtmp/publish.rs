@@ -140,7 +140,7 @@ impl Said<'_> {
         if now == LeftOut::default() {
             return;
         }
-        let LeftOut { too_long, interrupted, unreadable } = now;
+        let LeftOut { too_long, interrupted, unreadable, pictures } = now;
         let before = &mut self.left_out;
         for (count, total, what) in [
             (too_long, &mut before.too_long, "longer than any of its kind may be"),
@@ -155,7 +155,7 @@ impl Said<'_> {
             }
             *total = total.saturating_add(count);
         }
-        if too_long + interrupted > 0 {
+        if pictures > 0 {
             into.lost();
         }
     }
