@@ -61,6 +61,8 @@ const CORES: &[&str] = &[
     "ladder/vitals.rs",
     "source/timeline",
     "source/backoff.rs",
+    "source/described.rs",
+    "source/presence.rs",
     "store/bitrate.rs",
     "store/manifest.rs",
     "store/media_playlist.rs",

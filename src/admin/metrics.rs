@@ -22,10 +22,11 @@ use crate::matrix::{MatrixHandle, SourceState};
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Every state with its label. One series for each, of which one is 1: a state can be summed and plotted.
-const STATES: [(SourceState, &str); 6] = [
+const STATES: [(SourceState, &str); 7] = [
     (SourceState::Idle, "idle"),
     (SourceState::Connecting, "connecting"),
     (SourceState::Live, "live"),
+    (SourceState::Undecodable, "undecodable"),
     (SourceState::Stalled, "stalled"),
     (SourceState::Refused, "refused"),
     (SourceState::BackingOff, "backing_off"),

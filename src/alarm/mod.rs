@@ -6,14 +6,19 @@
 //! * an alarm ends when its condition has not held for five seconds, so that a flapping one is one alarm;
 //! * since-when is when the condition began, not when the patience was over.
 //!
+//! Alarms look at the outcome, and one cause is one alarm: where pictures come and none comes out, [`Outcome`] says so; a channel
+//! that does not show what it should is an alarm of its own only if nothing else says why.
+//!
 //! What does *not* belong here: how conditions are noticed, where alarms are sent.
 
 mod board;
+mod outcome;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 pub use board::{Board, Change};
+pub use outcome::{DRY, Faults, Outcome, Reading, UNBEGUN};
 
 use crate::media::MediaTime;
 
@@ -53,6 +58,14 @@ pub enum AlarmKind {
     Push,
     /// A part of the server has ended by a fault of ours, and was started again.
     Task,
+    /// A source sends pictures, and none of them comes out.
+    Undecodable,
+    /// A source sends sound, and none of it comes out.
+    UndecodableSound,
+    /// A channel does not show the source that it should, and no other alarm says why.
+    NotOnAir,
+    /// No new segment comes of a channel: a fault of ours.
+    Stale,
 }
 
 /// Something that holds at this moment.
@@ -105,18 +118,29 @@ pub struct Thresholds {
     pub clipped_s: u32,
     /// A source that cannot be had, stalls or refuses.
     pub offline_s: u32,
+    /// A channel that does not show what it should.
+    pub not_on_air_s: u32,
 }
+
+/// No new segment, beyond the age that makes it too old.
+const STALE_S: u32 = 2;
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { black_s: 20, frozen_s: 120, silent_s: 60, clipped_s: 10, offline_s: 5 }
+        Self { black_s: 20, frozen_s: 120, silent_s: 60, clipped_s: 10, offline_s: 5, not_on_air_s: 10 }
     }
 }
 
 impl Thresholds {
     const fn of(self, kind: AlarmKind) -> u32 {
         match kind {
-            AlarmKind::Offline | AlarmKind::Stalled | AlarmKind::Push => self.offline_s,
+            AlarmKind::Offline
+            | AlarmKind::Stalled
+            | AlarmKind::Push
+            | AlarmKind::Undecodable
+            | AlarmKind::UndecodableSound => self.offline_s,
+            AlarmKind::NotOnAir => self.not_on_air_s,
+            AlarmKind::Stale => STALE_S,
             AlarmKind::Refused
             | AlarmKind::ParameterSets
             | AlarmKind::Calendar

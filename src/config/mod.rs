@@ -440,6 +440,8 @@ pub struct Alarm {
     pub clipped_s: u32,
     /// A wanted source that cannot be had.
     pub offline_s: u32,
+    /// A channel that does not show the source that it should, where nothing else says why.
+    pub not_on_air_s: u32,
     /// Who is told.
     #[serde(rename = "webhook")]
     pub webhooks: Vec<Webhook>,
@@ -457,7 +459,15 @@ pub struct Webhook {
 
 impl Default for Alarm {
     fn default() -> Self {
-        Self { black_s: 20, frozen_s: 120, silent_s: 60, clipped_s: 10, offline_s: 5, webhooks: Vec::new() }
+        Self {
+            black_s: 20,
+            frozen_s: 120,
+            silent_s: 60,
+            clipped_s: 10,
+            offline_s: 5,
+            not_on_air_s: 10,
+            webhooks: Vec::new(),
+        }
     }
 }
 

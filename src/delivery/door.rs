@@ -65,6 +65,12 @@ pub struct Refusal(pub &'static str);
 pub trait Door: Send + Sync + fmt::Debug {
     /// Lets `caller` in, or says why not.
     fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal>;
+
+    /// What `user` has to answer before it may publish with a user name and a password, in the words of
+    /// [`authmod`](crate::rtmp::authmod); `None` where nobody can.
+    fn challenge(&self, _user: &str) -> Option<String> {
+        None
+    }
 }
 
 /// A door that lets every player in and no publisher.

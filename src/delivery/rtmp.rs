@@ -4,6 +4,9 @@
 //! * `live` plays a channel, `recorded` a recording, with pause and seek;
 //! * `publish` takes a publisher's frames.
 //!
+//! Publishers show their source's key behind a `?`, as a segment of the path, or as user name and password
+//! ([`authmod`]). Who is refused or sent away is told why, and given time to read it.
+//!
 //! Every bound answers a way in which a peer could hold a connection for ever: the handshake and the first request
 //! within ten seconds, a publisher's next frame within ten, a player's socket within ten seconds of a write, a player
 //! who only holds a recording within half an hour.
@@ -15,6 +18,7 @@ mod recorded;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -26,14 +30,19 @@ use super::door::{Caller, Door, Protocol, Wish as Wanted};
 use super::registry::Selection;
 use super::route::Stream;
 use super::{Audience, Counts, Registry, Speaks};
-use crate::rtmp::{Event, Query, StreamName};
+use crate::rtmp::{Event, Query, StreamName, authmod};
 use connection::{Connection, Ended, PATIENCE};
+use publish::After;
 use recorded::Recorded;
 
 pub use publish::{PublishedStream, Publishing};
 
 /// The application that publishers use.
 const PUBLISH_APP: &str = "publish";
+/// The same for those who have a user name and a password: encoders tell them only when they are asked at once.
+const PUBLISH_AUTH_APP: &str = "publish-auth";
+/// When the server ends, publishers are told so within this.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// What RTMP connections are served with.
 #[derive(Clone)]
@@ -58,69 +67,97 @@ enum Wish {
     Publish(Box<dyn PublishedStream>, String),
 }
 
+/// The application that a connection uses.
+#[derive(Default)]
+struct App {
+    name: String,
+    query: Query,
+}
+
+/// Why somebody is not let in.
+enum Refused {
+    /// Not allowed.
+    Denied(Cow<'static, str>),
+    /// Not there, or not free.
+    Other(Cow<'static, str>),
+}
+
 impl RtmpPort {
     /// Serves one connection until it ends or `shutdown`.
     pub async fn serve(self, stream: TcpStream, shutdown: CancellationToken) {
-        let connection = Connection::new(stream);
+        let mut connection = Connection::new(stream);
         let peer = connection.peer_name();
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            ended = self.run(connection) => match ended {
-                Ok(()) => debug!(peer, "RTMP connection closed"),
-                Err(why) => debug!(peer, %why, "RTMP connection ended"),
-            },
+        let late = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        let ended = tokio::select! {
+            () = late => return,
+            ended = self.run(&mut connection, &shutdown) => ended,
+        };
+        match ended {
+            Ok(()) => debug!(peer, "RTMP connection closed"),
+            Err(why) => {
+                debug!(peer, %why, "RTMP connection ended");
+                if !matches!(why, Ended::Io(_) | Ended::Stuck) {
+                    connection.farewell().await;
+                }
+            }
         }
     }
 
-    async fn run(&self, mut connection: Connection) -> Result<(), Ended> {
+    async fn run(&self, connection: &mut Connection, shutdown: &CancellationToken) -> Result<(), Ended> {
         connection.prepare()?;
-        let wish = timeout(PATIENCE, self.wish(&mut connection)).await.map_err(|_| Ended::Silent)??;
-        match wish {
-            None => Ok(()),
-            Some(Wish::Play(app, air, rung)) => {
-                let seat = |name: &str| self.audience.enter(&app, name, Speaks::Rtmp);
-                let seat = air.tracks().get(rung).map(|tracks| seat(&tracks.name));
-                connection.play(&self.counts, seat, air, rung).await
-            }
-            Some(Wish::PlayRecorded(recorded)) => connection.play_recorded(&self.counts, *recorded).await,
-            Some(Wish::Publish(into, name)) => {
-                info!(source = name, "a publisher has come");
-                let ended = connection.publish(into).await;
-                let why = ended.as_ref().err().map(ToString::to_string);
-                info!(source = name, why, "the publisher has gone");
-                ended
+        let mut app = App::default();
+        loop {
+            let wish = timeout(PATIENCE, self.wish(connection, &mut app)).await;
+            match wish.map_err(|_| Ended::Silent)?? {
+                None => return Ok(()),
+                Some(Wish::Play(app, air, rung)) => {
+                    let seat = |name: &str| self.audience.enter(&app, name, Speaks::Rtmp);
+                    let seat = air.tracks().get(rung).map(|tracks| seat(&tracks.name));
+                    return connection.play(&self.counts, seat, air, rung).await;
+                }
+                Some(Wish::PlayRecorded(recorded)) => {
+                    return connection.play_recorded(&self.counts, *recorded).await;
+                }
+                Some(Wish::Publish(into, name)) => {
+                    if let After::Gone = published(connection, into, &name, shutdown).await? {
+                        return Ok(());
+                    }
+                }
             }
         }
     }
 
     /// Reads until the peer plays or publishes; `None` when it leaves before.
-    async fn wish(&self, connection: &mut Connection) -> Result<Option<Wish>, Ended> {
-        let mut app = String::new();
-        let mut app_query = Query::default();
+    async fn wish(&self, connection: &mut Connection, app: &mut App) -> Result<Option<Wish>, Ended> {
         loop {
             let Some(event) = connection.event().await? else { return Ok(None) };
             let wish = match event {
-                Event::Connect { app: name, query, .. } => {
-                    (app, app_query) = (name, query);
-                    connection.session.accept();
-                    continue;
-                }
+                Event::Connect { app: name, query, .. } => match self.welcome(connection, &name, &query) {
+                    Ok(()) => {
+                        *app = App { name, query };
+                        connection.session.accept();
+                        continue;
+                    }
+                    Err(why) => Err(Refused::Other(why)),
+                },
                 Event::Play { stream, query, start_ms } => {
+                    let name = prefixed(&stream);
                     let asked =
-                        Asked { connection, app: &app, stream: &stream, queries: [&query, &app_query] };
+                        Asked { connection, app: &app.name, stream: &name, queries: [&query, &app.query] };
                     match self.ask(Wanted::Play, &asked) {
-                        Ok(()) => self.find(&app, &stream, start_ms.unwrap_or(0)).await,
-                        Err(why) => Err(why),
+                        Ok(()) => {
+                            self.find(&app.name, &stream, start_ms.unwrap_or(0)).await.map_err(Refused::Other)
+                        }
+                        Err(why) => Err(Refused::Denied(why)),
                     }
                 }
-                Event::Publish { stream, query } => {
-                    let asked =
-                        Asked { connection, app: &app, stream: &stream, queries: [&query, &app_query] };
-                    self.publisher(&asked).map(|into| Wish::Publish(into, stream.path.clone()))
-                }
+                Event::Publish { stream, query } => self.publisher(connection, app, &stream, query),
                 _ => continue,
             };
-            match wish {
+            let why = match wish {
                 Ok(wish) => {
                     match &wish {
                         Wish::PlayRecorded(_) => connection.session.accept_recorded(),
@@ -129,23 +166,46 @@ impl RtmpPort {
                     connection.flush().await?;
                     return Ok(Some(wish));
                 }
-                Err(why) => {
-                    connection.session.reject(&why);
-                    connection.flush().await?;
-                    return Err(Ended::Refused(why.into_owned()));
+                Err(Refused::Denied(why)) => {
+                    connection.session.deny(&why);
+                    why
                 }
+                Err(Refused::Other(why)) => {
+                    connection.session.reject(&why);
+                    why
+                }
+            };
+            connection.flush().await?;
+            return Err(Ended::Refused(why.into_owned()));
+        }
+    }
+
+    /// Whether a peer may use an application: publishers with a user name and a password are asked for them here.
+    fn welcome(&self, connection: &Connection, app: &str, query: &Query) -> Result<(), Cow<'static, str>> {
+        if app != PUBLISH_APP && app != PUBLISH_AUTH_APP {
+            return Ok(());
+        }
+        let shows = |names: &[&str]| names.iter().any(|name| query.get(name).is_some());
+        match query.get("authmod").as_deref() {
+            None if app == PUBLISH_APP || shows(&["key", "pass", "password"]) => Ok(()),
+            Some("adobe") => {
+                let user = query.get("user").unwrap_or_default();
+                if query.get("response").is_none() {
+                    return Err(self.door.challenge(&user).map_or(authmod::FAILED.into(), Cow::Owned));
+                }
+                let asked = Asked { connection, app, stream: &user, queries: [query, &Query::default()] };
+                self.ask(Wanted::Publish, &asked).map_err(|_| authmod::FAILED.into())
             }
+            _ => Err(authmod::NEED.into()),
         }
     }
 
     fn ask(&self, wish: Wanted, asked: &Asked<'_>) -> Result<(), Cow<'static, str>> {
-        let StreamName { prefix, path } = asked.stream;
-        let stream = if prefix.is_empty() { path.clone() } else { format!("{prefix}:{path}") };
         let query = asked.queries.map(Query::reveal);
         let query = query.into_iter().filter(|query| !query.is_empty()).collect::<Vec<_>>().join("&");
         let peer = asked.connection.peer();
         let (protocol, app) = (Protocol::Rtmp, asked.app);
-        let caller = Caller { protocol, wish, peer, app, stream: &stream, query: &query };
+        let caller = Caller { protocol, wish, peer, app, stream: asked.stream, query: &query };
         self.door.ask(&caller).map_err(|refusal| refusal.0.into())
     }
 
@@ -170,21 +230,73 @@ impl RtmpPort {
         }
     }
 
-    /// The source is named by the stream; an URL may have put it behind the application.
-    fn publisher(&self, asked: &Asked<'_>) -> Result<Box<dyn PublishedStream>, Cow<'static, str>> {
-        if asked.app != PUBLISH_APP {
-            return Err("publish to rtmp://host/publish/<source>?key=...".into());
+    /// The source is named by the stream; an URL may have put it behind the application, and the key beside it.
+    fn publisher(
+        &self,
+        connection: &Connection,
+        app: &App,
+        stream: &StreamName,
+        query: Query,
+    ) -> Result<Wish, Refused> {
+        if app.name != PUBLISH_APP && app.name != PUBLISH_AUTH_APP {
+            return Err(Refused::Other("publish to rtmp://host/publish/<source>?key=...".into()));
         }
-        self.ask(Wanted::Publish, asked)?;
-        Ok(self.publishing.open(&asked.stream.path)?)
+        let path = prefixed(stream);
+        let (source, key) = located(&path, |name| self.publishing.knows(name));
+        let query = key.map_or(query.clone(), |key| query.with("key", key));
+        let asked = Asked { connection, app: &app.name, stream: source, queries: [&query, &app.query] };
+        self.ask(Wanted::Publish, &asked).map_err(|why| {
+            let nothing = query.is_empty() && app.query.is_empty();
+            let told = if nothing { "it showed no key" } else { "its key is not the right one" };
+            self.publishing.refused(source, told);
+            Refused::Denied(why)
+        })?;
+        let into = self.publishing.open(source).map_err(|why| Refused::Other(why.into()))?;
+        Ok(Wish::Publish(into, source.to_owned()))
     }
+}
+
+/// A publisher's stay, from beginning to end.
+async fn published(
+    connection: &mut Connection,
+    mut into: Box<dyn PublishedStream>,
+    source: &str,
+    shutdown: &CancellationToken,
+) -> Result<After, Ended> {
+    info!(source, "a publisher has come");
+    let ended = connection.publish(&mut *into, source, shutdown).await;
+    let why = match &ended {
+        Ok(After::Gone) => "it closed the connection".to_owned(),
+        Ok(After::Onward) => "it ended its stream".to_owned(),
+        Err(why) => why.to_string(),
+    };
+    into.left(&why);
+    info!(source, why, "the publisher has gone");
+    ended
+}
+
+/// Which segment of a path is the source, and what beside it is the key: `source`, `source/key`, or `key/source` where an URL was cut
+/// that way.
+fn located(path: &str, knows: impl Fn(&str) -> bool) -> (&str, Option<&str>) {
+    match (path.split_once('/'), path.rsplit_once('/')) {
+        _ if knows(path) => (path, None),
+        (Some((source, key)), _) if knows(source) => (source, Some(key)),
+        (_, Some((key, source))) if knows(source) => (source, Some(key)),
+        _ => (path, None),
+    }
+}
+
+/// As the peer calls it.
+fn prefixed(stream: &StreamName) -> String {
+    let StreamName { prefix, path } = stream;
+    if prefix.is_empty() { path.clone() } else { format!("{prefix}:{path}") }
 }
 
 /// A question for the door.
 struct Asked<'a> {
     connection: &'a Connection,
     app: &'a str,
-    stream: &'a StreamName,
+    stream: &'a str,
     /// Behind the stream, and behind the application.
     queries: [&'a Query; 2],
 }

@@ -8,11 +8,13 @@
 
 mod explain;
 
+use std::collections::BTreeMap;
+
 use jiff::tz::TimeZone;
 
 use self::explain::{Clock, Voices, explain};
 use super::command::{Command, MatrixError, NOTICE_CHARS, Notice, Scheduled};
-use super::status::{OnAir, SourceStatus};
+use super::status::{OnAir, SourceOutcome, SourceState, SourceStatus};
 use super::store::Override;
 use super::view::{By, ChannelView, Desired, MatrixView, SourceView, Voice};
 use crate::media::MediaTime;
@@ -42,6 +44,8 @@ pub struct ChannelLayout {
 pub struct Matrix {
     channels: Vec<Channel>,
     sources: Vec<(String, SourceStatus)>,
+    /// Of sources that are live and of which something does not come out: why, and since when.
+    outcomes: BTreeMap<String, (SourceOutcome, MediaTime)>,
     /// In which explanations tell the time.
     zone: TimeZone,
     /// Overrides that came to their end and were not told of yet.
@@ -77,6 +81,7 @@ impl Matrix {
         Self {
             channels: layout.channels.into_iter().map(channel).collect(),
             sources: layout.sources.into_iter().map(|name| (name, SourceStatus::idle(now))).collect(),
+            outcomes: BTreeMap::new(),
             zone: TimeZone::UTC,
             expired: Vec::new(),
             now,
@@ -182,6 +187,9 @@ impl Matrix {
         for (name, status) in before.sources {
             self.source_status(&name, status);
         }
+        for (name, (outcome, since)) in before.outcomes {
+            self.source_outcome(&name, outcome, since);
+        }
         let known: Vec<String> = self.sources.iter().map(|(name, _)| name.clone()).collect();
         let knows = |source: &String| known.contains(source);
         for channel in before.channels {
@@ -200,7 +208,41 @@ impl Matrix {
     /// A source says how it is. An unknown one is not listened to.
     pub fn source_status(&mut self, source: &str, status: SourceStatus) {
         if let Some((_, known)) = self.sources.iter_mut().find(|(name, _)| name == source) {
+            if status.state != SourceState::Live {
+                self.outcomes.remove(source);
+            }
             *known = status;
+        }
+    }
+
+    /// What becomes of what a source sends since `at`. Heard while it is live: "live" means that pictures come out.
+    pub fn source_outcome(&mut self, source: &str, outcome: SourceOutcome, at: MediaTime) {
+        let live =
+            |(name, status): &(String, SourceStatus)| name == source && status.state == SourceState::Live;
+        if outcome == SourceOutcome::default() || !self.sources.iter().any(live) {
+            self.outcomes.remove(source);
+            return;
+        }
+        let before = self.outcomes.get(source);
+        let same =
+            |(before, _): &&(SourceOutcome, MediaTime)| before.picture.is_some() == outcome.picture.is_some();
+        let since = before.filter(same).map_or(at, |(_, since)| *since);
+        self.outcomes.insert(source.to_owned(), (outcome, since));
+    }
+
+    /// A source's status, and what becomes of what it sends.
+    fn status_of(&self, name: &str, status: &SourceStatus) -> SourceStatus {
+        match self.outcomes.get(name) {
+            Some((SourceOutcome { picture: Some(why), .. }, since)) => SourceStatus {
+                state: SourceState::Undecodable,
+                reason: why.clone(),
+                since: *since,
+                ..status.clone()
+            },
+            Some((SourceOutcome { sound: Some(why), .. }, _)) => {
+                SourceStatus { reason: format!("no sound: {why}"), ..status.clone() }
+            }
+            _ => status.clone(),
         }
     }
 
@@ -242,7 +284,7 @@ impl Matrix {
         let source = |(name, status): &(String, SourceStatus)| SourceView {
             name: name.clone(),
             wanted: wanted(name),
-            status: status.clone(),
+            status: self.status_of(name, status),
         };
         MatrixView {
             channels: self.channels.iter().map(|channel| self.view_of(channel)).collect(),
@@ -258,7 +300,17 @@ impl Matrix {
     }
 
     fn view_of(&self, channel: &Channel) -> ChannelView {
-        channel.view(&Clock { zone: &self.zone, now: self.now })
+        let clock = Clock { zone: &self.zone, now: self.now };
+        let source = channel.desired.source.as_ref().filter(|_| channel.on_air.source.is_none());
+        let outcome = source.and_then(|source| self.outcomes.get(source));
+        match (source, outcome) {
+            (Some(source), Some((SourceOutcome { picture: Some(why), .. }, _))) => {
+                let mut told = channel.clone();
+                told.on_air.reason = format!("no picture comes out of what {source} sends: {why}");
+                told.view(&clock)
+            }
+            _ => channel.view(&clock),
+        }
     }
 
     fn channel_mut(&mut self, name: &str) -> Result<&mut Channel, MatrixError> {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::status::{OnAir, SourceStatus};
+use super::status::{OnAir, SourceOutcome, SourceStatus};
 
 /// The box.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub(super) struct Mail {
 pub(super) struct Reports {
     /// By the source's name.
     pub(super) sources: BTreeMap<String, SourceStatus>,
+    /// By the source's name.
+    pub(super) outcomes: BTreeMap<String, SourceOutcome>,
     /// By the channel's name.
     pub(super) channels: BTreeMap<String, OnAir>,
 }
@@ -30,6 +32,11 @@ pub(super) struct Reports {
 impl Mail {
     pub(super) fn source_status(&self, source: &str, status: SourceStatus) {
         self.lock().sources.insert(source.to_owned(), status);
+        self.posted.notify_one();
+    }
+
+    pub(super) fn source_outcome(&self, source: &str, outcome: SourceOutcome) {
+        self.lock().outcomes.insert(source.to_owned(), outcome);
         self.posted.notify_one();
     }
 

@@ -22,6 +22,6 @@ mod view;
 pub use self::command::{Applied, Command, MatrixError, NOTICE_CHARS, Notice, Scheduled};
 pub use self::core::{ChannelLayout, Layout, Matrix};
 pub use self::owner::{MatrixHandle, OnExpiry, Owner, prepare, spawn, spawn_telling};
-pub use self::status::{OnAir, SourceMedia, SourceState, SourceStatus};
+pub use self::status::{OnAir, SourceMedia, SourceOutcome, SourceState, SourceStatus};
 pub use self::store::{FileStore, Override, Store};
 pub use self::view::{By, ChannelView, Desired, MatrixView, SourceView, Voice};

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use super::command::{Applied, Command, MatrixError, Notice, Scheduled};
 use super::core::{Layout, Matrix};
 use super::mail::{Mail, Reports};
-use super::status::{OnAir, SourceStatus};
+use super::status::{OnAir, SourceOutcome, SourceStatus};
 use super::store::{Override, Store};
 use super::view::MatrixView;
 use crate::clock::Clock;
@@ -133,6 +133,11 @@ impl MatrixHandle {
         self.mail.source_status(source, status);
     }
 
+    /// What becomes of what a source sends. Never waits; only the latest report of a source counts.
+    pub fn source_outcome(&self, source: &str, outcome: SourceOutcome) {
+        self.mail.source_outcome(source, outcome);
+    }
+
     /// A channel says what it shows. Never waits; only the latest report of a channel counts.
     pub fn on_air(&self, channel: &str, on_air: OnAir) {
         self.mail.on_air(channel, on_air);
@@ -223,6 +228,9 @@ impl Owner {
     fn hear(&mut self, reports: Reports) {
         for (source, status) in reports.sources {
             self.matrix.source_status(&source, status);
+        }
+        for (source, outcome) in reports.outcomes {
+            self.matrix.source_outcome(&source, outcome, self.clock.now());
         }
         for (channel, on_air) in reports.channels {
             self.matrix.on_air(&channel, on_air);

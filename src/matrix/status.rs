@@ -13,8 +13,10 @@ pub enum SourceState {
     Idle,
     /// A connection is being made.
     Connecting,
-    /// Media flows.
+    /// Media flows, and pictures come out of it.
     Live,
+    /// Media flows, and no picture comes out of it.
+    Undecodable,
     /// Connected, but nothing has come for a while.
     Stalled,
     /// The encoder said no (401, 403): tried again slowly.
@@ -36,6 +38,15 @@ pub struct SourceStatus {
     pub media: Option<SourceMedia>,
     /// Connections made since start.
     pub connects: u64,
+}
+
+/// What becomes of what a source sends: where nothing comes out although something goes in, why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceOutcome {
+    /// Why no picture comes out.
+    pub picture: Option<String>,
+    /// Why no sound comes out.
+    pub sound: Option<String>,
 }
 
 /// What a source sends, as its description and its first seconds show.

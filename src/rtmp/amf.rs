@@ -13,6 +13,9 @@ use bytes::{Buf, BufMut, BytesMut};
 /// Objects and arrays inside one another. Real connects and metadata need two.
 pub(super) const MAX_DEPTH: usize = 8;
 
+/// The value null, as a whole.
+pub(super) const NULL: u8 = marker::NULL;
+
 /// Type markers (AMF0 §2.1).
 mod marker {
     pub(super) const NUMBER: u8 = 0;

@@ -2,7 +2,7 @@
 //! §E.4.3; Enhanced RTMP v1 §"Defining Additional Video Codecs", v2 §"Enhanced Audio", §"Enhanced Video").
 //!
 //! [`Unpacker`] reads what a publisher sends, in the legacy form and in the enhanced one, as long as it is
-//! H.264 and AAC; every other codec is an error that names it. The heads written here are of the legacy form,
+//! H.264, AAC, MP3 or G.711; every other codec is an error that names it. The heads written here are of the legacy form,
 //! which every player knows. [`Metadata`] is `onMetaData`, both ways.
 //!
 //! What does *not* belong here: chunks (`wire`), messages shared by players (`share`), wall-clock time: the
@@ -10,6 +10,8 @@
 
 mod avc;
 mod metadata;
+mod mp3;
+mod tag;
 mod unpack;
 
 pub use avc::AvcError;

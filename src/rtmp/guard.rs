@@ -5,20 +5,21 @@
 //!
 //! Contract. After the handshake, give every byte of the peer in order to [`Guard::next_message`]: it takes from
 //! the front of the slice what it needs and returns the next message, or `None` when the slice is used up.
-//! How the bytes are cut does not matter. After an error the peer cannot be understood any more: close. Only
-//! [`GuardError::ShortCommand`] is behind us when it is told, and reading can go on.
+//! How the bytes are cut does not matter. After an error the peer cannot be understood any more: close. What is wrong
+//! with one message alone is no error: the message is left out and counted ([`Guard::left_out`]).
 //! * **Chunk streams** are put together one by one, so their chunks may interleave (RTMP 1.0 §5.3). SetChunkSize
 //!   and Abort are obeyed here and not handed on.
-//! * **Bounds**, on everything that a peer chooses: 64 chunk streams; chunks of 128 to 16 777 215 bytes
-//!   (larger ones are taken for the latter, as §5.4.1 says); 4 MB a picture or sound; 16 KB a command
-//!   or data message; AMF0 at most 8 deep; commands of at least name, transaction and object. Unfinished
+//! * **Bounds**, on everything that a peer chooses: 64 chunk streams, of which the one that rested longest makes room;
+//!   chunks of 1 to 16 777 215 bytes (larger ones are taken for the latter, as §5.4.1 says); 4 MB a picture or sound;
+//!   16 KB a command or data message, 1 MB the data of a publisher; AMF0 at most 8 deep. Unfinished
 //!   messages together hold at most 64 KB, and 4.25 MB while media is let in ([`Guard::let_media_in`]).
 //! * **Dropped unread**, without memory and without harm: types and user control events that this server has no
-//!   use for, media while it is not let in, data messages with AMF0 that `rml_amf0` does not know.
+//!   use for, media while it is not let in, media and data that are too long, data messages with AMF0 that cannot be read.
 //!
 //! Tolerated: a type 1 header as the first of its chunk stream (librtmp's first ping), AMF3 messages that carry
-//! AMF0 behind a zero byte (Flash). Not tolerated: a message that begins before the one before it on the same
-//! chunk stream has ended.
+//! AMF0 behind a zero byte (Flash), extended timestamps that are left out of type 3 chunks (§5.3.1.3 wants them; encoders
+//! differ, so the bytes decide), a message that begins inside another one (the other one is given up), and type 3 headers
+//! behind a type 0 header with a large timestamp, which nobody means to be added again (§5.3.1.2.4).
 //!
 //! What does *not* belong here: the handshake, what messages mean, answers.
 
@@ -36,7 +37,11 @@ const CHUNK_STREAMS_MAX: usize = 64;
 /// A 1080p IDR picture of a lecture has about 300 KB.
 const MEDIA_MAX: usize = 4 << 20;
 const COMMAND_MAX: usize = 16 << 10;
+/// What a publisher says of its stream. Encoders put their whole configuration there; nothing of it is needed.
+const DATA_MAX: usize = 1 << 20;
 const CONTROL_MAX: usize = 64;
+/// A type 3 header behind a type 0 header adds its timestamp once more, but not more than this: ten seconds.
+const REPEATED_MAX_MS: u32 = 10_000;
 /// All unfinished messages of a peer that sends no media.
 const UNFINISHED_MAX: usize = 64 << 10;
 /// All unfinished messages of a publisher: one picture of the largest kind, and sound beside it.
@@ -75,11 +80,8 @@ pub enum GuardError {
     /// A header that leaves out what no header before it said.
     #[error("the peer began RTMP chunk stream {0} with a shortened header")]
     Headless(u32),
-    /// A new message inside an unfinished one.
-    #[error("the peer began a message inside another one on RTMP chunk stream {0}")]
-    Interrupted(u32),
     /// SetChunkSize out of bounds.
-    #[error("the peer wants RTMP chunks of {0} bytes; {INITIAL_CHUNK_SIZE} is the least")]
+    #[error("the peer wants RTMP chunks of {0} bytes")]
     ChunkSize(u32),
     /// A message longer than its kind may be.
     #[error("the peer announced {length} bytes of RTMP message type {type_id}; {limit} are allowed")]
@@ -103,11 +105,24 @@ pub enum GuardError {
         fault: AmfFault,
     },
     /// A command without name, transaction and object.
-    #[error("the peer sent an RTMP command of {0} values; name, transaction and object are the least")]
+    #[error("the peer sent an RTMP command of {0} values; name and transaction are the least")]
     ShortCommand(usize),
     /// Anything else that does not have the form of its type.
     #[error("the peer sent a malformed RTMP message of type {0}")]
     Malformed(u8),
+}
+
+/// Messages that were left out since the last look, by what was wrong with them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Longer than their kind may be.
+    pub too_long: u32,
+    /// Another one began inside them.
+    pub interrupted: u32,
+    /// Not in the form of their type.
+    pub unreadable: u32,
+    /// Of those, pictures.
+    pub pictures: u32,
 }
 
 /// Reads one peer.
@@ -122,6 +137,30 @@ pub struct Guard {
     /// Announced bytes of unfinished messages that are kept.
     unfinished: usize,
     media: bool,
+    /// Bytes that were read for an extended timestamp and are something else.
+    replay: Vec<u8>,
+    /// Chunks so far, for the order in which chunk streams were used.
+    chunks: u64,
+    left_out: LeftOut,
+}
+
+/// What one step of reading came to.
+enum Step {
+    Message(Message),
+    /// Something was read; there may be more.
+    Onward,
+    /// The input is used up.
+    Starved,
+}
+
+/// Whether the header of a chunk is whole.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Header {
+    Whole,
+    /// So many bytes more are needed at least.
+    Wants(usize),
+    /// Whole, and what was taken for its extended timestamp from this place on is payload.
+    WholeUntil(usize),
 }
 
 /// What the next header on this chunk stream may leave out, and the message under way.
@@ -135,6 +174,10 @@ struct ChunkStream {
     length: usize,
     type_id: u8,
     stream_id: u32,
+    /// The last header that had a timestamp had the whole one, not a difference.
+    absolute: bool,
+    /// The number of its last chunk.
+    used: u64,
     message: Option<Unfinished>,
 }
 
@@ -154,6 +197,9 @@ impl Default for Guard {
             payload: None,
             unfinished: 0,
             media: false,
+            replay: Vec::new(),
+            chunks: 0,
+            left_out: LeftOut::default(),
         }
     }
 }
@@ -165,60 +211,109 @@ impl Guard {
         self.media = media;
     }
 
+    /// The messages that were left out since the last call.
+    pub fn left_out(&mut self) -> LeftOut {
+        std::mem::take(&mut self.left_out)
+    }
+
     /// The next message, from what was read before and the front of `input`; `None` when `input` is used up.
     pub fn next_message(&mut self, input: &mut &[u8]) -> Result<Option<Message>, GuardError> {
         loop {
-            let (csid, to_come) = if let Some(payload) = self.payload.take() {
-                payload
+            let again = std::mem::take(&mut self.replay);
+            let step = if again.is_empty() {
+                self.step(input)?
             } else {
-                if !self.fill_header(input) {
-                    return Ok(None);
-                }
-                self.begin_chunk()?
+                let mut rest = &again[..];
+                let step = self.step(&mut rest)?;
+                self.replay.extend_from_slice(rest);
+                step
             };
-            let now;
-            (now, *input) = input.split_at(to_come.min(input.len()));
-            let ended = self.streams.get_mut(&csid).is_some_and(|stream| stream.append(now));
-            if now.len() < to_come {
-                self.payload = Some((csid, to_come - now.len()));
-                return Ok(None);
-            }
-            if ended && let Some(message) = self.finish(csid)? {
-                return Ok(Some(message));
+            match step {
+                Step::Message(message) => return Ok(Some(message)),
+                Step::Starved if again.is_empty() && self.replay.is_empty() => return Ok(None),
+                Step::Starved | Step::Onward => {}
             }
         }
     }
 
-    /// Moves bytes to the header until it is whole; `false` when `input` ends before.
+    /// Reads one chunk, or what there is of it.
+    fn step(&mut self, input: &mut &[u8]) -> Result<Step, GuardError> {
+        let (csid, to_come) = if let Some(payload) = self.payload.take() {
+            payload
+        } else {
+            if !self.fill_header(input) {
+                return Ok(Step::Starved);
+            }
+            let begun = self.begin_chunk()?;
+            if !self.replay.is_empty() {
+                self.payload = Some(begun);
+                return Ok(Step::Onward);
+            }
+            begun
+        };
+        let now;
+        (now, *input) = input.split_at(to_come.min(input.len()));
+        let ended = self.streams.get_mut(&csid).is_some_and(|stream| stream.append(now));
+        if now.len() < to_come {
+            self.payload = Some((csid, to_come - now.len()));
+            return Ok(Step::Starved);
+        }
+        if ended && let Some(message) = self.finish(csid)? {
+            return Ok(Step::Message(message));
+        }
+        Ok(Step::Onward)
+    }
+
+    /// Moves bytes to the header until it is whole; `false` when `input` ends before. What was moved too far is kept for
+    /// the next step.
     fn fill_header(&mut self, input: &mut &[u8]) -> bool {
         loop {
-            let missing = self.header_length() - self.header.len();
-            if missing == 0 {
-                return true;
+            match self.header_state() {
+                Header::Whole => return true,
+                Header::WholeUntil(end) => {
+                    self.replay = self.header.split_off(end.min(self.header.len()));
+                    return true;
+                }
+                Header::Wants(_) if input.is_empty() => return false,
+                Header::Wants(missing) => {
+                    let now;
+                    (now, *input) = input.split_at(missing.min(input.len()));
+                    self.header.extend_from_slice(now);
+                }
             }
-            if input.is_empty() {
-                return false;
-            }
-            let now;
-            (now, *input) = input.split_at(missing.min(input.len()));
-            self.header.extend_from_slice(now);
         }
     }
 
-    /// How long the header is, as far as its bytes up to now tell.
-    fn header_length(&self) -> usize {
-        let Some(&first) = self.header.first() else { return 1 };
+    /// How much of the header is there, as far as its bytes up to now tell.
+    fn header_state(&self) -> Header {
+        let have = self.header.len();
+        let Some(&first) = self.header.first() else { return Header::Wants(1) };
         let (format, basic) = (first >> 6, basic_length(first));
-        let plain = basic + [11, 7, 3, 0][usize::from(format)];
-        if self.header.len() < plain {
-            // A shortened header leans on its chunk stream, so the basic header comes first.
-            return if self.header.len() < basic { basic } else { plain };
+        // A shortened header leans on its chunk stream, so the basic header comes first.
+        if have < basic {
+            return Header::Wants(basic - have);
         }
-        let extended = match format {
-            3 => self.streams.get(&chunk_stream_id(&self.header)).is_some_and(|stream| stream.extended),
-            _ => self.header[basic..].starts_with(&[0xff; 3]),
-        };
-        plain + if extended { 4 } else { 0 }
+        let plain = basic + [11, 7, 3, 0][usize::from(format)];
+        if have < plain {
+            return Header::Wants(plain - have);
+        }
+        let extension = self.header.get(plain..).unwrap_or_default();
+        if format == 3 {
+            let stream = self.streams.get(&chunk_stream_id(&self.header)).filter(|stream| stream.extended);
+            let Some(stream) = stream else { return Header::Whole };
+            // Who repeats the extended timestamp repeats the field of the header before, or tells the time itself.
+            let told = [stream.time_field, stream.timestamp_ms].map(u32::to_be_bytes);
+            if !told.iter().any(|told| told.starts_with(extension)) {
+                return Header::WholeUntil(plain);
+            }
+        } else if !self.header.get(basic..).unwrap_or_default().starts_with(&[0xff; 3]) {
+            return Header::Whole;
+        }
+        if extension.len() < 4 {
+            Header::Wants(if format == 3 { 1 } else { 4 - extension.len() })
+        } else {
+            Header::Whole
+        }
     }
 
     /// Reads the whole header: which chunk stream it is for, and how many bytes of payload follow.
@@ -229,18 +324,22 @@ impl Guard {
             if format > 1 {
                 return Err(GuardError::Headless(csid));
             }
-            if self.streams.len() == CHUNK_STREAMS_MAX {
-                return Err(GuardError::ChunkStreams);
-            }
+            self.make_room()?;
         }
+        self.chunks += 1;
         let stream = self.streams.entry(csid).or_default();
-        if format < 3 && stream.message.is_some() {
-            return Err(GuardError::Interrupted(csid));
+        stream.used = self.chunks;
+        if format < 3
+            && let Some(given_up) = stream.message.take()
+        {
+            self.left_out.interrupted += 1;
+            self.left_out.pictures += u32::from(is_picture(stream.type_id));
+            self.unfinished -= if given_up.data.is_some() { stream.length } else { 0 };
         }
         stream.read_header(format, &self.header[basic_length(self.header[0])..]);
         self.header.clear();
         if stream.message.is_none() {
-            let message = Unfinished::new(stream, self.media)?;
+            let message = Unfinished::new(stream, self.media, &mut self.left_out)?;
             let limit = if self.media { UNFINISHED_MEDIA_MAX } else { UNFINISHED_MAX };
             self.unfinished += message.kept();
             if self.unfinished > limit {
@@ -252,6 +351,17 @@ impl Guard {
         Ok((csid, to_come.min(self.chunk_size)))
     }
 
+    /// Forgets the chunk stream that has rested longest, if there are too many: who opens more has no use for that one.
+    fn make_room(&mut self) -> Result<(), GuardError> {
+        if self.streams.len() < CHUNK_STREAMS_MAX {
+            return Ok(());
+        }
+        let resting = self.streams.iter().filter(|(_, stream)| stream.message.is_none());
+        let oldest = resting.min_by_key(|(_, stream)| stream.used).map(|(csid, _)| *csid);
+        self.streams.remove(&oldest.ok_or(GuardError::ChunkStreams)?);
+        Ok(())
+    }
+
     /// The message that `csid` has completed, unless it is obeyed or dropped here.
     fn finish(&mut self, csid: u32) -> Result<Option<Message>, GuardError> {
         let Some(stream) = self.streams.get_mut(&csid) else { return Ok(None) };
@@ -260,18 +370,27 @@ impl Guard {
         let (timestamp_ms, stream_id, type_id) = (stream.timestamp_ms, stream.stream_id, stream.type_id);
         match type_id {
             message_type::SET_CHUNK_SIZE => self.set_chunk_size(number(type_id, &data)?)?,
-            message_type::ABORT => self.abort(number(type_id, &data)?),
-            _ => {
-                let body = read(type_id, timestamp_ms, data.freeze())?;
-                return Ok(body.map(|body| Message { timestamp_ms, stream_id, body }));
+            message_type::ABORT => match number(type_id, &data) {
+                Ok(csid) => self.abort(csid),
+                Err(_) => self.left_out.unreadable += 1,
+            },
+            message_type::AGGREGATE => {
+                let body = RtmpMessage::Unknown { type_id, data: data.freeze() };
+                return Ok(Some(Message { timestamp_ms, stream_id, body }));
             }
+            _ => match read(type_id, timestamp_ms, data.freeze()) {
+                Ok(body) => return Ok(body.map(|body| Message { timestamp_ms, stream_id, body })),
+                // Of a publisher, a message that cannot be read concerns nobody else.
+                Err(_) if self.media || !is_command(type_id) => self.left_out.unreadable += 1,
+                Err(error) => return Err(error),
+            },
         }
         Ok(None)
     }
 
     const fn set_chunk_size(&mut self, size: u32) -> Result<(), GuardError> {
-        // The first bit is zero (RTMP 1.0 §5.4.1).
-        if size < INITIAL_CHUNK_SIZE as u32 || size > 0x7fff_ffff {
+        // The first bit is zero (RTMP 1.0 §5.4.1); a size of one byte is allowed.
+        if size == 0 || size > 0x7fff_ffff {
             return Err(GuardError::ChunkSize(size));
         }
         let size = size as usize;
@@ -304,11 +423,14 @@ impl ChunkStream {
                 self.time_field = header.get_u32();
             }
         }
+        if format < 3 {
+            self.absolute = format == 0;
+        }
         // A message that begins with a type 3 header moves on by the last difference, or after a type 0
-        // header by its timestamp (RTMP 1.0 §5.3.1.2.4).
+        // header by its timestamp (RTMP 1.0 §5.3.1.2.4); that is meant where it can be a difference at all.
         if format == 0 {
             self.timestamp_ms = self.time_field;
-        } else if self.message.is_none() {
+        } else if self.message.is_none() && !(self.absolute && self.time_field > REPEATED_MAX_MS) {
             self.timestamp_ms = self.timestamp_ms.wrapping_add(self.time_field);
         }
     }
@@ -325,11 +447,19 @@ impl ChunkStream {
 }
 
 impl Unfinished {
-    fn new(stream: &ChunkStream, media: bool) -> Result<Self, GuardError> {
+    fn new(stream: &ChunkStream, media: bool, left_out: &mut LeftOut) -> Result<Self, GuardError> {
         let (type_id, length) = (stream.type_id, stream.length);
         let data = match longest(type_id, media) {
             None => None,
-            Some(limit) if length > limit => return Err(GuardError::TooLong { type_id, length, limit }),
+            // Without a command or a chunk size that we do not know, the peer cannot be understood.
+            Some(limit) if length > limit && is_needed(type_id) => {
+                return Err(GuardError::TooLong { type_id, length, limit });
+            }
+            Some(limit) if length > limit => {
+                left_out.too_long += 1;
+                left_out.pictures += u32::from(is_picture(type_id));
+                None
+            }
             Some(_) => Some(BytesMut::with_capacity(length)),
         };
         Ok(Self { to_come: length, data })
@@ -345,10 +475,24 @@ const fn longest(type_id: u8, media: bool) -> Option<usize> {
     use message_type as t;
     match type_id {
         t::SET_CHUNK_SIZE | t::ABORT | t::USER_CONTROL | t::WINDOW_ACKNOWLEDGEMENT => Some(CONTROL_MAX),
+        t::DATA | t::DATA_AMF3 if media => Some(DATA_MAX),
         t::COMMAND | t::COMMAND_AMF3 | t::DATA | t::DATA_AMF3 => Some(COMMAND_MAX),
-        t::AUDIO | t::VIDEO if media => Some(MEDIA_MAX),
+        t::AUDIO | t::VIDEO | t::AGGREGATE if media => Some(MEDIA_MAX),
         _ => None,
     }
+}
+
+const fn is_command(type_id: u8) -> bool {
+    matches!(type_id, message_type::COMMAND | message_type::COMMAND_AMF3)
+}
+
+/// An aggregate message may hold pictures.
+const fn is_picture(type_id: u8) -> bool {
+    matches!(type_id, message_type::VIDEO | message_type::AGGREGATE)
+}
+
+const fn is_needed(type_id: u8) -> bool {
+    is_command(type_id) || type_id == message_type::SET_CHUNK_SIZE
 }
 
 const fn basic_length(first: u8) -> usize {
@@ -391,8 +535,11 @@ fn read(type_id: u8, timestamp_ms: u32, mut data: Bytes) -> Result<Option<RtmpMe
     match type_id {
         t::COMMAND => {
             let count = amf::count_values(&data).map_err(|fault| GuardError::Amf { type_id, fault })?;
-            if count < 3 {
-                return Err(GuardError::ShortCommand(count));
+            match count {
+                0 | 1 => return Err(GuardError::ShortCommand(count)),
+                // A name and a transaction; rml_rtmp wants an object too.
+                2 => data = [&data[..], &[amf::NULL]].concat().into(),
+                _ => {}
             }
         }
         t::DATA => match amf::count_values(&data) {

@@ -11,7 +11,9 @@
 //!
 //! "RTMP 1.0" is Adobe's specification of 2012; FLV is "Video File Format Specification 10.1".
 
+mod aggregate;
 mod amf;
+pub mod authmod;
 mod client;
 mod control;
 mod flv;
@@ -26,8 +28,8 @@ mod wire;
 pub use amf::AmfFault;
 pub use client::{PublishError, Publisher, Target, TargetError};
 pub use flv::{AvcError, FlvError, Frame, Metadata, Unpacker};
-pub use guard::{Guard, GuardError, Message};
-pub use name::{NameError, Query, StreamName};
+pub use guard::{Guard, GuardError, LeftOut, Message};
+pub use name::{NameError, Query, StreamName, shows_key};
 pub use session::{Event, Session, SessionError};
 pub use share::{
     Description, Shared, Timebase, TooLong, audio, cell, opening, recorded_audio, recorded_opening,

@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use subtle::{Choice, ConstantTimeEq};
+
 /// Wowza's default instance of an application; it means nothing here.
 const DEFAULT_INSTANCE: &str = "_definst_";
 const NAME_MAX: usize = 512;
@@ -35,6 +37,13 @@ impl Query {
         &self.0
     }
 
+    /// The same with one more parameter.
+    #[must_use]
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let more = url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+        Self(if self.0.is_empty() { more } else { format!("{}&{more}", self.0) })
+    }
+
     /// There was none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -45,6 +54,25 @@ impl fmt::Debug for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_empty() { "\"\"" } else { "\"…\"" })
     }
+}
+
+/// Whether `query` shows `key`: as `key`, or as the password of a user called like the `source`. Takes as long for a wrong key as
+/// for the right one.
+pub fn shows_key(query: &str, source: &str, key: &str) -> bool {
+    let (mut shown, mut user, mut password) = (None, None, None);
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let place = match &*name {
+            "key" => &mut shown,
+            "user" | "username" => &mut user,
+            "pass" | "password" => &mut password,
+            _ => continue,
+        };
+        place.get_or_insert(value);
+    }
+    let same =
+        |text: &Option<Cow<'_, str>>| text.as_deref().unwrap_or_default().as_bytes().ct_eq(key.as_bytes());
+    let named = Choice::from(u8::from(user.as_deref() == Some(source)));
+    !key.is_empty() && bool::from(same(&shown) | (same(&password) & named))
 }
 
 /// A name that can belong to nothing of ours. It is not repeated: it may hold a key.
@@ -77,6 +105,44 @@ impl AppName {
         let app = segments.remove(0).to_owned();
         segments.retain(|segment| *segment != DEFAULT_INSTANCE);
         Ok(Self { app, folder: segments.join("/"), query })
+    }
+
+    /// Takes what the URL that the client was given holds beside the application: parameters that it has not sent with it, a
+    /// user name and a password.
+    pub(super) fn take_url(&mut self, tc_url: &str) {
+        if let Some((_, query)) = tc_url.split_once('?')
+            && self.query.is_empty()
+        {
+            self.query = Query(query.to_owned());
+        }
+        let Ok(url) = url::Url::parse(tc_url) else { return };
+        if let Some(password) = url.password() {
+            let decoded = |text: &str| {
+                let text = text.replace('+', "%2B");
+                url::form_urlencoded::parse(text.as_bytes())
+                    .next()
+                    .map_or(String::new(), |(it, _)| it.into_owned())
+            };
+            self.query = self.query.with("user", &decoded(url.username())).with("pass", &decoded(password));
+        }
+    }
+
+    /// The stream that a publisher names: as [`AppName::stream`], or `<source>/<key>` where the key may have any characters,
+    /// or nothing where the application has said it.
+    pub(super) fn published(&self, text: &str) -> Result<(StreamName, Query), NameError> {
+        match self.stream(text) {
+            Err(NameError::Characters) => {
+                let (path, query) = split_query(text);
+                let (source, key) = path.trim_matches('/').split_once('/').ok_or(NameError::Characters)?;
+                let (name, _) = self.stream(source)?;
+                Ok((name, query.with("key", key)))
+            }
+            Err(NameError::Empty) if !self.folder.is_empty() => {
+                let (_, query) = split_query(text);
+                Ok((StreamName { prefix: String::new(), path: self.folder.clone() }, query))
+            }
+            named => named,
+        }
     }
 
     /// The stream that `text` names in this application.
@@ -159,6 +225,47 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_shown_alone_or_as_a_password() {
+        for good in
+            ["key=a%2Bb", "x=1&key=a%2Bb", "user=hall&pass=a%2Bb", "username=hall&password=a%2Bb&key="]
+        {
+            assert!(shows_key(good, "hall", "a+b"), "{good}");
+        }
+        for bad in
+            ["", "key=", "key=b", "key=b&key=a%2Bb", "user=other&pass=a%2Bb", "pass=a%2Bb", "Key=a%2Bb"]
+        {
+            assert!(!shows_key(bad, "hall", "a+b"), "{bad}");
+        }
+        assert!(!shows_key("key=", "hall", "") && !shows_key("", "hall", ""), "no key is no key");
+    }
+
+    #[test]
+    fn what_a_publisher_shows_is_found_wherever_it_stands() {
+        let published = |app: &str, text: &str| {
+            let app = AppName::parse(app).expect("an application");
+            let (name, query) = app.published(text).expect("a name");
+            (name.path, query.get("key").map(std::borrow::Cow::into_owned))
+        };
+        let found = |path: &str, key: Option<&str>| (path.to_owned(), key.map(str::to_owned));
+        assert_eq!(published("publish", "hall?key=a%2Bb"), found("hall", Some("a+b")));
+        assert_eq!(published("publish", "hall/chalk"), found("hall/chalk", None));
+        assert_eq!(published("publish/hall", "chalk"), found("hall/chalk", None));
+        assert_eq!(published("publish", "hall/a+b/c=="), found("hall", Some("a+b/c==")));
+        assert_eq!(published("publish/hall", "?key=x"), found("hall", Some("x")));
+        let mut app = AppName::parse("publish").expect("an application");
+        app.take_url("rtmp://hall:a%40b+c@host/publish?x=1");
+        assert_eq!(app.query.get("x").as_deref(), Some("1"));
+        assert_eq!(app.query.get("user").as_deref(), Some("hall"));
+        assert_eq!(app.query.get("pass").as_deref(), Some("a@b+c"));
+        let mut app = AppName::parse("publish?key=1").expect("an application");
+        app.take_url("rtmp://host/publish?key=2");
+        assert_eq!(app.query.reveal(), "key=1");
+        app.take_url("no url");
+        assert_eq!(app.published("../x"), Err(NameError::Characters));
+        assert_eq!(app.published(""), Err(NameError::Empty));
+    }
+
+    #[test]
     fn what_is_no_name() {
         for text in ["", "/", "?key=x"] {
             assert_eq!(AppName::parse(text), Err(NameError::Empty), "{text}");
@@ -175,7 +282,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_passes_is_plain(app in "[a-z/._?: -]{0,12}", stream in "[a-z0-9/._?:é-]{0,20}") {
-            if let Ok(app) = AppName::parse(&app) && let Ok((stream, _)) = app.stream(&stream) {
+            if let Ok(app) = AppName::parse(&app) && let Ok((stream, _)) = app.stream(&stream).or(app.published(&stream)) {
                 for segment in stream.path.split('/').chain([&app.app[..]]) {
                     prop_assert!(!segment.is_empty() && segment != ".." && segment != ".");
                 }

@@ -13,6 +13,10 @@
 //!                   │  ◀────────────────────────────────────────────────────┤
 //!                   └────▶ Play ───▶ (Pause | Seek)* ─────────────▶ Close ──┘
 //! ```
+//! What is wrong with one message of a publisher concerns that message alone: it is left out and counted
+//! ([`Session::left_out`]). A publisher may end one stream and begin another on the same connection. An error may leave
+//! an answer to be sent: the reason.
+//!
 //! After a play request was accepted and its output sent, [`super::opening`] and messages of [`super::cell`]
 //! go straight to the socket. [`Session::finish`] tells a player that nothing more comes. A recording is accepted with
 //! [`Session::accept_recorded`] and ends with [`Session::finish_recorded`], behind which a player may still seek.
@@ -32,10 +36,12 @@ use rml_rtmp::messages::{RtmpMessage, UserControlEventType};
 
 pub use event::Event;
 
+use super::aggregate::Aggregate;
 use super::control::{self, Receipt};
 use super::flv::Metadata;
-use super::guard::{Guard, GuardError, Message};
+use super::guard::{Guard, GuardError, LeftOut, Message};
 use super::name::{AppName, NameError, Query, StreamName};
+use super::wire::message_type;
 
 /// C0, C1 and C2 (RTMP 1.0 §5.2).
 pub(super) const HANDSHAKE_BYTES: usize = 1 + 1536 + 1536;
@@ -81,6 +87,8 @@ pub struct Session {
     question: Option<Question>,
     receipt: Receipt,
     buffer_ms: Option<u32>,
+    /// What of an aggregate message was not told of yet.
+    aggregate: Option<Aggregate>,
 }
 
 /// What the connection is used for.
@@ -111,6 +119,7 @@ impl Default for Session {
             question: None,
             receipt: Receipt::default(),
             buffer_ms: None,
+            aggregate: None,
         }
     }
 }
@@ -125,6 +134,9 @@ impl Session {
             return Ok(None);
         }
         loop {
+            if let Some(event) = self.inner() {
+                return Ok(Some(event));
+            }
             let before = input.len();
             let message = self.guard.next_message(input)?;
             self.receipt.count(before - input.len(), &mut self.output);
@@ -137,6 +149,30 @@ impl Session {
                 return Ok(event);
             }
         }
+    }
+
+    /// The next picture or sound of an aggregate message.
+    fn inner(&mut self) -> Option<Event> {
+        let aggregate = self.aggregate.as_mut()?;
+        let media = aggregate.find_map(|inner| match inner.type_id {
+            message_type::VIDEO => Some(Event::Video { timestamp_ms: inner.timestamp_ms, data: inner.data }),
+            message_type::AUDIO => Some(Event::Audio { timestamp_ms: inner.timestamp_ms, data: inner.data }),
+            _ => None,
+        });
+        if media.is_none() {
+            self.aggregate = None;
+        }
+        media
+    }
+
+    /// There is more to tell of what was read: call [`Session::handle`] again before more is.
+    pub const fn has_more(&self) -> bool {
+        self.aggregate.is_some()
+    }
+
+    /// Messages of the peer that were left out since the last call.
+    pub fn left_out(&mut self) -> LeftOut {
+        self.guard.left_out()
     }
 
     /// What has to be sent to the peer.
@@ -180,6 +216,15 @@ impl Session {
         }
     }
 
+    /// Says no to a publisher who may not publish; to others as [`Session::reject`]. `reason` is shown to the peer.
+    pub fn deny(&mut self, reason: &str) {
+        if matches!(self.question, Some(Question::Publish)) {
+            self.question = None;
+            return reply::status(&mut self.output, "error", "NetStream.Publish.Denied", reason);
+        }
+        self.reject(reason);
+    }
+
     /// Says no to the event that asked. `reason` is shown to the peer.
     pub fn reject(&mut self, reason: &str) {
         let code = match self.question.take() {
@@ -213,6 +258,7 @@ impl Session {
     /// Tells a publisher that it must end.
     pub fn end_publishing(&mut self, reason: &str) {
         if self.phase == Phase::Publishing {
+            self.aggregate = None;
             self.phase = Phase::Idle;
             self.guard.let_media_in(false);
             reply::status(&mut self.output, "error", "NetStream.Publish.Failed", reason);
@@ -244,6 +290,10 @@ impl Session {
     fn message(&mut self, message: Message) -> Result<Option<Event>, SessionError> {
         let timestamp_ms = message.timestamp_ms;
         Ok(match message.body {
+            RtmpMessage::Unknown { type_id: message_type::AGGREGATE, data } => {
+                self.aggregate = Some(Aggregate::new(timestamp_ms, data));
+                None
+            }
             RtmpMessage::VideoData { data } => Some(Event::Video { timestamp_ms, data }),
             RtmpMessage::AudioData { data } => Some(Event::Audio { timestamp_ms, data }),
             RtmpMessage::Amf0Data { values } if self.phase == Phase::Publishing => {
@@ -292,6 +342,14 @@ impl Session {
             "connect" => return self.connect(command).map(Some),
             _ if self.app.is_none() => return Err(SessionError::Unconnected),
             "createStream" => reply::stream_created(&mut self.output, command.transaction),
+            // Flash ends publishing so.
+            "publish" if matches!(command.arguments.first(), Some(Amf0Value::Boolean(false))) => {
+                return Ok(self.close());
+            }
+            "publish" if self.phase == Phase::Publishing => {
+                let reason = "this connection publishes already";
+                reply::status(&mut self.output, "error", "NetStream.Publish.BadName", reason);
+            }
             "publish" => return self.publish(&command).map(Some),
             "play" => return self.play(&command).map(Some),
             "pause" => return Ok(self.pause(&command)),
@@ -318,9 +376,21 @@ impl Session {
             Some(Amf0Value::Utf8String(text)) => text,
             _ => String::new(),
         };
-        let app = AppName::parse(&text("app"))?;
         let mut tc_url = text("tcUrl");
+        let app = match AppName::parse(&text("app")) {
+            Ok(mut app) => {
+                app.take_url(&tc_url);
+                app
+            }
+            Err(why) => {
+                reply::not_connected(&mut self.output, command.transaction, &why.to_string());
+                return Err(why.into());
+            }
+        };
         tc_url.truncate(tc_url.find('?').unwrap_or(tc_url.len()));
+        if let (Some(start), Some(end)) = (tc_url.find("://"), tc_url.rfind('@')) {
+            tc_url.replace_range(start + 3..end.max(start + 2) + 1, "");
+        }
         let event = Event::Connect { app: app.app.clone(), tc_url, query: app.query.clone() };
         self.app = Some(app);
         self.question = Some(Question::Connect { transaction: command.transaction });
@@ -328,7 +398,13 @@ impl Session {
     }
 
     fn publish(&mut self, command: &Command) -> Result<Event, SessionError> {
-        let (stream, query) = self.named_stream("publish", command)?;
+        let (stream, query) = match self.named_stream("publish", command) {
+            Ok(named) => named,
+            Err(why) => {
+                reply::status(&mut self.output, "error", "NetStream.Publish.BadName", &why.to_string());
+                return Err(why);
+            }
+        };
         self.question = Some(Question::Publish);
         Ok(Event::Publish { stream, query })
     }
@@ -348,7 +424,8 @@ impl Session {
     ) -> Result<(StreamName, Query), SessionError> {
         match (&self.app, self.phase) {
             (Some(app), Phase::Idle) => {
-                Ok(app.stream(command.text(0).ok_or(SessionError::Arguments(name))?)?)
+                let text = command.text(0).ok_or(SessionError::Arguments(name))?;
+                Ok(if name == "publish" { app.published(text) } else { app.stream(text) }?)
             }
             _ => Err(SessionError::Order(name)),
         }
@@ -372,6 +449,10 @@ impl Session {
 
     fn close(&mut self) -> Option<Event> {
         let used = self.phase != Phase::Idle;
+        if self.phase == Phase::Publishing {
+            reply::unpublished(&mut self.output);
+        }
+        self.aggregate = None;
         self.phase = Phase::Idle;
         self.guard.let_media_in(false);
         used.then_some(Event::Close)

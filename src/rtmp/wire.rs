@@ -30,6 +30,7 @@ pub(super) mod message_type {
     pub(crate) const COMMAND_AMF3: u8 = 17;
     pub(crate) const DATA: u8 = 18;
     pub(crate) const COMMAND: u8 = 20;
+    pub(crate) const AGGREGATE: u8 = 22;
 }
 
 /// What stands in front of a message's payload.

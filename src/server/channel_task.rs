@@ -315,7 +315,7 @@ fn down_because(source: &str, status: &SourceStatus) -> String {
     let state = match status.state {
         SourceState::Idle => "is idle",
         SourceState::Connecting => "is being connected",
-        SourceState::Live => "has just come up",
+        SourceState::Live | SourceState::Undecodable => "has just come up",
         SourceState::Stalled => "has stalled",
         SourceState::Refused => "refuses us",
         SourceState::BackingOff => "is down and will be tried again",

@@ -172,7 +172,7 @@ fn configuration(options: &DemoOptions, sources: Vec<Source>, waiting: &Path, st
     config.sources = sources;
     // Nobody who tries it out waits for a minute.
     config.alarm =
-        Alarm { black_s: 5, frozen_s: 8, silent_s: 5, clipped_s: 5, offline_s: 3, webhooks: Vec::new() };
+        Alarm { black_s: 5, frozen_s: 8, silent_s: 5, clipped_s: 5, offline_s: 3, ..Alarm::default() };
     let rung = |name: &str, width, height, bitrate| Rung {
         name: name.to_owned(),
         width,

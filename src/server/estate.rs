@@ -86,7 +86,8 @@ impl Estate {
             if !self.sources.contains_key(&source.name) {
                 let mut stage = Stage::new("source", &self.means.tasks);
                 let fps = start::lattice_fps(&self.config);
-                let entry = start::source(source, fps, &self.means, &mut stage);
+                let zone = start::zone(&self.config);
+                let entry = start::source(source, fps, &zone, &self.means, &mut stage);
                 inventory.sources.insert(source.name.clone(), entry);
                 self.sources.insert(source.name.clone(), stage);
             }

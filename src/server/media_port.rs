@@ -6,7 +6,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use subtle::ConstantTimeEq;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +17,9 @@ use crate::delivery::{
     Caller, Delivery, Door, Protocol, PublishedStream, Publishing, Refusal, RtmpPort, RtspPort, Wish,
 };
 use crate::http::{self, Limits, Places, Port};
-use crate::rtmp::{Frame, SNIFF_MAX, Sniffed, sniff};
+use crate::media::Track;
+use crate::rtmp::authmod::Challenger;
+use crate::rtmp::{Frame, SNIFF_MAX, Sniffed, shows_key, sniff};
 use crate::source::Publication;
 
 /// A connection must begin to speak within this.
@@ -113,7 +114,22 @@ async fn protocol(stream: &TcpStream) -> std::io::Result<Sniffed> {
 }
 
 /// The door: lets every player in, and publishers where the configuration has a key for them.
-pub(super) struct Gate(pub(super) watch::Receiver<Arc<Inventory>>);
+pub(super) struct Gate {
+    inventory: watch::Receiver<Arc<Inventory>>,
+    challenger: Challenger,
+    clock: Arc<dyn Clock>,
+}
+
+impl Gate {
+    pub(super) fn new(
+        inventory: watch::Receiver<Arc<Inventory>>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, getrandom::Error> {
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret)?;
+        Ok(Self { inventory, challenger: Challenger::new(secret), clock })
+    }
+}
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,22 +146,39 @@ impl Door for Gate {
             return Ok(());
         }
         // Nothing but RTMP brings publishers.
-        let inventory = Arc::clone(&self.0.borrow());
+        let inventory = Arc::clone(&self.inventory.borrow());
         let inlet = inventory.sources.get(caller.stream).and_then(|source| source.inlet.as_ref());
         let inlet = inlet.filter(|_| caller.protocol == Protocol::Rtmp).ok_or(NO)?;
-        let mut parameters = url::form_urlencoded::parse(caller.query.as_bytes());
-        let key = parameters.find(|(name, _)| name == "key").map(|(_, key)| key).unwrap_or_default();
-        if bool::from(inlet.key.reveal().as_bytes().ct_eq(key.as_bytes())) { Ok(()) } else { Err(NO) }
+        let key = inlet.key.reveal();
+        let shown = shows_key(caller.query, caller.stream, key)
+            || self.challenger.answers(caller.query, caller.stream, key, self.clock.now());
+        if shown { Ok(()) } else { Err(NO) }
+    }
+
+    fn challenge(&self, user: &str) -> Option<String> {
+        // Whoever it is: nobody can find out names.
+        Some(self.challenger.challenge(user, self.clock.now()))
     }
 }
 
 impl Publishing for Gate {
     fn open(&self, name: &str) -> Result<Box<dyn PublishedStream>, &'static str> {
-        let inventory = Arc::clone(&self.0.borrow());
+        let inventory = Arc::clone(&self.inventory.borrow());
         let inlet = inventory.sources.get(name).and_then(|source| source.inlet.as_ref());
         let inlet = inlet.ok_or("there is no such source any more")?;
         let publication = inlet.inlet.open().ok_or("somebody publishes to this source already")?;
         Ok(Box::new(Stream(publication)))
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        self.inventory.borrow().sources.get(name).is_some_and(|source| source.inlet.is_some())
+    }
+
+    fn refused(&self, name: &str, why: &str) {
+        let inventory = Arc::clone(&self.inventory.borrow());
+        if let Some(inlet) = inventory.sources.get(name).and_then(|source| source.inlet.as_ref()) {
+            inlet.inlet.refused(why);
+        }
     }
 }
 
@@ -159,5 +192,25 @@ impl PublishedStream for Stream {
 
     fn taken_over(&self) -> CancellationToken {
         self.0.taken_over()
+    }
+
+    fn heard(&mut self) {
+        self.0.heard();
+    }
+
+    fn passed_over(&mut self, track: Track, why: &str, harmless: bool) {
+        self.0.passed_over(track, why, harmless);
+    }
+
+    fn lost(&mut self) {
+        self.0.lost();
+    }
+
+    fn look(&mut self) {
+        self.0.look();
+    }
+
+    fn left(&mut self, why: &str) {
+        self.0.left(why);
     }
 }

@@ -80,6 +80,8 @@ impl Measures {
             "Packets not understood",
             each(|it| it.broken.get()),
         )?;
+        let help = "Messages of publishers that could not be used";
+        counters(encoder, "amphi_source_passed_over", help, each(|it| it.passed_over.get()))?;
         let skews = sources().map(|(labels, gauges)| (labels, gauges.skew_ppm()));
         gauges(encoder, "amphi_source_skew_ppm", "How fast the source's clock runs", skews.collect())?;
         let offsets = sources().map(|(labels, gauges)| (labels, gauges.av_offset_ms()));
@@ -122,6 +124,10 @@ impl Measures {
         counters(encoder, "amphi_ladder_cells", "Whole cells coded", cells.collect())?;
         let errors = running.iter().map(|(labels, meter)| (labels.clone(), meter.decode_errors.get()));
         counters(encoder, "amphi_ladder_decode_errors", "Access units not decoded", errors.collect())?;
+        let decoded = running.iter().map(|(labels, meter)| (labels.clone(), meter.pictures.get()));
+        counters(encoder, "amphi_ladder_pictures", "Pictures decoded", decoded.collect())?;
+        let errors = running.iter().map(|(labels, meter)| (labels.clone(), meter.audio_errors.get()));
+        counters(encoder, "amphi_ladder_audio_errors", "Sound frames not used", errors.collect())?;
         let late = running.iter().map(|(labels, meter)| (labels.clone(), meter.late_pictures.get()));
         counters(
             encoder,

@@ -12,6 +12,7 @@ mod faults;
 mod media_port;
 mod metrics;
 mod observer;
+mod outcome;
 mod painter;
 mod portal;
 mod rehearser;
@@ -57,6 +58,7 @@ use conductor::{Conductor, RunningLadders};
 use estate::{Estate, Means};
 use metrics::Measures;
 use observer::{Observer, Seen};
+use outcome::Outcomes;
 use portal::Press;
 use rehearser::{Holds, Rehearser};
 use schedule::{Desktop, Secretary};
@@ -254,6 +256,8 @@ impl Server {
             doubts,
             tasks: tasks.clone(),
             lost: BTreeMap::new(),
+            outcomes: Outcomes::default(),
+            registry: Arc::clone(delivery.registry()),
             clock: Arc::clone(&clock),
         };
         let end = listening.end.clone();
@@ -402,6 +406,7 @@ fn thresholds(alarm: &config::Alarm) -> Thresholds {
         silent_s: alarm.silent_s,
         clipped_s: alarm.clipped_s,
         offline_s: alarm.offline_s,
+        not_on_air_s: alarm.not_on_air_s,
     }
 }
 

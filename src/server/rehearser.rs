@@ -277,6 +277,7 @@ fn trouble(status: &SourceStatus) -> String {
     let what = match status.state {
         SourceState::Refused => "it refuses us",
         SourceState::Stalled => "it is connected and sends nothing",
+        SourceState::Undecodable => "no picture comes out of what it sends",
         SourceState::Idle | SourceState::Connecting | SourceState::BackingOff | SourceState::Live => {
             "it cannot be had"
         }

@@ -155,7 +155,7 @@ pub(super) fn listeners(
     stage: &mut Stage,
 ) -> anyhow::Result<Addresses> {
     let server = &config.server;
-    let gate = Arc::new(Gate(port.inventory.clone()));
+    let gate = Arc::new(Gate::new(port.inventory.clone(), Arc::clone(port.clock))?);
     let delivery = delivery.behind(Arc::clone(&gate) as _);
     let media = open("media", "server.listen", &server.listen)?;
     let plain = open("http", "server.http_listen", &server.http_listen)?;
@@ -256,6 +256,7 @@ fn open(
 pub(super) fn source(
     source: &config::Source,
     lattice_fps: u32,
+    zone: &TimeZone,
     means: &Means,
     stage: &mut Stage,
 ) -> SourceEntry {
@@ -271,6 +272,7 @@ pub(super) fn source(
             status,
             gauges: Arc::clone(&gauges),
             clock: Arc::clone(&means.clock),
+            zone: zone.clone(),
             second: source.on_second_publisher,
             publisher: Current::default(),
         };

@@ -10,11 +10,13 @@ use tracing::{info, warn};
 
 use super::conductor::LadderKey;
 use super::estate::Inventory;
+use super::outcome::{self, Outcomes};
 use super::schedule;
 use super::webhook::Webhooks;
 use crate::agenda::Plan;
 use crate::alarm::{Alarm, AlarmKind, Board, Change, Condition};
 use crate::clock::Clock;
+use crate::delivery::Registry;
 use crate::ladder::LadderMeter;
 use crate::matrix::{MatrixHandle, MatrixView, SourceState, SourceView};
 use crate::media::MediaTime;
@@ -92,6 +94,10 @@ pub(super) struct Watchman {
     pub(super) tasks: Tasks,
     /// Packets lost until the last look, by source.
     pub(super) lost: BTreeMap<String, u64>,
+    /// What comes out of the ladders.
+    pub(super) outcomes: Outcomes,
+    /// What there is to play.
+    pub(super) registry: Arc<Registry>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -100,7 +106,6 @@ impl Watchman {
     pub(super) async fn run(&mut self, end: CancellationToken) {
         loop {
             let mut conditions = self.conditions();
-            self.doubt();
             conditions.extend(self.checks.borrow().iter().cloned());
             let changes = self.board.observe(conditions, self.clock.now());
             for change in &changes {
@@ -122,10 +127,10 @@ impl Watchman {
         }
     }
 
-    /// Says what keeps viewers from what they come for.
-    fn doubt(&self) {
+    /// Says what keeps viewers from what they come for: tasks that are missing, and `lasting`.
+    fn doubt(&self, lasting: Vec<String>) {
         let missing = self.tasks.missing(MISSED_AFTER);
-        let doubts: Vec<_> = missing.into_iter().map(|it| it.sentence).collect();
+        let doubts: Vec<_> = missing.into_iter().map(|it| it.sentence).chain(lasting).collect();
         self.doubts.send_if_modified(|told| {
             let differs = **told != doubts;
             if differs {
@@ -136,6 +141,7 @@ impl Watchman {
     }
 
     fn conditions(&mut self) -> Vec<Condition> {
+        let now = self.clock.now();
         let lost = &mut self.lost;
         let view = self.matrix.view();
         let inventory = Arc::clone(&self.inventory.borrow());
@@ -150,18 +156,22 @@ impl Watchman {
                 found.extend(of_gauges(&source.name, gauges, count));
             }
         }
-        for (key, state) in self.ladders.all() {
-            found.extend(of_ladder(&key.source, &key.ladder, &state));
+        let ladders = self.ladders.all();
+        for (key, state) in &ladders {
+            found.extend(of_ladder(&key.source, &key.ladder, state));
         }
+        found.extend(self.outcomes.look(&ladders, &inventory, &self.matrix, now));
+        let stale = outcome::stale(&self.registry, &inventory, now);
+        let lasting = self.outcomes.lasting(&stale);
+        self.doubt(lasting);
         let pushes = self.pushes.all();
-        let of_plan = schedule::conditions(&self.plan.borrow(), self.clock.now());
-        found
-            .iter()
-            .flat_map(|condition| of_channels(condition, &view))
-            .chain(of_plan)
-            .chain(of_pushes(&pushes))
-            .chain(self.tasks.fallen().into_iter().map(of_task))
-            .collect()
+        let of_plan = schedule::conditions(&self.plan.borrow(), now);
+        let mut all: Vec<_> = found.iter().flat_map(|condition| of_channels(condition, &view)).collect();
+        let off_air: Vec<_> = outcome::not_on_air(&view, &all).collect();
+        let stale = outcome::stale_conditions(&stale);
+        all.extend(off_air.into_iter().chain(stale).chain(of_plan).chain(of_pushes(&pushes)));
+        all.extend(self.tasks.fallen().into_iter().map(of_task));
+        all
     }
 }
 
@@ -208,7 +218,8 @@ fn of_source(source: &SourceView, stalled: bool, view: &MatrixView) -> Option<Co
     let (name, reason) = (&source.name, &source.status.reason);
     let channels = wanted_by(name, view);
     let (kind, what) = match source.status.state {
-        SourceState::Idle | SourceState::Live => return None,
+        // What does not come out of it is said by its outcome.
+        SourceState::Idle | SourceState::Live | SourceState::Undecodable => return None,
         SourceState::Connecting | SourceState::BackingOff if stalled => (AlarmKind::Stalled, "sends nothing"),
         SourceState::Connecting | SourceState::BackingOff => (AlarmKind::Offline, "cannot be had"),
         SourceState::Stalled => (AlarmKind::Stalled, "sends nothing"),

@@ -3,7 +3,7 @@
 use super::intake::Unit;
 use super::timeline::Timeline;
 use crate::media::Track;
-use crate::meter::{Counter, Gauge};
+use crate::meter::{Counter, Gauge, Note};
 
 /// Counters since start, gauges of the present connection.
 #[derive(Debug, Default)]
@@ -18,6 +18,12 @@ pub struct SourceGauges {
     pub lost: Counter,
     /// Packets that could not be understood.
     pub broken: Counter,
+    /// Messages of publishers that were passed over.
+    pub passed_over: Counter,
+    /// Why pictures that come cannot be used, before any decoder sees them.
+    pub picture_fault: Note,
+    /// Why sound that comes cannot be used, likewise.
+    pub sound_fault: Note,
     /// 1 = the last connection was given up because nothing came, and none has been good since.
     pub stalled: Gauge,
     /// Jumps of a track's clock in the present connection.
@@ -64,5 +70,7 @@ impl SourceGauges {
         self.skew_ppb.set(0);
         self.av_offset_us.set(0);
         self.jumps.set(0);
+        self.picture_fault.clear();
+        self.sound_fault.clear();
     }
 }

@@ -11,6 +11,7 @@
 
 mod address;
 mod backoff;
+mod described;
 mod fault;
 mod gauges;
 mod glance;
@@ -18,6 +19,7 @@ mod glance;
 mod gstreamer_tests;
 mod intake;
 mod payload;
+mod presence;
 pub mod probe;
 mod publication;
 mod sample;

@@ -2,25 +2,34 @@
 //!
 //! A second publisher is refused or takes over, as the source is configured. One that takes over begins a timeline of its
 //! own; of the one before it nothing is taken any more, and its leaving changes nothing.
+//!
+//! What a publisher sends stands in the matrix as a pulled source's media does, and so does the reason why the last one has
+//! left, or why one was not let in.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::tz::TimeZone;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::described::described;
 use super::gauges::SourceGauges;
 use super::intake::{Intake, Unit};
+use super::presence::Presence;
 use super::timeline::RtpInstant;
 use crate::clock::Clock;
 use crate::config::SecondPublisher;
 use crate::feed::Publisher;
 use crate::matrix::{SourceState, SourceStatus};
-use crate::media::{Track, TrackFormat};
+use crate::media::{MediaTime, Track, TrackFormat};
 
 /// RTMP's timestamps are milliseconds.
 const CLOCK_RATE: u32 = 1000;
+/// Between two refusals that are told: strangers may knock as often as they like.
+const REFUSAL_EVERY: Duration = Duration::from_secs(10);
+const WAITS: &str = "waits for a publisher";
 
 /// Where publishers of one source come in.
 pub struct Inlet {
@@ -34,6 +43,8 @@ pub struct Inlet {
     pub gauges: Arc<SourceGauges>,
     /// The wall clock that frames are put on.
     pub clock: Arc<dyn Clock>,
+    /// In which people are told when somebody left.
+    pub zone: TimeZone,
     /// What becomes of a second publisher.
     pub second: SecondPublisher,
     /// Who publishes.
@@ -42,11 +53,24 @@ pub struct Inlet {
 
 /// The publisher of this moment; cancelled when another takes over.
 #[derive(Debug, Default)]
-pub struct Current(Mutex<Option<CancellationToken>>);
+pub struct Current {
+    who: Mutex<Option<CancellationToken>>,
+    refused: Mutex<Option<MediaTime>>,
+}
 
 impl Current {
     fn lock(&self) -> MutexGuard<'_, Option<CancellationToken>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.who.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a refusal at `now` is to be told.
+    fn tells(&self, now: MediaTime) -> bool {
+        let mut last = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let tells = last.is_none_or(|last| now.saturating_since(last) >= REFUSAL_EVERY);
+        if tells {
+            *last = Some(now);
+        }
+        tells
     }
 }
 
@@ -55,13 +79,19 @@ pub struct Publication {
     inlet: Arc<Inlet>,
     taken_over: CancellationToken,
     intake: Intake,
-    since: Option<Instant>,
+    presence: Presence,
+    /// The formats of the last picture and sound.
+    formats: [Option<Arc<TrackFormat>>; 2],
+    /// Of picture and sound, whether the last message could not be used.
+    faulty: [bool; 2],
+    /// Why it left.
+    why: Option<String>,
 }
 
 impl Inlet {
     /// Says that nobody publishes yet.
     pub fn wait(&self) {
-        self.report(SourceState::Idle, "waits for a publisher");
+        self.report(SourceState::Idle, WAITS);
     }
 
     /// Lets a publisher in; `None` while there is another, unless this one may take over.
@@ -74,28 +104,47 @@ impl Inlet {
         }
         let taken_over = CancellationToken::new();
         *publisher = Some(taken_over.clone());
-        self.report(SourceState::Connecting, "");
+        self.gauges.clear();
+        self.report(SourceState::Connecting, "waits for the first picture");
         let (inlet, intake) = (Arc::clone(self), Intake::new(self.lattice_fps));
-        Some(Publication { inlet, taken_over, intake, since: None })
+        let presence = Presence::new(self.clock.now());
+        Some(Publication {
+            inlet,
+            taken_over,
+            intake,
+            presence,
+            formats: [None, None],
+            faulty: [false; 2],
+            why: None,
+        })
     }
 
-    /// Says why nothing comes of what is published.
-    fn trouble(&self, reason: &str) {
-        let told = |status: &SourceStatus| status.reason == reason;
-        if !told(&self.status.borrow()) {
-            self.status.send_modify(|status| reason.clone_into(&mut status.reason));
+    /// Somebody was not let in, and why. Told while nobody else publishes, at most once in ten seconds.
+    pub fn refused(&self, why: &str) {
+        let publisher = self.publisher.lock();
+        let now = self.clock.now();
+        if publisher.is_none() && self.publisher.tells(now) {
+            let at = self.time_of_day(now);
+            self.report(SourceState::Idle, &format!("{WAITS}; one was refused at {at}: {why}"));
         }
+    }
+
+    fn time_of_day(&self, at: MediaTime) -> String {
+        at.timestamp().to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string()
     }
 
     fn report(&self, state: SourceState, reason: &str) {
         let now = self.clock.now();
-        self.status.send_modify(|status| {
-            status.connects += u64::from(state == SourceState::Live && status.state != SourceState::Live);
+        self.status.send_if_modified(|status| {
+            let changed = status.state != state || status.reason != reason;
+            status.connects +=
+                u64::from(state == SourceState::Live && status.state == SourceState::Connecting);
             if status.state != state {
                 status.since = now;
             }
             status.state = state;
             reason.clone_into(&mut status.reason);
+            changed
         });
     }
 }
@@ -111,20 +160,92 @@ impl Publication {
         if self.taken_over.is_cancelled() {
             return;
         }
+        let now = self.inlet.clock.now();
         let rtp = RtpInstant { ticks: pts_ms, clock_rate: CLOCK_RATE };
-        let unit = Unit { rtp, arrival: self.inlet.clock.now(), data, sync, lost: 0, format };
+        let unit = Unit { rtp, arrival: now, data, sync, lost: 0, format };
         let track = unit.track();
         self.inlet.gauges.count(&unit);
+        self.presence.frame(track, now);
+        self.describe(&unit);
+        self.mend(track);
         self.intake.push(unit, |frame| self.inlet.feed.publish(&frame));
         if track == Track::Video {
             self.inlet.gauges.show(self.intake.timeline());
-            if self.intake.has_begun() && self.since.is_none() {
-                self.since = Some(Instant::now());
-                self.inlet.report(SourceState::Live, "");
+            if self.intake.has_begun() && self.inlet.status.borrow().state != SourceState::Live {
+                self.presence.begin();
+                self.look();
             } else if let Some(trouble) = self.intake.trouble() {
-                self.inlet.trouble(trouble);
+                self.presence.trouble(trouble.to_owned());
             }
         }
+    }
+
+    /// A message came, of whatever use.
+    pub fn heard(&mut self) {
+        self.presence.heard(self.inlet.clock.now());
+    }
+
+    /// A message of `track` could not be used. `harmless`: nothing that is shown or heard is concerned.
+    pub fn passed_over(&mut self, track: Track, why: &str, harmless: bool) {
+        if self.taken_over.is_cancelled() {
+            return;
+        }
+        self.inlet.gauges.passed_over.increment();
+        if harmless {
+            return;
+        }
+        self.faulty[track as usize] = true;
+        match track {
+            Track::Audio => self.inlet.gauges.sound_fault.set(why),
+            Track::Video => {
+                self.inlet.gauges.picture_fault.set(why);
+                self.presence.trouble(why.to_owned());
+            }
+        }
+    }
+
+    /// A picture is missing: what follows cannot be decoded before the next one to start from.
+    pub fn lost(&mut self) {
+        self.intake.broken();
+    }
+
+    /// Says how the publisher fares: about once a second.
+    pub fn look(&mut self) {
+        if !self.taken_over.is_cancelled() {
+            let (state, reason) = self.presence.verdict(self.inlet.clock.now());
+            self.inlet.report(state, &reason);
+        }
+    }
+
+    /// It is about to leave, and why.
+    pub fn left(&mut self, why: &str) {
+        self.why = Some(why.to_owned());
+    }
+
+    /// A message of `track` could be used.
+    fn mend(&mut self, track: Track) {
+        if std::mem::take(&mut self.faulty[track as usize]) {
+            match track {
+                Track::Video => self.inlet.gauges.picture_fault.clear(),
+                Track::Audio => self.inlet.gauges.sound_fault.clear(),
+            }
+        }
+    }
+
+    /// Says what is sent, when that is something else than before.
+    fn describe(&mut self, unit: &Unit) {
+        let Some(known) = self.formats.get_mut(unit.track() as usize) else { return };
+        if known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &unit.format)) {
+            return;
+        }
+        *known = Some(Arc::clone(&unit.format));
+        let [video, audio] = &self.formats;
+        let media = Some(described(video.as_deref(), audio.as_deref()));
+        self.inlet.status.send_if_modified(|status| {
+            let changed = status.media != media;
+            status.media = media;
+            changed
+        });
     }
 }
 
@@ -134,7 +255,9 @@ impl Drop for Publication {
         if !self.taken_over.is_cancelled() {
             *publisher = None;
             self.inlet.gauges.clear();
-            self.inlet.wait();
+            let at = self.inlet.time_of_day(self.inlet.clock.now());
+            let why = self.why.as_deref().unwrap_or("its connection ended");
+            self.inlet.report(SourceState::Idle, &format!("{WAITS}; the last one left at {at}: {why}"));
         }
     }
 }
@@ -149,12 +272,17 @@ mod tests {
     const NOW: MediaTime = MediaTime::from_millis(1_795_000_000_000);
 
     fn inlet(second: SecondPublisher) -> Arc<Inlet> {
+        inlet_at(second, Arc::new(ManualClock::at(NOW)))
+    }
+
+    fn inlet_at(second: SecondPublisher, clock: Arc<ManualClock>) -> Arc<Inlet> {
         Arc::new(Inlet {
             lattice_fps: 15,
             feed: Publisher::default(),
             status: watch::Sender::new(SourceStatus::idle(NOW)),
             gauges: Arc::default(),
-            clock: Arc::new(ManualClock::at(NOW)),
+            clock,
+            zone: TimeZone::UTC,
             second,
             publisher: Current::default(),
         })
@@ -178,6 +306,47 @@ mod tests {
         drop(first);
         assert_eq!(inlet.status.borrow().state, SourceState::Idle);
         assert!(inlet.open().is_some());
+    }
+
+    #[test]
+    fn what_it_sends_and_why_it_left_stand_in_the_matrix() {
+        let clock = Arc::new(ManualClock::at(NOW));
+        let inlet = inlet_at(SecondPublisher::Refuse, Arc::clone(&clock));
+        let said = || (inlet.status.borrow().state, inlet.status.borrow().reason.clone());
+        inlet.refused("the key is not the right one");
+        let knocked = "waits for a publisher; one was refused at 11:06:40: the key is not the right one";
+        assert_eq!(said(), (SourceState::Idle, knocked.to_owned()));
+        clock.advance(Duration::from_secs(9));
+        inlet.refused("again");
+        assert_eq!(said().1, knocked, "once in ten seconds");
+
+        let mut publication = inlet.open().expect("nobody before");
+        publication.passed_over(Track::Video, "the publisher sends HEVC video; H.264 is needed", false);
+        publication.look();
+        assert_eq!(
+            said(),
+            (SourceState::Connecting, "the publisher sends HEVC video; H.264 is needed".to_owned())
+        );
+        assert!(inlet.gauges.picture_fault.get().is_some());
+        pictures(&mut publication, 1);
+        assert_eq!(said(), (SourceState::Live, String::new()));
+        assert_eq!(inlet.gauges.picture_fault.get(), None);
+        let media = inlet.status.borrow().media.clone().expect("it is known");
+        assert_eq!(media.video_codec.as_deref(), Some("avc1.42C01F"));
+        inlet.refused("somebody else");
+        assert_eq!(said().0, SourceState::Live);
+
+        clock.advance(Duration::from_secs(4));
+        publication.look();
+        assert_eq!(said(), (SourceState::Stalled, "nothing came for 4 s on the open connection".to_owned()));
+        pictures(&mut publication, 1);
+        assert_eq!((said().0, inlet.status.borrow().connects), (SourceState::Live, 1));
+        publication.left("it closed the connection");
+        drop(publication);
+        assert_eq!(
+            said().1,
+            "waits for a publisher; the last one left at 11:06:53: it closed the connection"
+        );
     }
 
     #[test]

@@ -14,12 +14,74 @@ fn multicam() -> String {
 }
 
 fn publisher(server: &Server, clip: &str, key: &str) -> Child {
-    let url = format!("rtmp://{}/publish/hall?key={key}", server.media);
+    publisher_to(&format!("rtmp://{}/publish/hall?key={key}", server.media), clip)
+}
+
+fn publisher_to(url: &str, clip: &str) -> Child {
     Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-re", "-i", clip, "-c", "copy", "-f", "flv", &url])
+        .args(["-nostdin", "-v", "error", "-re", "-i", clip, "-c", "copy", "-f", "flv", url])
         .stderr(Stdio::null())
         .spawn()
         .expect("ffmpeg is installed")
+}
+
+/// A source's entry in the matrix.
+fn source(server: &Server, name: &str) -> serde_json::Value {
+    let matrix = server.matrix();
+    let sources = matrix["sources"].as_array().cloned().unwrap_or_default();
+    sources.into_iter().find(|source| source["name"] == name).expect("it is there")
+}
+
+#[test]
+#[ignore = "needs ffmpeg: tests/run"]
+fn a_key_is_taken_from_the_path_and_as_user_and_password_and_why_it_left_is_said() {
+    let server = Server::run(&multicam());
+    eventually("the playlist is there", || http::get(server.http, "/Live/playlist.m3u8").status == 200);
+    let clip = fixture("hall_a.mp4");
+    let clip = clip.to_str().expect("UTF-8");
+    let media = server.media;
+    for url in [
+        format!("rtmp://{media}/publish/hall/chalk"),
+        format!("rtmp://{media}/publish?key=chalk/hall"),
+        format!("rtmp://hall:chalk@{media}/publish-auth/hall"),
+    ] {
+        let mut publisher = publisher_to(&url, clip);
+        eventually("the publisher is on air", || server.on_air("Live").as_deref() == Some("hall"));
+        assert_eq!(source(&server, "hall")["media"]["width"], 1280, "{url}");
+        let _ = publisher.kill();
+        let _ = publisher.wait();
+        eventually("it has left", || source(&server, "hall")["state"] == "idle");
+        let reason = source(&server, "hall")["reason"].to_string();
+        assert!(reason.contains("waits for a publisher; the last one left at"), "{reason}");
+        eventually("the waiting loop is on air", || server.on_air("Live").is_none());
+    }
+    for url in [
+        format!("rtmp://{media}/publish/hall/cheese"),
+        format!("rtmp://hall:cheese@{media}/publish-auth/hall"),
+        format!("rtmp://{media}/publish/hall"),
+    ] {
+        assert!(!publisher_to(&url, clip).wait().expect("it ends").success(), "{url}");
+    }
+    assert_eq!(server.end(), Some(0));
+}
+
+/// Stock ffmpeg begins with an empty AAC configuration whenever it copies from MPEG-TS.
+#[test]
+#[ignore = "needs ffmpeg: tests/run"]
+fn an_empty_configuration_does_not_end_a_publication() {
+    let server = Server::run(&multicam());
+    eventually("the playlist is there", || http::get(server.http, "/Live/playlist.m3u8").status == 200);
+    let file = tempfile::NamedTempFile::with_suffix(".ts").expect("a file");
+    let path = file.path().to_str().expect("UTF-8");
+    let clip = fixture("hall_a.mp4");
+    ffmpeg(&["-y", "-i", clip.to_str().expect("UTF-8"), "-c", "copy", "-f", "mpegts", path]);
+    let mut publisher = publisher(&server, path, "chalk");
+    eventually("the publisher is on air", || server.on_air("Live").as_deref() == Some("hall"));
+    let media = source(&server, "hall")["media"].clone();
+    assert!(media["audio_codec"].as_str().is_some_and(|codec| codec.starts_with("mp4a")), "{media}");
+    let _ = publisher.kill();
+    let _ = publisher.wait();
+    assert_eq!(server.end(), Some(0));
 }
 
 /// Picture times in milliseconds of what ffmpeg takes over RTMP in `seconds`.

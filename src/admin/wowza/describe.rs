@@ -124,7 +124,9 @@ pub(super) fn incoming(view: &MatrixView, source: &str) -> Value {
 }
 
 fn stream_body(view: &MatrixView, source: &str) -> Value {
-    let live = view.source(source).is_some_and(|source| source.status.state == SourceState::Live);
+    // Wowza's word says that media comes, whatever it is.
+    let connected = |state| matches!(state, SourceState::Live | SourceState::Undecodable);
+    let live = view.source(source).is_some_and(|source| connected(source.status.state));
     json!({
         "sourceIp": "", "isPTZEnabled": false, "applicationInstance": INSTANCE, "name": format!("{source}.stream"),
         "isRecordingSet": false, "isStreamManagerStream": true, "isPublishedToVOD": false, "isConnected": live,

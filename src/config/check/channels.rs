@@ -8,7 +8,7 @@ use super::{Checker, Place, quoted};
 
 /// First path segments that are not free for channels: publishers connect to `rtmp://host/publish/…`, pages and their
 /// parts are at `/watch/…` and `/assets/…`, JSON for portals at `/api/…`.
-const RESERVED: [&str; 4] = ["publish", "watch", "assets", "api"];
+const RESERVED: [&str; 5] = ["publish", "publish-auth", "watch", "assets", "api"];
 
 /// Four hours; what is longer is a slip.
 const LONGEST_OVERRUN_S: u32 = 4 * 3600;

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::delivery::pieces;
-use crate::rtmp::{Event, FlvError, Session, SessionError};
+use crate::rtmp::{Event, Session, SessionError};
 use crate::vod::VodFault;
 
 /// From connect to play or publish, and between two frames of a publisher.
@@ -21,6 +21,10 @@ const WRITE: Duration = Duration::from_secs(10);
 const WHOLE: Duration = Duration::from_secs(60);
 /// A peer that has nothing to say is asked after so long whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
+/// A peer that was told why it must leave has so long to read that, and may send so much meanwhile: a socket that is closed
+/// over unread bytes takes back what was said.
+const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL_MAX: usize = 16 << 20;
 /// Bytes read at once.
 const READ: usize = 16 << 10;
 /// Bytes read at once of a peer from whom only commands come: there may be thousands.
@@ -34,11 +38,13 @@ pub(super) enum Ended {
     #[error(transparent)]
     Session(#[from] SessionError),
     #[error(transparent)]
-    Flv(#[from] FlvError),
-    #[error(transparent)]
     Vod(#[from] VodFault),
     #[error("nothing came for too long")]
     Silent,
+    #[error("nothing came for {} s", PATIENCE.as_secs())]
+    SilentPublisher,
+    #[error("the server ends")]
+    ServerEnds,
     #[error("the peer took nothing for {} s, or too little in {} s", WRITE.as_secs(), WHOLE.as_secs())]
     Stuck,
     #[error("another publisher has taken over")]
@@ -87,13 +93,33 @@ impl Connection {
         socket2::SockRef::from(&*self.stream).set_tcp_keepalive(&keepalive)
     }
 
+    /// Sends the last answers and waits until the peer has closed too, within bounds.
+    pub(super) async fn farewell(&mut self) {
+        let last_words = async {
+            self.flush().await.ok()?;
+            socket2::SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write).ok()?;
+            let (mut dropped, mut buffer) = (0, vec![0; READ]);
+            while dropped < FAREWELL_MAX {
+                self.stream.readable().await.ok()?;
+                match self.stream.try_read(&mut buffer) {
+                    Ok(0) => return None,
+                    Ok(read) => dropped += read,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => return None,
+                }
+            }
+            None::<()>
+        };
+        let _ = timeout(FAREWELL, last_words).await;
+    }
+
     /// The next thing that the peer does; what it asks about the connection itself is answered on the way. `None` when
     /// it has left. May be cancelled: what was read is kept.
     pub(super) async fn event(&mut self) -> Result<Option<Event>, Ended> {
         loop {
             // Before more is read: the answer to the event before.
             self.flush().await?;
-            if self.unread.is_empty() && !self.heard().await? {
+            if self.unread.is_empty() && !self.session.has_more() && !self.heard().await? {
                 return Ok(None);
             }
             let mut input = self.buffer.get(self.unread.clone()).unwrap_or_default();

@@ -1,15 +1,35 @@
 //! A publisher: its messages become frames of a source.
+//!
+//! What is wrong with one message concerns that message: it is counted, said once for each kind with the source's name, and
+//! passed over. Whoever is sent away is told why.
 
-use tokio::time::{Instant, sleep_until};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
 use super::connection::{Connection, Ended, PATIENCE};
-use crate::rtmp::{Event, Frame, Unpacker};
+use crate::media::Track;
+use crate::rtmp::{Event, FlvError, Frame, LeftOut, Unpacker};
+
+/// Between two looks at how a publisher fares.
+const LOOK: Duration = Duration::from_secs(1);
+/// Kinds of faults that are said of one publisher; all are counted.
+const SAID_MAX: usize = 16;
 
 /// Opens sources for publishers that the door has let in.
 pub trait Publishing: Send + Sync {
     /// Opens the source called `name` for one publisher, or says why not.
     fn open(&self, name: &str) -> Result<Box<dyn PublishedStream>, &'static str>;
+
+    /// Whether publishers may name a source so: of a path's segments the one that is a source is looked for.
+    fn knows(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// A publisher was not let in to the source called `name`.
+    fn refused(&self, _name: &str, _why: &str) {}
 }
 
 /// Where a publisher's frames go. Dropped when it leaves.
@@ -19,35 +39,124 @@ pub trait PublishedStream: Send {
 
     /// Cancelled when another publisher has taken over: this one must leave.
     fn taken_over(&self) -> CancellationToken;
+
+    /// A message came, of whatever use.
+    fn heard(&mut self) {}
+
+    /// A message of `track` was passed over. `harmless`: nothing that is shown or heard is concerned.
+    fn passed_over(&mut self, _track: Track, _why: &str, _harmless: bool) {}
+
+    /// A picture is missing.
+    fn lost(&mut self) {}
+
+    /// A second has passed.
+    fn look(&mut self) {}
+
+    /// The publisher leaves, and why.
+    fn left(&mut self, _why: &str) {}
+}
+
+/// How a publication ended well.
+pub(super) enum After {
+    /// With its connection.
+    Gone,
+    /// Its connection may go on with another one.
+    Onward,
+}
+
+/// What was said of a publisher.
+struct Said<'a> {
+    source: &'a str,
+    faults: Vec<FlvError>,
+    left_out: LeftOut,
 }
 
 impl Connection {
-    /// Takes frames until the publisher leaves, sends none for too long, or another takes over.
-    pub(super) async fn publish(&mut self, mut into: Box<dyn PublishedStream>) -> Result<(), Ended> {
+    /// Takes frames until the publisher leaves, sends nothing for too long, another takes over, or the server ends.
+    pub(super) async fn publish(
+        &mut self,
+        into: &mut dyn PublishedStream,
+        source: &str,
+        shutdown: &CancellationToken,
+    ) -> Result<After, Ended> {
         let mut unpacker = Unpacker::default();
+        let mut said = Said { source, faults: Vec::new(), left_out: LeftOut::default() };
         let taken_over = into.taken_over();
         let mut heard = Instant::now();
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let event = tokio::select! {
-                event = self.event() => event?,
-                () = taken_over.cancelled() => {
-                    self.session.end_publishing("another publisher has taken over");
-                    self.flush().await?;
-                    return Err(Ended::TakenOver);
+                event = self.event() => event,
+                () = taken_over.cancelled() => Err(Ended::TakenOver),
+                () = shutdown.cancelled() => Err(Ended::ServerEnds),
+                _ = looks.tick() => {
+                    into.look();
+                    if heard.elapsed() < PATIENCE { continue } else { Err(Ended::SilentPublisher) }
                 }
-                () = sleep_until(heard + PATIENCE) => return Err(Ended::Silent),
             };
+            said.left_out(self.session.left_out(), into);
             let frame = match event {
-                None => return Ok(()),
-                Some(Event::Video { timestamp_ms, data }) => unpacker.video(timestamp_ms, data)?,
-                Some(Event::Audio { timestamp_ms, data }) => unpacker.audio(timestamp_ms, data)?,
-                Some(Event::Close) => return self.flush().await,
-                Some(_) => None,
+                Err(why) => {
+                    self.session.end_publishing(&why.to_string());
+                    return Err(why);
+                }
+                Ok(None) => return Ok(After::Gone),
+                Ok(Some(Event::Video { timestamp_ms, data })) => unpacker.video(timestamp_ms, data),
+                Ok(Some(Event::Audio { timestamp_ms, data })) => unpacker.audio(timestamp_ms, data),
+                Ok(Some(Event::Close)) => {
+                    self.flush().await?;
+                    return Ok(After::Onward);
+                }
+                Ok(Some(_)) => continue,
             };
-            if let Some(frame) = frame {
-                heard = Instant::now();
-                into.frame(frame);
+            heard = Instant::now();
+            match frame {
+                Ok(None) => into.heard(),
+                Ok(Some(frame)) => into.frame(frame),
+                Err(wrong) => {
+                    into.heard();
+                    said.passed_over(wrong, into);
+                }
             }
+        }
+    }
+}
+
+impl Said<'_> {
+    fn passed_over(&mut self, wrong: FlvError, into: &mut dyn PublishedStream) {
+        into.passed_over(wrong.track(), &wrong.to_string(), wrong.is_harmless());
+        if wrong.loses_a_picture() {
+            into.lost();
+        }
+        if self.faults.len() < SAID_MAX && !self.faults.contains(&wrong) {
+            warn!(source = self.source, "messages are passed over: {wrong}");
+            self.faults.push(wrong);
+        }
+    }
+
+    /// Messages that did not come as far as their track.
+    fn left_out(&mut self, now: LeftOut, into: &mut dyn PublishedStream) {
+        if now == LeftOut::default() {
+            return;
+        }
+        let LeftOut { too_long, interrupted, unreadable, pictures } = now;
+        let before = &mut self.left_out;
+        for (count, total, what) in [
+            (too_long, &mut before.too_long, "longer than any of its kind may be"),
+            (interrupted, &mut before.interrupted, "begun and never ended"),
+            (unreadable, &mut before.unreadable, "not in the form of its type"),
+        ] {
+            for _ in 0..count {
+                into.passed_over(Track::Video, what, true);
+            }
+            if count > 0 && *total == 0 {
+                info!(source = self.source, "a message is passed over: {what}");
+            }
+            *total = total.saturating_add(count);
+        }
+        if pictures > 0 {
+            into.lost();
         }
     }
 }

@@ -312,6 +312,34 @@ async fn whoever_is_taken_over_is_told_and_closed() {
     client.end().await;
 }
 
+#[tokio::test]
+async fn a_publisher_may_begin_again_on_its_connection() {
+    let server = Server::new();
+    let mut client = server.connect("publish?token=good").await;
+    let request = client.session.request_publishing("hall".to_owned(), PublishRequestType::Live);
+    client.send(vec![request.expect("a request")]).await;
+    client.until(|said| matches!(said, Said::PublishRequestAccepted)).await;
+    let text = |text: &str| Amf0Value::Utf8String(text.to_owned());
+    client.command("FCUnpublish", vec![text("hall")]).await;
+    client.command("deleteStream", vec![number(1.0)]).await;
+    client.command("publish", vec![text("hall"), text("live")]).await;
+    while server.door.0.lock().expect("one at a time").len() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.taken_over.cancel();
+    client.end().await;
+}
+
+#[test]
+fn the_segment_that_is_a_source_is_found() {
+    let knows = |name: &str| name == "hall";
+    assert_eq!(located("hall", knows), ("hall", None));
+    assert_eq!(located("hall/chalk", knows), ("hall", Some("chalk")));
+    assert_eq!(located("chalk/hall", knows), ("hall", Some("chalk")));
+    assert_eq!(located("hall/a/b", knows), ("hall", Some("a/b")));
+    assert_eq!(located("other/chalk", knows), ("other/chalk", None));
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_says_nothing_or_sends_no_frame_is_closed() {
     let server = Server::new();

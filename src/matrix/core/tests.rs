@@ -293,3 +293,40 @@ fn the_schedule_announces_where_nobody_has_put_a_notice() {
     matrix.apply(announce(None), START).expect("known");
     assert_eq!(shown(&matrix), None);
 }
+
+#[test]
+fn live_means_that_pictures_come_out() {
+    let layout = Layout {
+        channels: vec![ChannelLayout {
+            name: "a".to_owned(),
+            source: Some("s".to_owned()),
+            ..Default::default()
+        }],
+        sources: vec!["s".to_owned()],
+    };
+    let now = MediaTime::from_millis(1_795_000_000_000);
+    let later = now + std::time::Duration::from_secs(5);
+    let mut matrix = Matrix::new(layout, now);
+    let bad = SourceOutcome { picture: Some("10 bits".to_owned()), sound: None };
+    matrix.source_outcome("s", bad.clone(), now);
+    assert_eq!(matrix.view().source("s").expect("known").status.state, SourceState::Idle, "it is not live");
+    let live = SourceStatus { state: SourceState::Live, ..SourceStatus::idle(now) };
+    matrix.source_status("s", live.clone());
+    matrix.source_outcome("s", bad.clone(), later);
+    matrix.source_outcome("s", bad, later + std::time::Duration::from_secs(9));
+    let view = matrix.view();
+    let status = &view.source("s").expect("known").status;
+    assert_eq!(
+        (status.state, &status.reason[..], status.since),
+        (SourceState::Undecodable, "10 bits", later)
+    );
+    let channel = view.channel("a").expect("known");
+    assert!(channel.on_air.reason.contains("10 bits") && channel.explanation.contains("10 bits"));
+    let deaf = SourceOutcome { picture: None, sound: Some("AC-3".to_owned()) };
+    matrix.source_outcome("s", deaf, later);
+    let status = matrix.view().source("s").expect("known").status.clone();
+    assert_eq!((status.state, &status.reason[..]), (SourceState::Live, "no sound: AC-3"));
+    matrix.source_status("s", SourceStatus::idle(later));
+    matrix.source_status("s", live.clone());
+    assert_eq!(matrix.view().source("s").expect("known").status, live, "another connection");
+}

@@ -11,11 +11,8 @@ pub enum AvcError {
     /// Not version 1, or too short for what it announces.
     #[error("its AVC configuration record is malformed")]
     Malformed,
-    /// Samples with lengths of 3 bytes.
-    #[error("its AVC configuration record asks for NAL unit lengths of {0} bytes")]
-    LengthSize(usize),
-    /// We carry exactly one of each.
-    #[error("it has {sps} sequence and {pps} picture parameter sets; one of each is supported")]
+    /// One of each is the least.
+    #[error("it has {sps} sequence and {pps} picture parameter sets; one of each is the least")]
     Sets {
         /// Sequence parameter sets.
         sps: usize,
@@ -27,8 +24,11 @@ pub enum AvcError {
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AvcConfiguration {
+    /// The first of each kind.
     pub(super) sets: ParameterSets,
-    /// Bytes of the length in front of each NAL unit of a sample: 1, 2 or 4.
+    /// All others.
+    pub(super) further: Vec<Bytes>,
+    /// Bytes of the length in front of each NAL unit of a sample: 1 to 4.
     pub(super) length_size: usize,
 }
 
@@ -39,17 +39,15 @@ impl AvcConfiguration {
             return Err(AvcError::Malformed);
         };
         let length_size = usize::from(lengths & 3) + 1;
-        if length_size == 3 {
-            return Err(AvcError::LengthSize(length_size));
-        }
         let mut rest = record.slice(6..);
         let sps = read_sets(&mut rest, usize::from(sps_count & 0x1f), NAL_SPS)?;
         let (&pps_count, _) = rest.split_first().ok_or(AvcError::Malformed)?;
         rest = rest.slice(1..);
         let pps = read_sets(&mut rest, usize::from(pps_count), NAL_PPS)?;
         match (&sps[..], &pps[..]) {
-            ([sps], [pps]) => {
-                Ok(Self { sets: ParameterSets { sps: sps.clone(), pps: pps.clone() }, length_size })
+            ([sps, more @ ..], [pps, others @ ..]) => {
+                let sets = ParameterSets { sps: sps.clone(), pps: pps.clone() };
+                Ok(Self { sets, further: [more, others].concat(), length_size })
             }
             _ => Err(AvcError::Sets { sps: sps.len(), pps: pps.len() }),
         }
@@ -108,7 +106,7 @@ mod tests {
         for (profile, length) in [(66, 18), (100, 22)] {
             let record = avc_configuration(&sets(profile)).freeze();
             assert_eq!(record.len(), length);
-            let expected = AvcConfiguration { sets: sets(profile), length_size: 4 };
+            let expected = AvcConfiguration { sets: sets(profile), further: vec![], length_size: 4 };
             assert_eq!(AvcConfiguration::parse(&record), Ok(expected));
         }
     }
@@ -120,15 +118,19 @@ mod tests {
             change(&mut record);
             AvcConfiguration::parse(&record.into())
         };
-        assert_eq!(parse(&|record| record[4] = 0xfe), Err(AvcError::LengthSize(3)));
         assert_eq!(parse(&|record| record[0] = 2), Err(AvcError::Malformed));
         assert_eq!(parse(&|record| record.truncate(17)), Err(AvcError::Malformed));
         assert_eq!(parse(&|record| record[8] = 0x68), Err(AvcError::Malformed));
+        let no_pps = |record: &mut Vec<u8>| {
+            record.truncate(14);
+            record[13] = 0;
+        };
+        assert_eq!(parse(&no_pps), Err(AvcError::Sets { sps: 1, pps: 0 }));
         let two_pps = |record: &mut Vec<u8>| {
             record[13] = 2;
             record.extend([0, 2, 0x68, 8]);
         };
-        assert_eq!(parse(&two_pps), Err(AvcError::Sets { sps: 1, pps: 2 }));
+        assert_eq!(parse(&two_pps).map(|it| it.further), Ok(vec![Bytes::from_static(&[0x68, 8])]));
     }
 
     proptest! {

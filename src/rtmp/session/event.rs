@@ -11,9 +11,10 @@ pub enum Event {
     Connect {
         /// The application's name, without instance.
         app: String,
-        /// The URL that the client was given, as it says, without query.
+        /// The URL that the client was given, as it says, without query, user name and password.
         tc_url: String,
-        /// Parameters behind the application.
+        /// Parameters behind the application, or behind that URL; a user name and password of it are among them as `user`
+        /// and `pass`.
         query: Query,
     },
     /// Asks: may I publish?

@@ -64,6 +64,14 @@ pub(super) fn publish_started(out: &mut BytesMut) {
     status(out, "status", "NetStream.Publish.Start", "Publishing.");
 }
 
+/// Encoders wait for one or the other before they close.
+pub(super) fn unpublished(out: &mut BytesMut) {
+    let information =
+        [("level", Value::Text("status")), ("code", Value::Text("NetStream.Unpublish.Success"))];
+    command(out, 0, "onFCUnpublish", 0.0, &[Value::Null, Value::Object(&information)]);
+    status(out, "status", "NetStream.Unpublish.Success", "Publishing has ended.");
+}
+
 pub(super) fn play_started(out: &mut BytesMut) {
     user_control(out, STREAM_BEGIN, STREAM_ID);
     status(out, "status", "NetStream.Play.Reset", "Playing from here.");

@@ -135,7 +135,91 @@ fn a_publisher_is_heard_once_it_was_accepted() {
     assert_eq!((stream, query.get("key").as_deref()), (&name("", "multicam"), Some("secret")));
     assert_eq!(*video, Event::Video { timestamp_ms: 40, data: vec![0x17; 300].into() });
     assert_eq!(seen.fps, Some(15.0));
-    assert_eq!(said(&mut session).last().map(String::as_str), Some("NetStream.Publish.Start"));
+    let words = said(&mut session);
+    let published = words.iter().position(|word| word == "NetStream.Publish.Start").expect("it may publish");
+    assert_eq!(words[published + 1..], ["NetStream.Unpublish.Success", "NetStream.Unpublish.Success"]);
+}
+
+#[test]
+fn a_publisher_may_end_and_begin_again_and_ask_twice_in_vain() {
+    let create: (&str, &[Value<'_>]) = ("createStream", &[Value::Null]);
+    let stop: &[Value<'_>] = &[Value::Null, Value::Boolean(false)];
+    let commands: [(&str, &[Value<'_>]); 11] = [
+        ("connect", CONNECT),
+        create,
+        create,
+        ("publish", PUBLISH),
+        ("publish", PUBLISH),
+        ("FCUnpublish", PUBLISH),
+        ("deleteStream", &[Value::Null, Value::Number(1.0)]),
+        create,
+        ("publish", PUBLISH),
+        ("publish", stop),
+        ("_checkbw", &[Value::Null]),
+    ];
+    let mut session = Session::default();
+    let events = converse(&mut session, &script(&commands), 700).expect("in order");
+    let kinds: Vec<_> = events.iter().map(std::mem::discriminant).collect();
+    let [_, publish, close, again, over] = kinds[..] else { panic!("{events:?}") };
+    assert_eq!((publish, close), (again, over));
+    let words = said(&mut session);
+    let count = |code: &str| words.iter().filter(|word| *word == code).count();
+    assert_eq!((count("NetStream.Publish.Start"), count("NetStream.Publish.BadName")), (2, 1));
+}
+
+#[test]
+fn aggregate_messages_are_told_one_by_one() {
+    let mut wire = script(&[("connect", CONNECT), ("publish", PUBLISH)]);
+    let tag = |type_id: u8, ms: u8, data: u8| {
+        [&[type_id, 0, 0, 1, 0, 0, ms, 0, 0, 0, 0, data][..], &[0, 0, 0, 12]].concat()
+    };
+    let body = [tag(9, 50, 1), tag(18, 50, 2), tag(8, 60, 3), tag(9, 90, 4)].concat();
+    let head = Head { type_id: message_type::AGGREGATE, timestamp_ms: 1000, stream_id: 1 };
+    put_message(&mut wire, head, INITIAL_CHUNK_SIZE, &[&body]);
+    put_command(&mut wire, INITIAL_CHUNK_SIZE, 1, "FCUnpublish", 6.0, PUBLISH);
+    let events = converse(&mut Session::default(), &wire, 90).expect("in order");
+    let data = |byte: u8| vec![byte].into();
+    assert_eq!(
+        events[2..],
+        [
+            Event::Video { timestamp_ms: 1000, data: data(1) },
+            Event::Audio { timestamp_ms: 1010, data: data(3) },
+            Event::Video { timestamp_ms: 1040, data: data(4) },
+            Event::Close,
+        ]
+    );
+}
+
+#[test]
+fn a_name_that_cannot_be_is_refused_in_words_and_what_is_wrong_with_a_message_is_counted() {
+    let tree: &[Value<'_>] = &[Value::Null, Value::Text("../x"), Value::Text("live")];
+    let mut session = Session::default();
+    converse(&mut session, &script(&[("connect", CONNECT), ("publish", tree)]), 500).expect_err("no name");
+    assert_eq!(said(&mut session).last().map(String::as_str), Some("NetStream.Publish.BadName"));
+    let app: &[Value<'_>] = &[Value::Object(&[("app", Value::Text("a b"))])];
+    let mut session = Session::default();
+    converse(&mut session, &script(&[("connect", app)]), 500).expect_err("no name");
+    assert_eq!(said(&mut session).last().map(String::as_str), Some("NetConnection.Connect.Rejected"));
+
+    let mut wire = script(&[("connect", CONNECT), ("publish", PUBLISH)]);
+    let head = Head { type_id: message_type::DATA, timestamp_ms: 0, stream_id: 1 };
+    put_message(&mut wire, head, INITIAL_CHUNK_SIZE, &[&[2, 0, 9]]);
+    put_message(&mut wire, head, INITIAL_CHUNK_SIZE, &[&vec![2; 100_000]]);
+    let mut session = Session::default();
+    assert_eq!(converse(&mut session, &wire, 3000).expect("it goes on").len(), 2);
+    assert_eq!(session.left_out().unreadable, 2);
+    assert_eq!(session.left_out(), LeftOut::default(), "told once");
+}
+
+#[test]
+fn who_may_not_publish_is_told_so() {
+    let wire = script(&[("connect", CONNECT), ("publish", PUBLISH)]);
+    let (mut session, mut input) = (Session::default(), &wire[..]);
+    session.handle(&mut input).expect("in order").expect("a request");
+    session.accept();
+    session.handle(&mut input).expect("in order").expect("a request");
+    session.deny("the key is not the right one");
+    assert_eq!(said(&mut session).last().map(String::as_str), Some("NetStream.Publish.Denied"));
 }
 
 #[test]
@@ -172,6 +256,13 @@ fn what_comes_out_of_order_is_refused() {
     assert_eq!(error(&[("play", PLAY)]), SessionError::Unconnected);
     assert_eq!(error(&[connect, connect]), SessionError::Order("connect"));
     assert_eq!(error(&[connect, ("play", PLAY), ("publish", PUBLISH)]), SessionError::Order("publish"));
+    let secret: &[Value<'_>] = &[Value::Object(&[
+        ("app", Value::Text("publish")),
+        ("tcUrl", Value::Text("rtmp://hall:secret@host/publish?a=1")),
+    ])];
+    let events = converse(&mut Session::default(), &script(&[("connect", secret)]), 500).expect("in order");
+    let [Event::Connect { tc_url, query, .. }] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((&tc_url[..], query.get("pass").as_deref()), ("rtmp://host/publish", Some("secret")));
     assert_eq!(error(&[connect, ("play", &[Value::Null])]), SessionError::Arguments("play"));
     let tree: &[Value<'_>] = &[Value::Null, Value::Text("../../etc/passwd")];
     assert_eq!(error(&[connect, ("play", tree)]), SessionError::Name(NameError::Characters));

@@ -6,7 +6,7 @@ import { bitrate, current, lasting, moment, now, number, said, t } from "./words
 const badges = {
   live: ["live", "good", "on_air"], going: ["live", "soon", "on_air"], waiting: ["wait", "calm", "waiting"], coming: ["busy", "soon", "waiting"],
   source_live: ["live", "good", "state_live"], source_idle: ["idle", "calm", "state_idle"], source_connecting: ["busy", "soon", "state_connecting"],
-  source_stalled: ["fault", "bad", "state_stalled"], source_refused: ["fault", "bad", "state_refused"], source_backing_off: ["fault", "bad", "state_backing_off"],
+  source_undecodable: ["fault", "bad", "state_undecodable"], source_stalled: ["fault", "bad", "state_stalled"], source_refused: ["fault", "bad", "state_refused"], source_backing_off: ["fault", "bad", "state_backing_off"],
 };
 
 export const badge = () => h("span", { class: "badge" }, h("span", { class: "sign" }), h("span", { class: "word" }));

@@ -154,18 +154,145 @@ fn composition_times_are_signed_and_timestamps_unwrapped() {
 fn other_codecs_are_named() {
     let mut unpacker = Unpacker::default();
     let text = |result: Result<Option<Frame>, FlvError>| result.expect_err("not ours").to_string();
-    let hevc = text(unpacker.video(0, tag(&[&[0x90], b"hvc1", &[0]])));
-    assert_eq!(hevc, "the publisher sends Video as hvc1; this server takes H.264 and AAC");
+    for (four_cc, name) in [(b"hvc1", "HEVC (H.265)"), (b"av01", "AV1"), (b"vp09", "VP9"), (b"xyz1", "xyz1")]
+    {
+        let said = text(unpacker.video(0, tag(&[&[0x90], four_cc, &[0]])));
+        assert_eq!(said, format!("the publisher sends {name} video; H.264 is needed"));
+    }
     assert!(text(unpacker.video(0, tag(&[&[0x1c, 0, 0, 0, 0]]))).contains("HEVC"));
-    assert!(text(unpacker.audio(0, tag(&[&[0x2f, 0]]))).contains("MP3"));
-    assert!(text(unpacker.audio(0, tag(&[&[0x90], b"Opus", &[0]]))).contains("Opus"));
-    assert!(
-        text(unpacker.audio(0, tag(&[&[0x95], &[0x01], b"mp4a", &[0]]))).contains("Audio in several tracks")
-    );
-    assert!(
-        text(unpacker.video(0, tag(&[&[0x96], &[0x01], b"avc1", &[0]]))).contains("Video in several tracks")
-    );
+    assert!(text(unpacker.audio(0, tag(&[&[0x60, 0]]))).contains("Nellymoser audio"));
+    assert!(text(unpacker.audio(0, tag(&[&[0xb2, 0]]))).contains("Speex audio"));
+    assert!(text(unpacker.audio(0, tag(&[&[0x90], b"Opus", &[0]]))).contains("Opus audio"));
     assert!(text(unpacker.video(0, tag(&[&[0x98], b"avc1", &[0]]))).contains("type 8"));
+}
+
+#[test]
+fn mp3_and_g711_are_handed_on() {
+    let mut unpacker = Unpacker::default();
+    let mp3 = [0xff, 0xfb, 0x90, 0xc4, 1, 2];
+    for head in [&[0x2f][..], &[0x91, b'.', b'm', b'p', b'3']] {
+        let frame = unpacker.audio(0, tag(&[head, &mp3])).expect("well-formed").expect("sound");
+        assert_eq!(*frame.format, TrackFormat::Mp3 { sample_rate: 44_100, channels: 1 });
+        assert_eq!(frame.data[..], mp3);
+        let again = unpacker.audio(0, tag(&[head, &mp3])).expect("well-formed").expect("sound");
+        assert!(Arc::ptr_eq(&frame.format, &again.format));
+    }
+    assert_eq!(unpacker.audio(0, tag(&[&[0x2f], &[0x21, 0x10, 4, 0x60]])).err(), Some(FlvError::Mp3));
+    for (head, law, channels) in [(0x72, G711Law::A, 1), (0x83, G711Law::Mu, 2)] {
+        let frame = unpacker.audio(0, tag(&[&[head], &[1, 2, 3]])).expect("well-formed").expect("sound");
+        assert_eq!(*frame.format, TrackFormat::G711 { law, sample_rate: 8000, channels });
+    }
+    let raw = unpacker.audio(0, tag(&[&AUDIO_HEAD, &[1]]));
+    assert_eq!(raw.err(), Some(FlvError::Unconfigured(Track::Audio)));
+}
+
+/// An enhanced multitrack message: kind of multitrack, packet type, tracks with their FourCC.
+fn tracks(track: Track, kind: u8, packet_type: u8, parts: &[(&[u8; 4], u8, &[u8])]) -> Bytes {
+    let first = if track == Track::Video { 0x96 } else { 0x95 };
+    let mut out = vec![first, kind << 4 | packet_type];
+    for (index, (four_cc, id, body)) in parts.iter().enumerate() {
+        if kind == 2 || index == 0 {
+            out.extend(*four_cc);
+        }
+        out.push(*id);
+        if kind != 0 {
+            out.extend(&(body.len() as u32).to_be_bytes()[1..]);
+        }
+        out.extend(*body);
+    }
+    out.into()
+}
+
+#[test]
+fn the_first_of_several_tracks_is_used_and_the_others_are_passed_over() {
+    let config = AudioSpecificConfig::lc(STEREO).to_bytes();
+    // A plain track and further ones, as OBS sends them.
+    let mut unpacker = configured();
+    let further = tracks(Track::Audio, 0, 0, &[(b"mp4a", 1, &config)]);
+    assert_eq!(unpacker.audio(0, further).err(), Some(FlvError::FurtherTrack(Track::Audio)));
+    let unit = tracks(Track::Audio, 0, 1, &[(b"mp4a", 1, &[9, 9])]);
+    assert_eq!(unpacker.audio(0, unit).err(), Some(FlvError::FurtherTrack(Track::Audio)));
+    let plain = unpacker.audio(7, tag(&[&AUDIO_HEAD, &[1, 2]])).expect("well-formed").expect("sound");
+    assert_eq!(&plain.data[..], [1, 2]);
+
+    // Numbered tracks alone, all in one message: the lowest one that can be used is.
+    for kind in [1, 2] {
+        let mut unpacker = Unpacker::default();
+        let record = avc_configuration(&sets());
+        let other: &[u8; 4] = if kind == 2 { b"hvc1" } else { b"avc1" };
+        let broken: &[u8] = &[9, 9];
+        let parts = tracks(Track::Video, kind, 0, &[(b"avc1", 3, &record), (other, 0, broken)]);
+        let said = unpacker.video(0, parts).err();
+        assert!(matches!(said, Some(FlvError::Codec { .. } | FlvError::Avc(_))), "{said:?}");
+        let parts = tracks(Track::Video, kind, 0, &[(b"avc1", 1, &record)]);
+        assert!(unpacker.video(0, parts).expect("a configuration").is_none());
+        let picture = |n: u8| sample(&[&[0x65, n]]);
+        let (one, three) = (picture(1), picture(3));
+        let parts = tracks(Track::Video, kind, 3, &[(b"avc1", 3, &three), (b"avc1", 1, &one)]);
+        assert_eq!(unpacker.video(0, parts).expect("well-formed").expect("a picture").data, one);
+    }
+}
+
+#[test]
+fn a_configuration_that_says_nothing_or_nonsense_changes_nothing() {
+    // As ffmpeg sends it when it copies from MPEG-TS.
+    let mut unpacker = Unpacker::default();
+    assert!(unpacker.audio(0, tag(&[&AUDIO_CONFIGURATION_HEAD])).expect("passed over").is_none());
+    assert_eq!(
+        unpacker.audio(0, tag(&[&AUDIO_HEAD, &[1]])).err(),
+        Some(FlvError::Unconfigured(Track::Audio))
+    );
+    let mut unpacker = configured();
+    for config in [&[][..], &[0xff], &[0x12]] {
+        let said = unpacker.audio(0, tag(&[&AUDIO_CONFIGURATION_HEAD, config]));
+        assert!(!matches!(said, Ok(Some(_))));
+    }
+    let _ = unpacker.video(0, tag(&[&VIDEO_CONFIGURATION_HEAD]));
+    assert!(unpacker.video(0, tag(&[&VIDEO_CONFIGURATION_HEAD, &[1, 2]])).is_err());
+    assert!(unpacker.audio(0, tag(&[&AUDIO_HEAD, &[1]])).expect("well-formed").is_some());
+    let picture = tag(&[&video_head(true), &sample(&[&[0x65, 1]])]);
+    assert!(unpacker.video(0, picture).expect("well-formed").is_some());
+}
+
+#[test]
+fn pictures_that_bring_their_sets_need_no_configuration_and_start_codes_are_read() {
+    for start_codes in [false, true] {
+        let mut unpacker = Unpacker::default();
+        let nals: [&[u8]; 4] = [&[9, 0xf0], &sets().sps, &sets().pps, &[0x65, 5, 1, 1]];
+        let body = match start_codes {
+            true => nals.map(|nal| [&[0, 0, 0, 1], nal].concat()).concat(),
+            false => sample(&nals),
+        };
+        let frame =
+            unpacker.video(0, tag(&[&video_head(true), &body])).expect("well-formed").expect("a picture");
+        assert_eq!((frame.data, frame.sync), (sample(&[&[0x65, 5, 1, 1]]).into(), true));
+        assert_eq!(*frame.format, TrackFormat::H264(sets()));
+    }
+}
+
+#[test]
+fn further_sets_stay_in_front_of_pictures_to_start_from() {
+    let mut record = avc_configuration(&sets()).to_vec();
+    // Behind the SPS stands how many PPS there are.
+    record[8 + sets().sps.len()] = 2;
+    record.extend([0, 2, 0x68, 99]);
+    let mut unpacker = Unpacker::default();
+    unpacker.video(0, tag(&[&VIDEO_CONFIGURATION_HEAD, &record])).expect("a configuration");
+    let (idr, p) = (sample(&[&[0x65, 1]]), sample(&[&[0x41, 1]]));
+    let frame = unpacker.video(0, tag(&[&video_head(true), &idr])).expect("well-formed").expect("a picture");
+    assert_eq!(frame.data, sample(&[&[0x68, 99], &[0x65, 1]]));
+    let frame = unpacker.video(0, tag(&[&video_head(false), &p])).expect("well-formed").expect("a picture");
+    assert_eq!(frame.data, p);
+}
+
+#[test]
+fn encoders_without_extended_timestamps_wrap_at_24_bits() {
+    let mut unpacker = configured();
+    let mut sound =
+        |ms: u32| unpacker.audio(ms, tag(&[&AUDIO_HEAD, &[1]])).expect("well-formed").expect("sound").pts_ms;
+    let first = sound(0xff_fff0);
+    let times = [0xff_fffe, 0x00_0010, 0xff_fff8, 0x00_0030, 0x00_0020].map(sound);
+    assert_eq!(times.map(|at| at - first), [14, 32, 8, 64, 48]);
 }
 
 #[test]

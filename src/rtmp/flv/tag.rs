@@ -1,0 +1,271 @@
+//! The heads of picture and sound messages: which codec, which track, what it is (FLV §E.4.2.1, §E.4.3.1; Enhanced RTMP
+//! v2 §"Enhanced Audio", §"Enhanced Video").
+//!
+//! A message of Enhanced RTMP may carry several tracks. Each of them becomes a [`Part`]; a message of the legacy form is
+//! one part of the plain [`Lane`].
+//!
+//! What does *not* belong here: which track is used, samples.
+
+use bytes::Bytes;
+
+use super::unpack::FlvError;
+use super::{AAC, AVC, CODED, CONFIGURATION};
+use crate::media::Track;
+
+/// `AvMultitrackType` (Enhanced RTMP v2).
+const ONE_TRACK: u8 = 0;
+const MANY_TRACKS: u8 = 1;
+const MANY_CODECS: u8 = 2;
+
+/// Which of several tracks: the lowest one that can be used is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lane {
+    /// The one of messages that name no track.
+    Plain,
+    /// By its track id.
+    Numbered(u8),
+}
+
+/// How a part is coded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Codec {
+    Avc,
+    Aac,
+    Mp3,
+    /// A-law, or else µ-law; channels.
+    G711 {
+        a_law: bool,
+        channels: u8,
+    },
+    /// By name, FourCC or number.
+    Other(String),
+}
+
+/// What a part holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    Configuration,
+    Coded { composition_ms: i32 },
+    Nothing,
+}
+
+/// One track's share of a message.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) lane: Lane,
+    pub(super) codec: Codec,
+    pub(super) content: Content,
+    pub(super) body: Bytes,
+}
+
+/// Takes `count` bytes off the front.
+fn take(tag: &mut Bytes, count: usize, track: Track) -> Result<Bytes, FlvError> {
+    if tag.len() < count { Err(FlvError::Truncated(track)) } else { Ok(tag.split_to(count)) }
+}
+
+fn one(tag: &mut Bytes, track: Track) -> Result<u8, FlvError> {
+    Ok(take(tag, 1, track)?.first().copied().unwrap_or_default())
+}
+
+fn plain(codec: Codec, content: Content, body: Bytes) -> Vec<Part> {
+    vec![Part { lane: Lane::Plain, codec, content, body }]
+}
+
+/// The parts of a picture message; none if it says nothing.
+pub(super) fn video_parts(mut tag: Bytes) -> Result<Vec<Part>, FlvError> {
+    const VIDEO: Track = Track::Video;
+    /// Seek marks of Flash, and commands of Enhanced RTMP.
+    const COMMAND_FRAME: u8 = 5;
+    if tag.is_empty() {
+        return Ok(Vec::new());
+    }
+    let first = one(&mut tag, VIDEO)?;
+    if (first >> 4) & 7 == COMMAND_FRAME {
+        return Ok(Vec::new());
+    }
+    if first & 0x80 != 0 {
+        const MOD_EX: u8 = 7;
+        const MULTITRACK: u8 = 6;
+        return enhanced(
+            Enhanced { track: VIDEO, mod_ex: MOD_EX, multitrack: MULTITRACK },
+            first & 0x0f,
+            tag,
+        );
+    }
+    match first & 0x0f {
+        AVC => {
+            let kind = one(&mut tag, VIDEO)?;
+            let composition_ms = signed_24(&take(&mut tag, 3, VIDEO)?);
+            let content = match kind {
+                CONFIGURATION => Content::Configuration,
+                CODED => Content::Coded { composition_ms },
+                // End of sequence.
+                _ => Content::Nothing,
+            };
+            Ok(plain(Codec::Avc, content, tag))
+        }
+        id => Ok(plain(Codec::Other(video_codec(id)), Content::Coded { composition_ms: 0 }, tag)),
+    }
+}
+
+/// The parts of a sound message; none if it says nothing.
+pub(super) fn audio_parts(mut tag: Bytes) -> Result<Vec<Part>, FlvError> {
+    const AUDIO: Track = Track::Audio;
+    /// `SoundFormat` that says that a FourCC follows (Enhanced RTMP v2).
+    const ENHANCED: u8 = 9;
+    if tag.is_empty() {
+        return Ok(Vec::new());
+    }
+    let first = one(&mut tag, AUDIO)?;
+    let coded = Content::Coded { composition_ms: 0 };
+    let channels = 1 + (first & 1);
+    match first >> 4 {
+        AAC => {
+            let content = match one(&mut tag, AUDIO)? {
+                CONFIGURATION => Content::Configuration,
+                CODED => coded,
+                _ => Content::Nothing,
+            };
+            Ok(plain(Codec::Aac, content, tag))
+        }
+        2 | 14 => Ok(plain(Codec::Mp3, coded, tag)),
+        7 => Ok(plain(Codec::G711 { a_law: true, channels }, coded, tag)),
+        8 => Ok(plain(Codec::G711 { a_law: false, channels }, coded, tag)),
+        ENHANCED => {
+            const MOD_EX: u8 = 7;
+            const MULTITRACK: u8 = 5;
+            enhanced(Enhanced { track: AUDIO, mod_ex: MOD_EX, multitrack: MULTITRACK }, first & 0x0f, tag)
+        }
+        id => Ok(plain(Codec::Other(audio_codec(id)), coded, tag)),
+    }
+}
+
+/// In what the enhanced forms of picture and sound differ.
+#[derive(Clone, Copy)]
+struct Enhanced {
+    track: Track,
+    mod_ex: u8,
+    multitrack: u8,
+}
+
+/// Enhanced RTMP: the low bits of the first byte are the packet type, the codec is a FourCC. Behind modifiers (v2, `ModEx`)
+/// stands what they modify.
+fn enhanced(form: Enhanced, packet_type: u8, mut tag: Bytes) -> Result<Vec<Part>, FlvError> {
+    let track = form.track;
+    let packet_type = skip_modifiers(packet_type, form, &mut tag)?;
+    if packet_type != form.multitrack {
+        let four_cc = take(&mut tag, 4, track)?;
+        return Ok(vec![part(form, Lane::Plain, &four_cc, packet_type, tag)?]);
+    }
+    let kind = one(&mut tag, track)?;
+    let (kind, packet_type) = (kind >> 4, kind & 0x0f);
+    let mut shared = match kind {
+        ONE_TRACK | MANY_TRACKS => take(&mut tag, 4, track)?,
+        MANY_CODECS => Bytes::new(),
+        _ => return Err(FlvError::PacketType { track, packet_type: form.multitrack }),
+    };
+    let mut parts = Vec::new();
+    while !tag.is_empty() {
+        if kind == MANY_CODECS {
+            shared = take(&mut tag, 4, track)?;
+        }
+        let lane = Lane::Numbered(one(&mut tag, track)?);
+        let length = match kind {
+            ONE_TRACK => tag.len(),
+            _ => take(&mut tag, 3, track)?.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)),
+        };
+        let body = take(&mut tag, length, track)?;
+        parts.push(part(form, lane, &shared, packet_type, body)?);
+    }
+    Ok(parts)
+}
+
+fn part(
+    form: Enhanced,
+    lane: Lane,
+    four_cc: &[u8],
+    packet_type: u8,
+    mut body: Bytes,
+) -> Result<Part, FlvError> {
+    let codec = match (form.track, four_cc) {
+        (Track::Video, b"avc1") => Codec::Avc,
+        (Track::Audio, b"mp4a") => Codec::Aac,
+        (Track::Audio, b".mp3") => Codec::Mp3,
+        _ => Codec::Other(named(four_cc)),
+    };
+    let coded = Content::Coded { composition_ms: 0 };
+    let content = match (form.track, packet_type) {
+        (_, 0) => Content::Configuration,
+        (Track::Video, 1) if codec == Codec::Avc => {
+            Content::Coded { composition_ms: signed_24(&take(&mut body, 3, form.track)?) }
+        }
+        // CodedFramesX: no composition time, for it is zero.
+        (_, 1) | (Track::Video, 3) => coded,
+        // Sequence end; metadata (colours), or the channels' places, which AAC's configuration says too.
+        (_, 2 | 4) => Content::Nothing,
+        _ => return Err(FlvError::PacketType { track: form.track, packet_type }),
+    };
+    Ok(Part { lane, codec, content, body })
+}
+
+/// Leaves out modifiers, and gives the packet type behind them: each is its length less one in a byte, or where that is 255
+/// in two more, as much of data, and a byte of what kind it is and which packet type follows. All that there are yet say a
+/// time more finely than we need it (nanoseconds of a millisecond).
+fn skip_modifiers(mut packet_type: u8, form: Enhanced, tag: &mut Bytes) -> Result<u8, FlvError> {
+    let track = form.track;
+    while packet_type == form.mod_ex {
+        let mut length = usize::from(one(tag, track)?) + 1;
+        if length == 256 {
+            length = usize::from(one(tag, track)?) << 8;
+            length += usize::from(one(tag, track)?) + 1;
+        }
+        take(tag, length, track)?;
+        packet_type = one(tag, track)? & 0x0f;
+    }
+    Ok(packet_type)
+}
+
+fn signed_24(bytes: &[u8]) -> i32 {
+    let value = bytes.iter().take(3).fold(0_i32, |sum, byte| sum << 8 | i32::from(*byte));
+    value << 8 >> 8
+}
+
+/// FourCCs of Enhanced RTMP in the words that people know.
+fn named(four_cc: &[u8]) -> String {
+    match four_cc {
+        b"hvc1" => "HEVC (H.265)".to_owned(),
+        b"vvc1" => "VVC (H.266)".to_owned(),
+        b"av01" => "AV1".to_owned(),
+        b"vp08" => "VP8".to_owned(),
+        b"vp09" => "VP9".to_owned(),
+        b"Opus" => "Opus".to_owned(),
+        b"fLaC" => "FLAC".to_owned(),
+        b"ac-3" => "AC-3".to_owned(),
+        b"ec-3" => "E-AC-3".to_owned(),
+        other => other.escape_ascii().to_string(),
+    }
+}
+
+/// FLV §E.4.3.1, and the number that Chinese encoders chose for HEVC.
+fn video_codec(id: u8) -> String {
+    match id {
+        2 => "Sorenson H.263".to_owned(),
+        3 | 6 => "Screen Video".to_owned(),
+        4 | 5 => "VP6".to_owned(),
+        12 => "HEVC (H.265)".to_owned(),
+        13 => "AV1".to_owned(),
+        _ => format!("codec {id}"),
+    }
+}
+
+/// FLV §E.4.2.1.
+fn audio_codec(id: u8) -> String {
+    match id {
+        0 | 3 => "linear PCM".to_owned(),
+        1 => "ADPCM".to_owned(),
+        4..=6 => "Nellymoser".to_owned(),
+        11 => "Speex".to_owned(),
+        13 => "Opus".to_owned(),
+        _ => format!("codec {id}"),
+    }
+}

@@ -1,0 +1,239 @@
+//! What viewers get of what they should get: the watchman's look at the end of the flow.
+//!
+//! One cause is one alarm. [`Outcomes`] says of which sources nothing comes out; [`not_on_air`] says which channels do not
+//! show what they should, and is silent where another condition of the same source says why; [`stale`] says of which
+//! rungs no segment comes any more, whatever the cause: that is also why a server is not ready.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::conductor::LadderKey;
+use super::estate::Inventory;
+use super::watchman::LadderState;
+use crate::alarm::{AlarmKind, Condition, Faults, Outcome, Reading};
+use crate::delivery::Registry;
+use crate::matrix::{ChannelView, MatrixHandle, MatrixView, SourceOutcome, SourceState};
+use crate::media::{CellIndex, MediaTime};
+use crate::store::Rendition;
+
+/// Cells that the newest segment may be old, beyond the time that a live cell is waited for.
+const OLD: u32 = 2;
+
+/// What comes out of every ladder.
+#[derive(Debug, Default)]
+pub(super) struct Outcomes {
+    ladders: BTreeMap<LadderKey, Outcome>,
+    /// What the matrix was told at the last look.
+    told: BTreeMap<String, Faults>,
+    /// Channels that were stale at the last look.
+    stale: BTreeSet<String>,
+}
+
+impl Outcomes {
+    /// The sentences of channels that were stale at the last look already: one that has just been started is not yet.
+    pub(super) fn lasting(&mut self, stale: &[(String, String)]) -> Vec<String> {
+        let lasting = stale.iter().filter(|(channel, _)| self.stale.contains(channel));
+        let lasting = lasting.map(|(_, sentence)| sentence.clone()).collect();
+        self.stale = stale.iter().map(|(channel, _)| channel.clone()).collect();
+        lasting
+    }
+
+    /// One look at all sources; tells the matrix what has changed.
+    pub(super) fn look(
+        &mut self,
+        ladders: &BTreeMap<LadderKey, LadderState>,
+        inventory: &Inventory,
+        matrix: &MatrixHandle,
+        now: MediaTime,
+    ) -> Vec<Condition> {
+        let view = matrix.view();
+        let mut faults = BTreeMap::<String, Faults>::new();
+        self.ladders.retain(|key, _| matches!(ladders.get(key), Some(LadderState::Runs(_))));
+        for (key, state) in ladders {
+            let LadderState::Runs(meter) = state else { continue };
+            let Some(gauges) = inventory.sources.get(&key.source).map(|entry| &entry.gauges) else {
+                continue;
+            };
+            if !delivers(&view, &key.source) {
+                self.ladders.remove(key);
+                continue;
+            }
+            let reading = Reading {
+                pictures_in: gauges.pictures.get(),
+                pictures_out: meter.pictures.get(),
+                picture_errors: meter.decode_errors.get(),
+                sounds_in: gauges.sounds.get(),
+                sound_errors: meter.audio_errors.get(),
+                picture_note: gauges.picture_fault.get().or_else(|| meter.picture_fault.get()),
+                sound_note: gauges.sound_fault.get().or_else(|| meter.sound_fault.get()),
+            };
+            let found = self.ladders.entry(key.clone()).or_default().look(reading, now);
+            let known = faults.remove(&key.source).unwrap_or_default();
+            faults.insert(key.source.clone(), known.or(found));
+        }
+        faults.retain(|_, faults| !faults.is_empty());
+        for name in view.sources.iter().map(|source| &source.name) {
+            let found = faults.get(name);
+            // Again at each look: a source that was away between two of them is live again for the matrix.
+            if found.is_some() || self.told.contains_key(name) {
+                let Faults { picture, sound } = found.cloned().unwrap_or_default();
+                matrix.source_outcome(name, SourceOutcome { picture, sound });
+            }
+        }
+        self.told.clone_from(&faults);
+        faults.into_iter().flat_map(|(source, faults)| conditions(&source, faults)).collect()
+    }
+}
+
+/// A source that is connected and sends.
+fn delivers(view: &MatrixView, source: &str) -> bool {
+    let state = view.source(source).map(|source| source.status.state);
+    matches!(state, Some(SourceState::Live | SourceState::Undecodable))
+}
+
+fn conditions(source: &str, faults: Faults) -> impl Iterator<Item = Condition> + use<> {
+    let told = [
+        (AlarmKind::Undecodable, faults.picture, "sends pictures that cannot be shown"),
+        (AlarmKind::UndecodableSound, faults.sound, "sends sound that cannot be heard"),
+    ];
+    let source = source.to_owned();
+    told.into_iter().filter_map(move |(kind, why, what)| {
+        let sentence = format!("{source} {what}: {}", why?);
+        let source = Some(source.clone());
+        Some(Condition { kind, source, channel: None, about: None, sentence, since: None })
+    })
+}
+
+/// One for each channel that should show a source and does not, unless something in `found` says why.
+pub(super) fn not_on_air<'a>(
+    view: &'a MatrixView,
+    found: &'a [Condition],
+) -> impl Iterator<Item = Condition> + 'a {
+    let explained = |channel: &ChannelView, source: &str| {
+        found.iter().any(|it| {
+            let here = it.channel.as_ref().is_none_or(|it| *it == channel.name);
+            it.source.as_deref() == Some(source) && here && explains(it.kind)
+        })
+    };
+    view.channels.iter().filter_map(move |channel| {
+        let source = channel.desired.source.as_deref()?;
+        if channel.on_air.source.as_deref() == Some(source) || explained(channel, source) {
+            return None;
+        }
+        let (name, why) = (&channel.name, &channel.on_air.reason);
+        Some(Condition {
+            kind: AlarmKind::NotOnAir,
+            source: Some(source.to_owned()),
+            channel: Some(name.clone()),
+            about: None,
+            sentence: format!("{name} does not show {source}, as it should: {why}"),
+            since: None,
+        })
+    })
+}
+
+/// Conditions that keep a source off the air.
+const fn explains(kind: AlarmKind) -> bool {
+    use AlarmKind as K;
+    matches!(kind, K::Offline | K::Stalled | K::Refused | K::ParameterSets | K::Undecodable | K::Stale)
+}
+
+/// The rungs whose newest segment is too old, by channel; none for a channel whose rungs are all well. A rung without a name is
+/// a channel that has no segment at all.
+pub(super) fn stale(registry: &Registry, inventory: &Inventory, now: MediaTime) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let snapshots = registry.snapshots();
+    for (name, channel) in &inventory.channels {
+        let Some((_, grid, snapshot)) = snapshots.iter().find(|(known, ..)| known == name) else {
+            found.push((name.clone(), format!("{name} has no segment")));
+            continue;
+        };
+        let patience = channel.spec.patience * 2 + grid.duration() * OLD;
+        let is_old = |last: CellIndex| now.saturating_since(grid.start(last.next())) > patience;
+        let old: Vec<_> = snapshot
+            .renditions
+            .iter()
+            .filter(|rendition| rendition.rung.is_variant())
+            .filter(|rendition| is_old(newest(rendition, snapshot.last)))
+            .map(|rendition| rendition.rung.name().to_owned())
+            .collect();
+        if let Some(first) = old.first() {
+            let age = now.saturating_since(grid.start(snapshot.last.next())).as_secs();
+            let rungs = if old.len() == 1 { first.clone() } else { old.join(", ") };
+            found.push((name.clone(), format!("{name} has had no new segment for {age} s: {rungs}")));
+        }
+    }
+    found
+}
+
+fn newest(rendition: &Rendition, last: CellIndex) -> CellIndex {
+    let mut k = last;
+    // The window is short.
+    for _ in 0..64 {
+        if rendition.segment(k).is_some() {
+            return k;
+        }
+        k = CellIndex(k.0 - 1);
+    }
+    k
+}
+
+/// The same as conditions.
+pub(super) fn stale_conditions(stale: &[(String, String)]) -> impl Iterator<Item = Condition> + '_ {
+    stale.iter().map(|(channel, sentence)| Condition {
+        kind: AlarmKind::Stale,
+        source: None,
+        channel: Some(channel.clone()),
+        about: None,
+        sentence: sentence.clone(),
+        since: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::{By, Desired, OnAir};
+
+    const NOON: MediaTime = MediaTime::from_nanos(1_795_000_000_000_000_000);
+
+    fn channel(name: &str, desired: Option<&str>, shown: Option<&str>) -> ChannelView {
+        let (source, reason) = (desired.map(str::to_owned), String::new());
+        ChannelView {
+            name: name.to_owned(),
+            streams: Vec::new(),
+            desired: Desired { source, by: By::Manual, reason, since: NOON, until: None },
+            on_air: OnAir { source: shown.map(str::to_owned), reason: "x is idle".to_owned(), since: NOON },
+            explanation: String::new(),
+            manual: None,
+            scheduled: None,
+            configured: None,
+            notice: None,
+        }
+    }
+
+    fn told(view: &MatrixView, found: &[Condition]) -> Vec<String> {
+        not_on_air(view, found).map(|condition| condition.sentence).collect()
+    }
+
+    #[test]
+    fn a_channel_that_does_not_show_what_it_should_is_told_once() {
+        let channels = vec![
+            channel("A", Some("x"), None),
+            channel("B", Some("x"), Some("x")),
+            channel("C", None, None),
+            channel("D", Some("y"), Some("x")),
+        ];
+        let view = MatrixView { channels, sources: Vec::new() };
+        let sentences =
+            ["A does not show x, as it should: x is idle", "D does not show y, as it should: x is idle"];
+        assert_eq!(told(&view, &[]), sentences);
+        let faults = Faults { picture: Some("10 bits".to_owned()), sound: None };
+        let found: Vec<_> = conditions("x", faults).collect();
+        assert_eq!(found[0].sentence, "x sends pictures that cannot be shown: 10 bits");
+        assert_eq!(told(&view, &found), sentences[1..]);
+        let faults = Faults { picture: None, sound: Some("AC-3".to_owned()) };
+        let found: Vec<_> = conditions("x", faults).collect();
+        assert_eq!(found[0].kind, AlarmKind::UndecodableSound);
+        assert_eq!(told(&view, &found), sentences, "sound keeps no picture off the air");
+    }
+}
