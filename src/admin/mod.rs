@@ -73,7 +73,7 @@ pub use self::rehearsal::Rehearsals;
 use crate::agenda::Plan;
 use crate::alarm::Alarm;
 use crate::audit::AuditLog;
-use crate::clock::Clock;
+use crate::clock::WallClock;
 use crate::matrix::MatrixHandle;
 use crate::push::PushBoard;
 
@@ -101,7 +101,7 @@ pub struct AdminState {
     /// Looks at all halls.
     pub rehearsals: Rehearsals,
     /// The clock.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<dyn WallClock>,
     /// What other parts of the server measure; the matrix's own metrics are added here.
     pub metrics: Registry,
     /// Cancelled when the server begins to end: event streams end then, which would otherwise hold their

@@ -55,7 +55,7 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
     let channel = ChannelLayout { name: "hall".to_owned(), streams: vec!["live".to_owned()], source: None };
     let layout = Layout { channels: vec![channel], sources: vec!["x".to_owned(), "y".to_owned()] };
     let clock = Arc::new(ManualClock::at(START));
-    let (matrix, _) = spawn(layout, store, Arc::clone(&clock) as Arc<dyn Clock>);
+    let (matrix, _) = spawn(layout, store, Arc::clone(&clock) as Arc<dyn WallClock>);
     let (ready, is_ready) = watch::channel(false);
     let ending = CancellationToken::new();
     let (alarms, alarms_watch) = watch::channel(Arc::default());
@@ -68,7 +68,7 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
         tokens,
         audit: AuditLog::in_memory(),
         rehearsals,
-        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        clock: Arc::clone(&clock) as Arc<dyn WallClock>,
         ready: is_ready,
         alarms: alarms_watch,
         pushes: PushBoard::default(),

@@ -51,6 +51,10 @@ pub enum AlarmKind {
     Check,
     /// A channel cannot be pushed to another server.
     Push,
+    /// The machine's clock is far from media time.
+    Clock,
+    /// The configuration's file is not what runs, and was not taken over.
+    Configuration,
 }
 
 /// Something that holds at this moment.
@@ -119,6 +123,8 @@ impl Thresholds {
             | AlarmKind::ParameterSets
             | AlarmKind::Calendar
             | AlarmKind::Plan
+            | AlarmKind::Clock
+            | AlarmKind::Configuration
             | AlarmKind::Check => 0,
             AlarmKind::Black => self.black_s,
             AlarmKind::Frozen => self.frozen_s,

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Registry;
 use super::air::AirReader;
-use crate::clock::Clock;
+use crate::clock::WallClock;
 use crate::config::When;
 use crate::matrix::MatrixView;
 use crate::push::{PushBoard, PushState, PushStatus};
@@ -68,7 +68,7 @@ pub struct PushTask {
     /// Where it says how it is.
     pub board: PushBoard,
     /// Says since when.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<dyn WallClock>,
     /// Ends [`PushTask::run`] within about a second.
     pub shutdown: CancellationToken,
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::channel::{Airing, AiringOptions, Choice, Decision, Splicer, SplicerOptions, Step, What, Why};
-use crate::clock::Clock;
+use crate::clock::Clocks;
 use crate::delivery::Air;
 use crate::ladder::{LadderNews, WaitingLoop};
 use crate::matrix::{MatrixHandle, OnAir, SourceState, SourceStatus};
@@ -42,7 +42,7 @@ pub(super) struct ChannelTask {
     pub(super) air: Air,
     pub(super) connection: watch::Receiver<Option<Connection>>,
     pub(super) matrix: MatrixHandle,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clocks: Clocks,
     /// How often the connection changed.
     pub(super) runs: u64,
 }
@@ -75,7 +75,7 @@ impl ChannelTask {
     /// Works until `end`.
     pub(super) async fn run(mut self, end: CancellationToken) {
         let grid = self.options.grid;
-        let now = self.clock.now();
+        let now = self.clocks.media.now();
         let first = CellIndex(grid.cell_at(now).0 - self.options.window as i64);
         let mut splicer = Splicer::new(self.options, first);
         let mut airing = Airing::new(self.airing_options(), grid.cell_at(now));
@@ -86,21 +86,21 @@ impl ChannelTask {
         let mut shown = Arc::clone(&self.waiting.borrow());
         let mut told: Option<Why> = None;
         loop {
-            while let Some(step) = airing.poll(self.clock.now()) {
+            while let Some(step) = airing.poll(self.clocks.media.now()) {
                 if step.begins {
                     shown = Arc::clone(&self.waiting.borrow());
                 }
                 self.air(&step, &shown);
             }
             former = former.filter(|former| airing.on_air() == Some(&*former.run));
-            while let Some(decision) = splicer.poll(self.clock.now()) {
+            while let Some(decision) = splicer.poll(self.clocks.media.now()) {
                 self.shelve(&decision);
                 if decision.swapped || told != Some(decision.why) {
                     told = Some(decision.why);
                     self.tell(&decision, splicer.on_air(), live.as_ref());
                 }
             }
-            let wait = splicer.wake_at().min(airing.wake_at()).saturating_since(self.clock.now());
+            let wait = splicer.wake_at().min(airing.wake_at()).saturating_since(self.clocks.media.now());
             match self.event(live.as_mut(), former.as_mut(), wait, &end).await {
                 Event::Connection => {
                     let before = std::mem::replace(&mut live, self.connect(&mut splicer, &mut airing));
@@ -256,10 +256,8 @@ impl ChannelTask {
         if decision.swapped {
             info!(channel = self.name, k = %decision.k, on_air = on_air.unwrap_or("waiting loop"), reason, "swap");
         }
-        self.matrix.on_air(
-            &self.name,
-            OnAir { source: on_air.map(str::to_owned), reason, since: self.options.grid.start(decision.k) },
-        );
+        let since = self.clocks.to_wall(self.options.grid.start(decision.k));
+        self.matrix.on_air(&self.name, OnAir { source: on_air.map(str::to_owned), reason, since });
     }
 }
 

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::conductor::{ChannelEntry, SourceEntry};
 use super::{STAGE_PATIENCE, Stage, layout, start};
 use crate::agenda::Plan;
-use crate::clock::Clock;
+use crate::clock::Clocks;
 use crate::config::{self, Config};
 use crate::delivery::Delivery;
 use crate::ladder::{LadderSpec, WaitingLoop};
@@ -38,7 +38,7 @@ pub(super) struct Means {
     pub(super) window: usize,
     pub(super) matrix: MatrixHandle,
     pub(super) plan: watch::Receiver<Arc<Plan>>,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clocks: Clocks,
     pub(super) delivery: Delivery,
     pub(super) pushes: PushBoard,
 }
@@ -95,6 +95,7 @@ impl Estate {
                 continue;
             }
             let (spec, waiting) = self.waiting_loop(&channel).await?;
+            self.means.clocks.media.steady();
             let mut stage = Stage::new("channel");
             let entry = start::channel(&channel, spec, waiting, &self.means, &mut stage)?;
             inventory.channels.insert(channel.name.clone(), entry);

@@ -4,6 +4,7 @@
 //! threads are joined, connections are drained, the matrix writes its state.
 
 mod channel_task;
+mod clock_watch;
 mod conductor;
 mod demo;
 mod demo_day;
@@ -40,9 +41,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::admin::insight::Insight;
-use crate::alarm::{Board, Thresholds};
+use crate::alarm::{Board, Condition, Thresholds};
 use crate::audit::{self, Action, AuditLog, Entry};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clocks;
 use crate::config::{self, Config, Faults};
 use crate::delivery::{Delivery, Pages, Showing};
 use crate::http::Places;
@@ -50,6 +51,7 @@ use crate::matrix::{self, ChannelLayout, FileStore, Layout, OnExpiry, Override};
 use crate::media::Grid;
 use crate::push::PushBoard;
 
+use clock_watch::ClockWatch;
 use conductor::Conductor;
 use estate::{Estate, Means};
 use metrics::Measures;
@@ -70,7 +72,7 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
     let config =
         Config::load(path).map_err(|faults| anyhow::anyhow!("the configuration has faults\n{faults}"))?;
     let mut signals = Signals::new(path)?;
-    let starting = Server::start(config, Arc::new(SystemClock::default()), None);
+    let starting = Server::start(config, Clocks::system(), None);
     // Waiting videos may take their time to be coded; nobody who asks us to end waits for them.
     let mut server = tokio::select! {
         server = starting => server?,
@@ -132,7 +134,9 @@ pub struct Server {
     /// The configuration in force, for the schedule.
     orders: watch::Sender<Arc<Config>>,
     audit: AuditLog,
-    clock: Arc<dyn Clock>,
+    clocks: Clocks,
+    /// What is wrong with the configuration's file, as an alarm.
+    pending: watch::Sender<Option<Condition>>,
     /// Says for as long as the server lives that it is ready.
     _ready: watch::Sender<bool>,
 }
@@ -172,7 +176,7 @@ impl Stage {
 impl Server {
     /// Starts everything. The listeners answer 503 while the waiting loops are being coded. `demo` are the
     /// routes that the demo adds to the admin port.
-    pub async fn start(config: Config, clock: Arc<dyn Clock>, demo: Option<Router>) -> anyhow::Result<Self> {
+    pub async fn start(config: Config, clocks: Clocks, demo: Option<Router>) -> anyhow::Result<Self> {
         let grid = Grid::new(config.segment.duration_ms);
         let mut control = Stage::new("matrix");
         let store = FileStore::new(&config.server.state_dir);
@@ -180,7 +184,7 @@ impl Server {
         let expired = on_expiry(audit.clone());
         let zone = start::zone(&config);
         let (matrix, owner) =
-            matrix::spawn_telling(layout(&config), store, Arc::clone(&clock), zone, expired);
+            matrix::spawn_telling(layout(&config), store, Arc::clone(&clocks.wall), zone, expired);
         control.tasks.push(owner);
         control.tasks.push(writing);
 
@@ -189,18 +193,19 @@ impl Server {
         let desktop = Desktop {
             matrix: matrix.clone(),
             signs: Arc::new({
-                let ladders = ladders.clone();
-                move |source| ladders.signs_of_life(source)
+                let (ladders, clocks) = (ladders.clone(), clocks.clone());
+                move |source| ladders.signs_of_life(source, &clocks)
             }),
             audit: audit.clone(),
-            clock: Arc::clone(&clock),
+            clock: Arc::clone(&clocks.wall),
         };
         let (secretary, plan) = Secretary::new(orders_watch.clone(), desktop)?;
-        let showing = Showing { matrix: matrix.watch(), plan: plan.clone(), clock: Arc::clone(&clock) };
+        let showing = Showing { matrix: matrix.watch(), plan: plan.clone(), clock: Arc::clone(&clocks.wall) };
         let pages = Pages::new(&config.pages.title, &config.pages.embed_from).showing(showing);
         let delivery = Delivery::new(pages);
         start::announce(&config, &delivery);
         let (ready, ready_watch) = watch::channel(false);
+        let (pending, pending_watch) = watch::channel(None);
         let (alarms, alarms_watch) = watch::channel(Arc::default());
         let pushes = PushBoard::default();
         let means = Means {
@@ -208,7 +213,7 @@ impl Server {
             window: config.segment.window,
             matrix: matrix.clone(),
             plan: plan.clone(),
-            clock: Arc::clone(&clock),
+            clocks: clocks.clone(),
             delivery: delivery.clone(),
             pushes: pushes.clone(),
         };
@@ -225,7 +230,7 @@ impl Server {
             pushes: pushes.clone(),
             audience: Arc::clone(delivery.audience()),
             alarms: alarms_watch.clone(),
-            clock: Arc::clone(&clock),
+            clocks: clocks.clone(),
             runtime: tokio::runtime::Handle::current(),
         }));
         let mut listening = Stage::new("listeners");
@@ -244,7 +249,7 @@ impl Server {
                 thumbnails: Arc::new(gallery.clone()),
             },
             metrics,
-            clock: &clock,
+            clocks: &clocks,
             inventory: inventory.clone(),
             audit: audit.clone(),
             rehearsals,
@@ -261,7 +266,9 @@ impl Server {
             checks: rehearsing.conditions.subscribe(),
             webhooks: Webhooks::start(&config.alarm.webhooks, &mut listening)?,
             alarms,
-            clock: Arc::clone(&clock),
+            clocks: clocks.clone(),
+            clock_watch: ClockWatch::new(),
+            configuration: pending_watch,
         };
         listening.spawn(watchman.run(listening.end.clone()));
         let glancer = Glancer {
@@ -274,7 +281,7 @@ impl Server {
                 move || vitals.receiver_count() > 1
             }),
             every: Duration::from_secs(u64::from(config.console.glance_s)),
-            clock: Arc::clone(&clock),
+            clock: Arc::clone(&clocks.media),
         };
         listening.spawn(glancer.run(listening.end.clone()));
         let observer = Observer {
@@ -284,7 +291,7 @@ impl Server {
             gallery,
             vitals,
             viewers,
-            clock: Arc::clone(&clock),
+            clocks: clocks.clone(),
         };
         listening.spawn(observer.run(listening.end.clone()));
 
@@ -296,7 +303,7 @@ impl Server {
             matrix: matrix.clone(),
             plan: plan.clone(),
             delivery: delivery.clone(),
-            clock: Arc::clone(&clock),
+            clock: Arc::clone(&clocks.wall),
         };
         listening.spawn(press.run(listening.end.clone()));
         let rehearser = Rehearser {
@@ -305,10 +312,11 @@ impl Server {
             configs: orders_watch,
             holds: holds.clone(),
             doors: rehearsing,
-            clock: Arc::clone(&clock),
+            clocks: clocks.clone(),
         };
         listening.spawn(rehearser.run(listening.end.clone()));
-        let conductor = Conductor { inventory, matrix, running: ladders, holds, clock: Arc::clone(&clock) };
+        let conductor =
+            Conductor { inventory, matrix, running: ladders, holds, clock: Arc::clone(&clocks.media) };
         conducting.spawn(conductor.run(conducting.end.clone()));
         start::warn_without_assembler();
         estate.apply(config).await?;
@@ -324,7 +332,8 @@ impl Server {
             control,
             orders,
             audit,
-            clock,
+            clocks,
+            pending,
             _ready: ready,
         })
     }
@@ -337,7 +346,7 @@ impl Server {
     /// Reads a configuration again and takes it over, or says why not. Where taking over fails, what was done until then
     /// holds.
     async fn reload(&mut self, read: Result<Config, Faults>) {
-        let entry = Entry::new(self.clock.now(), "configuration", Action::Reload);
+        let entry = Entry::new(self.clocks.wall.now(), "configuration", Action::Reload);
         let config = match read {
             Ok(config) => config,
             Err(faults) => {

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::start::code_waiting;
 use crate::agenda::Plan;
-use crate::clock::Clock;
+use crate::clock::WallClock;
 use crate::ladder::sign::Words;
 use crate::ladder::{LadderSpec, WaitingLoop};
 use crate::matrix::{MatrixHandle, Notice};
@@ -26,6 +27,8 @@ use crate::media::MediaTime;
 const SELDOM: Duration = Duration::from_secs(60);
 /// The first words after a change are not kept waiting for long.
 const SOON: Duration = Duration::from_millis(500);
+/// The longest sleep: the machine's clock may be stepped meanwhile.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// See the module's text.
 pub(super) struct Painter {
@@ -38,7 +41,7 @@ pub(super) struct Painter {
     pub(super) matrix: MatrixHandle,
     /// For the site's zone.
     pub(super) plan: watch::Receiver<Arc<Plan>>,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn WallClock>,
 }
 
 impl Painter {
@@ -46,13 +49,12 @@ impl Painter {
     pub(super) async fn run(self, end: CancellationToken) {
         let mut views = self.matrix.watch();
         let mut painted: Option<Words> = None;
-        let mut painted_at: Option<MediaTime> = None;
+        let mut painted_at: Option<Instant> = None;
         loop {
             let notice = views.borrow_and_update().channel(&self.channel).and_then(|it| it.notice.clone());
             let now = self.clock.now();
             let wanted = notice.as_ref().map(|notice| words(notice, now, &self.zone()));
-            let rest =
-                painted_at.map_or(Duration::ZERO, |at| SELDOM.saturating_sub(now.saturating_since(at)));
+            let rest = painted_at.map_or(Duration::ZERO, |at| SELDOM.saturating_sub(at.elapsed()));
             let mut wait = None;
             match wanted {
                 None if painted.is_some() => {
@@ -62,10 +64,10 @@ impl Painter {
                 None => {}
                 Some(words) if painted.as_ref() != Some(&words) && rest.is_zero() => {
                     self.paint(words.clone()).await;
-                    (painted, painted_at) = (Some(words), Some(now));
-                    wait = Some(until_next_minute(now));
+                    (painted, painted_at) = (Some(words), Some(Instant::now()));
+                    wait = Some(until_next_minute(now).min(LONGEST));
                 }
-                Some(_) => wait = Some(until_next_minute(now).min(rest.max(SOON))),
+                Some(_) => wait = Some(until_next_minute(now).min(rest.max(SOON)).min(LONGEST)),
             }
             let idle = async {
                 match wait {

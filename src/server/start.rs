@@ -21,7 +21,7 @@ use crate::agenda::Plan;
 use crate::alarm::Alarm;
 use crate::audit::AuditLog;
 use crate::clip::Clip;
-use crate::clock::Clock;
+use crate::clock::Clocks;
 use crate::config::{self, Config};
 use crate::delivery::{self, AirTiming, Delivery, PushTask};
 use crate::feed::Publisher;
@@ -94,7 +94,7 @@ pub(super) struct AdminPort<'a> {
     pub(super) plan: watch::Receiver<Arc<Plan>>,
     pub(super) insight: Insight,
     pub(super) metrics: Registry,
-    pub(super) clock: &'a Arc<dyn Clock>,
+    pub(super) clocks: &'a Clocks,
     pub(super) inventory: watch::Receiver<Arc<Inventory>>,
     pub(super) audit: AuditLog,
     pub(super) rehearsals: Rehearsals,
@@ -106,7 +106,7 @@ impl AdminPort<'_> {
     fn wowza(&self, config: &Config, delivery: &Delivery) -> WowzaState {
         let config::WowzaRest { username, password } = &config.wowza_rest;
         let credentials = (!username.is_empty()).then(|| (username.clone(), password.clone()));
-        let clock = Arc::clone(self.clock);
+        let clock = Arc::clone(&self.clocks.wall);
         let inventory = self.inventory.clone();
         let delivery = delivery.clone();
         WowzaState {
@@ -175,7 +175,7 @@ pub(super) fn listeners(
     };
     if let Some((listener, _)) = media {
         let (delivery, places) = (delivery.clone(), places.clone());
-        let clock = Arc::clone(port.clock);
+        let clock = Arc::clone(&port.clocks.media);
         stage.spawn(media_port::serve(listener, delivery, gate, clock, places, stage.end.clone()));
     }
     if let Some((listener, _)) = plain {
@@ -183,11 +183,21 @@ pub(super) fn listeners(
     }
     if let Some((listener, _)) = control {
         let AdminPort {
-            matrix, ready, alarms, plan, insight, metrics, clock, audit, rehearsals, pushes, ..
+            matrix,
+            ready,
+            alarms,
+            plan,
+            insight,
+            metrics,
+            clocks,
+            audit,
+            rehearsals,
+            pushes,
+            ..
         } = port;
         let config::Admin { token, viewer_token, .. } = &config.admin;
         let tokens = Tokens { operator: token.clone(), viewer: viewer_token.clone() };
-        let (matrix, clock, ending) = (matrix.clone(), Arc::clone(clock), stage.end.clone());
+        let (matrix, clock, ending) = (matrix.clone(), Arc::clone(&clocks.wall), stage.end.clone());
         let state = AdminState {
             matrix,
             tokens,
@@ -238,7 +248,7 @@ pub(super) fn source(
     stage: &mut Stage,
 ) -> SourceEntry {
     let (wanted, wanted_watch) = watch::channel(source.keep_open);
-    let (status, status_watch) = watch::channel(SourceStatus::idle(means.clock.now()));
+    let (status, status_watch) = watch::channel(SourceStatus::idle(means.clocks.wall.now()));
     let feed = Publisher::default();
     let gauges = Arc::new(SourceGauges::default());
     let inlet = if source.url.is_empty() {
@@ -247,7 +257,7 @@ pub(super) fn source(
             feed: feed.clone(),
             status,
             gauges: Arc::clone(&gauges),
-            clock: Arc::clone(&means.clock),
+            clocks: means.clocks.clone(),
             second: source.on_second_publisher,
             publisher: Current::default(),
         };
@@ -261,7 +271,7 @@ pub(super) fn source(
             feed: feed.clone(),
             status,
             gauges: Arc::clone(&gauges),
-            clock: Arc::clone(&means.clock),
+            clocks: means.clocks.clone(),
             shutdown: stage.end.clone(),
         };
         stage.spawn(task.run());
@@ -379,7 +389,7 @@ pub(super) fn push(push: &config::Push, means: &Means, stage: &mut Stage) -> any
         registry: Arc::clone(means.delivery.registry()),
         matrix: means.matrix.watch(),
         board: means.pushes.clone(),
-        clock: Arc::clone(&means.clock),
+        clock: Arc::clone(&means.clocks.wall),
         shutdown: stage.end.clone(),
     };
     stage.spawn(task.run());
@@ -398,7 +408,7 @@ pub(super) fn channel(
     let (shelf, reader) = store::shelf(means.grid, means.window, rungs);
     let tracks: Arc<[RungTracks]> = waiting.tracks().into();
     // Before the history that a channel begins with.
-    let origin = means.clock.now().offset_nanos(-RTMP_LEAD);
+    let origin = means.clocks.media.now().offset_nanos(-RTMP_LEAD);
     let deadline = Duration::from_millis(u64::from(channel.live_deadline_ms));
     let timing = AirTiming { grid: means.grid, deadline };
     let (air, listener) = delivery::air(Arc::clone(&tracks), origin, timing);
@@ -414,7 +424,7 @@ pub(super) fn channel(
         shown,
         matrix: means.matrix.clone(),
         plan: means.plan.clone(),
-        clock: Arc::clone(&means.clock),
+        clock: Arc::clone(&means.clocks.wall),
     };
     stage.spawn(painter.run(stage.end.clone()));
     let (connection, connection_watch) = watch::channel(None);
@@ -426,7 +436,7 @@ pub(super) fn channel(
         shelf,
         connection: connection_watch,
         matrix: means.matrix.clone(),
-        clock: Arc::clone(&means.clock),
+        clocks: means.clocks.clone(),
         runs: 0,
     };
     stage.spawn(task.run(stage.end.clone()));

@@ -8,13 +8,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::clock_watch::ClockWatch;
 use super::conductor::LadderKey;
 use super::estate::Inventory;
 use super::schedule;
 use super::webhook::Webhooks;
 use crate::agenda::Plan;
 use crate::alarm::{Alarm, AlarmKind, Board, Change, Condition};
-use crate::clock::Clock;
+use crate::clock::Clocks;
 use crate::ladder::LadderMeter;
 use crate::matrix::{MatrixHandle, MatrixView, SourceState, SourceView};
 use crate::media::MediaTime;
@@ -27,6 +28,8 @@ use crate::source::SourceGauges;
 const EVERY: Duration = Duration::from_secs(1);
 /// A clock that runs so much too fast or too slow is broken: quartz keeps within 100.
 const SKEW_PPM: f64 = 150.0;
+/// Alarms are told again when their since-when has moved by more, in nanoseconds.
+const RETOLD: i64 = 1_000_000_000;
 
 /// The ladders of this moment, by source and ladder name. The conductor writes, watchman and metrics read.
 #[derive(Clone, Debug, Default)]
@@ -54,11 +57,12 @@ impl Ladders {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// When a source was last heard and seen by any of its ladders.
-    pub(super) fn signs_of_life(&self, source: &str) -> SignsOfLife {
+    /// When a source was last heard and seen by any of its ladders, by the machine's clock.
+    pub(super) fn signs_of_life(&self, source: &str, clocks: &Clocks) -> SignsOfLife {
         let mut signs = SignsOfLife::default();
         let time = |gauge: &Gauge| {
-            Some(gauge.get()).filter(|ms| *ms != 0).map(|ms| MediaTime::from_millis(ms as i64))
+            let media = Some(gauge.get()).filter(|ms| *ms != 0).map(|ms| MediaTime::from_millis(ms as i64));
+            media.map(|media| clocks.to_wall(media))
         };
         for (key, state) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             if let LadderState::Runs(meter) = state
@@ -84,17 +88,30 @@ pub(super) struct Watchman {
     pub(super) checks: watch::Receiver<Arc<Vec<Condition>>>,
     pub(super) webhooks: Webhooks,
     pub(super) alarms: watch::Sender<Arc<Vec<Alarm>>>,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clocks: Clocks,
+    pub(super) clock_watch: ClockWatch,
+    /// What is wrong with the configuration's file.
+    pub(super) configuration: watch::Receiver<Option<Condition>>,
 }
 
 impl Watchman {
     /// Works until `end`.
     pub(super) async fn run(mut self, end: CancellationToken) {
         let mut lost = BTreeMap::new();
+        // The offset with which the alarms were told last.
+        let mut told = 0;
         loop {
             let mut conditions = self.conditions(&mut lost);
             conditions.extend(self.checks.borrow().iter().cloned());
-            let changes = self.board.observe(conditions, self.clock.now());
+            conditions.extend(self.clock_watch.look(&self.clocks));
+            conditions.extend(self.configuration.borrow().clone());
+            // How long something lasts is counted in media time, since-when is told by the machine's clock.
+            let offset = self.clocks.offset_nanos();
+            for condition in &mut conditions {
+                condition.since = condition.since.map(|since| since.offset_nanos(-offset));
+            }
+            let mut changes = self.board.observe(conditions, self.clocks.media.now());
+            changes.iter_mut().for_each(|change| by_machine(change.alarm_mut(), offset));
             for change in &changes {
                 self.webhooks.tell(change);
                 match change {
@@ -104,8 +121,11 @@ impl Watchman {
                     Change::Cleared(alarm) => info!(kind = ?alarm.kind, "alarm over: {}", alarm.sentence),
                 }
             }
-            if !changes.is_empty() {
-                self.alarms.send_replace(Arc::new(self.board.alarms()));
+            if !changes.is_empty() || (offset - told).abs() > RETOLD {
+                told = offset;
+                let mut alarms = self.board.alarms();
+                alarms.iter_mut().for_each(|alarm| by_machine(alarm, offset));
+                self.alarms.send_replace(Arc::new(alarms));
             }
             tokio::select! {
                 () = end.cancelled() => return,
@@ -114,7 +134,7 @@ impl Watchman {
         }
     }
 
-    /// `lost`: packets lost until the last look, by source.
+    /// Since-when by the machine's clock. `lost`: packets lost until the last look, by source.
     fn conditions(&self, lost: &mut BTreeMap<String, u64>) -> Vec<Condition> {
         let view = self.matrix.view();
         let inventory = Arc::clone(&self.inventory.borrow());
@@ -130,10 +150,13 @@ impl Watchman {
             }
         }
         for (key, state) in self.ladders.all() {
-            found.extend(of_ladder(&key.source, &key.ladder, &state));
+            // Ladders count in media time.
+            let by_wall =
+                |it: Condition| Condition { since: it.since.map(|at| self.clocks.to_wall(at)), ..it };
+            found.extend(of_ladder(&key.source, &key.ladder, &state).into_iter().map(by_wall));
         }
         let pushes = self.pushes.all();
-        let of_plan = schedule::conditions(&self.plan.borrow(), self.clock.now());
+        let of_plan = schedule::conditions(&self.plan.borrow(), self.clocks.wall.now());
         found
             .iter()
             .flat_map(|condition| of_channels(condition, &view))
@@ -141,6 +164,11 @@ impl Watchman {
             .chain(of_pushes(&pushes))
             .collect()
     }
+}
+
+/// Media time becomes what the machine's clock would have said.
+fn by_machine(alarm: &mut Alarm, offset: i64) {
+    alarm.since = alarm.since.offset_nanos(offset);
 }
 
 /// One for each push that should reach its server and does not.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::gauges::SourceGauges;
 use super::intake::{Intake, Unit};
 use super::timeline::RtpInstant;
-use crate::clock::Clock;
+use crate::clock::Clocks;
 use crate::config::SecondPublisher;
 use crate::feed::Publisher;
 use crate::matrix::{SourceState, SourceStatus};
@@ -32,8 +32,8 @@ pub struct Inlet {
     pub status: watch::Sender<SourceStatus>,
     /// What it counts.
     pub gauges: Arc<SourceGauges>,
-    /// The wall clock that frames are put on.
-    pub clock: Arc<dyn Clock>,
+    /// Media time for frames, the machine's for what is told of them.
+    pub clocks: Clocks,
     /// What becomes of a second publisher.
     pub second: SecondPublisher,
     /// Who publishes.
@@ -80,7 +80,7 @@ impl Inlet {
     }
 
     fn report(&self, state: SourceState, reason: &str) {
-        let now = self.clock.now();
+        let now = self.clocks.wall.now();
         self.status.send_modify(|status| {
             status.connects += u64::from(state == SourceState::Live && status.state != SourceState::Live);
             if status.state != state {
@@ -104,7 +104,7 @@ impl Publication {
             return;
         }
         let rtp = RtpInstant { ticks: pts_ms, clock_rate: CLOCK_RATE };
-        let unit = Unit { rtp, arrival: self.inlet.clock.now(), data, sync, lost: 0, format };
+        let unit = Unit { rtp, arrival: self.inlet.clocks.media.now(), data, sync, lost: 0, format };
         let track = unit.track();
         self.inlet.gauges.count(&unit);
         self.intake.push(unit, |frame| self.inlet.feed.publish(&frame));
@@ -144,7 +144,7 @@ mod tests {
             feed: Publisher::default(),
             status: watch::Sender::new(SourceStatus::idle(NOW)),
             gauges: Arc::default(),
-            clock: Arc::new(ManualClock::at(NOW)),
+            clocks: Clocks { media: Arc::new(ManualClock::at(NOW)), wall: Arc::new(ManualClock::at(NOW)) },
             second,
             publisher: Current::default(),
         })
