@@ -44,6 +44,7 @@ pub(super) struct Port {
     pub(super) clock: Arc<ManualClock>,
     report: watch::Sender<Arc<Rehearsal>>,
     orders: tokio::sync::mpsc::Receiver<String>,
+    pub(super) reload_orders: tokio::sync::mpsc::Receiver<ReloadOrder>,
 }
 
 fn port_with(token: Option<&str>, store: impl Store) -> Port {
@@ -62,12 +63,14 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
     let (plan, plan_watch) = watch::channel(Arc::default());
     let (report, report_watch) = watch::channel(Arc::default());
     let (order, orders) = tokio::sync::mpsc::channel(1);
+    let (reloads, reload_orders) = tokio::sync::mpsc::channel(1);
     let rehearsals = Rehearsals { report: report_watch, orders: order };
     let router = router(AdminState {
         matrix: matrix.clone(),
         tokens,
         audit: AuditLog::in_memory(),
         rehearsals,
+        reloads,
         clock: Arc::clone(&clock) as Arc<dyn WallClock>,
         ready: is_ready,
         alarms: alarms_watch,
@@ -77,7 +80,7 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
         metrics: Registry::default(),
         ending: ending.clone(),
     });
-    Port { router, matrix, ready, ending, alarms, plan, clock, report, orders }
+    Port { router, matrix, ready, ending, alarms, plan, clock, report, orders, reload_orders }
 }
 
 /// One source has a picture, nobody watches.

@@ -8,6 +8,7 @@
 //! third are told together; bad syntax alone ends the reading, because nothing behind it can be trusted.
 
 mod check;
+mod difference;
 mod document;
 mod fault;
 mod mask;
@@ -19,14 +20,15 @@ mod tests;
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+pub use difference::{Difference, Ending, Part};
 pub use fault::{Fault, Faults, Position};
 pub use report::{CheckReport, check};
 pub use secret::Secret;
 
 /// The whole file.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Ports and directories.
@@ -63,7 +65,7 @@ pub struct Config {
 }
 
 /// `[server]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// RTMP, HTTP and RTSP on one port.
@@ -100,7 +102,7 @@ impl Default for Server {
 }
 
 /// `[segment]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Segment {
     /// One cell of the grid.
@@ -116,7 +118,7 @@ impl Default for Segment {
 }
 
 /// How RTP travels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// Interleaved in the RTSP connection (RFC 2326 §10.12).
@@ -127,7 +129,7 @@ pub enum Transport {
 }
 
 /// `[[source]]`: an encoder that we pull (`url`) or that publishes to us (`publish_key`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Source {
     /// Its name in the matrix.
@@ -145,7 +147,7 @@ pub struct Source {
 }
 
 /// What becomes of a publisher while another publishes to the same source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecondPublisher {
     /// It is refused.
@@ -156,7 +158,7 @@ pub enum SecondPublisher {
 }
 
 /// `[[ladder]]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ladder {
     /// Its name, for channels.
@@ -169,7 +171,7 @@ pub struct Ladder {
 }
 
 /// `audio` of a ladder: AAC-LC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Audio {
     /// Bits per second.
@@ -187,7 +189,7 @@ impl Default for Audio {
 }
 
 /// `[[ladder.rung]]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rung {
     /// The suffix of its stream names.
@@ -205,7 +207,7 @@ pub struct Rung {
 }
 
 /// `[[channel]]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Channel {
     /// The application name in its URLs.
@@ -242,7 +244,7 @@ impl Default for Channel {
 }
 
 /// `[[push]]`: a channel's rung, published to another RTMP server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Push {
     /// Its name in REST, metrics and alarms.
@@ -260,7 +262,7 @@ pub struct Push {
 }
 
 /// When a channel is pushed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum When {
     /// Day and night.
@@ -273,7 +275,7 @@ pub enum When {
 }
 
 /// `[[vod]]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Vod {
     /// The application name in its URLs.
@@ -304,7 +306,7 @@ impl Default for Vod {
 }
 
 /// What a calendar speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CalendarFormat {
     /// Found out by itself.
@@ -317,7 +319,7 @@ pub enum CalendarFormat {
 }
 
 /// `[schedule]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Schedule {
     /// Opencast's calendar feed, another calendar's URL, or a file; empty = off.
@@ -399,7 +401,7 @@ impl Schedule {
 }
 
 /// `[[schedule.rule]]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rule {
     /// Regular expression on the series' title, else on its identifier; empty = any, or none.
@@ -411,7 +413,7 @@ pub struct Rule {
 }
 
 /// `[admin]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
     /// Bearer token; empty = loopback only.
@@ -425,7 +427,7 @@ pub struct Admin {
 }
 
 /// `[alarm]`: how long something must last to be one, in seconds.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alarm {
     /// A black picture.
@@ -444,7 +446,7 @@ pub struct Alarm {
 }
 
 /// `[[alarm.webhook]]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Webhook {
     /// Where alarms are posted as JSON.
@@ -460,7 +462,7 @@ impl Default for Alarm {
 }
 
 /// `[console]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Console {
     /// Between two looks at an idle hall, in seconds, while a console is open; 0 = never.
@@ -474,7 +476,7 @@ impl Default for Console {
 }
 
 /// `[pages]`: what viewers open in a browser.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pages {
     /// The site's name, on the list of channels.
@@ -493,7 +495,7 @@ impl Default for Pages {
 }
 
 /// `[wowza_rest]`: who may use the ports `server.wowza_rest_listen` and `server.wowza_counts_listen`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WowzaRest {
     /// For Digest; empty = nobody is asked, and the port must be a loopback one.

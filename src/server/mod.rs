@@ -16,6 +16,7 @@ mod observer;
 mod painter;
 mod portal;
 mod rehearser;
+mod reload;
 mod schedule;
 mod signals;
 mod simulate;
@@ -34,17 +35,18 @@ use std::time::Duration;
 
 use axum::Router;
 use prometheus_client::registry::Registry;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::admin::ReloadOrder;
 use crate::admin::insight::Insight;
 use crate::alarm::{Board, Condition, Thresholds};
 use crate::audit::{self, Action, AuditLog, Entry};
 use crate::clock::Clocks;
-use crate::config::{self, Config, Faults};
+use crate::config::{self, Config};
 use crate::delivery::{Delivery, Pages, Showing};
 use crate::http::Places;
 use crate::matrix::{self, ChannelLayout, FileStore, Layout, OnExpiry, Override};
@@ -58,6 +60,7 @@ use metrics::Measures;
 use observer::Observer;
 use portal::Press;
 use rehearser::{Holds, Rehearser};
+use reload::Reloader;
 use schedule::{Desktop, Secretary};
 use signals::{Signal, Signals};
 use thumbnails::{Gallery, Glancer};
@@ -78,11 +81,16 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
         server = starting => server?,
         () = signals.end() => return Ok(()),
     };
+    let mut reloader = Reloader::new(path);
     loop {
-        match signals.next().await {
-            Signal::End => break,
-            Signal::Reload => server.reload(Config::load(path)).await,
-        }
+        let order = tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::End => break,
+                Signal::Reload => None,
+            },
+            order = server.next_order() => Some(order),
+        };
+        reloader.reload(&mut server, order).await;
     }
     server.end().await;
     Ok(())
@@ -137,6 +145,8 @@ pub struct Server {
     clocks: Clocks,
     /// What is wrong with the configuration's file, as an alarm.
     pending: watch::Sender<Option<Condition>>,
+    /// Callers of REST who ask for a reload; `None` where there is no file to read.
+    reloads: Option<mpsc::Receiver<ReloadOrder>>,
     /// Says for as long as the server lives that it is ready.
     _ready: watch::Sender<bool>,
 }
@@ -238,6 +248,9 @@ impl Server {
         let (vitals, vitals_watch) = watch::channel(Arc::default());
         let (viewers, viewers_watch) = watch::channel(Arc::default());
         let (rehearsals, rehearsing) = start::rehearsals(&config);
+        let (reload_orders, reloads) = mpsc::channel(1);
+        // The demo has no file.
+        let reloads = demo.is_none().then_some(reloads);
         let port = start::AdminPort {
             matrix: &matrix,
             ready: ready_watch,
@@ -253,6 +266,7 @@ impl Server {
             inventory: inventory.clone(),
             audit: audit.clone(),
             rehearsals,
+            reloads: reload_orders,
             pushes: pushes.clone(),
         };
         let addresses = start::listeners(&config, &delivery, port, demo, &places, &mut listening)?;
@@ -334,6 +348,7 @@ impl Server {
             audit,
             clocks,
             pending,
+            reloads,
             _ready: ready,
         })
     }
@@ -343,28 +358,16 @@ impl Server {
         &self.addresses
     }
 
-    /// Reads a configuration again and takes it over, or says why not. Where taking over fails, what was done until then
-    /// holds.
-    async fn reload(&mut self, read: Result<Config, Faults>) {
-        let entry = Entry::new(self.clocks.wall.now(), "configuration", Action::Reload);
-        let config = match read {
-            Ok(config) => config,
-            Err(faults) => {
-                error!("the new configuration has faults, the old one stays\n{faults}");
-                return self.audit.record(entry.result(&Err::<(), _>(faults)));
-            }
+    /// The next order of a reload; never, where there is no file to read.
+    async fn next_order(&mut self) -> ReloadOrder {
+        let order = match &mut self.reloads {
+            Some(orders) => orders.recv().await,
+            None => None,
         };
-        let taken = self.estate.reload(config).await;
-        match &taken {
-            Ok(what) => self.audit.record(entry.saying(what)),
-            Err(error) => {
-                error!("the new configuration is taken over in part: {error:#}");
-                self.audit.record(entry.result(&Err::<(), _>(format!("taken over in part: {error:#}"))));
-            }
+        match order {
+            Some(order) => order,
+            None => std::future::pending().await,
         }
-        // The matrix has its new layout: the schedule may speak of new channels. What it does stands behind its cause in
-        // the log.
-        self.orders.send_replace(Arc::new(self.estate.config().clone()));
     }
 
     /// Ends everything, stage by stage.

@@ -16,7 +16,7 @@ use tracing::{error, info};
 use crate::admin::console;
 use crate::admin::insight::Insight;
 use crate::admin::wowza::{self, Outgoing, WowzaState};
-use crate::admin::{self, AdminState, Rehearsals, Tokens};
+use crate::admin::{self, AdminState, Rehearsals, ReloadOrder, Tokens};
 use crate::agenda::Plan;
 use crate::alarm::Alarm;
 use crate::audit::AuditLog;
@@ -98,6 +98,7 @@ pub(super) struct AdminPort<'a> {
     pub(super) inventory: watch::Receiver<Arc<Inventory>>,
     pub(super) audit: AuditLog,
     pub(super) rehearsals: Rehearsals,
+    pub(super) reloads: mpsc::Sender<ReloadOrder>,
     pub(super) pushes: PushBoard,
 }
 
@@ -192,6 +193,7 @@ pub(super) fn listeners(
             clocks,
             audit,
             rehearsals,
+            reloads,
             pushes,
             ..
         } = port;
@@ -208,6 +210,7 @@ pub(super) fn listeners(
             insight,
             audit,
             rehearsals,
+            reloads,
             clock,
             metrics,
             ending,
@@ -289,12 +292,6 @@ pub(super) fn source(
         transport: source.transport,
         inlet,
     }
-}
-
-/// The lattice on which sources' pictures are placed: that of the ladders, whose rungs mostly agree.
-pub(super) fn lattice_fps(config: &Config) -> u32 {
-    let rungs = config.ladders.iter().flat_map(|ladder| &ladder.rungs);
-    rungs.filter(|rung| !rung.audio_only).map(|rung| rung.fps).max().unwrap_or(15)
 }
 
 async fn report(
