@@ -316,22 +316,64 @@ channel = "A"
     #[test]
     fn each_change_is_said_with_what_it_ends() {
         for (from, to, lines, endings) in [
-            ("streams = [\"live\"]", "streams = [\"x\"]", vec!["~ channel \"A\": streams: [\"live\"] -> [\"x\"]"], vec![]),
-            ("hunter2@", "hunter3@", vec!["~ source \"hall\": url: (a secret) -> (a secret)"], vec!["source \"hall\" is connected anew"]),
-            ("\"desk\"", "\"table\"", vec!["- source \"desk\"", "+ source \"table\""], vec!["source \"desk\" is ended"]),
+            (
+                "streams = [\"live\"]",
+                "streams = [\"x\"]",
+                vec!["~ channel \"A\": streams: [\"live\"] -> [\"x\"]"],
+                vec![],
+            ),
+            (
+                "hunter2@",
+                "hunter3@",
+                vec!["~ source \"hall\": url: (a secret) -> (a secret)"],
+                vec!["source \"hall\" is connected anew"],
+            ),
+            (
+                "\"desk\"",
+                "\"table\"",
+                vec!["- source \"desk\"", "+ source \"table\""],
+                vec!["source \"desk\" is ended"],
+            ),
             (
                 "bitrate = 400000",
                 "bitrate = 500000",
                 vec!["~ ladder \"l\": rung \"480p\": bitrate: 400000 -> 500000"],
                 vec!["channel \"A\" is ended and begins anew", "channel \"B\" is ended and begins anew"],
             ),
-            ("\"/nas\"", "\"/nas2\"", vec!["~ vod \"vod\": root: \"/nas\" -> \"/nas2\""], vec!["mount \"vod\" is opened anew"]),
-            ("app/hunter2", "app/hunter3", vec!["~ push \"cdn\": url: (a secret) -> (a secret)"], vec!["push \"cdn\" is published anew"]),
-            ("http://opencast/hunter2", "", vec!["~ [schedule] url: (a secret) -> \"\""], vec!["the calendar is given up"]),
-            ("series = \"x\"", "series = \"y\"", vec!["~ [schedule] rule number 1: series: \"x\" -> \"y\""], vec![]),
+            (
+                "\"/nas\"",
+                "\"/nas2\"",
+                vec!["~ vod \"vod\": root: \"/nas\" -> \"/nas2\""],
+                vec!["mount \"vod\" is opened anew"],
+            ),
+            (
+                "app/hunter2",
+                "app/hunter3",
+                vec!["~ push \"cdn\": url: (a secret) -> (a secret)"],
+                vec!["push \"cdn\" is published anew"],
+            ),
+            (
+                "http://opencast/hunter2",
+                "",
+                vec!["~ [schedule] url: (a secret) -> \"\""],
+                vec!["the calendar is given up"],
+            ),
+            (
+                "series = \"x\"",
+                "series = \"y\"",
+                vec!["~ [schedule] rule number 1: series: \"x\" -> \"y\""],
+                vec![],
+            ),
             ("[[vod]]", "[segment]\nwindow = 7\n[[vod]]", vec!["~ [segment] window: 6 -> 7"], vec![]),
         ] {
-            assert_eq!(difference(from, to), (lines.into_iter().map(str::to_owned).collect(), endings.into_iter().map(str::to_owned).collect()), "{from} -> {to}");
+            assert_eq!(
+                difference(from, to),
+                (
+                    lines.into_iter().map(str::to_owned).collect(),
+                    endings.into_iter().map(str::to_owned).collect()
+                ),
+                "{from} -> {to}"
+            );
         }
         let (_, endings) = difference("fps = 25", "fps = 15");
         assert_eq!(endings.len(), 4, "another lattice connects every source anew: {endings:?}");
@@ -339,7 +381,10 @@ channel = "A"
 
     #[test]
     fn sections_that_are_read_at_start_are_told_apart() {
-        let new = config(&(TEXT.to_owned() + "[pages]\ntitle = \"x\"\n[console]\nglance_s = 1\n[[vod]]\nname = \"w\"\nroot = \"/w\"\n"));
+        let new = config(
+            &(TEXT.to_owned()
+                + "[pages]\ntitle = \"x\"\n[console]\nglance_s = 1\n[[vod]]\nname = \"w\"\nroot = \"/w\"\n"),
+        );
         let found = Difference::new(&config(TEXT), &new);
         assert_eq!((found.restart, found.taken), (vec!["[console]", "[pages]"], vec!["[[vod]]"]));
     }

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use difference::{Difference, Ending, Part};
 pub use fault::{Fault, Faults, Position};
-pub use report::{CheckReport, check};
+pub use report::{CheckReport, check, compare};
 pub use secret::Secret;
 
 /// The whole file.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::Config;
 use super::check::{Checker, files};
+use super::difference::Difference;
 use super::document::Document;
 use super::fault::{Fault, Faults, Source, write_list};
 
@@ -60,6 +61,20 @@ impl fmt::Display for CheckReport {
             }
         }
     }
+}
+
+/// What is not the same in the configuration at `new` as in the one at `old`. Paths are compared as they are written, since
+/// the one is to stand in the other's place.
+pub fn compare(old: &Path, new: &Path) -> Result<Difference, Faults> {
+    let read = |path: &Path| {
+        let file = path.display().to_string();
+        let text = fs::read_to_string(path).map_err(|error| Faults {
+            list: vec![Fault::of_file(format!("cannot be read: {error}"))],
+            file: file.clone(),
+        })?;
+        Config::parse(&text, &file)
+    };
+    Ok(Difference::new(&read(old)?, &read(new)?))
 }
 
 /// Reads the file at `path` and says all that is wrong with it and with the files it names.

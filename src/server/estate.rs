@@ -173,9 +173,11 @@ impl Estate {
                         format!("a recording of it was read {} s ago by somebody", idle.as_secs())
                     })
                 }
-                Part::Push => self.means.pushes.all().into_iter().find(|it| it.name == ending.name).and_then(
-                    |push| (push.state == PushState::Publishing).then(|| "its server takes media now".to_owned()),
-                ),
+                Part::Push => {
+                    self.means.pushes.all().into_iter().find(|it| it.name == ending.name).and_then(|push| {
+                        (push.state == PushState::Publishing).then(|| "its server takes media now".to_owned())
+                    })
+                }
             };
             who.map(|who| format!("{ending} ({who})"))
         };
@@ -189,7 +191,8 @@ impl Estate {
 
     async fn end_pushes(&mut self, before: &Config) {
         let difference = Difference::new(before, &self.config);
-        let ending = difference.ending(Part::Push).filter_map(|name| self.pushes.remove_entry(name)).collect();
+        let ending =
+            difference.ending(Part::Push).filter_map(|name| self.pushes.remove_entry(name)).collect();
         end_all(ending, STAGE_PATIENCE).await;
     }
 

@@ -3,6 +3,7 @@
 //! Order of ending, within five seconds: listeners stop accepting, pushes say good-bye, the schedule falls silent, sources say TEARDOWN, channels stop, ladders'
 //! threads are joined, connections are drained, the matrix writes its state.
 
+mod ask;
 mod channel_task;
 mod clock_watch;
 mod conductor;
@@ -67,6 +68,7 @@ use thumbnails::{Gallery, Glancer};
 use watchman::{Ladders, Watchman};
 use webhook::Webhooks;
 
+pub use ask::{ReloadOutcome, reload};
 pub use demo::{DemoOptions, demo};
 pub use simulate::{SimulateOptions, simulate};
 

@@ -113,7 +113,9 @@ impl Reloader {
             // The first fault's line; all of them are in the log and in `amphi check`.
             ReloadRefused::Faulty(why) => {
                 let first = why.lines().next().unwrap_or_default();
-                format!("{file} is not what runs: it has faults ({first}); mend it, amphi check says all of them")
+                format!(
+                    "{file} is not what runs: it has faults ({first}); mend it, amphi check says all of them"
+                )
             }
             ReloadRefused::Loses(why) => format!("{file} is not what runs: {why}"),
             ReloadRefused::Failed(why) => format!("{file}: {why}"),
@@ -142,7 +144,8 @@ fn refusal(
     let what = if nothing {
         "it has no channel and no mount any more: is it empty?".to_owned()
     } else if cut {
-        "it is the beginning of the file that runs and stops in the middle of a line: is it cut off?".to_owned()
+        "it is the beginning of the file that runs and stops in the middle of a line: is it cut off?"
+            .to_owned()
     } else if losses.is_empty() {
         return None;
     } else {
@@ -188,8 +191,14 @@ mod tests {
     fn what_people_watch_is_listed_with_the_way_to_end_it() {
         let why = judged("[[vod]]\nname = \"a\"\nroot = \"/a\"\n", &["mount \"b\" is ended (read 3 s ago)"]);
         let why = why.expect("somebody watches");
-        assert!(why.contains("mount \"b\" is ended (read 3 s ago)") && why.contains("amphi reload --yes"), "{why}");
+        assert!(
+            why.contains("mount \"b\" is ended (read 3 s ago)") && why.contains("amphi reload --yes"),
+            "{why}"
+        );
         let many = ["x"; 40];
-        assert!(judged("[[vod]]\nname = \"a\"\nroot = \"/a\"\n", &many).is_some_and(|why| why.contains("28 more")));
+        assert!(
+            judged("[[vod]]\nname = \"a\"\nroot = \"/a\"\n", &many)
+                .is_some_and(|why| why.contains("28 more"))
+        );
     }
 }
