@@ -14,6 +14,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::agenda::PlannedEvent;
 use crate::alarm::AlarmKind;
+use crate::audit::Action;
 use crate::clock::ManualClock;
 use crate::config::Secret;
 use crate::matrix::{ChannelLayout, Layout, OnAir, Override, SourceState, SourceStatus, Store, spawn};
@@ -44,7 +45,6 @@ pub(super) struct Port {
     pub(super) clock: Arc<ManualClock>,
     report: watch::Sender<Arc<Rehearsal>>,
     orders: tokio::sync::mpsc::Receiver<String>,
-    pub(super) reload_orders: tokio::sync::mpsc::Receiver<ReloadOrder>,
 }
 
 fn port_with(token: Option<&str>, store: impl Store) -> Port {
@@ -63,7 +63,7 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
     let (plan, plan_watch) = watch::channel(Arc::default());
     let (report, report_watch) = watch::channel(Arc::default());
     let (order, orders) = tokio::sync::mpsc::channel(1);
-    let (reloads, reload_orders) = tokio::sync::mpsc::channel(1);
+    let reloads = reloads();
     let rehearsals = Rehearsals { report: report_watch, orders: order };
     let router = router(AdminState {
         matrix: matrix.clone(),
@@ -80,7 +80,24 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
         metrics: Registry::default(),
         ending: ending.clone(),
     });
-    Port { router, matrix, ready, ending, alarms, plan, clock, report, orders, reload_orders }
+    Port { router, matrix, ready, ending, alarms, plan, clock, report, orders }
+}
+
+/// A configuration whose reload must be confirmed.
+fn reloads() -> tokio::sync::mpsc::Sender<ReloadOrder> {
+    let (reloads, mut orders) = tokio::sync::mpsc::channel(1);
+    tokio::spawn(async move {
+        while let Some(ReloadOrder { confirm, entry, answer }) = orders.recv().await {
+            assert_eq!(entry.what, Action::Reload);
+            let done = if confirm {
+                Ok(ReloadAnswer::default())
+            } else {
+                Err(ReloadRefused::Loses("two viewers".to_owned()))
+            };
+            let _ = answer.send(done);
+        }
+    });
+    reloads
 }
 
 /// One source has a picture, nobody watches.

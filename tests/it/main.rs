@@ -7,6 +7,7 @@
 mod admin;
 mod browser;
 mod cache;
+mod clock;
 mod commands;
 mod console;
 mod dash;
