@@ -92,6 +92,9 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
             },
             order = server.next_order() => Some(order),
         };
+        if order.is_some() {
+            signals.seen();
+        }
         reloader.reload(&mut server, order).await;
     }
     server.end().await;
