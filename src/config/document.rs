@@ -55,7 +55,7 @@ impl Place {
     }
 }
 
-/// A file whose syntax is good.
+/// A file, as far as its syntax is good.
 #[derive(Debug)]
 pub(super) struct Document<'a> {
     root: Spanned<DeValue<'a>>,
@@ -63,22 +63,51 @@ pub(super) struct Document<'a> {
     spoiled: Vec<Place>,
     /// Tables in which a name is not known: `source`, `ladder`, `channel`.
     nameless: Vec<String>,
+    /// Lines of tables whose syntax is bad: what else is wrong there is not to be trusted.
+    untrusted: Vec<Range<usize>>,
 }
 
 impl<'a> Document<'a> {
-    /// Reads the text; or says everything that is wrong with its syntax (TOML 1.1).
-    pub(super) fn parse(text: &'a str, source: &Source<'a>) -> Result<Self, Vec<Fault>> {
+    /// Reads the text, and says everything that is wrong with its syntax (TOML 1.1). Tables without such a fault are judged
+    /// all the same.
+    pub(super) fn parse(text: &'a str, source: &Source<'a>) -> (Self, Vec<Fault>) {
         let (table, errors) = DeTable::parse_recoverable(text);
-        if errors.is_empty() {
-            let span = table.span();
-            let root = Spanned::new(span, DeValue::Table(table.into_inner()));
-            return Ok(Self { root, spoiled: Vec::new(), nameless: Vec::new() });
-        }
+        let root = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
         let end = text.len()..text.len();
         let fault = |error: &toml::de::Error| {
             source.fault(&error.span().unwrap_or_else(|| end.clone()), error.message())
         };
-        Err(errors.iter().map(fault).collect())
+        let faults: Vec<Fault> = errors.iter().map(fault).collect();
+        let mut document = Self { root, spoiled: Vec::new(), nameless: Vec::new(), untrusted: Vec::new() };
+        if !faults.is_empty() {
+            document.distrust(text, &faults);
+        }
+        (document, faults)
+    }
+
+    /// Sets aside every table in whose lines there is a fault of syntax.
+    fn distrust(&mut self, text: &str, faults: &[Fault]) {
+        self.nameless = ["source", "ladder", "channel"].map(str::to_owned).to_vec();
+        let mut headers: Vec<(usize, &str)> = vec![(1, "")];
+        headers.extend((1..).zip(text.lines()).filter(|(_, line)| line.trim_start().starts_with('[')));
+        let ends = headers.iter().skip(1).map(|(line, _)| *line).chain([usize::MAX]);
+        for ((from, header), to) in headers.iter().zip(ends) {
+            let at = |fault: &Fault| fault.position.is_some_and(|it| (*from..to).contains(&it.line));
+            if faults.iter().any(at) {
+                self.untrusted.push(*from..to);
+                let inside = header.trim_start().trim_start_matches('[');
+                let key = inside.split(|it: char| !it.is_ascii_alphanumeric() && it != '_').next();
+                if let Some(key) = key.filter(|_| !header.trim_start().starts_with("[[")) {
+                    self.spoiled.push(Place::top(key));
+                }
+            }
+        }
+    }
+
+    /// What is said of this place is worth saying.
+    pub(super) fn is_trusted(&self, fault: &Fault) -> bool {
+        self.untrusted.is_empty()
+            || fault.position.is_some_and(|it| !self.untrusted.iter().any(|lines| lines.contains(&it.line)))
     }
 
     /// The values, and everything that is wrong with their shape. Entries of wrong shape are taken out.

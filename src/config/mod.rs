@@ -5,7 +5,7 @@
 //! Read one with [`Config::load`] (a file, and the files it names) or [`Config::parse`] (a text alone). Both
 //! say every fault at once, each with its line and column; [`check`] says warnings too. A configuration is
 //! read in three steps: syntax (TOML), shape (unknown keys, wrong types), meaning (`check/`). The second and
-//! third are told together; bad syntax alone ends the reading, because nothing behind it can be trusted.
+//! third are told together; where the syntax of a table is bad, nothing else is said of that table.
 
 mod check;
 mod difference;

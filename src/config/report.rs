@@ -118,10 +118,7 @@ fn judge(text: &str, file: &str, directory: Option<&Path>) -> CheckReport {
         let config = Some(config).filter(|_| faults.is_empty());
         CheckReport { file: file.to_owned(), config, faults, absent, warnings }
     };
-    let mut document = match Document::parse(text, &source) {
-        Ok(document) => document,
-        Err(faults) => return report(Config::default(), faults, Vec::new(), Vec::new()),
-    };
+    let (mut document, syntax) = Document::parse(text, &source);
     let (mut config, faults) = document.read(&source);
     let (warnings, absent) = (Vec::new(), Vec::new());
     let mut checker = Checker { source: &source, document: &document, faults, warnings, absent };
@@ -129,6 +126,10 @@ fn judge(text: &str, file: &str, directory: Option<&Path>) -> CheckReport {
     if let Some(directory) = directory {
         files::check(&mut checker, &mut config, directory);
     }
-    let Checker { faults, warnings, absent, .. } = checker;
+    let Checker { mut faults, mut warnings, mut absent, .. } = checker;
+    for list in [&mut faults, &mut warnings, &mut absent] {
+        list.retain(|fault| document.is_trusted(fault));
+    }
+    faults.extend(syntax);
     report(config, faults, absent, warnings)
 }
