@@ -18,7 +18,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::media::MediaTime;
 
@@ -201,6 +201,27 @@ pub fn slept() -> Duration {
     Duration::ZERO
 }
 
+/// Notices that media time has leapt: that it has gone on by much more than this machine was awake.
+#[derive(Debug, Default)]
+pub struct Leap(Option<(Instant, MediaTime)>);
+
+/// Sleep that is shorter is a network that stalls, to those who measure one.
+const LEAP: Duration = Duration::from_secs(5);
+
+impl Leap {
+    /// Media time has leapt since this was asked last. Ask more often than the machine may go to sleep.
+    pub fn has_come(&mut self, clock: &dyn Clock) -> bool {
+        self.observe(Instant::now(), clock.now())
+    }
+
+    fn observe(&mut self, awake: Instant, media: MediaTime) -> bool {
+        let before = self.0.replace((awake, media));
+        before.is_some_and(|(then, before)| {
+            media.saturating_since(before) > awake.saturating_duration_since(then) + LEAP
+        })
+    }
+}
+
 /// A clock that stands still until it is moved. Behind both doors.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicI64);
@@ -295,6 +316,16 @@ mod tests {
             before = now;
         }
         assert!(clock.now().nanos_since(MachineClock.now()).abs() < SECOND);
+    }
+
+    #[test]
+    fn a_leap_is_told_from_time_that_passes() {
+        let (mut leap, awake) = (Leap::default(), Instant::now());
+        let mut at = |awake_s: u64, media_s: i64| {
+            leap.observe(awake + Duration::from_secs(awake_s), MediaTime::from_nanos(UNIX + media_s * SECOND))
+        };
+        let seen = [at(0, 0), at(1, 1), at(1, 5), at(100, 104), at(101, 3705), at(102, 3706)];
+        assert_eq!(seen, [false, false, false, false, true, false]);
     }
 
     #[test]

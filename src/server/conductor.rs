@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Leap};
 use crate::config::{Secret, Transport};
 use crate::feed::Publisher;
 use crate::ladder::{LadderNews, LadderSpec, LiveLadder, WaitingLoop};
@@ -87,10 +87,15 @@ impl Conductor {
         let mut views = self.matrix.watch();
         let mut held = self.holds.watch();
         let mut ladders = BTreeMap::<LadderKey, RunningLadder>::new();
+        let mut leap = Leap::default();
         loop {
             let view = views.borrow_and_update().clone();
             let inventory = self.inventory.borrow_and_update().clone();
             bury(&mut ladders);
+            if leap.has_come(&*self.clock) {
+                // They are in the middle of cells that are long over.
+                tokio::spawn(stop(std::mem::take(&mut ladders).into_values().collect()));
+            }
             self.apply(&inventory, &view, &mut ladders);
             tokio::select! {
                 () = end.cancelled() => break,

@@ -140,7 +140,8 @@ fn refusal(
     let shown = |it: &Ending| matches!(it.part, Part::Channel | Part::Mount);
     let nothing =
         config.channels.is_empty() && config.vods.is_empty() && difference.endings.iter().any(shown);
-    let cut = running.starts_with(text) && !text.ends_with('\n') && running.trim_end() != text.trim_end();
+    let in_a_line = text.rsplit('\n').next().is_some_and(|line| !line.trim().is_empty());
+    let cut = in_a_line && running.starts_with(text) && running.trim_end() != text.trim_end();
     let what = if nothing {
         "it has no channel and no mount any more: is it empty?".to_owned()
     } else if cut {

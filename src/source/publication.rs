@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::gauges::SourceGauges;
 use super::intake::{Intake, Unit};
 use super::timeline::RtpInstant;
-use crate::clock::Clocks;
+use crate::clock::{Clocks, Leap};
 use crate::config::SecondPublisher;
 use crate::feed::Publisher;
 use crate::matrix::{SourceState, SourceStatus};
@@ -56,6 +56,7 @@ pub struct Publication {
     taken_over: CancellationToken,
     intake: Intake,
     since: Option<Instant>,
+    leap: Leap,
 }
 
 impl Inlet {
@@ -76,7 +77,7 @@ impl Inlet {
         *publisher = Some(taken_over.clone());
         self.report(SourceState::Connecting, "");
         let (inlet, intake) = (Arc::clone(self), Intake::new(self.lattice_fps));
-        Some(Publication { inlet, taken_over, intake, since: None })
+        Some(Publication { inlet, taken_over, intake, since: None, leap: Leap::default() })
     }
 
     fn report(&self, state: SourceState, reason: &str) {
@@ -102,6 +103,10 @@ impl Publication {
     pub fn frame(&mut self, pts_ms: i64, sync: bool, data: Bytes, format: Arc<TrackFormat>) {
         if self.taken_over.is_cancelled() {
             return;
+        }
+        if self.leap.has_come(&*self.inlet.clocks.media) {
+            // The machine has slept: what was known of the publisher's clock is from before.
+            self.intake = Intake::new(self.inlet.lattice_fps);
         }
         let rtp = RtpInstant { ticks: pts_ms, clock_rate: CLOCK_RATE };
         let unit = Unit { rtp, arrival: self.inlet.clocks.media.now(), data, sync, lost: 0, format };

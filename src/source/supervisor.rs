@@ -27,7 +27,7 @@ use super::gauges::SourceGauges;
 use super::intake::Intake;
 use super::session::{Event, Session};
 use super::silence::Silence;
-use crate::clock::Clocks;
+use crate::clock::{Clocks, Leap};
 use crate::config::Source;
 use crate::feed::Publisher;
 use crate::matrix::{SourceState, SourceStatus};
@@ -157,6 +157,7 @@ impl SourceTask {
         let began = Instant::now();
         let mut intake = Intake::new(self.lattice_fps);
         let mut silence = Silence::default();
+        let mut leap = Leap::default();
         loop {
             let event = tokio::select! {
                 biased;
@@ -170,6 +171,10 @@ impl SourceTask {
                     }
                 }
             };
+            if leap.has_come(&*self.clocks.media) {
+                // The machine has slept: what was known of the source's clock is from before.
+                intake = Intake::new(self.lattice_fps);
+            }
             match event {
                 Err(fault) => return Ending::Fault(fault),
                 Ok(Event::Nothing) => {}
