@@ -212,7 +212,8 @@ impl Measures {
     fn of_clocks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let help = "The machine's clock minus media time";
         let offset = self.clocks.offset_nanos() as f64 * 1e-9;
-        gauges(encoder, "amphi_clock_offset_seconds", help, vec![(Vec::new(), offset)])
+        let gauge = encoder.encode_descriptor("amphi_clock_offset_seconds", help, None, MetricType::Gauge)?;
+        ConstGauge::new(offset).encode(gauge)
     }
 
     fn of_alarms(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -97,7 +97,7 @@ fn date(server: &Server) -> Timestamp {
 
 fn offset_gauge(server: &Server) -> f64 {
     let metrics = http::get(server.admin, "/metrics");
-    let line = metrics.text().lines().find_map(|line| line.strip_prefix("amphi_clock_offset_seconds{} "));
+    let line = metrics.text().lines().find_map(|line| line.strip_prefix("amphi_clock_offset_seconds "));
     line.and_then(|value| value.parse().ok()).expect("a gauge")
 }
 
