@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt};
 
+use super::date;
 use super::express::{self, Express, Left};
 use super::peer::{Peer, WithPeer};
 use super::places::{Places, Seat};
@@ -213,7 +214,8 @@ where
         let begun = Arc::clone(&begun);
         move |request| {
             begun.store(true, Ordering::Relaxed);
-            service.clone().oneshot(request)
+            let answer = service.clone().oneshot(request);
+            async move { answer.await.map(date::dated) }
         }
     });
     let builder = builder(limits);
