@@ -63,6 +63,21 @@
 //! a lattice of frames n·1024/rate; both are counted in whole numbers from the epoch ([`media::Grid`]), so a
 //! server that starts again, or a second one beside it, goes on with the same numbers.
 //!
+//! There are two doors to time ([`clock`]), of two types. **Media time** ([`clock::Clock`]) goes on smoothly: cells, the
+//! grid, `EXT-X-PROGRAM-DATE-TIME`, DASH's `UTCTiming` and availability, sender reports, how long a fault has lasted.
+//! **The machine's clock** ([`clock::WallClock`]) is obeyed at once: lectures and their notices, overrides, sessions and
+//! nonces, the audit log, since-when in REST and webhooks, `Date`, the log. Channels do what the matrix says *now*, so no
+//! lecture's time is ever turned into a cell; what goes the other way (since when something is on air, heard or black) is
+//! moved by the present difference ([`clock::Clocks::to_wall`]).
+//!
+//! | the machine's clock | calendar, sessions, log | media |
+//! |---|---|---|
+//! | is slewed (NTP, a smeared leap second) | follow at once | follows: up to 1 ms per second |
+//! | steps by a leap second | follow at once | is a second off, for a quarter of an hour |
+//! | steps by more than a second | follow at once; a line in the log | goes on, follows by 1 ms per second; beyond 5 s an alarm until they agree, which after an hour's step means a restart at a quiet moment |
+//! | steps before the first channel has begun | follow at once | steps, too |
+//! | sleeps with the machine, and wakes | follow at once; a line in the log | is right at once: cells between are missing, channels go on with the cell of the moment, sources' timelines are anchored anew within three seconds |
+//!
 //! ## Bytes
 //! A rung's cell lies in one allocation from the moment its encoder writes it ([`media::TrackCell`]); a segment
 //! is a head of a few hundred bytes and that allocation, shared by every viewer. Waiting cells of all

@@ -58,6 +58,21 @@ enum Command {
         /// The configuration.
         #[arg(default_value = "config.toml")]
         config: PathBuf,
+        /// Print also what is not the same as in this one, and what a reload would end or a restart takes; no secrets.
+        #[arg(long, value_name = "OLD")]
+        against: Option<PathBuf>,
+    },
+    /// Ask the server that runs by a configuration to read it again; exit 1 if it was not taken over.
+    Reload {
+        /// The configuration, which says where the server's admin port is.
+        #[arg(default_value = "config.toml")]
+        config: PathBuf,
+        /// Also if that ends what people watch at this moment.
+        #[arg(long)]
+        yes: bool,
+        /// Where the admin port is, if not where the configuration says.
+        #[arg(long, value_name = "ADDRESS")]
+        admin: Option<std::net::SocketAddr>,
     },
     /// Print what the matrix would do with a calendar, and what is wrong with the plan; exit 1 if anything is.
     Simulate(Simulate),
@@ -216,10 +231,25 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Check { config } => {
+        Command::Check { config, against } => {
             let report = amphi::config::check(&config);
             writeln!(std::io::stdout(), "{report}")?;
-            Ok(ExitCode::from(u8::from(!report.is_good())))
+            let mut good = report.is_good();
+            if let Some(old) = against {
+                match amphi::config::compare(&old, &config) {
+                    Ok(difference) => writeln!(std::io::stdout(), "{difference}")?,
+                    Err(faults) => {
+                        writeln!(std::io::stdout(), "no difference can be told:\n{faults}")?;
+                        good = false;
+                    }
+                }
+            }
+            Ok(ExitCode::from(u8::from(!good)))
+        }
+        Command::Reload { config, yes, admin } => {
+            let outcome = runtime()?.block_on(amphi::server::reload(&config, admin, yes))?;
+            writeln!(std::io::stdout(), "{outcome}")?;
+            Ok(ExitCode::from(u8::from(!outcome.done)))
         }
         Command::Run { config } => serve(amphi::server::run(&config)),
         Command::Demo(Demo { listen, http_listen, admin_listen, fault: faults, no_schedule }) => {
@@ -332,7 +362,7 @@ mod tests {
             matches!(parsed("amphi run"), Ok(Command::Run { config }) if config.as_os_str() == "config.toml")
         );
         assert!(
-            matches!(parsed("amphi check a.toml"), Ok(Command::Check { config }) if config.as_os_str() == "a.toml")
+            matches!(parsed("amphi check a.toml"), Ok(Command::Check { config, against: None }) if config.as_os_str() == "a.toml")
         );
         assert!(matches!(parsed("amphi demo"), Ok(Command::Demo(_))));
         let Ok(Command::Probe(probe)) = parsed("amphi probe rtsp://h/x --transport udp --seconds 3 --json")

@@ -12,6 +12,7 @@
 //! | `GET /api/v1/alarms` | what somebody should look at |
 //! | `GET /api/v1/schedule` | what is planned, what is wrong with it, how the calendar is |
 //! | `GET`, `POST /api/v1/rehearsal` | how all halls were at night; looks at them now |
+//! | `POST /api/v1/reload` | reads the configuration again: `{"confirm": true}?` |
 //! | `GET /api/v1/audit?limit=` | who did what, newest first |
 //! | `GET /api/v1/pushes` | pushes to other servers |
 //! | `GET /api/v1/health` | which tasks run, how often each has begun again, and why |
@@ -48,6 +49,7 @@ mod openapi;
 mod openapi_tests;
 mod problem;
 mod rehearsal;
+mod reload;
 mod schedule;
 mod session;
 mod sources;
@@ -61,7 +63,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::{Extension, Router, middleware};
 use http::{Method, StatusCode, Uri};
 use prometheus_client::registry::Registry;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -72,10 +74,11 @@ pub use self::health::HealthWatch;
 use self::insight::Insight;
 use self::problem::Problem;
 pub use self::rehearsal::Rehearsals;
+pub use self::reload::{ReloadAnswer, ReloadOrder, ReloadRefused};
 use crate::agenda::Plan;
 use crate::alarm::Alarm;
 use crate::audit::AuditLog;
-use crate::clock::Clock;
+use crate::clock::WallClock;
 use crate::matrix::MatrixHandle;
 use crate::media::MediaTime;
 use crate::push::PushBoard;
@@ -103,8 +106,10 @@ pub struct AdminState {
     pub audit: AuditLog,
     /// Looks at all halls.
     pub rehearsals: Rehearsals,
+    /// Reads the configuration again.
+    pub reloads: mpsc::Sender<ReloadOrder>,
     /// The clock.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<dyn WallClock>,
     /// What other parts of the server measure; the matrix's own metrics are added here.
     pub metrics: Registry,
     /// Cancelled when the server begins to end: event streams end then, which would otherwise hold their
@@ -166,6 +171,7 @@ fn api() -> OpenApiRouter<Arc<Desk>> {
         .routes(routes!(insight::of_channel))
         .routes(routes!(rehearsal::show, rehearsal::start))
         .routes(routes!(audit::list))
+        .routes(routes!(reload::reload))
         .routes(routes!(events::stream))
         .routes(routes!(session::show, session::open, session::end))
         .routes(routes!(openapi::document))

@@ -145,3 +145,19 @@ impl IntoResponses for Ending {
         problems(&[(503, "The server is ending")])
     }
 }
+
+/// Why a configuration is not taken over.
+pub(super) struct NotTaken;
+
+impl IntoResponses for NotTaken {
+    fn responses() -> Responses {
+        problems(&[
+            (400, "The body cannot be read"),
+            (409, "It would end what people watch: `detail` says what, and `{\"confirm\": true}` does it"),
+            (413, "The body is too long"),
+            (422, "The file has faults; the old configuration stays"),
+            (500, "It was taken over in part"),
+            (503, "There is no file, or the server is ending"),
+        ])
+    }
+}

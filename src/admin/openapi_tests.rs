@@ -84,6 +84,7 @@ type Case = (&'static str, &'static str, &'static str, &'static str, u16);
 const CHANNEL: &str = "/api/v1/channels/{channel}";
 const SOURCE: &str = "/api/v1/channels/{channel}/source";
 const OVERRIDE: &str = "/api/v1/channels/{channel}/override";
+const RELOAD: &str = "/api/v1/reload";
 const NOTICE: &str = "/api/v1/channels/{channel}/notice";
 
 const CASES: &[Case] = &[
@@ -118,6 +119,9 @@ const CASES: &[Case] = &[
     ("get", "/api/v1/rehearsal", "/api/v1/rehearsal", "", 200),
     ("post", "/api/v1/rehearsal", "/api/v1/rehearsal", "", 202),
     ("post", "/api/v1/rehearsal", "/api/v1/rehearsal", "", 409),
+    ("post", RELOAD, RELOAD, "", 409),
+    ("post", RELOAD, RELOAD, r#"{"confirm":true}"#, 200),
+    ("post", RELOAD, RELOAD, r#"{"confrm":true}"#, 400),
     ("get", "/api/v1/vitals", "/api/v1/vitals", "", 200),
     ("get", "/api/v1/viewers", "/api/v1/viewers", "", 200),
     ("get", "/api/v1/sources/{source}/thumbnail.jpg", "/api/v1/sources/x/thumbnail.jpg", "", 200),

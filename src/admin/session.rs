@@ -71,9 +71,9 @@ impl Sessions {
         Ok((value, until))
     }
 
-    /// Whose cookie this is, and until when.
+    /// Whose cookie this is, and until when. A clock that was stepped back by days must not make it good for as long.
     pub(super) fn find(&self, value: &str, now: MediaTime) -> Option<(Role, MediaTime)> {
-        self.lock().get(&key(value)).copied().filter(|(_, until)| now < *until)
+        self.lock().get(&key(value)).copied().filter(|(_, until)| now < *until && *until <= now + LIFE * 2)
     }
 
     fn end(&self, value: &str) {
@@ -190,6 +190,8 @@ mod tests {
         assert_eq!(value.len(), 43);
         assert_eq!(sessions.find(&value, START), Some((Role::Viewer, until)));
         assert_eq!(sessions.find(&value, until), None);
+        assert!(sessions.find(&value, START - Duration::from_secs(3600)).is_some());
+        assert_eq!(sessions.find(&value, START - Duration::from_secs(90_000)), None, "stepped back by a day");
         assert_eq!(sessions.find(&value[1..], START), None);
         sessions.end(&value);
         assert_eq!(sessions.find(&value, START), None);

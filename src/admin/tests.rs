@@ -14,6 +14,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::agenda::PlannedEvent;
 use crate::alarm::AlarmKind;
+use crate::audit::Action;
 use crate::clock::ManualClock;
 use crate::config::Secret;
 use crate::matrix::{ChannelLayout, Layout, OnAir, Override, SourceState, SourceStatus, Store, spawn};
@@ -58,23 +59,25 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
     let channel = ChannelLayout { name: "hall".to_owned(), streams: vec!["live".to_owned()], source: None };
     let layout = Layout { channels: vec![channel], sources: vec!["x".to_owned(), "y".to_owned()] };
     let clock = Arc::new(ManualClock::at(START));
-    let (matrix, _) = spawn(layout, store, Arc::clone(&clock) as Arc<dyn Clock>);
+    let (matrix, _) = spawn(layout, store, Arc::clone(&clock) as Arc<dyn WallClock>);
     let (ready, is_ready) = watch::channel(false);
     let (doubt, doubts) = watch::channel(Arc::default());
-    let tasks = Tasks::new(Arc::clone(&clock) as Arc<dyn Clock>);
+    let tasks = Tasks::new(Arc::clone(&clock) as Arc<dyn WallClock>);
     let needed = tasks.begin("channel hall", true);
     let ending = CancellationToken::new();
     let (alarms, alarms_watch) = watch::channel(Arc::default());
     let (plan, plan_watch) = watch::channel(Arc::default());
     let (report, report_watch) = watch::channel(Arc::default());
     let (order, orders) = tokio::sync::mpsc::channel(1);
+    let reloads = reloads();
     let rehearsals = Rehearsals { report: report_watch, orders: order };
     let router = router(AdminState {
         matrix: matrix.clone(),
         tokens,
         audit: AuditLog::in_memory(),
         rehearsals,
-        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        reloads,
+        clock: Arc::clone(&clock) as Arc<dyn WallClock>,
         health: HealthWatch { ready: is_ready, doubts, tasks },
         alarms: alarms_watch,
         pushes: PushBoard::default(),
@@ -84,6 +87,23 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
         ending: ending.clone(),
     });
     Port { router, matrix, ready, doubt, needed, ending, alarms, plan, clock, report, orders }
+}
+
+/// A configuration whose reload must be confirmed.
+fn reloads() -> tokio::sync::mpsc::Sender<ReloadOrder> {
+    let (reloads, mut orders) = tokio::sync::mpsc::channel(1);
+    tokio::spawn(async move {
+        while let Some(ReloadOrder { confirm, entry, answer }) = orders.recv().await {
+            assert_eq!(entry.what, Action::Reload);
+            let done = if confirm {
+                Ok(ReloadAnswer::default())
+            } else {
+                Err(ReloadRefused::Loses("two viewers".to_owned()))
+            };
+            let _ = answer.send(done);
+        }
+    });
+    reloads
 }
 
 /// One source has a picture, nobody watches.

@@ -18,6 +18,15 @@ pub enum Change {
     Cleared(Alarm),
 }
 
+impl Change {
+    /// The alarm that began or ended.
+    pub const fn alarm_mut(&mut self) -> &mut Alarm {
+        match self {
+            Self::Raised(alarm) | Self::Cleared(alarm) => alarm,
+        }
+    }
+}
+
 type Key = (AlarmKind, Option<String>, Option<String>, Option<String>);
 
 #[derive(Debug)]

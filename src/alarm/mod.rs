@@ -66,6 +66,10 @@ pub enum AlarmKind {
     NotOnAir,
     /// No new segment comes of a channel: a fault of ours.
     Stale,
+    /// The machine's clock is far from media time.
+    Clock,
+    /// The configuration's file is not what runs, and was not taken over.
+    Configuration,
 }
 
 /// Something that holds at this moment.
@@ -146,7 +150,9 @@ impl Thresholds {
             | AlarmKind::Calendar
             | AlarmKind::Plan
             | AlarmKind::Check
-            | AlarmKind::Task => 0,
+            | AlarmKind::Task
+            | AlarmKind::Clock
+            | AlarmKind::Configuration => 0,
             AlarmKind::Black => self.black_s,
             AlarmKind::Frozen => self.frozen_s,
             AlarmKind::Silent => self.silent_s,

@@ -2,8 +2,9 @@
 //!
 //! Shape is what `serde` sees: unknown keys, values of the wrong type. `serde` stops at the first fault of
 //! shape; here the offending entry is recorded and taken out, and the rest is read again, until nothing is
-//! left to complain about. What was taken out falls back to its default, so faults of meaning in the same
-//! table would only mislead and are not asked for: see [`Document::is_spoiled`].
+//! left to complain about. What was taken out falls back to its default, and an unknown key was meant to be another one:
+//! faults of meaning about these two would only mislead and are left out, see [`Document::is_spoiled`]. All others are
+//! told in the same run.
 
 use std::ops::Range;
 
@@ -54,27 +55,59 @@ impl Place {
     }
 }
 
-/// A file whose syntax is good.
+/// A file, as far as its syntax is good.
 #[derive(Debug)]
 pub(super) struct Document<'a> {
     root: Spanned<DeValue<'a>>,
+    /// What was taken out, and what unknown keys were meant to be.
     spoiled: Vec<Place>,
+    /// Tables in which a name is not known: `source`, `ladder`, `channel`.
+    nameless: Vec<String>,
+    /// Lines of tables whose syntax is bad: what else is wrong there is not to be trusted.
+    untrusted: Vec<Range<usize>>,
 }
 
 impl<'a> Document<'a> {
-    /// Reads the text; or says everything that is wrong with its syntax (TOML 1.1).
-    pub(super) fn parse(text: &'a str, source: &Source<'a>) -> Result<Self, Vec<Fault>> {
+    /// Reads the text, and says everything that is wrong with its syntax (TOML 1.1). Tables without such a fault are judged
+    /// all the same.
+    pub(super) fn parse(text: &'a str, source: &Source<'a>) -> (Self, Vec<Fault>) {
         let (table, errors) = DeTable::parse_recoverable(text);
-        if errors.is_empty() {
-            let span = table.span();
-            let root = Spanned::new(span, DeValue::Table(table.into_inner()));
-            return Ok(Self { root, spoiled: Vec::new() });
-        }
+        let root = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
         let end = text.len()..text.len();
         let fault = |error: &toml::de::Error| {
             source.fault(&error.span().unwrap_or_else(|| end.clone()), error.message())
         };
-        Err(errors.iter().map(fault).collect())
+        let faults: Vec<Fault> = errors.iter().map(fault).collect();
+        let mut document = Self { root, spoiled: Vec::new(), nameless: Vec::new(), untrusted: Vec::new() };
+        if !faults.is_empty() {
+            document.distrust(text, &faults);
+        }
+        (document, faults)
+    }
+
+    /// Sets aside every table in whose lines there is a fault of syntax.
+    fn distrust(&mut self, text: &str, faults: &[Fault]) {
+        self.nameless = ["source", "ladder", "channel"].map(str::to_owned).to_vec();
+        let mut headers: Vec<(usize, &str)> = vec![(1, "")];
+        headers.extend((1..).zip(text.lines()).filter(|(_, line)| line.trim_start().starts_with('[')));
+        let ends = headers.iter().skip(1).map(|(line, _)| *line).chain([usize::MAX]);
+        for ((from, header), to) in headers.iter().zip(ends) {
+            let at = |fault: &Fault| fault.position.is_some_and(|it| (*from..to).contains(&it.line));
+            if faults.iter().any(at) {
+                self.untrusted.push(*from..to);
+                let inside = header.trim_start().trim_start_matches('[');
+                let key = inside.split(|it: char| !it.is_ascii_alphanumeric() && it != '_').next();
+                if let Some(key) = key.filter(|_| !header.trim_start().starts_with("[[")) {
+                    self.spoiled.push(Place::top(key));
+                }
+            }
+        }
+    }
+
+    /// What is said of this place is worth saying.
+    pub(super) fn is_trusted(&self, fault: &Fault) -> bool {
+        self.untrusted.is_empty()
+            || fault.position.is_some_and(|it| !self.untrusted.iter().any(|lines| lines.contains(&it.line)))
     }
 
     /// The values, and everything that is wrong with their shape. Entries of wrong shape are taken out.
@@ -90,28 +123,76 @@ impl<'a> Document<'a> {
                 faults.push(source.fault(&span, error.message()));
                 return (Config::default(), faults);
             };
-            faults.push(shape_fault(source, &span, error.message(), &place));
-            self.spoiled.push(if place.0.len() > 1 { place.parent() } else { place });
+            let (fault, meant) = shape_fault(source, &span, error.message(), &place);
+            faults.push(fault);
+            self.spoil(place, meant);
         }
     }
 
-    /// Something in the table that holds `place` had the wrong shape.
+    /// Remembers what was taken out, and the key that it was meant to be.
+    fn spoil(&mut self, place: Place, meant: Option<String>) {
+        let meant = meant.map(|key| place.parent().key(&key));
+        for place in [Some(&place), meant.as_ref()].into_iter().flatten() {
+            match place.0.as_slice() {
+                [Step::Key(kind)] | [Step::Key(kind), Step::Item(_)] => self.nameless.push(kind.clone()),
+                [Step::Key(kind), Step::Item(_), Step::Key(key)] if key == "name" => {
+                    self.nameless.push(kind.clone());
+                }
+                _ => {}
+            }
+        }
+        // What is written under its right name is judged all the same.
+        self.spoiled.extend(meant.filter(|meant| !self.is_written(meant)));
+        if let Some(Step::Item(index)) = place.0.last() {
+            self.close_up(&place.parent(), *index);
+        } else {
+            self.spoiled.push(place);
+        }
+    }
+
+    /// Items behind the one that was taken out have moved up.
+    fn close_up(&mut self, array: &Place, index: usize) {
+        let depth = array.0.len();
+        for spoiled in self.spoiled.iter_mut().filter(|it| it.0.starts_with(&array.0)) {
+            if let Some(Step::Item(at)) = spoiled.0.get_mut(depth)
+                && *at > index
+            {
+                *at -= 1;
+            }
+        }
+    }
+
+    /// What stands, or should stand, at `place` had the wrong shape or name.
     pub(super) fn is_spoiled(&self, place: &Place) -> bool {
         self.spoiled.iter().any(|spoiled| place.0.starts_with(&spoiled.0))
     }
 
+    /// Not every name of this kind is known: one that seems not to be defined may be.
+    pub(super) fn is_nameless(&self, kind: &str) -> bool {
+        self.nameless.iter().any(|it| it == kind)
+    }
+
+    fn is_written(&self, place: &Place) -> bool {
+        self.find(place).1
+    }
+
     /// Where the value at `place` stands; where it is not written, the nearest table that should hold it.
     pub(super) fn span(&self, place: &Place) -> Range<usize> {
+        self.find(place).0.span()
+    }
+
+    /// The value at `place`, else the nearest table that should hold it; and which of the two.
+    fn find(&self, place: &Place) -> (&Spanned<DeValue<'a>>, bool) {
         let mut value = &self.root;
         for step in &place.0 {
             let next = match step {
                 Step::Key(key) => value.get_ref().get(key.as_str()),
                 Step::Item(index) => value.get_ref().get(*index),
             };
-            let Some(next) = next else { break };
+            let Some(next) = next else { return (value, false) };
             value = next;
         }
-        value.span()
+        (value, true)
     }
 }
 
@@ -147,8 +228,13 @@ fn take_out(value: &mut DeValue<'_>, span: &Range<usize>) -> Option<Place> {
     search(value, span, &Place::default())
 }
 
-/// Turns `serde`'s sentence into ours.
-fn shape_fault(source: &Source<'_>, span: &Range<usize>, message: &str, place: &Place) -> Fault {
+/// Turns `serde`'s sentence into ours; for an unknown key with the one that was meant, as far as can be guessed.
+fn shape_fault(
+    source: &Source<'_>,
+    span: &Range<usize>,
+    message: &str,
+    place: &Place,
+) -> (Fault, Option<String>) {
     let key = place.last_key().unwrap_or_default();
     if message.starts_with("unknown field `") {
         // "unknown field `a`, expected one of `b`, `c`": every second part is a name. The first part is the
@@ -156,17 +242,17 @@ fn shape_fault(source: &Source<'_>, span: &Range<usize>, message: &str, place: &
         let known: Vec<&str> = message
             .rsplit_once(", expected ")
             .map_or_else(Vec::new, |(_, names)| names.split('`').skip(1).step_by(2).collect());
-        let hint = match closest(key, known.iter().copied()) {
+        let meant = closest(key, known.iter().copied());
+        let hint = match meant {
             Some(name) => format!(" (did you mean {name:?}?)"),
             None => format!("; known here: {}", known.join(", ")),
         };
-        return source.fault_of_unknown_key(span, format!("unknown key {key:?}{hint}"));
+        let fault = source.fault_of_unknown_key(span, format!("unknown key {key:?}{hint}"));
+        return (fault, meant.map(str::to_owned));
     }
     if SECRET_KEYS.contains(&key) {
-        return source.fault(span, format!("{key}: expected a text in quotes"));
+        return (source.fault(span, format!("{key}: expected a text in quotes")), None);
     }
-    source.fault(
-        span,
-        format!("{key}: {}", message.replace("expected u32", "expected a whole number from 0 to 4294967295")),
-    )
+    let message = message.replace("expected u32", "expected a whole number from 0 to 4294967295");
+    (source.fault(span, format!("{key}: {message}")), None)
 }

@@ -5,9 +5,10 @@
 //! Read one with [`Config::load`] (a file, and the files it names) or [`Config::parse`] (a text alone). Both
 //! say every fault at once, each with its line and column; [`check`] says warnings too. A configuration is
 //! read in three steps: syntax (TOML), shape (unknown keys, wrong types), meaning (`check/`). The second and
-//! third are told together; bad syntax alone ends the reading, because nothing behind it can be trusted.
+//! third are told together; where the syntax of a table is bad, nothing else is said of that table.
 
 mod check;
+mod difference;
 mod document;
 mod fault;
 mod mask;
@@ -19,14 +20,15 @@ mod tests;
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+pub use difference::{Difference, Ending, Part};
 pub use fault::{Fault, Faults, Position};
-pub use report::{CheckReport, check};
+pub use report::{CheckReport, check, compare};
 pub use secret::Secret;
 
 /// The whole file.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Ports and directories.
@@ -63,7 +65,7 @@ pub struct Config {
 }
 
 /// `[server]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// RTMP, HTTP and RTSP on one port.
@@ -100,7 +102,7 @@ impl Default for Server {
 }
 
 /// `[segment]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Segment {
     /// One cell of the grid.
@@ -116,7 +118,7 @@ impl Default for Segment {
 }
 
 /// How RTP travels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// Interleaved in the RTSP connection (RFC 2326 §10.12).
@@ -129,7 +131,7 @@ pub enum Transport {
 }
 
 /// `[[source]]`: an encoder that we pull (`url`) or that publishes to us (`publish_key`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Source {
     /// Its name in the matrix.
@@ -147,7 +149,7 @@ pub struct Source {
 }
 
 /// What becomes of a publisher while another publishes to the same source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecondPublisher {
     /// It is refused.
@@ -158,7 +160,7 @@ pub enum SecondPublisher {
 }
 
 /// `[[ladder]]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ladder {
     /// Its name, for channels.
@@ -171,7 +173,7 @@ pub struct Ladder {
 }
 
 /// `audio` of a ladder: AAC-LC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Audio {
     /// Bits per second.
@@ -189,7 +191,7 @@ impl Default for Audio {
 }
 
 /// `[[ladder.rung]]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rung {
     /// The suffix of its stream names.
@@ -207,7 +209,7 @@ pub struct Rung {
 }
 
 /// `[[channel]]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Channel {
     /// The application name in its URLs.
@@ -244,7 +246,7 @@ impl Default for Channel {
 }
 
 /// `[[push]]`: a channel's rung, published to another RTMP server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Push {
     /// Its name in REST, metrics and alarms.
@@ -262,7 +264,7 @@ pub struct Push {
 }
 
 /// When a channel is pushed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum When {
     /// Day and night.
@@ -275,7 +277,7 @@ pub enum When {
 }
 
 /// `[[vod]]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Vod {
     /// The application name in its URLs.
@@ -306,7 +308,7 @@ impl Default for Vod {
 }
 
 /// What a calendar speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CalendarFormat {
     /// Found out by itself.
@@ -319,7 +321,7 @@ pub enum CalendarFormat {
 }
 
 /// `[schedule]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Schedule {
     /// Opencast's calendar feed, another calendar's URL, or a file; empty = off.
@@ -401,7 +403,7 @@ impl Schedule {
 }
 
 /// `[[schedule.rule]]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rule {
     /// Regular expression on the series' title, else on its identifier; empty = any, or none.
@@ -413,7 +415,7 @@ pub struct Rule {
 }
 
 /// `[admin]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
     /// Bearer token; empty = loopback only.
@@ -427,7 +429,7 @@ pub struct Admin {
 }
 
 /// `[alarm]`: how long something must last to be one, in seconds.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alarm {
     /// A black picture.
@@ -448,7 +450,7 @@ pub struct Alarm {
 }
 
 /// `[[alarm.webhook]]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Webhook {
     /// Where alarms are posted as JSON.
@@ -472,7 +474,7 @@ impl Default for Alarm {
 }
 
 /// `[console]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Console {
     /// Between two looks at an idle hall, in seconds, while a console is open; 0 = never.
@@ -486,7 +488,7 @@ impl Default for Console {
 }
 
 /// `[pages]`: what viewers open in a browser.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pages {
     /// The site's name, on the list of channels.
@@ -505,7 +507,7 @@ impl Default for Pages {
 }
 
 /// `[wowza_rest]`: who may use the ports `server.wowza_rest_listen` and `server.wowza_counts_listen`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WowzaRest {
     /// For Digest; empty = nobody is asked, and the port must be a loopback one.

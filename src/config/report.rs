@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::Config;
 use super::check::{Checker, files};
+use super::difference::Difference;
 use super::document::Document;
 use super::fault::{Fault, Faults, Source, write_list};
 
@@ -62,6 +63,20 @@ impl fmt::Display for CheckReport {
     }
 }
 
+/// What is not the same in the configuration at `new` as in the one at `old`. Paths are compared as they are written, since
+/// the one is to stand in the other's place.
+pub fn compare(old: &Path, new: &Path) -> Result<Difference, Faults> {
+    let read = |path: &Path| {
+        let file = path.display().to_string();
+        let text = fs::read_to_string(path).map_err(|error| Faults {
+            list: vec![Fault::of_file(format!("cannot be read: {error}"))],
+            file: file.clone(),
+        })?;
+        Config::parse(&text, &file)
+    };
+    Ok(Difference::new(&read(old)?, &read(new)?))
+}
+
 /// Reads the file at `path` and says all that is wrong with it and with the files it names.
 pub fn check(path: &Path) -> CheckReport {
     let file = path.display().to_string();
@@ -103,10 +118,7 @@ fn judge(text: &str, file: &str, directory: Option<&Path>) -> CheckReport {
         let config = Some(config).filter(|_| faults.is_empty());
         CheckReport { file: file.to_owned(), config, faults, absent, warnings }
     };
-    let mut document = match Document::parse(text, &source) {
-        Ok(document) => document,
-        Err(faults) => return report(Config::default(), faults, Vec::new(), Vec::new()),
-    };
+    let (mut document, syntax) = Document::parse(text, &source);
     let (mut config, faults) = document.read(&source);
     let (warnings, absent) = (Vec::new(), Vec::new());
     let mut checker = Checker { source: &source, document: &document, faults, warnings, absent };
@@ -114,6 +126,10 @@ fn judge(text: &str, file: &str, directory: Option<&Path>) -> CheckReport {
     if let Some(directory) = directory {
         files::check(&mut checker, &mut config, directory);
     }
-    let Checker { faults, warnings, absent, .. } = checker;
+    let Checker { mut faults, mut warnings, mut absent, .. } = checker;
+    for list in [&mut faults, &mut warnings, &mut absent] {
+        list.retain(|fault| document.is_trusted(fault));
+    }
+    faults.extend(syntax);
     report(config, faults, absent, warnings)
 }

@@ -1,14 +1,15 @@
 //! "Did you mean": the known name nearest to a misspelt one.
 
 /// The candidate nearest to `word`, if it is near enough to be meant: at most one edit for every three letters
-/// begun (two letters that changed places are two edits), and not every letter.
+/// begun (two letters that changed places are two edits), and not every letter; or the same letters in another order.
 pub(super) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|&(edits, candidate)| {
             let letters = candidate.chars().count();
-            edits <= letters.div_ceil(3) && edits < letters.max(1)
+            let near = edits <= letters.div_ceil(3) && edits < letters.max(1);
+            near || sorted(word) == sorted(candidate)
         })
         .min_by_key(|&(edits, _)| edits)
         .map(|(_, candidate)| candidate)
@@ -17,6 +18,12 @@ pub(super) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
 /// ` (did you mean "…"?)`, or nothing.
 pub(super) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     closest(word, candidates).map_or_else(String::new, |name| format!(" (did you mean {name:?}?)"))
+}
+
+fn sorted(word: &str) -> Vec<char> {
+    let mut letters: Vec<char> = word.chars().collect();
+    letters.sort_unstable();
+    letters
 }
 
 /// Levenshtein's distance in characters, one row at a time.
@@ -55,6 +62,7 @@ mod tests {
     #[test]
     fn only_near_names_are_suggested() {
         assert_eq!(closest("lectur", ["hall", "lecture", "lectern"]), Some("lecture"));
+        assert_eq!(closest("ulr", ["name", "url"]), Some("url"));
         assert_eq!(closest("x", ["hall", "ab", "a"]), None);
         assert_eq!(hint("widht", ["width", "height"]), " (did you mean \"width\"?)");
         assert_eq!(hint("", ["width", "height"]), "");

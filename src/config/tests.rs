@@ -401,7 +401,7 @@ name = \"l\"
     assert_eq!(
         faults(text),
         [
-            // The window is in a table whose shape is bad: it is judged when that is mended.
+            "c.toml:2:10: window: 1 segments; players need at least 3",
             "c.toml:3:1: unknown key \"bogus\"; known here: duration_ms, window",
             "c.toml:8:1: unknown key \"hold_mss\" (did you mean \"hold_ms\"?)",
             "c.toml:10:8: channel \"a\" is defined twice: first on line 5",
@@ -410,6 +410,99 @@ name = \"l\"
             "c.toml:15:1: ladder \"l\" has no rung",
         ]
     );
+}
+
+#[test]
+fn faults_of_shape_and_of_meaning_are_said_side_by_side_and_nothing_twice() {
+    let text = "\
+unheard = 1
+[server]
+listne = \"0.0.0.0:1\"
+http_listen = \"x\"
+connections = \"many\"
+[admin]
+tokn = \"chalk\"
+viewer_token = \"a b\"
+[[source]]
+nmae = \"a\"
+url = \"http://x/\"
+[[source]]
+name = \"b b\"
+keep_opn = true
+[[source]]
+name = \"c\"
+ulr = \"rtsp://h/\"
+[[ladder]]
+name = \"l\"
+audio = { bitrate = \"x\", sample_rate = 47000 }
+[[ladder.rung]]
+name = \"720p\"
+widht = 1280
+height = 721
+fps = 7
+bitrate = true
+[[channel]]
+name = \"c\"
+streams = \"live\"
+ladder = \"m\"
+source = \"nobody\"
+live_deadline_ms = -5
+overrun_max_s = 99999
+[[chanel]]
+name = \"d\"
+[schedule]
+pol_s = 5
+timeout_s = 0
+[[schedule.rule]]
+series = \"(\"
+channl = \"x\"
+";
+    let found = faults(text);
+    let places: Vec<(usize, &str)> = found
+        .iter()
+        .map(|fault| {
+            let mut parts = fault.splitn(4, ':');
+            let line = parts.nth(1).and_then(|line| line.parse().ok()).expect("a line");
+            (line, parts.nth(1).unwrap_or_default().trim())
+        })
+        .collect();
+    let expected = [
+        (1, "unknown key \"unheard\""),
+        (3, "unknown key \"listne\" (did you mean \"listen\"?)"),
+        (4, "http_listen: \"x\" is not an address"),
+        (5, "connections: invalid type"),
+        (7, "unknown key \"tokn\" (did you mean \"token\"?)"),
+        (8, "admin: viewer_token may only have"),
+        (10, "unknown key \"nmae\" (did you mean \"name\"?)"),
+        (11, "source number 1: url does not begin with"),
+        (12, "source number 2: give url (to pull it) or publish_key"),
+        (13, "source \"b b\": a name is made of"),
+        (14, "unknown key \"keep_opn\" (did you mean \"keep_open\"?)"),
+        (17, "unknown key \"ulr\" (did you mean \"url\"?)"),
+        (20, "bitrate: invalid type"),
+        (20, "ladder \"l\": sample_rate: AAC has no rate of 47000"),
+        (23, "unknown key \"widht\" (did you mean \"width\"?)"),
+        (24, "ladder \"l\": rung \"720p\": height: 721 is not an even number"),
+        (25, "ladder \"l\": rung \"720p\": fps: a picture at 7"),
+        (26, "bitrate: invalid type"),
+        (29, "streams: invalid type"),
+        (30, "channel \"c\": ladder \"m\" is not defined"),
+        (32, "live_deadline_ms: invalid value"),
+        (33, "channel \"c\": overrun_max_s: 99999 is more than four hours"),
+        (34, "unknown key \"chanel\" (did you mean \"channel\"?)"),
+        (37, "unknown key \"pol_s\" (did you mean \"poll_s\"?)"),
+        (38, "schedule: timeout_s: 0 is not between"),
+        (40, "schedule rule number 1: series: "),
+        (41, "unknown key \"channl\" (did you mean \"channel\"?)"),
+    ];
+    assert_eq!(
+        places.iter().map(|(line, _)| *line).collect::<Vec<_>>(),
+        expected.map(|(line, _)| line),
+        "{found:#?}"
+    );
+    for ((_, said), (line, wanted)) in places.iter().zip(expected) {
+        assert!(said.starts_with(wanted), "line {line}: {said:?} is not {wanted:?}");
+    }
 }
 
 #[test]
@@ -435,11 +528,24 @@ fn faults_of_shape_are_located() {
 }
 
 #[test]
-fn faults_of_syntax_are_located_and_end_the_reading() {
+fn faults_of_syntax_are_located_and_end_the_reading_of_their_table_alone() {
     let found = faults("[server\nlisten = 5\n[segment]\nwindow = \n");
     assert!(found[0].starts_with("c.toml:1:8: "), "{found:#?}");
     assert!(found.iter().any(|fault| fault.starts_with("c.toml:4:")), "{found:#?}");
     assert!(found.iter().all(|fault| !fault.contains("listen")), "{found:#?}");
+    let found = faults(
+        "[server]\nlisten = 1 2\nhttp_listen = \"x\"\n[segment]\nwindow = 1\nbogus = 1\n[[source]]\nname = \"a\"\n[admin]\n\
+         token \"chalk\"\n[[channel]]\nname = \"c\"\nstreams = [\"live\"]\nladder = \"l\"\nsource = \"b\"\n\
+         [[ladder]\nname = \"l\"\n",
+    );
+    let lines: Vec<_> = found.iter().filter_map(|fault| fault.split(':').nth(1)).collect();
+    assert_eq!(lines.first(), Some(&"2"), "{found:#?}");
+    for line in ["5", "6", "10", "16"] {
+        assert!(lines.contains(&line), "line {line}: {found:#?}");
+    }
+    for line in ["3", "14", "15", "17"] {
+        assert!(!lines.contains(&line), "line {line} is not to be trusted: {found:#?}");
+    }
 }
 
 #[test]

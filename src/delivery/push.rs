@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Registry;
 use super::air::AirReader;
-use crate::clock::Clock;
+use crate::clock::WallClock;
 use crate::config::When;
 use crate::matrix::MatrixView;
 use crate::push::{PushBoard, PushState, PushStatus};
@@ -44,6 +44,8 @@ const LINGER: Duration = Duration::from_secs(15);
 const OPEN_WITHIN: Duration = Duration::from_secs(15);
 /// For good-bye.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// No sample is due later than this: cells come when they have ended, and have ten seconds at most.
+const AHEAD: Duration = Duration::from_secs(20);
 /// Messages that are due within so long go out in one write.
 const STEP: Duration = Duration::from_millis(100);
 
@@ -69,7 +71,7 @@ pub struct PushTask {
     /// Where it says how it is.
     pub board: PushBoard,
     /// Says since when.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<dyn WallClock>,
     /// Ends [`PushTask::run`] within about a second.
     pub shutdown: CancellationToken,
 }
@@ -209,6 +211,10 @@ impl PushTask {
                 let mut rest = &messages[..];
                 while let Some(next) = rest.first() {
                     let due = since + next.at.saturating_since(first);
+                    // The machine has slept: nobody waits for the time that is missing.
+                    if due > Instant::now() + AHEAD {
+                        return Ending::Fault(PushFault::Starting);
+                    }
                     tokio::select! {
                         () = self.shutdown.cancelled() => return Ending::Shutdown,
                         () = &mut unwanted => return Ending::Unwanted,

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
+use http::header::DATE;
+use http::{HeaderValue, Response};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
@@ -27,6 +29,18 @@ fn append_at(now: Duration, head: &mut Vec<u8>) {
 pub(super) fn append(head: &mut Vec<u8>) {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     append_at(now, head);
+}
+
+/// Puts the moment into an answer without one. hyper's own dates stand still while a clock that was stepped back catches up.
+pub(super) fn dated<B>(mut response: Response<B>) -> Response<B> {
+    if !response.headers().contains_key(DATE) {
+        let mut text = Vec::new();
+        append(&mut text);
+        if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
+            response.headers_mut().insert(DATE, value);
+        }
+    }
+    response
 }
 
 #[cfg(test)]

@@ -86,8 +86,10 @@ impl Authenticator {
         let Some(millis) = text.split_once(':').and_then(|(millis, _)| millis.parse::<i64>().ok()) else {
             return false;
         };
-        let age = now.saturating_since(MediaTime::from_millis(millis.clamp(0, i64::MAX / 1_000_000)));
-        age <= LIFE && bool::from(self.nonce(millis).as_bytes().ct_eq(nonce.as_bytes()))
+        // One of the future is as old: a clock that was stepped back must not make nonces live for ever.
+        let age = now.nanos_since(MediaTime::from_millis(millis.clamp(0, i64::MAX / 1_000_000)));
+        u128::from(age.unsigned_abs()) <= LIFE.as_nanos()
+            && bool::from(self.nonce(millis).as_bytes().ct_eq(nonce.as_bytes()))
     }
 }
 

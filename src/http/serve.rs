@@ -36,6 +36,7 @@ use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt};
 use tracing::Instrument;
 
+use super::date;
 use super::express::{self, Express, Left};
 use super::peer::{Peer, WithPeer};
 use super::places::{Places, Seat};
@@ -240,7 +241,8 @@ where
         let begun = Arc::clone(&begun);
         move |request| {
             begun.store(true, Ordering::Relaxed);
-            service.clone().oneshot(request)
+            let answer = service.clone().oneshot(request);
+            async move { answer.await.map(date::dated) }
         }
     });
     let builder = builder(limits);

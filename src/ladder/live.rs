@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, info_span};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, MachineClock};
 use crate::feed::{Next, Reader};
 use crate::media::{CellBatch, CodedCell, MediaTime, ParameterSets, RungTracks, SourceFrame, TrackFormat};
 use crate::meter::{Counter, Gauge, Lowest, Note, Since};
@@ -146,7 +146,7 @@ impl LiveLadder {
         clock: Arc<dyn Clock>,
         sink: impl FnMut(LadderNews) + Send + 'static,
     ) -> Result<Self, LadderError> {
-        Self::start_among(&Tasks::new(Arc::clone(&clock)), name, spec, tracks, input, clock, sink)
+        Self::start_among(&Tasks::new(Arc::new(MachineClock)), name, spec, tracks, input, clock, sink)
     }
 
     /// As [`LiveLadder::start`], with its threads on the list of `tasks`. A panic in one ends the ladder.

@@ -19,8 +19,8 @@
 pub mod assembler;
 pub mod audio;
 mod batches;
-mod damage;
 pub mod colour;
+mod damage;
 mod decoding;
 mod diagnosis;
 mod glimpse;

@@ -19,7 +19,7 @@ use super::mail::{Mail, Reports};
 use super::status::{OnAir, SourceOutcome, SourceStatus};
 use super::store::{Override, Store};
 use super::view::MatrixView;
-use crate::clock::Clock;
+use crate::clock::WallClock;
 use crate::media::MediaTime;
 
 /// Commands that may wait; whoever brings one more waits until there is room.
@@ -48,7 +48,7 @@ pub type OnExpiry = Box<dyn Fn(&Override) + Send>;
 /// is complete from the start. Explanations tell the time of UTC, and nobody is told of overrides that end.
 ///
 /// Call within a tokio runtime; reads `store` before it returns.
-pub fn spawn(layout: Layout, store: impl Store, clock: Arc<dyn Clock>) -> (MatrixHandle, JoinHandle<()>) {
+pub fn spawn(layout: Layout, store: impl Store, clock: Arc<dyn WallClock>) -> (MatrixHandle, JoinHandle<()>) {
     spawn_telling(layout, store, clock, TimeZone::UTC, Box::new(|_| {}))
 }
 
@@ -57,7 +57,7 @@ pub fn spawn(layout: Layout, store: impl Store, clock: Arc<dyn Clock>) -> (Matri
 pub fn spawn_telling(
     layout: Layout,
     store: impl Store,
-    clock: Arc<dyn Clock>,
+    clock: Arc<dyn WallClock>,
     zone: TimeZone,
     expired: OnExpiry,
 ) -> (MatrixHandle, JoinHandle<()>) {
@@ -69,7 +69,7 @@ pub fn spawn_telling(
 pub fn prepare(
     layout: Layout,
     store: impl Store,
-    clock: Arc<dyn Clock>,
+    clock: Arc<dyn WallClock>,
     zone: TimeZone,
     expired: OnExpiry,
 ) -> (MatrixHandle, Owner) {
@@ -175,7 +175,7 @@ pub struct Owner {
     store: Arc<dyn Store>,
     /// What the store has.
     kept: Vec<Override>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<dyn WallClock>,
     shown: watch::Sender<Arc<MatrixView>>,
     expired: OnExpiry,
 }
@@ -320,7 +320,7 @@ mod tests {
 
     fn start(store: &Memory) -> (MatrixHandle, JoinHandle<()>, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::at(START));
-        let (handle, task) = spawn(layout(), store.clone(), Arc::clone(&clock) as Arc<dyn Clock>);
+        let (handle, task) = spawn(layout(), store.clone(), Arc::clone(&clock) as Arc<dyn WallClock>);
         (handle, task, clock)
     }
 

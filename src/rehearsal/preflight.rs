@@ -63,7 +63,7 @@ impl Preflight {
         self.results.retain(|job, _| near.contains(job));
         near.into_iter().find(|job| match self.results.get(job) {
             None => true,
-            Some(check) => check.fault.is_some() && check.at + AGAIN <= now,
+            Some(check) => check.fault.is_some() && (check.at + AGAIN <= now || now < check.at),
         })
     }
 

@@ -109,7 +109,8 @@ impl Desk {
 
     /// The calendar has to be asked for.
     pub fn poll_due(&self, now: MediaTime) -> bool {
-        self.settings.configured && self.next_poll <= now
+        // A clock that was stepped back is not waited for.
+        self.settings.configured && (self.next_poll <= now || now + self.settings.poll < self.next_poll)
     }
 
     /// The calendar has been asked for at `now`; the next time is a poll's distance later.

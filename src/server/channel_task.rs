@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::channel::{Airing, AiringOptions, Choice, Decision, Splicer, SplicerOptions, Step, What, Why};
-use crate::clock::Clock;
+use crate::clock::Clocks;
 use crate::delivery::Air;
 use crate::ladder::{LadderNews, WaitingLoop};
 use crate::matrix::{MatrixHandle, OnAir, SourceState, SourceStatus};
@@ -43,7 +43,7 @@ pub(super) struct ChannelTask {
     pub(super) air: Air,
     pub(super) connection: watch::Receiver<Option<Connection>>,
     pub(super) matrix: MatrixHandle,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clocks: Clocks,
     /// How often the connection changed.
     pub(super) runs: u64,
     /// The newest cell on the shelf, and the newest one on air.
@@ -104,7 +104,7 @@ impl ChannelTask {
             self.shelve(&Decision { choice: Choice::Waiting, swapped: true, ..decision });
         }
         loop {
-            while let Some(step) = airing.poll(self.clock.now()) {
+            while let Some(step) = airing.poll(self.clocks.media.now()) {
                 if step.begins {
                     *shown = Arc::clone(&self.waiting.borrow());
                 }
@@ -112,7 +112,7 @@ impl ChannelTask {
                 self.air(&step, shown);
             }
             former.take_if(|former| airing.on_air() != Some(&*former.run));
-            while let Some(decision) = splicer.poll(self.clock.now()) {
+            while let Some(decision) = splicer.poll(self.clocks.media.now()) {
                 *shelving = Some(decision.clone());
                 self.shelve(&decision);
                 *shelving = None;
@@ -121,7 +121,7 @@ impl ChannelTask {
                     self.tell(&decision, splicer.on_air(), live.as_ref());
                 }
             }
-            let wait = splicer.wake_at().min(airing.wake_at()).saturating_since(self.clock.now());
+            let wait = splicer.wake_at().min(airing.wake_at()).saturating_since(self.clocks.media.now());
             match self.event(live.as_mut(), former.as_mut(), wait, &end).await {
                 Event::Connection => {
                     let before = std::mem::replace(live, self.connect(splicer, airing));
@@ -179,7 +179,7 @@ impl ChannelTask {
 
     /// An empty desk, for the cell behind the last one that viewers have; at first with a window of cells that were.
     fn begin(&mut self) -> Desk {
-        let current = self.options.grid.cell_at(self.clock.now());
+        let current = self.options.grid.cell_at(self.clocks.media.now());
         let history = CellIndex(current.0 - self.options.window as i64);
         let first = self.shelved.map_or(history, CellIndex::next);
         let mut splicer = Splicer::new(self.options, first);
@@ -300,10 +300,8 @@ impl ChannelTask {
         if decision.swapped {
             info!(channel = self.name, k = %decision.k, on_air = on_air.unwrap_or("waiting loop"), reason, "swap");
         }
-        self.matrix.on_air(
-            &self.name,
-            OnAir { source: on_air.map(str::to_owned), reason, since: self.options.grid.start(decision.k) },
-        );
+        let since = self.clocks.to_wall(self.options.grid.start(decision.k));
+        self.matrix.on_air(&self.name, OnAir { source: on_air.map(str::to_owned), reason, since });
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Leap};
 use crate::config::{Secret, Transport};
 use crate::feed::Publisher;
 use crate::ladder::{LadderNews, LadderSpec, LiveLadder, WaitingLoop};
@@ -107,10 +107,15 @@ impl Conductor {
         let mut views = self.matrix.watch();
         let mut held = self.holds.watch();
         let mut falls = self.tasks.falls();
+        let mut leap = Leap::default();
         loop {
             let view = views.borrow_and_update().clone();
             let inventory = self.inventory.borrow_and_update().clone();
             self.ladders.bury();
+            if leap.has_come(&*self.clock) {
+                // They are in the middle of cells that are long over.
+                tokio::spawn(stop(std::mem::take(&mut self.ladders.all).into_values().collect()));
+            }
             self.apply(&inventory, &view);
             tokio::select! {
                 () = end.cancelled() => break,

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tracing::{info, warn};
 
 use crate::clip::Clip;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, Clocks};
 use crate::config::{Alarm, Audio, Channel, Config, Ladder, Rung, Secret, Source, Transport, Vod};
 use crate::simulator::{Fault, Simulator, SimulatorOptions, Spares};
 use crate::tasks::Tasks;
@@ -89,7 +89,7 @@ impl Halls {
 /// Serves until a signal comes. Prints what to open on stdout.
 pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let mut signals = signals::EndSignals::new()?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let clocks = Clocks::system();
     let scratch = tempfile::tempdir().context("no temporary directory for the demo")?;
     let waiting = scratch.path().join("waiting.mp4");
     std::fs::write(&waiting, WAITING).with_context(|| format!("{} cannot be written", waiting.display()))?;
@@ -106,7 +106,7 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let mut halls = Halls::default();
     let mut sources = Vec::new();
     for hall in &HALLS {
-        let simulator = simulate(hall, Arc::clone(&spares), Arc::clone(&clock)).await?;
+        let simulator = simulate(hall, Arc::clone(&spares), Arc::clone(&clocks.media)).await?;
         info!(source = hall.source, url = simulator.url(), "simulated SMP 351");
         sources.push(Source {
             name: hall.source.to_owned(),
@@ -123,12 +123,13 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let failing = Arc::clone(&halls);
     let mut config = configuration(&options, sources, &waiting, scratch.path());
     config.vods = vec![Vod { name: "vod".to_owned(), root: nas, ..Vod::default() }];
-    let opencast = if options.schedule { Some(demo_day::plan(&mut config, &clock).await?) } else { None };
-    let tasks = Tasks::new(Arc::clone(&clock));
+    let opencast =
+        if options.schedule { Some(demo_day::plan(&mut config, &clocks.wall).await?) } else { None };
+    let tasks = Tasks::new(Arc::clone(&clocks.wall));
     let listening = tasks.begin("signals", false);
     let doors = faults::router(failing, tasks.clone());
     let server = tokio::select! {
-        server = Server::start(config, clock, tasks, Some(doors)) => server?,
+        server = Server::start(config, clocks, tasks, Some(doors)) => server?,
         () = signals.next() => return Ok(()),
     };
     print_what_to_open(&server, options.schedule);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::clock::Clock;
+use crate::clock::WallClock;
 use crate::config::{Config, Rule, Schedule, Secret};
 use crate::media::MediaTime;
 use crate::simulator::opencast::{Lecture, Opencast, OpencastOptions, Version};
@@ -32,7 +32,7 @@ const USER: &str = "matterhorn_system_account";
 const PASSWORD: &str = "demo";
 
 /// Starts Opencast and points the configuration to it.
-pub(super) async fn plan(config: &mut Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Opencast> {
+pub(super) async fn plan(config: &mut Config, clock: &Arc<dyn WallClock>) -> anyhow::Result<Opencast> {
     let series = [("s-paes", "PAES_2026_S1_UE3"), ("s-l2", "L2_2026_S1_Droit")];
     let options = OpencastOptions {
         version: Version::V2_2,

@@ -15,16 +15,19 @@ use tracing::{info, warn};
 
 use super::conductor::{ChannelEntry, SourceEntry};
 use super::stage::Stage;
-use super::{STAGE_PATIENCE, layout, start};
+use super::{STAGE_PATIENCE, layout, observer, start};
 use crate::agenda::Plan;
-use crate::clock::Clock;
-use crate::config::{self, Config};
-use crate::delivery::Delivery;
+use crate::clock::Clocks;
+use crate::config::{self, Config, Difference, Ending, Part};
+use crate::delivery::{self, Delivery};
 use crate::ladder::{LadderSpec, WaitingLoop};
-use crate::matrix::MatrixHandle;
+use crate::matrix::{By, ChannelView, MatrixHandle};
 use crate::media::Grid;
-use crate::push::PushBoard;
+use crate::push::{PushBoard, PushState};
 use crate::tasks::Tasks;
+
+/// A mount whose recordings were read so lately is watched: players keep up to a minute.
+const PLAYED: Duration = Duration::from_secs(60);
 
 /// What the conductor, the watchman and the metrics see of the estate.
 #[derive(Clone, Default)]
@@ -40,7 +43,7 @@ pub(super) struct Means {
     pub(super) window: usize,
     pub(super) matrix: MatrixHandle,
     pub(super) plan: watch::Receiver<Arc<Plan>>,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clocks: Clocks,
     pub(super) delivery: Delivery,
     pub(super) pushes: PushBoard,
     pub(super) tasks: Tasks,
@@ -85,7 +88,7 @@ impl Estate {
         for source in &self.config.sources {
             if !self.sources.contains_key(&source.name) {
                 let mut stage = Stage::new("source", &self.means.tasks);
-                let fps = start::lattice_fps(&self.config);
+                let fps = self.config.lattice_fps();
                 let zone = start::zone(&self.config);
                 let entry = start::source(source, fps, &zone, &self.means, &mut stage);
                 inventory.sources.insert(source.name.clone(), entry);
@@ -99,6 +102,7 @@ impl Estate {
                 continue;
             }
             let (spec, waiting) = self.waiting_loop(&channel).await?;
+            self.means.clocks.media.steady();
             let mut stage = Stage::new("channel", &self.means.tasks);
             let entry = start::channel(&channel, spec, waiting, &self.means, &mut stage)?;
             inventory.channels.insert(channel.name.clone(), entry);
@@ -123,28 +127,12 @@ impl Estate {
 
     /// Takes a new configuration while the server runs; the answer says in a sentence what has changed.
     pub(super) async fn reload(&mut self, config: Config) -> anyhow::Result<String> {
-        let (now, started) = (&self.config, &self.started);
-        let waiting = [
-            ("[server]", started.server == config.server),
-            ("[segment]", started.segment == config.segment),
-            ("[admin]", started.admin == config.admin),
-            ("[alarm]", started.alarm == config.alarm),
-            ("[console]", started.console == config.console),
-            ("[pages]", started.pages == config.pages),
-            ("[wowza_rest]", started.wowza_rest == config.wowza_rest),
-        ];
-        let taken = [
-            ("[[source]]", now.sources == config.sources),
-            ("[[ladder]]", now.ladders == config.ladders),
-            ("[[channel]]", now.channels == config.channels),
-            ("[[vod]]", now.vods == config.vods),
-            ("[[push]]", now.pushes == config.pushes),
-            ("[schedule]", now.schedule == config.schedule),
-        ];
-        for key in changed(&waiting) {
+        let taken = self.difference(&config).taken.join(", ");
+        let waiting = Difference::new(&self.started, &config).restart;
+        for key in &waiting {
             warn!("{key} is not what the server was started with: that takes a restart");
         }
-        let (taken, waiting) = (changed(&taken).join(", "), changed(&waiting).join(", "));
+        let waiting = waiting.join(", ");
         self.apply(config).await?;
         info!(sources = self.sources.len(), channels = self.channels.len(), "configuration taken over");
         Ok(match (taken.is_empty(), waiting.is_empty()) {
@@ -155,14 +143,60 @@ impl Estate {
         })
     }
 
+    /// From what runs to `config`.
+    pub(super) fn difference(&self, config: &Config) -> Difference {
+        Difference::new(&self.config, config)
+    }
+
+    /// What somebody watches at this moment and `difference` would end, in sentences.
+    pub(super) fn losses(&self, difference: &Difference) -> Vec<String> {
+        let delivery = &self.means.delivery;
+        let view = self.means.matrix.view();
+        let viewers = |channel: &str| {
+            let delivery::Crowd { hls, dash, rtmp, rtsp, bytes: _ } = observer::crowd(delivery, channel);
+            hls + dash + rtmp + rtsp
+        };
+        // The channels on whose air something is, and who watches them.
+        let watched = |on_air: &dyn Fn(&ChannelView) -> bool| {
+            let channels = view.channels.iter().filter(|channel| on_air(channel));
+            let channels: Vec<_> = channels.map(|it| (it.name.as_str(), viewers(&it.name))).collect();
+            let names: Vec<_> = channels.iter().filter(|it| it.1 > 0).map(|it| it.0).collect();
+            (!names.is_empty()).then(|| {
+                format!("{} viewer(s) of {}", channels.iter().map(|it| it.1).sum::<u64>(), names.join(", "))
+            })
+        };
+        let by_calendar = |it: &ChannelView| it.on_air.source.is_some() && it.desired.by == By::Schedule;
+        let loss = |ending: &Ending| {
+            let who = match ending.part {
+                Part::Channel => watched(&|channel| channel.name == ending.name),
+                Part::Source => watched(&|channel| channel.on_air.source.as_ref() == Some(&ending.name)),
+                Part::Calendar => watched(&by_calendar),
+                Part::Mount => {
+                    let idle = delivery.registry().mounted(&ending.name).and_then(|mount| mount.idle_for());
+                    idle.filter(|idle| *idle < PLAYED).map(|idle| {
+                        format!("a recording of it was read {} s ago by somebody", idle.as_secs())
+                    })
+                }
+                Part::Push => {
+                    self.means.pushes.all().into_iter().find(|it| it.name == ending.name).and_then(|push| {
+                        (push.state == PushState::Publishing).then(|| "its server takes media now".to_owned())
+                    })
+                }
+            };
+            who.map(|who| format!("{ending} ({who})"))
+        };
+        difference.endings.iter().filter_map(loss).collect()
+    }
+
     /// Ends every push: their servers hear that the stream has ended.
     pub(super) async fn end_all_pushes(&mut self, patience: Duration) {
         end_all(std::mem::take(&mut self.pushes), patience).await;
     }
 
     async fn end_pushes(&mut self, before: &Config) {
-        let ending = before.pushes.iter().filter(|push| !self.config.pushes.contains(push));
-        let ending: BTreeMap<_, _> = ending.filter_map(|it| self.pushes.remove_entry(&it.name)).collect();
+        let difference = Difference::new(before, &self.config);
+        let ending =
+            difference.ending(Part::Push).filter_map(|name| self.pushes.remove_entry(name)).collect();
         end_all(ending, STAGE_PATIENCE).await;
     }
 
@@ -177,22 +211,16 @@ impl Estate {
     }
 
     async fn end_sources(&mut self, before: &Config, inventory: &mut Inventory) {
-        let lattice = start::lattice_fps(before) == start::lattice_fps(&self.config);
-        let stays = |source: &config::Source| lattice && self.config.sources.contains(source);
-        let ending = before.sources.iter().filter(|source| !stays(source)).map(|source| &source.name);
+        let difference = Difference::new(before, &self.config);
+        let ending = difference.ending(Part::Source);
         let ending: BTreeMap<_, _> = ending.filter_map(|name| self.sources.remove_entry(name)).collect();
         inventory.sources.retain(|name, _| !ending.contains_key(name));
         end_all(ending, STAGE_PATIENCE).await;
     }
 
     async fn end_channels(&mut self, before: &Config, inventory: &mut Inventory) {
-        let ladder = |config: &Config, name: &str| config.ladders.iter().find(|it| it.name == name).cloned();
-        let stays = |channel: &config::Channel| {
-            let same_ladder = ladder(before, &channel.ladder) == ladder(&self.config, &channel.ladder);
-            let next = self.config.channels.iter().find(|next| next.name == channel.name);
-            same_ladder && next.is_some_and(|next| lives_on(channel, next))
-        };
-        let ending = before.channels.iter().filter(|channel| !stays(channel)).map(|channel| &channel.name);
+        let difference = Difference::new(before, &self.config);
+        let ending = difference.ending(Part::Channel);
         let ending: BTreeMap<_, _> = ending.filter_map(|name| self.channels.remove_entry(name)).collect();
         inventory.channels.retain(|name, _| !ending.contains_key(name));
         // The ladders' cells go nowhere before their channels end.
@@ -229,27 +257,6 @@ impl Estate {
     fn forget_loops(&mut self) {
         self.loops.clear();
     }
-}
-
-/// The keys of what is not the same.
-fn changed(keys: &[(&'static str, bool)]) -> Vec<&'static str> {
-    keys.iter().filter(|(_, same)| !same).map(|(key, _)| *key).collect()
-}
-
-/// Whether a running channel can become `next` without being started anew.
-fn lives_on(channel: &config::Channel, next: &config::Channel) -> bool {
-    let config::Channel {
-        name,
-        streams: _,
-        ladder,
-        waiting,
-        source: _,
-        live_deadline_ms,
-        hold_ms,
-        overrun_max_s: _,
-    } = next;
-    (name, ladder, waiting, live_deadline_ms, hold_ms)
-        == (&channel.name, &channel.ladder, &channel.waiting, &channel.live_deadline_ms, &channel.hold_ms)
 }
 
 async fn end_all(stages: BTreeMap<String, Stage>, patience: Duration) {

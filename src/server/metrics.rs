@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::estate::Inventory;
 use super::watchman::{LadderState, Ladders};
 use crate::alarm::Alarm;
-use crate::clock::Clock;
+use crate::clock::Clocks;
 use crate::delivery::{self, Audience, Counts, Kind, Speaks};
 use crate::http::Places;
 use crate::log;
@@ -37,7 +37,7 @@ pub(super) struct Measures {
     pub(super) audience: Arc<Audience>,
     pub(super) alarms: watch::Receiver<Arc<Vec<Alarm>>>,
     pub(super) tasks: Tasks,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clocks: Clocks,
     pub(super) runtime: tokio::runtime::Handle,
 }
 
@@ -57,6 +57,7 @@ impl Collector for Measures {
         self.of_pushes(&mut encoder)?;
         self.of_delivery(&mut encoder)?;
         self.of_channels(&mut encoder)?;
+        self.of_clocks(&mut encoder)?;
         self.of_alarms(&mut encoder)?;
         self.of_tasks(&mut encoder)?;
         self.of_the_process(&mut encoder)
@@ -190,7 +191,7 @@ impl Measures {
     /// Who watches what, and how old it is.
     fn of_channels(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let channels = self.registry.snapshots();
-        let now = self.clock.now();
+        let now = self.clocks.media.now();
         let age = |(name, grid, snapshot): &(String, Grid, Arc<Snapshot>)| {
             let age = now.saturating_since(grid.start(snapshot.last.next()));
             (name.clone(), age.as_secs_f64())
@@ -215,6 +216,14 @@ impl Measures {
             }
         }
         Ok(())
+    }
+
+    /// What the machine says, and what media goes by.
+    fn of_clocks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "The machine's clock minus media time";
+        let offset = self.clocks.offset_nanos() as f64 * 1e-9;
+        let gauge = encoder.encode_descriptor("amphi_clock_offset_seconds", help, None, MetricType::Gauge)?;
+        ConstGauge::new(offset).encode(gauge)
     }
 
     fn of_alarms(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

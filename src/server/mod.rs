@@ -3,7 +3,9 @@
 //! Order of ending, within five seconds: listeners stop accepting, pushes say good-bye, the schedule falls silent, sources say TEARDOWN, channels stop, ladders'
 //! threads are joined, connections are drained, the matrix writes its state.
 
+mod ask;
 mod channel_task;
+mod clock_watch;
 mod conductor;
 mod demo;
 mod demo_day;
@@ -16,6 +18,7 @@ mod outcome;
 mod painter;
 mod portal;
 mod rehearser;
+mod reload;
 mod schedule;
 mod signals;
 mod simulate;
@@ -37,16 +40,16 @@ use std::time::Duration;
 use axum::Router;
 use futures_util::FutureExt;
 use prometheus_client::registry::Registry;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{error, info};
 
-use crate::admin::HealthWatch;
 use crate::admin::insight::Insight;
-use crate::alarm::{Board, Thresholds};
+use crate::admin::{HealthWatch, ReloadOrder};
+use crate::alarm::{Board, Condition, Thresholds};
 use crate::audit::{self, Action, AuditLog, Entry};
-use crate::clock::{Clock, SystemClock};
-use crate::config::{self, Config, Faults};
+use crate::clock::Clocks;
+use crate::config::{self, Config};
 use crate::delivery::{Delivery, Pages, Showing};
 use crate::http::Places;
 use crate::matrix::{self, ChannelLayout, FileStore, Layout, OnExpiry, Override};
@@ -54,6 +57,7 @@ use crate::media::Grid;
 use crate::push::PushBoard;
 use crate::tasks::Tasks;
 
+use clock_watch::ClockWatch;
 use conductor::{Conductor, RunningLadders};
 use estate::{Estate, Means};
 use metrics::Measures;
@@ -61,6 +65,7 @@ use observer::{Observer, Seen};
 use outcome::Outcomes;
 use portal::Press;
 use rehearser::{Holds, Rehearser};
+use reload::Reloader;
 use schedule::{Desktop, Secretary};
 use signals::{Signal, Signals};
 use stage::{Job, Stage};
@@ -68,6 +73,7 @@ use thumbnails::{Gallery, Glancer};
 use watchman::{Ladders, Watchman};
 use webhook::Webhooks;
 
+pub use ask::{ReloadOutcome, reload};
 pub use demo::{DemoOptions, demo};
 pub use simulate::{SimulateOptions, simulate};
 
@@ -76,27 +82,36 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
     let config =
         Config::load(path).map_err(|faults| anyhow::anyhow!("the configuration has faults\n{faults}"))?;
     let mut signals = Signals::new(path)?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let tasks = Tasks::new(Arc::clone(&clock));
+    let clocks = Clocks::system();
+    let tasks = Tasks::new(Arc::clone(&clocks.wall));
     let listening = tasks.begin("signals", false);
-    let starting = Server::start(config, clock, tasks, None);
+    let starting = Server::start(config, clocks, tasks, None);
     // Waiting videos may take their time to be coded; nobody who asks us to end waits for them.
     let mut server = tokio::select! {
         server = starting => server?,
         () = signals.end() => return Ok(()),
     };
+    let mut reloader = Reloader::new(path);
     loop {
-        match listening.attempt(signals.next()).await {
-            Ok(Signal::End) => break,
-            Ok(Signal::Reload) => {
-                // A fault of ours in it ends nothing that runs.
-                let reloaded = AssertUnwindSafe(server.reload(Config::load(path))).catch_unwind().await;
-                if let Err(panic) = reloaded {
-                    let why = crate::log::why(&*panic);
-                    error!(why, "the new configuration is taken over in part, by a fault of ours");
+        let order = tokio::select! {
+            signal = listening.attempt(signals.next()) => match signal {
+                Ok(Signal::End) => break,
+                Ok(Signal::Reload) => None,
+                Err(why) => {
+                    listening.again(&why).await;
+                    continue;
                 }
-            }
-            Err(why) => listening.again(&why).await,
+            },
+            order = server.next_order() => Some(order),
+        };
+        if order.is_some() {
+            signals.seen();
+        }
+        // A fault of ours in it ends nothing that runs.
+        let reloaded = AssertUnwindSafe(reloader.reload(&mut server, order)).catch_unwind().await;
+        if let Err(panic) = reloaded {
+            let why = crate::log::why(&*panic);
+            error!(why, "the new configuration is taken over in part, by a fault of ours");
         }
     }
     server.end().await;
@@ -149,7 +164,11 @@ pub struct Server {
     /// The configuration in force, for the schedule.
     orders: watch::Sender<Arc<Config>>,
     audit: AuditLog,
-    clock: Arc<dyn Clock>,
+    clocks: Clocks,
+    /// What is wrong with the configuration's file, as an alarm.
+    pending: watch::Sender<Option<Condition>>,
+    /// Callers of REST who ask for a reload; `None` where there is no file to read.
+    reloads: Option<mpsc::Receiver<ReloadOrder>>,
     /// Says for as long as the server lives that it is ready.
     _ready: watch::Sender<bool>,
 }
@@ -159,7 +178,7 @@ impl Server {
     /// routes that the demo adds to the admin port; `tasks` is where everything that lives long is listed.
     pub async fn start(
         config: Config,
-        clock: Arc<dyn Clock>,
+        clocks: Clocks,
         tasks: Tasks,
         demo: Option<Router>,
     ) -> anyhow::Result<Self> {
@@ -169,7 +188,8 @@ impl Server {
         let (audit, writing) = audit::prepare(&config.server.state_dir);
         let expired = on_expiry(audit.clone());
         let zone = start::zone(&config);
-        let (matrix, owner) = matrix::prepare(layout(&config), store, Arc::clone(&clock), zone, expired);
+        let (matrix, owner) =
+            matrix::prepare(layout(&config), store, Arc::clone(&clocks.wall), zone, expired);
         control.supervise_until_done(Job::new("matrix").needed(), owner, |owner| Box::pin(owner.run()));
         control.supervise_until_done(Job::new("audit"), writing, |writer| Box::pin(writer.run()));
 
@@ -178,18 +198,19 @@ impl Server {
         let desktop = Desktop {
             matrix: matrix.clone(),
             signs: Arc::new({
-                let ladders = ladders.clone();
-                move |source| ladders.signs_of_life(source)
+                let (ladders, clocks) = (ladders.clone(), clocks.clone());
+                move |source| ladders.signs_of_life(source, &clocks)
             }),
             audit: audit.clone(),
-            clock: Arc::clone(&clock),
+            clock: Arc::clone(&clocks.wall),
         };
         let (secretary, plan) = Secretary::new(orders_watch.clone(), desktop)?;
-        let showing = Showing { matrix: matrix.watch(), plan: plan.clone(), clock: Arc::clone(&clock) };
+        let showing = Showing { matrix: matrix.watch(), plan: plan.clone(), clock: Arc::clone(&clocks.wall) };
         let pages = Pages::new(&config.pages.title, &config.pages.embed_from).showing(showing);
         let delivery = Delivery::new(pages);
         start::announce(&config, &delivery);
         let (ready, ready_watch) = watch::channel(false);
+        let (pending, pending_watch) = watch::channel(None);
         let (alarms, alarms_watch) = watch::channel(Arc::default());
         let pushes = PushBoard::default();
         let means = Means {
@@ -197,7 +218,7 @@ impl Server {
             window: config.segment.window,
             matrix: matrix.clone(),
             plan: plan.clone(),
-            clock: Arc::clone(&clock),
+            clocks: clocks.clone(),
             delivery: delivery.clone(),
             pushes: pushes.clone(),
             tasks: tasks.clone(),
@@ -216,7 +237,7 @@ impl Server {
             audience: Arc::clone(delivery.audience()),
             alarms: alarms_watch.clone(),
             tasks: tasks.clone(),
-            clock: Arc::clone(&clock),
+            clocks: clocks.clone(),
             runtime: tokio::runtime::Handle::current(),
         }));
         let mut listening = Stage::new("listeners", &tasks);
@@ -225,6 +246,9 @@ impl Server {
         let (vitals, vitals_watch) = watch::channel(Arc::default());
         let (viewers, viewers_watch) = watch::channel(Arc::default());
         let (rehearsals, rehearsing) = start::rehearsals(&config);
+        let (reload_orders, reloads) = mpsc::channel(1);
+        // The demo has no file.
+        let reloads = demo.is_none().then_some(reloads);
         let port = start::AdminPort {
             matrix: &matrix,
             health: HealthWatch { ready: ready_watch, doubts: doubts_watch, tasks: tasks.clone() },
@@ -236,10 +260,11 @@ impl Server {
                 thumbnails: Arc::new(gallery.clone()),
             },
             metrics,
-            clock: &clock,
+            clocks: &clocks,
             inventory: inventory.clone(),
             audit: audit.clone(),
             rehearsals,
+            reloads: reload_orders,
             pushes: pushes.clone(),
         };
         let addresses = start::listeners(&config, &delivery, port, demo, &places, &mut listening)?;
@@ -258,7 +283,10 @@ impl Server {
             lost: BTreeMap::new(),
             outcomes: Outcomes::default(),
             registry: Arc::clone(delivery.registry()),
-            clock: Arc::clone(&clock),
+            told: 0,
+            clocks: clocks.clone(),
+            clock_watch: ClockWatch::new(),
+            configuration: pending_watch,
         };
         let end = listening.end.clone();
         listening.supervise(Job::new("watchman"), watchman, move |it| Box::pin(it.run(end.clone())));
@@ -273,7 +301,7 @@ impl Server {
             }),
             every: Duration::from_secs(u64::from(config.console.glance_s)),
             rest: BTreeMap::new(),
-            clock: Arc::clone(&clock),
+            clock: Arc::clone(&clocks.media),
         };
         let end = listening.end.clone();
         listening.supervise(Job::new("thumbnails"), glancer, move |it| Box::pin(it.run(end.clone())));
@@ -285,7 +313,7 @@ impl Server {
             vitals,
             viewers,
             seen: Seen::default(),
-            clock: Arc::clone(&clock),
+            clocks: clocks.clone(),
         };
         let end = listening.end.clone();
         listening.supervise(Job::new("observer"), observer, move |it| Box::pin(it.run(end.clone())));
@@ -299,7 +327,7 @@ impl Server {
             matrix: matrix.clone(),
             plan: plan.clone(),
             delivery: delivery.clone(),
-            clock: Arc::clone(&clock),
+            clock: Arc::clone(&clocks.wall),
         };
         let end = listening.end.clone();
         listening.supervise(Job::new("portal"), press, move |it| Box::pin(it.run(end.clone())));
@@ -309,7 +337,7 @@ impl Server {
             configs: orders_watch,
             holds: holds.clone(),
             doors: rehearsing,
-            clock: Arc::clone(&clock),
+            clocks: clocks.clone(),
         };
         let end = listening.end.clone();
         listening.supervise(Job::new("rehearser"), rehearser, move |it| Box::pin(it.run(end.clone())));
@@ -320,7 +348,7 @@ impl Server {
             holds,
             tasks,
             ladders: RunningLadders::default(),
-            clock: Arc::clone(&clock),
+            clock: Arc::clone(&clocks.media),
         };
         let end = conducting.end.clone();
         let job = Job::new("conductor").needed();
@@ -339,7 +367,9 @@ impl Server {
             control,
             orders,
             audit,
-            clock,
+            clocks,
+            pending,
+            reloads,
             _ready: ready,
         })
     }
@@ -349,28 +379,16 @@ impl Server {
         &self.addresses
     }
 
-    /// Reads a configuration again and takes it over, or says why not. Where taking over fails, what was done until then
-    /// holds.
-    async fn reload(&mut self, read: Result<Config, Faults>) {
-        let entry = Entry::new(self.clock.now(), "configuration", Action::Reload);
-        let config = match read {
-            Ok(config) => config,
-            Err(faults) => {
-                error!("the new configuration has faults, the old one stays\n{faults}");
-                return self.audit.record(entry.result(&Err::<(), _>(faults)));
-            }
+    /// The next order of a reload; never, where there is no file to read.
+    async fn next_order(&mut self) -> ReloadOrder {
+        let order = match &mut self.reloads {
+            Some(orders) => orders.recv().await,
+            None => None,
         };
-        let taken = self.estate.reload(config).await;
-        match &taken {
-            Ok(what) => self.audit.record(entry.saying(what)),
-            Err(error) => {
-                error!("the new configuration is taken over in part: {error:#}");
-                self.audit.record(entry.result(&Err::<(), _>(format!("taken over in part: {error:#}"))));
-            }
+        match order {
+            Some(order) => order,
+            None => std::future::pending().await,
         }
-        // The matrix has its new layout: the schedule may speak of new channels. What it does stands behind its cause in
-        // the log.
-        self.orders.send_replace(Arc::new(self.estate.config().clone()));
     }
 
     /// Ends everything, stage by stage.
@@ -430,7 +448,7 @@ mod tests {
     async fn stages_that_do_not_end_are_left_behind_within_five_seconds() {
         let begun = Instant::now();
         let patience = Patience::new();
-        let tasks = Tasks::new(Arc::new(SystemClock::default()));
+        let tasks = Tasks::new(Arc::new(crate::clock::MachineClock));
         for name in ["listeners", "sources", "channels", "ladders"] {
             let mut stage = Stage::new(name, &tasks);
             stage.supervise_until_done(Job::new(name), (), |()| Box::pin(std::future::pending()));

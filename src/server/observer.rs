@@ -13,7 +13,7 @@ use super::thumbnails::Gallery;
 use super::watchman::{LadderState, Ladders};
 use crate::admin::attendance::{Attendance, Count, Viewers};
 use crate::admin::insight::{ChannelVitals, RungVitals, SourceVitals, Vitals};
-use crate::clock::Clock;
+use crate::clock::Clocks;
 use crate::delivery::{Crowd, Delivery};
 use crate::media::MediaTime;
 use crate::source::SourceGauges;
@@ -39,7 +39,7 @@ pub(super) struct Observer {
     pub(super) vitals: watch::Sender<Arc<Vitals>>,
     pub(super) viewers: watch::Sender<Arc<Viewers>>,
     pub(super) seen: Seen,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clocks: Clocks,
 }
 
 /// What was seen until now. A run that has broken off leaves it to the next one.
@@ -73,7 +73,7 @@ impl Observer {
                 self.seen.memories.retain(|name, _| inventory.sources.contains_key(name));
                 self.gallery.keep(&inventory);
                 self.delivery.audience().keep(|channel| inventory.channels.contains_key(channel));
-                self.seen.attendance.observe(&count(&vitals), self.clock.now());
+                self.seen.attendance.observe(&count(&vitals), self.clocks.wall.now());
                 self.viewers.send_replace(Arc::new(self.seen.attendance.view()));
             }
             self.vitals.send_replace(Arc::new(vitals));
@@ -85,12 +85,12 @@ impl Observer {
     }
 
     fn look(&self, inventory: &Inventory, look: u64, memories: &mut BTreeMap<String, Memory>) -> Vitals {
-        let now = self.clock.now();
+        let now = self.clocks.media.now();
         let mut levels = self.levels();
         let source = |(name, entry): (&String, &super::conductor::SourceEntry)| {
             let memory = memories.entry(name.clone()).or_default();
             let (peak_dbfs, rms_dbfs) = levels.remove(name).unwrap_or_default();
-            let picture_at = self.gallery.source_at(name);
+            let picture_at = self.gallery.source_at(name).map(|at| self.clocks.to_wall(at));
             SourceVitals {
                 name: name.clone(),
                 peak_dbfs,
@@ -117,7 +117,7 @@ impl Observer {
     }
 
     fn channel(&self, name: &str) -> ChannelVitals {
-        let picture_at = self.gallery.channel_at(name);
+        let picture_at = self.gallery.channel_at(name).map(|at| self.clocks.to_wall(at));
         let known = self.delivery.registry().get(name);
         let snapshot =
             known.and_then(|known| known.shelf.as_ref().and_then(crate::store::ShelfReader::snapshot));

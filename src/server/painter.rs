@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::start::code_waiting;
 use crate::agenda::Plan;
-use crate::clock::Clock;
+use crate::clock::WallClock;
 use crate::ladder::sign::Words;
 use crate::ladder::{LadderSpec, WaitingLoop};
 use crate::matrix::{MatrixHandle, Notice};
@@ -26,6 +27,8 @@ use crate::media::MediaTime;
 const SELDOM: Duration = Duration::from_secs(60);
 /// The first words after a change are not kept waiting for long.
 const SOON: Duration = Duration::from_millis(500);
+/// The longest sleep: the machine's clock may be stepped meanwhile.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// See the module's text.
 pub(super) struct Painter {
@@ -39,8 +42,8 @@ pub(super) struct Painter {
     /// For the site's zone.
     pub(super) plan: watch::Receiver<Arc<Plan>>,
     /// What the loop shows, and since when.
-    pub(super) painted: Option<(Words, MediaTime)>,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) painted: Option<(Words, Instant)>,
+    pub(super) clock: Arc<dyn WallClock>,
 }
 
 impl Painter {
@@ -52,8 +55,7 @@ impl Painter {
             let notice = views.borrow_and_update().channel(&self.channel).and_then(|it| it.notice.clone());
             let now = self.clock.now();
             let wanted = notice.as_ref().map(|notice| words(notice, now, &self.zone()));
-            let rest =
-                painted_at.map_or(Duration::ZERO, |at| SELDOM.saturating_sub(now.saturating_since(at)));
+            let rest = painted_at.map_or(Duration::ZERO, |at| SELDOM.saturating_sub(at.elapsed()));
             let mut wait = None;
             let painted = self.painted.as_ref().map(|(words, _)| words);
             match wanted {
@@ -64,11 +66,11 @@ impl Painter {
                 None => {}
                 Some(words) if painted != Some(&words) && rest.is_zero() => {
                     self.paint(words.clone()).await;
-                    painted_at = Some(now);
-                    self.painted = Some((words, now));
-                    wait = Some(until_next_minute(now));
+                    painted_at = Some(Instant::now());
+                    self.painted = Some((words, Instant::now()));
+                    wait = Some(until_next_minute(now).min(LONGEST));
                 }
-                Some(_) => wait = Some(until_next_minute(now).min(rest.max(SOON))),
+                Some(_) => wait = Some(until_next_minute(now).min(rest.max(SOON)).min(LONGEST)),
             }
             let idle = async {
                 match wait {

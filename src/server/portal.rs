@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::agenda::Plan;
-use crate::clock::Clock;
+use crate::clock::WallClock;
 use crate::delivery::{Delivery, portal};
 use crate::matrix::MatrixHandle;
 use crate::vod::Listed;
@@ -24,7 +24,7 @@ pub(super) struct Press {
     pub(super) matrix: MatrixHandle,
     pub(super) plan: watch::Receiver<Arc<Plan>>,
     pub(super) delivery: Delivery,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn WallClock>,
 }
 
 impl Press {

@@ -17,7 +17,7 @@ use super::estate::Inventory;
 use super::start;
 use crate::agenda::Plan;
 use crate::alarm::Condition;
-use crate::clock::Clock;
+use crate::clock::{Clock, Clocks};
 use crate::config::Config;
 use crate::feed::{Next, Reader};
 use crate::ladder::Inspector;
@@ -109,7 +109,7 @@ pub(super) struct Rehearser {
     pub(super) configs: watch::Receiver<Arc<Config>>,
     pub(super) holds: Holds,
     pub(super) doors: Doors,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clocks: Clocks,
 }
 
 impl Rehearser {
@@ -119,7 +119,7 @@ impl Rehearser {
         self.doors.report.send_if_modified(|report| {
             let is_unfinished = report.state == RehearsalState::Running;
             if is_unfinished {
-                Arc::make_mut(report).end(self.clock.now());
+                Arc::make_mut(report).end(self.clocks.wall.now());
             }
             is_unfinished
         });
@@ -135,7 +135,9 @@ impl Rehearser {
         let mut night = self.next_night(&habits);
         self.announce(night);
         loop {
-            let due = night.is_some_and(|at| at <= self.clock.now());
+            // A clock that was stepped back has more nights than were thought.
+            night = night.into_iter().chain(self.next_night(&habits)).min();
+            let due = night.is_some_and(|at| at <= self.clocks.wall.now());
             if self.configs.has_changed().unwrap_or(false) {
                 habits = Habits::new(&self.configs.borrow_and_update());
                 preflight.change(habits.ahead);
@@ -146,7 +148,7 @@ impl Rehearser {
                 }
             }
             self.before_lectures(&mut preflight).await;
-            let now = self.clock.now();
+            let now = self.clocks.wall.now();
             if night.is_some_and(|at| at <= now) {
                 night = self.next_night(&habits);
                 self.rehearse("night", night, &mut preflight).await;
@@ -163,7 +165,7 @@ impl Rehearser {
     }
 
     fn next_night(&self, habits: &Habits) -> Option<MediaTime> {
-        next_rehearsal(self.clock.now(), habits.at?, &habits.zone)
+        next_rehearsal(self.clocks.wall.now(), habits.at?, &habits.zone)
     }
 
     /// Says when the next night's rehearsal is.
@@ -177,7 +179,7 @@ impl Rehearser {
     async fn before_lectures(&self, preflight: &mut Preflight) {
         loop {
             let plan = Arc::clone(&self.plan.borrow());
-            let due = preflight.due(&plan, self.clock.now());
+            let due = preflight.due(&plan, self.clocks.wall.now());
             self.tell(preflight, &plan);
             let Some(job) = due else { return };
             let mut check = self.look(job.source()).await;
@@ -196,7 +198,7 @@ impl Rehearser {
 
     fn tell(&self, preflight: &Preflight, plan: &Plan) {
         let zone = start::zone(&self.configs.borrow());
-        let conditions = preflight.conditions(plan, self.clock.now(), &zone);
+        let conditions = preflight.conditions(plan, self.clocks.wall.now(), &zone);
         self.doors.conditions.send_if_modified(|told| {
             let differs = **told != conditions;
             if differs {
@@ -208,7 +210,7 @@ impl Rehearser {
 
     /// All halls, one after the other; lectures that are near go first.
     async fn rehearse(&self, by: &str, next: Option<MediaTime>, preflight: &mut Preflight) {
-        let mut rehearsal = Rehearsal::begin(self.clock.now(), by);
+        let mut rehearsal = Rehearsal::begin(self.clocks.wall.now(), by);
         rehearsal.next = next;
         self.doors.report.send_replace(Arc::new(rehearsal.clone()));
         info!(by, "rehearsal of all halls");
@@ -222,7 +224,7 @@ impl Rehearser {
             rehearsal.push(check);
             self.doors.report.send_replace(Arc::new(rehearsal.clone()));
         }
-        rehearsal.end(self.clock.now());
+        rehearsal.end(self.clocks.wall.now());
         info!(halls = rehearsal.checks.len(), faults = rehearsal.faults, "rehearsal over");
         self.doors.report.send_replace(Arc::new(rehearsal.clone()));
         let archive = self.doors.archive.clone();
@@ -235,7 +237,7 @@ impl Rehearser {
     /// One look at one source.
     async fn look(&self, source: &str) -> Check {
         let entry = self.inventory.borrow().sources.get(source).cloned();
-        let now = || self.clock.now();
+        let now = || self.clocks.wall.now();
         let Some(entry) = entry else {
             let gone = Some("there is no source of this name".to_owned());
             return Tally::default().judge(source, None, Signs::default(), gone, now());
@@ -253,7 +255,7 @@ impl Rehearser {
             return Tally::default().judge(source, None, Signs::default(), Some(trouble), now());
         }
         let reader = entry.feed.subscribe();
-        let clock = Arc::clone(&self.clock);
+        let clock = Arc::clone(&self.clocks.media);
         let listened = tokio::task::spawn_blocking(move || listen(&reader, &*clock)).await;
         drop(hold);
         let status = status.borrow().clone();

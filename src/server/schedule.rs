@@ -17,7 +17,7 @@ use tracing::{debug, error, info, warn};
 use crate::agenda::{Conflict, ConflictKind, Plan};
 use crate::alarm::{AlarmKind, Condition};
 use crate::audit::{Action, AuditLog, Entry};
-use crate::clock::Clock;
+use crate::clock::WallClock;
 use crate::config::{Config, Schedule, Secret};
 use crate::matrix::{Applied, MatrixError, MatrixHandle, Scheduled};
 use crate::media::MediaTime;
@@ -38,7 +38,7 @@ pub(super) struct Desktop {
     pub(super) matrix: MatrixHandle,
     pub(super) signs: Signs,
     pub(super) audit: AuditLog,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn WallClock>,
 }
 
 /// See the module's text.
@@ -58,7 +58,7 @@ pub(super) struct Secretary {
     told: BTreeMap<String, Wish>,
     /// What the audit log knows of each channel.
     recorded: BTreeMap<String, Scheduled>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<dyn WallClock>,
 }
 
 impl Secretary {

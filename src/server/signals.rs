@@ -71,6 +71,12 @@ impl Signals {
         self.heard().await
     }
 
+    /// The file is being read by somebody's order: as it is now it is not news any more.
+    pub(super) fn seen(&mut self) {
+        self.stamp = stamp(&self.file);
+        self.settling = None;
+    }
+
     async fn heard(&mut self) -> Signal {
         loop {
             tokio::select! {

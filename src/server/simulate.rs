@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use crate::agenda::FeedFormat;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{MachineClock, WallClock};
 use crate::config::Config;
 use crate::schedule::simulate::{Simulation, instant, midnight, simulate as play};
 use crate::schedule::{Settings, calendar_json, ical};
@@ -44,8 +44,7 @@ pub fn simulate(options: &SimulateOptions) -> anyhow::Result<Simulation> {
         let parsed = text.as_deref().map(|text| instant(text, &zone)).transpose();
         parsed.map_err(|why| anyhow::anyhow!("{name}: {why}"))
     };
-    let from =
-        time(&options.from, "--from")?.unwrap_or_else(|| midnight(SystemClock::default().now(), &zone));
+    let from = time(&options.from, "--from")?.unwrap_or_else(|| midnight(MachineClock.now(), &zone));
     let to = time(&options.to, "--to")?.unwrap_or(from + WEEK);
     anyhow::ensure!(from < to, "--to must be after --from");
     let (format, reading) = if text.trim_start().starts_with('[') {

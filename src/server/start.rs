@@ -16,12 +16,12 @@ use tracing::{error, info, info_span};
 use crate::admin::console;
 use crate::admin::insight::Insight;
 use crate::admin::wowza::{self, Outgoing, WowzaState};
-use crate::admin::{self, AdminState, HealthWatch, Rehearsals, Tokens};
+use crate::admin::{self, AdminState, HealthWatch, Rehearsals, ReloadOrder, Tokens};
 use crate::agenda::Plan;
 use crate::alarm::Alarm;
 use crate::audit::AuditLog;
 use crate::clip::Clip;
-use crate::clock::Clock;
+use crate::clock::Clocks;
 use crate::config::{self, Config};
 use crate::delivery::{self, AirTiming, Delivery, PushTask};
 use crate::feed::Publisher;
@@ -95,10 +95,11 @@ pub(super) struct AdminPort<'a> {
     pub(super) plan: watch::Receiver<Arc<Plan>>,
     pub(super) insight: Insight,
     pub(super) metrics: Registry,
-    pub(super) clock: &'a Arc<dyn Clock>,
+    pub(super) clocks: &'a Clocks,
     pub(super) inventory: watch::Receiver<Arc<Inventory>>,
     pub(super) audit: AuditLog,
     pub(super) rehearsals: Rehearsals,
+    pub(super) reloads: mpsc::Sender<ReloadOrder>,
     pub(super) pushes: PushBoard,
 }
 
@@ -107,7 +108,7 @@ impl AdminPort<'_> {
     fn wowza(&self, config: &Config, delivery: &Delivery) -> WowzaState {
         let config::WowzaRest { username, password } = &config.wowza_rest;
         let credentials = (!username.is_empty()).then(|| (username.clone(), password.clone()));
-        let clock = Arc::clone(self.clock);
+        let clock = Arc::clone(&self.clocks.wall);
         let inventory = self.inventory.clone();
         let delivery = delivery.clone();
         WowzaState {
@@ -155,7 +156,7 @@ pub(super) fn listeners(
     stage: &mut Stage,
 ) -> anyhow::Result<Addresses> {
     let server = &config.server;
-    let gate = Arc::new(Gate::new(port.inventory.clone(), Arc::clone(port.clock))?);
+    let gate = Arc::new(Gate::new(port.inventory.clone(), Arc::clone(&port.clocks.media))?);
     let delivery = delivery.behind(Arc::clone(&gate) as _);
     let media = open("media", "server.listen", &server.listen)?;
     let plain = open("http", "server.http_listen", &server.http_listen)?;
@@ -173,7 +174,7 @@ pub(super) fn listeners(
         admin: control.as_ref().map(|(_, address)| *address),
     };
     if let Some((listener, _)) = media {
-        let speakers = media_port::Speakers::new(delivery.clone(), gate, Arc::clone(port.clock));
+        let speakers = media_port::Speakers::new(delivery.clone(), gate, Arc::clone(&port.clocks.media));
         let (places, end) = (places.clone(), stage.end.clone());
         stage.supervise(Job::new("port media").needed(), http::Port::new(listener), move |port| {
             Box::pin(media_port::serve(port, speakers.clone(), places.clone(), end.clone()))
@@ -193,15 +194,16 @@ pub(super) fn listeners(
             plan,
             insight,
             metrics,
-            clock,
+            clocks,
             audit,
             rehearsals,
+            reloads,
             pushes,
             ..
         } = port;
         let config::Admin { token, viewer_token, .. } = &config.admin;
         let tokens = Tokens { operator: token.clone(), viewer: viewer_token.clone() };
-        let (matrix, clock, ending) = (matrix.clone(), Arc::clone(clock), stage.end.clone());
+        let (matrix, clock, ending) = (matrix.clone(), Arc::clone(&clocks.wall), stage.end.clone());
         let state = AdminState {
             matrix,
             tokens,
@@ -212,6 +214,7 @@ pub(super) fn listeners(
             insight,
             audit,
             rehearsals,
+            reloads,
             clock,
             metrics,
             ending,
@@ -261,7 +264,7 @@ pub(super) fn source(
     stage: &mut Stage,
 ) -> SourceEntry {
     let (wanted, wanted_watch) = watch::channel(source.keep_open);
-    let (status, status_watch) = watch::channel(SourceStatus::idle(means.clock.now()));
+    let (status, status_watch) = watch::channel(SourceStatus::idle(means.clocks.wall.now()));
     let feed = Publisher::default();
     let gauges = Arc::new(SourceGauges::default());
     let span = info_span!(parent: None, "source", name = %source.name);
@@ -271,7 +274,7 @@ pub(super) fn source(
             feed: feed.clone(),
             status,
             gauges: Arc::clone(&gauges),
-            clock: Arc::clone(&means.clock),
+            clocks: means.clocks.clone(),
             zone: zone.clone(),
             second: source.on_second_publisher,
             publisher: Current::default(),
@@ -286,7 +289,7 @@ pub(super) fn source(
             feed: feed.clone(),
             status,
             gauges: Arc::clone(&gauges),
-            clock: Arc::clone(&means.clock),
+            clocks: means.clocks.clone(),
             shutdown: stage.end.clone(),
         };
         let job = Job::of("source", &source.name, span.clone());
@@ -307,12 +310,6 @@ pub(super) fn source(
         transport: source.transport,
         inlet,
     }
-}
-
-/// The lattice on which sources' pictures are placed: that of the ladders, whose rungs mostly agree.
-pub(super) fn lattice_fps(config: &Config) -> u32 {
-    let rungs = config.ladders.iter().flat_map(|ladder| &ladder.rungs);
-    rungs.filter(|rung| !rung.audio_only).map(|rung| rung.fps).max().unwrap_or(15)
 }
 
 async fn report(
@@ -408,7 +405,7 @@ pub(super) fn push(push: &config::Push, means: &Means, stage: &mut Stage) -> any
         registry: Arc::clone(means.delivery.registry()),
         matrix: means.matrix.watch(),
         board: means.pushes.clone(),
-        clock: Arc::clone(&means.clock),
+        clock: Arc::clone(&means.clocks.wall),
         shutdown: stage.end.clone(),
     };
     let job = Job::of("push", &push.name, info_span!(parent: None, "push", name = %push.name));
@@ -428,7 +425,7 @@ pub(super) fn channel(
     let (shelf, reader) = store::shelf(means.grid, means.window, rungs);
     let tracks: Arc<[RungTracks]> = waiting.tracks().into();
     // Before the history that a channel begins with.
-    let origin = means.clock.now().offset_nanos(-RTMP_LEAD);
+    let origin = means.clocks.media.now().offset_nanos(-RTMP_LEAD);
     let deadline = Duration::from_millis(u64::from(channel.live_deadline_ms));
     let timing = AirTiming { grid: means.grid, deadline };
     let (air, listener) = delivery::air(Arc::clone(&tracks), origin, timing);
@@ -446,7 +443,7 @@ pub(super) fn channel(
         matrix: means.matrix.clone(),
         plan: means.plan.clone(),
         painted: None,
-        clock: Arc::clone(&means.clock),
+        clock: Arc::clone(&means.clocks.wall),
     };
     let span = info_span!(parent: None, "channel", name = %channel.name);
     let (job, end) = (Job::of("painter", &channel.name, span.clone()), stage.end.clone());
@@ -460,7 +457,7 @@ pub(super) fn channel(
         shelf,
         connection: connection_watch,
         matrix: means.matrix.clone(),
-        clock: Arc::clone(&means.clock),
+        clocks: means.clocks.clone(),
         runs: 0,
         shelved: None,
         aired: None,

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::clock_watch::ClockWatch;
 use super::conductor::LadderKey;
 use super::estate::Inventory;
 use super::outcome::{self, Outcomes};
@@ -15,7 +16,7 @@ use super::schedule;
 use super::webhook::Webhooks;
 use crate::agenda::Plan;
 use crate::alarm::{Alarm, AlarmKind, Board, Change, Condition};
-use crate::clock::Clock;
+use crate::clock::Clocks;
 use crate::delivery::Registry;
 use crate::ladder::LadderMeter;
 use crate::matrix::{MatrixHandle, MatrixView, SourceState, SourceView};
@@ -32,6 +33,8 @@ const EVERY: Duration = Duration::from_secs(1);
 pub(super) const MISSED_AFTER: Duration = Duration::from_secs(3);
 /// A clock that runs so much too fast or too slow is broken: quartz keeps within 100.
 const SKEW_PPM: f64 = 150.0;
+/// Alarms are told again when their since-when has moved by more, in nanoseconds.
+const RETOLD: i64 = 1_000_000_000;
 
 /// The ladders of this moment, by source and ladder name. The conductor writes, watchman and metrics read.
 #[derive(Clone, Debug, Default)]
@@ -59,11 +62,12 @@ impl Ladders {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// When a source was last heard and seen by any of its ladders.
-    pub(super) fn signs_of_life(&self, source: &str) -> SignsOfLife {
+    /// When a source was last heard and seen by any of its ladders, by the machine's clock.
+    pub(super) fn signs_of_life(&self, source: &str, clocks: &Clocks) -> SignsOfLife {
         let mut signs = SignsOfLife::default();
         let time = |gauge: &Gauge| {
-            Some(gauge.get()).filter(|ms| *ms != 0).map(|ms| MediaTime::from_millis(ms as i64))
+            let media = Some(gauge.get()).filter(|ms| *ms != 0).map(|ms| MediaTime::from_millis(ms as i64));
+            media.map(|media| clocks.to_wall(media))
         };
         for (key, state) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             if let LadderState::Runs(meter) = state
@@ -98,7 +102,12 @@ pub(super) struct Watchman {
     pub(super) outcomes: Outcomes,
     /// What there is to play.
     pub(super) registry: Arc<Registry>,
-    pub(super) clock: Arc<dyn Clock>,
+    /// The offset of the clocks with which the alarms were told last.
+    pub(super) told: i64,
+    pub(super) clocks: Clocks,
+    pub(super) clock_watch: ClockWatch,
+    /// What is wrong with the configuration's file.
+    pub(super) configuration: watch::Receiver<Option<Condition>>,
 }
 
 impl Watchman {
@@ -107,7 +116,15 @@ impl Watchman {
         loop {
             let mut conditions = self.conditions();
             conditions.extend(self.checks.borrow().iter().cloned());
-            let changes = self.board.observe(conditions, self.clock.now());
+            conditions.extend(self.clock_watch.look(&self.clocks));
+            conditions.extend(self.configuration.borrow().clone());
+            // How long something lasts is counted in media time, since-when is told by the machine's clock.
+            let offset = self.clocks.offset_nanos();
+            for condition in &mut conditions {
+                condition.since = condition.since.map(|since| since.offset_nanos(-offset));
+            }
+            let mut changes = self.board.observe(conditions, self.clocks.media.now());
+            changes.iter_mut().for_each(|change| by_machine(change.alarm_mut(), offset));
             for change in &changes {
                 self.webhooks.tell(change);
                 match change {
@@ -117,8 +134,11 @@ impl Watchman {
                     Change::Cleared(alarm) => info!(kind = ?alarm.kind, "alarm over: {}", alarm.sentence),
                 }
             }
-            if !changes.is_empty() {
-                self.alarms.send_replace(Arc::new(self.board.alarms()));
+            if !changes.is_empty() || (offset - self.told).abs() > RETOLD {
+                self.told = offset;
+                let mut alarms = self.board.alarms();
+                alarms.iter_mut().for_each(|alarm| by_machine(alarm, offset));
+                self.alarms.send_replace(Arc::new(alarms));
             }
             tokio::select! {
                 () = end.cancelled() => return,
@@ -140,8 +160,9 @@ impl Watchman {
         });
     }
 
+    /// Since-when by the machine's clock.
     fn conditions(&mut self) -> Vec<Condition> {
-        let now = self.clock.now();
+        let now = self.clocks.media.now();
         let lost = &mut self.lost;
         let view = self.matrix.view();
         let inventory = Arc::clone(&self.inventory.borrow());
@@ -158,14 +179,17 @@ impl Watchman {
         }
         let ladders = self.ladders.all();
         for (key, state) in &ladders {
-            found.extend(of_ladder(&key.source, &key.ladder, state));
+            // Ladders count in media time.
+            let by_wall =
+                |it: Condition| Condition { since: it.since.map(|at| self.clocks.to_wall(at)), ..it };
+            found.extend(of_ladder(&key.source, &key.ladder, state).into_iter().map(by_wall));
         }
         found.extend(self.outcomes.look(&ladders, &inventory, &self.matrix, now));
         let stale = outcome::stale(&self.registry, &inventory, now);
         let lasting = self.outcomes.lasting(&stale);
         self.doubt(lasting);
         let pushes = self.pushes.all();
-        let of_plan = schedule::conditions(&self.plan.borrow(), now);
+        let of_plan = schedule::conditions(&self.plan.borrow(), self.clocks.wall.now());
         let mut all: Vec<_> = found.iter().flat_map(|condition| of_channels(condition, &view)).collect();
         let off_air: Vec<_> = outcome::not_on_air(&view, &all).collect();
         let stale = outcome::stale_conditions(&stale);
@@ -179,6 +203,11 @@ impl Watchman {
 fn of_task(TaskFall { task, at, sentence }: TaskFall) -> Condition {
     let about = Some(task.to_string());
     Condition { kind: AlarmKind::Task, source: None, channel: None, about, sentence, since: Some(at) }
+}
+
+/// Media time becomes what the machine's clock would have said.
+fn by_machine(alarm: &mut Alarm, offset: i64) {
+    alarm.since = alarm.since.offset_nanos(offset);
 }
 
 /// One for each push that should reach its server and does not.

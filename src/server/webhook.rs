@@ -149,7 +149,7 @@ mod tests {
     }
 
     fn tasks() -> crate::tasks::Tasks {
-        crate::tasks::Tasks::new(std::sync::Arc::new(crate::clock::SystemClock::default()))
+        crate::tasks::Tasks::new(std::sync::Arc::new(crate::clock::MachineClock))
     }
 
     async fn answer(listener: &TcpListener, status: &str) -> String {

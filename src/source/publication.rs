@@ -19,7 +19,7 @@ use super::gauges::SourceGauges;
 use super::intake::{Intake, Unit};
 use super::presence::Presence;
 use super::timeline::RtpInstant;
-use crate::clock::Clock;
+use crate::clock::{Clocks, Leap};
 use crate::config::SecondPublisher;
 use crate::feed::Publisher;
 use crate::matrix::{SourceState, SourceStatus};
@@ -41,8 +41,8 @@ pub struct Inlet {
     pub status: watch::Sender<SourceStatus>,
     /// What it counts.
     pub gauges: Arc<SourceGauges>,
-    /// The wall clock that frames are put on.
-    pub clock: Arc<dyn Clock>,
+    /// Media time for frames, the machine's for what is told of them.
+    pub clocks: Clocks,
     /// In which people are told when somebody left.
     pub zone: TimeZone,
     /// What becomes of a second publisher.
@@ -80,6 +80,7 @@ pub struct Publication {
     taken_over: CancellationToken,
     intake: Intake,
     presence: Presence,
+    leap: Leap,
     /// The formats of the last picture and sound.
     formats: [Option<Arc<TrackFormat>>; 2],
     /// Of picture and sound, whether the last message could not be used.
@@ -107,12 +108,13 @@ impl Inlet {
         self.gauges.clear();
         self.report(SourceState::Connecting, "waits for the first picture");
         let (inlet, intake) = (Arc::clone(self), Intake::new(self.lattice_fps));
-        let presence = Presence::new(self.clock.now());
+        let presence = Presence::new(self.clocks.media.now());
         Some(Publication {
             inlet,
             taken_over,
             intake,
             presence,
+            leap: Leap::default(),
             formats: [None, None],
             faulty: [false; 2],
             why: None,
@@ -122,9 +124,8 @@ impl Inlet {
     /// Somebody was not let in, and why. Told while nobody else publishes, at most once in ten seconds.
     pub fn refused(&self, why: &str) {
         let publisher = self.publisher.lock();
-        let now = self.clock.now();
-        if publisher.is_none() && self.publisher.tells(now) {
-            let at = self.time_of_day(now);
+        if publisher.is_none() && self.publisher.tells(self.clocks.media.now()) {
+            let at = self.time_of_day(self.clocks.wall.now());
             self.report(SourceState::Idle, &format!("{WAITS}; one was refused at {at}: {why}"));
         }
     }
@@ -134,7 +135,7 @@ impl Inlet {
     }
 
     fn report(&self, state: SourceState, reason: &str) {
-        let now = self.clock.now();
+        let now = self.clocks.wall.now();
         self.status.send_if_modified(|status| {
             let changed = status.state != state || status.reason != reason;
             status.connects +=
@@ -160,7 +161,11 @@ impl Publication {
         if self.taken_over.is_cancelled() {
             return;
         }
-        let now = self.inlet.clock.now();
+        if self.leap.has_come(&*self.inlet.clocks.media) {
+            // The machine has slept: what was known of the publisher's clock is from before.
+            self.intake = Intake::new(self.inlet.lattice_fps);
+        }
+        let now = self.inlet.clocks.media.now();
         let rtp = RtpInstant { ticks: pts_ms, clock_rate: CLOCK_RATE };
         let unit = Unit { rtp, arrival: now, data, sync, lost: 0, format };
         let track = unit.track();
@@ -182,7 +187,7 @@ impl Publication {
 
     /// A message came, of whatever use.
     pub fn heard(&mut self) {
-        self.presence.heard(self.inlet.clock.now());
+        self.presence.heard(self.inlet.clocks.media.now());
     }
 
     /// A message of `track` could not be used. `harmless`: nothing that is shown or heard is concerned.
@@ -212,7 +217,7 @@ impl Publication {
     /// Says how the publisher fares: about once a second.
     pub fn look(&mut self) {
         if !self.taken_over.is_cancelled() {
-            let (state, reason) = self.presence.verdict(self.inlet.clock.now());
+            let (state, reason) = self.presence.verdict(self.inlet.clocks.media.now());
             self.inlet.report(state, &reason);
         }
     }
@@ -255,7 +260,7 @@ impl Drop for Publication {
         if !self.taken_over.is_cancelled() {
             *publisher = None;
             self.inlet.gauges.clear();
-            let at = self.inlet.time_of_day(self.inlet.clock.now());
+            let at = self.inlet.time_of_day(self.inlet.clocks.wall.now());
             let why = self.why.as_deref().unwrap_or("its connection ended");
             self.inlet.report(SourceState::Idle, &format!("{WAITS}; the last one left at {at}: {why}"));
         }
@@ -281,7 +286,7 @@ mod tests {
             feed: Publisher::default(),
             status: watch::Sender::new(SourceStatus::idle(NOW)),
             gauges: Arc::default(),
-            clock,
+            clocks: Clocks { media: clock.clone(), wall: clock },
             zone: TimeZone::UTC,
             second,
             publisher: Current::default(),

@@ -27,7 +27,7 @@ use super::gauges::SourceGauges;
 use super::intake::Intake;
 use super::session::{Event, Session};
 use super::silence::Silence;
-use crate::clock::Clock;
+use crate::clock::{Clocks, Leap};
 use crate::config::Source;
 use crate::feed::Publisher;
 use crate::matrix::{SourceState, SourceStatus};
@@ -48,8 +48,8 @@ pub struct SourceTask {
     pub status: watch::Sender<SourceStatus>,
     /// What it counts.
     pub gauges: Arc<SourceGauges>,
-    /// The wall clock that frames are put on.
-    pub clock: Arc<dyn Clock>,
+    /// Media time for frames, the machine's for what is told of them.
+    pub clocks: Clocks,
     /// Ends [`SourceTask::run`] within about a second.
     pub shutdown: CancellationToken,
 }
@@ -132,7 +132,7 @@ impl SourceTask {
         let opened = tokio::select! {
             () = self.shutdown.cancelled() => return Ending::Shutdown,
             () = unwanted(&mut self.wanted, self.source.keep_open) => return Ending::Unwanted,
-            opened = Session::open(address, self.source.transport, Arc::clone(&self.clock)) => opened,
+            opened = Session::open(address, self.source.transport, Arc::clone(&self.clocks.media)) => opened,
         };
         let mut session = match opened {
             Ok(session) => session,
@@ -164,6 +164,7 @@ impl SourceTask {
         let began = Instant::now();
         let mut intake = Intake::new(self.lattice_fps);
         let mut silence = Silence::default();
+        let mut leap = Leap::default();
         loop {
             let event = tokio::select! {
                 biased;
@@ -177,6 +178,10 @@ impl SourceTask {
                     }
                 }
             };
+            if leap.has_come(&*self.clocks.media) {
+                // The machine has slept: what was known of the source's clock is from before.
+                intake = Intake::new(self.lattice_fps);
+            }
             match event {
                 Err(fault) => return Ending::Fault(fault),
                 Ok(Event::Nothing) => {}
@@ -234,7 +239,7 @@ impl SourceTask {
     }
 
     fn report(&self, state: SourceState, reason: &str) {
-        let now = self.clock.now();
+        let now = self.clocks.wall.now();
         self.status.send_if_modified(|status| {
             let changed = status.state != state || status.reason != reason;
             if status.state != state {

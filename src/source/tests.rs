@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{SourceGauges, SourceTask};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clocks;
 use crate::config::{Secret, Source};
 use crate::feed::{Next, Publisher, Reader};
 use crate::matrix::{SourceState, SourceStatus};
@@ -155,8 +155,8 @@ impl Rig {
     }
 
     fn start(source: Source, wanted: bool) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let (status_sender, status) = watch::channel(SourceStatus::idle(clock.now()));
+        let clocks = Clocks::system();
+        let (status_sender, status) = watch::channel(SourceStatus::idle(clocks.wall.now()));
         let (wanted, wanted_receiver) = watch::channel(wanted);
         let (feed, shutdown) = (Publisher::default(), CancellationToken::new());
         let reader = feed.subscribe();
@@ -167,7 +167,7 @@ impl Rig {
             feed,
             status: status_sender,
             gauges: Arc::new(SourceGauges::default()),
-            clock,
+            clocks,
             shutdown: shutdown.clone(),
         };
         Self { reader, status, wanted, shutdown, task: tokio::spawn(task.run()) }

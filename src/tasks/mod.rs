@@ -29,7 +29,7 @@ use tracing::{error, info};
 pub use pauses::Pauses;
 pub use roll::{TaskFall, TaskState, TaskView};
 
-use crate::clock::Clock;
+use crate::clock::WallClock;
 use crate::log;
 use roll::Roll;
 
@@ -41,7 +41,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 pub struct Tasks(Arc<Shared>);
 
 struct Shared {
-    clock: Arc<dyn Clock>,
+    clock: Arc<dyn WallClock>,
     roll: Mutex<Roll<Arc<Door>>>,
     /// How many have fallen.
     falls: watch::Sender<u64>,
@@ -75,7 +75,7 @@ pub enum Until {
 
 impl Tasks {
     /// An empty list.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    pub fn new(clock: Arc<dyn WallClock>) -> Self {
         Self(Arc::new(Shared { clock, roll: Mutex::default(), falls: watch::Sender::default() }))
     }
 

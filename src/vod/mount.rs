@@ -4,8 +4,8 @@ mod files;
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -128,6 +128,8 @@ pub struct Mount {
     listing: Cache<(), Arc<Vec<Listed>>>,
     listed: Arc<KnownListed>,
     buffers: Buffers,
+    /// When a recording was last opened or read.
+    asked: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Mount {
@@ -151,7 +153,17 @@ impl Mount {
             listing: Cache::builder().max_capacity(1).time_to_live(LIST_AGAIN).build(),
             listed: Arc::default(),
             buffers: Buffers::default(),
+            asked: Arc::default(),
         }
+    }
+
+    /// How long nobody has opened or read a recording; `None` where nobody ever has.
+    pub fn idle_for(&self) -> Option<Duration> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+    }
+
+    fn ask(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// What it was made of.
@@ -172,6 +184,7 @@ impl Mount {
     /// The renditions of `stream` that there are. Those of a playlist that are missing, unfinished or damaged are left
     /// out, as long as one is left.
     pub async fn open(&self, stream: &Stream) -> Result<Presentation, VodFault> {
+        self.ask();
         match stream {
             Stream::File(path) => {
                 let recording = self.recording(path).await?;
@@ -405,6 +418,7 @@ impl Mount {
         recording: &Arc<Recording>,
         layout: &Layout,
     ) -> Result<(Bytes, Option<BoxStream<'static, std::io::Result<Bytes>>>), VodFault> {
+        self.ask();
         let mut parts = parts(&layout.extents).into_iter();
         let Some(first) = parts.next() else { return Ok((Bytes::new(), None)) };
         let bytes = self.read_part(recording, first).await?;

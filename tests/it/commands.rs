@@ -42,6 +42,39 @@ fn a_configuration_is_checked_and_every_fault_is_said_with_its_place() {
 }
 
 #[test]
+fn two_configurations_are_told_apart_without_secrets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let old = one_hall("rtsp://u:hunter2@127.0.0.1:9/extron1");
+    let new = old.replace("hunter2", "hunter3").replace("bitrate = 750000", "bitrate = 800000");
+    let (old, new) = (write("old.toml", &old), write("new.toml", &(new + "[pages]\ntitle = \"x\"\n")));
+    let answer = amphi(&["check", &new, "--against", &old]);
+    let said = text(&answer.stdout);
+    assert_eq!(answer.status.code(), Some(0), "{said}");
+    for line in [
+        "~ source \"hall\": url: (a secret) -> (a secret)",
+        "~ ladder \"lecture\": rung \"720p\": bitrate: 750000 -> 800000",
+        "reload: source \"hall\" is connected anew",
+        "reload: channel \"Live\" is ended and begins anew",
+        "restart: [pages] are read at start only",
+    ] {
+        assert!(said.lines().any(|it| it == line), "{line} in {said}");
+    }
+    assert!(!said.contains("hunter"), "{said}");
+    assert!(text(&amphi(&["check", &old, "--against", &old]).stdout).ends_with("no difference\n"));
+    let bad = write("bad.toml", "[server\n");
+    assert_eq!(amphi(&["check", &new, "--against", &bad]).status.code(), Some(1));
+    // Nobody runs by it.
+    let answer = amphi(&["reload", &old, "--admin", "127.0.0.1:9"]);
+    assert_eq!(answer.status.code(), Some(1));
+    assert!(text(&answer.stderr).contains("no server answers at 127.0.0.1:9"), "{}", text(&answer.stderr));
+}
+
+#[test]
 fn a_probe_that_finds_nobody_says_so() {
     let free = {
         let any = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

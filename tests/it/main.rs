@@ -9,6 +9,7 @@ mod air_log;
 mod browser;
 mod cache;
 mod chaos;
+mod clock;
 mod commands;
 mod console;
 mod dash;

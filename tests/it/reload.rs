@@ -58,6 +58,64 @@ fn channels_come_and_go_and_the_others_do_not_notice() {
     assert_eq!(server.end(), Some(0));
 }
 
+/// `amphi reload` with the server's configuration.
+fn amphi_reload(server: &Server, arguments: &[&str]) -> (Option<i32>, String) {
+    let config = server.home().join("config.toml");
+    let admin = server.admin.to_string();
+    let answer = Command::new(env!("CARGO_BIN_EXE_amphi"))
+        .args(["reload", config.to_str().expect("UTF-8"), "--admin", &admin])
+        .args(arguments)
+        .output()
+        .expect("amphi starts");
+    let said =
+        String::from_utf8_lossy(&answer.stdout).into_owned() + &String::from_utf8_lossy(&answer.stderr);
+    (answer.status.code(), said)
+}
+
+#[test]
+fn what_people_watch_is_ended_only_with_a_confirmation() {
+    let url = "rtsp://127.0.0.1:9/extron1";
+    let server = Server::run(&two_channels(url));
+    let mut viewer = Follower::new(server.http, "Second", "480p");
+    viewer.until("the channel is there", || playlist_status(&server, "Second") == 200);
+    viewer.follow(std::time::Duration::from_secs(8));
+    let pending = || {
+        let alarms = http::get(server.admin, "/api/v1/alarms").text().to_owned();
+        alarms.contains("\"configuration\"").then_some(alarms)
+    };
+    // By a changed file, by signal, by command and by REST alike; nobody confirms it.
+    server.rewrite(&one_hall(url));
+    viewer.until("it is refused", || pending().is_some());
+    let alarms = pending().expect("an alarm");
+    assert!(alarms.contains("channel \\\"Second\\\" is ended (1 viewer(s) of Second)"), "{alarms}");
+    viewer.read();
+    let (code, said) = amphi_reload(&server, &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("Second") && said.contains("--yes"), "{said}");
+    let json = "Content-Type: application/json\r\n";
+    let answer = http::request(server.admin, "POST", "/api/v1/reload", json, "{}");
+    assert_eq!(answer.status, 409, "{}", answer.text());
+    viewer.read();
+    // An empty file, and a file with a fault.
+    server.rewrite("");
+    let (code, said) = amphi_reload(&server, &[]);
+    assert!(code == Some(1) && said.contains("is it empty?"), "{said}");
+    server.rewrite("nonsense = 1\n");
+    let answer = http::request(server.admin, "POST", "/api/v1/reload", json, "{\"confirm\": true}");
+    assert_eq!(answer.status, 422, "{}", answer.text());
+    viewer.read();
+    // What runs again: the alarm is over.
+    server.rewrite(&two_channels(url));
+    viewer.until("the alarm is over", || pending().is_none());
+    // And with a confirmation it is done.
+    server.rewrite(&one_hall(url));
+    let (code, said) = amphi_reload(&server, &["--yes"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("- channel \"Second\"") && said.contains("taken over: [[channel]]"), "{said}");
+    assert_eq!((playlist_status(&server, "Second"), playlist_status(&server, "Live")), (404, 200));
+    assert_eq!(server.end(), Some(0));
+}
+
 #[test]
 fn a_notice_is_painted_and_the_playlist_goes_on() {
     let server = Server::run(&one_hall("rtsp://127.0.0.1:9/extron1"));

@@ -78,6 +78,16 @@ impl Server {
         self.home.as_ref().expect("a server with a configuration").path()
     }
 
+    /// The same with these variables in its environment.
+    pub fn run_in(environment: &[(&str, &str)], configuration: &str) -> Self {
+        let home = tempfile::tempdir().expect("a directory");
+        write_configuration(&home, 0, configuration);
+        let path = home.path().join("config.toml");
+        let mut server = Self::start_with(environment, &["run", path.to_str().expect("UTF-8")]);
+        server.home = Some(home);
+        server
+    }
+
     fn start_in(home: TempDir) -> Self {
         let path = home.path().join("config.toml");
         let mut server = Self::start(&["run", path.to_str().expect("UTF-8")]);
@@ -87,9 +97,14 @@ impl Server {
 
     /// `amphi` with these arguments.
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_with(&[], arguments)
+    }
+
+    fn start_with(environment: &[(&str, &str)], arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_amphi"))
             .args(["--log-format", "json"])
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -71,7 +71,7 @@ pub(super) fn defined<'a>(
     mut known: impl Iterator<Item = &'a str> + Clone,
 ) {
     let candidates = known.clone();
-    if !known.any(|other| other == name) {
+    if !checker.document.is_nameless(kind) && !known.any(|other| other == name) {
         let message = format!("{subject}: {kind} {} is not defined{}", quoted(name), hint(name, candidates));
         checker.fault(place, message);
     }

@@ -2,6 +2,7 @@
 
 use super::super::Config;
 use super::super::suggest::hint;
+use super::channels::defined;
 use super::names::{Names, subject};
 use super::{Checker, Place, quoted};
 
@@ -16,16 +17,13 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
         }
         let channels = || config.channels.iter().map(|channel| channel.name.as_str());
         let Some(channel) = config.channels.iter().find(|channel| channel.name == push.channel) else {
-            let name = quoted(&push.channel);
-            let message =
-                format!("{subject}: channel {name} is not defined{}", hint(&push.channel, channels()));
-            checker.fault(&table.key("channel"), message);
+            defined(checker, &table.key("channel"), &subject, "channel", &push.channel, channels());
             continue;
         };
         let ladder = config.ladders.iter().find(|ladder| ladder.name == channel.ladder);
         let Some(ladder) = ladder.filter(|_| !push.rung.is_empty()) else { continue };
         let rungs = || ladder.rungs.iter().map(|rung| rung.name.as_str());
-        if !rungs().any(|name| name == push.rung) {
+        if !checker.document.is_nameless("ladder") && !rungs().any(|name| name == push.rung) {
             let name = quoted(&push.rung);
             let message = format!(
                 "{subject}: ladder {:?} has no rung {name}{}",

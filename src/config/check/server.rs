@@ -109,7 +109,9 @@ fn admin(checker: &mut Checker<'_>, config: &Config) {
     if !is_token(admin.viewer_token.reveal()) {
         checker.fault(&table.key("viewer_token"), format!("admin: viewer_token {TOKEN_RULE}"));
     }
-    let has_operator = !admin.token.is_empty() || has_file;
+    // One whose key is misspelt is meant to be there.
+    let meant = ["token", "token_file"].iter().any(|key| checker.document.is_spoiled(&table.key(key)));
+    let has_operator = !admin.token.is_empty() || has_file || meant;
     if (!admin.viewer_token.is_empty() || has_viewer_file) && !has_operator {
         let key = if has_viewer_file { "viewer_token_file" } else { "viewer_token" };
         let message = format!("admin: {key} is of no use without token: without one, nobody is asked");
@@ -118,7 +120,7 @@ fn admin(checker: &mut Checker<'_>, config: &Config) {
     if !admin.token.is_empty() && admin.token == admin.viewer_token {
         checker.fault(&table.key("viewer_token"), "admin: viewer_token must not be the operator's token");
     }
-    if config.server.admin_listen.parse().is_ok_and(open_to_all) && admin.token.is_empty() && !has_file {
+    if config.server.admin_listen.parse().is_ok_and(open_to_all) && !has_operator {
         let message = format!(
             "admin_listen: {} is open to others than this machine; set admin.token or admin.token_file first",
             config.server.admin_listen
@@ -130,7 +132,8 @@ fn admin(checker: &mut Checker<'_>, config: &Config) {
 fn wowza_rest(checker: &mut Checker<'_>, config: &Config) {
     let rest = &config.wowza_rest;
     let table = Place::top("wowza_rest");
-    if rest.username.is_empty() != rest.password.is_empty() {
+    let meant = ["username", "password"].iter().any(|key| checker.document.is_spoiled(&table.key(key)));
+    if rest.username.is_empty() != rest.password.is_empty() && !meant {
         checker.fault(&table, "wowza_rest: give both username and password, or neither");
     }
     let server = &config.server;
@@ -138,7 +141,7 @@ fn wowza_rest(checker: &mut Checker<'_>, config: &Config) {
         ("wowza_rest_listen", &server.wowza_rest_listen),
         ("wowza_counts_listen", &server.wowza_counts_listen),
     ] {
-        if listen.parse().is_ok_and(open_to_all) && rest.username.is_empty() {
+        if listen.parse().is_ok_and(open_to_all) && rest.username.is_empty() && !meant {
             let message = format!(
                 "{key}: {listen} is open to others than this machine; set wowza_rest.username and password first"
             );

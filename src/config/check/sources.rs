@@ -14,7 +14,9 @@ pub(super) fn check(checker: &mut Checker<'_>, sources: &[Source]) {
             (true, true) => {
                 let message =
                     format!("{subject}: give url (to pull it) or publish_key (if it publishes to us)");
-                checker.fault(&table, message);
+                if !checker.document.is_spoiled(&table.key("publish_key")) {
+                    checker.fault(&table.key("url"), message);
+                }
             }
             (false, false) => {
                 let message = format!("{subject}: give url or publish_key, not both");

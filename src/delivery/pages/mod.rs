@@ -28,7 +28,7 @@ use super::answer::Answer;
 use super::registry::Registry;
 use super::route::decode;
 use crate::agenda::{Plan, PlannedEvent};
-use crate::clock::Clock;
+use crate::clock::WallClock;
 use crate::http::{Body, Description, ETag, content};
 use crate::matrix::{ChannelView, MatrixView};
 use crate::media::{MediaTime, Segment};
@@ -69,7 +69,7 @@ pub struct Showing {
     /// What is planned.
     pub plan: watch::Receiver<Arc<Plan>>,
     /// The clock.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<dyn WallClock>,
 }
 
 impl std::fmt::Debug for Showing {

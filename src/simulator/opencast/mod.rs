@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Clock;
+use crate::clock::WallClock;
 use crate::http::{Authenticator, Verdict};
 use crate::media::MediaTime;
 
@@ -107,7 +107,7 @@ struct Office {
     basic: Option<String>,
     series: BTreeMap<String, String>,
     desk: Mutex<Desk>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<dyn WallClock>,
 }
 
 impl std::fmt::Debug for Office {
@@ -126,7 +126,7 @@ struct Desk {
 
 impl Opencast {
     /// Starts to listen on a loopback port that the system chooses.
-    pub async fn start(options: OpencastOptions, clock: Arc<dyn Clock>) -> io::Result<Self> {
+    pub async fn start(options: OpencastOptions, clock: Arc<dyn WallClock>) -> io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let address = listener.local_addr()?;
         let OpencastOptions { version, credentials, series, lectures } = options;

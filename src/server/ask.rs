@@ -1,0 +1,104 @@
+//! `amphi reload`: asks the server that runs by a configuration to read it again.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::Deserialize;
+
+use crate::config::Config;
+
+/// A new channel's waiting video is coded before the answer comes.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What a server answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReloadOutcome {
+    /// It was taken over.
+    pub done: bool,
+    text: String,
+}
+
+impl fmt::Display for ReloadOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[derive(Deserialize)]
+struct Done {
+    sentence: String,
+    changes: Vec<String>,
+    ended: Vec<String>,
+    restart: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct NotDone {
+    detail: String,
+}
+
+/// Asks the server whose configuration is at `path` to take it over; `confirm`: also if that ends what people watch.
+/// The server is where the configuration's `admin_listen` says, or at `admin`; the token is the configuration's.
+pub async fn reload(path: &Path, admin: Option<SocketAddr>, confirm: bool) -> anyhow::Result<ReloadOutcome> {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(faults) => {
+            let text = format!("{faults}\nnot taken over: the file has faults");
+            return Ok(ReloadOutcome { done: false, text });
+        }
+    };
+    let address = match admin {
+        Some(address) => address,
+        None => config.server.admin_listen.parse().map(reachable).context("server.admin_listen")?,
+    };
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+    let body = format!("{{\"confirm\":{confirm}}}");
+    let mut request = client.post(format!("http://{address}/api/v1/reload"));
+    if !config.admin.token.is_empty() {
+        request = request.bearer_auth(config.admin.token.reveal());
+    }
+    let request = request.header("Content-Type", "application/json").body(body);
+    let answer = request.send().await.with_context(|| {
+        format!("no server answers at {address}, where {} says that it is", path.display())
+    })?;
+    let status = answer.status();
+    let body = answer.bytes().await.context("the answer")?;
+    if status.is_success() {
+        let done: Done = serde_json::from_slice(&body).context("the answer makes no sense")?;
+        let restart =
+            done.restart.into_iter().map(|section| format!("restart: {section} is read at start only"));
+        let ended = done.ended.into_iter().map(|what| format!("reload: {what}"));
+        let lines: Vec<_> =
+            done.changes.into_iter().chain(ended).chain(restart).chain([done.sentence]).collect();
+        return Ok(ReloadOutcome { done: true, text: lines.join("\n") });
+    }
+    let detail = serde_json::from_slice::<NotDone>(&body).map_or_else(|_| status.to_string(), |it| it.detail);
+    Ok(ReloadOutcome { done: false, text: format!("not taken over: {detail}") })
+}
+
+/// Where a server that listens on every address is reached from this machine.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_listens_everywhere_is_asked_on_this_machine() {
+        for (listen, asked) in
+            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:2", "[::1]:2"), ("192.0.2.1:3", "192.0.2.1:3")]
+        {
+            assert_eq!(listen.parse().map(reachable), asked.parse());
+        }
+    }
+}

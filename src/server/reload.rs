@@ -1,0 +1,205 @@
+//! Reloads: the configuration's file is read again, judged, and taken over or refused.
+//!
+//! Nothing that somebody watches at this moment ends by accident. A file that would end it, that has nothing in it any
+//! more, or that is the beginning of the one that runs and stops in the middle of a line, is refused unless whoever asks
+//! confirms it; so is one with faults, always. What was refused is an alarm until a file is taken over.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::error;
+
+use super::Server;
+use crate::admin::{ReloadAnswer, ReloadOrder, ReloadRefused};
+use crate::alarm::{AlarmKind, Condition};
+use crate::audit::{Action, Entry};
+use crate::config::{Config, Difference, Ending, Part};
+
+/// A file is read when it has not changed for so long: an editor may be writing.
+const SETTLED: Duration = Duration::from_millis(150);
+/// How often it is looked at for that.
+const LOOKS: usize = 20;
+/// What would be lost is listed up to here.
+const LISTED: usize = 12;
+
+/// See the module's text.
+pub(super) struct Reloader {
+    path: PathBuf,
+    /// The text that runs.
+    text: String,
+}
+
+impl Reloader {
+    /// Of the file that was read a moment ago.
+    pub(super) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), text: std::fs::read_to_string(path).unwrap_or_default() }
+    }
+
+    /// Reads the file and takes it over, or says why not; `order`: who asks, where it is not the file itself or a signal.
+    /// Where taking over fails, what was done until then holds.
+    pub(super) async fn reload(&mut self, server: &mut Server, order: Option<ReloadOrder>) {
+        let (confirm, entry, answer) = match order {
+            Some(ReloadOrder { confirm, entry, answer }) => (confirm, entry, Some(answer)),
+            None => (false, Entry::new(server.clocks.wall.now(), "configuration", Action::Reload), None),
+        };
+        let done = self.take_over(server, confirm).await;
+        match &done {
+            Ok(done) => {
+                server.pending.send_replace(None);
+                server.audit.record(entry.saying(&done.sentence));
+            }
+            Err(refused) => {
+                server.pending.send_replace(Some(self.pending(refused)));
+                server.audit.record(entry.result(&Err::<(), _>(refused)));
+            }
+        }
+        if !matches!(done, Err(ReloadRefused::Faulty(_) | ReloadRefused::Loses(_))) {
+            // The matrix has its new layout: the schedule may speak of new channels. What it does stands behind its cause
+            // in the log.
+            server.orders.send_replace(Arc::new(server.estate.config().clone()));
+        }
+        if let Some(answer) = answer {
+            // Whoever asked may have gone.
+            let _ = answer.send(done);
+        }
+    }
+
+    async fn take_over(&mut self, server: &mut Server, confirm: bool) -> Result<ReloadAnswer, ReloadRefused> {
+        let text = self.settled().await;
+        let config = Config::load(&self.path).map_err(|faults| {
+            error!("the new configuration has faults, the old one stays\n{faults}");
+            ReloadRefused::Faulty(faults.to_string())
+        })?;
+        let difference = server.estate.difference(&config);
+        if !confirm {
+            let losses = server.estate.losses(&difference);
+            if let Some(why) = refusal(&self.text, &text, &config, &difference, &losses) {
+                error!("the new configuration is not taken over, the old one stays: {why}");
+                return Err(ReloadRefused::Loses(why));
+            }
+        }
+        let sentence = server.estate.reload(config).await.map_err(|error| {
+            error!("the new configuration is taken over in part: {error:#}");
+            ReloadRefused::Failed(format!("taken over in part: {error:#}"))
+        })?;
+        self.text = text;
+        Ok(ReloadAnswer {
+            sentence,
+            changes: difference.lines,
+            ended: difference.endings.iter().map(ToString::to_string).collect(),
+            restart: difference.restart.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    /// The file's text, once it has not changed for a moment.
+    async fn settled(&self) -> String {
+        let read = || std::fs::read_to_string(&self.path).unwrap_or_default();
+        let mut text = read();
+        for _ in 0..LOOKS {
+            tokio::time::sleep(SETTLED).await;
+            let now = read();
+            if now == text {
+                break;
+            }
+            text = now;
+        }
+        text
+    }
+
+    fn pending(&self, refused: &ReloadRefused) -> Condition {
+        let file = self.path.display();
+        let sentence = match refused {
+            // The first fault's line; all of them are in the log and in `amphi check`.
+            ReloadRefused::Faulty(why) => {
+                let first = why.lines().next().unwrap_or_default();
+                format!(
+                    "{file} is not what runs: it has faults ({first}); mend it, amphi check says all of them"
+                )
+            }
+            ReloadRefused::Loses(why) => format!("{file} is not what runs: {why}"),
+            ReloadRefused::Failed(why) => format!("{file}: {why}"),
+        };
+        let kind = AlarmKind::Configuration;
+        Condition { kind, source: None, channel: None, about: None, sentence, since: None }
+    }
+}
+
+/// Why `text` is not taken over without a confirmation. `running` is the text that runs.
+fn refusal(
+    running: &str,
+    text: &str,
+    config: &Config,
+    difference: &Difference,
+    losses: &[String],
+) -> Option<String> {
+    const HOW: &str = "to do it all the same: amphi reload --yes";
+    if difference.endings.is_empty() {
+        return None;
+    }
+    let shown = |it: &Ending| matches!(it.part, Part::Channel | Part::Mount);
+    let nothing =
+        config.channels.is_empty() && config.vods.is_empty() && difference.endings.iter().any(shown);
+    let in_a_line = text.rsplit('\n').next().is_some_and(|line| !line.trim().is_empty());
+    let cut = in_a_line && running.starts_with(text) && running.trim_end() != text.trim_end();
+    let what = if nothing {
+        "it has no channel and no mount any more: is it empty?".to_owned()
+    } else if cut {
+        "it is the beginning of the file that runs and stops in the middle of a line: is it cut off?"
+            .to_owned()
+    } else if losses.is_empty() {
+        return None;
+    } else {
+        let more = losses.len().saturating_sub(LISTED);
+        let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+        let listed: Vec<_> = losses.iter().take(LISTED).map(String::as_str).collect();
+        format!("it would end what people watch: {}{rest}", listed.join("; "))
+    };
+    Some(format!("{what}; {HOW}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUNS: &str = "[[vod]]\nname = \"a\"\nroot = \"/a\"\n[[vod]]\nname = \"b\"\nroot = \"/bb\"\n";
+
+    fn judged(text: &str, losses: &[&str]) -> Option<String> {
+        let read = |text: &str| Config::parse(text, "c.toml").unwrap_or_else(|faults| panic!("{faults}"));
+        let (config, losses) = (read(text), losses.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>());
+        let difference = Difference::new(&read(RUNS), &config);
+        refusal(RUNS, text, &config, &difference, &losses)
+    }
+
+    #[test]
+    fn what_ends_nothing_that_is_watched_is_taken_over() {
+        assert_eq!(judged(RUNS, &[]), None);
+        assert_eq!(judged(RUNS.trim_end(), &[]), None, "an editor's last newline");
+        assert_eq!(judged("[[vod]]\nname = \"a\"\nroot = \"/a\"\n", &[]), None, "nobody watches the other");
+    }
+
+    #[test]
+    fn an_empty_file_and_one_that_is_cut_off_are_refused_whoever_watches() {
+        for text in ["", "\n\n", "# nothing\n", "[console]\n"] {
+            assert!(judged(text, &[]).is_some_and(|why| why.contains("is it empty?")), "{text:?}");
+        }
+        // In the middle of a value the file would have a fault; in the middle of a comment or a number it has none.
+        let cut = judged("[[vod]]\nname = \"a\"\nroot = \"/a\"", &[]);
+        assert!(cut.is_some_and(|why| why.contains("is it cut off?")));
+    }
+
+    #[test]
+    fn what_people_watch_is_listed_with_the_way_to_end_it() {
+        let why = judged("[[vod]]\nname = \"a\"\nroot = \"/a\"\n", &["mount \"b\" is ended (read 3 s ago)"]);
+        let why = why.expect("somebody watches");
+        assert!(
+            why.contains("mount \"b\" is ended (read 3 s ago)") && why.contains("amphi reload --yes"),
+            "{why}"
+        );
+        let many = ["x"; 40];
+        assert!(
+            judged("[[vod]]\nname = \"a\"\nroot = \"/a\"\n", &many)
+                .is_some_and(|why| why.contains("28 more"))
+        );
+    }
+}
