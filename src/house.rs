@@ -10,7 +10,7 @@ const STOREYS: [&[&str]; 5] = [
     &["media", "clock", "meter"],
     &[
         "agenda", "alarm", "audit", "clip", "config", "feed", "matrix", "push", "http", "rtsp", "rtmp",
-        "udp", "isobmff",
+        "udp", "isobmff", "workshop",
     ],
     &[
         "source",
@@ -76,6 +76,7 @@ const CORES: &[&str] = &[
     "vod/passage.rs",
     "vod/playlist.rs",
     "vod/smil.rs",
+    "workshop/queue.rs",
     "loadtest/buffer.rs",
     "loadtest/fragment.rs",
     "loadtest/playlist.rs",

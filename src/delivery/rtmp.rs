@@ -14,6 +14,7 @@ mod publish;
 mod recorded;
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
@@ -26,6 +27,7 @@ use super::door::{Caller, Door, Protocol, Wish as Wanted};
 use super::registry::Selection;
 use super::route::Stream;
 use super::{Audience, Counts, Registry, Speaks};
+use crate::http::asker;
 use crate::rtmp::{Event, Query, StreamName};
 use connection::{Connection, Ended, PATIENCE};
 use recorded::Recorded;
@@ -106,10 +108,11 @@ impl RtmpPort {
                     continue;
                 }
                 Event::Play { stream, query, start_ms } => {
+                    let peer = connection.peer().and_then(|peer| asker(peer.ip()));
                     let asked =
                         Asked { connection, app: &app, stream: &stream, queries: [&query, &app_query] };
                     match self.ask(Wanted::Play, &asked) {
-                        Ok(()) => self.find(&app, &stream, start_ms.unwrap_or(0)).await,
+                        Ok(()) => self.find(&app, &stream, start_ms.unwrap_or(0), peer).await,
                         Err(why) => Err(why),
                     }
                 }
@@ -150,9 +153,15 @@ impl RtmpPort {
     }
 
     /// What `stream` of `app` plays: a recording of a mount, or a channel's rung; all rungs mean the best one.
-    async fn find(&self, app: &str, stream: &StreamName, start_ms: u32) -> Result<Wish, Cow<'static, str>> {
+    async fn find(
+        &self,
+        app: &str,
+        stream: &StreamName,
+        start_ms: u32,
+        peer: Option<IpAddr>,
+    ) -> Result<Wish, Cow<'static, str>> {
         if let Some(mount) = self.registry.mounted(app) {
-            let recorded = Recorded::open(mount, stream, start_ms).await?;
+            let recorded = Recorded::open(mount.asked_by(peer), stream, start_ms).await?;
             return Ok(Wish::PlayRecorded(Box::new(recorded)));
         }
         let channel = self.registry.get(app).ok_or("there is no channel of that name")?;

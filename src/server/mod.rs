@@ -220,6 +220,7 @@ impl Server {
             inventory: inventory.clone(),
             ladders: ladders.clone(),
             delivery: Arc::clone(delivery.counts()),
+            workshop: delivery.workshop().clone(),
             registry: Arc::clone(delivery.registry()),
             places: places.clone(),
             pushes: pushes.clone(),
@@ -229,7 +230,8 @@ impl Server {
             runtime: tokio::runtime::Handle::current(),
         }));
         let mut listening = Stage::new("listeners");
-        let gallery = Gallery::new(ladders.clone(), Arc::clone(delivery.registry()), grid);
+        let gallery =
+            Gallery::new(ladders.clone(), Arc::clone(delivery.registry()), grid, delivery.workshop().clone());
         let (vitals, vitals_watch) = watch::channel(Arc::default());
         let (viewers, viewers_watch) = watch::channel(Arc::default());
         let (rehearsals, rehearsing) = start::rehearsals(&config);

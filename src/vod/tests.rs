@@ -44,7 +44,16 @@ fn reel(name: &str) -> (Reel, Vec<u8>) {
     let bytes = fixture(name);
     let movie = reading::index(&file, bytes.len() as u64, name).expect("sound");
     let stamp = recording::Stamp { len: bytes.len() as u64, modified: std::time::SystemTime::UNIX_EPOCH };
-    (Reel::new(std::sync::Arc::new(Recording::new(name.to_owned(), stamp, file, movie, 6000))), bytes)
+    (
+        Reel::new(std::sync::Arc::new(Recording::new(
+            name.to_owned(),
+            stamp,
+            std::sync::Arc::new(recording::Opened::new(file, &Default::default())),
+            movie,
+            6000,
+        ))),
+        bytes,
+    )
 }
 
 /// The bytes of a batch, as they are read.
