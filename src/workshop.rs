@@ -24,7 +24,10 @@ use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use crate::meter::Counter;
-use queue::{Asker, Queue};
+use queue::Queue;
+
+/// Who asks: an address that has a share of its own, or nobody in particular.
+type Asker = Option<IpAddr>;
 
 /// Jobs at once, waiting and running. At 1 to 50 ms each the last one waits for seconds, and players do not wait longer.
 const PLACES: usize = 256;
@@ -116,7 +119,7 @@ struct Room {
 }
 
 struct State {
-    queue: Queue<Box<dyn Job>>,
+    queue: Queue<IpAddr, Box<dyn Job>>,
     threads: usize,
     idle: usize,
     closed: bool,
@@ -219,7 +222,8 @@ impl Room {
     /// A thread: does what is to be done until the door closes.
     fn serve(&self) {
         // The calling thread's own (setpriority(2), "C library/kernel differences"). Refused, it is as any other.
-        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        let own = rustix::process::getpriority_process(None).unwrap_or(0);
+        if let Err(error) = rustix::process::setpriority_process(None, (own + NICE).min(19)) {
             warn!(%error, "a thread for costly answers keeps its usual priority");
         }
         while let Some((asker, job)) = self.next() {
@@ -284,7 +288,7 @@ mod tests {
         assert!(name.expect("done").expect("named").starts_with("workshop-"));
         let nice = || rustix::process::getpriority_process(None).expect("known");
         let here = nice();
-        assert_eq!(workshop.run(None, nice).await, Ok((here + NICE).clamp(NICE, 19)));
+        assert_eq!(workshop.run(None, nice).await, Ok((here + NICE).min(19)));
         assert_eq!(nice(), here, "nobody else's priority has changed");
     }
 

@@ -65,6 +65,8 @@ pub use rtsp::RtspPort;
 pub use service::Delivery;
 
 #[cfg(test)]
+mod costly_tests;
+#[cfg(test)]
 mod express_tests;
 #[cfg(test)]
 mod tests;

@@ -270,6 +270,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn refusals_say_whose_fault_it_is() {
+        let request = http::Request::get("/vod/mp4:a.mp4/playlist.m3u8").body(()).expect("a request");
+        let (request, ()) = request.into_parts();
+        let said = |fault| {
+            let (_, answer) = refusal(&request, &fault);
+            let again =
+                answer.headers().get(RETRY_AFTER).map(|field| field.to_str().unwrap_or("").to_owned());
+            (answer.status().as_u16(), again)
+        };
+        let seconds = |number: u32| Some(number.to_string());
+        assert_eq!(said(VodFault::Refused(Refused::Busy)), (503, seconds(1)));
+        assert_eq!(said(VodFault::Refused(Refused::Panicked)), (500, None));
+        assert_eq!(said(VodFault::Slow), (503, seconds(2)));
+        assert_eq!(said(VodFault::Gone), (404, None));
+    }
+
+    #[test]
     fn rtsp_urls_name_the_same_streams() {
         let file = |path: &str| Some(Stream::File(path.to_owned()));
         for (path, stream) in [

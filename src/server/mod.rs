@@ -299,6 +299,7 @@ impl Server {
             plan: plan.clone(),
             delivery: delivery.clone(),
             clock: Arc::clone(&clock),
+            public_url: config.pages.public_url.clone(),
         };
         listening.spawn(press.run(listening.end.clone()));
         let rehearser = Rehearser {

@@ -4,27 +4,25 @@
 //! place is free again after [`Queue::done`]. Nobody waits behind the many jobs of somebody else: each asker has one turn.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
+use std::hash::Hash;
 
-/// Who asks: an address that has a share of its own, or nobody in particular.
-pub(super) type Asker = Option<IpAddr>;
-
-/// Jobs that wait, and the places that they and the running ones take.
+/// Jobs that wait, and the places that they and the running ones take. Who asks is an address that has a share of its own, or
+/// nobody in particular.
 #[derive(Debug)]
-pub(super) struct Queue<J> {
+pub(super) struct Queue<A, J> {
     places: usize,
     per_address: usize,
     /// By who asked; none is empty.
-    waiting: HashMap<Asker, VecDeque<J>>,
+    waiting: HashMap<Option<A>, VecDeque<J>>,
     /// Those in `waiting`, each once, whose turn comes first in front.
-    turns: VecDeque<Asker>,
+    turns: VecDeque<Option<A>>,
     /// Waiting and running, by address.
-    taken: HashMap<IpAddr, usize>,
+    taken: HashMap<A, usize>,
     waits: usize,
     runs: usize,
 }
 
-impl<J> Queue<J> {
+impl<A: Copy + Eq + Hash, J> Queue<A, J> {
     /// So many jobs at most in all, and so many of one address, waiting and running.
     pub(super) fn new(places: usize, per_address: usize) -> Self {
         let (waiting, turns, taken) = (HashMap::new(), VecDeque::new(), HashMap::new());
@@ -36,7 +34,7 @@ impl<J> Queue<J> {
         (self.waits, self.runs)
     }
 
-    pub(super) fn push(&mut self, asker: Asker, job: J) -> Result<(), J> {
+    pub(super) fn push(&mut self, asker: Option<A>, job: J) -> Result<(), J> {
         if self.waits + self.runs >= self.places {
             return Err(job);
         }
@@ -56,7 +54,7 @@ impl<J> Queue<J> {
         Ok(())
     }
 
-    pub(super) fn take(&mut self) -> Option<(Asker, J)> {
+    pub(super) fn take(&mut self) -> Option<(Option<A>, J)> {
         let asker = self.turns.pop_front()?;
         let line = self.waiting.get_mut(&asker)?;
         let job = line.pop_front()?;
@@ -70,7 +68,7 @@ impl<J> Queue<J> {
         Some((asker, job))
     }
 
-    pub(super) fn done(&mut self, asker: Asker) {
+    pub(super) fn done(&mut self, asker: Option<A>) {
         self.runs = self.runs.saturating_sub(1);
         let Some(address) = asker else { return };
         if let Some(taken) = self.taken.get_mut(&address) {
@@ -84,23 +82,17 @@ impl<J> Queue<J> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use proptest::prelude::*;
 
     use super::*;
-
-    fn address(last: u8) -> Asker {
-        Some(Ipv4Addr::new(10, 0, 0, last).into())
-    }
 
     #[test]
     fn each_asker_has_its_turn() {
         let mut queue = Queue::new(100, 10);
         for job in 0..8 {
-            queue.push(address(1), (1, job)).expect("a place");
+            queue.push(Some(1), (1, job)).expect("a place");
         }
-        queue.push(address(2), (2, 0)).expect("a place");
+        queue.push(Some(2), (2, 0)).expect("a place");
         queue.push(None, (0, 0)).expect("a place");
         let order: Vec<_> = std::iter::from_fn(|| queue.take()).map(|(_, (who, _))| who).collect();
         assert_eq!(order, [1, 2, 0, 1, 1, 1, 1, 1, 1, 1]);
@@ -110,16 +102,16 @@ mod tests {
     fn places_are_bounded_for_one_and_for_all_until_a_job_is_done() {
         let mut queue = Queue::new(4, 2);
         for job in 0..2 {
-            queue.push(address(1), job).expect("a place");
+            queue.push(Some(1), job).expect("a place");
         }
-        assert_eq!(queue.push(address(1), 9), Err(9), "its share is taken");
+        assert_eq!(queue.push(Some(1), 9), Err(9), "its share is taken");
         queue.push(None, 2).expect("a place");
         queue.push(None, 3).expect("nobody in particular has no share");
-        assert_eq!(queue.push(address(2), 9), Err(9), "all are taken");
+        assert_eq!(queue.push(Some(2), 9), Err(9), "all are taken");
         let (asker, _) = queue.take().expect("a job");
-        assert_eq!(queue.push(address(2), 9), Err(9), "a running job keeps its place");
+        assert_eq!(queue.push(Some(2), 9), Err(9), "a running job keeps its place");
         queue.done(asker);
-        queue.push(address(2), 4).expect("a place is free again");
+        queue.push(Some(2), 4).expect("a place is free again");
         assert_eq!(queue.counts(), (4, 0));
     }
 
@@ -129,7 +121,7 @@ mod tests {
             let mut queue = Queue::new(9, 4);
             let (mut pushed, mut seen, mut running) = (0_u32, Vec::new(), Vec::new());
             for (who, what) in steps {
-                let asker = if who == 0 { None } else { address(who) };
+                let asker = if who == 0 { None } else { Some(who) };
                 match what {
                     0 | 1 => if queue.push(asker, pushed).is_ok() { pushed += 1; },
                     _ => if let Some((asker, job)) = queue.take() { seen.push(job); running.push(asker); },
