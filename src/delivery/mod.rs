@@ -37,6 +37,7 @@ mod document;
 mod door;
 mod express;
 mod fault;
+mod held;
 mod made;
 mod pages;
 mod pieces;

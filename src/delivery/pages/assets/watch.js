@@ -8,7 +8,7 @@ const above = new URL("..", import.meta.url).pathname;
 const parts = location.pathname.slice(above.length).split("/").slice(1).filter(Boolean).map(decodeURIComponent);
 const [app, ...rest] = parts;
 const recorded = rest.length > 0;
-const base = `${above}${encodeURIComponent(app)}${recorded ? `/${stream(rest)}` : ""}`;
+const base = `${above}${encodeURIComponent(app)}${recorded ? "/" + stream(rest) : ""}`;
 const url = `${base}/playlist.m3u8`;
 const element = (id) => document.getElementById(id);
 const video = element("video");
