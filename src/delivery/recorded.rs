@@ -127,13 +127,13 @@ async fn media(request: &Parts, mount: &Mount, stream: &Stream, file: &File) -> 
         }
         File::Segment(names, kind, from, to) => {
             let recording = named(mount, stream, names).await?;
-            let layout = recording.segment(*kind, *from, *to)?;
+            let layout = mount.segment(&recording, *kind, *from, *to).await?;
             let response = bytes(request, mount, &recording, &layout, media_type(&recording, *kind)).await?;
             Ok((Kind::Segment, with(response, &[(CACHE_CONTROL, IMMUTABLE)])))
         }
         File::SegmentAt(names, kind, start) => {
             let recording = named(mount, stream, names).await?;
-            let layout = recording.segment_at(*kind, *start)?;
+            let layout = mount.segment_at(&recording, *kind, *start).await?;
             let response = bytes(request, mount, &recording, &layout, media_type(&recording, *kind)).await?;
             Ok((Kind::Segment, with(response, &[(CACHE_CONTROL, IMMUTABLE)])))
         }

@@ -254,6 +254,26 @@ proptest! {
     }
 }
 
+#[test]
+fn a_segment_by_its_time_is_the_one_among_all_cuts() {
+    let (moov, at, len) = moov();
+    let movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
+    let mut alone = movie.clone();
+    alone.video = None;
+    for recording in [Recording::for_tests(movie), Recording::for_tests(alone)] {
+        for kind in [Kind::Both, Kind::Picture, Kind::Sound(0)] {
+            let Some(cuts) = recording.cuts_of(kind, Trim::default()) else { continue };
+            assert!(cuts.len() > 3 || recording.tracks(kind).is_none(), "{kind:?}: {cuts:?}");
+            for cut in cuts {
+                let by_time = recording.segment_at(kind, cut.start).map(|it| (it.head, it.extents));
+                let by_samples = recording.segment(kind, cut.from, cut.to).map(|it| (it.head, it.extents));
+                assert_eq!(by_time, by_samples, "{kind:?} at {}", cut.start);
+                assert_eq!(recording.segment_at(kind, cut.start + 1).err(), Some(VodFault::Gone));
+            }
+        }
+    }
+}
+
 fn mount(root: &std::path::Path) -> Mount {
     Mount::new(MountSettings {
         root: root.to_owned(),
