@@ -9,6 +9,7 @@ mod browser;
 mod cache;
 mod commands;
 mod console;
+mod costly;
 mod dash;
 mod day;
 mod demo;
