@@ -10,7 +10,7 @@ const STOREYS: [&[&str]; 5] = [
     &["media", "clock", "log", "meter"],
     &[
         "agenda", "alarm", "audit", "clip", "config", "feed", "matrix", "push", "http", "rtsp", "rtmp",
-        "udp", "isobmff", "tasks",
+        "udp", "isobmff", "tasks", "workshop",
     ],
     &[
         "source",
@@ -86,6 +86,7 @@ const CORES: &[&str] = &[
     "vod/passage.rs",
     "vod/playlist.rs",
     "vod/smil.rs",
+    "workshop/queue.rs",
     "loadtest/buffer.rs",
     "loadtest/fragment.rs",
     "loadtest/playlist.rs",

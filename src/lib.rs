@@ -27,7 +27,7 @@
 //!  4  server                                                           wiring, demo, order of ending
 //!  3  delivery   admin                                                 what the world may ask
 //!  2  source   ladder   channel   package   store   schedule   rehearsal   simulator   stages: strangers to each other
-//!  1  config   feed   matrix   agenda   alarm   audit   http   rtsp   rtmp   udp   clip   push  joints: how stages are told and joined
+//!  1  config   feed   matrix   agenda   alarm   audit   http   rtsp   rtmp   udp   clip   push   workshop  joints: how stages are told and joined
 //!  0  media   clock   meter                                            words
 //! ```
 //! A module imports only from lower storeys; modules of one storey are strangers and are joined in [`server`].
@@ -118,6 +118,7 @@ pub mod store;
 pub mod tasks;
 pub mod udp;
 pub mod vod;
+pub mod workshop;
 
 #[cfg(test)]
 mod house;

@@ -187,8 +187,8 @@ fn each_fault_of_meaning_is_located() {
         // Pages.
         (
             "public_url = \"\"",
-            "public_url = \"https://live.example.org/x\"",
-            r#"public_url = "https://live.example.org/x" | 14: pages: public_url is not an http:// or https:// URL of a host, without a path"#,
+            "public_url = \"https://live.example.org/x?y\"",
+            r#"public_url = "https://live.example.org/x?y" | 14: pages: public_url is not an http:// or https:// URL of a host, with or without a path"#,
         ),
         (
             "embed_from = [\"*\"]",

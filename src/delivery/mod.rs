@@ -33,9 +33,12 @@ mod air;
 mod answer;
 mod audience;
 mod counts;
+mod document;
 mod door;
 mod express;
 mod fault;
+mod held;
+mod made;
 mod pages;
 mod pieces;
 pub mod portal;
@@ -62,6 +65,8 @@ pub use rtmp::{PublishedStream, Publishing, RtmpPort};
 pub use rtsp::RtspPort;
 pub use service::Delivery;
 
+#[cfg(test)]
+mod costly_tests;
 #[cfg(test)]
 mod express_tests;
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //! which poll it.
 //!
 //! The text changes only when what it tells does, so its `ETag` answers most requests. It is made elsewhere, about once a
-//! second; a request shares the bytes. Links are relative to the server's root.
+//! second; a request shares the bytes. Links are relative to the
+//! document, so they hold under whatever path a proxy serves it; with `pages.public_url` they are whole.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub const PATH: &str = "/api/public/now.json";
 
 const SHORT: HeaderValue = HeaderValue::from_static("public, max-age=5");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// From the document to the root.
+const UP: &str = "../../../";
 /// Recordings told of one channel.
 const REPLAYS: usize = 10;
 
@@ -102,13 +105,16 @@ struct Replay<'a> {
     poster: String,
 }
 
-/// The text at `now`. `recordings` are those of each mount that lists them.
+/// The text at `now`; links begin with `public_url`, if there is one. `recordings` are those of each mount that lists them.
 pub fn document(
     view: &MatrixView,
     plan: &Plan,
     recordings: &[(String, Arc<Vec<Listed>>)],
     now: MediaTime,
+    public_url: &str,
 ) -> String {
+    let root =
+        if public_url.is_empty() { UP.to_owned() } else { format!("{}/", public_url.trim_end_matches('/')) };
     let channel = |name: &'_ str, on_air: Option<&str>| -> (Option<usize>, Option<usize>) {
         let shown =
             |event: &PlannedEvent| event.channel.as_deref() == Some(name) && event.connect_from.is_some();
@@ -130,10 +136,10 @@ pub fn document(
             live: it.on_air.source.is_some(),
             now: lecture(runs),
             next: lecture(comes),
-            hls: format!("/{}/playlist.m3u8", it.name),
-            dash: format!("/{}/manifest.mpd", it.name),
-            watch: format!("/watch/{}", it.name),
-            replays: replays(plan, &it.name, recordings),
+            hls: format!("{root}{}/playlist.m3u8", it.name),
+            dash: format!("{root}{}/manifest.mpd", it.name),
+            watch: format!("{root}watch/{}", it.name),
+            replays: replays(plan, &it.name, recordings, &root),
         }
     });
     serde_json::to_string(&Document { channels: channels.collect() }).unwrap_or_default()
@@ -152,7 +158,12 @@ fn lecture(event: &PlannedEvent) -> Lecture<'_> {
 }
 
 /// The newest recordings of the series that are planned on the channel.
-fn replays<'a>(plan: &Plan, channel: &str, recordings: &'a [(String, Arc<Vec<Listed>>)]) -> Vec<Replay<'a>> {
+fn replays<'a>(
+    plan: &Plan,
+    channel: &str,
+    recordings: &'a [(String, Arc<Vec<Listed>>)],
+    root: &str,
+) -> Vec<Replay<'a>> {
     let series: BTreeSet<&str> = plan.of(channel).filter_map(|event| event.series_id.as_deref()).collect();
     let all = recordings.iter().flat_map(|(mount, listed)| listed.iter().map(move |it| (mount, it)));
     let of_series = |it: &Listed| it.series.as_deref().is_some_and(|it| series.contains(it));
@@ -163,9 +174,9 @@ fn replays<'a>(plan: &Plan, channel: &str, recordings: &'a [(String, Arc<Vec<Lis
         series: it.series.as_deref(),
         presenters: &it.creators,
         created: it.created.as_deref(),
-        hls: format!("/{mount}/{}", it.hls),
-        dash: format!("/{mount}/{}", it.dash),
-        poster: format!("/{mount}/{}", it.poster),
+        hls: format!("{root}{mount}/{}", it.hls),
+        dash: format!("{root}{mount}/{}", it.dash),
+        poster: format!("{root}{mount}/{}", it.poster),
     };
     found.into_iter().take(REPLAYS).map(replay).collect()
 }
@@ -211,7 +222,7 @@ mod tests {
     }
 
     fn told(plan: &Plan, recordings: &[(String, Arc<Vec<Listed>>)], now: MediaTime) -> Value {
-        serde_json::from_str(&document(&view(true), plan, recordings, now)).expect("JSON")
+        serde_json::from_str(&document(&view(true), plan, recordings, now, "")).expect("JSON")
     }
 
     #[test]
@@ -238,12 +249,12 @@ mod tests {
         assert_eq!((&paes["next"]["id"], &paes["next"]["place"]), (&json!("2"), &json!("Amphi_D")));
         assert_eq!(
             (&paes["hls"], &paes["watch"]),
-            (&json!("/Live_PAES/playlist.m3u8"), &json!("/watch/Live_PAES"))
+            (&json!("../../../Live_PAES/playlist.m3u8"), &json!("../../../watch/Live_PAES"))
         );
         let titles: Vec<_> =
             paes["replays"].as_array().expect("a list").iter().map(|it| &it["title"]).collect();
         assert_eq!(titles, ["new", "old"]);
-        assert_eq!(paes["replays"][0]["hls"], "/vod/smil:new.smil/playlist.m3u8");
+        assert_eq!(paes["replays"][0]["hls"], "../../../vod/smil:new.smil/playlist.m3u8");
         let idle = &first["channels"][1];
         assert_eq!(
             (&idle["now"], &idle["next"], &idle["replays"], &idle["live"]),
@@ -263,7 +274,7 @@ mod tests {
         let long = PlannedEvent { may_last_until: Some(at(190)), ..event("1", 0, 100) };
         let plan = Plan { events: vec![long, event("2", 200, 300)], ..Plan::default() };
         let now = |live: bool, second| -> Value {
-            let text = document(&view(live), &plan, &[], at(second));
+            let text = document(&view(live), &plan, &[], at(second), "");
             serde_json::from_str::<Value>(&text).expect("JSON")["channels"][0]["now"]["id"].clone()
         };
         assert_eq!((now(true, 150), now(true, 190)), (json!("1"), Value::Null));
@@ -283,13 +294,13 @@ mod tests {
             portal.answer(&parts).1
         };
         assert_eq!(ask(&portal, None).status(), StatusCode::SERVICE_UNAVAILABLE);
-        portal.show(document(&view(true), &Plan::default(), &[], START));
+        portal.show(document(&view(true), &Plan::default(), &[], START, ""));
         let answer = ask(&portal, None);
         assert_eq!((answer.status(), &answer.headers()["cache-control"]), (StatusCode::OK, &SHORT));
         let etag = answer.headers()["etag"].clone();
-        portal.show(document(&view(true), &Plan::default(), &[], at(1)));
+        portal.show(document(&view(true), &Plan::default(), &[], at(1), ""));
         assert_eq!(ask(&portal, Some(&etag)).status(), StatusCode::NOT_MODIFIED);
-        portal.show(document(&view(false), &Plan::default(), &[], at(1)));
+        portal.show(document(&view(false), &Plan::default(), &[], at(1), ""));
         assert_eq!(ask(&portal, Some(&etag)).status(), StatusCode::OK);
     }
 }

@@ -1,65 +1,16 @@
 //! A picture of a recording as JPEG (ISO/IEC 10918-1): one sync sample, decoded, made smaller, coded.
-//!
-//! Made on a thread that may block, one at a time, and kept for a while.
-
-use std::sync::Arc;
-
-use bytes::Bytes;
-use moka::future::Cache;
-use tokio::sync::Semaphore;
+//! Computed in the workshop.
 
 use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 
 use crate::ladder::openh264::{Decoder, PictureView};
 use crate::ladder::scale::Scaler;
 use crate::media::{MediaTime, Picture, PictureSize};
-use crate::vod::VodFault;
 
 /// Of 100. Text on slides shows ringing below 80.
 const QUALITY: u8 = 82;
 /// A thumbnail of 320 x 180 takes some 6 KB, and nobody reads it.
 const THUMBNAIL_QUALITY: u8 = 72;
-/// Made at once: what viewers see live comes first.
-const PLACES: usize = 1;
-/// Memory for pictures, in bytes.
-const MEMORY: u64 = 64 << 20;
-
-/// Pictures that were made, and the places where they are made. Clones share everything.
-#[derive(Clone, Debug)]
-pub(super) struct Posters {
-    made: Cache<String, Bytes>,
-    places: Arc<Semaphore>,
-}
-
-impl Default for Posters {
-    fn default() -> Self {
-        let weigh = |name: &String, picture: &Bytes| (name.len() + picture.len()) as u32;
-        Self {
-            made: Cache::builder().weigher(weigh).max_capacity(MEMORY).build(),
-            places: Arc::new(Semaphore::new(PLACES)),
-        }
-    }
-}
-
-impl Posters {
-    /// The picture of that name, made of `access_unit` where it is not there; once, however many ask.
-    pub(super) async fn get(
-        &self,
-        name: String,
-        width: u32,
-        access_unit: impl Future<Output = Result<Vec<u8>, VodFault>>,
-    ) -> Result<Bytes, VodFault> {
-        let make = async {
-            let access_unit = access_unit.await?;
-            let _place = self.places.acquire().await.map_err(|_| VodFault::Slow)?;
-            let made = tokio::task::spawn_blocking(move || poster(&access_unit, width)).await;
-            let made = made.map_err(|error| VodFault::Picture(error.to_string()))?;
-            made.map(Bytes::from).map_err(|error| VodFault::Picture(error.to_string()))
-        };
-        self.made.try_get_with(name, make).await.map_err(|fault| VodFault::clone(&fault))
-    }
-}
-
 /// Why there is no picture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PosterError {

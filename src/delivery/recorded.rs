@@ -19,34 +19,44 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use tracing::{debug, warn};
 
 use super::Kind;
-use super::answer::{Answer, DASH, IMMUTABLE, PLAYLIST, SECONDS};
-use super::poster::Posters;
+use super::answer::{Answer, IMMUTABLE};
+use super::document::Desk;
+use super::made::Made;
 use super::route::{DEFAULT_INSTANCE, decode};
-use crate::http::{Body, Description, ETag, Requested, content, empty, problem, requested_range};
+use crate::http::{Body, Description, Requested, content, empty, problem, requested_range};
 use crate::media::Segment;
-use crate::vod::{self, File, Layout, Mount, Recording, Stream, Trim, VodFault, parse_file, part_of};
+use crate::vod::{self, File, Layout, Mount, Recording, Stream, VodFault, parse_file, part_of};
+use crate::workshop::Refused;
 
-const TEN_SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=10");
-const WEBVTT: HeaderValue = HeaderValue::from_static("text/vtt; charset=utf-8");
-const JPEG: HeaderValue = HeaderValue::from_static("image/jpeg");
-const AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// The answer to a GET or HEAD beneath a mount.
-pub(super) async fn answer(request: &Parts, mount: &Mount, posters: &Posters) -> Answer {
+pub(super) async fn answer(request: &Parts, mount: &Mount, made: &Made) -> Answer {
+    if let Some(found) = made.fresh(mount, request).await {
+        return found.answer(request);
+    }
     let path = request.uri.path();
-    let answer = if path.ends_with("/index.json") && path.matches('/').count() == 2 {
-        index(request, mount).await
+    let desk = Desk { request, mount, made };
+    let found = if path.ends_with("/index.json") && path.matches('/').count() == 2 {
+        desk.index().await
     } else if let Some((stream, file)) = parse(path) {
-        file_answer(request, mount, posters, &stream, &file).await
+        match desk.find(&stream, &file).await {
+            Some(found) => found,
+            None => {
+                let media = media(request, mount, &stream, &file).await;
+                return media.unwrap_or_else(|fault| refusal(request, &fault));
+            }
+        }
     } else if has_odd_letters(path) {
         Err(VodFault::of_name(path, "an encoded slash, a backslash or NUL"))
     } else {
         Err(VodFault::NotFound)
     };
-    match answer {
-        Ok(answer) => answer,
+    match found {
+        Ok(found) => {
+            made.remember(mount, request, &found).await;
+            found.answer(request)
+        }
         Err(fault) => refusal(request, &fault),
     }
 }
@@ -105,38 +115,9 @@ fn stream(parts: Vec<String>) -> Option<Stream> {
     }
 }
 
-async fn file_answer(
-    request: &Parts,
-    mount: &Mount,
-    posters: &Posters,
-    stream: &Stream,
-    file: &File,
-) -> Result<Answer, VodFault> {
+/// Media: a file's own bytes behind a head of some hundred.
+async fn media(request: &Parts, mount: &Mount, stream: &Stream, file: &File) -> Result<Answer, VodFault> {
     match file {
-        File::Multivariant => {
-            let presentation = mount.open(stream).await?;
-            let texts = mount.texts(&presentation).await?;
-            let text = Mount::multivariant(&presentation, trim(request), &texts);
-            Ok((Kind::Multivariant, playlist(request, text, SECONDS)))
-        }
-        File::Nearest(bitrate) => {
-            let presentation = mount.open(stream).await?;
-            let far = |it: &&vod::Rendition| bitrate.map_or(0, |asked| it.recording.rates.1.abs_diff(asked));
-            let nearest = presentation.renditions.iter().min_by_key(far).ok_or(VodFault::NotFound)?;
-            let trim = Some(trim(request)).filter(|trim| !trim.is_whole()).unwrap_or(nearest.trim);
-            let text = nearest.recording.media_playlist(nearest.kind, trim).ok_or(VodFault::Gone)?;
-            Ok((Kind::MediaPlaylist, playlist(request, text, TEN_SECONDS)))
-        }
-        File::Playlist(key, kind, trim) => {
-            let recording = mount.rendition(stream, key).await?;
-            let text = recording.media_playlist(*kind, *trim).ok_or(VodFault::Gone)?;
-            Ok((Kind::MediaPlaylist, playlist(request, text, TEN_SECONDS)))
-        }
-        File::IFrames(key, trim) => {
-            let recording = mount.rendition(stream, key).await?;
-            let text = recording.i_frame_playlist(*trim).ok_or(VodFault::Gone)?;
-            Ok((Kind::MediaPlaylist, playlist(request, text, TEN_SECONDS)))
-        }
         File::Init(names, kind) => {
             let recording = named(mount, stream, names).await?;
             let bytes = Segment::from(recording.init(*kind).ok_or(VodFault::Gone)?);
@@ -146,50 +127,18 @@ async fn file_answer(
         }
         File::Segment(names, kind, from, to) => {
             let recording = named(mount, stream, names).await?;
-            let layout = recording.segment(*kind, *from, *to)?;
+            let layout = mount.segment(&recording, *kind, *from, *to).await?;
             let response = bytes(request, mount, &recording, &layout, media_type(&recording, *kind)).await?;
             Ok((Kind::Segment, with(response, &[(CACHE_CONTROL, IMMUTABLE)])))
         }
         File::SegmentAt(names, kind, start) => {
             let recording = named(mount, stream, names).await?;
-            let layout = recording.segment_at(*kind, *start)?;
+            let layout = mount.segment_at(&recording, *kind, *start).await?;
             let response = bytes(request, mount, &recording, &layout, media_type(&recording, *kind)).await?;
             Ok((Kind::Segment, with(response, &[(CACHE_CONTROL, IMMUTABLE)])))
         }
-        File::Manifest => {
-            let presentation = mount.open(stream).await?;
-            let texts = mount.texts(&presentation).await?;
-            let text = Mount::manifest(&presentation, trim(request), &texts);
-            Ok((Kind::Multivariant, document(request, text, DASH, SECONDS)))
-        }
-        File::TextPlaylist(index, trim) => {
-            let presentation = mount.open(stream).await?;
-            mount.texts(&presentation).await?.get(*index).ok_or(VodFault::NotFound)?;
-            let text = Mount::text_playlist(&presentation, *index, *trim);
-            Ok((Kind::MediaPlaylist, playlist(request, text, TEN_SECONDS)))
-        }
-        File::WholeText(index, trim) => {
-            let presentation = mount.open(stream).await?;
-            let texts = mount.texts(&presentation).await?;
-            let cues = mount.cues(texts.get(*index).ok_or(VodFault::NotFound)?).await?;
-            let text = Mount::whole_text(&presentation, &cues, *trim);
-            Ok((Kind::Segment, document(request, text, WEBVTT, TEN_SECONDS)))
-        }
-        File::Text(index, part) => {
-            let presentation = mount.open(stream).await?;
-            let texts = mount.texts(&presentation).await?;
-            let cues = mount.cues(texts.get(*index).ok_or(VodFault::NotFound)?).await?;
-            let text = Mount::text_segment(&cues, *part);
-            Ok((Kind::Segment, document(request, text, WEBVTT, TEN_SECONDS)))
-        }
-        File::Chapters => {
-            let presentation = mount.open(stream).await?;
-            let chapters = mount.chapters(&presentation).await?;
-            let text = serde_json::to_string(&chapters).unwrap_or_default();
-            Ok((Kind::Other, document(request, text, JSON, TEN_SECONDS)))
-        }
-        File::Poster => poster(request, mount, posters, stream).await,
         File::Download => download(request, mount, stream).await,
+        _ => Err(VodFault::NotFound),
     }
 }
 
@@ -201,54 +150,6 @@ async fn named(
 ) -> Result<std::sync::Arc<Recording>, VodFault> {
     let recording = mount.rendition(stream, &names.key).await?;
     if recording.names.tag == names.tag { Ok(recording) } else { Err(VodFault::Gone) }
-}
-
-/// The list of recordings; `?series=` leaves those of one series.
-async fn index(request: &Parts, mount: &Mount) -> Result<Answer, VodFault> {
-    if !mount.settings().index {
-        return Err(VodFault::NotFound);
-    }
-    let all = mount.list().await?;
-    let series = query(request, "series");
-    let is_wanted = |listed: &&vod::Listed| series.is_none() || listed.series == series;
-    let wanted: Vec<&vod::Listed> = all.iter().filter(is_wanted).collect();
-    let text = serde_json::to_string(&wanted).unwrap_or_default();
-    Ok((Kind::Other, document(request, text, JSON, TEN_SECONDS)))
-}
-
-/// The picture at the key frame nearest to `?t=` seconds, `?width=` pixels wide.
-async fn poster(
-    request: &Parts,
-    mount: &Mount,
-    posters: &Posters,
-    stream: &Stream,
-) -> Result<Answer, VodFault> {
-    if !mount.settings().poster {
-        return Err(VodFault::NotFound);
-    }
-    let number = |name: &str| query(request, name)?.parse::<f64>().ok().filter(|number| number.is_finite());
-    let ms = (number("t").unwrap_or(0.0).clamp(0.0, 1e6) * 1000.0) as u64;
-    let width = number("width").unwrap_or(640.0).clamp(16.0, 1920.0) as u32;
-    let presentation = mount.open(stream).await?;
-    let size = |it: &&vod::Rendition| it.recording.movie.picture_size().map(|(width, _)| width);
-    let best = presentation.renditions.iter().max_by_key(size).ok_or(VodFault::NotFound)?;
-    let recording = &best.recording;
-    let sync = recording.sync_near(ms).ok_or(VodFault::NotFound)?;
-    let sample = async {
-        let bytes = mount.read_sample(recording, sync).await?;
-        recording.access_unit(&bytes).ok_or(VodFault::NotFound)
-    };
-    let name = format!("{}_{}_{sync}_{width}", recording.names.key, recording.names.tag);
-    let picture = posters.get(name, width, sample).await?;
-    let etag = ETag::of(&picture);
-    let description = Description { content_type: JPEG, cache_control: AN_HOUR, etag: Some(&etag) };
-    Ok((Kind::Other, content(request, &Segment::from(picture), description)))
-}
-
-fn query(request: &Parts, name: &str) -> Option<String> {
-    let query = request.uri.query().unwrap_or_default();
-    let mut fields = url::form_urlencoded::parse(query.as_bytes());
-    fields.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 async fn download(request: &Parts, mount: &Mount, stream: &Stream) -> Result<Answer, VodFault> {
@@ -328,40 +229,9 @@ fn with_range(response: Response<Body>, field: String) -> Response<Body> {
     }
 }
 
-fn playlist(request: &Parts, text: String, cache_control: HeaderValue) -> Response<Body> {
-    document(request, text, PLAYLIST, cache_control)
-}
-
-fn document(
-    request: &Parts,
-    text: String,
-    content_type: HeaderValue,
-    cache_control: HeaderValue,
-) -> Response<Body> {
-    let etag = ETag::of(text.as_bytes());
-    let description = Description { content_type, cache_control, etag: Some(&etag) };
-    content(request, &Segment::from(Bytes::from(text)), description)
-}
-
 fn media_type(recording: &Recording, kind: vod::Kind) -> HeaderValue {
     let is_sound = matches!(kind, vod::Kind::Sound(_)) || recording.movie.video.is_none();
     HeaderValue::from_static(if is_sound { "audio/mp4" } else { "video/mp4" })
-}
-
-/// What the query wants to be trimmed, in milliseconds.
-fn trim(request: &Parts) -> Trim {
-    let fields = url::form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes());
-    let mut trim = Trim::default();
-    for (name, value) in fields {
-        let Ok(ms) = value.parse::<f64>() else { continue };
-        let ms = ms.clamp(0.0, 1e9) as u64;
-        match name.to_ascii_lowercase().trim_start_matches("wowza") {
-            "playstart" => trim.start_ms = ms,
-            "playduration" if ms > 0 => trim.duration_ms = Some(ms),
-            _ => {}
-        }
-    }
-    trim
 }
 
 /// The one place that turns a fault of a recording into a status.
@@ -378,7 +248,17 @@ fn refusal(request: &Parts, fault: &VodFault) -> Answer {
             let response = problem(StatusCode::SERVICE_UNAVAILABLE, &fault.to_string());
             (Kind::NotReady, with(response, &[(RETRY_AFTER, HeaderValue::from(2))]))
         }
-        VodFault::Index { .. } | VodFault::NotMp4 { .. } | VodFault::Smil { .. } | VodFault::Picture(_) => {
+        // The workshop has said so once a second for all.
+        VodFault::Refused(Refused::Busy) => {
+            debug!(path, %fault, "refused");
+            let response = problem(StatusCode::SERVICE_UNAVAILABLE, &fault.to_string());
+            (Kind::NotReady, with(response, &[(RETRY_AFTER, HeaderValue::from(1))]))
+        }
+        VodFault::Index { .. }
+        | VodFault::NotMp4 { .. }
+        | VodFault::Smil { .. }
+        | VodFault::Picture(_)
+        | VodFault::Refused(Refused::Panicked) => {
             warn!(path, %fault, "a recording cannot be served");
             (Kind::Refused, problem(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()))
         }
@@ -388,6 +268,23 @@ fn refusal(request: &Parts, fault: &VodFault) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refusals_say_whose_fault_it_is() {
+        let request = http::Request::get("/vod/mp4:a.mp4/playlist.m3u8").body(()).expect("a request");
+        let (request, ()) = request.into_parts();
+        let said = |fault| {
+            let (_, answer) = refusal(&request, &fault);
+            let again =
+                answer.headers().get(RETRY_AFTER).map(|field| field.to_str().unwrap_or("").to_owned());
+            (answer.status().as_u16(), again)
+        };
+        let seconds = |number: u32| Some(number.to_string());
+        assert_eq!(said(VodFault::Refused(Refused::Busy)), (503, seconds(1)));
+        assert_eq!(said(VodFault::Refused(Refused::Panicked)), (500, None));
+        assert_eq!(said(VodFault::Slow), (503, seconds(2)));
+        assert_eq!(said(VodFault::Gone), (404, None));
+    }
 
     #[test]
     fn rtsp_urls_name_the_same_streams() {

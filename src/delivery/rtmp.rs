@@ -17,6 +17,7 @@ mod publish;
 mod recorded;
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ use super::door::{Caller, Door, Protocol, Wish as Wanted};
 use super::registry::Selection;
 use super::route::Stream;
 use super::{Audience, Counts, Registry, Speaks};
+use crate::http::asker;
 use crate::rtmp::{Event, Query, StreamName, authmod};
 use connection::{Connection, Ended, PATIENCE};
 use publish::After;
@@ -144,12 +146,14 @@ impl RtmpPort {
                     Err(why) => Err(Refused::Other(why)),
                 },
                 Event::Play { stream, query, start_ms } => {
+                    let peer = connection.peer().and_then(|peer| asker(peer.ip()));
                     let name = prefixed(&stream);
                     let asked =
                         Asked { connection, app: &app.name, stream: &name, queries: [&query, &app.query] };
                     match self.ask(Wanted::Play, &asked) {
                         Ok(()) => {
-                            self.find(&app.name, &stream, start_ms.unwrap_or(0)).await.map_err(Refused::Other)
+                            let start = start_ms.unwrap_or(0);
+                            self.find(&app.name, &stream, start, peer).await.map_err(Refused::Other)
                         }
                         Err(why) => Err(Refused::Denied(why)),
                     }
@@ -210,9 +214,15 @@ impl RtmpPort {
     }
 
     /// What `stream` of `app` plays: a recording of a mount, or a channel's rung; all rungs mean the best one.
-    async fn find(&self, app: &str, stream: &StreamName, start_ms: u32) -> Result<Wish, Cow<'static, str>> {
+    async fn find(
+        &self,
+        app: &str,
+        stream: &StreamName,
+        start_ms: u32,
+        peer: Option<IpAddr>,
+    ) -> Result<Wish, Cow<'static, str>> {
         if let Some(mount) = self.registry.mounted(app) {
-            let recorded = Recorded::open(mount, stream, start_ms).await?;
+            let recorded = Recorded::open(mount.asked_by(peer), stream, start_ms).await?;
             return Ok(Wish::PlayRecorded(Box::new(recorded)));
         }
         let channel = self.registry.get(app).ok_or("there is no channel of that name")?;

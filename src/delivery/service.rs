@@ -16,12 +16,13 @@ use http::{HeaderValue, Method, Request, Response};
 use super::answer::{self, Answer, Found};
 use super::door::{Caller, Door, OpenDoor, Protocol, Wish};
 use super::fault::Fault;
-use super::poster::Posters;
+use super::made::Made;
 use super::route::{ChannelPath, Route, Stream};
 use super::vault::Vault;
 use super::{Audience, Counts, Kind, Pages, Portal, Registry, portal, recorded, route};
-use crate::http::{Body, cors, method_refusal};
+use crate::http::{Body, asker, cors, method_refusal};
 use crate::vod::Mount;
+use crate::workshop::Workshop;
 
 /// How long a request waits for a channel that is being started.
 const WARM_UP: Duration = Duration::from_secs(4);
@@ -33,7 +34,8 @@ pub struct Delivery {
     pub(super) counts: Arc<Counts>,
     audience: Arc<Audience>,
     pub(super) vault: Arc<Vault>,
-    posters: Posters,
+    pub(super) made: Made,
+    workshop: Workshop,
     pages: Pages,
     portal: Portal,
     door: Arc<dyn Door>,
@@ -47,7 +49,8 @@ impl Default for Delivery {
             counts: Arc::default(),
             audience: Arc::default(),
             vault: Arc::default(),
-            posters: Posters::default(),
+            made: Made::default(),
+            workshop: Workshop::default(),
             pages: Pages::default(),
             portal: Portal::default(),
             door: Arc::new(OpenDoor),
@@ -82,6 +85,11 @@ impl Delivery {
     /// Who watches.
     pub const fn audience(&self) -> &Arc<Audience> {
         &self.audience
+    }
+
+    /// Where answers are computed that cost something.
+    pub const fn workshop(&self) -> &Workshop {
+        &self.workshop
     }
 
     /// What the portal polls.
@@ -193,7 +201,7 @@ impl<B> tower::Service<Request<B>> for Delivery {
                 let answer = match (method_refusal(&parts.method), delivery.ask(query, &app, &stream)) {
                     (Some(_), _) => delivery.dispatch(&parts),
                     (None, Err(fault)) => fault.answer(),
-                    (None, Ok(())) => recorded::answer(&parts, &mount, &delivery.posters).await,
+                    (None, Ok(())) => recorded::answer(&parts, &mount, &delivery.made).await,
                 };
                 Ok(delivery.finish(begun, &parts, answer))
             }));
@@ -216,7 +224,8 @@ impl Delivery {
     /// The mount that the path begins with.
     fn mount_of(&self, request: &Parts) -> Option<Mount> {
         let name = request.uri.path().strip_prefix('/')?.split('/').next()?;
-        self.registry.mounted(name)
+        let asker = self.peer.and_then(|peer| asker(peer.ip()));
+        self.registry.mounted(name).map(|mount| mount.asked_by(asker))
     }
 
     /// The channel asked for exists, but its waiting loop is still being coded.

@@ -34,7 +34,7 @@ pub use etag::ETag;
 pub use express::{Asked, Content, Express, Parcel};
 pub use listen::{ListenError, listen};
 pub use peer::Peer;
-pub use places::Places;
+pub use places::{Places, asker};
 pub use range::{Requested, requested_range};
 pub use refusal::{empty, method_refusal, problem};
 pub use sealed::Sealed;

@@ -119,6 +119,12 @@ impl Drop for Seat {
     }
 }
 
+/// The address by which `peer` has a share of what is bounded; `None` where it has none of its own.
+pub fn asker(peer: IpAddr) -> Option<IpAddr> {
+    let peer = peer.to_canonical();
+    (!peer.is_loopback()).then(|| household(peer))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -255,6 +255,13 @@ impl Session {
         }
     }
 
+    /// Tells a player of a recording that it must end.
+    pub fn end_recorded(&mut self, reason: &str) {
+        if self.phase == Phase::Playing {
+            reply::status(&mut self.output, "error", "NetStream.Play.Failed", reason);
+        }
+    }
+
     /// Tells a publisher that it must end.
     pub fn end_publishing(&mut self, reason: &str) {
         if self.phase == Phase::Publishing {

@@ -25,12 +25,14 @@ use crate::source::SourceGauges;
 use crate::store::Snapshot;
 use crate::tasks::{TaskState, TaskView, Tasks};
 use crate::vod::Mount;
+use crate::workshop::Workshop;
 
 /// Reads everything when it is asked.
 pub(super) struct Measures {
     pub(super) inventory: watch::Receiver<Arc<Inventory>>,
     pub(super) ladders: Ladders,
     pub(super) delivery: Arc<Counts>,
+    pub(super) workshop: Workshop,
     pub(super) registry: Arc<delivery::Registry>,
     pub(super) places: Places,
     pub(super) pushes: PushBoard,
@@ -54,6 +56,7 @@ impl Collector for Measures {
         self.of_sources(&mut encoder)?;
         self.of_ladders(&mut encoder)?;
         self.of_mounts(&mut encoder)?;
+        self.of_the_workshop(&mut encoder)?;
         self.of_pushes(&mut encoder)?;
         self.of_delivery(&mut encoder)?;
         self.of_channels(&mut encoder)?;
@@ -107,7 +110,21 @@ impl Measures {
             mounts.iter().map(|(name, mount)| (vec![("mount", name.as_str())], value(mount) as f64)).collect()
         };
         gauges(encoder, "amphi_vod_indexes", "Recordings whose index is kept", each(Mount::indexes))?;
-        gauges(encoder, "amphi_vod_index_bytes", "Memory that indexes take", each(Mount::index_bytes))
+        gauges(encoder, "amphi_vod_index_bytes", "Memory that indexes take", each(Mount::index_bytes))?;
+        let open = each(|mount| mount.open_files() as u64);
+        gauges(encoder, "amphi_vod_open_files", "Recordings whose file is open", open)
+    }
+
+    /// Answers that cost computing.
+    fn of_the_workshop(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let load = self.workshop.load();
+        let one = |value: usize| vec![(Vec::new(), value as f64)];
+        gauges(encoder, "amphi_workshop_waiting", "Costly answers that wait", one(load.waiting))?;
+        gauges(encoder, "amphi_workshop_running", "Costly answers being computed", one(load.running))?;
+        let all = |value| vec![(Vec::new(), value)];
+        counters(encoder, "amphi_workshop_done", "Costly answers computed", all(load.done))?;
+        counters(encoder, "amphi_workshop_refused", "Costly answers refused", all(load.refused))?;
+        counters(encoder, "amphi_workshop_panics", "Costly answers that panicked", all(load.panicked))
     }
 
     fn of_ladders(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

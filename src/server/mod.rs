@@ -231,6 +231,7 @@ impl Server {
             inventory: inventory.clone(),
             ladders: ladders.clone(),
             delivery: Arc::clone(delivery.counts()),
+            workshop: delivery.workshop().clone(),
             registry: Arc::clone(delivery.registry()),
             places: places.clone(),
             pushes: pushes.clone(),
@@ -242,7 +243,8 @@ impl Server {
         }));
         let mut listening = Stage::new("listeners", &tasks);
         let (doubts, doubts_watch) = watch::channel(Arc::default());
-        let gallery = Gallery::new(ladders.clone(), Arc::clone(delivery.registry()), grid);
+        let gallery =
+            Gallery::new(ladders.clone(), Arc::clone(delivery.registry()), grid, delivery.workshop().clone());
         let (vitals, vitals_watch) = watch::channel(Arc::default());
         let (viewers, viewers_watch) = watch::channel(Arc::default());
         let (rehearsals, rehearsing) = start::rehearsals(&config);
@@ -328,6 +330,7 @@ impl Server {
             plan: plan.clone(),
             delivery: delivery.clone(),
             clock: Arc::clone(&clocks.wall),
+            public_url: config.pages.public_url.clone(),
         };
         let end = listening.end.clone();
         listening.supervise(Job::new("portal"), press, move |it| Box::pin(it.run(end.clone())));

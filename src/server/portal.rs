@@ -25,6 +25,8 @@ pub(super) struct Press {
     pub(super) plan: watch::Receiver<Arc<Plan>>,
     pub(super) delivery: Delivery,
     pub(super) clock: Arc<dyn WallClock>,
+    /// Where viewers reach the public port; empty = links are relative.
+    pub(super) public_url: String,
 }
 
 impl Press {
@@ -35,7 +37,13 @@ impl Press {
             let mut listed_at: Option<Instant> = None;
             loop {
                 let plan = Arc::clone(&self.plan.borrow());
-                let text = portal::document(&self.matrix.view(), &plan, &recordings, self.clock.now());
+                let text = portal::document(
+                    &self.matrix.view(),
+                    &plan,
+                    &recordings,
+                    self.clock.now(),
+                    &self.public_url,
+                );
                 self.delivery.portal().show(text);
                 if listed_at.is_none_or(|at| at.elapsed() >= LIST_EVERY) {
                     recordings = self.recordings().await;

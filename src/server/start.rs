@@ -58,11 +58,12 @@ pub(super) fn announce(config: &Config, delivery: &Delivery) {
         let streams = channel.streams.clone();
         delivery.registry().insert(&channel.name, delivery::Channel { streams, shelf: None, air: None });
     }
-    mount(&config.vods, delivery.registry());
+    mount(&config.vods, delivery);
 }
 
 /// Serves the recordings of these mounts; those that run as they should are left alone.
-pub(super) fn mount(vods: &[config::Vod], registry: &delivery::Registry) {
+pub(super) fn mount(vods: &[config::Vod], delivery: &Delivery) {
+    let registry = delivery.registry();
     for vod in vods {
         let settings = MountSettings {
             root: vod.root.clone(),
@@ -73,7 +74,7 @@ pub(super) fn mount(vods: &[config::Vod], registry: &delivery::Registry) {
         };
         if registry.mounted(&vod.name).is_none_or(|mount| *mount.settings() != settings) {
             info!(mount = vod.name, root = %vod.root.display(), "recordings are served");
-            registry.mount(&vod.name, Mount::new(settings));
+            registry.mount(&vod.name, Mount::new(settings).in_workshop(delivery.workshop().clone()));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Thumbnails of sources and channels: made when somebody asks, off the media threads, one at a time.
+//! Thumbnails of sources and channels: made when somebody asks, in the workshop, one at a time.
 //!
 //! A source that is being decoded is shown by its ladder's newest picture. One that is not is shown as it was last
 //! seen; while a console is open, the [`Glancer`] looks at idle halls again, rarely: one hall at a time, each at most
@@ -30,6 +30,7 @@ use crate::feed::{Next, Reader};
 use crate::matrix::{MatrixHandle, SourceState};
 use crate::media::{CodedCell, Grid, MediaTime, Picture, RungTracks, TrackFormat, h264};
 use crate::source::{Retry, SourceFault, glance};
+use crate::workshop::Workshop;
 
 /// Pixels; twice what a phone shows.
 const WIDTH: u32 = 320;
@@ -59,6 +60,7 @@ pub(super) struct Gallery {
     pub(super) ladders: Ladders,
     pub(super) registry: Arc<Registry>,
     pub(super) grid: Grid,
+    workshop: Workshop,
     hung: Arc<Mutex<BTreeMap<Subject, Thumbnail>>>,
     /// The newest picture of every source whose time was told: it can still be had when its ladder has ended.
     seen: Arc<Mutex<BTreeMap<String, Seen>>>,
@@ -73,9 +75,9 @@ impl std::fmt::Debug for Gallery {
 }
 
 impl Gallery {
-    pub(super) fn new(ladders: Ladders, registry: Arc<Registry>, grid: Grid) -> Self {
+    pub(super) fn new(ladders: Ladders, registry: Arc<Registry>, grid: Grid, workshop: Workshop) -> Self {
         let (hung, seen, asked) = (Arc::default(), Arc::default(), Arc::default());
-        Self { ladders, registry, grid, hung, seen, asked, places: Arc::new(Semaphore::new(1)) }
+        Self { ladders, registry, grid, workshop, hung, seen, asked, places: Arc::new(Semaphore::new(1)) }
     }
 
     /// Of when a source's thumbnail would be.
@@ -154,7 +156,11 @@ impl Gallery {
         if let Some(kept) = self.hung(&subject).filter(fresh) {
             return Some(kept);
         }
-        match tokio::task::spawn_blocking(make).await.ok()? {
+        let made = match self.workshop.run(None, make).await {
+            Ok(made) => made.map_err(|error| error.to_string()),
+            Err(refused) => Err(refused.to_string()),
+        };
+        match made {
             Ok(jpeg) => {
                 let made = Thumbnail { at, jpeg: Bytes::from(jpeg) };
                 self.lock().insert(subject, made.clone());

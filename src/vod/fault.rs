@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use tracing::warn;
 
 use crate::isobmff::BoxFault;
+use crate::workshop::Refused;
 
 use super::smil::SmilFault;
 
@@ -51,6 +52,9 @@ pub enum VodFault {
     /// The file's, or a codec that we do not decode.
     #[error("{0}")]
     Picture(String),
+    /// Nobody's: others are asking for much at this moment. And ours, where making the answer panicked.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// The storage's: it does not answer in time.
     #[error("the storage does not answer")]
     Slow,
@@ -96,6 +100,11 @@ impl VodFault {
             }
             _ => Self::Io { path: path.to_owned(), error: error.to_string() },
         }
+    }
+
+    /// It says something of the file as it is, and will until the file is another.
+    pub(super) const fn is_of_the_file(&self) -> bool {
+        matches!(self, Self::Unfinished { .. } | Self::Index { .. } | Self::NotMp4 { .. } | Self::Smil { .. })
     }
 
     /// An index fault; a sample beyond the end means that the file is still being copied.

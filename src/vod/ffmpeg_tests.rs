@@ -474,7 +474,7 @@ async fn chapters_of_quicktime_are_told() {
         ffmpeg(&arguments);
         let (mount, _) = open(&file).await;
         let opened = mount.open(&Stream::File(name.to_owned())).await.expect("opened");
-        let chapters = mount.chapters(&opened).await.expect("read");
+        let chapters = mount.chapters_within(&opened).await.expect("read");
         let told: Vec<_> = chapters.iter().map(|cue| (cue.start_ms, cue.end_ms, &*cue.text)).collect();
         assert_eq!(told, [(0, 5000, "Bases"), (5000, 13000, "Après la pause")], "{name}");
     }

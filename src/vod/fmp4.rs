@@ -39,6 +39,11 @@ impl Layout {
     pub fn total_len(&self) -> u64 {
         self.head.len() as u64 + self.extents.iter().map(|extent| extent.len).sum::<u64>()
     }
+
+    /// Bytes that it takes in memory.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.head.len() + self.extents.capacity() * size_of::<Extent>()
+    }
 }
 
 /// `ftyp` and `moov` for segments of these tracks.

@@ -7,7 +7,8 @@
 //! Cores (sans-IO): [`Smil`], [`Movie`] with its tables and fragments, [`cuts`], names, playlists,
 //! manifests, layouts, subtitles. Shell: the
 //! [`Mount`] opens files beneath its root only (`cap-std`), on threads of the blocking pool that it has a bounded number
-//! of, keeps indexes in a bounded cache, builds one once however many ask, and lets nobody wait for ever.
+//! of, keeps indexes in a bounded cache, builds one once however many ask, and lets nobody wait for ever. What it reads is
+//! understood in the [`Workshop`](crate::workshop::Workshop): indexes, cues, and whatever answers are made of them.
 //!
 //! A file is looked at again when two seconds have passed since the last look: NFS sends no events. A SMIL file that
 //! is just being written is answered from its last good reading.
@@ -41,7 +42,7 @@ pub use cut::{Cut, Trim, cuts};
 pub use fault::VodFault;
 pub use fmp4::{Layout, part_of};
 pub use listing::Listed;
-pub use mount::{Mount, MountSettings, Presentation, Rendition, Stream};
+pub use mount::{Captions, Listing, Mount, MountSettings, OPEN_MAX, Presentation, Rendition, Stream};
 pub use movie::{Movie, Track};
 pub use names::{File, Kind, Names, parse as parse_file};
 pub use passage::{Passage, PassageSample, Playhead};

@@ -2,8 +2,11 @@
 
 mod files;
 
+use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,11 +26,12 @@ use super::fmp4::Layout;
 use super::listing::Listed;
 use super::names::{self, Kind, digest};
 use super::playlist::{Subtitles, Variant, multivariant};
-use super::reading::{self, Patience};
-use super::recording::{Recording, Stamp};
+use super::reading::{self, Index, Patience, Search};
+use super::recording::{Opened, Recording, Stamp};
 use super::samples::Extent;
 use super::smil::{Smil, SmilRendition, TextStream};
 use super::text::{self, Cue};
+use crate::workshop::Workshop;
 use files::{KnownListed, list, open_file, read_smil, read_text, sidecars, stamp_of};
 
 /// How old the last look at a file may be.
@@ -40,6 +44,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) const THREADS: usize = 64;
 /// Memory for indexes: about 250 hours of recordings.
 const INDEX_MEMORY: u64 = 512 << 20;
+/// Recordings of one mount that are kept open for the next viewer: each is a descriptor. Those that somebody watches stay
+/// open beside them.
+pub const OPEN_MAX: u64 = 512;
+/// Memory for what stands in front of segments and where their samples are: those that a lecture hall watches at once.
+const LAYOUT_MEMORY: u64 = 16 << 20;
+/// Memory for the cues of subtitles.
+const CUES_MEMORY: u64 = 32 << 20;
 /// Bytes of a key frame: more than any camera's.
 const PICTURE_MAX: u64 = 32 << 20;
 /// Names whose state is remembered.
@@ -101,6 +112,18 @@ impl Rendition {
 }
 
 impl Presentation {
+    /// Another one where anything of it is another.
+    pub fn version(&self) -> String {
+        let mut version = String::new();
+        for Rendition { recording, trim, kind } in &self.renditions {
+            let Trim { start_ms, duration_ms } = trim;
+            let names = &recording.names;
+            // Writing to a String cannot fail.
+            let _ = write!(version, "{}{}{kind:?}{start_ms}{duration_ms:?};", names.key, names.tag);
+        }
+        version
+    }
+
     /// What is played of it when a viewer asks for `asked`: as its first rendition has it.
     fn trimmed(&self, asked: Trim) -> Trim {
         self.renditions.first().map_or(asked, |first| first.trimmed(asked))
@@ -115,17 +138,46 @@ impl Presentation {
     }
 }
 
-/// See the module's text. Clones share everything.
+/// The cues of a subtitle file.
+#[derive(Clone, Debug)]
+pub struct Captions {
+    /// In order of time.
+    pub cues: Arc<Vec<Cue>>,
+    /// Of the file: another one where its text is another.
+    pub version: String,
+}
+
+/// What there is of a mount at a moment.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// By title.
+    pub recordings: Arc<Vec<Listed>>,
+    /// Counts the looks.
+    pub look: u64,
+}
+
+/// See the module's text. Clones share everything but who asks.
 #[derive(Clone, Debug)]
 pub struct Mount {
-    settings: MountSettings,
+    settings: Arc<MountSettings>,
+    /// One of all mounts that there have been.
+    serial: u64,
+    /// Where answers are computed, and who has a share of its places.
+    workshop: Workshop,
+    asker: Option<IpAddr>,
+    open: Arc<AtomicUsize>,
+    cues: Cache<(String, Stamp), Arc<Vec<Cue>>>,
+    layouts: Cache<String, Arc<Layout>>,
+    /// Why files, as they are, have no index.
+    damaged: Cache<(String, Stamp), VodFault>,
+    looks: Arc<AtomicU64>,
     threads: Arc<Semaphore>,
     stamps: Cache<String, Stamp>,
     recordings: Cache<(String, Stamp), Arc<Recording>>,
     smils: Cache<(String, Stamp), Arc<Smil>>,
     last_good: Cache<String, Arc<Smil>>,
     sidecars: Cache<String, Arc<Vec<TextStream>>>,
-    listing: Cache<(), Arc<Vec<Listed>>>,
+    listing: Cache<(), Listing>,
     listed: Arc<KnownListed>,
     buffers: Buffers,
     /// When a recording was last opened or read.
@@ -135,11 +187,28 @@ pub struct Mount {
 impl Mount {
     /// A mount with empty caches. Its directory need not be there yet.
     pub fn new(settings: MountSettings) -> Self {
+        static MOUNTS: AtomicU64 = AtomicU64::new(0);
+        // A small one takes its share of descriptors, if not of memory.
         let weigh = |_: &(String, Stamp), recording: &Arc<Recording>| {
-            u32::try_from(recording.memory()).unwrap_or(u32::MAX)
+            u32::try_from(recording.memory()).unwrap_or(u32::MAX).max((INDEX_MEMORY / OPEN_MAX) as u32)
+        };
+        let weigh_cues = |_: &(String, Stamp), cues: &Arc<Vec<Cue>>| {
+            let text: usize = cues.iter().map(Cue::memory).sum();
+            u32::try_from(text).unwrap_or(u32::MAX)
+        };
+        let weigh_layout = |name: &String, layout: &Arc<Layout>| {
+            u32::try_from(name.len() + layout.memory()).unwrap_or(u32::MAX)
         };
         Self {
-            settings,
+            settings: Arc::new(settings),
+            serial: MOUNTS.fetch_add(1, Ordering::Relaxed),
+            workshop: Workshop::default(),
+            asker: None,
+            open: Arc::default(),
+            cues: Cache::builder().weigher(weigh_cues).max_capacity(CUES_MEMORY).build(),
+            layouts: Cache::builder().weigher(weigh_layout).max_capacity(LAYOUT_MEMORY).build(),
+            damaged: Cache::builder().max_capacity(10_000).time_to_live(LOOK_AGAIN * 5).build(),
+            looks: Arc::default(),
             threads: Arc::new(Semaphore::new(THREADS)),
             stamps: Cache::builder().max_capacity(STAMPS).time_to_live(LOOK_AGAIN).build(),
             recordings: Cache::builder()
@@ -164,6 +233,28 @@ impl Mount {
 
     fn ask(&self) {
         *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// The same, whose answers are computed there.
+    #[must_use]
+    pub fn in_workshop(self, workshop: Workshop) -> Self {
+        Self { workshop, ..self }
+    }
+
+    /// The same for the questions of one asker, who has a share of the workshop's places.
+    #[must_use]
+    pub fn asked_by(self, asker: Option<IpAddr>) -> Self {
+        Self { asker, ..self }
+    }
+
+    /// A number that no other mount has had.
+    pub const fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Recordings whose file is open: the kept ones, [`OPEN_MAX`] at most, and those that are being watched.
+    pub fn open_files(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// What it was made of.
@@ -255,24 +346,78 @@ impl Mount {
     /// The index of a file; built once, however many ask.
     pub async fn recording(&self, path: &str) -> Result<Arc<Recording>, VodFault> {
         let stamp = self.stamp(path).await?;
-        let build = async {
-            let (owned, settings) = (path.to_owned(), self.settings.clone());
-            self.on_thread(move || {
-                let (file, stamp) = open_file(&settings, &owned)?;
-                let movie = reading::index(&file, stamp.len, &owned)?;
-                Ok(Arc::new(Recording::new(owned, stamp, file, movie, settings.segment_ms)))
-            })
-            .await
-        };
-        self.recordings
-            .try_get_with((path.to_owned(), stamp), build)
-            .await
-            .map_err(|fault| VodFault::clone(&fault))
+        let key = (path.to_owned(), stamp);
+        if let Some(fault) = self.damaged.get(&key).await {
+            return Err(fault);
+        }
+        match self.recordings.try_get_with(key.clone(), self.index(path)).await {
+            Ok(recording) => Ok(recording),
+            Err(fault) => {
+                if fault.is_of_the_file() {
+                    self.damaged.insert(key, VodFault::clone(&fault)).await;
+                }
+                Err(VodFault::clone(&fault))
+            }
+        }
+    }
+
+    /// Opens a file and makes its index: reads on threads that may wait, and computes in the workshop.
+    async fn index(&self, path: &str) -> Result<Arc<Recording>, VodFault> {
+        let (owned, settings, open) = (path.to_owned(), Arc::clone(&self.settings), Arc::clone(&self.open));
+        let opened = self.on_thread(move || {
+            let (file, stamp) = open_file(&settings, &owned)?;
+            Ok((Arc::new(Opened::new(file, &open)), stamp))
+        });
+        let (file, stamp) = opened.await?;
+        let (mut search, mut index) = (Search::default(), Index::default());
+        loop {
+            let (owned, read) = (path.to_owned(), Arc::clone(&file));
+            let gathered;
+            (search, gathered) = self
+                .on_thread(move || {
+                    let gathered = search.gather(&read, stamp.len, &owned)?;
+                    Ok((search, gathered))
+                })
+                .await?;
+            let owned = path.to_owned();
+            let more;
+            (index, more) = self
+                .work(move || {
+                    let more = index.take(gathered, stamp.len, &owned)?;
+                    Ok((index, more))
+                })
+                .await?;
+            if !more {
+                break;
+            }
+        }
+        let (owned, segment_ms) = (path.to_owned(), self.settings.segment_ms);
+        self.work(move || {
+            let movie = index.finish(&owned)?;
+            Ok(Arc::new(Recording::new(owned, stamp, file, movie, segment_ms)))
+        })
+        .await
+    }
+
+    /// Computes in the workshop.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, VodFault> + Send + 'static,
+    ) -> Result<T, VodFault> {
+        self.compute(work).await?
+    }
+
+    /// Computes an answer in the workshop, as the question of whom this mount is for.
+    pub async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, VodFault> {
+        Ok(self.workshop.run(self.asker, work).await?)
     }
 
     async fn stamp(&self, path: &str) -> Result<Stamp, VodFault> {
         let look = async {
-            let (owned, settings) = (path.to_owned(), self.settings.clone());
+            let (owned, settings) = (path.to_owned(), Arc::clone(&self.settings));
             self.on_thread(move || stamp_of(&settings, &owned)).await
         };
         self.stamps.try_get_with(path.to_owned(), look).await.map_err(|fault| VodFault::clone(&fault))
@@ -281,7 +426,7 @@ impl Mount {
     async fn smil(&self, path: &str) -> Result<Arc<Smil>, VodFault> {
         let stamp = self.stamp(path).await?;
         let read = async {
-            let (owned, settings) = (path.to_owned(), self.settings.clone());
+            let (owned, settings) = (path.to_owned(), Arc::clone(&self.settings));
             self.on_thread(move || read_smil(&settings, &owned)).await.map(Arc::new)
         };
         match self.smils.try_get_with((path.to_owned(), stamp), read).await {
@@ -301,7 +446,7 @@ impl Mount {
 
     /// The text of the file at `path`, up to a megabyte.
     pub async fn text(&self, path: &str) -> Result<String, VodFault> {
-        let (owned, settings) = (path.to_owned(), self.settings.clone());
+        let (owned, settings) = (path.to_owned(), Arc::clone(&self.settings));
         self.on_thread(move || read_text(&settings, &owned)).await
     }
 
@@ -355,31 +500,52 @@ impl Mount {
         Ok(texts)
     }
 
-    /// The cues of a subtitle file.
-    pub async fn cues(&self, text: &TextStream) -> Result<Vec<Cue>, VodFault> {
-        Ok(text::cues(&self.text(&text.path).await?))
+    /// The cues of a subtitle file; read once for each of its versions, however many ask.
+    pub async fn cues(&self, text: &TextStream) -> Result<Captions, VodFault> {
+        let stamp = self.stamp(&text.path).await?;
+        let read = async {
+            let text = self.text(&text.path).await?;
+            self.work(move || Ok(Arc::new(text::cues(&text)))).await
+        };
+        let cues = self.cues.try_get_with((text.path.clone(), stamp), read).await;
+        let cues = cues.map_err(|fault| VodFault::clone(&fault))?;
+        Ok(Captions { cues, version: format!("{} {stamp:?}", text.path) })
     }
 
     /// All recordings, by title, as far as SMIL files lead to them.
     pub async fn list(&self) -> Result<Arc<Vec<Listed>>, VodFault> {
+        self.listing().await.map(|listing| listing.recordings)
+    }
+
+    /// All recordings, and which look at them it is.
+    pub async fn listing(&self) -> Result<Listing, VodFault> {
         let look = async {
-            let (settings, known) = (self.settings.clone(), Arc::clone(&self.listed));
-            self.on_thread(move || list(&settings, &known)).await.map(Arc::new)
+            let (settings, known) = (Arc::clone(&self.settings), Arc::clone(&self.listed));
+            let recordings = self.on_thread(move || list(&settings, &known)).await.map(Arc::new)?;
+            Ok(Listing { recordings, look: self.looks.fetch_add(1, Ordering::Relaxed) })
         };
         self.listing.try_get_with((), look).await.map_err(|fault| VodFault::clone(&fault))
     }
 
-    /// The chapters of a presentation: `<file>.chapters.vtt`, else those in its files.
-    pub async fn chapters(&self, presentation: &Presentation) -> Result<Vec<Cue>, VodFault> {
+    /// The file of chapters beside a presentation: `<file>.chapters.vtt`.
+    pub async fn chapters_beside(&self, presentation: &Presentation) -> Result<Option<Captions>, VodFault> {
         for rendition in &presentation.renditions {
             let found = self.beside_file(&rendition.recording.path).await?;
             if let Some(chapters) = found.iter().find(|text| text.language == CHAPTERS) {
-                return self.cues(chapters).await;
+                return self.cues(chapters).await.map(Some);
             }
         }
+        Ok(None)
+    }
+
+    /// The chapters in the files of a presentation.
+    pub async fn chapters_within(&self, presentation: &Presentation) -> Result<Vec<Cue>, VodFault> {
         for Rendition { recording, .. } in &presentation.renditions {
             let Some(chapters) = &recording.movie.chapters else { continue };
-            let cues = chapters.cues(&self.read_part(recording, chapters.extents()).await?);
+            let titles = self.read_part(recording, chapters.extents()).await?;
+            let recording = Arc::clone(recording);
+            let cues = move || recording.movie.chapters.as_ref().map(|chapters| chapters.cues(&titles));
+            let cues = self.compute(cues).await?.unwrap_or_default();
             if !cues.is_empty() {
                 return Ok(cues);
             }
@@ -405,10 +571,47 @@ impl Mount {
     /// Texts that stand beside a file.
     async fn beside_file(&self, path: &str) -> Result<Arc<Vec<TextStream>>, VodFault> {
         let look = async {
-            let (owned, settings) = (path.to_owned(), self.settings.clone());
+            let (owned, settings) = (path.to_owned(), Arc::clone(&self.settings));
             self.on_thread(move || sidecars(&settings, &owned)).await.map(Arc::new)
         };
         self.sidecars.try_get_with(path.to_owned(), look).await.map_err(|fault| VodFault::clone(&fault))
+    }
+
+    /// The segment of the samples `from..to` of the leading track of `kind`. Where its samples are is found out once for those
+    /// who watch together; at 0.1 ms at most for six seconds it is done where it is asked.
+    pub async fn segment(
+        &self,
+        recording: &Recording,
+        kind: Kind,
+        from: u32,
+        to: u32,
+    ) -> Result<Arc<Layout>, VodFault> {
+        let name = recording.names.segment(kind, from, to);
+        self.layout(name, || recording.segment(kind, from, to)).await
+    }
+
+    /// The segment of `kind` that begins at that presentation time, in ticks of its leading track.
+    pub async fn segment_at(
+        &self,
+        recording: &Recording,
+        kind: Kind,
+        start: i64,
+    ) -> Result<Arc<Layout>, VodFault> {
+        let name = format!("{:?} {kind:?} {start}", recording.names);
+        self.layout(name, || recording.segment_at(kind, start)).await
+    }
+
+    async fn layout(
+        &self,
+        name: String,
+        find: impl FnOnce() -> Result<Layout, VodFault>,
+    ) -> Result<Arc<Layout>, VodFault> {
+        if let Some(layout) = self.layouts.get(&name).await {
+            return Ok(layout);
+        }
+        let layout = Arc::new(find()?);
+        self.layouts.insert(name, Arc::clone(&layout)).await;
+        Ok(layout)
     }
 
     /// Reads what a layout names: at first one part, the rest as a stream. An error before the first byte can still be

@@ -1,4 +1,4 @@
-//! Reading a recording's file: its index, and the bytes of segments. Blocks; called on blocking threads only.
+//! Reading a recording's file: the boxes of its index, and the bytes of segments. Blocks; called on blocking threads only.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -25,56 +25,113 @@ const AHEAD: u64 = 2 << 20;
 /// Pieces of one `preadv` (IOV_MAX is 1024 on Linux).
 const PIECES_MAX: usize = 1000;
 
-/// Reads the index of the file at `path`.
-pub(super) fn index(file: &File, len: u64, path: &str) -> Result<Movie, VodFault> {
-    let not_mp4 = || VodFault::NotMp4 { path: path.to_owned() };
-    let unfinished = |fault: &str| VodFault::Unfinished { path: path.to_owned(), fault: fault.to_owned() };
-    let mut movie: Option<(Movie, u64)> = None;
-    let mut at = 0;
-    for _ in 0..BOXES_MAX {
-        if at + 8 > len {
-            break;
-        }
-        let mut start = [0; 16];
-        let there = usize::try_from(len - at).unwrap_or(16).min(16);
-        let start = start.get_mut(..there).unwrap_or_default();
-        file.read_exact_at(start, at).map_err(|error| VodFault::io(path, &error))?;
-        let header = file_header(start, at).map_err(|fault| VodFault::index(path, fault))?;
-        if at == 0
-            && !matches!(&header.kind, b"ftyp" | b"moov" | b"mdat" | b"wide" | b"free" | b"skip" | b"styp")
-        {
-            return Err(not_mp4());
-        }
-        let size = header.size.unwrap_or(len - at);
-        let is_whole = size <= len - at;
-        match &header.kind {
-            b"moov" if movie.is_none() => {
-                if !is_whole {
-                    return Err(unfinished("its moov box is not whole: it is not finished"));
-                }
-                let moov = read_box(file, at, size, MOOV_MAX, path)?;
-                let parsed = Movie::parse(&moov, at, len).map_err(|fault| VodFault::index(path, fault))?;
-                let is_fragmented = parsed.is_fragmented();
-                movie = Some((parsed, at));
-                if !is_fragmented {
-                    break;
-                }
+/// The boxes that make up a file's index, as they are found: read on a thread that may wait for the storage with
+/// [`Search::gather`], understood with [`Index::take`] where computing has its place, in turns until there are no more.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Search {
+    at: u64,
+    boxes: usize,
+    has_moov: bool,
+}
+
+/// Boxes that were read in one go.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// Each with its place in the file.
+    boxes: Vec<(u64, Vec<u8>)>,
+    /// There may be more behind them.
+    more: bool,
+}
+
+impl Search {
+    /// Reads the next boxes of the file at `path`: the `moov` alone, or some megabytes of fragments' indexes.
+    pub(super) fn gather(&mut self, file: &File, len: u64, path: &str) -> Result<Gathered, VodFault> {
+        let mut gathered = Gathered::default();
+        let mut bytes = 0;
+        while self.boxes < BOXES_MAX && self.at + 8 <= len {
+            self.boxes += 1;
+            let at = self.at;
+            let mut start = [0; 16];
+            let there = usize::try_from(len - at).unwrap_or(16).min(16);
+            let start = start.get_mut(..there).unwrap_or_default();
+            file.read_exact_at(start, at).map_err(|error| VodFault::io(path, &error))?;
+            let header = file_header(start, at).map_err(|fault| VodFault::index(path, fault))?;
+            let known = [*b"ftyp", *b"moov", *b"mdat", *b"wide", *b"free", *b"skip", *b"styp"];
+            if at == 0 && !known.contains(&header.kind) {
+                return Err(VodFault::NotMp4 { path: path.to_owned() });
             }
-            b"moof" => {
+            let size = header.size.unwrap_or(len - at);
+            let is_whole = size <= len - at;
+            self.at = at.saturating_add(size);
+            match &header.kind {
+                b"moov" if !self.has_moov => {
+                    if !is_whole {
+                        return Err(unfinished(path, "its moov box is not whole: it is not finished"));
+                    }
+                    self.has_moov = true;
+                    gathered.boxes.push((at, read_box(file, at, size, MOOV_MAX, path)?));
+                    gathered.more = true;
+                    return Ok(gathered);
+                }
                 // What is still being recorded is served as far as it goes.
-                let Some((movie, _)) = movie.as_mut().filter(|_| is_whole) else { break };
-                let moof = read_box(file, at, size, MOOF_MAX, path)?;
-                match movie.add_fragment(&moof, at, len) {
-                    Err(fault) if fault.fault.ends_with("it is not finished") => break,
-                    other => other.map_err(|fault| VodFault::index(path, fault))?,
+                b"moof" if !is_whole || !self.has_moov => return Ok(gathered),
+                b"moof" => {
+                    gathered.boxes.push((at, read_box(file, at, size, MOOF_MAX, path)?));
+                    bytes += size;
+                    if bytes >= MOOF_MAX {
+                        gathered.more = true;
+                        return Ok(gathered);
+                    }
                 }
+                _ => {}
             }
-            _ => {}
         }
-        at = at.saturating_add(size);
+        Ok(gathered)
     }
-    let (movie, at) = movie.ok_or_else(|| unfinished("it has no moov box: it is not finished"))?;
-    movie.finish(at).map_err(|fault| VodFault::index(path, fault))
+}
+
+/// An index on its way. Sans-IO.
+#[derive(Debug, Default)]
+pub(super) struct Index(Option<(Movie, u64)>);
+
+impl Index {
+    /// Understands the next boxes of the file of `len` bytes at `path`; says whether more are needed.
+    pub(super) fn take(&mut self, gathered: Gathered, len: u64, path: &str) -> Result<bool, VodFault> {
+        for (at, bytes) in gathered.boxes {
+            match &mut self.0 {
+                None => {
+                    let movie =
+                        Movie::parse(&bytes, at, len).map_err(|fault| VodFault::index(path, fault))?;
+                    let is_fragmented = movie.is_fragmented();
+                    self.0 = Some((movie, at));
+                    return Ok(is_fragmented);
+                }
+                Some((movie, _)) => match movie.add_fragment(&bytes, at, len) {
+                    Err(fault) if fault.fault.ends_with("it is not finished") => return Ok(false),
+                    other => other.map_err(|fault| VodFault::index(path, fault))?,
+                },
+            }
+        }
+        Ok(gathered.more)
+    }
+
+    /// The index, when all is taken.
+    pub(super) fn finish(self, path: &str) -> Result<Movie, VodFault> {
+        let (movie, at) = self.0.ok_or_else(|| unfinished(path, "it has no moov box: it is not finished"))?;
+        movie.finish(at).map_err(|fault| VodFault::index(path, fault))
+    }
+}
+
+fn unfinished(path: &str, fault: &str) -> VodFault {
+    VodFault::Unfinished { path: path.to_owned(), fault: fault.to_owned() }
+}
+
+/// The index of the file at `path`, at once.
+#[cfg(test)]
+pub(super) fn index(file: &File, len: u64, path: &str) -> Result<Movie, VodFault> {
+    let (mut search, mut index) = (Search::default(), Index::default());
+    while index.take(search.gather(file, len, path)?, len, path)? {}
+    index.finish(path)
 }
 
 fn read_box(file: &File, at: u64, size: u64, most: u64, path: &str) -> Result<Vec<u8>, VodFault> {

@@ -1,7 +1,8 @@
 //! One file, indexed: what all its viewers share.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -14,6 +15,9 @@ use super::names::{Kind, Names, digest};
 use super::playlist;
 use super::samples::Extent;
 use crate::media::h264;
+
+/// Goes into names: another layout of our boxes means other bytes, which caches must not take for the old ones.
+const LAYOUT_VERSION: u32 = 1;
 
 /// Samples of one segment at most: ten minutes of sound without a picture.
 const SAMPLES_MAX: u32 = 30_000;
@@ -45,32 +49,55 @@ pub struct Recording {
     pub cuts: Vec<Cut>,
     /// Peak and average bits per second.
     pub rates: (u64, u64),
-    pub(super) file: Arc<std::fs::File>,
+    pub(super) file: Arc<Opened>,
     segment_ms: u32,
 }
 
+/// A file that is open, and counted.
+#[derive(Debug)]
+pub(super) struct Opened {
+    file: std::fs::File,
+    open: Arc<AtomicUsize>,
+}
+
+impl Opened {
+    /// One more of `open`.
+    pub(super) fn new(file: std::fs::File, open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self { file, open: Arc::clone(open) }
+    }
+}
+
+impl Deref for Opened {
+    type Target = std::fs::File;
+
+    fn deref(&self) -> &std::fs::File {
+        &self.file
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Recording {
-    pub(super) fn new(
-        path: String,
-        stamp: Stamp,
-        file: std::fs::File,
-        movie: Movie,
-        segment_ms: u32,
-    ) -> Self {
+    pub(super) fn new(path: String, stamp: Stamp, file: Arc<Opened>, movie: Movie, segment_ms: u32) -> Self {
         let cuts = movie.lead().map(|lead| cuts(lead, segment_ms)).unwrap_or_default();
         let rates = playlist::rates(&movie, &cuts, Kind::Both);
         let since = stamp.modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let tag = digest(&format!("{} {} {segment_ms}", stamp.len, since.as_nanos()));
+        let tag = digest(&format!("{LAYOUT_VERSION} {} {} {segment_ms}", stamp.len, since.as_nanos()));
         let names = Names { key: digest(&path), tag };
-        Self { path, names, stamp, movie, cuts, rates, file: Arc::new(file), segment_ms }
+        Self { path, names, stamp, movie, cuts, rates, file, segment_ms }
     }
 
     /// Of a file that is not looked at.
     #[cfg(test)]
     pub(super) fn for_tests(movie: Movie) -> Self {
         let stamp = Stamp { len: 1, modified: SystemTime::UNIX_EPOCH };
-        let file = tempfile::tempfile().expect("a file");
-        Self::new("a.mp4".to_owned(), stamp, file, movie, 4000)
+        let file = Opened::new(tempfile::tempfile().expect("a file"), &Arc::default());
+        Self::new("a.mp4".to_owned(), stamp, Arc::new(file), movie, 4000)
     }
 
     /// Memory taken, in bytes.
@@ -180,10 +207,31 @@ impl Recording {
 
     /// The segment of `kind` that begins at that presentation time, in ticks of its leading track.
     pub fn segment_at(&self, kind: Kind, start: i64) -> Result<Layout, VodFault> {
-        let cuts = self.cuts_of(kind, Trim::default()).ok_or(VodFault::Gone)?;
-        let place = cuts.binary_search_by_key(&start, |cut| cut.start).map_err(|_| VodFault::Gone)?;
-        let cut = cuts.get(place).ok_or(VodFault::Gone)?;
-        self.segment(kind, cut.from, cut.to)
+        let (from, to) = self.cut_at(kind, start).ok_or(VodFault::Gone)?;
+        self.segment(kind, from, to)
+    }
+
+    /// The samples of that segment: what [`Self::cuts_of`] the whole has there, without making all of them.
+    fn cut_at(&self, kind: Kind, start: i64) -> Option<(u32, u32)> {
+        let piece: &dyn Fn(&Cut) -> (u32, u32, i64) = match kind {
+            // Without a picture the first sound leads.
+            Kind::Sound(index) if index > 0 || self.movie.video.is_some() => {
+                let track = self.movie.audio.get(index)?;
+                let Some(video) = &self.movie.video else {
+                    let cuts = cuts(track, self.segment_ms);
+                    let place = cuts.binary_search_by_key(&start, |cut| cut.start).ok()?;
+                    return cuts.get(place).map(|cut| (cut.from, cut.to));
+                };
+                &|cut: &Cut| {
+                    let (from, to) = beside(video, cut.from, cut.to, track);
+                    (from, to, track.shown_at(from).max(0))
+                }
+            }
+            _ => &|cut: &Cut| (cut.from, cut.to, cut.start),
+        };
+        let first = self.cuts.partition_point(|cut| piece(cut).2 < start);
+        let mut found = self.cuts.get(first..)?.iter().map(piece).take_while(|it| it.2 == start);
+        found.find(|(from, to, _)| from < to).map(|(from, to, _)| (from, to))
     }
 
     /// The segment of the samples `from..to` of the leading track of `kind`, which begin at a sync sample.

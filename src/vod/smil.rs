@@ -10,6 +10,8 @@ use super::names::Kind;
 
 /// Extensions that stay; any other name gets `.mp4`.
 const EXTENSIONS: [&str; 8] = ["mp4", "m4v", "m4a", "mov", "f4v", "vtt", "srt", "mp3"];
+/// Characters of a language's tag (RFC 5646 §4.4.1).
+const LANGUAGE_MAX: usize = 35;
 /// Renditions that are looked at.
 const RENDITIONS_MAX: usize = 64;
 
@@ -73,7 +75,7 @@ impl Smil {
                     smil.renditions.push(rendition(&node)?);
                 }
                 "textstream" if smil.texts.len() < RENDITIONS_MAX => {
-                    let language = node.attribute("system-language").unwrap_or("und").to_owned();
+                    let language = language(node.attribute("system-language").unwrap_or_default());
                     smil.texts.push(TextStream { path: path(source(&node)?), language });
                 }
                 _ => {}
@@ -84,6 +86,19 @@ impl Smil {
         }
         Ok(smil)
     }
+}
+
+/// The first language of a list (SMIL 3.0 §5.4.1) as a tag that may stand in any playlist (RFC 5646 §2.1.1); `und` where
+/// there is none, or no such tag.
+fn language(list: &str) -> String {
+    let first = list.split([',', ';']).map(str::trim).find(|tag| !tag.is_empty()).unwrap_or_default();
+    if is_language(first) { first.to_owned() } else { "und".to_owned() }
+}
+
+/// Letters, digits and hyphens; nothing that ends a quoted string or a line (RFC 8216 §4.2).
+pub(super) fn is_language(tag: &str) -> bool {
+    let is_plain = tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    is_plain && tag.starts_with(|first: char| first.is_ascii_alphabetic()) && tag.len() <= LANGUAGE_MAX
 }
 
 fn line(node: &Node<'_, '_>) -> u32 {

@@ -44,7 +44,16 @@ fn reel(name: &str) -> (Reel, Vec<u8>) {
     let bytes = fixture(name);
     let movie = reading::index(&file, bytes.len() as u64, name).expect("sound");
     let stamp = recording::Stamp { len: bytes.len() as u64, modified: std::time::SystemTime::UNIX_EPOCH };
-    (Reel::new(std::sync::Arc::new(Recording::new(name.to_owned(), stamp, file, movie, 6000))), bytes)
+    (
+        Reel::new(std::sync::Arc::new(Recording::new(
+            name.to_owned(),
+            stamp,
+            std::sync::Arc::new(recording::Opened::new(file, &Default::default())),
+            movie,
+            6000,
+        ))),
+        bytes,
+    )
 }
 
 /// The bytes of a batch, as they are read.
@@ -166,6 +175,103 @@ fn faults_name_the_box_and_its_place() {
     );
     let fault = Movie::parse(&moov, at, len / 2).expect_err("half a file").to_string();
     assert!(fault.starts_with("box stco at byte") && fault.ends_with("it is not finished"), "{fault}");
+}
+
+/// Anything, as an attribute of XML.
+fn attribute(text: &str) -> String {
+    text.chars()
+        .filter(|letter| matches!(letter, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}'))
+        .map(|letter| format!("&#{};", u32::from(letter)))
+        .collect()
+}
+
+/// What a SMIL file of these words leads to: playlist, manifest, list.
+fn told(words: &str) -> (String, String, String) {
+    let words = attribute(words);
+    let text = format!(
+        "<smil title='{words}'><body><switch><video src='mp4:{words}' title='{words}' region='{words}'/>\
+         <textstream src='{words}' system-language='{words}' title='{words}'/></switch></body></smil>"
+    );
+    let smil = Smil::parse(&text).unwrap_or_else(|_| {
+        // Words of blanks alone name no file.
+        Smil::parse("<smil><video src='a'/><textstream src='a.vtt'/></smil>").expect("sound")
+    });
+    let (moov, at, len) = moov();
+    let movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
+    let recording = std::sync::Arc::new(Recording::for_tests(movie));
+    let renditions = vec![Rendition { recording, trim: Trim::default(), kind: Kind::Both }];
+    let mut listed = listing::Listed::new("a.smil", smil.title.clone(), String::new());
+    listed.language = smil.title.clone();
+    let texts = smil.texts.clone();
+    let presentation = Presentation { renditions, smil: Some(std::sync::Arc::new(smil)) };
+    let playlist = Mount::multivariant(&presentation, Trim::default(), &texts);
+    let manifest = Mount::manifest(&presentation, Trim::default(), &texts);
+    (playlist, manifest, serde_json::to_string(&listed).expect("JSON"))
+}
+
+/// Words of a SMIL file end no attribute and no line.
+fn holds(words: &str) {
+    let (plain, plain_manifest, _) = told("x");
+    let (playlist, manifest, list) = told(words);
+    assert_eq!(playlist.lines().count(), plain.lines().count(), "{playlist}");
+    assert!(!playlist.contains(['\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}']), "{playlist:?}");
+    let quotes = |text: &str| text.matches('"').count();
+    assert_eq!(quotes(&playlist), quotes(&plain), "{playlist}");
+    let read = hls_m3u8::MasterPlaylist::try_from(&*playlist).expect("a playlist");
+    assert_eq!(read.media.len(), 1);
+    let elements = |text: &str| {
+        let document = roxmltree::Document::parse(text).expect("XML");
+        document.descendants().filter(roxmltree::Node::is_element).count()
+    };
+    assert_eq!(elements(&manifest), elements(&plain_manifest), "{manifest}");
+    assert!(!list.contains('\n'));
+}
+
+#[test]
+fn words_of_a_playlist_that_would_break_lines() {
+    for words in [
+        "de\"\n#EXT-X-ENDLIST\n",
+        "a,URI=\"https://elsewhere/x.m3u8\"",
+        "fr\r\n",
+        "\u{2028}\u{85}\u{b}",
+        "<&>'\"",
+        "français, anglais",
+        "de, fr",
+        "日本語",
+        "",
+    ] {
+        holds(words);
+    }
+    let (playlist, manifest, _) = told("de-CH, fr");
+    assert!(playlist.contains("LANGUAGE=\"de-CH\"") && manifest.contains("lang=\"de-CH\""), "{playlist}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_words_of_a_playlist_stay_within_their_attribute(words in "(\\PC|[\"\n\r,=<>&' \t]|#EXT-X-|[a-zA-Z-]){0,20}") {
+        holds(&words);
+    }
+}
+
+#[test]
+fn a_segment_by_its_time_is_the_one_among_all_cuts() {
+    let (moov, at, len) = moov();
+    let movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
+    let mut alone = movie.clone();
+    alone.video = None;
+    for recording in [Recording::for_tests(movie), Recording::for_tests(alone)] {
+        for kind in [Kind::Both, Kind::Picture, Kind::Sound(0)] {
+            let Some(cuts) = recording.cuts_of(kind, Trim::default()) else { continue };
+            assert!(cuts.len() > 3 || recording.tracks(kind).is_none(), "{kind:?}: {cuts:?}");
+            for cut in cuts {
+                let by_time = recording.segment_at(kind, cut.start).map(|it| (it.head, it.extents));
+                let by_samples = recording.segment(kind, cut.from, cut.to).map(|it| (it.head, it.extents));
+                assert_eq!(by_time, by_samples, "{kind:?} at {}", cut.start);
+                assert_eq!(recording.segment_at(kind, cut.start + 1).err(), Some(VodFault::Gone));
+            }
+        }
+    }
 }
 
 fn mount(root: &std::path::Path) -> Mount {

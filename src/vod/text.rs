@@ -27,6 +27,13 @@ pub struct Cue {
     pub text: String,
 }
 
+impl Cue {
+    /// Bytes that it takes in memory.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.settings.capacity() + self.text.capacity()
+    }
+}
+
 /// The cues of a WebVTT or SRT file, in order of time.
 pub fn cues(text: &str) -> Vec<Cue> {
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n");

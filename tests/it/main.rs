@@ -12,6 +12,7 @@ mod chaos;
 mod clock;
 mod commands;
 mod console;
+mod costly;
 mod dash;
 mod day;
 mod demo;

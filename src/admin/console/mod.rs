@@ -69,7 +69,7 @@ async fn index(State(settings): State<ConsoleSettings>, headers: HeaderMap) -> R
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src {}; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        if pages.is_empty() { "'none'" } else { &pages }
+        if pages.is_empty() { "'none'" } else { origin(&pages) }
     );
     let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
     let more: [(HeaderName, HeaderValue); 3] = [
@@ -105,8 +105,15 @@ fn part(kind: &'static str, text: &'static str) -> Response {
     (fields, text).into_response()
 }
 
+/// An address without its path: a source with one would mean that page alone (CSP 3 §6.7.2.8).
+fn origin(pages: &str) -> &str {
+    let host = pages.find("://").map_or(0, |at| at + 3);
+    let end = pages.get(host..).and_then(|rest| rest.find('/')).map_or(pages.len(), |at| host + at);
+    pages.get(..end).unwrap_or(pages)
+}
+
 impl ConsoleSettings {
-    /// The origin of viewers' pages, for whoever opened the console under this `Host`; empty where there is none.
+    /// The address of viewers' pages, for whoever opened the console under this `Host`; empty where there is none.
     fn pages(&self, headers: &HeaderMap) -> String {
         if !self.public_url.is_empty() {
             return self.public_url.trim_end_matches('/').to_owned();
@@ -139,6 +146,11 @@ mod tests {
         let public =
             ConsoleSettings { public_url: "https://live.example.org/".to_owned(), ..settings.clone() };
         assert_eq!(public.pages(&HeaderMap::new()), "https://live.example.org");
+        let beneath =
+            ConsoleSettings { public_url: "https://live.example.org/video/".to_owned(), ..settings.clone() };
+        let pages = beneath.pages(&HeaderMap::new());
+        assert_eq!((&*pages, origin(&pages)), ("https://live.example.org/video", "https://live.example.org"));
+        assert_eq!(origin("http://[::1]:8080"), "http://[::1]:8080");
     }
 
     #[test]

@@ -153,8 +153,8 @@ fn wowza_rest(checker: &mut Checker<'_>, config: &Config) {
 fn pages(checker: &mut Checker<'_>, config: &Config) {
     let pages = &config.pages;
     let table = Place::top("pages");
-    if !pages.public_url.is_empty() && !is_origin(&pages.public_url) {
-        let message = "pages: public_url is not an http:// or https:// URL of a host, without a path";
+    if !pages.public_url.is_empty() && !is_base(&pages.public_url) {
+        let message = "pages: public_url is not an http:// or https:// URL of a host, with or without a path";
         checker.fault(&table.key("public_url"), message);
     }
     for (index, origin) in pages.embed_from.iter().enumerate() {
@@ -168,6 +168,15 @@ fn pages(checker: &mut Checker<'_>, config: &Config) {
 }
 
 /// Scheme, host and perhaps port: safe to be written into a policy.
+/// An origin, and maybe a path beneath which a proxy serves it.
+fn is_base(text: &str) -> bool {
+    let Some(at) = text.find("://").map(|at| at + 3) else { return false };
+    let (host, path) = text.get(at..).and_then(|rest| rest.split_once('/')).unwrap_or(("", ""));
+    let is_plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~/-".contains(&byte));
+    let origin = if host.is_empty() { text } else { text.get(..at + host.len()).unwrap_or_default() };
+    is_plain && is_origin(origin)
+}
+
 fn is_origin(text: &str) -> bool {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
     let plain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));

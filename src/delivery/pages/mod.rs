@@ -11,6 +11,9 @@
 //! | `t=90` | where a recording starts, in seconds |
 //! | `audio=1` | sound alone |
 //!
+//! Every link is relative, so a proxy may hand on `https://host/anything/` without the path: a page's text has `{{root}}`
+//! where the way up to the server's root stands, scripts tell it from their own address.
+//!
 //! `pages.embed_from` says whose pages may frame a player (CSP `frame-ancestors`). The policy allows no script but
 //! ours. hls.js plays where there is Media Source Extensions, the browser's own HLS elsewhere.
 
@@ -166,7 +169,8 @@ impl Pages {
     }
 
     fn page(&self, request: &Parts, text: &'static str, status: StatusCode) -> Answer {
-        let mut response = file(request, HTML, Bytes::from_static(text.as_bytes()));
+        let text = text.replace("{{root}}", &up(request.uri.path()));
+        let mut response = file(request, HTML, Bytes::from(text));
         let headers = response.headers_mut();
         headers.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -190,6 +194,14 @@ impl Pages {
         }
         let (_, kind, text) = PARTS.iter().find(|(known, ..)| *known == name)?;
         Some((Kind::Other, file(request, kind, Bytes::from_static(text.as_bytes()))))
+    }
+}
+
+/// The way up from the page at `path` to the server's root, as browsers follow it (RFC 3986 §5.2.4).
+fn up(path: &str) -> String {
+    match path.matches('/').count() {
+        0 | 1 => "./".to_owned(),
+        slashes => "../".repeat(slashes - 1),
     }
 }
 
@@ -257,6 +269,48 @@ mod tests {
             [-1, 0, 89, 90, 100, 190].map(titles),
             [["", "a"], ["a", "b"], ["a", "b"], ["", "b"], ["b", ""], ["", ""]]
         );
+    }
+
+    #[test]
+    fn every_link_of_a_page_leads_to_the_root_whatever_stands_before_it() {
+        for (path, text) in [
+            ("/", LIST),
+            ("/watch/C1", WATCH),
+            ("/watch/C1?muted=1", WATCH),
+            ("/watch/vod/smil:a.smil", WATCH),
+            ("/watch/vod/a/b/c%2Fd.mp4", WATCH),
+            ("/watch/C1/", LOST),
+            ("/watch/", LOST),
+        ] {
+            let request = http::Request::get(path).body(()).expect("a request").into_parts().0;
+            let text = text.replace("{{root}}", &up(request.uri.path()));
+            for prefix in ["", "/video", "/a/b"] {
+                let page = url::Url::parse(&format!("https://host{prefix}{path}")).expect("an address");
+                let links = text.match_indices("href=\"").chain(text.match_indices("src=\""));
+                let mut count = 0;
+                for (at, word) in links {
+                    let link = text[at + word.len()..].split('"').next().expect("a link");
+                    assert!(!link.starts_with('/') && !link.contains("{{"), "{path}: {link}");
+                    let meant = page.join(link).expect("an address");
+                    let beneath = meant.path().strip_prefix(prefix).expect("beneath the prefix");
+                    let known = |(name, ..): &(&str, &str, &str)| beneath == format!("/assets/{name}");
+                    assert!(beneath == "/" || PARTS.iter().any(|part| known(part)), "{path}: {meant}");
+                    count += 1;
+                }
+                assert!(count > 2);
+            }
+        }
+    }
+
+    #[test]
+    fn no_script_or_style_asks_the_root_of_a_host() {
+        for (name, _, text) in PARTS.into_iter().filter(|(name, ..)| !name.starts_with("hls.")) {
+            for quote in ['"', '\'', '`', '('] {
+                for place in ["/assets", "/watch", "/api", "/$"] {
+                    assert!(!text.contains(&format!("{quote}{place}")), "{name}: {quote}{place}");
+                }
+            }
+        }
     }
 
     #[test]

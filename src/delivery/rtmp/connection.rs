@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::delivery::held::HELD;
 use crate::delivery::pieces;
 use crate::rtmp::{Event, Session, SessionError};
 use crate::vod::VodFault;
@@ -45,6 +46,8 @@ pub(super) enum Ended {
     SilentPublisher,
     #[error("the server ends")]
     ServerEnds,
+    #[error("it was held for {} min", HELD.as_secs() / 60)]
+    Held,
     #[error("the peer took nothing for {} s, or too little in {} s", WRITE.as_secs(), WHOLE.as_secs())]
     Stuck,
     #[error("another publisher has taken over")]

@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use tokio::time::{Instant, sleep_until};
 
 use super::connection::{Connection, Ended};
+use crate::delivery::held::{HELD, Held};
 use crate::delivery::{Counts, Kind};
 use crate::media::Track;
 use crate::rtmp::{Description, Event, StreamName, recorded_audio, recorded_opening, recorded_video};
@@ -19,8 +20,6 @@ const LEAD_MS: std::ops::RangeInclusive<u32> = 1000..=20_000;
 const LEAD_MS_UNSAID: u32 = 3000;
 /// Media sent at once.
 const STEP: Duration = Duration::from_millis(500);
-/// How long a player may hold a recording, or stay behind its end.
-const HELD: Duration = Duration::from_secs(1800);
 
 /// A recording to be played, and where from.
 pub(super) struct Recorded {
@@ -148,15 +147,19 @@ impl Connection {
         let mut paused = false;
         let mut opened = false;
         let mut ended = false;
-        let mut heard = Instant::now();
+        let mut held = Held::default();
         loop {
             let next = recorded.reel.next_at().filter(|_| !paused && !ended);
-            let wake = next.map_or(heard + HELD, |at| pace.due(at));
+            let now = Instant::now();
+            held.look(next.is_some(), now);
+            let wake = next.map_or(held.until().unwrap_or(now + HELD), |at| pace.due(at));
             let event = tokio::select! {
                 event = self.event() => event?,
                 () = sleep_until(wake) => {
                     if next.is_none() {
-                        return Err(Ended::Silent);
+                        self.session.end_recorded("the recording was held for too long; play it again");
+                        self.flush().await?;
+                        return Err(Ended::Held);
                     }
                     let Some(batch) = recorded.reel.take(pace.until()) else { continue };
                     let mut pieces = Vec::new();
@@ -170,14 +173,12 @@ impl Connection {
                     counts.count(Kind::RtmpRecorded, len);
                     if recorded.reel.next_at().is_none() {
                         ended = true;
-                        heard = Instant::now();
                         self.session.finish_recorded(recorded.description.duration_s);
                         self.flush().await?;
                     }
                     continue;
                 }
             };
-            heard = Instant::now();
             match event {
                 None => return Ok(()),
                 Some(Event::Close) => return self.flush().await,

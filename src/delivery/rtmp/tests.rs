@@ -269,6 +269,28 @@ async fn a_recording_is_played_paused_sought_and_ends() {
 }
 
 #[tokio::test]
+async fn who_holds_a_recording_for_ever_is_told_and_closed() {
+    let server = Server::new();
+    let mut client = server.connect("vod?token=good").await;
+    client.play("mp4:hall_a.mp4").await;
+    client.picture().await;
+    client.command("pause", vec![Amf0Value::Boolean(true), number(500.0)]).await;
+    // What was under way.
+    while tokio::time::timeout(Duration::from_millis(300), client.read()).await.is_ok() {}
+    tokio::time::pause();
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        client.command("pause", vec![Amf0Value::Boolean(true), number(500.0)]).await;
+    }
+    assert!(!client.serving.is_finished());
+    tokio::time::sleep(Duration::from_secs(301)).await;
+    let mut rest = Vec::new();
+    client.stream.read_to_end(&mut rest).await.expect("closed");
+    let is_there = |words: &[u8]| rest.windows(words.len()).any(|part| part == words);
+    assert!(is_there(b"NetStream.Play.Failed") && is_there(b"held for too long"));
+}
+
+#[tokio::test]
 async fn a_recording_begins_where_the_player_says() {
     let server = Server::new();
     let mut client = server.connect("vod?token=good").await;

@@ -15,6 +15,7 @@ use super::feed::{Feed, Reel, ReelTrack, Tape};
 use super::outbox::Outbox;
 use super::programme::{Programme, clock_rate};
 use super::stream::{self, Stream};
+use crate::delivery::held::Held;
 use crate::delivery::{Kind, Seat, Speaks, route};
 use crate::media::MediaTime;
 use crate::rtsp::{
@@ -72,6 +73,8 @@ pub(super) struct Connection {
     report_at: MediaTime,
     /// The peer has had no report behind its first packets, and some heed none before.
     unsynchronized: bool,
+    /// Since when nothing plays.
+    held: Held,
     /// Nothing more is read; what is to be written still is.
     closing: bool,
 }
@@ -112,6 +115,7 @@ impl Connection {
             unsynchronized: false,
             outbox: Outbox::default(),
             taken: Instant::now(),
+            held: Held::default(),
             closing: false,
         })
     }
@@ -348,8 +352,10 @@ impl Connection {
     /// Sends what is due; says how long nothing else will be. `None` while the peer has to take something first, or
     /// nothing plays.
     async fn play(&mut self) -> Option<Duration> {
-        if !self.session.is_playing() {
-            return None;
+        let stands = !self.session.is_playing();
+        self.held.look(!stands, Instant::now());
+        if stands {
+            return self.stand().await;
         }
         self.refill();
         if !self.outbox.is_empty() {
@@ -393,6 +399,19 @@ impl Connection {
         let due = self.pacer.wake_at()?.saturating_since(now);
         // What is late leaves a tick later, not at once.
         Some(if room == 0 { due.max(TICK) } else { due })
+    }
+
+    /// How long it may stand yet. One that has for too long is told in RTCP (RFC 3550 §6.6), which is all that a server can
+    /// say unasked in RTSP 1.0, and let go.
+    async fn stand(&mut self) -> Option<Duration> {
+        let left = self.held.until()?.saturating_duration_since(Instant::now());
+        if !left.is_zero() || self.closing {
+            return (!self.closing).then_some(left);
+        }
+        tracing::debug!(peer = %self.peer, "an RTSP player that has stood for too long is let go");
+        self.report(self.port.clock.now(), true).await;
+        self.closing = true;
+        None
     }
 
     /// Takes the rows that are there, and leaves out what is too late.

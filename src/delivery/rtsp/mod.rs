@@ -14,6 +14,7 @@
 //! |---|---|
 //! | says nothing, or half a request | 20 s, then 60 s without request, receiver report or media taken |
 //! | reads nothing | 10 s without a byte taken; 64 KB of answers, one piece of media, 256 KB in the system |
+//! | does not play | 30 min, whatever it says meanwhile; then a goodbye over RTCP |
 //! | asks for UDP | only to its own address, to ports from 1024 on |
 //! | wants many sessions | one to a connection |
 

@@ -10,9 +10,11 @@ use super::RtspPort;
 use crate::delivery::air::AirReader;
 use crate::delivery::registry::Selection;
 use crate::delivery::{Caller, Protocol, Wish, recorded, route};
+use crate::http::asker;
 use crate::media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat};
 use crate::rtsp::{Refusal, Target, describe};
 use crate::vod::{Kind, Mount, Recording, VodFault};
+use crate::workshop::Refused;
 
 /// How long a request waits for a channel that is being started.
 const WARM_UP: Duration = Duration::from_secs(4);
@@ -37,7 +39,7 @@ impl RtspPort {
         let caller = Caller { protocol, wish, peer: Some(peer), app, stream, query };
         self.door.ask(&caller).map_err(|_| Refusal::Forbidden)?;
         match self.registry.mounted(app) {
-            Some(mount) => recording(mount, &target.path).await,
+            Some(mount) => recording(mount.asked_by(asker(peer.ip())), &target.path).await,
             None => self.channel(&target.path).await,
         }
     }
@@ -85,7 +87,16 @@ fn refusal(path: &str, fault: &VodFault) -> Refusal {
             warn!(path, %fault, "a recording cannot be served now");
             Refusal::NotReady
         }
-        VodFault::Index { .. } | VodFault::NotMp4 { .. } | VodFault::Smil { .. } | VodFault::Picture(_) => {
+        // The workshop has said so once a second for all.
+        VodFault::Refused(Refused::Busy) => {
+            debug!(path, %fault, "refused");
+            Refusal::NotReady
+        }
+        VodFault::Index { .. }
+        | VodFault::NotMp4 { .. }
+        | VodFault::Smil { .. }
+        | VodFault::Picture(_)
+        | VodFault::Refused(Refused::Panicked) => {
             warn!(path, %fault, "a recording cannot be served");
             Refusal::Media
         }

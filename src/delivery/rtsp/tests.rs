@@ -296,6 +296,32 @@ async fn who_reads_nothing_loses_whole_cells_and_disturbs_nobody() {
 }
 
 #[tokio::test]
+async fn who_holds_a_session_for_ever_is_told_and_closed() {
+    let rig = Rig::start("127.0.0.1", 300).await;
+    let mut client = rig.client().await;
+    client.play(["0-1", "2-3"]).await;
+    let answer = client.ask("PAUSE", "", "").await;
+    assert!(answer.starts_with("RTSP/1.0 200 "), "{answer}");
+    rig.tasks.iter().for_each(JoinHandle::abort);
+    tokio::time::pause();
+    let mut closed = None;
+    for minute in 1..40 {
+        // Less than the time after which silence ends it.
+        for _ in 0..2 {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            let asked = b"OPTIONS * RTSP/1.0\r\nCSeq: 99\r\n\r\n";
+            if client.stream.write_all(asked).await.is_err() {
+                closed.get_or_insert(minute);
+            }
+        }
+        if closed.is_some() {
+            break;
+        }
+    }
+    assert!(closed.is_some_and(|minute| (30..33).contains(&minute)), "closed after {closed:?} minutes");
+}
+
+#[tokio::test]
 async fn strangers_and_mistakes_are_answered_or_cut() {
     let rig = Rig::start("127.0.0.1", 3000).await;
     let mut client = rig.client().await;

@@ -13,7 +13,7 @@ use crate::media::MediaTime;
 use crate::vod::fault::VodFault;
 use crate::vod::listing::Listed;
 use crate::vod::recording::Stamp;
-use crate::vod::smil::{Smil, TextStream};
+use crate::vod::smil::{Smil, TextStream, is_language};
 
 /// A SMIL file is some kilobytes.
 const SMIL_MAX: u64 = 1 << 20;
@@ -92,9 +92,8 @@ pub(super) fn sidecars(settings: &MountSettings, path: &str) -> Result<Vec<TextS
         .filter_map(|name| {
             let middle = name.strip_prefix(stem)?.strip_prefix('.')?;
             let language = middle.strip_suffix(".vtt").or_else(|| middle.strip_suffix(".srt"))?;
-            let is_tag = language.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
             let path = if folder == "." { name.clone() } else { format!("{folder}/{name}") };
-            is_tag.then(|| TextStream { path, language: language.to_owned() })
+            is_language(language).then(|| TextStream { path, language: language.to_owned() })
         })
         .collect();
     texts.sort_by(|a, b| a.path.cmp(&b.path));

@@ -1,6 +1,8 @@
 // The list of channels: what is on each, and what comes next.
 import { choose, clock, current, languages, t } from "./words.js";
 
+// Where the server's root is for whoever is here: a proxy may have put it beneath a path.
+const root = new URL("..", import.meta.url);
 const element = (id) => document.getElementById(id);
 const add = (parent, tag, words, kind) => {
   const made = document.createElement(tag);
@@ -16,7 +18,7 @@ let drawn = "";
 function card({ name, live, now, next }) {
   const item = document.createElement("li");
   const link = add(item, "a", undefined, live ? "card is-live" : "card");
-  link.href = `/watch/${encodeURIComponent(name)}`;
+  link.href = new URL(`watch/${encodeURIComponent(name)}`, root).pathname;
   add(link, "strong", name.replaceAll("_", " "));
   if (now) add(link, "span", t(live ? "on_now" : "coming", { title: now.title, time: clock(now.ends) }), live ? "now" : "next");
   else add(link, "span", t(live ? "on_air" : "waiting"), live ? "now" : "quiet");
@@ -45,7 +47,7 @@ function draw() {
 }
 
 async function refresh() {
-  const response = await fetch("/assets/channels.json").catch(() => null);
+  const response = await fetch(new URL("channels.json", import.meta.url)).catch(() => null);
   if (response?.ok) {
     listed = await response.json();
     draw();

@@ -3,10 +3,12 @@ import { Player, cues, offered } from "./player.js";
 import { t } from "./words.js";
 
 const query = new URLSearchParams(location.search);
-const parts = location.pathname.split("/").slice(2).filter(Boolean).map(decodeURIComponent);
+// Where the server's root is for whoever is here: a proxy may have put it beneath a path.
+const above = new URL("..", import.meta.url).pathname;
+const parts = location.pathname.slice(above.length).split("/").slice(1).filter(Boolean).map(decodeURIComponent);
 const [app, ...rest] = parts;
 const recorded = rest.length > 0;
-const base = recorded ? `/${encodeURIComponent(app)}/${stream(rest)}` : `/${encodeURIComponent(app)}`;
+const base = `${above}${encodeURIComponent(app)}${recorded ? "/" + stream(rest) : ""}`;
 const url = `${base}/playlist.m3u8`;
 const element = (id) => document.getElementById(id);
 const video = element("video");

@@ -1,0 +1,223 @@
+//! What a recording is answered with where computing it costs something: playlists, manifests, subtitles, chapters,
+//! pictures, lists. What stands here names each with the versions of what it is made of; [`Made`] makes it.
+
+use http::HeaderValue;
+use http::request::Parts;
+
+use super::Kind;
+use super::answer::{DASH, PLAYLIST, SECONDS};
+use super::made::{Document, Found, Made};
+use super::poster::poster;
+use crate::vod::{self, File, Mount, Presentation, Recording, Stream, Trim, VodFault};
+
+const TEN_SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=10");
+const WEBVTT: HeaderValue = HeaderValue::from_static("text/vtt; charset=utf-8");
+const JPEG: HeaderValue = HeaderValue::from_static("image/jpeg");
+const AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Where it is looked for, and made.
+#[derive(Clone, Copy)]
+pub(super) struct Desk<'a> {
+    pub(super) request: &'a Parts,
+    pub(super) mount: &'a Mount,
+    pub(super) made: &'a Made,
+}
+
+type Answered = Result<Found, VodFault>;
+
+impl Desk<'_> {
+    /// What `file` of `stream` is; `None` where it is media, which is read and not made.
+    pub(super) async fn find(self, stream: &Stream, file: &File) -> Option<Answered> {
+        Some(match file {
+            File::Multivariant | File::Manifest => self.presentation(stream, file).await,
+            File::Nearest(bitrate) => self.nearest(stream, *bitrate).await,
+            File::Playlist(..) | File::IFrames(..) => self.playlist(stream, file).await,
+            File::TextPlaylist(..) | File::WholeText(..) | File::Text(..) => self.text(stream, file).await,
+            File::Chapters => self.chapters(stream).await,
+            File::Poster => self.poster(stream).await,
+            File::Init(..) | File::Segment(..) | File::SegmentAt(..) | File::Download => return None,
+        })
+    }
+
+    /// The document `what` of these versions.
+    async fn document(
+        self,
+        what: String,
+        make: impl FnOnce() -> Result<Document, VodFault> + Send + 'static,
+    ) -> Result<Document, VodFault> {
+        let name = format!("{} {what}", self.mount.serial());
+        self.made.get(name, async { self.mount.compute(make).await? }).await
+    }
+
+    async fn presentation(self, stream: &Stream, file: &File) -> Answered {
+        let presentation = self.mount.open(stream).await?;
+        let texts = self.mount.texts(&presentation).await?;
+        let trim = trim(self.request);
+        let what = format!("{file:?} {trim:?} {} {texts:?}", presentation.version());
+        let is_manifest = *file == File::Manifest;
+        let make = move || {
+            let make = if is_manifest { Mount::manifest } else { Mount::multivariant };
+            Ok(Document::of(make(&presentation, trim, &texts)))
+        };
+        let document = self.document(what, make).await?;
+        let content_type = if is_manifest { DASH } else { PLAYLIST };
+        Ok(Found { kind: Kind::Multivariant, document, content_type, cache_control: SECONDS })
+    }
+
+    async fn nearest(self, stream: &Stream, bitrate: Option<u64>) -> Answered {
+        let presentation = self.mount.open(stream).await?;
+        let far = |it: &&vod::Rendition| bitrate.map_or(0, |asked| it.recording.rates.1.abs_diff(asked));
+        let nearest = presentation.renditions.iter().min_by_key(far).ok_or(VodFault::NotFound)?;
+        let trim = Some(trim(self.request)).filter(|trim| !trim.is_whole()).unwrap_or(nearest.trim);
+        let (kind, recording) = (nearest.kind, std::sync::Arc::clone(&nearest.recording));
+        let what = format!("media {:?} {kind:?} {trim:?}", recording.names);
+        let make = move || recording.media_playlist(kind, trim).map(Document::of).ok_or(VodFault::Gone);
+        Ok(media_playlist(self.document(what, make).await?))
+    }
+
+    async fn playlist(self, stream: &Stream, file: &File) -> Answered {
+        let (File::Playlist(key, ..) | File::IFrames(key, _)) = file else { return Err(VodFault::NotFound) };
+        let recording = self.mount.rendition(stream, key).await?;
+        let (what, make): (_, Box<dyn FnOnce(&Recording) -> Option<String> + Send>) = match *file {
+            File::Playlist(_, kind, trim) => {
+                let what = format!("media {:?} {kind:?} {trim:?}", recording.names);
+                (what, Box::new(move |it| it.media_playlist(kind, trim)))
+            }
+            File::IFrames(_, trim) => {
+                let what = format!("i-frames {:?} {trim:?}", recording.names);
+                (what, Box::new(move |it| it.i_frame_playlist(trim)))
+            }
+            _ => return Err(VodFault::NotFound),
+        };
+        let make = move || make(&recording).map(Document::of).ok_or(VodFault::Gone);
+        Ok(media_playlist(self.document(what, make).await?))
+    }
+
+    async fn text(self, stream: &Stream, file: &File) -> Answered {
+        let presentation = self.mount.open(stream).await?;
+        let texts = self.mount.texts(&presentation).await?;
+        let version = presentation.version();
+        let (index, trim, part) = match *file {
+            File::TextPlaylist(index, trim) => {
+                texts.get(index).ok_or(VodFault::NotFound)?;
+                let what = format!("{file:?} {version}");
+                let make = move || Ok(Document::of(Mount::text_playlist(&presentation, index, trim)));
+                return Ok(media_playlist(self.document(what, make).await?));
+            }
+            File::WholeText(index, trim) => (index, trim, None),
+            File::Text(index, part) => (index, Trim::default(), Some(part)),
+            _ => return Err(VodFault::NotFound),
+        };
+        let captions = self.mount.cues(texts.get(index).ok_or(VodFault::NotFound)?).await?;
+        let what = format!("{file:?} {version} {}", captions.version);
+        let make = move || {
+            let text = match part {
+                Some(part) => Mount::text_segment(&captions.cues, part),
+                None => Mount::whole_text(&presentation, &captions.cues, trim),
+            };
+            Ok(Document::of(text))
+        };
+        let document = self.document(what, make).await?;
+        let (content_type, cache_control) = (WEBVTT, TEN_SECONDS);
+        Ok(Found { kind: Kind::Segment, document, content_type, cache_control })
+    }
+
+    async fn chapters(self, stream: &Stream) -> Answered {
+        let presentation = self.mount.open(stream).await?;
+        let document = match self.mount.chapters_beside(&presentation).await? {
+            Some(captions) => {
+                let what = format!("chapters {}", captions.version);
+                self.document(what, move || json(&*captions.cues)).await?
+            }
+            None => {
+                let name = format!("{} chapters {}", self.mount.serial(), presentation.version());
+                let make = async {
+                    let cues = self.mount.chapters_within(&presentation).await?;
+                    self.mount.compute(move || json(&cues)).await?
+                };
+                self.made.get(name, make).await?
+            }
+        };
+        Ok(list(document))
+    }
+
+    /// The picture at the key frame nearest to `?t=` seconds, `?width=` pixels wide.
+    async fn poster(self, stream: &Stream) -> Answered {
+        let Self { request, mount, made } = self;
+        if !mount.settings().poster {
+            return Err(VodFault::NotFound);
+        }
+        let number =
+            |name: &str| query(request, name)?.parse::<f64>().ok().filter(|number| number.is_finite());
+        let ms = (number("t").unwrap_or(0.0).clamp(0.0, 1e6) * 1000.0) as u64;
+        let width = number("width").unwrap_or(640.0).clamp(16.0, 1920.0) as u32;
+        let presentation: Presentation = mount.open(stream).await?;
+        let size = |it: &&vod::Rendition| it.recording.movie.picture_size().map(|(width, _)| width);
+        let best = presentation.renditions.iter().max_by_key(size).ok_or(VodFault::NotFound)?;
+        let recording = std::sync::Arc::clone(&best.recording);
+        let sync = recording.sync_near(ms).ok_or(VodFault::NotFound)?;
+        let name = format!("{} poster {:?} {sync} {width}", mount.serial(), recording.names);
+        let make = async {
+            let bytes = mount.read_sample(&recording, sync).await?;
+            let picture = move || {
+                let access_unit = recording.access_unit(&bytes).ok_or(VodFault::NotFound)?;
+                let picture = poster(&access_unit, width);
+                picture.map(Document::of).map_err(|error| VodFault::Picture(error.to_string()))
+            };
+            mount.compute(picture).await?
+        };
+        let document = made.get(name, make).await?;
+        Ok(Found { kind: Kind::Other, document, content_type: JPEG, cache_control: AN_HOUR })
+    }
+
+    /// The list of recordings; `?series=` leaves those of one series.
+    pub(super) async fn index(self) -> Answered {
+        if !self.mount.settings().index {
+            return Err(VodFault::NotFound);
+        }
+        let listing = self.mount.listing().await?;
+        let series = query(self.request, "series");
+        let what = format!("index {} {series:?}", listing.look);
+        let make = move || {
+            let is_wanted = |listed: &&vod::Listed| series.is_none() || listed.series == series;
+            let wanted: Vec<&vod::Listed> = listing.recordings.iter().filter(is_wanted).collect();
+            json(&wanted)
+        };
+        Ok(list(self.document(what, make).await?))
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Result<Document, VodFault> {
+    Ok(Document::of(serde_json::to_string(value).unwrap_or_default()))
+}
+
+fn list(document: Document) -> Found {
+    Found { kind: Kind::Other, document, content_type: JSON, cache_control: TEN_SECONDS }
+}
+
+fn media_playlist(document: Document) -> Found {
+    Found { kind: Kind::MediaPlaylist, document, content_type: PLAYLIST, cache_control: TEN_SECONDS }
+}
+
+fn query(request: &Parts, name: &str) -> Option<String> {
+    let query = request.uri.query().unwrap_or_default();
+    let mut fields = url::form_urlencoded::parse(query.as_bytes());
+    fields.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+/// What the query wants to be trimmed, in milliseconds.
+fn trim(request: &Parts) -> Trim {
+    let fields = url::form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes());
+    let mut trim = Trim::default();
+    for (name, value) in fields {
+        let Ok(ms) = value.parse::<f64>() else { continue };
+        let ms = ms.clamp(0.0, 1e9) as u64;
+        match name.to_ascii_lowercase().trim_start_matches("wowza") {
+            "playstart" => trim.start_ms = ms,
+            "playduration" if ms > 0 => trim.duration_ms = Some(ms),
+            _ => {}
+        }
+    }
+    trim
+}

@@ -1,0 +1,177 @@
+//! Answers that cost computing: made once for all who ask, in the workshop, and kept.
+//!
+//! An answer's name holds the version of everything that it is made of, so it never means other bytes. Who asks while it is
+//! being made waits for the same one. In front of it stands what was found a moment ago, by path: hundreds who ask for the
+//! same in one second cost one look at the files.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::request::Parts;
+use moka::future::Cache;
+
+use super::Kind;
+use super::answer::Answer;
+use crate::http::{Description, ETag, content};
+use crate::media::Segment;
+use crate::meter::Counter;
+use crate::vod::{Mount, VodFault};
+
+/// Memory for answers, in bytes: some thousand playlists, or ten thousand small pictures.
+const MEMORY: u64 = 64 << 20;
+/// Memory for what was found a moment ago.
+const FRESH_MEMORY: u64 = 16 << 20;
+/// A moment. Files are looked at every two seconds, so an answer is three seconds old at most.
+const FRESH: Duration = Duration::from_secs(1);
+/// What an entry takes beside name and bytes.
+const ENTRY: usize = 256;
+
+/// Bytes, and their validator.
+#[derive(Clone, Debug)]
+pub(super) struct Document {
+    bytes: Bytes,
+    etag: ETag,
+}
+
+impl Document {
+    /// To be called where computing has its place: the validator is a hash.
+    pub(super) fn of(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self { etag: ETag::of(&bytes), bytes }
+    }
+}
+
+/// A document, and what is said of it.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) kind: Kind,
+    pub(super) document: Document,
+    pub(super) content_type: HeaderValue,
+    pub(super) cache_control: HeaderValue,
+}
+
+impl Found {
+    /// The answer to a GET or HEAD.
+    pub(super) fn answer(self, request: &Parts) -> Answer {
+        let Self { kind, document: Document { bytes, etag }, content_type, cache_control } = self;
+        let description = Description { content_type, cache_control, etag: Some(&etag) };
+        (kind, content(request, &Segment::from(bytes), description))
+    }
+}
+
+/// See the module's text. Clones share everything.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    kept: Cache<String, Document>,
+    fresh: Cache<String, Found>,
+    made: std::sync::Arc<Counter>,
+}
+
+impl Default for Made {
+    fn default() -> Self {
+        Self::within(MEMORY)
+    }
+}
+
+impl Made {
+    fn within(memory: u64) -> Self {
+        let weigh = |name: &String, bytes: &Bytes| {
+            u32::try_from(ENTRY + name.len() + bytes.len()).unwrap_or(u32::MAX)
+        };
+        let weigh_kept = move |name: &String, document: &Document| weigh(name, &document.bytes);
+        let weigh_fresh = move |name: &String, found: &Found| weigh(name, &found.document.bytes);
+        Self {
+            kept: Cache::builder().weigher(weigh_kept).max_capacity(memory).build(),
+            fresh: Cache::builder()
+                .weigher(weigh_fresh)
+                .max_capacity(FRESH_MEMORY)
+                .time_to_live(FRESH)
+                .build(),
+            made: std::sync::Arc::default(),
+        }
+    }
+
+    /// The document of that name, made where it is not there; once, however many ask.
+    pub(super) async fn get(
+        &self,
+        name: String,
+        make: impl Future<Output = Result<Document, VodFault>>,
+    ) -> Result<Document, VodFault> {
+        let counted = async {
+            let document = make.await?;
+            self.made.increment();
+            Ok(document)
+        };
+        self.kept
+            .try_get_with(name, counted)
+            .await
+            .map_err(|fault: std::sync::Arc<VodFault>| (*fault).clone())
+    }
+
+    /// What was found a moment ago for the same question.
+    pub(super) async fn fresh(&self, mount: &Mount, request: &Parts) -> Option<Found> {
+        self.fresh.get(&question(mount, request)).await
+    }
+
+    /// Keeps it for a moment.
+    pub(super) async fn remember(&self, mount: &Mount, request: &Parts, found: &Found) {
+        self.fresh.insert(question(mount, request), found.clone()).await;
+    }
+
+    /// Documents made, since start.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> u64 {
+        self.made.get()
+    }
+}
+
+fn question(mount: &Mount, request: &Parts) -> String {
+    format!("{} {}", mount.serial(), request.uri.path_and_query().map_or("", |asked| asked.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_many_ask_for_at_once_is_made_once() {
+        let (made, calls) = (Made::default(), AtomicU32::new(0));
+        let make = || async {
+            calls.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            Ok(Document::of("text"))
+        };
+        let all = join_all((0..300).map(|_| made.get("a 1".to_owned(), make()))).await;
+        assert!(all.iter().all(|one| one.as_ref().is_ok_and(|one| one.bytes == "text")));
+        assert_eq!((calls.load(Ordering::Relaxed), made.count()), (1, 1));
+        made.get("a 2".to_owned(), make()).await.expect("another version");
+        assert_eq!(calls.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_not_kept() {
+        let made = Made::default();
+        let refused = async { Err(VodFault::Slow) };
+        assert_eq!(made.get("a".to_owned(), refused).await.err(), Some(VodFault::Slow));
+        made.get("a".to_owned(), async { Ok(Document::of("text")) }).await.expect("made");
+    }
+
+    #[tokio::test]
+    async fn no_more_bytes_are_kept_than_there_is_memory_for() {
+        let made = Made::within(100_000);
+        for number in 0..500_usize {
+            let bytes = vec![0; 100 + number * 37 % 4000];
+            made.get(format!("{number}"), async { Ok(Document::of(bytes)) }).await.expect("made");
+        }
+        made.get("huge".to_owned(), async { Ok(Document::of(vec![0; 200_000])) }).await.expect("made");
+        made.kept.run_pending_tasks().await;
+        let bytes: usize = made.kept.iter().map(|(name, it)| ENTRY + name.len() + it.bytes.len()).sum();
+        assert!(bytes <= 100_000 && made.kept.entry_count() > 5, "{bytes} bytes are kept");
+        assert_eq!(made.kept.weighted_size(), bytes as u64);
+    }
+}

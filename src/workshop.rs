@@ -1,0 +1,355 @@
+//! A place of its own for answers that cost computing: few threads of low priority behind a bounded queue.
+//!
+//! The threads that serve live viewers never compute such an answer, and neither do tokio's blocking threads, on which
+//! ladders are joined and state is saved. Whoever waits for an answer holds a channel of one result, no more.
+//!
+//! | what | bound | beyond it |
+//! |---|---|---|
+//! | threads | half the processors, one to four, at nice 10: what is live comes first | jobs wait |
+//! | jobs, waiting and running | 256 in all, 32 of one address | [`Refused::Busy`]: come again in a second |
+//! | a job that panics | its own askers' | [`Refused::Panicked`]; the thread goes on |
+//! | a job whose asker has left | is not begun | |
+//!
+//! What does *not* belong here: anything that waits for a storage or a peer. A thread that waited would be missing.
+
+mod queue;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tracing::{error, warn};
+
+use crate::meter::Counter;
+use queue::Queue;
+
+/// Who asks: an address that has a share of its own, or nobody in particular.
+type Asker = Option<IpAddr>;
+
+/// Jobs at once, waiting and running. At 1 to 50 ms each the last one waits for seconds, and players do not wait longer.
+const PLACES: usize = 256;
+/// Of one address: more than any page asks for, few enough for the others.
+const PER_ADDRESS: usize = 32;
+/// A tenth of the share of a thread of usual priority, where both want the processor.
+const NICE: i32 = 10;
+/// Between two lines of the log about the same thing.
+const SAY_AGAIN: Duration = Duration::from_secs(1);
+
+/// Why there is no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// All places are taken, or all that one address may have.
+    #[error("too many answers are being made at this moment; ask again in a second")]
+    Busy,
+    /// Our fault.
+    #[error("the answer could not be made: a fault of this server")]
+    Panicked,
+}
+
+/// What the workshop does at this moment, and what it did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Jobs that wait.
+    pub waiting: usize,
+    /// Jobs that run.
+    pub running: usize,
+    /// Jobs done, since start.
+    pub done: u64,
+    /// Jobs refused, since start.
+    pub refused: u64,
+    /// Jobs that panicked, since start.
+    pub panicked: u64,
+}
+
+/// Bounds of a workshop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Threads at most; they begin when there is work.
+    pub threads: usize,
+    /// Jobs at most, waiting and running.
+    pub places: usize,
+    /// Of these, for one address.
+    pub per_address: usize,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { threads: (processors / 2).clamp(1, 4), places: PLACES, per_address: PER_ADDRESS }
+    }
+}
+
+/// See the module's text. Clones share everything; the threads end with the last one.
+#[derive(Clone, Default)]
+pub struct Workshop(Arc<Door>);
+
+impl fmt::Debug for Workshop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Workshop").field(&self.load()).finish()
+    }
+}
+
+/// What handles share. It closes when it is dropped.
+struct Door(Arc<Room>);
+
+impl Default for Door {
+    fn default() -> Self {
+        Self(Arc::new(Room::new(Plan::default())))
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.work.notify_all();
+    }
+}
+
+/// What threads share.
+struct Room {
+    plan: Plan,
+    state: Mutex<State>,
+    work: Condvar,
+    done: Counter,
+    refused: Counter,
+    panicked: Counter,
+}
+
+struct State {
+    queue: Queue<IpAddr, Box<dyn Job>>,
+    threads: usize,
+    idle: usize,
+    closed: bool,
+    /// When a refusal was last said, and how many are unsaid.
+    said: Option<Instant>,
+    unsaid: u64,
+}
+
+/// Something to be computed.
+trait Job: Send {
+    /// Somebody still waits for it.
+    fn is_wanted(&self) -> bool;
+    fn run(self: Box<Self>);
+}
+
+struct Task<F, T> {
+    work: F,
+    result: oneshot::Sender<T>,
+}
+
+impl<T: Send, F: FnOnce() -> T + Send> Job for Task<F, T> {
+    fn is_wanted(&self) -> bool {
+        !self.result.is_closed()
+    }
+
+    fn run(self: Box<Self>) {
+        let Self { work, result } = *self;
+        // Who has left does not want it.
+        let _ = result.send(work());
+    }
+}
+
+impl Workshop {
+    /// An empty one; its threads begin when there is work.
+    pub fn new(plan: Plan) -> Self {
+        Self(Arc::new(Door(Arc::new(Room::new(plan)))))
+    }
+
+    /// Computes `work`, in its turn. `asker` is who has a share of the places; `None` is nobody in particular. May be
+    /// cancelled: what was not begun then is left out.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        asker: Option<IpAddr>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refused> {
+        let (result, waiting) = oneshot::channel();
+        self.0.0.put(asker, Box::new(Task { work, result }))?;
+        // A job that panicked leaves no result.
+        waiting.await.map_err(|_| Refused::Panicked)
+    }
+
+    /// What it does at this moment, and what it did.
+    pub fn load(&self) -> Load {
+        let Room { done, refused, panicked, .. } = &*self.0.0;
+        let (waiting, running) = self.0.0.lock().queue.counts();
+        Load { waiting, running, done: done.get(), refused: refused.get(), panicked: panicked.get() }
+    }
+}
+
+impl Room {
+    fn new(plan: Plan) -> Self {
+        let queue = Queue::new(plan.places, plan.per_address);
+        let state = State { queue, threads: 0, idle: 0, closed: false, said: None, unsaid: 0 };
+        let (done, refused, panicked) = (Counter::default(), Counter::default(), Counter::default());
+        Self { plan, state: Mutex::new(state), work: Condvar::new(), done, refused, panicked }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(self: &Arc<Self>, asker: Asker, job: Box<dyn Job>) -> Result<(), Refused> {
+        let mut state = self.lock();
+        if state.queue.push(asker, job).is_err() {
+            self.refused.increment();
+            state.unsaid += 1;
+            if state.said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+                let count = std::mem::take(&mut state.unsaid);
+                state.said = Some(Instant::now());
+                drop(state);
+                warn!(count, asker = ?asker, "answers that cost computing are refused: all places are taken");
+            }
+            return Err(Refused::Busy);
+        }
+        let (waits, _) = state.queue.counts();
+        if state.idle < waits && state.threads < self.plan.threads {
+            let (room, name) = (Arc::clone(self), format!("workshop-{}", state.threads));
+            match std::thread::Builder::new().name(name).spawn(move || room.serve()) {
+                Ok(_) => state.threads += 1,
+                // Those that are there go on; without any the next asker tries again.
+                Err(error) => {
+                    warn!(%error, threads = state.threads, "a thread for costly answers cannot begin")
+                }
+            }
+        }
+        self.work.notify_one();
+        Ok(())
+    }
+
+    /// A thread: does what is to be done until the door closes.
+    fn serve(&self) {
+        // The calling thread's own (setpriority(2), "C library/kernel differences"). Refused, it is as any other.
+        let own = rustix::process::getpriority_process(None).unwrap_or(0);
+        if let Err(error) = rustix::process::setpriority_process(None, (own + NICE).min(19)) {
+            warn!(%error, "a thread for costly answers keeps its usual priority");
+        }
+        while let Some((asker, job)) = self.next() {
+            if job.is_wanted() && catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
+                self.panicked.increment();
+                error!(asker = ?asker, "a costly answer could not be made: its computation panicked");
+            }
+            self.done.increment();
+            self.lock().queue.done(asker);
+        }
+    }
+
+    fn next(&self) -> Option<(Asker, Box<dyn Job>)> {
+        let mut state = self.lock();
+        loop {
+            if let Some(next) = state.queue.take() {
+                return Some(next);
+            }
+            if state.closed {
+                return None;
+            }
+            state.idle += 1;
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const ASKER: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)));
+
+    fn workshop(threads: usize) -> Workshop {
+        Workshop::new(Plan { threads, places: 6, per_address: 3 })
+    }
+
+    /// Keeps one thread busy until the sender is dropped.
+    async fn busy(workshop: &Workshop) -> mpsc::Sender<()> {
+        let (release, held) = mpsc::channel::<()>();
+        let (begun, has_begun) = oneshot::channel();
+        let at = workshop.clone();
+        tokio::spawn(async move {
+            let work = move || {
+                let _ = begun.send(());
+                let _ = held.recv();
+            };
+            at.run(None, work).await
+        });
+        has_begun.await.expect("it runs");
+        release
+    }
+
+    #[tokio::test]
+    async fn results_come_back_from_threads_of_its_own() {
+        let workshop = workshop(2);
+        let name = workshop.run(ASKER, || std::thread::current().name().map(str::to_owned)).await;
+        assert!(name.expect("done").expect("named").starts_with("workshop-"));
+        let nice = || rustix::process::getpriority_process(None).expect("known");
+        let here = nice();
+        assert_eq!(workshop.run(None, nice).await, Ok((here + NICE).min(19)));
+        assert_eq!(nice(), here, "nobody else's priority has changed");
+    }
+
+    #[tokio::test]
+    async fn who_asks_beyond_the_bounds_is_told_at_once() {
+        let workshop = workshop(1);
+        let release = busy(&workshop).await;
+        let ask = |asker, number: u32| {
+            let workshop = workshop.clone();
+            tokio::spawn(async move { workshop.run(asker, move || number).await })
+        };
+        let waiting: Vec<_> = (0..3).map(|number| ask(ASKER, number)).collect();
+        while workshop.load().waiting < 3 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(workshop.run(ASKER, || 9).await, Err(Refused::Busy), "its share is taken");
+        let other: Vec<_> = (0..2).map(|number| ask(None, number)).collect();
+        while workshop.load().waiting < 5 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(workshop.run(None, || 9).await, Err(Refused::Busy), "all are taken");
+        assert_eq!(workshop.load().refused, 2);
+        drop(release);
+        for (number, result) in (0..3).zip(waiting).chain((0..2).zip(other)) {
+            assert_eq!(result.await.expect("it ends"), Ok(number));
+        }
+        assert_eq!(workshop.run(ASKER, || 9).await, Ok(9));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_its_askers_and_the_thread_goes_on() {
+        let workshop = workshop(1);
+        for number in 0..20 {
+            let odd = workshop.run(ASKER, move || assert!(number % 2 == 0, "a fault of ours")).await;
+            assert_eq!(odd, if number % 2 == 0 { Ok(()) } else { Err(Refused::Panicked) });
+        }
+        // The last thread counts behind its answer.
+        workshop.run(None, || ()).await.expect("it goes on");
+        assert_eq!(workshop.load().panicked, 10);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_begun() {
+        let workshop = workshop(1);
+        let release = busy(&workshop).await;
+        let (sender, seen) = mpsc::channel();
+        let left = Box::pin(workshop.run(ASKER, move || sender.send(()).is_ok()));
+        assert!(futures_util::poll!(left).is_pending(), "it waits, and then its asker leaves");
+        drop(release);
+        workshop.run(ASKER, || ()).await.expect("done");
+        assert!(seen.recv().is_err(), "it was dropped unseen");
+    }
+
+    #[tokio::test]
+    async fn threads_end_with_the_last_handle() {
+        let workshop = workshop(2);
+        let room = Arc::downgrade(&workshop.0.0);
+        workshop.run(None, || ()).await.expect("done");
+        drop(workshop);
+        while room.upgrade().is_some() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
