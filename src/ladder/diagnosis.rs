@@ -74,7 +74,7 @@ pub(super) struct Diagnosis {
 impl Diagnosis {
     /// Another SPS.
     pub(super) fn renew(&mut self, sps: &[u8]) {
-        let hasty = self.source.is_some() && self.stood < STEADY;
+        let hasty = (self.source.is_some() || self.limits.is_some()) && self.stood < STEADY;
         self.changes = if hasty { self.changes.saturating_add(1) } else { 0 };
         self.source = describe(sps);
         self.limits = match &self.source {
