@@ -10,8 +10,8 @@
 
 use std::fmt;
 
-use crate::media::h264::{describe, sample_nals};
-use crate::media::{MediaTime, VideoDescription};
+use crate::media::MediaTime;
+use crate::media::h264::{VideoDescription, describe, sample_nals};
 
 /// Media without a picture before it is said; a GOP of two seconds is usual.
 const PATIENCE_MS: i64 = 2_000;

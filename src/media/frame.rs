@@ -42,7 +42,7 @@ pub struct SourceFrame {
     /// The coded bytes, as `format` says; none where a picture was lost on the way, or cannot be decoded for want of
     /// one that was.
     pub data: Bytes,
-    /// Decoding can start here (H.264: an IDR picture or a recovery point; AAC: always).
+    /// Decoding can start here (H.264: an IDR picture; AAC: always).
     pub sync: bool,
     /// How `data` is coded. Frames share one allocation until the format changes.
     pub format: Arc<TrackFormat>,

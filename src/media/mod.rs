@@ -16,7 +16,7 @@ pub use cell::{
     AudioTrack, CellBatch, CodedCell, Parts, RungTracks, Runs, SampleEntry, TrackCell, VideoTrack,
 };
 pub use frame::{SourceFrame, Track, TrackFormat};
-pub use h264::{ParameterSets, VideoDescription};
+pub use h264::ParameterSets;
 pub use picture::{Picture, PictureSize, SampleAspect};
 pub use segment::{Pieces, Segment};
 pub use time::{CellIndex, Grid, MediaTime, Slot, Timescale, VIDEO_TIMESCALE};

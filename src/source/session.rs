@@ -193,7 +193,7 @@ impl Session {
         let arrival = self.arrival(frame.end_ctx());
         let picture = sample::clean(&frame.into_data().into())?;
         let format = self.video_format.clone()?;
-        Some(Unit { rtp, arrival, data: picture.data, sync: picture.sync, lost, format })
+        Some(Unit { rtp, arrival, data: picture.data, sync: picture.idr, lost, format })
     }
 
     fn sound(&self, frame: &AudioFrame) -> Option<Unit> {
