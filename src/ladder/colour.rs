@@ -10,7 +10,8 @@
 //! What does not belong here: sizes, shapes, and what a decoder can do.
 
 use super::openh264::PictureView;
-use crate::media::{Picture, PictureSize, VideoDescription};
+use crate::media::h264::VideoDescription;
+use crate::media::{Picture, PictureSize};
 
 /// Bits behind the point of a factor.
 const SHIFT: i32 = 8;

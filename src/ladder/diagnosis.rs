@@ -10,8 +10,8 @@
 
 use std::fmt;
 
-use crate::media::h264::{describe, sample_nals};
-use crate::media::{MediaTime, VideoDescription};
+use crate::media::MediaTime;
+use crate::media::h264::{VideoDescription, describe, sample_nals};
 
 /// Media without a picture before it is said; a GOP of two seconds is usual.
 const PATIENCE_MS: i64 = 2_000;
@@ -74,7 +74,7 @@ pub(super) struct Diagnosis {
 impl Diagnosis {
     /// Another SPS.
     pub(super) fn renew(&mut self, sps: &[u8]) {
-        let hasty = self.source.is_some() && self.stood < STEADY;
+        let hasty = (self.source.is_some() || self.limits.is_some()) && self.stood < STEADY;
         self.changes = if hasty { self.changes.saturating_add(1) } else { 0 };
         self.source = describe(sps);
         self.limits = match &self.source {

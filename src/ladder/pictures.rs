@@ -194,6 +194,106 @@ impl Gallery {
 mod tests {
     use super::*;
 
+    use crate::media::h264::{NAL_AUD, NAL_PPS, NAL_SPS, annex_b_nals, is_entry, nal_type, push_sample_nal};
+
+    /// The frames of a fixture, 15 a second, as a source hands them on.
+    fn frames(name: &str) -> Vec<SourceFrame> {
+        let path = format!("{}/fixtures/{name}.h264", env!("CARGO_MANIFEST_DIR"));
+        let stream = std::fs::read(path).expect("a fixture");
+        let of = |kind: u8| annex_b_nals(&stream).find(|nal| nal_type(nal) == kind).expect("a set").to_vec();
+        let sets = ParameterSets { sps: of(NAL_SPS).into(), pps: of(NAL_PPS).into() };
+        let format = Arc::new(TrackFormat::H264(sets));
+        let mut units: Vec<(bytes::BytesMut, bool)> = Vec::new();
+        for nal in annex_b_nals(&stream) {
+            match nal_type(nal) {
+                NAL_AUD => units.push(<_>::default()),
+                NAL_SPS | NAL_PPS => {}
+                _ => {
+                    let (unit, sync) = units.last_mut().expect("a delimiter");
+                    *sync |= is_entry(nal);
+                    push_sample_nal(unit, nal);
+                }
+            }
+        }
+        let frame = |(n, (data, sync)): (i64, (bytes::BytesMut, bool))| SourceFrame {
+            pts: MediaTime::from_millis(1_795_000_000_000 + n * 1000 / 15),
+            data: data.freeze(),
+            sync,
+            format: Arc::clone(&format),
+        };
+        (0..).zip(units).map(frame).collect()
+    }
+
+    /// Pictures that come of `frames`, and what is said at the end.
+    fn run(choice: DecoderChoice, frames: &[SourceFrame]) -> (usize, Option<Arc<str>>) {
+        let meter = Arc::new(LadderMeter::default());
+        let mut decoder = PictureDecoder::new(choice, Arc::clone(&meter)).expect("a decoder");
+        let mut out = Vec::new();
+        frames.iter().for_each(|frame| decoder.decode(frame, &mut out));
+        decoder.flush(&mut out);
+        (out.len(), meter.picture_fault.get())
+    }
+
+    #[test]
+    fn whoever_comes_late_sees_the_hall_after_a_recovery_point() {
+        for (name, fewest) in [("open_gop", 55), ("intra_refresh", 45), ("refresh_in_mid_row", 45)] {
+            let frames = frames(name);
+            let (pictures, fault) = run(DecoderChoice::Rusty, &frames[3..]);
+            assert!(pictures >= fewest, "{name}: {pictures}");
+            assert_eq!(fault, None, "{name}");
+            assert_eq!(run(DecoderChoice::Rusty, &frames).0, frames.len(), "{name}: from its IDR picture on");
+        }
+    }
+
+    #[test]
+    fn who_cannot_begin_there_says_so() {
+        let (pictures, fault) = run(DecoderChoice::OpenH264, &frames("intra_refresh")[3..]);
+        assert_eq!(pictures, 0);
+        assert!(fault.expect("a reason").contains("cannot be decoded"));
+        let mut none = frames("intra_refresh").split_off(3);
+        none.iter_mut().for_each(|frame| frame.sync = false);
+        let (pictures, fault) = run(DecoderChoice::Rusty, &none);
+        assert_eq!(pictures, 0);
+        assert!(fault.expect("a reason").contains("no recovery point"));
+    }
+
+    #[test]
+    fn what_no_decoder_knows_is_said_at_once_and_another_set_takes_it_back() {
+        let meter = Arc::new(LadderMeter::default());
+        let mut decoder = PictureDecoder::new(DecoderChoice::Rusty, Arc::clone(&meter)).expect("a decoder");
+        let plain = frames("open_gop");
+        let TrackFormat::H264(sets) = &*plain[0].format else { panic!("H.264") };
+        let ten = [0x67, 0x6e, 0, 0x1e, 0xa6, 0xcb, 0x40, 0x50, 0x17, 0xfc, 0xb8, 0x08, 0x80, 0x80];
+        let other = ParameterSets { sps: ten.to_vec().into(), ..sets.clone() };
+        let mut out = Vec::new();
+        decoder.decode(
+            &SourceFrame { format: Arc::new(TrackFormat::H264(other)), ..plain[0].clone() },
+            &mut out,
+        );
+        assert!(meter.picture_fault.get().expect("a reason").contains("10-bit"));
+        decoder.decode(&plain[0], &mut out);
+        assert_eq!((out.len(), meter.picture_fault.get()), (1, None));
+    }
+
+    #[test]
+    fn parameter_sets_that_change_with_every_picture_do_not_stop_it_for_ever() {
+        let plain = frames("open_gop");
+        let TrackFormat::H264(sets) = &*plain[0].format else { panic!("H.264") };
+        let churn = (0..200_u8).map(|n| {
+            let pps = [&sets.pps[..], &[1 + n % 200]].concat().into();
+            SourceFrame {
+                format: Arc::new(TrackFormat::H264(ParameterSets { pps, ..sets.clone() })),
+                ..plain[0].clone()
+            }
+        });
+        let all: Vec<_> = churn.chain(plain.iter().cloned()).collect();
+        let (pictures, _) = run(DecoderChoice::Rusty, &all[..200]);
+        assert!(pictures <= 20, "{pictures}");
+        let (pictures, fault) = run(DecoderChoice::Rusty, &all);
+        assert!(pictures > 40, "{pictures}");
+        assert_eq!(fault, None);
+    }
+
     #[test]
     fn a_jam_keeps_its_pictures_only_while_it_lasts() {
         let meter = Arc::new(LadderMeter::default());

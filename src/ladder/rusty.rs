@@ -21,8 +21,8 @@ use rusty_h264_decoder::{DecodeError, Decoder};
 
 use self::guard::{Admitted, Guard};
 use super::openh264::PictureView;
-use crate::media::h264::{self, Start};
-use crate::media::{MediaTime, Picture, PictureSize, SampleAspect, VideoDescription};
+use crate::media::h264::{self, Start, VideoDescription};
+use crate::media::{MediaTime, Picture, PictureSize, SampleAspect};
 
 /// Pictures that may wait for one that is shown before them: more than any stream of level 5.1 at 720 lines needs.
 const MAX_HELD: usize = 4;

@@ -13,15 +13,15 @@ const LAST_SLICE: u8 = 5;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Picture {
     pub(super) data: Bytes,
-    /// It holds an IDR slice or a recovery point: decoding can start here.
-    pub(super) sync: bool,
+    /// It holds an IDR slice, or a recovery point that serves as one: decoding can start here.
+    pub(super) idr: bool,
 }
 
 /// Takes access unit delimiters (ISO/IEC 14496-15 §5.3.2 advises against them in samples) and filler out of
 /// a length-prefixed access unit. `None` if it has no slice. Copies only if something inside must go; a
 /// delimiter at the beginning, where it belongs, is cut off.
 pub(super) fn clean(data: &Bytes) -> Option<Picture> {
-    let (mut sync, mut slices, mut leading, mut inside) = (false, 0, 0, false);
+    let (mut idr, mut slices, mut leading, mut inside) = (false, 0, 0, false);
     for (index, nal) in h264::sample_nals(data).enumerate() {
         match h264::nal_type(nal) {
             NAL_AUD if index == 0 => leading = 4 + nal.len(),
@@ -29,13 +29,13 @@ pub(super) fn clean(data: &Bytes) -> Option<Picture> {
             1..=LAST_SLICE => slices += 1,
             _ => {}
         }
-        sync |= h264::is_entry(nal);
+        idr |= h264::is_entry(nal);
     }
     if slices == 0 {
         return None;
     }
     if !inside {
-        return Some(Picture { data: data.slice(leading..), sync });
+        return Some(Picture { data: data.slice(leading..), idr });
     }
     let mut kept = BytesMut::with_capacity(data.len());
     for nal in h264::sample_nals(data) {
@@ -43,7 +43,7 @@ pub(super) fn clean(data: &Bytes) -> Option<Picture> {
             h264::push_sample_nal(&mut kept, nal);
         }
     }
-    Some(Picture { data: kept.freeze(), sync })
+    Some(Picture { data: kept.freeze(), idr })
 }
 
 #[cfg(test)]
@@ -64,7 +64,7 @@ mod tests {
     fn a_leading_delimiter_is_cut_off_without_copying() {
         let whole = sample(&[&[9, 0xf0], &[6, 1], &[0x65, 2, 3]]);
         let picture = clean(&whole).unwrap();
-        assert!(picture.sync);
+        assert!(picture.idr);
         assert_eq!(picture.data, sample(&[&[6, 1], &[0x65, 2, 3]]));
         assert_eq!(picture.data.as_ptr(), whole[6..].as_ptr());
     }
@@ -72,15 +72,15 @@ mod tests {
     #[test]
     fn filler_and_late_delimiters_go() {
         let picture = clean(&sample(&[&[6, 1], &[9, 0xf0], &[0x41, 2], &[12, 0xff], &[0x41, 3]])).unwrap();
-        assert!(!picture.sync);
+        assert!(!picture.idr);
         assert_eq!(picture.data, sample(&[&[6, 1], &[0x41, 2], &[0x41, 3]]));
     }
 
     #[test]
     fn a_recovery_point_is_a_place_to_begin() {
         let recovery = [6, 6, 1, 0xc4, 0x80];
-        assert!(clean(&sample(&[&recovery, &[0x41, 2]])).unwrap().sync);
-        assert!(!clean(&sample(&[&[6, 1, 1, 0x84, 0x80], &[0x41, 2]])).unwrap().sync);
+        assert!(clean(&sample(&[&recovery, &[0x41, 2]])).unwrap().idr);
+        assert!(!clean(&sample(&[&[6, 1, 1, 0x84, 0x80], &[0x41, 2]])).unwrap().idr);
     }
 
     #[test]

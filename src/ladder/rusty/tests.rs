@@ -55,7 +55,13 @@ fn b_pictures_are_exact_and_in_order() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     };
-    for options in ["b-pyramid=none", "b-pyramid=normal:ref=4", "b-pyramid=none:open-gop=1", "bframes=0"] {
+    for options in [
+        "b-pyramid=none",
+        "b-pyramid=normal:ref=4",
+        "b-pyramid=none:open-gop=1",
+        "bframes=0",
+        "fake-interlaced=1:bframes=2",
+    ] {
         let stream = run(&format!(
             "-v error -f lavfi -i testsrc2=size=426x240:rate=15:duration=6 -c:v libx264 -threads 1 -profile:v high \
              -g 30 -bf 3 -b:v 800k -x264-params {options} -bsf:v h264_metadata=aud=insert -f h264 -"
@@ -172,4 +178,47 @@ fn after_a_loss_it_goes_on_at_a_recovery_point() {
     }
     assert_eq!(furthest(&part, &whole), 0.0);
     assert!(part.iter().any(|(at, _)| *at == entry as i64));
+}
+
+/// Annex B as x264 writes it with `options`.
+fn coded(options: &str) -> Vec<Vec<u8>> {
+    let command = format!(
+        "-v error -f lavfi -i testsrc2=s=320x192:r=25 -frames:v 120 -c:v libx264 -threads 1 -preset medium -b:v 600k \
+         -pix_fmt yuv420p -x264-params {options}:scenecut=0 -bsf:v h264_metadata=aud=insert -f h264 -"
+    );
+    let output =
+        std::process::Command::new("ffmpeg").args(command.split_whitespace()).output().expect("ffmpeg");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    access_units(&output.stdout)
+}
+
+#[test]
+#[ignore = "needs ffmpeg"]
+fn it_begins_anywhere_in_whatever_x264_makes_without_idr_pictures() {
+    for (options, most) in [
+        ("open-gop=1:bframes=3:b-pyramid=normal:ref=4:keyint=24:min-keyint=24", 0.0),
+        ("open-gop=1:bframes=3:b-pyramid=none:direct=temporal:ref=8:keyint=32:min-keyint=32", 0.0),
+        ("open-gop=1:bframes=0:ref=1:keyint=16:min-keyint=16", 0.0),
+        ("open-gop=1:bframes=1:cabac=0:keyint=20:min-keyint=20", 0.0),
+        ("open-gop=1:bframes=2:slices=4:keyint=17:min-keyint=17", 0.0),
+        ("intra-refresh=1:bframes=0:ref=1:keyint=25", 1.0),
+        ("intra-refresh=1:bframes=0:ref=4:keyint=16", 1.0),
+        ("intra-refresh=1:bframes=2:ref=4:keyint=24", 1.0),
+        ("intra-refresh=1:bframes=0:cabac=0:ref=3:keyint=32", 1.0),
+        ("intra-refresh=1:bframes=0:slices=4:ref=3:keyint=30", 1.0),
+        ("intra-refresh=1:bframes=0:ref=16:keyint=33", 1.0),
+    ] {
+        let units = coded(options);
+        let whole = shown(&units, 0).0;
+        for entry in entries(&units) {
+            if entry + 45 > units.len() {
+                continue;
+            }
+            let (part, errors) = shown(&units, entry);
+            assert_eq!(errors, 0, "{options} from {entry}");
+            let furthest = furthest(&part, &whole);
+            assert!(furthest <= most, "{options} from {entry}: off by {furthest}");
+            assert!(part[0].0 <= entry as i64 + 44, "{options} from {entry}: {}", part[0].0);
+        }
+    }
 }

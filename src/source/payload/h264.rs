@@ -224,7 +224,7 @@ impl H264Payload {
             rtp: RtpInstant { ticks, clock_rate: CLOCK_RATE },
             arrival,
             data: picture.data,
-            sync: picture.sync,
+            sync: picture.idr,
             lost,
             format: Arc::clone(&known.format),
         })

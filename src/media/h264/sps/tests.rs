@@ -1,3 +1,5 @@
+//! Sets that x264 wrote, sets beyond measure, and damage.
+
 use proptest::prelude::*;
 
 use super::*;
