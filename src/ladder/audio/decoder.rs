@@ -3,7 +3,7 @@
 //! AAC goes through `fdk-aac`: LC, HE-AAC v1 and v2, up to 7.1. It is strict: a unit whose elements do not parse, or which is
 //! longer or shorter than they are, is an error; that is what units are checked with that pass untouched (`passthrough`).
 //! MP3 goes through `symphonia`, G.711 is two lines of arithmetic. More than two channels are mixed to two by the decoder:
-//! centre and surround at -3 dB, no LFE, scaled so that nothing clips (ITU-R BS.775-3 annex 4; ETSI TS 101 154 §C.5.2.4).
+//! centre and surround at -3 dB, no LFE (ITU-R BS.775-3 annex 4), and its limiter keeps the sum from clipping.
 
 use std::fmt;
 

@@ -65,16 +65,19 @@ mod tests {
     use super::super::tests::{STEREO_48, coded, tone};
     use super::*;
 
+    /// A pair with a common window, whose reserved bit is set (ISO/IEC 14496-3 table 4.6).
+    const RESERVED: [u8; 8] = [0x21, 0x80, 0, 0, 0, 0, 0, 0];
+
     #[test]
     fn it_is_heeded_until_it_refuses_everything() {
         let config = AudioSpecificConfig::lc(STEREO_48.format);
         let good = coded(STEREO_48.format, 4, tone(440.0, 48_000));
         let mut witness = Witness::new(config);
         for _ in 0..30 {
-            assert!(witness.objects(&[0xff; 40]).is_some());
+            assert!(witness.objects(&RESERVED).is_some());
             assert!(good.iter().all(|unit| witness.objects(unit).is_none()));
         }
-        let refused = (0..40).filter(|_| witness.objects(&[0xff; 40]).is_some()).count();
+        let refused = (0..40).filter(|_| witness.objects(&RESERVED).is_some()).count();
         assert_eq!(refused, 12);
     }
 }

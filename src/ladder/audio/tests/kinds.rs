@@ -224,7 +224,6 @@ fn five_channels_are_mixed_to_two_and_the_sixth_is_left_out() {
         );
     }
     assert!(level(&left, 600.0) < 0.02 && level(&right, 400.0) < 0.02);
-    assert!(left.iter().chain(&right).all(|sample| sample.abs() < 0.999), "it clips");
 }
 
 #[test]
