@@ -83,7 +83,7 @@ impl Decoder {
     /// One that decodes nothing, for tests of where units go.
     #[cfg(test)]
     pub(super) const fn blind(format: AudioFormat) -> Self {
-        Self { inner: Inner::Blind, format, delay: 0, length: 1024, pcm: Vec::new() }
+        Self { inner: Inner::Blind, format, delay: 0, length: 1, pcm: Vec::new() }
     }
 
     /// Whether units are decoded at all.

@@ -1,7 +1,7 @@
 //! A second opinion on AAC-LC that is to pass untouched.
 //!
 //! `fdk-aac` takes a few damaged units that ffmpeg, and so Chromium, refuses: sections that reach beyond the last band, a
-//! reserved bit. Of 20 000 units with up to eight flipped bits these were 97. `symphonia` refuses those; it is not the judge,
+//! reserved bit. Of 20 000 units with up to seven flipped bits these were 97. `symphonia` refuses every one of them; it is not the judge,
 //! since it knows fewer elements than players do, and is not heeded any more where it refuses everything.
 
 use symphonia::core::codecs::audio::well_known::CODEC_ID_AAC;

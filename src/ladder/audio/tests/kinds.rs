@@ -370,5 +370,5 @@ fn what_passes_the_check_is_decoded_by_ffmpeg() {
         samples.len(),
         said.lines().take(60).collect::<Vec<_>>().join("\n")
     );
-    assert!(refused * 1000 <= tried, "{refused}");
+    assert_eq!(refused, 0);
 }
