@@ -3,7 +3,7 @@
 //! AAC goes through `fdk-aac`: LC, HE-AAC v1 and v2, up to 7.1. It is strict: a unit whose elements do not parse, or which is
 //! longer or shorter than they are, is an error; that is what units are checked with that pass untouched (`passthrough`).
 //! MP3 goes through `symphonia`, G.711 is two lines of arithmetic. More than two channels are mixed to two by the decoder:
-//! centre and surround at -3 dB, no LFE, scaled so that nothing clips (ITU-R BS.775-3 annex 4; ETSI TS 101 154 §C.5.2.4).
+//! centre and surround at -3 dB, no LFE (ITU-R BS.775-3 annex 4), and its limiter keeps the sum from clipping.
 
 use std::fmt;
 
@@ -64,7 +64,8 @@ impl Decoder {
         let (inner, length) = match *format {
             TrackFormat::Aac(config) => {
                 let scale = sound.sample_rate / config.sample_rate.max(1);
-                let length = config.frame_samples() * scale.max(1);
+                // SBR doubles the rate, and xHE-AAC makes four of it.
+                let length = config.frame_samples() * scale.clamp(1, 4);
                 (Inner::Aac { inner: open(config)?, config, raw: vec![0; MOST_SAMPLES] }, length)
             }
             TrackFormat::Mp3 { .. } => {
@@ -82,7 +83,17 @@ impl Decoder {
     /// One that decodes nothing, for tests of where units go.
     #[cfg(test)]
     pub(super) const fn blind(format: AudioFormat) -> Self {
-        Self { inner: Inner::Blind, format, delay: 0, length: 1024, pcm: Vec::new() }
+        Self { inner: Inner::Blind, format, delay: 0, length: 1, pcm: Vec::new() }
+    }
+
+    /// Whether units are decoded at all.
+    pub(super) const fn sees(&self) -> bool {
+        #[cfg(test)]
+        if matches!(self.inner, Inner::Blind) {
+            return false;
+        }
+        let _ = self;
+        true
     }
 
     /// The format of what was decoded last.
@@ -215,7 +226,14 @@ fn aac(
     let count = usize::try_from(info.frameSize).unwrap_or(0) * usize::from(channels);
     let samples = raw.get(..count).filter(|samples| !samples.is_empty()).ok_or("it has no samples")?;
     out.extend(samples.iter().map(|&sample| f32::from(sample) / 32_768.0));
-    Ok((AudioFormat { sample_rate, channels }, info.outputDelay as usize))
+    // What SBR's filters take is no delay of ours: players do not make up for it, and encoders count it as theirs
+    // (ISO/IEC 14496-3 §1.6.7.2: 962 samples, half of that at the core's own rate).
+    let sbr = match (info.sampleRate > info.aacSampleRate, info.extAot) {
+        (true, _) => 962,
+        (false, 5) => 481,
+        (false, _) => 0,
+    };
+    Ok((AudioFormat { sample_rate, channels }, (info.outputDelay as usize).saturating_sub(sbr)))
 }
 
 fn open_mp3() -> Result<MpaDecoder, symphonia::core::errors::Error> {

@@ -70,6 +70,11 @@ impl Ear {
         self.hears.as_ref().and_then(|(_, decoder)| decoder.as_ref().ok())
     }
 
+    /// Whether it looks into units: always, but in some tests.
+    pub(super) fn sees(&self) -> bool {
+        self.decoder().is_none_or(Decoder::sees)
+    }
+
     /// Takes everything in `format` for good.
     #[cfg(test)]
     pub(super) fn blind(config: crate::media::AudioSpecificConfig) -> Self {

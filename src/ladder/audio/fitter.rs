@@ -132,7 +132,8 @@ impl Fitter {
     /// Appends silence, so that everything pushed comes out in blocks.
     pub(super) fn pad(&mut self) {
         let block = SAMPLES as f64 * f64::from(self.from.0) / f64::from(self.to.0);
-        let padding = block.ceil() as usize + Stretcher::RINGING;
+        // What is still in the decoder does not come any more.
+        let padding = block.ceil() as usize + Stretcher::RINGING + self.delay as usize;
         self.stretcher.push_silence(padding);
         self.pushed += padding as i64;
     }

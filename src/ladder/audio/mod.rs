@@ -7,7 +7,7 @@
 //! waiting for more is of use.
 //!
 //! Each unit is decoded as it comes (`ear`, `decoder`): AAC of every kind, MP3, G.711. Units that are AAC-LC in the
-//! ladder's rate and channels and decode without a fault pass through byte for byte (`passthrough`). The sound of all others
+//! ladder's rate and channels and decode without a fault (for a `witness` too) pass through byte for byte (`passthrough`). The sound of all others
 //! is mixed to the ladder's channels, fitted to the lattice as samples (`fitter`, `stretcher`) and encoded
 //! (`encoder`); the frame then comes about 64 ms after its samples. Both tell holes from jitter in the same
 //! way (`follower`) and put their frames on one `shelf`. A time stamp more than a second away from where the
@@ -37,6 +37,7 @@ mod stretcher;
 #[cfg(test)]
 mod tests;
 mod transcoder;
+mod witness;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ use lips::Lips;
 use passthrough::PassThrough;
 use shelf::Shelf;
 use transcoder::Transcoder;
+use witness::Witness;
 
 pub use clip::loop_frames;
 pub use ear::{Ear, Level};
@@ -147,7 +149,7 @@ pub struct AudioLane {
 enum Path {
     /// Nothing came yet, or nothing that can be used.
     None,
-    PassThrough(PassThrough),
+    PassThrough(PassThrough, Option<Box<Witness>>),
     Transcode(Box<Transcoder>),
 }
 
@@ -217,7 +219,7 @@ impl AudioLane {
     fn push_damaged(&mut self, pts: MediaTime) -> Result<(), AudioError> {
         let Self { path, ear, shelf, counts, .. } = self;
         match (path, ear.decoder()) {
-            (Path::PassThrough(path), _) if !path.is_jump(pts) => path.push(pts, None, shelf, counts),
+            (Path::PassThrough(path, _), _) if !path.is_jump(pts) => path.push(pts, None, shelf, counts),
             (Path::Transcode(path), Some(decoder)) if !path.is_jump(pts) => {
                 return path.push(pts, decoder, shelf, counts);
             }
@@ -231,13 +233,13 @@ impl AudioLane {
         let Some(sound) = self.ear.decoder().map(decoder::Decoder::format) else { return Ok(()) };
         let (jumped, rate) = match &self.path {
             Path::None => (true, sound.sample_rate),
-            Path::PassThrough(path) => (path.is_jump(unit.pts), self.target.format.sample_rate),
+            Path::PassThrough(path, _) => (path.is_jump(unit.pts), self.target.format.sample_rate),
             Path::Transcode(path) => (path.is_jump(unit.pts), path.rate()),
         };
         self.turned = if sound.sample_rate == rate { 0 } else { self.turned + 1 };
         if (1..TURNED).contains(&self.turned) {
             self.counts.undecodable += 1;
-            if let Path::PassThrough(path) = &mut self.path {
+            if let Path::PassThrough(path, _) = &mut self.path {
                 path.push(unit.pts, None, &mut self.shelf, &mut self.counts);
             }
             return Err(AudioError::Decode {
@@ -252,7 +254,17 @@ impl AudioLane {
         }
         let Self { path, ear, shelf, counts, .. } = self;
         match (path, ear.decoder()) {
-            (Path::PassThrough(path), _) => path.push(unit.pts, Some(&unit.data), shelf, counts),
+            (Path::PassThrough(path, witness), _) => {
+                let objection = witness.as_mut().and_then(|witness| witness.objects(&unit.data));
+                let Some(reason) = objection else {
+                    path.push(unit.pts, Some(&unit.data), shelf, counts);
+                    return Ok(());
+                };
+                counts.undecodable += 1;
+                self.level = None;
+                path.push(unit.pts, None, shelf, counts);
+                return Err(AudioError::Decode { pts: unit.pts, size: unit.data.len(), reason });
+            }
             (Path::Transcode(path), Some(decoder)) => path.push(unit.pts, decoder, shelf, counts)?,
             _ => {}
         }
@@ -285,7 +297,7 @@ impl AudioLane {
     fn end(&mut self) -> Result<(), AudioError> {
         match std::mem::replace(&mut self.path, Path::None) {
             Path::Transcode(path) => path.finish(&mut self.shelf, &mut self.counts),
-            Path::None | Path::PassThrough(_) => Ok(()),
+            Path::None | Path::PassThrough(..) => Ok(()),
         }
     }
 
@@ -297,7 +309,11 @@ impl AudioLane {
         let next = if is_ours {
             let path = PassThrough::new(sound.sample_rate, pts);
             let next = path.next();
-            self.path = Path::PassThrough(path);
+            let witness = match format {
+                TrackFormat::Aac(config) if self.ear.sees() => Some(Box::new(Witness::new(*config))),
+                _ => None,
+            };
+            self.path = Path::PassThrough(path, witness);
             next
         } else {
             let Some(decoder) = self.ear.decoder() else { return finished };

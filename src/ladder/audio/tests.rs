@@ -1,5 +1,6 @@
 //! Sound made and measured in numbers, and the tests of the lane as a whole.
 
+mod kinds;
 mod lattice;
 mod sound;
 
