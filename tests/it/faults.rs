@@ -54,7 +54,7 @@ const HALL_B: [Case; 6] = [
     case("resize", Stays, 10),
     case("mono", Returns, 14),
     case("timeout=20", Stays, 45),
-    case("reports", Returns, 30),
+    case("reports", Stays, 45),
     case("off", Leaves, 8),
     case("deaf", Stays, 10),
 ];
