@@ -1,8 +1,10 @@
-//! RTSP joints for the server side, all sans-IO: requests ([`Requests`]), a connection's session ([`Session`]),
+//! RTSP, all sans-IO. The server side: requests ([`Requests`]), a connection's session ([`Session`]),
 //! descriptions ([`describe`]), RTP packets ([`Packetizer`], [`Packets`]), their pace ([`Pacer`]), sender reports
 //! ([`Report`]), Digest. The simulated halls of the demo and the delivery of channels and recordings stand on it.
 //!
-//! What does not belong here: sockets, and pulling from encoders (that is retina's work).
+//! [`client`] is the other side: how an encoder is pulled.
+//!
+//! What does not belong here: sockets.
 
 pub mod client;
 mod digest;

@@ -1,7 +1,8 @@
 //! Encoders: one supervised task per source, from RTSP to frames on wall-clock media time.
 //!
 //! * [`SourceTask`] keeps a source connected while it is wanted and says how it is,
-//! * `session` is one RTSP connection, `intake` makes frames of what it brings,
+//! * `session` is one RTSP connection over the sockets of `wire`, `payload` makes access units of its packets, `intake`
+//!   frames of these,
 //! * [`timeline`] puts RTP time on the wall clock,
 //! * [`probe()`] looks at a source for a few seconds and says what it sends,
 //! * [`glance()`] takes one picture of a source that is not connected,
@@ -17,11 +18,14 @@ mod gauges;
 mod glance;
 #[cfg(test)]
 mod gstreamer_tests;
+#[cfg(test)]
+mod hall_tests;
 mod intake;
 mod payload;
 mod presence;
 pub mod probe;
 mod publication;
+mod rehearse;
 mod sample;
 mod session;
 mod silence;
@@ -38,4 +42,6 @@ pub use gauges::SourceGauges;
 pub use glance::glance;
 pub use probe::{AudioReport, ProbeReport, VideoReport, probe};
 pub use publication::{Current, Inlet, Publication};
+#[doc(hidden)]
+pub use rehearse::{Hailed, rehearse};
 pub use supervisor::SourceTask;

@@ -325,7 +325,10 @@ impl<'a> Opening<'a> {
     /// From DESCRIBE to the answer to PLAY.
     async fn run(mut self) -> Result<Session, Otherwise> {
         loop {
+            self.handle().map_err(|failure| self.fault(failure))?;
+            let mut happened = false;
             while let Some(happening) = self.wire.client.poll() {
+                happened = true;
                 match happening {
                     Happening::Described(description) => self.described(&description).await?,
                     Happening::SetUp(routes) => self.set_up(&routes)?,
@@ -336,12 +339,14 @@ impl<'a> Opening<'a> {
                     Happening::Note(_) => {}
                 }
             }
+            if happened {
+                continue;
+            }
             let came = self.wire.wait(None).await.map_err(|error| fault::from_io(&error))?;
             match came {
-                Came::Bytes(true) => self.handle().map_err(|failure| self.fault(failure))?,
+                Came::Bytes(true) | Came::Nothing => {}
                 Came::Bytes(false) => return Err(Otherwise::Fault(SourceFault::Closed)),
                 Came::Datagram { stream, rtcp, data } => self.early(stream, rtcp, data),
-                Came::Nothing => {}
             }
         }
     }

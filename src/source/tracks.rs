@@ -1,9 +1,9 @@
 //! Which of a source's tracks are used, and how they are coded.
 
 use super::fault::SourceFault;
-use super::payload::{self, AacPayload, H264Payload, SoundPayload};
+use super::payload::{H264Payload, SoundPayload};
 use crate::matrix::SourceMedia;
-use crate::media::TrackFormat;
+use crate::media::{G711Law, TrackFormat};
 use crate::rtsp::client::{Description, Media};
 
 /// The tracks to set up, as indices into the description, and who makes access units of their packets.
@@ -58,20 +58,8 @@ fn is_h264(media: &Media) -> bool {
 
 /// Who makes frames of a track of sound, or why nobody does.
 fn sound(media: &Media) -> Result<SoundPayload, String> {
-    match &*media.encoding {
-        "mpeg4-generic" => {
-            let config = payload::aac_config(media).map_err(|why| printable(&why))?;
-            let format = config.format();
-            if format.sample_rate == 0 {
-                return Err("AAC without a sample rate".to_owned());
-            }
-            if !matches!(config.channels, 1 | 2) || !config.is_lc(format) {
-                return Err("AAC that is not plain mono or stereo AAC-LC".to_owned());
-            }
-            AacPayload::new(media, config).map(SoundPayload::Aac).map_err(|why| printable(&why))
-        }
-        other => Err(codec_name(other)),
-    }
+    let payload = SoundPayload::new(media).ok_or_else(|| codec_name(&media.encoding))?;
+    payload.map_err(|why| printable(&why))
 }
 
 fn codec_name(encoding: &str) -> String {
@@ -80,7 +68,8 @@ fn codec_name(encoding: &str) -> String {
         "h265" => "H.265".to_owned(),
         "h264" => "a second H.264".to_owned(),
         "jpeg" => "Motion JPEG".to_owned(),
-        "mpeg4-generic" => "AAC".to_owned(),
+        "mpeg4-generic" | "mp4a-latm" => "AAC".to_owned(),
+        "mpa" => "MP3".to_owned(),
         other => other.chars().filter(char::is_ascii_graphic).take(24).collect::<String>().to_uppercase(),
     }
 }
@@ -99,10 +88,15 @@ pub(super) fn media(video: &H264Payload, audio: Option<&TrackFormat>) -> SourceM
         media.width = Some(known.size.0);
         media.height = Some(known.size.1);
     }
-    if let Some(TrackFormat::Aac(config)) = audio {
-        media.audio_codec = Some(format!("mp4a.40.{}", config.object_type));
-        media.sample_rate = Some(config.sample_rate);
-        media.channels = Some(config.channels);
+    if let Some((format, sound)) = audio.and_then(|format| Some((format, format.sound()?))) {
+        media.audio_codec = Some(match format {
+            TrackFormat::Aac(config) => format!("mp4a.40.{}", config.object_type),
+            TrackFormat::G711 { law: G711Law::Mu, .. } => "ulaw".to_owned(),
+            TrackFormat::G711 { law: G711Law::A, .. } => "alaw".to_owned(),
+            TrackFormat::Mp3 { .. } | TrackFormat::H264(_) => "mp3".to_owned(),
+        });
+        media.sample_rate = Some(sound.sample_rate);
+        media.channels = Some(sound.channels);
     }
     media
 }

@@ -59,7 +59,7 @@ const HALL_B: [Case; 6] = [
     case("resize", Stays, 10),
     case("mono", Returns(4), 14),
     case("timeout=20", Stays, 45),
-    case("reports", Stays, 30),
+    case("reports", Stays, 45),
     case("off", Leaves, 8),
     case("deaf", Stays, 10),
 ];

@@ -6,7 +6,7 @@
 //!          └────────── Moved: connect there, with another Client ──────┘└─ Moved, Over
 //! ```
 //! Bytes of the server go to [`Client::feed`]; then [`Client::handle`], whose failure is final, and [`Client::poll`] until
-//! `None`. What is to be sent is in [`Client::output`]. At [`Client::deadline`] call [`Client::tick`].
+//! `None`; both again, until nothing has happened. What is to be sent is in [`Client::output`]. At [`Client::deadline`] call [`Client::tick`].
 //!
 //! One request is under way at a time, so answers are taken as they come; their numbers are looked at only to leave out
 //! late ones while it plays. The limit for opening a connection is the caller's.
@@ -202,9 +202,9 @@ impl Client {
         self.messages.skipped()
     }
 
-    /// Reads what has been fed.
+    /// Reads what has been fed; nothing more while it is the caller's turn.
     pub fn handle(&mut self, now: Duration) -> Result<(), Failure> {
-        while self.stage != Stage::Over {
+        while !matches!(self.stage, Stage::Described | Stage::SetUp | Stage::Over) {
             match self.messages.take()? {
                 None => break,
                 Some(Incoming::Packet { channel, data }) => {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Made, Sound};
+use super::{Made, Sound, unhex};
 use crate::media::{AudioFormat, AudioSpecificConfig, TrackFormat};
 use crate::rtsp::client::{Media, Received};
 
@@ -38,9 +38,13 @@ struct Layout {
 
 impl AacPayload {
     /// As `media` describes it, or what is wrong with that.
-    pub(in crate::source) fn new(media: &Media, config: AudioSpecificConfig) -> Result<Self, String> {
+    pub(in crate::source) fn new(media: &Media) -> Result<Self, String> {
+        let config = config(media)?;
+        if config.sample_rate == 0 {
+            return Err("AAC without a sample rate".to_owned());
+        }
         let clock_rate = if media.clock_rate == 0 { config.sample_rate } else { media.clock_rate };
-        let samples: i64 = if config.short_frames { 960 } else { 1024 };
+        let samples = i64::from(config.frame_samples());
         let rate = i64::from(config.sample_rate.max(1));
         Ok(Self {
             format: Arc::new(TrackFormat::Aac(config)),
@@ -52,15 +56,15 @@ impl AacPayload {
         })
     }
 
-    pub(in crate::source) fn format(&self) -> Arc<TrackFormat> {
+    pub(super) fn format(&self) -> Arc<TrackFormat> {
         Arc::clone(&self.format)
     }
 
-    pub(in crate::source) const fn clock_rate(&self) -> u32 {
+    pub(super) const fn clock_rate(&self) -> u32 {
         self.clock_rate
     }
 
-    pub(in crate::source) fn push(&mut self, received: &Received, out: &mut Vec<Made>) {
+    pub(super) fn push(&mut self, received: &Received, out: &mut Vec<Made>) {
         self.lost = self.lost.saturating_add(received.lost);
         if received.lost > 0 {
             self.parts = None;
@@ -178,7 +182,7 @@ impl Layout {
         let bits = usize::from(u16::from_be_bytes([high, low]));
         let (headers, rest) =
             rest.split_at_checked(bits.div_ceil(8)).ok_or("an AAC packet ends in its headers")?;
-        let mut reader = Bits { bytes: headers, at: 0, end: bits };
+        let mut reader = AuBits { bytes: headers, at: 0, end: bits };
         let (mut units, mut place) = (Vec::new(), 0_i64);
         while reader.left() >= self.header_bits(units.is_empty()) && self.header_bits(units.is_empty()) > 0 {
             if units.len() == MOST_UNITS {
@@ -199,13 +203,14 @@ impl Layout {
     }
 }
 
-struct Bits<'a> {
+/// Zeros beyond the end: how many are there is asked before.
+struct AuBits<'a> {
     bytes: &'a [u8],
     at: usize,
     end: usize,
 }
 
-impl Bits<'_> {
+impl AuBits<'_> {
     const fn left(&self) -> usize {
         self.end.saturating_sub(self.at)
     }
@@ -222,26 +227,15 @@ impl Bits<'_> {
 }
 
 /// The configuration that `media` carries, or what is wrong with it.
-pub(in crate::source) fn config(media: &Media) -> Result<AudioSpecificConfig, String> {
+fn config(media: &Media) -> Result<AudioSpecificConfig, String> {
     let said = media.parameter("config").map(|config| config.trim_matches('"')).unwrap_or_default();
     if said.is_empty() {
         // AAC-LC as `rtpmap` says: what else could a decoder do?
         let format = AudioFormat { sample_rate: media.clock_rate, channels: media.channels.unwrap_or(1) };
         return Ok(AudioSpecificConfig::lc(format));
     }
-    let bytes = hex(said).ok_or_else(|| "AAC with a broken config: not hexadecimal".to_owned())?;
+    let bytes = unhex(said).ok_or_else(|| "AAC with a broken config: not hexadecimal".to_owned())?;
     AudioSpecificConfig::parse(&bytes).map_err(|why| format!("AAC with a broken config: {why}"))
-}
-
-fn hex(text: &str) -> Option<Vec<u8>> {
-    const LONGEST_CONFIG: usize = 1024;
-    let digits: Option<Vec<u8>> =
-        text.chars().take(LONGEST_CONFIG).map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
-    let digits = digits?;
-    digits
-        .len()
-        .is_multiple_of(2)
-        .then(|| digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 #[cfg(test)]
@@ -259,8 +253,7 @@ mod tests {
     }
 
     fn payload(fmtp: &str) -> AacPayload {
-        let media = media(fmtp);
-        AacPayload::new(&media, config(&media).unwrap()).unwrap()
+        AacPayload::new(&media(fmtp)).unwrap()
     }
 
     fn packet(ticks: i64, marker: bool, lost: u32, payload: &[u8]) -> Received {
@@ -323,7 +316,7 @@ mod tests {
             assert!(config(&media(broken)).unwrap_err().contains("broken config"), "{broken}");
         }
         let odd = media("config=1190;CTSDeltaLength=16");
-        assert!(AacPayload::new(&odd, config(&odd).unwrap()).unwrap_err().contains("CTSDeltaLength"));
+        assert!(AacPayload::new(&odd).unwrap_err().contains("CTSDeltaLength"));
     }
 
     proptest! {

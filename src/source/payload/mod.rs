@@ -6,17 +6,21 @@
 
 mod aac;
 mod h264;
+mod latm;
+mod plain;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub(super) use self::aac::{AacPayload, config as aac_config};
+use self::aac::AacPayload;
 pub(super) use self::h264::H264Payload;
+use self::latm::LatmPayload;
+use self::plain::{G711Payload, MpaPayload};
 use super::intake::Unit;
 use super::timeline::RtpInstant;
-use crate::media::{MediaTime, TrackFormat};
-use crate::rtsp::client::Received;
+use crate::media::{G711Law, MediaTime, TrackFormat};
+use crate::rtsp::client::{Media, Received};
 
 /// What packets make.
 #[derive(Debug)]
@@ -39,19 +43,43 @@ pub(super) enum Made {
 pub(super) enum SoundPayload {
     /// RFC 3640.
     Aac(AacPayload),
+    /// RFC 6416.
+    Latm(LatmPayload),
+    /// RFC 2250.
+    Mpa(MpaPayload),
+    /// RFC 3551.
+    G711(G711Payload),
 }
 
 impl SoundPayload {
+    /// As `media` describes it; `None` for a codec that is not known, an error for one that is described wrongly.
+    pub(super) fn new(media: &Media) -> Option<Result<Self, String>> {
+        Some(match &*media.encoding {
+            "mpeg4-generic" => AacPayload::new(media).map(Self::Aac),
+            "mp4a-latm" => LatmPayload::new(media).map(Self::Latm),
+            "mpa" => Ok(Self::Mpa(MpaPayload::default())),
+            "pcmu" => G711Payload::new(media, G711Law::Mu).map(Self::G711),
+            "pcma" => G711Payload::new(media, G711Law::A).map(Self::G711),
+            _ => return None,
+        })
+    }
+
     pub(super) fn push(&mut self, received: &Received, out: &mut Vec<Made>) {
         match self {
             Self::Aac(aac) => aac.push(received, out),
+            Self::Latm(latm) => latm.push(received, out),
+            Self::Mpa(mpa) => mpa.push(received, out),
+            Self::G711(g711) => g711.push(received, out),
         }
     }
 
     /// Ticks per second of its time stamps.
-    pub(super) fn clock_rate(&self) -> u32 {
+    pub(super) const fn clock_rate(&self) -> u32 {
         match self {
             Self::Aac(aac) => aac.clock_rate(),
+            Self::Latm(latm) => latm.clock_rate(),
+            Self::Mpa(_) => MpaPayload::clock_rate(),
+            Self::G711(g711) => g711.clock_rate(),
         }
     }
 
@@ -59,6 +87,9 @@ impl SoundPayload {
     pub(super) fn format(&self) -> Option<Arc<TrackFormat>> {
         match self {
             Self::Aac(aac) => Some(aac.format()),
+            Self::Latm(latm) => latm.format(),
+            Self::Mpa(mpa) => mpa.format(),
+            Self::G711(g711) => Some(g711.format()),
         }
     }
 }
@@ -84,4 +115,16 @@ impl Sound<'_> {
             format: Arc::clone(format),
         })
     }
+}
+
+/// Bytes of a configuration in hexadecimal.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    const LONGEST: usize = 1024;
+    let digits: Option<Vec<u8>> =
+        text.chars().take(LONGEST).map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
+    let digits = digits?;
+    digits
+        .len()
+        .is_multiple_of(2)
+        .then(|| digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }

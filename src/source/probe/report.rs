@@ -84,7 +84,8 @@ impl fmt::Display for ProbeReport {
         }
         if let Some(audio) = &self.audio {
             let AudioReport { codec, sample_rate, channels, .. } = audio;
-            rows.push(("audio", format!("AAC-LC ({codec}), {sample_rate} Hz, {channels} channels")));
+            let name = if codec == "mp4a.40.2" { "AAC-LC (mp4a.40.2)" } else { codec };
+            rows.push(("audio", format!("{name}, {sample_rate} Hz, {channels} channels")));
             rows.push(("audio bitrate", kilobits(audio.bitrate_bps)));
         }
         let (lost, broken) = (self.lost_packets, self.broken_packets);

@@ -1,0 +1,11 @@
+//! Descriptions, up to the choice of tracks.
+
+#![no_main]
+
+use amphi::rtsp::client::Description;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    assert!(Description::parse(data).media.len() <= 32);
+    amphi::source::rehearse(data, false, []);
+});
