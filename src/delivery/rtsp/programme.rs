@@ -10,6 +10,7 @@ use super::RtspPort;
 use crate::delivery::air::AirReader;
 use crate::delivery::registry::Selection;
 use crate::delivery::{Caller, Protocol, Wish, recorded, route};
+use crate::log;
 use crate::media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat, VIDEO_TIMESCALE};
 use crate::rtsp::{Refusal, Target, describe};
 use crate::vod::{Kind, Mount, Recording, VodFault};
@@ -82,11 +83,15 @@ fn refusal(path: &str, fault: &VodFault) -> Refusal {
         }
         // It may be there in a moment.
         VodFault::Unfinished { .. } | VodFault::Slow | VodFault::Io { .. } => {
-            warn!(path, %fault, "a recording cannot be served now");
+            if log::may_say("recording", None) {
+                warn!(path, %fault, "a recording cannot be served now");
+            }
             Refusal::NotReady
         }
         VodFault::Index { .. } | VodFault::NotMp4 { .. } | VodFault::Smil { .. } | VodFault::Picture(_) => {
-            warn!(path, %fault, "a recording cannot be served");
+            if log::may_say("recording", None) {
+                warn!(path, %fault, "a recording cannot be served");
+            }
             Refusal::Media
         }
     }
