@@ -93,8 +93,9 @@ fn a_log_whose_pipe_is_closed_is_counted_and_nothing_more() {
     server.goes_on();
     eventually("lost lines are counted", || {
         let metrics = http::get(server.admin, "/metrics");
-        let line = metrics.text().lines().find_map(|line| line.strip_prefix("amphi_log_dropped_total "));
-        line.and_then(|count| count.parse::<f64>().ok()).is_some_and(|count| count > 0.0)
+        let line = metrics.text().lines().find_map(|line| line.strip_prefix("amphi_log_dropped_total"));
+        let count = line.and_then(|line| line.rsplit(' ').next());
+        count.and_then(|count| count.parse::<f64>().ok()).is_some_and(|count| count > 0.0)
     });
     server.ends();
 }
