@@ -27,8 +27,8 @@
 //!  4  server                                                           wiring, demo, order of ending
 //!  3  delivery   admin                                                 what the world may ask
 //!  2  source   ladder   channel   package   store   schedule   rehearsal   simulator   stages: strangers to each other
-//!  1  config   feed   matrix   agenda   alarm   audit   http   rtsp   rtmp   udp   clip   push   workshop  joints: how stages are told and joined
-//!  0  media   clock   meter                                            words
+//!  1  config   feed   matrix   agenda   alarm   audit   http   rtsp   rtmp   udp   clip   push   tasks   workshop  joints: how stages are told and joined
+//!  0  media   clock   meter   log                                            words
 //! ```
 //! A module imports only from lower storeys; modules of one storey are strangers and are joined in [`server`].
 //! The tests in `house.rs` enforce it.
@@ -56,6 +56,14 @@
 //! lattice finishes what was begun by holding the last picture, sound is silence where there is none, and where
 //! cells of two origins meet one silent frame lets the one fade out and the other in. Who cannot follow leaves
 //! pictures out, the last rung first. What lasts becomes an alarm ([`alarm`]).
+//!
+//! A fault of ours ends nothing either. Every task that lives long is supervised ([`tasks`]): a panic in it, or an end that
+//! nobody asked for, is a line, a count and an alarm, and the task begins again, at once the first time, with the state
+//! that it needs. A channel goes on with the same shelf and the next cell; a panic in a source's task is told as that
+//! source's fault; a ladder's threads end and start together; a port keeps its socket and its connections, and a panic in
+//! one connection ends that one. `GET /api/v1/health` says how each is, `/readyz` which of those that viewers need are down.
+//!
+//! The log is written by a thread of its own, from a bounded queue ([`log`]): who logs never waits for who reads.
 //!
 //! ## Time
 //! Media time is unix time in the track's timescale, 64 bits wide. A source's RTP clocks are mapped to it where
@@ -85,7 +93,7 @@
 //!
 //! ## Queues
 //! Every queue has a bound and a policy: feeds drop to the next sync frame ([`feed`]), rungs drop pictures and
-//! repeat, coded cells drop the oldest, RTMP players who lag go on with the oldest cell of the last four, RTSP players who are late by a second with the next cell, whoever commands the matrix waits, webhooks drop the newest message.
+//! repeat, coded cells drop the oldest, RTMP players who lag go on with the oldest cell of the last four, RTSP players who are late by a second with the next cell, whoever commands the matrix waits, webhooks and the log drop the newest message.
 
 pub mod admin;
 pub mod agenda;

@@ -4,6 +4,7 @@
 //! stdout.
 
 use std::io::{IsTerminal, Write};
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -219,7 +220,11 @@ fn main() -> ExitCode {
     bound_memory();
     // Ends with 2 and an explanation when the arguments make no sense.
     let cli = Cli::parse();
-    let ended = start_log(&cli.log).and_then(|()| run(cli.command));
+    let work = || start_log(&cli.log).and_then(|()| run(cli.command));
+    // What a panic says must be written before the process ends.
+    let ended = std::panic::catch_unwind(AssertUnwindSafe(work));
+    let ended =
+        ended.unwrap_or_else(|panic| Err(anyhow::anyhow!("a fault of ours: {}", amphi::log::why(&*panic))));
     let code = ended.unwrap_or_else(|error| {
         amphi::log::plain(&format!("amphi: {error:#}"));
         ExitCode::from(1)

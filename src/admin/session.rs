@@ -35,6 +35,7 @@ use super::access::{Caller, Proof, Role};
 use super::openapi::{BadBody, Refused};
 use super::problem::{JsonBody, Problem};
 use crate::audit::Action;
+use crate::log;
 use crate::media::MediaTime;
 
 /// Where sessions are opened: with a token, so without one before.
@@ -142,7 +143,9 @@ pub(super) async fn open(
     }
     let now = state.clock.now();
     let Some(role) = state.tokens.role_of(login.token.as_bytes()) else {
-        tracing::warn!(address = ?caller.address, "a session was asked for with a wrong token");
+        if log::may_say("login", caller.address) {
+            tracing::warn!(address = ?caller.address, "a session was asked for with a wrong token");
+        }
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "the token is not the right one"));
     };
     let opened = state.sessions.open(role, now);

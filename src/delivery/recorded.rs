@@ -24,6 +24,7 @@ use super::document::Desk;
 use super::made::Made;
 use super::route::{DEFAULT_INSTANCE, decode};
 use crate::http::{Body, Description, Requested, content, empty, problem, requested_range};
+use crate::log;
 use crate::media::Segment;
 use crate::vod::{self, File, Layout, Mount, Recording, Stream, VodFault, parse_file, part_of};
 use crate::workshop::Refused;
@@ -244,7 +245,9 @@ fn refusal(request: &Parts, fault: &VodFault) -> Answer {
         }
         // It may be there in a moment: players come again after 503.
         VodFault::Unfinished { .. } | VodFault::Slow | VodFault::Io { .. } => {
-            warn!(path, %fault, "a recording cannot be served now");
+            if log::may_say("recording", None) {
+                warn!(path, %fault, "a recording cannot be served now");
+            }
             let response = problem(StatusCode::SERVICE_UNAVAILABLE, &fault.to_string());
             (Kind::NotReady, with(response, &[(RETRY_AFTER, HeaderValue::from(2))]))
         }
@@ -259,7 +262,9 @@ fn refusal(request: &Parts, fault: &VodFault) -> Answer {
         | VodFault::Smil { .. }
         | VodFault::Picture(_)
         | VodFault::Refused(Refused::Panicked) => {
-            warn!(path, %fault, "a recording cannot be served");
+            if log::may_say("recording", None) {
+                warn!(path, %fault, "a recording cannot be served");
+            }
             (Kind::Refused, problem(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()))
         }
     }

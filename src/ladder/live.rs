@@ -232,7 +232,7 @@ impl LiveLadder {
         body: impl FnOnce(&Task) + Send + 'static,
     ) -> Result<(), LadderError> {
         let broken = Arc::clone(&self.broken);
-        let span = info_span!(parent: None, "ladder", name);
+        let span = info_span!(parent: None, "ladder", name = %name);
         // Told before the task is: whoever hears of the one knows of the other.
         let body = move |task: &Task| {
             let _breaks = Breaks(broken);

@@ -52,3 +52,50 @@ where
         writeln!(writer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("unpoisoned").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Paper {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[test]
+    fn a_line_names_its_hall_once() {
+        let paper = Paper::default();
+        let lines = tracing_subscriber::fmt().with_writer(paper.clone()).with_ansi(false).event_format(Text);
+        tracing::subscriber::with_default(lines.finish(), || {
+            let _hall = tracing::info_span!("source", name = %"hall").entered();
+            tracing::warn!(k = 7, "lost");
+            tracing::info!(source = "hall", "live");
+        });
+        let text = String::from_utf8(paper.0.lock().expect("unpoisoned").clone()).expect("UTF-8");
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[0].ends_with("  WARN source{hall}: amphi::log::format::tests: lost k=7"), "{text}");
+        assert!(lines[1].ends_with("  INFO amphi::log::format::tests: live source=\"hall\""), "{text}");
+    }
+}

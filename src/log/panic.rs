@@ -43,7 +43,10 @@ pub fn last_fall() -> Option<Fall> {
 
 /// What a panic said, that was caught with this payload on this thread.
 pub fn why(payload: &(dyn Any + Send)) -> String {
-    last_fall().map_or_else(|| message_of(payload).to_owned(), |fall| fall.to_string())
+    let message = message_of(payload);
+    // One that was brought here from another thread is not the last of this one.
+    let fall = last_fall().filter(|fall| message.starts_with(&fall.message));
+    fall.map_or_else(|| message.to_owned(), |fall| fall.to_string())
 }
 
 /// From now on panics are lines of the log, and nothing else.

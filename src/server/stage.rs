@@ -28,7 +28,7 @@ impl Job {
     /// A task of this name.
     pub(super) fn new(name: impl Into<String>) -> Self {
         let name = name.into();
-        Self { span: info_span!(parent: None, "task", name), name, needed: false }
+        Self { span: info_span!(parent: None, "task", name = %name), name, needed: false }
     }
 
     /// The task `part` of what is called `name`; its lines stand under the latter.

@@ -1,11 +1,9 @@
 //! Why a recording is not served.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
-
 use tracing::warn;
 
 use crate::isobmff::BoxFault;
+use crate::log;
 use crate::workshop::Refused;
 
 use super::smil::SmilFault;
@@ -68,17 +66,11 @@ pub enum VodFault {
     },
 }
 
-/// Strangers try names by the thousand: one line a second says so.
-fn is_worth_a_line() -> bool {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    LAST.swap(now, Ordering::Relaxed) != now
-}
-
 impl VodFault {
     /// A name that leads elsewhere than to a file beneath the root: as good as not there, and worth a line.
     pub fn of_name(path: &str, why: &'static str) -> Self {
-        if is_worth_a_line() {
+        // Strangers try names by the thousand.
+        if log::may_say("name", None) {
             warn!(path, why, "a name is refused");
         }
         Self::NotFound

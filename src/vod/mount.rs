@@ -298,7 +298,9 @@ impl Mount {
                         }
                         Err(fault) => {
                             if fault != VodFault::NotFound {
-                                warn!(smil = path, %fault, "a rendition is left out");
+                                if crate::log::may_say("rendition", None) {
+                                    warn!(smil = path, %fault, "a rendition is left out");
+                                }
                                 first = fault;
                             }
                         }
@@ -436,7 +438,9 @@ impl Mount {
             }
             Err(fault) => match (&*fault, self.last_good.get(path).await) {
                 (VodFault::Smil { .. }, Some(smil)) => {
-                    warn!(%fault, "answered from the last good reading");
+                    if crate::log::may_say("rendition", None) {
+                        warn!(%fault, "answered from the last good reading");
+                    }
                     Ok(smil)
                 }
                 _ => Err(VodFault::clone(&fault)),

@@ -140,7 +140,7 @@ impl Rows {
                 places: Vec::new(),
                 next,
             };
-            self.spawn(attendant, &tracks.get(rung).map_or("", |tracks| &*tracks.name));
+            self.spawn(attendant, tracks.get(rung).map_or("", |tracks| tracks.name.as_str()));
             row
         });
         row.taken.fetch_add(1, Ordering::Relaxed);

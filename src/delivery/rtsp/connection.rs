@@ -242,7 +242,9 @@ impl Connection {
         let ssrc = programme.ssrc(track as u8).unwrap_or_else(|| fastrand::u32(..));
         let opened = Stream::open((track, rate, ssrc), transport, self.local.ip(), self.peer).await;
         let (stream, ports) = opened.map_err(|error| {
-            tracing::warn!(peer = %self.peer, %error, "no UDP ports for an RTSP player");
+            if crate::log::may_say("ports", Some(self.peer.ip())) {
+                tracing::warn!(peer = %self.peer, %error, "no UDP ports for an RTSP player");
+            }
             Refusal::Internal
         })?;
         self.streams.retain(|stream| stream.track != track);

@@ -155,7 +155,9 @@ impl Reel {
         match self.read(&passage).await {
             Ok(bytes) => Some(self.packets(&passage, &bytes)),
             Err(fault) => {
-                warn!(path = self.recording.path, %fault, "a recording ends early");
+                if crate::log::may_say("recording", None) {
+                    warn!(path = self.recording.path, %fault, "a recording ends early");
+                }
                 None
             }
         }

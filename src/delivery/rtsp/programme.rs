@@ -11,6 +11,7 @@ use crate::delivery::air::AirReader;
 use crate::delivery::registry::Selection;
 use crate::delivery::{Caller, Protocol, Wish, recorded, route};
 use crate::http::asker;
+use crate::log;
 use crate::media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat};
 use crate::rtsp::{Refusal, Target, describe};
 use crate::vod::{Kind, Mount, Recording, VodFault};
@@ -84,7 +85,9 @@ fn refusal(path: &str, fault: &VodFault) -> Refusal {
         }
         // It may be there in a moment.
         VodFault::Unfinished { .. } | VodFault::Slow | VodFault::Io { .. } => {
-            warn!(path, %fault, "a recording cannot be served now");
+            if log::may_say("recording", None) {
+                warn!(path, %fault, "a recording cannot be served now");
+            }
             Refusal::NotReady
         }
         // The workshop has said so once a second for all.
@@ -97,7 +100,9 @@ fn refusal(path: &str, fault: &VodFault) -> Refusal {
         | VodFault::Smil { .. }
         | VodFault::Picture(_)
         | VodFault::Refused(Refused::Panicked) => {
-            warn!(path, %fault, "a recording cannot be served");
+            if log::may_say("recording", None) {
+                warn!(path, %fault, "a recording cannot be served");
+            }
             Refusal::Media
         }
     }
