@@ -58,6 +58,7 @@ use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::{Extension, Router, middleware};
+use http::uri::Authority;
 use http::{Method, StatusCode, Uri};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
@@ -67,6 +68,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use self::access::{Role, Tokens};
+pub use self::guard::of_this_machine;
 use self::insight::Insight;
 use self::problem::Problem;
 pub use self::rehearsal::Rehearsals;
@@ -74,6 +76,7 @@ use crate::agenda::Plan;
 use crate::alarm::Alarm;
 use crate::audit::AuditLog;
 use crate::clock::Clock;
+use crate::http::Attempts;
 use crate::matrix::MatrixHandle;
 use crate::push::PushBoard;
 
@@ -107,12 +110,17 @@ pub struct AdminState {
     /// Cancelled when the server begins to end: event streams end then, which would otherwise hold their
     /// connections open for ever.
     pub ending: CancellationToken,
+    /// Where wrong tokens are counted.
+    pub attempts: Attempts,
+    /// Names besides those of loopback under which a port without a token answers.
+    pub names: Vec<Authority>,
 }
 
 /// What the routes share.
 struct Desk {
     state: AdminState,
     sessions: session::Sessions,
+    streams: events::Streams,
 }
 
 impl std::ops::Deref for Desk {
@@ -128,7 +136,8 @@ type Shared = State<Arc<Desk>>;
 /// The routes. Serve them over loopback, or over anything when there is an operator's token.
 pub fn router(mut state: AdminState) -> Router {
     metrics::register(&mut state.metrics, state.matrix.clone());
-    let desk = Arc::new(Desk { state, sessions: session::Sessions::default() });
+    let (sessions, streams) = (session::Sessions::default(), events::Streams::default());
+    let desk = Arc::new(Desk { state, sessions, streams });
     let (router, document) = api().split_for_parts();
     router
         .fallback(async |uri: Uri| {

@@ -51,6 +51,10 @@ pub enum AlarmKind {
     Check,
     /// A channel cannot be pushed to another server.
     Push,
+    /// What must outlive a restart cannot be saved.
+    State,
+    /// The system gives this server no more descriptors.
+    Descriptors,
 }
 
 /// Something that holds at this moment.
@@ -119,7 +123,9 @@ impl Thresholds {
             | AlarmKind::ParameterSets
             | AlarmKind::Calendar
             | AlarmKind::Plan
-            | AlarmKind::Check => 0,
+            | AlarmKind::Check
+            | AlarmKind::State
+            | AlarmKind::Descriptors => 0,
             AlarmKind::Black => self.black_s,
             AlarmKind::Frozen => self.frozen_s,
             AlarmKind::Silent => self.silent_s,

@@ -3,6 +3,7 @@
 //! Order of ending, within five seconds: listeners stop accepting, pushes say good-bye, the schedule falls silent, sources say TEARDOWN, channels stop, ladders'
 //! threads are joined, connections are drained, the matrix writes its state.
 
+mod budget;
 mod channel_task;
 mod conductor;
 mod demo;
@@ -40,12 +41,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::admin::insight::Insight;
-use crate::alarm::{Board, Thresholds};
+use crate::alarm::{AlarmKind, Board, Thresholds};
 use crate::audit::{self, Action, AuditLog, Entry};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, Faults};
 use crate::delivery::{Delivery, Pages, Showing};
-use crate::http::Places;
+use crate::http::{Attempts, Places};
 use crate::matrix::{self, ChannelLayout, FileStore, Layout, OnExpiry, Override};
 use crate::media::Grid;
 use crate::push::PushBoard;
@@ -198,7 +199,8 @@ impl Server {
         let (secretary, plan) = Secretary::new(orders_watch.clone(), desktop)?;
         let showing = Showing { matrix: matrix.watch(), plan: plan.clone(), clock: Arc::clone(&clock) };
         let pages = Pages::new(&config.pages.title, &config.pages.embed_from).showing(showing);
-        let delivery = Delivery::new(pages);
+        let budget = start::descriptors(&config);
+        let delivery = Delivery::new(pages).with_pages(budget.pages as usize);
         start::announce(&config, &delivery);
         let (ready, ready_watch) = watch::channel(false);
         let (alarms, alarms_watch) = watch::channel(Arc::default());
@@ -213,8 +215,9 @@ impl Server {
             pushes: pushes.clone(),
         };
         let (mut estate, inventory) = Estate::new(means, config.clone());
-        let places =
-            Places::new(config.server.connections as usize, config.server.connections_per_address as usize);
+        let per_address = config.server.connections_per_address as usize;
+        let places = Places::new(budget.places as usize, per_address);
+        let attempts = Attempts::default();
         let mut metrics = Registry::default();
         metrics.register_collector(Box::new(Measures {
             inventory: inventory.clone(),
@@ -222,6 +225,8 @@ impl Server {
             delivery: Arc::clone(delivery.counts()),
             registry: Arc::clone(delivery.registry()),
             places: places.clone(),
+            attempts: attempts.clone(),
+            descriptors: budget.limit,
             pushes: pushes.clone(),
             audience: Arc::clone(delivery.audience()),
             alarms: alarms_watch.clone(),
@@ -249,6 +254,7 @@ impl Server {
             audit: audit.clone(),
             rehearsals,
             pushes: pushes.clone(),
+            attempts: attempts.clone(),
         };
         let addresses = start::listeners(&config, &delivery, port, demo, &places, &mut listening)?;
         let watchman = Watchman {
@@ -259,6 +265,12 @@ impl Server {
             pushes,
             board: Board::new(thresholds(&config.alarm)),
             checks: rehearsing.conditions.subscribe(),
+            notes: vec![
+                (AlarmKind::State, "overrides", matrix.unsaved()),
+                (AlarmKind::State, "audit", audit.unsaved()),
+                (AlarmKind::State, "schedule", secretary.unsaved()),
+                (AlarmKind::Descriptors, "connections", places.starving()),
+            ],
             webhooks: Webhooks::start(&config.alarm.webhooks, &mut listening)?,
             alarms,
             clock: Arc::clone(&clock),

@@ -9,6 +9,7 @@ use anyhow::Context;
 use axum::Router;
 use jiff::tz::TimeZone;
 use prometheus_client::registry::Registry;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -39,6 +40,7 @@ use crate::source::{Current, Inlet, SourceGauges, SourceTask};
 use crate::store::{self, Rung};
 use crate::vod::{Mount, MountSettings};
 
+use super::budget::Budget;
 use super::channel_task::{ChannelTask, options};
 use super::conductor::{ChannelEntry, GuardedInlet, SourceEntry};
 use super::estate::{Inventory, Means};
@@ -99,6 +101,7 @@ pub(super) struct AdminPort<'a> {
     pub(super) audit: AuditLog,
     pub(super) rehearsals: Rehearsals,
     pub(super) pushes: PushBoard,
+    pub(super) attempts: http::Attempts,
 }
 
 impl AdminPort<'_> {
@@ -123,8 +126,29 @@ impl AdminPort<'_> {
                 Outgoing { hls, dash, rtmp, rtsp, bytes }
             }),
             audit: self.audit.clone(),
+            attempts: self.attempts.clone(),
+            names: names(config),
         }
     }
+}
+
+/// The name under which a proxy shows us, if the configuration says it.
+fn names(config: &Config) -> Vec<axum::http::uri::Authority> {
+    let url = config.pages.public_url.parse::<axum::http::Uri>().ok();
+    url.and_then(|url| url.authority().cloned()).into_iter().collect()
+}
+
+/// Raises the soft limit of descriptors to the hard one, and divides what there is.
+pub(super) fn descriptors(config: &Config) -> Budget {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let budget = Budget::new(if raised.is_ok() { maximum } else { current }, config);
+    let Budget { limit, reserve, pages, places, .. } = budget;
+    info!(?limit, reserve, pages, places, "descriptors");
+    if let Some(advice) = budget.advice() {
+        tracing::warn!("{advice}");
+    }
+    budget
 }
 
 /// The zone in which people of this site tell the time.
@@ -154,19 +178,19 @@ pub(super) fn listeners(
     stage: &mut Stage,
 ) -> anyhow::Result<Addresses> {
     let server = &config.server;
-    let gate = Arc::new(Gate(port.inventory.clone()));
+    let gate = Arc::new(Gate { inventory: port.inventory.clone(), attempts: port.attempts.clone() });
     let delivery = delivery.behind(Arc::clone(&gate) as _);
     let media = open("media", "server.listen", &server.listen)?;
     let plain = open("http", "server.http_listen", &server.http_listen)?;
     let control = open("admin", "server.admin_listen", &server.admin_listen)?;
     if let Some((listener, _)) = open("wowza-rest", "server.wowza_rest_listen", &server.wowza_rest_listen)? {
         let router = wowza::router(port.wowza(config, &delivery));
-        stage.spawn(http::serve_with_peer(listener, router, http::Limits::default(), stage.end.clone()));
+        stage.spawn(http::serve_with_peer(listener, router, http::Limits::of_control(), stage.end.clone()));
     }
     let counts = open("wowza-counts", "server.wowza_counts_listen", &server.wowza_counts_listen)?;
     if let Some((listener, _)) = counts {
         let router = wowza::counts::router(port.wowza(config, &delivery));
-        stage.spawn(http::serve_with_peer(listener, router, http::Limits::default(), stage.end.clone()));
+        stage.spawn(http::serve_with_peer(listener, router, http::Limits::of_control(), stage.end.clone()));
     }
     let addresses = Addresses {
         media: media.as_ref().map(|(_, address)| *address),
@@ -183,7 +207,18 @@ pub(super) fn listeners(
     }
     if let Some((listener, _)) = control {
         let AdminPort {
-            matrix, ready, alarms, plan, insight, metrics, clock, audit, rehearsals, pushes, ..
+            matrix,
+            ready,
+            alarms,
+            plan,
+            insight,
+            metrics,
+            clock,
+            audit,
+            rehearsals,
+            pushes,
+            attempts,
+            ..
         } = port;
         let config::Admin { token, viewer_token, .. } = &config.admin;
         let tokens = Tokens { operator: token.clone(), viewer: viewer_token.clone() };
@@ -201,6 +236,8 @@ pub(super) fn listeners(
             clock,
             metrics,
             ending,
+            attempts,
+            names: names(config),
         };
         let settings = console::ConsoleSettings {
             title: config.pages.title.clone(),
@@ -209,8 +246,12 @@ pub(super) fn listeners(
             needs_token: !config.admin.token.is_empty(),
             demo: demo.is_some(),
         };
-        let router = admin::router(state).merge(console::router(settings)).merge(demo.unwrap_or_default());
-        stage.spawn(http::serve_with_peer(listener, router, http::Limits::default(), stage.end.clone()));
+        let mut router =
+            admin::router(state).merge(console::router(settings)).merge(demo.unwrap_or_default());
+        if config.admin.token.is_empty() {
+            router = admin::of_this_machine(router, names(config));
+        }
+        stage.spawn(http::serve_with_peer(listener, router, http::Limits::of_control(), stage.end.clone()));
     }
     Ok(addresses)
 }

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::ladder::LadderMeter;
 use crate::matrix::{MatrixHandle, MatrixView, SourceState, SourceView};
 use crate::media::MediaTime;
-use crate::meter::Gauge;
+use crate::meter::{Gauge, Note};
 use crate::push::{PushBoard, PushState, PushStatus};
 use crate::schedule::SignsOfLife;
 use crate::source::SourceGauges;
@@ -82,6 +82,8 @@ pub(super) struct Watchman {
     pub(super) board: Board,
     /// What was found before lectures.
     pub(super) checks: watch::Receiver<Arc<Vec<Condition>>>,
+    /// Of what could not be saved, or had, in words.
+    pub(super) notes: Vec<(AlarmKind, &'static str, Arc<Note>)>,
     pub(super) webhooks: Webhooks,
     pub(super) alarms: watch::Sender<Arc<Vec<Alarm>>>,
     pub(super) clock: Arc<dyn Clock>,
@@ -94,6 +96,7 @@ impl Watchman {
         loop {
             let mut conditions = self.conditions(&mut lost);
             conditions.extend(self.checks.borrow().iter().cloned());
+            conditions.extend(of_notes(&self.notes));
             let changes = self.board.observe(conditions, self.clock.now());
             for change in &changes {
                 self.webhooks.tell(change);
@@ -141,6 +144,15 @@ impl Watchman {
             .chain(of_pushes(&pushes))
             .collect()
     }
+}
+
+/// One for each note that says something.
+fn of_notes(notes: &[(AlarmKind, &'static str, Arc<Note>)]) -> impl Iterator<Item = Condition> {
+    notes.iter().filter_map(|(kind, about, note)| {
+        let sentence = note.get()?.to_string();
+        let about = Some((*about).to_owned());
+        Some(Condition { kind: *kind, source: None, channel: None, about, sentence, since: None })
+    })
 }
 
 /// One for each push that should reach its server and does not.

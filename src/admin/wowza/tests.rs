@@ -42,6 +42,8 @@ fn port(credentials: Option<(String, Secret)>) -> (Router, MatrixHandle) {
             if channel == "Live_PAES" { watched } else { Outgoing::default() }
         }),
         audit: AuditLog::in_memory(),
+        attempts: Attempts::default(),
+        names: Vec::new(),
     };
     (router(state), matrix)
 }
@@ -252,6 +254,8 @@ async fn who_asked_for_what_is_recorded() {
         received: Arc::new(|_| 0),
         outgoing: Arc::new(|_| Outgoing::default()),
         audit: audit.clone(),
+        attempts: Attempts::default(),
+        names: Vec::new(),
     };
     drop(router);
     let router = super::router(state);

@@ -20,7 +20,7 @@ struct Server {
 }
 
 fn start(limits: Limits) -> Server {
-    let service = tower::service_fn(|request: Request<Incoming>| async move {
+    let service = tower::service_fn(|request: Request<Inbound>| async move {
         assert_ne!(request.uri().path(), "/panic", "asked for");
         if request.uri().path() == "/never" {
             std::future::pending::<()>().await;
