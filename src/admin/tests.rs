@@ -345,7 +345,11 @@ async fn without_a_token_pages_of_strangers_read_and_change_nothing() {
         assert_eq!(response.status().as_u16(), status, "{host:?} {origin:?}");
     }
     let request = Request::get("/readyz").header(HOST, "evil.example").body(Body::empty());
-    assert_ne!(port().send(request.expect("a request")).await.status(), StatusCode::FORBIDDEN, "tells nothing");
+    assert_ne!(
+        port().send(request.expect("a request")).await.status(),
+        StatusCode::FORBIDDEN,
+        "tells nothing"
+    );
 }
 
 #[tokio::test]

@@ -251,7 +251,9 @@ fn asked<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
         if name.eq_ignore_ascii_case("host") {
             // Whether another one makes sense is asked elsewhere (RFC 9112 §3.2).
             let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:".contains(byte);
-            if !field.value.iter().all(is_plain) || !field.value.first().is_some_and(u8::is_ascii_alphanumeric) {
+            if !field.value.iter().all(is_plain)
+                || !field.value.first().is_some_and(u8::is_ascii_alphanumeric)
+            {
                 return None;
             }
             hosts += 1;
