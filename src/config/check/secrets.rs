@@ -125,7 +125,8 @@ fn weakness(secret: &str, least: usize) -> Option<String> {
         rest = rest.replace(word, "");
     }
     let count = |is: fn(char) -> bool| rest.chars().filter(|char| is(*char)).count();
-    let is_little = count(char::is_alphabetic) < least * 3 / 8 && count(char::is_alphanumeric) < least * 5 / 8;
+    let is_little =
+        count(char::is_alphabetic) < least * 3 / 8 && count(char::is_alphanumeric) < least * 5 / 8;
     let is_word = rest.len() < once.len() && is_little;
     is_word.then(|| "it is made of a word that everybody tries first".to_owned())
 }
