@@ -34,7 +34,9 @@ async fn hypers(data: &[u8]) -> Option<Seen> {
         if first.is_none() {
             assert_eq!((request.method().as_str(), request.version()), ("GET", Version::HTTP_11));
             assert!(request.body().is_end_stream(), "it has a body");
-            let all = |name: &str| request.headers().get_all(name).iter().map(|it| it.as_bytes().to_vec()).collect::<Vec<_>>();
+            let all = |name: &str| -> Vec<Vec<u8>> {
+                request.headers().get_all(name).iter().map(|it| it.as_bytes().to_vec()).collect()
+            };
             assert_eq!(all("host").len(), 1, "one Host");
             for other in ["range", "upgrade", "expect", "transfer-encoding", "content-length", "if-match", "te"] {
                 assert!(all(other).is_empty(), "{other}");

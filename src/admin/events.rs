@@ -4,8 +4,8 @@
 //! of sources and channels come twice a second. A reader that is slower than the changes
 //! is sent the latest only: nothing queues up for it.
 //!
-//! A stream that was opened with a session's cookie ends with the session. Each role has 64 streams at most; one more is
-//! asked to come again.
+//! A stream that was opened with a session's cookie ends with the session. Each role has 64 streams at most; one more
+//! is asked to come again.
 
 use std::sync::Arc;
 use std::time::Duration;

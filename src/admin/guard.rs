@@ -4,13 +4,13 @@
 //! `session`), except for health and readiness, which tell nothing, and for opening a session, which brings the token
 //! in its body. The operator's token lets everything through, the viewer's what reads (GET, HEAD).
 //!
-//! Without a token the port is bound to loopback and every process of this machine may ask; but a browser on this machine
-//! also carries requests of strangers' pages. [`is_local`](crate::http::is_local) tells those, for what is only read as well: they are refused. What
-//! changes something must besides come from a page under a loopback name, if from a page at all. A proxy that serves the
-//! port under a name of its own needs a token, or `pages.public_url`.
+//! Without a token the port is bound to loopback and every process of this machine may ask; but a browser on this
+//! machine also carries requests of strangers' pages. Those are refused, also where they only read
+//! ([`is_local`](crate::http::is_local)). What changes something must besides come from a page under a loopback name, if
+//! from a page at all. A proxy that serves the port under a name of its own needs a token, or `pages.public_url`.
 //!
-//! Wrong tokens are counted by address, and guesses slowed ([`Attempts`](crate::http::Attempts)). Sessions' cookies are not:
-//! 256 bits are not guessed, and a page with an old one asks again by itself.
+//! Wrong tokens are counted by address, and guesses slowed ([`Attempts`](crate::http::Attempts)). Cookies are not: 256
+//! bits are not guessed, and a page with an old one asks again by itself.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -12,9 +12,9 @@
 //! same-origin`, or an `Origin` that is its `Host`. Browsers say this by themselves. Where no token is configured nobody
 //! needs a session: step 1 answers `"proof": "loopback"`.
 //!
-//! The server keeps the SHA-256 of each cookie, so looking one up tells nothing by its time. Each role has 128 sessions at
-//! most; one more ends the one of that role that would have ended first, so that viewers push no operator out. With a session
-//! end the event streams that were opened with it.
+//! The server keeps the SHA-256 of each cookie, so looking one up tells nothing by its time. Each role has 128 sessions
+//! at most; one more ends the one of that role that would have ended first, so that viewers push no operator out. With a
+//! session end the event streams that were opened with it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
