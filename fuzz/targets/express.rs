@@ -17,7 +17,8 @@ use libfuzzer_sys::fuzz_target;
 use tokio::io::AsyncWriteExt;
 use tokio::runtime::{Builder, Runtime};
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread().build().expect("a runtime"));
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_current_thread().build().expect("a runtime"));
 
 /// Path, query and `If-None-Match`.
 type Seen = (String, String, Option<Vec<u8>>);
@@ -38,7 +39,9 @@ async fn hypers(data: &[u8]) -> Option<Seen> {
                 request.headers().get_all(name).iter().map(|it| it.as_bytes().to_vec()).collect()
             };
             assert_eq!(all("host").len(), 1, "one Host");
-            for other in ["range", "upgrade", "expect", "transfer-encoding", "content-length", "if-match", "te"] {
+            for other in
+                ["range", "upgrade", "expect", "transfer-encoding", "content-length", "if-match", "te"]
+            {
                 assert!(all(other).is_empty(), "{other}");
             }
             let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
