@@ -28,7 +28,7 @@
 //!  3  delivery   admin                                                 what the world may ask
 //!  2  source   ladder   channel   package   store   schedule   rehearsal   simulator   stages: strangers to each other
 //!  1  config   feed   matrix   agenda   alarm   audit   http   rtsp   rtmp   udp   clip   push   tasks   workshop  joints: how stages are told and joined
-//!  0  media   clock   meter   log                                            words
+//!  0  media   clock   meter   log   retry                                    words
 //! ```
 //! A module imports only from lower storeys; modules of one storey are strangers and are joined in [`server`].
 //! The tests in `house.rs` enforce it.
@@ -116,6 +116,7 @@ pub mod meter;
 pub mod package;
 pub mod push;
 pub mod rehearsal;
+pub mod retry;
 pub mod rtmp;
 pub mod rtsp;
 pub mod schedule;

@@ -196,3 +196,84 @@ async fn changes_are_recorded_with_who_what_and_from_where() {
         assert!(problem["detail"].is_string() && problem != Value::Null);
     }
 }
+
+/// A request from an address with a token.
+async fn from(port: &Port, host: u8, token: &str) -> Response<Body> {
+    let request = Request::get("/api/v1/matrix").header(AUTHORIZATION, format!("Bearer {token}"));
+    let peer = Peer(([192, 0, 2, host], 40_000).into());
+    port.send(request.extension(peer).body(Body::empty()).expect("a request")).await
+}
+
+#[tokio::test]
+async fn who_guesses_tokens_has_to_wait_and_others_do_not() {
+    let port = guarded_port();
+    for guess in 0..11 {
+        assert_eq!(from(&port, 7, &format!("guess-{guess}")).await.status(), StatusCode::UNAUTHORIZED);
+    }
+    for token in ["guess", "chalk"] {
+        let slowed = from(&port, 7, token).await;
+        assert_eq!(slowed.status(), StatusCode::TOO_MANY_REQUESTS, "{token}");
+        assert_eq!(slowed.headers()["retry-after"], "1");
+        let (_, problem) = json_of(slowed).await;
+        assert!(problem["detail"].as_str().is_some_and(|it| it.contains("too many")), "{problem}");
+    }
+    let login =
+        Request::post("/api/v1/session").header(JSON.0, JSON.1).extension(Peer(([192, 0, 2, 7], 1).into()));
+    let login = login.body(Body::from(r#"{"token":"chalk"}"#)).expect("a request");
+    assert_eq!(port.send(login).await.status(), StatusCode::TOO_MANY_REQUESTS, "the same door");
+    assert_eq!(from(&port, 8, "chalk").await.status(), StatusCode::OK);
+    assert_eq!(ask(&port, "GET", "/healthz", &[], "").await.status(), StatusCode::OK);
+}
+
+/// An event stream, and all of it once it has ended.
+async fn events(port: &Port, cookie: &str) -> impl Future<Output = bool> {
+    let response = ask(port, "GET", "/api/v1/events", &[(COOKIE.as_str(), cookie)], "").await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let body = http_body_util::BodyExt::collect(response.into_body());
+    async move { tokio::time::timeout(std::time::Duration::from_secs(10), body).await.is_ok() }
+}
+
+#[tokio::test]
+async fn event_streams_end_with_their_session() {
+    let port = guarded_port();
+    let (cookie, other) = (log_in(&port, "chalk").await, log_in(&port, "sponge").await);
+    let stream = events(&port, &cookie).await;
+    let others = events(&port, &other).await;
+    let headers = [(COOKIE.as_str(), &*cookie), ("sec-fetch-site", "same-origin")];
+    assert_eq!(ask(&port, "DELETE", "/api/v1/session", &headers, "").await.status(), StatusCode::NO_CONTENT);
+    assert!(stream.await, "logged out");
+    port.clock.advance(std::time::Duration::from_secs(12 * 3600));
+    assert!(others.await, "its time is over");
+}
+
+#[tokio::test]
+async fn each_role_has_so_many_event_streams() {
+    let port = guarded_port();
+    let (operator, viewer) = (log_in(&port, "chalk").await, log_in(&port, "sponge").await);
+    let get =
+        async |cookie: &str| ask(&port, "GET", "/api/v1/events", &[(COOKIE.as_str(), cookie)], "").await;
+    let mut open = Vec::new();
+    for _ in 0..64 {
+        open.push(get(&viewer).await);
+    }
+    assert!(open.iter().all(|response| response.status() == StatusCode::OK));
+    let refused = get(&viewer).await;
+    assert_eq!(
+        (refused.status(), refused.headers()["retry-after"].len()),
+        (StatusCode::SERVICE_UNAVAILABLE, 2)
+    );
+    assert_eq!(get(&operator).await.status(), StatusCode::OK);
+    open.pop();
+    assert_eq!(get(&viewer).await.status(), StatusCode::OK, "one has left");
+}
+
+#[tokio::test]
+async fn routes_beside_these_are_of_this_machine_too() {
+    let beside = axum::Router::new().route("/page", axum::routing::get(async || "hello"));
+    let router = super::of_this_machine(beside, vec!["live.example.org".parse().expect("a name")]);
+    for (host, status) in [("localhost:1", 200), ("live.example.org", 200), ("evil.example", 403)] {
+        let request = Request::get("/page").header(HOST, host).body(Body::empty()).expect("a request");
+        let response = tower::ServiceExt::oneshot(router.clone(), request).await.expect("infallible");
+        assert_eq!(response.status().as_u16(), status, "{host}");
+    }
+}

@@ -4,22 +4,29 @@
 //! `session`), except for health and readiness, which tell nothing, and for opening a session, which brings the token
 //! in its body. The operator's token lets everything through, the viewer's what reads (GET, HEAD).
 //!
-//! Without a token the port is bound to loopback and every process of this machine may ask; but a browser on this machine
-//! also carries requests of strangers' pages. Those are told by `Origin`: a request that changes something must come
-//! from a page of this very port (no cross-site request), under a loopback name (no name of the stranger's that was made
-//! to point here: DNS rebinding). A proxy that serves the port under another name needs a token.
+//! Without a token the port is bound to loopback and every process of this machine may ask; but a browser on this
+//! machine also carries requests of strangers' pages. Those are refused, also where they only read
+//! ([`is_local`](crate::http::is_local)). What changes something must besides come from a page under a loopback name, if
+//! from a page at all. A proxy that serves the port under a name of its own needs a token, or `pages.public_url`.
+//!
+//! Wrong tokens are counted by address, and guesses slowed ([`Attempts`](crate::http::Attempts)). Cookies are not: 256
+//! bits are not guessed, and a page with an old one asks again by itself.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ::http::header::{AUTHORIZATION, CACHE_CONTROL, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use ::http::uri::Authority;
+use ::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
-use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
 use super::access::{Caller, Proof, Role};
 use super::problem::Problem;
 use super::{Desk, Shared, session};
-use crate::http::Peer;
+use crate::http::{self, Credential, Peer};
 use crate::media::MediaTime;
 
 /// Alive; asked without a token.
@@ -41,6 +48,21 @@ pub(super) async fn guard(State(state): Shared, mut request: Request, next: Next
     response
 }
 
+/// The same rule for routes that stand beside these where no token is configured: pages, the demo's.
+pub fn of_this_machine(router: Router, names: Vec<Authority>) -> Router {
+    let names: Arc<[Authority]> = names.into();
+    router.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let is_open = [HEALTH, READINESS].contains(&request.uri().path());
+        let is_local = is_open || http::is_local(request.uri(), request.headers(), &names);
+        async move {
+            if is_local {
+                return next.run(request).await;
+            }
+            Problem::new(StatusCode::FORBIDDEN, http::LOCAL_RULE).into_response()
+        }
+    }))
+}
+
 fn admit(state: &Desk, request: &Request) -> Result<Caller, Problem> {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     let address = request.extensions().get::<Peer>().map(|Peer(address)| address.ip().to_canonical());
@@ -50,10 +72,10 @@ fn admit(state: &Desk, request: &Request) -> Result<Caller, Problem> {
         return Ok(caller(Role::Viewer, Proof::Loopback, None));
     }
     if !state.tokens.are_asked_for() {
-        same_origin(method, uri, headers)?;
+        is_of_this_machine(state, method, uri, headers)?;
         return Ok(caller(Role::Operator, Proof::Loopback, None));
     }
-    let (role, proof, until) = identify(state, request)?;
+    let (role, proof, until) = identify(state, request, address)?;
     let ends_session = uri.path() == session::PATH && *method == Method::DELETE;
     if role == Role::Viewer && !reads(method) && !ends_session {
         let detail = "this takes the operator's token; the viewer's may only look";
@@ -63,75 +85,59 @@ fn admit(state: &Desk, request: &Request) -> Result<Caller, Problem> {
 }
 
 /// What the caller shows: a token, else a cookie.
-fn identify(state: &Desk, request: &Request) -> Result<(Role, Proof, Option<MediaTime>), Problem> {
+fn identify(
+    state: &Desk,
+    request: &Request,
+    address: Option<IpAddr>,
+) -> Result<(Role, Proof, Option<MediaTime>), Problem> {
     let headers = request.headers();
     if headers.contains_key(AUTHORIZATION) {
-        return bearer(state, headers).map(|role| (role, Proof::Token, None));
+        return bearer(state, headers, address).map(|role| (role, Proof::Token, None));
     }
     let value = session::cookie(headers).ok_or_else(Problem::no_token)?;
     let (role, until) = state.sessions.find(value, state.clock.now()).ok_or_else(|| {
         let challenge = "Bearer realm=\"amphi\"";
         Problem::unauthorized(challenge, "the session has ended; open another one with a token")
     })?;
-    if !reads(request.method()) && !from_this_port(request.uri(), headers) {
-        let detail = "with a session's cookie, something is changed only by a page of this very port";
+    let is_of_page = http::is_of_page(request.uri(), headers);
+    if !is_of_page && (!reads(request.method()) || headers.contains_key(ORIGIN)) {
+        let detail = "with a session's cookie, something is changed only by a page of this very port, and read by no \
+                      page of another origin";
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
     Ok((role, Proof::Session, Some(until)))
 }
 
-fn bearer(state: &Desk, headers: &HeaderMap) -> Result<Role, Problem> {
+fn bearer(state: &Desk, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Role, Problem> {
     const SCHEME: &[u8] = b"Bearer ";
     let parts = headers.get(AUTHORIZATION).and_then(|it| it.as_bytes().split_at_checked(SCHEME.len()));
     let shown = parts.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(SCHEME));
     let (_, shown) = shown.ok_or_else(Problem::no_token)?;
-    state.tokens.role_of(shown.trim_ascii()).ok_or_else(|| {
+    judge(state, shown.trim_ascii(), address)?.ok_or_else(|| {
         let challenge = "Bearer realm=\"amphi\", error=\"invalid_token\"";
         Problem::unauthorized(challenge, "the bearer token is not the right one")
     })
+}
+
+/// What who shows this token may do, if anything. An address that guesses has to wait first.
+pub(super) fn judge(state: &Desk, token: &[u8], address: Option<IpAddr>) -> Result<Option<Role>, Problem> {
+    const KIND: Credential = Credential::Token;
+    state.attempts.may_try(KIND, address).map_err(Problem::slow_down)?;
+    let role = state.tokens.role_of(token);
+    match role {
+        Some(_) => state.attempts.accepted(KIND, address),
+        None => state.attempts.rejected(KIND, address),
+    }
+    Ok(role)
 }
 
 const fn reads(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// The browser says that the request comes from a page of this port (Fetch Metadata §2.3, else RFC 6454 §7).
-fn from_this_port(uri: &Uri, headers: &HeaderMap) -> bool {
-    match headers.get("sec-fetch-site") {
-        Some(site) => site == "same-origin",
-        None => origin(headers).is_some_and(|origin| host(uri, headers).is_some_and(|host| host == origin)),
-    }
-}
-
-/// HTTP/2 has the host in its pseudo-header, HTTP/1.1 in Host.
-fn host(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
-    match uri.authority() {
-        Some(authority) => Some(authority.clone()),
-        None => headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok()),
-    }
-}
-
-fn origin(headers: &HeaderMap) -> Option<Authority> {
-    let origin = headers.get(ORIGIN)?;
-    Uri::try_from(origin.as_bytes()).ok()?.authority().cloned()
-}
-
-fn same_origin(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
-    if !headers.contains_key(ORIGIN) || reads(method) {
-        return Ok(());
-    }
-    match (host(uri, headers), origin(headers)) {
-        (Some(host), Some(origin)) if host == origin && is_loopback(&host) => Ok(()),
-        _ => Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "without a token, a web page may change something only if it comes from this port under a loopback \
-             name such as localhost; set admin.token to allow others",
-        )),
-    }
-}
-
-fn is_loopback(authority: &Authority) -> bool {
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+fn is_of_this_machine(state: &Desk, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    let is_local = |names: &[Authority]| http::is_local(uri, headers, names);
+    // Who may change something is this machine, whatever the public name is.
+    let may = is_local(if reads(method) || !headers.contains_key(ORIGIN) { &state.names } else { &[] });
+    if may { Ok(()) } else { Err(Problem::new(StatusCode::FORBIDDEN, http::LOCAL_RULE)) }
 }

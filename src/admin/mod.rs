@@ -61,6 +61,7 @@ use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::{Extension, Router, middleware};
+use http::uri::Authority;
 use http::{Method, StatusCode, Uri};
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
@@ -70,6 +71,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use self::access::{Role, Tokens};
+pub use self::guard::of_this_machine;
 pub use self::health::HealthWatch;
 use self::insight::Insight;
 use self::problem::Problem;
@@ -79,6 +81,7 @@ use crate::agenda::Plan;
 use crate::alarm::Alarm;
 use crate::audit::AuditLog;
 use crate::clock::WallClock;
+use crate::http::Attempts;
 use crate::matrix::MatrixHandle;
 use crate::media::MediaTime;
 use crate::push::PushBoard;
@@ -115,6 +118,10 @@ pub struct AdminState {
     /// Cancelled when the server begins to end: event streams end then, which would otherwise hold their
     /// connections open for ever.
     pub ending: CancellationToken,
+    /// Where wrong tokens are counted.
+    pub attempts: Attempts,
+    /// Names besides those of loopback under which a port without a token answers.
+    pub names: Vec<Authority>,
 }
 
 /// What the routes share.
@@ -122,6 +129,7 @@ struct Desk {
     state: AdminState,
     started: MediaTime,
     sessions: session::Sessions,
+    streams: events::Streams,
 }
 
 impl std::ops::Deref for Desk {
@@ -138,7 +146,8 @@ type Shared = State<Arc<Desk>>;
 pub fn router(mut state: AdminState) -> Router {
     metrics::register(&mut state.metrics, state.matrix.clone());
     let started = state.clock.now();
-    let desk = Arc::new(Desk { state, started, sessions: session::Sessions::default() });
+    let (sessions, streams) = (session::Sessions::default(), events::Streams::default());
+    let desk = Arc::new(Desk { state, started, sessions, streams });
     let (router, document) = api().split_for_parts();
     router
         .fallback(async |uri: Uri| {

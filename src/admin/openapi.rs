@@ -82,6 +82,10 @@ impl IntoResponses for Refused {
         problems(&[
             (401, "The caller has not shown who it is: `WWW-Authenticate` says what is asked for"),
             (403, "The caller may not do this"),
+            (
+                429,
+                "Too many wrong credentials came from this address: `Retry-After` says when they are judged again",
+            ),
         ])
     }
 }
@@ -113,6 +117,15 @@ impl IntoResponses for Busy {
     }
 }
 
+/// What has a bound.
+pub(super) struct Crowded;
+
+impl IntoResponses for Crowded {
+    fn responses() -> Responses {
+        problems(&[(503, "As many are open as may be: `Retry-After` says when to come again")])
+    }
+}
+
 /// Before the server is ready.
 pub(super) struct NotReady;
 
@@ -129,6 +142,7 @@ impl IntoResponses for BadBody {
     fn responses() -> Responses {
         problems(&[
             (400, "The body is no JSON, or the path cannot be read"),
+            (408, "The body did not come in time"),
             (413, "The body is too long"),
             (415, "The body does not say that it is JSON"),
             (422, "The body is JSON, and not what is wanted"),

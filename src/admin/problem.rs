@@ -1,18 +1,22 @@
 //! Errors as the caller sees them: problem details (RFC 9457), and extractors that answer with them.
 
+use std::error::Error;
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use utoipa::ToSchema;
 
+use crate::http as joints;
 use crate::matrix::MatrixError;
 
 /// One error. Its `type` is `about:blank`: the status says what kind it is, `detail` says what exactly.
@@ -22,16 +26,30 @@ pub(super) struct Problem {
     detail: String,
     /// What the caller must show (RFC 9110 §11.6.1).
     challenge: Option<&'static str>,
+    /// When to come again.
+    wait: Option<Duration>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), challenge: None }
+        Self { status, detail: detail.into(), challenge: None, wait: None }
     }
 
     /// The caller has not shown who it is.
     pub(super) fn unauthorized(challenge: &'static str, detail: &str) -> Self {
         Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, detail) }
+    }
+
+    /// Too many wrong credentials came from the caller's address.
+    pub(super) fn slow_down(wait: Duration) -> Self {
+        let detail = "too many wrong credentials came from this address: until then nothing is judged, not even the \
+                      right ones";
+        Self { wait: Some(wait), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
+    }
+
+    /// There is no room for it now.
+    pub(super) fn busy(detail: &str) -> Self {
+        Self { wait: Some(Duration::from_secs(10)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
     /// The caller has shown nothing.
@@ -67,7 +85,8 @@ impl IntoResponse for Problem {
         let body = ProblemBody { r#type: "about:blank", title, status, detail: &self.detail };
         let media_type = [(CONTENT_TYPE, "application/problem+json")];
         let challenge = self.challenge.map(|challenge| [(WWW_AUTHENTICATE, challenge)]);
-        (self.status, challenge, media_type, Json(body)).into_response()
+        let wait = self.wait.map(|wait| [(RETRY_AFTER, joints::retry_after(wait).to_string())]);
+        (self.status, challenge, wait, media_type, Json(body)).into_response()
     }
 }
 
@@ -112,6 +131,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
     }
 }
 
+/// Somewhere among the causes is that the body did not come in time.
+fn is_late(rejection: &BytesRejection) -> bool {
+    let mut cause = rejection.source();
+    while let Some(error) = cause {
+        if error.is::<joints::TooSlow>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// A body of JSON. 415 when it does not say so, 400 when it is not, 422 when it is but not what is wanted;
 /// line and column are said.
 pub(super) struct JsonBody<T>(pub(super) T);
@@ -126,7 +157,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
             let detail = "the body must be JSON and say so: Content-Type: application/json";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
-        let refused = |rejection: BytesRejection| Problem::new(rejection.status(), rejection.body_text());
+        let refused = |rejection: BytesRejection| {
+            let status = if is_late(&rejection) { StatusCode::REQUEST_TIMEOUT } else { rejection.status() };
+            Problem::new(status, rejection.body_text())
+        };
         let bytes = Bytes::from_request(request, state).await.map_err(refused)?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             let status = match error.classify() {

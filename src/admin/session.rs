@@ -12,8 +12,9 @@
 //! same-origin`, or an `Origin` that is its `Host`. Browsers say this by themselves. Where no token is configured nobody
 //! needs a session: step 1 answers `"proof": "loopback"`.
 //!
-//! The server keeps the SHA-256 of each cookie, so looking one up tells nothing by its time. 256 sessions at most; one
-//! more ends the one that would have ended first.
+//! The server keeps the SHA-256 of each cookie, so looking one up tells nothing by its time. Each role has 128 sessions
+//! at most; one more ends the one of that role that would have ended first, so that viewers push no operator out. With a
+//! session end the event streams that were opened with it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,14 +29,15 @@ use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use utoipa::ToSchema;
 
 use super::Shared;
 use super::access::{Caller, Proof, Role};
+use super::guard;
 use super::openapi::{BadBody, Refused};
 use super::problem::{JsonBody, Problem};
 use crate::audit::Action;
-use crate::log;
 use crate::media::MediaTime;
 
 /// Where sessions are opened: with a token, so without one before.
@@ -45,14 +47,25 @@ pub(super) const COOKIE_NAME: &str = "amphi_session";
 
 /// How long a session is good: a working day.
 const LIFE: Duration = Duration::from_secs(12 * 3600);
-/// Sessions at a time.
-const MOST: usize = 256;
+/// Sessions of one role at a time.
+const MOST: usize = 128;
 
 type Key = [u8; 32];
 
 /// The open sessions.
 #[derive(Debug, Default)]
-pub(super) struct Sessions(Mutex<HashMap<Key, (Role, MediaTime)>>);
+pub(super) struct Sessions(Mutex<HashMap<Key, Opened>>);
+
+/// One session.
+#[derive(Debug)]
+struct Opened {
+    role: Role,
+    until: MediaTime,
+    /// Cancelled when it is dropped, however it ends.
+    _end: DropGuard,
+    /// Tells when.
+    ended: CancellationToken,
+}
 
 impl Sessions {
     /// Opens one: the cookie's value, and until when it is good.
@@ -62,26 +75,37 @@ impl Sessions {
         let value = URL_SAFE_NO_PAD.encode(bytes);
         let until = now + LIFE;
         let mut open = self.lock();
-        open.retain(|_, (_, until)| now < *until);
-        while open.len() >= MOST {
-            let first = open.iter().min_by_key(|(_, (_, until))| *until).map(|(key, _)| *key);
+        open.retain(|_, session| now < session.until);
+        let of_role = |open: &HashMap<Key, Opened>| open.values().filter(|it| it.role == role).count();
+        while of_role(&open) >= MOST {
+            let rivals = open.iter().filter(|(_, session)| session.role == role);
+            let first = rivals.min_by_key(|(_, session)| session.until).map(|(key, _)| *key);
             let Some(first) = first else { break };
             open.remove(&first);
         }
-        open.insert(key(&value), (role, until));
+        let ended = CancellationToken::new();
+        open.insert(key(&value), Opened { role, until, _end: ended.clone().drop_guard(), ended });
         Ok((value, until))
     }
 
     /// Whose cookie this is, and until when. A clock that was stepped back by days must not make it good for as long.
     pub(super) fn find(&self, value: &str, now: MediaTime) -> Option<(Role, MediaTime)> {
-        self.lock().get(&key(value)).copied().filter(|(_, until)| now < *until && *until <= now + LIFE * 2)
+        let open = self.lock();
+        open.get(&key(value))
+            .map(|session| (session.role, session.until))
+            .filter(|(_, until)| now < *until && *until <= now + LIFE * 2)
+    }
+
+    /// Is cancelled when this session ends before its time.
+    pub(super) fn ended(&self, value: &str) -> Option<CancellationToken> {
+        self.lock().get(&key(value)).map(|session| session.ended.clone())
     }
 
     fn end(&self, value: &str) {
         self.lock().remove(&key(value));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, (Role, MediaTime)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Opened>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -142,10 +166,7 @@ pub(super) async fn open(
         return Ok(Json(session).into_response());
     }
     let now = state.clock.now();
-    let Some(role) = state.tokens.role_of(login.token.as_bytes()) else {
-        if log::may_say("login", caller.address) {
-            tracing::warn!(address = ?caller.address, "a session was asked for with a wrong token");
-        }
+    let Some(role) = guard::judge(&state, login.token.as_bytes(), caller.address)? else {
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "the token is not the right one"));
     };
     let opened = state.sessions.open(role, now);
@@ -211,6 +232,41 @@ mod tests {
         let found = |value: &String| sessions.find(value, START + LIFE / 2).is_some();
         assert_eq!(values.iter().position(found), Some(3), "the first to end has ended");
         assert!(values[3..].iter().all(found));
+    }
+
+    #[test]
+    fn a_crowd_of_viewers_pushes_no_operator_out() {
+        let sessions = Sessions::default();
+        let (operator, _) = sessions.open(Role::Operator, START).expect("random bytes");
+        let later = START + Duration::from_secs(1);
+        for _ in 0..3 * MOST {
+            sessions.open(Role::Viewer, later).expect("random bytes");
+        }
+        assert_eq!(sessions.lock().len(), MOST + 1);
+        assert!(sessions.find(&operator, later).is_some());
+    }
+
+    #[test]
+    fn whoever_waits_for_its_end_is_told_however_it_ends() {
+        let sessions = Sessions::default();
+        let open = |role, second| {
+            let (value, _) = sessions.open(role, START + Duration::from_secs(second)).expect("random bytes");
+            let ended = sessions.ended(&value).expect("it is open");
+            (value, ended)
+        };
+        let (value, by_hand) = open(Role::Operator, 0);
+        let (_, by_time) = open(Role::Operator, 0);
+        let (_, by_crowd) = open(Role::Viewer, 1);
+        assert!(![&by_hand, &by_time, &by_crowd].iter().any(|it| it.is_cancelled()));
+        sessions.end(&value);
+        assert!(by_hand.is_cancelled() && !by_time.is_cancelled());
+        for _ in 0..MOST {
+            open(Role::Viewer, 2);
+        }
+        assert!(by_crowd.is_cancelled() && !by_time.is_cancelled());
+        open(Role::Viewer, LIFE.as_secs());
+        assert!(by_time.is_cancelled());
+        assert!(sessions.ended("x").is_none());
     }
 
     #[test]

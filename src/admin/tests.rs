@@ -85,6 +85,8 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
         insight: insight(),
         metrics: Registry::default(),
         ending: ending.clone(),
+        attempts: Attempts::default(),
+        names: Vec::new(),
     });
     Port { router, matrix, ready, doubt, needed, ending, alarms, plan, clock, report, orders }
 }
@@ -328,7 +330,7 @@ async fn an_empty_token_is_none() {
 }
 
 #[tokio::test]
-async fn without_a_token_pages_of_strangers_change_nothing() {
+async fn without_a_token_pages_of_strangers_read_and_change_nothing() {
     for (host, origin, status) in [
         (Some("localhost:8088"), None, 200),
         (None, None, 200),
@@ -354,8 +356,26 @@ async fn without_a_token_pages_of_strangers_change_nothing() {
         let response = port().send(request.body(Body::empty()).expect("a request")).await;
         assert_eq!(json_of(response).await.0.as_u16(), status, "{host:?} {origin:?}");
     }
-    let request = Request::get("/api/v1/matrix").header(HOST, "localhost").header(ORIGIN, "http://other");
-    assert_eq!(port().send(request.body(Body::empty()).expect("a request")).await.status(), StatusCode::OK);
+    // What is only read is nobody else's either: a rebound name makes a stranger's page of the same origin.
+    for (host, origin, status) in [
+        ("localhost", Some("http://other"), 403),
+        ("evil.example", None, 403),
+        ("localhost", None, 200),
+        ("localhost:8088", Some("http://localhost:8088"), 200),
+    ] {
+        let mut request = Request::get("/api/v1/matrix").header(HOST, host);
+        if let Some(origin) = origin {
+            request = request.header(ORIGIN, origin);
+        }
+        let response = port().send(request.body(Body::empty()).expect("a request")).await;
+        assert_eq!(response.status().as_u16(), status, "{host:?} {origin:?}");
+    }
+    let request = Request::get("/readyz").header(HOST, "evil.example").body(Body::empty());
+    assert_ne!(
+        port().send(request.expect("a request")).await.status(),
+        StatusCode::FORBIDDEN,
+        "tells nothing"
+    );
 }
 
 #[tokio::test]

@@ -70,6 +70,10 @@ pub enum AlarmKind {
     Clock,
     /// The configuration's file is not what runs, and was not taken over.
     Configuration,
+    /// What must outlive a restart cannot be saved.
+    State,
+    /// The system gives this server no more descriptors.
+    Descriptors,
 }
 
 /// Something that holds at this moment.
@@ -152,7 +156,9 @@ impl Thresholds {
             | AlarmKind::Check
             | AlarmKind::Task
             | AlarmKind::Clock
-            | AlarmKind::Configuration => 0,
+            | AlarmKind::Configuration
+            | AlarmKind::State
+            | AlarmKind::Descriptors => 0,
             AlarmKind::Black => self.black_s,
             AlarmKind::Frozen => self.frozen_s,
             AlarmKind::Silent => self.silent_s,

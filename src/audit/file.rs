@@ -37,8 +37,8 @@ impl Files {
         entries
     }
 
-    /// Writes entries to the disk. Begins a new file first where this one is full.
-    pub(super) fn append(&self, entries: &[Entry]) -> io::Result<()> {
+    /// Writes entries to the disk, or none of them. Begins a new file first where this one is full.
+    pub(super) fn append<'a>(&self, entries: impl IntoIterator<Item = &'a Entry>) -> io::Result<()> {
         let mut text = Vec::new();
         for entry in entries {
             serde_json::to_writer(&mut text, entry)?;
@@ -51,8 +51,9 @@ impl Files {
             fs::rename(&newest, self.older())?;
         }
         let mut file = OpenOptions::new().create(true).append(true).open(newest)?;
-        file.write_all(&text)?;
-        file.sync_data()
+        // Wholly or not at all: what is written in part is written again.
+        let before = file.metadata()?.len();
+        file.write_all(&text).and_then(|()| file.sync_data()).inspect_err(|_| drop(file.set_len(before)))
     }
 
     fn newest(&self) -> PathBuf {

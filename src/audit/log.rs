@@ -3,23 +3,30 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::Entry;
 use super::file::{FILE_BYTES, Files};
+use crate::meter::Note;
+use crate::retry::Retry;
 
 /// Entries in memory.
 pub const KEPT: usize = 1000;
 /// Entries that may wait to be written.
 const QUEUE: usize = 1024;
+/// How soon what could not be written is tried again, and how rarely at last.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+const RARELY: Duration = Duration::from_secs(60);
 
 /// Records entries. Clones record into the same log.
 #[derive(Clone, Debug)]
 pub struct AuditLog {
     kept: Arc<Mutex<VecDeque<Entry>>>,
     queue: mpsc::Sender<Entry>,
+    unsaved: Arc<Note>,
 }
 
 /// The log in `directory`, with what was recorded before, and the task that writes it, which ends when the last handle is
@@ -36,7 +43,10 @@ pub fn prepare(directory: &Path) -> (AuditLog, Writer) {
     let latest = before.len().saturating_sub(KEPT);
     let kept = Arc::new(Mutex::new(before.into_iter().skip(latest).collect()));
     let (queue, entries) = mpsc::channel(QUEUE);
-    (AuditLog { kept, queue }, Writer { files, entries, waiting: Vec::new() })
+    let unsaved = Arc::<Note>::default();
+    let log = AuditLog { kept, queue, unsaved: Arc::clone(&unsaved) };
+    let retry = Retry::new(TRY_AGAIN, RARELY);
+    (log, Writer { files, entries, waiting: VecDeque::new(), retry, unsaved })
 }
 
 /// Writes what is recorded.
@@ -44,26 +54,72 @@ pub fn prepare(directory: &Path) -> (AuditLog, Writer) {
 pub struct Writer {
     files: Arc<Files>,
     entries: mpsc::Receiver<Entry>,
-    waiting: Vec<Entry>,
+    waiting: VecDeque<Entry>,
+    retry: Retry,
+    unsaved: Arc<Note>,
 }
 
 impl Writer {
-    /// Writes until the last handle is dropped.
+    /// Writes until the last handle is dropped; what cannot be written is tried again.
     pub async fn run(&mut self) {
-        while !self.waiting.is_empty() || self.entries.recv_many(&mut self.waiting, QUEUE).await > 0 {
-            let (files, batch) = (Arc::clone(&self.files), std::mem::take(&mut self.waiting));
-            let written = tokio::task::spawn_blocking(move || files.append(&batch)).await;
-            if let Err(error) = written.unwrap_or_else(|panic| Err(panic.into())) {
-                tracing::error!(%error, "the audit log cannot be written");
+        let mut more = Vec::new();
+        loop {
+            let again = self.retry.wait(now());
+            let came = tokio::select! {
+                came = self.entries.recv_many(&mut more, QUEUE) => came,
+                () = tokio::time::sleep(again.unwrap_or_default()), if again.is_some() => usize::MAX,
+            };
+            self.waiting.extend(more.drain(..));
+            while self.waiting.len() > KEPT {
+                self.waiting.pop_front();
+            }
+            // At the end it is tried once more, whatever was to be waited for.
+            let is_due = self.retry.wait(now()).is_none_or(|wait| wait.is_zero()) || came == 0;
+            if is_due && !self.waiting.is_empty() {
+                self.write().await;
+            }
+            if came == 0 {
+                return;
             }
         }
     }
+
+    async fn write(&mut self) {
+        let (files, batch) = (Arc::clone(&self.files), std::mem::take(&mut self.waiting));
+        let written = tokio::task::spawn_blocking(move || {
+            let written = files.append(&batch);
+            (batch, written)
+        });
+        match written.await {
+            Ok((_, Ok(()))) if self.retry.worked() => {
+                self.unsaved.clear();
+                tracing::info!("the audit log is written again");
+            }
+            Ok((_, Ok(()))) => {}
+            Ok((batch, Err(error))) => {
+                if self.retry.wait(now()).is_none() {
+                    tracing::error!(%error, "the audit log cannot be written; trying again until it can");
+                }
+                self.retry.failed(now());
+                self.unsaved.set(&format!(
+                    "the audit log cannot be written, its last {KEPT} entries are in memory alone: {error}"
+                ));
+                self.waiting = batch;
+            }
+            Err(error) => tracing::error!(%error, "the audit log could not be written"),
+        }
+    }
+}
+
+/// The runtime's, which tests move.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 impl AuditLog {
     /// A log that keeps nothing on disk.
     pub fn in_memory() -> Self {
-        Self { kept: Arc::default(), queue: mpsc::channel(1).0 }
+        Self { kept: Arc::default(), queue: mpsc::channel(1).0, unsaved: Arc::default() }
     }
 
     /// Records an entry.
@@ -85,6 +141,11 @@ impl AuditLog {
         while kept.len() > KEPT {
             kept.pop_front();
         }
+    }
+
+    /// Why the log cannot be written, in words, until it can.
+    pub fn unsaved(&self) -> Arc<Note> {
+        Arc::clone(&self.unsaved)
     }
 
     /// The last `limit` entries, newest first.
@@ -122,5 +183,32 @@ mod tests {
         assert!(again.latest(1)[0].at >= entry(1000).at, "what fitted into the queue is there");
         again.record(entry(2000));
         assert_eq!(again.latest(1), [entry(2000)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_be_written_is_written_when_it_can_be() {
+        let home = tempfile::tempdir().expect("a directory");
+        let place = home.path().join("state");
+        std::fs::write(&place, "a file where the directory should be").expect("written");
+        let (log, writing) = open(&place);
+        for number in 0..3 {
+            log.record(entry(number));
+            tokio::time::sleep(Duration::from_secs(100)).await;
+        }
+        assert!(log.unsaved().get().is_some());
+        std::fs::remove_file(&place).expect("removed");
+        while log.unsaved().get().is_some() {
+            tokio::time::sleep(RARELY).await;
+        }
+        let read = || Files::new(&place, FILE_BYTES).load();
+        assert_eq!(read(), [entry(0), entry(1), entry(2)]);
+        std::fs::remove_dir_all(&place).expect("removed");
+        std::fs::write(&place, "again").expect("written");
+        log.record(entry(3));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        std::fs::remove_file(&place).expect("removed");
+        drop(log);
+        writing.await.expect("it ends with its handles");
+        assert_eq!(read(), [entry(3)], "the last try is at the end");
     }
 }

@@ -626,7 +626,7 @@ fn files_are_looked_for_beside_the_configuration() {
     assert!(
         check(&path)
             .to_string()
-            .ends_with("good: 2 source(s), 1 ladder(s), 1 channel(s), 1 vod mount(s), 1 warning(s)")
+            .ends_with("good: 2 source(s), 1 ladder(s), 1 channel(s), 1 vod mount(s), 2 warning(s)")
     );
 }
 

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use http_body_util::BodyExt;
+use proptest::prelude::*;
+use proptest::sample::select;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
@@ -134,6 +136,16 @@ async fn what_does_not_lie_ready_is_left_to_the_ordinary_way() {
 
 /// Serves by the lane or without it, sends `script` in pieces of `step` bytes, and gives all that comes back.
 async fn exchange(delivery: &Delivery, with_lane: bool, script: &[u8], step: usize) -> Vec<u8> {
+    exchange_within(Limits::default(), delivery, with_lane, script, step).await
+}
+
+async fn exchange_within(
+    limits: Limits,
+    delivery: &Delivery,
+    with_lane: bool,
+    script: &[u8],
+    step: usize,
+) -> Vec<u8> {
     let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
     let address = listener.local_addr().expect("bound");
     let (end, delivery) = (CancellationToken::new(), delivery.clone());
@@ -142,9 +154,9 @@ async fn exchange(delivery: &Delivery, with_lane: bool, script: &[u8], step: usi
         let (delivery, ending) = (delivery.clone(), ending.clone());
         async move {
             if with_lane {
-                joints::serve_express(stream, delivery, Limits::default(), ending).await;
+                joints::serve_express(stream, delivery, limits, ending).await;
             } else {
-                joints::serve_stream(stream, delivery, Limits::default(), ending).await;
+                joints::serve_stream(stream, delivery, limits, ending).await;
             }
         }
     };
@@ -155,12 +167,15 @@ async fn exchange(delivery: &Delivery, with_lane: bool, script: &[u8], step: usi
     let mut received = Vec::new();
     let send = async {
         for piece in script.chunks(step) {
-            to.write_all(piece).await.expect("sent");
+            // Whoever refuses a request hears no more of it.
+            if to.write_all(piece).await.is_err() {
+                break;
+            }
             tokio::task::yield_now().await;
         }
     };
-    let ((), read) = tokio::join!(send, from.read_to_end(&mut received));
-    read.expect("all of it");
+    // A connection that ends before it has read all is reset.
+    let ((), _) = tokio::join!(send, from.read_to_end(&mut received));
     end.cancel();
     server.await.expect("no panic");
     received
@@ -218,4 +233,123 @@ async fn what_is_no_http_1_is_not_the_lanes() {
     let (ours, hypers) = (ours.await, hypers.await);
     assert_eq!(ours.get(3), Some(&4), "SETTINGS");
     assert_eq!(ours, hypers);
+}
+
+/// What came, as heads with their fields in order and what follows each, without the time of day.
+fn told(bytes: &[u8]) -> Vec<(Vec<String>, String)> {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let answers = text.split("HTTP/1.").skip(1).map(|answer| {
+        let (head, rest) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
+        let mut fields: Vec<String> = head.split("\r\n").map(str::to_owned).collect();
+        fields.retain(|field| !field.starts_with("date: "));
+        fields.sort_unstable();
+        (fields, rest.to_owned())
+    });
+    answers.collect()
+}
+
+/// A request with oddities of every kind that the two ways may see differently.
+fn request() -> impl Strategy<Value = String> {
+    let method = prop_oneof![8 => Just("GET"), 1 => Just("HEAD"), 1 => Just("POST"), 1 => Just("OPTIONS"), 1 => Just("get")];
+    let target = select(vec![
+        "/hs-a/playlist.m3u8",
+        "/hs-a/playlist.m3u8",
+        "/hs-a/chunklist_720p.m3u8",
+        "/hs-a/manifest.mpd",
+        "/hs-a/playlist.m3u8?token=a%20b",
+        "/hs-a/playlist.m3u8?a=b?c",
+        "/hs-a/playlist.m3u8?a=\"b\"",
+        "/hs-a/playlist.m3u8?<a>",
+        "/hs-a/playlist.m3u8#part",
+        "/hs-a/playlist.m3u8?a#part",
+        "//hs-a/playlist.m3u8",
+        "/hs-a//playlist.m3u8",
+        "/hs-a/../hs-a/playlist.m3u8",
+        "/hs-a/%70laylist.m3u8",
+        "/hs-a/play|list.m3u8",
+        "/hs-a/\u{e9}.m3u8",
+        "http://a/hs-a/playlist.m3u8",
+        "*",
+        "hs-a/playlist.m3u8",
+        "/hs-a/playlist.m3u8 ",
+        "/",
+    ]);
+    let version = prop_oneof![12 => Just("HTTP/1.1"), 1 => Just("HTTP/1.0"), 1 => Just("HTTP/1.2"), 1 => Just("HTTP/2.0")];
+    let host = prop_oneof![
+        8 => Just("Host: a\r\n"), 1 => Just(""), 1 => Just("host: a:80\r\nHost: b\r\n"), 1 => Just("Host:\r\n"),
+        1 => Just("Host: a b\r\n"), 1 => Just("HOST: [::1]:80\r\n"), 1 => Just("Host: user@a\r\n"),
+        1 => Just("Host: a/b\r\n"), 1 => Just("Host: a:99999\r\n"), 1 => Just("Host: :80\r\n"), 1 => Just("Host: a:b\r\n"),
+        1 => Just("Host: -a..b_\r\n"),
+    ];
+    let field = select(vec![
+        "Range: bytes=0-9",
+        "range: bytes=-5",
+        "Range: nonsense",
+        "If-Range: \"x\"\r\nRange: bytes=0-9",
+        "If-None-Match: *",
+        "if-none-match: \"other\", W/\"more\"",
+        "If-None-Match: *\r\nIf-None-Match: \"x\"",
+        "If-Match: \"x\"",
+        "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT",
+        "Connection: keep-alive",
+        "Connection: close",
+        "connection: Keep-Alive, x",
+        "Connection: Upgrade\r\nUpgrade: h2c",
+        "Content-Length: 0",
+        "Content-Length: 5",
+        "Content-Length: x",
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Transfer-Encoding: chunked",
+        "Transfer-Encoding: gzip",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5",
+        "Expect: 100-continue",
+        "TE: trailers",
+        "Accept-Encoding: gzip",
+        "X-Odd: \u{e9}",
+        "X-Empty:",
+        "Host : b",
+        "X y: z",
+        ": nameless",
+        " folded: yes",
+        "X-Long: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "Trailer: x",
+        "Proxy-Connection: close",
+        "Keep-Alive: timeout=5",
+        "Origin: http://b",
+        "Authorization: Basic x",
+        "X-Tab:\ta",
+    ]);
+    let many = prop_oneof![20 => Just(0_usize), 1 => Just(47), 1 => Just(60), 1 => Just(120)];
+    let end = prop_oneof![8 => Just("\r\n"), 1 => Just("\n"), 1 => Just("\r\nhello"), 1 => Just("\r\n5\r\nhello\r\n0\r\n\r\n")];
+    let fields = prop::collection::vec(field, 0..3);
+    (method, target, version, host, fields, many, end).prop_map(
+        |(method, target, version, host, fields, many, end)| {
+            let fields: String = fields.into_iter().map(|field| format!("{field}\r\n")).collect();
+            let many: String = (0..many).map(|at| format!("X-{at}: y\r\n")).collect();
+            format!("{method} {target} {version}\r\n{host}{fields}{many}{end}")
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 50, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_is_asked_the_lane_and_hyper_say_the_same(
+        requests in prop::collection::vec(request(), 1..3), step in 1_usize..3000,
+    ) {
+        let last = "GET /hs-a/chunklist_720p.m3u8 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        let script = requests.concat() + last;
+        // Half a request is waited for.
+        let limits = Limits { idle: std::time::Duration::from_millis(300), ..Limits::default() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (ours, hypers) = runtime.block_on(async {
+            let delivery = ready();
+            let step = step.max(script.len() / 8);
+            tokio::join!(
+                exchange_within(limits, &delivery, true, script.as_bytes(), step),
+                exchange_within(limits, &delivery, false, script.as_bytes(), step)
+            )
+        });
+        prop_assert_eq!(told(&ours), told(&hypers), "{:?}", script);
+    }
 }

@@ -65,6 +65,12 @@ impl Delivery {
         Self { pages, ..Self::default() }
     }
 
+    /// The same with at most so many segments in pages of the kernel, each of which takes a descriptor.
+    #[must_use]
+    pub fn with_pages(self, most: usize) -> Self {
+        Self { vault: Arc::new(Vault::new(most)), ..self }
+    }
+
     /// The same behind another door.
     #[must_use]
     pub fn behind(&self, door: Arc<dyn Door>) -> Self {

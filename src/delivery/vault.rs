@@ -46,7 +46,7 @@ struct Kept {
 
 impl Vault {
     /// For so many segments at a time.
-    fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self { by_head: DashMap::new(), places: Arc::new(Semaphore::new(most)) }
     }
 

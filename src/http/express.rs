@@ -3,7 +3,7 @@
 //! A player's connection carries the same two requests for hours. They are read with httparse, [`Express`] says what lies
 //! ready, and head and content leave in one vectored write, or the content as pages of the kernel ([`Sealed`]). Whatever
 //! is anything else (another method or version, a body, a range, something that is not ready or not there, what is no
-//! HTTP) is left, with all that was read of it, to hyper, which goes on with the connection; so the lane never refuses
+//! HTTP, no Host or two of them) is left, with all that was read of it, to hyper, which goes on with the connection; so the lane never refuses
 //! anything.
 //!
 //! A connection that waits costs its socket and its task: requests are read into a buffer of the thread's.
@@ -209,6 +209,16 @@ fn next(bytes: &[u8], express: &impl Express, head: &mut Vec<u8>) -> Next {
     Next::Other
 }
 
+/// What the lane would ask for, of the bytes of a whole request: for those who compare it with the ordinary way.
+pub fn would_ask<T>(bytes: &[u8], with: impl FnOnce(&Asked<'_>) -> T) -> Option<T> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+    let mut request = httparse::Request::new(&mut fields);
+    if !bytes.starts_with(b"GET /") || !request.parse(bytes).is_ok_and(|status| status.is_complete()) {
+        return None;
+    }
+    asked(&request).map(|asked| with(&asked))
+}
+
 /// What the lane may answer.
 fn asked<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
     // Of these hyper thinks more than the lane does: bodies, other protocols, parts.
@@ -232,11 +242,21 @@ fn asked<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
     if !query.bytes().all(is_plain) {
         return None;
     }
-    let mut if_none_match = None;
+    let (mut if_none_match, mut hosts) = (None, 0);
     for field in request.headers.iter() {
         let name = field.name;
         if OTHERS.iter().any(|other| name.eq_ignore_ascii_case(other)) {
             return None;
+        }
+        if name.eq_ignore_ascii_case("host") {
+            // Whether another one makes sense is asked elsewhere (RFC 9112 §3.2).
+            let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:".contains(byte);
+            if !field.value.iter().all(is_plain)
+                || !field.value.first().is_some_and(u8::is_ascii_alphanumeric)
+            {
+                return None;
+            }
+            hosts += 1;
         }
         if name.eq_ignore_ascii_case("connection") && !field.value.eq_ignore_ascii_case(b"keep-alive") {
             return None;
@@ -245,7 +265,7 @@ fn asked<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
             return None;
         }
     }
-    Some(Asked { path, query, if_none_match })
+    (hosts == 1).then_some(Asked { path, query, if_none_match })
 }
 
 async fn send(stream: &TcpStream, head: &[u8], content: &Content) -> io::Result<()> {

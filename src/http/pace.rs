@@ -13,7 +13,7 @@ use rustix::ioctl::{Getter, ioctl};
 use tokio::net::TcpStream;
 
 /// Bytes a second: an eighth of the slowest rung, sound alone.
-const LEAST: u64 = 1024;
+pub(super) const LEAST: u64 = 1024;
 /// Nobody is judged earlier.
 pub(super) const WHILE: Duration = Duration::from_secs(30);
 

@@ -8,6 +8,7 @@
 //! given to choose addresses from (RFC 4291 §2.5.1).
 
 use std::collections::HashMap;
+use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::log::household;
-use crate::meter::Counter;
+use crate::meter::{Counter, Note};
 
 /// Between two lines of the log.
 const SAY_AGAIN: Duration = Duration::from_secs(1);
@@ -31,6 +32,9 @@ struct Shared {
     per_address: usize,
     refused: Counter,
     taken: Mutex<Taken>,
+    /// Why no connection can be accepted, until one can.
+    starving: Arc<Note>,
+    starved: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -54,12 +58,19 @@ pub(super) struct Seat {
     share: Option<(Places, IpAddr)>,
 }
 
+/// Places of one connection besides its own; free again when dropped.
+#[derive(Debug)]
+pub struct Extra {
+    _permit: OwnedSemaphorePermit,
+}
+
 impl Places {
     /// So many places in all, and so many for one address; 0 is no bound for an address.
     pub fn new(all: usize, per_address: usize) -> Self {
         let free = Arc::new(Semaphore::new(all));
-        let (refused, taken) = (Counter::default(), Mutex::default());
-        Self(Arc::new(Shared { free, all, per_address, refused, taken }))
+        let (refused, starved, taken) = (Counter::default(), Counter::default(), Mutex::default());
+        let starving = Arc::default();
+        Self(Arc::new(Shared { free, all, per_address, refused, taken, starving, starved }))
     }
 
     /// Places that are taken.
@@ -70,6 +81,40 @@ impl Places {
     /// Connections that were refused, since start.
     pub fn refused(&self) -> u64 {
         self.0.refused.get()
+    }
+
+    /// As many places more, for what takes descriptors besides connections: a player's pairs of UDP ports.
+    pub fn extra(&self, places: u32) -> Option<Extra> {
+        let permit = Arc::clone(&self.0.free).try_acquire_many_owned(places).ok()?;
+        Some(Extra { _permit: permit })
+    }
+
+    /// Times that a connection could not be accepted, for want of descriptors or memory.
+    pub fn starved(&self) -> u64 {
+        self.0.starved.get()
+    }
+
+    /// Why none can be accepted, in words, until one can.
+    pub fn starving(&self) -> Arc<Note> {
+        Arc::clone(&self.0.starving)
+    }
+
+    /// A connection could not be accepted. Said once, until one can.
+    pub(super) fn starves(&self, error: &io::Error) {
+        self.0.starved.increment();
+        if self.0.starving.get().is_none() {
+            tracing::warn!(%error, "cannot accept connections; trying again every second");
+            let advice = "raise LimitNOFILE, or lower server.connections";
+            self.0.starving.set(&format!("connections cannot be accepted: {error}; {advice}"));
+        }
+    }
+
+    /// A connection was accepted.
+    pub(super) fn accepts(&self) {
+        if self.0.starving.get().is_some() {
+            tracing::info!("connections are accepted again");
+            self.0.starving.clear();
+        }
     }
 
     /// Waits for a free place.
@@ -145,6 +190,27 @@ mod tests {
         drop(seats);
         assert!(places.lock().by_address.is_empty(), "nothing is kept of who has left");
         assert!(seat(&places, "192.0.2.1").is_some());
+    }
+
+    #[test]
+    fn what_takes_more_descriptors_takes_more_places() {
+        let places = Places::new(5, 0);
+        let _seat = seat(&places, "192.0.2.1");
+        let extra = places.extra(4).expect("four are left");
+        assert!((places.taken(), places.extra(1).is_none()) == (5, true));
+        drop(extra);
+        assert_eq!(places.taken(), 1);
+    }
+
+    #[test]
+    fn want_of_descriptors_is_said_until_it_is_over() {
+        let places = Places::new(5, 0);
+        for _ in 0..3 {
+            places.starves(&io::Error::from_raw_os_error(libc::EMFILE));
+        }
+        assert!(places.starving().get().is_some_and(|said| said.contains("LimitNOFILE")));
+        places.accepts();
+        assert_eq!((places.starving().get(), places.starved()), (None, 3));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep_until};
 
 use super::pace::{Outstanding, Pace};
+use super::watch::Watch;
 
 /// Reads `before`, then from the connection.
 #[derive(Debug)]
@@ -19,11 +21,13 @@ pub(super) struct Rewound<T> {
     pace: Pace,
     /// Goes off when the peer is to be looked at. Who never keeps us waiting has none.
     look: Option<Pin<Box<Sleep>>>,
+    /// Is told what is written.
+    watch: Arc<Watch>,
 }
 
 impl<T> Rewound<T> {
-    pub(super) fn new(before: Bytes, inner: T) -> Self {
-        Self { before, inner, pace: Pace::default(), look: None }
+    pub(super) fn new(before: Bytes, inner: T, watch: Arc<Watch>) -> Self {
+        Self { before, inner, pace: Pace::default(), look: None, watch }
     }
 }
 
@@ -35,7 +39,10 @@ impl<T: Outstanding> Rewound<T> {
     ) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Pending => self.full(context)?,
-            Poll::Ready(Ok(bytes)) => self.pace.wrote(*bytes, Instant::now),
+            Poll::Ready(Ok(bytes)) => {
+                self.watch.wrote(*bytes);
+                self.pace.wrote(*bytes, Instant::now);
+            }
             Poll::Ready(Err(_)) => {}
         }
         written
@@ -116,7 +123,7 @@ mod tests {
         let (mut peer, ours) = tokio::io::duplex(64);
         peer.write_all(b" and what came later").await.expect("sent");
         drop(peer);
-        let mut rewound = Rewound::new(Bytes::from_static(b"what was read"), ours);
+        let mut rewound = Rewound::new(Bytes::from_static(b"what was read"), ours, Arc::default());
         let mut first = [0; 5];
         rewound.read_exact(&mut first).await.expect("there");
         let mut rest = Vec::new();

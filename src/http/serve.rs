@@ -7,7 +7,12 @@
 //! |---|---|
 //! | connects and says nothing, or half a request | first request within [`Limits::idle`] |
 //! | keeps an idle HTTP/1.1 connection | next header within [`Limits::idle`] |
+//! | keeps an idle HTTP/2 connection | next request within [`Limits::idle`], whatever frames come |
 //! | keeps a dead HTTP/2 connection | PING every 20 s |
+//! | closes its windows of HTTP/2 | has to take a kilobyte a second as well (`watch`) |
+//! | opens and resets streams of HTTP/2 | 20 that nobody has seen yet, 64 that we reset |
+//! | sends a body byte by byte | [`Inbound`]: 30 s, and 128 bytes a second after 10 s |
+//! | says no Host, or two | 400 (RFC 9112 §3.2) |
 //! | never reads, or a byte now and then | has to take a kilobyte a second: hyper has no write timeout (hyper issue 3852) |
 //! | is gone without a word | `TCP_USER_TIMEOUT` |
 //! | comes with too many others | waits in the backlog for one of the [`Places`] |
@@ -21,11 +26,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::{CONNECTION, CONTENT_TYPE};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -38,14 +44,23 @@ use tracing::Instrument;
 
 use super::date;
 use super::express::{self, Express, Left};
+use super::host;
+use super::inbound::{self, Inbound, Span};
+use super::outbound::{Answer, Outbound};
 use super::peer::{Peer, WithPeer};
 use super::places::{Places, Seat};
 use super::rewound::Rewound;
+use super::watch::{Fate, Keeper, Watch};
 
 /// Requests under way on one HTTP/2 connection. A player has two or three.
 const H2_STREAMS: u32 = 64;
 /// Between two PINGs on an HTTP/2 connection, and how long one may stay unanswered.
 const H2_PING: Duration = Duration::from_secs(20);
+/// Streams that the peer has reset before we looked at them, and streams that we have reset: what is more is an attack
+/// (CVE-2023-44487 and its kin) and ends the connection.
+const H2_RESETS: (usize, usize) = (20, 64);
+/// Bytes of requests' bodies that one stream and one HTTP/2 connection may send unasked.
+const H2_WINDOWS: (u32, u32) = (64 * 1024, 256 * 1024);
 /// Bytes of a request's header.
 const HEADER_BYTES: u32 = 16 * 1024;
 /// Bytes that one HTTP/1.1 connection buffers; it also bounds the header.
@@ -58,21 +73,37 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 pub struct Limits {
     /// Connections at a time.
     pub connections: usize,
+    /// Of these, from one address; 0 is no bound.
+    pub per_address: usize,
     /// How long a connection may be without a request.
     pub idle: Duration,
     /// How long sent bytes may stay unacknowledged. A peer with a small window has to take whatever the system wants to send
     /// next in this time, some 60 kB: Linux counts from the window's closing until all of that fits, not until it opens.
     pub unread: Duration,
+    /// How long a request's body may take.
+    pub body: Duration,
     /// How long answers under way may take once the server is ending.
     pub drain: Duration,
 }
+
+impl Limits {
+    /// Of a port for people and their scripts.
+    pub fn of_control() -> Self {
+        Self { connections: CONTROL_CONNECTIONS, per_address: CONTROL_CONNECTIONS / 4, ..Self::default() }
+    }
+}
+
+/// Connections of a port for people and their scripts.
+pub const CONTROL_CONNECTIONS: usize = 128;
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 20_000,
+            per_address: 0,
             idle: Duration::from_secs(30),
             unread: Duration::from_secs(120),
+            body: inbound::WHOLE,
             drain: Duration::from_secs(2),
         }
     }
@@ -83,30 +114,30 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// Serves `service` on `listener` until `shutdown`, and returns when the last connection has ended.
 pub async fn serve<S, B>(listener: TcpListener, service: S, limits: Limits, shutdown: CancellationToken)
 where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S: Service<Request<Inbound>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
-    B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     let ending = shutdown.clone();
     let each = move |stream, _| serve_stream(stream, service.clone(), limits, ending.clone());
-    accept_each(listener, Places::new(limits.connections, 0), each, shutdown).await;
+    accept_each(listener, Places::new(limits.connections, limits.per_address), each, shutdown).await;
 }
 
 /// As [`serve`], and every request carries the [`Peer`] that it came from. May be called again if it has broken off.
 pub async fn serve_with_peer<S, B>(port: &mut Port, service: S, limits: Limits, shutdown: CancellationToken)
 where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S: Service<Request<Inbound>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
-    B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     let ending = shutdown.clone();
     let each = move |stream, address| {
         let service = WithPeer { inner: service.clone(), peer: Peer(address) };
         serve_stream(stream, service, limits, ending.clone())
     };
-    port.accept_each(Places::new(limits.connections, 0), each, shutdown).await;
+    port.accept_each(Places::new(limits.connections, limits.per_address), each, shutdown).await;
 }
 
 /// [`Port::accept_each`] on a port that nobody else has.
@@ -153,6 +184,7 @@ impl Port {
             };
             match accepted {
                 Ok(Some((stream, peer, seat))) => {
+                    places.accepts();
                     let connection = each(stream, peer);
                     // A panic is logged and counted where panics are, and ends this connection alone.
                     let connection = async move {
@@ -165,7 +197,7 @@ impl Port {
                 Ok(None) => {}
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections; trying again in a second");
+                    places.starves(&error);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -197,13 +229,13 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 /// Serves `service` on one connection, until it ends or `shutdown` has drained it.
 pub async fn serve_stream<S, B>(stream: TcpStream, service: S, limits: Limits, shutdown: CancellationToken)
 where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S: Service<Request<Inbound>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
-    B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     if is_prepared(&stream, limits) {
-        serve_rest(Rewound::new(Bytes::new(), stream), service, limits, shutdown).await;
+        serve_rest(Bytes::new(), stream, service, limits, shutdown).await;
     }
 }
 
@@ -214,49 +246,59 @@ pub async fn serve_express<S, B>(
     limits: Limits,
     shutdown: CancellationToken,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>> + Express + Clone + Send + Sync + 'static,
+    S: Service<Request<Inbound>, Response = Response<B>> + Express + Clone + Send + Sync + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
-    B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     if !is_prepared(&stream, limits) {
         return;
     }
     if let Left::Over(read) = express::drive(&mut stream, &service, limits, &shutdown).await {
         // On the heap, or all who stay on the lane would keep room for it.
-        Box::pin(serve_rest(Rewound::new(read, stream), service, limits, shutdown)).await;
+        Box::pin(serve_rest(read, stream, service, limits, shutdown)).await;
     }
 }
 
-async fn serve_rest<S, B>(stream: Rewound<TcpStream>, service: S, limits: Limits, shutdown: CancellationToken)
-where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+async fn serve_rest<S, B>(
+    read: Bytes,
+    stream: TcpStream,
+    service: S,
+    limits: Limits,
+    shutdown: CancellationToken,
+) where
+    S: Service<Request<Inbound>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
-    B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
-    // The version sniffer of hyper-util waits for its first bytes without a bound, so the loop has one.
-    let begun = Arc::new(AtomicBool::new(false));
+    let watch = Arc::new(Watch::default());
+    let stream = Rewound::new(read, stream, Arc::clone(&watch));
     let service = service_fn({
-        let begun = Arc::clone(&begun);
-        move |request| {
-            begun.store(true, Ordering::Relaxed);
-            let answer = service.clone().oneshot(request);
-            async move { answer.await.map(date::dated) }
-        }
+        let watch = Arc::clone(&watch);
+        move |request| watched(service.clone(), request, limits, &watch)
     });
     let builder = builder(limits);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut opening = pin!(tokio::time::sleep(limits.idle));
-    let mut is_opening = true;
+    // The version sniffer of hyper-util waits for its first bytes without a bound, so the loop has one.
+    let mut look = pin!(tokio::time::sleep(limits.idle));
+    let mut keeper = Keeper::new(limits.idle, Instant::now());
+    let mut is_watching = true;
     loop {
         tokio::select! {
             ended = connection.as_mut() => return log_end(ended),
             () = shutdown.cancelled() => break,
-            () = &mut opening, if is_opening => {
-                is_opening = false;
-                if !begun.load(Ordering::Relaxed) {
+            () = &mut look, if is_watching => {
+                if !watch.has_begun() {
                     return;
+                }
+                // Of HTTP/1, hyper and the socket know all that is to be known.
+                is_watching = watch.is_h2.load(Ordering::Relaxed);
+                match keeper.look(watch.seen(), Instant::now()) {
+                    _ if !is_watching => {}
+                    Fate::Stays => look.as_mut().reset(tokio::time::Instant::now() + keeper.every()),
+                    Fate::Idle => break,
+                    Fate::Slow => return tracing::debug!("a peer takes too little at a time"),
                 }
             }
         }
@@ -264,6 +306,39 @@ where
     connection.as_mut().graceful_shutdown();
     if let Ok(ended) = tokio::time::timeout(limits.drain, connection).await {
         log_end(ended);
+    }
+}
+
+/// Answers one request, in the sight of its connection's watch.
+fn watched<S, B>(
+    service: S,
+    request: Request<Incoming>,
+    limits: Limits,
+    watch: &Arc<Watch>,
+) -> impl Future<Output = Result<Response<Outbound<B>>, S::Error>> + use<S, B>
+where
+    S: Service<Request<Inbound>, Response = Response<B>>,
+{
+    watch.request();
+    let is_h2 = request.version() == Version::HTTP_2;
+    watch.is_h2.store(is_h2, Ordering::Relaxed);
+    let fault = host::fault(&request);
+    let answer = is_h2.then(|| Answer::new(watch));
+    let span = Span { whole: limits.body, grace: inbound::GRACE.min(limits.body) };
+    async move {
+        if let Some(fault) = fault {
+            let mut refusal = Response::new(Outbound::words(fault));
+            *refusal.status_mut() = StatusCode::BAD_REQUEST;
+            let headers = refusal.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            if !is_h2 {
+                // Whose this request is nobody knows, so nobody knows whose the next one is.
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            return Ok(date::dated(refusal));
+        }
+        let response = service.oneshot(request.map(|body| Inbound::new(body, span))).await?;
+        Ok(date::dated(response).map(|body| Outbound::new(body, answer)))
     }
 }
 
@@ -288,6 +363,10 @@ fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(H2_STREAMS)
+        .max_pending_accept_reset_streams(H2_RESETS.0)
+        .max_local_error_reset_streams(H2_RESETS.1)
+        .initial_stream_window_size(H2_WINDOWS.0)
+        .initial_connection_window_size(H2_WINDOWS.1)
         .max_header_list_size(HEADER_BYTES)
         .keep_alive_interval(H2_PING)
         .keep_alive_timeout(H2_PING);

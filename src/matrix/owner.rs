@@ -1,13 +1,13 @@
 //! The task that owns the matrix, and the handle that everybody else holds.
 //!
 //! A command is obeyed, shown, kept and answered, in this order. Where keeping fails (a full disk), the
-//! command still holds: viewers come first. The error is logged, the answer carries a warning, and the next
-//! command or expiry tries again.
+//! command still holds: viewers come first. The error is logged, the answer carries a warning, and it is tried again, after
+//! waits of a second to a minute, until it is kept; [`MatrixHandle::unsaved`] says so for as long.
 //!
 //! The task ends when the last handle is dropped.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -21,12 +21,18 @@ use super::store::{Override, Store};
 use super::view::MatrixView;
 use crate::clock::WallClock;
 use crate::media::MediaTime;
+use crate::meter::Note;
+use crate::retry::Retry;
 
 /// Commands that may wait; whoever brings one more waits until there is room.
 const QUEUE: usize = 64;
 
 /// The longest sleep: the clock may move against the runtime's.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// How soon what could not be kept is tried again, and how rarely at last.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+const RARELY: Duration = Duration::from_secs(60);
 
 enum Request {
     Obey { command: Command, reply: oneshot::Sender<Result<Applied, MatrixError>> },
@@ -39,6 +45,7 @@ pub struct MatrixHandle {
     requests: mpsc::Sender<Request>,
     mail: Arc<Mail>,
     view: watch::Receiver<Arc<MatrixView>>,
+    unsaved: Arc<Note>,
 }
 
 /// Is told of every override that has come to its end by itself.
@@ -83,9 +90,10 @@ pub fn prepare(
     let (requests, inbox) = mpsc::channel(QUEUE);
     let mail = Arc::new(Mail::default());
     let (shown, view) = watch::channel(Arc::new(matrix.view()));
+    let (unsaved, retry) = (Arc::<Note>::default(), Retry::new(TRY_AGAIN, RARELY));
+    let handle = MatrixHandle { requests, mail: Arc::clone(&mail), view, unsaved: Arc::clone(&unsaved) };
     let store = Arc::new(store);
-    let owner = Owner { matrix, inbox, mail: Arc::clone(&mail), store, kept, clock, shown, expired };
-    (MatrixHandle { requests, mail, view }, owner)
+    (handle, Owner { matrix, inbox, mail, store, kept, clock, shown, expired, retry, unsaved })
 }
 
 impl MatrixHandle {
@@ -143,6 +151,11 @@ impl MatrixHandle {
         self.mail.on_air(channel, on_air);
     }
 
+    /// Why overrides could not be kept, in words, until they are.
+    pub fn unsaved(&self) -> Arc<Note> {
+        Arc::clone(&self.unsaved)
+    }
+
     /// The matrix as it is now.
     pub fn view(&self) -> Arc<MatrixView> {
         Arc::clone(&self.view.borrow())
@@ -178,6 +191,8 @@ pub struct Owner {
     clock: Arc<dyn WallClock>,
     shown: watch::Sender<Arc<MatrixView>>,
     expired: OnExpiry,
+    retry: Retry,
+    unsaved: Arc<Note>,
 }
 
 impl std::fmt::Debug for Owner {
@@ -194,6 +209,7 @@ impl Owner {
         loop {
             let expiry = self.matrix.next_expiry();
             let wait = expiry.map_or(LONGEST_SLEEP, |at| at.saturating_since(self.clock.now()));
+            let again = self.retry.wait(now());
             tokio::select! {
                 request = self.inbox.recv() => match request {
                     Some(request) => self.serve(request).await,
@@ -201,6 +217,7 @@ impl Owner {
                 },
                 reports = mail.collect() => self.hear(reports),
                 () = tokio::time::sleep(wait.min(LONGEST_SLEEP)), if expiry.is_some() => self.expire().await,
+                () = tokio::time::sleep(again.unwrap_or_default()), if again.is_some() => drop(self.keep().await),
             }
         }
     }
@@ -264,6 +281,7 @@ impl Owner {
     async fn keep(&mut self) -> Option<String> {
         let overrides = self.matrix.overrides();
         if overrides == self.kept {
+            self.saved();
             return None;
         }
         let store = Arc::clone(&self.store);
@@ -272,14 +290,34 @@ impl Owner {
         match saved.unwrap_or_else(|panic| Err(panic.into())) {
             Ok(()) => {
                 self.kept = overrides;
+                self.saved();
                 None
             }
             Err(error) => {
-                tracing::error!(%error, "overrides could not be saved");
+                if self.retry.wait(now()).is_none() {
+                    tracing::error!(%error, "overrides could not be saved; trying again until they are");
+                }
+                self.retry.failed(now());
+                let said = "manual overrides are in effect but could not be saved, a restart would lose them";
+                self.unsaved.set(&format!("{said}: {error}"));
                 Some(format!("in effect, but it would not outlive a restart: it could not be saved: {error}"))
             }
         }
     }
+}
+
+impl Owner {
+    fn saved(&mut self) {
+        if self.retry.worked() {
+            self.unsaved.clear();
+            tracing::info!("overrides are saved again");
+        }
+    }
+}
+
+/// The runtime's, which tests move.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 #[cfg(test)]
@@ -355,6 +393,28 @@ mod tests {
         store.0.1.store(false, Ordering::Relaxed);
         assert_eq!(matrix.disconnect("b").await.expect("it is known").warning, None);
         assert_eq!(store.load().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_be_kept_is_kept_without_another_command() {
+        let store = Memory::default();
+        let (matrix, task, _) = start(&store);
+        store.0.1.store(true, Ordering::Relaxed);
+        matrix.connect("a", "s", None).await.expect("both are known");
+        let said = matrix.unsaved().get().expect("it is said");
+        assert!(said.ends_with("the disk is full"), "{said}");
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!((store.load(), matrix.unsaved().get().is_some()), (Vec::new(), true));
+        store.0.1.store(false, Ordering::Relaxed);
+        tokio::time::sleep(RARELY).await;
+        assert_eq!((store.load().len(), matrix.unsaved().get()), (1, None));
+        // Taken back while it could not be kept: then nothing is to be kept.
+        store.0.1.store(true, Ordering::Relaxed);
+        matrix.connect("b", "s", None).await.expect("both are known");
+        matrix.clear_override("b").await.expect("it is known");
+        assert_eq!(matrix.unsaved().get(), None);
+        drop(matrix);
+        task.await.expect("it ends with its handles");
     }
 
     #[tokio::test]

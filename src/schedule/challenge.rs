@@ -3,6 +3,9 @@
 //! Contract: before each request ask [`Prover::authorization`]; after an answer 401 hand its challenges to
 //! [`Prover::challenged`], which says whether it is worth asking again. A nonce is used until the server refuses it:
 //! Opencast's live for 300 s, longer than one poll, shorter than two.
+//!
+//! A nonce that is stale again and again is given up: the server, or what stands before it, forgets what it has just said.
+//! The password is never sent in clear (Basic) over a connection that others can read.
 
 use http_auth::{ChallengeParser, PasswordClient, PasswordParams};
 
@@ -14,18 +17,24 @@ pub(super) struct Prover {
     user: String,
     password: Secret,
     client: Option<PasswordClient>,
-    /// The challenge was answered in this round already.
-    answered: bool,
+    /// Challenges that were answered in this round already.
+    answered: u32,
+    /// Others can read what is sent.
+    in_clear: bool,
 }
 
+/// Answers in one round: two servers behind one name may each know their own nonces.
+const ANSWERS: u32 = 3;
+
 impl Prover {
-    pub(super) const fn new(user: String, password: Secret) -> Self {
-        Self { user, password, client: None, answered: false }
+    /// `in_clear`: what is sent is not encrypted, and does not stay on this machine.
+    pub(super) const fn new(user: String, password: Secret, in_clear: bool) -> Self {
+        Self { user, password, client: None, answered: 0, in_clear }
     }
 
     /// A new question to the server: one challenge may be answered from here on.
     pub(super) const fn begin(&mut self) {
-        self.answered = false;
+        self.answered = 0;
     }
 
     /// The value of `Authorization`, where a challenge is known.
@@ -43,13 +52,21 @@ impl Prover {
         if self.user.is_empty() {
             return Err(Trouble::Anonymous(401));
         }
-        if self.answered && !challenges.iter().any(|challenge| is_stale(challenge)) {
-            self.client = None;
+        self.client = None;
+        let is_stale = challenges.iter().any(|challenge| is_stale(challenge));
+        if self.answered > 0 && !is_stale {
             return Err(Trouble::Refused(401));
         }
+        if self.answered >= ANSWERS {
+            return Err(Trouble::Stale);
+        }
         let all = challenges.iter().fold(PasswordClient::builder(), |all, one| all.challenges(one));
-        self.client = Some(all.build().map_err(|_| Trouble::Challenge(schemes(challenges)))?);
-        self.answered = true;
+        let client = all.build().map_err(|_| Trouble::Challenge(schemes(challenges)))?;
+        if self.in_clear && matches!(client, PasswordClient::Basic(_)) {
+            return Err(Trouble::InClear);
+        }
+        self.client = Some(client);
+        self.answered += 1;
         Ok(())
     }
 }
@@ -77,7 +94,7 @@ mod tests {
     use super::*;
 
     fn prover(user: &str) -> Prover {
-        Prover::new(user.to_owned(), Secret::new("chalk"))
+        Prover::new(user.to_owned(), Secret::new("chalk"), false)
     }
 
     const DIGEST: &str = "Digest realm=\"Opencast\", qop=\"auth\", nonce=\"abc\"";
@@ -112,5 +129,29 @@ mod tests {
         assert_eq!(unknown, Err(Trouble::Challenge("Negotiate".to_owned())));
         let nobody = self::prover("").challenged(&[DIGEST.to_owned()]);
         assert_eq!(nobody, Err(Trouble::Anonymous(401)));
+    }
+
+    #[test]
+    fn a_nonce_that_is_always_stale_is_given_up() {
+        let mut prover = prover("u");
+        let stale = [format!("{DIGEST}, stale=true")];
+        for _round in 0..2 {
+            prover.begin();
+            let answers = (0..10).take_while(|_| prover.challenged(&stale).is_ok()).count();
+            assert_eq!(answers, ANSWERS as usize);
+            assert_eq!(prover.challenged(&stale), Err(Trouble::Stale));
+            assert_eq!(prover.authorization("/"), None, "the next round asks anew");
+        }
+    }
+
+    #[test]
+    fn the_password_is_not_sent_in_clear() {
+        let mut prover = Prover::new("u".to_owned(), Secret::new("chalk"), true);
+        prover.begin();
+        let basic = "Basic realm=\"x\"".to_owned();
+        assert_eq!(prover.challenged(&[basic.clone()]), Err(Trouble::InClear));
+        assert_eq!(prover.authorization("/"), None);
+        prover.challenged(&[basic, DIGEST.to_owned()]).expect("Digest shows nothing");
+        assert!(prover.authorization("/").expect("a proof").starts_with("Digest "));
     }
 }

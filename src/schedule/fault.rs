@@ -45,6 +45,12 @@ pub enum Trouble {
     /// The server asks in a way that we do not speak.
     #[error("is refused, and the server asks for a proof that we do not know: {0}")]
     Challenge(String),
+    /// The server forgets every nonce at once.
+    #[error("is refused: its server calls every nonce of Digest stale, also the one that it has just given")]
+    Stale,
+    /// The password would be read by others.
+    #[error("is not asked for: its server wants the password in clear over http (Basic); use https")]
+    InClear,
     /// The server answers with an error of its own.
     #[error("is answered with status {0}{hint}", hint = hint(*.0, *.1))]
     Status(u16, bool),

@@ -2,10 +2,13 @@
 //!
 //! The bytes are looked at where they lie in the socket, so none is lost to whoever takes the connection over.
 
-use std::fmt;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
+use rustix::net::RecvFlags;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +19,7 @@ use crate::clock::Clock;
 use crate::delivery::{
     Caller, Delivery, Door, Protocol, PublishedStream, Publishing, Refusal, RtmpPort, RtspPort, Wish,
 };
-use crate::http::{self, Limits, Places, Port};
+use crate::http::{self, Attempts, Credential, Limits, Places, Port};
 use crate::media::Track;
 use crate::rtmp::authmod::Challenger;
 use crate::rtmp::{Frame, SNIFF_MAX, Sniffed, shows_key, sniff};
@@ -24,8 +27,6 @@ use crate::source::Publication;
 
 /// A connection must begin to speak within this.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two looks at a connection that has not said enough: a peek cannot wait for more than there is.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Serves the port until `shutdown`. May be called again if it has broken off.
 pub(super) async fn serve(port: &mut Port, speakers: Speakers, places: Places, shutdown: CancellationToken) {
@@ -46,7 +47,7 @@ pub(super) struct Speakers {
 }
 
 impl Speakers {
-    pub(super) fn new(delivery: Delivery, gate: Arc<Gate>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(delivery: Delivery, gate: Arc<Gate>, places: Places, clock: Arc<dyn Clock>) -> Self {
         let rtmp = RtmpPort {
             registry: Arc::clone(delivery.registry()),
             counts: Arc::clone(delivery.counts()),
@@ -59,6 +60,7 @@ impl Speakers {
             counts: Arc::clone(delivery.counts()),
             audience: Arc::clone(delivery.audience()),
             door: gate,
+            places,
             clock,
         };
         Self { delivery, rtmp, rtsp }
@@ -97,37 +99,72 @@ async fn connection(stream: TcpStream, speakers: Speakers, shutdown: Cancellatio
     }
 }
 
-async fn protocol(stream: &TcpStream) -> std::io::Result<Sniffed> {
+/// Waits until the first bytes tell. Nothing is consumed and nothing polled: the system wakes us when there is a byte more
+/// than was seen, or when the peer has gone.
+async fn protocol(stream: &TcpStream) -> io::Result<Sniffed> {
     let mut start = vec![0; SNIFF_MAX];
     let mut before = 0;
     loop {
-        let seen = stream.peek(&mut start).await?;
-        if seen == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        match sniff(&start[..seen]) {
-            Sniffed::NeedMore if seen == before => tokio::time::sleep(LOOK_AGAIN).await,
-            Sniffed::NeedMore => before = seen,
-            sniffed => return Ok(sniffed),
+        let ready = stream.ready(Interest::READABLE).await?;
+        let mut seen = 0;
+        let sniffed = stream.try_io(Interest::READABLE, || {
+            (_, seen) = rustix::net::recv(stream, &mut start[..], RecvFlags::PEEK)?;
+            match sniff(start.get(..seen).unwrap_or_default()) {
+                Sniffed::NeedMore => {
+                    wake_at(stream, seen + 1)?;
+                    // What has come meanwhile wakes us all the same.
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
+                sniffed => Ok(sniffed),
+            }
+        });
+        match sniffed {
+            // Its end stays readable for ever.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if ready.is_read_closed() && seen == before {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                before = seen;
+            }
+            sniffed => {
+                wake_at(stream, 1)?;
+                return sniffed;
+            }
         }
     }
+}
+
+/// The socket is readable from so many bytes on (SO_RCVLOWAT, socket(7); poll heeds it on Linux for TCP).
+fn wake_at(stream: &TcpStream, bytes: usize) -> io::Result<()> {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    let size = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the descriptor is the stream's, and the value an int that lives until the call is over.
+    #[expect(unsafe_code, reason = "neither rustix nor socket2 has a name for it")]
+    let set = unsafe {
+        let value = (&raw const bytes).cast::<libc::c_void>();
+        libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT, value, size)
+    };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The door: lets every player in, and publishers where the configuration has a key for them.
 pub(super) struct Gate {
     inventory: watch::Receiver<Arc<Inventory>>,
     challenger: Challenger,
+    /// Where wrong keys are counted.
+    attempts: Attempts,
     clock: Arc<dyn Clock>,
 }
 
 impl Gate {
     pub(super) fn new(
         inventory: watch::Receiver<Arc<Inventory>>,
+        attempts: Attempts,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, getrandom::Error> {
         let mut secret = [0; 16];
         getrandom::fill(&mut secret)?;
-        Ok(Self { inventory, challenger: Challenger::new(secret), clock })
+        Ok(Self { inventory, challenger: Challenger::new(secret), attempts, clock })
     }
 }
 
@@ -140,11 +177,33 @@ impl fmt::Debug for Gate {
 /// One answer for both faults, so that nobody can find out names.
 const NO: Refusal = Refusal("there is no such source, or the key is not the right one");
 
+/// Said without looking at the key.
+const WAIT: Refusal = Refusal("too many wrong keys came from this address; try again in ten seconds");
+
 impl Door for Gate {
     fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
         if caller.wish == Wish::Play {
             return Ok(());
         }
+        let from = caller.peer.map(|peer| peer.ip());
+        self.attempts.may_try(Credential::PublishKey, from).map_err(|_| WAIT)?;
+        let asked = self.publish(caller);
+        match asked {
+            Ok(()) => self.attempts.accepted(Credential::PublishKey, from),
+            Err(_) => self.attempts.rejected(Credential::PublishKey, from),
+        }
+        asked
+    }
+
+    fn challenge(&self, user: &str) -> Option<String> {
+        // Whoever it is: nobody can find out names.
+        Some(self.challenger.challenge(user, self.clock.now()))
+    }
+}
+
+impl Gate {
+    /// Is the key the right one?
+    fn publish(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
         // Nothing but RTMP brings publishers.
         let inventory = Arc::clone(&self.inventory.borrow());
         let inlet = inventory.sources.get(caller.stream).and_then(|source| source.inlet.as_ref());
@@ -153,11 +212,6 @@ impl Door for Gate {
         let shown = shows_key(caller.query, caller.stream, key)
             || self.challenger.answers(caller.query, caller.stream, key, self.clock.now());
         if shown { Ok(()) } else { Err(NO) }
-    }
-
-    fn challenge(&self, user: &str) -> Option<String> {
-        // Whoever it is: nobody can find out names.
-        Some(self.challenger.challenge(user, self.clock.now()))
     }
 }
 
@@ -212,5 +266,85 @@ impl PublishedStream for Stream {
 
     fn left(&mut self, why: &str) {
         self.0.left(why);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What a peer says in pieces, and then nothing more; it closes its side if it `leaves`.
+    async fn told(pieces: &[&[u8]], leaves: bool) -> (io::Result<Sniffed>, TcpStream, TcpStream) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let mut peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
+        peer.set_nodelay(true).expect("a socket");
+        let (stream, _) = listener.accept().await.expect("a connection");
+        let says = async {
+            for piece in pieces {
+                peer.write_all(piece).await.expect("it is there");
+                tokio::task::yield_now().await;
+            }
+            if leaves {
+                peer.shutdown().await.expect("it is there");
+            }
+        };
+        let (sniffed, ()) = tokio::join!(protocol(&stream), says);
+        (sniffed, stream, peer)
+    }
+
+    #[tokio::test]
+    async fn a_request_that_comes_byte_by_byte_is_told_and_left_in_place() {
+        let text = b"GET /hall/playlist.m3u8 HTTP/1.1\r\nhost: x\r\n\r\n";
+        let pieces: Vec<_> = text.chunks(1).collect();
+        let (sniffed, mut stream, _peer) = told(&pieces, false).await;
+        assert_eq!(sniffed.expect("told"), Sniffed::Http);
+        let mut read = vec![0; text.len()];
+        stream.read_exact(&mut read).await.expect("all of it");
+        assert_eq!(read, text);
+    }
+
+    #[tokio::test]
+    async fn who_leaves_amid_is_let_go_at_once() {
+        for said in [&b""[..], b"G", b"DESCRIBE rt", b"GET /x HTTP/1.1"] {
+            let (sniffed, ..) = told(&[said], true).await;
+            assert_eq!(sniffed.expect_err("it has gone").kind(), io::ErrorKind::UnexpectedEof);
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_looked_at_twice_while_nothing_comes() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let mut peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
+        let (stream, _) = listener.accept().await.expect("a connection");
+        peer.write_all(b"DESCRIBE ").await.expect("it is there");
+        let mut looks = 0;
+        let looking = std::pin::pin!(protocol(&stream));
+        let mut looking = looking;
+        let counted = std::future::poll_fn(|context| {
+            looks += 1;
+            looking.as_mut().poll(context)
+        });
+        let waited = tokio::time::timeout(Duration::from_millis(300), counted).await;
+        assert!(waited.is_err(), "it waits");
+        assert!(looks < 5, "it is woken by bytes alone, and was {looks} times");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20))]
+        #[test]
+        fn no_cut_changes_what_is_told(cut in 1_usize..40, rtsp: bool) {
+            let text: &[u8] = if rtsp {
+                b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n                 "
+            } else {
+                b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n                 "
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let (sniffed, ..) = runtime.block_on(told(&[&text[..cut], &text[cut..]], false));
+            prop_assert_eq!(sniffed.expect("told"), if rtsp { Sniffed::Rtsp } else { Sniffed::Http });
+        }
     }
 }

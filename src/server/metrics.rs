@@ -16,7 +16,7 @@ use super::watchman::{LadderState, Ladders};
 use crate::alarm::Alarm;
 use crate::clock::Clocks;
 use crate::delivery::{self, Audience, Counts, Kind, Speaks};
-use crate::http::Places;
+use crate::http::{Attempts, Credential, Places};
 use crate::log;
 use crate::media::Grid;
 use crate::meter::Histogram;
@@ -35,6 +35,9 @@ pub(super) struct Measures {
     pub(super) workshop: Workshop,
     pub(super) registry: Arc<delivery::Registry>,
     pub(super) places: Places,
+    pub(super) attempts: Attempts,
+    /// Descriptors that the system gives us.
+    pub(super) descriptors: Option<u64>,
     pub(super) pushes: PushBoard,
     pub(super) audience: Arc<Audience>,
     pub(super) alarms: watch::Receiver<Arc<Vec<Alarm>>>,
@@ -61,6 +64,7 @@ impl Collector for Measures {
         self.of_delivery(&mut encoder)?;
         self.of_channels(&mut encoder)?;
         self.of_clocks(&mut encoder)?;
+        self.of_credentials(&mut encoder)?;
         self.of_alarms(&mut encoder)?;
         self.of_tasks(&mut encoder)?;
         self.of_the_process(&mut encoder)
@@ -182,6 +186,9 @@ impl Measures {
         counters(encoder, "amphi_delivery_bytes", "Bytes of content answered", bytes)?;
         let taken = vec![(Vec::new(), self.places.taken() as f64)];
         gauges(encoder, "amphi_connections", "Connections of viewers and publishers", taken)?;
+        let starved = vec![(Vec::new(), self.places.starved())];
+        let help = "Connections that could not be accepted for want of descriptors or memory";
+        counters(encoder, "amphi_accept_failures", help, starved)?;
         let refused = vec![(Vec::new(), self.places.refused())];
         let help = "Connections refused because their address had its share";
         counters(encoder, "amphi_connections_refused", help, refused)?;
@@ -243,6 +250,20 @@ impl Measures {
         ConstGauge::new(offset).encode(gauge)
     }
 
+    fn of_credentials(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        self.attempts.sweep();
+        let label = |what: Credential| vec![("door", what.door())];
+        let rejected = Credential::ALL.map(|what| (label(what), self.attempts.count(what)));
+        counters(encoder, "amphi_rejected_credentials", "Wrong tokens, passwords, keys", rejected.into())?;
+        let slowed = Credential::ALL.map(|what| (label(what), self.attempts.slowed(what) as f64));
+        gauges(
+            encoder,
+            "amphi_slowed_addresses",
+            "Addresses that show wrong ones again and again",
+            slowed.into(),
+        )
+    }
+
     fn of_alarms(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let alarms = Arc::clone(&self.alarms.borrow());
         let mut by_kind: BTreeMap<String, f64> = BTreeMap::new();
@@ -286,6 +307,10 @@ impl Measures {
         if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
             let count = vec![(Vec::new(), files.count() as f64)];
             gauges(encoder, "amphi_open_files", "Files and sockets open", count)?;
+        }
+        if let Some(limit) = self.descriptors {
+            let limit = vec![(Vec::new(), limit as f64)];
+            gauges(encoder, "amphi_open_files_limit", "Files and sockets that may be open", limit)?;
         }
         if let Some(cpu) = cpu_s() {
             let help = "CPU time used since start";

@@ -4,6 +4,7 @@
 //! threads are joined, connections are drained, the matrix writes its state.
 
 mod ask;
+mod budget;
 mod channel_task;
 mod clock_watch;
 mod conductor;
@@ -46,12 +47,12 @@ use tracing::{error, info};
 
 use crate::admin::insight::Insight;
 use crate::admin::{HealthWatch, ReloadOrder};
-use crate::alarm::{Board, Condition, Thresholds};
+use crate::alarm::{AlarmKind, Board, Condition, Thresholds};
 use crate::audit::{self, Action, AuditLog, Entry};
 use crate::clock::Clocks;
 use crate::config::{self, Config};
 use crate::delivery::{Delivery, Pages, Showing};
-use crate::http::Places;
+use crate::http::{Attempts, Places};
 use crate::matrix::{self, ChannelLayout, FileStore, Layout, OnExpiry, Override};
 use crate::media::Grid;
 use crate::push::PushBoard;
@@ -207,7 +208,8 @@ impl Server {
         let (secretary, plan) = Secretary::new(orders_watch.clone(), desktop)?;
         let showing = Showing { matrix: matrix.watch(), plan: plan.clone(), clock: Arc::clone(&clocks.wall) };
         let pages = Pages::new(&config.pages.title, &config.pages.embed_from).showing(showing);
-        let delivery = Delivery::new(pages);
+        let budget = start::descriptors(&config);
+        let delivery = Delivery::new(pages).with_pages(budget.pages as usize);
         start::announce(&config, &delivery);
         let (ready, ready_watch) = watch::channel(false);
         let (pending, pending_watch) = watch::channel(None);
@@ -224,8 +226,9 @@ impl Server {
             tasks: tasks.clone(),
         };
         let (mut estate, inventory) = Estate::new(means, config.clone());
-        let places =
-            Places::new(config.server.connections as usize, config.server.connections_per_address as usize);
+        let per_address = config.server.connections_per_address as usize;
+        let places = Places::new(budget.places as usize, per_address);
+        let attempts = Attempts::default();
         let mut metrics = Registry::default();
         metrics.register_collector(Box::new(Measures {
             inventory: inventory.clone(),
@@ -234,6 +237,8 @@ impl Server {
             workshop: delivery.workshop().clone(),
             registry: Arc::clone(delivery.registry()),
             places: places.clone(),
+            attempts: attempts.clone(),
+            descriptors: budget.limit,
             pushes: pushes.clone(),
             audience: Arc::clone(delivery.audience()),
             alarms: alarms_watch.clone(),
@@ -268,6 +273,7 @@ impl Server {
             rehearsals,
             reloads: reload_orders,
             pushes: pushes.clone(),
+            attempts: attempts.clone(),
         };
         let addresses = start::listeners(&config, &delivery, port, demo, &places, &mut listening)?;
         let watchman = Watchman {
@@ -278,6 +284,12 @@ impl Server {
             pushes,
             board: Board::new(thresholds(&config.alarm)),
             checks: rehearsing.conditions.subscribe(),
+            notes: vec![
+                (AlarmKind::State, "overrides", matrix.unsaved()),
+                (AlarmKind::State, "audit", audit.unsaved()),
+                (AlarmKind::State, "schedule", secretary.unsaved()),
+                (AlarmKind::Descriptors, "connections", places.starving()),
+            ],
             webhooks: Webhooks::start(&config.alarm.webhooks, &mut listening)?,
             alarms,
             doubts,

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -21,12 +21,16 @@ use crate::clock::WallClock;
 use crate::config::{Config, Schedule, Secret};
 use crate::matrix::{Applied, MatrixError, MatrixHandle, Scheduled};
 use crate::media::MediaTime;
+use crate::meter::Note;
+use crate::retry::Retry;
 use crate::schedule::{
     Cabinet, Client, Desk, FeedFault, Harvest, Kept, Overrun, Part, Settings, SignsOfLife, Trouble, Wish,
 };
 
 /// The longest sleep: the clock may move against the runtime's.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// How rarely what could not be saved is tried again at last.
+const RARELY: Duration = Duration::from_secs(60);
 /// Characters of an alarm about what was left out of the calendar.
 const NOTES_CHARS: usize = 600;
 
@@ -59,6 +63,9 @@ pub(super) struct Secretary {
     /// What the audit log knows of each channel.
     recorded: BTreeMap<String, Scheduled>,
     clock: Arc<dyn WallClock>,
+    /// When what could not be kept is tried again.
+    retry: Retry,
+    unsaved: Arc<Note>,
 }
 
 impl Secretary {
@@ -93,8 +100,15 @@ impl Secretary {
             told: BTreeMap::new(),
             recorded: BTreeMap::new(),
             clock,
+            retry: Retry::new(LONGEST_SLEEP, RARELY),
+            unsaved: Arc::default(),
         };
         Ok((secretary, seen))
+    }
+
+    /// Why the calendar could not be kept, in words, until it is.
+    pub(super) fn unsaved(&self) -> Arc<Note> {
+        Arc::clone(&self.unsaved)
     }
 
     /// Works until `end`.
@@ -102,6 +116,9 @@ impl Secretary {
         loop {
             self.ask_if_due();
             self.obey().await;
+            if self.retry.wait(Instant::now()).is_some_and(|wait| wait.is_zero()) {
+                self.keep().await;
+            }
             let rest = self.rest();
             let asked = async {
                 match &mut self.asking {
@@ -179,15 +196,24 @@ impl Secretary {
         self.plan.send_replace(Arc::new(plan));
     }
 
-    async fn keep(&self) {
+    async fn keep(&mut self) {
         let (cabinet, url, kept) =
             (self.cabinet.clone(), self.schedule.url.clone(), self.desk.kept().clone());
-        match tokio::task::spawn_blocking(move || cabinet.save(&url, &kept)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                error!(%error, "the schedule could not be saved: it would not outlive a restart");
+        let saved = tokio::task::spawn_blocking(move || cabinet.save(&url, &kept)).await;
+        match saved.unwrap_or_else(|panic| Err(panic.into())) {
+            Ok(()) => {
+                if self.retry.worked() {
+                    self.unsaved.clear();
+                    info!("the schedule is saved again");
+                }
             }
-            Err(error) => error!(%error, "the schedule could not be saved"),
+            Err(error) => {
+                if self.retry.wait(Instant::now()).is_none() {
+                    error!(%error, "the schedule could not be saved; trying again until it is");
+                }
+                self.retry.failed(Instant::now());
+                self.unsaved.set(&format!("the plan could not be saved, a restart would lose it: {error}"));
+            }
         }
     }
 

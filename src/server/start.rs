@@ -9,6 +9,7 @@ use anyhow::Context;
 use axum::Router;
 use jiff::tz::TimeZone;
 use prometheus_client::registry::Registry;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, info_span};
@@ -40,6 +41,7 @@ use crate::store::{self, Rung};
 use crate::vod::{Mount, MountSettings};
 
 use super::Addresses;
+use super::budget::Budget;
 use super::channel_task::{ChannelTask, Desk, options};
 use super::conductor::{ChannelEntry, GuardedInlet, SourceEntry};
 use super::estate::{Inventory, Means};
@@ -102,6 +104,7 @@ pub(super) struct AdminPort<'a> {
     pub(super) rehearsals: Rehearsals,
     pub(super) reloads: mpsc::Sender<ReloadOrder>,
     pub(super) pushes: PushBoard,
+    pub(super) attempts: http::Attempts,
 }
 
 impl AdminPort<'_> {
@@ -126,8 +129,29 @@ impl AdminPort<'_> {
                 Outgoing { hls, dash, rtmp, rtsp, bytes }
             }),
             audit: self.audit.clone(),
+            attempts: self.attempts.clone(),
+            names: names(config),
         }
     }
+}
+
+/// The name under which a proxy shows us, if the configuration says it.
+fn names(config: &Config) -> Vec<axum::http::uri::Authority> {
+    let url = config.pages.public_url.parse::<axum::http::Uri>().ok();
+    url.and_then(|url| url.authority().cloned()).into_iter().collect()
+}
+
+/// Raises the soft limit of descriptors to the hard one, and divides what there is.
+pub(super) fn descriptors(config: &Config) -> Budget {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let budget = Budget::new(if raised.is_ok() { maximum } else { current }, config);
+    let Budget { limit, reserve, pages, places, .. } = budget;
+    info!(?limit, reserve, pages, places, "descriptors");
+    if let Some(advice) = budget.advice() {
+        tracing::warn!("{advice}");
+    }
+    budget
 }
 
 /// The zone in which people of this site tell the time.
@@ -157,7 +181,8 @@ pub(super) fn listeners(
     stage: &mut Stage,
 ) -> anyhow::Result<Addresses> {
     let server = &config.server;
-    let gate = Arc::new(Gate::new(port.inventory.clone(), Arc::clone(&port.clocks.media))?);
+    let gate = Gate::new(port.inventory.clone(), port.attempts.clone(), Arc::clone(&port.clocks.media))?;
+    let gate = Arc::new(gate);
     let delivery = delivery.behind(Arc::clone(&gate) as _);
     let media = open("media", "server.listen", &server.listen)?;
     let plain = open("http", "server.http_listen", &server.http_listen)?;
@@ -175,7 +200,8 @@ pub(super) fn listeners(
         admin: control.as_ref().map(|(_, address)| *address),
     };
     if let Some((listener, _)) = media {
-        let speakers = media_port::Speakers::new(delivery.clone(), gate, Arc::clone(&port.clocks.media));
+        let speakers =
+            media_port::Speakers::new(delivery.clone(), gate, places.clone(), Arc::clone(&port.clocks.media));
         let (places, end) = (places.clone(), stage.end.clone());
         stage.supervise(Job::new("port media").needed(), http::Port::new(listener), move |port| {
             Box::pin(media_port::serve(port, speakers.clone(), places.clone(), end.clone()))
@@ -200,6 +226,7 @@ pub(super) fn listeners(
             rehearsals,
             reloads,
             pushes,
+            attempts,
             ..
         } = port;
         let config::Admin { token, viewer_token, .. } = &config.admin;
@@ -219,6 +246,8 @@ pub(super) fn listeners(
             clock,
             metrics,
             ending,
+            attempts,
+            names: names(config),
         };
         let settings = console::ConsoleSettings {
             title: config.pages.title.clone(),
@@ -227,7 +256,11 @@ pub(super) fn listeners(
             needs_token: !config.admin.token.is_empty(),
             demo: demo.is_some(),
         };
-        let router = admin::router(state).merge(console::router(settings)).merge(demo.unwrap_or_default());
+        let mut router =
+            admin::router(state).merge(console::router(settings)).merge(demo.unwrap_or_default());
+        if config.admin.token.is_empty() {
+            router = admin::of_this_machine(router, names(config));
+        }
         serve(stage, "admin", listener, router);
     }
     Ok(addresses)
@@ -237,7 +270,7 @@ pub(super) fn listeners(
 fn serve(stage: &mut Stage, service: &str, listener: tokio::net::TcpListener, router: Router) {
     let end = stage.end.clone();
     stage.supervise(Job::new(format!("port {service}")), http::Port::new(listener), move |port| {
-        Box::pin(http::serve_with_peer(port, router.clone(), http::Limits::default(), end.clone()))
+        Box::pin(http::serve_with_peer(port, router.clone(), http::Limits::of_control(), end.clone()))
     });
 }
 

@@ -21,7 +21,7 @@ use crate::delivery::Registry;
 use crate::ladder::LadderMeter;
 use crate::matrix::{MatrixHandle, MatrixView, SourceState, SourceView};
 use crate::media::MediaTime;
-use crate::meter::Gauge;
+use crate::meter::{Gauge, Note};
 use crate::push::{PushBoard, PushState, PushStatus};
 use crate::schedule::SignsOfLife;
 use crate::source::SourceGauges;
@@ -91,6 +91,8 @@ pub(super) struct Watchman {
     pub(super) board: Board,
     /// What was found before lectures.
     pub(super) checks: watch::Receiver<Arc<Vec<Condition>>>,
+    /// Of what could not be saved, or had, in words.
+    pub(super) notes: Vec<(AlarmKind, &'static str, Arc<Note>)>,
     pub(super) webhooks: Webhooks,
     pub(super) alarms: watch::Sender<Arc<Vec<Alarm>>>,
     /// Why the server is not ready although it runs, in sentences.
@@ -116,6 +118,7 @@ impl Watchman {
         loop {
             let mut conditions = self.conditions();
             conditions.extend(self.checks.borrow().iter().cloned());
+            conditions.extend(of_notes(&self.notes));
             conditions.extend(self.clock_watch.look(&self.clocks));
             conditions.extend(self.configuration.borrow().clone());
             // How long something lasts is counted in media time, since-when is told by the machine's clock.
@@ -208,6 +211,15 @@ fn of_task(TaskFall { task, at, sentence }: TaskFall) -> Condition {
 /// Media time becomes what the machine's clock would have said.
 fn by_machine(alarm: &mut Alarm, offset: i64) {
     alarm.since = alarm.since.offset_nanos(offset);
+}
+
+/// One for each note that says something.
+fn of_notes(notes: &[(AlarmKind, &'static str, Arc<Note>)]) -> impl Iterator<Item = Condition> {
+    notes.iter().filter_map(|(kind, about, note)| {
+        let sentence = note.get()?.to_string();
+        let about = Some((*about).to_owned());
+        Some(Condition { kind: *kind, source: None, channel: None, about, sentence, since: None })
+    })
 }
 
 /// One for each push that should reach its server and does not.

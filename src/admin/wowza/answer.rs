@@ -1,11 +1,14 @@
 //! Replies in Wowza's shapes.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::http as joints;
 use crate::matrix::MatrixError;
 
 /// What cannot be done, in Wowza's words.
@@ -62,12 +65,25 @@ fn refusal(status: StatusCode, message: &'static str) -> Response {
 }
 
 /// Who asks has not said who it is.
-pub(super) fn unauthorized(challenge: &str) -> Response {
+pub(super) fn unauthorized(challenges: &[String]) -> Response {
     let mut response = refusal(StatusCode::UNAUTHORIZED, "The request requires user authentication");
-    if let Ok(value) = HeaderValue::from_str(challenge) {
-        response.headers_mut().insert(WWW_AUTHENTICATE, value);
+    for value in challenges.iter().filter_map(|challenge| HeaderValue::from_str(challenge).ok()) {
+        response.headers_mut().append(WWW_AUTHENTICATE, value);
     }
     response
+}
+
+/// Who asks has shown wrong credentials too often.
+pub(super) fn slow_down(wait: Duration) -> Response {
+    let message = "Too many wrong credentials came from this address; nothing is judged until then";
+    let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, message);
+    response.headers_mut().insert(RETRY_AFTER, joints::retry_after(wait).into());
+    response
+}
+
+/// A page of somebody else's has asked.
+pub(super) fn forbidden() -> Response {
+    refusal(StatusCode::FORBIDDEN, joints::LOCAL_RULE)
 }
 
 impl Fault {

@@ -17,8 +17,8 @@
 //!
 //! Everything that changes something, or was refused, is recorded in the audit log.
 //!
-//! With a user configured every request must authenticate (Digest, RFC 7616, MD5, `qop="auth"`); without one the port is
-//! bound to loopback.
+//! With a user configured every request must authenticate (Digest, RFC 7616, MD5 or SHA-256, `qop="auth"`), and who guesses
+//! is slowed; without one the port is bound to loopback, and answers under a loopback name and to pages of its own alone.
 
 mod answer;
 pub mod counts;
@@ -34,6 +34,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, put};
 use http::header::{AUTHORIZATION, CACHE_CONTROL};
+use http::uri::Authority;
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 
@@ -42,7 +43,7 @@ use self::describe::Traffic;
 use self::machine::Machine;
 use crate::audit::{Action, AuditLog, Entry};
 use crate::config::Secret;
-use crate::http::{Authenticator, Peer, Verdict};
+use crate::http::{self as joints, Attempts, Authenticator, Credential, Peer, Verdict};
 use crate::matrix::{ChannelView, MatrixHandle, MatrixView};
 use crate::media::MediaTime;
 
@@ -66,6 +67,10 @@ pub struct WowzaState {
     pub outgoing: Arc<dyn Fn(&str) -> Outgoing + Send + Sync>,
     /// Where changes are recorded.
     pub audit: AuditLog,
+    /// Where wrong passwords are counted.
+    pub attempts: Attempts,
+    /// Names besides those of loopback under which a port without credentials answers.
+    pub names: Vec<Authority>,
 }
 
 /// Who watches a channel at this moment.
@@ -103,6 +108,8 @@ struct Inner {
     rates: Mutex<HashMap<(Way, String), Rate>>,
     machine: Machine,
     audit: AuditLog,
+    attempts: Attempts,
+    names: Vec<Authority>,
 }
 
 /// Which way bytes go.
@@ -123,12 +130,26 @@ struct Rate {
 
 impl Inner {
     fn new(state: WowzaState) -> Self {
-        let WowzaState { matrix, credentials, started, now, received, outgoing, audit } = state;
+        let WowzaState { matrix, credentials, started, now, received, outgoing, audit, attempts, names } =
+            state;
         let who = credentials.as_ref().map_or("wowza".to_owned(), |(user, _)| format!("wowza:{user}"));
         let authenticator =
             credentials.map(|(user, password)| Authenticator::new("Wowza", user, password.reveal()));
         let (rates, machine) = (Mutex::default(), Machine::default());
-        Self { matrix, authenticator, who, started, now, received, outgoing, rates, machine, audit }
+        Self {
+            matrix,
+            authenticator,
+            who,
+            started,
+            now,
+            received,
+            outgoing,
+            rates,
+            machine,
+            audit,
+            attempts,
+            names,
+        }
     }
 
     /// What an entry of the audit log has in common.
@@ -241,16 +262,39 @@ struct Asked(String);
 async fn authenticate(State(state): Shared, mut request: Request, next: Next) -> Response {
     let asked = Asked(request.uri().path().to_owned());
     request.extensions_mut().insert(asked);
-    let verdict = state.authenticator.as_ref().map_or(Verdict::Good, |authenticator| {
-        let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        authenticator.judge(request.method().as_str(), shown, (state.now)())
-    });
-    let mut response = match verdict {
-        Verdict::Good => next.run(request).await,
-        Verdict::Challenge(challenge) => answer::unauthorized(&challenge),
+    let mut response = match admit(&state, &request) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => *refusal,
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Lets a request in, or answers it.
+fn admit(state: &Inner, request: &Request) -> Result<(), Box<Response>> {
+    const KIND: Credential = Credential::Password;
+    let Some(authenticator) = &state.authenticator else {
+        let is_local = joints::is_local(request.uri(), request.headers(), &state.names);
+        return if is_local { Ok(()) } else { Err(Box::new(answer::forbidden())) };
+    };
+    let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let from = request.extensions().get::<Peer>().map(|Peer(address)| address.ip());
+    if shown.is_some() {
+        state.attempts.may_try(KIND, from).map_err(|wait| Box::new(answer::slow_down(wait)))?;
+    }
+    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+    match authenticator.judge(request.method().as_str(), target, shown, (state.now)()) {
+        Verdict::Good => {
+            state.attempts.accepted(KIND, from);
+            Ok(())
+        }
+        Verdict::Challenge { values, wrong } => {
+            if wrong {
+                state.attempts.rejected(KIND, from);
+            }
+            Err(Box::new(answer::unauthorized(&values)))
+        }
+    }
 }
 
 fn channel(view: &MatrixView, app: &str) -> Result<ChannelView, Fault> {

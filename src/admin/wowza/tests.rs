@@ -42,6 +42,8 @@ fn port(credentials: Option<(String, Secret)>) -> (Router, MatrixHandle) {
             if channel == "Live_PAES" { watched } else { Outgoing::default() }
         }),
         audit: AuditLog::in_memory(),
+        attempts: Attempts::default(),
+        names: Vec::new(),
     };
     (router(state), matrix)
 }
@@ -252,6 +254,8 @@ async fn who_asked_for_what_is_recorded() {
         received: Arc::new(|_| 0),
         outgoing: Arc::new(|_| Outgoing::default()),
         audit: audit.clone(),
+        attempts: Attempts::default(),
+        names: Vec::new(),
     };
     drop(router);
     let router = super::router(state);
@@ -292,4 +296,44 @@ async fn with_a_user_configured_everybody_is_asked() {
     let (status, reply) = send(&router, "GET", "applications").await;
     assert_eq!((status, success(&reply)), (StatusCode::UNAUTHORIZED, false));
     assert!(reply.contains("The request requires user authentication"));
+}
+
+/// A request from an address, with these headers.
+async fn ask(router: &Router, path: &str, headers: &[(&str, &str)]) -> Response {
+    let mut request = Request::get(path).extension(Peer(([192, 0, 2, 7], 1).into()));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    router.clone().oneshot(request.body(Body::empty()).expect("a request")).await.expect("infallible")
+}
+
+#[tokio::test]
+async fn without_a_user_pages_of_strangers_read_nothing() {
+    let (router, _) = port(None);
+    for path in [format!("{BASE}/applications"), "/nowhere".to_owned()] {
+        let status = async |headers: &[(&str, &str)]| ask(&router, &path, headers).await.status().as_u16();
+        assert_ne!(status(&[("host", "localhost:8087")]).await, 403);
+        assert_eq!(status(&[("host", "evil.example")]).await, 403, "{path}");
+        assert_eq!(status(&[("host", "localhost"), ("origin", "http://evil.example")]).await, 403, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn who_guesses_the_password_has_to_wait() {
+    let (router, _) = port(Some(("admin".to_owned(), Secret::new("chalk"))));
+    let path = format!("{BASE}/applications");
+    let guess = "Digest username=\"admin\", realm=\"Wowza\", nonce=\"x\", uri=\"/\", nc=00000001, cnonce=\"x\", \
+                 qop=auth, response=\"0\"";
+    for _ in 0..11 {
+        let response = ask(&router, &path, &[("authorization", guess)]).await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(response.headers().get_all("www-authenticate").iter().count(), 2, "MD5 and SHA-256");
+    }
+    let slowed = ask(&router, &path, &[("authorization", guess)]).await;
+    assert_eq!(
+        (slowed.status(), &slowed.headers()["retry-after"]),
+        (StatusCode::TOO_MANY_REQUESTS, &http::HeaderValue::from_static("1"))
+    );
+    let asks = ask(&router, &path, &[("host", "anything.example")]).await;
+    assert_eq!(asks.status(), StatusCode::UNAUTHORIZED, "who shows nothing is told what is asked for");
 }

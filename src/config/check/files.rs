@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::super::{Config, Secret};
 use super::names::subject;
 use super::server::{TOKEN_RULE, is_token};
-use super::{Checker, Place};
+use super::{Checker, Place, secrets};
 
 /// The longest first line of a secret's file that is read, in bytes.
 const SECRET_LIMIT: u64 = 4096;
@@ -68,6 +68,15 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
     }
     if !file.as_os_str().is_empty() && *token == config.admin.token {
         checker.fault(&place, "admin: the token in viewer_token_file must not be the operator's token");
+    }
+    let Config { admin, .. } = &*config;
+    for (file, key, token) in [
+        (&admin.token_file, "token_file", &admin.token),
+        (&admin.viewer_token_file, "viewer_token_file", &admin.viewer_token),
+    ] {
+        if !file.as_os_str().is_empty() {
+            secrets::token(checker, config, &Place::top("admin").key(key), key, token.reveal());
+        }
     }
     calendar(checker, config, directory);
     resolve(&mut config.schedule.ca_file);

@@ -9,6 +9,7 @@ mod ladders;
 mod names;
 mod pushes;
 mod schedule;
+mod secrets;
 mod server;
 mod sources;
 
@@ -58,6 +59,7 @@ impl Checker<'_> {
         channels::check(self, config);
         pushes::check(self, config);
         schedule::check(self, config);
+        secrets::check(self, config);
     }
 }
 

@@ -240,12 +240,13 @@ impl Connection {
         self.tracks = formats.len();
         let rate = clock_rate(formats.get(track).ok_or(Refusal::NotFound)?);
         let ssrc = programme.ssrc(track as u8).unwrap_or_else(|| fastrand::u32(..));
-        let opened = Stream::open((track, rate, ssrc), transport, self.local.ip(), self.peer).await;
+        let opened =
+            Stream::open((track, rate, ssrc), transport, self.local.ip(), self.peer, &self.port.places).await;
         let (stream, ports) = opened.map_err(|error| {
             if crate::log::may_say("ports", Some(self.peer.ip())) {
                 tracing::warn!(peer = %self.peer, %error, "no UDP ports for an RTSP player");
             }
-            Refusal::Internal
+            Refusal::NotReady
         })?;
         self.streams.retain(|stream| stream.track != track);
         self.streams.push(stream);

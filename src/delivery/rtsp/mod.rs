@@ -16,6 +16,7 @@
 //! | reads nothing | 10 s without a byte taken; 64 KB of answers, one piece of media, 256 KB in the system |
 //! | does not play | 30 min, whatever it says meanwhile; then a goodbye over RTCP |
 //! | asks for UDP | only to its own address, to ports from 1024 on |
+//! | asks for UDP when all places are taken | 503; each pair of ports takes two |
 //! | wants many sessions | one to a connection |
 
 mod connection;
@@ -32,6 +33,7 @@ use tracing::debug;
 
 use super::{Audience, Counts, Door, Registry};
 use crate::clock::Clock;
+use crate::http::Places;
 use connection::Connection;
 
 /// What RTSP connections are served with.
@@ -45,6 +47,8 @@ pub struct RtspPort {
     pub audience: Arc<Audience>,
     /// Who may play.
     pub door: Arc<dyn Door>,
+    /// From which pairs of UDP ports are taken.
+    pub places: Places,
     /// By which media is sent.
     pub clock: Arc<dyn Clock>,
 }

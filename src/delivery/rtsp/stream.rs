@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::io::ReadBuf;
 
 use super::outbox::Outbox;
+use crate::http::{Extra, Places};
 use crate::media::{MediaTime, Timescale};
 use crate::rtsp::{Due, Packet, Report, Transport, frame_head};
 use crate::udp::RtpPair;
@@ -35,7 +36,7 @@ pub(super) struct Stream {
 #[derive(Debug)]
 enum Carrier {
     Interleaved(u8, u8),
-    Udp(RtpPair),
+    Udp(RtpPair, #[expect(dead_code, reason = "its places are taken for as long")] Extra),
 }
 
 impl Stream {
@@ -45,13 +46,16 @@ impl Stream {
         transport: Transport,
         local: IpAddr,
         peer: SocketAddr,
+        places: &Places,
     ) -> io::Result<(Self, (u16, u16))> {
         let (carrier, ports) = match transport {
             Transport::Interleaved { rtp, rtcp } => (Carrier::Interleaved(rtp, rtcp), (0, 0)),
             Transport::Udp { rtp, rtcp } => {
+                let full = || io::Error::other("all places are taken");
+                let extra = places.extra(2).ok_or_else(full)?;
                 let pair = RtpPair::connect(local, peer, rtp, rtcp).await?;
                 let ports = pair.ports()?;
-                (Carrier::Udp(pair), ports)
+                (Carrier::Udp(pair, extra), ports)
             }
         };
         Ok((
@@ -86,7 +90,7 @@ impl Stream {
     }
 
     pub(super) const fn is_udp(&self) -> bool {
-        matches!(self.carrier, Carrier::Udp(_))
+        matches!(self.carrier, Carrier::Udp(..))
     }
 
     /// Its packets go on the channels for which shared ones are framed.
@@ -104,7 +108,7 @@ impl Stream {
         match &self.carrier {
             Carrier::Interleaved(rtp, _) => framed(*rtp, packet, outbox),
             // What the network refuses is lost; a peer that has gone says so on its connection.
-            Carrier::Udp(pair) => drop(pair.data.send(&packet).await),
+            Carrier::Udp(pair, _) => drop(pair.data.send(&packet).await),
         }
     }
 
@@ -115,7 +119,7 @@ impl Stream {
         let packet = if last { report.goodbye(cname) } else { report.packet(cname) };
         match &self.carrier {
             Carrier::Interleaved(_, rtcp) => framed(*rtcp, packet, outbox),
-            Carrier::Udp(pair) => drop(pair.control.send(&packet).await),
+            Carrier::Udp(pair, _) => drop(pair.control.send(&packet).await),
         }
     }
 
@@ -126,7 +130,7 @@ impl Stream {
 
     /// Takes what the peer sends over UDP: reports, and packets that open firewalls. What they say is not needed.
     pub(super) fn poll_heard(&self, context: &mut Context<'_>) -> Poll<()> {
-        let Carrier::Udp(pair) = &self.carrier else { return Poll::Pending };
+        let Carrier::Udp(pair, _) = &self.carrier else { return Poll::Pending };
         let mut buffer = [0; 64];
         for socket in [&pair.control, &pair.data] {
             // An error says that the peer has closed its port; there may be many of these.

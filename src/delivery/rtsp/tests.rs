@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::clock::SystemClock;
 use crate::delivery::{Air, AirTiming, Channel, OpenDoor, air};
+use crate::http::Places;
 use crate::media::{
     AudioFormat, AudioTrack, CellIndex, CodedCell, Grid, ParameterSets, PictureSize, RungTracks, SampleEntry,
     TrackCell, VIDEO_TIMESCALE, VideoTrack, h264,
@@ -75,6 +76,7 @@ impl Rig {
             counts: Arc::default(),
             audience: Arc::default(),
             door: Arc::new(OpenDoor),
+            places: Places::new(100, 0),
             clock: Arc::clone(&clock),
         };
         let channel = Channel { streams: vec!["live".to_owned()], shelf: Some(shelf), air: Some(reader) };

@@ -48,13 +48,15 @@ pub(super) fn answer(request: &Request, office: &Office) -> Answer {
         return Answer::page(200, "<html><body><form>Username, password</form></body></html>".to_owned());
     }
     let authorization = request.header("authorization");
-    if let Verdict::Challenge(challenge) = office.admit(authorization) {
+    if let Verdict::Challenge { values, .. } = office.admit(&request.target(), authorization) {
         // Who does not ask for digest is taken for a browser.
         let asks = request.header("x-requested-auth").is_some_and(|it| it.eq_ignore_ascii_case("digest"));
         if !asks && authorization.is_none() {
             return Answer::login();
         }
-        return Answer { headers: vec![("WWW-Authenticate", challenge)], ..Answer::page(401, String::new()) };
+        // Opencast knows MD5 alone.
+        let headers = values.into_iter().take(1).map(|challenge| ("WWW-Authenticate", challenge)).collect();
+        return Answer { headers, ..Answer::page(401, String::new()) };
     }
     let has = |version| office.version == version;
     match request.path.as_str() {

@@ -23,6 +23,12 @@ impl Request {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// As it was asked for.
+    pub(super) fn target(&self) -> String {
+        let mark = if self.query.is_empty() { "" } else { "?" };
+        format!("{}{mark}{}", self.path, self.query)
+    }
+
     /// A value of the query, percent-decoded.
     pub(super) fn parameter(&self, name: &str) -> Option<String> {
         url::form_urlencoded::parse(self.query.as_bytes())

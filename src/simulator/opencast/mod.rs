@@ -184,12 +184,12 @@ impl Office {
     }
 
     /// Lets a request in, or says with which challenge it may come again.
-    fn admit(&self, authorization: Option<&str>) -> Verdict {
+    fn admit(&self, target: &str, authorization: Option<&str>) -> Verdict {
         let Some(authenticator) = &self.authenticator else { return Verdict::Good };
         if self.version != Version::V2_2 && self.is_basic(authorization) {
             return Verdict::Good;
         }
-        authenticator.judge("GET", authorization, self.clock.now())
+        authenticator.judge("GET", target, authorization, self.clock.now())
     }
 
     fn is_basic(&self, authorization: Option<&str>) -> bool {

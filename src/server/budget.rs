@@ -1,0 +1,121 @@
+//! Descriptors: how many there are, who may have how many, and how many viewers that leaves. Sans-IO.
+//!
+//! What the server itself needs comes first: state, log, calendar, the ports for people, sources, recordings. Viewers and
+//! publishers get the rest, so that whatever they do the admin port answers and state is saved. A player of RTSP over UDP
+//! takes five, a connection and two pairs of ports; the pairs are taken from the same places as connections.
+
+use crate::config::Config;
+use crate::http::CONTROL_CONNECTIONS;
+
+/// State, audit log, log, calendar, webhooks, resolver, the runtime's own, what libraries open for a moment.
+const OWN: u64 = 64;
+/// Listening sockets and connections of admin, Wowza's REST and its counts.
+const CONTROL: u64 = 5 + 3 * CONTROL_CONNECTIONS as u64;
+/// A source over UDP has a connection and two pairs; while it reconnects it has the old and the new connection.
+const SOURCE: u64 = 6;
+/// A connection of a push, and the one after it.
+const PUSH: u64 = 2;
+/// Of a mount: its directory, and what its threads read at a time.
+const MOUNT: u64 = 65;
+/// Segments in pages of the kernel, each with a descriptor.
+const PAGES: u64 = 2048;
+
+/// See the module's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Budget {
+    /// Descriptors of the process; `None` = without a bound.
+    pub(super) limit: Option<u64>,
+    /// What the server itself may need.
+    pub(super) reserve: u64,
+    /// Segments in pages.
+    pub(super) pages: u64,
+    /// Places for viewers and publishers.
+    pub(super) places: u64,
+    /// What the configuration wants.
+    wanted: u64,
+}
+
+impl Budget {
+    /// Divides `limit` descriptors.
+    pub(super) fn new(limit: Option<u64>, config: &Config) -> Self {
+        let wanted = u64::from(config.server.connections);
+        let count = |len: usize| len as u64;
+        let reserve = OWN
+            + CONTROL
+            + SOURCE * count(config.sources.len())
+            + PUSH * count(config.pushes.len())
+            + MOUNT * count(config.vods.len());
+        let Some(all) = limit else {
+            return Self { limit, reserve, pages: PAGES, places: wanted, wanted };
+        };
+        // Pages save CPU, places are viewers: pages give way first.
+        let left = all.saturating_sub(reserve);
+        let pages = PAGES.min(left / 8).max(left.saturating_sub(wanted).min(PAGES));
+        // Somebody can always watch, whatever there is.
+        let places = wanted.min(left.saturating_sub(pages)).max(10);
+        Self { limit, reserve, pages, places, wanted }
+    }
+
+    /// What to do about a limit that is too low.
+    pub(super) fn advice(&self) -> Option<String> {
+        let limit = self.limit.filter(|_| self.places < self.wanted)?;
+        let Self { reserve, places, wanted, .. } = self;
+        let needed = reserve + wanted + PAGES.min(wanted / 7 + 1);
+        Some(format!(
+            "the system gives this server {limit} descriptors: {places} connections of viewers and publishers are served at \
+             a time, not server.connections = {wanted}; set LimitNOFILE={needed} in the unit file, or the hard limit of \
+             `ulimit -n`"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn config(connections: u32) -> Config {
+        let mut config = Config::default();
+        config.server.connections = connections;
+        config
+    }
+
+    #[test]
+    fn enough_is_enough_and_nothing_is_said() {
+        for limit in [None, Some(65_536), Some(1 << 20)] {
+            let budget = Budget::new(limit, &config(20_000));
+            assert_eq!((budget.places, budget.pages, budget.advice()), (20_000, PAGES, None), "{limit:?}");
+        }
+    }
+
+    #[test]
+    fn too_few_are_said_with_what_to_set() {
+        let budget = Budget::new(Some(4096), &config(20_000));
+        assert!(budget.places > 2000 && budget.places + budget.pages + budget.reserve <= 4096, "{budget:?}");
+        let advice = budget.advice().expect("too few");
+        assert!(advice.contains("4096 descriptors") && advice.contains("LimitNOFILE="), "{advice}");
+        let set = advice.split("LimitNOFILE=").nth(1).and_then(|rest| rest.split(' ').next());
+        let set: u64 = set.and_then(|text| text.parse().ok()).expect("a number");
+        assert_eq!(Budget::new(Some(set), &config(20_000)).advice(), None, "what is advised helps");
+        assert_eq!(Budget::new(Some(100), &config(20_000)).places, 10, "somebody can always watch");
+    }
+
+    #[test]
+    fn what_the_configuration_names_is_counted() {
+        let mut config = config(20_000);
+        let before = Budget::new(None, &config).reserve;
+        config.sources = vec![crate::config::Source::default(); 30];
+        assert_eq!(Budget::new(None, &config).reserve, before + 180);
+    }
+
+    proptest! {
+        #[test]
+        fn no_more_is_given_than_there_is(limit in 1200_u64..2_000_000, connections in 10_u32..100_000) {
+            let budget = Budget::new(Some(limit), &config(connections));
+            prop_assert!(budget.reserve + budget.pages + budget.places <= limit, "{:?}", budget);
+            prop_assert!(budget.places <= u64::from(connections));
+            prop_assert_eq!(budget.places < u64::from(connections), budget.advice().is_some());
+        }
+    }
+}
