@@ -74,6 +74,8 @@ fn a_day(ppm: f64) -> Shown {
     let mut lattice = Lattice::<i64>::new(GRID, FPS, PATIENCE);
     let mut lane = AudioLane::new(AudioTrack { format: FORMAT, bitrate_bps: 96_000 })
         .expect("a usual format")
+        // The units are numbers, so that each is known again.
+        .blind()
         .beside(FPS);
     let format = Arc::new(TrackFormat::Aac(AudioSpecificConfig::lc(FORMAT)));
     let mut random = fastrand::Rng::with_seed(7);

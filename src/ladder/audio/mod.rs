@@ -173,7 +173,7 @@ impl AudioLane {
 
     /// The same for units in the ladder's own format whose bytes are anything.
     #[cfg(test)]
-    fn blind(self) -> Self {
+    pub(crate) fn blind(self) -> Self {
         let ear = Ear::blind(crate::media::AudioSpecificConfig::lc(self.target.format));
         Self { ear, ..self }
     }
