@@ -211,7 +211,7 @@ impl Room {
                 Ok(_) => state.threads += 1,
                 // Those that are there go on; without any the next asker tries again.
                 Err(error) => {
-                    warn!(%error, threads = state.threads, "a thread for costly answers cannot begin")
+                    warn!(%error, threads = state.threads, "a thread for costly answers cannot begin");
                 }
             }
         }

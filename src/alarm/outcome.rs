@@ -73,7 +73,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// See the module's contract.
-    pub fn look(&mut self, now: Reading, at: MediaTime) -> Faults {
+    pub fn look(&mut self, now: &Reading, at: MediaTime) -> Faults {
         let Some(before) = self.last.replace(now.clone()) else {
             return Faults {
                 picture: now.picture_note.as_deref().map(str::to_owned),
@@ -96,7 +96,7 @@ impl Outcome {
         }
         let said = |note: &Option<Arc<str>>| note.as_deref().map(str::to_owned);
         Faults {
-            picture: said(&now.picture_note).or_else(|| self.picture(&now, at)),
+            picture: said(&now.picture_note).or_else(|| self.picture(now, at)),
             sound: said(&now.sound_note).or_else(|| self.sound(at)),
         }
     }
@@ -131,7 +131,7 @@ mod tests {
     /// What is said at each second of what `reading` counts.
     fn told(seconds: u64, reading: impl Fn(u64) -> Reading) -> Vec<Faults> {
         let mut outcome = Outcome::default();
-        (0..seconds).map(|second| outcome.look(reading(second), at(second))).collect()
+        (0..seconds).map(|second| outcome.look(&reading(second), at(second))).collect()
     }
 
     fn first(faults: &[Faults], of: impl Fn(&Faults) -> bool) -> Option<usize> {

@@ -26,6 +26,9 @@ pub(super) struct Desk<'a> {
 
 type Answered = Result<Found, VodFault>;
 
+/// Writes a playlist of a recording.
+type Write = dyn FnOnce(&Recording) -> Option<String> + Send;
+
 impl Desk<'_> {
     /// What `file` of `stream` is; `None` where it is media, which is read and not made.
     pub(super) async fn find(self, stream: &Stream, file: &File) -> Option<Answered> {
@@ -79,7 +82,7 @@ impl Desk<'_> {
     async fn playlist(self, stream: &Stream, file: &File) -> Answered {
         let (File::Playlist(key, ..) | File::IFrames(key, _)) = file else { return Err(VodFault::NotFound) };
         let recording = self.mount.rendition(stream, key).await?;
-        let (what, make): (_, Box<dyn FnOnce(&Recording) -> Option<String> + Send>) = match *file {
+        let (what, make): (_, Box<Write>) = match *file {
             File::Playlist(_, kind, trim) => {
                 let what = format!("media {:?} {kind:?} {trim:?}", recording.names);
                 (what, Box::new(move |it| it.media_playlist(kind, trim)))
@@ -125,19 +128,16 @@ impl Desk<'_> {
 
     async fn chapters(self, stream: &Stream) -> Answered {
         let presentation = self.mount.open(stream).await?;
-        let document = match self.mount.chapters_beside(&presentation).await? {
-            Some(captions) => {
-                let what = format!("chapters {}", captions.version);
-                self.document(what, move || json(&*captions.cues)).await?
-            }
-            None => {
-                let name = format!("{} chapters {}", self.mount.serial(), presentation.version());
-                let make = async {
-                    let cues = self.mount.chapters_within(&presentation).await?;
-                    self.mount.compute(move || json(&cues)).await?
-                };
-                self.made.get(name, make).await?
-            }
+        let document = if let Some(captions) = self.mount.chapters_beside(&presentation).await? {
+            let what = format!("chapters {}", captions.version);
+            self.document(what, move || Ok(json(&*captions.cues))).await?
+        } else {
+            let name = format!("{} chapters {}", self.mount.serial(), presentation.version());
+            let make = async {
+                let cues = self.mount.chapters_within(&presentation).await?;
+                self.mount.compute(move || Ok(json(&cues))).await?
+            };
+            self.made.get(name, make).await?
         };
         Ok(list(document))
     }
@@ -182,14 +182,14 @@ impl Desk<'_> {
         let make = move || {
             let is_wanted = |listed: &&vod::Listed| series.is_none() || listed.series == series;
             let wanted: Vec<&vod::Listed> = listing.recordings.iter().filter(is_wanted).collect();
-            json(&wanted)
+            Ok(json(&wanted))
         };
         Ok(list(self.document(what, make).await?))
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Result<Document, VodFault> {
-    Ok(Document::of(serde_json::to_string(value).unwrap_or_default()))
+fn json(value: &impl serde::Serialize) -> Document {
+    Document::of(serde_json::to_string(value).unwrap_or_default())
 }
 
 fn list(document: Document) -> Found {

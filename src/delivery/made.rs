@@ -65,7 +65,7 @@ impl Found {
 pub(super) struct Made {
     kept: Cache<String, Document>,
     fresh: Cache<String, Found>,
-    made: std::sync::Arc<Counter>,
+    count: std::sync::Arc<Counter>,
 }
 
 impl Default for Made {
@@ -88,7 +88,7 @@ impl Made {
                 .max_capacity(FRESH_MEMORY)
                 .time_to_live(FRESH)
                 .build(),
-            made: std::sync::Arc::default(),
+            count: std::sync::Arc::default(),
         }
     }
 
@@ -100,7 +100,7 @@ impl Made {
     ) -> Result<Document, VodFault> {
         let counted = async {
             let document = make.await?;
-            self.made.increment();
+            self.count.increment();
             Ok(document)
         };
         self.kept
@@ -122,7 +122,7 @@ impl Made {
     /// Documents made, since start.
     #[cfg(test)]
     pub(super) fn count(&self) -> u64 {
-        self.made.get()
+        self.count.get()
     }
 }
 

@@ -29,7 +29,7 @@ pub const PATH: &str = "/api/public/now.json";
 const SHORT: HeaderValue = HeaderValue::from_static("public, max-age=5");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// From the document to the root.
-const UP: &str = "../../../";
+const UP: &str = "../../";
 /// Recordings told of one channel.
 const REPLAYS: usize = 10;
 
@@ -249,12 +249,12 @@ mod tests {
         assert_eq!((&paes["next"]["id"], &paes["next"]["place"]), (&json!("2"), &json!("Amphi_D")));
         assert_eq!(
             (&paes["hls"], &paes["watch"]),
-            (&json!("../../../Live_PAES/playlist.m3u8"), &json!("../../../watch/Live_PAES"))
+            (&json!("../../Live_PAES/playlist.m3u8"), &json!("../../watch/Live_PAES"))
         );
         let titles: Vec<_> =
             paes["replays"].as_array().expect("a list").iter().map(|it| &it["title"]).collect();
         assert_eq!(titles, ["new", "old"]);
-        assert_eq!(paes["replays"][0]["hls"], "../../../vod/smil:new.smil/playlist.m3u8");
+        assert_eq!(paes["replays"][0]["hls"], "../../vod/smil:new.smil/playlist.m3u8");
         let idle = &first["channels"][1];
         assert_eq!(
             (&idle["now"], &idle["next"], &idle["replays"], &idle["live"]),

@@ -41,12 +41,11 @@ pub(super) async fn answer(request: &Parts, mount: &Mount, made: &Made) -> Answe
     let found = if path.ends_with("/index.json") && path.matches('/').count() == 2 {
         desk.index().await
     } else if let Some((stream, file)) = parse(path) {
-        match desk.find(&stream, &file).await {
-            Some(found) => found,
-            None => {
-                let media = media(request, mount, &stream, &file).await;
-                return media.unwrap_or_else(|fault| refusal(request, &fault));
-            }
+        if let Some(found) = desk.find(&stream, &file).await {
+            found
+        } else {
+            let media = media(request, mount, &stream, &file).await;
+            return media.unwrap_or_else(|fault| refusal(request, &fault));
         }
     } else if has_odd_letters(path) {
         Err(VodFault::of_name(path, "an encoded slash, a backslash or NUL"))

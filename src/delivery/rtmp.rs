@@ -158,7 +158,7 @@ impl RtmpPort {
                         Err(why) => Err(Refused::Denied(why)),
                     }
                 }
-                Event::Publish { stream, query } => self.publisher(connection, app, &stream, query),
+                Event::Publish { stream, query } => self.publisher(connection, app, &stream, &query),
                 _ => continue,
             };
             let why = match wish {
@@ -246,7 +246,7 @@ impl RtmpPort {
         connection: &Connection,
         app: &App,
         stream: &StreamName,
-        query: Query,
+        query: &Query,
     ) -> Result<Wish, Refused> {
         if app.name != PUBLISH_APP && app.name != PUBLISH_AUTH_APP {
             return Err(Refused::Other("publish to rtmp://host/publish/<source>?key=...".into()));

@@ -81,17 +81,23 @@ impl Attempts {
     /// They were right.
     pub fn accepted(&self, what: Credential, address: Option<IpAddr>) {
         let over = address.and_then(|address| self.kind(what).lock().succeeded(address));
-        over.iter().for_each(|over| said(what, *over));
+        if let Some(over) = over {
+            said(what, over);
+        }
     }
 
     /// Forgets who has been calm, and says so.
     pub fn sweep(&self) {
-        Credential::ALL.iter().for_each(|what| self.sweep_one(*what));
+        for what in Credential::ALL {
+            self.sweep_one(what);
+        }
     }
 
     fn sweep_one(&self, what: Credential) {
         let over = self.kind(what).lock().sweep(Instant::now());
-        over.into_iter().for_each(|over| said(what, over));
+        for over in over {
+            said(what, over);
+        }
     }
 
     /// Rejected since start.

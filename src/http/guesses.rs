@@ -160,7 +160,7 @@ mod tests {
         for _ in 0..20 {
             guesses.failed(who, start);
         }
-        assert_eq!(guesses.sweep(start + CALM - FIRST), []);
+        assert_eq!(guesses.sweep((start + CALM).checked_sub(FIRST).unwrap()), []);
         assert_eq!(guesses.sweep(start + CALM), [Over { address: who, failures: 20 }]);
         assert_eq!(guesses.wait(who, start), None);
         guesses.failed(who, start);

@@ -127,7 +127,7 @@ impl Decoding {
             Ok(()) if sync => *failures = 0,
             // Only IDR pictures can be told to be whole; and with them alone can the other one begin.
             Err(Undecoded::Rusty(RustyError::Bitstream { .. })) if sync && is_idr(access_unit) => {
-                *failures += 1
+                *failures += 1;
             }
             Err(Undecoded::Rusty(RustyError::Unsupported(_) | RustyError::Panicked(_))) => {
                 *failures = PATIENCE;

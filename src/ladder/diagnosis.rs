@@ -141,7 +141,7 @@ impl Diagnosis {
                     .into()
             }
             Unit::Decoded => "access units are decoded and no picture comes out".into(),
-            Unit::Failed(error) => failed(self.source.as_ref(), &error).into(),
+            Unit::Failed(error) => failed(self.source.as_ref(), &error),
         };
         self.said = true;
         Some(reason)

@@ -199,7 +199,7 @@ impl LiveLadder {
             sink,
         };
         ladder.spawn(format!("ladder {name}"), task("decoding"), move |task| {
-            decoding.run(&input, &stop, task)
+            decoding.run(&input, &stop, task);
         })?;
         info!(source = name, ladder = spec.name, "ladder started");
         Ok(ladder)

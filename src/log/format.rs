@@ -36,7 +36,8 @@ where
         writer.write_str(dim)?;
         SystemTime.format_time(&mut writer)?;
         write!(writer, "{plain} {colour}{:>5}{plain} ", metadata.level())?;
-        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root)
+        {
             if metadata.fields().field(span.name()).is_some() {
                 continue;
             }

@@ -1,5 +1,7 @@
 //! What a line may be: one line, of bounded length. Pure.
 
+use std::fmt::Write as _;
+
 /// Bytes of a line at most.
 pub(super) const LINE_BYTES: usize = 8 << 10;
 
@@ -11,7 +13,8 @@ pub(super) fn text(line: &[u8], ansi: bool) -> Vec<u8> {
     let mut out = String::with_capacity(line.len().min(LINE_BYTES) + 1);
     for (at, c) in line.char_indices() {
         if out.len() > LINE_BYTES {
-            out.push_str(&format!(" … {} more bytes", line.len() - at));
+            // Into a string nothing fails.
+            let _ = write!(out, " … {} more bytes", line.len() - at);
             break;
         }
         if is_harmless(c) || ansi && c == '\x1b' { out.push(c) } else { out.extend(c.escape_default()) }

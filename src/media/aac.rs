@@ -136,10 +136,10 @@ impl AudioSpecificConfig {
             extended_rate,
             raw: None,
         };
-        if config.is_general_audio() {
-            if let Some(channels) = config.general_audio(bits, first, configuration)? {
-                config.channels = channels;
-            }
+        if config.is_general_audio()
+            && let Some(channels) = config.general_audio(bits, first, configuration)?
+        {
+            config.channels = channels;
         }
         if config.channels == 0 {
             return Err(AudioSpecificConfigError::Channels(configuration));

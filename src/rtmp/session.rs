@@ -396,7 +396,7 @@ impl Session {
         };
         tc_url.truncate(tc_url.find('?').unwrap_or(tc_url.len()));
         if let (Some(start), Some(end)) = (tc_url.find("://"), tc_url.rfind('@')) {
-            tc_url.replace_range(start + 3..end.max(start + 2) + 1, "");
+            tc_url.replace_range((start + 3)..=end.max(start + 2), "");
         }
         let event = Event::Connect { app: app.app.clone(), tc_url, query: app.query.clone() };
         self.app = Some(app);

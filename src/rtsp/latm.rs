@@ -155,8 +155,7 @@ impl Latm {
         let now = if marker && !self.pending.is_empty() { Some((timestamp, self.element())) } else { None };
         match (before, now) {
             // Whoever sets markers ends each element with one: what was before lacked its end.
-            (Some(_), Some((at, units))) => Ok(Some((at, units?))),
-            (Some((at, units)), None) | (None, Some((at, units))) => Ok(Some((at, units?))),
+            (_, Some((at, units))) | (Some((at, units)), None) => Ok(Some((at, units?))),
             (None, None) => Ok(None),
         }
         .map(|units| units.filter(|(_, units)| !units.is_empty()))

@@ -49,7 +49,7 @@ pub fn describe(name: &str, duration: Option<Duration>, streams: &[&TrackFormat]
             ),
             // RFC 3551 §4.5.13 and §4.5.14, RFC 2250 §3.
             TrackFormat::Mp3 { .. } => {
-                write!(sdp, "m=audio 0 RTP/AVP {pt}\r\na=rtpmap:{pt} MPA/90000\r\na=control:{control}\r\n",)
+                write!(sdp, "m=audio 0 RTP/AVP {pt}\r\na=rtpmap:{pt} MPA/90000\r\na=control:{control}\r\n")
             }
             TrackFormat::G711 { law, sample_rate, channels } => write!(
                 sdp,

@@ -8,7 +8,7 @@ use crate::alarm::{AlarmKind, Condition};
 use crate::clock::{self, Clocks};
 
 /// A step beyond this is said in the log: a leap second is not.
-const SAID: i64 = 1_000_000_000;
+const SAID: i64 = 1_050_000_000;
 /// Media time that is so far off is an alarm.
 const ALARMING: i64 = 5_000_000_000;
 
@@ -65,7 +65,7 @@ impl ClockWatch {
         let nap = slept.saturating_sub(self.slept);
         (self.offset, self.slept) = (offset, slept);
         let stepped = (step.abs() > SAID).then(|| Event::Stepped { seconds: in_seconds(step) });
-        let slept = (nap.as_nanos() > SAID as u128).then(|| Event::Slept { seconds: nap.as_secs_f64() });
+        let slept = (nap.as_nanos() > SAID as u128).then_some(Event::Slept { seconds: nap.as_secs_f64() });
         stepped.into_iter().chain(slept)
     }
 }

@@ -66,7 +66,7 @@ impl Outcomes {
                 picture_note: gauges.picture_fault.get().or_else(|| meter.picture_fault.get()),
                 sound_note: gauges.sound_fault.get().or_else(|| meter.sound_fault.get()),
             };
-            let found = self.ladders.entry(key.clone()).or_default().look(reading, now);
+            let found = self.ladders.entry(key.clone()).or_default().look(&reading, now);
             let known = faults.remove(&key.source).unwrap_or_default();
             faults.insert(key.source.clone(), known.or(found));
         }

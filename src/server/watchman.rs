@@ -127,7 +127,9 @@ impl Watchman {
                 condition.since = condition.since.map(|since| since.offset_nanos(-offset));
             }
             let mut changes = self.board.observe(conditions, self.clocks.media.now());
-            changes.iter_mut().for_each(|change| by_machine(change.alarm_mut(), offset));
+            for change in &mut changes {
+                by_machine(change.alarm_mut(), offset);
+            }
             for change in &changes {
                 self.webhooks.tell(change);
                 match change {
@@ -140,7 +142,9 @@ impl Watchman {
             if !changes.is_empty() || (offset - self.told).abs() > RETOLD {
                 self.told = offset;
                 let mut alarms = self.board.alarms();
-                alarms.iter_mut().for_each(|alarm| by_machine(alarm, offset));
+                for alarm in &mut alarms {
+                    by_machine(alarm, offset);
+                }
                 self.alarms.send_replace(Arc::new(alarms));
             }
             tokio::select! {

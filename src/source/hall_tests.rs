@@ -329,7 +329,7 @@ async fn a_hall_that_sends_us_elsewhere_is_followed_in_mid_stream() {
         (hall.connections.load(Ordering::SeqCst) > 5).then(|| "404 No\r\n\r\n".to_owned())
     };
     let between = b"REDIRECT * RTSP/1.0\r\nCSeq: 7\r\nLocation: /y\r\n\r\n".to_vec();
-    let hall = Hall::open(Quirk { between, answer, ..Quirk::default() }).await;
+    let hall = Hall::open(Quirk { answer, between, ..Quirk::default() }).await;
     // Each connection sends us away once, five times.
     let fault = hall.plays(1000).await.unwrap_err();
     assert!(matches!(fault, SourceFault::Status { status: 404, .. } | SourceFault::Redirect(_)), "{fault}");

@@ -38,6 +38,8 @@ pub(super) const OPEN_WITHIN: Duration = Duration::from_secs(10);
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// RFC 2326 appendix D.1.
 const RTSP_PORT: u16 = 554;
+/// The way to where the server sent us.
+type Moving = dyn Future<Output = Result<Session, SourceFault>> + Send;
 const USER_AGENT: &str = concat!("Amphi/", env!("CARGO_PKG_VERSION"));
 
 /// An open connection that plays.
@@ -53,7 +55,7 @@ pub(super) struct Session {
     /// Told when everything before it has been.
     fault: Option<SourceFault>,
     /// The server sent us elsewhere.
-    moving: Option<Pin<Box<dyn Future<Output = Result<Session, SourceFault>> + Send>>>,
+    moving: Option<Pin<Box<Moving>>>,
     /// Our name in reports.
     ssrc: u32,
     cname: String,
@@ -231,7 +233,7 @@ impl Session {
             while let Some(arrived) = stream.receiver.poll() {
                 match (arrived, track) {
                     (Arrived::Packet(received), Track::Video) => {
-                        self.choice.video.1.push(&received, &mut made)
+                        self.choice.video.1.push(&received, &mut made);
                     }
                     (Arrived::Packet(received), Track::Audio) => {
                         if let Some((_, audio)) = &mut self.choice.audio {

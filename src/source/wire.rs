@@ -246,6 +246,6 @@ async fn say(tcp: &TcpStream, mut words: Bytes) -> io::Result<()> {
 fn plain(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),
-        v4 => v4,
+        IpAddr::V4(_) => ip,
     }
 }

@@ -60,7 +60,7 @@ async fn a_task_is_ended_by_its_name() {
     let (tasks, end) = (tasks(), CancellationToken::new());
     assert!(!tasks.strike("idle"));
     let task = tasks.begin("idle", false);
-    let work = work(|_: &mut ()| Box::pin(std::future::pending()));
+    let work = work(|(): &mut ()| Box::pin(std::future::pending()));
     let running = tokio::spawn(task.supervise((), Until::Cancelled(end.clone()), work, |(), _| {}));
     let mut falls = tasks.falls();
     for count in 1..=2 {
@@ -106,6 +106,6 @@ fn a_thread_that_falls_lies_until_it_is_started_anew() {
     assert!(tasks.all().is_empty());
     run(|_| panic!("a fault"));
     assert_eq!(tasks.all()[0].state, TaskState::Restarting);
-    run(|task| task.pass());
+    run(super::Task::pass);
     assert_eq!(tasks.restarts(), [(Arc::from("rung"), 1)]);
 }

@@ -438,7 +438,7 @@ impl Mount {
             }
             Err(fault) => match (&*fault, self.last_good.get(path).await) {
                 (VodFault::Smil { .. }, Some(smil)) => {
-                    if crate::log::may_say("rendition", None) {
+                    if crate::log::may_say("last good", None) {
                         warn!(%fault, "answered from the last good reading");
                     }
                     Ok(smil)

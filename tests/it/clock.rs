@@ -86,8 +86,8 @@ fn off(what: Timestamp, shift: i64) -> f64 {
 
 fn newest_cell(server: &Server) -> Timestamp {
     let playlist = http::get(server.http, "/Live/chunklist_480p.m3u8");
-    let dates = playlist.text().lines().filter_map(|line| line.strip_prefix("#EXT-X-PROGRAM-DATE-TIME:"));
-    time(dates.last().expect("a cell"))
+    let mut dates = playlist.text().lines().filter_map(|line| line.strip_prefix("#EXT-X-PROGRAM-DATE-TIME:"));
+    time(dates.next_back().expect("a cell"))
 }
 
 fn date(address: SocketAddr) -> Timestamp {

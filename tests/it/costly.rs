@@ -41,7 +41,7 @@ fn hundreds_who_ask_for_costly_answers_get_the_same_one_or_are_asked_to_come_aga
         assert_eq!(seen.len(), 1, "{path}");
     }
     let metrics = http::get(server.admin, "/metrics");
-    assert!(metrics.text().contains("amphi_workshop_panics_total 0"), "{}", metrics.text());
+    assert!(metrics.text().contains("amphi_workshop_panics_total{} 0"), "{}", metrics.text());
     assert!(metrics.text().contains("amphi_vod_open_files{mount=\"vod\"} 1"), "{}", metrics.text());
     assert_eq!(server.end(), Some(0));
 }

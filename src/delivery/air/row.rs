@@ -37,7 +37,7 @@ const ROWS: usize = 2;
 /// The rows of a channel that have players.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    rows: Mutex<Vec<Arc<Row>>>,
+    all: Mutex<Vec<Arc<Row>>>,
     /// Places taken so far.
     tickets: AtomicU64,
     /// What the rows are called, and where they are listed.
@@ -119,7 +119,7 @@ impl Rows {
         }
         let number = self.tickets.fetch_add(1, Ordering::Relaxed);
         *player.state() = State::Placed(number, reader.cursor);
-        let mut rows = lock(&self.rows);
+        let mut rows = lock(&self.all);
         let of_rung = || rows.iter().filter(|row| row.rung == rung);
         let taken = |row: &&Arc<Row>| row.taken.load(Ordering::Relaxed);
         let is_enough = of_rung().count() >= most_rows();
@@ -186,7 +186,7 @@ impl Attendant {
 
     /// Ends the row if nobody has come.
     fn is_over(&self) -> bool {
-        let mut rows = lock(&self.rows.rows);
+        let mut rows = lock(&self.rows.all);
         let is_over = lock(&self.row.coming).is_empty();
         if is_over {
             rows.retain(|row| !Arc::ptr_eq(row, &self.row));
@@ -245,7 +245,7 @@ impl Attendant {
 /// However the row has ended, also by a fault of ours: nobody waits at a place that no one serves.
 impl Drop for Attendant {
     fn drop(&mut self) {
-        lock(&self.rows.rows).retain(|row| !Arc::ptr_eq(row, &self.row));
+        lock(&self.rows.all).retain(|row| !Arc::ptr_eq(row, &self.row));
         self.places.append(&mut lock(&self.row.coming));
         self.places.iter().for_each(Ticket::give_back);
     }

@@ -294,7 +294,7 @@ mod tests {
                     let meant = page.join(link).expect("an address");
                     let beneath = meant.path().strip_prefix(prefix).expect("beneath the prefix");
                     let known = |(name, ..): &(&str, &str, &str)| beneath == format!("/assets/{name}");
-                    assert!(beneath == "/" || PARTS.iter().any(|part| known(part)), "{path}: {meant}");
+                    assert!(beneath == "/" || PARTS.iter().any(known), "{path}: {meant}");
                     count += 1;
                 }
                 assert!(count > 2);

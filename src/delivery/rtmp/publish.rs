@@ -92,7 +92,7 @@ impl Connection {
                 () = shutdown.cancelled() => Err(Ended::ServerEnds),
                 _ = looks.tick() => {
                     into.look();
-                    if heard.elapsed() < PATIENCE { continue } else { Err(Ended::SilentPublisher) }
+                    if heard.elapsed() < PATIENCE { continue }                    Err(Ended::SilentPublisher)
                 }
             };
             said.left_out(self.session.left_out(), into);

@@ -169,7 +169,9 @@ impl Decoder {
                 }
             }
             Inner::Mp3 { inner, .. } => inner.reset(),
-            _ => {}
+            Inner::G711(_) => {}
+            #[cfg(test)]
+            Inner::Blind => {}
         }
     }
 }

@@ -85,7 +85,9 @@ impl SliceHead {
         let head = payload(nal, HEAD_BYTES);
         let mut bits = Bits::new(&head);
         // first_mb_in_slice, slice_type, pic_parameter_set_id.
-        (bits.unsigned()?, bits.unsigned()?, bits.unsigned()?);
+        bits.unsigned()?;
+        bits.unsigned()?;
+        bits.unsigned()?;
         if sps.separate_planes {
             bits.fixed(2)?;
         }

@@ -5,8 +5,8 @@
 //! for it, in the same allocation until it changes. An error concerns its message alone: say it once, pass it over, go on.
 //! One that names a codec will come again with every message.
 //!
-//! Of several tracks the lowest one that can be used is: messages that name no track come before track 0, that before track
-//! 1. What is not understood changes nothing: a bad configuration leaves the one before in force, an empty one is
+//! Of several tracks the lowest one that can be used is: messages that name no track come before
+//! track 0. What is not understood changes nothing: a bad configuration leaves the one before in force, an empty one is
 //! nothing at all.
 //!
 //! Samples come out as `media` wants them: NAL units with 4-byte lengths, without delimiters and parameter sets.

@@ -128,7 +128,7 @@ impl Proof {
                 return Verdict::Refused;
             }
             let schemes: String =
-                schemes.join(", ").chars().filter(|c| c.is_ascii_graphic()).take(60).collect();
+                schemes.join(", ").chars().filter(char::is_ascii_graphic).take(60).collect();
             return Verdict::Unknown(schemes);
         };
         let stale = matches!(&challenge, Challenge::Digest(digest) if digest.stale);

@@ -50,7 +50,7 @@ impl Talk {
     fn happened(&mut self, happening: Happening) {
         match &happening {
             Happening::Described(_) => {
-                self.client.set_up(&[(0, Wish::Interleaved(0)), (1, Wish::Interleaved(2))])
+                self.client.set_up(&[(0, Wish::Interleaved(0)), (1, Wish::Interleaved(2))]);
             }
             Happening::SetUp(_) => self.client.play(),
             _ => {}

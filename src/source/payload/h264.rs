@@ -207,7 +207,7 @@ impl H264Payload {
                     out.push(if spoiled {
                         Made::Nothing
                     } else {
-                        self.picture(ticks, arrival, frame.into_data().into())
+                        self.picture(ticks, arrival, &frame.into_data().into())
                     });
                 }
                 Ok(_) => {}
@@ -216,8 +216,8 @@ impl H264Payload {
         }
     }
 
-    fn picture(&mut self, ticks: i64, arrival: MediaTime, data: Bytes) -> Made {
-        let Some(picture) = sample::clean(&data) else { return Made::Nothing };
+    fn picture(&mut self, ticks: i64, arrival: MediaTime, data: &Bytes) -> Made {
+        let Some(picture) = sample::clean(data) else { return Made::Nothing };
         let Some(known) = &self.known else { return Made::Nothing };
         let lost = std::mem::take(&mut self.lost).min(u32::from(u16::MAX)) as u16;
         Made::Unit(Unit {

@@ -259,10 +259,8 @@ fn pictures_that_bring_their_sets_need_no_configuration_and_start_codes_are_read
     for start_codes in [false, true] {
         let mut unpacker = Unpacker::default();
         let nals: [&[u8]; 4] = [&[9, 0xf0], &sets().sps, &sets().pps, &[0x65, 5, 1, 1]];
-        let body = match start_codes {
-            true => nals.map(|nal| [&[0, 0, 0, 1], nal].concat()).concat(),
-            false => sample(&nals),
-        };
+        let body =
+            if start_codes { nals.map(|nal| [&[0, 0, 0, 1], nal].concat()).concat() } else { sample(&nals) };
         let frame =
             unpacker.video(0, tag(&[&video_head(true), &body])).expect("well-formed").expect("a picture");
         assert_eq!((frame.data, frame.sync), (sample(&[&[0x65, 5, 1, 1]]).into(), true));
