@@ -58,7 +58,7 @@ impl std::fmt::Display for ReloadRefused {
     }
 }
 
-/// The body; nothing is `{}`.
+/// The body; nothing and `null` are `{}`.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Reload {
@@ -67,7 +67,7 @@ pub(super) struct Reload {
 }
 
 /// Reads the configuration's file again. Refused with a list, unless confirmed, where it would end what people watch.
-#[utoipa::path(post, path = "/api/v1/reload", tag = "configuration", request_body = Reload, responses(
+#[utoipa::path(post, path = "/api/v1/reload", tag = "configuration", request_body = Option<Reload>, responses(
     (status = 200, description = "It was taken over", body = ReloadAnswer), Refused, NotTaken,
 ))]
 pub(super) async fn reload(
@@ -78,8 +78,9 @@ pub(super) async fn reload(
     let Reload { confirm } = if body.trim_ascii().is_empty() {
         Reload::default()
     } else {
-        serde_json::from_slice(&body)
-            .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("in the body: {error}")))?
+        let read = serde_json::from_slice::<Option<Reload>>(&body);
+        let fault = |error| Problem::new(StatusCode::BAD_REQUEST, format!("in the body: {error}"));
+        read.map_err(fault)?.unwrap_or_default()
     };
     let entry = caller.does(Action::Reload, state.clock.now());
     let (answer, answered) = oneshot::channel();

@@ -125,7 +125,7 @@ fn a_server_that_is_killed_in_mid_cell_goes_on() {
                 let mut stream = std::net::TcpStream::connect(admin)?;
                 std::io::Write::write_all(
                     &mut stream,
-                    format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    format!("{method} {path} HTTP/1.1\r\nHost: {admin}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                         .as_bytes(),
                 )?;
                 std::io::copy(&mut stream, &mut std::io::sink())
