@@ -170,7 +170,19 @@ impl Estate {
             let who = match ending.part {
                 Part::Channel => watched(&|channel| channel.name == ending.name),
                 Part::Source => watched(&|channel| channel.on_air.source.as_ref() == Some(&ending.name)),
+                Part::Stream => watched(&|channel| {
+                    ending.name.split_once('/').is_some_and(|(name, _)| name == channel.name)
+                }),
+                Part::Configured => watched(&|channel| {
+                    channel.name == ending.name
+                        && channel.on_air.source.is_some()
+                        && channel.desired.by == By::Configuration
+                }),
                 Part::Calendar => watched(&by_calendar),
+                // A name with captures in it may be any channel's.
+                Part::Rules => watched(&|channel| {
+                    by_calendar(channel) && (ending.name == channel.name || ending.name.contains('$'))
+                }),
                 Part::Mount => {
                     let idle = delivery.registry().mounted(&ending.name).and_then(|mount| mount.idle_for());
                     idle.filter(|idle| *idle < PLAYED).map(|idle| {
