@@ -63,7 +63,8 @@ enum Command {
         #[arg(long, value_name = "OLD")]
         against: Option<PathBuf>,
     },
-    /// Ask the server that runs by a configuration to read it again; exit 1 if it was not taken over.
+    /// Ask the server that runs by a configuration to read it again; exit 1 if it was not taken over, 3 if only SIGHUP can ask it:
+    /// its port is not known, or it has another token.
     Reload {
         /// The configuration, which says where the server's admin port is.
         #[arg(default_value = "config.toml")]
@@ -254,7 +255,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reload { config, yes, admin } => {
             let outcome = runtime()?.block_on(amphi::server::reload(&config, admin, yes))?;
             writeln!(std::io::stdout(), "{outcome}")?;
-            Ok(ExitCode::from(u8::from(!outcome.done)))
+            Ok(ExitCode::from(if outcome.deaf { 3 } else { u8::from(!outcome.done) }))
         }
         Command::Run { config } => serve(amphi::server::run(&config)),
         Command::Demo(Demo { listen, http_listen, admin_listen, fault: faults, no_schedule }) => {

@@ -12,12 +12,16 @@ use utoipa::ToSchema;
 use super::Shared;
 use super::openapi::{NotReady, Refused};
 use super::problem::Problem;
+use crate::alarm::{Alarm, AlarmKind};
 use crate::log;
 use crate::media::MediaTime;
 use crate::tasks::{TaskView, Tasks};
 
 /// A task that viewers need is missed when it has been down for so long.
 const MISSED_AFTER: Duration = Duration::from_secs(3);
+
+/// So many remarks are listed.
+const REMARKS: usize = 100;
 
 /// Where it is seen how the server is.
 #[derive(Clone, Debug)]
@@ -47,6 +51,27 @@ impl HealthWatch {
     }
 }
 
+/// What viewers do not get although the server works, a line for each alarm of the kinds that say so.
+fn remarks(alarms: &[Alarm]) -> Vec<String> {
+    use AlarmKind as K;
+    let concerns = |kind| matches!(kind, K::NotOnAir | K::Undecodable | K::UndecodableSound);
+    let mut all: Vec<_> = alarms
+        .iter()
+        .filter(|alarm| concerns(alarm.kind))
+        // Reasons may be an encoder's own words.
+        .map(|alarm| alarm.sentence.replace(char::is_control, " "))
+        .collect();
+    // Two channels that should show the same source.
+    all.sort();
+    all.dedup();
+    let more = all.len().saturating_sub(REMARKS);
+    all.truncate(REMARKS);
+    if more > 0 {
+        all.push(format!("and {more} more"));
+    }
+    all
+}
+
 /// How the server is.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Health {
@@ -54,6 +79,9 @@ pub(super) struct Health {
     ready: bool,
     /// Why not, in sentences.
     doubts: Vec<String>,
+    /// What viewers do not get although it is ready: the sentences of the alarms `not_on_air`, `undecodable` and
+    /// `undecodable_sound`.
+    remarks: Vec<String>,
     /// Of the program.
     version: &'static str,
     /// Its time.
@@ -76,15 +104,17 @@ pub(super) async fn alive() -> &'static str {
     "alive\n"
 }
 
-/// The server is ready for viewers.
+/// The server is ready for viewers. Behind the first line stands what they do not get all the same, a line each: sources
+/// that are not on air or cannot be decoded.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()), responses(
-    (status = 200, description = "It is", body = String, content_type = "text/plain; charset=utf-8"),
+    (status = 200, description = "It is: `ready`, and a line for each remark", body = String, content_type = "text/plain; charset=utf-8"),
     NotReady,
 ))]
-pub(super) async fn ready(State(state): Shared) -> Result<&'static str, Problem> {
+pub(super) async fn ready(State(state): Shared) -> Result<String, Problem> {
     let doubts = state.health.doubts();
     if doubts.is_empty() {
-        return Ok("ready\n");
+        let remarks = remarks(&state.alarms.borrow());
+        return Ok(["ready".to_owned()].into_iter().chain(remarks).map(|line| line + "\n").collect());
     }
     let why = format!("not ready to serve viewers: {}", doubts.join("; "));
     Err(Problem::new(http::StatusCode::SERVICE_UNAVAILABLE, why))
@@ -100,6 +130,7 @@ pub(super) async fn show(State(state): Shared) -> Json<Health> {
     Json(Health {
         ready: doubts.is_empty(),
         doubts,
+        remarks: remarks(&state.alarms.borrow()),
         version: env!("CARGO_PKG_VERSION"),
         now,
         uptime_s: now.saturating_since(state.started).as_secs(),

@@ -393,6 +393,31 @@ async fn readiness_follows_its_flag() {
     port.ready.send_replace(true);
     let response = port.send(Request::get("/readyz").body(Body::empty()).expect("a request")).await;
     assert_eq!((response.status(), text_of(response).await.as_str()), (StatusCode::OK, "ready\n"));
+    // What viewers do not get does not make it unready: restarting it would not help.
+    let alarm = |kind, sentence: &str| Alarm {
+        kind,
+        source: None,
+        channel: None,
+        about: None,
+        since: START,
+        sentence: sentence.to_owned(),
+    };
+    let mute = "x sends sound that cannot be heard: AC-3";
+    let alarms = vec![
+        alarm(AlarmKind::Black, "x shows a black picture"),
+        alarm(AlarmKind::UndecodableSound, mute),
+        alarm(AlarmKind::Undecodable, "x sends pictures that cannot be shown: 10\nbits"),
+        alarm(AlarmKind::UndecodableSound, mute),
+        alarm(AlarmKind::NotOnAir, "hall does not show x"),
+    ];
+    port.alarms.send_replace(alarms.into());
+    let remarks = ["hall does not show x", "x sends pictures that cannot be shown: 10 bits", mute];
+    let response = port.send(Request::get("/readyz").body(Body::empty()).expect("a request")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(text_of(response).await, format!("ready\n{}\n", remarks.join("\n")));
+    let (_, health) = port.get("/api/v1/health").await;
+    assert_eq!((&health["ready"], &health["remarks"]), (&json!(true), &json!(remarks)));
+    port.alarms.send_replace(Arc::default());
     // A task that viewers need falls, and is not back after some seconds.
     let mut port = port;
     port.needed.lies("an index");

@@ -3,13 +3,14 @@
 //! The estate obeys [`Difference::endings`], a reload is judged by them, and `amphi check NEW --against OLD` prints them:
 //! there is one answer to the question of what a change ends. Secrets are told apart and not shown.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::secret::MARK;
-use super::{Channel, Config};
+use super::{Channel, Config, Schedule};
 
 /// A part of what runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,8 +23,14 @@ pub enum Part {
     Mount,
     /// A push to another server.
     Push,
+    /// A name under which a channel is played, as `CHANNEL/STREAM`.
+    Stream,
+    /// The source that the configuration connects to a channel, by the channel's name.
+    Configured,
     /// The calendar.
     Calendar,
+    /// Rules of the calendar that lead to a channel, by what they say of its name.
+    Rules,
 }
 
 /// Something that runs and is ended by a change.
@@ -49,7 +56,12 @@ impl fmt::Display for Ending {
             (Part::Mount, false) => ("mount", "is ended"),
             (Part::Push, true) => ("push", "is published anew"),
             (Part::Push, false) => ("push", "is ended"),
-            (Part::Calendar, _) => return f.write_str("the calendar is given up"),
+            (Part::Stream, _) => ("stream", "is known no more"),
+            (Part::Configured, true) => ("channel", "is given another source"),
+            (Part::Configured, false) => ("channel", "is given no source any more"),
+            (Part::Calendar, true) => return f.write_str("the calendar's events are sought anew"),
+            (Part::Calendar, false) => return f.write_str("the calendar is given up"),
+            (Part::Rules, _) => return write!(f, "the calendar's rules for {name:?} change"),
         };
         write!(f, "{kind} {name:?} {becomes}")
     }
@@ -157,6 +169,14 @@ fn endings(old: &Config, new: &Config) -> Vec<Ending> {
         let same_ladder = ladder(old, &channel.ladder) == ladder(new, &channel.ladder);
         if !next.is_some_and(|next| same_ladder && lives_on(channel, next)) {
             end(Part::Channel, &channel.name, next.is_some());
+            continue;
+        }
+        let Some(next) = next else { continue };
+        for stream in channel.streams.iter().filter(|stream| !next.streams.contains(stream)) {
+            end(Part::Stream, &format!("{}/{stream}", channel.name), false);
+        }
+        if !channel.source.is_empty() && channel.source != next.source {
+            end(Part::Configured, &channel.name, !next.source.is_empty());
         }
     }
     for vod in old.vods.iter().filter(|vod| !new.vods.contains(vod)) {
@@ -165,10 +185,42 @@ fn endings(old: &Config, new: &Config) -> Vec<Ending> {
     for push in old.pushes.iter().filter(|push| !new.pushes.contains(push)) {
         end(Part::Push, &push.name, new.pushes.iter().any(|it| it.name == push.name));
     }
-    if !old.schedule.url.is_empty() && new.schedule.url.is_empty() {
-        end(Part::Calendar, "", false);
+    let (before, after) = (&old.schedule, &new.schedule);
+    if before.url.is_empty() {
+        return found;
+    }
+    if after.url.is_empty() || !keeps_events(before, after) {
+        end(Part::Calendar, "", !after.url.is_empty());
+    } else {
+        for channel in rules(before, after) {
+            end(Part::Rules, channel, false);
+        }
     }
     found
+}
+
+/// Whether every event of a calendar lasts as long as before and has the same source.
+fn keeps_events(old: &Schedule, new: &Schedule) -> bool {
+    let all = |old: &[String], new: &[String]| old.iter().all(|it| new.contains(it));
+    // No list of agents: all of them.
+    let agents = new.agents.is_empty() || !old.agents.is_empty() && all(&old.agents, &new.agents);
+    agents
+        && (&old.url, old.format, &old.timezone, &old.source_from_agent)
+            == (&new.url, new.format, &new.timezone, &new.source_from_agent)
+        && all(&old.shared_sources, &new.shared_sources)
+        && old.lead_in_s <= new.lead_in_s
+        && old.lead_out_s <= new.lead_out_s
+}
+
+/// The channels of those rules whose events may go elsewhere. The first rule that matches wins: one that is taken away moves
+/// its own events alone, any other change those of the rules behind it, too.
+fn rules<'a>(old: &'a Schedule, new: &Schedule) -> BTreeSet<&'a str> {
+    let mut rest = new.rules.iter().peekable();
+    let gone: Vec<_> = old.rules.iter().filter(|&rule| rest.next_if_eq(&rule).is_none()).collect();
+    let same = old.rules.iter().zip(&new.rules).take_while(|(old, new)| old == new).count();
+    let fewer = gone.len() + new.rules.len() == old.rules.len();
+    let moved = if fewer { gone } else { old.rules.iter().skip(same).collect() };
+    moved.into_iter().map(|rule| rule.channel.as_str()).collect()
 }
 
 /// Whether a running channel can become `next` without being started anew.
@@ -320,7 +372,8 @@ channel = "A"
                 "streams = [\"live\"]",
                 "streams = [\"x\"]",
                 vec!["~ channel \"A\": streams: [\"live\"] -> [\"x\"]"],
-                vec![],
+                // Whoever plays /A/live gets 404 from then on.
+                vec!["stream \"A/live\" is known no more"],
             ),
             (
                 "hunter2@",
@@ -362,7 +415,8 @@ channel = "A"
                 "series = \"x\"",
                 "series = \"y\"",
                 vec!["~ [schedule] rule number 1: series: \"x\" -> \"y\""],
-                vec![],
+                // Its event of this moment may have no channel from then on.
+                vec!["the calendar's rules for \"A\" change"],
             ),
             ("[[vod]]", "[segment]\nwindow = 7\n[[vod]]", vec!["~ [segment] window: 6 -> 7"], vec![]),
         ] {
@@ -377,6 +431,65 @@ channel = "A"
         }
         let (_, endings) = difference("fps = 25", "fps = 15");
         assert_eq!(endings.len(), 4, "another lattice connects every source anew: {endings:?}");
+    }
+
+    #[test]
+    fn what_is_taken_from_a_channel_that_lives_on_is_an_ending() {
+        let with = |source: &str| TEXT.replacen("[\"live\"]", &format!("[\"x\", \"live\"]{source}"), 1);
+        let (hall, desk) = (with("\nsource = \"hall\""), with("\nsource = \"desk\""));
+        let ends = |old: &str, new: &str| -> Vec<String> {
+            let found = Difference::new(&config(old), &config(new));
+            found.endings.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(ends(TEXT, &hall), [""; 0], "what comes in addition ends nothing");
+        assert_eq!(ends(&hall, &desk), ["channel \"A\" is given another source"]);
+        assert_eq!(ends(&hall, &with("")), ["channel \"A\" is given no source any more"]);
+        let both = ["stream \"A/x\" is known no more", "channel \"A\" is given no source any more"];
+        assert_eq!(ends(&hall, TEXT), both);
+    }
+
+    #[test]
+    fn events_that_may_go_elsewhere_are_an_ending_and_others_are_none() {
+        let with = |keys: &str, rules: &[&str]| {
+            let (head, _) = TEXT.split_once("[[schedule.rule]]").expect("a rule");
+            let more = ["C", "D"].map(|name| {
+                format!("[[channel]]\nname = \"{name}\"\nstreams = [\"live\"]\nladder = \"l\"\n")
+            });
+            let head = head.replacen("[[vod]]", &format!("{}[[vod]]", more.concat()), 1);
+            let rule =
+                |rule: &&str| format!("[[schedule.rule]]\nseries = \"{rule}\"\nchannel = \"{rule}\"\n");
+            config(&(format!("{head}{keys}\n") + &rules.iter().map(rule).collect::<Vec<_>>().concat()))
+        };
+        let ends = |old: &Config, new: &Config| -> Vec<String> {
+            Difference::new(old, new).endings.iter().map(|it| format!("{:?} {}", it.part, it.name)).collect()
+        };
+        let all = with("", &["A", "B", "C"]);
+        for (rules, moved) in [
+            (&["A", "B", "C", "D"][..], &[][..]),
+            (&["A", "C"], &["Rules B"]),
+            (&["C"], &["Rules A", "Rules B"]),
+            (&[], &["Rules A", "Rules B", "Rules C"]),
+            (&["A", "D", "B", "C"], &["Rules B", "Rules C"]),
+            (&["A", "D", "C"], &["Rules B", "Rules C"]),
+            (&["A", "C", "B"], &["Rules B", "Rules C"]),
+        ] {
+            assert_eq!(ends(&all, &with("", rules)), moved, "{rules:?}");
+        }
+        for (before, after, sought) in [
+            ("", "poll_s = 60\nlead_out_s = 900\ncheck_s = 0", false),
+            ("", "lead_out_s = 60", true),
+            ("", "lead_in_s = 60", true),
+            ("", "source_from_agent = \"{agent}\"", true),
+            ("", "agents = [\"a\"]", true),
+            ("agents = [\"a\"]", "", false),
+            ("agents = [\"a\"]", "agents = [\"b\", \"a\"]", false),
+            ("agents = [\"a\", \"b\"]", "agents = [\"a\"]", true),
+        ] {
+            let expected = if sought { vec!["Calendar "] } else { vec![] };
+            assert_eq!(ends(&with(before, &["A"]), &with(after, &["A"])), expected, "{before} -> {after}");
+        }
+        let (_, endings) = difference("http://opencast/hunter2", "http://opencast/hunter3");
+        assert_eq!(endings, ["the calendar's events are sought anew"]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Reading a configuration from its text or file: every fault at once.
 
 use std::fmt;
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use super::Config;
 use super::check::{Checker, files};
@@ -79,11 +79,15 @@ pub fn compare(old: &Path, new: &Path) -> Result<Difference, Faults> {
 
 /// Reads the file at `path` and says all that is wrong with it and with the files it names.
 pub fn check(path: &Path) -> CheckReport {
+    check_read(path, fs::read_to_string(path).as_deref())
+}
+
+fn check_read(path: &Path, text: Result<&str, &io::Error>) -> CheckReport {
     let file = path.display().to_string();
     // The parent of "config.toml" is "", and joining to that leaves paths as they are.
     let directory = path.parent().unwrap_or(Path::new(""));
-    match fs::read_to_string(path) {
-        Ok(text) => judge(&text, &file, Some(directory)),
+    match text {
+        Ok(text) => judge(text, &file, Some(directory)),
         Err(error) => {
             let faults = vec![Fault::of_file(format!("cannot be read: {error}"))];
             CheckReport { file, config: None, faults, absent: Vec::new(), warnings: Vec::new() }
@@ -101,7 +105,12 @@ impl Config {
     /// Reads the file at `path`, and the files it names: paths are resolved against its directory, the first
     /// lines of `token_file` and `password_file` become `token` and `password`. Warnings go to the log.
     pub fn load(path: &Path) -> Result<Self, Faults> {
-        let report = check(path);
+        Self::load_read(path, fs::read_to_string(path).as_deref())
+    }
+
+    /// The same, where `text` is what the file at `path` has just been found to say.
+    pub fn load_read(path: &Path, text: Result<&str, &io::Error>) -> Result<Self, Faults> {
+        let report = check_read(path, text);
         for warning in report.absent.iter().chain(&report.warnings) {
             let line = warning.position.map_or(0, |position| position.line);
             tracing::warn!(file = report.file, line, "{}", warning.message);

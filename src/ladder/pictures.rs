@@ -229,7 +229,9 @@ mod tests {
         let meter = Arc::new(LadderMeter::default());
         let mut decoder = PictureDecoder::new(choice, Arc::clone(&meter)).expect("a decoder");
         let mut out = Vec::new();
-        frames.iter().for_each(|frame| decoder.decode(frame, &mut out));
+        for frame in frames {
+            decoder.decode(frame, &mut out);
+        }
         decoder.flush(&mut out);
         (out.len(), meter.picture_fault.get())
     }
@@ -251,7 +253,9 @@ mod tests {
         assert_eq!(pictures, 0);
         assert!(fault.expect("a reason").contains("cannot be decoded"));
         let mut none = frames("intra_refresh").split_off(3);
-        none.iter_mut().for_each(|frame| frame.sync = false);
+        for frame in &mut none {
+            frame.sync = false;
+        }
         let (pictures, fault) = run(DecoderChoice::Rusty, &none);
         assert_eq!(pictures, 0);
         assert!(fault.expect("a reason").contains("no recovery point"));

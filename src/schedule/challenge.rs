@@ -149,7 +149,7 @@ mod tests {
         let mut prover = Prover::new("u".to_owned(), Secret::new("chalk"), true);
         prover.begin();
         let basic = "Basic realm=\"x\"".to_owned();
-        assert_eq!(prover.challenged(&[basic.clone()]), Err(Trouble::InClear));
+        assert_eq!(prover.challenged(std::slice::from_ref(&basic)), Err(Trouble::InClear));
         assert_eq!(prover.authorization("/"), None);
         prover.challenged(&[basic, DIGEST.to_owned()]).expect("Digest shows nothing");
         assert!(prover.authorization("/").expect("a proof").starts_with("Digest "));

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use http::StatusCode;
 use serde::Deserialize;
 
 use crate::config::Config;
@@ -18,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub struct ReloadOutcome {
     /// It was taken over.
     pub done: bool,
+    /// It has no port that is known, or not this token, by which it can be asked: SIGHUP asks it, too.
+    pub deaf: bool,
     text: String,
 }
 
@@ -47,13 +50,21 @@ pub async fn reload(path: &Path, admin: Option<SocketAddr>, confirm: bool) -> an
         Ok(config) => config,
         Err(faults) => {
             let text = format!("{faults}\nnot taken over: the file has faults");
-            return Ok(ReloadOutcome { done: false, text });
+            return Ok(ReloadOutcome { done: false, deaf: false, text });
         }
     };
     let address = match admin {
         Some(address) => address,
         None => config.server.admin_listen.parse().map(reachable).context("server.admin_listen")?,
     };
+    if address.port() == 0 {
+        let text = format!(
+            "{} does not say where the admin port is: kill -HUP does the same without an answer, --admin ADDRESS \
+             asks there",
+            path.display()
+        );
+        return Ok(ReloadOutcome { done: false, deaf: true, text });
+    }
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
     let body = format!("{{\"confirm\":{confirm}}}");
     let mut request = client.post(format!("http://{address}/api/v1/reload"));
@@ -62,7 +73,11 @@ pub async fn reload(path: &Path, admin: Option<SocketAddr>, confirm: bool) -> an
     }
     let request = request.header("Content-Type", "application/json").body(body);
     let answer = request.send().await.with_context(|| {
-        format!("no server answers at {address}, where {} says that it is", path.display())
+        format!(
+            "no server answers at {address}, where {} says that it is; kill -HUP asks one that was started with \
+             another address",
+            path.display()
+        )
     })?;
     let status = answer.status();
     let body = answer.bytes().await.context("the answer")?;
@@ -73,10 +88,16 @@ pub async fn reload(path: &Path, admin: Option<SocketAddr>, confirm: bool) -> an
         let ended = done.ended.into_iter().map(|what| format!("reload: {what}"));
         let lines: Vec<_> =
             done.changes.into_iter().chain(ended).chain(restart).chain([done.sentence]).collect();
-        return Ok(ReloadOutcome { done: true, text: lines.join("\n") });
+        return Ok(ReloadOutcome { done: true, deaf: false, text: lines.join("\n") });
     }
     let detail = serde_json::from_slice::<NotDone>(&body).map_or_else(|_| status.to_string(), |it| it.detail);
-    Ok(ReloadOutcome { done: false, text: format!("not taken over: {detail}") })
+    let deaf = status == StatusCode::UNAUTHORIZED;
+    let hint = if deaf {
+        "; the server still has the admin token of its start: kill -HUP does the same without an answer"
+    } else {
+        ""
+    };
+    Ok(ReloadOutcome { done: false, deaf, text: format!("not taken over: {detail}{hint}") })
 }
 
 /// Where a server that listens on every address is reached from this machine.
@@ -91,7 +112,36 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_cannot_be_asked_is_told_from_one_that_refuses() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, "[server]\nadmin_listen = \"127.0.0.1:0\"\n").expect("written");
+        let said = reload(&path, None, false).await.expect("an answer");
+        assert!(!said.done && said.deaf && said.to_string().contains("kill -HUP"), "{said}");
+
+        // One that has another token.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move {
+            let (mut asked, _) = listener.accept().await.expect("somebody");
+            asked.read_buf(&mut Vec::with_capacity(4096)).await.expect("a request");
+            let refusal = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno";
+            asked.write_all(refusal).await.expect("it listens");
+            // Until the other end has read it.
+            let _ = asked.read_buf(&mut Vec::with_capacity(4096)).await;
+        });
+        let said = reload(&path, Some(address), false).await.expect("an answer");
+        assert!(!said.done && said.deaf && said.to_string().contains("token of its start"), "{said}");
+
+        std::fs::write(&path, "nonsense = 1\n").expect("written");
+        let said = reload(&path, Some(address), false).await.expect("an answer");
+        assert!(!said.done && !said.deaf && said.to_string().contains("nonsense"), "{said}");
+    }
 
     #[test]
     fn a_server_that_listens_everywhere_is_asked_on_this_machine() {

@@ -29,6 +29,11 @@ use crate::tasks::Tasks;
 /// A mount whose recordings were read so lately is watched: players keep up to a minute.
 const PLAYED: Duration = Duration::from_secs(60);
 
+/// The matrix is told so often of another configuration.
+const TELLINGS: u32 = 20;
+/// Between two of them.
+const TOLD_AGAIN: Duration = Duration::from_millis(250);
+
 /// What the conductor, the watchman and the metrics see of the estate.
 #[derive(Clone, Default)]
 pub(super) struct Inventory {
@@ -84,7 +89,7 @@ impl Estate {
         self.end_sources(&before, &mut inventory).await;
         self.end_channels(&before, &mut inventory).await;
         self.mount(&before);
-        self.means.matrix.relayout(layout(&self.config), start::zone(&self.config)).await?;
+        self.relayout().await?;
         for source in &self.config.sources {
             if !self.sources.contains_key(&source.name) {
                 let mut stage = Stage::new("source", &self.means.tasks);
@@ -116,6 +121,23 @@ impl Estate {
                 start::push(push, &self.means, &mut stage)?;
                 self.pushes.insert(push.name.clone(), stage);
             }
+        }
+        Ok(())
+    }
+
+    /// Tells the matrix what there is. Its owner may be beginning again after a fault of ours: what has been ended by now must
+    /// not be all that comes of a reload.
+    async fn relayout(&self) -> anyhow::Result<()> {
+        let mut tries = 1;
+        while let Err(error) =
+            self.means.matrix.relayout(layout(&self.config), start::zone(&self.config)).await
+        {
+            if tries == TELLINGS {
+                return Err(error.into());
+            }
+            warn!(%error, tries, "the matrix has not heard of the new configuration, it is told again");
+            tries += 1;
+            tokio::time::sleep(TOLD_AGAIN).await;
         }
         Ok(())
     }
@@ -170,7 +192,19 @@ impl Estate {
             let who = match ending.part {
                 Part::Channel => watched(&|channel| channel.name == ending.name),
                 Part::Source => watched(&|channel| channel.on_air.source.as_ref() == Some(&ending.name)),
+                Part::Stream => watched(&|channel| {
+                    ending.name.split_once('/').is_some_and(|(name, _)| name == channel.name)
+                }),
+                Part::Configured => watched(&|channel| {
+                    channel.name == ending.name
+                        && channel.on_air.source.is_some()
+                        && channel.desired.by == By::Configuration
+                }),
                 Part::Calendar => watched(&by_calendar),
+                // A name with captures in it may be any channel's.
+                Part::Rules => watched(&|channel| {
+                    by_calendar(channel) && (ending.name == channel.name || ending.name.contains('$'))
+                }),
                 Part::Mount => {
                     let idle = delivery.registry().mounted(&ending.name).and_then(|mount| mount.idle_for());
                     idle.filter(|idle| *idle < PLAYED).map(|idle| {

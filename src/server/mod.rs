@@ -43,7 +43,7 @@ use futures_util::FutureExt;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use tracing::{error, info};
+use tracing::info;
 
 use crate::admin::insight::Insight;
 use crate::admin::{HealthWatch, ReloadOrder};
@@ -80,8 +80,9 @@ pub use simulate::{SimulateOptions, simulate};
 
 /// Serves the configuration at `path` until a signal comes; takes a changed file over.
 pub async fn run(path: &Path) -> anyhow::Result<()> {
-    let config =
-        Config::load(path).map_err(|faults| anyhow::anyhow!("the configuration has faults\n{faults}"))?;
+    let text = std::fs::read_to_string(path);
+    let config = Config::load_read(path, text.as_deref())
+        .map_err(|faults| anyhow::anyhow!("the configuration has faults\n{faults}"))?;
     let mut signals = Signals::new(path)?;
     let clocks = Clocks::system();
     let tasks = Tasks::new(Arc::clone(&clocks.wall));
@@ -92,7 +93,7 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
         server = starting => server?,
         () = signals.end() => return Ok(()),
     };
-    let mut reloader = Reloader::new(path);
+    let mut reloader = Reloader::new(path, text.unwrap_or_default());
     loop {
         let order = tokio::select! {
             signal = listening.attempt(signals.next()) => match signal {
@@ -111,8 +112,7 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
         // A fault of ours in it ends nothing that runs.
         let reloaded = AssertUnwindSafe(reloader.reload(&mut server, order)).catch_unwind().await;
         if let Err(panic) = reloaded {
-            let why = crate::log::why(&*panic);
-            error!(why, "the new configuration is taken over in part, by a fault of ours");
+            reloader.fell(&server, &crate::log::why(&*panic));
         }
     }
     server.end().await;

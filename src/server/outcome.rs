@@ -5,6 +5,7 @@
 //! rungs no segment comes any more, whatever the cause: that is also why a server is not ready.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::conductor::LadderKey;
 use super::estate::Inventory;
@@ -134,7 +135,7 @@ pub(super) fn not_on_air<'a>(
 /// Conditions that keep a source off the air.
 const fn explains(kind: AlarmKind) -> bool {
     use AlarmKind as K;
-    matches!(kind, K::Offline | K::Stalled | K::Refused | K::ParameterSets | K::Undecodable | K::Stale)
+    matches!(kind, K::Offline | K::Stalled | K::Refused | K::ParameterSets | K::Undecodable)
 }
 
 /// The rungs whose newest segment is too old, by channel; none for a channel whose rungs are all well. A rung without a name is
@@ -148,21 +149,25 @@ pub(super) fn stale(registry: &Registry, inventory: &Inventory, now: MediaTime) 
             continue;
         };
         let patience = channel.spec.patience * 2 + grid.duration() * OLD;
-        let is_old = |last: CellIndex| now.saturating_since(grid.start(last.next())) > patience;
-        let old: Vec<_> = snapshot
-            .renditions
-            .iter()
-            .filter(|rendition| rendition.rung.is_variant())
-            .filter(|rendition| is_old(newest(rendition, snapshot.last)))
-            .map(|rendition| rendition.rung.name().to_owned())
-            .collect();
-        if let Some(first) = old.first() {
-            let age = now.saturating_since(grid.start(snapshot.last.next())).as_secs();
-            let rungs = if old.len() == 1 { first.clone() } else { old.join(", ") };
-            found.push((name.clone(), format!("{name} has had no new segment for {age} s: {rungs}")));
-        }
+        let variants = snapshot.renditions.iter().filter(|rendition| rendition.rung.is_variant());
+        let ages = variants.map(|rendition| {
+            let newest = newest(rendition, snapshot.last);
+            (rendition.rung.name(), now.saturating_since(grid.start(newest.next())))
+        });
+        found.extend(old(name, ages, patience).map(|sentence| (name.clone(), sentence)));
     }
     found
+}
+
+/// Which rungs' newest segments are older than `patience`, in a sentence; of several, how old all of them are at least.
+fn old<'a>(
+    channel: &str,
+    ages: impl Iterator<Item = (&'a str, Duration)>,
+    patience: Duration,
+) -> Option<String> {
+    let (rungs, ages): (Vec<_>, Vec<_>) = ages.filter(|(_, age)| *age > patience).unzip();
+    let age = ages.into_iter().min()?.as_secs();
+    Some(format!("{channel} has had no new segment for {age} s: {}", rungs.join(", ")))
 }
 
 fn newest(rendition: &Rendition, last: CellIndex) -> CellIndex {
@@ -213,6 +218,19 @@ mod tests {
 
     fn told(view: &MatrixView, found: &[Condition]) -> Vec<String> {
         not_on_air(view, found).map(|condition| condition.sentence).collect()
+    }
+
+    #[test]
+    fn a_rung_that_stands_still_is_told_with_its_own_age() {
+        let told = |ages: &[(&str, u64)]| {
+            let ages = ages.iter().map(|(rung, s)| (*rung, Duration::from_secs(*s)));
+            old("L", ages, Duration::from_secs(8))
+        };
+        assert_eq!(told(&[("720p", 2), ("480p", 8)]), None);
+        let said = told(&[("720p", 31), ("480p", 0)]);
+        assert_eq!(said.as_deref(), Some("L has had no new segment for 31 s: 720p"));
+        let said = told(&[("720p", 31), ("480p", 20)]);
+        assert_eq!(said.as_deref(), Some("L has had no new segment for 20 s: 720p, 480p"));
     }
 
     #[test]

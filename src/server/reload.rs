@@ -4,6 +4,7 @@
 //! more, or that is the beginning of the one that runs and stops in the middle of a line, is refused unless whoever asks
 //! confirms it; so is one with faults, always. What was refused is an alarm until a file is taken over.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,9 +32,16 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    /// Of the file that was read a moment ago.
-    pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), text: std::fs::read_to_string(path).unwrap_or_default() }
+    /// Of the file at `path`, where `text` is what runs.
+    pub(super) fn new(path: &Path, text: String) -> Self {
+        Self { path: path.to_owned(), text }
+    }
+
+    /// A fault of ours has ended a reload halfway: an alarm until a file is taken over.
+    pub(super) fn fell(&self, server: &Server, why: &str) {
+        error!(why, "the new configuration is taken over in part, by a fault of ours");
+        let why = format!("taken over in part, by a fault of ours: {why}; amphi reload tries again");
+        server.pending.send_replace(Some(self.pending(&ReloadRefused::Failed(why))));
     }
 
     /// Reads the file and takes it over, or says why not; `order`: who asks, where it is not the file itself or a signal.
@@ -67,10 +75,12 @@ impl Reloader {
 
     async fn take_over(&mut self, server: &mut Server, confirm: bool) -> Result<ReloadAnswer, ReloadRefused> {
         let text = self.settled().await;
-        let config = Config::load(&self.path).map_err(|faults| {
+        // What is judged is what is taken over: the file may change meanwhile.
+        let config = Config::load_read(&self.path, text.as_deref()).map_err(|faults| {
             error!("the new configuration has faults, the old one stays\n{faults}");
             ReloadRefused::Faulty(faults.to_string())
         })?;
+        let text = text.unwrap_or_default();
         let difference = server.estate.difference(&config);
         if !confirm {
             let losses = server.estate.losses(&difference);
@@ -93,13 +103,13 @@ impl Reloader {
     }
 
     /// The file's text, once it has not changed for a moment.
-    async fn settled(&self) -> String {
-        let read = || std::fs::read_to_string(&self.path).unwrap_or_default();
+    async fn settled(&self) -> io::Result<String> {
+        let read = || std::fs::read_to_string(&self.path);
         let mut text = read();
         for _ in 0..LOOKS {
             tokio::time::sleep(SETTLED).await;
             let now = read();
-            if now == text {
+            if matches!((&now, &text), (Ok(now), Ok(text)) if now == text) {
                 break;
             }
             text = now;

@@ -1,5 +1,6 @@
 //! Whole sessions with halls as they are: a scripted encoder on a port of this machine, and what of it is received.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,12 +22,15 @@ const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\n";
 const AAC: &str = "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/48000/2\r\n\
     a=fmtp:97 mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=1190\r\na=control:a\r\n";
 
+/// What a hall answers to a request, without CSeq; `None`: the usual.
+type Answer = fn(&Hall, &str) -> Option<String>;
+
 /// What a hall does otherwise than usual.
 #[derive(Clone)]
 struct Quirk {
     sdp: String,
     /// An answer (without CSeq) to a request; `None`: the usual one.
-    answer: fn(&Hall, &str) -> Option<String>,
+    answer: Answer,
     /// The payload of a packet of sound, and its type.
     sound: (u8, Vec<u8>),
     /// Written behind the third picture.
@@ -114,7 +118,7 @@ impl Hall {
                 let end = 4 + usize::from(u16::from_be_bytes([bytes[2], bytes[3]]));
                 if bytes.len() >= end {
                     let packet: Vec<u8> = bytes.drain(..end).collect();
-                    *self.heard.lock().unwrap() += &format!("${}:{} ", packet[1], packet[5]);
+                    write!(self.heard.lock().unwrap(), "${}:{} ", packet[1], packet[5]).unwrap();
                     continue;
                 }
             } else if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -226,7 +230,7 @@ async fn sound_of_every_kind_comes() {
 
 #[tokio::test]
 async fn headers_as_they_are_written_play() {
-    let answers: [fn(&Hall, &str) -> Option<String>; 4] = [
+    let answers: [Answer; 4] = [
         |hall, request| {
             let sdp = &hall.quirk.sdp;
             let head = "200 OK\ncontent-type: application/sdp; charset=utf-8\ncontent-length:";
@@ -250,7 +254,7 @@ async fn headers_as_they_are_written_play() {
 
 #[tokio::test]
 async fn redirects_are_followed_but_not_for_ever() {
-    let answers: [fn(&Hall, &str) -> Option<String>; 3] = [
+    let answers: [Answer; 3] = [
         |hall, request| {
             let here = format!("301 Moved\r\nLocation: rtsp://127.0.0.1:{}/y\r\n\r\n", hall.port);
             request
@@ -338,7 +342,7 @@ async fn a_hall_that_sends_us_elsewhere_is_followed_in_mid_stream() {
 
 #[tokio::test]
 async fn endless_answers_are_given_up_at_once() {
-    let cases: [(fn(&Hall, &str) -> Option<String>, &str); 3] = [
+    let cases: [(Answer, &str); 3] = [
         (|_, _| Some("200 OK\r\nContent-Length: 4000000000\r\n\r\n".to_owned()), "body"),
         (|_, _| Some(format!("200 OK\r\nX: {}", "a".repeat(100_000))), "line"),
         (|_, _| Some(format!("200 OK\r\n{}", "X: y\r\n".repeat(1000))), "lines"),

@@ -1,5 +1,7 @@
 //! Damage, and files beneath a root.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -48,7 +50,7 @@ fn reel(name: &str) -> (Reel, Vec<u8>) {
         Reel::new(std::sync::Arc::new(Recording::new(
             name.to_owned(),
             stamp,
-            std::sync::Arc::new(recording::Opened::new(file, &Default::default())),
+            std::sync::Arc::new(recording::Opened::new(file, &std::sync::Arc::default())),
             movie,
             6000,
         ))),
@@ -181,8 +183,10 @@ fn faults_name_the_box_and_its_place() {
 fn attribute(text: &str) -> String {
     text.chars()
         .filter(|letter| matches!(letter, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}'))
-        .map(|letter| format!("&#{};", u32::from(letter)))
-        .collect()
+        .fold(String::new(), |mut text, letter| {
+            write!(text, "&#{};", u32::from(letter)).expect("in memory");
+            text
+        })
 }
 
 /// What a SMIL file of these words leads to: playlist, manifest, list.

@@ -1,6 +1,7 @@
 //! Costly answers of recordings from outside, and a proxy that hands on a path without it.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -15,8 +16,10 @@ fn hundreds_who_ask_for_costly_answers_get_the_same_one_or_are_asked_to_come_aga
     std::fs::copy(fixture("hall_a.mp4"), nas.path().join("a.mp4")).expect("copied");
     std::fs::write(nas.path().join("a.smil"), "<smil><body><video src='mp4:a'/></body></smil>")
         .expect("written");
-    let cues: String =
-        (0..3000).map(|n| format!("00:{:02}.000 --> 01:00.000\ncue {n}\n\n", n % 60)).collect();
+    let cues = (0..3000).fold(String::new(), |mut cues, n| {
+        write!(cues, "00:{:02}.000 --> 01:00.000\ncue {n}\n\n", n % 60).expect("in memory");
+        cues
+    });
     std::fs::write(nas.path().join("a.de.vtt"), format!("WEBVTT\n\n{cues}")).expect("written");
     let root = nas.path().display();
     let server =

@@ -45,7 +45,8 @@ fn channels_come_and_go_and_the_others_do_not_notice() {
     let told = |reload: &str| {
         eventually(reload, || http::get(server.admin, "/api/v1/audit").text().contains(reload));
     };
-    let titled = one_hall(url) + "[pages]\ntitle = \"Another\"\n";
+    let titled = one_hall(url).replace("[\"live\"]", "[\"live\", \"other\", \"third\"]");
+    let titled = titled + "[pages]\ntitle = \"Another\"\n";
     server.rewrite(&titled);
     told("taken over: [[channel]]; [pages] takes a restart");
     server.rewrite(&(titled + "# Nothing else.\n"));
@@ -95,6 +96,16 @@ fn what_people_watch_is_ended_only_with_a_confirmation() {
     let json = "Content-Type: application/json\r\n";
     let answer = http::request(server.admin, "POST", "/api/v1/reload", json, "{}");
     assert_eq!(answer.status, 409, "{}", answer.text());
+    viewer.read();
+    // The name under which it is played.
+    let (code, said) = {
+        server.rewrite(&two_channels(url).replace("streams = [\"live\"]", "streams = [\"other\"]"));
+        amphi_reload(&server, &[])
+    };
+    assert!(
+        code == Some(1) && said.contains("stream \"Second/live\" is known no more (1 viewer(s)"),
+        "{said}"
+    );
     viewer.read();
     // An empty file, and a file with a fault.
     server.rewrite("");

@@ -176,7 +176,7 @@ fn after_a_loss_it_goes_on_at_a_recovery_point() {
         let decoded = decoder.decode(unit, MediaTime::from_millis(n as i64), &mut show);
         assert_eq!(decoded.is_err(), (entry - 4..entry).contains(&n), "{n}");
     }
-    assert_eq!(furthest(&part, &whole), 0.0);
+    assert!(furthest(&part, &whole) <= 0.0, "every picture is as it should be");
     assert!(part.iter().any(|(at, _)| *at == entry as i64));
 }
 

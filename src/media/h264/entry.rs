@@ -227,7 +227,9 @@ mod tests {
     fn pictures_of_i_slices_are_told_from_others() {
         let sample = |nals: &[&[u8]]| {
             let mut out = BytesMut::new();
-            nals.iter().for_each(|nal| push_sample_nal(&mut out, nal));
+            for nal in nals {
+                push_sample_nal(&mut out, nal);
+            }
             out
         };
         // ue: 0 is 1, 7 is 0001000, 2 is 011, 5 is 00110.

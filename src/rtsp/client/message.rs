@@ -348,7 +348,9 @@ mod tests {
 
     fn all(parts: &[&[u8]], channels: &[u8]) -> (Vec<Incoming>, Option<Nonsense>) {
         let mut messages = Messages::default();
-        channels.iter().for_each(|channel| messages.expect(*channel));
+        for channel in channels {
+            messages.expect(*channel);
+        }
         let mut out = Vec::new();
         for part in parts {
             messages.feed().extend_from_slice(part);

@@ -365,7 +365,7 @@ mod tests {
         let block = receiver.block(Duration::from_millis(1040)).unwrap();
         assert_eq!((block.fraction, block.lost, block.highest), (51, 1, 0x1_0002));
         assert_eq!((block.jitter, block.since), (1, 65_536));
-        assert_eq!(block.last_report, (2_208_988_800_u64 & 0xffff) as u32 * 65_536);
+        assert_eq!(block.last_report, (0x83aa_7e80_u64 & 0xffff) as u32 * 65_536);
         assert_eq!(receiver.block(Duration::from_millis(1041)).unwrap().fraction, 0, "since the last one");
     }
 

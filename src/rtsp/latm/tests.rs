@@ -18,9 +18,9 @@ impl Writer {
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
-        bytes.iter().for_each(|&byte| {
+        for &byte in bytes {
             self.put(8, u32::from(byte));
-        });
+        }
         self
     }
 

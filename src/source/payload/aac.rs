@@ -270,7 +270,9 @@ mod tests {
 
     fn made(aac: &mut AacPayload, packets: &[Received]) -> Vec<(i64, Vec<u8>, u16)> {
         let mut out = Vec::new();
-        packets.iter().for_each(|packet| aac.push(packet, &mut out));
+        for packet in packets {
+            aac.push(packet, &mut out);
+        }
         out.into_iter()
             .map(|made| match made {
                 Made::Unit(unit) => (unit.rtp.ticks, unit.data.to_vec(), unit.lost),

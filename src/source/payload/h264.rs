@@ -341,7 +341,9 @@ mod tests {
     /// `time:bytes[+lost]` of each picture, `!` where one is missing, `?` for what is left out otherwise, `-` for nothing.
     fn made(h264: &mut H264Payload, packets: &[Received]) -> String {
         let mut out = Vec::new();
-        packets.iter().for_each(|packet| h264.push(packet, &mut out));
+        for packet in packets {
+            h264.push(packet, &mut out);
+        }
         let word = |made: &Made| match made {
             Made::Unit(unit) if unit.lost > 0 => {
                 format!("{}:{}+{}", unit.rtp.ticks, unit.data.len(), unit.lost)
