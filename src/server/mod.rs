@@ -210,7 +210,7 @@ impl Server {
         let pages = Pages::new(&config.pages.title, &config.pages.embed_from).showing(showing);
         let budget = start::descriptors(&config);
         let delivery = Delivery::new(pages).with_pages(budget.pages as usize);
-        start::announce(&config, &delivery);
+        start::announce(&config, budget.open_max, &delivery);
         let (ready, ready_watch) = watch::channel(false);
         let (pending, pending_watch) = watch::channel(None);
         let (alarms, alarms_watch) = watch::channel(Arc::default());

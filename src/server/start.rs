@@ -55,16 +55,16 @@ use super::stage::{Job, Stage};
 const RTMP_LEAD: i64 = 600_000_000_000;
 
 /// Makes every channel known to viewers, who are asked to come again until its shelf is there, and every mount.
-pub(super) fn announce(config: &Config, delivery: &Delivery) {
+pub(super) fn announce(config: &Config, open_max: u64, delivery: &Delivery) {
     for channel in &config.channels {
         let streams = channel.streams.clone();
         delivery.registry().insert(&channel.name, delivery::Channel { streams, shelf: None, air: None });
     }
-    mount(&config.vods, delivery);
+    mount(&config.vods, open_max, delivery);
 }
 
-/// Serves the recordings of these mounts; those that run as they should are left alone.
-pub(super) fn mount(vods: &[config::Vod], delivery: &Delivery) {
+/// Serves the recordings of these mounts, each of which keeps so many open; those that run as they should are left alone.
+pub(super) fn mount(vods: &[config::Vod], open_max: u64, delivery: &Delivery) {
     let registry = delivery.registry();
     for vod in vods {
         let settings = MountSettings {
@@ -76,7 +76,8 @@ pub(super) fn mount(vods: &[config::Vod], delivery: &Delivery) {
         };
         if registry.mounted(&vod.name).is_none_or(|mount| *mount.settings() != settings) {
             info!(mount = vod.name, root = %vod.root.display(), "recordings are served");
-            registry.mount(&vod.name, Mount::new(settings).in_workshop(delivery.workshop().clone()));
+            let mount = Mount::keeping_open(settings, open_max);
+            registry.mount(&vod.name, mount.in_workshop(delivery.workshop().clone()));
         }
     }
 }
@@ -146,12 +147,17 @@ pub(super) fn descriptors(config: &Config) -> Budget {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let budget = Budget::new(if raised.is_ok() { maximum } else { current }, config);
-    let Budget { limit, reserve, pages, places, .. } = budget;
-    info!(?limit, reserve, pages, places, "descriptors");
+    let Budget { limit, reserve, open_max, pages, places, .. } = budget;
+    info!(?limit, reserve, open_max, pages, places, "descriptors");
     if let Some(advice) = budget.advice() {
         tracing::warn!("{advice}");
     }
     budget
+}
+
+/// Recordings that a mount of this configuration may keep open.
+pub(super) fn open_max(config: &Config) -> u64 {
+    Budget::new(getrlimit(Resource::Nofile).current, config).open_max
 }
 
 /// The zone in which people of this site tell the time.
