@@ -284,10 +284,7 @@ fn admit(state: &Inner, request: &Request) -> Result<(), Box<Response>> {
     }
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
     match authenticator.judge(request.method().as_str(), target, shown, (state.now)()) {
-        Verdict::Good => {
-            state.attempts.accepted(KIND, from);
-            Ok(())
-        }
+        Verdict::Good => Ok(()),
         Verdict::Challenge { values, wrong } => {
             if wrong {
                 state.attempts.rejected(KIND, from);
