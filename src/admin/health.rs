@@ -1,7 +1,6 @@
 //! `/healthz`, `/readyz`: for whoever watches over the process. Open to all. `/api/v1/health` says more, to people.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -14,10 +13,7 @@ use super::openapi::{NotReady, Refused};
 use super::problem::Problem;
 use crate::log;
 use crate::media::MediaTime;
-use crate::tasks::{TaskView, Tasks};
-
-/// A task that viewers need is missed when it has been down for so long.
-const MISSED_AFTER: Duration = Duration::from_secs(3);
+use crate::tasks::{MISSED_AFTER, TaskView, Tasks};
 
 /// Where it is seen how the server is.
 #[derive(Clone, Debug)]

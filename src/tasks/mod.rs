@@ -33,6 +33,8 @@ use crate::clock::WallClock;
 use crate::log;
 use roll::Roll;
 
+/// A task that viewers need is missed when it has been down for so long.
+pub const MISSED_AFTER: Duration = Duration::from_secs(3);
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_millis(100);
 
