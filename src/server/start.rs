@@ -113,7 +113,7 @@ impl AdminPort<'_> {
     fn wowza(&self, config: &Config, delivery: &Delivery) -> WowzaState {
         let config::WowzaRest { username, password } = &config.wowza_rest;
         let credentials = (!username.is_empty()).then(|| (username.clone(), password.clone()));
-        let clock = Arc::clone(&self.clocks.wall);
+        let (clock, begun) = (Arc::clone(&self.clocks.wall), std::time::Instant::now());
         let inventory = self.inventory.clone();
         let delivery = delivery.clone();
         WowzaState {
@@ -121,6 +121,7 @@ impl AdminPort<'_> {
             credentials,
             started: clock.now(),
             now: Arc::new(move || clock.now()),
+            running: Arc::new(move || begun.elapsed()),
             received: Arc::new(move |source| {
                 let inventory = Arc::clone(&inventory.borrow());
                 inventory.sources.get(source).map_or(0, |entry| entry.gauges.bytes.get())
