@@ -253,6 +253,11 @@ impl Mount {
         Self { asker, ..self }
     }
 
+    /// For whose questions this is.
+    pub const fn asker(&self) -> Option<IpAddr> {
+        self.asker
+    }
+
     /// A number that no other mount has had.
     pub const fn serial(&self) -> u64 {
         self.serial
@@ -304,7 +309,7 @@ impl Mount {
                         }
                         Err(fault) => {
                             if fault != VodFault::NotFound {
-                                if crate::log::may_say("rendition", None) {
+                                if crate::log::may_say("rendition", self.asker) {
                                     warn!(smil = path, %fault, "a rendition is left out");
                                 }
                                 first = fault;
@@ -444,7 +449,7 @@ impl Mount {
             }
             Err(fault) => match (&*fault, self.last_good.get(path).await) {
                 (VodFault::Smil { .. }, Some(smil)) => {
-                    if crate::log::may_say("last good", None) {
+                    if crate::log::may_say("last good", self.asker) {
                         warn!(%fault, "answered from the last good reading");
                     }
                     Ok(smil)
