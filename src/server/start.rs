@@ -31,6 +31,7 @@ use crate::ladder::sign::Words;
 use crate::ladder::{LadderSpec, WaitingLoop, openh264};
 use crate::matrix::{MatrixHandle, SourceStatus};
 use crate::media::{Grid, Parts, RungTracks};
+use crate::meter::Note;
 use crate::package::{InitError, init_section};
 use crate::push::PushBoard;
 use crate::rehearsal::Archive;
@@ -186,8 +187,9 @@ pub(super) fn listeners(
     demo: Option<Router>,
     places: &http::Places,
     stage: &mut Stage,
-) -> anyhow::Result<Addresses> {
+) -> anyhow::Result<(Addresses, Vec<Starving>)> {
     let server = &config.server;
+    let mut starving = vec![("connections", places.starving())];
     let gate = Gate::new(port.inventory.clone(), port.attempts.clone(), Arc::clone(&port.clocks.media))?;
     let gate = Arc::new(gate);
     let delivery = delivery.behind(Arc::clone(&gate) as _);
@@ -195,11 +197,12 @@ pub(super) fn listeners(
     let plain = open("http", "server.http_listen", &server.http_listen)?;
     let control = open("admin", "server.admin_listen", &server.admin_listen)?;
     if let Some((listener, _)) = open("wowza-rest", "server.wowza_rest_listen", &server.wowza_rest_listen)? {
-        serve(stage, "wowza-rest", listener, wowza::router(port.wowza(config, &delivery)));
+        starving.push(serve(stage, "wowza-rest", listener, wowza::router(port.wowza(config, &delivery))));
     }
     let counts = open("wowza-counts", "server.wowza_counts_listen", &server.wowza_counts_listen)?;
     if let Some((listener, _)) = counts {
-        serve(stage, "wowza-counts", listener, wowza::counts::router(port.wowza(config, &delivery)));
+        let router = wowza::counts::router(port.wowza(config, &delivery));
+        starving.push(serve(stage, "wowza-counts", listener, router));
     }
     let addresses = Addresses {
         media: media.as_ref().map(|(_, address)| *address),
@@ -268,17 +271,29 @@ pub(super) fn listeners(
         if config.admin.token.is_empty() {
             router = admin::of_this_machine(router, names(config));
         }
-        serve(stage, "admin", listener, router);
+        starving.push(serve(stage, "admin", listener, router));
     }
-    Ok(addresses)
+    Ok((addresses, starving))
 }
 
+/// A port, and why it can accept no connection.
+pub(super) type Starving = (&'static str, Arc<Note>);
+
 /// Serves a router on a port.
-fn serve(stage: &mut Stage, service: &str, listener: tokio::net::TcpListener, router: Router) {
-    let end = stage.end.clone();
+fn serve(
+    stage: &mut Stage,
+    service: &'static str,
+    listener: tokio::net::TcpListener,
+    router: Router,
+) -> Starving {
+    let (end, limits) = (stage.end.clone(), http::Limits::of_control());
+    // Connections outlive a loop that has broken off, and so do the places that they have.
+    let places = limits.places();
+    let starving = (service, places.starving());
     stage.supervise(Job::new(format!("port {service}")), http::Port::new(listener), move |port| {
-        Box::pin(http::serve_with_peer(port, router.clone(), http::Limits::of_control(), end.clone()))
+        Box::pin(http::serve_with_peer(port, router.clone(), places.clone(), limits, end.clone()))
     });
+    starving
 }
 
 fn open(
