@@ -225,6 +225,20 @@ async fn who_guesses_tokens_has_to_wait_and_others_do_not() {
     assert_eq!(ask(&port, "GET", "/healthz", &[], "").await.status(), StatusCode::OK);
 }
 
+#[tokio::test]
+async fn a_right_token_does_not_free_the_guesser_of_another() {
+    let port = guarded_port();
+    let mut slowed = 0;
+    for _ in 0..5 {
+        for guess in 0..10 {
+            let status = from(&port, 7, &format!("guess-{guess}")).await.status();
+            slowed += usize::from(status == StatusCode::TOO_MANY_REQUESTS);
+        }
+        slowed += usize::from(from(&port, 7, "sponge").await.status() == StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert!(slowed > 0, "fifty guesses in a moment");
+}
+
 /// An event stream, and all of it once it has ended.
 async fn events(port: &Port, cookie: &str) -> impl Future<Output = bool> {
     let response = ask(port, "GET", "/api/v1/events", &[(COOKIE.as_str(), cookie)], "").await;

@@ -124,9 +124,8 @@ pub(super) fn judge(state: &Desk, token: &[u8], address: Option<IpAddr>) -> Resu
     const KIND: Credential = Credential::Token;
     state.attempts.may_try(KIND, address).map_err(Problem::slow_down)?;
     let role = state.tokens.role_of(token);
-    match role {
-        Some(_) => state.attempts.accepted(KIND, address),
-        None => state.attempts.rejected(KIND, address),
+    if role.is_none() {
+        state.attempts.rejected(KIND, address);
     }
     Ok(role)
 }

@@ -1,7 +1,6 @@
 //! `/healthz`, `/readyz`: for whoever watches over the process. Open to all. `/api/v1/health` says more, to people.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -15,10 +14,7 @@ use super::problem::Problem;
 use crate::alarm::{Alarm, AlarmKind};
 use crate::log;
 use crate::media::MediaTime;
-use crate::tasks::{TaskView, Tasks};
-
-/// A task that viewers need is missed when it has been down for so long.
-const MISSED_AFTER: Duration = Duration::from_secs(3);
+use crate::tasks::{MISSED_AFTER, TaskView, Tasks};
 
 /// So many remarks are listed.
 const REMARKS: usize = 100;
@@ -126,14 +122,13 @@ pub(super) async fn ready(State(state): Shared) -> Result<String, Problem> {
 ))]
 pub(super) async fn show(State(state): Shared) -> Json<Health> {
     let doubts = state.health.doubts();
-    let now = state.clock.now();
     Json(Health {
         ready: doubts.is_empty(),
         doubts,
         remarks: remarks(&state.alarms.borrow()),
         version: env!("CARGO_PKG_VERSION"),
-        now,
-        uptime_s: now.saturating_since(state.started).as_secs(),
+        now: state.clock.now(),
+        uptime_s: state.started.elapsed().as_secs(),
         panics: log::panics(),
         log_dropped: log::dropped(),
         tasks: state.health.tasks.all(),

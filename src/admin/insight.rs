@@ -23,9 +23,10 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use super::attendance::Viewers;
-use super::openapi::{NoSuchName, Refused};
+use super::openapi::{Crowded, NoSuchName, Refused};
 use super::problem::{Name, Problem};
 use crate::media::MediaTime;
+use crate::workshop::Refused as Refusal;
 
 /// Where it all comes from.
 #[derive(Clone, Debug)]
@@ -40,10 +41,11 @@ pub struct Insight {
 
 /// Makes thumbnails.
 pub trait Thumbnails: Send + Sync + fmt::Debug {
-    /// The source as it is, or as it was last seen; `None` where there is no picture yet.
-    fn of_source<'a>(&'a self, source: &'a str) -> BoxFuture<'a, Option<Thumbnail>>;
+    /// The source as it is, or as it was last seen; `None` where there is no picture yet. Refused where there might be one,
+    /// and it cannot be made now.
+    fn of_source<'a>(&'a self, source: &'a str) -> BoxFuture<'a, Result<Option<Thumbnail>, Refusal>>;
     /// What a channel's viewers see.
-    fn of_channel<'a>(&'a self, channel: &'a str) -> BoxFuture<'a, Option<Thumbnail>>;
+    fn of_channel<'a>(&'a self, channel: &'a str) -> BoxFuture<'a, Result<Option<Thumbnail>, Refusal>>;
 }
 
 /// A small picture.
@@ -138,7 +140,7 @@ pub(super) async fn viewers(State(state): Shared) -> Json<Viewers> {
     params(("source" = String, Path, description = "The source's name")),
     responses(
         (status = 200, description = "A small picture", body = Vec<u8>, content_type = "image/jpeg"),
-        Refused, NoSuchName,
+        Refused, NoSuchName, Crowded,
     ),
 )]
 pub(super) async fn of_source(State(state): Shared, Name(name): Name) -> Result<Response, Problem> {
@@ -153,7 +155,7 @@ pub(super) async fn of_source(State(state): Shared, Name(name): Name) -> Result<
     params(("channel" = String, Path, description = "The channel's name")),
     responses(
         (status = 200, description = "A small picture", body = Vec<u8>, content_type = "image/jpeg"),
-        Refused, NoSuchName,
+        Refused, NoSuchName, Crowded,
     ),
 )]
 pub(super) async fn of_channel(State(state): Shared, Name(name): Name) -> Result<Response, Problem> {
@@ -163,7 +165,11 @@ pub(super) async fn of_channel(State(state): Shared, Name(name): Name) -> Result
     picture(state.insight.thumbnails.of_channel(&name).await)
 }
 
-fn picture(thumbnail: Option<Thumbnail>) -> Result<Response, Problem> {
+fn picture(thumbnail: Result<Option<Thumbnail>, Refusal>) -> Result<Response, Problem> {
+    let thumbnail = thumbnail.map_err(|refusal| match refusal {
+        Refusal::Busy => Problem::busy(&refusal.to_string()),
+        Refusal::Panicked => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, refusal.to_string()),
+    })?;
     let Some(Thumbnail { at, jpeg }) = thumbnail else {
         return Err(Problem::new(StatusCode::NOT_FOUND, "no picture of it has been seen yet"));
     };

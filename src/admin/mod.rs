@@ -65,6 +65,7 @@ use http::uri::Authority;
 use http::{Method, StatusCode, Uri};
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -83,7 +84,6 @@ use crate::audit::AuditLog;
 use crate::clock::WallClock;
 use crate::http::Attempts;
 use crate::matrix::MatrixHandle;
-use crate::media::MediaTime;
 use crate::push::PushBoard;
 
 /// Bytes of a request's body; ours have some hundred.
@@ -127,7 +127,7 @@ pub struct AdminState {
 /// What the routes share.
 struct Desk {
     state: AdminState,
-    started: MediaTime,
+    started: Instant,
     sessions: session::Sessions,
     streams: events::Streams,
 }
@@ -145,7 +145,7 @@ type Shared = State<Arc<Desk>>;
 /// The routes. Serve them over loopback, or over anything when there is an operator's token.
 pub fn router(mut state: AdminState) -> Router {
     metrics::register(&mut state.metrics, state.matrix.clone());
-    let started = state.clock.now();
+    let started = Instant::now();
     let (sessions, streams) = (session::Sessions::default(), events::Streams::default());
     let desk = Arc::new(Desk { state, started, sessions, streams });
     let (router, document) = api().split_for_parts();

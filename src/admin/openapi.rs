@@ -122,7 +122,10 @@ pub(super) struct Crowded;
 
 impl IntoResponses for Crowded {
     fn responses() -> Responses {
-        problems(&[(503, "As many are open as may be: `Retry-After` says when to come again")])
+        problems(&[(
+            503,
+            "As many are open, or being made, as may be: `Retry-After` says when to come again",
+        )])
     }
 }
 

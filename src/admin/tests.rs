@@ -21,6 +21,7 @@ use crate::matrix::{ChannelLayout, Layout, OnAir, Override, SourceState, SourceS
 use crate::media::MediaTime;
 use crate::rehearsal::{Rehearsal, RehearsalState};
 use crate::tasks::{Task, Tasks};
+use crate::workshop::Refused;
 
 pub(super) const START: MediaTime = MediaTime::from_millis(1_795_000_000_000);
 
@@ -115,15 +116,17 @@ fn insight() -> Insight {
         _vitals: watch::Sender<Arc<insight::Vitals>>,
         _viewers: watch::Sender<Arc<attendance::Viewers>>,
     }
+    type Made = Result<Option<insight::Thumbnail>, Refused>;
     impl insight::Thumbnails for OfX {
-        fn of_source<'a>(&'a self, source: &'a str) -> BoxFuture<'a, Option<insight::Thumbnail>> {
+        fn of_source<'a>(&'a self, source: &'a str) -> BoxFuture<'a, Made> {
             let jpeg = bytes::Bytes::from_static(b"\xff\xd8");
             let thumbnail = insight::Thumbnail { at: START, jpeg };
-            Box::pin(std::future::ready((source == "x").then_some(thumbnail)))
+            let made = if source == "x" { Ok(Some(thumbnail)) } else { Err(Refused::Busy) };
+            Box::pin(std::future::ready(made))
         }
 
-        fn of_channel<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<insight::Thumbnail>> {
-            Box::pin(std::future::ready(None))
+        fn of_channel<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Made> {
+            Box::pin(std::future::ready(Ok(None)))
         }
     }
     let ((vitals, vitals_watch), (viewers, viewers_watch)) =
@@ -386,7 +389,7 @@ async fn what_could_not_be_kept_is_said() {
     assert!(changed["warning"].as_str().expect("a warning").contains("the disk is full"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn readiness_follows_its_flag() {
     let port = port();
     assert_eq!(port.get("/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
@@ -423,7 +426,7 @@ async fn readiness_follows_its_flag() {
     port.needed.lies("an index");
     let response = port.send(Request::get("/readyz").body(Body::empty()).expect("a request")).await;
     assert_eq!(response.status(), StatusCode::OK, "it may be back in a moment");
-    port.clock.advance(std::time::Duration::from_secs(3));
+    tokio::time::advance(std::time::Duration::from_secs(3)).await;
     let (status, problem) = port.get("/readyz").await;
     let detail = problem["detail"].as_str().expect("a detail");
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
@@ -539,7 +542,9 @@ async fn thumbnails_are_pictures_or_problems() {
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()[CONTENT_TYPE], "image/jpeg");
     assert_eq!(response.headers()[http::header::LAST_MODIFIED], "Wed, 18 Nov 2026 11:06:40 GMT");
-    for path in ["sources/y/thumbnail.jpg", "sources/none/thumbnail.jpg", "channels/hall/thumbnail.jpg"] {
+    let (status, problem) = json_of(get("/api/v1/sources/y/thumbnail.jpg").await).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "nobody has room to make it: {problem}");
+    for path in ["sources/none/thumbnail.jpg", "channels/hall/thumbnail.jpg"] {
         assert_eq!(get(&format!("/api/v1/{path}")).await.status(), StatusCode::NOT_FOUND, "{path}");
     }
     let (status, vitals) = port.get("/api/v1/vitals").await;

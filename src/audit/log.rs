@@ -1,6 +1,7 @@
 //! The handle that records, and the task that writes.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,7 +47,7 @@ pub fn prepare(directory: &Path) -> (AuditLog, Writer) {
     let unsaved = Arc::<Note>::default();
     let log = AuditLog { kept, queue, unsaved: Arc::clone(&unsaved) };
     let retry = Retry::new(TRY_AGAIN, RARELY);
-    (log, Writer { files, entries, waiting: VecDeque::new(), retry, unsaved })
+    (log, Writer { files, entries, waiting: VecDeque::new(), writing: None, retry, unsaved })
 }
 
 /// Writes what is recorded.
@@ -55,6 +56,8 @@ pub struct Writer {
     files: Arc<Files>,
     entries: mpsc::Receiver<Entry>,
     waiting: VecDeque<Entry>,
+    /// What is being written: it outlives a run that breaks off meanwhile.
+    writing: Option<(Arc<VecDeque<Entry>>, JoinHandle<io::Result<()>>)>,
     retry: Retry,
     unsaved: Arc<Note>,
 }
@@ -63,6 +66,10 @@ impl Writer {
     /// Writes until the last handle is dropped; what cannot be written is tried again.
     pub async fn run(&mut self) {
         let mut more = Vec::new();
+        // What a run before has left.
+        if self.writing.is_some() || !self.waiting.is_empty() {
+            self.write().await;
+        }
         loop {
             let again = self.retry.wait(now());
             let came = tokio::select! {
@@ -85,18 +92,23 @@ impl Writer {
     }
 
     async fn write(&mut self) {
-        let (files, batch) = (Arc::clone(&self.files), std::mem::take(&mut self.waiting));
-        let written = tokio::task::spawn_blocking(move || {
-            let written = files.append(&batch);
-            (batch, written)
+        let (files, waiting) = (Arc::clone(&self.files), &mut self.waiting);
+        let (_, writing) = self.writing.get_or_insert_with(|| {
+            let batch = Arc::new(std::mem::take(waiting));
+            let written = Arc::clone(&batch);
+            (batch, tokio::task::spawn_blocking(move || files.append(&*written)))
         });
-        match written.await {
-            Ok((_, Ok(()))) if self.retry.worked() => {
+        let written = writing.await.unwrap_or_else(|panic| Err(panic.into()));
+        let Some((batch, _)) = self.writing.take() else { return };
+        match written {
+            Ok(()) if self.retry.worked() => {
                 self.unsaved.clear();
                 tracing::info!("the audit log is written again");
             }
-            Ok((_, Ok(()))) => {}
-            Ok((batch, Err(error))) => {
+            Ok(()) => {}
+            Err(error) => {
+                let later = std::mem::take(&mut self.waiting);
+                self.waiting = batch.iter().cloned().chain(later).collect();
                 if self.retry.wait(now()).is_none() {
                     tracing::error!(%error, "the audit log cannot be written; trying again until it can");
                 }
@@ -104,9 +116,7 @@ impl Writer {
                 self.unsaved.set(&format!(
                     "the audit log cannot be written, its last {KEPT} entries are in memory alone: {error}"
                 ));
-                self.waiting = batch;
             }
-            Err(error) => tracing::error!(%error, "the audit log could not be written"),
         }
     }
 }
@@ -183,6 +193,19 @@ mod tests {
         assert!(again.latest(1)[0].at >= entry(1000).at, "what fitted into the queue is there");
         again.record(entry(2000));
         assert_eq!(again.latest(1), [entry(2000)]);
+    }
+
+    #[tokio::test]
+    async fn what_a_broken_run_was_writing_is_written_once() {
+        let home = tempfile::tempdir().expect("a directory");
+        let (log, mut writer) = prepare(home.path());
+        log.record(entry(0));
+        let broken = tokio::time::timeout(Duration::ZERO, writer.run()).await;
+        assert!(broken.is_err() && writer.writing.is_some(), "it broke off while it wrote");
+        log.record(entry(1));
+        drop(log);
+        writer.run().await;
+        assert_eq!(Files::new(home.path(), FILE_BYTES).load(), [entry(0), entry(1)]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@
 //! ```
 //! Names of directories and files may have any characters but `/`, `\` and NUL; an encoded slash is refused.
 
+use std::net::IpAddr;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -45,10 +46,10 @@ pub(super) async fn answer(request: &Parts, mount: &Mount, made: &Made) -> Answe
             found
         } else {
             let media = media(request, mount, &stream, &file).await;
-            return media.unwrap_or_else(|fault| refusal(request, &fault));
+            return media.unwrap_or_else(|fault| refusal(request, mount.asker(), &fault));
         }
     } else if has_odd_letters(path) {
-        Err(VodFault::of_name(path, "an encoded slash, a backslash or NUL"))
+        Err(VodFault::of_name(path, "an encoded slash, a backslash or NUL", mount.asker()))
     } else {
         Err(VodFault::NotFound)
     };
@@ -57,7 +58,7 @@ pub(super) async fn answer(request: &Parts, mount: &Mount, made: &Made) -> Answe
             made.remember(mount, request, &found).await;
             found.answer(request)
         }
-        Err(fault) => refusal(request, &fault),
+        Err(fault) => refusal(request, mount.asker(), &fault),
     }
 }
 
@@ -235,7 +236,7 @@ fn media_type(recording: &Recording, kind: vod::Kind) -> HeaderValue {
 }
 
 /// The one place that turns a fault of a recording into a status.
-fn refusal(request: &Parts, fault: &VodFault) -> Answer {
+fn refusal(request: &Parts, asker: Option<IpAddr>, fault: &VodFault) -> Answer {
     let path = request.uri.path();
     match fault {
         VodFault::NotFound | VodFault::Gone => {
@@ -244,7 +245,7 @@ fn refusal(request: &Parts, fault: &VodFault) -> Answer {
         }
         // It may be there in a moment: players come again after 503.
         VodFault::Unfinished { .. } | VodFault::Slow | VodFault::Io { .. } => {
-            if log::may_say("recording", None) {
+            if log::may_say("recording", asker) {
                 warn!(path, %fault, "a recording cannot be served now");
             }
             let response = problem(StatusCode::SERVICE_UNAVAILABLE, &fault.to_string());
@@ -261,7 +262,7 @@ fn refusal(request: &Parts, fault: &VodFault) -> Answer {
         | VodFault::Smil { .. }
         | VodFault::Picture(_)
         | VodFault::Refused(Refused::Panicked) => {
-            if log::may_say("recording", None) {
+            if log::may_say("recording", asker) {
                 warn!(path, %fault, "a recording cannot be served");
             }
             (Kind::Refused, problem(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()))
@@ -278,7 +279,7 @@ mod tests {
         let request = http::Request::get("/vod/mp4:a.mp4/playlist.m3u8").body(()).expect("a request");
         let (request, ()) = request.into_parts();
         let said = |fault| {
-            let (_, answer) = refusal(&request, &fault);
+            let (_, answer) = refusal(&request, None, &fault);
             let again =
                 answer.headers().get(RETRY_AFTER).map(|field| field.to_str().unwrap_or("").to_owned());
             (answer.status().as_u16(), again)

@@ -78,14 +78,6 @@ impl Attempts {
         }
     }
 
-    /// They were right.
-    pub fn accepted(&self, what: Credential, address: Option<IpAddr>) {
-        let over = address.and_then(|address| self.kind(what).lock().succeeded(address));
-        if let Some(over) = over {
-            said(what, over);
-        }
-    }
-
     /// Forgets who has been calm, and says so.
     pub fn sweep(&self) {
         for what in Credential::ALL {
@@ -136,8 +128,6 @@ mod tests {
         assert_eq!(attempts.may_try(Credential::PublishKey, None), Ok(()));
         let counts = Credential::ALL.map(|what| (attempts.count(what), attempts.slowed(what)));
         assert_eq!(counts, [(0, 0), (0, 0), (20, 1)]);
-        attempts.accepted(Credential::PublishKey, who);
-        assert_eq!(attempts.may_try(Credential::PublishKey, who), Ok(()));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub struct Authenticator {
     secrets: [String; 2],
     /// Makes our nonces ours; new at every start.
     key: String,
-    /// Tells nonces of one millisecond apart.
+    /// Tells nonces apart, and which are older.
     serial: AtomicU64,
     used: Mutex<Used>,
 }
@@ -104,7 +104,7 @@ impl Authenticator {
             Some(_) => fields.get("nc").filter(is_count).and_then(|nc| u32::from_str_radix(nc, 16).ok()),
             None => Some(u32::MAX),
         };
-        let made = self.made(nonce).filter(|(millis, _)| is_fresh(*millis, now));
+        let made = self.made(nonce).filter(|(millis, _)| is_fresh(*millis, now)).map(|(_, serial)| serial);
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         match made.zip(count) {
             Some((made, count)) if used.take(made, count) => Verdict::Good,
@@ -182,17 +182,18 @@ fn is_target(shown: &str, target: &str) -> bool {
     uri.path().ends_with(path) && path.starts_with('/') && path != "/" && uri.query() == query
 }
 
-/// The nonces that were used, and which counts of each: the highest, and a bit for each of the 64 up to it.
+/// The nonces that were used, by their numbers, and which counts of each: the highest, and a bit for each of the 64 up to
+/// it. Their times are no order: clocks are stepped back.
 #[derive(Debug, Default)]
 struct Used {
-    nonces: BTreeMap<(i64, u64), (u32, u64)>,
+    nonces: BTreeMap<u64, (u32, u64)>,
     /// Nonces up to here are not good any more.
-    ended: Option<(i64, u64)>,
+    ended: Option<u64>,
 }
 
 impl Used {
     /// Takes this count of the nonce, unless it is gone.
-    fn take(&mut self, nonce: (i64, u64), count: u32) -> bool {
+    fn take(&mut self, nonce: u64, count: u32) -> bool {
         if count == 0 || self.ended.is_some_and(|ended| nonce <= ended) {
             return false;
         }

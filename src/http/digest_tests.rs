@@ -192,9 +192,22 @@ proptest! {
         let mut used = Used::default();
         let mut taken = std::collections::BTreeSet::new();
         for count in counts {
-            if used.take((1, 1), count) {
+            if used.take(1, count) {
                 prop_assert!(taken.insert(count), "{count} was taken twice");
             }
         }
     }
+}
+
+#[test]
+fn a_clock_that_is_stepped_back_ends_no_new_nonce() {
+    let authenticator = authenticator();
+    let pass = |now| {
+        let nonce = nonce_of(&authenticator.judge("PUT", TARGET, None, now));
+        authenticator.judge("PUT", TARGET, Some(&PROOF.of(&nonce)), now)
+    };
+    for _ in 0..NONCES + 100 {
+        assert_eq!(pass(at(0)), Verdict::Good);
+    }
+    assert_eq!(pass(at(-3600)), Verdict::Good);
 }

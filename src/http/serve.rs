@@ -91,6 +91,11 @@ impl Limits {
     pub fn of_control() -> Self {
         Self { connections: CONTROL_CONNECTIONS, per_address: CONTROL_CONNECTIONS / 4, ..Self::default() }
     }
+
+    /// The places of a port with these bounds that shares them with no other.
+    pub fn places(&self) -> Places {
+        Places::new(self.connections, self.per_address)
+    }
 }
 
 /// Connections of a port for people and their scripts.
@@ -121,12 +126,18 @@ where
 {
     let ending = shutdown.clone();
     let each = move |stream, _| serve_stream(stream, service.clone(), limits, ending.clone());
-    accept_each(listener, Places::new(limits.connections, limits.per_address), each, shutdown).await;
+    accept_each(listener, limits.places(), each, shutdown).await;
 }
 
-/// As [`serve`], and every request carries the [`Peer`] that it came from. May be called again if it has broken off.
-pub async fn serve_with_peer<S, B>(port: &mut Port, service: S, limits: Limits, shutdown: CancellationToken)
-where
+/// As [`serve`], and every request carries the [`Peer`] that it came from. May be called again, with the same places, if it has
+/// broken off.
+pub async fn serve_with_peer<S, B>(
+    port: &mut Port,
+    service: S,
+    places: Places,
+    limits: Limits,
+    shutdown: CancellationToken,
+) where
     S: Service<Request<Inbound>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
@@ -137,7 +148,7 @@ where
         let service = WithPeer { inner: service.clone(), peer: Peer(address) };
         serve_stream(stream, service, limits, ending.clone())
     };
-    port.accept_each(Places::new(limits.connections, limits.per_address), each, shutdown).await;
+    port.accept_each(places, each, shutdown).await;
 }
 
 /// [`Port::accept_each`] on a port that nobody else has.

@@ -62,6 +62,13 @@ impl Queue {
         self.unsaid += count;
     }
 
+    /// Whoever wrote has fallen: what it had in its hands is lost, and not waited for.
+    pub(super) fn give_up(&mut self) {
+        let held = self.came.saturating_sub(self.done).saturating_sub(self.lines.len() as u64);
+        self.done += held;
+        self.lost(held);
+    }
+
     /// Nothing waits, nothing is being written.
     pub(super) const fn is_idle(&self) -> bool {
         self.came == self.done
@@ -71,6 +78,20 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_fallen_writer_held_is_lost_and_nothing_else() {
+        let mut queue = Queue::default();
+        queue.push(vec![b'x']);
+        queue.push(vec![b'y']);
+        queue.pop();
+        queue.give_up();
+        assert_eq!((queue.dropped(), queue.is_idle()), (1, false));
+        assert_eq!(queue.pop(), Some(vec![b'y']));
+        queue.done += 1;
+        queue.give_up();
+        assert_eq!((queue.dropped(), queue.is_idle()), (1, true));
+    }
 
     #[test]
     fn the_queue_is_bounded_in_lines_and_in_bytes_and_counts_what_it_drops() {

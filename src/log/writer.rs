@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -63,7 +64,9 @@ pub fn plain(text: &str) {
 pub(super) fn start(format: Format) -> io::Result<Lines> {
     // Of its own, without the lock of `std::io::stderr`: whoever else prints there does not wait for a reader.
     let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-    std::thread::Builder::new().name("log".to_owned()).spawn(move || Scribe::new(stderr, format).run())?;
+    std::thread::Builder::new()
+        .name("log".to_owned())
+        .spawn(move || Scribe::new(stderr, format).for_ever())?;
     STARTED.store(true, Ordering::Relaxed);
     Ok(Lines(format))
 }
@@ -110,7 +113,18 @@ impl<W: Write> Scribe<W> {
         Self { out, format, torn: false }
     }
 
-    fn run(mut self) {
+    /// Goes on with the next line after a fault of ours: nobody would see it, and nothing after it.
+    fn for_ever(mut self) {
+        while std::panic::catch_unwind(AssertUnwindSafe(|| self.run())).is_err() {
+            queue().give_up();
+            CHANGED.notify_all();
+            // Where it was has been said.
+            tracing::error!("the thread that writes the log has fallen, and goes on with the next line");
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn run(&mut self) {
         let mut looked = Instant::now();
         loop {
             if looked.elapsed() >= LOOK {

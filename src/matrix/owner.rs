@@ -205,6 +205,8 @@ impl Owner {
     /// Obeys, hears and expires until the last handle is dropped. What was being obeyed when a run broke off is
     /// answered as if the matrix had ended.
     pub async fn run(&mut self) {
+        // A run before may have broken off between obeying and keeping.
+        self.keep().await;
         let mail = Arc::clone(&self.mail);
         loop {
             let expiry = self.matrix.next_expiry();
@@ -213,7 +215,11 @@ impl Owner {
             tokio::select! {
                 request = self.inbox.recv() => match request {
                     Some(request) => self.serve(request).await,
-                    None => return,
+                    None => {
+                        // Once more, whatever was to be waited for.
+                        self.keep().await;
+                        return;
+                    }
                 },
                 reports = mail.collect() => self.hear(reports),
                 () = tokio::time::sleep(wait.min(LONGEST_SLEEP)), if expiry.is_some() => self.expire().await,
@@ -415,6 +421,25 @@ mod tests {
         assert_eq!(matrix.unsaved().get(), None);
         drop(matrix);
         task.await.expect("it ends with its handles");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_broken_run_has_not_kept_is_kept_by_the_next_or_at_the_end() {
+        let store = Memory::default();
+        let clock = Arc::new(ManualClock::at(START));
+        let wall = Arc::clone(&clock) as Arc<dyn WallClock>;
+        let (handle, mut owner) = prepare(layout(), store.clone(), wall, TimeZone::UTC, Box::new(|_| {}));
+        let command = Command::Connect { channel: "hall".to_owned(), source: "x".to_owned(), until: None };
+        owner.matrix.apply(command, clock.now()).expect("obeyed");
+        let _ = tokio::time::timeout(Duration::from_secs(1), owner.run()).await;
+        assert_eq!(store.load().len(), 1, "the next run keeps it");
+        owner
+            .matrix
+            .apply(Command::ClearOverride { channel: "hall".to_owned() }, clock.now())
+            .expect("obeyed");
+        drop(handle);
+        owner.run().await;
+        assert!(store.load().is_empty());
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 
 use crate::config::Config;
 use crate::http::CONTROL_CONNECTIONS;
+use crate::vod::OPEN_MAX;
 
 /// State, audit log, log, calendar, webhooks, resolver, the runtime's own, what libraries open for a moment.
 const OWN: u64 = 64;
@@ -15,8 +16,10 @@ const CONTROL: u64 = 5 + 3 * CONTROL_CONNECTIONS as u64;
 const SOURCE: u64 = 6;
 /// A connection of a push, and the one after it.
 const PUSH: u64 = 2;
-/// Of a mount: its directory, and what its threads read at a time.
+/// Of a mount: its directory, and what its threads read at a time. Recordings that it keeps open come on top.
 const MOUNT: u64 = 65;
+/// Recordings that a mount may keep open however few descriptors there are.
+const OPEN_MIN: u64 = 16;
 /// Segments in pages of the kernel, each with a descriptor.
 const PAGES: u64 = 2048;
 
@@ -27,10 +30,14 @@ pub(super) struct Budget {
     pub(super) limit: Option<u64>,
     /// What the server itself may need.
     pub(super) reserve: u64,
+    /// Recordings that each mount may keep open for the next viewer.
+    pub(super) open_max: u64,
     /// Segments in pages.
     pub(super) pages: u64,
     /// Places for viewers and publishers.
     pub(super) places: u64,
+    /// The reserve where every mount keeps as many recordings open as it can.
+    full: u64,
     /// What the configuration wants.
     wanted: u64,
 }
@@ -40,27 +47,41 @@ impl Budget {
     pub(super) fn new(limit: Option<u64>, config: &Config) -> Self {
         let wanted = u64::from(config.server.connections);
         let count = |len: usize| len as u64;
-        let reserve = OWN
+        let mounts = count(config.vods.len());
+        let needed = OWN
             + CONTROL
             + SOURCE * count(config.sources.len())
             + PUSH * count(config.pushes.len())
-            + MOUNT * count(config.vods.len());
+            + MOUNT * mounts;
+        let full = needed + OPEN_MAX * mounts;
         let Some(all) = limit else {
-            return Self { limit, reserve, pages: PAGES, places: wanted, wanted };
+            return Self {
+                limit,
+                reserve: full,
+                open_max: OPEN_MAX,
+                pages: PAGES,
+                places: wanted,
+                full,
+                wanted,
+            };
         };
+        // Recordings kept open save a look at their index, so they have a quarter at most.
+        let quarter = all.saturating_sub(needed) / 4;
+        let open_max = quarter.checked_div(mounts).unwrap_or(OPEN_MAX).clamp(OPEN_MIN, OPEN_MAX);
+        let reserve = needed + open_max * mounts;
         // Pages save CPU, places are viewers: pages give way first.
         let left = all.saturating_sub(reserve);
         let pages = PAGES.min(left / 8).max(left.saturating_sub(wanted).min(PAGES));
         // Somebody can always watch, whatever there is.
         let places = wanted.min(left.saturating_sub(pages)).max(10);
-        Self { limit, reserve, pages, places, wanted }
+        Self { limit, reserve, open_max, pages, places, full, wanted }
     }
 
     /// What to do about a limit that is too low.
     pub(super) fn advice(&self) -> Option<String> {
         let limit = self.limit.filter(|_| self.places < self.wanted)?;
-        let Self { reserve, places, wanted, .. } = self;
-        let needed = reserve + wanted + PAGES.min(wanted / 7 + 1);
+        let Self { full, places, wanted, .. } = self;
+        let needed = full + wanted + PAGES.min(wanted / 7 + 1);
         Some(format!(
             "the system gives this server {limit} descriptors: {places} connections of viewers and publishers are served at \
              a time, not server.connections = {wanted}; set LimitNOFILE={needed} in the unit file, or the hard limit of \
@@ -107,15 +128,38 @@ mod tests {
         let before = Budget::new(None, &config).reserve;
         config.sources = vec![crate::config::Source::default(); 30];
         assert_eq!(Budget::new(None, &config).reserve, before + 180);
+        config.vods = vec![crate::config::Vod::default(); 2];
+        assert_eq!(Budget::new(None, &config).reserve, before + 180 + 2 * (MOUNT + OPEN_MAX));
+    }
+
+    #[test]
+    fn mounts_keep_fewer_recordings_open_where_there_is_little_room() {
+        let mut config = config(500);
+        config.vods = vec![crate::config::Vod::default(); 4];
+        let open_max = |limit| Budget::new(Some(limit), &config).open_max;
+        assert_eq!([open_max(100), open_max(65_536)], [OPEN_MIN, OPEN_MAX]);
+        let between = open_max(4096);
+        assert!(between > OPEN_MIN && between < OPEN_MAX, "{between}");
     }
 
     proptest! {
         #[test]
-        fn no_more_is_given_than_there_is(limit in 1200_u64..2_000_000, connections in 10_u32..100_000) {
-            let budget = Budget::new(Some(limit), &config(connections));
+        fn no_more_is_given_than_there_is(
+            limit in 1200_u64..2_000_000,
+            connections in 10_u32..100_000,
+            mounts in 0_usize..6,
+        ) {
+            let mut config = config(connections);
+            config.vods = vec![crate::config::Vod::default(); mounts];
+            let budget = Budget::new(Some(limit), &config);
             prop_assert!(budget.reserve + budget.pages + budget.places <= limit, "{:?}", budget);
             prop_assert!(budget.places <= u64::from(connections));
             prop_assert_eq!(budget.places < u64::from(connections), budget.advice().is_some());
+            if let Some(advice) = budget.advice() {
+                let set = advice.split("LimitNOFILE=").nth(1).and_then(|rest| rest.split(' ').next());
+                let set = set.and_then(|text| text.parse().ok());
+                prop_assert_eq!(Budget::new(set, &config).advice(), None, "what is advised helps");
+            }
         }
     }
 }

@@ -271,7 +271,7 @@ impl Estate {
         for vod in before.vods.iter().filter(|vod| !self.config.vods.iter().any(|it| it.name == vod.name)) {
             registry.unmount(&vod.name);
         }
-        start::mount(&self.config.vods, &self.means.delivery);
+        start::mount(&self.config.vods, start::open_max(&self.config), &self.means.delivery);
     }
 
     async fn waiting_loop(

@@ -188,9 +188,8 @@ impl Door for Gate {
         let from = caller.peer.map(|peer| peer.ip());
         self.attempts.may_try(Credential::PublishKey, from).map_err(|_| WAIT)?;
         let asked = self.publish(caller);
-        match asked {
-            Ok(()) => self.attempts.accepted(Credential::PublishKey, from),
-            Err(_) => self.attempts.rejected(Credential::PublishKey, from),
+        if asked.is_err() {
+            self.attempts.rejected(Credential::PublishKey, from);
         }
         asked
     }

@@ -210,7 +210,7 @@ impl Server {
         let pages = Pages::new(&config.pages.title, &config.pages.embed_from).showing(showing);
         let budget = start::descriptors(&config);
         let delivery = Delivery::new(pages).with_pages(budget.pages as usize);
-        start::announce(&config, &delivery);
+        start::announce(&config, budget.open_max, &delivery);
         let (ready, ready_watch) = watch::channel(false);
         let (pending, pending_watch) = watch::channel(None);
         let (alarms, alarms_watch) = watch::channel(Arc::default());
@@ -275,7 +275,13 @@ impl Server {
             pushes: pushes.clone(),
             attempts: attempts.clone(),
         };
-        let addresses = start::listeners(&config, &delivery, port, demo, &places, &mut listening)?;
+        let (addresses, starving) =
+            start::listeners(&config, &delivery, port, demo, &places, &mut listening)?;
+        let unsaved =
+            [("overrides", matrix.unsaved()), ("audit", audit.unsaved()), ("schedule", secretary.unsaved())];
+        let unsaved = unsaved.into_iter().map(|(about, note)| (AlarmKind::State, about, note));
+        let starving = starving.into_iter().map(|(about, note)| (AlarmKind::Descriptors, about, note));
+        let notes = unsaved.chain(starving).collect();
         let watchman = Watchman {
             matrix: matrix.clone(),
             inventory: inventory.clone(),
@@ -284,12 +290,7 @@ impl Server {
             pushes,
             board: Board::new(thresholds(&config.alarm)),
             checks: rehearsing.conditions.subscribe(),
-            notes: vec![
-                (AlarmKind::State, "overrides", matrix.unsaved()),
-                (AlarmKind::State, "audit", audit.unsaved()),
-                (AlarmKind::State, "schedule", secretary.unsaved()),
-                (AlarmKind::Descriptors, "connections", places.starving()),
-            ],
+            notes,
             webhooks: Webhooks::start(&config.alarm.webhooks, &mut listening)?,
             alarms,
             doubts,

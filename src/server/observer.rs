@@ -150,6 +150,13 @@ pub(super) fn crowd(delivery: &Delivery, channel: &str) -> Crowd {
 impl Memory {
     fn look(&mut self, gauges: &SourceGauges, now: MediaTime, look: u64) -> SourceVitals {
         let (pictures, bytes, lost) = (gauges.pictures.get(), gauges.bytes.get(), gauges.lost.get());
+        // A source that a reload has changed counts anew.
+        let is_anew = |(_, pictures_then, bytes_then): &(MediaTime, u64, u64)| {
+            pictures < *pictures_then || bytes < *bytes_then
+        };
+        if self.looks.back().is_some_and(is_anew) || self.lost.back().is_some_and(|then| lost < *then) {
+            *self = Self::default();
+        }
         let (then, pictures_then, bytes_then) = *self.looks.front().unwrap_or(&(now, pictures, bytes));
         let seconds = now.saturating_since(then).as_secs_f64();
         let per_second = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
@@ -158,17 +165,17 @@ impl Memory {
             self.looks.pop_front();
         }
         let lost_then = *self.lost.front().unwrap_or(&lost);
-        if look.is_multiple_of(NOTE_EVERY) {
+        if self.lost.is_empty() || look.is_multiple_of(NOTE_EVERY) {
             self.lost.push_back(lost);
             while self.lost.len() > NOTES {
                 self.lost.pop_front();
             }
         }
         SourceVitals {
-            fps: tenths(per_second(pictures - pictures_then)),
-            bitrate_bps: (per_second(bytes - bytes_then) * 8.0) as u64,
+            fps: tenths(per_second(pictures.saturating_sub(pictures_then))),
+            bitrate_bps: (per_second(bytes.saturating_sub(bytes_then)) * 8.0) as u64,
             lost_packets: lost,
-            lost_last_minute: lost - lost_then,
+            lost_last_minute: lost.saturating_sub(lost_then),
             skew_ppm: tenths(gauges.skew_ppm()),
             av_offset_ms: tenths(gauges.av_offset_ms()),
             ..SourceVitals::default()
@@ -215,6 +222,22 @@ mod tests {
         let lost: Vec<u64> = told.iter().map(|vitals| vitals.lost_last_minute).collect();
         assert_eq!([lost[49], lost[50], lost[150], lost[190]], [0, 7, 7, 0]);
         assert_eq!(told[199].lost_packets, 7);
+    }
+
+    #[test]
+    fn a_source_that_a_reload_has_changed_counts_anew() {
+        let (gauges, mut memory) = (SourceGauges::default(), Memory::default());
+        gauges.pictures.add(1000);
+        gauges.bytes.add(1_000_000);
+        gauges.lost.add(9);
+        memory.look(&gauges, MediaTime::from_millis(0), 0);
+        let fresh = SourceGauges::default();
+        let told = memory.look(&fresh, MediaTime::from_millis(500), 1);
+        assert!((told.fps, told.bitrate_bps, told.lost_last_minute) == (0.0, 0, 0), "{told:?}");
+        fresh.pictures.add(8);
+        fresh.lost.add(2);
+        let told = memory.look(&fresh, MediaTime::from_millis(1000), 2);
+        assert!((told.fps, told.lost_last_minute) == (16.0, 2), "{told:?}");
     }
 
     #[test]

@@ -31,6 +31,7 @@ use crate::ladder::sign::Words;
 use crate::ladder::{LadderSpec, WaitingLoop, openh264};
 use crate::matrix::{MatrixHandle, SourceStatus};
 use crate::media::{Grid, Parts, RungTracks};
+use crate::meter::Note;
 use crate::package::{InitError, init_section};
 use crate::push::PushBoard;
 use crate::rehearsal::Archive;
@@ -55,16 +56,16 @@ use super::stage::{Job, Stage};
 const RTMP_LEAD: i64 = 600_000_000_000;
 
 /// Makes every channel known to viewers, who are asked to come again until its shelf is there, and every mount.
-pub(super) fn announce(config: &Config, delivery: &Delivery) {
+pub(super) fn announce(config: &Config, open_max: u64, delivery: &Delivery) {
     for channel in &config.channels {
         let streams = channel.streams.clone();
         delivery.registry().insert(&channel.name, delivery::Channel { streams, shelf: None, air: None });
     }
-    mount(&config.vods, delivery);
+    mount(&config.vods, open_max, delivery);
 }
 
-/// Serves the recordings of these mounts; those that run as they should are left alone.
-pub(super) fn mount(vods: &[config::Vod], delivery: &Delivery) {
+/// Serves the recordings of these mounts, each of which keeps so many open; those that run as they should are left alone.
+pub(super) fn mount(vods: &[config::Vod], open_max: u64, delivery: &Delivery) {
     let registry = delivery.registry();
     for vod in vods {
         let settings = MountSettings {
@@ -76,7 +77,8 @@ pub(super) fn mount(vods: &[config::Vod], delivery: &Delivery) {
         };
         if registry.mounted(&vod.name).is_none_or(|mount| *mount.settings() != settings) {
             info!(mount = vod.name, root = %vod.root.display(), "recordings are served");
-            registry.mount(&vod.name, Mount::new(settings).in_workshop(delivery.workshop().clone()));
+            let mount = Mount::keeping_open(settings, open_max);
+            registry.mount(&vod.name, mount.in_workshop(delivery.workshop().clone()));
         }
     }
 }
@@ -112,7 +114,7 @@ impl AdminPort<'_> {
     fn wowza(&self, config: &Config, delivery: &Delivery) -> WowzaState {
         let config::WowzaRest { username, password } = &config.wowza_rest;
         let credentials = (!username.is_empty()).then(|| (username.clone(), password.clone()));
-        let clock = Arc::clone(&self.clocks.wall);
+        let (clock, begun) = (Arc::clone(&self.clocks.wall), std::time::Instant::now());
         let inventory = self.inventory.clone();
         let delivery = delivery.clone();
         WowzaState {
@@ -120,6 +122,7 @@ impl AdminPort<'_> {
             credentials,
             started: clock.now(),
             now: Arc::new(move || clock.now()),
+            running: Arc::new(move || begun.elapsed()),
             received: Arc::new(move |source| {
                 let inventory = Arc::clone(&inventory.borrow());
                 inventory.sources.get(source).map_or(0, |entry| entry.gauges.bytes.get())
@@ -146,12 +149,17 @@ pub(super) fn descriptors(config: &Config) -> Budget {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let budget = Budget::new(if raised.is_ok() { maximum } else { current }, config);
-    let Budget { limit, reserve, pages, places, .. } = budget;
-    info!(?limit, reserve, pages, places, "descriptors");
+    let Budget { limit, reserve, open_max, pages, places, .. } = budget;
+    info!(?limit, reserve, open_max, pages, places, "descriptors");
     if let Some(advice) = budget.advice() {
         tracing::warn!("{advice}");
     }
     budget
+}
+
+/// Recordings that a mount of this configuration may keep open.
+pub(super) fn open_max(config: &Config) -> u64 {
+    Budget::new(getrlimit(Resource::Nofile).current, config).open_max
 }
 
 /// The zone in which people of this site tell the time.
@@ -179,8 +187,9 @@ pub(super) fn listeners(
     demo: Option<Router>,
     places: &http::Places,
     stage: &mut Stage,
-) -> anyhow::Result<Addresses> {
+) -> anyhow::Result<(Addresses, Vec<Starving>)> {
     let server = &config.server;
+    let mut starving = vec![("connections", places.starving())];
     let gate = Gate::new(port.inventory.clone(), port.attempts.clone(), Arc::clone(&port.clocks.media))?;
     let gate = Arc::new(gate);
     let delivery = delivery.behind(Arc::clone(&gate) as _);
@@ -188,11 +197,12 @@ pub(super) fn listeners(
     let plain = open("http", "server.http_listen", &server.http_listen)?;
     let control = open("admin", "server.admin_listen", &server.admin_listen)?;
     if let Some((listener, _)) = open("wowza-rest", "server.wowza_rest_listen", &server.wowza_rest_listen)? {
-        serve(stage, "wowza-rest", listener, wowza::router(port.wowza(config, &delivery)));
+        starving.push(serve(stage, "wowza-rest", listener, wowza::router(port.wowza(config, &delivery))));
     }
     let counts = open("wowza-counts", "server.wowza_counts_listen", &server.wowza_counts_listen)?;
     if let Some((listener, _)) = counts {
-        serve(stage, "wowza-counts", listener, wowza::counts::router(port.wowza(config, &delivery)));
+        let router = wowza::counts::router(port.wowza(config, &delivery));
+        starving.push(serve(stage, "wowza-counts", listener, router));
     }
     let addresses = Addresses {
         media: media.as_ref().map(|(_, address)| *address),
@@ -261,17 +271,29 @@ pub(super) fn listeners(
         if config.admin.token.is_empty() {
             router = admin::of_this_machine(router, names(config));
         }
-        serve(stage, "admin", listener, router);
+        starving.push(serve(stage, "admin", listener, router));
     }
-    Ok(addresses)
+    Ok((addresses, starving))
 }
 
+/// A port, and why it can accept no connection.
+pub(super) type Starving = (&'static str, Arc<Note>);
+
 /// Serves a router on a port.
-fn serve(stage: &mut Stage, service: &str, listener: tokio::net::TcpListener, router: Router) {
-    let end = stage.end.clone();
+fn serve(
+    stage: &mut Stage,
+    service: &'static str,
+    listener: tokio::net::TcpListener,
+    router: Router,
+) -> Starving {
+    let (end, limits) = (stage.end.clone(), http::Limits::of_control());
+    // Connections outlive a loop that has broken off, and so do the places that they have.
+    let places = limits.places();
+    let starving = (service, places.starving());
     stage.supervise(Job::new(format!("port {service}")), http::Port::new(listener), move |port| {
-        Box::pin(http::serve_with_peer(port, router.clone(), http::Limits::of_control(), end.clone()))
+        Box::pin(http::serve_with_peer(port, router.clone(), places.clone(), limits, end.clone()))
     });
+    starving
 }
 
 fn open(

@@ -30,7 +30,7 @@ use crate::feed::{Next, Reader};
 use crate::matrix::{MatrixHandle, SourceState};
 use crate::media::{CodedCell, Grid, MediaTime, Picture, RungTracks, TrackFormat, h264};
 use crate::source::{Retry, SourceFault, glance};
-use crate::workshop::Workshop;
+use crate::workshop::{Refused, Workshop};
 
 /// Pixels; twice what a phone shows.
 const WIDTH: u32 = 320;
@@ -146,47 +146,53 @@ impl Gallery {
         subject: Subject,
         at: MediaTime,
         make: impl FnOnce() -> Result<Vec<u8>, PosterError> + Send + 'static,
-    ) -> Option<Thumbnail> {
+    ) -> Result<Option<Thumbnail>, Refused> {
         let fresh = |kept: &Thumbnail| at.saturating_since(kept.at) < FRESH;
         if let Some(kept) = self.hung(&subject).filter(fresh) {
-            return Some(kept);
+            return Ok(Some(kept));
         }
-        let _place = self.places.acquire().await.ok()?;
+        let Ok(_place) = self.places.acquire().await else { return Ok(None) };
         // Whoever waited for the same one finds it made.
         if let Some(kept) = self.hung(&subject).filter(fresh) {
-            return Some(kept);
+            return Ok(Some(kept));
         }
-        let made = match self.workshop.run(None, make).await {
-            Ok(made) => made.map_err(|error| error.to_string()),
-            Err(refused) => Err(refused.to_string()),
-        };
-        match made {
-            Ok(jpeg) => {
+        let fault = match self.workshop.run(None, make).await {
+            Ok(Ok(jpeg)) => {
                 let made = Thumbnail { at, jpeg: Bytes::from(jpeg) };
                 self.lock().insert(subject, made.clone());
-                Some(made)
+                return Ok(Some(made));
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 debug!(?subject, %error, "no thumbnail");
-                self.hung(&subject)
+                None
             }
-        }
+            Err(refused) => {
+                debug!(?subject, %refused, "no thumbnail");
+                Some(refused)
+            }
+        };
+        // An older one is better than none.
+        self.hung(&subject).map_or_else(|| fault.map_or(Ok(None), Err), |kept| Ok(Some(kept)))
     }
 
-    async fn source(&self, source: &str) -> Option<Thumbnail> {
+    async fn source(&self, source: &str) -> Result<Option<Thumbnail>, Refused> {
         self.ask();
         let subject = Subject::Source(source.to_owned());
-        let Some((at, picture)) = self.newest(source) else { return self.hung(&subject) };
+        let Some((at, picture)) = self.newest(source) else { return Ok(self.hung(&subject)) };
         self.picture(subject, at, move || small(&picture)).await
     }
 
-    async fn channel(&self, name: &str) -> Option<Thumbnail> {
+    async fn channel(&self, name: &str) -> Result<Option<Thumbnail>, Refused> {
+        let Some((at, unit)) = self.on_air(name) else { return Ok(None) };
+        self.picture(Subject::Channel(name.to_owned()), at, move || poster(&unit, WIDTH)).await
+    }
+
+    /// The first picture of a channel's newest cell, as an access unit, and when it is.
+    fn on_air(&self, name: &str) -> Option<(MediaTime, Vec<u8>)> {
         let channel = self.registry.get(name)?;
         let air = channel.air.as_ref()?;
         let cell = air.newest()?;
-        let unit = first_picture(air.tracks(), &cell)?;
-        let subject = Subject::Channel(name.to_owned());
-        self.picture(subject, self.grid.start(cell.k), move || poster(&unit, WIDTH)).await
+        Some((self.grid.start(cell.k), first_picture(air.tracks(), &cell)?))
     }
 }
 
@@ -205,11 +211,11 @@ fn first_picture(tracks: &[RungTracks], cell: &CodedCell) -> Option<Vec<u8>> {
 }
 
 impl insight::Thumbnails for Gallery {
-    fn of_source<'a>(&'a self, source: &'a str) -> BoxFuture<'a, Option<Thumbnail>> {
+    fn of_source<'a>(&'a self, source: &'a str) -> BoxFuture<'a, Result<Option<Thumbnail>, Refused>> {
         Box::pin(self.source(source))
     }
 
-    fn of_channel<'a>(&'a self, channel: &'a str) -> BoxFuture<'a, Option<Thumbnail>> {
+    fn of_channel<'a>(&'a self, channel: &'a str) -> BoxFuture<'a, Result<Option<Thumbnail>, Refused>> {
         Box::pin(self.channel(channel))
     }
 }
@@ -287,7 +293,8 @@ impl Glancer {
         match picture {
             Ok(unit) => {
                 let (subject, at) = (Subject::Source(name.to_owned()), self.clock.now());
-                self.gallery.picture(subject, at, move || poster(&unit, WIDTH)).await;
+                // Where nobody has room to make it, it is made another time.
+                drop(self.gallery.picture(subject, at, move || poster(&unit, WIDTH)).await);
                 false
             }
             Err(fault) => {

@@ -25,12 +25,10 @@ use crate::meter::{Gauge, Note};
 use crate::push::{PushBoard, PushState, PushStatus};
 use crate::schedule::SignsOfLife;
 use crate::source::SourceGauges;
-use crate::tasks::{TaskFall, Tasks};
+use crate::tasks::{MISSED_AFTER, TaskFall, Tasks};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);
-/// A task that viewers need is missed when it has been down for so long.
-pub(super) const MISSED_AFTER: Duration = Duration::from_secs(3);
 /// A clock that runs so much too fast or too slow is broken: quartz keeps within 100.
 const SKEW_PPM: f64 = 150.0;
 /// Alarms are told again when their since-when has moved by more, in nanoseconds.
@@ -173,6 +171,7 @@ impl Watchman {
         let lost = &mut self.lost;
         let view = self.matrix.view();
         let inventory = Arc::clone(&self.inventory.borrow());
+        lost.retain(|name, _| inventory.sources.contains_key(name));
         let mut found = Vec::new();
         for source in view.sources.iter().filter(|source| source.wanted) {
             let gauges = inventory.sources.get(&source.name).map(|entry| &entry.gauges);
@@ -180,7 +179,8 @@ impl Watchman {
             found.extend(of_source(source, stalled, &view));
             if let Some(gauges) = gauges {
                 let before = lost.insert(source.name.clone(), gauges.lost.get());
-                let count = gauges.lost.get() - before.unwrap_or_else(|| gauges.lost.get());
+                // A source that a reload has changed counts anew.
+                let count = before.map_or(0, |before| gauges.lost.get().saturating_sub(before));
                 found.extend(of_gauges(&source.name, gauges, count));
             }
         }

@@ -31,8 +31,10 @@ pub use roll::{TaskFall, TaskState, TaskView};
 
 use crate::clock::WallClock;
 use crate::log;
-use roll::Roll;
+use roll::{Moment, Roll};
 
+/// A task that viewers need is missed when it has been down for so long.
+pub const MISSED_AFTER: Duration = Duration::from_secs(3);
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -79,10 +81,14 @@ impl Tasks {
         Self(Arc::new(Shared { clock, roll: Mutex::default(), falls: watch::Sender::default() }))
     }
 
+    fn moment(&self) -> Moment {
+        Moment { wall: self.0.clock.now(), steady: Instant::now().into_std() }
+    }
+
     /// A place for a task of this name. `needed`: viewers miss it at once. Several of one name share a place.
     pub fn begin(&self, name: impl Into<Arc<str>>, needed: bool) -> Task {
         let name = name.into();
-        let now = self.0.clock.now();
+        let now = self.moment();
         let (door, came_back) = self.roll().begin(&name, needed, now);
         if came_back {
             info!(task = &*name, "the task runs again");
@@ -102,13 +108,13 @@ impl Tasks {
 
     /// Tasks that viewers need and that have been down for so long, with why.
     pub fn missing(&self, patience: Duration) -> Vec<TaskFall> {
-        let now = self.0.clock.now();
+        let now = self.moment();
         self.roll().missing(patience, now)
     }
 
     /// Tasks that have fallen of late, each with a sentence.
     pub fn fallen(&self) -> Vec<TaskFall> {
-        let now = self.0.clock.now();
+        let now = self.moment();
         self.roll().fallen(now)
     }
 
@@ -203,7 +209,7 @@ impl Task {
     /// It has fallen, and what it was to do has gone to others.
     pub fn gives_back(self, why: &str) {
         self.fell(why, Duration::ZERO);
-        self.tasks.roll().back(&self.name, self.tasks.0.clock.now());
+        self.tasks.roll().back(&self.name, self.tasks.moment());
     }
 
     /// Runs the body of a thread. After a panic the task lies until it is begun again under its name.
@@ -236,13 +242,13 @@ impl Task {
     fn fell(&self, why: &str, pause: Duration) {
         let again_in_ms = pause.as_millis() as u64;
         error!(task = &*self.name, why, again_in_ms, "a task has ended and is started again");
-        let now = self.tasks.0.clock.now();
+        let now = self.tasks.moment();
         self.tasks.roll().fell(&self.name, why, now);
         self.tasks.0.falls.send_modify(|falls| *falls += 1);
     }
 
     fn back(&self) {
-        let now = self.tasks.0.clock.now();
+        let now = self.tasks.moment();
         self.tasks.roll().back(&self.name, now);
         info!(task = &*self.name, "the task runs again");
     }

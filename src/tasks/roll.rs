@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -60,6 +60,21 @@ pub struct TaskFall {
     pub sentence: String,
 }
 
+/// A moment by two clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment {
+    /// The machine's, which is told, and which may be stepped.
+    pub(super) wall: MediaTime,
+    /// How long something lasts is counted by this one.
+    pub(super) steady: Instant,
+}
+
+impl Moment {
+    fn since(self, before: Self) -> Duration {
+        self.steady.saturating_duration_since(before.steady)
+    }
+}
+
 /// See the module's text. `D` is what each task is ended by in tests.
 #[derive(Debug)]
 pub(super) struct Roll<D>(BTreeMap<Arc<str>, Entry<D>>);
@@ -72,7 +87,7 @@ struct Entry<D> {
     down: usize,
     restarts: u64,
     last_restart_at: Option<MediaTime>,
-    fell_at: Option<MediaTime>,
+    fell_at: Option<Moment>,
     reason: Option<String>,
     door: D,
 }
@@ -85,7 +100,7 @@ impl<D> Default for Roll<D> {
 
 impl<D: Clone + Default> Roll<D> {
     /// One more runs under this name. Whether one that lay has come back so.
-    pub(super) fn begin(&mut self, name: &Arc<str>, needed: bool, now: MediaTime) -> (D, bool) {
+    pub(super) fn begin(&mut self, name: &Arc<str>, needed: bool, now: Moment) -> (D, bool) {
         let fresh = || Entry {
             needed,
             running: 0,
@@ -118,7 +133,7 @@ impl<D: Clone + Default> Roll<D> {
     }
 
     /// One has fallen.
-    pub(super) fn fell(&mut self, name: &str, why: &str, now: MediaTime) {
+    pub(super) fn fell(&mut self, name: &str, why: &str, now: Moment) {
         let Some(entry) = self.0.get_mut(name) else { return };
         entry.running = entry.running.saturating_sub(1);
         entry.down += 1;
@@ -127,7 +142,7 @@ impl<D: Clone + Default> Roll<D> {
     }
 
     /// One that fell has begun again.
-    pub(super) fn back(&mut self, name: &str, now: MediaTime) {
+    pub(super) fn back(&mut self, name: &str, now: Moment) {
         if let Some(entry) = self.0.get_mut(name) {
             entry.back(now);
         }
@@ -161,33 +176,32 @@ impl<D: Clone + Default> Roll<D> {
         self.0.iter().map(|(name, entry)| (Arc::clone(name), entry.restarts)).collect()
     }
 
-    pub(super) fn missing(&self, patience: Duration, now: MediaTime) -> Vec<TaskFall> {
+    pub(super) fn missing(&self, patience: Duration, now: Moment) -> Vec<TaskFall> {
         let is_missing = |entry: &Entry<D>| {
             let since = entry.fell_at.filter(|_| entry.needed && entry.down > 0);
-            since.is_some_and(|since| now.saturating_since(since) >= patience)
+            since.is_some_and(|since| now.since(since) >= patience)
         };
         self.0.iter().filter(|(_, entry)| is_missing(entry)).filter_map(fall).collect()
     }
 
-    pub(super) fn fallen(&self, now: MediaTime) -> Vec<TaskFall> {
-        let is_fresh = |entry: &Entry<D>| {
-            entry.down > 0 || entry.fell_at.is_some_and(|at| now.saturating_since(at) < REMEMBERED)
-        };
+    pub(super) fn fallen(&self, now: Moment) -> Vec<TaskFall> {
+        let is_fresh =
+            |entry: &Entry<D>| entry.down > 0 || entry.fell_at.is_some_and(|at| now.since(at) < REMEMBERED);
         self.0.iter().filter(|(_, entry)| is_fresh(entry)).filter_map(fall).collect()
     }
 }
 
 impl<D> Entry<D> {
-    fn back(&mut self, now: MediaTime) {
+    fn back(&mut self, now: Moment) {
         self.down = self.down.saturating_sub(1);
         self.running += 1;
         self.restarts += 1;
-        self.last_restart_at = Some(now);
+        self.last_restart_at = Some(now.wall);
     }
 }
 
 fn fall<D>((name, entry): (&Arc<str>, &Entry<D>)) -> Option<TaskFall> {
-    let at = entry.fell_at?;
+    let at = entry.fell_at?.wall;
     let why = entry.reason.as_deref().unwrap_or_default();
     let then = if entry.down > 0 { "it is being started again" } else { "it was started again" };
     let sentence = format!("the task {name} has ended: {why}; {then}");
@@ -198,8 +212,11 @@ fn fall<D>((name, entry): (&Arc<str>, &Entry<D>)) -> Option<TaskFall> {
 mod tests {
     use super::*;
 
-    fn at(second: i64) -> MediaTime {
-        MediaTime::from_millis((1_800_000_000 + second) * 1000)
+    fn at(second: u64) -> Moment {
+        static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+        let (wall, steady) = (MediaTime::from_millis(1_800_000_000_000), *START);
+        let second = Duration::from_secs(second);
+        Moment { wall: wall + second, steady: steady + second }
     }
 
     #[test]
@@ -214,13 +231,28 @@ mod tests {
         assert!(missing[0].sentence.contains("channel Live") && missing[0].sentence.contains("an index"));
         roll.back(&name, at(14));
         let view = roll.all().remove(0);
-        assert_eq!((view.state, view.restarts, view.last_restart_at), (TaskState::Running, 1, Some(at(14))));
+        assert_eq!(
+            (view.state, view.restarts, view.last_restart_at),
+            (TaskState::Running, 1, Some(at(14).wall))
+        );
         assert!(roll.missing(Duration::ZERO, at(100)).is_empty());
         assert!(roll.fallen(at(309))[0].sentence.ends_with("it was started again"));
         assert!(roll.fallen(at(310)).is_empty());
         roll.end(&name);
         assert!(roll.all().is_empty(), "it is no more");
         assert_eq!(roll.restarts(), [(name, 1)], "what was counted stays");
+    }
+
+    #[test]
+    fn a_machine_clock_that_is_stepped_changes_no_duration() {
+        let (mut roll, name) = (Roll::<()>::default(), Arc::from("channel Live"));
+        roll.begin(&name, true, at(0));
+        roll.fell(&name, "x", at(10));
+        let stepped = |seconds: u64, wall: u64| Moment { wall: at(wall).wall, ..at(seconds) };
+        assert!(roll.missing(Duration::from_secs(3), stepped(11, 5000)).is_empty(), "forward");
+        assert_eq!(roll.missing(Duration::from_secs(3), stepped(13, 0))[0].at, at(10).wall, "back");
+        roll.back(&name, at(14));
+        assert!(roll.fallen(stepped(310, 0)).is_empty());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Why a recording is not served.
 
+use std::net::IpAddr;
+
 use tracing::warn;
 
 use crate::isobmff::BoxFault;
@@ -67,10 +69,11 @@ pub enum VodFault {
 }
 
 impl VodFault {
-    /// A name that leads elsewhere than to a file beneath the root: as good as not there, and worth a line.
-    pub fn of_name(path: &str, why: &'static str) -> Self {
+    /// A name that leads elsewhere than to a file beneath the root: as good as not there, and worth a line. `asker`: who asks,
+    /// where that is known.
+    pub fn of_name(path: &str, why: &'static str, asker: Option<IpAddr>) -> Self {
         // Strangers try names by the thousand.
-        if log::may_say("name", None) {
+        if log::may_say("name", asker) {
             warn!(path, why, "a name is refused");
         }
         Self::NotFound

@@ -187,10 +187,16 @@ pub struct Mount {
 impl Mount {
     /// A mount with empty caches. Its directory need not be there yet.
     pub fn new(settings: MountSettings) -> Self {
+        Self::keeping_open(settings, OPEN_MAX)
+    }
+
+    /// The same, that keeps so many recordings open for the next viewer, [`OPEN_MAX`] at most.
+    pub fn keeping_open(settings: MountSettings, open_max: u64) -> Self {
         static MOUNTS: AtomicU64 = AtomicU64::new(0);
         // A small one takes its share of descriptors, if not of memory.
-        let weigh = |_: &(String, Stamp), recording: &Arc<Recording>| {
-            u32::try_from(recording.memory()).unwrap_or(u32::MAX).max((INDEX_MEMORY / OPEN_MAX) as u32)
+        let share = (INDEX_MEMORY / open_max.clamp(1, OPEN_MAX)) as u32;
+        let weigh = move |_: &(String, Stamp), recording: &Arc<Recording>| {
+            u32::try_from(recording.memory()).unwrap_or(u32::MAX).max(share)
         };
         let weigh_cues = |_: &(String, Stamp), cues: &Arc<Vec<Cue>>| {
             let text: usize = cues.iter().map(Cue::memory).sum();
@@ -247,6 +253,11 @@ impl Mount {
         Self { asker, ..self }
     }
 
+    /// For whose questions this is.
+    pub const fn asker(&self) -> Option<IpAddr> {
+        self.asker
+    }
+
     /// A number that no other mount has had.
     pub const fn serial(&self) -> u64 {
         self.serial
@@ -298,7 +309,7 @@ impl Mount {
                         }
                         Err(fault) => {
                             if fault != VodFault::NotFound {
-                                if crate::log::may_say("rendition", None) {
+                                if crate::log::may_say("rendition", self.asker) {
                                     warn!(smil = path, %fault, "a rendition is left out");
                                 }
                                 first = fault;
@@ -438,7 +449,7 @@ impl Mount {
             }
             Err(fault) => match (&*fault, self.last_good.get(path).await) {
                 (VodFault::Smil { .. }, Some(smil)) => {
-                    if crate::log::may_say("last good", None) {
+                    if crate::log::may_say("last good", self.asker) {
                         warn!(%fault, "answered from the last good reading");
                     }
                     Ok(smil)

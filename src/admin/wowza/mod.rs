@@ -27,6 +27,7 @@ mod machine;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, Query, Request, State};
@@ -61,6 +62,8 @@ pub struct WowzaState {
     pub started: MediaTime,
     /// The clock.
     pub now: Arc<dyn Fn() -> MediaTime + Send + Sync>,
+    /// How long the server runs, whatever becomes of the machine's clock.
+    pub running: Arc<dyn Fn() -> Duration + Send + Sync>,
     /// Bytes received of a source since start.
     pub received: Arc<dyn Fn(&str) -> u64 + Send + Sync>,
     /// Who watches a channel.
@@ -102,6 +105,7 @@ struct Inner {
     who: String,
     started: MediaTime,
     now: Arc<dyn Fn() -> MediaTime + Send + Sync>,
+    running: Arc<dyn Fn() -> Duration + Send + Sync>,
     received: Arc<dyn Fn(&str) -> u64 + Send + Sync>,
     outgoing: Arc<dyn Fn(&str) -> Outgoing + Send + Sync>,
     /// Of what comes in of a source, and of what goes out of a channel.
@@ -122,7 +126,8 @@ enum Way {
 /// What was measured last.
 #[derive(Clone, Copy, Debug)]
 struct Rate {
-    at: MediaTime,
+    /// How long the server ran then.
+    at: Duration,
     /// All bytes until then.
     bytes: u64,
     bytes_per_s: u64,
@@ -130,8 +135,18 @@ struct Rate {
 
 impl Inner {
     fn new(state: WowzaState) -> Self {
-        let WowzaState { matrix, credentials, started, now, received, outgoing, audit, attempts, names } =
-            state;
+        let WowzaState {
+            matrix,
+            credentials,
+            started,
+            now,
+            running,
+            received,
+            outgoing,
+            audit,
+            attempts,
+            names,
+        } = state;
         let who = credentials.as_ref().map_or("wowza".to_owned(), |(user, _)| format!("wowza:{user}"));
         let authenticator =
             credentials.map(|(user, password)| Authenticator::new("Wowza", user, password.reveal()));
@@ -142,6 +157,7 @@ impl Inner {
             who,
             started,
             now,
+            running,
             received,
             outgoing,
             rates,
@@ -163,7 +179,7 @@ impl Inner {
     }
 
     fn uptime_s(&self) -> u64 {
-        (self.now)().saturating_since(self.started).as_secs()
+        (self.running)().as_secs()
     }
 
     /// What comes in of a source that is up since `since`, and what goes out of the channel that should show it.
@@ -193,11 +209,11 @@ impl Inner {
 
     /// Bytes per second, measured between two requests that are a second apart.
     fn rate(&self, way: Way, name: &str, bytes: u64) -> u64 {
-        let now = (self.now)();
+        let now = (self.running)();
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = Rate { at: self.started, bytes: 0, bytes_per_s: 0 };
+        let first = Rate { at: Duration::ZERO, bytes: 0, bytes_per_s: 0 };
         let last = rates.entry((way, name.to_owned())).or_insert(first);
-        let passed = now.saturating_since(last.at).as_secs_f64();
+        let passed = now.saturating_sub(last.at).as_secs_f64();
         if passed >= 1.0 {
             let bytes_per_s = (bytes.saturating_sub(last.bytes) as f64 / passed) as u64;
             *last = Rate { at: now, bytes, bytes_per_s };
@@ -284,10 +300,7 @@ fn admit(state: &Inner, request: &Request) -> Result<(), Box<Response>> {
     }
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
     match authenticator.judge(request.method().as_str(), target, shown, (state.now)()) {
-        Verdict::Good => {
-            state.attempts.accepted(KIND, from);
-            Ok(())
-        }
+        Verdict::Good => Ok(()),
         Verdict::Challenge { values, wrong } => {
             if wrong {
                 state.attempts.rejected(KIND, from);
@@ -449,7 +462,7 @@ async fn take_off(
 }
 
 async fn status(State(state): Shared) -> Answer {
-    let running = (state.now)().saturating_since(state.started).as_secs_f64();
+    let running = (state.running)().as_secs_f64();
     let view = state.matrix.view();
     let viewers = view.channels.iter().map(|channel| (state.outgoing)(&channel.name).viewers()).sum();
     Ok(answer::json(&describe::status(&state.version(), running, machine::memory(), viewers)))

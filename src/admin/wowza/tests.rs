@@ -36,6 +36,7 @@ fn port(credentials: Option<(String, Secret)>) -> (Router, MatrixHandle) {
         credentials,
         started: START,
         now: Arc::new(|| START + std::time::Duration::from_secs(10)),
+        running: Arc::new(|| std::time::Duration::from_secs(10)),
         received: Arc::new(|_| 5000),
         outgoing: Arc::new(|channel| {
             let watched = Outgoing { hls: 40, dash: 3, rtmp: 2, rtsp: 1, bytes: 70_000 };
@@ -251,6 +252,7 @@ async fn who_asked_for_what_is_recorded() {
         credentials: None,
         started: START,
         now: Arc::new(|| START),
+        running: Arc::new(std::time::Duration::default),
         received: Arc::new(|_| 0),
         outgoing: Arc::new(|_| Outgoing::default()),
         audit: audit.clone(),

@@ -155,7 +155,7 @@ impl Reel {
         match self.read(&passage).await {
             Ok(bytes) => Some(self.packets(&passage, &bytes)),
             Err(fault) => {
-                if crate::log::may_say("recording", None) {
+                if crate::log::may_say("recording", self.mount.asker()) {
                     warn!(path = self.recording.path, %fault, "a recording ends early");
                 }
                 None

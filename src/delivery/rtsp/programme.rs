@@ -1,6 +1,6 @@
 //! What an RTSP URL names.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ impl RtspPort {
 
 async fn recording(mount: Mount, path: &str) -> Result<Programme, Refusal> {
     let stream = recorded::parse_play(path).ok_or(Refusal::NotFound)?;
-    let presentation = mount.open(&stream).await.map_err(|fault| refusal(path, &fault))?;
+    let presentation = mount.open(&stream).await.map_err(|fault| refusal(path, mount.asker(), &fault))?;
     let best = presentation.renditions.into_iter().max_by_key(|rendition| rendition.recording.rates.1);
     let recording = best.ok_or(Refusal::NotFound)?.recording;
     let tracks = recording.formats();
@@ -77,7 +77,7 @@ async fn recording(mount: Mount, path: &str) -> Result<Programme, Refusal> {
     Ok(Programme::Recorded { mount: Box::new(mount), recording, tracks })
 }
 
-fn refusal(path: &str, fault: &VodFault) -> Refusal {
+fn refusal(path: &str, asker: Option<IpAddr>, fault: &VodFault) -> Refusal {
     match fault {
         VodFault::NotFound | VodFault::Gone => {
             debug!(path, %fault, "refused");
@@ -85,7 +85,7 @@ fn refusal(path: &str, fault: &VodFault) -> Refusal {
         }
         // It may be there in a moment.
         VodFault::Unfinished { .. } | VodFault::Slow | VodFault::Io { .. } => {
-            if log::may_say("recording", None) {
+            if log::may_say("recording", asker) {
                 warn!(path, %fault, "a recording cannot be served now");
             }
             Refusal::NotReady
@@ -100,7 +100,7 @@ fn refusal(path: &str, fault: &VodFault) -> Refusal {
         | VodFault::Smil { .. }
         | VodFault::Picture(_)
         | VodFault::Refused(Refused::Panicked) => {
-            if log::may_say("recording", None) {
+            if log::may_say("recording", asker) {
                 warn!(path, %fault, "a recording cannot be served");
             }
             Refusal::Media

@@ -34,7 +34,7 @@ fn check(path: &str) -> Result<(), VodFault> {
     if path.len() < 1024 && path.split('/').all(is_plain) {
         Ok(())
     } else {
-        Err(VodFault::of_name(path, "it may lead out of the root"))
+        Err(VodFault::of_name(path, "it may lead out of the root", None))
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) fn stamp_of(settings: &MountSettings, path: &str) -> Result<Stamp, Vo
 
 fn stamp(metadata: &cap_std::fs::Metadata, path: &str) -> Result<Stamp, VodFault> {
     if !metadata.is_file() {
-        return Err(VodFault::of_name(path, "it is no plain file"));
+        return Err(VodFault::of_name(path, "it is no plain file", None));
     }
     let modified = metadata.modified().map_err(|error| VodFault::io(path, &error))?.into_std();
     Ok(Stamp { len: metadata.len(), modified })
@@ -56,7 +56,7 @@ fn stamp(metadata: &cap_std::fs::Metadata, path: &str) -> Result<Stamp, VodFault
 fn refused(path: &str, error: &std::io::Error) -> VodFault {
     match VodFault::io(path, error) {
         VodFault::NotFound if error.kind() != std::io::ErrorKind::NotFound => {
-            VodFault::of_name(path, "it leads out of the root, or is closed to us")
+            VodFault::of_name(path, "it leads out of the root, or is closed to us", None)
         }
         other => other,
     }
