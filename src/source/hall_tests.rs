@@ -31,6 +31,8 @@ struct Quirk {
     sound: (u8, Vec<u8>),
     /// Written behind the third picture.
     between: Vec<u8>,
+    /// There is no sound behind it.
+    hushed: bool,
 }
 
 impl Default for Quirk {
@@ -40,6 +42,7 @@ impl Default for Quirk {
             answer: |_, _| None,
             sound: (97, vec![0, 16, 0, 4 << 3, 0x21, 0x10, 0x04, 0x60]),
             between: Vec::new(),
+            hushed: false,
         }
     }
 }
@@ -136,7 +139,9 @@ impl Hall {
         for n in 0_u16.. {
             let idr = n % 10 == 0;
             let mut out = rtp(0, 96, n, u32::from(n) * 6000, &[if idr { 0x65 } else { 0x41 }, 0x88, 1, 2]);
-            out.extend(rtp(2, self.quirk.sound.0, n, u32::from(n) * 3200, &self.quirk.sound.1));
+            if n <= 3 || !self.quirk.hushed {
+                out.extend(rtp(2, self.quirk.sound.0, n, u32::from(n) * 3200, &self.quirk.sound.1));
+            }
             if n == 3 {
                 out.extend_from_slice(&self.quirk.between);
             }
@@ -308,6 +313,23 @@ async fn packets_that_make_no_sense_end_nothing() {
     let hall = Hall::open(Quirk { between, ..Quirk::default() }).await;
     assert!(hall.plays(25).await.unwrap().0.len() == 25);
     assert_eq!(hall.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn sound_that_says_goodbye_is_waited_for_no_longer() {
+    // BYE of the sound's source, on its RTCP channel.
+    let between = b"$\x03\0\x08\x81\xcb\0\x01\0\0\0\x02".to_vec();
+    let hall = Hall::open(Quirk { between, hushed: true, ..Quirk::default() }).await;
+    let mut session = hall.session().await.unwrap();
+    let (mut pictures, mut waited) = (0, false);
+    while pictures < 80 {
+        let event = tokio::time::timeout(Duration::from_secs(10), session.next()).await.expect("pictures");
+        pictures += usize::from(matches!(event.unwrap(), Event::Unit(unit) if unit.track() == Track::Video));
+        waited |= session.awaited().is_some();
+    }
+    assert!(waited, "it may go on after all");
+    assert_eq!(session.awaited(), None, "a moment that has passed is looked at again and again");
+    session.close().await;
 }
 
 #[tokio::test]

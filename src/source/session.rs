@@ -207,7 +207,7 @@ impl Session {
         for stream in &mut self.receivers {
             stream.receiver.tick(now);
             // Without sound it goes on.
-            if stream.track == Track::Video && stream.receiver.has_left(now) {
+            if stream.track == Track::Video && stream.receiver.has_left() {
                 self.fault.get_or_insert(SourceFault::Closed);
             }
         }
@@ -256,6 +256,12 @@ impl Session {
     /// Ends the connection: TEARDOWN, for a second at most.
     pub(super) async fn close(self) {
         self.wire.close().await;
+    }
+
+    /// The moment for which a receiver waits.
+    #[cfg(test)]
+    pub(super) fn awaited(&self) -> Option<Duration> {
+        self.receivers.iter().filter_map(|stream| stream.receiver.deadline()).min()
     }
 
     /// What the tracks are, as far as it is known.
