@@ -185,7 +185,7 @@ impl SourceTask {
             match event {
                 Err(fault) => return Ending::Fault(fault),
                 Ok(Event::Nothing) => {}
-                Ok(Event::Broken { missing, why }) => {
+                Ok(Event::Broken { missing, why, .. }) => {
                     tracing::debug!(source = self.source.name, why, "a packet was not understood");
                     self.gauges.broken.increment();
                     if missing {
@@ -200,9 +200,13 @@ impl SourceTask {
                     intake.push(unit, |frame| self.feed.publish(&frame));
                     if track == Track::Video {
                         self.gauges.show(intake.timeline());
-                        if intake.has_begun() {
-                            silence.begun();
-                            live_since.get_or_insert_with(|| self.live());
+                        if intake.flows() {
+                            silence.flowed(began.elapsed());
+                            // Also anew, after a leap.
+                            if self.status.borrow().state != SourceState::Live {
+                                self.live();
+                            }
+                            live_since.get_or_insert_with(Instant::now);
                         } else if let Some(trouble) = intake.trouble() {
                             self.report(SourceState::Connecting, trouble);
                         }
@@ -219,10 +223,9 @@ impl SourceTask {
         }
     }
 
-    fn live(&self) -> Instant {
+    fn live(&self) {
         self.gauges.stalled.set(0);
         self.report(SourceState::Live, "");
-        Instant::now()
     }
 
     fn media_changed(&self, session: &Session) {
