@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::address::Address;
 use super::fault::SourceFault;
+use super::intake::Intake;
 use super::session::{Event, Session};
 use crate::clock::SystemClock;
 use crate::config::Transport;
@@ -330,6 +331,41 @@ async fn sound_that_says_goodbye_is_waited_for_no_longer() {
     assert!(waited, "it may go on after all");
     assert_eq!(session.awaited(), None, "a moment that has passed is looked at again and again");
     session.close().await;
+}
+
+#[tokio::test]
+async fn packets_of_others_cost_no_picture() {
+    let mut between = b"$\0\0\x03\x80\x60\0".to_vec();
+    between.extend(rtp(0, 99, 700, 24_000, &[1, 2, 3]));
+    // RTCP on the channel of RTP, and another source.
+    between.extend(rtp(0, 72, 4, 24_000, &[0; 16]));
+    let mut other = rtp(0, 96, 800, 24_000, &[0x41, 0x88, 1]);
+    other[12..16].copy_from_slice(&[9; 4]);
+    between.extend(other);
+    let hall = Hall::open(Quirk { between, ..Quirk::default() }).await;
+    let mut session = hall.session().await.unwrap();
+    let mut intake = Intake::new(50);
+    let (mut pictures, mut whole, mut strange) = (0, 0, 0);
+    while pictures < 60 {
+        match tokio::time::timeout(Duration::from_secs(10), session.next()).await.expect("pictures").unwrap()
+        {
+            Event::Unit(unit) => {
+                pictures += usize::from(unit.track() == Track::Video);
+                intake.push(unit, |frame| {
+                    whole += usize::from(frame.track() == Track::Video && !frame.data.is_empty());
+                });
+            }
+            Event::Broken { missing, .. } => {
+                strange += 1;
+                if missing {
+                    intake.broken();
+                }
+            }
+            _ => {}
+        }
+    }
+    session.close().await;
+    assert_eq!((whole, strange), (60, 4));
 }
 
 #[tokio::test]
