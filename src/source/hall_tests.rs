@@ -231,6 +231,17 @@ async fn sound_of_every_kind_comes() {
 }
 
 #[tokio::test]
+async fn sound_that_cannot_be_used_is_named() {
+    let opus = "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 opus/48000/2\r\na=control:a\r\n";
+    for (sound, why) in [(opus, Some("OPUS")), (AAC, None), ("", None), (&format!("{opus}{AAC}"), None)] {
+        let hall = Hall::open(Quirk { sdp: format!("{HEAD}{VIDEO}{sound}"), ..Quirk::default() }).await;
+        let session = hall.session().await.unwrap();
+        assert_eq!(session.unheard(), why, "{sound}");
+        session.close().await;
+    }
+}
+
+#[tokio::test]
 async fn headers_as_they_are_written_play() {
     let answers: [fn(&Hall, &str) -> Option<String>; 4] = [
         |hall, request| {

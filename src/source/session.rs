@@ -275,6 +275,12 @@ impl Session {
         tracks::media(&self.choice.video.1, audio.as_deref())
     }
 
+    /// Where no track of sound can be used: what is offered instead, or what is wrong with it.
+    pub(super) fn unheard(&self) -> Option<&str> {
+        let offered = self.choice.skipped.iter().find_map(|track| track.strip_prefix("audio ("));
+        offered.filter(|_| self.choice.audio.is_none()).map(|why| why.trim_end_matches(')'))
+    }
+
     /// Tracks that the source offers and we do not use.
     pub(super) fn skipped(&self) -> &[String] {
         &self.choice.skipped
