@@ -11,8 +11,8 @@ use tokio::net::UdpSocket;
 /// Pairs that are tried before it is given up.
 const TRIES: usize = 50;
 
-/// Two sockets on neighbouring ports of the system's choice, the even one for RTP. They send to the peer's two ports and
-/// hear nobody else.
+/// Two sockets: on neighbouring ports of the system's choice, the even one for RTP, or on the two ports of a group. Only
+/// those of [`RtpPair::connect`] hear nobody but their peer.
 #[derive(Debug)]
 pub struct RtpPair {
     /// RTP.

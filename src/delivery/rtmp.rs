@@ -74,6 +74,8 @@ enum Wish {
 struct App {
     name: String,
     query: Query,
+    /// The source whose key was shown when it connected: [`authmod`]'s proof does not last until a second stream.
+    proved: Option<String>,
 }
 
 /// Why somebody is not let in.
@@ -138,8 +140,8 @@ impl RtmpPort {
             let Some(event) = connection.event().await? else { return Ok(None) };
             let wish = match event {
                 Event::Connect { app: name, query, .. } => match self.welcome(connection, &name, &query) {
-                    Ok(()) => {
-                        *app = App { name, query };
+                    Ok(proved) => {
+                        *app = App { name, query, proved };
                         connection.session.accept();
                         continue;
                     }
@@ -184,21 +186,28 @@ impl RtmpPort {
         }
     }
 
-    /// Whether a peer may use an application: publishers with a user name and a password are asked for them here.
-    fn welcome(&self, connection: &Connection, app: &str, query: &Query) -> Result<(), Cow<'static, str>> {
+    /// Whether a peer may use an application: publishers with a user name and a password are asked for them here. The
+    /// source whose key they have shown.
+    fn welcome(
+        &self,
+        connection: &Connection,
+        app: &str,
+        query: &Query,
+    ) -> Result<Option<String>, Cow<'static, str>> {
         if app != PUBLISH_APP && app != PUBLISH_AUTH_APP {
-            return Ok(());
+            return Ok(None);
         }
         let shows = |names: &[&str]| names.iter().any(|name| query.get(name).is_some());
         match query.get("authmod").as_deref() {
-            None if app == PUBLISH_APP || shows(&["key", "pass", "password"]) => Ok(()),
+            None if app == PUBLISH_APP || shows(&["key", "pass", "password"]) => Ok(None),
             Some("adobe") => {
                 let user = query.get("user").unwrap_or_default();
                 if query.get("response").is_none() {
                     return Err(self.door.challenge(&user).map_or(authmod::FAILED.into(), Cow::Owned));
                 }
                 let asked = Asked { connection, app, stream: &user, queries: [query, &Query::default()] };
-                self.ask(Wanted::Publish, &asked).map_err(|_| authmod::FAILED.into())
+                self.ask(Wanted::Publish, &asked).map_err(|_| authmod::FAILED)?;
+                Ok(Some(user.into_owned()))
             }
             _ => Err(authmod::NEED.into()),
         }
@@ -255,7 +264,9 @@ impl RtmpPort {
         let (source, key) = located(&path, |name| self.publishing.knows(name));
         let query = key.map_or(query.clone(), |key| query.with("key", key));
         let asked = Asked { connection, app: &app.name, stream: source, queries: [&query, &app.query] };
-        self.ask(Wanted::Publish, &asked).map_err(|why| {
+        let proved = app.proved.as_deref() == Some(source);
+        let asked = if proved { Ok(()) } else { self.ask(Wanted::Publish, &asked) };
+        asked.map_err(|why| {
             let nothing = query.is_empty() && app.query.is_empty();
             let told = if nothing { "it showed no key" } else { "its key is not the right one" };
             self.publishing.refused(source, told);

@@ -59,6 +59,9 @@ pub enum AudioSpecificConfigError {
     /// More bytes than any known kind of AAC needs.
     #[error("AudioSpecificConfig has {0} bytes, which is more than any known kind of AAC needs")]
     TooLong(usize),
+    /// A sampling frequency that is spelt out as 0.
+    #[error("AudioSpecificConfig has the sampling frequency 0")]
+    NoRate,
     /// A reserved sampling frequency index.
     #[error("AudioSpecificConfig has the reserved sampling frequency index {0}")]
     SampleRate(u8),
@@ -310,7 +313,10 @@ fn object_type(bits: &mut Bits<'_>) -> Result<u8, Short> {
 /// A sampling frequency by its index, or spelt out.
 fn rate(bits: &mut Bits<'_>) -> Result<u32, AudioSpecificConfigError> {
     match bits.take(4)? {
-        15 => Ok(bits.take(24)?),
+        15 => match bits.take(24)? {
+            0 => Err(AudioSpecificConfigError::NoRate),
+            rate => Ok(rate),
+        },
         index => RATES.get(index as usize).copied().ok_or(AudioSpecificConfigError::SampleRate(index as u8)),
     }
 }
@@ -433,6 +439,8 @@ mod tests {
         assert_eq!(AudioSpecificConfig::parse(&[0x11]), Err(AudioSpecificConfigError::Truncated));
         assert_eq!(AudioSpecificConfig::parse(&[]), Err(AudioSpecificConfigError::Truncated));
         assert_eq!(AudioSpecificConfig::parse(&[0x16, 0x90]), Err(AudioSpecificConfigError::SampleRate(13)));
+        let spelt = AudioSpecificConfig::parse(&[0x17, 0x80, 0, 0, 0x10]);
+        assert_eq!(spelt, Err(AudioSpecificConfigError::NoRate));
         assert_eq!(AudioSpecificConfig::parse(&[0x11, 0xc0]), Err(AudioSpecificConfigError::Channels(8)));
         let long = [&[0x2b, 0x11, 0x88, 0x00][..], &[0; 200]].concat();
         assert_eq!(AudioSpecificConfig::parse(&long), Err(AudioSpecificConfigError::TooLong(204)));

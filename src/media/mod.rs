@@ -8,6 +8,7 @@ mod bits;
 mod cell;
 mod frame;
 pub mod h264;
+mod mp3;
 mod picture;
 mod segment;
 mod time;
@@ -19,6 +20,7 @@ pub use cell::{
 };
 pub use frame::{G711Law, SourceFrame, Track, TrackFormat};
 pub use h264::{ParameterSets, VideoDescription};
+pub(crate) use mp3::Mp3Header;
 pub use picture::{Picture, PictureSize, SampleAspect};
 pub use segment::{Pieces, Segment};
 pub use time::{CellIndex, Grid, MediaTime, Slot, Timescale, VIDEO_TIMESCALE};

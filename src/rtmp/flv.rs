@@ -10,7 +10,6 @@
 
 mod avc;
 mod metadata;
-mod mp3;
 mod tag;
 mod unpack;
 

@@ -13,18 +13,23 @@ pub(super) fn described(video: Option<&TrackFormat>, audio: Option<&TrackFormat>
         media.height = shown.as_ref().map(|shown| shown.height);
     }
     if let Some(format) = audio {
-        media.audio_codec = match format {
-            TrackFormat::Aac(config) => Some(format!("mp4a.40.{}", config.object_type)),
-            TrackFormat::Mp3 { .. } => Some("mp4a.6B".to_owned()),
-            TrackFormat::G711 { law: G711Law::A, .. } => Some("PCMA".to_owned()),
-            TrackFormat::G711 { law: G711Law::Mu, .. } => Some("PCMU".to_owned()),
-            TrackFormat::H264(_) => None,
-        };
-        let sound = format.sound();
-        media.sample_rate = sound.map(|sound| sound.sample_rate);
-        media.channels = sound.map(|sound| sound.channels);
+        describe_sound(&mut media, format);
     }
     media
+}
+
+/// The same of the sound alone.
+pub(super) fn describe_sound(media: &mut SourceMedia, format: &TrackFormat) {
+    media.audio_codec = match format {
+        TrackFormat::Aac(config) => Some(format!("mp4a.40.{}", config.object_type)),
+        TrackFormat::Mp3 { .. } => Some("mp4a.6B".to_owned()),
+        TrackFormat::G711 { law: G711Law::A, .. } => Some("PCMA".to_owned()),
+        TrackFormat::G711 { law: G711Law::Mu, .. } => Some("PCMU".to_owned()),
+        TrackFormat::H264(_) => None,
+    };
+    let sound = format.sound();
+    media.sample_rate = sound.map(|sound| sound.sample_rate);
+    media.channels = sound.map(|sound| sound.channels);
 }
 
 #[cfg(test)]

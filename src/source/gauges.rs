@@ -34,6 +34,29 @@ pub struct SourceGauges {
     av_offset_us: Gauge,
 }
 
+/// Says why there is no sound although something comes that should be: packets in a row of which nothing could be made.
+#[derive(Debug, Default)]
+pub(super) struct Mute(u32);
+
+impl Mute {
+    /// Half a second of AAC: what is lost now and then says nothing.
+    const MANY: u32 = 25;
+
+    pub(super) fn broken(&mut self, why: &str, note: &Note) {
+        self.0 = self.0.saturating_add(1);
+        if self.0 == Self::MANY {
+            note.set(why);
+        }
+    }
+
+    /// A frame came.
+    pub(super) fn heard(&mut self, note: &Note) {
+        if std::mem::take(&mut self.0) >= Self::MANY {
+            note.clear();
+        }
+    }
+}
+
 impl SourceGauges {
     /// How much faster the source's clock runs than ours, in parts per million; 0 until it is known.
     pub fn skew_ppm(&self) -> f64 {
@@ -72,5 +95,24 @@ impl SourceGauges {
         self.jumps.set(0);
         self.picture_fault.clear();
         self.sound_fault.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sound_of_which_nothing_can_be_made_is_told_until_a_frame_comes() {
+        let (mut mute, note) = (Mute::default(), Note::default());
+        for _ in 0..3 {
+            (0..24).for_each(|_| mute.broken("cut", &note));
+            mute.heard(&note);
+        }
+        assert_eq!(note.get(), None, "a packet now and then");
+        (0..30).for_each(|_| mute.broken("cut", &note));
+        assert_eq!(note.get().as_deref(), Some("cut"));
+        mute.heard(&note);
+        assert_eq!(note.get(), None);
     }
 }

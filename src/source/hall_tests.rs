@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::address::Address;
 use super::fault::SourceFault;
+use super::intake::Intake;
 use super::session::{Event, Session};
 use crate::clock::SystemClock;
 use crate::config::Transport;
@@ -35,6 +36,8 @@ struct Quirk {
     sound: (u8, Vec<u8>),
     /// Written behind the third picture.
     between: Vec<u8>,
+    /// There is no sound behind it.
+    hushed: bool,
 }
 
 impl Default for Quirk {
@@ -44,6 +47,7 @@ impl Default for Quirk {
             answer: |_, _| None,
             sound: (97, vec![0, 16, 0, 4 << 3, 0x21, 0x10, 0x04, 0x60]),
             between: Vec::new(),
+            hushed: false,
         }
     }
 }
@@ -140,7 +144,9 @@ impl Hall {
         for n in 0_u16.. {
             let idr = n % 10 == 0;
             let mut out = rtp(0, 96, n, u32::from(n) * 6000, &[if idr { 0x65 } else { 0x41 }, 0x88, 1, 2]);
-            out.extend(rtp(2, self.quirk.sound.0, n, u32::from(n) * 3200, &self.quirk.sound.1));
+            if n <= 3 || !self.quirk.hushed {
+                out.extend(rtp(2, self.quirk.sound.0, n, u32::from(n) * 3200, &self.quirk.sound.1));
+            }
             if n == 3 {
                 out.extend_from_slice(&self.quirk.between);
             }
@@ -229,6 +235,17 @@ async fn sound_of_every_kind_comes() {
 }
 
 #[tokio::test]
+async fn sound_that_cannot_be_used_is_named() {
+    let opus = "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 opus/48000/2\r\na=control:a\r\n";
+    for (sound, why) in [(opus, Some("OPUS")), (AAC, None), ("", None), (&format!("{opus}{AAC}"), None)] {
+        let hall = Hall::open(Quirk { sdp: format!("{HEAD}{VIDEO}{sound}"), ..Quirk::default() }).await;
+        let session = hall.session().await.unwrap();
+        assert_eq!(session.unheard(), why, "{sound}");
+        session.close().await;
+    }
+}
+
+#[tokio::test]
 async fn headers_as_they_are_written_play() {
     let answers: [Answer; 4] = [
         |hall, request| {
@@ -312,6 +329,58 @@ async fn packets_that_make_no_sense_end_nothing() {
     let hall = Hall::open(Quirk { between, ..Quirk::default() }).await;
     assert!(hall.plays(25).await.unwrap().0.len() == 25);
     assert_eq!(hall.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn sound_that_says_goodbye_is_waited_for_no_longer() {
+    // BYE of the sound's source, on its RTCP channel.
+    let between = b"$\x03\0\x08\x81\xcb\0\x01\0\0\0\x02".to_vec();
+    let hall = Hall::open(Quirk { between, hushed: true, ..Quirk::default() }).await;
+    let mut session = hall.session().await.unwrap();
+    let (mut pictures, mut waited) = (0, false);
+    while pictures < 80 {
+        let event = tokio::time::timeout(Duration::from_secs(10), session.next()).await.expect("pictures");
+        pictures += usize::from(matches!(event.unwrap(), Event::Unit(unit) if unit.track() == Track::Video));
+        waited |= session.awaited().is_some();
+    }
+    assert!(waited, "it may go on after all");
+    assert_eq!(session.awaited(), None, "a moment that has passed is looked at again and again");
+    session.close().await;
+}
+
+#[tokio::test]
+async fn packets_of_others_cost_no_picture() {
+    let mut between = b"$\0\0\x03\x80\x60\0".to_vec();
+    between.extend(rtp(0, 99, 700, 24_000, &[1, 2, 3]));
+    // RTCP on the channel of RTP, and another source.
+    between.extend(rtp(0, 72, 4, 24_000, &[0; 16]));
+    let mut other = rtp(0, 96, 800, 24_000, &[0x41, 0x88, 1]);
+    other[12..16].copy_from_slice(&[9; 4]);
+    between.extend(other);
+    let hall = Hall::open(Quirk { between, ..Quirk::default() }).await;
+    let mut session = hall.session().await.unwrap();
+    let mut intake = Intake::new(50);
+    let (mut pictures, mut whole, mut strange) = (0, 0, 0);
+    while pictures < 60 {
+        match tokio::time::timeout(Duration::from_secs(10), session.next()).await.expect("pictures").unwrap()
+        {
+            Event::Unit(unit) => {
+                pictures += usize::from(unit.track() == Track::Video);
+                intake.push(unit, |frame| {
+                    whole += usize::from(frame.track() == Track::Video && !frame.data.is_empty());
+                });
+            }
+            Event::Broken { missing, .. } => {
+                strange += 1;
+                if missing {
+                    intake.broken();
+                }
+            }
+            _ => {}
+        }
+    }
+    session.close().await;
+    assert_eq!((whole, strange), (60, 4));
 }
 
 #[tokio::test]

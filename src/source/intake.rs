@@ -25,7 +25,8 @@ const HELD: usize = 200;
 const PATIENCE_MS: i64 = 5_000;
 
 /// What is said of pictures with which nobody can begin.
-const NO_ENTRY: &str = "pictures come, but no IDR picture and no recovery point, without which decoding cannot begin: switch                         open GOP or intra refresh off in the encoder, or set a key frame interval of 2 s";
+const NO_ENTRY: &str = "pictures come, but no IDR picture and no recovery point, without which decoding cannot begin: \
+    switch open GOP or intra refresh off in the encoder, or set a key frame interval of 2 s";
 
 /// One access unit as it arrived.
 #[derive(Clone, Debug)]
@@ -109,6 +110,11 @@ impl Intake {
     /// A picture has been let through.
     pub(super) fn has_begun(&self) -> bool {
         self.begun
+    }
+
+    /// Pictures are let through.
+    pub(super) fn flows(&self) -> bool {
+        self.begun && !self.waiting
     }
 
     /// Why nothing is let through although pictures come, in words for operators.
@@ -288,6 +294,7 @@ mod tests {
         assert_eq!(run(&|_| false), (vec![99, 129, 159, 189], Some(75)), "not before 5 s");
         let (syncs, trouble) = run(&|n| n % 60 == 30);
         assert_eq!(trouble, None);
+        assert!(!NO_ENTRY.contains("  "));
         assert!(syncs.iter().all(|n| n % 60 == 30 || *n < 40), "those that are meant suffice: {syncs:?}");
     }
 

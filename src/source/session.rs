@@ -86,6 +86,8 @@ pub(super) enum Event {
     Report { track: Track, rtp: RtpInstant, ntp: u64 },
     /// A packet could not be understood.
     Broken {
+        /// Which track's.
+        track: Track,
         /// Something of the picture may be missing.
         missing: bool,
         /// What is wrong.
@@ -182,6 +184,8 @@ impl Session {
                 Happening::Moved(location) => match self.home.follow(&self.place, &location) {
                     Ok(place) => {
                         tracing::info!("the encoder sends us elsewhere in mid-stream");
+                        let why = "the encoder sent us elsewhere in mid-stream".to_owned();
+                        self.ready.push_back(Event::Broken { track: Track::Video, missing: true, why });
                         self.moving = Some(Box::pin(Self::open_at(place, self.home.clone())));
                     }
                     Err(fault) => self.fault = Some(fault),
@@ -207,7 +211,7 @@ impl Session {
         for stream in &mut self.receivers {
             stream.receiver.tick(now);
             // Without sound it goes on.
-            if stream.track == Track::Video && stream.receiver.has_left(now) {
+            if stream.track == Track::Video && stream.receiver.has_left() {
                 self.fault.get_or_insert(SourceFault::Closed);
             }
         }
@@ -244,11 +248,12 @@ impl Session {
                         let rtp = RtpInstant { ticks, clock_rate: stream.clock_rate };
                         self.ready.push_back(Event::Report { track, rtp, ntp });
                     }
-                    (Arrived::Broken(why), track) => self
-                        .ready
-                        .push_back(Event::Broken { missing: track == Track::Video, why: why.to_owned() }),
+                    // Of another type or source, often: what is missing of ours is told by sequence numbers.
+                    (Arrived::Broken(why), track) => {
+                        self.ready.push_back(Event::Broken { track, missing: false, why: why.to_owned() });
+                    }
                 }
-                self.ready.extend(made.drain(..).map(Event::from));
+                self.ready.extend(made.drain(..).map(|made| Event::of(track, made)));
             }
         }
     }
@@ -258,10 +263,22 @@ impl Session {
         self.wire.close().await;
     }
 
+    /// The moment for which a receiver waits.
+    #[cfg(test)]
+    pub(super) fn awaited(&self) -> Option<Duration> {
+        self.receivers.iter().filter_map(|stream| stream.receiver.deadline()).min()
+    }
+
     /// What the tracks are, as far as it is known.
     pub(super) fn media(&self) -> SourceMedia {
         let audio = self.choice.audio.as_ref().and_then(|(_, audio)| audio.format());
         tracks::media(&self.choice.video.1, audio.as_deref())
+    }
+
+    /// Where no track of sound can be used: what is offered instead, or what is wrong with it.
+    pub(super) fn unheard(&self) -> Option<&str> {
+        let offered = self.choice.skipped.iter().find_map(|track| track.strip_prefix("audio ("));
+        offered.filter(|_| self.choice.audio.is_none()).map(|why| why.trim_end_matches(')'))
     }
 
     /// Tracks that the source offers and we do not use.
@@ -270,11 +287,11 @@ impl Session {
     }
 }
 
-impl From<Made> for Event {
-    fn from(made: Made) -> Self {
+impl Event {
+    fn of(track: Track, made: Made) -> Self {
         match made {
             Made::Unit(unit) => Self::Unit(unit),
-            Made::Broken { missing, why } => Self::Broken { missing, why },
+            Made::Broken { missing, why } => Self::Broken { track, missing, why },
             Made::Nothing => Self::Nothing,
         }
     }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::fault::SourceFault;
 use crate::media::Track;
 
-/// Silence of the picture that ends a connection. The library notices a frozen peer by unanswered
-/// keepalives only, after 30 to 60 s.
+/// Silence of the picture that ends a connection. Without it a frozen peer would be noticed when TCP gives up, after
+/// minutes.
 const SILENCE: Duration = Duration::from_secs(4);
 /// From PLAY to the first picture: encoders that start on demand take their time.
 const FIRST: Duration = Duration::from_secs(10);
-/// From PLAY to the first picture with which decoding can begin. Some encoders send one to whoever comes, so that a new
+/// From PLAY, or from a loss, to a picture with which decoding can begin. Some encoders send one to whoever comes, so that a new
 /// connection may help; it will not help often.
 const FIRST_SYNC: Duration = Duration::from_secs(60);
 
@@ -19,7 +19,8 @@ const FIRST_SYNC: Duration = Duration::from_secs(60);
 pub(super) struct Silence {
     video: Option<Duration>,
     audio: Option<Duration>,
-    begun: bool,
+    /// When pictures were let through last.
+    flowed: Duration,
 }
 
 impl Silence {
@@ -32,14 +33,13 @@ impl Silence {
     }
 
     /// A picture was let through.
-    pub(super) fn begun(&mut self) {
-        self.begun = true;
+    pub(super) fn flowed(&mut self, at: Duration) {
+        self.flowed = at;
     }
 
     /// When to look again.
     pub(super) fn deadline(&self) -> Duration {
-        let silent = self.video.map_or(FIRST, |at| at + SILENCE);
-        if self.begun { silent } else { silent.min(FIRST_SYNC) }
+        self.video.map_or(FIRST, |at| at + SILENCE).min(self.flowed + FIRST_SYNC)
     }
 
     /// What is wrong at `now`, if anything.
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn silence_of_both_and_of_the_picture_alone_are_told_apart() {
         let mut silence = Silence::default();
-        silence.begun();
+        silence.flowed(s(100));
         silence.heard(Track::Video, s(100));
         silence.heard(Track::Audio, s(101));
         assert_eq!(silence.verdict(s(103)), None);
@@ -86,8 +86,15 @@ mod tests {
         }
         assert_eq!(silence.verdict(s(59)), None);
         assert_eq!(silence.verdict(s(60)), Some(SourceFault::NoSyncFrame(60)));
-        silence.begun();
+        // One picture is no pledge: an encoder that begins each connection with its only IDR picture is asked
+        // anew when a loss has left nothing to go on with.
+        silence.flowed(s(30));
         assert_eq!(silence.verdict(s(60)), None);
+        for second in 61..=90 {
+            silence.heard(Track::Video, s(second));
+        }
+        assert_eq!(silence.verdict(s(89)), None);
+        assert_eq!(silence.verdict(s(90)), Some(SourceFault::NoSyncFrame(60)));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::address::Address;
 use super::backoff::BackOff;
 use super::fault::{Retry, SourceFault};
-use super::gauges::SourceGauges;
+use super::gauges::{Mute, SourceGauges};
 use super::intake::Intake;
 use super::session::{Event, Session};
 use super::silence::Silence;
@@ -144,6 +144,11 @@ impl SourceTask {
                 "{skipped} is not used: it can be neither decoded nor passed on"
             );
         }
+        if let Some(why) = session.unheard() {
+            self.gauges
+                .sound_fault
+                .set(&format!("the sound, {why}, cannot be used; set the encoder to AAC-LC"));
+        }
         self.status.send_modify(|status| {
             status.connects += 1;
             status.media = Some(session.media());
@@ -164,7 +169,7 @@ impl SourceTask {
         let began = Instant::now();
         let mut intake = Intake::new(self.lattice_fps);
         let mut silence = Silence::default();
-        let mut leap = Leap::default();
+        let (mut leap, mut mute) = (Leap::default(), Mute::default());
         loop {
             let event = tokio::select! {
                 biased;
@@ -185,9 +190,12 @@ impl SourceTask {
             match event {
                 Err(fault) => return Ending::Fault(fault),
                 Ok(Event::Nothing) => {}
-                Ok(Event::Broken { missing, why }) => {
+                Ok(Event::Broken { track, missing, why }) => {
                     tracing::debug!(source = self.source.name, why, "a packet was not understood");
                     self.gauges.broken.increment();
+                    if track == Track::Audio {
+                        mute.broken(&why, &self.gauges.sound_fault);
+                    }
                     if missing {
                         intake.broken();
                     }
@@ -197,12 +205,19 @@ impl SourceTask {
                     let (track, sync) = (unit.track(), unit.sync);
                     silence.heard(track, began.elapsed());
                     self.gauges.count(&unit);
+                    if track == Track::Audio {
+                        mute.heard(&self.gauges.sound_fault);
+                    }
                     intake.push(unit, |frame| self.feed.publish(&frame));
                     if track == Track::Video {
                         self.gauges.show(intake.timeline());
-                        if intake.has_begun() {
-                            silence.begun();
-                            live_since.get_or_insert_with(|| self.live());
+                        if intake.flows() {
+                            silence.flowed(began.elapsed());
+                            // Also anew, after a leap.
+                            if self.status.borrow().state != SourceState::Live {
+                                self.live();
+                            }
+                            live_since.get_or_insert_with(Instant::now);
                         } else if let Some(trouble) = intake.trouble() {
                             self.report(SourceState::Connecting, trouble);
                         }
@@ -219,10 +234,9 @@ impl SourceTask {
         }
     }
 
-    fn live(&self) -> Instant {
+    fn live(&self) {
         self.gauges.stalled.set(0);
         self.report(SourceState::Live, "");
-        Instant::now()
     }
 
     fn media_changed(&self, session: &Session) {

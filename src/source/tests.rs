@@ -1,6 +1,7 @@
 //! Whole sources against tiny encoders made of a raw socket.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,11 +10,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{SourceGauges, SourceTask};
-use crate::clock::Clocks;
+use crate::clock::{Clocks, ManualClock};
 use crate::config::{Secret, Source};
 use crate::feed::{Next, Publisher, Reader};
 use crate::matrix::{SourceState, SourceStatus};
-use crate::media::{Track, TrackFormat, h264};
+use crate::media::{MediaTime, Track, TrackFormat, h264};
 
 const SDP: &str = "v=0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n\
     a=fmtp:96 packetization-mode=1;sprop-parameter-sets=Z2QADKyyAoM/PgIgAAADACAAAAMDweKFSQ==,aOvDyyLA\r\n\
@@ -155,7 +156,10 @@ impl Rig {
     }
 
     fn start(source: Source, wanted: bool) -> Self {
-        let clocks = Clocks::system();
+        Self::start_by(source, wanted, Clocks::system())
+    }
+
+    fn start_by(source: Source, wanted: bool, clocks: Clocks) -> Self {
         let (status_sender, status) = watch::channel(SourceStatus::idle(clocks.wall.now()));
         let (wanted, wanted_receiver) = watch::channel(wanted);
         let (feed, shutdown) = (Publisher::default(), CancellationToken::new());
@@ -257,6 +261,40 @@ async fn a_closed_connection_is_made_again() {
     assert_eq!(status.reason, "the encoder closed the connection");
     let status = rig.reaches(SourceState::Live).await;
     assert_eq!(status.connects, 2);
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn after_a_leap_of_the_clock_a_source_becomes_live_again() {
+    let begin = Arc::new(AtomicBool::new(true));
+    let wish = Arc::clone(&begin);
+    let address = serve(move |mut peer| {
+        let wish = Arc::clone(&wish);
+        async move {
+            peer.until_play(60, SDP).await;
+            for n in 0.. {
+                // An IDR picture, or one of P slices.
+                let picture = if wish.swap(false, Ordering::SeqCst) { [0x65, 0x88] } else { [0x41, 0x9a] };
+                if peer.rtp(0, n, 1800, &[picture[0], picture[1], 2, 3]).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    })
+    .await;
+    let clock = Arc::new(ManualClock::at(MediaTime::from_millis(1_795_000_000_000)));
+    let clocks = Clocks { media: Arc::clone(&clock) as _, ..Clocks::system() };
+    let mut rig = Rig::start_by(Rig::source(&format!("rtsp://{address}/extron1")), true, clocks);
+    rig.reaches(SourceState::Live).await;
+    // A leap, and then so long without a picture to begin with that it is told. Each step is seen by a picture.
+    for seconds in [10, 4, 4] {
+        clock.advance(Duration::from_secs(seconds));
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    rig.reaches(SourceState::Connecting).await;
+    begin.store(true, Ordering::SeqCst);
+    rig.reaches(SourceState::Live).await;
     rig.end().await;
 }
 

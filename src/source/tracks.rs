@@ -1,9 +1,10 @@
 //! Which of a source's tracks are used, and how they are coded.
 
+use super::described::describe_sound;
 use super::fault::SourceFault;
 use super::payload::{H264Payload, SoundPayload};
 use crate::matrix::SourceMedia;
-use crate::media::{G711Law, TrackFormat};
+use crate::media::TrackFormat;
 use crate::rtsp::client::{Description, Media};
 
 /// The tracks to set up, as indices into the description, and who makes access units of their packets.
@@ -88,15 +89,8 @@ pub(super) fn media(video: &H264Payload, audio: Option<&TrackFormat>) -> SourceM
         media.width = Some(known.size.0);
         media.height = Some(known.size.1);
     }
-    if let Some((format, sound)) = audio.and_then(|format| Some((format, format.sound()?))) {
-        media.audio_codec = Some(match format {
-            TrackFormat::Aac(config) => format!("mp4a.40.{}", config.object_type),
-            TrackFormat::G711 { law: G711Law::Mu, .. } => "ulaw".to_owned(),
-            TrackFormat::G711 { law: G711Law::A, .. } => "alaw".to_owned(),
-            TrackFormat::Mp3 { .. } | TrackFormat::H264(_) => "mp3".to_owned(),
-        });
-        media.sample_rate = Some(sound.sample_rate);
-        media.channels = Some(sound.channels);
+    if let Some(format) = audio {
+        describe_sound(&mut media, format);
     }
     media
 }
@@ -152,7 +146,9 @@ mod tests {
     fn parameter_sets_name_the_codec_where_nothing_else_does() {
         let sdp = "m=video 0 RTP/AVP 96\na=fmtp:96 sprop-parameter-sets=Z2QADKyyAoM/PgIgAAADACAAAAMDweKFSQ==,aOvDyyLA\n";
         let choice = choose(&Description::parse(sdp.as_bytes())).unwrap();
-        let media = media(&choice.video.1, None);
+        let sound = TrackFormat::G711 { law: crate::media::G711Law::A, sample_rate: 8000, channels: 1 };
+        let media = media(&choice.video.1, Some(&sound));
+        assert_eq!(media.audio_codec.as_deref(), Some("PCMA"), "as of publishers");
         assert_eq!((media.width, media.height), (Some(320), Some(180)));
     }
 }

@@ -45,11 +45,29 @@ pub(super) struct Wire {
     datagram: Vec<u8>,
 }
 
+/// Whose datagrams count.
+#[derive(Debug, Default)]
+struct Senders {
+    /// None: everybody's who sends to the group.
+    known: Vec<IpAddr>,
+    /// Who it is most likely, where nobody is known: nobody else counts from the moment when it is heard.
+    likely: Option<IpAddr>,
+}
+
+impl Senders {
+    fn admit(&mut self, from: IpAddr) -> bool {
+        let from = plain(from);
+        if self.known.is_empty() && self.likely == Some(from) {
+            self.known.push(from);
+        }
+        self.known.is_empty() || self.known.contains(&from)
+    }
+}
+
 /// A medium's UDP sockets.
 struct Ports {
     pair: RtpPair,
-    /// Whose datagrams count; empty: everybody's who sends to the group.
-    from: Vec<IpAddr>,
+    senders: Senders,
     /// Where reports go.
     control: Option<SocketAddr>,
 }
@@ -67,15 +85,15 @@ impl Wire {
     pub(super) async fn bind(&mut self) -> io::Result<(u16, u16)> {
         let pair = RtpPair::bind(self.tcp.local_addr()?.ip()).await?;
         let ports = pair.ports()?;
-        self.add(pair, Vec::new(), None);
+        self.add(pair, Senders::default(), None);
         Ok(ports)
     }
 
-    fn add(&mut self, pair: RtpPair, from: Vec<IpAddr>, control: Option<SocketAddr>) {
+    fn add(&mut self, pair: RtpPair, senders: Senders, control: Option<SocketAddr>) {
         // A picture is a burst of packets. What the system does not grant is not needed on a quiet machine.
         let _ = socket2::SockRef::from(&pair.data).set_recv_buffer_size(1 << 20);
         self.datagram.resize(usize::from(u16::MAX), 0);
-        self.ports.push(Ports { pair, from, control });
+        self.ports.push(Ports { pair, senders, control });
     }
 
     /// The routes of all media are known: who may send is settled, groups are joined, and firewalls on the way learn of
@@ -88,7 +106,7 @@ impl Wire {
                 Route::Udp { server, source } => {
                     let Some(ports) = self.ports.get_mut(index) else { continue };
                     let sender = source.map_or(peer, |ip| SocketAddr::new(ip, 0));
-                    ports.from = vec![plain(peer.ip()), plain(sender.ip())];
+                    ports.senders.known = vec![plain(peer.ip()), plain(sender.ip())];
                     if let Some((rtp, rtcp)) = server {
                         let at = |port| {
                             let mut address = sender;
@@ -105,8 +123,9 @@ impl Wire {
                 Route::Multicast { group, ports, ttl, source } => {
                     let local = self.tcp.local_addr()?.ip();
                     let pair = RtpPair::join(group, ports, plain(local), ttl.unwrap_or(TTL))?;
-                    let from = source.into_iter().collect();
-                    self.add(pair, from, Some(SocketAddr::new(group, ports.1)));
+                    let known = source.map(plain).into_iter().collect();
+                    let senders = Senders { known, likely: Some(plain(peer.ip())) };
+                    self.add(pair, senders, Some(SocketAddr::new(group, ports.1)));
                 }
             }
         }
@@ -151,13 +170,13 @@ impl Wire {
                 read => return Poll::Ready(read.map(|read| Came::Bytes(read > 0))),
             }
         }
-        for (stream, ports) in self.ports.iter().enumerate() {
+        for (stream, ports) in self.ports.iter_mut().enumerate() {
             for (rtcp, socket) in [(false, &ports.pair.data), (true, &ports.pair.control)] {
                 let mut buffer = ReadBuf::new(&mut self.datagram);
                 while let Poll::Ready(received) = socket.poll_recv_from(cx, &mut buffer) {
                     // An error here is the echo of something that we sent.
                     if let Ok(from) = received
-                        && (ports.from.is_empty() || ports.from.contains(&plain(from.ip())))
+                        && ports.senders.admit(from.ip())
                     {
                         let data = Bytes::copy_from_slice(buffer.filled());
                         return Poll::Ready(Ok(Came::Datagram { stream, rtcp, data }));
@@ -247,5 +266,21 @@ fn plain(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),
         IpAddr::V4(_) => ip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_encoder_is_the_only_sender_once_it_is_heard() {
+        let [encoder, stranger] = [1, 2].map(|last| IpAddr::from([10, 0, 0, last]));
+        let mut senders = Senders { likely: Some(encoder), ..Senders::default() };
+        assert!(senders.admit(stranger), "some encoders send from another address");
+        let mapped = IpAddr::V6(std::net::Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped());
+        assert!(senders.admit(mapped) && senders.admit(encoder) && !senders.admit(stranger));
+        let mut senders = Senders { known: vec![stranger], likely: Some(encoder) };
+        assert!(senders.admit(stranger) && !senders.admit(encoder), "the encoder has said who");
     }
 }

@@ -352,6 +352,26 @@ async fn a_publisher_may_begin_again_on_its_connection() {
     client.end().await;
 }
 
+#[tokio::test]
+async fn what_was_proved_when_connecting_serves_each_stream_of_that_source() {
+    let server = Server::new();
+    let app = "publish-auth?authmod=adobe&user=hall&response=x&token=good";
+    let mut client = server.connect(app).await;
+    let asked = || server.door.0.lock().expect("one at a time").len();
+    assert_eq!(asked(), 1);
+    let request = client.session.request_publishing("hall".to_owned(), PublishRequestType::Live);
+    client.send(vec![request.expect("a request")]).await;
+    client.until(|said| matches!(said, Said::PublishRequestAccepted)).await;
+    assert_eq!(asked(), 1, "by then the proof may be too old");
+    server.taken_over.cancel();
+    client.end().await;
+    let mut client = server.connect(app).await;
+    let request = client.session.request_publishing("another".to_owned(), PublishRequestType::Live);
+    client.send(vec![request.expect("a request")]).await;
+    client.end().await;
+    assert_eq!(asked(), 3, "another source has another key");
+}
+
 #[test]
 fn the_segment_that_is_a_source_is_found() {
     let knows = |name: &str| name == "hall";

@@ -13,8 +13,10 @@ use symphonia::core::packet::PacketRef;
 use symphonia::core::units::{Duration, Timestamp};
 use symphonia::default::codecs::MpaDecoder;
 
-use super::mpeg::{self, Header};
-use crate::media::{AudioFormat, AudioSpecificConfig, G711Law, TrackFormat};
+use crate::media::{AudioFormat, AudioSpecificConfig, G711Law, Mp3Header, TrackFormat};
+
+/// Bytes of a unit: four frames of 320 kbit/s at 32 kHz.
+const MOST_MP3_BYTES: usize = 4 * 1441;
 
 /// Rates between which the resampler converts.
 const RATES: std::ops::RangeInclusive<u32> = 7350..=96_000;
@@ -187,7 +189,7 @@ pub(super) fn size_is_legal(unit: &[u8], format: &TrackFormat) -> bool {
     let most = match *format {
         TrackFormat::H264(_) => 0,
         TrackFormat::Aac(config) => UNIT_BYTES_PER_CHANNEL * usize::from(config.channels.max(1)),
-        TrackFormat::Mp3 { .. } => mpeg::MOST_BYTES,
+        TrackFormat::Mp3 { .. } => MOST_MP3_BYTES,
         // A second.
         TrackFormat::G711 { sample_rate, channels, .. } => sample_rate as usize * usize::from(channels),
     };
@@ -253,7 +255,7 @@ fn mp3(
 ) -> Result<AudioFormat, String> {
     let (mut rest, mut format) = (unit, None);
     while !rest.is_empty() {
-        let header = match Header::read(rest) {
+        let header = match Mp3Header::read(rest) {
             Some(header) if format.is_none_or(|format| format == header.format()) => header,
             // Behind a whole frame: tags, padding.
             _ if format.is_some() => break,

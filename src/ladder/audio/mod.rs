@@ -30,7 +30,6 @@ mod encoder;
 mod fitter;
 mod follower;
 mod lips;
-mod mpeg;
 mod passthrough;
 mod shelf;
 mod stretcher;

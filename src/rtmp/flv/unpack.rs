@@ -22,11 +22,10 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::avc::{AvcConfiguration, AvcError};
-use super::mp3;
 use super::tag::{self, Codec, Content, Lane, Part};
 use crate::media::h264::{self, NAL_AUD, NAL_PPS, NAL_SPS};
 use crate::media::{
-    AudioSpecificConfig, AudioSpecificConfigError, G711Law, ParameterSets, Track, TrackFormat,
+    AudioSpecificConfig, AudioSpecificConfigError, G711Law, Mp3Header, ParameterSets, Track, TrackFormat,
 };
 
 /// Where encoders without extended timestamps wrap.
@@ -217,7 +216,8 @@ impl Unpacker {
                 _ => return Err(FlvError::Unconfigured(AUDIO)),
             },
             (Codec::Mp3, Content::Coded { .. }) => {
-                let (sample_rate, channels) = mp3::describe(&part.body).ok_or(FlvError::Mp3)?;
+                let Mp3Header { sample_rate, channels, .. } =
+                    Mp3Header::read(&part.body).ok_or(FlvError::Mp3)?;
                 self.use_lane(AUDIO, part.lane);
                 self.sounds_as(TrackFormat::Mp3 { sample_rate, channels })
             }

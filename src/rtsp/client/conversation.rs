@@ -197,11 +197,6 @@ impl Client {
         self.happenings.pop_front()
     }
 
-    /// Bytes between messages that made no sense.
-    pub const fn stray(&self) -> u64 {
-        self.messages.skipped()
-    }
-
     /// Reads what has been fed; nothing more while it is the caller's turn.
     pub fn handle(&mut self, now: Duration) -> Result<(), Failure> {
         while !matches!(self.stage, Stage::Described | Stage::SetUp | Stage::Over) {
@@ -348,7 +343,7 @@ impl Client {
             self.asked = Some(asked);
             return Ok(());
         }
-        if status == 401 && self.stage != Stage::Closing {
+        if status == 401 {
             return self.challenged(response, asked);
         }
         if status < 300 {
@@ -395,6 +390,11 @@ impl Client {
         match self.proof.challenged(&response.headers) {
             Verdict::Again => {
                 self.ask(asked.method, asked.url, asked.lines);
+                Ok(())
+            }
+            // It ends with the connection.
+            _ if self.stage == Stage::Closing => {
+                self.over();
                 Ok(())
             }
             // The stream goes on as long as the server sends it.

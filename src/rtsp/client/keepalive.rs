@@ -1,14 +1,15 @@
 //! How a session is kept alive (RFC 2326 §12.37): with which request, and how often.
 //!
 //! GET_PARAMETER, OPTIONS and SET_PARAMETER all do (RFC 2326 §10.1, §10.8, §10.9), but encoders differ in what they take:
-//! the first kind that is not refused is kept. What `Public` lists is tried first. An encoder that does not answer may
+//! the first kind that is not refused is kept. OPTIONS is what every server must know, and some hang up on a
+//! method that they do not; where `Public` lists GET_PARAMETER, that is better: it is asked for a session. An encoder that does not answer may
 //! have heard all the same, so the next kind has its turn, and nothing ends.
 
 use core::time::Duration;
 
 /// RFC 2326 §12.37.
 const TIMEOUT: Duration = Duration::from_secs(60);
-const KINDS: [&str; 3] = ["GET_PARAMETER", "OPTIONS", "SET_PARAMETER"];
+const KINDS: [&str; 3] = ["OPTIONS", "GET_PARAMETER", "SET_PARAMETER"];
 
 /// When and how the session is kept alive.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl Keepalive {
         }
         let listed =
             |kind: &str| methods.split([',', ' ']).any(|method| method.trim().eq_ignore_ascii_case(kind));
-        self.kinds.sort_by_key(|kind| !listed(kind));
+        self.kinds.sort_by_key(|kind| (!listed(kind), *kind != "GET_PARAMETER"));
     }
 
     pub(super) const fn every(&self) -> Duration {
@@ -106,11 +107,14 @@ mod tests {
     fn kinds_take_turns_until_one_is_taken() {
         let mut keepalive = Keepalive::default();
         let tried: Vec<_> = (0..3).map(|_| (keepalive.kind(), keepalive.refused())).collect();
-        assert_eq!(tried, [("GET_PARAMETER", true), ("OPTIONS", true), ("SET_PARAMETER", false)]);
+        assert_eq!(tried, [("OPTIONS", true), ("GET_PARAMETER", true), ("SET_PARAMETER", false)]);
         let mut keepalive = Keepalive::default();
         keepalive.public("DESCRIBE, PLAY,set_parameter");
         assert_eq!(keepalive.kind(), "SET_PARAMETER");
         keepalive.unanswered();
+        assert_ne!(keepalive.kind(), "SET_PARAMETER");
+        let mut keepalive = Keepalive::default();
+        keepalive.public("OPTIONS, DESCRIBE, GET_PARAMETER");
         assert_eq!(keepalive.kind(), "GET_PARAMETER");
     }
 }

@@ -137,13 +137,11 @@ pub(super) struct Messages {
     /// Channels on which packets may come; none before SETUP.
     channels: Vec<u8>,
     stray: usize,
-    /// Stray bytes in all.
-    skipped: u64,
 }
 
 impl Default for Messages {
     fn default() -> Self {
-        Self { buffer: BytesMut::new(), state: State::Idle, channels: Vec::new(), stray: 0, skipped: 0 }
+        Self { buffer: BytesMut::new(), state: State::Idle, channels: Vec::new(), stray: 0 }
     }
 }
 
@@ -156,11 +154,6 @@ impl Messages {
     /// Packets of this channel are expected from now on.
     pub(super) fn expect(&mut self, channel: u8) {
         self.channels.push(channel);
-    }
-
-    /// Bytes between messages that were neither RTP nor RTSP.
-    pub(super) const fn skipped(&self) -> u64 {
-        self.skipped
     }
 
     /// The next whole message or packet.
@@ -249,7 +242,6 @@ impl Messages {
             return Err(Nonsense::NotRtsp);
         }
         self.stray += bytes;
-        self.skipped += bytes as u64;
         if self.stray > MOST_STRAY { Err(Nonsense::Stray) } else { Ok(()) }
     }
 

@@ -64,7 +64,10 @@ pub struct Receiver {
     order: Order<(RtpPacket, MediaTime)>,
     /// A time stamp and its ticks.
     anchor: Option<(u32, i64)>,
+    /// When it said BYE.
     leaving: Option<Duration>,
+    /// It said BYE, and nothing followed.
+    left: bool,
     count: Count,
     out: VecDeque<Arrived>,
 }
@@ -81,6 +84,7 @@ impl Receiver {
             order: Order::new(patience),
             anchor: None,
             leaving: None,
+            left: false,
             count: Count { clock_rate, ..Count::default() },
             out: VecDeque::new(),
         }
@@ -89,11 +93,6 @@ impl Receiver {
     /// `RTP-Info` has come: where time begins, unless it has begun.
     pub fn start(&mut self, timestamp: u32) {
         self.anchor.get_or_insert((timestamp, 0));
-    }
-
-    /// Whether time has begun.
-    pub const fn has_begun(&self) -> bool {
-        self.anchor.is_some()
     }
 
     /// An RTP packet came.
@@ -127,7 +126,6 @@ impl Receiver {
                 if first.ssrc == packet.ssrc && first.sequence.wrapping_add(1) == packet.sequence =>
             {
                 self.ssrc = Some(packet.ssrc);
-                self.leaving = None;
                 self.count.restart(first.sequence);
                 self.order.restart(first.sequence, (first, came), 1);
                 self.push(packet, now, arrival);
@@ -143,6 +141,7 @@ impl Receiver {
 
     fn push(&mut self, packet: RtpPacket, now: Duration, arrival: MediaTime) {
         self.leaving = None;
+        self.left = false;
         let (sequence, timestamp) = (packet.sequence, packet.timestamp);
         if let Some(number) = self.order.push(sequence, (packet, arrival), now) {
             self.count.packet(number, timestamp, now);
@@ -178,13 +177,17 @@ impl Receiver {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Duration) {
+        if self.leaving.is_some_and(|since| since + LEAVING <= now) {
+            self.leaving = None;
+            self.left = true;
+        }
         self.order.tick(now);
         self.take();
     }
 
     /// The sender has said BYE, and nothing has followed.
-    pub fn has_left(&self, now: Duration) -> bool {
-        self.leaving.is_some_and(|since| since + LEAVING <= now)
+    pub const fn has_left(&self) -> bool {
+        self.left
     }
 
     /// What a receiver report says of it, once something has come.
@@ -258,7 +261,8 @@ impl Count {
             let difference = (transit.wrapping_sub(before) as i32).unsigned_abs();
             // J += (|D| - J) / 16; a jump of the clock is not jitter.
             if difference < self.clock_rate.saturating_mul(10) {
-                self.jitter = self.jitter.saturating_add(difference).saturating_sub((self.jitter + 8) >> 4);
+                self.jitter =
+                    self.jitter.saturating_add(difference).saturating_sub(self.jitter.saturating_add(8) >> 4);
             }
         }
     }
@@ -382,9 +386,13 @@ mod tests {
         let mut receiver = Receiver::new(None, 90_000, false);
         receiver.packet(&rtp(96, 1, 0, 7), Duration::ZERO, MediaTime::from_millis(0));
         receiver.control(&goodbye, Duration::ZERO);
-        assert!(!receiver.has_left(Duration::from_millis(999)) && receiver.has_left(LEAVING));
-        receiver.packet(&rtp(96, 2, 0, 7), Duration::ZERO, MediaTime::from_millis(0));
-        assert!(!receiver.has_left(LEAVING * 2));
+        receiver.tick(Duration::from_millis(999));
+        assert_eq!((receiver.has_left(), receiver.deadline()), (false, Some(LEAVING)));
+        receiver.tick(LEAVING);
+        assert_eq!((receiver.has_left(), receiver.deadline()), (true, None), "nothing is left to wait for");
+        receiver.packet(&rtp(96, 2, 0, 7), LEAVING, MediaTime::from_millis(0));
+        receiver.tick(LEAVING * 3);
+        assert!(!receiver.has_left());
     }
 
     proptest! {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use retina::codec::h26x::Framing;
 use retina::codec::{CodecItem, Depacketizer, FrameFormat, ParametersRef, VideoParametersCodec};
 use retina::rtp::PacketMeta;
@@ -19,7 +19,7 @@ use retina::testutil::DepacketizeBuf;
 use retina::{PacketContext, Timestamp};
 
 use super::Made;
-use crate::media::h264::{NAL_IDR, NAL_PPS, NAL_SPS};
+use crate::media::h264::{NAL_IDR, NAL_PPS, NAL_SPS, push_sample_nal};
 use crate::media::{MediaTime, ParameterSets, TrackFormat};
 use crate::rtsp::client::{Media, Received};
 use crate::source::intake::Unit;
@@ -28,6 +28,8 @@ use crate::source::timeline::RtpInstant;
 
 /// Bytes of an access unit: pictures of 1080p lines that are coded for themselves have a tenth.
 const LONGEST: usize = 4 * 1024 * 1024;
+/// Bytes of a PPS: those with scaling lists have some hundred.
+const MOST_OF_PPS: usize = 2048;
 /// Its packets.
 const MOST_PACKETS: u32 = 20_000;
 /// `nal_unit_type`s of RFC 6184 table 1.
@@ -43,6 +45,12 @@ pub(in crate::source) struct H264Payload {
     /// What the last parameter sets say.
     known: Option<Known>,
     lost: u32,
+    /// Something is lost of which the depacketizer does not know yet.
+    gap: bool,
+    /// PPS of other identifiers, for the pictures that may refer to them.
+    further: Vec<Bytes>,
+    /// The identifier of the PPS that the depacketizer has.
+    first_pps: Option<u32>,
     /// Bytes and packets since the last frame.
     begun: (usize, u32),
     /// The access unit of this time has lost something.
@@ -84,14 +92,19 @@ impl H264Payload {
             buffer: DepacketizeBuf::new(64 * 1024),
             known: None,
             lost: 0,
+            gap: false,
+            further: Vec::new(),
+            first_pps: None,
             begun: (0, 0),
             spoiled: None,
             marked: None,
             markers_lie: false,
         };
         // Described parameter sets that make no sense are as good as none: most encoders send them before IDR pictures.
-        if let Some(sets) = described(media) {
+        if let Some((sets, further)) = described(media) {
             payload.depacketizer = depacketizer(Some(&sets))?;
+            payload.first_pps = pps_id(&sets.pps);
+            further.iter().for_each(|pps| payload.keep_aside(pps));
             payload.learn();
         }
         Ok(payload)
@@ -103,7 +116,7 @@ impl H264Payload {
 
     pub(in crate::source) fn push(&mut self, received: &Received, out: &mut Vec<Made>) {
         self.lost = self.lost.saturating_add(received.lost);
-        let mut loss = received.lost;
+        self.gap |= received.lost > 0;
         let payload = &received.packet.payload[..];
         match payload.first().map(|header| (header & 0x80, header & 0x1f)) {
             None => broken(out, false, "an H.264 packet is empty"),
@@ -116,8 +129,7 @@ impl H264Payload {
                     let last = nals.len().saturating_sub(1);
                     for (index, data) in nals.into_iter().enumerate() {
                         let marker = received.packet.marker && index == last;
-                        self.nal(received, &Piece { data, marker }, loss, out);
-                        loss = 0;
+                        self.nal(received, &Piece { data, marker }, out);
                     }
                 }
                 Err(why) => {
@@ -126,13 +138,13 @@ impl H264Payload {
                 }
             },
             Some((_, 1..=23 | FU_A)) => {
-                self.nal(received, &Piece { data: payload, marker: received.packet.marker }, loss, out);
+                self.nal(received, &Piece { data: payload, marker: received.packet.marker }, out);
             }
             Some(_) => broken(out, false, "a NAL unit is of a type that has no meaning"),
         }
     }
 
-    fn nal(&mut self, received: &Received, piece: &Piece<'_>, loss: u32, out: &mut Vec<Made>) {
+    fn nal(&mut self, received: &Received, piece: &Piece<'_>, out: &mut Vec<Made>) {
         let Some(header) = piece.data.first() else { return };
         let kind = match (header & 0x1f, piece.data.get(1)) {
             (FU_A, Some(fragment)) => fragment & 0x1f,
@@ -141,15 +153,37 @@ impl H264Payload {
         if self.is_senseless_set(piece.data) {
             return broken(out, false, "a parameter set cannot be parsed; the old one stays");
         }
+        if self.is_further_pps(piece.data) {
+            return self.keep_aside(piece.data);
+        }
         let slice = matches!(kind, 1..=NAL_IDR);
-        if slice && loss == 0 && self.marked == Some(received.ticks) {
+        if slice && !self.gap && self.marked == Some(received.ticks) {
             self.markers_lie = true;
         }
         let marker = piece.marker && !self.markers_lie;
         if slice && piece.marker {
             self.marked = Some(received.ticks);
         }
-        self.hand_on(received, &Piece { data: piece.data, marker }, loss, out);
+        self.hand_on(received, &Piece { data: piece.data, marker }, out);
+    }
+
+    /// A whole PPS of another identifier than the one that the depacketizer has: it would take it for a change of that one.
+    fn is_further_pps(&mut self, nal: &[u8]) -> bool {
+        if nal.first().is_none_or(|header| header & 0x1f != NAL_PPS) {
+            return false;
+        }
+        let id = pps_id(nal);
+        id.is_some() && *self.first_pps.get_or_insert(id.unwrap_or(0)) != id.unwrap_or(0)
+    }
+
+    fn keep_aside(&mut self, pps: &[u8]) {
+        /// Encoders have two or three.
+        const MOST: usize = 8;
+        let id = pps_id(pps);
+        self.further.retain(|known| pps_id(known) != id);
+        if self.further.len() < MOST && pps.len() < MOST_OF_PPS {
+            self.further.push(Bytes::copy_from_slice(pps));
+        }
     }
 
     /// A whole SPS or PPS that is new and that retina would choke on.
@@ -167,7 +201,7 @@ impl H264Payload {
         !same && retina::codec::h264::parameters_from_sps_and_pps(sps, pps, Framing::FourByteLength).is_err()
     }
 
-    fn hand_on(&mut self, received: &Received, piece: &Piece<'_>, loss: u32, out: &mut Vec<Made>) {
+    fn hand_on(&mut self, received: &Received, piece: &Piece<'_>, out: &mut Vec<Made>) {
         let Some(clock_rate) = NonZeroU32::new(CLOCK_RATE) else { return };
         let Some(timestamp) = Timestamp::new(received.ticks, clock_rate, 0) else { return };
         let meta = PacketMeta {
@@ -178,7 +212,7 @@ impl H264Payload {
             ssrc: received.packet.ssrc,
             mark: piece.marker,
             // How many is counted here: its sum has 16 bits.
-            loss: u16::from(loss > 0),
+            loss: u16::from(std::mem::take(&mut self.gap)),
         };
         self.pull(received.arrival, out);
         let pushed = self.buffer.push(&mut self.depacketizer, meta, piece.data);
@@ -220,10 +254,17 @@ impl H264Payload {
         let Some(picture) = sample::clean(data) else { return Made::Nothing };
         let Some(known) = &self.known else { return Made::Nothing };
         let lost = std::mem::take(&mut self.lost).min(u32::from(u16::MAX)) as u16;
+        let mut data = picture.data;
+        if picture.idr && !self.further.is_empty() {
+            let mut with = BytesMut::with_capacity(data.len() + self.further.len() * 16);
+            self.further.iter().for_each(|pps| push_sample_nal(&mut with, pps));
+            with.extend_from_slice(&data);
+            data = with.freeze();
+        }
         Made::Unit(Unit {
             rtp: RtpInstant { ticks, clock_rate: CLOCK_RATE },
             arrival,
-            data: picture.data,
+            data,
             sync: picture.idr,
             lost,
             format: Arc::clone(&known.format),
@@ -269,9 +310,10 @@ fn depacketizer(sets: Option<&ParameterSets>) -> Result<Depacketizer, String> {
     Ok(depacketizer)
 }
 
-/// The parameter sets of `sprop-parameter-sets` (RFC 6184 §8.1), if they can be parsed: the first of each kind.
-fn described(media: &Media) -> Option<ParameterSets> {
-    let (mut sps, mut pps) = (None, None);
+/// The parameter sets of `sprop-parameter-sets` (RFC 6184 §8.1), if they can be parsed: the first of each kind, and
+/// the other PPS.
+fn described(media: &Media) -> Option<(ParameterSets, Vec<Bytes>)> {
+    let (mut sps, mut pps) = (None, Vec::new());
     for text in media.parameter("sprop-parameter-sets")?.trim_matches('"').split(',').take(32) {
         let text = text.trim().trim_end_matches('=');
         let Ok(nal) = base64::engine::general_purpose::STANDARD_NO_PAD.decode(text) else { continue };
@@ -281,14 +323,24 @@ fn described(media: &Media) -> Option<ParameterSets> {
         let nal = Bytes::copy_from_slice(nal.get(start..end).unwrap_or_default());
         match nal.first().map(|header| header & 0x9f) {
             Some(NAL_SPS) => sps = sps.or(Some(nal)),
-            Some(NAL_PPS) => pps = pps.or(Some(nal)),
+            Some(NAL_PPS) => pps.push(nal),
             _ => {}
         }
     }
-    let sets = ParameterSets { sps: sps?, pps: pps? };
+    let mut pps = pps.into_iter();
+    let sets = ParameterSets { sps: sps?, pps: pps.next()? };
+    let further = pps.filter(|other| pps_id(other).is_some() && pps_id(other) != pps_id(&sets.pps)).collect();
     let parsed =
         retina::codec::h264::parameters_from_sps_and_pps(&sets.sps, &sets.pps, Framing::FourByteLength);
-    parsed.is_ok().then_some(sets)
+    parsed.is_ok().then_some((sets, further))
+}
+
+/// `pic_parameter_set_id` (ITU-T H.264 §7.3.2.2), ue(v) up to 255.
+fn pps_id(pps: &[u8]) -> Option<u32> {
+    let bits = pps.get(1..)?.iter().chain(std::iter::repeat(&0)).take(4);
+    let bits = bits.fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+    let zeros = bits.leading_zeros();
+    (zeros <= 8).then(|| (bits >> (31 - 2 * zeros)) - 1).filter(|id| *id <= 255)
 }
 
 /// The NAL units of an aggregate (RFC 6184 §5.7.1).
@@ -402,6 +454,35 @@ mod tests {
             packet(3, true, 0, &SLICE),
         ];
         assert_eq!(made(&mut payload(SDP), &packets), "0:8 2:8+65535 3:8");
+        // The packet that tells of it is itself left out, in the middle of a slice.
+        let packets = [
+            packet(0, true, 0, &IDR),
+            packet(1, false, 0, &[0x5c, 0x81, 0x88, 1]),
+            packet(1, false, 2, &[0x1f]),
+            packet(1, true, 0, &[0x5c, 0x41, 2]),
+            packet(2, true, 0, &SLICE),
+        ];
+        assert_eq!(made(&mut payload(SDP), &packets), "0:8 ? 2:8+2");
+    }
+
+    #[test]
+    fn further_pps_stand_in_front_of_pictures_to_start_from() {
+        let second = [0x68, 0x5a, 0xf0, 0xf2, 0xc8, 0xb0];
+        assert_eq!((pps_id(&STANDARD.decode("aOvDyyLA").unwrap()), pps_id(&second)), (Some(0), Some(1)));
+        assert_eq!((pps_id(&[0x68]), pps_id(&[0x68, 0, 0x80, 0x80])), (None, None));
+        let first = STANDARD.decode("aOvDyyLA").unwrap();
+        let sets = |ticks| [packet(ticks, false, 0, &first), packet(ticks, false, 0, &second)];
+        let pictures = [packet(0, true, 0, &IDR), packet(1, true, 0, &SLICE), packet(2, true, 0, &IDR)];
+        let mut packets = sets(0).to_vec();
+        packets.extend(pictures[..2].to_vec());
+        packets.extend(sets(2));
+        packets.extend(pictures[2..].to_vec());
+        let mut h264 = payload(SDP);
+        let format = Arc::clone(&h264.known().unwrap().format);
+        assert_eq!(made(&mut h264, &packets), "0:18 1:8 2:18", "in band");
+        assert_eq!(h264.known().unwrap().format, format);
+        let described = SDP.replace("aOvDyyLA", &format!("aOvDyyLA,{}", STANDARD.encode(second)));
+        assert_eq!(made(&mut payload(&described), &pictures), "0:18 1:8 2:18", "described");
     }
 
     #[test]

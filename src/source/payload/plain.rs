@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Made, Sound};
-use crate::media::{G711Law, TrackFormat};
+use crate::media::{G711Law, Mp3Header, TrackFormat};
 use crate::rtsp::client::{Media, Received};
 
 /// The clock of MPEG audio, whatever a description says.
@@ -111,8 +111,8 @@ impl MpaPayload {
     ) -> Result<(), &'static str> {
         let (mut rest, mut ticks) = (data, ticks);
         while !rest.is_empty() {
-            let frame = Frame::read(rest).ok_or("an MPEG audio packet holds no frame of layer III")?;
-            let Some((data, after)) = rest.split_at_checked(frame.length) else {
+            let frame = Mp3Header::read(rest).ok_or("an MPEG audio packet holds no frame of layer III")?;
+            let Some((data, after)) = rest.split_at_checked(frame.size) else {
                 if rest.len() > LONGEST_FRAME {
                     return Err("an MP3 frame is too long");
                 }
@@ -128,43 +128,6 @@ impl MpaPayload {
             rest = after;
         }
         Ok(())
-    }
-}
-
-/// What a frame's header says (ISO/IEC 11172-3 §2.4.1.3, 13818-3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Frame {
-    length: usize,
-    samples: u32,
-    sample_rate: u32,
-    channels: u8,
-}
-
-impl Frame {
-    /// Of layer III only.
-    fn read(bytes: &[u8]) -> Option<Self> {
-        /// kbit/s of MPEG-1, and of MPEG-2 and 2.5, by index.
-        const ONE: [usize; 15] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
-        const TWO: [usize; 15] = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
-        let [first, second, third, fourth] = *bytes.first_chunk::<4>()?;
-        let (version, layer) = (second >> 3 & 3, second >> 1 & 3);
-        if first != 0xff || second & 0xe0 != 0xe0 || version == 1 || layer != 1 {
-            return None;
-        }
-        let one = version == 3;
-        let divisor = match version {
-            3 => 1,
-            2 => 2,
-            _ => 4,
-        };
-        let sample_rate = [44_100_u32, 48_000, 32_000].get(usize::from(third >> 2 & 3))? / divisor;
-        let kilobits = *(if one { ONE } else { TWO }).get(usize::from(third >> 4))?;
-        // "Free format" does not tell its length.
-        let kilobits = Some(kilobits).filter(|kilobits| *kilobits > 0)?;
-        let samples = if one { 1152 } else { 576 };
-        let length = samples / 8 * kilobits * 1000 / sample_rate as usize + usize::from(third >> 1 & 1);
-        let channels = if fourth >> 6 == 3 { 1 } else { 2 };
-        Some(Self { length, samples: samples as u32, sample_rate, channels })
     }
 }
 

@@ -5,9 +5,8 @@ use std::process::{Command, Stdio};
 
 use fdk_aac::enc::{AudioObjectType, BitRate, ChannelMode, EncoderParams, Transport};
 
-use super::super::mpeg::Header;
 use super::*;
-use crate::media::G711Law;
+use crate::media::{G711Law, Mp3Header};
 
 /// A tone of a channel of `tones_51.adts` is 0.4 of full scale.
 const TONE: f64 = 0.4;
@@ -92,9 +91,9 @@ fn fixture(name: &str) -> Bytes {
 
 fn mp3(name: &str) -> Stream {
     let mut rest = fixture(name);
-    let Header { sample_rate, channels, samples, .. } = Header::read(&rest).expect("MP3");
+    let Mp3Header { sample_rate, channels, samples, .. } = Mp3Header::read(&rest).expect("MP3");
     let mut units = Vec::new();
-    while let Some(header) = Header::read(&rest) {
+    while let Some(header) = Mp3Header::read(&rest) {
         units.push(rest.split_to(header.size.min(rest.len())));
     }
     let format = TrackFormat::Mp3 { sample_rate, channels };

@@ -1,9 +1,7 @@
 //! The header of an MP3 frame (ISO/IEC 11172-3 §2.4.2.3, ISO/IEC 13818-3 §2.4.2.3, and the unofficial MPEG 2.5).
 
-use crate::media::AudioFormat;
+use super::AudioFormat;
 
-/// Bytes of a unit: four frames of 320 kbit/s at 32 kHz.
-pub(super) const MOST_BYTES: usize = 4 * 1441;
 /// kbit/s by index, MPEG 1 and the others.
 const KILOBITS: [[u16; 14]; 2] = [
     [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
@@ -12,18 +10,21 @@ const KILOBITS: [[u16; 14]; 2] = [
 
 /// What a header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) sample_rate: u32,
-    pub(super) channels: u8,
-    /// Per channel.
-    pub(super) samples: u32,
+pub(crate) struct Mp3Header {
+    /// Samples per second.
+    pub(crate) sample_rate: u32,
+    /// One or two.
+    pub(crate) channels: u8,
+    /// Samples of each channel.
+    pub(crate) samples: u32,
     /// Bytes of the frame with its header.
-    pub(super) size: usize,
+    pub(crate) size: usize,
 }
 
-impl Header {
-    /// The header at the beginning of `bytes`; `None` if it is not that of layer III with a bitrate.
-    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+impl Mp3Header {
+    /// The header at the beginning of `bytes`; `None` if it is not that of layer III with a bitrate: without one
+    /// ("free format") nothing tells where the frame ends.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let &[0xff, second, third, fourth, ..] = bytes else { return None };
         let version = (second >> 3) & 3;
         if second & 0xe6 != 0xe2 || version == 1 {
@@ -43,7 +44,7 @@ impl Header {
         Some(Self { sample_rate, channels, samples, size: size as usize })
     }
 
-    pub(super) const fn format(self) -> AudioFormat {
+    pub(crate) const fn format(self) -> AudioFormat {
         AudioFormat { sample_rate: self.sample_rate, channels: self.channels }
     }
 }
@@ -55,7 +56,7 @@ mod tests {
     #[test]
     fn headers_of_all_versions_are_read() {
         let header = |bytes: [u8; 4]| {
-            Header::read(&bytes).map(|it| (it.sample_rate, it.channels, it.samples, it.size))
+            Mp3Header::read(&bytes).map(|it| (it.sample_rate, it.channels, it.samples, it.size))
         };
         assert_eq!(header([0xff, 0xfb, 0x90, 0x64]), Some((44_100, 2, 1152, 417)));
         assert_eq!(header([0xff, 0xfb, 0x92, 0xc4]), Some((44_100, 1, 1152, 418)));
@@ -68,8 +69,12 @@ mod tests {
             [0xff, 0x1b, 0x90, 0],
             [0xff, 0xeb, 0x90, 0],
             [0xff, 0xfb, 0x9c, 0],
+            // A bad bitrate, an AAC unit.
+            [0xff, 0xfb, 0xf0, 0x44],
+            [0x21, 0x10, 4, 0x60],
         ] {
             assert_eq!(header(bytes), None, "{bytes:02x?}");
         }
+        assert_eq!(Mp3Header::read(&[0xff, 0xfb, 0x90]), None, "cut");
     }
 }
