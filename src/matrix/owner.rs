@@ -429,14 +429,11 @@ mod tests {
         let clock = Arc::new(ManualClock::at(START));
         let wall = Arc::clone(&clock) as Arc<dyn WallClock>;
         let (handle, mut owner) = prepare(layout(), store.clone(), wall, TimeZone::UTC, Box::new(|_| {}));
-        let command = Command::Connect { channel: "hall".to_owned(), source: "x".to_owned(), until: None };
+        let command = Command::Connect { channel: "a".to_owned(), source: "s".to_owned(), until: None };
         owner.matrix.apply(command, clock.now()).expect("obeyed");
         let _ = tokio::time::timeout(Duration::from_secs(1), owner.run()).await;
         assert_eq!(store.load().len(), 1, "the next run keeps it");
-        owner
-            .matrix
-            .apply(Command::ClearOverride { channel: "hall".to_owned() }, clock.now())
-            .expect("obeyed");
+        owner.matrix.apply(Command::ClearOverride { channel: "a".to_owned() }, clock.now()).expect("obeyed");
         drop(handle);
         owner.run().await;
         assert!(store.load().is_empty());
