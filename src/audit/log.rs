@@ -50,6 +50,9 @@ pub fn prepare(directory: &Path) -> (AuditLog, Writer) {
     (log, Writer { files, entries, waiting: VecDeque::new(), writing: None, retry, unsaved })
 }
 
+/// Entries that are written together.
+type Batch = Arc<VecDeque<Entry>>;
+
 /// Writes what is recorded.
 #[derive(Debug)]
 pub struct Writer {
@@ -57,7 +60,7 @@ pub struct Writer {
     entries: mpsc::Receiver<Entry>,
     waiting: VecDeque<Entry>,
     /// What is being written: it outlives a run that breaks off meanwhile.
-    writing: Option<(Arc<VecDeque<Entry>>, JoinHandle<io::Result<()>>)>,
+    writing: Option<(Batch, JoinHandle<io::Result<()>>)>,
     retry: Retry,
     unsaved: Arc<Note>,
 }

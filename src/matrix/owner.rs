@@ -213,14 +213,14 @@ impl Owner {
             let wait = expiry.map_or(LONGEST_SLEEP, |at| at.saturating_since(self.clock.now()));
             let again = self.retry.wait(now());
             tokio::select! {
-                request = self.inbox.recv() => match request {
-                    Some(request) => self.serve(request).await,
-                    None => {
+                request = self.inbox.recv() => {
+                    let Some(request) = request else {
                         // Once more, whatever was to be waited for.
                         self.keep().await;
                         return;
-                    }
-                },
+                    };
+                    self.serve(request).await;
+                }
                 reports = mail.collect() => self.hear(reports),
                 () = tokio::time::sleep(wait.min(LONGEST_SLEEP)), if expiry.is_some() => self.expire().await,
                 () = tokio::time::sleep(again.unwrap_or_default()), if again.is_some() => drop(self.keep().await),

@@ -104,7 +104,9 @@ impl H264Payload {
         if let Some((sets, further)) = described(media) {
             payload.depacketizer = depacketizer(Some(&sets))?;
             payload.first_pps = pps_id(&sets.pps);
-            further.iter().for_each(|pps| payload.keep_aside(pps));
+            for pps in &further {
+                payload.keep_aside(pps);
+            }
             payload.learn();
         }
         Ok(payload)
