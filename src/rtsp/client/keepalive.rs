@@ -1,9 +1,9 @@
 //! How a session is kept alive (RFC 2326 §12.37): with which request, and how often.
 //!
 //! GET_PARAMETER, OPTIONS and SET_PARAMETER all do (RFC 2326 §10.1, §10.8, §10.9), but encoders differ in what they take:
-//! the first kind that is not refused is kept. OPTIONS is what every server must know, and some hang up on a
-//! method that they do not; where `Public` lists GET_PARAMETER, that is better: it is asked for a session. An encoder that does not answer may
-//! have heard all the same, so the next kind has its turn, and nothing ends.
+//! the first kind that is not refused is kept. OPTIONS is what every server must know, and some hang up on a method that
+//! they do not; where `Public` lists GET_PARAMETER, that is better: it is asked for a session. An encoder that does not
+//! answer may have heard all the same, so the next kind has its turn, and nothing ends.
 
 use core::time::Duration;
 
