@@ -1,11 +1,11 @@
 //! The log: lines on stderr, written so that nobody's fate hangs on who reads them.
 //!
-//! * Whoever logs never waits and never fails: a line goes into a bounded queue ([`queue`]), and a thread of its own
+//! * Whoever logs never waits and never fails: a line goes into a bounded queue (`queue`), and a thread of its own
 //!   writes it. What finds the queue full is dropped and counted; when writing works again, a line says how many were.
 //! * A pipe that was closed, a disk that is full and a reader that stands still are met in that thread alone.
 //! * A line is one line: what peers put into it cannot begin another one, and it is cut at a bound ([`line`]).
 //! * What peers without credentials can cause is said a few times for each address and kind, and then counted
-//!   ([`limiter`]; [`may_say`] asks the one of this process).
+//!   (`limiter`; [`may_say`] asks the one of this process).
 //! * A panic is a line too ([`panic`]): with its place, and the hall by the spans around it.
 //!
 //! What does *not* belong here: what is worth a line.
