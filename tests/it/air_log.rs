@@ -49,9 +49,11 @@ impl<'a> AirLog<'a> {
         let channels = matrix["channels"].as_array().expect("channels");
         let row = channels.iter().find(|row| row["name"] == self.channel.as_str()).expect("the channel");
         let source = row["on_air"]["source"].as_str().map(str::to_owned);
-        let now = Change { source: source.clone(), since_ms: milliseconds(&row["on_air"]["since"]) };
-        if self.changes.last() != Some(&now) {
-            self.changes.push(now);
+        // Another reason for the same source is no change. Media time may be told some milliseconds beside the cell.
+        if self.changes.last().is_none_or(|last| last.source != source) {
+            let since_ms = milliseconds(&row["on_air"]["since"]);
+            let since_ms = (since_ms + CELL_MS / 2).div_euclid(CELL_MS) * CELL_MS;
+            self.changes.push(Change { source: source.clone(), since_ms });
         }
         source
     }

@@ -95,7 +95,7 @@ fn alarm_of(fault: &str) -> Option<&'static str> {
         "freeze" | "no-video" => Some("stalled"),
         // A lost packet in a thousand is one every ten seconds.
         "loss" if fault == "loss=0.1" => None,
-        "loss" | "reorder" => Some("loss"),
+        "loss" => Some("loss"),
         _ => None,
     }
 }
