@@ -75,6 +75,8 @@ const HALL_C: [Case; 5] = [
 
 /// A source that sends nothing is noticed within so long: four seconds, and one look.
 const NOTICED_MS: i64 = 4500;
+/// A picture stands on the lattice so much later than it came, at most: the next cell may have begun with it.
+const AHEAD_MS: i64 = 300;
 /// From the first picture of a source that is back to its first cell on air: the rest of a cell that has begun, a whole
 /// one, and one in which it is decided.
 const BACK_CELLS: i64 = 3;
@@ -159,7 +161,7 @@ impl Hall<'_> {
             Stays => self.follow(*seconds),
             Leaves | Stalls => {
                 self.until("the waiting video", |on_air| on_air.is_none());
-                let noticed = if *outcome == Stalls { NOTICED_MS } else { 0 };
+                let noticed = if *outcome == Stalls { NOTICED_MS } else { AHEAD_MS };
                 let (left, bound) = (self.left_at(mark), next_cell(begun + noticed));
                 assert!(left <= bound, "{fault}: it left {} ms after its bound", left - bound);
                 let away = self.log.mark();
