@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amphi::clock::{Clock, ManualClock};
+use amphi::clock::{Clocks, ManualClock};
 use amphi::config::SecondPublisher;
 use amphi::feed::Publisher;
 use amphi::matrix::SourceStatus;
@@ -61,7 +61,7 @@ fn inlet(clock: &Arc<ManualClock>) -> Arc<Inlet> {
         feed: Publisher::default(),
         status: tokio::sync::watch::Sender::new(SourceStatus::idle(START)),
         gauges: Arc::new(SourceGauges::default()),
-        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        clocks: Clocks { media: Arc::clone(clock) as _, wall: Arc::clone(clock) as _ },
         zone: jiff::tz::TimeZone::UTC,
         second: SecondPublisher::Refuse,
         publisher: Current::default(),
