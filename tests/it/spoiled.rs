@@ -8,7 +8,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use crate::faults::Outcome::{Returns, Stalls, Stays};
+use crate::faults::Outcome::{Leaves, Returns, Stays};
 use crate::faults::{Case, case, go_through};
 use crate::gstreamer::GstServer;
 use crate::server::Server;
@@ -19,10 +19,10 @@ const PICTURE: u8 = 0;
 /// Of a question that the proxy asks in the server's place.
 const ASKED: &str = "CSeq: 424242";
 
-const CASES: [Case; 12] = [
+const CASES: [Case; 13] = [
     case("reset", Returns(4), 10),
-    case("freeze", Stalls, 8),
-    case("no-video", Stalls, 8),
+    case("freeze", Leaves, 8),
+    case("no-video", Leaves, 8),
     case("no-audio", Stays, 8),
     case("jump", Stays, 8),
     case("garbage", Stays, 8),
@@ -32,6 +32,7 @@ const CASES: [Case; 12] = [
     case("strange-rtcp", Stays, 8),
     case("strange-channels", Stays, 8),
     case("asks", Stays, 8),
+    case("off", Leaves, 8),
 ];
 
 /// Stands before an RTSP server.
@@ -64,6 +65,9 @@ impl Proxy {
         let shared = Arc::clone(&spoil);
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
+                if shared.lock().expect("no panic").is("off") {
+                    continue;
+                }
                 let Ok(server) = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], upstream))) else {
                     continue;
                 };
@@ -77,7 +81,7 @@ impl Proxy {
         let mut spoil = self.spoil.lock().expect("no panic");
         how.clone_into(&mut spoil.how);
         spoil.packets = 0;
-        if how == "reset" {
+        if matches!(how, "off" | "reset") {
             for connection in spoil.open.drain(..) {
                 let _ = connection.shutdown(Shutdown::Both);
             }
