@@ -95,39 +95,27 @@
 //! Every queue has a bound and a policy: feeds drop to the next sync frame ([`feed`]), rungs drop pictures and
 //! repeat, coded cells drop the oldest, RTMP players who lag go on with the oldest cell of the last four, RTSP players who are late by a second with the next cell, whoever commands the matrix waits, webhooks and the log drop the newest message.
 
-pub mod admin;
-pub mod agenda;
-pub mod alarm;
-pub mod audit;
+pub use amphi_admin as admin;
+pub use amphi_config as config;
+pub use amphi_control::{agenda, alarm, audit, matrix, push, rehearsal, schedule};
+pub use amphi_http as http;
+pub use amphi_media as media;
+pub use amphi_media::{clock, feed, meter, retry};
+pub use amphi_protocol::{rtmp, rtsp};
+pub use amphi_runtime::{log, tasks, udp, workshop};
+pub use amphi_source as source;
+
 pub mod channel;
 pub mod clip;
-pub mod clock;
-pub mod config;
 pub mod delivery;
-pub mod feed;
-pub mod http;
 pub mod isobmff;
 pub mod ladder;
 pub mod loadtest;
-pub mod log;
-pub mod matrix;
-pub mod media;
-pub mod meter;
 pub mod package;
-pub mod push;
-pub mod rehearsal;
-pub mod retry;
-pub mod rtmp;
-pub mod rtsp;
-pub mod schedule;
 pub mod server;
 pub mod simulator;
-pub mod source;
 pub mod store;
-pub mod tasks;
-pub mod udp;
 pub mod vod;
-pub mod workshop;
 
 #[cfg(test)]
 mod house;

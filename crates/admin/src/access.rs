@@ -1,0 +1,113 @@
+//! Who callers are, and what they may do.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use serde::Serialize;
+use subtle::ConstantTimeEq;
+use utoipa::ToSchema;
+
+use amphi_config::Secret;
+use amphi_control::audit::{Action, Entry};
+use amphi_media::MediaTime;
+
+/// What a caller may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Look at everything, change nothing.
+    Viewer,
+    /// Everything.
+    Operator,
+}
+
+/// The tokens that callers show. An empty one is none.
+#[derive(Clone, Debug, Default)]
+pub struct Tokens {
+    /// The operator's; without it nobody is asked for a token, and the port is bound to loopback only.
+    pub operator: Secret,
+    /// The viewer's.
+    pub viewer: Secret,
+}
+
+impl Tokens {
+    /// Callers must show one.
+    pub(super) fn are_asked_for(&self) -> bool {
+        !self.operator.is_empty()
+    }
+
+    /// What who shows this may do. The time taken tells the tokens' lengths at most.
+    pub(super) fn role_of(&self, shown: &[u8]) -> Option<Role> {
+        let is = |token: &Secret| !token.is_empty() & bool::from(shown.ct_eq(token.reveal().as_bytes()));
+        let (operator, viewer) = (is(&self.operator), is(&self.viewer));
+        if operator { Some(Role::Operator) } else { viewer.then_some(Role::Viewer) }
+    }
+}
+
+/// How a caller has shown who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Proof {
+    /// A bearer token.
+    Token,
+    /// A session's cookie.
+    Session,
+    /// None is asked for: the port is bound to this machine.
+    Loopback,
+}
+
+/// Who asks. Among the extensions of every request that has passed the guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Caller {
+    pub(super) role: Role,
+    pub(super) proof: Proof,
+    /// When its session ends.
+    pub(super) until: Option<MediaTime>,
+    pub(super) address: Option<IpAddr>,
+}
+
+impl Caller {
+    /// As the audit log calls it.
+    pub(super) const fn name(&self) -> &'static str {
+        match (self.proof, self.role) {
+            (Proof::Loopback, _) => "local",
+            (_, Role::Operator) => "operator",
+            (_, Role::Viewer) => "viewer",
+        }
+    }
+
+    /// An entry of the audit log about something that it does.
+    pub(super) fn does(&self, what: Action, now: MediaTime) -> Entry {
+        Entry::new(now, self.name(), what).address(self.address.map(|address| address.to_string()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Infallible;
+
+    /// A request that has not passed the guard is nobody's: it may look, as the routes that are open to all let it.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let nobody = Self { role: Role::Viewer, proof: Proof::Loopback, until: None, address: None };
+        Ok(parts.extensions.get::<Self>().copied().unwrap_or(nobody))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_gives_its_role_and_an_empty_one_gives_none() {
+        let tokens = Tokens { operator: Secret::new("chalk"), viewer: Secret::new("sponge") };
+        assert_eq!(tokens.role_of(b"chalk"), Some(Role::Operator));
+        assert_eq!(tokens.role_of(b"sponge"), Some(Role::Viewer));
+        for wrong in ["", "chal", "chalkk", "Chalk", "chalksponge"] {
+            assert_eq!(tokens.role_of(wrong.as_bytes()), None, "{wrong}");
+        }
+        let tokens = Tokens { operator: Secret::new("chalk"), viewer: Secret::default() };
+        assert_eq!(tokens.role_of(b""), None);
+        assert!(tokens.are_asked_for() && !Tokens::default().are_asked_for());
+    }
+}

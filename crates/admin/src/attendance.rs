@@ -1,0 +1,128 @@
+//! Viewers of the last hours, per minute: a ring for each rung of each channel. Sans-IO.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use amphi_media::MediaTime;
+
+/// One place of a ring, in milliseconds.
+const STEP_MS: i64 = 60_000;
+/// Places of a ring: six hours.
+const PLACES: usize = 360;
+
+/// The viewers of one moment: by channel, the rungs in their order.
+pub type Count = BTreeMap<String, Vec<(String, u64)>>;
+
+/// Keeps the rings.
+#[derive(Debug, Default)]
+pub struct Attendance {
+    channels: BTreeMap<String, Vec<(String, VecDeque<u64>)>>,
+    minute: i64,
+}
+
+/// What the rings show.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Viewers {
+    /// Seconds of one place.
+    pub step_s: u32,
+    /// The end of every ring.
+    pub until: Option<MediaTime>,
+    /// Every channel, by name.
+    pub channels: Vec<ChannelViewers>,
+}
+
+/// One channel's viewers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ChannelViewers {
+    /// Its name.
+    pub name: String,
+    /// Its rungs, best first.
+    pub rungs: Vec<RungHistory>,
+}
+
+/// One rung's viewers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct RungHistory {
+    /// Its name.
+    pub name: String,
+    /// The most of each minute, oldest first; the last place is the minute that runs.
+    pub history: Vec<u64>,
+}
+
+impl Attendance {
+    /// Takes a count. Channels and rungs that are not in it any more are forgotten.
+    pub fn observe(&mut self, count: &Count, now: MediaTime) {
+        let minute = now.as_millis().div_euclid(STEP_MS);
+        let passed = if self.minute == 0 { 0 } else { (minute - self.minute).clamp(0, PLACES as i64) };
+        self.minute = minute;
+        let mut before = std::mem::take(&mut self.channels);
+        for (channel, rungs) in count {
+            let mut known = before.remove(channel).unwrap_or_default();
+            let ring = |(rung, viewers): &(String, u64)| {
+                let kept = known.iter_mut().find(|(name, _)| name == rung);
+                let mut ring = kept.map(|(_, ring)| std::mem::take(ring)).unwrap_or_default();
+                let new = if ring.is_empty() { 1 } else { passed };
+                ring.extend((0..new).map(|_| 0));
+                while ring.len() > PLACES {
+                    ring.pop_front();
+                }
+                if let Some(last) = ring.back_mut() {
+                    *last = (*last).max(*viewers);
+                }
+                (rung.clone(), ring)
+            };
+            let rings = rungs.iter().map(ring).collect();
+            self.channels.insert(channel.clone(), rings);
+        }
+    }
+
+    /// What the rings show.
+    pub fn view(&self) -> Viewers {
+        let rung = |(name, ring): &(String, VecDeque<u64>)| RungHistory {
+            name: name.clone(),
+            history: ring.iter().copied().collect(),
+        };
+        let channel = |(name, rungs): (&String, &Vec<_>)| ChannelViewers {
+            name: name.clone(),
+            rungs: rungs.iter().map(rung).collect(),
+        };
+        Viewers {
+            step_s: (STEP_MS / 1000) as u32,
+            until: Some(MediaTime::from_millis((self.minute + 1) * STEP_MS)),
+            channels: self.channels.iter().map(channel).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(viewers: u64) -> Count {
+        Count::from([("L".to_owned(), vec![("720p".to_owned(), viewers)])])
+    }
+
+    fn history(attendance: &Attendance) -> Vec<u64> {
+        attendance.view().channels[0].rungs[0].history.clone()
+    }
+
+    #[test]
+    fn each_minute_has_its_most_and_a_ring_ends() {
+        let mut attendance = Attendance::default();
+        let at = |s: i64| MediaTime::from_millis(1_795_000_020_000 + s * 1000);
+        for (second, viewers) in [(0, 3), (20, 8), (50, 5), (60, 4), (200, 7)] {
+            attendance.observe(&count(viewers), at(second));
+        }
+        assert_eq!(history(&attendance), [8, 4, 0, 7]);
+        attendance.observe(&count(1), at(100_000));
+        assert_eq!(history(&attendance).len(), PLACES);
+        assert_eq!(history(&attendance).iter().sum::<u64>(), 1, "the hours without a look are empty");
+        // A clock that goes back does not add places.
+        attendance.observe(&count(2), at(90_000));
+        assert_eq!(history(&attendance).last(), Some(&2));
+        attendance.observe(&Count::new(), at(100_000));
+        assert_eq!(attendance.view().channels, []);
+    }
+}

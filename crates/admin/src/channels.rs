@@ -1,0 +1,147 @@
+//! `/api/v1/channels`: asking for channels, and steering what is on them.
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::access::Caller;
+use super::openapi::{BadBody, Ending, NoSuchName, Refused};
+use super::problem::{JsonBody, Name, Problem};
+use super::{Desk, Shared};
+use amphi_control::audit::Action;
+use amphi_control::matrix::{Applied, ChannelView, MatrixError, MatrixView, Notice};
+use amphi_media::MediaTime;
+
+/// The body of a manual connect.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Connect {
+    /// The source's name.
+    source: String,
+    /// When the channel goes back to the schedule or the configuration by itself; not said: it stays.
+    until: Option<MediaTime>,
+}
+
+/// The answer to a change: the channel as it is now.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Changed {
+    #[serde(flatten)]
+    channel: ChannelView,
+    /// What went wrong beside it: the change holds, but would not outlive a restart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+}
+
+type Answer = Result<Json<Changed>, Problem>;
+
+/// Channels and sources, and which is on which.
+#[utoipa::path(get, path = "/api/v1/matrix", tag = "channels", responses(
+    (status = 200, description = "The matrix", body = MatrixView), Refused,
+))]
+pub(super) async fn matrix(State(state): Shared) -> Json<MatrixView> {
+    Json(MatrixView::clone(&state.matrix.view()))
+}
+
+/// Every channel.
+#[utoipa::path(get, path = "/api/v1/channels", tag = "channels", responses(
+    (status = 200, description = "In the configuration's order", body = Vec<ChannelView>), Refused,
+))]
+pub(super) async fn list(State(state): Shared) -> Json<Vec<ChannelView>> {
+    Json(state.matrix.view().channels.clone())
+}
+
+/// One channel.
+#[utoipa::path(get, path = "/api/v1/channels/{channel}", tag = "channels",
+    params(("channel" = String, Path, description = "The channel's name")),
+    responses((status = 200, description = "The channel", body = ChannelView), Refused, NoSuchName),
+)]
+pub(super) async fn one(State(state): Shared, Name(name): Name) -> Result<Json<ChannelView>, Problem> {
+    let view = state.matrix.view();
+    let unknown = || Problem::new(StatusCode::NOT_FOUND, format!("no channel is called {name:?}"));
+    view.channel(&name).cloned().map(Json).ok_or_else(unknown)
+}
+
+/// Puts a source on the channel by hand, perhaps only until a given time.
+#[utoipa::path(put, path = "/api/v1/channels/{channel}/source", tag = "channels",
+    params(("channel" = String, Path, description = "The channel's name")),
+    request_body = Connect,
+    responses((status = 200, description = "The channel as it is now", body = Changed), Refused, NoSuchName, BadBody),
+)]
+pub(super) async fn connect(
+    State(state): Shared,
+    caller: Caller,
+    Name(channel): Name,
+    JsonBody(Connect { source, until }): JsonBody<Connect>,
+) -> Answer {
+    let applied = state.matrix.connect(&channel, &source, until).await;
+    let entry = caller.does(Action::Connect, state.clock.now()).on(&channel).with(Some(&source)).until(until);
+    state.audit.record(entry.result(&applied));
+    answer(applied)
+}
+
+/// Puts the waiting loop on the channel by hand.
+#[utoipa::path(delete, path = "/api/v1/channels/{channel}/source", tag = "channels",
+    params(("channel" = String, Path, description = "The channel's name")),
+    responses((status = 200, description = "The channel as it is now", body = Changed), Refused, NoSuchName, Ending),
+)]
+pub(super) async fn disconnect(State(state): Shared, caller: Caller, Name(channel): Name) -> Answer {
+    let applied = state.matrix.disconnect(&channel).await;
+    recorded(&state, &caller, Action::Disconnect, &channel, applied)
+}
+
+/// Gives the channel back to the schedule or the configuration.
+#[utoipa::path(delete, path = "/api/v1/channels/{channel}/override", tag = "channels",
+    params(("channel" = String, Path, description = "The channel's name")),
+    responses((status = 200, description = "The channel as it is now", body = Changed), Refused, NoSuchName, Ending),
+)]
+pub(super) async fn clear_override(State(state): Shared, caller: Caller, Name(channel): Name) -> Answer {
+    let applied = state.matrix.clear_override(&channel).await;
+    recorded(&state, &caller, Action::ClearOverride, &channel, applied)
+}
+
+/// Puts words on the channel's waiting picture.
+#[utoipa::path(put, path = "/api/v1/channels/{channel}/notice", tag = "channels",
+    params(("channel" = String, Path, description = "The channel's name")),
+    request_body = Notice,
+    responses((status = 200, description = "The channel as it is now", body = Changed), Refused, NoSuchName, BadBody),
+)]
+pub(super) async fn notice(
+    State(state): Shared,
+    caller: Caller,
+    Name(channel): Name,
+    JsonBody(notice): JsonBody<Notice>,
+) -> Answer {
+    let title = notice.title.clone();
+    let applied = state.matrix.set_notice(&channel, Some(notice)).await;
+    let entry = caller.does(Action::Notice, state.clock.now()).on(&channel).saying(&title);
+    state.audit.record(entry.result(&applied));
+    answer(applied)
+}
+
+/// Takes the words away.
+#[utoipa::path(delete, path = "/api/v1/channels/{channel}/notice", tag = "channels",
+    params(("channel" = String, Path, description = "The channel's name")),
+    responses((status = 200, description = "The channel as it is now", body = Changed), Refused, NoSuchName, Ending),
+)]
+pub(super) async fn clear_notice(State(state): Shared, caller: Caller, Name(channel): Name) -> Answer {
+    let applied = state.matrix.set_notice(&channel, None).await;
+    recorded(&state, &caller, Action::ClearNotice, &channel, applied)
+}
+
+fn recorded(
+    state: &Desk,
+    caller: &Caller,
+    what: Action,
+    channel: &str,
+    applied: Result<Applied, MatrixError>,
+) -> Answer {
+    state.audit.record(caller.does(what, state.clock.now()).on(channel).result(&applied));
+    answer(applied)
+}
+
+fn answer(applied: Result<Applied, MatrixError>) -> Answer {
+    let Applied { channel, warning } = applied?;
+    Ok(Json(Changed { channel, warning }))
+}

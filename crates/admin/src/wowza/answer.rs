@@ -1,0 +1,126 @@
+//! Replies in Wowza's shapes.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use serde_json::Value;
+
+use amphi_control::matrix::MatrixError;
+use amphi_http as joints;
+
+/// What cannot be done, in Wowza's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// There is no such thing.
+    NotFound,
+    /// The configuration decides that.
+    Conflict,
+    /// Recording.
+    NotImplemented,
+    /// The server is ending.
+    Unavailable,
+}
+
+/// `success` is first, as clients expect.
+#[derive(Serialize)]
+struct Refusal {
+    success: bool,
+    message: &'static str,
+    code: String,
+    #[serde(rename = "wowzaServer")]
+    server: &'static str,
+}
+
+#[derive(Serialize)]
+struct Done<'a> {
+    success: bool,
+    message: &'a str,
+    data: Value,
+}
+
+fn reply(status: StatusCode, body: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    (status, [(CONTENT_TYPE, "application/json; charset=UTF-8")], body).into_response()
+}
+
+/// A description.
+pub(super) fn json(body: &Value) -> Response {
+    reply(StatusCode::OK, body)
+}
+
+/// Something was done.
+pub(super) fn done(status: StatusCode, message: &str) -> Response {
+    reply(status, &Done { success: true, message, data: Value::Null })
+}
+
+fn refusal(status: StatusCode, message: &'static str) -> Response {
+    let code = status.as_u16().to_string();
+    reply(
+        status,
+        &Refusal { success: false, message, code, server: concat!("Amphi ", env!("CARGO_PKG_VERSION")) },
+    )
+}
+
+/// Who asks has not said who it is.
+pub(super) fn unauthorized(challenges: &[String]) -> Response {
+    let mut response = refusal(StatusCode::UNAUTHORIZED, "The request requires user authentication");
+    for value in challenges.iter().filter_map(|challenge| HeaderValue::from_str(challenge).ok()) {
+        response.headers_mut().append(WWW_AUTHENTICATE, value);
+    }
+    response
+}
+
+/// Who asks has shown wrong credentials too often.
+pub(super) fn slow_down(wait: Duration) -> Response {
+    let message = "Too many wrong credentials came from this address; nothing is judged until then";
+    let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, message);
+    response.headers_mut().insert(RETRY_AFTER, joints::retry_after(wait).into());
+    response
+}
+
+/// A page of somebody else's has asked.
+pub(super) fn forbidden() -> Response {
+    refusal(StatusCode::FORBIDDEN, joints::LOCAL_RULE)
+}
+
+impl Fault {
+    const fn message(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NotFound => {
+                (StatusCode::NOT_FOUND, "The server has not found anything matching the request URI")
+            }
+            Self::Conflict => (
+                StatusCode::CONFLICT,
+                "The request could not be completed due to a conflict with the current state of the resource",
+            ),
+            Self::NotImplemented => (StatusCode::NOT_IMPLEMENTED, "There is no recorder"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "The server is ending"),
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.message().1)
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let (status, message) = self.message();
+        refusal(status, message)
+    }
+}
+
+impl From<MatrixError> for Fault {
+    fn from(error: MatrixError) -> Self {
+        match error {
+            MatrixError::UnknownChannel(_) | MatrixError::UnknownSource(_) => Self::NotFound,
+            MatrixError::Past { .. } | MatrixError::Notice => Self::Conflict,
+            MatrixError::Ended => Self::Unavailable,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Small joints of HTTP, for whoever answers requests (RFC 9110, 9112, 9113).
+//!
+//! * [`serve`] (or [`accept_each`] and [`serve_stream`], where a port speaks more than HTTP) runs a tower service on a [`listen`]ing socket: HTTP/1.1 with keep-alive and HTTP/2 with prior
+//!   knowledge, bounded in connections, idle time and ending.
+//! * [`serve_express`] answers what lies ready ([`Express`]) without a general server in between, and leaves the rest to it.
+//! * [`Body`] sends shared pieces of bytes as they are; [`content`] answers with such pieces as the request's
+//!   method, `If-None-Match` and `Range` ask.
+//! * [`Inbound`] is a request's body, which has to come in time.
+//! * [`Attempts`] slows those who guess credentials; [`is_local`] and [`is_of_page`] tell whose page a browser shows.
+//! * [`Authenticator`] asks one user for a proof by digest.
+//! * [`cors`] opens answers to pages of other origins; [`problem`] and [`empty`] say no.
+//!
+//! What does *not* belong here: routes, names, playlists, anything that knows what is served.
+
+use amphi_media as media;
+use amphi_media::meter;
+use amphi_runtime::log;
+
+mod attempts;
+mod body;
+mod content;
+pub mod cors;
+mod date;
+mod digest;
+mod etag;
+mod express;
+mod guesses;
+mod host;
+mod inbound;
+mod listen;
+mod outbound;
+mod pace;
+mod peer;
+mod places;
+mod range;
+mod refusal;
+mod rewound;
+mod sealed;
+mod serve;
+mod watch;
+
+pub use attempts::{Attempts, Credential, retry_after};
+pub use body::{Body, Timed};
+pub use content::{Description, content};
+pub use digest::{Authenticator, Verdict};
+pub use etag::ETag;
+pub use express::{Asked, Content, Express, Parcel, would_ask};
+pub use host::{LOCAL_RULE, is_local, is_of_page};
+pub use inbound::{Inbound, TooSlow};
+pub use listen::{ListenError, listen};
+pub use peer::Peer;
+pub use places::{Extra, Places, asker};
+pub use range::{Requested, requested_range};
+pub use refusal::{empty, method_refusal, problem};
+pub use sealed::Sealed;
+pub use serve::{
+    CONTROL_CONNECTIONS, Limits, Port, accept_each, serve, serve_express, serve_stream, serve_with_peer,
+};

@@ -1,0 +1,151 @@
+//! Bounded feeds of frames from one source to its readers, which are threads.
+//!
+//! [`Publisher::publish`] never waits. A reader that falls behind loses frames from there to the next sync
+//! frame of the video track: it is never handed a picture that it cannot decode, and the frames it lost are
+//! counted. Dropping the publisher ends every reader; dropping a reader is noticed at the next frame.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::meter::Counter;
+use crate::{SourceFrame, Track};
+
+/// Frames that a reader may be behind: about four seconds of 720p15 with sound.
+const DEPTH: usize = 256;
+
+/// The writing end, shared by whoever subscribes.
+#[derive(Clone, Debug, Default)]
+pub struct Publisher {
+    subscribers: Arc<Mutex<Vec<Subscriber>>>,
+    dropped: Arc<Counter>,
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    sender: SyncSender<SourceFrame>,
+    /// Frames were lost: video waits for a sync frame.
+    skipping: bool,
+}
+
+/// The reading end.
+#[derive(Debug)]
+pub struct Reader {
+    receiver: Receiver<SourceFrame>,
+}
+
+/// What a [`Reader`] has to tell.
+#[derive(Debug)]
+pub enum Next {
+    /// The next frame.
+    Frame(SourceFrame),
+    /// Nothing came in time.
+    Nothing,
+    /// No frame will ever come again.
+    Ended,
+}
+
+impl Publisher {
+    /// A new reader of all frames from now on.
+    pub fn subscribe(&self) -> Reader {
+        let (sender, receiver) = sync_channel(DEPTH);
+        self.lock().push(Subscriber { sender, skipping: false });
+        Reader { receiver }
+    }
+
+    /// Hands `frame` to every reader that has room.
+    pub fn publish(&self, frame: &SourceFrame) {
+        self.lock().retain_mut(|subscriber| {
+            let video = frame.track() == Track::Video;
+            if subscriber.skipping && video && !frame.sync {
+                self.dropped.increment();
+                return true;
+            }
+            match subscriber.sender.try_send(frame.clone()) {
+                Ok(()) => subscriber.skipping &= !video,
+                Err(TrySendError::Full(_)) => {
+                    self.dropped.increment();
+                    subscriber.skipping |= video;
+                }
+                Err(TrySendError::Disconnected(_)) => return false,
+            }
+            true
+        });
+    }
+
+    /// Frames that readers lost by being late.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.get()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Subscriber>> {
+        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reader {
+    /// Waits up to `timeout` for the next frame.
+    pub fn next(&self, timeout: Duration) -> Next {
+        match self.receiver.recv_timeout(timeout) {
+            Ok(frame) => Next::Frame(frame),
+            Err(RecvTimeoutError::Timeout) => Next::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Next::Ended,
+        }
+    }
+
+    /// The next frame if one is there.
+    pub fn poll(&self) -> Next {
+        match self.receiver.try_recv() {
+            Ok(frame) => Next::Frame(frame),
+            Err(TryRecvError::Empty) => Next::Nothing,
+            Err(TryRecvError::Disconnected) => Next::Ended,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{MediaTime, ParameterSets, TrackFormat};
+
+    fn picture(number: i64, sync: bool) -> SourceFrame {
+        let parameter_sets = ParameterSets { sps: Bytes::new(), pps: Bytes::new() };
+        SourceFrame {
+            pts: MediaTime::from_millis(number),
+            data: Bytes::new(),
+            sync,
+            format: Arc::new(TrackFormat::H264(parameter_sets)),
+        }
+    }
+
+    #[test]
+    fn a_late_reader_goes_on_at_the_next_sync_frame() {
+        let publisher = Publisher::default();
+        let reader = publisher.subscribe();
+        for number in 0..DEPTH as i64 + 10 {
+            publisher.publish(&picture(number, number == 0));
+        }
+        let mut read = 0;
+        while let Next::Frame(_) = reader.poll() {
+            read += 1;
+        }
+        assert_eq!(read, DEPTH);
+        publisher.publish(&picture(1000, false));
+        publisher.publish(&picture(1001, true));
+        publisher.publish(&picture(1002, false));
+        let Next::Frame(first) = reader.poll() else { panic!("the sync frame is there") };
+        assert_eq!(first.pts, MediaTime::from_millis(1001));
+        assert!(matches!(reader.poll(), Next::Frame(_)));
+        assert_eq!(publisher.dropped(), 11);
+    }
+
+    #[test]
+    fn readers_end_with_the_publisher() {
+        let publisher = Publisher::default();
+        let reader = publisher.subscribe();
+        drop(publisher);
+        assert!(matches!(reader.poll(), Next::Ended));
+    }
+}

@@ -1,0 +1,117 @@
+//! What a source counts about itself, for metrics and the console.
+
+use super::intake::Unit;
+use super::timeline::Timeline;
+use crate::media::Track;
+use crate::meter::{Counter, Gauge, Note};
+
+/// Counters since start, gauges of the present connection.
+#[derive(Debug, Default)]
+pub struct SourceGauges {
+    /// Pictures received.
+    pub pictures: Counter,
+    /// Sound frames received.
+    pub sounds: Counter,
+    /// Bytes of access units received.
+    pub bytes: Counter,
+    /// RTP packets lost.
+    pub lost: Counter,
+    /// Packets that could not be understood.
+    pub broken: Counter,
+    /// Messages of publishers that were passed over.
+    pub passed_over: Counter,
+    /// Why pictures that come cannot be used, before any decoder sees them.
+    pub picture_fault: Note,
+    /// Why sound that comes cannot be used, likewise.
+    pub sound_fault: Note,
+    /// 1 = the last connection was given up because nothing came, and none has been good since.
+    pub stalled: Gauge,
+    /// Jumps of a track's clock in the present connection.
+    pub jumps: Gauge,
+    /// Parts per billion, as `i64` bits.
+    skew_ppb: Gauge,
+    /// Microseconds, as `i64` bits.
+    av_offset_us: Gauge,
+}
+
+/// Says why there is no sound although something comes that should be: packets in a row of which nothing could be made.
+#[derive(Debug, Default)]
+pub(super) struct Mute(u32);
+
+impl Mute {
+    /// Half a second of AAC: what is lost now and then says nothing.
+    const MANY: u32 = 25;
+
+    pub(super) fn broken(&mut self, why: &str, note: &Note) {
+        self.0 = self.0.saturating_add(1);
+        if self.0 == Self::MANY {
+            note.set(why);
+        }
+    }
+
+    /// A frame came.
+    pub(super) fn heard(&mut self, note: &Note) {
+        if std::mem::take(&mut self.0) >= Self::MANY {
+            note.clear();
+        }
+    }
+}
+
+impl SourceGauges {
+    /// How much faster the source's clock runs than ours, in parts per million; 0 until it is known.
+    pub fn skew_ppm(&self) -> f64 {
+        self.skew_ppb.get() as i64 as f64 / 1000.0
+    }
+
+    /// How late the sound still is against the picture, by the sender reports, in milliseconds; 0 without.
+    pub fn av_offset_ms(&self) -> f64 {
+        self.av_offset_us.get() as i64 as f64 / 1000.0
+    }
+
+    /// Shows a skew as a connection does.
+    pub fn set_skew_ppm(&self, ppm: f64) {
+        self.skew_ppb.set((ppm * 1000.0) as i64 as u64);
+    }
+
+    pub(super) fn count(&self, unit: &Unit) {
+        match unit.track() {
+            Track::Video => self.pictures.increment(),
+            Track::Audio => self.sounds.increment(),
+        }
+        self.bytes.add(unit.data.len() as u64);
+        self.lost.add(u64::from(unit.lost));
+    }
+
+    pub(super) fn show(&self, timeline: &Timeline) {
+        self.skew_ppb.set((timeline.skew().unwrap_or(0.0) * 1000.0) as i64 as u64);
+        self.jumps.set(timeline.jumps());
+        self.av_offset_us.set((timeline.av_offset().unwrap_or(0) / 1000) as u64);
+    }
+
+    pub(super) fn clear(&self) {
+        self.skew_ppb.set(0);
+        self.av_offset_us.set(0);
+        self.jumps.set(0);
+        self.picture_fault.clear();
+        self.sound_fault.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sound_of_which_nothing_can_be_made_is_told_until_a_frame_comes() {
+        let (mut mute, note) = (Mute::default(), Note::default());
+        for _ in 0..3 {
+            (0..24).for_each(|_| mute.broken("cut", &note));
+            mute.heard(&note);
+        }
+        assert_eq!(note.get(), None, "a packet now and then");
+        (0..30).for_each(|_| mute.broken("cut", &note));
+        assert_eq!(note.get().as_deref(), Some("cut"));
+        mute.heard(&note);
+        assert_eq!(note.get(), None);
+    }
+}

@@ -1,0 +1,56 @@
+//! Encoders: one supervised task per source, from RTSP to frames on wall-clock media time.
+//!
+//! * [`SourceTask`] keeps a source connected while it is wanted and says how it is,
+//! * `session` is one RTSP connection over the sockets of `wire`, `payload` makes access units of its packets, `intake`
+//!   frames of these,
+//! * [`timeline`] puts RTP time on the wall clock,
+//! * [`probe()`] looks at a source for a few seconds and says what it sends,
+//! * [`glance()`] takes one picture of a source that is not connected,
+//! * [`Inlet`] lets one publisher at a time in, for sources that publish to us.
+//!
+//! What does not belong here: decoding, channels, and which source is on which channel.
+
+use amphi_config as config;
+use amphi_control::matrix;
+use amphi_media as media;
+use amphi_media::clock;
+use amphi_media::feed;
+use amphi_media::meter;
+use amphi_protocol::rtsp;
+use amphi_runtime::udp;
+
+mod address;
+mod backoff;
+mod described;
+mod fault;
+mod gauges;
+mod glance;
+#[cfg(test)]
+mod gstreamer_tests;
+#[cfg(test)]
+mod hall_tests;
+mod intake;
+mod payload;
+mod presence;
+pub mod probe;
+mod publication;
+mod rehearse;
+mod sample;
+mod session;
+mod silence;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+pub mod timeline;
+mod tracks;
+mod wire;
+
+pub use backoff::BackOff;
+pub use fault::{Retry, SourceFault};
+pub use gauges::SourceGauges;
+pub use glance::glance;
+pub use probe::{AudioReport, ProbeReport, VideoReport, probe};
+pub use publication::{Current, Inlet, Publication};
+#[doc(hidden)]
+pub use rehearse::{Hailed, rehearse};
+pub use supervisor::SourceTask;
