@@ -22,10 +22,10 @@ function hours(events) {
   return { from: floor, until: ceiling, step: (ceiling - floor) / step > 14 ? step * 2 : step };
 }
 
-// Today's lectures, with when they are connected.
+// Today's lectures, with when they are connected; late in the evening also those of the next two hours.
 function today(schedule) {
   const from = startOfDay();
-  const until = from + 24 * HOUR;
+  const until = Math.max(from + 24 * HOUR, now() + 2 * HOUR);
   return schedule.events.map((event) => {
     const starts = Date.parse(event.starts);
     const ends = Date.parse(event.ends);
