@@ -32,7 +32,7 @@ struct Log {
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
     /// What is logged: a level of Amphi's own lines (error, warn, info, debug, trace, off), or a filter such as
-    /// "amphi=info,amphi::source=debug,retina=warn", which alone makes libraries say anything. RUST_LOG is asked where this
+    /// "amphi=info,amphi_source=debug,retina=warn", which alone makes libraries say anything. RUST_LOG is asked where this
     /// is absent; without either it is "info".
     #[arg(long, global = true, value_name = "FILTER", value_parser = log_filter)]
     log_level: Option<String>,

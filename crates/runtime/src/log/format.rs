@@ -96,7 +96,13 @@ mod tests {
         });
         let text = String::from_utf8(paper.0.lock().expect("unpoisoned").clone()).expect("UTF-8");
         let lines: Vec<_> = text.lines().collect();
-        assert!(lines[0].ends_with("  WARN source{hall}: amphi::log::format::tests: lost k=7"), "{text}");
-        assert!(lines[1].ends_with("  INFO amphi::log::format::tests: live source=\"hall\""), "{text}");
+        assert!(
+            lines[0].ends_with("  WARN source{hall}: amphi_runtime::log::format::tests: lost k=7"),
+            "{text}"
+        );
+        assert!(
+            lines[1].ends_with("  INFO amphi_runtime::log::format::tests: live source=\"hall\""),
+            "{text}"
+        );
     }
 }

@@ -43,10 +43,42 @@ pub enum Format {
 /// What is logged by default: our own lines. Those of libraries name no hall and are for their developers.
 const DEFAULT: &str = "amphi=info";
 
+/// Modules that are crates, or stand in one. Filters call them `amphi::source` as well as `amphi_source`.
+const CRATES: [(&str, &[&str]); 13] = [
+    ("admin", &["admin"]),
+    ("config", &["config"]),
+    ("container", &["container"]),
+    ("control", &["agenda", "alarm", "audit", "matrix", "push", "rehearsal", "schedule"]),
+    ("http", &["http"]),
+    ("ladder", &["ladder"]),
+    ("loadtest", &["loadtest"]),
+    ("media", &["clock", "feed", "meter", "retry"]),
+    ("protocol", &["rtmp", "rtsp"]),
+    ("runtime", &["log", "tasks", "udp", "workshop"]),
+    ("simulator", &["simulator"]),
+    ("source", &["source"]),
+    ("vod", &["vod"]),
+];
+
 /// A filter from what people write: a level is that of our own lines, anything else a filter as `EnvFilter` has it.
 pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
     let is_level = text.parse::<tracing::level_filters::LevelFilter>().is_ok();
-    if is_level { EnvFilter::try_new(format!("amphi={text}")) } else { EnvFilter::try_new(text) }
+    let text = if is_level { format!("amphi={text}") } else { by_crate(text) };
+    EnvFilter::try_new(text)
+}
+
+/// The directives of a filter, with modules called by the crates that they stand in.
+fn by_crate(filter: &str) -> String {
+    let directives = filter.split(',').map(|directive| {
+        let module = directive.trim().strip_prefix("amphi::").unwrap_or_default();
+        let name = module.split([':', '=', '[']).next().unwrap_or_default();
+        match CRATES.iter().find(|(_, modules)| modules.contains(&name)) {
+            Some((own, _)) if *own == name => format!("amphi_{module}"),
+            Some((own, _)) => format!("amphi_{own}::{module}"),
+            None => directive.to_owned(),
+        }
+    });
+    directives.collect::<Vec<_>>().join(",")
 }
 
 /// The filter where nobody has asked for another.
@@ -89,3 +121,33 @@ fn say_what_was_left_out() {
 
 /// How long a process that ends waits for its last lines.
 pub const LAST_LINES: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_called_by_its_path_in_the_house_or_in_its_crate() {
+        let written =
+            "amphi=info,amphi::source=debug,amphi::matrix::core[x]=trace,amphi::server=warn,retina=warn";
+        let meant = "amphi=info,amphi_source=debug,amphi_control::matrix::core[x]=trace,amphi::server=warn,retina=warn";
+        assert_eq!(by_crate(written), meant);
+        assert_eq!(by_crate("amphi::source::session"), "amphi_source::session");
+        assert!(filter("amphi::source=loud").is_err());
+    }
+
+    #[test]
+    fn our_own_lines_are_those_of_all_our_crates() {
+        // A target is asked for by its beginning.
+        assert_eq!(filter("debug").expect("a level").to_string(), "amphi=debug");
+        let names: Vec<_> =
+            std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).expect("crates").collect();
+        for name in names {
+            let name = name.expect("a crate").file_name().into_string().expect("text");
+            assert!(
+                CRATES.iter().any(|(own, _)| *own == name),
+                "{name} is not called by its path in the house"
+            );
+        }
+    }
+}
