@@ -13,18 +13,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::conductor::{ChannelEntry, SourceEntry};
-use super::stage::Stage;
-use super::{STAGE_PATIENCE, layout, observer, start};
-use crate::agenda::Plan;
-use crate::clock::Clocks;
+use super::crowd::crowd;
+use super::inventory::Inventory;
+use super::settings::{layout, zone};
+use super::shared::Means;
+use super::stage::{STAGE_PATIENCE, Stage};
+use super::{channels, descriptors, mounts, pushes, sources, waiting};
 use crate::config::{self, Config, Difference, Ending, Part};
-use crate::delivery::{self, Delivery};
+use crate::delivery;
 use crate::ladder::{LadderSpec, WaitingLoop};
-use crate::matrix::{By, ChannelView, MatrixHandle};
-use crate::media::Grid;
-use crate::push::{PushBoard, PushState};
-use crate::tasks::Tasks;
+use crate::matrix::{By, ChannelView};
+use crate::push::PushState;
 
 /// A mount whose recordings were read so lately is watched: players keep up to a minute.
 const PLAYED: Duration = Duration::from_secs(60);
@@ -33,26 +32,6 @@ const PLAYED: Duration = Duration::from_secs(60);
 const TELLINGS: u32 = 20;
 /// Between two of them.
 const TOLD_AGAIN: Duration = Duration::from_millis(250);
-
-/// What the conductor, the watchman and the metrics see of the estate.
-#[derive(Clone, Default)]
-pub(super) struct Inventory {
-    pub(super) sources: BTreeMap<String, SourceEntry>,
-    pub(super) channels: BTreeMap<String, ChannelEntry>,
-}
-
-/// What starting something takes.
-#[derive(Clone)]
-pub(super) struct Means {
-    pub(super) grid: Grid,
-    pub(super) window: usize,
-    pub(super) matrix: MatrixHandle,
-    pub(super) plan: watch::Receiver<Arc<Plan>>,
-    pub(super) clocks: Clocks,
-    pub(super) delivery: Delivery,
-    pub(super) pushes: PushBoard,
-    pub(super) tasks: Tasks,
-}
 
 /// See the module's text.
 pub(super) struct Estate {
@@ -94,8 +73,8 @@ impl Estate {
             if !self.sources.contains_key(&source.name) {
                 let mut stage = Stage::new("source", &self.means.tasks);
                 let fps = self.config.lattice_fps();
-                let zone = start::zone(&self.config);
-                let entry = start::source(source, fps, &zone, &self.means, &mut stage);
+                let zone = zone(&self.config);
+                let entry = sources::start(source, fps, &zone, &self.means, &mut stage);
                 inventory.sources.insert(source.name.clone(), entry);
                 self.sources.insert(source.name.clone(), stage);
             }
@@ -103,13 +82,13 @@ impl Estate {
         self.inventory.send_replace(Arc::new(inventory.clone()));
         for channel in self.config.channels.clone() {
             if self.channels.contains_key(&channel.name) {
-                start::rename(&channel, &self.means);
+                channels::rename(&channel, &self.means);
                 continue;
             }
             let (spec, waiting) = self.waiting_loop(&channel).await?;
             self.means.clocks.media.steady();
             let mut stage = Stage::new("channel", &self.means.tasks);
-            let entry = start::channel(&channel, spec, waiting, &self.means, &mut stage)?;
+            let entry = channels::start(&channel, spec, waiting, &self.means, &mut stage)?;
             inventory.channels.insert(channel.name.clone(), entry);
             self.channels.insert(channel.name.clone(), stage);
             self.inventory.send_replace(Arc::new(inventory.clone()));
@@ -118,7 +97,7 @@ impl Estate {
         for push in &self.config.pushes {
             if !self.pushes.contains_key(&push.name) {
                 let mut stage = Stage::new("push", &self.means.tasks);
-                start::push(push, &self.means, &mut stage)?;
+                pushes::start(push, &self.means, &mut stage)?;
                 self.pushes.insert(push.name.clone(), stage);
             }
         }
@@ -129,9 +108,7 @@ impl Estate {
     /// not be all that comes of a reload.
     async fn relayout(&self) -> anyhow::Result<()> {
         let mut tries = 1;
-        while let Err(error) =
-            self.means.matrix.relayout(layout(&self.config), start::zone(&self.config)).await
-        {
+        while let Err(error) = self.means.matrix.relayout(layout(&self.config), zone(&self.config)).await {
             if tries == TELLINGS {
                 return Err(error.into());
             }
@@ -175,7 +152,7 @@ impl Estate {
         let delivery = &self.means.delivery;
         let view = self.means.matrix.view();
         let viewers = |channel: &str| {
-            let delivery::Crowd { hls, dash, rtmp, rtsp, bytes: _ } = observer::crowd(delivery, channel);
+            let delivery::Crowd { hls, dash, rtmp, rtsp, bytes: _ } = crowd(delivery, channel);
             hls + dash + rtmp + rtsp
         };
         // The channels on whose air something is, and who watches them.
@@ -271,7 +248,7 @@ impl Estate {
         for vod in before.vods.iter().filter(|vod| !self.config.vods.iter().any(|it| it.name == vod.name)) {
             registry.unmount(&vod.name);
         }
-        start::mount(&self.config.vods, start::open_max(&self.config), &self.means.delivery);
+        mounts::mount(&self.config.vods, descriptors::open_max(&self.config), &self.means.delivery);
     }
 
     async fn waiting_loop(
@@ -282,7 +259,7 @@ impl Estate {
         if let Some(made) = self.loops.get(&key) {
             return Ok(made.clone());
         }
-        let made = start::waiting_loop(&self.config, channel, self.means.grid).await?;
+        let made = waiting::code(&self.config, channel, self.means.grid).await?;
         self.loops.insert(key, made.clone());
         Ok(made)
     }

@@ -11,8 +11,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::sync::watch;
 
-use super::estate::Inventory;
-use super::watchman::{LadderState, Ladders};
+use super::inventory::Inventory;
+use super::ladders::{LadderState, Ladders};
 use crate::alarm::Alarm;
 use crate::clock::Clocks;
 use crate::delivery::{self, Audience, Counts, Kind, Speaks};

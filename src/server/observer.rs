@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::estate::Inventory;
+use super::crowd::crowd;
+use super::inventory::Inventory;
+use super::ladders::{LadderState, Ladders};
 use super::thumbnails::Gallery;
-use super::watchman::{LadderState, Ladders};
 use crate::admin::attendance::{Attendance, Count, Viewers};
 use crate::admin::insight::{ChannelVitals, RungVitals, SourceVitals, Vitals};
 use crate::clock::Clocks;
@@ -87,7 +88,7 @@ impl Observer {
     fn look(&self, inventory: &Inventory, look: u64, memories: &mut BTreeMap<String, Memory>) -> Vitals {
         let now = self.clocks.media.now();
         let mut levels = self.levels();
-        let source = |(name, entry): (&String, &super::conductor::SourceEntry)| {
+        let source = |(name, entry): (&String, &super::inventory::SourceEntry)| {
             let memory = memories.entry(name.clone()).or_default();
             let (peak_dbfs, rms_dbfs) = levels.remove(name).unwrap_or_default();
             let picture_at = self.gallery.source_at(name).map(|at| self.clocks.to_wall(at));
@@ -134,17 +135,6 @@ impl Observer {
         let viewers = rungs.iter().map(|rung| rung.viewers).sum();
         ChannelVitals { name: name.to_owned(), viewers, rungs, picture_at }
     }
-}
-
-/// Who watches a channel, by what they speak.
-pub(super) fn crowd(delivery: &Delivery, channel: &str) -> Crowd {
-    let shelf = delivery.registry().get(channel).and_then(|known| known.shelf.clone());
-    let Some(snapshot) = shelf.as_ref().and_then(crate::store::ShelfReader::snapshot) else {
-        return Crowd::default();
-    };
-    let variants = snapshot.renditions.iter().filter(|it| it.rung.is_variant());
-    let names = variants.map(|it| (it.rung.name(), it.rung.picture().is_some()));
-    delivery.audience().crowd(channel, snapshot.last, names)
 }
 
 impl Memory {

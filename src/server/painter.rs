@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::start::code_waiting;
+use super::waiting::code_file;
 use crate::agenda::Plan;
 use crate::clock::WallClock;
 use crate::ladder::sign::Words;
@@ -93,7 +93,7 @@ impl Painter {
 
     async fn paint(&self, words: Words) {
         let (channel, video, spec) = (self.channel.clone(), self.video.clone(), Arc::clone(&self.spec));
-        let coded = tokio::task::spawn_blocking(move || code_waiting(&channel, &video, &spec, &words)).await;
+        let coded = tokio::task::spawn_blocking(move || code_file(&channel, &video, &spec, &words)).await;
         match coded {
             Ok(Ok(coded)) if coded.tracks() == self.plain.tracks() => {
                 info!(channel = self.channel, "waiting loop coded with its notice");

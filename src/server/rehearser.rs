@@ -3,7 +3,6 @@
 //! A source that is on air, or kept open, is looked at where its frames come in anyway; another one is connected for the
 //! look by the same supervised task that would connect it for a channel, so an encoder never sees a second connection.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +12,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::estate::Inventory;
-use super::start;
+use super::holds::Holds;
+use super::inventory::Inventory;
+use super::settings::zone;
+use crate::admin::Rehearsals;
 use crate::agenda::Plan;
 use crate::alarm::Condition;
 use crate::clock::{Clock, Clocks};
@@ -34,43 +35,6 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Between two looks at the plan.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Sources that are connected although no channel wants them. The rehearser writes, the conductor obeys.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Holds(Arc<watch::Sender<BTreeSet<String>>>);
-
-impl Holds {
-    /// This one is connected.
-    pub(super) fn contains(&self, source: &str) -> bool {
-        self.0.borrow().contains(source)
-    }
-
-    /// Wakes up at every change.
-    pub(super) fn watch(&self) -> watch::Receiver<BTreeSet<String>> {
-        self.0.subscribe()
-    }
-
-    fn hold(&self, source: &str) -> Hold {
-        self.0.send_modify(|held| {
-            held.insert(source.to_owned());
-        });
-        Hold { holds: self.clone(), source: source.to_owned() }
-    }
-}
-
-/// Dropping it lets go of the source.
-struct Hold {
-    holds: Holds,
-    source: String,
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.holds.0.send_modify(|held| {
-            held.remove(&self.source);
-        });
-    }
-}
-
 /// What the rehearser reads of the configuration.
 #[derive(Clone, Debug)]
 struct Habits {
@@ -85,7 +49,7 @@ impl Habits {
             ahead: Duration::from_secs(u64::from(config.schedule.check_s)),
             // The configuration's check has seen to it that it is a time.
             at: time_of_day(&config.schedule.rehearsal).ok().flatten(),
-            zone: start::zone(config),
+            zone: zone(config),
         }
     }
 }
@@ -99,6 +63,15 @@ pub(super) struct Doors {
     pub(super) report: watch::Sender<Arc<Rehearsal>>,
     /// Somebody, by name, wants one now.
     pub(super) orders: mpsc::Receiver<String>,
+}
+
+/// The doors of the rehearser: what the admin port has of them, and what it has itself. Reads a file.
+pub(super) fn rehearsals(config: &Config) -> (Rehearsals, Doors) {
+    let archive = Archive::new(&config.server.state_dir);
+    let (report, seen) = watch::channel(Arc::new(archive.load()));
+    let (conditions, _) = watch::channel(Arc::default());
+    let (sender, orders) = mpsc::channel(1);
+    (Rehearsals { report: seen, orders: sender }, Doors { archive, conditions, report, orders })
 }
 
 /// See the module's text.
@@ -197,7 +170,7 @@ impl Rehearser {
     }
 
     fn tell(&self, preflight: &Preflight, plan: &Plan) {
-        let zone = start::zone(&self.configs.borrow());
+        let zone = zone(&self.configs.borrow());
         let conditions = preflight.conditions(plan, self.clocks.wall.now(), &zone);
         self.doors.conditions.send_if_modified(|told| {
             let differs = **told != conditions;

@@ -20,9 +20,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::conductor::SourceEntry;
-use super::estate::Inventory;
-use super::watchman::{LadderState, Ladders};
+use super::inventory::{Inventory, SourceEntry};
+use super::ladders::{LadderState, Ladders};
 use crate::admin::insight::{self, Thumbnail};
 use crate::clock::Clock;
 use crate::delivery::{PosterError, Registry, poster, thumbnail};
