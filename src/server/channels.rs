@@ -9,7 +9,7 @@ use tracing::info_span;
 use super::channel_task::{ChannelTask, Desk, options};
 use super::inventory::ChannelEntry;
 use super::painter::Painter;
-use super::shared::Means;
+use super::shared::Shared;
 use super::stage::{Job, Stage};
 use crate::config::{self, Config};
 use crate::delivery::{self, AirTiming, Delivery};
@@ -30,8 +30,8 @@ pub(super) fn announce(config: &Config, delivery: &Delivery) {
 }
 
 /// A running channel may be reached by other stream names.
-pub(super) fn rename(channel: &config::Channel, means: &Means) {
-    let registry = means.delivery.registry();
+pub(super) fn rename(channel: &config::Channel, shared: &Shared) {
+    let registry = shared.delivery.registry();
     if let Some(known) = registry.get(&channel.name).filter(|known| known.streams != channel.streams) {
         let delivery::Channel { shelf, air, .. } = (*known).clone();
         registry.insert(&channel.name, delivery::Channel { streams: channel.streams.clone(), shelf, air });
@@ -54,21 +54,21 @@ pub(super) fn start(
     channel: &config::Channel,
     spec: Arc<LadderSpec>,
     waiting: Arc<WaitingLoop>,
-    means: &Means,
+    shared: &Shared,
     stage: &mut Stage,
 ) -> anyhow::Result<ChannelEntry> {
     let rungs = representations(waiting.tracks())?;
-    let (shelf, reader) = store::shelf(means.grid, means.window, rungs);
+    let (shelf, reader) = store::shelf(shared.grid, shared.window, rungs);
     let tracks: Arc<[RungTracks]> = waiting.tracks().into();
     // Before the history that a channel begins with.
-    let origin = means.clocks.media.now().offset_nanos(-RTMP_LEAD);
+    let origin = shared.clocks.media.now().offset_nanos(-RTMP_LEAD);
     let deadline = Duration::from_millis(u64::from(channel.live_deadline_ms));
-    let timing = AirTiming { grid: means.grid, deadline };
+    let timing = AirTiming { grid: shared.grid, deadline };
     let (air, listener) = delivery::air(Arc::clone(&tracks), origin, timing);
-    let listener = listener.listed(&channel.name, &means.tasks);
+    let listener = listener.listed(&channel.name, &shared.tasks);
     let known =
         delivery::Channel { streams: channel.streams.clone(), shelf: Some(reader), air: Some(listener) };
-    means.delivery.registry().insert(&channel.name, known);
+    shared.delivery.registry().insert(&channel.name, known);
     let (shown, shown_watch) = watch::channel(Arc::clone(&waiting));
     let painter = Painter {
         channel: channel.name.clone(),
@@ -76,10 +76,10 @@ pub(super) fn start(
         spec: Arc::clone(&spec),
         plain: Arc::clone(&waiting),
         shown,
-        matrix: means.matrix.clone(),
-        plan: means.plan.clone(),
+        matrix: shared.matrix.clone(),
+        plan: shared.plan.clone(),
         painted: None,
-        clock: Arc::clone(&means.clocks.wall),
+        clock: Arc::clone(&shared.clocks.wall),
     };
     let span = info_span!(parent: None, "channel", name = %channel.name);
     let (job, end) = (Job::of("painter", &channel.name, span.clone()), stage.end.clone());
@@ -87,13 +87,13 @@ pub(super) fn start(
     let (connection, connection_watch) = watch::channel(None);
     let task = ChannelTask {
         name: channel.name.clone(),
-        options: options(channel, means.grid, means.window),
+        options: options(channel, shared.grid, shared.window),
         air,
         waiting: shown_watch,
         shelf,
         connection: connection_watch,
-        matrix: means.matrix.clone(),
-        clocks: means.clocks.clone(),
+        matrix: shared.matrix.clone(),
+        clocks: shared.clocks.clone(),
         runs: 0,
         shelved: None,
         aired: None,

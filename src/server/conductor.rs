@@ -11,6 +11,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use super::shared::Shared;
+use super::stage::{Job, Stage};
 use crate::clock::{Clock, Leap};
 use crate::ladder::{LadderNews, LadderSpec, LiveLadder, openh264};
 use crate::log;
@@ -35,22 +37,38 @@ struct RunningLadder {
     since: Instant,
 }
 
+/// The task. Its ladders end with its stage.
+pub(super) fn spawn(shared: &Shared, stage: &mut Stage) {
+    warn_without_assembler();
+    let conductor = Conductor {
+        inventory: shared.inventory.clone(),
+        matrix: shared.matrix.clone(),
+        running: shared.ladders.clone(),
+        holds: shared.holds.clone(),
+        tasks: shared.tasks.clone(),
+        ladders: RunningLadders::default(),
+        clock: Arc::clone(&shared.clocks.media),
+    };
+    let end = stage.end.clone();
+    stage.supervise(Job::new("conductor").needed(), conductor, move |it| Box::pin(it.run(end.clone())));
+}
+
 /// See the module's text.
-pub(super) struct Conductor {
-    pub(super) inventory: watch::Receiver<Arc<Inventory>>,
-    pub(super) matrix: MatrixHandle,
-    pub(super) running: Ladders,
+struct Conductor {
+    inventory: watch::Receiver<Arc<Inventory>>,
+    matrix: MatrixHandle,
+    running: Ladders,
     /// Sources that are looked at although no channel wants them.
-    pub(super) holds: Holds,
-    pub(super) tasks: Tasks,
-    pub(super) ladders: RunningLadders,
-    pub(super) clock: Arc<dyn Clock>,
+    holds: Holds,
+    tasks: Tasks,
+    ladders: RunningLadders,
+    clock: Arc<dyn Clock>,
 }
 
 /// The ladders that run, and how long those rest that a panic has ended. A run of the conductor that has broken off
 /// leaves them to the next one.
 #[derive(Default)]
-pub(super) struct RunningLadders {
+struct RunningLadders {
     all: BTreeMap<LadderKey, RunningLadder>,
     rests: BTreeMap<LadderKey, Rest>,
 }
@@ -62,7 +80,7 @@ struct Rest {
 
 impl Conductor {
     /// Works until `end`, then stops the ladders.
-    pub(super) async fn run(&mut self, end: CancellationToken) {
+    async fn run(&mut self, end: CancellationToken) {
         let mut views = self.matrix.watch();
         let mut held = self.holds.watch();
         let mut falls = self.tasks.falls();
@@ -239,7 +257,7 @@ async fn stop(ladders: Vec<RunningLadder>) {
 }
 
 /// Says what a build without assembler costs.
-pub(super) fn warn_without_assembler() {
+fn warn_without_assembler() {
     if !openh264::ASSEMBLER {
         warn!(
             "built without nasm: decoding costs 1.2 to 1.5 times the CPU, encoding 2.1 to 2.5 times; install nasm, run \

@@ -3,6 +3,7 @@
 //! Order of ending, within five seconds: listeners stop accepting, pushes say good-bye, the schedule falls silent, sources say TEARDOWN, channels stop, ladders'
 //! threads are joined, connections are drained, the matrix writes its state.
 
+mod admin_port;
 mod ask;
 mod budget;
 mod channel_task;
@@ -10,6 +11,7 @@ mod channels;
 mod clock_watch;
 mod conductor;
 mod connection;
+mod control;
 mod crowd;
 mod demo;
 mod demo_day;
@@ -46,6 +48,7 @@ mod thumbnails;
 mod waiting;
 mod watchman;
 mod webhook;
+mod wowza_port;
 
 pub use ask::{ReloadOutcome, reload};
 pub use demo::{DemoOptions, demo};

@@ -8,14 +8,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::crowd::crowd;
 use super::inventory::Inventory;
 use super::ladders::{LadderState, Ladders};
+use super::shared::Shared;
+use super::stage::{Job, Stage};
 use super::thumbnails::Gallery;
 use crate::admin::attendance::{Attendance, Count, Viewers};
-use crate::admin::insight::{ChannelVitals, RungVitals, SourceVitals, Vitals};
+use crate::admin::insight::{ChannelVitals, Insight, RungVitals, SourceVitals, Vitals};
 use crate::clock::Clocks;
-use crate::delivery::{Crowd, Delivery};
+use crate::delivery::Delivery;
 use crate::media::MediaTime;
 use crate::source::SourceGauges;
 
@@ -31,21 +32,51 @@ const NOTES: usize = 6;
 /// Below this there is no sound, in decibels of full scale.
 const NOTHING_DBFS: f64 = -96.0;
 
+/// The task; what it says, and whether consoles are open.
+pub(super) fn spawn(
+    shared: &Shared,
+    gallery: &Gallery,
+    stage: &mut Stage,
+) -> (Insight, impl Fn() -> bool + Send + Sync + use<>) {
+    let (vitals, vitals_watch) = watch::channel(Arc::default());
+    let (viewers, viewers_watch) = watch::channel(Arc::default());
+    let insight =
+        Insight { vitals: vitals_watch, viewers: viewers_watch, thumbnails: Arc::new(gallery.clone()) };
+    let watched = {
+        let vitals = vitals.clone();
+        // One receiver is the admin port's own, every other one an event stream's.
+        move || vitals.receiver_count() > 1
+    };
+    let observer = Observer {
+        inventory: shared.inventory.clone(),
+        ladders: shared.ladders.clone(),
+        delivery: shared.delivery.clone(),
+        gallery: gallery.clone(),
+        vitals,
+        viewers,
+        seen: Seen::default(),
+        clocks: shared.clocks.clone(),
+    };
+    let end = stage.end.clone();
+    stage.supervise(Job::new("observer"), observer, move |it| Box::pin(it.run(end.clone())));
+    (insight, watched)
+}
+
 /// See the module's text.
-pub(super) struct Observer {
-    pub(super) inventory: watch::Receiver<Arc<Inventory>>,
-    pub(super) ladders: Ladders,
-    pub(super) delivery: Delivery,
-    pub(super) gallery: Gallery,
-    pub(super) vitals: watch::Sender<Arc<Vitals>>,
-    pub(super) viewers: watch::Sender<Arc<Viewers>>,
-    pub(super) seen: Seen,
-    pub(super) clocks: Clocks,
+struct Observer {
+    inventory: watch::Receiver<Arc<Inventory>>,
+    ladders: Ladders,
+    delivery: Delivery,
+    gallery: Gallery,
+    vitals: watch::Sender<Arc<Vitals>>,
+    viewers: watch::Sender<Arc<Viewers>>,
+    seen: Seen,
+    clocks: Clocks,
 }
 
 /// What was seen until now. A run that has broken off leaves it to the next one.
 #[derive(Default)]
-pub(super) struct Seen {
+struct Seen {
     looks: u64,
     memories: BTreeMap<String, Memory>,
     attendance: Attendance,
@@ -62,7 +93,7 @@ struct Memory {
 
 impl Observer {
     /// Works until `end`.
-    pub(super) async fn run(&mut self, end: CancellationToken) {
+    async fn run(&mut self, end: CancellationToken) {
         loop {
             let look = self.seen.looks;
             self.seen.looks += 1;

@@ -15,6 +15,8 @@ use tracing::{error, info, warn};
 use super::holds::Holds;
 use super::inventory::Inventory;
 use super::settings::zone;
+use super::shared::Shared;
+use super::stage::{Job, Stage};
 use crate::admin::Rehearsals;
 use crate::agenda::Plan;
 use crate::alarm::Condition;
@@ -55,39 +57,52 @@ impl Habits {
 }
 
 /// Where the rehearser hears and is heard.
-pub(super) struct Doors {
-    pub(super) archive: Archive,
+struct Doors {
+    archive: Archive,
     /// What should be alarms.
-    pub(super) conditions: watch::Sender<Arc<Vec<Condition>>>,
+    conditions: watch::Sender<Arc<Vec<Condition>>>,
     /// The last rehearsal, or the one that runs.
-    pub(super) report: watch::Sender<Arc<Rehearsal>>,
+    report: watch::Sender<Arc<Rehearsal>>,
     /// Somebody, by name, wants one now.
-    pub(super) orders: mpsc::Receiver<String>,
+    orders: mpsc::Receiver<String>,
 }
 
-/// The doors of the rehearser: what the admin port has of them, and what it has itself. Reads a file.
-pub(super) fn rehearsals(config: &Config) -> (Rehearsals, Doors) {
-    let archive = Archive::new(&config.server.state_dir);
+/// The task; how it is asked, and what it has found wrong. Reads a file before it returns.
+pub(super) fn spawn(
+    shared: &Shared,
+    stage: &mut Stage,
+) -> (Rehearsals, watch::Receiver<Arc<Vec<Condition>>>) {
+    let archive = Archive::new(&shared.config.borrow().server.state_dir);
     let (report, seen) = watch::channel(Arc::new(archive.load()));
-    let (conditions, _) = watch::channel(Arc::default());
+    let (conditions, found) = watch::channel(Arc::default());
     let (sender, orders) = mpsc::channel(1);
-    (Rehearsals { report: seen, orders: sender }, Doors { archive, conditions, report, orders })
+    let rehearser = Rehearser {
+        inventory: shared.inventory.clone(),
+        plan: shared.plan.clone(),
+        configs: shared.config.clone(),
+        holds: shared.holds.clone(),
+        doors: Doors { archive, conditions, report, orders },
+        clocks: shared.clocks.clone(),
+    };
+    let end = stage.end.clone();
+    stage.supervise(Job::new("rehearser"), rehearser, move |it| Box::pin(it.run(end.clone())));
+    (Rehearsals { report: seen, orders: sender }, found)
 }
 
 /// See the module's text.
-pub(super) struct Rehearser {
-    pub(super) inventory: watch::Receiver<Arc<Inventory>>,
-    pub(super) plan: watch::Receiver<Arc<Plan>>,
+struct Rehearser {
+    inventory: watch::Receiver<Arc<Inventory>>,
+    plan: watch::Receiver<Arc<Plan>>,
     /// The configuration in force, and each after it.
-    pub(super) configs: watch::Receiver<Arc<Config>>,
-    pub(super) holds: Holds,
-    pub(super) doors: Doors,
-    pub(super) clocks: Clocks,
+    configs: watch::Receiver<Arc<Config>>,
+    holds: Holds,
+    doors: Doors,
+    clocks: Clocks,
 }
 
 impl Rehearser {
     /// Works until `end`.
-    pub(super) async fn run(&mut self, end: CancellationToken) {
+    async fn run(&mut self, end: CancellationToken) {
         // A run that has broken off has left its rehearsal unfinished.
         self.doors.report.send_if_modified(|report| {
             let is_unfinished = report.state == RehearsalState::Running;

@@ -1,5 +1,7 @@
 //! What other modules are told of the configuration, in their words.
 
+use axum::http::Uri;
+use axum::http::uri::Authority;
 use jiff::tz::TimeZone;
 use tracing::error;
 
@@ -39,4 +41,10 @@ pub(super) fn layout(config: &Config) -> Layout {
         channels: config.channels.iter().map(channel).collect(),
         sources: config.sources.iter().map(|source| source.name.clone()).collect(),
     }
+}
+
+/// The name under which a proxy shows us, if the configuration says it.
+pub(super) fn names(config: &Config) -> Vec<Authority> {
+    let url = config.pages.public_url.parse::<Uri>().ok();
+    url.and_then(|url| url.authority().cloned()).into_iter().collect()
 }

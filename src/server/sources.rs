@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info_span;
 
 use super::inventory::{GuardedInlet, SourceEntry};
-use super::shared::Means;
+use super::shared::Shared;
 use super::stage::{Job, Stage};
 use crate::config;
 use crate::feed::Publisher;
@@ -21,11 +21,11 @@ pub(super) fn start(
     source: &config::Source,
     lattice_fps: u32,
     zone: &TimeZone,
-    means: &Means,
+    shared: &Shared,
     stage: &mut Stage,
 ) -> SourceEntry {
     let (wanted, wanted_watch) = watch::channel(source.keep_open);
-    let (status, status_watch) = watch::channel(SourceStatus::idle(means.clocks.wall.now()));
+    let (status, status_watch) = watch::channel(SourceStatus::idle(shared.clocks.wall.now()));
     let feed = Publisher::default();
     let gauges = Arc::new(SourceGauges::default());
     let span = info_span!(parent: None, "source", name = %source.name);
@@ -35,7 +35,7 @@ pub(super) fn start(
             feed: feed.clone(),
             status,
             gauges: Arc::clone(&gauges),
-            clocks: means.clocks.clone(),
+            clocks: shared.clocks.clone(),
             zone: zone.clone(),
             second: source.on_second_publisher,
             publisher: Current::default(),
@@ -50,14 +50,14 @@ pub(super) fn start(
             feed: feed.clone(),
             status,
             gauges: Arc::clone(&gauges),
-            clocks: means.clocks.clone(),
+            clocks: shared.clocks.clone(),
             shutdown: stage.end.clone(),
         };
         let job = Job::of("source", &source.name, span.clone());
         stage.supervise_mending(job, task, |it| Box::pin(it.clone().run()), |it, why| it.fell(why));
         None
     };
-    let (name, matrix, end) = (source.name.clone(), means.matrix.clone(), stage.end.clone());
+    let (name, matrix, end) = (source.name.clone(), shared.matrix.clone(), stage.end.clone());
     stage.supervise(Job::of("report", &name.clone(), span), status_watch.clone(), move |status| {
         Box::pin(report(name.clone(), status, matrix.clone(), end.clone()))
     });
