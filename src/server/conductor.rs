@@ -9,10 +9,11 @@ use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info_span, warn};
 
 use super::shared::Shared;
 use super::stage::{Job, Stage};
+use super::stopping::Stopping;
 use crate::clock::{Clock, Leap};
 use crate::ladder::{LadderNews, LadderSpec, LiveLadder, openh264};
 use crate::log;
@@ -71,6 +72,7 @@ struct Conductor {
 struct RunningLadders {
     all: BTreeMap<LadderKey, RunningLadder>,
     rests: BTreeMap<LadderKey, Rest>,
+    stopping: Stopping,
 }
 
 struct Rest {
@@ -91,7 +93,7 @@ impl Conductor {
             self.ladders.bury();
             if leap.has_come(&*self.clock) {
                 // They are in the middle of cells that are long over.
-                tokio::spawn(stop(std::mem::take(&mut self.ladders.all).into_values().collect()));
+                self.ladders.stop_all();
             }
             self.apply(&inventory, &view);
             tokio::select! {
@@ -103,8 +105,9 @@ impl Conductor {
                 () = tokio::time::sleep(LOOK_AFTER) => {}
             }
         }
-        let running = std::mem::take(&mut self.ladders.all);
-        stop(running.into_values().collect()).await;
+        self.ladders.stop_all();
+        // Also those that were being stopped already.
+        self.ladders.stopping.ended().await;
     }
 
     fn apply(&mut self, inventory: &Inventory, view: &MatrixView) {
@@ -135,7 +138,7 @@ impl Conductor {
                 !same
             });
         }
-        let RunningLadders { all: ladders, rests } = &mut self.ladders;
+        let RunningLadders { all: ladders, rests, stopping } = &mut self.ladders;
         self.running.keep(|key| needed.contains(key) || !ladders.contains_key(key) && wanted(view, key));
         rests.retain(|key, _| {
             let may_come = needed.contains(key) || wanted(view, key);
@@ -144,10 +147,8 @@ impl Conductor {
             }
             may_come
         });
-        let idle: Vec<_> = ladders.keys().filter(|key| !needed.contains(*key)).cloned().collect();
-        let idle: Vec<_> = idle.iter().filter_map(|key| ladders.remove(key)).collect();
-        if !idle.is_empty() {
-            tokio::spawn(stop(idle));
+        for (key, idle) in ladders.extract_if(.., |key, _| !needed.contains(key)) {
+            stop(stopping, &key, idle);
         }
     }
 
@@ -159,7 +160,7 @@ impl Conductor {
         source: &SourceEntry,
         channel: &ChannelEntry,
     ) -> Option<Connection> {
-        let RunningLadders { all: ladders, rests } = &mut self.ladders;
+        let RunningLadders { all: ladders, rests, stopping } = &mut self.ladders;
         // Another specification under the same name: the ladder was changed by a reload.
         if let Some(running) = ladders.get(key).filter(|running| running.spec == channel.spec) {
             return Some(running.connection.clone());
@@ -200,7 +201,7 @@ impl Conductor {
                     RunningLadder { ladder, spec, connection: connection.clone(), since: Instant::now() },
                 );
                 if let Some(before) = before {
-                    tokio::spawn(stop(vec![before]));
+                    stop(stopping, key, before);
                 }
                 Some(connection)
             }
@@ -219,9 +220,16 @@ fn wanted(view: &MatrixView, key: &LadderKey) -> bool {
 }
 
 impl RunningLadders {
+    fn stop_all(&mut self) {
+        while let Some((key, running)) = self.all.pop_first() {
+            stop(&mut self.stopping, &key, running);
+        }
+    }
+
     /// Forgets ladders that a panic has ended, so that they are started again.
     fn bury(&mut self) {
-        let Self { all, rests } = self;
+        let Self { all, rests, stopping } = self;
+        stopping.reap();
         all.retain(|key, running| {
             let ended = running.ladder.has_ended();
             if ended {
@@ -235,6 +243,12 @@ impl RunningLadders {
     }
 }
 
+/// Ends a ladder without holding up the runtime.
+fn stop(stopping: &mut Stopping, key: &LadderKey, running: RunningLadder) {
+    let span = info_span!(parent: None, "source", name = %key.source, ladder = key.ladder);
+    stopping.begin(span, move || running.ladder.join());
+}
+
 /// A ladder that has run for so long rests before it is started again.
 fn rest(rests: &mut BTreeMap<LadderKey, Rest>, key: &LadderKey, run: Duration) -> Duration {
     let now = Instant::now();
@@ -242,18 +256,6 @@ fn rest(rests: &mut BTreeMap<LadderKey, Rest>, key: &LadderKey, run: Duration) -
     let pause = rest.pauses.after(run);
     rest.until = now + pause;
     pause
-}
-
-/// Ends ladders without holding up the runtime.
-async fn stop(ladders: Vec<RunningLadder>) {
-    let joined = tokio::task::spawn_blocking(move || {
-        for running in ladders {
-            running.ladder.join();
-        }
-    });
-    if joined.await.is_err() {
-        error!("a ladder could not be ended");
-    }
 }
 
 /// Says what a build without assembler costs.

@@ -1,7 +1,9 @@
 //! The server: everything joined, supervised, and ended in order.
 //!
-//! Order of ending, within five seconds: listeners stop accepting, pushes say good-bye, the schedule falls silent, sources say TEARDOWN, channels stop, ladders'
-//! threads are joined, connections are drained, the matrix writes its state.
+//! Order of ending, within five seconds: listeners stop accepting, their connections are drained, and those who only look on
+//! stop; the schedule falls silent; pushes say good-bye; sources say TEARDOWN; channels stop; ladders' threads are joined,
+//! also of those that were being stopped already; the matrix and the audit log write what they have. Who takes too long is
+//! left behind.
 
 mod admin_port;
 mod ask;
@@ -44,6 +46,7 @@ mod skew_tests;
 mod sources;
 mod stage;
 mod start;
+mod stopping;
 mod thumbnails;
 mod waiting;
 mod watchman;

@@ -157,3 +157,47 @@ fn notes(shared: &Shared, plan: Arc<Note>, ports: &Ports) -> Vec<(AlarmKind, &'s
     let starving = ports.starving().into_iter().map(|(about, note)| (AlarmKind::Descriptors, about, note));
     unsaved.chain(starving).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One task of each stage; the estate's end between the schedule's and the ladders'.
+    const ORDER: [&str; 5] = ["watchman", "calendar", "source hall", "conductor", "matrix"];
+
+    #[tokio::test]
+    async fn the_stated_order_of_ending_is_the_order_of_ending() {
+        let state = tempfile::tempdir().expect("a directory");
+        let mut config = Config::default();
+        for address in [
+            &mut config.server.listen,
+            &mut config.server.http_listen,
+            &mut config.server.admin_listen,
+            &mut config.server.wowza_rest_listen,
+            &mut config.server.wowza_counts_listen,
+        ] {
+            address.clear();
+        }
+        config.server.state_dir = state.path().to_owned();
+        let url = crate::config::Secret::new("rtsp://127.0.0.1:9/");
+        config.sources =
+            vec![crate::config::Source { name: "hall".to_owned(), url, ..crate::config::Source::default() }];
+        let clocks = Clocks::system();
+        let tasks = Tasks::new(Arc::clone(&clocks.wall));
+        let server = Server::start(config, clocks, tasks.clone(), None).await.expect("it starts");
+        let runs = |name: &str| tasks.all().iter().any(|task| &*task.name == name);
+        assert!(ORDER.into_iter().all(runs), "{:?}", tasks.all());
+        let mut ended = Vec::new();
+        let mut ending = std::pin::pin!(server.end());
+        loop {
+            let over = futures_util::poll!(&mut ending).is_ready();
+            let now: Vec<_> = ORDER.into_iter().filter(|name| !ended.contains(name) && !runs(name)).collect();
+            ended.extend(now);
+            if over {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(ended, ORDER);
+    }
+}
