@@ -191,6 +191,7 @@ pub(super) async fn end(State(state): Shared, caller: Caller, headers: HeaderMap
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use http::header::COOKIE;
 
     use super::*;
 

@@ -142,8 +142,9 @@ impl LiveLadder {
     pub fn join(mut self) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..).rev() {
+            let name = thread.thread().name().unwrap_or_default().to_owned();
             if thread.join().is_err() {
-                error!("a ladder's thread panicked");
+                error!(thread = name, "a ladder's thread panicked");
             }
         }
     }

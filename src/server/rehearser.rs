@@ -10,7 +10,7 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info, info_span, warn};
 
 use super::holds::Holds;
 use super::inventory::Inventory;
@@ -244,7 +244,9 @@ impl Rehearser {
         }
         let reader = entry.feed.subscribe();
         let clock = Arc::clone(&self.clocks.media);
-        let listened = tokio::task::spawn_blocking(move || listen(&reader, &*clock)).await;
+        let span = info_span!(parent: None, "source", name = %source);
+        let listening = move || span.in_scope(|| listen(&reader, &*clock));
+        let listened = tokio::task::spawn_blocking(listening).await;
         drop(hold);
         let status = status.borrow().clone();
         match listened {

@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{Instrument, debug, info_span};
 
 use super::inventory::{Inventory, SourceEntry};
 use super::ladders::{LadderState, Ladders};
@@ -276,7 +276,7 @@ impl Glancer {
             let Some((name, entry)) = self.next(&inventory) else { continue };
             let refused = tokio::select! {
                 () = end.cancelled() => return,
-                refused = self.glance(name, entry) => refused,
+                refused = self.glance(name, entry).instrument(info_span!(parent: None, "source", name = %name)) => refused,
             };
             let pause = if refused { REFUSED.max(self.every) } else { self.every };
             self.rest.insert(name.clone(), Instant::now() + pause);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tracing::{error, info};
+use tracing::{error, info, info_span};
 
 use crate::clip::Clip;
 use crate::config::{self, Config};
@@ -25,7 +25,10 @@ pub(super) async fn code(
     let deadline = Duration::from_millis(u64::from(channel.live_deadline_ms));
     let spec = Arc::new(LadderSpec::new(ladder, grid, deadline));
     let (name, path, task_spec) = (channel.name.clone(), channel.waiting.clone(), Arc::clone(&spec));
-    let coded = tokio::task::spawn_blocking(move || code_file(&name, &path, &task_spec, &Words::default()));
+    let span = info_span!(parent: None, "channel", name = %channel.name);
+    let coded = tokio::task::spawn_blocking(move || {
+        span.in_scope(|| code_file(&name, &path, &task_spec, &Words::default()))
+    });
     let waiting = coded.await.context("the waiting video's task")??;
     info!(channel = channel.name, waiting = %channel.waiting.display(), "waiting loop coded");
     Ok((spec, Arc::new(waiting)))

@@ -303,6 +303,7 @@ mod tests {
     use super::*;
     use crate::alarm::Thresholds;
     use crate::clock::ManualClock;
+    use crate::ladder::LadderMeter;
     use crate::matrix::{By, ChannelView, Desired, OnAir, SourceStatus};
     use crate::media::MediaTime;
 
