@@ -1,9 +1,13 @@
-//! The rules of the house, as tests: imports point downward, cores are free of I/O, every file introduces
-//! itself.
+//! The rules of the house, as tests: imports point downward, files do not lean on each other in circles, cores are free
+//! of I/O, every file introduces itself. Source is read with `syn`, so that every line of production is seen and none of
+//! the tests.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+mod circles;
+mod reading;
+
+use std::collections::BTreeSet;
+
+use reading::{Library, SourceFile};
 
 /// Storeys from the ground up, as in the picture in `lib.rs`. A module may import from lower ones only.
 const STOREYS: [&[&str]; 5] = [
@@ -121,42 +125,32 @@ const CORES: &[&str] = &[
     "schedule/words.rs",
 ];
 
-const IO: [&str; 6] = ["tokio::", "std::net", "std::fs", "Instant::now", "SystemTime::now", "std::thread"];
+/// What a core does not name. The names of `Instant` and `SystemTime` alone are only types.
+const IO: [&[&str]; 6] = [
+    &["tokio"],
+    &["std", "net"],
+    &["std", "fs"],
+    &["std", "thread"],
+    &["Instant", "now"],
+    &["SystemTime", "now"],
+];
 
-fn source_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
-}
+/// Files that lean on each other and may: two files that are one thought, each with why.
+const CIRCLES: &[(&[&str], &str)] = &[
+    (
+        &["delivery/answer.rs", "delivery/fault.rs"],
+        "a fault is an answer, and an answer is what a fault becomes",
+    ),
+    (
+        &["matrix/command.rs", "matrix/view.rs"],
+        "what is commanded is what is seen, and the answer to a command is a view",
+    ),
+    (&["rtmp/flv/tag.rs", "rtmp/flv/unpack.rs"], "a tag, and what is in its body"),
+    (&["vod/chapters.rs", "vod/fragments.rs", "vod/movie.rs"], "three parts of one reader of one box tree"),
+];
 
-/// Every Rust file beneath `dir`, with its path relative to `src`, and its text without the tests at its end.
-fn files(dir: &Path, out: &mut BTreeMap<String, String>) {
-    for entry in fs::read_dir(dir).expect("src can be read") {
-        let path = entry.expect("src can be read").path();
-        if path.is_dir() {
-            files(&path, out);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).expect("a source file is text");
-            let name = path.strip_prefix(source_dir()).expect("beneath src").to_string_lossy().into_owned();
-            out.insert(name, text);
-        }
-    }
-}
-
-fn all_files() -> BTreeMap<String, String> {
-    let mut out = BTreeMap::new();
-    files(&source_dir(), &mut out);
-    out
-}
-
-/// Tests may do what they like.
-fn is_test(file: &str) -> bool {
-    file.contains("/tests/") || file.ends_with("/tests.rs") || file.ends_with("_tests.rs")
-}
-
-fn without_tests(text: &str) -> &str {
-    text.split("#[cfg(test)]").next().unwrap_or(text)
-}
-
-fn module_of(file: &str) -> &str {
+/// The module that stands on a storey.
+fn room(file: &str) -> &str {
     file.split('/').next().unwrap_or(file).trim_end_matches(".rs")
 }
 
@@ -164,71 +158,91 @@ fn storey_of(module: &str) -> Option<usize> {
     STOREYS.iter().position(|storey| storey.contains(&module))
 }
 
-/// Modules of this crate that the text names by `crate::module`, also in a braced import.
-fn imports(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for (at, _) in text.match_indices("crate::") {
-        let rest = &text[at + "crate::".len()..];
-        let names = match rest.strip_prefix('{') {
-            Some(list) => list.split('}').next().unwrap_or(list).split(',').collect(),
-            None => vec![rest],
-        };
-        for name in names {
-            let word = name.trim_start();
-            let end = word.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(word.len());
-            if end > 0 {
-                found.push(word[..end].to_owned());
-            }
-        }
-    }
-    found
+fn production(library: &Library) -> impl Iterator<Item = &SourceFile> {
+    library.files().filter(|file| !file.is_test && !["lib.rs", "main.rs"].contains(&&*file.name))
 }
 
 #[test]
 fn imports_point_downward() {
-    let mut faults = Vec::new();
-    for (file, text) in all_files() {
-        let module = module_of(&file);
-        if ["lib", "main", "house"].contains(&module) {
-            continue;
-        }
+    let library = Library::get();
+    let mut faults = BTreeSet::new();
+    for file in production(library) {
+        let module = room(&file.name);
         let Some(own) = storey_of(module) else {
-            faults.push(format!("{file}: module {module} stands on no storey"));
+            faults.insert(format!("{}: module {module} stands on no storey", file.name));
             continue;
         };
-        for name in imports(without_tests(&text)) {
+        for name in library.paths(file).iter().filter_map(|path| path.in_crate()?.first()) {
             // The words of the media path are everybody's, also on their own storey.
-            if name != module && name != "media" && storey_of(&name).is_none_or(|storey| storey >= own) {
-                faults.push(format!("{file}: imports {name}, which does not stand below {module}"));
+            if name != module && name != "media" && storey_of(name).is_none_or(|storey| storey >= own) {
+                faults.insert(format!("{}: imports {name}, which does not stand below {module}", file.name));
             }
         }
     }
-    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+    assert!(faults.is_empty(), "\n{}", Vec::from_iter(faults).join("\n"));
 }
 
 #[test]
 fn cores_do_no_io() {
-    let files = all_files();
+    let library = Library::get();
     for core in CORES {
-        let own: Vec<_> = files.iter().filter(|(file, _)| file.starts_with(core) && !is_test(file)).collect();
+        let own: Vec<_> = production(library).filter(|file| file.name.starts_with(core)).collect();
         assert!(!own.is_empty(), "the core {core} is gone: mend the list");
-        for (file, text) in own {
-            for word in IO {
-                assert!(!without_tests(text).contains(word), "{file} is a core and uses {word}");
+        for file in own {
+            for path in library.paths(file) {
+                let named = IO.iter().find(|io| path.names(io));
+                assert!(named.is_none(), "{} is a core and uses {}", file.name, path.text());
             }
         }
     }
 }
 
 #[test]
-fn every_file_introduces_itself() {
-    for (file, text) in all_files() {
-        assert!(text.starts_with("//!"), "{file} does not say what belongs in it");
+fn no_files_lean_on_each_other_in_a_circle() {
+    let library = Library::get();
+    let found = circles::find(&library.edges());
+    let known: BTreeSet<BTreeSet<&str>> =
+        CIRCLES.iter().map(|(files, _)| files.iter().copied().collect()).collect();
+    let mut faults = Vec::new();
+    for circle in &found {
+        if !known.contains(&circle.files.iter().map(String::as_str).collect()) {
+            faults.push(circle.to_string());
+        }
     }
+    for files in known {
+        if !found.iter().any(|circle| circle.files.iter().map(String::as_str).eq(files.iter().copied())) {
+            faults.push(format!("there is no circle of {files:?} any more: mend the list"));
+        }
+    }
+    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
 }
 
 #[test]
-fn imports_are_found_in_every_form() {
-    assert_eq!(imports("use crate::media::X; crate::feed::Y"), ["media", "feed"]);
-    assert_eq!(imports("use crate::{clock::Clock, meter::Counter};"), ["clock", "meter"]);
+fn every_file_introduces_itself() {
+    for file in Library::get().files() {
+        assert!(file.text.starts_with("//!"), "{} does not say what belongs in it", file.name);
+    }
+}
+
+/// A line of the picture is a storey's number, its modules, and in parentheses what they are.
+#[test]
+fn the_picture_in_lib_rs_is_true() {
+    let library = Library::get();
+    let lib = library.file("lib.rs").expect("it is the root");
+    let picture = lib.text.lines().skip_while(|line| !line.starts_with("//! ## The house"));
+    let drawn: Vec<BTreeSet<&str>> = picture
+        .take_while(|line| line.starts_with("//!"))
+        .filter_map(|line| {
+            let line = line.strip_prefix("//!")?.trim_start();
+            let rest = line.strip_prefix(|c: char| c.is_ascii_digit())?.strip_prefix("  ")?;
+            Some(rest.split('(').next().unwrap_or(rest).split_whitespace().collect())
+        })
+        .filter(|modules: &BTreeSet<_>| !modules.contains("main.rs"))
+        .collect();
+    let storeys = STOREYS.iter().rev().map(|storey| storey.iter().copied().collect());
+    assert_eq!(drawn, Vec::from_iter(storeys), "left: as drawn, right: as they are");
+    let named: BTreeSet<_> = STOREYS.iter().copied().flatten().copied().collect();
+    let modules: BTreeSet<_> = library.files().map(|file| room(&file.name)).collect();
+    let apart = BTreeSet::from(["lib", "main", "house"]);
+    assert_eq!(named, modules.difference(&apart).copied().collect(), "left: as drawn, right: as they are");
 }

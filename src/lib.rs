@@ -23,15 +23,16 @@
 //!
 //! ## The house
 //! ```text
-//!  5  main.rs                                                          command line, logging
-//!  4  server                                                           wiring, demo, order of ending
-//!  3  delivery   admin                                                 what the world may ask
-//!  2  source   ladder   channel   package   store   schedule   rehearsal   simulator   stages: strangers to each other
-//!  1  config   feed   matrix   agenda   alarm   audit   http   rtsp   rtmp   udp   clip   push   tasks   workshop  joints: how stages are told and joined
-//!  0  media   clock   meter   log   retry                                    words
+//!  5  main.rs                                                            (command line, logging)
+//!  4  server                                                             (wiring, demo, order of ending)
+//!  3  delivery admin                                                     (what the world may ask)
+//!  2  source ladder channel package store vod schedule rehearsal simulator loadtest    (stages: strangers to each other)
+//!  1  config feed matrix agenda alarm audit http rtsp rtmp udp isobmff clip push tasks workshop
+//!                                                                        (joints: how stages are told and joined)
+//!  0  media clock meter log retry                                        (words)
 //! ```
-//! A module imports only from lower storeys; modules of one storey are strangers and are joined in [`server`].
-//! The tests in `house.rs` enforce it.
+//! A module imports only from lower storeys; modules of one storey are strangers and are joined in [`server`]. Within a
+//! module no files lean on each other in a circle. The tests in `house.rs` enforce it, and compare this picture with it.
 //!
 //! * **Cores** decide and are free of I/O; time is an argument. The timeline of a source
 //!   ([`source`]), the lattice of pictures and of sound ([`ladder`]), the splicer ([`channel`]), boxes

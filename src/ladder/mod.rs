@@ -30,6 +30,7 @@ pub mod lattice;
 #[cfg(test)]
 mod lecture;
 mod live;
+mod meter;
 mod motion;
 pub mod openh264;
 #[cfg(test)]
@@ -50,7 +51,8 @@ mod waiting;
 pub use decoding::DecoderChoice;
 pub use glimpse::Glimpse;
 pub use inspector::Inspector;
-pub use live::{LadderMeter, LadderNews, LiveLadder, RungMeter};
+pub use live::{LadderNews, LiveLadder};
+pub use meter::{LadderMeter, RungMeter};
 pub use spec::{LadderSpec, PictureRung};
 pub use waiting::WaitingLoop;
 

@@ -11,7 +11,7 @@ use crate::media::{
 use super::colour::Conversion;
 use super::decoding::{DecoderChoice, Decoding, Undecoded};
 use super::diagnosis::{Diagnosis, Unit};
-use super::live::LadderMeter;
+use super::meter::LadderMeter;
 use super::openh264::{CodecError, PictureView};
 use super::rung::Shown;
 use super::scene::SlideDetector;

@@ -13,7 +13,7 @@ use crate::media::{CellIndex, Grid, MediaTime, Picture, SampleEntry, Slot, Track
 use crate::tasks::Task;
 
 use super::lattice::{Filled, Lattice};
-use super::live::LadderMeter;
+use super::meter::LadderMeter;
 use super::openh264::{CodecError, Encoder};
 use super::pressure::Pressure;
 use super::scale::{ScaleError, Scaler};

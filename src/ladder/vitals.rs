@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::audio::{AudioError, Level};
-use super::live::LadderMeter;
+use super::meter::LadderMeter;
 use super::motion::MotionDetector;
 use super::speech::SpeechDetector;
 use crate::media::{MediaTime, Picture, TrackFormat};

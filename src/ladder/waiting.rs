@@ -21,7 +21,7 @@ use super::audio;
 use super::decoding::DecoderChoice;
 use super::held::repeats;
 use super::lattice::Filled;
-use super::live::LadderMeter;
+use super::meter::LadderMeter;
 use super::pictures::PictureDecoder;
 use super::rung::{CellEncoder, Shown};
 use super::sign::{Sign, Words};

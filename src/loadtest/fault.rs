@@ -1,5 +1,9 @@
 //! Why a request had no good reply, and who plays could not go on.
 
+use std::time::Duration;
+
+/// For connecting, and for a whole reply.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 /// What a player holds against its server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum ExchangeError {
@@ -7,7 +11,7 @@ pub enum ExchangeError {
     #[error("connection: {0}")]
     Connection(String),
     /// Nothing came for too long.
-    #[error("no reply within {} s", super::connection::PATIENCE.as_secs())]
+    #[error("no reply within {} s", PATIENCE.as_secs())]
     Silence,
     /// Not the protocol that was expected.
     #[error("the reply is not {0}")]

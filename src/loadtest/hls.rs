@@ -13,8 +13,8 @@ use super::connection::Connection;
 use super::fault::ExchangeError;
 use super::fragment::{Check, Continuity};
 use super::library::{Read, Variant, path};
-use super::player::{AGAIN, Screen};
 use super::playlist::{Listed, Media};
+use super::screen::{AGAIN, Screen};
 
 /// A live player begins so many segments before the end (§6.3.3).
 const BEHIND: u64 = 3;

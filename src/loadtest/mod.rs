@@ -28,6 +28,8 @@ mod playlist;
 mod report;
 mod rtmp;
 mod rtsp;
+mod screen;
+mod socket;
 mod tally;
 mod target;
 
@@ -40,11 +42,13 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 pub use fault::ExchangeError;
-pub use report::{Latency, Report, Second};
+pub use report::{Latency, Report};
+pub use tally::Second;
 pub use target::{Protocol, Target, TargetError};
 
 use library::Library;
-use player::{Player, Test};
+use player::Player;
+use screen::Test;
 use tally::Tally;
 
 /// Players with one source address. Of some 28 000 ports those of connections that have ended are not free for a minute,

@@ -13,8 +13,8 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
-use super::connection::{Sink, connect};
 use super::fault::{ExchangeError, broken};
+use super::socket::{Sink, connect};
 use super::target::{Protocol, Target};
 
 /// ALPN's name of HTTP/2 (RFC 9113 §3.1).

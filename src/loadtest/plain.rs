@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
-use super::connection::{Sink, connect};
 use super::fault::{ExchangeError, broken};
+use super::socket::{Sink, connect};
 
 /// A head longer than this is nobody's.
 const HEAD_MAX: usize = 16 << 10;

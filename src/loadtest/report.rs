@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::Options;
 use super::histogram::Histogram;
-use super::player::Test;
+use super::screen::Test;
+use super::tally::Second;
 
 /// The outcome.
 #[derive(Clone, Debug, Serialize)]
@@ -66,39 +67,6 @@ pub struct Latency {
     pub p99_ms: f64,
     /// None is slower, to a thirty-second.
     pub max_ms: f64,
-}
-
-/// One look at all players.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Second {
-    /// Since the start.
-    pub at_s: f64,
-    /// Playing now.
-    pub players: u64,
-    /// Since the last look.
-    pub mbit_per_s: f64,
-    /// So far.
-    pub stalls: u64,
-    /// So far.
-    pub errors: u64,
-    /// Since the last look.
-    pub playlist_p50_ms: f64,
-    /// Since the last look.
-    pub playlist_p99_ms: f64,
-    /// Since the last look.
-    pub segment_p50_ms: f64,
-    /// Since the last look.
-    pub segment_p99_ms: f64,
-}
-
-impl fmt::Display for Second {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} players, {:.0} Mbit/s, {} stalls, {} errors, segment p50 {:.1} ms, p99 {:.1} ms",
-            self.players, self.mbit_per_s, self.stalls, self.errors, self.segment_p50_ms, self.segment_p99_ms
-        )
-    }
 }
 
 impl From<&Histogram> for Latency {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::connection::{PATIENCE, connect};
-use super::fault::{ExchangeError, broken};
-use super::player::{AGAIN, Screen};
+use super::fault::{ExchangeError, PATIENCE, broken};
+use super::screen::{AGAIN, Screen};
+use super::socket::connect;
 use crate::rtmp::{PublishError, Seen, Target, Viewer};
 
 /// Bytes read at once.

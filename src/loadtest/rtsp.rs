@@ -9,9 +9,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
-use super::connection::{PATIENCE, connect};
-use super::fault::{ExchangeError, broken};
-use super::player::{AGAIN, Screen};
+use super::fault::{ExchangeError, PATIENCE, broken};
+use super::screen::{AGAIN, Screen};
+use super::socket::connect;
 
 /// Bytes read at once.
 const READ: usize = 16 << 10;

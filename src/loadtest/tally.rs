@@ -1,15 +1,49 @@
 //! What all players have noticed so far.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::fault::ExchangeError;
 use super::histogram::{Counts, Histogram};
-use super::report::Second;
+
+/// One look at all players.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Second {
+    /// Since the start.
+    pub at_s: f64,
+    /// Playing now.
+    pub players: u64,
+    /// Since the last look.
+    pub mbit_per_s: f64,
+    /// So far.
+    pub stalls: u64,
+    /// So far.
+    pub errors: u64,
+    /// Since the last look.
+    pub playlist_p50_ms: f64,
+    /// Since the last look.
+    pub playlist_p99_ms: f64,
+    /// Since the last look.
+    pub segment_p50_ms: f64,
+    /// Since the last look.
+    pub segment_p99_ms: f64,
+}
+
+impl fmt::Display for Second {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} players, {:.0} Mbit/s, {} stalls, {} errors, segment p50 {:.1} ms, p99 {:.1} ms",
+            self.players, self.mbit_per_s, self.stalls, self.errors, self.segment_p50_ms, self.segment_p99_ms
+        )
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Tally {

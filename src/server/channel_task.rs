@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::connection::Connection;
 use crate::channel::{Airing, AiringOptions, Choice, Decision, Splicer, SplicerOptions, Step, What, Why};
 use crate::clock::Clocks;
 use crate::delivery::Air;
@@ -17,21 +18,6 @@ use crate::matrix::{MatrixHandle, OnAir, SourceState, SourceStatus};
 use crate::media::{CellBatch, CellIndex, CodedCell, Grid, Segment};
 use crate::package;
 use crate::store::{Rung, ShelfWriter};
-
-/// The source that a channel is to show, as the conductor hands it over.
-#[derive(Clone, Debug)]
-pub(super) struct Connection {
-    pub(super) source: String,
-    pub(super) news: broadcast::Sender<LadderNews>,
-    pub(super) status: watch::Receiver<SourceStatus>,
-}
-
-impl Connection {
-    /// The same source through the same ladder run.
-    pub(super) fn is(&self, other: &Self) -> bool {
-        self.source == other.source && self.news.same_channel(&other.news)
-    }
-}
 
 /// Everything that a channel's task needs.
 pub(super) struct ChannelTask {

@@ -1,7 +1,6 @@
 //! `amphi demo`: three simulated lecture halls, two channels, a simulated Opencast that plans their day, a small NAS, the
 //! console with a panel of faults. Nothing but this binary.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,7 +16,9 @@ use crate::config::{Alarm, Audio, Channel, Config, Ladder, Rung, Secret, Source,
 use crate::simulator::{Fault, Simulator, SimulatorOptions, Spares};
 use crate::tasks::Tasks;
 
-use super::{Server, demo_day, faults, signals};
+use super::halls::Halls;
+use super::start::Server;
+use super::{demo_day, faults, signals};
 
 /// A hall: its source's name, its recording, and how its RTP travels.
 struct Hall {
@@ -68,22 +69,6 @@ pub struct DemoOptions {
     pub faults: Vec<(String, Fault)>,
     /// A simulated Opencast plans the day; without it hall A is connected from the start.
     pub schedule: bool,
-}
-
-/// The simulated halls, by their sources' names.
-#[derive(Debug, Default)]
-pub(super) struct Halls(BTreeMap<&'static str, Simulator>);
-
-impl Halls {
-    /// Makes a hall fail, or mends it; `false` if there is no such hall.
-    pub(super) fn set_fault(&self, hall: &str, fault: Option<Fault>) -> bool {
-        self.0.get(hall).map(|simulator| simulator.set_fault(fault)).is_some()
-    }
-
-    /// Every hall with what fails in it.
-    pub(super) fn faults(&self) -> impl Iterator<Item = (&'static str, Option<Fault>)> {
-        self.0.iter().map(|(name, simulator)| (*name, simulator.fault()))
-    }
 }
 
 /// Serves until a signal comes. Prints what to open on stdout.

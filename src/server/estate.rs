@@ -13,18 +13,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::conductor::{ChannelEntry, SourceEntry};
-use super::stage::Stage;
-use super::{STAGE_PATIENCE, layout, observer, start};
-use crate::agenda::Plan;
-use crate::clock::Clocks;
+use super::crowd::crowd;
+use super::inventory::Inventory;
+use super::settings::{layout, zone};
+use super::shared::Shared;
+use super::stage::{STAGE_PATIENCE, Stage};
+use super::{channels, descriptors, mounts, pushes, sources, waiting};
 use crate::config::{self, Config, Difference, Ending, Part};
-use crate::delivery::{self, Delivery};
+use crate::delivery;
 use crate::ladder::{LadderSpec, WaitingLoop};
-use crate::matrix::{By, ChannelView, MatrixHandle};
-use crate::media::Grid;
-use crate::push::{PushBoard, PushState};
-use crate::tasks::Tasks;
+use crate::matrix::{By, ChannelView};
+use crate::push::PushState;
 
 /// A mount whose recordings were read so lately is watched: players keep up to a minute.
 const PLAYED: Duration = Duration::from_secs(60);
@@ -34,29 +33,9 @@ const TELLINGS: u32 = 20;
 /// Between two of them.
 const TOLD_AGAIN: Duration = Duration::from_millis(250);
 
-/// What the conductor, the watchman and the metrics see of the estate.
-#[derive(Clone, Default)]
-pub(super) struct Inventory {
-    pub(super) sources: BTreeMap<String, SourceEntry>,
-    pub(super) channels: BTreeMap<String, ChannelEntry>,
-}
-
-/// What starting something takes.
-#[derive(Clone)]
-pub(super) struct Means {
-    pub(super) grid: Grid,
-    pub(super) window: usize,
-    pub(super) matrix: MatrixHandle,
-    pub(super) plan: watch::Receiver<Arc<Plan>>,
-    pub(super) clocks: Clocks,
-    pub(super) delivery: Delivery,
-    pub(super) pushes: PushBoard,
-    pub(super) tasks: Tasks,
-}
-
 /// See the module's text.
 pub(super) struct Estate {
-    means: Means,
+    shared: Shared,
     config: Config,
     /// The configuration of the start: what is read then only is as it says, whatever has been loaded since.
     started: Config,
@@ -71,13 +50,20 @@ pub(super) struct Estate {
 type Loops = BTreeMap<(PathBuf, String, u32), (Arc<LadderSpec>, Arc<WaitingLoop>)>;
 
 impl Estate {
-    /// An empty estate, and where its inventory is seen.
-    pub(super) fn new(means: Means, started: Config) -> (Self, watch::Receiver<Arc<Inventory>>) {
-        let (inventory, seen) = watch::channel(Arc::default());
-        let (sources, channels, pushes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let config = Config::default();
-        let loops = Loops::new();
-        (Self { means, config, started, sources, channels, pushes, loops, inventory }, seen)
+    /// An empty estate. Viewers are asked to come again until a channel's shelf is there; recordings are served already.
+    pub(super) fn new(shared: Shared, inventory: watch::Sender<Arc<Inventory>>, started: Config) -> Self {
+        channels::announce(&started, &shared.delivery);
+        mounts::mount(&started.vods, descriptors::open_max(&started), &shared.delivery);
+        Self {
+            shared,
+            config: Config::default(),
+            started,
+            sources: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            pushes: BTreeMap::new(),
+            loops: Loops::new(),
+            inventory,
+        }
     }
 
     /// Makes the estate what `config` says. A channel whose waiting loop cannot be made is an error; what was
@@ -92,10 +78,10 @@ impl Estate {
         self.relayout().await?;
         for source in &self.config.sources {
             if !self.sources.contains_key(&source.name) {
-                let mut stage = Stage::new("source", &self.means.tasks);
+                let mut stage = Stage::new("source", &self.shared.tasks);
                 let fps = self.config.lattice_fps();
-                let zone = start::zone(&self.config);
-                let entry = start::source(source, fps, &zone, &self.means, &mut stage);
+                let zone = zone(&self.config);
+                let entry = sources::start(source, fps, &zone, &self.shared, &mut stage);
                 inventory.sources.insert(source.name.clone(), entry);
                 self.sources.insert(source.name.clone(), stage);
             }
@@ -103,13 +89,13 @@ impl Estate {
         self.inventory.send_replace(Arc::new(inventory.clone()));
         for channel in self.config.channels.clone() {
             if self.channels.contains_key(&channel.name) {
-                start::rename(&channel, &self.means);
+                channels::rename(&channel, &self.shared);
                 continue;
             }
             let (spec, waiting) = self.waiting_loop(&channel).await?;
-            self.means.clocks.media.steady();
-            let mut stage = Stage::new("channel", &self.means.tasks);
-            let entry = start::channel(&channel, spec, waiting, &self.means, &mut stage)?;
+            self.shared.clocks.media.steady();
+            let mut stage = Stage::new("channel", &self.shared.tasks);
+            let entry = channels::start(&channel, spec, waiting, &self.shared, &mut stage)?;
             inventory.channels.insert(channel.name.clone(), entry);
             self.channels.insert(channel.name.clone(), stage);
             self.inventory.send_replace(Arc::new(inventory.clone()));
@@ -117,8 +103,8 @@ impl Estate {
         self.forget_loops();
         for push in &self.config.pushes {
             if !self.pushes.contains_key(&push.name) {
-                let mut stage = Stage::new("push", &self.means.tasks);
-                start::push(push, &self.means, &mut stage)?;
+                let mut stage = Stage::new("push", &self.shared.tasks);
+                pushes::start(push, &self.shared, &mut stage)?;
                 self.pushes.insert(push.name.clone(), stage);
             }
         }
@@ -129,9 +115,7 @@ impl Estate {
     /// not be all that comes of a reload.
     async fn relayout(&self) -> anyhow::Result<()> {
         let mut tries = 1;
-        while let Err(error) =
-            self.means.matrix.relayout(layout(&self.config), start::zone(&self.config)).await
-        {
+        while let Err(error) = self.shared.matrix.relayout(layout(&self.config), zone(&self.config)).await {
             if tries == TELLINGS {
                 return Err(error.into());
             }
@@ -172,10 +156,10 @@ impl Estate {
 
     /// What somebody watches at this moment and `difference` would end, in sentences.
     pub(super) fn losses(&self, difference: &Difference) -> Vec<String> {
-        let delivery = &self.means.delivery;
-        let view = self.means.matrix.view();
+        let delivery = &self.shared.delivery;
+        let view = self.shared.matrix.view();
         let viewers = |channel: &str| {
-            let delivery::Crowd { hls, dash, rtmp, rtsp, bytes: _ } = observer::crowd(delivery, channel);
+            let delivery::Crowd { hls, dash, rtmp, rtsp, bytes: _ } = crowd(delivery, channel);
             hls + dash + rtmp + rtsp
         };
         // The channels on whose air something is, and who watches them.
@@ -212,7 +196,7 @@ impl Estate {
                     })
                 }
                 Part::Push => {
-                    self.means.pushes.all().into_iter().find(|it| it.name == ending.name).and_then(|push| {
+                    self.shared.pushes.all().into_iter().find(|it| it.name == ending.name).and_then(|push| {
                         (push.state == PushState::Publishing).then(|| "its server takes media now".to_owned())
                     })
                 }
@@ -260,18 +244,18 @@ impl Estate {
         // The ladders' cells go nowhere before their channels end.
         self.inventory.send_replace(Arc::new(inventory.clone()));
         for name in ending.keys().filter(|name| !self.config.channels.iter().any(|it| it.name == **name)) {
-            self.means.delivery.registry().remove(name);
+            self.shared.delivery.registry().remove(name);
         }
         end_all(ending, STAGE_PATIENCE).await;
     }
 
     /// Mounts that are equal keep their indexes.
     fn mount(&self, before: &Config) {
-        let registry = self.means.delivery.registry();
+        let registry = self.shared.delivery.registry();
         for vod in before.vods.iter().filter(|vod| !self.config.vods.iter().any(|it| it.name == vod.name)) {
             registry.unmount(&vod.name);
         }
-        start::mount(&self.config.vods, start::open_max(&self.config), &self.means.delivery);
+        mounts::mount(&self.config.vods, descriptors::open_max(&self.config), &self.shared.delivery);
     }
 
     async fn waiting_loop(
@@ -282,7 +266,7 @@ impl Estate {
         if let Some(made) = self.loops.get(&key) {
             return Ok(made.clone());
         }
-        let made = start::waiting_loop(&self.config, channel, self.means.grid).await?;
+        let made = waiting::code(&self.config, channel, self.shared.grid).await?;
         self.loops.insert(key, made.clone());
         Ok(made)
     }

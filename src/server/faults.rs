@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post, put};
 
-use super::demo::Halls;
+use super::halls::Halls;
 use crate::simulator::Fault;
 use crate::tasks::Tasks;
 

@@ -9,41 +9,50 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
-use super::estate::Inventory;
-use super::watchman::{LadderState, Ladders};
+use super::ladders::LadderState;
+use super::shared::Shared;
 use crate::alarm::Alarm;
-use crate::clock::Clocks;
-use crate::delivery::{self, Audience, Counts, Kind, Speaks};
-use crate::http::{Attempts, Credential, Places};
+use crate::delivery::{Kind, Speaks};
+use crate::http::{Credential, Places};
 use crate::log;
 use crate::media::Grid;
 use crate::meter::Histogram;
-use crate::push::{PushBoard, PushState};
+use crate::push::PushState;
 use crate::source::SourceGauges;
 use crate::store::Snapshot;
-use crate::tasks::{TaskState, TaskView, Tasks};
+use crate::tasks::{TaskState, TaskView};
 use crate::vod::Mount;
-use crate::workshop::Workshop;
 
 /// Reads everything when it is asked.
-pub(super) struct Measures {
-    pub(super) inventory: watch::Receiver<Arc<Inventory>>,
-    pub(super) ladders: Ladders,
-    pub(super) delivery: Arc<Counts>,
-    pub(super) workshop: Workshop,
-    pub(super) registry: Arc<delivery::Registry>,
-    pub(super) places: Places,
-    pub(super) attempts: Attempts,
+struct Measures {
+    shared: Shared,
+    /// Of viewers and publishers.
+    places: Places,
     /// Descriptors that the system gives us.
-    pub(super) descriptors: Option<u64>,
-    pub(super) pushes: PushBoard,
-    pub(super) audience: Arc<Audience>,
-    pub(super) alarms: watch::Receiver<Arc<Vec<Alarm>>>,
-    pub(super) tasks: Tasks,
-    pub(super) clocks: Clocks,
-    pub(super) runtime: tokio::runtime::Handle,
+    descriptors: Option<u64>,
+    alarms: watch::Receiver<Arc<Vec<Alarm>>>,
+    runtime: tokio::runtime::Handle,
+}
+
+/// What can be asked for; `descriptors`: as many as the system gives us.
+pub(super) fn registry(
+    shared: &Shared,
+    places: &Places,
+    descriptors: Option<u64>,
+    alarms: &watch::Receiver<Arc<Vec<Alarm>>>,
+) -> Registry {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Measures {
+        shared: shared.clone(),
+        places: places.clone(),
+        descriptors,
+        alarms: alarms.clone(),
+        runtime: tokio::runtime::Handle::current(),
+    }));
+    registry
 }
 
 impl fmt::Debug for Measures {
@@ -73,7 +82,7 @@ impl Collector for Measures {
 
 impl Measures {
     fn of_sources(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let inventory = Arc::clone(&self.inventory.borrow());
+        let inventory = Arc::clone(&self.shared.inventory.borrow());
         let sources =
             || inventory.sources.iter().map(|(name, entry)| (vec![("source", name.as_str())], &entry.gauges));
         let each = |value: fn(&SourceGauges) -> u64| -> Series<'_, u64> {
@@ -97,7 +106,7 @@ impl Measures {
     }
 
     fn of_pushes(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let pushes = self.pushes.all();
+        let pushes = self.shared.pushes.all();
         let labelled = || pushes.iter().map(|it| (vec![("push", &*it.name), ("channel", &*it.channel)], it));
         let up =
             labelled().map(|(labels, it)| (labels, f64::from(u8::from(it.state == PushState::Publishing))));
@@ -109,7 +118,7 @@ impl Measures {
     }
 
     fn of_mounts(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let mounts = self.registry.mounts();
+        let mounts = self.shared.delivery.registry().mounts();
         let each = |value: fn(&Mount) -> u64| -> Series<'_, f64> {
             mounts.iter().map(|(name, mount)| (vec![("mount", name.as_str())], value(mount) as f64)).collect()
         };
@@ -121,7 +130,7 @@ impl Measures {
 
     /// Answers that cost computing.
     fn of_the_workshop(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let load = self.workshop.load();
+        let load = self.shared.delivery.workshop().load();
         let one = |value: usize| vec![(Vec::new(), value as f64)];
         gauges(encoder, "amphi_workshop_waiting", "Costly answers that wait", one(load.waiting))?;
         gauges(encoder, "amphi_workshop_running", "Costly answers being computed", one(load.running))?;
@@ -132,7 +141,7 @@ impl Measures {
     }
 
     fn of_ladders(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let ladders = self.ladders.all();
+        let ladders = self.shared.ladders.all();
         let running: Vec<_> = ladders
             .iter()
             .filter_map(|(key, state)| match state {
@@ -180,9 +189,10 @@ impl Measures {
     }
 
     fn of_delivery(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let answers = Kind::ALL.map(|kind| (vec![("kind", kind.name())], self.delivery.answers(kind)));
+        let answers =
+            Kind::ALL.map(|kind| (vec![("kind", kind.name())], self.shared.delivery.counts().answers(kind)));
         counters(encoder, "amphi_delivery_answers", "Answers to viewers", answers.into())?;
-        let bytes = vec![(Vec::new(), self.delivery.bytes())];
+        let bytes = vec![(Vec::new(), self.shared.delivery.counts().bytes())];
         counters(encoder, "amphi_delivery_bytes", "Bytes of content answered", bytes)?;
         let taken = vec![(Vec::new(), self.places.taken() as f64)];
         gauges(encoder, "amphi_connections", "Connections of viewers and publishers", taken)?;
@@ -198,7 +208,7 @@ impl Measures {
         for kind in Kind::ALL {
             let mut buckets: Vec<(f64, u64)> = Histogram::default().buckets().collect();
             let mut sum_s = 0.0;
-            for latencies in self.delivery.latencies(kind) {
+            for latencies in self.shared.delivery.counts().latencies(kind) {
                 sum_s += latencies.sum_s();
                 for (all, (_, count)) in buckets.iter_mut().zip(latencies.buckets()) {
                     all.1 += count;
@@ -214,8 +224,8 @@ impl Measures {
 
     /// Who watches what, and how old it is.
     fn of_channels(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let channels = self.registry.snapshots();
-        let now = self.clocks.media.now();
+        let channels = self.shared.delivery.registry().snapshots();
+        let now = self.shared.clocks.media.now();
         let age = |(name, grid, snapshot): &(String, Grid, Arc<Snapshot>)| {
             let age = now.saturating_since(grid.start(snapshot.last.next()));
             (name.clone(), age.as_secs_f64())
@@ -229,7 +239,7 @@ impl Measures {
         for (name, _, snapshot) in &channels {
             let variants = snapshot.renditions.iter().filter(|it| it.rung.is_variant());
             let names = variants.map(|it| (it.rung.name(), it.rung.picture().is_some()));
-            for rung in self.audience.viewers(name, snapshot.last, names) {
+            for rung in self.shared.delivery.audience().viewers(name, snapshot.last, names) {
                 let fetching = rung.viewers - rung.seated.iter().sum::<u64>();
                 let seated = Speaks::ALL.iter().zip(rung.seated).map(|(by, count)| (by.name(), count));
                 for (protocol, count) in std::iter::once(("http", fetching)).chain(seated) {
@@ -245,17 +255,17 @@ impl Measures {
     /// What the machine says, and what media goes by.
     fn of_clocks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let help = "The machine's clock minus media time";
-        let offset = self.clocks.offset_nanos() as f64 * 1e-9;
+        let offset = self.shared.clocks.offset_nanos() as f64 * 1e-9;
         let gauge = encoder.encode_descriptor("amphi_clock_offset_seconds", help, None, MetricType::Gauge)?;
         ConstGauge::new(offset).encode(gauge)
     }
 
     fn of_credentials(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        self.attempts.sweep();
+        self.shared.attempts.sweep();
         let label = |what: Credential| vec![("door", what.door())];
-        let rejected = Credential::ALL.map(|what| (label(what), self.attempts.count(what)));
+        let rejected = Credential::ALL.map(|what| (label(what), self.shared.attempts.count(what)));
         counters(encoder, "amphi_rejected_credentials", "Wrong tokens, passwords, keys", rejected.into())?;
-        let slowed = Credential::ALL.map(|what| (label(what), self.attempts.slowed(what) as f64));
+        let slowed = Credential::ALL.map(|what| (label(what), self.shared.attempts.slowed(what) as f64));
         gauges(
             encoder,
             "amphi_slowed_addresses",
@@ -279,11 +289,11 @@ impl Measures {
 
     /// What has broken off and begun again, and what the log has lost.
     fn of_tasks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let restarts = self.tasks.restarts();
+        let restarts = self.shared.tasks.restarts();
         let series = restarts.iter().map(|(task, count)| (vec![("task", &**task)], *count)).collect();
         let help = "Times that a task or thread began again after it had broken off";
         counters(encoder, "amphi_task_restarts", help, series)?;
-        let all = self.tasks.all();
+        let all = self.shared.tasks.all();
         let up = |task: &TaskView| f64::from(u8::from(task.state == TaskState::Running));
         let up = all.iter().map(|task| (vec![("task", &*task.name)], up(task))).collect();
         gauges(encoder, "amphi_task_up", "1 while the task runs", up)?;

@@ -8,13 +8,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::estate::Inventory;
+use super::inventory::Inventory;
+use super::ladders::{LadderState, Ladders};
+use super::shared::Shared;
+use super::stage::{Job, Stage};
 use super::thumbnails::Gallery;
-use super::watchman::{LadderState, Ladders};
 use crate::admin::attendance::{Attendance, Count, Viewers};
-use crate::admin::insight::{ChannelVitals, RungVitals, SourceVitals, Vitals};
+use crate::admin::insight::{ChannelVitals, Insight, RungVitals, SourceVitals, Vitals};
 use crate::clock::Clocks;
-use crate::delivery::{Crowd, Delivery};
+use crate::delivery::Delivery;
 use crate::media::MediaTime;
 use crate::source::SourceGauges;
 
@@ -30,21 +32,51 @@ const NOTES: usize = 6;
 /// Below this there is no sound, in decibels of full scale.
 const NOTHING_DBFS: f64 = -96.0;
 
+/// The task; what it says, and whether consoles are open.
+pub(super) fn spawn(
+    shared: &Shared,
+    gallery: &Gallery,
+    stage: &mut Stage,
+) -> (Insight, impl Fn() -> bool + Send + Sync + use<>) {
+    let (vitals, vitals_watch) = watch::channel(Arc::default());
+    let (viewers, viewers_watch) = watch::channel(Arc::default());
+    let insight =
+        Insight { vitals: vitals_watch, viewers: viewers_watch, thumbnails: Arc::new(gallery.clone()) };
+    let watched = {
+        let vitals = vitals.clone();
+        // One receiver is the admin port's own, every other one an event stream's.
+        move || vitals.receiver_count() > 1
+    };
+    let observer = Observer {
+        inventory: shared.inventory.clone(),
+        ladders: shared.ladders.clone(),
+        delivery: shared.delivery.clone(),
+        gallery: gallery.clone(),
+        vitals,
+        viewers,
+        seen: Seen::default(),
+        clocks: shared.clocks.clone(),
+    };
+    let end = stage.end.clone();
+    stage.supervise(Job::new("observer"), observer, move |it| Box::pin(it.run(end.clone())));
+    (insight, watched)
+}
+
 /// See the module's text.
-pub(super) struct Observer {
-    pub(super) inventory: watch::Receiver<Arc<Inventory>>,
-    pub(super) ladders: Ladders,
-    pub(super) delivery: Delivery,
-    pub(super) gallery: Gallery,
-    pub(super) vitals: watch::Sender<Arc<Vitals>>,
-    pub(super) viewers: watch::Sender<Arc<Viewers>>,
-    pub(super) seen: Seen,
-    pub(super) clocks: Clocks,
+struct Observer {
+    inventory: watch::Receiver<Arc<Inventory>>,
+    ladders: Ladders,
+    delivery: Delivery,
+    gallery: Gallery,
+    vitals: watch::Sender<Arc<Vitals>>,
+    viewers: watch::Sender<Arc<Viewers>>,
+    seen: Seen,
+    clocks: Clocks,
 }
 
 /// What was seen until now. A run that has broken off leaves it to the next one.
 #[derive(Default)]
-pub(super) struct Seen {
+struct Seen {
     looks: u64,
     memories: BTreeMap<String, Memory>,
     attendance: Attendance,
@@ -61,7 +93,7 @@ struct Memory {
 
 impl Observer {
     /// Works until `end`.
-    pub(super) async fn run(&mut self, end: CancellationToken) {
+    async fn run(&mut self, end: CancellationToken) {
         loop {
             let look = self.seen.looks;
             self.seen.looks += 1;
@@ -87,7 +119,7 @@ impl Observer {
     fn look(&self, inventory: &Inventory, look: u64, memories: &mut BTreeMap<String, Memory>) -> Vitals {
         let now = self.clocks.media.now();
         let mut levels = self.levels();
-        let source = |(name, entry): (&String, &super::conductor::SourceEntry)| {
+        let source = |(name, entry): (&String, &super::inventory::SourceEntry)| {
             let memory = memories.entry(name.clone()).or_default();
             let (peak_dbfs, rms_dbfs) = levels.remove(name).unwrap_or_default();
             let picture_at = self.gallery.source_at(name).map(|at| self.clocks.to_wall(at));
@@ -134,17 +166,6 @@ impl Observer {
         let viewers = rungs.iter().map(|rung| rung.viewers).sum();
         ChannelVitals { name: name.to_owned(), viewers, rungs, picture_at }
     }
-}
-
-/// Who watches a channel, by what they speak.
-pub(super) fn crowd(delivery: &Delivery, channel: &str) -> Crowd {
-    let shelf = delivery.registry().get(channel).and_then(|known| known.shelf.clone());
-    let Some(snapshot) = shelf.as_ref().and_then(crate::store::ShelfReader::snapshot) else {
-        return Crowd::default();
-    };
-    let variants = snapshot.renditions.iter().filter(|it| it.rung.is_variant());
-    let names = variants.map(|it| (it.rung.name(), it.rung.picture().is_some()));
-    delivery.audience().crowd(channel, snapshot.last, names)
 }
 
 impl Memory {

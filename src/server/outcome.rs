@@ -7,9 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::conductor::LadderKey;
-use super::estate::Inventory;
-use super::watchman::LadderState;
+use super::inventory::Inventory;
+use super::ladders::{LadderKey, LadderState};
 use crate::alarm::{AlarmKind, Condition, Faults, Outcome, Reading};
 use crate::delivery::Registry;
 use crate::matrix::{ChannelView, MatrixHandle, MatrixView, SourceOutcome, SourceState};

@@ -13,9 +13,9 @@ use jiff::tz::TimeZone;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{Span, error, info};
 
-use super::start::code_waiting;
+use super::waiting::code_file;
 use crate::agenda::Plan;
 use crate::clock::WallClock;
 use crate::ladder::sign::Words;
@@ -93,7 +93,9 @@ impl Painter {
 
     async fn paint(&self, words: Words) {
         let (channel, video, spec) = (self.channel.clone(), self.video.clone(), Arc::clone(&self.spec));
-        let coded = tokio::task::spawn_blocking(move || code_waiting(&channel, &video, &spec, &words)).await;
+        let span = Span::current();
+        let code = move || span.in_scope(|| code_file(&channel, &video, &spec, &words));
+        let coded = tokio::task::spawn_blocking(code).await;
         match coded {
             Ok(Ok(coded)) if coded.tracks() == self.plain.tracks() => {
                 info!(channel = self.channel, "waiting loop coded with its notice");

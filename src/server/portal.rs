@@ -8,6 +8,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::shared::Shared;
+use super::stage::{Job, Stage};
 use crate::agenda::Plan;
 use crate::clock::WallClock;
 use crate::delivery::{Delivery, portal};
@@ -19,19 +21,32 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Between two looks at the recordings: the NAS is not bothered more often.
 const LIST_EVERY: Duration = Duration::from_secs(60);
 
+/// The task.
+pub(super) fn spawn(shared: &Shared, stage: &mut Stage) {
+    let press = Press {
+        matrix: shared.matrix.clone(),
+        plan: shared.plan.clone(),
+        delivery: shared.delivery.clone(),
+        clock: Arc::clone(&shared.clocks.wall),
+        public_url: shared.config.borrow().pages.public_url.clone(),
+    };
+    let end = stage.end.clone();
+    stage.supervise(Job::new("portal"), press, move |it| Box::pin(it.run(end.clone())));
+}
+
 /// See the module's text.
-pub(super) struct Press {
-    pub(super) matrix: MatrixHandle,
-    pub(super) plan: watch::Receiver<Arc<Plan>>,
-    pub(super) delivery: Delivery,
-    pub(super) clock: Arc<dyn WallClock>,
+struct Press {
+    matrix: MatrixHandle,
+    plan: watch::Receiver<Arc<Plan>>,
+    delivery: Delivery,
+    clock: Arc<dyn WallClock>,
     /// Where viewers reach the public port; empty = links are relative.
-    pub(super) public_url: String,
+    public_url: String,
 }
 
 impl Press {
     /// Works until `end`.
-    pub(super) async fn run(&self, end: CancellationToken) {
+    async fn run(&self, end: CancellationToken) {
         let work = async {
             let mut recordings = Vec::new();
             let mut listed_at: Option<Instant> = None;

@@ -3,7 +3,6 @@
 //! A source that is on air, or kept open, is looked at where its frames come in anyway; another one is connected for the
 //! look by the same supervised task that would connect it for a channel, so an encoder never sees a second connection.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +10,14 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info, info_span, warn};
 
-use super::estate::Inventory;
-use super::start;
+use super::holds::Holds;
+use super::inventory::Inventory;
+use super::settings::zone;
+use super::shared::Shared;
+use super::stage::{Job, Stage};
+use crate::admin::Rehearsals;
 use crate::agenda::Plan;
 use crate::alarm::Condition;
 use crate::clock::{Clock, Clocks};
@@ -34,43 +37,6 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Between two looks at the plan.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Sources that are connected although no channel wants them. The rehearser writes, the conductor obeys.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Holds(Arc<watch::Sender<BTreeSet<String>>>);
-
-impl Holds {
-    /// This one is connected.
-    pub(super) fn contains(&self, source: &str) -> bool {
-        self.0.borrow().contains(source)
-    }
-
-    /// Wakes up at every change.
-    pub(super) fn watch(&self) -> watch::Receiver<BTreeSet<String>> {
-        self.0.subscribe()
-    }
-
-    fn hold(&self, source: &str) -> Hold {
-        self.0.send_modify(|held| {
-            held.insert(source.to_owned());
-        });
-        Hold { holds: self.clone(), source: source.to_owned() }
-    }
-}
-
-/// Dropping it lets go of the source.
-struct Hold {
-    holds: Holds,
-    source: String,
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.holds.0.send_modify(|held| {
-            held.remove(&self.source);
-        });
-    }
-}
-
 /// What the rehearser reads of the configuration.
 #[derive(Clone, Debug)]
 struct Habits {
@@ -85,36 +51,58 @@ impl Habits {
             ahead: Duration::from_secs(u64::from(config.schedule.check_s)),
             // The configuration's check has seen to it that it is a time.
             at: time_of_day(&config.schedule.rehearsal).ok().flatten(),
-            zone: start::zone(config),
+            zone: zone(config),
         }
     }
 }
 
 /// Where the rehearser hears and is heard.
-pub(super) struct Doors {
-    pub(super) archive: Archive,
+struct Doors {
+    archive: Archive,
     /// What should be alarms.
-    pub(super) conditions: watch::Sender<Arc<Vec<Condition>>>,
+    conditions: watch::Sender<Arc<Vec<Condition>>>,
     /// The last rehearsal, or the one that runs.
-    pub(super) report: watch::Sender<Arc<Rehearsal>>,
+    report: watch::Sender<Arc<Rehearsal>>,
     /// Somebody, by name, wants one now.
-    pub(super) orders: mpsc::Receiver<String>,
+    orders: mpsc::Receiver<String>,
+}
+
+/// The task; how it is asked, and what it has found wrong. Reads a file before it returns.
+pub(super) fn spawn(
+    shared: &Shared,
+    stage: &mut Stage,
+) -> (Rehearsals, watch::Receiver<Arc<Vec<Condition>>>) {
+    let archive = Archive::new(&shared.config.borrow().server.state_dir);
+    let (report, seen) = watch::channel(Arc::new(archive.load()));
+    let (conditions, found) = watch::channel(Arc::default());
+    let (sender, orders) = mpsc::channel(1);
+    let rehearser = Rehearser {
+        inventory: shared.inventory.clone(),
+        plan: shared.plan.clone(),
+        configs: shared.config.clone(),
+        holds: shared.holds.clone(),
+        doors: Doors { archive, conditions, report, orders },
+        clocks: shared.clocks.clone(),
+    };
+    let end = stage.end.clone();
+    stage.supervise(Job::new("rehearser"), rehearser, move |it| Box::pin(it.run(end.clone())));
+    (Rehearsals { report: seen, orders: sender }, found)
 }
 
 /// See the module's text.
-pub(super) struct Rehearser {
-    pub(super) inventory: watch::Receiver<Arc<Inventory>>,
-    pub(super) plan: watch::Receiver<Arc<Plan>>,
+struct Rehearser {
+    inventory: watch::Receiver<Arc<Inventory>>,
+    plan: watch::Receiver<Arc<Plan>>,
     /// The configuration in force, and each after it.
-    pub(super) configs: watch::Receiver<Arc<Config>>,
-    pub(super) holds: Holds,
-    pub(super) doors: Doors,
-    pub(super) clocks: Clocks,
+    configs: watch::Receiver<Arc<Config>>,
+    holds: Holds,
+    doors: Doors,
+    clocks: Clocks,
 }
 
 impl Rehearser {
     /// Works until `end`.
-    pub(super) async fn run(&mut self, end: CancellationToken) {
+    async fn run(&mut self, end: CancellationToken) {
         // A run that has broken off has left its rehearsal unfinished.
         self.doors.report.send_if_modified(|report| {
             let is_unfinished = report.state == RehearsalState::Running;
@@ -197,7 +185,7 @@ impl Rehearser {
     }
 
     fn tell(&self, preflight: &Preflight, plan: &Plan) {
-        let zone = start::zone(&self.configs.borrow());
+        let zone = zone(&self.configs.borrow());
         let conditions = preflight.conditions(plan, self.clocks.wall.now(), &zone);
         self.doors.conditions.send_if_modified(|told| {
             let differs = **told != conditions;
@@ -256,7 +244,9 @@ impl Rehearser {
         }
         let reader = entry.feed.subscribe();
         let clock = Arc::clone(&self.clocks.media);
-        let listened = tokio::task::spawn_blocking(move || listen(&reader, &*clock)).await;
+        let span = info_span!(parent: None, "source", name = %source);
+        let listening = move || span.in_scope(|| listen(&reader, &*clock));
+        let listened = tokio::task::spawn_blocking(listening).await;
         drop(hold);
         let status = status.borrow().clone();
         match listened {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tracing::error;
 
-use super::Server;
+use super::start::Server;
 use crate::admin::{ReloadAnswer, ReloadOrder, ReloadRefused};
 use crate::alarm::{AlarmKind, Condition};
 use crate::audit::{Action, Entry};

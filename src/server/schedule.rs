@@ -14,6 +14,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use super::shared::Shared;
+use super::stage::{Job, Stage};
 use crate::agenda::{Conflict, ConflictKind, Plan};
 use crate::alarm::{AlarmKind, Condition};
 use crate::audit::{Action, AuditLog, Entry};
@@ -45,6 +47,26 @@ pub(super) struct Desktop {
     pub(super) clock: Arc<dyn WallClock>,
 }
 
+/// The task that asks for the calendar and obeys it; why the calendar could not be kept, in words, until it is. The plan
+/// is told before this returns.
+pub(super) fn spawn(
+    shared: &Shared,
+    plan: watch::Sender<Arc<Plan>>,
+    stage: &mut Stage,
+) -> anyhow::Result<Arc<Note>> {
+    let (ladders, clocks) = (shared.ladders.clone(), shared.clocks.clone());
+    let desktop = Desktop {
+        matrix: shared.matrix.clone(),
+        signs: Arc::new(move |source| ladders.signs_of_life(source, &clocks)),
+        audit: shared.audit.clone(),
+        clock: Arc::clone(&shared.clocks.wall),
+    };
+    let secretary = Secretary::new(shared.config.clone(), desktop, plan)?;
+    let (unsaved, end) = (Arc::clone(&secretary.unsaved), stage.end.clone());
+    stage.supervise(Job::new("calendar"), secretary, move |it| Box::pin(it.run(end.clone())));
+    Ok(unsaved)
+}
+
 /// See the module's text.
 pub(super) struct Secretary {
     desk: Desk,
@@ -74,7 +96,8 @@ impl Secretary {
     pub(super) fn new(
         orders: watch::Receiver<Arc<Config>>,
         Desktop { matrix, signs, audit, clock }: Desktop,
-    ) -> anyhow::Result<(Self, watch::Receiver<Arc<Plan>>)> {
+        plan: watch::Sender<Arc<Plan>>,
+    ) -> anyhow::Result<Self> {
         let config = Arc::clone(&orders.borrow());
         let settings = Settings::new(&config)?;
         let client = Client::new(&config.schedule, settings.zone())?;
@@ -83,9 +106,9 @@ impl Secretary {
         let kept = if url.is_empty() { None } else { cabinet.load(url) };
         let now = clock.now();
         let desk = Desk::new(settings, kept, now);
-        let (plan, seen) = watch::channel(Arc::new(desk.plan(now)));
+        plan.send_replace(Arc::new(desk.plan(now)));
         let schedule = config.schedule.clone();
-        let secretary = Self {
+        Ok(Self {
             desk,
             overrun: Overrun::default(),
             signs,
@@ -102,13 +125,7 @@ impl Secretary {
             clock,
             retry: Retry::new(LONGEST_SLEEP, RARELY),
             unsaved: Arc::default(),
-        };
-        Ok((secretary, seen))
-    }
-
-    /// Why the calendar could not be kept, in words, until it is.
-    pub(super) fn unsaved(&self) -> Arc<Note> {
-        Arc::clone(&self.unsaved)
+        })
     }
 
     /// Works until `end`.

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::schedule::simulate::{Simulation, instant, midnight, simulate as play};
 use crate::schedule::{Settings, calendar_json, ical};
 
-use super::layout;
+use super::settings::layout;
 
 /// A week, where no end is given.
 const WEEK: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3600);

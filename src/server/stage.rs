@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, error, info_span, warn};
 
@@ -108,5 +109,62 @@ impl Stage {
             warn!(stage = self.name, "not ended in time; left behind");
         }
         debug!(stage = self.name, "ended");
+    }
+}
+
+/// Everything ends within so long; what does not is left behind.
+const ENDING: Duration = Duration::from_millis(4500);
+/// Each stage may take so long of it.
+pub(super) const STAGE_PATIENCE: Duration = Duration::from_millis(2500);
+/// Of it, what is left to the matrix, which writes its state last.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// How much time the next stage may take.
+pub(super) struct Patience(Instant);
+
+impl Patience {
+    pub(super) fn new() -> Self {
+        Self(Instant::now() + ENDING)
+    }
+
+    pub(super) fn of_stage(&self) -> Duration {
+        STAGE_PATIENCE.min((self.0 - LAST_WORDS).saturating_duration_since(Instant::now()))
+    }
+
+    pub(super) fn of_the_last(&self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn stages_that_do_not_end_are_left_behind_within_five_seconds() {
+        let begun = Instant::now();
+        let patience = Patience::new();
+        let tasks = Tasks::new(std::sync::Arc::new(crate::clock::MachineClock));
+        for name in ["listeners", "sources", "channels", "ladders"] {
+            let mut stage = Stage::new(name, &tasks);
+            stage.supervise_until_done(Job::new(name), (), |()| Box::pin(std::future::pending()));
+            stage.end(patience.of_stage()).await;
+        }
+        // The matrix, which does end, still has its time.
+        let mut matrix = Stage::new("matrix", &tasks);
+        let (written, seen) = tokio::sync::oneshot::channel();
+        let end = matrix.end.clone();
+        matrix.supervise(Job::new("matrix"), Some(written), move |written| {
+            let end = end.clone();
+            Box::pin(async move {
+                end.cancelled().await;
+                tokio::time::sleep(Duration::from_millis(400)).await;
+                let _ = written.take().map(|written| written.send(()));
+            })
+        });
+        matrix.end(patience.of_the_last()).await;
+        assert_eq!(seen.await, Ok(()));
+        // On a clock that is moved by hand.
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
 }

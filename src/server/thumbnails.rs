@@ -18,11 +18,12 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{Instrument, debug, info_span};
 
-use super::conductor::SourceEntry;
-use super::estate::Inventory;
-use super::watchman::{LadderState, Ladders};
+use super::inventory::{Inventory, SourceEntry};
+use super::ladders::{LadderState, Ladders};
+use super::shared::Shared;
+use super::stage::{Job, Stage};
 use crate::admin::insight::{self, Thumbnail};
 use crate::clock::Clock;
 use crate::delivery::{PosterError, Registry, poster, thumbnail};
@@ -57,9 +58,9 @@ type Seen = (MediaTime, Arc<Picture>);
 /// See the module's text. Clones share everything.
 #[derive(Clone)]
 pub(super) struct Gallery {
-    pub(super) ladders: Ladders,
-    pub(super) registry: Arc<Registry>,
-    pub(super) grid: Grid,
+    ladders: Ladders,
+    registry: Arc<Registry>,
+    grid: Grid,
     workshop: Workshop,
     hung: Arc<Mutex<BTreeMap<Subject, Thumbnail>>>,
     /// The newest picture of every source whose time was told: it can still be had when its ladder has ended.
@@ -75,7 +76,9 @@ impl std::fmt::Debug for Gallery {
 }
 
 impl Gallery {
-    pub(super) fn new(ladders: Ladders, registry: Arc<Registry>, grid: Grid, workshop: Workshop) -> Self {
+    pub(super) fn new(shared: &Shared) -> Self {
+        let Shared { ladders, grid, delivery, .. } = shared.clone();
+        let (registry, workshop) = (Arc::clone(delivery.registry()), delivery.workshop().clone());
         let (hung, seen, asked) = (Arc::default(), Arc::default(), Arc::default());
         Self { ladders, registry, grid, workshop, hung, seen, asked, places: Arc::new(Semaphore::new(1)) }
     }
@@ -220,23 +223,43 @@ impl insight::Thumbnails for Gallery {
     }
 }
 
+/// The task that looks at idle halls; `watched`: consoles are open.
+pub(super) fn spawn(
+    shared: &Shared,
+    gallery: Gallery,
+    watched: impl Fn() -> bool + Send + Sync + 'static,
+    stage: &mut Stage,
+) {
+    let glancer = Glancer {
+        gallery,
+        matrix: shared.matrix.clone(),
+        inventory: shared.inventory.clone(),
+        watched: Arc::new(watched),
+        every: Duration::from_secs(u64::from(shared.config.borrow().console.glance_s)),
+        rest: BTreeMap::new(),
+        clock: Arc::clone(&shared.clocks.media),
+    };
+    let end = stage.end.clone();
+    stage.supervise(Job::new("thumbnails"), glancer, move |it| Box::pin(it.run(end.clone())));
+}
+
 /// Looks at idle halls while somebody watches. See the module's text.
-pub(super) struct Glancer {
-    pub(super) gallery: Gallery,
-    pub(super) matrix: MatrixHandle,
-    pub(super) inventory: watch::Receiver<Arc<Inventory>>,
+struct Glancer {
+    gallery: Gallery,
+    matrix: MatrixHandle,
+    inventory: watch::Receiver<Arc<Inventory>>,
     /// Consoles are open.
-    pub(super) watched: Arc<dyn Fn() -> bool + Send + Sync>,
+    watched: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Between two glances at one hall; zero = never.
-    pub(super) every: Duration,
+    every: Duration,
     /// Not before, by source.
-    pub(super) rest: BTreeMap<String, Instant>,
-    pub(super) clock: Arc<dyn Clock>,
+    rest: BTreeMap<String, Instant>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Glancer {
     /// Works until `end`.
-    pub(super) async fn run(&mut self, end: CancellationToken) {
+    async fn run(&mut self, end: CancellationToken) {
         if self.every.is_zero() {
             return end.cancelled().await;
         }
@@ -253,7 +276,7 @@ impl Glancer {
             let Some((name, entry)) = self.next(&inventory) else { continue };
             let refused = tokio::select! {
                 () = end.cancelled() => return,
-                refused = self.glance(name, entry) => refused,
+                refused = self.glance(name, entry).instrument(info_span!(parent: None, "source", name = %name)) => refused,
             };
             let pause = if refused { REFUSED.max(self.every) } else { self.every };
             self.rest.insert(name.clone(), Instant::now() + pause);

@@ -1,7 +1,7 @@
 //! The watchman: looks at sources, ladders and channels once a second and says what is wrong.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -9,23 +9,19 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::clock_watch::ClockWatch;
-use super::conductor::LadderKey;
-use super::estate::Inventory;
+use super::ladders::LadderState;
 use super::outcome::{self, Outcomes};
 use super::schedule;
+use super::settings::thresholds;
+use super::shared::Shared;
+use super::stage::{Job, Stage};
 use super::webhook::Webhooks;
-use crate::agenda::Plan;
 use crate::alarm::{Alarm, AlarmKind, Board, Change, Condition};
-use crate::clock::Clocks;
-use crate::delivery::Registry;
-use crate::ladder::LadderMeter;
-use crate::matrix::{MatrixHandle, MatrixView, SourceState, SourceView};
-use crate::media::MediaTime;
-use crate::meter::{Gauge, Note};
-use crate::push::{PushBoard, PushState, PushStatus};
-use crate::schedule::SignsOfLife;
+use crate::matrix::{MatrixView, SourceState, SourceView};
+use crate::meter::Note;
+use crate::push::{PushState, PushStatus};
 use crate::source::SourceGauges;
-use crate::tasks::{MISSED_AFTER, TaskFall, Tasks};
+use crate::tasks::{MISSED_AFTER, TaskFall};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -34,97 +30,78 @@ const SKEW_PPM: f64 = 150.0;
 /// Alarms are told again when their since-when has moved by more, in nanoseconds.
 const RETOLD: i64 = 1_000_000_000;
 
-/// The ladders of this moment, by source and ladder name. The conductor writes, watchman and metrics read.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Ladders(Arc<Mutex<BTreeMap<LadderKey, LadderState>>>);
-
-/// A ladder as others see it.
-#[derive(Clone, Debug)]
-pub(super) enum LadderState {
-    /// It runs.
-    Runs(Arc<LadderMeter>),
-    /// It does not start, and why.
-    Fails(String),
+/// What others found, in conditions of alarms.
+pub(super) struct Found {
+    /// Before lectures.
+    pub(super) checks: watch::Receiver<Arc<Vec<Condition>>>,
+    /// In the configuration's file.
+    pub(super) configuration: watch::Receiver<Option<Condition>>,
+    /// Of what could not be saved, or had, in words.
+    pub(super) notes: Vec<(AlarmKind, &'static str, Arc<Note>)>,
 }
 
-impl Ladders {
-    pub(super) fn set(&self, key: &LadderKey, state: LadderState) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), state);
-    }
+/// What the watchman says.
+#[derive(Clone)]
+pub(super) struct Said {
+    pub(super) alarms: watch::Receiver<Arc<Vec<Alarm>>>,
+    /// Why the server is not ready although it runs, in sentences.
+    pub(super) doubts: watch::Receiver<Arc<Vec<String>>>,
+}
 
-    pub(super) fn keep(&self, keep: impl Fn(&LadderKey) -> bool) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| keep(key));
-    }
-
-    pub(super) fn all(&self) -> BTreeMap<LadderKey, LadderState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// When a source was last heard and seen by any of its ladders, by the machine's clock.
-    pub(super) fn signs_of_life(&self, source: &str, clocks: &Clocks) -> SignsOfLife {
-        let mut signs = SignsOfLife::default();
-        let time = |gauge: &Gauge| {
-            let media = Some(gauge.get()).filter(|ms| *ms != 0).map(|ms| MediaTime::from_millis(ms as i64));
-            media.map(|media| clocks.to_wall(media))
-        };
-        for (key, state) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            if let LadderState::Runs(meter) = state
-                && key.source == source
-            {
-                signs.speech = signs.speech.max(time(&meter.spoken_at_ms));
-                signs.movement = signs.movement.max(time(&meter.moved_at_ms));
-            }
-        }
-        signs
-    }
+/// The task, and one for each webhook.
+pub(super) fn spawn(shared: &Shared, found: Found, stage: &mut Stage) -> anyhow::Result<Said> {
+    let alarm = shared.config.borrow().alarm.clone();
+    let (alarms, alarms_watch) = watch::channel(Arc::default());
+    let (doubts, doubts_watch) = watch::channel(Arc::default());
+    let watchman = Watchman {
+        shared: shared.clone(),
+        board: Board::new(thresholds(&alarm)),
+        found,
+        webhooks: Webhooks::start(&alarm.webhooks, stage)?,
+        alarms,
+        doubts,
+        lost: BTreeMap::new(),
+        outcomes: Outcomes::default(),
+        told: 0,
+        clock_watch: ClockWatch::new(),
+    };
+    let end = stage.end.clone();
+    stage.supervise(Job::new("watchman"), watchman, move |it| Box::pin(it.run(end.clone())));
+    Ok(Said { alarms: alarms_watch, doubts: doubts_watch })
 }
 
 /// See the module's text.
-pub(super) struct Watchman {
-    pub(super) matrix: MatrixHandle,
-    pub(super) inventory: watch::Receiver<Arc<Inventory>>,
-    pub(super) plan: watch::Receiver<Arc<Plan>>,
-    pub(super) ladders: Ladders,
-    pub(super) pushes: PushBoard,
-    pub(super) board: Board,
-    /// What was found before lectures.
-    pub(super) checks: watch::Receiver<Arc<Vec<Condition>>>,
-    /// Of what could not be saved, or had, in words.
-    pub(super) notes: Vec<(AlarmKind, &'static str, Arc<Note>)>,
-    pub(super) webhooks: Webhooks,
-    pub(super) alarms: watch::Sender<Arc<Vec<Alarm>>>,
-    /// Why the server is not ready although it runs, in sentences.
-    pub(super) doubts: watch::Sender<Arc<Vec<String>>>,
-    pub(super) tasks: Tasks,
+struct Watchman {
+    shared: Shared,
+    board: Board,
+    found: Found,
+    webhooks: Webhooks,
+    alarms: watch::Sender<Arc<Vec<Alarm>>>,
+    doubts: watch::Sender<Arc<Vec<String>>>,
     /// Packets lost until the last look, by source.
-    pub(super) lost: BTreeMap<String, u64>,
+    lost: BTreeMap<String, u64>,
     /// What comes out of the ladders.
-    pub(super) outcomes: Outcomes,
-    /// What there is to play.
-    pub(super) registry: Arc<Registry>,
+    outcomes: Outcomes,
     /// The offset of the clocks with which the alarms were told last.
-    pub(super) told: i64,
-    pub(super) clocks: Clocks,
-    pub(super) clock_watch: ClockWatch,
-    /// What is wrong with the configuration's file.
-    pub(super) configuration: watch::Receiver<Option<Condition>>,
+    told: i64,
+    clock_watch: ClockWatch,
 }
 
 impl Watchman {
     /// Works until `end`.
-    pub(super) async fn run(&mut self, end: CancellationToken) {
+    async fn run(&mut self, end: CancellationToken) {
         loop {
             let mut conditions = self.conditions();
-            conditions.extend(self.checks.borrow().iter().cloned());
-            conditions.extend(of_notes(&self.notes));
-            conditions.extend(self.clock_watch.look(&self.clocks));
-            conditions.extend(self.configuration.borrow().clone());
+            conditions.extend(self.found.checks.borrow().iter().cloned());
+            conditions.extend(of_notes(&self.found.notes));
+            conditions.extend(self.clock_watch.look(&self.shared.clocks));
+            conditions.extend(self.found.configuration.borrow().clone());
             // How long something lasts is counted in media time, since-when is told by the machine's clock.
-            let offset = self.clocks.offset_nanos();
+            let offset = self.shared.clocks.offset_nanos();
             for condition in &mut conditions {
                 condition.since = condition.since.map(|since| since.offset_nanos(-offset));
             }
-            let mut changes = self.board.observe(conditions, self.clocks.media.now());
+            let mut changes = self.board.observe(conditions, self.shared.clocks.media.now());
             for change in &mut changes {
                 by_machine(change.alarm_mut(), offset);
             }
@@ -154,7 +131,7 @@ impl Watchman {
 
     /// Says what keeps viewers from what they come for: tasks that are missing, and `lasting`.
     fn doubt(&self, lasting: Vec<String>) {
-        let missing = self.tasks.missing(MISSED_AFTER);
+        let missing = self.shared.tasks.missing(MISSED_AFTER);
         let doubts: Vec<_> = missing.into_iter().map(|it| it.sentence).chain(lasting).collect();
         self.doubts.send_if_modified(|told| {
             let differs = **told != doubts;
@@ -167,10 +144,10 @@ impl Watchman {
 
     /// Since-when by the machine's clock.
     fn conditions(&mut self) -> Vec<Condition> {
-        let now = self.clocks.media.now();
+        let now = self.shared.clocks.media.now();
         let lost = &mut self.lost;
-        let view = self.matrix.view();
-        let inventory = Arc::clone(&self.inventory.borrow());
+        let view = self.shared.matrix.view();
+        let inventory = Arc::clone(&self.shared.inventory.borrow());
         lost.retain(|name, _| inventory.sources.contains_key(name));
         let mut found = Vec::new();
         for source in view.sources.iter().filter(|source| source.wanted) {
@@ -184,24 +161,24 @@ impl Watchman {
                 found.extend(of_gauges(&source.name, gauges, count));
             }
         }
-        let ladders = self.ladders.all();
+        let ladders = self.shared.ladders.all();
         for (key, state) in &ladders {
             // Ladders count in media time.
             let by_wall =
-                |it: Condition| Condition { since: it.since.map(|at| self.clocks.to_wall(at)), ..it };
+                |it: Condition| Condition { since: it.since.map(|at| self.shared.clocks.to_wall(at)), ..it };
             found.extend(of_ladder(&key.source, &key.ladder, state).into_iter().map(by_wall));
         }
-        found.extend(self.outcomes.look(&ladders, &inventory, &self.matrix, now));
-        let stale = outcome::stale(&self.registry, &inventory, now);
+        found.extend(self.outcomes.look(&ladders, &inventory, &self.shared.matrix, now));
+        let stale = outcome::stale(self.shared.delivery.registry(), &inventory, now);
         let lasting = self.outcomes.lasting(&stale);
         self.doubt(lasting);
-        let pushes = self.pushes.all();
-        let of_plan = schedule::conditions(&self.plan.borrow(), self.clocks.wall.now());
+        let pushes = self.shared.pushes.all();
+        let of_plan = schedule::conditions(&self.shared.plan.borrow(), self.shared.clocks.wall.now());
         let mut all: Vec<_> = found.iter().flat_map(|condition| of_channels(condition, &view)).collect();
         let off_air: Vec<_> = outcome::not_on_air(&view, &all).collect();
         let stale = outcome::stale_conditions(&stale);
         all.extend(off_air.into_iter().chain(stale).chain(of_plan).chain(of_pushes(&pushes)));
-        all.extend(self.tasks.fallen().into_iter().map(of_task));
+        all.extend(self.shared.tasks.fallen().into_iter().map(of_task));
         all
     }
 }
@@ -326,6 +303,7 @@ mod tests {
     use super::*;
     use crate::alarm::Thresholds;
     use crate::clock::ManualClock;
+    use crate::ladder::LadderMeter;
     use crate::matrix::{By, ChannelView, Desired, OnAir, SourceStatus};
     use crate::media::MediaTime;
 

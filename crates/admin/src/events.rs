@@ -22,7 +22,7 @@ use super::access::{Caller, Proof, Role};
 use super::insight::Vitals;
 use super::openapi::{Crowded, Refused};
 use super::problem::Problem;
-use super::{Shared, session};
+use super::{Shared, cookie};
 use amphi_control::agenda::Plan;
 use amphi_control::alarm::Alarm;
 use amphi_control::matrix::MatrixView;
@@ -49,7 +49,7 @@ pub(super) async fn stream(
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Problem> {
     let seat = state.streams.seat(caller.role)?;
-    let session = session::cookie(&headers).filter(|_| caller.proof == Proof::Session);
+    let session = cookie::cookie(&headers).filter(|_| caller.proof == Proof::Session);
     // One that has ended since the guard has looked is over.
     let ended = session.map(|value| state.sessions.ended(value).unwrap_or_else(cancelled));
     let (until, clock) = (caller.until, Arc::clone(&state.clock));

@@ -25,7 +25,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::access::{Caller, Proof, Role};
 use super::problem::Problem;
-use super::{Desk, Shared, session};
+use super::{Desk, Shared, cookie};
 use amphi_http::{Credential, Peer};
 use amphi_media::MediaTime;
 
@@ -67,7 +67,7 @@ fn admit(state: &Desk, request: &Request) -> Result<Caller, Problem> {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     let address = request.extensions().get::<Peer>().map(|Peer(address)| address.ip().to_canonical());
     let caller = |role, proof, until| Caller { role, proof, until, address };
-    let opens_session = uri.path() == session::PATH && *method == Method::POST;
+    let opens_session = uri.path() == cookie::PATH && *method == Method::POST;
     if [HEALTH, READINESS].contains(&uri.path()) || opens_session && state.tokens.are_asked_for() {
         return Ok(caller(Role::Viewer, Proof::Loopback, None));
     }
@@ -76,7 +76,7 @@ fn admit(state: &Desk, request: &Request) -> Result<Caller, Problem> {
         return Ok(caller(Role::Operator, Proof::Loopback, None));
     }
     let (role, proof, until) = identify(state, request, address)?;
-    let ends_session = uri.path() == session::PATH && *method == Method::DELETE;
+    let ends_session = uri.path() == cookie::PATH && *method == Method::DELETE;
     if role == Role::Viewer && !reads(method) && !ends_session {
         let detail = "this takes the operator's token; the viewer's may only look";
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
@@ -94,7 +94,7 @@ fn identify(
     if headers.contains_key(AUTHORIZATION) {
         return bearer(state, headers, address).map(|role| (role, Proof::Token, None));
     }
-    let value = session::cookie(headers).ok_or_else(Problem::no_token)?;
+    let value = cookie::cookie(headers).ok_or_else(Problem::no_token)?;
     let (role, until) = state.sessions.find(value, state.clock.now()).ok_or_else(|| {
         let challenge = "Bearer realm=\"amphi\"";
         Problem::unauthorized(challenge, "the session has ended; open another one with a token")

@@ -39,6 +39,7 @@ pub mod attendance;
 mod audit;
 mod channels;
 pub mod console;
+mod cookie;
 mod events;
 mod guard;
 mod health;

@@ -15,8 +15,8 @@ use utoipa::openapi::security::{
 use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi};
 
+use super::cookie::COOKIE_NAME;
 use super::problem::ProblemBody;
-use super::session::COOKIE_NAME;
 
 /// The document, ready to be sent.
 #[derive(Clone)]

@@ -25,7 +25,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{COOKIE, SET_COOKIE};
+use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -34,16 +34,12 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use super::access::{Caller, Proof, Role};
+use super::cookie::{COOKIE_NAME, cookie};
 use super::guard;
 use super::openapi::{BadBody, Refused};
 use super::problem::{JsonBody, Problem};
 use amphi_control::audit::Action;
 use amphi_media::MediaTime;
-
-/// Where sessions are opened: with a token, so without one before.
-pub(super) const PATH: &str = "/api/v1/session";
-/// The cookie's name.
-pub(super) const COOKIE_NAME: &str = "amphi_session";
 
 /// How long a session is good: a working day.
 const LIFE: Duration = Duration::from_secs(12 * 3600);
@@ -112,13 +108,6 @@ impl Sessions {
 
 fn key(value: &str) -> Key {
     Sha256::digest(value.as_bytes()).into()
-}
-
-/// The value of the session's cookie (RFC 6265 §5.4).
-pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
-    let mut pairs = fields.flat_map(|field| field.split(';')).map(str::trim);
-    pairs.find_map(|pair| pair.strip_prefix(COOKIE_NAME)?.strip_prefix('='))
 }
 
 /// Who one is.
@@ -202,6 +191,7 @@ pub(super) async fn end(State(state): Shared, caller: Caller, headers: HeaderMap
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use http::header::COOKIE;
 
     use super::*;
 

@@ -23,9 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::Timed;
 use super::date;
+use super::limits::Limits;
 use super::pace::{Outstanding as _, Pace, WHILE};
 use super::sealed::Sealed;
-use super::serve::Limits;
 use crate::media::Pieces;
 
 /// Bytes of a request's header; a longer one is hyper's.

@@ -27,7 +27,9 @@ mod express;
 mod guesses;
 mod host;
 mod inbound;
+mod limits;
 mod listen;
+mod methods;
 mod outbound;
 mod pace;
 mod peer;
@@ -47,12 +49,12 @@ pub use etag::ETag;
 pub use express::{Asked, Content, Express, Parcel, would_ask};
 pub use host::{LOCAL_RULE, is_local, is_of_page};
 pub use inbound::{Inbound, TooSlow};
+pub use limits::{CONTROL_CONNECTIONS, Limits};
 pub use listen::{ListenError, listen};
+pub use methods::method_refusal;
 pub use peer::Peer;
 pub use places::{Extra, Places, asker};
 pub use range::{Requested, requested_range};
-pub use refusal::{empty, method_refusal, problem};
+pub use refusal::{empty, problem};
 pub use sealed::Sealed;
-pub use serve::{
-    CONTROL_CONNECTIONS, Limits, Port, accept_each, serve, serve_express, serve_stream, serve_with_peer,
-};
+pub use serve::{Port, accept_each, serve, serve_express, serve_stream, serve_with_peer};

@@ -1,9 +1,9 @@
 //! Answers without content, and problem details (RFC 9457).
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
 
-use super::{Body, cors};
+use super::Body;
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
@@ -36,18 +36,4 @@ pub fn problem(status: StatusCode, detail: &str) -> Response<Body> {
     headers.insert(CONTENT_LENGTH, HeaderValue::from(problem.len()));
     *response.body_mut() = Body::from(problem);
     response
-}
-
-/// The answer that a method gets before anybody looks at the path: none for GET and HEAD, 204 for OPTIONS,
-/// 405 for all others.
-pub fn method_refusal(method: &Method) -> Option<Response<Body>> {
-    match *method {
-        Method::GET | Method::HEAD => None,
-        Method::OPTIONS => Some(cors::preflight()),
-        _ => {
-            let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "media is read with GET and HEAD");
-            response.headers_mut().insert(ALLOW, cors::METHODS);
-            Some(response)
-        }
-    }
 }

@@ -114,7 +114,8 @@ impl Site {
             audit: audit.clone(),
             clock: Arc::clone(clock) as _,
         };
-        let (secretary, plan) = Secretary::new(seen, desktop).expect("a good configuration");
+        let (tell, plan) = watch::channel(Arc::default());
+        let secretary = Secretary::new(seen, desktop, tell).expect("a good configuration");
         Self { signs, audit, secretary, matrix, plan, orders, clock: Arc::clone(clock), _owner: owner }
     }
 

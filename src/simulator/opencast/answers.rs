@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::connection::Request;
+use super::request::Request;
 use super::writing::{dublin_core, ical, json};
 use super::{Lecture, Office, Version};
 use crate::http::Verdict;

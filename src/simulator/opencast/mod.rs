@@ -7,6 +7,7 @@
 
 mod answers;
 mod connection;
+mod request;
 mod writing;
 
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! What is wrong with a plan, in sentences with the day and the hour.
 
+use super::routed::Routed;
 use super::routing::Astray;
 use super::settings::Settings;
-use super::timetable::Routed;
 use super::words::{day_and_hour, hour, named, span};
 use crate::agenda::{Conflict, ConflictKind, PlannedEvent};
 use crate::media::MediaTime;

@@ -24,6 +24,7 @@ mod event;
 mod fault;
 pub mod ical;
 mod overrun;
+mod routed;
 mod routing;
 mod settings;
 pub mod simulate;

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::conflicts::conflicts;
 use super::event::Event;
-use super::routing::Astray;
+use super::routed::Routed;
 use super::settings::Settings;
 use super::words::by_start;
 use crate::agenda::{Conflict, PlannedEvent};
@@ -40,20 +40,7 @@ pub fn settle<'a>(events: impl IntoIterator<Item = &'a Event>, settings: &Settin
     Settled { events: routed.into_iter().map(|routed| routed.event).collect(), conflicts }
 }
 
-/// An event with where it goes, or why not.
-#[derive(Clone, Debug)]
-pub(super) struct Routed {
-    pub(super) event: PlannedEvent,
-    pub(super) astray: Option<Astray>,
-    /// The source that its hall would have, where there is none.
-    pub(super) missing_source: Option<String>,
-}
-
 impl Routed {
-    pub(super) fn has_length(&self) -> bool {
-        self.event.starts < self.event.ends
-    }
-
     /// What it holds: its channel, and its hall unless that is shared. `None`: nothing.
     fn holds<'a>(&'a self, settings: &Settings) -> Option<Held<'a>> {
         let (channel, source) = (self.event.channel.as_deref()?, self.event.source.as_deref()?);

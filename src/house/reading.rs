@@ -1,0 +1,480 @@
+//! The crate's own source, read with `syn`: its files, which of them are tests, and what each names of others.
+//!
+//! A path is followed through `use` and `pub use` to the file that defines what it names. What is not seen: methods and
+//! fields, and what a macro of ours would write (there is none).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+
+/// All files of the crate.
+pub(super) struct Library(BTreeMap<Vec<String>, SourceFile>);
+
+/// One file.
+pub(super) struct SourceFile {
+    /// Relative to `src`.
+    pub(super) name: String,
+    pub(super) text: String,
+    /// It is compiled for tests alone.
+    pub(super) is_test: bool,
+    module: Vec<String>,
+    /// What `use` binds in production, by name.
+    bound: BTreeMap<String, Binding>,
+    /// What `use module::*` names.
+    globs: Vec<Vec<String>>,
+    /// Items that stand in it.
+    items: BTreeSet<String>,
+    /// Every path in production, as it is written.
+    written: BTreeSet<Vec<String>>,
+    /// Modules that it declares for tests alone.
+    test_modules: BTreeSet<String>,
+}
+
+struct Binding {
+    path: Vec<String>,
+    /// For others: `pub use`.
+    is_public: bool,
+}
+
+/// A path from the root of this crate (`crate` comes first) or of another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct FullPath(Vec<String>);
+
+impl FullPath {
+    /// Without `crate`, where it is of this crate.
+    pub(super) fn in_crate(&self) -> Option<&[String]> {
+        self.0.split_first().filter(|(first, _)| *first == "crate").map(|(_, rest)| rest)
+    }
+
+    /// `what` stands in it: at its beginning, or, where it is a type and its function, anywhere.
+    pub(super) fn names(&self, what: &[&str]) -> bool {
+        let is_type = what.first().is_some_and(|first| first.starts_with(char::is_uppercase));
+        let mut places = self.0.windows(what.len());
+        if is_type { places.any(|place| place == what) } else { places.next().is_some_and(|it| it == what) }
+    }
+
+    pub(super) fn text(&self) -> String {
+        self.0.join("::")
+    }
+}
+
+impl Library {
+    pub(super) fn get() -> &'static Self {
+        static LIBRARY: LazyLock<Library> = LazyLock::new(Library::read);
+        &LIBRARY
+    }
+
+    fn read() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut files = BTreeMap::new();
+        for path in rust_files(&root) {
+            let text = fs::read_to_string(&path).expect("a source file is text");
+            let name = path.strip_prefix(&root).expect("beneath src").to_string_lossy().into_owned();
+            add(&mut files, name, text);
+        }
+        let mut library = Self(files);
+        library.find_tests();
+        library
+    }
+
+    /// Of files by name and text.
+    fn of(texts: &[(&str, &str)]) -> Self {
+        let mut files = BTreeMap::new();
+        for (name, text) in texts {
+            add(&mut files, (*name).to_owned(), (*text).to_owned());
+        }
+        let mut library = Self(files);
+        library.find_tests();
+        library
+    }
+
+    pub(super) fn files(&self) -> impl Iterator<Item = &SourceFile> {
+        self.0.values()
+    }
+
+    pub(super) fn file(&self, name: &str) -> Option<&SourceFile> {
+        self.files().find(|file| file.name == name)
+    }
+
+    /// A module is a test's where it is declared so, or in a module that is.
+    fn find_tests(&mut self) {
+        let tests: Vec<Vec<String>> = self
+            .files()
+            .flat_map(|file| {
+                file.test_modules.iter().map(|name| [&file.module[..], &[name.clone()]].concat())
+            })
+            .collect();
+        for (module, file) in &mut self.0 {
+            file.is_test = tests.iter().any(|test| module.starts_with(test));
+        }
+    }
+
+    /// What a file names in production, from the root.
+    pub(super) fn paths(&self, file: &SourceFile) -> BTreeSet<FullPath> {
+        let used = file.bound.values().map(|binding| binding.path.clone());
+        used.chain(file.globs.iter().cloned())
+            .chain(file.written.iter().filter_map(|path| self.expand(file, path)))
+            .map(FullPath)
+            .collect()
+    }
+
+    /// A path from the root; `None` for what stands in the file itself.
+    fn expand(&self, file: &SourceFile, path: &[String]) -> Option<Vec<String>> {
+        let first = path.first()?;
+        if let Some(full) = absolute(&file.module, path) {
+            return Some(full);
+        }
+        if let Some(binding) = file.bound.get(first) {
+            return Some([&binding.path, &path[1..]].concat());
+        }
+        let mut child = file.module.clone();
+        child.push(first.clone());
+        if self.0.contains_key(&child) {
+            return Some([&["crate".to_owned()][..], &file.module, path].concat());
+        }
+        (path.len() > 1 && !file.items.contains(first)).then(|| path.to_vec())
+    }
+
+    /// Which file leans on which, each with a name that shows it; but not on the file of a module that it is part of.
+    pub(super) fn edges(&self) -> BTreeMap<(String, String), String> {
+        let mut edges = BTreeMap::new();
+        for file in self.files().filter(|file| !file.is_test) {
+            let written = file.written.iter().filter_map(|path| self.expand(file, path));
+            let names: BTreeSet<_> = file.written.iter().filter_map(|path| path.first()).collect();
+            // What is only handed on is not used here.
+            let bound =
+                file.bound.iter().filter(|(name, binding)| !binding.is_public || names.contains(name));
+            let bound = bound.map(|(_, binding)| binding.path.clone());
+            for path in written.chain(bound) {
+                if let Some(rest) = FullPath(path.clone()).in_crate()
+                    && let Some(target) = self.defines(rest, 0)
+                    // The file of a module says the words of those in its folder; theirs are its parts.
+                    && !file.module.starts_with(&target.module)
+                {
+                    edges
+                        .entry((file.name.clone(), target.name.clone()))
+                        .or_insert_with(|| path.last().cloned().unwrap_or_default());
+                }
+            }
+        }
+        edges
+    }
+
+    /// The file where what `path` names stands.
+    fn defines(&self, path: &[String], depth: usize) -> Option<&SourceFile> {
+        // `use` goes in circles nowhere.
+        assert!(depth < 20, "{path:?}");
+        let known = (0..=path.len()).rev().find(|len| self.0.contains_key(&path[..*len]))?;
+        let file = &self.0[&path[..known]];
+        let Some(name) = path.get(known) else { return Some(file) };
+        if let Some(binding) = file.bound.get(name) {
+            let target = [&binding.path[..], &path[known + 1..]].concat();
+            let target = FullPath(target);
+            return target.in_crate().and_then(|rest| self.defines(rest, depth + 1));
+        }
+        if !file.items.contains(name) {
+            for glob in &file.globs {
+                let Some((_, rest)) = glob.split_first().filter(|(first, _)| *first == "crate") else {
+                    continue;
+                };
+                if let Some(there) = self.0.get(rest)
+                    && there.module != file.module
+                    && (there.items.contains(name) || there.bound.contains_key(name))
+                {
+                    let target = [rest, &path[known..]].concat();
+                    return self.defines(&target, depth + 1);
+                }
+            }
+        }
+        Some(file)
+    }
+}
+
+fn rust_files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).expect("src can be read") {
+        let path = entry.expect("src can be read").path();
+        if path.is_dir() {
+            found.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn add(files: &mut BTreeMap<Vec<String>, SourceFile>, name: String, text: String) {
+    let stem = name.trim_end_matches(".rs");
+    let mut module: Vec<String> = stem.split('/').map(str::to_owned).collect();
+    if module.last().is_some_and(|last| last == "mod") || module == ["lib"] {
+        module.pop();
+    }
+    let syntax = syn::parse_file(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut reader = Reader { module, ..Reader::default() };
+    reader.visit_file(&syntax);
+    let Reader { module, bound, globs, items, written, test_modules } = reader;
+    let is_test = false;
+    let file = SourceFile {
+        name,
+        text,
+        is_test,
+        module: module.clone(),
+        bound,
+        globs,
+        items,
+        written,
+        test_modules,
+    };
+    files.insert(module, file);
+}
+
+/// A path that begins with `crate`, `self` or `super`, in this module.
+fn absolute(module: &[String], path: &[String]) -> Option<Vec<String>> {
+    let (first, mut rest) = path.split_first()?;
+    let mut base = match &**first {
+        "crate" => Vec::new(),
+        "self" => module.to_vec(),
+        "super" => module.split_last()?.1.to_vec(),
+        _ => return None,
+    };
+    while let Some((first, after)) = rest.split_first().filter(|(first, _)| *first == "super") {
+        let _ = first;
+        base.pop();
+        rest = after;
+    }
+    Some([&["crate".to_owned()][..], &base, rest].concat())
+}
+
+fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        let syn::Meta::List(list) = &attribute.meta else { return false };
+        // `cfg(any(test, …))` is production too.
+        list.path.is_ident("cfg") && matches!(&*list.tokens.to_string(), "test")
+    })
+}
+
+/// Collects what production names. `super` in a module that is written in the file is not followed: there is none
+/// but for tests.
+#[derive(Default)]
+struct Reader {
+    module: Vec<String>,
+    bound: BTreeMap<String, Binding>,
+    globs: Vec<Vec<String>>,
+    items: BTreeSet<String>,
+    written: BTreeSet<Vec<String>>,
+    test_modules: BTreeSet<String>,
+}
+
+impl Reader {
+    fn bind(&mut self, tree: &syn::UseTree, before: &[String], is_public: bool) {
+        let with = |name: String| [before, &[name]].concat();
+        match tree {
+            syn::UseTree::Path(path) => {
+                self.bind(&path.tree, &with(path.ident.to_string()), is_public);
+            }
+            syn::UseTree::Name(name) if name.ident == "self" => {
+                let last = before.last().cloned().unwrap_or_default();
+                self.bind_as(last, before.to_vec(), is_public);
+            }
+            syn::UseTree::Name(name) => {
+                self.bind_as(name.ident.to_string(), with(name.ident.to_string()), is_public);
+            }
+            syn::UseTree::Rename(rename) => {
+                let path =
+                    if rename.ident == "self" { before.to_vec() } else { with(rename.ident.to_string()) };
+                self.bind_as(rename.rename.to_string(), path, is_public);
+            }
+            syn::UseTree::Glob(_) => self.globs.push(self.from_root(before)),
+            syn::UseTree::Group(group) => {
+                for tree in &group.items {
+                    self.bind(tree, before, is_public);
+                }
+            }
+        }
+    }
+
+    /// `use child::X` is of the module's own; another crate's name stays as it is.
+    fn from_root(&self, path: &[String]) -> Vec<String> {
+        if let Some(full) = absolute(&self.module, path) {
+            return full;
+        }
+        match path.first() {
+            Some(first) if self.items.contains(first) => {
+                [&["crate".to_owned()][..], &self.module, path].concat()
+            }
+            _ => path.to_vec(),
+        }
+    }
+
+    fn bind_as(&mut self, name: String, path: Vec<String>, is_public: bool) {
+        let path = self.from_root(&path);
+        self.bound.insert(name, Binding { path, is_public });
+    }
+
+    fn tokens(&mut self, tokens: TokenStream) {
+        let mut path = Vec::new();
+        let mut colons = 0;
+        for token in tokens {
+            match token {
+                TokenTree::Ident(ident) => {
+                    if colons != 2 {
+                        self.write(std::mem::take(&mut path));
+                    }
+                    path.push(ident.to_string());
+                    colons = 0;
+                }
+                TokenTree::Punct(punct) if punct.as_char() == ':' => colons += 1,
+                TokenTree::Group(group) => {
+                    self.write(std::mem::take(&mut path));
+                    colons = 0;
+                    self.tokens(group.stream());
+                }
+                TokenTree::Punct(_) | TokenTree::Literal(_) => {
+                    self.write(std::mem::take(&mut path));
+                    colons = 0;
+                }
+            }
+        }
+        self.write(path);
+    }
+
+    fn write(&mut self, path: Vec<String>) {
+        if !path.is_empty() {
+            self.written.insert(path);
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader {
+    fn visit_file(&mut self, file: &'ast syn::File) {
+        // Before `use`, which may stand above what it is of.
+        let (tests, production): (Vec<_>, Vec<_>) =
+            file.items.iter().partition(|item| is_for_tests(attributes(item)));
+        self.items.extend(production.into_iter().filter_map(name_of));
+        let modules = tests.into_iter().filter(|item| matches!(item, syn::Item::Mod(_)));
+        self.test_modules.extend(modules.filter_map(name_of));
+        visit::visit_file(self, file);
+    }
+
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        if !is_for_tests(attributes(item)) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
+        if !is_for_tests(&function.attrs) {
+            visit::visit_impl_item_fn(self, function);
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        let is_public = !matches!(item.vis, syn::Visibility::Inherited);
+        self.bind(&item.tree, &[], is_public);
+    }
+
+    /// Who may see it is nothing that it needs.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        self.write(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, item: &'ast syn::Macro) {
+        self.tokens(item.tokens.clone());
+        visit::visit_macro(self, item);
+    }
+
+    fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
+        if let syn::Meta::List(list) = &attribute.meta {
+            self.tokens(list.tokens.clone());
+        }
+    }
+}
+
+fn attributes(item: &syn::Item) -> &[syn::Attribute] {
+    match item {
+        syn::Item::Const(it) => &it.attrs,
+        syn::Item::Enum(it) => &it.attrs,
+        syn::Item::Fn(it) => &it.attrs,
+        syn::Item::Impl(it) => &it.attrs,
+        syn::Item::Macro(it) => &it.attrs,
+        syn::Item::Mod(it) => &it.attrs,
+        syn::Item::Static(it) => &it.attrs,
+        syn::Item::Struct(it) => &it.attrs,
+        syn::Item::Trait(it) => &it.attrs,
+        syn::Item::Type(it) => &it.attrs,
+        syn::Item::Union(it) => &it.attrs,
+        syn::Item::Use(it) => &it.attrs,
+        _ => &[],
+    }
+}
+
+fn name_of(item: &syn::Item) -> Option<String> {
+    let ident = match item {
+        syn::Item::Const(it) => &it.ident,
+        syn::Item::Enum(it) => &it.ident,
+        syn::Item::Fn(it) => &it.sig.ident,
+        syn::Item::Mod(it) => &it.ident,
+        syn::Item::Static(it) => &it.ident,
+        syn::Item::Struct(it) => &it.ident,
+        syn::Item::Trait(it) => &it.ident,
+        syn::Item::Type(it) => &it.ident,
+        syn::Item::Union(it) => &it.ident,
+        _ => return None,
+    };
+    Some(ident.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(library: &Library, file: &str) -> Vec<String> {
+        let file = library.file(file).expect("it is there");
+        library.paths(file).into_iter().map(|path| path.text()).collect()
+    }
+
+    #[test]
+    fn imports_are_found_in_every_form() {
+        let text = "use crate::{clock::Clock, meter::{Counter, Note}};\nfn f() { crate::feed::x(); g!(crate::log::y()) }";
+        let library = Library::of(&[("a.rs", text)]);
+        let expected = [
+            "crate::clock::Clock",
+            "crate::feed::x",
+            "crate::log::y",
+            "crate::meter::Counter",
+            "crate::meter::Note",
+        ];
+        let found = named(&library, "a.rs");
+        assert!(expected.iter().all(|it| found.iter().any(|found| found == it)), "{found:?}");
+    }
+
+    #[test]
+    fn production_behind_a_test_is_seen_and_the_test_is_not() {
+        let text = "#[cfg(test)]\nuse crate::rtmp::X;\n#[cfg(test)]\nfn t() { crate::rtsp::x() }\nuse std::time;\nfn f() { time::Instant::now(); }";
+        let library =
+            Library::of(&[("a.rs", text), ("b.rs", "#[cfg(test)]\nmod tests;"), ("b/tests.rs", "")]);
+        let found = named(&library, "a.rs");
+        assert!(found.contains(&"std::time::Instant::now".to_owned()), "{found:?}");
+        assert!(!found.iter().any(|it| it.starts_with("crate")), "{found:?}");
+        assert!(library.file("b/tests.rs").is_some_and(|file| file.is_test));
+    }
+
+    #[test]
+    fn a_name_is_followed_to_where_it_stands() {
+        let library = Library::of(&[
+            ("a/mod.rs", "mod one;\nmod two;\npub use one::One;"),
+            ("a/one.rs", "use super::two::Two;\npub struct One;"),
+            ("a/two.rs", "use super::One;\npub struct Two;"),
+        ]);
+        let edges: Vec<_> = library.edges().into_keys().collect();
+        let edge = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+        assert_eq!(edges, [edge("a/one.rs", "a/two.rs"), edge("a/two.rs", "a/one.rs")]);
+    }
+}

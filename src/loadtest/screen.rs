@@ -1,0 +1,73 @@
+//! What a player sees, and what all players share.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::buffer::Buffer;
+use super::fault::ExchangeError;
+use super::library::Library;
+use super::tally::Tally;
+use super::{Choice, Target};
+
+/// After a reply that is no good, or a connection that was lost.
+pub(super) const AGAIN: Duration = Duration::from_millis(500);
+/// What all players share.
+pub(super) struct Test {
+    pub(super) target: Arc<Target>,
+    pub(super) tally: Tally,
+    pub(super) library: Library,
+    pub(super) tls: Arc<rustls::ClientConfig>,
+    pub(super) variant: Choice,
+    pub(super) seek_every: Duration,
+}
+
+/// What a player sees.
+pub(super) struct Screen {
+    pub(super) test: Arc<Test>,
+    pub(super) begun: Instant,
+    pub(super) buffer: Buffer,
+    started: bool,
+    stalled: bool,
+}
+
+impl Screen {
+    /// From now on, with an empty buffer.
+    pub(super) fn new(test: Arc<Test>, buffer: Buffer) -> Self {
+        Self { test, begun: Instant::now(), buffer, started: false, stalled: false }
+    }
+
+    /// Media of `duration` is there.
+    pub(super) fn arrived(&mut self, duration: Duration) {
+        let now = self.begun.elapsed();
+        if let Some(stalled) = self.buffer.add(now, duration) {
+            self.stall(stalled);
+        }
+        if !std::mem::replace(&mut self.started, true) {
+            self.test.tally.starts.add(now);
+        }
+        self.test.tally.media_ms.fetch_add(duration.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Another place of a recording: what comes is a start.
+    pub(super) fn begin_again(&mut self) {
+        (self.buffer, self.begun, self.started) = (Buffer::default(), Instant::now(), false);
+    }
+
+    pub(super) fn error(&self, what: &'static str, error: ExchangeError) {
+        self.test.tally.error(what, error);
+    }
+
+    pub(super) fn bytes(&self, bytes: u64) {
+        self.test.tally.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn stall(&mut self, stalled: Duration) {
+        if !std::mem::replace(&mut self.stalled, true) {
+            self.test.tally.stalled_players.fetch_add(1, Ordering::Relaxed);
+        }
+        self.test.tally.stall(stalled);
+    }
+}

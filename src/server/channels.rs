@@ -1,0 +1,110 @@
+//! A channel's tasks: the one that shows, and the one that paints its waiting picture.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::info_span;
+
+use super::channel_task::{ChannelTask, Desk, options};
+use super::inventory::ChannelEntry;
+use super::painter::Painter;
+use super::shared::Shared;
+use super::stage::{Job, Stage};
+use crate::config::{self, Config};
+use crate::delivery::{self, AirTiming, Delivery};
+use crate::ladder::{LadderSpec, WaitingLoop};
+use crate::media::{Parts, RungTracks};
+use crate::package::{InitError, init_section};
+use crate::store::{self, Rung};
+
+/// How long before a channel's start RTMP's clock begins, in nanoseconds: longer than any window.
+const RTMP_LEAD: i64 = 600_000_000_000;
+
+/// Makes every channel known to viewers, who are asked to come again until its shelf is there.
+pub(super) fn announce(config: &Config, delivery: &Delivery) {
+    for channel in &config.channels {
+        let streams = channel.streams.clone();
+        delivery.registry().insert(&channel.name, delivery::Channel { streams, shelf: None, air: None });
+    }
+}
+
+/// A running channel may be reached by other stream names.
+pub(super) fn rename(channel: &config::Channel, shared: &Shared) {
+    let registry = shared.delivery.registry();
+    if let Some(known) = registry.get(&channel.name).filter(|known| known.streams != channel.streams) {
+        let delivery::Channel { shelf, air, .. } = (*known).clone();
+        registry.insert(&channel.name, delivery::Channel { streams: channel.streams.clone(), shelf, air });
+    }
+}
+
+/// What the rungs are shelved as: whole for HLS, then each picture alone, and the sound, for DASH.
+fn representations(tracks: &[RungTracks]) -> Result<Vec<Rung>, InitError> {
+    let whole = tracks.iter().map(|rung| (rung, Parts::All));
+    let pictures = tracks.iter().filter(|rung| rung.video.is_some()).map(|rung| (rung, Parts::Picture));
+    // An audio-only rung is the sound alone already.
+    let has_sound_alone = tracks.iter().any(|rung| rung.video.is_none());
+    let sound = tracks.first().filter(|_| !has_sound_alone).map(|rung| (rung, Parts::Sound));
+    let all = whole.chain(pictures).chain(sound);
+    all.map(|(rung, parts)| Ok(Rung::part(rung.clone(), parts, init_section(rung, parts)?))).collect()
+}
+
+/// Starts them, and makes the channel known to viewers.
+pub(super) fn start(
+    channel: &config::Channel,
+    spec: Arc<LadderSpec>,
+    waiting: Arc<WaitingLoop>,
+    shared: &Shared,
+    stage: &mut Stage,
+) -> anyhow::Result<ChannelEntry> {
+    let rungs = representations(waiting.tracks())?;
+    let (shelf, reader) = store::shelf(shared.grid, shared.window, rungs);
+    let tracks: Arc<[RungTracks]> = waiting.tracks().into();
+    // Before the history that a channel begins with.
+    let origin = shared.clocks.media.now().offset_nanos(-RTMP_LEAD);
+    let deadline = Duration::from_millis(u64::from(channel.live_deadline_ms));
+    let timing = AirTiming { grid: shared.grid, deadline };
+    let (air, listener) = delivery::air(Arc::clone(&tracks), origin, timing);
+    let listener = listener.listed(&channel.name, &shared.tasks);
+    let known =
+        delivery::Channel { streams: channel.streams.clone(), shelf: Some(reader), air: Some(listener) };
+    shared.delivery.registry().insert(&channel.name, known);
+    let (shown, shown_watch) = watch::channel(Arc::clone(&waiting));
+    let painter = Painter {
+        channel: channel.name.clone(),
+        video: channel.waiting.clone(),
+        spec: Arc::clone(&spec),
+        plain: Arc::clone(&waiting),
+        shown,
+        matrix: shared.matrix.clone(),
+        plan: shared.plan.clone(),
+        painted: None,
+        clock: Arc::clone(&shared.clocks.wall),
+    };
+    let span = info_span!(parent: None, "channel", name = %channel.name);
+    let (job, end) = (Job::of("painter", &channel.name, span.clone()), stage.end.clone());
+    stage.supervise(job, painter, move |it| Box::pin(it.run(end.clone())));
+    let (connection, connection_watch) = watch::channel(None);
+    let task = ChannelTask {
+        name: channel.name.clone(),
+        options: options(channel, shared.grid, shared.window),
+        air,
+        waiting: shown_watch,
+        shelf,
+        connection: connection_watch,
+        matrix: shared.matrix.clone(),
+        clocks: shared.clocks.clone(),
+        runs: 0,
+        shelved: None,
+        aired: None,
+        fell_at: None,
+    };
+    let (job, end) = (Job::of("channel", &channel.name, span).needed(), stage.end.clone());
+    stage.supervise_mending(
+        job,
+        (task, None::<Desk>),
+        move |(task, desk)| Box::pin(task.run(desk, end.clone())),
+        |(task, desk), _| task.fell(desk),
+    );
+    Ok(ChannelEntry { spec, waiting, connection })
+}

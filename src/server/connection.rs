@@ -1,0 +1,21 @@
+//! The source that a channel is to show.
+
+use tokio::sync::{broadcast, watch};
+
+use crate::ladder::LadderNews;
+use crate::matrix::SourceStatus;
+
+/// As the conductor hands it over to the channel.
+#[derive(Clone, Debug)]
+pub(super) struct Connection {
+    pub(super) source: String,
+    pub(super) news: broadcast::Sender<LadderNews>,
+    pub(super) status: watch::Receiver<SourceStatus>,
+}
+
+impl Connection {
+    /// The same source through the same ladder run.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.source == other.source && self.news.same_channel(&other.news)
+    }
+}

@@ -1,0 +1,30 @@
+//! The two who remember: the matrix, and the audit log.
+
+use std::sync::Arc;
+
+use super::settings::{layout, zone};
+use super::stage::{Job, Stage};
+use crate::audit::{self, Action, AuditLog, Entry};
+use crate::clock::Clocks;
+use crate::config::Config;
+use crate::matrix::{self, FileStore, MatrixHandle, OnExpiry, Override};
+
+/// Both end when nobody can talk to them any more.
+pub(super) fn spawn(config: &Config, clocks: &Clocks, stage: &mut Stage) -> (MatrixHandle, AuditLog) {
+    let store = FileStore::new(&config.server.state_dir);
+    let (audit, writer) = audit::prepare(&config.server.state_dir);
+    let (clock, expired) = (Arc::clone(&clocks.wall), on_expiry(audit.clone()));
+    let (matrix, owner) = matrix::prepare(layout(config), store, clock, zone(config), expired);
+    stage.supervise_until_done(Job::new("matrix").needed(), owner, |owner| Box::pin(owner.run()));
+    stage.supervise_until_done(Job::new("audit"), writer, |writer| Box::pin(writer.run()));
+    (matrix, audit)
+}
+
+/// Records overrides that end by themselves.
+fn on_expiry(audit: AuditLog) -> OnExpiry {
+    Box::new(move |ended: &Override| {
+        let at = ended.until.unwrap_or(ended.since);
+        let entry = Entry::new(at, "expiry", Action::OverrideExpired).on(&ended.channel);
+        audit.record(entry.with(ended.source.as_deref()));
+    })
+}

@@ -1,0 +1,21 @@
+//! The demo's halls.
+
+use std::collections::BTreeMap;
+
+use crate::simulator::{Fault, Simulator};
+
+/// The simulated halls, by their sources' names.
+#[derive(Debug, Default)]
+pub(super) struct Halls(pub(super) BTreeMap<&'static str, Simulator>);
+
+impl Halls {
+    /// Makes a hall fail, or mends it; `false` if there is no such hall.
+    pub(super) fn set_fault(&self, hall: &str, fault: Option<Fault>) -> bool {
+        self.0.get(hall).map(|simulator| simulator.set_fault(fault)).is_some()
+    }
+
+    /// Every hall with what fails in it.
+    pub(super) fn faults(&self) -> impl Iterator<Item = (&'static str, Option<Fault>)> {
+        self.0.iter().map(|(name, simulator)| (*name, simulator.fault()))
+    }
+}

@@ -1,0 +1,50 @@
+//! The sources and channels that there are at this moment, as those see them who look at all of them. The estate writes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::connection::Connection;
+use crate::config::{Secret, Transport};
+use crate::feed::Publisher;
+use crate::ladder::{LadderSpec, WaitingLoop};
+use crate::matrix::SourceStatus;
+use crate::source::{Inlet, SourceGauges};
+
+/// What the conductor, the watchman and the metrics see of the estate.
+#[derive(Clone, Default)]
+pub(super) struct Inventory {
+    pub(super) sources: BTreeMap<String, SourceEntry>,
+    pub(super) channels: BTreeMap<String, ChannelEntry>,
+}
+
+/// A source as the conductor sees it.
+#[derive(Clone)]
+pub(super) struct SourceEntry {
+    pub(super) feed: Publisher,
+    pub(super) keep_open: bool,
+    pub(super) wanted: watch::Sender<bool>,
+    pub(super) status: watch::Receiver<SourceStatus>,
+    pub(super) gauges: Arc<SourceGauges>,
+    /// Where it is pulled from, and how; for a glance at it while it is idle.
+    pub(super) url: Secret,
+    pub(super) transport: Transport,
+    /// Where publishers come in; `None` for a source that is pulled.
+    pub(super) inlet: Option<GuardedInlet>,
+}
+
+/// An inlet and the key to it.
+#[derive(Clone)]
+pub(super) struct GuardedInlet {
+    pub(super) inlet: Arc<Inlet>,
+    pub(super) key: Secret,
+}
+
+/// A channel as the conductor sees it.
+#[derive(Clone)]
+pub(super) struct ChannelEntry {
+    pub(super) spec: Arc<LadderSpec>,
+    pub(super) waiting: Arc<WaitingLoop>,
+    pub(super) connection: watch::Sender<Option<Connection>>,
+}

@@ -1,0 +1,64 @@
+//! The ladders of this moment, as others than the conductor see them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Clocks;
+use crate::ladder::LadderMeter;
+use crate::media::MediaTime;
+use crate::meter::Gauge;
+use crate::schedule::SignsOfLife;
+
+/// Which ladder: channels that show the same source through the same ladder with the same patience share one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LadderKey {
+    pub(super) source: String,
+    pub(super) ladder: String,
+    pub(super) patience: Duration,
+}
+
+/// The ladders of this moment, by source and ladder name. The conductor writes, watchman and metrics read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ladders(Arc<Mutex<BTreeMap<LadderKey, LadderState>>>);
+
+/// A ladder as others see it.
+#[derive(Clone, Debug)]
+pub(super) enum LadderState {
+    /// It runs.
+    Runs(Arc<LadderMeter>),
+    /// It does not start, and why.
+    Fails(String),
+}
+
+impl Ladders {
+    pub(super) fn set(&self, key: &LadderKey, state: LadderState) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), state);
+    }
+
+    pub(super) fn keep(&self, keep: impl Fn(&LadderKey) -> bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| keep(key));
+    }
+
+    pub(super) fn all(&self) -> BTreeMap<LadderKey, LadderState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When a source was last heard and seen by any of its ladders, by the machine's clock.
+    pub(super) fn signs_of_life(&self, source: &str, clocks: &Clocks) -> SignsOfLife {
+        let mut signs = SignsOfLife::default();
+        let time = |gauge: &Gauge| {
+            let media = Some(gauge.get()).filter(|ms| *ms != 0).map(|ms| MediaTime::from_millis(ms as i64));
+            media.map(|media| clocks.to_wall(media))
+        };
+        for (key, state) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if let LadderState::Runs(meter) = state
+                && key.source == source
+            {
+                signs.speech = signs.speech.max(time(&meter.spoken_at_ms));
+                signs.movement = signs.movement.max(time(&meter.moved_at_ms));
+            }
+        }
+        signs
+    }
+}

@@ -1,0 +1,149 @@
+//! The ports: opened, each with what is served on it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use tokio::net::TcpListener;
+use tracing::info;
+
+use super::media_port::{self, Gate, Speakers};
+use super::shared::Shared;
+use super::stage::{Job, Stage};
+use super::wowza_port;
+use crate::admin::wowza;
+use crate::config::Config;
+use crate::delivery::Delivery;
+use crate::http::{self, Limits, Places, Port};
+use crate::meter::Note;
+
+/// Where the server listens, once it does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// RTMP, HTTP and RTSP.
+    pub media: Option<SocketAddr>,
+    /// Plain HTTP.
+    pub http: Option<SocketAddr>,
+    /// REST and pages.
+    pub admin: Option<SocketAddr>,
+}
+
+/// The open ports. What comes waits until they are served.
+pub(super) struct Ports {
+    media: Option<TcpListener>,
+    http: Option<TcpListener>,
+    /// Those for people and their scripts.
+    admin: Option<ControlPort>,
+    wowza_rest: Option<ControlPort>,
+    wowza_counts: Option<ControlPort>,
+    pub(super) addresses: Addresses,
+    /// Of viewers and publishers.
+    pub(super) places: Places,
+}
+
+/// A port for people and their scripts, with places of its own.
+struct ControlPort {
+    name: &'static str,
+    listener: TcpListener,
+    limits: Limits,
+    places: Places,
+}
+
+/// A port, and why it can accept no connection.
+pub(super) type Starving = (&'static str, Arc<Note>);
+
+impl Ports {
+    /// Opens those that the configuration names. Viewers and publishers have so many places.
+    pub(super) fn open(config: &Config, places: u64) -> anyhow::Result<Self> {
+        let server = &config.server;
+        let media = open("media", "server.listen", &server.listen)?;
+        let plain = open("http", "server.http_listen", &server.http_listen)?;
+        let admin = open("admin", "server.admin_listen", &server.admin_listen)?;
+        let rest = open("wowza-rest", "server.wowza_rest_listen", &server.wowza_rest_listen)?;
+        let counts = open("wowza-counts", "server.wowza_counts_listen", &server.wowza_counts_listen)?;
+        let address = |port: &Option<TcpListener>| port.as_ref().and_then(|it| it.local_addr().ok());
+        let addresses = Addresses { media: address(&media), http: address(&plain), admin: address(&admin) };
+        Ok(Self {
+            media,
+            http: plain,
+            admin: admin.map(|listener| ControlPort::new("admin", listener)),
+            wowza_rest: rest.map(|listener| ControlPort::new("wowza-rest", listener)),
+            wowza_counts: counts.map(|listener| ControlPort::new("wowza-counts", listener)),
+            addresses,
+            places: Places::new(places as usize, server.connections_per_address as usize),
+        })
+    }
+
+    /// Why connections cannot be accepted, in words, while they cannot.
+    pub(super) fn starving(&self) -> Vec<Starving> {
+        let control = [&self.wowza_rest, &self.wowza_counts, &self.admin].into_iter().flatten();
+        let control = control.map(|port| (port.name, port.places.starving()));
+        std::iter::once(("connections", self.places.starving())).chain(control).collect()
+    }
+
+    /// Serves all of them; `admin` is what the admin port shows.
+    pub(super) fn serve(self, shared: &Shared, admin: Router, stage: &mut Stage) -> anyhow::Result<()> {
+        let gate = Arc::new(Gate::new(
+            shared.inventory.clone(),
+            shared.attempts.clone(),
+            Arc::clone(&shared.clocks.media),
+        )?);
+        let delivery = shared.delivery.behind(Arc::clone(&gate) as _);
+        let control = [
+            (self.wowza_rest, wowza::router(wowza_port::state(shared, &delivery))),
+            (self.wowza_counts, wowza::counts::router(wowza_port::state(shared, &delivery))),
+            (self.admin, admin),
+        ];
+        for (port, router) in control {
+            if let Some(port) = port {
+                port.serve(router, stage);
+            }
+        }
+        if let Some(listener) = self.media {
+            let (places, clock) = (self.places.clone(), Arc::clone(&shared.clocks.media));
+            let speakers = Speakers::new(delivery.clone(), gate, places.clone(), clock);
+            let end = stage.end.clone();
+            stage.supervise(Job::new("port media").needed(), Port::new(listener), move |port| {
+                Box::pin(media_port::serve(port, speakers.clone(), places.clone(), end.clone()))
+            });
+        }
+        if let Some(listener) = self.http {
+            serve_http(listener, delivery, self.places, stage);
+        }
+        Ok(())
+    }
+}
+
+fn serve_http(listener: TcpListener, delivery: Delivery, places: Places, stage: &mut Stage) {
+    let end = stage.end.clone();
+    stage.supervise(Job::new("port http").needed(), Port::new(listener), move |port| {
+        Box::pin(media_port::serve_http(port, delivery.clone(), places.clone(), end.clone()))
+    });
+}
+
+impl ControlPort {
+    fn new(name: &'static str, listener: TcpListener) -> Self {
+        let limits = Limits::of_control();
+        Self { name, listener, limits, places: limits.places() }
+    }
+
+    fn serve(self, router: Router, stage: &mut Stage) {
+        let Self { name, listener, limits, places } = self;
+        let end = stage.end.clone();
+        // Connections outlive a loop that has broken off, and so do the places that they have.
+        stage.supervise(Job::new(format!("port {name}")), Port::new(listener), move |port| {
+            Box::pin(http::serve_with_peer(port, router.clone(), places.clone(), limits, end.clone()))
+        });
+    }
+}
+
+fn open(service: &str, key: &str, address: &str) -> anyhow::Result<Option<TcpListener>> {
+    if address.is_empty() {
+        return Ok(None);
+    }
+    let wanted: SocketAddr = address.parse().with_context(|| format!("{key} = {address:?} is no address"))?;
+    let listener = http::listen(wanted).context(key.to_owned())?;
+    info!(service, address = %listener.local_addr()?, "listening");
+    Ok(Some(listener))
+}

@@ -1,0 +1,26 @@
+//! Mounts of recordings: from the configuration to what is served.
+
+use tracing::info;
+
+use crate::config;
+use crate::delivery::Delivery;
+use crate::vod::{Mount, MountSettings};
+
+/// Serves the recordings of these mounts, each of which keeps so many open; those that run as they should are left alone.
+pub(super) fn mount(vods: &[config::Vod], open_max: u64, delivery: &Delivery) {
+    let registry = delivery.registry();
+    for vod in vods {
+        let settings = MountSettings {
+            root: vod.root.clone(),
+            segment_ms: vod.segment_ms,
+            download: vod.download,
+            poster: vod.poster,
+            index: vod.index,
+        };
+        if registry.mounted(&vod.name).is_none_or(|mount| *mount.settings() != settings) {
+            info!(mount = vod.name, root = %vod.root.display(), "recordings are served");
+            let mount = Mount::keeping_open(settings, open_max);
+            registry.mount(&vod.name, mount.in_workshop(delivery.workshop().clone()));
+        }
+    }
+}

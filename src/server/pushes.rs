@@ -1,0 +1,33 @@
+//! A push's task.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use tracing::info_span;
+
+use super::shared::Shared;
+use super::stage::{Job, Stage};
+use crate::config;
+use crate::delivery::PushTask;
+use crate::rtmp::Target;
+
+/// The task of a push.
+pub(super) fn start(push: &config::Push, shared: &Shared, stage: &mut Stage) -> anyhow::Result<()> {
+    let target = Target::parse(push.url.reveal()).with_context(|| format!("push {:?}: url", push.name))?;
+    let task = PushTask {
+        name: push.name.clone(),
+        channel: push.channel.clone(),
+        rung: push.rung.clone(),
+        target,
+        ca_file: push.ca_file.clone(),
+        when: push.when,
+        registry: Arc::clone(shared.delivery.registry()),
+        matrix: shared.matrix.watch(),
+        board: shared.pushes.clone(),
+        clock: Arc::clone(&shared.clocks.wall),
+        shutdown: stage.end.clone(),
+    };
+    let job = Job::of("push", &push.name, info_span!(parent: None, "push", name = %push.name));
+    stage.supervise_mending(job, task, |it| Box::pin(it.clone().run()), |it, why| it.fell(why));
+    Ok(())
+}

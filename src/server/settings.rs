@@ -1,0 +1,50 @@
+//! What other modules are told of the configuration, in their words.
+
+use axum::http::Uri;
+use axum::http::uri::Authority;
+use jiff::tz::TimeZone;
+use tracing::error;
+
+use crate::alarm::Thresholds;
+use crate::config::{self, Config};
+use crate::matrix::{ChannelLayout, Layout};
+use crate::schedule;
+
+/// The zone in which people of this site tell the time.
+pub(super) fn zone(config: &Config) -> TimeZone {
+    schedule::zone(&config.schedule.timezone).unwrap_or_else(|error| {
+        error!(%error, "this machine's own zone is taken");
+        TimeZone::system()
+    })
+}
+
+/// From when on something is an alarm.
+pub(super) fn thresholds(alarm: &config::Alarm) -> Thresholds {
+    Thresholds {
+        black_s: alarm.black_s,
+        frozen_s: alarm.frozen_s,
+        silent_s: alarm.silent_s,
+        clipped_s: alarm.clipped_s,
+        offline_s: alarm.offline_s,
+        not_on_air_s: alarm.not_on_air_s,
+    }
+}
+
+/// What the matrix is told of.
+pub(super) fn layout(config: &Config) -> Layout {
+    let channel = |channel: &config::Channel| ChannelLayout {
+        name: channel.name.clone(),
+        streams: channel.streams.clone(),
+        source: Some(channel.source.clone()).filter(|source| !source.is_empty()),
+    };
+    Layout {
+        channels: config.channels.iter().map(channel).collect(),
+        sources: config.sources.iter().map(|source| source.name.clone()).collect(),
+    }
+}
+
+/// The name under which a proxy shows us, if the configuration says it.
+pub(super) fn names(config: &Config) -> Vec<Authority> {
+    let url = config.pages.public_url.parse::<Uri>().ok();
+    url.and_then(|url| url.authority().cloned()).into_iter().collect()
+}

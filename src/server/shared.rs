@@ -1,0 +1,80 @@
+//! What every part of the server works with: handles, clones of which share what they stand for.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::holds::Holds;
+use super::inventory::Inventory;
+use super::ladders::Ladders;
+use crate::agenda::Plan;
+use crate::audit::AuditLog;
+use crate::clock::Clocks;
+use crate::config::Config;
+use crate::delivery::{Delivery, Pages, Showing};
+use crate::http::Attempts;
+use crate::matrix::MatrixHandle;
+use crate::media::Grid;
+use crate::push::PushBoard;
+use crate::tasks::Tasks;
+
+/// See the module's text.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) grid: Grid,
+    pub(super) window: usize,
+    pub(super) matrix: MatrixHandle,
+    pub(super) audit: AuditLog,
+    /// The configuration in force, and each after it once the matrix has its layout.
+    pub(super) config: watch::Receiver<Arc<Config>>,
+    pub(super) plan: watch::Receiver<Arc<Plan>>,
+    pub(super) inventory: watch::Receiver<Arc<Inventory>>,
+    pub(super) ladders: Ladders,
+    pub(super) holds: Holds,
+    pub(super) pushes: PushBoard,
+    pub(super) delivery: Delivery,
+    pub(super) attempts: Attempts,
+    pub(super) clocks: Clocks,
+    pub(super) tasks: Tasks,
+}
+
+/// By which the one who knows tells all others.
+pub(super) struct Tellers {
+    pub(super) config: watch::Sender<Arc<Config>>,
+    pub(super) plan: watch::Sender<Arc<Plan>>,
+    pub(super) inventory: watch::Sender<Arc<Inventory>>,
+}
+
+impl Shared {
+    /// Of a server that starts with this configuration and keeps so many segments in pages of the kernel.
+    pub(super) fn new(
+        config: &Config,
+        (matrix, audit): (MatrixHandle, AuditLog),
+        clocks: Clocks,
+        tasks: Tasks,
+        pages: usize,
+    ) -> (Self, Tellers) {
+        let (tell_config, config_watch) = watch::channel(Arc::new(config.clone()));
+        let (tell_plan, plan) = watch::channel(Arc::default());
+        let (tell_inventory, inventory) = watch::channel(Arc::default());
+        let showing = Showing { matrix: matrix.watch(), plan: plan.clone(), clock: Arc::clone(&clocks.wall) };
+        let viewers = Pages::new(&config.pages.title, &config.pages.embed_from).showing(showing);
+        let shared = Self {
+            grid: Grid::new(config.segment.duration_ms),
+            window: config.segment.window,
+            matrix,
+            audit,
+            config: config_watch,
+            plan,
+            inventory,
+            ladders: Ladders::default(),
+            holds: Holds::default(),
+            pushes: PushBoard::default(),
+            delivery: Delivery::new(viewers).with_pages(pages),
+            attempts: Attempts::default(),
+            clocks,
+            tasks,
+        };
+        (shared, Tellers { config: tell_config, plan: tell_plan, inventory: tell_inventory })
+    }
+}
