@@ -13,7 +13,7 @@
 //!  encoder ──RTSP──▶ source ── frames ─▶ ladder (one per source) ─ coded cells ─▶ channel (live | waiting)
 //!  waiting.mp4 ─▶ ladder, once at start ───────────────────────────────────────────▶ │
 //!                                                                                    ▼
-//!                                                        package (CMAF) ─▶ store ─▶ delivery: HLS
+//!                                                        container (CMAF) ─▶ store ─▶ delivery: HLS
 //!  publisher ─RTMP─▶ source                              coded cells ──────────────▶ delivery: RTSP, pushes
 //!                                                 coded pictures, in batches ───────▶ delivery: RTMP players
 //!  people ─▶ admin (REST, console) ─ commands ─▶ matrix ─ which source on which channel ─▶ server
@@ -26,8 +26,8 @@
 //!  5  main.rs                                                          command line, logging
 //!  4  server                                                           wiring, demo, order of ending
 //!  3  delivery   admin                                                 what the world may ask
-//!  2  source   ladder   channel   package   store   schedule   rehearsal   simulator   stages: strangers to each other
-//!  1  config   feed   matrix   agenda   alarm   audit   http   rtsp   rtmp   udp   clip   push   tasks   workshop  joints: how stages are told and joined
+//!  2  source   ladder   channel   store   vod   schedule   rehearsal   simulator   stages: strangers to each other
+//!  1  config   feed   matrix   agenda   alarm   audit   http   rtsp   rtmp   udp   container   push   tasks   workshop  joints: how stages are told and joined
 //!  0  media   clock   meter   log   retry                                    words
 //! ```
 //! A module imports only from lower storeys; modules of one storey are strangers and are joined in [`server`].
@@ -35,7 +35,7 @@
 //!
 //! * **Cores** decide and are free of I/O; time is an argument. The timeline of a source
 //!   ([`source`]), the lattice of pictures and of sound ([`ladder`]), the splicer ([`channel`]), boxes
-//!   ([`package`]), playlists ([`store`]), the precedence of wishes ([`matrix`]), what is an alarm ([`alarm`]), RTSP sessions,
+//!   ([`container`]), playlists ([`store`]), the precedence of wishes ([`matrix`]), what is an alarm ([`alarm`]), RTSP sessions,
 //!   RTP packets and their pace ([`rtsp`]), RTMP connections ([`rtmp`]), routes and who watches ([`delivery`]) are cores.
 //! * **Shells** around them are thin: a task per source, two per channel (one shows, one paints its waiting
 //!   picture), one for the matrix, one conductor, one watchman; a decoding thread per ladder and a thread per rung.
@@ -100,20 +100,18 @@ pub mod agenda;
 pub mod alarm;
 pub mod audit;
 pub mod channel;
-pub mod clip;
 pub mod clock;
 pub mod config;
+pub mod container;
 pub mod delivery;
 pub mod feed;
 pub mod http;
-pub mod isobmff;
 pub mod ladder;
 pub mod loadtest;
 pub mod log;
 pub mod matrix;
 pub mod media;
 pub mod meter;
-pub mod package;
 pub mod push;
 pub mod rehearsal;
 pub mod retry;

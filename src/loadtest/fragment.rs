@@ -4,7 +4,7 @@
 //! where they stand in time; the samples themselves need not be seen ([`Check::dull`]). Segments of MPEG transport
 //! streams and of packed audio are told apart by their first byte.
 
-use crate::isobmff::{BoxFault, BoxRef, Boxes};
+use crate::container::isobmff::{BoxFault, BoxRef, Boxes};
 
 use super::fault::ExchangeError;
 
@@ -381,7 +381,7 @@ impl Continuity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::isobmff::{put_box, put_full_box};
+    use crate::container::isobmff::{put_box, put_full_box};
 
     fn segment(sequence: u32, start: u64, samples: &[u32]) -> Vec<u8> {
         let mut out = Vec::new();

@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::chapters::ChapterTrack;
-use super::samples::{Budget, Sample, Samples};
 use super::tests::moov;
 use super::*;
-use crate::isobmff::{BoxRef, Boxes, put_box, put_full_box};
+use crate::container::isobmff::{BoxRef, Boxes, put_box, put_full_box};
+use crate::container::mp4::ChapterTrack;
+use crate::container::mp4::{Budget, Sample, Samples};
 
 /// The box with the content of those in it as `edit` leaves it; sizes follow.
 fn rewritten(found: &BoxRef<'_>, edit: &mut impl FnMut(&[u8; 4], &mut Vec<u8>)) -> Vec<u8> {
@@ -35,7 +35,7 @@ fn with(kind: [u8; 4], edit: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
     })
 }
 
-fn read(moov: &[u8]) -> Result<Movie, crate::isobmff::BoxFault> {
+fn read(moov: &[u8]) -> Result<Movie, crate::container::isobmff::BoxFault> {
     let (_, at, len) = super::tests::moov();
     Movie::parse(moov, at, len).and_then(|movie| movie.finish(at))
 }

@@ -6,11 +6,11 @@
 use std::fmt::Write as _;
 
 use super::cut::{Cut, Trim};
-use super::entry::Media;
-use super::movie::Track;
 use super::names::Kind;
 use super::playlist::{Subtitles, frame_rate};
 use super::recording::Recording;
+use crate::container::mp4::Media;
+use crate::container::mp4::Track;
 
 /// A rendition, as far as it is shown.
 #[derive(Clone, Copy, Debug)]

@@ -22,15 +22,15 @@ use super::buffers::{self, Buffers};
 use super::cut::Trim;
 use super::dash;
 use super::fault::VodFault;
-use super::fmp4::Layout;
 use super::listing::Listed;
 use super::names::{self, Kind, digest};
 use super::playlist::{Subtitles, Variant, multivariant};
 use super::reading::{self, Index, Patience, Search};
 use super::recording::{Opened, Recording, Stamp};
-use super::samples::Extent;
 use super::smil::{Smil, SmilRendition, TextStream};
-use super::text::{self, Cue};
+use crate::container::fmp4::layout::Layout;
+use crate::container::mp4::Extent;
+use crate::container::webvtt::{self as text, Cue};
 use crate::workshop::Workshop;
 use files::{KnownListed, list, open_file, read_smil, read_text, sidecars, stamp_of};
 

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use super::fmp4::Layout;
-use super::movie::Track;
 use super::names::Kind;
 use super::recording::Recording;
+use crate::container::fmp4::layout::Layout;
+use crate::container::mp4::Track;
 use crate::media::TrackFormat;
 use bytes::Bytes;
 

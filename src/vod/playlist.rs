@@ -8,9 +8,9 @@ use hls_m3u8::tags::{ExtXMedia, VariantStream};
 use hls_m3u8::types::{ClosedCaptions, MediaType, Resolution, StreamData, UFloat};
 
 use super::cut::{Cut, Trim, beside, duration_nanos};
-use super::entry::Media;
-use super::movie::Movie;
 use super::names::{Kind, Names};
+use crate::container::mp4::Media;
+use crate::container::mp4::Movie;
 
 /// One rendition, as its playlists state it.
 #[derive(Clone, Copy, Debug)]

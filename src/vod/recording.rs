@@ -9,11 +9,11 @@ use bytes::Bytes;
 
 use super::cut::{Cut, Trim, beside, cuts, trimmed};
 use super::fault::VodFault;
-use super::fmp4::{self, Layout, Part};
-use super::movie::{Movie, Track};
 use super::names::{Kind, Names, digest};
 use super::playlist;
-use super::samples::Extent;
+use crate::container::fmp4::layout::{self as fmp4, Layout, Part};
+use crate::container::mp4::Extent;
+use crate::container::mp4::{Movie, Track};
 use crate::media::h264;
 
 /// Goes into names: another layout of our boxes means other bytes, which caches must not take for the old ones.

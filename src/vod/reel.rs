@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::fmp4::Layout;
-use super::movie::Track;
 use super::recording::Recording;
+use crate::container::fmp4::layout::Layout;
+use crate::container::mp4::Track;
 use crate::media;
 
 /// A sample that is longer is left out: it is no picture of a lecture.

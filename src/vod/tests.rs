@@ -14,7 +14,7 @@ fn fixture(name: &str) -> Vec<u8> {
 /// The fixture's moov, its place, and the length of the file.
 pub(super) fn moov() -> (Vec<u8>, u64, u64) {
     let file = fixture("hall_a.mp4");
-    let found = crate::isobmff::Boxes::new(&file, 0)
+    let found = crate::container::isobmff::Boxes::new(&file, 0)
         .map(|found| found.expect("sound"))
         .find(|found| found.kind == *b"moov");
     let moov = found.expect("an index");
@@ -24,7 +24,7 @@ pub(super) fn moov() -> (Vec<u8>, u64, u64) {
 #[test]
 fn samples_are_where_the_other_reader_finds_them() {
     let file = bytes::Bytes::from(fixture("hall_a.mp4"));
-    let clip = crate::clip::Clip::parse(&file).expect("sound");
+    let clip = crate::container::clip::Clip::parse(&file).expect("sound");
     let (moov, at, len) = moov();
     let movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
     let pairs = [(movie.video.as_ref(), clip.video), (movie.audio.first(), clip.audio)];
@@ -145,11 +145,11 @@ proptest! {
         let (moov, at, len) = moov();
         let mut movie = Movie::parse(&moov, at, len).expect("sound");
         let mut moof = Vec::new();
-        crate::isobmff::put_box(&mut moof, *b"moof", |out| {
-            crate::isobmff::put_box(out, *b"traf", |out| {
-                crate::isobmff::put_full_box(out, *b"tfhd", 0, 0, |out| out.extend([0, 0, 0, 1]));
+        crate::container::isobmff::put_box(&mut moof, *b"moof", |out| {
+            crate::container::isobmff::put_box(out, *b"traf", |out| {
+                crate::container::isobmff::put_full_box(out, *b"tfhd", 0, 0, |out| out.extend([0, 0, 0, 1]));
                 for kind in kinds {
-                    crate::isobmff::put_box(out, [*b"trun", *b"tfdt", *b"tfhd", *b"trun"][kind], |out| out.extend(&bytes));
+                    crate::container::isobmff::put_box(out, [*b"trun", *b"tfdt", *b"tfhd", *b"trun"][kind], |out| out.extend(&bytes));
                 }
             });
         });

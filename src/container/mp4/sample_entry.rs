@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use bytes::{BufMut, Bytes};
 
-use crate::isobmff::{BoxFault, BoxRef, Boxes, Reader, put_box};
+use super::super::isobmff::{BoxFault, BoxRef, Boxes, Reader, put_box};
 use crate::media::{AudioSpecificConfig, ParameterSets, TrackFormat};
 
 /// Bytes of a visual sample entry before its boxes (§12.1.3).
@@ -280,17 +280,13 @@ impl Coding {
     #[cfg(test)]
     pub(super) fn boxes(&self) -> Vec<[u8; 4]> {
         let fields = if matches!(self.media, Media::Video { .. }) { VISUAL } else { SOUND };
-        crate::isobmff::Boxes::new(&self.entry[8 + fields..], 0)
-            .filter_map(Result::ok)
-            .map(|found| found.kind)
-            .collect()
+        Boxes::new(&self.entry[8 + fields..], 0).filter_map(Result::ok).map(|found| found.kind).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::isobmff::Boxes;
 
     fn esds(object_type: u8, specific: &[u8]) -> Vec<u8> {
         let mut out = vec![3, 0x80, 0x80, 0x80, 23 + specific.len() as u8 - 3, 0, 1, 0];

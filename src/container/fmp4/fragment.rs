@@ -16,7 +16,7 @@
 use bytes::Bytes;
 
 use super::{AUDIO_TRACK_ID, OTHER_SAMPLE, SYNC_SAMPLE, VIDEO_TRACK_ID};
-use crate::isobmff::{BOX_HEADER, BoxWriter, FULL_BOX_HEADER};
+use crate::container::isobmff::{BOX_HEADER, BoxWriter, FULL_BOX_HEADER};
 use crate::media::{CellIndex, Segment, TrackCell};
 
 /// `tfhd` flags: default-sample-duration-present, default-sample-flags-present, default-base-is-moof.

@@ -11,6 +11,7 @@
 
 mod fragment;
 mod init;
+pub mod layout;
 
 pub use fragment::{segment, segment_head};
 pub use init::{InitError, init_section};

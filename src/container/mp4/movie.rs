@@ -10,12 +10,12 @@
 
 use bytes::Bytes;
 
+use super::super::isobmff::{BoxFault, BoxRef, Boxes};
 use super::chapters::{self, ChapterTrack};
-use super::entry::{self, Coding, Media};
 use super::fragments::{self, Defaults};
+use super::sample_entry::{self, Coding, Media};
 use super::samples::{Budget, Samples};
 use super::tables;
-use crate::isobmff::{BoxFault, BoxRef, Boxes};
 
 /// Tracks that are looked at; more are nonsense.
 const TRACKS_MAX: usize = 64;
@@ -102,7 +102,7 @@ impl Track {
 }
 
 /// `value` in another timescale, rounded down.
-pub(super) fn rescale(value: i64, from: u32, to: u32) -> i64 {
+pub fn rescale(value: i64, from: u32, to: u32) -> i64 {
     let scaled = (i128::from(value) * i128::from(to)).div_euclid(i128::from(from.max(1)));
     i64::try_from(scaled).unwrap_or(if scaled < 0 { i64::MIN } else { i64::MAX })
 }
@@ -283,7 +283,7 @@ fn read_track(
     let mdia = trak.need(*b"mdia")?;
     let minf = mdia.need(*b"minf")?;
     let stbl = minf.need(*b"stbl")?;
-    let Some(coding) = entry::read(&stbl.need(*b"stsd")?)? else { return Ok(None) };
+    let Some(coding) = sample_entry::read(&stbl.need(*b"stsd")?)? else { return Ok(None) };
     let (timescale, language) = timescale(&mdia.need(*b"mdhd")?)?;
     let samples = tables::read(&stbl, file_len, budget)?;
     let (id, matrix) = track_header(&trak.need(*b"tkhd")?)?;

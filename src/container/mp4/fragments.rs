@@ -1,8 +1,8 @@
 //! Samples of movie fragments (ISO/IEC 14496-12 §8.8). Sans-IO.
 
+use super::super::isobmff::{BoxFault, BoxRef, FullBox, Reader};
 use super::movie::{FAR, Track};
 use super::samples::{Budget, Sample};
-use crate::isobmff::{BoxFault, BoxRef, FullBox, Reader};
 
 /// `sample_is_non_sync_sample` (§8.8.3.1).
 const NON_SYNC: u32 = 0x0001_0000;

@@ -5,10 +5,8 @@
 
 use bytes::{BufMut, Bytes};
 
-use super::entry::Media;
-use super::movie::Track;
-use super::samples::Extent;
-use crate::isobmff::{BOX_HEADER, BoxWriter, FULL_BOX_HEADER, put_box, put_full_box};
+use super::super::mp4::{Extent, Media, Track};
+use crate::container::isobmff::{BOX_HEADER, BoxWriter, FULL_BOX_HEADER, put_box, put_full_box};
 
 /// Sample flags of a sync sample, and of any other (§8.8.3.1).
 const SYNC: u32 = 0x0200_0000;
@@ -16,7 +14,7 @@ const OTHER: u32 = 0x0101_0000;
 
 /// Some samples of a track; its place among the parts of a segment is its track number, less one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part<'a> {
+pub struct Part<'a> {
     /// The track.
     pub track: &'a Track,
     /// The first sample.
@@ -41,13 +39,13 @@ impl Layout {
     }
 
     /// Bytes that it takes in memory.
-    pub(super) fn memory(&self) -> usize {
+    pub fn memory(&self) -> usize {
         size_of::<Self>() + self.head.len() + self.extents.capacity() * size_of::<Extent>()
     }
 }
 
 /// `ftyp` and `moov` for segments of these tracks.
-pub(super) fn init_section(tracks: &[&Track]) -> Bytes {
+pub fn init_section(tracks: &[&Track]) -> Bytes {
     let mut out = Vec::with_capacity(1500);
     put_box(&mut out, *b"ftyp", |out| out.put_slice(b"iso6\0\0\0\0iso6mp41"));
     put_box(&mut out, *b"moov", |out| {
@@ -165,7 +163,7 @@ fn packed(language: &str) -> u16 {
 }
 
 /// The segment of these parts; `number` is its sequence number.
-pub(super) fn layout(parts: &[Part<'_>], number: u32) -> Layout {
+pub fn layout(parts: &[Part<'_>], number: u32) -> Layout {
     let runs: Vec<Run<'_>> = parts.iter().zip(1..).map(|(part, id)| Run::new(*part, id)).collect();
     let moof = BOX_HEADER + FULL_BOX_HEADER + 4 + runs.iter().map(Run::traf_size).sum::<usize>();
     let samples: u64 = runs.iter().map(|run| run.bytes).sum();

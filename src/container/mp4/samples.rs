@@ -11,7 +11,7 @@ const SAMPLES_MAX: u32 = 50_000_000;
 
 /// How many samples a file may still say that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Budget(u32);
+pub struct Budget(u32);
 
 impl Default for Budget {
     fn default() -> Self {
@@ -21,14 +21,14 @@ impl Default for Budget {
 
 impl Budget {
     /// Takes `count` samples from what is left. False where there is not so much.
-    pub(super) fn take(&mut self, count: u32) -> bool {
+    pub fn take(&mut self, count: u32) -> bool {
         self.0.checked_sub(count).map(|left| self.0 = left).is_some()
     }
 }
 
 /// One sample, as the tables say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sample {
+pub struct Sample {
     /// Where its bytes begin in the file.
     pub offset: u64,
     /// Bytes.
@@ -75,7 +75,7 @@ struct TimeRun {
 
 impl Samples {
     /// Appends the next sample. Whoever counts on the word of a file asks a [`Budget`] first.
-    pub(super) fn push(&mut self, sample: Sample) {
+    pub fn push(&mut self, sample: Sample) {
         let index = self.count;
         if self.times.last().is_none_or(|run| run.duration != sample.duration) {
             self.times.push(TimeRun { first: index, start: self.end, duration: sample.duration });

@@ -2,7 +2,7 @@
 //!
 //! Every table is walked where it lies, nothing is unrolled before its neighbours agree. Sans-IO.
 
-use crate::isobmff::{BoxFault, BoxRef, Reader};
+use super::super::isobmff::{BoxFault, BoxRef, Reader};
 
 use super::samples::{Budget, Sample, Samples};
 

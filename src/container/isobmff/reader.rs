@@ -209,7 +209,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::isobmff::{put_box, put_full_box};
+    use crate::container::isobmff::{put_box, put_full_box};
 
     #[test]
     fn what_was_written_is_read_with_its_place() {

@@ -3,11 +3,11 @@
 
 use bytes::Bytes;
 
+use super::super::isobmff::{BoxFault, BoxRef, Reader};
+use super::super::webvtt::Cue;
 use super::movie::rescale;
 use super::samples::{Budget, Extent, Samples};
 use super::tables;
-use super::text::Cue;
-use crate::isobmff::{BoxFault, BoxRef, Reader};
 
 /// Chapters of one lecture.
 const CHAPTERS_MAX: u32 = 1000;
@@ -17,10 +17,12 @@ const TITLE_MAX: u32 = 4096;
 /// The track that holds the titles.
 #[derive(Clone, Debug)]
 pub struct ChapterTrack {
-    pub(super) timescale: u32,
-    pub(super) samples: Samples,
+    /// Ticks per second.
+    pub timescale: u32,
+    /// The titles.
+    pub samples: Samples,
     /// Media time at presentation zero, in ticks.
-    pub(super) origin: i64,
+    pub origin: i64,
 }
 
 /// Numbers of the chapter tracks that `trak` names.
