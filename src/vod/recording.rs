@@ -11,13 +11,10 @@ use super::cut::{Cut, Trim, beside, cuts, trimmed};
 use super::fault::VodFault;
 use super::names::{Kind, Names, digest};
 use super::playlist;
-use crate::container::fmp4::layout::{self as fmp4, Layout, Part};
-use crate::container::mp4::Extent;
-use crate::container::mp4::{Movie, Track};
+use crate::container::fmp4::LAYOUT_VERSION;
+use crate::container::fmp4::layout::{Layout, Part, init_of, layout};
+use crate::container::mp4::{Extent, Movie, Track};
 use crate::media::h264;
-
-/// Goes into names: another layout of our boxes means other bytes, which caches must not take for the old ones.
-const LAYOUT_VERSION: u32 = 1;
 
 /// Samples of one segment at most: ten minutes of sound without a picture.
 const SAMPLES_MAX: u32 = 30_000;
@@ -170,7 +167,7 @@ impl Recording {
 
     /// The initialization section of `kind`.
     pub fn init(&self, kind: Kind) -> Option<Bytes> {
-        Some(fmp4::init_section(&self.tracks(kind)?))
+        Some(init_of(&self.tracks(kind)?))
     }
 
     /// The whole file.
@@ -198,10 +195,9 @@ impl Recording {
     /// A sample's bytes as an access unit in Annex B that can be decoded by itself. `None` for other codecs than H.264.
     pub fn access_unit(&self, sample: &[u8]) -> Option<Vec<u8>> {
         let mut out = self.movie.video.as_ref()?.coding.annex_b_sets()?;
-        for nal in h264::sample_nals(sample) {
-            out.extend_from_slice(&[0, 0, 0, 1]);
-            out.extend_from_slice(nal);
-        }
+        let mut unit = Vec::new();
+        h264::to_annex_b(sample, None, &mut unit);
+        out.append(&mut unit);
         Some(out)
     }
 
@@ -254,6 +250,6 @@ impl Recording {
         }
         let bytes: u64 = parts.iter().map(|part| part.track.samples.bytes(part.from, part.to)).sum();
         // Its boxes say sizes in 32 bits.
-        if bytes > BYTES_MAX { Err(VodFault::Gone) } else { Ok(fmp4::layout(&parts, from)) }
+        if bytes > BYTES_MAX { Err(VodFault::Gone) } else { Ok(layout(&parts, from)) }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
+use sha2::Digest;
 
 use super::*;
 
@@ -123,6 +124,27 @@ fn a_reel_goes_to_the_sync_sample_at_or_before() {
         let apart = sound.expect("sound").decode - first.decode;
         assert!((0..25_000_000).contains(&apart), "sound begins {apart} ns behind the picture");
     }
+}
+
+/// What a name stands for does not change without [`LAYOUT_VERSION`](crate::container::fmp4::LAYOUT_VERSION), which is a
+/// part of all names: caches keep them for a year.
+#[test]
+fn other_bytes_have_other_names() {
+    let (moov, at, len) = moov();
+    let movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
+    let recording = Recording::for_tests(movie);
+    let mut bytes = format!("version {} {}", crate::container::fmp4::LAYOUT_VERSION, recording.names.tag);
+    let digest = |bytes: &[u8]| {
+        let digest = sha2::Sha256::digest(bytes);
+        digest.iter().take(8).fold("\n".to_owned(), |out, byte| out + &format!("{byte:02x}"))
+    };
+    for kind in [Kind::Both, Kind::Sound(0)] {
+        bytes += &digest(&recording.init(kind).expect("a section"));
+        let cut = recording.cuts_of(kind, Trim::default()).expect("cuts")[1];
+        bytes += &digest(&recording.segment(kind, cut.from, cut.to).expect("a segment").head);
+    }
+    bytes += &digest(&recording.segment(Kind::Picture, 30, 31).expect("a picture").head);
+    insta::assert_snapshot!(bytes);
 }
 
 proptest! {

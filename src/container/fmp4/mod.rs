@@ -1,20 +1,24 @@
-//! Fragmented MP4: initialization sections and media segments from coded cells (ISO/IEC 14496-12 §8.8), in
-//! the shape that CMAF gives them (ISO/IEC 23000-19 §7.3).
+//! Fragmented MP4: initialization sections and media segments (ISO/IEC 14496-12 §8.8), in the shape that CMAF gives
+//! them (ISO/IEC 23000-19 §7.3).
 //!
-//! Sans-IO and stateless: tracks in, bytes out. A rung's segment carries its picture (track 1, 90 kHz) and
-//! its sound (track 2, the sample rate as timescale) as two track fragments of one movie fragment.
-//! An [`init_section`] is written once per rung by `mp4-atom`; a [`segment_head`] is written for every cell
-//! of every channel, by hand, into one allocation of exactly its size, and without a look at the samples.
+//! Stateless: tracks in, bytes out. One writer for both: a rung's cells ([`init_section`], [`segment`]) and samples of a
+//! recording ([`layout`](mod@layout)). A segment holds its tracks one after the other, as track fragments of one movie fragment.
+//! [`segment_head`] is called for every cell of every channel: it writes into one allocation of exactly its size, without a
+//! look at the samples.
 //!
-//! What does *not* belong here: playlists and windows (`store`), encryption, edit lists, B pictures (the
-//! ladder makes none, so composition offsets are not written).
+//! What does *not* belong here: playlists ([`hls`](super::hls), [`dash`](super::dash)), encryption.
 
 mod fragment;
 mod init;
 pub mod layout;
 
-pub use fragment::{segment, segment_head};
-pub use init::{InitError, init_section};
+pub use fragment::{FragmentSample, TrackFragment, fragment_head, segment, segment_head};
+pub use init::{InitError, InitTrack, init_section, init_section_of};
+pub use layout::Layout;
+
+/// Goes into the names of recorded segments, which caches keep for a year. It goes up with every change after which the same
+/// samples become other bytes.
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// `track_ID` of the picture.
 pub const VIDEO_TRACK_ID: u32 = 1;

@@ -11,4 +11,4 @@ mod tables;
 pub use chapters::ChapterTrack;
 pub use movie::{Movie, Track, rescale};
 pub use sample_entry::{Coding, Media};
-pub use samples::{Budget, Extent, Sample, Samples};
+pub use samples::{Budget, Extent, Sample, SampleInfo, SampleRange, Samples};

@@ -58,42 +58,47 @@ impl Coding {
         is_four_bytes.then_some(sets)
     }
 
+    /// The first parameter sets of H.264 with four-byte lengths.
+    pub fn h264(&self) -> Option<ParameterSets> {
+        let [sequence, picture] = self.sets()?;
+        let copy = |sets: Vec<&[u8]>| sets.first().map(|set| Bytes::copy_from_slice(set));
+        Some(ParameterSets { sps: copy(sequence)?, pps: copy(picture)? })
+    }
+
+    /// The configuration of AAC, of whatever kind.
+    pub fn aac(&self) -> Option<AudioSpecificConfig> {
+        AudioSpecificConfig::parse(&self.audio_specific_config()?).ok()
+    }
+
     /// The format in the words of the media path. `None` for what is neither H.264 with four-byte lengths nor AAC-LC.
     pub fn format(&self) -> Option<TrackFormat> {
         match self.media {
-            Media::Video { .. } => {
-                let [sequence, picture] = self.sets()?;
-                let copy = |sets: Vec<&[u8]>| sets.first().map(|set| Bytes::copy_from_slice(set));
-                Some(TrackFormat::H264(ParameterSets { sps: copy(sequence)?, pps: copy(picture)? }))
-            }
+            Media::Video { .. } => self.h264().map(TrackFormat::H264),
             Media::Audio { .. } => {
-                let entry = Boxes::new(&self.entry, 0).next()?.ok()?;
-                let esds = child(&entry, SOUND, *b"esds").ok()?;
-                let (object_type, specific) = decoder_config(esds.body.get(4..)?)?;
-                let config = AudioSpecificConfig::parse(specific).ok()?;
-                let is_lc = object_type == MPEG4_AUDIO && config.core_type == 2 && config.channels <= 2;
-                is_lc.then_some(TrackFormat::Aac(config))
+                let is_lc = |config: &AudioSpecificConfig| config.core_type == 2 && config.channels <= 2;
+                self.aac().filter(is_lc).map(TrackFormat::Aac)
             }
         }
     }
-}
 
-impl Coding {
     /// What a decoder of H.264 or AAC is configured with: the AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1)
     /// or the AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). `None` for anything else.
     pub fn decoder_configuration(&self) -> Option<Bytes> {
-        let entry = Boxes::new(&self.entry, 0).next()?.ok()?;
-        let found = match self.media {
+        match self.media {
             Media::Video { .. } if self.codec.starts_with("avc") => {
-                child(&entry, VISUAL, *b"avcC").ok()?.body
+                let entry = Boxes::new(&self.entry, 0).next()?.ok()?;
+                Some(Bytes::copy_from_slice(child(&entry, VISUAL, *b"avcC").ok()?.body))
             }
-            Media::Audio { .. } if self.codec.starts_with("mp4a.40.") => {
-                let esds = child(&entry, SOUND, *b"esds").ok()?;
-                decoder_config(esds.body.get(4..)?)?.1
-            }
-            _ => return None,
-        };
-        Some(Bytes::copy_from_slice(found))
+            Media::Video { .. } => None,
+            Media::Audio { .. } => self.audio_specific_config(),
+        }
+    }
+
+    fn audio_specific_config(&self) -> Option<Bytes> {
+        let entry = Boxes::new(&self.entry, 0).next()?.ok()?;
+        let esds = child(&entry, SOUND, *b"esds").ok()?;
+        let (object_type, specific) = decoder_config(esds.body.get(4..)?)?;
+        (object_type == MPEG4_AUDIO).then(|| Bytes::copy_from_slice(specific))
     }
 }
 
@@ -275,15 +280,6 @@ fn descriptor<'a>(from: &mut Reader<'a>, tag: u8) -> Option<Reader<'a>> {
     from.bytes(length.min(from.0.len())).map(Reader)
 }
 
-impl Coding {
-    /// Boxes of the sample entry.
-    #[cfg(test)]
-    pub(super) fn boxes(&self) -> Vec<[u8; 4]> {
-        let fields = if matches!(self.media, Media::Video { .. }) { VISUAL } else { SOUND };
-        Boxes::new(&self.entry[8 + fields..], 0).filter_map(Result::ok).map(|found| found.kind).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,6 +351,7 @@ mod tests {
         };
         let coding = stsd(*b"mp4a", quicktime, 1).expect("sound").expect("played");
         assert_eq!((&*coding.codec, coding.media), ("mp4a.40.2", Media::Audio { channels: 2 }));
-        assert_eq!(coding.boxes(), [*b"esds"]);
+        let rewritten = Boxes::new(&coding.entry[8 + SOUND..], 0).map(|found| found.expect("sound").kind);
+        assert_eq!(rewritten.collect::<Vec<_>>(), [*b"esds"]);
     }
 }

@@ -231,9 +231,78 @@ impl Samples {
         extents
     }
 
+    /// The samples `from..to` one after the other.
+    pub fn range(&self, from: u32, to: u32) -> SampleRange<'_> {
+        let run = self.times.partition_point(|run| run.first <= from).saturating_sub(1);
+        let syncs = self.syncs.as_ref().map(|syncs| {
+            let place = syncs.partition_point(|&index| index < from);
+            syncs.get(place..).unwrap_or_default()
+        });
+        let times = self.times.get(run..).unwrap_or_default();
+        SampleRange { samples: self, next: from, to: to.min(self.count), times, syncs }
+    }
+
     /// Bytes of all samples `from..to`.
     pub fn bytes(&self, from: u32, to: u32) -> u64 {
         (from..to.min(self.count)).map(|index| u64::from(self.size(index))).sum()
+    }
+}
+
+/// What the tables say of a sample, but for its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SampleInfo {
+    /// Bytes.
+    pub size: u32,
+    /// Ticks.
+    pub duration: u32,
+    /// Presentation time less decode time, in ticks.
+    pub composition: i32,
+    /// Decoding can start here.
+    pub sync: bool,
+}
+
+/// Neighbouring samples, without a search for each.
+#[derive(Clone, Debug)]
+pub struct SampleRange<'a> {
+    samples: &'a Samples,
+    next: u32,
+    to: u32,
+    /// From the run of the next sample on.
+    times: &'a [TimeRun],
+    /// Those that are not before the next sample.
+    syncs: Option<&'a [u32]>,
+}
+
+impl Iterator for SampleRange<'_> {
+    type Item = SampleInfo;
+
+    fn next(&mut self) -> Option<SampleInfo> {
+        let index = self.next;
+        if index >= self.to {
+            return None;
+        }
+        self.next += 1;
+        while let [_, rest @ ..] = self.times
+            && rest.first().is_some_and(|run| run.first <= index)
+        {
+            self.times = rest;
+        }
+        let sync = match &mut self.syncs {
+            None => true,
+            Some(syncs) => match syncs {
+                [first, rest @ ..] if *first == index => {
+                    *syncs = rest;
+                    true
+                }
+                _ => false,
+            },
+        };
+        Some(SampleInfo {
+            size: self.samples.size(index),
+            duration: self.times.first().map_or(0, |run| run.duration),
+            composition: self.samples.composition(index),
+            sync,
+        })
     }
 }
 
@@ -286,6 +355,16 @@ mod tests {
                 time += u64::from(sample.duration);
             }
             prop_assert_eq!(samples.end(), time);
+            for from in [0, list.len() as u32 / 3] {
+                let info = |index| SampleInfo {
+                    size: samples.size(index),
+                    duration: samples.duration(index),
+                    composition: samples.composition(index),
+                    sync: samples.is_sync(index),
+                };
+                let expected: Vec<_> = (from..samples.count()).map(info).collect();
+                prop_assert_eq!(samples.range(from, u32::MAX).collect::<Vec<_>>(), expected);
+            }
             let syncs: Vec<u32> = (0..samples.sync_count()).filter_map(|place| samples.sync(place)).collect();
             let expected: Vec<u32> = (0..list.len() as u32).filter(|&index| list[index as usize].sync).collect();
             prop_assert_eq!(syncs, expected);
