@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::isobmff::{BoxFault, Boxes};
-use super::mp4::{Movie, SampleInfo, Track};
+use super::mp4::{Movie, MovieTrack, SampleInfo};
 use crate::media::{Timescale, TrackFormat};
 
 /// One access unit.
@@ -61,7 +61,7 @@ pub enum ClipError {
     Box(#[from] BoxFault),
     /// A track is coded in a way that we do not read, or lies.
     #[error("track {track}: {fault}")]
-    Track {
+    MovieTrack {
         /// The track's number.
         track: u32,
         /// What is wrong, naming the box.
@@ -101,8 +101,8 @@ impl Clip {
 }
 
 /// The samples of a track. Its first edit that is not empty begins at zero (ISO/IEC 14496-12 §8.6.6).
-fn cut(track: &Track, format: Option<TrackFormat>, file: &Bytes) -> Result<ClipTrack, ClipError> {
-    let fault = |fault| ClipError::Track { track: track.id, fault };
+fn cut(track: &MovieTrack, format: Option<TrackFormat>, file: &Bytes) -> Result<ClipTrack, ClipError> {
+    let fault = |fault| ClipError::MovieTrack { track: track.id, fault };
     let format = format.ok_or(fault("stsd: a configuration with NAL lengths of 4 bytes is needed"))?;
     let count = track.samples.count();
     // Samples without bytes cost nothing in the file, but memory here.

@@ -5,8 +5,11 @@
 
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::time::Duration;
 
 use serde::Serialize;
+
+use super::hls::{MediaPlaylist, MediaSegment};
 
 /// A segment of subtitles, in milliseconds.
 const SEGMENT_MS: u64 = 60_000;
@@ -77,18 +80,23 @@ fn time_ms(text: &str) -> Option<u64> {
 /// The media playlist of subtitles that go with the media of `span`, in milliseconds of presentation time: as that
 /// begins, so does this.
 pub fn playlist(index: usize, span: Range<u64>) -> String {
-    let mut out = format!(
-        "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n",
-        SEGMENT_MS / 1000
-    );
     let first = span.start / SEGMENT_MS;
-    for part in first..span.end.div_ceil(SEGMENT_MS).max(first + 1) {
+    let segment = |part: u64| {
         let (start, end) = (span.start.max(part * SEGMENT_MS), span.end.min((part + 1) * SEGMENT_MS));
-        let length = end.saturating_sub(start).max(1);
-        let _ = writeln!(out, "#EXTINF:{:.3},\ntext_{index}_{part}.vtt", length as f64 / 1000.0);
+        MediaSegment {
+            uri: format!("text_{index}_{part}.vtt"),
+            duration: Duration::from_millis(end.saturating_sub(start).max(1)),
+            ..MediaSegment::default()
+        }
+    };
+    MediaPlaylist {
+        target_duration_s: SEGMENT_MS / 1000,
+        is_vod: true,
+        segments: (first..span.end.div_ceil(SEGMENT_MS).max(first + 1)).map(segment).collect(),
+        is_ended: true,
+        ..MediaPlaylist::default()
     }
-    out.push_str("#EXT-X-ENDLIST\n");
-    out
+    .to_string()
 }
 
 /// One segment: every cue that is shown within it, with its whole times.

@@ -11,7 +11,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::fault::{ExchangeError, broken};
-use super::fragment::Check;
+use super::fragment::BodyCheck;
 use super::negotiated::Negotiated;
 use super::plain::Plain;
 use super::target::{Protocol, Target};
@@ -51,7 +51,7 @@ impl Sink for Vec<u8> {
 }
 
 /// A segment.
-impl Sink for Check {
+impl Sink for BodyCheck {
     fn take(&mut self, bytes: &[u8]) -> Result<(), ExchangeError> {
         Self::take(self, bytes)
     }

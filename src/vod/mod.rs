@@ -29,8 +29,8 @@ mod recording;
 mod reel;
 mod smil;
 
-pub use crate::container::fmp4::layout::{Layout, part_of};
-pub use crate::container::mp4::{Movie, Track};
+pub use crate::container::fmp4::layout::{SegmentLayout as Layout, part_of};
+pub use crate::container::mp4::{Movie, MovieTrack as Track};
 pub use crate::container::webvtt::{Cue, cues};
 pub use cut::{Cut, Trim, cuts};
 pub use fault::VodFault;

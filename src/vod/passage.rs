@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use super::names::Kind;
 use super::recording::Recording;
-use crate::container::fmp4::layout::Layout;
-use crate::container::mp4::Track;
+use super::{Layout, Track};
 use crate::media::TrackFormat;
 use bytes::Bytes;
 

@@ -11,9 +11,11 @@ use super::cut::{Cut, Trim, beside, cuts, trimmed};
 use super::fault::VodFault;
 use super::names::{Kind, Names, digest};
 use super::playlist;
+use super::{Layout, Track};
 use crate::container::fmp4::LAYOUT_VERSION;
-use crate::container::fmp4::layout::{Layout, Part, init_of, layout};
-use crate::container::mp4::{Extent, Movie, Track};
+use crate::container::fmp4::layout::{TrackPart, init_of, layout};
+use crate::container::hls::BitRates;
+use crate::container::mp4::{Extent, Movie};
 use crate::media::h264;
 
 /// Samples of one segment at most: ten minutes of sound without a picture.
@@ -44,8 +46,8 @@ pub struct Recording {
     pub movie: Movie,
     /// Where its leading track is cut.
     pub cuts: Vec<Cut>,
-    /// Peak and average bits per second.
-    pub rates: (u64, u64),
+    /// Over its segments.
+    pub rates: BitRates,
     pub(super) file: Arc<Opened>,
     segment_ms: u32,
 }
@@ -148,21 +150,21 @@ impl Recording {
         }
     }
 
-    /// Peak and average bits per second of `kind`.
-    pub fn rates_of(&self, kind: Kind) -> (u64, u64) {
+    /// Bit rates of `kind`.
+    pub fn rates_of(&self, kind: Kind) -> BitRates {
         if kind == Kind::Both { self.rates } else { playlist::rates(&self.movie, &self.cuts, kind) }
     }
 
     /// The media playlist of `kind`.
     pub fn media_playlist(&self, kind: Kind, trim: Trim) -> Option<String> {
         self.tracks(kind)?;
-        Some(playlist::media(&self.movie, &self.names, kind, &self.cuts_of(kind, trim)?))
+        let playlist = playlist::media(&self.movie, &self.names, kind, &self.cuts_of(kind, trim)?)?;
+        Some(playlist.to_string())
     }
 
     /// The I-frame playlist.
     pub fn i_frame_playlist(&self, trim: Trim) -> Option<String> {
-        self.movie.video.as_ref()?;
-        Some(playlist::i_frames_only(&self.movie, &self.names, trim))
+        Some(playlist::i_frames_only(&self.movie, &self.names, trim)?.to_string())
     }
 
     /// The initialization section of `kind`.
@@ -238,14 +240,14 @@ impl Recording {
         if !is_sound || to - from > SAMPLES_MAX {
             return Err(VodFault::Gone);
         }
-        let mut parts = vec![Part { track: lead, from, to }];
+        let mut parts = vec![TrackPart { track: lead, from, to }];
         for track in rest {
             let (from, to) = beside(lead, from, to, track);
             if to.saturating_sub(from) > 10 * SAMPLES_MAX {
                 return Err(VodFault::Gone);
             }
             if from < to {
-                parts.push(Part { track, from, to });
+                parts.push(TrackPart { track, from, to });
             }
         }
         let bytes: u64 = parts.iter().map(|part| part.track.samples.bytes(part.from, part.to)).sum();

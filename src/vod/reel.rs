@@ -13,8 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::recording::Recording;
-use crate::container::fmp4::layout::Layout;
-use crate::container::mp4::Track;
+use super::{Layout, Track};
 use crate::media;
 
 /// A sample that is longer is left out: it is no picture of a lecture.

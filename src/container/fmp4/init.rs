@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes};
 
 use super::super::isobmff::{put_box, put_full_box};
-use super::super::mp4::Media;
+use super::super::mp4::TrackMedia;
 use super::{AUDIO_TRACK_ID, OTHER_SAMPLE, SYNC_SAMPLE, VIDEO_TRACK_ID};
 use crate::media::{
     AAC_FRAME_SAMPLES, AudioSpecificConfig, AudioTrack, ParameterSets, Parts, RungTracks, VIDEO_TIMESCALE,
@@ -55,7 +55,7 @@ pub struct InitTrack<'a> {
     /// ISO 639-2/T.
     pub language: &'a str,
     /// Pictures or sound.
-    pub media: Media,
+    pub media: TrackMedia,
     /// The sample entry, header included.
     pub sample_entry: &'a [u8],
     /// The transformation of `tkhd` (§8.3.2), 36 bytes.
@@ -70,7 +70,7 @@ pub struct InitTrack<'a> {
 
 impl InitTrack<'_> {
     const fn is_video(&self) -> bool {
-        matches!(self.media, Media::Video { .. })
+        matches!(self.media, TrackMedia::Video { .. })
     }
 }
 
@@ -98,7 +98,7 @@ pub fn init_section(rung: &RungTracks, parts: Parts) -> Result<Bytes, InitError>
             track_id: AUDIO_TRACK_ID,
             timescale: rung.audio.timescale().0,
             language: "und",
-            media: Media::Audio { channels: u16::from(rung.audio.format.channels) },
+            media: TrackMedia::Audio { channels: u16::from(rung.audio.format.channels) },
             sample_entry: entry,
             matrix: None,
             edit_start: 0,
@@ -156,11 +156,11 @@ fn put_track(out: &mut Vec<u8>, track: &InitTrack<'_>) {
             out.put_u16(0);
             out.put_slice(track.matrix.unwrap_or(&UNITY));
             match track.media {
-                Media::Video { width, height } => {
+                TrackMedia::Video { width, height } => {
                     out.put_u32(u32::from(width) << 16);
                     out.put_u32(u32::from(height) << 16);
                 }
-                Media::Audio { .. } => out.put_u64(0),
+                TrackMedia::Audio { .. } => out.put_u64(0),
             }
         });
         if track.edit_start > 0 {
@@ -225,7 +225,7 @@ fn packed(language: &str) -> u16 {
 }
 
 /// A visual sample entry (§12.1.3) of H.264. The SPS says what the colours are; a second opinion could only differ.
-fn picture_entry(video: &VideoTrack, rung: &str) -> Result<(Media, Vec<u8>), InitError> {
+fn picture_entry(video: &VideoTrack, rung: &str) -> Result<(TrackMedia, Vec<u8>), InitError> {
     let too_large =
         || InitError::Size { rung: rung.to_owned(), width: video.size.width, height: video.size.height };
     let width = u16::try_from(video.size.width).map_err(|_| too_large())?;
@@ -247,7 +247,7 @@ fn picture_entry(video: &VideoTrack, rung: &str) -> Result<(Media, Vec<u8>), Ini
         out.put_i16(-1);
         put_box(out, *b"avcC", |out| out.put_slice(&configuration));
     });
-    Ok((Media::Video { width, height }, out))
+    Ok((TrackMedia::Video { width, height }, out))
 }
 
 /// The AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1), with the fields that the High profiles add. Ladders

@@ -4,15 +4,15 @@
 
 use bytes::Bytes;
 
-use super::super::mp4::{Extent, SampleInfo, Track};
+use super::super::mp4::{Extent, MovieTrack, SampleInfo};
 use super::fragment::{FragmentSample, TrackFragment, fragment_head};
 use super::init::{InitTrack, init_section_of};
 
 /// Some samples of a track; its place among the parts of a segment is its track number, less one.
 #[derive(Clone, Copy, Debug)]
-pub struct Part<'a> {
+pub struct TrackPart<'a> {
     /// The track.
-    pub track: &'a Track,
+    pub track: &'a MovieTrack,
     /// The first sample.
     pub from: u32,
     /// The first one behind.
@@ -21,14 +21,14 @@ pub struct Part<'a> {
 
 /// A segment that was not read yet: a head, and where the rest stands in the file.
 #[derive(Clone, Debug, Default)]
-pub struct Layout {
+pub struct SegmentLayout {
     /// Up to the first sample.
     pub head: Bytes,
     /// The samples in order.
     pub extents: Vec<Extent>,
 }
 
-impl Layout {
+impl SegmentLayout {
     /// Bytes in all.
     pub fn total_len(&self) -> u64 {
         self.head.len() as u64 + self.extents.iter().map(|extent| extent.len).sum::<u64>()
@@ -41,11 +41,11 @@ impl Layout {
 }
 
 /// `ftyp` and `moov` for segments of these tracks.
-pub fn init_of(tracks: &[&Track]) -> Bytes {
+pub fn init_of(tracks: &[&MovieTrack]) -> Bytes {
     init_section_of(&tracks.iter().zip(1..).map(|(track, id)| described(track, id)).collect::<Vec<_>>())
 }
 
-fn described(track: &Track, track_id: u32) -> InitTrack<'_> {
+fn described(track: &MovieTrack, track_id: u32) -> InitTrack<'_> {
     InitTrack {
         track_id,
         timescale: track.timescale,
@@ -61,15 +61,15 @@ fn described(track: &Track, track_id: u32) -> InitTrack<'_> {
 }
 
 /// The segment of these parts; `number` is its sequence number.
-pub fn layout(parts: &[Part<'_>], number: u32) -> Layout {
+pub fn layout(parts: &[TrackPart<'_>], number: u32) -> SegmentLayout {
     let tracks: Vec<_> = parts.iter().zip(1..).map(|(part, id)| part.fragment(id)).collect();
     let extents = parts.iter().flat_map(|part| part.track.samples.extents(part.from, part.to)).collect();
-    Layout { head: fragment_head(number, tracks.iter()), extents }
+    SegmentLayout { head: fragment_head(number, tracks.iter()), extents }
 }
 
-impl<'a> Part<'a> {
+impl<'a> TrackPart<'a> {
     fn fragment(self, track_id: u32) -> TrackFragment<impl Iterator<Item = FragmentSample> + Clone + 'a> {
-        let Part { track, from, to } = self;
+        let TrackPart { track, from, to } = self;
         let lift = track.lift;
         let sample = move |SampleInfo { size, duration, composition, sync }| FragmentSample {
             size,
@@ -84,7 +84,7 @@ impl<'a> Part<'a> {
 }
 
 /// What `range` of a segment's bytes is: of its head, and of the file.
-pub fn part_of(layout: &Layout, range: std::ops::Range<u64>) -> Layout {
+pub fn part_of(layout: &SegmentLayout, range: std::ops::Range<u64>) -> SegmentLayout {
     let head_len = layout.head.len() as u64;
     let head = layout.head.slice(range.start.min(head_len) as usize..range.end.min(head_len) as usize);
     let mut at = head_len;
@@ -97,5 +97,5 @@ pub fn part_of(layout: &Layout, range: std::ops::Range<u64>) -> Layout {
         }
         at += extent.len;
     }
-    Layout { head, extents }
+    SegmentLayout { head, extents }
 }

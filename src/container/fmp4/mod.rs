@@ -14,7 +14,7 @@ pub mod layout;
 
 pub use fragment::{FragmentSample, TrackFragment, fragment_head, segment, segment_head};
 pub use init::{InitError, InitTrack, init_section, init_section_of};
-pub use layout::Layout;
+pub use layout::SegmentLayout;
 
 /// Goes into the names of recorded segments, which caches keep for a year. It goes up with every change after which the same
 /// samples become other bytes.

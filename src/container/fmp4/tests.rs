@@ -7,7 +7,7 @@ use bytes::Bytes;
 use mp4::{BoxHeader, FtypBox, MoofBox, MoovBox, ReadBox};
 use proptest::prelude::*;
 
-use super::super::isobmff::{Boxes, Reader};
+use super::super::isobmff::{BoxReader, Boxes};
 use super::*;
 use crate::media::{
     AudioFormat, AudioTrack, CellIndex, ParameterSets, Parts, PictureSize, RungTracks, SampleEntry,
@@ -126,7 +126,7 @@ fn moov(init: &[u8]) -> MoovBox {
 fn defaults(init: &[u8]) -> Vec<u32> {
     let moov = Boxes::new(init, 0).flatten().find(|found| found.kind == *b"moov").expect("moov");
     let mvex = moov.need(*b"mvex").expect("mvex");
-    mvex.children(0).map(|trex| Reader(&trex.expect("trex").body[4..]).u32().expect("a number")).collect()
+    mvex.children(0).map(|trex| BoxReader(&trex.expect("trex").body[4..]).u32().expect("a number")).collect()
 }
 
 #[test]

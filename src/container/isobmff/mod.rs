@@ -6,5 +6,5 @@
 mod reader;
 mod writer;
 
-pub use reader::{BoxFault, BoxRef, Boxes, FileHeader, FullBox, Reader, file_header};
+pub use reader::{BoxFault, BoxReader, BoxRef, Boxes, FileHeader, FullBox, file_header};
 pub use writer::{BOX_HEADER, BoxWriter, FULL_BOX_HEADER, put_box, put_full_box};

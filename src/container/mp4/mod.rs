@@ -7,8 +7,16 @@ mod movie;
 mod sample_entry;
 mod samples;
 mod tables;
+mod ticks;
+mod track;
 
 pub use chapters::ChapterTrack;
-pub use movie::{Movie, Track, rescale};
-pub use sample_entry::{Coding, Media};
-pub use samples::{Budget, Extent, Sample, SampleInfo, SampleRange, Samples};
+pub use fragments::{FragmentSink, TrackExtends, read_fragment};
+pub use movie::Movie;
+pub use sample_entry::{Coding, TrackMedia};
+pub use samples::{Extent, Sample, SampleBudget, SampleInfo, SampleRange, SampleTable};
+pub use ticks::rescale;
+pub use track::{MovieTrack, TrackHeader};
+
+#[cfg(test)]
+mod damage_tests;

@@ -8,103 +8,33 @@
 //! cannot be shown from the middle of a group of pictures, so where the edit begins inside one, presentation zero of
 //! all tracks moves to the sync sample before.
 
-use bytes::Bytes;
-
 use super::super::isobmff::{BoxFault, BoxRef, Boxes};
 use super::chapters::{self, ChapterTrack};
-use super::fragments::{self, Defaults};
-use super::sample_entry::{self, Coding, Media};
-use super::samples::{Budget, Samples};
-use super::tables;
+use super::fragments::{FragmentSink, TrackExtends, read_fragment};
+use super::sample_entry::TrackMedia;
+use super::samples::{Sample, SampleBudget};
+use super::ticks::{FAR, rescale};
+use super::track::{MovieTrack, edit, timescale, track_header};
 
 /// Tracks that are looked at; more are nonsense.
 const TRACKS_MAX: usize = 64;
-/// Media times beyond this, in ticks, are taken for this: sums of two of them are still numbers.
-pub(super) const FAR: i64 = 1 << 60;
 /// A recording of a month, in nanoseconds. A file that lasts longer lies, and so would its playlists.
 const LONGEST: i64 = 31 * 86_400 * 1_000_000_000;
 /// Frames of sound before presentation zero that a decoder needs to be right at zero (Apple's encoder: 2112 samples).
 const PREROLL: u32 = 3;
 
-/// One track that we play.
-#[derive(Clone, Debug)]
-pub struct Track {
-    /// Its number in the file.
-    pub id: u32,
-    /// Ticks per second.
-    pub timescale: u32,
-    /// ISO 639-2/T, `und` where unknown.
-    pub language: String,
-    /// How it is coded.
-    pub coding: Coding,
-    /// Its samples.
-    pub samples: Samples,
-    /// The transformation of `tkhd` (§8.3.2): how a phone was held.
-    pub matrix: Bytes,
-    /// Media time at presentation zero, in ticks.
-    pub origin: i64,
-    /// Added to all compositions, so that none is negative.
-    pub lift: i64,
-    /// The first sample that is sent.
-    pub begin: u32,
-    /// The first sample that is not sent any more.
-    pub end: u32,
-    /// Media time at which the edit ends.
-    until: Option<i64>,
-}
-
 /// All that is played of a file.
 #[derive(Clone, Debug)]
 pub struct Movie {
     /// The picture.
-    pub video: Option<Track>,
+    pub video: Option<MovieTrack>,
     /// The sound tracks, in the file's order.
-    pub audio: Vec<Track>,
+    pub audio: Vec<MovieTrack>,
     /// Titles of its parts.
     pub chapters: Option<ChapterTrack>,
-    defaults: Vec<Defaults>,
-    is_fragmented: bool,
-    budget: Budget,
-}
-
-impl Track {
-    /// When a sample is shown, in ticks of presentation time.
-    pub fn shown_at(&self, index: u32) -> i64 {
-        self.samples.media_time(index) - self.origin
-    }
-
-    /// When the last sample that is sent ends, in ticks of presentation time.
-    pub fn shown_until(&self) -> i64 {
-        let after = self.samples.decode_time(self.end) as i64;
-        if !self.samples.has_compositions() || self.end <= self.begin {
-            return after - self.origin;
-        }
-        // The last pictures stand in any order.
-        let last = (self.begin.max(self.end.saturating_sub(32))..self.end)
-            .map(|index| self.samples.media_time(index) + i64::from(self.samples.duration(index)));
-        last.max().unwrap_or(after) - self.origin
-    }
-
-    /// Ticks in nanoseconds.
-    pub fn nanos(&self, ticks: i64) -> i64 {
-        rescale(ticks, self.timescale, 1_000_000_000)
-    }
-
-    /// Nanoseconds in ticks.
-    pub fn ticks(&self, nanos: i64) -> i64 {
-        rescale(nanos, 1_000_000_000, self.timescale)
-    }
-
-    /// It shows pictures.
-    pub fn is_video(&self) -> bool {
-        matches!(self.coding.media, Media::Video { .. })
-    }
-}
-
-/// `value` in another timescale, rounded down.
-pub fn rescale(value: i64, from: u32, to: u32) -> i64 {
-    let scaled = (i128::from(value) * i128::from(to)).div_euclid(i128::from(from.max(1)));
-    i64::try_from(scaled).unwrap_or(if scaled < 0 { i64::MIN } else { i64::MAX })
+    /// Where samples stand in fragments.
+    defaults: Option<Vec<TrackExtends>>,
+    budget: SampleBudget,
 }
 
 impl Movie {
@@ -117,25 +47,15 @@ impl Movie {
             video: None,
             audio: Vec::new(),
             chapters: None,
-            defaults: Vec::new(),
-            is_fragmented: false,
-            budget: Budget::default(),
+            defaults: TrackExtends::read_all(&moov, TRACKS_MAX)?,
+            budget: SampleBudget::default(),
         };
-        if let Some(mvex) = moov.child(*b"mvex")? {
-            movie.is_fragmented = true;
-            for trex in mvex.children(0).take(TRACKS_MAX) {
-                let trex = trex?;
-                if trex.kind == *b"trex" {
-                    movie.defaults.push(Defaults::read(&trex)?);
-                }
-            }
-        }
         for trak in moov.children(0) {
             let trak = trak?;
             if trak.kind != *b"trak" {
                 continue;
             }
-            let Some(track) = read_track(&trak, movie_timescale, file_len, &mut movie.budget)? else {
+            let Some(track) = MovieTrack::read(&trak, movie_timescale, file_len, &mut movie.budget)? else {
                 continue;
             };
             if track.is_video() {
@@ -153,16 +73,17 @@ impl Movie {
     }
 
     /// Samples stand in fragments.
-    pub fn is_fragmented(&self) -> bool {
-        self.is_fragmented
+    pub const fn is_fragmented(&self) -> bool {
+        self.defaults.is_some()
     }
 
     /// Reads the `moof` that begins at `at`.
     pub fn add_fragment(&mut self, moof: &[u8], at: u64, file_len: u64) -> Result<(), BoxFault> {
         let nothing = BoxFault { kind: *b"moof", at, fault: "it is empty" };
         let moof = Boxes::new(moof, at).next().ok_or(nothing)??;
-        let tracks = self.video.iter_mut().chain(&mut self.audio);
-        fragments::read(&moof, &self.defaults, tracks, file_len, &mut self.budget)
+        let defaults = self.defaults.as_deref().unwrap_or_default();
+        let mut tracks = Appended { video: &mut self.video, audio: &mut self.audio, track_id: 0 };
+        read_fragment(&moof, defaults, file_len, &mut self.budget, &mut tracks).map(drop)
     }
 
     /// Settles which samples are sent and where zero is. A movie without samples is a fault.
@@ -175,7 +96,8 @@ impl Movie {
         let begin = if lead.is_video() { begin_of_pictures(lead) } else { 0 };
         let start = lead.shown_at(begin);
         let far = i64::from(lead.timescale);
-        let zero = if lead.is_video() && start < 0 || self.is_fragmented && start > far { start } else { 0 };
+        let zero =
+            if lead.is_video() && start < 0 || self.is_fragmented() && start > far { start } else { 0 };
         let zero = lead.nanos(zero);
         for track in self.video.iter_mut().chain(&mut self.audio) {
             track.origin = track.origin.saturating_add(track.ticks(zero)).clamp(-FAR, FAR);
@@ -203,15 +125,15 @@ impl Movie {
     }
 
     /// The track that decides where segments are cut.
-    pub fn lead(&self) -> Option<&Track> {
+    pub fn lead(&self) -> Option<&MovieTrack> {
         self.video.as_ref().or(self.audio.first())
     }
 
     /// Width and height of the picture, in luma samples.
     pub fn picture_size(&self) -> Option<(u16, u16)> {
         match self.video.as_ref()?.coding.media {
-            Media::Video { width, height } => Some((width, height)),
-            Media::Audio { .. } => None,
+            TrackMedia::Video { width, height } => Some((width, height)),
+            TrackMedia::Audio { .. } => None,
         }
     }
 
@@ -229,18 +151,57 @@ impl Movie {
 
     /// Memory taken by the tables, in bytes.
     pub fn memory(&self) -> usize {
-        self.video.iter().chain(&self.audio).map(|track| track.samples.memory() + size_of::<Track>()).sum()
+        self.video
+            .iter()
+            .chain(&self.audio)
+            .map(|track| track.samples.memory() + size_of::<MovieTrack>())
+            .sum()
+    }
+}
+
+/// Tracks to which fragments are appended.
+struct Appended<'a> {
+    video: &'a mut Option<MovieTrack>,
+    audio: &'a mut [MovieTrack],
+    /// Whose track fragment it is.
+    track_id: u32,
+}
+
+impl Appended<'_> {
+    fn track(&mut self) -> Option<&mut MovieTrack> {
+        let id = self.track_id;
+        self.video.iter_mut().chain(self.audio.iter_mut()).find(|track| track.id == id)
+    }
+}
+
+impl FragmentSink for Appended<'_> {
+    fn begin(&mut self, track_id: u32, decode_time: Option<u64>) {
+        self.track_id = track_id;
+        if let (Some(track), Some(time)) = (self.track(), decode_time)
+            && track.samples.count() == 0
+        {
+            // Our media time begins with the first sample.
+            let time = i64::try_from(time).unwrap_or(FAR).min(FAR);
+            track.origin = (track.origin - time).clamp(-FAR, FAR);
+        }
+    }
+
+    fn sample(&mut self, sample: Sample) {
+        if let Some(track) = self.track() {
+            let sync = sample.sync || !track.is_video();
+            track.samples.push(Sample { sync, ..sample });
+        }
     }
 }
 
 /// The sync sample at presentation zero, or the last one before it, or the first of all.
-fn begin_of_pictures(track: &Track) -> u32 {
+fn begin_of_pictures(track: &MovieTrack) -> u32 {
     let before = track.samples.syncs_before(track.origin + 1);
     track.samples.sync(before.saturating_sub(1)).unwrap_or(0)
 }
 
 /// Samples at the end that begin behind the edit are not shown.
-fn end_of(track: &Track) -> u32 {
+fn end_of(track: &MovieTrack) -> u32 {
     let mut end = track.samples.count();
     if let Some(until) = track.until {
         while end > track.begin && track.samples.media_time(end - 1) >= until {
@@ -255,7 +216,7 @@ fn chapters(
     moov: &BoxRef<'_>,
     movie_timescale: u32,
     file_len: u64,
-    budget: &mut Budget,
+    budget: &mut SampleBudget,
 ) -> Result<Option<ChapterTrack>, BoxFault> {
     let traks = || moov.children(0).take(TRACKS_MAX).flatten().filter(|child| child.kind == *b"trak");
     let mut named = Vec::new();
@@ -272,97 +233,4 @@ fn chapters(
         }
     }
     Ok(None)
-}
-
-fn read_track(
-    trak: &BoxRef<'_>,
-    movie_timescale: u32,
-    file_len: u64,
-    budget: &mut Budget,
-) -> Result<Option<Track>, BoxFault> {
-    let mdia = trak.need(*b"mdia")?;
-    let minf = mdia.need(*b"minf")?;
-    let stbl = minf.need(*b"stbl")?;
-    let Some(coding) = sample_entry::read(&stbl.need(*b"stsd")?)? else { return Ok(None) };
-    let (timescale, language) = timescale(&mdia.need(*b"mdhd")?)?;
-    let samples = tables::read(&stbl, file_len, budget)?;
-    let (id, matrix) = track_header(&trak.need(*b"tkhd")?)?;
-    let (origin, until) = edit(trak, movie_timescale, timescale)?;
-    let end = samples.count();
-    Ok(Some(Track {
-        id,
-        timescale,
-        language,
-        coding,
-        samples,
-        matrix,
-        origin,
-        lift: 0,
-        begin: 0,
-        end,
-        until,
-    }))
-}
-
-/// Timescale and language of an `mdhd` (§8.4.2); an `mvhd` begins alike.
-fn timescale(header: &BoxRef<'_>) -> Result<(u32, String), BoxFault> {
-    let mut full = header.full()?;
-    let long = full.version == 1;
-    let said = full.rest.skip(if long { 16 } else { 8 }).and_then(|()| {
-        let timescale = full.rest.u32()?;
-        full.rest.word(long)?;
-        Some((timescale, full.rest.u16().unwrap_or(0)))
-    });
-    let (timescale, packed) = said.ok_or(header.fault("it is too short"))?;
-    if timescale == 0 {
-        return Err(header.fault("its timescale is zero"));
-    }
-    let letters = [10, 5, 0].map(|shift| (packed >> shift & 0x1f) as u8);
-    // Below 0x400 it is one of QuickTime's Macintosh numbers.
-    let is_code = packed >= 0x400 && letters.iter().all(|letter| (1..=26).contains(letter));
-    let language = letters.iter().map(|letter| char::from(letter + 0x60)).collect();
-    Ok((timescale, if is_code { language } else { "und".to_owned() }))
-}
-
-/// Number and matrix (§8.3.2).
-fn track_header(tkhd: &BoxRef<'_>) -> Result<(u32, Bytes), BoxFault> {
-    let mut full = tkhd.full()?;
-    let long = full.version == 1;
-    let said = full.rest.skip(if long { 16 } else { 8 }).and_then(|()| {
-        let id = full.rest.u32()?;
-        full.rest.skip(4 + if long { 8 } else { 4 } + 16)?;
-        Some((id, full.rest.bytes(36)?))
-    });
-    let (id, matrix) = said.ok_or(tkhd.fault("it is too short"))?;
-    Ok((id, Bytes::copy_from_slice(matrix)))
-}
-
-/// Media time of presentation zero, and of the end of the first edit that is not empty (§8.6.6).
-fn edit(trak: &BoxRef<'_>, movie_timescale: u32, timescale: u32) -> Result<(i64, Option<i64>), BoxFault> {
-    let Some(elst) = trak.child(*b"edts")?.map(|edts| edts.child(*b"elst")).transpose()?.flatten() else {
-        return Ok((0, None));
-    };
-    let mut full = elst.full()?;
-    let long = full.version == 1;
-    full.rest.u32().ok_or(elst.fault("it has no entry count"))?;
-    let mut empty = 0_i64;
-    let mut next = || {
-        let duration = full.rest.word(long)?;
-        let start = full.rest.word(long)?;
-        let start = if long { (start as i64).min(FAR) } else { i64::from(start as u32 as i32) };
-        full.rest.skip(4)?;
-        Some((duration, start))
-    };
-    while let Some((duration, start)) = next() {
-        let duration =
-            rescale(i64::try_from(duration).unwrap_or(i64::MAX), movie_timescale, timescale).min(FAR);
-        if start >= 0 {
-            // A second edit that is shown would need another timeline: what follows the first goes on as it is.
-            let is_last = next().is_none();
-            let until = (duration > 0 && is_last).then(|| start.saturating_add(duration));
-            return Ok((start - empty, until));
-        }
-        empty = (empty + duration).min(FAR);
-    }
-    Ok((-empty, None))
 }

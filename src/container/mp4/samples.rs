@@ -4,22 +4,27 @@
 //! neighbours are kept as runs, sizes in 16 bits as long as they fit, places as one number per chunk. What does not
 //! belong here: boxes, and what presentation time means ([`Movie`](super::movie::Movie)).
 
-use super::compact::{Chunks, Compositions, Sizes};
+use super::compact::{Compositions, PackedChunks, Sizes};
 
 /// Samples of all tracks of a recording of a week: a file that says more lies, and would take our memory and time.
 const SAMPLES_MAX: u32 = 50_000_000;
 
 /// How many samples a file may still say that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget(u32);
+pub struct SampleBudget(u32);
 
-impl Default for Budget {
+impl Default for SampleBudget {
     fn default() -> Self {
         Self(SAMPLES_MAX)
     }
 }
 
-impl Budget {
+impl SampleBudget {
+    /// For `count` samples.
+    pub const fn new(count: u32) -> Self {
+        Self(count)
+    }
+
     /// Takes `count` samples from what is left. False where there is not so much.
     pub fn take(&mut self, count: u32) -> bool {
         self.0.checked_sub(count).map(|left| self.0 = left).is_some()
@@ -52,7 +57,7 @@ pub struct Extent {
 
 /// All samples of a track.
 #[derive(Clone, Debug, Default)]
-pub struct Samples {
+pub struct SampleTable {
     count: u32,
     sizes: Sizes,
     times: Vec<TimeRun>,
@@ -60,7 +65,7 @@ pub struct Samples {
     compositions: Compositions,
     /// Sync samples; `None` where all are.
     syncs: Option<Vec<u32>>,
-    chunks: Chunks,
+    chunks: PackedChunks,
     end: u64,
     next: Option<u64>,
 }
@@ -73,8 +78,8 @@ struct TimeRun {
     duration: u32,
 }
 
-impl Samples {
-    /// Appends the next sample. Whoever counts on the word of a file asks a [`Budget`] first.
+impl SampleTable {
+    /// Appends the next sample. Whoever counts on the word of a file asks a [`SampleBudget`] first.
     pub fn push(&mut self, sample: Sample) {
         let index = self.count;
         if self.times.last().is_none_or(|run| run.duration != sample.duration) {
@@ -264,7 +269,7 @@ pub struct SampleInfo {
 /// Neighbouring samples, without a search for each.
 #[derive(Clone, Debug)]
 pub struct SampleRange<'a> {
-    samples: &'a Samples,
+    samples: &'a SampleTable,
     next: u32,
     to: u32,
     /// From the run of the next sample on.
@@ -338,7 +343,7 @@ mod tests {
                 if in_order { sample.composition = 0; }
                 next = sample.offset + u64::from(sample.size);
             }
-            let mut samples = Samples::default();
+            let mut samples = SampleTable::default();
             for sample in &list { samples.push(*sample); }
             samples.shrink();
             let mut time = 0;
@@ -377,7 +382,7 @@ mod tests {
     fn two_hours_take_little_memory() {
         // As ffmpeg interleaves 25 pictures and 47 frames of sound a second.
         let hour = |per_second: u32, size, composition| {
-            let mut samples = Samples::default();
+            let mut samples = SampleTable::default();
             for index in 0..per_second * 3600 {
                 let offset = u64::from(index) * 10_000;
                 samples.push(Sample { offset, size, duration: 512, composition, sync: index % 250 == 0 });
