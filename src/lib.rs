@@ -26,7 +26,7 @@
 //!  5  main.rs                                                          command line, logging
 //!  4  server                                                           wiring, demo, order of ending
 //!  3  delivery   admin                                                 what the world may ask
-//!  2  source   ladder   channel   store   vod   schedule   rehearsal   simulator   stages: strangers to each other
+//!  2  source   ladder   channel   store   vod   schedule   rehearsal   simulator   loadtest   stages: strangers to each other
 //!  1  config   feed   matrix   agenda   alarm   audit   http   rtsp   rtmp   udp   container   push   tasks   workshop  joints: how stages are told and joined
 //!  0  media   clock   meter   log   retry                                    words
 //! ```
@@ -34,8 +34,8 @@
 //! The tests in `house.rs` enforce it.
 //!
 //! * **Cores** decide and are free of I/O; time is an argument. The timeline of a source
-//!   ([`source`]), the lattice of pictures and of sound ([`ladder`]), the splicer ([`channel`]), boxes
-//!   ([`container`]), playlists ([`store`]), the precedence of wishes ([`matrix`]), what is an alarm ([`alarm`]), RTSP sessions,
+//!   ([`source`]), the lattice of pictures and of sound ([`ladder`]), the splicer ([`channel`]), boxes,
+//!   playlists and manifests ([`container`]), what they list ([`store`]), the precedence of wishes ([`matrix`]), what is an alarm ([`alarm`]), RTSP sessions,
 //!   RTP packets and their pace ([`rtsp`]), RTMP connections ([`rtmp`]), routes and who watches ([`delivery`]) are cores.
 //! * **Shells** around them are thin: a task per source, two per channel (one shows, one paints its waiting
 //!   picture), one for the matrix, one conductor, one watchman; a decoding thread per ladder and a thread per rung.

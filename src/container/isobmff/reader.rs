@@ -208,8 +208,8 @@ impl<'a> BoxReader<'a> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::{put_box, put_full_box};
     use super::*;
-    use crate::container::isobmff::{put_box, put_full_box};
 
     #[test]
     fn what_was_written_is_read_with_its_place() {
