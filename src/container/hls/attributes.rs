@@ -1,5 +1,7 @@
 //! Attribute lists (RFC 8216 §4.2).
 
+use std::fmt::{self, Display, Formatter, Write};
+
 /// The value of the attribute `name`, without quotes.
 pub(super) fn attribute<'a>(list: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = list;
@@ -24,4 +26,21 @@ pub(super) fn text(list: &str, name: &str) -> Option<String> {
 /// An attribute that is a number.
 pub(super) fn number<T: std::str::FromStr>(list: &str, name: &str) -> Option<T> {
     attribute(list, name)?.parse().ok()
+}
+
+/// Writes an attribute that is not the first one, where it has a value.
+pub(super) fn optional(out: &mut Formatter<'_>, name: &str, value: Option<impl Display>) -> fmt::Result {
+    value.map_or(Ok(()), |value| write!(out, ",{name}={value}"))
+}
+
+/// A quoted string, without what may not stand in one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quoted<'a>(pub(super) &'a str);
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        out.write_char('"')?;
+        self.0.split(['"', '\r', '\n']).try_for_each(|part| out.write_str(part))?;
+        out.write_char('"')
+    }
 }

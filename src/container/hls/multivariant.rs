@@ -3,11 +3,9 @@
 //! What we write states CODECS of every variant, because hls.js drops audio-only variants only where all do; audio-only
 //! comes last, because the first variant is where players start.
 
-use hls_m3u8::MasterPlaylist;
-use hls_m3u8::tags::{ExtXMedia, VariantStream as StreamTag};
-use hls_m3u8::types::{Channels, ClosedCaptions, MediaType, Resolution, StreamData, UFloat};
+use std::fmt::{self, Display, Formatter};
 
-use super::attributes::{attribute, number, text};
+use super::attributes::{Quoted, attribute, number, optional, text};
 use super::{PlaylistFault, lines, tag};
 
 /// A multivariant playlist.
@@ -157,59 +155,60 @@ fn rendition(list: &str) -> Option<AlternativeRendition> {
     })
 }
 
-/// The text of the playlist, as `hls_m3u8` writes it.
-impl std::fmt::Display for MultivariantPlaylist {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut playlist = MasterPlaylist::default();
-        playlist.has_independent_segments = self.has_independent_segments;
-        playlist.media = self.renditions.iter().filter_map(media_tag).collect();
-        let variants = self.variants.iter().map(stream_tag);
-        playlist.variant_streams = variants.chain(self.i_frames.iter().map(i_frame_tag)).collect();
-        playlist.fmt(out)
+/// The text of the playlist.
+impl Display for MultivariantPlaylist {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(out, "#EXTM3U")?;
+        self.renditions.iter().try_for_each(|rendition| rendition.fmt(out))?;
+        self.variants.iter().try_for_each(|variant| variant.fmt(out))?;
+        self.i_frames.iter().try_for_each(|stream| stream.fmt(out))?;
+        if self.has_independent_segments {
+            writeln!(out, "#EXT-X-INDEPENDENT-SEGMENTS")?;
+        }
+        Ok(())
     }
 }
 
-/// `None` where a value may not stand in a playlist.
-fn media_tag(rendition: &AlternativeRendition) -> Option<ExtXMedia<'_>> {
-    let mut tag = ExtXMedia::builder();
-    tag.media_type(match rendition.kind {
-        RenditionType::Audio => MediaType::Audio,
-        RenditionType::Subtitles => MediaType::Subtitles,
-    });
-    tag.group_id(rendition.group.clone()).name(rendition.name.clone());
-    if let Some(language) = &rendition.language {
-        tag.language(language.clone());
-    }
-    if let Some(channels) = rendition.channels {
-        tag.channels(Channels::new(channels));
-    }
-    if let Some(uri) = &rendition.uri {
-        tag.uri(uri.clone());
-    }
-    tag.is_default(rendition.is_default).is_autoselect(true).build().ok()
-}
-
-fn stream_data(bandwidth_bps: u64, codecs: &[String], resolution: Option<(u32, u32)>) -> StreamData<'_> {
-    let mut data = StreamData::new(bandwidth_bps);
-    data.set_codecs(Some(codecs.to_vec()));
-    data.set_resolution(resolution.map(|(width, height)| Resolution::new(width as usize, height as usize)));
-    data
-}
-
-fn stream_tag(variant: &VariantStream) -> StreamTag<'_> {
-    let mut stream_data = stream_data(variant.bandwidth_bps, &variant.codecs, variant.resolution);
-    stream_data.set_average_bandwidth(variant.average_bps);
-    StreamTag::ExtXStreamInf {
-        uri: variant.uri.as_str().into(),
-        frame_rate: variant.frame_rate.and_then(|rate| UFloat::try_from(rate).ok()),
-        audio: variant.audio.as_deref().map(Into::into),
-        subtitles: variant.subtitles.as_deref().map(Into::into),
-        closed_captions: None::<ClosedCaptions<'_>>,
-        stream_data,
+impl Display for AlternativeRendition {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            RenditionType::Audio => "AUDIO",
+            RenditionType::Subtitles => "SUBTITLES",
+        };
+        write!(out, "#EXT-X-MEDIA:TYPE={kind}")?;
+        optional(out, "URI", self.uri.as_deref().map(Quoted))?;
+        write!(out, ",GROUP-ID={}", Quoted(&self.group))?;
+        optional(out, "LANGUAGE", self.language.as_deref().map(Quoted))?;
+        write!(out, ",NAME={}", Quoted(&self.name))?;
+        optional(out, "DEFAULT", self.is_default.then_some("YES"))?;
+        write!(out, ",AUTOSELECT=YES")?;
+        optional(out, "CHANNELS", self.channels.map(|channels| format!("\"{channels}\"")))?;
+        writeln!(out)
     }
 }
 
-fn i_frame_tag(stream: &IFrameStream) -> StreamTag<'_> {
-    let stream_data = stream_data(stream.bandwidth_bps, &stream.codecs, stream.resolution);
-    StreamTag::ExtXIFrame { uri: stream.uri.as_str().into(), stream_data }
+impl Display for VariantStream {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "#EXT-X-STREAM-INF:BANDWIDTH={}", self.bandwidth_bps)?;
+        optional(out, "AVERAGE-BANDWIDTH", self.average_bps)?;
+        write_coding(out, &self.codecs, self.resolution)?;
+        optional(out, "FRAME-RATE", self.frame_rate.map(|rate| format!("{rate:.3}")))?;
+        optional(out, "AUDIO", self.audio.as_deref().map(Quoted))?;
+        optional(out, "SUBTITLES", self.subtitles.as_deref().map(Quoted))?;
+        writeln!(out, "\n{}", self.uri)
+    }
+}
+
+impl Display for IFrameStream {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let Self { uri, bandwidth_bps, codecs, resolution } = self;
+        write!(out, "#EXT-X-I-FRAME-STREAM-INF:URI={},BANDWIDTH={bandwidth_bps}", Quoted(uri))?;
+        write_coding(out, codecs, *resolution)?;
+        writeln!(out)
+    }
+}
+
+fn write_coding(out: &mut Formatter<'_>, codecs: &[String], resolution: Option<(u32, u32)>) -> fmt::Result {
+    write!(out, ",CODECS={}", Quoted(&codecs.join(",")))?;
+    optional(out, "RESOLUTION", resolution.map(|(width, height)| format!("{width}x{height}")))
 }

@@ -91,7 +91,10 @@ fn a_multivariant_playlist_is_read_as_it_was_written() {
             resolution: None,
         }],
     };
-    assert_eq!(multivariant(&playlist.to_string()), playlist, "{playlist}");
+    let text = playlist.to_string();
+    assert_eq!(multivariant(&text), playlist, "{text}");
+    let other = hls_m3u8::MasterPlaylist::try_from(&*text).expect("a strict reader takes it");
+    assert_eq!(other.to_string(), text, "and would have written the same");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::fragments::{FragmentSink, TrackExtends, read_fragment};
 use super::sample_entry::TrackMedia;
 use super::samples::{Sample, SampleBudget};
 use super::ticks::{FAR, rescale};
-use super::track::{MovieTrack, edit, timescale, track_header};
+use super::track::{MovieTrack, edit, timescale, track_id};
 
 /// Tracks that are looked at; more are nonsense.
 const TRACKS_MAX: usize = 64;
@@ -224,7 +224,7 @@ fn chapters(
         named.extend(chapters::named_by(&trak)?);
     }
     for trak in traks().filter(|_| !named.is_empty()) {
-        if named.contains(&track_header(&trak.need(*b"tkhd")?)?.0) {
+        if named.contains(&track_id(&trak.need(*b"tkhd")?)?.0) {
             let (timescale, _) = timescale(&trak.need(*b"mdia")?.need(*b"mdhd")?)?;
             if let Some(mut track) = ChapterTrack::read(&trak, timescale, file_len, budget)? {
                 track.origin = edit(&trak, movie_timescale, timescale)?.0;

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::super::isobmff::{BoxFault, BoxRef};
+use super::super::isobmff::{BoxFault, BoxRef, FullBox};
 use super::sample_entry::{self, Coding, TrackMedia};
 use super::samples::{SampleBudget, SampleTable};
 use super::tables;
@@ -48,7 +48,8 @@ impl MovieTrack {
     ) -> Result<Option<Self>, BoxFault> {
         let stbl = trak.need(*b"mdia")?.need(*b"minf")?.need(*b"stbl")?;
         let Some(coding) = sample_entry::read(&stbl.need(*b"stsd")?)? else { return Ok(None) };
-        let TrackHeader { id, timescale, language, matrix } = TrackHeader::read(trak)?;
+        let TrackHeader { id, timescale, language } = TrackHeader::read(trak)?;
+        let matrix = matrix(&trak.need(*b"tkhd")?)?;
         let samples = tables::read(&stbl, file_len, budget)?;
         let (origin, until) = edit(trak, movie_timescale, timescale)?;
         let end = samples.count();
@@ -109,16 +110,13 @@ pub struct TrackHeader {
     pub timescale: u32,
     /// ISO 639-2/T, `und` where unknown.
     pub language: String,
-    /// The transformation of `tkhd` (§8.3.2): how a phone was held.
-    pub matrix: Bytes,
 }
 
 impl TrackHeader {
     /// Reads `tkhd` and `mdhd` of a `trak`.
     pub fn read(trak: &BoxRef<'_>) -> Result<Self, BoxFault> {
         let (timescale, language) = timescale(&trak.need(*b"mdia")?.need(*b"mdhd")?)?;
-        let (id, matrix) = track_header(&trak.need(*b"tkhd")?)?;
-        Ok(Self { id, timescale, language, matrix })
+        Ok(Self { id: track_id(&trak.need(*b"tkhd")?)?.0, timescale, language })
     }
 }
 
@@ -128,8 +126,8 @@ pub(super) fn timescale(header: &BoxRef<'_>) -> Result<(u32, String), BoxFault> 
     let long = full.version == 1;
     let said = full.rest.skip(if long { 16 } else { 8 }).and_then(|()| {
         let timescale = full.rest.u32()?;
-        full.rest.word(long)?;
-        Some((timescale, full.rest.u16().unwrap_or(0)))
+        let language = full.rest.word(long).and_then(|_| full.rest.u16());
+        Some((timescale, language.unwrap_or(0)))
     });
     let (timescale, packed) = said.ok_or(header.fault("it is too short"))?;
     if timescale == 0 {
@@ -142,17 +140,19 @@ pub(super) fn timescale(header: &BoxRef<'_>) -> Result<(u32, String), BoxFault> 
     Ok((timescale, if is_code { language } else { "und".to_owned() }))
 }
 
-/// Number and matrix (§8.3.2).
-pub(super) fn track_header(tkhd: &BoxRef<'_>) -> Result<(u32, Bytes), BoxFault> {
+/// `track_ID`, and what follows it (§8.3.2).
+pub(super) fn track_id<'a>(tkhd: &BoxRef<'a>) -> Result<(u32, FullBox<'a>), BoxFault> {
     let mut full = tkhd.full()?;
-    let long = full.version == 1;
-    let said = full.rest.skip(if long { 16 } else { 8 }).and_then(|()| {
-        let id = full.rest.u32()?;
-        full.rest.skip(4 + if long { 8 } else { 4 } + 16)?;
-        Some((id, full.rest.bytes(36)?))
-    });
-    let (id, matrix) = said.ok_or(tkhd.fault("it is too short"))?;
-    Ok((id, Bytes::copy_from_slice(matrix)))
+    let id = full.rest.skip(if full.version == 1 { 16 } else { 8 }).and_then(|()| full.rest.u32());
+    Ok((id.ok_or(tkhd.fault("it is too short"))?, full))
+}
+
+/// The transformation (§8.3.2).
+fn matrix(tkhd: &BoxRef<'_>) -> Result<Bytes, BoxFault> {
+    let (_, mut full) = track_id(tkhd)?;
+    let matrix = full.rest.skip(4 + if full.version == 1 { 8 } else { 4 } + 16);
+    let matrix = matrix.and_then(|()| full.rest.bytes(36)).ok_or(tkhd.fault("it is too short"))?;
+    Ok(Bytes::copy_from_slice(matrix))
 }
 
 /// Media time of presentation zero, and of the end of the first edit that is not empty (§8.6.6).
