@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amphi::channel::{Splicer, SplicerOptions};
+use amphi::container::fmp4::{init_section, segment};
+use amphi::container::isobmff::file_header;
 use amphi::delivery::route;
-use amphi::isobmff::file_header;
 use amphi::ladder::assembler::Assembler;
 use amphi::media::{
     AudioFormat, AudioTrack, CellIndex, CodedCell, Grid, ParameterSets, Parts, PictureSize, RungTracks,
     SampleEntry, TrackCell, VideoTrack,
 };
-use amphi::package::{init_section, segment};
 use amphi::rtmp::{self, Timebase};
 use amphi::store::{Rung, Window};
 use amphi::vod::{Movie, Smil};

@@ -13,7 +13,7 @@
 //!  encoder ──RTSP──▶ source ── frames ─▶ ladder (one per source) ─ coded cells ─▶ channel (live | waiting)
 //!  waiting.mp4 ─▶ ladder, once at start ───────────────────────────────────────────▶ │
 //!                                                                                    ▼
-//!                                                        package (CMAF) ─▶ store ─▶ delivery: HLS
+//!                                                        container (CMAF) ─▶ store ─▶ delivery: HLS
 //!  publisher ─RTMP─▶ source                              coded cells ──────────────▶ delivery: RTSP, pushes
 //!                                                 coded pictures, in batches ───────▶ delivery: RTMP players
 //!  people ─▶ admin (REST, console) ─ commands ─▶ matrix ─ which source on which channel ─▶ server
@@ -26,8 +26,8 @@
 //!  5  main.rs                                                            (command line, logging)
 //!  4  server                                                             (wiring, demo, order of ending)
 //!  3  delivery admin                                                     (what the world may ask)
-//!  2  source ladder channel package store vod schedule rehearsal simulator loadtest    (stages: strangers to each other)
-//!  1  config feed matrix agenda alarm audit http rtsp rtmp udp isobmff clip push tasks workshop
+//!  2  source ladder channel store vod schedule rehearsal simulator loadtest    (stages: strangers to each other)
+//!  1  config feed matrix agenda alarm audit http rtsp rtmp udp container push tasks workshop
 //!                                                                        (joints: how stages are told and joined)
 //!  0  media clock meter log retry                                        (words)
 //! ```
@@ -35,8 +35,8 @@
 //! module no files lean on each other in a circle. The tests in `house.rs` enforce it, and compare this picture with it.
 //!
 //! * **Cores** decide and are free of I/O; time is an argument. The timeline of a source
-//!   ([`source`]), the lattice of pictures and of sound ([`ladder`]), the splicer ([`channel`]), boxes
-//!   ([`package`]), playlists ([`store`]), the precedence of wishes ([`matrix`]), what is an alarm ([`alarm`]), RTSP sessions,
+//!   ([`source`]), the lattice of pictures and of sound ([`ladder`]), the splicer ([`channel`]), boxes,
+//!   playlists and manifests ([`container`]), what they list ([`store`]), the precedence of wishes ([`matrix`]), what is an alarm ([`alarm`]), RTSP sessions,
 //!   RTP packets and their pace ([`rtsp`]), RTMP connections ([`rtmp`]), routes and who watches ([`delivery`]) are cores.
 //! * **Shells** around them are thin: a task per source, two per channel (one shows, one paints its waiting
 //!   picture), one for the matrix, one conductor, one watchman; a decoding thread per ladder and a thread per rung.
@@ -107,12 +107,10 @@ pub use amphi_runtime::{log, tasks, udp, workshop};
 pub use amphi_source as source;
 
 pub mod channel;
-pub mod clip;
+pub mod container;
 pub mod delivery;
-pub mod isobmff;
 pub mod ladder;
 pub mod loadtest;
-pub mod package;
 pub mod server;
 pub mod simulator;
 pub mod store;

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use amphi::isobmff::Boxes;
+use amphi::container::isobmff::Boxes;
 use amphi::vod::{Movie, cuts};
 use libfuzzer_sys::fuzz_target;
 

@@ -1,10 +1,18 @@
-//! Subtitles and chapters: WebVTT and SRT.
+//! Subtitles and chapters, playlists and manifests.
 
 #![no_main]
 
-use amphi::vod::cues;
+use amphi::container::dash::Mpd;
+use amphi::container::hls;
+use amphi::container::webvtt::cues;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let _ = cues(&String::from_utf8_lossy(data));
+    let text = String::from_utf8_lossy(data);
+    let _ = cues(&text);
+    let _ = hls::parse(&text).map(|playlist| match playlist {
+        hls::ParsedPlaylist::Media(media) => media.to_string(),
+        hls::ParsedPlaylist::Multivariant(multivariant) => multivariant.to_string(),
+    });
+    let _ = Mpd::parse(&text).map(|mpd| mpd.to_string());
 });

@@ -70,7 +70,8 @@ impl Desk<'_> {
 
     async fn nearest(self, stream: &Stream, bitrate: Option<u64>) -> Answered {
         let presentation = self.mount.open(stream).await?;
-        let far = |it: &&vod::Rendition| bitrate.map_or(0, |asked| it.recording.rates.1.abs_diff(asked));
+        let far =
+            |it: &&vod::Rendition| bitrate.map_or(0, |asked| it.recording.rates.average_bps.abs_diff(asked));
         let nearest = presentation.renditions.iter().min_by_key(far).ok_or(VodFault::NotFound)?;
         let trim = Some(trim(self.request)).filter(|trim| !trim.is_whole()).unwrap_or(nearest.trim);
         let (kind, recording) = (nearest.kind, std::sync::Arc::clone(&nearest.recording));

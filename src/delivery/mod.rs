@@ -26,7 +26,7 @@
 //! | a page and its parts | `no-cache` | asked again with their `ETag`, for a 304 |
 //! | everything else | `no-store` | a channel that is not there yet may be there in a second |
 //!
-//! What does *not* belong here: making playlists or segments (`store`, `package`), sockets (`http`), REST
+//! What does *not* belong here: making playlists or segments (`store`, `container`), sockets (`http`), REST
 //! (`admin`).
 
 mod air;

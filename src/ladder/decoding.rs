@@ -273,10 +273,11 @@ mod tests {
     /// The access units of a fixture's pictures, and which are sync.
     fn fixture(name: &str) -> Vec<(Vec<u8>, bool)> {
         let path = format!("{}/fixtures/{name}.mp4", env!("CARGO_MANIFEST_DIR"));
-        let clip = crate::clip::Clip::parse(&std::fs::read(path).expect("a fixture").into()).expect("a clip");
+        let clip = crate::container::clip::Clip::parse(&std::fs::read(path).expect("a fixture").into())
+            .expect("a clip");
         let video = clip.video.expect("pictures");
         let crate::media::TrackFormat::H264(sets) = &*video.format else { panic!("H.264") };
-        let unit = |sample: &crate::clip::ClipSample| {
+        let unit = |sample: &crate::container::clip::ClipSample| {
             let mut unit = Vec::new();
             to_annex_b(&sample.data, sample.sync.then_some(sets), &mut unit);
             (unit, sample.sync)

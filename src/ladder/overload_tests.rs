@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::pressure::MOST;
 use super::*;
-use crate::clip::{Clip, ClipTrack};
 use crate::clock::Clock;
+use crate::container::clip::{Clip, ClipTrack};
 use crate::feed::Publisher;
 use crate::media::{AudioFormat, AudioTrack, Grid, MediaTime, PictureSize, SourceFrame};
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tracing::warn;
 
-use crate::clip::Clip;
+use crate::container::clip::Clip;
 use crate::media::{
     AAC_FRAME_SAMPLES, CellIndex, CodedCell, Grid, MediaTime, Picture, PictureSize, RungTracks, Runs,
     SampleEntry, Slot, SourceFrame, TrackCell, TrackFormat, VIDEO_TIMESCALE,

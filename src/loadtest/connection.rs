@@ -9,14 +9,14 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::fault::{ExchangeError, PATIENCE};
-use super::fragment::Check;
+use super::fragment::BodyCheck;
 use super::negotiated::Negotiated;
 use super::plain::Plain;
 use super::socket::Sink;
 use super::target::{Protocol, Target};
 
 /// A segment.
-impl Sink for Check {
+impl Sink for BodyCheck {
     fn take(&mut self, bytes: &[u8]) -> Result<(), ExchangeError> {
         Self::take(self, bytes)
     }

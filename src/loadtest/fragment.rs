@@ -1,22 +1,27 @@
 //! What a media segment says of itself: boxes, sequence, times. Sans-IO.
 //!
-//! A [`Check`] follows a segment's boxes (ISO/IEC 14496-12 §4.2) through bytes that come in pieces. Of fragments it reads
-//! where they stand in time; the samples themselves need not be seen ([`Check::dull`]). Segments of MPEG transport
+//! A [`BodyCheck`] follows a segment's boxes (ISO/IEC 14496-12 §4.2) through bytes that come in pieces. Of fragments it reads
+//! where they stand in time; the samples themselves need not be seen ([`BodyCheck::dull`]). Segments of MPEG transport
 //! streams and of packed audio are told apart by their first byte.
 
-use crate::isobmff::{BoxFault, BoxRef, Boxes};
+use crate::container::isobmff::{BoxFault, BoxRef, Boxes};
+use crate::container::mp4::{FragmentSink, Sample, SampleBudget, TrackExtends, TrackHeader, read_fragment};
 
 use super::fault::ExchangeError;
 
 /// A `moof` or `moov` longer than this is nobody's.
 const INDEX_MAX: usize = 4 << 20;
+/// Samples of one fragment.
+const SAMPLES_MAX: u32 = 1_000_000;
+/// Tracks of one presentation.
+const TRACKS_MAX: usize = 64;
 /// A transport packet (ISO/IEC 13818-1 §2.4.3.2).
 const PACKET: usize = 188;
 const SYNC: u8 = 0x47;
 
 /// Where one track stands in a segment, in its timescale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct TrackSpan {
     pub(super) track: u32,
     pub(super) start: u64,
     pub(super) end: u64,
@@ -24,19 +29,19 @@ pub(super) struct Span {
 
 /// What a whole segment says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(super) struct SegmentFacts {
     /// `mfhd` of the first fragment.
     pub(super) sequence: Option<u32>,
-    pub(super) spans: Vec<Span>,
+    pub(super) spans: Vec<TrackSpan>,
 }
 
 /// What an initialization section says of a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Track {
+pub(super) struct KnownTrack {
     pub(super) id: u32,
     pub(super) timescale: u32,
-    /// Of samples that do not say.
-    pub(super) duration: u32,
+    /// What holds for samples of which a fragment says nothing.
+    pub(super) defaults: TrackExtends,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +55,7 @@ enum Form {
 
 /// Follows one body.
 #[derive(Debug, Default)]
-pub(super) struct Check {
+pub(super) struct BodyCheck {
     form: Form,
     header: Vec<u8>,
     /// Of the present box.
@@ -58,22 +63,22 @@ pub(super) struct Check {
     /// The present box is an index and kept here.
     index: Option<Vec<u8>>,
     bytes: u64,
-    seen: Seen,
-    tracks: Vec<Track>,
-    facts: Facts,
+    seen: SeenBoxes,
+    tracks: Vec<KnownTrack>,
+    facts: SegmentFacts,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Seen {
+struct SeenBoxes {
     ftyp: bool,
     moov: bool,
     moof: bool,
     mdat: bool,
 }
 
-impl Check {
+impl BodyCheck {
     /// For a segment of these tracks.
-    pub(super) fn of(tracks: &[Track]) -> Self {
+    pub(super) fn of(tracks: &[KnownTrack]) -> Self {
         Self { tracks: tracks.to_vec(), ..Self::default() }
     }
 
@@ -168,7 +173,7 @@ impl Check {
     }
 
     /// The whole body was an initialization section: its tracks.
-    pub(super) fn finish_init(self) -> Result<Vec<Track>, ExchangeError> {
+    pub(super) fn finish_init(self) -> Result<Vec<KnownTrack>, ExchangeError> {
         self.is_whole()?;
         if self.seen.ftyp && self.seen.moov {
             Ok(self.tracks)
@@ -178,7 +183,7 @@ impl Check {
     }
 
     /// The whole body was a media segment.
-    pub(super) fn finish_segment(self) -> Result<Facts, ExchangeError> {
+    pub(super) fn finish_segment(self) -> Result<SegmentFacts, ExchangeError> {
         self.is_whole()?;
         match self.form {
             Form::Boxes if !(self.seen.moof && self.seen.mdat) => {
@@ -220,103 +225,48 @@ impl Check {
     }
 
     fn fragment(&mut self, moof: &BoxRef<'_>) -> Result<(), BoxFault> {
-        for child in moof.children(0) {
-            let child = child?;
-            match &child.kind {
-                b"mfhd" => {
-                    let sequence = child.full()?.rest.u32().ok_or(child.fault("it is too short"))?;
-                    self.facts.sequence.get_or_insert(sequence);
-                }
-                b"traf" => {
-                    let span = self.span(&child)?;
-                    match self.facts.spans.iter_mut().find(|known| known.track == span.track) {
-                        Some(known) => known.end = span.end,
-                        None => self.facts.spans.push(span),
-                    }
-                }
-                _ => {}
-            }
-        }
+        let defaults: Vec<TrackExtends> = self.tracks.iter().map(|track| track.defaults).collect();
+        let mut spans = Spans { all: &mut self.facts.spans, now: 0 };
+        let mut budget = SampleBudget::new(SAMPLES_MAX);
+        let sequence = read_fragment(moof, &defaults, u64::MAX, &mut budget, &mut spans)?;
+        self.facts.sequence = self.facts.sequence.or(sequence);
         Ok(())
-    }
-
-    /// ISO/IEC 14496-12 §8.8.7, §8.8.8, §8.8.12.
-    fn span(&self, traf: &BoxRef<'_>) -> Result<Span, BoxFault> {
-        let (mut track, mut default, mut start, mut length) = (0, 0, 0, 0_u64);
-        for child in traf.children(0) {
-            let child = child?;
-            let short = || child.fault("it is too short");
-            match &child.kind {
-                b"tfhd" => {
-                    let mut full = child.full()?;
-                    track = full.rest.u32().ok_or_else(short)?;
-                    let known = self.tracks.iter().find(|known| known.id == track);
-                    default = known.map_or(0, |known| known.duration);
-                    for (flag, bytes) in [(1, 8), (2, 4)] {
-                        if full.flags & flag != 0 {
-                            full.rest.skip(bytes).ok_or_else(short)?;
-                        }
-                    }
-                    if full.flags & 8 != 0 {
-                        default = full.rest.u32().ok_or_else(short)?;
-                    }
-                }
-                b"tfdt" => {
-                    let mut full = child.full()?;
-                    start = full.rest.word(full.version == 1).ok_or_else(short)?;
-                }
-                b"trun" => {
-                    let mut full = child.full()?;
-                    let count = full.rest.u32().ok_or_else(short)?;
-                    let skipped = 4 * (full.flags & 1) + (full.flags & 4);
-                    full.rest.skip(skipped as usize).ok_or_else(short)?;
-                    if full.flags & 0x100 == 0 {
-                        length += u64::from(count) * u64::from(default);
-                        continue;
-                    }
-                    let others = 4 * (full.flags >> 9 & 7).count_ones() as usize;
-                    for _ in 0..count {
-                        length += u64::from(full.rest.u32().ok_or_else(short)?);
-                        full.rest.skip(others).ok_or_else(short)?;
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(Span { track, start, end: start + length })
     }
 }
 
-fn tracks(moov: &BoxRef<'_>) -> Result<Vec<Track>, BoxFault> {
+/// Where the tracks of a fragment stand in time.
+struct Spans<'a> {
+    all: &'a mut Vec<TrackSpan>,
+    /// That of the present track.
+    now: usize,
+}
+
+impl FragmentSink for Spans<'_> {
+    fn begin(&mut self, track: u32, decode_time: Option<u64>) {
+        let start = decode_time.unwrap_or(0);
+        self.now = self.all.iter().position(|known| known.track == track).unwrap_or(self.all.len());
+        match self.all.get_mut(self.now) {
+            Some(known) => known.end = start,
+            None => self.all.push(TrackSpan { track, start, end: start }),
+        }
+    }
+
+    fn sample(&mut self, sample: Sample) {
+        if let Some(span) = self.all.get_mut(self.now) {
+            span.end = span.end.saturating_add(sample.duration.into());
+        }
+    }
+}
+
+fn tracks(moov: &BoxRef<'_>) -> Result<Vec<KnownTrack>, BoxFault> {
+    let defaults = TrackExtends::read_all(moov, TRACKS_MAX)?.unwrap_or_default();
     let mut found = Vec::new();
     for trak in moov.children(0) {
         let trak = trak?;
-        if trak.kind != *b"trak" {
-            continue;
-        }
-        let tkhd = trak.need(*b"tkhd")?;
-        let mut full = tkhd.full()?;
-        let long = full.version == 1;
-        let id = full.rest.skip(if long { 16 } else { 8 }).and_then(|()| full.rest.u32());
-        let mdhd = trak.need(*b"mdia")?.need(*b"mdhd")?;
-        let mut full = mdhd.full()?;
-        let timescale = full.rest.skip(if full.version == 1 { 16 } else { 8 }).and_then(|()| full.rest.u32());
-        let (Some(id), Some(timescale)) = (id, timescale) else { return Err(tkhd.fault("it is too short")) };
-        found.push(Track { id, timescale, duration: 0 });
-    }
-    if let Some(mvex) = moov.child(*b"mvex")? {
-        for trex in mvex.children(0) {
-            let trex = trex?;
-            if trex.kind != *b"trex" {
-                continue;
-            }
-            let mut rest = trex.full()?.rest;
-            let fields = [rest.u32(), rest.u32(), rest.u32()];
-            if let [Some(id), _, Some(duration)] = fields
-                && let Some(track) = found.iter_mut().find(|track| track.id == id)
-            {
-                track.duration = duration;
-            }
+        if trak.kind == *b"trak" && found.len() < TRACKS_MAX {
+            let TrackHeader { id, timescale, .. } = TrackHeader::read(&trak)?;
+            let defaults = defaults.iter().find(|it| it.track_id == id).copied().unwrap_or_default();
+            found.push(KnownTrack { id, timescale, defaults });
         }
     }
     Ok(found)
@@ -325,23 +275,23 @@ fn tracks(moov: &BoxRef<'_>) -> Result<Vec<Track>, BoxFault> {
 /// Whether each segment begins where the one before it ended.
 #[derive(Debug, Default)]
 pub(super) struct Continuity {
-    tracks: Vec<Track>,
+    tracks: Vec<KnownTrack>,
     ends: Vec<(u32, u64)>,
     sequence: Option<u32>,
 }
 
 impl Continuity {
     /// Of these tracks. What went before is forgotten.
-    pub(super) fn of(tracks: Vec<Track>) -> Self {
+    pub(super) fn of(tracks: Vec<KnownTrack>) -> Self {
         Self { tracks, ..Self::default() }
     }
 
-    pub(super) fn tracks(&self) -> &[Track] {
+    pub(super) fn tracks(&self) -> &[KnownTrack] {
         &self.tracks
     }
 
     /// Another rung, whose times go on where these ended.
-    pub(super) fn change(&mut self, tracks: Vec<Track>) {
+    pub(super) fn change(&mut self, tracks: Vec<KnownTrack>) {
         self.tracks = tracks;
         self.sequence = None;
     }
@@ -353,7 +303,7 @@ impl Continuity {
     }
 
     /// A segment; what is wrong with where it stands.
-    pub(super) fn follow(&mut self, facts: &Facts) -> Result<(), ExchangeError> {
+    pub(super) fn follow(&mut self, facts: &SegmentFacts) -> Result<(), ExchangeError> {
         let mut fault = None;
         for span in &facts.spans {
             let timescale =
@@ -381,7 +331,7 @@ impl Continuity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::isobmff::{put_box, put_full_box};
+    use crate::container::isobmff::{put_box, put_full_box};
 
     fn segment(sequence: u32, start: u64, samples: &[u32]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -408,8 +358,8 @@ mod tests {
         out
     }
 
-    fn facts(bytes: &[u8], cut: usize) -> Result<Facts, ExchangeError> {
-        let mut check = Check::default();
+    fn facts(bytes: &[u8], cut: usize) -> Result<SegmentFacts, ExchangeError> {
+        let mut check = BodyCheck::default();
         check.take(&bytes[..cut])?;
         // What need not be seen may be left out.
         let dull = (check.dull() as usize).min(bytes.len() - cut);
@@ -421,9 +371,13 @@ mod tests {
     #[test]
     fn segments_are_read_through_any_pieces() {
         let bytes = segment(7, 1000, &[]);
-        let spans = vec![Span { track: 1, start: 1000, end: 1120 }];
+        let spans = vec![TrackSpan { track: 1, start: 1000, end: 1120 }];
         for cut in 0..=bytes.len() {
-            assert_eq!(facts(&bytes, cut), Ok(Facts { sequence: Some(7), spans: spans.clone() }), "{cut}");
+            assert_eq!(
+                facts(&bytes, cut),
+                Ok(SegmentFacts { sequence: Some(7), spans: spans.clone() }),
+                "{cut}"
+            );
         }
         assert!(facts(&bytes[..bytes.len() - 1], 9).is_err());
         assert!(facts(b"\0\0\0\x07bad!", 2).is_err());
@@ -436,7 +390,7 @@ mod tests {
         let mut bytes = vec![0; 188 * 5];
         bytes.iter_mut().step_by(188).for_each(|byte| *byte = SYNC);
         for cut in 1..bytes.len() {
-            assert_eq!(facts(&bytes, cut), Ok(Facts::default()), "{cut}");
+            assert_eq!(facts(&bytes, cut), Ok(SegmentFacts::default()), "{cut}");
         }
         assert!(facts(&bytes[..200], 3).is_err());
         bytes[188] = 0;
@@ -445,7 +399,7 @@ mod tests {
 
     #[test]
     fn a_gap_a_step_back_and_a_repeat_are_noticed() {
-        let track = Track { id: 1, timescale: 1000, duration: 0 };
+        let track = KnownTrack { id: 1, timescale: 1000, defaults: TrackExtends::default() };
         let read = |bytes: &[u8]| facts(bytes, 10).expect("sound");
         let mut continuity = Continuity::of(vec![track]);
         continuity.follow(&read(&segment(1, 0, &[10, 20]))).expect("the first");

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 use url::Url;
@@ -11,10 +11,11 @@ use url::Url;
 use super::Choice;
 use super::connection::Connection;
 use super::fault::ExchangeError;
-use super::fragment::{Check, Continuity};
-use super::library::{Read, Variant, path};
-use super::playlist::{Listed, Media};
+use super::fragment::{BodyCheck, Continuity};
+use super::library::{PlayableVariant, Read, path};
 use super::screen::{AGAIN, Screen};
+use crate::container::hls::{MediaPlaylist, MediaSegment};
+use crate::media::MediaTime;
 
 /// A live player begins so many segments before the end (§6.3.3).
 const BEHIND: u64 = 3;
@@ -28,7 +29,7 @@ const CAUTION: f64 = 0.8;
 const NEWEST: f64 = 0.3;
 
 /// A playlist that is being followed.
-struct Rendition {
+struct FollowedPlaylist {
     url: Url,
     read: Arc<Read>,
     /// The number of the next segment.
@@ -39,8 +40,8 @@ struct Rendition {
     received: Duration,
 }
 
-impl Rendition {
-    fn media(&self) -> Option<&Media> {
+impl FollowedPlaylist {
+    fn media(&self) -> Option<&MediaPlaylist> {
         match &*self.read {
             Read::Media(media) => Some(media),
             Read::Multivariant(_) => None,
@@ -48,14 +49,14 @@ impl Rendition {
     }
 
     /// The next segment, if it is listed.
-    fn listed(&self) -> Option<Listed> {
+    fn listed(&self) -> Option<MediaSegment> {
         let media = self.media()?;
-        media.segments.get(usize::try_from(self.next.checked_sub(media.sequence)?).ok()?).cloned()
+        media.segments.get(usize::try_from(self.next.checked_sub(media.media_sequence)?).ok()?).cloned()
     }
 
     /// The end of its list, as a number.
     fn end(&self) -> u64 {
-        self.media().map_or(0, |media| media.sequence + media.segments.len() as u64)
+        self.media().map_or(0, |media| media.media_sequence + media.segments.len() as u64)
     }
 
     fn is_ended(&self) -> bool {
@@ -102,7 +103,13 @@ impl<'a> Viewing<'a> {
         self.play(main, audio, variants, index).await;
     }
 
-    async fn play(&mut self, main: Rendition, audio: Option<Rendition>, variants: &[Variant], index: usize) {
+    async fn play(
+        &mut self,
+        main: FollowedPlaylist,
+        audio: Option<FollowedPlaylist>,
+        variants: &[PlayableVariant],
+        index: usize,
+    ) {
         if main.is_ended() {
             self.recording(main, audio, variants, index).await;
         } else {
@@ -111,7 +118,7 @@ impl<'a> Viewing<'a> {
     }
 
     /// Which variant is played next; at the `first` choice any may be.
-    fn choose(&self, variants: &[Variant], now: usize, first: bool) -> usize {
+    fn choose(&self, variants: &[PlayableVariant], now: usize, first: bool) -> usize {
         match self.screen.test.variant {
             Choice::First => 0,
             Choice::Random if first => fastrand::usize(..variants.len().max(1)),
@@ -128,7 +135,7 @@ impl<'a> Viewing<'a> {
     }
 
     /// Changes to another variant where the rate asks for it.
-    async fn adapt(&mut self, main: &mut Rendition, variants: &[Variant], index: &mut usize) {
+    async fn adapt(&mut self, main: &mut FollowedPlaylist, variants: &[PlayableVariant], index: &mut usize) {
         let wanted = self.choose(variants, *index, false);
         let Some(variant) = variants.get(wanted).filter(|_| wanted != *index) else { return };
         let Some(read) = self.playlist(&variant.url).await else { return };
@@ -146,13 +153,13 @@ impl<'a> Viewing<'a> {
     /// Follows live playlists: asks again after the target duration, or half of it where nothing was new (§6.3.4).
     async fn live(
         &mut self,
-        mut main: Rendition,
-        mut audio: Option<Rendition>,
-        variants: &[Variant],
+        mut main: FollowedPlaylist,
+        mut audio: Option<FollowedPlaylist>,
+        variants: &[PlayableVariant],
         mut index: usize,
     ) {
         for rendition in std::iter::once(&mut main).chain(&mut audio) {
-            let first = rendition.media().map_or(0, |media| media.sequence);
+            let first = rendition.media().map_or(0, |media| media.media_sequence);
             rendition.next = rendition.end().saturating_sub(BEHIND).max(first);
         }
         loop {
@@ -171,7 +178,7 @@ impl<'a> Viewing<'a> {
             }
             self.show(&main, audio.as_ref());
             self.adapt(&mut main, variants, &mut index).await;
-            let target = main.media().map_or(AGAIN, |media| media.target);
+            let target = main.media().map_or(AGAIN, |media| Duration::from_secs(media.target_duration_s));
             sleep_until(asked + if is_new { target } else { target / 2 }).await;
             self.refresh(&mut main).await;
             if let Some(audio) = &mut audio {
@@ -185,23 +192,23 @@ impl<'a> Viewing<'a> {
     }
 
     /// Reads the playlist anew.
-    async fn refresh(&mut self, rendition: &mut Rendition) {
+    async fn refresh(&mut self, rendition: &mut FollowedPlaylist) {
         let Some(read) = self.playlist(&rendition.url).await else { return };
         let Read::Media(newer) = &*read else { return };
-        if rendition.media().is_some_and(|known| newer.sequence < known.sequence) {
+        if rendition.media().is_some_and(|known| newer.media_sequence < known.media_sequence) {
             self.screen.error("playlist", ExchangeError::Content("the sequence went back"));
             return;
         }
-        if rendition.next < newer.sequence {
+        if rendition.next < newer.media_sequence {
             self.screen.error("playlist", ExchangeError::Content("segments went by unseen"));
             rendition.continuity.forget();
-            rendition.next = newer.sequence;
+            rendition.next = newer.media_sequence;
         }
         rendition.read = read;
     }
 
     /// Fetches sound up to where the picture is, as far as it is there.
-    async fn catch_up(&mut self, audio: &mut Rendition, until: Duration) {
+    async fn catch_up(&mut self, audio: &mut FollowedPlaylist, until: Duration) {
         while audio.received < until {
             let Some(listed) = audio.listed() else { return };
             self.segment(audio, &listed).await;
@@ -209,7 +216,7 @@ impl<'a> Viewing<'a> {
     }
 
     /// Media can be shown that is there in picture and sound.
-    fn show(&mut self, main: &Rendition, audio: Option<&Rendition>) {
+    fn show(&mut self, main: &FollowedPlaylist, audio: Option<&FollowedPlaylist>) {
         let both = audio.map_or(main.received, |audio| audio.received.min(main.received));
         if both > self.shown {
             self.screen.arrived(both.saturating_sub(self.shown));
@@ -220,12 +227,12 @@ impl<'a> Viewing<'a> {
     /// Plays a recording from a random place, and seeks to another now and then.
     async fn recording(
         &mut self,
-        mut main: Rendition,
-        mut audio: Option<Rendition>,
-        variants: &[Variant],
+        mut main: FollowedPlaylist,
+        mut audio: Option<FollowedPlaylist>,
+        variants: &[PlayableVariant],
         mut index: usize,
     ) {
-        let first = main.media().map_or(0, |media| media.sequence);
+        let first = main.media().map_or(0, |media| media.media_sequence);
         if first == main.end() {
             return self.screen.error("playlist", ExchangeError::Content("no segments"));
         }
@@ -262,8 +269,8 @@ impl<'a> Viewing<'a> {
     }
 
     /// A playlist that has just been read, with its initialization section.
-    async fn rendition(&mut self, url: Url, read: Arc<Read>) -> Rendition {
-        let mut rendition = Rendition {
+    async fn rendition(&mut self, url: Url, read: Arc<Read>) -> FollowedPlaylist {
+        let mut rendition = FollowedPlaylist {
             url,
             read,
             next: 0,
@@ -276,13 +283,13 @@ impl<'a> Viewing<'a> {
     }
 
     /// Fetches the initialization section, if it is another one now.
-    async fn initialize(&mut self, rendition: &mut Rendition) {
-        let wanted = rendition.media().and_then(|media| media.init.clone());
+    async fn initialize(&mut self, rendition: &mut FollowedPlaylist) {
+        let wanted = rendition.media().and_then(|media| media.map.clone());
         if wanted == rendition.init {
             return;
         }
         if let Some(path) = &wanted {
-            let mut check = Check::default();
+            let mut check = BodyCheck::default();
             let reply = self.connection.get(path, &mut check).await;
             match reply.and_then(|bytes| {
                 self.screen.bytes(bytes);
@@ -319,8 +326,7 @@ impl<'a> Viewing<'a> {
                 let tally = &self.screen.test.tally;
                 tally.playlists.add(took);
                 if let Read::Media(media) = &*read
-                    && let Some(ends) =
-                        media.segments.last().filter(|_| !media.is_ended).and_then(|it| it.ends)
+                    && let Some(ends) = media.segments.last().filter(|_| !media.is_ended).and_then(end_of)
                 {
                     tally.staleness.add(since(ends));
                 }
@@ -333,14 +339,14 @@ impl<'a> Viewing<'a> {
         }
     }
 
-    async fn segment(&mut self, rendition: &mut Rendition, listed: &Listed) {
+    async fn segment(&mut self, rendition: &mut FollowedPlaylist, listed: &MediaSegment) {
         rendition.next += 1;
         self.initialize(rendition).await;
         if listed.is_discontinuous {
             rendition.continuity.forget();
         }
         let asked = Instant::now();
-        let mut check = Check::of(rendition.continuity.tracks());
+        let mut check = BodyCheck::of(rendition.continuity.tracks());
         let reply = self.connection.get(&listed.uri, &mut check).await;
         let took = asked.elapsed();
         let facts = reply.and_then(|bytes| {
@@ -353,7 +359,7 @@ impl<'a> Viewing<'a> {
             Ok(facts) => {
                 let tally = &self.screen.test.tally;
                 tally.segments.add(took);
-                if let Some(ends) = listed.ends.filter(|_| !rendition.is_ended()) {
+                if let Some(ends) = end_of(listed).filter(|_| !rendition.is_ended()) {
                     tally.lateness.add(since(ends));
                 }
                 if let Err(error) = rendition.continuity.follow(&facts) {
@@ -370,11 +376,11 @@ impl<'a> Viewing<'a> {
 }
 
 /// The segment of `audio` in which the next segment of `main` begins.
-fn same_place(main: &Rendition, audio: &Rendition) -> u64 {
+fn same_place(main: &FollowedPlaylist, audio: &FollowedPlaylist) -> u64 {
     let (Some(pictures), Some(sound)) = (main.media(), audio.media()) else { return 0 };
-    let before = pictures.segments.iter().take((main.next - pictures.sequence) as usize);
+    let before = pictures.segments.iter().take((main.next - pictures.media_sequence) as usize);
     let mut left: Duration = before.map(|it| it.duration).sum();
-    let mut next = sound.sequence;
+    let mut next = sound.media_sequence;
     for segment in &sound.segments {
         // A tenth of a second: sound is cut where its frames end.
         if left < segment.duration.saturating_sub(Duration::from_millis(100)) {
@@ -386,7 +392,12 @@ fn same_place(main: &Rendition, audio: &Rendition) -> u64 {
     next.min(audio.end().saturating_sub(1))
 }
 
-/// From that moment of unix time to now.
-fn since(moment: Duration) -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH + moment).unwrap_or_default()
+/// When the segment ended, where the playlist has dates.
+fn end_of(segment: &MediaSegment) -> Option<MediaTime> {
+    segment.program_date_time.map(|start| start + segment.duration)
+}
+
+/// From that moment to now.
+fn since(moment: MediaTime) -> Duration {
+    MediaTime::from(jiff::Timestamp::now()).saturating_since(moment)
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use url::{Position, Url};
 
 use super::fault::ExchangeError;
-use super::playlist::{self, Media, Playlist};
+use crate::container::hls::{self, MediaPlaylist, ParsedPlaylist, VariantStream};
 
 /// Addresses kept; a server that names a new playlist every time must not fill the memory.
 const KEPT: usize = 10_000;
@@ -14,13 +14,13 @@ const KEPT: usize = 10_000;
 /// A playlist whose URIs are paths on the tested server.
 #[derive(Debug, PartialEq)]
 pub(super) enum Read {
-    Multivariant(Vec<Variant>),
-    Media(Media),
+    Multivariant(Vec<PlayableVariant>),
+    Media(MediaPlaylist),
 }
 
 /// One entry of a multivariant playlist.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Variant {
+pub(super) struct PlayableVariant {
     pub(super) url: Url,
     pub(super) bandwidth_bps: u64,
     pub(super) audio: Option<Url>,
@@ -41,7 +41,7 @@ impl Library {
         {
             return Ok(Arc::clone(read));
         }
-        let parsed = std::str::from_utf8(text).ok().and_then(playlist::parse);
+        let parsed = std::str::from_utf8(text).ok().and_then(|text| hls::parse(text).ok());
         let read = Arc::new(resolved(parsed.ok_or(ExchangeError::Content("not a playlist"))?, url)?);
         if let Ok(mut known) = self.0.write() {
             if known.len() >= KEPT {
@@ -53,7 +53,7 @@ impl Library {
     }
 }
 
-fn resolved(playlist: Playlist, base: &Url) -> Result<Read, ExchangeError> {
+fn resolved(playlist: ParsedPlaylist, base: &Url) -> Result<Read, ExchangeError> {
     let join = |uri: &str| {
         let joined =
             base.join(uri).map_err(|_| ExchangeError::Content("a playlist with an URI that is none"))?;
@@ -65,20 +65,19 @@ fn resolved(playlist: Playlist, base: &Url) -> Result<Read, ExchangeError> {
         }
     };
     Ok(match playlist {
-        Playlist::Multivariant(variants) => {
-            let variant = |it: playlist::Variant| {
-                let audio = it.audio.as_deref().map(join).transpose()?;
-                Ok::<_, ExchangeError>(Variant {
+        ParsedPlaylist::Multivariant(playlist) => {
+            let variant = |it: &VariantStream| {
+                Ok::<_, ExchangeError>(PlayableVariant {
                     url: join(&it.uri)?,
                     bandwidth_bps: it.bandwidth_bps,
-                    audio,
+                    audio: playlist.sound_of(it).map(join).transpose()?,
                 })
             };
-            Read::Multivariant(variants.into_iter().map(variant).collect::<Result<_, _>>()?)
+            Read::Multivariant(playlist.variants.iter().map(variant).collect::<Result<_, _>>()?)
         }
-        Playlist::Media(mut media) => {
+        ParsedPlaylist::Media(mut media) => {
             let path = |uri: &str| join(uri).map(|url| path(&url).to_owned());
-            media.init = media.init.as_deref().map(path).transpose()?;
+            media.map = media.map.as_deref().map(path).transpose()?;
             for segment in &mut media.segments {
                 segment.uri = path(&segment.uri)?;
             }

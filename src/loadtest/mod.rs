@@ -24,7 +24,6 @@ mod library;
 mod negotiated;
 mod plain;
 mod player;
-mod playlist;
 mod report;
 mod rtmp;
 mod rtsp;

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use super::buffer::Buffer;
 use super::histogram::Histogram;
 use super::*;
-use crate::isobmff::{put_box, put_full_box};
+use crate::container::isobmff::{put_box, put_full_box};
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)

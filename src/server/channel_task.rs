@@ -12,11 +12,11 @@ use tracing::{info, warn};
 use super::connection::Connection;
 use crate::channel::{Airing, AiringOptions, Choice, Decision, Splicer, SplicerOptions, Step, What, Why};
 use crate::clock::Clocks;
+use crate::container::fmp4;
 use crate::delivery::Air;
 use crate::ladder::{LadderNews, WaitingLoop};
 use crate::matrix::{MatrixHandle, OnAir, SourceState, SourceStatus};
 use crate::media::{CellBatch, CellIndex, CodedCell, Grid, Segment};
-use crate::package;
 use crate::store::{Rung, ShelfWriter};
 
 /// Everything that a channel's task needs.
@@ -311,7 +311,7 @@ fn down_because(source: &str, status: &SourceStatus) -> String {
 fn segment(rung: &Rung, cell: &CodedCell) -> Segment {
     let index = rung.tracks().video_index.filter(|_| rung.picture().is_some());
     let video = index.and_then(|index| cell.video.get(index));
-    package::segment(cell.k, video, rung.sound().map(|_| &cell.audio))
+    fmp4::segment(cell.k, video, rung.sound().map(|_| &cell.audio))
 }
 
 /// The options of a channel from its configuration.

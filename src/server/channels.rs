@@ -15,7 +15,7 @@ use crate::config::{self, Config};
 use crate::delivery::{self, AirTiming, Delivery};
 use crate::ladder::{LadderSpec, WaitingLoop};
 use crate::media::{Parts, RungTracks};
-use crate::package::{InitError, init_section};
+use crate::container::fmp4::{InitError, init_section};
 use crate::store::{self, Rung};
 
 /// How long before a channel's start RTMP's clock begins, in nanoseconds: longer than any window.

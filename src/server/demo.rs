@@ -10,9 +10,9 @@ use anyhow::Context;
 use bytes::Bytes;
 use tracing::{info, warn};
 
-use crate::clip::Clip;
 use crate::clock::{Clock, Clocks};
 use crate::config::{Alarm, Audio, Channel, Config, Ladder, Rung, Secret, Source, Transport, Vod};
+use crate::container::clip::Clip;
 use crate::simulator::{Fault, Simulator, SimulatorOptions, Spares};
 use crate::tasks::Tasks;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tracing::{error, info, info_span};
 
-use crate::clip::Clip;
+use crate::container::clip::Clip;
 use crate::config::{self, Config};
 use crate::ladder::sign::Words;
 use crate::ladder::{LadderSpec, WaitingLoop};

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::clip::ClipTrack;
+use crate::container::clip::ClipTrack;
 use crate::media::MediaTime;
 use crate::rtsp::{
     Digest, Event, Incoming, PAYLOAD_TYPE, Packetizer, Refusal, Requests, Session, Span, Transport, describe,

@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use crate::clip::{Clip, ClipTrack};
 use crate::clock::Clock;
+use crate::container::clip::{Clip, ClipTrack};
 use crate::rtsp::Digest;
 
 use connection::Connection;

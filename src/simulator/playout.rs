@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::clip::{ClipSample, ClipTrack};
+use crate::container::clip::{ClipSample, ClipTrack};
 use crate::media::{MediaTime, Timescale, TrackFormat};
 
 /// One track's place in the endless loop.
@@ -130,7 +130,7 @@ impl Playout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clip::Clip;
+    use crate::container::clip::Clip;
 
     fn clip(name: &str) -> Clip {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);

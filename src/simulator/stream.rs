@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::Spares;
 use super::fault::Fault;
 use super::playout::Playout;
-use crate::clip::ClipTrack;
+use crate::container::clip::ClipTrack;
 use crate::media::{MediaTime, TrackFormat, h264};
 use crate::rtsp::{Packetizer, Start, interleaved};
 use crate::udp::RtpPair;

@@ -6,31 +6,24 @@
 
 use std::time::Duration;
 
+use crate::container::hls::BitRates;
+
 /// How long a tally runs before it becomes the one before.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Rates are rounded up to this, so that small growth does not show.
+/// BitRates are rounded up to this, so that small growth does not show.
 const STEP_BPS: u64 = 1000;
-
-/// Bits per second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Rates {
-    /// The largest of all segments.
-    pub(super) peak_bps: u64,
-    /// All bits over all time.
-    pub(super) average_bps: u64,
-}
 
 /// Measures one rung.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BitrateMeter {
-    current: Tally,
-    previous: Tally,
-    published: Option<Rates>,
+    current: BitrateTally,
+    previous: BitrateTally,
+    published: Option<BitRates>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Tally {
+struct BitrateTally {
     peak_bps: u64,
     bytes: u64,
     time: Duration,
@@ -41,7 +34,7 @@ impl BitrateMeter {
     ///
     /// What it stated before stands while it is true enough: no segment above the stated peak, and both rates
     /// within a tenth of the measured ones. So the multivariant playlist rarely changes.
-    pub(super) fn add(&mut self, bytes: usize, duration: Duration) -> Rates {
+    pub(super) fn add(&mut self, bytes: usize, duration: Duration) -> BitRates {
         if self.current.time >= DAY {
             self.previous = std::mem::take(&mut self.current);
         }
@@ -57,17 +50,17 @@ impl BitrateMeter {
         rates
     }
 
-    fn measured(&self) -> Rates {
+    fn measured(&self) -> BitRates {
         let (current, previous) = (&self.current, &self.previous);
         let average = bits_per_second(current.bytes + previous.bytes, current.time + previous.time);
-        Rates {
+        BitRates {
             peak_bps: current.peak_bps.max(previous.peak_bps).next_multiple_of(STEP_BPS),
             average_bps: average.next_multiple_of(STEP_BPS),
         }
     }
 }
 
-fn stands(stated: Rates, measured: Rates) -> bool {
+fn stands(stated: BitRates, measured: BitRates) -> bool {
     let within_a_tenth = |stated: u64, measured: u64| stated.abs_diff(measured) * 10 <= measured;
     stated.peak_bps >= measured.peak_bps
         && within_a_tenth(stated.peak_bps, measured.peak_bps)
@@ -89,7 +82,7 @@ mod tests {
     #[test]
     fn the_peak_is_stated_at_once_and_stays_over_quiet_times() {
         let mut meter = BitrateMeter::default();
-        assert_eq!(meter.add(100_000, CELL), Rates { peak_bps: 400_000, average_bps: 400_000 });
+        assert_eq!(meter.add(100_000, CELL), BitRates { peak_bps: 400_000, average_bps: 400_000 });
         assert_eq!(meter.add(200_001, CELL).peak_bps, 801_000);
         for _ in 0..DAY.as_secs() / 2 {
             assert_eq!(meter.add(10_000, CELL).peak_bps, 801_000);
@@ -102,7 +95,7 @@ mod tests {
         meter.add(9_000_000, CELL);
         let cells = 2 * DAY.as_secs() / CELL.as_secs();
         let last = (0..=cells).map(|_| meter.add(100_000, CELL)).last().expect("many cells");
-        assert_eq!(last, Rates { peak_bps: 400_000, average_bps: 400_000 });
+        assert_eq!(last, BitRates { peak_bps: 400_000, average_bps: 400_000 });
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct Rung {
 
 /// Where a segment stands in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct SegmentSpan {
     /// The first sample's presentation time.
     pub(super) start: MediaTime,
     /// To the first sample of the next segment.
@@ -116,14 +116,14 @@ impl Rung {
 
     /// Where the segment of cell `k` stands. Pictures fill their cell exactly; sound alone starts at the first
     /// frame that starts in the cell.
-    pub(super) fn span(&self, grid: Grid, k: CellIndex) -> Span {
+    pub(super) fn span(&self, grid: Grid, k: CellIndex) -> SegmentSpan {
         if self.picture().is_some() {
-            return Span { start: grid.start(k), duration: grid.duration() };
+            return SegmentSpan { start: grid.start(k), duration: grid.duration() };
         }
         let rate = self.tracks.audio.format.sample_rate;
         let frames = grid.audio_frames(k, rate);
         let time = |frame: i64| MediaTime::from_ticks(frame * AAC_FRAME_SAMPLES as i64, Timescale(rate));
         let start = time(frames.start);
-        Span { start, duration: time(frames.end).saturating_since(start) }
+        SegmentSpan { start, duration: time(frames.end).saturating_since(start) }
     }
 }

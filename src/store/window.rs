@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::bitrate::{BitrateMeter, Rates};
-use super::multivariant::{self, Variant};
-use super::{Playlist, Rendition, Rung, Snapshot, manifest, media_playlist};
+use super::bitrate::BitrateMeter;
+use super::playlists::{self, StatedRung};
+use super::{Playlist, Rendition, Rung, Snapshot};
+use crate::container::hls::{BitRates, bandwidths};
 use crate::media::{CellIndex, Grid, Parts, Segment};
 
 /// A cell that the window does not take: a fault of ours.
@@ -99,25 +100,30 @@ impl Window {
 
     /// Renders everything anew: some 20 µs per channel and cell, where what has not changed gets the same
     /// bytes and so the same validator.
-    fn snapshot(&self, last: CellIndex, rates: &[Rates]) -> Snapshot {
-        let rated: Vec<_> =
-            self.rungs.iter().zip(rates).map(|(shelved, &rates)| (&*shelved.rung, rates)).collect();
-        let bandwidths = multivariant::bandwidths(&rated);
+    fn snapshot(&self, last: CellIndex, rates: &[BitRates]) -> Snapshot {
+        let loads: Vec<_> = self
+            .rungs
+            .iter()
+            .zip(rates)
+            .map(|(shelved, &rates)| playlists::load(&shelved.rung, rates))
+            .collect();
+        let bandwidths = bandwidths(&loads);
         let all = self.rungs.iter().zip(rates.iter().zip(&bandwidths));
-        let all = all.map(|(shelved, (rates, &bandwidth_bps))| Variant {
+        let all = all.map(|(shelved, (rates, &bandwidth_bps))| StatedRung {
             rung: &shelved.rung,
             bandwidth_bps,
             average_bps: rates.average_bps,
         });
-        let all: Vec<Variant<'_>> = all.collect();
+        let all: Vec<StatedRung<'_>> = all.collect();
         let count = self.rungs.first().map_or(0, |shelved| shelved.segments.len().min(self.listed)) as i64;
         let manifest = |of: Option<&str>| {
-            let is_picture = |it: &&Variant<'_>| {
+            let is_picture = |it: &&StatedRung<'_>| {
                 it.rung.parts() == Parts::Picture && of.is_none_or(|name| it.rung.tracks().name == name)
             };
-            let pictures: Vec<Variant<'_>> = all.iter().filter(is_picture).copied().collect();
+            let pictures: Vec<StatedRung<'_>> = all.iter().filter(is_picture).copied().collect();
             let sound = all.iter().find(|it| it.rung.picture().is_none()).copied();
-            Playlist::from(manifest::render(&pictures, sound, self.grid, last.0 - count + 1..=last.0))
+            let cells = last.0 - count + 1..=last.0;
+            Playlist::from(playlists::manifest(&pictures, sound, self.grid, cells).to_string())
         };
         let renditions: Vec<Rendition> = self
             .rungs
@@ -126,13 +132,13 @@ impl Window {
             .map(|(shelved, (rates, bandwidth_bps))| {
                 let count = shelved.segments.len() as i64;
                 let first = |count: i64| CellIndex(last.0 - count + 1);
-                let cells = (first(count.min(self.listed as i64)).0..=last.0).map(CellIndex);
+                let cells = first(count.min(self.listed as i64)).0..=last.0;
                 let rung = &shelved.rung;
-                let alone = Variant { rung, bandwidth_bps, average_bps: rates.average_bps };
+                let alone = StatedRung { rung, bandwidth_bps, average_bps: rates.average_bps };
                 Rendition {
                     rung: Arc::clone(rung),
-                    playlist: media_playlist::render(rung, self.grid, cells).into(),
-                    alone: multivariant::render(&[alone]).into(),
+                    playlist: playlists::media_playlist(rung, self.grid, cells).to_string().into(),
+                    alone: playlists::multivariant(&[alone]).to_string().into(),
                     manifest: manifest(Some(&rung.tracks().name)),
                     bandwidth_bps,
                     average_bps: rates.average_bps,
@@ -141,8 +147,8 @@ impl Window {
                 }
             })
             .collect();
-        let variants: Vec<Variant<'_>> = all.iter().filter(|it| it.rung.is_variant()).copied().collect();
-        let multivariant = multivariant::render(&variants).into();
+        let variants: Vec<StatedRung<'_>> = all.iter().filter(|it| it.rung.is_variant()).copied().collect();
+        let multivariant = playlists::multivariant(&variants).to_string().into();
         Snapshot { last, multivariant, manifest: manifest(None), renditions }
     }
 }

@@ -4,7 +4,8 @@
 //! alone, so renditions of one recording agree wherever their key frames do, and a segment that was once named stays
 //! what it is.
 
-use super::movie::{Movie, Track, rescale};
+use super::Track;
+use crate::container::mp4::{Movie, rescale};
 
 /// The samples of one segment of a track, and when they are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

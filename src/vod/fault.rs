@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use tracing::warn;
 
-use crate::isobmff::BoxFault;
+use crate::container::isobmff::BoxFault;
 use crate::log;
 use crate::workshop::Refused;
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use super::*;
-use crate::isobmff::Boxes;
+use crate::container::isobmff::Boxes;
 
 /// Files by name, with the streams that ffmpeg and we read of each.
 type Variants = BTreeMap<&'static str, (PathBuf, &'static [(&'static str, Kind)])>;
@@ -90,7 +90,7 @@ fn rotated(folder: &Path, file: &Path) -> PathBuf {
 }
 
 /// The box with an AAC configuration that says: HE-AAC, whose core has 24 kHz and whose sound has 48.
-fn said(found: &crate::isobmff::BoxRef<'_>) -> Vec<u8> {
+fn said(found: &crate::container::isobmff::BoxRef<'_>) -> Vec<u8> {
     let within = |skip: usize| {
         let mut body = found.body[..skip].to_vec();
         body.extend(found.children(skip).flat_map(|child| said(&child.expect("sound"))));
@@ -109,7 +109,7 @@ fn said(found: &crate::isobmff::BoxRef<'_>) -> Vec<u8> {
         _ => return found.whole.to_vec(),
     };
     let mut out = Vec::new();
-    crate::isobmff::put_box(&mut out, found.kind, |out| out.extend(body));
+    crate::container::isobmff::put_box(&mut out, found.kind, |out| out.extend(body));
     out
 }
 
@@ -156,17 +156,17 @@ fn stretched(folder: &Path, file: &Path) -> PathBuf {
 }
 
 /// The box with 64-bit chunk offsets (§8.7.5), all moved by so much.
-fn shifted(found: &crate::isobmff::BoxRef<'_>, by: u64) -> Vec<u8> {
+fn shifted(found: &crate::container::isobmff::BoxRef<'_>, by: u64) -> Vec<u8> {
     let mut out = Vec::new();
     match &found.kind {
         b"moov" | b"trak" | b"mdia" | b"minf" | b"stbl" => {
-            crate::isobmff::put_box(&mut out, found.kind, |out| {
+            crate::container::isobmff::put_box(&mut out, found.kind, |out| {
                 for child in found.children(0) {
                     out.extend(shifted(&child.expect("sound"), by));
                 }
             });
         }
-        b"stco" => crate::isobmff::put_full_box(&mut out, *b"co64", 0, 0, |out| {
+        b"stco" => crate::container::isobmff::put_full_box(&mut out, *b"co64", 0, 0, |out| {
             let (offsets, _) = found.body[4..].as_chunks::<4>();
             out.extend(offsets[0]);
             for offset in &offsets[1..] {

@@ -16,40 +16,31 @@
 //! What does *not* belong here: URLs and HTTP (`delivery`), live channels.
 
 mod buffers;
-mod chapters;
-mod compact;
 mod cut;
 mod dash;
-mod entry;
 mod fault;
-mod fmp4;
-mod fragments;
 mod listing;
 mod mount;
-mod movie;
 mod names;
 mod passage;
 mod playlist;
 mod reading;
 mod recording;
 mod reel;
-mod samples;
 mod smil;
-mod tables;
-mod text;
 
+pub use crate::container::fmp4::layout::{SegmentLayout as Layout, part_of};
+pub use crate::container::mp4::{Movie, MovieTrack as Track};
+pub use crate::container::webvtt::{Cue, cues};
 pub use cut::{Cut, Trim, cuts};
 pub use fault::VodFault;
-pub use fmp4::{Layout, part_of};
 pub use listing::Listed;
 pub use mount::{Captions, Listing, Mount, MountSettings, OPEN_MAX, Presentation, Rendition, Stream};
-pub use movie::{Movie, Track};
 pub use names::{File, Kind, Names, parse as parse_file};
 pub use passage::{Passage, PassageSample, Playhead};
 pub use recording::Recording;
 pub use reel::{Batch, Reel, ReelSample};
 pub use smil::{Smil, SmilFault, with_extension};
-pub use text::{Cue, cues};
 
 #[cfg(test)]
 mod damage_tests;

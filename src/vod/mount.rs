@@ -18,19 +18,19 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::Layout;
 use super::buffers::{self, Buffers};
 use super::cut::Trim;
 use super::dash;
 use super::fault::VodFault;
-use super::fmp4::Layout;
 use super::listing::Listed;
 use super::names::{self, Kind, digest};
-use super::playlist::{Subtitles, Variant, multivariant};
+use super::playlist::{StatedRendition, Subtitles, multivariant};
 use super::reading::{self, Index, Patience, Search};
 use super::recording::{Opened, Recording, Stamp};
-use super::samples::Extent;
 use super::smil::{Smil, SmilRendition, TextStream};
-use super::text::{self, Cue};
+use crate::container::mp4::Extent;
+use crate::container::webvtt::{self as text, Cue};
 use crate::workshop::Workshop;
 use files::{KnownListed, list, open_file, read_smil, read_text, sidecars, stamp_of};
 
@@ -473,22 +473,22 @@ impl Mount {
             uri: names::text_playlist(index, trim_of_text),
         };
         let subtitles: Vec<Subtitles> = texts.iter().enumerate().map(subtitle).collect();
-        let variants: Vec<Variant<'_>> = presentation
+        let variants: Vec<StatedRendition<'_>> = presentation
             .renditions
             .iter()
             .map(|rendition| {
                 let Rendition { recording, kind, .. } = rendition;
-                let (peak_bps, average_bps) = recording.rates_of(*kind);
+                let rates = recording.rates_of(*kind);
                 let (movie, names, trim) = (&recording.movie, &recording.names, rendition.trimmed(trim));
-                Variant { movie, names, peak_bps, average_bps, trim, kind: *kind }
+                StatedRendition { movie, names, rates, trim, kind: *kind }
             })
             .collect();
-        multivariant(&variants, &subtitles)
+        multivariant(&variants, &subtitles).to_string()
     }
 
     /// The DASH manifest of a presentation; `trim` is what the viewer asked for.
     pub fn manifest(presentation: &Presentation, trim: Trim, texts: &[TextStream]) -> String {
-        let shown = presentation.renditions.iter().map(|rendition| dash::Shown {
+        let shown = presentation.renditions.iter().map(|rendition| dash::ShownRendition {
             recording: &rendition.recording,
             kind: rendition.kind,
             trim: rendition.trimmed(trim),
@@ -498,7 +498,7 @@ impl Mount {
             language: text.language.clone(),
             uri: names::whole_text(index, trim),
         });
-        dash::manifest(&shown.collect::<Vec<_>>(), &texts.collect::<Vec<_>>())
+        dash::manifest(&shown.collect::<Vec<_>>(), &texts.collect::<Vec<_>>()).to_string()
     }
 
     /// Subtitles of a presentation: what its playlist names, then `<file>.<language>.vtt` or `.srt` beside its files.

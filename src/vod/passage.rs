@@ -5,10 +5,9 @@
 
 use std::sync::Arc;
 
-use super::fmp4::Layout;
-use super::movie::Track;
 use super::names::Kind;
 use super::recording::Recording;
+use super::{Layout, Track};
 use crate::media::TrackFormat;
 use bytes::Bytes;
 

@@ -1,28 +1,24 @@
 //! Playlists of recordings (RFC 8216 §4.3). Sans-IO.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
-
-use hls_m3u8::MasterPlaylist;
-use hls_m3u8::tags::{ExtXMedia, VariantStream};
-use hls_m3u8::types::{ClosedCaptions, MediaType, Resolution, StreamData, UFloat};
+use std::time::Duration;
 
 use super::cut::{Cut, Trim, beside, duration_nanos};
-use super::entry::Media;
-use super::movie::Movie;
 use super::names::{Kind, Names};
+use crate::container::hls::{
+    AlternativeRendition, BitRates, IFrameStream, MediaPlaylist, MediaSegment, MultivariantPlaylist,
+    RenditionType, VariantLoad, VariantStream, bandwidths,
+};
+use crate::container::mp4::{Movie, TrackMedia};
 
 /// One rendition, as its playlists state it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Variant<'a> {
+pub(super) struct StatedRendition<'a> {
     /// What is in the file.
     pub movie: &'a Movie,
     /// Names of its playlists and segments.
     pub names: &'a Names,
-    /// Peak bits per second over a segment.
-    pub peak_bps: u64,
-    /// Bits per second over all.
-    pub average_bps: u64,
+    /// Over its segments.
+    pub rates: BitRates,
     /// Which part.
     pub trim: Trim,
     /// Which tracks.
@@ -39,8 +35,8 @@ pub(super) struct Subtitles {
 }
 
 /// Peak and average bit rate of the tracks of `kind` over the segments `cuts` of the leading track.
-pub(super) fn rates(movie: &Movie, cuts: &[Cut], kind: Kind) -> (u64, u64) {
-    let Some(lead) = movie.lead() else { return (0, 0) };
+pub(super) fn rates(movie: &Movie, cuts: &[Cut], kind: Kind) -> BitRates {
+    let Some(lead) = movie.lead() else { return BitRates::default() };
     let (mut peak, mut bits, mut nanos) = (0, 0_u64, 0_i64);
     for cut in cuts {
         let is_beside = lead.is_video() && matches!(kind, Kind::Sound(_));
@@ -57,8 +53,8 @@ pub(super) fn rates(movie: &Movie, cuts: &[Cut], kind: Kind) -> (u64, u64) {
         bits += bytes * 8;
         nanos += duration;
     }
-    let average = per_second(bits, nanos);
-    (peak.max(average), average)
+    let average_bps = per_second(bits, nanos);
+    BitRates { peak_bps: peak.max(average_bps), average_bps }
 }
 
 fn per_second(bits: u64, nanos: i64) -> u64 {
@@ -85,139 +81,116 @@ const fn has_picture(kind: Kind) -> bool {
 
 /// The multivariant playlist (§4.3.4): renditions in their order, I-frames for those with pictures, sound tracks as a
 /// group where there are several.
-pub(super) fn multivariant(variants: &[Variant<'_>], subtitles: &[Subtitles]) -> String {
-    let mut playlist = MasterPlaylist::default();
-    playlist.has_independent_segments = true;
-    let mut taken = BTreeSet::new();
-    for (index, variant) in variants.iter().enumerate() {
-        let mut bandwidth = variant.peak_bps.max(1);
-        // Equal ones are backups of one level to hls.js before 1.0.
-        while !taken.insert(bandwidth) {
-            bandwidth += 1;
-        }
+pub(super) fn multivariant(
+    renditions: &[StatedRendition<'_>],
+    subtitles: &[Subtitles],
+) -> MultivariantPlaylist {
+    let load = |it: &StatedRendition<'_>| VariantLoad {
+        group: (),
+        nominal_bps: it.rates.peak_bps,
+        peak_bps: it.rates.peak_bps,
+    };
+    let bandwidths = bandwidths(&renditions.iter().map(load).collect::<Vec<_>>());
+    let mut playlist =
+        MultivariantPlaylist { has_independent_segments: true, ..MultivariantPlaylist::default() };
+    for (index, (rendition, bandwidth_bps)) in renditions.iter().zip(bandwidths).enumerate() {
         let group = format!("sound{index}");
-        let is_both = variant.kind == Kind::Both;
-        let has_group = is_both && variant.movie.video.is_some() && variant.movie.audio.len() > 1;
+        let is_both = rendition.kind == Kind::Both;
+        let has_group = is_both && rendition.movie.video.is_some() && rendition.movie.audio.len() > 1;
         if has_group {
-            playlist.media.extend(sound_group(variant, &group));
+            playlist.renditions.extend(sound_group(rendition, &group));
         }
-        playlist.variant_streams.push(stream(
-            variant,
-            bandwidth,
-            has_group.then_some(group),
-            !subtitles.is_empty(),
-        ));
+        let group = has_group.then_some(group);
+        playlist.variants.push(variant(rendition, bandwidth_bps, group, !subtitles.is_empty()));
     }
-    playlist.variant_streams.extend(variants.iter().filter(|it| has_picture(it.kind)).filter_map(i_frames));
-    playlist.media.extend(subtitles.iter().enumerate().filter_map(|(index, text)| {
-        let mut media = ExtXMedia::builder();
-        media.media_type(MediaType::Subtitles).group_id("text").name(format!(
-            "{} {}",
-            text.language,
-            index + 1
-        ));
-        media
-            .language(text.language.clone())
-            .uri(text.uri.clone())
-            .is_default(false)
-            .is_autoselect(true)
-            .build()
-            .ok()
-    }));
-    playlist.to_string()
+    playlist.i_frames = renditions.iter().filter(|it| has_picture(it.kind)).filter_map(i_frames).collect();
+    let text = |(text, number): (&Subtitles, usize)| AlternativeRendition {
+        kind: RenditionType::Subtitles,
+        group: "text".to_owned(),
+        name: format!("{} {number}", text.language),
+        language: Some(text.language.clone()),
+        channels: None,
+        uri: Some(text.uri.clone()),
+        is_default: false,
+    };
+    playlist.renditions.extend(subtitles.iter().zip(1..).map(text));
+    playlist
 }
 
-fn sound_group(variant: &Variant<'_>, group: &str) -> Vec<ExtXMedia<'static>> {
-    let tracks = variant.movie.audio.iter().enumerate();
-    tracks
-        .filter_map(|(index, track)| {
-            let mut media = ExtXMedia::builder();
-            media.media_type(MediaType::Audio).group_id(group.to_owned()).name(format!(
-                "{} {}",
-                track.language,
-                index + 1
-            ));
-            if track.language != "und" {
-                media.language(track.language.clone());
-            }
-            if let Media::Audio { channels } = track.coding.media {
-                media.channels(hls_m3u8::types::Channels::new(u64::from(channels)));
-            }
-            media.uri(variant.names.playlist(Kind::Sound(index), variant.trim));
-            media.is_default(index == 0).is_autoselect(true).build().ok()
-        })
-        .collect()
+fn sound_group(rendition: &StatedRendition<'_>, group: &str) -> Vec<AlternativeRendition> {
+    let tracks = rendition.movie.audio.iter().enumerate();
+    let sound = tracks.map(|(index, track)| AlternativeRendition {
+        kind: RenditionType::Audio,
+        group: group.to_owned(),
+        name: format!("{} {}", track.language, index + 1),
+        language: (track.language != "und").then(|| track.language.clone()),
+        channels: match track.coding.media {
+            TrackMedia::Audio { channels } => Some(channels.into()),
+            TrackMedia::Video { .. } => None,
+        },
+        uri: Some(rendition.names.playlist(Kind::Sound(index), rendition.trim)),
+        is_default: index == 0,
+    });
+    sound.collect()
 }
 
-fn resolution(movie: &Movie) -> Option<Resolution> {
-    match movie.video.as_ref()?.coding.media {
-        Media::Video { width, height } => Some(Resolution::new(usize::from(width), usize::from(height))),
-        Media::Audio { .. } => None,
-    }
+fn resolution(movie: &Movie) -> Option<(u32, u32)> {
+    movie.picture_size().map(|(width, height)| (width.into(), height.into()))
 }
 
-fn stream(
-    variant: &Variant<'_>,
-    bandwidth: u64,
-    group: Option<String>,
+fn variant(
+    rendition: &StatedRendition<'_>,
+    bandwidth_bps: u64,
+    audio: Option<String>,
     has_text: bool,
-) -> VariantStream<'static> {
-    let movie = variant.movie;
-    let mut stream_data = StreamData::new(bandwidth);
-    stream_data.set_average_bandwidth(Some(variant.average_bps));
-    let shows = has_picture(variant.kind);
-    // The sound of a group is named with the picture that goes with it.
-    stream_data.set_codecs(Some(codecs(movie, variant.kind)));
-    stream_data.set_resolution(resolution(movie).filter(|_| shows));
-    let kind = if group.is_some() { Kind::Picture } else { variant.kind };
-    VariantStream::ExtXStreamInf {
-        uri: variant.names.playlist(kind, variant.trim).into(),
-        frame_rate: frame_rate(movie)
-            .filter(|_| shows)
-            .and_then(|rate| UFloat::try_from((rate * 1000.0).round() / 1000.0).ok()),
-        audio: group.map(Into::into),
-        subtitles: has_text.then(|| "text".into()),
-        closed_captions: None::<ClosedCaptions<'static>>,
-        stream_data,
+) -> VariantStream {
+    let movie = rendition.movie;
+    let shows = has_picture(rendition.kind);
+    let kind = if audio.is_some() { Kind::Picture } else { rendition.kind };
+    VariantStream {
+        uri: rendition.names.playlist(kind, rendition.trim),
+        bandwidth_bps,
+        average_bps: Some(rendition.rates.average_bps),
+        // The sound of a group is named with the picture that goes with it.
+        codecs: codecs(movie, rendition.kind),
+        resolution: resolution(movie).filter(|_| shows),
+        frame_rate: frame_rate(movie).filter(|_| shows).map(|rate| (rate * 1000.0).round() / 1000.0),
+        audio,
+        subtitles: has_text.then(|| "text".to_owned()),
     }
 }
 
-fn i_frames(variant: &Variant<'_>) -> Option<VariantStream<'static>> {
-    let video = variant.movie.video.as_ref()?;
+fn i_frames(rendition: &StatedRendition<'_>) -> Option<IFrameStream> {
+    let video = rendition.movie.video.as_ref()?;
     let bytes: u64 = (0..video.samples.sync_count())
         .filter_map(|place| video.samples.sync(place))
         .map(|index| u64::from(video.samples.size(index)))
         .sum();
-    let mut stream_data = StreamData::new(per_second(bytes * 8, variant.movie.duration_nanos()).max(1));
-    stream_data.set_codecs(Some(vec![video.coding.codec.clone()]));
-    stream_data.set_resolution(resolution(variant.movie));
-    Some(VariantStream::ExtXIFrame { uri: variant.names.i_frames(variant.trim).into(), stream_data })
+    Some(IFrameStream {
+        uri: rendition.names.i_frames(rendition.trim),
+        bandwidth_bps: per_second(bytes * 8, rendition.movie.duration_nanos()).max(1),
+        codecs: vec![video.coding.codec.clone()],
+        resolution: resolution(rendition.movie),
+    })
 }
 
 /// A media playlist: `cuts` are those of the movie's leading track, or of the sound track alone.
-pub(super) fn media(movie: &Movie, names: &Names, kind: Kind, cuts: &[Cut]) -> String {
+pub(super) fn media(movie: &Movie, names: &Names, kind: Kind, cuts: &[Cut]) -> Option<MediaPlaylist> {
     let track = match kind {
         Kind::Both | Kind::Picture => movie.lead(),
         Kind::Sound(index) => movie.audio.get(index),
-    };
-    let Some(track) = track else { return String::new() };
+    }?;
     let is_lead = !matches!(kind, Kind::Sound(_)) || movie.video.is_none();
     let duration = |cut: &Cut| {
-        if is_lead { duration_nanos(movie, track, cut) } else { track.nanos(cut.end - cut.start).max(0) }
+        if is_lead { duration_nanos(movie, track, cut) } else { track.nanos(cut.end - cut.start) }
     };
-    let longest = cuts.iter().map(duration).max().unwrap_or(0);
-    let mut out = head(longest, &names.init(kind), "");
-    for cut in cuts {
-        let _ = writeln!(out, "#EXTINF:{:.6},", duration(cut) as f64 / 1e9);
-        let _ = writeln!(out, "{}", names.segment(kind, cut.from, cut.to));
-    }
-    out.push_str("#EXT-X-ENDLIST\n");
-    out
+    let segment = |cut: &Cut| (names.segment(kind, cut.from, cut.to), duration(cut));
+    Some(of_recording(names.init(kind), cuts.iter().map(segment)))
 }
 
 /// The playlist of sync samples alone (§4.3.3.6): each is a segment of one picture.
-pub(super) fn i_frames_only(movie: &Movie, names: &Names, trim: Trim) -> String {
-    let Some(video) = &movie.video else { return String::new() };
+pub(super) fn i_frames_only(movie: &Movie, names: &Names, trim: Trim) -> Option<MediaPlaylist> {
+    let video = movie.video.as_ref()?;
     let whole = Cut { from: video.begin, to: video.end, start: 0, end: video.shown_until() };
     let part = super::cut::trimmed(video, &[whole], trim);
     let (from, to) =
@@ -229,22 +202,30 @@ pub(super) fn i_frames_only(movie: &Movie, names: &Names, trim: Trim) -> String 
     let end = if to < video.end { video.shown_at(to) } else { video.shown_until() };
     let starts = syncs.iter().map(|&index| video.shown_at(index));
     let ends = starts.clone().skip(1).chain([end]);
-    let spans: Vec<i64> = starts.zip(ends).map(|(start, end)| video.nanos(end - start).max(0)).collect();
-    let longest = spans.iter().copied().max().unwrap_or(0);
-    let mut out = head(longest, &names.init(Kind::Picture), "#EXT-X-I-FRAMES-ONLY\n");
-    for (index, nanos) in syncs.iter().zip(spans) {
-        let _ = writeln!(out, "#EXTINF:{:.6},", nanos as f64 / 1e9);
-        let _ = writeln!(out, "{}", names.segment(Kind::Picture, *index, index + 1));
-    }
-    out.push_str("#EXT-X-ENDLIST\n");
-    out
+    let spans = starts.zip(ends).map(|(start, end)| video.nanos(end - start));
+    let segments =
+        syncs.iter().zip(spans).map(|(&at, nanos)| (names.segment(Kind::Picture, at, at + 1), nanos));
+    let playlist = of_recording(names.init(Kind::Picture), segments);
+    Some(MediaPlaylist { is_i_frames_only: true, ..playlist })
 }
 
-/// Version 7 stands for fragmented MP4 beside pictures; no EXTINF rounds to more than the target (§4.3.3.1).
-fn head(longest_nanos: i64, init: &str, more: &str) -> String {
-    let target = (longest_nanos as f64 / 1e9).ceil().max(1.0);
-    format!(
-        "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:{target}\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n\
-         #EXT-X-INDEPENDENT-SEGMENTS\n{more}#EXT-X-MAP:URI=\"{init}\"\n"
-    )
+/// Of names and durations in nanoseconds; no EXTINF rounds to more than the target (§4.3.3.1).
+fn of_recording(init: String, segments: impl Iterator<Item = (String, i64)>) -> MediaPlaylist {
+    let segment = |(uri, nanos)| MediaSegment {
+        uri,
+        duration: Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)),
+        ..MediaSegment::default()
+    };
+    let segments: Vec<MediaSegment> = segments.map(segment).collect();
+    let longest = segments.iter().map(|segment| segment.duration).max().unwrap_or_default();
+    MediaPlaylist {
+        target_duration_s: (longest.as_secs() + u64::from(longest.subsec_nanos() > 0)).max(1),
+        media_sequence: 0,
+        is_vod: true,
+        has_independent_segments: true,
+        is_i_frames_only: false,
+        map: Some(init),
+        segments,
+        is_ended: true,
+    }
 }

@@ -8,9 +8,9 @@ use rustix::fs::{Advice, fadvise};
 use rustix::io::{ReadWriteFlags, preadv2};
 
 use super::fault::VodFault;
-use super::movie::Movie;
-use super::samples::Extent;
-use crate::isobmff::file_header;
+use crate::container::isobmff::file_header;
+use crate::container::mp4::Extent;
+use crate::container::mp4::Movie;
 
 /// A `moov` of a whole day has about 80 MB.
 const MOOV_MAX: u64 = 256 << 20;
@@ -135,7 +135,11 @@ pub(super) fn index(file: &File, len: u64, path: &str) -> Result<Movie, VodFault
 }
 
 fn read_box(file: &File, at: u64, size: u64, most: u64, path: &str) -> Result<Vec<u8>, VodFault> {
-    let fault = crate::isobmff::BoxFault { kind: *b"moov", at, fault: "it is larger than any recording's" };
+    let fault = crate::container::isobmff::BoxFault {
+        kind: *b"moov",
+        at,
+        fault: "it is larger than any recording's",
+    };
     if size > most {
         return Err(VodFault::index(path, fault));
     }

@@ -9,15 +9,14 @@ use bytes::Bytes;
 
 use super::cut::{Cut, Trim, beside, cuts, trimmed};
 use super::fault::VodFault;
-use super::fmp4::{self, Layout, Part};
-use super::movie::{Movie, Track};
 use super::names::{Kind, Names, digest};
 use super::playlist;
-use super::samples::Extent;
+use super::{Layout, Track};
+use crate::container::fmp4::LAYOUT_VERSION;
+use crate::container::fmp4::layout::{TrackPart, init_of, layout};
+use crate::container::hls::BitRates;
+use crate::container::mp4::{Extent, Movie};
 use crate::media::h264;
-
-/// Goes into names: another layout of our boxes means other bytes, which caches must not take for the old ones.
-const LAYOUT_VERSION: u32 = 1;
 
 /// Samples of one segment at most: ten minutes of sound without a picture.
 const SAMPLES_MAX: u32 = 30_000;
@@ -47,8 +46,8 @@ pub struct Recording {
     pub movie: Movie,
     /// Where its leading track is cut.
     pub cuts: Vec<Cut>,
-    /// Peak and average bits per second.
-    pub rates: (u64, u64),
+    /// Over its segments.
+    pub rates: BitRates,
     pub(super) file: Arc<Opened>,
     segment_ms: u32,
 }
@@ -151,26 +150,26 @@ impl Recording {
         }
     }
 
-    /// Peak and average bits per second of `kind`.
-    pub fn rates_of(&self, kind: Kind) -> (u64, u64) {
+    /// Bit rates of `kind`.
+    pub fn rates_of(&self, kind: Kind) -> BitRates {
         if kind == Kind::Both { self.rates } else { playlist::rates(&self.movie, &self.cuts, kind) }
     }
 
     /// The media playlist of `kind`.
     pub fn media_playlist(&self, kind: Kind, trim: Trim) -> Option<String> {
         self.tracks(kind)?;
-        Some(playlist::media(&self.movie, &self.names, kind, &self.cuts_of(kind, trim)?))
+        let playlist = playlist::media(&self.movie, &self.names, kind, &self.cuts_of(kind, trim)?)?;
+        Some(playlist.to_string())
     }
 
     /// The I-frame playlist.
     pub fn i_frame_playlist(&self, trim: Trim) -> Option<String> {
-        self.movie.video.as_ref()?;
-        Some(playlist::i_frames_only(&self.movie, &self.names, trim))
+        Some(playlist::i_frames_only(&self.movie, &self.names, trim)?.to_string())
     }
 
     /// The initialization section of `kind`.
     pub fn init(&self, kind: Kind) -> Option<Bytes> {
-        Some(fmp4::init_section(&self.tracks(kind)?))
+        Some(init_of(&self.tracks(kind)?))
     }
 
     /// The whole file.
@@ -198,10 +197,9 @@ impl Recording {
     /// A sample's bytes as an access unit in Annex B that can be decoded by itself. `None` for other codecs than H.264.
     pub fn access_unit(&self, sample: &[u8]) -> Option<Vec<u8>> {
         let mut out = self.movie.video.as_ref()?.coding.annex_b_sets()?;
-        for nal in h264::sample_nals(sample) {
-            out.extend_from_slice(&[0, 0, 0, 1]);
-            out.extend_from_slice(nal);
-        }
+        let mut unit = Vec::new();
+        h264::to_annex_b(sample, None, &mut unit);
+        out.append(&mut unit);
         Some(out)
     }
 
@@ -242,18 +240,18 @@ impl Recording {
         if !is_sound || to - from > SAMPLES_MAX {
             return Err(VodFault::Gone);
         }
-        let mut parts = vec![Part { track: lead, from, to }];
+        let mut parts = vec![TrackPart { track: lead, from, to }];
         for track in rest {
             let (from, to) = beside(lead, from, to, track);
             if to.saturating_sub(from) > 10 * SAMPLES_MAX {
                 return Err(VodFault::Gone);
             }
             if from < to {
-                parts.push(Part { track, from, to });
+                parts.push(TrackPart { track, from, to });
             }
         }
         let bytes: u64 = parts.iter().map(|part| part.track.samples.bytes(part.from, part.to)).sum();
         // Its boxes say sizes in 32 bits.
-        if bytes > BYTES_MAX { Err(VodFault::Gone) } else { Ok(fmp4::layout(&parts, from)) }
+        if bytes > BYTES_MAX { Err(VodFault::Gone) } else { Ok(layout(&parts, from)) }
     }
 }

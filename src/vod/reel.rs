@@ -12,9 +12,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::fmp4::Layout;
-use super::movie::Track;
 use super::recording::Recording;
+use super::{Layout, Track};
 use crate::media;
 
 /// A sample that is longer is left out: it is no picture of a lecture.

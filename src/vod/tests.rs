@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
+use sha2::Digest;
 
 use super::*;
 
@@ -14,7 +15,7 @@ fn fixture(name: &str) -> Vec<u8> {
 /// The fixture's moov, its place, and the length of the file.
 pub(super) fn moov() -> (Vec<u8>, u64, u64) {
     let file = fixture("hall_a.mp4");
-    let found = crate::isobmff::Boxes::new(&file, 0)
+    let found = crate::container::isobmff::Boxes::new(&file, 0)
         .map(|found| found.expect("sound"))
         .find(|found| found.kind == *b"moov");
     let moov = found.expect("an index");
@@ -24,7 +25,7 @@ pub(super) fn moov() -> (Vec<u8>, u64, u64) {
 #[test]
 fn samples_are_where_the_other_reader_finds_them() {
     let file = bytes::Bytes::from(fixture("hall_a.mp4"));
-    let clip = crate::clip::Clip::parse(&file).expect("sound");
+    let clip = crate::container::clip::Clip::parse(&file).expect("sound");
     let (moov, at, len) = moov();
     let movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
     let pairs = [(movie.video.as_ref(), clip.video), (movie.audio.first(), clip.audio)];
@@ -125,6 +126,27 @@ fn a_reel_goes_to_the_sync_sample_at_or_before() {
     }
 }
 
+/// What a name stands for does not change without [`LAYOUT_VERSION`](crate::container::fmp4::LAYOUT_VERSION), which is a
+/// part of all names: caches keep them for a year.
+#[test]
+fn other_bytes_have_other_names() {
+    let (moov, at, len) = moov();
+    let movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
+    let recording = Recording::for_tests(movie);
+    let mut bytes = format!("version {} {}", crate::container::fmp4::LAYOUT_VERSION, recording.names.tag);
+    let digest = |bytes: &[u8]| {
+        let digest = sha2::Sha256::digest(bytes);
+        digest.iter().take(8).fold("\n".to_owned(), |out, byte| out + &format!("{byte:02x}"))
+    };
+    for kind in [Kind::Both, Kind::Sound(0)] {
+        bytes += &digest(&recording.init(kind).expect("a section"));
+        let cut = recording.cuts_of(kind, Trim::default()).expect("cuts")[1];
+        bytes += &digest(&recording.segment(kind, cut.from, cut.to).expect("a segment").head);
+    }
+    bytes += &digest(&recording.segment(Kind::Picture, 30, 31).expect("a picture").head);
+    insta::assert_snapshot!(bytes);
+}
+
 proptest! {
     #[test]
     fn a_damaged_index_never_panics(flips in prop::collection::vec((0..6000_usize, any::<u8>()), 1..20)) {
@@ -145,11 +167,11 @@ proptest! {
         let (moov, at, len) = moov();
         let mut movie = Movie::parse(&moov, at, len).expect("sound");
         let mut moof = Vec::new();
-        crate::isobmff::put_box(&mut moof, *b"moof", |out| {
-            crate::isobmff::put_box(out, *b"traf", |out| {
-                crate::isobmff::put_full_box(out, *b"tfhd", 0, 0, |out| out.extend([0, 0, 0, 1]));
+        crate::container::isobmff::put_box(&mut moof, *b"moof", |out| {
+            crate::container::isobmff::put_box(out, *b"traf", |out| {
+                crate::container::isobmff::put_full_box(out, *b"tfhd", 0, 0, |out| out.extend([0, 0, 0, 1]));
                 for kind in kinds {
-                    crate::isobmff::put_box(out, [*b"trun", *b"tfdt", *b"tfhd", *b"trun"][kind], |out| out.extend(&bytes));
+                    crate::container::isobmff::put_box(out, [*b"trun", *b"tfdt", *b"tfhd", *b"trun"][kind], |out| out.extend(&bytes));
                 }
             });
         });

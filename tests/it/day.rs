@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use amphi::clip::Clip;
 use amphi::clock::SystemClock;
+use amphi::container::clip::Clip;
 use amphi::simulator::{Simulator, SimulatorOptions, Spares};
 use jiff::{Timestamp, ToSpan};
 use serde_json::Value;

@@ -68,7 +68,8 @@ impl RtspPort {
 async fn recording(mount: Mount, path: &str) -> Result<Programme, Refusal> {
     let stream = recorded::parse_play(path).ok_or(Refusal::NotFound)?;
     let presentation = mount.open(&stream).await.map_err(|fault| refusal(path, mount.asker(), &fault))?;
-    let best = presentation.renditions.into_iter().max_by_key(|rendition| rendition.recording.rates.1);
+    let best =
+        presentation.renditions.into_iter().max_by_key(|rendition| rendition.recording.rates.average_bps);
     let recording = best.ok_or(Refusal::NotFound)?.recording;
     let tracks = recording.formats();
     if tracks.is_empty() {

@@ -1,23 +1,37 @@
-//! Samples of movie fragments (ISO/IEC 14496-12 §8.8). Sans-IO.
+//! Reading movie fragments (ISO/IEC 14496-12 §8.8).
+//!
+//! [`read_fragment`] gives every sample of a `moof` to a [`FragmentSink`]: the index of a recording, or whoever wants to
+//! know where a segment stands in time.
 
-use super::movie::{FAR, Track};
-use super::samples::{Budget, Sample};
-use crate::isobmff::{BoxFault, BoxRef, FullBox, Reader};
+use super::super::isobmff::{BoxFault, BoxReader, BoxRef, FullBox};
+use super::samples::{Sample, SampleBudget};
 
 /// `sample_is_non_sync_sample` (§8.8.3.1).
 const NON_SYNC: u32 = 0x0001_0000;
 
 /// What holds for samples of which a fragment says nothing: a `trex` (§8.8.3).
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Defaults {
-    track_id: u32,
-    duration: u32,
-    size: u32,
-    flags: u32,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TrackExtends {
+    /// `track_ID`.
+    pub track_id: u32,
+    /// Ticks.
+    pub duration: u32,
+    /// Bytes.
+    pub size: u32,
+    /// §8.8.3.1.
+    pub flags: u32,
 }
 
-impl Defaults {
-    pub(super) fn read(trex: &BoxRef<'_>) -> Result<Self, BoxFault> {
+impl TrackExtends {
+    /// Reads those of a `moov`, as many as `most`; `None` where it has no `mvex`, and all samples stand in its tables.
+    pub fn read_all(moov: &BoxRef<'_>, most: usize) -> Result<Option<Vec<Self>>, BoxFault> {
+        let Some(mvex) = moov.child(*b"mvex")? else { return Ok(None) };
+        let trexes = mvex.children(0).take(most);
+        let trexes = trexes.filter(|trex| trex.as_ref().map_or(true, |trex| trex.kind == *b"trex"));
+        trexes.map(|trex| Self::read(&trex?)).collect::<Result<_, _>>().map(Some)
+    }
+
+    fn read(trex: &BoxRef<'_>) -> Result<Self, BoxFault> {
         let mut rest = trex.full()?.rest;
         let mut fields = || {
             let track_id = rest.u32()?;
@@ -28,42 +42,49 @@ impl Defaults {
     }
 }
 
-/// Appends the samples of a `moof` to their tracks.
-pub(super) fn read<'t>(
+/// Takes what a movie fragment says.
+pub trait FragmentSink {
+    /// A track fragment begins; its first sample is decoded at `decode_time`, in ticks, where that is said.
+    fn begin(&mut self, track_id: u32, decode_time: Option<u64>);
+
+    /// The next sample of that track.
+    fn sample(&mut self, sample: Sample);
+}
+
+/// Reads a `moof` whose samples end within `file_len`; gives its sequence number (§8.8.5).
+pub fn read_fragment(
     moof: &BoxRef<'_>,
-    defaults: &[Defaults],
-    tracks: impl Iterator<Item = &'t mut Track>,
+    defaults: &[TrackExtends],
     file_len: u64,
-    budget: &mut Budget,
-) -> Result<(), BoxFault> {
-    let mut tracks: Vec<&mut Track> = tracks.collect();
+    budget: &mut SampleBudget,
+    sink: &mut impl FragmentSink,
+) -> Result<Option<u32>, BoxFault> {
     // Without other words, data follows that of the track fragment before (§8.8.7.1).
     let mut data = moof.at;
-    for traf in moof.children(0) {
-        let traf = traf?;
-        if traf.kind != *b"traf" {
-            continue;
-        }
-        let header = Header::read(&traf.need(*b"tfhd")?, moof.at, data, defaults)?;
-        let track = tracks.iter_mut().find(|track| track.id == header.track_id);
-        let decode_time = traf.child(*b"tfdt")?.map(|tfdt| decode_time(&tfdt)).transpose()?;
-        data = header.base;
-        let mut sink = track.map(|track| &mut **track);
-        if let (Some(track), Some(time)) = (&mut sink, decode_time)
-            && track.samples.count() == 0
-        {
-            // Our media time begins with the first sample.
-            let time = i64::try_from(time).unwrap_or(FAR).min(FAR);
-            track.origin = (track.origin - time).clamp(-FAR, FAR);
-        }
-        for trun in traf.children(0) {
-            let trun = trun?;
-            if trun.kind == *b"trun" {
-                data = read_run(&trun, &header, data, sink.as_deref_mut(), file_len, budget)?;
+    let mut sequence_number = None;
+    for child in moof.children(0) {
+        let child = child?;
+        match &child.kind {
+            b"mfhd" => {
+                let number = child.full()?.rest.u32().ok_or(child.fault("it is too short"))?;
+                sequence_number.get_or_insert(number);
             }
+            b"traf" => {
+                let header = TrackFragmentHeader::read(&child.need(*b"tfhd")?, moof.at, data, defaults)?;
+                let decode_time = child.child(*b"tfdt")?.map(|tfdt| decode_time(&tfdt)).transpose()?;
+                sink.begin(header.track_id, decode_time);
+                data = header.base;
+                for trun in child.children(0) {
+                    let trun = trun?;
+                    if trun.kind == *b"trun" {
+                        data = read_run(&trun, &header, data, file_len, budget, sink)?;
+                    }
+                }
+            }
+            _ => {}
         }
     }
-    Ok(())
+    Ok(sequence_number)
 }
 
 fn decode_time(tfdt: &BoxRef<'_>) -> Result<u64, BoxFault> {
@@ -72,7 +93,7 @@ fn decode_time(tfdt: &BoxRef<'_>) -> Result<u64, BoxFault> {
 }
 
 /// A `tfhd`, with its gaps filled by the defaults.
-struct Header {
+struct TrackFragmentHeader {
     track_id: u32,
     base: u64,
     duration: u32,
@@ -80,8 +101,8 @@ struct Header {
     flags: u32,
 }
 
-impl Header {
-    fn read(tfhd: &BoxRef<'_>, moof: u64, data: u64, defaults: &[Defaults]) -> Result<Self, BoxFault> {
+impl TrackFragmentHeader {
+    fn read(tfhd: &BoxRef<'_>, moof: u64, data: u64, defaults: &[TrackExtends]) -> Result<Self, BoxFault> {
         let FullBox { flags: has, mut rest, .. } = tfhd.full()?;
         let short = || tfhd.fault("it is too short for what its flags say");
         let track_id = rest.u32().ok_or_else(short)?;
@@ -102,14 +123,14 @@ impl Header {
     }
 }
 
-/// Appends a run's samples; gives where its data ends.
+/// Reads a run's samples; gives where its data ends.
 fn read_run(
     trun: &BoxRef<'_>,
-    header: &Header,
+    header: &TrackFragmentHeader,
     data: u64,
-    mut track: Option<&mut Track>,
     file_len: u64,
-    budget: &mut Budget,
+    budget: &mut SampleBudget,
+    sink: &mut impl FragmentSink,
 ) -> Result<u64, BoxFault> {
     let FullBox { flags: has, mut rest, .. } = trun.full()?;
     let short = || trun.fault("it is too short for what it says");
@@ -134,18 +155,13 @@ fn read_run(
         let composition = field(&mut rest, has & 0x800, 0).ok_or_else(short)? as i32;
         let end = at.checked_add(u64::from(size)).filter(|end| *end <= file_len);
         let end = end.ok_or(trun.fault("a sample lies beyond the end of the file: it is not finished"))?;
-        let Some(track) = &mut track else {
-            at = end;
-            continue;
-        };
-        let sync = flags & NON_SYNC == 0 || !track.is_video();
-        track.samples.push(Sample { offset: at, size, duration, composition, sync });
+        sink.sample(Sample { offset: at, size, duration, composition, sync: flags & NON_SYNC == 0 });
         at = end;
     }
     Ok(at)
 }
 
 /// A field of a sample, or what holds without it.
-fn field(rest: &mut Reader<'_>, is_there: u32, default: u32) -> Option<u32> {
+fn field(rest: &mut BoxReader<'_>, is_there: u32, default: u32) -> Option<u32> {
     if is_there == 0 { Some(default) } else { rest.u32() }
 }

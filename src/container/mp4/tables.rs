@@ -1,31 +1,35 @@
-//! The sample tables of a progressive file (ISO/IEC 14496-12 §8.6.1, §8.7), read side by side into [`Samples`].
+//! The sample tables of a progressive file (ISO/IEC 14496-12 §8.6.1, §8.7), read side by side into [`SampleTable`].
 //!
 //! Every table is walked where it lies, nothing is unrolled before its neighbours agree. Sans-IO.
 
-use crate::isobmff::{BoxFault, BoxRef, Reader};
+use super::super::isobmff::{BoxFault, BoxReader, BoxRef};
 
-use super::samples::{Budget, Sample, Samples};
+use super::samples::{Sample, SampleBudget, SampleTable};
 
 /// Reads the `stbl` of a track; samples must end within `file_len`.
-pub(super) fn read(stbl: &BoxRef<'_>, file_len: u64, budget: &mut Budget) -> Result<Samples, BoxFault> {
+pub(super) fn read(
+    stbl: &BoxRef<'_>,
+    file_len: u64,
+    budget: &mut SampleBudget,
+) -> Result<SampleTable, BoxFault> {
     let stsz = stbl.child(*b"stsz")?;
     let (count, sizes_box) = match stsz {
         Some(found) => (sizes_of(&found)?, found),
         None => return compact_sizes(stbl),
     };
     let (one_size, count, mut sizes) = count;
-    let mut samples = Samples::default();
+    let mut samples = SampleTable::default();
     if count == 0 {
         return Ok(samples);
     }
     if !budget.take(count) {
         return Err(sizes_box.fault("it says more samples than any recording has"));
     }
-    let mut durations = Runs::new(&stbl.need(*b"stts")?)?;
-    let mut compositions = stbl.child(*b"ctts")?.map(|found| Runs::new(&found)).transpose()?;
-    let mut syncs = stbl.child(*b"stss")?.map(|found| Numbers::new(&found)).transpose()?;
-    let mut chunks = Chunks::new(stbl)?;
-    let mut next_sync = syncs.as_mut().and_then(Numbers::next);
+    let mut durations = RunLengths::new(&stbl.need(*b"stts")?)?;
+    let mut compositions = stbl.child(*b"ctts")?.map(|found| RunLengths::new(&found)).transpose()?;
+    let mut syncs = stbl.child(*b"stss")?.map(|found| SampleNumbers::new(&found)).transpose()?;
+    let mut chunks = ChunkOffsets::new(stbl)?;
+    let mut next_sync = syncs.as_mut().and_then(SampleNumbers::next);
     for number in 1..=count {
         let size = match one_size {
             0 => sizes.u32().ok_or(sizes_box.fault("it has fewer sizes than it says"))?,
@@ -41,7 +45,7 @@ pub(super) fn read(stbl: &BoxRef<'_>, file_len: u64, budget: &mut Budget) -> Res
             Some(next) if next <= number => {
                 let is = next == number;
                 while next_sync.is_some_and(|next| next <= number) {
-                    next_sync = syncs.as_mut().and_then(Numbers::next);
+                    next_sync = syncs.as_mut().and_then(SampleNumbers::next);
                 }
                 is
             }
@@ -57,7 +61,7 @@ pub(super) fn read(stbl: &BoxRef<'_>, file_len: u64, budget: &mut Budget) -> Res
     Ok(samples)
 }
 
-fn compact_sizes(stbl: &BoxRef<'_>) -> Result<Samples, BoxFault> {
+fn compact_sizes(stbl: &BoxRef<'_>) -> Result<SampleTable, BoxFault> {
     match stbl.child(*b"stz2")? {
         Some(found) => Err(found.fault("compact sample sizes are not read")),
         None => Err(stbl.fault("it has no stsz")),
@@ -65,7 +69,7 @@ fn compact_sizes(stbl: &BoxRef<'_>) -> Result<Samples, BoxFault> {
 }
 
 /// The one size of all samples or 0, how many samples, and the sizes.
-fn sizes_of<'a>(stsz: &BoxRef<'a>) -> Result<(u32, u32, Reader<'a>), BoxFault> {
+fn sizes_of<'a>(stsz: &BoxRef<'a>) -> Result<(u32, u32, BoxReader<'a>), BoxFault> {
     let mut rest = stsz.full()?.rest;
     let (Some(one_size), Some(count)) = (rest.u32(), rest.u32()) else {
         return Err(stsz.fault("it is too short"));
@@ -74,13 +78,13 @@ fn sizes_of<'a>(stsz: &BoxRef<'a>) -> Result<(u32, u32, Reader<'a>), BoxFault> {
 }
 
 /// Pairs of count and value, unrolled one by one: `stts`, `ctts`.
-struct Runs<'a> {
-    rest: Reader<'a>,
+struct RunLengths<'a> {
+    rest: BoxReader<'a>,
     left: u32,
     last: u32,
 }
 
-impl<'a> Runs<'a> {
+impl<'a> RunLengths<'a> {
     fn new(table: &BoxRef<'a>) -> Result<Self, BoxFault> {
         let mut rest = table.full()?.rest;
         rest.u32().ok_or(table.fault("it has no entry count"))?;
@@ -96,10 +100,10 @@ impl<'a> Runs<'a> {
     }
 }
 
-/// Numbers one by one: `stss`.
-struct Numbers<'a>(Reader<'a>);
+/// SampleNumbers one by one: `stss`.
+struct SampleNumbers<'a>(BoxReader<'a>);
 
-impl<'a> Numbers<'a> {
+impl<'a> SampleNumbers<'a> {
     fn new(table: &BoxRef<'a>) -> Result<Self, BoxFault> {
         let mut rest = table.full()?.rest;
         rest.u32().ok_or(table.fault("it has no entry count"))?;
@@ -112,13 +116,13 @@ impl<'a> Numbers<'a> {
 }
 
 /// Places of samples: `stsc` with `stco` or `co64`.
-struct Chunks<'a> {
+struct ChunkOffsets<'a> {
     offsets_box: BoxRef<'a>,
-    offsets: Reader<'a>,
+    offsets: BoxReader<'a>,
     long: bool,
     runs_box: BoxRef<'a>,
-    runs: Reader<'a>,
-    /// Chunks behind which the next run begins.
+    runs: BoxReader<'a>,
+    /// ChunkOffsets behind which the next run begins.
     next_run: Option<(u32, u32)>,
     per_chunk: u32,
     chunk: u32,
@@ -126,7 +130,7 @@ struct Chunks<'a> {
     at: u64,
 }
 
-impl<'a> Chunks<'a> {
+impl<'a> ChunkOffsets<'a> {
     fn new(stbl: &BoxRef<'a>) -> Result<Self, BoxFault> {
         let (offsets_box, long) = match (stbl.child(*b"stco")?, stbl.child(*b"co64")?) {
             (Some(found), _) => (found, false),
@@ -179,7 +183,7 @@ impl<'a> Chunks<'a> {
 }
 
 /// First chunk and samples per chunk.
-fn next_run(runs: &mut Reader<'_>) -> Option<(u32, u32)> {
+fn next_run(runs: &mut BoxReader<'_>) -> Option<(u32, u32)> {
     let run = (runs.u32()?, runs.u32()?);
     runs.skip(4)?;
     Some(run)

@@ -5,8 +5,11 @@
 
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::time::Duration;
 
 use serde::Serialize;
+
+use super::hls::{MediaPlaylist, MediaSegment};
 
 /// A segment of subtitles, in milliseconds.
 const SEGMENT_MS: u64 = 60_000;
@@ -29,7 +32,7 @@ pub struct Cue {
 
 impl Cue {
     /// Bytes that it takes in memory.
-    pub(super) fn memory(&self) -> usize {
+    pub fn memory(&self) -> usize {
         size_of::<Self>() + self.settings.capacity() + self.text.capacity()
     }
 }
@@ -76,23 +79,28 @@ fn time_ms(text: &str) -> Option<u64> {
 
 /// The media playlist of subtitles that go with the media of `span`, in milliseconds of presentation time: as that
 /// begins, so does this.
-pub(super) fn playlist(index: usize, span: Range<u64>) -> String {
-    let mut out = format!(
-        "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n",
-        SEGMENT_MS / 1000
-    );
+pub fn playlist(index: usize, span: Range<u64>) -> String {
     let first = span.start / SEGMENT_MS;
-    for part in first..span.end.div_ceil(SEGMENT_MS).max(first + 1) {
+    let segment = |part: u64| {
         let (start, end) = (span.start.max(part * SEGMENT_MS), span.end.min((part + 1) * SEGMENT_MS));
-        let length = end.saturating_sub(start).max(1);
-        let _ = writeln!(out, "#EXTINF:{:.3},\ntext_{index}_{part}.vtt", length as f64 / 1000.0);
+        MediaSegment {
+            uri: format!("text_{index}_{part}.vtt"),
+            duration: Duration::from_millis(end.saturating_sub(start).max(1)),
+            ..MediaSegment::default()
+        }
+    };
+    MediaPlaylist {
+        target_duration_s: SEGMENT_MS / 1000,
+        is_vod: true,
+        segments: (first..span.end.div_ceil(SEGMENT_MS).max(first + 1)).map(segment).collect(),
+        is_ended: true,
+        ..MediaPlaylist::default()
     }
-    out.push_str("#EXT-X-ENDLIST\n");
-    out
+    .to_string()
 }
 
 /// One segment: every cue that is shown within it, with its whole times.
-pub(super) fn segment(cues: &[Cue], part: usize) -> String {
+pub fn segment(cues: &[Cue], part: usize) -> String {
     let start = (part as u64).saturating_mul(SEGMENT_MS);
     let end = start.saturating_add(SEGMENT_MS);
     let mut out = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n".to_owned();
@@ -103,7 +111,7 @@ pub(super) fn segment(cues: &[Cue], part: usize) -> String {
 }
 
 /// All cues that are shown in `span`, as a file of their own whose time begins there.
-pub(super) fn whole(cues: &[Cue], span: Range<u64>) -> String {
+pub fn whole(cues: &[Cue], span: Range<u64>) -> String {
     let mut out = "WEBVTT\n".to_owned();
     for cue in cues.iter().filter(|cue| cue.start_ms < span.end && cue.end_ms > span.start) {
         let from_start = |ms: u64| ms.saturating_sub(span.start);

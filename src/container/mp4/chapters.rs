@@ -3,11 +3,11 @@
 
 use bytes::Bytes;
 
-use super::movie::rescale;
-use super::samples::{Budget, Extent, Samples};
+use super::super::isobmff::{BoxFault, BoxReader, BoxRef};
+use super::super::webvtt::Cue;
+use super::samples::{Extent, SampleBudget, SampleTable};
 use super::tables;
-use super::text::Cue;
-use crate::isobmff::{BoxFault, BoxRef, Reader};
+use super::ticks::rescale;
 
 /// Chapters of one lecture.
 const CHAPTERS_MAX: u32 = 1000;
@@ -17,10 +17,12 @@ const TITLE_MAX: u32 = 4096;
 /// The track that holds the titles.
 #[derive(Clone, Debug)]
 pub struct ChapterTrack {
-    pub(super) timescale: u32,
-    pub(super) samples: Samples,
+    /// Ticks per second.
+    pub timescale: u32,
+    /// The titles.
+    pub samples: SampleTable,
     /// Media time at presentation zero, in ticks.
-    pub(super) origin: i64,
+    pub origin: i64,
 }
 
 /// Numbers of the chapter tracks that `trak` names.
@@ -28,7 +30,7 @@ pub(super) fn named_by(trak: &BoxRef<'_>) -> Result<Vec<u32>, BoxFault> {
     let Some(chap) = trak.child(*b"tref")?.map(|tref| tref.child(*b"chap")).transpose()?.flatten() else {
         return Ok(Vec::new());
     };
-    let mut numbers = Reader(chap.body);
+    let mut numbers = BoxReader(chap.body);
     Ok(std::iter::from_fn(|| numbers.u32()).take(8).collect())
 }
 
@@ -38,7 +40,7 @@ impl ChapterTrack {
         trak: &BoxRef<'_>,
         timescale: u32,
         file_len: u64,
-        budget: &mut Budget,
+        budget: &mut SampleBudget,
     ) -> Result<Option<Self>, BoxFault> {
         let stbl = trak.need(*b"mdia")?.need(*b"minf")?.need(*b"stbl")?;
         let is_text = match stbl.need(*b"stsd")?.children(8).next().transpose()? {
@@ -67,7 +69,7 @@ impl ChapterTrack {
     /// The chapters, from the bytes of [`Self::extents`].
     pub fn cues(&self, titles: &Bytes) -> Vec<Cue> {
         let ms = |ticks: i64| rescale(ticks - self.origin, self.timescale, 1000).max(0) as u64;
-        let mut rest = Reader(titles);
+        let mut rest = BoxReader(titles);
         let mut cues = Vec::new();
         for index in 0..self.samples.count().min(CHAPTERS_MAX) {
             let Some(sample) = rest.bytes(self.len(index) as usize) else { break };
@@ -84,7 +86,7 @@ impl ChapterTrack {
 
 /// A text sample: a length, then UTF-8, or UTF-16 behind a byte order mark.
 fn title(sample: &[u8]) -> Option<String> {
-    let mut fields = Reader(sample);
+    let mut fields = BoxReader(sample);
     let length = fields.u16()?;
     let text = fields.bytes(usize::from(length))?;
     let wide = |bytes: [u8; 2]| {

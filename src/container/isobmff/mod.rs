@@ -1,10 +1,10 @@
 //! Boxes (ISO/IEC 14496-12 §4.2): writing them by hand where it has to be fast, and reading them where a fault has
 //! to be named with its box and its place in the file.
 //!
-//! Sans-IO. What does *not* belong here: what boxes mean (`package`, `vod`).
+//! Sans-IO. What does *not* belong here: what boxes mean ([`mp4`](super::mp4), [`fmp4`](super::fmp4)).
 
 mod reader;
 mod writer;
 
-pub use reader::{BoxFault, BoxRef, Boxes, FileHeader, FullBox, Reader, file_header};
+pub use reader::{BoxFault, BoxReader, BoxRef, Boxes, FileHeader, FullBox, file_header};
 pub use writer::{BOX_HEADER, BoxWriter, FULL_BOX_HEADER, put_box, put_full_box};

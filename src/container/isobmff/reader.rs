@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 /// What is wrong with a box: the file's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("box {} at byte {at}: {fault}", Kind(*.kind))]
+#[error("box {} at byte {at}: {fault}", FourCc(*.kind))]
 pub struct BoxFault {
     /// Its type.
     pub kind: [u8; 4],
@@ -15,9 +15,9 @@ pub struct BoxFault {
 }
 
 /// A type as people read it.
-struct Kind([u8; 4]);
+struct FourCc([u8; 4]);
 
-impl Display for Kind {
+impl Display for FourCc {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|&byte| write!(out, "{}", byte.escape_ascii()))
     }
@@ -37,7 +37,7 @@ pub struct FileHeader {
 /// Reads a header from the first 16 bytes of a box that begins at `at` (fewer at the end of the file).
 pub fn file_header(bytes: &[u8], at: u64) -> Result<FileHeader, BoxFault> {
     let fault = |fault| BoxFault { kind: *b"????", at, fault };
-    let mut reader = Reader(bytes);
+    let mut reader = BoxReader(bytes);
     let (Some(size), Some(kind)) = (reader.u32(), reader.array::<4>()) else {
         return Err(fault("the file ends inside the header"));
     };
@@ -74,7 +74,7 @@ pub struct FullBox<'a> {
     /// 24 bits of flags.
     pub flags: u32,
     /// What follows.
-    pub rest: Reader<'a>,
+    pub rest: BoxReader<'a>,
 }
 
 impl<'a> BoxRef<'a> {
@@ -105,7 +105,7 @@ impl<'a> BoxRef<'a> {
 
     /// Reads it as a full box.
     pub fn full(&self) -> Result<FullBox<'a>, BoxFault> {
-        let mut rest = Reader(self.body);
+        let mut rest = BoxReader(self.body);
         let word = rest.u32().ok_or(self.fault("it is too short for version and flags"))?;
         Ok(FullBox { version: (word >> 24) as u8, flags: word & 0x00ff_ffff, rest })
     }
@@ -156,9 +156,9 @@ impl<'a> Iterator for Boxes<'a> {
 
 /// Big-endian numbers from the front of bytes; `None` where they end.
 #[derive(Clone, Copy, Debug)]
-pub struct Reader<'a>(pub &'a [u8]);
+pub struct BoxReader<'a>(pub &'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> BoxReader<'a> {
     /// The next `N` bytes.
     pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (array, rest) = self.0.split_first_chunk()?;
@@ -208,8 +208,8 @@ impl<'a> Reader<'a> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::{put_box, put_full_box};
     use super::*;
-    use crate::isobmff::{put_box, put_full_box};
 
     #[test]
     fn what_was_written_is_read_with_its_place() {

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use bytes::{BufMut, Bytes};
 
-use crate::isobmff::{BoxFault, BoxRef, Boxes, Reader, put_box};
+use super::super::isobmff::{BoxFault, BoxReader, BoxRef, Boxes, put_box};
 use crate::media::{AudioSpecificConfig, ParameterSets, TrackFormat};
 
 /// Bytes of a visual sample entry before its boxes (§12.1.3).
@@ -26,7 +26,7 @@ pub struct Coding {
     /// The codec as CODECS states it (RFC 6381).
     pub codec: String,
     /// What more there is to say.
-    pub media: Media,
+    pub media: TrackMedia,
 }
 
 impl Coding {
@@ -45,7 +45,7 @@ impl Coding {
     fn sets(&self) -> Option<[Vec<&[u8]>; 2]> {
         let entry = Boxes::new(&self.entry, 0).next()?.ok()?;
         let avcc = child(&entry, VISUAL, *b"avcC").ok()?;
-        let mut fields = Reader(avcc.body);
+        let mut fields = BoxReader(avcc.body);
         fields.skip(4)?;
         let is_four_bytes = fields.u8()? & 3 == 3;
         let mut sets = [Vec::new(), Vec::new()];
@@ -58,48 +58,53 @@ impl Coding {
         is_four_bytes.then_some(sets)
     }
 
+    /// The first parameter sets of H.264 with four-byte lengths.
+    pub fn h264(&self) -> Option<ParameterSets> {
+        let [sequence, picture] = self.sets()?;
+        let copy = |sets: Vec<&[u8]>| sets.first().map(|set| Bytes::copy_from_slice(set));
+        Some(ParameterSets { sps: copy(sequence)?, pps: copy(picture)? })
+    }
+
+    /// The configuration of AAC, of whatever kind.
+    pub fn aac(&self) -> Option<AudioSpecificConfig> {
+        AudioSpecificConfig::parse(&self.audio_specific_config()?).ok()
+    }
+
     /// The format in the words of the media path. `None` for what is neither H.264 with four-byte lengths nor AAC-LC.
     pub fn format(&self) -> Option<TrackFormat> {
         match self.media {
-            Media::Video { .. } => {
-                let [sequence, picture] = self.sets()?;
-                let copy = |sets: Vec<&[u8]>| sets.first().map(|set| Bytes::copy_from_slice(set));
-                Some(TrackFormat::H264(ParameterSets { sps: copy(sequence)?, pps: copy(picture)? }))
-            }
-            Media::Audio { .. } => {
-                let entry = Boxes::new(&self.entry, 0).next()?.ok()?;
-                let esds = child(&entry, SOUND, *b"esds").ok()?;
-                let (object_type, specific) = decoder_config(esds.body.get(4..)?)?;
-                let config = AudioSpecificConfig::parse(specific).ok()?;
-                let is_lc = object_type == MPEG4_AUDIO && config.core_type == 2 && config.channels <= 2;
-                is_lc.then_some(TrackFormat::Aac(config))
+            TrackMedia::Video { .. } => self.h264().map(TrackFormat::H264),
+            TrackMedia::Audio { .. } => {
+                let is_lc = |config: &AudioSpecificConfig| config.core_type == 2 && config.channels <= 2;
+                self.aac().filter(is_lc).map(TrackFormat::Aac)
             }
         }
     }
-}
 
-impl Coding {
     /// What a decoder of H.264 or AAC is configured with: the AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1)
     /// or the AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). `None` for anything else.
     pub fn decoder_configuration(&self) -> Option<Bytes> {
+        match self.media {
+            TrackMedia::Video { .. } if self.codec.starts_with("avc") => {
+                let entry = Boxes::new(&self.entry, 0).next()?.ok()?;
+                Some(Bytes::copy_from_slice(child(&entry, VISUAL, *b"avcC").ok()?.body))
+            }
+            TrackMedia::Video { .. } => None,
+            TrackMedia::Audio { .. } => self.audio_specific_config(),
+        }
+    }
+
+    fn audio_specific_config(&self) -> Option<Bytes> {
         let entry = Boxes::new(&self.entry, 0).next()?.ok()?;
-        let found = match self.media {
-            Media::Video { .. } if self.codec.starts_with("avc") => {
-                child(&entry, VISUAL, *b"avcC").ok()?.body
-            }
-            Media::Audio { .. } if self.codec.starts_with("mp4a.40.") => {
-                let esds = child(&entry, SOUND, *b"esds").ok()?;
-                decoder_config(esds.body.get(4..)?)?.1
-            }
-            _ => return None,
-        };
-        Some(Bytes::copy_from_slice(found))
+        let esds = child(&entry, SOUND, *b"esds").ok()?;
+        let (object_type, specific) = decoder_config(esds.body.get(4..)?)?;
+        (object_type == MPEG4_AUDIO).then(|| Bytes::copy_from_slice(specific))
     }
 }
 
 /// What a track shows or plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Media {
+pub enum TrackMedia {
     /// Pictures of this size, in luma samples.
     Video {
         /// Per row.
@@ -130,7 +135,7 @@ pub(super) fn read(stsd: &BoxRef<'_>) -> Result<Option<Coding>, BoxFault> {
 }
 
 fn picture(entry: &BoxRef<'_>) -> Result<Coding, BoxFault> {
-    let mut fields = Reader(entry.body);
+    let mut fields = BoxReader(entry.body);
     let size = fields.skip(24).and_then(|()| Some((fields.u16()?, fields.u16()?)));
     let (width, height) = size.ok_or(entry.fault("it is too short"))?;
     let codec = if entry.kind.starts_with(b"avc") {
@@ -143,7 +148,7 @@ fn picture(entry: &BoxRef<'_>) -> Result<Coding, BoxFault> {
         let hvcc = child(entry, VISUAL, *b"hvcC")?;
         hevc(&kind(entry), hvcc.body).ok_or(hvcc.fault("it is too short"))?
     };
-    let media = Media::Video { width, height };
+    let media = TrackMedia::Video { width, height };
     Ok(Coding { entry: Bytes::copy_from_slice(entry.whole), codec, media })
 }
 
@@ -153,7 +158,7 @@ fn kind(entry: &BoxRef<'_>) -> String {
 
 /// The codec string of HEVC (ISO/IEC 14496-15 annex E.3).
 fn hevc(kind: &str, config: &[u8]) -> Option<String> {
-    let mut fields = Reader(config);
+    let mut fields = BoxReader(config);
     fields.skip(1)?;
     let profile = fields.u8()?;
     let space = ["", "A", "B", "C"].get(usize::from(profile >> 6))?;
@@ -170,14 +175,14 @@ fn hevc(kind: &str, config: &[u8]) -> Option<String> {
 }
 
 fn sound(entry: &BoxRef<'_>) -> Result<Coding, BoxFault> {
-    let mut fields = Reader(entry.body);
+    let mut fields = BoxReader(entry.body);
     let said = fields.skip(8).and_then(|()| {
         let version = fields.u16()?;
         fields.skip(6)?;
         Some((version, fields.u16()?))
     });
     let (version, channels) = said.ok_or(entry.fault("it is too short"))?;
-    let media = Media::Audio { channels };
+    let media = TrackMedia::Audio { channels };
     if &entry.kind == b"Opus" {
         return Ok(Coding { entry: Bytes::copy_from_slice(entry.whole), codec: "Opus".to_owned(), media });
     }
@@ -238,7 +243,7 @@ fn mpeg4_audio(descriptors: &[u8]) -> Option<String> {
 /// Object type and DecoderSpecificInfo of an ES descriptor (ISO/IEC 14496-1 §7.2.6.5); the latter is empty where it is
 /// missing.
 fn decoder_config(descriptors: &[u8]) -> Option<(u8, &[u8])> {
-    let mut es = descriptor(&mut Reader(descriptors), 3)?;
+    let mut es = descriptor(&mut BoxReader(descriptors), 3)?;
     es.skip(2)?;
     let flags = es.u8()?;
     if flags & 0x80 != 0 {
@@ -259,7 +264,7 @@ fn decoder_config(descriptors: &[u8]) -> Option<(u8, &[u8])> {
 }
 
 /// A descriptor with that tag; its length comes in groups of seven bits (ISO/IEC 14496-1 §8.3.3).
-fn descriptor<'a>(from: &mut Reader<'a>, tag: u8) -> Option<Reader<'a>> {
+fn descriptor<'a>(from: &mut BoxReader<'a>, tag: u8) -> Option<BoxReader<'a>> {
     if from.u8()? != tag {
         return None;
     }
@@ -272,25 +277,12 @@ fn descriptor<'a>(from: &mut Reader<'a>, tag: u8) -> Option<Reader<'a>> {
         }
     }
     // Writers in the wild say more than there is.
-    from.bytes(length.min(from.0.len())).map(Reader)
-}
-
-impl Coding {
-    /// Boxes of the sample entry.
-    #[cfg(test)]
-    pub(super) fn boxes(&self) -> Vec<[u8; 4]> {
-        let fields = if matches!(self.media, Media::Video { .. }) { VISUAL } else { SOUND };
-        crate::isobmff::Boxes::new(&self.entry[8 + fields..], 0)
-            .filter_map(Result::ok)
-            .map(|found| found.kind)
-            .collect()
-    }
+    from.bytes(length.min(from.0.len())).map(BoxReader)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::isobmff::Boxes;
 
     fn esds(object_type: u8, specific: &[u8]) -> Vec<u8> {
         let mut out = vec![3, 0x80, 0x80, 0x80, 23 + specific.len() as u8 - 3, 0, 1, 0];
@@ -334,7 +326,7 @@ mod tests {
         let coding = stsd(*b"avc1", avc, 1).expect("sound").expect("played");
         assert_eq!(
             (&*coding.codec, coding.media),
-            ("avc1.640029", Media::Video { width: 1280, height: 720 })
+            ("avc1.640029", TrackMedia::Video { width: 1280, height: 720 })
         );
         assert_eq!(stsd(*b"tmcd", |_| {}, 1), Ok(None));
         let several = stsd(*b"avc1", avc, 2).expect_err("not one").to_string();
@@ -358,7 +350,8 @@ mod tests {
             });
         };
         let coding = stsd(*b"mp4a", quicktime, 1).expect("sound").expect("played");
-        assert_eq!((&*coding.codec, coding.media), ("mp4a.40.2", Media::Audio { channels: 2 }));
-        assert_eq!(coding.boxes(), [*b"esds"]);
+        assert_eq!((&*coding.codec, coding.media), ("mp4a.40.2", TrackMedia::Audio { channels: 2 }));
+        let rewritten = Boxes::new(&coding.entry[8 + SOUND..], 0).map(|found| found.expect("sound").kind);
+        assert_eq!(rewritten.collect::<Vec<_>>(), [*b"esds"]);
     }
 }

@@ -110,7 +110,7 @@ const MARK: usize = 64;
 /// Chunks: where each begins in the file, and which of the samples is its first. One byte counts its samples, a mark every
 /// 64 chunks says at which sample they begin.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Chunks {
+pub(super) struct PackedChunks {
     counts: Vec<u8>,
     marks: Vec<u32>,
     /// The lower half of each offset.
@@ -120,7 +120,7 @@ pub(super) struct Chunks {
     samples: u32,
 }
 
-impl Chunks {
+impl PackedChunks {
     /// Samples that a chunk can have; longer ones stand as several.
     const SAMPLES_MAX: u8 = u8::MAX;
 

@@ -4,31 +4,36 @@
 //! neighbours are kept as runs, sizes in 16 bits as long as they fit, places as one number per chunk. What does not
 //! belong here: boxes, and what presentation time means ([`Movie`](super::movie::Movie)).
 
-use super::compact::{Chunks, Compositions, Sizes};
+use super::compact::{Compositions, PackedChunks, Sizes};
 
 /// Samples of all tracks of a recording of a week: a file that says more lies, and would take our memory and time.
 const SAMPLES_MAX: u32 = 50_000_000;
 
 /// How many samples a file may still say that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Budget(u32);
+pub struct SampleBudget(u32);
 
-impl Default for Budget {
+impl Default for SampleBudget {
     fn default() -> Self {
         Self(SAMPLES_MAX)
     }
 }
 
-impl Budget {
+impl SampleBudget {
+    /// For `count` samples.
+    pub const fn new(count: u32) -> Self {
+        Self(count)
+    }
+
     /// Takes `count` samples from what is left. False where there is not so much.
-    pub(super) fn take(&mut self, count: u32) -> bool {
+    pub fn take(&mut self, count: u32) -> bool {
         self.0.checked_sub(count).map(|left| self.0 = left).is_some()
     }
 }
 
 /// One sample, as the tables say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sample {
+pub struct Sample {
     /// Where its bytes begin in the file.
     pub offset: u64,
     /// Bytes.
@@ -52,7 +57,7 @@ pub struct Extent {
 
 /// All samples of a track.
 #[derive(Clone, Debug, Default)]
-pub struct Samples {
+pub struct SampleTable {
     count: u32,
     sizes: Sizes,
     times: Vec<TimeRun>,
@@ -60,7 +65,7 @@ pub struct Samples {
     compositions: Compositions,
     /// Sync samples; `None` where all are.
     syncs: Option<Vec<u32>>,
-    chunks: Chunks,
+    chunks: PackedChunks,
     end: u64,
     next: Option<u64>,
 }
@@ -73,9 +78,9 @@ struct TimeRun {
     duration: u32,
 }
 
-impl Samples {
-    /// Appends the next sample. Whoever counts on the word of a file asks a [`Budget`] first.
-    pub(super) fn push(&mut self, sample: Sample) {
+impl SampleTable {
+    /// Appends the next sample. Whoever counts on the word of a file asks a [`SampleBudget`] first.
+    pub fn push(&mut self, sample: Sample) {
         let index = self.count;
         if self.times.last().is_none_or(|run| run.duration != sample.duration) {
             self.times.push(TimeRun { first: index, start: self.end, duration: sample.duration });
@@ -231,9 +236,78 @@ impl Samples {
         extents
     }
 
+    /// The samples `from..to` one after the other.
+    pub fn range(&self, from: u32, to: u32) -> SampleRange<'_> {
+        let run = self.times.partition_point(|run| run.first <= from).saturating_sub(1);
+        let syncs = self.syncs.as_ref().map(|syncs| {
+            let place = syncs.partition_point(|&index| index < from);
+            syncs.get(place..).unwrap_or_default()
+        });
+        let times = self.times.get(run..).unwrap_or_default();
+        SampleRange { samples: self, next: from, to: to.min(self.count), times, syncs }
+    }
+
     /// Bytes of all samples `from..to`.
     pub fn bytes(&self, from: u32, to: u32) -> u64 {
         (from..to.min(self.count)).map(|index| u64::from(self.size(index))).sum()
+    }
+}
+
+/// What the tables say of a sample, but for its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SampleInfo {
+    /// Bytes.
+    pub size: u32,
+    /// Ticks.
+    pub duration: u32,
+    /// Presentation time less decode time, in ticks.
+    pub composition: i32,
+    /// Decoding can start here.
+    pub sync: bool,
+}
+
+/// Neighbouring samples, without a search for each.
+#[derive(Clone, Debug)]
+pub struct SampleRange<'a> {
+    samples: &'a SampleTable,
+    next: u32,
+    to: u32,
+    /// From the run of the next sample on.
+    times: &'a [TimeRun],
+    /// Those that are not before the next sample.
+    syncs: Option<&'a [u32]>,
+}
+
+impl Iterator for SampleRange<'_> {
+    type Item = SampleInfo;
+
+    fn next(&mut self) -> Option<SampleInfo> {
+        let index = self.next;
+        if index >= self.to {
+            return None;
+        }
+        self.next += 1;
+        while let [_, rest @ ..] = self.times
+            && rest.first().is_some_and(|run| run.first <= index)
+        {
+            self.times = rest;
+        }
+        let sync = match &mut self.syncs {
+            None => true,
+            Some(syncs) => match syncs {
+                [first, rest @ ..] if *first == index => {
+                    *syncs = rest;
+                    true
+                }
+                _ => false,
+            },
+        };
+        Some(SampleInfo {
+            size: self.samples.size(index),
+            duration: self.times.first().map_or(0, |run| run.duration),
+            composition: self.samples.composition(index),
+            sync,
+        })
     }
 }
 
@@ -269,7 +343,7 @@ mod tests {
                 if in_order { sample.composition = 0; }
                 next = sample.offset + u64::from(sample.size);
             }
-            let mut samples = Samples::default();
+            let mut samples = SampleTable::default();
             for sample in &list { samples.push(*sample); }
             samples.shrink();
             let mut time = 0;
@@ -286,6 +360,16 @@ mod tests {
                 time += u64::from(sample.duration);
             }
             prop_assert_eq!(samples.end(), time);
+            for from in [0, list.len() as u32 / 3] {
+                let info = |index| SampleInfo {
+                    size: samples.size(index),
+                    duration: samples.duration(index),
+                    composition: samples.composition(index),
+                    sync: samples.is_sync(index),
+                };
+                let expected: Vec<_> = (from..samples.count()).map(info).collect();
+                prop_assert_eq!(samples.range(from, u32::MAX).collect::<Vec<_>>(), expected);
+            }
             let syncs: Vec<u32> = (0..samples.sync_count()).filter_map(|place| samples.sync(place)).collect();
             let expected: Vec<u32> = (0..list.len() as u32).filter(|&index| list[index as usize].sync).collect();
             prop_assert_eq!(syncs, expected);
@@ -298,7 +382,7 @@ mod tests {
     fn two_hours_take_little_memory() {
         // As ffmpeg interleaves 25 pictures and 47 frames of sound a second.
         let hour = |per_second: u32, size, composition| {
-            let mut samples = Samples::default();
+            let mut samples = SampleTable::default();
             for index in 0..per_second * 3600 {
                 let offset = u64::from(index) * 10_000;
                 samples.push(Sample { offset, size, duration: 512, composition, sync: index % 250 == 0 });

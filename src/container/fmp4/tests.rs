@@ -1,11 +1,13 @@
 //! Bytes as expected, and bytes as another parser reads them.
 
+use std::io::Cursor;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mp4_atom::{Decode, Ftyp, Moof, Moov};
+use mp4::{BoxHeader, FtypBox, MoofBox, MoovBox, ReadBox};
 use proptest::prelude::*;
 
+use super::super::isobmff::{BoxReader, Boxes};
 use super::*;
 use crate::media::{
     AudioFormat, AudioTrack, CellIndex, ParameterSets, Parts, PictureSize, RungTracks, SampleEntry,
@@ -62,62 +64,104 @@ fn a_head_byte_by_byte() {
     assert_eq!(&head[..], expected);
 }
 
+/// A movie fragment, as the other reader understands it.
+fn moof(head: &[u8]) -> MoofBox {
+    let mut bytes = Cursor::new(head);
+    let header = BoxHeader::read(&mut bytes).expect("a header");
+    MoofBox::read_box(&mut bytes, header.size).expect("a movie fragment")
+}
+
+/// Flags of `tfhd` that the other reader leaves to us.
+const BASE_IS_MOOF: u32 = 0x02_0000;
+
 #[test]
 fn the_other_parser_reads_the_head() {
     let video = cell(161_550_000_000_000, &[(300, 6000, true), (20, 6000, false), (90, 6000, true)]);
     let audio = cell(86_160_000_000_512, &[(5, 1024, true), (6, 1024, true)]);
     let segment = segment(CellIndex(897_500_000), Some(&video), Some(&audio));
-    let moof = Moof::decode(&mut &segment.head[..]).expect("a movie fragment");
+    let moof = moof(&segment.head);
     assert_eq!(moof.mfhd.sequence_number, 897_500_000);
-    let [picture, sound] = &moof.traf[..] else { panic!("two tracks: {moof:?}") };
+    let [picture, sound] = &moof.trafs[..] else { panic!("two tracks: {moof:?}") };
     assert_eq!((picture.tfhd.track_id, sound.tfhd.track_id), (VIDEO_TRACK_ID, AUDIO_TRACK_ID));
-    assert!(picture.tfhd.default_base_is_moof && sound.tfhd.default_base_is_moof);
+    assert!((picture.tfhd.flags & sound.tfhd.flags & BASE_IS_MOOF) != 0);
     assert_eq!(sound.tfhd.default_sample_flags, Some(SYNC_SAMPLE));
     assert_eq!(picture.tfdt.as_ref().map(|tfdt| tfdt.base_media_decode_time), Some(161_550_000_000_000));
-    assert_eq!(picture.trun[0].data_offset, Some(segment.head.len() as i32));
-    assert_eq!(sound.trun[0].data_offset, Some(segment.head.len() as i32 + 410));
-    let flags: Vec<_> = picture.trun[0].samples.iter().map(|sample| sample.flags).collect();
-    assert_eq!(flags, [Some(SYNC_SAMPLE), Some(OTHER_SAMPLE), Some(SYNC_SAMPLE)]);
+    let [picture, sound] = [picture, sound].map(|traf| traf.trun.as_ref().expect("a run"));
+    assert_eq!(picture.data_offset, Some(segment.head.len() as i32));
+    assert_eq!(sound.data_offset, Some(segment.head.len() as i32 + 410));
+    assert_eq!(picture.sample_flags, [SYNC_SAMPLE, OTHER_SAMPLE, SYNC_SAMPLE]);
     assert_eq!(segment.video.as_ref().map(|data| data.as_ptr()), Some(video.data.as_ptr()));
     let mdat = &segment.head[segment.head.len() - 8..];
     assert_eq!(mdat, [0, 0, 1, 0xad, b'm', b'd', b'a', b't']);
 }
 
+/// Sixteen bytes a line.
+fn hex(bytes: &[u8]) -> String {
+    let line = |line: &[u8]| line.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    bytes.chunks(16).map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn initialization_sections_byte_by_byte() {
+    let said = [(100, true, Parts::All), (66, true, Parts::Picture), (66, false, Parts::All)];
+    let sections = said.map(|(profile, picture, parts)| {
+        hex(&init_section(&tracks(profile, picture), parts).expect("a valid rung"))
+    });
+    insta::assert_snapshot!(sections.join("\n\n"));
+}
+
+/// What the other reader finds in a section, which must end there.
+fn moov(init: &[u8]) -> MoovBox {
+    let mut rest = Cursor::new(init);
+    let header = BoxHeader::read(&mut rest).expect("a header");
+    let ftyp = FtypBox::read_box(&mut rest, header.size).expect("ftyp");
+    assert_eq!(ftyp.major_brand, mp4::FourCC::from(*b"iso6"));
+    let header = BoxHeader::read(&mut rest).expect("a header");
+    let moov = MoovBox::read_box(&mut rest, header.size).expect("moov");
+    assert_eq!(rest.position(), init.len() as u64);
+    moov
+}
+
+/// The `track_ID` of each `trex`, of which the other reader keeps one.
+fn defaults(init: &[u8]) -> Vec<u32> {
+    let moov = Boxes::new(init, 0).flatten().find(|found| found.kind == *b"moov").expect("moov");
+    let mvex = moov.need(*b"mvex").expect("mvex");
+    mvex.children(0).map(|trex| BoxReader(&trex.expect("trex").body[4..]).u32().expect("a number")).collect()
+}
+
 #[test]
 fn an_initialization_section_says_what_the_tracks_are() {
     let init = init_section(&tracks(100, true), Parts::All).expect("a valid rung");
-    let mut rest = &init[..];
-    let ftyp = Ftyp::decode(&mut rest).expect("ftyp");
-    assert_eq!(ftyp.major_brand, b"iso6".into());
-    let moov = Moov::decode(&mut rest).expect("moov");
-    assert!(rest.is_empty());
-    let [picture, sound] = &moov.trak[..] else { panic!("two tracks") };
+    let moov = moov(&init);
+    let [picture, sound] = &moov.traks[..] else { panic!("two tracks") };
     assert_eq!((picture.mdia.mdhd.timescale, sound.mdia.mdhd.timescale), (90_000, 48_000));
     assert!(picture.edts.is_none() && sound.edts.is_none());
-    let [mp4_atom::Codec::Avc1(avc1)] = &picture.mdia.minf.stbl.stsd.codecs[..] else { panic!("avc1") };
-    assert_eq!((avc1.visual.width, avc1.visual.height), (1280, 720));
-    assert_eq!(avc1.avcc.ext, Some(mp4_atom::AvccExt::default()));
-    let [mp4_atom::Codec::Mp4a(mp4a)] = &sound.mdia.minf.stbl.stsd.codecs[..] else { panic!("mp4a") };
-    let config = mp4a.esds.es_desc.dec_config.dec_specific.as_ref().expect("an AudioSpecificConfig");
-    assert_eq!(config.raw, [0x11, 0x90]);
-    let trex = &moov.mvex.expect("mvex").trex;
-    assert_eq!(trex.iter().map(|trex| trex.track_id).collect::<Vec<_>>(), [1, 2]);
+    let avc1 = picture.mdia.minf.stbl.stsd.avc1.as_ref().expect("avc1");
+    assert_eq!((avc1.width, avc1.height), (1280, 720));
+    assert!(has_high_profile_bytes(&init));
+    let mp4a = sound.mdia.minf.stbl.stsd.mp4a.as_ref().expect("mp4a");
+    let config = &mp4a.esds.as_ref().expect("esds").es_desc.dec_config;
+    assert_eq!((config.object_type_indication, config.avg_bitrate), (0x40, 96_000));
+    let config = &config.dec_specific;
+    assert_eq!((config.profile, config.freq_index, config.chan_conf), (2, 3, 2), "11 90");
+    assert_eq!(defaults(&init), [1, 2]);
+}
+
+/// 4:2:0 with 8 bits, at the end of `avcC`.
+fn has_high_profile_bytes(init: &[u8]) -> bool {
+    let at = init.windows(4).position(|window| window == b"avcC").expect("avcC") - 4;
+    let avcc = Boxes::new(&init[at..], 0).next().expect("a box").expect("sound");
+    avcc.body.ends_with(&[0x68, 0xeb, 0xe3, 0xcb, 0xfd, 0xf8, 0xf8, 0])
 }
 
 #[test]
 fn baseline_has_no_high_profile_bytes_and_sound_alone_is_track_2() {
     let init = init_section(&tracks(66, true), Parts::All).expect("a valid rung");
-    let moov = Moov::decode(&mut &init[init.len() - moov_len(&init)..]).expect("moov");
-    let [mp4_atom::Codec::Avc1(avc1)] = &moov.trak[0].mdia.minf.stbl.stsd.codecs[..] else { panic!("avc1") };
-    assert_eq!(avc1.avcc.ext, None);
+    assert_eq!(moov(&init).traks.len(), 2);
+    assert!(!has_high_profile_bytes(&init));
 
     let init = init_section(&tracks(66, false), Parts::All).expect("a valid rung");
-    let moov = Moov::decode(&mut &init[init.len() - moov_len(&init)..]).expect("moov");
-    assert_eq!(moov.trak.iter().map(|trak| trak.tkhd.track_id).collect::<Vec<_>>(), [AUDIO_TRACK_ID]);
-}
-
-fn moov_len(init: &[u8]) -> usize {
-    init.len() - u32::from_be_bytes([init[0], init[1], init[2], init[3]]) as usize
+    assert_eq!(moov(&init).traks.iter().map(|trak| trak.tkhd.track_id).collect::<Vec<_>>(), [AUDIO_TRACK_ID]);
 }
 
 #[test]
@@ -139,13 +183,15 @@ proptest! {
     ) {
         let track = cell(start, &samples);
         let head = segment_head(CellIndex(k), Some(&track), None);
-        let moof = Moof::decode(&mut &head[..]).expect("a movie fragment");
-        let traf = &moof.traf[0];
-        let read: Vec<_> = traf.trun[0].samples.iter().map(|sample| {
-            let size = sample.size.expect("always written");
-            let duration = sample.duration.or(traf.tfhd.default_sample_duration).expect("written somewhere");
-            let flags = sample.flags.or(traf.tfhd.default_sample_flags).expect("written somewhere");
-            (size, duration, flags == SYNC_SAMPLE)
+        let moof = moof(&head);
+        let traf = &moof.trafs[0];
+        let trun = traf.trun.as_ref().expect("a run");
+        let read: Vec<_> = (0..trun.sample_count as usize).map(|index| {
+            let size = trun.sample_sizes[index];
+            let duration = trun.sample_durations.get(index).copied().or(traf.tfhd.default_sample_duration);
+            let first = trun.first_sample_flags.filter(|_| index == 0);
+            let flags = first.or(trun.sample_flags.get(index).copied()).or(traf.tfhd.default_sample_flags);
+            (size, duration.expect("written somewhere"), flags.expect("written somewhere") == SYNC_SAMPLE)
         }).collect();
         prop_assert_eq!(read, samples);
         prop_assert_eq!(traf.tfdt.as_ref().map(|tfdt| tfdt.base_media_decode_time), Some(start as u64));

@@ -1,0 +1,131 @@
+//! Manifests as text.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::{
+    AdaptationSet, ContentType, Mpd, PresentationType, Representation, RepresentationFormat,
+    RepresentationMedia, SegmentTemplate,
+};
+
+/// The text of the manifest.
+impl Display for Mpd {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+             <MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" profiles=\"urn:mpeg:dash:profile:isoff-live:2011\" "
+        )?;
+        match self.presentation {
+            PresentationType::Static { duration } => write!(
+                out,
+                "type=\"static\" mediaPresentationDuration=\"PT{:.3}S\" minBufferTime=\"PT4S\">",
+                duration.as_secs_f64()
+            )?,
+            PresentationType::Dynamic { now, update_period, buffer_depth, delay } => {
+                let period = update_period.as_secs_f64();
+                write!(
+                    out,
+                    "type=\"dynamic\" availabilityStartTime=\"1970-01-01T00:00:00Z\" publishTime=\"{now}\" \
+                     minimumUpdatePeriod=\"PT{period}S\" minBufferTime=\"PT{period}S\" \
+                     timeShiftBufferDepth=\"PT{}S\" suggestedPresentationDelay=\"PT{}S\" \
+                     maxSegmentDuration=\"PT{}S\">",
+                    buffer_depth.as_secs_f64(),
+                    delay.as_secs_f64(),
+                    period.ceil()
+                )?;
+            }
+        }
+        writeln!(out, "\n<Period id=\"0\" start=\"PT0S\">")?;
+        self.adaptation_sets.iter().try_for_each(|set| set.fmt(out))?;
+        writeln!(out, "</Period>")?;
+        if let PresentationType::Dynamic { now, .. } = self.presentation {
+            writeln!(out, "<UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:direct:2014\" value=\"{now}\"/>")?;
+        }
+        writeln!(out, "</MPD>")
+    }
+}
+
+impl Display for AdaptationSet {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let (content, mime_type) = match self.content {
+            ContentType::Video => ("video", "video/mp4"),
+            ContentType::Audio => ("audio", "audio/mp4"),
+            ContentType::Text => ("text", "text/vtt"),
+        };
+        write!(out, "<AdaptationSet id=\"{}\" contentType=\"{content}\" mimeType=\"{mime_type}\"", self.id)?;
+        if let Some(language) = &self.language {
+            write!(out, " lang=\"{}\"", Escaped(language))?;
+        }
+        if self.segment_alignment {
+            write!(out, " segmentAlignment=\"true\"")?;
+        }
+        if self.content == ContentType::Text {
+            writeln!(out, ">\n<Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"subtitle\"/>")?;
+        } else {
+            writeln!(out, " startWithSAP=\"1\">")?;
+        }
+        self.representations.iter().try_for_each(|it| it.fmt(out))?;
+        writeln!(out, "</AdaptationSet>")
+    }
+}
+
+impl Display for Representation {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "<Representation id=\"{}\"", Escaped(&self.id))?;
+        if !self.codecs.is_empty() {
+            write!(out, " codecs=\"{}\"", Escaped(&self.codecs))?;
+        }
+        write!(out, " bandwidth=\"{}\"", self.bandwidth_bps)?;
+        match &self.format {
+            RepresentationFormat::Video { width, height, frame_rate } => {
+                write!(out, " width=\"{width}\" height=\"{height}\" frameRate=\"{}\"", Escaped(frame_rate))?;
+            }
+            RepresentationFormat::Audio { sample_rate } => {
+                write!(out, " audioSamplingRate=\"{sample_rate}\"")?;
+            }
+            RepresentationFormat::Text => {}
+        }
+        match &self.media {
+            RepresentationMedia::Segments(template) => write!(out, ">\n{template}\n")?,
+            RepresentationMedia::BaseUrl(url) => write!(out, "><BaseURL>{}</BaseURL>", Escaped(url))?,
+        }
+        writeln!(out, "</Representation>")
+    }
+}
+
+impl Display for SegmentTemplate {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "<SegmentTemplate timescale=\"{}\"", self.timescale)?;
+        if let Some(offset) = self.presentation_time_offset {
+            write!(out, " presentationTimeOffset=\"{offset}\"")?;
+        }
+        if let Some(number) = self.start_number {
+            write!(out, " startNumber=\"{number}\"")?;
+        }
+        write!(
+            out,
+            " initialization=\"{}\" media=\"{}\"><SegmentTimeline>{}</SegmentTimeline></SegmentTemplate>",
+            Escaped(&self.initialization),
+            Escaped(&self.media),
+            self.timeline
+        )
+    }
+}
+
+/// Text within an attribute or an element (XML 1.0 §2.4): languages come from files.
+struct Escaped<'a>(&'a str);
+
+impl Display for Escaped<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        self.0.split_inclusive(['&', '<', '"']).try_for_each(|part| {
+            let (plain, last) = part.split_at(part.len() - usize::from(part.ends_with(['&', '<', '"'])));
+            out.write_str(plain)?;
+            out.write_str(match last {
+                "&" => "&amp;",
+                "<" => "&lt;",
+                "\"" => "&quot;",
+                _ => "",
+            })
+        })
+    }
+}

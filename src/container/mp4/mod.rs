@@ -1,0 +1,22 @@
+//! The index of an mp4 file: its tracks, where their samples are, and when they are shown (ISO/IEC 14496-12 §8).
+
+mod chapters;
+mod compact;
+mod fragments;
+mod movie;
+mod sample_entry;
+mod samples;
+mod tables;
+mod ticks;
+mod track;
+
+pub use chapters::ChapterTrack;
+pub use fragments::{FragmentSink, TrackExtends, read_fragment};
+pub use movie::Movie;
+pub use sample_entry::{Coding, TrackMedia};
+pub use samples::{Extent, Sample, SampleBudget, SampleInfo, SampleRange, SampleTable};
+pub use ticks::rescale;
+pub use track::{MovieTrack, TrackHeader};
+
+#[cfg(test)]
+mod damage_tests;

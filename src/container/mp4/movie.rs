@@ -1,0 +1,236 @@
+//! What is in an mp4 file: its tracks, where their samples are, and when they are shown (ISO/IEC 14496-12 §8).
+//!
+//! Sans-IO. Contract: [`Movie::parse`] takes the bytes of `moov`; where [`Movie::is_fragmented`], every `moof` is
+//! handed to [`Movie::add_fragment`] in order; [`Movie::finish`] then settles where the presentation begins.
+//!
+//! **Times.** A track counts *media time* from its first sample. Its `origin` is the media time that is shown at
+//! presentation zero: the start of its first edit that is not empty, less the empty ones before it (§8.6.6). Pictures
+//! cannot be shown from the middle of a group of pictures, so where the edit begins inside one, presentation zero of
+//! all tracks moves to the sync sample before.
+
+use super::super::isobmff::{BoxFault, BoxRef, Boxes};
+use super::chapters::{self, ChapterTrack};
+use super::fragments::{FragmentSink, TrackExtends, read_fragment};
+use super::sample_entry::TrackMedia;
+use super::samples::{Sample, SampleBudget};
+use super::ticks::{FAR, rescale};
+use super::track::{MovieTrack, edit, timescale, track_id};
+
+/// Tracks that are looked at; more are nonsense.
+const TRACKS_MAX: usize = 64;
+/// A recording of a month, in nanoseconds. A file that lasts longer lies, and so would its playlists.
+const LONGEST: i64 = 31 * 86_400 * 1_000_000_000;
+/// Frames of sound before presentation zero that a decoder needs to be right at zero (Apple's encoder: 2112 samples).
+const PREROLL: u32 = 3;
+
+/// All that is played of a file.
+#[derive(Clone, Debug)]
+pub struct Movie {
+    /// The picture.
+    pub video: Option<MovieTrack>,
+    /// The sound tracks, in the file's order.
+    pub audio: Vec<MovieTrack>,
+    /// Titles of its parts.
+    pub chapters: Option<ChapterTrack>,
+    /// Where samples stand in fragments.
+    defaults: Option<Vec<TrackExtends>>,
+    budget: SampleBudget,
+}
+
+impl Movie {
+    /// Reads the `moov` that begins at `at` of a file of `file_len` bytes.
+    pub fn parse(moov: &[u8], at: u64, file_len: u64) -> Result<Self, BoxFault> {
+        let nothing = BoxFault { kind: *b"moov", at, fault: "it is empty" };
+        let moov = Boxes::new(moov, at).next().ok_or(nothing)??;
+        let movie_timescale = timescale(&moov.need(*b"mvhd")?)?.0;
+        let mut movie = Self {
+            video: None,
+            audio: Vec::new(),
+            chapters: None,
+            defaults: TrackExtends::read_all(&moov, TRACKS_MAX)?,
+            budget: SampleBudget::default(),
+        };
+        for trak in moov.children(0) {
+            let trak = trak?;
+            if trak.kind != *b"trak" {
+                continue;
+            }
+            let Some(track) = MovieTrack::read(&trak, movie_timescale, file_len, &mut movie.budget)? else {
+                continue;
+            };
+            if track.is_video() {
+                movie.video.get_or_insert(track);
+            } else if movie.audio.len() < TRACKS_MAX {
+                movie.audio.push(track);
+            }
+        }
+        // A recording plays without its chapters.
+        movie.chapters = chapters(&moov, movie_timescale, file_len, &mut movie.budget).ok().flatten();
+        if movie.video.is_none() && movie.audio.is_empty() {
+            return Err(moov.fault("none of its tracks is H.264, HEVC, AAC, MP3 or Opus"));
+        }
+        Ok(movie)
+    }
+
+    /// Samples stand in fragments.
+    pub const fn is_fragmented(&self) -> bool {
+        self.defaults.is_some()
+    }
+
+    /// Reads the `moof` that begins at `at`.
+    pub fn add_fragment(&mut self, moof: &[u8], at: u64, file_len: u64) -> Result<(), BoxFault> {
+        let nothing = BoxFault { kind: *b"moof", at, fault: "it is empty" };
+        let moof = Boxes::new(moof, at).next().ok_or(nothing)??;
+        let defaults = self.defaults.as_deref().unwrap_or_default();
+        let mut tracks = Appended { video: &mut self.video, audio: &mut self.audio, track_id: 0 };
+        read_fragment(&moof, defaults, file_len, &mut self.budget, &mut tracks).map(drop)
+    }
+
+    /// Settles which samples are sent and where zero is. A movie without samples is a fault.
+    pub fn finish(mut self, at: u64) -> Result<Self, BoxFault> {
+        let empty = BoxFault { kind: *b"moov", at, fault: "its tracks hold no samples" };
+        self.audio.retain(|track| track.samples.count() > 0);
+        self.video = self.video.filter(|track| track.samples.sync_count() > 0);
+        let Some(lead) = self.video.as_ref().or(self.audio.first()) else { return Err(empty) };
+        // What stands before zero: the rest of a group of pictures, or a recording that counts from some other day.
+        let begin = if lead.is_video() { begin_of_pictures(lead) } else { 0 };
+        let start = lead.shown_at(begin);
+        let far = i64::from(lead.timescale);
+        let zero =
+            if lead.is_video() && start < 0 || self.is_fragmented() && start > far { start } else { 0 };
+        let zero = lead.nanos(zero);
+        for track in self.video.iter_mut().chain(&mut self.audio) {
+            track.origin = track.origin.saturating_add(track.ticks(zero)).clamp(-FAR, FAR);
+            track.begin = if track.is_video() {
+                begin
+            } else {
+                track.samples.first_at(track.origin).saturating_sub(PREROLL)
+            };
+            track.end = end_of(track);
+            track.lift = track.samples.negative_composition();
+        }
+        if let Some(chapters) = &mut self.chapters {
+            let zero = rescale(zero, 1_000_000_000, chapters.timescale);
+            chapters.origin = chapters.origin.saturating_add(zero).clamp(-FAR, FAR);
+        }
+        self.audio.retain(|track| track.begin < track.end);
+        self.video = self.video.filter(|track| track.begin < track.end);
+        if self.video.is_none() && self.audio.is_empty() {
+            return Err(empty);
+        }
+        if self.duration_nanos() > LONGEST {
+            return Err(BoxFault { fault: "it says that it lasts longer than any recording", ..empty });
+        }
+        Ok(self)
+    }
+
+    /// The track that decides where segments are cut.
+    pub fn lead(&self) -> Option<&MovieTrack> {
+        self.video.as_ref().or(self.audio.first())
+    }
+
+    /// Width and height of the picture, in luma samples.
+    pub fn picture_size(&self) -> Option<(u16, u16)> {
+        match self.video.as_ref()?.coding.media {
+            TrackMedia::Video { width, height } => Some((width, height)),
+            TrackMedia::Audio { .. } => None,
+        }
+    }
+
+    /// Presentation time at which something is first seen or heard, in nanoseconds.
+    pub fn start_nanos(&self) -> i64 {
+        let tracks = self.video.iter().chain(&self.audio);
+        tracks.map(|track| track.nanos(track.shown_at(track.begin))).min().unwrap_or(0).max(0)
+    }
+
+    /// From presentation zero to the end of what ends last, in nanoseconds.
+    pub fn duration_nanos(&self) -> i64 {
+        let tracks = self.video.iter().chain(&self.audio);
+        tracks.map(|track| track.nanos(track.shown_until())).max().unwrap_or(0).max(0)
+    }
+
+    /// Memory taken by the tables, in bytes.
+    pub fn memory(&self) -> usize {
+        self.video
+            .iter()
+            .chain(&self.audio)
+            .map(|track| track.samples.memory() + size_of::<MovieTrack>())
+            .sum()
+    }
+}
+
+/// Tracks to which fragments are appended.
+struct Appended<'a> {
+    video: &'a mut Option<MovieTrack>,
+    audio: &'a mut [MovieTrack],
+    /// Whose track fragment it is.
+    track_id: u32,
+}
+
+impl Appended<'_> {
+    fn track(&mut self) -> Option<&mut MovieTrack> {
+        let id = self.track_id;
+        self.video.iter_mut().chain(self.audio.iter_mut()).find(|track| track.id == id)
+    }
+}
+
+impl FragmentSink for Appended<'_> {
+    fn begin(&mut self, track_id: u32, decode_time: Option<u64>) {
+        self.track_id = track_id;
+        if let (Some(track), Some(time)) = (self.track(), decode_time)
+            && track.samples.count() == 0
+        {
+            // Our media time begins with the first sample.
+            let time = i64::try_from(time).unwrap_or(FAR).min(FAR);
+            track.origin = (track.origin - time).clamp(-FAR, FAR);
+        }
+    }
+
+    fn sample(&mut self, sample: Sample) {
+        if let Some(track) = self.track() {
+            let sync = sample.sync || !track.is_video();
+            track.samples.push(Sample { sync, ..sample });
+        }
+    }
+}
+
+/// The sync sample at presentation zero, or the last one before it, or the first of all.
+fn begin_of_pictures(track: &MovieTrack) -> u32 {
+    let before = track.samples.syncs_before(track.origin + 1);
+    track.samples.sync(before.saturating_sub(1)).unwrap_or(0)
+}
+
+/// Samples at the end that begin behind the edit are not shown.
+fn end_of(track: &MovieTrack) -> u32 {
+    let mut end = track.samples.count();
+    if let Some(until) = track.until {
+        while end > track.begin && track.samples.media_time(end - 1) >= until {
+            end -= 1;
+        }
+    }
+    end
+}
+
+/// The first text track that another track names.
+fn chapters(
+    moov: &BoxRef<'_>,
+    movie_timescale: u32,
+    file_len: u64,
+    budget: &mut SampleBudget,
+) -> Result<Option<ChapterTrack>, BoxFault> {
+    let traks = || moov.children(0).take(TRACKS_MAX).flatten().filter(|child| child.kind == *b"trak");
+    let mut named = Vec::new();
+    for trak in traks() {
+        named.extend(chapters::named_by(&trak)?);
+    }
+    for trak in traks().filter(|_| !named.is_empty()) {
+        if named.contains(&track_id(&trak.need(*b"tkhd")?)?.0) {
+            let (timescale, _) = timescale(&trak.need(*b"mdia")?.need(*b"mdhd")?)?;
+            if let Some(mut track) = ChapterTrack::read(&trak, timescale, file_len, budget)? {
+                track.origin = edit(&trak, movie_timescale, timescale)?.0;
+                return Ok(Some(track));
+            }
+        }
+    }
+    Ok(None)
+}
