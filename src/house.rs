@@ -94,7 +94,7 @@ const CORES: &[&str] = &[
     "loadtest/fragment.rs",
     "loadtest/playlist.rs",
     "delivery/audience.rs",
-    "delivery/route.rs",
+    "delivery/http/route.rs",
     "http/guesses.rs",
     "http/host.rs",
     "retry.rs",

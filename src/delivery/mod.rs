@@ -30,44 +30,25 @@
 //! (`admin`).
 
 mod air;
-mod answer;
 mod audience;
 mod counts;
-mod document;
 mod door;
-mod express;
-mod fault;
 mod held;
-mod made;
-mod pages;
+mod http;
 mod pieces;
-pub mod portal;
 mod poster;
 mod push;
-mod recorded;
 mod registry;
-pub mod route;
 mod rtmp;
 mod rtsp;
-mod service;
-mod vault;
 
 pub use air::{Air, AirReader, AirTiming, air};
 pub use audience::{Audience, Crowd, RungViewers, Seat, Speaks};
 pub use counts::{Counts, Kind};
 pub use door::{Caller, Door, OpenDoor, Protocol, Refusal, Wish};
-pub use pages::{Pages, Showing};
-pub use portal::Portal;
+pub use http::{Delivery, Pages, Portal, Showing, portal, route};
 pub use poster::{PosterError, poster, thumbnail};
 pub use push::PushTask;
 pub use registry::{Channel, Registry};
 pub use rtmp::{PublishedStream, Publishing, RtmpPort};
 pub use rtsp::RtspPort;
-pub use service::Delivery;
-
-#[cfg(test)]
-mod costly_tests;
-#[cfg(test)]
-mod express_tests;
-#[cfg(test)]
-mod tests;

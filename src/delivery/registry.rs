@@ -6,7 +6,7 @@ use dashmap::DashMap;
 use tokio::sync::watch;
 
 use super::air::AirReader;
-use super::route::Stream;
+use super::http::route::Stream;
 use crate::media::Grid;
 use crate::store::{ShelfReader, Snapshot};
 use crate::vod::Mount;

@@ -29,7 +29,7 @@ use tracing::{debug, info};
 use super::air::AirReader;
 use super::door::{Caller, Door, Protocol, Wish as Wanted};
 use super::registry::Selection;
-use super::route::Stream;
+use super::http::route::Stream;
 use super::{Audience, Counts, Registry, Speaks};
 use crate::http::asker;
 use crate::rtmp::{Event, Query, StreamName, authmod};

@@ -19,11 +19,11 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use tracing::{debug, warn};
 
-use super::Kind;
 use super::answer::{Answer, IMMUTABLE};
 use super::document::Desk;
 use super::made::Made;
 use super::route::{DEFAULT_INSTANCE, decode};
+use crate::delivery::Kind;
 use crate::http::{Body, Description, Requested, content, empty, problem, requested_range};
 use crate::log;
 use crate::media::Segment;
@@ -88,7 +88,7 @@ fn parse(path: &str) -> Option<(Stream, File)> {
 }
 
 /// The stream that the path of an RTSP URL names.
-pub(super) fn parse_play(path: &str) -> Option<Stream> {
+pub(in crate::delivery) fn parse_play(path: &str) -> Option<Stream> {
     stream(decoded(path)?)
 }
 

@@ -14,12 +14,13 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 
 use super::answer::{self, Answer, Found};
-use super::door::{Caller, Door, OpenDoor, Protocol, Wish};
 use super::fault::Fault;
 use super::made::Made;
 use super::route::{ChannelPath, Route, Stream};
 use super::vault::Vault;
-use super::{Audience, Counts, Kind, Pages, Portal, Registry, portal, recorded, route};
+use super::{Pages, Portal, portal, recorded, route};
+use crate::delivery::door::{Caller, Door, OpenDoor, Protocol, Wish};
+use crate::delivery::{Audience, Counts, Kind, Registry};
 use crate::http::{Body, asker, cors, method_refusal};
 use crate::vod::Mount;
 use crate::workshop::Workshop;

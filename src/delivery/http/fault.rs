@@ -3,10 +3,10 @@
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 
-use super::Kind;
 use super::answer::Answer;
-use super::door::Refusal;
 use super::route::RouteError;
+use crate::delivery::Kind;
+use crate::delivery::door::Refusal;
 use crate::http::{empty, problem};
 
 /// The viewer's fault, or an old link's; [`Fault::NotReady`] is ours.

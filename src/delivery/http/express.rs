@@ -10,7 +10,8 @@ use http::{HeaderMap, HeaderValue};
 
 use super::answer::Found;
 use super::route::{self, Route};
-use super::{Delivery, Kind};
+use super::Delivery;
+use crate::delivery::Kind;
 use crate::http::{Asked, Content, Express, Parcel, Timed, cors};
 
 /// First names of paths that are pages.

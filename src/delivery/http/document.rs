@@ -4,10 +4,10 @@
 use http::HeaderValue;
 use http::request::Parts;
 
-use super::Kind;
 use super::answer::{DASH, PLAYLIST, SECONDS};
 use super::made::{Document, Found, Made};
-use super::poster::poster;
+use crate::delivery::Kind;
+use crate::delivery::poster::poster;
 use crate::vod::{self, File, Mount, Presentation, Recording, Stream, Trim, VodFault};
 
 const TEN_SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=10");

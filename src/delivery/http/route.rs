@@ -109,7 +109,7 @@ pub fn parse(path: &str) -> Result<Route<'_>, RouteError> {
 
 /// Reads the path of an RTSP URL: `/<app>[/_definst_][/[<prefix>:]<stream>]`. Prefixes of Wowza's other than `ngrp` say
 /// nothing about a channel.
-pub(super) fn parse_play(path: &str) -> Result<(Cow<'_, str>, Option<Stream<'_>>), RouteError> {
+pub(in crate::delivery) fn parse_play(path: &str) -> Result<(Cow<'_, str>, Option<Stream<'_>>), RouteError> {
     let (app, stream) = parse_names(path.strip_prefix('/').ok_or(RouteError::Form)?)?;
     let plain = |text| {
         within(text, |text| match text.split_once(':') {
