@@ -28,7 +28,7 @@
 //!  3  delivery   admin                                                 what the world may ask
 //!  2  source   ladder   channel   package   store   schedule   rehearsal   simulator   stages: strangers to each other
 //!  1  config   feed   matrix   agenda   alarm   audit   http   rtsp   rtmp   udp   clip   push   tasks   workshop  joints: how stages are told and joined
-//!  0  media   clock   meter   log   retry                                    words
+//!  0  media   clock   meter   log   retry   percent                          words
 //! ```
 //! A module imports only from lower storeys; modules of one storey are strangers and are joined in [`server`].
 //! The tests in `house.rs` enforce it.
@@ -114,6 +114,7 @@ pub mod matrix;
 pub mod media;
 pub mod meter;
 pub mod package;
+pub mod percent;
 pub mod push;
 pub mod rehearsal;
 pub mod retry;
