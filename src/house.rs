@@ -63,7 +63,6 @@ const CORES: &[&str] = &[
     "source/payload",
     "source/tracks.rs",
     "source/intake.rs",
-    "source/backoff.rs",
     "source/described.rs",
     "source/presence.rs",
     "store/bitrate.rs",

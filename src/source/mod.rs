@@ -11,7 +11,6 @@
 //! What does not belong here: decoding, channels, and which source is on which channel.
 
 mod address;
-mod backoff;
 mod described;
 mod fault;
 mod gauges;
@@ -36,8 +35,7 @@ pub mod timeline;
 mod tracks;
 mod wire;
 
-pub use backoff::BackOff;
-pub use fault::{Retry, SourceFault};
+pub use fault::SourceFault;
 pub use gauges::SourceGauges;
 pub use glance::glance;
 pub use probe::{AudioReport, ProbeReport, VideoReport, probe};
