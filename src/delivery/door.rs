@@ -12,6 +12,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use super::address::Address;
+
 /// What is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -25,11 +27,16 @@ pub enum Protocol {
 
 /// What a caller wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// To see or hear.
-    Play,
+pub enum Wish<'a> {
+    /// To see or hear what has this address: the same value for each of its spellings, in every protocol.
+    Play(&'a Address<'a>),
     /// To be a source.
-    Publish,
+    Publish {
+        /// The application that publishers use.
+        app: &'a str,
+        /// The source's name.
+        source: &'a str,
+    },
 }
 
 /// Somebody at the door. `Debug` does not show the query: it may hold a key.
@@ -38,21 +45,20 @@ pub struct Caller<'a> {
     /// What is spoken.
     pub protocol: Protocol,
     /// What is wanted.
-    pub wish: Wish,
+    pub wish: Wish<'a>,
     /// From where; `None` where nobody knows, in tests.
     pub peer: Option<SocketAddr>,
-    /// A channel or mount; for publishers the application that they use.
-    pub app: &'a str,
-    /// The stream in it as the caller names it, with a prefix like `mp4:`; empty for the channel itself.
-    pub stream: &'a str,
     /// Parameters as the caller wrote them, without `?`.
     pub query: &'a str,
 }
 
 impl fmt::Debug for Caller<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { protocol, wish, peer, app, stream, query: _ } = self;
-        write!(f, "{protocol:?} {wish:?} {app}/{stream} by {peer:?}")
+        let Self { protocol, wish, peer, query: _ } = self;
+        match wish {
+            Wish::Play(address) => write!(f, "{protocol:?} Play {address} by {peer:?}"),
+            Wish::Publish { app, source } => write!(f, "{protocol:?} Publish {app}/{source} by {peer:?}"),
+        }
     }
 }
 
@@ -80,8 +86,8 @@ pub struct OpenDoor;
 impl Door for OpenDoor {
     fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
         match caller.wish {
-            Wish::Play => Ok(()),
-            Wish::Publish => Err(Refusal("nobody publishes here")),
+            Wish::Play(_) => Ok(()),
+            Wish::Publish { .. } => Err(Refusal("nobody publishes here")),
         }
     }
 }

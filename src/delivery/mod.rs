@@ -29,6 +29,7 @@
 //! What does *not* belong here: making playlists or segments (`store`, `package`), sockets (`http`), REST
 //! (`admin`).
 
+pub mod address;
 mod air;
 mod audience;
 mod counts;

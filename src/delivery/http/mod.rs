@@ -14,7 +14,7 @@ mod fault;
 mod made;
 mod pages;
 pub mod portal;
-pub(super) mod recorded;
+mod recorded;
 pub mod route;
 mod service;
 mod vault;

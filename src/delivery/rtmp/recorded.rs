@@ -12,8 +12,8 @@ use super::connection::{Connection, Ended};
 use crate::delivery::held::{HELD, Held};
 use crate::delivery::{Counts, Kind};
 use crate::media::Track;
-use crate::rtmp::{Description, Event, StreamName, recorded_audio, recorded_opening, recorded_video};
-use crate::vod::{Batch, Mount, Reel, Stream, with_extension};
+use crate::rtmp::{Description, Event, recorded_audio, recorded_opening, recorded_video};
+use crate::vod::{Batch, Mount, Reel, Stream};
 
 /// How far ahead of its clock a player is sent media: what it asks for, within this. ffmpeg asks for 3 s.
 const LEAD_MS: std::ops::RangeInclusive<u32> = 1000..=20_000;
@@ -32,19 +32,11 @@ impl Recorded {
     /// Opens what `stream` names; of several renditions the first.
     pub(super) async fn open(
         mount: Mount,
-        stream: &StreamName,
+        stream: &Stream,
         start_ms: u32,
     ) -> Result<Self, Cow<'static, str>> {
-        let path = &stream.path;
-        let is_smil = stream.prefix == "smil" || path.to_ascii_lowercase().ends_with(".smil");
-        let stream = match &*stream.prefix {
-            "smil" if !path.to_ascii_lowercase().ends_with(".smil") => Stream::Smil(format!("{path}.smil")),
-            _ if is_smil => Stream::Smil(path.clone()),
-            "" | "mp4" | "flv" | "m4a" => Stream::File(with_extension(path)),
-            _ => return Err("this kind of stream is not recorded".into()),
-        };
         // In the words that a viewer over HTTP gets: nothing of the storage.
-        let presentation = mount.open(&stream).await.map_err(|fault| {
+        let presentation = mount.open(stream).await.map_err(|fault| {
             tracing::debug!(%fault, "a recording cannot be played over RTMP");
             "there is no such recording"
         })?;

@@ -16,7 +16,7 @@ use super::outbox::Outbox;
 use super::programme::{Programme, clock_rate};
 use super::stream::{self, Stream};
 use crate::delivery::held::Held;
-use crate::delivery::{Kind, Seat, Speaks, route};
+use crate::delivery::{Kind, Seat, Speaks};
 use crate::media::MediaTime;
 use crate::rtsp::{
     Event, Incoming, MessageError, Npt, Pacer, Refusal, Requests, Session, Span, Start, Target, Transport,
@@ -176,7 +176,7 @@ impl Connection {
                 Incoming::Packet { .. } => self.session.heard(now),
                 Incoming::Request(request) => {
                     if let Some(event) = self.session.handle(&request, now) {
-                        self.answer(event).await?;
+                        self.answer(event).await;
                     }
                     self.say();
                 }
@@ -193,7 +193,7 @@ impl Connection {
         self.outbox.push(self.session.output().split().freeze());
     }
 
-    async fn answer(&mut self, event: Event) -> Result<(), Ended> {
+    async fn answer(&mut self, event: Event) {
         let answered = match event {
             Event::Describe(target) => self.describe(target).await,
             Event::SetUp { target, track, transport } => self.set_up(target, track, transport).await,
@@ -217,7 +217,6 @@ impl Connection {
                 .count(if refusal == Refusal::NotReady { Kind::NotReady } else { Kind::Refused }, 0);
             self.session.refuse(refusal);
         }
-        Ok(())
     }
 
     async fn describe(&mut self, target: Target) -> Result<(), Refusal> {
@@ -268,7 +267,7 @@ impl Connection {
                 self.session.playing(Span { from: Some(Npt::Now), to: None }, &[]);
                 Ok(())
             }
-            Some(Programme::Live { mut air, rung }) => {
+            Some(Programme::Live { channel, mut air, rung }) => {
                 let begin = air.begin(self.port.clock.now());
                 let aired = tokio::time::timeout(FIRST_CELL, begin).await.map_err(|_| Refusal::NotReady)?;
                 let aired = aired.ok_or(Refusal::NotFound)?;
@@ -281,7 +280,8 @@ impl Connection {
                 };
                 let starts: Vec<_> = self.streams.iter().map(start).collect();
                 self.pacer.push(row, self.port.clock.now());
-                self.sit_down(air.tracks().get(rung).map(|tracks| tracks.name.as_str()));
+                let seat = |name: &str| self.port.audience.enter(&channel, name, Speaks::Rtsp);
+                self.seat = air.tracks().get(rung).map(|tracks| seat(&tracks.name));
                 self.feed = Feed::Live { air, rung };
                 self.session.playing(Span { from: Some(Npt::Now), to: None }, &starts);
                 Ok(())
@@ -316,12 +316,6 @@ impl Connection {
                 Ok(())
             }
         }
-    }
-
-    fn sit_down(&mut self, rung: Option<&str>) {
-        let path = self.programme.as_ref().map_or("", |(target, _)| &target.path);
-        let app = route::parse_play(path).ok().map(|(app, _)| app);
-        self.seat = app.zip(rung).map(|(app, rung)| self.port.audience.enter(&app, rung, Speaks::Rtsp));
     }
 
     /// Nothing of a recording is left, or nothing of it was played yet.

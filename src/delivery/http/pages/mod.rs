@@ -27,10 +27,10 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::answer::Answer;
-use super::route::decode;
 use crate::agenda::{Plan, PlannedEvent};
 use crate::clock::WallClock;
 use crate::delivery::Kind;
+use crate::delivery::address::decode;
 use crate::delivery::registry::Registry;
 use crate::http::{Body, Description, ETag, content};
 use crate::matrix::{ChannelView, MatrixView};
