@@ -39,6 +39,7 @@ mod http;
 mod pieces;
 mod poster;
 mod push;
+mod recorded;
 mod registry;
 mod rtmp;
 mod rtsp;

@@ -18,6 +18,7 @@
 mod buffers;
 mod chapters;
 mod compact;
+mod cursor;
 mod cut;
 mod dash;
 mod entry;
@@ -28,16 +29,15 @@ mod listing;
 mod mount;
 mod movie;
 mod names;
-mod passage;
 mod playlist;
 mod reading;
 mod recording;
-mod reel;
 mod samples;
 mod smil;
 mod tables;
 mod text;
 
+pub use cursor::{FrameRendition, RecordedSample, SampleBatch, SampleCursor};
 pub use cut::{Cut, Trim, cuts};
 pub use fault::VodFault;
 pub use fmp4::{Layout, part_of};
@@ -45,9 +45,7 @@ pub use listing::Listed;
 pub use mount::{Captions, Listing, Mount, MountSettings, OPEN_MAX, Presentation, Rendition, Stream};
 pub use movie::{Movie, Track};
 pub use names::{File, Kind, Names, parse as parse_file};
-pub use passage::{Passage, PassageSample, Playhead};
 pub use recording::Recording;
-pub use reel::{Batch, Reel, ReelSample};
 pub use smil::{Smil, SmilFault, with_extension};
 pub use text::{Cue, cues};
 

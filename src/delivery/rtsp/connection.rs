@@ -11,7 +11,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::RtspPort;
-use super::feed::{Feed, Reel, ReelTrack, Tape};
+use super::feed::{Feed, RecordedRows, RecordedTrack};
 use super::outbox::Outbox;
 use super::programme::{Programme, clock_rate};
 use super::stream::{self, Stream};
@@ -21,6 +21,7 @@ use crate::media::MediaTime;
 use crate::rtsp::{
     Event, Incoming, MessageError, Npt, Pacer, Refusal, Requests, Session, Span, Start, Target, Transport,
 };
+use crate::vod::SampleCursor;
 
 /// Media that is sent at once: we wake up so often for a player, and no network sees a burst.
 const TICK: Duration = Duration::from_millis(20);
@@ -290,28 +291,35 @@ impl Connection {
                 self.go_on();
                 Ok(())
             }
-            Some(Programme::Recorded { mount, recording, tracks }) => {
+            Some(Programme::Recorded { mount, rendition, tracks }) => {
+                let time = |nanos: u64| MediaTime::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX));
                 let from = match span.from {
-                    Some(Npt::Nanos(nanos)) => i64::try_from(nanos).unwrap_or(i64::MAX),
-                    Some(Npt::Now) | None => 0,
+                    Some(Npt::Nanos(nanos)) => time(nanos),
+                    Some(Npt::Now) | None => MediaTime::default(),
                 };
-                let until = span.to.map(|to| i64::try_from(to).unwrap_or(i64::MAX));
                 let now = self.port.clock.now();
                 let mut streams = Vec::new();
                 let mut starts = Vec::new();
                 for stream in &self.streams {
                     let (kind, format) = tracks.get(stream.track).cloned().ok_or(Refusal::Internal)?;
                     let sequence = stream.next_sequence();
-                    streams.push(ReelTrack::new(stream.track, kind, format, stream.ssrc, sequence));
+                    streams.push(RecordedTrack::new(stream.track, kind, format, stream.ssrc, sequence));
                     let timestamp = stream.timestamp(now);
                     starts.push(Start { track: stream.track, sequence: Some(sequence), timestamp });
                 }
-                let reel = Reel::new(*mount, recording, streams, from, until, now).ok_or(Refusal::Range)?;
-                let (from, until) = reel.span();
-                let nanos = |nanos: i64| u64::try_from(nanos).unwrap_or(0);
+                let kinds: Vec<_> = streams.iter().map(RecordedTrack::kind).collect();
+                let mut cursor = SampleCursor::new(rendition, &kinds);
+                cursor.end_at(span.to.map_or(cursor.until(), time));
+                if from >= cursor.until() {
+                    return Err(Refusal::Range);
+                }
+                cursor.seek(from);
+                let nanos = |at: MediaTime| u64::try_from(at.as_nanos()).unwrap_or(0);
+                let span =
+                    Span { from: Some(Npt::Nanos(nanos(cursor.start()))), to: Some(nanos(cursor.until())) };
+                let rows = RecordedRows::new(mount, cursor, streams, now).ok_or(Refusal::Range)?;
                 self.anchor(now);
-                self.feed = Feed::Recorded(Tape::Idle(Box::new(reel)));
-                let span = Span { from: Some(Npt::Nanos(nanos(from))), to: Some(nanos(until)) };
+                self.feed = Feed::Recorded(Box::new(rows));
                 self.session.playing(span, &starts);
                 Ok(())
             }

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tracing::{debug, warn};
 
@@ -15,7 +14,7 @@ use crate::http::asker;
 use crate::log;
 use crate::media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat};
 use crate::rtsp::{Refusal, Target, describe};
-use crate::vod::{Kind, Mount, Recording, Stream, VodFault};
+use crate::vod::{FrameRendition, Kind, Mount, Stream, VodFault};
 use crate::workshop::Refused;
 
 /// Something that is played.
@@ -23,8 +22,8 @@ use crate::workshop::Refused;
 pub(super) enum Programme {
     /// A rung of a channel.
     Live { channel: String, air: AirReader, rung: usize },
-    /// A file.
-    Recorded { mount: Box<Mount>, recording: Arc<Recording>, tracks: Vec<(Kind, TrackFormat)> },
+    /// A file, or a part of one.
+    Recorded { mount: Arc<Mount>, rendition: FrameRendition, tracks: Vec<(Kind, TrackFormat)> },
 }
 
 impl RtspPort {
@@ -62,13 +61,12 @@ impl RtspPort {
 
 async fn recording(mount: Mount, stream: &Stream, path: &str) -> Result<Programme, Refusal> {
     let presentation = mount.open(stream).await.map_err(|fault| refusal(path, mount.asker(), &fault))?;
-    let best = presentation.renditions.into_iter().max_by_key(|rendition| rendition.recording.rates.1);
-    let recording = best.ok_or(Refusal::NotFound)?.recording;
-    let tracks = recording.formats();
+    let rendition = presentation.for_frames().ok_or(Refusal::NotFound)?;
+    let tracks = rendition.formats();
     if tracks.is_empty() {
         return Err(Refusal::Media);
     }
-    Ok(Programme::Recorded { mount: Box::new(mount), recording, tracks })
+    Ok(Programme::Recorded { mount: Arc::new(mount), rendition, tracks })
 }
 
 fn refusal(path: &str, asker: Option<IpAddr>, fault: &VodFault) -> Refusal {
@@ -117,10 +115,7 @@ impl Programme {
         let formats: Vec<&TrackFormat> = formats.iter().collect();
         match self {
             Self::Live { .. } => describe("Amphi", None, &formats),
-            Self::Recorded { recording, .. } => {
-                let nanos = u64::try_from(recording.movie.duration_nanos()).unwrap_or(0);
-                describe("Amphi", Some(Duration::from_nanos(nanos)), &formats)
-            }
+            Self::Recorded { rendition, .. } => describe("Amphi", Some(rendition.duration()), &formats),
         }
     }
 
