@@ -17,9 +17,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::fmp4::Layout;
-use super::mount::{Presentation, Rendition};
 use super::movie::Track;
 use super::names::Kind;
+use super::presentation::{Presentation, Rendition};
 use super::recording::Recording;
 use crate::media::{MediaTime, Timescale, TrackFormat};
 

@@ -5,7 +5,7 @@
 //!                                                        └─▶ layout of a segment ─▶ bytes, read when asked for
 //! ```
 //! Cores (sans-IO): [`Smil`], [`Movie`] with its tables and fragments, [`cuts`], names, playlists,
-//! manifests, layouts, subtitles. Shell: the
+//! manifests, layouts, subtitles, the [`SampleCursor`] of protocols that send frames. Shell: the
 //! [`Mount`] opens files beneath its root only (`cap-std`), on threads of the blocking pool that it has a bounded number
 //! of, keeps indexes in a bounded cache, builds one once however many ask, and lets nobody wait for ever. What it reads is
 //! understood in the [`Workshop`](crate::workshop::Workshop): indexes, cues, and whatever answers are made of them.
@@ -30,6 +30,7 @@ mod mount;
 mod movie;
 mod names;
 mod playlist;
+mod presentation;
 mod reading;
 mod recording;
 mod samples;
@@ -42,9 +43,10 @@ pub use cut::{Cut, Trim, cuts};
 pub use fault::VodFault;
 pub use fmp4::{Layout, part_of};
 pub use listing::Listed;
-pub use mount::{Captions, Listing, Mount, MountSettings, OPEN_MAX, Presentation, Rendition, Stream};
+pub use mount::{Captions, Listing, Mount, MountSettings, OPEN_MAX, Stream};
 pub use movie::{Movie, Track};
 pub use names::{File, Kind, Names, parse as parse_file};
+pub use presentation::{Presentation, Rendition};
 pub use recording::Recording;
 pub use smil::{Smil, SmilFault, with_extension};
 pub use text::{Cue, cues};

@@ -207,8 +207,8 @@ fn told(words: &str) -> (String, String, String) {
     listed.language = smil.title.clone();
     let texts = smil.texts.clone();
     let presentation = Presentation { renditions, smil: Some(std::sync::Arc::new(smil)) };
-    let playlist = Mount::multivariant(&presentation, Trim::default(), &texts);
-    let manifest = Mount::manifest(&presentation, Trim::default(), &texts);
+    let playlist = presentation.multivariant(Trim::default(), &texts);
+    let manifest = presentation.manifest(Trim::default(), &texts);
     (playlist, manifest, serde_json::to_string(&listed).expect("JSON"))
 }
 
@@ -339,7 +339,7 @@ async fn a_playlist_is_served_as_far_as_it_goes() {
     let stream = Stream::Smil("x.smil".to_owned());
     let opened = mount.open(&stream).await.expect("one is there");
     assert_eq!(opened.renditions.len(), 1);
-    let list = Mount::multivariant(&opened, Trim::default(), &[]);
+    let list = opened.multivariant(Trim::default(), &[]);
     assert!(
         list.contains("RESOLUTION=1280x720") && list.contains("CODECS=\"avc1.640029,mp4a.40.2\""),
         "{list}"
