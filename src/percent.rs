@@ -39,16 +39,13 @@ fn bytes(text: &str) -> (Vec<u8>, bool) {
             [b'%', high, low, tail @ ..] => digit(*high).zip(digit(*low)).map(|digits| (digits, tail)),
             _ => None,
         };
-        match triplet {
-            Some(((high, low), tail)) => {
-                bytes.push(high << 4 | low);
-                rest = tail;
-            }
-            None => {
-                is_whole &= first != b'%';
-                bytes.push(first);
-                rest = after;
-            }
+        if let Some(((high, low), tail)) = triplet {
+            bytes.push(high << 4 | low);
+            rest = tail;
+        } else {
+            is_whole &= first != b'%';
+            bytes.push(first);
+            rest = after;
         }
     }
     (bytes, is_whole)
@@ -60,6 +57,8 @@ fn digit(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -90,7 +89,10 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_escaped_comes_back(text in "\\PC{0,30}") {
-            let escaped: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            let escaped = text.bytes().fold(String::new(), |mut escaped, byte| {
+                write!(escaped, "%{byte:02x}").expect("in memory");
+                escaped
+            });
             prop_assert_eq!(decode(&escaped), Ok(Cow::Borrowed(&*text)));
             prop_assert_eq!(decode_lossy(&escaped), text);
         }

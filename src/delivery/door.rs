@@ -1,8 +1,9 @@
 //! The one door that everybody passes who plays or publishes, whatever the protocol.
 //!
 //! Contract: a protocol asks its [`Door`] once for every request or session, with what it knows of the [`Caller`], before
-//! anything is looked up, opened or sent; a refused caller gets the [`Refusal`]'s reason and nothing else. Whoever is let
-//! in may still find that what was asked for is not there.
+//! anything is opened or sent; what is played is the [`Address`] that is looked up afterwards, whatever its spelling was. A
+//! refused caller gets the [`Refusal`]'s reason and nothing else. Whoever is let in may still find that what was asked for
+//! is not there.
 //!
 //! Today a door checks the keys of publishers and lets every player in. How many connections there may be, in all and
 //! from one address, is decided before anybody speaks: [`Places`](crate::http::Places).

@@ -1,8 +1,10 @@
 //! What viewers ask for: channels and recordings as HLS (RFC 8216) over HTTP and over RTSP, channels over RTMP.
 //!
-//! [`route::parse`] reads a path (sans-IO), the [`Registry`] knows which channels there are, [`Delivery`]
-//! answers from a channel's newest [`Snapshot`](crate::store::Snapshot). Nothing is rendered, copied or
-//! waited for in such a request: an answer shares the bytes of the shelf. Recordings are read from their
+//! Each protocol turns what it was asked into an [`Address`](address::Address) (sans-IO), asks the [`Door`] about it, and looks
+//! it up in the [`Registry`] of channels and mounts.
+//!
+//! Over HTTP ([`route`]) [`Delivery`] answers from a channel's newest [`Snapshot`](crate::store::Snapshot). Nothing is
+//! rendered, copied or waited for in such a request: an answer shares the bytes of the shelf. Recordings are read from their
 //! [`Mount`](crate::vod::Mount) when they are asked for.
 //!
 //! [`Pages`] are what browsers open: the list of channels, players.
@@ -11,8 +13,6 @@
 //! serves RTSP players from the [`Air`] and from mounts.
 //!
 //! [`PushTask`] pushes a channel to another server.
-//!
-//! Who may do what is asked at one [`Door`], whatever the protocol.
 //!
 //! How long an answer may be kept, by kind:
 //!

@@ -70,6 +70,7 @@ impl Registry {
     /// Takes a channel away; answers under way keep what they have.
     pub fn remove(&self, name: &str) {
         self.channels.remove(name);
+        self.changes.send_replace(());
     }
 
     /// Adds a mount, or puts it in the place of the one with the same name.

@@ -19,12 +19,12 @@ fn parse(path: &str) -> Result<Address<'_>, AddressError> {
     super::parse(path.strip_prefix('/').ok_or(AddressError::Form)?, is_mount)
 }
 
-fn file(path: &str) -> Option<StreamRef<'static>> {
-    Some(StreamRef::Recording(vod::Stream::File(path.to_owned())))
+fn file(path: &str) -> StreamRef<'static> {
+    StreamRef::Recording(vod::Stream::File(path.to_owned()))
 }
 
-fn smil(path: &str) -> Option<StreamRef<'static>> {
-    Some(StreamRef::Recording(vod::Stream::Smil(path.to_owned())))
+fn smil(path: &str) -> StreamRef<'static> {
+    StreamRef::Recording(vod::Stream::Smil(path.to_owned()))
 }
 
 #[test]
@@ -61,15 +61,15 @@ fn recordings_in_every_form() {
     for (path, stream) in [
         ("/vod", None),
         ("/vod/_definst_", None),
-        ("/vod/mp4:a/b.mp4", file("a/b.mp4")),
-        ("/%76od/_definst_/mp4:a/b", file("a/b.mp4")),
-        ("/vod/flv:a/b", file("a/b.mp4")),
-        ("/vod/a%20b.mp4", file("a b.mp4")),
-        ("/vod/_definst_x/a.mp4", file("_definst_x/a.mp4")),
-        ("/vod/smil:a.smil", smil("a.smil")),
-        ("/vod/smil:a", smil("a.smil")),
-        ("/vod/mp4:a.smil", smil("a.smil")),
-        ("/vod/%2561", file("%61.mp4")),
+        ("/vod/mp4:a/b.mp4", Some(file("a/b.mp4"))),
+        ("/%76od/_definst_/mp4:a/b", Some(file("a/b.mp4"))),
+        ("/vod/flv:a/b", Some(file("a/b.mp4"))),
+        ("/vod/a%20b.mp4", Some(file("a b.mp4"))),
+        ("/vod/_definst_x/a.mp4", Some(file("_definst_x/a.mp4"))),
+        ("/vod/smil:a.smil", Some(smil("a.smil"))),
+        ("/vod/smil:a", Some(smil("a.smil"))),
+        ("/vod/mp4:a.smil", Some(smil("a.smil"))),
+        ("/vod/%2561", Some(file("%61.mp4"))),
     ] {
         assert_eq!(parse(path), Ok(Address { app: "vod".into(), stream }), "{path}");
     }
@@ -166,7 +166,7 @@ proptest! {
         let instance = if instance { "_definst_/" } else { "" };
         let extension = if extension { ".mp4" } else { "" };
         let spelled = escaped(&format!("vod/{instance}{prefix}{path}{extension}"), &escapes);
-        let expected = Address { app: "vod".into(), stream: file(&format!("{path}.mp4")) };
+        let expected = Address { app: "vod".into(), stream: Some(file(&format!("{path}.mp4"))) };
         let asked = format!("vod/mp4:{path}.mp4");
         for (protocol, answer) in answers(&spelled) {
             let expected = (Err(Refusal("the token is missing")), asked.clone(), expected.clone());

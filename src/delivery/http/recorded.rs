@@ -39,13 +39,14 @@ pub(super) async fn answer(request: &Parts, mount: &Mount, made: &Made, path: &M
     let desk = Desk { request, mount, made };
     let found = match (&path.address.stream, &path.file) {
         (None, None) => desk.index().await,
-        (Some(StreamRef::Recording(stream)), Some(file)) => match desk.find(stream, file).await {
-            Some(found) => found,
-            None => {
+        (Some(StreamRef::Recording(stream)), Some(file)) => {
+            if let Some(found) = desk.find(stream, file).await {
+                found
+            } else {
                 let media = media(request, mount, stream, file).await;
                 return media.unwrap_or_else(|fault| refusal(request, mount.asker(), &fault));
             }
-        },
+        }
         _ => Err(VodFault::NotFound),
     };
     match found {
