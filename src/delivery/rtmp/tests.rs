@@ -305,8 +305,8 @@ async fn a_channel_that_is_being_started_is_awaited() {
     let channel = || Channel { streams: vec!["hall".to_owned()], shelf: None, air: None };
     server.port.registry.insert("hall", channel());
     let mut client = server.connect("hall?token=good").await;
-    let request = client.session.request_playback("hall".to_owned()).expect("a request");
-    client.send(vec![request]).await;
+    client.command("createStream", vec![]).await;
+    client.command("play", vec![Amf0Value::Utf8String("hall".to_owned())]).await;
     while server.door.0.lock().expect("one at a time").is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
