@@ -39,7 +39,7 @@ mod http;
 mod pieces;
 mod poster;
 mod push;
-mod recorded;
+mod recorded_feed;
 mod registry;
 mod rtmp;
 mod rtsp;

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::connection::{Connection, Ended};
 use crate::delivery::held::{HELD, Held};
-use crate::delivery::recorded::{LoadedBatch, RecordedFeed};
+use crate::delivery::recorded_feed::{LoadedBatch, RecordedFeed};
 use crate::delivery::{Counts, Kind as Counted};
 use crate::media::MediaTime;
 use crate::rtmp::{Description, Event, recorded_audio, recorded_opening, recorded_video};

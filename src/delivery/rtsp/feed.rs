@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::programme::clock_rate;
 use crate::delivery::air::AirReader;
-use crate::delivery::recorded::{LoadedBatch, RecordedFeed};
+use crate::delivery::recorded_feed::{LoadedBatch, RecordedFeed};
 use crate::media::{MediaTime, TrackFormat};
 use crate::rtsp::{Coded, PAYLOAD_TYPE, Packetizer, Packets, PacketsBuilder, Unit};
 use crate::vod::{Kind, Mount, SampleCursor};
