@@ -118,7 +118,9 @@ fn playlists(criterion: &mut Criterion) {
 
 fn requests(criterion: &mut Criterion) {
     let path = format!("/Live_PAES/live/media_720p_{K}.m4s");
-    criterion.bench_function("delivery/route", |bencher| bencher.iter(|| route::parse(black_box(&path))));
+    criterion.bench_function("delivery/route", |bencher| {
+        bencher.iter(|| route::parse(black_box(&path), |_| false));
+    });
 }
 
 fn messages(criterion: &mut Criterion) {

@@ -101,7 +101,7 @@ pub use amphi_config as config;
 pub use amphi_control::{agenda, alarm, audit, matrix, push, rehearsal, schedule};
 pub use amphi_http as http;
 pub use amphi_media as media;
-pub use amphi_media::{clock, feed, meter, retry};
+pub use amphi_media::{clock, feed, meter, percent, retry};
 pub use amphi_protocol::{rtmp, rtsp};
 pub use amphi_runtime::{log, tasks, udp, workshop};
 pub use amphi_source as source;

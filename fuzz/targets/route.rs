@@ -2,11 +2,13 @@
 
 #![no_main]
 
-use amphi::delivery::route;
+use amphi::delivery::{address, route};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(path) = std::str::from_utf8(data) else { return };
-    let _ = route::parse(path);
+    let _ = route::parse(path, |_| false);
+    let _ = route::parse(path, |_| true);
+    let _ = address::parse(path, |_| true);
     let _ = amphi::vod::parse_file(path);
 });

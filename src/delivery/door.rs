@@ -1,8 +1,9 @@
 //! The one door that everybody passes who plays or publishes, whatever the protocol.
 //!
 //! Contract: a protocol asks its [`Door`] once for every request or session, with what it knows of the [`Caller`], before
-//! anything is looked up, opened or sent; a refused caller gets the [`Refusal`]'s reason and nothing else. Whoever is let
-//! in may still find that what was asked for is not there.
+//! anything is opened or sent; what is played is the [`Address`] that is looked up afterwards, whatever its spelling was. A
+//! refused caller gets the [`Refusal`]'s reason and nothing else. Whoever is let in may still find that what was asked for
+//! is not there.
 //!
 //! Today a door checks the keys of publishers and lets every player in. How many connections there may be, in all and
 //! from one address, is decided before anybody speaks: [`Places`](crate::http::Places).
@@ -11,6 +12,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+
+use super::address::Address;
 
 /// What is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +28,16 @@ pub enum Protocol {
 
 /// What a caller wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// To see or hear.
-    Play,
+pub enum Wish<'a> {
+    /// To see or hear what has this address: the same value for each of its spellings, in every protocol.
+    Play(&'a Address<'a>),
     /// To be a source.
-    Publish,
+    Publish {
+        /// The application that publishers use.
+        app: &'a str,
+        /// The source's name.
+        source: &'a str,
+    },
 }
 
 /// Somebody at the door. `Debug` does not show the query: it may hold a key.
@@ -38,21 +46,20 @@ pub struct Caller<'a> {
     /// What is spoken.
     pub protocol: Protocol,
     /// What is wanted.
-    pub wish: Wish,
+    pub wish: Wish<'a>,
     /// From where; `None` where nobody knows, in tests.
     pub peer: Option<SocketAddr>,
-    /// A channel or mount; for publishers the application that they use.
-    pub app: &'a str,
-    /// The stream in it as the caller names it, with a prefix like `mp4:`; empty for the channel itself.
-    pub stream: &'a str,
     /// Parameters as the caller wrote them, without `?`.
     pub query: &'a str,
 }
 
 impl fmt::Debug for Caller<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { protocol, wish, peer, app, stream, query: _ } = self;
-        write!(f, "{protocol:?} {wish:?} {app}/{stream} by {peer:?}")
+        let Self { protocol, wish, peer, query: _ } = self;
+        match wish {
+            Wish::Play(address) => write!(f, "{protocol:?} Play {address} by {peer:?}"),
+            Wish::Publish { app, source } => write!(f, "{protocol:?} Publish {app}/{source} by {peer:?}"),
+        }
     }
 }
 
@@ -80,8 +87,8 @@ pub struct OpenDoor;
 impl Door for OpenDoor {
     fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
         match caller.wish {
-            Wish::Play => Ok(()),
-            Wish::Publish => Err(Refusal("nobody publishes here")),
+            Wish::Play(_) => Ok(()),
+            Wish::Publish { .. } => Err(Refusal("nobody publishes here")),
         }
     }
 }

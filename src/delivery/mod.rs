@@ -1,8 +1,10 @@
 //! What viewers ask for: channels and recordings as HLS (RFC 8216) over HTTP and over RTSP, channels over RTMP.
 //!
-//! [`route::parse`] reads a path (sans-IO), the [`Registry`] knows which channels there are, [`Delivery`]
-//! answers from a channel's newest [`Snapshot`](crate::store::Snapshot). Nothing is rendered, copied or
-//! waited for in such a request: an answer shares the bytes of the shelf. Recordings are read from their
+//! Each protocol turns what it was asked into an [`Address`](address::Address) (sans-IO), asks the [`Door`] about it, and looks
+//! it up in the [`Registry`] of channels and mounts.
+//!
+//! Over HTTP ([`route`]) [`Delivery`] answers from a channel's newest [`Snapshot`](crate::store::Snapshot). Nothing is
+//! rendered, copied or waited for in such a request: an answer shares the bytes of the shelf. Recordings are read from their
 //! [`Mount`](crate::vod::Mount) when they are asked for.
 //!
 //! [`Pages`] are what browsers open: the list of channels, players.
@@ -11,8 +13,6 @@
 //! serves RTSP players from the [`Air`] and from mounts.
 //!
 //! [`PushTask`] pushes a channel to another server.
-//!
-//! Who may do what is asked at one [`Door`], whatever the protocol.
 //!
 //! How long an answer may be kept, by kind:
 //!
@@ -29,45 +29,28 @@
 //! What does *not* belong here: making playlists or segments (`store`, `container`), sockets (`http`), REST
 //! (`admin`).
 
+pub mod address;
 mod air;
-mod answer;
 mod audience;
 mod counts;
-mod document;
 mod door;
-mod express;
-mod fault;
 mod held;
-mod made;
-mod pages;
+mod http;
 mod pieces;
-pub mod portal;
 mod poster;
 mod push;
-mod recorded;
+mod recorded_feed;
 mod registry;
-pub mod route;
 mod rtmp;
 mod rtsp;
-mod service;
-mod vault;
 
 pub use air::{Air, AirReader, AirTiming, air};
 pub use audience::{Audience, Crowd, RungViewers, Seat, Speaks};
 pub use counts::{Counts, Kind};
 pub use door::{Caller, Door, OpenDoor, Protocol, Refusal, Wish};
-pub use pages::{Pages, Showing};
-pub use portal::Portal;
+pub use http::{Delivery, Pages, Portal, Showing, portal, route};
 pub use poster::{PosterError, poster, thumbnail};
 pub use push::PushTask;
 pub use registry::{Channel, Registry};
 pub use rtmp::{PublishedStream, Publishing, RtmpPort};
 pub use rtsp::RtspPort;
-pub use service::Delivery;
-
-#[cfg(test)]
-mod costly_tests;
-#[cfg(test)]
-mod express_tests;
-#[cfg(test)]
-mod tests;

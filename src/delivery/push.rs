@@ -34,8 +34,8 @@ use crate::clock::WallClock;
 use crate::config::When;
 use crate::matrix::MatrixView;
 use crate::push::{PushBoard, PushState, PushStatus};
+use crate::retry::{BackOff, Urgency};
 use crate::rtmp::Target;
-use crate::source::{BackOff, Retry};
 use wire::{PushFault, Wire};
 
 /// How long a push goes on after it was last wanted.
@@ -117,7 +117,7 @@ impl PushTask {
                 Ending::Shutdown => return self.board.forget(&self.name),
                 Ending::Unwanted => {}
                 Ending::Fault(fault) => {
-                    let delay = back_off.delay(Retry::Soon, fastrand::f64());
+                    let delay = back_off.delay(Urgency::Soon, fastrand::f64());
                     let again_in_ms = delay.as_millis() as u64;
                     tracing::warn!(push = self.name, again_in_ms, "{fault}");
                     self.report(&mut status, PushState::BackingOff, &fault.to_string());

@@ -1,15 +1,20 @@
 //! Which channels and mounts there are, by name.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
+use super::address::{StreamRef, before_rung, before_stream_file};
 use super::air::AirReader;
-use super::route::Stream;
 use crate::media::Grid;
 use crate::store::{ShelfReader, Snapshot};
 use crate::vod::Mount;
+
+/// How long a viewer waits for a channel that is being started, whatever the protocol.
+const WARM_UP: Duration = Duration::from_secs(4);
 
 /// A channel as its viewers know it.
 #[derive(Clone, Debug)]
@@ -29,6 +34,15 @@ pub(super) enum Selection {
     All,
     /// The one with this index.
     Rung(usize),
+}
+
+/// Why there is no channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// None has that name.
+    Unknown,
+    /// It is being started, and that takes longer than anybody waits.
+    Starting,
 }
 
 /// All channels and mounts, shared by whoever answers viewers.
@@ -56,6 +70,7 @@ impl Registry {
     /// Takes a channel away; answers under way keep what they have.
     pub fn remove(&self, name: &str) {
         self.channels.remove(name);
+        self.changes.send_replace(());
     }
 
     /// Adds a mount, or puts it in the place of the one with the same name.
@@ -100,9 +115,25 @@ impl Registry {
         all.filter_map(one).collect()
     }
 
-    /// Wakes up at every change from now on.
-    pub(super) fn watch(&self) -> watch::Receiver<()> {
-        self.changes.subscribe()
+    /// The channel exists, but its waiting loop is still being coded.
+    pub(super) fn is_starting(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|channel| channel.shelf.is_none())
+    }
+
+    /// The channel of that name once it has started, but not for long: players that ask a server which has just started
+    /// again would take a quick refusal for the end of the stream.
+    pub(super) async fn started(&self, name: &str) -> Result<Arc<Channel>, Absent> {
+        let mut changes = self.changes.subscribe();
+        let wait = async {
+            loop {
+                let channel = self.get(name).ok_or(Absent::Unknown)?;
+                if channel.shelf.is_some() {
+                    return Ok(channel);
+                }
+                changes.changed().await.map_err(|_| Absent::Starting)?;
+            }
+        };
+        timeout(WARM_UP, wait).await.unwrap_or(Err(Absent::Starting))
     }
 
     /// The channel of that name.
@@ -117,23 +148,21 @@ impl Channel {
     ///
     /// A path without a stream means the channel's own. `<stream>.stream` is Wowza's name of a stream that was
     /// started from a stream file; `<stream>_<rung>` is one rung.
-    pub(super) fn select(&self, shelf: &ShelfReader, stream: Option<&Stream<'_>>) -> Option<Selection> {
+    pub(super) fn select(&self, shelf: &ShelfReader, stream: Option<&StreamRef<'_>>) -> Option<Selection> {
         match stream {
             None => Some(Selection::All),
-            Some(Stream::Group(name)) => self.has(name).then_some(Selection::All),
-            Some(Stream::Name(name)) if self.has(name) => Some(Selection::All),
-            Some(Stream::Name(name)) => shelf.rungs().iter().enumerate().find_map(|(index, rung)| {
-                if !rung.is_variant() {
-                    return None;
-                }
-                let stream = name.strip_suffix(rung.name())?.strip_suffix('_')?;
-                self.has(stream).then_some(Selection::Rung(index))
+            Some(StreamRef::Group(name)) => self.has(name).then_some(Selection::All),
+            Some(StreamRef::Name(name)) if self.has(name) => Some(Selection::All),
+            Some(StreamRef::Name(name)) => shelf.rungs().iter().enumerate().find_map(|(index, rung)| {
+                let is_asked = rung.is_variant() && self.has(before_rung(name, rung.name())?);
+                is_asked.then_some(Selection::Rung(index))
             }),
+            Some(StreamRef::Recording(_)) => None,
         }
     }
 
     fn has(&self, name: &str) -> bool {
         let is = |name: &str| self.streams.iter().any(|stream| stream == name);
-        is(name) || name.strip_suffix(".stream").is_some_and(is)
+        is(name) || before_stream_file(name).is_some_and(is)
     }
 }

@@ -17,7 +17,6 @@ mod publish;
 mod recorded;
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,10 +25,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
+use super::address::{Address, StreamRef};
 use super::air::AirReader;
 use super::door::{Caller, Door, Protocol, Wish as Wanted};
-use super::registry::Selection;
-use super::route::Stream;
+use super::registry::{Absent, Selection};
 use super::{Audience, Counts, Registry, Speaks};
 use crate::http::asker;
 use crate::rtmp::{Event, Query, StreamName, authmod};
@@ -39,6 +38,8 @@ use recorded::Recorded;
 
 pub use publish::{PublishedStream, Publishing};
 
+/// Why nothing is played yet.
+const STARTING: &str = "the channel is starting";
 /// The application that publishers use.
 const PUBLISH_APP: &str = "publish";
 /// The same for those who have a user name and a password: encoders tell them only when they are asked at once.
@@ -148,17 +149,7 @@ impl RtmpPort {
                     Err(why) => Err(Refused::Other(why)),
                 },
                 Event::Play { stream, query, start_ms } => {
-                    let peer = connection.peer().and_then(|peer| asker(peer.ip()));
-                    let name = prefixed(&stream);
-                    let asked =
-                        Asked { connection, app: &app.name, stream: &name, queries: [&query, &app.query] };
-                    match self.ask(Wanted::Play, &asked) {
-                        Ok(()) => {
-                            let start = start_ms.unwrap_or(0);
-                            self.find(&app.name, &stream, start, peer).await.map_err(Refused::Other)
-                        }
-                        Err(why) => Err(Refused::Denied(why)),
-                    }
+                    self.player(connection, app, &stream, &query, start_ms.unwrap_or(0)).await
                 }
                 Event::Publish { stream, query } => self.publisher(connection, app, &stream, &query),
                 _ => continue,
@@ -205,48 +196,57 @@ impl RtmpPort {
                 if query.get("response").is_none() {
                     return Err(self.door.challenge(&user).map_or(authmod::FAILED.into(), Cow::Owned));
                 }
-                let asked = Asked { connection, app, stream: &user, queries: [query, &Query::default()] };
-                self.ask(Wanted::Publish, &asked).map_err(|_| authmod::FAILED)?;
+                let wish = Wanted::Publish { app, source: &user };
+                self.ask(connection, wish, [query, &Query::default()]).map_err(|_| authmod::FAILED)?;
                 Ok(Some(user.into_owned()))
             }
             _ => Err(authmod::NEED.into()),
         }
     }
 
-    fn ask(&self, wish: Wanted, asked: &Asked<'_>) -> Result<(), Cow<'static, str>> {
-        let query = asked.queries.map(Query::reveal);
+    /// `queries` stand behind the stream, and behind the application.
+    fn ask(
+        &self,
+        connection: &Connection,
+        wish: Wanted<'_>,
+        queries: [&Query; 2],
+    ) -> Result<(), Cow<'static, str>> {
+        let query = queries.map(Query::reveal);
         let query = query.into_iter().filter(|query| !query.is_empty()).collect::<Vec<_>>().join("&");
-        let peer = asked.connection.peer();
-        let (protocol, app) = (Protocol::Rtmp, asked.app);
-        let caller = Caller { protocol, wish, peer, app, stream: asked.stream, query: &query };
+        let caller = Caller { protocol: Protocol::Rtmp, wish, peer: connection.peer(), query: &query };
         self.door.ask(&caller).map_err(|refusal| refusal.0.into())
     }
 
     /// What `stream` of `app` plays: a recording of a mount, or a channel's rung; all rungs mean the best one.
-    async fn find(
+    async fn player(
         &self,
-        app: &str,
+        connection: &Connection,
+        app: &App,
         stream: &StreamName,
+        query: &Query,
         start_ms: u32,
-        peer: Option<IpAddr>,
-    ) -> Result<Wish, Cow<'static, str>> {
-        if let Some(mount) = self.registry.mounted(app) {
-            let recorded = Recorded::open(mount.asked_by(peer), stream, start_ms).await?;
-            return Ok(Wish::PlayRecorded(Box::new(recorded)));
+    ) -> Result<Wish, Refused> {
+        let other = |why: &'static str| Refused::Other(why.into());
+        let address = Address::of_rtmp(&app.name, &stream.to_string(), |app| self.registry.has_mount(app));
+        let address = address.map_err(|error| Refused::Other(error.to_string().into()))?;
+        self.ask(connection, Wanted::Play(&address), [query, &app.query]).map_err(Refused::Denied)?;
+        if let Some(StreamRef::Recording(stream)) = &address.stream {
+            let mount = self.registry.mounted(&address.app).ok_or(other("there is no such recording"))?;
+            let peer = connection.peer().and_then(|peer| asker(peer.ip()));
+            let recorded = Recorded::open(mount.asked_by(peer), stream, start_ms).await;
+            return Ok(Wish::PlayRecorded(Box::new(recorded.map_err(Refused::Other)?)));
         }
-        let channel = self.registry.get(app).ok_or("there is no channel of that name")?;
-        let (Some(shelf), Some(air)) = (&channel.shelf, &channel.air) else {
-            return Err("the channel is starting".into());
+        let channel = self.registry.started(&address.app).await.map_err(|absent| match absent {
+            Absent::Unknown => other("there is no channel of that name"),
+            Absent::Starting => other(STARTING),
+        })?;
+        let (Some(shelf), Some(air)) = (&channel.shelf, &channel.air) else { return Err(other(STARTING)) };
+        let rung = match channel.select(shelf, address.stream.as_ref()) {
+            Some(Selection::All) => 0,
+            Some(Selection::Rung(index)) => index,
+            None => return Err(other("the channel has no stream of that name")),
         };
-        let asked = match stream.path.strip_suffix("_all") {
-            Some(group) if stream.prefix == "ngrp" => Stream::Group(group.into()),
-            _ => Stream::Name(stream.path.as_str().into()),
-        };
-        match channel.select(shelf, Some(&asked)) {
-            Some(Selection::All) => Ok(Wish::Play(app.to_owned(), air.clone(), 0)),
-            Some(Selection::Rung(index)) => Ok(Wish::Play(app.to_owned(), air.clone(), index)),
-            None => Err("the channel has no stream of that name".into()),
-        }
+        Ok(Wish::Play(app.name.clone(), air.clone(), rung))
     }
 
     /// The source is named by the stream; an URL may have put it behind the application, and the key beside it.
@@ -260,12 +260,12 @@ impl RtmpPort {
         if app.name != PUBLISH_APP && app.name != PUBLISH_AUTH_APP {
             return Err(Refused::Other("publish to rtmp://host/publish/<source>?key=...".into()));
         }
-        let path = prefixed(stream);
+        let path = stream.to_string();
         let (source, key) = located(&path, |name| self.publishing.knows(name));
         let query = key.map_or(query.clone(), |key| query.with("key", key));
-        let asked = Asked { connection, app: &app.name, stream: source, queries: [&query, &app.query] };
+        let wish = Wanted::Publish { app: &app.name, source };
         let proved = app.proved.as_deref() == Some(source);
-        let asked = if proved { Ok(()) } else { self.ask(Wanted::Publish, &asked) };
+        let asked = if proved { Ok(()) } else { self.ask(connection, wish, [&query, &app.query]) };
         asked.map_err(|why| {
             let nothing = query.is_empty() && app.query.is_empty();
             let told = if nothing { "it showed no key" } else { "its key is not the right one" };
@@ -305,21 +305,6 @@ fn located(path: &str, knows: impl Fn(&str) -> bool) -> (&str, Option<&str>) {
         (_, Some((key, source))) if knows(source) => (source, Some(key)),
         _ => (path, None),
     }
-}
-
-/// As the peer calls it.
-fn prefixed(stream: &StreamName) -> String {
-    let StreamName { prefix, path } = stream;
-    if prefix.is_empty() { path.clone() } else { format!("{prefix}:{path}") }
-}
-
-/// A question for the door.
-struct Asked<'a> {
-    connection: &'a Connection,
-    app: &'a str,
-    stream: &'a str,
-    /// Behind the stream, and behind the application.
-    queries: [&'a Query; 2],
 }
 
 #[cfg(test)]

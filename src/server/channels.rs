@@ -12,10 +12,10 @@ use super::painter::Painter;
 use super::shared::Shared;
 use super::stage::{Job, Stage};
 use crate::config::{self, Config};
+use crate::container::fmp4::{InitError, init_section};
 use crate::delivery::{self, AirTiming, Delivery};
 use crate::ladder::{LadderSpec, WaitingLoop};
 use crate::media::{Parts, RungTracks};
-use crate::container::fmp4::{InitError, init_section};
 use crate::store::{self, Rung};
 
 /// How long before a channel's start RTMP's clock begins, in nanoseconds: longer than any window.

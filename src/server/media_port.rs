@@ -182,12 +182,13 @@ const WAIT: Refusal = Refusal("too many wrong keys came from this address; try a
 
 impl Door for Gate {
     fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
-        if caller.wish == Wish::Play {
-            return Ok(());
-        }
+        let source = match caller.wish {
+            Wish::Play(_) => return Ok(()),
+            Wish::Publish { source, .. } => source,
+        };
         let from = caller.peer.map(|peer| peer.ip());
         self.attempts.may_try(Credential::PublishKey, from).map_err(|_| WAIT)?;
-        let asked = self.publish(caller);
+        let asked = self.publish(caller, source);
         if asked.is_err() {
             self.attempts.rejected(Credential::PublishKey, from);
         }
@@ -202,14 +203,14 @@ impl Door for Gate {
 
 impl Gate {
     /// Is the key the right one?
-    fn publish(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
+    fn publish(&self, caller: &Caller<'_>, source: &str) -> Result<(), Refusal> {
         // Nothing but RTMP brings publishers.
         let inventory = Arc::clone(&self.inventory.borrow());
-        let inlet = inventory.sources.get(caller.stream).and_then(|source| source.inlet.as_ref());
+        let inlet = inventory.sources.get(source).and_then(|source| source.inlet.as_ref());
         let inlet = inlet.filter(|_| caller.protocol == Protocol::Rtmp).ok_or(NO)?;
         let key = inlet.key.reveal();
-        let shown = shows_key(caller.query, caller.stream, key)
-            || self.challenger.answers(caller.query, caller.stream, key, self.clock.now());
+        let shown = shows_key(caller.query, source, key)
+            || self.challenger.answers(caller.query, source, key, self.clock.now());
         if shown { Ok(()) } else { Err(NO) }
     }
 }

@@ -30,7 +30,8 @@ use crate::delivery::{PosterError, Registry, poster, thumbnail};
 use crate::feed::{Next, Reader};
 use crate::matrix::{MatrixHandle, SourceState};
 use crate::media::{CodedCell, Grid, MediaTime, Picture, RungTracks, TrackFormat, h264};
-use crate::source::{Retry, SourceFault, glance};
+use crate::retry::Urgency;
+use crate::source::{SourceFault, glance};
 use crate::workshop::{Refused, Workshop};
 
 /// Pixels; twice what a phone shows.
@@ -322,7 +323,7 @@ impl Glancer {
             }
             Err(fault) => {
                 debug!(source = name, %fault, "an idle hall could not be looked at");
-                fault.retry() == Retry::Refused
+                fault.retry() == Urgency::Refused
             }
         }
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Context;
 use tracing::{error, info, info_span};
 
-use crate::container::clip::Clip;
 use crate::config::{self, Config};
+use crate::container::clip::Clip;
 use crate::ladder::sign::Words;
 use crate::ladder::{LadderSpec, WaitingLoop};
 use crate::media::Grid;

@@ -5,7 +5,7 @@
 //!                                                        └─▶ layout of a segment ─▶ bytes, read when asked for
 //! ```
 //! Cores (sans-IO): [`Smil`], [`Movie`] with its tables and fragments, [`cuts`], names, playlists,
-//! manifests, layouts, subtitles. Shell: the
+//! manifests, layouts, subtitles, the [`SampleCursor`] of protocols that send frames. Shell: the
 //! [`Mount`] opens files beneath its root only (`cap-std`), on threads of the blocking pool that it has a bounded number
 //! of, keeps indexes in a bounded cache, builds one once however many ask, and lets nobody wait for ever. What it reads is
 //! understood in the [`Workshop`](crate::workshop::Workshop): indexes, cues, and whatever answers are made of them.
@@ -16,30 +16,30 @@
 //! What does *not* belong here: URLs and HTTP (`delivery`), live channels.
 
 mod buffers;
+mod cursor;
 mod cut;
 mod dash;
 mod fault;
 mod listing;
 mod mount;
 mod names;
-mod passage;
 mod playlist;
+mod presentation;
 mod reading;
 mod recording;
-mod reel;
 mod smil;
 
 pub use crate::container::fmp4::layout::{SegmentLayout as Layout, part_of};
 pub use crate::container::mp4::{Movie, MovieTrack as Track};
 pub use crate::container::webvtt::{Cue, cues};
+pub use cursor::{FrameRendition, RecordedSample, SampleBatch, SampleCursor};
 pub use cut::{Cut, Trim, cuts};
 pub use fault::VodFault;
 pub use listing::Listed;
-pub use mount::{Captions, Listing, Mount, MountSettings, OPEN_MAX, Presentation, Rendition, Stream};
+pub use mount::{Captions, Listing, Mount, MountSettings, OPEN_MAX, Stream};
 pub use names::{File, Kind, Names, parse as parse_file};
-pub use passage::{Passage, PassageSample, Playhead};
+pub use presentation::{Presentation, Rendition};
 pub use recording::Recording;
-pub use reel::{Batch, Reel, ReelSample};
 pub use smil::{Smil, SmilFault, with_extension};
 
 #[cfg(test)]

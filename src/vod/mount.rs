@@ -2,9 +2,7 @@
 
 mod files;
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,11 +19,10 @@ use tracing::warn;
 use super::Layout;
 use super::buffers::{self, Buffers};
 use super::cut::Trim;
-use super::dash;
 use super::fault::VodFault;
 use super::listing::Listed;
-use super::names::{self, Kind, digest};
-use super::playlist::{StatedRendition, Subtitles, multivariant};
+use super::names::{Kind, digest};
+use super::presentation::{Presentation, Rendition};
 use super::reading::{self, Index, Patience, Search};
 use super::recording::{Opened, Recording, Stamp};
 use super::smil::{Smil, SmilRendition, TextStream};
@@ -84,60 +81,6 @@ pub enum Stream {
     File(String),
 }
 
-/// Renditions of one recording.
-#[derive(Clone, Debug)]
-pub struct Presentation {
-    /// In order; at least one.
-    pub renditions: Vec<Rendition>,
-    /// Subtitles that the playlist names.
-    pub smil: Option<Arc<Smil>>,
-}
-
-/// A file, and which part of it.
-#[derive(Clone, Debug)]
-pub struct Rendition {
-    /// The file.
-    pub recording: Arc<Recording>,
-    /// The part that the playlist wants.
-    pub trim: Trim,
-    /// The tracks that it wants.
-    pub kind: Kind,
-}
-
-impl Rendition {
-    /// What is played of it when a viewer asks for `asked`, whose word stands above the playlist's.
-    fn trimmed(&self, asked: Trim) -> Trim {
-        if asked.is_whole() { self.trim } else { asked }
-    }
-}
-
-impl Presentation {
-    /// Another one where anything of it is another.
-    pub fn version(&self) -> String {
-        let mut version = String::new();
-        for Rendition { recording, trim, kind } in &self.renditions {
-            let Trim { start_ms, duration_ms } = trim;
-            let names = &recording.names;
-            // Writing to a String cannot fail.
-            let _ = write!(version, "{}{}{kind:?}{start_ms}{duration_ms:?};", names.key, names.tag);
-        }
-        version
-    }
-
-    /// What is played of it when a viewer asks for `asked`: as its first rendition has it.
-    fn trimmed(&self, asked: Trim) -> Trim {
-        self.renditions.first().map_or(asked, |first| first.trimmed(asked))
-    }
-
-    /// Where a part begins and where its longest rendition ends, in milliseconds of presentation time.
-    fn span_ms(&self, trim: Trim) -> Range<u64> {
-        let ms = |nanos: i64| nanos.max(0) as u64 / 1_000_000;
-        let spans: Vec<Range<i64>> = self.renditions.iter().map(|it| it.recording.span(trim)).collect();
-        let start = spans.first().map_or(0, |span| span.start);
-        ms(start)..ms(spans.iter().map(|span| span.end).max().unwrap_or(0))
-    }
-}
-
 /// The cues of a subtitle file.
 #[derive(Clone, Debug)]
 pub struct Captions {
@@ -145,6 +88,13 @@ pub struct Captions {
     pub cues: Arc<Vec<Cue>>,
     /// Of the file: another one where its text is another.
     pub version: String,
+}
+
+impl Captions {
+    /// Those that are shown in a segment of subtitles.
+    pub fn segment(&self, part: usize) -> String {
+        text::segment(&self.cues, part)
+    }
 }
 
 /// What there is of a mount at a moment.
@@ -465,42 +415,6 @@ impl Mount {
         self.on_thread(move || read_text(&settings, &owned)).await
     }
 
-    /// The multivariant playlist of a presentation; `trim` is what the viewer asked for.
-    pub fn multivariant(presentation: &Presentation, trim: Trim, texts: &[TextStream]) -> String {
-        let trim_of_text = presentation.trimmed(trim);
-        let subtitle = |(index, text): (usize, &TextStream)| Subtitles {
-            language: text.language.clone(),
-            uri: names::text_playlist(index, trim_of_text),
-        };
-        let subtitles: Vec<Subtitles> = texts.iter().enumerate().map(subtitle).collect();
-        let variants: Vec<StatedRendition<'_>> = presentation
-            .renditions
-            .iter()
-            .map(|rendition| {
-                let Rendition { recording, kind, .. } = rendition;
-                let rates = recording.rates_of(*kind);
-                let (movie, names, trim) = (&recording.movie, &recording.names, rendition.trimmed(trim));
-                StatedRendition { movie, names, rates, trim, kind: *kind }
-            })
-            .collect();
-        multivariant(&variants, &subtitles).to_string()
-    }
-
-    /// The DASH manifest of a presentation; `trim` is what the viewer asked for.
-    pub fn manifest(presentation: &Presentation, trim: Trim, texts: &[TextStream]) -> String {
-        let shown = presentation.renditions.iter().map(|rendition| dash::ShownRendition {
-            recording: &rendition.recording,
-            kind: rendition.kind,
-            trim: rendition.trimmed(trim),
-        });
-        let trim = presentation.trimmed(trim);
-        let texts = texts.iter().enumerate().map(|(index, text)| Subtitles {
-            language: text.language.clone(),
-            uri: names::whole_text(index, trim),
-        });
-        dash::manifest(&shown.collect::<Vec<_>>(), &texts.collect::<Vec<_>>()).to_string()
-    }
-
     /// Subtitles of a presentation: what its playlist names, then `<file>.<language>.vtt` or `.srt` beside its files.
     pub async fn texts(&self, presentation: &Presentation) -> Result<Vec<TextStream>, VodFault> {
         let mut texts = presentation.smil.as_ref().map(|smil| smil.texts.clone()).unwrap_or_default();
@@ -566,21 +480,6 @@ impl Mount {
             }
         }
         Ok(Vec::new())
-    }
-
-    /// The playlist of the subtitles that go with a part.
-    pub fn text_playlist(presentation: &Presentation, index: usize, trim: Trim) -> String {
-        text::playlist(index, presentation.span_ms(trim))
-    }
-
-    /// The subtitles of a part in one piece.
-    pub fn whole_text(presentation: &Presentation, cues: &[Cue], trim: Trim) -> String {
-        text::whole(cues, presentation.span_ms(trim))
-    }
-
-    /// The cues that are shown in a segment of subtitles.
-    pub fn text_segment(cues: &[Cue], part: usize) -> String {
-        text::segment(cues, part)
     }
 
     /// Texts that stand beside a file.

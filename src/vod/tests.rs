@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use sha2::Digest;
 
 use super::*;
+use crate::media::MediaTime;
 
 fn fixture(name: &str) -> Vec<u8> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
@@ -41,53 +42,51 @@ fn samples_are_where_the_other_reader_finds_them() {
     }
 }
 
-fn reel(name: &str) -> (Reel, Vec<u8>) {
+fn cursor(name: &str) -> (SampleCursor, Vec<u8>) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
     let file = std::fs::File::open(path).expect("a fixture");
     let bytes = fixture(name);
     let movie = reading::index(&file, bytes.len() as u64, name).expect("sound");
     let stamp = recording::Stamp { len: bytes.len() as u64, modified: std::time::SystemTime::UNIX_EPOCH };
-    (
-        Reel::new(std::sync::Arc::new(Recording::new(
-            name.to_owned(),
-            stamp,
-            std::sync::Arc::new(recording::Opened::new(file, &std::sync::Arc::default())),
-            movie,
-            6000,
-        ))),
-        bytes,
-    )
+    let file = std::sync::Arc::new(recording::Opened::new(file, &std::sync::Arc::default()));
+    let recording = std::sync::Arc::new(Recording::new(name.to_owned(), stamp, file, movie, 6000));
+    let rendition = Rendition { recording, trim: Trim::default(), kind: Kind::Both };
+    let played = Presentation { renditions: vec![rendition], smil: None }.for_frames().expect("frames");
+    let kinds = played.kinds().to_vec();
+    (SampleCursor::new(played, &kinds), bytes)
 }
 
 /// The bytes of a batch, as they are read.
-fn batch_bytes(batch: &Batch, file: &[u8]) -> Vec<u8> {
+fn batch_bytes(batch: &SampleBatch, file: &[u8]) -> Vec<u8> {
     let extents = batch.layout.extents.iter();
     extents.flat_map(|it| &file[it.offset as usize..(it.offset + it.len) as usize]).copied().collect()
 }
 
 #[test]
-fn a_reel_brings_every_sample_once_by_decode_time() {
+fn a_cursor_brings_every_sample_once_by_decode_time() {
     for name in ["hall_a.mp4", "hall_a_low.mp4", "small.mp4"] {
-        let (mut reel, file) = reel(name);
-        let recording = std::sync::Arc::clone(reel.recording());
-        let (mut last, mut pictures) = (0, 0);
-        // Pictures move all times to zero; sound before that is left out.
-        let video = recording.movie.video.as_ref().expect("a picture");
-        let lift = -video.nanos(video.samples.decode_time(video.begin) as i64 - video.origin).min(0);
+        let (mut cursor, file) = cursor(name);
+        let recording = std::sync::Arc::clone(cursor.rendition().recording());
+        let (mut last, mut pictures) = (MediaTime::from_nanos(i64::MIN), 0);
+        // Sound that is not heard with the first picture is left out.
         let left_out = recording.movie.audio.first().map_or(0, |sound| {
-            sound.samples.first_at(sound.ticks(-lift) + sound.origin).max(sound.begin) - sound.begin
+            let heard = sound.samples.first_at(sound.origin + 1).saturating_sub(1);
+            heard.max(sound.begin) - sound.begin
         });
         let mut sounds = left_out;
-        while let Some(next) = reel.next_at() {
-            let batch = reel.take(next + 700_000_000).expect("samples");
+        while let Some(next) = cursor.next_at() {
+            let until = next.offset_nanos(700_000_000);
+            let batch = cursor.take(until).expect("samples");
             let bytes = batch_bytes(&batch, &file);
-            assert!(batch.samples[0].decode == next && batch.samples.len() > 10 || reel.next_at().is_none());
+            assert!(
+                batch.samples[0].decode == next && batch.samples.len() > 10 || cursor.next_at().is_none()
+            );
             for sample in &batch.samples {
-                assert!(sample.decode >= last && sample.decode < next + 700_000_000, "{name}: {sample:?}");
+                assert!(sample.decode >= last && sample.decode < until, "{name}: {sample:?}");
                 last = sample.decode;
-                let (track, index) = match sample.track {
-                    crate::media::Track::Video => (recording.movie.video.as_ref(), &mut pictures),
-                    crate::media::Track::Audio => (recording.movie.audio.first(), &mut sounds),
+                let (track, index) = match sample.kind {
+                    Kind::Picture => (recording.movie.video.as_ref(), &mut pictures),
+                    _ => (recording.movie.audio.first(), &mut sounds),
                 };
                 let (track, at) = (track.expect("a track"), track.expect("a track").begin + *index);
                 *index += 1;
@@ -97,9 +96,9 @@ fn a_reel_brings_every_sample_once_by_decode_time() {
                     (&bytes[sample.place.clone()], sample.sync),
                     (expected, track.samples.is_sync(at))
                 );
-                let shown = track.nanos(track.shown_at(at));
-                let ours = sample.decode + sample.composition;
-                assert!((0..200_000_000).contains(&(ours - shown)), "{name}: shown at {shown}, ours {ours}");
+                assert_eq!(sample.shown.as_nanos(), track.nanos(track.shown_at(at)), "{name}");
+                let lift = sample.decode + cursor.delay();
+                assert!(sample.kind != Kind::Picture || lift >= MediaTime::default(), "{name}: {sample:?}");
             }
         }
         let count = |track: Option<&Track>| track.map_or(0, |track| track.end - track.begin);
@@ -109,20 +108,20 @@ fn a_reel_brings_every_sample_once_by_decode_time() {
 }
 
 #[test]
-fn a_reel_goes_to_the_sync_sample_at_or_before() {
-    let (mut reel, _) = reel("hall_a.mp4");
+fn a_cursor_goes_to_the_sync_sample_at_or_before() {
+    let (mut cursor, _) = cursor("hall_a.mp4");
     for (ms, seconds) in
-        [(0, 0), (1999, 0), (2000, 2), (7300, 6), (19_999, 18), (900_000, 18), (u64::MAX, 18)]
+        [(0, 0), (1999, 0), (2000, 2), (7300, 6), (19_999, 18), (900_000, 18), (i64::MAX / 1_000_000, 18)]
     {
-        reel.seek(ms);
-        let batch = reel.take(i64::MAX).expect("samples");
-        let first = batch.samples.iter().find(|sample| sample.track == crate::media::Track::Video);
+        cursor.seek(MediaTime::from_millis(ms));
+        let batch = cursor.take(MediaTime::from_nanos(i64::MAX)).expect("samples");
+        let first = batch.samples.iter().find(|sample| sample.kind == Kind::Picture);
         let first = first.expect("a picture");
         assert!(first.sync);
-        assert_eq!(first.decode / 1_000_000_000, seconds, "{ms} ms");
-        let sound = batch.samples.iter().find(|sample| sample.track == crate::media::Track::Audio);
-        let apart = sound.expect("sound").decode - first.decode;
-        assert!((0..25_000_000).contains(&apart), "sound begins {apart} ns behind the picture");
+        assert_eq!(first.decode.as_nanos() / 1_000_000_000, seconds, "{ms} ms");
+        let sound = batch.samples.iter().find(|sample| sample.kind != Kind::Picture);
+        let apart = first.shown.nanos_since(sound.expect("sound").shown);
+        assert!((0..25_000_000).contains(&apart), "sound begins {apart} ns before the picture");
     }
 }
 
@@ -230,8 +229,8 @@ fn told(words: &str) -> (String, String, String) {
     listed.language = smil.title.clone();
     let texts = smil.texts.clone();
     let presentation = Presentation { renditions, smil: Some(std::sync::Arc::new(smil)) };
-    let playlist = Mount::multivariant(&presentation, Trim::default(), &texts);
-    let manifest = Mount::manifest(&presentation, Trim::default(), &texts);
+    let playlist = presentation.multivariant(Trim::default(), &texts);
+    let manifest = presentation.manifest(Trim::default(), &texts);
     (playlist, manifest, serde_json::to_string(&listed).expect("JSON"))
 }
 
@@ -362,7 +361,7 @@ async fn a_playlist_is_served_as_far_as_it_goes() {
     let stream = Stream::Smil("x.smil".to_owned());
     let opened = mount.open(&stream).await.expect("one is there");
     assert_eq!(opened.renditions.len(), 1);
-    let list = Mount::multivariant(&opened, Trim::default(), &[]);
+    let list = opened.multivariant(Trim::default(), &[]);
     assert!(
         list.contains("RESOLUTION=1280x720") && list.contains("CODECS=\"avc1.640029,mp4a.40.2\""),
         "{list}"

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::material::ffmpeg;
+use crate::material::{ffmpeg, fixture};
 use crate::server::{Server, eventually};
 
 const SMIL: &str = "engage-player_1042_presenter.smil";
@@ -88,6 +88,40 @@ fn every_rung_is_read_over_tcp_and_udp_across_a_switch() {
     let output = output.expect("amphi runs");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("1280") && said.contains("0 lost"), "{said}");
+    assert_eq!(server.end(), Some(0));
+}
+
+/// What ffprobe says of every picture of an URL: width of the stream, and the number of pictures.
+fn pictures(url: &str) -> (String, usize) {
+    let show = |entries: &str| {
+        let output = Command::new("ffprobe")
+            .args(["-v", "error", "-select_streams", "v", "-show_entries", entries, "-of", "csv=p=0", url])
+            .output()
+            .expect("ffprobe is installed");
+        assert!(output.status.success(), "{url}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let width = show("stream=width").lines().next().unwrap_or_default().trim_matches(',').to_owned();
+    (width, show("packet=size").lines().filter(|line| !line.is_empty()).count())
+}
+
+#[test]
+#[ignore = "needs ffmpeg: tests/run"]
+fn a_playlist_means_the_same_over_rtmp_and_rtsp() {
+    let nas = tempfile::tempdir().expect("a folder");
+    for (from, to) in [("hall_a_low.mp4", "low.mp4"), ("hall_a.mp4", "a.mp4")] {
+        std::fs::copy(fixture(from), nas.path().join(to)).expect("copied");
+    }
+    let smil = "<smil><body><switch><video src='low' begin='5' dur='6.5'/><video src='a' begin='5' dur='6.5'/>\
+                </switch></body></smil>";
+    std::fs::write(nas.path().join("part é.smil"), smil).expect("written");
+    let config = format!("[[vod]]\nname = \"vod\"\nroot = '{}'\n", nas.path().display());
+    let server = Server::run(&config);
+    let all: Vec<_> = ["rtmp", "rtsp"]
+        .map(|scheme| pictures(&format!("{scheme}://{}/vod/smil:part%20%C3%A9.smil", server.media)))
+        .into();
+    // From the sync sample before second 5 to the one after 11.5.
+    assert_eq!(all, [("1280".to_owned(), 120), ("1280".to_owned(), 120)]);
     assert_eq!(server.end(), Some(0));
 }
 

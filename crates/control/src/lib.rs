@@ -12,4 +12,5 @@ use amphi_config as config;
 use amphi_media as media;
 use amphi_media::clock;
 use amphi_media::meter;
+use amphi_media::percent;
 use amphi_media::retry;

@@ -12,6 +12,7 @@ mod frame;
 pub mod h264;
 pub mod meter;
 mod mp3;
+pub mod percent;
 mod picture;
 pub mod retry;
 mod segment;

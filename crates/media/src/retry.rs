@@ -1,27 +1,40 @@
-//! When something that failed is tried again: at once the first time, then after waits that double up to a bound. Sans-IO;
-//! time is an argument.
+//! When something that failed is tried again: waits that grow up to a bound. Sans-IO: chance and time are arguments.
+//!
+//! * [`Retry`] is for what is tried at once the first time, as the writing of a file.
+//! * [`BackOff`] is for connections to other machines. Ask [`BackOff::delay`] once after each ending; tell
+//!   [`BackOff::flowed`] how long media had gone over it before. A connection that dies young does not reset the delay, so
+//!   a peer that accepts and drops is not hammered.
 
 use std::time::{Duration, Instant};
+
+/// After so many failures a wait does not grow any more: by then it is as long as it may be.
+const GROWING: u32 = 20;
+
+/// The wait after `before` others, each `growth` times as long as the one before it.
+fn grown(first: Duration, growth: f64, before: u32, longest: Duration) -> Duration {
+    first.mul_f64(growth.powi(before.min(GROWING) as i32)).min(longest)
+}
 
 /// See the module's text.
 #[derive(Debug)]
 pub struct Retry {
     first: Duration,
     longest: Duration,
-    /// What was waited last, and until when, since it fails.
-    failing: Option<(Duration, Instant)>,
+    /// How often it has failed one after the other, and when it is to be tried again.
+    failing: Option<(u32, Instant)>,
 }
 
 impl Retry {
-    /// Waits `first` after the first failure, and never longer than `longest`.
+    /// Waits `first` after the first failure, twice as long after each further one, and never longer than `longest`.
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, failing: None }
     }
 
     /// It has failed, perhaps again.
     pub fn failed(&mut self, now: Instant) {
-        let wait = self.failing.map_or(self.first, |(wait, _)| (wait * 2).min(self.longest));
-        self.failing = Some((wait, now + wait));
+        let before = self.failing.map_or(0, |(failures, _)| failures);
+        let wait = grown(self.first, 2.0, before, self.longest);
+        self.failing = Some((before.saturating_add(1), now + wait));
     }
 
     /// It has worked; `true` if it had failed before.
@@ -35,8 +48,62 @@ impl Retry {
     }
 }
 
+const FIRST: Duration = Duration::from_millis(500);
+/// Each delay is so much longer than the one before, and thus about a third of the outage so far: a source that
+/// is back after six seconds is noticed within three, and one that is off for the night is asked four times
+/// a minute.
+const GROWTH: f64 = 1.35;
+const LONGEST: Duration = Duration::from_secs(15);
+/// After a refusal, so that wrong credentials do not lock the device's account, and where only a person can
+/// mend the matter.
+const SLOW: Duration = Duration::from_secs(60);
+/// Media must have come for so long to call a connection good.
+const GOOD: Duration = Duration::from_secs(10);
+
+/// How soon a connection is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// With growing delay.
+    Soon,
+    /// Slowly: it takes a person to change this.
+    Slowly,
+    /// Slowly: more tries may lock the account.
+    Refused,
+}
+
+/// The delay's state.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BackOff {
+    tries: u32,
+}
+
+impl BackOff {
+    /// The delay before the next try. `chance` in 0..1 spreads connections that failed together over a quarter
+    /// of the delay.
+    pub fn delay(&mut self, urgency: Urgency, chance: f64) -> Duration {
+        let spread = 0.25 * chance.clamp(0.0, 1.0);
+        match urgency {
+            Urgency::Soon => {
+                let whole = grown(FIRST, GROWTH, self.tries, LONGEST);
+                self.tries = self.tries.saturating_add(1);
+                whole.mul_f64(1.0 - spread).max(FIRST.mul_f64(0.75))
+            }
+            Urgency::Slowly | Urgency::Refused => SLOW.mul_f64(1.0 + spread),
+        }
+    }
+
+    /// Media came for `how_long` before the connection ended.
+    pub fn flowed(&mut self, how_long: Duration) {
+        if how_long >= GOOD {
+            self.tries = 0;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -53,5 +120,54 @@ mod tests {
         assert!(retry.worked());
         retry.failed(now);
         assert_eq!(retry.wait(now), Some(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn it_grows_to_fifteen_seconds() {
+        let mut back_off = BackOff::default();
+        let delays: Vec<_> = (0..14).map(|_| back_off.delay(Urgency::Soon, 0.0).as_millis()).collect();
+        assert_eq!(delays[..5], [500, 675, 911, 1230, 1660]);
+        assert_eq!(delays[12..], [15_000; 2]);
+        let noticed = |outage: u128| {
+            let tried = delays
+                .iter()
+                .scan(0, |at, delay| {
+                    *at += delay;
+                    Some(*at)
+                })
+                .find(|at| *at >= outage);
+            tried.expect("a try after the outage") - outage
+        };
+        assert!((1000..30_000).step_by(100).all(|outage| noticed(outage) <= outage * 35 / 100 + 500));
+    }
+
+    #[test]
+    fn only_a_good_connection_resets_it() {
+        let mut back_off = BackOff::default();
+        for _ in 0..4 {
+            back_off.delay(Urgency::Soon, 0.0);
+            back_off.flowed(Duration::from_secs(3));
+        }
+        assert!(back_off.delay(Urgency::Soon, 0.0) > 3 * FIRST);
+        back_off.flowed(Duration::from_secs(10));
+        assert_eq!(back_off.delay(Urgency::Soon, 0.0), FIRST);
+    }
+
+    #[test]
+    fn a_refusal_is_retried_after_a_minute_and_does_not_count() {
+        let mut back_off = BackOff::default();
+        assert_eq!(back_off.delay(Urgency::Refused, 0.0), SLOW);
+        assert_eq!(back_off.delay(Urgency::Soon, 0.0), FIRST);
+    }
+
+    proptest! {
+        #[test]
+        fn delays_stay_in_bounds(chances in prop::collection::vec(-1.0..2.0_f64, 1..200)) {
+            let mut back_off = BackOff::default();
+            for chance in chances {
+                let delay = back_off.delay(Urgency::Soon, chance);
+                prop_assert!(delay >= FIRST.mul_f64(0.75) && delay <= LONGEST);
+            }
+        }
     }
 }

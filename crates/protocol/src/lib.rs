@@ -4,3 +4,4 @@ pub mod rtmp;
 pub mod rtsp;
 
 use amphi_media as media;
+use amphi_media::percent;

@@ -3,7 +3,8 @@
 use url::Url;
 
 use super::fault::SourceFault;
-use crate::rtsp::client::{Credentials, Place, percent_decode};
+use crate::percent;
+use crate::rtsp::client::{Credentials, Place};
 
 /// An RTSP URL without credentials, and the credentials. Has no `Debug`: it holds a password.
 #[derive(Clone)]
@@ -24,8 +25,8 @@ impl Address {
             return Err(SourceFault::Url("it names no host"));
         }
         let credentials = (!url.username().is_empty() || url.password().is_some()).then(|| Credentials {
-            username: percent_decode(url.username()),
-            password: percent_decode(url.password().unwrap_or_default()),
+            username: percent::decode_lossy(url.username()),
+            password: percent::decode_lossy(url.password().unwrap_or_default()),
         });
         let cleared = url.set_username("").and_then(|()| url.set_password(None));
         cleared.map_err(|()| SourceFault::Url("it cannot carry a user name"))?;

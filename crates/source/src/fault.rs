@@ -5,6 +5,7 @@
 use std::io::{self, ErrorKind};
 
 use crate::config::Transport;
+use crate::retry::Urgency;
 use crate::rtsp::client::{Failure, Nonsense};
 
 /// Why pulling a source failed or ended.
@@ -79,26 +80,15 @@ pub enum SourceFault {
     Protocol(String),
 }
 
-/// How soon to try again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// With growing delay.
-    Soon,
-    /// Slowly: it takes a person to change this.
-    Slowly,
-    /// Slowly: more tries may lock the account.
-    Refused,
-}
-
 impl SourceFault {
     /// How soon to try again after this fault.
-    pub fn retry(&self) -> Retry {
+    pub fn retry(&self) -> Urgency {
         match self {
-            Self::CredentialsMissing | Self::CredentialsRefused(_) | Self::Scheme(_) => Retry::Refused,
+            Self::CredentialsMissing | Self::CredentialsRefused(_) | Self::Scheme(_) => Urgency::Refused,
             Self::Url(_) | Self::Http | Self::VideoCodec(_) | Self::NoVideo | Self::Transport(_) => {
-                Retry::Slowly
+                Urgency::Slowly
             }
-            _ => Retry::Soon,
+            _ => Urgency::Soon,
         }
     }
 

@@ -16,11 +16,11 @@ use amphi_media as media;
 use amphi_media::clock;
 use amphi_media::feed;
 use amphi_media::meter;
+use amphi_media::{percent, retry};
 use amphi_protocol::rtsp;
 use amphi_runtime::udp;
 
 mod address;
-mod backoff;
 mod described;
 mod fault;
 mod gauges;
@@ -45,8 +45,7 @@ pub mod timeline;
 mod tracks;
 mod wire;
 
-pub use backoff::BackOff;
-pub use fault::{Retry, SourceFault};
+pub use fault::SourceFault;
 pub use gauges::SourceGauges;
 pub use glance::glance;
 pub use probe::{AudioReport, ProbeReport, VideoReport, probe};

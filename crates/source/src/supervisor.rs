@@ -21,8 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::address::Address;
-use super::backoff::BackOff;
-use super::fault::{Retry, SourceFault};
+use super::fault::SourceFault;
 use super::gauges::{Mute, SourceGauges};
 use super::intake::Intake;
 use super::session::{Event, Session};
@@ -32,6 +31,7 @@ use crate::config::Source;
 use crate::feed::Publisher;
 use crate::matrix::{SourceState, SourceStatus};
 use crate::media::Track;
+use crate::retry::{BackOff, Urgency};
 
 /// Everything that supervising one source takes. A clone can go on where a run has broken off.
 #[derive(Clone)]
@@ -268,7 +268,7 @@ impl SourceTask {
 }
 
 fn resting_state(fault: &SourceFault) -> SourceState {
-    if fault.retry() == Retry::Refused { SourceState::Refused } else { SourceState::BackingOff }
+    if fault.retry() == Urgency::Refused { SourceState::Refused } else { SourceState::BackingOff }
 }
 
 /// Ends when `wish` is what is wanted; never, if nobody is left to wish.

@@ -2,18 +2,19 @@
 //! and sought through. Only H.264 and AAC: what else is in a file has no place in RTMP's old form.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
 use super::connection::{Connection, Ended};
 use crate::delivery::held::{HELD, Held};
-use crate::delivery::{Counts, Kind};
-use crate::media::Track;
-use crate::rtmp::{Description, Event, StreamName, recorded_audio, recorded_opening, recorded_video};
-use crate::vod::{Batch, Mount, Reel, Stream, with_extension};
+use crate::delivery::recorded_feed::{LoadedBatch, RecordedFeed};
+use crate::delivery::{Counts, Kind as Counted};
+use crate::media::MediaTime;
+use crate::rtmp::{Description, Event, recorded_audio, recorded_opening, recorded_video};
+use crate::vod::{FrameRendition, Kind, Mount, RecordedSample, SampleCursor, Stream, VodFault};
 
 /// How far ahead of its clock a player is sent media: what it asks for, within this. ffmpeg asks for 3 s.
 const LEAD_MS: std::ops::RangeInclusive<u32> = 1000..=20_000;
@@ -23,115 +24,104 @@ const STEP: Duration = Duration::from_millis(500);
 
 /// A recording to be played, and where from.
 pub(super) struct Recorded {
-    mount: Mount,
-    reel: Reel,
+    feed: RecordedFeed,
     description: Description,
 }
 
 impl Recorded {
-    /// Opens what `stream` names; of several renditions the first.
+    /// Opens what `stream` names.
     pub(super) async fn open(
         mount: Mount,
-        stream: &StreamName,
+        stream: &Stream,
         start_ms: u32,
     ) -> Result<Self, Cow<'static, str>> {
-        let path = &stream.path;
-        let is_smil = stream.prefix == "smil" || path.to_ascii_lowercase().ends_with(".smil");
-        let stream = match &*stream.prefix {
-            "smil" if !path.to_ascii_lowercase().ends_with(".smil") => Stream::Smil(format!("{path}.smil")),
-            _ if is_smil => Stream::Smil(path.clone()),
-            "" | "mp4" | "flv" | "m4a" => Stream::File(with_extension(path)),
-            _ => return Err("this kind of stream is not recorded".into()),
-        };
         // In the words that a viewer over HTTP gets: nothing of the storage.
-        let presentation = mount.open(&stream).await.map_err(|fault| {
+        let presentation = mount.open(stream).await.map_err(|fault| {
             tracing::debug!(%fault, "a recording cannot be played over RTMP");
             "there is no such recording"
         })?;
-        let rendition = presentation.renditions.into_iter().next().ok_or("there is no such recording")?;
-        let mut reel = Reel::new(rendition.recording);
-        let description = describe(&reel).ok_or("the recording is not in H.264 and AAC, which RTMP needs")?;
+        let rendition = presentation.for_frames().ok_or("there is no such recording")?;
+        let description =
+            describe(&rendition).ok_or("the recording is not in H.264 and AAC, which RTMP needs")?;
+        let kinds = rendition.kinds().to_vec();
+        let mut recorded = Self {
+            feed: RecordedFeed::new(Arc::new(mount), SampleCursor::new(rendition, &kinds)),
+            description,
+        };
         if start_ms > 0 {
-            reel.seek(start_ms.into());
+            recorded.seek(start_ms);
         }
-        Ok(Self { mount, reel, description })
+        Ok(recorded)
     }
 
-    /// Reads the next samples and makes messages of them.
-    async fn messages(&self, batch: &Batch) -> Result<Vec<Bytes>, Ended> {
-        let (first, rest) = self.mount.read(self.reel.recording(), &batch.layout).await?;
-        let bytes = match rest {
-            None => first,
-            Some(mut rest) => {
-                let mut whole = BytesMut::from(&first[..]);
-                while let Some(part) = rest.next().await {
-                    whole.extend_from_slice(&part?);
-                }
-                whole.freeze()
+    /// Goes there by the player's clock, which is as much behind ours as pictures are decoded before they are shown.
+    fn seek(&mut self, ms: u32) {
+        let delay = self.feed.cursor().delay();
+        self.feed.seek(MediaTime::from_millis(ms.into()) - delay);
+    }
+
+    /// The time of a message.
+    fn timestamp_ms(&self, decode: MediaTime) -> u32 {
+        timestamp_ms(decode + self.feed.cursor().delay())
+    }
+
+    fn messages(&self, batch: &LoadedBatch) -> Vec<Bytes> {
+        let message = |(sample, media): (&RecordedSample, &[u8])| {
+            let at = self.timestamp_ms(sample.decode);
+            if sample.kind != Kind::Picture {
+                return recorded_audio(at, media);
             }
+            let composition = MediaTime::from_nanos(sample.shown.nanos_since(sample.decode));
+            recorded_video(at, sample.sync, milliseconds(composition) as i32, media)
         };
-        let mut messages = Vec::with_capacity(batch.samples.len());
-        for sample in &batch.samples {
-            let Some(media) = bytes.get(sample.place.clone()) else { continue };
-            let at = timestamp_ms(sample.decode);
-            let message = match sample.track {
-                Track::Video => {
-                    recorded_video(at, sample.sync, milliseconds(sample.composition) as i32, media)
-                }
-                Track::Audio => recorded_audio(at, media),
-            };
-            messages.extend(message);
-        }
-        Ok(messages)
+        batch.samples().flat_map(message).collect()
     }
 }
 
 /// What the recording says of itself; `None` where RTMP cannot carry it.
-fn describe(reel: &Reel) -> Option<Description> {
-    let configuration = |track: Option<&crate::vod::Track>| match track {
-        None => Some(None),
-        Some(track) => track.coding.decoder_configuration().map(Some),
-    };
-    let movie = &reel.recording().movie;
-    let size = movie.picture_size().map(|(width, height)| (u32::from(width), u32::from(height)));
-    let duration_s = movie.duration_nanos() as f64 / 1e9;
-    let (picture, sound) = (configuration(reel.video())?, configuration(reel.audio())?);
-    Some(Description { size, duration_s, picture, sound })
+fn describe(rendition: &FrameRendition) -> Option<Description> {
+    let (mut picture, mut sound) = (None, None);
+    for &kind in rendition.kinds() {
+        let track = if kind == Kind::Picture { &mut picture } else { &mut sound };
+        *track = Some(rendition.track(kind)?.coding.decoder_configuration()?);
+    }
+    let size = rendition.recording().movie.picture_size().filter(|_| picture.is_some());
+    let size = size.map(|(width, height)| (u32::from(width), u32::from(height)));
+    Some(Description { size, duration_s: rendition.duration().as_secs_f64(), picture, sound })
 }
 
-fn milliseconds(nanos: i64) -> i64 {
-    (nanos + 500_000).div_euclid(1_000_000)
+/// Rounded to the nearest one.
+fn milliseconds(at: MediaTime) -> i64 {
+    at.offset_nanos(500_000).as_millis()
 }
 
-fn timestamp_ms(nanos: i64) -> u32 {
-    milliseconds(nanos).max(0) as u32
+fn timestamp_ms(at: MediaTime) -> u32 {
+    milliseconds(at).max(0) as u32
 }
 
 /// When what is sent.
 struct Pace {
-    /// The player's clock: it showed `position` (in nanoseconds) at `since`.
+    /// The player's clock: it showed `position` at `since`.
     since: Instant,
-    position: i64,
+    position: MediaTime,
     lead: Duration,
 }
 
 impl Pace {
-    fn begin(reel: &Reel, buffer_ms: Option<u32>) -> Self {
+    fn begin(feed: &RecordedFeed, buffer_ms: Option<u32>) -> Self {
         let lead = buffer_ms.unwrap_or(LEAD_MS_UNSAID).clamp(*LEAD_MS.start(), *LEAD_MS.end());
         let lead = Duration::from_millis(lead.into());
-        Self { since: Instant::now(), position: reel.next_at().unwrap_or(0), lead }
+        Self { since: Instant::now(), position: feed.next_at().unwrap_or_default(), lead }
     }
 
     /// What is decoded before this may be sent now.
-    fn until(&self) -> i64 {
-        let ahead = self.since.elapsed() + self.lead + STEP;
-        self.position.saturating_add(ahead.as_nanos() as i64)
+    fn until(&self) -> MediaTime {
+        self.position + (self.since.elapsed() + self.lead + STEP)
     }
 
     /// When a sample that is decoded `at` may be sent.
-    fn due(&self, at: i64) -> Instant {
-        let after = Duration::from_nanos(at.saturating_sub(self.position).max(0) as u64);
-        self.since + after.saturating_sub(self.lead)
+    fn due(&self, at: MediaTime) -> Instant {
+        self.since + at.saturating_since(self.position).saturating_sub(self.lead)
     }
 }
 
@@ -143,35 +133,35 @@ impl Connection {
         mut recorded: Recorded,
     ) -> Result<(), Ended> {
         self.expect_little();
-        let mut pace = Pace::begin(&recorded.reel, self.session.buffer_ms());
+        let mut pace = Pace::begin(&recorded.feed, self.session.buffer_ms());
         let mut paused = false;
         let mut opened = false;
         let mut ended = false;
         let mut held = Held::default();
         loop {
-            let next = recorded.reel.next_at().filter(|_| !paused && !ended);
+            let next = recorded.feed.next_at().filter(|_| !paused && !ended);
             let now = Instant::now();
             held.look(next.is_some(), now);
-            let wake = next.map_or(held.until().unwrap_or(now + HELD), |at| pace.due(at));
+            let due = next.map(|at| pace.due(at));
             let event = tokio::select! {
                 event = self.event() => event?,
-                () = sleep_until(wake) => {
-                    if next.is_none() {
-                        self.session.end_recorded("the recording was held for too long; play it again");
-                        self.flush().await?;
-                        return Err(Ended::Held);
-                    }
-                    let Some(batch) = recorded.reel.take(pace.until()) else { continue };
+                () = sleep_until(held.until().unwrap_or(now + HELD)), if due.is_none() => {
+                    self.session.end_recorded("the recording was held for too long; play it again");
+                    self.flush().await?;
+                    return Err(Ended::Held);
+                }
+                batch = batch_at(&mut recorded.feed, &pace, due.unwrap_or(now)), if due.is_some() => {
+                    let Some(batch) = batch? else { continue };
                     let mut pieces = Vec::new();
                     if !std::mem::replace(&mut opened, true) {
-                        let first = batch.samples.first().map_or(0, |sample| timestamp_ms(sample.decode));
+                        let first = next.map_or(0, |decode| recorded.timestamp_ms(decode));
                         pieces.push(recorded_opening(&recorded.description, first));
                     }
-                    pieces.extend(recorded.messages(&batch).await?);
+                    pieces.extend(recorded.messages(&batch));
                     let len = pieces.iter().map(Bytes::len).sum();
                     self.write(&mut pieces).await?;
-                    counts.count(Kind::RtmpRecorded, len);
-                    if recorded.reel.next_at().is_none() {
+                    counts.count(Counted::RtmpRecorded, len);
+                    if recorded.feed.next_at().is_none() {
                         ended = true;
                         self.session.finish_recorded(recorded.description.duration_s);
                         self.flush().await?;
@@ -184,14 +174,14 @@ impl Connection {
                 Some(Event::Close) => return self.flush().await,
                 Some(Event::Pause { paused: now, .. }) => {
                     if paused && !now {
-                        pace = Pace::begin(&recorded.reel, self.session.buffer_ms());
+                        pace = Pace::begin(&recorded.feed, self.session.buffer_ms());
                     }
                     paused = now;
                 }
                 Some(Event::Seek { position_ms }) => {
-                    recorded.reel.seek(position_ms.into());
+                    recorded.seek(position_ms);
                     self.session.accept_recorded();
-                    pace = Pace::begin(&recorded.reel, self.session.buffer_ms());
+                    pace = Pace::begin(&recorded.feed, self.session.buffer_ms());
                     (opened, ended) = (false, false);
                 }
                 Some(_) => {}
@@ -201,24 +191,41 @@ impl Connection {
     }
 }
 
+/// What may be sent from `due` on. May be cancelled.
+async fn batch_at(
+    feed: &mut RecordedFeed,
+    pace: &Pace,
+    due: Instant,
+) -> Result<Option<LoadedBatch>, VodFault> {
+    sleep_until(due).await;
+    feed.next(pace.until()).await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn at(ms: i64) -> MediaTime {
+        MediaTime::from_millis(ms)
+    }
+
     #[test]
     fn media_is_due_a_lead_before_its_time_and_not_before() {
         let since = Instant::now();
-        let pace = Pace { since, position: 5_000_000_000, lead: Duration::from_secs(3) };
-        assert_eq!(pace.due(5_000_000_000), since);
-        assert_eq!(pace.due(4_000_000_000), since);
-        assert_eq!(pace.due(8_000_000_000), since);
-        assert_eq!(pace.due(9_500_000_000), since + Duration::from_millis(1500));
-        assert!(pace.until() >= 8_500_000_000);
+        let pace = Pace { since, position: at(5000), lead: Duration::from_secs(3) };
+        assert_eq!(pace.due(at(5000)), since);
+        assert_eq!(pace.due(at(4000)), since);
+        assert_eq!(pace.due(at(8000)), since);
+        assert_eq!(pace.due(at(9500)), since + Duration::from_millis(1500));
+        assert!(pace.until() >= at(8500));
     }
 
     #[test]
     fn times_are_rounded_to_milliseconds() {
-        assert_eq!([0, 499_999, 500_000, -500_001].map(milliseconds), [0, 0, 1, -1]);
-        assert_eq!(timestamp_ms(-7_000_000), 0);
+        assert_eq!(
+            [0, 499_999, 500_000, -500_001].map(MediaTime::from_nanos).map(milliseconds),
+            [0, 0, 1, -1]
+        );
+        assert_eq!(timestamp_ms(at(-7)), 0);
     }
 }

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::delivery::{Kind, Refusal};
+use crate::delivery::{Channel, Kind, Refusal};
 use crate::rtmp::{Frame, Guard};
 use crate::vod::{Mount, MountSettings};
 
@@ -297,6 +297,26 @@ async fn a_recording_begins_where_the_player_says() {
     client.command("createStream", vec![]).await;
     client.command("play", vec![Amf0Value::Utf8String("hall_a".to_owned()), number(8500.0)]).await;
     assert_eq!(client.picture().await, 8000);
+}
+
+#[tokio::test]
+async fn a_channel_that_is_being_started_is_awaited() {
+    let server = Server::new();
+    let channel = || Channel { streams: vec!["hall".to_owned()], shelf: None, air: None };
+    server.port.registry.insert("hall", channel());
+    let mut client = server.connect("hall?token=good").await;
+    client.command("createStream", vec![]).await;
+    client.command("play", vec![Amf0Value::Utf8String("hall".to_owned())]).await;
+    while server.door.0.lock().expect("one at a time").is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // What changes and starts nothing is no end of it.
+    server.port.registry.insert("hall", channel());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!client.serving.is_finished(), "it is not refused at once");
+    server.port.registry.remove("hall");
+    let heard = client.end().await;
+    assert!(!heard.iter().any(|said| matches!(said, Said::PlaybackRequestAccepted)), "{heard:?}");
 }
 
 #[tokio::test]

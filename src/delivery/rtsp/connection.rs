@@ -11,16 +11,17 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::RtspPort;
-use super::feed::{Feed, Reel, ReelTrack, Tape};
+use super::feed::{Feed, RecordedRows, RecordedTrack};
 use super::outbox::Outbox;
 use super::programme::{Programme, clock_rate};
 use super::stream::{self, Stream};
 use crate::delivery::held::Held;
-use crate::delivery::{Kind, Seat, Speaks, route};
+use crate::delivery::{Kind, Seat, Speaks};
 use crate::media::MediaTime;
 use crate::rtsp::{
     Event, Incoming, MessageError, Npt, Pacer, Refusal, Requests, Session, Span, Start, Target, Transport,
 };
+use crate::vod::SampleCursor;
 
 /// Media that is sent at once: we wake up so often for a player, and no network sees a burst.
 const TICK: Duration = Duration::from_millis(20);
@@ -176,7 +177,7 @@ impl Connection {
                 Incoming::Packet { .. } => self.session.heard(now),
                 Incoming::Request(request) => {
                     if let Some(event) = self.session.handle(&request, now) {
-                        self.answer(event).await?;
+                        self.answer(event).await;
                     }
                     self.say();
                 }
@@ -193,7 +194,7 @@ impl Connection {
         self.outbox.push(self.session.output().split().freeze());
     }
 
-    async fn answer(&mut self, event: Event) -> Result<(), Ended> {
+    async fn answer(&mut self, event: Event) {
         let answered = match event {
             Event::Describe(target) => self.describe(target).await,
             Event::SetUp { target, track, transport } => self.set_up(target, track, transport).await,
@@ -217,7 +218,6 @@ impl Connection {
                 .count(if refusal == Refusal::NotReady { Kind::NotReady } else { Kind::Refused }, 0);
             self.session.refuse(refusal);
         }
-        Ok(())
     }
 
     async fn describe(&mut self, target: Target) -> Result<(), Refusal> {
@@ -268,7 +268,7 @@ impl Connection {
                 self.session.playing(Span { from: Some(Npt::Now), to: None }, &[]);
                 Ok(())
             }
-            Some(Programme::Live { mut air, rung }) => {
+            Some(Programme::Live { channel, mut air, rung }) => {
                 let begin = air.begin(self.port.clock.now());
                 let aired = tokio::time::timeout(FIRST_CELL, begin).await.map_err(|_| Refusal::NotReady)?;
                 let aired = aired.ok_or(Refusal::NotFound)?;
@@ -281,7 +281,8 @@ impl Connection {
                 };
                 let starts: Vec<_> = self.streams.iter().map(start).collect();
                 self.pacer.push(row, self.port.clock.now());
-                self.sit_down(air.tracks().get(rung).map(|tracks| tracks.name.as_str()));
+                let seat = |name: &str| self.port.audience.enter(&channel, name, Speaks::Rtsp);
+                self.seat = air.tracks().get(rung).map(|tracks| seat(&tracks.name));
                 self.feed = Feed::Live { air, rung };
                 self.session.playing(Span { from: Some(Npt::Now), to: None }, &starts);
                 Ok(())
@@ -290,38 +291,39 @@ impl Connection {
                 self.go_on();
                 Ok(())
             }
-            Some(Programme::Recorded { mount, recording, tracks }) => {
+            Some(Programme::Recorded { mount, rendition, tracks }) => {
+                let time = |nanos: u64| MediaTime::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX));
                 let from = match span.from {
-                    Some(Npt::Nanos(nanos)) => i64::try_from(nanos).unwrap_or(i64::MAX),
-                    Some(Npt::Now) | None => 0,
+                    Some(Npt::Nanos(nanos)) => time(nanos),
+                    Some(Npt::Now) | None => MediaTime::default(),
                 };
-                let until = span.to.map(|to| i64::try_from(to).unwrap_or(i64::MAX));
                 let now = self.port.clock.now();
                 let mut streams = Vec::new();
                 let mut starts = Vec::new();
                 for stream in &self.streams {
                     let (kind, format) = tracks.get(stream.track).cloned().ok_or(Refusal::Internal)?;
                     let sequence = stream.next_sequence();
-                    streams.push(ReelTrack::new(stream.track, kind, format, stream.ssrc, sequence));
+                    streams.push(RecordedTrack::new(stream.track, kind, format, stream.ssrc, sequence));
                     let timestamp = stream.timestamp(now);
                     starts.push(Start { track: stream.track, sequence: Some(sequence), timestamp });
                 }
-                let reel = Reel::new(*mount, recording, streams, from, until, now).ok_or(Refusal::Range)?;
-                let (from, until) = reel.span();
-                let nanos = |nanos: i64| u64::try_from(nanos).unwrap_or(0);
+                let kinds: Vec<_> = streams.iter().map(RecordedTrack::kind).collect();
+                let mut cursor = SampleCursor::new(rendition, &kinds);
+                cursor.end_at(span.to.map_or(cursor.until(), time));
+                if from >= cursor.until() {
+                    return Err(Refusal::Range);
+                }
+                cursor.seek(from);
+                let nanos = |at: MediaTime| u64::try_from(at.as_nanos()).unwrap_or(0);
+                let span =
+                    Span { from: Some(Npt::Nanos(nanos(cursor.start()))), to: Some(nanos(cursor.until())) };
+                let rows = RecordedRows::new(mount, cursor, streams, now).ok_or(Refusal::Range)?;
                 self.anchor(now);
-                self.feed = Feed::Recorded(Tape::Idle(Box::new(reel)));
-                let span = Span { from: Some(Npt::Nanos(nanos(from))), to: Some(nanos(until)) };
+                self.feed = Feed::Recorded(Box::new(rows));
                 self.session.playing(span, &starts);
                 Ok(())
             }
         }
-    }
-
-    fn sit_down(&mut self, rung: Option<&str>) {
-        let path = self.programme.as_ref().map_or("", |(target, _)| &target.path);
-        let app = route::parse_play(path).ok().map(|(app, _)| app);
-        self.seat = app.zip(rung).map(|(app, rung)| self.port.audience.enter(&app, rung, Speaks::Rtsp));
     }
 
     /// Nothing of a recording is left, or nothing of it was played yet.

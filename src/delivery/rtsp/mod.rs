@@ -3,8 +3,10 @@
 //!
 //! ```text
 //! rtsp://host:1935/<app>[/_definst_][/<stream>[_<rung>] | /ngrp:<stream>_all]      all rungs mean the best one
-//! rtsp://host:1935/<vod>[/_definst_]/mp4:<path>.mp4 | smil:<path>.smil              of a SMIL file the best rendition
+//! rtsp://host:1935/<vod>[/_definst_]/mp4:<path>.mp4 | smil:<path>.smil     of a SMIL file the best rendition, as over RTMP
 //! ```
+//! (See [`address`](super::address) for all spellings.)
+//!
 //! A player of a channel begins with a cell that is old enough for every later one to be there in time, so what it gets
 //! flows evenly, 20 ms of media at a time, whatever comes to be shown; it is 3 to 5 s behind with cells of 2 s. One over
 //! TCP that does not take what is due for a second goes on with the next cell; one over UDP loses what the network loses.

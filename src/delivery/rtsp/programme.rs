@@ -2,80 +2,71 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tracing::{debug, warn};
 
 use super::RtspPort;
+use crate::delivery::address::{self, Address, StreamRef};
 use crate::delivery::air::AirReader;
-use crate::delivery::registry::Selection;
-use crate::delivery::{Caller, Protocol, Wish, recorded, route};
+use crate::delivery::registry::{Absent, Selection};
+use crate::delivery::{Caller, Protocol, Wish};
 use crate::http::asker;
 use crate::log;
 use crate::media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat};
 use crate::rtsp::{Refusal, Target, describe};
-use crate::vod::{Kind, Mount, Recording, VodFault};
+use crate::vod::{FrameRendition, Kind, Mount, Stream, VodFault};
 use crate::workshop::Refused;
-
-/// How long a request waits for a channel that is being started.
-const WARM_UP: Duration = Duration::from_secs(4);
 
 /// Something that is played.
 #[derive(Clone, Debug)]
 pub(super) enum Programme {
     /// A rung of a channel.
-    Live { air: AirReader, rung: usize },
-    /// A file.
-    Recorded { mount: Box<Mount>, recording: Arc<Recording>, tracks: Vec<(Kind, TrackFormat)> },
+    Live { channel: String, air: AirReader, rung: usize },
+    /// A file, or a part of one.
+    Recorded { mount: Arc<Mount>, rendition: FrameRendition, tracks: Vec<(Kind, TrackFormat)> },
 }
 
 impl RtspPort {
     /// Finds what `target` names, or says why there is nothing.
     pub(super) async fn find(&self, target: &Target, peer: SocketAddr) -> Result<Programme, Refusal> {
-        let path = target.path.trim_start_matches('/');
-        let (app, stream) = path.split_once('/').unwrap_or((path, ""));
-        let stream = stream.trim_start_matches("_definst_").trim_start_matches('/');
+        let path = target.path.strip_prefix('/').ok_or(Refusal::NotFound)?;
+        let address = address::parse(path, |app| self.registry.has_mount(app));
+        let address = address.map_err(|_| Refusal::NotFound)?;
         let query = target.query.as_deref().unwrap_or_default();
-        let (protocol, wish) = (Protocol::Rtsp, Wish::Play);
-        let caller = Caller { protocol, wish, peer: Some(peer), app, stream, query };
+        let (protocol, wish) = (Protocol::Rtsp, Wish::Play(&address));
+        let caller = Caller { protocol, wish, peer: Some(peer), query };
         self.door.ask(&caller).map_err(|_| Refusal::Forbidden)?;
-        match self.registry.mounted(app) {
-            Some(mount) => recording(mount.asked_by(asker(peer.ip())), &target.path).await,
-            None => self.channel(&target.path).await,
+        match &address.stream {
+            Some(StreamRef::Recording(stream)) => {
+                let mount = self.registry.mounted(&address.app).ok_or(Refusal::NotFound)?;
+                recording(mount.asked_by(asker(peer.ip())), stream, &target.path).await
+            }
+            _ => self.channel(&address).await,
         }
     }
 
-    async fn channel(&self, path: &str) -> Result<Programme, Refusal> {
-        let (app, stream) = route::parse_play(path).map_err(|_| Refusal::NotFound)?;
-        let mut changes = self.registry.watch();
-        let find = async {
-            loop {
-                let channel = self.registry.get(&app).ok_or(Refusal::NotFound)?;
-                if let (Some(shelf), Some(air)) = (&channel.shelf, &channel.air) {
-                    let rung = match channel.select(shelf, stream.as_ref()).ok_or(Refusal::NotFound)? {
-                        Selection::All => 0,
-                        Selection::Rung(index) => index,
-                    };
-                    return Ok(Programme::Live { air: air.clone(), rung });
-                }
-                changes.changed().await.map_err(|_| Refusal::NotReady)?;
-            }
+    async fn channel(&self, address: &Address<'_>) -> Result<Programme, Refusal> {
+        let channel = self.registry.started(&address.app).await.map_err(|absent| match absent {
+            Absent::Unknown => Refusal::NotFound,
+            Absent::Starting => Refusal::NotReady,
+        })?;
+        let (Some(shelf), Some(air)) = (&channel.shelf, &channel.air) else { return Err(Refusal::NotReady) };
+        let rung = match channel.select(shelf, address.stream.as_ref()).ok_or(Refusal::NotFound)? {
+            Selection::All => 0,
+            Selection::Rung(index) => index,
         };
-        tokio::time::timeout(WARM_UP, find).await.unwrap_or(Err(Refusal::NotReady))
+        Ok(Programme::Live { channel: address.app.clone().into_owned(), air: air.clone(), rung })
     }
 }
 
-async fn recording(mount: Mount, path: &str) -> Result<Programme, Refusal> {
-    let stream = recorded::parse_play(path).ok_or(Refusal::NotFound)?;
-    let presentation = mount.open(&stream).await.map_err(|fault| refusal(path, mount.asker(), &fault))?;
-    let best =
-        presentation.renditions.into_iter().max_by_key(|rendition| rendition.recording.rates.average_bps);
-    let recording = best.ok_or(Refusal::NotFound)?.recording;
-    let tracks = recording.formats();
+async fn recording(mount: Mount, stream: &Stream, path: &str) -> Result<Programme, Refusal> {
+    let presentation = mount.open(stream).await.map_err(|fault| refusal(path, mount.asker(), &fault))?;
+    let rendition = presentation.for_frames().ok_or(Refusal::NotFound)?;
+    let tracks = rendition.formats();
     if tracks.is_empty() {
         return Err(Refusal::Media);
     }
-    Ok(Programme::Recorded { mount: Box::new(mount), recording, tracks })
+    Ok(Programme::Recorded { mount: Arc::new(mount), rendition, tracks })
 }
 
 fn refusal(path: &str, asker: Option<IpAddr>, fault: &VodFault) -> Refusal {
@@ -113,7 +104,7 @@ impl Programme {
     /// How its streams are coded; their places are their numbers.
     pub(super) fn formats(&self) -> Vec<TrackFormat> {
         match self {
-            Self::Live { air, rung } => air.tracks().get(*rung).map(formats_of).unwrap_or_default(),
+            Self::Live { air, rung, .. } => air.tracks().get(*rung).map(formats_of).unwrap_or_default(),
             Self::Recorded { tracks, .. } => tracks.iter().map(|(_, format)| format.clone()).collect(),
         }
     }
@@ -124,17 +115,14 @@ impl Programme {
         let formats: Vec<&TrackFormat> = formats.iter().collect();
         match self {
             Self::Live { .. } => describe("Amphi", None, &formats),
-            Self::Recorded { recording, .. } => {
-                let nanos = u64::try_from(recording.movie.duration_nanos()).unwrap_or(0);
-                describe("Amphi", Some(Duration::from_nanos(nanos)), &formats)
-            }
+            Self::Recorded { rendition, .. } => describe("Amphi", Some(rendition.duration()), &formats),
         }
     }
 
     /// The synchronization source that all players of a stream share; `None` where each has its own.
     pub(super) fn ssrc(&self, track: u8) -> Option<u32> {
         match self {
-            Self::Live { air, rung } => Some(air.ssrc(*rung, track)),
+            Self::Live { air, rung, .. } => Some(air.ssrc(*rung, track)),
             Self::Recorded { .. } => None,
         }
     }

@@ -1,6 +1,7 @@
 //! The door from outside: raw clients on loopback.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -10,13 +11,14 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::delivery::{Air, AirTiming, Channel, OpenDoor, air};
+use crate::delivery::{Air, AirTiming, Caller, Channel, OpenDoor, Refusal, Wish, air};
 use crate::http::Places;
 use crate::media::{
     AudioFormat, AudioTrack, CellIndex, CodedCell, Grid, ParameterSets, PictureSize, RungTracks, SampleEntry,
     TrackCell, VIDEO_TIMESCALE, VideoTrack, h264,
 };
 use crate::store::{Rung, shelf};
+use crate::vod::{Mount, MountSettings};
 
 const GRID: Grid = Grid::new(400);
 const PICTURES: usize = 6;
@@ -67,6 +69,11 @@ struct Rig {
 
 impl Rig {
     async fn start(host: &str, picture: usize) -> Self {
+        Self::behind(Arc::new(OpenDoor), host, picture).await
+    }
+
+    /// The same behind that door, with the fixtures as `vod`.
+    async fn behind(asked: Arc<dyn Door>, host: &str, picture: usize) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let timing = AirTiming { grid: GRID, deadline: Duration::from_millis(100) };
         let (air, reader) = air([tracks()].into(), clock.now(), timing);
@@ -75,12 +82,15 @@ impl Rig {
             registry: Arc::default(),
             counts: Arc::default(),
             audience: Arc::default(),
-            door: Arc::new(OpenDoor),
+            door: asked,
             places: Places::new(100, 0),
             clock: Arc::clone(&clock),
         };
         let channel = Channel { streams: vec!["live".to_owned()], shelf: Some(shelf), air: Some(reader) };
         door.registry.insert("hall", channel);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+        let settings = MountSettings { root, segment_ms: 6000, download: true, poster: false, index: false };
+        door.registry.mount("vod", Mount::new(settings));
         let listener = TcpListener::bind((host, 0)).await.expect("a port");
         let address = listener.local_addr().expect("bound");
         let accept = tokio::spawn(async move {
@@ -321,6 +331,38 @@ async fn who_holds_a_session_for_ever_is_told_and_closed() {
         }
     }
     assert!(closed.is_some_and(|minute| (30..33).contains(&minute)), "closed after {closed:?} minutes");
+}
+
+/// Lets nobody see the hall.
+#[derive(Debug)]
+struct NoHall;
+
+impl Door for NoHall {
+    fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
+        let Wish::Play(address) = caller.wish else { return Err(Refusal("nobody publishes here")) };
+        if address.app == "hall" { Err(Refusal("not for you")) } else { Ok(()) }
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_asked_about_and_looked_up_in_one_spelling() {
+    let rig = Rig::behind(Arc::new(NoHall), "127.0.0.1", 300).await;
+    let mut client = rig.client().await;
+    for (path, status) in [
+        ("hall/live", 403),
+        ("%68all/live", 403),
+        ("h%61%6Cl/_definst_/mp4%3Alive", 403),
+        ("%2568all/live", 404),
+        ("vod/mp4:hall_a.mp4", 200),
+        ("%76od/mp4:hall%5Fa", 200),
+        ("vod/_definst_/hall_a.mp4", 200),
+        ("vod/_definst_x", 404),
+        ("vod", 404),
+    ] {
+        client.url = format!("rtsp://{}/{path}", rig.address);
+        let answer = client.ask("DESCRIBE", "", "Accept: application/sdp\r\n").await;
+        assert!(answer.starts_with(&format!("RTSP/1.0 {status} ")), "{path}: {answer}");
+    }
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ use super::{calendar_json, dublin};
 use crate::agenda::FeedFormat;
 use crate::config::{CalendarFormat, Schedule};
 use crate::media::MediaTime;
+use crate::percent;
 
 /// Bytes of a calendar; 500 lectures with their metadata have 1.1 MB.
 const LARGEST: u64 = 64 << 20;
@@ -123,8 +124,8 @@ impl Client {
         let mut url = Url::parse(schedule.url.reveal())?;
         let (mut user, mut password) = (schedule.username.clone(), schedule.password.clone());
         if user.is_empty() && !url.username().is_empty() {
-            user = decoded(url.username());
-            password = crate::config::Secret::new(decoded(url.password().unwrap_or_default()));
+            user = percent::decode_lossy(url.username());
+            password = crate::config::Secret::new(percent::decode_lossy(url.password().unwrap_or_default()));
         }
         // These fail only where there is no host, and then there is no user either.
         let _ = url.set_username("");
@@ -418,17 +419,4 @@ fn described(kind: &str) -> String {
         "text/html" => "a page for people (text/html)".to_owned(),
         _ => short,
     }
-}
-
-/// Percent-decoding of an URL's user and password (RFC 3986 §2.1).
-fn decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let pair = after.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
-        let value = pair.filter(|_| byte == b'%').and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        out.push(value.unwrap_or(byte));
-        rest = if value.is_some() { after.get(2..).unwrap_or_default() } else { after };
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }

@@ -29,7 +29,7 @@ pub use amf::AmfFault;
 pub use client::{PublishError, Publisher, Target, TargetError};
 pub use flv::{AvcError, FlvError, Frame, Metadata, Unpacker};
 pub use guard::{Guard, GuardError, LeftOut, Message};
-pub use name::{NameError, Query, StreamName, shows_key};
+pub use name::{AppName, NameError, Query, StreamName, shows_key};
 pub use session::{Event, Session, SessionError};
 pub use share::{
     Description, Shared, Timebase, TooLong, audio, cell, opening, recorded_audio, recorded_opening,

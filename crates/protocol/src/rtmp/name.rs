@@ -1,13 +1,15 @@
 //! Names at RTMP's edge: `rtmp://host/<app>[/_definst_]` and stream `[<prefix>:]<path>[?query]`.
 //!
 //! Clients cut an URL into application and stream at different slashes, so what of the application is neither
-//! its first segment nor Wowza's default instance is put in front of the stream's path. Every segment
-//! consists of `[A-Za-z0-9_.-]`: nothing that walks up a tree or speaks to a shell, page or log gets in.
+//! its first segment nor Wowza's default instance is put in front of the stream's path. Every segment of what is
+//! published consists of `[A-Za-z0-9_.-]`; what is played may be a recorded file of any name, but walks up no tree.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use subtle::{Choice, ConstantTimeEq};
+
+use crate::percent;
 
 /// Wowza's default instance of an application; it means nothing here.
 const DEFAULT_INSTANCE: &str = "_definst_";
@@ -18,8 +20,15 @@ const NAME_MAX: usize = 512;
 pub struct StreamName {
     /// Wowza's prefix without its colon: `mp4`, `smil`, `ngrp`; empty if there is none.
     pub prefix: String,
-    /// One or more segments of `[A-Za-z0-9_.-]`, joined by `/`.
+    /// One or more segments, joined by `/`: of a publisher's name of `[A-Za-z0-9_.-]`, of a player's of any characters.
     pub path: String,
+}
+
+impl fmt::Display for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { prefix, path } = self;
+        if prefix.is_empty() { write!(f, "{path}") } else { write!(f, "{prefix}:{path}") }
+    }
 }
 
 /// The parameters behind a `?`. They may hold keys and tokens, so `Debug` does not show them.
@@ -91,17 +100,20 @@ pub enum NameError {
 
 /// An application, as `connect` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct AppName {
-    pub(super) app: String,
+pub struct AppName {
+    /// Its name, without instance.
+    pub app: String,
     /// Goes in front of every stream's path; empty as a rule.
     folder: String,
     pub(super) query: Query,
 }
 
 impl AppName {
-    pub(super) fn parse(text: &str) -> Result<Self, NameError> {
+    /// Reads `<app>[/_definst_][/<folder>][?query]`, where `%` with two digits is what it stands for (RFC 3986 §2.4).
+    pub fn parse(text: &str) -> Result<Self, NameError> {
         let (path, query) = split_query(text);
-        let mut segments = checked_segments(path)?;
+        let path = unescaped(path)?;
+        let mut segments = checked_segments(&path, is_plain)?;
         let app = segments.remove(0).to_owned();
         segments.retain(|segment| *segment != DEFAULT_INSTANCE);
         Ok(Self { app, folder: segments.join("/"), query })
@@ -145,22 +157,38 @@ impl AppName {
         }
     }
 
+    /// The stream that a player names: as [`AppName::stream`], but `%` with two digits is read as what it stands for
+    /// (RFC 3986 §2.4), and segments may have any characters but `/`, `\` and NUL, as names of recorded files do. Which there
+    /// are is for those to say who look them up.
+    pub fn played(&self, text: &str) -> Result<(StreamName, Query), NameError> {
+        let (path, query) = split_query(text);
+        let any = |segment: &str| !segment.contains(['\\', '\0']);
+        Ok((self.named(&unescaped(path)?, any)?, query))
+    }
+
     /// The stream that `text` names in this application.
     pub(super) fn stream(&self, text: &str) -> Result<(StreamName, Query), NameError> {
         let (path, query) = split_query(text);
+        Ok((self.named(path, is_plain)?, query))
+    }
+
+    fn named(&self, path: &str, is_good: impl Fn(&str) -> bool) -> Result<StreamName, NameError> {
+        let path = path.trim_start_matches('/');
+        let path =
+            path.strip_prefix(DEFAULT_INSTANCE).and_then(|path| path.strip_prefix('/')).unwrap_or(path);
         let (prefix, path) = match path.split_once(':') {
             Some((prefix, path)) if prefix.bytes().all(|byte| byte.is_ascii_alphanumeric()) => (prefix, path),
             Some(_) => return Err(NameError::Characters),
             None => ("", path),
         };
-        let mut segments = checked_segments(path)?;
+        let mut segments = checked_segments(path, is_good)?;
         if segments.len() > 1 {
             segments.retain(|segment| *segment != DEFAULT_INSTANCE);
         }
         if !self.folder.is_empty() {
             segments.insert(0, &self.folder);
         }
-        Ok((StreamName { prefix: prefix.to_owned(), path: segments.join("/") }, query))
+        Ok(StreamName { prefix: prefix.to_owned(), path: segments.join("/") })
     }
 }
 
@@ -169,8 +197,24 @@ fn split_query(text: &str) -> (&str, Query) {
     (path, Query(query.to_owned()))
 }
 
+/// What `path` stands for, segment by segment, so that an encoded slash makes no new one.
+fn unescaped(path: &str) -> Result<Cow<'_, str>, NameError> {
+    if !path.contains('%') {
+        return Ok(Cow::Borrowed(path));
+    }
+    let segments = path.split('/').map(|segment| match percent::decode(segment) {
+        Ok(decoded) if !decoded.contains('/') => Ok(decoded),
+        _ => Err(NameError::Characters),
+    });
+    Ok(Cow::Owned(segments.collect::<Result<Vec<_>, _>>()?.join("/")))
+}
+
+fn is_plain(segment: &str) -> bool {
+    segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+}
+
 /// At least one segment. Slashes at both ends are tolerated: some clients leave them.
-fn checked_segments(path: &str) -> Result<Vec<&str>, NameError> {
+fn checked_segments(path: &str, is_good: impl Fn(&str) -> bool) -> Result<Vec<&str>, NameError> {
     let path = path.trim_matches('/');
     if path.is_empty() {
         return Err(NameError::Empty);
@@ -178,8 +222,7 @@ fn checked_segments(path: &str) -> Result<Vec<&str>, NameError> {
     if path.len() > NAME_MAX {
         return Err(NameError::TooLong);
     }
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-    let good = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(plain);
+    let good = |segment: &str| !matches!(segment, "" | "." | "..") && is_good(segment);
     let segments: Vec<_> = path.split('/').collect();
     if segments.iter().all(|segment| good(segment)) { Ok(segments) } else { Err(NameError::Characters) }
 }

@@ -432,7 +432,7 @@ impl Session {
         match (&self.app, self.phase) {
             (Some(app), Phase::Idle) => {
                 let text = command.text(0).ok_or(SessionError::Arguments(name))?;
-                Ok(if name == "publish" { app.published(text) } else { app.stream(text) }?)
+                Ok(if name == "publish" { app.published(text) } else { app.played(text) }?)
             }
             _ => Err(SessionError::Order(name)),
         }

@@ -27,7 +27,7 @@ pub use auth::Credentials;
 pub use control::report as receiver_report;
 pub use conversation::{Client, Failure, Happening};
 pub use message::Nonsense;
-pub use place::{MOST_REDIRECTS, Place, percent_decode};
+pub use place::{MOST_REDIRECTS, Place};
 pub use receive::{Arrived, Received, Receiver};
 pub use rtp::RtpPacket;
 pub use sdp::{Description, Media};

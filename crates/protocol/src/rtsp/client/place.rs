@@ -10,6 +10,7 @@ use url::Url;
 
 use super::auth::Credentials;
 use super::message::Headers;
+use crate::percent;
 
 /// Redirects that are followed, one after the other.
 pub const MOST_REDIRECTS: u32 = 5;
@@ -64,8 +65,8 @@ impl Place {
             return Err("to something that is no rtsp:// URL");
         }
         let own = (!url.username().is_empty()).then(|| Credentials {
-            username: percent_decode(url.username()),
-            password: percent_decode(url.password().unwrap_or_default()),
+            username: percent::decode_lossy(url.username()),
+            password: percent::decode_lossy(url.password().unwrap_or_default()),
         });
         let same_host = host(&url) == host(&home.url);
         let credentials = own.or_else(|| home.credentials.clone().filter(|_| same_host));
@@ -90,30 +91,6 @@ fn without_credentials(url: &Url) -> Url {
     // Fails for URLs that cannot carry any.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
     url
-}
-
-/// Decodes `%XX` (RFC 3986 §2.1); what is no such triplet stays as it is.
-pub fn percent_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let triplet = match rest {
-            [b'%', high, low, ..] => digit(*high).zip(digit(*low)),
-            _ => None,
-        };
-        if let Some((high, low)) = triplet {
-            bytes.push(high << 4 | low);
-            rest = rest.get(3..).unwrap_or_default();
-        } else {
-            bytes.push(*first);
-            rest = tail;
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn digit(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
 #[cfg(test)]

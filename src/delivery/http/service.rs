@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::Either;
 use http::header::{CONTENT_LENGTH, RANGE, SERVER};
@@ -14,18 +14,16 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 
 use super::answer::{self, Answer, Found};
-use super::door::{Caller, Door, OpenDoor, Protocol, Wish};
 use super::fault::Fault;
 use super::made::Made;
-use super::route::{ChannelPath, Route, Stream};
+use super::route::{ChannelPath, MountPath, Route};
 use super::vault::Vault;
-use super::{Audience, Counts, Kind, Pages, Portal, Registry, portal, recorded, route};
+use super::{Pages, Portal, portal, recorded, route};
+use crate::delivery::address::{Address, AddressError};
+use crate::delivery::door::{Caller, Door, OpenDoor, Protocol, Wish};
+use crate::delivery::{Audience, Counts, Kind, Registry};
 use crate::http::{Body, asker, cors, method_refusal};
-use crate::vod::Mount;
 use crate::workshop::Workshop;
-
-/// How long a request waits for a channel that is being started.
-const WARM_UP: Duration = Duration::from_secs(4);
 
 /// Answers viewers. A tower service; clones share everything but their door and peer.
 #[derive(Clone, Debug)]
@@ -111,7 +109,12 @@ impl Delivery {
     /// The answer to a request for a channel; its content is not read.
     pub fn answer(&self, request: &Parts) -> Response<Body> {
         let begun = Instant::now();
-        self.finish(begun, request, self.dispatch(request))
+        self.finish(begun, request, self.dispatch(request, self.route(request.uri.path())))
+    }
+
+    /// What a path names: read once for each request, and handed on.
+    pub(super) fn route<'a>(&self, path: &'a str) -> Result<Route<'a>, AddressError> {
+        route::parse(path, |app| self.registry.has_mount(app))
     }
 
     /// What all answers have.
@@ -128,10 +131,9 @@ impl Delivery {
         response.map(|body| body.timed(begun, self.counts.latency(kind)))
     }
 
-    fn dispatch(&self, request: &Parts) -> Answer {
-        if let Some(refusal) = method_refusal(&request.method) {
-            let kind = if refusal.status().is_success() { Kind::Other } else { Kind::Refused };
-            return (kind, refusal);
+    fn dispatch(&self, request: &Parts, route: Result<Route<'_>, AddressError>) -> Answer {
+        if let Some(refusal) = refused_method(request) {
+            return refusal;
         }
         if let Some(answer) = self.pages.answer(request, &self.registry) {
             return answer;
@@ -139,16 +141,36 @@ impl Delivery {
         if request.uri.path() == portal::PATH {
             return self.portal.answer(request);
         }
-        match route::parse(request.uri.path()) {
+        match route {
             Ok(Route::CrossDomain) => (Kind::Other, answer::cross_domain(request)),
             Ok(Route::Channel(path)) => self.channel(request, &path).unwrap_or_else(Fault::answer),
+            // Read where one can wait.
+            Ok(Route::Mount(_)) => Fault::NotReady.answer(),
             Err(error) => Fault::Path(error).answer(),
         }
     }
 
-    fn ask(&self, query: &str, app: &str, stream: &str) -> Result<(), Fault> {
-        let Self { peer, .. } = *self;
-        let caller = Caller { protocol: Protocol::Http, wish: Wish::Play, peer, app, stream, query };
+    /// The answer to a request beneath a mount.
+    async fn recorded(&self, request: &Parts, path: Result<MountPath, AddressError>) -> Answer {
+        if let Some(refusal) = refused_method(request) {
+            return refusal;
+        }
+        let asker = self.peer.and_then(|peer| asker(peer.ip()));
+        let path = match path {
+            Ok(path) => path,
+            Err(error) => return recorded::lost(request, asker, error),
+        };
+        if let Err(fault) = self.ask(request.uri.query().unwrap_or_default(), &path.address) {
+            return fault.answer();
+        }
+        match self.registry.mounted(&path.address.app) {
+            Some(mount) => recorded::answer(request, &mount.asked_by(asker), &self.made, &path).await,
+            None => Fault::Channel.answer(),
+        }
+    }
+
+    fn ask(&self, query: &str, address: &Address<'_>) -> Result<(), Fault> {
+        let caller = Caller { protocol: Protocol::Http, wish: Wish::Play(address), peer: self.peer, query };
         self.door.ask(&caller).map_err(Fault::Refused)
     }
 
@@ -163,23 +185,28 @@ impl Delivery {
 
     /// What a path names, for whom the door lets in.
     pub(super) fn find(&self, query: &str, path: &ChannelPath<'_>) -> Result<Found, Fault> {
-        let stream = path.stream.as_ref().map_or("", |(Stream::Name(name) | Stream::Group(name))| name);
-        self.ask(query, &path.app, stream)?;
-        let channel = self.registry.get(&path.app).ok_or(Fault::Channel)?;
+        let ChannelPath { address, file } = path;
+        self.ask(query, address)?;
+        let channel = self.registry.get(&address.app).ok_or(Fault::Channel)?;
         let shelf = channel.shelf.as_ref().ok_or(Fault::NotReady)?;
-        let selection = channel.select(shelf, path.stream.as_ref()).ok_or(Fault::Stream)?;
-        answer::find(shelf, selection, &path.file)
+        let selection = channel.select(shelf, address.stream.as_ref()).ok_or(Fault::Stream)?;
+        answer::find(shelf, selection, file)
     }
 
     /// Counts what a viewer is sent of what a path names, and the viewer, who `begins` with it.
     pub(super) fn fetched(&self, path: &ChannelPath<'_>, begins: bool, bytes: usize) {
         if let route::File::Segment { rung, k } = &path.file {
             if begins {
-                self.audience.fetched(&path.app, rung, *k);
+                self.audience.fetched(&path.address.app, rung, *k);
             }
-            self.audience.sent(&path.app, rung, bytes);
+            self.audience.sent(&path.address.app, rung, bytes);
         }
     }
+}
+
+fn refused_method(request: &Parts) -> Option<Answer> {
+    let refusal = method_refusal(&request.method)?;
+    Some((if refusal.status().is_success() { Kind::Other } else { Kind::Refused }, refusal))
 }
 
 /// A player that fetches a segment in parts is one viewer.
@@ -197,55 +224,29 @@ impl<B> tower::Service<Request<B>> for Delivery {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let begun = Instant::now();
         let (parts, _) = request.into_parts();
-        if let Some(mount) = self.mount_of(&parts) {
-            let delivery = self.clone();
-            return Either::Right(Box::pin(async move {
-                let begun = Instant::now();
-                let (app, stream) = recorded::asked(parts.uri.path());
-                let query = parts.uri.query().unwrap_or_default();
-                let answer = match (method_refusal(&parts.method), delivery.ask(query, &app, &stream)) {
-                    (Some(_), _) => delivery.dispatch(&parts),
-                    (None, Err(fault)) => fault.answer(),
-                    (None, Ok(())) => recorded::answer(&parts, &mount, &delivery.made).await,
-                };
-                Ok(delivery.finish(begun, &parts, answer))
-            }));
+        match self.route(parts.uri.path()) {
+            Ok(Route::Mount(path)) => {
+                let delivery = self.clone();
+                Either::Right(Box::pin(async move {
+                    let answer = delivery.recorded(&parts, path).await;
+                    Ok(delivery.finish(begun, &parts, answer))
+                }))
+            }
+            Ok(Route::Channel(path)) if self.registry.is_starting(&path.address.app) => {
+                let (delivery, path) = (self.clone(), path.into_owned());
+                Either::Right(Box::pin(async move {
+                    // Not in time: the answer is 503 with Retry-After.
+                    let _ = delivery.registry.started(&path.address.app).await;
+                    let answer = delivery.dispatch(&parts, Ok(Route::Channel(path)));
+                    Ok(delivery.finish(Instant::now(), &parts, answer))
+                }))
+            }
+            route => Either::Left(ready(Ok(self.finish(begun, &parts, self.dispatch(&parts, route))))),
         }
-        if self.is_warming_up(&parts) {
-            let delivery = self.clone();
-            return Either::Right(Box::pin(async move {
-                delivery.warm_up(&parts).await;
-                Ok(delivery.answer(&parts))
-            }));
-        }
-        Either::Left(ready(Ok(self.answer(&parts))))
     }
 }
 
 /// An answer that waits for its channel, or for a file.
 type Later = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-impl Delivery {
-    /// The mount that the path begins with.
-    fn mount_of(&self, request: &Parts) -> Option<Mount> {
-        let name = request.uri.path().strip_prefix('/')?.split('/').next()?;
-        let asker = self.peer.and_then(|peer| asker(peer.ip()));
-        self.registry.mounted(name).map(|mount| mount.asked_by(asker))
-    }
-
-    /// The channel asked for exists, but its waiting loop is still being coded.
-    fn is_warming_up(&self, request: &Parts) -> bool {
-        let Ok(Route::Channel(path)) = route::parse(request.uri.path()) else { return false };
-        self.registry.get(&path.app).is_some_and(|channel| channel.shelf.is_none())
-    }
-
-    /// Waits until the channel is there, but not for long: players that ask a server which has just started again
-    /// would take a quick refusal for the end of the stream.
-    async fn warm_up(&self, request: &Parts) {
-        let mut changes = self.registry.watch();
-        let wait = async { while self.is_warming_up(request) && changes.changed().await.is_ok() {} };
-        // Not in time: the answer is 503 with Retry-After.
-        let _ = tokio::time::timeout(WARM_UP, wait).await;
-    }
-}

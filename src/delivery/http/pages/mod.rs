@@ -26,12 +26,12 @@ use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::Kind;
 use super::answer::Answer;
-use super::registry::Registry;
-use super::route::decode;
 use crate::agenda::{Plan, PlannedEvent};
 use crate::clock::WallClock;
+use crate::delivery::Kind;
+use crate::delivery::address::decode;
+use crate::delivery::registry::Registry;
 use crate::http::{Body, Description, ETag, content};
 use crate::matrix::{ChannelView, MatrixView};
 use crate::media::{MediaTime, Segment};

@@ -1,11 +1,9 @@
-//! Recordings: paths of a mount, and what they are answered with.
+//! Recordings: what paths of a mount are answered with.
 //!
 //! ```text
-//! /<mount>/[_definst_/]smil:<path>.smil/<file> · mp4:<path>[.mp4]/<file>      files: see `vod::names`
 //! /<mount>/index.json?series=<identifier>                                      the list of recordings
 //! ?wowzaplaystart=<ms>&wowzaplayduration=<ms>          at playlist.m3u8, manifest.mpd; also playstart, playduration
 //! ```
-//! Names of directories and files may have any characters but `/`, `\` and NUL; an encoded slash is refused.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -19,39 +17,37 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use tracing::{debug, warn};
 
-use super::Kind;
 use super::answer::{Answer, IMMUTABLE};
 use super::document::Desk;
 use super::made::Made;
-use super::route::{DEFAULT_INSTANCE, decode};
+use super::route::MountPath;
+use crate::delivery::Kind;
+use crate::delivery::address::{AddressError, StreamRef};
 use crate::http::{Body, Description, Requested, content, empty, problem, requested_range};
 use crate::log;
 use crate::media::Segment;
-use crate::vod::{self, File, Layout, Mount, Recording, Stream, VodFault, parse_file, part_of};
+use crate::vod::{self, File, Layout, Mount, Recording, Stream, VodFault, part_of};
 use crate::workshop::Refused;
 
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// The answer to a GET or HEAD beneath a mount.
-pub(super) async fn answer(request: &Parts, mount: &Mount, made: &Made) -> Answer {
+/// The answer to a GET or HEAD of what `path` names beneath `mount`.
+pub(super) async fn answer(request: &Parts, mount: &Mount, made: &Made, path: &MountPath) -> Answer {
     if let Some(found) = made.fresh(mount, request).await {
         return found.answer(request);
     }
-    let path = request.uri.path();
     let desk = Desk { request, mount, made };
-    let found = if path.ends_with("/index.json") && path.matches('/').count() == 2 {
-        desk.index().await
-    } else if let Some((stream, file)) = parse(path) {
-        if let Some(found) = desk.find(&stream, &file).await {
-            found
-        } else {
-            let media = media(request, mount, &stream, &file).await;
-            return media.unwrap_or_else(|fault| refusal(request, mount.asker(), &fault));
+    let found = match (&path.address.stream, &path.file) {
+        (None, None) => desk.index().await,
+        (Some(StreamRef::Recording(stream)), Some(file)) => {
+            if let Some(found) = desk.find(stream, file).await {
+                found
+            } else {
+                let media = media(request, mount, stream, file).await;
+                return media.unwrap_or_else(|fault| refusal(request, mount.asker(), &fault));
+            }
         }
-    } else if has_odd_letters(path) {
-        Err(VodFault::of_name(path, "an encoded slash, a backslash or NUL", mount.asker()))
-    } else {
-        Err(VodFault::NotFound)
+        _ => Err(VodFault::NotFound),
     };
     match found {
         Ok(found) => {
@@ -62,58 +58,15 @@ pub(super) async fn answer(request: &Parts, mount: &Mount, made: &Made) -> Answe
     }
 }
 
-/// Letters that no name has.
-const ODD: [char; 3] = ['/', '\\', '\0'];
-
-fn has_odd_letters(path: &str) -> bool {
-    path.split('/').any(|part| decode(part).is_ok_and(|part| part.contains(ODD)))
-}
-
-/// Mount and stream that a path names, decoded, for the door; empty where it names none.
-pub(super) fn asked(path: &str) -> (String, String) {
-    let parts =
-        path.trim_start_matches('/').split('/').map(|part| decode(part).unwrap_or_default().into_owned());
-    let mut parts: Vec<_> = parts.filter(|part| part != DEFAULT_INSTANCE).collect();
-    // What is asked of the stream.
-    parts.pop();
-    let app = if parts.is_empty() { String::new() } else { parts.remove(0) };
-    (app, parts.join("/"))
-}
-
-/// Stream and file of a path; its first part is the mount's name.
-fn parse(path: &str) -> Option<(Stream, File)> {
-    let mut parts = decoded(path)?;
-    let file = parse_file(&parts.pop()?)?;
-    Some((stream(parts)?, file))
-}
-
-/// The stream that the path of an RTSP URL names.
-pub(super) fn parse_play(path: &str) -> Option<Stream> {
-    stream(decoded(path)?)
-}
-
-fn decoded(path: &str) -> Option<Vec<String>> {
-    let parts: Option<Vec<String>> =
-        path.strip_prefix('/')?.split('/').map(|part| Some(decode(part).ok()?.into_owned())).collect();
-    parts.filter(|parts| !parts.iter().any(|part| part.contains(ODD)))
-}
-
-/// Behind the mount's name.
-fn stream(parts: Vec<String>) -> Option<Stream> {
-    let mut parts = parts.into_iter().skip(1).peekable();
-    parts.next_if(|part| part == DEFAULT_INSTANCE);
-    let path = parts.collect::<Vec<_>>().join("/");
-    let (prefix, path) = path.split_once(':').map_or((None, &*path), |(prefix, path)| (Some(prefix), path));
-    if path.is_empty() {
-        return None;
-    }
-    let is_smil = path.to_ascii_lowercase().ends_with(".smil");
-    match prefix {
-        Some("smil") | None if is_smil => Some(Stream::Smil(path.to_owned())),
-        Some("smil") => Some(Stream::Smil(format!("{path}.smil"))),
-        Some("mp4" | "mp3" | "m4a") | None => Some(Stream::File(vod::with_extension(path))),
-        Some(_) => None,
-    }
+/// The answer where a path beneath a mount leads nowhere.
+pub(super) fn lost(request: &Parts, asker: Option<IpAddr>, error: AddressError) -> Answer {
+    let path = request.uri.path();
+    let fault = match error {
+        AddressError::Name => VodFault::of_name(path, "an encoded slash, a backslash or NUL", asker),
+        AddressError::Outside => VodFault::of_name(path, "it may lead out of the root", asker),
+        AddressError::Escape | AddressError::Form => VodFault::NotFound,
+    };
+    refusal(request, asker, &fault)
 }
 
 /// Media: a file's own bytes behind a head of some hundred.
@@ -289,42 +242,5 @@ mod tests {
         assert_eq!(said(VodFault::Refused(Refused::Panicked)), (500, None));
         assert_eq!(said(VodFault::Slow), (503, seconds(2)));
         assert_eq!(said(VodFault::Gone), (404, None));
-    }
-
-    #[test]
-    fn rtsp_urls_name_the_same_streams() {
-        let file = |path: &str| Some(Stream::File(path.to_owned()));
-        for (path, stream) in [
-            ("/vod/mp4:a/b.mp4", file("a/b.mp4")),
-            ("/vod/_definst_/mp4:a/b", file("a/b.mp4")),
-            ("/vod/a%20b.mp4", file("a b.mp4")),
-            ("/vod/smil:a.smil", Some(Stream::Smil("a.smil".to_owned()))),
-            ("/vod/mp4:a%2Fb.mp4", None),
-            ("/vod", None),
-            ("", None),
-        ] {
-            assert_eq!(parse_play(path), stream, "{path}");
-        }
-    }
-
-    #[test]
-    fn paths_in_all_their_forms() {
-        let file = |path: &str| Some(Stream::File(path.to_owned()));
-        let smil = |path: &str| Some(Stream::Smil(path.to_owned()));
-        for (path, stream) in [
-            ("/vod/smil:a/b_presenter.smil/playlist.m3u8", smil("a/b_presenter.smil")),
-            ("/vod/_definst_/smil:b.smil/manifest_mpm4sav_mvlist.mpd", smil("b.smil")),
-            ("/vod/_definst_/a/b.smil/playlist.m3u8", smil("a/b.smil")),
-            ("/vod/mp4:engage-player/x/y/PAES_hd/playlist.m3u8", file("engage-player/x/y/PAES_hd.mp4")),
-            ("/vod/mp4%3Aa%20b.mp4/playlist.m3u8", file("a b.mp4")),
-            ("/vod/a.mov/chunklist_w1_b2.m3u8", file("a.mov")),
-            ("/vod/mp4:a%2F..%2Fb.mp4/playlist.m3u8", None),
-            ("/vod/mp4:a%00.mp4/playlist.m3u8", None),
-            ("/vod/rtp:a.mp4/playlist.m3u8", None),
-            ("/vod/playlist.m3u8", None),
-            ("/vod/mp4:a.mp4/index.html", None),
-        ] {
-            assert_eq!(parse(path).map(|(stream, _)| stream), stream, "{path}");
-        }
     }
 }

@@ -8,9 +8,10 @@ use std::time::Instant;
 use http::header::SERVER;
 use http::{HeaderMap, HeaderValue};
 
+use super::Delivery;
 use super::answer::Found;
-use super::route::{self, Route};
-use super::{Delivery, Kind};
+use super::route::Route;
+use crate::delivery::Kind;
 use crate::http::{Asked, Content, Express, Parcel, Timed, cors};
 
 /// First names of paths that are pages.
@@ -31,8 +32,8 @@ static COMMON: LazyLock<Vec<u8>> = LazyLock::new(|| {
 impl Express for Delivery {
     fn ready(&self, asked: &Asked<'_>, head: &mut Vec<u8>) -> Option<Parcel> {
         let begun = Instant::now();
-        let Ok(Route::Channel(path)) = route::parse(asked.path) else { return None };
-        if PAGES.contains(&&*path.app) || self.registry.has_mount(&path.app) {
+        let Ok(Route::Channel(path)) = self.route(asked.path) else { return None };
+        if PAGES.contains(&&*path.address.app) {
             return None;
         }
         // Who is refused is told why the ordinary way.

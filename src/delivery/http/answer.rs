@@ -4,10 +4,10 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Response};
 
-use super::Kind;
 use super::fault::Fault;
-use super::registry::Selection;
 use super::route::File;
+use crate::delivery::Kind;
+use crate::delivery::registry::Selection;
 use crate::http::{Body, Description, ETag, content};
 use crate::media::{Grid, Segment};
 use crate::store::{Playlist, Rendition, Rung, ShelfReader, Snapshot};

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::tests::{K, channel};
 use super::*;
+use crate::delivery::{Channel, Kind};
 use crate::http::{self as joints, Asked, Content, Express, Limits, Places, listen};
 use crate::media::{CellIndex, Segment};
 

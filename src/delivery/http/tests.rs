@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::*;
+use crate::delivery::{Caller, Channel, Door, Kind, Refusal};
 use crate::http::{Body, Limits, listen, serve};
 use crate::media::{
     AudioFormat, AudioTrack, CellIndex, Grid, ParameterSets, PictureSize, RungTracks, Segment, VideoTrack,

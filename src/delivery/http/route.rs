@@ -1,26 +1,27 @@
-//! Paths of channels, in all the forms that players and pages of the last ten years use.
+//! Paths of HTTP requests: an [`Address`], and a file of HLS or DASH in it. In all the forms that players and pages of the last
+//! ten years use.
 //!
 //! ```text
-//! /<app>/[_definst_/][<stream>/]<file>
-//! <stream>  any name · ngrp:<name>_all
-//! <file>    playlist.m3u8 · manifest.mpd · manifest_mpm4sav_mvlist.mpd
-//!           chunklist[_w<digits>][_b<bit/s>][_<rung>].m3u8     the session id is read over
-//!           init_<rung>_<hash>.mp4 · media_<rung>_<k>.m4s
+//! /<address>/<file>
+//! <file>    of a channel:  playlist.m3u8 · manifest.mpd · manifest_mpm4sav_mvlist.mpd
+//!                          chunklist[_w<digits>][_b<bit/s>][_<rung>].m3u8     the session id is read over
+//!                          init_<rung>_<hash>.mp4 · media_<rung>_<k>.m4s
+//!           of a mount:    index.json at its root; else see `vod::names`
 //! ```
-//!
-//! A name has letters, digits, `_`, `.` and `-`; `%3A` and the like are read as what they stand for
-//! (RFC 3986 §2.4); everything else is refused, dot segments too. Which names exist is not asked here, so
+//! `%3A` and the like are read as what they stand for (RFC 3986 §2.4). Which names exist is not asked here, so
 //! `<name>_720p` and `<name>.stream` are plain names. A rung whose own name looks like a session id or a bit
 //! rate (`w1`, `b64`) could not be told from one; its playlist answers under `<name>_<rung>` all the same.
 //!
-//! What is read lies in the path itself; only a path with `%` costs memory.
+//! What is read of a channel lies in the path itself; only a path with `%` costs memory.
 
 use std::borrow::Cow;
 
+use crate::delivery::address::{self, Address, AddressError, decode, plain};
 use crate::media::CellIndex;
+use crate::vod;
 
-/// Wowza's default application instance.
-pub(super) const DEFAULT_INSTANCE: &str = "_definst_";
+/// The list of a mount's recordings.
+const INDEX: &str = "index.json";
 
 /// What a path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,26 +30,26 @@ pub enum Route<'a> {
     CrossDomain,
     /// Something of a channel.
     Channel(ChannelPath<'a>),
+    /// Something beneath a mount, or why there is nothing.
+    Mount(Result<MountPath, AddressError>),
 }
 
 /// A path into a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelPath<'a> {
-    /// The channel's name.
-    pub app: Cow<'a, str>,
-    /// The stream's name, if the path has one.
-    pub stream: Option<Stream<'a>>,
+    /// The channel, and which stream of it.
+    pub address: Address<'a>,
     /// The file.
     pub file: File<'a>,
 }
 
-/// The stream part of a path.
+/// A path into a mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stream<'a> {
-    /// `<name>`, which may end with a rung's name.
-    Name(Cow<'a, str>),
-    /// `ngrp:<name>_all`: all rungs of the stream (without prefix and suffix).
-    Group(Cow<'a, str>),
+pub struct MountPath {
+    /// The mount, and which recording of it.
+    pub address: Address<'static>,
+    /// The file; `None` for the list of recordings.
+    pub file: Option<vod::File>,
 }
 
 /// The file part of a path.
@@ -76,119 +77,53 @@ pub enum File<'a> {
     },
 }
 
-/// A path that leads nowhere: the viewer's fault, or an old link's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RouteError {
-    /// `%` without two hexadecimal digits.
-    #[error("the path has a % that is not followed by two hexadecimal digits")]
-    Escape,
-    /// A name that cannot exist.
-    #[error("the path has a name that is empty or has characters that names do not have")]
-    Name,
-    /// None of the forms above.
-    #[error("the path has none of the forms that are served here")]
-    Form,
-}
-
-/// Reads the path of a request target.
-pub fn parse(path: &str) -> Result<Route<'_>, RouteError> {
+/// Reads the path of a request target; `is_mount` says whether an application is a mount.
+pub fn parse(path: &str, is_mount: impl FnOnce(&str) -> bool) -> Result<Route<'_>, AddressError> {
     if path == "/crossdomain.xml" {
         return Ok(Route::CrossDomain);
     }
-    let path = path.strip_prefix('/').ok_or(RouteError::Form)?;
+    let path = path.strip_prefix('/').ok_or(AddressError::Form)?;
     let Some((names, file)) = path.rsplit_once('/') else {
         decode(path)?;
-        return Err(RouteError::Form);
+        return Err(AddressError::Form);
     };
+    let mut beneath_mount = false;
+    let address = address::parse(names, |app| {
+        beneath_mount = is_mount(app);
+        beneath_mount
+    });
+    if beneath_mount {
+        return Ok(Route::Mount(address.and_then(|address| mount_path(address, file))));
+    }
+    let file = parse_file(plain(decode(file)?)?)?;
+    Ok(Route::Channel(ChannelPath { address: address?, file }))
+}
+
+fn mount_path(address: Address<'_>, file: &str) -> Result<MountPath, AddressError> {
     let file = decode(file)?;
-    let (app, stream) = parse_names(names)?;
-    let (app, file) = (name(app)?, parse_file(name(file)?)?);
-    let stream = stream.map(parse_stream).transpose()?;
-    Ok(Route::Channel(ChannelPath { app, stream, file }))
-}
-
-/// Reads the path of an RTSP URL: `/<app>[/_definst_][/[<prefix>:]<stream>]`. Prefixes of Wowza's other than `ngrp` say
-/// nothing about a channel.
-pub(super) fn parse_play(path: &str) -> Result<(Cow<'_, str>, Option<Stream<'_>>), RouteError> {
-    let (app, stream) = parse_names(path.strip_prefix('/').ok_or(RouteError::Form)?)?;
-    let plain = |text| {
-        within(text, |text| match text.split_once(':') {
-            Some(("mp4" | "flv", stream)) => stream,
-            _ => text,
-        })
+    let file = match &address.stream {
+        None if file == INDEX => None,
+        None => return Err(AddressError::Form),
+        Some(_) => Some(vod::parse_file(&file).ok_or(AddressError::Form)?),
     };
-    Ok((name(app)?, stream.map(plain).map(parse_stream).transpose()?))
+    Ok(MountPath { address: address.into_owned(), file })
 }
 
-/// `<app>[/_definst_][/<stream>]`, decoded.
-fn parse_names(names: &str) -> Result<(Cow<'_, str>, Option<Cow<'_, str>>), RouteError> {
-    let mut parts = names.split('/').map(decode);
-    let app = parts.next().ok_or(RouteError::Form)??;
-    let mut stream = parts.next().transpose()?;
-    if stream.as_ref().is_some_and(|part| part == DEFAULT_INSTANCE) {
-        stream = parts.next().transpose()?;
-    }
-    match parts.next().transpose()? {
-        None => Ok((app, stream)),
-        Some(_) => Err(RouteError::Form),
+impl ChannelPath<'_> {
+    /// The same for longer than what it was read from.
+    pub(super) fn into_owned(self) -> ChannelPath<'static> {
+        ChannelPath { address: self.address.into_owned(), file: self.file.into_owned() }
     }
 }
 
-/// A part of a text, borrowed from where the text is.
-fn within(text: Cow<'_, str>, choose: impl FnOnce(&str) -> &str) -> Cow<'_, str> {
-    match text {
-        Cow::Borrowed(text) => Cow::Borrowed(choose(text)),
-        Cow::Owned(text) => Cow::Owned(choose(&text).to_owned()),
-    }
-}
-
-/// Reads `%` and the two digits behind it as what they stand for.
-pub(super) fn decode(part: &str) -> Result<Cow<'_, str>, RouteError> {
-    if !part.contains('%') {
-        return Ok(Cow::Borrowed(part));
-    }
-    let mut bytes = part.bytes();
-    let mut decoded = Vec::with_capacity(part.len());
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'%' => {
-                let mut digit = || bytes.next().and_then(|digit| char::from(digit).to_digit(16));
-                let (high, low) = (digit().ok_or(RouteError::Escape)?, digit().ok_or(RouteError::Escape)?);
-                (high << 4 | low) as u8
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| RouteError::Name)
-}
-
-fn name(text: Cow<'_, str>) -> Result<Cow<'_, str>, RouteError> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
-    let dots_alone = text.bytes().all(|byte| byte == b'.');
-    if plain && !dots_alone { Ok(text) } else { Err(RouteError::Name) }
-}
-
-fn parse_stream(text: Cow<'_, str>) -> Result<Stream<'_>, RouteError> {
-    match text.split_once(':') {
-        None => Ok(Stream::Name(name(text)?)),
-        Some(("ngrp", group)) if group.ends_with("_all") => {
-            let bare = within(text, |text| {
-                text.strip_prefix("ngrp:").and_then(|group| group.strip_suffix("_all")).unwrap_or_default()
-            });
-            Ok(Stream::Group(name(bare)?))
-        }
-        Some(_) => Err(RouteError::Form),
-    }
-}
-
-fn parse_file(file: Cow<'_, str>) -> Result<File<'_>, RouteError> {
+fn parse_file(file: Cow<'_, str>) -> Result<File<'_>, AddressError> {
     match file {
         Cow::Borrowed(file) => read_file(file),
         Cow::Owned(file) => read_file(&file).map(File::into_owned),
     }
 }
 
-fn read_file(file: &str) -> Result<File<'_>, RouteError> {
+fn read_file(file: &str) -> Result<File<'_>, AddressError> {
     let between = |prefix: &str, suffix: &str| file.strip_prefix(prefix)?.strip_suffix(suffix);
     if file == "playlist.m3u8" {
         return Ok(File::Multivariant);
@@ -197,16 +132,16 @@ fn read_file(file: &str) -> Result<File<'_>, RouteError> {
         return Ok(File::Manifest);
     }
     if let Some(tail) = between("chunklist", ".m3u8") {
-        return parse_chunklist(tail).ok_or(RouteError::Form);
+        return parse_chunklist(tail).ok_or(AddressError::Form);
     }
     if between("init_", ".mp4").is_some() {
         return Ok(File::Init(file.into()));
     }
     if let Some((rung, k)) = between("media_", ".m4s").and_then(|middle| middle.rsplit_once('_')) {
-        let k = cell_index(k).ok_or(RouteError::Form)?;
+        let k = cell_index(k).ok_or(AddressError::Form)?;
         return Ok(File::Segment { rung: rung.into(), k });
     }
-    Err(RouteError::Form)
+    Err(AddressError::Form)
 }
 
 impl File<'_> {
@@ -263,13 +198,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::delivery::address::StreamRef;
 
-    fn channel<'a>(app: &'a str, stream: Option<Stream<'a>>, file: File<'a>) -> Route<'a> {
-        Route::Channel(ChannelPath { app: app.into(), stream, file })
+    fn parse(path: &str) -> Result<Route<'_>, AddressError> {
+        super::parse(path, |_| false)
     }
 
-    fn name_of(stream: &str) -> Stream<'_> {
-        Stream::Name(stream.into())
+    fn channel<'a>(app: &'a str, stream: Option<StreamRef<'a>>, file: File<'a>) -> Route<'a> {
+        Route::Channel(ChannelPath { address: Address { app: app.into(), stream }, file })
+    }
+
+    fn name_of(stream: &str) -> StreamRef<'_> {
+        StreamRef::Name(stream.into())
     }
 
     fn media(rung: Option<&str>, bitrate_bps: Option<u64>) -> File<'_> {
@@ -278,7 +218,7 @@ mod tests {
 
     #[test]
     fn every_form_of_a_playlist() {
-        let group = || Some(Stream::Group("vl1".into()));
+        let group = || Some(StreamRef::Group("vl1".into()));
         for (path, stream) in [
             ("/hs-a/playlist.m3u8", None),
             ("/hs-a/_definst_/playlist.m3u8", None),
@@ -337,62 +277,58 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_an_rtsp_url() {
-        let vl1 = || Some(name_of("vl1_720p"));
-        for (path, stream) in [
-            ("/hs-a", None),
-            ("/hs-a/_definst_", None),
-            ("/hs-a/vl1_720p", vl1()),
-            ("/hs-a/_definst_/vl1_720p", vl1()),
-            ("/hs-a/mp4:vl1_720p", vl1()),
-            ("/hs%2Da/_definst_/mp4%3Avl1_720p", vl1()),
-            ("/hs-a/ngrp:vl1_all", Some(Stream::Group("vl1".into()))),
-        ] {
-            assert_eq!(parse_play(path), Ok(("hs-a".into(), stream)), "{path}");
-        }
+    fn what_leads_nowhere() {
         for (path, error) in [
-            ("", RouteError::Form),
-            ("/", RouteError::Name),
-            ("/a/", RouteError::Name),
-            ("/a/b/c", RouteError::Form),
-            ("/a/..", RouteError::Name),
-            ("/a/rtp:b", RouteError::Form),
-            ("/a/%", RouteError::Escape),
+            ("", AddressError::Form),
+            ("/", AddressError::Form),
+            ("*", AddressError::Form),
+            ("/playlist.m3u8", AddressError::Form),
+            ("/a/", AddressError::Name),
+            ("/a/b/c/playlist.m3u8", AddressError::Form),
+            ("/a/index.html", AddressError::Form),
+            ("/a/chunklist720p.m3u8", AddressError::Form),
+            ("/a/chunklist_.m3u8", AddressError::Form),
+            ("/a/media_720p_0897500000.m4s", AddressError::Form),
+            ("/a/media_720p_+1.m4s", AddressError::Name),
+            ("/a/media_720p_-1.m4s", AddressError::Form),
+            ("/a/media_720p_99999999999999999999.m4s", AddressError::Form),
+            ("/a/smil:x.smil/playlist.m3u8", AddressError::Form),
+            ("/a/ngrp:x/playlist.m3u8", AddressError::Form),
+            ("/../playlist.m3u8", AddressError::Name),
+            ("/a/%2e%2e/playlist.m3u8", AddressError::Name),
+            ("/a/ngrp:.._all/playlist.m3u8", AddressError::Name),
+            ("/a/..%2f..%2fetc/playlist.m3u8", AddressError::Name),
+            ("//playlist.m3u8", AddressError::Name),
+            ("/a/s%00/playlist.m3u8", AddressError::Name),
+            ("/a/%ff/playlist.m3u8", AddressError::Name),
+            ("/a/%2/playlist.m3u8", AddressError::Escape),
+            ("/a/%zz/playlist.m3u8", AddressError::Escape),
+            ("/a/%+1/playlist.m3u8", AddressError::Escape),
         ] {
-            assert_eq!(parse_play(path), Err(error), "{path}");
+            assert_eq!(parse(path), Err(error), "{path}");
         }
     }
 
     #[test]
-    fn what_leads_nowhere() {
-        for (path, error) in [
-            ("", RouteError::Form),
-            ("/", RouteError::Form),
-            ("*", RouteError::Form),
-            ("/playlist.m3u8", RouteError::Form),
-            ("/a/", RouteError::Name),
-            ("/a/b/c/playlist.m3u8", RouteError::Form),
-            ("/a/index.html", RouteError::Form),
-            ("/a/chunklist720p.m3u8", RouteError::Form),
-            ("/a/chunklist_.m3u8", RouteError::Form),
-            ("/a/media_720p_0897500000.m4s", RouteError::Form),
-            ("/a/media_720p_+1.m4s", RouteError::Name),
-            ("/a/media_720p_-1.m4s", RouteError::Form),
-            ("/a/media_720p_99999999999999999999.m4s", RouteError::Form),
-            ("/a/smil:x.smil/playlist.m3u8", RouteError::Form),
-            ("/a/ngrp:x/playlist.m3u8", RouteError::Form),
-            ("/../playlist.m3u8", RouteError::Name),
-            ("/a/%2e%2e/playlist.m3u8", RouteError::Name),
-            ("/a/ngrp:.._all/playlist.m3u8", RouteError::Name),
-            ("/a/..%2f..%2fetc/playlist.m3u8", RouteError::Name),
-            ("//playlist.m3u8", RouteError::Name),
-            ("/a/s%00/playlist.m3u8", RouteError::Name),
-            ("/a/%ff/playlist.m3u8", RouteError::Name),
-            ("/a/%2/playlist.m3u8", RouteError::Escape),
-            ("/a/%zz/playlist.m3u8", RouteError::Escape),
-            ("/a/%+1/playlist.m3u8", RouteError::Escape),
+    fn every_form_of_a_path_beneath_a_mount() {
+        let file = |path: &str| Some(vod::Stream::File(path.to_owned()));
+        let smil = |path: &str| Some(vod::Stream::Smil(path.to_owned()));
+        for (path, stream) in [
+            ("/vod/smil:a/b_presenter.smil/playlist.m3u8", smil("a/b_presenter.smil")),
+            ("/vod/_definst_/smil:b.smil/manifest_mpm4sav_mvlist.mpd", smil("b.smil")),
+            ("/vod/_definst_/a/b.smil/playlist.m3u8", smil("a/b.smil")),
+            ("/vod/mp4:engage-player/x/y/PAES_hd/playlist.m3u8", file("engage-player/x/y/PAES_hd.mp4")),
+            ("/vod/mp4%3Aa%20b.mp4/playlist.m3u8", file("a b.mp4")),
+            ("/vod/a.mov/chunklist_w1_b2.m3u8", file("a.mov")),
+            ("/vod/mp4:a%2F..%2Fb.mp4/playlist.m3u8", None),
+            ("/vod/mp4:a%00.mp4/playlist.m3u8", None),
+            ("/vod/rtp:a.mp4/playlist.m3u8", None),
+            ("/vod/playlist.m3u8", None),
+            ("/vod/mp4:a.mp4/index.html", None),
         ] {
-            assert_eq!(parse(path), Err(error), "{path}");
+            let Ok(Route::Mount(read)) = super::parse(path, |app| app == "vod") else { panic!("{path}") };
+            let read = read.ok().and_then(|path| path.address.stream);
+            assert_eq!(read, stream.map(StreamRef::Recording), "{path}");
         }
     }
 
@@ -402,11 +338,12 @@ mod tests {
             path in prop_oneof![".{0,60}", "(/([a-z_.:%]|%[0-9a-f]{2}|ngrp:|_all|_definst_){0,8}){0,4}(/[a-z_0-9]{0,12}\\.(m3u8|mp4|m4s))?"],
         ) {
             if let Ok(Route::Channel(path)) = parse(&path) {
-                let stream = match path.stream {
-                    Some(Stream::Name(name) | Stream::Group(name)) => name,
+                let stream = match path.address.stream {
+                    Some(StreamRef::Name(name) | StreamRef::Group(name)) => name,
+                    Some(StreamRef::Recording(_)) => "".into(),
                     None => "none".into(),
                 };
-                for name in [path.app, stream] {
+                for name in [path.address.app, stream] {
                     prop_assert!(!name.is_empty() && name != "." && name != "..");
                     prop_assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)));
                 }

@@ -14,10 +14,10 @@ use http::{HeaderValue, Response};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::Kind;
 use super::answer::Answer;
 use super::fault::Fault;
 use crate::agenda::{Plan, PlannedEvent};
+use crate::delivery::Kind;
 use crate::http::{Body, Description, ETag, content};
 use crate::matrix::MatrixView;
 use crate::media::{MediaTime, Segment};

@@ -3,10 +3,10 @@
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 
-use super::Kind;
 use super::answer::Answer;
-use super::door::Refusal;
-use super::route::RouteError;
+use crate::delivery::Kind;
+use crate::delivery::address::AddressError;
+use crate::delivery::door::Refusal;
 use crate::http::{empty, problem};
 
 /// The viewer's fault, or an old link's; [`Fault::NotReady`] is ours.
@@ -14,7 +14,7 @@ use crate::http::{empty, problem};
 pub(super) enum Fault {
     /// The path cannot be read.
     #[error(transparent)]
-    Path(RouteError),
+    Path(AddressError),
     /// The door did not let the viewer in.
     #[error(transparent)]
     Refused(Refusal),
@@ -51,10 +51,10 @@ impl Fault {
                 (Kind::NotReady, response)
             }
             Self::Refused(_) => (Kind::Refused, problem(StatusCode::FORBIDDEN, &self.to_string())),
-            Self::Path(RouteError::Escape) => {
+            Self::Path(AddressError::Escape) => {
                 (Kind::Refused, problem(StatusCode::BAD_REQUEST, &self.to_string()))
             }
-            Self::Path(RouteError::Name | RouteError::Form)
+            Self::Path(AddressError::Name | AddressError::Outside | AddressError::Form)
             | Self::Channel
             | Self::Stream
             | Self::Rung

@@ -4,10 +4,10 @@
 use http::HeaderValue;
 use http::request::Parts;
 
-use super::Kind;
 use super::answer::{DASH, PLAYLIST, SECONDS};
 use super::made::{Document, Found, Made};
-use super::poster::poster;
+use crate::delivery::Kind;
+use crate::delivery::poster::poster;
 use crate::vod::{self, File, Mount, Presentation, Recording, Stream, Trim, VodFault};
 
 const TEN_SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=10");
@@ -60,8 +60,8 @@ impl Desk<'_> {
         let what = format!("{file:?} {trim:?} {} {texts:?}", presentation.version());
         let is_manifest = *file == File::Manifest;
         let make = move || {
-            let make = if is_manifest { Mount::manifest } else { Mount::multivariant };
-            Ok(Document::of(make(&presentation, trim, &texts)))
+            let write = if is_manifest { Presentation::manifest } else { Presentation::multivariant };
+            Ok(Document::of(write(&presentation, trim, &texts)))
         };
         let document = self.document(what, make).await?;
         let content_type = if is_manifest { DASH } else { PLAYLIST };
@@ -106,7 +106,7 @@ impl Desk<'_> {
             File::TextPlaylist(index, trim) => {
                 texts.get(index).ok_or(VodFault::NotFound)?;
                 let what = format!("{file:?} {version}");
-                let make = move || Ok(Document::of(Mount::text_playlist(&presentation, index, trim)));
+                let make = move || Ok(Document::of(presentation.text_playlist(index, trim)));
                 return Ok(media_playlist(self.document(what, make).await?));
             }
             File::WholeText(index, trim) => (index, trim, None),
@@ -117,8 +117,8 @@ impl Desk<'_> {
         let what = format!("{file:?} {version} {}", captions.version);
         let make = move || {
             let text = match part {
-                Some(part) => Mount::text_segment(&captions.cues, part),
-                None => Mount::whole_text(&presentation, &captions.cues, trim),
+                Some(part) => captions.segment(part),
+                None => presentation.whole_text(&captions.cues, trim),
             };
             Ok(Document::of(text))
         };

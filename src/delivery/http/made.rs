@@ -11,8 +11,8 @@ use http::HeaderValue;
 use http::request::Parts;
 use moka::future::Cache;
 
-use super::Kind;
 use super::answer::Answer;
+use crate::delivery::Kind;
 use crate::http::{Description, ETag, content};
 use crate::media::Segment;
 use crate::meter::Counter;

@@ -1,0 +1,248 @@
+//! What a player asks for, whatever the protocol and the spelling: one decoded [`Address`]. Sans-IO.
+//!
+//! Contract: a protocol cuts off what is its own (HTTP the file at the end of a path, RTSP `trackID=`, RTMP the slash
+//! between application and stream) and calls [`parse`] or [`Address::of_rtmp`] once. The [`Door`](super::Door) is asked
+//! about the value that comes out, and the same value is looked up: two spellings of one name cannot get two answers.
+//!
+//! ```text
+//! <app>[/_definst_][/[<prefix>:]<name>]            %XX is read as what it stands for, once (RFC 3986 §2.4)
+//! ```
+//! | in the name | of a channel | of a mount |
+//! |---|---|---|
+//! | `mp4:` `flv:` `mp3:` `m4a:` | say nothing | a media file |
+//! | `smil:` | refused | a SMIL file, `.smil` is added where it is missing |
+//! | `ngrp:<stream>_all` | all rungs of the stream | refused |
+//! | no prefix | a stream | a SMIL file where it ends with `.smil`, else a media file |
+//! | extension | of the name | `.mp4` is added where there is none that we know |
+//! | `<stream>.stream` | the stream, as Wowza calls what a stream file has started | of the name |
+//! | `<stream>_<rung>` | the rung | of the name |
+//! | `/` | refused | folders |
+//!
+//! Names of channels, mounts and streams have letters, digits, `_`, `.` and `-`; those of files any characters but `/`, `\`
+//! and NUL. No part of a name is empty or consists of dots alone, and an encoded slash is refused.
+//!
+//! What does *not* belong here: which names there are (`registry`, `vod`), files of HLS and DASH (`http::route`).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::percent::{self, PercentError};
+use crate::vod;
+
+/// Wowza's default application instance: it means nothing here.
+const DEFAULT_INSTANCE: &str = "_definst_";
+/// Bytes of a decoded name at most.
+const NAME_MAX: usize = 1023;
+/// Prefixes, and what they say.
+const PREFIXES: [(&str, Prefix); 6] = [
+    ("mp4", Prefix::Media),
+    ("flv", Prefix::Media),
+    ("mp3", Prefix::Media),
+    ("m4a", Prefix::Media),
+    ("smil", Prefix::Smil),
+    ("ngrp", Prefix::Group),
+];
+/// How the name of a group ends.
+const GROUP_END: &str = "_all";
+/// How Wowza calls a stream that a stream file has started.
+const STREAM_FILE: &str = ".stream";
+const SMIL: &str = ".smil";
+
+/// What a prefix says of the name behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Prefix {
+    Media,
+    Smil,
+    Group,
+}
+
+/// What is asked for, decoded. `Display` writes it in one spelling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address<'a> {
+    /// The name of a channel or a mount.
+    pub app: Cow<'a, str>,
+    /// What of it; `None` for the channel or the mount itself.
+    pub stream: Option<StreamRef<'a>>,
+}
+
+/// What of a channel or a mount is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamRef<'a> {
+    /// A channel's stream by its name, which may end with a rung's.
+    Name(Cow<'a, str>),
+    /// All rungs of that stream of a channel: `ngrp:<name>_all`.
+    Group(Cow<'a, str>),
+    /// A recording of a mount.
+    Recording(vod::Stream),
+}
+
+/// An address that leads nowhere: the player's fault, or an old link's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// `%` without two hexadecimal digits.
+    #[error("the path has a % that is not followed by two hexadecimal digits")]
+    Escape,
+    /// A name that cannot exist.
+    #[error("the path has a name that is empty or has characters that names do not have")]
+    Name,
+    /// A part of a file's name that is empty, or leads upward, or a name without end.
+    #[error("the path has a name that may lead out of its folder")]
+    Outside,
+    /// None of the forms above.
+    #[error("the path has none of the forms that are served here")]
+    Form,
+}
+
+impl fmt::Display for Address<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { app, stream } = self;
+        match stream {
+            None => write!(f, "{app}"),
+            Some(StreamRef::Name(name)) => write!(f, "{app}/{name}"),
+            Some(StreamRef::Group(name)) => write!(f, "{app}/ngrp:{name}{GROUP_END}"),
+            Some(StreamRef::Recording(vod::Stream::File(path))) => write!(f, "{app}/mp4:{path}"),
+            Some(StreamRef::Recording(vod::Stream::Smil(path))) => write!(f, "{app}/smil:{path}"),
+        }
+    }
+}
+
+impl Address<'_> {
+    /// The same for longer than what it was read from.
+    pub fn into_owned(self) -> Address<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let stream = self.stream.map(|stream| match stream {
+            StreamRef::Name(name) => StreamRef::Name(own(name)),
+            StreamRef::Group(name) => StreamRef::Group(own(name)),
+            StreamRef::Recording(stream) => StreamRef::Recording(stream),
+        });
+        Address { app: own(self.app), stream }
+    }
+
+    /// What an RTMP player asks for: an application, and `[<prefix>:]<path>` in it, decoded by [`crate::rtmp`].
+    pub fn of_rtmp(
+        app: &str,
+        stream: &str,
+        is_mount: impl FnOnce(&str) -> bool,
+    ) -> Result<Address<'static>, AddressError> {
+        let app = plain(Cow::Borrowed(app))?;
+        let is_mount = is_mount(&app);
+        let parts = stream.split('/').map(|part| Ok(Cow::Borrowed(part)));
+        Ok(Address { stream: stream_of(parts, is_mount)?, app }.into_owned())
+    }
+}
+
+/// Reads `<app>[/_definst_][/[<prefix>:]<name>]`, escaped; `is_mount` says whether an application is a mount.
+pub fn parse(path: &str, is_mount: impl FnOnce(&str) -> bool) -> Result<Address<'_>, AddressError> {
+    let mut parts = path.split('/').map(decode);
+    let app = plain(parts.next().ok_or(AddressError::Form)??)?;
+    let is_mount = is_mount(&app);
+    Ok(Address { stream: stream_of(parts, is_mount)?, app })
+}
+
+/// `text` without its escapes.
+pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, AddressError> {
+    percent::decode(text).map_err(|error| match error {
+        PercentError::Triplet => AddressError::Escape,
+        PercentError::Utf8 => AddressError::Name,
+    })
+}
+
+/// A name of a channel, a mount, a stream or a live file.
+pub(super) fn plain(text: Cow<'_, str>) -> Result<Cow<'_, str>, AddressError> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+    let is_dots = text.bytes().all(|byte| byte == b'.');
+    if is_plain && !is_dots && text.len() <= NAME_MAX { Ok(text) } else { Err(AddressError::Name) }
+}
+
+/// What of the stream called `name` in `<stream>_<rung>` is left before the rung.
+pub(super) fn before_rung<'a>(name: &'a str, rung: &str) -> Option<&'a str> {
+    name.strip_suffix(rung)?.strip_suffix('_')
+}
+
+/// The stream in `<stream>.stream`.
+pub(super) fn before_stream_file(name: &str) -> Option<&str> {
+    name.strip_suffix(STREAM_FILE)
+}
+
+type Part<'a> = Result<Cow<'a, str>, AddressError>;
+
+/// What stands behind the application.
+fn stream_of<'a>(
+    mut parts: impl Iterator<Item = Part<'a>>,
+    is_mount: bool,
+) -> Result<Option<StreamRef<'a>>, AddressError> {
+    let mut first = parts.next().transpose()?;
+    while first.as_deref() == Some(DEFAULT_INSTANCE) {
+        first = parts.next().transpose()?;
+    }
+    let Some(first) = first else { return Ok(None) };
+    if is_mount {
+        return recording(first, parts).map(StreamRef::Recording).map(Some);
+    }
+    match parts.next().transpose()? {
+        None => stream_of_channel(first).map(Some),
+        Some(_) => Err(AddressError::Form),
+    }
+}
+
+/// `[<prefix>:]<rest>`; `None` for a prefix that we do not know.
+fn prefixed(text: &str) -> Option<(Option<Prefix>, &str)> {
+    let Some((word, rest)) = text.split_once(':') else { return Some((None, text)) };
+    let (_, prefix) = PREFIXES.iter().find(|(known, _)| *known == word)?;
+    Some((Some(*prefix), rest))
+}
+
+fn stream_of_channel(text: Cow<'_, str>) -> Result<StreamRef<'_>, AddressError> {
+    match prefixed(&text).ok_or(AddressError::Form)? {
+        (None, _) => plain(text).map(StreamRef::Name),
+        (Some(Prefix::Media), _) => {
+            plain(within(text, |text| prefixed(text).map(|(_, rest)| rest))).map(StreamRef::Name)
+        }
+        (Some(Prefix::Group), group) if group.ends_with(GROUP_END) => {
+            plain(within(text, |text| prefixed(text)?.1.strip_suffix(GROUP_END))).map(StreamRef::Group)
+        }
+        (Some(Prefix::Group | Prefix::Smil), _) => Err(AddressError::Form),
+    }
+}
+
+fn recording<'a>(
+    first: Cow<'a, str>,
+    rest: impl Iterator<Item = Part<'a>>,
+) -> Result<vod::Stream, AddressError> {
+    let mut path = String::new();
+    for (index, part) in std::iter::once(Ok(first)).chain(rest).enumerate() {
+        let part = part?;
+        if part.contains(['/', '\\', '\0']) {
+            return Err(AddressError::Name);
+        }
+        if index > 0 {
+            path.push('/');
+        }
+        path.push_str(&part);
+        if path.len() > NAME_MAX {
+            return Err(AddressError::Outside);
+        }
+    }
+    let (prefix, path) = prefixed(&path).ok_or(AddressError::Form)?;
+    if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(AddressError::Outside);
+    }
+    let is_smil = path.len() >= SMIL.len() && path.to_ascii_lowercase().ends_with(SMIL);
+    match prefix {
+        Some(Prefix::Smil | Prefix::Media) | None if is_smil => Ok(vod::Stream::Smil(path.to_owned())),
+        Some(Prefix::Smil) => Ok(vod::Stream::Smil(format!("{path}{SMIL}"))),
+        Some(Prefix::Media) | None => Ok(vod::Stream::File(vod::with_extension(path))),
+        Some(Prefix::Group) => Err(AddressError::Form),
+    }
+}
+
+/// A part of a text, borrowed from where the text is; nothing of it where there is no such part.
+fn within(text: Cow<'_, str>, choose: impl FnOnce(&str) -> Option<&str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(choose(text).unwrap_or_default()),
+        Cow::Owned(text) => Cow::Owned(choose(&text).unwrap_or_default().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

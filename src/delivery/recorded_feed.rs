@@ -1,0 +1,98 @@
+//! A recording on its way to a player of frames, over RTMP or RTSP: its samples, read batch by batch.
+//!
+//! Contract. Ask [`RecordedFeed::next`] when more may be sent. A batch that is being read when the question is given up goes
+//! on where it was with the next question; [`RecordedFeed::seek`] forgets it.
+//!
+//! What does *not* belong here: pace, and how a protocol packs samples.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::TryStreamExt;
+use futures_util::future::BoxFuture;
+
+use crate::media::MediaTime;
+use crate::vod::{Mount, RecordedSample, SampleBatch, SampleCursor, VodFault};
+
+/// See the module's text.
+pub(super) struct RecordedFeed {
+    mount: Arc<Mount>,
+    cursor: SampleCursor,
+    /// What is being read, and when its first sample is decoded.
+    reading: Option<(MediaTime, BoxFuture<'static, Result<LoadedBatch, VodFault>>)>,
+}
+
+/// Samples with their bytes.
+pub(super) struct LoadedBatch {
+    samples: Vec<RecordedSample>,
+    bytes: Bytes,
+}
+
+impl LoadedBatch {
+    /// In decode order.
+    pub(super) fn samples(&self) -> impl Iterator<Item = (&RecordedSample, &[u8])> {
+        self.samples.iter().filter_map(|sample| Some((sample, self.bytes.get(sample.place.clone())?)))
+    }
+
+    /// Bytes of all of them.
+    pub(super) const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+impl RecordedFeed {
+    /// From where `cursor` stands.
+    pub(super) fn new(mount: Arc<Mount>, cursor: SampleCursor) -> Self {
+        Self { mount, cursor, reading: None }
+    }
+
+    pub(super) const fn cursor(&self) -> &SampleCursor {
+        &self.cursor
+    }
+
+    pub(super) fn mount(&self) -> &Mount {
+        &self.mount
+    }
+
+    /// When the next sample is decoded; `None` at the end.
+    pub(super) fn next_at(&self) -> Option<MediaTime> {
+        self.reading.as_ref().map(|(at, _)| *at).or_else(|| self.cursor.next_at())
+    }
+
+    /// Goes on from there: see [`SampleCursor::seek`].
+    pub(super) fn seek(&mut self, to: MediaTime) {
+        self.reading = None;
+        self.cursor.seek(to);
+    }
+
+    /// The samples that are decoded before `until`, but not too many at once; `None` at the end. May be cancelled.
+    pub(super) async fn next(&mut self, until: MediaTime) -> Result<Option<LoadedBatch>, VodFault> {
+        if self.reading.is_none() {
+            let Some((at, batch)) = self.cursor.next_at().zip(self.cursor.take(until)) else {
+                return Ok(None);
+            };
+            let (mount, cursor) = (Arc::clone(&self.mount), &self.cursor);
+            let recording = Arc::clone(cursor.rendition().recording());
+            let reading = async move {
+                let SampleBatch { layout, samples } = batch;
+                let (first, rest) = mount.read(&recording, &layout).await?;
+                let Some(mut rest) = rest else { return Ok(LoadedBatch { samples, bytes: first }) };
+                let mut bytes = BytesMut::with_capacity(layout.total_len() as usize);
+                bytes.extend_from_slice(&first);
+                let io = |error: std::io::Error| VodFault::Io {
+                    path: recording.path.clone(),
+                    error: error.to_string(),
+                };
+                while let Some(part) = rest.try_next().await.map_err(io)? {
+                    bytes.extend_from_slice(&part);
+                }
+                Ok(LoadedBatch { samples, bytes: bytes.freeze() })
+            };
+            self.reading = Some((at, Box::pin(reading)));
+        }
+        let Some((_, reading)) = &mut self.reading else { return Ok(None) };
+        let loaded = reading.await;
+        self.reading = None;
+        loaded.map(Some)
+    }
+}
