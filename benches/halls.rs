@@ -17,7 +17,7 @@
 
 #[path = "clips/camera.rs"]
 mod camera;
-#[path = "../src/ladder/lecture.rs"]
+#[path = "../crates/ladder/src/lecture.rs"]
 #[expect(dead_code, reason = "where slides begin is for tests")]
 mod lecture;
 

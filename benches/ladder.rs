@@ -4,7 +4,7 @@
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run should say so and stop")]
 
-#[path = "../src/ladder/lecture.rs"]
+#[path = "../crates/ladder/src/lecture.rs"]
 mod lecture;
 
 use std::hint::black_box;

@@ -98,23 +98,23 @@
 
 pub use amphi_admin as admin;
 pub use amphi_config as config;
+pub use amphi_container as container;
 pub use amphi_control::{agenda, alarm, audit, matrix, push, rehearsal, schedule};
 pub use amphi_http as http;
+pub use amphi_ladder as ladder;
+pub use amphi_loadtest as loadtest;
 pub use amphi_media as media;
 pub use amphi_media::{clock, feed, meter, percent, retry};
 pub use amphi_protocol::{rtmp, rtsp};
 pub use amphi_runtime::{log, tasks, udp, workshop};
+pub use amphi_simulator as simulator;
 pub use amphi_source as source;
+pub use amphi_vod as vod;
 
 pub mod channel;
-pub mod container;
 pub mod delivery;
-pub mod ladder;
-pub mod loadtest;
 pub mod server;
-pub mod simulator;
 pub mod store;
-pub mod vod;
 
 #[cfg(test)]
 mod house;

@@ -1,0 +1,188 @@
+//! A small mp4 file in memory, as timed access units: the waiting video, and what a simulated hall sends.
+//!
+//! Reads progressive files with one H.264 and one AAC track (others are ignored). Every number of the tables is
+//! checked against the file's length before memory is taken for it. What does not belong here: recorded
+//! lectures, which are never read whole.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::isobmff::{BoxFault, Boxes};
+use super::mp4::{Movie, MovieTrack, SampleInfo};
+use amphi_media::{Timescale, TrackFormat};
+
+/// One access unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClipSample {
+    /// Decode time in ticks.
+    pub dts: i64,
+    /// Presentation time in ticks, the edit list applied; negative before the edit begins.
+    pub pts: i64,
+    /// Ticks.
+    pub duration: u32,
+    /// Decoding can start here.
+    pub sync: bool,
+    /// The bytes, a part of the file's.
+    pub data: Bytes,
+}
+
+/// One track.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClipTrack {
+    /// How samples are coded.
+    pub format: Arc<TrackFormat>,
+    /// Ticks per second.
+    pub timescale: Timescale,
+    /// In decode order.
+    pub samples: Vec<ClipSample>,
+}
+
+/// See the module's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clip {
+    /// The first H.264 track.
+    pub video: Option<ClipTrack>,
+    /// The first AAC track.
+    pub audio: Option<ClipTrack>,
+}
+
+/// Why a file is no clip.
+#[derive(Debug, thiserror::Error)]
+pub enum ClipError {
+    /// It does not begin like an mp4 file.
+    #[error("not an mp4 file: it does not begin with an ftyp box")]
+    NotMp4,
+    /// There is no index.
+    #[error("no moov box: the file is truncated or not finished")]
+    NoIndex,
+    /// A box cannot be read, or points outside the file.
+    #[error(transparent)]
+    Box(#[from] BoxFault),
+    /// A track is coded in a way that we do not read, or lies.
+    #[error("track {track}: {fault}")]
+    MovieTrack {
+        /// The track's number.
+        track: u32,
+        /// What is wrong, naming the box.
+        fault: &'static str,
+    },
+    /// The file is sound, but holds nothing that we play.
+    #[error("no H.264 or AAC track")]
+    Nothing,
+}
+
+impl Clip {
+    /// Reads the index of `file` and cuts the samples out of it, without copying them.
+    pub fn parse(file: &Bytes) -> Result<Self, ClipError> {
+        if file.get(4..8) != Some(b"ftyp") {
+            return Err(ClipError::NotMp4);
+        }
+        let mut movie = None;
+        for found in Boxes::new(file, 0) {
+            let found = found?;
+            if found.kind == *b"moov" {
+                movie = Some(Movie::parse(found.whole, found.at, file.len() as u64)?);
+            }
+        }
+        let movie = movie.ok_or(ClipError::NoIndex)?;
+        let video = movie.video.as_ref().filter(|track| track.coding.codec.starts_with("avc"));
+        let audio = movie.audio.iter().find(|track| track.coding.codec.starts_with("mp4a.40."));
+        let clip = Self {
+            video: video
+                .map(|track| cut(track, track.coding.h264().map(TrackFormat::H264), file))
+                .transpose()?,
+            audio: audio
+                .map(|track| cut(track, track.coding.aac().map(TrackFormat::Aac), file))
+                .transpose()?,
+        };
+        if clip.video.is_none() && clip.audio.is_none() { Err(ClipError::Nothing) } else { Ok(clip) }
+    }
+}
+
+/// The samples of a track. Its first edit that is not empty begins at zero (ISO/IEC 14496-12 §8.6.6).
+fn cut(track: &MovieTrack, format: Option<TrackFormat>, file: &Bytes) -> Result<ClipTrack, ClipError> {
+    let fault = |fault| ClipError::MovieTrack { track: track.id, fault };
+    let format = format.ok_or(fault("stsd: a configuration with NAL lengths of 4 bytes is needed"))?;
+    let count = track.samples.count();
+    // Samples without bytes cost nothing in the file, but memory here.
+    if count as usize > file.len() {
+        return Err(fault("stsz: there are more samples than bytes"));
+    }
+    let mut dts = track.origin.saturating_neg();
+    let sample = |(index, info): (u32, SampleInfo)| {
+        let extents = track.samples.extents(index, index + 1);
+        let data = extents.first().map(|it| file.slice(it.offset as usize..(it.offset + it.len) as usize));
+        let (pts, duration) = (dts.saturating_add(info.composition.into()), info.duration);
+        let sample = ClipSample { dts, pts, duration, sync: info.sync, data: data.unwrap_or_default() };
+        dts = dts.saturating_add(duration.into());
+        sample
+    };
+    let samples = (0..count).zip(track.samples.range(0, count)).map(sample).collect();
+    Ok(ClipTrack { format: Arc::new(format), timescale: Timescale(track.timescale), samples })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn fixture(name: &str) -> Bytes {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name);
+        std::fs::read(path).expect("a fixture").into()
+    }
+
+    #[test]
+    fn a_hall_has_its_pictures_and_its_speech() {
+        let clip = Clip::parse(&fixture("hall_c.mp4")).expect("a sound file");
+        let video = clip.video.expect("pictures");
+        assert_eq!(video.samples.len(), 300);
+        let syncs: Vec<_> = (0..300).filter(|&index| video.samples[index].sync).collect();
+        assert_eq!(syncs, (0..10).map(|index| index * 30).collect::<Vec<_>>());
+        let TrackFormat::H264(sets) = &*video.format else { panic!("H.264") };
+        assert_eq!(sets.codec_string(), "avc1.640029");
+        let audio = clip.audio.expect("speech");
+        let TrackFormat::Aac(config) = &*audio.format else { panic!("AAC") };
+        assert_eq!((config.sample_rate, config.channels), (44_100, 1));
+        assert_eq!(audio.samples[0].pts, -1024, "the encoder's priming lies before the edit");
+    }
+
+    #[test]
+    fn a_second_reader_sees_the_same_samples() {
+        let file = fixture("waiting.mp4");
+        let clip = Clip::parse(&file).expect("a sound file");
+        let mut other =
+            mp4::Mp4Reader::read_header(std::io::Cursor::new(&file), file.len() as u64).expect("read");
+        for (id, track) in [(1, clip.video.expect("pictures")), (2, clip.audio.expect("sound"))] {
+            assert_eq!(other.sample_count(id).expect("a track") as usize, track.samples.len());
+            for (index, sample) in track.samples.iter().enumerate() {
+                let same = other.read_sample(id, index as u32 + 1).expect("readable").expect("there");
+                assert_eq!(same.bytes, sample.data);
+                assert_eq!(same.is_sync, sample.sync);
+                assert_eq!(same.duration, sample.duration);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_clip_is_said() {
+        let error =
+            |bytes: &'static [u8]| Clip::parse(&Bytes::from_static(bytes)).expect_err("no clip").to_string();
+        assert_eq!(error(b""), "not an mp4 file: it does not begin with an ftyp box");
+        assert_eq!(error(b"<html>not found</html>"), error(b""));
+        let file = fixture("waiting.mp4");
+        for part in 1..64 {
+            let cut = file.slice(..file.len() * part / 64);
+            assert!(Clip::parse(&cut).is_err(), "{part}/64 of the file");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_index_never_panics(flips in prop::collection::vec((0..6000_usize, any::<u8>()), 1..20)) {
+            let mut bytes = fixture("waiting.mp4").to_vec();
+            for (at, value) in flips { bytes[at] = value; }
+            let _ = Clip::parse(&bytes.into());
+        }
+    }
+}

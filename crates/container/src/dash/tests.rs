@@ -1,0 +1,73 @@
+//! What is written is read.
+
+use std::time::Duration;
+
+use super::*;
+use amphi_media::MediaTime;
+
+#[test]
+fn a_timeline_is_short() {
+    let segments = [(0, 6), (6, 6), (12, 6), (18, 1), (30, 1)];
+    let timeline: SegmentTimeline = segments.into_iter().collect();
+    assert_eq!(
+        timeline.to_string(),
+        "<S t=\"0\" d=\"6\" r=\"2\"/><S t=\"18\" d=\"1\"/><S t=\"30\" d=\"1\"/>"
+    );
+    assert_eq!(timeline.segments().collect::<Vec<_>>(), segments);
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let template = |start_number, presentation_time_offset| {
+        RepresentationMedia::Segments(SegmentTemplate {
+            timescale: 90_000,
+            presentation_time_offset,
+            start_number,
+            initialization: "init.mp4".to_owned(),
+            media: "media_$Time$.m4s".to_owned(),
+            timeline: [(7, 180_000), (180_007, 90_000)].into_iter().collect(),
+        })
+    };
+    let video = RepresentationFormat::Video { width: 1280, height: 720, frame_rate: "25/1".to_owned() };
+    let representation = |id: &str, codecs: &str, format, media| Representation {
+        id: id.to_owned(),
+        codecs: codecs.to_owned(),
+        bandwidth_bps: 7,
+        format,
+        media,
+    };
+    let set = |id, content, language: Option<&str>, representation| AdaptationSet {
+        id,
+        content,
+        language: language.map(str::to_owned),
+        segment_alignment: id == 0,
+        representations: vec![representation],
+    };
+    let sound = RepresentationFormat::Audio { sample_rate: 48_000 };
+    let text = RepresentationMedia::BaseUrl("t<&\".vtt".to_owned());
+    let adaptation_sets = vec![
+        set(0, ContentType::Video, None, representation("v", "avc1.64001F", video, template(Some(3), None))),
+        set(
+            1,
+            ContentType::Audio,
+            Some("f\"<&r"),
+            representation("a", "mp4a.40.2", sound, template(None, Some(9))),
+        ),
+        set(2, ContentType::Text, Some("de"), representation("t", "", RepresentationFormat::Text, text)),
+    ];
+    let seconds = Duration::from_millis;
+    for presentation in [
+        PresentationType::Static { duration: seconds(12_340) },
+        PresentationType::Dynamic {
+            now: MediaTime::from_millis(1_795_000_000_040),
+            update_period: seconds(2000),
+            buffer_depth: seconds(12_000),
+            delay: seconds(6000),
+        },
+    ] {
+        let mpd = Mpd { presentation, adaptation_sets: adaptation_sets.clone() };
+        let text = mpd.to_string();
+        assert_eq!(Mpd::parse(&text).expect("sound"), mpd, "{text}");
+    }
+    assert!(Mpd::parse("<html/>").is_err() && Mpd::parse("none").is_err());
+}

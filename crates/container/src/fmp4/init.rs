@@ -1,0 +1,315 @@
+//! Initialization sections: `ftyp` and `moov` (ISO/IEC 14496-12 §8, 23000-19 §7.3.1).
+
+use bytes::{BufMut, Bytes};
+
+use super::super::isobmff::{put_box, put_full_box};
+use super::super::mp4::TrackMedia;
+use super::{AUDIO_TRACK_ID, OTHER_SAMPLE, SYNC_SAMPLE, VIDEO_TRACK_ID};
+use amphi_media::{
+    AAC_FRAME_SAMPLES, AudioSpecificConfig, AudioTrack, ParameterSets, Parts, RungTracks, VIDEO_TIMESCALE,
+    VideoTrack,
+};
+
+/// `objectTypeIndication` of AAC (ISO/IEC 14496-1 table 5).
+const OBJECT_TYPE_AAC: u8 = 0x40;
+/// `streamType` of sound (ISO/IEC 14496-1 table 6), not upstream, and the reserved bit.
+const STREAM_TYPE_AUDIO: u8 = 5 << 2 | 1;
+
+/// No transformation (§8.2.2).
+const UNITY: [u8; 36] = {
+    let mut matrix = [0; 36];
+    (matrix[1], matrix[17], matrix[32]) = (1, 1, 0x40);
+    matrix
+};
+
+/// Why a rung cannot be described: a fault of whoever made its tracks.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The SPS ends before its profile and level.
+    #[error("rung {rung}: the SPS has {length} bytes, too few for profile and level")]
+    ParameterSets {
+        /// The rung's name.
+        rung: String,
+        /// Bytes of the SPS.
+        length: usize,
+    },
+    /// A picture side that 16 bits cannot say.
+    #[error("rung {rung}: a picture of {width}x{height} is too large for a sample entry")]
+    Size {
+        /// The rung's name.
+        rung: String,
+        /// Luma samples per row.
+        width: u32,
+        /// Rows of luma.
+        height: u32,
+    },
+}
+
+/// What an initialization section says of a track.
+#[derive(Clone, Copy, Debug)]
+pub struct InitTrack<'a> {
+    /// `track_ID`.
+    pub track_id: u32,
+    /// Ticks per second.
+    pub timescale: u32,
+    /// ISO 639-2/T.
+    pub language: &'a str,
+    /// Pictures or sound.
+    pub media: TrackMedia,
+    /// The sample entry, header included.
+    pub sample_entry: &'a [u8],
+    /// The transformation of `tkhd` (§8.3.2), 36 bytes.
+    pub matrix: Option<&'a [u8]>,
+    /// Media time at which the presentation begins, in ticks; 0 needs no edit list.
+    pub edit_start: i64,
+    /// Of samples of which a fragment says nothing, in ticks.
+    pub default_duration: u32,
+    /// Of samples of which a fragment says nothing.
+    pub default_flags: u32,
+}
+
+impl InitTrack<'_> {
+    const fn is_video(&self) -> bool {
+        matches!(self.media, TrackMedia::Video { .. })
+    }
+}
+
+/// The initialization section of these parts of a rung: picture as track 1 if it has one, sound as track 2.
+pub fn init_section(rung: &RungTracks, parts: Parts) -> Result<Bytes, InitError> {
+    let video = rung.video.as_ref().filter(|_| parts.has_picture());
+    let picture = video.map(|video| Ok((video, picture_entry(video, &rung.name)?))).transpose()?;
+    let sound = parts.has_sound().then(|| sound_entry(&rung.audio));
+    let mut tracks = Vec::new();
+    if let Some((video, (media, entry))) = &picture {
+        tracks.push(InitTrack {
+            track_id: VIDEO_TRACK_ID,
+            timescale: VIDEO_TIMESCALE.0,
+            language: "und",
+            media: *media,
+            sample_entry: entry,
+            matrix: None,
+            edit_start: 0,
+            default_duration: VIDEO_TIMESCALE.0 / video.fps.max(1),
+            default_flags: OTHER_SAMPLE,
+        });
+    }
+    if let Some(entry) = &sound {
+        tracks.push(InitTrack {
+            track_id: AUDIO_TRACK_ID,
+            timescale: rung.audio.timescale().0,
+            language: "und",
+            media: TrackMedia::Audio { channels: u16::from(rung.audio.format.channels) },
+            sample_entry: entry,
+            matrix: None,
+            edit_start: 0,
+            default_duration: AAC_FRAME_SAMPLES,
+            default_flags: SYNC_SAMPLE,
+        });
+    }
+    Ok(init_section_of(&tracks))
+}
+
+/// The initialization section of these tracks.
+///
+/// iso6 brings `tfdt` and default-base-is-moof (§E.9). The CMAF brands promise one track per file, so a section with
+/// picture and sound may not claim them.
+pub fn init_section_of(tracks: &[InitTrack<'_>]) -> Bytes {
+    let mut out = Vec::with_capacity(1500);
+    put_box(&mut out, *b"ftyp", |out| out.put_slice(b"iso6\0\0\0\0iso6mp41"));
+    put_box(&mut out, *b"moov", |out| {
+        put_full_box(out, *b"mvhd", 1, 0, |out| {
+            out.put_bytes(0, 16);
+            out.put_u32(1000);
+            out.put_u64(0);
+            out.put_u32(0x0001_0000);
+            out.put_u16(0x0100);
+            out.put_bytes(0, 10);
+            out.put_slice(&UNITY);
+            out.put_bytes(0, 24);
+            out.put_u32(tracks.iter().map(|track| track.track_id).fold(AUDIO_TRACK_ID, u32::max) + 1);
+        });
+        put_box(out, *b"mvex", |out| {
+            for track in tracks {
+                put_full_box(out, *b"trex", 0, 0, |out| {
+                    for field in [track.track_id, 1, track.default_duration, 0, track.default_flags] {
+                        out.put_u32(field);
+                    }
+                });
+            }
+        });
+        tracks.iter().for_each(|track| put_track(out, track));
+    });
+    out.into()
+}
+
+/// Durations are 0: all samples stand in fragments (§8.3.2.3).
+fn put_track(out: &mut Vec<u8>, track: &InitTrack<'_>) {
+    let is_video = track.is_video();
+    put_box(out, *b"trak", |out| {
+        // track_enabled, track_in_movie, and as that track_in_preview.
+        put_full_box(out, *b"tkhd", 1, 7, |out| {
+            out.put_bytes(0, 16);
+            out.put_u32(track.track_id);
+            out.put_bytes(0, 22);
+            out.put_u16(u16::from(!is_video));
+            out.put_u16(if is_video { 0 } else { 0x0100 });
+            out.put_u16(0);
+            out.put_slice(track.matrix.unwrap_or(&UNITY));
+            match track.media {
+                TrackMedia::Video { width, height } => {
+                    out.put_u32(u32::from(width) << 16);
+                    out.put_u32(u32::from(height) << 16);
+                }
+                TrackMedia::Audio { .. } => out.put_u64(0),
+            }
+        });
+        if track.edit_start > 0 {
+            put_box(out, *b"edts", |out| {
+                put_full_box(out, *b"elst", 1, 0, |out| {
+                    out.put_u32(1);
+                    // In fragmented files: up to the end (§8.6.6.1).
+                    out.put_u64(0);
+                    out.put_i64(track.edit_start);
+                    out.put_u32(0x0001_0000);
+                });
+            });
+        }
+        put_box(out, *b"mdia", |out| {
+            put_full_box(out, *b"mdhd", 1, 0, |out| {
+                out.put_bytes(0, 16);
+                out.put_u32(track.timescale);
+                out.put_u64(0);
+                out.put_u16(packed(track.language));
+                out.put_u16(0);
+            });
+            put_full_box(out, *b"hdlr", 0, 0, |out| {
+                out.put_u32(0);
+                out.put_slice(if is_video { b"vide" } else { b"soun" });
+                out.put_bytes(0, 12);
+                out.put_slice(if is_video { b"picture\0" } else { b"sound\0" });
+            });
+            put_box(out, *b"minf", |out| put_media_information(out, track));
+        });
+    });
+}
+
+fn put_media_information(out: &mut Vec<u8>, track: &InitTrack<'_>) {
+    put_box(out, *b"dinf", |out| {
+        put_full_box(out, *b"dref", 0, 0, |out| {
+            out.put_u32(1);
+            // In the same file.
+            put_full_box(out, *b"url ", 0, 1, |_| {});
+        });
+    });
+    put_box(out, *b"stbl", |out| {
+        put_full_box(out, *b"stsd", 0, 0, |out| {
+            out.put_u32(1);
+            out.put_slice(track.sample_entry);
+        });
+        for table in [b"stts", b"stsc"] {
+            put_full_box(out, *table, 0, 0, |out| out.put_u32(0));
+        }
+        put_full_box(out, *b"stsz", 0, 0, |out| out.put_u64(0));
+        put_full_box(out, *b"stco", 0, 0, |out| out.put_u32(0));
+    });
+    if track.is_video() {
+        put_full_box(out, *b"vmhd", 0, 1, |out| out.put_bytes(0, 8));
+    } else {
+        put_full_box(out, *b"smhd", 0, 0, |out| out.put_bytes(0, 4));
+    }
+}
+
+/// Three letters in 15 bits (§8.4.2.3).
+fn packed(language: &str) -> u16 {
+    language.bytes().take(3).fold(0, |word, letter| word << 5 | u16::from(letter & 0x1f))
+}
+
+/// A visual sample entry (§12.1.3) of H.264. The SPS says what the colours are; a second opinion could only differ.
+fn picture_entry(video: &VideoTrack, rung: &str) -> Result<(TrackMedia, Vec<u8>), InitError> {
+    let too_large =
+        || InitError::Size { rung: rung.to_owned(), width: video.size.width, height: video.size.height };
+    let width = u16::try_from(video.size.width).map_err(|_| too_large())?;
+    let height = u16::try_from(video.size.height).map_err(|_| too_large())?;
+    let configuration = avc_configuration(&video.parameter_sets, rung)?;
+    let mut out = Vec::new();
+    put_box(&mut out, *b"avc1", |out| {
+        out.put_bytes(0, 6);
+        out.put_u16(1);
+        out.put_bytes(0, 16);
+        out.put_u16(width);
+        out.put_u16(height);
+        // 72 dpi, one frame per sample, no compressor name.
+        out.put_u64(0x0048_0000_0048_0000);
+        out.put_u32(0);
+        out.put_u16(1);
+        out.put_bytes(0, 32);
+        out.put_u16(0x18);
+        out.put_i16(-1);
+        put_box(out, *b"avcC", |out| out.put_slice(&configuration));
+    });
+    Ok((TrackMedia::Video { width, height }, out))
+}
+
+/// The AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1), with the fields that the High profiles add. Ladders
+/// code pictures of 8 bits and 4:2:0 only ([`Picture`](amphi_media::Picture)), so those need no reading of the SPS.
+fn avc_configuration(sets: &ParameterSets, rung: &str) -> Result<Vec<u8>, InitError> {
+    let Some(&[profile, compatibility, level]) = sets.sps.get(1..4).and_then(<[u8]>::first_chunk) else {
+        return Err(InitError::ParameterSets { rung: rung.to_owned(), length: sets.sps.len() });
+    };
+    // NAL lengths of four bytes; one SPS, one PPS.
+    let mut out = vec![1, profile, compatibility, level, 0xff, 0xe1];
+    out.put_u16(sets.sps.len() as u16);
+    out.put_slice(&sets.sps);
+    out.put_u8(1);
+    out.put_u16(sets.pps.len() as u16);
+    out.put_slice(&sets.pps);
+    if matches!(profile, 100 | 110 | 122 | 144) {
+        // 4:2:0, 8 bits of luma and chroma, no SPS extension.
+        out.put_slice(&[0xfd, 0xf8, 0xf8, 0]);
+    }
+    Ok(out)
+}
+
+/// An audio sample entry (§12.2.3) of AAC.
+fn sound_entry(audio: &AudioTrack) -> Vec<u8> {
+    let config = AudioSpecificConfig::lc(audio.format).to_bytes();
+    let mut out = Vec::new();
+    put_box(&mut out, *b"mp4a", |out| {
+        out.put_bytes(0, 6);
+        out.put_u16(1);
+        out.put_bytes(0, 8);
+        out.put_u16(u16::from(audio.format.channels));
+        out.put_u16(16);
+        out.put_u32(0);
+        // 16.16 fixed point; higher rates are said by the AudioSpecificConfig alone.
+        out.put_u32(u32::from(u16::try_from(audio.format.sample_rate).unwrap_or(0)) << 16);
+        put_full_box(out, *b"esds", 0, 0, |out| put_es_descriptor(out, audio.bitrate_bps, &config));
+    });
+    out
+}
+
+/// An ES descriptor (ISO/IEC 14496-1 §7.2.6.5) with an ES_ID of 0, as in files (ISO/IEC 14496-14 §3.1.2).
+fn put_es_descriptor(out: &mut Vec<u8>, bitrate_bps: u32, config: &[u8]) {
+    put_descriptor(out, 3, |out| {
+        out.put_slice(&[0, 0, 0]);
+        put_descriptor(out, 4, |out| {
+            out.put_slice(&[OBJECT_TYPE_AAC, STREAM_TYPE_AUDIO, 0, 0, 0]);
+            out.put_u32(bitrate_bps);
+            out.put_u32(bitrate_bps);
+            put_descriptor(out, 5, |out| out.put_slice(config));
+        });
+        // MP4 files: predefined 2.
+        put_descriptor(out, 6, |out| out.put_u8(2));
+    });
+}
+
+/// A descriptor of less than 128 bytes (ISO/IEC 14496-1 §8.3.3).
+fn put_descriptor(out: &mut Vec<u8>, tag: u8, fill: impl FnOnce(&mut Vec<u8>)) {
+    out.put_slice(&[tag, 0]);
+    let start = out.len();
+    fill(out);
+    let length = (out.len() - start) as u8;
+    if let Some(place) = out.get_mut(start - 1) {
+        *place = length;
+    }
+}

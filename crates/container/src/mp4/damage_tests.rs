@@ -1,0 +1,174 @@
+//! Files that lie: each ends in a fault that names the box and its place, in bounded time and memory.
+
+use super::super::isobmff::{BoxFault, BoxRef, Boxes, put_box, put_full_box};
+use super::*;
+
+/// A fixture's moov, its place, and the length of the file.
+fn moov() -> (Vec<u8>, u64, u64) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/hall_a.mp4");
+    let file = std::fs::read(path).expect("a fixture");
+    let mut boxes = Boxes::new(&file, 0).map(|found| found.expect("sound"));
+    let moov = boxes.find(|found| found.kind == *b"moov").expect("an index");
+    (moov.whole.to_vec(), moov.at, file.len() as u64)
+}
+
+/// The box with the content of those in it as `edit` leaves it; sizes follow.
+fn rewritten(found: &BoxRef<'_>, edit: &mut impl FnMut(&[u8; 4], &mut Vec<u8>)) -> Vec<u8> {
+    let mut body = Vec::new();
+    if matches!(&found.kind, b"moov" | b"trak" | b"mdia" | b"minf" | b"stbl" | b"edts") {
+        for child in found.children(0) {
+            body.extend(rewritten(&child.expect("sound"), edit));
+        }
+    } else {
+        body.extend(found.body);
+    }
+    edit(&found.kind, &mut body);
+    let mut out = Vec::new();
+    put_box(&mut out, found.kind, |out| out.extend(body));
+    out
+}
+
+/// The fixture's index with every box of type `kind` as `edit` leaves its content.
+fn with(kind: [u8; 4], edit: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
+    let (moov, at, _) = moov();
+    let moov = Boxes::new(&moov, at).next().expect("a box").expect("sound");
+    rewritten(&moov, &mut |found, body| {
+        if *found == kind {
+            edit(body);
+        }
+    })
+}
+
+fn read(moov: &[u8]) -> Result<Movie, BoxFault> {
+    let (_, at, len) = self::moov();
+    Movie::parse(moov, at, len).and_then(|movie| movie.finish(at))
+}
+
+fn put(body: &mut [u8], at: usize, value: u32) {
+    body[at..at + 4].copy_from_slice(&value.to_be_bytes());
+}
+
+/// Where the first box of that type begins in the file.
+fn place(moov: &[u8], kind: [u8; 4]) -> u64 {
+    let (_, at, _) = self::moov();
+    at + moov.windows(4).position(|window| *window == kind).expect("there") as u64 - 4
+}
+
+#[test]
+fn every_lie_is_named_with_its_box_and_place() {
+    let sized = |kind: &[u8; 4], size: u32| {
+        let (mut moov, ..) = moov();
+        let at = moov.windows(4).position(|window| window == kind).expect("there") - 4;
+        put(&mut moov, at, size);
+        moov
+    };
+    let nested = (0..10_000).fold(Vec::new(), |inner, _| {
+        let mut out = Vec::with_capacity(inner.len() + 8);
+        put_box(&mut out, *b"moov", |out| out.extend(inner));
+        out
+    });
+    for (what, moov, kind, fault) in [
+        (
+            "a box that is cut off",
+            sized(b"stbl", 1 << 20),
+            b"stbl",
+            "it reaches beyond the end of the box around it",
+        ),
+        ("a size that lies", sized(b"stts", 4), b"stts", "it says a size smaller than its own header"),
+        ("no table of samples", with(*b"stbl", Vec::clear), b"stsd", "it is missing in the box at this byte"),
+        ("fewer sizes", with(*b"stsz", |body| body.truncate(40)), b"stsz", "it has fewer sizes than it says"),
+        (
+            "fewer chunks",
+            with(*b"stco", |body| body.truncate(40)),
+            b"stco",
+            "it has fewer chunks than the samples need",
+        ),
+        ("empty chunks", with(*b"stsc", |body| put(body, 12, 0)), b"stsc", "its chunks hold no samples"),
+        (
+            "samples beyond the end",
+            with(*b"stco", |body| put(body, 8, u32::MAX - 9)),
+            b"stco",
+            "a sample lies beyond the end of the file: it is not finished",
+        ),
+        (
+            "a billion samples",
+            with(*b"stsz", |body| {
+                put(body, 4, 1);
+                put(body, 8, 1_000_000_000);
+            }),
+            b"stsz",
+            "it says more samples than any recording has",
+        ),
+        (
+            "a billion sizes that are not there",
+            with(*b"stsz", |body| put(body, 8, 40_000_000)),
+            b"stsz",
+            "it has fewer sizes than it says",
+        ),
+        ("boxes in boxes", nested, b"mvhd", "it is missing in the box at this byte"),
+        ("no time", with(*b"mdhd", |body| put(body, 12, 0)), b"mdhd", "its timescale is zero"),
+        ("no time at all", with(*b"mvhd", |body| put(body, 12, 0)), b"mvhd", "its timescale is zero"),
+        (
+            "two descriptions",
+            with(*b"stsd", |body| {
+                let entry = body[8..].to_vec();
+                body.extend(entry);
+            }),
+            b"stsd",
+            "it has several sample descriptions, and no player could change between them",
+        ),
+    ] {
+        let said = read(&moov).expect_err(what);
+        assert_eq!((&said.kind, said.fault), (kind, fault), "{what}");
+        // A box that is missing is named with the place of the one that should hold it.
+        let holder = if fault.starts_with("it is missing") {
+            if kind == b"mvhd" { b"moov" } else { b"stbl" }
+        } else {
+            kind
+        };
+        assert_eq!(said.at, place(&moov, *holder), "{what}");
+    }
+}
+
+#[test]
+fn what_never_ends_is_refused_before_it_takes_time_or_memory() {
+    // Two thousand centuries, in samples of 136 years.
+    let mut moov = with(*b"mdhd", |body| put(body, 12, 1));
+    let at = moov.windows(4).position(|window| window == b"stts").expect("there") + 12;
+    put(&mut moov, at + 4, u32::MAX);
+    assert_eq!(read(&moov).expect_err("a lie").fault, "it says that it lasts longer than any recording");
+
+    // Four billion samples in a few bytes, of a track that nobody has heard of.
+    let mut moof = Vec::new();
+    put_box(&mut moof, *b"moof", |out| {
+        put_box(out, *b"traf", |out| {
+            put_full_box(out, *b"tfhd", 0, 0, |out| out.extend([0, 0, 0, 99]));
+            put_full_box(out, *b"trun", 0, 0, |out| out.extend([0xff; 4]));
+        });
+    });
+    let (moov, at, len) = self::moov();
+    let mut movie = Movie::parse(&moov, at, len).expect("sound");
+    let fault = movie.add_fragment(&moof, 5000, len).expect_err("a lie").to_string();
+    assert_eq!(fault, "box trun at byte 5032: it brings more samples than any recording has");
+
+    // A chapter whose title is all of the file.
+    let mut samples = SampleTable::default();
+    for _ in 0..100_000 {
+        samples.push(Sample { offset: 0, size: u32::MAX, duration: 1, composition: 0, sync: true });
+    }
+    let chapters = ChapterTrack { timescale: 1, samples, origin: 0 };
+    assert!(chapters.extents().iter().map(|extent| extent.len).sum::<u64>() < 5 << 20);
+    assert!(chapters.cues(&vec![0xff; 5 << 20].into()).is_empty());
+}
+
+#[test]
+fn a_budget_is_for_all_tracks_of_a_file() {
+    let mut budget = SampleBudget::default();
+    assert!(budget.take(40_000_000) && !budget.take(40_000_000) && budget.take(1000));
+}
+
+#[test]
+fn tables_that_are_short_of_times_are_read_with_the_last_one() {
+    let movie = read(&with(*b"stts", |body| put(body, 8, 1))).expect("players go on, and so do we");
+    assert_eq!(movie.lead().expect("pictures").samples.count(), 300);
+}

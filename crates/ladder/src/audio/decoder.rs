@@ -1,0 +1,372 @@
+//! Coded sound of every kind that sources send to PCM. Knows no time.
+//!
+//! AAC goes through `fdk-aac`: LC, HE-AAC v1 and v2, up to 7.1. It is strict: a unit whose elements do not parse, or which is
+//! longer or shorter than they are, is an error; that is what units are checked with that pass untouched (`passthrough`).
+//! MP3 goes through `symphonia`, G.711 is two lines of arithmetic. More than two channels are mixed to two by the decoder:
+//! centre and surround at -3 dB, no LFE (ITU-R BS.775-3 annex 4), and its limiter keeps the sum from clipping.
+
+use std::fmt;
+
+use symphonia::core::codecs::audio::well_known::CODEC_ID_MP3;
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder as _, AudioDecoderOptions};
+use symphonia::core::packet::PacketRef;
+use symphonia::core::units::{Duration, Timestamp};
+use symphonia::default::codecs::MpaDecoder;
+
+use amphi_media::{AudioFormat, AudioSpecificConfig, G711Law, Mp3Header, TrackFormat};
+
+/// Bytes of a unit: four frames of 320 kbit/s at 32 kHz.
+const MOST_MP3_BYTES: usize = 4 * 1441;
+
+/// Rates between which the resampler converts.
+const RATES: std::ops::RangeInclusive<u32> = 7350..=96_000;
+/// An access unit holds at most 6144 bits per channel (ISO/IEC 14496-3 §4.5.3.2).
+pub(super) const UNIT_BYTES_PER_CHANNEL: usize = 768;
+/// AAC decoders are made for eight channels; a frame has 2048 samples of each with SBR, or 4096 of xHE-AAC.
+const MOST_SAMPLES: usize = 8 * 4096;
+/// Coded sound may overshoot full scale a little, broken sound without end.
+const LOUDEST: f32 = 2.0;
+
+/// A decoder of one stream.
+pub(super) struct Decoder {
+    inner: Inner,
+    /// Of what was decoded last; at first what the format says.
+    format: AudioFormat,
+    /// Samples per channel that are decoded and not given yet.
+    delay: usize,
+    /// Samples per channel of a unit that cannot be decoded.
+    length: usize,
+    /// Interleaved.
+    pcm: Vec<f32>,
+}
+
+enum Inner {
+    Aac {
+        inner: fdk_aac::dec::Decoder,
+        config: AudioSpecificConfig,
+        raw: Vec<i16>,
+    },
+    Mp3 {
+        inner: Box<MpaDecoder>,
+        pcm: Vec<f32>,
+    },
+    G711(G711Law),
+    /// Takes everything for a frame of AAC-LC.
+    #[cfg(any(test, feature = "testing"))]
+    Blind,
+}
+
+impl Decoder {
+    /// A decoder for `format`, or why there is none.
+    pub(super) fn new(format: &TrackFormat) -> Result<Self, String> {
+        let sound = format.sound().ok_or("it is no sound")?;
+        if !RATES.contains(&sound.sample_rate) {
+            return Err("its sample rate is out of range".to_owned());
+        }
+        let (inner, length) = match *format {
+            TrackFormat::Aac(config) => {
+                let scale = sound.sample_rate / config.sample_rate.max(1);
+                // SBR doubles the rate, and xHE-AAC makes four of it.
+                let length = config.frame_samples() * scale.clamp(1, 4);
+                (Inner::Aac { inner: open(config)?, config, raw: vec![0; MOST_SAMPLES] }, length)
+            }
+            TrackFormat::Mp3 { .. } => {
+                let inner = Box::new(open_mp3().map_err(|error| error.to_string())?);
+                (Inner::Mp3 { inner, pcm: Vec::new() }, if sound.sample_rate >= 32_000 { 1152 } else { 576 })
+            }
+            TrackFormat::G711 { law, channels: 1 | 2, .. } => (Inner::G711(law), 0),
+            TrackFormat::G711 { .. } => return Err("it is neither mono nor stereo".to_owned()),
+            TrackFormat::H264(_) => return Err("it is no sound".to_owned()),
+        };
+        let format = AudioFormat { channels: sound.channels.min(2), ..sound };
+        Ok(Self { inner, format, delay: 0, length: length as usize, pcm: Vec::new() })
+    }
+
+    /// One that decodes nothing, for tests of where units go.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) const fn blind(format: AudioFormat) -> Self {
+        Self { inner: Inner::Blind, format, delay: 0, length: 1, pcm: Vec::new() }
+    }
+
+    /// Whether units are decoded at all.
+    pub(super) const fn sees(&self) -> bool {
+        #[cfg(any(test, feature = "testing"))]
+        if matches!(self.inner, Inner::Blind) {
+            return false;
+        }
+        let _ = self;
+        true
+    }
+
+    /// The format of what was decoded last.
+    pub(super) const fn format(&self) -> AudioFormat {
+        self.format
+    }
+
+    /// By how many samples the decoder's answer to a unit is later than it.
+    pub(super) const fn delay(&self) -> usize {
+        self.delay
+    }
+
+    /// What was decoded last, interleaved, in as many channels as [`Self::format`] says.
+    pub(super) fn pcm(&self) -> &[f32] {
+        &self.pcm
+    }
+
+    /// What was decoded last, in `channels` channels, appended to `out`.
+    pub(super) fn copy_to(&self, channels: u8, out: &mut Vec<f32>) {
+        match (self.format.channels, channels) {
+            (1, 2) => out.extend(self.pcm.iter().flat_map(|&sample| [sample, sample])),
+            (2, 1) => {
+                out.extend(self.pcm.as_chunks::<2>().0.iter().map(|[left, right]| (left + right) / 2.0));
+            }
+            _ => out.extend_from_slice(&self.pcm),
+        }
+    }
+
+    /// Decodes one unit to [`Self::pcm`]. One that cannot be decoded is silence, and the error is returned.
+    pub(super) fn decode(&mut self, unit: &[u8]) -> Result<(), String> {
+        self.pcm.clear();
+        let decoded = match &mut self.inner {
+            Inner::Aac { inner, config, raw } => {
+                aac(inner, *config, raw, unit, &mut self.pcm).map(|(format, delay)| {
+                    self.format = format;
+                    self.delay = delay;
+                })
+            }
+            Inner::Mp3 { inner, pcm } => {
+                mp3(inner, pcm, unit, &mut self.pcm).map(|format| self.format = format)
+            }
+            Inner::G711(law) => {
+                self.pcm.extend(unit.iter().map(|&byte| f32::from(g711(*law, byte)) / 32_768.0));
+                Ok(())
+            }
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Blind => {
+                self.pcm.resize(self.length * usize::from(self.format.channels), 0.0);
+                Ok(())
+            }
+        };
+        if let Err(reason) = decoded {
+            self.reopen();
+            self.miss();
+            return Err(reason);
+        }
+        self.length = self.pcm.len() / usize::from(self.format.channels.max(1));
+        Ok(())
+    }
+
+    /// A unit that is not worth decoding: silence.
+    pub(super) fn miss(&mut self) {
+        self.pcm.clear();
+        self.pcm.resize(self.length * usize::from(self.format.channels), 0.0);
+    }
+
+    /// What a broken unit left in the decoder must not spoil the units after it: what it says of channels and SBR stays.
+    fn reopen(&mut self) {
+        match &mut self.inner {
+            Inner::Aac { inner, config, .. } => {
+                if let Ok(fresh) = open(*config) {
+                    *inner = fresh;
+                }
+            }
+            Inner::Mp3 { inner, .. } => inner.reset(),
+            Inner::G711(_) => {}
+            #[cfg(any(test, feature = "testing"))]
+            Inner::Blind => {}
+        }
+    }
+}
+
+impl fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder").field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+/// Whether a unit has a size that its coding allows.
+pub(super) fn size_is_legal(unit: &[u8], format: &TrackFormat) -> bool {
+    let most = match *format {
+        TrackFormat::H264(_) => 0,
+        TrackFormat::Aac(config) => UNIT_BYTES_PER_CHANNEL * usize::from(config.channels.max(1)),
+        TrackFormat::Mp3 { .. } => MOST_MP3_BYTES,
+        // A second.
+        TrackFormat::G711 { sample_rate, channels, .. } => sample_rate as usize * usize::from(channels),
+    };
+    !unit.is_empty() && unit.len() <= most
+}
+
+fn open(config: AudioSpecificConfig) -> Result<fdk_aac::dec::Decoder, String> {
+    let mut inner = fdk_aac::dec::Decoder::new(fdk_aac::dec::Transport::Raw);
+    inner.config_raw(&config.to_bytes()).map_err(|error| error.to_string())?;
+    inner.set_max_output_channels(2).map_err(|error| error.to_string())?;
+    Ok(inner)
+}
+
+/// Decodes a unit of AAC to `out`: its format, and the decoder's delay in samples.
+fn aac(
+    inner: &mut fdk_aac::dec::Decoder,
+    config: AudioSpecificConfig,
+    raw: &mut [i16],
+    unit: &[u8],
+    out: &mut Vec<f32>,
+) -> Result<(AudioFormat, usize), String> {
+    let taken = inner.fill(unit).map_err(|error| error.to_string())?;
+    if taken != unit.len() {
+        return Err("it is longer than any access unit".to_owned());
+    }
+    inner.decode_frame(raw).map_err(|error| error.to_string())?;
+    let info = inner.stream_info();
+    if info.aacNumChannels != i32::from(config.channels) {
+        return Err(format!(
+            "it has {} channels, the configuration {}",
+            info.aacNumChannels, config.channels
+        ));
+    }
+    let (rate, channels) = (u32::try_from(info.sampleRate), u8::try_from(info.numChannels));
+    let (Ok(sample_rate), Ok(channels @ (1 | 2))) = (rate, channels) else {
+        return Err("the decoder gives neither mono nor stereo".to_owned());
+    };
+    let count = usize::try_from(info.frameSize).unwrap_or(0) * usize::from(channels);
+    let samples = raw.get(..count).filter(|samples| !samples.is_empty()).ok_or("it has no samples")?;
+    out.extend(samples.iter().map(|&sample| f32::from(sample) / 32_768.0));
+    // What SBR's filters take is no delay of ours: players do not make up for it, and encoders count it as theirs
+    // (ISO/IEC 14496-3 §1.6.7.2: 962 samples, half of that at the core's own rate).
+    let sbr = match (info.sampleRate > info.aacSampleRate, info.extAot) {
+        (true, _) => 962,
+        (false, 5) => 481,
+        (false, _) => 0,
+    };
+    Ok((AudioFormat { sample_rate, channels }, (info.outputDelay as usize).saturating_sub(sbr)))
+}
+
+fn open_mp3() -> Result<MpaDecoder, symphonia::core::errors::Error> {
+    let mut parameters = AudioCodecParameters::new();
+    parameters.for_codec(CODEC_ID_MP3);
+    MpaDecoder::try_new(&parameters, &AudioDecoderOptions::default())
+}
+
+/// Decodes the frames of a unit of MP3 to `out`.
+fn mp3(
+    inner: &mut MpaDecoder,
+    pcm: &mut Vec<f32>,
+    unit: &[u8],
+    out: &mut Vec<f32>,
+) -> Result<AudioFormat, String> {
+    let (mut rest, mut format) = (unit, None);
+    while !rest.is_empty() {
+        let header = match Mp3Header::read(rest) {
+            Some(header) if format.is_none_or(|format| format == header.format()) => header,
+            // Behind a whole frame: tags, padding.
+            _ if format.is_some() => break,
+            _ => return Err("it does not begin with the header of a layer III frame".to_owned()),
+        };
+        let (frame, after) =
+            rest.split_at_checked(header.size).ok_or("it is shorter than its header says")?;
+        let packet = PacketRef::new(0, Timestamp::ZERO, Duration::from(u64::from(header.samples)), frame);
+        let decoded = inner.decode_ref(&packet).map_err(|error| error.to_string())?;
+        decoded.copy_to_vec_interleaved(pcm);
+        if pcm.len() != header.samples as usize * usize::from(header.channels) {
+            return Err(format!("{} samples in a frame", pcm.len()));
+        }
+        out.extend(
+            pcm.iter().map(|sample| if sample.is_finite() { sample.clamp(-LOUDEST, LOUDEST) } else { 0.0 }),
+        );
+        format = Some(header.format());
+        rest = after;
+    }
+    format.ok_or_else(|| "it is empty".to_owned())
+}
+
+/// A sample of 16 bits (ITU-T G.711 §3, tables 1 and 2, scaled up from 13 and 14 bits).
+const fn g711(law: G711Law, byte: u8) -> i16 {
+    match law {
+        G711Law::Mu => {
+            let byte = !byte;
+            let (exponent, mantissa) = ((byte >> 4) & 7, (byte & 15) as i16);
+            let magnitude = (((mantissa << 3) + 0x84) << exponent) - 0x84;
+            if byte & 0x80 == 0 { magnitude } else { -magnitude }
+        }
+        G711Law::A => {
+            let byte = byte ^ 0x55;
+            let (exponent, mantissa) = ((byte >> 4) & 7, (byte & 15) as i16);
+            let magnitude = match exponent {
+                0 => (mantissa << 4) + 8,
+                _ => ((mantissa << 4) + 0x108) << (exponent - 1),
+            };
+            if byte & 0x80 == 0 { -magnitude } else { magnitude }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{coded, tone};
+    use super::*;
+
+    const STEREO: AudioFormat = AudioFormat { sample_rate: 48_000, channels: 2 };
+
+    fn decoder() -> Decoder {
+        Decoder::new(&TrackFormat::Aac(AudioSpecificConfig::lc(STEREO))).expect("a usual format")
+    }
+
+    #[test]
+    fn a_broken_unit_does_not_deafen_the_decoder() {
+        let good = coded(STEREO, 4, tone(440.0, 48_000));
+        for first_byte in 0..=255 {
+            let mut decoder = decoder();
+            assert!(decoder.decode(&[first_byte, 0, 0, 0]).is_err(), "{first_byte:#04x}");
+            assert!(decoder.pcm().iter().all(|&sample| sample == 0.0) && decoder.pcm().len() == 2048);
+            for unit in &good {
+                assert_eq!(decoder.decode(unit), Ok(()), "after {first_byte:#04x}");
+                assert_eq!((decoder.format(), decoder.pcm().len()), (STEREO, 2048));
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_units_are_refused() {
+        let good = coded(STEREO, 4, tone(440.0, 48_000));
+        let mono = coded(AudioFormat { channels: 1, ..STEREO }, 4, tone(440.0, 48_000));
+        let whole = &good[2];
+        let mut bad: Vec<Vec<u8>> =
+            vec![vec![0xff; whole.len()], vec![0; whole.len()], mono[2].to_vec(), vec![], vec![0xe0]];
+        bad.extend((1..whole.len()).map(|length| whole[..length].to_vec()));
+        bad.push([whole, &[0][..]].concat());
+        bad.push([whole, &whole[..]].concat());
+        let mut random = fastrand::Rng::with_seed(3);
+        bad.extend((0..200).map(|_| (0..random.usize(1..1500)).map(|_| random.u8(..)).collect()));
+        let mut decoder = decoder();
+        for unit in &bad {
+            assert!(decoder.decode(unit).is_err(), "{} bytes: {:02x?}", unit.len(), unit.get(..8));
+            assert_eq!(decoder.decode(whole), Ok(()));
+        }
+    }
+
+    #[test]
+    fn g711_has_the_values_of_its_tables() {
+        let mu: Vec<_> = [0x00, 0x0f, 0x80, 0xff, 0x7f].map(|byte| g711(G711Law::Mu, byte)).to_vec();
+        assert_eq!(mu, [-32_124, -16_764, 32_124, 0, 0]);
+        let a: Vec<_> = [0x2a, 0xaa, 0xd5, 0x55].map(|byte| g711(G711Law::A, byte)).to_vec();
+        assert_eq!(a, [-32_256, 32_256, 8, -8]);
+    }
+
+    #[test]
+    #[ignore = "needs half a minute: tests/run"]
+    fn no_bytes_make_the_decoder_panic() {
+        let good = coded(STEREO, 16, |i| tone(440.0, 48_000)(i) * if i % 5000 < 900 { 1.0 } else { 0.05 });
+        let mut decoder = decoder();
+        let mut random = fastrand::Rng::with_seed(42);
+        for _ in 0..200_000 {
+            let mut unit = good[random.usize(..good.len())].to_vec();
+            for _ in 0..random.usize(1..6) {
+                let end = if random.bool() { unit.len().min(12) } else { unit.len() };
+                let at = random.usize(..end);
+                unit[at] = random.u8(..);
+            }
+            unit.truncate(random.usize(1..=unit.len()));
+            let _ = decoder.decode(&unit);
+            assert!(decoder.pcm().iter().all(|sample| sample.abs() <= LOUDEST));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! When pictures are seen, for the sound beside them.
+//!
+//! A picture is shown at its slot's time, so up to half a slot before or after its own: 33 ms at 15 pictures per second.
+//! While the source's time slips from one slot to the next, that error grows to half a slot, and turns into its opposite
+//! where a picture is dropped or shown twice. Sound that keeps its own time then stands that far from its picture, and
+//! whole frames add three quarters of a frame. So who hands out sound asks here how early the picture beside it is.
+
+use std::collections::VecDeque;
+
+use amphi_media::{MediaTime, Slot};
+
+/// Seconds of pictures that are remembered: as long as sound is kept.
+const KEPT_SECONDS: usize = 10;
+
+/// How early the pictures of the last seconds are shown.
+#[derive(Debug)]
+pub(super) struct Lips {
+    fps: u32,
+    /// Slots ascend; nanoseconds from the slot's time to the picture's.
+    slots: VecDeque<(Slot, i64)>,
+}
+
+impl Lips {
+    /// Pictures on a lattice of `fps` slots per second.
+    pub(super) const fn new(fps: u32) -> Self {
+        Self { fps, slots: VecDeque::new() }
+    }
+
+    /// A picture that is to be shown at `pts`. A slot is filled as soon as it can be, so its first one is shown.
+    pub(super) fn see(&mut self, pts: MediaTime) {
+        let slot = Slot::nearest(pts, self.fps);
+        while self.slots.back().is_some_and(|(last, _)| *last > slot) {
+            self.slots.pop_back();
+        }
+        if self.slots.back().is_some_and(|(last, _)| *last == slot) {
+            return;
+        }
+        if self.slots.len() >= KEPT_SECONDS * self.fps as usize {
+            self.slots.pop_front();
+        }
+        self.slots.push_back((slot, pts.nanos_since(slot.time(self.fps))));
+    }
+
+    /// How much earlier than at its own time the picture is shown that stands at `at`, in nanoseconds; 0 if none does.
+    pub(super) fn early(&self, at: MediaTime) -> i64 {
+        let slot = Slot::nearest(at, self.fps);
+        let after = self.slots.partition_point(|(seen, _)| *seen <= slot);
+        after.checked_sub(1).and_then(|index| self.slots.get(index)).map_or(0, |(_, early)| *early)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_shows_its_first_picture_until_there_is_another() {
+        let mut lips = Lips::new(10);
+        let at = |ms: i64| MediaTime::from_millis(1_800_000_000_000 + ms);
+        assert_eq!(lips.early(at(0)), 0);
+        for ms in [10, 70, 120, 530] {
+            lips.see(at(ms));
+        }
+        let early = |ms| lips.early(at(ms)) / 1_000_000;
+        assert_eq!(
+            [early(-100), early(0), early(100), early(200), early(449), early(500)],
+            [0, 10, -30, -30, -30, 30]
+        );
+        for ms in 0..100_000 {
+            lips.see(at(10 * ms));
+        }
+        assert_eq!(lips.slots.len(), 100);
+    }
+}

@@ -1,0 +1,335 @@
+//! Sound on its lattice: a source's AAC access units, or none at all, become exactly the frames that a cell
+//! needs. Frame *n* of 1024 samples starts n·1024/rate after the unix epoch.
+//!
+//! Without clock, threads or I/O. [`AudioLane::push`] access units in decode order as they come, and
+//! [`AudioLane::take`] ranges of frames in ascending order whenever a cell is due; what has not come by then
+//! is silence, so a lane nobody pushes to gives silence for ever. [`AudioLane::covered_until`] says whether
+//! waiting for more is of use.
+//!
+//! Each unit is decoded as it comes (`ear`, `decoder`): AAC of every kind, MP3, G.711. Units that are AAC-LC in the
+//! ladder's rate and channels and decode without a fault (for a `witness` too) pass through byte for byte (`passthrough`). The sound of all others
+//! is mixed to the ladder's channels, fitted to the lattice as samples (`fitter`, `stretcher`) and encoded
+//! (`encoder`); the frame then comes about 64 ms after its samples. Both tell holes from jitter in the same
+//! way (`follower`) and put their frames on one `shelf`. A time stamp more than a second away from where the
+//! last unit ended, or a new format, ends the path and begins another on the same lattice: no frame is ever
+//! out of order or there twice.
+//!
+//! An [`AudioError`] concerns one unit, or the units until the format changes again; the lane goes on.
+//!
+//! Pictures are shown at their slots' times and not at their own, so sound that must not leave them is told of them:
+//! [`AudioLane::beside`] and [`AudioLane::see`] (`lips`).
+//!
+//! [`AudioLane::level`] says how loud the last unit was; an [`Ear`] alone does so without a lattice.
+//!
+//! What does *not* belong here: when a cell is due, and pictures.
+
+mod clip;
+mod decoder;
+mod ear;
+mod encoder;
+mod fitter;
+mod follower;
+mod lips;
+mod passthrough;
+mod shelf;
+mod stretcher;
+#[cfg(test)]
+mod tests;
+mod transcoder;
+mod witness;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use amphi_media::{AudioFormat, AudioTrack, MediaTime, SourceFrame, TrackCell, TrackFormat};
+use lips::Lips;
+use passthrough::PassThrough;
+use shelf::Shelf;
+use transcoder::Transcoder;
+use witness::Witness;
+
+pub use clip::loop_frames;
+pub use ear::{Ear, Level};
+pub use encoder::{joined, silence};
+
+/// Time stamps farther than this from where they should be are a new beginning.
+const JUMP_NANOS: u64 = 1_000_000_000;
+/// Units in a row of another sample rate that are more than damage: SBR that nobody signalled.
+const TURNED: u32 = 3;
+
+/// What is wrong with a unit of sound, a source's sound, or the sound that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AudioError {
+    /// A frame of another track was pushed: our fault.
+    #[error("a frame at {pts} that is no sound was given to the sound")]
+    NotSound {
+        /// The frame's time.
+        pts: MediaTime,
+    },
+    /// The source sends an access unit that no decoder would take; it is silence.
+    #[error("the source's access unit at {pts} has {size} bytes, which its coding does not allow")]
+    Size {
+        /// The unit's time.
+        pts: MediaTime,
+        /// The unit's bytes.
+        size: usize,
+    },
+    /// The source sends an access unit that cannot be decoded; it is silence.
+    #[error("the source's access unit at {pts} of {size} bytes cannot be decoded: {reason}")]
+    Decode {
+        /// The unit's time.
+        pts: MediaTime,
+        /// The unit's bytes.
+        size: usize,
+        /// The decoder's words.
+        reason: String,
+    },
+    /// The source's sound is of a kind that is not decoded; it is silence until it changes.
+    #[error("the source's sound ({format}) cannot be decoded: {reason}")]
+    Source {
+        /// What the source says of it.
+        format: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The sound that the ladder is configured for cannot be encoded: the operator's fault.
+    #[error("the ladder's sound ({target:?}) cannot be encoded: {reason}")]
+    Target {
+        /// What was asked for.
+        target: AudioTrack,
+        /// The encoder's words.
+        reason: String,
+    },
+    /// The encoder failed on good samples: our fault; the frame is silence.
+    #[error("the AAC encoder failed: {reason}")]
+    Encode {
+        /// The encoder's words.
+        reason: String,
+    },
+}
+
+/// What happened to the sound since the lane was made. Numbers are of units of the source or of frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AudioCounts {
+    /// Units that could not be used, and became silence.
+    pub undecodable: u64,
+    /// Units that were repeated, for a lost one or against a skew.
+    pub repeated: u64,
+    /// Units or frames dropped, for one sent twice or against a skew.
+    pub dropped: u64,
+    /// Frames that came after their place was taken.
+    pub late: u64,
+    /// Frames forgotten because nobody took them in time.
+    pub overflowed: u64,
+    /// Frames of silence handed out for frames that never came.
+    pub silent: u64,
+    /// Beginnings: the first unit, and every jump or change of format since.
+    pub anchored: u64,
+}
+
+/// The sound of one source on the lattice.
+#[derive(Debug)]
+pub struct AudioLane {
+    target: AudioTrack,
+    ear: Ear,
+    level: Option<Level>,
+    /// The format of the last unit.
+    format: Option<Arc<TrackFormat>>,
+    path: Path,
+    /// Units in a row that are decoded to another sample rate than the path's.
+    turned: u32,
+    shelf: Shelf,
+    lips: Lips,
+    counts: AudioCounts,
+}
+
+/// How units become frames.
+#[derive(Debug)]
+enum Path {
+    /// Nothing came yet, or nothing that can be used.
+    None,
+    PassThrough(PassThrough, Option<Box<Witness>>),
+    Transcode(Box<Transcoder>),
+}
+
+impl AudioLane {
+    /// A lane that makes frames in `target`'s format.
+    pub fn new(target: AudioTrack) -> Result<Self, AudioError> {
+        let shelf = Shelf::new(target.format, silence(target)?);
+        let (lips, counts) = (Lips::new(1), AudioCounts::default());
+        Ok(Self {
+            target,
+            ear: Ear::default(),
+            level: None,
+            format: None,
+            path: Path::None,
+            turned: 0,
+            shelf,
+            lips,
+            counts,
+        })
+    }
+
+    /// The same for units in the ladder's own format whose bytes are anything.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn blind(self) -> Self {
+        let ear = Ear::blind(amphi_media::AudioSpecificConfig::lc(self.target.format));
+        Self { ear, ..self }
+    }
+
+    /// The same beside pictures on a lattice of `fps` slots per second.
+    #[must_use]
+    pub fn beside(self, fps: u32) -> Self {
+        Self { lips: Lips::new(fps.max(1)), ..self }
+    }
+
+    /// A picture of the same source, to be shown at `pts`; in presentation order.
+    pub fn see(&mut self, pts: MediaTime) {
+        self.lips.see(pts);
+    }
+
+    /// Takes one access unit. Any error leaves the lane ready for the next one.
+    pub fn push(&mut self, unit: &SourceFrame) -> Result<(), AudioError> {
+        let heard = self.ear.hear(unit).map(|decoder| Level::of(decoder.pcm()));
+        self.level = heard.as_ref().ok().copied();
+        let fault = match heard {
+            Err(fault @ AudioError::NotSound { .. }) => return Err(fault),
+            heard => heard.err(),
+        };
+        self.counts.undecodable += u64::from(fault.is_some());
+        let same = |format: &Arc<TrackFormat>| Arc::ptr_eq(format, &unit.format) || *format == unit.format;
+        if !self.format.as_ref().is_some_and(same) {
+            self.format = Some(Arc::clone(&unit.format));
+            self.turned = 0;
+            self.end()?;
+        }
+        if let Some(fault) = fault {
+            return self.push_damaged(unit.pts).and(Err(fault));
+        }
+        self.push_good(unit)
+    }
+
+    /// How loud the last unit was; `None` where it could not be decoded.
+    pub const fn level(&self) -> Option<Level> {
+        self.level
+    }
+
+    /// A unit that cannot be decoded: silence where it belongs, if that is known.
+    fn push_damaged(&mut self, pts: MediaTime) -> Result<(), AudioError> {
+        let Self { path, ear, shelf, counts, .. } = self;
+        match (path, ear.decoder()) {
+            (Path::PassThrough(path, _), _) if !path.is_jump(pts) => path.push(pts, None, shelf, counts),
+            (Path::Transcode(path), Some(decoder)) if !path.is_jump(pts) => {
+                return path.push(pts, decoder, shelf, counts);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A unit that the ear has just decoded.
+    fn push_good(&mut self, unit: &SourceFrame) -> Result<(), AudioError> {
+        let Some(sound) = self.ear.decoder().map(decoder::Decoder::format) else { return Ok(()) };
+        let (jumped, rate) = match &self.path {
+            Path::None => (true, sound.sample_rate),
+            Path::PassThrough(path, _) => (path.is_jump(unit.pts), self.target.format.sample_rate),
+            Path::Transcode(path) => (path.is_jump(unit.pts), path.rate()),
+        };
+        self.turned = if sound.sample_rate == rate { 0 } else { self.turned + 1 };
+        if (1..TURNED).contains(&self.turned) {
+            self.counts.undecodable += 1;
+            if let Path::PassThrough(path, _) = &mut self.path {
+                path.push(unit.pts, None, &mut self.shelf, &mut self.counts);
+            }
+            return Err(AudioError::Decode {
+                pts: unit.pts,
+                size: unit.data.len(),
+                reason: format!("it has {} samples a second, those before had {rate}", sound.sample_rate),
+            });
+        }
+        if jumped || self.turned > 0 {
+            self.turned = 0;
+            self.begin(&unit.format, sound, unit.pts)?;
+        }
+        let Self { path, ear, shelf, counts, .. } = self;
+        match (path, ear.decoder()) {
+            (Path::PassThrough(path, witness), _) => {
+                let objection = witness.as_mut().and_then(|witness| witness.objects(&unit.data));
+                let Some(reason) = objection else {
+                    path.push(unit.pts, Some(&unit.data), shelf, counts);
+                    return Ok(());
+                };
+                counts.undecodable += 1;
+                self.level = None;
+                path.push(unit.pts, None, shelf, counts);
+                return Err(AudioError::Decode { pts: unit.pts, size: unit.data.len(), reason });
+            }
+            (Path::Transcode(path), Some(decoder)) => path.push(unit.pts, decoder, shelf, counts)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The first frame of the lattice that is not known yet: all before it have come, or will not come
+    /// unless the source goes back in time. `None` before the first unit.
+    pub fn covered_until(&self) -> Option<i64> {
+        self.shelf.covered_until()
+    }
+
+    /// The frames before `end` have come, and one more, in case one is left out.
+    pub fn covers(&self, end: i64) -> bool {
+        self.covered_until().is_some_and(|covered| covered > end)
+    }
+
+    /// The frames of `frames` as one cell of exactly so many samples; those that have not come are silence.
+    /// Everything before `frames.end` is forgotten, and dropped if it comes later.
+    pub fn take(&mut self, frames: Range<i64>) -> TrackCell {
+        self.shelf.take(frames, &self.lips, &mut self.counts)
+    }
+
+    /// What happened so far.
+    pub const fn counts(&self) -> AudioCounts {
+        self.counts
+    }
+
+    /// Ends the path: what is in it comes out.
+    fn end(&mut self) -> Result<(), AudioError> {
+        match std::mem::replace(&mut self.path, Path::None) {
+            Path::Transcode(path) => path.finish(&mut self.shelf, &mut self.counts),
+            Path::None | Path::PassThrough(..) => Ok(()),
+        }
+    }
+
+    /// Ends the path and begins one for the unit that was just decoded to `sound`, and is heard at `pts`.
+    fn begin(&mut self, format: &TrackFormat, sound: AudioFormat, pts: MediaTime) -> Result<(), AudioError> {
+        let finished = self.end();
+        let is_ours = sound == self.target.format
+            && matches!(format, TrackFormat::Aac(config) if config.is_lc(self.target.format));
+        let next = if is_ours {
+            let path = PassThrough::new(sound.sample_rate, pts);
+            let next = path.next();
+            let witness = match format {
+                TrackFormat::Aac(config) if self.ear.sees() => Some(Box::new(Witness::new(*config))),
+                _ => None,
+            };
+            self.path = Path::PassThrough(path, witness);
+            next
+        } else {
+            let Some(decoder) = self.ear.decoder() else { return finished };
+            let path = Box::new(Transcoder::new(decoder, self.target, pts).inspect_err(|_| {
+                self.counts.undecodable += 1;
+            })?);
+            let next = path.next();
+            self.path = Path::Transcode(path);
+            next
+        };
+        self.counts.anchored += 1;
+        self.shelf.anchor(next, &mut self.counts);
+        finished
+    }
+}
+
+/// Whether a time stamp is so far from where it should be that it begins anew.
+const fn is_jump(pts: MediaTime, expected: MediaTime) -> bool {
+    pts.as_nanos().abs_diff(expected.as_nanos()) > JUMP_NANOS
+}

@@ -1,0 +1,104 @@
+//! The source's own access units on the lattice, byte for byte.
+//!
+//! Whoever pushes has decoded each unit: players end at what does not decode (Chromium: `PIPELINE_ERROR_DECODE`), so a
+//! damaged one comes as `None`, and silence takes its place. Its neighbours stay as they are: access units of AAC-LC
+//! are decoded each by itself, and overlap by half; what overlaps silence fades in or out within a frame.
+//!
+//! Units get consecutive numbers. The smoothed error between their time stamps and their places is mended
+//! by repeating or dropping one unit, holes are left to be silence.
+
+use bytes::Bytes;
+
+use super::follower::{Follower, Step};
+use super::shelf::Shelf;
+use super::{AudioCounts, is_jump};
+use amphi_media::{AAC_FRAME_SAMPLES, MediaTime, Timescale};
+
+/// Frames of smoothed error that are mended by a whole frame. Above one half, so that a mended error is not
+/// mended back; below one, so that a single lost unit is noticed.
+const MENDED: f64 = 0.75;
+/// Units that may stand in for lost ones by being repeated (43 ms at 48 kHz); a longer hole is silence.
+const LONGEST_REPEAT: i64 = 2;
+
+/// Units in a row.
+#[derive(Debug)]
+pub(super) struct PassThrough {
+    scale: Timescale,
+    follower: Follower,
+    /// The number of the next unit.
+    next: i64,
+    /// The unit before, for repetition; empty where that was damaged.
+    last: Bytes,
+}
+
+impl PassThrough {
+    /// The unit shown at `pts` gets the nearest number.
+    pub(super) fn new(sample_rate: u32, pts: MediaTime) -> Self {
+        let scale = Timescale(sample_rate);
+        let samples = i64::from(AAC_FRAME_SAMPLES);
+        let next = (pts.to_ticks(scale) + samples / 2).div_euclid(samples);
+        Self { scale, follower: Follower::new(), next, last: Bytes::new() }
+    }
+
+    /// The number of the next unit.
+    pub(super) const fn next(&self) -> i64 {
+        self.next
+    }
+
+    /// Whether a unit at `pts` is too far from the next place to belong to this row.
+    pub(super) const fn is_jump(&self, pts: MediaTime) -> bool {
+        is_jump(pts, MediaTime::from_ticks(self.next * AAC_FRAME_SAMPLES as i64, self.scale))
+    }
+
+    /// Puts the unit heard at `pts` on the shelf, or silence for it.
+    pub(super) fn push(
+        &mut self,
+        pts: MediaTime,
+        unit: Option<&Bytes>,
+        shelf: &mut Shelf,
+        counts: &mut AudioCounts,
+    ) {
+        let samples = i64::from(AAC_FRAME_SAMPLES);
+        let distance = (pts.to_ticks(self.scale) - self.next * samples) as f64 / samples as f64;
+        match self.follower.observe(distance) {
+            Step::Hole(length) => self.skip(length.round() as i64, shelf, counts),
+            Step::Overlap(_) => {
+                counts.dropped += 1;
+                return;
+            }
+            Step::Steady if !self.follower.settled() => {}
+            Step::Steady if self.follower.error() > MENDED => {
+                self.skip(1, shelf, counts);
+                self.follower.shift(1.0);
+            }
+            Step::Steady if self.follower.error() < -MENDED => {
+                self.follower.shift(-1.0);
+                counts.dropped += 1;
+                return;
+            }
+            Step::Steady => {}
+        }
+        let data = unit.cloned().unwrap_or_else(|| shelf.silence());
+        shelf.put(self.next, self.early(), data, counts);
+        self.next += 1;
+        self.last = unit.cloned().unwrap_or_default();
+    }
+
+    /// How much later than the next place the next unit's time is, smoothed, in nanoseconds.
+    fn early(&self) -> i64 {
+        let frame = MediaTime::from_ticks(i64::from(AAC_FRAME_SAMPLES), self.scale).as_nanos();
+        (self.follower.error() * frame as f64) as i64
+    }
+
+    /// Leaves out `count` places, or fills them if they are few.
+    fn skip(&mut self, count: i64, shelf: &mut Shelf, counts: &mut AudioCounts) {
+        if count <= LONGEST_REPEAT && !self.last.is_empty() {
+            let early = self.early();
+            for n in self.next..self.next + count {
+                shelf.put(n, early, self.last.clone(), counts);
+                counts.repeated += 1;
+            }
+        }
+        self.next += count;
+    }
+}

@@ -1,0 +1,187 @@
+//! Coded frames by their number on the lattice, waiting to be taken.
+//!
+//! Frames come in ascending order from the source's path and leave by [`Shelf::take`], whose gaps are
+//! silence. Each comes with what its number leaves of its time. Where that and the picture beside it would add up to more
+//! than [`APART_NANOS`], one frame is left out or repeated, so that sound and picture slip together.
+//! What is *not* here: how a frame comes by its number.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::AudioCounts;
+use super::lips::Lips;
+use amphi_media::{AAC_FRAME_SAMPLES, AudioFormat, MediaTime, SampleEntry, Timescale, TrackCell};
+
+/// Seconds of sound kept for a reader that does not take it.
+const KEPT_SECONDS: u32 = 10;
+/// How far sound may stand from its picture: under the 45 ms that viewers begin to notice (ITU-R BT.1359-1), and 3 ms
+/// under the 40 ms that are promised, since a smoothed error lags.
+const APART_NANOS: i64 = 37_000_000;
+/// A picture nearer than this to its time is not slipping.
+const AT_REST_NANOS: i64 = 5_000_000;
+/// Frames by which sound may run ahead of or behind its numbers.
+const MOST_LEAD: i64 = 8;
+
+/// A coded frame.
+#[derive(Debug)]
+struct Frame {
+    number: i64,
+    /// By how much its number's time is before its own, in nanoseconds.
+    early: i64,
+    data: Bytes,
+}
+
+/// Frames by number.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    /// Numbers ascend.
+    frames: VecDeque<Frame>,
+    /// The one handed out last.
+    last: Option<(i64, Bytes)>,
+    /// Frames by which sound is handed out before its number says (negative: after).
+    lead: i64,
+    scale: Timescale,
+    /// What stands for a frame that never came.
+    silence: Bytes,
+    /// Frames below were taken, and never are again.
+    floor: i64,
+    /// Frames below have come or never will.
+    covered: Option<i64>,
+    /// Frames in a second, rounded up.
+    second: i64,
+    capacity: usize,
+}
+
+impl Shelf {
+    /// Empty, for frames of `format`.
+    pub(super) fn new(format: AudioFormat, silence: Bytes) -> Self {
+        let second = format.sample_rate.div_ceil(AAC_FRAME_SAMPLES);
+        Self {
+            frames: VecDeque::new(),
+            last: None,
+            lead: 0,
+            scale: Timescale(format.sample_rate),
+            silence,
+            floor: i64::MIN,
+            covered: None,
+            second: i64::from(second),
+            capacity: (second * KEPT_SECONDS) as usize,
+        }
+    }
+
+    /// The first frame not known yet; `None` before the first anchor.
+    pub(super) fn covered_until(&self) -> Option<i64> {
+        self.covered.map(|covered| covered - self.lead.max(0))
+    }
+
+    /// What stands for a frame that cannot be used.
+    pub(super) fn silence(&self) -> Bytes {
+        self.silence.clone()
+    }
+
+    /// Frames waiting.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// The next frame to come is `n`. Frames left out before it are silence. A source that goes back by more
+    /// than a second has disowned what it said before: frames from `n` on that nobody took are forgotten.
+    /// With a smaller step back, frames that are here already stay.
+    pub(super) fn anchor(&mut self, n: i64, counts: &mut AudioCounts) {
+        match self.covered {
+            Some(covered) if n >= covered.saturating_sub(self.second) => self.covered = Some(covered.max(n)),
+            _ => {
+                let kept = self.frames.partition_point(|frame| frame.number < n);
+                counts.dropped += (self.frames.len() - kept) as u64;
+                self.frames.truncate(kept);
+                self.covered = Some(n);
+            }
+        }
+    }
+
+    /// Puts frame `n`, whose own time is `early` nanoseconds after its number's. A frame that is here already or was taken
+    /// is dropped and counted.
+    pub(super) fn put(&mut self, n: i64, early: i64, data: Bytes, counts: &mut AudioCounts) {
+        if self.covered.is_some_and(|covered| n < covered) {
+            counts.late += 1;
+            return;
+        }
+        self.covered = Some(n.saturating_add(1));
+        if n < self.floor {
+            counts.late += 1;
+            return;
+        }
+        if self.frames.len() == self.capacity {
+            self.frames.pop_front();
+            counts.overflowed += 1;
+        }
+        self.frames.push_back(Frame { number: n, early, data });
+    }
+
+    /// The frames of `range` as a cell, beside the pictures that `lips` saw; those that are not here are silence.
+    /// Everything before `range.end` is forgotten.
+    pub(super) fn take(&mut self, range: Range<i64>, lips: &Lips, counts: &mut AudioCounts) -> TrackCell {
+        let mut data = BytesMut::new();
+        let mut samples = Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or(0));
+        for n in range.clone() {
+            self.keep_to_picture(n, range.end, lips, counts);
+            let wanted = n + self.lead;
+            while self.frames.front().is_some_and(|frame| frame.number < wanted) {
+                self.frames.pop_front();
+            }
+            let frame = match (self.frames.front(), &self.last) {
+                (Some(frame), _) if frame.number == wanted => frame.data.clone(),
+                (_, Some((number, data))) if *number == wanted => data.clone(),
+                _ => {
+                    counts.silent += 1;
+                    self.silence.clone()
+                }
+            };
+            self.last = Some((wanted, frame.clone()));
+            data.extend_from_slice(&frame);
+            samples.push(SampleEntry { size: frame.len() as u32, duration: AAC_FRAME_SAMPLES, sync: true });
+        }
+        let next = range.end + self.lead;
+        self.frames.drain(..self.frames.partition_point(|frame| frame.number < next));
+        self.floor = self.floor.max(next);
+        TrackCell {
+            start: range.start * i64::from(AAC_FRAME_SAMPLES),
+            data: data.freeze(),
+            samples: Arc::from(samples),
+        }
+    }
+
+    /// Before frame `n` is handed out: leaves one frame out or lets one be repeated, if sound and picture would be too far
+    /// apart otherwise. When the picture is on its slots again, so is the sound.
+    fn keep_to_picture(&mut self, n: i64, end: i64, lips: &Lips, counts: &mut AudioCounts) {
+        let samples = i64::from(AAC_FRAME_SAMPLES);
+        let picture = lips.early(MediaTime::from_ticks(n * samples, self.scale));
+        let wanted = n + self.lead;
+        let Some(sound) = self.find(wanted).map(|frame| frame.early) else { return };
+        let length = MediaTime::from_ticks(samples, self.scale).as_nanos();
+        let late = picture.saturating_sub(sound).saturating_sub(self.lead * length);
+        let at_rest = self.lead != 0 && picture.abs() < AT_REST_NANOS;
+        let limit = if at_rest { length * 3 / 4 } else { APART_NANOS };
+        // What is left out here must not become silence at the end.
+        let enough = self.covered.is_some_and(|covered| covered > end + self.lead);
+        if late > limit && enough && self.lead < MOST_LEAD && self.find(wanted + 1).is_some() {
+            self.lead += 1;
+            counts.dropped += 1;
+        } else if late < -limit
+            && self.lead > -MOST_LEAD
+            && self.last.as_ref().is_some_and(|(number, _)| *number == wanted - 1)
+        {
+            self.lead -= 1;
+            counts.repeated += 1;
+        }
+    }
+
+    fn find(&self, n: i64) -> Option<&Frame> {
+        let index = self.frames.partition_point(|frame| frame.number < n);
+        self.frames.get(index).filter(|frame| frame.number == n)
+    }
+}

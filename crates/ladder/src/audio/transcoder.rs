@@ -1,0 +1,92 @@
+//! Decoded sound in another format than the ladder's: fitted to the lattice, encoded.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::decoder::Decoder;
+use super::encoder::Encoder;
+use super::fitter::Fitter;
+use super::shelf::Shelf;
+use super::{AudioCounts, AudioError};
+use amphi_media::{AudioTrack, MediaTime};
+
+/// A fitter and an encoder, from the first unit to a jump or a change of format.
+pub(super) struct Transcoder {
+    fitter: Fitter,
+    encoder: Encoder,
+    /// Numbers of the blocks that are inside the encoder.
+    inside: VecDeque<i64>,
+}
+
+impl Transcoder {
+    /// For the unit just decoded by `decoder`, which is heard at `pts`, and those after it.
+    pub(super) fn new(decoder: &Decoder, target: AudioTrack, pts: MediaTime) -> Result<Self, AudioError> {
+        let fitter = Fitter::new(decoder, target.format, pts)
+            .map_err(|reason| AudioError::Source { format: format!("{:?}", decoder.format()), reason })?;
+        Ok(Self { fitter, encoder: Encoder::new(target)?, inside: VecDeque::new() })
+    }
+
+    /// The number of the first frame still to come.
+    pub(super) fn next(&self) -> i64 {
+        self.inside.front().copied().unwrap_or(self.fitter.next())
+    }
+
+    /// Whether a unit heard at `pts` needs a new transcoder.
+    pub(super) const fn is_jump(&self, pts: MediaTime) -> bool {
+        self.fitter.is_jump(pts)
+    }
+
+    /// The sample rate of what is pushed.
+    pub(super) const fn rate(&self) -> u32 {
+        self.fitter.rate()
+    }
+
+    /// Transcodes what `decoder` has just made of a unit heard at `pts`; what is complete by it goes to the shelf.
+    pub(super) fn push(
+        &mut self,
+        pts: MediaTime,
+        decoder: &Decoder,
+        shelf: &mut Shelf,
+        counts: &mut AudioCounts,
+    ) -> Result<(), AudioError> {
+        self.fitter.push(pts, decoder, counts);
+        self.encode(shelf, counts)
+    }
+
+    /// Brings everything pushed so far to the shelf.
+    pub(super) fn finish(mut self, shelf: &mut Shelf, counts: &mut AudioCounts) -> Result<(), AudioError> {
+        self.fitter.pad();
+        self.encode(shelf, counts)?;
+        let zeros = vec![0; self.encoder.block()];
+        for _ in 0..self.encoder.delay() {
+            if let Some(frame) = self.encoder.encode(&zeros)? {
+                put_oldest(&mut self.inside, frame, shelf, counts);
+            }
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, shelf: &mut Shelf, counts: &mut AudioCounts) -> Result<(), AudioError> {
+        while let Some((n, block)) = self.fitter.block() {
+            self.inside.push_back(n);
+            if let Some(frame) = self.encoder.encode(block)? {
+                put_oldest(&mut self.inside, frame, shelf, counts);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn put_oldest(inside: &mut VecDeque<i64>, frame: Bytes, shelf: &mut Shelf, counts: &mut AudioCounts) {
+    if let Some(n) = inside.pop_front() {
+        // Samples are fitted to the lattice: a frame stands at its own time.
+        shelf.put(n, 0, frame, counts);
+    }
+}
+
+impl std::fmt::Debug for Transcoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transcoder").field("next", &self.next()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,48 @@
+//! The picture of a source as it is, for whoever wants to look: one shared picture, replaced once a second.
+//!
+//! Costs the decoding thread nothing: the picture is shared, not copied, and a reader who is just taking it makes
+//! this one be left out.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use amphi_media::{MediaTime, Picture};
+
+/// Between two pictures, in nanoseconds.
+const EVERY: i64 = 1_000_000_000;
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub struct Glimpse(Mutex<Option<(MediaTime, Arc<Picture>)>>);
+
+impl Glimpse {
+    /// The newest picture and when it came; `None` before the first.
+    pub fn look(&self) -> Option<(MediaTime, Arc<Picture>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn show(&self, picture: &Arc<Picture>, now: MediaTime) {
+        let Ok(mut kept) = self.0.try_lock() else { return };
+        if kept.as_ref().is_none_or(|(at, _)| now.nanos_since(*at) >= EVERY) {
+            *kept = Some((now, Arc::clone(picture)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amphi_media::PictureSize;
+
+    #[test]
+    fn one_picture_a_second_is_kept() {
+        let glimpse = Glimpse::default();
+        assert_eq!(glimpse.look(), None);
+        let picture = Arc::new(Picture::black(PictureSize { width: 2, height: 2 }));
+        let at = |ms: i64| MediaTime::from_millis(1_795_000_000_000 + ms);
+        for ms in [0, 999, 1000, 1500] {
+            glimpse.show(&picture, at(ms));
+        }
+        assert_eq!(glimpse.look().map(|(came, _)| came), Some(at(1000)));
+        assert_eq!(Arc::strong_count(&picture), 2, "shared, and once");
+    }
+}

@@ -1,0 +1,150 @@
+//! A simulated lecture hall (and in [`opencast`] the calendar that goes with it): one clip, looped for ever over real RTSP, as an Extron SMP 351 would send it.
+//!
+//! The loop is locked to unix time: a loop of L seconds begins whenever unix time is a multiple of L, so the clock
+//! that is burnt into the demo's clips tells the time of day modulo L, and latency can be read off a picture.
+//! RTP goes over TCP (interleaved) or unicast UDP, with sender reports. What does not belong here: anything
+//! that the server itself needs.
+
+mod connection;
+mod fault;
+pub mod opencast;
+mod playout;
+mod stream;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use socket2::SockRef;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use amphi_container::clip::{Clip, ClipTrack};
+use amphi_media::clock::Clock;
+use amphi_protocol::rtsp::Digest;
+
+use connection::Connection;
+
+pub use fault::{Fault, UnknownFault};
+
+/// Connections at once; a real device has fewer.
+const CONNECTIONS: usize = 16;
+
+/// What a simulated hall is like.
+#[derive(Clone)]
+pub struct SimulatorOptions {
+    /// What it sends.
+    pub clip: Arc<Clip>,
+    /// Where it listens; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// User and password; `None` = open to all.
+    pub credentials: Option<(String, String)>,
+    /// What it sends in the place of the clip when it fails.
+    pub spares: Arc<Spares>,
+}
+
+/// What failing halls send.
+#[derive(Clone, Debug)]
+pub struct Spares {
+    /// Black pictures, silence.
+    pub black: Clip,
+    /// Another picture size.
+    pub small: Clip,
+    /// Sound of another format.
+    pub mono: ClipTrack,
+}
+
+/// A running simulator.
+#[derive(Debug)]
+pub struct Simulator {
+    address: SocketAddr,
+    end: CancellationToken,
+    tasks: TaskTracker,
+    fault: watch::Sender<Option<Fault>>,
+}
+
+/// Everything that connections share.
+struct Hall {
+    clip: Arc<Clip>,
+    spares: Arc<Spares>,
+    digest: Option<Digest>,
+    clock: Arc<dyn Clock>,
+    fault: watch::Receiver<Option<Fault>>,
+}
+
+impl Simulator {
+    /// Starts to listen.
+    pub async fn start(options: SimulatorOptions, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let listener = TcpListener::bind(options.listen).await?;
+        let address = listener.local_addr()?;
+        let digest = options.credentials.map(|(user, password)| {
+            Digest::new("Extron SMP 351", &format!("{:016x}", fastrand::u64(..)), &user, &password)
+        });
+        let (fault, faults) = watch::channel(None);
+        let SimulatorOptions { clip, spares, .. } = options;
+        let hall = Arc::new(Hall { clip, spares, digest, clock, fault: faults });
+        let simulator = Self { address, end: CancellationToken::new(), tasks: TaskTracker::new(), fault };
+        let (end, tasks) = (simulator.end.clone(), simulator.tasks.clone());
+        simulator.tasks.spawn(accept(listener, hall, end, tasks));
+        Ok(simulator)
+    }
+
+    /// The address of its stream, without credentials.
+    pub fn url(&self) -> String {
+        format!("rtsp://{}/extron1", self.address)
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Makes the device fail from now on, or mends it.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        self.fault.send_replace(fault);
+    }
+
+    /// What fails at present.
+    pub fn fault(&self) -> Option<Fault> {
+        *self.fault.borrow()
+    }
+
+    /// Cuts every connection and closes the port, as a device does whose plug is pulled.
+    pub async fn stop(&self) {
+        self.end.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+async fn accept(listener: TcpListener, hall: Arc<Hall>, end: CancellationToken, tasks: TaskTracker) {
+    let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            () = end.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (Ok((stream, peer)), Ok(place)) = (accepted, Arc::clone(&places).try_acquire_owned()) else {
+            continue;
+        };
+        if *hall.fault.borrow() == Some(Fault::Off) {
+            // Nobody is there: the peer gets RST, as from a host without a server.
+            drop(SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)));
+            continue;
+        }
+        let (hall, end) = (Arc::clone(&hall), end.clone());
+        tasks.spawn(async move {
+            let ended = tokio::select! {
+                () = end.cancelled() => Ok(()),
+                ended = Connection::new(stream, peer, hall).run() => ended,
+            };
+            if let Err(error) = ended {
+                debug!(%peer, %error, "simulator: connection ended");
+            }
+            drop(place);
+        });
+    }
+}

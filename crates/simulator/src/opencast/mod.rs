@@ -1,0 +1,219 @@
+//! A simulated Opencast: as much of its calendar as capture agents see, over real HTTP on loopback.
+//!
+//! It behaves as 2.2 or as a current one, traps included: digest only for who asks for it with `X-Requested-Auth`, else a
+//! redirect to a login page that is HTML with status 200; an `ETag` that does not change when a lecture is deleted; events
+//! that leave the calendar an hour after their end; an empty calendar for an agent that nobody knows. A [`Mishap`] makes it
+//! misbehave. What does *not* belong here: anything that the server itself needs.
+
+mod answers;
+mod connection;
+mod request;
+mod writing;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use amphi_http::{Authenticator, Verdict};
+use amphi_media::MediaTime;
+use amphi_media::clock::WallClock;
+
+/// Which Opencast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// 2.2: digest alone, `agentid` needed, lines that are not folded, no `calendar.json`.
+    V2_2,
+    /// A current one: digest or basic, folded lines, `calendar.json`.
+    Current,
+    /// A current one whose iCalendar is gone: `calendar.json` alone.
+    JsonOnly,
+}
+
+/// How it misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// A page for people, with status 200.
+    Html,
+    /// A page for people that claims to be a calendar.
+    HtmlAsCalendar,
+    /// Status 500.
+    Error,
+    /// A redirect to the login page, whoever asks.
+    Redirect,
+    /// Status 304, asked for or not.
+    NotModified,
+    /// No answer at all.
+    Hang,
+    /// The connection ends in the middle of the body.
+    HalfBody,
+    /// The body ends in its middle, and the answer claims that this is all.
+    HalfCalendar,
+    /// The middle of the body, and then nothing.
+    HangHalfway,
+    /// The connection is closed unanswered.
+    Drop,
+}
+
+/// A lecture in its database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lecture {
+    /// A small number in 2.x, a UUID later.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// The series' identifier; empty = none.
+    pub series_id: String,
+    /// The capture agent.
+    pub agent: String,
+    /// Who speaks.
+    pub presenter: String,
+    /// When it starts.
+    pub starts: MediaTime,
+    /// When it ends.
+    pub ends: MediaTime,
+}
+
+/// What it is like.
+#[derive(Clone, Debug)]
+pub struct OpencastOptions {
+    /// Which.
+    pub version: Version,
+    /// User and password; `None` = open to all.
+    pub credentials: Option<(String, String)>,
+    /// Titles of series by their identifiers.
+    pub series: BTreeMap<String, String>,
+    /// What is planned.
+    pub lectures: Vec<Lecture>,
+}
+
+/// A running one.
+#[derive(Debug)]
+pub struct Opencast {
+    address: SocketAddr,
+    office: Arc<Office>,
+    end: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Everything that connections share.
+struct Office {
+    version: Version,
+    authenticator: Option<Authenticator>,
+    /// `user:password`, for Basic.
+    basic: Option<String>,
+    series: BTreeMap<String, String>,
+    desk: Mutex<Desk>,
+    clock: Arc<dyn WallClock>,
+}
+
+impl std::fmt::Debug for Office {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Office").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Desk {
+    lectures: Vec<(Lecture, MediaTime)>,
+    mishap: Option<Mishap>,
+    /// Requests of the calendar that were let in.
+    asked: u64,
+}
+
+impl Opencast {
+    /// Starts to listen on a loopback port that the system chooses.
+    pub async fn start(options: OpencastOptions, clock: Arc<dyn WallClock>) -> io::Result<Self> {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let address = listener.local_addr()?;
+        let OpencastOptions { version, credentials, series, lectures } = options;
+        let now = clock.now();
+        let basic = credentials.as_ref().map(|(user, password)| format!("{user}:{password}"));
+        let authenticator =
+            credentials.map(|(user, password)| Authenticator::new("Opencast", user, &password));
+        let lectures = lectures.into_iter().map(|lecture| (lecture, now)).collect();
+        let desk = Mutex::new(Desk { lectures, ..Desk::default() });
+        let office = Arc::new(Office { version, authenticator, basic, series, desk, clock });
+        let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(accept(listener, Arc::clone(&office), end.clone(), tasks.clone()));
+        Ok(Self { address, office, end, tasks })
+    }
+
+    /// The address of its calendar, without credentials.
+    pub fn url(&self) -> String {
+        format!("http://{}/recordings/calendars", self.address)
+    }
+
+    /// Plans a lecture, or moves the one of the same identifier.
+    pub fn plan(&self, lecture: Lecture) {
+        let now = self.office.clock.now();
+        let mut desk = self.office.desk();
+        desk.lectures.retain(|(known, _)| known.id != lecture.id);
+        desk.lectures.push((lecture, now));
+    }
+
+    /// Deletes a lecture. Nothing tells the others' `ETag`.
+    pub fn delete(&self, id: &str) {
+        self.office.desk().lectures.retain(|(lecture, _)| lecture.id != id);
+    }
+
+    /// Makes it misbehave from now on, or behave.
+    pub fn set_mishap(&self, mishap: Option<Mishap>) {
+        self.office.desk().mishap = mishap;
+    }
+
+    /// How often its calendar was asked for by somebody it knows.
+    pub fn asked(&self) -> u64 {
+        self.office.desk().asked
+    }
+
+    /// Cuts every connection and closes the port.
+    pub async fn stop(&self) {
+        self.end.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Office {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a request in, or says with which challenge it may come again.
+    fn admit(&self, target: &str, authorization: Option<&str>) -> Verdict {
+        let Some(authenticator) = &self.authenticator else { return Verdict::Good };
+        if self.version != Version::V2_2 && self.is_basic(authorization) {
+            return Verdict::Good;
+        }
+        authenticator.judge("GET", target, authorization, self.clock.now())
+    }
+
+    fn is_basic(&self, authorization: Option<&str>) -> bool {
+        use base64::Engine as _;
+        let coded = self.basic.as_ref().map(|basic| base64::engine::general_purpose::STANDARD.encode(basic));
+        let shown = authorization.and_then(|value| value.strip_prefix("Basic "));
+        shown.is_some() && shown == coded.as_deref()
+    }
+}
+
+async fn accept(listener: TcpListener, office: Arc<Office>, end: CancellationToken, tasks: TaskTracker) {
+    loop {
+        let accepted = tokio::select! {
+            () = end.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _)) = accepted else { continue };
+        let (office, end) = (Arc::clone(&office), end.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = end.cancelled() => {}
+                _ = connection::serve(stream, &office) => {}
+            }
+        });
+    }
+}

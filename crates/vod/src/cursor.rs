@@ -1,0 +1,339 @@
+//! A recording sample by sample, from anywhere: for protocols that send frames, as RTMP and RTSP do. Sans-IO.
+//!
+//! Contract. [`Presentation::for_frames`] says which rendition is played, and which part of it. [`SampleCursor::new`]
+//! stands at its beginning; [`SampleCursor::seek`] goes to the sync sample that is shown at a moment or last before;
+//! [`SampleCursor::take`] gives the next samples by decode time, picture and sound together, and where their bytes are, as
+//! one [`Layout`] to be read in one go, until there are no more.
+//!
+//! **Times** count from the beginning of what is played: of the file, or of the part that a SMIL file wants of it. A first
+//! picture that others are decoded for, or the sound that is heard with it, is decoded a little before zero.
+//!
+//! What does *not* belong here: reading, pace, protocols.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::names::Kind;
+use super::presentation::{Presentation, Rendition};
+use super::recording::Recording;
+use super::{Layout, Track};
+use amphi_media::{MediaTime, Timescale, TrackFormat};
+
+/// A sample that is longer is left out: it is no picture of a lecture.
+const SAMPLE_MAX: u64 = 4 << 20;
+/// Bytes that are taken at once, unless the first sample is longer.
+const BATCH_MAX: u64 = 1 << 20;
+
+/// A rendition whose frames are sent, and which part of it.
+#[derive(Clone, Debug)]
+pub struct FrameRendition {
+    recording: Arc<Recording>,
+    /// Its tracks, the picture first.
+    kinds: Vec<Kind>,
+    /// On the recording's own timeline.
+    part: Range<MediaTime>,
+}
+
+impl Presentation {
+    /// What is played of it by protocols that send frames of one picture and one sound: the rendition of which they can
+    /// carry most, among those the one with the highest rate; the part of it that its playlist wants.
+    pub fn for_frames(&self) -> Option<FrameRendition> {
+        let playable = self.renditions.iter().filter_map(|it| Some((it, self.frames_of(it)?)));
+        // The first one where they are equal: the last of the last.
+        let best = playable.rev().max_by_key(|(it, frames)| {
+            let carried = frames.formats().len();
+            (carried, carried == frames.kinds.len(), it.recording.rates_of(it.kind).average_bps)
+        });
+        best.map(|(_, frames)| frames)
+    }
+
+    /// `None` where nothing of the rendition is played.
+    fn frames_of(&self, rendition: &Rendition) -> Option<FrameRendition> {
+        let Rendition { recording, trim, kind } = rendition;
+        let movie = &recording.movie;
+        let picture = movie.video.as_ref().map(|_| Kind::Picture);
+        let sound = |index: usize| movie.audio.get(index).map(|_| Kind::Sound(index));
+        // A playlist may name picture and sound of one file apart.
+        let same = |it: &&Rendition| it.recording.path == recording.path && it.trim == *trim;
+        let apart = self.renditions.iter().filter(same).find_map(|it| match it.kind {
+            Kind::Sound(index) => sound(index),
+            Kind::Both | Kind::Picture => None,
+        });
+        let kinds: Vec<Kind> = match *kind {
+            Kind::Both => picture.into_iter().chain(sound(0)).collect(),
+            Kind::Picture => picture.into_iter().chain(apart).collect(),
+            Kind::Sound(index) => sound(index).into_iter().collect(),
+        };
+        let Range { start, end } = recording.span(*trim);
+        let part = MediaTime::from_nanos(start)..MediaTime::from_nanos(end);
+        let is_something = !kinds.is_empty() && !part.is_empty();
+        is_something.then(|| FrameRendition { recording: Arc::clone(recording), kinds, part })
+    }
+}
+
+impl FrameRendition {
+    /// The file.
+    pub const fn recording(&self) -> &Arc<Recording> {
+        &self.recording
+    }
+
+    /// Its tracks, the picture first.
+    pub fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    /// How long what is played lasts.
+    pub fn duration(&self) -> Duration {
+        self.part.end.saturating_since(self.part.start)
+    }
+
+    /// One of its tracks.
+    pub fn track(&self, kind: Kind) -> Option<&Track> {
+        match kind {
+            Kind::Picture => self.recording.movie.video.as_ref(),
+            Kind::Sound(index) => self.recording.movie.audio.get(index),
+            Kind::Both => self.recording.movie.lead(),
+        }
+    }
+
+    /// Those of its tracks that every protocol of frames can carry: H.264 and AAC-LC.
+    pub fn formats(&self) -> Vec<(Kind, TrackFormat)> {
+        let coded = |&kind: &Kind| Some((kind, self.track(kind)?.coding.format()?));
+        self.kinds.iter().filter_map(coded).collect()
+    }
+
+    /// When what stands at `ticks` of a track's presentation time is played.
+    fn played_at(&self, track: &Track, ticks: i64) -> MediaTime {
+        MediaTime::from_nanos(track.nanos(ticks)).offset_nanos(-self.part.start.as_nanos())
+    }
+
+    fn shown(&self, track: &Track, index: u32) -> MediaTime {
+        self.played_at(track, track.shown_at(index))
+    }
+
+    fn decoded(&self, track: &Track, index: u32) -> MediaTime {
+        self.played_at(track, track.samples.decode_time(index) as i64 - track.origin)
+    }
+
+    /// The media time that is played then, in ticks of the track.
+    fn media_ticks(&self, track: &Track, at: MediaTime) -> i64 {
+        // Not beyond the end: a time without end has no ticks.
+        let at = at.offset_nanos(self.part.start.as_nanos()).min(self.part.end);
+        at.to_ticks(Timescale(track.timescale)).saturating_add(track.origin)
+    }
+}
+
+/// A sample to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedSample {
+    /// Its track.
+    pub kind: Kind,
+    /// When it is decoded.
+    pub decode: MediaTime,
+    /// When it is shown or heard.
+    pub shown: MediaTime,
+    /// How long it lasts.
+    pub duration: Duration,
+    /// Decoding can start here.
+    pub sync: bool,
+    /// Its bytes among those of the layout.
+    pub place: Range<usize>,
+}
+
+/// Samples by decode time, and where their bytes are.
+#[derive(Debug)]
+pub struct SampleBatch {
+    /// Extents in the file; their bytes, one behind the other, are what samples are places of.
+    pub layout: Layout,
+    /// At least one.
+    pub samples: Vec<RecordedSample>,
+}
+
+/// See the module's text.
+#[derive(Clone, Debug)]
+pub struct SampleCursor {
+    rendition: FrameRendition,
+    heads: Vec<Head>,
+    start: MediaTime,
+    until: MediaTime,
+    delay: Duration,
+}
+
+/// Where a track is read.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    kind: Kind,
+    next: u32,
+}
+
+/// What is taken of a track.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    head: usize,
+    index: u32,
+    decode: MediaTime,
+    len: u64,
+}
+
+impl SampleCursor {
+    /// At the beginning of these tracks of a rendition.
+    pub fn new(rendition: FrameRendition, kinds: &[Kind]) -> Self {
+        let heads = kinds.iter().map(|&kind| Head { kind, next: 0 }).collect();
+        let (start, until) = (MediaTime::default(), MediaTime::default() + rendition.duration());
+        let mut cursor = Self { rendition, heads, start, until, delay: Duration::ZERO };
+        cursor.seek(MediaTime::default());
+        let pictures = cursor.heads.iter().enumerate().filter(|(_, head)| head.kind == Kind::Picture);
+        let first = pictures.filter_map(|(head, _)| cursor.next_of(head)).min();
+        cursor.delay = first.map_or(Duration::ZERO, |first| MediaTime::default().saturating_since(first));
+        cursor
+    }
+
+    /// The rendition.
+    pub const fn rendition(&self) -> &FrameRendition {
+        &self.rendition
+    }
+
+    /// How long before zero the first picture is decoded: pictures that are shown in another order need this.
+    pub const fn delay(&self) -> Duration {
+        self.delay
+    }
+
+    /// Where it really began when it was last moved.
+    pub const fn start(&self) -> MediaTime {
+        self.start
+    }
+
+    /// Where it ends.
+    pub const fn until(&self) -> MediaTime {
+        self.until
+    }
+
+    /// Ends where what is shown from `until` on would begin.
+    pub fn end_at(&mut self, until: MediaTime) {
+        self.until = self.until.min(until);
+    }
+
+    /// Goes to the sync sample that is shown at `to` or last before, and to the sound that is heard with it; behind the end
+    /// to the last one. Sound alone begins anywhere.
+    pub fn seek(&mut self, to: MediaTime) {
+        let Self { rendition, heads, until, .. } = self;
+        let to = to.clamp(MediaTime::default(), *until);
+        let is_picture = |head: &&Head| head.kind == Kind::Picture;
+        let picture = heads.iter().find(is_picture).and_then(|head| rendition.track(head.kind));
+        let synced = picture.map(|video| sync_before(rendition, video, to));
+        let start = match (picture, synced) {
+            (Some(video), Some(sync)) => rendition.shown(video, sync).max(MediaTime::default()),
+            _ => to,
+        };
+        for head in heads {
+            let Some(track) = rendition.track(head.kind) else { continue };
+            head.next = match (head.kind, synced) {
+                (Kind::Picture, Some(sync)) => sync,
+                _ => heard_at(rendition, track, start, picture.is_none()),
+            };
+        }
+        self.start = start;
+    }
+
+    /// When the next sample is decoded; `None` at the end.
+    pub fn next_at(&self) -> Option<MediaTime> {
+        self.next().map(|(_, at)| at)
+    }
+
+    /// The next samples: those that are decoded before `until`, but at least one, and about a megabyte at most. `None`
+    /// at the end.
+    pub fn take(&mut self, until: MediaTime) -> Option<SampleBatch> {
+        let mut taken: Vec<Taken> = Vec::new();
+        let mut bytes = 0;
+        while let Some((head, decode)) = self.next() {
+            let it = self.heads.get(head)?;
+            let (index, len) = (it.next, u64::from(self.rendition.track(it.kind)?.samples.size(it.next)));
+            let is_too_long = len > SAMPLE_MAX;
+            let is_enough = decode >= until || bytes + len > BATCH_MAX || is_too_long;
+            if !taken.is_empty() && is_enough {
+                break;
+            }
+            self.heads.get_mut(head)?.next += 1;
+            if !is_too_long {
+                bytes += len;
+                taken.push(Taken { head, index, decode, len });
+            }
+        }
+        (!taken.is_empty()).then(|| self.batch(&taken))
+    }
+
+    /// Each track's samples stand together in the layout.
+    fn batch(&self, taken: &[Taken]) -> SampleBatch {
+        let mut extents = Vec::new();
+        let mut places = vec![0; self.heads.len()];
+        let mut place = 0;
+        for (number, (head, begin)) in self.heads.iter().zip(&mut places).enumerate() {
+            *begin = place;
+            let mut of_head = taken.iter().filter(|sample| sample.head == number);
+            let (Some(first), Some(track)) = (of_head.next(), self.rendition.track(head.kind)) else {
+                continue;
+            };
+            let (last, len) = of_head.fold((first.index, first.len), |(_, len), it| (it.index, len + it.len));
+            extents.extend(track.samples.extents(first.index, last + 1));
+            place += len as usize;
+        }
+        let sample = |it: &Taken| {
+            let (kind, begin) = (self.heads.get(it.head)?.kind, places.get_mut(it.head)?);
+            let place = *begin..*begin + it.len as usize;
+            *begin = place.end;
+            let track = self.rendition.track(kind)?;
+            let lasts = track.nanos(i64::from(track.samples.duration(it.index)));
+            Some(RecordedSample {
+                kind,
+                decode: it.decode,
+                shown: self.rendition.shown(track, it.index),
+                duration: Duration::from_nanos(u64::try_from(lasts).unwrap_or(0)),
+                sync: track.samples.is_sync(it.index),
+                place,
+            })
+        };
+        let samples = taken.iter().filter_map(sample).collect();
+        SampleBatch { layout: Layout { head: Bytes::new(), extents }, samples }
+    }
+
+    /// The track whose next sample is decoded first, and when.
+    fn next(&self) -> Option<(usize, MediaTime)> {
+        let all = (0..self.heads.len()).filter_map(|head| Some((head, self.next_of(head)?)));
+        all.min_by_key(|(_, at)| *at)
+    }
+
+    fn next_of(&self, head: usize) -> Option<MediaTime> {
+        let Head { kind, next } = *self.heads.get(head)?;
+        let track = self.rendition.track(kind)?;
+        // In decode order, what follows may still be shown before the end; but no picture needs it.
+        let is_there = next < track.end && self.rendition.shown(track, next) < self.until;
+        is_there.then(|| self.rendition.decoded(track, next))
+    }
+}
+
+/// The last sync sample that is shown at `at` or before, and before the end.
+fn sync_before(rendition: &FrameRendition, track: &Track, at: MediaTime) -> u32 {
+    let end = MediaTime::default() + rendition.duration();
+    let is_within = |sync: &u32| *sync < track.end && rendition.shown(track, *sync) < end;
+    let mut places = track.samples.syncs_before(rendition.media_ticks(track, at).saturating_add(1));
+    while places > 0 {
+        places -= 1;
+        if let Some(sync) = track.samples.sync(places).filter(is_within) {
+            return sync.max(track.begin);
+        }
+    }
+    track.begin
+}
+
+/// The sample that is heard at that time; of sound alone at least the last one.
+fn heard_at(rendition: &FrameRendition, track: &Track, at: MediaTime, is_alone: bool) -> u32 {
+    let after = track.samples.first_at(rendition.media_ticks(track, at).saturating_add(1));
+    let last = if is_alone { track.end.saturating_sub(1) } else { track.end };
+    after.saturating_sub(1).clamp(track.begin, last.max(track.begin))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! Where a recording is cut into segments. Sans-IO.
+//!
+//! Segments begin at the sync samples nearest to multiples of the target duration. Every rendition follows this rule
+//! alone, so renditions of one recording agree wherever their key frames do, and a segment that was once named stays
+//! what it is.
+
+use super::Track;
+use amphi_container::mp4::{Movie, rescale};
+
+/// The samples of one segment of a track, and when they are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The first sample.
+    pub from: u32,
+    /// The first one behind.
+    pub to: u32,
+    /// Presentation time of the beginning, in the track's ticks.
+    pub start: i64,
+    /// Presentation time of the end.
+    pub end: i64,
+}
+
+/// A part of a recording, in milliseconds of presentation time: what viewers ask to be trimmed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Trim {
+    /// The beginning.
+    pub start_ms: u64,
+    /// How much of it; `None` means up to the end.
+    pub duration_ms: Option<u64>,
+}
+
+impl Trim {
+    /// The whole recording.
+    pub fn is_whole(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// All segments of `track`, cut at about `target_ms`.
+pub fn cuts(track: &Track, target_ms: u32) -> Vec<Cut> {
+    let target = rescale(i64::from(target_ms.max(1)), 1000, track.timescale).max(1);
+    let until = track.shown_until();
+    let mut starts = vec![track.begin];
+    let mut boundary = target;
+    while boundary < until {
+        let Some(nearest) = nearest_sync(track, boundary) else { break };
+        if starts.last().is_some_and(|&last| nearest > last) {
+            starts.push(nearest);
+        }
+        // Groups longer than the target leave boundaries out.
+        let at = track.shown_at(nearest);
+        boundary = (boundary + target).max(at - at.rem_euclid(target));
+    }
+    pieces(track, &starts)
+}
+
+/// The segments that lie in `trim`, which begins at the sync sample before and ends at the one behind.
+pub(super) fn trimmed(track: &Track, cuts: &[Cut], trim: Trim) -> Vec<Cut> {
+    if trim.is_whole() {
+        return cuts.to_vec();
+    }
+    let ticks = |ms: u64| rescale(i64::try_from(ms).unwrap_or(i64::MAX), 1000, track.timescale);
+    let from = sync_before(track, ticks(trim.start_ms));
+    let to = match trim.duration_ms {
+        Some(duration) => {
+            let end = ticks(trim.start_ms.saturating_add(duration)).saturating_add(track.origin);
+            let place = track.samples.syncs_before(end);
+            track.samples.sync(place).unwrap_or(track.end).min(track.end)
+        }
+        None => track.end,
+    };
+    let mut starts = vec![from];
+    starts.extend(cuts.iter().map(|cut| cut.from).filter(|&start| start > from && start < to));
+    let mut pieces = pieces(track, &starts);
+    if let Some(last) = pieces.last_mut()
+        && to < track.end
+    {
+        (last.to, last.end) = (to.max(last.from), track.shown_at(to));
+    }
+    pieces.retain(|piece| piece.from < piece.to);
+    pieces
+}
+
+fn pieces(track: &Track, starts: &[u32]) -> Vec<Cut> {
+    let ends = starts.iter().skip(1).copied().chain([track.end]);
+    let end_of = |to| if to == track.end { track.shown_until() } else { track.shown_at(to) };
+    let pieces = starts.iter().zip(ends).map(|(&from, to)| Cut {
+        from,
+        to,
+        start: track.shown_at(from),
+        end: end_of(to),
+    });
+    // Presentation begins at zero: the priming of sound is not counted.
+    pieces.map(|cut| Cut { start: cut.start.max(0), ..cut }).collect()
+}
+
+fn nearest_sync(track: &Track, shown_at: i64) -> Option<u32> {
+    let place = track.samples.syncs_before(shown_at.saturating_add(track.origin));
+    let within = |index: &u32| (track.begin..track.end).contains(index);
+    let after = track.samples.sync(place).filter(within);
+    let before = place.checked_sub(1).and_then(|place| track.samples.sync(place)).filter(within);
+    match (before, after) {
+        (Some(before), Some(after)) => {
+            let is_nearer = shown_at - track.shown_at(before) <= track.shown_at(after) - shown_at;
+            Some(if is_nearer { before } else { after })
+        }
+        (before, after) => before.or(after),
+    }
+}
+
+/// The last sync sample that is shown at `shown_at` or before.
+pub(super) fn sync_before(track: &Track, shown_at: i64) -> u32 {
+    let place = track.samples.syncs_before(shown_at.saturating_add(track.origin).saturating_add(1));
+    let index = track.samples.sync(place.saturating_sub(1)).unwrap_or(track.begin);
+    index.clamp(track.begin, track.end.saturating_sub(1))
+}
+
+/// The samples of `sound` that go with the pictures `from..to` of `lead`: those that begin while they are shown, and at
+/// both ends what is left.
+pub(super) fn beside(lead: &Track, from: u32, to: u32, sound: &Track) -> (u32, u32) {
+    let at = |index: u32| {
+        let ticks =
+            rescale(lead.shown_at(index), lead.timescale, sound.timescale).saturating_add(sound.origin);
+        sound.samples.first_at(ticks).clamp(sound.begin, sound.end)
+    };
+    let first = if from <= lead.begin { sound.begin } else { at(from) };
+    let last = if to >= lead.end { sound.end } else { at(to) };
+    (first, last.max(first))
+}
+
+/// How long a segment lasts, in nanoseconds; the first and the last one as long as anything of the recording.
+pub(super) fn duration_nanos(movie: &Movie, lead: &Track, cut: &Cut) -> i64 {
+    let start = if cut.from <= lead.begin { movie.start_nanos() } else { lead.nanos(cut.start) };
+    let end = if cut.to >= lead.end { movie.duration_nanos() } else { lead.nanos(cut.end) };
+    (end - start).max(0)
+}

@@ -1,0 +1,126 @@
+//! MPEG-DASH manifests of recordings (ISO/IEC 23009-1): static, one period, a timeline for each representation. Sans-IO.
+//!
+//! Segments are named by the time at which they begin, and hold one track each. A part of a recording has those segments
+//! that lie in it, whole; `presentationTimeOffset` says where in the first one it begins.
+
+use std::time::Duration;
+
+use super::Track;
+use super::cut::Trim;
+use super::names::Kind;
+use super::playlist::{Subtitles, frame_rate};
+use super::recording::Recording;
+use amphi_container::dash::{
+    AdaptationSet, ContentType, Mpd, PresentationType, Representation, RepresentationFormat,
+    RepresentationMedia, SegmentTemplate,
+};
+use amphi_container::mp4::TrackMedia;
+
+/// A rendition, as far as it is shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ShownRendition<'a> {
+    pub recording: &'a Recording,
+    pub kind: Kind,
+    pub trim: Trim,
+}
+
+/// The manifest of these renditions; the sound is that of the first one that has any.
+pub(super) fn manifest(renditions: &[ShownRendition<'_>], texts: &[Subtitles]) -> Mpd {
+    let duration = |it: &ShownRendition<'_>| {
+        let span = it.recording.span(it.trim);
+        span.end - span.start
+    };
+    let nanos = renditions.iter().map(duration).max().unwrap_or(0);
+    let mut adaptation_sets: Vec<AdaptationSet> = picture_set(renditions).into_iter().collect();
+    let has_sound =
+        |it: &&ShownRendition<'_>| !it.recording.movie.audio.is_empty() && it.kind != Kind::Picture;
+    if let Some(heard) = renditions.iter().find(has_sound) {
+        adaptation_sets.extend(heard.recording.movie.audio.iter().enumerate().map(|(index, track)| {
+            AdaptationSet {
+                id: index + 1,
+                content: ContentType::Audio,
+                language: Some(track.language.clone()),
+                segment_alignment: false,
+                representations: vec![sound(*heard, index, track)],
+            }
+        }));
+    }
+    let first = adaptation_sets.last().map_or(0, |last| last.id) + 1;
+    adaptation_sets.extend(texts.iter().enumerate().map(|(index, text)| AdaptationSet {
+        id: first + index,
+        content: ContentType::Text,
+        language: Some(text.language.clone()),
+        segment_alignment: false,
+        representations: vec![Representation {
+            id: format!("text_{index}"),
+            codecs: String::new(),
+            bandwidth_bps: 256,
+            format: RepresentationFormat::Text,
+            media: RepresentationMedia::BaseUrl(text.uri.clone()),
+        }],
+    }));
+    let duration = Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
+    Mpd { presentation: PresentationType::Static { duration }, adaptation_sets }
+}
+
+fn picture_set(renditions: &[ShownRendition<'_>]) -> Option<AdaptationSet> {
+    let picture = |shown: &ShownRendition<'_>| {
+        let track = shown.recording.movie.video.as_ref().filter(|_| !matches!(shown.kind, Kind::Sound(_)))?;
+        let TrackMedia::Video { width, height } = track.coding.media else { return None };
+        let rate = (frame_rate(&shown.recording.movie).unwrap_or(0.0) * 1000.0).round() as u32;
+        let format = RepresentationFormat::Video {
+            width: width.into(),
+            height: height.into(),
+            frame_rate: format!("{rate}/1000"),
+        };
+        let bandwidth_bps = shown.recording.rates_of(Kind::Picture).peak_bps;
+        Some(representation(*shown, Kind::Picture, track, format, bandwidth_bps))
+    };
+    let representations: Vec<Representation> = renditions.iter().filter_map(picture).collect();
+    (!representations.is_empty()).then_some(AdaptationSet {
+        id: 0,
+        content: ContentType::Video,
+        language: None,
+        segment_alignment: false,
+        representations,
+    })
+}
+
+fn sound(heard: ShownRendition<'_>, index: usize, track: &Track) -> Representation {
+    let bits = track.samples.bytes(track.begin, track.end) * 8;
+    let seconds = track.nanos(track.shown_until()).max(1) as f64 / 1e9;
+    let format = RepresentationFormat::Audio { sample_rate: track.timescale };
+    representation(heard, Kind::Sound(index), track, format, (bits as f64 / seconds).ceil() as u64)
+}
+
+fn representation(
+    ShownRendition { recording, trim, .. }: ShownRendition<'_>,
+    kind: Kind,
+    track: &Track,
+    format: RepresentationFormat,
+    bandwidth_bps: u64,
+) -> Representation {
+    let names = &recording.names;
+    let mut cuts = recording.cuts_of(kind, Trim::default()).unwrap_or_default();
+    let mut presentation_time_offset = None;
+    if !trim.is_whole() {
+        let span = recording.span(trim);
+        let (start, end) = (track.ticks(span.start), track.ticks(span.end));
+        cuts.retain(|cut| cut.end > start && cut.start < end);
+        presentation_time_offset = Some(start);
+    }
+    Representation {
+        id: format!("{}_{}", names.key, kind.text()),
+        codecs: track.coding.codec.clone(),
+        bandwidth_bps: bandwidth_bps.max(1),
+        format,
+        media: RepresentationMedia::Segments(SegmentTemplate {
+            timescale: track.timescale,
+            presentation_time_offset,
+            start_number: None,
+            initialization: names.init(kind),
+            media: names.segment_template(kind),
+            timeline: cuts.iter().map(|cut| (cut.start, cut.end - cut.start)).collect(),
+        }),
+    }
+}

@@ -1,0 +1,50 @@
+//! Recorded lectures: any mp4 file or SMIL playlist beneath a mount's root, as HLS and DASH at once, nothing stored.
+//!
+//! ```text
+//!  SMIL text ─▶ Smil ─▶ paths ─▶ moov ─▶ Movie (tracks, samples) ─▶ cuts ─▶ playlists
+//!                                                        └─▶ layout of a segment ─▶ bytes, read when asked for
+//! ```
+//! Cores (sans-IO): [`Smil`], [`Movie`] with its tables and fragments, [`cuts`], names, playlists,
+//! manifests, layouts, subtitles, the [`SampleCursor`] of protocols that send frames. Shell: the
+//! [`Mount`] opens files beneath its root only (`cap-std`), on threads of the blocking pool that it has a bounded number
+//! of, keeps indexes in a bounded cache, builds one once however many ask, and lets nobody wait for ever. What it reads is
+//! understood in the [`Workshop`](amphi_runtime::workshop::Workshop): indexes, cues, and whatever answers are made of them.
+//!
+//! A file is looked at again when two seconds have passed since the last look: NFS sends no events. A SMIL file that
+//! is just being written is answered from its last good reading.
+//!
+//! What does *not* belong here: URLs and HTTP (`delivery`), live channels.
+
+mod buffers;
+mod cursor;
+mod cut;
+mod dash;
+mod fault;
+mod listing;
+mod mount;
+mod names;
+mod playlist;
+mod presentation;
+mod reading;
+mod recording;
+mod smil;
+
+pub use amphi_container::fmp4::layout::{SegmentLayout as Layout, part_of};
+pub use amphi_container::mp4::{Movie, MovieTrack as Track};
+pub use amphi_container::webvtt::{Cue, cues};
+pub use cursor::{FrameRendition, RecordedSample, SampleBatch, SampleCursor};
+pub use cut::{Cut, Trim, cuts};
+pub use fault::VodFault;
+pub use listing::Listed;
+pub use mount::{Captions, Listing, Mount, MountSettings, OPEN_MAX, Stream};
+pub use names::{File, Kind, Names, parse as parse_file};
+pub use presentation::{Presentation, Rendition};
+pub use recording::Recording;
+pub use smil::{Smil, SmilFault, with_extension};
+
+#[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod ffmpeg_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,669 @@
+//! A mount: a directory whose recordings are served. The shell around the cores.
+
+mod files;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use moka::future::Cache;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::Layout;
+use super::buffers::{self, Buffers};
+use super::cut::Trim;
+use super::fault::VodFault;
+use super::listing::Listed;
+use super::names::{Kind, digest};
+use super::presentation::{Presentation, Rendition};
+use super::reading::{self, Index, Patience, Search};
+use super::recording::{Opened, Recording, Stamp};
+use super::smil::{Smil, SmilRendition, TextStream};
+use amphi_container::mp4::Extent;
+use amphi_container::webvtt::{self as text, Cue};
+use amphi_runtime::workshop::Workshop;
+use files::{KnownListed, list, open_file, read_smil, read_text, sidecars, stamp_of};
+
+/// How old the last look at a file may be.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How old the last look through all files may be.
+const LIST_AGAIN: Duration = Duration::from_secs(30);
+/// For one piece of work on the storage, waiting for a thread included.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Threads that the storage of one mount can hold at most: a share of the pool's 512.
+pub(super) const THREADS: usize = 64;
+/// Memory for indexes: about 250 hours of recordings.
+const INDEX_MEMORY: u64 = 512 << 20;
+/// Recordings of one mount that are kept open for the next viewer: each is a descriptor. Those that somebody watches stay
+/// open beside them.
+pub const OPEN_MAX: u64 = 512;
+/// Memory for what stands in front of segments and where their samples are: those that a lecture hall watches at once.
+const LAYOUT_MEMORY: u64 = 16 << 20;
+/// Memory for the cues of subtitles.
+const CUES_MEMORY: u64 = 32 << 20;
+/// Bytes of a key frame: more than any camera's.
+const PICTURE_MAX: u64 = 32 << 20;
+/// Names whose state is remembered.
+const STAMPS: u64 = 100_000;
+/// The word in place of a language that says: chapters.
+const CHAPTERS: &str = "chapters";
+/// Bytes read at once, so that they are sent while they are still in the processor's cache.
+const PART: u64 = buffers::LEN as u64;
+
+/// What a mount is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountSettings {
+    /// The directory beneath which files are opened.
+    pub root: PathBuf,
+    /// About this long are segments.
+    pub segment_ms: u32,
+    /// Whole files may be fetched.
+    pub download: bool,
+    /// Pictures may be fetched.
+    pub poster: bool,
+    /// The list of recordings may be fetched.
+    pub index: bool,
+}
+
+/// What the stream part of an URL names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// A SMIL file, from the mount's root.
+    Smil(String),
+    /// One media file.
+    File(String),
+}
+
+/// The cues of a subtitle file.
+#[derive(Clone, Debug)]
+pub struct Captions {
+    /// In order of time.
+    pub cues: Arc<Vec<Cue>>,
+    /// Of the file: another one where its text is another.
+    pub version: String,
+}
+
+impl Captions {
+    /// Those that are shown in a segment of subtitles.
+    pub fn segment(&self, part: usize) -> String {
+        text::segment(&self.cues, part)
+    }
+}
+
+/// What there is of a mount at a moment.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// By title.
+    pub recordings: Arc<Vec<Listed>>,
+    /// Counts the looks.
+    pub look: u64,
+}
+
+/// See the module's text. Clones share everything but who asks.
+#[derive(Clone, Debug)]
+pub struct Mount {
+    settings: Arc<MountSettings>,
+    /// One of all mounts that there have been.
+    serial: u64,
+    /// Where answers are computed, and who has a share of its places.
+    workshop: Workshop,
+    asker: Option<IpAddr>,
+    open: Arc<AtomicUsize>,
+    cues: Cache<(String, Stamp), Arc<Vec<Cue>>>,
+    layouts: Cache<String, Arc<Layout>>,
+    /// Why files, as they are, have no index.
+    damaged: Cache<(String, Stamp), VodFault>,
+    looks: Arc<AtomicU64>,
+    threads: Arc<Semaphore>,
+    stamps: Cache<String, Stamp>,
+    recordings: Cache<(String, Stamp), Arc<Recording>>,
+    smils: Cache<(String, Stamp), Arc<Smil>>,
+    last_good: Cache<String, Arc<Smil>>,
+    sidecars: Cache<String, Arc<Vec<TextStream>>>,
+    listing: Cache<(), Listing>,
+    listed: Arc<KnownListed>,
+    buffers: Buffers,
+    /// When a recording was last opened or read.
+    asked: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Mount {
+    /// A mount with empty caches. Its directory need not be there yet.
+    pub fn new(settings: MountSettings) -> Self {
+        Self::keeping_open(settings, OPEN_MAX)
+    }
+
+    /// The same, that keeps so many recordings open for the next viewer, [`OPEN_MAX`] at most.
+    pub fn keeping_open(settings: MountSettings, open_max: u64) -> Self {
+        static MOUNTS: AtomicU64 = AtomicU64::new(0);
+        // A small one takes its share of descriptors, if not of memory.
+        let share = (INDEX_MEMORY / open_max.clamp(1, OPEN_MAX)) as u32;
+        let weigh = move |_: &(String, Stamp), recording: &Arc<Recording>| {
+            u32::try_from(recording.memory()).unwrap_or(u32::MAX).max(share)
+        };
+        let weigh_cues = |_: &(String, Stamp), cues: &Arc<Vec<Cue>>| {
+            let text: usize = cues.iter().map(Cue::memory).sum();
+            u32::try_from(text).unwrap_or(u32::MAX)
+        };
+        let weigh_layout = |name: &String, layout: &Arc<Layout>| {
+            u32::try_from(name.len() + layout.memory()).unwrap_or(u32::MAX)
+        };
+        Self {
+            settings: Arc::new(settings),
+            serial: MOUNTS.fetch_add(1, Ordering::Relaxed),
+            workshop: Workshop::default(),
+            asker: None,
+            open: Arc::default(),
+            cues: Cache::builder().weigher(weigh_cues).max_capacity(CUES_MEMORY).build(),
+            layouts: Cache::builder().weigher(weigh_layout).max_capacity(LAYOUT_MEMORY).build(),
+            damaged: Cache::builder().max_capacity(10_000).time_to_live(LOOK_AGAIN * 5).build(),
+            looks: Arc::default(),
+            threads: Arc::new(Semaphore::new(THREADS)),
+            stamps: Cache::builder().max_capacity(STAMPS).time_to_live(LOOK_AGAIN).build(),
+            recordings: Cache::builder()
+                .weigher(weigh)
+                .max_capacity(INDEX_MEMORY)
+                .time_to_idle(Duration::from_secs(3600))
+                .build(),
+            smils: Cache::new(10_000),
+            last_good: Cache::new(10_000),
+            sidecars: Cache::builder().max_capacity(10_000).time_to_live(LOOK_AGAIN * 5).build(),
+            listing: Cache::builder().max_capacity(1).time_to_live(LIST_AGAIN).build(),
+            listed: Arc::default(),
+            buffers: Buffers::default(),
+            asked: Arc::default(),
+        }
+    }
+
+    /// How long nobody has opened or read a recording; `None` where nobody ever has.
+    pub fn idle_for(&self) -> Option<Duration> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+    }
+
+    fn ask(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// The same, whose answers are computed there.
+    #[must_use]
+    pub fn in_workshop(self, workshop: Workshop) -> Self {
+        Self { workshop, ..self }
+    }
+
+    /// The same for the questions of one asker, who has a share of the workshop's places.
+    #[must_use]
+    pub fn asked_by(self, asker: Option<IpAddr>) -> Self {
+        Self { asker, ..self }
+    }
+
+    /// For whose questions this is.
+    pub const fn asker(&self) -> Option<IpAddr> {
+        self.asker
+    }
+
+    /// A number that no other mount has had.
+    pub const fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Recordings whose file is open: the kept ones, [`OPEN_MAX`] at most, and those that are being watched.
+    pub fn open_files(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// What it was made of.
+    pub fn settings(&self) -> &MountSettings {
+        &self.settings
+    }
+
+    /// Recordings whose index is kept.
+    pub fn indexes(&self) -> u64 {
+        self.recordings.entry_count()
+    }
+
+    /// Memory that indexes take, in bytes.
+    pub fn index_bytes(&self) -> u64 {
+        self.recordings.weighted_size()
+    }
+
+    /// The renditions of `stream` that there are. Those of a playlist that are missing, unfinished or damaged are left
+    /// out, as long as one is left.
+    pub async fn open(&self, stream: &Stream) -> Result<Presentation, VodFault> {
+        self.ask();
+        match stream {
+            Stream::File(path) => {
+                let recording = self.recording(path).await?;
+                let rendition = Rendition { recording, trim: Trim::default(), kind: Kind::Both };
+                Ok(Presentation { renditions: vec![rendition], smil: None })
+            }
+            Stream::Smil(path) => {
+                let smil = self.smil(path).await?;
+                let opened =
+                    join_all(smil.renditions.iter().map(|rendition| self.beside(path, rendition))).await;
+                let mut first = VodFault::NotFound;
+                let mut renditions = Vec::new();
+                for (opened, rendition) in opened.into_iter().zip(&smil.renditions) {
+                    match opened {
+                        Ok(recording) => {
+                            // A playlist may want of a file what it has not got.
+                            let is_there = recording.tracks(rendition.kind).is_some();
+                            let kind = if is_there { rendition.kind } else { Kind::Both };
+                            renditions.push(Rendition { recording, trim: rendition.trim, kind });
+                        }
+                        Err(fault) => {
+                            if fault != VodFault::NotFound {
+                                if amphi_runtime::log::may_say("rendition", self.asker) {
+                                    warn!(smil = path, %fault, "a rendition is left out");
+                                }
+                                first = fault;
+                            }
+                        }
+                    }
+                }
+                if renditions.is_empty() {
+                    Err(first)
+                } else {
+                    Ok(Presentation { renditions, smil: Some(smil) })
+                }
+            }
+        }
+    }
+
+    /// The rendition of `stream` whose names have this key.
+    pub async fn rendition(&self, stream: &Stream, key: &str) -> Result<Arc<Recording>, VodFault> {
+        match stream {
+            Stream::File(path) if digest(path) == key => self.recording(path).await,
+            Stream::File(_) => Err(VodFault::Gone),
+            Stream::Smil(path) => {
+                let smil = self.smil(path).await?;
+                for rendition in &smil.renditions {
+                    let candidates = candidates(path, rendition);
+                    if let Some(path) = candidates.into_iter().find(|path| digest(path) == key) {
+                        return self.recording(&path).await;
+                    }
+                }
+                Err(VodFault::Gone)
+            }
+        }
+    }
+
+    async fn beside(&self, smil: &str, rendition: &SmilRendition) -> Result<Arc<Recording>, VodFault> {
+        let mut last = VodFault::NotFound;
+        for path in candidates(smil, rendition) {
+            match self.recording(&path).await {
+                Err(VodFault::NotFound) => {}
+                Err(fault) => last = fault,
+                Ok(recording) => return Ok(recording),
+            }
+        }
+        Err(last)
+    }
+
+    /// The index of a file; built once, however many ask.
+    pub async fn recording(&self, path: &str) -> Result<Arc<Recording>, VodFault> {
+        let stamp = self.stamp(path).await?;
+        let key = (path.to_owned(), stamp);
+        if let Some(fault) = self.damaged.get(&key).await {
+            return Err(fault);
+        }
+        match self.recordings.try_get_with(key.clone(), self.index(path)).await {
+            Ok(recording) => Ok(recording),
+            Err(fault) => {
+                if fault.is_of_the_file() {
+                    self.damaged.insert(key, VodFault::clone(&fault)).await;
+                }
+                Err(VodFault::clone(&fault))
+            }
+        }
+    }
+
+    /// Opens a file and makes its index: reads on threads that may wait, and computes in the workshop.
+    async fn index(&self, path: &str) -> Result<Arc<Recording>, VodFault> {
+        let (owned, settings, open) = (path.to_owned(), Arc::clone(&self.settings), Arc::clone(&self.open));
+        let opened = self.on_thread(move || {
+            let (file, stamp) = open_file(&settings, &owned)?;
+            Ok((Arc::new(Opened::new(file, &open)), stamp))
+        });
+        let (file, stamp) = opened.await?;
+        let (mut search, mut index) = (Search::default(), Index::default());
+        loop {
+            let (owned, read) = (path.to_owned(), Arc::clone(&file));
+            let gathered;
+            (search, gathered) = self
+                .on_thread(move || {
+                    let gathered = search.gather(&read, stamp.len, &owned)?;
+                    Ok((search, gathered))
+                })
+                .await?;
+            let owned = path.to_owned();
+            let more;
+            (index, more) = self
+                .work(move || {
+                    let more = index.take(gathered, stamp.len, &owned)?;
+                    Ok((index, more))
+                })
+                .await?;
+            if !more {
+                break;
+            }
+        }
+        let (owned, segment_ms) = (path.to_owned(), self.settings.segment_ms);
+        self.work(move || {
+            let movie = index.finish(&owned)?;
+            Ok(Arc::new(Recording::new(owned, stamp, file, movie, segment_ms)))
+        })
+        .await
+    }
+
+    /// Computes in the workshop.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, VodFault> + Send + 'static,
+    ) -> Result<T, VodFault> {
+        self.compute(work).await?
+    }
+
+    /// Computes an answer in the workshop, as the question of whom this mount is for.
+    pub async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, VodFault> {
+        Ok(self.workshop.run(self.asker, work).await?)
+    }
+
+    async fn stamp(&self, path: &str) -> Result<Stamp, VodFault> {
+        let look = async {
+            let (owned, settings) = (path.to_owned(), Arc::clone(&self.settings));
+            self.on_thread(move || stamp_of(&settings, &owned)).await
+        };
+        self.stamps.try_get_with(path.to_owned(), look).await.map_err(|fault| VodFault::clone(&fault))
+    }
+
+    async fn smil(&self, path: &str) -> Result<Arc<Smil>, VodFault> {
+        let stamp = self.stamp(path).await?;
+        let read = async {
+            let (owned, settings) = (path.to_owned(), Arc::clone(&self.settings));
+            self.on_thread(move || read_smil(&settings, &owned)).await.map(Arc::new)
+        };
+        match self.smils.try_get_with((path.to_owned(), stamp), read).await {
+            Ok(smil) => {
+                self.last_good.insert(path.to_owned(), Arc::clone(&smil)).await;
+                Ok(smil)
+            }
+            Err(fault) => match (&*fault, self.last_good.get(path).await) {
+                (VodFault::Smil { .. }, Some(smil)) => {
+                    if amphi_runtime::log::may_say("last good", self.asker) {
+                        warn!(%fault, "answered from the last good reading");
+                    }
+                    Ok(smil)
+                }
+                _ => Err(VodFault::clone(&fault)),
+            },
+        }
+    }
+
+    /// The text of the file at `path`, up to a megabyte.
+    pub async fn text(&self, path: &str) -> Result<String, VodFault> {
+        let (owned, settings) = (path.to_owned(), Arc::clone(&self.settings));
+        self.on_thread(move || read_text(&settings, &owned)).await
+    }
+
+    /// Subtitles of a presentation: what its playlist names, then `<file>.<language>.vtt` or `.srt` beside its files.
+    pub async fn texts(&self, presentation: &Presentation) -> Result<Vec<TextStream>, VodFault> {
+        let mut texts = presentation.smil.as_ref().map(|smil| smil.texts.clone()).unwrap_or_default();
+        for rendition in &presentation.renditions {
+            let path = rendition.recording.path.clone();
+            for found in self.beside_file(&path).await?.iter() {
+                if found.language != CHAPTERS && !texts.iter().any(|text| text.language == found.language) {
+                    texts.push(found.clone());
+                }
+            }
+        }
+        Ok(texts)
+    }
+
+    /// The cues of a subtitle file; read once for each of its versions, however many ask.
+    pub async fn cues(&self, text: &TextStream) -> Result<Captions, VodFault> {
+        let stamp = self.stamp(&text.path).await?;
+        let read = async {
+            let text = self.text(&text.path).await?;
+            self.work(move || Ok(Arc::new(text::cues(&text)))).await
+        };
+        let cues = self.cues.try_get_with((text.path.clone(), stamp), read).await;
+        let cues = cues.map_err(|fault| VodFault::clone(&fault))?;
+        Ok(Captions { cues, version: format!("{} {stamp:?}", text.path) })
+    }
+
+    /// All recordings, by title, as far as SMIL files lead to them.
+    pub async fn list(&self) -> Result<Arc<Vec<Listed>>, VodFault> {
+        self.listing().await.map(|listing| listing.recordings)
+    }
+
+    /// All recordings, and which look at them it is.
+    pub async fn listing(&self) -> Result<Listing, VodFault> {
+        let look = async {
+            let (settings, known) = (Arc::clone(&self.settings), Arc::clone(&self.listed));
+            let recordings = self.on_thread(move || list(&settings, &known)).await.map(Arc::new)?;
+            Ok(Listing { recordings, look: self.looks.fetch_add(1, Ordering::Relaxed) })
+        };
+        self.listing.try_get_with((), look).await.map_err(|fault| VodFault::clone(&fault))
+    }
+
+    /// The file of chapters beside a presentation: `<file>.chapters.vtt`.
+    pub async fn chapters_beside(&self, presentation: &Presentation) -> Result<Option<Captions>, VodFault> {
+        for rendition in &presentation.renditions {
+            let found = self.beside_file(&rendition.recording.path).await?;
+            if let Some(chapters) = found.iter().find(|text| text.language == CHAPTERS) {
+                return self.cues(chapters).await.map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The chapters in the files of a presentation.
+    pub async fn chapters_within(&self, presentation: &Presentation) -> Result<Vec<Cue>, VodFault> {
+        for Rendition { recording, .. } in &presentation.renditions {
+            let Some(chapters) = &recording.movie.chapters else { continue };
+            let titles = self.read_part(recording, chapters.extents()).await?;
+            let recording = Arc::clone(recording);
+            let cues = move || recording.movie.chapters.as_ref().map(|chapters| chapters.cues(&titles));
+            let cues = self.compute(cues).await?.unwrap_or_default();
+            if !cues.is_empty() {
+                return Ok(cues);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Texts that stand beside a file.
+    async fn beside_file(&self, path: &str) -> Result<Arc<Vec<TextStream>>, VodFault> {
+        let look = async {
+            let (owned, settings) = (path.to_owned(), Arc::clone(&self.settings));
+            self.on_thread(move || sidecars(&settings, &owned)).await.map(Arc::new)
+        };
+        self.sidecars.try_get_with(path.to_owned(), look).await.map_err(|fault| VodFault::clone(&fault))
+    }
+
+    /// The segment of the samples `from..to` of the leading track of `kind`. Where its samples are is found out once for those
+    /// who watch together; at 0.1 ms at most for six seconds it is done where it is asked.
+    pub async fn segment(
+        &self,
+        recording: &Recording,
+        kind: Kind,
+        from: u32,
+        to: u32,
+    ) -> Result<Arc<Layout>, VodFault> {
+        let name = recording.names.segment(kind, from, to);
+        self.layout(name, || recording.segment(kind, from, to)).await
+    }
+
+    /// The segment of `kind` that begins at that presentation time, in ticks of its leading track.
+    pub async fn segment_at(
+        &self,
+        recording: &Recording,
+        kind: Kind,
+        start: i64,
+    ) -> Result<Arc<Layout>, VodFault> {
+        let name = format!("{:?} {kind:?} {start}", recording.names);
+        self.layout(name, || recording.segment_at(kind, start)).await
+    }
+
+    async fn layout(
+        &self,
+        name: String,
+        find: impl FnOnce() -> Result<Layout, VodFault>,
+    ) -> Result<Arc<Layout>, VodFault> {
+        if let Some(layout) = self.layouts.get(&name).await {
+            return Ok(layout);
+        }
+        let layout = Arc::new(find()?);
+        self.layouts.insert(name, Arc::clone(&layout)).await;
+        Ok(layout)
+    }
+
+    /// Reads what a layout names: at first one part, the rest as a stream. An error before the first byte can still be
+    /// answered.
+    pub async fn read(
+        &self,
+        recording: &Arc<Recording>,
+        layout: &Layout,
+    ) -> Result<(Bytes, Option<BoxStream<'static, std::io::Result<Bytes>>>), VodFault> {
+        self.ask();
+        let mut parts = parts(&layout.extents).into_iter();
+        let Some(first) = parts.next() else { return Ok((Bytes::new(), None)) };
+        let bytes = self.read_part(recording, first).await?;
+        if parts.len() == 0 {
+            return Ok((bytes, None));
+        }
+        let (mount, recording) = (self.clone(), Arc::clone(recording));
+        let reads = stream::iter(parts).then(move |part| {
+            let (mount, recording) = (mount.clone(), Arc::clone(&recording));
+            async move { mount.read_part(&recording, part).await.map_err(std::io::Error::other) }
+        });
+        Ok((bytes, Some(reads.boxed())))
+    }
+
+    /// A picture's bytes, in one piece.
+    pub async fn read_sample(&self, recording: &Arc<Recording>, index: u32) -> Result<Bytes, VodFault> {
+        let layout = recording.sample(index);
+        let len = layout.total_len();
+        if len > PICTURE_MAX {
+            let path = &recording.path;
+            return Err(VodFault::Picture(format!("{path}: a key frame of {len} bytes is not decoded")));
+        }
+        self.read_part(recording, layout.extents).await
+    }
+
+    async fn read_part(&self, recording: &Arc<Recording>, part: Vec<Extent>) -> Result<Bytes, VodFault> {
+        let len = part.iter().map(|extent| extent.len).sum::<u64>() as usize;
+        let mut buffer = self.buffers.take(len);
+        // What is in the page cache is copied faster than a thread is found.
+        if reading::read(&recording.file, &part, &mut buffer, Patience::Now).is_ok() {
+            return Ok(self.buffers.lend(buffer, len));
+        }
+        let (recording, buffers) = (Arc::clone(recording), self.buffers.clone());
+        self.on_thread(move || match reading::read(&recording.file, &part, &mut buffer, Patience::Waits) {
+            Ok(()) => Ok(buffers.lend(buffer, len)),
+            Err(error) => {
+                buffers.give_back(buffer);
+                Err(VodFault::io(&recording.path, &error))
+            }
+        })
+        .await
+    }
+
+    /// As if time had passed since the last look at each file.
+    #[cfg(test)]
+    pub(super) fn forget_stamps(&self) {
+        self.stamps.invalidate_all();
+    }
+
+    /// Does what blocks on a thread of its own. A storage that hangs holds the mount's share of threads, no more.
+    pub(super) async fn on_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, VodFault> + Send + 'static,
+    ) -> Result<T, VodFault> {
+        let threads = Arc::clone(&self.threads);
+        let job = async {
+            let place = threads.acquire_owned().await.map_err(|_| VodFault::Slow)?;
+            let thread = tokio::task::spawn_blocking(move || {
+                let done = work();
+                drop(place);
+                done
+            });
+            thread.await.map_err(|_| VodFault::Slow)?
+        };
+        timeout(PATIENCE, job).await.map_err(|_| VodFault::Slow)?
+    }
+}
+
+/// From the root, as Wowza has it; then beside the playlist.
+fn candidates(smil: &str, rendition: &SmilRendition) -> Vec<String> {
+    let mut paths = vec![rendition.path.clone()];
+    if let Some((folder, _)) = smil.rsplit_once('/') {
+        paths.push(format!("{folder}/{}", rendition.path));
+    }
+    paths
+}
+
+/// Extents in parts of at most [`PART`] bytes.
+fn parts(extents: &[Extent]) -> Vec<Vec<Extent>> {
+    let total: u64 = extents.iter().map(|extent| extent.len).sum();
+    if total <= PART {
+        return if extents.is_empty() { Vec::new() } else { vec![extents.to_vec()] };
+    }
+    let mut parts = vec![Vec::new()];
+    let mut room = PART;
+    for extent in extents {
+        let mut rest = *extent;
+        while rest.len > 0 {
+            if room == 0 {
+                parts.push(Vec::new());
+                room = PART;
+            }
+            let len = rest.len.min(room);
+            if let Some(part) = parts.last_mut() {
+                part.push(Extent { offset: rest.offset, len });
+            }
+            room -= len;
+            rest = Extent { offset: rest.offset + len, len: rest.len - len };
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_all_of_it_in_order() {
+        for lens in [&[100][..], &[PART * 3, 5], &[PART / 2, PART / 2, PART / 2, 7], &[]] {
+            let mut at = 0;
+            let extents: Vec<Extent> = lens
+                .iter()
+                .map(|&len| {
+                    at += len + 10;
+                    Extent { offset: at - len, len }
+                })
+                .collect();
+            let parts = parts(&extents);
+            assert!(parts.iter().all(|part| part.iter().map(|extent| extent.len).sum::<u64>() <= PART));
+            let mut joined: Vec<Extent> = Vec::new();
+            for extent in parts.into_iter().flatten() {
+                match joined.last_mut() {
+                    Some(last) if last.offset + last.len == extent.offset => last.len += extent.len,
+                    _ => joined.push(extent),
+                }
+            }
+            assert_eq!(joined, extents);
+        }
+    }
+}

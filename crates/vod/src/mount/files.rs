@@ -1,0 +1,177 @@
+//! What a mount does with its file system, beneath its root only. All of it blocks.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::SystemTime;
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use tracing::warn;
+
+use super::MountSettings;
+use crate::fault::VodFault;
+use crate::listing::Listed;
+use crate::recording::Stamp;
+use crate::smil::{Smil, TextStream, is_language};
+use amphi_media::MediaTime;
+
+/// A SMIL file is some kilobytes.
+const SMIL_MAX: u64 = 1 << 20;
+/// Files and folders that are looked through for the list of recordings.
+const LISTED_MAX: usize = 200_000;
+/// Folders in folders that are looked through for it.
+const DEPTH_MAX: usize = 6;
+
+/// The directory is opened anew each time: storage comes and goes.
+fn root(settings: &MountSettings) -> Result<Dir, VodFault> {
+    Dir::open_ambient_dir(&settings.root, ambient_authority())
+        .map_err(|error| VodFault::Io { path: settings.root.display().to_string(), error: error.to_string() })
+}
+
+/// Names of files beneath the root: no way up, no empty or odd parts.
+fn check(path: &str) -> Result<(), VodFault> {
+    let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\0', '\\']);
+    if path.len() < 1024 && path.split('/').all(is_plain) {
+        Ok(())
+    } else {
+        Err(VodFault::of_name(path, "it may lead out of the root", None))
+    }
+}
+
+pub(super) fn stamp_of(settings: &MountSettings, path: &str) -> Result<Stamp, VodFault> {
+    check(path)?;
+    let metadata = root(settings)?.metadata(path).map_err(|error| refused(path, &error))?;
+    stamp(&metadata, path)
+}
+
+fn stamp(metadata: &cap_std::fs::Metadata, path: &str) -> Result<Stamp, VodFault> {
+    if !metadata.is_file() {
+        return Err(VodFault::of_name(path, "it is no plain file", None));
+    }
+    let modified = metadata.modified().map_err(|error| VodFault::io(path, &error))?.into_std();
+    Ok(Stamp { len: metadata.len(), modified })
+}
+
+/// A way out of the root is worth a line.
+fn refused(path: &str, error: &std::io::Error) -> VodFault {
+    match VodFault::io(path, error) {
+        VodFault::NotFound if error.kind() != std::io::ErrorKind::NotFound => {
+            VodFault::of_name(path, "it leads out of the root, or is closed to us", None)
+        }
+        other => other,
+    }
+}
+
+pub(super) fn open_file(settings: &MountSettings, path: &str) -> Result<(std::fs::File, Stamp), VodFault> {
+    check(path)?;
+    let mut options = OpenOptions::new();
+    // A FIFO that took the file's place must not hold us.
+    options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+    let file = root(settings)?.open_with(path, &options).map_err(|error| refused(path, &error))?;
+    let metadata = file.metadata().map_err(|error| VodFault::io(path, &error))?;
+    let stamp = stamp(&metadata, path)?;
+    Ok((file.into_std(), stamp))
+}
+
+pub(super) fn read_text(settings: &MountSettings, path: &str) -> Result<String, VodFault> {
+    use std::io::Read;
+    let (file, stamp) = open_file(settings, path)?;
+    let mut text = Vec::with_capacity(stamp.len.min(SMIL_MAX) as usize);
+    file.take(SMIL_MAX).read_to_end(&mut text).map_err(|error| VodFault::io(path, &error))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// `<stem>.<language>.vtt` and `.srt` in the file's folder; a folder with thousands of files is looked through once in
+/// ten seconds.
+pub(super) fn sidecars(settings: &MountSettings, path: &str) -> Result<Vec<TextStream>, VodFault> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let entries = root(settings)?.read_dir(folder).map_err(|error| VodFault::io(path, &error))?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut texts: Vec<TextStream> = names
+        .filter_map(|name| {
+            let middle = name.strip_prefix(stem)?.strip_prefix('.')?;
+            let language = middle.strip_suffix(".vtt").or_else(|| middle.strip_suffix(".srt"))?;
+            let path = if folder == "." { name.clone() } else { format!("{folder}/{name}") };
+            is_language(language).then(|| TextStream { path, language: language.to_owned() })
+        })
+        .collect();
+    texts.sort_by(|a, b| a.path.cmp(&b.path));
+    texts.dedup_by(|a, b| a.language == b.language);
+    Ok(texts)
+}
+
+pub(super) fn read_smil(settings: &MountSettings, path: &str) -> Result<Smil, VodFault> {
+    let text = read_text(settings, path)?;
+    Smil::parse(&text).map_err(|fault| VodFault::Smil { path: path.to_owned(), fault })
+}
+
+/// What is known of SMIL files, by path, with the state in which they were read.
+pub(super) type KnownListed = Mutex<HashMap<String, (Stamp, Listed)>>;
+
+/// Every SMIL file beneath the root, by title. Only what has changed is read; what is known stays known when the time
+/// is not enough for all.
+pub(super) fn list(settings: &MountSettings, known: &KnownListed) -> Result<Vec<Listed>, VodFault> {
+    let root = root(settings)?;
+    let mut found = Vec::new();
+    let mut folders = vec![(String::new(), 0)];
+    let mut seen = 0;
+    while let Some((folder, depth)) = folders.pop() {
+        let Ok(entries) = root.read_dir(if folder.is_empty() { "." } else { &folder }) else { continue };
+        for entry in entries.flatten() {
+            seen += 1;
+            if seen > LISTED_MAX {
+                warn!(root = %settings.root.display(), LISTED_MAX, "more files than are looked through");
+                break;
+            }
+            let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type()) else { continue };
+            let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            if kind.is_dir() && depth < DEPTH_MAX {
+                folders.push((path, depth + 1));
+            } else if kind.is_file() && path.to_ascii_lowercase().ends_with(".smil") {
+                found.push(path);
+            }
+        }
+    }
+    let mut listed: Vec<Listed> = found.iter().filter_map(|path| listed(settings, path, known)).collect();
+    if let Ok(mut known) = known.lock() {
+        let found: std::collections::HashSet<&String> = found.iter().collect();
+        known.retain(|path, _| found.contains(path));
+    }
+    listed.sort_by(|a, b| (&a.title, &a.path).cmp(&(&b.title, &b.path)));
+    Ok(listed)
+}
+
+/// One SMIL file and the catalogue beside it. What cannot be read is left out; whoever opens it is told why.
+fn listed(settings: &MountSettings, path: &str, known: &KnownListed) -> Option<Listed> {
+    let stamp = stamp_of(settings, path).ok()?;
+    if let Some((_, listed)) = known.lock().ok()?.get(path).filter(|(known, _)| *known == stamp) {
+        return Some(listed.clone());
+    }
+    let smil = read_smil(settings, path).ok()?;
+    let since = stamp.modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    let modified = MediaTime::from_nanos(i64::try_from(since.as_nanos()).ok()?).to_string();
+    let mut listed = Listed::new(path, smil.title, modified);
+    let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
+    let stem = name.strip_suffix(".smil").unwrap_or(name);
+    let beside = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+    let names = [format!("{stem}.xml"), "dublincore.xml".to_owned(), "episode.xml".to_owned()];
+    if let Some(text) = names.iter().find_map(|name| read_text(settings, &beside(name)).ok()) {
+        listed.describe(&text);
+    }
+    known.lock().ok()?.insert(path.to_owned(), (stamp, listed.clone()));
+    Some(listed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_names_are_refused() {
+        for path in ["", "..", "a/../b", "/etc/passwd", "a//b", "a/./b", "a\0b", "a\\..\\b"] {
+            assert_eq!(check(path), Err(VodFault::NotFound), "{path:?}");
+        }
+        assert_eq!(check("engage-player/x y/ä.mp4"), Ok(()));
+    }
+}

@@ -1,0 +1,231 @@
+//! Playlists of recordings (RFC 8216 §4.3). Sans-IO.
+
+use std::time::Duration;
+
+use super::cut::{Cut, Trim, beside, duration_nanos};
+use super::names::{Kind, Names};
+use amphi_container::hls::{
+    AlternativeRendition, BitRates, IFrameStream, MediaPlaylist, MediaSegment, MultivariantPlaylist,
+    RenditionType, VariantLoad, VariantStream, bandwidths,
+};
+use amphi_container::mp4::{Movie, TrackMedia};
+
+/// One rendition, as its playlists state it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StatedRendition<'a> {
+    /// What is in the file.
+    pub movie: &'a Movie,
+    /// Names of its playlists and segments.
+    pub names: &'a Names,
+    /// Over its segments.
+    pub rates: BitRates,
+    /// Which part.
+    pub trim: Trim,
+    /// Which tracks.
+    pub kind: Kind,
+}
+
+/// A rendition of subtitles.
+#[derive(Clone, Debug)]
+pub(super) struct Subtitles {
+    /// RFC 5646.
+    pub language: String,
+    /// Its media playlist, or all of it.
+    pub uri: String,
+}
+
+/// Peak and average bit rate of the tracks of `kind` over the segments `cuts` of the leading track.
+pub(super) fn rates(movie: &Movie, cuts: &[Cut], kind: Kind) -> BitRates {
+    let Some(lead) = movie.lead() else { return BitRates::default() };
+    let (mut peak, mut bits, mut nanos) = (0, 0_u64, 0_i64);
+    for cut in cuts {
+        let is_beside = lead.is_video() && matches!(kind, Kind::Sound(_));
+        let mut bytes = if is_beside { 0 } else { lead.samples.bytes(cut.from, cut.to) };
+        if let (true, Some(sound)) = (lead.is_video() && kind != Kind::Picture, movie.audio.first()) {
+            let (from, to) = beside(lead, cut.from, cut.to, sound);
+            bytes += sound.samples.bytes(from, to);
+        }
+        let duration = duration_nanos(movie, lead, cut);
+        // A remnant at the end says nothing about the rate.
+        if duration > 500_000_000 || cuts.len() == 1 {
+            peak = peak.max(per_second(bytes * 8, duration));
+        }
+        bits += bytes * 8;
+        nanos += duration;
+    }
+    let average_bps = per_second(bits, nanos);
+    BitRates { peak_bps: peak.max(average_bps), average_bps }
+}
+
+fn per_second(bits: u64, nanos: i64) -> u64 {
+    (u128::from(bits) * 1_000_000_000).checked_div(u128::try_from(nanos).unwrap_or(0)).unwrap_or(0) as u64
+}
+
+/// Pictures per second on average.
+pub(super) fn frame_rate(movie: &Movie) -> Option<f32> {
+    let video = movie.video.as_ref()?;
+    let nanos = video.nanos(video.shown_until() - video.shown_at(video.begin).max(0));
+    (nanos > 0).then(|| (f64::from(video.end - video.begin) * 1e9 / nanos as f64) as f32)
+}
+
+/// CODECS of a rendition.
+fn codecs(movie: &Movie, kind: Kind) -> Vec<String> {
+    let video = movie.video.iter().filter(|_| has_picture(kind));
+    let audio = movie.audio.first().filter(|_| kind != Kind::Picture);
+    video.chain(audio).map(|track| track.coding.codec.clone()).collect()
+}
+
+const fn has_picture(kind: Kind) -> bool {
+    !matches!(kind, Kind::Sound(_))
+}
+
+/// The multivariant playlist (§4.3.4): renditions in their order, I-frames for those with pictures, sound tracks as a
+/// group where there are several.
+pub(super) fn multivariant(
+    renditions: &[StatedRendition<'_>],
+    subtitles: &[Subtitles],
+) -> MultivariantPlaylist {
+    let load = |it: &StatedRendition<'_>| VariantLoad {
+        group: (),
+        nominal_bps: it.rates.peak_bps,
+        peak_bps: it.rates.peak_bps,
+    };
+    let bandwidths = bandwidths(&renditions.iter().map(load).collect::<Vec<_>>());
+    let mut playlist =
+        MultivariantPlaylist { has_independent_segments: true, ..MultivariantPlaylist::default() };
+    for (index, (rendition, bandwidth_bps)) in renditions.iter().zip(bandwidths).enumerate() {
+        let group = format!("sound{index}");
+        let is_both = rendition.kind == Kind::Both;
+        let has_group = is_both && rendition.movie.video.is_some() && rendition.movie.audio.len() > 1;
+        if has_group {
+            playlist.renditions.extend(sound_group(rendition, &group));
+        }
+        let group = has_group.then_some(group);
+        playlist.variants.push(variant(rendition, bandwidth_bps, group, !subtitles.is_empty()));
+    }
+    playlist.i_frames = renditions.iter().filter(|it| has_picture(it.kind)).filter_map(i_frames).collect();
+    let text = |(text, number): (&Subtitles, usize)| AlternativeRendition {
+        kind: RenditionType::Subtitles,
+        group: "text".to_owned(),
+        name: format!("{} {number}", text.language),
+        language: Some(text.language.clone()),
+        channels: None,
+        uri: Some(text.uri.clone()),
+        is_default: false,
+    };
+    playlist.renditions.extend(subtitles.iter().zip(1..).map(text));
+    playlist
+}
+
+fn sound_group(rendition: &StatedRendition<'_>, group: &str) -> Vec<AlternativeRendition> {
+    let tracks = rendition.movie.audio.iter().enumerate();
+    let sound = tracks.map(|(index, track)| AlternativeRendition {
+        kind: RenditionType::Audio,
+        group: group.to_owned(),
+        name: format!("{} {}", track.language, index + 1),
+        language: (track.language != "und").then(|| track.language.clone()),
+        channels: match track.coding.media {
+            TrackMedia::Audio { channels } => Some(channels.into()),
+            TrackMedia::Video { .. } => None,
+        },
+        uri: Some(rendition.names.playlist(Kind::Sound(index), rendition.trim)),
+        is_default: index == 0,
+    });
+    sound.collect()
+}
+
+fn resolution(movie: &Movie) -> Option<(u32, u32)> {
+    movie.picture_size().map(|(width, height)| (width.into(), height.into()))
+}
+
+fn variant(
+    rendition: &StatedRendition<'_>,
+    bandwidth_bps: u64,
+    audio: Option<String>,
+    has_text: bool,
+) -> VariantStream {
+    let movie = rendition.movie;
+    let shows = has_picture(rendition.kind);
+    let kind = if audio.is_some() { Kind::Picture } else { rendition.kind };
+    VariantStream {
+        uri: rendition.names.playlist(kind, rendition.trim),
+        bandwidth_bps,
+        average_bps: Some(rendition.rates.average_bps),
+        // The sound of a group is named with the picture that goes with it.
+        codecs: codecs(movie, rendition.kind),
+        resolution: resolution(movie).filter(|_| shows),
+        frame_rate: frame_rate(movie).filter(|_| shows).map(|rate| (rate * 1000.0).round() / 1000.0),
+        audio,
+        subtitles: has_text.then(|| "text".to_owned()),
+    }
+}
+
+fn i_frames(rendition: &StatedRendition<'_>) -> Option<IFrameStream> {
+    let video = rendition.movie.video.as_ref()?;
+    let bytes: u64 = (0..video.samples.sync_count())
+        .filter_map(|place| video.samples.sync(place))
+        .map(|index| u64::from(video.samples.size(index)))
+        .sum();
+    Some(IFrameStream {
+        uri: rendition.names.i_frames(rendition.trim),
+        bandwidth_bps: per_second(bytes * 8, rendition.movie.duration_nanos()).max(1),
+        codecs: vec![video.coding.codec.clone()],
+        resolution: resolution(rendition.movie),
+    })
+}
+
+/// A media playlist: `cuts` are those of the movie's leading track, or of the sound track alone.
+pub(super) fn media(movie: &Movie, names: &Names, kind: Kind, cuts: &[Cut]) -> Option<MediaPlaylist> {
+    let track = match kind {
+        Kind::Both | Kind::Picture => movie.lead(),
+        Kind::Sound(index) => movie.audio.get(index),
+    }?;
+    let is_lead = !matches!(kind, Kind::Sound(_)) || movie.video.is_none();
+    let duration = |cut: &Cut| {
+        if is_lead { duration_nanos(movie, track, cut) } else { track.nanos(cut.end - cut.start) }
+    };
+    let segment = |cut: &Cut| (names.segment(kind, cut.from, cut.to), duration(cut));
+    Some(of_recording(names.init(kind), cuts.iter().map(segment)))
+}
+
+/// The playlist of sync samples alone (§4.3.3.6): each is a segment of one picture.
+pub(super) fn i_frames_only(movie: &Movie, names: &Names, trim: Trim) -> Option<MediaPlaylist> {
+    let video = movie.video.as_ref()?;
+    let whole = Cut { from: video.begin, to: video.end, start: 0, end: video.shown_until() };
+    let part = super::cut::trimmed(video, &[whole], trim);
+    let (from, to) =
+        part.first().map_or((0, 0), |first| (first.from, part.last().map_or(first.to, |last| last.to)));
+    let syncs: Vec<u32> = (0..video.samples.sync_count())
+        .filter_map(|place| video.samples.sync(place))
+        .filter(|index| (from..to).contains(index))
+        .collect();
+    let end = if to < video.end { video.shown_at(to) } else { video.shown_until() };
+    let starts = syncs.iter().map(|&index| video.shown_at(index));
+    let ends = starts.clone().skip(1).chain([end]);
+    let spans = starts.zip(ends).map(|(start, end)| video.nanos(end - start));
+    let segments =
+        syncs.iter().zip(spans).map(|(&at, nanos)| (names.segment(Kind::Picture, at, at + 1), nanos));
+    let playlist = of_recording(names.init(Kind::Picture), segments);
+    Some(MediaPlaylist { is_i_frames_only: true, ..playlist })
+}
+
+/// Of names and durations in nanoseconds; no EXTINF rounds to more than the target (§4.3.3.1).
+fn of_recording(init: String, segments: impl Iterator<Item = (String, i64)>) -> MediaPlaylist {
+    let segment = |(uri, nanos)| MediaSegment {
+        uri,
+        duration: Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)),
+        ..MediaSegment::default()
+    };
+    let segments: Vec<MediaSegment> = segments.map(segment).collect();
+    let longest = segments.iter().map(|segment| segment.duration).max().unwrap_or_default();
+    MediaPlaylist {
+        target_duration_s: (longest.as_secs() + u64::from(longest.subsec_nanos() > 0)).max(1),
+        media_sequence: 0,
+        is_vod: true,
+        has_independent_segments: true,
+        is_i_frames_only: false,
+        map: Some(init),
+        segments,
+        is_ended: true,
+    }
+}

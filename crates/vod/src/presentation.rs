@@ -1,0 +1,113 @@
+//! A recording as players choose of it: its renditions, and what is written of them.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::cut::Trim;
+use super::dash;
+use super::names::{self, Kind};
+use super::playlist::{StatedRendition, Subtitles, multivariant};
+use super::recording::Recording;
+use super::smil::{Smil, TextStream};
+use amphi_container::webvtt::{self as text, Cue};
+
+/// Renditions of one recording.
+#[derive(Clone, Debug)]
+pub struct Presentation {
+    /// In order; at least one.
+    pub renditions: Vec<Rendition>,
+    /// Subtitles that the playlist names.
+    pub smil: Option<Arc<Smil>>,
+}
+
+/// A file, and which part of it.
+#[derive(Clone, Debug)]
+pub struct Rendition {
+    /// The file.
+    pub recording: Arc<Recording>,
+    /// The part that the playlist wants.
+    pub trim: Trim,
+    /// The tracks that it wants.
+    pub kind: Kind,
+}
+
+impl Rendition {
+    /// What is played of it when a viewer asks for `asked`, whose word stands above the playlist's.
+    fn trimmed(&self, asked: Trim) -> Trim {
+        if asked.is_whole() { self.trim } else { asked }
+    }
+}
+
+impl Presentation {
+    /// Another one where anything of it is another.
+    pub fn version(&self) -> String {
+        let mut version = String::new();
+        for Rendition { recording, trim, kind } in &self.renditions {
+            let Trim { start_ms, duration_ms } = trim;
+            let names = &recording.names;
+            // Writing to a String cannot fail.
+            let _ = write!(version, "{}{}{kind:?}{start_ms}{duration_ms:?};", names.key, names.tag);
+        }
+        version
+    }
+
+    /// What is played of it when a viewer asks for `asked`: as its first rendition has it.
+    fn trimmed(&self, asked: Trim) -> Trim {
+        self.renditions.first().map_or(asked, |first| first.trimmed(asked))
+    }
+
+    /// Where a part begins and where its longest rendition ends, in milliseconds of presentation time.
+    fn span_ms(&self, trim: Trim) -> Range<u64> {
+        let ms = |nanos: i64| nanos.max(0) as u64 / 1_000_000;
+        let spans: Vec<Range<i64>> = self.renditions.iter().map(|it| it.recording.span(trim)).collect();
+        let start = spans.first().map_or(0, |span| span.start);
+        ms(start)..ms(spans.iter().map(|span| span.end).max().unwrap_or(0))
+    }
+
+    /// The multivariant playlist; `trim` is what the viewer asked for.
+    pub fn multivariant(&self, trim: Trim, texts: &[TextStream]) -> String {
+        let trim_of_text = self.trimmed(trim);
+        let subtitle = |(index, text): (usize, &TextStream)| Subtitles {
+            language: text.language.clone(),
+            uri: names::text_playlist(index, trim_of_text),
+        };
+        let subtitles: Vec<Subtitles> = texts.iter().enumerate().map(subtitle).collect();
+        let variants: Vec<StatedRendition<'_>> = self
+            .renditions
+            .iter()
+            .map(|rendition| {
+                let Rendition { recording, kind, .. } = rendition;
+                let rates = recording.rates_of(*kind);
+                let (movie, names, trim) = (&recording.movie, &recording.names, rendition.trimmed(trim));
+                StatedRendition { movie, names, rates, trim, kind: *kind }
+            })
+            .collect();
+        multivariant(&variants, &subtitles).to_string()
+    }
+
+    /// The DASH manifest; `trim` is what the viewer asked for.
+    pub fn manifest(&self, trim: Trim, texts: &[TextStream]) -> String {
+        let shown = self.renditions.iter().map(|rendition| dash::ShownRendition {
+            recording: &rendition.recording,
+            kind: rendition.kind,
+            trim: rendition.trimmed(trim),
+        });
+        let trim = self.trimmed(trim);
+        let texts = texts.iter().enumerate().map(|(index, text)| Subtitles {
+            language: text.language.clone(),
+            uri: names::whole_text(index, trim),
+        });
+        dash::manifest(&shown.collect::<Vec<_>>(), &texts.collect::<Vec<_>>()).to_string()
+    }
+
+    /// The playlist of the subtitles that go with a part.
+    pub fn text_playlist(&self, index: usize, trim: Trim) -> String {
+        text::playlist(index, self.span_ms(trim))
+    }
+
+    /// The subtitles of a part in one piece.
+    pub fn whole_text(&self, cues: &[Cue], trim: Trim) -> String {
+        text::whole(cues, self.span_ms(trim))
+    }
+}

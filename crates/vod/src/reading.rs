@@ -1,0 +1,305 @@
+//! Reading a recording's file: the boxes of its index, and the bytes of segments. Blocks; called on blocking threads only.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{Advice, fadvise};
+use rustix::io::{ReadWriteFlags, preadv2};
+
+use super::fault::VodFault;
+use amphi_container::isobmff::file_header;
+use amphi_container::mp4::Extent;
+use amphi_container::mp4::Movie;
+
+/// A `moov` of a whole day has about 80 MB.
+const MOOV_MAX: u64 = 256 << 20;
+/// A fragment's index.
+const MOOF_MAX: u64 = 16 << 20;
+/// Boxes in a file: a fragment of a second each, for a week.
+const BOXES_MAX: usize = 2_000_000;
+/// Foreign bytes between samples that are read and thrown away rather than stepped over.
+const GAP_MAX: u64 = 32 << 10;
+/// Bytes behind a part that are asked to be read ahead.
+const AHEAD: u64 = 2 << 20;
+/// Pieces of one `preadv` (IOV_MAX is 1024 on Linux).
+const PIECES_MAX: usize = 1000;
+
+/// The boxes that make up a file's index, as they are found: read on a thread that may wait for the storage with
+/// [`Search::gather`], understood with [`Index::take`] where computing has its place, in turns until there are no more.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Search {
+    at: u64,
+    boxes: usize,
+    has_moov: bool,
+}
+
+/// Boxes that were read in one go.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// Each with its place in the file.
+    boxes: Vec<(u64, Vec<u8>)>,
+    /// There may be more behind them.
+    more: bool,
+}
+
+impl Search {
+    /// Reads the next boxes of the file at `path`: the `moov` alone, or some megabytes of fragments' indexes.
+    pub(super) fn gather(&mut self, file: &File, len: u64, path: &str) -> Result<Gathered, VodFault> {
+        let mut gathered = Gathered::default();
+        let mut bytes = 0;
+        while self.boxes < BOXES_MAX && self.at + 8 <= len {
+            self.boxes += 1;
+            let at = self.at;
+            let mut start = [0; 16];
+            let there = usize::try_from(len - at).unwrap_or(16).min(16);
+            let start = start.get_mut(..there).unwrap_or_default();
+            file.read_exact_at(start, at).map_err(|error| VodFault::io(path, &error))?;
+            let header = file_header(start, at).map_err(|fault| VodFault::index(path, fault))?;
+            let known = [*b"ftyp", *b"moov", *b"mdat", *b"wide", *b"free", *b"skip", *b"styp"];
+            if at == 0 && !known.contains(&header.kind) {
+                return Err(VodFault::NotMp4 { path: path.to_owned() });
+            }
+            let size = header.size.unwrap_or(len - at);
+            let is_whole = size <= len - at;
+            self.at = at.saturating_add(size);
+            match &header.kind {
+                b"moov" if !self.has_moov => {
+                    if !is_whole {
+                        return Err(unfinished(path, "its moov box is not whole: it is not finished"));
+                    }
+                    self.has_moov = true;
+                    gathered.boxes.push((at, read_box(file, at, size, MOOV_MAX, path)?));
+                    gathered.more = true;
+                    return Ok(gathered);
+                }
+                // What is still being recorded is served as far as it goes.
+                b"moof" if !is_whole || !self.has_moov => return Ok(gathered),
+                b"moof" => {
+                    gathered.boxes.push((at, read_box(file, at, size, MOOF_MAX, path)?));
+                    bytes += size;
+                    if bytes >= MOOF_MAX {
+                        gathered.more = true;
+                        return Ok(gathered);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(gathered)
+    }
+}
+
+/// An index on its way. Sans-IO.
+#[derive(Debug, Default)]
+pub(super) struct Index(Option<(Movie, u64)>);
+
+impl Index {
+    /// Understands the next boxes of the file of `len` bytes at `path`; says whether more are needed.
+    pub(super) fn take(&mut self, gathered: Gathered, len: u64, path: &str) -> Result<bool, VodFault> {
+        for (at, bytes) in gathered.boxes {
+            match &mut self.0 {
+                None => {
+                    let movie =
+                        Movie::parse(&bytes, at, len).map_err(|fault| VodFault::index(path, fault))?;
+                    let is_fragmented = movie.is_fragmented();
+                    self.0 = Some((movie, at));
+                    return Ok(is_fragmented);
+                }
+                Some((movie, _)) => match movie.add_fragment(&bytes, at, len) {
+                    Err(fault) if fault.fault.ends_with("it is not finished") => return Ok(false),
+                    other => other.map_err(|fault| VodFault::index(path, fault))?,
+                },
+            }
+        }
+        Ok(gathered.more)
+    }
+
+    /// The index, when all is taken.
+    pub(super) fn finish(self, path: &str) -> Result<Movie, VodFault> {
+        let (movie, at) = self.0.ok_or_else(|| unfinished(path, "it has no moov box: it is not finished"))?;
+        movie.finish(at).map_err(|fault| VodFault::index(path, fault))
+    }
+}
+
+fn unfinished(path: &str, fault: &str) -> VodFault {
+    VodFault::Unfinished { path: path.to_owned(), fault: fault.to_owned() }
+}
+
+/// The index of the file at `path`, at once.
+#[cfg(test)]
+pub(super) fn index(file: &File, len: u64, path: &str) -> Result<Movie, VodFault> {
+    let (mut search, mut index) = (Search::default(), Index::default());
+    while index.take(search.gather(file, len, path)?, len, path)? {}
+    index.finish(path)
+}
+
+fn read_box(file: &File, at: u64, size: u64, most: u64, path: &str) -> Result<Vec<u8>, VodFault> {
+    let fault =
+        amphi_container::isobmff::BoxFault { kind: *b"moov", at, fault: "it is larger than any recording's" };
+    if size > most {
+        return Err(VodFault::index(path, fault));
+    }
+    let mut bytes = vec![0; size as usize];
+    file.read_exact_at(&mut bytes, at).map_err(|error| VodFault::io(path, &error))?;
+    Ok(bytes)
+}
+
+/// Whether reading may wait for the storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// What is in the page cache, at once, or `WouldBlock`: for threads that must not block.
+    Now,
+    /// However long it takes; what follows is asked to be read ahead.
+    Waits,
+}
+
+/// Reads `extents` one behind the other into `buffer`, in the order of the file: picture and sound lie interleaved there,
+/// and every byte goes straight to its place.
+pub(super) fn read(file: &File, extents: &[Extent], buffer: &mut [u8], patience: Patience) -> io::Result<()> {
+    let mut places = Vec::with_capacity(extents.len());
+    let mut rest = buffer;
+    for extent in extents {
+        let too_short = || io::Error::other("a buffer that is too short");
+        let (place, after) = rest.split_at_mut_checked(extent.len as usize).ok_or_else(too_short)?;
+        places.push((extent.offset, place));
+        rest = after;
+    }
+    places.sort_unstable_by_key(|(offset, _)| *offset);
+    let end = places.last().map_or(0, |(offset, place)| offset + place.len() as u64);
+    if patience == Patience::Waits {
+        // A hint; what becomes of it does not matter.
+        let _ = fadvise(file, end, std::num::NonZeroU64::new(AHEAD), Advice::WillNeed);
+    }
+    let mut gap = Vec::new();
+    let mut places = places.into_iter().peekable();
+    while let Some((start, place)) = places.next() {
+        let mut at = start + place.len() as u64;
+        let mut run = vec![Piece::Wanted(place)];
+        while let Some((offset, _)) = places.peek()
+            && *offset >= at
+            && *offset - at <= GAP_MAX
+            && run.len() < PIECES_MAX
+        {
+            if *offset > at {
+                run.push(Piece::Gap(*offset - at));
+            }
+            let Some((offset, place)) = places.next() else { break };
+            at = offset + place.len() as u64;
+            run.push(Piece::Wanted(place));
+        }
+        read_run(file, start, &mut run, &mut gap, patience)?;
+    }
+    Ok(())
+}
+
+enum Piece<'a> {
+    Wanted(&'a mut [u8]),
+    Gap(u64),
+}
+
+impl Piece<'_> {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Wanted(place) => place.len() as u64,
+            Self::Gap(len) => *len,
+        }
+    }
+}
+
+/// Reads a run of pieces that stand together in the file, in one call if the system likes.
+fn read_run(
+    file: &File,
+    start: u64,
+    run: &mut [Piece<'_>],
+    gap: &mut Vec<u8>,
+    patience: Patience,
+) -> io::Result<()> {
+    let gaps: u64 = run.iter().map(|piece| if let Piece::Gap(len) = piece { *len } else { 0 }).sum();
+    gap.resize(usize::try_from(gaps).map_err(io::Error::other)?, 0);
+    let total: u64 = run.iter().map(Piece::len).sum();
+    let read = {
+        let mut spare = &mut gap[..];
+        let mut slices = Vec::with_capacity(run.len());
+        for piece in run.iter_mut() {
+            match piece {
+                Piece::Wanted(place) => slices.push(IoSliceMut::new(place)),
+                Piece::Gap(len) => {
+                    let (now, after) = std::mem::take(&mut spare).split_at_mut(*len as usize);
+                    slices.push(IoSliceMut::new(now));
+                    spare = after;
+                }
+            }
+        }
+        let flags = match patience {
+            Patience::Now => ReadWriteFlags::NOWAIT,
+            Patience::Waits => ReadWriteFlags::empty(),
+        };
+        preadv2(file, &mut slices, start, flags)? as u64
+    };
+    if read == total {
+        return Ok(());
+    }
+    if patience == Patience::Now {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    // Cut short: piece by piece from there.
+    let mut at = 0;
+    for piece in run {
+        let len = piece.len();
+        if let Piece::Wanted(place) = piece
+            && at + len > read
+        {
+            let done = read.saturating_sub(at) as usize;
+            file.read_exact_at(place.get_mut(done..).unwrap_or_default(), start + at + done as u64)?;
+        }
+        at += len;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_byte_goes_to_its_place(extents in prop::collection::vec((0..200_000_u64, 0..3000_u64), 1..40)) {
+            let bytes: Vec<u8> = (0..210_000_u32).map(|n| (n * 7 / 3) as u8).collect();
+            let mut file = tempfile::tempfile().expect("a file");
+            file.write_all(&bytes).expect("written");
+            let extents: Vec<Extent> = extents.into_iter().map(|(offset, len)| Extent { offset, len }).collect();
+            let expected: Vec<u8> = extents
+                .iter()
+                .flat_map(|extent| &bytes[extent.offset as usize..(extent.offset + extent.len) as usize])
+                .copied()
+                .collect();
+            for patience in [Patience::Waits, Patience::Now] {
+                let mut buffer = vec![0; expected.len() + 5];
+                match read(&file, &extents, &mut buffer, patience) {
+                    // Not every file system can tell.
+                    Err(_) if patience == Patience::Now => {}
+                    done => {
+                        done.expect("read");
+                        prop_assert_eq!(&buffer[..expected.len()], &expected[..]);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_ends_is_an_error() {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(&[1; 100]).expect("written");
+        for extents in [&[(90, 20)][..], &[(0, 10), (20, 10), (95, 10)]] {
+            let extents: Vec<_> = extents.iter().map(|&(offset, len)| Extent { offset, len }).collect();
+            let fault = read(&file, &extents, &mut [0; 50], Patience::Waits).expect_err("too short");
+            assert_eq!(fault.kind(), io::ErrorKind::UnexpectedEof);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! One file, indexed: what all its viewers share.
+
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use super::cut::{Cut, Trim, beside, cuts, trimmed};
+use super::fault::VodFault;
+use super::names::{Kind, Names, digest};
+use super::playlist;
+use super::{Layout, Track};
+use amphi_container::fmp4::LAYOUT_VERSION;
+use amphi_container::fmp4::layout::{TrackPart, init_of, layout};
+use amphi_container::hls::BitRates;
+use amphi_container::mp4::{Extent, Movie};
+use amphi_media::h264;
+
+/// Samples of one segment at most: ten minutes of sound without a picture.
+const SAMPLES_MAX: u32 = 30_000;
+
+/// Bytes of one segment at most.
+const BYTES_MAX: u64 = 2 << 30;
+
+/// The state of a file: another one means other content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    /// Bytes.
+    pub len: u64,
+    /// When it was last written.
+    pub modified: SystemTime,
+}
+
+/// A file that is open, with its index.
+#[derive(Debug)]
+pub struct Recording {
+    /// From the mount's root.
+    pub path: String,
+    /// Names of its playlists and segments.
+    pub names: Names,
+    /// Its state when it was indexed.
+    pub stamp: Stamp,
+    /// Its tracks.
+    pub movie: Movie,
+    /// Where its leading track is cut.
+    pub cuts: Vec<Cut>,
+    /// Over its segments.
+    pub rates: BitRates,
+    pub(super) file: Arc<Opened>,
+    segment_ms: u32,
+}
+
+/// A file that is open, and counted.
+#[derive(Debug)]
+pub(super) struct Opened {
+    file: std::fs::File,
+    open: Arc<AtomicUsize>,
+}
+
+impl Opened {
+    /// One more of `open`.
+    pub(super) fn new(file: std::fs::File, open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self { file, open: Arc::clone(open) }
+    }
+}
+
+impl Deref for Opened {
+    type Target = std::fs::File;
+
+    fn deref(&self) -> &std::fs::File {
+        &self.file
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Recording {
+    pub(super) fn new(path: String, stamp: Stamp, file: Arc<Opened>, movie: Movie, segment_ms: u32) -> Self {
+        let cuts = movie.lead().map(|lead| cuts(lead, segment_ms)).unwrap_or_default();
+        let rates = playlist::rates(&movie, &cuts, Kind::Both);
+        let since = stamp.modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let tag = digest(&format!("{LAYOUT_VERSION} {} {} {segment_ms}", stamp.len, since.as_nanos()));
+        let names = Names { key: digest(&path), tag };
+        Self { path, names, stamp, movie, cuts, rates, file, segment_ms }
+    }
+
+    /// Of a file that is not looked at.
+    #[cfg(test)]
+    pub(super) fn for_tests(movie: Movie) -> Self {
+        let stamp = Stamp { len: 1, modified: SystemTime::UNIX_EPOCH };
+        let file = Opened::new(tempfile::tempfile().expect("a file"), &Arc::default());
+        Self::new("a.mp4".to_owned(), stamp, Arc::new(file), movie, 4000)
+    }
+
+    /// Memory taken, in bytes.
+    pub fn memory(&self) -> usize {
+        self.movie.memory() + self.cuts.capacity() * size_of::<Cut>() + size_of::<Self>()
+    }
+
+    /// The tracks of `kind`, the leading one first.
+    pub fn tracks(&self, kind: Kind) -> Option<Vec<&Track>> {
+        let tracks: Vec<&Track> = match kind {
+            Kind::Both => self.movie.video.iter().chain(self.movie.audio.first()).collect(),
+            Kind::Picture => self.movie.video.iter().collect(),
+            Kind::Sound(index) => self.movie.audio.get(index).into_iter().collect(),
+        };
+        (!tracks.is_empty()).then_some(tracks)
+    }
+
+    /// The cuts of `kind`.
+    pub fn cuts_of(&self, kind: Kind, trim: Trim) -> Option<Vec<Cut>> {
+        match kind {
+            Kind::Sound(index) => {
+                let track = self.movie.audio.get(index)?;
+                let Some(video) = &self.movie.video else {
+                    return Some(trimmed(track, &cuts(track, self.segment_ms), trim));
+                };
+                // Where the picture is cut, so that both are fetched alike.
+                let pieces = trimmed(video, &self.cuts, trim).into_iter().map(|cut| {
+                    let (from, to) = beside(video, cut.from, cut.to, track);
+                    let end = if to == track.end { track.shown_until() } else { track.shown_at(to) };
+                    Cut { from, to, start: track.shown_at(from).max(0), end }
+                });
+                Some(pieces.filter(|cut| cut.from < cut.to).collect())
+            }
+            Kind::Both | Kind::Picture => Some(trimmed(self.movie.lead()?, &self.cuts, trim)),
+        }
+    }
+
+    /// What is played of it, in nanoseconds of presentation time.
+    pub fn span(&self, trim: Trim) -> Range<i64> {
+        if trim.is_whole() {
+            return 0..self.movie.duration_nanos();
+        }
+        let cuts = self.cuts_of(Kind::Both, trim).unwrap_or_default();
+        match (self.movie.lead(), cuts.first(), cuts.last()) {
+            (Some(lead), Some(first), Some(last)) => {
+                let is_end = last.to >= lead.end;
+                let end = if is_end { self.movie.duration_nanos() } else { lead.nanos(last.end) };
+                lead.nanos(first.start)..end
+            }
+            _ => 0..0,
+        }
+    }
+
+    /// Bit rates of `kind`.
+    pub fn rates_of(&self, kind: Kind) -> BitRates {
+        if kind == Kind::Both { self.rates } else { playlist::rates(&self.movie, &self.cuts, kind) }
+    }
+
+    /// The media playlist of `kind`.
+    pub fn media_playlist(&self, kind: Kind, trim: Trim) -> Option<String> {
+        self.tracks(kind)?;
+        let playlist = playlist::media(&self.movie, &self.names, kind, &self.cuts_of(kind, trim)?)?;
+        Some(playlist.to_string())
+    }
+
+    /// The I-frame playlist.
+    pub fn i_frame_playlist(&self, trim: Trim) -> Option<String> {
+        Some(playlist::i_frames_only(&self.movie, &self.names, trim)?.to_string())
+    }
+
+    /// The initialization section of `kind`.
+    pub fn init(&self, kind: Kind) -> Option<Bytes> {
+        Some(init_of(&self.tracks(kind)?))
+    }
+
+    /// The whole file.
+    pub fn whole(&self) -> Layout {
+        Layout { head: Bytes::new(), extents: vec![Extent { offset: 0, len: self.stamp.len }] }
+    }
+
+    /// The sync sample whose picture is nearest to `ms` of presentation time.
+    pub fn sync_near(&self, ms: u64) -> Option<u32> {
+        let video = self.movie.video.as_ref()?;
+        let at = video.ticks(i64::try_from(ms).ok()?.checked_mul(1_000_000)?);
+        let places = video.samples.syncs_before(at.saturating_add(video.origin).saturating_add(1));
+        let near = places.saturating_sub(1)..places.saturating_add(1);
+        let syncs = near.filter_map(|place| video.samples.sync(place)).filter(|sync| *sync < video.end);
+        syncs.min_by_key(|&sync| video.shown_at(sync).abs_diff(at))
+    }
+
+    /// Where that sample stands.
+    pub fn sample(&self, index: u32) -> Layout {
+        let video = self.movie.video.as_ref();
+        let extents = video.map(|video| video.samples.extents(index, index + 1)).unwrap_or_default();
+        Layout { head: Bytes::new(), extents }
+    }
+
+    /// A sample's bytes as an access unit in Annex B that can be decoded by itself. `None` for other codecs than H.264.
+    pub fn access_unit(&self, sample: &[u8]) -> Option<Vec<u8>> {
+        let mut out = self.movie.video.as_ref()?.coding.annex_b_sets()?;
+        let mut unit = Vec::new();
+        h264::to_annex_b(sample, None, &mut unit);
+        out.append(&mut unit);
+        Some(out)
+    }
+
+    /// The segment of `kind` that begins at that presentation time, in ticks of its leading track.
+    pub fn segment_at(&self, kind: Kind, start: i64) -> Result<Layout, VodFault> {
+        let (from, to) = self.cut_at(kind, start).ok_or(VodFault::Gone)?;
+        self.segment(kind, from, to)
+    }
+
+    /// The samples of that segment: what [`Self::cuts_of`] the whole has there, without making all of them.
+    fn cut_at(&self, kind: Kind, start: i64) -> Option<(u32, u32)> {
+        let piece: &dyn Fn(&Cut) -> (u32, u32, i64) = match kind {
+            // Without a picture the first sound leads.
+            Kind::Sound(index) if index > 0 || self.movie.video.is_some() => {
+                let track = self.movie.audio.get(index)?;
+                let Some(video) = &self.movie.video else {
+                    let cuts = cuts(track, self.segment_ms);
+                    let place = cuts.binary_search_by_key(&start, |cut| cut.start).ok()?;
+                    return cuts.get(place).map(|cut| (cut.from, cut.to));
+                };
+                &|cut: &Cut| {
+                    let (from, to) = beside(video, cut.from, cut.to, track);
+                    (from, to, track.shown_at(from).max(0))
+                }
+            }
+            _ => &|cut: &Cut| (cut.from, cut.to, cut.start),
+        };
+        let first = self.cuts.partition_point(|cut| piece(cut).2 < start);
+        let mut found = self.cuts.get(first..)?.iter().map(piece).take_while(|it| it.2 == start);
+        found.find(|(from, to, _)| from < to).map(|(from, to, _)| (from, to))
+    }
+
+    /// The segment of the samples `from..to` of the leading track of `kind`, which begin at a sync sample.
+    pub fn segment(&self, kind: Kind, from: u32, to: u32) -> Result<Layout, VodFault> {
+        let tracks = self.tracks(kind).ok_or(VodFault::Gone)?;
+        let (lead, rest) = tracks.split_first().ok_or(VodFault::Gone)?;
+        let is_sound = from >= lead.begin && from < to && to <= lead.end && lead.samples.is_sync(from);
+        if !is_sound || to - from > SAMPLES_MAX {
+            return Err(VodFault::Gone);
+        }
+        let mut parts = vec![TrackPart { track: lead, from, to }];
+        for track in rest {
+            let (from, to) = beside(lead, from, to, track);
+            if to.saturating_sub(from) > 10 * SAMPLES_MAX {
+                return Err(VodFault::Gone);
+            }
+            if from < to {
+                parts.push(TrackPart { track, from, to });
+            }
+        }
+        let bytes: u64 = parts.iter().map(|part| part.track.samples.bytes(part.from, part.to)).sum();
+        // Its boxes say sizes in 32 bits.
+        if bytes > BYTES_MAX { Err(VodFault::Gone) } else { Ok(layout(&parts, from)) }
+    }
+}

@@ -1,0 +1,462 @@
+//! Damage, and files beneath a root.
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+use sha2::Digest;
+
+use super::*;
+use amphi_media::MediaTime;
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name);
+    std::fs::read(path).expect("a fixture")
+}
+
+/// The fixture's moov, its place, and the length of the file.
+pub(super) fn moov() -> (Vec<u8>, u64, u64) {
+    let file = fixture("hall_a.mp4");
+    let found = amphi_container::isobmff::Boxes::new(&file, 0)
+        .map(|found| found.expect("sound"))
+        .find(|found| found.kind == *b"moov");
+    let moov = found.expect("an index");
+    (moov.whole.to_vec(), moov.at, file.len() as u64)
+}
+
+#[test]
+fn samples_are_where_the_other_reader_finds_them() {
+    let file = bytes::Bytes::from(fixture("hall_a.mp4"));
+    let clip = amphi_container::clip::Clip::parse(&file).expect("sound");
+    let (moov, at, len) = moov();
+    let movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
+    let pairs = [(movie.video.as_ref(), clip.video), (movie.audio.first(), clip.audio)];
+    for (ours, theirs) in pairs {
+        let (ours, theirs) = (ours.expect("a track"), theirs.expect("a track"));
+        assert_eq!(ours.samples.count() as usize, theirs.samples.len());
+        for (index, theirs) in (0..).zip(&theirs.samples) {
+            let extents = ours.samples.extents(index, index + 1);
+            let bytes = file.slice(extents[0].offset as usize..(extents[0].offset + extents[0].len) as usize);
+            assert_eq!((bytes, ours.samples.is_sync(index)), (theirs.data.clone(), theirs.sync));
+            assert_eq!((ours.shown_at(index), ours.samples.duration(index)), (theirs.pts, theirs.duration));
+        }
+    }
+}
+
+fn cursor(name: &str) -> (SampleCursor, Vec<u8>) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name);
+    let file = std::fs::File::open(path).expect("a fixture");
+    let bytes = fixture(name);
+    let movie = reading::index(&file, bytes.len() as u64, name).expect("sound");
+    let stamp = recording::Stamp { len: bytes.len() as u64, modified: std::time::SystemTime::UNIX_EPOCH };
+    let file = std::sync::Arc::new(recording::Opened::new(file, &std::sync::Arc::default()));
+    let recording = std::sync::Arc::new(Recording::new(name.to_owned(), stamp, file, movie, 6000));
+    let rendition = Rendition { recording, trim: Trim::default(), kind: Kind::Both };
+    let played = Presentation { renditions: vec![rendition], smil: None }.for_frames().expect("frames");
+    let kinds = played.kinds().to_vec();
+    (SampleCursor::new(played, &kinds), bytes)
+}
+
+/// The bytes of a batch, as they are read.
+fn batch_bytes(batch: &SampleBatch, file: &[u8]) -> Vec<u8> {
+    let extents = batch.layout.extents.iter();
+    extents.flat_map(|it| &file[it.offset as usize..(it.offset + it.len) as usize]).copied().collect()
+}
+
+#[test]
+fn a_cursor_brings_every_sample_once_by_decode_time() {
+    for name in ["hall_a.mp4", "hall_a_low.mp4", "small.mp4"] {
+        let (mut cursor, file) = cursor(name);
+        let recording = std::sync::Arc::clone(cursor.rendition().recording());
+        let (mut last, mut pictures) = (MediaTime::from_nanos(i64::MIN), 0);
+        // Sound that is not heard with the first picture is left out.
+        let left_out = recording.movie.audio.first().map_or(0, |sound| {
+            let heard = sound.samples.first_at(sound.origin + 1).saturating_sub(1);
+            heard.max(sound.begin) - sound.begin
+        });
+        let mut sounds = left_out;
+        while let Some(next) = cursor.next_at() {
+            let until = next.offset_nanos(700_000_000);
+            let batch = cursor.take(until).expect("samples");
+            let bytes = batch_bytes(&batch, &file);
+            assert!(
+                batch.samples[0].decode == next && batch.samples.len() > 10 || cursor.next_at().is_none()
+            );
+            for sample in &batch.samples {
+                assert!(sample.decode >= last && sample.decode < until, "{name}: {sample:?}");
+                last = sample.decode;
+                let (track, index) = match sample.kind {
+                    Kind::Picture => (recording.movie.video.as_ref(), &mut pictures),
+                    _ => (recording.movie.audio.first(), &mut sounds),
+                };
+                let (track, at) = (track.expect("a track"), track.expect("a track").begin + *index);
+                *index += 1;
+                let extent = track.samples.extents(at, at + 1)[0];
+                let expected = &file[extent.offset as usize..(extent.offset + extent.len) as usize];
+                assert_eq!(
+                    (&bytes[sample.place.clone()], sample.sync),
+                    (expected, track.samples.is_sync(at))
+                );
+                assert_eq!(sample.shown.as_nanos(), track.nanos(track.shown_at(at)), "{name}");
+                let lift = sample.decode + cursor.delay();
+                assert!(sample.kind != Kind::Picture || lift >= MediaTime::default(), "{name}: {sample:?}");
+            }
+        }
+        let count = |track: Option<&Track>| track.map_or(0, |track| track.end - track.begin);
+        assert_eq!(pictures, count(recording.movie.video.as_ref()));
+        assert_eq!(sounds, count(recording.movie.audio.first()));
+    }
+}
+
+#[test]
+fn a_cursor_goes_to_the_sync_sample_at_or_before() {
+    let (mut cursor, _) = cursor("hall_a.mp4");
+    for (ms, seconds) in
+        [(0, 0), (1999, 0), (2000, 2), (7300, 6), (19_999, 18), (900_000, 18), (i64::MAX / 1_000_000, 18)]
+    {
+        cursor.seek(MediaTime::from_millis(ms));
+        let batch = cursor.take(MediaTime::from_nanos(i64::MAX)).expect("samples");
+        let first = batch.samples.iter().find(|sample| sample.kind == Kind::Picture);
+        let first = first.expect("a picture");
+        assert!(first.sync);
+        assert_eq!(first.decode.as_nanos() / 1_000_000_000, seconds, "{ms} ms");
+        let sound = batch.samples.iter().find(|sample| sample.kind != Kind::Picture);
+        let apart = first.shown.nanos_since(sound.expect("sound").shown);
+        assert!((0..25_000_000).contains(&apart), "sound begins {apart} ns before the picture");
+    }
+}
+
+/// What a name stands for does not change without [`LAYOUT_VERSION`](amphi_container::fmp4::LAYOUT_VERSION), which is a
+/// part of all names: caches keep them for a year.
+#[test]
+fn other_bytes_have_other_names() {
+    let (moov, at, len) = moov();
+    let movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
+    let recording = Recording::for_tests(movie);
+    let mut bytes = format!("version {} {}", amphi_container::fmp4::LAYOUT_VERSION, recording.names.tag);
+    let digest = |bytes: &[u8]| {
+        let digest = sha2::Sha256::digest(bytes);
+        digest.iter().take(8).fold("\n".to_owned(), |out, byte| out + &format!("{byte:02x}"))
+    };
+    for kind in [Kind::Both, Kind::Sound(0)] {
+        bytes += &digest(&recording.init(kind).expect("a section"));
+        let cut = recording.cuts_of(kind, Trim::default()).expect("cuts")[1];
+        bytes += &digest(&recording.segment(kind, cut.from, cut.to).expect("a segment").head);
+    }
+    bytes += &digest(&recording.segment(Kind::Picture, 30, 31).expect("a picture").head);
+    insta::assert_snapshot!(bytes);
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_index_never_panics(flips in prop::collection::vec((0..6000_usize, any::<u8>()), 1..20)) {
+        let (mut moov, at, len) = moov();
+        for (place, value) in flips {
+            if let Some(byte) = moov.get_mut(place) { *byte = value; }
+        }
+        let Ok(movie) = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)) else { return Ok(()) };
+        let lead = movie.lead().expect("a finished movie has one");
+        for cut in cuts(lead, 2000).into_iter().take(50) {
+            prop_assert!(cut.from < cut.to && cut.to <= lead.end);
+        }
+        prop_assert!(movie.memory() < 64 << 20);
+    }
+
+    #[test]
+    fn damaged_fragments_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..120), kinds in prop::collection::vec(0..4_usize, 0..6)) {
+        let (moov, at, len) = moov();
+        let mut movie = Movie::parse(&moov, at, len).expect("sound");
+        let mut moof = Vec::new();
+        amphi_container::isobmff::put_box(&mut moof, *b"moof", |out| {
+            amphi_container::isobmff::put_box(out, *b"traf", |out| {
+                amphi_container::isobmff::put_full_box(out, *b"tfhd", 0, 0, |out| out.extend([0, 0, 0, 1]));
+                for kind in kinds {
+                    amphi_container::isobmff::put_box(out, [*b"trun", *b"tfdt", *b"tfhd", *b"trun"][kind], |out| out.extend(&bytes));
+                }
+            });
+        });
+        let _ = movie.add_fragment(&moof, 5000, 100_000);
+    }
+}
+
+#[test]
+fn faults_name_the_box_and_its_place() {
+    let (moov, at, len) = moov();
+    let find = |kind: &[u8]| moov.windows(4).position(|window| window == kind).expect("there") - 4;
+    let mut zero = moov.clone();
+    let mdhd = find(b"mdhd");
+    zero[mdhd + 20..mdhd + 24].fill(0);
+    let fault = Movie::parse(&zero, at, len).expect_err("no time").to_string();
+    assert_eq!(fault, format!("box mdhd at byte {}: its timescale is zero", at + mdhd as u64));
+    let mut liar = moov.clone();
+    let stsz = find(b"stsz");
+    liar[stsz + 16..stsz + 20].copy_from_slice(&u32::MAX.to_be_bytes());
+    let fault = Movie::parse(&liar, at, len).expect_err("no such table").to_string();
+    assert!(
+        fault.starts_with(&format!("box stsz at byte {}:", at + stsz as u64))
+            || fault.starts_with("box stco"),
+        "{fault}"
+    );
+    let fault = Movie::parse(&moov, at, len / 2).expect_err("half a file").to_string();
+    assert!(fault.starts_with("box stco at byte") && fault.ends_with("it is not finished"), "{fault}");
+}
+
+/// Anything, as an attribute of XML.
+fn attribute(text: &str) -> String {
+    text.chars()
+        .filter(|letter| matches!(letter, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}'))
+        .fold(String::new(), |mut text, letter| {
+            write!(text, "&#{};", u32::from(letter)).expect("in memory");
+            text
+        })
+}
+
+/// What a SMIL file of these words leads to: playlist, manifest, list.
+fn told(words: &str) -> (String, String, String) {
+    let words = attribute(words);
+    let text = format!(
+        "<smil title='{words}'><body><switch><video src='mp4:{words}' title='{words}' region='{words}'/>\
+         <textstream src='{words}' system-language='{words}' title='{words}'/></switch></body></smil>"
+    );
+    let smil = Smil::parse(&text).unwrap_or_else(|_| {
+        // Words of blanks alone name no file.
+        Smil::parse("<smil><video src='a'/><textstream src='a.vtt'/></smil>").expect("sound")
+    });
+    let (moov, at, len) = moov();
+    let movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
+    let recording = std::sync::Arc::new(Recording::for_tests(movie));
+    let renditions = vec![Rendition { recording, trim: Trim::default(), kind: Kind::Both }];
+    let mut listed = listing::Listed::new("a.smil", smil.title.clone(), String::new());
+    listed.language = smil.title.clone();
+    let texts = smil.texts.clone();
+    let presentation = Presentation { renditions, smil: Some(std::sync::Arc::new(smil)) };
+    let playlist = presentation.multivariant(Trim::default(), &texts);
+    let manifest = presentation.manifest(Trim::default(), &texts);
+    (playlist, manifest, serde_json::to_string(&listed).expect("JSON"))
+}
+
+/// Words of a SMIL file end no attribute and no line.
+fn holds(words: &str) {
+    let (plain, plain_manifest, _) = told("x");
+    let (playlist, manifest, list) = told(words);
+    assert_eq!(playlist.lines().count(), plain.lines().count(), "{playlist}");
+    assert!(!playlist.contains(['\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}']), "{playlist:?}");
+    let quotes = |text: &str| text.matches('"').count();
+    assert_eq!(quotes(&playlist), quotes(&plain), "{playlist}");
+    let read = hls_m3u8::MasterPlaylist::try_from(&*playlist).expect("a playlist");
+    assert_eq!(read.media.len(), 1);
+    let elements = |text: &str| {
+        let document = roxmltree::Document::parse(text).expect("XML");
+        document.descendants().filter(roxmltree::Node::is_element).count()
+    };
+    assert_eq!(elements(&manifest), elements(&plain_manifest), "{manifest}");
+    assert!(!list.contains('\n'));
+}
+
+#[test]
+fn words_of_a_playlist_that_would_break_lines() {
+    for words in [
+        "de\"\n#EXT-X-ENDLIST\n",
+        "a,URI=\"https://elsewhere/x.m3u8\"",
+        "fr\r\n",
+        "\u{2028}\u{85}\u{b}",
+        "<&>'\"",
+        "français, anglais",
+        "de, fr",
+        "日本語",
+        "",
+    ] {
+        holds(words);
+    }
+    let (playlist, manifest, _) = told("de-CH, fr");
+    assert!(playlist.contains("LANGUAGE=\"de-CH\"") && manifest.contains("lang=\"de-CH\""), "{playlist}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_words_of_a_playlist_stay_within_their_attribute(words in "(\\PC|[\"\n\r,=<>&' \t]|#EXT-X-|[a-zA-Z-]){0,20}") {
+        holds(&words);
+    }
+}
+
+#[test]
+fn a_segment_by_its_time_is_the_one_among_all_cuts() {
+    let (moov, at, len) = moov();
+    let movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
+    let mut alone = movie.clone();
+    alone.video = None;
+    for recording in [Recording::for_tests(movie), Recording::for_tests(alone)] {
+        for kind in [Kind::Both, Kind::Picture, Kind::Sound(0)] {
+            let Some(cuts) = recording.cuts_of(kind, Trim::default()) else { continue };
+            assert!(cuts.len() > 3 || recording.tracks(kind).is_none(), "{kind:?}: {cuts:?}");
+            for cut in cuts {
+                let by_time = recording.segment_at(kind, cut.start).map(|it| (it.head, it.extents));
+                let by_samples = recording.segment(kind, cut.from, cut.to).map(|it| (it.head, it.extents));
+                assert_eq!(by_time, by_samples, "{kind:?} at {}", cut.start);
+                assert_eq!(recording.segment_at(kind, cut.start + 1).err(), Some(VodFault::Gone));
+            }
+        }
+    }
+}
+
+fn mount(root: &std::path::Path) -> Mount {
+    Mount::new(MountSettings {
+        root: root.to_owned(),
+        segment_ms: 4000,
+        download: true,
+        poster: true,
+        index: true,
+    })
+}
+
+#[tokio::test]
+async fn nothing_outside_the_root_is_opened() {
+    let outside = tempfile::tempdir().expect("a folder");
+    std::fs::write(outside.path().join("secret.mp4"), fixture("hall_a.mp4")).expect("written");
+    let root = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(root.path().join("in")).expect("made");
+    std::fs::write(root.path().join("in/a.mp4"), fixture("hall_a.mp4")).expect("written");
+    std::os::unix::fs::symlink(outside.path(), root.path().join("out")).expect("linked");
+    std::os::unix::fs::symlink("in/a.mp4", root.path().join("inside.mp4")).expect("linked");
+    std::os::unix::fs::symlink("loop.mp4", root.path().join("loop.mp4")).expect("linked");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        root.path().join("fifo.mp4"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .expect("made");
+    let mount = mount(root.path());
+    let secret = format!("{}/secret.mp4", outside.path().display());
+    for path in [
+        "out/secret.mp4",
+        "../secret.mp4",
+        "in/../../x.mp4",
+        &secret,
+        "loop.mp4",
+        "fifo.mp4",
+        "in",
+        "none.mp4",
+    ] {
+        assert_eq!(mount.recording(path).await.expect_err("refused"), VodFault::NotFound, "{path}");
+    }
+    for path in ["in/a.mp4", "inside.mp4"] {
+        mount.recording(path).await.expect("opened");
+    }
+}
+
+#[tokio::test]
+async fn a_playlist_is_served_as_far_as_it_goes() {
+    let root = tempfile::tempdir().expect("a folder");
+    std::fs::write(root.path().join("a.mp4"), fixture("hall_a.mp4")).expect("written");
+    std::fs::write(root.path().join("broken.mp4"), b"\0\0\0\x08ftyp\0\0\0\x08moov").expect("written");
+    let smil = root.path().join("x.smil");
+    let text = |sources: &[&str]| {
+        let videos: Vec<String> = sources.iter().map(|source| format!("<video src='{source}'/>")).collect();
+        format!("<smil><body><switch>{}</switch></body></smil>", videos.concat())
+    };
+    std::fs::write(&smil, text(&["mp4:gone", "mp4:broken", "mp4:a"])).expect("written");
+    let mount = mount(root.path());
+    let stream = Stream::Smil("x.smil".to_owned());
+    let opened = mount.open(&stream).await.expect("one is there");
+    assert_eq!(opened.renditions.len(), 1);
+    let list = opened.multivariant(Trim::default(), &[]);
+    assert!(
+        list.contains("RESOLUTION=1280x720") && list.contains("CODECS=\"avc1.640029,mp4a.40.2\""),
+        "{list}"
+    );
+    assert!(list.contains("#EXT-X-I-FRAME-STREAM-INF:"), "{list}");
+
+    // Being written again, cut off in the middle: the last good reading stands.
+    std::fs::write(&smil, "<smil><body><switch><video src='mp4:a").expect("written");
+    mount.forget_stamps();
+    assert_eq!(mount.open(&stream).await.expect("as before").renditions.len(), 1);
+    // Nothing is left of it.
+    std::fs::write(&smil, text(&["mp4:gone"])).expect("written");
+    mount.forget_stamps();
+    assert_eq!(mount.open(&stream).await.expect_err("nothing"), VodFault::NotFound);
+}
+
+#[tokio::test]
+async fn hundreds_who_ask_at_once_share_one_index() {
+    let root = tempfile::tempdir().expect("a folder");
+    std::fs::write(root.path().join("a.mp4"), fixture("hall_a.mp4")).expect("written");
+    let mount = mount(root.path());
+    let all = futures_util::future::join_all((0..300).map(|_| mount.recording("a.mp4"))).await;
+    let first = all[0].as_ref().expect("opened");
+    assert!(all.iter().all(|one| std::sync::Arc::ptr_eq(one.as_ref().expect("opened"), first)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storage_that_hangs_holds_its_own_viewers_only() {
+    let root = tempfile::tempdir().expect("a folder");
+    std::fs::write(root.path().join("a.mp4"), fixture("hall_a.mp4")).expect("written");
+    let (hanging, sound) = (mount(root.path()), mount(root.path()));
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Arc::new(std::sync::Mutex::new(held));
+    let jobs: Vec<_> = (0..mount::THREADS)
+        .map(|_| {
+            let (hanging, held) = (hanging.clone(), std::sync::Arc::clone(&held));
+            let work = move || {
+                // Ends when the other end is dropped.
+                let _ = held.lock().map(|held| held.recv());
+                Ok(())
+            };
+            tokio::spawn(async move { hanging.on_thread(work).await })
+        })
+        .collect();
+    let asked = tokio::spawn({
+        let hanging = hanging.clone();
+        async move { hanging.recording("a.mp4").await }
+    });
+    for _ in 0..12 {
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    }
+    assert_eq!(asked.await.expect("it ends").expect_err("nothing is read"), VodFault::Slow);
+    sound.recording("a.mp4").await.expect("another mount goes on");
+    drop(release);
+    for job in jobs {
+        assert_eq!(job.await.expect("it ends"), Err(VodFault::Slow), "nobody waited for ever");
+    }
+    hanging.recording("a.mp4").await.expect("it has come back");
+}
+
+#[tokio::test]
+async fn recordings_are_listed_with_what_stands_beside_them() {
+    let root = tempfile::tempdir().expect("a folder");
+    let write = |path: &str, text: &str| {
+        let path = root.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("beneath the root")).expect("made");
+        std::fs::write(path, text).expect("written");
+    };
+    let smil = |title: &str| format!("<smil title='{title}'><body><video src='mp4:a'/></body></smil>");
+    write("b.smil", &smil("Second"));
+    write("in/deep/a.smil", &smil("Third"));
+    write("in/deep/a.xml", "<dublincore><title>First</title><isPartOf>S1</isPartOf></dublincore>");
+    write("half.smil", "<smil><body><video src='mp4:a'");
+    write("in/other.txt", "no playlist");
+    std::os::unix::fs::symlink("/etc", root.path().join("out")).expect("linked");
+    let mount = mount(root.path());
+    let listed = mount.list().await.expect("a list");
+    let told: Vec<_> = listed.iter().map(|it| (&*it.title, &*it.path, it.series.as_deref())).collect();
+    assert_eq!(told, [("First", "smil:in/deep/a.smil", Some("S1")), ("Second", "smil:b.smil", None)]);
+}
+
+#[tokio::test]
+async fn a_poster_is_the_key_frame_nearest_to_the_time() {
+    let root = tempfile::tempdir().expect("a folder");
+    std::fs::write(root.path().join("a.mp4"), fixture("hall_a.mp4")).expect("written");
+    let recording = mount(root.path()).recording("a.mp4").await.expect("opened");
+    let video = recording.movie.video.as_ref().expect("a picture");
+    let syncs: Vec<u32> =
+        (0..video.samples.sync_count()).filter_map(|place| video.samples.sync(place)).collect();
+    assert!(syncs.len() > 3);
+    for ms in [0_u64, 100, 1990, 5_000, 9_999, 15_001, 19_999, 1 << 40] {
+        let at = |&sync: &u32| video.nanos(video.shown_at(sync)).abs_diff(ms as i64 * 1_000_000);
+        let nearest = syncs.iter().min_by_key(|&sync| at(sync)).copied();
+        assert_eq!(recording.sync_near(ms), nearest, "{ms} ms");
+    }
+    let sample = recording.sample(syncs[1]);
+    assert_eq!(sample.total_len(), u64::from(video.samples.size(syncs[1])));
+}
