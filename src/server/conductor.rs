@@ -147,8 +147,11 @@ impl Conductor {
             }
             may_come
         });
-        for (key, idle) in ladders.extract_if(.., |key, _| !needed.contains(key)) {
-            stop(stopping, &key, idle);
+        let idle: Vec<_> = ladders.keys().filter(|key| !needed.contains(*key)).cloned().collect();
+        for key in idle {
+            if let Some(idle) = ladders.remove(&key) {
+                stop(stopping, &key, idle);
+            }
         }
     }
 
