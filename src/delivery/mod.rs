@@ -50,6 +50,7 @@ pub mod route;
 mod rtmp;
 mod rtsp;
 mod service;
+mod unserved;
 mod vault;
 
 pub use air::{Air, AirReader, AirTiming, air};

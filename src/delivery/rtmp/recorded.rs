@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::connection::{Connection, Ended};
 use crate::delivery::held::{HELD, Held};
+use crate::delivery::unserved::Unserved;
 use crate::delivery::{Counts, Kind};
 use crate::media::Track;
 use crate::rtmp::{Description, Event, StreamName, recorded_audio, recorded_opening, recorded_video};
@@ -44,10 +45,8 @@ impl Recorded {
             _ => return Err("this kind of stream is not recorded".into()),
         };
         // In the words that a viewer over HTTP gets: nothing of the storage.
-        let presentation = mount.open(&stream).await.map_err(|fault| {
-            tracing::debug!(%fault, "a recording cannot be played over RTMP");
-            "there is no such recording"
-        })?;
+        let opened = mount.open(&stream).await;
+        let presentation = opened.map_err(|fault| Unserved::new(path, mount.asker(), &fault).rtmp())?;
         let rendition = presentation.renditions.into_iter().next().ok_or("there is no such recording")?;
         let mut reel = Reel::new(rendition.recording);
         let description = describe(&reel).ok_or("the recording is not in H.264 and AAC, which RTMP needs")?;

@@ -1,21 +1,18 @@
 //! What an RTSP URL names.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-
-use tracing::{debug, warn};
 
 use super::RtspPort;
 use crate::delivery::air::AirReader;
 use crate::delivery::registry::Selection;
+use crate::delivery::unserved::Unserved;
 use crate::delivery::{Caller, Protocol, Wish, recorded, route};
 use crate::http::asker;
-use crate::log;
 use crate::media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat};
 use crate::rtsp::{Refusal, Target, describe};
-use crate::vod::{Kind, Mount, Recording, VodFault};
-use crate::workshop::Refused;
+use crate::vod::{Kind, Mount, Recording};
 
 /// How long a request waits for a channel that is being started.
 const WARM_UP: Duration = Duration::from_secs(4);
@@ -67,7 +64,8 @@ impl RtspPort {
 
 async fn recording(mount: Mount, path: &str) -> Result<Programme, Refusal> {
     let stream = recorded::parse_play(path).ok_or(Refusal::NotFound)?;
-    let presentation = mount.open(&stream).await.map_err(|fault| refusal(path, mount.asker(), &fault))?;
+    let presentation =
+        mount.open(&stream).await.map_err(|fault| Unserved::new(path, mount.asker(), &fault).rtsp())?;
     let best = presentation.renditions.into_iter().max_by_key(|rendition| rendition.recording.rates.1);
     let recording = best.ok_or(Refusal::NotFound)?.recording;
     let tracks = recording.formats();
@@ -75,37 +73,6 @@ async fn recording(mount: Mount, path: &str) -> Result<Programme, Refusal> {
         return Err(Refusal::Media);
     }
     Ok(Programme::Recorded { mount: Box::new(mount), recording, tracks })
-}
-
-fn refusal(path: &str, asker: Option<IpAddr>, fault: &VodFault) -> Refusal {
-    match fault {
-        VodFault::NotFound | VodFault::Gone => {
-            debug!(path, %fault, "refused");
-            Refusal::NotFound
-        }
-        // It may be there in a moment.
-        VodFault::Unfinished { .. } | VodFault::Slow | VodFault::Io { .. } => {
-            if log::may_say("recording", asker) {
-                warn!(path, %fault, "a recording cannot be served now");
-            }
-            Refusal::NotReady
-        }
-        // The workshop has said so once a second for all.
-        VodFault::Refused(Refused::Busy) => {
-            debug!(path, %fault, "refused");
-            Refusal::NotReady
-        }
-        VodFault::Index { .. }
-        | VodFault::NotMp4 { .. }
-        | VodFault::Smil { .. }
-        | VodFault::Picture(_)
-        | VodFault::Refused(Refused::Panicked) => {
-            if log::may_say("recording", asker) {
-                warn!(path, %fault, "a recording cannot be served");
-            }
-            Refusal::Media
-        }
-    }
 }
 
 impl Programme {
