@@ -72,6 +72,8 @@ impl Unserved {
 
     /// The description of `NetStream.Play.StreamNotFound`. Players of RTMP know no other way to be refused.
     pub(super) const fn rtmp(self) -> &'static str {
-        "there is no such recording"
+        match self {
+            Self::Missing | Self::Later(_) | Self::Broken => "there is no such recording",
+        }
     }
 }
