@@ -228,8 +228,8 @@ fn the_picture_in_lib_rs_is_true() {
         })
         .filter(|modules: &BTreeSet<_>| !modules.contains("main.rs"))
         .collect();
-    let storeys = STOREYS.iter().rev().map(|storey| storey.iter().copied().collect());
-    assert_eq!(drawn, Vec::from_iter(storeys), "left: as drawn, right: as they are");
+    let storeys: Vec<_> = STOREYS.iter().rev().map(|storey| storey.iter().copied().collect()).collect();
+    assert_eq!(drawn, storeys, "left: as drawn, right: as they are");
     let named: BTreeSet<_> = STOREYS.iter().copied().flatten().copied().collect();
     let modules: BTreeSet<_> = library.files().map(|file| room(&file.name)).collect();
     let apart = BTreeSet::from(["lib", "main", "house"]);

@@ -43,6 +43,7 @@ mod recorded_feed;
 mod registry;
 mod rtmp;
 mod rtsp;
+mod unserved;
 
 pub use air::{Air, AirReader, AirTiming, air};
 pub use audience::{Audience, Crowd, RungViewers, Seat, Speaks};

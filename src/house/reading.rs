@@ -105,7 +105,7 @@ impl Library {
         let tests: Vec<Vec<String>> = self
             .files()
             .flat_map(|file| {
-                file.test_modules.iter().map(|name| [&file.module[..], &[name.clone()]].concat())
+                file.test_modules.iter().map(|name| [&file.module[..], std::slice::from_ref(name)].concat())
             })
             .collect();
         for (module, file) in &mut self.0 {
@@ -241,8 +241,7 @@ fn absolute(module: &[String], path: &[String]) -> Option<Vec<String>> {
         "super" => module.split_last()?.1.to_vec(),
         _ => return None,
     };
-    while let Some((first, after)) = rest.split_first().filter(|(first, _)| *first == "super") {
-        let _ = first;
+    while let Some((_, after)) = rest.split_first().filter(|(first, _)| *first == "super") {
         base.pop();
         rest = after;
     }
@@ -278,17 +277,17 @@ impl Reader {
             }
             syn::UseTree::Name(name) if name.ident == "self" => {
                 let last = before.last().cloned().unwrap_or_default();
-                self.bind_as(last, before.to_vec(), is_public);
+                self.bind_as(last, before, is_public);
             }
             syn::UseTree::Name(name) => {
-                self.bind_as(name.ident.to_string(), with(name.ident.to_string()), is_public);
+                self.bind_as(name.ident.to_string(), &with(name.ident.to_string()), is_public);
             }
             syn::UseTree::Rename(rename) => {
                 let path =
                     if rename.ident == "self" { before.to_vec() } else { with(rename.ident.to_string()) };
-                self.bind_as(rename.rename.to_string(), path, is_public);
+                self.bind_as(rename.rename.to_string(), &path, is_public);
             }
-            syn::UseTree::Glob(_) => self.globs.push(self.from_root(before)),
+            syn::UseTree::Glob(_) => self.globs.push(self.rooted(before)),
             syn::UseTree::Group(group) => {
                 for tree in &group.items {
                     self.bind(tree, before, is_public);
@@ -298,7 +297,7 @@ impl Reader {
     }
 
     /// `use child::X` is of the module's own; another crate's name stays as it is.
-    fn from_root(&self, path: &[String]) -> Vec<String> {
+    fn rooted(&self, path: &[String]) -> Vec<String> {
         if let Some(full) = absolute(&self.module, path) {
             return full;
         }
@@ -310,8 +309,8 @@ impl Reader {
         }
     }
 
-    fn bind_as(&mut self, name: String, path: Vec<String>, is_public: bool) {
-        let path = self.from_root(&path);
+    fn bind_as(&mut self, name: String, path: &[String], is_public: bool) {
+        let path = self.rooted(path);
         self.bound.insert(name, Binding { path, is_public });
     }
 

@@ -18,8 +18,8 @@ use crate::ladder::{LadderSpec, WaitingLoop};
 use crate::media::{Parts, RungTracks};
 use crate::store::{self, Rung};
 
-/// How long before a channel's start RTMP's clock begins, in nanoseconds: longer than any window.
-const RTMP_LEAD: i64 = 600_000_000_000;
+/// How long before a channel's start RTMP's clock begins: longer than any window.
+const RTMP_LEAD: Duration = Duration::from_secs(600);
 
 /// Makes every channel known to viewers, who are asked to come again until its shelf is there.
 pub(super) fn announce(config: &Config, delivery: &Delivery) {
@@ -61,7 +61,7 @@ pub(super) fn start(
     let (shelf, reader) = store::shelf(shared.grid, shared.window, rungs);
     let tracks: Arc<[RungTracks]> = waiting.tracks().into();
     // Before the history that a channel begins with.
-    let origin = shared.clocks.media.now().offset_nanos(-RTMP_LEAD);
+    let origin = shared.clocks.media.now() - RTMP_LEAD;
     let deadline = Duration::from_millis(u64::from(channel.live_deadline_ms));
     let timing = AirTiming { grid: shared.grid, deadline };
     let (air, listener) = delivery::air(Arc::clone(&tracks), origin, timing);

@@ -139,16 +139,20 @@ impl Conductor {
             });
         }
         let RunningLadders { all: ladders, rests, stopping } = &mut self.ladders;
-        self.running.keep(|key| needed.contains(key) || !ladders.contains_key(key) && wanted(view, key));
+        self.running
+            .keep(|key| needed.contains(key) || !ladders.contains_key(key) && view.wanted(&key.source));
         rests.retain(|key, _| {
-            let may_come = needed.contains(key) || wanted(view, key);
+            let may_come = needed.contains(key) || view.wanted(&key.source);
             if !may_come {
                 self.tasks.give_up(&format!("ladder {} ", key.source));
             }
             may_come
         });
-        for (key, idle) in ladders.extract_if(.., |key, _| !needed.contains(key)) {
-            stop(stopping, &key, idle);
+        let idle: Vec<_> = ladders.keys().filter(|key| !needed.contains(*key)).cloned().collect();
+        for key in idle {
+            if let Some(idle) = ladders.remove(&key) {
+                stop(stopping, &key, idle);
+            }
         }
     }
 
@@ -212,11 +216,6 @@ impl Conductor {
             }
         }
     }
-}
-
-/// Some channel should show the source, whose ladder may have failed.
-fn wanted(view: &MatrixView, key: &LadderKey) -> bool {
-    view.wanted(&key.source)
 }
 
 impl RunningLadders {

@@ -36,7 +36,7 @@ mod pushes;
 mod rehearser;
 mod reload;
 mod run;
-mod schedule;
+mod scheduler;
 mod settings;
 mod shared;
 mod signals;

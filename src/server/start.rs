@@ -14,7 +14,7 @@ use super::stage::{Patience, Stage};
 use super::thumbnails::Gallery;
 use super::watchman::Found;
 use super::{
-    conductor, control, descriptors, metrics, observer, portal, rehearser, schedule, thumbnails, watchman,
+    conductor, control, descriptors, metrics, observer, portal, rehearser, scheduler, thumbnails, watchman,
 };
 use crate::admin::ReloadOrder;
 use crate::alarm::{AlarmKind, Condition};
@@ -71,7 +71,7 @@ impl Server {
         let (shared, Tellers { config: orders, plan, inventory }) =
             Shared::new(&config, control, clocks, tasks, budget.pages as usize);
         let mut estate = Estate::new(shared.clone(), inventory, config.clone());
-        let plan_unsaved = schedule::spawn(&shared, plan, &mut stages.schedule)?;
+        let plan_unsaved = scheduler::spawn(&shared, plan, &mut stages.schedule)?;
         let gallery = Gallery::new(&shared);
         let (insight, watched) = observer::spawn(&shared, &gallery, &mut stages.listening);
         thumbnails::spawn(&shared, gallery, watched, &mut stages.listening);

@@ -183,7 +183,7 @@ impl Gallery {
         self.ask();
         let subject = Subject::Source(source.to_owned());
         let Some((at, picture)) = self.newest(source) else { return Ok(self.hung(&subject)) };
-        self.picture(subject, at, move || small(&picture)).await
+        self.picture(subject, at, move || thumbnail(&picture, WIDTH)).await
     }
 
     async fn channel(&self, name: &str) -> Result<Option<Thumbnail>, Refused> {
@@ -198,10 +198,6 @@ impl Gallery {
         let cell = air.newest()?;
         Some((self.grid.start(cell.k), first_picture(air.tracks(), &cell)?))
     }
-}
-
-fn small(picture: &Picture) -> Result<Vec<u8>, PosterError> {
-    thumbnail(picture, WIDTH)
 }
 
 /// The first picture of a cell's smallest rung, as an Annex B access unit.

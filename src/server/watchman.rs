@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::clock_watch::ClockWatch;
 use super::ladders::LadderState;
 use super::outcome::{self, Outcomes};
-use super::schedule;
+use super::scheduler;
 use super::settings::thresholds;
 use super::shared::Shared;
 use super::stage::{Job, Stage};
@@ -173,7 +173,7 @@ impl Watchman {
         let lasting = self.outcomes.lasting(&stale);
         self.doubt(lasting);
         let pushes = self.shared.pushes.all();
-        let of_plan = schedule::conditions(&self.shared.plan.borrow(), self.shared.clocks.wall.now());
+        let of_plan = scheduler::conditions(&self.shared.plan.borrow(), self.shared.clocks.wall.now());
         let mut all: Vec<_> = found.iter().flat_map(|condition| of_channels(condition, &view)).collect();
         let off_air: Vec<_> = outcome::not_on_air(&view, &all).collect();
         let stale = outcome::stale_conditions(&stale);

@@ -81,6 +81,15 @@ pub enum Stream {
     File(String),
 }
 
+impl Stream {
+    /// The file's path, from the mount's root.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Smil(path) | Self::File(path) => path,
+        }
+    }
+}
+
 /// The cues of a subtitle file.
 #[derive(Clone, Debug)]
 pub struct Captions {

@@ -15,7 +15,6 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
-use tracing::{debug, warn};
 
 use super::answer::{Answer, IMMUTABLE};
 use super::document::Desk;
@@ -23,11 +22,10 @@ use super::made::Made;
 use super::route::MountPath;
 use crate::delivery::Kind;
 use crate::delivery::address::{AddressError, StreamRef};
+use crate::delivery::unserved::Unserved;
 use crate::http::{Body, Description, Requested, content, empty, problem, requested_range};
-use crate::log;
 use crate::media::Segment;
 use crate::vod::{self, File, Layout, Mount, Recording, Stream, VodFault, part_of};
-use crate::workshop::Refused;
 
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
@@ -188,44 +186,22 @@ fn media_type(recording: &Recording, kind: vod::Kind) -> HeaderValue {
     HeaderValue::from_static(if is_sound { "audio/mp4" } else { "video/mp4" })
 }
 
-/// The one place that turns a fault of a recording into a status.
+/// The answer to a fault of a recording.
 fn refusal(request: &Parts, asker: Option<IpAddr>, fault: &VodFault) -> Answer {
-    let path = request.uri.path();
-    match fault {
-        VodFault::NotFound | VodFault::Gone => {
-            debug!(path, %fault, "refused");
-            (Kind::Refused, problem(StatusCode::NOT_FOUND, &fault.to_string()))
+    let told = Unserved::new(request.uri.path(), asker, fault);
+    let response = problem(told.http(), &fault.to_string());
+    match told {
+        Unserved::Later(seconds) => {
+            (Kind::NotReady, with(response, &[(RETRY_AFTER, HeaderValue::from(seconds))]))
         }
-        // It may be there in a moment: players come again after 503.
-        VodFault::Unfinished { .. } | VodFault::Slow | VodFault::Io { .. } => {
-            if log::may_say("recording", asker) {
-                warn!(path, %fault, "a recording cannot be served now");
-            }
-            let response = problem(StatusCode::SERVICE_UNAVAILABLE, &fault.to_string());
-            (Kind::NotReady, with(response, &[(RETRY_AFTER, HeaderValue::from(2))]))
-        }
-        // The workshop has said so once a second for all.
-        VodFault::Refused(Refused::Busy) => {
-            debug!(path, %fault, "refused");
-            let response = problem(StatusCode::SERVICE_UNAVAILABLE, &fault.to_string());
-            (Kind::NotReady, with(response, &[(RETRY_AFTER, HeaderValue::from(1))]))
-        }
-        VodFault::Index { .. }
-        | VodFault::NotMp4 { .. }
-        | VodFault::Smil { .. }
-        | VodFault::Picture(_)
-        | VodFault::Refused(Refused::Panicked) => {
-            if log::may_say("recording", asker) {
-                warn!(path, %fault, "a recording cannot be served");
-            }
-            (Kind::Refused, problem(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()))
-        }
+        Unserved::Missing | Unserved::Broken => (Kind::Refused, response),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workshop::Refused;
 
     #[test]
     fn refusals_say_whose_fault_it_is() {

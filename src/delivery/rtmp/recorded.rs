@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::connection::{Connection, Ended};
 use crate::delivery::held::{HELD, Held};
 use crate::delivery::recorded_feed::{LoadedBatch, RecordedFeed};
+use crate::delivery::unserved::Unserved;
 use crate::delivery::{Counts, Kind as Counted};
 use crate::media::MediaTime;
 use crate::rtmp::{Description, Event, recorded_audio, recorded_opening, recorded_video};
@@ -36,10 +37,9 @@ impl Recorded {
         start_ms: u32,
     ) -> Result<Self, Cow<'static, str>> {
         // In the words that a viewer over HTTP gets: nothing of the storage.
-        let presentation = mount.open(stream).await.map_err(|fault| {
-            tracing::debug!(%fault, "a recording cannot be played over RTMP");
-            "there is no such recording"
-        })?;
+        let opened = mount.open(stream).await;
+        let presentation =
+            opened.map_err(|fault| Unserved::new(stream.path(), mount.asker(), &fault).rtmp())?;
         let rendition = presentation.for_frames().ok_or("there is no such recording")?;
         let description =
             describe(&rendition).ok_or("the recording is not in H.264 and AAC, which RTMP needs")?;

@@ -1,21 +1,18 @@
 //! What an RTSP URL names.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-
-use tracing::{debug, warn};
 
 use super::RtspPort;
 use crate::delivery::address::{self, Address, StreamRef};
 use crate::delivery::air::AirReader;
 use crate::delivery::registry::{Absent, Selection};
+use crate::delivery::unserved::Unserved;
 use crate::delivery::{Caller, Protocol, Wish};
 use crate::http::asker;
-use crate::log;
 use crate::media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat};
 use crate::rtsp::{Refusal, Target, describe};
-use crate::vod::{FrameRendition, Kind, Mount, Stream, VodFault};
-use crate::workshop::Refused;
+use crate::vod::{FrameRendition, Kind, Mount, Stream};
 
 /// Something that is played.
 #[derive(Clone, Debug)]
@@ -60,44 +57,13 @@ impl RtspPort {
 }
 
 async fn recording(mount: Mount, stream: &Stream, path: &str) -> Result<Programme, Refusal> {
-    let presentation = mount.open(stream).await.map_err(|fault| refusal(path, mount.asker(), &fault))?;
+    let presentation = mount.open(stream).await.map_err(|fault| Unserved::new(path, mount.asker(), &fault).rtsp())?;
     let rendition = presentation.for_frames().ok_or(Refusal::NotFound)?;
     let tracks = rendition.formats();
     if tracks.is_empty() {
         return Err(Refusal::Media);
     }
     Ok(Programme::Recorded { mount: Arc::new(mount), rendition, tracks })
-}
-
-fn refusal(path: &str, asker: Option<IpAddr>, fault: &VodFault) -> Refusal {
-    match fault {
-        VodFault::NotFound | VodFault::Gone => {
-            debug!(path, %fault, "refused");
-            Refusal::NotFound
-        }
-        // It may be there in a moment.
-        VodFault::Unfinished { .. } | VodFault::Slow | VodFault::Io { .. } => {
-            if log::may_say("recording", asker) {
-                warn!(path, %fault, "a recording cannot be served now");
-            }
-            Refusal::NotReady
-        }
-        // The workshop has said so once a second for all.
-        VodFault::Refused(Refused::Busy) => {
-            debug!(path, %fault, "refused");
-            Refusal::NotReady
-        }
-        VodFault::Index { .. }
-        | VodFault::NotMp4 { .. }
-        | VodFault::Smil { .. }
-        | VodFault::Picture(_)
-        | VodFault::Refused(Refused::Panicked) => {
-            if log::may_say("recording", asker) {
-                warn!(path, %fault, "a recording cannot be served");
-            }
-            Refusal::Media
-        }
-    }
 }
 
 impl Programme {

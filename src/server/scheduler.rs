@@ -1,4 +1,4 @@
-//! The secretary: asks for the calendar, keeps it, and tells the matrix what the timetable says, each word at its instant.
+//! The scheduler: asks for the calendar, keeps it, and tells the matrix what the timetable says, each word at its instant.
 //!
 //! Asking for the calendar is a task of its own, so that an Opencast that hangs holds up nothing: the matrix is told from
 //! the last good plan. What was told is remembered and told again only where it differs; what the matrix refused is tried
@@ -39,7 +39,7 @@ const NOTES_CHARS: usize = 600;
 /// Says when a source was last seen alive.
 pub(super) type Signs = Arc<dyn Fn(&str) -> SignsOfLife + Send + Sync>;
 
-/// What the secretary works with beside the calendar.
+/// What the scheduler works with beside the calendar.
 pub(super) struct Desktop {
     pub(super) matrix: MatrixHandle,
     pub(super) signs: Signs,
@@ -61,14 +61,14 @@ pub(super) fn spawn(
         audit: shared.audit.clone(),
         clock: Arc::clone(&shared.clocks.wall),
     };
-    let secretary = Secretary::new(shared.config.clone(), desktop, plan)?;
-    let (unsaved, end) = (Arc::clone(&secretary.unsaved), stage.end.clone());
-    stage.supervise(Job::new("calendar"), secretary, move |it| Box::pin(it.run(end.clone())));
+    let scheduler = Scheduler::new(shared.config.clone(), desktop, plan)?;
+    let (unsaved, end) = (Arc::clone(&scheduler.unsaved), stage.end.clone());
+    stage.supervise(Job::new("calendar"), scheduler, move |it| Box::pin(it.run(end.clone())));
     Ok(unsaved)
 }
 
 /// See the module's text.
-pub(super) struct Secretary {
+pub(super) struct Scheduler {
     desk: Desk,
     overrun: Overrun,
     signs: Signs,
@@ -90,8 +90,8 @@ pub(super) struct Secretary {
     unsaved: Arc<Note>,
 }
 
-impl Secretary {
-    /// A secretary who knows the last good calendar already. `orders` are the configuration in force, and each after it
+impl Scheduler {
+    /// A scheduler that knows the last good calendar already. `orders` are the configuration in force, and each after it
     /// once the matrix has its layout. Reads a file before it returns.
     pub(super) fn new(
         orders: watch::Receiver<Arc<Config>>,

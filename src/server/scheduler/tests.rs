@@ -1,4 +1,4 @@
-//! The secretary at work: a whole week by a hand-moved clock, with an Opencast that has bad days.
+//! The scheduler at work: a whole week by a hand-moved clock, with an Opencast that has bad days.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -82,7 +82,7 @@ fn config(url: &str, state: &Path) -> Config {
 }
 
 struct Site {
-    secretary: Secretary,
+    scheduler: Scheduler,
     matrix: MatrixHandle,
     plan: watch::Receiver<Arc<Plan>>,
     orders: watch::Sender<Arc<Config>>,
@@ -115,19 +115,19 @@ impl Site {
             clock: Arc::clone(clock) as _,
         };
         let (tell, plan) = watch::channel(Arc::default());
-        let secretary = Secretary::new(seen, desktop, tell).expect("a good configuration");
-        Self { signs, audit, secretary, matrix, plan, orders, clock: Arc::clone(clock), _owner: owner }
+        let scheduler = Scheduler::new(seen, desktop, tell).expect("a good configuration");
+        Self { signs, audit, scheduler, matrix, plan, orders, clock: Arc::clone(clock), _owner: owner }
     }
 
-    /// One round of the secretary's work; what was asked for is waited for.
+    /// One round of the scheduler's work; what was asked for is waited for.
     async fn work(&mut self) {
-        self.secretary.ask_if_due();
-        if let Some(asking) = self.secretary.asking.take() {
+        self.scheduler.ask_if_due();
+        if let Some(asking) = self.scheduler.asking.take() {
             let (client, harvest) = asking.await.expect("no panic");
-            self.secretary.client = Some(client);
-            self.secretary.take(harvest).await;
+            self.scheduler.client = Some(client);
+            self.scheduler.take(harvest).await;
         }
-        self.secretary.obey().await;
+        self.scheduler.obey().await;
     }
 
     fn desired(&self, channel: &str) -> (Option<String>, String) {
@@ -248,8 +248,8 @@ async fn changed_rules_are_taken_over_and_so_is_another_calendar() {
 
     configured.schedule.rules[0].series = "^(L2)".to_owned();
     site.orders.send_replace(Arc::new(configured.clone()));
-    site.secretary.take_orders();
-    site.secretary.obey().await;
+    site.scheduler.take_orders();
+    site.scheduler.obey().await;
     assert_eq!(
         (site.desired("Live_PAES").0, site.desired("Live_L2").0.as_deref()),
         (None, Some("PS-Amphi_C"))
@@ -268,7 +268,7 @@ async fn changed_rules_are_taken_over_and_so_is_another_calendar() {
     std::fs::write(&file, "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n").expect("written");
     configured.schedule.url = Secret::new(file.to_str().expect("UTF-8"));
     site.orders.send_replace(Arc::new(configured));
-    site.secretary.take_orders();
+    site.scheduler.take_orders();
     site.work().await;
     assert_eq!((site.desired("Live_L2").0, site.plan.borrow().events.len()), (None, 0));
     opencast.stop().await;
@@ -285,8 +285,8 @@ async fn a_person_stands_above_the_schedule_and_a_hanging_opencast_holds_up_noth
     clock.advance(27 * MINUTE);
     // The task itself: its question hangs, and the matrix is told nevertheless.
     let (matrix, end) = (site.matrix.clone(), CancellationToken::new());
-    let (mut secretary, asked_to) = (site.secretary, end.clone());
-    let running = tokio::spawn(async move { secretary.run(asked_to).await });
+    let (mut scheduler, asked_to) = (site.scheduler, end.clone());
+    let running = tokio::spawn(async move { scheduler.run(asked_to).await });
     let mut views = matrix.watch();
     let live = |view: &Arc<matrix::MatrixView>| view.wanted("PS-Amphi_A");
     views.wait_for(live).await.expect("the matrix lives");
@@ -320,7 +320,7 @@ async fn a_lecture_that_goes_on_stays_until_it_is_quiet_and_the_audit_log_knows(
         if clock.now() == at(0, 10, 45) {
             // A reload in between is nothing that the schedule does.
             site.orders.send_replace(Arc::new(config.clone()));
-            site.secretary.take_orders();
+            site.scheduler.take_orders();
         }
         site.work().await;
         if site.desired("Live_PAES").0.is_some() {
