@@ -277,6 +277,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_read_of_a_plain_path_lies_in_it() {
+        for path in ["/hs-a/vl1/media_720p_9.m4s", "/hs-a/_definst_/mp4:vl1/media_720p_9.m4s"] {
+            let Ok(Route::Channel(ChannelPath { address, file })) = parse(path) else { panic!("{path}") };
+            let Some(StreamRef::Name(stream)) = address.stream else { panic!("{path}") };
+            let File::Segment { rung, .. } = file else { panic!("{path}") };
+            for part in [address.app, stream, rung] {
+                assert!(matches!(part, Cow::Borrowed(_)), "{path}: {part} was copied");
+            }
+        }
+    }
+
+    #[test]
     fn what_leads_nowhere() {
         for (path, error) in [
             ("", AddressError::Form),
