@@ -1,4 +1,4 @@
-//! MPEG-DASH manifests of recordings (ISO/IEC 23009-1): static, one period, a timeline for each representation. Sans-IO.
+//! What manifests of recordings say (ISO/IEC 23009-1): static, one period, a timeline for each representation. Sans-IO.
 //!
 //! Segments are named by the time at which they begin, and hold one track each. A part of a recording has those segments
 //! that lie in it, whole; `presentationTimeOffset` says where in the first one it begins.

@@ -4,8 +4,8 @@
 //!  SMIL text ─▶ Smil ─▶ paths ─▶ moov ─▶ Movie (tracks, samples) ─▶ cuts ─▶ playlists
 //!                                                        └─▶ layout of a segment ─▶ bytes, read when asked for
 //! ```
-//! Cores (sans-IO): [`Smil`], [`Movie`] with its tables and fragments, [`cuts`], names, playlists,
-//! manifests, layouts, subtitles, the [`SampleCursor`] of protocols that send frames. Shell: the
+//! Cores (sans-IO): [`Smil`], [`cuts`], names, what playlists and manifests say, the [`SampleCursor`] of protocols that
+//! send frames. Shell: the
 //! [`Mount`] opens files beneath its root only (`cap-std`), on threads of the blocking pool that it has a bounded number
 //! of, keeps indexes in a bounded cache, builds one once however many ask, and lets nobody wait for ever. What it reads is
 //! understood in the [`Workshop`](amphi_runtime::workshop::Workshop): indexes, cues, and whatever answers are made of them.
@@ -13,7 +13,8 @@
 //! A file is looked at again when two seconds have passed since the last look: NFS sends no events. A SMIL file that
 //! is just being written is answered from its last good reading.
 //!
-//! What does *not* belong here: URLs and HTTP (`delivery`), live channels.
+//! What does *not* belong here: how mp4 files, playlists and manifests are read and written ([`amphi_container`]),
+//! URLs and HTTP (`delivery`), live channels.
 
 mod buffers;
 mod cursor;

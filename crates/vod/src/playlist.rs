@@ -1,4 +1,4 @@
-//! Playlists of recordings (RFC 8216 §4.3). Sans-IO.
+//! What playlists of recordings say (RFC 8216 §4.3). Sans-IO.
 
 use std::time::Duration;
 
