@@ -24,8 +24,8 @@
 //! # Example
 //! A movie fragment is written, and read again:
 //! ```
-//! use amphi::container::fmp4::{FragmentSample, TrackFragment, fragment_head};
-//! use amphi::container::isobmff::{BoxFault, Boxes};
+//! use amphi_container::fmp4::{FragmentSample, TrackFragment, fragment_head};
+//! use amphi_container::isobmff::{BoxFault, Boxes};
 //!
 //! let picture = FragmentSample { size: 1200, duration: 3600, composition_offset: 0, sync: true };
 //! let track = TrackFragment::new(1, 90_000, [picture; 25].into_iter());
