@@ -137,7 +137,9 @@ pub fn init_section_of(tracks: &[InitTrack<'_>]) -> Bytes {
                 });
             }
         });
-        tracks.iter().for_each(|track| put_track(out, track));
+        for track in tracks {
+            put_track(out, track);
+        }
     });
     out.into()
 }
