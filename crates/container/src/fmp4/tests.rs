@@ -97,7 +97,7 @@ fn the_other_parser_reads_the_head() {
 
 /// Sixteen bytes a line.
 fn hex(bytes: &[u8]) -> String {
-    let line = |line: &[u8]| line.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let line = |line: &[u8]| line.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     bytes.chunks(16).map(line).collect::<Vec<_>>().join("\n")
 }
 
