@@ -1,13 +1,17 @@
 //! The rules of the house, as tests: imports point downward, files do not lean on each other in circles, cores are free
-//! of I/O, every file introduces itself. Source is read with `syn`, so that every line of production is seen and none of
-//! the tests.
+//! of I/O, every file and every crate introduces itself, a type has its name for itself. The source of all crates is read
+//! with `syn`, so that every line of production is seen and none of the tests. What Cargo proves is read in the manifests.
 
 mod circles;
 mod reading;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
 use reading::{Library, SourceFile};
+
+/// Crates that hold several rooms; any other crate is one.
+const SHARED: [&str; 4] = ["control", "media", "protocol", "runtime"];
 
 /// Storeys from the ground up, as in the picture in `lib.rs`. A module may import from lower ones only.
 const STOREYS: [&[&str]; 5] = [
@@ -33,85 +37,76 @@ const STOREYS: [&[&str]; 5] = [
     &["server"],
 ];
 
-/// Files that decide: no runtime, no sockets, no files, no clock of their own.
-const CORES: &[&str] = &[
-    "agenda.rs",
-    "admin/attendance.rs",
-    "alarm",
-    "audit/entry.rs",
-    "media",
-    "container",
-    "channel",
-    "rtsp",
-    "rtmp",
-    "log/limiter.rs",
-    "log/line.rs",
-    "log/queue.rs",
-    "ladder/lattice.rs",
-    "ladder/assembler.rs",
-    "ladder/batches.rs",
-    "ladder/damage.rs",
-    "ladder/colour.rs",
-    "ladder/diagnosis.rs",
-    "ladder/sound.rs",
-    "ladder/audio",
-    "ladder/rusty",
-    "ladder/scale",
-    "ladder/motion.rs",
-    "ladder/scene.rs",
-    "ladder/speech.rs",
-    "ladder/pressure.rs",
-    "ladder/vitals.rs",
-    "source/timeline",
-    "source/payload",
-    "source/tracks.rs",
-    "source/intake.rs",
-    "source/described.rs",
-    "source/presence.rs",
-    "store/bitrate.rs",
-    "store/playlists.rs",
-    "store/window.rs",
-    "tasks/pauses.rs",
-    "tasks/roll.rs",
-    "vod/cursor.rs",
-    "vod/cut.rs",
-    "vod/dash.rs",
-    "vod/listing.rs",
-    "vod/names.rs",
-    "vod/playlist.rs",
-    "vod/presentation.rs",
-    "vod/smil.rs",
-    "workshop/queue.rs",
-    "loadtest/buffer.rs",
-    "loadtest/fragment.rs",
-    "delivery/address",
-    "delivery/audience.rs",
-    "delivery/http/route.rs",
-    "http/guesses.rs",
-    "http/host.rs",
-    "percent.rs",
-    "retry.rs",
-    "server/budget.rs",
-    "matrix/core",
-    "rehearsal/check.rs",
-    "rehearsal/night.rs",
-    "rehearsal/preflight.rs",
-    "rehearsal/tally.rs",
-    "schedule/calendar_json.rs",
-    "schedule/challenge.rs",
-    "schedule/conflicts.rs",
-    "schedule/desk.rs",
-    "schedule/dublin.rs",
-    "schedule/event.rs",
-    "schedule/ical.rs",
-    "schedule/ical/recurrence.rs",
-    "schedule/ical/zones.rs",
-    "schedule/overrun.rs",
-    "schedule/routing.rs",
-    "schedule/settings.rs",
-    "schedule/simulate.rs",
-    "schedule/timetable.rs",
-    "schedule/words.rs",
+/// Crates that Cargo keeps free of a runtime and of sockets.
+const WITHOUT_RUNTIME: [&str; 4] = ["media", "config", "container", "protocol"];
+
+/// What they do not depend on.
+const RUNTIME: [&str; 9] =
+    ["tokio", "tokio-util", "tokio-rustls", "hyper", "hyper-util", "socket2", "reqwest", "retina", "axum"];
+
+/// Files that decide: no runtime, no sockets, no files, no clock of their own. Of crates without a runtime the
+/// rest of this is still asked.
+const CORES: &[(&str, &[&str])] = &[
+    ("crates/container/src/", &[""]),
+    ("crates/protocol/src/", &[""]),
+    (
+        "crates/media/src/",
+        &["aac", "bits", "cell", "frame", "h264", "mp3", "percent", "picture", "retry", "segment", "time"],
+    ),
+    (
+        "crates/runtime/src/",
+        &["log/limiter", "log/line", "log/queue", "tasks/pauses", "tasks/roll", "workshop/queue"],
+    ),
+    (
+        "crates/control/src/",
+        &["agenda", "alarm/", "audit/entry", "matrix/core", "rehearsal/check", "rehearsal/night"],
+    ),
+    ("crates/control/src/rehearsal/", &["preflight", "tally"]),
+    (
+        "crates/control/src/schedule/",
+        &[
+            "calendar_json",
+            "challenge",
+            "conflicts",
+            "desk",
+            "dublin",
+            "event",
+            "ical",
+            "overrun",
+            "routing",
+            "settings",
+            "simulate",
+            "timetable",
+            "words",
+        ],
+    ),
+    ("crates/http/src/", &["guesses", "host"]),
+    (
+        "crates/ladder/src/",
+        &[
+            "assembler",
+            "audio",
+            "batches",
+            "colour",
+            "damage",
+            "diagnosis",
+            "lattice",
+            "motion",
+            "pressure",
+            "rusty",
+            "scale",
+            "scene",
+            "sound",
+            "speech",
+            "vitals",
+        ],
+    ),
+    ("crates/source/src/", &["described", "intake", "payload", "presence", "timeline", "tracks"]),
+    ("crates/vod/src/", &["cursor", "cut", "dash", "listing", "names", "playlist", "presentation", "smil"]),
+    ("crates/loadtest/src/", &["buffer", "fragment"]),
+    ("crates/admin/src/", &["attendance"]),
+    ("src/", &["channel", "delivery/address", "delivery/audience", "delivery/http/route", "server/budget"]),
+    ("src/store/", &["bitrate", "playlists", "window"]),
 ];
 
 /// What a core does not name. The names of `Instant` and `SystemTime` alone are only types.
@@ -127,44 +122,112 @@ const IO: [&[&str]; 6] = [
 /// Files that lean on each other and may: two files that are one thought, each with why.
 const CIRCLES: &[(&[&str], &str)] = &[
     (
-        &["delivery/answer.rs", "delivery/fault.rs"],
+        &["src/delivery/http/answer.rs", "src/delivery/http/fault.rs"],
         "a fault is an answer, and an answer is what a fault becomes",
     ),
     (
-        &["matrix/command.rs", "matrix/view.rs"],
+        &["crates/control/src/matrix/command.rs", "crates/control/src/matrix/view.rs"],
         "what is commanded is what is seen, and the answer to a command is a view",
     ),
-    (&["rtmp/flv/tag.rs", "rtmp/flv/unpack.rs"], "a tag, and what is in its body"),
-    (&["vod/chapters.rs", "vod/fragments.rs", "vod/movie.rs"], "three parts of one reader of one box tree"),
+    (
+        &["crates/protocol/src/rtmp/flv/tag.rs", "crates/protocol/src/rtmp/flv/unpack.rs"],
+        "a tag, and what is in its body",
+    ),
 ];
 
-/// The module that stands on a storey.
-fn room(file: &str) -> &str {
-    file.split('/').next().unwrap_or(file).trim_end_matches(".rs")
+/// Types that have their name in three rooms or more, and may for now.
+const NAMED_OFTEN: &[&str] = &[
+    "Address",
+    "Answer",
+    "Asked",
+    "Channel",
+    "Choice",
+    "Connection",
+    "Described",
+    "Description",
+    "Desk",
+    "Door",
+    "Ending",
+    "Entry",
+    "Event",
+    "Fault",
+    "Frame",
+    "Inner",
+    "Job",
+    "Kept",
+    "Key",
+    "Kind",
+    "Next",
+    "Order",
+    "Part",
+    "Patience",
+    "Place",
+    "Refusal",
+    "Refused",
+    "Report",
+    "Request",
+    "Rung",
+    "Seen",
+    "Session",
+    "Shared",
+    "Shown",
+    "Span",
+    "State",
+    "Step",
+    "Stream",
+    "Tally",
+    "Target",
+    "Unit",
+    "Window",
+    "Wish",
+];
+
+/// How many of a hundred types may share their name with another one. It only ever falls.
+const HOMONYMS_MAX: usize = 36;
+
+/// The room that a file is of: its crate, a module of a crate that holds several, or a module of the server. The roots of
+/// those that hold several are of none.
+fn room(file: &SourceFile) -> Option<&str> {
+    let package = file.module.first()?;
+    let inner = file.module.get(1).map(String::as_str);
+    let package = package.strip_prefix("amphi_").unwrap_or(package);
+    match package {
+        "main" => None,
+        // Its own words stand at its root.
+        "media" => inner.filter(|it| storey_of(it).is_some()).or(Some(package)),
+        "amphi" => inner,
+        _ if SHARED.contains(&package) => inner,
+        _ => Some(package),
+    }
 }
 
-fn storey_of(module: &str) -> Option<usize> {
-    STOREYS.iter().position(|storey| storey.contains(&module))
+fn storey_of(room: &str) -> Option<usize> {
+    STOREYS.iter().position(|storey| storey.contains(&room))
 }
 
-fn production(library: &Library) -> impl Iterator<Item = &SourceFile> {
-    library.files().filter(|file| !file.is_test && !["lib.rs", "main.rs"].contains(&&*file.name))
+/// Files of production, each with its room.
+fn production(library: &Library) -> impl Iterator<Item = (&str, &SourceFile)> {
+    library.files().filter(|file| !file.is_test).filter_map(|file| Some((room(file)?, file)))
 }
 
 #[test]
 fn imports_point_downward() {
     let library = Library::get();
     let mut faults = BTreeSet::new();
-    for file in production(library) {
-        let module = room(&file.name);
-        let Some(own) = storey_of(module) else {
-            faults.insert(format!("{}: module {module} stands on no storey", file.name));
+    for (own, file) in production(library) {
+        let Some(storey) = storey_of(own) else {
+            faults.insert(format!("{}: the room {own} stands on no storey", file.name));
             continue;
         };
-        for name in library.paths(file).iter().filter_map(|path| path.in_crate()?.first()) {
+        for path in library.paths(file) {
+            let Some(name) = library.definition(&path).and_then(room) else { continue };
             // The words of the media path are everybody's, also on their own storey.
-            if name != module && name != "media" && storey_of(name).is_none_or(|storey| storey >= own) {
-                faults.insert(format!("{}: imports {name}, which does not stand below {module}", file.name));
+            if name != own && name != "media" && storey_of(name).is_none_or(|it| it >= storey) {
+                faults.insert(format!(
+                    "{}: {} is of {name}, which does not stand below {own}",
+                    file.name,
+                    path.text()
+                ));
             }
         }
     }
@@ -172,10 +235,33 @@ fn imports_point_downward() {
 }
 
 #[test]
+fn media_config_container_and_protocol_depend_on_no_runtime_and_no_sockets() {
+    for package in WITHOUT_RUNTIME {
+        let manifest = format!("{}/crates/{package}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
+        let text = fs::read_to_string(&manifest).expect("it is a crate");
+        let manifest: toml::Table = text.parse().expect("Cargo reads it");
+        let dependencies = manifest["dependencies"].as_table().expect("a table");
+        for name in dependencies.keys() {
+            assert!(!RUNTIME.contains(&&**name), "{package} is a core and depends on {name}");
+            // Nor by way of another crate of ours.
+            if let Some(ours) = name.strip_prefix("amphi-") {
+                assert!(
+                    WITHOUT_RUNTIME.contains(&ours),
+                    "{package} is a core and depends on {name}, which is none"
+                );
+            }
+        }
+        assert!(!manifest.contains_key("target"), "{package}: dependencies of a platform are not looked at");
+    }
+}
+
+#[test]
 fn cores_do_no_io() {
     let library = Library::get();
-    for core in CORES {
-        let own: Vec<_> = production(library).filter(|file| file.name.starts_with(core)).collect();
+    let cores = CORES.iter().flat_map(|(dir, names)| names.iter().map(move |name| format!("{dir}{name}")));
+    for core in cores {
+        let own: Vec<_> =
+            library.files().filter(|file| !file.is_test && file.name.starts_with(&core)).collect();
         assert!(!own.is_empty(), "the core {core} is gone: mend the list");
         for file in own {
             for path in library.paths(file) {
@@ -213,11 +299,56 @@ fn every_file_introduces_itself() {
     }
 }
 
+#[test]
+fn every_crate_says_what_it_is_for_and_where_to_start() {
+    for package in reading::crates() {
+        let lib = fs::read_to_string(package.join("src/lib.rs")).expect("a crate is a library");
+        let text: Vec<_> = lib.lines().map_while(|line| line.strip_prefix("//!")).collect();
+        let text = text.join("\n").replace('*', "");
+        for part in ["not belong", "Where to start.", "# Example", "```\n"] {
+            assert!(text.contains(part), "{}: no {part:?}", package.display());
+        }
+    }
+}
+
+#[test]
+fn no_type_has_its_name_in_three_rooms() {
+    let mut rooms: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
+    for (room, file) in production(Library::get()) {
+        for name in &file.types {
+            rooms.entry(name).or_default().push((room, &file.name));
+        }
+    }
+    let often =
+        |files: &[(&str, &str)]| files.iter().map(|(room, _)| room).collect::<BTreeSet<_>>().len() >= 3;
+    let found: BTreeSet<_> = rooms.iter().filter(|(_, files)| often(files)).map(|(name, _)| *name).collect();
+    let known: BTreeSet<_> = NAMED_OFTEN.iter().copied().collect();
+    let new: Vec<_> = found.difference(&known).map(|name| format!("{name}: {:?}", rooms[name])).collect();
+    assert!(new.is_empty(), "names in three rooms\n{}", new.join("\n"));
+    let gone: Vec<_> = known.difference(&found).collect();
+    assert!(gone.is_empty(), "in fewer than three rooms now, mend the list: {gone:?}");
+}
+
+#[test]
+fn few_types_share_their_name() {
+    let mut files: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for file in Library::get().files().filter(|file| !file.is_test) {
+        for name in &file.types {
+            files.entry(name).or_default().push(&file.name);
+        }
+    }
+    let all: usize = files.values().map(Vec::len).sum();
+    files.retain(|_, files| files.len() > 1);
+    let shared: usize = files.values().map(Vec::len).sum();
+    println!("{shared} of {all} types share their name with another one");
+    assert!(shared * 100 <= all * HOMONYMS_MAX, "{shared} of {all} types share their name\n{files:#?}");
+}
+
 /// A line of the picture is a storey's number, its modules, and in parentheses what they are.
 #[test]
 fn the_picture_in_lib_rs_is_true() {
     let library = Library::get();
-    let lib = library.file("lib.rs").expect("it is the root");
+    let lib = library.file("src/lib.rs").expect("it is the root");
     let picture = lib.text.lines().skip_while(|line| !line.starts_with("//! ## The house"));
     let drawn: Vec<BTreeSet<&str>> = picture
         .take_while(|line| line.starts_with("//!"))
@@ -231,7 +362,6 @@ fn the_picture_in_lib_rs_is_true() {
     let storeys: Vec<_> = STOREYS.iter().rev().map(|storey| storey.iter().copied().collect()).collect();
     assert_eq!(drawn, storeys, "left: as drawn, right: as they are");
     let named: BTreeSet<_> = STOREYS.iter().copied().flatten().copied().collect();
-    let modules: BTreeSet<_> = library.files().map(|file| room(&file.name)).collect();
-    let apart = BTreeSet::from(["lib", "main", "house"]);
-    assert_eq!(named, modules.difference(&apart).copied().collect(), "left: as drawn, right: as they are");
+    let rooms: BTreeSet<_> = production(library).map(|(room, _)| room).collect();
+    assert_eq!(named, rooms, "left: as drawn, right: as they are");
 }

@@ -8,18 +8,8 @@
 //! waiting cell. One timeline, one initialization section per rung, no discontinuity, nothing for a player to
 //! notice. An idle channel costs no encoding at all.
 //!
-//! ## The flow
-//! ```text
-//!  encoder ──RTSP──▶ source ── frames ─▶ ladder (one per source) ─ coded cells ─▶ channel (live | waiting)
-//!  waiting.mp4 ─▶ ladder, once at start ───────────────────────────────────────────▶ │
-//!                                                                                    ▼
-//!                                                        container (CMAF) ─▶ store ─▶ delivery: HLS
-//!  publisher ─RTMP─▶ source                              coded cells ──────────────▶ delivery: RTSP, pushes
-//!                                                 coded pictures, in batches ───────▶ delivery: RTMP players
-//!  people ─▶ admin (REST, console) ─ commands ─▶ matrix ─ which source on which channel ─▶ server
-//!  Opencast ─ calendar ─▶ schedule ─ plan ─▶ server ─ commands ─▶ matrix
-//!  source, ladder, channel ─ what they notice ─▶ alarm ─▶ admin, webhooks, log
-//! ```
+//! The flow, and the life of a picture and of a request, are drawn in `docs/architecture.md`; `CONTRIBUTING.md` says which files
+//! to touch, in order, to add something. This text says what holds in the whole house.
 //!
 //! ## The house
 //! ```text
@@ -29,10 +19,11 @@
 //!  2  source ladder channel store vod schedule rehearsal simulator loadtest    (stages: strangers to each other)
 //!  1  config feed matrix agenda alarm audit http rtsp rtmp udp container push tasks workshop
 //!                                                                        (joints: how stages are told and joined)
-//!  0  media clock meter log retry                                        (words)
+//!  0  media clock meter log retry percent                                (words)
 //! ```
-//! A module imports only from lower storeys; modules of one storey are strangers and are joined in [`server`]. Within a
-//! module no files lean on each other in a circle. The tests in `house.rs` enforce it, and compare this picture with it.
+//! A room is a crate (`amphi_vod`), or a module of this crate or of one that holds several (`amphi_media`, `amphi_protocol`,
+//! `amphi_runtime`, `amphi_control`). It imports only from lower storeys; rooms of one storey are strangers and are joined in
+//! [`server`]. No files lean on each other in a circle. The tests in `house.rs` enforce it, and compare this picture with it.
 //!
 //! * **Cores** decide and are free of I/O; time is an argument. The timeline of a source
 //!   ([`source`]), the lattice of pictures and of sound ([`ladder`]), the splicer ([`channel`]), boxes,
@@ -95,6 +86,10 @@
 //! ## Queues
 //! Every queue has a bound and a policy: feeds drop to the next sync frame ([`feed`]), rungs drop pictures and
 //! repeat, coded cells drop the oldest, RTMP players who lag go on with the oldest cell of the last four, RTSP players who are late by a second with the next cell, whoever commands the matrix waits, webhooks and the log drop the newest message.
+//!
+//! **What does not belong here:** what is a library in its own right. It stands in `crates/`.
+//!
+//! **Where to start.** [`server::Server::start`] reads like a table of contents; `main.rs` has the commands.
 
 pub use amphi_admin as admin;
 pub use amphi_config as config;

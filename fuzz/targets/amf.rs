@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use amphi::rtmp::Guard;
+use amphi_protocol::rtmp::Guard;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

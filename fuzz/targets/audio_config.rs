@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use amphi::ladder::audio::AudioLane;
-use amphi::media::{
+use amphi_ladder::audio::AudioLane;
+use amphi_media::{
     AudioFormat, AudioSpecificConfig, AudioTrack, G711Law, MediaTime, SourceFrame, TrackFormat,
 };
 use bytes::Bytes;

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use amphi::schedule::calendar_json;
+use amphi_control::schedule::calendar_json;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

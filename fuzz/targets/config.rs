@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use amphi::config::Config;
+use amphi_config::Config;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

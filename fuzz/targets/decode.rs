@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use amphi::ladder::Inspector;
-use amphi::media::{MediaTime, ParameterSets, SourceFrame, TrackFormat};
+use amphi_ladder::Inspector;
+use amphi_media::{MediaTime, ParameterSets, SourceFrame, TrackFormat};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 

@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use amphi::http::would_ask;
+use amphi_http::would_ask;
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::body::{Body, Incoming};

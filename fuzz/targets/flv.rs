@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use amphi::rtmp::Unpacker;
+use amphi_protocol::rtmp::Unpacker;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 

@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use amphi::media::MediaTime;
-use amphi::schedule::{dublin, ical, zone};
+use amphi_media::MediaTime;
+use amphi_control::schedule::{dublin, ical, zone};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use amphi::rtsp::Latm;
+use amphi_protocol::rtsp::Latm;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

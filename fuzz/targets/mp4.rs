@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use amphi::container::isobmff::Boxes;
-use amphi::vod::{Movie, cuts};
+use amphi_container::isobmff::Boxes;
+use amphi_vod::{Movie, cuts};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

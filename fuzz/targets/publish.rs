@@ -6,13 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amphi::clock::{Clocks, ManualClock};
-use amphi::config::SecondPublisher;
-use amphi::feed::Publisher;
-use amphi::matrix::SourceStatus;
-use amphi::media::{MediaTime, Track};
-use amphi::rtmp::{Event, Frame, Session, Unpacker};
-use amphi::source::{Current, Inlet, Publication, SourceGauges};
+use amphi_media::clock::{Clocks, ManualClock};
+use amphi_config::SecondPublisher;
+use amphi_media::feed::Publisher;
+use amphi_control::matrix::SourceStatus;
+use amphi_media::{MediaTime, Track};
+use amphi_protocol::rtmp::{Event, Frame, Session, Unpacker};
+use amphi_source::{Current, Inlet, Publication, SourceGauges};
 use libfuzzer_sys::fuzz_target;
 
 const START: MediaTime = MediaTime::from_millis(1_795_000_000_000);
@@ -68,7 +68,7 @@ fn inlet(clock: &Arc<ManualClock>) -> Arc<Inlet> {
     })
 }
 
-fn take(into: &mut Publication, frame: Result<Option<Frame>, amphi::rtmp::FlvError>) {
+fn take(into: &mut Publication, frame: Result<Option<Frame>, amphi_protocol::rtmp::FlvError>) {
     match frame {
         Ok(Some(frame)) => {
             assert!(!frame.data.is_empty());

@@ -10,5 +10,5 @@ fuzz_target!(|data: &[u8]| {
     let _ = route::parse(path, |_| false);
     let _ = route::parse(path, |_| true);
     let _ = address::parse(path, |_| true);
-    let _ = amphi::vod::parse_file(path);
+    let _ = amphi_vod::parse_file(path);
 });

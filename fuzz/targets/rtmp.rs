@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use amphi::rtmp::{Event, Session, Unpacker};
+use amphi_protocol::rtmp::{Event, Session, Unpacker};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

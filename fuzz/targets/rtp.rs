@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use amphi::source::{Hailed, rehearse};
+use amphi_source::{Hailed, rehearse};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 

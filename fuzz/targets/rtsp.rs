@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use amphi::rtsp::Requests;
+use amphi_protocol::rtsp::Requests;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use amphi::rtsp::client::{Client, Credentials, Happening, Place, Wish, percent_decode};
+use amphi_protocol::rtsp::client::{Client, Credentials, Happening, Place, Wish, percent_decode};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

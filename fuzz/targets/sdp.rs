@@ -2,10 +2,10 @@
 
 #![no_main]
 
-use amphi::rtsp::client::Description;
+use amphi_protocol::rtsp::client::Description;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     assert!(Description::parse(data).media.len() <= 32);
-    amphi::source::rehearse(data, false, []);
+    amphi_source::rehearse(data, false, []);
 });

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use amphi::vod::Smil;
+use amphi_vod::Smil;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

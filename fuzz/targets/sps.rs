@@ -2,14 +2,14 @@
 
 #![no_main]
 
-use amphi::media::h264;
+use amphi_media::h264;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     if let Some(source) = h264::describe(data) {
         assert!(source.width > 0 && source.height > 0);
         let _ = (source.to_string(), source.limits(), source.oddities());
-        let _ = amphi::ladder::colour::Conversion::of(&source);
+        let _ = amphi_ladder::colour::Conversion::of(&source);
         let _ = h264::frame_num(data, &source);
     }
     let _ = (h264::recovery_point(data), h264::is_entry(data), h264::is_intra(data), h264::is_idr(data));

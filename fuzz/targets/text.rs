@@ -2,9 +2,9 @@
 
 #![no_main]
 
-use amphi::container::dash::Mpd;
-use amphi::container::hls;
-use amphi::container::webvtt::cues;
+use amphi_container::dash::Mpd;
+use amphi_container::hls;
+use amphi_container::webvtt::cues;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -1,7 +1,8 @@
-//! The crate's own source, read with `syn`: its files, which of them are tests, and what each names of others.
+//! The source of all crates of the workspace, read with `syn`: its files, which of them are tests, what each names of
+//! others, and which types stand in it.
 //!
-//! A path is followed through `use` and `pub use` to the file that defines what it names. What is not seen: methods and
-//! fields, and what a macro of ours would write (there is none).
+//! A path is followed through `use` and `pub use`, from crate to crate, to the file that defines what it names. What is
+//! not seen: methods and fields, and what a macro of ours would write (there is none).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,17 +12,20 @@ use std::sync::LazyLock;
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
-/// All files of the crate.
+/// All files, by the path of their module; the name of the crate comes first.
 pub(super) struct Library(BTreeMap<Vec<String>, SourceFile>);
 
 /// One file.
 pub(super) struct SourceFile {
-    /// Relative to `src`.
+    /// Its path in the repository.
     pub(super) name: String,
     pub(super) text: String,
     /// It is compiled for tests alone.
     pub(super) is_test: bool,
-    module: Vec<String>,
+    /// The crate and the modules that it is.
+    pub(super) module: Vec<String>,
+    /// Structures, enumerations, traits and aliases of production.
+    pub(super) types: BTreeSet<String>,
     /// What `use` binds in production, by name.
     bound: BTreeMap<String, Binding>,
     /// What `use module::*` names.
@@ -40,16 +44,11 @@ struct Binding {
     is_public: bool,
 }
 
-/// A path from the root of this crate (`crate` comes first) or of another.
+/// A path from the root of a crate, whose name comes first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FullPath(Vec<String>);
 
 impl FullPath {
-    /// Without `crate`, where it is of this crate.
-    pub(super) fn in_crate(&self) -> Option<&[String]> {
-        self.0.split_first().filter(|(first, _)| *first == "crate").map(|(_, rest)| rest)
-    }
-
     /// `what` stands in it: at its beginning, or, where it is a type and its function, anywhere.
     pub(super) fn names(&self, what: &[&str]) -> bool {
         let is_type = what.first().is_some_and(|first| first.starts_with(char::is_uppercase));
@@ -69,11 +68,11 @@ impl Library {
     }
 
     fn read() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut files = BTreeMap::new();
-        for path in rust_files(&root) {
+        for path in crates().into_iter().chain([root.to_owned()]).flat_map(|it| rust_files(&it.join("src"))) {
             let text = fs::read_to_string(&path).expect("a source file is text");
-            let name = path.strip_prefix(&root).expect("beneath src").to_string_lossy().into_owned();
+            let name = path.strip_prefix(root).expect("beneath the root").to_string_lossy().into_owned();
             add(&mut files, name, text);
         }
         let mut library = Self(files);
@@ -109,7 +108,9 @@ impl Library {
             })
             .collect();
         for (module, file) in &mut self.0 {
-            file.is_test = tests.iter().any(|test| module.starts_with(test));
+            // Where `#[path]` says where a module of tests stands, the file's name says what it is.
+            file.is_test =
+                tests.iter().any(|test| module.starts_with(test)) || file.name.ends_with("_tests.rs");
         }
     }
 
@@ -134,7 +135,7 @@ impl Library {
         let mut child = file.module.clone();
         child.push(first.clone());
         if self.0.contains_key(&child) {
-            return Some([&["crate".to_owned()][..], &file.module, path].concat());
+            return Some([&file.module, path].concat());
         }
         (path.len() > 1 && !file.items.contains(first)).then(|| path.to_vec())
     }
@@ -150,8 +151,7 @@ impl Library {
                 file.bound.iter().filter(|(name, binding)| !binding.is_public || names.contains(name));
             let bound = bound.map(|(_, binding)| binding.path.clone());
             for path in written.chain(bound) {
-                if let Some(rest) = FullPath(path.clone()).in_crate()
-                    && let Some(target) = self.defines(rest, 0)
+                if let Some(target) = self.defines(&path, 0)
                     // The file of a module says the words of those in its folder; theirs are its parts.
                     && !file.module.starts_with(&target.module)
                 {
@@ -164,34 +164,41 @@ impl Library {
         edges
     }
 
-    /// The file where what `path` names stands.
+    /// The file where what `path` names stands; `None` for what is not ours.
+    pub(super) fn definition(&self, path: &FullPath) -> Option<&SourceFile> {
+        self.defines(&path.0, 0)
+    }
+
     fn defines(&self, path: &[String], depth: usize) -> Option<&SourceFile> {
         // `use` goes in circles nowhere.
         assert!(depth < 20, "{path:?}");
-        let known = (0..=path.len()).rev().find(|len| self.0.contains_key(&path[..*len]))?;
+        let known = (1..=path.len()).rev().find(|len| self.0.contains_key(&path[..*len]))?;
         let file = &self.0[&path[..known]];
         let Some(name) = path.get(known) else { return Some(file) };
         if let Some(binding) = file.bound.get(name) {
             let target = [&binding.path[..], &path[known + 1..]].concat();
-            let target = FullPath(target);
-            return target.in_crate().and_then(|rest| self.defines(rest, depth + 1));
+            return self.defines(&target, depth + 1);
         }
         if !file.items.contains(name) {
             for glob in &file.globs {
-                let Some((_, rest)) = glob.split_first().filter(|(first, _)| *first == "crate") else {
-                    continue;
-                };
-                if let Some(there) = self.0.get(rest)
+                if let Some(there) = self.0.get(glob)
                     && there.module != file.module
                     && (there.items.contains(name) || there.bound.contains_key(name))
                 {
-                    let target = [rest, &path[known..]].concat();
+                    let target = [glob, &path[known..]].concat();
                     return self.defines(&target, depth + 1);
                 }
             }
         }
         Some(file)
     }
+}
+
+/// The folders of the crates beneath `crates`.
+pub(super) fn crates() -> Vec<PathBuf> {
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
+    let entries = fs::read_dir(all).expect("crates can be read");
+    entries.map(|entry| entry.expect("crates can be read").path()).collect()
 }
 
 fn rust_files(dir: &Path) -> Vec<PathBuf> {
@@ -208,21 +215,18 @@ fn rust_files(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn add(files: &mut BTreeMap<Vec<String>, SourceFile>, name: String, text: String) {
-    let stem = name.trim_end_matches(".rs");
-    let mut module: Vec<String> = stem.split('/').map(str::to_owned).collect();
-    if module.last().is_some_and(|last| last == "mod") || module == ["lib"] {
-        module.pop();
-    }
+    let module = module_of(&name);
     let syntax = syn::parse_file(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
     let mut reader = Reader { module, ..Reader::default() };
     reader.visit_file(&syntax);
-    let Reader { module, bound, globs, items, written, test_modules } = reader;
+    let Reader { module, bound, globs, items, types, written, test_modules } = reader;
     let is_test = false;
     let file = SourceFile {
         name,
         text,
         is_test,
         module: module.clone(),
+        types,
         bound,
         globs,
         items,
@@ -232,11 +236,25 @@ fn add(files: &mut BTreeMap<Vec<String>, SourceFile>, name: String, text: String
     files.insert(module, file);
 }
 
+/// `crates/vod/src/mount/mod.rs` is `amphi_vod::mount`, and `src/store.rs` is `amphi::store`.
+fn module_of(name: &str) -> Vec<String> {
+    let stem = name.trim_end_matches(".rs");
+    let (package, stem) = match stem.strip_prefix("crates/").and_then(|rest| rest.split_once("/src/")) {
+        Some((package, stem)) => (format!("amphi_{package}"), stem),
+        None => ("amphi".to_owned(), stem.trim_start_matches("src/")),
+    };
+    if stem == "main" {
+        return vec!["main".to_owned()];
+    }
+    let below = stem.split('/').filter(|part| !["lib", "mod"].contains(part));
+    [package].into_iter().chain(below.map(str::to_owned)).collect()
+}
+
 /// A path that begins with `crate`, `self` or `super`, in this module.
 fn absolute(module: &[String], path: &[String]) -> Option<Vec<String>> {
     let (first, mut rest) = path.split_first()?;
     let mut base = match &**first {
-        "crate" => Vec::new(),
+        "crate" => module[..1].to_vec(),
         "self" => module.to_vec(),
         "super" => module.split_last()?.1.to_vec(),
         _ => return None,
@@ -245,7 +263,7 @@ fn absolute(module: &[String], path: &[String]) -> Option<Vec<String>> {
         base.pop();
         rest = after;
     }
-    Some([&["crate".to_owned()][..], &base, rest].concat())
+    Some([&base, rest].concat())
 }
 
 fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
@@ -264,6 +282,7 @@ struct Reader {
     bound: BTreeMap<String, Binding>,
     globs: Vec<Vec<String>>,
     items: BTreeSet<String>,
+    types: BTreeSet<String>,
     written: BTreeSet<Vec<String>>,
     test_modules: BTreeSet<String>,
 }
@@ -302,9 +321,7 @@ impl Reader {
             return full;
         }
         match path.first() {
-            Some(first) if self.items.contains(first) => {
-                [&["crate".to_owned()][..], &self.module, path].concat()
-            }
+            Some(first) if self.items.contains(first) => [&self.module, path].concat(),
             _ => path.to_vec(),
         }
     }
@@ -361,6 +378,12 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_item(&mut self, item: &'ast syn::Item) {
         if !is_for_tests(attributes(item)) {
+            if matches!(
+                item,
+                syn::Item::Struct(_) | syn::Item::Enum(_) | syn::Item::Trait(_) | syn::Item::Type(_)
+            ) {
+                self.types.extend(name_of(item));
+            }
             visit::visit_item(self, item);
         }
     }
@@ -444,11 +467,11 @@ mod tests {
         let text = "use crate::{clock::Clock, meter::{Counter, Note}};\nfn f() { crate::feed::x(); g!(crate::log::y()) }";
         let library = Library::of(&[("a.rs", text)]);
         let expected = [
-            "crate::clock::Clock",
-            "crate::feed::x",
-            "crate::log::y",
-            "crate::meter::Counter",
-            "crate::meter::Note",
+            "amphi::clock::Clock",
+            "amphi::feed::x",
+            "amphi::log::y",
+            "amphi::meter::Counter",
+            "amphi::meter::Note",
         ];
         let found = named(&library, "a.rs");
         assert!(expected.iter().all(|it| found.iter().any(|found| found == it)), "{found:?}");
@@ -461,7 +484,7 @@ mod tests {
             Library::of(&[("a.rs", text), ("b.rs", "#[cfg(test)]\nmod tests;"), ("b/tests.rs", "")]);
         let found = named(&library, "a.rs");
         assert!(found.contains(&"std::time::Instant::now".to_owned()), "{found:?}");
-        assert!(!found.iter().any(|it| it.starts_with("crate")), "{found:?}");
+        assert!(!found.iter().any(|it| it.starts_with("amphi")), "{found:?}");
         assert!(library.file("b/tests.rs").is_some_and(|file| file.is_test));
     }
 
@@ -475,5 +498,36 @@ mod tests {
         let edges: Vec<_> = library.edges().into_keys().collect();
         let edge = |from: &str, to: &str| (from.to_owned(), to.to_owned());
         assert_eq!(edges, [edge("a/one.rs", "a/two.rs"), edge("a/two.rs", "a/one.rs")]);
+    }
+
+    #[test]
+    fn a_name_is_followed_into_other_crates_and_through_aliases() {
+        let library = Library::of(&[
+            ("crates/media/src/lib.rs", "pub mod clock;\nmod cell;\npub use cell::Cell;"),
+            ("crates/media/src/cell.rs", "pub struct Cell;"),
+            ("crates/media/src/clock.rs", "pub struct Clock;"),
+            ("crates/vod/src/lib.rs", "mod mount;\nuse amphi_media as media;\nuse amphi_media::clock;"),
+            (
+                "crates/vod/src/mount/mod.rs",
+                "use crate::media::Cell;\nfn f(_: Cell, _: crate::clock::Clock) {}",
+            ),
+            ("src/store.rs", "use amphi_media::{Cell, clock::Clock};\nfn f(_: Cell, _: Clock) {}"),
+        ]);
+        let edges: Vec<_> = library.edges().into_keys().collect();
+        let edge = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+        let [mount, store] = ["crates/vod/src/mount/mod.rs", "src/store.rs"];
+        let [cell, clock] = ["crates/media/src/cell.rs", "crates/media/src/clock.rs"];
+        for edge in [edge(mount, cell), edge(mount, clock), edge(store, cell), edge(store, clock)] {
+            assert!(edges.contains(&edge), "{edge:?} is not in {edges:?}");
+        }
+    }
+
+    #[test]
+    fn types_of_production_are_seen() {
+        let text =
+            "pub struct A;\nenum B {}\n#[cfg(test)]\nstruct T;\nmod m { type C = u8; }\ntrait D { type E; }";
+        let library = Library::of(&[("a.rs", text)]);
+        let types: Vec<_> = library.files().flat_map(|file| &file.types).map(String::as_str).collect();
+        assert_eq!(types, ["A", "B", "C", "D"]);
     }
 }

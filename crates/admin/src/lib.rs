@@ -31,6 +31,17 @@
 //! register it with `routes!` below; the tests then ask that its answers are as documented.
 //!
 //! Not here: listening, and what the matrix's words mean for sources and channels.
+//!
+//! **What does not belong here:** what commands do. They go to the matrix; the server obeys it.
+//!
+//! **Where to start.** `channels.rs` for a route from request to answer, `guard.rs` for who may ask, [`console`] for the
+//! page, [`wowza`] for the interface that scripts of Wowza call.
+//!
+//! # Example
+//! ```
+//! let tokens = amphi_admin::Tokens::default();
+//! assert!(tokens.operator.is_empty(), "without a token the port is bound to loopback only");
+//! ```
 
 mod access;
 #[cfg(test)]

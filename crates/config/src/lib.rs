@@ -6,6 +6,17 @@
 //! say every fault at once, each with its line and column; [`check`] says warnings too. A configuration is
 //! read in three steps: syntax (TOML), shape (unknown keys, wrong types), meaning (`check/`). The second and
 //! third are told together; where the syntax of a table is bad, nothing else is said of that table.
+//!
+//! **What does not belong here:** what is made of the values. Each crate turns its part into its own settings.
+//!
+//! **Where to start.** [`Config`] below is the file, key by key; `check/` holds the rules that no type can say;
+//! `difference.rs` says what a reload would change.
+//!
+//! # Example
+//! ```
+//! let faults = amphi_config::Config::parse("[server]\nhttp_lisen = \"\"", "config.toml").unwrap_err();
+//! assert!(faults.to_string().contains("config.toml:2"), "{faults}");
+//! ```
 
 mod check;
 mod difference;

@@ -1,4 +1,26 @@
 //! Who decides what is on air: matrix, calendar, alarms, audit and rehearsal.
+//!
+//! Most of it is cores: time is an argument. Their shells are small: the task that owns the matrix, the writer of the audit
+//! log, the client of the calendar.
+//!
+//! **What does not belong here:** sources, channels and coding, and acting on what is decided: the server does that.
+//!
+//! **Where to start.** [`matrix`] is the heart: three voices ask for a channel, one counts. [`schedule`] makes a plan of a
+//! calendar and tells it to the matrix. [`alarm`] decides what somebody should look at; a new alarm is a new
+//! `Condition` in `alarm/kind.rs`.
+//!
+//! # Example
+//! A source that is not there cannot be connected:
+//! ```
+//! use amphi_control::matrix::{ChannelLayout, Command, Layout, Matrix};
+//! use amphi_media::MediaTime;
+//!
+//! let now = MediaTime::from_millis(0);
+//! let hall = ChannelLayout { name: "Amphi_D".into(), ..ChannelLayout::default() };
+//! let mut matrix = Matrix::new(Layout { channels: vec![hall], sources: vec![] }, now);
+//! let connect = Command::Connect { channel: "Amphi_D".into(), source: "camera".into(), until: None };
+//! assert!(matrix.apply(connect, now).is_err());
+//! ```
 
 pub mod agenda;
 pub mod alarm;

@@ -11,6 +11,18 @@
 //! * [`cors`] opens answers to pages of other origins; [`problem`] and [`empty`] say no.
 //!
 //! What does *not* belong here: routes, names, playlists, anything that knows what is served.
+//!
+//! **Where to start.** `serve.rs` for the general server, `express.rs` for the lane that answers nearly every viewer,
+//! `content.rs` for what an answer made of bytes says.
+//!
+//! # Example
+//! ```
+//! use amphi_http::{Requested, requested_range};
+//! use http::{HeaderMap, HeaderValue, header::RANGE};
+//!
+//! let headers = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=-500"))]);
+//! assert_eq!(requested_range(&headers, 1000), Requested::Part(500..1000));
+//! ```
 
 use amphi_media as media;
 use amphi_media::meter;

@@ -15,6 +15,24 @@
 //! * [`WaitingLoop`] is the same encoders run once over the waiting video.
 //!
 //! What does not belong here: which source is on which channel, and what becomes of a cell.
+//!
+//! **Where to start.** `live.rs` is the shell that joins everything; [`lattice`] is what makes a camera's pictures fit into
+//! cells; `rung.rs` codes one rung.
+//!
+//! # Example
+//! A picture that comes off its slot is shown in the nearest one:
+//! ```
+//! use std::time::Duration;
+//!
+//! use amphi_ladder::lattice::Lattice;
+//! use amphi_media::{Grid, MediaTime, Slot};
+//!
+//! let mut lattice = Lattice::new(Grid::new(4000), 25, Duration::from_millis(200));
+//! let at = MediaTime::from_millis(8_003);
+//! lattice.push(at, "a picture", at);
+//! let filled = lattice.poll(at).expect("its slot has come");
+//! assert!(filled.begins_cell && filled.slot == Slot(200));
+//! ```
 
 pub mod assembler;
 pub mod audio;

@@ -13,6 +13,17 @@
 //! and what comes first. It works on any server. Media bytes are counted and thrown away where they arrive.
 //!
 //! What does *not* belong here: anything of our own server. Peers are judged by the same means.
+//!
+//! **Where to start.** [`run`] below; `player.rs` and `hls.rs` are what one player does, `tally.rs` is what is counted.
+//!
+//! # Example
+//! ```
+//! # async fn example() -> Result<(), amphi_loadtest::TargetError> {
+//! let target = amphi_loadtest::Target::resolve("http://127.0.0.1:8080/Live/playlist.m3u8", false).await?;
+//! assert_eq!(target.protocol, amphi_loadtest::Protocol::Http);
+//! # Ok(())
+//! # }
+//! ```
 
 mod buffer;
 mod connection;

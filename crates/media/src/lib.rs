@@ -2,6 +2,20 @@
 //!
 //! Storey 0: plain values without I/O, clock or threads. What does *not* belong here: anything that
 //! decides (lattice, splice), anything that speaks a protocol or a container.
+//!
+//! **Where to start.** `cell.rs`: a [`CodedCell`] is what travels from a ladder to every viewer. `time.rs` says how time is
+//! counted. Around them stand five small modules that every crate may use: [`clock`] (the two doors to time), [`feed`]
+//! (frames from one to many, dropping), [`meter`] (counters and fault notes), [`retry`] (back-off), [`percent`] (decoding of URLs).
+//!
+//! # Example
+//! A cell is one segment's slot on the wall-clock grid:
+//! ```
+//! use amphi_media::{CellIndex, Grid, MediaTime};
+//!
+//! let grid = Grid::new(4000);
+//! assert_eq!(grid.cell_at(MediaTime::from_millis(9_500)), CellIndex(2));
+//! assert_eq!(grid.start(CellIndex(2)), MediaTime::from_millis(8_000));
+//! ```
 
 mod aac;
 mod bits;

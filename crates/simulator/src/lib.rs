@@ -4,6 +4,16 @@
 //! that is burnt into the demo's clips tells the time of day modulo L, and latency can be read off a picture.
 //! RTP goes over TCP (interleaved) or unicast UDP, with sender reports. What does not belong here: anything
 //! that the server itself needs.
+//!
+//! **Where to start.** [`SimulatorOptions`] below, `playout.rs` for what is sent when, `fault.rs` for what a hall can have.
+//!
+//! # Example
+//! Faults have names, for the demo and for tests:
+//! ```
+//! use amphi_simulator::Fault;
+//!
+//! assert_eq!("freeze".parse::<Fault>().ok(), Some(Fault::Freeze));
+//! ```
 
 mod connection;
 mod fault;

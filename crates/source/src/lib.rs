@@ -9,6 +9,15 @@
 //! * [`Inlet`] lets one publisher at a time in, for sources that publish to us.
 //!
 //! What does not belong here: decoding, channels, and which source is on which channel.
+//!
+//! **Where to start.** `supervisor.rs` keeps a source connected, `session.rs` is one connection, [`timeline`] is where RTP
+//! time becomes media time. Quirks of devices are named where they are tolerated.
+//!
+//! # Example
+//! ```
+//! let timeline = amphi_source::timeline::Timeline::new(25);
+//! assert!(!timeline.is_settled(), "no packet has come yet");
+//! ```
 
 use amphi_config as config;
 use amphi_control::matrix;

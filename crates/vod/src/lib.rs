@@ -15,6 +15,17 @@
 //!
 //! What does *not* belong here: how mp4 files, playlists and manifests are read and written ([`amphi_container`]),
 //! URLs and HTTP (`delivery`), live channels.
+//!
+//! **Where to start.** `mount.rs` is what is asked; `presentation.rs` is what one recording is; `cut.rs` says where segments
+//! begin. The boxes themselves are written and read in `amphi-container`.
+//!
+//! # Example
+//! ```
+//! let text = r#"<smil><body><switch><video src="mp4:lecture_720p.mp4"/></switch></body></smil>"#;
+//! let smil = amphi_vod::Smil::parse(text)?;
+//! assert_eq!(smil.renditions[0].path, "lecture_720p.mp4");
+//! # Ok::<(), amphi_vod::SmilFault>(())
+//! ```
 
 mod buffers;
 mod cursor;

@@ -57,7 +57,8 @@ impl RtspPort {
 }
 
 async fn recording(mount: Mount, stream: &Stream, path: &str) -> Result<Programme, Refusal> {
-    let presentation = mount.open(stream).await.map_err(|fault| Unserved::new(path, mount.asker(), &fault).rtsp())?;
+    let presentation =
+        mount.open(stream).await.map_err(|fault| Unserved::new(path, mount.asker(), &fault).rtsp())?;
     let rendition = presentation.for_frames().ok_or(Refusal::NotFound)?;
     let tracks = rendition.formats();
     if tracks.is_empty() {

@@ -172,6 +172,7 @@ impl AudioLane {
 
     /// The same for units in the ladder's own format whose bytes are anything.
     #[cfg(any(test, feature = "testing"))]
+    #[must_use]
     pub fn blind(self) -> Self {
         let ear = Ear::blind(amphi_media::AudioSpecificConfig::lc(self.target.format));
         Self { ear, ..self }
