@@ -10,6 +10,7 @@ pub mod clock;
 pub mod feed;
 mod frame;
 pub mod h264;
+mod lock;
 pub mod meter;
 mod mp3;
 pub mod percent;
@@ -25,6 +26,7 @@ pub use cell::{
 };
 pub use frame::{G711Law, SourceFrame, Track, TrackFormat};
 pub use h264::{ParameterSets, VideoDescription};
+pub use lock::Lock;
 pub use mp3::Mp3Header;
 pub use picture::{Picture, PictureSize, SampleAspect};
 pub use segment::{Pieces, Segment};
