@@ -18,6 +18,7 @@ mod client;
 mod control;
 mod flv;
 mod guard;
+mod handshake;
 mod name;
 mod session;
 mod share;
