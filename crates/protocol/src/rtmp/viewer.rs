@@ -68,13 +68,7 @@ impl Viewer {
         let handshake = Handshake::of_client(&mut output)?;
         let mut guard = Guard::default();
         guard.let_media_in(true);
-        Ok(Self {
-            target,
-            handshake,
-            guard,
-            output,
-            receipt: Receipt::default(),
-        })
+        Ok(Self { target, handshake, guard, output, receipt: Receipt::default() })
     }
 
     /// Reads from the front of `input`; `None` when it is used up.
