@@ -375,7 +375,7 @@ async fn connect_of(
 
 async fn connect_to(state: &Inner, from: Address, app: &str, name: &str) -> Answer {
     let source = source_name(name);
-    let applied = state.matrix.connect(app, source, None).await;
+    let applied = state.matrix.connect(&app.into(), &source.into(), None).await;
     let entry = state.entry(Action::Connect, from).on(app).with(Some(source));
     state.audit.record(entry.result(&applied));
     applied?;
@@ -457,7 +457,7 @@ async fn take_off(
     if what != Action::Disconnect {
         return Ok((source, "reset"));
     }
-    state.matrix.disconnect(app).await?;
+    state.matrix.disconnect(&app.into()).await?;
     Ok((source, "stopped"))
 }
 

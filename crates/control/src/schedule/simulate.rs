@@ -100,7 +100,10 @@ pub fn simulate(
                     source: desired.source.clone(),
                     by: desired.by,
                     reason: desired.reason.clone(),
-                    may_last_until: may_last.get(name).copied().filter(|_| desired.by == By::Schedule),
+                    may_last_until: may_last
+                        .get(name.as_str())
+                        .copied()
+                        .filter(|_| desired.by == By::Schedule),
                 });
             }
         }
