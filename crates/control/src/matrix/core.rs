@@ -19,7 +19,7 @@ use super::store::Override;
 use super::view::{By, ChannelView, Desired, MatrixView, SourceView, Voice};
 use crate::media::MediaTime;
 
-/// The channels and sources that there are; fixed for a matrix's life.
+/// The channels and sources that there are, until [`Matrix::relayout`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     /// Channels, each name once.

@@ -22,7 +22,7 @@ use crate::media::MediaTime;
 pub struct Simulation {
     /// The first instant.
     pub from: MediaTime,
-    /// Behind the last one.
+    /// Where it ends, this instant not included.
     pub to: MediaTime,
     /// IANA name of the zone in which the table tells the time.
     pub timezone: String,

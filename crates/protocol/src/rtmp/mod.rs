@@ -33,8 +33,7 @@ pub use guard::{Guard, GuardError, LeftOut, Message};
 pub use name::{AppName, NameError, Query, StreamName, shows_key};
 pub use session::{Event, Session, SessionError};
 pub use share::{
-    Description, Shared, Timebase, TooLong, audio, cell, opening, recorded_audio, recorded_opening,
-    recorded_video, video,
+    Description, Shared, Timebase, TooLong, audio, cell, opening, recorded_opening, recorded_video, video,
 };
 pub use sniff::{SNIFF_MAX, Sniffed, sniff};
 pub use viewer::{Seen, Viewer};

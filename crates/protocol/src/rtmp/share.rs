@@ -116,11 +116,6 @@ pub fn recorded_video(
     message(message_type::VIDEO, timestamp_ms, &flv::video_head_composed(sync, composition_ms), sample)
 }
 
-/// A raw AAC access unit of a recording.
-pub fn recorded_audio(timestamp_ms: u32, frame: &[u8]) -> Result<Bytes, TooLong> {
-    audio(timestamp_ms, frame)
-}
-
 /// An opening that begins with the data message `metadata`.
 pub(super) fn opening_with(metadata: &[u8], tracks: &RungTracks, timestamp_ms: u32, stream_id: u32) -> Bytes {
     let mut out = BytesMut::new();

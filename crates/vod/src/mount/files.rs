@@ -115,13 +115,13 @@ pub(super) fn list(settings: &MountSettings, known: &KnownListed) -> Result<Vec<
     let mut found = Vec::new();
     let mut folders = vec![(String::new(), 0)];
     let mut seen = 0;
-    while let Some((folder, depth)) = folders.pop() {
+    'folders: while let Some((folder, depth)) = folders.pop() {
         let Ok(entries) = root.read_dir(if folder.is_empty() { "." } else { &folder }) else { continue };
         for entry in entries.flatten() {
             seen += 1;
             if seen > LISTED_MAX {
                 warn!(root = %settings.root.display(), LISTED_MAX, "more files than are looked through");
-                break;
+                break 'folders;
             }
             let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type()) else { continue };
             let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
