@@ -104,17 +104,17 @@ impl MatrixHandle {
         source: &SourceName,
         until: Option<MediaTime>,
     ) -> Result<Applied, MatrixError> {
-        self.tell(Command::Connect { channel: channel.clone().into(), source: source.clone(), until }).await
+        self.tell(Command::Connect { channel: channel.clone(), source: source.clone(), until }).await
     }
 
     /// Manual override: shows the waiting loop on `channel`.
     pub async fn disconnect(&self, channel: &ChannelName) -> Result<Applied, MatrixError> {
-        self.tell(Command::Disconnect { channel: channel.clone().into() }).await
+        self.tell(Command::Disconnect { channel: channel.clone() }).await
     }
 
     /// Back to what the schedule or the configuration says of `channel`.
     pub async fn clear_override(&self, channel: &ChannelName) -> Result<Applied, MatrixError> {
-        self.tell(Command::ClearOverride { channel: channel.clone().into() }).await
+        self.tell(Command::ClearOverride { channel: channel.clone() }).await
     }
 
     /// Puts words on a channel's waiting picture, or takes them away.
@@ -123,7 +123,7 @@ impl MatrixHandle {
         channel: &ChannelName,
         notice: Option<Notice>,
     ) -> Result<Applied, MatrixError> {
-        self.tell(Command::Notice { channel: channel.clone().into(), notice }).await
+        self.tell(Command::Notice { channel: channel.clone(), notice }).await
     }
 
     /// Words for a channel's waiting picture where no person has put any, or none.
@@ -132,7 +132,7 @@ impl MatrixHandle {
         channel: &ChannelName,
         notice: Option<Notice>,
     ) -> Result<Applied, MatrixError> {
-        self.tell(Command::Announce { channel: channel.clone().into(), notice }).await
+        self.tell(Command::Announce { channel: channel.clone(), notice }).await
     }
 
     /// What the schedule says of `channel` from now on.
@@ -141,7 +141,7 @@ impl MatrixHandle {
         channel: &ChannelName,
         scheduled: Option<Scheduled>,
     ) -> Result<Applied, MatrixError> {
-        self.tell(Command::Schedule { channel: channel.clone().into(), scheduled }).await
+        self.tell(Command::Schedule { channel: channel.clone(), scheduled }).await
     }
 
     /// A source says how it is. Never waits; only the latest report of a source counts.

@@ -208,7 +208,7 @@ impl Desk {
         let overrun = on_it().find(may_last).and_then(|event| {
             Some(MayOverrun {
                 event: event.id.clone(),
-                source: event.source.clone()?.into(),
+                source: event.source.clone()?,
                 reason: reason(event, &self.settings.zone),
                 planned: event.connect_until?,
                 latest: event.may_last_until?,
