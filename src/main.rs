@@ -156,7 +156,7 @@ struct Simulate {
     /// The first instant: 2026-11-23, 2026-11-23T08:00 (the site's zone) or 2026-11-23T07:00:00Z. Default: today.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     from: Option<String>,
-    /// Behind the last instant. Default: a week after the first.
+    /// Where it ends, this instant not included. Default: a week after the first.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     to: Option<String>,
     /// The configuration: channels, sources, [schedule].

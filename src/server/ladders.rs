@@ -1,8 +1,10 @@
 //! The ladders of this moment, as others than the conductor see them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use amphi_media::Lock;
 
 use crate::clock::Clocks;
 use crate::ladder::LadderMeter;
@@ -20,7 +22,7 @@ pub(super) struct LadderKey {
 
 /// The ladders of this moment, by source and ladder name. The conductor writes, watchman and metrics read.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ladders(Arc<Mutex<BTreeMap<LadderKey, LadderState>>>);
+pub(super) struct Ladders(Arc<Lock<BTreeMap<LadderKey, LadderState>>>);
 
 /// A ladder as others see it.
 #[derive(Clone, Debug)]
@@ -33,15 +35,15 @@ pub(super) enum LadderState {
 
 impl Ladders {
     pub(super) fn set(&self, key: &LadderKey, state: LadderState) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), state);
+        self.0.lock().insert(key.clone(), state);
     }
 
     pub(super) fn keep(&self, keep: impl Fn(&LadderKey) -> bool) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| keep(key));
+        self.0.lock().retain(|key, _| keep(key));
     }
 
     pub(super) fn all(&self) -> BTreeMap<LadderKey, LadderState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     /// When a source was last heard and seen by any of its ladders, by the machine's clock.
@@ -51,7 +53,7 @@ impl Ladders {
             let media = Some(gauge.get()).filter(|ms| *ms != 0).map(|ms| MediaTime::from_millis(ms as i64));
             media.map(|media| clocks.to_wall(media))
         };
-        for (key, state) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for (key, state) in self.0.lock().iter() {
             if let LadderState::Runs(meter) = state
                 && key.source == source
             {

@@ -22,7 +22,7 @@ use crate::audit::{Action, AuditLog, Entry};
 use crate::clock::WallClock;
 use crate::config::{Config, Schedule, Secret};
 use crate::matrix::{Applied, MatrixError, MatrixHandle, Scheduled};
-use crate::media::MediaTime;
+use crate::media::{ChannelName, MediaTime};
 use crate::meter::Note;
 use crate::retry::Retry;
 use crate::schedule::{
@@ -81,9 +81,9 @@ pub(super) struct Scheduler {
     matrix: MatrixHandle,
     plan: watch::Sender<Arc<Plan>>,
     orders: watch::Receiver<Arc<Config>>,
-    told: BTreeMap<String, Wish>,
+    told: BTreeMap<ChannelName, Wish>,
     /// What the audit log knows of each channel.
-    recorded: BTreeMap<String, Scheduled>,
+    recorded: BTreeMap<ChannelName, Scheduled>,
     clock: Arc<dyn WallClock>,
     /// When what could not be kept is tried again.
     retry: Retry,

@@ -27,7 +27,7 @@ pub struct SimulateOptions {
     pub config: PathBuf,
     /// The first instant; `None` = the last midnight.
     pub from: Option<String>,
-    /// Behind the last one; `None` = a week later.
+    /// Where it ends, this instant not included; `None` = a week later.
     pub to: Option<String>,
 }
 

@@ -75,7 +75,7 @@ pub(super) async fn connect(
     Name(channel): Name,
     JsonBody(Connect { source, until }): JsonBody<Connect>,
 ) -> Answer {
-    let applied = state.matrix.connect(&channel, &source, until).await;
+    let applied = state.matrix.connect(&channel.as_str().into(), &source.as_str().into(), until).await;
     let entry = caller.does(Action::Connect, state.clock.now()).on(&channel).with(Some(&source)).until(until);
     state.audit.record(entry.result(&applied));
     answer(applied)
@@ -87,7 +87,7 @@ pub(super) async fn connect(
     responses((status = 200, description = "The channel as it is now", body = Changed), Refused, NoSuchName, Ending),
 )]
 pub(super) async fn disconnect(State(state): Shared, caller: Caller, Name(channel): Name) -> Answer {
-    let applied = state.matrix.disconnect(&channel).await;
+    let applied = state.matrix.disconnect(&channel.as_str().into()).await;
     recorded(&state, &caller, Action::Disconnect, &channel, applied)
 }
 
@@ -97,7 +97,7 @@ pub(super) async fn disconnect(State(state): Shared, caller: Caller, Name(channe
     responses((status = 200, description = "The channel as it is now", body = Changed), Refused, NoSuchName, Ending),
 )]
 pub(super) async fn clear_override(State(state): Shared, caller: Caller, Name(channel): Name) -> Answer {
-    let applied = state.matrix.clear_override(&channel).await;
+    let applied = state.matrix.clear_override(&channel.as_str().into()).await;
     recorded(&state, &caller, Action::ClearOverride, &channel, applied)
 }
 
@@ -114,7 +114,7 @@ pub(super) async fn notice(
     JsonBody(notice): JsonBody<Notice>,
 ) -> Answer {
     let title = notice.title.clone();
-    let applied = state.matrix.set_notice(&channel, Some(notice)).await;
+    let applied = state.matrix.set_notice(&channel.as_str().into(), Some(notice)).await;
     let entry = caller.does(Action::Notice, state.clock.now()).on(&channel).saying(&title);
     state.audit.record(entry.result(&applied));
     answer(applied)
@@ -126,7 +126,7 @@ pub(super) async fn notice(
     responses((status = 200, description = "The channel as it is now", body = Changed), Refused, NoSuchName, Ending),
 )]
 pub(super) async fn clear_notice(State(state): Shared, caller: Caller, Name(channel): Name) -> Answer {
-    let applied = state.matrix.set_notice(&channel, None).await;
+    let applied = state.matrix.set_notice(&channel.as_str().into(), None).await;
     recorded(&state, &caller, Action::ClearNotice, &channel, applied)
 }
 

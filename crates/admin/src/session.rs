@@ -17,7 +17,7 @@
 //! session end the event streams that were opened with it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use axum::Json;
@@ -39,7 +39,7 @@ use super::guard;
 use super::openapi::{BadBody, Refused};
 use super::problem::{JsonBody, Problem};
 use amphi_control::audit::Action;
-use amphi_media::MediaTime;
+use amphi_media::{Lock, MediaTime};
 
 /// How long a session is good: a working day.
 const LIFE: Duration = Duration::from_secs(12 * 3600);
@@ -50,7 +50,7 @@ type Key = [u8; 32];
 
 /// The open sessions.
 #[derive(Debug, Default)]
-pub(super) struct Sessions(Mutex<HashMap<Key, Opened>>);
+pub(super) struct Sessions(Lock<HashMap<Key, Opened>>);
 
 /// One session.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl Sessions {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Opened>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -459,7 +459,7 @@ async fn events_tell_the_matrix_now_and_at_every_change() {
     assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
     let mut body = response.into_body().into_data_stream();
     assert!(next_matrix(&mut body).await["channels"][0]["desired"]["source"].is_null());
-    port.matrix.connect("hall", "y", None).await.expect("both are known");
+    port.matrix.connect(&"hall".into(), &"y".into(), None).await.expect("both are known");
     assert_eq!(next_matrix(&mut body).await["channels"][0]["desired"]["source"], "y");
     let alarm = Alarm {
         kind: AlarmKind::Silent,

@@ -460,16 +460,6 @@ pub struct Alarm {
     pub webhooks: Vec<Webhook>,
 }
 
-/// `[[alarm.webhook]]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Webhook {
-    /// Where alarms are posted as JSON.
-    pub url: Secret,
-    /// Bearer token; empty = none.
-    pub token: Secret,
-}
-
 impl Default for Alarm {
     fn default() -> Self {
         Self {
@@ -482,6 +472,16 @@ impl Default for Alarm {
             webhooks: Vec::new(),
         }
     }
+}
+
+/// `[[alarm.webhook]]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Webhook {
+    /// Where alarms are posted as JSON.
+    pub url: Secret,
+    /// Bearer token; empty = none.
+    pub token: Secret,
 }
 
 /// `[console]`

@@ -29,6 +29,7 @@ pub mod matrix;
 pub mod push;
 pub mod rehearsal;
 pub mod schedule;
+mod state_file;
 
 use amphi_config as config;
 use amphi_media as media;

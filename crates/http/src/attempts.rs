@@ -2,8 +2,10 @@
 //! The rules are those of the core, `guesses`; here are the clock, the log and the counters.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
+
+use amphi_media::Lock;
 
 use super::guesses::{Guesses, Over};
 use crate::meter::Counter;
@@ -40,13 +42,13 @@ pub struct Attempts(Arc<[Kind; 3]>);
 
 #[derive(Debug, Default)]
 struct Kind {
-    guesses: Mutex<Guesses>,
+    guesses: Lock<Guesses>,
     rejected: Counter,
 }
 
 impl Kind {
     fn lock(&self) -> MutexGuard<'_, Guesses> {
-        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
+        self.guesses.lock()
     }
 }
 

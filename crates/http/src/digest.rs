@@ -9,9 +9,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use amphi_media::Lock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Uri;
@@ -36,7 +36,7 @@ pub struct Authenticator {
     key: String,
     /// Tells nonces apart, and which are older.
     serial: AtomicU64,
-    used: Mutex<Used>,
+    used: Lock<Used>,
 }
 
 /// What becomes of a request.
@@ -88,7 +88,7 @@ impl Authenticator {
     pub fn new(realm: &'static str, user: String, password: &str) -> Self {
         let secrets = Algorithm::ALL.map(|algorithm| algorithm.hex(&format!("{user}:{realm}:{password}")));
         let key = format!("{:032x}", fastrand::u128(..));
-        Self { realm, user, secrets, key, serial: AtomicU64::default(), used: Mutex::default() }
+        Self { realm, user, secrets, key, serial: AtomicU64::default(), used: Lock::default() }
     }
 
     /// Judges a request for `target`, a path and perhaps a query, by its `Authorization`.
@@ -105,7 +105,7 @@ impl Authenticator {
             None => Some(u32::MAX),
         };
         let made = self.made(nonce).filter(|(millis, _)| is_fresh(*millis, now)).map(|(_, serial)| serial);
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.used.lock();
         match made.zip(count) {
             Some((made, count)) if used.take(made, count) => Verdict::Good,
             _ => self.challenge(now, true, false),

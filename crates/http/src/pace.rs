@@ -1,10 +1,11 @@
-//! The least rate at which a peer must take what it asked for. Sans-IO; time is an argument.
+//! The least rate at which a peer must take what it asked for. Time is an argument; a socket is asked how much of it is
+//! [`Outstanding`].
 //!
 //! A peer that takes nothing, or a byte now and then, would hold an answer for ever, and a thousand of those hold all places.
 //! So while a socket is full, what is taken is measured; who takes less than [`LEAST`] in the long run is let go.
 //!
 //! A socket has room again when a good part of its buffer is free, which for such a peer may be in hours. So who has had
-//! no room for [`WHILE`] is looked at: how much is [`Outstanding`] then, and how much a while later?
+//! no room for [`WHILE`] is looked at: how much is outstanding then, and how much a while later?
 
 use std::io;
 use std::time::{Duration, Instant};

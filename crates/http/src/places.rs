@@ -10,9 +10,10 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
+use amphi_media::Lock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::log::household;
@@ -31,7 +32,7 @@ struct Shared {
     all: usize,
     per_address: usize,
     refused: Counter,
-    taken: Mutex<Taken>,
+    taken: Lock<Taken>,
     /// Why no connection can be accepted, until one can.
     starving: Arc<Note>,
     starved: Counter,
@@ -68,7 +69,7 @@ impl Places {
     /// So many places in all, and so many for one address; 0 is no bound for an address.
     pub fn new(all: usize, per_address: usize) -> Self {
         let free = Arc::new(Semaphore::new(all));
-        let (refused, starved, taken) = (Counter::default(), Counter::default(), Mutex::default());
+        let (refused, starved, taken) = (Counter::default(), Counter::default(), Lock::default());
         let starving = Arc::default();
         Self(Arc::new(Shared { free, all, per_address, refused, taken, starving, starved }))
     }
@@ -147,7 +148,7 @@ impl Places {
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.taken.lock()
     }
 }
 

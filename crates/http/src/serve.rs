@@ -200,7 +200,7 @@ where
     S::Error: Into<BoxError>,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
-    if is_prepared(&stream, limits) {
+    if prepare(&stream, limits) {
         serve_rest(Bytes::new(), stream, service, limits, shutdown).await;
     }
 }
@@ -217,7 +217,7 @@ pub async fn serve_express<S, B>(
     S::Error: Into<BoxError>,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
-    if !is_prepared(&stream, limits) {
+    if !prepare(&stream, limits) {
         return;
     }
     if let Left::Over(read) = express::drive(&mut stream, &service, limits, &shutdown).await {
@@ -308,7 +308,8 @@ where
     }
 }
 
-fn is_prepared(stream: &TcpStream, limits: Limits) -> bool {
+/// Sets the socket's options; `false` where its peer has gone already.
+fn prepare(stream: &TcpStream, limits: Limits) -> bool {
     let socket = socket2::SockRef::from(stream);
     let prepared = stream.set_nodelay(true).and_then(|()| socket.set_tcp_user_timeout(Some(limits.unread)));
     if let Err(error) = &prepared {

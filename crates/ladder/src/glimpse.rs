@@ -3,25 +3,25 @@
 //! Costs the decoding thread nothing: the picture is shared, not copied, and a reader who is just taking it makes
 //! this one be left out.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use amphi_media::{MediaTime, Picture};
+use amphi_media::{Lock, MediaTime, Picture};
 
 /// Between two pictures, in nanoseconds.
 const EVERY: i64 = 1_000_000_000;
 
 /// See the module's text.
 #[derive(Debug, Default)]
-pub struct Glimpse(Mutex<Option<(MediaTime, Arc<Picture>)>>);
+pub struct Glimpse(Lock<Option<(MediaTime, Arc<Picture>)>>);
 
 impl Glimpse {
     /// The newest picture and when it came; `None` before the first.
     pub fn look(&self) -> Option<(MediaTime, Arc<Picture>)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     pub(super) fn show(&self, picture: &Arc<Picture>, now: MediaTime) {
-        let Ok(mut kept) = self.0.try_lock() else { return };
+        let Some(mut kept) = self.0.try_lock() else { return };
         if kept.as_ref().is_none_or(|(at, _)| now.nanos_since(*at) >= EVERY) {
             *kept = Some((now, Arc::clone(picture)));
         }

@@ -52,8 +52,6 @@ pub struct Lattice<P> {
     next: Option<Slot>,
     last_flow: MediaTime,
     last_picture: MediaTime,
-    surplus: u64,
-    repeats: u64,
 }
 
 impl<P: Clone> Lattice<P> {
@@ -69,8 +67,6 @@ impl<P: Clone> Lattice<P> {
             next: None,
             last_flow: never,
             last_picture: never,
-            surplus: 0,
-            repeats: 0,
         }
     }
 
@@ -87,17 +83,14 @@ impl<P: Clone> Lattice<P> {
         let next = *self.next.get_or_insert_with(|| first_slot_from(self.grid, slot, self.fps));
         if slot < next {
             // Late, or before the run: it can only be held.
-            self.surplus += u64::from(self.held.as_ref().is_some_and(|(_, shown)| !shown));
             self.held = Some((picture, false));
             return;
         }
         while self.queue.back().is_some_and(|(queued, _)| *queued >= slot) {
             self.queue.pop_back();
-            self.surplus += 1;
         }
         if self.queue.len() == QUEUE_LIMIT {
             self.queue.pop_front();
-            self.surplus += 1;
         }
         self.queue.push_back((slot, picture));
     }
@@ -124,7 +117,6 @@ impl<P: Clone> Lattice<P> {
         }
         let (picture, shown) = self.held.as_mut()?;
         let repeated = std::mem::replace(shown, true);
-        self.repeats += u64::from(repeated);
         self.next = Some(slot.next());
         Some(Filled { slot, picture: picture.clone(), repeated, begins_cell })
     }
@@ -134,19 +126,8 @@ impl<P: Clone> Lattice<P> {
         self.next.map(|slot| self.deadline(slot))
     }
 
-    /// Pictures that found no slot.
-    pub const fn surplus(&self) -> u64 {
-        self.surplus
-    }
-
-    /// Slots that repeat the one before.
-    pub const fn repeats(&self) -> u64 {
-        self.repeats
-    }
-
     fn take_front(&mut self) {
         if let Some((_, picture)) = self.queue.pop_front() {
-            self.surplus += u64::from(self.held.as_ref().is_some_and(|(_, shown)| !shown));
             self.held = Some((picture, false));
         }
     }

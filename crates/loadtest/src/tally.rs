@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use amphi_media::Lock;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -65,8 +66,8 @@ pub(super) struct Tally {
     pub(super) stalled_players: AtomicU64,
     pub(super) seeks: AtomicU64,
     pub(super) switches: AtomicU64,
-    errors: Mutex<BTreeMap<(&'static str, ExchangeError), u64>>,
-    shown: Mutex<Shown>,
+    errors: Lock<BTreeMap<(&'static str, ExchangeError), u64>>,
+    shown: Lock<Shown>,
 }
 
 /// How early media has come, by its time stamps.
@@ -89,9 +90,7 @@ struct Shown {
 
 impl Tally {
     pub(super) fn error(&self, what: &'static str, error: ExchangeError) {
-        if let Ok(mut errors) = self.errors.lock() {
-            *errors.entry((what, error)).or_default() += 1;
-        }
+        *self.errors.lock().entry((what, error)).or_default() += 1;
     }
 
     /// A picture with this time stamp has come: its lateness is that behind the earliest one of all players so far. All
@@ -109,7 +108,7 @@ impl Tally {
     }
 
     pub(super) fn errors(&self) -> BTreeMap<String, u64> {
-        let errors = self.errors.lock().map(|errors| errors.clone()).unwrap_or_default();
+        let errors = self.errors.lock().clone();
         errors.into_iter().map(|((what, error), count)| (format!("{what}: {error}"), count)).collect()
     }
 
@@ -122,7 +121,7 @@ impl Tally {
             segments: self.segments.counts(),
         };
         let ms = |of: &Counts, quantile| of.quantile(quantile).as_secs_f64() * 1e3;
-        let Ok(mut before) = self.shown.lock() else { return Second::default() };
+        let mut before = self.shown.lock();
         let (playlists, segments) =
             (now.playlists.since(&before.playlists), now.segments.since(&before.segments));
         let span = at.saturating_sub(before.at).as_secs_f64().max(1e-3);
@@ -131,7 +130,7 @@ impl Tally {
             players: self.players.load(Ordering::Relaxed).max(0) as u64,
             mbit_per_s: (now.bytes - before.bytes) as f64 * 8e-6 / span,
             stalls: self.stalls.load(Ordering::Relaxed),
-            errors: self.errors.lock().map_or(0, |errors| errors.values().sum()),
+            errors: self.errors.lock().values().sum(),
             playlist_p50_ms: ms(&playlists, 0.5),
             playlist_p99_ms: ms(&playlists, 0.99),
             segment_p50_ms: ms(&segments, 0.5),

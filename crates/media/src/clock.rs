@@ -16,11 +16,11 @@
 //! that goes on meanwhile (`CLOCK_BOOTTIME`), so it is right again when the machine wakes: the cells between were
 //! never there, and everything that keeps cells or slots finds that it has slept over some.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::MediaTime;
+use crate::{Lock, MediaTime};
 
 /// Says what time it is for media.
 pub trait Clock: Send + Sync + 'static {
@@ -88,7 +88,7 @@ impl WallClock for MachineClock {
 
 /// The machine's clock, smoothed.
 #[derive(Debug)]
-pub struct SystemClock(Mutex<Steering>);
+pub struct SystemClock(Lock<Steering>);
 
 /// Which time is said, from the machine's two clocks (sans-IO).
 #[derive(Debug)]
@@ -135,13 +135,13 @@ impl Steering {
 
 impl Default for SystemClock {
     fn default() -> Self {
-        Self(Mutex::new(Steering::new(unix_nanos(), up_nanos())))
+        Self(Lock::new(Steering::new(unix_nanos(), up_nanos())))
     }
 }
 
 impl SystemClock {
     fn steering(&self) -> std::sync::MutexGuard<'_, Steering> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

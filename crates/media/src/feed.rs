@@ -4,12 +4,12 @@
 //! frame of the video track: it is never handed a picture that it cannot decode, and the frames it lost are
 //! counted. Dropping the publisher ends every reader; dropping a reader is noticed at the next frame.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::meter::Counter;
-use crate::{SourceFrame, Track};
+use crate::{Lock, SourceFrame, Track};
 
 /// Frames that a reader may be behind: about four seconds of 720p15 with sound.
 const DEPTH: usize = 256;
@@ -17,7 +17,7 @@ const DEPTH: usize = 256;
 /// The writing end, shared by whoever subscribes.
 #[derive(Clone, Debug, Default)]
 pub struct Publisher {
-    subscribers: Arc<Mutex<Vec<Subscriber>>>,
+    subscribers: Arc<Lock<Vec<Subscriber>>>,
     dropped: Arc<Counter>,
 }
 
@@ -79,7 +79,7 @@ impl Publisher {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Subscriber>> {
-        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.subscribers.lock()
     }
 }
 

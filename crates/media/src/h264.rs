@@ -2,11 +2,13 @@
 //! ISO/IEC 14496-15 §5.3).
 
 mod bits;
+mod configuration;
 mod entry;
 mod sps;
 
 use bytes::{Bytes, BytesMut};
 
+pub use configuration::{AvcConfiguration, AvcError, avc_configuration};
 pub use entry::{Start, frame_num, is_entry, is_idr, is_intra, recovery_point};
 pub use sps::{Chroma, LARGEST, VideoDescription, describe};
 

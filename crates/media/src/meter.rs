@@ -1,10 +1,10 @@
 //! Counting without contention: what the stages count about themselves, read by metrics and the console.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::MediaTime;
+use crate::{Lock, MediaTime};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -122,12 +122,12 @@ impl Since {
 
 /// Why something does not work, in words for operators; nothing while it works.
 #[derive(Debug, Default)]
-pub struct Note(Mutex<Option<Arc<str>>>);
+pub struct Note(Lock<Option<Arc<str>>>);
 
 impl Note {
     /// Says why; a reason that is said already costs no allocation.
     pub fn set(&self, reason: &str) {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = self.0.lock();
         if said.as_deref() != Some(reason) {
             *said = Some(reason.into());
         }
@@ -135,12 +135,12 @@ impl Note {
 
     /// It works.
     pub fn clear(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.0.lock() = None;
     }
 
     /// What was said last, unless it works again.
     pub fn get(&self) -> Option<Arc<str>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }
 

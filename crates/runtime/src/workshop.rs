@@ -17,9 +17,10 @@ mod queue;
 use std::fmt;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, MutexGuard};
 use std::time::{Duration, Instant};
 
+use amphi_media::Lock;
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
@@ -111,7 +112,7 @@ impl Drop for Door {
 /// What threads share.
 struct Room {
     plan: Plan,
-    state: Mutex<State>,
+    state: Lock<State>,
     work: Condvar,
     done: Counter,
     refused: Counter,
@@ -184,11 +185,11 @@ impl Room {
         let queue = Queue::new(plan.places, plan.per_address);
         let state = State { queue, threads: 0, idle: 0, closed: false, said: None, unsaid: 0 };
         let (done, refused, panicked) = (Counter::default(), Counter::default(), Counter::default());
-        Self { plan, state: Mutex::new(state), work: Condvar::new(), done, refused, panicked }
+        Self { plan, state: Lock::new(state), work: Condvar::new(), done, refused, panicked }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn put(self: &Arc<Self>, asker: Asker, job: Box<dyn Job>) -> Result<(), Refused> {
@@ -246,7 +247,7 @@ impl Room {
                 return None;
             }
             state.idle += 1;
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = Lock::wait(&self.work, state);
             state.idle -= 1;
         }
     }

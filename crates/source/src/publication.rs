@@ -6,9 +6,10 @@
 //! What a publisher sends stands in the matrix as a pulled source's media does, and so does the reason why the last one has
 //! left, or why one was not let in.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
+use amphi_media::Lock;
 use bytes::Bytes;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
@@ -54,18 +55,18 @@ pub struct Inlet {
 /// The publisher of this moment; cancelled when another takes over.
 #[derive(Debug, Default)]
 pub struct Current {
-    who: Mutex<Option<CancellationToken>>,
-    refused: Mutex<Option<MediaTime>>,
+    who: Lock<Option<CancellationToken>>,
+    refused: Lock<Option<MediaTime>>,
 }
 
 impl Current {
     fn lock(&self) -> MutexGuard<'_, Option<CancellationToken>> {
-        self.who.lock().unwrap_or_else(PoisonError::into_inner)
+        self.who.lock()
     }
 
     /// Whether a refusal at `now` is to be told.
     fn tells(&self, now: MediaTime) -> bool {
-        let mut last = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.refused.lock();
         let tells = last.is_none_or(|last| now.saturating_since(last) >= REFUSAL_EVERY);
         if tells {
             *last = Some(now);

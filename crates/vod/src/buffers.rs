@@ -1,7 +1,8 @@
 //! Buffers for parts of segments, used again and again: nothing is zeroed, and no page is faulted in, twice.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use amphi_media::Lock;
 use bytes::Bytes;
 
 /// Bytes of a buffer; larger parts get a buffer of their own that is not kept.
@@ -11,12 +12,12 @@ const KEPT: usize = 32;
 
 /// A stock of buffers. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Buffers(Arc<Mutex<Vec<Box<[u8]>>>>);
+pub(super) struct Buffers(Arc<Lock<Vec<Box<[u8]>>>>);
 
 impl Buffers {
     /// A buffer of at least `len` bytes; what is in it is not ours to know.
     pub(super) fn take(&self, len: usize) -> Box<[u8]> {
-        let kept = if len <= LEN { self.0.lock().ok().and_then(|mut kept| kept.pop()) } else { None };
+        let kept = if len <= LEN { self.0.lock().pop() } else { None };
         kept.unwrap_or_else(|| vec![0; len.max(LEN)].into_boxed_slice())
     }
 
@@ -27,10 +28,8 @@ impl Buffers {
 
     /// A buffer that was not lent after all.
     pub(super) fn give_back(&self, buffer: Box<[u8]>) {
-        if let Ok(mut kept) = self.0.lock()
-            && buffer.len() == LEN
-            && kept.len() < KEPT
-        {
+        let mut kept = self.0.lock();
+        if buffer.len() == LEN && kept.len() < KEPT {
             kept.push(buffer);
         }
     }

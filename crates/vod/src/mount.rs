@@ -4,10 +4,11 @@ mod files;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use amphi_media::Lock;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -140,7 +141,7 @@ pub struct Mount {
     listed: Arc<KnownListed>,
     buffers: Buffers,
     /// When a recording was last opened or read.
-    asked: Arc<Mutex<Option<Instant>>>,
+    asked: Arc<Lock<Option<Instant>>>,
 }
 
 impl Mount {
@@ -193,11 +194,11 @@ impl Mount {
 
     /// How long nobody has opened or read a recording; `None` where nobody ever has.
     pub fn idle_for(&self) -> Option<Duration> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+        self.asked.lock().map(|at| at.elapsed())
     }
 
     fn ask(&self) {
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.asked.lock() = Some(Instant::now());
     }
 
     /// The same, whose answers are computed there.

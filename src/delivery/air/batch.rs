@@ -13,9 +13,10 @@
 //! [`DAY`] for those who come then: all who came on one day share their messages.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use amphi_media::Lock;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::watch;
 
@@ -40,7 +41,7 @@ pub(super) struct Batch {
     /// For those who came today, by rung.
     today: Vec<OnceLock<Option<Shared>>>,
     /// For those who came before: their zero, the rung, the messages.
-    earlier: Mutex<Vec<(MediaTime, usize, Option<Shared>)>>,
+    earlier: Lock<Vec<(MediaTime, usize, Option<Shared>)>>,
     zero: MediaTime,
 }
 
@@ -94,7 +95,7 @@ impl Batches {
         let zero = self.zero(start(tracks, &samples));
         let today = tracks.iter().map(|_| OnceLock::new()).collect();
         let (number, until) = (self.next, self.until);
-        let batch = Batch { number, until, begins, samples, today, earlier: Mutex::default(), zero };
+        let batch = Batch { number, until, begins, samples, today, earlier: Lock::default(), zero };
         self.next += 1;
         self.kept.send_modify(|kept| {
             kept.push_back(Arc::new(batch));
@@ -211,7 +212,7 @@ impl Batch {
         if zero == self.zero {
             return self.today.get(rung)?.get_or_init(|| self.write(tracks, rung, zero)).clone();
         }
-        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut earlier = self.earlier.lock();
         let known = earlier.iter().find(|(its, number, _)| (*its, *number) == (zero, rung));
         if let Some((_, _, messages)) = known {
             return messages.clone();

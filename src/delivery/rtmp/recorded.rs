@@ -14,7 +14,7 @@ use crate::delivery::recorded_feed::{LoadedBatch, RecordedFeed};
 use crate::delivery::unserved::Unserved;
 use crate::delivery::{Counts, Kind as Counted};
 use crate::media::MediaTime;
-use crate::rtmp::{Description, Event, recorded_audio, recorded_opening, recorded_video};
+use crate::rtmp::{self, Description, Event, recorded_opening, recorded_video};
 use crate::vod::{FrameRendition, Kind, Mount, RecordedSample, SampleCursor, Stream, VodFault};
 
 /// How far ahead of its clock a player is sent media: what it asks for, within this. ffmpeg asks for 3 s.
@@ -69,7 +69,7 @@ impl Recorded {
         let message = |(sample, media): (&RecordedSample, &[u8])| {
             let at = self.timestamp_ms(sample.decode);
             if sample.kind != Kind::Picture {
-                return recorded_audio(at, media);
+                return rtmp::audio(at, media);
             }
             let composition = MediaTime::from_nanos(sample.shown.nanos_since(sample.decode));
             recorded_video(at, sample.sync, milliseconds(composition) as i32, media)

@@ -290,12 +290,12 @@ async fn a_person_stands_above_the_schedule_and_a_hanging_opencast_holds_up_noth
     let mut views = matrix.watch();
     let live = |view: &Arc<matrix::MatrixView>| view.wanted("PS-Amphi_A");
     views.wait_for(live).await.expect("the matrix lives");
-    matrix.connect("Live_PAES", "PS-Amphi_B", None).await.expect("both are known");
+    matrix.connect(&"Live_PAES".into(), &"PS-Amphi_B".into(), None).await.expect("both are known");
     assert_eq!(
         matrix.view().channel("Live_PAES").expect("there").desired.source.as_deref(),
         Some("PS-Amphi_B")
     );
-    matrix.clear_override("Live_PAES").await.expect("known");
+    matrix.clear_override(&"Live_PAES".into()).await.expect("known");
     assert!(matrix.view().wanted("PS-Amphi_A"));
     end.cancel();
     running.await.expect("it ends");

@@ -1,8 +1,8 @@
 //! `/v2/machine/monitoring/current`: how the machine is, by Linux's `/proc`. Elsewhere everything is 0.
 
 use std::fs;
-use std::sync::{Mutex, PoisonError};
 
+use amphi_media::Lock;
 use serde_json::{Value, json};
 
 use super::SERVER;
@@ -12,7 +12,7 @@ type Jiffies = [u64; 3];
 
 /// Remembers the last look, because processors are measured between two.
 #[derive(Debug, Default)]
-pub(super) struct Machine(Mutex<Jiffies>);
+pub(super) struct Machine(Lock<Jiffies>);
 
 impl Machine {
     /// The answer. `uptime_s`: of this server.
@@ -30,7 +30,7 @@ impl Machine {
     /// Per cent idle, in user mode, in the kernel, since the last look; at the first since the machine started.
     fn processors(&self) -> [u64; 3] {
         let now = jiffies(&fs::read_to_string("/proc/stat").unwrap_or_default()).unwrap_or_default();
-        let mut before = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = self.0.lock();
         let parts: [u64; 3] = std::array::from_fn(|at| now[at].saturating_sub(before[at]));
         *before = now;
         let all = parts.iter().sum::<u64>().max(1);

@@ -26,7 +26,7 @@ mod describe;
 mod machine;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -46,7 +46,7 @@ use amphi_config::Secret;
 use amphi_control::audit::{Action, AuditLog, Entry};
 use amphi_control::matrix::{ChannelView, MatrixHandle, MatrixView};
 use amphi_http::{self as joints, Attempts, Authenticator, Credential, Peer, Verdict};
-use amphi_media::MediaTime;
+use amphi_media::{Lock, MediaTime};
 
 const SERVER: &str = "_defaultServer_";
 const INSTANCE: &str = "_definst_";
@@ -109,7 +109,7 @@ struct Inner {
     received: Arc<dyn Fn(&str) -> u64 + Send + Sync>,
     outgoing: Arc<dyn Fn(&str) -> Outgoing + Send + Sync>,
     /// Of what comes in of a source, and of what goes out of a channel.
-    rates: Mutex<HashMap<(Way, String), Rate>>,
+    rates: Lock<HashMap<(Way, String), Rate>>,
     machine: Machine,
     audit: AuditLog,
     attempts: Attempts,
@@ -150,7 +150,7 @@ impl Inner {
         let who = credentials.as_ref().map_or("wowza".to_owned(), |(user, _)| format!("wowza:{user}"));
         let authenticator =
             credentials.map(|(user, password)| Authenticator::new("Wowza", user, password.reveal()));
-        let (rates, machine) = (Mutex::default(), Machine::default());
+        let (rates, machine) = (Lock::default(), Machine::default());
         Self {
             matrix,
             authenticator,
@@ -210,7 +210,7 @@ impl Inner {
     /// Bytes per second, measured between two requests that are a second apart.
     fn rate(&self, way: Way, name: &str, bytes: u64) -> u64 {
         let now = (self.running)();
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rates = self.rates.lock();
         let first = Rate { at: Duration::ZERO, bytes: 0, bytes_per_s: 0 };
         let last = rates.entry((way, name.to_owned())).or_insert(first);
         let passed = now.saturating_sub(last.at).as_secs_f64();
@@ -375,7 +375,7 @@ async fn connect_of(
 
 async fn connect_to(state: &Inner, from: Address, app: &str, name: &str) -> Answer {
     let source = source_name(name);
-    let applied = state.matrix.connect(app, source, None).await;
+    let applied = state.matrix.connect(&app.into(), &source.into(), None).await;
     let entry = state.entry(Action::Connect, from).on(app).with(Some(source));
     state.audit.record(entry.result(&applied));
     applied?;
@@ -457,7 +457,7 @@ async fn take_off(
     if what != Action::Disconnect {
         return Ok((source, "reset"));
     }
-    state.matrix.disconnect(app).await?;
+    state.matrix.disconnect(&app.into()).await?;
     Ok((source, "stopped"))
 }
 

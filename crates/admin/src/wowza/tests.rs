@@ -117,7 +117,7 @@ async fn without_an_application_in_the_path_the_query_names_it() {
 #[tokio::test]
 async fn descriptions_have_the_recorded_shapes() {
     let (router, matrix) = port(None);
-    matrix.connect("Live_PAES", "PS-Amphi_D", None).await.expect("both are known");
+    matrix.connect(&"Live_PAES".into(), &"PS-Amphi_D".into(), None).await.expect("both are known");
     matrix
         .source_status("PS-Amphi_D", SourceStatus { state: SourceState::Live, ..SourceStatus::idle(START) });
     let mut views = matrix.watch();
@@ -169,7 +169,7 @@ fn differences(recorded: &Value, ours: &Value, at: &str, found: &mut Vec<String>
 async fn every_recorded_body_is_a_golden_shape() {
     let (open, matrix) = port(None);
     let (guarded, _) = port(Some(("admin".to_owned(), Secret::new("chalk"))));
-    matrix.connect("Live_PAES", "PS-Amphi_D", None).await.expect("both are known");
+    matrix.connect(&"Live_PAES".into(), &"PS-Amphi_D".into(), None).await.expect("both are known");
     let stream = "applications/Live_PAES/instances/_definst_/incomingstreams/PS-Amphi_D.stream";
     let stream_monitoring = format!("{stream}/monitoring/current");
     macro_rules! recorded {
@@ -224,7 +224,7 @@ async fn every_recorded_body_is_a_golden_shape() {
 #[tokio::test]
 async fn monitoring_tells_bytes_rates_and_the_machine() {
     let (router, matrix) = port(None);
-    matrix.connect("Live_PAES", "PS-Amphi_D", None).await.expect("both are known");
+    matrix.connect(&"Live_PAES".into(), &"PS-Amphi_D".into(), None).await.expect("both are known");
     let get = async |path: &str| -> Value {
         let (status, body) = send(&router, "GET", path).await;
         assert_eq!(status, StatusCode::OK, "{path}");

@@ -5,9 +5,9 @@ use bytes::{BufMut, Bytes};
 use super::super::isobmff::{put_box, put_full_box};
 use super::super::mp4::TrackMedia;
 use super::{AUDIO_TRACK_ID, OTHER_SAMPLE, SYNC_SAMPLE, VIDEO_TRACK_ID};
+use amphi_media::h264::avc_configuration;
 use amphi_media::{
-    AAC_FRAME_SAMPLES, AudioSpecificConfig, AudioTrack, ParameterSets, Parts, RungTracks, VIDEO_TIMESCALE,
-    VideoTrack,
+    AAC_FRAME_SAMPLES, AudioSpecificConfig, AudioTrack, Parts, RungTracks, VIDEO_TIMESCALE, VideoTrack,
 };
 
 /// `objectTypeIndication` of AAC (ISO/IEC 14496-1 table 5).
@@ -232,7 +232,11 @@ fn picture_entry(video: &VideoTrack, rung: &str) -> Result<(TrackMedia, Vec<u8>)
         || InitError::Size { rung: rung.to_owned(), width: video.size.width, height: video.size.height };
     let width = u16::try_from(video.size.width).map_err(|_| too_large())?;
     let height = u16::try_from(video.size.height).map_err(|_| too_large())?;
-    let configuration = avc_configuration(&video.parameter_sets, rung)?;
+    let sps = &video.parameter_sets.sps;
+    if sps.len() < 4 {
+        return Err(InitError::ParameterSets { rung: rung.to_owned(), length: sps.len() });
+    }
+    let configuration = avc_configuration(&video.parameter_sets);
     let mut out = Vec::new();
     put_box(&mut out, *b"avc1", |out| {
         out.put_bytes(0, 6);
@@ -250,26 +254,6 @@ fn picture_entry(video: &VideoTrack, rung: &str) -> Result<(TrackMedia, Vec<u8>)
         put_box(out, *b"avcC", |out| out.put_slice(&configuration));
     });
     Ok((TrackMedia::Video { width, height }, out))
-}
-
-/// The AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1), with the fields that the High profiles add. Ladders
-/// code pictures of 8 bits and 4:2:0 only ([`Picture`](amphi_media::Picture)), so those need no reading of the SPS.
-fn avc_configuration(sets: &ParameterSets, rung: &str) -> Result<Vec<u8>, InitError> {
-    let Some(&[profile, compatibility, level]) = sets.sps.get(1..4).and_then(<[u8]>::first_chunk) else {
-        return Err(InitError::ParameterSets { rung: rung.to_owned(), length: sets.sps.len() });
-    };
-    // NAL lengths of four bytes; one SPS, one PPS.
-    let mut out = vec![1, profile, compatibility, level, 0xff, 0xe1];
-    out.put_u16(sets.sps.len() as u16);
-    out.put_slice(&sets.sps);
-    out.put_u8(1);
-    out.put_u16(sets.pps.len() as u16);
-    out.put_slice(&sets.pps);
-    if matches!(profile, 100 | 110 | 122 | 144) {
-        // 4:2:0, 8 bits of luma and chroma, no SPS extension.
-        out.put_slice(&[0xfd, 0xf8, 0xf8, 0]);
-    }
-    Ok(out)
 }
 
 /// An audio sample entry (§12.2.3) of AAC.

@@ -9,6 +9,7 @@ use std::fmt::Write;
 use bytes::{BufMut, Bytes};
 
 use super::super::isobmff::{BoxFault, BoxReader, BoxRef, Boxes, put_box};
+use amphi_media::h264::AvcConfiguration;
 use amphi_media::{AudioSpecificConfig, ParameterSets, TrackFormat};
 
 /// Bytes of a visual sample entry before its boxes (§12.1.3).
@@ -34,35 +35,26 @@ impl Coding {
     /// 14496-15 §5.3.3.1). `None` for anything else.
     pub fn annex_b_sets(&self) -> Option<Vec<u8>> {
         let mut out = Vec::new();
-        for set in self.sets()?.into_iter().flatten() {
+        let record = self.avc_configuration()?;
+        for set in record.sps.iter().chain(&record.pps) {
             out.extend_from_slice(&[0, 0, 0, 1]);
             out.extend_from_slice(set);
         }
         Some(out)
     }
 
-    /// Sequence, then picture parameter sets, of H.264 with four-byte lengths.
-    fn sets(&self) -> Option<[Vec<&[u8]>; 2]> {
+    fn avc_configuration(&self) -> Option<AvcConfiguration> {
+        AvcConfiguration::parse(&self.avcc()?).ok().filter(|record| record.length_size == 4)
+    }
+
+    fn avcc(&self) -> Option<Bytes> {
         let entry = Boxes::new(&self.entry, 0).next()?.ok()?;
-        let avcc = child(&entry, VISUAL, *b"avcC").ok()?;
-        let mut fields = BoxReader(avcc.body);
-        fields.skip(4)?;
-        let is_four_bytes = fields.u8()? & 3 == 3;
-        let mut sets = [Vec::new(), Vec::new()];
-        for (sets, mask) in sets.iter_mut().zip([0x1f, 0xff]) {
-            for _ in 0..fields.u8()? & mask {
-                let length = usize::from(fields.u16()?);
-                sets.push(fields.bytes(length)?);
-            }
-        }
-        is_four_bytes.then_some(sets)
+        Some(Bytes::copy_from_slice(child(&entry, VISUAL, *b"avcC").ok()?.body))
     }
 
     /// The first parameter sets of H.264 with four-byte lengths.
     pub fn h264(&self) -> Option<ParameterSets> {
-        let [sequence, picture] = self.sets()?;
-        let copy = |sets: Vec<&[u8]>| sets.first().map(|set| Bytes::copy_from_slice(set));
-        Some(ParameterSets { sps: copy(sequence)?, pps: copy(picture)? })
+        self.avc_configuration()?.first_sets().ok()
     }
 
     /// The configuration of AAC, of whatever kind.
@@ -85,10 +77,7 @@ impl Coding {
     /// or the AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). `None` for anything else.
     pub fn decoder_configuration(&self) -> Option<Bytes> {
         match self.media {
-            TrackMedia::Video { .. } if self.codec.starts_with("avc") => {
-                let entry = Boxes::new(&self.entry, 0).next()?.ok()?;
-                Some(Bytes::copy_from_slice(child(&entry, VISUAL, *b"avcC").ok()?.body))
-            }
+            TrackMedia::Video { .. } if self.codec.starts_with("avc") => self.avcc(),
             TrackMedia::Video { .. } => None,
             TrackMedia::Audio { .. } => self.audio_specific_config(),
         }

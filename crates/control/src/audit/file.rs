@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::Entry;
+use crate::state_file;
 
 /// Bytes of one file; there are two.
 pub const FILE_BYTES: u64 = 2 * 1024 * 1024;
@@ -30,7 +31,6 @@ impl Files {
         for path in [self.older(), self.newest()] {
             match read(&path) {
                 Ok(some) => entries.extend(some),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => tracing::warn!(path = %path.display(), %error, "the audit log cannot be read"),
             }
         }
@@ -53,6 +53,9 @@ impl Files {
         let mut file = OpenOptions::new().create(true).append(true).open(newest)?;
         // Wholly or not at all: what is written in part is written again.
         let before = file.metadata()?.len();
+        if before == 0 {
+            state_file::flush_directory(&self.directory)?;
+        }
         file.write_all(&text).and_then(|()| file.sync_data()).inspect_err(|_| drop(file.set_len(before)))
     }
 
@@ -67,7 +70,7 @@ impl Files {
 
 /// The entries of one file, which is mended where its last line is half.
 fn read(path: &Path) -> io::Result<Vec<Entry>> {
-    let bytes = fs::read(path)?;
+    let Some(bytes) = state_file::read(path)? else { return Ok(Vec::new()) };
     let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
     if whole < bytes.len() {
         tracing::warn!(path = %path.display(), bytes = bytes.len() - whole, "a half-written line is cut off");

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use amphi_media::Lock;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -25,7 +26,7 @@ const RARELY: Duration = Duration::from_secs(60);
 /// Records entries. Clones record into the same log.
 #[derive(Clone, Debug)]
 pub struct AuditLog {
-    kept: Arc<Mutex<VecDeque<Entry>>>,
+    kept: Arc<Lock<VecDeque<Entry>>>,
     queue: mpsc::Sender<Entry>,
     unsaved: Arc<Note>,
 }
@@ -42,7 +43,7 @@ pub fn prepare(directory: &Path) -> (AuditLog, Writer) {
     let files = Arc::new(Files::new(directory, FILE_BYTES));
     let before = files.load();
     let latest = before.len().saturating_sub(KEPT);
-    let kept = Arc::new(Mutex::new(before.into_iter().skip(latest).collect()));
+    let kept = Arc::new(Lock::new(before.into_iter().skip(latest).collect()));
     let (queue, entries) = mpsc::channel(QUEUE);
     let unsaved = Arc::<Note>::default();
     let log = AuditLog { kept, queue, unsaved: Arc::clone(&unsaved) };
@@ -149,7 +150,7 @@ impl AuditLog {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(entry.clone()) {
             tracing::warn!("an entry of the audit log is in memory alone: too many wait to be written");
         }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         kept.push_back(entry);
         while kept.len() > KEPT {
             kept.pop_front();
@@ -163,7 +164,7 @@ impl AuditLog {
 
     /// The last `limit` entries, newest first.
     pub fn latest(&self, limit: usize) -> Vec<Entry> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.lock();
         kept.iter().rev().take(limit).cloned().collect()
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::view::ChannelView;
-use crate::media::MediaTime;
+use crate::media::{ChannelName, MediaTime, SourceName};
 
 /// Characters of a notice's title and of its place.
 pub const NOTICE_CHARS: usize = 200;
@@ -14,41 +14,41 @@ pub const NOTICE_CHARS: usize = 200;
 pub enum Command {
     /// Manual override: put `source` on the channel.
     Connect {
-        /// The channel's name.
-        channel: String,
-        /// The source's name.
-        source: String,
+        /// The channel.
+        channel: ChannelName,
+        /// The source.
+        source: SourceName,
         /// When the override ends by itself; must be in the future.
         until: Option<MediaTime>,
     },
     /// Manual override: show the waiting loop.
     Disconnect {
-        /// The channel's name.
-        channel: String,
+        /// The channel.
+        channel: ChannelName,
     },
     /// No manual override any more: back to what the schedule or the configuration says.
     ClearOverride {
-        /// The channel's name.
-        channel: String,
+        /// The channel.
+        channel: ChannelName,
     },
     /// What the waiting picture says; `None` = nothing.
     Notice {
-        /// The channel's name.
-        channel: String,
+        /// The channel.
+        channel: ChannelName,
         /// The words.
         notice: Option<Notice>,
     },
     /// What the waiting picture says where no person has put words on it; `None` = nothing.
     Announce {
-        /// The channel's name.
-        channel: String,
+        /// The channel.
+        channel: ChannelName,
         /// The words.
         notice: Option<Notice>,
     },
     /// What the schedule says from now on; `None` = nothing.
     Schedule {
-        /// The channel's name.
-        channel: String,
+        /// The channel.
+        channel: ChannelName,
         /// The source and why.
         scheduled: Option<Scheduled>,
     },
@@ -71,8 +71,8 @@ pub struct Notice {
 /// What the schedule asks for a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scheduled {
-    /// The source's name.
-    pub source: String,
+    /// The source.
+    pub source: SourceName,
     /// Why, in a plain sentence, e.g. the lecture's title.
     pub reason: String,
     /// When it ends.
@@ -93,10 +93,10 @@ pub struct Applied {
 pub enum MatrixError {
     /// The caller names a channel that the configuration does not.
     #[error("no channel is called {0:?}")]
-    UnknownChannel(String),
+    UnknownChannel(ChannelName),
     /// The caller names a source that the configuration does not.
     #[error("no source is called {0:?}")]
-    UnknownSource(String),
+    UnknownSource(SourceName),
     /// The caller's override would be over before it began.
     #[error("until {until} is not in the future: it is {now}")]
     Past {

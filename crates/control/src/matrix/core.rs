@@ -19,7 +19,7 @@ use super::store::Override;
 use super::view::{By, ChannelView, Desired, MatrixView, SourceView, Voice};
 use crate::media::MediaTime;
 
-/// The channels and sources that there are; fixed for a matrix's life.
+/// The channels and sources that there are, until [`Matrix::relayout`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     /// Channels, each name once.
@@ -143,7 +143,7 @@ impl Matrix {
                 if let Some(until) = until.filter(|&until| until <= now) {
                     return Err(MatrixError::Past { until, now });
                 }
-                found.overrule(Some(source), until, now);
+                found.overrule(Some(source.into()), until, now);
                 self.shown(&channel)
             }
             Command::Disconnect { channel } => {
@@ -191,10 +191,10 @@ impl Matrix {
             self.source_outcome(&name, outcome, since);
         }
         let known: Vec<String> = self.sources.iter().map(|(name, _)| name.clone()).collect();
-        let knows = |source: &String| known.contains(source);
+        let knows = |source: &str| known.iter().any(|it| it == source);
         for channel in before.channels {
             if let Ok(kept) = self.channel_mut(&channel.layout.name) {
-                kept.manual = channel.manual.filter(|manual| manual.source.as_ref().is_none_or(knows));
+                kept.manual = channel.manual.filter(|manual| manual.source.as_deref().is_none_or(knows));
                 kept.scheduled = channel.scheduled.filter(|scheduled| knows(&scheduled.source));
                 kept.notice = channel.notice;
                 kept.announced = channel.announced;
@@ -295,7 +295,7 @@ impl Matrix {
     /// The channel of this name as it is now.
     fn shown(&self, name: &str) -> Result<ChannelView, MatrixError> {
         let found = self.channels.iter().find(|channel| channel.layout.name == name);
-        let unknown = || MatrixError::UnknownChannel(name.to_owned());
+        let unknown = || MatrixError::UnknownChannel(name.into());
         found.map(|channel| self.view_of(channel)).ok_or_else(unknown)
     }
 
@@ -315,7 +315,7 @@ impl Matrix {
 
     fn channel_mut(&mut self, name: &str) -> Result<&mut Channel, MatrixError> {
         let found = self.channels.iter_mut().find(|channel| channel.layout.name == name);
-        found.ok_or_else(|| MatrixError::UnknownChannel(name.to_owned()))
+        found.ok_or_else(|| MatrixError::UnknownChannel(name.into()))
     }
 
     fn knows_source(&self, name: &str) -> bool {
@@ -342,7 +342,7 @@ impl Channel {
             (manual.source.clone(), By::Manual, reason.to_owned(), manual.until)
         } else if let Some(scheduled) = &self.scheduled {
             let Scheduled { source, reason, until } = scheduled.clone();
-            (Some(source), By::Schedule, reason, Some(until))
+            (Some(source.into()), By::Schedule, reason, Some(until))
         } else if let Some(source) = &self.layout.source {
             (Some(source.clone()), By::Configuration, "connected by the configuration".to_owned(), None)
         } else {
@@ -371,7 +371,7 @@ impl Channel {
             explanation: explain(&voices, clock),
             manual: manual.map(|it| Voice { source: it.source.clone(), reason: None, until: it.until }),
             scheduled: scheduled.map(|it| Voice {
-                source: Some(it.source.clone()),
+                source: Some(it.source.to_string()),
                 reason: Some(it.reason.clone()),
                 until: Some(it.until),
             }),

@@ -5,8 +5,9 @@
 //! and the last word is never lost, which a full queue could not promise.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
+use amphi_media::Lock;
 use tokio::sync::Notify;
 
 use super::status::{OnAir, SourceOutcome, SourceStatus};
@@ -14,7 +15,7 @@ use super::status::{OnAir, SourceOutcome, SourceStatus};
 /// The box.
 #[derive(Debug, Default)]
 pub(super) struct Mail {
-    reports: Mutex<Reports>,
+    reports: Lock<Reports>,
     posted: Notify,
 }
 
@@ -53,6 +54,6 @@ impl Mail {
     }
 
     fn lock(&self) -> MutexGuard<'_, Reports> {
-        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reports.lock()
     }
 }

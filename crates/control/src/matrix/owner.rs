@@ -20,7 +20,7 @@ use super::status::{OnAir, SourceOutcome, SourceStatus};
 use super::store::{Override, Store};
 use super::view::MatrixView;
 use crate::clock::WallClock;
-use crate::media::MediaTime;
+use crate::media::{ChannelName, MediaTime, SourceName};
 use crate::meter::Note;
 use crate::retry::Retry;
 
@@ -100,40 +100,48 @@ impl MatrixHandle {
     /// Manual override: puts `source` on `channel`, perhaps only `until` a given time.
     pub async fn connect(
         &self,
-        channel: &str,
-        source: &str,
+        channel: &ChannelName,
+        source: &SourceName,
         until: Option<MediaTime>,
     ) -> Result<Applied, MatrixError> {
-        self.tell(Command::Connect { channel: channel.to_owned(), source: source.to_owned(), until }).await
+        self.tell(Command::Connect { channel: channel.clone(), source: source.clone(), until }).await
     }
 
     /// Manual override: shows the waiting loop on `channel`.
-    pub async fn disconnect(&self, channel: &str) -> Result<Applied, MatrixError> {
-        self.tell(Command::Disconnect { channel: channel.to_owned() }).await
+    pub async fn disconnect(&self, channel: &ChannelName) -> Result<Applied, MatrixError> {
+        self.tell(Command::Disconnect { channel: channel.clone() }).await
     }
 
     /// Back to what the schedule or the configuration says of `channel`.
-    pub async fn clear_override(&self, channel: &str) -> Result<Applied, MatrixError> {
-        self.tell(Command::ClearOverride { channel: channel.to_owned() }).await
+    pub async fn clear_override(&self, channel: &ChannelName) -> Result<Applied, MatrixError> {
+        self.tell(Command::ClearOverride { channel: channel.clone() }).await
     }
 
     /// Puts words on a channel's waiting picture, or takes them away.
-    pub async fn set_notice(&self, channel: &str, notice: Option<Notice>) -> Result<Applied, MatrixError> {
-        self.tell(Command::Notice { channel: channel.to_owned(), notice }).await
+    pub async fn set_notice(
+        &self,
+        channel: &ChannelName,
+        notice: Option<Notice>,
+    ) -> Result<Applied, MatrixError> {
+        self.tell(Command::Notice { channel: channel.clone(), notice }).await
     }
 
     /// Words for a channel's waiting picture where no person has put any, or none.
-    pub async fn announce(&self, channel: &str, notice: Option<Notice>) -> Result<Applied, MatrixError> {
-        self.tell(Command::Announce { channel: channel.to_owned(), notice }).await
+    pub async fn announce(
+        &self,
+        channel: &ChannelName,
+        notice: Option<Notice>,
+    ) -> Result<Applied, MatrixError> {
+        self.tell(Command::Announce { channel: channel.clone(), notice }).await
     }
 
     /// What the schedule says of `channel` from now on.
     pub async fn set_scheduled(
         &self,
-        channel: &str,
+        channel: &ChannelName,
         scheduled: Option<Scheduled>,
     ) -> Result<Applied, MatrixError> {
-        self.tell(Command::Schedule { channel: channel.to_owned(), scheduled }).await
+        self.tell(Command::Schedule { channel: channel.clone(), scheduled }).await
     }
 
     /// A source says how it is. Never waits; only the latest report of a source counts.
@@ -373,18 +381,21 @@ mod tests {
         let store = Memory::default();
         let (matrix, task, _) = start(&store);
         let mut watch = matrix.watch();
-        let applied = matrix.connect("a", "s", None).await.expect("both are known");
+        let applied = matrix.connect(&"a".into(), &"s".into(), None).await.expect("both are known");
         assert_eq!(applied.warning, None);
         assert_eq!(applied.channel.desired.source.as_deref(), Some("s"));
         assert!(watch.has_changed().expect("it lives") && watch.borrow_and_update().wanted("s"));
         assert_eq!(store.load().len(), 1);
-        assert_eq!(matrix.connect("x", "s", None).await, Err(MatrixError::UnknownChannel("x".to_owned())));
+        assert_eq!(
+            matrix.connect(&"x".into(), &"s".into(), None).await,
+            Err(MatrixError::UnknownChannel("x".into()))
+        );
 
         drop((matrix, watch));
         task.await.expect("it ends with its handles");
         let (matrix, ..) = start(&store);
         assert_eq!(matrix.view().channel("a").expect("it is there").desired.by, By::Manual);
-        matrix.clear_override("a").await.expect("it is known");
+        matrix.clear_override(&"a".into()).await.expect("it is known");
         assert_eq!(store.load(), []);
     }
 
@@ -393,11 +404,11 @@ mod tests {
         let store = Memory::default();
         let (matrix, ..) = start(&store);
         store.0.1.store(true, Ordering::Relaxed);
-        let applied = matrix.connect("a", "s", None).await.expect("both are known");
+        let applied = matrix.connect(&"a".into(), &"s".into(), None).await.expect("both are known");
         assert!(applied.warning.expect("a warning").ends_with("the disk is full"));
         assert!(matrix.view().wanted("s"));
         store.0.1.store(false, Ordering::Relaxed);
-        assert_eq!(matrix.disconnect("b").await.expect("it is known").warning, None);
+        assert_eq!(matrix.disconnect(&"b".into()).await.expect("it is known").warning, None);
         assert_eq!(store.load().len(), 2);
     }
 
@@ -406,7 +417,7 @@ mod tests {
         let store = Memory::default();
         let (matrix, task, _) = start(&store);
         store.0.1.store(true, Ordering::Relaxed);
-        matrix.connect("a", "s", None).await.expect("both are known");
+        matrix.connect(&"a".into(), &"s".into(), None).await.expect("both are known");
         let said = matrix.unsaved().get().expect("it is said");
         assert!(said.ends_with("the disk is full"), "{said}");
         tokio::time::sleep(Duration::from_secs(600)).await;
@@ -416,8 +427,8 @@ mod tests {
         assert_eq!((store.load().len(), matrix.unsaved().get()), (1, None));
         // Taken back while it could not be kept: then nothing is to be kept.
         store.0.1.store(true, Ordering::Relaxed);
-        matrix.connect("b", "s", None).await.expect("both are known");
-        matrix.clear_override("b").await.expect("it is known");
+        matrix.connect(&"b".into(), &"s".into(), None).await.expect("both are known");
+        matrix.clear_override(&"b".into()).await.expect("it is known");
         assert_eq!(matrix.unsaved().get(), None);
         drop(matrix);
         task.await.expect("it ends with its handles");
@@ -429,11 +440,11 @@ mod tests {
         let clock = Arc::new(ManualClock::at(START));
         let wall = Arc::clone(&clock) as Arc<dyn WallClock>;
         let (handle, mut owner) = prepare(layout(), store.clone(), wall, TimeZone::UTC, Box::new(|_| {}));
-        let command = Command::Connect { channel: "a".to_owned(), source: "s".to_owned(), until: None };
+        let command = Command::Connect { channel: "a".into(), source: "s".into(), until: None };
         owner.matrix.apply(command, clock.now()).expect("obeyed");
         let _ = tokio::time::timeout(Duration::from_secs(1), owner.run()).await;
         assert_eq!(store.load().len(), 1, "the next run keeps it");
-        owner.matrix.apply(Command::ClearOverride { channel: "a".to_owned() }, clock.now()).expect("obeyed");
+        owner.matrix.apply(Command::ClearOverride { channel: "a".into() }, clock.now()).expect("obeyed");
         drop(handle);
         owner.run().await;
         assert!(store.load().is_empty());
@@ -444,12 +455,12 @@ mod tests {
         let store = Memory::default();
         let (matrix, _, clock) = start(&store);
         let until = START + Duration::from_millis(20);
-        matrix.connect("a", "s", Some(until)).await.expect("both are known");
+        matrix.connect(&"a".into(), &"s".into(), Some(until)).await.expect("both are known");
         let mut watch = matrix.watch();
         clock.advance(Duration::from_millis(20));
         let freed = watch.wait_for(|view| !view.wanted("s")).await.expect("it lives").clone();
         assert_eq!(freed.channel("a").expect("it is there").desired.by, By::None);
-        matrix.clear_override("b").await.expect("it is known");
+        matrix.clear_override(&"b".into()).await.expect("it is known");
         assert_eq!(store.load(), [], "the expired override is forgotten");
     }
 
@@ -465,11 +476,11 @@ mod tests {
         };
         let (matrix, task) = start();
         let until = |ms| Some(START + Duration::from_millis(ms));
-        matrix.connect("a", "s", until(10)).await.expect("both are known");
-        matrix.connect("b", "s", until(20_000)).await.expect("both are known");
+        matrix.connect(&"a".into(), &"s".into(), until(10)).await.expect("both are known");
+        matrix.connect(&"b".into(), &"s".into(), until(20_000)).await.expect("both are known");
         clock.advance(Duration::from_millis(10));
         // Found out by a command that comes before the task has looked.
-        matrix.set_notice("a", None).await.expect("known");
+        matrix.set_notice(&"a".into(), None).await.expect("known");
         assert_eq!(*told.lock().expect("unpoisoned"), ["a"]);
         drop(matrix);
         task.await.expect("it ends with its handles");

@@ -1,14 +1,14 @@
 //! Keeping overrides across a restart: what is kept ([`Override`]), by whom ([`Store`]), in a file
 //! ([`FileStore`]).
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::media::MediaTime;
+use crate::state_file::StateFile;
 
 /// A person's word about a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +35,9 @@ pub trait Store: Send + Sync + 'static {
 
 /// Keeps overrides in `overrides.json` in a directory of its own.
 ///
-/// The file is written beside its place, flushed to the disk and renamed, so that a power cut leaves the old
-/// one or the new one. A file that makes no sense is renamed to `overrides.json.corrupt`.
+/// A file that makes no sense is renamed to `overrides.json.corrupt`.
 #[derive(Debug)]
-pub struct FileStore {
-    directory: PathBuf,
-}
+pub struct FileStore(StateFile);
 
 /// The file's form. Times are written to the nanosecond, unlike [`MediaTime`]'s own form, so that what is read
 /// back is what was meant.
@@ -61,28 +58,24 @@ struct KeptOverride {
 
 impl FileStore {
     /// Keeps the file in `directory`, which is made when something is saved.
-    pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.join("overrides.json")
+    pub fn new(directory: impl AsRef<Path>) -> Self {
+        Self(StateFile::new(directory.as_ref(), "overrides.json"))
     }
 }
 
 impl Store for FileStore {
     fn load(&self) -> Vec<Override> {
-        let path = self.path();
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        let path = self.0.path();
+        let bytes = match self.0.load() {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Vec::new(),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "overrides cannot be read: starting without");
                 return Vec::new();
             }
         };
         decode(&bytes).unwrap_or_else(|error| {
-            let aside = set_aside(&path);
+            let aside = self.0.set_aside();
             tracing::warn!(
                 path = %path.display(), %error, aside, "overrides make no sense: starting without"
             );
@@ -91,23 +84,7 @@ impl Store for FileStore {
     }
 
     fn save(&self, overrides: &[Override]) -> io::Result<()> {
-        fs::create_dir_all(&self.directory)?;
-        let mut file = tempfile::Builder::new().prefix(".overrides-").tempfile_in(&self.directory)?;
-        file.write_all(&encode(overrides)?)?;
-        file.as_file().sync_all()?;
-        file.persist(self.path()).map_err(|error| error.error)?;
-        // The new name, too, must be on the disk.
-        File::open(&self.directory)?.sync_all()
-    }
-}
-
-/// Renames a file that makes no sense, and says how that went.
-fn set_aside(path: &Path) -> String {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(".corrupt");
-    match fs::rename(path, &aside) {
-        Ok(()) => format!("renamed to {}", Path::new(&aside).display()),
-        Err(error) => format!("left in place: {error}"),
+        self.0.save(&encode(overrides)?)
     }
 }
 
@@ -135,6 +112,8 @@ fn decode(bytes: &[u8]) -> Result<Vec<Override>, serde_json::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -157,7 +136,11 @@ mod tests {
         assert_eq!(FileStore::new(directory.path().join("deep/state")).load(), [some_override()]);
         store.save(&[]).expect("it is saved");
         assert_eq!(store.load(), []);
-        assert_eq!(fs::read_dir(&store.directory).expect("it is there").count(), 1, "nothing is left behind");
+        assert_eq!(
+            fs::read_dir(directory.path().join("deep/state")).expect("it is there").count(),
+            1,
+            "nothing is left behind"
+        );
     }
 
     #[test]
@@ -165,9 +148,9 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let store = FileStore::new(directory.path());
         for text in ["", "{", "[]", "{\"overrides\":[{\"channel\":1}]}", "\u{0}\u{0}"] {
-            fs::write(store.path(), text).expect("it is written");
+            fs::write(store.0.path(), text).expect("it is written");
             assert_eq!(store.load(), [], "{text:?}");
-            assert!(!store.path().exists());
+            assert!(!store.0.path().exists());
             let aside = fs::read_to_string(directory.path().join("overrides.json.corrupt"));
             assert_eq!(aside.expect("it is there"), text);
         }

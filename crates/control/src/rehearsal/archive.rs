@@ -1,29 +1,27 @@
 //! The last rehearsal on disk: `rehearsal.json` in the state directory.
 
-use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use super::check::{Rehearsal, RehearsalState};
+use crate::state_file::StateFile;
 
 /// Keeps the last rehearsal. Blocks.
 #[derive(Clone, Debug)]
-pub struct Archive {
-    directory: PathBuf,
-}
+pub struct Archive(StateFile);
 
 impl Archive {
     /// Keeps it in `directory`, which is made when something is saved.
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned() }
+        Self(StateFile::new(directory, "rehearsal.json"))
     }
 
     /// What was saved last; what cannot be read counts as nothing, which the log says.
     pub fn load(&self) -> Rehearsal {
-        let path = self.path();
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Rehearsal::default(),
+        let path = self.0.path();
+        let bytes = match self.0.load() {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Rehearsal::default(),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "the last rehearsal cannot be read");
                 return Rehearsal::default();
@@ -43,16 +41,7 @@ impl Archive {
 
     /// Saves it, wholly or not at all.
     pub fn save(&self, rehearsal: &Rehearsal) -> io::Result<()> {
-        fs::create_dir_all(&self.directory)?;
-        let mut file = tempfile::Builder::new().prefix(".rehearsal-").tempfile_in(&self.directory)?;
-        serde_json::to_writer_pretty(&mut file, rehearsal)?;
-        file.flush()?;
-        file.as_file().sync_all()?;
-        file.persist(self.path()).map(drop).map_err(|error| error.error)
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.join("rehearsal.json")
+        self.0.save(&serde_json::to_vec_pretty(rehearsal)?)
     }
 }
 
@@ -75,7 +64,7 @@ mod tests {
         rehearsal.end(now);
         archive.save(&rehearsal).expect("saved");
         assert_eq!((archive.load(), rehearsal.faults), (rehearsal, 1));
-        fs::write(archive.path(), "{").expect("written");
+        std::fs::write(archive.0.path(), "{").expect("written");
         assert_eq!(archive.load(), Rehearsal::default());
     }
 }

@@ -1,11 +1,9 @@
 //! Keeping the last good calendar on disk, in `schedule.json` in the server's state directory.
 //!
-//! The file is written beside its place, flushed to the disk and renamed, so that a power cut leaves the old one or the new
-//! one. It says which calendar it is of, as a hash of the URL without user and password: another calendar's is not taken.
+//! The file says which calendar it is of, as a hash of the URL without user and password: another calendar's is not taken.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io;
+use std::path::Path;
 
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
@@ -13,12 +11,11 @@ use sha2::{Digest, Sha256};
 
 use super::desk::Kept;
 use crate::config::Secret;
+use crate::state_file::StateFile;
 
 /// See the module's text.
 #[derive(Clone, Debug)]
-pub struct Cabinet {
-    directory: PathBuf,
-}
+pub struct Cabinet(StateFile);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,20 +32,16 @@ struct Draft<'a> {
 
 impl Cabinet {
     /// Keeps the file in `directory`, which is made when something is saved.
-    pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.join("schedule.json")
+    pub fn new(directory: impl AsRef<Path>) -> Self {
+        Self(StateFile::new(directory.as_ref(), "schedule.json"))
     }
 
     /// What was kept of the calendar at `url`. What cannot be read is told to the log and counts as nothing. May block.
     pub fn load(&self, url: &Secret) -> Option<Kept> {
-        let path = self.path();
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        let path = self.0.path();
+        let bytes = match self.0.load() {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return None,
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "the last good schedule cannot be read");
                 return None;
@@ -66,13 +59,7 @@ impl Cabinet {
 
     /// Replaces what was kept before, wholly or not at all. May block.
     pub fn save(&self, url: &Secret, kept: &Kept) -> io::Result<()> {
-        fs::create_dir_all(&self.directory)?;
-        let mut file = tempfile::Builder::new().prefix(".schedule-").tempfile_in(&self.directory)?;
-        file.write_all(&serde_json::to_vec(&Draft { calendar: mark(url), kept })?)?;
-        file.as_file().sync_all()?;
-        file.persist(self.path()).map_err(|error| error.error)?;
-        // The new name, too, must be on the disk.
-        File::open(&self.directory)?.sync_all()
+        self.0.save(&serde_json::to_vec(&Draft { calendar: mark(url), kept })?)
     }
 }
 
@@ -93,6 +80,8 @@ pub(super) fn mark(url: &Secret) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -107,12 +96,16 @@ mod tests {
         let other_password = Secret::new("https://user:other@opencast.example.org/recordings/calendars");
         assert_eq!(cabinet.load(&other_password), Some(kept));
         assert_eq!(cabinet.load(&Secret::new("https://elsewhere.example.org/")), None, "another calendar");
-        let text = fs::read_to_string(cabinet.path()).expect("a file");
+        let text = fs::read_to_string(cabinet.0.path()).expect("a file");
         assert!(!text.contains("hunter2") && !text.contains("opencast"), "{text}");
         for wrong in ["", "{", "[]", "{\"calendar\": 1}"] {
-            fs::write(cabinet.path(), wrong).expect("written");
+            fs::write(cabinet.0.path(), wrong).expect("written");
             assert_eq!(cabinet.load(&url), None, "{wrong}");
         }
-        assert_eq!(fs::read_dir(&cabinet.directory).expect("listed").count(), 1, "nothing is left behind");
+        assert_eq!(
+            fs::read_dir(directory.path().join("state")).expect("listed").count(),
+            1,
+            "nothing is left behind"
+        );
     }
 }

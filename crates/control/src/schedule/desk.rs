@@ -19,7 +19,7 @@ use super::timetable::{Settled, settle};
 use super::words::{id_order, reason};
 use crate::agenda::{Conflict, FeedFormat, FeedState, Plan, PlannedEvent};
 use crate::matrix::{NOTICE_CHARS, Notice, Scheduled};
-use crate::media::MediaTime;
+use crate::media::{ChannelName, MediaTime};
 
 /// How long lectures that are over are remembered.
 const MEMORY: Duration = Duration::from_secs(24 * 3600);
@@ -50,7 +50,7 @@ pub struct KeptPart {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish {
     /// The channel.
-    pub channel: String,
+    pub channel: ChannelName,
     /// What the schedule asks for.
     pub scheduled: Option<Scheduled>,
     /// The lecture that may stay beyond its planned end, if somebody speaks or something moves then.
@@ -196,7 +196,7 @@ impl Desk {
         let on_it = || self.settled.events.iter().filter(|event| event.channel.as_deref() == Some(channel));
         let scheduled = on_it().find(|event| event.is_connected(now)).and_then(|event| {
             Some(Scheduled {
-                source: event.source.clone()?,
+                source: event.source.clone()?.into(),
                 reason: reason(event, &self.settings.zone),
                 until: event.connect_until?,
             })
@@ -216,7 +216,7 @@ impl Desk {
         });
         let next = on_it().find(|event| event.connect_from.is_some() && now < event.ends);
         let announced = next.filter(|event| self.announces(event, now));
-        Wish { channel: channel.to_owned(), scheduled, overrun, notice: announced.map(notice) }
+        Wish { channel: channel.into(), scheduled, overrun, notice: announced.map(notice) }
     }
 
     fn announces(&self, event: &PlannedEvent, now: MediaTime) -> bool {

@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 use super::desk::{MayOverrun, Wish};
 use super::words::hour;
 use crate::matrix::Scheduled;
-use crate::media::MediaTime;
+use crate::media::{ChannelName, MediaTime};
 
 /// How long before its planned end a lecture is prolonged.
 const AHEAD: Duration = Duration::from_secs(3);
@@ -49,7 +49,7 @@ impl SignsOfLife {
 #[derive(Clone, Debug, Default)]
 pub struct Overrun {
     /// The lecture that has gone quiet after its planned end, by channel.
-    over: BTreeMap<String, String>,
+    over: BTreeMap<ChannelName, String>,
 }
 
 impl Overrun {
@@ -96,7 +96,7 @@ impl Overrun {
         };
         let latest_hour = hour(*latest, zone);
         let reason = format!("{reason}, and longer since {why}; ends at the latest at {latest_hour}");
-        Some(Scheduled { source: source.clone(), reason, until: *latest })
+        Some(Scheduled { source: source.as_str().into(), reason, until: *latest })
     }
 }
 
@@ -196,7 +196,7 @@ mod tests {
         let told = |guard: &mut Overrun, desk: &Desk, now| {
             paes(guard, desk, speech(now), now).map(|it| (it.source, it.until))
         };
-        let hall = |hall: &str, until| Some((format!("PS-{hall}"), until));
+        let hall = |hall: &str, until| Some((format!("PS-{hall}").into(), until));
         assert_eq!(told(&mut guard, &desk_, at(0, 10, 31)), hall("Amphi_A", at(0, 10, 40)));
         assert_eq!(told(&mut guard, &desk_, at(0, 10, 40)), hall("Amphi_B", at(0, 11, 0)));
         assert_eq!(told(&mut guard, &desk_, at(0, 11, 1)), hall("Amphi_B", at(0, 11, 15)));

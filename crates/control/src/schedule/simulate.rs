@@ -22,7 +22,7 @@ use crate::media::MediaTime;
 pub struct Simulation {
     /// The first instant.
     pub from: MediaTime,
-    /// Behind the last one.
+    /// Where it ends, this instant not included.
     pub to: MediaTime,
     /// IANA name of the zone in which the table tells the time.
     pub timezone: String,
@@ -100,7 +100,10 @@ pub fn simulate(
                     source: desired.source.clone(),
                     by: desired.by,
                     reason: desired.reason.clone(),
-                    may_last_until: may_last.get(name).copied().filter(|_| desired.by == By::Schedule),
+                    may_last_until: may_last
+                        .get(name.as_str())
+                        .copied()
+                        .filter(|_| desired.by == By::Schedule),
                 });
             }
         }

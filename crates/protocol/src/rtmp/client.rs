@@ -15,7 +15,6 @@ mod target;
 
 use bytes::{Bytes, BytesMut};
 use rml_amf0::Amf0Value;
-use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
 use rml_rtmp::messages::{RtmpMessage, UserControlEventType};
 
 pub use target::{Target, TargetError};
@@ -24,12 +23,11 @@ use super::amf::Value;
 use super::control::{self, Receipt, put_command, set_chunk_size};
 use super::flv::Metadata;
 use super::guard::{Guard, GuardError};
+use super::handshake::{Handshake, NoHandshake};
 use super::share;
 use super::wire::{CHUNK_SIZE, INITIAL_CHUNK_SIZE};
 use crate::media::RungTracks;
 
-/// S0, S1 and S2 (RTMP 1.0 §5.2).
-const HANDSHAKE_BYTES: usize = 1 + 1536 + 1536;
 /// A server that only pings could make the answers grow.
 const OUTPUT_MAX: usize = 64 << 10;
 /// How much of a server's words is repeated.
@@ -62,10 +60,16 @@ pub enum PublishError {
     Flood,
 }
 
+impl From<NoHandshake> for PublishError {
+    fn from(NoHandshake: NoHandshake) -> Self {
+        Self::Handshake
+    }
+}
+
 /// A connection to a server that we publish to.
 pub struct Publisher {
     target: Target,
-    handshake: Option<(Handshake, usize)>,
+    handshake: Handshake,
     guard: Guard,
     output: BytesMut,
     receipt: Receipt,
@@ -76,13 +80,13 @@ pub struct Publisher {
 impl Publisher {
     /// Begins the handshake.
     pub fn new(target: Target) -> Result<Self, PublishError> {
-        let mut handshake = Handshake::new(PeerType::Client);
-        let hello = handshake.generate_outbound_p0_and_p1().map_err(|_| PublishError::Handshake)?;
+        let mut output = BytesMut::new();
+        let handshake = Handshake::of_client(&mut output)?;
         Ok(Self {
             target,
-            handshake: Some((handshake, HANDSHAKE_BYTES)),
+            handshake,
             guard: Guard::default(),
-            output: BytesMut::from(&hello[..]),
+            output,
             receipt: Receipt::default(),
             stream_id: None,
             publishing: false,
@@ -91,8 +95,11 @@ impl Publisher {
 
     /// Reads all of `input`.
     pub fn handle(&mut self, mut input: &[u8]) -> Result<(), PublishError> {
-        if !self.shake_hands(&mut input)? {
-            return Ok(());
+        if !self.handshake.is_done() {
+            if !self.handshake.take(&mut input, &mut self.output)? {
+                return Ok(());
+            }
+            self.connect();
         }
         self.receipt.count(input.len(), &mut self.output);
         loop {
@@ -138,25 +145,6 @@ impl Publisher {
         self.command("FCUnpublish", transaction::CLOSE, &[Value::Null, Value::Text(&name)]);
         let stream = [Value::Null, Value::Number(f64::from(stream_id))];
         self.command("deleteStream", transaction::CLOSE, &stream);
-    }
-
-    fn shake_hands(&mut self, input: &mut &[u8]) -> Result<bool, PublishError> {
-        let Some((handshake, missing)) = &mut self.handshake else { return Ok(true) };
-        let now;
-        (now, *input) = input.split_at(input.len().min(*missing));
-        *missing -= now.len();
-        match handshake.process_bytes(now).map_err(|_| PublishError::Handshake)? {
-            HandshakeProcessResult::InProgress { response_bytes } => {
-                self.output.extend_from_slice(&response_bytes);
-                Ok(false)
-            }
-            HandshakeProcessResult::Completed { response_bytes, .. } => {
-                self.output.extend_from_slice(&response_bytes);
-                self.handshake = None;
-                self.connect();
-                Ok(true)
-            }
-        }
     }
 
     fn connect(&mut self) {

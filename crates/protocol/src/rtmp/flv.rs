@@ -8,16 +8,12 @@
 //! What does *not* belong here: chunks (`wire`), messages shared by players (`share`), wall-clock time: the
 //! times of a publisher are milliseconds since a beginning of its own.
 
-mod avc;
 mod metadata;
 mod tag;
 mod unpack;
 
-pub use avc::AvcError;
 pub use metadata::Metadata;
 pub use unpack::{FlvError, Frame, Unpacker};
-
-pub(super) use avc::avc_configuration;
 
 /// `CodecID` of H.264 (FLV §E.4.3.1).
 pub(super) const AVC: u8 = 7;

@@ -18,6 +18,7 @@ mod client;
 mod control;
 mod flv;
 mod guard;
+mod handshake;
 mod name;
 mod session;
 mod share;
@@ -27,13 +28,12 @@ mod wire;
 
 pub use amf::AmfFault;
 pub use client::{PublishError, Publisher, Target, TargetError};
-pub use flv::{AvcError, FlvError, Frame, Metadata, Unpacker};
+pub use flv::{FlvError, Frame, Metadata, Unpacker};
 pub use guard::{Guard, GuardError, LeftOut, Message};
 pub use name::{AppName, NameError, Query, StreamName, shows_key};
 pub use session::{Event, Session, SessionError};
 pub use share::{
-    Description, Shared, Timebase, TooLong, audio, cell, opening, recorded_audio, recorded_opening,
-    recorded_video, video,
+    Description, Shared, Timebase, TooLong, audio, cell, opening, recorded_opening, recorded_video, video,
 };
 pub use sniff::{SNIFF_MAX, Sniffed, sniff};
 pub use viewer::{Seen, Viewer};

@@ -31,7 +31,6 @@ mod reply;
 
 use bytes::{Bytes, BytesMut};
 use rml_amf0::Amf0Value;
-use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
 use rml_rtmp::messages::{RtmpMessage, UserControlEventType};
 
 pub use event::Event;
@@ -40,11 +39,10 @@ use super::aggregate::Aggregate;
 use super::control::{self, Receipt};
 use super::flv::Metadata;
 use super::guard::{Guard, GuardError, LeftOut, Message};
+use super::handshake::{Handshake, NoHandshake};
 use super::name::{AppName, NameError, Query, StreamName};
 use super::wire::message_type;
 
-/// C0, C1 and C2 (RTMP 1.0 §5.2).
-pub(super) const HANDSHAKE_BYTES: usize = 1 + 1536 + 1536;
 /// Answers that may wait: a reply has a few hundred bytes, and real peers ask one thing at a time.
 const OUTPUT_MAX: usize = 64 << 10;
 
@@ -77,9 +75,15 @@ pub enum SessionError {
     Unanswered,
 }
 
+impl From<NoHandshake> for SessionError {
+    fn from(NoHandshake: NoHandshake) -> Self {
+        Self::Handshake
+    }
+}
+
 /// One connection.
 pub struct Session {
-    handshake: Option<(Handshake, usize)>,
+    handshake: Handshake,
     guard: Guard,
     output: BytesMut,
     app: Option<AppName>,
@@ -111,7 +115,7 @@ enum Question {
 impl Default for Session {
     fn default() -> Self {
         Self {
-            handshake: Some((Handshake::new(PeerType::Server), HANDSHAKE_BYTES)),
+            handshake: Handshake::of_server(),
             guard: Guard::default(),
             output: BytesMut::new(),
             app: None,
@@ -130,7 +134,7 @@ impl Session {
         if self.question.is_some() {
             return Err(SessionError::Unanswered);
         }
-        if !self.shake_hands(input)? {
+        if !self.handshake.take(input, &mut self.output)? {
             return Ok(None);
         }
         loop {
@@ -182,7 +186,7 @@ impl Session {
 
     /// The handshake is done: a time limit for it ends here.
     pub const fn has_shaken_hands(&self) -> bool {
-        self.handshake.is_none()
+        self.handshake.is_done()
     }
 
     /// The media that the player wants to have in advance, in milliseconds, if it has said so.
@@ -269,28 +273,6 @@ impl Session {
             self.phase = Phase::Idle;
             self.guard.let_media_in(false);
             reply::status(&mut self.output, "error", "NetStream.Publish.Failed", reason);
-        }
-    }
-
-    /// Takes its part of `input`; `true` when it is done.
-    fn shake_hands(&mut self, input: &mut &[u8]) -> Result<bool, SessionError> {
-        let Some((handshake, missing)) = &mut self.handshake else { return Ok(true) };
-        if input.is_empty() {
-            return Ok(false);
-        }
-        let now;
-        (now, *input) = input.split_at(input.len().min(*missing));
-        *missing -= now.len();
-        match handshake.process_bytes(now).map_err(|_| SessionError::Handshake)? {
-            HandshakeProcessResult::InProgress { response_bytes } => {
-                self.output.extend_from_slice(&response_bytes);
-                Ok(false)
-            }
-            HandshakeProcessResult::Completed { response_bytes, .. } => {
-                self.output.extend_from_slice(&response_bytes);
-                self.handshake = None;
-                Ok(true)
-            }
         }
     }
 

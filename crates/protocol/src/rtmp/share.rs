@@ -15,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::flv::{self, Metadata};
 use super::wire::{CHUNK_SIZE, Head, MESSAGE_MAX, message_type, put_message};
+use crate::media::h264::avc_configuration;
 use crate::media::{
     AudioSpecificConfig, CodedCell, MediaTime, PictureSize, RungTracks, Timescale, TrackCell, VIDEO_TIMESCALE,
 };
@@ -115,11 +116,6 @@ pub fn recorded_video(
     message(message_type::VIDEO, timestamp_ms, &flv::video_head_composed(sync, composition_ms), sample)
 }
 
-/// A raw AAC access unit of a recording.
-pub fn recorded_audio(timestamp_ms: u32, frame: &[u8]) -> Result<Bytes, TooLong> {
-    audio(timestamp_ms, frame)
-}
-
 /// An opening that begins with the data message `metadata`.
 pub(super) fn opening_with(metadata: &[u8], tracks: &RungTracks, timestamp_ms: u32, stream_id: u32) -> Bytes {
     let mut out = BytesMut::new();
@@ -129,7 +125,7 @@ pub(super) fn opening_with(metadata: &[u8], tracks: &RungTracks, timestamp_ms: u
     // At time zero: ffmpeg takes later metadata for a subtitle, and waits for the next one to the end.
     put(message_type::DATA, 0, &[metadata]);
     if let Some(video) = &tracks.video {
-        let record = flv::avc_configuration(&video.parameter_sets);
+        let record = avc_configuration(&video.parameter_sets);
         put(message_type::VIDEO, timestamp_ms, &[&flv::VIDEO_CONFIGURATION_HEAD, &record]);
     }
     let config = AudioSpecificConfig::lc(tracks.audio.format).to_bytes();

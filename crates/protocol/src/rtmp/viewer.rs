@@ -8,17 +8,15 @@
 
 use bytes::{Bytes, BytesMut};
 use rml_amf0::Amf0Value;
-use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
 use rml_rtmp::messages::{RtmpMessage, UserControlEventType};
 
 use super::amf::Value;
 use super::client::{PublishError, Target, text_of};
 use super::control::{self, Receipt, put_command, set_chunk_size};
 use super::guard::{Guard, GuardError};
+use super::handshake::Handshake;
 use super::wire::{CHUNK_SIZE, INITIAL_CHUNK_SIZE};
 
-/// S0, S1 and S2 (RTMP 1.0 §5.2).
-const HANDSHAKE_BYTES: usize = 1 + 1536 + 1536;
 /// A server that only pings could make the answers grow.
 const OUTPUT_MAX: usize = 64 << 10;
 /// `play` of the live edge, or of a recording where there is no live stream of that name (RTMP 1.0 §7.2.2.1).
@@ -57,7 +55,7 @@ pub enum Seen {
 /// A connection to a server that we play from.
 pub struct Viewer {
     target: Target,
-    handshake: Option<(Handshake, usize)>,
+    handshake: Handshake,
     guard: Guard,
     output: BytesMut,
     receipt: Receipt,
@@ -66,23 +64,20 @@ pub struct Viewer {
 impl Viewer {
     /// Begins the handshake.
     pub fn new(target: Target) -> Result<Self, PublishError> {
-        let mut handshake = Handshake::new(PeerType::Client);
-        let hello = handshake.generate_outbound_p0_and_p1().map_err(|_| PublishError::Handshake)?;
+        let mut output = BytesMut::new();
+        let handshake = Handshake::of_client(&mut output)?;
         let mut guard = Guard::default();
         guard.let_media_in(true);
-        Ok(Self {
-            target,
-            handshake: Some((handshake, HANDSHAKE_BYTES)),
-            guard,
-            output: BytesMut::from(&hello[..]),
-            receipt: Receipt::default(),
-        })
+        Ok(Self { target, handshake, guard, output, receipt: Receipt::default() })
     }
 
     /// Reads from the front of `input`; `None` when it is used up.
     pub fn handle(&mut self, input: &mut &[u8]) -> Result<Option<Seen>, PublishError> {
-        if !self.shake_hands(input)? {
-            return Ok(None);
+        if !self.handshake.is_done() {
+            if !self.handshake.take(input, &mut self.output)? {
+                return Ok(None);
+            }
+            self.connect();
         }
         loop {
             let before = input.len();
@@ -112,25 +107,6 @@ impl Viewer {
     /// What has to be sent to the server.
     pub fn take_output(&mut self) -> Bytes {
         self.output.split().freeze()
-    }
-
-    fn shake_hands(&mut self, input: &mut &[u8]) -> Result<bool, PublishError> {
-        let Some((handshake, missing)) = &mut self.handshake else { return Ok(true) };
-        let now;
-        (now, *input) = input.split_at(input.len().min(*missing));
-        *missing -= now.len();
-        match handshake.process_bytes(now).map_err(|_| PublishError::Handshake)? {
-            HandshakeProcessResult::InProgress { response_bytes } => {
-                self.output.extend_from_slice(&response_bytes);
-                Ok(false)
-            }
-            HandshakeProcessResult::Completed { response_bytes, .. } => {
-                self.output.extend_from_slice(&response_bytes);
-                self.handshake = None;
-                self.connect();
-                Ok(true)
-            }
-        }
     }
 
     fn connect(&mut self) {

@@ -342,9 +342,15 @@ impl Session {
 
     /// Answers SETUP. `server_ports` are ours where the stream travels over UDP.
     pub fn set_up(&mut self, ssrc: u32, server_ports: (u16, u16)) {
-        let Some(Asked { cseq, url, what: What::SetUp { path, track, transport } }) = self.asked.take()
-        else {
-            return;
+        let (cseq, url, path, track, transport) = match self.asked.take() {
+            Some(Asked { cseq, url, what: What::SetUp { path, track, transport } }) => {
+                (cseq, url, path, track, transport)
+            }
+            // Something else was asked, and still waits for its answer.
+            other => {
+                self.asked = other;
+                return;
+            }
         };
         self.path = path;
         self.streams.retain(|stream| stream.track != track);

@@ -18,9 +18,9 @@ mod queue;
 mod writer;
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use amphi_media::Lock;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
@@ -101,18 +101,18 @@ pub fn start(format: Format, filter: EnvFilter) -> anyhow::Result<()> {
     Ok(())
 }
 
-static LIMITER: Mutex<Limiter> = Mutex::new(Limiter::new());
+static LIMITER: Lock<Limiter> = Lock::new(Limiter::new());
 
 /// Whether one more line of this kind, caused by a peer at this address, is said; if not, it is counted, and the count
 /// is said later.
 pub fn may_say(kind: &'static str, address: Option<IpAddr>) -> bool {
-    let mut limiter = LIMITER.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut limiter = LIMITER.lock();
     limiter.ask(kind, address, Instant::now())
 }
 
 /// Says what was left out in windows that are over.
 fn say_what_was_left_out() {
-    let over = LIMITER.lock().unwrap_or_else(PoisonError::into_inner).over(Instant::now());
+    let over = LIMITER.lock().over(Instant::now());
     for LeftOut { kind, address, count } in over {
         let address = address.map_or_else(|| "many addresses".to_owned(), |address| address.to_string());
         tracing::warn!(kind, address, count, "more lines of one kind were not said");

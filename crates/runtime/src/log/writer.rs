@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, MutexGuard};
 use std::time::{Duration, Instant};
 
+use amphi_media::Lock;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::queue::Queue;
@@ -19,14 +20,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(5);
 
 /// The one log of this process.
-static QUEUE: Mutex<Queue> = Mutex::new(Queue::new());
+static QUEUE: Lock<Queue> = Lock::new(Queue::new());
 /// Somebody writes.
 static STARTED: AtomicBool = AtomicBool::new(false);
 /// A line has come, or one is done with.
 static CHANGED: Condvar = Condvar::new();
 
 fn queue() -> MutexGuard<'static, Queue> {
-    QUEUE.lock().unwrap_or_else(PoisonError::into_inner)
+    QUEUE.lock()
 }
 
 /// Lines of the log that nobody will ever read, since start.
@@ -43,7 +44,7 @@ pub fn flush(patience: Duration) {
         if left.is_zero() {
             return;
         }
-        queue = CHANGED.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        queue = Lock::wait_timeout(&CHANGED, queue, left);
     }
 }
 

@@ -16,9 +16,10 @@ mod roll;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
+use amphi_media::Lock;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, watch};
@@ -44,7 +45,7 @@ pub struct Tasks(Arc<Shared>);
 
 struct Shared {
     clock: Arc<dyn WallClock>,
-    roll: Mutex<Roll<Arc<Door>>>,
+    roll: Lock<Roll<Arc<Door>>>,
     /// How many have fallen.
     falls: watch::Sender<u64>,
 }
@@ -78,7 +79,7 @@ pub enum Until {
 impl Tasks {
     /// An empty list.
     pub fn new(clock: Arc<dyn WallClock>) -> Self {
-        Self(Arc::new(Shared { clock, roll: Mutex::default(), falls: watch::Sender::default() }))
+        Self(Arc::new(Shared { clock, roll: Lock::default(), falls: watch::Sender::default() }))
     }
 
     fn moment(&self) -> Moment {
@@ -137,7 +138,7 @@ impl Tasks {
     }
 
     fn roll(&self) -> MutexGuard<'_, Roll<Arc<Door>>> {
-        self.0.roll.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.roll.lock()
     }
 }
 

@@ -13,15 +13,15 @@ mod writing;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use amphi_http::{Authenticator, Verdict};
-use amphi_media::MediaTime;
 use amphi_media::clock::WallClock;
+use amphi_media::{Lock, MediaTime};
 
 /// Which Opencast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ struct Office {
     /// `user:password`, for Basic.
     basic: Option<String>,
     series: BTreeMap<String, String>,
-    desk: Mutex<Desk>,
+    desk: Lock<Desk>,
     clock: Arc<dyn WallClock>,
 }
 
@@ -136,7 +136,7 @@ impl Opencast {
         let authenticator =
             credentials.map(|(user, password)| Authenticator::new("Opencast", user, &password));
         let lectures = lectures.into_iter().map(|lecture| (lecture, now)).collect();
-        let desk = Mutex::new(Desk { lectures, ..Desk::default() });
+        let desk = Lock::new(Desk { lectures, ..Desk::default() });
         let office = Arc::new(Office { version, authenticator, basic, series, desk, clock });
         let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(accept(listener, Arc::clone(&office), end.clone(), tasks.clone()));
@@ -181,7 +181,7 @@ impl Opencast {
 
 impl Office {
     fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+        self.desk.lock()
     }
 
     /// Lets a request in, or says with which challenge it may come again.

@@ -1,7 +1,6 @@
 //! What a mount does with its file system, beneath its root only. All of it blocks.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::SystemTime;
 
 use cap_std::ambient_authority;
@@ -13,7 +12,7 @@ use crate::fault::VodFault;
 use crate::listing::Listed;
 use crate::recording::Stamp;
 use crate::smil::{Smil, TextStream, is_language};
-use amphi_media::MediaTime;
+use amphi_media::{Lock, MediaTime};
 
 /// A SMIL file is some kilobytes.
 const SMIL_MAX: u64 = 1 << 20;
@@ -107,7 +106,7 @@ pub(super) fn read_smil(settings: &MountSettings, path: &str) -> Result<Smil, Vo
 }
 
 /// What is known of SMIL files, by path, with the state in which they were read.
-pub(super) type KnownListed = Mutex<HashMap<String, (Stamp, Listed)>>;
+pub(super) type KnownListed = Lock<HashMap<String, (Stamp, Listed)>>;
 
 /// Every SMIL file beneath the root, by title. Only what has changed is read; what is known stays known when the time
 /// is not enough for all.
@@ -116,13 +115,13 @@ pub(super) fn list(settings: &MountSettings, known: &KnownListed) -> Result<Vec<
     let mut found = Vec::new();
     let mut folders = vec![(String::new(), 0)];
     let mut seen = 0;
-    while let Some((folder, depth)) = folders.pop() {
+    'folders: while let Some((folder, depth)) = folders.pop() {
         let Ok(entries) = root.read_dir(if folder.is_empty() { "." } else { &folder }) else { continue };
         for entry in entries.flatten() {
             seen += 1;
             if seen > LISTED_MAX {
                 warn!(root = %settings.root.display(), LISTED_MAX, "more files than are looked through");
-                break;
+                break 'folders;
             }
             let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type()) else { continue };
             let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
@@ -134,10 +133,8 @@ pub(super) fn list(settings: &MountSettings, known: &KnownListed) -> Result<Vec<
         }
     }
     let mut listed: Vec<Listed> = found.iter().filter_map(|path| listed(settings, path, known)).collect();
-    if let Ok(mut known) = known.lock() {
-        let found: std::collections::HashSet<&String> = found.iter().collect();
-        known.retain(|path, _| found.contains(path));
-    }
+    let found: std::collections::HashSet<&String> = found.iter().collect();
+    known.lock().retain(|path, _| found.contains(path));
     listed.sort_by(|a, b| (&a.title, &a.path).cmp(&(&b.title, &b.path)));
     Ok(listed)
 }
@@ -145,7 +142,7 @@ pub(super) fn list(settings: &MountSettings, known: &KnownListed) -> Result<Vec<
 /// One SMIL file and the catalogue beside it. What cannot be read is left out; whoever opens it is told why.
 fn listed(settings: &MountSettings, path: &str, known: &KnownListed) -> Option<Listed> {
     let stamp = stamp_of(settings, path).ok()?;
-    if let Some((_, listed)) = known.lock().ok()?.get(path).filter(|(known, _)| *known == stamp) {
+    if let Some((_, listed)) = known.lock().get(path).filter(|(known, _)| *known == stamp) {
         return Some(listed.clone());
     }
     let smil = read_smil(settings, path).ok()?;
@@ -159,7 +156,7 @@ fn listed(settings: &MountSettings, path: &str, known: &KnownListed) -> Option<L
     if let Some(text) = names.iter().find_map(|name| read_text(settings, &beside(name)).ok()) {
         listed.describe(&text);
     }
-    known.lock().ok()?.insert(path.to_owned(), (stamp, listed.clone()));
+    known.lock().insert(path.to_owned(), (stamp, listed.clone()));
     Some(listed)
 }
 

@@ -127,16 +127,15 @@ mod tests {
 
     fn schedule(channel: &str, source: &str) -> Command {
         let scheduled = Scheduled {
-            source: source.to_owned(),
+            source: source.into(),
             reason: "event 1042 'UE3 Biophysique' 12:10–14:00".to_owned(),
             until: after(7200),
         };
-        Command::Schedule { channel: channel.to_owned(), scheduled: Some(scheduled) }
+        Command::Schedule { channel: channel.into(), scheduled: Some(scheduled) }
     }
 
     fn by_hand(source: &str, until: Option<u64>) -> Command {
-        let (channel, source) = ("hall".to_owned(), source.to_owned());
-        Command::Connect { channel, source, until: until.map(after) }
+        Command::Connect { channel: "hall".into(), source: source.into(), until: until.map(after) }
     }
 
     fn show(matrix: &mut Matrix, source: Option<&str>, reason: &str, second: u64) {
@@ -191,7 +190,7 @@ mod tests {
         assert!(
             told(&matrix, "configured").ends_with("14:00; x (configuration) is overruled by the schedule")
         );
-        let off = Command::Disconnect { channel: "configured".to_owned() };
+        let off = Command::Disconnect { channel: "configured".into() };
         matrix.apply(off, after(2)).expect("known");
         assert_eq!(
             told(&matrix, "configured"),

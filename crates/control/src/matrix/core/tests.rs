@@ -31,7 +31,7 @@ fn after(millis: u64) -> MediaTime {
 }
 
 fn connect(channel: &str, source: &str, until: Option<MediaTime>) -> Command {
-    Command::Connect { channel: channel.to_owned(), source: source.to_owned(), until }
+    Command::Connect { channel: channel.into(), source: source.into(), until }
 }
 
 fn desired(matrix: &Matrix, channel: &str) -> Desired {
@@ -43,9 +43,9 @@ fn the_manual_word_stands_above_the_schedule_above_the_configuration() {
     let mut matrix = matrix();
     assert_eq!(desired(&matrix, "configured").by, By::Configuration);
     assert_eq!(desired(&matrix, "empty").by, By::None);
-    let scheduled = Scheduled { source: "y".to_owned(), reason: "Algebra II".to_owned(), until: after(90) };
-    let channel = "configured".to_owned();
-    matrix.apply(Command::Schedule { channel, scheduled: Some(scheduled) }, after(1)).expect("it is known");
+    let scheduled = Scheduled { source: "y".into(), reason: "Algebra II".to_owned(), until: after(90) };
+    let command = Command::Schedule { channel: "configured".into(), scheduled: Some(scheduled) };
+    matrix.apply(command, after(1)).expect("it is known");
     let now = desired(&matrix, "configured");
     assert_eq!((now.source.as_deref(), now.by, now.reason.as_str()), (Some("y"), By::Schedule, "Algebra II"));
     assert!(matrix.view().wanted("y") && !matrix.view().wanted("x"));
@@ -62,12 +62,10 @@ fn the_manual_word_stands_above_the_schedule_above_the_configuration() {
         (By::Schedule, after(50))
     );
 
-    matrix.apply(Command::Disconnect { channel: "configured".to_owned() }, after(60)).expect("it is known");
+    matrix.apply(Command::Disconnect { channel: "configured".into() }, after(60)).expect("it is known");
     let now = desired(&matrix, "configured");
     assert_eq!((now.source, now.by, now.until), (None, By::Manual, None));
-    matrix
-        .apply(Command::ClearOverride { channel: "configured".to_owned() }, after(90))
-        .expect("it is known");
+    matrix.apply(Command::ClearOverride { channel: "configured".into() }, after(90)).expect("it is known");
     assert_eq!(desired(&matrix, "configured").by, By::Configuration, "the schedule's entry has ended too");
     assert_eq!(matrix.next_expiry(), None);
 }
@@ -86,17 +84,17 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
     let mut matrix = matrix();
     let before = matrix.view();
     for (command, error) in [
-        (connect("no", "x", None), MatrixError::UnknownChannel("no".to_owned())),
-        (connect("empty", "no", None), MatrixError::UnknownSource("no".to_owned())),
+        (connect("no", "x", None), MatrixError::UnknownChannel("no".into())),
+        (connect("empty", "no", None), MatrixError::UnknownSource("no".into())),
         (connect("empty", "x", Some(START)), MatrixError::Past { until: START, now: START }),
-        (Command::Disconnect { channel: "no".to_owned() }, MatrixError::UnknownChannel("no".to_owned())),
-        (Command::ClearOverride { channel: "no".to_owned() }, MatrixError::UnknownChannel("no".to_owned())),
+        (Command::Disconnect { channel: "no".into() }, MatrixError::UnknownChannel("no".into())),
+        (Command::ClearOverride { channel: "no".into() }, MatrixError::UnknownChannel("no".into())),
     ] {
         assert_eq!(matrix.apply(command, START), Err(error));
     }
-    let scheduled = Some(Scheduled { source: "no".to_owned(), reason: String::new(), until: after(1) });
-    let command = Command::Schedule { channel: "empty".to_owned(), scheduled };
-    assert_eq!(matrix.apply(command, START), Err(MatrixError::UnknownSource("no".to_owned())));
+    let scheduled = Some(Scheduled { source: "no".into(), reason: String::new(), until: after(1) });
+    let command = Command::Schedule { channel: "empty".into(), scheduled };
+    assert_eq!(matrix.apply(command, START), Err(MatrixError::UnknownSource("no".into())));
     assert_eq!(matrix.view(), before);
 }
 
@@ -212,21 +210,21 @@ proptest! {
                         }
                         Voice::Disconnect => {
                             model.manual = Some((None, None));
-                            (Command::Disconnect { channel }, true)
+                            (Command::Disconnect { channel: channel.into() }, true)
                         }
                         Voice::Clear => {
                             model.manual = None;
-                            (Command::ClearOverride { channel }, true)
+                            (Command::ClearOverride { channel: channel.into() }, true)
                         }
                         Voice::Schedule(entry) => {
                             let entry = entry.map(|(source, length)| (source, now + length));
                             model.scheduled = entry;
                             let scheduled = entry.map(|(source, until)| Scheduled {
-                                source: SOURCES[source].to_owned(),
+                                source: SOURCES[source].into(),
                                 reason: String::new(),
                                 until: after(until),
                             });
-                            (Command::Schedule { channel, scheduled }, true)
+                            (Command::Schedule { channel: channel.into(), scheduled }, true)
                         }
                     };
                     prop_assert_eq!(matrix.apply(command, after(now)).is_ok(), good);
@@ -279,8 +277,8 @@ fn the_schedule_announces_where_nobody_has_put_a_notice() {
     let mut matrix = matrix();
     let words = |title: &str| Some(Notice { title: title.to_owned(), ..Notice::default() });
     let shown = |matrix: &Matrix| matrix.view().channel("empty").expect("it is there").notice.clone();
-    let announce = |notice| Command::Announce { channel: "empty".to_owned(), notice };
-    let notice = |notice| Command::Notice { channel: "empty".to_owned(), notice };
+    let announce = |notice| Command::Announce { channel: "empty".into(), notice };
+    let notice = |notice| Command::Notice { channel: "empty".into(), notice };
     matrix.apply(announce(words("UE3")), START).expect("good words");
     assert_eq!(shown(&matrix), words("UE3"));
     matrix.apply(notice(words("by hand")), START).expect("good words");

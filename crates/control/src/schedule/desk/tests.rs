@@ -23,7 +23,7 @@ fn failed() -> Harvest {
 }
 
 fn on(desk: &Desk, now: MediaTime) -> Option<String> {
-    desk.wishes(now).remove(0).scheduled.map(|scheduled| scheduled.source)
+    desk.wishes(now).remove(0).scheduled.map(|scheduled| scheduled.source.into())
 }
 
 fn biophysics() -> Event {

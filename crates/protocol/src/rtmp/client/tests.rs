@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::media::{AudioFormat, AudioTrack};
+use crate::rtmp::handshake::HANDSHAKE_BYTES;
 use crate::rtmp::{Event, Session};
 
 const URL: &str = "rtmp://host/app/stream-key?token=hidden";

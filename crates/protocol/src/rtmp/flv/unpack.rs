@@ -21,9 +21,8 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::avc::{AvcConfiguration, AvcError};
 use super::tag::{self, Codec, Content, Lane, Part};
-use crate::media::h264::{self, NAL_AUD, NAL_PPS, NAL_SPS};
+use crate::media::h264::{self, AvcConfiguration, AvcError, NAL_AUD, NAL_PPS, NAL_SPS};
 use crate::media::{
     AudioSpecificConfig, AudioSpecificConfigError, G711Law, Mp3Header, ParameterSets, Track, TrackFormat,
 };
@@ -173,7 +172,7 @@ impl Unpacker {
             // Encoders repeat a configuration that they do not have yet.
             Content::Configuration if part.body.is_empty() => Ok(None),
             Content::Configuration => {
-                self.configure(AvcConfiguration::parse(&part.body)?);
+                self.configure(&AvcConfiguration::parse(&part.body)?)?;
                 self.use_lane(VIDEO, part.lane);
                 Ok(None)
             }
@@ -191,10 +190,13 @@ impl Unpacker {
         }
     }
 
-    fn configure(&mut self, AvcConfiguration { sets, further, length_size }: AvcConfiguration) {
+    fn configure(&mut self, record: &AvcConfiguration) -> Result<(), AvcError> {
+        let sets = record.first_sets()?;
+        let (further, length_size) = (record.further_sets().cloned().collect(), record.length_size);
         let before = self.video.take().filter(|video| video.sets == sets);
         let format = before.map_or_else(|| Arc::new(TrackFormat::H264(sets.clone())), |video| video.format);
         self.video = Some(Video { format, sets, further, length_size });
+        Ok(())
     }
 
     fn audio_part(&mut self, timestamp_ms: u32, part: Part) -> Result<Option<Frame>, FlvError> {

@@ -1,11 +1,13 @@
 //! Conversations: scripted, and with `rml_rtmp`'s own client.
 
 use proptest::prelude::*;
+use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
 use rml_rtmp::sessions::{ClientSession, ClientSessionConfig, ClientSessionEvent, ClientSessionResult};
 
 use super::*;
 use crate::rtmp::amf::Value;
 use crate::rtmp::control::{put_command, user_control};
+use crate::rtmp::handshake::HANDSHAKE_BYTES;
 use crate::rtmp::wire::{CHUNK_SIZE, Head, INITIAL_CHUNK_SIZE, message_type, put_message};
 
 const CONNECT: &[Value<'_>] = &[Value::Object(&[

@@ -70,6 +70,15 @@ impl Rig {
 }
 
 #[test]
+fn an_answer_to_what_was_not_asked_leaves_the_question_open() {
+    let mut rig = Rig::default();
+    assert!(matches!(rig.ask("DESCRIBE", URL, "Accept: application/sdp\r\n"), Some(Event::Describe(_))));
+    rig.session.set_up(7, (0, 0));
+    rig.session.described("v=0\r\n");
+    assert_eq!(rig.status(), 200);
+}
+
+#[test]
 fn a_player_comes_plays_pauses_and_goes() {
     let mut rig = Rig::default();
     assert_eq!(rig.ask("OPTIONS", "*", ""), None);

@@ -2,11 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::super::{
-    AUDIO_CONFIGURATION_HEAD, AUDIO_HEAD, VIDEO_CONFIGURATION_HEAD, avc_configuration, video_head,
-};
+use super::super::{AUDIO_CONFIGURATION_HEAD, AUDIO_HEAD, VIDEO_CONFIGURATION_HEAD, video_head};
 use super::*;
 use crate::media::AudioFormat;
+use crate::media::h264::avc_configuration;
 
 const STEREO: AudioFormat = AudioFormat { sample_rate: 48_000, channels: 2 };
 

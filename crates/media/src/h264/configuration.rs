@@ -2,8 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::media::ParameterSets;
-use crate::media::h264::{NAL_PPS, NAL_SPS, nal_type};
+use super::{NAL_PPS, NAL_SPS, ParameterSets, nal_type};
 
 /// Why a record cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,18 +22,18 @@ pub enum AvcError {
 
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct AvcConfiguration {
-    /// The first of each kind.
-    pub(super) sets: ParameterSets,
-    /// All others.
-    pub(super) further: Vec<Bytes>,
+pub struct AvcConfiguration {
+    /// Sequence parameter sets.
+    pub sps: Vec<Bytes>,
+    /// Picture parameter sets.
+    pub pps: Vec<Bytes>,
     /// Bytes of the length in front of each NAL unit of a sample: 1 to 4.
-    pub(super) length_size: usize,
+    pub length_size: usize,
 }
 
 impl AvcConfiguration {
     /// Reads a record; what extensions of the High profiles follow is not needed.
-    pub(super) fn parse(record: &Bytes) -> Result<Self, AvcError> {
+    pub fn parse(record: &Bytes) -> Result<Self, AvcError> {
         let Some([1, _, _, _, lengths, sps_count]) = record.first_chunk() else {
             return Err(AvcError::Malformed);
         };
@@ -44,13 +43,20 @@ impl AvcConfiguration {
         let (&pps_count, _) = rest.split_first().ok_or(AvcError::Malformed)?;
         rest = rest.slice(1..);
         let pps = read_sets(&mut rest, usize::from(pps_count), NAL_PPS)?;
-        match (&sps[..], &pps[..]) {
-            ([sps, more @ ..], [pps, others @ ..]) => {
-                let sets = ParameterSets { sps: sps.clone(), pps: pps.clone() };
-                Ok(Self { sets, further: [more, others].concat(), length_size })
-            }
-            _ => Err(AvcError::Sets { sps: sps.len(), pps: pps.len() }),
+        Ok(Self { sps, pps, length_size })
+    }
+
+    /// The first of each kind. Samples of `avc3` may have all of theirs in the pictures, and none here.
+    pub fn first_sets(&self) -> Result<ParameterSets, AvcError> {
+        match (self.sps.first(), self.pps.first()) {
+            (Some(sps), Some(pps)) => Ok(ParameterSets { sps: sps.clone(), pps: pps.clone() }),
+            _ => Err(AvcError::Sets { sps: self.sps.len(), pps: self.pps.len() }),
         }
+    }
+
+    /// All but the first of each kind.
+    pub fn further_sets(&self) -> impl Iterator<Item = &Bytes> {
+        self.sps.iter().skip(1).chain(self.pps.iter().skip(1))
     }
 }
 
@@ -69,9 +75,9 @@ fn read_sets(rest: &mut Bytes, count: usize, kind: u8) -> Result<Vec<Bytes>, Avc
     Ok(sets)
 }
 
-/// The record of `sets`, with the fields that the High profiles add: our ladders code pictures of 4:2:0 and
-/// 8 bits.
-pub(in crate::rtmp) fn avc_configuration(sets: &ParameterSets) -> BytesMut {
+/// The record of `sets`, with the fields that the High profiles add. Ladders code pictures of 8 bits and 4:2:0 only
+/// ([`Picture`](crate::Picture)), so those need no reading of the SPS.
+pub fn avc_configuration(sets: &ParameterSets) -> BytesMut {
     let mut out = BytesMut::with_capacity(16 + sets.sps.len() + sets.pps.len());
     let profile: [u8; 3] =
         sets.sps.get(1..4).and_then(|bytes| bytes.try_into().ok()).unwrap_or([66, 0xc0, 31]);
@@ -106,8 +112,9 @@ mod tests {
         for (profile, length) in [(66, 18), (100, 22)] {
             let record = avc_configuration(&sets(profile)).freeze();
             assert_eq!(record.len(), length);
-            let expected = AvcConfiguration { sets: sets(profile), further: vec![], length_size: 4 };
-            assert_eq!(AvcConfiguration::parse(&record), Ok(expected));
+            let read = AvcConfiguration::parse(&record).expect("a record");
+            assert_eq!((read.first_sets(), read.length_size), (Ok(sets(profile)), 4));
+            assert_eq!(read.further_sets().count(), 0);
         }
     }
 
@@ -125,12 +132,16 @@ mod tests {
             record.truncate(14);
             record[13] = 0;
         };
-        assert_eq!(parse(&no_pps), Err(AvcError::Sets { sps: 1, pps: 0 }));
+        let first = parse(&no_pps).and_then(|it| it.first_sets());
+        assert_eq!(first, Err(AvcError::Sets { sps: 1, pps: 0 }));
         let two_pps = |record: &mut Vec<u8>| {
             record[13] = 2;
             record.extend([0, 2, 0x68, 8]);
         };
-        assert_eq!(parse(&two_pps).map(|it| it.further), Ok(vec![Bytes::from_static(&[0x68, 8])]));
+        assert_eq!(
+            parse(&two_pps).map(|it| it.further_sets().cloned().collect()),
+            Ok(vec![Bytes::from_static(&[0x68, 8])])
+        );
     }
 
     proptest! {

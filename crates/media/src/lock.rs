@@ -1,0 +1,72 @@
+//! The lock that threads share values with.
+//!
+//! A thread that panics while it holds a [`Mutex`] poisons it, so that the next one does not see a value that was half
+//! changed. Here the next one takes the value as it is. A panic ends one task or thread, which its supervisor begins anew;
+//! what it shared has to go on, or one hall's fault would end all that share the lock. That is right as long as each section
+//! under a lock leaves a value that holds after every one of its statements: counts, a map, an `Option` that is replaced. So
+//! nothing under a lock waits, calls back, or breaks a rule of the value that a later statement restores.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
+
+/// A mutex without poison: taking it never fails.
+#[derive(Debug, Default)]
+pub struct Lock<T>(Mutex<T>);
+
+impl<T> Lock<T> {
+    /// A lock around `value`.
+    pub const fn new(value: T) -> Self {
+        Self(Mutex::new(value))
+    }
+
+    /// Waits until nobody else has it.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The value, unless somebody has it.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poison)) => Some(poison.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Lets others have it until `signal` is given. May return without one.
+    pub fn wait<'a>(signal: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        signal.wait(guard).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, at most for `patience`.
+    pub fn wait_timeout<'a>(
+        signal: &Condvar,
+        guard: MutexGuard<'a, T>,
+        patience: Duration,
+    ) -> MutexGuard<'a, T> {
+        signal.wait_timeout(guard, patience).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_outlives_the_thread_that_panicked_with_it() {
+        let lock = Lock::new(1);
+        let fell = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                let mut held = lock.lock();
+                *held = 2;
+                std::panic::resume_unwind(Box::new(()));
+            });
+            thread.join()
+        });
+        assert!(fell.is_err() && lock.0.is_poisoned());
+        assert_eq!(*lock.lock(), 2);
+        let held = lock.try_lock().expect("nobody has it");
+        assert!(lock.try_lock().is_none());
+        drop(held);
+    }
+}
