@@ -157,7 +157,7 @@ impl AppName {
         }
     }
 
-    /// The stream that a player names: as [`AppName::stream`], but `%` with two digits is read as what it stands for
+    /// The stream that a player names: as `AppName::stream`, but `%` with two digits is read as what it stands for
     /// (RFC 3986 §2.4), and segments may have any characters but `/`, `\` and NUL, as names of recorded files do. Which there
     /// are is for those to say who look them up.
     pub fn played(&self, text: &str) -> Result<(StreamName, Query), NameError> {
