@@ -15,7 +15,7 @@ const SHARED: [&str; 4] = ["control", "media", "protocol", "runtime"];
 
 /// Storeys from the ground up, as in the picture in `lib.rs`. A module may import from lower ones only.
 const STOREYS: [&[&str]; 5] = [
-    &["media", "clock", "log", "meter", "retry", "percent"],
+    &["media", "clock", "log", "meter", "retry", "percent", "state_file"],
     &[
         "agenda",
         "alarm",

@@ -19,7 +19,7 @@
 //!  2  source ladder channel store vod schedule rehearsal simulator loadtest    (stages: strangers to each other)
 //!  1  config feed matrix agenda alarm audit http rtsp rtmp udp container push tasks workshop
 //!                                                                        (joints: how stages are told and joined)
-//!  0  media clock meter log retry percent                                (words)
+//!  0  media clock meter log retry percent state_file                     (words)
 //! ```
 //! A room is a crate (`amphi_vod`), or a module of this crate or of one that holds several (`amphi_media`, `amphi_protocol`,
 //! `amphi_runtime`, `amphi_control`). It imports only from lower storeys; rooms of one storey are strangers and are joined in
