@@ -16,15 +16,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::delivery::Counts;
+use crate::delivery::AnswerCounts;
 use crate::media::{CellIndex, CodedCell, Grid, MediaTime, RungTracks, VIDEO_TIMESCALE};
 use crate::rtmp::{self, Shared, Timebase, TooLong};
 use crate::rtsp::{Packets, RungNumbers};
 use crate::tasks::Tasks;
-use batch::{BatchReader, Batches};
-use row::{Place, Rows};
+use batch::{BatchReader, BatchWriter};
+use row::{FanoutGroups, Membership};
 
-pub(super) use row::Player;
+pub(super) use row::RtmpPlayer;
 
 /// Cells kept for slow readers.
 const KEPT: usize = 4;
@@ -47,7 +47,7 @@ pub struct Air {
     /// Numbers of the RTP packets of the next cell, by rung.
     numbers: Vec<RungNumbers>,
     kept: watch::Sender<VecDeque<Arc<Aired>>>,
-    batches: Batches,
+    batches: BatchWriter,
 }
 
 /// The end that players are served from.
@@ -60,7 +60,7 @@ pub struct AirReader {
     kept: watch::Receiver<VecDeque<Arc<Aired>>>,
     next: Option<CellIndex>,
     batches: BatchReader,
-    rows: Arc<Rows>,
+    groups: Arc<FanoutGroups>,
 }
 
 /// When a channel's cells are aired: `grid` says when they end, and they come at most `deadline` after that.
@@ -86,7 +86,7 @@ pub fn air(tracks: Arc<[RungTracks]>, origin: MediaTime, timing: AirTiming) -> (
         kept,
         next: None,
         batches: batch_reader,
-        rows: Arc::default(),
+        groups: Arc::default(),
     };
     (Air { tracks, numbers, kept: sender, batches }, reader)
 }
@@ -118,7 +118,7 @@ impl AirReader {
     /// The rows of players of this channel are on the list of `tasks`.
     #[must_use]
     pub fn listed(self, channel: &str, tasks: &Tasks) -> Self {
-        Self { rows: Arc::new(Rows::listed(channel, tasks)), ..self }
+        Self { groups: Arc::new(FanoutGroups::listed(channel, tasks)), ..self }
     }
 
     /// The newest cell; `None` before the first.
@@ -145,13 +145,13 @@ impl AirReader {
 
     /// Gives an RTMP player, who has had all messages there are, a place in a row that serves it until it does not take all
     /// at once, or the place is left. `None` where one that was told to rest waits for a cell.
-    pub(super) fn take_place<'a>(
+    pub(super) fn join_group<'a>(
         &'a mut self,
         rung: usize,
-        player: &'a Arc<Player>,
-        counts: &Arc<Counts>,
-    ) -> Option<Place<'a>> {
-        self.rows.take_place(&self.tracks, rung, &mut self.batches, player, counts)
+        player: &'a Arc<RtmpPlayer>,
+        counts: &Arc<AnswerCounts>,
+    ) -> Option<Membership<'a>> {
+        self.groups.join(&self.tracks, rung, &mut self.batches, player, counts)
     }
 
     /// The time on RTMP's clock, as this player has it.

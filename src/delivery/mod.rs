@@ -46,12 +46,12 @@ mod rtsp;
 mod unserved;
 
 pub use air::{Air, AirReader, AirTiming, air};
-pub use audience::{Audience, Crowd, RungViewers, Seat, Speaks};
-pub use counts::{Counts, Kind};
-pub use door::{Caller, Door, OpenDoor, Protocol, Refusal, Wish};
+pub use audience::{Audience, Crowd, RungViewers, Speaks, ViewerGuard};
+pub use counts::{AnswerCounts, AnswerKind};
+pub use door::{AccessDenied, AccessRequest, Action, Door, OpenDoor, Protocol};
 pub use http::{Delivery, Pages, Portal, Showing, portal, route};
 pub use poster::{PosterError, poster, thumbnail};
 pub use push::PushTask;
-pub use registry::{Channel, Registry};
+pub use registry::{PublishedChannel, Registry};
 pub use rtmp::{PublishedStream, Publishing, RtmpPort};
 pub use rtsp::RtspPort;

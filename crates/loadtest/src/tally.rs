@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::fault::ExchangeError;
-use super::histogram::{Counts, Histogram};
+use super::histogram::{Counts, SharedHistogram};
 
 /// One look at all players.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -46,16 +46,16 @@ impl fmt::Display for Second {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) playlists: Histogram,
-    pub(super) segments: Histogram,
+pub(super) struct LoadTally {
+    pub(super) playlists: SharedHistogram,
+    pub(super) segments: SharedHistogram,
     /// To the first media, from the player's start.
-    pub(super) starts: Histogram,
-    /// From the end of a segment's own time to its arrival; of RTMP's pictures, see [`Tally::came`].
-    pub(super) lateness: Histogram,
+    pub(super) starts: SharedHistogram,
+    /// From the end of a segment's own time to its arrival; of RTMP's pictures, see [`LoadTally::came`].
+    pub(super) lateness: SharedHistogram,
     earliest: Earliest,
     /// From the end of the last listed segment's own time to the playlist's arrival.
-    pub(super) staleness: Histogram,
+    pub(super) staleness: SharedHistogram,
     pub(super) players: AtomicI64,
     pub(super) bytes: AtomicU64,
     /// Of all players together.
@@ -66,7 +66,7 @@ pub(super) struct Tally {
     pub(super) seeks: AtomicU64,
     pub(super) switches: AtomicU64,
     errors: Mutex<BTreeMap<(&'static str, ExchangeError), u64>>,
-    shown: Mutex<Shown>,
+    shown: Mutex<LastLook>,
 }
 
 /// How early media has come, by its time stamps.
@@ -80,14 +80,14 @@ struct Earliest {
 
 /// What was there at the last look.
 #[derive(Debug, Default)]
-struct Shown {
+struct LastLook {
     at: Duration,
     bytes: u64,
     playlists: Counts,
     segments: Counts,
 }
 
-impl Tally {
+impl LoadTally {
     pub(super) fn error(&self, what: &'static str, error: ExchangeError) {
         if let Ok(mut errors) = self.errors.lock() {
             *errors.entry((what, error)).or_default() += 1;
@@ -115,7 +115,7 @@ impl Tally {
 
     /// The state `at`, and rate and latencies since the last look.
     pub(super) fn second(&self, at: Duration) -> Second {
-        let now = Shown {
+        let now = LastLook {
             at,
             bytes: self.bytes.load(Ordering::Relaxed),
             playlists: self.playlists.counts(),
