@@ -2,12 +2,12 @@
 //!
 //! A channel's task puts every whole cell on the [`Air`], for RTSP and pushes, which pace themselves by the clock; and
 //! before that, for RTMP players, its samples in batches as they are coded ([`batch`]). Each connection has an
-//! [`AirReader`] and takes what is new to it; RTMP players who keep pace are served in rows ([`row`]). The air keeps the last
+//! [`AirReader`] and takes what is new to it; RTMP players who keep pace are served in groups ([`fanout`]). The air keeps the last
 //! few cells and no queue per reader: one that is slower than that goes on with the oldest cell kept, which begins with an
 //! IDR picture. RTP packets of a cell are written for the first player of a rung who asks, and shared by all others.
 
 mod batch;
-mod row;
+mod fanout;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -22,9 +22,9 @@ use crate::rtmp::{self, Shared, Timebase, TooLong};
 use crate::rtsp::{Packets, RungNumbers};
 use crate::tasks::Tasks;
 use batch::{BatchReader, BatchWriter};
-use row::{FanoutGroups, Membership};
+use fanout::{FanoutGroups, Membership};
 
-pub(super) use row::RtmpPlayer;
+pub(super) use fanout::RtmpPlayer;
 
 /// Cells kept for slow readers.
 const KEPT: usize = 4;
@@ -115,7 +115,7 @@ impl Air {
 }
 
 impl AirReader {
-    /// The rows of players of this channel are on the list of `tasks`.
+    /// The groups of players of this channel are on the list of `tasks`.
     #[must_use]
     pub fn listed(self, channel: &str, tasks: &Tasks) -> Self {
         Self { groups: Arc::new(FanoutGroups::listed(channel, tasks)), ..self }
@@ -143,7 +143,7 @@ impl AirReader {
         self.batches.cursor.rest();
     }
 
-    /// Gives an RTMP player, who has had all messages there are, a place in a row that serves it until it does not take all
+    /// Gives an RTMP player, who has had all messages there are, a membership in a group that serves it until it does not take all
     /// at once, or the place is left. `None` where one that was told to rest waits for a cell.
     pub(super) fn join_group<'a>(
         &'a mut self,

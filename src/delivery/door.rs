@@ -28,7 +28,7 @@ pub enum Protocol {
 
 /// What a caller wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action<'a> {
+pub enum AccessAction<'a> {
     /// To see or hear what has this address: the same value for each of its spellings, in every protocol.
     Play(&'a Address<'a>),
     /// To be a source.
@@ -46,7 +46,7 @@ pub struct AccessRequest<'a> {
     /// What is spoken.
     pub protocol: Protocol,
     /// What is wanted.
-    pub wish: Action<'a>,
+    pub wish: AccessAction<'a>,
     /// From where; `None` where nobody knows, in tests.
     pub peer: Option<SocketAddr>,
     /// Parameters as the caller wrote them, without `?`.
@@ -57,8 +57,10 @@ impl fmt::Debug for AccessRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { protocol, wish, peer, query: _ } = self;
         match wish {
-            Action::Play(address) => write!(f, "{protocol:?} Play {address} by {peer:?}"),
-            Action::Publish { app, source } => write!(f, "{protocol:?} Publish {app}/{source} by {peer:?}"),
+            AccessAction::Play(address) => write!(f, "{protocol:?} Play {address} by {peer:?}"),
+            AccessAction::Publish { app, source } => {
+                write!(f, "{protocol:?} Publish {app}/{source} by {peer:?}")
+            }
         }
     }
 }
@@ -87,8 +89,8 @@ pub struct OpenDoor;
 impl Door for OpenDoor {
     fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
         match caller.wish {
-            Action::Play(_) => Ok(()),
-            Action::Publish { .. } => Err(AccessDenied("nobody publishes here")),
+            AccessAction::Play(_) => Ok(()),
+            AccessAction::Publish { .. } => Err(AccessDenied("nobody publishes here")),
         }
     }
 }

@@ -27,7 +27,7 @@ use tracing::{debug, info};
 
 use super::address::{Address, StreamRef};
 use super::air::AirReader;
-use super::door::{AccessRequest, Action as Wanted, Door, Protocol};
+use super::door::{AccessAction as Wanted, AccessRequest, Door, Protocol};
 use super::registry::{Absent, Selection};
 use super::{AnswerCounts, Audience, Registry, Speaks};
 use crate::http::asker;

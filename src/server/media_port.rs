@@ -17,8 +17,8 @@ use tracing::debug;
 use super::inventory::Inventory;
 use crate::clock::Clock;
 use crate::delivery::{
-    AccessDenied, AccessRequest, Action, Delivery, Door, Protocol, PublishedStream, Publishing, RtmpPort,
-    RtspPort,
+    AccessAction, AccessDenied, AccessRequest, Delivery, Door, Protocol, PublishedStream, Publishing,
+    RtmpPort, RtspPort,
 };
 use crate::http::{self, Attempts, Credential, Limits, Places, Port};
 use crate::media::Track;
@@ -185,8 +185,8 @@ const WAIT: AccessDenied =
 impl Door for Gate {
     fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
         let source = match caller.wish {
-            Action::Play(_) => return Ok(()),
-            Action::Publish { source, .. } => source,
+            AccessAction::Play(_) => return Ok(()),
+            AccessAction::Publish { source, .. } => source,
         };
         let from = caller.peer.map(|peer| peer.ip());
         self.attempts.may_try(Credential::PublishKey, from).map_err(|_| WAIT)?;

@@ -7,7 +7,7 @@ use proptest::sample::select;
 
 use super::*;
 use crate::delivery::http::route::{self, HttpRoute};
-use crate::delivery::{AccessDenied, AccessRequest, Action, Door, Protocol};
+use crate::delivery::{AccessAction, AccessDenied, AccessRequest, Door, Protocol};
 use crate::rtmp::AppName;
 
 fn is_mount(app: &str) -> bool {
@@ -97,7 +97,9 @@ struct Asked(Mutex<Vec<String>>);
 
 impl Door for Asked {
     fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
-        let Action::Play(address) = caller.wish else { return Err(AccessDenied("nobody publishes here")) };
+        let AccessAction::Play(address) = caller.wish else {
+            return Err(AccessDenied("nobody publishes here"));
+        };
         self.0.lock().expect("one at a time").push(address.to_string());
         if address.app == "vod" { Err(AccessDenied("the token is missing")) } else { Ok(()) }
     }
@@ -108,7 +110,8 @@ type Answer = Option<(Result<(), AccessDenied>, String, Address<'static>)>;
 
 fn at_the_door(protocol: Protocol, address: Result<Address<'_>, AddressError>) -> Answer {
     let (door, address) = (Asked::default(), address.ok()?);
-    let said = door.ask(&AccessRequest { protocol, wish: Action::Play(&address), peer: None, query: "" });
+    let said =
+        door.ask(&AccessRequest { protocol, wish: AccessAction::Play(&address), peer: None, query: "" });
     let asked = door.0.lock().expect("nobody else").pop()?;
     Some((said, asked, address.into_owned()))
 }

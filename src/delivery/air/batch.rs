@@ -7,7 +7,7 @@
 //! beginning of the oldest cell kept.
 //!
 //! The messages of a batch are written for the first player of a rung who asks, back to back, and shared. Players who have
-//! all there is are served in rows ([`row`](super::row)).
+//! all there is are served in groups ([`fanout`](super::fanout)).
 //!
 //! RTMP's clock has 32 bits, and ffmpeg reads its upper half, from 24.8 days on, as negative times. So it begins anew every
 //! [`DAY`] for those who come then: all who came on one day share their messages.

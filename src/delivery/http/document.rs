@@ -5,7 +5,7 @@ use http::HeaderValue;
 use http::request::Parts;
 
 use super::answer::{DASH, PLAYLIST, SECONDS};
-use super::made::{DocumentCache, FoundDocument, StoredDocument};
+use super::document_cache::{DocumentCache, FoundDocument, StoredDocument};
 use crate::delivery::AnswerKind;
 use crate::delivery::poster::poster;
 use crate::vod::{self, Mount, Presentation, Recording, RecordingFile, RecordingStream, Trim, VodFault};

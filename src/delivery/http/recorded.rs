@@ -18,7 +18,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::answer::{Answer, IMMUTABLE};
 use super::document::RecordingRequest;
-use super::made::DocumentCache;
+use super::document_cache::DocumentCache;
 use super::route::MountPath;
 use crate::delivery::AnswerKind;
 use crate::delivery::address::{AddressError, StreamRef};

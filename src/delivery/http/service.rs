@@ -14,13 +14,13 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 
 use super::answer::{self, Answer, FoundFile};
+use super::document_cache::DocumentCache;
 use super::fault::HttpFault;
-use super::made::DocumentCache;
+use super::page_cache::PageCache;
 use super::route::{ChannelPath, HttpRoute, MountPath};
-use super::vault::PageCache;
 use super::{Pages, Portal, portal, recorded, route};
 use crate::delivery::address::{Address, AddressError};
-use crate::delivery::door::{AccessRequest, Action, Door, OpenDoor, Protocol};
+use crate::delivery::door::{AccessAction, AccessRequest, Door, OpenDoor, Protocol};
 use crate::delivery::{AnswerCounts, AnswerKind, Audience, Registry};
 use crate::http::{Body, asker, cors, method_refusal};
 use crate::workshop::Workshop;
@@ -170,8 +170,12 @@ impl Delivery {
     }
 
     fn ask(&self, query: &str, address: &Address<'_>) -> Result<(), HttpFault> {
-        let caller =
-            AccessRequest { protocol: Protocol::Http, wish: Action::Play(address), peer: self.peer, query };
+        let caller = AccessRequest {
+            protocol: Protocol::Http,
+            wish: AccessAction::Play(address),
+            peer: self.peer,
+            query,
+        };
         self.door.ask(&caller).map_err(HttpFault::Refused)
     }
 

@@ -58,7 +58,7 @@ pub(super) enum RtmpEnd {
 
 /// One connection.
 pub(super) struct RtmpConnection {
-    /// A row of players may write to it while nothing is said here.
+    /// A group of players may write to it while nothing is said here.
     pub(super) stream: Arc<TcpStream>,
     pub(super) session: Session,
     buffer: Vec<u8>,

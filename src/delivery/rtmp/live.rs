@@ -1,5 +1,5 @@
 //! A player of a channel: an opening and the running cell at once, then batches as they are aired. Who has all there is
-//! is served by a row of players; who lags goes on with the oldest cell that is kept.
+//! is served by a group of players; one that lags goes on with the oldest cell that is kept.
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::RtspPort;
 use super::feed::{PlayFeed, RecordedRows, RecordedTrack};
 use super::outbox::Outbox;
-use super::programme::{Playable, clock_rate};
+use super::playable::{Playable, clock_rate};
 use super::stream::{self, RtspStream};
 use crate::delivery::held::IdleTimer;
 use crate::delivery::{AnswerKind, Speaks, ViewerGuard};

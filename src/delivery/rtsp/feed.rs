@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::programme::clock_rate;
+use super::playable::clock_rate;
 use crate::delivery::air::AirReader;
 use crate::delivery::recorded_feed::{LoadedBatch, RecordedFeed};
 use crate::media::{MediaTime, TrackFormat};

@@ -24,7 +24,7 @@
 mod connection;
 mod feed;
 mod outbox;
-mod programme;
+mod playable;
 mod stream;
 
 use std::sync::Arc;

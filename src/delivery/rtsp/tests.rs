@@ -11,7 +11,9 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::delivery::{AccessDenied, AccessRequest, Action, Air, AirTiming, OpenDoor, PublishedChannel, air};
+use crate::delivery::{
+    AccessAction, AccessDenied, AccessRequest, Air, AirTiming, OpenDoor, PublishedChannel, air,
+};
 use crate::http::Places;
 use crate::media::{
     AudioFormat, AudioTrack, CellIndex, CodedCell, Grid, ParameterSets, PictureSize, RungTracks, SampleEntry,
@@ -340,7 +342,9 @@ struct NoHall;
 
 impl Door for NoHall {
     fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
-        let Action::Play(address) = caller.wish else { return Err(AccessDenied("nobody publishes here")) };
+        let AccessAction::Play(address) = caller.wish else {
+            return Err(AccessDenied("nobody publishes here"));
+        };
         if address.app == "hall" { Err(AccessDenied("not for you")) } else { Ok(()) }
     }
 }

@@ -183,7 +183,7 @@ impl AudioDecoder {
 
 impl fmt::Debug for AudioDecoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Decoder").field("format", &self.format).finish_non_exhaustive()
+        f.debug_struct("AudioDecoder").field("format", &self.format).finish_non_exhaustive()
     }
 }
 

@@ -23,15 +23,15 @@
 //!
 //! What does *not* belong here: when a cell is due, and pictures.
 
+mod av_sync;
 mod clip;
 mod decoder;
-mod ear;
 mod encoder;
 mod fitter;
 mod follower;
-mod lips;
+mod history;
+mod loudness;
 mod passthrough;
-mod shelf;
 mod stretcher;
 #[cfg(test)]
 mod tests;
@@ -42,15 +42,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use amphi_media::{AudioFormat, AudioTrack, MediaTime, SourceFrame, TrackCell, TrackFormat};
-use lips::AvSync;
+use av_sync::AvSync;
+use history::AudioHistory;
 use passthrough::PassThrough;
-use shelf::AudioHistory;
 use transcoder::Transcoder;
 use witness::Witness;
 
 pub use clip::loop_frames;
-pub use ear::{Level, LoudnessMeter};
 pub use encoder::{joined, silence};
+pub use loudness::{Level, LoudnessMeter};
 
 /// Time stamps farther than this from where they should be are a new beginning.
 const JUMP_NANOS: u64 = 1_000_000_000;

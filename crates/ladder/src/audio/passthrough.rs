@@ -10,7 +10,7 @@
 use bytes::Bytes;
 
 use super::follower::{Follower, TimestampStep};
-use super::shelf::AudioHistory;
+use super::history::AudioHistory;
 use super::{AudioCounts, is_jump};
 use amphi_media::{AAC_FRAME_SAMPLES, MediaTime, Timescale};
 

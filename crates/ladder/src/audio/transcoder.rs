@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::decoder::AudioDecoder;
 use super::encoder::AacEncoder;
 use super::fitter::Fitter;
-use super::shelf::AudioHistory;
+use super::history::AudioHistory;
 use super::{AudioCounts, AudioError};
 use amphi_media::{AudioTrack, MediaTime};
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::AudioCounts;
-use super::lips::AvSync;
+use super::av_sync::AvSync;
 use amphi_media::{AAC_FRAME_SAMPLES, AudioFormat, MediaTime, SampleEntry, Timescale, TrackCell};
 
 /// Seconds of sound kept for a reader that does not take it.

@@ -1,4 +1,4 @@
-//! Players at real sockets: what they get of a row, and how they fall out of it.
+//! Players at real sockets: what they get of a group, and how they fall out of it.
 
 use std::time::Duration;
 

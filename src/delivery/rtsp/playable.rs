@@ -8,7 +8,7 @@ use crate::delivery::address::{self, Address, StreamRef};
 use crate::delivery::air::AirReader;
 use crate::delivery::registry::{Absent, Selection};
 use crate::delivery::unserved::Unserved;
-use crate::delivery::{AccessRequest, Action, Protocol};
+use crate::delivery::{AccessAction, AccessRequest, Protocol};
 use crate::http::asker;
 use crate::media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat};
 use crate::rtsp::{Refusal, Target, describe};
@@ -30,7 +30,7 @@ impl RtspPort {
         let address = address::parse(path, |app| self.registry.has_mount(app));
         let address = address.map_err(|_| Refusal::NotFound)?;
         let query = target.query.as_deref().unwrap_or_default();
-        let (protocol, wish) = (Protocol::Rtsp, Action::Play(&address));
+        let (protocol, wish) = (Protocol::Rtsp, AccessAction::Play(&address));
         let caller = AccessRequest { protocol, wish, peer: Some(peer), query };
         self.door.ask(&caller).map_err(|_| Refusal::Forbidden)?;
         match &address.stream {

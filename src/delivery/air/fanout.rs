@@ -1,14 +1,14 @@
-//! RTMP players who have all there is, served in rows.
+//! RTMP players who have all there is, served in groups.
 //!
 //! Waking a task for every player costs a quarter of the write itself. So a player who has had all messages takes a place in
-//! a row: one task, woken once, writes what is new to every socket of its row. Who does not take all at once falls out of
+//! a group: one task, woken once, writes what is new to every socket of its group. Who does not take all at once falls out of
 //! it with what is left, and is served by its own connection until it has caught up.
 //!
-//! What a write costs is nearly the same for one picture and for two, so a row goes on when [`MERGED`] of media has gathered.
-//! Not all rows at the same picture: what a machine has to do at once is what its players wait for. And there are few
+//! What a write costs is nearly the same for one picture and for two, so a group goes on when [`MERGED`] of media has gathered.
+//! Not all groups at the same picture: what a machine has to do at once is what its players wait for. And there are few
 //! of them, which let others work after every few players: whoever comes does not wait for all who are there.
 //!
-//! A row has a lock for each player, held while its socket is written to; its connection takes it to come and to leave.
+//! A group has a lock for each player, held while its socket is written to; its connection takes it to come and to leave.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -29,18 +29,18 @@ use crate::tasks::Tasks;
 const MERGED: Duration = Duration::from_millis(80);
 /// Players that are served in one go, before others come to their turn: some tenths of a millisecond.
 const TURN: usize = 32;
-/// Players for whom one row is enough.
+/// Players for whom one group is enough.
 const FEW: usize = 64;
 /// Rows for each core, of one rung.
 const GROUPS: usize = 2;
 
-/// The rows of a channel that have players.
+/// The groups of a channel that have players.
 #[derive(Debug, Default)]
 pub(super) struct FanoutGroups {
     all: Mutex<Vec<Arc<FanoutGroup>>>,
     /// Places taken so far.
     joined: AtomicU64,
-    /// What the rows are called, and where they are listed.
+    /// What the groups are called, and where they are listed.
     list: Option<(String, Tasks)>,
 }
 
@@ -55,7 +55,7 @@ struct FanoutGroup {
     due: Mutex<Duration>,
 }
 
-/// A player that may be served by a row.
+/// A player that may be served by a group.
 #[derive(Debug)]
 pub(in crate::delivery) struct RtmpPlayer {
     socket: Arc<TcpStream>,
@@ -64,7 +64,7 @@ pub(in crate::delivery) struct RtmpPlayer {
     lags: Notify,
 }
 
-/// What a row has of a player. Whoever leaves and comes again has another number, and perhaps another row: a place is served
+/// What a group has of a player. Whoever leaves and comes again has another number, and perhaps another group: a place is served
 /// while its number is the player's.
 #[derive(Debug)]
 struct Member {
@@ -77,20 +77,20 @@ struct Member {
 enum ServedBy {
     /// Its connection.
     Connection,
-    /// A row, at the place with this number.
+    /// A group, at the place with this number.
     Group(u64, Cursor),
-    /// Nobody: the row has let it go, with what is left to write.
+    /// Nobody: the group has let it go, with what is left to write.
     Lagging(Cursor, io::Result<Bytes>),
 }
 
-/// A player's place in a row, until it is left or dropped.
+/// A player's membership of a group, until it is left or dropped.
 pub(in crate::delivery) struct Membership<'a> {
     player: &'a RtmpPlayer,
     /// What the player's cursor goes back to.
     cursor: &'a mut Cursor,
 }
 
-/// What a row's task works with.
+/// What a group's task works with.
 struct FanoutTask {
     group: Arc<FanoutGroup>,
     groups: Arc<FanoutGroups>,
@@ -103,8 +103,8 @@ struct FanoutTask {
 }
 
 impl FanoutGroups {
-    /// A place for a player who has had all there is, in the row that has the fewest. `None` for others: what one player
-    /// lacks is not gathered by a row.
+    /// A place for a player who has had all there is, in the group that has the fewest. `None` for others: what one player
+    /// lacks is not gathered by a group.
     pub(super) fn join<'a>(
         self: &Arc<Self>,
         tracks: &Arc<[RungTracks]>,
@@ -125,7 +125,7 @@ impl FanoutGroups {
         let is_enough = of_rung().count() >= most_groups();
         let shortest = of_rung().min_by_key(taken).filter(|row| is_enough || taken(row) < FEW).cloned();
         let row = shortest.unwrap_or_else(|| {
-            // Half a round apart from the row before.
+            // Half a round apart from the group before.
             let aired = reader.kept.borrow().back().map_or(Duration::ZERO, |batch| batch.until());
             let due = rows.last().map_or(aired + MERGED, |row| lock(&row.due).saturating_sub(MERGED / 2));
             let (coming, taken) = (Mutex::default(), AtomicUsize::new(0));
@@ -164,7 +164,7 @@ impl FanoutGroups {
         let task = tasks.begin(format!("rtmp row {channel} {rung}"), false);
         let span = tracing::info_span!(parent: None, "channel", name = %channel);
         let work = async move {
-            // Its players go back to their connections, and from there into another row.
+            // Its players go back to their connections, and from there into another group.
             if let Err(why) = task.attempt(attendant.run()).await {
                 task.gives_back(&why);
             }
@@ -184,7 +184,7 @@ impl FanoutTask {
         }
     }
 
-    /// Ends the row if nobody has come.
+    /// Ends the group if nobody has come.
     fn is_over(&self) -> bool {
         let mut rows = lock(&self.groups.all);
         let is_over = lock(&self.group.joining).is_empty();
@@ -219,7 +219,7 @@ impl FanoutTask {
         }
     }
 
-    /// The batches that somebody in the row has not had, if they are enough.
+    /// The batches that somebody in the group has not had, if they are enough.
     fn due(&mut self) -> Option<Vec<Arc<Batch>>> {
         let kept = self.kept.borrow_and_update();
         let newest = kept.back()?;
@@ -242,7 +242,7 @@ impl FanoutTask {
     }
 }
 
-/// However the row has ended, also by a fault of ours: nobody waits at a place that no one serves.
+/// However the group has ended, also by a fault of ours: nobody waits at a place that no one serves.
 impl Drop for FanoutTask {
     fn drop(&mut self) {
         lock(&self.groups.all).retain(|row| !Arc::ptr_eq(row, &self.group));
@@ -251,12 +251,12 @@ impl Drop for FanoutTask {
     }
 }
 
-/// What a row's players are to get.
+/// What a group's players are to get.
 struct Round<'a> {
     batches: Vec<Arc<Batch>>,
     tracks: &'a [RungTracks],
     rung: usize,
-    /// Nearly all of a row are at the same place: what is to be written is gathered once.
+    /// Nearly all of a group are at the same place: what is to be written is gathered once.
     gathered: Option<MergedMessages>,
 }
 
@@ -301,7 +301,7 @@ impl Member {
         (messages.len(), takes_all)
     }
 
-    /// The row has ended.
+    /// The group has ended.
     fn give_back(&self) {
         let Self { player, number } = self;
         let mut state = player.state();
@@ -333,7 +333,7 @@ impl RtmpPlayer {
 }
 
 impl Membership<'_> {
-    /// Waits until the row has let the player go. May be cancelled.
+    /// Waits until the group has let the player go. May be cancelled.
     pub(in crate::delivery) async fn lagging(&self) {
         // It may have been told of a place that it had before.
         while matches!(&*self.player.state(), ServedBy::Group(..)) {
@@ -341,7 +341,7 @@ impl Membership<'_> {
         }
     }
 
-    /// Leaves the row: nothing is written by it from now on. Gives what it has left to write.
+    /// Leaves the group: nothing is written by it from now on. Gives what it has left to write.
     pub(in crate::delivery) fn leave(mut self) -> io::Result<Bytes> {
         self.go()
     }
