@@ -16,7 +16,7 @@ use amphi::media::{
     SampleEntry, TrackCell, VideoTrack,
 };
 use amphi::rtmp::{self, Timebase};
-use amphi::store::{Rung, Window};
+use amphi::store::{PublishedRung, PublishedWindow};
 use amphi::vod::{Movie, Smil};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -102,9 +102,12 @@ fn boxes(criterion: &mut Criterion) {
 fn playlists(criterion: &mut Criterion) {
     let rungs = [tracks("720p", Some(0)), tracks("480p", Some(1)), tracks("160p", None)];
     let shelved = rungs.iter().map(|rung| {
-        Arc::new(Rung::new(rung.clone(), init_section(rung, Parts::All).expect("it can be described")))
+        Arc::new(PublishedRung::new(
+            rung.clone(),
+            init_section(rung, Parts::All).expect("it can be described"),
+        ))
     });
-    let mut window = Window::new(Grid::new(2000), 6, shelved);
+    let mut window = PublishedWindow::new(Grid::new(2000), 6, shelved);
     let one = segment(CellIndex(K), Some(&picture()), Some(&sound()));
     let mut k = K;
     // All playlists of a channel, rendered once per cell and not once per viewer.

@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use amphi::clock::{Clock, ManualClock, SystemClock};
-use amphi::feed::Publisher;
+use amphi::feed::FeedWriter;
 use amphi::ladder::{DecoderChoice, LadderMeter, LadderNews, LadderSpec, LiveLadder, PictureRung};
 use amphi::media::h264::{
     NAL_AUD, NAL_IDR, NAL_PPS, NAL_SPS, annex_b_nals, nal_type, push_sample_nal, to_annex_b,
@@ -40,7 +40,7 @@ use amphi::media::{
 };
 use bytes::{Bytes, BytesMut};
 use camera::Camera;
-use lecture::{FPS, Lecture};
+use lecture::{FPS, SyntheticLecture};
 
 const HD: PictureSize = PictureSize { width: 1280, height: 720 };
 const SD: PictureSize = PictureSize { width: 854, height: 480 };
@@ -88,7 +88,7 @@ fn main() {
     let (seconds, halls) = (option("--seconds", 30).next_multiple_of(2), option("--halls", 9) as usize);
     let runs = option("--runs", 5) as usize;
     let directory = tempfile::tempdir().expect("a directory");
-    let mut lecture = Lecture::new(HD.width, HD.height);
+    let mut lecture = SyntheticLecture::new(HD.width, HD.height);
     let mut camera = Camera::new(HD.width, HD.height, false);
     let mut follower = Camera::new(HD.width, HD.height, true);
     let clips = [
@@ -304,7 +304,7 @@ fn play(clips: &[&Clip], seconds: u64, real: bool) -> Vec<Measured> {
     let wanted = (seconds / 2) as usize;
     let mut halls = Vec::new();
     for hall in 0..clips.len() {
-        let publisher = Publisher::default();
+        let publisher = FeedWriter::default();
         let cells = Arc::new(Mutex::new(Vec::new()));
         let sink = {
             let cells = Arc::clone(&cells);

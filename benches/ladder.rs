@@ -16,7 +16,7 @@ use amphi::media::h264::to_annex_b;
 use amphi::media::{MediaTime, Picture, PictureSize, Slot};
 use bytes::BytesMut;
 use criterion::{Criterion, criterion_group, criterion_main};
-use lecture::{FPS, Lecture};
+use lecture::{FPS, SyntheticLecture};
 
 const HD: PictureSize = PictureSize { width: 1280, height: 720 };
 const SD: PictureSize = PictureSize { width: 854, height: 480 };
@@ -25,7 +25,7 @@ const COUNT: u64 = 60;
 const CELL: u64 = 30;
 
 fn pictures(size: PictureSize) -> Vec<Picture> {
-    let mut lecture = Lecture::new(size.width, size.height);
+    let mut lecture = SyntheticLecture::new(size.width, size.height);
     (0..COUNT)
         .map(|number| {
             let mut picture = Picture::black(size);
@@ -36,7 +36,7 @@ fn pictures(size: PictureSize) -> Vec<Picture> {
 }
 
 fn idr(number: u64) -> bool {
-    (number % COUNT).is_multiple_of(CELL) || Lecture::slide_begins(number % COUNT)
+    (number % COUNT).is_multiple_of(CELL) || SyntheticLecture::slide_begins(number % COUNT)
 }
 
 fn encoder(size: PictureSize, bitrate_bps: u32) -> Encoder {

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use amphi::loadtest::{Choice, Target};
+use amphi::loadtest::{LoadTarget, VariantChoice};
 use amphi::log::Format;
 use amphi::server::{DemoOptions, SimulateOptions};
-use amphi::simulator::{Fault, UnknownFault};
+use amphi::simulator::{SimulatedFault, UnknownFault};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -100,7 +100,7 @@ struct Loadtest {
     ramp: u32,
     /// Which variant is played: "first", "random", "adaptive", or its place in the playlist from 0.
     #[arg(long, value_name = "WHICH", default_value = "first", value_parser = variant)]
-    variant: Choice,
+    variant: VariantChoice,
     /// Viewers of a recording seek every so many seconds, more or less.
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     seek: u32,
@@ -118,14 +118,14 @@ struct Loadtest {
     i_own_this_server: bool,
 }
 
-fn variant(text: &str) -> Result<Choice, String> {
+fn variant(text: &str) -> Result<VariantChoice, String> {
     match text {
-        "first" => Ok(Choice::First),
-        "random" => Ok(Choice::Random),
-        "adaptive" => Ok(Choice::Adaptive),
+        "first" => Ok(VariantChoice::First),
+        "random" => Ok(VariantChoice::Random),
+        "adaptive" => Ok(VariantChoice::Adaptive),
         number => number
             .parse()
-            .map(Choice::Index)
+            .map(VariantChoice::Index)
             .map_err(|_| "first, random, adaptive or a number is expected".to_owned()),
     }
 }
@@ -143,7 +143,7 @@ struct Demo {
     admin_listen: String,
     /// A hall that fails, e.g. PS-Amphi_A=freeze or PS-Amphi_C=loss=2; may be repeated. The page can do it later.
     #[arg(long, value_name = "HALL=FAULT", value_parser = hall_fault)]
-    fault: Vec<(String, Fault)>,
+    fault: Vec<(String, SimulatedFault)>,
     /// Without the simulated Opencast: hall A is connected from the start, and nothing changes by itself.
     #[arg(long)]
     no_schedule: bool,
@@ -299,7 +299,7 @@ fn loadtest(test: &Loadtest) -> anyhow::Result<ExitCode> {
         progress: std::io::stderr().is_terminal(),
     };
     let report = runtime()?.block_on(async {
-        let target = Target::resolve(&test.url, test.i_own_this_server).await?;
+        let target = LoadTarget::resolve(&test.url, test.i_own_this_server).await?;
         anyhow::Ok(amphi::loadtest::run(target, &options).await)
     })?;
     let json = serde_json::to_string_pretty(&report)?;
@@ -317,7 +317,7 @@ fn loadtest(test: &Loadtest) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!report.is_good())))
 }
 
-fn hall_fault(text: &str) -> Result<(String, Fault), String> {
+fn hall_fault(text: &str) -> Result<(String, SimulatedFault), String> {
     let (hall, fault) = text.split_once('=').ok_or("HALL=FAULT is expected")?;
     Ok((hall.to_owned(), fault.parse().map_err(|error: UnknownFault| error.to_string())?))
 }

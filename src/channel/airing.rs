@@ -52,11 +52,11 @@ pub struct AiringOptions {
 
 /// What goes out next.
 #[derive(Clone, Debug)]
-pub struct Step {
+pub struct AiringStep {
     /// Of which cell.
     pub k: CellIndex,
     /// What.
-    pub what: What,
+    pub what: SampleOrigin,
     /// The cell begins with it: the first picture of every rung is an IDR picture.
     pub begins: bool,
     /// Its sound is the first after sound of another origin.
@@ -65,7 +65,7 @@ pub struct Step {
 
 /// Where samples come from.
 #[derive(Clone, Debug)]
-pub enum What {
+pub enum SampleOrigin {
     /// The connected source.
     Live(Arc<CellBatch>),
     /// The waiting cell: these of its samples.
@@ -103,13 +103,13 @@ pub struct Airing {
 /// Who fills the open cell.
 #[derive(Debug)]
 enum Open {
-    Live(OnAir),
+    Live(OpenSource),
     Waiting,
 }
 
 /// The source of the open cell.
 #[derive(Debug)]
-struct OnAir {
+struct OpenSource {
     source: String,
     /// Its ladder has ended: what has come of it is all there is.
     gone: bool,
@@ -188,7 +188,7 @@ impl Airing {
     }
 
     /// What goes out now.
-    pub fn poll(&mut self, now: MediaTime) -> Option<Step> {
+    pub fn poll(&mut self, now: MediaTime) -> Option<AiringStep> {
         let current = self.options.grid.cell_at(now);
         loop {
             if self.open.is_some() && self.aired == self.options.whole(self.k) {
@@ -216,7 +216,7 @@ impl Airing {
         match &self.open {
             None if self.hopes() => grid.start(self.k) + self.options.patience,
             None => grid.start(self.k),
-            Some(Open::Live(OnAir { broken: false, .. })) => grid.end(self.k) + self.options.deadline,
+            Some(Open::Live(OpenSource { broken: false, .. })) => grid.end(self.k) + self.options.deadline,
             // By the slots of the first rung; what sound is left after the last one goes out with the next cell.
             Some(_) => match (self.aired.video.first(), self.options.fps.first()) {
                 (Some(&aired), Some(&fps)) if aired < grid.slots_per_cell(fps) as usize => {
@@ -272,7 +272,7 @@ impl Airing {
         });
         let open = if beginning && self.was_whole(k.previous()) && !self.is_held() {
             let source = self.connected.clone().unwrap_or_default();
-            Open::Live(OnAir { source, gone: false, broken: false })
+            Open::Live(OpenSource { source, gone: false, broken: false })
         } else {
             let start = self.options.grid.start(k);
             if now < start || self.hopes() && now < start + self.options.patience {
@@ -294,13 +294,13 @@ impl Airing {
         self.k = self.k.next();
     }
 
-    fn waiting(&mut self, now: MediaTime) -> Option<Step> {
+    fn waiting(&mut self, now: MediaTime) -> Option<AiringStep> {
         let runs = self.due(now);
-        self.step(&runs.clone(), What::Waiting(runs))
+        self.step(&runs.clone(), SampleOrigin::Waiting(runs))
     }
 
-    fn live(&mut self, now: MediaTime) -> Option<Step> {
-        let Some(Open::Live(OnAir { source, gone, broken })) = &mut self.open else { return None };
+    fn live(&mut self, now: MediaTime) -> Option<AiringStep> {
+        let Some(Open::Live(OpenSource { source, gone, broken })) = &mut self.open else { return None };
         let mut later = false;
         while let Some(at) = self.pending.iter().position(|(from, _)| **from == **source) {
             later = self.pending.get(at).is_some_and(|(_, batch)| batch.samples.k > self.k);
@@ -323,7 +323,7 @@ impl Airing {
                     .iter()
                     .fold(*since, |since, sample| if sample.sync { 0 } else { since + 1 });
             }
-            return Some(Step { k: self.k, what: What::Live(batch), begins, joins });
+            return Some(AiringStep { k: self.k, what: SampleOrigin::Live(batch), begins, joins });
         }
         // Its ladder has given the cell up, or ended, or is stuck.
         let late = now >= self.options.grid.end(self.k) + self.options.deadline;
@@ -336,7 +336,7 @@ impl Airing {
         for (since, run) in self.since_sync.iter_mut().zip(&runs.video) {
             *since += run.len();
         }
-        self.step(&runs.clone(), What::Held { runs, since_sync })
+        self.step(&runs.clone(), SampleOrigin::Held { runs, since_sync })
     }
 
     /// Samples of the open cell whose time has come.
@@ -359,7 +359,7 @@ impl Airing {
         Runs { video, audio: self.aired.audio..whole.audio }
     }
 
-    fn step(&mut self, runs: &Runs, what: What) -> Option<Step> {
+    fn step(&mut self, runs: &Runs, what: SampleOrigin) -> Option<AiringStep> {
         if runs.is_empty() {
             return None;
         }
@@ -368,7 +368,7 @@ impl Airing {
         let joins = runs.audio.start == 0 && !runs.audio.is_empty() && self.before != origin;
         self.aired =
             Progress { video: runs.video.iter().map(|run| run.end).collect(), audio: runs.audio.end };
-        Some(Step { k: self.k, what, begins, joins })
+        Some(AiringStep { k: self.k, what, begins, joins })
     }
 }
 

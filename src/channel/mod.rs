@@ -6,5 +6,5 @@
 mod airing;
 mod splicer;
 
-pub use airing::{Airing, AiringOptions, Step, What};
-pub use splicer::{Choice, Decision, Splicer, SplicerOptions, Why};
+pub use airing::{Airing, AiringOptions, AiringStep, SampleOrigin};
+pub use splicer::{CellChoice, Decision, Splicer, SplicerOptions, Why};

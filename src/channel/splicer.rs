@@ -37,7 +37,7 @@ pub struct SplicerOptions {
 
 /// What a cell shows.
 #[derive(Clone, Debug)]
-pub enum Choice {
+pub enum CellChoice {
     /// The connected source.
     Live(Arc<CodedCell>),
     /// The waiting loop.
@@ -65,7 +65,7 @@ pub struct Decision {
     /// Which cell.
     pub k: CellIndex,
     /// What it shows.
-    pub choice: Choice,
+    pub choice: CellChoice,
     /// Why.
     pub why: Why,
     /// The cell before showed the other kind, or another source.
@@ -148,12 +148,12 @@ impl Splicer {
             return None;
         }
         let (choice, why) = match self.ready.remove(&k) {
-            Some(cell) if !held => (Choice::Live(cell), Why::Live),
-            Some(_) => (Choice::Waiting, Why::Held),
-            None if self.connected.is_none() => (Choice::Waiting, Why::NotConnected),
-            None if held => (Choice::Waiting, Why::Held),
-            None if !self.up => (Choice::Waiting, Why::SourceDown),
-            None => (Choice::Waiting, Why::CellMissed),
+            Some(cell) if !held => (CellChoice::Live(cell), Why::Live),
+            Some(_) => (CellChoice::Waiting, Why::Held),
+            None if self.connected.is_none() => (CellChoice::Waiting, Why::NotConnected),
+            None if held => (CellChoice::Waiting, Why::Held),
+            None if !self.up => (CellChoice::Waiting, Why::SourceDown),
+            None => (CellChoice::Waiting, Why::CellMissed),
         };
         let shown = if why == Why::Live { self.connected.clone() } else { None };
         let swapped = shown != self.on_air;
@@ -311,7 +311,7 @@ mod tests {
                     prop_assert_eq!(decision.k, expected, "one cell after the other");
                     expected = expected.next();
                     prop_assert!(at(now) >= GRID.end(decision.k));
-                    if let Choice::Live(cell) = decision.choice {
+                    if let CellChoice::Live(cell) = decision.choice {
                         prop_assert_eq!(cell.k, decision.k);
                         prop_assert!(connected.is_some());
                         prop_assert_eq!(splicer.on_air(), connected);

@@ -73,7 +73,7 @@ pub enum StreamRef<'a> {
     /// All rungs of that stream of a channel: `ngrp:<name>_all`.
     Group(Cow<'a, str>),
     /// A recording of a mount.
-    Recording(vod::Stream),
+    Recording(vod::RecordingStream),
 }
 
 /// An address that leads nowhere: the player's fault, or an old link's.
@@ -100,8 +100,8 @@ impl fmt::Display for Address<'_> {
             None => write!(f, "{app}"),
             Some(StreamRef::Name(name)) => write!(f, "{app}/{name}"),
             Some(StreamRef::Group(name)) => write!(f, "{app}/ngrp:{name}{GROUP_END}"),
-            Some(StreamRef::Recording(vod::Stream::File(path))) => write!(f, "{app}/mp4:{path}"),
-            Some(StreamRef::Recording(vod::Stream::Smil(path))) => write!(f, "{app}/smil:{path}"),
+            Some(StreamRef::Recording(vod::RecordingStream::File(path))) => write!(f, "{app}/mp4:{path}"),
+            Some(StreamRef::Recording(vod::RecordingStream::Smil(path))) => write!(f, "{app}/smil:{path}"),
         }
     }
 }
@@ -208,7 +208,7 @@ fn stream_of_channel(text: Cow<'_, str>) -> Result<StreamRef<'_>, AddressError> 
 fn recording<'a>(
     first: Cow<'a, str>,
     rest: impl Iterator<Item = Part<'a>>,
-) -> Result<vod::Stream, AddressError> {
+) -> Result<vod::RecordingStream, AddressError> {
     let mut path = String::new();
     for (index, part) in std::iter::once(Ok(first)).chain(rest).enumerate() {
         let part = part?;
@@ -229,9 +229,11 @@ fn recording<'a>(
     }
     let is_smil = path.len() >= SMIL.len() && path.to_ascii_lowercase().ends_with(SMIL);
     match prefix {
-        Some(Prefix::Smil | Prefix::Media) | None if is_smil => Ok(vod::Stream::Smil(path.to_owned())),
-        Some(Prefix::Smil) => Ok(vod::Stream::Smil(format!("{path}{SMIL}"))),
-        Some(Prefix::Media) | None => Ok(vod::Stream::File(vod::with_extension(path))),
+        Some(Prefix::Smil | Prefix::Media) | None if is_smil => {
+            Ok(vod::RecordingStream::Smil(path.to_owned()))
+        }
+        Some(Prefix::Smil) => Ok(vod::RecordingStream::Smil(format!("{path}{SMIL}"))),
+        Some(Prefix::Media) | None => Ok(vod::RecordingStream::File(vod::with_extension(path))),
         Some(Prefix::Group) => Err(AddressError::Form),
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! A channel's task puts every whole cell on the [`Air`], for RTSP and pushes, which pace themselves by the clock; and
 //! before that, for RTMP players, its samples in batches as they are coded ([`batch`]). Each connection has an
-//! [`AirReader`] and takes what is new to it; RTMP players who keep pace are served in rows ([`row`]). The air keeps the last
+//! [`AirReader`] and takes what is new to it; RTMP players who keep pace are served in groups ([`fanout`]). The air keeps the last
 //! few cells and no queue per reader: one that is slower than that goes on with the oldest cell kept, which begins with an
 //! IDR picture. RTP packets of a cell are written for the first player of a rung who asks, and shared by all others.
 
 mod batch;
-mod row;
+mod fanout;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -16,15 +16,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::delivery::Counts;
+use crate::delivery::AnswerCounts;
 use crate::media::{CellIndex, CodedCell, Grid, MediaTime, RungTracks, VIDEO_TIMESCALE};
 use crate::rtmp::{self, Shared, Timebase, TooLong};
 use crate::rtsp::{Packets, RungNumbers};
 use crate::tasks::Tasks;
-use batch::{BatchReader, Batches};
-use row::{Place, Rows};
+use batch::{BatchReader, BatchWriter};
+use fanout::{FanoutGroups, Membership};
 
-pub(super) use row::Player;
+pub(super) use fanout::RtmpPlayer;
 
 /// Cells kept for slow readers.
 const KEPT: usize = 4;
@@ -47,7 +47,7 @@ pub struct Air {
     /// Numbers of the RTP packets of the next cell, by rung.
     numbers: Vec<RungNumbers>,
     kept: watch::Sender<VecDeque<Arc<Aired>>>,
-    batches: Batches,
+    batches: BatchWriter,
 }
 
 /// The end that players are served from.
@@ -60,7 +60,7 @@ pub struct AirReader {
     kept: watch::Receiver<VecDeque<Arc<Aired>>>,
     next: Option<CellIndex>,
     batches: BatchReader,
-    rows: Arc<Rows>,
+    groups: Arc<FanoutGroups>,
 }
 
 /// When a channel's cells are aired: `grid` says when they end, and they come at most `deadline` after that.
@@ -86,7 +86,7 @@ pub fn air(tracks: Arc<[RungTracks]>, origin: MediaTime, timing: AirTiming) -> (
         kept,
         next: None,
         batches: batch_reader,
-        rows: Arc::default(),
+        groups: Arc::default(),
     };
     (Air { tracks, numbers, kept: sender, batches }, reader)
 }
@@ -115,10 +115,10 @@ impl Air {
 }
 
 impl AirReader {
-    /// The rows of players of this channel are on the list of `tasks`.
+    /// The groups of players of this channel are on the list of `tasks`.
     #[must_use]
     pub fn listed(self, channel: &str, tasks: &Tasks) -> Self {
-        Self { rows: Arc::new(Rows::listed(channel, tasks)), ..self }
+        Self { groups: Arc::new(FanoutGroups::listed(channel, tasks)), ..self }
     }
 
     /// The newest cell; `None` before the first.
@@ -143,15 +143,15 @@ impl AirReader {
         self.batches.cursor.rest();
     }
 
-    /// Gives an RTMP player, who has had all messages there are, a place in a row that serves it until it does not take all
+    /// Gives an RTMP player, who has had all messages there are, a membership in a group that serves it until it does not take all
     /// at once, or the place is left. `None` where one that was told to rest waits for a cell.
-    pub(super) fn take_place<'a>(
+    pub(super) fn join_group<'a>(
         &'a mut self,
         rung: usize,
-        player: &'a Arc<Player>,
-        counts: &Arc<Counts>,
-    ) -> Option<Place<'a>> {
-        self.rows.take_place(&self.tracks, rung, &mut self.batches, player, counts)
+        player: &'a Arc<RtmpPlayer>,
+        counts: &Arc<AnswerCounts>,
+    ) -> Option<Membership<'a>> {
+        self.groups.join(&self.tracks, rung, &mut self.batches, player, counts)
     }
 
     /// The time on RTMP's clock, as this player has it.

@@ -6,7 +6,7 @@
 //! is what is told. A cache in front of the server hides the viewers behind it.
 //!
 //! MPEG-DASH fetches picture and sound apart: the picture counts for its rung, and as many are taken off the sound,
-//! which otherwise is the audio-only rung. Protocols with a connection per viewer take a [`Seat`].
+//! which otherwise is the audio-only rung. Protocols with a connection per viewer take a [`ViewerGuard`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 #[derive(Debug, Default)]
 pub struct Audience {
     /// By channel, and by rung, as representations are named: `720p`, `720p.v`.
-    tallies: DashMap<String, HashMap<String, Arc<Tally>>>,
+    tallies: DashMap<String, HashMap<String, Arc<RungTally>>>,
 }
 
 /// Viewers of one rung.
@@ -79,10 +79,10 @@ impl Speaks {
 
 /// One viewer with a connection, until it is dropped.
 #[derive(Debug)]
-pub struct Seat(Arc<Tally>, Speaks);
+pub struct ViewerGuard(Arc<RungTally>, Speaks);
 
 #[derive(Debug, Default)]
-struct Tally {
+struct RungTally {
     /// Cell number and count, packed; a cell's place is its number modulo [`CELLS`].
     cells: [AtomicU64; CELLS],
     rtmp: AtomicU64,
@@ -102,10 +102,10 @@ impl Audience {
     }
 
     /// A viewer has come who is served through one connection.
-    pub fn enter(&self, channel: &str, rung: &str, speaks: Speaks) -> Seat {
+    pub fn enter(&self, channel: &str, rung: &str, speaks: Speaks) -> ViewerGuard {
         let tally = self.tally(channel, rung);
         tally.seated(speaks).fetch_add(1, Ordering::Relaxed);
-        Seat(tally, speaks)
+        ViewerGuard(tally, speaks)
     }
 
     /// Who watches a channel, by what they speak; arguments as of [`Audience::viewers`], whose sum is the same.
@@ -169,13 +169,13 @@ impl Audience {
         self.tallies.retain(|channel, _| is_there(channel));
     }
 
-    fn tally(&self, channel: &str, rung: &str) -> Arc<Tally> {
+    fn tally(&self, channel: &str, rung: &str) -> Arc<RungTally> {
         let mut rungs = self.tallies.entry(channel.to_owned()).or_default();
         Arc::clone(rungs.entry(rung.to_owned()).or_default())
     }
 
     /// Whoever is not the first finds its place without allocating, and locks nobody out.
-    fn with<T>(&self, channel: &str, rung: &str, count: impl Fn(&Tally) -> T) {
+    fn with<T>(&self, channel: &str, rung: &str, count: impl Fn(&RungTally) -> T) {
         let known = self.tallies.get(channel).and_then(|rungs| rungs.get(rung).map(|tally| count(tally)));
         if known.is_none() {
             count(&self.tally(channel, rung));
@@ -183,14 +183,14 @@ impl Audience {
     }
 }
 
-impl Seat {
+impl ViewerGuard {
     /// So many bytes were sent to this viewer.
     pub fn sent(&self, bytes: usize) {
         self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 
-impl Tally {
+impl RungTally {
     const fn seated(&self, speaks: Speaks) -> &AtomicU64 {
         match speaks {
             Speaks::Rtmp => &self.rtmp,
@@ -227,7 +227,7 @@ impl Tally {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ViewerGuard {
     fn drop(&mut self) {
         self.0.seated(self.1).fetch_sub(1, Ordering::Relaxed);
     }

@@ -7,7 +7,7 @@ use crate::meter::{Counter, Histogram};
 
 /// What an answer was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum AnswerKind {
     /// A multivariant playlist, or 304 in its place.
     Multivariant,
     /// A media playlist, or 304 in its place.
@@ -44,7 +44,7 @@ thread_local! {
 /// Answers by kind, and bytes of content. Every thread counts for itself: a number that two cores write travels between
 /// them at every answer. Whoever reads adds up.
 #[derive(Debug, Default)]
-pub struct Counts {
+pub struct AnswerCounts {
     shards: [Shard; SHARDS],
 }
 
@@ -52,12 +52,12 @@ pub struct Counts {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard {
-    by_kind: [Counter; Kind::ALL.len()],
+    by_kind: [Counter; AnswerKind::ALL.len()],
     bytes: Counter,
-    latencies: [Arc<Histogram>; Kind::ALL.len()],
+    latencies: [Arc<Histogram>; AnswerKind::ALL.len()],
 }
 
-impl Kind {
+impl AnswerKind {
     /// All kinds.
     pub const ALL: [Self; 11] = [
         Self::Multivariant,
@@ -91,9 +91,9 @@ impl Kind {
     }
 }
 
-impl Counts {
+impl AnswerCounts {
     /// Answers of `kind` since start.
-    pub fn answers(&self, kind: Kind) -> u64 {
+    pub fn answers(&self, kind: AnswerKind) -> u64 {
         self.shards.iter().map(|shard| shard.by_kind[kind as usize].get()).sum()
     }
 
@@ -103,23 +103,23 @@ impl Counts {
     }
 
     /// From an answer's beginning to the moment at which its last byte was handed to the socket or its viewer left.
-    pub fn latencies(&self, kind: Kind) -> impl Iterator<Item = &Histogram> {
+    pub fn latencies(&self, kind: AnswerKind) -> impl Iterator<Item = &Histogram> {
         self.shards.iter().map(move |shard| &*shard.latencies[kind as usize])
     }
 
     /// Where this thread adds how long an answer took.
-    pub(super) fn latency(&self, kind: Kind) -> Arc<Histogram> {
+    pub(super) fn latency(&self, kind: AnswerKind) -> Arc<Histogram> {
         Arc::clone(&self.own().latencies[kind as usize])
     }
 
-    pub(super) fn count(&self, kind: Kind, bytes: usize) {
+    pub(super) fn count(&self, kind: AnswerKind, bytes: usize) {
         let own = self.own();
         own.by_kind[kind as usize].increment();
         own.bytes.add(bytes as u64);
     }
 
     /// So many answers, of so many bytes in all.
-    pub(super) fn count_many(&self, kind: Kind, answers: u64, bytes: usize) {
+    pub(super) fn count_many(&self, kind: AnswerKind, answers: u64, bytes: usize) {
         let own = self.own();
         own.by_kind[kind as usize].add(answers);
         own.bytes.add(bytes as u64);
@@ -142,21 +142,22 @@ mod tests {
 
     #[test]
     fn what_many_threads_count_is_added_up() {
-        let counts = Counts::default();
+        let counts = AnswerCounts::default();
         std::thread::scope(|scope| {
             for _ in 0..2 * SHARDS {
                 scope.spawn(|| {
                     for _ in 0..100 {
-                        counts.count(Kind::Segment, 7);
-                        counts.latency(Kind::Segment).add(Duration::from_micros(3));
+                        counts.count(AnswerKind::Segment, 7);
+                        counts.latency(AnswerKind::Segment).add(Duration::from_micros(3));
                     }
                 });
             }
         });
         let all = 200 * SHARDS as u64;
-        assert_eq!((counts.answers(Kind::Segment), counts.bytes()), (all, 7 * all));
-        let timed = counts.latencies(Kind::Segment).flat_map(Histogram::buckets).map(|(_, count)| count);
+        assert_eq!((counts.answers(AnswerKind::Segment), counts.bytes()), (all, 7 * all));
+        let timed =
+            counts.latencies(AnswerKind::Segment).flat_map(Histogram::buckets).map(|(_, count)| count);
         assert_eq!(timed.sum::<u64>(), all);
-        assert_eq!(counts.answers(Kind::Init), 0);
+        assert_eq!(counts.answers(AnswerKind::Init), 0);
     }
 }

@@ -1,8 +1,8 @@
 //! The one door that everybody passes who plays or publishes, whatever the protocol.
 //!
-//! Contract: a protocol asks its [`Door`] once for every request or session, with what it knows of the [`Caller`], before
+//! Contract: a protocol asks its [`Door`] once for every request or session, with what it knows of the [`AccessRequest`], before
 //! anything is opened or sent; what is played is the [`Address`] that is looked up afterwards, whatever its spelling was. A
-//! refused caller gets the [`Refusal`]'s reason and nothing else. Whoever is let in may still find that what was asked for
+//! refused caller gets the [`AccessDenied`]'s reason and nothing else. Whoever is let in may still find that what was asked for
 //! is not there.
 //!
 //! Today a door checks the keys of publishers and lets every player in. How many connections there may be, in all and
@@ -28,7 +28,7 @@ pub enum Protocol {
 
 /// What a caller wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish<'a> {
+pub enum AccessAction<'a> {
     /// To see or hear what has this address: the same value for each of its spellings, in every protocol.
     Play(&'a Address<'a>),
     /// To be a source.
@@ -42,23 +42,25 @@ pub enum Wish<'a> {
 
 /// Somebody at the door. `Debug` does not show the query: it may hold a key.
 #[derive(Clone, Copy)]
-pub struct Caller<'a> {
+pub struct AccessRequest<'a> {
     /// What is spoken.
     pub protocol: Protocol,
     /// What is wanted.
-    pub wish: Wish<'a>,
+    pub wish: AccessAction<'a>,
     /// From where; `None` where nobody knows, in tests.
     pub peer: Option<SocketAddr>,
     /// Parameters as the caller wrote them, without `?`.
     pub query: &'a str,
 }
 
-impl fmt::Debug for Caller<'_> {
+impl fmt::Debug for AccessRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { protocol, wish, peer, query: _ } = self;
         match wish {
-            Wish::Play(address) => write!(f, "{protocol:?} Play {address} by {peer:?}"),
-            Wish::Publish { app, source } => write!(f, "{protocol:?} Publish {app}/{source} by {peer:?}"),
+            AccessAction::Play(address) => write!(f, "{protocol:?} Play {address} by {peer:?}"),
+            AccessAction::Publish { app, source } => {
+                write!(f, "{protocol:?} Publish {app}/{source} by {peer:?}")
+            }
         }
     }
 }
@@ -66,12 +68,12 @@ impl fmt::Debug for Caller<'_> {
 /// Why somebody is not let in: said to the caller, and without anything that the caller does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Refusal(pub &'static str);
+pub struct AccessDenied(pub &'static str);
 
 /// Decides who may do what.
 pub trait Door: Send + Sync + fmt::Debug {
     /// Lets `caller` in, or says why not.
-    fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal>;
+    fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied>;
 
     /// What `user` has to answer before it may publish with a user name and a password, in the words of
     /// [`authmod`](crate::rtmp::authmod); `None` where nobody can.
@@ -85,10 +87,10 @@ pub trait Door: Send + Sync + fmt::Debug {
 pub struct OpenDoor;
 
 impl Door for OpenDoor {
-    fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
+    fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
         match caller.wish {
-            Wish::Play(_) => Ok(()),
-            Wish::Publish { .. } => Err(Refusal("nobody publishes here")),
+            AccessAction::Play(_) => Ok(()),
+            AccessAction::Publish { .. } => Err(AccessDenied("nobody publishes here")),
         }
     }
 }

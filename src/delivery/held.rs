@@ -9,9 +9,9 @@ pub(super) const HELD: Duration = Duration::from_secs(1800);
 
 /// Since when a player stands. What it says meanwhile does not prolong it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Held(Option<Instant>);
+pub(super) struct IdleTimer(Option<Instant>);
 
-impl Held {
+impl IdleTimer {
     /// At `now` it plays, or stands.
     pub(super) fn look(&mut self, plays: bool, now: Instant) {
         self.0 = if plays { None } else { Some(self.0.unwrap_or(now)) };
@@ -31,7 +31,7 @@ mod tests {
     fn only_playing_begins_the_time_anew() {
         let begun = Instant::now();
         let at = |minutes: u64| begun + Duration::from_secs(60 * minutes);
-        let mut held = Held::default();
+        let mut held = IdleTimer::default();
         held.look(true, at(0));
         assert_eq!(held.until(), None);
         for minute in [5, 10, 34] {

@@ -9,7 +9,7 @@
 //!
 //! [`Pages`] are what browsers open: the list of channels, players.
 //!
-//! [`RtmpPort`] serves RTMP players from the [`Air`], those who keep pace in rows, and takes what publishers send. [`RtspPort`]
+//! [`RtmpPort`] serves RTMP players from the [`Air`], those who keep pace in groups, and takes what publishers send. [`RtspPort`]
 //! serves RTSP players from the [`Air`] and from mounts.
 //!
 //! [`PushTask`] pushes a channel to another server.
@@ -46,12 +46,12 @@ mod rtsp;
 mod unserved;
 
 pub use air::{Air, AirReader, AirTiming, air};
-pub use audience::{Audience, Crowd, RungViewers, Seat, Speaks};
-pub use counts::{Counts, Kind};
-pub use door::{Caller, Door, OpenDoor, Protocol, Refusal, Wish};
+pub use audience::{Audience, Crowd, RungViewers, Speaks, ViewerGuard};
+pub use counts::{AnswerCounts, AnswerKind};
+pub use door::{AccessAction, AccessDenied, AccessRequest, Door, OpenDoor, Protocol};
 pub use http::{Delivery, Pages, Portal, Showing, portal, route};
 pub use poster::{PosterError, poster, thumbnail};
 pub use push::PushTask;
-pub use registry::{Channel, Registry};
+pub use registry::{PublishedChannel, Registry};
 pub use rtmp::{PublishedStream, Publishing, RtmpPort};
 pub use rtsp::RtspPort;

@@ -36,7 +36,7 @@ use crate::matrix::MatrixView;
 use crate::push::{PushBoard, PushState, PushStatus};
 use crate::retry::{BackOff, Urgency};
 use crate::rtmp::Target;
-use wire::{PushFault, Wire};
+use wire::{PushConnection, PushFault};
 
 /// How long a push goes on after it was last wanted.
 const LINGER: Duration = Duration::from_secs(15);
@@ -77,7 +77,7 @@ pub struct PushTask {
 }
 
 /// Why a connection ended.
-enum Ending {
+enum PushEnd {
     Shutdown,
     Unwanted,
     Fault(PushFault),
@@ -114,9 +114,9 @@ impl PushTask {
             let ending = self.push(&mut status, &mut publishing_since).await;
             back_off.flowed(publishing_since.map_or(Duration::ZERO, |since: Instant| since.elapsed()));
             match ending {
-                Ending::Shutdown => return self.board.forget(&self.name),
-                Ending::Unwanted => {}
-                Ending::Fault(fault) => {
+                PushEnd::Shutdown => return self.board.forget(&self.name),
+                PushEnd::Unwanted => {}
+                PushEnd::Fault(fault) => {
                     let delay = back_off.delay(Urgency::Soon, fastrand::f64());
                     let again_in_ms = delay.as_millis() as u64;
                     tracing::warn!(push = self.name, again_in_ms, "{fault}");
@@ -139,21 +139,21 @@ impl PushTask {
     }
 
     /// One connection, from the first packet to good-bye.
-    async fn push(&mut self, status: &mut PushStatus, publishing_since: &mut Option<Instant>) -> Ending {
+    async fn push(&mut self, status: &mut PushStatus, publishing_since: &mut Option<Instant>) -> PushEnd {
         // The last fault stays to be seen until the server takes media.
         let reason = status.reason.clone();
         self.report(status, PushState::Connecting, &reason);
         let Some((air, rung)) = self.find() else {
-            return Ending::Fault(PushFault::Starting);
+            return PushEnd::Fault(PushFault::Starting);
         };
-        let opening = Wire::open(self.target.clone(), &self.ca_file);
+        let opening = PushConnection::open(self.target.clone(), &self.ca_file);
         let opened = tokio::select! {
-            () = self.shutdown.cancelled() => return Ending::Shutdown,
+            () = self.shutdown.cancelled() => return PushEnd::Shutdown,
             opened = timeout(OPEN_WITHIN, opening) => opened.unwrap_or(Err(PushFault::NoAnswer)),
         };
         let mut wire = match opened {
             Ok(wire) => wire,
-            Err(fault) => return Ending::Fault(fault),
+            Err(fault) => return PushEnd::Fault(fault),
         };
         *publishing_since = Some(Instant::now());
         status.connects += 1;
@@ -175,12 +175,14 @@ impl PushTask {
     /// Sends cells until something ends it.
     async fn send(
         &mut self,
-        wire: &mut Wire,
+        wire: &mut PushConnection,
         mut air: AirReader,
         rung: usize,
         status: &mut PushStatus,
-    ) -> Ending {
-        let Some(tracks) = air.tracks().get(rung).cloned() else { return Ending::Fault(PushFault::Starting) };
+    ) -> PushEnd {
+        let Some(tracks) = air.tracks().get(rung).cloned() else {
+            return PushEnd::Fault(PushFault::Starting);
+        };
         let (channel, when) = (self.channel.clone(), self.when);
         let mut matrix = self.matrix.clone();
         let unwanted = lingering(&mut matrix, &channel, when);
@@ -188,23 +190,23 @@ impl PushTask {
         let mut pace: Option<(Instant, crate::media::MediaTime)> = None;
         loop {
             let cells = tokio::select! {
-                () = self.shutdown.cancelled() => return Ending::Shutdown,
-                () = &mut unwanted => return Ending::Unwanted,
-                fault = wire.listen() => return Ending::Fault(fault),
+                () = self.shutdown.cancelled() => return PushEnd::Shutdown,
+                () = &mut unwanted => return PushEnd::Unwanted,
+                fault = wire.listen() => return PushEnd::Fault(fault),
                 cells = air.cells() => cells,
             };
             // The channel is being started anew, perhaps with other parameter sets.
-            let Some(cells) = cells else { return Ending::Fault(PushFault::Starting) };
+            let Some(cells) = cells else { return PushEnd::Fault(PushFault::Starting) };
             for aired in cells {
                 let first = pace.map_or_else(|| air.start(&aired), |(_, first)| first);
                 let messages = match air.messages_from(&aired, rung, first) {
                     Ok(messages) => messages,
-                    Err(error) => return Ending::Fault(PushFault::TooLong(error)),
+                    Err(error) => return PushEnd::Fault(PushFault::TooLong(error)),
                 };
                 if pace.is_none() && !messages.is_empty() {
                     pace = Some((Instant::now(), first));
                     if let Err(fault) = wire.begin(&tracks).await {
-                        return Ending::Fault(fault);
+                        return PushEnd::Fault(fault);
                     }
                 }
                 let Some((since, first)) = pace else { continue };
@@ -213,12 +215,12 @@ impl PushTask {
                     let due = since + next.at.saturating_since(first);
                     // The machine has slept: nobody waits for the time that is missing.
                     if due > Instant::now() + AHEAD {
-                        return Ending::Fault(PushFault::Starting);
+                        return PushEnd::Fault(PushFault::Starting);
                     }
                     tokio::select! {
-                        () = self.shutdown.cancelled() => return Ending::Shutdown,
-                        () = &mut unwanted => return Ending::Unwanted,
-                        fault = wire.listen() => return Ending::Fault(fault),
+                        () = self.shutdown.cancelled() => return PushEnd::Shutdown,
+                        () = &mut unwanted => return PushEnd::Unwanted,
+                        fault = wire.listen() => return PushEnd::Fault(fault),
                         () = sleep_until(due) => {}
                     }
                     let until = Instant::now().max(due) + STEP;
@@ -228,7 +230,7 @@ impl PushTask {
                     rest = later;
                     match wire.send(batch.iter().map(|message| &message.bytes)).await {
                         Ok(bytes) => status.bytes += bytes,
-                        Err(fault) => return Ending::Fault(fault),
+                        Err(fault) => return PushEnd::Fault(fault),
                     }
                 }
                 self.board.tell(status.clone());

@@ -18,7 +18,7 @@ const WARM_UP: Duration = Duration::from_secs(4);
 
 /// A channel as its viewers know it.
 #[derive(Clone, Debug)]
-pub struct Channel {
+pub struct PublishedChannel {
     /// Stream names that its URLs may use.
     pub streams: Vec<String>,
     /// What there is to fetch; `None` while its waiting loop is being coded.
@@ -48,7 +48,7 @@ pub(super) enum Absent {
 /// All channels and mounts, shared by whoever answers viewers.
 #[derive(Debug)]
 pub struct Registry {
-    channels: DashMap<String, Arc<Channel>>,
+    channels: DashMap<String, Arc<PublishedChannel>>,
     mounts: DashMap<String, Mount>,
     /// Changes when `channels` does.
     changes: watch::Sender<()>,
@@ -62,7 +62,7 @@ impl Default for Registry {
 
 impl Registry {
     /// Adds a channel, or puts it in the place of the one with the same name.
-    pub fn insert(&self, name: impl Into<String>, channel: Channel) {
+    pub fn insert(&self, name: impl Into<String>, channel: PublishedChannel) {
         self.channels.insert(name.into(), Arc::new(channel));
         self.changes.send_replace(());
     }
@@ -107,7 +107,7 @@ impl Registry {
 
     /// What every channel that is on air has now, by name.
     pub fn snapshots(&self) -> Vec<(String, Grid, Arc<Snapshot>)> {
-        let one = |(name, channel): (String, Arc<Channel>)| {
+        let one = |(name, channel): (String, Arc<PublishedChannel>)| {
             let shelf = channel.shelf.as_ref()?;
             Some((name, shelf.grid(), shelf.snapshot()?))
         };
@@ -122,7 +122,7 @@ impl Registry {
 
     /// The channel of that name once it has started, but not for long: players that ask a server which has just started
     /// again would take a quick refusal for the end of the stream.
-    pub(super) async fn started(&self, name: &str) -> Result<Arc<Channel>, Absent> {
+    pub(super) async fn started(&self, name: &str) -> Result<Arc<PublishedChannel>, Absent> {
         let mut changes = self.changes.subscribe();
         let wait = async {
             loop {
@@ -137,13 +137,13 @@ impl Registry {
     }
 
     /// The channel of that name.
-    pub fn get(&self, name: &str) -> Option<Arc<Channel>> {
+    pub fn get(&self, name: &str) -> Option<Arc<PublishedChannel>> {
         // The map's guard ends with this expression; it is never held across an await.
         self.channels.get(name).map(|channel| Arc::clone(&channel))
     }
 }
 
-impl Channel {
+impl PublishedChannel {
     /// What `stream` selects; `None` where there is no such stream.
     ///
     /// A path without a stream means the channel's own. `<stream>.stream` is Wowza's name of a stream that was

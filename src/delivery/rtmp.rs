@@ -27,12 +27,12 @@ use tracing::{debug, info};
 
 use super::address::{Address, StreamRef};
 use super::air::AirReader;
-use super::door::{Caller, Door, Protocol, Wish as Wanted};
+use super::door::{AccessAction as Wanted, AccessRequest, Door, Protocol};
 use super::registry::{Absent, Selection};
-use super::{Audience, Counts, Registry, Speaks};
+use super::{AnswerCounts, Audience, Registry, Speaks};
 use crate::http::asker;
 use crate::rtmp::{Event, Query, StreamName, authmod};
-use connection::{Connection, Ended, PATIENCE};
+use connection::{PATIENCE, RtmpConnection, RtmpEnd};
 use publish::After;
 use recorded::Recorded;
 
@@ -53,7 +53,7 @@ pub struct RtmpPort {
     /// What there is to play.
     pub registry: Arc<Registry>,
     /// What was answered.
-    pub counts: Arc<Counts>,
+    pub counts: Arc<AnswerCounts>,
     /// Who watches.
     pub audience: Arc<Audience>,
     /// Who may do what.
@@ -63,7 +63,7 @@ pub struct RtmpPort {
 }
 
 /// What a peer wants to do.
-enum Wish {
+enum PeerRequest {
     /// On which channel, which rung.
     Play(String, AirReader, usize),
     PlayRecorded(Box<Recorded>),
@@ -80,7 +80,7 @@ struct App {
 }
 
 /// Why somebody is not let in.
-enum Refused {
+enum RejectReason {
     /// Not allowed.
     Denied(Cow<'static, str>),
     /// Not there, or not free.
@@ -90,7 +90,7 @@ enum Refused {
 impl RtmpPort {
     /// Serves one connection until it ends or `shutdown`.
     pub async fn serve(self, stream: TcpStream, shutdown: CancellationToken) {
-        let mut connection = Connection::new(stream);
+        let mut connection = RtmpConnection::new(stream);
         let peer = connection.peer_name();
         let late = async {
             shutdown.cancelled().await;
@@ -104,29 +104,33 @@ impl RtmpPort {
             Ok(()) => debug!(peer, "RTMP connection closed"),
             Err(why) => {
                 debug!(peer, %why, "RTMP connection ended");
-                if !matches!(why, Ended::Io(_) | Ended::Stuck) {
+                if !matches!(why, RtmpEnd::Io(_) | RtmpEnd::Stuck) {
                     connection.farewell().await;
                 }
             }
         }
     }
 
-    async fn run(&self, connection: &mut Connection, shutdown: &CancellationToken) -> Result<(), Ended> {
+    async fn run(
+        &self,
+        connection: &mut RtmpConnection,
+        shutdown: &CancellationToken,
+    ) -> Result<(), RtmpEnd> {
         connection.prepare()?;
         let mut app = App::default();
         loop {
             let wish = timeout(PATIENCE, self.wish(connection, &mut app)).await;
-            match wish.map_err(|_| Ended::Silent)?? {
+            match wish.map_err(|_| RtmpEnd::Silent)?? {
                 None => return Ok(()),
-                Some(Wish::Play(app, air, rung)) => {
+                Some(PeerRequest::Play(app, air, rung)) => {
                     let seat = |name: &str| self.audience.enter(&app, name, Speaks::Rtmp);
                     let seat = air.tracks().get(rung).map(|tracks| seat(&tracks.name));
                     return connection.play(&self.counts, seat, air, rung).await;
                 }
-                Some(Wish::PlayRecorded(recorded)) => {
+                Some(PeerRequest::PlayRecorded(recorded)) => {
                     return connection.play_recorded(&self.counts, *recorded).await;
                 }
-                Some(Wish::Publish(into, name)) => {
+                Some(PeerRequest::Publish(into, name)) => {
                     if let After::Gone = published(connection, into, &name, shutdown).await? {
                         return Ok(());
                     }
@@ -136,7 +140,11 @@ impl RtmpPort {
     }
 
     /// Reads until the peer plays or publishes; `None` when it leaves before.
-    async fn wish(&self, connection: &mut Connection, app: &mut App) -> Result<Option<Wish>, Ended> {
+    async fn wish(
+        &self,
+        connection: &mut RtmpConnection,
+        app: &mut App,
+    ) -> Result<Option<PeerRequest>, RtmpEnd> {
         loop {
             let Some(event) = connection.event().await? else { return Ok(None) };
             let wish = match event {
@@ -146,7 +154,7 @@ impl RtmpPort {
                         connection.session.accept();
                         continue;
                     }
-                    Err(why) => Err(Refused::Other(why)),
+                    Err(why) => Err(RejectReason::Other(why)),
                 },
                 Event::Play { stream, query, start_ms } => {
                     self.player(connection, app, &stream, &query, start_ms.unwrap_or(0)).await
@@ -157,23 +165,23 @@ impl RtmpPort {
             let why = match wish {
                 Ok(wish) => {
                     match &wish {
-                        Wish::PlayRecorded(_) => connection.session.accept_recorded(),
+                        PeerRequest::PlayRecorded(_) => connection.session.accept_recorded(),
                         _ => connection.session.accept(),
                     }
                     connection.flush().await?;
                     return Ok(Some(wish));
                 }
-                Err(Refused::Denied(why)) => {
+                Err(RejectReason::Denied(why)) => {
                     connection.session.deny(&why);
                     why
                 }
-                Err(Refused::Other(why)) => {
+                Err(RejectReason::Other(why)) => {
                     connection.session.reject(&why);
                     why
                 }
             };
             connection.flush().await?;
-            return Err(Ended::Refused(why.into_owned()));
+            return Err(RtmpEnd::Refused(why.into_owned()));
         }
     }
 
@@ -181,7 +189,7 @@ impl RtmpPort {
     /// source whose key they have shown.
     fn welcome(
         &self,
-        connection: &Connection,
+        connection: &RtmpConnection,
         app: &str,
         query: &Query,
     ) -> Result<Option<String>, Cow<'static, str>> {
@@ -207,34 +215,34 @@ impl RtmpPort {
     /// `queries` stand behind the stream, and behind the application.
     fn ask(
         &self,
-        connection: &Connection,
+        connection: &RtmpConnection,
         wish: Wanted<'_>,
         queries: [&Query; 2],
     ) -> Result<(), Cow<'static, str>> {
         let query = queries.map(Query::reveal);
         let query = query.into_iter().filter(|query| !query.is_empty()).collect::<Vec<_>>().join("&");
-        let caller = Caller { protocol: Protocol::Rtmp, wish, peer: connection.peer(), query: &query };
+        let caller = AccessRequest { protocol: Protocol::Rtmp, wish, peer: connection.peer(), query: &query };
         self.door.ask(&caller).map_err(|refusal| refusal.0.into())
     }
 
     /// What `stream` of `app` plays: a recording of a mount, or a channel's rung; all rungs mean the best one.
     async fn player(
         &self,
-        connection: &Connection,
+        connection: &RtmpConnection,
         app: &App,
         stream: &StreamName,
         query: &Query,
         start_ms: u32,
-    ) -> Result<Wish, Refused> {
-        let other = |why: &'static str| Refused::Other(why.into());
+    ) -> Result<PeerRequest, RejectReason> {
+        let other = |why: &'static str| RejectReason::Other(why.into());
         let address = Address::of_rtmp(&app.name, &stream.to_string(), |app| self.registry.has_mount(app));
-        let address = address.map_err(|error| Refused::Other(error.to_string().into()))?;
-        self.ask(connection, Wanted::Play(&address), [query, &app.query]).map_err(Refused::Denied)?;
+        let address = address.map_err(|error| RejectReason::Other(error.to_string().into()))?;
+        self.ask(connection, Wanted::Play(&address), [query, &app.query]).map_err(RejectReason::Denied)?;
         if let Some(StreamRef::Recording(stream)) = &address.stream {
             let mount = self.registry.mounted(&address.app).ok_or(other("there is no such recording"))?;
             let peer = connection.peer().and_then(|peer| asker(peer.ip()));
             let recorded = Recorded::open(mount.asked_by(peer), stream, start_ms).await;
-            return Ok(Wish::PlayRecorded(Box::new(recorded.map_err(Refused::Other)?)));
+            return Ok(PeerRequest::PlayRecorded(Box::new(recorded.map_err(RejectReason::Other)?)));
         }
         let channel = self.registry.started(&address.app).await.map_err(|absent| match absent {
             Absent::Unknown => other("there is no channel of that name"),
@@ -246,19 +254,19 @@ impl RtmpPort {
             Some(Selection::Rung(index)) => index,
             None => return Err(other("the channel has no stream of that name")),
         };
-        Ok(Wish::Play(app.name.clone(), air.clone(), rung))
+        Ok(PeerRequest::Play(app.name.clone(), air.clone(), rung))
     }
 
     /// The source is named by the stream; an URL may have put it behind the application, and the key beside it.
     fn publisher(
         &self,
-        connection: &Connection,
+        connection: &RtmpConnection,
         app: &App,
         stream: &StreamName,
         query: &Query,
-    ) -> Result<Wish, Refused> {
+    ) -> Result<PeerRequest, RejectReason> {
         if app.name != PUBLISH_APP && app.name != PUBLISH_AUTH_APP {
-            return Err(Refused::Other("publish to rtmp://host/publish/<source>?key=...".into()));
+            return Err(RejectReason::Other("publish to rtmp://host/publish/<source>?key=...".into()));
         }
         let path = stream.to_string();
         let (source, key) = located(&path, |name| self.publishing.knows(name));
@@ -270,20 +278,20 @@ impl RtmpPort {
             let nothing = query.is_empty() && app.query.is_empty();
             let told = if nothing { "it showed no key" } else { "its key is not the right one" };
             self.publishing.refused(source, told);
-            Refused::Denied(why)
+            RejectReason::Denied(why)
         })?;
-        let into = self.publishing.open(source).map_err(|why| Refused::Other(why.into()))?;
-        Ok(Wish::Publish(into, source.to_owned()))
+        let into = self.publishing.open(source).map_err(|why| RejectReason::Other(why.into()))?;
+        Ok(PeerRequest::Publish(into, source.to_owned()))
     }
 }
 
 /// A publisher's stay, from beginning to end.
 async fn published(
-    connection: &mut Connection,
+    connection: &mut RtmpConnection,
     mut into: Box<dyn PublishedStream>,
     source: &str,
     shutdown: &CancellationToken,
-) -> Result<After, Ended> {
+) -> Result<After, RtmpEnd> {
     info!(source, "a publisher has come");
     let ended = connection.publish(&mut *into, source, shutdown).await;
     let why = match &ended {

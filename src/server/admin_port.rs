@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::listeners::Addresses;
 use super::settings::names;
-use super::shared::Shared;
-use super::watchman::Said;
+use super::shared::ServerContext;
+use super::watchman::WatchOutputs;
 use crate::admin::insight::Insight;
 use crate::admin::{self, AdminState, HealthWatch, Rehearsals, ReloadOrder, Tokens, console};
 use crate::config;
@@ -19,7 +19,7 @@ use crate::config;
 pub(super) struct AdminPort {
     /// The server has started.
     pub(super) ready: watch::Receiver<bool>,
-    pub(super) said: Said,
+    pub(super) said: WatchOutputs,
     pub(super) insight: Insight,
     pub(super) metrics: Registry,
     pub(super) rehearsals: Rehearsals,
@@ -29,7 +29,12 @@ pub(super) struct AdminPort {
 
 impl AdminPort {
     /// Event streams end with `ending`.
-    pub(super) fn router(self, shared: &Shared, addresses: &Addresses, ending: CancellationToken) -> Router {
+    pub(super) fn router(
+        self,
+        shared: &ServerContext,
+        addresses: &Addresses,
+        ending: CancellationToken,
+    ) -> Router {
         let Self { ready, said, insight, metrics, rehearsals, reloads, demo } = self;
         let config = shared.config.borrow();
         let config::Admin { token, viewer_token, .. } = &config.admin;

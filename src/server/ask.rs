@@ -31,7 +31,7 @@ impl fmt::Display for ReloadOutcome {
 }
 
 #[derive(Deserialize)]
-struct Done {
+struct ReloadDone {
     sentence: String,
     changes: Vec<String>,
     ended: Vec<String>,
@@ -82,7 +82,7 @@ pub async fn reload(path: &Path, admin: Option<SocketAddr>, confirm: bool) -> an
     let status = answer.status();
     let body = answer.bytes().await.context("the answer")?;
     if status.is_success() {
-        let done: Done = serde_json::from_slice(&body).context("the answer makes no sense")?;
+        let done: ReloadDone = serde_json::from_slice(&body).context("the answer makes no sense")?;
         let restart =
             done.restart.into_iter().map(|section| format!("restart: {section} is read at start only"));
         let ended = done.ended.into_iter().map(|what| format!("reload: {what}"));

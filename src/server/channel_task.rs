@@ -9,15 +9,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::connection::Connection;
-use crate::channel::{Airing, AiringOptions, Choice, Decision, Splicer, SplicerOptions, Step, What, Why};
+use super::connection::LadderConnection;
+use crate::channel::{
+    Airing, AiringOptions, AiringStep, CellChoice, Decision, SampleOrigin, Splicer, SplicerOptions, Why,
+};
 use crate::clock::Clocks;
 use crate::container::fmp4;
 use crate::delivery::Air;
 use crate::ladder::{LadderNews, WaitingLoop};
 use crate::matrix::{MatrixHandle, OnAir, SourceState, SourceStatus};
 use crate::media::{CellBatch, CellIndex, CodedCell, Grid, Segment};
-use crate::store::{Rung, ShelfWriter};
+use crate::store::{PublishedRung, ShelfWriter};
 
 /// Everything that a channel's task needs.
 pub(super) struct ChannelTask {
@@ -27,7 +29,7 @@ pub(super) struct ChannelTask {
     pub(super) waiting: watch::Receiver<Arc<WaitingLoop>>,
     pub(super) shelf: ShelfWriter,
     pub(super) air: Air,
-    pub(super) connection: watch::Receiver<Option<Connection>>,
+    pub(super) connection: watch::Receiver<Option<LadderConnection>>,
     pub(super) matrix: MatrixHandle,
     pub(super) clocks: Clocks,
     /// How often the connection changed.
@@ -40,7 +42,7 @@ pub(super) struct ChannelTask {
 }
 
 /// What a channel's task has in hand. A run that has broken off leaves it to the next one.
-pub(super) struct Desk {
+pub(super) struct ChannelTaskState {
     splicer: Splicer,
     airing: Airing,
     live: Option<Live>,
@@ -66,7 +68,7 @@ struct Live {
 }
 
 /// What the task reacts to.
-enum Event {
+enum ChannelEvent {
     Connection,
     Batch(Arc<CellBatch>),
     Cell(Arc<CodedCell>),
@@ -83,11 +85,11 @@ enum Event {
 impl ChannelTask {
     /// Works until `end`. A run that has broken off is gone on with where it was: the cell that it was about is a waiting
     /// cell, and the next one is what it would have been.
-    pub(super) async fn run(&mut self, desk: &mut Option<Desk>, end: CancellationToken) {
-        let Desk { splicer, airing, live, former, shown, told, shelving } =
+    pub(super) async fn run(&mut self, desk: &mut Option<ChannelTaskState>, end: CancellationToken) {
+        let ChannelTaskState { splicer, airing, live, former, shown, told, shelving } =
             desk.get_or_insert_with(|| self.begin());
         if let Some(decision) = shelving.take().filter(|decision| self.shelved != Some(decision.k)) {
-            self.shelve(&Decision { choice: Choice::Waiting, swapped: true, ..decision });
+            self.shelve(&Decision { choice: CellChoice::Waiting, swapped: true, ..decision });
         }
         loop {
             while let Some(step) = airing.poll(self.clocks.media.now()) {
@@ -109,52 +111,52 @@ impl ChannelTask {
             }
             let wait = splicer.wake_at().min(airing.wake_at()).saturating_since(self.clocks.media.now());
             match self.event(live.as_mut(), former.as_mut(), wait, &end).await {
-                Event::Connection => {
+                ChannelEvent::Connection => {
                     let before = std::mem::replace(live, self.connect(splicer, airing));
                     // One that is still on air is not forgotten for one that never was.
                     *former = former.take().or(before);
                 }
-                Event::Batch(batch) => {
+                ChannelEvent::Batch(batch) => {
                     if let Some(live) = &*live {
                         airing.batch(&live.run, batch);
                     }
                 }
-                Event::Cell(cell) => {
+                ChannelEvent::Cell(cell) => {
                     if let Some(live) = &*live {
                         splicer.live_cell(&live.source, cell);
                     }
                 }
-                Event::Missed(count) => {
+                ChannelEvent::Missed(count) => {
                     warn!(channel = self.name, count, "pictures missed: the channel's task was late");
                 }
-                Event::Status => {
+                ChannelEvent::Status => {
                     let up = live.as_mut().is_some_and(|live| is_up(&live.status.borrow_and_update()));
                     splicer.source_up(up);
                 }
-                Event::LadderEnded => {
+                ChannelEvent::LadderEnded => {
                     if let Some(live) = live.take() {
                         airing.gone(&live.run);
                     }
                     splicer.source_up(false);
                 }
-                Event::FormerBatch(batch) => {
+                ChannelEvent::FormerBatch(batch) => {
                     if let Some(former) = &*former {
                         airing.batch(&former.run, batch);
                     }
                 }
-                Event::FormerEnded => {
+                ChannelEvent::FormerEnded => {
                     if let Some(former) = former.take() {
                         airing.gone(&former.run);
                     }
                 }
-                Event::Time => {}
-                Event::End => return,
+                ChannelEvent::Time => {}
+                ChannelEvent::End => return,
             }
         }
     }
 
     /// A run has broken off.
-    pub(super) fn fell(&mut self, desk: &mut Option<Desk>) {
+    pub(super) fn fell(&mut self, desk: &mut Option<ChannelTaskState>) {
         let again = self.fell_at.is_some_and(|at| at.elapsed() < TWICE);
         self.fell_at = Some(Instant::now());
         if again {
@@ -164,7 +166,7 @@ impl ChannelTask {
     }
 
     /// An empty desk, for the cell behind the last one that viewers have; at first with a window of cells that were.
-    fn begin(&mut self) -> Desk {
+    fn begin(&mut self) -> ChannelTaskState {
         let current = self.options.grid.cell_at(self.clocks.media.now());
         let history = CellIndex(current.0 - self.options.window as i64);
         let first = self.shelved.map_or(history, CellIndex::next);
@@ -172,7 +174,7 @@ impl ChannelTask {
         let mut airing = Airing::new(self.airing_options(), self.aired.map_or(current, CellIndex::next));
         let live = self.connect(&mut splicer, &mut airing);
         let shown = Arc::clone(&self.waiting.borrow());
-        Desk { splicer, airing, live, former: None, shown, told: None, shelving: None }
+        ChannelTaskState { splicer, airing, live, former: None, shown, told: None, shelving: None }
     }
 
     fn airing_options(&self) -> AiringOptions {
@@ -190,11 +192,11 @@ impl ChannelTask {
     }
 
     /// Sends samples to RTMP players.
-    fn air(&mut self, step: &Step, waiting: &WaitingLoop) {
+    fn air(&mut self, step: &AiringStep, waiting: &WaitingLoop) {
         let samples = match &step.what {
-            What::Live(batch) => batch.samples.clone(),
-            What::Waiting(runs) => waiting.cell(step.k).run(runs),
-            What::Held { runs, since_sync } => waiting.held(step.k, runs, since_sync),
+            SampleOrigin::Live(batch) => batch.samples.clone(),
+            SampleOrigin::Waiting(runs) => waiting.cell(step.k).run(runs),
+            SampleOrigin::Held { runs, since_sync } => waiting.held(step.k, runs, since_sync),
         };
         let samples = if step.joins { waiting.joined(&samples) } else { samples };
         self.air.batch(samples, step.begins);
@@ -222,43 +224,43 @@ impl ChannelTask {
         former: Option<&mut Live>,
         wait: Duration,
         end: &CancellationToken,
-    ) -> Event {
+    ) -> ChannelEvent {
         let from_live = async {
             let Some(live) = live else { return std::future::pending().await };
             tokio::select! {
                 made = live.news.recv() => match made {
-                    Ok(LadderNews::Batch(batch)) => Event::Batch(batch),
-                    Ok(LadderNews::Cell(cell)) => Event::Cell(cell),
-                    Err(broadcast::error::RecvError::Lagged(count)) => Event::Missed(count),
-                    Err(broadcast::error::RecvError::Closed) => Event::LadderEnded,
+                    Ok(LadderNews::Batch(batch)) => ChannelEvent::Batch(batch),
+                    Ok(LadderNews::Cell(cell)) => ChannelEvent::Cell(cell),
+                    Err(broadcast::error::RecvError::Lagged(count)) => ChannelEvent::Missed(count),
+                    Err(broadcast::error::RecvError::Closed) => ChannelEvent::LadderEnded,
                 },
-                changed = live.status.changed() => if changed.is_ok() { Event::Status } else { Event::LadderEnded },
+                changed = live.status.changed() => if changed.is_ok() { ChannelEvent::Status } else { ChannelEvent::LadderEnded },
             }
         };
         let from_former = async {
             let Some(former) = former else { return std::future::pending().await };
             loop {
                 match former.news.recv().await {
-                    Ok(LadderNews::Batch(batch)) => return Event::FormerBatch(batch),
+                    Ok(LadderNews::Batch(batch)) => return ChannelEvent::FormerBatch(batch),
                     Ok(LadderNews::Cell(_)) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => return Event::FormerEnded,
+                    Err(broadcast::error::RecvError::Closed) => return ChannelEvent::FormerEnded,
                 }
             }
         };
         tokio::select! {
-            () = end.cancelled() => Event::End,
-            changed = self.connection.changed() => if changed.is_ok() { Event::Connection } else { Event::End },
+            () = end.cancelled() => ChannelEvent::End,
+            changed = self.connection.changed() => if changed.is_ok() { ChannelEvent::Connection } else { ChannelEvent::End },
             event = from_live => event,
             event = from_former => event,
-            () = tokio::time::sleep(wait) => Event::Time,
+            () = tokio::time::sleep(wait) => ChannelEvent::Time,
         }
     }
 
     fn shelve(&mut self, decision: &Decision) {
         let waiting = Arc::clone(&self.waiting.borrow());
         let mut cell = match &decision.choice {
-            Choice::Live(cell) => Arc::clone(cell),
-            Choice::Waiting => Arc::new(waiting.cell(decision.k)),
+            CellChoice::Live(cell) => Arc::clone(cell),
+            CellChoice::Waiting => Arc::new(waiting.cell(decision.k)),
         };
         if decision.swapped {
             cell = Arc::new(waiting.joined(&cell));
@@ -308,7 +310,7 @@ fn down_because(source: &str, status: &SourceStatus) -> String {
     format!("{source} {state}{colon}{}", status.reason)
 }
 
-fn segment(rung: &Rung, cell: &CodedCell) -> Segment {
+fn segment(rung: &PublishedRung, cell: &CodedCell) -> Segment {
     let index = rung.tracks().video_index.filter(|_| rung.picture().is_some());
     let video = index.and_then(|index| cell.video.get(index));
     fmp4::segment(cell.k, video, rung.sound().map(|_| &cell.audio))

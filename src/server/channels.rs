@@ -6,17 +6,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::info_span;
 
-use super::channel_task::{ChannelTask, Desk, options};
+use super::channel_task::{ChannelTask, ChannelTaskState, options};
 use super::inventory::ChannelEntry;
 use super::painter::Painter;
-use super::shared::Shared;
-use super::stage::{Job, Stage};
+use super::shared::ServerContext;
+use super::stage::{Stage, TaskSpec};
 use crate::config::{self, Config};
 use crate::container::fmp4::{InitError, init_section};
 use crate::delivery::{self, AirTiming, Delivery};
 use crate::ladder::{LadderSpec, WaitingLoop};
 use crate::media::{Parts, RungTracks};
-use crate::store::{self, Rung};
+use crate::store::{self, PublishedRung};
 
 /// How long before a channel's start RTMP's clock begins: longer than any window.
 const RTMP_LEAD: Duration = Duration::from_secs(600);
@@ -25,28 +25,34 @@ const RTMP_LEAD: Duration = Duration::from_secs(600);
 pub(super) fn announce(config: &Config, delivery: &Delivery) {
     for channel in &config.channels {
         let streams = channel.streams.clone();
-        delivery.registry().insert(&channel.name, delivery::Channel { streams, shelf: None, air: None });
+        delivery
+            .registry()
+            .insert(&channel.name, delivery::PublishedChannel { streams, shelf: None, air: None });
     }
 }
 
 /// A running channel may be reached by other stream names.
-pub(super) fn rename(channel: &config::Channel, shared: &Shared) {
+pub(super) fn rename(channel: &config::Channel, shared: &ServerContext) {
     let registry = shared.delivery.registry();
     if let Some(known) = registry.get(&channel.name).filter(|known| known.streams != channel.streams) {
-        let delivery::Channel { shelf, air, .. } = (*known).clone();
-        registry.insert(&channel.name, delivery::Channel { streams: channel.streams.clone(), shelf, air });
+        let delivery::PublishedChannel { shelf, air, .. } = (*known).clone();
+        registry.insert(
+            &channel.name,
+            delivery::PublishedChannel { streams: channel.streams.clone(), shelf, air },
+        );
     }
 }
 
 /// What the rungs are shelved as: whole for HLS, then each picture alone, and the sound, for DASH.
-fn representations(tracks: &[RungTracks]) -> Result<Vec<Rung>, InitError> {
+fn representations(tracks: &[RungTracks]) -> Result<Vec<PublishedRung>, InitError> {
     let whole = tracks.iter().map(|rung| (rung, Parts::All));
     let pictures = tracks.iter().filter(|rung| rung.video.is_some()).map(|rung| (rung, Parts::Picture));
     // An audio-only rung is the sound alone already.
     let has_sound_alone = tracks.iter().any(|rung| rung.video.is_none());
     let sound = tracks.first().filter(|_| !has_sound_alone).map(|rung| (rung, Parts::Sound));
     let all = whole.chain(pictures).chain(sound);
-    all.map(|(rung, parts)| Ok(Rung::part(rung.clone(), parts, init_section(rung, parts)?))).collect()
+    all.map(|(rung, parts)| Ok(PublishedRung::part(rung.clone(), parts, init_section(rung, parts)?)))
+        .collect()
 }
 
 /// Starts them, and makes the channel known to viewers.
@@ -54,7 +60,7 @@ pub(super) fn start(
     channel: &config::Channel,
     spec: Arc<LadderSpec>,
     waiting: Arc<WaitingLoop>,
-    shared: &Shared,
+    shared: &ServerContext,
     stage: &mut Stage,
 ) -> anyhow::Result<ChannelEntry> {
     let rungs = representations(waiting.tracks())?;
@@ -66,8 +72,11 @@ pub(super) fn start(
     let timing = AirTiming { grid: shared.grid, deadline };
     let (air, listener) = delivery::air(Arc::clone(&tracks), origin, timing);
     let listener = listener.listed(&channel.name, &shared.tasks);
-    let known =
-        delivery::Channel { streams: channel.streams.clone(), shelf: Some(reader), air: Some(listener) };
+    let known = delivery::PublishedChannel {
+        streams: channel.streams.clone(),
+        shelf: Some(reader),
+        air: Some(listener),
+    };
     shared.delivery.registry().insert(&channel.name, known);
     let (shown, shown_watch) = watch::channel(Arc::clone(&waiting));
     let painter = Painter {
@@ -82,7 +91,7 @@ pub(super) fn start(
         clock: Arc::clone(&shared.clocks.wall),
     };
     let span = info_span!(parent: None, "channel", name = %channel.name);
-    let (job, end) = (Job::of("painter", &channel.name, span.clone()), stage.end.clone());
+    let (job, end) = (TaskSpec::of("painter", &channel.name, span.clone()), stage.end.clone());
     stage.supervise(job, painter, move |it| Box::pin(it.run(end.clone())));
     let (connection, connection_watch) = watch::channel(None);
     let task = ChannelTask {
@@ -99,10 +108,10 @@ pub(super) fn start(
         aired: None,
         fell_at: None,
     };
-    let (job, end) = (Job::of("channel", &channel.name, span).needed(), stage.end.clone());
+    let (job, end) = (TaskSpec::of("channel", &channel.name, span).needed(), stage.end.clone());
     stage.supervise_mending(
         job,
-        (task, None::<Desk>),
+        (task, None::<ChannelTaskState>),
         move |(task, desk)| Box::pin(task.run(desk, end.clone())),
         |(task, desk), _| task.fell(desk),
     );

@@ -22,7 +22,7 @@ pub(super) struct ClockWatch {
 
 /// What has happened since the last look.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Event {
+enum ClockEvent {
     /// Forward, or back.
     Stepped {
         seconds: f64,
@@ -43,14 +43,14 @@ impl ClockWatch {
         let offset = clocks.offset_nanos();
         for event in self.observe(offset, clock::slept()) {
             match event {
-                Event::Stepped { seconds } => warn!(
+                ClockEvent::Stepped { seconds } => warn!(
                     seconds,
                     "the machine's clock was stepped {} by {:.1} s: schedule, expiries, audit and logs follow at once, \
                      media time by 1 ms per second",
                     direction(seconds),
                     seconds.abs()
                 ),
-                Event::Slept { seconds } => warn!(
+                ClockEvent::Slept { seconds } => warn!(
                     seconds,
                     "the machine has slept for {seconds:.1} s: the cells between are missing, channels go on with the \
                      cell of this moment"
@@ -60,12 +60,13 @@ impl ClockWatch {
         far_off(offset)
     }
 
-    fn observe(&mut self, offset: i64, slept: Duration) -> impl Iterator<Item = Event> + use<> {
+    fn observe(&mut self, offset: i64, slept: Duration) -> impl Iterator<Item = ClockEvent> + use<> {
         let step = offset.saturating_sub(self.offset);
         let nap = slept.saturating_sub(self.slept);
         (self.offset, self.slept) = (offset, slept);
-        let stepped = (step.abs() > SAID).then(|| Event::Stepped { seconds: in_seconds(step) });
-        let slept = (nap.as_nanos() > SAID as u128).then_some(Event::Slept { seconds: nap.as_secs_f64() });
+        let stepped = (step.abs() > SAID).then(|| ClockEvent::Stepped { seconds: in_seconds(step) });
+        let slept =
+            (nap.as_nanos() > SAID as u128).then_some(ClockEvent::Slept { seconds: nap.as_secs_f64() });
         stepped.into_iter().chain(slept)
     }
 }
@@ -96,7 +97,7 @@ mod tests {
 
     const SECOND: i64 = 1_000_000_000;
 
-    fn seen(watch: &mut ClockWatch, offset: i64, slept: u64) -> Vec<Event> {
+    fn seen(watch: &mut ClockWatch, offset: i64, slept: u64) -> Vec<ClockEvent> {
         watch.observe(offset, Duration::from_secs(slept)).collect()
     }
 
@@ -118,7 +119,7 @@ mod tests {
     fn sleep_is_told_from_a_step() {
         let mut watch = ClockWatch { offset: 0, slept: Duration::from_secs(70) };
         assert_eq!(seen(&mut watch, 0, 70), []);
-        assert_eq!(seen(&mut watch, 20_000_000, 3670), [Event::Slept { seconds: 3600.0 }]);
+        assert_eq!(seen(&mut watch, 20_000_000, 3670), [ClockEvent::Slept { seconds: 3600.0 }]);
         assert_eq!(seen(&mut watch, 20_000_000, 3670), []);
     }
 

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info_span, warn};
 
-use super::shared::Shared;
-use super::stage::{Job, Stage};
+use super::shared::ServerContext;
+use super::stage::{Stage, TaskSpec};
 use super::stopping::Stopping;
 use crate::clock::{Clock, Leap};
 use crate::ladder::{LadderNews, LadderSpec, LiveLadder, openh264};
@@ -20,7 +20,7 @@ use crate::log;
 use crate::matrix::{MatrixHandle, MatrixView};
 use crate::tasks::{Pauses, Tasks};
 
-use super::connection::Connection;
+use super::connection::LadderConnection;
 use super::holds::Holds;
 use super::inventory::{ChannelEntry, Inventory, SourceEntry};
 use super::ladders::{LadderKey, LadderState, Ladders};
@@ -34,12 +34,12 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 struct RunningLadder {
     ladder: LiveLadder,
     spec: Arc<LadderSpec>,
-    connection: Connection,
+    connection: LadderConnection,
     since: Instant,
 }
 
 /// The task. Its ladders end with its stage.
-pub(super) fn spawn(shared: &Shared, stage: &mut Stage) {
+pub(super) fn spawn(shared: &ServerContext, stage: &mut Stage) {
     warn_without_assembler();
     let conductor = Conductor {
         inventory: shared.inventory.clone(),
@@ -51,7 +51,7 @@ pub(super) fn spawn(shared: &Shared, stage: &mut Stage) {
         clock: Arc::clone(&shared.clocks.media),
     };
     let end = stage.end.clone();
-    stage.supervise(Job::new("conductor").needed(), conductor, move |it| Box::pin(it.run(end.clone())));
+    stage.supervise(TaskSpec::new("conductor").needed(), conductor, move |it| Box::pin(it.run(end.clone())));
 }
 
 /// See the module's text.
@@ -163,7 +163,7 @@ impl Conductor {
         key: &LadderKey,
         source: &SourceEntry,
         channel: &ChannelEntry,
-    ) -> Option<Connection> {
+    ) -> Option<LadderConnection> {
         let RunningLadders { all: ladders, rests, stopping } = &mut self.ladders;
         // Another specification under the same name: the ladder was changed by a reload.
         if let Some(running) = ladders.get(key).filter(|running| running.spec == channel.spec) {
@@ -197,7 +197,7 @@ impl Conductor {
         match started {
             Ok(ladder) => {
                 let connection =
-                    Connection { source: key.source.clone(), news, status: source.status.clone() };
+                    LadderConnection { source: key.source.clone(), news, status: source.status.clone() };
                 self.running.set(key, LadderState::Runs(Arc::clone(ladder.meter())));
                 let spec = Arc::clone(&channel.spec);
                 let before = ladders.insert(

@@ -7,13 +7,13 @@ use crate::matrix::SourceStatus;
 
 /// As the conductor hands it over to the channel.
 #[derive(Clone, Debug)]
-pub(super) struct Connection {
+pub(super) struct LadderConnection {
     pub(super) source: String,
     pub(super) news: broadcast::Sender<LadderNews>,
     pub(super) status: watch::Receiver<SourceStatus>,
 }
 
-impl Connection {
+impl LadderConnection {
     /// The same source through the same ladder run.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.source == other.source && self.news.same_channel(&other.news)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::settings::{layout, zone};
-use super::stage::{Job, Stage};
+use super::stage::{Stage, TaskSpec};
 use crate::audit::{self, Action, AuditLog, Entry};
 use crate::clock::Clocks;
 use crate::config::Config;
@@ -15,8 +15,8 @@ pub(super) fn spawn(config: &Config, clocks: &Clocks, stage: &mut Stage) -> (Mat
     let (audit, writer) = audit::prepare(&config.server.state_dir);
     let (clock, expired) = (Arc::clone(&clocks.wall), on_expiry(audit.clone()));
     let (matrix, owner) = matrix::prepare(layout(config), store, clock, zone(config), expired);
-    stage.supervise_until_done(Job::new("matrix").needed(), owner, |owner| Box::pin(owner.run()));
-    stage.supervise_until_done(Job::new("audit"), writer, |writer| Box::pin(writer.run()));
+    stage.supervise_until_done(TaskSpec::new("matrix").needed(), owner, |owner| Box::pin(owner.run()));
+    stage.supervise_until_done(TaskSpec::new("audit"), writer, |writer| Box::pin(writer.run()));
     (matrix, audit)
 }
 

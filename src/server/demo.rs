@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use crate::clock::{Clock, Clocks};
 use crate::config::{Alarm, Audio, Channel, Config, Ladder, Rung, Secret, Source, Transport, Vod};
 use crate::container::clip::Clip;
-use crate::simulator::{Fault, Simulator, SimulatorOptions, Spares};
+use crate::simulator::{SimulatedFault, Simulator, SimulatorOptions, Spares};
 use crate::tasks::Tasks;
 
 use super::halls::Halls;
@@ -21,24 +21,24 @@ use super::start::Server;
 use super::{demo_day, faults, signals};
 
 /// A hall: its source's name, its recording, and how its RTP travels.
-struct Hall {
+struct DemoHall {
     source: &'static str,
     clip: &'static [u8],
     transport: Transport,
 }
 
-const HALLS: [Hall; 3] = [
-    Hall {
+const HALLS: [DemoHall; 3] = [
+    DemoHall {
         source: "PS-Amphi_A",
         clip: include_bytes!("../../fixtures/hall_a.mp4"),
         transport: Transport::Tcp,
     },
-    Hall {
+    DemoHall {
         source: "PS-Amphi_B",
         clip: include_bytes!("../../fixtures/hall_b.mp4"),
         transport: Transport::Tcp,
     },
-    Hall {
+    DemoHall {
         source: "PS-Amphi_C",
         clip: include_bytes!("../../fixtures/hall_c.mp4"),
         transport: Transport::Udp,
@@ -66,7 +66,7 @@ pub struct DemoOptions {
     /// As `server.admin_listen`; the page is here.
     pub admin_listen: String,
     /// Halls that fail from the start, and how.
-    pub faults: Vec<(String, Fault)>,
+    pub faults: Vec<(String, SimulatedFault)>,
     /// A simulated Opencast plans the day; without it hall A is connected from the start.
     pub schedule: bool,
 }
@@ -141,7 +141,7 @@ fn spares() -> anyhow::Result<Spares> {
     })
 }
 
-async fn simulate(hall: &Hall, spares: Arc<Spares>, clock: Arc<dyn Clock>) -> anyhow::Result<Simulator> {
+async fn simulate(hall: &DemoHall, spares: Arc<Spares>, clock: Arc<dyn Clock>) -> anyhow::Result<Simulator> {
     let clip = Clip::parse(&Bytes::from_static(hall.clip))
         .with_context(|| format!("the recording of {}", hall.source))?;
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -13,7 +13,7 @@ use anyhow::Context;
 use crate::clock::WallClock;
 use crate::config::{Config, Rule, Schedule, Secret};
 use crate::media::MediaTime;
-use crate::simulator::opencast::{Lecture, Opencast, OpencastOptions, Version};
+use crate::simulator::opencast::{Opencast, OpencastLecture, OpencastOptions, Version};
 
 /// From lecture to lecture on one channel.
 const ROUND: Duration = Duration::from_secs(240);
@@ -64,7 +64,7 @@ pub(super) async fn plan(config: &mut Config, clock: &Arc<dyn WallClock>) -> any
     Ok(opencast)
 }
 
-fn lectures(now: MediaTime) -> Vec<Lecture> {
+fn lectures(now: MediaTime) -> Vec<OpencastLecture> {
     // On whole seconds, as calendars have them.
     let now = MediaTime::from_millis(now.as_millis().div_euclid(1000) * 1000);
     let mut all = Vec::new();
@@ -73,7 +73,7 @@ fn lectures(now: MediaTime) -> Vec<Lecture> {
             |offset: usize| TITLES.get((round as usize + offset) % TITLES.len()).copied().unwrap_or_default();
         let begin = now + ROUND * round;
         let mut lecture = |title: &str, series: &str, agent: &str, starts: MediaTime| {
-            all.push(Lecture {
+            all.push(OpencastLecture {
                 id: (1000 + all.len()).to_string(),
                 title: title.to_owned(),
                 series_id: series.to_owned(),

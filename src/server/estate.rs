@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::crowd::crowd;
 use super::inventory::Inventory;
 use super::settings::{layout, zone};
-use super::shared::Shared;
+use super::shared::ServerContext;
 use super::stage::{STAGE_PATIENCE, Stage};
 use super::{channels, descriptors, mounts, pushes, sources, waiting};
 use crate::config::{self, Config, Difference, Ending, Part};
@@ -35,7 +35,7 @@ const TOLD_AGAIN: Duration = Duration::from_millis(250);
 
 /// See the module's text.
 pub(super) struct Estate {
-    shared: Shared,
+    shared: ServerContext,
     config: Config,
     /// The configuration of the start: what is read then only is as it says, whatever has been loaded since.
     started: Config,
@@ -51,7 +51,11 @@ type Loops = BTreeMap<(PathBuf, String, u32), (Arc<LadderSpec>, Arc<WaitingLoop>
 
 impl Estate {
     /// An empty estate. Viewers are asked to come again until a channel's shelf is there; recordings are served already.
-    pub(super) fn new(shared: Shared, inventory: watch::Sender<Arc<Inventory>>, started: Config) -> Self {
+    pub(super) fn new(
+        shared: ServerContext,
+        inventory: watch::Sender<Arc<Inventory>>,
+        started: Config,
+    ) -> Self {
         channels::announce(&started, &shared.delivery);
         mounts::mount(&started.vods, descriptors::open_max(&started), &shared.delivery);
         Self {

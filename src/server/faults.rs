@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post, put};
 
 use super::halls::Halls;
-use crate::simulator::Fault;
+use crate::simulator::SimulatedFault;
 use crate::tasks::Tasks;
 
 /// The routes, to stand beside the REST routes.
@@ -42,7 +42,9 @@ async fn set_fault(
 ) -> Result<StatusCode, (StatusCode, String)> {
     let fault = match body.trim() {
         "" => None,
-        text => Some(text.parse::<Fault>().map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?),
+        text => Some(
+            text.parse::<SimulatedFault>().map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?,
+        ),
     };
     if halls.set_fault(&hall, fault) {
         Ok(StatusCode::NO_CONTENT)

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::connection::Connection;
+use super::connection::LadderConnection;
 use crate::config::{Secret, Transport};
-use crate::feed::Publisher;
+use crate::feed::FeedWriter;
 use crate::ladder::{LadderSpec, WaitingLoop};
 use crate::matrix::SourceStatus;
 use crate::source::{Inlet, SourceGauges};
@@ -22,7 +22,7 @@ pub(super) struct Inventory {
 /// A source as the conductor sees it.
 #[derive(Clone)]
 pub(super) struct SourceEntry {
-    pub(super) feed: Publisher,
+    pub(super) feed: FeedWriter,
     pub(super) keep_open: bool,
     pub(super) wanted: watch::Sender<bool>,
     pub(super) status: watch::Receiver<SourceStatus>,
@@ -46,5 +46,5 @@ pub(super) struct GuardedInlet {
 pub(super) struct ChannelEntry {
     pub(super) spec: Arc<LadderSpec>,
     pub(super) waiting: Arc<WaitingLoop>,
-    pub(super) connection: watch::Sender<Option<Connection>>,
+    pub(super) connection: watch::Sender<Option<LadderConnection>>,
 }

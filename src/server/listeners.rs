@@ -9,8 +9,8 @@ use tokio::net::TcpListener;
 use tracing::info;
 
 use super::media_port::{self, Gate, Speakers};
-use super::shared::Shared;
-use super::stage::{Job, Stage};
+use super::shared::ServerContext;
+use super::stage::{Stage, TaskSpec};
 use super::wowza_port;
 use crate::admin::wowza;
 use crate::config::Config;
@@ -30,7 +30,7 @@ pub struct Addresses {
 }
 
 /// The open ports. What comes waits until they are served.
-pub(super) struct Ports {
+pub(super) struct OpenPorts {
     media: Option<TcpListener>,
     http: Option<TcpListener>,
     /// Those for people and their scripts.
@@ -53,7 +53,7 @@ struct ControlPort {
 /// A port, and why it can accept no connection.
 pub(super) type Starving = (&'static str, Arc<Note>);
 
-impl Ports {
+impl OpenPorts {
     /// Opens those that the configuration names. Viewers and publishers have so many places.
     pub(super) fn open(config: &Config, places: u64) -> anyhow::Result<Self> {
         let server = &config.server;
@@ -83,7 +83,12 @@ impl Ports {
     }
 
     /// Serves all of them; `admin` is what the admin port shows.
-    pub(super) fn serve(self, shared: &Shared, admin: Router, stage: &mut Stage) -> anyhow::Result<()> {
+    pub(super) fn serve(
+        self,
+        shared: &ServerContext,
+        admin: Router,
+        stage: &mut Stage,
+    ) -> anyhow::Result<()> {
         let gate = Arc::new(Gate::new(
             shared.inventory.clone(),
             shared.attempts.clone(),
@@ -104,7 +109,7 @@ impl Ports {
             let (places, clock) = (self.places.clone(), Arc::clone(&shared.clocks.media));
             let speakers = Speakers::new(delivery.clone(), gate, places.clone(), clock);
             let end = stage.end.clone();
-            stage.supervise(Job::new("port media").needed(), Port::new(listener), move |port| {
+            stage.supervise(TaskSpec::new("port media").needed(), Port::new(listener), move |port| {
                 Box::pin(media_port::serve(port, speakers.clone(), places.clone(), end.clone()))
             });
         }
@@ -117,7 +122,7 @@ impl Ports {
 
 fn serve_http(listener: TcpListener, delivery: Delivery, places: Places, stage: &mut Stage) {
     let end = stage.end.clone();
-    stage.supervise(Job::new("port http").needed(), Port::new(listener), move |port| {
+    stage.supervise(TaskSpec::new("port http").needed(), Port::new(listener), move |port| {
         Box::pin(media_port::serve_http(port, delivery.clone(), places.clone(), end.clone()))
     });
 }
@@ -132,7 +137,7 @@ impl ControlPort {
         let Self { name, listener, limits, places } = self;
         let end = stage.end.clone();
         // Connections outlive a loop that has broken off, and so do the places that they have.
-        stage.supervise(Job::new(format!("port {name}")), Port::new(listener), move |port| {
+        stage.supervise(TaskSpec::new(format!("port {name}")), Port::new(listener), move |port| {
             Box::pin(http::serve_with_peer(port, router.clone(), places.clone(), limits, end.clone()))
         });
     }

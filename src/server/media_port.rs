@@ -17,7 +17,8 @@ use tracing::debug;
 use super::inventory::Inventory;
 use crate::clock::Clock;
 use crate::delivery::{
-    Caller, Delivery, Door, Protocol, PublishedStream, Publishing, Refusal, RtmpPort, RtspPort, Wish,
+    AccessAction, AccessDenied, AccessRequest, Delivery, Door, Protocol, PublishedStream, Publishing,
+    RtmpPort, RtspPort,
 };
 use crate::http::{self, Attempts, Credential, Limits, Places, Port};
 use crate::media::Track;
@@ -175,16 +176,17 @@ impl fmt::Debug for Gate {
 }
 
 /// One answer for both faults, so that nobody can find out names.
-const NO: Refusal = Refusal("there is no such source, or the key is not the right one");
+const NO: AccessDenied = AccessDenied("there is no such source, or the key is not the right one");
 
 /// Said without looking at the key.
-const WAIT: Refusal = Refusal("too many wrong keys came from this address; try again in ten seconds");
+const WAIT: AccessDenied =
+    AccessDenied("too many wrong keys came from this address; try again in ten seconds");
 
 impl Door for Gate {
-    fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
+    fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
         let source = match caller.wish {
-            Wish::Play(_) => return Ok(()),
-            Wish::Publish { source, .. } => source,
+            AccessAction::Play(_) => return Ok(()),
+            AccessAction::Publish { source, .. } => source,
         };
         let from = caller.peer.map(|peer| peer.ip());
         self.attempts.may_try(Credential::PublishKey, from).map_err(|_| WAIT)?;
@@ -203,7 +205,7 @@ impl Door for Gate {
 
 impl Gate {
     /// Is the key the right one?
-    fn publish(&self, caller: &Caller<'_>, source: &str) -> Result<(), Refusal> {
+    fn publish(&self, caller: &AccessRequest<'_>, source: &str) -> Result<(), AccessDenied> {
         // Nothing but RTMP brings publishers.
         let inventory = Arc::clone(&self.inventory.borrow());
         let inlet = inventory.sources.get(source).and_then(|source| source.inlet.as_ref());
@@ -221,7 +223,7 @@ impl Publishing for Gate {
         let inlet = inventory.sources.get(name).and_then(|source| source.inlet.as_ref());
         let inlet = inlet.ok_or("there is no such source any more")?;
         let publication = inlet.inlet.open().ok_or("somebody publishes to this source already")?;
-        Ok(Box::new(Stream(publication)))
+        Ok(Box::new(PublishStream(publication)))
     }
 
     fn knows(&self, name: &str) -> bool {
@@ -236,9 +238,9 @@ impl Publishing for Gate {
     }
 }
 
-struct Stream(Publication);
+struct PublishStream(Publication);
 
-impl PublishedStream for Stream {
+impl PublishedStream for PublishStream {
     fn frame(&mut self, frame: Frame) {
         let Frame { pts_ms, sync, data, format, .. } = frame;
         self.0.frame(pts_ms, sync, data, format);

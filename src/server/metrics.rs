@@ -13,9 +13,9 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use super::ladders::LadderState;
-use super::shared::Shared;
+use super::shared::ServerContext;
 use crate::alarm::Alarm;
-use crate::delivery::{Kind, Speaks};
+use crate::delivery::{AnswerKind, Speaks};
 use crate::http::{Credential, Places};
 use crate::log;
 use crate::media::Grid;
@@ -28,7 +28,7 @@ use crate::vod::Mount;
 
 /// Reads everything when it is asked.
 struct Measures {
-    shared: Shared,
+    shared: ServerContext,
     /// Of viewers and publishers.
     places: Places,
     /// Descriptors that the system gives us.
@@ -39,7 +39,7 @@ struct Measures {
 
 /// What can be asked for; `descriptors`: as many as the system gives us.
 pub(super) fn registry(
-    shared: &Shared,
+    shared: &ServerContext,
     places: &Places,
     descriptors: Option<u64>,
     alarms: &watch::Receiver<Arc<Vec<Alarm>>>,
@@ -189,8 +189,8 @@ impl Measures {
     }
 
     fn of_delivery(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let answers =
-            Kind::ALL.map(|kind| (vec![("kind", kind.name())], self.shared.delivery.counts().answers(kind)));
+        let answers = AnswerKind::ALL
+            .map(|kind| (vec![("kind", kind.name())], self.shared.delivery.counts().answers(kind)));
         counters(encoder, "amphi_delivery_answers", "Answers to viewers", answers.into())?;
         let bytes = vec![(Vec::new(), self.shared.delivery.counts().bytes())];
         counters(encoder, "amphi_delivery_bytes", "Bytes of content answered", bytes)?;
@@ -205,7 +205,7 @@ impl Measures {
         let help = "From a request to the moment at which the last byte of its answer was with the socket";
         let mut family =
             encoder.encode_descriptor("amphi_delivery_seconds", help, None, MetricType::Histogram)?;
-        for kind in Kind::ALL {
+        for kind in AnswerKind::ALL {
             let mut buckets: Vec<(f64, u64)> = Histogram::default().buckets().collect();
             let mut sum_s = 0.0;
             for latencies in self.shared.delivery.counts().latencies(kind) {

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::inventory::Inventory;
 use super::ladders::{LadderState, Ladders};
-use super::shared::Shared;
-use super::stage::{Job, Stage};
-use super::thumbnails::Gallery;
+use super::shared::ServerContext;
+use super::stage::{Stage, TaskSpec};
+use super::thumbnails::ThumbnailCache;
 use crate::admin::attendance::{Attendance, Count, Viewers};
 use crate::admin::insight::{ChannelVitals, Insight, RungVitals, SourceVitals, Vitals};
 use crate::clock::Clocks;
@@ -34,8 +34,8 @@ const NOTHING_DBFS: f64 = -96.0;
 
 /// The task; what it says, and whether consoles are open.
 pub(super) fn spawn(
-    shared: &Shared,
-    gallery: &Gallery,
+    shared: &ServerContext,
+    gallery: &ThumbnailCache,
     stage: &mut Stage,
 ) -> (Insight, impl Fn() -> bool + Send + Sync + use<>) {
     let (vitals, vitals_watch) = watch::channel(Arc::default());
@@ -54,11 +54,11 @@ pub(super) fn spawn(
         gallery: gallery.clone(),
         vitals,
         viewers,
-        seen: Seen::default(),
+        seen: ObserverState::default(),
         clocks: shared.clocks.clone(),
     };
     let end = stage.end.clone();
-    stage.supervise(Job::new("observer"), observer, move |it| Box::pin(it.run(end.clone())));
+    stage.supervise(TaskSpec::new("observer"), observer, move |it| Box::pin(it.run(end.clone())));
     (insight, watched)
 }
 
@@ -67,16 +67,16 @@ struct Observer {
     inventory: watch::Receiver<Arc<Inventory>>,
     ladders: Ladders,
     delivery: Delivery,
-    gallery: Gallery,
+    gallery: ThumbnailCache,
     vitals: watch::Sender<Arc<Vitals>>,
     viewers: watch::Sender<Arc<Viewers>>,
-    seen: Seen,
+    seen: ObserverState,
     clocks: Clocks,
 }
 
 /// What was seen until now. A run that has broken off leaves it to the next one.
 #[derive(Default)]
-struct Seen {
+struct ObserverState {
     looks: u64,
     memories: BTreeMap<String, Memory>,
     attendance: Attendance,
@@ -159,7 +159,7 @@ impl Observer {
         let variants: Vec<_> = snapshot.renditions.iter().filter(|it| it.rung.is_variant()).collect();
         let names = variants.iter().map(|it| (it.rung.name(), it.rung.picture().is_some()));
         let viewers = self.delivery.audience().viewers(name, snapshot.last, names);
-        let rung = |(variant, counted): (&&crate::store::Rendition, crate::delivery::RungViewers)| {
+        let rung = |(variant, counted): (&&crate::store::RenditionSnapshot, crate::delivery::RungViewers)| {
             RungVitals { name: counted.rung, bitrate_bps: variant.average_bps, viewers: counted.viewers }
         };
         let rungs: Vec<_> = variants.iter().zip(viewers).map(rung).collect();

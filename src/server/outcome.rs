@@ -13,7 +13,7 @@ use crate::alarm::{AlarmKind, Condition, Faults, Outcome, Reading};
 use crate::delivery::Registry;
 use crate::matrix::{ChannelView, MatrixHandle, MatrixView, SourceOutcome, SourceState};
 use crate::media::{CellIndex, MediaTime};
-use crate::store::Rendition;
+use crate::store::RenditionSnapshot;
 
 /// Cells that the newest segment may be old, beyond the time that a live cell is waited for.
 const OLD: u32 = 2;
@@ -169,7 +169,7 @@ fn old<'a>(
     Some(format!("{channel} has had no new segment for {age} s: {}", rungs.join(", ")))
 }
 
-fn newest(rendition: &Rendition, last: CellIndex) -> CellIndex {
+fn newest(rendition: &RenditionSnapshot, last: CellIndex) -> CellIndex {
     let mut k = last;
     // The window is short.
     for _ in 0..64 {

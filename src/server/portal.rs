@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::shared::Shared;
-use super::stage::{Job, Stage};
+use super::shared::ServerContext;
+use super::stage::{Stage, TaskSpec};
 use crate::agenda::Plan;
 use crate::clock::WallClock;
 use crate::delivery::{Delivery, portal};
@@ -22,8 +22,8 @@ const EVERY: Duration = Duration::from_secs(1);
 const LIST_EVERY: Duration = Duration::from_secs(60);
 
 /// The task.
-pub(super) fn spawn(shared: &Shared, stage: &mut Stage) {
-    let press = Press {
+pub(super) fn spawn(shared: &ServerContext, stage: &mut Stage) {
+    let press = PortalFeed {
         matrix: shared.matrix.clone(),
         plan: shared.plan.clone(),
         delivery: shared.delivery.clone(),
@@ -31,11 +31,11 @@ pub(super) fn spawn(shared: &Shared, stage: &mut Stage) {
         public_url: shared.config.borrow().pages.public_url.clone(),
     };
     let end = stage.end.clone();
-    stage.supervise(Job::new("portal"), press, move |it| Box::pin(it.run(end.clone())));
+    stage.supervise(TaskSpec::new("portal"), press, move |it| Box::pin(it.run(end.clone())));
 }
 
 /// See the module's text.
-struct Press {
+struct PortalFeed {
     matrix: MatrixHandle,
     plan: watch::Receiver<Arc<Plan>>,
     delivery: Delivery,
@@ -44,7 +44,7 @@ struct Press {
     public_url: String,
 }
 
-impl Press {
+impl PortalFeed {
     /// Works until `end`.
     async fn run(&self, end: CancellationToken) {
         let work = async {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use tracing::info_span;
 
-use super::shared::Shared;
-use super::stage::{Job, Stage};
+use super::shared::ServerContext;
+use super::stage::{Stage, TaskSpec};
 use crate::config;
 use crate::delivery::PushTask;
 use crate::rtmp::Target;
 
 /// The task of a push.
-pub(super) fn start(push: &config::Push, shared: &Shared, stage: &mut Stage) -> anyhow::Result<()> {
+pub(super) fn start(push: &config::Push, shared: &ServerContext, stage: &mut Stage) -> anyhow::Result<()> {
     let target = Target::parse(push.url.reveal()).with_context(|| format!("push {:?}: url", push.name))?;
     let task = PushTask {
         name: push.name.clone(),
@@ -27,7 +27,7 @@ pub(super) fn start(push: &config::Push, shared: &Shared, stage: &mut Stage) -> 
         clock: Arc::clone(&shared.clocks.wall),
         shutdown: stage.end.clone(),
     };
-    let job = Job::of("push", &push.name, info_span!(parent: None, "push", name = %push.name));
+    let job = TaskSpec::of("push", &push.name, info_span!(parent: None, "push", name = %push.name));
     stage.supervise_mending(job, task, |it| Box::pin(it.clone().run()), |it, why| it.fell(why));
     Ok(())
 }

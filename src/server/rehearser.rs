@@ -15,14 +15,14 @@ use tracing::{error, info, info_span, warn};
 use super::holds::Holds;
 use super::inventory::Inventory;
 use super::settings::zone;
-use super::shared::Shared;
-use super::stage::{Job, Stage};
+use super::shared::ServerContext;
+use super::stage::{Stage, TaskSpec};
 use crate::admin::Rehearsals;
 use crate::agenda::Plan;
 use crate::alarm::Condition;
 use crate::clock::{Clock, Clocks};
 use crate::config::Config;
-use crate::feed::{Next, Reader};
+use crate::feed::{FeedItem, FeedReader};
 use crate::ladder::Inspector;
 use crate::matrix::{SourceState, SourceStatus};
 use crate::media::MediaTime;
@@ -69,7 +69,7 @@ struct Doors {
 
 /// The task; how it is asked, and what it has found wrong. Reads a file before it returns.
 pub(super) fn spawn(
-    shared: &Shared,
+    shared: &ServerContext,
     stage: &mut Stage,
 ) -> (Rehearsals, watch::Receiver<Arc<Vec<Condition>>>) {
     let archive = Archive::new(&shared.config.borrow().server.state_dir);
@@ -85,7 +85,7 @@ pub(super) fn spawn(
         clocks: shared.clocks.clone(),
     };
     let end = stage.end.clone();
-    stage.supervise(Job::new("rehearser"), rehearser, move |it| Box::pin(it.run(end.clone())));
+    stage.supervise(TaskSpec::new("rehearser"), rehearser, move |it| Box::pin(it.run(end.clone())));
     (Rehearsals { report: seen, orders: sender }, found)
 }
 
@@ -278,7 +278,7 @@ fn trouble(status: &SourceStatus) -> String {
 }
 
 /// Looks at what comes for a while. Blocks.
-fn listen(reader: &Reader, clock: &dyn Clock) -> Result<(Tally, Signs), String> {
+fn listen(reader: &FeedReader, clock: &dyn Clock) -> Result<(Tally, Signs), String> {
     let mut inspector = Inspector::new().map_err(|error| format!("our decoder does not start: {error}"))?;
     let mut tally = Tally::default();
     let end = std::time::Instant::now() + LOOK;
@@ -288,12 +288,12 @@ fn listen(reader: &Reader, clock: &dyn Clock) -> Result<(Tally, Signs), String> 
             break;
         }
         match reader.next(left) {
-            Next::Frame(frame) => {
+            FeedItem::Frame(frame) => {
                 tally.frame(&frame);
                 inspector.look(&frame, clock.now());
             }
-            Next::Nothing => {}
-            Next::Ended => break,
+            FeedItem::Nothing => {}
+            FeedItem::Ended => break,
         }
     }
     let meter = inspector.meter();

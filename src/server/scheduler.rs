@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::shared::Shared;
-use super::stage::{Job, Stage};
+use super::shared::ServerContext;
+use super::stage::{Stage, TaskSpec};
 use crate::agenda::{Conflict, ConflictKind, Plan};
 use crate::alarm::{AlarmKind, Condition};
 use crate::audit::{Action, AuditLog, Entry};
@@ -40,7 +40,7 @@ const NOTES_CHARS: usize = 600;
 pub(super) type Signs = Arc<dyn Fn(&str) -> SignsOfLife + Send + Sync>;
 
 /// What the scheduler works with beside the calendar.
-pub(super) struct Desktop {
+pub(super) struct SchedulerHandles {
     pub(super) matrix: MatrixHandle,
     pub(super) signs: Signs,
     pub(super) audit: AuditLog,
@@ -50,12 +50,12 @@ pub(super) struct Desktop {
 /// The task that asks for the calendar and obeys it; why the calendar could not be kept, in words, until it is. The plan
 /// is told before this returns.
 pub(super) fn spawn(
-    shared: &Shared,
+    shared: &ServerContext,
     plan: watch::Sender<Arc<Plan>>,
     stage: &mut Stage,
 ) -> anyhow::Result<Arc<Note>> {
     let (ladders, clocks) = (shared.ladders.clone(), shared.clocks.clone());
-    let desktop = Desktop {
+    let desktop = SchedulerHandles {
         matrix: shared.matrix.clone(),
         signs: Arc::new(move |source| ladders.signs_of_life(source, &clocks)),
         audit: shared.audit.clone(),
@@ -63,7 +63,7 @@ pub(super) fn spawn(
     };
     let scheduler = Scheduler::new(shared.config.clone(), desktop, plan)?;
     let (unsaved, end) = (Arc::clone(&scheduler.unsaved), stage.end.clone());
-    stage.supervise(Job::new("calendar"), scheduler, move |it| Box::pin(it.run(end.clone())));
+    stage.supervise(TaskSpec::new("calendar"), scheduler, move |it| Box::pin(it.run(end.clone())));
     Ok(unsaved)
 }
 
@@ -95,7 +95,7 @@ impl Scheduler {
     /// once the matrix has its layout. Reads a file before it returns.
     pub(super) fn new(
         orders: watch::Receiver<Arc<Config>>,
-        Desktop { matrix, signs, audit, clock }: Desktop,
+        SchedulerHandles { matrix, signs, audit, clock }: SchedulerHandles,
         plan: watch::Sender<Arc<Plan>>,
     ) -> anyhow::Result<Self> {
         let config = Arc::clone(&orders.borrow());

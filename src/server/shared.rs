@@ -20,7 +20,7 @@ use crate::tasks::Tasks;
 
 /// See the module's text.
 #[derive(Clone)]
-pub(super) struct Shared {
+pub(super) struct ServerContext {
     pub(super) grid: Grid,
     pub(super) window: usize,
     pub(super) matrix: MatrixHandle,
@@ -45,7 +45,7 @@ pub(super) struct Tellers {
     pub(super) inventory: watch::Sender<Arc<Inventory>>,
 }
 
-impl Shared {
+impl ServerContext {
     /// Of a server that starts with this configuration and keeps so many segments in pages of the kernel.
     pub(super) fn new(
         config: &Config,

@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::info_span;
 
 use super::inventory::{GuardedInlet, SourceEntry};
-use super::shared::Shared;
-use super::stage::{Job, Stage};
+use super::shared::ServerContext;
+use super::stage::{Stage, TaskSpec};
 use crate::config;
-use crate::feed::Publisher;
+use crate::feed::FeedWriter;
 use crate::matrix::{MatrixHandle, SourceStatus};
 use crate::source::{Current, Inlet, SourceGauges, SourceTask};
 
@@ -21,12 +21,12 @@ pub(super) fn start(
     source: &config::Source,
     lattice_fps: u32,
     zone: &TimeZone,
-    shared: &Shared,
+    shared: &ServerContext,
     stage: &mut Stage,
 ) -> SourceEntry {
     let (wanted, wanted_watch) = watch::channel(source.keep_open);
     let (status, status_watch) = watch::channel(SourceStatus::idle(shared.clocks.wall.now()));
-    let feed = Publisher::default();
+    let feed = FeedWriter::default();
     let gauges = Arc::new(SourceGauges::default());
     let span = info_span!(parent: None, "source", name = %source.name);
     let inlet = if source.url.is_empty() {
@@ -53,12 +53,12 @@ pub(super) fn start(
             clocks: shared.clocks.clone(),
             shutdown: stage.end.clone(),
         };
-        let job = Job::of("source", &source.name, span.clone());
+        let job = TaskSpec::of("source", &source.name, span.clone());
         stage.supervise_mending(job, task, |it| Box::pin(it.clone().run()), |it, why| it.fell(why));
         None
     };
     let (name, matrix, end) = (source.name.clone(), shared.matrix.clone(), stage.end.clone());
-    stage.supervise(Job::of("report", &name.clone(), span), status_watch.clone(), move |status| {
+    stage.supervise(TaskSpec::of("report", &name.clone(), span), status_watch.clone(), move |status| {
         Box::pin(report(name.clone(), status, matrix.clone(), end.clone()))
     });
     SourceEntry {

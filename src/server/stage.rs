@@ -19,13 +19,13 @@ pub(super) struct Stage {
 }
 
 /// What a supervised task is called, and what depends on it.
-pub(super) struct Job {
+pub(super) struct TaskSpec {
     name: String,
     needed: bool,
     span: Span,
 }
 
-impl Job {
+impl TaskSpec {
     /// A task of this name.
     pub(super) fn new(name: impl Into<String>) -> Self {
         let name = name.into();
@@ -49,7 +49,7 @@ impl Stage {
     }
 
     /// Runs `work` on `state` until the stage ends, and again if it breaks off.
-    pub(super) fn supervise<S, W>(&mut self, job: Job, state: S, work: W)
+    pub(super) fn supervise<S, W>(&mut self, job: TaskSpec, state: S, work: W)
     where
         S: Send + 'static,
         W: for<'a> FnMut(&'a mut S) -> BoxFuture<'a, ()> + Send + 'static,
@@ -60,7 +60,7 @@ impl Stage {
     /// As [`Stage::supervise`]; `mend` puts the state right before each new run, and hears why the last one broke off.
     pub(super) fn supervise_mending<S, W>(
         &mut self,
-        job: Job,
+        job: TaskSpec,
         state: S,
         work: W,
         mend: impl FnMut(&mut S, &str) + Send + 'static,
@@ -73,7 +73,7 @@ impl Stage {
     }
 
     /// As [`Stage::supervise`] for work that ends when nobody has any for it.
-    pub(super) fn supervise_until_done<S, W>(&mut self, job: Job, state: S, work: W)
+    pub(super) fn supervise_until_done<S, W>(&mut self, job: TaskSpec, state: S, work: W)
     where
         S: Send + 'static,
         W: for<'a> FnMut(&'a mut S) -> BoxFuture<'a, ()> + Send + 'static,
@@ -83,7 +83,7 @@ impl Stage {
 
     fn run<S, W>(
         &mut self,
-        Job { name, needed, span }: Job,
+        TaskSpec { name, needed, span }: TaskSpec,
         until: Until,
         state: S,
         work: W,
@@ -120,9 +120,9 @@ pub(super) const STAGE_PATIENCE: Duration = Duration::from_millis(2500);
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How much time the next stage may take.
-pub(super) struct Patience(Instant);
+pub(super) struct ShutdownBudget(Instant);
 
-impl Patience {
+impl ShutdownBudget {
     pub(super) fn new() -> Self {
         Self(Instant::now() + ENDING)
     }
@@ -143,18 +143,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn stages_that_do_not_end_are_left_behind_within_five_seconds() {
         let begun = Instant::now();
-        let patience = Patience::new();
+        let patience = ShutdownBudget::new();
         let tasks = Tasks::new(std::sync::Arc::new(crate::clock::MachineClock));
         for name in ["listeners", "sources", "channels", "ladders"] {
             let mut stage = Stage::new(name, &tasks);
-            stage.supervise_until_done(Job::new(name), (), |()| Box::pin(std::future::pending()));
+            stage.supervise_until_done(TaskSpec::new(name), (), |()| Box::pin(std::future::pending()));
             stage.end(patience.of_stage()).await;
         }
         // The matrix, which does end, still has its time.
         let mut matrix = Stage::new("matrix", &tasks);
         let (written, seen) = tokio::sync::oneshot::channel();
         let end = matrix.end.clone();
-        matrix.supervise(Job::new("matrix"), Some(written), move |written| {
+        matrix.supervise(TaskSpec::new("matrix"), Some(written), move |written| {
             let end = end.clone();
             Box::pin(async move {
                 end.cancelled().await;

@@ -8,11 +8,11 @@ use tracing::info;
 
 use super::admin_port::AdminPort;
 use super::estate::Estate;
-use super::listeners::{Addresses, Ports};
-use super::shared::{Shared, Tellers};
-use super::stage::{Patience, Stage};
-use super::thumbnails::Gallery;
-use super::watchman::Found;
+use super::listeners::{Addresses, OpenPorts};
+use super::shared::{ServerContext, Tellers};
+use super::stage::{ShutdownBudget, Stage};
+use super::thumbnails::ThumbnailCache;
+use super::watchman::WatchInputs;
 use super::{
     conductor, control, descriptors, metrics, observer, portal, rehearser, scheduler, thumbnails, watchman,
 };
@@ -59,7 +59,7 @@ impl Server {
         demo: Option<Router>,
     ) -> anyhow::Result<Self> {
         let budget = descriptors::divide(&config);
-        let ports = Ports::open(&config, budget.places)?;
+        let ports = OpenPorts::open(&config, budget.places)?;
         let mut stages = Stages::new(&tasks);
         let (ready, ready_watch) = watch::channel(false);
         let (pending, configuration) = watch::channel(None);
@@ -69,15 +69,15 @@ impl Server {
 
         let control = control::spawn(&config, &clocks, &mut stages.control);
         let (shared, Tellers { config: orders, plan, inventory }) =
-            Shared::new(&config, control, clocks, tasks, budget.pages as usize);
+            ServerContext::new(&config, control, clocks, tasks, budget.pages as usize);
         let mut estate = Estate::new(shared.clone(), inventory, config.clone());
         let plan_unsaved = scheduler::spawn(&shared, plan, &mut stages.schedule)?;
-        let gallery = Gallery::new(&shared);
+        let gallery = ThumbnailCache::new(&shared);
         let (insight, watched) = observer::spawn(&shared, &gallery, &mut stages.listening);
         thumbnails::spawn(&shared, gallery, watched, &mut stages.listening);
         let (rehearsals, checks) = rehearser::spawn(&shared, &mut stages.listening);
         let notes = notes(&shared, plan_unsaved, &ports);
-        let found = Found { checks, configuration, notes };
+        let found = WatchInputs { checks, configuration, notes };
         let said = watchman::spawn(&shared, found, &mut stages.listening)?;
         portal::spawn(&shared, &mut stages.listening);
         conductor::spawn(&shared, &mut stages.ladders);
@@ -99,7 +99,7 @@ impl Server {
         ready.send_replace(true);
         let config = estate.config();
         info!(channels = config.channels.len(), sources = config.sources.len(), "ready");
-        let Shared { audit, clocks, .. } = shared;
+        let ServerContext { audit, clocks, .. } = shared;
         Ok(Self { addresses, stages, estate, orders, audit, clocks, pending, reloads, _ready: ready })
     }
 
@@ -124,7 +124,7 @@ impl Server {
     pub async fn end(self) {
         let Self { stages, mut estate, audit, .. } = self;
         let Stages { listening, schedule, ladders, control } = stages;
-        let patience = Patience::new();
+        let patience = ShutdownBudget::new();
         listening.end(patience.of_stage()).await;
         schedule.end(patience.of_stage()).await;
         estate.end_all_pushes(patience.of_stage()).await;
@@ -150,7 +150,11 @@ impl Stages {
 }
 
 /// What is said of files that cannot be written, and of ports that cannot accept.
-fn notes(shared: &Shared, plan: Arc<Note>, ports: &Ports) -> Vec<(AlarmKind, &'static str, Arc<Note>)> {
+fn notes(
+    shared: &ServerContext,
+    plan: Arc<Note>,
+    ports: &OpenPorts,
+) -> Vec<(AlarmKind, &'static str, Arc<Note>)> {
     let unsaved =
         [("overrides", shared.matrix.unsaved()), ("audit", shared.audit.unsaved()), ("schedule", plan)];
     let unsaved = unsaved.into_iter().map(|(about, note)| (AlarmKind::State, about, note));

@@ -1,7 +1,7 @@
 //! Thumbnails of sources and channels: made when somebody asks, in the workshop, one at a time.
 //!
 //! A source that is being decoded is shown by its ladder's newest picture. One that is not is shown as it was last
-//! seen; while a console is open, the [`Glancer`] looks at idle halls again, rarely: one hall at a time, each at most
+//! seen; while a console is open, the [`ThumbnailTask`] looks at idle halls again, rarely: one hall at a time, each at most
 //! once in `console.glance_s`, never one that refused us within the hour. What is connected but not decoded is looked
 //! at where its frames pass, without a connection. A channel is shown by the smallest rung of its newest cell, which
 //! is what its viewers see.
@@ -22,12 +22,12 @@ use tracing::{Instrument, debug, info_span};
 
 use super::inventory::{Inventory, SourceEntry};
 use super::ladders::{LadderState, Ladders};
-use super::shared::Shared;
-use super::stage::{Job, Stage};
+use super::shared::ServerContext;
+use super::stage::{Stage, TaskSpec};
 use crate::admin::insight::{self, Thumbnail};
 use crate::clock::Clock;
 use crate::delivery::{PosterError, Registry, poster, thumbnail};
-use crate::feed::{Next, Reader};
+use crate::feed::{FeedItem, FeedReader};
 use crate::matrix::{MatrixHandle, SourceState};
 use crate::media::{CodedCell, Grid, MediaTime, Picture, RungTracks, TrackFormat, h264};
 use crate::retry::Urgency;
@@ -58,7 +58,7 @@ type Seen = (MediaTime, Arc<Picture>);
 
 /// See the module's text. Clones share everything.
 #[derive(Clone)]
-pub(super) struct Gallery {
+pub(super) struct ThumbnailCache {
     ladders: Ladders,
     registry: Arc<Registry>,
     grid: Grid,
@@ -70,15 +70,15 @@ pub(super) struct Gallery {
     places: Arc<Semaphore>,
 }
 
-impl std::fmt::Debug for Gallery {
+impl std::fmt::Debug for ThumbnailCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gallery").finish_non_exhaustive()
+        f.debug_struct("ThumbnailCache").finish_non_exhaustive()
     }
 }
 
-impl Gallery {
-    pub(super) fn new(shared: &Shared) -> Self {
-        let Shared { ladders, grid, delivery, .. } = shared.clone();
+impl ThumbnailCache {
+    pub(super) fn new(shared: &ServerContext) -> Self {
+        let ServerContext { ladders, grid, delivery, .. } = shared.clone();
         let (registry, workshop) = (Arc::clone(delivery.registry()), delivery.workshop().clone());
         let (hung, seen, asked) = (Arc::default(), Arc::default(), Arc::default());
         Self { ladders, registry, grid, workshop, hung, seen, asked, places: Arc::new(Semaphore::new(1)) }
@@ -210,7 +210,7 @@ fn first_picture(tracks: &[RungTracks], cell: &CodedCell) -> Option<Vec<u8>> {
     Some(unit)
 }
 
-impl insight::Thumbnails for Gallery {
+impl insight::Thumbnails for ThumbnailCache {
     fn of_source<'a>(&'a self, source: &'a str) -> BoxFuture<'a, Result<Option<Thumbnail>, Refused>> {
         Box::pin(self.source(source))
     }
@@ -222,12 +222,12 @@ impl insight::Thumbnails for Gallery {
 
 /// The task that looks at idle halls; `watched`: consoles are open.
 pub(super) fn spawn(
-    shared: &Shared,
-    gallery: Gallery,
+    shared: &ServerContext,
+    gallery: ThumbnailCache,
     watched: impl Fn() -> bool + Send + Sync + 'static,
     stage: &mut Stage,
 ) {
-    let glancer = Glancer {
+    let glancer = ThumbnailTask {
         gallery,
         matrix: shared.matrix.clone(),
         inventory: shared.inventory.clone(),
@@ -237,12 +237,12 @@ pub(super) fn spawn(
         clock: Arc::clone(&shared.clocks.media),
     };
     let end = stage.end.clone();
-    stage.supervise(Job::new("thumbnails"), glancer, move |it| Box::pin(it.run(end.clone())));
+    stage.supervise(TaskSpec::new("thumbnails"), glancer, move |it| Box::pin(it.run(end.clone())));
 }
 
 /// Looks at idle halls while somebody watches. See the module's text.
-struct Glancer {
-    gallery: Gallery,
+struct ThumbnailTask {
+    gallery: ThumbnailCache,
     matrix: MatrixHandle,
     inventory: watch::Receiver<Arc<Inventory>>,
     /// Consoles are open.
@@ -254,7 +254,7 @@ struct Glancer {
     clock: Arc<dyn Clock>,
 }
 
-impl Glancer {
+impl ThumbnailTask {
     /// Works until `end`.
     async fn run(&mut self, end: CancellationToken) {
         if self.every.is_zero() {
@@ -335,13 +335,13 @@ impl Glancer {
 }
 
 /// The next IDR picture that passes.
-fn passing_picture(reader: &Reader) -> Option<Vec<u8>> {
+fn passing_picture(reader: &FeedReader) -> Option<Vec<u8>> {
     let until = std::time::Instant::now() + READ;
     while std::time::Instant::now() < until {
         let frame = match reader.next(Duration::from_millis(200)) {
-            Next::Frame(frame) => frame,
-            Next::Nothing => continue,
-            Next::Ended => return None,
+            FeedItem::Frame(frame) => frame,
+            FeedItem::Nothing => continue,
+            FeedItem::Ended => return None,
         };
         if let TrackFormat::H264(parameter_sets) = &*frame.format
             && h264::is_idr(&frame.data)

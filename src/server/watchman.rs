@@ -13,8 +13,8 @@ use super::ladders::LadderState;
 use super::outcome::{self, Outcomes};
 use super::scheduler;
 use super::settings::thresholds;
-use super::shared::Shared;
-use super::stage::{Job, Stage};
+use super::shared::ServerContext;
+use super::stage::{Stage, TaskSpec};
 use super::webhook::Webhooks;
 use crate::alarm::{Alarm, AlarmKind, Board, Change, Condition};
 use crate::matrix::{MatrixView, SourceState, SourceView};
@@ -31,7 +31,7 @@ const SKEW_PPM: f64 = 150.0;
 const RETOLD: i64 = 1_000_000_000;
 
 /// What others found, in conditions of alarms.
-pub(super) struct Found {
+pub(super) struct WatchInputs {
     /// Before lectures.
     pub(super) checks: watch::Receiver<Arc<Vec<Condition>>>,
     /// In the configuration's file.
@@ -42,14 +42,18 @@ pub(super) struct Found {
 
 /// What the watchman says.
 #[derive(Clone)]
-pub(super) struct Said {
+pub(super) struct WatchOutputs {
     pub(super) alarms: watch::Receiver<Arc<Vec<Alarm>>>,
     /// Why the server is not ready although it runs, in sentences.
     pub(super) doubts: watch::Receiver<Arc<Vec<String>>>,
 }
 
 /// The task, and one for each webhook.
-pub(super) fn spawn(shared: &Shared, found: Found, stage: &mut Stage) -> anyhow::Result<Said> {
+pub(super) fn spawn(
+    shared: &ServerContext,
+    found: WatchInputs,
+    stage: &mut Stage,
+) -> anyhow::Result<WatchOutputs> {
     let alarm = shared.config.borrow().alarm.clone();
     let (alarms, alarms_watch) = watch::channel(Arc::default());
     let (doubts, doubts_watch) = watch::channel(Arc::default());
@@ -66,15 +70,15 @@ pub(super) fn spawn(shared: &Shared, found: Found, stage: &mut Stage) -> anyhow:
         clock_watch: ClockWatch::new(),
     };
     let end = stage.end.clone();
-    stage.supervise(Job::new("watchman"), watchman, move |it| Box::pin(it.run(end.clone())));
-    Ok(Said { alarms: alarms_watch, doubts: doubts_watch })
+    stage.supervise(TaskSpec::new("watchman"), watchman, move |it| Box::pin(it.run(end.clone())));
+    Ok(WatchOutputs { alarms: alarms_watch, doubts: doubts_watch })
 }
 
 /// See the module's text.
 struct Watchman {
-    shared: Shared,
+    shared: ServerContext,
     board: Board,
-    found: Found,
+    found: WatchInputs,
     webhooks: Webhooks,
     alarms: watch::Sender<Arc<Vec<Alarm>>>,
     doubts: watch::Sender<Arc<Vec<String>>>,

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::stage::{Job, Stage};
+use super::stage::{Stage, TaskSpec};
 use crate::alarm::{Alarm, Change};
 use crate::config::{Secret, Webhook};
 
@@ -25,7 +25,7 @@ const PAUSES: [Duration; 4] =
 
 /// The body of a message.
 #[derive(Clone, Debug, Serialize)]
-struct Message {
+struct WebhookMessage {
     /// `raised` or `cleared`.
     event: &'static str,
     alarm: Alarm,
@@ -34,7 +34,7 @@ struct Message {
 /// All targets.
 #[derive(Debug, Default)]
 pub(super) struct Webhooks {
-    queues: Vec<mpsc::Sender<Message>>,
+    queues: Vec<mpsc::Sender<WebhookMessage>>,
 }
 
 impl Webhooks {
@@ -49,8 +49,8 @@ impl Webhooks {
             let (queue, messages) = mpsc::channel(QUEUE);
             let (number, client) = (index + 1, client.clone());
             let (url, token) = (url.clone(), token.clone());
-            let target = Target { number, client, url, token, messages, current: None };
-            let (job, end) = (Job::new(format!("webhook {number}")), stage.end.clone());
+            let target = WebhookTarget { number, client, url, token, messages, current: None };
+            let (job, end) = (TaskSpec::new(format!("webhook {number}")), stage.end.clone());
             stage.supervise(job, target, move |target| Box::pin(target.run(end.clone())));
             queues.push(queue);
         }
@@ -64,7 +64,7 @@ impl Webhooks {
             Change::Cleared(alarm) => ("cleared", alarm),
         };
         for (index, queue) in self.queues.iter().enumerate() {
-            if queue.try_send(Message { event, alarm: alarm.clone() }).is_err() {
+            if queue.try_send(WebhookMessage { event, alarm: alarm.clone() }).is_err() {
                 warn!(webhook = index + 1, "an alarm is not told: too many are waiting already");
             }
         }
@@ -72,18 +72,18 @@ impl Webhooks {
 }
 
 /// One target's task.
-struct Target {
+struct WebhookTarget {
     /// Its place in the configuration, from 1.
     number: usize,
     client: reqwest::Client,
     url: Secret,
     token: Secret,
-    messages: mpsc::Receiver<Message>,
+    messages: mpsc::Receiver<WebhookMessage>,
     /// The message that is being told: a run that has broken off leaves it to the next one.
-    current: Option<Message>,
+    current: Option<WebhookMessage>,
 }
 
-impl Target {
+impl WebhookTarget {
     async fn run(&mut self, end: CancellationToken) {
         loop {
             if let Some(message) = self.current.clone() {
@@ -102,7 +102,7 @@ impl Target {
         }
     }
 
-    async fn deliver(&self, message: &Message) {
+    async fn deliver(&self, message: &WebhookMessage) {
         for pause in PAUSES {
             match self.post(message).await {
                 Ok(()) => return,
@@ -115,7 +115,7 @@ impl Target {
         }
     }
 
-    async fn post(&self, message: &Message) -> Result<(), String> {
+    async fn post(&self, message: &WebhookMessage) -> Result<(), String> {
         let body = serde_json::to_vec(message).map_err(|error| error.to_string())?;
         let mut request =
             self.client.post(self.url.reveal()).header("content-type", "application/json").body(body);

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use super::crowd::crowd;
 use super::settings::names;
-use super::shared::Shared;
+use super::shared::ServerContext;
 use crate::admin::wowza::{Outgoing, WowzaState};
 use crate::config;
 use crate::delivery::{self, Delivery};
 
 /// From the configuration and from what runs.
-pub(super) fn state(shared: &Shared, delivery: &Delivery) -> WowzaState {
+pub(super) fn state(shared: &ServerContext, delivery: &Delivery) -> WowzaState {
     let config = shared.config.borrow();
     let config::WowzaRest { username, password } = &config.wowza_rest;
     let credentials = (!username.is_empty()).then(|| (username.clone(), password.clone()));

@@ -5,7 +5,7 @@
 //! once per cell, not once per viewer. Segments share their bytes with the cells that they were made of, so
 //! that a waiting cell costs a channel its head alone.
 //!
-//! Contract of the window ([`Window`], sans-IO):
+//! Contract of the window ([`PublishedWindow`], sans-IO):
 //! * *k* grows. A cell that is not newer than the last one is refused: `EXT-X-MEDIA-SEQUENCE` never goes back
 //!   (RFC 8216 §6.2.1).
 //! * A cell that is missing cannot be listed, and a list with a hole would misnumber what follows. So a *k*
@@ -22,10 +22,10 @@ mod shelf;
 mod snapshot;
 mod window;
 
-pub use rung::Rung;
+pub use rung::PublishedRung;
 pub use shelf::{ShelfReader, ShelfWriter, shelf};
-pub use snapshot::{Playlist, Rendition, Snapshot};
-pub use window::{PushError, Pushed, Window};
+pub use snapshot::{Playlist, RenditionSnapshot, Snapshot};
+pub use window::{PublishedWindow, PushError, Pushed};
 
 #[cfg(test)]
 mod tests;

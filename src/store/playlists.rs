@@ -1,6 +1,6 @@
 //! What a channel's playlists say (RFC 8216, ISO/IEC 23009-1): of its rungs and cells, in the words of the container.
 
-use super::rung::Rung;
+use super::rung::PublishedRung;
 use crate::container::dash::{
     AdaptationSet, ContentType, Mpd, PresentationType, Representation, RepresentationFormat,
     RepresentationMedia, SegmentTemplate, SegmentTimeline,
@@ -17,7 +17,7 @@ const DELAY: u32 = 3;
 /// A rung with what its playlists state.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StatedRung<'a> {
-    pub(super) rung: &'a Rung,
+    pub(super) rung: &'a PublishedRung,
     /// BANDWIDTH.
     pub(super) bandwidth_bps: u64,
     /// AVERAGE-BANDWIDTH.
@@ -26,7 +26,7 @@ pub(super) struct StatedRung<'a> {
 
 /// Of a rung, for its BANDWIDTH. The order never changes, because dash.js counts its representations in the order of
 /// theirs, and stalls when the waiting loop's best rung takes fewer bits than the second one but the hall's takes more.
-pub(super) fn load(rung: &Rung, rates: BitRates) -> VariantLoad<Parts> {
+pub(super) fn load(rung: &PublishedRung, rates: BitRates) -> VariantLoad<Parts> {
     VariantLoad { group: rung.parts(), nominal_bps: rung.nominal_bps(), peak_bps: rates.peak_bps }
 }
 
@@ -34,7 +34,7 @@ pub(super) fn load(rung: &Rung, rates: BitRates) -> VariantLoad<Parts> {
 ///
 /// Every segment has its date, so that a player that joins anywhere can align rungs; media time is unix time, so all
 /// rungs agree by construction (§6.2.4). There is no discontinuity to be written, ever.
-pub(super) fn media_playlist(rung: &Rung, grid: Grid, cells: RangeInclusive<i64>) -> MediaPlaylist {
+pub(super) fn media_playlist(rung: &PublishedRung, grid: Grid, cells: RangeInclusive<i64>) -> MediaPlaylist {
     let segment = |k: CellIndex| {
         let span = rung.span(grid, k);
         MediaSegment {

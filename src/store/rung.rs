@@ -15,7 +15,7 @@ const AAC_LC: &str = "mp4a.40.2";
 
 /// A rung of a channel: what stays the same for as long as the channel lives.
 #[derive(Clone, Debug)]
-pub struct Rung {
+pub struct PublishedRung {
     tracks: RungTracks,
     parts: Parts,
     name: String,
@@ -32,7 +32,7 @@ pub(super) struct SegmentSpan {
     pub(super) duration: Duration,
 }
 
-impl Rung {
+impl PublishedRung {
     /// A rung with all its tracks, and their initialization section.
     pub fn new(tracks: RungTracks, init: Bytes) -> Self {
         Self::part(tracks, Parts::All, init)

@@ -4,27 +4,27 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{PushError, Rung, Snapshot, Window};
+use super::{PublishedRung, PublishedWindow, PushError, Snapshot};
 use crate::media::{CellIndex, Grid, Segment};
 
 /// A channel's shelf: `listed` segments per playlist, `rungs` best first.
-pub fn shelf(grid: Grid, listed: usize, rungs: Vec<Rung>) -> (ShelfWriter, ShelfReader) {
-    let rungs: Arc<[Arc<Rung>]> = rungs.into_iter().map(Arc::new).collect();
+pub fn shelf(grid: Grid, listed: usize, rungs: Vec<PublishedRung>) -> (ShelfWriter, ShelfReader) {
+    let rungs: Arc<[Arc<PublishedRung>]> = rungs.into_iter().map(Arc::new).collect();
     let (sender, snapshots) = watch::channel(None);
-    let window = Window::new(grid, listed, rungs.iter().cloned());
+    let window = PublishedWindow::new(grid, listed, rungs.iter().cloned());
     (ShelfWriter { window, sender }, ShelfReader { grid, rungs, snapshots })
 }
 
 /// The end that a channel fills.
 #[derive(Debug)]
 pub struct ShelfWriter {
-    window: Window,
+    window: PublishedWindow,
     sender: watch::Sender<Option<Arc<Snapshot>>>,
 }
 
 impl ShelfWriter {
     /// The rungs in their order.
-    pub fn rungs(&self) -> impl Iterator<Item = &Rung> {
+    pub fn rungs(&self) -> impl Iterator<Item = &PublishedRung> {
         self.window.rungs()
     }
 
@@ -43,7 +43,7 @@ impl ShelfWriter {
 #[derive(Clone, Debug)]
 pub struct ShelfReader {
     grid: Grid,
-    rungs: Arc<[Arc<Rung>]>,
+    rungs: Arc<[Arc<PublishedRung>]>,
     snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
 }
 
@@ -60,7 +60,7 @@ impl ShelfReader {
     }
 
     /// The rungs, best first: known before the first cell.
-    pub fn rungs(&self) -> &[Arc<Rung>] {
+    pub fn rungs(&self) -> &[Arc<PublishedRung>] {
         &self.rungs
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Rung;
+use super::PublishedRung;
 use crate::http::ETag;
 use crate::media::{CellIndex, Segment};
 
@@ -33,14 +33,14 @@ pub struct Snapshot {
     /// The DASH manifest of all rungs.
     pub manifest: Playlist,
     /// Every rung, best first.
-    pub renditions: Vec<Rendition>,
+    pub renditions: Vec<RenditionSnapshot>,
 }
 
 /// One rung's part of a [`Snapshot`].
 #[derive(Clone, Debug)]
-pub struct Rendition {
+pub struct RenditionSnapshot {
     /// Its names and its initialization section.
-    pub rung: Arc<Rung>,
+    pub rung: Arc<PublishedRung>,
     /// The media playlist.
     pub playlist: Playlist,
     /// The multivariant playlist of this rung alone.
@@ -56,7 +56,7 @@ pub struct Rendition {
     pub(super) first: CellIndex,
 }
 
-impl Rendition {
+impl RenditionSnapshot {
     /// The segment of cell `k`, while it is kept.
     pub fn segment(&self, k: CellIndex) -> Option<&Segment> {
         let index = usize::try_from(k.0.checked_sub(self.first.0)?).ok()?;

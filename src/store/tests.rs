@@ -16,7 +16,7 @@ use crate::media::{
 const GRID: Grid = Grid::new(2000);
 const K: i64 = 897_500_003;
 
-fn rung(name: &str, height: Option<u32>) -> Rung {
+fn rung(name: &str, height: Option<u32>) -> PublishedRung {
     let video = height.map(|height| VideoTrack {
         size: PictureSize { width: height * 16 / 9, height },
         fps: 15,
@@ -32,15 +32,15 @@ fn rung(name: &str, height: Option<u32>) -> Rung {
         video,
         audio: AudioTrack { format: AudioFormat { sample_rate: 48_000, channels: 2 }, bitrate_bps: 96_000 },
     };
-    Rung::new(tracks, Bytes::from(format!("initialization section of {name}")))
+    PublishedRung::new(tracks, Bytes::from(format!("initialization section of {name}")))
 }
 
-fn ladder() -> Vec<Rung> {
+fn ladder() -> Vec<PublishedRung> {
     vec![rung("720p", Some(720)), rung("480p", Some(480)), rung("160p", None)]
 }
 
-fn window(listed: usize) -> Window {
-    Window::new(GRID, listed, ladder().into_iter().map(Arc::new))
+fn window(listed: usize) -> PublishedWindow {
+    PublishedWindow::new(GRID, listed, ladder().into_iter().map(Arc::new))
 }
 
 fn segment(size: usize) -> Segment {
@@ -65,10 +65,10 @@ fn bandwidths(playlist: &Playlist) -> Vec<u64> {
 fn a_dash_manifest_to_the_letter() {
     let picture = |name, height| {
         let whole = rung(name, Some(height));
-        Rung::part(whole.tracks().clone(), Parts::Picture, Bytes::from(format!("{name} alone")))
+        PublishedRung::part(whole.tracks().clone(), Parts::Picture, Bytes::from(format!("{name} alone")))
     };
     let rungs = ladder().into_iter().chain([picture("720p", 720), picture("480p", 480)]).map(Arc::new);
-    let mut window = Window::new(GRID, 3, rungs);
+    let mut window = PublishedWindow::new(GRID, 3, rungs);
     let mut push = |k| {
         let segments = [10, 10, 10, 500_000, 200_000].map(segment).to_vec();
         window.push(CellIndex(k), segments).expect("in order").snapshot
@@ -135,7 +135,7 @@ fn a_multivariant_playlist_to_the_letter() {
 #[test]
 fn sound_alone_comes_last_wherever_it_stands_in_the_ladder() {
     let rungs = [rung("160p", None), rung("720p", Some(720))];
-    let mut window = Window::new(GRID, 6, rungs.into_iter().map(Arc::new));
+    let mut window = PublishedWindow::new(GRID, 6, rungs.into_iter().map(Arc::new));
     let snapshot = window.push(CellIndex(K), vec![segment(10), segment(20)]).expect("the first").snapshot;
     let parsed = MasterPlaylist::try_from(text(&snapshot.multivariant)).expect("valid");
     let uris: Vec<_> = parsed
@@ -180,7 +180,7 @@ fn a_gap_starts_the_playlist_anew() {
 #[test]
 fn another_initialization_section_has_another_name() {
     let tracks = rung("720p", Some(720)).tracks().clone();
-    let [a, b] = [&b"a"[..], b"b"].map(|init| Rung::new(tracks.clone(), Bytes::from_static(init)));
+    let [a, b] = [&b"a"[..], b"b"].map(|init| PublishedRung::new(tracks.clone(), Bytes::from_static(init)));
     assert_ne!(a.init_name(), b.init_name());
 }
 

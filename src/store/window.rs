@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::bitrate::BitrateMeter;
 use super::playlists::{self, StatedRung};
-use super::{Playlist, Rendition, Rung, Snapshot};
+use super::{Playlist, PublishedRung, RenditionSnapshot, Snapshot};
 use crate::container::hls::{BitRates, bandwidths};
 use crate::media::{CellIndex, Grid, Parts, Segment};
 
@@ -43,7 +43,7 @@ pub struct Pushed {
 
 /// The window itself: cells in, snapshots out.
 #[derive(Debug)]
-pub struct Window {
+pub struct PublishedWindow {
     grid: Grid,
     /// Segments in a playlist.
     listed: usize,
@@ -54,21 +54,21 @@ pub struct Window {
 /// One rung in the window.
 #[derive(Debug)]
 struct Shelved {
-    rung: Arc<Rung>,
+    rung: Arc<PublishedRung>,
     segments: VecDeque<Segment>,
     meter: BitrateMeter,
 }
 
-impl Window {
+impl PublishedWindow {
     /// A window of `listed` segments (at least one) of `rungs`, best first.
-    pub fn new(grid: Grid, listed: usize, rungs: impl IntoIterator<Item = Arc<Rung>>) -> Self {
+    pub fn new(grid: Grid, listed: usize, rungs: impl IntoIterator<Item = Arc<PublishedRung>>) -> Self {
         let shelved = |rung| Shelved { rung, segments: VecDeque::new(), meter: BitrateMeter::default() };
         let rungs = rungs.into_iter().map(shelved).collect();
         Self { grid, listed: listed.max(1), last: None, rungs }
     }
 
     /// The rungs in their order.
-    pub fn rungs(&self) -> impl Iterator<Item = &Rung> {
+    pub fn rungs(&self) -> impl Iterator<Item = &PublishedRung> {
         self.rungs.iter().map(|shelved| &*shelved.rung)
     }
 
@@ -125,7 +125,7 @@ impl Window {
             let cells = last.0 - count + 1..=last.0;
             Playlist::from(playlists::manifest(&pictures, sound, self.grid, cells).to_string())
         };
-        let renditions: Vec<Rendition> = self
+        let renditions: Vec<RenditionSnapshot> = self
             .rungs
             .iter()
             .zip(rates.iter().zip(bandwidths))
@@ -135,7 +135,7 @@ impl Window {
                 let cells = first(count.min(self.listed as i64)).0..=last.0;
                 let rung = &shelved.rung;
                 let alone = StatedRung { rung, bandwidth_bps, average_bps: rates.average_bps };
-                Rendition {
+                RenditionSnapshot {
                     rung: Arc::clone(rung),
                     playlist: playlists::media_playlist(rung, self.grid, cells).to_string().into(),
                     alone: playlists::multivariant(&[alone]).to_string().into(),

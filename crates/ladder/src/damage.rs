@@ -11,11 +11,11 @@ const EVERY_NANOS: i64 = 60_000_000_000;
 /// What a source's log was told.
 #[derive(Debug, Default)]
 pub(super) struct Damage {
-    kinds: [Kind; 4],
+    kinds: [DamageKind; 4],
 }
 
 #[derive(Debug, Default)]
-struct Kind {
+struct DamageKind {
     told_at: Option<MediaTime>,
     /// Since then.
     units: u64,

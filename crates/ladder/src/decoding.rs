@@ -189,7 +189,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::lecture::{FPS, Lecture};
+    use crate::lecture::{FPS, SyntheticLecture};
     use crate::openh264::{Encoder, EncoderSettings};
     use amphi_media::h264::{annex_b_nals, to_annex_b};
     use amphi_media::{Picture, PictureSize, Slot};
@@ -209,7 +209,8 @@ mod tests {
         let size = PictureSize { width: 426, height: 240 };
         let mut encoder =
             Encoder::new(EncoderSettings { size, fps: FPS, bitrate_bps: 300_000 }).expect("an encoder");
-        let (mut lecture, mut picture) = (Lecture::new(size.width, size.height), Picture::black(size));
+        let (mut lecture, mut picture) =
+            (SyntheticLecture::new(size.width, size.height), Picture::black(size));
         (0..60)
             .map(|n| {
                 lecture.draw(n, picture.planes_mut());

@@ -37,7 +37,7 @@ const OVERSIZED: &str =
 
 /// What became of an access unit.
 #[derive(Debug)]
-pub(super) enum Unit<E> {
+pub(super) enum UnitOutcome<E> {
     /// It did not come; who lost it counts that.
     Lost,
     /// [`Diagnosis::admits`] said no.
@@ -112,9 +112,13 @@ impl Diagnosis {
     }
 
     /// The reason at `pts`, as long as nothing comes out and it is time to say so.
-    pub(super) fn verdict<E: fmt::Display>(&mut self, pts: MediaTime, unit: Unit<E>) -> Option<String> {
-        let immediately = matches!(unit, Unit::Refused);
-        if matches!(unit, Unit::Decoded) && self.since.is_none() && !self.said {
+    pub(super) fn verdict<E: fmt::Display>(
+        &mut self,
+        pts: MediaTime,
+        unit: UnitOutcome<E>,
+    ) -> Option<String> {
+        let immediately = matches!(unit, UnitOutcome::Refused);
+        if matches!(unit, UnitOutcome::Decoded) && self.since.is_none() && !self.said {
             // As it should be: a decoder may hold some back.
             self.since = Some(pts);
             return None;
@@ -122,26 +126,26 @@ impl Diagnosis {
         let since = *self.since.get_or_insert(pts);
         let waited = pts.nanos_since(since) / 1_000_000;
         let patience = match unit {
-            Unit::Recovering | Unit::Decoded => RECOVERY_MS,
+            UnitOutcome::Recovering | UnitOutcome::Decoded => RECOVERY_MS,
             _ => PATIENCE_MS,
         };
         if !immediately && waited < patience {
             return None;
         }
         let reason = match unit {
-            Unit::Lost => return None,
-            Unit::Refused => match &self.limits {
+            UnitOutcome::Lost => return None,
+            UnitOutcome::Refused => match &self.limits {
                 Some(limits) => limits.clone(),
                 None if self.oversized => OVERSIZED.into(),
                 None => CHANGES.into(),
             },
-            Unit::BeforeEntry => NO_ENTRY.into(),
-            Unit::Recovering => {
+            UnitOutcome::BeforeEntry => NO_ENTRY.into(),
+            UnitOutcome::Recovering => {
                 "the source's recovery points are never complete: switch intra refresh off in the encoder"
                     .into()
             }
-            Unit::Decoded => "access units are decoded and no picture comes out".into(),
-            Unit::Failed(error) => failed(self.source.as_ref(), &error),
+            UnitOutcome::Decoded => "access units are decoded and no picture comes out".into(),
+            UnitOutcome::Failed(error) => failed(self.source.as_ref(), &error),
         };
         self.said = true;
         Some(reason)
@@ -181,7 +185,7 @@ mod tests {
         MediaTime::from_millis(1_795_000_000_000 + ms)
     }
 
-    fn said(diagnosis: &mut Diagnosis, ms: i64, unit: Unit<&str>) -> Option<String> {
+    fn said(diagnosis: &mut Diagnosis, ms: i64, unit: UnitOutcome<&str>) -> Option<String> {
         let _ = diagnosis.admits(&[]);
         diagnosis.verdict(at(ms), unit)
     }
@@ -191,14 +195,14 @@ mod tests {
         let mut diagnosis = Diagnosis::default();
         diagnosis.renew(&TEN);
         assert!(!diagnosis.admits(&[0, 0, 0, 1, 0x65]));
-        let reason = diagnosis.verdict(at(0), Unit::<&str>::Refused).expect("a reason");
+        let reason = diagnosis.verdict(at(0), UnitOutcome::<&str>::Refused).expect("a reason");
         assert!(reason.contains("10-bit"), "{reason}");
         diagnosis.renew(&PLAIN);
         assert!(diagnosis.admits(&[0, 0, 0, 1, 0x65]));
-        assert_eq!(said(&mut diagnosis, 40, Unit::Decoded), None);
+        assert_eq!(said(&mut diagnosis, 40, UnitOutcome::Decoded), None);
         diagnosis.renew(&[0x67, 1]);
         assert!(!diagnosis.admits(&[0, 0, 0, 1, 0x65]));
-        assert_eq!(said(&mut diagnosis, 80, Unit::Refused).as_deref(), Some(NO_SET));
+        assert_eq!(said(&mut diagnosis, 80, UnitOutcome::Refused).as_deref(), Some(NO_SET));
     }
 
     #[test]
@@ -206,28 +210,32 @@ mod tests {
         let mut diagnosis = Diagnosis::default();
         diagnosis.renew(&PLAIN);
         for ms in (0..2000).step_by(40) {
-            assert_eq!(said(&mut diagnosis, ms, Unit::Failed("I_PCM")), None);
+            assert_eq!(said(&mut diagnosis, ms, UnitOutcome::Failed("I_PCM")), None);
         }
-        let reason = said(&mut diagnosis, 2000, Unit::Failed("I_PCM"));
+        let reason = said(&mut diagnosis, 2000, UnitOutcome::Failed("I_PCM"));
         assert_eq!(reason.as_deref(), Some("the source's pictures cannot be decoded: I_PCM"));
-        assert_eq!(said(&mut diagnosis, 2040, Unit::Lost), None);
+        assert_eq!(said(&mut diagnosis, 2040, UnitOutcome::Lost), None);
         diagnosis.picture();
         assert!(diagnosis.is_over() && !diagnosis.is_over());
-        assert_eq!(said(&mut diagnosis, 4000, Unit::Failed("I_PCM")), None, "from the last picture on");
+        assert_eq!(
+            said(&mut diagnosis, 4000, UnitOutcome::Failed("I_PCM")),
+            None,
+            "from the last picture on"
+        );
     }
 
     #[test]
     fn one_without_an_entry_is_told_what_to_set() {
         let mut diagnosis = Diagnosis::default();
         diagnosis.renew(&PLAIN);
-        assert_eq!(said(&mut diagnosis, 0, Unit::BeforeEntry), None);
-        assert_eq!(said(&mut diagnosis, 2500, Unit::BeforeEntry).as_deref(), Some(NO_ENTRY));
+        assert_eq!(said(&mut diagnosis, 0, UnitOutcome::BeforeEntry), None);
+        assert_eq!(said(&mut diagnosis, 2500, UnitOutcome::BeforeEntry).as_deref(), Some(NO_ENTRY));
         let mut diagnosis = Diagnosis::default();
         diagnosis.renew(&PLAIN);
         for ms in (0..10_000).step_by(40) {
-            assert_eq!(said(&mut diagnosis, ms, Unit::Recovering), None, "a recovery takes its time");
+            assert_eq!(said(&mut diagnosis, ms, UnitOutcome::Recovering), None, "a recovery takes its time");
         }
-        assert!(said(&mut diagnosis, 10_000, Unit::Recovering).is_some());
+        assert!(said(&mut diagnosis, 10_000, UnitOutcome::Recovering).is_some());
     }
 
     #[test]
@@ -241,7 +249,7 @@ mod tests {
             admitted += usize::from(diagnosis.admits(&[]));
         }
         assert!(admitted <= MAX_CHANGES as usize, "{admitted}");
-        assert_eq!(said(&mut diagnosis, 0, Unit::Refused).as_deref(), Some(CHANGES));
+        assert_eq!(said(&mut diagnosis, 0, UnitOutcome::Refused).as_deref(), Some(CHANGES));
         let steady = (0..20).filter(|_| diagnosis.admits(&[])).count();
         assert!(steady > 10, "one that stands is used again");
         for n in 0..100 {
@@ -257,7 +265,7 @@ mod tests {
         diagnosis.renew(&PLAIN);
         assert!(!diagnosis.admits(&[0; 4 * 3000]));
         assert!(!diagnosis.admits(&vec![255; MAX_BYTES + 1]));
-        assert_eq!(diagnosis.verdict(at(0), Unit::<&str>::Refused).as_deref(), Some(OVERSIZED));
+        assert_eq!(diagnosis.verdict(at(0), UnitOutcome::<&str>::Refused).as_deref(), Some(OVERSIZED));
         assert!(diagnosis.admits(&[0; 4 * 300]));
     }
 }

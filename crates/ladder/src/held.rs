@@ -40,7 +40,7 @@ pub(super) fn repeats(rung: &PictureRung, grid: Grid) -> Result<Vec<Bytes>, Code
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lecture::Lecture;
+    use crate::lecture::SyntheticLecture;
     use crate::openh264::{Decoder, PictureView};
     use crate::rusty::RustyDecoder;
     use amphi_media::h264::to_annex_b;
@@ -56,7 +56,7 @@ mod tests {
             let repeats = repeats(&rung, grid).expect("repeats");
             assert_eq!(repeats.len(), COUNT - 1);
             let mut encoder = Encoder::new(rung.encoder_settings()).expect("an encoder");
-            let (mut lecture, mut picture) = (Lecture::new(width, height), Picture::black(size));
+            let (mut lecture, mut picture) = (SyntheticLecture::new(width, height), Picture::black(size));
             let mut units = Vec::new();
             // Six pictures, an IDR picture in their midst, and then the encoder is gone.
             for n in 0..6 {

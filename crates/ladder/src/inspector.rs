@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use super::LadderMeter;
-use super::audio::Ear;
+use super::audio::LoudnessMeter;
 use super::decoding::DecoderChoice;
 use super::openh264::CodecError;
 use super::pictures::PictureDecoder;
-use super::vitals::Vitals;
+use super::vitals::SourceObserver;
 use amphi_media::{MediaTime, SourceFrame, TrackFormat};
 
 /// Looks at frames; its [`LadderMeter`] says what was seen.
 pub struct Inspector {
     decoder: PictureDecoder,
-    vitals: Vitals,
-    ear: Ear,
+    vitals: SourceObserver,
+    ear: LoudnessMeter,
     meter: Arc<LadderMeter>,
 }
 
@@ -23,7 +23,12 @@ impl Inspector {
     pub fn new() -> Result<Self, CodecError> {
         let meter = Arc::new(LadderMeter::default());
         let decoder = PictureDecoder::new(DecoderChoice::default(), Arc::clone(&meter))?;
-        Ok(Self { decoder, vitals: Vitals::new(Arc::clone(&meter)), ear: Ear::default(), meter })
+        Ok(Self {
+            decoder,
+            vitals: SourceObserver::new(Arc::clone(&meter)),
+            ear: LoudnessMeter::default(),
+            meter,
+        })
     }
 
     /// Looks at a frame, or listens to it.

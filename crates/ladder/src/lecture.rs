@@ -11,13 +11,13 @@ pub(crate) const PHASE: u64 = 14;
 
 /// The lecture in one picture size.
 #[derive(Debug)]
-pub(crate) struct Lecture {
+pub(crate) struct SyntheticLecture {
     width: usize,
     height: usize,
     slide: Option<(u64, Vec<u8>)>,
 }
 
-impl Lecture {
+impl SyntheticLecture {
     /// A lecture of `width` x `height` luma samples, both even.
     pub(crate) fn new(width: u32, height: u32) -> Self {
         Self { width: width as usize, height: height as usize, slide: None }

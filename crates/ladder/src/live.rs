@@ -17,7 +17,7 @@ use std::time::Duration;
 use tracing::{debug, error, info, info_span};
 
 use amphi_media::clock::{Clock, MachineClock};
-use amphi_media::feed::{Next, Reader};
+use amphi_media::feed::{FeedItem, FeedReader};
 use amphi_media::{CellBatch, CodedCell, MediaTime, ParameterSets, RungTracks, SourceFrame, TrackFormat};
 use amphi_runtime::tasks::{Task, Tasks};
 
@@ -27,10 +27,10 @@ use super::batches::Batches;
 use super::damage::Damage;
 use super::meter::LadderMeter;
 use super::pictures::PictureDecoder;
-use super::rung::{Arrival, CellEncoder, Coded, Rung, RungNews, RungParts, Shown};
-use super::sound::Sound;
+use super::rung::{Arrival, CellEncoder, CodedPicture, RungNews, RungParts, RungThread, SharedPicture};
+use super::sound::SoundLane;
 use super::spec::LadderSpec;
-use super::vitals::Vitals;
+use super::vitals::SourceObserver;
 
 /// Pictures that a rung may be behind before it loses some: one second and a half at 15 per second.
 const PICTURE_QUEUE: usize = 24;
@@ -65,7 +65,7 @@ impl LiveLadder {
         name: &str,
         spec: &LadderSpec,
         tracks: &[RungTracks],
-        input: Reader,
+        input: FeedReader,
         clock: Arc<dyn Clock>,
         sink: impl FnMut(LadderNews) + Send + 'static,
     ) -> Result<Self, LadderError> {
@@ -78,7 +78,7 @@ impl LiveLadder {
         name: &str,
         spec: &LadderSpec,
         tracks: &[RungTracks],
-        input: Reader,
+        input: FeedReader,
         clock: Arc<dyn Clock>,
         sink: impl FnMut(LadderNews) + Send + 'static,
     ) -> Result<Self, LadderError> {
@@ -94,7 +94,7 @@ impl LiveLadder {
             let encoder = CellEncoder::new(rung, spec.grid)?;
             assert_equal_parameter_sets(&rung.name, tracks, encoder.encoder().parameter_sets())?;
             let (sender, arrivals) = sync_channel(PICTURE_QUEUE);
-            let thread = Rung::new(RungParts {
+            let thread = RungThread::new(RungParts {
                 spec,
                 index,
                 encoder,
@@ -106,17 +106,17 @@ impl LiveLadder {
             ladder.spawn(format!("{} {name}", rung.name), task(&rung.name), move |task| thread.run(task))?;
             rungs.push(sender);
         }
-        let decoding = Decoding {
+        let decoding = DecodingThread {
             name: name.to_owned(),
             clock,
             rungs,
             news,
             decoder: PictureDecoder::new(spec.decoder, Arc::clone(&meter))?,
             pictures: Vec::new(),
-            sound: Sound::new(spec)?,
+            sound: SoundLane::new(spec)?,
             batches: Batches::new(spec.grid, spec.pictures.iter().map(|rung| rung.fps)),
             assembler: Assembler::new(spec.pictures.len()),
-            vitals: Vitals::new(Arc::clone(&meter)),
+            vitals: SourceObserver::new(Arc::clone(&meter)),
             damage: Damage::default(),
             meter,
             sink,
@@ -198,33 +198,33 @@ fn assert_equal_parameter_sets(
 }
 
 /// The decoding thread.
-struct Decoding<S> {
+struct DecodingThread<S> {
     name: String,
     clock: Arc<dyn Clock>,
     rungs: Vec<SyncSender<Arrival>>,
     news: Receiver<RungNews>,
     decoder: PictureDecoder,
     /// Room for the pictures of one access unit.
-    pictures: Vec<(MediaTime, Shown)>,
-    sound: Sound,
+    pictures: Vec<(MediaTime, SharedPicture)>,
+    sound: SoundLane,
     batches: Batches,
     assembler: Assembler,
     meter: Arc<LadderMeter>,
-    vitals: Vitals,
+    vitals: SourceObserver,
     damage: Damage,
     sink: S,
 }
 
-impl<S: FnMut(LadderNews)> Decoding<S> {
-    fn run(mut self, input: &Reader, stop: &AtomicBool, task: &Task) {
+impl<S: FnMut(LadderNews)> DecodingThread<S> {
+    fn run(mut self, input: &FeedReader, stop: &AtomicBool, task: &Task) {
         while !stop.load(Ordering::Relaxed) {
             task.pass();
             match input.next(TICK) {
-                Next::Frame(frame) => self.frame(&frame),
-                Next::Nothing => {}
-                Next::Ended => break,
+                FeedItem::Frame(frame) => self.frame(&frame),
+                FeedItem::Nothing => {}
+                FeedItem::Ended => break,
             }
-            while let Ok(RungNews { rung, coded: Coded { k, picture, cell } }) = self.news.try_recv() {
+            while let Ok(RungNews { rung, coded: CodedPicture { k, picture, cell } }) = self.news.try_recv() {
                 self.batches.picture(k, rung, &picture, self.clock.now());
                 if let Some(cell) = cell {
                     self.assembler.picture(k, rung, cell);
@@ -270,7 +270,7 @@ impl<S: FnMut(LadderNews)> Decoding<S> {
     }
 
     /// Hands a picture, or the news that one came and could not be decoded, to every rung.
-    fn tell(&self, now: MediaTime, picture: Option<&(MediaTime, Shown)>) {
+    fn tell(&self, now: MediaTime, picture: Option<&(MediaTime, SharedPicture)>) {
         for rung in &self.rungs {
             if let Err(TrySendError::Full(_)) = rung.try_send(Arrival { now, picture: picture.cloned() }) {
                 self.meter.late_pictures.increment();

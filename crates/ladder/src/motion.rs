@@ -37,7 +37,7 @@ impl MotionDetector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lecture::{Lecture, Random};
+    use crate::lecture::{Random, SyntheticLecture};
     use amphi_media::PictureSize;
 
     const SIZE: PictureSize = PictureSize { width: 1280, height: 720 };
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_lecture_moves() {
-        let mut lecture = Lecture::new(SIZE.width, SIZE.height);
+        let mut lecture = SyntheticLecture::new(SIZE.width, SIZE.height);
         let mut picture = black();
         let seen = movements((0..60).map(|second| {
             lecture.draw(second * 15, picture.planes_mut());

@@ -9,7 +9,7 @@ use super::pressure::MOST;
 use super::*;
 use amphi_container::clip::{Clip, ClipTrack};
 use amphi_media::clock::Clock;
-use amphi_media::feed::Publisher;
+use amphi_media::feed::FeedWriter;
 use amphi_media::{AudioFormat, AudioTrack, Grid, MediaTime, PictureSize, SourceFrame};
 
 /// Real time, so many times as fast.
@@ -53,7 +53,7 @@ fn spec() -> LadderSpec {
 }
 
 /// Sends the clip again and again, each frame when it is due by `clock`.
-fn send(clip: &Clip, feed: &Publisher, clock: &FastClock, end: &AtomicBool) {
+fn send(clip: &Clip, feed: &FeedWriter, clock: &FastClock, end: &AtomicBool) {
     let begun = clock.now();
     let mut tracks: Vec<(&ClipTrack, usize, i64)> =
         clip.video.iter().chain(&clip.audio).map(|it| (it, 0, 0)).collect();
@@ -87,7 +87,7 @@ fn the_last_rung_gives_way_and_comes_back_and_cells_go_on() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/hall_a.mp4");
     let clip = Clip::parse(&std::fs::read(path).expect("a fixture").into()).expect("sound");
     let clock = Arc::new(FastClock::at(MediaTime::from_millis(1_795_000_000_000)));
-    let (feed, end, spec) = (Publisher::default(), AtomicBool::new(false), spec());
+    let (feed, end, spec) = (FeedWriter::default(), AtomicBool::new(false), spec());
     let tracks = spec.tracks().expect("usual rungs");
     let shared: Arc<dyn Clock> = Arc::<FastClock>::clone(&clock);
     let ladder =
@@ -130,7 +130,7 @@ fn a_ladder_whose_parameter_sets_differ_from_the_waiting_loops_does_not_start() 
     other.pictures[1].size = PictureSize { width: 640, height: 360 };
     let tracks = other.tracks().expect("usual rungs");
     let clock: Arc<dyn Clock> = Arc::new(FastClock::at(MediaTime::from_millis(0)));
-    let feed = Publisher::default();
+    let feed = FeedWriter::default();
     let refused =
         LiveLadder::start("hall", &spec, &tracks, feed.subscribe(), clock, |_| {}).expect_err("it is loud");
     let said = "rung 480p: the live encoder's parameter sets differ from the waiting loop's";

@@ -10,10 +10,10 @@ use amphi_media::{
 
 use super::colour::Conversion;
 use super::decoding::{DecoderChoice, Decoding, Undecoded};
-use super::diagnosis::{Diagnosis, Unit};
+use super::diagnosis::{Diagnosis, UnitOutcome};
 use super::meter::LadderMeter;
 use super::openh264::{CodecError, PictureView};
-use super::rung::Shown;
+use super::rung::SharedPicture;
 use super::scene::SlideDetector;
 
 /// Pictures kept for reuse: what the rungs' queues can hold, and a few.
@@ -31,12 +31,12 @@ pub(super) struct PictureDecoder {
     synced: bool,
     diagnosis: Diagnosis,
     annex_b: Vec<u8>,
-    gallery: Gallery,
+    gallery: PicturePool,
     meter: Arc<LadderMeter>,
 }
 
 /// Where decoded pictures are copied to, and numbered by slide.
-struct Gallery {
+struct PicturePool {
     pool: Vec<Arc<Picture>>,
     slides: SlideDetector,
     slide: u64,
@@ -48,7 +48,7 @@ struct Gallery {
 
 impl PictureDecoder {
     pub(super) fn new(choice: DecoderChoice, meter: Arc<LadderMeter>) -> Result<Self, CodecError> {
-        let gallery = Gallery::new(Arc::clone(&meter));
+        let gallery = PicturePool::new(Arc::clone(&meter));
         Ok(Self {
             choice,
             decoder: Decoding::new(choice)?,
@@ -62,7 +62,7 @@ impl PictureDecoder {
     }
 
     /// Decodes `frame`; pictures that come out, in presentation order, go to `out`.
-    pub(super) fn decode(&mut self, frame: &SourceFrame, out: &mut Vec<(MediaTime, Shown)>) {
+    pub(super) fn decode(&mut self, frame: &SourceFrame, out: &mut Vec<(MediaTime, SharedPicture)>) {
         let TrackFormat::H264(parameter_sets) = &*frame.format else { return };
         let known = out.len();
         if self.parameter_sets.as_ref() != Some(parameter_sets) {
@@ -83,20 +83,20 @@ impl PictureDecoder {
         &mut self,
         frame: &SourceFrame,
         parameter_sets: &ParameterSets,
-        out: &mut Vec<(MediaTime, Shown)>,
-    ) -> Unit<Undecoded> {
+        out: &mut Vec<(MediaTime, SharedPicture)>,
+    ) -> UnitOutcome<Undecoded> {
         if frame.data.is_empty() {
             self.decoder.lost();
-            return Unit::Lost;
+            return UnitOutcome::Lost;
         }
         self.synced |= frame.sync;
         if !self.diagnosis.admits(&frame.data) {
             self.decoder.lost();
             self.meter.decode_errors.increment();
-            return Unit::Refused;
+            return UnitOutcome::Refused;
         }
         if !self.synced {
-            return Unit::BeforeEntry;
+            return UnitOutcome::BeforeEntry;
         }
         h264::to_annex_b(&frame.data, frame.sync.then_some(parameter_sets), &mut self.annex_b);
         let Self { decoder, gallery, .. } = self;
@@ -104,25 +104,25 @@ impl PictureDecoder {
             out.push((pts, gallery.hang(view)));
         });
         match result {
-            Ok(()) if self.decoder.is_recovering() => Unit::Recovering,
-            Ok(()) => Unit::Decoded,
+            Ok(()) if self.decoder.is_recovering() => UnitOutcome::Recovering,
+            Ok(()) => UnitOutcome::Decoded,
             Err(error) => {
                 self.meter.decode_errors.increment();
                 debug!(pts = %frame.pts, %error, "access unit not decoded");
-                Unit::Failed(error)
+                UnitOutcome::Failed(error)
             }
         }
     }
 
     /// Gives out what the decoder still holds back.
-    pub(super) fn flush(&mut self, out: &mut Vec<(MediaTime, Shown)>) {
+    pub(super) fn flush(&mut self, out: &mut Vec<(MediaTime, SharedPicture)>) {
         let Self { decoder, gallery, .. } = self;
         decoder.flush(&mut |pts, view| out.push((pts, gallery.hang(view))));
     }
 
     /// The source's parameters changed: a decoder would lose pictures that it holds back, so it is asked for them first,
     /// and a new one takes over.
-    fn renew(&mut self, parameter_sets: &ParameterSets, out: &mut Vec<(MediaTime, Shown)>) {
+    fn renew(&mut self, parameter_sets: &ParameterSets, out: &mut Vec<(MediaTime, SharedPicture)>) {
         self.diagnosis.renew(&parameter_sets.sps);
         self.meter.picture_fault.clear();
         self.synced = false;
@@ -141,7 +141,7 @@ impl PictureDecoder {
     }
 }
 
-impl Gallery {
+impl PicturePool {
     fn new(meter: Arc<LadderMeter>) -> Self {
         Self {
             pool: Vec::with_capacity(POOL),
@@ -154,7 +154,7 @@ impl Gallery {
     }
 
     /// Copies a picture out of the decoder, in the ladder's colours.
-    fn hang(&mut self, view: PictureView<'_>) -> Shown {
+    fn hang(&mut self, view: PictureView<'_>) -> SharedPicture {
         let mut picture = self.vacant(view.size);
         if let Some(canvas) = Arc::get_mut(&mut picture) {
             match &self.conversion {
@@ -171,7 +171,7 @@ impl Gallery {
         if self.pool.len() < POOL {
             self.pool.push(Arc::clone(&picture));
         }
-        Shown { picture, slide: self.slide }
+        SharedPicture { picture, slide: self.slide }
     }
 
     /// A picture of this size that nobody looks at any more, or a new one.
@@ -301,9 +301,9 @@ mod tests {
     #[test]
     fn a_jam_keeps_its_pictures_only_while_it_lasts() {
         let meter = Arc::new(LadderMeter::default());
-        let mut gallery = Gallery::new(meter);
+        let mut gallery = PicturePool::new(meter);
         let picture = Picture::black(PictureSize { width: 64, height: 32 });
-        let jam: Vec<Shown> = (0..2 * POOL).map(|_| gallery.hang((&picture).into())).collect();
+        let jam: Vec<SharedPicture> = (0..2 * POOL).map(|_| gallery.hang((&picture).into())).collect();
         assert_eq!(gallery.pool.len(), POOL);
         drop(jam);
         for _ in 0..10 {

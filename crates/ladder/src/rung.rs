@@ -21,7 +21,7 @@ use super::spec::{LadderSpec, PictureRung};
 
 /// A decoded picture that all rungs share.
 #[derive(Clone, Debug)]
-pub(super) struct Shown {
+pub(super) struct SharedPicture {
     pub(super) picture: Arc<Picture>,
     /// Which slide it shows: a new number asks for an IDR picture.
     pub(super) slide: u64,
@@ -32,19 +32,19 @@ pub(super) struct Shown {
 pub(super) struct Arrival {
     pub(super) now: MediaTime,
     /// The picture and its time; `None` when an access unit came that gave none.
-    pub(super) picture: Option<(MediaTime, Shown)>,
+    pub(super) picture: Option<(MediaTime, SharedPicture)>,
 }
 
 /// What a rung tells the decoding thread.
 #[derive(Debug)]
 pub(super) struct RungNews {
     pub(super) rung: usize,
-    pub(super) coded: Coded,
+    pub(super) coded: CodedPicture,
 }
 
 /// A picture that was coded.
 #[derive(Debug)]
-pub(super) struct Coded {
+pub(super) struct CodedPicture {
     pub(super) k: CellIndex,
     /// In the form of a cell.
     pub(super) picture: TrackCell,
@@ -105,8 +105,8 @@ impl CellEncoder {
     }
 
     /// Codes one slot. Nothing comes of it if the cell is lost. An error costs the open cell, nothing more.
-    pub(super) fn code(&mut self, filled: &Filled<Shown>) -> Result<Option<Coded>, RungError> {
-        let Shown { picture, slide } = &filled.picture;
+    pub(super) fn code(&mut self, filled: &Filled<SharedPicture>) -> Result<Option<CodedPicture>, RungError> {
+        let SharedPicture { picture, slide } = &filled.picture;
         if filled.begins_cell {
             let slots = self.grid.slots_per_cell(self.fps) as usize;
             self.open = Some(OpenCell {
@@ -153,7 +153,7 @@ impl CellEncoder {
             self.open = Some(open);
             None
         };
-        Ok(Some(Coded { k, picture, cell }))
+        Ok(Some(CodedPicture { k, picture, cell }))
     }
 
     fn finished(&mut self, open: OpenCell) -> TrackCell {
@@ -167,10 +167,10 @@ impl CellEncoder {
 }
 
 /// The thread of one live rung.
-pub(super) struct Rung {
+pub(super) struct RungThread {
     index: usize,
     name: String,
-    lattice: Lattice<Shown>,
+    lattice: Lattice<SharedPicture>,
     encoder: CellEncoder,
     arrivals: Receiver<Arrival>,
     news: SyncSender<RungNews>,
@@ -178,7 +178,7 @@ pub(super) struct Rung {
     meter: Arc<LadderMeter>,
     pressure: Pressure,
     /// The picture coded last.
-    coded: Option<Shown>,
+    coded: Option<SharedPicture>,
 }
 
 /// What a rung is made of.
@@ -195,7 +195,7 @@ pub(super) struct RungParts<'a> {
 /// Between two looks at the clock while nothing arrives and no run is on.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
 
-impl Rung {
+impl RungThread {
     pub(super) fn new(parts: RungParts<'_>) -> Self {
         let RungParts { spec, index, encoder, arrivals, news, clock, meter } = parts;
         let rung = &spec.pictures[index];
@@ -252,7 +252,7 @@ impl Rung {
     }
 
     /// Under pressure some slots repeat the picture coded last.
-    fn thinned(&self, filled: Filled<Shown>) -> Filled<Shown> {
+    fn thinned(&self, filled: Filled<SharedPicture>) -> Filled<SharedPicture> {
         match &self.coded {
             Some(coded) if !filled.begins_cell && self.pressure.leaves_out(filled.slot) => {
                 Filled { picture: coded.clone(), repeated: true, ..filled }
@@ -262,7 +262,7 @@ impl Rung {
     }
 
     /// Codes a slot; false when nobody wants cells any more.
-    fn fill(&mut self, filled: Filled<Shown>) -> bool {
+    fn fill(&mut self, filled: Filled<SharedPicture>) -> bool {
         let filled = self.thinned(filled);
         let begun = Instant::now();
         let coded = self.encoder.code(&filled);

@@ -19,9 +19,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rusty_h264_decoder::{DecodeError, Decoder};
 
-use self::guard::{Admitted, Guard};
+use self::guard::{Admitted, ParameterSetGuard};
 use super::openh264::PictureView;
-use amphi_media::h264::{self, Start, VideoDescription};
+use amphi_media::h264::{self, EntryPoint, VideoDescription};
 use amphi_media::{MediaTime, Picture, PictureSize, SampleAspect};
 
 /// Pictures that may wait for one that is shown before them: more than any stream of level 5.1 at 720 lines needs.
@@ -56,12 +56,12 @@ pub enum RustyError {
 /// One H.264 stream being decoded.
 pub struct RustyDecoder {
     decoder: Decoder,
-    guard: Guard,
+    guard: ParameterSetGuard,
     waiting: bool,
     /// Slices that begin in mid-row are taken too.
     inexact: bool,
     recovery: Option<Recovery>,
-    order: Order<Picture>,
+    order: ReorderBuffer<Picture>,
 }
 
 /// From a recovery point until all is as it should be.
@@ -95,11 +95,11 @@ impl Default for RustyDecoder {
     fn default() -> Self {
         Self {
             decoder: Decoder::new(),
-            guard: Guard::default(),
+            guard: ParameterSetGuard::default(),
             waiting: true,
             inexact: false,
             recovery: None,
-            order: Order::default(),
+            order: ReorderBuffer::default(),
         }
     }
 }
@@ -128,7 +128,7 @@ impl RustyDecoder {
             self.recovery = None;
         }
         let start = if recovers { Some(self.recover(access_unit, pts)?) } else { None };
-        let bytes = start.as_ref().map_or(access_unit, Start::unit);
+        let bytes = start.as_ref().map_or(access_unit, EntryPoint::unit);
         self.waiting = false;
         let frame = match guarded(|| self.decoder.decode(bytes)) {
             Some(Ok(Some(frame))) => frame,
@@ -193,8 +193,8 @@ impl RustyDecoder {
     }
 
     /// Makes the new decoder ready for a picture that refers to what never came.
-    fn recover(&mut self, access_unit: &[u8], pts: MediaTime) -> Result<Start, RustyError> {
-        let start = Start::of(access_unit)
+    fn recover(&mut self, access_unit: &[u8], pts: MediaTime) -> Result<EntryPoint, RustyError> {
+        let start = EntryPoint::of(access_unit)
             .ok_or(RustyError::Bitstream { pts, error: DecodeError::MissingParameterSet })?;
         if let Some(before) = start.before() {
             // It is of use if it can be decoded, and nothing is lost if not.
@@ -232,7 +232,7 @@ fn guarded<T>(decode: impl FnOnce() -> T) -> Option<T> {
 
 /// Decode order to presentation order, without waiting where nothing can come before.
 #[derive(Debug)]
-struct Order<P> {
+struct ReorderBuffer<P> {
     held: BTreeMap<i32, (MediaTime, P)>,
     /// The count of the picture shown last.
     last: i32,
@@ -242,13 +242,13 @@ struct Order<P> {
     leading: Option<(i32, u32)>,
 }
 
-impl<P> Default for Order<P> {
+impl<P> Default for ReorderBuffer<P> {
     fn default() -> Self {
         Self { held: BTreeMap::new(), last: 0, step: TWO_FIELDS, leading: None }
     }
 }
 
-impl<P> Order<P> {
+impl<P> ReorderBuffer<P> {
     /// It begins with a recovery point.
     const fn begin(&mut self, poc: i32) {
         self.leading = Some((poc, MAX_LEADING));

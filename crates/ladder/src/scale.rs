@@ -34,7 +34,7 @@ pub struct Scaler {
 
 /// Where the shown part of a picture lies in a larger one, in luma samples; all even.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Window {
+struct CropWindow {
     left: u32,
     top: u32,
     size: PictureSize,
@@ -52,7 +52,7 @@ impl Scaler {
         if out.size() != self.target {
             *out = Picture::black(self.target);
         }
-        let window = Window::of(source.shown_size(), self.target);
+        let window = CropWindow::of(source.shown_size(), self.target);
         let sizes = [0, 1, 2].map(|index| out.plane_size(index));
         for (plane, samples) in out.planes_mut().into_iter().enumerate() {
             let failed = ScaleError { plane, size: source.size };
@@ -71,13 +71,13 @@ impl Scaler {
         plane: usize,
         out: &mut [u8],
         out_size: PictureSize,
-        window: Window,
+        window: CropWindow,
     ) -> Option<()> {
         let PictureSize { width, height } = source.plane_size(plane);
         let (width, height, stride) = (width as usize, height as usize, source.strides[plane]);
         let samples = source.planes[plane].get(..stride.checked_mul(height)?)?;
         let from = Rows { samples, stride, width, height };
-        let Window { left, top, size: PictureSize { width, height } } = window;
+        let CropWindow { left, top, size: PictureSize { width, height } } = window;
         let out_stride = out_size.width as usize;
         let onto = out.get_mut(top as usize * out_stride + left as usize..)?;
         let size = [width as usize, height as usize];
@@ -85,7 +85,7 @@ impl Scaler {
     }
 }
 
-impl Window {
+impl CropWindow {
     /// The largest window in `target` with the shape of `source`, to the nearest even size.
     fn of(source: PictureSize, target: PictureSize) -> Self {
         let even = |length: u64, of: u64, max: u32| {
@@ -108,7 +108,7 @@ impl Window {
 }
 
 /// Paints what lies around `window`.
-fn paint_bars(plane: &mut [u8], size: PictureSize, window: Window, black: u8) {
+fn paint_bars(plane: &mut [u8], size: PictureSize, window: CropWindow, black: u8) {
     let rows = window.top..window.top + window.size.height;
     let (from, to) = (window.left as usize, (window.left + window.size.width) as usize);
     for (y, row) in (0..).zip(plane.chunks_exact_mut(size.width.max(1) as usize)) {
@@ -146,12 +146,21 @@ mod tests {
 
     #[test]
     fn windows_have_the_shape_of_the_source() {
-        let of = Window::of;
-        assert_eq!(of(size(1280, 720), size(854, 480)), Window { left: 0, top: 0, size: size(854, 480) });
-        assert_eq!(of(size(1024, 768), size(1280, 720)), Window { left: 160, top: 0, size: size(960, 720) });
-        assert_eq!(of(size(1280, 720), size(640, 480)), Window { left: 0, top: 60, size: size(640, 360) });
-        assert_eq!(of(size(720, 1280), size(854, 480)), Window { left: 292, top: 0, size: size(270, 480) });
-        assert_eq!(of(size(4096, 2), size(640, 360)), Window { left: 0, top: 178, size: size(640, 2) });
+        let of = CropWindow::of;
+        assert_eq!(of(size(1280, 720), size(854, 480)), CropWindow { left: 0, top: 0, size: size(854, 480) });
+        assert_eq!(
+            of(size(1024, 768), size(1280, 720)),
+            CropWindow { left: 160, top: 0, size: size(960, 720) }
+        );
+        assert_eq!(
+            of(size(1280, 720), size(640, 480)),
+            CropWindow { left: 0, top: 60, size: size(640, 360) }
+        );
+        assert_eq!(
+            of(size(720, 1280), size(854, 480)),
+            CropWindow { left: 292, top: 0, size: size(270, 480) }
+        );
+        assert_eq!(of(size(4096, 2), size(640, 360)), CropWindow { left: 0, top: 178, size: size(640, 2) });
     }
 
     #[test]
@@ -254,7 +263,7 @@ mod tests {
             (sw, sh) in (1..2048_u32, 1..1152_u32), (tw, th) in (1..1024_u32, 1..640_u32)
         ) {
             let (source, target) = (size(2 * sw, 2 * sh), size(2 * tw, 2 * th));
-            let window = Window::of(source, target);
+            let window = CropWindow::of(source, target);
             let PictureSize { width, height } = window.size;
             prop_assert!(window.left + width <= target.width && window.top + height <= target.height);
             for length in [window.left, window.top, width, height] { prop_assert_eq!(length % 2, 0); }

@@ -104,13 +104,13 @@ fn looked_at_rows(picture: &Picture) -> impl Iterator<Item = impl Iterator<Item 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lecture::{Lecture, Random};
+    use crate::lecture::{Random, SyntheticLecture};
 
     const SIZE: PictureSize = PictureSize { width: 1280, height: 720 };
 
     fn lecture(number: u64) -> Picture {
         let mut picture = Picture::black(SIZE);
-        Lecture::new(SIZE.width, SIZE.height).draw(number, picture.planes_mut());
+        SyntheticLecture::new(SIZE.width, SIZE.height).draw(number, picture.planes_mut());
         picture
     }
 
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn slide_changes_and_nothing_else_of_a_lecture_are_cuts() {
-        let mut lecture = Lecture::new(SIZE.width, SIZE.height);
+        let mut lecture = SyntheticLecture::new(SIZE.width, SIZE.height);
         let mut picture = Picture::black(SIZE);
         let found = cuts((0..300).map(|number| {
             lecture.draw(number, picture.planes_mut());

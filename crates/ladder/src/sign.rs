@@ -1,6 +1,6 @@
 //! Words on a picture: the sign that a waiting video carries.
 //!
-//! A [`Sign`] is laid out once for a picture size, as a mask of how much ink covers each sample of luma, and painted
+//! A [`CardText`] is laid out once for a picture size, as a mask of how much ink covers each sample of luma, and painted
 //! onto any number of pictures: a dark band in the lower part, light letters upon it. The font is DejaVu Sans Bold
 //! (its licence lies beside it), cut down to Latin, Greek and some signs; a character it lacks shows as a box.
 //!
@@ -37,7 +37,7 @@ pub struct Words {
 
 /// Words laid out for one picture size.
 #[derive(Clone, Debug)]
-pub struct Sign {
+pub struct CardText {
     size: PictureSize,
     /// The first row of the band.
     top: usize,
@@ -45,7 +45,7 @@ pub struct Sign {
     ink: Vec<u8>,
 }
 
-impl Sign {
+impl CardText {
     /// Lays `words` out for pictures of `size`; `None` when there is nothing to say.
     pub fn new(words: &Words, size: PictureSize) -> Option<Self> {
         let font = FontRef::try_from_slice(FONT).ok()?;
@@ -166,7 +166,7 @@ mod tests {
     fn painted(words: &Words) -> Picture {
         let mut picture = Picture::black(SIZE);
         picture.planes_mut()[0].fill(120);
-        Sign::new(words, SIZE).expect("words").paint(&mut picture);
+        CardText::new(words, SIZE).expect("words").paint(&mut picture);
         picture
     }
 
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn nothing_to_say_is_no_sign() {
-        assert!(Sign::new(&Words::default(), SIZE).is_none());
+        assert!(CardText::new(&Words::default(), SIZE).is_none());
     }
 
     proptest! {
@@ -200,7 +200,7 @@ mod tests {
         fn any_words_fit(title in "\\PC{0,120}", line in "\\PC{0,120}", corner in "[0-9:]{0,8}", big: bool) {
             let size = if big { PictureSize { width: 1280, height: 720 } } else { PictureSize { width: 64, height: 48 } };
             let words = Words { title, line, corner };
-            if let Some(sign) = Sign::new(&words, size) {
+            if let Some(sign) = CardText::new(&words, size) {
                 let mut picture = Picture::black(size);
                 sign.paint(&mut picture);
             }

@@ -1,8 +1,8 @@
 //! The sound of the cells that are being filled: taken from its lane as it comes, kept until its cell is whole (sans-IO).
 //!
-//! Contract. [`Sound::push`] units as they come. [`Sound::take`] gives what there is of a cell's sound and was not given
+//! Contract. [`SoundLane::push`] units as they come. [`SoundLane::take`] gives what there is of a cell's sound and was not given
 //! before; cells in rising order. Frames that have not come are awaited for `patience`, and not at all while no sound
-//! flows: then they are silence. When all of a cell was taken, [`Sound::cell`] gives it once more in one piece.
+//! flows: then they are silence. When all of a cell was taken, [`SoundLane::cell`] gives it once more in one piece.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,7 +19,7 @@ const KEPT: usize = 8;
 
 /// See the module's text.
 #[derive(Debug)]
-pub(super) struct Sound {
+pub(super) struct SoundLane {
     grid: Grid,
     rate: u32,
     patience: Duration,
@@ -31,7 +31,7 @@ pub(super) struct Sound {
     taken: BTreeMap<CellIndex, Vec<TrackCell>>,
 }
 
-impl Sound {
+impl SoundLane {
     pub(super) fn new(spec: &LadderSpec) -> Result<Self, AudioError> {
         let fps = spec.pictures.first().map_or(1, |rung| rung.fps);
         Ok(Self {

@@ -30,7 +30,7 @@ const CLIP_MEMORY_NANOS: i64 = 2_000_000_000;
 const DEAF_NANOS: i64 = 1_000_000_000;
 
 /// The observer of one source.
-pub(super) struct Vitals {
+pub(super) struct SourceObserver {
     meter: Arc<LadderMeter>,
     before: Option<Arc<Picture>>,
     /// Since when sound comes and none of it can be heard.
@@ -42,7 +42,7 @@ pub(super) struct Vitals {
     speech: SpeechDetector,
 }
 
-impl Vitals {
+impl SourceObserver {
     pub(super) fn new(meter: Arc<LadderMeter>) -> Self {
         let (motion, speech) = (MotionDetector::default(), SpeechDetector::default());
         Self { meter, before: None, deaf_since: None, clipped_at: None, power: 0.0, motion, speech }
@@ -84,7 +84,7 @@ impl Vitals {
     }
 }
 
-impl Vitals {
+impl SourceObserver {
     /// A unit that cannot be heard. A single one is a scratch; where a second of them comes and no other, it is said why.
     fn deaf(&mut self, error: &AudioError, format: &TrackFormat, now: MediaTime) {
         let since = *self.deaf_since.get_or_insert(now);
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn black_and_still_are_told_with_their_beginning() {
         let meter = Arc::new(LadderMeter::new([]));
-        let mut vitals = Vitals::new(Arc::clone(&meter));
+        let mut vitals = SourceObserver::new(Arc::clone(&meter));
         let at = |second: i64| MediaTime::from_millis(second * 1000);
         vitals.see(&picture(90), at(1));
         vitals.see(&picture(91), at(2));
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn sound_that_comes_and_cannot_be_heard_is_told_with_its_reason() {
         let meter = Arc::new(LadderMeter::new([]));
-        let mut vitals = Vitals::new(Arc::clone(&meter));
+        let mut vitals = SourceObserver::new(Arc::clone(&meter));
         let at = |millis: i64| MediaTime::from_millis(1_000_000 + millis);
         let format = TrackFormat::G711 { law: amphi_media::G711Law::Mu, sample_rate: 8000, channels: 1 };
         let error = AudioError::Decode { pts: at(0), size: 17, reason: "no end.".to_owned() };

@@ -23,8 +23,8 @@ use super::held::repeats;
 use super::lattice::Filled;
 use super::meter::LadderMeter;
 use super::pictures::PictureDecoder;
-use super::rung::{CellEncoder, Shown};
-use super::sign::{Sign, Words};
+use super::rung::{CellEncoder, SharedPicture};
+use super::sign::{CardText, Words};
 use super::spec::{LadderSpec, PictureRung};
 
 /// Longer clips are cut: a waiting loop is kept coded in memory, about 9 MB a minute.
@@ -177,16 +177,16 @@ fn loop_cells(clip: &Clip, grid: Grid) -> i64 {
     (millis as i64 + 250) / i64::from(grid.duration_ms())
 }
 
-fn grey_card(spec: &LadderSpec) -> Shown {
+fn grey_card(spec: &LadderSpec) -> SharedPicture {
     const GREY: u8 = 64;
     let size = spec.pictures.first().map_or(PictureSize { width: 16, height: 16 }, |rung| rung.size);
     let mut picture = Picture::black(size);
     picture.planes_mut()[0].fill(GREY);
-    Shown { picture: Arc::new(picture), slide: 0 }
+    SharedPicture { picture: Arc::new(picture), slide: 0 }
 }
 
-fn signed(mut shown: Shown, words: &Words) -> Shown {
-    if let Some(sign) = Sign::new(words, shown.picture.size()) {
+fn signed(mut shown: SharedPicture, words: &Words) -> SharedPicture {
+    if let Some(sign) = CardText::new(words, shown.picture.size()) {
         sign.paint(Arc::make_mut(&mut shown.picture));
     }
     shown
@@ -200,7 +200,7 @@ struct LoopRung {
     /// The slot to fill next, and the first one that is not wanted.
     next: i64,
     end: i64,
-    held: Option<Shown>,
+    held: Option<SharedPicture>,
     cells: Vec<TrackCell>,
 }
 
@@ -219,7 +219,7 @@ impl LoopRung {
     }
 
     /// `shown` appears at `pts`: until then the picture before it stands.
-    fn show(&mut self, pts: MediaTime, shown: &Shown) -> Result<(), LadderError> {
+    fn show(&mut self, pts: MediaTime, shown: &SharedPicture) -> Result<(), LadderError> {
         let slot = Slot::nearest(pts, self.fps).0;
         if self.held.is_some() {
             self.fill_until(slot)?;
@@ -254,12 +254,12 @@ fn encode_pictures(clip: &Clip, words: &Words, rungs: &mut [LoopRung]) -> Result
     let video = clip.video.as_ref().ok_or(LadderError::NoPicture)?;
     let mut decoder = PictureDecoder::new(DecoderChoice::default(), Arc::new(LadderMeter::default()))?;
     let mut shown = Vec::new();
-    let mut sign: Option<(PictureSize, Option<Sign>)> = None;
-    let mut show = |shown: &mut Vec<(MediaTime, Shown)>| {
+    let mut sign: Option<(PictureSize, Option<CardText>)> = None;
+    let mut show = |shown: &mut Vec<(MediaTime, SharedPicture)>| {
         for (pts, mut picture) in shown.drain(..) {
             let size = picture.picture.size();
             if sign.as_ref().is_none_or(|(laid_out, _)| *laid_out != size) {
-                sign = Some((size, Sign::new(words, size)));
+                sign = Some((size, CardText::new(words, size)));
             }
             if let Some((_, Some(sign))) = &sign {
                 sign.paint(Arc::make_mut(&mut picture.picture));

@@ -1,7 +1,7 @@
 //! One connection of one player: requests one after the other, kept alive.
 //!
 //! Plain HTTP/1.1 goes through [`plain`](super::plain), which costs next to nothing; TLS and HTTP/2 through hyper
-//! ([`negotiated`](super::negotiated)). What a reply is good for is its [`Sink`]'s business.
+//! ([`negotiated`](super::negotiated)). What a reply is good for is its [`BodySink`]'s business.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use super::fault::{ExchangeError, PATIENCE};
 use super::fragment::BodyCheck;
 use super::negotiated::Negotiated;
 use super::plain::Plain;
-use super::socket::Sink;
-use super::target::{Protocol, Target};
+use super::socket::BodySink;
+use super::target::{LoadTarget, TargetProtocol};
 
 /// A segment.
-impl Sink for BodyCheck {
+impl BodySink for BodyCheck {
     fn take(&mut self, bytes: &[u8]) -> Result<(), ExchangeError> {
         Self::take(self, bytes)
     }
@@ -35,25 +35,25 @@ impl Sink for BodyCheck {
 }
 
 /// Connects when it is needed and stays connected.
-pub(super) enum Connection {
+pub(super) enum HttpConnection {
     Plain(Plain),
     Negotiated(Negotiated),
 }
 
-impl Connection {
+impl HttpConnection {
     pub(super) fn new(
-        target: &Arc<Target>,
+        target: &Arc<LoadTarget>,
         source: Option<SocketAddr>,
         tls: &Arc<rustls::ClientConfig>,
     ) -> Self {
         match target.protocol {
-            Protocol::Http => Self::Plain(Plain::new(target.address, source, target.host())),
+            TargetProtocol::Http => Self::Plain(Plain::new(target.address, source, target.host())),
             _ => Self::Negotiated(Negotiated::new(Arc::clone(target), source, Arc::clone(tls))),
         }
     }
 
     /// GET; the number of bytes of the body. A kept connection that the server has closed meanwhile is opened anew.
-    pub(super) async fn get<S: Sink>(&mut self, path: &str, sink: &mut S) -> Result<u64, ExchangeError> {
+    pub(super) async fn get<S: BodySink>(&mut self, path: &str, sink: &mut S) -> Result<u64, ExchangeError> {
         let was_kept = self.is_open();
         match self.exchange(path, sink).await {
             Err(ExchangeError::Connection(_)) if was_kept => {
@@ -71,7 +71,7 @@ impl Connection {
         }
     }
 
-    async fn exchange<S: Sink>(&mut self, path: &str, sink: &mut S) -> Result<u64, ExchangeError> {
+    async fn exchange<S: BodySink>(&mut self, path: &str, sink: &mut S) -> Result<u64, ExchangeError> {
         let reply = async {
             match self {
                 Self::Plain(connection) => connection.exchange(path, sink).await,

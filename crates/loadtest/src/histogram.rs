@@ -10,19 +10,19 @@ const DOUBLINGS: u32 = 31;
 
 /// Counts that many tasks add to.
 #[derive(Debug)]
-pub(super) struct Histogram(Vec<AtomicU64>);
+pub(super) struct SharedHistogram(Vec<AtomicU64>);
 
 /// Counts at one moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counts(Vec<u64>);
 
-impl Default for Histogram {
+impl Default for SharedHistogram {
     fn default() -> Self {
         Self((0..=STEPS * DOUBLINGS).map(|_| AtomicU64::new(0)).collect())
     }
 }
 
-impl Histogram {
+impl SharedHistogram {
     pub(super) fn add(&self, value: Duration) {
         let us = value.as_micros().max(1) as f64;
         let place = ((us.log2() * f64::from(STEPS)) as usize).min(self.0.len() - 1);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 use url::Url;
 
-use super::Choice;
-use super::connection::Connection;
+use super::VariantChoice;
+use super::connection::HttpConnection;
 use super::fault::ExchangeError;
 use super::fragment::{BodyCheck, Continuity};
 use super::library::{PlayableVariant, Read, path};
@@ -67,7 +67,7 @@ impl FollowedPlaylist {
 /// One player at work.
 pub(super) struct Viewing<'a> {
     screen: &'a mut Screen,
-    connection: Connection,
+    connection: HttpConnection,
     text: Vec<u8>,
     /// Counted into the buffer.
     shown: Duration,
@@ -76,7 +76,7 @@ pub(super) struct Viewing<'a> {
 
 impl<'a> Viewing<'a> {
     pub(super) fn new(screen: &'a mut Screen, source: Option<SocketAddr>) -> Self {
-        let connection = Connection::new(&screen.test.target, source, &screen.test.tls);
+        let connection = HttpConnection::new(&screen.test.target, source, &screen.test.tls);
         Self { screen, connection, text: Vec::new(), shown: Duration::ZERO, rate_bps: FIRST_GUESS }
     }
 
@@ -120,11 +120,11 @@ impl<'a> Viewing<'a> {
     /// Which variant is played next; at the `first` choice any may be.
     fn choose(&self, variants: &[PlayableVariant], now: usize, first: bool) -> usize {
         match self.screen.test.variant {
-            Choice::First => 0,
-            Choice::Random if first => fastrand::usize(..variants.len().max(1)),
-            Choice::Random => now,
-            Choice::Index(index) => index.min(variants.len().saturating_sub(1)),
-            Choice::Adaptive => {
+            VariantChoice::First => 0,
+            VariantChoice::Random if first => fastrand::usize(..variants.len().max(1)),
+            VariantChoice::Random => now,
+            VariantChoice::Index(index) => index.min(variants.len().saturating_sub(1)),
+            VariantChoice::Adaptive => {
                 let all = || variants.iter().enumerate();
                 let fitting = all().filter(|(_, it)| it.bandwidth_bps as f64 <= self.rate_bps * CAUTION);
                 let best = fitting.max_by_key(|(_, it)| it.bandwidth_bps);

@@ -52,14 +52,14 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 pub use fault::ExchangeError;
-pub use report::{Latency, Report};
+pub use report::{Latency, LoadReport};
 pub use tally::Second;
-pub use target::{Protocol, Target, TargetError};
+pub use target::{LoadTarget, LoadTargetError, TargetProtocol};
 
-use library::Library;
+use library::MediaLibrary;
 use player::Player;
 use screen::Test;
-use tally::Tally;
+use tally::LoadTally;
 
 /// Players with one source address. Of some 28 000 ports those of connections that have ended are not free for a minute,
 /// so runs one after the other would be without ports long before their players are.
@@ -67,7 +67,7 @@ const PORTS: usize = 1000;
 
 /// Which variant players play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub enum VariantChoice {
     /// The first of the list.
     First,
     /// Any, by chance.
@@ -88,7 +88,7 @@ pub struct Options {
     /// Within this time all players are started, evenly.
     pub ramp: Duration,
     /// Which variant.
-    pub variant: Choice,
+    pub variant: VariantChoice,
     /// Players of a recording seek about so often.
     pub seek_every: Duration,
     /// Any certificate will do.
@@ -98,11 +98,11 @@ pub struct Options {
 }
 
 /// Plays `target` and says what came of it.
-pub async fn run(target: Target, options: &Options) -> Report {
+pub async fn run(target: LoadTarget, options: &Options) -> LoadReport {
     let test = Arc::new(Test {
         target: Arc::new(target),
-        tally: Tally::default(),
-        library: Library::default(),
+        tally: LoadTally::default(),
+        library: MediaLibrary::default(),
         tls: Arc::new(negotiated::tls(options.insecure)),
         variant: options.variant,
         seek_every: options.seek_every,
@@ -127,7 +127,7 @@ pub async fn run(target: Target, options: &Options) -> Report {
 }
 
 /// Looks at the tally every second until the end.
-async fn watch(tally: &Tally, options: &Options, begun: Instant, end: Instant) -> Vec<Second> {
+async fn watch(tally: &LoadTally, options: &Options, begun: Instant, end: Instant) -> Vec<Second> {
     let bar =
         if options.progress { ProgressBar::new(options.duration.as_secs()) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} {bar:30} {msg}") {

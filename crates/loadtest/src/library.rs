@@ -30,9 +30,9 @@ pub(super) struct PlayableVariant {
 type Known = HashMap<String, (Vec<u8>, Arc<Read>)>;
 
 #[derive(Debug, Default)]
-pub(super) struct Library(RwLock<Known>);
+pub(super) struct MediaLibrary(RwLock<Known>);
 
-impl Library {
+impl MediaLibrary {
     /// What `text`, fetched from `url`, says.
     pub(super) fn read(&self, url: &Url, text: &[u8]) -> Result<Arc<Read>, ExchangeError> {
         if let Ok(known) = self.0.read()
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn what_is_known_is_not_read_again_and_other_servers_are_left_alone() {
-        let library = Library::default();
+        let library = MediaLibrary::default();
         let url = Url::parse("http://h:1/a/b.m3u8?t=1").expect("an URL");
         let text = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nc.ts?x=2\n";
         let first = library.read(&url, text).expect("a playlist");

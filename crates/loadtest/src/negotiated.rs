@@ -14,15 +14,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
 use super::fault::{ExchangeError, broken};
-use super::socket::{Sink, connect};
-use super::target::{Protocol, Target};
+use super::socket::{BodySink, connect};
+use super::target::{LoadTarget, TargetProtocol};
 
 /// ALPN's name of HTTP/2 (RFC 9113 §3.1).
 const H2: &[u8] = b"h2";
 
 /// One connection.
 pub(super) struct Negotiated {
-    target: Arc<Target>,
+    target: Arc<LoadTarget>,
     source: Option<SocketAddr>,
     tls: Arc<rustls::ClientConfig>,
     sender: Option<Sender>,
@@ -35,7 +35,7 @@ enum Sender {
 
 impl Negotiated {
     pub(super) fn new(
-        target: Arc<Target>,
+        target: Arc<LoadTarget>,
         source: Option<SocketAddr>,
         tls: Arc<rustls::ClientConfig>,
     ) -> Self {
@@ -46,7 +46,11 @@ impl Negotiated {
         self.sender.is_some()
     }
 
-    pub(super) async fn exchange(&mut self, path: &str, sink: &mut impl Sink) -> Result<u64, ExchangeError> {
+    pub(super) async fn exchange(
+        &mut self,
+        path: &str,
+        sink: &mut impl BodySink,
+    ) -> Result<u64, ExchangeError> {
         let mut sender = match self.sender.take() {
             Some(sender) => sender,
             None => self.open().await?,
@@ -58,7 +62,7 @@ impl Negotiated {
                 sender.send_request(request.map_err(|_| ExchangeError::Content("a path that is none"))?).await
             }
             Sender::Http2(sender) => {
-                let scheme = if self.target.protocol == Protocol::Https { "https" } else { "http" };
+                let scheme = if self.target.protocol == TargetProtocol::Https { "https" } else { "http" };
                 let request = Request::get(format!("{scheme}://{}{path}", self.target.host()));
                 let request = request.header(USER_AGENT, "amphi-loadtest").body(Empty::new());
                 sender.send_request(request.map_err(|_| ExchangeError::Content("a path that is none"))?).await
@@ -86,7 +90,7 @@ impl Negotiated {
 
     async fn open(&self) -> Result<Sender, ExchangeError> {
         let stream = connect(self.target.address, self.source).await?;
-        if self.target.protocol == Protocol::Http2 {
+        if self.target.protocol == TargetProtocol::Http2 {
             return http2(stream).await;
         }
         let host = self.target.url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();

@@ -9,7 +9,7 @@ use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
 use super::fault::{ExchangeError, broken};
-use super::socket::{Sink, connect};
+use super::socket::{BodySink, connect};
 
 /// A head longer than this is nobody's.
 const HEAD_MAX: usize = 16 << 10;
@@ -42,7 +42,11 @@ impl Plain {
         self.stream.is_some()
     }
 
-    pub(super) async fn exchange(&mut self, path: &str, sink: &mut impl Sink) -> Result<u64, ExchangeError> {
+    pub(super) async fn exchange(
+        &mut self,
+        path: &str,
+        sink: &mut impl BodySink,
+    ) -> Result<u64, ExchangeError> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => connect(self.target, self.source).await?,
@@ -52,15 +56,15 @@ impl Plain {
             self.host
         );
         stream.write_all(request.as_bytes()).await.map_err(|error| broken(&error))?;
-        let mut reply = Reply::default();
+        let mut reply = PlainReply::default();
         loop {
             stream.readable().await.map_err(|error| broken(&error))?;
             match reply.read(&stream, sink) {
                 Ok(true) => break,
                 Ok(false) => {}
-                Err(Fault::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(Fault::Io(error)) => return Err(broken(&error)),
-                Err(Fault::Reply(error)) => return Err(error),
+                Err(ReplyFault::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(ReplyFault::Io(error)) => return Err(broken(&error)),
+                Err(ReplyFault::Reply(error)) => return Err(error),
             }
         }
         if reply.keep {
@@ -70,12 +74,12 @@ impl Plain {
     }
 }
 
-enum Fault {
+enum ReplyFault {
     Io(io::Error),
     Reply(ExchangeError),
 }
 
-impl From<ExchangeError> for Fault {
+impl From<ExchangeError> for ReplyFault {
     fn from(error: ExchangeError) -> Self {
         Self::Reply(error)
     }
@@ -83,7 +87,7 @@ impl From<ExchangeError> for Fault {
 
 /// How much of the body is still to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Left {
+enum BodyLeft {
     Bytes(u64),
     /// Until the connection is closed (§6.3).
     Close,
@@ -94,47 +98,47 @@ enum Left {
 
 /// A reply that is being read.
 #[derive(Debug, Default)]
-struct Reply {
+struct PlainReply {
     /// The begun head, or the begun line of a chunk.
     line: Vec<u8>,
-    left: Option<Left>,
+    left: Option<BodyLeft>,
     status: u16,
     keep: bool,
     bytes: u64,
 }
 
-impl Reply {
+impl PlainReply {
     /// Reads once; `true` when the reply is whole.
-    fn read(&mut self, stream: &TcpStream, sink: &mut impl Sink) -> Result<bool, Fault> {
-        if let Some(Left::Bytes(left)) = self.left
+    fn read(&mut self, stream: &TcpStream, sink: &mut impl BodySink) -> Result<bool, ReplyFault> {
+        if let Some(BodyLeft::Bytes(left)) = self.left
             && self.status == 200
         {
             let dull = sink.dull().min(left);
             if dull >= DULL_MIN {
-                let count = throw_away(stream, dull).map_err(Fault::Io)?;
+                let count = throw_away(stream, dull).map_err(ReplyFault::Io)?;
                 if count == 0 {
                     return Err(ExchangeError::Connection("closed".to_owned()).into());
                 }
                 sink.skip(count);
                 self.bytes += count;
-                self.left = Some(Left::Bytes(left - count));
+                self.left = Some(BodyLeft::Bytes(left - count));
                 return Ok(left == count);
             }
         }
         SCRATCH.with_borrow_mut(|scratch| {
-            let count = stream.try_read(scratch).map_err(Fault::Io)?;
+            let count = stream.try_read(scratch).map_err(ReplyFault::Io)?;
             if count == 0 {
-                return if self.left == Some(Left::Close) {
+                return if self.left == Some(BodyLeft::Close) {
                     Ok(true)
                 } else {
                     Err(ExchangeError::Connection("closed".to_owned()).into())
                 };
             }
-            self.feed(scratch.get(..count).unwrap_or_default(), sink).map_err(Fault::Reply)
+            self.feed(scratch.get(..count).unwrap_or_default(), sink).map_err(ReplyFault::Reply)
         })
     }
 
-    fn feed(&mut self, mut bytes: &[u8], sink: &mut impl Sink) -> Result<bool, ExchangeError> {
+    fn feed(&mut self, mut bytes: &[u8], sink: &mut impl BodySink) -> Result<bool, ExchangeError> {
         if self.left.is_none() {
             let before = self.line.len();
             let head = if before == 0 {
@@ -184,45 +188,45 @@ impl Reply {
             field("content-length").map(|text| text.trim().parse().map_err(|_| wrong)).transpose()?;
         let is_chunked = field("transfer-encoding").is_some_and(|text| text.eq_ignore_ascii_case("chunked"));
         self.left = Some(match length {
-            _ if is_chunked => Left::Chunk(0),
-            Some(length) => Left::Bytes(length),
-            None if matches!(self.status, 204 | 304) => Left::Bytes(0),
-            None => Left::Close,
+            _ if is_chunked => BodyLeft::Chunk(0),
+            Some(length) => BodyLeft::Bytes(length),
+            None if matches!(self.status, 204 | 304) => BodyLeft::Bytes(0),
+            None => BodyLeft::Close,
         });
-        self.keep &= self.left != Some(Left::Close);
+        self.keep &= self.left != Some(BodyLeft::Close);
         Ok(Some(head))
     }
 
     /// Goes on with the body; `true` at its end.
-    fn body(&mut self, mut bytes: &[u8], sink: &mut impl Sink) -> Result<bool, ExchangeError> {
+    fn body(&mut self, mut bytes: &[u8], sink: &mut impl BodySink) -> Result<bool, ExchangeError> {
         loop {
             match self.left {
                 None => return Ok(false),
-                Some(Left::Bytes(left)) => {
+                Some(BodyLeft::Bytes(left)) => {
                     if bytes.len() as u64 > left {
                         return Err(ExchangeError::Content("the reply is longer than it says"));
                     }
                     self.give(bytes, sink)?;
-                    self.left = Some(Left::Bytes(left - bytes.len() as u64));
+                    self.left = Some(BodyLeft::Bytes(left - bytes.len() as u64));
                     return Ok(left == bytes.len() as u64);
                 }
-                Some(Left::Close) => {
+                Some(BodyLeft::Close) => {
                     self.give(bytes, sink)?;
                     return Ok(false);
                 }
                 Some(_) if bytes.is_empty() => return Ok(false),
-                Some(Left::Chunk(left @ 3..)) => {
+                Some(BodyLeft::Chunk(left @ 3..)) => {
                     let now;
                     (now, bytes) = bytes.split_at(bytes.len().min((left - 2) as usize));
                     self.give(now, sink)?;
-                    self.left = Some(Left::Chunk(left - now.len() as u64));
+                    self.left = Some(BodyLeft::Chunk(left - now.len() as u64));
                 }
                 // The line end behind a chunk.
-                Some(Left::Chunk(left @ 1..=2)) => {
+                Some(BodyLeft::Chunk(left @ 1..=2)) => {
                     bytes = bytes.get(1..).unwrap_or_default();
-                    self.left = Some(Left::Chunk(left - 1));
+                    self.left = Some(BodyLeft::Chunk(left - 1));
                 }
-                Some(state @ (Left::Chunk(0) | Left::Trailer)) => {
+                Some(state @ (BodyLeft::Chunk(0) | BodyLeft::Trailer)) => {
                     let Some(end) = bytes.iter().position(|&byte| byte == b'\n') else {
                         self.line.extend_from_slice(bytes);
                         if self.line.len() > HEAD_MAX {
@@ -234,7 +238,7 @@ impl Reply {
                     bytes = bytes.get(end + 1..).unwrap_or_default();
                     let line = std::mem::take(&mut self.line);
                     let line = line.trim_ascii();
-                    if state == Left::Trailer {
+                    if state == BodyLeft::Trailer {
                         if line.is_empty() {
                             return Ok(true);
                         }
@@ -244,14 +248,17 @@ impl Reply {
                     let size = std::str::from_utf8(size).ok();
                     let size = size.and_then(|size| u64::from_str_radix(size.trim(), 16).ok());
                     let size = size.ok_or(ExchangeError::Protocol("HTTP/1.1 with sound chunks"))?;
-                    self.left =
-                        Some(if size == 0 { Left::Trailer } else { Left::Chunk(size.saturating_add(2)) });
+                    self.left = Some(if size == 0 {
+                        BodyLeft::Trailer
+                    } else {
+                        BodyLeft::Chunk(size.saturating_add(2))
+                    });
                 }
             }
         }
     }
 
-    fn give(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<(), ExchangeError> {
+    fn give(&mut self, bytes: &[u8], sink: &mut impl BodySink) -> Result<(), ExchangeError> {
         self.bytes += bytes.len() as u64;
         if self.status == 200 { sink.take(bytes) } else { Ok(()) }
     }
@@ -282,8 +289,8 @@ fn throw_away(stream: &TcpStream, dull: u64) -> io::Result<u64> {
 mod tests {
     use super::*;
 
-    fn fed(reply: &[u8], step: usize) -> Result<(Vec<u8>, Reply, bool), ExchangeError> {
-        let (mut body, mut read, mut done) = (Vec::new(), Reply::default(), false);
+    fn fed(reply: &[u8], step: usize) -> Result<(Vec<u8>, PlainReply, bool), ExchangeError> {
+        let (mut body, mut read, mut done) = (Vec::new(), PlainReply::default(), false);
         for piece in reply.chunks(step) {
             assert!(!done, "nothing comes after the end");
             done = read.feed(piece, &mut body)?;

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::buffer::Buffer;
 use super::hls::Viewing;
 use super::screen::{Screen, Test};
-use super::target::Protocol;
+use super::target::TargetProtocol;
 use super::{rtmp, rtsp};
 
 /// What a player of frames has in its buffer before it begins: RTMP and RTSP come as they are made.
@@ -28,15 +28,15 @@ impl Player {
     pub(super) async fn run(self) {
         let test = Arc::clone(&self.test);
         let lead = match test.target.protocol {
-            Protocol::Rtmp | Protocol::Rtsp => LEAD,
-            Protocol::Http | Protocol::Https | Protocol::Http2 => Duration::ZERO,
+            TargetProtocol::Rtmp | TargetProtocol::Rtsp => LEAD,
+            TargetProtocol::Http | TargetProtocol::Https | TargetProtocol::Http2 => Duration::ZERO,
         };
         let mut screen = Screen::new(test, Buffer::with_lead(lead));
         self.test.tally.players.fetch_add(1, Ordering::Relaxed);
         let viewing = async {
             match self.test.target.protocol {
-                Protocol::Rtmp => rtmp::view(&mut screen, self.source).await,
-                Protocol::Rtsp => rtsp::view(&mut screen, self.source).await,
+                TargetProtocol::Rtmp => rtmp::view(&mut screen, self.source).await,
+                TargetProtocol::Rtsp => rtsp::view(&mut screen, self.source).await,
                 _ => Viewing::new(&mut screen, self.source).view().await,
             }
         };

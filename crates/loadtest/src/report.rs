@@ -9,13 +9,13 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Options;
-use super::histogram::Histogram;
+use super::histogram::SharedHistogram;
 use super::screen::Test;
 use super::tally::Second;
 
 /// The outcome.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct LoadReport {
     /// What was played.
     pub url: String,
     /// Players asked for.
@@ -69,21 +69,21 @@ pub struct Latency {
     pub max_ms: f64,
 }
 
-impl From<&Histogram> for Latency {
-    fn from(histogram: &Histogram) -> Self {
+impl From<&SharedHistogram> for Latency {
+    fn from(histogram: &SharedHistogram) -> Self {
         let counts = histogram.counts();
         let ms = |of| counts.quantile(of).as_secs_f64() * 1e3;
         Self { count: counts.count(), p50_ms: ms(0.5), p90_ms: ms(0.9), p99_ms: ms(0.99), max_ms: ms(1.0) }
     }
 }
 
-pub(super) fn report(test: &Test, options: &Options, took: Duration, timeline: Vec<Second>) -> Report {
+pub(super) fn report(test: &Test, options: &Options, took: Duration, timeline: Vec<Second>) -> LoadReport {
     let Test { target, tally, .. } = test;
     let mut url = target.url.clone();
     // Tokens stand in queries, passwords before the host.
     url.set_query(None);
     let _ = url.set_password(None);
-    Report {
+    LoadReport {
         url: url.to_string(),
         players: options.players,
         seconds: took.as_secs_f64(),
@@ -104,7 +104,7 @@ pub(super) fn report(test: &Test, options: &Options, took: Duration, timeline: V
     }
 }
 
-impl Report {
+impl LoadReport {
     /// Nobody stood still, and somebody played.
     pub fn is_good(&self) -> bool {
         self.stalls == 0 && self.media_s > 0.0
@@ -184,7 +184,7 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} players for {:.0} s on {}", self.players, self.seconds, self.url)?;
         writeln!(

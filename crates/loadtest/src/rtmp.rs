@@ -46,7 +46,7 @@ async fn connection(screen: &mut Screen, source: Option<SocketAddr>) -> Result<(
         Target::parse(target.url.as_str()).map_err(|error| ExchangeError::Refused(error.to_string()))?;
     let mut viewer = Viewer::new(stream)?;
     let mut socket = connect(target.address, source).await?;
-    let mut order = Order::default();
+    let mut order = MessageOrder::default();
     let begun = Instant::now();
     // Ten thousand of them wait at a time: nobody holds a buffer while it waits.
     let mut buffer = Vec::new();
@@ -86,7 +86,7 @@ async fn connection(screen: &mut Screen, source: Option<SocketAddr>) -> Result<(
 
 /// Whether messages come as a player needs them. Sans-IO.
 #[derive(Debug, Default)]
-struct Order {
+struct MessageOrder {
     configured: bool,
     /// Times of the newest picture and sound.
     video: Option<u32>,
@@ -95,7 +95,7 @@ struct Order {
     shown: Option<u32>,
 }
 
-impl Order {
+impl MessageOrder {
     /// By how much the media that is there has grown, if it has.
     fn take(&mut self, seen: &Seen) -> Result<Option<Duration>, ExchangeError> {
         let (newest, timestamp_ms) = match seen {
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn media_grows_as_picture_and_sound_come() {
-        let mut order = Order::default();
+        let mut order = MessageOrder::default();
         assert_eq!(order.take(&video(0, 0x17, 0)), Ok(None));
         assert_eq!(order.take(&video(1000, 0x17, 1)), Ok(Some(Duration::ZERO)));
         assert_eq!(order.take(&audio(1010)), Ok(None));
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn disorder_is_named() {
         let broken = |messages: &[Seen]| {
-            let mut order = Order::default();
+            let mut order = MessageOrder::default();
             messages.iter().find_map(|seen| order.take(seen).err()).map(|error| error.to_string())
         };
         let first = video(0, 0x17, 0);

@@ -37,7 +37,7 @@ async fn connection(screen: &mut Screen, source: Option<SocketAddr>) -> Result<(
     // Not sent: nobody here answers a challenge.
     let _ = (url.set_username(""), url.set_password(None));
     let stream = connect(screen.test.target.address, source).await?;
-    let mut session = Session { stream, buffer: BytesMut::new(), sequence: 0, id: String::new() };
+    let mut session = PlayerSession { stream, buffer: BytesMut::new(), sequence: 0, id: String::new() };
     let described = session.ask("DESCRIBE", url.as_str(), "Accept: application/sdp\r\n").await?;
     let base = described.field("content-base").and_then(|base| Url::parse(base).ok()).unwrap_or(url);
     let tracks = tracks(&String::from_utf8_lossy(&described.body));
@@ -49,7 +49,7 @@ async fn connection(screen: &mut Screen, source: Option<SocketAddr>) -> Result<(
         let channel = index * 2;
         let transport = format!("Transport: RTP/AVP/TCP;unicast;interleaved={channel}-{}\r\n", channel + 1);
         session.ask("SETUP", &control(&base, &track.control), &transport).await?;
-        packets.push(Packets::new(track.rate));
+        packets.push(PacketCheck::new(track.rate));
     }
     session.ask("PLAY", base.as_str(), "Range: npt=0.000-\r\n").await?;
     let mut asked = Instant::now();
@@ -83,19 +83,19 @@ fn control(base: &Url, name: &str) -> String {
 
 /// A stream of a description (RFC 8866).
 #[derive(Debug, PartialEq)]
-struct Described {
+struct DescribedStream {
     control: String,
     rate: u32,
 }
 
 /// Pictures first: their time is the player's.
-fn tracks(sdp: &str) -> Vec<Described> {
-    let mut found: Vec<(bool, Described)> = Vec::new();
+fn tracks(sdp: &str) -> Vec<DescribedStream> {
+    let mut found: Vec<(bool, DescribedStream)> = Vec::new();
     for line in sdp.lines().map(str::trim) {
         if let Some(media) = line.strip_prefix("m=") {
             let is_picture = media.starts_with("video");
             if is_picture || media.starts_with("audio") {
-                found.push((is_picture, Described { control: String::new(), rate: VIDEO_RATE }));
+                found.push((is_picture, DescribedStream { control: String::new(), rate: VIDEO_RATE }));
             }
         } else if let Some((_, track)) = found.last_mut() {
             if let Some(control) = line.strip_prefix("a=control:") {
@@ -111,13 +111,13 @@ fn tracks(sdp: &str) -> Vec<Described> {
 
 /// The packets of one stream (RFC 3550 §5.1). Sans-IO.
 #[derive(Debug)]
-struct Packets {
+struct PacketCheck {
     rate: u32,
     sequence: Option<u16>,
     timestamp: Option<u32>,
 }
 
-impl Packets {
+impl PacketCheck {
     fn new(rate: u32) -> Self {
         Self { rate: rate.max(1), sequence: None, timestamp: None }
     }
@@ -149,12 +149,12 @@ impl Packets {
     }
 }
 
-struct Reply {
+struct RtspReply {
     head: String,
     body: Vec<u8>,
 }
 
-impl Reply {
+impl RtspReply {
     fn field(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(':'));
         let mut values = lines.filter(|(field, _)| field.trim().eq_ignore_ascii_case(name));
@@ -162,14 +162,14 @@ impl Reply {
     }
 }
 
-struct Session {
+struct PlayerSession {
     stream: TcpStream,
     buffer: BytesMut,
     sequence: u32,
     id: String,
 }
 
-impl Session {
+impl PlayerSession {
     async fn send(&mut self, method: &str, url: &str, fields: &str) -> Result<(), ExchangeError> {
         self.sequence += 1;
         let session = if self.id.is_empty() { String::new() } else { format!("Session: {}\r\n", self.id) };
@@ -180,7 +180,7 @@ impl Session {
         self.stream.write_all(request.as_bytes()).await.map_err(|error| broken(&error))
     }
 
-    async fn ask(&mut self, method: &str, url: &str, fields: &str) -> Result<Reply, ExchangeError> {
+    async fn ask(&mut self, method: &str, url: &str, fields: &str) -> Result<RtspReply, ExchangeError> {
         self.send(method, url, fields).await?;
         loop {
             if let Some(reply) = self.reply()? {
@@ -214,7 +214,7 @@ impl Session {
     }
 
     /// A whole reply at the front; packets before it are dropped.
-    fn reply(&mut self) -> Result<Option<Reply>, ExchangeError> {
+    fn reply(&mut self) -> Result<Option<RtspReply>, ExchangeError> {
         while self.buffer.first() == Some(&b'$') {
             if self.interleaved().is_none() {
                 return Ok(None);
@@ -225,7 +225,7 @@ impl Session {
             return if too_long { Err(ExchangeError::Protocol("RTSP/1.0")) } else { Ok(None) };
         };
         let text = String::from_utf8_lossy(self.buffer.get(..head).unwrap_or_default()).into_owned();
-        let reply = Reply { head: text, body: Vec::new() };
+        let reply = RtspReply { head: text, body: Vec::new() };
         let length = reply.field("content-length").and_then(|length| length.parse().ok()).unwrap_or(0_usize);
         if length > REPLY_MAX {
             return Err(ExchangeError::Protocol("RTSP/1.0"));
@@ -234,7 +234,7 @@ impl Session {
             return Ok(None);
         }
         self.buffer.advance(head + 4);
-        Ok(Some(Reply { body: self.buffer.split_to(length).to_vec(), ..reply }))
+        Ok(Some(RtspReply { body: self.buffer.split_to(length).to_vec(), ..reply }))
     }
 
     /// The next packet; replies to keep-alives between packets are read over.
@@ -272,8 +272,8 @@ mod tests {
         let sdp = "v=0\r\na=control:*\r\nm=audio 0 RTP/AVP 97\r\na=rtpmap:97 mpeg4-generic/48000/2\r\na=control:a\r\n\
                    m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:rtsp://h/x/v\r\n";
         let expected = [
-            Described { control: "rtsp://h/x/v".to_owned(), rate: 90_000 },
-            Described { control: "a".to_owned(), rate: 48_000 },
+            DescribedStream { control: "rtsp://h/x/v".to_owned(), rate: 90_000 },
+            DescribedStream { control: "a".to_owned(), rate: 48_000 },
         ];
         assert_eq!(tracks(sdp), expected);
         let base = Url::parse("rtsp://h/x/").expect("an URL");
@@ -290,7 +290,7 @@ mod tests {
             packet.extend([0; 8]);
             packet
         };
-        let mut packets = Packets::new(90_000);
+        let mut packets = PacketCheck::new(90_000);
         assert_eq!(packets.take(&packet(65_535, u32::MAX)), Ok(Some(Duration::ZERO)));
         assert_eq!(packets.take(&packet(0, u32::MAX)), Ok(None));
         assert_eq!(packets.take(&packet(1, 8_999)), Ok(Some(Duration::from_millis(100))));

@@ -8,19 +8,19 @@ use tokio::time::Instant;
 
 use super::buffer::Buffer;
 use super::fault::ExchangeError;
-use super::library::Library;
-use super::tally::Tally;
-use super::{Choice, Target};
+use super::library::MediaLibrary;
+use super::tally::LoadTally;
+use super::{LoadTarget, VariantChoice};
 
 /// After a reply that is no good, or a connection that was lost.
 pub(super) const AGAIN: Duration = Duration::from_millis(500);
 /// What all players share.
 pub(super) struct Test {
-    pub(super) target: Arc<Target>,
-    pub(super) tally: Tally,
-    pub(super) library: Library,
+    pub(super) target: Arc<LoadTarget>,
+    pub(super) tally: LoadTally,
+    pub(super) library: MediaLibrary,
     pub(super) tls: Arc<rustls::ClientConfig>,
-    pub(super) variant: Choice,
+    pub(super) variant: VariantChoice,
     pub(super) seek_every: Duration,
 }
 

@@ -11,7 +11,7 @@ use super::fault::{ExchangeError, PATIENCE, broken};
 const TEXT_MAX: usize = 16 << 20;
 
 /// Where a reply's body goes.
-pub(super) trait Sink {
+pub(super) trait BodySink {
     /// The next bytes.
     fn take(&mut self, bytes: &[u8]) -> Result<(), ExchangeError>;
     /// Bytes ahead that need not be seen.
@@ -25,7 +25,7 @@ pub(super) trait Sink {
 }
 
 /// A playlist.
-impl Sink for Vec<u8> {
+impl BodySink for Vec<u8> {
     fn take(&mut self, bytes: &[u8]) -> Result<(), ExchangeError> {
         if self.len() + bytes.len() > TEXT_MAX {
             return Err(ExchangeError::Content("the playlist has over 16 MB"));

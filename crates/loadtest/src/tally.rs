@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::fault::ExchangeError;
-use super::histogram::{Counts, Histogram};
+use super::histogram::{Counts, SharedHistogram};
 
 /// One look at all players.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -47,16 +47,16 @@ impl fmt::Display for Second {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) playlists: Histogram,
-    pub(super) segments: Histogram,
+pub(super) struct LoadTally {
+    pub(super) playlists: SharedHistogram,
+    pub(super) segments: SharedHistogram,
     /// To the first media, from the player's start.
-    pub(super) starts: Histogram,
-    /// From the end of a segment's own time to its arrival; of RTMP's pictures, see [`Tally::came`].
-    pub(super) lateness: Histogram,
+    pub(super) starts: SharedHistogram,
+    /// From the end of a segment's own time to its arrival; of RTMP's pictures, see [`LoadTally::came`].
+    pub(super) lateness: SharedHistogram,
     earliest: Earliest,
     /// From the end of the last listed segment's own time to the playlist's arrival.
-    pub(super) staleness: Histogram,
+    pub(super) staleness: SharedHistogram,
     pub(super) players: AtomicI64,
     pub(super) bytes: AtomicU64,
     /// Of all players together.
@@ -67,7 +67,7 @@ pub(super) struct Tally {
     pub(super) seeks: AtomicU64,
     pub(super) switches: AtomicU64,
     errors: Lock<BTreeMap<(&'static str, ExchangeError), u64>>,
-    shown: Lock<Shown>,
+    shown: Lock<LastLook>,
 }
 
 /// How early media has come, by its time stamps.
@@ -81,14 +81,14 @@ struct Earliest {
 
 /// What was there at the last look.
 #[derive(Debug, Default)]
-struct Shown {
+struct LastLook {
     at: Duration,
     bytes: u64,
     playlists: Counts,
     segments: Counts,
 }
 
-impl Tally {
+impl LoadTally {
     pub(super) fn error(&self, what: &'static str, error: ExchangeError) {
         *self.errors.lock().entry((what, error)).or_default() += 1;
     }
@@ -114,7 +114,7 @@ impl Tally {
 
     /// The state `at`, and rate and latencies since the last look.
     pub(super) fn second(&self, at: Duration) -> Second {
-        let now = Shown {
+        let now = LastLook {
             at,
             bytes: self.bytes.load(Ordering::Relaxed),
             playlists: self.playlists.counts(),

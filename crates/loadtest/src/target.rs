@@ -6,7 +6,7 @@ use url::Url;
 
 /// Why an URL is not tested: the user's fault.
 #[derive(Debug, thiserror::Error)]
-pub enum TargetError {
+pub enum LoadTargetError {
     /// Not an URL.
     #[error("{url:?} is not an URL: {source}")]
     Url {
@@ -42,7 +42,7 @@ pub enum TargetError {
 
 /// How a server is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub enum TargetProtocol {
     /// `http:`, HTTP/1.1.
     Http,
     /// `https:`, HTTP/2 or HTTP/1.1 as the server prefers (RFC 7301).
@@ -57,41 +57,41 @@ pub enum Protocol {
 
 /// A playlist or stream and the server that has it.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct LoadTarget {
     /// The playlist or stream. `h2c:` is written `http:` here.
     pub url: Url,
     /// Where the server listens.
     pub address: SocketAddr,
     /// How it is spoken to.
-    pub protocol: Protocol,
+    pub protocol: TargetProtocol,
 }
 
-impl Target {
+impl LoadTarget {
     /// Reads and resolves `url`. Public addresses are refused unless `owned`.
-    pub async fn resolve(url: &str, owned: bool) -> Result<Self, TargetError> {
+    pub async fn resolve(url: &str, owned: bool) -> Result<Self, LoadTargetError> {
         let plain = url.strip_prefix("h2c://").map(|rest| format!("http://{rest}"));
         let parsed = Url::parse(plain.as_deref().unwrap_or(url));
-        let parsed = parsed.map_err(|source| TargetError::Url { url: url.to_owned(), source })?;
+        let parsed = parsed.map_err(|source| LoadTargetError::Url { url: url.to_owned(), source })?;
         let (protocol, port) = match parsed.scheme() {
-            "http" if plain.is_some() => (Protocol::Http2, 80),
-            "http" => (Protocol::Http, 80),
-            "https" => (Protocol::Https, 443),
+            "http" if plain.is_some() => (TargetProtocol::Http2, 80),
+            "http" => (TargetProtocol::Http, 80),
+            "https" => (TargetProtocol::Https, 443),
             "rtmp" => {
                 amphi_protocol::rtmp::Target::parse(url)?;
-                (Protocol::Rtmp, 1935)
+                (TargetProtocol::Rtmp, 1935)
             }
-            "rtsp" => (Protocol::Rtsp, 554),
-            other => return Err(TargetError::Scheme { scheme: other.to_owned() }),
+            "rtsp" => (TargetProtocol::Rtsp, 554),
+            other => return Err(LoadTargetError::Scheme { scheme: other.to_owned() }),
         };
         let host = parsed.host_str().unwrap_or_default().to_owned();
         let port = parsed.port().unwrap_or(port);
-        let failed = |source| TargetError::Host { host: host.clone(), source };
+        let failed = |source| LoadTargetError::Host { host: host.clone(), source };
         let name = (host.trim_matches(['[', ']']), port);
         let mut found = tokio::net::lookup_host(name).await.map_err(failed)?;
         let nothing = || std::io::Error::new(std::io::ErrorKind::NotFound, "no address");
         let address = found.next().ok_or_else(|| failed(nothing()))?;
         if is_public(address.ip()) && !owned {
-            return Err(TargetError::Public { address: address.ip() });
+            return Err(LoadTargetError::Public { address: address.ip() });
         }
         Ok(Self { url: parsed, address, protocol })
     }

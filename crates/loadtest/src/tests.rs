@@ -11,7 +11,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 
 use super::buffer::Buffer;
-use super::histogram::Histogram;
+use super::histogram::SharedHistogram;
 use super::*;
 use amphi_container::isobmff::{put_box, put_full_box};
 
@@ -42,7 +42,7 @@ fn a_lead_keeps_a_stream_that_comes_as_it_is_made() {
 
 #[test]
 fn quantiles_are_near_the_truth() {
-    let histogram = Histogram::default();
+    let histogram = SharedHistogram::default();
     assert_eq!(histogram.counts().quantile(0.99), ms(0));
     for value in 1..=1000 {
         histogram.add(ms(value));
@@ -61,24 +61,24 @@ fn quantiles_are_near_the_truth() {
 #[tokio::test]
 async fn only_ones_own_servers_are_tested() {
     for url in ["http://127.0.0.1:1/x.m3u8", "http://[::1]:1/x.m3u8", "rtsp://10.1.2.3/x"] {
-        Target::resolve(url, false).await.expect(url);
+        LoadTarget::resolve(url, false).await.expect(url);
     }
-    let public = Target::resolve("http://192.0.2.7/x.m3u8", false).await.expect_err("public").to_string();
+    let public = LoadTarget::resolve("http://192.0.2.7/x.m3u8", false).await.expect_err("public").to_string();
     assert!(public.contains("--i-own-this-server"), "{public}");
-    Target::resolve("http://192.0.2.7/x.m3u8", true).await.expect("owned");
+    LoadTarget::resolve("http://192.0.2.7/x.m3u8", true).await.expect("owned");
     let protocols = [
-        ("https://127.0.0.1/x", Protocol::Https, 443),
-        ("h2c://127.0.0.1:7/x", Protocol::Http2, 7),
-        ("rtmp://127.0.0.1/app/stream", Protocol::Rtmp, 1935),
+        ("https://127.0.0.1/x", TargetProtocol::Https, 443),
+        ("h2c://127.0.0.1:7/x", TargetProtocol::Http2, 7),
+        ("rtmp://127.0.0.1/app/stream", TargetProtocol::Rtmp, 1935),
     ];
     for (url, protocol, port) in protocols {
-        let target = Target::resolve(url, false).await.expect(url);
+        let target = LoadTarget::resolve(url, false).await.expect(url);
         assert_eq!((target.protocol, target.address.port()), (protocol, port));
     }
     for (url, part) in
         [("x", "not an URL"), ("ftp://127.0.0.1/x", "ftp: is not tested"), ("rtmp://h", "application")]
     {
-        let fault = Target::resolve(url, false).await.expect_err(url).to_string();
+        let fault = LoadTarget::resolve(url, false).await.expect_err(url).to_string();
         assert!(fault.contains(part), "{fault}");
     }
 }
@@ -173,7 +173,7 @@ fn numbered(path: &str, name: &str) -> Option<u32> {
     path.strip_prefix(name)?.strip_suffix(".m4s")?.parse().ok()
 }
 
-async fn play(url: String, variant: Choice) -> Report {
+async fn play(url: String, variant: VariantChoice) -> LoadReport {
     let options = Options {
         players: 3,
         duration: Duration::from_secs(2),
@@ -183,7 +183,7 @@ async fn play(url: String, variant: Choice) -> Report {
         insecure: true,
         progress: false,
     };
-    run(Target::resolve(&url, false).await.expect("a target"), &options).await
+    run(LoadTarget::resolve(&url, false).await.expect("a target"), &options).await
 }
 
 /// A recording with sound of its own and two variants.
@@ -209,7 +209,7 @@ fn rich(path: &str) -> Option<Vec<u8>> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sound_of_its_own_is_fetched_and_the_rung_follows_the_rate() {
     let (address, _) = server(rich, None).await;
-    let report = play(format!("http://{address}/m.m3u8"), Choice::Adaptive).await;
+    let report = play(format!("http://{address}/m.m3u8"), VariantChoice::Adaptive).await;
     assert!(report.is_good(), "{report}");
     assert_eq!(report.errors, std::collections::BTreeMap::new(), "{report}");
     assert!(report.switches >= 1, "loopback carries more than the first guess: {report}");
@@ -239,7 +239,7 @@ async fn http2_and_tls_are_spoken_where_the_url_says_so() {
     let (old, _) = server(rich, Some(with(&[b"http/1.1"]))).await;
     let urls = [format!("h2c://{plain}"), format!("https://{new}"), format!("https://{old}")];
     for url in urls {
-        let report = play(format!("{url}/m.m3u8"), Choice::First).await;
+        let report = play(format!("{url}/m.m3u8"), VariantChoice::First).await;
         assert!(report.is_good() && report.errors.is_empty(), "{url}: {report}");
     }
 }
@@ -263,7 +263,7 @@ async fn replies_that_are_no_good_are_named_and_a_dry_buffer_is_a_stall() {
     let (address, _) = server(faulty, None).await;
     let test = |seed| async move {
         fastrand::seed(seed);
-        play(format!("http://{address}/m.m3u8"), Choice::First).await
+        play(format!("http://{address}/m.m3u8"), VariantChoice::First).await
     };
     // Players begin anywhere; by a few starts every place has been played.
     let mut errors = std::collections::BTreeMap::new();
@@ -290,7 +290,7 @@ fn stuck(path: &str) -> Option<Vec<u8>> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_stands_still_is_a_stall_of_every_player() {
     let (address, asked) = server(stuck, None).await;
-    let report = play(format!("http://{address}/m.m3u8"), Choice::First).await;
+    let report = play(format!("http://{address}/m.m3u8"), VariantChoice::First).await;
     assert_eq!((report.stalls, report.stalled_players, report.is_good()), (3, 3, false), "{report}");
     assert!(report.errors.is_empty(), "{report}");
     assert_eq!(report.segment.count, 3, "each segment once");

@@ -1,6 +1,6 @@
 //! Bounded feeds of frames from one source to its readers, which are threads.
 //!
-//! [`Publisher::publish`] never waits. A reader that falls behind loses frames from there to the next sync
+//! [`FeedWriter::publish`] never waits. A reader that falls behind loses frames from there to the next sync
 //! frame of the video track: it is never handed a picture that it cannot decode, and the frames it lost are
 //! counted. Dropping the publisher ends every reader; dropping a reader is noticed at the next frame.
 
@@ -16,7 +16,7 @@ const DEPTH: usize = 256;
 
 /// The writing end, shared by whoever subscribes.
 #[derive(Clone, Debug, Default)]
-pub struct Publisher {
+pub struct FeedWriter {
     subscribers: Arc<Lock<Vec<Subscriber>>>,
     dropped: Arc<Counter>,
 }
@@ -30,13 +30,13 @@ struct Subscriber {
 
 /// The reading end.
 #[derive(Debug)]
-pub struct Reader {
+pub struct FeedReader {
     receiver: Receiver<SourceFrame>,
 }
 
-/// What a [`Reader`] has to tell.
+/// What a [`FeedReader`] has to tell.
 #[derive(Debug)]
-pub enum Next {
+pub enum FeedItem {
     /// The next frame.
     Frame(SourceFrame),
     /// Nothing came in time.
@@ -45,12 +45,12 @@ pub enum Next {
     Ended,
 }
 
-impl Publisher {
+impl FeedWriter {
     /// A new reader of all frames from now on.
-    pub fn subscribe(&self) -> Reader {
+    pub fn subscribe(&self) -> FeedReader {
         let (sender, receiver) = sync_channel(DEPTH);
         self.lock().push(Subscriber { sender, skipping: false });
-        Reader { receiver }
+        FeedReader { receiver }
     }
 
     /// Hands `frame` to every reader that has room.
@@ -83,22 +83,22 @@ impl Publisher {
     }
 }
 
-impl Reader {
+impl FeedReader {
     /// Waits up to `timeout` for the next frame.
-    pub fn next(&self, timeout: Duration) -> Next {
+    pub fn next(&self, timeout: Duration) -> FeedItem {
         match self.receiver.recv_timeout(timeout) {
-            Ok(frame) => Next::Frame(frame),
-            Err(RecvTimeoutError::Timeout) => Next::Nothing,
-            Err(RecvTimeoutError::Disconnected) => Next::Ended,
+            Ok(frame) => FeedItem::Frame(frame),
+            Err(RecvTimeoutError::Timeout) => FeedItem::Nothing,
+            Err(RecvTimeoutError::Disconnected) => FeedItem::Ended,
         }
     }
 
     /// The next frame if one is there.
-    pub fn poll(&self) -> Next {
+    pub fn poll(&self) -> FeedItem {
         match self.receiver.try_recv() {
-            Ok(frame) => Next::Frame(frame),
-            Err(TryRecvError::Empty) => Next::Nothing,
-            Err(TryRecvError::Disconnected) => Next::Ended,
+            Ok(frame) => FeedItem::Frame(frame),
+            Err(TryRecvError::Empty) => FeedItem::Nothing,
+            Err(TryRecvError::Disconnected) => FeedItem::Ended,
         }
     }
 }
@@ -122,30 +122,30 @@ mod tests {
 
     #[test]
     fn a_late_reader_goes_on_at_the_next_sync_frame() {
-        let publisher = Publisher::default();
+        let publisher = FeedWriter::default();
         let reader = publisher.subscribe();
         for number in 0..DEPTH as i64 + 10 {
             publisher.publish(&picture(number, number == 0));
         }
         let mut read = 0;
-        while let Next::Frame(_) = reader.poll() {
+        while let FeedItem::Frame(_) = reader.poll() {
             read += 1;
         }
         assert_eq!(read, DEPTH);
         publisher.publish(&picture(1000, false));
         publisher.publish(&picture(1001, true));
         publisher.publish(&picture(1002, false));
-        let Next::Frame(first) = reader.poll() else { panic!("the sync frame is there") };
+        let FeedItem::Frame(first) = reader.poll() else { panic!("the sync frame is there") };
         assert_eq!(first.pts, MediaTime::from_millis(1001));
-        assert!(matches!(reader.poll(), Next::Frame(_)));
+        assert!(matches!(reader.poll(), FeedItem::Frame(_)));
         assert_eq!(publisher.dropped(), 11);
     }
 
     #[test]
     fn readers_end_with_the_publisher() {
-        let publisher = Publisher::default();
+        let publisher = FeedWriter::default();
         let reader = publisher.subscribe();
         drop(publisher);
-        assert!(matches!(reader.poll(), Next::Ended));
+        assert!(matches!(reader.poll(), FeedItem::Ended));
     }
 }

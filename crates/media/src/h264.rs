@@ -9,7 +9,7 @@ mod sps;
 use bytes::{Bytes, BytesMut};
 
 pub use configuration::{AvcConfiguration, AvcError, avc_configuration};
-pub use entry::{Start, frame_num, is_entry, is_idr, is_intra, recovery_point};
+pub use entry::{EntryPoint, frame_num, is_entry, is_idr, is_intra, recovery_point};
 pub use sps::{Chroma, LARGEST, VideoDescription, describe};
 
 /// `nal_unit_type` of a coded slice of a picture that is no IDR picture (ITU-T H.264 table 7-1).

@@ -21,33 +21,33 @@ use amphi_protocol::rtsp::{
 use amphi_runtime::udp::RtpPair;
 
 use super::Hall;
-use super::fault::Fault;
-use super::stream::{Carrier, Stream};
+use super::fault::SimulatedFault;
+use super::stream::{Carrier, SimulatedStream};
 
 /// Told in the `Session` header and kept: a session without a request for so long ends.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// A peer that takes nothing for so long is cut.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// With [`Fault::Reports`], how long the device goes without RTCP receiver reports.
+/// With [`SimulatedFault::Reports`], how long the device goes without RTCP receiver reports.
 const REPORTS_WITHIN: Duration = Duration::from_secs(20);
 
-pub(super) struct Connection {
+pub(super) struct SimulatorConnection {
     socket: TcpStream,
     peer: SocketAddr,
     hall: Arc<Hall>,
     requests: Requests,
     session: Session,
-    streams: Vec<Stream>,
+    streams: Vec<SimulatedStream>,
     /// Media for the peer.
     out: BytesMut,
-    fault: Option<Fault>,
-    faults: watch::Receiver<Option<Fault>>,
+    fault: Option<SimulatedFault>,
+    faults: watch::Receiver<Option<SimulatedFault>>,
     begun: MediaTime,
     /// When the peer last reported.
     reported: Instant,
 }
 
-impl Connection {
+impl SimulatorConnection {
     pub(super) fn new(socket: TcpStream, peer: SocketAddr, hall: Arc<Hall>) -> Self {
         let mut faults = hall.fault.clone();
         let fault = *faults.borrow_and_update();
@@ -74,7 +74,7 @@ impl Connection {
     pub(super) async fn run(mut self) -> io::Result<()> {
         self.socket.set_nodelay(true)?;
         loop {
-            if self.fault == Some(Fault::Freeze) {
+            if self.fault == Some(SimulatedFault::Freeze) {
                 if self.faults.changed().await.is_err() {
                     return Ok(());
                 }
@@ -83,7 +83,7 @@ impl Connection {
             }
             let wait = self.next_due().saturating_since(self.now());
             let mut patience = Instant::from_std(self.session.ends_at());
-            if self.session.is_playing() && self.fault == Some(Fault::Reports) {
+            if self.session.is_playing() && self.fault == Some(SimulatedFault::Reports) {
                 patience = patience.min(self.reported + REPORTS_WITHIN);
             }
             tokio::select! {
@@ -117,7 +117,7 @@ impl Connection {
                 self.requests.take().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             match incoming {
                 Some(Incoming::Request(request)) => {
-                    let is_deaf = self.fault == Some(Fault::Deaf) && self.session.is_playing();
+                    let is_deaf = self.fault == Some(SimulatedFault::Deaf) && self.session.is_playing();
                     if is_deaf && *request.method() != Method::Teardown {
                         continue;
                     }
@@ -148,7 +148,7 @@ impl Connection {
                 self.session.playing(Span::default(), &starts);
             }
             Event::Pause => {
-                self.streams.iter_mut().for_each(Stream::pause);
+                self.streams.iter_mut().for_each(SimulatedStream::pause);
                 self.session.paused();
             }
             Event::TearDown => {}
@@ -158,7 +158,7 @@ impl Connection {
 
     fn tracks(&self) -> impl Iterator<Item = &ClipTrack> {
         let Hall { clip, spares, .. } = &*self.hall;
-        let mono = Some(&spares.mono).filter(|_| self.fault == Some(Fault::Mono));
+        let mono = Some(&spares.mono).filter(|_| self.fault == Some(SimulatedFault::Mono));
         clip.video.iter().chain(mono.or(clip.audio.as_ref()))
     }
 
@@ -185,13 +185,13 @@ impl Connection {
             }
         };
         self.streams.retain(|stream| stream.number() != number);
-        self.streams.push(Stream::new(number, track, carrier, packetizer, self.fault));
+        self.streams.push(SimulatedStream::new(number, track, carrier, packetizer, self.fault));
         self.session.set_up(ssrc, ports);
         Ok(())
     }
 
     fn next_due(&self) -> MediaTime {
-        let due = self.streams.iter().filter_map(Stream::due_at);
+        let due = self.streams.iter().filter_map(SimulatedStream::due_at);
         due.min().unwrap_or_else(|| self.now() + TIMEOUT)
     }
 
@@ -199,7 +199,7 @@ impl Connection {
     fn now(&self) -> MediaTime {
         let now = self.hall.clock.now();
         match self.fault {
-            Some(Fault::Skew(ppm)) => {
+            Some(SimulatedFault::Skew(ppm)) => {
                 let since = now.as_nanos() - self.begun.as_nanos();
                 now.offset_nanos((i128::from(since) * i128::from(ppm) / 1_000_000) as i64)
             }
@@ -218,8 +218,8 @@ impl Connection {
     /// The device begins or ceases to fail.
     fn refit(&mut self) -> io::Result<()> {
         let fault = *self.faults.borrow_and_update();
-        if fault.is_some_and(Fault::ends_sessions) {
-            if fault == Some(Fault::Reset) {
+        if fault.is_some_and(SimulatedFault::ends_sessions) {
+            if fault == Some(SimulatedFault::Reset) {
                 SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))?;
             }
             return Err(io::Error::other("the device fails"));
@@ -232,13 +232,13 @@ impl Connection {
         Ok(())
     }
 
-    fn set_fault(&mut self, fault: Option<Fault>) {
+    fn set_fault(&mut self, fault: Option<SimulatedFault>) {
         self.fault = fault;
         self.session.set_timeout(match fault {
-            Some(Fault::Timeout(seconds)) => Duration::from_secs(seconds.into()),
+            Some(SimulatedFault::Timeout(seconds)) => Duration::from_secs(seconds.into()),
             _ => TIMEOUT,
         });
-        if fault == Some(Fault::Expire) {
+        if fault == Some(SimulatedFault::Expire) {
             // A password that nobody knows.
             let password = format!("{:032x}", fastrand::u128(..));
             self.session.set_digest(Some(Digest::new("expired", "0", "nobody", &password)));

@@ -27,7 +27,7 @@ use std::str::FromStr;
 
 /// See the module's table.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fault {
+pub enum SimulatedFault {
     /// `off`
     Off,
     /// `reset`
@@ -78,27 +78,27 @@ pub enum Fault {
 pub struct UnknownFault(String);
 
 /// Faults without a number.
-const PLAIN: [(&str, Fault); 17] = [
-    ("off", Fault::Off),
-    ("reset", Fault::Reset),
-    ("freeze", Fault::Freeze),
-    ("no-video", Fault::NoVideo),
-    ("no-audio", Fault::NoAudio),
-    ("still", Fault::Still),
-    ("black", Fault::Black),
-    ("silent", Fault::Silent),
-    ("reorder", Fault::Reorder),
-    ("video-reset", Fault::VideoReset),
-    ("wrap", Fault::Wrap),
-    ("resize", Fault::Resize),
-    ("garbage", Fault::Garbage),
-    ("deaf", Fault::Deaf),
-    ("reports", Fault::Reports),
-    ("expire", Fault::Expire),
-    ("mono", Fault::Mono),
+const PLAIN: [(&str, SimulatedFault); 17] = [
+    ("off", SimulatedFault::Off),
+    ("reset", SimulatedFault::Reset),
+    ("freeze", SimulatedFault::Freeze),
+    ("no-video", SimulatedFault::NoVideo),
+    ("no-audio", SimulatedFault::NoAudio),
+    ("still", SimulatedFault::Still),
+    ("black", SimulatedFault::Black),
+    ("silent", SimulatedFault::Silent),
+    ("reorder", SimulatedFault::Reorder),
+    ("video-reset", SimulatedFault::VideoReset),
+    ("wrap", SimulatedFault::Wrap),
+    ("resize", SimulatedFault::Resize),
+    ("garbage", SimulatedFault::Garbage),
+    ("deaf", SimulatedFault::Deaf),
+    ("reports", SimulatedFault::Reports),
+    ("expire", SimulatedFault::Expire),
+    ("mono", SimulatedFault::Mono),
 ];
 
-impl FromStr for Fault {
+impl FromStr for SimulatedFault {
     type Err = UnknownFault;
 
     fn from_str(text: &str) -> Result<Self, UnknownFault> {
@@ -117,7 +117,7 @@ impl FromStr for Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for SimulatedFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Loss(percent) => write!(f, "loss={percent}"),
@@ -129,7 +129,7 @@ impl fmt::Display for Fault {
     }
 }
 
-impl Fault {
+impl SimulatedFault {
     /// Sessions end when it begins; what it changes is seen by the next one.
     pub(super) const fn ends_sessions(self) -> bool {
         matches!(self, Self::Off | Self::Reset | Self::Wrap | Self::Skew(_) | Self::Expire | Self::Mono)
@@ -144,10 +144,10 @@ mod tests {
     fn every_name_is_read_as_it_is_written() {
         let numbers = ["loss=2.5", "jump=-3600", "skew=200", "timeout=20"];
         for name in PLAIN.iter().map(|(name, _)| *name).chain(numbers) {
-            assert_eq!(name.parse::<Fault>().map(|fault| fault.to_string()), Ok(name.to_owned()));
+            assert_eq!(name.parse::<SimulatedFault>().map(|fault| fault.to_string()), Ok(name.to_owned()));
         }
         for text in ["", "of", "loss=101", "loss", "jump=x", "off=1", "timeout=0"] {
-            assert!(text.parse::<Fault>().is_err(), "{text}");
+            assert!(text.parse::<SimulatedFault>().is_err(), "{text}");
         }
     }
 }

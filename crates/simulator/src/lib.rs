@@ -36,9 +36,9 @@ use amphi_container::clip::{Clip, ClipTrack};
 use amphi_media::clock::Clock;
 use amphi_protocol::rtsp::Digest;
 
-use connection::Connection;
+use connection::SimulatorConnection;
 
-pub use fault::{Fault, UnknownFault};
+pub use fault::{SimulatedFault, UnknownFault};
 
 /// Connections at once; a real device has fewer.
 const CONNECTIONS: usize = 16;
@@ -73,7 +73,7 @@ pub struct Simulator {
     address: SocketAddr,
     end: CancellationToken,
     tasks: TaskTracker,
-    fault: watch::Sender<Option<Fault>>,
+    fault: watch::Sender<Option<SimulatedFault>>,
 }
 
 /// Everything that connections share.
@@ -82,7 +82,7 @@ struct Hall {
     spares: Arc<Spares>,
     digest: Option<Digest>,
     clock: Arc<dyn Clock>,
-    fault: watch::Receiver<Option<Fault>>,
+    fault: watch::Receiver<Option<SimulatedFault>>,
 }
 
 impl Simulator {
@@ -113,12 +113,12 @@ impl Simulator {
     }
 
     /// Makes the device fail from now on, or mends it.
-    pub fn set_fault(&self, fault: Option<Fault>) {
+    pub fn set_fault(&self, fault: Option<SimulatedFault>) {
         self.fault.send_replace(fault);
     }
 
     /// What fails at present.
-    pub fn fault(&self) -> Option<Fault> {
+    pub fn fault(&self) -> Option<SimulatedFault> {
         *self.fault.borrow()
     }
 
@@ -140,7 +140,7 @@ async fn accept(listener: TcpListener, hall: Arc<Hall>, end: CancellationToken, 
         let (Ok((stream, peer)), Ok(place)) = (accepted, Arc::clone(&places).try_acquire_owned()) else {
             continue;
         };
-        if *hall.fault.borrow() == Some(Fault::Off) {
+        if *hall.fault.borrow() == Some(SimulatedFault::Off) {
             // Nobody is there: the peer gets RST, as from a host without a server.
             drop(SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)));
             continue;
@@ -149,7 +149,7 @@ async fn accept(listener: TcpListener, hall: Arc<Hall>, end: CancellationToken, 
         tasks.spawn(async move {
             let ended = tokio::select! {
                 () = end.cancelled() => Ok(()),
-                ended = Connection::new(stream, peer, hall).run() => ended,
+                ended = SimulatorConnection::new(stream, peer, hall).run() => ended,
             };
             if let Err(error) = ended {
                 debug!(%peer, %error, "simulator: connection ended");

@@ -24,7 +24,7 @@ pub(super) struct Playout {
 
 /// A sample that is due.
 #[derive(Clone, Debug)]
-pub(super) struct Due {
+pub(super) struct DueSample {
     /// Its RTP timestamp.
     pub(super) timestamp: u32,
     pub(super) data: Bytes,
@@ -78,10 +78,11 @@ impl Playout {
     }
 
     /// Takes the next sample.
-    pub(super) fn take(&mut self) -> Option<Due> {
+    pub(super) fn take(&mut self) -> Option<DueSample> {
         let sample = self.sample()?.clone();
         let data = self.held.clone().unwrap_or(sample.data);
-        let due = Due { timestamp: self.timestamp(sample.pts), data, format: Arc::clone(&self.track.format) };
+        let due =
+            DueSample { timestamp: self.timestamp(sample.pts), data, format: Arc::clone(&self.track.format) };
         self.advance();
         Some(due)
     }

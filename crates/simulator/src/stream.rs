@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::Spares;
-use super::fault::Fault;
+use super::fault::SimulatedFault;
 use super::playout::Playout;
 use amphi_container::clip::ClipTrack;
 use amphi_media::{MediaTime, TrackFormat, h264};
@@ -12,11 +12,11 @@ use amphi_runtime::udp::RtpPair;
 
 /// Nanoseconds between two sender reports.
 const REPORT_EVERY: i64 = 2_000_000_000;
-/// With [`Fault::Wrap`], seconds from PLAY to the end of 32 bits.
+/// With [`SimulatedFault::Wrap`], seconds from PLAY to the end of 32 bits.
 const WRAP_AFTER: i64 = 5;
-/// With [`Fault::Garbage`], every so many access units are senseless.
+/// With [`SimulatedFault::Garbage`], every so many access units are senseless.
 const GARBAGE_EVERY: u32 = 20;
-/// With [`Fault::Reorder`], so many packets are one round.
+/// With [`SimulatedFault::Reorder`], so many packets are one round.
 const REORDER_EVERY: u32 = 10;
 
 /// Where a stream's packets go.
@@ -28,7 +28,7 @@ pub(super) enum Carrier {
 }
 
 /// A stream that was set up.
-pub(super) struct Stream {
+pub(super) struct SimulatedStream {
     /// Its number in the session's description.
     number: usize,
     track: ClipTrack,
@@ -36,7 +36,7 @@ pub(super) struct Stream {
     packetizer: Packetizer,
     playout: Option<Playout>,
     report_at: MediaTime,
-    fault: Option<Fault>,
+    fault: Option<SimulatedFault>,
     /// Access units and packets so far, for faults that come again and again.
     units: u32,
     packets: u32,
@@ -44,13 +44,13 @@ pub(super) struct Stream {
     overtaken: Option<Bytes>,
 }
 
-impl Stream {
+impl SimulatedStream {
     pub(super) fn new(
         number: usize,
         track: ClipTrack,
         carrier: Carrier,
         packetizer: Packetizer,
-        fault: Option<Fault>,
+        fault: Option<SimulatedFault>,
     ) -> Self {
         Self {
             number,
@@ -80,7 +80,7 @@ impl Stream {
         let (track, fault) = (&self.track, self.fault);
         let playout = self.playout.get_or_insert_with(|| {
             let mut playout = Playout::new(track, now, fastrand::u32(..));
-            if fault == Some(Fault::Wrap) {
+            if fault == Some(SimulatedFault::Wrap) {
                 playout.set_timestamp(now.offset_nanos(WRAP_AFTER * 1_000_000_000), 0);
             }
             playout
@@ -94,15 +94,15 @@ impl Stream {
     }
 
     /// The device begins or ceases to fail.
-    pub(super) fn refit(&mut self, fault: Option<Fault>, spares: &Spares, now: MediaTime) {
+    pub(super) fn refit(&mut self, fault: Option<SimulatedFault>, spares: &Spares, now: MediaTime) {
         let is_video = self.is_video();
         let was = std::mem::replace(&mut self.fault, fault);
         let Some(playout) = &mut self.playout else { return };
         let origin = playout.origin();
         let track = match fault {
-            Some(Fault::Black) if is_video => spares.black.video.as_ref(),
-            Some(Fault::Silent) if !is_video => spares.black.audio.as_ref(),
-            Some(Fault::Resize) if is_video => spares.small.video.as_ref(),
+            Some(SimulatedFault::Black) if is_video => spares.black.video.as_ref(),
+            Some(SimulatedFault::Silent) if !is_video => spares.black.audio.as_ref(),
+            Some(SimulatedFault::Resize) if is_video => spares.small.video.as_ref(),
             _ => None,
         };
         // What was not sent meanwhile is not sent later.
@@ -111,17 +111,17 @@ impl Stream {
             *playout = Playout::new(track.unwrap_or(&self.track), now, origin);
         }
         match fault {
-            Some(Fault::Jump(seconds)) => playout.shift(i64::from(seconds)),
-            Some(Fault::VideoReset) if is_video => playout.set_timestamp(now, 0),
-            Some(Fault::Still) if is_video => playout.stand_still(),
+            Some(SimulatedFault::Jump(seconds)) => playout.shift(i64::from(seconds)),
+            Some(SimulatedFault::VideoReset) if is_video => playout.set_timestamp(now, 0),
+            Some(SimulatedFault::Still) if is_video => playout.stand_still(),
             _ => {}
         }
     }
 
     fn is_mute(&self) -> bool {
         match self.fault {
-            Some(Fault::NoVideo) => self.is_video(),
-            Some(Fault::NoAudio) => !self.is_video(),
+            Some(SimulatedFault::NoVideo) => self.is_video(),
+            Some(SimulatedFault::NoAudio) => !self.is_video(),
             _ => false,
         }
     }
@@ -141,7 +141,8 @@ impl Stream {
             self.units = self.units.wrapping_add(1);
             match &*due.format {
                 TrackFormat::H264(_)
-                    if self.fault == Some(Fault::Garbage) && self.units.is_multiple_of(GARBAGE_EVERY) =>
+                    if self.fault == Some(SimulatedFault::Garbage)
+                        && self.units.is_multiple_of(GARBAGE_EVERY) =>
                 {
                     self.packetizer.h264(due.timestamp, h264::sample_nals(&garbage()), &mut packets);
                 }
@@ -176,8 +177,8 @@ impl Stream {
             Carrier::Interleaved(channel, _) => interleaved(*channel, &packet, out),
             Carrier::Udp(RtpPair { data, .. }) => {
                 match self.fault {
-                    Some(Fault::Loss(percent)) if fastrand::f64() * 100.0 < percent => return,
-                    Some(Fault::Reorder) if self.packets.is_multiple_of(REORDER_EVERY) => {
+                    Some(SimulatedFault::Loss(percent)) if fastrand::f64() * 100.0 < percent => return,
+                    Some(SimulatedFault::Reorder) if self.packets.is_multiple_of(REORDER_EVERY) => {
                         self.overtaken = Some(packet);
                         return;
                     }

@@ -8,12 +8,12 @@ use crate::rtsp::client::{Credentials, Place};
 
 /// An RTSP URL without credentials, and the credentials. Has no `Debug`: it holds a password.
 #[derive(Clone)]
-pub(super) struct Address {
+pub(super) struct SourceAddress {
     pub(super) url: Url,
     pub(super) credentials: Option<Credentials>,
 }
 
-impl Address {
+impl SourceAddress {
     /// Reads `rtsp://[user[:password]@]host[:port]/path`; user and password are percent-encoded
     /// (RFC 3986 §3.2.1).
     pub(super) fn parse(text: &str) -> Result<Self, SourceFault> {
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn credentials_are_taken_out_and_decoded() {
         let address =
-            Address::parse("rtsp://admin:p%40ss%2fw%C3%B6rd%@192.0.2.7:8554/extron1?x=1").ok().unwrap();
+            SourceAddress::parse("rtsp://admin:p%40ss%2fw%C3%B6rd%@192.0.2.7:8554/extron1?x=1").ok().unwrap();
         assert_eq!(address.url.as_str(), "rtsp://192.0.2.7:8554/extron1?x=1");
         let credentials = address.credentials.unwrap();
         assert_eq!((&*credentials.username, &*credentials.password), ("admin", "p@ss/wörd%"));
@@ -54,13 +54,13 @@ mod tests {
 
     #[test]
     fn an_url_without_credentials_has_none() {
-        assert!(Address::parse("rtsp://[::1]/extron1").ok().unwrap().credentials.is_none());
+        assert!(SourceAddress::parse("rtsp://[::1]/extron1").ok().unwrap().credentials.is_none());
     }
 
     #[test]
     fn other_urls_are_refused_without_being_repeated() {
         for url in ["http://u:secret@h/", "rtsps://u:secret@h/", "u:secret@h", "rtsp:///secret", ""] {
-            let fault = Address::parse(url).err().unwrap();
+            let fault = SourceAddress::parse(url).err().unwrap();
             assert!(!fault.to_string().contains("secret"), "{fault}");
         }
     }

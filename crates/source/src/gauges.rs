@@ -1,6 +1,6 @@
 //! What a source counts about itself, for metrics and the console.
 
-use super::intake::Unit;
+use super::intake::ArrivedUnit;
 use super::timeline::Timeline;
 use crate::media::Track;
 use crate::meter::{Counter, Gauge, Note};
@@ -73,7 +73,7 @@ impl SourceGauges {
         self.skew_ppb.set((ppm * 1000.0) as i64 as u64);
     }
 
-    pub(super) fn count(&self, unit: &Unit) {
+    pub(super) fn count(&self, unit: &ArrivedUnit) {
         match unit.track() {
             Track::Video => self.pictures.increment(),
             Track::Audio => self.sounds.increment(),

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::address::Address;
+use super::address::SourceAddress;
 use super::fault::SourceFault;
-use super::session::{Event, Session};
+use super::session::{SessionEvent, SourceSession};
 use crate::clock::Clock;
 use crate::config::Transport;
 use crate::media::{Track, TrackFormat, h264};
@@ -19,17 +19,17 @@ const WITHIN: Duration = Duration::from_secs(11);
 
 /// The first IDR picture of the source at `url`, as an Annex B access unit behind its parameter sets.
 pub async fn glance(url: &str, transport: Transport, clock: Arc<dyn Clock>) -> Result<Vec<u8>, SourceFault> {
-    let address = Address::parse(url)?;
-    let mut session = Session::open(&address, transport, clock).await?;
+    let address = SourceAddress::parse(url)?;
+    let mut session = SourceSession::open(&address, transport, clock).await?;
     let picture = tokio::time::timeout(WITHIN, first_picture(&mut session)).await;
     session.close().await;
     picture.unwrap_or(Err(SourceFault::NoSyncFrame(WITHIN.as_secs())))
 }
 
-async fn first_picture(session: &mut Session) -> Result<Vec<u8>, SourceFault> {
+async fn first_picture(session: &mut SourceSession) -> Result<Vec<u8>, SourceFault> {
     loop {
         match session.next().await? {
-            Event::Unit(unit)
+            SessionEvent::Unit(unit)
                 if unit.track() == Track::Video && unit.lost == 0 && h264::is_idr(&unit.data) =>
             {
                 let TrackFormat::H264(parameter_sets) = &*unit.format else { continue };

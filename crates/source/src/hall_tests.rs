@@ -9,10 +9,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::address::Address;
+use super::address::SourceAddress;
 use super::fault::SourceFault;
 use super::intake::Intake;
-use super::session::{Event, Session};
+use super::session::{SessionEvent, SourceSession};
 use crate::clock::SystemClock;
 use crate::config::Transport;
 use crate::media::Track;
@@ -161,9 +161,9 @@ impl Hall {
         format!("rtsp://admin:secret@127.0.0.1:{}/x", self.port)
     }
 
-    async fn session(&self) -> Result<Session, SourceFault> {
-        let address = Address::parse(&self.url())?;
-        Session::open(&address, Transport::Tcp, Arc::new(SystemClock::default())).await
+    async fn session(&self) -> Result<SourceSession, SourceFault> {
+        let address = SourceAddress::parse(&self.url())?;
+        SourceSession::open(&address, Transport::Tcp, Arc::new(SystemClock::default())).await
     }
 
     /// Plays until so many pictures have come; their losses, and how many frames of sound.
@@ -172,8 +172,8 @@ impl Hall {
         let (mut losses, mut sounds) = (Vec::new(), 0);
         while losses.len() < pictures {
             match tokio::time::timeout(Duration::from_secs(10), session.next()).await.expect("pictures")? {
-                Event::Unit(unit) if unit.track() == Track::Video => losses.push(unit.lost),
-                Event::Unit(_) => sounds += 1,
+                SessionEvent::Unit(unit) if unit.track() == Track::Video => losses.push(unit.lost),
+                SessionEvent::Unit(_) => sounds += 1,
                 _ => {}
             }
         }
@@ -340,7 +340,8 @@ async fn sound_that_says_goodbye_is_waited_for_no_longer() {
     let (mut pictures, mut waited) = (0, false);
     while pictures < 80 {
         let event = tokio::time::timeout(Duration::from_secs(10), session.next()).await.expect("pictures");
-        pictures += usize::from(matches!(event.unwrap(), Event::Unit(unit) if unit.track() == Track::Video));
+        pictures +=
+            usize::from(matches!(event.unwrap(), SessionEvent::Unit(unit) if unit.track() == Track::Video));
         waited |= session.awaited().is_some();
     }
     assert!(waited, "it may go on after all");
@@ -364,13 +365,13 @@ async fn packets_of_others_cost_no_picture() {
     while pictures < 60 {
         match tokio::time::timeout(Duration::from_secs(10), session.next()).await.expect("pictures").unwrap()
         {
-            Event::Unit(unit) => {
+            SessionEvent::Unit(unit) => {
                 pictures += usize::from(unit.track() == Track::Video);
                 intake.push(unit, |frame| {
                     whole += usize::from(frame.track() == Track::Video && !frame.data.is_empty());
                 });
             }
-            Event::Broken { missing, .. } => {
+            SessionEvent::Broken { missing, .. } => {
                 strange += 1;
                 if missing {
                     intake.broken();

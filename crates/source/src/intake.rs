@@ -1,7 +1,7 @@
 //! From units as they arrive to frames as the ladder wants them. Sans-IO.
 //!
 //! # Contract
-//! Hand every [`Unit`] to [`Intake::push`] in the order of arrival, every sender report to
+//! Hand every [`ArrivedUnit`] to [`Intake::push`] in the order of arrival, every sender report to
 //! [`Intake::sender_report`]; call [`Intake::broken`] when something was lost that no unit tells of. Frames
 //! come out in the same order:
 //! * the first one is an IDR picture or a recovery point, sound before it is dropped;
@@ -30,7 +30,7 @@ const NO_ENTRY: &str = "pictures come, but no IDR picture and no recovery point,
 
 /// One access unit as it arrived.
 #[derive(Clone, Debug)]
-pub(super) struct Unit {
+pub(super) struct ArrivedUnit {
     pub(super) rtp: RtpInstant,
     pub(super) arrival: MediaTime,
     /// A length-prefixed H.264 access unit without parameter sets, delimiters and filler, or raw AAC.
@@ -42,7 +42,7 @@ pub(super) struct Unit {
     pub(super) format: Arc<TrackFormat>,
 }
 
-impl Unit {
+impl ArrivedUnit {
     pub(super) fn track(&self) -> Track {
         self.format.track()
     }
@@ -61,7 +61,7 @@ pub(super) struct Intake {
     format: Option<Arc<TrackFormat>>,
     /// The timeline is not settled, and few enough frames have come.
     holding: bool,
-    held: Vec<Unit>,
+    held: Vec<ArrivedUnit>,
 }
 
 impl Intake {
@@ -78,12 +78,12 @@ impl Intake {
     }
 
     /// Takes a unit in and hands all frames that are ready to `out`.
-    pub(super) fn push(&mut self, unit: Unit, mut out: impl FnMut(SourceFrame)) {
+    pub(super) fn push(&mut self, unit: ArrivedUnit, mut out: impl FnMut(SourceFrame)) {
         self.timeline.observe(unit.track(), unit.rtp, unit.arrival);
-        let unit = Unit { sync: self.is_entry(&unit), ..unit };
+        let unit = ArrivedUnit { sync: self.is_entry(&unit), ..unit };
         let unit = match self.admits(&unit) {
             true => unit,
-            false if self.begun && !self.holding => Unit { data: Bytes::new(), ..unit },
+            false if self.begun && !self.holding => ArrivedUnit { data: Bytes::new(), ..unit },
             false => return,
         };
         self.holding &= !self.timeline.is_settled() && self.held.len() < HELD;
@@ -124,7 +124,7 @@ impl Intake {
     }
 
     /// Decoding can start with it.
-    fn is_entry(&mut self, unit: &Unit) -> bool {
+    fn is_entry(&mut self, unit: &ArrivedUnit) -> bool {
         if unit.track() == Track::Audio {
             return unit.sync;
         }
@@ -142,7 +142,7 @@ impl Intake {
         &self.timeline
     }
 
-    fn admits(&mut self, unit: &Unit) -> bool {
+    fn admits(&mut self, unit: &ArrivedUnit) -> bool {
         if unit.track() == Track::Audio {
             return self.begun;
         }
@@ -171,8 +171,8 @@ mod tests {
         Arc::new(TrackFormat::H264(parameter_sets))
     }
 
-    fn picture(n: i64, (sync, lost): (bool, u16), format: &Arc<TrackFormat>) -> Unit {
-        Unit {
+    fn picture(n: i64, (sync, lost): (bool, u16), format: &Arc<TrackFormat>) -> ArrivedUnit {
+        ArrivedUnit {
             rtp: RtpInstant { ticks: n * 6000, clock_rate: 90_000 },
             arrival: MediaTime::from_millis(1_795_000_000_000 + n * 200 / 3),
             data: Bytes::from(n.to_string()),
@@ -182,16 +182,16 @@ mod tests {
         }
     }
 
-    fn sound(n: i64) -> Unit {
+    fn sound(n: i64) -> ArrivedUnit {
         let format = AudioSpecificConfig::lc(AudioFormat { sample_rate: 48_000, channels: 2 });
-        Unit {
+        ArrivedUnit {
             rtp: RtpInstant { ticks: n * 3200, clock_rate: 48_000 },
             format: Arc::new(TrackFormat::Aac(format)),
             ..picture(n, IDR, &h264(1))
         }
     }
 
-    fn run(units: impl IntoIterator<Item = Unit>) -> Vec<(Track, String)> {
+    fn run(units: impl IntoIterator<Item = ArrivedUnit>) -> Vec<(Track, String)> {
         let mut intake = Intake::new(15);
         let mut out = Vec::new();
         for unit in units {
@@ -279,7 +279,7 @@ mod tests {
         let unit = |n: i64, sync: bool| {
             let slice: &[u8] =
                 if n % 30 == 9 { &[0, 0, 0, 3, 0x41, 0x88, 0x80] } else { &[0, 0, 0, 2, 0x41, 0x9a] };
-            Unit { data: slice.into(), sync, ..picture(n, P, &format) }
+            ArrivedUnit { data: slice.into(), sync, ..picture(n, P, &format) }
         };
         let run = |kinds: &dyn Fn(i64) -> bool| {
             let (mut intake, mut syncs, mut trouble) = (Intake::new(15), Vec::new(), None);
@@ -302,7 +302,7 @@ mod tests {
     fn held_frames_are_bounded_and_none_is_lost() {
         let format = h264(1);
         // A server that sends 400 pictures within a moment.
-        let burst = (0..400).map(|n| Unit {
+        let burst = (0..400).map(|n| ArrivedUnit {
             arrival: MediaTime::from_millis(1_795_000_000_000),
             ..picture(n, if n == 0 { IDR } else { P }, &format)
         });

@@ -17,12 +17,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::described::described;
 use super::gauges::SourceGauges;
-use super::intake::{Intake, Unit};
+use super::intake::{ArrivedUnit, Intake};
 use super::presence::Presence;
 use super::timeline::RtpInstant;
 use crate::clock::{Clocks, Leap};
 use crate::config::SecondPublisher;
-use crate::feed::Publisher;
+use crate::feed::FeedWriter;
 use crate::matrix::{SourceState, SourceStatus};
 use crate::media::{MediaTime, Track, TrackFormat};
 
@@ -37,7 +37,7 @@ pub struct Inlet {
     /// Pictures per second of the lattice that pictures are to stand on.
     pub lattice_fps: u32,
     /// Where frames go.
-    pub feed: Publisher,
+    pub feed: FeedWriter,
     /// How the source is.
     pub status: watch::Sender<SourceStatus>,
     /// What it counts.
@@ -168,7 +168,7 @@ impl Publication {
         }
         let now = self.inlet.clocks.media.now();
         let rtp = RtpInstant { ticks: pts_ms, clock_rate: CLOCK_RATE };
-        let unit = Unit { rtp, arrival: now, data, sync, lost: 0, format };
+        let unit = ArrivedUnit { rtp, arrival: now, data, sync, lost: 0, format };
         let track = unit.track();
         self.inlet.gauges.count(&unit);
         self.presence.frame(track, now);
@@ -239,7 +239,7 @@ impl Publication {
     }
 
     /// Says what is sent, when that is something else than before.
-    fn describe(&mut self, unit: &Unit) {
+    fn describe(&mut self, unit: &ArrivedUnit) {
         let Some(known) = self.formats.get_mut(unit.track() as usize) else { return };
         if known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &unit.format)) {
             return;
@@ -284,7 +284,7 @@ mod tests {
     fn inlet_at(second: SecondPublisher, clock: Arc<ManualClock>) -> Arc<Inlet> {
         Arc::new(Inlet {
             lattice_fps: 15,
-            feed: Publisher::default(),
+            feed: FeedWriter::default(),
             status: watch::Sender::new(SourceStatus::idle(NOW)),
             gauges: Arc::default(),
             clocks: Clocks { media: clock.clone(), wall: clock },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::intake::Intake;
-use super::payload::Made;
+use super::payload::Depacketized;
 use super::timeline::RtpInstant;
 use super::tracks;
 use crate::media::{MediaTime, Track};
@@ -63,9 +63,9 @@ pub fn rehearse(sdp: &[u8], udp: bool, packets: impl IntoIterator<Item = Hailed>
         }
         for made in made.drain(..) {
             match made {
-                Made::Unit(unit) => intake.push(unit, |_| frames += 1),
-                Made::Broken { missing: true, .. } => intake.broken(),
-                Made::Broken { .. } | Made::Nothing => {}
+                Depacketized::Unit(unit) => intake.push(unit, |_| frames += 1),
+                Depacketized::Broken { missing: true, .. } => intake.broken(),
+                Depacketized::Broken { .. } | Depacketized::Nothing => {}
             }
         }
     }

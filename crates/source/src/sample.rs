@@ -11,7 +11,7 @@ const LAST_SLICE: u8 = 5;
 
 /// An access unit without delimiters and filler.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Picture {
+pub(super) struct AccessUnit {
     pub(super) data: Bytes,
     /// It holds an IDR slice, or a recovery point that serves as one: decoding can start here.
     pub(super) idr: bool,
@@ -20,7 +20,7 @@ pub(super) struct Picture {
 /// Takes access unit delimiters (ISO/IEC 14496-15 §5.3.2 advises against them in samples) and filler out of
 /// a length-prefixed access unit. `None` if it has no slice. Copies only if something inside must go; a
 /// delimiter at the beginning, where it belongs, is cut off.
-pub(super) fn clean(data: &Bytes) -> Option<Picture> {
+pub(super) fn clean(data: &Bytes) -> Option<AccessUnit> {
     let (mut idr, mut slices, mut leading, mut inside) = (false, 0, 0, false);
     for (index, nal) in h264::sample_nals(data).enumerate() {
         match h264::nal_type(nal) {
@@ -35,7 +35,7 @@ pub(super) fn clean(data: &Bytes) -> Option<Picture> {
         return None;
     }
     if !inside {
-        return Some(Picture { data: data.slice(leading..), idr });
+        return Some(AccessUnit { data: data.slice(leading..), idr });
     }
     let mut kept = BytesMut::with_capacity(data.len());
     for nal in h264::sample_nals(data) {
@@ -43,7 +43,7 @@ pub(super) fn clean(data: &Bytes) -> Option<Picture> {
             h264::push_sample_nal(&mut kept, nal);
         }
     }
-    Some(Picture { data: kept.freeze(), idr })
+    Some(AccessUnit { data: kept.freeze(), idr })
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! One RTSP connection: set up, read, torn down. A thin shell over [`crate::rtsp::client`].
 //!
 //! # Contract
-//! [`Session::open`] ends within [`OPEN_WITHIN`]; then [`Session::next`] until it fails or enough was seen;
-//! then [`Session::close`], which attempts TEARDOWN and ends within a second. `next` may be cancelled.
+//! [`SourceSession::open`] ends within [`OPEN_WITHIN`]; then [`SourceSession::next`] until it fails or enough was seen;
+//! then [`SourceSession::close`], which attempts TEARDOWN and ends within a second. `next` may be cancelled.
 //! Dropping a session attempts TEARDOWN in the background, so it must happen inside the runtime.
 //!
 //! Redirects are followed, while it opens and later ([`Place::moved`] has the rule). Receiver reports go out every five
@@ -16,13 +16,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::address::Address;
+use super::address::SourceAddress;
 use super::fault::{self, SourceFault};
-use super::intake::Unit;
-use super::payload::Made;
+use super::intake::ArrivedUnit;
+use super::payload::Depacketized;
 use super::timeline::RtpInstant;
-use super::tracks::{self, Choice};
-use super::wire::{Came, Wire};
+use super::tracks::{self, TrackChoice};
+use super::wire::{Came, SourceTransport};
 use crate::clock::Clock;
 use crate::config::Transport;
 use crate::matrix::SourceMedia;
@@ -39,19 +39,19 @@ const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// RFC 2326 appendix D.1.
 const RTSP_PORT: u16 = 554;
 /// The way to where the server sent us.
-type Moving = dyn Future<Output = Result<Session, SourceFault>> + Send;
+type Moving = dyn Future<Output = Result<SourceSession, SourceFault>> + Send;
 const USER_AGENT: &str = concat!("Amphi/", env!("CARGO_PKG_VERSION"));
 
 /// An open connection that plays.
-pub(super) struct Session {
-    wire: Wire,
+pub(super) struct SourceSession {
+    wire: SourceTransport,
     began: Instant,
     place: Place,
     /// Where it began, and how it may go on elsewhere.
     home: Home,
-    choice: Choice,
-    receivers: Vec<Stream>,
-    ready: VecDeque<Event>,
+    choice: TrackChoice,
+    receivers: Vec<SourceStream>,
+    ready: VecDeque<SessionEvent>,
     /// Told when everything before it has been.
     fault: Option<SourceFault>,
     /// The server sent us elsewhere.
@@ -71,7 +71,7 @@ struct Home {
     moves: u32,
 }
 
-struct Stream {
+struct SourceStream {
     track: Track,
     receiver: Receiver,
     clock_rate: u32,
@@ -79,9 +79,9 @@ struct Stream {
 
 /// What a connection has to tell.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(super) enum SessionEvent {
     /// An access unit.
-    Unit(Unit),
+    Unit(ArrivedUnit),
     /// A sender report: NTP time (32.32 bits) `ntp` was `rtp` on `track`.
     Report { track: Track, rtp: RtpInstant, ntp: u64 },
     /// A packet could not be understood.
@@ -109,10 +109,10 @@ impl From<SourceFault> for Otherwise {
     }
 }
 
-impl Session {
+impl SourceSession {
     /// Connects, describes, sets up picture and sound, plays.
     pub(super) async fn open(
-        address: &Address,
+        address: &SourceAddress,
         transport: Transport,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SourceFault> {
@@ -138,7 +138,7 @@ impl Session {
     }
 
     /// The next event. A failure is final.
-    pub(super) async fn next(&mut self) -> Result<Event, SourceFault> {
+    pub(super) async fn next(&mut self) -> Result<SessionEvent, SourceFault> {
         loop {
             if let Some(event) = self.ready.pop_front() {
                 return Ok(event);
@@ -185,7 +185,11 @@ impl Session {
                     Ok(place) => {
                         tracing::info!("the encoder sends us elsewhere in mid-stream");
                         let why = "the encoder sent us elsewhere in mid-stream".to_owned();
-                        self.ready.push_back(Event::Broken { track: Track::Video, missing: true, why });
+                        self.ready.push_back(SessionEvent::Broken {
+                            track: Track::Video,
+                            missing: true,
+                            why,
+                        });
                         self.moving = Some(Box::pin(Self::open_at(place, self.home.clone())));
                     }
                     Err(fault) => self.fault = Some(fault),
@@ -246,14 +250,18 @@ impl Session {
                     }
                     (Arrived::Report { ticks, ntp }, track) => {
                         let rtp = RtpInstant { ticks, clock_rate: stream.clock_rate };
-                        self.ready.push_back(Event::Report { track, rtp, ntp });
+                        self.ready.push_back(SessionEvent::Report { track, rtp, ntp });
                     }
                     // Of another type or source, often: what is missing of ours is told by sequence numbers.
                     (Arrived::Broken(why), track) => {
-                        self.ready.push_back(Event::Broken { track, missing: false, why: why.to_owned() });
+                        self.ready.push_back(SessionEvent::Broken {
+                            track,
+                            missing: false,
+                            why: why.to_owned(),
+                        });
                     }
                 }
-                self.ready.extend(made.drain(..).map(|made| Event::of(track, made)));
+                self.ready.extend(made.drain(..).map(|made| SessionEvent::of(track, made)));
             }
         }
     }
@@ -287,12 +295,12 @@ impl Session {
     }
 }
 
-impl Event {
-    fn of(track: Track, made: Made) -> Self {
+impl SessionEvent {
+    fn of(track: Track, made: Depacketized) -> Self {
         match made {
-            Made::Unit(unit) => Self::Unit(unit),
-            Made::Broken { missing, why } => Self::Broken { track, missing, why },
-            Made::Nothing => Self::Nothing,
+            Depacketized::Unit(unit) => Self::Unit(unit),
+            Depacketized::Broken { missing, why } => Self::Broken { track, missing, why },
+            Depacketized::Nothing => Self::Nothing,
         }
     }
 }
@@ -310,12 +318,12 @@ impl Home {
 
 /// A session that is being opened.
 struct Opening<'a> {
-    wire: Wire,
+    wire: SourceTransport,
     began: Instant,
     place: &'a Place,
     home: &'a Home,
-    choice: Option<Choice>,
-    receivers: Vec<Stream>,
+    choice: Option<TrackChoice>,
+    receivers: Vec<SourceStream>,
     ssrc: u32,
     cname: String,
     /// What came before the answer to PLAY.
@@ -326,7 +334,7 @@ impl<'a> Opening<'a> {
     async fn new(place: &'a Place, home: &'a Home) -> Result<Self, SourceFault> {
         let client = Client::new(place, USER_AGENT, fastrand::u64(..));
         let (host, port) = (place.url.host_str().unwrap_or_default(), place.url.port().unwrap_or(RTSP_PORT));
-        let wire = Wire::connect(host, port, client).await;
+        let wire = SourceTransport::connect(host, port, client).await;
         let wire = wire.map_err(|error| SourceFault::Connect(error.to_string()))?;
         Ok(Self {
             wire,
@@ -342,7 +350,7 @@ impl<'a> Opening<'a> {
     }
 
     /// From DESCRIBE to the answer to PLAY.
-    async fn run(mut self) -> Result<Session, Otherwise> {
+    async fn run(mut self) -> Result<SourceSession, Otherwise> {
         loop {
             self.handle().map_err(|failure| self.fault(failure))?;
             let mut happened = false;
@@ -412,7 +420,7 @@ impl<'a> Opening<'a> {
                     choice.audio.as_ref().map_or(media.clock_rate, |(_, audio)| audio.clock_rate())
                 }
             };
-            self.receivers.push(Stream {
+            self.receivers.push(SourceStream {
                 track,
                 receiver: Receiver::new(media.payload_type, clock_rate, udp),
                 clock_rate,
@@ -431,7 +439,7 @@ impl<'a> Opening<'a> {
         Ok(())
     }
 
-    fn plays(mut self, starts: &[Option<u32>]) -> Result<Session, SourceFault> {
+    fn plays(mut self, starts: &[Option<u32>]) -> Result<SourceSession, SourceFault> {
         // RTP-Info is often missing or wrong: its times serve if all are there, its sequence numbers never (GStreamer's
         // are one off, others are 0 or random).
         if starts.len() == self.receivers.len() && starts.iter().all(Option::is_some) {
@@ -449,7 +457,7 @@ impl<'a> Opening<'a> {
                 stream.receiver.packet(&data, now, arrival);
             }
         }
-        Ok(Session {
+        Ok(SourceSession {
             wire: self.wire,
             began: self.began,
             place: self.place.clone(),

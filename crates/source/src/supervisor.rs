@@ -20,15 +20,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::address::Address;
+use super::address::SourceAddress;
 use super::fault::SourceFault;
 use super::gauges::{Mute, SourceGauges};
 use super::intake::Intake;
-use super::session::{Event, Session};
+use super::session::{SessionEvent, SourceSession};
 use super::silence::Silence;
 use crate::clock::{Clocks, Leap};
 use crate::config::Source;
-use crate::feed::Publisher;
+use crate::feed::FeedWriter;
 use crate::matrix::{SourceState, SourceStatus};
 use crate::media::Track;
 use crate::retry::{BackOff, Urgency};
@@ -43,7 +43,7 @@ pub struct SourceTask {
     /// Whether a channel wants it. `keep_open` sources are pulled regardless.
     pub wanted: watch::Receiver<bool>,
     /// Where its frames go.
-    pub feed: Publisher,
+    pub feed: FeedWriter,
     /// How it is.
     pub status: watch::Sender<SourceStatus>,
     /// What it counts.
@@ -55,7 +55,7 @@ pub struct SourceTask {
 }
 
 /// Why a connection or a wait ended.
-enum Ending {
+enum SourceEnd {
     Shutdown,
     Unwanted,
     Fault(SourceFault),
@@ -70,7 +70,7 @@ impl SourceTask {
                 self.report(SourceState::Idle, "waits for a publisher");
                 return self.shutdown.cancelled().await;
             }
-            url => match Address::parse(url) {
+            url => match SourceAddress::parse(url) {
                 Ok(address) => address,
                 Err(fault) => {
                     tracing::error!(source = self.source.name, %fault, "cannot be pulled");
@@ -104,9 +104,9 @@ impl SourceTask {
             let ending = self.pull(&address, &mut live_since).await;
             back_off.flowed(live_since.map_or(Duration::ZERO, |since: Instant| since.elapsed()));
             rest = match ending {
-                Ending::Shutdown => return,
-                Ending::Unwanted => None,
-                Ending::Fault(fault) => {
+                SourceEnd::Shutdown => return,
+                SourceEnd::Unwanted => None,
+                SourceEnd::Fault(fault) => {
                     // A host that has frozen answers nothing from then on.
                     let still = matches!(fault, SourceFault::NoAnswer(_)) && self.gauges.stalled.get() > 0;
                     self.gauges.stalled.set(u64::from(fault.is_stall() || still));
@@ -126,17 +126,17 @@ impl SourceTask {
     }
 
     /// One connection, from the first packet to the last. Sets `live_since` when the first frame is out.
-    async fn pull(&mut self, address: &Address, live_since: &mut Option<Instant>) -> Ending {
+    async fn pull(&mut self, address: &SourceAddress, live_since: &mut Option<Instant>) -> SourceEnd {
         self.report(SourceState::Connecting, "");
         self.gauges.clear();
         let opened = tokio::select! {
-            () = self.shutdown.cancelled() => return Ending::Shutdown,
-            () = unwanted(&mut self.wanted, self.source.keep_open) => return Ending::Unwanted,
-            opened = Session::open(address, self.source.transport, Arc::clone(&self.clocks.media)) => opened,
+            () = self.shutdown.cancelled() => return SourceEnd::Shutdown,
+            () = unwanted(&mut self.wanted, self.source.keep_open) => return SourceEnd::Unwanted,
+            opened = SourceSession::open(address, self.source.transport, Arc::clone(&self.clocks.media)) => opened,
         };
         let mut session = match opened {
             Ok(session) => session,
-            Err(fault) => return Ending::Fault(fault),
+            Err(fault) => return SourceEnd::Fault(fault),
         };
         for skipped in session.skipped() {
             tracing::warn!(
@@ -155,7 +155,7 @@ impl SourceTask {
         });
         self.report(SourceState::Connecting, "waits for the first picture");
         let ending = self.read(&mut session, live_since).await;
-        if let Ending::Fault(fault) = &ending
+        if let SourceEnd::Fault(fault) = &ending
             && fault.is_stall()
         {
             self.report(SourceState::Stalled, &fault.to_string());
@@ -165,7 +165,7 @@ impl SourceTask {
     }
 
     /// Reads until something ends it.
-    async fn read(&mut self, session: &mut Session, live_since: &mut Option<Instant>) -> Ending {
+    async fn read(&mut self, session: &mut SourceSession, live_since: &mut Option<Instant>) -> SourceEnd {
         let began = Instant::now();
         let mut intake = Intake::new(self.lattice_fps);
         let mut silence = Silence::default();
@@ -173,12 +173,12 @@ impl SourceTask {
         loop {
             let event = tokio::select! {
                 biased;
-                () = self.shutdown.cancelled() => return Ending::Shutdown,
-                () = unwanted(&mut self.wanted, self.source.keep_open) => return Ending::Unwanted,
+                () = self.shutdown.cancelled() => return SourceEnd::Shutdown,
+                () = unwanted(&mut self.wanted, self.source.keep_open) => return SourceEnd::Unwanted,
                 event = session.next() => event,
                 () = tokio::time::sleep_until(began + silence.deadline()) => {
                     match silence.verdict(began.elapsed()) {
-                        Some(fault) => return Ending::Fault(fault),
+                        Some(fault) => return SourceEnd::Fault(fault),
                         None => continue,
                     }
                 }
@@ -188,9 +188,9 @@ impl SourceTask {
                 intake = Intake::new(self.lattice_fps);
             }
             match event {
-                Err(fault) => return Ending::Fault(fault),
-                Ok(Event::Nothing) => {}
-                Ok(Event::Broken { track, missing, why }) => {
+                Err(fault) => return SourceEnd::Fault(fault),
+                Ok(SessionEvent::Nothing) => {}
+                Ok(SessionEvent::Broken { track, missing, why }) => {
                     tracing::debug!(source = self.source.name, why, "a packet was not understood");
                     self.gauges.broken.increment();
                     if track == Track::Audio {
@@ -200,8 +200,8 @@ impl SourceTask {
                         intake.broken();
                     }
                 }
-                Ok(Event::Report { track, rtp, ntp }) => intake.sender_report(track, rtp, ntp),
-                Ok(Event::Unit(unit)) => {
+                Ok(SessionEvent::Report { track, rtp, ntp }) => intake.sender_report(track, rtp, ntp),
+                Ok(SessionEvent::Unit(unit)) => {
                     let (track, sync) = (unit.track(), unit.sync);
                     silence.heard(track, began.elapsed());
                     self.gauges.count(&unit);
@@ -229,7 +229,7 @@ impl SourceTask {
             }
             // Audio alone keeps `next` ready; the picture's silence must be seen all the same.
             if let Some(fault) = silence.verdict(began.elapsed()) {
-                return Ending::Fault(fault);
+                return SourceEnd::Fault(fault);
             }
         }
     }
@@ -239,7 +239,7 @@ impl SourceTask {
         self.report(SourceState::Live, "");
     }
 
-    fn media_changed(&self, session: &Session) {
+    fn media_changed(&self, session: &SourceSession) {
         self.status.send_if_modified(|status| {
             let media = Some(session.media());
             let changed = status.media != media;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{SourceGauges, SourceTask};
 use crate::clock::{Clocks, ManualClock};
 use crate::config::{Secret, Source};
-use crate::feed::{Next, Publisher, Reader};
+use crate::feed::{FeedItem, FeedReader, FeedWriter};
 use crate::matrix::{SourceState, SourceStatus};
 use crate::media::{MediaTime, Track, TrackFormat, h264};
 
@@ -139,7 +139,7 @@ async fn serve<F: Future<Output = ()> + Send>(script: impl Fn(Peer) -> F + Send 
 }
 
 struct Rig {
-    reader: Reader,
+    reader: FeedReader,
     status: watch::Receiver<SourceStatus>,
     wanted: watch::Sender<bool>,
     shutdown: CancellationToken,
@@ -162,7 +162,7 @@ impl Rig {
     fn start_by(source: Source, wanted: bool, clocks: Clocks) -> Self {
         let (status_sender, status) = watch::channel(SourceStatus::idle(clocks.wall.now()));
         let (wanted, wanted_receiver) = watch::channel(wanted);
-        let (feed, shutdown) = (Publisher::default(), CancellationToken::new());
+        let (feed, shutdown) = (FeedWriter::default(), CancellationToken::new());
         let reader = feed.subscribe();
         let task = SourceTask {
             source,
@@ -214,7 +214,7 @@ async fn frames_come_and_the_unanswered_keepalive_does_not_end_them() {
     assert_eq!(rig.status.borrow().state, SourceState::Live);
     assert_eq!(rig.status.borrow().connects, 1);
     let (mut pictures, mut sounds, mut last) = (0, 0, None);
-    while let Next::Frame(frame) = rig.reader.poll() {
+    while let FeedItem::Frame(frame) = rig.reader.poll() {
         match frame.track() {
             Track::Audio => sounds += 1,
             Track::Video => {

@@ -9,7 +9,7 @@ use crate::rtsp::client::{Description, Media};
 
 /// The tracks to set up, as indices into the description, and who makes access units of their packets.
 #[derive(Debug)]
-pub(super) struct Choice {
+pub(super) struct TrackChoice {
     pub(super) video: (usize, H264Payload),
     pub(super) audio: Option<(usize, SoundPayload)>,
     /// Tracks that are left out, for people.
@@ -17,7 +17,7 @@ pub(super) struct Choice {
 }
 
 /// Takes the first H.264 track and the first track of sound that can be used.
-pub(super) fn choose(description: &Description) -> Result<Choice, SourceFault> {
+pub(super) fn choose(description: &Description) -> Result<TrackChoice, SourceFault> {
     let (mut video, mut audio, mut skipped, mut other_video) = (None, None, Vec::new(), None);
     for (index, media) in description.media.iter().enumerate() {
         let why = match &*media.kind {
@@ -44,7 +44,7 @@ pub(super) fn choose(description: &Description) -> Result<Choice, SourceFault> {
         skipped.push(format!("{} ({why})", printable(&media.kind)));
     }
     match (video, other_video) {
-        (Some(video), _) => Ok(Choice { video, audio, skipped }),
+        (Some(video), _) => Ok(TrackChoice { video, audio, skipped }),
         (None, Some(codec)) => Err(SourceFault::VideoCodec(codec)),
         (None, None) => Err(SourceFault::NoVideo),
     }

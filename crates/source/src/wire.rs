@@ -1,7 +1,7 @@
 //! The sockets of one RTSP connection: TCP, and a pair of UDP sockets for each medium that does not come on it.
 //!
 //! # Contract
-//! [`Wire::wait`] sends what is to be sent and ends with the first thing that comes, or when its time is over; it may be
+//! [`SourceTransport::wait`] sends what is to be sent and ends with the first thing that comes, or when its time is over; it may be
 //! cancelled. Dropping it says TEARDOWN in the background, so it must happen inside the runtime.
 
 use std::io;
@@ -36,11 +36,11 @@ pub(super) enum Came {
 }
 
 /// See the module's contract.
-pub(super) struct Wire {
+pub(super) struct SourceTransport {
     tcp: Arc<TcpStream>,
     pub(super) client: Client,
     /// For each medium, by its place in the list of those that are set up.
-    ports: Vec<Ports>,
+    ports: Vec<UdpPorts>,
     /// Where datagrams are read to; empty without UDP.
     datagram: Vec<u8>,
 }
@@ -65,14 +65,14 @@ impl Senders {
 }
 
 /// A medium's UDP sockets.
-struct Ports {
+struct UdpPorts {
     pair: RtpPair,
     senders: Senders,
     /// Where reports go.
     control: Option<SocketAddr>,
 }
 
-impl Wire {
+impl SourceTransport {
     pub(super) async fn connect(host: &str, port: u16, client: Client) -> io::Result<Self> {
         let host = host.trim_matches(['[', ']']);
         let tcp = TcpStream::connect((host, port)).await?;
@@ -93,7 +93,7 @@ impl Wire {
         // A picture is a burst of packets. What the system does not grant is not needed on a quiet machine.
         let _ = socket2::SockRef::from(&pair.data).set_recv_buffer_size(1 << 20);
         self.datagram.resize(usize::from(u16::MAX), 0);
-        self.ports.push(Ports { pair, senders, control });
+        self.ports.push(UdpPorts { pair, senders, control });
     }
 
     /// The routes of all media are known: who may send is settled, groups are joined, and firewalls on the way learn of
@@ -225,7 +225,7 @@ impl Wire {
     }
 }
 
-impl Drop for Wire {
+impl Drop for SourceTransport {
     fn drop(&mut self) {
         self.client.tear_down();
         if self.client.is_over() || self.client.output().is_empty() {

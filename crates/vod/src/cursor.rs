@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::names::Kind;
+use super::names::TrackSelection;
 use super::presentation::{Presentation, Rendition};
 use super::recording::Recording;
 use super::{Layout, Track};
@@ -32,7 +32,7 @@ const BATCH_MAX: u64 = 1 << 20;
 pub struct FrameRendition {
     recording: Arc<Recording>,
     /// Its tracks, the picture first.
-    kinds: Vec<Kind>,
+    kinds: Vec<TrackSelection>,
     /// On the recording's own timeline.
     part: Range<MediaTime>,
 }
@@ -54,18 +54,18 @@ impl Presentation {
     fn frames_of(&self, rendition: &Rendition) -> Option<FrameRendition> {
         let Rendition { recording, trim, kind } = rendition;
         let movie = &recording.movie;
-        let picture = movie.video.as_ref().map(|_| Kind::Picture);
-        let sound = |index: usize| movie.audio.get(index).map(|_| Kind::Sound(index));
+        let picture = movie.video.as_ref().map(|_| TrackSelection::Picture);
+        let sound = |index: usize| movie.audio.get(index).map(|_| TrackSelection::Sound(index));
         // A playlist may name picture and sound of one file apart.
         let same = |it: &&Rendition| it.recording.path == recording.path && it.trim == *trim;
         let apart = self.renditions.iter().filter(same).find_map(|it| match it.kind {
-            Kind::Sound(index) => sound(index),
-            Kind::Both | Kind::Picture => None,
+            TrackSelection::Sound(index) => sound(index),
+            TrackSelection::Both | TrackSelection::Picture => None,
         });
-        let kinds: Vec<Kind> = match *kind {
-            Kind::Both => picture.into_iter().chain(sound(0)).collect(),
-            Kind::Picture => picture.into_iter().chain(apart).collect(),
-            Kind::Sound(index) => sound(index).into_iter().collect(),
+        let kinds: Vec<TrackSelection> = match *kind {
+            TrackSelection::Both => picture.into_iter().chain(sound(0)).collect(),
+            TrackSelection::Picture => picture.into_iter().chain(apart).collect(),
+            TrackSelection::Sound(index) => sound(index).into_iter().collect(),
         };
         let Range { start, end } = recording.span(*trim);
         let part = MediaTime::from_nanos(start)..MediaTime::from_nanos(end);
@@ -81,7 +81,7 @@ impl FrameRendition {
     }
 
     /// Its tracks, the picture first.
-    pub fn kinds(&self) -> &[Kind] {
+    pub fn kinds(&self) -> &[TrackSelection] {
         &self.kinds
     }
 
@@ -91,17 +91,17 @@ impl FrameRendition {
     }
 
     /// One of its tracks.
-    pub fn track(&self, kind: Kind) -> Option<&Track> {
+    pub fn track(&self, kind: TrackSelection) -> Option<&Track> {
         match kind {
-            Kind::Picture => self.recording.movie.video.as_ref(),
-            Kind::Sound(index) => self.recording.movie.audio.get(index),
-            Kind::Both => self.recording.movie.lead(),
+            TrackSelection::Picture => self.recording.movie.video.as_ref(),
+            TrackSelection::Sound(index) => self.recording.movie.audio.get(index),
+            TrackSelection::Both => self.recording.movie.lead(),
         }
     }
 
     /// Those of its tracks that every protocol of frames can carry: H.264 and AAC-LC.
-    pub fn formats(&self) -> Vec<(Kind, TrackFormat)> {
-        let coded = |&kind: &Kind| Some((kind, self.track(kind)?.coding.format()?));
+    pub fn formats(&self) -> Vec<(TrackSelection, TrackFormat)> {
+        let coded = |&kind: &TrackSelection| Some((kind, self.track(kind)?.coding.format()?));
         self.kinds.iter().filter_map(coded).collect()
     }
 
@@ -130,7 +130,7 @@ impl FrameRendition {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedSample {
     /// Its track.
-    pub kind: Kind,
+    pub kind: TrackSelection,
     /// When it is decoded.
     pub decode: MediaTime,
     /// When it is shown or heard.
@@ -156,7 +156,7 @@ pub struct SampleBatch {
 #[derive(Clone, Debug)]
 pub struct SampleCursor {
     rendition: FrameRendition,
-    heads: Vec<Head>,
+    heads: Vec<TrackHead>,
     start: MediaTime,
     until: MediaTime,
     delay: Duration,
@@ -164,8 +164,8 @@ pub struct SampleCursor {
 
 /// Where a track is read.
 #[derive(Clone, Copy, Debug)]
-struct Head {
-    kind: Kind,
+struct TrackHead {
+    kind: TrackSelection,
     next: u32,
 }
 
@@ -180,12 +180,13 @@ struct Taken {
 
 impl SampleCursor {
     /// At the beginning of these tracks of a rendition.
-    pub fn new(rendition: FrameRendition, kinds: &[Kind]) -> Self {
-        let heads = kinds.iter().map(|&kind| Head { kind, next: 0 }).collect();
+    pub fn new(rendition: FrameRendition, kinds: &[TrackSelection]) -> Self {
+        let heads = kinds.iter().map(|&kind| TrackHead { kind, next: 0 }).collect();
         let (start, until) = (MediaTime::default(), MediaTime::default() + rendition.duration());
         let mut cursor = Self { rendition, heads, start, until, delay: Duration::ZERO };
         cursor.seek(MediaTime::default());
-        let pictures = cursor.heads.iter().enumerate().filter(|(_, head)| head.kind == Kind::Picture);
+        let pictures =
+            cursor.heads.iter().enumerate().filter(|(_, head)| head.kind == TrackSelection::Picture);
         let first = pictures.filter_map(|(head, _)| cursor.next_of(head)).min();
         cursor.delay = first.map_or(Duration::ZERO, |first| MediaTime::default().saturating_since(first));
         cursor
@@ -221,7 +222,7 @@ impl SampleCursor {
     pub fn seek(&mut self, to: MediaTime) {
         let Self { rendition, heads, until, .. } = self;
         let to = to.clamp(MediaTime::default(), *until);
-        let is_picture = |head: &&Head| head.kind == Kind::Picture;
+        let is_picture = |head: &&TrackHead| head.kind == TrackSelection::Picture;
         let picture = heads.iter().find(is_picture).and_then(|head| rendition.track(head.kind));
         let synced = picture.map(|video| sync_before(rendition, video, to));
         let start = match (picture, synced) {
@@ -231,7 +232,7 @@ impl SampleCursor {
         for head in heads {
             let Some(track) = rendition.track(head.kind) else { continue };
             head.next = match (head.kind, synced) {
-                (Kind::Picture, Some(sync)) => sync,
+                (TrackSelection::Picture, Some(sync)) => sync,
                 _ => heard_at(rendition, track, start, picture.is_none()),
             };
         }
@@ -306,7 +307,7 @@ impl SampleCursor {
     }
 
     fn next_of(&self, head: usize) -> Option<MediaTime> {
-        let Head { kind, next } = *self.heads.get(head)?;
+        let TrackHead { kind, next } = *self.heads.get(head)?;
         let track = self.rendition.track(kind)?;
         // In decode order, what follows may still be shown before the end; but no picture needs it.
         let is_there = next < track.end && self.rendition.shown(track, next) < self.until;

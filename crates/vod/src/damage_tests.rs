@@ -60,7 +60,7 @@ proptest! {
         prop_assert!(all.len() <= lead.samples.count() as usize);
         prop_assert!(all.iter().all(|cut| cut.from < cut.to && cut.to <= lead.end));
         let recording = Recording::for_tests(movie);
-        for kind in [Kind::Both, Kind::Picture, Kind::Sound(0)] {
+        for kind in [TrackSelection::Both, TrackSelection::Picture, TrackSelection::Sound(0)] {
             for trim in [Trim::default(), Trim { start_ms: 5000, duration_ms: Some(u64::MAX) }] {
                 let _ = recording.media_playlist(kind, trim);
             }
@@ -68,9 +68,9 @@ proptest! {
         }
         let _ = recording.i_frame_playlist(Trim::default());
         for cut in all.iter().take(20) {
-            let _ = recording.segment(Kind::Both, cut.from, cut.to);
+            let _ = recording.segment(TrackSelection::Both, cut.from, cut.to);
         }
-        let shown = dash::ShownRendition { recording: &recording, kind: Kind::Both, trim: Trim { start_ms: 3000, duration_ms: None } };
+        let shown = dash::ShownRendition { recording: &recording, kind: TrackSelection::Both, trim: Trim { start_ms: 3000, duration_ms: None } };
         let _ = dash::manifest(&[shown], &[]);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Track;
 use super::cut::Trim;
-use super::names::Kind;
+use super::names::TrackSelection;
 use super::playlist::{Subtitles, frame_rate};
 use super::recording::Recording;
 use amphi_container::dash::{
@@ -20,7 +20,7 @@ use amphi_container::mp4::TrackMedia;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ShownRendition<'a> {
     pub recording: &'a Recording,
-    pub kind: Kind,
+    pub kind: TrackSelection,
     pub trim: Trim,
 }
 
@@ -33,7 +33,7 @@ pub(super) fn manifest(renditions: &[ShownRendition<'_>], texts: &[Subtitles]) -
     let nanos = renditions.iter().map(duration).max().unwrap_or(0);
     let mut adaptation_sets: Vec<AdaptationSet> = picture_set(renditions).into_iter().collect();
     let has_sound =
-        |it: &&ShownRendition<'_>| !it.recording.movie.audio.is_empty() && it.kind != Kind::Picture;
+        |it: &&ShownRendition<'_>| !it.recording.movie.audio.is_empty() && it.kind != TrackSelection::Picture;
     if let Some(heard) = renditions.iter().find(has_sound) {
         adaptation_sets.extend(heard.recording.movie.audio.iter().enumerate().map(|(index, track)| {
             AdaptationSet {
@@ -65,7 +65,12 @@ pub(super) fn manifest(renditions: &[ShownRendition<'_>], texts: &[Subtitles]) -
 
 fn picture_set(renditions: &[ShownRendition<'_>]) -> Option<AdaptationSet> {
     let picture = |shown: &ShownRendition<'_>| {
-        let track = shown.recording.movie.video.as_ref().filter(|_| !matches!(shown.kind, Kind::Sound(_)))?;
+        let track = shown
+            .recording
+            .movie
+            .video
+            .as_ref()
+            .filter(|_| !matches!(shown.kind, TrackSelection::Sound(_)))?;
         let TrackMedia::Video { width, height } = track.coding.media else { return None };
         let rate = (frame_rate(&shown.recording.movie).unwrap_or(0.0) * 1000.0).round() as u32;
         let format = RepresentationFormat::Video {
@@ -73,8 +78,8 @@ fn picture_set(renditions: &[ShownRendition<'_>]) -> Option<AdaptationSet> {
             height: height.into(),
             frame_rate: format!("{rate}/1000"),
         };
-        let bandwidth_bps = shown.recording.rates_of(Kind::Picture).peak_bps;
-        Some(representation(*shown, Kind::Picture, track, format, bandwidth_bps))
+        let bandwidth_bps = shown.recording.rates_of(TrackSelection::Picture).peak_bps;
+        Some(representation(*shown, TrackSelection::Picture, track, format, bandwidth_bps))
     };
     let representations: Vec<Representation> = renditions.iter().filter_map(picture).collect();
     (!representations.is_empty()).then_some(AdaptationSet {
@@ -90,12 +95,12 @@ fn sound(heard: ShownRendition<'_>, index: usize, track: &Track) -> Representati
     let bits = track.samples.bytes(track.begin, track.end) * 8;
     let seconds = track.nanos(track.shown_until()).max(1) as f64 / 1e9;
     let format = RepresentationFormat::Audio { sample_rate: track.timescale };
-    representation(heard, Kind::Sound(index), track, format, (bits as f64 / seconds).ceil() as u64)
+    representation(heard, TrackSelection::Sound(index), track, format, (bits as f64 / seconds).ceil() as u64)
 }
 
 fn representation(
     ShownRendition { recording, trim, .. }: ShownRendition<'_>,
-    kind: Kind,
+    kind: TrackSelection,
     track: &Track,
     format: RepresentationFormat,
     bandwidth_bps: u64,

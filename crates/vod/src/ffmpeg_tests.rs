@@ -9,7 +9,7 @@ use super::*;
 use amphi_container::isobmff::Boxes;
 
 /// Files by name, with the streams that ffmpeg and we read of each.
-type Variants = BTreeMap<&'static str, (PathBuf, &'static [(&'static str, Kind)])>;
+type Variants = BTreeMap<&'static str, (PathBuf, &'static [(&'static str, TrackSelection)])>;
 
 const LECTURE: &[&str] = &["-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=13"];
 const SPEECH: &[&str] = &["-f", "lavfi", "-i", "sine=f=440:r=48000:d=13"];
@@ -212,7 +212,12 @@ async fn open(file: &Path) -> (Mount, Arc<Recording>) {
 }
 
 /// All segments of a media playlist behind their initialization section, as a player fetches them.
-async fn fetched(mount: &Mount, recording: &Arc<Recording>, kind: Kind, trim: Trim) -> (Vec<u8>, f64) {
+async fn fetched(
+    mount: &Mount,
+    recording: &Arc<Recording>,
+    kind: TrackSelection,
+    trim: Trim,
+) -> (Vec<u8>, f64) {
     let playlist = recording.media_playlist(kind, trim).expect("a playlist");
     let mut bytes = recording.init(kind).expect("a section").to_vec();
     let mut sum = 0.0;
@@ -225,7 +230,9 @@ async fn fetched(mount: &Mount, recording: &Arc<Recording>, kind: Kind, trim: Tr
         } else if let Some(text) = line.strip_prefix("#EXT-X-TARGETDURATION:") {
             target = text.parse().expect("seconds");
         } else if line.starts_with("media_") {
-            let Some(File::Segment(names, kind, from, to)) = parse_file(line) else { panic!("{line}") };
+            let Some(RecordingFile::Segment(names, kind, from, to)) = parse_file(line) else {
+                panic!("{line}")
+            };
             assert_eq!(names, recording.names);
             let layout = recording.segment(kind, from, to).expect("a segment that was listed");
             let (first, more) = mount.read(recording, &layout).await.expect("readable");
@@ -266,15 +273,15 @@ fn assert_same_frames(name: &str, stream: &str, ours: (&Path, &str), theirs: &Pa
     }
 }
 
-async fn check(name: &str, file: &Path, streams: &[(&str, Kind)]) {
+async fn check(name: &str, file: &Path, streams: &[(&str, TrackSelection)]) {
     let (mount, recording) = open(file).await;
-    let (bytes, sum) = fetched(&mount, &recording, Kind::Both, Trim::default()).await;
+    let (bytes, sum) = fetched(&mount, &recording, TrackSelection::Both, Trim::default()).await;
     let own = tempfile::NamedTempFile::with_suffix(".mp4").expect("a file");
     std::fs::write(own.path(), &bytes).expect("written");
     let duration = (recording.movie.duration_nanos() - recording.movie.start_nanos()) as f64 / 1e9;
     assert!((sum - duration).abs() < 0.05, "{name}: EXTINFs add up to {sum} s of {duration} s");
     for (stream, kind) in streams {
-        if *kind == Kind::Both {
+        if *kind == TrackSelection::Both {
             assert_same_frames(name, stream, (own.path(), stream), file);
         } else {
             let (bytes, _) = fetched(&mount, &recording, *kind, Trim::default()).await;
@@ -290,9 +297,9 @@ async fn check(name: &str, file: &Path, streams: &[(&str, Kind)]) {
 async fn every_kind_of_file_gives_back_its_frames() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path();
-    let both: &[(&str, Kind)] = &[("0:v:0", Kind::Both), ("0:a:0", Kind::Both)];
-    let picture: &[(&str, Kind)] = &[("0:v:0", Kind::Both)];
-    let sound: &[(&str, Kind)] = &[("0:a:0", Kind::Both)];
+    let both: &[(&str, TrackSelection)] = &[("0:v:0", TrackSelection::Both), ("0:a:0", TrackSelection::Both)];
+    let picture: &[(&str, TrackSelection)] = &[("0:v:0", TrackSelection::Both)];
+    let sound: &[(&str, TrackSelection)] = &[("0:a:0", TrackSelection::Both)];
     let av = [LECTURE, SPEECH];
     let with =
         |rest: &[&'static [&'static str]]| -> Vec<&'static [&'static str]> { [&av[..], rest].concat() };
@@ -363,7 +370,11 @@ async fn every_kind_of_file_gives_back_its_frames() {
             H264,
             AAC,
         ]),
-        &[("0:v:0", Kind::Picture), ("0:a:0", Kind::Sound(0)), ("0:a:1", Kind::Sound(1))],
+        &[
+            ("0:v:0", TrackSelection::Picture),
+            ("0:a:0", TrackSelection::Sound(0)),
+            ("0:a:1", TrackSelection::Sound(1)),
+        ],
     );
     add("baseline.mp4", with(&[H264, &["-profile:v", "baseline", "-level", "3.0"], AAC]), both);
     add("timecode.mov", with(&[H264, &["-timecode", "10:00:00:00"], AAC]), both);
@@ -422,7 +433,7 @@ async fn a_part_begins_at_the_key_frame_before() {
     let file = make(folder.path(), "a.mp4", &[LECTURE, SPEECH, B_PICTURES, AAC]);
     let (mount, recording) = open(&file).await;
     let trim = Trim { start_ms: 5000, duration_ms: Some(3000) };
-    let (bytes, sum) = fetched(&mount, &recording, Kind::Both, trim).await;
+    let (bytes, sum) = fetched(&mount, &recording, TrackSelection::Both, trim).await;
     let own = folder.path().join("part.mp4");
     std::fs::write(&own, &bytes).expect("written");
     let (ours, whole) = (frames(&own, "0:v:0"), frames(&file, "0:v:0"));
@@ -451,7 +462,7 @@ async fn a_file_that_grows_is_unfinished_and_then_there() {
         assert!(matches!(fault, VodFault::Unfinished { .. }), "{part}/64: {fault}");
     }
     std::fs::write(&file, &whole).expect("written");
-    check("whole again", &file, &[("0:v:0", Kind::Both)]).await;
+    check("whole again", &file, &[("0:v:0", TrackSelection::Both)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -473,7 +484,7 @@ async fn chapters_of_quicktime_are_told() {
                 .concat();
         ffmpeg(&arguments);
         let (mount, _) = open(&file).await;
-        let opened = mount.open(&Stream::File(name.to_owned())).await.expect("opened");
+        let opened = mount.open(&RecordingStream::File(name.to_owned())).await.expect("opened");
         let chapters = mount.chapters_within(&opened).await.expect("read");
         let told: Vec<_> = chapters.iter().map(|cue| (cue.start_ms, cue.end_ms, &*cue.text)).collect();
         assert_eq!(told, [(0, 5000, "Bases"), (5000, 13000, "Après la pause")], "{name}");

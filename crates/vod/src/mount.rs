@@ -22,10 +22,10 @@ use super::buffers::{self, Buffers};
 use super::cut::Trim;
 use super::fault::VodFault;
 use super::listing::Listed;
-use super::names::{Kind, digest};
+use super::names::{TrackSelection, digest};
 use super::presentation::{Presentation, Rendition};
-use super::reading::{self, Index, Patience, Search};
-use super::recording::{Opened, Recording, Stamp};
+use super::reading::{self, Index, IndexSearch, StorageWait};
+use super::recording::{OpenFile, Recording, Stamp};
 use super::smil::{Smil, SmilRendition, TextStream};
 use amphi_container::mp4::Extent;
 use amphi_container::webvtt::{self as text, Cue};
@@ -75,14 +75,14 @@ pub struct MountSettings {
 
 /// What the stream part of an URL names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Stream {
+pub enum RecordingStream {
     /// A SMIL file, from the mount's root.
     Smil(String),
     /// One media file.
     File(String),
 }
 
-impl Stream {
+impl RecordingStream {
     /// The file's path, from the mount's root.
     pub fn path(&self) -> &str {
         match self {
@@ -245,15 +245,15 @@ impl Mount {
 
     /// The renditions of `stream` that there are. Those of a playlist that are missing, unfinished or damaged are left
     /// out, as long as one is left.
-    pub async fn open(&self, stream: &Stream) -> Result<Presentation, VodFault> {
+    pub async fn open(&self, stream: &RecordingStream) -> Result<Presentation, VodFault> {
         self.ask();
         match stream {
-            Stream::File(path) => {
+            RecordingStream::File(path) => {
                 let recording = self.recording(path).await?;
-                let rendition = Rendition { recording, trim: Trim::default(), kind: Kind::Both };
+                let rendition = Rendition { recording, trim: Trim::default(), kind: TrackSelection::Both };
                 Ok(Presentation { renditions: vec![rendition], smil: None })
             }
-            Stream::Smil(path) => {
+            RecordingStream::Smil(path) => {
                 let smil = self.smil(path).await?;
                 let opened =
                     join_all(smil.renditions.iter().map(|rendition| self.beside(path, rendition))).await;
@@ -264,7 +264,7 @@ impl Mount {
                         Ok(recording) => {
                             // A playlist may want of a file what it has not got.
                             let is_there = recording.tracks(rendition.kind).is_some();
-                            let kind = if is_there { rendition.kind } else { Kind::Both };
+                            let kind = if is_there { rendition.kind } else { TrackSelection::Both };
                             renditions.push(Rendition { recording, trim: rendition.trim, kind });
                         }
                         Err(fault) => {
@@ -287,11 +287,11 @@ impl Mount {
     }
 
     /// The rendition of `stream` whose names have this key.
-    pub async fn rendition(&self, stream: &Stream, key: &str) -> Result<Arc<Recording>, VodFault> {
+    pub async fn rendition(&self, stream: &RecordingStream, key: &str) -> Result<Arc<Recording>, VodFault> {
         match stream {
-            Stream::File(path) if digest(path) == key => self.recording(path).await,
-            Stream::File(_) => Err(VodFault::Gone),
-            Stream::Smil(path) => {
+            RecordingStream::File(path) if digest(path) == key => self.recording(path).await,
+            RecordingStream::File(_) => Err(VodFault::Gone),
+            RecordingStream::Smil(path) => {
                 let smil = self.smil(path).await?;
                 for rendition in &smil.renditions {
                     let candidates = candidates(path, rendition);
@@ -339,10 +339,10 @@ impl Mount {
         let (owned, settings, open) = (path.to_owned(), Arc::clone(&self.settings), Arc::clone(&self.open));
         let opened = self.on_thread(move || {
             let (file, stamp) = open_file(&settings, &owned)?;
-            Ok((Arc::new(Opened::new(file, &open)), stamp))
+            Ok((Arc::new(OpenFile::new(file, &open)), stamp))
         });
         let (file, stamp) = opened.await?;
-        let (mut search, mut index) = (Search::default(), Index::default());
+        let (mut search, mut index) = (IndexSearch::default(), Index::default());
         loop {
             let (owned, read) = (path.to_owned(), Arc::clone(&file));
             let gathered;
@@ -506,7 +506,7 @@ impl Mount {
     pub async fn segment(
         &self,
         recording: &Recording,
-        kind: Kind,
+        kind: TrackSelection,
         from: u32,
         to: u32,
     ) -> Result<Arc<Layout>, VodFault> {
@@ -518,7 +518,7 @@ impl Mount {
     pub async fn segment_at(
         &self,
         recording: &Recording,
-        kind: Kind,
+        kind: TrackSelection,
         start: i64,
     ) -> Result<Arc<Layout>, VodFault> {
         let name = format!("{:?} {kind:?} {start}", recording.names);
@@ -575,11 +575,11 @@ impl Mount {
         let len = part.iter().map(|extent| extent.len).sum::<u64>() as usize;
         let mut buffer = self.buffers.take(len);
         // What is in the page cache is copied faster than a thread is found.
-        if reading::read(&recording.file, &part, &mut buffer, Patience::Now).is_ok() {
+        if reading::read(&recording.file, &part, &mut buffer, StorageWait::Now).is_ok() {
             return Ok(self.buffers.lend(buffer, len));
         }
         let (recording, buffers) = (Arc::clone(recording), self.buffers.clone());
-        self.on_thread(move || match reading::read(&recording.file, &part, &mut buffer, Patience::Waits) {
+        self.on_thread(move || match reading::read(&recording.file, &part, &mut buffer, StorageWait::Waits) {
             Ok(()) => Ok(buffers.lend(buffer, len)),
             Err(error) => {
                 buffers.give_back(buffer);

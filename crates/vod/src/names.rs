@@ -20,7 +20,7 @@ use super::cut::Trim;
 
 /// Which tracks of a rendition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum TrackSelection {
     /// Picture and first sound track, as far as they are there.
     #[default]
     Both,
@@ -32,7 +32,7 @@ pub enum Kind {
 
 /// Names of one rendition's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names {
+pub struct FileNames {
     /// For its path.
     pub key: String,
     /// For the state of its file.
@@ -41,7 +41,7 @@ pub struct Names {
 
 /// A file of a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum File {
+pub enum RecordingFile {
     /// `playlist.m3u8`.
     Multivariant,
     /// `manifest.mpd`.
@@ -49,15 +49,15 @@ pub enum File {
     /// A media playlist by Wowza's name.
     Nearest(Option<u64>),
     /// A media playlist.
-    Playlist(String, Kind, Trim),
+    Playlist(String, TrackSelection, Trim),
     /// An I-frame playlist.
     IFrames(String, Trim),
     /// An initialization section.
-    Init(Names, Kind),
+    Init(FileNames, TrackSelection),
     /// A segment, by its samples.
-    Segment(Names, Kind, u32, u32),
+    Segment(FileNames, TrackSelection, u32, u32),
     /// A segment, by the presentation time of its beginning, in ticks.
-    SegmentAt(Names, Kind, i64),
+    SegmentAt(FileNames, TrackSelection, i64),
     /// A playlist of subtitles.
     TextPlaylist(usize, Trim),
     /// Subtitles in one piece.
@@ -81,7 +81,7 @@ pub(super) fn digest(text: &str) -> String {
     })
 }
 
-impl Kind {
+impl TrackSelection {
     pub(super) fn text(self) -> String {
         match self {
             Self::Both => "av".to_owned(),
@@ -99,10 +99,10 @@ impl Kind {
     }
 }
 
-impl Names {
+impl FileNames {
     /// The media playlist of these tracks.
-    pub fn playlist(&self, kind: Kind, trim: Trim) -> String {
-        let tracks = if kind == Kind::Both { String::new() } else { format!("_{}", kind.text()) };
+    pub fn playlist(&self, kind: TrackSelection, trim: Trim) -> String {
+        let tracks = if kind == TrackSelection::Both { String::new() } else { format!("_{}", kind.text()) };
         format!("chunklist_{}{tracks}{}.m3u8", self.key, trim_text(trim))
     }
 
@@ -112,17 +112,17 @@ impl Names {
     }
 
     /// The initialization section for these tracks.
-    pub fn init(&self, kind: Kind) -> String {
+    pub fn init(&self, kind: TrackSelection) -> String {
         format!("init_{}_{}_{}.mp4", self.key, self.tag, kind.text())
     }
 
     /// The segments of these tracks, for a DASH template.
-    pub(super) fn segment_template(&self, kind: Kind) -> String {
+    pub(super) fn segment_template(&self, kind: TrackSelection) -> String {
         format!("media_{}_{}_{}_t$Time$.m4s", self.key, self.tag, kind.text())
     }
 
     /// The segment of the samples `from..to` of the leading one of these tracks.
-    pub fn segment(&self, kind: Kind, from: u32, to: u32) -> String {
+    pub fn segment(&self, kind: TrackSelection, from: u32, to: u32) -> String {
         format!("media_{}_{}_{}_{from}-{to}.m4s", self.key, self.tag, kind.text())
     }
 }
@@ -146,14 +146,14 @@ fn trim_text(trim: Trim) -> String {
 }
 
 /// Reads a file's name; `None` where it is none of ours.
-pub fn parse(file: &str) -> Option<File> {
+pub fn parse(file: &str) -> Option<RecordingFile> {
     let between = |prefix: &str, suffix: &str| file.strip_prefix(prefix)?.strip_suffix(suffix);
     match file {
-        "playlist.m3u8" => return Some(File::Multivariant),
-        "manifest.mpd" | "manifest_mpm4sav_mvlist.mpd" => return Some(File::Manifest),
-        "chapters.json" => return Some(File::Chapters),
-        "poster.jpg" => return Some(File::Poster),
-        "download" => return Some(File::Download),
+        "playlist.m3u8" => return Some(RecordingFile::Multivariant),
+        "manifest.mpd" | "manifest_mpm4sav_mvlist.mpd" => return Some(RecordingFile::Manifest),
+        "chapters.json" => return Some(RecordingFile::Chapters),
+        "poster.jpg" => return Some(RecordingFile::Poster),
+        "download" => return Some(RecordingFile::Download),
         _ => {}
     }
     if let Some(tail) = between("chunklist", ".m3u8") {
@@ -162,42 +162,43 @@ pub fn parse(file: &str) -> Option<File> {
     if let Some(tail) = between("iframes_", ".m3u8") {
         let mut fields = tail.split('_');
         let key = key(fields.next()?)?;
-        return Some(File::IFrames(key, trim(&mut fields)?));
+        return Some(RecordingFile::IFrames(key, trim(&mut fields)?));
     }
     if let Some(tail) = between("init_", ".mp4") {
         let mut fields = tail.split('_');
         let names = names(&mut fields)?;
-        let kind = Kind::parse(fields.next()?)?;
-        return fields.next().is_none().then_some(File::Init(names, kind));
+        let kind = TrackSelection::parse(fields.next()?)?;
+        return fields.next().is_none().then_some(RecordingFile::Init(names, kind));
     }
     if let Some(tail) = between("media_", ".m4s") {
         let mut fields = tail.split('_');
         let names = names(&mut fields)?;
-        let kind = Kind::parse(fields.next()?)?;
+        let kind = TrackSelection::parse(fields.next()?)?;
         let place = fields.next()?;
         if let Some(time) = place.strip_prefix('t') {
             let is_plain = (1..=18).contains(&time.len()) && time.bytes().all(|byte| byte.is_ascii_digit());
             let time = is_plain.then(|| time.parse().ok()).flatten()?;
-            return fields.next().is_none().then_some(File::SegmentAt(names, kind, time));
+            return fields.next().is_none().then_some(RecordingFile::SegmentAt(names, kind, time));
         }
         let (from, to) = place.split_once('-')?;
         let (from, to) = (number(from)? as u32, number(to)? as u32);
-        return (fields.next().is_none() && from < to).then_some(File::Segment(names, kind, from, to));
+        return (fields.next().is_none() && from < to)
+            .then_some(RecordingFile::Segment(names, kind, from, to));
     }
     if let Some(tail) = between("text_", ".m3u8") {
         let mut fields = tail.split('_');
-        return Some(File::TextPlaylist(number(fields.next()?)?, trim(&mut fields)?));
+        return Some(RecordingFile::TextPlaylist(number(fields.next()?)?, trim(&mut fields)?));
     }
     let tail = between("text_", ".vtt")?;
     if let Some((track, part)) = tail.split_once('_').and_then(|(track, part)| Some((track, number(part)?))) {
-        return Some(File::Text(number(track)?, part));
+        return Some(RecordingFile::Text(number(track)?, part));
     }
     let mut fields = tail.split('_');
-    Some(File::WholeText(number(fields.next()?)?, trim(&mut fields)?))
+    Some(RecordingFile::WholeText(number(fields.next()?)?, trim(&mut fields)?))
 }
 
 /// `[_w<digits>][_b<digits>]`.
-fn wowza(tail: &str) -> Option<File> {
+fn wowza(tail: &str) -> Option<RecordingFile> {
     let mut bitrate = None;
     for field in tail.split('_').skip(1) {
         if let Some(digits) = field.strip_prefix('b') {
@@ -206,20 +207,20 @@ fn wowza(tail: &str) -> Option<File> {
             field.strip_prefix('w').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
         }
     }
-    (tail.is_empty() || tail.starts_with('_')).then_some(File::Nearest(bitrate))
+    (tail.is_empty() || tail.starts_with('_')).then_some(RecordingFile::Nearest(bitrate))
 }
 
-fn playlist(tail: &str) -> Option<File> {
+fn playlist(tail: &str) -> Option<RecordingFile> {
     let mut fields = tail.strip_prefix('_')?.split('_').peekable();
     let key = key(fields.next()?)?;
-    let kind = match fields.peek().copied().and_then(Kind::parse) {
+    let kind = match fields.peek().copied().and_then(TrackSelection::parse) {
         Some(kind) => {
             fields.next();
             kind
         }
-        None => Kind::Both,
+        None => TrackSelection::Both,
     };
-    Some(File::Playlist(key, kind, trim(&mut fields)?))
+    Some(RecordingFile::Playlist(key, kind, trim(&mut fields)?))
 }
 
 fn trim<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Trim> {
@@ -234,8 +235,8 @@ fn trim<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Trim> {
     fields.next().is_none().then_some(trim)
 }
 
-fn names<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Names> {
-    Some(Names { key: key(fields.next()?)?, tag: key(fields.next()?)? })
+fn names<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<FileNames> {
+    Some(FileNames { key: key(fields.next()?)?, tag: key(fields.next()?)? })
 }
 
 fn key(text: &str) -> Option<String> {
@@ -259,36 +260,42 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let names = Names { key: digest("a.mp4"), tag: digest("1") };
-        for kind in [Kind::Both, Kind::Picture, Kind::Sound(3)] {
-            assert_eq!(parse(&names.init(kind)), Some(File::Init(names.clone(), kind)));
+        let names = FileNames { key: digest("a.mp4"), tag: digest("1") };
+        for kind in [TrackSelection::Both, TrackSelection::Picture, TrackSelection::Sound(3)] {
+            assert_eq!(parse(&names.init(kind)), Some(RecordingFile::Init(names.clone(), kind)));
             let at = names.segment_template(kind).replace("$Time$", "123456789012");
-            assert_eq!(parse(&at), Some(File::SegmentAt(names.clone(), kind, 123_456_789_012)));
-            assert_eq!(parse(&names.segment(kind, 3, 70)), Some(File::Segment(names.clone(), kind, 3, 70)));
+            assert_eq!(parse(&at), Some(RecordingFile::SegmentAt(names.clone(), kind, 123_456_789_012)));
+            assert_eq!(
+                parse(&names.segment(kind, 3, 70)),
+                Some(RecordingFile::Segment(names.clone(), kind, 3, 70))
+            );
             for trim in [
                 Trim::default(),
                 Trim { start_ms: 30_000, duration_ms: None },
                 Trim { start_ms: 0, duration_ms: Some(40_000) },
             ] {
-                let expected = File::Playlist(names.key.clone(), kind, trim);
+                let expected = RecordingFile::Playlist(names.key.clone(), kind, trim);
                 assert_eq!(parse(&names.playlist(kind, trim)), Some(expected));
-                assert_eq!(parse(&names.i_frames(trim)), Some(File::IFrames(names.key.clone(), trim)));
-                assert_eq!(parse(&text_playlist(4, trim)), Some(File::TextPlaylist(4, trim)));
-                assert_eq!(parse(&whole_text(4, trim)), Some(File::WholeText(4, trim)));
+                assert_eq!(
+                    parse(&names.i_frames(trim)),
+                    Some(RecordingFile::IFrames(names.key.clone(), trim))
+                );
+                assert_eq!(parse(&text_playlist(4, trim)), Some(RecordingFile::TextPlaylist(4, trim)));
+                assert_eq!(parse(&whole_text(4, trim)), Some(RecordingFile::WholeText(4, trim)));
             }
         }
     }
 
     #[test]
     fn wowzas_names_are_read() {
-        assert_eq!(parse("text_0_7.vtt"), Some(File::Text(0, 7)));
+        assert_eq!(parse("text_0_7.vtt"), Some(RecordingFile::Text(0, 7)));
         for (name, bitrate) in [
             ("chunklist.m3u8", None),
             ("chunklist_w1234567.m3u8", None),
             ("chunklist_w12_b374532.m3u8", Some(374_532)),
             ("chunklist_b64000.m3u8", Some(64_000)),
         ] {
-            assert_eq!(parse(name), Some(File::Nearest(bitrate)), "{name}");
+            assert_eq!(parse(name), Some(RecordingFile::Nearest(bitrate)), "{name}");
         }
         for name in ["chunklists.m3u8", "chunklist_x.m3u8", "media_1_2_3.m4s", "passwd", "init__.mp4", ""] {
             assert_eq!(parse(name), None, "{name}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::cut::{Cut, Trim, beside, duration_nanos};
-use super::names::{Kind, Names};
+use super::names::{FileNames, TrackSelection};
 use amphi_container::hls::{
     AlternativeRendition, BitRates, IFrameStream, MediaPlaylist, MediaSegment, MultivariantPlaylist,
     RenditionType, VariantLoad, VariantStream, bandwidths,
@@ -16,13 +16,13 @@ pub(super) struct StatedRendition<'a> {
     /// What is in the file.
     pub movie: &'a Movie,
     /// Names of its playlists and segments.
-    pub names: &'a Names,
+    pub names: &'a FileNames,
     /// Over its segments.
     pub rates: BitRates,
     /// Which part.
     pub trim: Trim,
     /// Which tracks.
-    pub kind: Kind,
+    pub kind: TrackSelection,
 }
 
 /// A rendition of subtitles.
@@ -35,13 +35,14 @@ pub(super) struct Subtitles {
 }
 
 /// Peak and average bit rate of the tracks of `kind` over the segments `cuts` of the leading track.
-pub(super) fn rates(movie: &Movie, cuts: &[Cut], kind: Kind) -> BitRates {
+pub(super) fn rates(movie: &Movie, cuts: &[Cut], kind: TrackSelection) -> BitRates {
     let Some(lead) = movie.lead() else { return BitRates::default() };
     let (mut peak, mut bits, mut nanos) = (0, 0_u64, 0_i64);
     for cut in cuts {
-        let is_beside = lead.is_video() && matches!(kind, Kind::Sound(_));
+        let is_beside = lead.is_video() && matches!(kind, TrackSelection::Sound(_));
         let mut bytes = if is_beside { 0 } else { lead.samples.bytes(cut.from, cut.to) };
-        if let (true, Some(sound)) = (lead.is_video() && kind != Kind::Picture, movie.audio.first()) {
+        if let (true, Some(sound)) = (lead.is_video() && kind != TrackSelection::Picture, movie.audio.first())
+        {
             let (from, to) = beside(lead, cut.from, cut.to, sound);
             bytes += sound.samples.bytes(from, to);
         }
@@ -69,14 +70,14 @@ pub(super) fn frame_rate(movie: &Movie) -> Option<f32> {
 }
 
 /// CODECS of a rendition.
-fn codecs(movie: &Movie, kind: Kind) -> Vec<String> {
+fn codecs(movie: &Movie, kind: TrackSelection) -> Vec<String> {
     let video = movie.video.iter().filter(|_| has_picture(kind));
-    let audio = movie.audio.first().filter(|_| kind != Kind::Picture);
+    let audio = movie.audio.first().filter(|_| kind != TrackSelection::Picture);
     video.chain(audio).map(|track| track.coding.codec.clone()).collect()
 }
 
-const fn has_picture(kind: Kind) -> bool {
-    !matches!(kind, Kind::Sound(_))
+const fn has_picture(kind: TrackSelection) -> bool {
+    !matches!(kind, TrackSelection::Sound(_))
 }
 
 /// The multivariant playlist (§4.3.4): renditions in their order, I-frames for those with pictures, sound tracks as a
@@ -95,7 +96,7 @@ pub(super) fn multivariant(
         MultivariantPlaylist { has_independent_segments: true, ..MultivariantPlaylist::default() };
     for (index, (rendition, bandwidth_bps)) in renditions.iter().zip(bandwidths).enumerate() {
         let group = format!("sound{index}");
-        let is_both = rendition.kind == Kind::Both;
+        let is_both = rendition.kind == TrackSelection::Both;
         let has_group = is_both && rendition.movie.video.is_some() && rendition.movie.audio.len() > 1;
         if has_group {
             playlist.renditions.extend(sound_group(rendition, &group));
@@ -128,7 +129,7 @@ fn sound_group(rendition: &StatedRendition<'_>, group: &str) -> Vec<AlternativeR
             TrackMedia::Audio { channels } => Some(channels.into()),
             TrackMedia::Video { .. } => None,
         },
-        uri: Some(rendition.names.playlist(Kind::Sound(index), rendition.trim)),
+        uri: Some(rendition.names.playlist(TrackSelection::Sound(index), rendition.trim)),
         is_default: index == 0,
     });
     sound.collect()
@@ -146,7 +147,7 @@ fn variant(
 ) -> VariantStream {
     let movie = rendition.movie;
     let shows = has_picture(rendition.kind);
-    let kind = if audio.is_some() { Kind::Picture } else { rendition.kind };
+    let kind = if audio.is_some() { TrackSelection::Picture } else { rendition.kind };
     VariantStream {
         uri: rendition.names.playlist(kind, rendition.trim),
         bandwidth_bps,
@@ -175,12 +176,17 @@ fn i_frames(rendition: &StatedRendition<'_>) -> Option<IFrameStream> {
 }
 
 /// A media playlist: `cuts` are those of the movie's leading track, or of the sound track alone.
-pub(super) fn media(movie: &Movie, names: &Names, kind: Kind, cuts: &[Cut]) -> Option<MediaPlaylist> {
+pub(super) fn media(
+    movie: &Movie,
+    names: &FileNames,
+    kind: TrackSelection,
+    cuts: &[Cut],
+) -> Option<MediaPlaylist> {
     let track = match kind {
-        Kind::Both | Kind::Picture => movie.lead(),
-        Kind::Sound(index) => movie.audio.get(index),
+        TrackSelection::Both | TrackSelection::Picture => movie.lead(),
+        TrackSelection::Sound(index) => movie.audio.get(index),
     }?;
-    let is_lead = !matches!(kind, Kind::Sound(_)) || movie.video.is_none();
+    let is_lead = !matches!(kind, TrackSelection::Sound(_)) || movie.video.is_none();
     let duration = |cut: &Cut| {
         if is_lead { duration_nanos(movie, track, cut) } else { track.nanos(cut.end - cut.start) }
     };
@@ -189,7 +195,7 @@ pub(super) fn media(movie: &Movie, names: &Names, kind: Kind, cuts: &[Cut]) -> O
 }
 
 /// The playlist of sync samples alone (§4.3.3.6): each is a segment of one picture.
-pub(super) fn i_frames_only(movie: &Movie, names: &Names, trim: Trim) -> Option<MediaPlaylist> {
+pub(super) fn i_frames_only(movie: &Movie, names: &FileNames, trim: Trim) -> Option<MediaPlaylist> {
     let video = movie.video.as_ref()?;
     let whole = Cut { from: video.begin, to: video.end, start: 0, end: video.shown_until() };
     let part = super::cut::trimmed(video, &[whole], trim);
@@ -203,9 +209,11 @@ pub(super) fn i_frames_only(movie: &Movie, names: &Names, trim: Trim) -> Option<
     let starts = syncs.iter().map(|&index| video.shown_at(index));
     let ends = starts.clone().skip(1).chain([end]);
     let spans = starts.zip(ends).map(|(start, end)| video.nanos(end - start));
-    let segments =
-        syncs.iter().zip(spans).map(|(&at, nanos)| (names.segment(Kind::Picture, at, at + 1), nanos));
-    let playlist = of_recording(names.init(Kind::Picture), segments);
+    let segments = syncs
+        .iter()
+        .zip(spans)
+        .map(|(&at, nanos)| (names.segment(TrackSelection::Picture, at, at + 1), nanos));
+    let playlist = of_recording(names.init(TrackSelection::Picture), segments);
     Some(MediaPlaylist { is_i_frames_only: true, ..playlist })
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::cut::Trim;
 use super::dash;
-use super::names::{self, Kind};
+use super::names::{self, TrackSelection};
 use super::playlist::{StatedRendition, Subtitles, multivariant};
 use super::recording::Recording;
 use super::smil::{Smil, TextStream};
@@ -29,7 +29,7 @@ pub struct Rendition {
     /// The part that the playlist wants.
     pub trim: Trim,
     /// The tracks that it wants.
-    pub kind: Kind,
+    pub kind: TrackSelection,
 }
 
 impl Rendition {

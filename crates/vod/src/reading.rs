@@ -26,9 +26,9 @@ const AHEAD: u64 = 2 << 20;
 const PIECES_MAX: usize = 1000;
 
 /// The boxes that make up a file's index, as they are found: read on a thread that may wait for the storage with
-/// [`Search::gather`], understood with [`Index::take`] where computing has its place, in turns until there are no more.
+/// [`IndexSearch::gather`], understood with [`Index::take`] where computing has its place, in turns until there are no more.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Search {
+pub(super) struct IndexSearch {
     at: u64,
     boxes: usize,
     has_moov: bool,
@@ -43,7 +43,7 @@ pub(super) struct Gathered {
     more: bool,
 }
 
-impl Search {
+impl IndexSearch {
     /// Reads the next boxes of the file at `path`: the `moov` alone, or some megabytes of fragments' indexes.
     pub(super) fn gather(&mut self, file: &File, len: u64, path: &str) -> Result<Gathered, VodFault> {
         let mut gathered = Gathered::default();
@@ -129,7 +129,7 @@ fn unfinished(path: &str, fault: &str) -> VodFault {
 /// The index of the file at `path`, at once.
 #[cfg(test)]
 pub(super) fn index(file: &File, len: u64, path: &str) -> Result<Movie, VodFault> {
-    let (mut search, mut index) = (Search::default(), Index::default());
+    let (mut search, mut index) = (IndexSearch::default(), Index::default());
     while index.take(search.gather(file, len, path)?, len, path)? {}
     index.finish(path)
 }
@@ -147,7 +147,7 @@ fn read_box(file: &File, at: u64, size: u64, most: u64, path: &str) -> Result<Ve
 
 /// Whether reading may wait for the storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(super) enum StorageWait {
     /// What is in the page cache, at once, or `WouldBlock`: for threads that must not block.
     Now,
     /// However long it takes; what follows is asked to be read ahead.
@@ -156,7 +156,12 @@ pub(super) enum Patience {
 
 /// Reads `extents` one behind the other into `buffer`, in the order of the file: picture and sound lie interleaved there,
 /// and every byte goes straight to its place.
-pub(super) fn read(file: &File, extents: &[Extent], buffer: &mut [u8], patience: Patience) -> io::Result<()> {
+pub(super) fn read(
+    file: &File,
+    extents: &[Extent],
+    buffer: &mut [u8],
+    patience: StorageWait,
+) -> io::Result<()> {
     let mut places = Vec::with_capacity(extents.len());
     let mut rest = buffer;
     for extent in extents {
@@ -167,7 +172,7 @@ pub(super) fn read(file: &File, extents: &[Extent], buffer: &mut [u8], patience:
     }
     places.sort_unstable_by_key(|(offset, _)| *offset);
     let end = places.last().map_or(0, |(offset, place)| offset + place.len() as u64);
-    if patience == Patience::Waits {
+    if patience == StorageWait::Waits {
         // A hint; what becomes of it does not matter.
         let _ = fadvise(file, end, std::num::NonZeroU64::new(AHEAD), Advice::WillNeed);
     }
@@ -175,30 +180,30 @@ pub(super) fn read(file: &File, extents: &[Extent], buffer: &mut [u8], patience:
     let mut places = places.into_iter().peekable();
     while let Some((start, place)) = places.next() {
         let mut at = start + place.len() as u64;
-        let mut run = vec![Piece::Wanted(place)];
+        let mut run = vec![IndexPiece::Wanted(place)];
         while let Some((offset, _)) = places.peek()
             && *offset >= at
             && *offset - at <= GAP_MAX
             && run.len() < PIECES_MAX
         {
             if *offset > at {
-                run.push(Piece::Gap(*offset - at));
+                run.push(IndexPiece::Gap(*offset - at));
             }
             let Some((offset, place)) = places.next() else { break };
             at = offset + place.len() as u64;
-            run.push(Piece::Wanted(place));
+            run.push(IndexPiece::Wanted(place));
         }
         read_run(file, start, &mut run, &mut gap, patience)?;
     }
     Ok(())
 }
 
-enum Piece<'a> {
+enum IndexPiece<'a> {
     Wanted(&'a mut [u8]),
     Gap(u64),
 }
 
-impl Piece<'_> {
+impl IndexPiece<'_> {
     fn len(&self) -> u64 {
         match self {
             Self::Wanted(place) => place.len() as u64,
@@ -211,20 +216,20 @@ impl Piece<'_> {
 fn read_run(
     file: &File,
     start: u64,
-    run: &mut [Piece<'_>],
+    run: &mut [IndexPiece<'_>],
     gap: &mut Vec<u8>,
-    patience: Patience,
+    patience: StorageWait,
 ) -> io::Result<()> {
-    let gaps: u64 = run.iter().map(|piece| if let Piece::Gap(len) = piece { *len } else { 0 }).sum();
+    let gaps: u64 = run.iter().map(|piece| if let IndexPiece::Gap(len) = piece { *len } else { 0 }).sum();
     gap.resize(usize::try_from(gaps).map_err(io::Error::other)?, 0);
-    let total: u64 = run.iter().map(Piece::len).sum();
+    let total: u64 = run.iter().map(IndexPiece::len).sum();
     let read = {
         let mut spare = &mut gap[..];
         let mut slices = Vec::with_capacity(run.len());
         for piece in run.iter_mut() {
             match piece {
-                Piece::Wanted(place) => slices.push(IoSliceMut::new(place)),
-                Piece::Gap(len) => {
+                IndexPiece::Wanted(place) => slices.push(IoSliceMut::new(place)),
+                IndexPiece::Gap(len) => {
                     let (now, after) = std::mem::take(&mut spare).split_at_mut(*len as usize);
                     slices.push(IoSliceMut::new(now));
                     spare = after;
@@ -232,22 +237,22 @@ fn read_run(
             }
         }
         let flags = match patience {
-            Patience::Now => ReadWriteFlags::NOWAIT,
-            Patience::Waits => ReadWriteFlags::empty(),
+            StorageWait::Now => ReadWriteFlags::NOWAIT,
+            StorageWait::Waits => ReadWriteFlags::empty(),
         };
         preadv2(file, &mut slices, start, flags)? as u64
     };
     if read == total {
         return Ok(());
     }
-    if patience == Patience::Now {
+    if patience == StorageWait::Now {
         return Err(io::ErrorKind::WouldBlock.into());
     }
     // Cut short: piece by piece from there.
     let mut at = 0;
     for piece in run {
         let len = piece.len();
-        if let Piece::Wanted(place) = piece
+        if let IndexPiece::Wanted(place) = piece
             && at + len > read
         {
             let done = read.saturating_sub(at) as usize;
@@ -278,11 +283,11 @@ mod tests {
                 .flat_map(|extent| &bytes[extent.offset as usize..(extent.offset + extent.len) as usize])
                 .copied()
                 .collect();
-            for patience in [Patience::Waits, Patience::Now] {
+            for patience in [StorageWait::Waits, StorageWait::Now] {
                 let mut buffer = vec![0; expected.len() + 5];
                 match read(&file, &extents, &mut buffer, patience) {
                     // Not every file system can tell.
-                    Err(_) if patience == Patience::Now => {}
+                    Err(_) if patience == StorageWait::Now => {}
                     done => {
                         done.expect("read");
                         prop_assert_eq!(&buffer[..expected.len()], &expected[..]);
@@ -298,7 +303,7 @@ mod tests {
         file.write_all(&[1; 100]).expect("written");
         for extents in [&[(90, 20)][..], &[(0, 10), (20, 10), (95, 10)]] {
             let extents: Vec<_> = extents.iter().map(|&(offset, len)| Extent { offset, len }).collect();
-            let fault = read(&file, &extents, &mut [0; 50], Patience::Waits).expect_err("too short");
+            let fault = read(&file, &extents, &mut [0; 50], StorageWait::Waits).expect_err("too short");
             assert_eq!(fault.kind(), io::ErrorKind::UnexpectedEof);
         }
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::cut::{Cut, Trim, beside, cuts, trimmed};
 use super::fault::VodFault;
-use super::names::{Kind, Names, digest};
+use super::names::{FileNames, TrackSelection, digest};
 use super::playlist;
 use super::{Layout, Track};
 use amphi_container::fmp4::LAYOUT_VERSION;
@@ -39,7 +39,7 @@ pub struct Recording {
     /// From the mount's root.
     pub path: String,
     /// Names of its playlists and segments.
-    pub names: Names,
+    pub names: FileNames,
     /// Its state when it was indexed.
     pub stamp: Stamp,
     /// Its tracks.
@@ -48,18 +48,18 @@ pub struct Recording {
     pub cuts: Vec<Cut>,
     /// Over its segments.
     pub rates: BitRates,
-    pub(super) file: Arc<Opened>,
+    pub(super) file: Arc<OpenFile>,
     segment_ms: u32,
 }
 
 /// A file that is open, and counted.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct OpenFile {
     file: std::fs::File,
     open: Arc<AtomicUsize>,
 }
 
-impl Opened {
+impl OpenFile {
     /// One more of `open`.
     pub(super) fn new(file: std::fs::File, open: &Arc<AtomicUsize>) -> Self {
         open.fetch_add(1, Ordering::Relaxed);
@@ -67,7 +67,7 @@ impl Opened {
     }
 }
 
-impl Deref for Opened {
+impl Deref for OpenFile {
     type Target = std::fs::File;
 
     fn deref(&self) -> &std::fs::File {
@@ -75,19 +75,25 @@ impl Deref for Opened {
     }
 }
 
-impl Drop for Opened {
+impl Drop for OpenFile {
     fn drop(&mut self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Recording {
-    pub(super) fn new(path: String, stamp: Stamp, file: Arc<Opened>, movie: Movie, segment_ms: u32) -> Self {
+    pub(super) fn new(
+        path: String,
+        stamp: Stamp,
+        file: Arc<OpenFile>,
+        movie: Movie,
+        segment_ms: u32,
+    ) -> Self {
         let cuts = movie.lead().map(|lead| cuts(lead, segment_ms)).unwrap_or_default();
-        let rates = playlist::rates(&movie, &cuts, Kind::Both);
+        let rates = playlist::rates(&movie, &cuts, TrackSelection::Both);
         let since = stamp.modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let tag = digest(&format!("{LAYOUT_VERSION} {} {} {segment_ms}", stamp.len, since.as_nanos()));
-        let names = Names { key: digest(&path), tag };
+        let names = FileNames { key: digest(&path), tag };
         Self { path, names, stamp, movie, cuts, rates, file, segment_ms }
     }
 
@@ -95,7 +101,7 @@ impl Recording {
     #[cfg(test)]
     pub(super) fn for_tests(movie: Movie) -> Self {
         let stamp = Stamp { len: 1, modified: SystemTime::UNIX_EPOCH };
-        let file = Opened::new(tempfile::tempfile().expect("a file"), &Arc::default());
+        let file = OpenFile::new(tempfile::tempfile().expect("a file"), &Arc::default());
         Self::new("a.mp4".to_owned(), stamp, Arc::new(file), movie, 4000)
     }
 
@@ -105,19 +111,19 @@ impl Recording {
     }
 
     /// The tracks of `kind`, the leading one first.
-    pub fn tracks(&self, kind: Kind) -> Option<Vec<&Track>> {
+    pub fn tracks(&self, kind: TrackSelection) -> Option<Vec<&Track>> {
         let tracks: Vec<&Track> = match kind {
-            Kind::Both => self.movie.video.iter().chain(self.movie.audio.first()).collect(),
-            Kind::Picture => self.movie.video.iter().collect(),
-            Kind::Sound(index) => self.movie.audio.get(index).into_iter().collect(),
+            TrackSelection::Both => self.movie.video.iter().chain(self.movie.audio.first()).collect(),
+            TrackSelection::Picture => self.movie.video.iter().collect(),
+            TrackSelection::Sound(index) => self.movie.audio.get(index).into_iter().collect(),
         };
         (!tracks.is_empty()).then_some(tracks)
     }
 
     /// The cuts of `kind`.
-    pub fn cuts_of(&self, kind: Kind, trim: Trim) -> Option<Vec<Cut>> {
+    pub fn cuts_of(&self, kind: TrackSelection, trim: Trim) -> Option<Vec<Cut>> {
         match kind {
-            Kind::Sound(index) => {
+            TrackSelection::Sound(index) => {
                 let track = self.movie.audio.get(index)?;
                 let Some(video) = &self.movie.video else {
                     return Some(trimmed(track, &cuts(track, self.segment_ms), trim));
@@ -130,7 +136,9 @@ impl Recording {
                 });
                 Some(pieces.filter(|cut| cut.from < cut.to).collect())
             }
-            Kind::Both | Kind::Picture => Some(trimmed(self.movie.lead()?, &self.cuts, trim)),
+            TrackSelection::Both | TrackSelection::Picture => {
+                Some(trimmed(self.movie.lead()?, &self.cuts, trim))
+            }
         }
     }
 
@@ -139,7 +147,7 @@ impl Recording {
         if trim.is_whole() {
             return 0..self.movie.duration_nanos();
         }
-        let cuts = self.cuts_of(Kind::Both, trim).unwrap_or_default();
+        let cuts = self.cuts_of(TrackSelection::Both, trim).unwrap_or_default();
         match (self.movie.lead(), cuts.first(), cuts.last()) {
             (Some(lead), Some(first), Some(last)) => {
                 let is_end = last.to >= lead.end;
@@ -151,12 +159,12 @@ impl Recording {
     }
 
     /// Bit rates of `kind`.
-    pub fn rates_of(&self, kind: Kind) -> BitRates {
-        if kind == Kind::Both { self.rates } else { playlist::rates(&self.movie, &self.cuts, kind) }
+    pub fn rates_of(&self, kind: TrackSelection) -> BitRates {
+        if kind == TrackSelection::Both { self.rates } else { playlist::rates(&self.movie, &self.cuts, kind) }
     }
 
     /// The media playlist of `kind`.
-    pub fn media_playlist(&self, kind: Kind, trim: Trim) -> Option<String> {
+    pub fn media_playlist(&self, kind: TrackSelection, trim: Trim) -> Option<String> {
         self.tracks(kind)?;
         let playlist = playlist::media(&self.movie, &self.names, kind, &self.cuts_of(kind, trim)?)?;
         Some(playlist.to_string())
@@ -168,7 +176,7 @@ impl Recording {
     }
 
     /// The initialization section of `kind`.
-    pub fn init(&self, kind: Kind) -> Option<Bytes> {
+    pub fn init(&self, kind: TrackSelection) -> Option<Bytes> {
         Some(init_of(&self.tracks(kind)?))
     }
 
@@ -204,16 +212,16 @@ impl Recording {
     }
 
     /// The segment of `kind` that begins at that presentation time, in ticks of its leading track.
-    pub fn segment_at(&self, kind: Kind, start: i64) -> Result<Layout, VodFault> {
+    pub fn segment_at(&self, kind: TrackSelection, start: i64) -> Result<Layout, VodFault> {
         let (from, to) = self.cut_at(kind, start).ok_or(VodFault::Gone)?;
         self.segment(kind, from, to)
     }
 
     /// The samples of that segment: what [`Self::cuts_of`] the whole has there, without making all of them.
-    fn cut_at(&self, kind: Kind, start: i64) -> Option<(u32, u32)> {
+    fn cut_at(&self, kind: TrackSelection, start: i64) -> Option<(u32, u32)> {
         let piece: &dyn Fn(&Cut) -> (u32, u32, i64) = match kind {
             // Without a picture the first sound leads.
-            Kind::Sound(index) if index > 0 || self.movie.video.is_some() => {
+            TrackSelection::Sound(index) if index > 0 || self.movie.video.is_some() => {
                 let track = self.movie.audio.get(index)?;
                 let Some(video) = &self.movie.video else {
                     let cuts = cuts(track, self.segment_ms);
@@ -233,7 +241,7 @@ impl Recording {
     }
 
     /// The segment of the samples `from..to` of the leading track of `kind`, which begin at a sync sample.
-    pub fn segment(&self, kind: Kind, from: u32, to: u32) -> Result<Layout, VodFault> {
+    pub fn segment(&self, kind: TrackSelection, from: u32, to: u32) -> Result<Layout, VodFault> {
         let tracks = self.tracks(kind).ok_or(VodFault::Gone)?;
         let (lead, rest) = tracks.split_first().ok_or(VodFault::Gone)?;
         let is_sound = from >= lead.begin && from < to && to <= lead.end && lead.samples.is_sync(from);

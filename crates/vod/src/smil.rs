@@ -6,7 +6,7 @@
 use roxmltree::{Document, Node};
 
 use super::cut::Trim;
-use super::names::Kind;
+use super::names::TrackSelection;
 
 /// Extensions that stay; any other name gets `.mp4`.
 const EXTENSIONS: [&str; 8] = ["mp4", "m4v", "m4a", "mov", "f4v", "vtt", "srt", "mp3"];
@@ -36,7 +36,7 @@ pub struct SmilRendition {
     /// Which part of the file.
     pub trim: Trim,
     /// Which of its tracks.
-    pub kind: Kind,
+    pub kind: TrackSelection,
 }
 
 /// `<textstream>`.
@@ -139,9 +139,9 @@ fn rendition(node: &Node<'_, '_>) -> Result<SmilRendition, SmilFault> {
     let trim = Trim { start_ms: time("begin")?.unwrap_or(0), duration_ms: time("dur")?.filter(|ms| *ms > 0) };
     let says = |name: &str| matches!(rate(name), Some("true" | "TRUE" | "1"));
     let kind = match (says("videoOnly"), says("audioOnly")) {
-        (true, false) => Kind::Picture,
-        (false, true) => Kind::Sound(0),
-        _ => Kind::Both,
+        (true, false) => TrackSelection::Picture,
+        (false, true) => TrackSelection::Sound(0),
+        _ => TrackSelection::Both,
     };
     Ok(SmilRendition { path, bitrate_bps, trim, kind })
 }
@@ -251,7 +251,7 @@ mod tests {
             </switch></body></smil>"#;
         let smil = Smil::parse(text).expect("sound");
         let kinds: Vec<_> = smil.renditions.iter().map(|it| it.kind).collect();
-        assert_eq!(kinds, [Kind::Sound(0), Kind::Picture, Kind::Both]);
+        assert_eq!(kinds, [TrackSelection::Sound(0), TrackSelection::Picture, TrackSelection::Both]);
         assert_eq!(smil.texts, [TextStream { path: "a.fr.srt".to_owned(), language: "und".to_owned() }]);
     }
 

@@ -48,9 +48,9 @@ fn cursor(name: &str) -> (SampleCursor, Vec<u8>) {
     let bytes = fixture(name);
     let movie = reading::index(&file, bytes.len() as u64, name).expect("sound");
     let stamp = recording::Stamp { len: bytes.len() as u64, modified: std::time::SystemTime::UNIX_EPOCH };
-    let file = std::sync::Arc::new(recording::Opened::new(file, &std::sync::Arc::default()));
+    let file = std::sync::Arc::new(recording::OpenFile::new(file, &std::sync::Arc::default()));
     let recording = std::sync::Arc::new(Recording::new(name.to_owned(), stamp, file, movie, 6000));
-    let rendition = Rendition { recording, trim: Trim::default(), kind: Kind::Both };
+    let rendition = Rendition { recording, trim: Trim::default(), kind: TrackSelection::Both };
     let played = Presentation { renditions: vec![rendition], smil: None }.for_frames().expect("frames");
     let kinds = played.kinds().to_vec();
     (SampleCursor::new(played, &kinds), bytes)
@@ -85,7 +85,7 @@ fn a_cursor_brings_every_sample_once_by_decode_time() {
                 assert!(sample.decode >= last && sample.decode < until, "{name}: {sample:?}");
                 last = sample.decode;
                 let (track, index) = match sample.kind {
-                    Kind::Picture => (recording.movie.video.as_ref(), &mut pictures),
+                    TrackSelection::Picture => (recording.movie.video.as_ref(), &mut pictures),
                     _ => (recording.movie.audio.first(), &mut sounds),
                 };
                 let (track, at) = (track.expect("a track"), track.expect("a track").begin + *index);
@@ -98,7 +98,10 @@ fn a_cursor_brings_every_sample_once_by_decode_time() {
                 );
                 assert_eq!(sample.shown.as_nanos(), track.nanos(track.shown_at(at)), "{name}");
                 let lift = sample.decode + cursor.delay();
-                assert!(sample.kind != Kind::Picture || lift >= MediaTime::default(), "{name}: {sample:?}");
+                assert!(
+                    sample.kind != TrackSelection::Picture || lift >= MediaTime::default(),
+                    "{name}: {sample:?}"
+                );
             }
         }
         let count = |track: Option<&Track>| track.map_or(0, |track| track.end - track.begin);
@@ -115,11 +118,11 @@ fn a_cursor_goes_to_the_sync_sample_at_or_before() {
     {
         cursor.seek(MediaTime::from_millis(ms));
         let batch = cursor.take(MediaTime::from_nanos(i64::MAX)).expect("samples");
-        let first = batch.samples.iter().find(|sample| sample.kind == Kind::Picture);
+        let first = batch.samples.iter().find(|sample| sample.kind == TrackSelection::Picture);
         let first = first.expect("a picture");
         assert!(first.sync);
         assert_eq!(first.decode.as_nanos() / 1_000_000_000, seconds, "{ms} ms");
-        let sound = batch.samples.iter().find(|sample| sample.kind != Kind::Picture);
+        let sound = batch.samples.iter().find(|sample| sample.kind != TrackSelection::Picture);
         let apart = first.shown.nanos_since(sound.expect("sound").shown);
         assert!((0..25_000_000).contains(&apart), "sound begins {apart} ns before the picture");
     }
@@ -137,12 +140,12 @@ fn other_bytes_have_other_names() {
         let digest = sha2::Sha256::digest(bytes);
         digest.iter().take(8).fold("\n".to_owned(), |out, byte| out + &format!("{byte:02x}"))
     };
-    for kind in [Kind::Both, Kind::Sound(0)] {
+    for kind in [TrackSelection::Both, TrackSelection::Sound(0)] {
         bytes += &digest(&recording.init(kind).expect("a section"));
         let cut = recording.cuts_of(kind, Trim::default()).expect("cuts")[1];
         bytes += &digest(&recording.segment(kind, cut.from, cut.to).expect("a segment").head);
     }
-    bytes += &digest(&recording.segment(Kind::Picture, 30, 31).expect("a picture").head);
+    bytes += &digest(&recording.segment(TrackSelection::Picture, 30, 31).expect("a picture").head);
     insta::assert_snapshot!(bytes);
 }
 
@@ -224,7 +227,7 @@ fn told(words: &str) -> (String, String, String) {
     let (moov, at, len) = moov();
     let movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
     let recording = std::sync::Arc::new(Recording::for_tests(movie));
-    let renditions = vec![Rendition { recording, trim: Trim::default(), kind: Kind::Both }];
+    let renditions = vec![Rendition { recording, trim: Trim::default(), kind: TrackSelection::Both }];
     let mut listed = listing::Listed::new("a.smil", smil.title.clone(), String::new());
     listed.language = smil.title.clone();
     let texts = smil.texts.clone();
@@ -286,7 +289,7 @@ fn a_segment_by_its_time_is_the_one_among_all_cuts() {
     let mut alone = movie.clone();
     alone.video = None;
     for recording in [Recording::for_tests(movie), Recording::for_tests(alone)] {
-        for kind in [Kind::Both, Kind::Picture, Kind::Sound(0)] {
+        for kind in [TrackSelection::Both, TrackSelection::Picture, TrackSelection::Sound(0)] {
             let Some(cuts) = recording.cuts_of(kind, Trim::default()) else { continue };
             assert!(cuts.len() > 3 || recording.tracks(kind).is_none(), "{kind:?}: {cuts:?}");
             for cut in cuts {
@@ -358,7 +361,7 @@ async fn a_playlist_is_served_as_far_as_it_goes() {
     };
     std::fs::write(&smil, text(&["mp4:gone", "mp4:broken", "mp4:a"])).expect("written");
     let mount = mount(root.path());
-    let stream = Stream::Smil("x.smil".to_owned());
+    let stream = RecordingStream::Smil("x.smil".to_owned());
     let opened = mount.open(&stream).await.expect("one is there");
     assert_eq!(opened.renditions.len(), 1);
     let list = opened.multivariant(Trim::default(), &[]);

@@ -60,7 +60,7 @@ fn part(k: CellIndex, n: usize) -> Arc<CellBatch> {
     Arc::new(CellBatch { samples: whole.run(&runs), first: n == 0 })
 }
 
-fn steps(airing: &mut Airing, now: MediaTime) -> Vec<Step> {
+fn steps(airing: &mut Airing, now: MediaTime) -> Vec<AiringStep> {
     std::iter::from_fn(|| airing.poll(now)).collect()
 }
 
@@ -70,11 +70,11 @@ fn deliver(airing: &mut Airing, source: &str, k: i64, parts: std::ops::Range<usi
     }
 }
 
-fn kinds(steps: &[Step]) -> Vec<(i64, char)> {
-    let kind = |step: &Step| match step.what {
-        What::Live(_) => 'l',
-        What::Waiting(_) => 'w',
-        What::Held { .. } => 'h',
+fn kinds(steps: &[AiringStep]) -> Vec<(i64, char)> {
+    let kind = |step: &AiringStep| match step.what {
+        SampleOrigin::Live(_) => 'l',
+        SampleOrigin::Waiting(_) => 'w',
+        SampleOrigin::Held { .. } => 'h',
     };
     let mut kinds: Vec<_> = steps.iter().map(|step| (step.k.0 - FIRST.0, kind(step))).collect();
     kinds.dedup();
@@ -88,7 +88,7 @@ fn an_idle_channel_airs_samples_when_their_time_has_come() {
     assert_eq!(airing.wake_at(), at(0));
     let first = airing.poll(at(0)).expect("the first picture");
     assert!(first.begins && !first.joins);
-    let What::Waiting(runs) = first.what else { panic!("waiting") };
+    let SampleOrigin::Waiting(runs) = first.what else { panic!("waiting") };
     assert_eq!(runs.video, [0..1, 0..1]);
     assert!(airing.poll(at(66)).is_none_or(|step| !step.begins));
     let mut pictures = 1;
@@ -96,7 +96,7 @@ fn an_idle_channel_airs_samples_when_their_time_has_come() {
     while now < at(2000) {
         now = airing.wake_at();
         for step in steps(&mut airing, now) {
-            let What::Waiting(runs) = step.what else { panic!("waiting") };
+            let SampleOrigin::Waiting(runs) = step.what else { panic!("waiting") };
             pictures += runs.video[0].len();
         }
     }
@@ -145,7 +145,7 @@ fn a_ladder_that_ends_in_mid_cell_leaves_a_held_cell_and_the_source_is_damped() 
     airing.gone("a");
     let held = steps(&mut airing, at(3000));
     assert_eq!(kinds(&held), [(1, 'h')]);
-    let What::Held { runs, since_sync } = &held[0].what else { panic!("held") };
+    let SampleOrigin::Held { runs, since_sync } = &held[0].what else { panic!("held") };
     assert_eq!(runs.video, [9..16, 8..16], "until now, by the clock");
     assert_eq!(since_sync, &[8, 7]);
     assert_eq!(kinds(&steps(&mut airing, at(4000))), [(1, 'h'), (2, 'w')]);
@@ -223,7 +223,7 @@ struct Listener {
 }
 
 impl Listener {
-    fn hear(&mut self, step: &Step) {
+    fn hear(&mut self, step: &AiringStep) {
         let k = step.k;
         assert!(step.begins == self.ended, "a cell begins where one has ended, and only there");
         if step.begins {
@@ -233,12 +233,12 @@ impl Listener {
                 let first = GRID.first_slot(k, FPS).0;
                 self.next = Some([first, first, GRID.first_audio_frame(k, RATE)]);
             }
-            (self.k, self.live) = (k, matches!(step.what, What::Live(_)));
+            (self.k, self.live) = (k, matches!(step.what, SampleOrigin::Live(_)));
         }
         assert_eq!(k, self.k);
         let first = [GRID.first_slot(k, FPS).0, GRID.first_slot(k, FPS).0, GRID.first_audio_frame(k, RATE)];
         let runs = match &step.what {
-            What::Live(batch) => {
+            SampleOrigin::Live(batch) => {
                 assert!(self.live, "what is waiting stays waiting");
                 assert_eq!(batch.samples.k, k);
                 let [one, two] = [0, 1].map(|rung| &batch.samples.video[rung]);
@@ -254,11 +254,11 @@ impl Listener {
                     place(&batch.samples.audio, 1024, next[2]),
                 ]
             }
-            What::Waiting(runs) => {
+            SampleOrigin::Waiting(runs) => {
                 assert!(!self.live, "what was begun live is never finished with the waiting loop");
                 absolute(runs, first)
             }
-            What::Held { runs, .. } => {
+            SampleOrigin::Held { runs, .. } => {
                 assert!(self.live);
                 absolute(runs, first)
             }

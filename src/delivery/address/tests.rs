@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::delivery::http::route::{self, Route};
-use crate::delivery::{Caller, Door, Protocol, Refusal, Wish};
+use crate::delivery::http::route::{self, HttpRoute};
+use crate::delivery::{AccessAction, AccessDenied, AccessRequest, Door, Protocol};
 use crate::rtmp::AppName;
 
 fn is_mount(app: &str) -> bool {
@@ -20,11 +20,11 @@ fn parse(path: &str) -> Result<Address<'_>, AddressError> {
 }
 
 fn file(path: &str) -> StreamRef<'static> {
-    StreamRef::Recording(vod::Stream::File(path.to_owned()))
+    StreamRef::Recording(vod::RecordingStream::File(path.to_owned()))
 }
 
 fn smil(path: &str) -> StreamRef<'static> {
-    StreamRef::Recording(vod::Stream::Smil(path.to_owned()))
+    StreamRef::Recording(vod::RecordingStream::Smil(path.to_owned()))
 }
 
 #[test]
@@ -96,19 +96,22 @@ fn recordings_in_every_form() {
 struct Asked(Mutex<Vec<String>>);
 
 impl Door for Asked {
-    fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
-        let Wish::Play(address) = caller.wish else { return Err(Refusal("nobody publishes here")) };
+    fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
+        let AccessAction::Play(address) = caller.wish else {
+            return Err(AccessDenied("nobody publishes here"));
+        };
         self.0.lock().expect("one at a time").push(address.to_string());
-        if address.app == "vod" { Err(Refusal("the token is missing")) } else { Ok(()) }
+        if address.app == "vod" { Err(AccessDenied("the token is missing")) } else { Ok(()) }
     }
 }
 
 /// What the door says to a player who spells a name so, and of what it was asked; `None` where the name is refused before.
-type Answer = Option<(Result<(), Refusal>, String, Address<'static>)>;
+type Answer = Option<(Result<(), AccessDenied>, String, Address<'static>)>;
 
 fn at_the_door(protocol: Protocol, address: Result<Address<'_>, AddressError>) -> Answer {
     let (door, address) = (Asked::default(), address.ok()?);
-    let said = door.ask(&Caller { protocol, wish: Wish::Play(&address), peer: None, query: "" });
+    let said =
+        door.ask(&AccessRequest { protocol, wish: AccessAction::Play(&address), peer: None, query: "" });
     let asked = door.0.lock().expect("nobody else").pop()?;
     Some((said, asked, address.into_owned()))
 }
@@ -116,9 +119,9 @@ fn at_the_door(protocol: Protocol, address: Result<Address<'_>, AddressError>) -
 /// Over HTTP, RTSP, and RTMP cut behind the application and in front of the last part.
 fn answers(spelled: &str) -> Vec<(&'static str, Answer)> {
     let over_http = match route::parse(&format!("/{spelled}/playlist.m3u8"), is_mount) {
-        Ok(Route::Channel(path)) => Ok(path.address.into_owned()),
-        Ok(Route::Mount(path)) => path.map(|path| path.address),
-        Ok(Route::CrossDomain) => Err(AddressError::Form),
+        Ok(HttpRoute::Channel(path)) => Ok(path.address.into_owned()),
+        Ok(HttpRoute::Mount(path)) => path.map(|path| path.address),
+        Ok(HttpRoute::CrossDomain) => Err(AddressError::Form),
         Err(error) => Err(error),
     };
     let over_rtmp = |cut: Option<(&str, &str)>| {
@@ -169,7 +172,7 @@ proptest! {
         let expected = Address { app: "vod".into(), stream: Some(file(&format!("{path}.mp4"))) };
         let asked = format!("vod/mp4:{path}.mp4");
         for (protocol, answer) in answers(&spelled) {
-            let expected = (Err(Refusal("the token is missing")), asked.clone(), expected.clone());
+            let expected = (Err(AccessDenied("the token is missing")), asked.clone(), expected.clone());
             prop_assert_eq!(answer, Some(expected), "{} over {}", spelled, protocol);
         }
         // What is escaped twice is the name of another file.
@@ -229,7 +232,7 @@ proptest! {
         let name = match &stream {
             None => return Ok(()),
             Some(StreamRef::Name(name) | StreamRef::Group(name)) => &**name,
-            Some(StreamRef::Recording(vod::Stream::File(path) | vod::Stream::Smil(path))) => path,
+            Some(StreamRef::Recording(vod::RecordingStream::File(path) | vod::RecordingStream::Smil(path))) => path,
         };
         for part in name.split('/').chain([&*app]) {
             prop_assert!(!matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']), "{path:?}: {part:?}");

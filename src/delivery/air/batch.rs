@@ -7,7 +7,7 @@
 //! beginning of the oldest cell kept.
 //!
 //! The messages of a batch are written for the first player of a rung who asks, back to back, and shared. Players who have
-//! all there is are served in rows ([`row`](super::row)).
+//! all there is are served in groups ([`fanout`](super::fanout)).
 //!
 //! RTMP's clock has 32 bits, and ffmpeg reads its upper half, from 24.8 days on, as negative times. So it begins anew every
 //! [`DAY`] for those who come then: all who came on one day share their messages.
@@ -50,7 +50,7 @@ pub(super) type Kept = VecDeque<Arc<Batch>>;
 
 /// The end that a channel fills.
 #[derive(Debug)]
-pub(super) struct Batches {
+pub(super) struct BatchWriter {
     kept: watch::Sender<Kept>,
     next: u64,
     until: Duration,
@@ -67,12 +67,12 @@ pub(super) struct BatchReader {
 /// Where a player goes on, and its zero once it has one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Cursor {
-    place: Place,
+    position: BatchPosition,
     zero: Option<MediaTime>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Place {
+enum BatchPosition {
     /// With the running cell.
     Running,
     /// With this batch.
@@ -82,13 +82,13 @@ enum Place {
 }
 
 /// `origin` lies before all samples.
-pub(super) fn batches(origin: MediaTime) -> (Batches, BatchReader) {
+pub(super) fn batches(origin: MediaTime) -> (BatchWriter, BatchReader) {
     let (sender, kept) = watch::channel(VecDeque::new());
-    let batches = Batches { kept: sender, next: 0, until: Duration::ZERO, origin };
-    (batches, BatchReader { kept, cursor: Cursor { place: Place::Running, zero: None } })
+    let batches = BatchWriter { kept: sender, next: 0, until: Duration::ZERO, origin };
+    (batches, BatchReader { kept, cursor: Cursor { position: BatchPosition::Running, zero: None } })
 }
 
-impl Batches {
+impl BatchWriter {
     /// Airs some samples. `begins` says that they are the first of their cell.
     pub(super) fn push(&mut self, tracks: &[RungTracks], samples: CodedCell, begins: bool) {
         self.until += duration(tracks, &samples);
@@ -147,25 +147,27 @@ impl Cursor {
 
     /// Leaves out what comes until a cell begins.
     pub(super) const fn rest(&mut self) {
-        if let Place::At(next) = self.place {
-            self.place = Place::BeginningFrom(next);
+        if let BatchPosition::At(next) = self.position {
+            self.position = BatchPosition::BeginningFrom(next);
         }
     }
 
     /// The number of the next batch, for one who leaves none out.
     pub(super) const fn next(&self) -> Option<u64> {
-        match self.place {
-            Place::At(next) => Some(next),
-            Place::Running | Place::BeginningFrom(_) => None,
+        match self.position {
+            BatchPosition::At(next) => Some(next),
+            BatchPosition::Running | BatchPosition::BeginningFrom(_) => None,
         }
     }
 
     /// What of `kept` is new to it.
     fn unheard(&self, kept: &Kept) -> Vec<Arc<Batch>> {
-        let from = match self.place {
-            Place::Running => kept.iter().rposition(|batch| batch.begins),
-            Place::At(next) => Some(first_from(kept, next)),
-            Place::BeginningFrom(next) => kept.iter().position(|batch| batch.begins && batch.number >= next),
+        let from = match self.position {
+            BatchPosition::Running => kept.iter().rposition(|batch| batch.begins),
+            BatchPosition::At(next) => Some(first_from(kept, next)),
+            BatchPosition::BeginningFrom(next) => {
+                kept.iter().position(|batch| batch.begins && batch.number >= next)
+            }
         };
         from.map_or_else(Vec::new, |from| kept.range(from..).cloned().collect())
     }
@@ -181,7 +183,7 @@ impl Cursor {
         let had = self.next().unwrap_or(0);
         let mut first = None;
         for batch in batches.iter().skip_while(|batch| batch.number < had) {
-            self.place = Place::At(batch.number + 1);
+            self.position = BatchPosition::At(batch.number + 1);
             let zero = *self.zero.get_or_insert(batch.zero);
             if let Some(messages) = batch.messages(tracks, rung, zero) {
                 first.get_or_insert(messages.at);

@@ -4,13 +4,13 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Response};
 
-use super::fault::Fault;
-use super::route::File;
-use crate::delivery::Kind;
+use super::fault::HttpFault;
+use super::route::ChannelFile;
+use crate::delivery::AnswerKind;
 use crate::delivery::registry::Selection;
 use crate::http::{Body, Description, ETag, content};
 use crate::media::{Grid, Segment};
-use crate::store::{Playlist, Rendition, Rung, ShelfReader, Snapshot};
+use crate::store::{Playlist, PublishedRung, RenditionSnapshot, ShelfReader, Snapshot};
 
 pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 pub(super) const SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=2");
@@ -23,30 +23,35 @@ const CROSS_DOMAIN: &str = "<?xml version=\"1.0\"?>\n\
     <cross-domain-policy><allow-access-from domain=\"*\" secure=\"false\"/></cross-domain-policy>\n";
 
 /// An answer and what to count it as.
-pub(super) type Answer = (Kind, Response<Body>);
+pub(super) type Answer = (AnswerKind, Response<Body>);
 
 /// Something that a channel has, and what is said of it.
-pub(super) struct Found {
-    pub(super) kind: Kind,
+pub(super) struct FoundFile {
+    pub(super) kind: AnswerKind,
     pub(super) bytes: Segment,
     pub(super) content_type: HeaderValue,
     pub(super) cache_control: HeaderValue,
     pub(super) etag: Option<ETag>,
 }
 
-impl Found {
+impl FoundFile {
     /// The answer to a GET or HEAD.
     pub(super) fn answer(self, request: &Parts) -> Answer {
         let Self { kind, bytes, content_type, cache_control, etag } = self;
         (kind, content(request, &bytes, Description { content_type, cache_control, etag: etag.as_ref() }))
     }
 
-    fn list(kind: Kind, list: &Playlist, content_type: HeaderValue, cache_control: HeaderValue) -> Self {
+    fn list(
+        kind: AnswerKind,
+        list: &Playlist,
+        content_type: HeaderValue,
+        cache_control: HeaderValue,
+    ) -> Self {
         let (bytes, etag) = (Segment::from(list.text.clone()), Some(list.etag.clone()));
         Self { kind, bytes, content_type, cache_control, etag }
     }
 
-    fn media(kind: Kind, rung: &Rung, bytes: Segment) -> Self {
+    fn media(kind: AnswerKind, rung: &PublishedRung, bytes: Segment) -> Self {
         let content_type = if rung.picture().is_some() { "video/mp4" } else { "audio/mp4" };
         let content_type = HeaderValue::from_static(content_type);
         Self { kind, bytes, content_type, cache_control: IMMUTABLE, etag: None }
@@ -54,48 +59,52 @@ impl Found {
 }
 
 /// `file` in what `selection` leaves of a channel's `shelf`.
-pub(super) fn find(shelf: &ShelfReader, selection: Selection, file: &File<'_>) -> Result<Found, Fault> {
+pub(super) fn find(
+    shelf: &ShelfReader,
+    selection: Selection,
+    file: &ChannelFile<'_>,
+) -> Result<FoundFile, HttpFault> {
     // Which rungs and initialization sections there are is known before the first cell.
     let rungs = shelf.rungs();
-    let index_of = |name: &str| rungs.iter().position(|rung| rung.name() == name).ok_or(Fault::Rung);
-    let snapshot = || shelf.snapshot().ok_or(Fault::NotReady);
+    let index_of = |name: &str| rungs.iter().position(|rung| rung.name() == name).ok_or(HttpFault::Rung);
+    let snapshot = || shelf.snapshot().ok_or(HttpFault::NotReady);
     let changing = || under_half_a_cell(shelf.grid());
     match file {
-        File::Multivariant => {
+        ChannelFile::Multivariant => {
             let snapshot = snapshot()?;
             let list = match selection {
                 Selection::All => &snapshot.multivariant,
                 Selection::Rung(index) => &rendition(&snapshot, index)?.alone,
             };
-            Ok(Found::list(Kind::Multivariant, list, PLAYLIST, SECONDS))
+            Ok(FoundFile::list(AnswerKind::Multivariant, list, PLAYLIST, SECONDS))
         }
-        File::Manifest => {
+        ChannelFile::Manifest => {
             let snapshot = snapshot()?;
             let manifest = match selection {
                 Selection::All => &snapshot.manifest,
                 Selection::Rung(index) => &rendition(&snapshot, index)?.manifest,
             };
-            Ok(Found::list(Kind::MediaPlaylist, manifest, DASH, changing()))
+            Ok(FoundFile::list(AnswerKind::MediaPlaylist, manifest, DASH, changing()))
         }
-        File::Media { rung, bitrate_bps } => {
+        ChannelFile::Media { rung, bitrate_bps } => {
             let named = rung.as_deref().map(index_of).transpose()?;
             let snapshot = snapshot()?;
             let rendition = match (named, selection) {
                 (Some(index), _) | (None, Selection::Rung(index)) => rendition(&snapshot, index)?,
-                (None, Selection::All) => nearest(&snapshot, *bitrate_bps).ok_or(Fault::Rung)?,
+                (None, Selection::All) => nearest(&snapshot, *bitrate_bps).ok_or(HttpFault::Rung)?,
             };
-            Ok(Found::list(Kind::MediaPlaylist, &rendition.playlist, PLAYLIST, changing()))
+            Ok(FoundFile::list(AnswerKind::MediaPlaylist, &rendition.playlist, PLAYLIST, changing()))
         }
-        File::Init(name) => {
-            let rung = rungs.iter().find(|rung| rung.init_name() == *name).ok_or(Fault::Init)?;
-            Ok(Found::media(Kind::Init, rung, rung.init().clone().into()))
+        ChannelFile::Init(name) => {
+            let rung = rungs.iter().find(|rung| rung.init_name() == *name).ok_or(HttpFault::Init)?;
+            Ok(FoundFile::media(AnswerKind::Init, rung, rung.init().clone().into()))
         }
-        File::Segment { rung, k } => {
+        ChannelFile::Segment { rung, k } => {
             let index = index_of(rung)?;
             let snapshot = snapshot()?;
             let rendition = rendition(&snapshot, index)?;
-            let segment = rendition.segment(*k).ok_or(Fault::Segment)?;
-            Ok(Found::media(Kind::Segment, &rendition.rung, segment.clone()))
+            let segment = rendition.segment(*k).ok_or(HttpFault::Segment)?;
+            Ok(FoundFile::media(AnswerKind::Segment, &rendition.rung, segment.clone()))
         }
     }
 }
@@ -107,12 +116,12 @@ pub(super) fn cross_domain(request: &Parts) -> Response<Body> {
     content(request, &bytes, Description { content_type, cache_control: A_DAY, etag: None })
 }
 
-fn rendition(snapshot: &Snapshot, index: usize) -> Result<&Rendition, Fault> {
-    snapshot.renditions.get(index).ok_or(Fault::Rung)
+fn rendition(snapshot: &Snapshot, index: usize) -> Result<&RenditionSnapshot, HttpFault> {
+    snapshot.renditions.get(index).ok_or(HttpFault::Rung)
 }
 
 /// The rendition whose BANDWIDTH is nearest to the rate asked for, or the best one.
-fn nearest(snapshot: &Snapshot, bitrate_bps: Option<u64>) -> Option<&Rendition> {
+fn nearest(snapshot: &Snapshot, bitrate_bps: Option<u64>) -> Option<&RenditionSnapshot> {
     let mut variants = snapshot.renditions.iter().filter(|it| it.rung.is_variant());
     match bitrate_bps {
         Some(asked) => variants.min_by_key(|it| it.bandwidth_bps.abs_diff(asked)),

@@ -1,14 +1,14 @@
 //! What a recording is answered with where computing it costs something: playlists, manifests, subtitles, chapters,
-//! pictures, lists. What stands here names each with the versions of what it is made of; [`Made`] makes it.
+//! pictures, lists. What stands here names each with the versions of what it is made of; [`DocumentCache`] makes it.
 
 use http::HeaderValue;
 use http::request::Parts;
 
 use super::answer::{DASH, PLAYLIST, SECONDS};
-use super::made::{Document, Found, Made};
-use crate::delivery::Kind;
+use super::document_cache::{DocumentCache, FoundDocument, StoredDocument};
+use crate::delivery::AnswerKind;
 use crate::delivery::poster::poster;
-use crate::vod::{self, File, Mount, Presentation, Recording, Stream, Trim, VodFault};
+use crate::vod::{self, Mount, Presentation, Recording, RecordingFile, RecordingStream, Trim, VodFault};
 
 const TEN_SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=10");
 const WEBVTT: HeaderValue = HeaderValue::from_static("text/vtt; charset=utf-8");
@@ -18,28 +18,33 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Where it is looked for, and made.
 #[derive(Clone, Copy)]
-pub(super) struct Desk<'a> {
+pub(super) struct RecordingRequest<'a> {
     pub(super) request: &'a Parts,
     pub(super) mount: &'a Mount,
-    pub(super) made: &'a Made,
+    pub(super) made: &'a DocumentCache,
 }
 
-type Answered = Result<Found, VodFault>;
+type Answered = Result<FoundDocument, VodFault>;
 
 /// Writes a playlist of a recording.
 type Write = dyn FnOnce(&Recording) -> Option<String> + Send;
 
-impl Desk<'_> {
+impl RecordingRequest<'_> {
     /// What `file` of `stream` is; `None` where it is media, which is read and not made.
-    pub(super) async fn find(self, stream: &Stream, file: &File) -> Option<Answered> {
+    pub(super) async fn find(self, stream: &RecordingStream, file: &RecordingFile) -> Option<Answered> {
         Some(match file {
-            File::Multivariant | File::Manifest => self.presentation(stream, file).await,
-            File::Nearest(bitrate) => self.nearest(stream, *bitrate).await,
-            File::Playlist(..) | File::IFrames(..) => self.playlist(stream, file).await,
-            File::TextPlaylist(..) | File::WholeText(..) | File::Text(..) => self.text(stream, file).await,
-            File::Chapters => self.chapters(stream).await,
-            File::Poster => self.poster(stream).await,
-            File::Init(..) | File::Segment(..) | File::SegmentAt(..) | File::Download => return None,
+            RecordingFile::Multivariant | RecordingFile::Manifest => self.presentation(stream, file).await,
+            RecordingFile::Nearest(bitrate) => self.nearest(stream, *bitrate).await,
+            RecordingFile::Playlist(..) | RecordingFile::IFrames(..) => self.playlist(stream, file).await,
+            RecordingFile::TextPlaylist(..) | RecordingFile::WholeText(..) | RecordingFile::Text(..) => {
+                self.text(stream, file).await
+            }
+            RecordingFile::Chapters => self.chapters(stream).await,
+            RecordingFile::Poster => self.poster(stream).await,
+            RecordingFile::Init(..)
+            | RecordingFile::Segment(..)
+            | RecordingFile::SegmentAt(..)
+            | RecordingFile::Download => return None,
         })
     }
 
@@ -47,28 +52,28 @@ impl Desk<'_> {
     async fn document(
         self,
         what: String,
-        make: impl FnOnce() -> Result<Document, VodFault> + Send + 'static,
-    ) -> Result<Document, VodFault> {
+        make: impl FnOnce() -> Result<StoredDocument, VodFault> + Send + 'static,
+    ) -> Result<StoredDocument, VodFault> {
         let name = format!("{} {what}", self.mount.serial());
         self.made.get(name, async { self.mount.compute(make).await? }).await
     }
 
-    async fn presentation(self, stream: &Stream, file: &File) -> Answered {
+    async fn presentation(self, stream: &RecordingStream, file: &RecordingFile) -> Answered {
         let presentation = self.mount.open(stream).await?;
         let texts = self.mount.texts(&presentation).await?;
         let trim = trim(self.request);
         let what = format!("{file:?} {trim:?} {} {texts:?}", presentation.version());
-        let is_manifest = *file == File::Manifest;
+        let is_manifest = *file == RecordingFile::Manifest;
         let make = move || {
             let write = if is_manifest { Presentation::manifest } else { Presentation::multivariant };
-            Ok(Document::of(write(&presentation, trim, &texts)))
+            Ok(StoredDocument::of(write(&presentation, trim, &texts)))
         };
         let document = self.document(what, make).await?;
         let content_type = if is_manifest { DASH } else { PLAYLIST };
-        Ok(Found { kind: Kind::Multivariant, document, content_type, cache_control: SECONDS })
+        Ok(FoundDocument { kind: AnswerKind::Multivariant, document, content_type, cache_control: SECONDS })
     }
 
-    async fn nearest(self, stream: &Stream, bitrate: Option<u64>) -> Answered {
+    async fn nearest(self, stream: &RecordingStream, bitrate: Option<u64>) -> Answered {
         let presentation = self.mount.open(stream).await?;
         let far =
             |it: &&vod::Rendition| bitrate.map_or(0, |asked| it.recording.rates.average_bps.abs_diff(asked));
@@ -76,41 +81,43 @@ impl Desk<'_> {
         let trim = Some(trim(self.request)).filter(|trim| !trim.is_whole()).unwrap_or(nearest.trim);
         let (kind, recording) = (nearest.kind, std::sync::Arc::clone(&nearest.recording));
         let what = format!("media {:?} {kind:?} {trim:?}", recording.names);
-        let make = move || recording.media_playlist(kind, trim).map(Document::of).ok_or(VodFault::Gone);
+        let make = move || recording.media_playlist(kind, trim).map(StoredDocument::of).ok_or(VodFault::Gone);
         Ok(media_playlist(self.document(what, make).await?))
     }
 
-    async fn playlist(self, stream: &Stream, file: &File) -> Answered {
-        let (File::Playlist(key, ..) | File::IFrames(key, _)) = file else { return Err(VodFault::NotFound) };
+    async fn playlist(self, stream: &RecordingStream, file: &RecordingFile) -> Answered {
+        let (RecordingFile::Playlist(key, ..) | RecordingFile::IFrames(key, _)) = file else {
+            return Err(VodFault::NotFound);
+        };
         let recording = self.mount.rendition(stream, key).await?;
         let (what, make): (_, Box<Write>) = match *file {
-            File::Playlist(_, kind, trim) => {
+            RecordingFile::Playlist(_, kind, trim) => {
                 let what = format!("media {:?} {kind:?} {trim:?}", recording.names);
                 (what, Box::new(move |it| it.media_playlist(kind, trim)))
             }
-            File::IFrames(_, trim) => {
+            RecordingFile::IFrames(_, trim) => {
                 let what = format!("i-frames {:?} {trim:?}", recording.names);
                 (what, Box::new(move |it| it.i_frame_playlist(trim)))
             }
             _ => return Err(VodFault::NotFound),
         };
-        let make = move || make(&recording).map(Document::of).ok_or(VodFault::Gone);
+        let make = move || make(&recording).map(StoredDocument::of).ok_or(VodFault::Gone);
         Ok(media_playlist(self.document(what, make).await?))
     }
 
-    async fn text(self, stream: &Stream, file: &File) -> Answered {
+    async fn text(self, stream: &RecordingStream, file: &RecordingFile) -> Answered {
         let presentation = self.mount.open(stream).await?;
         let texts = self.mount.texts(&presentation).await?;
         let version = presentation.version();
         let (index, trim, part) = match *file {
-            File::TextPlaylist(index, trim) => {
+            RecordingFile::TextPlaylist(index, trim) => {
                 texts.get(index).ok_or(VodFault::NotFound)?;
                 let what = format!("{file:?} {version}");
-                let make = move || Ok(Document::of(presentation.text_playlist(index, trim)));
+                let make = move || Ok(StoredDocument::of(presentation.text_playlist(index, trim)));
                 return Ok(media_playlist(self.document(what, make).await?));
             }
-            File::WholeText(index, trim) => (index, trim, None),
-            File::Text(index, part) => (index, Trim::default(), Some(part)),
+            RecordingFile::WholeText(index, trim) => (index, trim, None),
+            RecordingFile::Text(index, part) => (index, Trim::default(), Some(part)),
             _ => return Err(VodFault::NotFound),
         };
         let captions = self.mount.cues(texts.get(index).ok_or(VodFault::NotFound)?).await?;
@@ -120,14 +127,14 @@ impl Desk<'_> {
                 Some(part) => captions.segment(part),
                 None => presentation.whole_text(&captions.cues, trim),
             };
-            Ok(Document::of(text))
+            Ok(StoredDocument::of(text))
         };
         let document = self.document(what, make).await?;
         let (content_type, cache_control) = (WEBVTT, TEN_SECONDS);
-        Ok(Found { kind: Kind::Segment, document, content_type, cache_control })
+        Ok(FoundDocument { kind: AnswerKind::Segment, document, content_type, cache_control })
     }
 
-    async fn chapters(self, stream: &Stream) -> Answered {
+    async fn chapters(self, stream: &RecordingStream) -> Answered {
         let presentation = self.mount.open(stream).await?;
         let document = if let Some(captions) = self.mount.chapters_beside(&presentation).await? {
             let what = format!("chapters {}", captions.version);
@@ -144,7 +151,7 @@ impl Desk<'_> {
     }
 
     /// The picture at the key frame nearest to `?t=` seconds, `?width=` pixels wide.
-    async fn poster(self, stream: &Stream) -> Answered {
+    async fn poster(self, stream: &RecordingStream) -> Answered {
         let Self { request, mount, made } = self;
         if !mount.settings().poster {
             return Err(VodFault::NotFound);
@@ -164,12 +171,12 @@ impl Desk<'_> {
             let picture = move || {
                 let access_unit = recording.access_unit(&bytes).ok_or(VodFault::NotFound)?;
                 let picture = poster(&access_unit, width);
-                picture.map(Document::of).map_err(|error| VodFault::Picture(error.to_string()))
+                picture.map(StoredDocument::of).map_err(|error| VodFault::Picture(error.to_string()))
             };
             mount.compute(picture).await?
         };
         let document = made.get(name, make).await?;
-        Ok(Found { kind: Kind::Other, document, content_type: JPEG, cache_control: AN_HOUR })
+        Ok(FoundDocument { kind: AnswerKind::Other, document, content_type: JPEG, cache_control: AN_HOUR })
     }
 
     /// The list of recordings; `?series=` leaves those of one series.
@@ -189,16 +196,21 @@ impl Desk<'_> {
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Document {
-    Document::of(serde_json::to_string(value).unwrap_or_default())
+fn json(value: &impl serde::Serialize) -> StoredDocument {
+    StoredDocument::of(serde_json::to_string(value).unwrap_or_default())
 }
 
-fn list(document: Document) -> Found {
-    Found { kind: Kind::Other, document, content_type: JSON, cache_control: TEN_SECONDS }
+fn list(document: StoredDocument) -> FoundDocument {
+    FoundDocument { kind: AnswerKind::Other, document, content_type: JSON, cache_control: TEN_SECONDS }
 }
 
-fn media_playlist(document: Document) -> Found {
-    Found { kind: Kind::MediaPlaylist, document, content_type: PLAYLIST, cache_control: TEN_SECONDS }
+fn media_playlist(document: StoredDocument) -> FoundDocument {
+    FoundDocument {
+        kind: AnswerKind::MediaPlaylist,
+        document,
+        content_type: PLAYLIST,
+        cache_control: TEN_SECONDS,
+    }
 }
 
 fn query(request: &Parts, name: &str) -> Option<String> {

@@ -9,9 +9,9 @@ use http::header::SERVER;
 use http::{HeaderMap, HeaderValue};
 
 use super::Delivery;
-use super::answer::Found;
-use super::route::Route;
-use crate::delivery::Kind;
+use super::answer::FoundFile;
+use super::route::HttpRoute;
+use crate::delivery::AnswerKind;
 use crate::http::{Asked, Content, Express, Parcel, Timed, cors};
 
 /// First names of paths that are pages.
@@ -32,7 +32,7 @@ static COMMON: LazyLock<Vec<u8>> = LazyLock::new(|| {
 impl Express for Delivery {
     fn ready(&self, asked: &Asked<'_>, head: &mut Vec<u8>) -> Option<Parcel> {
         let begun = Instant::now();
-        let Ok(Route::Channel(path)) = self.route(asked.path) else { return None };
+        let Ok(HttpRoute::Channel(path)) = self.route(asked.path) else { return None };
         if PAGES.contains(&&*path.address.app) {
             return None;
         }
@@ -42,7 +42,8 @@ impl Express for Delivery {
         let is_known = tag.is_some_and(|(etag, field)| etag.is_in(field));
         self.fetched(&path, true, if is_known { 0 } else { found.bytes.len() });
         write_head(head, &found, is_known);
-        let pages = if found.kind == Kind::Segment { self.vault.pages(&found.bytes, begun) } else { None };
+        let pages =
+            if found.kind == AnswerKind::Segment { self.vault.pages(&found.bytes, begun) } else { None };
         let (content, len) = match pages {
             _ if is_known => (Content::Pieces(Default::default()), 0),
             Some(pages) => (Content::Sealed(pages), found.bytes.len()),
@@ -54,7 +55,7 @@ impl Express for Delivery {
     }
 }
 
-fn write_head(head: &mut Vec<u8>, found: &Found, is_known: bool) {
+fn write_head(head: &mut Vec<u8>, found: &FoundFile, is_known: bool) {
     if is_known {
         head.extend_from_slice(b"HTTP/1.1 304 Not Modified\r\n");
     } else {

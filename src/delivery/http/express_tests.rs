@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::tests::{K, channel};
 use super::*;
-use crate::delivery::{Channel, Kind};
+use crate::delivery::{AnswerKind, PublishedChannel};
 use crate::http::{self as joints, Asked, Content, Express, Limits, Places, listen};
 use crate::media::{CellIndex, Segment};
 
@@ -115,7 +115,7 @@ async fn the_lane_answers_as_the_ordinary_way_does() {
 #[tokio::test]
 async fn what_does_not_lie_ready_is_left_to_the_ordinary_way() {
     let delivery = ready();
-    delivery.registry().insert("starting", Channel { streams: Vec::new(), shelf: None, air: None });
+    delivery.registry().insert("starting", PublishedChannel { streams: Vec::new(), shelf: None, air: None });
     for path in [
         "/",
         "/assets/channels.json",
@@ -133,7 +133,7 @@ async fn what_does_not_lie_ready_is_left_to_the_ordinary_way() {
         assert!(express(&delivery, path, None).is_none(), "{path}");
     }
     // Nor is it counted there.
-    assert_eq!((delivery.counts().answers(Kind::Refused), delivery.counts().bytes()), (0, 0));
+    assert_eq!((delivery.counts().answers(AnswerKind::Refused), delivery.counts().bytes()), (0, 0));
 }
 
 /// Serves by the lane or without it, sends `script` in pieces of `step` bytes, and gives all that comes back.
@@ -216,7 +216,7 @@ async fn whoever_leaves_the_lane_loses_nothing() {
             assert!(ours.is_empty() && hypers.is_empty(), "in steps of {step}");
         }
     }
-    assert!(delivery.counts().answers(Kind::Segment) > 0);
+    assert!(delivery.counts().answers(AnswerKind::Segment) > 0);
 }
 
 #[tokio::test]

@@ -4,20 +4,20 @@ use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 
 use super::answer::Answer;
-use crate::delivery::Kind;
+use crate::delivery::AnswerKind;
 use crate::delivery::address::AddressError;
-use crate::delivery::door::Refusal;
+use crate::delivery::door::AccessDenied;
 use crate::http::{empty, problem};
 
 /// The viewer's fault, or an old link's; [`Fault::NotReady`] is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Fault {
+pub(super) enum HttpFault {
     /// The path cannot be read.
     #[error(transparent)]
     Path(AddressError),
     /// The door did not let the viewer in.
     #[error(transparent)]
-    Refused(Refusal),
+    Refused(AccessDenied),
     /// No such channel.
     #[error("there is no channel of that name")]
     Channel,
@@ -38,27 +38,27 @@ pub(super) enum Fault {
     NotReady,
 }
 
-impl Fault {
+impl HttpFault {
     /// The one place that turns a fault into a status.
     pub(super) fn answer(self) -> Answer {
         match self {
             // Without content, as a real Wowza answers.
-            Self::Segment => (Kind::SegmentGone, empty(StatusCode::NOT_FOUND)),
+            Self::Segment => (AnswerKind::SegmentGone, empty(StatusCode::NOT_FOUND)),
             // Players give up on 404 for a playlist, but come again after 503.
             Self::NotReady => {
                 let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, &self.to_string());
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(1));
-                (Kind::NotReady, response)
+                (AnswerKind::NotReady, response)
             }
-            Self::Refused(_) => (Kind::Refused, problem(StatusCode::FORBIDDEN, &self.to_string())),
+            Self::Refused(_) => (AnswerKind::Refused, problem(StatusCode::FORBIDDEN, &self.to_string())),
             Self::Path(AddressError::Escape) => {
-                (Kind::Refused, problem(StatusCode::BAD_REQUEST, &self.to_string()))
+                (AnswerKind::Refused, problem(StatusCode::BAD_REQUEST, &self.to_string()))
             }
             Self::Path(AddressError::Name | AddressError::Outside | AddressError::Form)
             | Self::Channel
             | Self::Stream
             | Self::Rung
-            | Self::Init => (Kind::Refused, problem(StatusCode::NOT_FOUND, &self.to_string())),
+            | Self::Init => (AnswerKind::Refused, problem(StatusCode::NOT_FOUND, &self.to_string())),
         }
     }
 }

@@ -1,23 +1,23 @@
 //! HTTP viewers of channels and recordings: HLS (RFC 8216), DASH (ISO/IEC 23009-1), files, and the pages that play them.
 //!
 //! * [`route`] reads a path, [`service`] answers it: at once what lies ready, later what has to be read or is awaited;
-//! * `answer` finds what a channel has, `express` says it as bytes, `vault` keeps segments as pages of the kernel;
-//! * `recorded` answers for a mount: media as it lies in the file, and what `document` and `made` compute once for all;
+//! * `answer` finds what a channel has, `express` says it as bytes, `page_cache` keeps segments as pages of the kernel;
+//! * `recorded` answers for a mount: media as it lies in the file, and what `document` and `document_cache` compute once for all;
 //! * [`Pages`] and [`Portal`] are what browsers and other sites open.
 //!
 //! What does *not* belong here: connections and their limits (`crate::http`), playlists and segments (`store`, `vod`).
 
 mod answer;
 mod document;
+mod document_cache;
 mod express;
 mod fault;
-mod made;
+mod page_cache;
 mod pages;
 pub mod portal;
 mod recorded;
 pub mod route;
 mod service;
-mod vault;
 
 pub use pages::{Pages, Showing};
 pub use portal::Portal;

@@ -15,9 +15,9 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::answer::Answer;
-use super::fault::Fault;
+use super::fault::HttpFault;
 use crate::agenda::{Plan, PlannedEvent};
-use crate::delivery::Kind;
+use crate::delivery::AnswerKind;
 use crate::http::{Body, Description, ETag, content};
 use crate::matrix::MatrixView;
 use crate::media::{MediaTime, Segment};
@@ -35,10 +35,10 @@ const REPLAYS: usize = 10;
 
 /// What is served; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Portal(Arc<watch::Sender<Option<Shown>>>);
+pub struct Portal(Arc<watch::Sender<Option<PublishedDocument>>>);
 
 #[derive(Clone, Debug)]
-struct Shown {
+struct PublishedDocument {
     text: Bytes,
     etag: ETag,
 }
@@ -50,33 +50,35 @@ impl Portal {
             let changed = shown.as_ref().is_none_or(|shown| shown.text != text.as_bytes());
             if changed {
                 let etag = ETag::of(text.as_bytes());
-                *shown = Some(Shown { text: text.into(), etag });
+                *shown = Some(PublishedDocument { text: text.into(), etag });
             }
             changed
         });
     }
 
     pub(super) fn answer(&self, request: &Parts) -> Answer {
-        let Some(Shown { text, etag }) = self.0.borrow().clone() else { return Fault::NotReady.answer() };
+        let Some(PublishedDocument { text, etag }) = self.0.borrow().clone() else {
+            return HttpFault::NotReady.answer();
+        };
         let description = Description { content_type: JSON, cache_control: SHORT, etag: Some(&etag) };
         let response: Response<Body> = content(request, &Segment::from(text), description);
-        (Kind::Other, response)
+        (AnswerKind::Other, response)
     }
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
-    channels: Vec<Channel<'a>>,
+struct PortalDocument<'a> {
+    channels: Vec<PortalChannel<'a>>,
 }
 
 #[derive(Serialize)]
-struct Channel<'a> {
+struct PortalChannel<'a> {
     #[serde(rename = "channel")]
     name: &'a str,
     /// A hall is on air.
     live: bool,
-    now: Option<Lecture<'a>>,
-    next: Option<Lecture<'a>>,
+    now: Option<PortalLecture<'a>>,
+    next: Option<PortalLecture<'a>>,
     hls: String,
     dash: String,
     watch: String,
@@ -84,7 +86,7 @@ struct Channel<'a> {
 }
 
 #[derive(Serialize)]
-struct Lecture<'a> {
+struct PortalLecture<'a> {
     id: &'a str,
     title: &'a str,
     series: Option<&'a str>,
@@ -131,7 +133,7 @@ pub fn document(
     let channels = view.channels.iter().map(|it| {
         let (runs, comes) = channel(&it.name, it.on_air.source.as_deref());
         let lecture = |index: Option<usize>| index.and_then(|index| plan.events.get(index)).map(lecture);
-        Channel {
+        PortalChannel {
             name: &it.name,
             live: it.on_air.source.is_some(),
             now: lecture(runs),
@@ -142,11 +144,11 @@ pub fn document(
             replays: replays(plan, &it.name, recordings, &root),
         }
     });
-    serde_json::to_string(&Document { channels: channels.collect() }).unwrap_or_default()
+    serde_json::to_string(&PortalDocument { channels: channels.collect() }).unwrap_or_default()
 }
 
-fn lecture(event: &PlannedEvent) -> Lecture<'_> {
-    Lecture {
+fn lecture(event: &PlannedEvent) -> PortalLecture<'_> {
+    PortalLecture {
         id: &event.id,
         title: &event.title,
         series: event.series.as_deref(),

@@ -17,24 +17,24 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::answer::{Answer, IMMUTABLE};
-use super::document::Desk;
-use super::made::Made;
+use super::document::RecordingRequest;
+use super::document_cache::DocumentCache;
 use super::route::MountPath;
-use crate::delivery::Kind;
+use crate::delivery::AnswerKind;
 use crate::delivery::address::{AddressError, StreamRef};
 use crate::delivery::unserved::Unserved;
 use crate::http::{Body, Description, Requested, content, empty, problem, requested_range};
 use crate::media::Segment;
-use crate::vod::{self, File, Layout, Mount, Recording, Stream, VodFault, part_of};
+use crate::vod::{self, Layout, Mount, Recording, RecordingFile, RecordingStream, VodFault, part_of};
 
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// The answer to a GET or HEAD of what `path` names beneath `mount`.
-pub(super) async fn answer(request: &Parts, mount: &Mount, made: &Made, path: &MountPath) -> Answer {
+pub(super) async fn answer(request: &Parts, mount: &Mount, made: &DocumentCache, path: &MountPath) -> Answer {
     if let Some(found) = made.fresh(mount, request).await {
         return found.answer(request);
     }
-    let desk = Desk { request, mount, made };
+    let desk = RecordingRequest { request, mount, made };
     let found = match (&path.address.stream, &path.file) {
         (None, None) => desk.index().await,
         (Some(StreamRef::Recording(stream)), Some(file)) => {
@@ -68,28 +68,33 @@ pub(super) fn lost(request: &Parts, asker: Option<IpAddr>, error: AddressError) 
 }
 
 /// Media: a file's own bytes behind a head of some hundred.
-async fn media(request: &Parts, mount: &Mount, stream: &Stream, file: &File) -> Result<Answer, VodFault> {
+async fn media(
+    request: &Parts,
+    mount: &Mount,
+    stream: &RecordingStream,
+    file: &RecordingFile,
+) -> Result<Answer, VodFault> {
     match file {
-        File::Init(names, kind) => {
+        RecordingFile::Init(names, kind) => {
             let recording = named(mount, stream, names).await?;
             let bytes = Segment::from(recording.init(*kind).ok_or(VodFault::Gone)?);
             let content_type = media_type(&recording, *kind);
             let description = Description { content_type, cache_control: IMMUTABLE, etag: None };
-            Ok((Kind::Init, content(request, &bytes, description)))
+            Ok((AnswerKind::Init, content(request, &bytes, description)))
         }
-        File::Segment(names, kind, from, to) => {
+        RecordingFile::Segment(names, kind, from, to) => {
             let recording = named(mount, stream, names).await?;
             let layout = mount.segment(&recording, *kind, *from, *to).await?;
             let response = bytes(request, mount, &recording, &layout, media_type(&recording, *kind)).await?;
-            Ok((Kind::Segment, with(response, &[(CACHE_CONTROL, IMMUTABLE)])))
+            Ok((AnswerKind::Segment, with(response, &[(CACHE_CONTROL, IMMUTABLE)])))
         }
-        File::SegmentAt(names, kind, start) => {
+        RecordingFile::SegmentAt(names, kind, start) => {
             let recording = named(mount, stream, names).await?;
             let layout = mount.segment_at(&recording, *kind, *start).await?;
             let response = bytes(request, mount, &recording, &layout, media_type(&recording, *kind)).await?;
-            Ok((Kind::Segment, with(response, &[(CACHE_CONTROL, IMMUTABLE)])))
+            Ok((AnswerKind::Segment, with(response, &[(CACHE_CONTROL, IMMUTABLE)])))
         }
-        File::Download => download(request, mount, stream).await,
+        RecordingFile::Download => download(request, mount, stream).await,
         _ => Err(VodFault::NotFound),
     }
 }
@@ -97,25 +102,30 @@ async fn media(request: &Parts, mount: &Mount, stream: &Stream, file: &File) -> 
 /// The rendition with these names, unless its file has changed since.
 async fn named(
     mount: &Mount,
-    stream: &Stream,
-    names: &vod::Names,
+    stream: &RecordingStream,
+    names: &vod::FileNames,
 ) -> Result<std::sync::Arc<Recording>, VodFault> {
     let recording = mount.rendition(stream, &names.key).await?;
     if recording.names.tag == names.tag { Ok(recording) } else { Err(VodFault::Gone) }
 }
 
-async fn download(request: &Parts, mount: &Mount, stream: &Stream) -> Result<Answer, VodFault> {
-    let Stream::File(path) = stream else { return Err(VodFault::NotFound) };
+async fn download(request: &Parts, mount: &Mount, stream: &RecordingStream) -> Result<Answer, VodFault> {
+    let RecordingStream::File(path) = stream else { return Err(VodFault::NotFound) };
     if !mount.settings().download {
         return Err(VodFault::NotFound);
     }
     let recording = mount.recording(path).await?;
-    let response =
-        bytes(request, mount, &recording, &recording.whole(), media_type(&recording, vod::Kind::Both))
-            .await?;
+    let response = bytes(
+        request,
+        mount,
+        &recording,
+        &recording.whole(),
+        media_type(&recording, vod::TrackSelection::Both),
+    )
+    .await?;
     let name: String = path.rsplit('/').next().unwrap_or(path).chars().map(plain).collect();
     let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).unwrap_or(NO_CACHE);
-    Ok((Kind::Other, with(response, &[(CACHE_CONTROL, NO_CACHE), (CONTENT_DISPOSITION, disposition)])))
+    Ok((AnswerKind::Other, with(response, &[(CACHE_CONTROL, NO_CACHE), (CONTENT_DISPOSITION, disposition)])))
 }
 
 /// Characters that every browser takes in a quoted file name.
@@ -181,8 +191,8 @@ fn with_range(response: Response<Body>, field: String) -> Response<Body> {
     }
 }
 
-fn media_type(recording: &Recording, kind: vod::Kind) -> HeaderValue {
-    let is_sound = matches!(kind, vod::Kind::Sound(_)) || recording.movie.video.is_none();
+fn media_type(recording: &Recording, kind: vod::TrackSelection) -> HeaderValue {
+    let is_sound = matches!(kind, vod::TrackSelection::Sound(_)) || recording.movie.video.is_none();
     HeaderValue::from_static(if is_sound { "audio/mp4" } else { "video/mp4" })
 }
 
@@ -192,9 +202,9 @@ fn refusal(request: &Parts, asker: Option<IpAddr>, fault: &VodFault) -> Answer {
     let response = problem(told.http(), &fault.to_string());
     match told {
         Unserved::Later(seconds) => {
-            (Kind::NotReady, with(response, &[(RETRY_AFTER, HeaderValue::from(seconds))]))
+            (AnswerKind::NotReady, with(response, &[(RETRY_AFTER, HeaderValue::from(seconds))]))
         }
-        Unserved::Missing | Unserved::Broken => (Kind::Refused, response),
+        Unserved::Missing | Unserved::Broken => (AnswerKind::Refused, response),
     }
 }
 

@@ -25,7 +25,7 @@ const INDEX: &str = "index.json";
 
 /// What a path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Route<'a> {
+pub enum HttpRoute<'a> {
     /// `/crossdomain.xml`: may a Flash player of another origin read this?
     CrossDomain,
     /// Something of a channel.
@@ -40,7 +40,7 @@ pub struct ChannelPath<'a> {
     /// The channel, and which stream of it.
     pub address: Address<'a>,
     /// The file.
-    pub file: File<'a>,
+    pub file: ChannelFile<'a>,
 }
 
 /// A path into a mount.
@@ -49,12 +49,12 @@ pub struct MountPath {
     /// The mount, and which recording of it.
     pub address: Address<'static>,
     /// The file; `None` for the list of recordings.
-    pub file: Option<vod::File>,
+    pub file: Option<vod::RecordingFile>,
 }
 
 /// The file part of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum File<'a> {
+pub enum ChannelFile<'a> {
     /// The multivariant playlist.
     Multivariant,
     /// A media playlist; without a rung or a bit rate the best one.
@@ -78,9 +78,9 @@ pub enum File<'a> {
 }
 
 /// Reads the path of a request target; `is_mount` says whether an application is a mount.
-pub fn parse(path: &str, is_mount: impl FnOnce(&str) -> bool) -> Result<Route<'_>, AddressError> {
+pub fn parse(path: &str, is_mount: impl FnOnce(&str) -> bool) -> Result<HttpRoute<'_>, AddressError> {
     if path == "/crossdomain.xml" {
-        return Ok(Route::CrossDomain);
+        return Ok(HttpRoute::CrossDomain);
     }
     let path = path.strip_prefix('/').ok_or(AddressError::Form)?;
     let Some((names, file)) = path.rsplit_once('/') else {
@@ -93,10 +93,10 @@ pub fn parse(path: &str, is_mount: impl FnOnce(&str) -> bool) -> Result<Route<'_
         beneath_mount
     });
     if beneath_mount {
-        return Ok(Route::Mount(address.and_then(|address| mount_path(address, file))));
+        return Ok(HttpRoute::Mount(address.and_then(|address| mount_path(address, file))));
     }
     let file = parse_file(plain(decode(file)?)?)?;
-    Ok(Route::Channel(ChannelPath { address: address?, file }))
+    Ok(HttpRoute::Channel(ChannelPath { address: address?, file }))
 }
 
 fn mount_path(address: Address<'_>, file: &str) -> Result<MountPath, AddressError> {
@@ -116,49 +116,49 @@ impl ChannelPath<'_> {
     }
 }
 
-fn parse_file(file: Cow<'_, str>) -> Result<File<'_>, AddressError> {
+fn parse_file(file: Cow<'_, str>) -> Result<ChannelFile<'_>, AddressError> {
     match file {
         Cow::Borrowed(file) => read_file(file),
-        Cow::Owned(file) => read_file(&file).map(File::into_owned),
+        Cow::Owned(file) => read_file(&file).map(ChannelFile::into_owned),
     }
 }
 
-fn read_file(file: &str) -> Result<File<'_>, AddressError> {
+fn read_file(file: &str) -> Result<ChannelFile<'_>, AddressError> {
     let between = |prefix: &str, suffix: &str| file.strip_prefix(prefix)?.strip_suffix(suffix);
     if file == "playlist.m3u8" {
-        return Ok(File::Multivariant);
+        return Ok(ChannelFile::Multivariant);
     }
     if matches!(file, "manifest.mpd" | "manifest_mpm4sav_mvlist.mpd") {
-        return Ok(File::Manifest);
+        return Ok(ChannelFile::Manifest);
     }
     if let Some(tail) = between("chunklist", ".m3u8") {
         return parse_chunklist(tail).ok_or(AddressError::Form);
     }
     if between("init_", ".mp4").is_some() {
-        return Ok(File::Init(file.into()));
+        return Ok(ChannelFile::Init(file.into()));
     }
     if let Some((rung, k)) = between("media_", ".m4s").and_then(|middle| middle.rsplit_once('_')) {
         let k = cell_index(k).ok_or(AddressError::Form)?;
-        return Ok(File::Segment { rung: rung.into(), k });
+        return Ok(ChannelFile::Segment { rung: rung.into(), k });
     }
     Err(AddressError::Form)
 }
 
-impl File<'_> {
-    fn into_owned(self) -> File<'static> {
+impl ChannelFile<'_> {
+    fn into_owned(self) -> ChannelFile<'static> {
         let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         match self {
-            Self::Multivariant => File::Multivariant,
-            Self::Media { rung, bitrate_bps } => File::Media { rung: rung.map(own), bitrate_bps },
-            Self::Manifest => File::Manifest,
-            Self::Init(name) => File::Init(own(name)),
-            Self::Segment { rung, k } => File::Segment { rung: own(rung), k },
+            Self::Multivariant => ChannelFile::Multivariant,
+            Self::Media { rung, bitrate_bps } => ChannelFile::Media { rung: rung.map(own), bitrate_bps },
+            Self::Manifest => ChannelFile::Manifest,
+            Self::Init(name) => ChannelFile::Init(own(name)),
+            Self::Segment { rung, k } => ChannelFile::Segment { rung: own(rung), k },
         }
     }
 }
 
 /// `[_w<digits>][_b<digits>][_<rung>]`.
-fn parse_chunklist(tail: &str) -> Option<File<'_>> {
+fn parse_chunklist(tail: &str) -> Option<ChannelFile<'_>> {
     let mut rest = tail;
     let mut bitrate_bps = None;
     if let Some((_, after)) = digits_behind("_w", rest) {
@@ -173,7 +173,7 @@ fn parse_chunklist(tail: &str) -> Option<File<'_>> {
         "" => None,
         rest => Some(rest.strip_prefix('_').filter(|rung| !rung.is_empty())?.into()),
     };
-    Some(File::Media { rung, bitrate_bps })
+    Some(ChannelFile::Media { rung, bitrate_bps })
 }
 
 /// The digits between `prefix` and the next `_` or the end, maybe none, and the rest from there.
@@ -200,20 +200,20 @@ mod tests {
     use super::*;
     use crate::delivery::address::StreamRef;
 
-    fn parse(path: &str) -> Result<Route<'_>, AddressError> {
+    fn parse(path: &str) -> Result<HttpRoute<'_>, AddressError> {
         super::parse(path, |_| false)
     }
 
-    fn channel<'a>(app: &'a str, stream: Option<StreamRef<'a>>, file: File<'a>) -> Route<'a> {
-        Route::Channel(ChannelPath { address: Address { app: app.into(), stream }, file })
+    fn channel<'a>(app: &'a str, stream: Option<StreamRef<'a>>, file: ChannelFile<'a>) -> HttpRoute<'a> {
+        HttpRoute::Channel(ChannelPath { address: Address { app: app.into(), stream }, file })
     }
 
     fn name_of(stream: &str) -> StreamRef<'_> {
         StreamRef::Name(stream.into())
     }
 
-    fn media(rung: Option<&str>, bitrate_bps: Option<u64>) -> File<'_> {
-        File::Media { rung: rung.map(Into::into), bitrate_bps }
+    fn media(rung: Option<&str>, bitrate_bps: Option<u64>) -> ChannelFile<'_> {
+        ChannelFile::Media { rung: rung.map(Into::into), bitrate_bps }
     }
 
     #[test]
@@ -232,9 +232,9 @@ mod tests {
             ("/hs-a/_definst_/ngrp:vl1_all/playlist.m3u8", group()),
             ("/hs%2Da/%76l1/playlist.m3u8", Some(name_of("vl1"))),
         ] {
-            assert_eq!(parse(path), Ok(channel("hs-a", stream, File::Multivariant)), "{path}");
+            assert_eq!(parse(path), Ok(channel("hs-a", stream, ChannelFile::Multivariant)), "{path}");
         }
-        assert_eq!(parse("/crossdomain.xml"), Ok(Route::CrossDomain));
+        assert_eq!(parse("/crossdomain.xml"), Ok(HttpRoute::CrossDomain));
     }
 
     #[test]
@@ -263,13 +263,13 @@ mod tests {
 
     #[test]
     fn files_of_a_rung() {
-        let segment = File::Segment { rung: "720p".into(), k: CellIndex(897_500_000) };
+        let segment = ChannelFile::Segment { rung: "720p".into(), k: CellIndex(897_500_000) };
         assert_eq!(parse("/a/media_720p_897500000.m4s"), Ok(channel("a", None, segment.clone())));
         assert_eq!(
             parse("/a/_definst_/s/media_720p_897500000.m4s"),
             Ok(channel("a", Some(name_of("s")), segment))
         );
-        let init = File::Init("init_720p_01234567.mp4".into());
+        let init = ChannelFile::Init("init_720p_01234567.mp4".into());
         assert_eq!(
             parse("/a/s_720p/init_720p_01234567.mp4"),
             Ok(channel("a", Some(name_of("s_720p")), init))
@@ -279,9 +279,9 @@ mod tests {
     #[test]
     fn what_is_read_of_a_plain_path_lies_in_it() {
         for path in ["/hs-a/vl1/media_720p_9.m4s", "/hs-a/_definst_/mp4:vl1/media_720p_9.m4s"] {
-            let Ok(Route::Channel(ChannelPath { address, file })) = parse(path) else { panic!("{path}") };
+            let Ok(HttpRoute::Channel(ChannelPath { address, file })) = parse(path) else { panic!("{path}") };
             let Some(StreamRef::Name(stream)) = address.stream else { panic!("{path}") };
-            let File::Segment { rung, .. } = file else { panic!("{path}") };
+            let ChannelFile::Segment { rung, .. } = file else { panic!("{path}") };
             for part in [address.app, stream, rung] {
                 assert!(matches!(part, Cow::Borrowed(_)), "{path}: {part} was copied");
             }
@@ -323,8 +323,8 @@ mod tests {
 
     #[test]
     fn every_form_of_a_path_beneath_a_mount() {
-        let file = |path: &str| Some(vod::Stream::File(path.to_owned()));
-        let smil = |path: &str| Some(vod::Stream::Smil(path.to_owned()));
+        let file = |path: &str| Some(vod::RecordingStream::File(path.to_owned()));
+        let smil = |path: &str| Some(vod::RecordingStream::Smil(path.to_owned()));
         for (path, stream) in [
             ("/vod/smil:a/b_presenter.smil/playlist.m3u8", smil("a/b_presenter.smil")),
             ("/vod/_definst_/smil:b.smil/manifest_mpm4sav_mvlist.mpd", smil("b.smil")),
@@ -338,7 +338,7 @@ mod tests {
             ("/vod/playlist.m3u8", None),
             ("/vod/mp4:a.mp4/index.html", None),
         ] {
-            let Ok(Route::Mount(read)) = super::parse(path, |app| app == "vod") else { panic!("{path}") };
+            let Ok(HttpRoute::Mount(read)) = super::parse(path, |app| app == "vod") else { panic!("{path}") };
             let read = read.ok().and_then(|path| path.address.stream);
             assert_eq!(read, stream.map(StreamRef::Recording), "{path}");
         }
@@ -349,7 +349,7 @@ mod tests {
         fn no_path_makes_it_panic_and_names_stay_plain(
             path in prop_oneof![".{0,60}", "(/([a-z_.:%]|%[0-9a-f]{2}|ngrp:|_all|_definst_){0,8}){0,4}(/[a-z_0-9]{0,12}\\.(m3u8|mp4|m4s))?"],
         ) {
-            if let Ok(Route::Channel(path)) = parse(&path) {
+            if let Ok(HttpRoute::Channel(path)) = parse(&path) {
                 let stream = match path.address.stream {
                     Some(StreamRef::Name(name) | StreamRef::Group(name)) => name,
                     Some(StreamRef::Recording(_)) => "".into(),
@@ -364,7 +364,7 @@ mod tests {
 
         #[test]
         fn what_the_shelf_names_is_found(rung in "[0-9]{2,4}p", k in 0..i64::MAX) {
-            let segment = File::Segment { rung: rung.as_str().into(), k: CellIndex(k) };
+            let segment = ChannelFile::Segment { rung: rung.as_str().into(), k: CellIndex(k) };
             let path = format!("/a/media_{rung}_{k}.m4s");
             prop_assert_eq!(parse(&path), Ok(channel("a", None, segment)));
             let path = format!("/a/chunklist_{rung}.m3u8");

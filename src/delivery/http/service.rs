@@ -13,15 +13,15 @@ use http::header::{CONTENT_LENGTH, RANGE, SERVER};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 
-use super::answer::{self, Answer, Found};
-use super::fault::Fault;
-use super::made::Made;
-use super::route::{ChannelPath, MountPath, Route};
-use super::vault::Vault;
+use super::answer::{self, Answer, FoundFile};
+use super::document_cache::DocumentCache;
+use super::fault::HttpFault;
+use super::page_cache::PageCache;
+use super::route::{ChannelPath, HttpRoute, MountPath};
 use super::{Pages, Portal, portal, recorded, route};
 use crate::delivery::address::{Address, AddressError};
-use crate::delivery::door::{Caller, Door, OpenDoor, Protocol, Wish};
-use crate::delivery::{Audience, Counts, Kind, Registry};
+use crate::delivery::door::{AccessAction, AccessRequest, Door, OpenDoor, Protocol};
+use crate::delivery::{AnswerCounts, AnswerKind, Audience, Registry};
 use crate::http::{Body, asker, cors, method_refusal};
 use crate::workshop::Workshop;
 
@@ -29,10 +29,10 @@ use crate::workshop::Workshop;
 #[derive(Clone, Debug)]
 pub struct Delivery {
     pub(super) registry: Arc<Registry>,
-    pub(super) counts: Arc<Counts>,
+    pub(super) counts: Arc<AnswerCounts>,
     audience: Arc<Audience>,
-    pub(super) vault: Arc<Vault>,
-    pub(super) made: Made,
+    pub(super) vault: Arc<PageCache>,
+    pub(super) made: DocumentCache,
     workshop: Workshop,
     pages: Pages,
     portal: Portal,
@@ -47,7 +47,7 @@ impl Default for Delivery {
             counts: Arc::default(),
             audience: Arc::default(),
             vault: Arc::default(),
-            made: Made::default(),
+            made: DocumentCache::default(),
             workshop: Workshop::default(),
             pages: Pages::default(),
             portal: Portal::default(),
@@ -66,7 +66,7 @@ impl Delivery {
     /// The same with at most so many segments in pages of the kernel, each of which takes a descriptor.
     #[must_use]
     pub fn with_pages(self, most: usize) -> Self {
-        Self { vault: Arc::new(Vault::new(most)), ..self }
+        Self { vault: Arc::new(PageCache::new(most)), ..self }
     }
 
     /// The same behind another door.
@@ -82,7 +82,7 @@ impl Delivery {
     }
 
     /// What was answered so far.
-    pub const fn counts(&self) -> &Arc<Counts> {
+    pub const fn counts(&self) -> &Arc<AnswerCounts> {
         &self.counts
     }
 
@@ -113,7 +113,7 @@ impl Delivery {
     }
 
     /// What a path names: read once for each request, and handed on.
-    pub(super) fn route<'a>(&self, path: &'a str) -> Result<Route<'a>, AddressError> {
+    pub(super) fn route<'a>(&self, path: &'a str) -> Result<HttpRoute<'a>, AddressError> {
         route::parse(path, |app| self.registry.has_mount(app))
     }
 
@@ -131,7 +131,7 @@ impl Delivery {
         response.map(|body| body.timed(begun, self.counts.latency(kind)))
     }
 
-    fn dispatch(&self, request: &Parts, route: Result<Route<'_>, AddressError>) -> Answer {
+    fn dispatch(&self, request: &Parts, route: Result<HttpRoute<'_>, AddressError>) -> Answer {
         if let Some(refusal) = refused_method(request) {
             return refusal;
         }
@@ -142,11 +142,11 @@ impl Delivery {
             return self.portal.answer(request);
         }
         match route {
-            Ok(Route::CrossDomain) => (Kind::Other, answer::cross_domain(request)),
-            Ok(Route::Channel(path)) => self.channel(request, &path).unwrap_or_else(Fault::answer),
+            Ok(HttpRoute::CrossDomain) => (AnswerKind::Other, answer::cross_domain(request)),
+            Ok(HttpRoute::Channel(path)) => self.channel(request, &path).unwrap_or_else(HttpFault::answer),
             // Read where one can wait.
-            Ok(Route::Mount(_)) => Fault::NotReady.answer(),
-            Err(error) => Fault::Path(error).answer(),
+            Ok(HttpRoute::Mount(_)) => HttpFault::NotReady.answer(),
+            Err(error) => HttpFault::Path(error).answer(),
         }
     }
 
@@ -165,16 +165,21 @@ impl Delivery {
         }
         match self.registry.mounted(&path.address.app) {
             Some(mount) => recorded::answer(request, &mount.asked_by(asker), &self.made, &path).await,
-            None => Fault::Channel.answer(),
+            None => HttpFault::Channel.answer(),
         }
     }
 
-    fn ask(&self, query: &str, address: &Address<'_>) -> Result<(), Fault> {
-        let caller = Caller { protocol: Protocol::Http, wish: Wish::Play(address), peer: self.peer, query };
-        self.door.ask(&caller).map_err(Fault::Refused)
+    fn ask(&self, query: &str, address: &Address<'_>) -> Result<(), HttpFault> {
+        let caller = AccessRequest {
+            protocol: Protocol::Http,
+            wish: AccessAction::Play(address),
+            peer: self.peer,
+            query,
+        };
+        self.door.ask(&caller).map_err(HttpFault::Refused)
     }
 
-    fn channel(&self, request: &Parts, path: &ChannelPath<'_>) -> Result<Answer, Fault> {
+    fn channel(&self, request: &Parts, path: &ChannelPath<'_>) -> Result<Answer, HttpFault> {
         let found = self.find(request.uri.query().unwrap_or_default(), path)?;
         let answer = found.answer(request);
         if request.method == Method::GET {
@@ -184,18 +189,18 @@ impl Delivery {
     }
 
     /// What a path names, for whom the door lets in.
-    pub(super) fn find(&self, query: &str, path: &ChannelPath<'_>) -> Result<Found, Fault> {
+    pub(super) fn find(&self, query: &str, path: &ChannelPath<'_>) -> Result<FoundFile, HttpFault> {
         let ChannelPath { address, file } = path;
         self.ask(query, address)?;
-        let channel = self.registry.get(&address.app).ok_or(Fault::Channel)?;
-        let shelf = channel.shelf.as_ref().ok_or(Fault::NotReady)?;
-        let selection = channel.select(shelf, address.stream.as_ref()).ok_or(Fault::Stream)?;
+        let channel = self.registry.get(&address.app).ok_or(HttpFault::Channel)?;
+        let shelf = channel.shelf.as_ref().ok_or(HttpFault::NotReady)?;
+        let selection = channel.select(shelf, address.stream.as_ref()).ok_or(HttpFault::Stream)?;
         answer::find(shelf, selection, file)
     }
 
     /// Counts what a viewer is sent of what a path names, and the viewer, who `begins` with it.
     pub(super) fn fetched(&self, path: &ChannelPath<'_>, begins: bool, bytes: usize) {
-        if let route::File::Segment { rung, k } = &path.file {
+        if let route::ChannelFile::Segment { rung, k } = &path.file {
             if begins {
                 self.audience.fetched(&path.address.app, rung, *k);
             }
@@ -206,7 +211,7 @@ impl Delivery {
 
 fn refused_method(request: &Parts) -> Option<Answer> {
     let refusal = method_refusal(&request.method)?;
-    Some((if refusal.status().is_success() { Kind::Other } else { Kind::Refused }, refusal))
+    Some((if refusal.status().is_success() { AnswerKind::Other } else { AnswerKind::Refused }, refusal))
 }
 
 /// A player that fetches a segment in parts is one viewer.
@@ -227,19 +232,19 @@ impl<B> tower::Service<Request<B>> for Delivery {
         let begun = Instant::now();
         let (parts, _) = request.into_parts();
         match self.route(parts.uri.path()) {
-            Ok(Route::Mount(path)) => {
+            Ok(HttpRoute::Mount(path)) => {
                 let delivery = self.clone();
                 Either::Right(Box::pin(async move {
                     let answer = delivery.recorded(&parts, path).await;
                     Ok(delivery.finish(begun, &parts, answer))
                 }))
             }
-            Ok(Route::Channel(path)) if self.registry.is_starting(&path.address.app) => {
+            Ok(HttpRoute::Channel(path)) if self.registry.is_starting(&path.address.app) => {
                 let (delivery, path) = (self.clone(), path.into_owned());
                 Either::Right(Box::pin(async move {
                     // Not in time: the answer is 503 with Retry-After.
                     let _ = delivery.registry.started(&path.address.app).await;
-                    let answer = delivery.dispatch(&parts, Ok(Route::Channel(path)));
+                    let answer = delivery.dispatch(&parts, Ok(HttpRoute::Channel(path)));
                     Ok(delivery.finish(Instant::now(), &parts, answer))
                 }))
             }

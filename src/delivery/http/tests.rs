@@ -14,17 +14,17 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::*;
-use crate::delivery::{Caller, Channel, Door, Kind, Refusal};
+use crate::delivery::{AccessDenied, AccessRequest, AnswerKind, Door, PublishedChannel};
 use crate::http::{Body, Limits, listen, serve};
 use crate::media::{
     AudioFormat, AudioTrack, CellIndex, Grid, ParameterSets, PictureSize, RungTracks, Segment, VideoTrack,
 };
-use crate::store::{Rung, ShelfWriter, shelf};
+use crate::store::{PublishedRung, ShelfWriter, shelf};
 
 pub(super) const K: i64 = 897_500_000;
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
-fn rung(name: &str, video: bool) -> Rung {
+fn rung(name: &str, video: bool) -> PublishedRung {
     let parameter_sets = ParameterSets {
         sps: Bytes::from_static(&[0x67, 0x64, 0x00, 0x1f]),
         pps: Bytes::from_static(&[0x68]),
@@ -40,7 +40,7 @@ fn rung(name: &str, video: bool) -> Rung {
         video_index: video.then_some(0),
         audio: AudioTrack { format: AudioFormat { sample_rate: 48_000, channels: 2 }, bitrate_bps: 96_000 },
     };
-    Rung::new(tracks, Bytes::from(format!("init of {name}")))
+    PublishedRung::new(tracks, Bytes::from(format!("init of {name}")))
 }
 
 /// A channel `hs-a` with the stream `vl1` and three rungs.
@@ -49,7 +49,7 @@ pub(super) fn channel(cell_ms: u32) -> (Delivery, ShelfWriter) {
     let (writer, shelf) = shelf(Grid::new(cell_ms), 3, rungs);
     let delivery = Delivery::default();
     let streams = vec!["vl1".to_owned(), "other_one".to_owned()];
-    delivery.registry().insert("hs-a", Channel { streams, shelf: Some(shelf), air: None });
+    delivery.registry().insert("hs-a", PublishedChannel { streams, shelf: Some(shelf), air: None });
     (delivery, writer)
 }
 
@@ -189,7 +189,7 @@ async fn expired_and_future_segments_are_404_without_content() {
         assert_eq!(header(&response, CACHE_CONTROL), "no-store");
         assert_eq!(text(response).await, "");
     }
-    assert_eq!(delivery.counts().answers(Kind::SegmentGone), 2);
+    assert_eq!(delivery.counts().answers(AnswerKind::SegmentGone), 2);
     assert_eq!(get(&delivery, &format!("/hs-a/media_720p_{}.m4s", K + 19)).await.status(), StatusCode::OK);
 }
 
@@ -270,13 +270,13 @@ async fn methods_and_preflights() {
 async fn a_channel_that_is_being_started_is_awaited() {
     let delivery = Delivery::default();
     let streams = vec!["vl1".to_owned()];
-    delivery.registry().insert("hs-a", Channel { streams: streams.clone(), shelf: None, air: None });
+    delivery.registry().insert("hs-a", PublishedChannel { streams: streams.clone(), shelf: None, air: None });
     let asked = get(&delivery, "/hs-a/vl1/playlist.m3u8");
     let started = async {
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         let (mut writer, reader) = shelf(Grid::new(2000), 3, vec![rung("720p", true)]);
         writer.push(CellIndex(K), cell(0).into_iter().take(1).collect()).expect("the first");
-        delivery.registry().insert("hs-a", Channel { streams, shelf: Some(reader), air: None });
+        delivery.registry().insert("hs-a", PublishedChannel { streams, shelf: Some(reader), air: None });
         writer
     };
     let (response, _writer) = tokio::join!(asked, started);
@@ -287,7 +287,7 @@ async fn a_channel_that_is_being_started_is_awaited() {
 async fn a_channel_without_a_shelf_asks_to_come_again() {
     let delivery = Delivery::default();
     let streams = vec!["vl1".to_owned()];
-    delivery.registry().insert("hs-a", Channel { streams, shelf: None, air: None });
+    delivery.registry().insert("hs-a", PublishedChannel { streams, shelf: None, air: None });
     let response = get(&delivery, "/hs-a/vl1/playlist.m3u8").await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(header(&response, RETRY_AFTER), "1");
@@ -300,7 +300,7 @@ async fn crossdomain_and_counts() {
     assert!(policy.contains("allow-access-from domain=\"*\""));
     get(&delivery, &format!("/hs-a/media_480p_{K}.m4s")).await;
     let counts = delivery.counts();
-    assert_eq!((counts.answers(Kind::Segment), counts.answers(Kind::Other)), (1, 1));
+    assert_eq!((counts.answers(AnswerKind::Segment), counts.answers(AnswerKind::Other)), (1, 1));
     assert_eq!(counts.bytes(), 1030 + policy.len() as u64);
 }
 
@@ -309,9 +309,9 @@ async fn crossdomain_and_counts() {
 struct Strict(std::sync::Mutex<Vec<String>>);
 
 impl Door for Strict {
-    fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
+    fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
         self.0.lock().expect("one at a time").push(format!("{caller:?}"));
-        if caller.query == "token=good" { Ok(()) } else { Err(Refusal("the token is missing")) }
+        if caller.query == "token=good" { Ok(()) } else { Err(AccessDenied("the token is missing")) }
     }
 }
 

@@ -49,13 +49,13 @@ trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
 
 /// A server that takes media.
-pub(super) struct Wire {
+pub(super) struct PushConnection {
     socket: Box<dyn Socket>,
     publisher: Publisher,
     buffer: Vec<u8>,
 }
 
-impl Wire {
+impl PushConnection {
     /// Connects and asks to publish, until the server says yes.
     pub(super) async fn open(target: Target, ca_file: &Path) -> Result<Self, PushFault> {
         let host = target.host().trim_start_matches('[').trim_end_matches(']').to_owned();

@@ -33,7 +33,7 @@ const READ_LITTLE: usize = 1 << 10;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Ended {
+pub(super) enum RtmpEnd {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -57,8 +57,8 @@ pub(super) enum Ended {
 }
 
 /// One connection.
-pub(super) struct Connection {
-    /// A row of players may write to it while nothing is said here.
+pub(super) struct RtmpConnection {
+    /// A group of players may write to it while nothing is said here.
     pub(super) stream: Arc<TcpStream>,
     pub(super) session: Session,
     buffer: Vec<u8>,
@@ -68,7 +68,7 @@ pub(super) struct Connection {
     outgoing: Vec<Bytes>,
 }
 
-impl Connection {
+impl RtmpConnection {
     pub(super) fn new(stream: TcpStream) -> Self {
         let (session, buffer) = (Session::default(), vec![0; READ]);
         Self { stream: Arc::new(stream), session, buffer, unread: 0..0, outgoing: Vec::new() }
@@ -118,7 +118,7 @@ impl Connection {
 
     /// The next thing that the peer does; what it asks about the connection itself is answered on the way. `None` when
     /// it has left. May be cancelled: what was read is kept.
-    pub(super) async fn event(&mut self) -> Result<Option<Event>, Ended> {
+    pub(super) async fn event(&mut self) -> Result<Option<Event>, RtmpEnd> {
         loop {
             // Before more is read: the answer to the event before.
             self.flush().await?;
@@ -150,7 +150,7 @@ impl Connection {
     }
 
     /// Sends the answers that wait. May be cancelled: what is left is sent the next time.
-    pub(super) async fn flush(&mut self) -> Result<(), Ended> {
+    pub(super) async fn flush(&mut self) -> Result<(), RtmpEnd> {
         let output = self.session.take_output();
         if !output.is_empty() {
             self.outgoing.push(output);
@@ -162,16 +162,16 @@ impl Connection {
     }
 
     /// Writes shared pieces, behind the answers that wait, and leaves none. Must not be cancelled.
-    pub(super) async fn write(&mut self, pieces: &mut Vec<Bytes>) -> Result<(), Ended> {
+    pub(super) async fn write(&mut self, pieces: &mut Vec<Bytes>) -> Result<(), RtmpEnd> {
         self.flush().await?;
         write_shared(&self.stream, pieces).await
     }
 }
 
-async fn write_shared(stream: &TcpStream, pieces: &mut Vec<Bytes>) -> Result<(), Ended> {
+async fn write_shared(stream: &TcpStream, pieces: &mut Vec<Bytes>) -> Result<(), RtmpEnd> {
     let written = timeout(WHOLE, pieces::write_shared(stream, pieces, WRITE)).await;
-    match written.map_err(|_| Ended::Stuck)? {
-        Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Ended::Stuck),
-        written => written.map_err(Ended::from),
+    match written.map_err(|_| RtmpEnd::Stuck)? {
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(RtmpEnd::Stuck),
+        written => written.map_err(RtmpEnd::from),
     }
 }

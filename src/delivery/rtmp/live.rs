@@ -1,26 +1,26 @@
 //! A player of a channel: an opening and the running cell at once, then batches as they are aired. Who has all there is
-//! is served by a row of players; who lags goes on with the oldest cell that is kept.
+//! is served by a group of players; one that lags goes on with the oldest cell that is kept.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::connection::{Connection, Ended};
-use crate::delivery::air::{AirReader, Player};
-use crate::delivery::{Counts, Kind, Seat};
+use super::connection::{RtmpConnection, RtmpEnd};
+use crate::delivery::air::{AirReader, RtmpPlayer};
+use crate::delivery::{AnswerCounts, AnswerKind, ViewerGuard};
 use crate::rtmp::{Event, opening};
 
-impl Connection {
+impl RtmpConnection {
     /// Plays a channel's rung to the end of either. The viewer's `seat` is left then.
     pub(super) async fn play(
         &mut self,
-        counts: &Arc<Counts>,
-        seat: Option<Seat>,
+        counts: &Arc<AnswerCounts>,
+        seat: Option<ViewerGuard>,
         mut air: AirReader,
         rung: usize,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), RtmpEnd> {
         self.expect_little();
-        let player = Arc::new(Player::new(Arc::clone(&self.stream), seat));
+        let player = Arc::new(RtmpPlayer::new(Arc::clone(&self.stream), seat));
         let mut pieces: Vec<Bytes> = Vec::new();
         let mut opened = false;
         let mut paused = false;
@@ -57,11 +57,11 @@ impl Connection {
             }
             let len = pieces.iter().map(Bytes::len).sum();
             self.write(&mut pieces).await?;
-            counts.count(Kind::RtmpCell, len);
+            counts.count(AnswerKind::RtmpCell, len);
             player.sent(len);
-            if let Some(place) = air.take_place(rung, &player, counts) {
+            if let Some(place) = air.join_group(rung, &player, counts) {
                 let heard = tokio::select! {
-                    () = place.lost() => Ok(true),
+                    () = place.lagging() => Ok(true),
                     heard = self.heard() => heard,
                 };
                 let left = place.leave()?;

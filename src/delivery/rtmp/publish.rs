@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::connection::{Connection, Ended, PATIENCE};
+use super::connection::{PATIENCE, RtmpConnection, RtmpEnd};
 use crate::media::Track;
 use crate::rtmp::{Event, FlvError, Frame, LeftOut, Unpacker};
 
@@ -65,22 +65,22 @@ pub(super) enum After {
 }
 
 /// What was said of a publisher.
-struct Said<'a> {
+struct PublisherMetadata<'a> {
     source: &'a str,
     faults: Vec<FlvError>,
     left_out: LeftOut,
 }
 
-impl Connection {
+impl RtmpConnection {
     /// Takes frames until the publisher leaves, sends nothing for too long, another takes over, or the server ends.
     pub(super) async fn publish(
         &mut self,
         into: &mut dyn PublishedStream,
         source: &str,
         shutdown: &CancellationToken,
-    ) -> Result<After, Ended> {
+    ) -> Result<After, RtmpEnd> {
         let mut unpacker = Unpacker::default();
-        let mut said = Said { source, faults: Vec::new(), left_out: LeftOut::default() };
+        let mut said = PublisherMetadata { source, faults: Vec::new(), left_out: LeftOut::default() };
         let taken_over = into.taken_over();
         let mut heard = Instant::now();
         let mut looks = interval(LOOK);
@@ -88,11 +88,11 @@ impl Connection {
         loop {
             let event = tokio::select! {
                 event = self.event() => event,
-                () = taken_over.cancelled() => Err(Ended::TakenOver),
-                () = shutdown.cancelled() => Err(Ended::ServerEnds),
+                () = taken_over.cancelled() => Err(RtmpEnd::TakenOver),
+                () = shutdown.cancelled() => Err(RtmpEnd::ServerEnds),
                 _ = looks.tick() => {
                     into.look();
-                    if heard.elapsed() < PATIENCE { continue }                    Err(Ended::SilentPublisher)
+                    if heard.elapsed() < PATIENCE { continue }                    Err(RtmpEnd::SilentPublisher)
                 }
             };
             said.left_out(self.session.left_out(), into);
@@ -123,7 +123,7 @@ impl Connection {
     }
 }
 
-impl Said<'_> {
+impl PublisherMetadata<'_> {
     fn passed_over(&mut self, wrong: FlvError, into: &mut dyn PublishedStream) {
         into.passed_over(wrong.track(), &wrong.to_string(), wrong.is_harmless());
         if wrong.loses_a_picture() {

@@ -8,14 +8,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
-use super::connection::{Connection, Ended};
-use crate::delivery::held::{HELD, Held};
+use super::connection::{RtmpConnection, RtmpEnd};
+use crate::delivery::held::{HELD, IdleTimer};
 use crate::delivery::recorded_feed::{LoadedBatch, RecordedFeed};
 use crate::delivery::unserved::Unserved;
-use crate::delivery::{Counts, Kind as Counted};
+use crate::delivery::{AnswerCounts, AnswerKind as Counted};
 use crate::media::MediaTime;
 use crate::rtmp::{self, Description, Event, recorded_opening, recorded_video};
-use crate::vod::{FrameRendition, Kind, Mount, RecordedSample, SampleCursor, Stream, VodFault};
+use crate::vod::{
+    FrameRendition, Mount, RecordedSample, RecordingStream, SampleCursor, TrackSelection, VodFault,
+};
 
 /// How far ahead of its clock a player is sent media: what it asks for, within this. ffmpeg asks for 3 s.
 const LEAD_MS: std::ops::RangeInclusive<u32> = 1000..=20_000;
@@ -33,7 +35,7 @@ impl Recorded {
     /// Opens what `stream` names.
     pub(super) async fn open(
         mount: Mount,
-        stream: &Stream,
+        stream: &RecordingStream,
         start_ms: u32,
     ) -> Result<Self, Cow<'static, str>> {
         // In the words that a viewer over HTTP gets: nothing of the storage.
@@ -68,7 +70,7 @@ impl Recorded {
     fn messages(&self, batch: &LoadedBatch) -> Vec<Bytes> {
         let message = |(sample, media): (&RecordedSample, &[u8])| {
             let at = self.timestamp_ms(sample.decode);
-            if sample.kind != Kind::Picture {
+            if sample.kind != TrackSelection::Picture {
                 return rtmp::audio(at, media);
             }
             let composition = MediaTime::from_nanos(sample.shown.nanos_since(sample.decode));
@@ -82,7 +84,7 @@ impl Recorded {
 fn describe(rendition: &FrameRendition) -> Option<Description> {
     let (mut picture, mut sound) = (None, None);
     for &kind in rendition.kinds() {
-        let track = if kind == Kind::Picture { &mut picture } else { &mut sound };
+        let track = if kind == TrackSelection::Picture { &mut picture } else { &mut sound };
         *track = Some(rendition.track(kind)?.coding.decoder_configuration()?);
     }
     let size = rendition.recording().movie.picture_size().filter(|_| picture.is_some());
@@ -100,14 +102,14 @@ fn timestamp_ms(at: MediaTime) -> u32 {
 }
 
 /// When what is sent.
-struct Pace {
+struct SendSchedule {
     /// The player's clock: it showed `position` at `since`.
     since: Instant,
     position: MediaTime,
     lead: Duration,
 }
 
-impl Pace {
+impl SendSchedule {
     fn begin(feed: &RecordedFeed, buffer_ms: Option<u32>) -> Self {
         let lead = buffer_ms.unwrap_or(LEAD_MS_UNSAID).clamp(*LEAD_MS.start(), *LEAD_MS.end());
         let lead = Duration::from_millis(lead.into());
@@ -125,19 +127,19 @@ impl Pace {
     }
 }
 
-impl Connection {
+impl RtmpConnection {
     /// Plays a recording until the player leaves.
     pub(super) async fn play_recorded(
         &mut self,
-        counts: &Counts,
+        counts: &AnswerCounts,
         mut recorded: Recorded,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), RtmpEnd> {
         self.expect_little();
-        let mut pace = Pace::begin(&recorded.feed, self.session.buffer_ms());
+        let mut pace = SendSchedule::begin(&recorded.feed, self.session.buffer_ms());
         let mut paused = false;
         let mut opened = false;
         let mut ended = false;
-        let mut held = Held::default();
+        let mut held = IdleTimer::default();
         loop {
             let next = recorded.feed.next_at().filter(|_| !paused && !ended);
             let now = Instant::now();
@@ -148,7 +150,7 @@ impl Connection {
                 () = sleep_until(held.until().unwrap_or(now + HELD)), if due.is_none() => {
                     self.session.end_recorded("the recording was held for too long; play it again");
                     self.flush().await?;
-                    return Err(Ended::Held);
+                    return Err(RtmpEnd::Held);
                 }
                 batch = batch_at(&mut recorded.feed, &pace, due.unwrap_or(now)), if due.is_some() => {
                     let Some(batch) = batch? else { continue };
@@ -174,14 +176,14 @@ impl Connection {
                 Some(Event::Close) => return self.flush().await,
                 Some(Event::Pause { paused: now, .. }) => {
                     if paused && !now {
-                        pace = Pace::begin(&recorded.feed, self.session.buffer_ms());
+                        pace = SendSchedule::begin(&recorded.feed, self.session.buffer_ms());
                     }
                     paused = now;
                 }
                 Some(Event::Seek { position_ms }) => {
                     recorded.seek(position_ms);
                     self.session.accept_recorded();
-                    pace = Pace::begin(&recorded.feed, self.session.buffer_ms());
+                    pace = SendSchedule::begin(&recorded.feed, self.session.buffer_ms());
                     (opened, ended) = (false, false);
                 }
                 Some(_) => {}
@@ -194,7 +196,7 @@ impl Connection {
 /// What may be sent from `due` on. May be cancelled.
 async fn batch_at(
     feed: &mut RecordedFeed,
-    pace: &Pace,
+    pace: &SendSchedule,
     due: Instant,
 ) -> Result<Option<LoadedBatch>, VodFault> {
     sleep_until(due).await;
@@ -212,7 +214,7 @@ mod tests {
     #[test]
     fn media_is_due_a_lead_before_its_time_and_not_before() {
         let since = Instant::now();
-        let pace = Pace { since, position: at(5000), lead: Duration::from_secs(3) };
+        let pace = SendSchedule { since, position: at(5000), lead: Duration::from_secs(3) };
         assert_eq!(pace.due(at(5000)), since);
         assert_eq!(pace.due(at(4000)), since);
         assert_eq!(pace.due(at(8000)), since);

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::delivery::{Channel, Kind, Refusal};
+use crate::delivery::{AccessDenied, AnswerKind, PublishedChannel};
 use crate::rtmp::{Frame, Guard};
 use crate::vod::{Mount, MountSettings};
 
@@ -27,9 +27,9 @@ use crate::vod::{Mount, MountSettings};
 struct Strict(Mutex<Vec<String>>);
 
 impl Door for Strict {
-    fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
+    fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
         self.0.lock().expect("one at a time").push(format!("{caller:?} {}", caller.query));
-        if caller.query.contains("token=good") { Ok(()) } else { Err(Refusal("the token is missing")) }
+        if caller.query.contains("token=good") { Ok(()) } else { Err(AccessDenied("the token is missing")) }
     }
 }
 
@@ -265,7 +265,7 @@ async fn a_recording_is_played_paused_sought_and_ends() {
     }
     client.command("closeStream", vec![]).await;
     client.end().await;
-    assert!(server.port.counts.answers(Kind::RtmpRecorded) > 3);
+    assert!(server.port.counts.answers(AnswerKind::RtmpRecorded) > 3);
 }
 
 #[tokio::test]
@@ -302,7 +302,7 @@ async fn a_recording_begins_where_the_player_says() {
 #[tokio::test]
 async fn a_channel_that_is_being_started_is_awaited() {
     let server = Server::new();
-    let channel = || Channel { streams: vec!["hall".to_owned()], shelf: None, air: None };
+    let channel = || PublishedChannel { streams: vec!["hall".to_owned()], shelf: None, air: None };
     server.port.registry.insert("hall", channel());
     let mut client = server.connect("hall?token=good").await;
     client.command("createStream", vec![]).await;

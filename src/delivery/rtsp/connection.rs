@@ -11,12 +11,12 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::RtspPort;
-use super::feed::{Feed, RecordedRows, RecordedTrack};
+use super::feed::{PlayFeed, RecordedRows, RecordedTrack};
 use super::outbox::Outbox;
-use super::programme::{Programme, clock_rate};
-use super::stream::{self, Stream};
-use crate::delivery::held::Held;
-use crate::delivery::{Kind, Seat, Speaks};
+use super::playable::{Playable, clock_rate};
+use super::stream::{self, RtspStream};
+use crate::delivery::held::IdleTimer;
+use crate::delivery::{AnswerKind, Speaks, ViewerGuard};
 use crate::media::MediaTime;
 use crate::rtsp::{
     Event, Incoming, MessageError, Npt, Pacer, Refusal, Requests, Session, Span, Start, Target, Transport,
@@ -39,7 +39,7 @@ const UNSENT: u32 = 256 << 10;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Ended {
+pub(super) enum RtspEnd {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -50,7 +50,7 @@ pub(super) enum Ended {
     Stuck,
 }
 
-pub(super) struct Connection {
+pub(super) struct RtspConnection {
     reader: OwnedReadHalf,
     writer: OwnedWriteHalf,
     local: SocketAddr,
@@ -59,14 +59,14 @@ pub(super) struct Connection {
     requests: Requests,
     session: Session,
     /// What was described or set up last.
-    programme: Option<(Target, Programme)>,
+    programme: Option<(Target, Playable)>,
     /// Streams that the programme has.
     tracks: usize,
     /// Those that are set up.
-    streams: Vec<Stream>,
-    feed: Feed,
+    streams: Vec<RtspStream>,
+    feed: PlayFeed,
     /// Where a player of a channel is counted.
-    seat: Option<Seat>,
+    seat: Option<ViewerGuard>,
     pacer: Pacer,
     outbox: Outbox,
     /// When the peer last took something, or had nothing to take.
@@ -75,13 +75,13 @@ pub(super) struct Connection {
     /// The peer has had no report behind its first packets, and some heed none before.
     unsynchronized: bool,
     /// Since when nothing plays.
-    held: Held,
+    held: IdleTimer,
     /// Nothing more is read; what is to be written still is.
     closing: bool,
 }
 
 /// What has happened.
-enum Step {
+enum ConnectionEvent {
     Read(usize),
     Wrote(usize),
     Heard,
@@ -89,7 +89,7 @@ enum Step {
     Over,
 }
 
-impl Connection {
+impl RtspConnection {
     pub(super) fn new(socket: TcpStream, port: RtspPort) -> io::Result<Self> {
         socket.set_nodelay(true)?;
         SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
@@ -110,19 +110,19 @@ impl Connection {
             programme: None,
             tracks: 0,
             streams: Vec::new(),
-            feed: Feed::Over,
+            feed: PlayFeed::Over,
             seat: None,
             pacer: Pacer::default(),
             unsynchronized: false,
             outbox: Outbox::default(),
             taken: Instant::now(),
-            held: Held::default(),
+            held: IdleTimer::default(),
             closing: false,
         })
     }
 
     /// Serves until the peer leaves, tears down, falls silent or breaks the rules.
-    pub(super) async fn run(mut self) -> Result<(), Ended> {
+    pub(super) async fn run(mut self) -> Result<(), RtspEnd> {
         loop {
             let wake = self.play().await;
             if self.closing && self.outbox.is_empty() {
@@ -133,44 +133,44 @@ impl Connection {
                 patience = patience.min(self.taken + STUCK);
             }
             match self.step(wake, patience).await? {
-                Step::Read(0) => return Ok(()),
-                Step::Read(_) => self.answer_all().await?,
-                Step::Wrote(count) => {
+                ConnectionEvent::Read(0) => return Ok(()),
+                ConnectionEvent::Read(_) => self.answer_all().await?,
+                ConnectionEvent::Wrote(count) => {
                     self.outbox.advance(count);
                     self.taken = Instant::now();
                     if self.session.is_playing() {
                         self.session.heard(self.taken.into_std());
                     }
                 }
-                Step::Heard => self.session.heard(Instant::now().into_std()),
-                Step::Time => {}
-                Step::Over if self.outbox.is_empty() => return Err(Ended::Silent),
-                Step::Over if Instant::now() >= self.taken + STUCK => return Err(Ended::Stuck),
-                Step::Over => return Err(Ended::Silent),
+                ConnectionEvent::Heard => self.session.heard(Instant::now().into_std()),
+                ConnectionEvent::Time => {}
+                ConnectionEvent::Over if self.outbox.is_empty() => return Err(RtspEnd::Silent),
+                ConnectionEvent::Over if Instant::now() >= self.taken + STUCK => return Err(RtspEnd::Stuck),
+                ConnectionEvent::Over => return Err(RtspEnd::Silent),
             }
         }
     }
 
     /// Waits for whatever comes first.
-    async fn step(&mut self, wake: Option<Duration>, patience: Instant) -> io::Result<Step> {
+    async fn step(&mut self, wake: Option<Duration>, patience: Instant) -> io::Result<ConnectionEvent> {
         let Self { reader, writer, requests, outbox, streams, feed, pacer, session, closing, .. } = self;
         let slices = outbox.slices();
-        let is_udp = streams.iter().any(Stream::is_udp);
+        let is_udp = streams.iter().any(RtspStream::is_udp);
         let wants_more = session.is_playing() && pacer.wants_more() && !feed.is_over();
         tokio::select! {
-            read = reader.read_buf(requests.feed()), if !*closing && !outbox.is_full() => Ok(Step::Read(read?)),
+            read = reader.read_buf(requests.feed()), if !*closing && !outbox.is_full() => Ok(ConnectionEvent::Read(read?)),
             written = writer.write_vectored(&slices), if !slices.is_empty() => match written? {
                 0 => Err(io::ErrorKind::WriteZero.into()),
-                count => Ok(Step::Wrote(count)),
+                count => Ok(ConnectionEvent::Wrote(count)),
             },
-            () = feed.more(), if wants_more => Ok(Step::Time),
-            () = stream::heard(streams), if is_udp => Ok(Step::Heard),
-            () = sleep(wake.unwrap_or_default()), if wake.is_some() => Ok(Step::Time),
-            () = sleep_until(patience) => Ok(Step::Over),
+            () = feed.more(), if wants_more => Ok(ConnectionEvent::Time),
+            () = stream::heard(streams), if is_udp => Ok(ConnectionEvent::Heard),
+            () = sleep(wake.unwrap_or_default()), if wake.is_some() => Ok(ConnectionEvent::Time),
+            () = sleep_until(patience) => Ok(ConnectionEvent::Over),
         }
     }
 
-    async fn answer_all(&mut self) -> Result<(), Ended> {
+    async fn answer_all(&mut self) -> Result<(), RtspEnd> {
         while let Some(incoming) = self.requests.take()? {
             let now = Instant::now().into_std();
             match incoming {
@@ -201,7 +201,7 @@ impl Connection {
             Event::Play(span) => self.start(span).await,
             Event::Pause => {
                 if self.is_live() {
-                    self.feed = Feed::Over;
+                    self.feed = PlayFeed::Over;
                     self.seat = None;
                 }
                 self.session.paused();
@@ -213,9 +213,10 @@ impl Connection {
             }
         };
         if let Err(refusal) = answered {
-            self.port
-                .counts
-                .count(if refusal == Refusal::NotReady { Kind::NotReady } else { Kind::Refused }, 0);
+            self.port.counts.count(
+                if refusal == Refusal::NotReady { AnswerKind::NotReady } else { AnswerKind::Refused },
+                0,
+            );
             self.session.refuse(refusal);
         }
     }
@@ -241,7 +242,8 @@ impl Connection {
         let rate = clock_rate(formats.get(track).ok_or(Refusal::NotFound)?);
         let ssrc = programme.ssrc(track as u8).unwrap_or_else(|| fastrand::u32(..));
         let opened =
-            Stream::open((track, rate, ssrc), transport, self.local.ip(), self.peer, &self.port.places).await;
+            RtspStream::open((track, rate, ssrc), transport, self.local.ip(), self.peer, &self.port.places)
+                .await;
         let (stream, ports) = opened.map_err(|error| {
             if crate::log::may_say("ports", Some(self.peer.ip())) {
                 tracing::warn!(peer = %self.peer, %error, "no UDP ports for an RTSP player");
@@ -250,31 +252,31 @@ impl Connection {
         })?;
         self.streams.retain(|stream| stream.track != track);
         self.streams.push(stream);
-        self.feed = Feed::Over;
+        self.feed = PlayFeed::Over;
         self.pacer = Pacer::default();
         self.session.set_up(ssrc, ports);
         Ok(())
     }
 
     fn is_live(&self) -> bool {
-        matches!(self.programme, Some((_, Programme::Live { .. })))
+        matches!(self.programme, Some((_, Playable::Live { .. })))
     }
 
     /// Begins, goes on, or seeks.
     async fn start(&mut self, span: Span) -> Result<(), Refusal> {
         match self.programme.as_ref().map(|(_, programme)| programme.clone()) {
             None => Err(Refusal::Internal),
-            Some(Programme::Live { .. }) if self.session.is_playing() => {
+            Some(Playable::Live { .. }) if self.session.is_playing() => {
                 self.session.playing(Span { from: Some(Npt::Now), to: None }, &[]);
                 Ok(())
             }
-            Some(Programme::Live { channel, mut air, rung }) => {
+            Some(Playable::Live { channel, mut air, rung }) => {
                 let begin = air.begin(self.port.clock.now());
                 let aired = tokio::time::timeout(FIRST_CELL, begin).await.map_err(|_| Refusal::NotReady)?;
                 let aired = aired.ok_or(Refusal::NotFound)?;
                 let (at, row) = (air.start_of(&aired), air.packets(&aired, rung));
                 self.anchor(at);
-                let start = |stream: &Stream| Start {
+                let start = |stream: &RtspStream| Start {
                     track: stream.track,
                     sequence: row.sequence_of(stream.track as u8),
                     timestamp: stream.timestamp(at),
@@ -283,15 +285,15 @@ impl Connection {
                 self.pacer.push(row, self.port.clock.now());
                 let seat = |name: &str| self.port.audience.enter(&channel, name, Speaks::Rtsp);
                 self.seat = air.tracks().get(rung).map(|tracks| seat(&tracks.name));
-                self.feed = Feed::Live { air, rung };
+                self.feed = PlayFeed::Live { air, rung };
                 self.session.playing(Span { from: Some(Npt::Now), to: None }, &starts);
                 Ok(())
             }
-            Some(Programme::Recorded { .. }) if span.from.is_none() && !self.is_at_the_end() => {
+            Some(Playable::Recorded { .. }) if span.from.is_none() && !self.is_at_the_end() => {
                 self.go_on();
                 Ok(())
             }
-            Some(Programme::Recorded { mount, rendition, tracks }) => {
+            Some(Playable::Recorded { mount, rendition, tracks }) => {
                 let time = |nanos: u64| MediaTime::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX));
                 let from = match span.from {
                     Some(Npt::Nanos(nanos)) => time(nanos),
@@ -319,7 +321,7 @@ impl Connection {
                     Span { from: Some(Npt::Nanos(nanos(cursor.start()))), to: Some(nanos(cursor.until())) };
                 let rows = RecordedRows::new(mount, cursor, streams, now).ok_or(Refusal::Range)?;
                 self.anchor(now);
-                self.feed = Feed::Recorded(Box::new(rows));
+                self.feed = PlayFeed::Recorded(Box::new(rows));
                 self.session.playing(span, &starts);
                 Ok(())
             }
@@ -339,8 +341,11 @@ impl Connection {
             self.report_at = now;
         }
         let at = self.pacer.next_at().unwrap_or_else(|| self.pacer.media_time(now));
-        let start =
-            |stream: &Stream| Start { track: stream.track, sequence: None, timestamp: stream.timestamp(at) };
+        let start = |stream: &RtspStream| Start {
+            track: stream.track,
+            sequence: None,
+            timestamp: stream.timestamp(at),
+        };
         let starts: Vec<_> = self.streams.iter().map(start).collect();
         self.session.playing(Span::default(), &starts);
     }
@@ -351,7 +356,7 @@ impl Connection {
         self.pacer.start(at, now);
         self.report_at = now;
         self.unsynchronized = true;
-        self.streams.iter_mut().for_each(Stream::begin);
+        self.streams.iter_mut().for_each(RtspStream::begin);
     }
 
     /// Sends what is due; says how long nothing else will be. `None` while the peer has to take something first, or
@@ -379,7 +384,7 @@ impl Connection {
                 seat.sent(sent);
             }
             if due.range.end == due.row.all().len() {
-                self.port.counts.count(Kind::RtspCell, 0);
+                self.port.counts.count(AnswerKind::RtspCell, 0);
                 self.refill();
             }
             room = room.saturating_sub(sent);
@@ -387,7 +392,7 @@ impl Connection {
                 break;
             }
         }
-        if self.unsynchronized && self.streams.iter().all(Stream::has_begun) {
+        if self.unsynchronized && self.streams.iter().all(RtspStream::has_begun) {
             self.unsynchronized = false;
             self.report(now, false).await;
         }

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::programme::clock_rate;
+use super::playable::clock_rate;
 use crate::delivery::air::AirReader;
 use crate::delivery::recorded_feed::{LoadedBatch, RecordedFeed};
 use crate::media::{MediaTime, TrackFormat};
 use crate::rtsp::{Coded, PAYLOAD_TYPE, Packetizer, Packets, PacketsBuilder, Unit};
-use crate::vod::{Kind, Mount, SampleCursor};
+use crate::vod::{Mount, SampleCursor, TrackSelection};
 
 /// How much of a recording is read at once, in nanoseconds of decode time.
 const WHILE: i64 = 1_000_000_000;
 
 /// See the module's text.
-pub(super) enum Feed {
+pub(super) enum PlayFeed {
     /// Nothing is played, or all has been.
     Over,
     /// A rung of a channel: what is aired.
@@ -25,7 +25,7 @@ pub(super) enum Feed {
     Recorded(Box<RecordedRows>),
 }
 
-impl Feed {
+impl PlayFeed {
     /// The next row, if it is there.
     pub(super) fn ready(&mut self) -> Option<Arc<Packets>> {
         match self {
@@ -73,19 +73,25 @@ pub(super) struct RecordedRows {
 /// A stream of a recording.
 pub(super) struct RecordedTrack {
     number: usize,
-    kind: Kind,
+    kind: TrackSelection,
     format: TrackFormat,
     packetizer: Packetizer,
 }
 
 impl RecordedTrack {
     /// The stream `number`; `sequence` is its first packet's.
-    pub(super) fn new(number: usize, kind: Kind, format: TrackFormat, ssrc: u32, sequence: u16) -> Self {
+    pub(super) fn new(
+        number: usize,
+        kind: TrackSelection,
+        format: TrackFormat,
+        ssrc: u32,
+        sequence: u16,
+    ) -> Self {
         let packetizer = Packetizer::new(PAYLOAD_TYPE + number as u8, ssrc, sequence);
         Self { number, kind, format, packetizer }
     }
 
-    pub(super) const fn kind(&self) -> Kind {
+    pub(super) const fn kind(&self) -> TrackSelection {
         self.kind
     }
 }

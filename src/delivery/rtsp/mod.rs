@@ -24,7 +24,7 @@
 mod connection;
 mod feed;
 mod outbox;
-mod programme;
+mod playable;
 mod stream;
 
 use std::sync::Arc;
@@ -33,10 +33,10 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{Audience, Counts, Door, Registry};
+use super::{AnswerCounts, Audience, Door, Registry};
 use crate::clock::Clock;
 use crate::http::Places;
-use connection::Connection;
+use connection::RtspConnection;
 
 /// What RTSP connections are served with.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ pub struct RtspPort {
     /// The channels and mounts.
     pub registry: Arc<Registry>,
     /// What was answered.
-    pub counts: Arc<Counts>,
+    pub counts: Arc<AnswerCounts>,
     /// Who watches.
     pub audience: Arc<Audience>,
     /// Who may play.
@@ -59,7 +59,7 @@ impl RtspPort {
     /// Serves one connection until it ends or `shutdown`.
     pub async fn serve(self, stream: TcpStream, shutdown: CancellationToken) {
         let peer = stream.peer_addr().map_or_else(|_| "?".to_owned(), |peer| peer.to_string());
-        let connection = match Connection::new(stream, self) {
+        let connection = match RtspConnection::new(stream, self) {
             Ok(connection) => connection,
             Err(error) => return debug!(peer, %error, "an RTSP connection went away before it spoke"),
         };

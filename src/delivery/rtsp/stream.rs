@@ -18,13 +18,13 @@ const ERRORS: usize = 8;
 
 /// A stream that was set up.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(super) struct RtspStream {
     /// Its number in the description.
     pub(super) track: usize,
     /// Its RTP clock.
     pub(super) rate: Timescale,
     pub(super) ssrc: u32,
-    carrier: Carrier,
+    carrier: RtpCarrier,
     /// The number of a recording's first packet.
     first: u16,
     packets: u32,
@@ -34,12 +34,12 @@ pub(super) struct Stream {
 }
 
 #[derive(Debug)]
-enum Carrier {
+enum RtpCarrier {
     Interleaved(u8, u8),
     Udp(RtpPair, #[expect(dead_code, reason = "its places are taken for as long")] Extra),
 }
 
-impl Stream {
+impl RtspStream {
     /// Opens the way to the peer; gives our ports, zero where there are none.
     pub(super) async fn open(
         (track, rate, ssrc): (usize, Timescale, u32),
@@ -49,13 +49,13 @@ impl Stream {
         places: &Places,
     ) -> io::Result<(Self, (u16, u16))> {
         let (carrier, ports) = match transport {
-            Transport::Interleaved { rtp, rtcp } => (Carrier::Interleaved(rtp, rtcp), (0, 0)),
+            Transport::Interleaved { rtp, rtcp } => (RtpCarrier::Interleaved(rtp, rtcp), (0, 0)),
             Transport::Udp { rtp, rtcp } => {
                 let full = || io::Error::other("all places are taken");
                 let extra = places.extra(2).ok_or_else(full)?;
                 let pair = RtpPair::connect(local, peer, rtp, rtcp).await?;
                 let ports = pair.ports()?;
-                (Carrier::Udp(pair, extra), ports)
+                (RtpCarrier::Udp(pair, extra), ports)
             }
         };
         Ok((
@@ -90,12 +90,12 @@ impl Stream {
     }
 
     pub(super) const fn is_udp(&self) -> bool {
-        matches!(self.carrier, Carrier::Udp(..))
+        matches!(self.carrier, RtpCarrier::Udp(..))
     }
 
     /// Its packets go on the channels for which shared ones are framed.
     fn is_plain(&self) -> bool {
-        matches!(self.carrier, Carrier::Interleaved(rtp, _) if usize::from(rtp) == self.track * 2)
+        matches!(self.carrier, RtpCarrier::Interleaved(rtp, _) if usize::from(rtp) == self.track * 2)
     }
 
     fn count(&mut self, packet: &Packet) {
@@ -106,9 +106,9 @@ impl Stream {
 
     async fn send(&self, packet: Bytes, outbox: &mut Outbox) {
         match &self.carrier {
-            Carrier::Interleaved(rtp, _) => framed(*rtp, packet, outbox),
+            RtpCarrier::Interleaved(rtp, _) => framed(*rtp, packet, outbox),
             // What the network refuses is lost; a peer that has gone says so on its connection.
-            Carrier::Udp(pair, _) => drop(pair.data.send(&packet).await),
+            RtpCarrier::Udp(pair, _) => drop(pair.data.send(&packet).await),
         }
     }
 
@@ -118,8 +118,8 @@ impl Stream {
         let report = Report { ssrc, at, timestamp: self.timestamp(at), packets, octets };
         let packet = if last { report.goodbye(cname) } else { report.packet(cname) };
         match &self.carrier {
-            Carrier::Interleaved(_, rtcp) => framed(*rtcp, packet, outbox),
-            Carrier::Udp(pair, _) => drop(pair.control.send(&packet).await),
+            RtpCarrier::Interleaved(_, rtcp) => framed(*rtcp, packet, outbox),
+            RtpCarrier::Udp(pair, _) => drop(pair.control.send(&packet).await),
         }
     }
 
@@ -130,7 +130,7 @@ impl Stream {
 
     /// Takes what the peer sends over UDP: reports, and packets that open firewalls. What they say is not needed.
     pub(super) fn poll_heard(&self, context: &mut Context<'_>) -> Poll<()> {
-        let Carrier::Udp(pair, _) = &self.carrier else { return Poll::Pending };
+        let RtpCarrier::Udp(pair, _) = &self.carrier else { return Poll::Pending };
         let mut buffer = [0; 64];
         for socket in [&pair.control, &pair.data] {
             // An error says that the peer has closed its port; there may be many of these.
@@ -147,10 +147,10 @@ impl Stream {
 }
 
 /// Sends packets of a row; gives their bytes.
-pub(super) async fn send(streams: &mut [Stream], due: &Due, tracks: usize, outbox: &mut Outbox) -> usize {
+pub(super) async fn send(streams: &mut [RtspStream], due: &Due, tracks: usize, outbox: &mut Outbox) -> usize {
     let packets = due.row.all().get(due.range.clone()).unwrap_or_default();
     let bytes = packets.iter().map(|packet| packet.payload_len() as usize).sum();
-    let is_shared = streams.len() == tracks && streams.iter().all(Stream::is_plain);
+    let is_shared = streams.len() == tracks && streams.iter().all(RtspStream::is_plain);
     if is_shared {
         outbox.push(due.row.framed(due.range.clone()));
     }
@@ -167,7 +167,7 @@ pub(super) async fn send(streams: &mut [Stream], due: &Due, tracks: usize, outbo
 }
 
 /// Waits until a peer has sent something over UDP.
-pub(super) async fn heard(streams: &[Stream]) {
+pub(super) async fn heard(streams: &[RtspStream]) {
     std::future::poll_fn(|context| {
         let any = streams.iter().any(|stream| stream.poll_heard(context).is_ready());
         if any { Poll::Ready(()) } else { Poll::Pending }

@@ -11,13 +11,15 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::delivery::{Air, AirTiming, Caller, Channel, OpenDoor, Refusal, Wish, air};
+use crate::delivery::{
+    AccessAction, AccessDenied, AccessRequest, Air, AirTiming, OpenDoor, PublishedChannel, air,
+};
 use crate::http::Places;
 use crate::media::{
     AudioFormat, AudioTrack, CellIndex, CodedCell, Grid, ParameterSets, PictureSize, RungTracks, SampleEntry,
     TrackCell, VIDEO_TIMESCALE, VideoTrack, h264,
 };
-use crate::store::{Rung, shelf};
+use crate::store::{PublishedRung, shelf};
 use crate::vod::{Mount, MountSettings};
 
 const GRID: Grid = Grid::new(400);
@@ -77,7 +79,7 @@ impl Rig {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let timing = AirTiming { grid: GRID, deadline: Duration::from_millis(100) };
         let (air, reader) = air([tracks()].into(), clock.now(), timing);
-        let (_, shelf) = shelf(GRID, 3, vec![Rung::new(tracks(), Bytes::new())]);
+        let (_, shelf) = shelf(GRID, 3, vec![PublishedRung::new(tracks(), Bytes::new())]);
         let door = RtspPort {
             registry: Arc::default(),
             counts: Arc::default(),
@@ -86,7 +88,8 @@ impl Rig {
             places: Places::new(100, 0),
             clock: Arc::clone(&clock),
         };
-        let channel = Channel { streams: vec!["live".to_owned()], shelf: Some(shelf), air: Some(reader) };
+        let channel =
+            PublishedChannel { streams: vec!["live".to_owned()], shelf: Some(shelf), air: Some(reader) };
         door.registry.insert("hall", channel);
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
         let settings = MountSettings { root, segment_ms: 6000, download: true, poster: false, index: false };
@@ -338,9 +341,11 @@ async fn who_holds_a_session_for_ever_is_told_and_closed() {
 struct NoHall;
 
 impl Door for NoHall {
-    fn ask(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
-        let Wish::Play(address) = caller.wish else { return Err(Refusal("nobody publishes here")) };
-        if address.app == "hall" { Err(Refusal("not for you")) } else { Ok(()) }
+    fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
+        let AccessAction::Play(address) = caller.wish else {
+            return Err(AccessDenied("nobody publishes here"));
+        };
+        if address.app == "hall" { Err(AccessDenied("not for you")) } else { Ok(()) }
     }
 }
 

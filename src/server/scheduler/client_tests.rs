@@ -12,10 +12,10 @@ use crate::agenda::FeedFormat;
 use crate::clock::ManualClock;
 use crate::config::{CalendarFormat, Schedule, Secret};
 use crate::schedule::{Client, Event, Harvest, Trouble};
-use crate::simulator::opencast::{Lecture, Mishap, Opencast, OpencastOptions, Version};
+use crate::simulator::opencast::{Mishap, Opencast, OpencastLecture, OpencastOptions, Version};
 
-fn lecture(id: &str, agent: &str) -> Lecture {
-    Lecture {
+fn lecture(id: &str, agent: &str) -> OpencastLecture {
+    OpencastLecture {
         id: id.to_owned(),
         title: format!("UE {id}; partie 1, \"suite\""),
         series_id: "s1".to_owned(),
@@ -183,7 +183,7 @@ async fn opencasts_traps_are_honoured() {
     let reading = unknown.parts[0].outcome.as_ref().expect("a calendar").clone().expect("read");
     assert!(reading.events.is_empty() && reading.notes[0].contains("Amphi_X is empty"), "{reading:?}");
     // The ETag does not tell of a deletion: only who trusts it is deceived.
-    opencast.plan(Lecture { id: "3".to_owned(), ..lecture("3", "Amphi_A") });
+    opencast.plan(OpencastLecture { id: "3".to_owned(), ..lecture("3", "Amphi_A") });
     let (mut ours, mut trusting) = (client(&good), client(&Schedule { trust_etag: true, ..good }));
     assert_eq!(
         (events(&ours.fetch(at(0, 8, 0)).await).len(), events(&trusting.fetch(at(0, 8, 0)).await).len()),

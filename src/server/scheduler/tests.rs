@@ -9,7 +9,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::config::{Channel, Rule, Source};
 use crate::matrix::{self, ChannelLayout, FileStore, Layout};
-use crate::simulator::opencast::{Lecture, Mishap, Opencast, OpencastOptions, Version};
+use crate::simulator::opencast::{Mishap, Opencast, OpencastLecture, OpencastOptions, Version};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const CHANNELS: [&str; 2] = ["Live_PAES", "Live_L2"];
@@ -21,8 +21,8 @@ pub(super) fn at(day: i64, hour: i64, minute: i64) -> MediaTime {
     MediaTime::from_millis(monday.as_millisecond() + ((day * 24 + hour) * 60 + minute) * 60_000)
 }
 
-fn lecture(id: u32, series: &str, agent: &str, starts: MediaTime, ends: MediaTime) -> Lecture {
-    Lecture {
+fn lecture(id: u32, series: &str, agent: &str, starts: MediaTime, ends: MediaTime) -> OpencastLecture {
+    OpencastLecture {
         id: id.to_string(),
         title: format!("UE{id}"),
         series_id: series.to_owned(),
@@ -34,7 +34,7 @@ fn lecture(id: u32, series: &str, agent: &str, starts: MediaTime, ends: MediaTim
 }
 
 /// Four lectures a day from Monday to Friday, one of them over midnight.
-fn week() -> Vec<Lecture> {
+fn week() -> Vec<OpencastLecture> {
     let day = |day: i64| {
         let id = 1000 + 10 * day as u32;
         [
@@ -105,7 +105,7 @@ impl Site {
         let (orders, seen) = watch::channel(Arc::new(config));
         let signs = Arc::new(Mutex::new(SignsOfLife::default()));
         let audit = AuditLog::in_memory();
-        let desktop = Desktop {
+        let desktop = SchedulerHandles {
             matrix: matrix.clone(),
             signs: Arc::new({
                 let signs = Arc::clone(&signs);
@@ -137,7 +137,7 @@ impl Site {
 }
 
 /// What a channel should show: lectures of this week are far enough apart.
-fn expected(planned: &[Lecture], channel: &str, now: MediaTime) -> Option<(String, String)> {
+fn expected(planned: &[OpencastLecture], channel: &str, now: MediaTime) -> Option<(String, String)> {
     let series = channel.strip_prefix("Live_")?;
     let on = planned.iter().find(|lecture| {
         lecture.series_id == series && lecture.starts - 3 * MINUTE <= now && now < lecture.ends + 10 * MINUTE
@@ -172,7 +172,7 @@ async fn play_a_week(version: Version) {
     }
     let mut site = Site::new(configured.clone(), &clock);
     let mut planned = week();
-    let changes = |now: MediaTime, planned: &mut Vec<Lecture>| {
+    let changes = |now: MediaTime, planned: &mut Vec<OpencastLecture>| {
         if now == at(2, 9, 20) {
             opencast.delete("1020");
             planned.retain(|lecture| lecture.id != "1020");

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::decoder::{Decoder, size_is_legal};
-use super::encoder::{Encoder, silence};
+use super::decoder::{AudioDecoder, size_is_legal};
+use super::encoder::{AacEncoder, silence};
 use super::fitter::Fitter;
 use super::{AudioCounts, AudioError};
 use amphi_media::{AAC_FRAME_SAMPLES, AudioSpecificConfig, AudioTrack, MediaTime, Timescale, TrackFormat};
@@ -46,7 +46,7 @@ fn transcode(
     wanted: usize,
 ) -> Result<Vec<Bytes>, AudioError> {
     let blocks = decode(target, config, units, wanted)?;
-    let mut encoder = Encoder::new(target)?;
+    let mut encoder = AacEncoder::new(target)?;
     let mut frames = Vec::with_capacity(wanted);
     let first = (wanted - RUN_UP % wanted) % wanted;
     let ring = blocks.iter().cycle().skip(first).take(RUN_UP + wanted + encoder.delay());
@@ -59,8 +59,8 @@ fn transcode(
     Ok(frames)
 }
 
-fn decoder(format: &TrackFormat) -> Result<Decoder, AudioError> {
-    Decoder::new(format).map_err(|reason| AudioError::Source { format: format.describe(), reason })
+fn decoder(format: &TrackFormat) -> Result<AudioDecoder, AudioError> {
+    AudioDecoder::new(format).map_err(|reason| AudioError::Source { format: format.describe(), reason })
 }
 
 /// The clip's sound in the target's rate and channels: `wanted` blocks.

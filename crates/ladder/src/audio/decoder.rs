@@ -28,8 +28,8 @@ const MOST_SAMPLES: usize = 8 * 4096;
 const LOUDEST: f32 = 2.0;
 
 /// A decoder of one stream.
-pub(super) struct Decoder {
-    inner: Inner,
+pub(super) struct AudioDecoder {
+    inner: AudioCodec,
     /// Of what was decoded last; at first what the format says.
     format: AudioFormat,
     /// Samples per channel that are decoded and not given yet.
@@ -40,7 +40,7 @@ pub(super) struct Decoder {
     pcm: Vec<f32>,
 }
 
-enum Inner {
+enum AudioCodec {
     Aac {
         inner: fdk_aac::dec::Decoder,
         config: AudioSpecificConfig,
@@ -56,7 +56,7 @@ enum Inner {
     Blind,
 }
 
-impl Decoder {
+impl AudioDecoder {
     /// A decoder for `format`, or why there is none.
     pub(super) fn new(format: &TrackFormat) -> Result<Self, String> {
         let sound = format.sound().ok_or("it is no sound")?;
@@ -68,13 +68,16 @@ impl Decoder {
                 let scale = sound.sample_rate / config.sample_rate.max(1);
                 // SBR doubles the rate, and xHE-AAC makes four of it.
                 let length = config.frame_samples() * scale.clamp(1, 4);
-                (Inner::Aac { inner: open(config)?, config, raw: vec![0; MOST_SAMPLES] }, length)
+                (AudioCodec::Aac { inner: open(config)?, config, raw: vec![0; MOST_SAMPLES] }, length)
             }
             TrackFormat::Mp3 { .. } => {
                 let inner = Box::new(open_mp3().map_err(|error| error.to_string())?);
-                (Inner::Mp3 { inner, pcm: Vec::new() }, if sound.sample_rate >= 32_000 { 1152 } else { 576 })
+                (
+                    AudioCodec::Mp3 { inner, pcm: Vec::new() },
+                    if sound.sample_rate >= 32_000 { 1152 } else { 576 },
+                )
             }
-            TrackFormat::G711 { law, channels: 1 | 2, .. } => (Inner::G711(law), 0),
+            TrackFormat::G711 { law, channels: 1 | 2, .. } => (AudioCodec::G711(law), 0),
             TrackFormat::G711 { .. } => return Err("it is neither mono nor stereo".to_owned()),
             TrackFormat::H264(_) => return Err("it is no sound".to_owned()),
         };
@@ -85,13 +88,13 @@ impl Decoder {
     /// One that decodes nothing, for tests of where units go.
     #[cfg(any(test, feature = "testing"))]
     pub(super) const fn blind(format: AudioFormat) -> Self {
-        Self { inner: Inner::Blind, format, delay: 0, length: 1, pcm: Vec::new() }
+        Self { inner: AudioCodec::Blind, format, delay: 0, length: 1, pcm: Vec::new() }
     }
 
     /// Whether units are decoded at all.
     pub(super) const fn sees(&self) -> bool {
         #[cfg(any(test, feature = "testing"))]
-        if matches!(self.inner, Inner::Blind) {
+        if matches!(self.inner, AudioCodec::Blind) {
             return false;
         }
         let _ = self;
@@ -128,21 +131,21 @@ impl Decoder {
     pub(super) fn decode(&mut self, unit: &[u8]) -> Result<(), String> {
         self.pcm.clear();
         let decoded = match &mut self.inner {
-            Inner::Aac { inner, config, raw } => {
+            AudioCodec::Aac { inner, config, raw } => {
                 aac(inner, *config, raw, unit, &mut self.pcm).map(|(format, delay)| {
                     self.format = format;
                     self.delay = delay;
                 })
             }
-            Inner::Mp3 { inner, pcm } => {
+            AudioCodec::Mp3 { inner, pcm } => {
                 mp3(inner, pcm, unit, &mut self.pcm).map(|format| self.format = format)
             }
-            Inner::G711(law) => {
+            AudioCodec::G711(law) => {
                 self.pcm.extend(unit.iter().map(|&byte| f32::from(g711(*law, byte)) / 32_768.0));
                 Ok(())
             }
             #[cfg(any(test, feature = "testing"))]
-            Inner::Blind => {
+            AudioCodec::Blind => {
                 self.pcm.resize(self.length * usize::from(self.format.channels), 0.0);
                 Ok(())
             }
@@ -165,22 +168,22 @@ impl Decoder {
     /// What a broken unit left in the decoder must not spoil the units after it: what it says of channels and SBR stays.
     fn reopen(&mut self) {
         match &mut self.inner {
-            Inner::Aac { inner, config, .. } => {
+            AudioCodec::Aac { inner, config, .. } => {
                 if let Ok(fresh) = open(*config) {
                     *inner = fresh;
                 }
             }
-            Inner::Mp3 { inner, .. } => inner.reset(),
-            Inner::G711(_) => {}
+            AudioCodec::Mp3 { inner, .. } => inner.reset(),
+            AudioCodec::G711(_) => {}
             #[cfg(any(test, feature = "testing"))]
-            Inner::Blind => {}
+            AudioCodec::Blind => {}
         }
     }
 }
 
-impl fmt::Debug for Decoder {
+impl fmt::Debug for AudioDecoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Decoder").field("format", &self.format).finish_non_exhaustive()
+        f.debug_struct("AudioDecoder").field("format", &self.format).finish_non_exhaustive()
     }
 }
 
@@ -306,8 +309,8 @@ mod tests {
 
     const STEREO: AudioFormat = AudioFormat { sample_rate: 48_000, channels: 2 };
 
-    fn decoder() -> Decoder {
-        Decoder::new(&TrackFormat::Aac(AudioSpecificConfig::lc(STEREO))).expect("a usual format")
+    fn decoder() -> AudioDecoder {
+        AudioDecoder::new(&TrackFormat::Aac(AudioSpecificConfig::lc(STEREO))).expect("a usual format")
     }
 
     #[test]

@@ -10,7 +10,7 @@ use amphi_media::{AAC_FRAME_SAMPLES, AudioTrack, SampleEntry, TrackCell};
 const STEADY: usize = 8;
 
 /// An AAC-LC encoder whose output is aligned with its input.
-pub(super) struct Encoder {
+pub(super) struct AacEncoder {
     inner: fdk_aac::enc::Encoder,
     /// Interleaved samples in a block.
     block: usize,
@@ -21,7 +21,7 @@ pub(super) struct Encoder {
     out: Vec<u8>,
 }
 
-impl Encoder {
+impl AacEncoder {
     /// An encoder with nothing heard yet.
     pub(super) fn new(target: AudioTrack) -> Result<Self, AudioError> {
         let refused = |reason: String| AudioError::Target { target, reason };
@@ -111,7 +111,7 @@ pub fn joined(cell: &TrackCell, silence: &Bytes) -> TrackCell {
 
 /// One access unit of silence in `target`'s format. However often it is repeated, it decodes to zeros.
 pub fn silence(target: AudioTrack) -> Result<Bytes, AudioError> {
-    let mut encoder = Encoder::new(target)?;
+    let mut encoder = AacEncoder::new(target)?;
     let zeros = vec![0; encoder.block()];
     let mut unit = None;
     for _ in 0..STEADY {

@@ -8,8 +8,8 @@
 //! samples pushed so far end. The second compares the time of the next block's samples with the lattice, and
 //! trims the resampler's speed so that the difference dies away over [`FOLLOWED_S`] seconds.
 
-use super::decoder::Decoder;
-use super::follower::{Follower, Step};
+use super::decoder::AudioDecoder;
+use super::follower::{Follower, TimestampStep};
 use super::stretcher::Stretcher;
 use super::{AudioCounts, is_jump};
 use amphi_media::{AAC_FRAME_SAMPLES, AudioFormat, MediaTime, Timescale};
@@ -47,7 +47,7 @@ pub(super) struct Fitter {
 impl Fitter {
     /// A fitter whose first unit is the one just decoded by `decoder`, and is heard at `pts`. Its first block is the first
     /// that has something of it.
-    pub(super) fn new(decoder: &Decoder, to: AudioFormat, pts: MediaTime) -> Result<Self, String> {
+    pub(super) fn new(decoder: &AudioDecoder, to: AudioFormat, pts: MediaTime) -> Result<Self, String> {
         let AudioFormat { sample_rate, channels } = decoder.format();
         let mut stretcher = Stretcher::new(sample_rate, to.sample_rate, to.channels)
             .map_err(|_| "its sample rate cannot be converted".to_owned())?;
@@ -97,7 +97,7 @@ impl Fitter {
     }
 
     /// Puts what `decoder` has just made of a unit behind the one before.
-    pub(super) fn push(&mut self, pts: MediaTime, decoder: &Decoder, counts: &mut AudioCounts) {
+    pub(super) fn push(&mut self, pts: MediaTime, decoder: &AudioDecoder, counts: &mut AudioCounts) {
         let channels = usize::from(self.channels);
         self.pcm.clear();
         decoder.copy_to(self.channels, &mut self.pcm);
@@ -105,20 +105,20 @@ impl Fitter {
         let distance = seconds_between(self.time(self.pushed + self.delay), pts) / self.frame_s;
         let in_samples = |frames: f64| (frames * self.frame_s * f64::from(self.from.0)).round();
         let cut = match self.follower.observe(distance) {
-            Step::Steady => {
+            TimestampStep::Steady => {
                 // What is known better now of the time of all samples, not only of this unit's.
                 let error = self.follower.error();
                 self.follower.shift(error);
                 self.origin = self.origin.offset_nanos((error * self.frame_s * 1e9) as i64);
                 0
             }
-            Step::Hole(length) => {
+            TimestampStep::Hole(length) => {
                 let missing = in_samples(length);
                 self.stretcher.push_silence(missing as usize);
                 self.pushed += missing as i64;
                 0
             }
-            Step::Overlap(length) => (in_samples(length) as usize).min(samples),
+            TimestampStep::Overlap(length) => (in_samples(length) as usize).min(samples),
         };
         let early = self.early.min(samples - cut);
         self.early -= early;

@@ -25,7 +25,7 @@ pub(super) struct Follower {
 
 /// What one time stamp says. Lengths are in frames of the source, and positive.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Step {
+pub(super) enum TimestampStep {
     /// It follows the unit before.
     Steady,
     /// So much sound is missing before it.
@@ -41,21 +41,21 @@ impl Follower {
     }
 
     /// Takes the distance from the next place to a unit's time stamp, in frames.
-    pub(super) fn observe(&mut self, distance: f64) -> Step {
+    pub(super) fn observe(&mut self, distance: f64) -> TimestampStep {
         let deviation = distance - self.error;
         let limit = (OUTLIER * self.spread).clamp(LEAST_LIMIT, GREATEST_LIMIT);
         if deviation.abs() < GREATEST_LIMIT {
             self.spread += (deviation.abs() - self.spread) / f64::from(WINDOW);
         }
         if deviation > limit {
-            return Step::Hole(deviation);
+            return TimestampStep::Hole(deviation);
         }
         if deviation < -limit {
-            return Step::Overlap(-deviation);
+            return TimestampStep::Overlap(-deviation);
         }
         self.seen = (self.seen + 1).min(WINDOW);
         self.error += deviation / f64::from(self.seen);
-        Step::Steady
+        TimestampStep::Steady
     }
 
     /// By how many frames time stamps are later than places, smoothed.
@@ -82,11 +82,11 @@ mod tests {
     fn a_lost_unit_is_a_hole_at_once_when_there_is_no_jitter() {
         let mut follower = Follower::new();
         for _ in 0..100 {
-            assert_eq!(follower.observe(0.3), Step::Steady);
+            assert_eq!(follower.observe(0.3), TimestampStep::Steady);
         }
-        let Step::Hole(length) = follower.observe(1.3) else { panic!("one unit is missing") };
+        let TimestampStep::Hole(length) = follower.observe(1.3) else { panic!("one unit is missing") };
         assert!((length - 1.0).abs() < 1e-6, "{length}");
-        let Step::Overlap(length) = follower.observe(-1.7) else { panic!("two units come again") };
+        let TimestampStep::Overlap(length) = follower.observe(-1.7) else { panic!("two units come again") };
         assert!((length - 2.0).abs() < 1e-6, "{length}");
         assert!((follower.error() - 0.3).abs() < 1e-6, "holes leave the error alone");
     }
@@ -96,7 +96,7 @@ mod tests {
         let mut follower = Follower::new();
         let mut random = fastrand::Rng::with_seed(7);
         for _ in 0..10_000 {
-            assert_eq!(follower.observe(random.f64() * 1.88 - 0.94), Step::Steady);
+            assert_eq!(follower.observe(random.f64() * 1.88 - 0.94), TimestampStep::Steady);
         }
         assert!(follower.error().abs() < 0.4, "{}", follower.error());
     }
@@ -109,6 +109,6 @@ mod tests {
         }
         follower.shift(1.0);
         assert!((follower.error() + 0.1).abs() < 1e-6);
-        assert_eq!(follower.observe(-0.1), Step::Steady);
+        assert_eq!(follower.observe(-0.1), TimestampStep::Steady);
     }
 }

@@ -19,19 +19,19 @@
 //! Pictures are shown at their slots' times and not at their own, so sound that must not leave them is told of them:
 //! [`AudioLane::beside`] and [`AudioLane::see`] (`lips`).
 //!
-//! [`AudioLane::level`] says how loud the last unit was; an [`Ear`] alone does so without a lattice.
+//! [`AudioLane::level`] says how loud the last unit was; an [`LoudnessMeter`] alone does so without a lattice.
 //!
 //! What does *not* belong here: when a cell is due, and pictures.
 
+mod av_sync;
 mod clip;
 mod decoder;
-mod ear;
 mod encoder;
 mod fitter;
 mod follower;
-mod lips;
+mod history;
+mod loudness;
 mod passthrough;
-mod shelf;
 mod stretcher;
 #[cfg(test)]
 mod tests;
@@ -42,15 +42,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use amphi_media::{AudioFormat, AudioTrack, MediaTime, SourceFrame, TrackCell, TrackFormat};
-use lips::Lips;
+use av_sync::AvSync;
+use history::AudioHistory;
 use passthrough::PassThrough;
-use shelf::Shelf;
 use transcoder::Transcoder;
 use witness::Witness;
 
 pub use clip::loop_frames;
-pub use ear::{Ear, Level};
 pub use encoder::{joined, silence};
+pub use loudness::{Level, LoudnessMeter};
 
 /// Time stamps farther than this from where they should be are a new beginning.
 const JUMP_NANOS: u64 = 1_000_000_000;
@@ -131,15 +131,15 @@ pub struct AudioCounts {
 #[derive(Debug)]
 pub struct AudioLane {
     target: AudioTrack,
-    ear: Ear,
+    ear: LoudnessMeter,
     level: Option<Level>,
     /// The format of the last unit.
     format: Option<Arc<TrackFormat>>,
     path: Path,
     /// Units in a row that are decoded to another sample rate than the path's.
     turned: u32,
-    shelf: Shelf,
-    lips: Lips,
+    shelf: AudioHistory,
+    lips: AvSync,
     counts: AudioCounts,
 }
 
@@ -155,11 +155,11 @@ enum Path {
 impl AudioLane {
     /// A lane that makes frames in `target`'s format.
     pub fn new(target: AudioTrack) -> Result<Self, AudioError> {
-        let shelf = Shelf::new(target.format, silence(target)?);
-        let (lips, counts) = (Lips::new(1), AudioCounts::default());
+        let shelf = AudioHistory::new(target.format, silence(target)?);
+        let (lips, counts) = (AvSync::new(1), AudioCounts::default());
         Ok(Self {
             target,
-            ear: Ear::default(),
+            ear: LoudnessMeter::default(),
             level: None,
             format: None,
             path: Path::None,
@@ -174,14 +174,14 @@ impl AudioLane {
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn blind(self) -> Self {
-        let ear = Ear::blind(amphi_media::AudioSpecificConfig::lc(self.target.format));
+        let ear = LoudnessMeter::blind(amphi_media::AudioSpecificConfig::lc(self.target.format));
         Self { ear, ..self }
     }
 
     /// The same beside pictures on a lattice of `fps` slots per second.
     #[must_use]
     pub fn beside(self, fps: u32) -> Self {
-        Self { lips: Lips::new(fps.max(1)), ..self }
+        Self { lips: AvSync::new(fps.max(1)), ..self }
     }
 
     /// A picture of the same source, to be shown at `pts`; in presentation order.
@@ -230,7 +230,7 @@ impl AudioLane {
 
     /// A unit that the ear has just decoded.
     fn push_good(&mut self, unit: &SourceFrame) -> Result<(), AudioError> {
-        let Some(sound) = self.ear.decoder().map(decoder::Decoder::format) else { return Ok(()) };
+        let Some(sound) = self.ear.decoder().map(decoder::AudioDecoder::format) else { return Ok(()) };
         let (jumped, rate) = match &self.path {
             Path::None => (true, sound.sample_rate),
             Path::PassThrough(path, _) => (path.is_jump(unit.pts), self.target.format.sample_rate),

@@ -9,8 +9,8 @@
 
 use bytes::Bytes;
 
-use super::follower::{Follower, Step};
-use super::shelf::Shelf;
+use super::follower::{Follower, TimestampStep};
+use super::history::AudioHistory;
 use super::{AudioCounts, is_jump};
 use amphi_media::{AAC_FRAME_SAMPLES, MediaTime, Timescale};
 
@@ -55,28 +55,28 @@ impl PassThrough {
         &mut self,
         pts: MediaTime,
         unit: Option<&Bytes>,
-        shelf: &mut Shelf,
+        shelf: &mut AudioHistory,
         counts: &mut AudioCounts,
     ) {
         let samples = i64::from(AAC_FRAME_SAMPLES);
         let distance = (pts.to_ticks(self.scale) - self.next * samples) as f64 / samples as f64;
         match self.follower.observe(distance) {
-            Step::Hole(length) => self.skip(length.round() as i64, shelf, counts),
-            Step::Overlap(_) => {
+            TimestampStep::Hole(length) => self.skip(length.round() as i64, shelf, counts),
+            TimestampStep::Overlap(_) => {
                 counts.dropped += 1;
                 return;
             }
-            Step::Steady if !self.follower.settled() => {}
-            Step::Steady if self.follower.error() > MENDED => {
+            TimestampStep::Steady if !self.follower.settled() => {}
+            TimestampStep::Steady if self.follower.error() > MENDED => {
                 self.skip(1, shelf, counts);
                 self.follower.shift(1.0);
             }
-            Step::Steady if self.follower.error() < -MENDED => {
+            TimestampStep::Steady if self.follower.error() < -MENDED => {
                 self.follower.shift(-1.0);
                 counts.dropped += 1;
                 return;
             }
-            Step::Steady => {}
+            TimestampStep::Steady => {}
         }
         let data = unit.cloned().unwrap_or_else(|| shelf.silence());
         shelf.put(self.next, self.early(), data, counts);
@@ -91,7 +91,7 @@ impl PassThrough {
     }
 
     /// Leaves out `count` places, or fills them if they are few.
-    fn skip(&mut self, count: i64, shelf: &mut Shelf, counts: &mut AudioCounts) {
+    fn skip(&mut self, count: i64, shelf: &mut AudioHistory, counts: &mut AudioCounts) {
         if count <= LONGEST_REPEAT && !self.last.is_empty() {
             let early = self.early();
             for n in self.next..self.next + count {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::decoder::Decoder;
-use super::encoder::Encoder;
+use super::decoder::AudioDecoder;
+use super::encoder::AacEncoder;
 use super::*;
 use amphi_media::{AAC_FRAME_SAMPLES, AudioFormat, AudioSpecificConfig, Timescale};
 
@@ -26,8 +26,9 @@ const fn track(sample_rate: u32, channels: u8, bitrate_bps: u32) -> AudioTrack {
 /// Codes `sound`, a function of the sample number, in `format`: `count` access units, of which unit *i*
 /// decodes to the samples from i·1024 on.
 pub(super) fn coded(format: AudioFormat, count: usize, sound: impl Fn(usize) -> f64) -> Vec<Bytes> {
-    let mut encoder = Encoder::new(AudioTrack { format, bitrate_bps: 64_000 * u32::from(format.channels) })
-        .expect("a usual format");
+    let mut encoder =
+        AacEncoder::new(AudioTrack { format, bitrate_bps: 64_000 * u32::from(format.channels) })
+            .expect("a usual format");
     let mut units = Vec::new();
     for block in 0.. {
         let samples = (0..FRAME).flat_map(|i| {
@@ -66,7 +67,7 @@ pub(super) fn heard<'a>(
     channels: u8,
     units: impl IntoIterator<Item = &'a Bytes>,
 ) -> Vec<f32> {
-    let mut decoder = Decoder::new(format).expect("a usual format");
+    let mut decoder = AudioDecoder::new(format).expect("a usual format");
     let mut pcm = Vec::new();
     for unit in units {
         decoder.decode(unit).expect("a good unit");

@@ -4,27 +4,31 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::decoder::Decoder;
-use super::encoder::Encoder;
+use super::decoder::AudioDecoder;
+use super::encoder::AacEncoder;
 use super::fitter::Fitter;
-use super::shelf::Shelf;
+use super::history::AudioHistory;
 use super::{AudioCounts, AudioError};
 use amphi_media::{AudioTrack, MediaTime};
 
 /// A fitter and an encoder, from the first unit to a jump or a change of format.
 pub(super) struct Transcoder {
     fitter: Fitter,
-    encoder: Encoder,
+    encoder: AacEncoder,
     /// Numbers of the blocks that are inside the encoder.
     inside: VecDeque<i64>,
 }
 
 impl Transcoder {
     /// For the unit just decoded by `decoder`, which is heard at `pts`, and those after it.
-    pub(super) fn new(decoder: &Decoder, target: AudioTrack, pts: MediaTime) -> Result<Self, AudioError> {
+    pub(super) fn new(
+        decoder: &AudioDecoder,
+        target: AudioTrack,
+        pts: MediaTime,
+    ) -> Result<Self, AudioError> {
         let fitter = Fitter::new(decoder, target.format, pts)
             .map_err(|reason| AudioError::Source { format: format!("{:?}", decoder.format()), reason })?;
-        Ok(Self { fitter, encoder: Encoder::new(target)?, inside: VecDeque::new() })
+        Ok(Self { fitter, encoder: AacEncoder::new(target)?, inside: VecDeque::new() })
     }
 
     /// The number of the first frame still to come.
@@ -46,8 +50,8 @@ impl Transcoder {
     pub(super) fn push(
         &mut self,
         pts: MediaTime,
-        decoder: &Decoder,
-        shelf: &mut Shelf,
+        decoder: &AudioDecoder,
+        shelf: &mut AudioHistory,
         counts: &mut AudioCounts,
     ) -> Result<(), AudioError> {
         self.fitter.push(pts, decoder, counts);
@@ -55,7 +59,11 @@ impl Transcoder {
     }
 
     /// Brings everything pushed so far to the shelf.
-    pub(super) fn finish(mut self, shelf: &mut Shelf, counts: &mut AudioCounts) -> Result<(), AudioError> {
+    pub(super) fn finish(
+        mut self,
+        shelf: &mut AudioHistory,
+        counts: &mut AudioCounts,
+    ) -> Result<(), AudioError> {
         self.fitter.pad();
         self.encode(shelf, counts)?;
         let zeros = vec![0; self.encoder.block()];
@@ -67,7 +75,7 @@ impl Transcoder {
         Ok(())
     }
 
-    fn encode(&mut self, shelf: &mut Shelf, counts: &mut AudioCounts) -> Result<(), AudioError> {
+    fn encode(&mut self, shelf: &mut AudioHistory, counts: &mut AudioCounts) -> Result<(), AudioError> {
         while let Some((n, block)) = self.fitter.block() {
             self.inside.push_back(n);
             if let Some(frame) = self.encoder.encode(block)? {
@@ -78,7 +86,7 @@ impl Transcoder {
     }
 }
 
-fn put_oldest(inside: &mut VecDeque<i64>, frame: Bytes, shelf: &mut Shelf, counts: &mut AudioCounts) {
+fn put_oldest(inside: &mut VecDeque<i64>, frame: Bytes, shelf: &mut AudioHistory, counts: &mut AudioCounts) {
     if let Some(n) = inside.pop_front() {
         // Samples are fitted to the lattice: a frame stands at its own time.
         shelf.put(n, 0, frame, counts);

@@ -12,7 +12,7 @@ use openh264_sys2 as sys;
 use sys::API as _;
 
 use super::level::smallest_level;
-use super::rate::Budget;
+use super::rate::BitBudget;
 use amphi_media::h264::{NAL_AUD, NAL_IDR, NAL_PPS, NAL_SPS, annex_b_nals, nal_type, push_sample_nal};
 use amphi_media::{ParameterSets, Picture, PictureSize, Slot};
 
@@ -87,7 +87,7 @@ pub struct Encoder {
     vtable: sys::ISVCEncoderVtbl,
     settings: EncoderSettings,
     parameter_sets: ParameterSets,
-    budget: Budget,
+    budget: BitBudget,
     spent: bool,
 }
 
@@ -115,7 +115,7 @@ impl Encoder {
         // SAFETY: `raw` is not null, so it points to an object whose first word is its vtable.
         let vtable = unsafe { **raw };
         let none = ParameterSets { sps: Bytes::new(), pps: Bytes::new() };
-        let budget = Budget::new(settings.bitrate_bps, settings.fps);
+        let budget = BitBudget::new(settings.bitrate_bps, settings.fps);
         let mut encoder = Self { raw, vtable, settings, parameter_sets: none, budget, spent: false };
         encoder.initialize(&parameters)?;
         encoder.parameter_sets = encoder.read_parameter_sets()?;

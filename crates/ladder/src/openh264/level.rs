@@ -8,25 +8,25 @@ use openh264_sys2 as sys;
 use amphi_media::PictureSize;
 
 /// One row of table A-1: level, MaxMBPS (macroblocks/s), MaxFS (macroblocks), MaxBR (1000 bit/s).
-struct Limits(sys::ELevelIdc, u64, u64, u64);
+struct LevelLimits(sys::ELevelIdc, u64, u64, u64);
 
-const LEVELS: [Limits; 16] = [
-    Limits(sys::LEVEL_1_0, 1485, 99, 64),
-    Limits(sys::LEVEL_1_1, 3000, 396, 192),
-    Limits(sys::LEVEL_1_2, 6000, 396, 384),
-    Limits(sys::LEVEL_1_3, 11_880, 396, 768),
-    Limits(sys::LEVEL_2_0, 11_880, 396, 2000),
-    Limits(sys::LEVEL_2_1, 19_800, 792, 4000),
-    Limits(sys::LEVEL_2_2, 20_250, 1620, 4000),
-    Limits(sys::LEVEL_3_0, 40_500, 1620, 10_000),
-    Limits(sys::LEVEL_3_1, 108_000, 3600, 14_000),
-    Limits(sys::LEVEL_3_2, 216_000, 5120, 20_000),
-    Limits(sys::LEVEL_4_0, 245_760, 8192, 20_000),
-    Limits(sys::LEVEL_4_1, 245_760, 8192, 50_000),
-    Limits(sys::LEVEL_4_2, 522_240, 8704, 50_000),
-    Limits(sys::LEVEL_5_0, 589_824, 22_080, 135_000),
-    Limits(sys::LEVEL_5_1, 983_040, 36_864, 240_000),
-    Limits(sys::LEVEL_5_2, 2_073_600, 36_864, 240_000),
+const LEVELS: [LevelLimits; 16] = [
+    LevelLimits(sys::LEVEL_1_0, 1485, 99, 64),
+    LevelLimits(sys::LEVEL_1_1, 3000, 396, 192),
+    LevelLimits(sys::LEVEL_1_2, 6000, 396, 384),
+    LevelLimits(sys::LEVEL_1_3, 11_880, 396, 768),
+    LevelLimits(sys::LEVEL_2_0, 11_880, 396, 2000),
+    LevelLimits(sys::LEVEL_2_1, 19_800, 792, 4000),
+    LevelLimits(sys::LEVEL_2_2, 20_250, 1620, 4000),
+    LevelLimits(sys::LEVEL_3_0, 40_500, 1620, 10_000),
+    LevelLimits(sys::LEVEL_3_1, 108_000, 3600, 14_000),
+    LevelLimits(sys::LEVEL_3_2, 216_000, 5120, 20_000),
+    LevelLimits(sys::LEVEL_4_0, 245_760, 8192, 20_000),
+    LevelLimits(sys::LEVEL_4_1, 245_760, 8192, 50_000),
+    LevelLimits(sys::LEVEL_4_2, 522_240, 8704, 50_000),
+    LevelLimits(sys::LEVEL_5_0, 589_824, 22_080, 135_000),
+    LevelLimits(sys::LEVEL_5_1, 983_040, 36_864, 240_000),
+    LevelLimits(sys::LEVEL_5_2, 2_073_600, 36_864, 240_000),
 ];
 
 /// The smallest level for pictures of `size`, or `None` beyond level 5.2.
@@ -38,7 +38,7 @@ pub(super) fn smallest_level(size: PictureSize, fps: u32, bitrate_bps: u32) -> O
     let peak_bps = 2 * u64::from(bitrate_bps);
     LEVELS
         .iter()
-        .find(|Limits(_, per_second, per_frame, rate)| {
+        .find(|LevelLimits(_, per_second, per_frame, rate)| {
             macroblocks * u64::from(fps) <= *per_second
                 && macroblocks <= *per_frame
                 // §A.3.1 e and f: neither side is longer than sqrt(8 MaxFS).

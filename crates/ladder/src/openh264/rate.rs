@@ -1,7 +1,7 @@
 //! Holding the bitrate over many seconds, where OpenH264 holds it over eight pictures.
 //!
 //! OpenH264 carries what it overspent into its next eight pictures, but forgets what it saved: still slides
-//! between costly IDR pictures end 9 to 16 % below the target, hard ones up to 10 % above it. [`Budget`]
+//! between costly IDR pictures end 9 to 16 % below the target, hard ones up to 10 % above it. [`BitBudget`]
 //! keeps the account and says, at each IDR picture, what target OpenH264 should be told.
 
 /// Seconds of the target that the account remembers, either way. What a still slide saved is spent on what
@@ -12,14 +12,14 @@ const REACH_PERCENT: i64 = 20;
 
 /// The account of one stream.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Budget {
+pub(super) struct BitBudget {
     target_bps: i64,
     fps: i64,
     /// Bits saved (positive) or overspent.
     saved: i64,
 }
 
-impl Budget {
+impl BitBudget {
     pub(super) fn new(target_bps: u32, fps: u32) -> Self {
         Self { target_bps: target_bps.into(), fps: fps.max(1).into(), saved: 0 }
     }
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn savings_and_debts_move_the_target_within_its_reach() {
-        let mut budget = Budget::new(750_000, 15);
+        let mut budget = BitBudget::new(750_000, 15);
         assert_eq!(budget.told_bps(), 750_000);
         (0..30).for_each(|_| budget.spend(6250));
         assert_eq!(budget.told_bps(), 750_000, "spent to the bit");

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::*;
-use crate::lecture::{FPS, Lecture, Random};
+use crate::lecture::{FPS, Random, SyntheticLecture};
 use amphi_media::h264::{NAL_AUD, NAL_PPS, NAL_SPS, annex_b_nals, nal_type, sample_nals, to_annex_b};
 use amphi_media::{MediaTime, ParameterSets, Picture, PictureSize, Slot};
 
@@ -16,7 +16,7 @@ fn settings(size: PictureSize, bitrate_bps: u32) -> EncoderSettings {
 }
 
 fn lecture(size: PictureSize) -> impl FnMut(u64) -> Picture {
-    let mut lecture = Lecture::new(size.width, size.height);
+    let mut lecture = SyntheticLecture::new(size.width, size.height);
     let mut picture = Picture::black(size);
     move |number| {
         lecture.draw(number, picture.planes_mut());
@@ -147,7 +147,7 @@ fn cells_of_two_encoders_can_be_mixed() {
 #[test]
 fn the_bitrate_is_held_and_slides_are_sharp() {
     let (seconds, bitrate) = (20, 750_000);
-    let idr = |number: u64| number.is_multiple_of(CELL) || Lecture::slide_begins(number);
+    let idr = |number: u64| number.is_multiple_of(CELL) || SyntheticLecture::slide_begins(number);
     let coded = Coded::lecture(settings(HD, bitrate), 0..seconds * u64::from(FPS), idr);
     let bits = 8 * coded.samples.iter().map(|(sample, _)| sample.len() as u64).sum::<u64>();
     let share = bits as f64 / (seconds * u64::from(bitrate)) as f64;

@@ -23,7 +23,7 @@ const MAX_SLICES: usize = 512;
 
 /// Remembers the parameter sets it has let through.
 #[derive(Debug, Default)]
-pub(super) struct Guard {
+pub(super) struct ParameterSetGuard {
     /// Each with its pictures' width in macroblocks, if it is an SPS.
     known: Vec<(Box<[u8]>, Option<u32>)>,
     /// Of the SPS that came last.
@@ -43,7 +43,7 @@ pub(super) struct Admitted {
     pub(super) inexact: bool,
 }
 
-impl Guard {
+impl ParameterSetGuard {
     /// What the access unit holds, or why it must not be decoded.
     pub(super) fn admit(&mut self, access_unit: &[u8]) -> Result<Admitted, &'static str> {
         let mut admitted = Admitted { idr: false, slices: 0, sets: false, inexact: false };
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(first_macroblock(&[0x65, 0b0000_0010, 0b0000_0000]), Some(63));
         assert_eq!(first_macroblock(&[0x65]), None);
         assert_eq!(first_macroblock(&[0x65, 0, 0, 1]), None);
-        let mut guard = Guard::default();
+        let mut guard = ParameterSetGuard::default();
         // 427 samples are 27 macroblocks: ue(27) is 000011100.
         let second_row = [0x41, 0b0000_1110, 0];
         assert_eq!(guard.admit(&unit(&[&sps(), &[0x65, 0x80], &second_row])), Ok(admitted(true, 2, true)));
@@ -164,30 +164,33 @@ mod tests {
 
     #[test]
     fn parameter_sets_without_end_and_pictures_without_measure_are_refused() {
-        let mut guard = Guard::default();
+        let mut guard = ParameterSetGuard::default();
         let pps = |n: u8| vec![0x68, 0x80, n, 1];
         for n in 0..16 {
             assert_eq!(guard.admit(&unit(&[&pps(n)])), Ok(admitted(false, 0, false)));
             assert_eq!(guard.admit(&unit(&[&pps(n)])), Ok(admitted(false, 0, false)), "nothing new");
         }
         assert!(guard.admit(&unit(&[&pps(16)])).is_err());
-        assert!(Guard::default().admit(&unit(&[&[vec![0x68], vec![1; 2000]].concat()])).is_err());
+        assert!(ParameterSetGuard::default().admit(&unit(&[&[vec![0x68], vec![1; 2000]].concat()])).is_err());
         let slices: Vec<&[u8]> = vec![&[0x41, 0x80]; MAX_SLICES + 1];
-        assert!(Guard::default().admit(&unit(&slices)).is_err());
+        assert!(ParameterSetGuard::default().admit(&unit(&slices)).is_err());
         // Baseline, level 1, id 0, frame numbers of 4 bits, order of type 2 (011), then references, width, height.
         let baseline = |rest: &[u8]| [&[0x67, 66, 0, 10][..], rest].concat();
         // One reference, no gaps, 1x1 macroblock, frames only.
         let small = baseline(&[0b1101_1010, 0b0111_1001]);
-        assert_eq!(Guard::default().admit(&unit(&[&small])), Ok(admitted(false, 0, true)));
+        assert_eq!(ParameterSetGuard::default().admit(&unit(&[&small])), Ok(admitted(false, 0, true)));
         // 17 references: ue(17) is 000010010.
         let greedy = baseline(&[0b1101_1000, 0b0100_1001, 0b1110_0100]);
-        assert_eq!(Guard::default().admit(&unit(&[&greedy])), Err("too many reference frames"));
+        assert_eq!(ParameterSetGuard::default().admit(&unit(&[&greedy])), Err("too many reference frames"));
         // 257 macroblocks in a row: ue(256) is 00000000100000001.
         let wide = baseline(&[0b1101_1010, 0b0000_0000, 0b0100_0000, 0b0111_1001]);
-        assert_eq!(Guard::default().admit(&unit(&[&wide])), Err("a picture of over 4096x2304"));
-        assert!(Guard::default().admit(&unit(&[&[0x67, 66]])).is_err());
+        assert_eq!(ParameterSetGuard::default().admit(&unit(&[&wide])), Err("a picture of over 4096x2304"));
+        assert!(ParameterSetGuard::default().admit(&unit(&[&[0x67, 66]])).is_err());
         // The decoder reads more of this profile's SPS than our parser does.
         let foreign = [&[0x67, 118][..], &small[2..]].concat();
-        assert_eq!(Guard::default().admit(&unit(&[&foreign])), Err("a profile that is not known here"));
+        assert_eq!(
+            ParameterSetGuard::default().admit(&unit(&[&foreign])),
+            Err("a profile that is not known here")
+        );
     }
 }

@@ -5,7 +5,7 @@ use amphi_media::h264::{NAL_AUD, annex_b_nals, nal_type};
 
 /// Feeds picture order counts in decode order, as the decoder does; gives them as they are shown.
 fn order(counts: &[i32]) -> Vec<i32> {
-    let (mut order, mut shown) = (Order::default(), Vec::new());
+    let (mut order, mut shown) = (ReorderBuffer::default(), Vec::new());
     for &poc in counts {
         let idr = poc == 0;
         if idr {

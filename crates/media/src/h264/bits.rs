@@ -36,12 +36,12 @@ pub(super) fn nal(head: u8, payload: &[u8]) -> Vec<u8> {
 
 /// Reads bits from the most significant one on; `None` at the end, for ever.
 #[derive(Clone, Debug)]
-pub(super) struct Bits<'a> {
+pub(super) struct RbspBits<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Bits<'a> {
+impl<'a> RbspBits<'a> {
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
@@ -109,13 +109,13 @@ mod tests {
 
     #[test]
     fn exponential_golomb_codes_are_read_as_table_9_2_says() {
-        let mut bits = Bits::new(&[0b1010_0110, 0b0100_0010, 0b1000_0000]);
+        let mut bits = RbspBits::new(&[0b1010_0110, 0b0100_0010, 0b1000_0000]);
         assert_eq!([bits.unsigned(), bits.unsigned(), bits.unsigned()], [Some(0), Some(1), Some(2)]);
         assert_eq!([bits.unsigned(), bits.unsigned()], [Some(3), Some(4)]);
-        let mut bits = Bits::new(&[0b1010_0110, 0b0100_0010, 0b1000_0000]);
+        let mut bits = RbspBits::new(&[0b1010_0110, 0b0100_0010, 0b1000_0000]);
         let signed: Vec<_> = std::iter::from_fn(|| bits.signed()).take(5).collect();
         assert_eq!(signed, [0, 1, -1, 2, -2]);
-        assert_eq!(Bits::new(&[0; 9]).unsigned(), None);
+        assert_eq!(RbspBits::new(&[0; 9]).unsigned(), None);
     }
 
     proptest! {
@@ -132,8 +132,8 @@ mod tests {
         ) {
             let before = bytes.clone();
             overwrite(&mut bytes, at, bits, value);
-            let mut read = Bits::new(&bytes);
-            let mut old = Bits::new(&before);
+            let mut read = RbspBits::new(&bytes);
+            let mut old = RbspBits::new(&before);
             prop_assert_eq!(read.fixed(at as u32), old.fixed(at as u32));
             prop_assert_eq!(read.fixed(bits), Some(value & (u32::MAX >> (32 - bits))));
             old.fixed(bits);

@@ -1,10 +1,10 @@
 //! Where decoding may begin: IDR pictures, recovery points (ITU-T H.264 §D.1.8, §D.2.8), pictures of I slices alone.
 //!
-//! [`Start`] makes a recovery point fit for a decoder that has seen nothing before it. Its pictures refer to some that never
+//! [`EntryPoint`] makes a recovery point fit for a decoder that has seen nothing before it. Its pictures refer to some that never
 //! came; so the parameter set says that frame numbers may have gaps (§8.2.5.2), and a decoder fills the gap with pictures
 //! of its own, which is what "approximately correct until the recovery is complete" lives on.
 
-use super::bits::{Bits, nal, overwrite, payload};
+use super::bits::{RbspBits, nal, overwrite, payload};
 use super::sps::{VideoDescription, describe};
 use super::{NAL_IDR, NAL_PPS, NAL_SEI, NAL_SLICE, NAL_SPS, annex_b_nals, nal_type, sample_nals};
 
@@ -29,7 +29,7 @@ pub fn recovery_point(nal: &[u8]) -> Option<u32> {
         let size = sei_number(&mut rest)?;
         let (message, behind) = rest.split_at(size.min(rest.len()));
         if kind == RECOVERY_POINT {
-            return Bits::new(message).unsigned().filter(|frames| *frames <= MOST_FRAMES);
+            return RbspBits::new(message).unsigned().filter(|frames| *frames <= MOST_FRAMES);
         }
         rest = behind;
     }
@@ -66,7 +66,7 @@ pub fn is_intra(sample: &[u8]) -> bool {
     slices.peek().is_some()
         && slices.all(|nal| {
             let head = payload(nal, 8);
-            let mut bits = Bits::new(&head);
+            let mut bits = RbspBits::new(&head);
             bits.unsigned().and_then(|_| bits.unsigned()).is_some_and(|kind| matches!(kind, 2 | 7))
         })
 }
@@ -83,7 +83,7 @@ struct SliceHead {
 impl SliceHead {
     fn read(nal: &[u8], sps: &VideoDescription) -> Option<Self> {
         let head = payload(nal, HEAD_BYTES);
-        let mut bits = Bits::new(&head);
+        let mut bits = RbspBits::new(&head);
         // first_mb_in_slice, slice_type, pic_parameter_set_id.
         bits.unsigned()?;
         bits.unsigned()?;
@@ -113,7 +113,7 @@ pub fn frame_num(unit: &[u8], sps: &VideoDescription) -> Option<u32> {
 
 /// A picture to begin with that is no IDR picture: an access unit in Annex B behind its parameter sets.
 #[derive(Clone, Debug)]
-pub struct Start {
+pub struct EntryPoint {
     /// Pictures, counted by `frame_num`, until all is as it should be.
     pub frames: u32,
     /// Its number.
@@ -124,7 +124,7 @@ pub struct Start {
     unit: Vec<u8>,
 }
 
-impl Start {
+impl EntryPoint {
     /// Reads the access unit; `None` without its parameter sets, or if its head cannot be read.
     pub fn of(unit: &[u8]) -> Option<Self> {
         let set = annex_b_nals(unit).find(|nal| nal_type(nal) == NAL_SPS)?;
@@ -250,7 +250,7 @@ mod tests {
         for part in [&SPS[..], &[0x68, 0xee], &SEI, &nal(0x41, &payload)] {
             push(&mut unit, part);
         }
-        let start = Start::of(&unit).expect("a start");
+        let start = EntryPoint::of(&unit).expect("a start");
         assert_eq!((start.frames, start.frame_num), (0, 1));
         let set = annex_b_nals(start.unit()).next().expect("a set");
         assert_ne!(set, SPS);
@@ -275,7 +275,7 @@ mod tests {
                 let set_first = unit.clone();
                 push(&mut unit, part);
                 for unit in [&unit, &set_first] {
-                    if let Some(start) = Start::of(unit) {
+                    if let Some(start) = EntryPoint::of(unit) {
                         let _ = (start.before(), start.unit().len());
                     }
                 }

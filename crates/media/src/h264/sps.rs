@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use super::bits::{Bits, payload};
+use super::bits::{RbspBits, payload};
 use super::{NAL_SPS, nal_type};
 use crate::{PictureSize, SampleAspect};
 
@@ -89,7 +89,7 @@ pub fn describe(sps: &[u8]) -> Option<VideoDescription> {
         return None;
     }
     let payload = payload(sps, MAX_BYTES);
-    let mut bits = Bits::new(&payload);
+    let mut bits = RbspBits::new(&payload);
     let bits = &mut bits;
     let [profile_idc, constraints, level_idc] =
         [bits.fixed(8)?, bits.fixed(8)?, bits.fixed(8)?].map(|n| n as u8);
@@ -130,12 +130,12 @@ fn below(value: u32, end: u32) -> Option<u32> {
 }
 
 /// `seq_parameter_set_id`.
-fn set_id(bits: &mut Bits<'_>) -> Option<u32> {
+fn set_id(bits: &mut RbspBits<'_>) -> Option<u32> {
     below(bits.unsigned()?, 32)
 }
 
 /// `pic_order_cnt_type` and what follows it.
-fn order_bits(bits: &mut Bits<'_>) -> Option<u32> {
+fn order_bits(bits: &mut RbspBits<'_>) -> Option<u32> {
     match bits.unsigned()? {
         0 => Some(below(bits.unsigned()?, 13)? + 4),
         1 => {
@@ -163,7 +163,7 @@ impl Samples {
     /// The profiles that say so; others are 4:2:0 of 8 bits.
     const TOLD_BY: [u8; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
 
-    fn read(bits: &mut Bits<'_>, profile_idc: u8) -> Option<Self> {
+    fn read(bits: &mut RbspBits<'_>, profile_idc: u8) -> Option<Self> {
         let mut samples = Self { chroma: Chroma::Yuv420, bit_depth: 8, separate_planes: false };
         if !Self::TOLD_BY.contains(&profile_idc) {
             return Some(samples);
@@ -193,7 +193,7 @@ impl Samples {
 }
 
 /// ITU-T H.264 §7.3.2.1.1.1.
-fn skip_scaling_list(bits: &mut Bits<'_>, size: usize) -> Option<()> {
+fn skip_scaling_list(bits: &mut RbspBits<'_>, size: usize) -> Option<()> {
     let (mut last, mut next) = (8_i32, 8_i32);
     for _ in 0..size {
         if next != 0 {
@@ -217,7 +217,7 @@ impl Geometry {
     /// More macroblocks in a row or column are no picture but an attack; level 6.2 has 1055.
     const MOST: u32 = 4096;
 
-    fn read(bits: &mut Bits<'_>, chroma: Chroma, separate: bool) -> Option<Self> {
+    fn read(bits: &mut RbspBits<'_>, chroma: Chroma, separate: bool) -> Option<Self> {
         let width = 16 * (below(bits.unsigned()?, Self::MOST)? + 1);
         let units = below(bits.unsigned()?, Self::MOST)? + 1;
         let interlaced = !bits.flag()?;
@@ -268,14 +268,14 @@ impl Default for Vui {
 pub(super) const UNSPECIFIED: u8 = 2;
 
 impl Vui {
-    fn read(bits: &mut Bits<'_>) -> Self {
+    fn read(bits: &mut RbspBits<'_>) -> Self {
         let mut vui = Self::default();
         // What was read before the end stands.
         let _ = vui.read_all(bits);
         vui
     }
 
-    fn read_all(&mut self, bits: &mut Bits<'_>) -> Option<()> {
+    fn read_all(&mut self, bits: &mut RbspBits<'_>) -> Option<()> {
         const EXTENDED_SAR: u32 = 255;
         if bits.flag()? {
             let sar = match bits.fixed(8)? {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::request::Request;
 use super::writing::{dublin_core, ical, json};
-use super::{Lecture, Office, Version};
+use super::{Office, OpencastLecture, Version};
 use amphi_http::Verdict;
 use amphi_media::MediaTime;
 
@@ -12,14 +12,14 @@ use amphi_media::MediaTime;
 const LINGER: Duration = Duration::from_secs(3600);
 
 #[derive(Default)]
-pub(super) struct Answer {
+pub(super) struct OpencastAnswer {
     pub(super) status: u16,
     pub(super) kind: String,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: String,
 }
 
-impl Answer {
+impl OpencastAnswer {
     pub(super) fn page(status: u16, body: String) -> Self {
         Self { status, kind: "text/html;charset=utf-8".to_owned(), headers: Vec::new(), body }
     }
@@ -43,20 +43,23 @@ impl Answer {
     }
 }
 
-pub(super) fn answer(request: &Request, office: &Office) -> Answer {
+pub(super) fn answer(request: &Request, office: &Office) -> OpencastAnswer {
     if request.path == "/admin-ng/login.html" {
-        return Answer::page(200, "<html><body><form>Username, password</form></body></html>".to_owned());
+        return OpencastAnswer::page(
+            200,
+            "<html><body><form>Username, password</form></body></html>".to_owned(),
+        );
     }
     let authorization = request.header("authorization");
     if let Verdict::Challenge { values, .. } = office.admit(&request.target(), authorization) {
         // Who does not ask for digest is taken for a browser.
         let asks = request.header("x-requested-auth").is_some_and(|it| it.eq_ignore_ascii_case("digest"));
         if !asks && authorization.is_none() {
-            return Answer::login();
+            return OpencastAnswer::login();
         }
         // Opencast knows MD5 alone.
         let headers = values.into_iter().take(1).map(|challenge| ("WWW-Authenticate", challenge)).collect();
-        return Answer { headers, ..Answer::page(401, String::new()) };
+        return OpencastAnswer { headers, ..OpencastAnswer::page(401, String::new()) };
     }
     let has = |version| office.version == version;
     match request.path.as_str() {
@@ -64,9 +67,9 @@ pub(super) fn answer(request: &Request, office: &Office) -> Answer {
         "/recordings/calendar.json" if !has(Version::V2_2) => {
             office.desk().asked += 1;
             let lectures = chosen(request.parameter("agentid").as_deref(), office);
-            let lectures: Vec<Lecture> = lectures.into_iter().map(|(lecture, _)| lecture).collect();
+            let lectures: Vec<OpencastLecture> = lectures.into_iter().map(|(lecture, _)| lecture).collect();
             let stamps = request.parameter("timestamp").as_deref() == Some("true");
-            Answer {
+            OpencastAnswer {
                 status: 200,
                 kind: "application/json".to_owned(),
                 headers: Vec::new(),
@@ -77,19 +80,19 @@ pub(super) fn answer(request: &Request, office: &Office) -> Answer {
             Some(id) => match office.series.get(id) {
                 Some(title) => {
                     let body = dublin_core(&[("title", title), ("identifier", id)]);
-                    Answer { status: 200, kind: "text/xml".to_owned(), headers: Vec::new(), body }
+                    OpencastAnswer { status: 200, kind: "text/xml".to_owned(), headers: Vec::new(), body }
                 }
-                None => Answer::page(404, String::new()),
+                None => OpencastAnswer::page(404, String::new()),
             },
-            None => Answer::page(404, String::new()),
+            None => OpencastAnswer::page(404, String::new()),
         },
     }
 }
 
-fn calendar(request: &Request, office: &Office) -> Answer {
+fn calendar(request: &Request, office: &Office) -> OpencastAnswer {
     let agent = request.parameter("agentid");
     if office.version == Version::V2_2 && agent.is_none() {
-        return Answer::page(500, "<html><body>Agent ID must be set</body></html>".to_owned());
+        return OpencastAnswer::page(500, "<html><body>Agent ID must be set</body></html>".to_owned());
     }
     office.desk().asked += 1;
     let lectures = chosen(agent.as_deref(), office);
@@ -97,19 +100,20 @@ fn calendar(request: &Request, office: &Office) -> Answer {
     let newest = lectures.iter().map(|(_, modified)| modified.as_millis()).max().unwrap_or(0);
     let etag = format!("mod{newest}");
     if request.header("if-none-match") == Some(&etag) {
-        return Answer { status: 304, headers: vec![("ETag", etag)], ..Answer::default() };
+        return OpencastAnswer { status: 304, headers: vec![("ETag", etag)], ..OpencastAnswer::default() };
     }
     let fold = office.version != Version::V2_2;
-    let all: Vec<Lecture> = lectures.into_iter().map(|(lecture, _)| lecture).collect();
+    let all: Vec<OpencastLecture> = lectures.into_iter().map(|(lecture, _)| lecture).collect();
     let body = ical(&all, &office.series, office.clock.now(), fold);
     let kind = "text/calendar; charset=UTF-8".to_owned();
-    Answer { status: 200, kind, headers: vec![("ETag", etag)], body }
+    OpencastAnswer { status: 200, kind, headers: vec![("ETag", etag)], body }
 }
 
 /// The lectures of an agent, or of all, that are still in the calendar.
-fn chosen(agent: Option<&str>, office: &Office) -> Vec<(Lecture, MediaTime)> {
+fn chosen(agent: Option<&str>, office: &Office) -> Vec<(OpencastLecture, MediaTime)> {
     let now = office.clock.now();
-    let is_in =
-        |lecture: &Lecture| agent.is_none_or(|agent| agent == lecture.agent) && now < lecture.ends + LINGER;
+    let is_in = |lecture: &OpencastLecture| {
+        agent.is_none_or(|agent| agent == lecture.agent) && now < lecture.ends + LINGER
+    };
     office.desk().lectures.iter().filter(|(lecture, _)| is_in(lecture)).cloned().collect()
 }

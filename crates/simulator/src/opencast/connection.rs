@@ -5,7 +5,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::answers::{Answer, answer};
+use super::answers::{OpencastAnswer, answer};
 use super::request::Request;
 use super::{Mishap, Office};
 
@@ -24,20 +24,20 @@ pub(super) async fn serve(mut stream: TcpStream, office: &Office) -> io::Result<
     }
     let Some(request) = Request::parse(&String::from_utf8_lossy(&head)) else { return Ok(()) };
     let mishap = office.desk().mishap;
-    let page = |body: &str| Answer::page(200, body.to_owned());
+    let page = |body: &str| OpencastAnswer::page(200, body.to_owned());
     let answer = match mishap {
         Some(Mishap::Drop) => return Ok(()),
         Some(Mishap::Hang) => return std::future::pending().await,
         Some(Mishap::Html) => page("<html><body>Opencast is being maintained</body></html>"),
-        Some(Mishap::HtmlAsCalendar) => Answer {
+        Some(Mishap::HtmlAsCalendar) => OpencastAnswer {
             kind: "text/calendar; charset=UTF-8".to_owned(),
             ..page("<html><body>Sorry</body></html>")
         },
         Some(Mishap::Error) => {
-            Answer::page(500, "<html><body>Internal Server Error</body></html>".to_owned())
+            OpencastAnswer::page(500, "<html><body>Internal Server Error</body></html>".to_owned())
         }
-        Some(Mishap::Redirect) => Answer::login(),
-        Some(Mishap::NotModified) => Answer { status: 304, ..Answer::default() },
+        Some(Mishap::Redirect) => OpencastAnswer::login(),
+        Some(Mishap::NotModified) => OpencastAnswer { status: 304, ..OpencastAnswer::default() },
         _ => answer(&request, office),
     };
     let half = answer.body.len() / 2;

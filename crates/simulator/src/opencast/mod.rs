@@ -61,7 +61,7 @@ pub enum Mishap {
 
 /// A lecture in its database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lecture {
+pub struct OpencastLecture {
     /// A small number in 2.x, a UUID later.
     pub id: String,
     /// Its title.
@@ -88,7 +88,7 @@ pub struct OpencastOptions {
     /// Titles of series by their identifiers.
     pub series: BTreeMap<String, String>,
     /// What is planned.
-    pub lectures: Vec<Lecture>,
+    pub lectures: Vec<OpencastLecture>,
 }
 
 /// A running one.
@@ -107,7 +107,7 @@ struct Office {
     /// `user:password`, for Basic.
     basic: Option<String>,
     series: BTreeMap<String, String>,
-    desk: Lock<Desk>,
+    desk: Lock<OpencastState>,
     clock: Arc<dyn WallClock>,
 }
 
@@ -118,8 +118,8 @@ impl std::fmt::Debug for Office {
 }
 
 #[derive(Debug, Default)]
-struct Desk {
-    lectures: Vec<(Lecture, MediaTime)>,
+struct OpencastState {
+    lectures: Vec<(OpencastLecture, MediaTime)>,
     mishap: Option<Mishap>,
     /// Requests of the calendar that were let in.
     asked: u64,
@@ -136,7 +136,7 @@ impl Opencast {
         let authenticator =
             credentials.map(|(user, password)| Authenticator::new("Opencast", user, &password));
         let lectures = lectures.into_iter().map(|lecture| (lecture, now)).collect();
-        let desk = Lock::new(Desk { lectures, ..Desk::default() });
+        let desk = Lock::new(OpencastState { lectures, ..OpencastState::default() });
         let office = Arc::new(Office { version, authenticator, basic, series, desk, clock });
         let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(accept(listener, Arc::clone(&office), end.clone(), tasks.clone()));
@@ -149,7 +149,7 @@ impl Opencast {
     }
 
     /// Plans a lecture, or moves the one of the same identifier.
-    pub fn plan(&self, lecture: Lecture) {
+    pub fn plan(&self, lecture: OpencastLecture) {
         let now = self.office.clock.now();
         let mut desk = self.office.desk();
         desk.lectures.retain(|(known, _)| known.id != lecture.id);
@@ -180,7 +180,7 @@ impl Opencast {
 }
 
 impl Office {
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    fn desk(&self) -> MutexGuard<'_, OpencastState> {
         self.desk.lock()
     }
 

@@ -7,12 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::Lecture;
+use super::OpencastLecture;
 use amphi_media::MediaTime;
 
 /// iCalendar with CRLF; folded at 75 bytes (RFC 5545 §3.1) or, as 2.x does, not at all.
 pub(super) fn ical(
-    lectures: &[Lecture],
+    lectures: &[OpencastLecture],
     series: &BTreeMap<String, String>,
     now: MediaTime,
     fold: bool,
@@ -39,8 +39,13 @@ pub(super) fn ical(
     text
 }
 
-fn event(lecture: &Lecture, series: &BTreeMap<String, String>, now: MediaTime, lines: &mut Vec<String>) {
-    let Lecture { id, title, series_id, agent, presenter, starts, ends } = lecture;
+fn event(
+    lecture: &OpencastLecture,
+    series: &BTreeMap<String, String>,
+    now: MediaTime,
+    lines: &mut Vec<String>,
+) {
+    let OpencastLecture { id, title, series_id, agent, presenter, starts, ends } = lecture;
     lines.push("BEGIN:VEVENT".to_owned());
     lines.push(format!("DTSTAMP:{}", stamp(now)));
     lines.push(format!("DTSTART:{}", stamp(*starts)));
@@ -88,12 +93,12 @@ pub(super) fn dublin_core(terms: &[(&str, &str)]) -> String {
 }
 
 /// `calendar.json`, its times in RFC 3339 or in milliseconds.
-pub(super) fn json(lectures: &[Lecture], stamps: bool) -> String {
+pub(super) fn json(lectures: &[OpencastLecture], stamps: bool) -> String {
     let time = |time: MediaTime| {
         if stamps { json!(time.as_millis()) } else { json!(time.timestamp().to_string()) }
     };
-    let entry = |lecture: &Lecture| {
-        let Lecture { id, title, series_id, agent, presenter, starts, ends } = lecture;
+    let entry = |lecture: &OpencastLecture| {
+        let OpencastLecture { id, title, series_id, agent, presenter, starts, ends } = lecture;
         let terms =
             [("title", title.as_str()), ("creator", presenter), ("isPartOf", series_id), ("identifier", id)];
         json!({

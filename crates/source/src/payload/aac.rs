@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Made, Sound, unhex};
+use super::{Depacketized, Sound, unhex};
 use crate::media::{AudioFormat, AudioSpecificConfig, TrackFormat};
 use crate::rtsp::client::{Media, Received};
 
@@ -20,7 +20,7 @@ pub(crate) struct AacPayload {
     clock_rate: u32,
     /// Ticks of an access unit.
     duration: i64,
-    layout: Layout,
+    layout: AuHeaderLayout,
     lost: u32,
     /// Parts of an access unit: its ticks, its size, what came.
     parts: Option<(i64, usize, Vec<u8>)>,
@@ -28,7 +28,7 @@ pub(crate) struct AacPayload {
 
 /// Bits of an AU header (§3.2.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Layout {
+struct AuHeaderLayout {
     size: u32,
     index: u32,
     index_delta: u32,
@@ -50,7 +50,7 @@ impl AacPayload {
             format: Arc::new(TrackFormat::Aac(config)),
             clock_rate,
             duration: samples * i64::from(clock_rate) / rate,
-            layout: Layout::of(media)?,
+            layout: AuHeaderLayout::of(media)?,
             lost: 0,
             parts: None,
         })
@@ -64,18 +64,18 @@ impl AacPayload {
         self.clock_rate
     }
 
-    pub(super) fn push(&mut self, received: &Received, out: &mut Vec<Made>) {
+    pub(super) fn push(&mut self, received: &Received, out: &mut Vec<Depacketized>) {
         self.lost = self.lost.saturating_add(received.lost);
         if received.lost > 0 {
             self.parts = None;
         }
         if let Err(why) = self.read(received, out) {
             self.parts = None;
-            out.push(Made::Broken { missing: false, why: why.to_owned() });
+            out.push(Depacketized::Broken { missing: false, why: why.to_owned() });
         }
     }
 
-    fn read(&mut self, received: &Received, out: &mut Vec<Made>) -> Result<(), &'static str> {
+    fn read(&mut self, received: &Received, out: &mut Vec<Depacketized>) -> Result<(), &'static str> {
         let payload = &received.packet.payload[..];
         if payload.is_empty() {
             return Err("an AAC packet is empty");
@@ -106,7 +106,7 @@ impl AacPayload {
         received: &Received,
         size: usize,
         data: &[u8],
-        out: &mut Vec<Made>,
+        out: &mut Vec<Depacketized>,
     ) -> Result<(), &'static str> {
         if size > LONGEST {
             return Err("an AAC frame is too long");
@@ -127,7 +127,7 @@ impl AacPayload {
         Ok(())
     }
 
-    fn frame(&mut self, received: &Received, ticks: i64, data: &[u8], out: &mut Vec<Made>) {
+    fn frame(&mut self, received: &Received, ticks: i64, data: &[u8], out: &mut Vec<Depacketized>) {
         if data.is_empty() {
             return;
         }
@@ -140,7 +140,7 @@ impl AacPayload {
 /// Sizes and places of a packet's access units.
 type Headers = Vec<(usize, i64)>;
 
-impl Layout {
+impl AuHeaderLayout {
     fn of(media: &Media) -> Result<Self, String> {
         let number = |name: &str| media.parameter(name).and_then(|value| value.trim().parse::<u32>().ok());
         for (name, what) in [
@@ -275,8 +275,8 @@ mod tests {
         }
         out.into_iter()
             .map(|made| match made {
-                Made::Unit(unit) => (unit.rtp.ticks, unit.data.to_vec(), unit.lost),
-                Made::Broken { .. } | Made::Nothing => (-1, Vec::new(), 0),
+                Depacketized::Unit(unit) => (unit.rtp.ticks, unit.data.to_vec(), unit.lost),
+                Depacketized::Broken { .. } | Depacketized::Nothing => (-1, Vec::new(), 0),
             })
             .collect()
     }

@@ -18,8 +18,8 @@ use retina::rtp::PacketMeta;
 use retina::testutil::DepacketizeBuf;
 use retina::{PacketContext, Timestamp};
 
-use super::Made;
-use crate::intake::Unit;
+use super::Depacketized;
+use crate::intake::ArrivedUnit;
 use crate::media::h264::{NAL_IDR, NAL_PPS, NAL_SPS, push_sample_nal};
 use crate::media::{MediaTime, ParameterSets, TrackFormat};
 use crate::rtsp::client::{Media, Received};
@@ -79,7 +79,7 @@ pub(crate) struct Known {
 }
 
 /// One NAL unit or fragment, as it is handed on.
-struct Piece<'a> {
+struct NalPiece<'a> {
     data: &'a [u8],
     marker: bool,
 }
@@ -116,7 +116,7 @@ impl H264Payload {
         self.known.as_ref()
     }
 
-    pub(crate) fn push(&mut self, received: &Received, out: &mut Vec<Made>) {
+    pub(crate) fn push(&mut self, received: &Received, out: &mut Vec<Depacketized>) {
         self.lost = self.lost.saturating_add(received.lost);
         self.gap |= received.lost > 0;
         let payload = &received.packet.payload[..];
@@ -131,7 +131,7 @@ impl H264Payload {
                     let last = nals.len().saturating_sub(1);
                     for (index, data) in nals.into_iter().enumerate() {
                         let marker = received.packet.marker && index == last;
-                        self.nal(received, &Piece { data, marker }, out);
+                        self.nal(received, &NalPiece { data, marker }, out);
                     }
                 }
                 Err(why) => {
@@ -140,13 +140,13 @@ impl H264Payload {
                 }
             },
             Some((_, 1..=23 | FU_A)) => {
-                self.nal(received, &Piece { data: payload, marker: received.packet.marker }, out);
+                self.nal(received, &NalPiece { data: payload, marker: received.packet.marker }, out);
             }
             Some(_) => broken(out, false, "a NAL unit is of a type that has no meaning"),
         }
     }
 
-    fn nal(&mut self, received: &Received, piece: &Piece<'_>, out: &mut Vec<Made>) {
+    fn nal(&mut self, received: &Received, piece: &NalPiece<'_>, out: &mut Vec<Depacketized>) {
         let Some(header) = piece.data.first() else { return };
         let kind = match (header & 0x1f, piece.data.get(1)) {
             (FU_A, Some(fragment)) => fragment & 0x1f,
@@ -166,7 +166,7 @@ impl H264Payload {
         if slice && piece.marker {
             self.marked = Some(received.ticks);
         }
-        self.hand_on(received, &Piece { data: piece.data, marker }, out);
+        self.hand_on(received, &NalPiece { data: piece.data, marker }, out);
     }
 
     /// A whole PPS of another identifier than the one that the depacketizer has: it would take it for a change of that one.
@@ -203,7 +203,7 @@ impl H264Payload {
         !same && retina::codec::h264::parameters_from_sps_and_pps(sps, pps, Framing::FourByteLength).is_err()
     }
 
-    fn hand_on(&mut self, received: &Received, piece: &Piece<'_>, out: &mut Vec<Made>) {
+    fn hand_on(&mut self, received: &Received, piece: &NalPiece<'_>, out: &mut Vec<Depacketized>) {
         let Some(clock_rate) = NonZeroU32::new(CLOCK_RATE) else { return };
         let Some(timestamp) = Timestamp::new(received.ticks, clock_rate, 0) else { return };
         let meta = PacketMeta {
@@ -230,7 +230,7 @@ impl H264Payload {
         }
     }
 
-    fn pull(&mut self, arrival: MediaTime, out: &mut Vec<Made>) {
+    fn pull(&mut self, arrival: MediaTime, out: &mut Vec<Depacketized>) {
         while let Some(item) = self.depacketizer.pull() {
             match item {
                 Ok(CodecItem::VideoFrame(frame)) => {
@@ -241,7 +241,7 @@ impl H264Payload {
                     let ticks = frame.timestamp().elapsed();
                     let spoiled = self.spoiled.take_if(|spoiled| *spoiled == ticks).is_some();
                     out.push(if spoiled {
-                        Made::Nothing
+                        Depacketized::Nothing
                     } else {
                         self.picture(ticks, arrival, &frame.into_data().into())
                     });
@@ -252,9 +252,9 @@ impl H264Payload {
         }
     }
 
-    fn picture(&mut self, ticks: i64, arrival: MediaTime, data: &Bytes) -> Made {
-        let Some(picture) = sample::clean(data) else { return Made::Nothing };
-        let Some(known) = &self.known else { return Made::Nothing };
+    fn picture(&mut self, ticks: i64, arrival: MediaTime, data: &Bytes) -> Depacketized {
+        let Some(picture) = sample::clean(data) else { return Depacketized::Nothing };
+        let Some(known) = &self.known else { return Depacketized::Nothing };
         let lost = std::mem::take(&mut self.lost).min(u32::from(u16::MAX)) as u16;
         let mut data = picture.data;
         if picture.idr && !self.further.is_empty() {
@@ -263,7 +263,7 @@ impl H264Payload {
             with.extend_from_slice(&data);
             data = with.freeze();
         }
-        Made::Unit(Unit {
+        Depacketized::Unit(ArrivedUnit {
             rtp: RtpInstant { ticks, clock_rate: CLOCK_RATE },
             arrival,
             data,
@@ -297,10 +297,13 @@ impl H264Payload {
     }
 }
 
-fn broken(out: &mut Vec<Made>, missing: bool, why: &str) {
+fn broken(out: &mut Vec<Depacketized>, missing: bool, why: &str) {
     const LONGEST: usize = 160;
     let line = why.lines().next().unwrap_or_default();
-    out.push(Made::Broken { missing, why: line.chars().take(LONGEST).filter(|c| !c.is_control()).collect() });
+    out.push(Depacketized::Broken {
+        missing,
+        why: line.chars().take(LONGEST).filter(|c| !c.is_control()).collect(),
+    });
 }
 
 fn depacketizer(sets: Option<&ParameterSets>) -> Result<Depacketizer, String> {
@@ -398,14 +401,14 @@ mod tests {
         for packet in packets {
             h264.push(packet, &mut out);
         }
-        let word = |made: &Made| match made {
-            Made::Unit(unit) if unit.lost > 0 => {
+        let word = |made: &Depacketized| match made {
+            Depacketized::Unit(unit) if unit.lost > 0 => {
                 format!("{}:{}+{}", unit.rtp.ticks, unit.data.len(), unit.lost)
             }
-            Made::Unit(unit) => format!("{}:{}", unit.rtp.ticks, unit.data.len()),
-            Made::Broken { missing: true, .. } => "!".to_owned(),
-            Made::Broken { .. } => "?".to_owned(),
-            Made::Nothing => "-".to_owned(),
+            Depacketized::Unit(unit) => format!("{}:{}", unit.rtp.ticks, unit.data.len()),
+            Depacketized::Broken { missing: true, .. } => "!".to_owned(),
+            Depacketized::Broken { .. } => "?".to_owned(),
+            Depacketized::Nothing => "-".to_owned(),
         };
         out.iter().map(word).collect::<Vec<_>>().join(" ")
     }

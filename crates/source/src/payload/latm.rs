@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Made, Sound, unhex};
+use super::{Depacketized, Sound, unhex};
 use crate::media::TrackFormat;
 use crate::rtsp::Latm;
 use crate::rtsp::client::{Media, Received};
@@ -59,14 +59,14 @@ impl LatmPayload {
         }
     }
 
-    pub(super) fn push(&mut self, received: &Received, out: &mut Vec<Made>) {
+    pub(super) fn push(&mut self, received: &Received, out: &mut Vec<Depacketized>) {
         self.lost = self.lost.saturating_add(received.lost);
         let packet = &received.packet;
         if self.ticks[1] != (packet.timestamp, received.ticks) {
             self.ticks = [self.ticks[1], (packet.timestamp, received.ticks)];
         }
         match self.latm.push(&packet.payload, packet.marker, packet.timestamp, received.lost > 0) {
-            Err(why) => out.push(Made::Broken { missing: false, why: why.to_string() }),
+            Err(why) => out.push(Depacketized::Broken { missing: false, why: why.to_string() }),
             Ok(None) => {}
             Ok(Some((timestamp, units))) => {
                 self.learn();
@@ -119,7 +119,7 @@ mod tests {
         let ticks: Vec<_> = out
             .iter()
             .map(|made| match made {
-                Made::Unit(unit) => (unit.rtp.ticks, unit.data.to_vec()),
+                Depacketized::Unit(unit) => (unit.rtp.ticks, unit.data.to_vec()),
                 _ => (-1, Vec::new()),
             })
             .collect();

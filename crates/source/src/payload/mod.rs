@@ -17,16 +17,16 @@ use self::aac::AacPayload;
 pub(super) use self::h264::H264Payload;
 use self::latm::LatmPayload;
 use self::plain::{G711Payload, MpaPayload};
-use super::intake::Unit;
+use super::intake::ArrivedUnit;
 use super::timeline::RtpInstant;
 use crate::media::{G711Law, MediaTime, TrackFormat};
 use crate::rtsp::client::{Media, Received};
 
 /// What packets make.
 #[derive(Debug)]
-pub(super) enum Made {
+pub(super) enum Depacketized {
     /// An access unit.
-    Unit(Unit),
+    Unit(ArrivedUnit),
     /// A packet could not be understood.
     Broken {
         /// Something of the picture is missing.
@@ -64,7 +64,7 @@ impl SoundPayload {
         })
     }
 
-    pub(super) fn push(&mut self, received: &Received, out: &mut Vec<Made>) {
+    pub(super) fn push(&mut self, received: &Received, out: &mut Vec<Depacketized>) {
         match self {
             Self::Aac(aac) => aac.push(received, out),
             Self::Latm(latm) => latm.push(received, out),
@@ -104,8 +104,8 @@ struct Sound<'a> {
 }
 
 impl Sound<'_> {
-    fn unit(&self, format: &Arc<TrackFormat>) -> Made {
-        Made::Unit(Unit {
+    fn unit(&self, format: &Arc<TrackFormat>) -> Depacketized {
+        Depacketized::Unit(ArrivedUnit {
             rtp: RtpInstant { ticks: self.ticks, clock_rate: self.clock_rate },
             arrival: self.arrival,
             // Copied: a frame is small, and the buffer that it lies in is not.

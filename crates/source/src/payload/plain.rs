@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Made, Sound};
+use super::{Depacketized, Sound};
 use crate::media::{G711Law, Mp3Header, TrackFormat};
 use crate::rtsp::client::{Media, Received};
 
@@ -42,13 +42,14 @@ impl G711Payload {
         Arc::clone(&self.format)
     }
 
-    pub(super) fn push(&mut self, received: &Received, out: &mut Vec<Made>) {
+    pub(super) fn push(&mut self, received: &Received, out: &mut Vec<Depacketized>) {
         self.lost = self.lost.saturating_add(received.lost);
         let payload = &received.packet.payload;
         // Whole samples of all channels.
         let data = payload.get(..payload.len() - payload.len() % self.channels).unwrap_or_default();
         if data.is_empty() {
-            return out.push(Made::Broken { missing: false, why: "a G.711 packet is empty".to_owned() });
+            return out
+                .push(Depacketized::Broken { missing: false, why: "a G.711 packet is empty".to_owned() });
         }
         let lost = std::mem::take(&mut self.lost);
         let (ticks, clock_rate, arrival) = (received.ticks, self.clock_rate, received.arrival);
@@ -74,18 +75,18 @@ impl MpaPayload {
         self.format.clone()
     }
 
-    pub(super) fn push(&mut self, received: &Received, out: &mut Vec<Made>) {
+    pub(super) fn push(&mut self, received: &Received, out: &mut Vec<Depacketized>) {
         self.lost = self.lost.saturating_add(received.lost);
         if received.lost > 0 {
             self.parts = None;
         }
         if let Err(why) = self.read(received, out) {
             self.parts = None;
-            out.push(Made::Broken { missing: false, why: why.to_owned() });
+            out.push(Depacketized::Broken { missing: false, why: why.to_owned() });
         }
     }
 
-    fn read(&mut self, received: &Received, out: &mut Vec<Made>) -> Result<(), &'static str> {
+    fn read(&mut self, received: &Received, out: &mut Vec<Depacketized>) -> Result<(), &'static str> {
         let payload = &received.packet.payload[..];
         let (&[_, _, high, low], data) =
             payload.split_first_chunk::<4>().ok_or("an MPEG audio packet is shorter than its header")?;
@@ -107,7 +108,7 @@ impl MpaPayload {
         received: &Received,
         ticks: i64,
         data: &[u8],
-        out: &mut Vec<Made>,
+        out: &mut Vec<Depacketized>,
     ) -> Result<(), &'static str> {
         let (mut rest, mut ticks) = (data, ticks);
         while !rest.is_empty() {
@@ -152,9 +153,9 @@ mod tests {
         Received { packet, ticks, arrival: MediaTime::from_millis(0), lost: 0 }
     }
 
-    fn lens(out: &[Made]) -> Vec<(i64, usize)> {
+    fn lens(out: &[Depacketized]) -> Vec<(i64, usize)> {
         let units = out.iter().filter_map(|made| match made {
-            Made::Unit(unit) => Some((unit.rtp.ticks, unit.data.len())),
+            Depacketized::Unit(unit) => Some((unit.rtp.ticks, unit.data.len())),
             _ => None,
         });
         units.collect()
@@ -178,7 +179,7 @@ mod tests {
         for bad in [&[][..], &[0; 3], &[0, 0, 0, 9, 1], &[0, 0, 0, 0, 0xff, 0xfd, 0x94, 0]] {
             out.clear();
             mpa.push(&packet(9, bad), &mut out);
-            assert!(matches!(out[..], [Made::Broken { missing: false, .. }]), "{bad:?}");
+            assert!(matches!(out[..], [Depacketized::Broken { missing: false, .. }]), "{bad:?}");
         }
     }
 

@@ -9,18 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::report::{AudioReport, ProbeReport, VideoReport};
-use self::tally::Tally;
-use super::address::Address;
+use self::tally::ProbeTally;
+use super::address::SourceAddress;
 use super::fault::SourceFault;
-use super::session::{Event, Session};
+use super::session::{SessionEvent, SourceSession};
 use crate::clock::SystemClock;
 use crate::config::Transport;
 
 /// Pulls `url` for `seconds` and reports. Ends early, with a fault in the report, when the source ends.
 pub async fn probe(url: &str, transport: Transport, seconds: u32) -> Result<ProbeReport, SourceFault> {
-    let address = Address::parse(url)?;
-    let mut session = Session::open(&address, transport, Arc::new(SystemClock::default())).await?;
-    let mut tally = Tally::default();
+    let address = SourceAddress::parse(url)?;
+    let mut session = SourceSession::open(&address, transport, Arc::new(SystemClock::default())).await?;
+    let mut tally = ProbeTally::default();
     let ending =
         tokio::time::timeout(Duration::from_secs(u64::from(seconds)), read(&mut session, &mut tally));
     let ended = ending.await.ok();
@@ -30,13 +30,13 @@ pub async fn probe(url: &str, transport: Transport, seconds: u32) -> Result<Prob
 }
 
 /// Reads until the source ends, and says why it did.
-async fn read(session: &mut Session, tally: &mut Tally) -> SourceFault {
+async fn read(session: &mut SourceSession, tally: &mut ProbeTally) -> SourceFault {
     loop {
         match session.next().await {
-            Ok(Event::Unit(unit)) => tally.unit(&unit),
-            Ok(Event::Report { track, rtp, ntp }) => tally.sender_report(track, rtp, ntp),
-            Ok(Event::Broken { .. }) => tally.broken(),
-            Ok(Event::Nothing) => {}
+            Ok(SessionEvent::Unit(unit)) => tally.unit(&unit),
+            Ok(SessionEvent::Report { track, rtp, ntp }) => tally.sender_report(track, rtp, ntp),
+            Ok(SessionEvent::Broken { .. }) => tally.broken(),
+            Ok(SessionEvent::Nothing) => {}
             Err(fault) => return fault,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::report::{AudioReport, ProbeReport, VideoReport};
 use crate::fault::SourceFault;
-use crate::intake::Unit;
+use crate::intake::ArrivedUnit;
 use crate::matrix::SourceMedia;
 use crate::media::{MediaTime, Track, TrackFormat};
 use crate::timeline::{RtpInstant, Timeline};
@@ -18,7 +18,7 @@ const MUCH_JITTER_MS: f64 = 500.0;
 
 /// What came so far.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct ProbeTally {
     timeline: Timeline,
     video: TrackTally,
     audio: TrackTally,
@@ -46,7 +46,7 @@ struct TrackTally {
     span: f64,
 }
 
-impl Default for Tally {
+impl Default for ProbeTally {
     fn default() -> Self {
         Self {
             timeline: Timeline::new(ANY_LATTICE),
@@ -65,7 +65,7 @@ impl Default for Tally {
 }
 
 impl TrackTally {
-    fn unit(&mut self, unit: &Unit) {
+    fn unit(&mut self, unit: &ArrivedUnit) {
         // A loss before the first unit is the library's way to say that the start was not where PLAY said.
         self.lost += if self.units == 0 { 0 } else { u64::from(unit.lost) };
         self.units += 1;
@@ -89,8 +89,8 @@ impl TrackTally {
     }
 }
 
-impl Tally {
-    pub(super) fn unit(&mut self, unit: &Unit) {
+impl ProbeTally {
+    pub(super) fn unit(&mut self, unit: &ArrivedUnit) {
         self.timeline.observe(unit.track(), unit.rtp, unit.arrival);
         match unit.track() {
             Track::Audio => self.audio.unit(unit),
@@ -110,7 +110,7 @@ impl Tally {
         self.broken += 1;
     }
 
-    fn picture(&mut self, unit: &Unit) {
+    fn picture(&mut self, unit: &ArrivedUnit) {
         self.video.unit(unit);
         self.b_frames |= self.highest.is_some_and(|highest| unit.rtp.ticks < highest);
         self.highest = self.highest.max(Some(unit.rtp.ticks));
@@ -235,14 +235,14 @@ mod tests {
     use super::*;
     use crate::media::ParameterSets;
 
-    fn tally(order: &[i64], sync: impl Fn(i64) -> bool) -> Tally {
+    fn tally(order: &[i64], sync: impl Fn(i64) -> bool) -> ProbeTally {
         let sets = ParameterSets { sps: Bytes::from_static(&[0x67, 100, 0, 41]), pps: Bytes::new() };
         let format = Arc::new(TrackFormat::H264(sets));
-        let mut tally = Tally::default();
+        let mut tally = ProbeTally::default();
         for n in 0..61 {
             let group = n / order.len() as i64 * order.len() as i64;
             let shown = group + order[(n - group) as usize];
-            tally.unit(&Unit {
+            tally.unit(&ArrivedUnit {
                 rtp: RtpInstant { ticks: shown * 6000, clock_rate: 90_000 },
                 arrival: MediaTime::from_millis(1_795_000_000_000 + n * 200 / 3),
                 data: Bytes::from(vec![0; 6250]),

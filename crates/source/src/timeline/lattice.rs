@@ -17,12 +17,12 @@ const MOST_PER_SLOT: u32 = 8;
 /// places are the points of a lattice `per_slot` times as fine, moved by half a step where that number is
 /// even.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lattice {
+pub(super) struct SlotLattice {
     fps: u32,
     per_slot: u32,
 }
 
-impl Lattice {
+impl SlotLattice {
     pub(super) fn new(fps: u32) -> Self {
         Self { fps: fps.max(1), per_slot: 1 }
     }
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn one_picture_per_slot_belongs_on_its_time() {
-        let lattice = Lattice::new(25);
+        let lattice = SlotLattice::new(25);
         assert_eq!(lattice.error(1_000_000 * SECOND + 40 * MS), 0);
         assert_eq!(lattice.error(1_000_000 * SECOND + 43 * MS), 3 * MS);
         assert_eq!(lattice.error(1_000_000 * SECOND - 3 * MS), -3 * MS);
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn two_pictures_per_slot_stand_beside_its_time() {
-        let mut lattice = Lattice::new(25);
+        let mut lattice = SlotLattice::new(25);
         lattice.set_interval(20 * MS);
         assert_eq!(lattice.error(1_000_000 * SECOND + 10 * MS), 0);
         assert_eq!(lattice.error(1_000_000 * SECOND + 31 * MS), MS);
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn an_absurd_interval_is_survived() {
-        let mut lattice = Lattice::new(15);
+        let mut lattice = SlotLattice::new(15);
         for interval in [0, 1, -5, i128::from(i64::MAX)] {
             lattice.set_interval(interval);
             assert!(lattice.step() > 0);

@@ -32,9 +32,9 @@ mod skew;
 mod tests;
 mod track;
 
-use self::lattice::Lattice;
+use self::lattice::SlotLattice;
 use self::skew::Skew;
-use self::track::{Report, TrackClock};
+use self::track::{SenderReport, TrackClock};
 use crate::media::{MediaTime, Track};
 
 /// Nanoseconds; wide, because a peer chooses RTP times and clock rates.
@@ -86,7 +86,7 @@ impl RtpInstant {
 /// Maps both tracks of one connection to the wall clock. See the module's contract.
 #[derive(Clone, Debug)]
 pub struct Timeline {
-    lattice: Lattice,
+    lattice: SlotLattice,
     video: TrackClock,
     audio: TrackClock,
     /// Added to both tracks.
@@ -109,7 +109,7 @@ impl Timeline {
     /// A timeline whose pictures are to stand on a lattice of `lattice_fps` slots per second.
     pub fn new(lattice_fps: u32) -> Self {
         Self {
-            lattice: Lattice::new(lattice_fps),
+            lattice: SlotLattice::new(lattice_fps),
             video: TrackClock::default(),
             audio: TrackClock::default(),
             offset: 0,
@@ -182,7 +182,7 @@ impl Timeline {
         }
         let ntp = (Nanos::from(ntp) * SECOND) >> 32;
         let heard = self.now.unwrap_or(0);
-        self.clock_mut(track).report = Some(Report { ntp_of_zero: ntp - rtp.nanos(), heard });
+        self.clock_mut(track).report = Some(SenderReport { ntp_of_zero: ntp - rtp.nanos(), heard });
         if !self.settled {
             self.align_at_once();
         }

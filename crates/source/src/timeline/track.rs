@@ -54,7 +54,7 @@ impl DelayWindow {
 
 /// What an RTCP sender report says: the NTP time of RTP time zero (RFC 3550 §6.4.1).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Report {
+pub(super) struct SenderReport {
     pub(super) ntp_of_zero: Nanos,
     pub(super) heard: Nanos,
 }
@@ -65,7 +65,7 @@ pub(super) struct TrackClock {
     pub(super) shift: Nanos,
     /// Delays: arrival minus RTP time, without shift and offset.
     pub(super) delays: DelayWindow,
-    pub(super) report: Option<Report>,
+    pub(super) report: Option<SenderReport>,
     /// When the first frame arrived, if it stood at RTP time zero.
     pub(super) zero_arrived: Option<Nanos>,
     last: Option<Nanos>,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::{Mount, MountSettings, Smil, Stream, Trim};
+use crate::{Mount, MountSettings, RecordingStream, Smil, Trim};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -12,7 +12,7 @@ fn at(nanos: i64) -> MediaTime {
 }
 
 /// What is played of `stream` in a folder with `hall_a.mp4` as `a.mp4`, its low rendition as `low.mp4`, and that playlist.
-async fn played(smil: &str, stream: Stream) -> FrameRendition {
+async fn played(smil: &str, stream: RecordingStream) -> FrameRendition {
     let root = tempfile::tempdir().expect("a directory");
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
     for (from, to) in [("hall_a.mp4", "a.mp4"), ("hall_a_low.mp4", "low.mp4")] {
@@ -26,14 +26,14 @@ async fn played(smil: &str, stream: Stream) -> FrameRendition {
 }
 
 async fn recording() -> FrameRendition {
-    played("", Stream::File("a.mp4".to_owned())).await
+    played("", RecordingStream::File("a.mp4".to_owned())).await
 }
 
 /// The same in a playlist with this body.
 async fn listed(body: &str) -> FrameRendition {
     let smil = format!("<smil><body><switch>{body}</switch></body></smil>");
     assert!(Smil::parse(&smil).is_ok());
-    played(&smil, Stream::Smil("a.smil".to_owned())).await
+    played(&smil, RecordingStream::Smil("a.smil".to_owned())).await
 }
 
 fn all(mut cursor: SampleCursor) -> Vec<RecordedSample> {
@@ -56,9 +56,9 @@ async fn every_sample_comes_once_and_in_order() {
     let played = recording().await;
     assert!(matches!(
         played.formats()[..],
-        [(Kind::Picture, TrackFormat::H264(_)), (Kind::Sound(0), TrackFormat::Aac(_))]
+        [(TrackSelection::Picture, TrackFormat::H264(_)), (TrackSelection::Sound(0), TrackFormat::Aac(_))]
     ));
-    let kinds = [Kind::Picture, Kind::Sound(0)];
+    let kinds = [TrackSelection::Picture, TrackSelection::Sound(0)];
     let cursor = SampleCursor::new(played.clone(), &kinds);
     assert_eq!(cursor.start(), at(0));
     let samples = all(cursor);
@@ -77,7 +77,7 @@ async fn every_sample_comes_once_and_in_order() {
 #[tokio::test]
 async fn one_begins_at_the_sync_sample_before() {
     let played = recording().await;
-    let kinds = [Kind::Picture, Kind::Sound(0)];
+    let kinds = [TrackSelection::Picture, TrackSelection::Sound(0)];
     let (from, until) = (at(7_300_000_000), at(12_000_000_000));
     let mut cursor = SampleCursor::new(played.clone(), &kinds);
     cursor.seek(from);
@@ -85,10 +85,10 @@ async fn one_begins_at_the_sync_sample_before() {
     let start = cursor.start();
     assert!(start <= from && from.nanos_since(start) < 2 * SECOND, "a sync sample each 2 s: {start:?}");
     let samples = all(cursor);
-    let pictures: Vec<_> = samples.iter().filter(|sample| sample.kind == Kind::Picture).collect();
+    let pictures: Vec<_> = samples.iter().filter(|sample| sample.kind == TrackSelection::Picture).collect();
     assert!(pictures[0].sync && pictures[0].shown == start);
     assert!(pictures.iter().all(|picture| picture.shown < until));
-    let sound = samples.iter().find(|sample| sample.kind != Kind::Picture).expect("sound");
+    let sound = samples.iter().find(|sample| sample.kind != TrackSelection::Picture).expect("sound");
     let early = start.nanos_since(sound.shown);
     assert!((0..21_333_334).contains(&early), "the frame that is heard then: {early}");
     let mut sound_alone = SampleCursor::new(played, &kinds[1..]);
@@ -106,9 +106,9 @@ async fn of_a_playlist_the_best_rendition_is_played_wherever_it_stands() {
     assert_eq!(listed(half).await.recording().path, "low.mp4");
     let apart = "<video src='a'><param name='videoOnly' value='true'/></video>\
                  <video src='a'><param name='audioOnly' value='true'/></video>";
-    assert_eq!(listed(apart).await.kinds(), [Kind::Picture, Kind::Sound(0)]);
+    assert_eq!(listed(apart).await.kinds(), [TrackSelection::Picture, TrackSelection::Sound(0)]);
     let sound = "<video src='a'><param name='audioOnly' value='true'/></video>";
-    assert_eq!(listed(sound).await.kinds(), [Kind::Sound(0)]);
+    assert_eq!(listed(sound).await.kinds(), [TrackSelection::Sound(0)]);
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn the_part_that_a_playlist_wants_is_played_from_zero_to_its_end() {
     let mut cursor = SampleCursor::new(played.clone(), &kinds);
     assert_eq!((cursor.start(), cursor.until()), (at(0), at(span.end - span.start)));
     let samples = all(cursor.clone());
-    let pictures: Vec<_> = samples.iter().filter(|sample| sample.kind == Kind::Picture).collect();
+    let pictures: Vec<_> = samples.iter().filter(|sample| sample.kind == TrackSelection::Picture).collect();
     assert!(pictures[0].sync && pictures[0].shown == at(0));
     assert!(samples.iter().all(|sample| sample.shown < cursor.until()));
     assert_eq!(pictures.len() as i64, (span.end - span.start) * 15 / SECOND);

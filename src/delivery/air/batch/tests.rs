@@ -39,7 +39,7 @@ fn at_once(reader: &mut BatchReader) -> Option<Vec<u8>> {
     at.map(|_| out.iter().map(|bytes| bytes[bytes.len() - 1]).collect())
 }
 
-fn air(of: std::ops::Range<i64>, cell: i64, into: &mut Batches) {
+fn air(of: std::ops::Range<i64>, cell: i64, into: &mut BatchWriter) {
     for n in of {
         into.push(&tracks(), batch(n), n % cell == 0);
     }

@@ -29,7 +29,7 @@ use tokio::sync::watch;
 use super::answer::Answer;
 use crate::agenda::{Plan, PlannedEvent};
 use crate::clock::WallClock;
-use crate::delivery::Kind;
+use crate::delivery::AnswerKind;
 use crate::delivery::address::decode;
 use crate::delivery::registry::Registry;
 use crate::http::{Body, Description, ETag, content};
@@ -83,38 +83,38 @@ impl std::fmt::Debug for Showing {
 
 /// A channel on the list.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Listed {
+struct ListedChannel {
     name: String,
     /// A hall is on it.
     live: bool,
     /// The lecture of this moment, as planned.
-    now: Option<Lecture>,
+    now: Option<PublicLecture>,
     /// The one after it.
-    next: Option<Lecture>,
+    next: Option<PublicLecture>,
 }
 
 /// What the public may know of a planned event.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Lecture {
+struct PublicLecture {
     title: String,
     starts: MediaTime,
     ends: MediaTime,
 }
 
-impl From<&PlannedEvent> for Lecture {
+impl From<&PlannedEvent> for PublicLecture {
     fn from(event: &PlannedEvent) -> Self {
         Self { title: event.title.clone(), starts: event.starts, ends: event.ends }
     }
 }
 
-impl Listed {
+impl ListedChannel {
     fn new(channel: &ChannelView, plan: &Plan, now: MediaTime) -> Self {
         let shown = || plan.of(&channel.name).filter(|event| event.connect_from.is_some());
         Self {
             name: channel.name.clone(),
             live: channel.on_air.source.is_some(),
-            now: shown().find(|event| event.starts <= now && now < event.ends).map(Lecture::from),
-            next: shown().find(|event| now < event.starts).map(Lecture::from),
+            now: shown().find(|event| event.starts <= now && now < event.ends).map(PublicLecture::from),
+            next: shown().find(|event| now < event.starts).map(PublicLecture::from),
         }
     }
 }
@@ -144,13 +144,13 @@ impl Pages {
     }
 
     /// Every channel: as the matrix has them, else by name.
-    fn listed(&self, registry: &Registry) -> Vec<Listed> {
+    fn listed(&self, registry: &Registry) -> Vec<ListedChannel> {
         let Some(Showing { matrix, plan, clock }) = &self.showing else {
-            let plain = |name| Listed { name, live: false, now: None, next: None };
+            let plain = |name| ListedChannel { name, live: false, now: None, next: None };
             return registry.names().into_iter().map(plain).collect();
         };
         let (view, plan, now) = (Arc::clone(&matrix.borrow()), Arc::clone(&plan.borrow()), clock.now());
-        view.channels.iter().map(|channel| Listed::new(channel, &plan, now)).collect()
+        view.channels.iter().map(|channel| ListedChannel::new(channel, &plan, now)).collect()
     }
 
     /// The answer to a GET or HEAD of a page or a part of one; `None` where the path is none of these.
@@ -178,7 +178,7 @@ impl Pages {
             *response.status_mut() = status;
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
-        (if status.is_success() { Kind::Other } else { Kind::Refused }, response)
+        (if status.is_success() { AnswerKind::Other } else { AnswerKind::Refused }, response)
     }
 
     fn part(&self, request: &Parts, registry: &Registry, name: &str) -> Option<Answer> {
@@ -186,14 +186,14 @@ impl Pages {
             #[derive(Serialize)]
             struct List<'a> {
                 title: &'a str,
-                channels: Vec<Listed>,
+                channels: Vec<ListedChannel>,
             }
             let list = List { title: &self.title, channels: self.listed(registry) };
             let text = serde_json::to_string(&list).unwrap_or_default();
-            return Some((Kind::Other, file(request, "application/json", Bytes::from(text))));
+            return Some((AnswerKind::Other, file(request, "application/json", Bytes::from(text))));
         }
         let (_, kind, text) = PARTS.iter().find(|(known, ..)| *known == name)?;
-        Some((Kind::Other, file(request, kind, Bytes::from_static(text.as_bytes()))))
+        Some((AnswerKind::Other, file(request, kind, Bytes::from_static(text.as_bytes()))))
     }
 }
 
@@ -261,7 +261,7 @@ mod tests {
         let view = matrix.view();
         let channel = view.channel("L").expect("it is there");
         let titles = |minute| {
-            let listed = Listed::new(channel, &plan, at(minute));
+            let listed = ListedChannel::new(channel, &plan, at(minute));
             assert!(listed.live);
             [listed.now, listed.next].map(|lecture| lecture.map(|it| it.title).unwrap_or_default())
         };

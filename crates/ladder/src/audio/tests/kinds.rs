@@ -117,8 +117,8 @@ fn adts(name: &str) -> Stream {
 
 fn g711(law: G711Law, sound: impl Fn(usize) -> f64) -> Stream {
     let value = |byte: u8| {
-        let mut decoder =
-            Decoder::new(&TrackFormat::G711 { law, sample_rate: 8000, channels: 1 }).expect("a usual format");
+        let mut decoder = AudioDecoder::new(&TrackFormat::G711 { law, sample_rate: 8000, channels: 1 })
+            .expect("a usual format");
         decoder.decode(&[byte]).expect("a byte");
         f64::from(decoder.pcm()[0])
     };
@@ -343,7 +343,7 @@ fn what_passes_the_check_is_decoded_by_ffmpeg() {
         beat * noise[i] + 0.4 * tone(440.0, 48_000)(i)
     });
     let config = AudioSpecificConfig::lc(STEREO_48.format);
-    let mut decoder = Decoder::new(&TrackFormat::Aac(config)).expect("AAC-LC");
+    let mut decoder = AudioDecoder::new(&TrackFormat::Aac(config)).expect("AAC-LC");
     let mut witness = super::super::witness::Witness::new(config);
     let (mut passed, mut tried) = (Vec::new(), 0);
     while tried < 20_000 {

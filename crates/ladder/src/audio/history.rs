@@ -1,6 +1,6 @@
 //! Coded frames by their number on the lattice, waiting to be taken.
 //!
-//! Frames come in ascending order from the source's path and leave by [`Shelf::take`], whose gaps are
+//! Frames come in ascending order from the source's path and leave by [`AudioHistory::take`], whose gaps are
 //! silence. Each comes with what its number leaves of its time. Where that and the picture beside it would add up to more
 //! than [`APART_NANOS`], one frame is left out or repeated, so that sound and picture slip together.
 //! What is *not* here: how a frame comes by its number.
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::AudioCounts;
-use super::lips::Lips;
+use super::av_sync::AvSync;
 use amphi_media::{AAC_FRAME_SAMPLES, AudioFormat, MediaTime, SampleEntry, Timescale, TrackCell};
 
 /// Seconds of sound kept for a reader that does not take it.
@@ -27,7 +27,7 @@ const MOST_LEAD: i64 = 8;
 
 /// A coded frame.
 #[derive(Debug)]
-struct Frame {
+struct CodedFrame {
     number: i64,
     /// By how much its number's time is before its own, in nanoseconds.
     early: i64,
@@ -36,9 +36,9 @@ struct Frame {
 
 /// Frames by number.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct AudioHistory {
     /// Numbers ascend.
-    frames: VecDeque<Frame>,
+    frames: VecDeque<CodedFrame>,
     /// The one handed out last.
     last: Option<(i64, Bytes)>,
     /// Frames by which sound is handed out before its number says (negative: after).
@@ -55,7 +55,7 @@ pub(super) struct Shelf {
     capacity: usize,
 }
 
-impl Shelf {
+impl AudioHistory {
     /// Empty, for frames of `format`.
     pub(super) fn new(format: AudioFormat, silence: Bytes) -> Self {
         let second = format.sample_rate.div_ceil(AAC_FRAME_SAMPLES);
@@ -119,12 +119,12 @@ impl Shelf {
             self.frames.pop_front();
             counts.overflowed += 1;
         }
-        self.frames.push_back(Frame { number: n, early, data });
+        self.frames.push_back(CodedFrame { number: n, early, data });
     }
 
     /// The frames of `range` as a cell, beside the pictures that `lips` saw; those that are not here are silence.
     /// Everything before `range.end` is forgotten.
-    pub(super) fn take(&mut self, range: Range<i64>, lips: &Lips, counts: &mut AudioCounts) -> TrackCell {
+    pub(super) fn take(&mut self, range: Range<i64>, lips: &AvSync, counts: &mut AudioCounts) -> TrackCell {
         let mut data = BytesMut::new();
         let mut samples = Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or(0));
         for n in range.clone() {
@@ -157,7 +157,7 @@ impl Shelf {
 
     /// Before frame `n` is handed out: leaves one frame out or lets one be repeated, if sound and picture would be too far
     /// apart otherwise. When the picture is on its slots again, so is the sound.
-    fn keep_to_picture(&mut self, n: i64, end: i64, lips: &Lips, counts: &mut AudioCounts) {
+    fn keep_to_picture(&mut self, n: i64, end: i64, lips: &AvSync, counts: &mut AudioCounts) {
         let samples = i64::from(AAC_FRAME_SAMPLES);
         let picture = lips.early(MediaTime::from_ticks(n * samples, self.scale));
         let wanted = n + self.lead;
@@ -180,7 +180,7 @@ impl Shelf {
         }
     }
 
-    fn find(&self, n: i64) -> Option<&Frame> {
+    fn find(&self, n: i64) -> Option<&CodedFrame> {
         let index = self.frames.partition_point(|frame| frame.number < n);
         self.frames.get(index).filter(|frame| frame.number == n)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::AudioError;
-use super::decoder::{Decoder, size_is_legal};
+use super::decoder::{AudioDecoder, size_is_legal};
 use amphi_media::{SourceFrame, TrackFormat};
 
 /// How loud something is, full scale being 1.
@@ -25,19 +25,19 @@ impl Level {
 
 /// Listens to one source.
 #[derive(Debug, Default)]
-pub struct Ear {
+pub struct LoudnessMeter {
     /// The format of the last unit, and its decoder, or why it has none.
-    hears: Option<(Arc<TrackFormat>, Result<Decoder, String>)>,
+    hears: Option<(Arc<TrackFormat>, Result<AudioDecoder, String>)>,
 }
 
-impl Ear {
+impl LoudnessMeter {
     /// Decodes a unit and says how loud it is. A sound that cannot be decoded at all is an error at each of its units.
     pub fn level(&mut self, unit: &SourceFrame) -> Result<Level, AudioError> {
         self.hear(unit).map(|decoder| Level::of(decoder.pcm()))
     }
 
     /// Decodes a unit; afterwards [`Self::decoder`] has its sound, or silence instead of it.
-    pub(super) fn hear(&mut self, unit: &SourceFrame) -> Result<&Decoder, AudioError> {
+    pub(super) fn hear(&mut self, unit: &SourceFrame) -> Result<&AudioDecoder, AudioError> {
         if unit.format.sound().is_none() {
             return Err(AudioError::NotSound { pts: unit.pts });
         }
@@ -46,7 +46,7 @@ impl Ear {
             .as_ref()
             .is_some_and(|(format, _)| Arc::ptr_eq(format, &unit.format) || **format == *unit.format);
         if !known {
-            self.hears = Some((Arc::clone(&unit.format), Decoder::new(&unit.format)));
+            self.hears = Some((Arc::clone(&unit.format), AudioDecoder::new(&unit.format)));
         }
         let unsupported =
             |reason: &str| AudioError::Source { format: unit.format.describe(), reason: reason.to_owned() };
@@ -66,20 +66,20 @@ impl Ear {
     }
 
     /// The decoder of the last unit, if there is one for it.
-    pub(super) fn decoder(&self) -> Option<&Decoder> {
+    pub(super) fn decoder(&self) -> Option<&AudioDecoder> {
         self.hears.as_ref().and_then(|(_, decoder)| decoder.as_ref().ok())
     }
 
     /// Whether it looks into units: always, but in some tests.
     pub(super) fn sees(&self) -> bool {
-        self.decoder().is_none_or(Decoder::sees)
+        self.decoder().is_none_or(AudioDecoder::sees)
     }
 
     /// Takes everything in `format` for good.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn blind(config: amphi_media::AudioSpecificConfig) -> Self {
         let format = TrackFormat::Aac(config);
-        Self { hears: Some((Arc::new(format), Ok(Decoder::blind(config.format())))) }
+        Self { hears: Some((Arc::new(format), Ok(AudioDecoder::blind(config.format())))) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Players at real sockets: what they get of a row, and how they fall out of it.
+//! Players at real sockets: what they get of a group, and how they fall out of it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 use super::super::batch::tests::{batch_of, tracks};
-use super::super::batch::{Batches, batches};
+use super::super::batch::{BatchWriter, batches};
 use super::*;
 use crate::media::MediaTime;
 
@@ -26,11 +26,11 @@ async fn connection() -> (Arc<TcpStream>, TcpStream) {
 }
 
 struct Channel {
-    batches: Batches,
+    batches: BatchWriter,
     reader: BatchReader,
     tracks: Arc<[RungTracks]>,
-    rows: Arc<Rows>,
-    counts: Arc<Counts>,
+    rows: Arc<FanoutGroups>,
+    counts: Arc<AnswerCounts>,
     next: i64,
 }
 
@@ -51,12 +51,12 @@ impl Channel {
 
     async fn player(&self) -> (Viewer, TcpStream) {
         let (socket, peer) = connection().await;
-        let (player, reader) = (Arc::new(Player::new(Arc::clone(&socket), None)), self.reader.clone());
+        let (player, reader) = (Arc::new(RtmpPlayer::new(Arc::clone(&socket), None)), self.reader.clone());
         (Viewer { socket, player, reader, left: Vec::new() }, peer)
     }
 
-    fn place<'a>(&self, viewer: &'a mut Viewer) -> Place<'a> {
-        let place = self.rows.take_place(&self.tracks, 0, &mut viewer.reader, &viewer.player, &self.counts);
+    fn place<'a>(&self, viewer: &'a mut Viewer) -> Membership<'a> {
+        let place = self.rows.join(&self.tracks, 0, &mut viewer.reader, &viewer.player, &self.counts);
         place.expect("it has had a batch")
     }
 
@@ -70,7 +70,7 @@ impl Channel {
 
 struct Viewer {
     socket: Arc<TcpStream>,
-    player: Arc<Player>,
+    player: Arc<RtmpPlayer>,
     reader: BatchReader,
     left: Vec<Bytes>,
 }
@@ -120,7 +120,7 @@ async fn a_row_goes_on_when_enough_has_gathered() {
     let all = channel.all().await;
     assert_eq!(read(&mut peer, all.len() - had).await, all[had..], "86 ms");
     assert!(place.leave().expect("all is well").is_empty());
-    assert_eq!(channel.counts.answers(Kind::RtmpCell), 1);
+    assert_eq!(channel.counts.answers(AnswerKind::RtmpCell), 1);
     assert_eq!(channel.counts.bytes(), (all.len() - had) as u64);
 }
 
@@ -143,7 +143,7 @@ async fn who_does_not_take_all_falls_out_with_what_is_left() {
         channel.air(300);
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    place.lost().await;
+    place.lagging().await;
     let left = place.leave().expect("it is slow and no more");
     assert!(!left.is_empty());
     slow.left.push(left);
@@ -164,8 +164,8 @@ async fn who_lags_gets_no_place() {
     viewer.catch_up(&channel.tracks).await;
     channel.air(9);
     let Viewer { player, reader, .. } = &mut viewer;
-    assert!(channel.rows.take_place(&channel.tracks, 0, reader, player, &channel.counts).is_none());
-    assert!(matches!(&*player.state(), State::Away) && lock(&channel.rows.all).is_empty());
+    assert!(channel.rows.join(&channel.tracks, 0, reader, player, &channel.counts).is_none());
+    assert!(matches!(&*player.state(), ServedBy::Connection) && lock(&channel.rows.all).is_empty());
     viewer.catch_up(&channel.tracks).await;
     assert!(channel.place(&mut viewer).leave().expect("all is well").is_empty());
 }
@@ -179,17 +179,17 @@ async fn a_row_that_breaks_lets_all_go() {
     let (player, place) = (Arc::clone(&viewer.player), channel.place(&mut viewer));
     let row = lock(&channel.rows.all).first().map(Arc::clone).expect("its row");
     // As when the task that serves it panics.
-    drop(Attendant {
-        row,
-        rows: Arc::clone(&channel.rows),
+    drop(FanoutTask {
+        group: row,
+        groups: Arc::clone(&channel.rows),
         kept,
         tracks: Arc::clone(&channel.tracks),
         counts: Arc::clone(&channel.counts),
-        places: Vec::new(),
+        members: Vec::new(),
         next: 1,
     });
-    tokio::time::timeout(PATIENCE, place.lost()).await.expect("it is let go");
-    assert!(matches!(&*player.state(), State::Fallen(..)) && lock(&channel.rows.all).is_empty());
+    tokio::time::timeout(PATIENCE, place.lagging()).await.expect("it is let go");
+    assert!(matches!(&*player.state(), ServedBy::Lagging(..)) && lock(&channel.rows.all).is_empty());
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn who_leaves_and_comes_again_is_served_at_one_place() {
     let (mut viewer, mut peer) = channel.player().await;
     viewer.catch_up(&channel.tracks).await;
     let places = |channel: &Channel| -> usize {
-        lock(&channel.rows.all).iter().map(|row| row.taken.load(Ordering::Relaxed)).sum()
+        lock(&channel.rows.all).iter().map(|row| row.members.load(Ordering::Relaxed)).sum()
     };
     for _ in 0..5 {
         let place = channel.place(&mut viewer);
@@ -214,7 +214,7 @@ async fn who_leaves_and_comes_again_is_served_at_one_place() {
     assert_eq!(places(&channel), 1, "what was left is forgotten when the row goes on");
     let all = channel.all().await;
     assert!(read(&mut peer, all.len()).await == all);
-    assert_eq!(channel.counts.answers(Kind::RtmpCell), 2);
+    assert_eq!(channel.counts.answers(AnswerKind::RtmpCell), 2);
     drop(place);
 }
 
@@ -240,7 +240,7 @@ async fn rows_are_as_many_as_are_needed_and_go_on_by_turns() {
     assert_eq!(due(&channel).len(), 1, "an empty row ends");
     let place = places.pop().expect("one is left");
     drop(channel.batches);
-    tokio::time::timeout(Duration::from_secs(20), place.lost()).await.expect("the channel has ended");
+    tokio::time::timeout(Duration::from_secs(20), place.lagging()).await.expect("the channel has ended");
     assert!(place.leave().expect("all is well").is_empty());
     assert!(lock(&channel.rows.all).is_empty());
 }
@@ -281,7 +281,7 @@ async fn live_through(steps: &[Step]) -> (Vec<u8>, Vec<u8>) {
                 }
                 Some(Step::Read(most)) => {
                     take(&peer, *most, &mut read);
-                    if matches!(&*place.player.state(), State::Placed(..)) {
+                    if matches!(&*place.player.state(), ServedBy::Group(..)) {
                         continue;
                     }
                 }

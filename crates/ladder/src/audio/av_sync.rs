@@ -14,13 +14,13 @@ const KEPT_SECONDS: usize = 10;
 
 /// How early the pictures of the last seconds are shown.
 #[derive(Debug)]
-pub(super) struct Lips {
+pub(super) struct AvSync {
     fps: u32,
     /// Slots ascend; nanoseconds from the slot's time to the picture's.
     slots: VecDeque<(Slot, i64)>,
 }
 
-impl Lips {
+impl AvSync {
     /// Pictures on a lattice of `fps` slots per second.
     pub(super) const fn new(fps: u32) -> Self {
         Self { fps, slots: VecDeque::new() }
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_slot_shows_its_first_picture_until_there_is_another() {
-        let mut lips = Lips::new(10);
+        let mut lips = AvSync::new(10);
         let at = |ms: i64| MediaTime::from_millis(1_800_000_000_000 + ms);
         assert_eq!(lips.early(at(0)), 0);
         for ms in [10, 70, 120, 530] {

@@ -25,26 +25,26 @@ const MOST: usize = 2048;
 
 /// Pages of segments.
 #[derive(Debug)]
-pub(super) struct Vault {
-    by_head: DashMap<usize, Kept>,
+pub(super) struct PageCache {
+    by_head: DashMap<usize, CachedPages>,
     places: Arc<Semaphore>,
 }
 
-impl Default for Vault {
+impl Default for PageCache {
     fn default() -> Self {
         Self::new(MOST)
     }
 }
 
 #[derive(Debug)]
-struct Kept {
+struct CachedPages {
     /// Keeps its place taken.
     _head: Bytes,
     pages: Option<Arc<Sealed>>,
     made: Instant,
 }
 
-impl Vault {
+impl PageCache {
     /// For so many segments at a time.
     pub(super) fn new(most: usize) -> Self {
         Self { by_head: DashMap::new(), places: Arc::new(Semaphore::new(most)) }
@@ -60,7 +60,7 @@ impl Vault {
             return kept.pages.clone();
         }
         self.by_head.retain(|_, kept| now.saturating_duration_since(kept.made) < KEEP);
-        let make = || Kept { _head: segment.head.clone(), pages: self.make(segment), made: now };
+        let make = || CachedPages { _head: segment.head.clone(), pages: self.make(segment), made: now };
         self.by_head.entry(place).or_insert_with(make).pages.clone()
     }
 
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_segment_has_its_pages_once_and_for_a_while() {
-        let (vault, now) = (Vault::default(), Instant::now());
+        let (vault, now) = (PageCache::default(), Instant::now());
         let (one, other) = (segment(1, LEAST), segment(2, LEAST));
         let pages = vault.pages(&one, now).expect("it is large");
         assert_eq!(pages.len(), one.len());
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_place_is_free_again_when_the_last_viewer_has_let_go() {
-        let (vault, now) = (Vault::new(1), Instant::now());
+        let (vault, now) = (PageCache::new(1), Instant::now());
         let held = vault.pages(&segment(1, LEAST), now).expect("the only place");
         assert!(vault.pages(&segment(2, LEAST), now + KEEP).is_none(), "a slow viewer holds it");
         drop(held);

@@ -8,30 +8,30 @@ use crate::delivery::address::{self, Address, StreamRef};
 use crate::delivery::air::AirReader;
 use crate::delivery::registry::{Absent, Selection};
 use crate::delivery::unserved::Unserved;
-use crate::delivery::{Caller, Protocol, Wish};
+use crate::delivery::{AccessAction, AccessRequest, Protocol};
 use crate::http::asker;
 use crate::media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat};
 use crate::rtsp::{Refusal, Target, describe};
-use crate::vod::{FrameRendition, Kind, Mount, Stream};
+use crate::vod::{FrameRendition, Mount, RecordingStream, TrackSelection};
 
 /// Something that is played.
 #[derive(Clone, Debug)]
-pub(super) enum Programme {
+pub(super) enum Playable {
     /// A rung of a channel.
     Live { channel: String, air: AirReader, rung: usize },
     /// A file, or a part of one.
-    Recorded { mount: Arc<Mount>, rendition: FrameRendition, tracks: Vec<(Kind, TrackFormat)> },
+    Recorded { mount: Arc<Mount>, rendition: FrameRendition, tracks: Vec<(TrackSelection, TrackFormat)> },
 }
 
 impl RtspPort {
     /// Finds what `target` names, or says why there is nothing.
-    pub(super) async fn find(&self, target: &Target, peer: SocketAddr) -> Result<Programme, Refusal> {
+    pub(super) async fn find(&self, target: &Target, peer: SocketAddr) -> Result<Playable, Refusal> {
         let path = target.path.strip_prefix('/').ok_or(Refusal::NotFound)?;
         let address = address::parse(path, |app| self.registry.has_mount(app));
         let address = address.map_err(|_| Refusal::NotFound)?;
         let query = target.query.as_deref().unwrap_or_default();
-        let (protocol, wish) = (Protocol::Rtsp, Wish::Play(&address));
-        let caller = Caller { protocol, wish, peer: Some(peer), query };
+        let (protocol, wish) = (Protocol::Rtsp, AccessAction::Play(&address));
+        let caller = AccessRequest { protocol, wish, peer: Some(peer), query };
         self.door.ask(&caller).map_err(|_| Refusal::Forbidden)?;
         match &address.stream {
             Some(StreamRef::Recording(stream)) => {
@@ -42,7 +42,7 @@ impl RtspPort {
         }
     }
 
-    async fn channel(&self, address: &Address<'_>) -> Result<Programme, Refusal> {
+    async fn channel(&self, address: &Address<'_>) -> Result<Playable, Refusal> {
         let channel = self.registry.started(&address.app).await.map_err(|absent| match absent {
             Absent::Unknown => Refusal::NotFound,
             Absent::Starting => Refusal::NotReady,
@@ -52,11 +52,11 @@ impl RtspPort {
             Selection::All => 0,
             Selection::Rung(index) => index,
         };
-        Ok(Programme::Live { channel: address.app.clone().into_owned(), air: air.clone(), rung })
+        Ok(Playable::Live { channel: address.app.clone().into_owned(), air: air.clone(), rung })
     }
 }
 
-async fn recording(mount: Mount, stream: &Stream, path: &str) -> Result<Programme, Refusal> {
+async fn recording(mount: Mount, stream: &RecordingStream, path: &str) -> Result<Playable, Refusal> {
     let presentation =
         mount.open(stream).await.map_err(|fault| Unserved::new(path, mount.asker(), &fault).rtsp())?;
     let rendition = presentation.for_frames().ok_or(Refusal::NotFound)?;
@@ -64,10 +64,10 @@ async fn recording(mount: Mount, stream: &Stream, path: &str) -> Result<Programm
     if tracks.is_empty() {
         return Err(Refusal::Media);
     }
-    Ok(Programme::Recorded { mount: Arc::new(mount), rendition, tracks })
+    Ok(Playable::Recorded { mount: Arc::new(mount), rendition, tracks })
 }
 
-impl Programme {
+impl Playable {
     /// How its streams are coded; their places are their numbers.
     pub(super) fn formats(&self) -> Vec<TrackFormat> {
         match self {

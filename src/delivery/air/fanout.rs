@@ -1,14 +1,14 @@
-//! RTMP players who have all there is, served in rows.
+//! RTMP players who have all there is, served in groups.
 //!
 //! Waking a task for every player costs a quarter of the write itself. So a player who has had all messages takes a place in
-//! a row: one task, woken once, writes what is new to every socket of its row. Who does not take all at once falls out of
+//! a group: one task, woken once, writes what is new to every socket of its group. Who does not take all at once falls out of
 //! it with what is left, and is served by its own connection until it has caught up.
 //!
-//! What a write costs is nearly the same for one picture and for two, so a row goes on when [`MERGED`] of media has gathered.
-//! Not all rows at the same picture: what a machine has to do at once is what its players wait for. And there are few
+//! What a write costs is nearly the same for one picture and for two, so a group goes on when [`MERGED`] of media has gathered.
+//! Not all groups at the same picture: what a machine has to do at once is what its players wait for. And there are few
 //! of them, which let others work after every few players: whoever comes does not wait for all who are there.
 //!
-//! A row has a lock for each player, held while its socket is written to; its connection takes it to come and to leave.
+//! A group has a lock for each player, held while its socket is written to; its connection takes it to come and to leave.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ use tokio::sync::{Notify, watch};
 use tracing::Instrument;
 
 use super::batch::{Batch, BatchReader, Cursor, Kept, first_from};
-use crate::delivery::{Counts, Kind, Seat, pieces};
+use crate::delivery::{AnswerCounts, AnswerKind, ViewerGuard, pieces};
 use crate::media::RungTracks;
 use crate::tasks::Tasks;
 
@@ -29,134 +29,134 @@ use crate::tasks::Tasks;
 const MERGED: Duration = Duration::from_millis(80);
 /// Players that are served in one go, before others come to their turn: some tenths of a millisecond.
 const TURN: usize = 32;
-/// Players for whom one row is enough.
+/// Players for whom one group is enough.
 const FEW: usize = 64;
 /// Rows for each core, of one rung.
-const ROWS: usize = 2;
+const GROUPS: usize = 2;
 
-/// The rows of a channel that have players.
+/// The groups of a channel that have players.
 #[derive(Debug, Default)]
-pub(super) struct Rows {
-    all: Mutex<Vec<Arc<Row>>>,
+pub(super) struct FanoutGroups {
+    all: Mutex<Vec<Arc<FanoutGroup>>>,
     /// Places taken so far.
-    tickets: AtomicU64,
-    /// What the rows are called, and where they are listed.
+    joined: AtomicU64,
+    /// What the groups are called, and where they are listed.
     list: Option<(String, Tasks)>,
 }
 
 #[derive(Debug)]
-struct Row {
+struct FanoutGroup {
     rung: usize,
     /// Players who have come since it last went on.
-    coming: Mutex<Vec<Ticket>>,
+    joining: Mutex<Vec<Member>>,
     /// Its places, those included who have left since then.
-    taken: AtomicUsize,
+    members: AtomicUsize,
     /// When it goes on: the media that has been aired then.
     due: Mutex<Duration>,
 }
 
-/// A player that may be served by a row.
+/// A player that may be served by a group.
 #[derive(Debug)]
-pub(in crate::delivery) struct Player {
+pub(in crate::delivery) struct RtmpPlayer {
     socket: Arc<TcpStream>,
-    seat: Option<Seat>,
-    state: Mutex<State>,
-    fell: Notify,
+    viewer: Option<ViewerGuard>,
+    state: Mutex<ServedBy>,
+    lags: Notify,
 }
 
-/// What a row has of a player. Whoever leaves and comes again has another number, and perhaps another row: a place is served
+/// What a group has of a player. Whoever leaves and comes again has another number, and perhaps another group: a place is served
 /// while its number is the player's.
 #[derive(Debug)]
-struct Ticket {
-    player: Arc<Player>,
+struct Member {
+    player: Arc<RtmpPlayer>,
     number: u64,
 }
 
 /// Who serves a player.
 #[derive(Debug)]
-enum State {
+enum ServedBy {
     /// Its connection.
-    Away,
-    /// A row, at the place with this number.
-    Placed(u64, Cursor),
-    /// Nobody: the row has let it go, with what is left to write.
-    Fallen(Cursor, io::Result<Bytes>),
+    Connection,
+    /// A group, at the place with this number.
+    Group(u64, Cursor),
+    /// Nobody: the group has let it go, with what is left to write.
+    Lagging(Cursor, io::Result<Bytes>),
 }
 
-/// A player's place in a row, until it is left or dropped.
-pub(in crate::delivery) struct Place<'a> {
-    player: &'a Player,
+/// A player's membership of a group, until it is left or dropped.
+pub(in crate::delivery) struct Membership<'a> {
+    player: &'a RtmpPlayer,
     /// What the player's cursor goes back to.
     cursor: &'a mut Cursor,
 }
 
-/// What a row's task works with.
-struct Attendant {
-    row: Arc<Row>,
-    rows: Arc<Rows>,
+/// What a group's task works with.
+struct FanoutTask {
+    group: Arc<FanoutGroup>,
+    groups: Arc<FanoutGroups>,
     kept: watch::Receiver<Kept>,
     tracks: Arc<[RungTracks]>,
-    counts: Arc<Counts>,
-    places: Vec<Ticket>,
+    counts: Arc<AnswerCounts>,
+    members: Vec<Member>,
     /// The batch behind the last one written.
     next: u64,
 }
 
-impl Rows {
-    /// A place for a player who has had all there is, in the row that has the fewest. `None` for others: what one player
-    /// lacks is not gathered by a row.
-    pub(super) fn take_place<'a>(
+impl FanoutGroups {
+    /// A place for a player who has had all there is, in the group that has the fewest. `None` for others: what one player
+    /// lacks is not gathered by a group.
+    pub(super) fn join<'a>(
         self: &Arc<Self>,
         tracks: &Arc<[RungTracks]>,
         rung: usize,
         reader: &'a mut BatchReader,
-        player: &'a Arc<Player>,
-        counts: &Arc<Counts>,
-    ) -> Option<Place<'a>> {
+        player: &'a Arc<RtmpPlayer>,
+        counts: &Arc<AnswerCounts>,
+    ) -> Option<Membership<'a>> {
         let next = reader.cursor.next()?;
         if reader.kept.borrow().back().is_some_and(|newest| newest.number() >= next) {
             return None;
         }
-        let number = self.tickets.fetch_add(1, Ordering::Relaxed);
-        *player.state() = State::Placed(number, reader.cursor);
+        let number = self.joined.fetch_add(1, Ordering::Relaxed);
+        *player.state() = ServedBy::Group(number, reader.cursor);
         let mut rows = lock(&self.all);
         let of_rung = || rows.iter().filter(|row| row.rung == rung);
-        let taken = |row: &&Arc<Row>| row.taken.load(Ordering::Relaxed);
-        let is_enough = of_rung().count() >= most_rows();
+        let taken = |row: &&Arc<FanoutGroup>| row.members.load(Ordering::Relaxed);
+        let is_enough = of_rung().count() >= most_groups();
         let shortest = of_rung().min_by_key(taken).filter(|row| is_enough || taken(row) < FEW).cloned();
         let row = shortest.unwrap_or_else(|| {
-            // Half a round apart from the row before.
+            // Half a round apart from the group before.
             let aired = reader.kept.borrow().back().map_or(Duration::ZERO, |batch| batch.until());
             let due = rows.last().map_or(aired + MERGED, |row| lock(&row.due).saturating_sub(MERGED / 2));
             let (coming, taken) = (Mutex::default(), AtomicUsize::new(0));
-            let row = Arc::new(Row { rung, coming, taken, due: Mutex::new(due) });
+            let row = Arc::new(FanoutGroup { rung, joining: coming, members: taken, due: Mutex::new(due) });
             rows.push(Arc::clone(&row));
-            let attendant = Attendant {
-                row: Arc::clone(&row),
-                rows: Arc::clone(self),
+            let attendant = FanoutTask {
+                group: Arc::clone(&row),
+                groups: Arc::clone(self),
                 kept: reader.kept.clone(),
                 tracks: Arc::clone(tracks),
                 counts: Arc::clone(counts),
-                places: Vec::new(),
+                members: Vec::new(),
                 next,
             };
             self.spawn(attendant, tracks.get(rung).map_or("", |tracks| tracks.name.as_str()));
             row
         });
-        row.taken.fetch_add(1, Ordering::Relaxed);
-        lock(&row.coming).push(Ticket { player: Arc::clone(player), number });
+        row.members.fetch_add(1, Ordering::Relaxed);
+        lock(&row.joining).push(Member { player: Arc::clone(player), number });
         drop(rows);
-        Some(Place { player, cursor: &mut reader.cursor })
+        Some(Membership { player, cursor: &mut reader.cursor })
     }
 }
 
-impl Rows {
+impl FanoutGroups {
     /// None yet; each will be on the list of `tasks`.
     pub(super) fn listed(channel: &str, tasks: &Tasks) -> Self {
         Self { list: Some((channel.to_owned(), tasks.clone())), ..Self::default() }
     }
 
-    fn spawn(&self, attendant: Attendant, rung: &str) {
+    fn spawn(&self, attendant: FanoutTask, rung: &str) {
         let Some((channel, tasks)) = &self.list else {
             tokio::spawn(attendant.run());
             return;
@@ -164,7 +164,7 @@ impl Rows {
         let task = tasks.begin(format!("rtmp row {channel} {rung}"), false);
         let span = tracing::info_span!(parent: None, "channel", name = %channel);
         let work = async move {
-            // Its players go back to their connections, and from there into another row.
+            // Its players go back to their connections, and from there into another group.
             if let Err(why) = task.attempt(attendant.run()).await {
                 task.gives_back(&why);
             }
@@ -173,23 +173,23 @@ impl Rows {
     }
 }
 
-impl Attendant {
+impl FanoutTask {
     /// Goes on until nobody is left, or the channel ends.
     async fn run(mut self) {
         while self.kept.changed().await.is_ok() {
             self.go_on().await;
-            if self.places.is_empty() && self.is_over() {
+            if self.members.is_empty() && self.is_over() {
                 return;
             }
         }
     }
 
-    /// Ends the row if nobody has come.
+    /// Ends the group if nobody has come.
     fn is_over(&self) -> bool {
-        let mut rows = lock(&self.rows.all);
-        let is_over = lock(&self.row.coming).is_empty();
+        let mut rows = lock(&self.groups.all);
+        let is_over = lock(&self.group.joining).is_empty();
         if is_over {
-            rows.retain(|row| !Arc::ptr_eq(row, &self.row));
+            rows.retain(|row| !Arc::ptr_eq(row, &self.group));
         }
         is_over
     }
@@ -197,71 +197,71 @@ impl Attendant {
     /// Writes what is new, if it is enough.
     async fn go_on(&mut self) {
         let Some(batches) = self.due() else { return };
-        let mut round = Round { batches, tracks: &self.tracks, rung: self.row.rung, gathered: None };
+        let mut round = Round { batches, tracks: &self.tracks, rung: self.group.rung, gathered: None };
         let mut at = 0;
-        while let Some(one) = self.places.get(at).map(|place| Arc::clone(&place.player)) {
+        while let Some(one) = self.members.get(at).map(|place| Arc::clone(&place.player)) {
             let (mut written, mut bytes) = (0, 0);
             for _ in 0..TURN {
-                let Some(place) = self.places.get(at) else { break };
+                let Some(place) = self.members.get(at) else { break };
                 let (sent, stays) = place.serve(&mut round);
                 (written, bytes) = (written + u64::from(sent > 0), bytes + sent);
                 if stays {
                     at += 1;
                 } else {
-                    self.places.swap_remove(at);
-                    self.row.taken.fetch_sub(1, Ordering::Relaxed);
+                    self.members.swap_remove(at);
+                    self.group.members.fetch_sub(1, Ordering::Relaxed);
                 }
             }
-            self.counts.count_many(Kind::RtmpCell, written, bytes);
+            self.counts.count_many(AnswerKind::RtmpCell, written, bytes);
             // All of them watch the same: one counts for all.
             one.sent(bytes);
             tokio::task::yield_now().await;
         }
     }
 
-    /// The batches that somebody in the row has not had, if they are enough.
+    /// The batches that somebody in the group has not had, if they are enough.
     fn due(&mut self) -> Option<Vec<Arc<Batch>>> {
         let kept = self.kept.borrow_and_update();
         let newest = kept.back()?;
         {
-            let mut due = lock(&self.row.due);
+            let mut due = lock(&self.group.due);
             if newest.until() < *due {
                 return None;
             }
             *due = newest.until() + MERGED;
         }
         let mut from = std::mem::replace(&mut self.next, newest.number() + 1);
-        let mut coming = lock(&self.row.coming);
+        let mut coming = lock(&self.group.joining);
         for place in &*coming {
-            if let State::Placed(_, cursor) = &*place.player.state() {
+            if let ServedBy::Group(_, cursor) = &*place.player.state() {
                 from = cursor.next().map_or(from, |next| next.min(from));
             }
         }
-        self.places.append(&mut coming);
+        self.members.append(&mut coming);
         Some(kept.range(first_from(&kept, from)..).cloned().collect())
     }
 }
 
-/// However the row has ended, also by a fault of ours: nobody waits at a place that no one serves.
-impl Drop for Attendant {
+/// However the group has ended, also by a fault of ours: nobody waits at a place that no one serves.
+impl Drop for FanoutTask {
     fn drop(&mut self) {
-        lock(&self.rows.all).retain(|row| !Arc::ptr_eq(row, &self.row));
-        self.places.append(&mut lock(&self.row.coming));
-        self.places.iter().for_each(Ticket::give_back);
+        lock(&self.groups.all).retain(|row| !Arc::ptr_eq(row, &self.group));
+        self.members.append(&mut lock(&self.group.joining));
+        self.members.iter().for_each(Member::give_back);
     }
 }
 
-/// What a row's players are to get.
+/// What a group's players are to get.
 struct Round<'a> {
     batches: Vec<Arc<Batch>>,
     tracks: &'a [RungTracks],
     rung: usize,
-    /// Nearly all of a row are at the same place: what is to be written is gathered once.
-    gathered: Option<Gathered>,
+    /// Nearly all of a group are at the same place: what is to be written is gathered once.
+    gathered: Option<MergedMessages>,
 }
 
 /// What is to be written to players at one place.
-struct Gathered {
+struct MergedMessages {
     from: Cursor,
     to: Cursor,
     /// In one piece: to gather them for each socket costs more than to copy them once.
@@ -269,109 +269,109 @@ struct Gathered {
 }
 
 impl Round<'_> {
-    fn gather(&mut self, from: Cursor) -> &Gathered {
+    fn gather(&mut self, from: Cursor) -> &MergedMessages {
         let known = self.gathered.take().filter(|known| known.from == from);
         self.gathered.insert(known.unwrap_or_else(|| {
             let (mut to, mut pieces) = (from, Vec::new());
             to.pass(&self.batches, self.tracks, self.rung, &mut pieces);
             let messages = if pieces.len() == 1 { pieces.pop() } else { None };
-            Gathered { from, to, messages: messages.unwrap_or_else(|| pieces.concat().into()) }
+            MergedMessages { from, to, messages: messages.unwrap_or_else(|| pieces.concat().into()) }
         }))
     }
 }
 
-impl Ticket {
+impl Member {
     /// Sends the player what is new: says how many bytes, and whether it stays at this place.
     fn serve(&self, round: &mut Round<'_>) -> (usize, bool) {
         let Self { player, number } = self;
         let mut state = player.state();
-        let State::Placed(current, cursor) = &mut *state else { return (0, false) };
+        let ServedBy::Group(current, cursor) = &mut *state else { return (0, false) };
         if current != number {
             return (0, false);
         }
-        let Gathered { to, messages, .. } = round.gather(*cursor);
+        let MergedMessages { to, messages, .. } = round.gather(*cursor);
         let sent = if messages.is_empty() { Ok(0) } else { pieces::send_now(&player.socket, messages) };
         let takes_all = matches!(sent, Ok(sent) if sent == messages.len());
         if takes_all {
             *cursor = *to;
         } else {
-            *state = State::Fallen(*to, sent.map(|sent| messages.slice(sent..)));
-            player.fell.notify_one();
+            *state = ServedBy::Lagging(*to, sent.map(|sent| messages.slice(sent..)));
+            player.lags.notify_one();
         }
         (messages.len(), takes_all)
     }
 
-    /// The row has ended.
+    /// The group has ended.
     fn give_back(&self) {
         let Self { player, number } = self;
         let mut state = player.state();
-        if let State::Placed(current, cursor) = *state
+        if let ServedBy::Group(current, cursor) = *state
             && current == *number
         {
-            *state = State::Fallen(cursor, Ok(Bytes::new()));
-            player.fell.notify_one();
+            *state = ServedBy::Lagging(cursor, Ok(Bytes::new()));
+            player.lags.notify_one();
         }
     }
 }
 
-impl Player {
+impl RtmpPlayer {
     /// A player at `socket`, counted by its `seat`.
-    pub(in crate::delivery) fn new(socket: Arc<TcpStream>, seat: Option<Seat>) -> Self {
-        Self { socket, seat, state: Mutex::new(State::Away), fell: Notify::new() }
+    pub(in crate::delivery) fn new(socket: Arc<TcpStream>, seat: Option<ViewerGuard>) -> Self {
+        Self { socket, viewer: seat, state: Mutex::new(ServedBy::Connection), lags: Notify::new() }
     }
 
     /// So many bytes were sent to it by its connection.
     pub(in crate::delivery) fn sent(&self, bytes: usize) {
-        if let Some(seat) = &self.seat {
+        if let Some(seat) = &self.viewer {
             seat.sent(bytes);
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ServedBy> {
         lock(&self.state)
     }
 }
 
-impl Place<'_> {
-    /// Waits until the row has let the player go. May be cancelled.
-    pub(in crate::delivery) async fn lost(&self) {
+impl Membership<'_> {
+    /// Waits until the group has let the player go. May be cancelled.
+    pub(in crate::delivery) async fn lagging(&self) {
         // It may have been told of a place that it had before.
-        while matches!(&*self.player.state(), State::Placed(..)) {
-            self.player.fell.notified().await;
+        while matches!(&*self.player.state(), ServedBy::Group(..)) {
+            self.player.lags.notified().await;
         }
     }
 
-    /// Leaves the row: nothing is written by it from now on. Gives what it has left to write.
+    /// Leaves the group: nothing is written by it from now on. Gives what it has left to write.
     pub(in crate::delivery) fn leave(mut self) -> io::Result<Bytes> {
         self.go()
     }
 
     fn go(&mut self) -> io::Result<Bytes> {
-        match std::mem::replace(&mut *self.player.state(), State::Away) {
-            State::Placed(_, cursor) => {
+        match std::mem::replace(&mut *self.player.state(), ServedBy::Connection) {
+            ServedBy::Group(_, cursor) => {
                 *self.cursor = cursor;
                 Ok(Bytes::new())
             }
-            State::Fallen(cursor, left) => {
+            ServedBy::Lagging(cursor, left) => {
                 *self.cursor = cursor;
                 left
             }
-            State::Away => Ok(Bytes::new()),
+            ServedBy::Connection => Ok(Bytes::new()),
         }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Membership<'_> {
     fn drop(&mut self) {
         // Whoever drops a place does not play on.
         let _ = self.go();
     }
 }
 
-fn most_rows() -> usize {
+fn most_groups() -> usize {
     static CORES: LazyLock<usize> =
         LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get));
-    *CORES * ROWS
+    *CORES * GROUPS
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

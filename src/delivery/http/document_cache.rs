@@ -12,7 +12,7 @@ use http::request::Parts;
 use moka::future::Cache;
 
 use super::answer::Answer;
-use crate::delivery::Kind;
+use crate::delivery::AnswerKind;
 use crate::http::{Description, ETag, content};
 use crate::media::Segment;
 use crate::meter::Counter;
@@ -29,12 +29,12 @@ const ENTRY: usize = 256;
 
 /// Bytes, and their validator.
 #[derive(Clone, Debug)]
-pub(super) struct Document {
+pub(super) struct StoredDocument {
     bytes: Bytes,
     etag: ETag,
 }
 
-impl Document {
+impl StoredDocument {
     /// To be called where computing has its place: the validator is a hash.
     pub(super) fn of(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
@@ -44,17 +44,17 @@ impl Document {
 
 /// A document, and what is said of it.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
-    pub(super) kind: Kind,
-    pub(super) document: Document,
+pub(super) struct FoundDocument {
+    pub(super) kind: AnswerKind,
+    pub(super) document: StoredDocument,
     pub(super) content_type: HeaderValue,
     pub(super) cache_control: HeaderValue,
 }
 
-impl Found {
+impl FoundDocument {
     /// The answer to a GET or HEAD.
     pub(super) fn answer(self, request: &Parts) -> Answer {
-        let Self { kind, document: Document { bytes, etag }, content_type, cache_control } = self;
+        let Self { kind, document: StoredDocument { bytes, etag }, content_type, cache_control } = self;
         let description = Description { content_type, cache_control, etag: Some(&etag) };
         (kind, content(request, &Segment::from(bytes), description))
     }
@@ -62,25 +62,25 @@ impl Found {
 
 /// See the module's text. Clones share everything.
 #[derive(Clone, Debug)]
-pub(super) struct Made {
-    kept: Cache<String, Document>,
-    fresh: Cache<String, Found>,
+pub(super) struct DocumentCache {
+    kept: Cache<String, StoredDocument>,
+    fresh: Cache<String, FoundDocument>,
     count: std::sync::Arc<Counter>,
 }
 
-impl Default for Made {
+impl Default for DocumentCache {
     fn default() -> Self {
         Self::within(MEMORY)
     }
 }
 
-impl Made {
+impl DocumentCache {
     fn within(memory: u64) -> Self {
         let weigh = |name: &String, bytes: &Bytes| {
             u32::try_from(ENTRY + name.len() + bytes.len()).unwrap_or(u32::MAX)
         };
-        let weigh_kept = move |name: &String, document: &Document| weigh(name, &document.bytes);
-        let weigh_fresh = move |name: &String, found: &Found| weigh(name, &found.document.bytes);
+        let weigh_kept = move |name: &String, document: &StoredDocument| weigh(name, &document.bytes);
+        let weigh_fresh = move |name: &String, found: &FoundDocument| weigh(name, &found.document.bytes);
         Self {
             kept: Cache::builder().weigher(weigh_kept).max_capacity(memory).build(),
             fresh: Cache::builder()
@@ -96,8 +96,8 @@ impl Made {
     pub(super) async fn get(
         &self,
         name: String,
-        make: impl Future<Output = Result<Document, VodFault>>,
-    ) -> Result<Document, VodFault> {
+        make: impl Future<Output = Result<StoredDocument, VodFault>>,
+    ) -> Result<StoredDocument, VodFault> {
         let counted = async {
             let document = make.await?;
             self.count.increment();
@@ -110,12 +110,12 @@ impl Made {
     }
 
     /// What was found a moment ago for the same question.
-    pub(super) async fn fresh(&self, mount: &Mount, request: &Parts) -> Option<Found> {
+    pub(super) async fn fresh(&self, mount: &Mount, request: &Parts) -> Option<FoundDocument> {
         self.fresh.get(&question(mount, request)).await
     }
 
     /// Keeps it for a moment.
-    pub(super) async fn remember(&self, mount: &Mount, request: &Parts, found: &Found) {
+    pub(super) async fn remember(&self, mount: &Mount, request: &Parts, found: &FoundDocument) {
         self.fresh.insert(question(mount, request), found.clone()).await;
     }
 
@@ -140,11 +140,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_many_ask_for_at_once_is_made_once() {
-        let (made, calls) = (Made::default(), AtomicU32::new(0));
+        let (made, calls) = (DocumentCache::default(), AtomicU32::new(0));
         let make = || async {
             calls.fetch_add(1, Ordering::Relaxed);
             tokio::task::yield_now().await;
-            Ok(Document::of("text"))
+            Ok(StoredDocument::of("text"))
         };
         let all = join_all((0..300).map(|_| made.get("a 1".to_owned(), make()))).await;
         assert!(all.iter().all(|one| one.as_ref().is_ok_and(|one| one.bytes == "text")));
@@ -155,20 +155,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_is_not_kept() {
-        let made = Made::default();
+        let made = DocumentCache::default();
         let refused = async { Err(VodFault::Slow) };
         assert_eq!(made.get("a".to_owned(), refused).await.err(), Some(VodFault::Slow));
-        made.get("a".to_owned(), async { Ok(Document::of("text")) }).await.expect("made");
+        made.get("a".to_owned(), async { Ok(StoredDocument::of("text")) }).await.expect("made");
     }
 
     #[tokio::test]
     async fn no_more_bytes_are_kept_than_there_is_memory_for() {
-        let made = Made::within(100_000);
+        let made = DocumentCache::within(100_000);
         for number in 0..500_usize {
             let bytes = vec![0; 100 + number * 37 % 4000];
-            made.get(format!("{number}"), async { Ok(Document::of(bytes)) }).await.expect("made");
+            made.get(format!("{number}"), async { Ok(StoredDocument::of(bytes)) }).await.expect("made");
         }
-        made.get("huge".to_owned(), async { Ok(Document::of(vec![0; 200_000])) }).await.expect("made");
+        made.get("huge".to_owned(), async { Ok(StoredDocument::of(vec![0; 200_000])) }).await.expect("made");
         made.kept.run_pending_tasks().await;
         let bytes: usize = made.kept.iter().map(|(name, it)| ENTRY + name.len() + it.bytes.len()).sum();
         assert!(bytes <= 100_000 && made.kept.entry_count() > 5, "{bytes} bytes are kept");
