@@ -8,6 +8,8 @@
 //! waiting cell. One timeline, one initialization section per rung, no discontinuity, nothing for a player to
 //! notice. An idle channel costs no encoding at all.
 //!
+//! The words are explained in `docs/glossary.md`.
+//!
 //! ## The flow
 //! ```text
 //!  encoder ──RTSP──▶ source ── frames ─▶ ladder (one per source) ─ coded cells ─▶ channel (live | waiting)
