@@ -9,7 +9,8 @@
 //! notice. An idle channel costs no encoding at all.
 //!
 //! The flow, and the life of a picture and of a request, are drawn in `docs/architecture.md`; `CONTRIBUTING.md` says which files
-//! to touch, in order, to add something. This text says what holds in the whole house.
+//! to touch, in order, to add something. This text says what holds in the whole house; the words are
+//! explained in `docs/glossary.md`.
 //!
 //! ## The house
 //! ```text

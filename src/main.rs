@@ -23,7 +23,7 @@ struct Cli {
     #[command(flatten)]
     log: Log,
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ enum LogFormat {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Serve.
     Run {
         /// The configuration.
@@ -172,8 +172,8 @@ struct Probe {
     /// rtsp://[user:password@]host[:port]/path
     url: String,
     /// How the media travels.
-    #[arg(long, value_enum, default_value_t = Transport::Tcp)]
-    transport: Transport,
+    #[arg(long, value_enum, default_value_t = RtpTransport::Tcp)]
+    transport: RtpTransport,
     /// How long to pull.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: u32,
@@ -183,18 +183,18 @@ struct Probe {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Transport {
+enum RtpTransport {
     Tcp,
     Udp,
     Multicast,
 }
 
-impl From<Transport> for amphi::config::Transport {
-    fn from(transport: Transport) -> Self {
+impl From<RtpTransport> for amphi::config::Transport {
+    fn from(transport: RtpTransport) -> Self {
         match transport {
-            Transport::Tcp => Self::Tcp,
-            Transport::Udp => Self::Udp,
-            Transport::Multicast => Self::Multicast,
+            RtpTransport::Tcp => Self::Tcp,
+            RtpTransport::Udp => Self::Udp,
+            RtpTransport::Multicast => Self::Multicast,
         }
     }
 }
@@ -235,9 +235,9 @@ fn main() -> ExitCode {
     code
 }
 
-fn run(command: Command) -> anyhow::Result<ExitCode> {
+fn run(command: CliCommand) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Check { config, against } => {
+        CliCommand::Check { config, against } => {
             let report = amphi::config::check(&config);
             writeln!(std::io::stdout(), "{report}")?;
             let mut good = report.is_good();
@@ -252,17 +252,17 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::from(u8::from(!good)))
         }
-        Command::Reload { config, yes, admin } => {
+        CliCommand::Reload { config, yes, admin } => {
             let outcome = runtime()?.block_on(amphi::server::reload(&config, admin, yes))?;
             writeln!(std::io::stdout(), "{outcome}")?;
             Ok(ExitCode::from(if outcome.deaf { 3 } else { u8::from(!outcome.done) }))
         }
-        Command::Run { config } => serve(amphi::server::run(&config)),
-        Command::Demo(Demo { listen, http_listen, admin_listen, fault: faults, no_schedule }) => {
+        CliCommand::Run { config } => serve(amphi::server::run(&config)),
+        CliCommand::Demo(Demo { listen, http_listen, admin_listen, fault: faults, no_schedule }) => {
             let options = DemoOptions { listen, http_listen, admin_listen, faults, schedule: !no_schedule };
             serve(amphi::server::demo(options))
         }
-        Command::Simulate(Simulate { file, from, to, config, json }) => {
+        CliCommand::Simulate(Simulate { file, from, to, config, json }) => {
             let options = SimulateOptions { calendar: file, config, from, to };
             let simulation = amphi::server::simulate(&options)?;
             let text =
@@ -270,13 +270,13 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             write!(std::io::stdout(), "{text}")?;
             Ok(ExitCode::from(u8::from(!simulation.is_good())))
         }
-        Command::Probe(Probe { url, transport, seconds, json }) => {
+        CliCommand::Probe(Probe { url, transport, seconds, json }) => {
             let report = runtime()?.block_on(amphi::source::probe::probe(&url, transport.into(), seconds))?;
             let text = if json { serde_json::to_string_pretty(&report)? } else { report.to_string() };
             writeln!(std::io::stdout(), "{text}")?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Loadtest(test) => loadtest(&test),
+        CliCommand::Loadtest(test) => loadtest(&test),
     }
 }
 
@@ -365,22 +365,23 @@ mod tests {
     fn commands_and_their_defaults_are_as_documented() {
         let parsed = |line: &str| Cli::try_parse_from(line.split(' ')).map(|cli| cli.command);
         assert!(
-            matches!(parsed("amphi run"), Ok(Command::Run { config }) if config.as_os_str() == "config.toml")
+            matches!(parsed("amphi run"), Ok(CliCommand::Run { config }) if config.as_os_str() == "config.toml")
         );
         assert!(
-            matches!(parsed("amphi check a.toml"), Ok(Command::Check { config, against: None }) if config.as_os_str() == "a.toml")
+            matches!(parsed("amphi check a.toml"), Ok(CliCommand::Check { config, against: None }) if config.as_os_str() == "a.toml")
         );
-        assert!(matches!(parsed("amphi demo"), Ok(Command::Demo(_))));
-        let Ok(Command::Probe(probe)) = parsed("amphi probe rtsp://h/x --transport udp --seconds 3 --json")
+        assert!(matches!(parsed("amphi demo"), Ok(CliCommand::Demo(_))));
+        let Ok(CliCommand::Probe(probe)) =
+            parsed("amphi probe rtsp://h/x --transport udp --seconds 3 --json")
         else {
             panic!("probe is a command")
         };
         assert_eq!(
             (probe.url.as_str(), probe.transport, probe.seconds, probe.json),
-            ("rtsp://h/x", Transport::Udp, 3, true)
+            ("rtsp://h/x", RtpTransport::Udp, 3, true)
         );
-        let Ok(Command::Probe(probe)) = parsed("amphi probe u") else { panic!("probe is a command") };
-        assert_eq!((probe.transport, probe.seconds, probe.json), (Transport::Tcp, 5, false));
+        let Ok(CliCommand::Probe(probe)) = parsed("amphi probe u") else { panic!("probe is a command") };
+        assert_eq!((probe.transport, probe.seconds, probe.json), (RtpTransport::Tcp, 5, false));
     }
 
     #[test]

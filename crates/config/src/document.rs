@@ -19,10 +19,10 @@ use super::suggest::closest;
 
 /// The way from the top of the file to a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place(Vec<Step>);
+pub(super) struct Place(Vec<PathStep>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
+enum PathStep {
     Key(String),
     Item(usize),
 }
@@ -35,12 +35,12 @@ impl Place {
 
     /// A key of the table here.
     pub(super) fn key(&self, key: &str) -> Self {
-        Self([self.0.as_slice(), &[Step::Key(key.to_owned())]].concat())
+        Self([self.0.as_slice(), &[PathStep::Key(key.to_owned())]].concat())
     }
 
     /// An item of the array here, counted from 0.
     pub(super) fn item(&self, index: usize) -> Self {
-        Self([self.0.as_slice(), &[Step::Item(index)]].concat())
+        Self([self.0.as_slice(), &[PathStep::Item(index)]].concat())
     }
 
     fn parent(&self) -> Self {
@@ -49,8 +49,8 @@ impl Place {
 
     fn last_key(&self) -> Option<&str> {
         self.0.iter().rev().find_map(|step| match step {
-            Step::Key(key) => Some(key.as_str()),
-            Step::Item(_) => None,
+            PathStep::Key(key) => Some(key.as_str()),
+            PathStep::Item(_) => None,
         })
     }
 }
@@ -134,8 +134,10 @@ impl<'a> Document<'a> {
         let meant = meant.map(|key| place.parent().key(&key));
         for place in [Some(&place), meant.as_ref()].into_iter().flatten() {
             match place.0.as_slice() {
-                [Step::Key(kind)] | [Step::Key(kind), Step::Item(_)] => self.nameless.push(kind.clone()),
-                [Step::Key(kind), Step::Item(_), Step::Key(key)] if key == "name" => {
+                [PathStep::Key(kind)] | [PathStep::Key(kind), PathStep::Item(_)] => {
+                    self.nameless.push(kind.clone())
+                }
+                [PathStep::Key(kind), PathStep::Item(_), PathStep::Key(key)] if key == "name" => {
                     self.nameless.push(kind.clone());
                 }
                 _ => {}
@@ -143,7 +145,7 @@ impl<'a> Document<'a> {
         }
         // What is written under its right name is judged all the same.
         self.spoiled.extend(meant.filter(|meant| !self.is_written(meant)));
-        if let Some(Step::Item(index)) = place.0.last() {
+        if let Some(PathStep::Item(index)) = place.0.last() {
             self.close_up(&place.parent(), *index);
         } else {
             self.spoiled.push(place);
@@ -154,7 +156,7 @@ impl<'a> Document<'a> {
     fn close_up(&mut self, array: &Place, index: usize) {
         let depth = array.0.len();
         for spoiled in self.spoiled.iter_mut().filter(|it| it.0.starts_with(&array.0)) {
-            if let Some(Step::Item(at)) = spoiled.0.get_mut(depth)
+            if let Some(PathStep::Item(at)) = spoiled.0.get_mut(depth)
                 && *at > index
             {
                 *at -= 1;
@@ -186,8 +188,8 @@ impl<'a> Document<'a> {
         let mut value = &self.root;
         for step in &place.0 {
             let next = match step {
-                Step::Key(key) => value.get_ref().get(key.as_str()),
-                Step::Item(index) => value.get_ref().get(*index),
+                PathStep::Key(key) => value.get_ref().get(key.as_str()),
+                PathStep::Item(index) => value.get_ref().get(*index),
             };
             let Some(next) = next else { return (value, false) };
             value = next;

@@ -86,7 +86,7 @@ pub(super) enum Left {
 }
 
 /// What the first bytes of a connection, or of what is left, are.
-enum Next {
+enum NextRequest {
     /// Not all of a request.
     Partial,
     /// Nothing for the lane.
@@ -165,12 +165,12 @@ fn poll_next(
             if is_read {
                 let bytes = buffer.get(..len).unwrap_or_default();
                 let next = next(bytes, express, head);
-                let used = if let Next::Ready(used, _) = &next { *used } else { 0 };
+                let used = if let NextRequest::Ready(used, _) = &next { *used } else { 0 };
                 *rest = bytes.get(used..).unwrap_or_default().to_vec();
                 match next {
-                    Next::Ready(_, parcel) => return Poll::Ready(Ok(Some(parcel))),
-                    Next::Other => return Poll::Ready(Ok(None)),
-                    Next::Partial => {}
+                    NextRequest::Ready(_, parcel) => return Poll::Ready(Ok(Some(parcel))),
+                    NextRequest::Other => return Poll::Ready(Ok(None)),
+                    NextRequest::Partial => {}
                 }
             }
             let mut room = ReadBuf::new(buffer.get_mut(len..).unwrap_or_default());
@@ -188,25 +188,25 @@ fn poll_next(
 }
 
 /// Looks at the bytes of a request.
-fn next(bytes: &[u8], express: &impl Express, head: &mut Vec<u8>) -> Next {
+fn next(bytes: &[u8], express: &impl Express, head: &mut Vec<u8>) -> NextRequest {
     const GET: &[u8] = b"GET /";
     if !GET.iter().zip(bytes).all(|(expected, byte)| expected == byte) {
-        return Next::Other;
+        return NextRequest::Other;
     }
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut request = httparse::Request::new(&mut fields);
     let used = match request.parse(bytes) {
         Ok(httparse::Status::Complete(used)) => used,
-        Ok(httparse::Status::Partial) => return Next::Partial,
-        Err(_) => return Next::Other,
+        Ok(httparse::Status::Partial) => return NextRequest::Partial,
+        Err(_) => return NextRequest::Other,
     };
     let asked = asked(&request).and_then(|asked| express.ready(&asked, head));
     if let Some(parcel) = asked {
         head.extend_from_slice(b"date: ");
-        return Next::Ready(used, parcel);
+        return NextRequest::Ready(used, parcel);
     }
     head.clear();
-    Next::Other
+    NextRequest::Other
 }
 
 /// What the lane would ask for, of the bytes of a whole request: for those who compare it with the ordinary way.

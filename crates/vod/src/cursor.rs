@@ -171,7 +171,7 @@ struct TrackHead {
 
 /// What is taken of a track.
 #[derive(Clone, Copy, Debug)]
-struct Taken {
+struct TakenSamples {
     head: usize,
     index: u32,
     decode: MediaTime,
@@ -247,7 +247,7 @@ impl SampleCursor {
     /// The next samples: those that are decoded before `until`, but at least one, and about a megabyte at most. `None`
     /// at the end.
     pub fn take(&mut self, until: MediaTime) -> Option<SampleBatch> {
-        let mut taken: Vec<Taken> = Vec::new();
+        let mut taken: Vec<TakenSamples> = Vec::new();
         let mut bytes = 0;
         while let Some((head, decode)) = self.next() {
             let it = self.heads.get(head)?;
@@ -260,14 +260,14 @@ impl SampleCursor {
             self.heads.get_mut(head)?.next += 1;
             if !is_too_long {
                 bytes += len;
-                taken.push(Taken { head, index, decode, len });
+                taken.push(TakenSamples { head, index, decode, len });
             }
         }
         (!taken.is_empty()).then(|| self.batch(&taken))
     }
 
     /// Each track's samples stand together in the layout.
-    fn batch(&self, taken: &[Taken]) -> SampleBatch {
+    fn batch(&self, taken: &[TakenSamples]) -> SampleBatch {
         let mut extents = Vec::new();
         let mut places = vec![0; self.heads.len()];
         let mut place = 0;
@@ -281,7 +281,7 @@ impl SampleCursor {
             extents.extend(track.samples.extents(first.index, last + 1));
             place += len as usize;
         }
-        let sample = |it: &Taken| {
+        let sample = |it: &TakenSamples| {
             let (kind, begin) = (self.heads.get(it.head)?.kind, places.get_mut(it.head)?);
             let place = *begin..*begin + it.len as usize;
             *begin = place.end;

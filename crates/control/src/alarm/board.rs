@@ -30,7 +30,7 @@ impl Change {
 type Key = (AlarmKind, Option<String>, Option<String>, Option<String>);
 
 #[derive(Debug)]
-struct Entry {
+struct BoardEntry {
     since: MediaTime,
     last: MediaTime,
     sentence: String,
@@ -41,7 +41,7 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct Board {
     thresholds: Thresholds,
-    entries: BTreeMap<Key, Entry>,
+    entries: BTreeMap<Key, BoardEntry>,
 }
 
 impl Board {
@@ -54,7 +54,7 @@ impl Board {
     pub fn observe(&mut self, conditions: Vec<Condition>, now: MediaTime) -> Vec<Change> {
         for Condition { kind, source, channel, about, sentence, since } in conditions {
             let since = since.unwrap_or(now).min(now);
-            let fresh = || Entry { since, last: now, sentence: String::new(), raised: false };
+            let fresh = || BoardEntry { since, last: now, sentence: String::new(), raised: false };
             let entry = self.entries.entry((kind, source, channel, about)).or_insert_with(fresh);
             entry.last = now;
             entry.sentence = sentence;
@@ -83,7 +83,7 @@ impl Board {
     }
 }
 
-fn alarm((kind, source, channel, about): &Key, entry: &Entry) -> Alarm {
+fn alarm((kind, source, channel, about): &Key, entry: &BoardEntry) -> Alarm {
     Alarm {
         kind: *kind,
         source: source.clone(),

@@ -13,7 +13,7 @@ use super::event::{Event, Reading};
 use crate::media::MediaTime;
 
 #[derive(Debug, Deserialize)]
-struct Entry {
+struct JsonEntry {
     data: Data,
     #[serde(rename = "episode-dublincore", default)]
     episode: Option<String>,
@@ -25,8 +25,8 @@ struct Data {
     event_id: String,
     #[serde(default)]
     agent_id: Option<String>,
-    start_date: Time,
-    end_date: Time,
+    start_date: JsonTime,
+    end_date: JsonTime,
     #[serde(default)]
     presenters: Option<Vec<String>>,
     #[serde(default)]
@@ -35,12 +35,12 @@ struct Data {
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Time {
+enum JsonTime {
     Millis(i64),
     Text(String),
 }
 
-impl Time {
+impl JsonTime {
     fn resolve(&self) -> Result<MediaTime, String> {
         let time = match self {
             Self::Millis(millis) => Timestamp::from_millisecond(*millis),
@@ -66,7 +66,7 @@ pub fn parse(text: &str) -> Result<Reading, String> {
     Ok(reading)
 }
 
-fn event(Entry { data, episode }: Entry) -> Result<Event, String> {
+fn event(JsonEntry { data, episode }: JsonEntry) -> Result<Event, String> {
     let episode = episode.as_deref().and_then(dublin::read).unwrap_or_default();
     let configured = |key: &str| {
         let value = data.agent_config.as_ref()?.get(key)?.as_str()?.trim();

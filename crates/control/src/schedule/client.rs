@@ -42,7 +42,7 @@ const SERIES_LIFE: Duration = Duration::from_secs(3600);
 
 /// Asks for one calendar.
 pub struct Client {
-    place: Place,
+    place: CalendarPlace,
     zone: TimeZone,
     timeout: Duration,
     /// One by one; at least one, empty = all of them.
@@ -59,7 +59,7 @@ pub struct Client {
     series: BTreeMap<String, (Instant, Option<String>)>,
 }
 
-enum Place {
+enum CalendarPlace {
     File(PathBuf),
     Http { client: reqwest::Client, url: Url, prover: Prover },
 }
@@ -85,7 +85,7 @@ impl std::fmt::Debug for Client {
 }
 
 /// An answer that was taken.
-struct Answer {
+struct CalendarAnswer {
     status: StatusCode,
     content_type: String,
     etag: Option<String>,
@@ -99,11 +99,11 @@ impl Client {
             return Ok(None);
         }
         let place = match schedule.file() {
-            Some(file) => Place::File(file.to_owned()),
+            Some(file) => CalendarPlace::File(file.to_owned()),
             None => Self::http(schedule)?,
         };
         let mut agents = schedule.agents.clone();
-        if agents.is_empty() || matches!(place, Place::File(_)) {
+        if agents.is_empty() || matches!(place, CalendarPlace::File(_)) {
             agents = vec![String::new()];
         }
         Ok(Some(Self {
@@ -120,7 +120,7 @@ impl Client {
         }))
     }
 
-    fn http(schedule: &Schedule) -> Result<Place, ClientError> {
+    fn http(schedule: &Schedule) -> Result<CalendarPlace, ClientError> {
         let mut url = Url::parse(schedule.url.reveal())?;
         let (mut user, mut password) = (schedule.username.clone(), schedule.password.clone());
         if user.is_empty() && !url.username().is_empty() {
@@ -144,7 +144,7 @@ impl Client {
         }
         let in_clear = url.scheme() == "http" && !is_here(&url);
         let client = builder.build()?;
-        Ok(Place::Http { client, url, prover: Prover::new(user, password, in_clear) })
+        Ok(CalendarPlace::Http { client, url, prover: Prover::new(user, password, in_clear) })
     }
 
     /// One look at the calendar at `now`.
@@ -172,7 +172,7 @@ impl Client {
     }
 
     async fn part(&mut self, agent: &str) -> Result<Option<Reading>, Trouble> {
-        if let Place::File(path) = &self.place {
+        if let CalendarPlace::File(path) = &self.place {
             let bytes = read_file(path.clone(), self.timeout).await?;
             let json = matches!(self.configured, CalendarFormat::Json)
                 || self.configured == CalendarFormat::Auto && bytes.trim_ascii_start().starts_with(b"[");
@@ -202,7 +202,7 @@ impl Client {
 
     /// Where a format is asked for; `None` where the URL is not Opencast's and speaks what it speaks.
     fn address(&self, agent: &str, format: FeedFormat) -> Option<Url> {
-        let Place::Http { url, .. } = &self.place else { return None };
+        let CalendarPlace::Http { url, .. } = &self.place else { return None };
         let mut url = url.clone();
         let path = url.path().trim_end_matches('/').to_owned();
         let path = match (format, path.strip_suffix("/calendars"), path.strip_suffix("/calendar.json")) {
@@ -299,7 +299,7 @@ impl Client {
     }
 
     async fn series_title(&mut self, id: &str) -> Option<String> {
-        let Place::Http { url, .. } = &self.place else { return None };
+        let CalendarPlace::Http { url, .. } = &self.place else { return None };
         let mut url = url.clone();
         let root =
             url.path().split("/recordings/").next().unwrap_or_default().trim_end_matches('/').to_owned();
@@ -312,9 +312,14 @@ impl Client {
     }
 
     /// One request, with the proof of who we are if it is asked for.
-    async fn get(&mut self, url: &Url, accept: &str, condition: Option<&str>) -> Result<Answer, Trouble> {
+    async fn get(
+        &mut self,
+        url: &Url,
+        accept: &str,
+        condition: Option<&str>,
+    ) -> Result<CalendarAnswer, Trouble> {
         let timeout = self.timeout;
-        let Place::Http { client, prover, .. } = &mut self.place else {
+        let CalendarPlace::Http { client, prover, .. } = &mut self.place else {
             return Err(Trouble::File("it is no URL".to_owned()));
         };
         prover.begin();
@@ -357,7 +362,7 @@ fn is_here(url: &Url) -> bool {
     }
 }
 
-async fn take(mut response: reqwest::Response) -> Result<Answer, Trouble> {
+async fn take(mut response: reqwest::Response) -> Result<CalendarAnswer, Trouble> {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (content_type, etag, status) = (header(CONTENT_TYPE), header(ETAG), response.status());
     let too_large = Trouble::TooLarge(LARGEST >> 20);
@@ -371,7 +376,7 @@ async fn take(mut response: reqwest::Response) -> Result<Answer, Trouble> {
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, content_type: content_type.unwrap_or_default(), etag, body })
+    Ok(CalendarAnswer { status, content_type: content_type.unwrap_or_default(), etag, body })
 }
 
 async fn read_file(path: PathBuf, timeout: Duration) -> Result<Vec<u8>, Trouble> {

@@ -77,7 +77,7 @@ pub fn parse(text: &str, zone: &TimeZone, window: Window) -> Result<Reading, Str
     let mut reading = Reading::default();
     let mut zones = Zones::default();
     let mut drafts = Vec::new();
-    let mut open: Option<Draft> = None;
+    let mut open: Option<EventDraft> = None;
     let mut in_zone = false;
     let mut depth = 0_usize;
     for line in text.lines() {
@@ -86,7 +86,7 @@ pub fn parse(text: &str, zone: &TimeZone, window: Window) -> Result<Reading, Str
             if open.take().is_some() {
                 reading.note("an event without an end is left out".to_owned());
             }
-            (open, depth) = (Some(Draft::default()), 0);
+            (open, depth) = (Some(EventDraft::default()), 0);
         } else if let Some(draft) = open.as_mut() {
             if is(line, "END:VEVENT") {
                 if drafts.len() < EVENTS {
@@ -112,12 +112,12 @@ pub fn parse(text: &str, zone: &TimeZone, window: Window) -> Result<Reading, Str
     if open.is_some() {
         return Err("an event breaks off before END:VEVENT".to_owned());
     }
-    Reader { site: zone, zones, window, rules: 0, changed: BTreeMap::new() }.read(drafts, &mut reading);
+    EventReader { site: zone, zones, window, rules: 0, changed: BTreeMap::new() }.read(drafts, &mut reading);
     Ok(reading)
 }
 
 /// Makes events of drafts.
-struct Reader<'a> {
+struct EventReader<'a> {
     site: &'a TimeZone,
     zones: Zones,
     window: Window,
@@ -127,8 +127,8 @@ struct Reader<'a> {
     changed: BTreeMap<String, BTreeSet<MediaTime>>,
 }
 
-impl Reader<'_> {
-    fn read(mut self, drafts: Vec<Draft>, reading: &mut Reading) {
+impl EventReader<'_> {
+    fn read(mut self, drafts: Vec<EventDraft>, reading: &mut Reading) {
         for draft in &drafts {
             let date = draft.recurrence.as_ref().and_then(|date| self.instant(date).ok());
             if let Some(date) = date {
@@ -151,7 +151,7 @@ impl Reader<'_> {
     }
 
     /// The events of a draft: none if it was cancelled, many if it recurs. The error says what is wrong with it.
-    fn events(&mut self, draft: Draft) -> Result<Vec<Event>, String> {
+    fn events(&mut self, draft: EventDraft) -> Result<Vec<Event>, String> {
         if draft.cancelled {
             return Ok(Vec::new());
         }
@@ -197,7 +197,7 @@ impl Reader<'_> {
     }
 
     /// When a draft that recurs, for `length` nanoseconds each time, takes place within the window.
-    fn dates(&mut self, draft: &Draft, length: i64) -> Result<BTreeSet<MediaTime>, String> {
+    fn dates(&mut self, draft: &EventDraft, length: i64) -> Result<BTreeSet<MediaTime>, String> {
         let begin = draft.starts.as_ref().ok_or("it has no start")?;
         let (local, zone) = self.local(begin)?;
         let (from, to) = self.window;
@@ -276,7 +276,7 @@ fn starts_with(line: &str, wanted: &str) -> bool {
 
 /// The lines of an event that count.
 #[derive(Debug, Default)]
-struct Draft {
+struct EventDraft {
     uid: String,
     title: String,
     location: String,
@@ -310,7 +310,7 @@ fn clipped(text: &str) -> String {
     text.chars().take(TEXT).collect()
 }
 
-impl Draft {
+impl EventDraft {
     /// Takes a line if it is one that counts; what cannot be read counts as not written.
     fn take(&mut self, line: &str) {
         let end = line.find([':', ';']).unwrap_or(line.len());
@@ -386,7 +386,7 @@ impl Draft {
     }
 }
 
-/// The properties that [`Draft::take`] reads.
+/// The properties that [`EventDraft::take`] reads.
 const WANTED: [&str; 14] = [
     "UID",
     "SUMMARY",

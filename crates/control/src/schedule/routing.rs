@@ -10,7 +10,7 @@ use crate::config::{self, Config};
 /// The rules and the names that there are.
 #[derive(Clone, Debug)]
 pub(super) struct Routing {
-    rules: Vec<Rule>,
+    rules: Vec<RoutingRule>,
     /// With `{agent}` in it.
     source_pattern: String,
     channels: BTreeSet<String>,
@@ -18,7 +18,7 @@ pub(super) struct Routing {
 }
 
 #[derive(Clone, Debug)]
-struct Rule {
+struct RoutingRule {
     series: Option<Regex>,
     title: Option<Regex>,
     channel: String,
@@ -39,7 +39,7 @@ impl Routing {
     pub(super) fn new(config: &Config) -> Result<Self, regex::Error> {
         let expression = |text: &str| (!text.is_empty()).then(|| Regex::new(text)).transpose();
         let rule = |rule: &config::Rule| {
-            Ok(Rule {
+            Ok(RoutingRule {
                 series: expression(&rule.series)?,
                 title: expression(&rule.title)?,
                 channel: rule.channel.clone(),
@@ -71,7 +71,7 @@ impl Routing {
     }
 }
 
-impl Rule {
+impl RoutingRule {
     /// A rule speaks of the series' title, else of its identifier; of both parts that it has, both must match.
     fn channel(&self, event: &Event) -> Option<String> {
         let names = [event.series.as_deref(), event.series_id.as_deref()];

@@ -90,7 +90,7 @@ fn route(event: &Event, settings: &Settings) -> Routed {
 
 /// When an event holds what it needs.
 #[derive(Clone, Copy, Debug)]
-struct Body {
+struct EventBody {
     event: usize,
     from: MediaTime,
 }
@@ -119,14 +119,14 @@ fn hold(events: &mut [Routed], settings: &Settings) {
             });
             if free {
                 holding.push(index);
-                bodies.push(Body { event: index, from: now });
+                bodies.push(EventBody { event: index, from: now });
                 instants.insert(ends(index));
             }
             !free
         });
     }
     let spans = margins(&bodies, &held, &ends, settings);
-    for Span { event, from, until, longest } in spans {
+    for EventSpan { event, from, until, longest } in spans {
         if let Some(routed) = events.get_mut(event) {
             (routed.event.connect_from, routed.event.connect_until) = (Some(from), Some(until));
             routed.event.may_last_until = Some(longest).filter(|&longest| until < longest);
@@ -136,7 +136,7 @@ fn hold(events: &mut [Routed], settings: &Settings) {
 
 /// When the source of an event is on its channel.
 #[derive(Clone, Copy, Debug)]
-struct Span {
+struct EventSpan {
     event: usize,
     from: MediaTime,
     until: MediaTime,
@@ -146,11 +146,11 @@ struct Span {
 
 /// Rule 4. Bodies that need the same channel or hall do not overlap, so each has one neighbour before and one behind.
 fn margins(
-    bodies: &[Body],
+    bodies: &[EventBody],
     held: &[Option<Held<'_>>],
     ends: &impl Fn(usize) -> MediaTime,
     settings: &Settings,
-) -> Vec<Span> {
+) -> Vec<EventSpan> {
     // Bodies are in the order of their beginnings already.
     let mut last_end = BTreeMap::<(bool, &str), MediaTime>::new();
     let mut froms = Vec::with_capacity(bodies.len());
@@ -175,7 +175,7 @@ fn margins(
                 longest = longest.min(next);
             }
         }
-        spans.push(Span { event: body.event, from, until, longest });
+        spans.push(EventSpan { event: body.event, from, until, longest });
     }
     spans
 }

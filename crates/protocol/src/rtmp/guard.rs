@@ -145,7 +145,7 @@ pub struct Guard {
 }
 
 /// What one step of reading came to.
-enum Step {
+enum GuardStep {
     Message(Message),
     /// Something was read; there may be more.
     Onward,
@@ -229,25 +229,25 @@ impl Guard {
                 step
             };
             match step {
-                Step::Message(message) => return Ok(Some(message)),
-                Step::Starved if again.is_empty() && self.replay.is_empty() => return Ok(None),
-                Step::Starved | Step::Onward => {}
+                GuardStep::Message(message) => return Ok(Some(message)),
+                GuardStep::Starved if again.is_empty() && self.replay.is_empty() => return Ok(None),
+                GuardStep::Starved | GuardStep::Onward => {}
             }
         }
     }
 
     /// Reads one chunk, or what there is of it.
-    fn step(&mut self, input: &mut &[u8]) -> Result<Step, GuardError> {
+    fn step(&mut self, input: &mut &[u8]) -> Result<GuardStep, GuardError> {
         let (csid, to_come) = if let Some(payload) = self.payload.take() {
             payload
         } else {
             if !self.fill_header(input) {
-                return Ok(Step::Starved);
+                return Ok(GuardStep::Starved);
             }
             let begun = self.begin_chunk()?;
             if !self.replay.is_empty() {
                 self.payload = Some(begun);
-                return Ok(Step::Onward);
+                return Ok(GuardStep::Onward);
             }
             begun
         };
@@ -256,12 +256,12 @@ impl Guard {
         let ended = self.streams.get_mut(&csid).is_some_and(|stream| stream.append(now));
         if now.len() < to_come {
             self.payload = Some((csid, to_come - now.len()));
-            return Ok(Step::Starved);
+            return Ok(GuardStep::Starved);
         }
         if ended && let Some(message) = self.finish(csid)? {
-            return Ok(Step::Message(message));
+            return Ok(GuardStep::Message(message));
         }
-        Ok(Step::Onward)
+        Ok(GuardStep::Onward)
     }
 
     /// Moves bytes to the header until it is whole; `false` when `input` ends before. What was moved too far is kept for

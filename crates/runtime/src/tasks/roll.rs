@@ -77,10 +77,10 @@ impl Moment {
 
 /// See the module's text. `D` is what each task is ended by in tests.
 #[derive(Debug)]
-pub(super) struct Roll<D>(BTreeMap<Arc<str>, Entry<D>>);
+pub(super) struct Roll<D>(BTreeMap<Arc<str>, RollEntry<D>>);
 
 #[derive(Debug)]
-struct Entry<D> {
+struct RollEntry<D> {
     needed: bool,
     /// Several may share a name.
     running: usize,
@@ -101,7 +101,7 @@ impl<D> Default for Roll<D> {
 impl<D: Clone + Default> Roll<D> {
     /// One more runs under this name. Whether one that lay has come back so.
     pub(super) fn begin(&mut self, name: &Arc<str>, needed: bool, now: Moment) -> (D, bool) {
-        let fresh = || Entry {
+        let fresh = || RollEntry {
             needed,
             running: 0,
             down: 0,
@@ -161,7 +161,7 @@ impl<D: Clone + Default> Roll<D> {
 
     pub(super) fn all(&self) -> Vec<TaskView> {
         let there = self.0.iter().filter(|(_, entry)| entry.running + entry.down > 0);
-        let view = |(name, entry): (&Arc<str>, &Entry<D>)| TaskView {
+        let view = |(name, entry): (&Arc<str>, &RollEntry<D>)| TaskView {
             name: Arc::clone(name),
             state: if entry.down > 0 { TaskState::Restarting } else { TaskState::Running },
             needed: entry.needed,
@@ -177,7 +177,7 @@ impl<D: Clone + Default> Roll<D> {
     }
 
     pub(super) fn missing(&self, patience: Duration, now: Moment) -> Vec<TaskFall> {
-        let is_missing = |entry: &Entry<D>| {
+        let is_missing = |entry: &RollEntry<D>| {
             let since = entry.fell_at.filter(|_| entry.needed && entry.down > 0);
             since.is_some_and(|since| now.since(since) >= patience)
         };
@@ -185,13 +185,14 @@ impl<D: Clone + Default> Roll<D> {
     }
 
     pub(super) fn fallen(&self, now: Moment) -> Vec<TaskFall> {
-        let is_fresh =
-            |entry: &Entry<D>| entry.down > 0 || entry.fell_at.is_some_and(|at| now.since(at) < REMEMBERED);
+        let is_fresh = |entry: &RollEntry<D>| {
+            entry.down > 0 || entry.fell_at.is_some_and(|at| now.since(at) < REMEMBERED)
+        };
         self.0.iter().filter(|(_, entry)| is_fresh(entry)).filter_map(fall).collect()
     }
 }
 
-impl<D> Entry<D> {
+impl<D> RollEntry<D> {
     fn back(&mut self, now: Moment) {
         self.down = self.down.saturating_sub(1);
         self.running += 1;
@@ -200,7 +201,7 @@ impl<D> Entry<D> {
     }
 }
 
-fn fall<D>((name, entry): (&Arc<str>, &Entry<D>)) -> Option<TaskFall> {
+fn fall<D>((name, entry): (&Arc<str>, &RollEntry<D>)) -> Option<TaskFall> {
     let at = entry.fell_at?.wall;
     let why = entry.reason.as_deref().unwrap_or_default();
     let then = if entry.down > 0 { "it is being started again" } else { "it was started again" };

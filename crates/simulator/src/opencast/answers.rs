@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::request::Request;
+use super::request::OpencastRequest;
 use super::writing::{dublin_core, ical, json};
 use super::{Office, OpencastLecture, Version};
 use amphi_http::Verdict;
@@ -43,7 +43,7 @@ impl OpencastAnswer {
     }
 }
 
-pub(super) fn answer(request: &Request, office: &Office) -> OpencastAnswer {
+pub(super) fn answer(request: &OpencastRequest, office: &Office) -> OpencastAnswer {
     if request.path == "/admin-ng/login.html" {
         return OpencastAnswer::page(
             200,
@@ -89,7 +89,7 @@ pub(super) fn answer(request: &Request, office: &Office) -> OpencastAnswer {
     }
 }
 
-fn calendar(request: &Request, office: &Office) -> OpencastAnswer {
+fn calendar(request: &OpencastRequest, office: &Office) -> OpencastAnswer {
     let agent = request.parameter("agentid");
     if office.version == Version::V2_2 && agent.is_none() {
         return OpencastAnswer::page(500, "<html><body>Agent ID must be set</body></html>".to_owned());

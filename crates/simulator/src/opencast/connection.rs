@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::answers::{OpencastAnswer, answer};
-use super::request::Request;
+use super::request::OpencastRequest;
 use super::{Mishap, Office};
 
 /// Bytes of a request's head.
@@ -22,7 +22,7 @@ pub(super) async fn serve(mut stream: TcpStream, office: &Office) -> io::Result<
         }
         head.extend_from_slice(byte.get(..read).unwrap_or_default());
     }
-    let Some(request) = Request::parse(&String::from_utf8_lossy(&head)) else { return Ok(()) };
+    let Some(request) = OpencastRequest::parse(&String::from_utf8_lossy(&head)) else { return Ok(()) };
     let mishap = office.desk().mishap;
     let page = |body: &str| OpencastAnswer::page(200, body.to_owned());
     let answer = match mishap {

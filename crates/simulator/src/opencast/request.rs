@@ -1,13 +1,13 @@
 //! What was asked of the simulated Opencast.
 
 /// The head of a request.
-pub(super) struct Request {
+pub(super) struct OpencastRequest {
     pub(super) path: String,
     pub(super) query: String,
     headers: Vec<(String, String)>,
 }
 
-impl Request {
+impl OpencastRequest {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }

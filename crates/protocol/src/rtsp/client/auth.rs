@@ -32,13 +32,13 @@ pub struct Credentials {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Algorithm {
+enum DigestAlgorithm {
     Md5,
     Sha256,
     Sha512,
 }
 
-impl Algorithm {
+impl DigestAlgorithm {
     fn hash(self, text: &str) -> String {
         match self {
             Self::Md5 => hex(&Md5::digest(text.as_bytes())),
@@ -57,7 +57,7 @@ enum Challenge {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct DigestChallenge {
-    algorithm: Algorithm,
+    algorithm: DigestAlgorithm,
     session: bool,
     /// As the server wrote it, if it did.
     algorithm_name: Option<String>,
@@ -215,7 +215,7 @@ impl DigestChallenge {
     }
 }
 
-fn strength(challenge: &Challenge) -> (bool, Option<Algorithm>) {
+fn strength(challenge: &Challenge) -> (bool, Option<DigestAlgorithm>) {
     match challenge {
         Challenge::Basic => (false, None),
         Challenge::Digest(digest) => (true, Some(digest.algorithm)),
@@ -247,9 +247,9 @@ fn understand(scheme: &str, parameters: &[(String, String)]) -> Option<Challenge
     let upper = algorithm_name.as_deref().unwrap_or("MD5").to_ascii_uppercase();
     let (base, session) = upper.strip_suffix("-SESS").map_or((&*upper, false), |base| (base, true));
     let algorithm = match base {
-        "MD5" => Algorithm::Md5,
-        "SHA-256" => Algorithm::Sha256,
-        "SHA-512-256" => Algorithm::Sha512,
+        "MD5" => DigestAlgorithm::Md5,
+        "SHA-256" => DigestAlgorithm::Sha256,
+        "SHA-512-256" => DigestAlgorithm::Sha512,
         _ => return None,
     };
     let qop = match find(parameters, "qop") {
@@ -358,8 +358,8 @@ mod tests {
     #[test]
     fn the_standards_examples_come_out() {
         for (algorithm, response) in [
-            (Algorithm::Md5, "8ca523f5e9506fed4657c9700eebdbec"),
-            (Algorithm::Sha256, "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+            (DigestAlgorithm::Md5, "8ca523f5e9506fed4657c9700eebdbec"),
+            (DigestAlgorithm::Sha256, "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
         ] {
             let challenge = DigestChallenge {
                 algorithm,

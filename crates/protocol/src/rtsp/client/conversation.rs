@@ -90,7 +90,7 @@ impl From<Nonsense> for Failure {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum ConversationStage {
     Describing,
     Described,
     /// Of this medium.
@@ -102,7 +102,7 @@ enum Stage {
     Over,
 }
 
-struct Asked {
+struct SentRequest {
     number: u32,
     method: &'static str,
     url: String,
@@ -128,8 +128,8 @@ pub struct Client {
     messages: Messages,
     output: BytesMut,
     happenings: VecDeque<Happening>,
-    stage: Stage,
-    asked: Option<Asked>,
+    stage: ConversationStage,
+    asked: Option<SentRequest>,
     number: u32,
     session: Option<String>,
     description: Description,
@@ -154,7 +154,7 @@ impl Client {
             messages: Messages::default(),
             output: BytesMut::new(),
             happenings: VecDeque::new(),
-            stage: Stage::Describing,
+            stage: ConversationStage::Describing,
             asked: None,
             number: 0,
             session: None,
@@ -199,7 +199,10 @@ impl Client {
 
     /// Reads what has been fed; nothing more while it is the caller's turn.
     pub fn handle(&mut self, now: Duration) -> Result<(), Failure> {
-        while !matches!(self.stage, Stage::Described | Stage::SetUp | Stage::Over) {
+        while !matches!(
+            self.stage,
+            ConversationStage::Described | ConversationStage::SetUp | ConversationStage::Over
+        ) {
             match self.messages.take()? {
                 None => break,
                 Some(Incoming::Packet { channel, data }) => {
@@ -228,23 +231,23 @@ impl Client {
 
     /// Plays. After [`Happening::SetUp`].
     pub fn play(&mut self) {
-        if self.stage != Stage::SetUp {
+        if self.stage != ConversationStage::SetUp {
             return;
         }
-        self.stage = Stage::Starting;
+        self.stage = ConversationStage::Starting;
         let lines = if self.range { "Range: npt=0.000-\r\n" } else { "" };
         self.ask("PLAY", self.aggregate.to_string(), lines.to_owned());
     }
 
     /// Ends the session; [`Happening::Over`] follows when the server has answered.
     pub fn tear_down(&mut self) {
-        if matches!(self.stage, Stage::Closing | Stage::Over) {
+        if matches!(self.stage, ConversationStage::Closing | ConversationStage::Over) {
             return;
         }
         if self.session.is_none() && self.media.is_empty() {
             return self.over();
         }
-        self.stage = Stage::Closing;
+        self.stage = ConversationStage::Closing;
         self.due = None;
         self.proof.begin();
         self.ask("TEARDOWN", self.aggregate.to_string(), String::new());
@@ -252,12 +255,12 @@ impl Client {
 
     /// Nothing more will happen.
     pub fn is_over(&self) -> bool {
-        self.stage == Stage::Over
+        self.stage == ConversationStage::Over
     }
 
     /// Ends it without another word.
     pub const fn forget(&mut self) {
-        self.stage = Stage::Over;
+        self.stage = ConversationStage::Over;
     }
 
     /// When to call [`Self::tick`].
@@ -267,7 +270,7 @@ impl Client {
 
     /// Time has passed: perhaps a keepalive is due.
     pub fn tick(&mut self, now: Duration) {
-        if self.stage != Stage::Playing || self.due.is_none_or(|due| due > now) {
+        if self.stage != ConversationStage::Playing || self.due.is_none_or(|due| due > now) {
             return;
         }
         if self.asked.is_some() {
@@ -291,7 +294,7 @@ impl Client {
     }
 
     fn over(&mut self) {
-        self.stage = Stage::Over;
+        self.stage = ConversationStage::Over;
         self.due = None;
         self.happenings.push_back(Happening::Over);
     }
@@ -312,16 +315,16 @@ impl Client {
             let _ = write!(self.output, "Authorization: {answer}\r\n");
         }
         self.output.extend_from_slice(b"\r\n");
-        self.asked = Some(Asked { number, method, url, lines });
+        self.asked = Some(SentRequest { number, method, url, lines });
     }
 
     fn set_up_next(&mut self, index: usize) {
         let Some(medium) = self.media.get(index) else {
-            self.stage = Stage::SetUp;
+            self.stage = ConversationStage::SetUp;
             let routes = self.media.iter().filter_map(|medium| medium.route).collect();
             return self.happenings.push_back(Happening::SetUp(routes));
         };
-        self.stage = Stage::SettingUp(index);
+        self.stage = ConversationStage::SettingUp(index);
         let (url, lines) = (medium.url.to_string(), format!("Transport: {}\r\n", medium.wish.header()));
         self.proof.begin();
         self.ask("SETUP", url, lines);
@@ -329,7 +332,7 @@ impl Client {
 
     fn answered(&mut self, response: &Response, now: Duration) -> Result<(), Failure> {
         let number = response.headers.get("CSeq").and_then(|number| number.parse::<u32>().ok());
-        let running = matches!(self.stage, Stage::Playing | Stage::Closing);
+        let running = matches!(self.stage, ConversationStage::Playing | ConversationStage::Closing);
         let Some(asked) = self.asked.take_if(|asked| !(running && number.is_some_and(|n| n < asked.number)))
         else {
             return Ok(());
@@ -350,7 +353,7 @@ impl Client {
             self.proof.informed(&response.headers);
         }
         match self.stage {
-            Stage::Playing => {
+            ConversationStage::Playing => {
                 if status < 300 {
                     self.keepalive.taken();
                 } else {
@@ -358,7 +361,7 @@ impl Client {
                 }
                 return Ok(());
             }
-            Stage::Closing => {
+            ConversationStage::Closing => {
                 self.over();
                 return Ok(());
             }
@@ -368,15 +371,15 @@ impl Client {
             && let Some(location) = response.headers.get("Location")
         {
             self.happenings.push_back(Happening::Moved(location.to_owned()));
-            self.stage = Stage::Over;
+            self.stage = ConversationStage::Over;
             return Ok(());
         }
         match (status, self.stage) {
             (200..300, _) => self.succeeded(response, now),
             // "Invalid Range" (§11.3.5): it plays from its own beginning.
-            (457, Stage::Starting) if self.range => {
+            (457, ConversationStage::Starting) if self.range => {
                 self.range = false;
-                self.stage = Stage::SetUp;
+                self.stage = ConversationStage::SetUp;
                 self.play();
                 Ok(())
             }
@@ -386,19 +389,19 @@ impl Client {
         }
     }
 
-    fn challenged(&mut self, response: &Response, asked: Asked) -> Result<(), Failure> {
+    fn challenged(&mut self, response: &Response, asked: SentRequest) -> Result<(), Failure> {
         match self.proof.challenged(&response.headers) {
             Verdict::Again => {
                 self.ask(asked.method, asked.url, asked.lines);
                 Ok(())
             }
             // It ends with the connection.
-            _ if self.stage == Stage::Closing => {
+            _ if self.stage == ConversationStage::Closing => {
                 self.over();
                 Ok(())
             }
             // The stream goes on as long as the server sends it.
-            _ if self.stage == Stage::Playing => {
+            _ if self.stage == ConversationStage::Playing => {
                 self.keepalive_refused();
                 Ok(())
             }
@@ -428,17 +431,17 @@ impl Client {
             self.keepalive.session(parameters);
         }
         match self.stage {
-            Stage::Describing => {
+            ConversationStage::Describing => {
                 if response.body.is_empty() {
                     return Err(Failure::Senseless("answers DESCRIBE without a description"));
                 }
                 self.base = place::base(&self.url, &response.headers);
                 self.description = Description::parse(&response.body);
                 self.aggregate = place::control(&self.base, self.description.control.as_deref());
-                self.stage = Stage::Described;
+                self.stage = ConversationStage::Described;
                 self.happenings.push_back(Happening::Described(self.description.clone()));
             }
-            Stage::SettingUp(index) => {
+            ConversationStage::SettingUp(index) => {
                 let Some(medium) = self.media.get_mut(index) else { return Ok(()) };
                 let header = response.headers.get("Transport");
                 let route =
@@ -448,8 +451,8 @@ impl Client {
                 self.expect(index, wish, route);
                 self.set_up_next(index + 1);
             }
-            Stage::Starting => {
-                self.stage = Stage::Playing;
+            ConversationStage::Starting => {
+                self.stage = ConversationStage::Playing;
                 self.due = Some(now + self.keepalive.every());
                 let starts = starts(response.headers.get("RTP-Info"), &self.media);
                 self.happenings.push_back(Happening::Playing(starts));

@@ -114,26 +114,26 @@ pub enum Nonsense {
 }
 
 #[derive(Debug)]
-enum Start {
+enum StartLine {
     Response { status: u16, reason: String },
     Request { method: String },
 }
 
 #[derive(Debug)]
-enum State {
+enum ParserState {
     /// Between messages.
     Idle,
     /// Lines of a header come.
-    Head { start: Start, headers: Headers, lines: usize },
+    Head { start: StartLine, headers: Headers, lines: usize },
     /// Its body comes.
-    Body { start: Start, headers: Headers, length: usize },
+    Body { start: StartLine, headers: Headers, length: usize },
 }
 
 /// See the module's contract.
 #[derive(Debug)]
 pub(super) struct Messages {
     buffer: BytesMut,
-    state: State,
+    state: ParserState,
     /// Channels on which packets may come; none before SETUP.
     channels: Vec<u8>,
     stray: usize,
@@ -141,7 +141,7 @@ pub(super) struct Messages {
 
 impl Default for Messages {
     fn default() -> Self {
-        Self { buffer: BytesMut::new(), state: State::Idle, channels: Vec::new(), stray: 0 }
+        Self { buffer: BytesMut::new(), state: ParserState::Idle, channels: Vec::new(), stray: 0 }
     }
 }
 
@@ -159,40 +159,40 @@ impl Messages {
     /// The next whole message or packet.
     pub(super) fn take(&mut self) -> Result<Option<Incoming>, Nonsense> {
         loop {
-            match std::mem::replace(&mut self.state, State::Idle) {
-                State::Idle => match self.begin()? {
+            match std::mem::replace(&mut self.state, ParserState::Idle) {
+                ParserState::Idle => match self.begin()? {
                     Begun::Packet(packet) => return Ok(Some(packet)),
                     Begun::Message(start) => {
-                        self.state = State::Head { start, headers: Headers::default(), lines: 0 };
+                        self.state = ParserState::Head { start, headers: Headers::default(), lines: 0 };
                     }
                     Begun::Nothing => return Ok(None),
                 },
-                State::Head { start, mut headers, lines } => {
+                ParserState::Head { start, mut headers, lines } => {
                     let Some(line) = self.line()? else {
-                        self.state = State::Head { start, headers, lines };
+                        self.state = ParserState::Head { start, headers, lines };
                         return Ok(None);
                     };
                     if line.is_empty() {
                         let length = length(&headers)?;
-                        self.state = State::Body { start, headers, length };
+                        self.state = ParserState::Body { start, headers, length };
                     } else if lines >= MOST_LINES {
                         return Err(Nonsense::Lines);
                     } else {
                         headers.line(&line);
-                        self.state = State::Head { start, headers, lines: lines + 1 };
+                        self.state = ParserState::Head { start, headers, lines: lines + 1 };
                     }
                 }
-                State::Body { start, headers, length } => {
+                ParserState::Body { start, headers, length } => {
                     if self.buffer.len() < length {
-                        self.state = State::Body { start, headers, length };
+                        self.state = ParserState::Body { start, headers, length };
                         return Ok(None);
                     }
                     let body = Bytes::copy_from_slice(&self.buffer.split_to(length));
                     return Ok(Some(match start {
-                        Start::Response { status, reason } => {
+                        StartLine::Response { status, reason } => {
                             Incoming::Response(Response { status, reason, headers, body })
                         }
-                        Start::Request { method } => Incoming::Request(Request { method, headers }),
+                        StartLine::Request { method } => Incoming::Request(Request { method, headers }),
                     }));
                 }
             }
@@ -205,12 +205,12 @@ impl Messages {
             let Some(first) = self.buffer.first().copied() else { return Ok(Begun::Nothing) };
             match first {
                 b'$' => match self.packet() {
-                    Frame::Whole(packet) => {
+                    ParsedFrame::Whole(packet) => {
                         self.stray = 0;
                         return Ok(Begun::Packet(packet));
                     }
-                    Frame::Incomplete => return Ok(Begun::Nothing),
-                    Frame::Doubtful => self.skip()?,
+                    ParsedFrame::Incomplete => return Ok(Begun::Nothing),
+                    ParsedFrame::Doubtful => self.skip()?,
                 },
                 b'\r' | b'\n' => self.buffer.advance(1),
                 b'A'..=b'Z' | b'a'..=b'z' if looks_like_a_line(&self.buffer) => {
@@ -245,24 +245,26 @@ impl Messages {
         if self.stray > MOST_STRAY { Err(Nonsense::Stray) } else { Ok(()) }
     }
 
-    fn packet(&mut self) -> Frame {
-        let Some(&[_, channel, high, low]) = self.buffer.first_chunk::<4>() else { return Frame::Incomplete };
+    fn packet(&mut self) -> ParsedFrame {
+        let Some(&[_, channel, high, low]) = self.buffer.first_chunk::<4>() else {
+            return ParsedFrame::Incomplete;
+        };
         let length = usize::from(u16::from_be_bytes([high, low]));
         // While lost, only what looks like RTP or RTCP (version 2, RFC 3550 §5.1) on a channel of ours is a packet.
         if self.stray > 0 {
             match self.buffer.get(4) {
-                None => return Frame::Incomplete,
+                None => return ParsedFrame::Incomplete,
                 Some(byte) if byte & 0xc0 != 0x80 || !self.channels.contains(&channel) => {
-                    return Frame::Doubtful;
+                    return ParsedFrame::Doubtful;
                 }
                 Some(_) => {}
             }
         }
         if self.buffer.len() < 4 + length {
-            return Frame::Incomplete;
+            return ParsedFrame::Incomplete;
         }
         self.buffer.advance(4);
-        Frame::Whole(Incoming::Packet { channel, data: self.buffer.split_to(length).freeze() })
+        ParsedFrame::Whole(Incoming::Packet { channel, data: self.buffer.split_to(length).freeze() })
     }
 
     /// The next line without its end.
@@ -277,11 +279,11 @@ impl Messages {
 
 enum Begun {
     Packet(Incoming),
-    Message(Start),
+    Message(StartLine),
     Nothing,
 }
 
-enum Frame {
+enum ParsedFrame {
     Whole(Incoming),
     Incomplete,
     Doubtful,
@@ -301,17 +303,17 @@ fn looks_like_a_line(bytes: &[u8]) -> bool {
         .all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))
 }
 
-fn start(line: &str) -> Option<Start> {
+fn start(line: &str) -> Option<StartLine> {
     let (first, rest) = line.split_once(' ')?;
     if first.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("RTSP/")) {
         let rest = rest.trim_start();
         let (status, reason) = rest.split_once(' ').unwrap_or((rest, ""));
         let status = status.trim().parse().ok().filter(|status| (100..1000).contains(status))?;
-        return Some(Start::Response { status, reason: phrase(reason) });
+        return Some(StartLine::Response { status, reason: phrase(reason) });
     }
     let version = rest.rsplit(' ').next()?;
     let is_method = first.len() <= 32 && first.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-    (is_method && version.starts_with("RTSP/")).then(|| Start::Request { method: first.to_owned() })
+    (is_method && version.starts_with("RTSP/")).then(|| StartLine::Request { method: first.to_owned() })
 }
 
 /// A peer's words as they may stand in a log line.

@@ -56,7 +56,7 @@ impl Media {
 
 /// One medium while its lines come.
 #[derive(Default)]
-struct Draft {
+struct MediaDraft {
     media: Media,
     payload_types: Vec<u8>,
     maps: Vec<(u8, String)>,
@@ -69,14 +69,14 @@ impl Description {
         let text = String::from_utf8_lossy(text);
         let mut description = Self::default();
         let mut common = None;
-        let mut drafts: Vec<Draft> = Vec::new();
+        let mut drafts: Vec<MediaDraft> = Vec::new();
         for line in text.split(['\n', '\r']).map(str::trim).filter(|line| line.len() <= LONGEST_LINE) {
             let Some((key, value)) = line.split_once('=') else { continue };
             let value = value.trim();
             let full = drafts.len() == MOST_MEDIA;
             match (key.trim(), drafts.last_mut()) {
                 ("m" | "M", _) if full => break,
-                ("m" | "M", _) => drafts.push(Draft::new(value, common)),
+                ("m" | "M", _) => drafts.push(MediaDraft::new(value, common)),
                 ("c" | "C", Some(draft)) => draft.media.group = connection(value).or(draft.media.group),
                 ("c" | "C", None) => common = connection(value),
                 ("a" | "A", Some(draft)) => draft.attribute(value),
@@ -88,12 +88,12 @@ impl Description {
                 _ => {}
             }
         }
-        description.media = drafts.into_iter().map(Draft::finish).collect();
+        description.media = drafts.into_iter().map(MediaDraft::finish).collect();
         description
     }
 }
 
-impl Draft {
+impl MediaDraft {
     /// `video 49170/2 RTP/AVP 96 97` (RFC 8866 §5.14).
     fn new(value: &str, group: Option<(IpAddr, Option<u8>)>) -> Self {
         let mut words = value.split_ascii_whitespace();
