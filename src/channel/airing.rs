@@ -24,7 +24,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::media::{
+use amphi_media::{
     AAC_FRAME_SAMPLES, CellBatch, CellIndex, Grid, MediaTime, Runs, Slot, Timescale, VIDEO_TIMESCALE,
 };
 

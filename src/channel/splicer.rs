@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::media::{CellIndex, CodedCell, Grid, MediaTime};
+use amphi_media::{CellIndex, CodedCell, Grid, MediaTime};
 
 /// Live cells that may wait for their turn.
 const READY_LIMIT: usize = 8;
@@ -201,7 +201,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::media::TrackCell;
+    use amphi_media::TrackCell;
 
     const GRID: Grid = Grid::new(2000);
     const FIRST: CellIndex = CellIndex(900_000_000);

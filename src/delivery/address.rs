@@ -26,8 +26,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::percent::{self, PercentError};
-use crate::vod;
+use amphi_media::percent::{self, PercentError};
+use amphi_vod as vod;
 
 /// Wowza's default application instance: it means nothing here.
 const DEFAULT_INSTANCE: &str = "_definst_";

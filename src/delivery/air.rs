@@ -17,10 +17,10 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::delivery::AnswerCounts;
-use crate::media::{CellIndex, CodedCell, Grid, MediaTime, RungTracks, VIDEO_TIMESCALE};
-use crate::rtmp::{self, Shared, Timebase, TooLong};
-use crate::rtsp::{Packets, RungNumbers};
-use crate::tasks::Tasks;
+use amphi_media::{CellIndex, CodedCell, Grid, MediaTime, RungTracks, VIDEO_TIMESCALE};
+use amphi_protocol::rtmp::{self, Shared, Timebase, TooLong};
+use amphi_protocol::rtsp::{Packets, RungNumbers};
+use amphi_runtime::tasks::Tasks;
 use batch::{BatchReader, BatchWriter};
 use fanout::{FanoutGroups, Membership};
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 
-use crate::media::CellIndex;
+use amphi_media::CellIndex;
 
 /// Cells counted, from the newest back.
 const CELLS: usize = 8;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::meter::{Counter, Histogram};
+use amphi_media::meter::{Counter, Histogram};
 
 /// What an answer was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

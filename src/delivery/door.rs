@@ -6,7 +6,7 @@
 //! is not there.
 //!
 //! Today a door checks the keys of publishers and lets every player in. How many connections there may be, in all and
-//! from one address, is decided before anybody speaks: [`Places`](crate::http::Places).
+//! from one address, is decided before anybody speaks: [`Places`](amphi_http::Places).
 //!
 //! What does *not* belong here: what there is to play (`registry`), how a refusal is said in a protocol.
 
@@ -76,7 +76,7 @@ pub trait Door: Send + Sync + fmt::Debug {
     fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied>;
 
     /// What `user` has to answer before it may publish with a user name and a password, in the words of
-    /// [`authmod`](crate::rtmp::authmod); `None` where nobody can.
+    /// [`authmod`](amphi_protocol::rtmp::authmod); `None` where nobody can.
     fn challenge(&self, _user: &str) -> Option<String> {
         None
     }

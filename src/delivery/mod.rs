@@ -5,7 +5,7 @@
 //!
 //! Over HTTP ([`route`]) [`Delivery`] answers from a channel's newest [`Snapshot`](crate::store::Snapshot). Nothing is
 //! rendered, copied or waited for in such a request: an answer shares the bytes of the shelf. Recordings are read from their
-//! [`Mount`](crate::vod::Mount) when they are asked for.
+//! [`Mount`](amphi_vod::Mount) when they are asked for.
 //!
 //! [`Pages`] are what browsers open: the list of channels, players.
 //!

@@ -3,9 +3,9 @@
 
 use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 
-use crate::ladder::openh264::{Decoder, PictureView};
-use crate::ladder::scale::Scaler;
-use crate::media::{MediaTime, Picture, PictureSize};
+use amphi_ladder::openh264::{Decoder, PictureView};
+use amphi_ladder::scale::Scaler;
+use amphi_media::{MediaTime, Picture, PictureSize};
 
 /// Of 100. Text on slides shows ringing below 80.
 const QUALITY: u8 = 82;

@@ -30,12 +30,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::Registry;
 use super::air::AirReader;
-use crate::clock::WallClock;
-use crate::config::When;
-use crate::matrix::MatrixView;
-use crate::push::{PushBoard, PushState, PushStatus};
-use crate::retry::{BackOff, Urgency};
-use crate::rtmp::Target;
+use amphi_config::When;
+use amphi_control::matrix::MatrixView;
+use amphi_control::push::{PushBoard, PushState, PushStatus};
+use amphi_media::clock::WallClock;
+use amphi_media::retry::{BackOff, Urgency};
+use amphi_protocol::rtmp::Target;
 use wire::{PushConnection, PushFault};
 
 /// How long a push goes on after it was last wanted.
@@ -187,7 +187,7 @@ impl PushTask {
         let mut matrix = self.matrix.clone();
         let unwanted = lingering(&mut matrix, &channel, when);
         tokio::pin!(unwanted);
-        let mut pace: Option<(Instant, crate::media::MediaTime)> = None;
+        let mut pace: Option<(Instant, amphi_media::MediaTime)> = None;
         loop {
             let cells = tokio::select! {
                 () = self.shutdown.cancelled() => return PushEnd::Shutdown,

@@ -11,8 +11,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
 
-use crate::media::MediaTime;
-use crate::vod::{Mount, RecordedSample, SampleBatch, SampleCursor, VodFault};
+use amphi_media::MediaTime;
+use amphi_vod::{Mount, RecordedSample, SampleBatch, SampleCursor, VodFault};
 
 /// See the module's text.
 pub(super) struct RecordedFeed {

@@ -9,9 +9,9 @@ use tokio::time::timeout;
 
 use super::address::{StreamRef, before_rung, before_stream_file};
 use super::air::AirReader;
-use crate::media::Grid;
 use crate::store::{ShelfReader, Snapshot};
-use crate::vod::Mount;
+use amphi_media::Grid;
+use amphi_vod::Mount;
 
 /// How long a viewer waits for a channel that is being started, whatever the protocol.
 const WARM_UP: Duration = Duration::from_secs(4);

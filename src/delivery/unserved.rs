@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use http::StatusCode;
 use tracing::{debug, warn};
 
-use crate::log;
-use crate::rtsp::Refusal;
-use crate::vod::VodFault;
-use crate::workshop::Refused;
+use amphi_protocol::rtsp::Refusal;
+use amphi_runtime::log;
+use amphi_runtime::workshop::Refused;
+use amphi_vod::VodFault;
 
 /// As the one who asked is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,9 +11,9 @@ use super::listeners::Addresses;
 use super::settings::names;
 use super::shared::ServerContext;
 use super::watchman::WatchOutputs;
-use crate::admin::insight::Insight;
-use crate::admin::{self, AdminState, HealthWatch, Rehearsals, ReloadOrder, Tokens, console};
-use crate::config;
+use amphi_admin::insight::Insight;
+use amphi_admin::{self as admin, AdminState, HealthWatch, Rehearsals, ReloadOrder, Tokens, console};
+use amphi_config as config;
 
 /// What it has of others.
 pub(super) struct AdminPort {

@@ -9,7 +9,7 @@ use anyhow::Context;
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::config::Config;
+use amphi_config::Config;
 
 /// A new channel's waiting video is coded before the answer comes.
 const PATIENCE: Duration = Duration::from_secs(300);

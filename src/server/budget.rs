@@ -4,9 +4,9 @@
 //! publishers get the rest, so that whatever they do the admin port answers and state is saved. A player of RTSP over UDP
 //! takes five, a connection and two pairs of ports; the pairs are taken from the same places as connections.
 
-use crate::config::Config;
-use crate::http::CONTROL_CONNECTIONS;
-use crate::vod::OPEN_MAX;
+use amphi_config::Config;
+use amphi_http::CONTROL_CONNECTIONS;
+use amphi_vod::OPEN_MAX;
 
 /// State, audit log, log, calendar, webhooks, resolver, the runtime's own, what libraries open for a moment.
 const OWN: u64 = 64;
@@ -126,16 +126,16 @@ mod tests {
     fn what_the_configuration_names_is_counted() {
         let mut config = config(20_000);
         let before = Budget::new(None, &config).reserve;
-        config.sources = vec![crate::config::Source::default(); 30];
+        config.sources = vec![amphi_config::Source::default(); 30];
         assert_eq!(Budget::new(None, &config).reserve, before + 180);
-        config.vods = vec![crate::config::Vod::default(); 2];
+        config.vods = vec![amphi_config::Vod::default(); 2];
         assert_eq!(Budget::new(None, &config).reserve, before + 180 + 2 * (MOUNT + OPEN_MAX));
     }
 
     #[test]
     fn mounts_keep_fewer_recordings_open_where_there_is_little_room() {
         let mut config = config(500);
-        config.vods = vec![crate::config::Vod::default(); 4];
+        config.vods = vec![amphi_config::Vod::default(); 4];
         let open_max = |limit| Budget::new(Some(limit), &config).open_max;
         assert_eq!([open_max(100), open_max(65_536)], [OPEN_MIN, OPEN_MAX]);
         let between = open_max(4096);
@@ -150,7 +150,7 @@ mod tests {
             mounts in 0_usize..6,
         ) {
             let mut config = config(connections);
-            config.vods = vec![crate::config::Vod::default(); mounts];
+            config.vods = vec![amphi_config::Vod::default(); mounts];
             let budget = Budget::new(Some(limit), &config);
             prop_assert!(budget.reserve + budget.pages + budget.places <= limit, "{:?}", budget);
             prop_assert!(budget.places <= u64::from(connections));

@@ -13,13 +13,13 @@ use super::connection::LadderConnection;
 use crate::channel::{
     Airing, AiringOptions, AiringStep, CellChoice, Decision, SampleOrigin, Splicer, SplicerOptions, Why,
 };
-use crate::clock::Clocks;
-use crate::container::fmp4;
 use crate::delivery::Air;
-use crate::ladder::{LadderNews, WaitingLoop};
-use crate::matrix::{MatrixHandle, OnAir, SourceState, SourceStatus};
-use crate::media::{CellBatch, CellIndex, CodedCell, Grid, Segment};
 use crate::store::{PublishedRung, ShelfWriter};
+use amphi_container::fmp4;
+use amphi_control::matrix::{MatrixHandle, OnAir, SourceState, SourceStatus};
+use amphi_ladder::{LadderNews, WaitingLoop};
+use amphi_media::clock::Clocks;
+use amphi_media::{CellBatch, CellIndex, CodedCell, Grid, Segment};
 
 /// Everything that a channel's task needs.
 pub(super) struct ChannelTask {
@@ -317,7 +317,7 @@ fn segment(rung: &PublishedRung, cell: &CodedCell) -> Segment {
 }
 
 /// The options of a channel from its configuration.
-pub(super) fn options(channel: &crate::config::Channel, grid: Grid, window: usize) -> SplicerOptions {
+pub(super) fn options(channel: &amphi_config::Channel, grid: Grid, window: usize) -> SplicerOptions {
     SplicerOptions {
         grid,
         deadline: Duration::from_millis(u64::from(channel.live_deadline_ms)),

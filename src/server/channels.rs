@@ -11,12 +11,12 @@ use super::inventory::ChannelEntry;
 use super::painter::Painter;
 use super::shared::ServerContext;
 use super::stage::{Stage, TaskSpec};
-use crate::config::{self, Config};
-use crate::container::fmp4::{InitError, init_section};
 use crate::delivery::{self, AirTiming, Delivery};
-use crate::ladder::{LadderSpec, WaitingLoop};
-use crate::media::{Parts, RungTracks};
 use crate::store::{self, PublishedRung};
+use amphi_config::{self as config, Config};
+use amphi_container::fmp4::{InitError, init_section};
+use amphi_ladder::{LadderSpec, WaitingLoop};
+use amphi_media::{Parts, RungTracks};
 
 /// How long before a channel's start RTMP's clock begins: longer than any window.
 const RTMP_LEAD: Duration = Duration::from_secs(600);

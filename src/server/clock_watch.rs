@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::alarm::{AlarmKind, Condition};
-use crate::clock::{self, Clocks};
+use amphi_control::alarm::{AlarmKind, Condition};
+use amphi_media::clock::{self, Clocks};
 
 /// A step beyond this is said in the log: a leap second is not.
 const SAID: i64 = 1_050_000_000;

@@ -14,11 +14,11 @@ use tracing::{error, info_span, warn};
 use super::shared::ServerContext;
 use super::stage::{Stage, TaskSpec};
 use super::stopping::Stopping;
-use crate::clock::{Clock, Leap};
-use crate::ladder::{LadderNews, LadderSpec, LiveLadder, openh264};
-use crate::log;
-use crate::matrix::{MatrixHandle, MatrixView};
-use crate::tasks::{Pauses, Tasks};
+use amphi_control::matrix::{MatrixHandle, MatrixView};
+use amphi_ladder::{LadderNews, LadderSpec, LiveLadder, openh264};
+use amphi_media::clock::{Clock, Leap};
+use amphi_runtime::log;
+use amphi_runtime::tasks::{Pauses, Tasks};
 
 use super::connection::LadderConnection;
 use super::holds::Holds;

@@ -2,8 +2,8 @@
 
 use tokio::sync::{broadcast, watch};
 
-use crate::ladder::LadderNews;
-use crate::matrix::SourceStatus;
+use amphi_control::matrix::SourceStatus;
+use amphi_ladder::LadderNews;
 
 /// As the conductor hands it over to the channel.
 #[derive(Clone, Debug)]

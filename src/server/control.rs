@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::settings::{layout, zone};
 use super::stage::{Stage, TaskSpec};
-use crate::audit::{self, Action, AuditLog, Entry};
-use crate::clock::Clocks;
-use crate::config::Config;
-use crate::matrix::{self, FileStore, MatrixHandle, OnExpiry, Override};
+use amphi_config::Config;
+use amphi_control::audit::{self, Action, AuditLog, Entry};
+use amphi_control::matrix::{self, FileStore, MatrixHandle, OnExpiry, Override};
+use amphi_media::clock::Clocks;
 
 /// Both end when nobody can talk to them any more.
 pub(super) fn spawn(config: &Config, clocks: &Clocks, stage: &mut Stage) -> (MatrixHandle, AuditLog) {

@@ -10,11 +10,11 @@ use anyhow::Context;
 use bytes::Bytes;
 use tracing::{info, warn};
 
-use crate::clock::{Clock, Clocks};
-use crate::config::{Alarm, Audio, Channel, Config, Ladder, Rung, Secret, Source, Transport, Vod};
-use crate::container::clip::Clip;
-use crate::simulator::{SimulatedFault, Simulator, SimulatorOptions, Spares};
-use crate::tasks::Tasks;
+use amphi_config::{Alarm, Audio, Channel, Config, Ladder, Rung, Secret, Source, Transport, Vod};
+use amphi_container::clip::Clip;
+use amphi_media::clock::{Clock, Clocks};
+use amphi_runtime::tasks::Tasks;
+use amphi_simulator::{SimulatedFault, Simulator, SimulatorOptions, Spares};
 
 use super::halls::Halls;
 use super::start::Server;

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::clock::WallClock;
-use crate::config::{Config, Rule, Schedule, Secret};
-use crate::media::MediaTime;
-use crate::simulator::opencast::{Opencast, OpencastLecture, OpencastOptions, Version};
+use amphi_config::{Config, Rule, Schedule, Secret};
+use amphi_media::MediaTime;
+use amphi_media::clock::WallClock;
+use amphi_simulator::opencast::{Opencast, OpencastLecture, OpencastOptions, Version};
 
 /// From lecture to lecture on one channel.
 const ROUND: Duration = Duration::from_secs(240);

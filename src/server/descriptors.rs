@@ -4,7 +4,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{info, warn};
 
 use super::budget::Budget;
-use crate::config::Config;
+use amphi_config::Config;
 
 /// Raises the soft limit of descriptors to the hard one, and divides what there is.
 pub(super) fn divide(config: &Config) -> Budget {

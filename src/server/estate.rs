@@ -19,11 +19,11 @@ use super::settings::{layout, zone};
 use super::shared::ServerContext;
 use super::stage::{STAGE_PATIENCE, Stage};
 use super::{channels, descriptors, mounts, pushes, sources, waiting};
-use crate::config::{self, Config, Difference, Ending, Part};
 use crate::delivery;
-use crate::ladder::{LadderSpec, WaitingLoop};
-use crate::matrix::{By, ChannelView};
-use crate::push::PushState;
+use amphi_config::{self as config, Config, Difference, Ending, Part};
+use amphi_control::matrix::{By, ChannelView};
+use amphi_control::push::PushState;
+use amphi_ladder::{LadderSpec, WaitingLoop};
 
 /// A mount whose recordings were read so lately is watched: players keep up to a minute.
 const PLAYED: Duration = Duration::from_secs(60);

@@ -11,8 +11,8 @@ use axum::http::StatusCode;
 use axum::routing::{get, post, put};
 
 use super::halls::Halls;
-use crate::simulator::SimulatedFault;
-use crate::tasks::Tasks;
+use amphi_runtime::tasks::Tasks;
+use amphi_simulator::SimulatedFault;
 
 /// The routes, to stand beside the REST routes.
 pub(super) fn router(halls: Arc<Halls>, tasks: Tasks) -> Router {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::simulator::{SimulatedFault, Simulator};
+use amphi_simulator::{SimulatedFault, Simulator};
 
 /// The simulated halls, by their sources' names.
 #[derive(Debug, Default)]

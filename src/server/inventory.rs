@@ -6,11 +6,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::connection::LadderConnection;
-use crate::config::{Secret, Transport};
-use crate::feed::FeedWriter;
-use crate::ladder::{LadderSpec, WaitingLoop};
-use crate::matrix::SourceStatus;
-use crate::source::{Inlet, SourceGauges};
+use amphi_config::{Secret, Transport};
+use amphi_control::matrix::SourceStatus;
+use amphi_ladder::{LadderSpec, WaitingLoop};
+use amphi_media::feed::FeedWriter;
+use amphi_source::{Inlet, SourceGauges};
 
 /// What the conductor, the watchman and the metrics see of the estate.
 #[derive(Clone, Default)]

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use amphi_media::Lock;
 
-use crate::clock::Clocks;
-use crate::ladder::LadderMeter;
-use crate::media::MediaTime;
-use crate::meter::Gauge;
-use crate::schedule::SignsOfLife;
+use amphi_control::schedule::SignsOfLife;
+use amphi_ladder::LadderMeter;
+use amphi_media::MediaTime;
+use amphi_media::clock::Clocks;
+use amphi_media::meter::Gauge;
 
 /// Which ladder: channels that show the same source through the same ladder with the same patience share one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

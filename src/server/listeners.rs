@@ -12,11 +12,11 @@ use super::media_port::{self, Gate, Speakers};
 use super::shared::ServerContext;
 use super::stage::{Stage, TaskSpec};
 use super::wowza_port;
-use crate::admin::wowza;
-use crate::config::Config;
 use crate::delivery::Delivery;
-use crate::http::{self, Limits, Places, Port};
-use crate::meter::Note;
+use amphi_admin::wowza;
+use amphi_config::Config;
+use amphi_http::{self as http, Limits, Places, Port};
+use amphi_media::meter::Note;
 
 /// Where the server listens, once it does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

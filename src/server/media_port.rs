@@ -15,16 +15,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::inventory::Inventory;
-use crate::clock::Clock;
 use crate::delivery::{
     AccessAction, AccessDenied, AccessRequest, Delivery, Door, Protocol, PublishedStream, Publishing,
     RtmpPort, RtspPort,
 };
-use crate::http::{self, Attempts, Credential, Limits, Places, Port};
-use crate::media::Track;
-use crate::rtmp::authmod::Challenger;
-use crate::rtmp::{Frame, SNIFF_MAX, Sniffed, shows_key, sniff};
-use crate::source::Publication;
+use amphi_http::{self as http, Attempts, Credential, Limits, Places, Port};
+use amphi_media::Track;
+use amphi_media::clock::Clock;
+use amphi_protocol::rtmp::authmod::Challenger;
+use amphi_protocol::rtmp::{Frame, SNIFF_MAX, Sniffed, shows_key, sniff};
+use amphi_source::Publication;
 
 /// A connection must begin to speak within this.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -14,17 +14,17 @@ use tokio::sync::watch;
 
 use super::ladders::LadderState;
 use super::shared::ServerContext;
-use crate::alarm::Alarm;
 use crate::delivery::{AnswerKind, Speaks};
-use crate::http::{Credential, Places};
-use crate::log;
-use crate::media::Grid;
-use crate::meter::Histogram;
-use crate::push::PushState;
-use crate::source::SourceGauges;
 use crate::store::Snapshot;
-use crate::tasks::{TaskState, TaskView};
-use crate::vod::Mount;
+use amphi_control::alarm::Alarm;
+use amphi_control::push::PushState;
+use amphi_http::{Credential, Places};
+use amphi_media::Grid;
+use amphi_media::meter::Histogram;
+use amphi_runtime::log;
+use amphi_runtime::tasks::{TaskState, TaskView};
+use amphi_source::SourceGauges;
+use amphi_vod::Mount;
 
 /// Reads everything when it is asked.
 struct Measures {

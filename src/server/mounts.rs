@@ -2,9 +2,9 @@
 
 use tracing::info;
 
-use crate::config;
 use crate::delivery::Delivery;
-use crate::vod::{Mount, MountSettings};
+use amphi_config as config;
+use amphi_vod::{Mount, MountSettings};
 
 /// Serves the recordings of these mounts, each of which keeps so many open; those that run as they should are left alone.
 pub(super) fn mount(vods: &[config::Vod], open_max: u64, delivery: &Delivery) {

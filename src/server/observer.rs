@@ -13,12 +13,12 @@ use super::ladders::{LadderState, Ladders};
 use super::shared::ServerContext;
 use super::stage::{Stage, TaskSpec};
 use super::thumbnails::ThumbnailCache;
-use crate::admin::attendance::{Attendance, Count, Viewers};
-use crate::admin::insight::{ChannelVitals, Insight, RungVitals, SourceVitals, Vitals};
-use crate::clock::Clocks;
 use crate::delivery::Delivery;
-use crate::media::MediaTime;
-use crate::source::SourceGauges;
+use amphi_admin::attendance::{Attendance, Count, Viewers};
+use amphi_admin::insight::{ChannelVitals, Insight, RungVitals, SourceVitals, Vitals};
+use amphi_media::MediaTime;
+use amphi_media::clock::Clocks;
+use amphi_source::SourceGauges;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(500);

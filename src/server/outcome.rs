@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use super::inventory::Inventory;
 use super::ladders::{LadderKey, LadderState};
-use crate::alarm::{AlarmKind, Condition, Faults, Outcome, Reading};
 use crate::delivery::Registry;
-use crate::matrix::{ChannelView, MatrixHandle, MatrixView, SourceOutcome, SourceState};
-use crate::media::{CellIndex, MediaTime};
 use crate::store::RenditionSnapshot;
+use amphi_control::alarm::{AlarmKind, Condition, Faults, Outcome, Reading};
+use amphi_control::matrix::{ChannelView, MatrixHandle, MatrixView, SourceOutcome, SourceState};
+use amphi_media::{CellIndex, MediaTime};
 
 /// Cells that the newest segment may be old, beyond the time that a live cell is waited for.
 const OLD: u32 = 2;
@@ -196,7 +196,7 @@ pub(super) fn stale_conditions(stale: &[(String, String)]) -> impl Iterator<Item
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::{By, Desired, OnAir};
+    use amphi_control::matrix::{By, Desired, OnAir};
 
     const NOON: MediaTime = MediaTime::from_nanos(1_795_000_000_000_000_000);
 

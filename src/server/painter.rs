@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Span, error, info};
 
 use super::waiting::code_file;
-use crate::agenda::Plan;
-use crate::clock::WallClock;
-use crate::ladder::sign::Words;
-use crate::ladder::{LadderSpec, WaitingLoop};
-use crate::matrix::{MatrixHandle, Notice};
-use crate::media::MediaTime;
+use amphi_control::agenda::Plan;
+use amphi_control::matrix::{MatrixHandle, Notice};
+use amphi_ladder::sign::Words;
+use amphi_ladder::{LadderSpec, WaitingLoop};
+use amphi_media::MediaTime;
+use amphi_media::clock::WallClock;
 
 /// Between two codings.
 const SELDOM: Duration = Duration::from_secs(60);

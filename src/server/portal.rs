@@ -10,11 +10,11 @@ use tracing::debug;
 
 use super::shared::ServerContext;
 use super::stage::{Stage, TaskSpec};
-use crate::agenda::Plan;
-use crate::clock::WallClock;
 use crate::delivery::{Delivery, portal};
-use crate::matrix::MatrixHandle;
-use crate::vod::Listed;
+use amphi_control::agenda::Plan;
+use amphi_control::matrix::MatrixHandle;
+use amphi_media::clock::WallClock;
+use amphi_vod::Listed;
 
 /// Between two looks at the matrix, the plan and the clock.
 const EVERY: Duration = Duration::from_secs(1);

@@ -7,9 +7,9 @@ use tracing::info_span;
 
 use super::shared::ServerContext;
 use super::stage::{Stage, TaskSpec};
-use crate::config;
 use crate::delivery::PushTask;
-use crate::rtmp::Target;
+use amphi_config as config;
+use amphi_protocol::rtmp::Target;
 
 /// The task of a push.
 pub(super) fn start(push: &config::Push, shared: &ServerContext, stage: &mut Stage) -> anyhow::Result<()> {

@@ -17,18 +17,18 @@ use super::inventory::Inventory;
 use super::settings::zone;
 use super::shared::ServerContext;
 use super::stage::{Stage, TaskSpec};
-use crate::admin::Rehearsals;
-use crate::agenda::Plan;
-use crate::alarm::Condition;
-use crate::clock::{Clock, Clocks};
-use crate::config::Config;
-use crate::feed::{FeedItem, FeedReader};
-use crate::ladder::Inspector;
-use crate::matrix::{SourceState, SourceStatus};
-use crate::media::MediaTime;
-use crate::rehearsal::{
+use amphi_admin::Rehearsals;
+use amphi_config::Config;
+use amphi_control::agenda::Plan;
+use amphi_control::alarm::Condition;
+use amphi_control::matrix::{SourceState, SourceStatus};
+use amphi_control::rehearsal::{
     Archive, Check, Facts, Preflight, Rehearsal, RehearsalState, Signs, Tally, next_rehearsal, time_of_day,
 };
+use amphi_ladder::Inspector;
+use amphi_media::MediaTime;
+use amphi_media::clock::{Clock, Clocks};
+use amphi_media::feed::{FeedItem, FeedReader};
 
 /// How long a source may take to answer and send its first IDR picture.
 const ANSWER: Duration = Duration::from_secs(15);

@@ -12,10 +12,10 @@ use std::time::Duration;
 use tracing::error;
 
 use super::start::Server;
-use crate::admin::{ReloadAnswer, ReloadOrder, ReloadRefused};
-use crate::alarm::{AlarmKind, Condition};
-use crate::audit::{Action, Entry};
-use crate::config::{Config, Difference, Ending, Part};
+use amphi_admin::{ReloadAnswer, ReloadOrder, ReloadRefused};
+use amphi_config::{Config, Difference, Ending, Part};
+use amphi_control::alarm::{AlarmKind, Condition};
+use amphi_control::audit::{Action, Entry};
 
 /// A file is read when it has not changed for so long: an editor may be writing.
 const SETTLED: Duration = Duration::from_millis(150);

@@ -9,9 +9,9 @@ use futures_util::FutureExt;
 use super::reload::Reloader;
 use super::signals::{Signal, Signals};
 use super::start::Server;
-use crate::clock::Clocks;
-use crate::config::Config;
-use crate::tasks::Tasks;
+use amphi_config::Config;
+use amphi_media::clock::Clocks;
+use amphi_runtime::tasks::Tasks;
 
 /// Serves the configuration at `path` until a signal comes; takes a changed file over.
 pub async fn run(path: &Path) -> anyhow::Result<()> {
@@ -47,7 +47,7 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
         // A fault of ours in it ends nothing that runs.
         let reloaded = AssertUnwindSafe(reloader.reload(&mut server, order)).catch_unwind().await;
         if let Err(panic) = reloaded {
-            reloader.fell(&server, &crate::log::why(&*panic));
+            reloader.fell(&server, &amphi_runtime::log::why(&*panic));
         }
     }
     server.end().await;

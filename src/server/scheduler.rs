@@ -16,18 +16,18 @@ use tracing::{debug, error, info, warn};
 
 use super::shared::ServerContext;
 use super::stage::{Stage, TaskSpec};
-use crate::agenda::{Conflict, ConflictKind, Plan};
-use crate::alarm::{AlarmKind, Condition};
-use crate::audit::{Action, AuditLog, Entry};
-use crate::clock::WallClock;
-use crate::config::{Config, Schedule, Secret};
-use crate::matrix::{Applied, MatrixError, MatrixHandle, Scheduled};
-use crate::media::{ChannelName, MediaTime};
-use crate::meter::Note;
-use crate::retry::Retry;
-use crate::schedule::{
+use amphi_config::{Config, Schedule, Secret};
+use amphi_control::agenda::{Conflict, ConflictKind, Plan};
+use amphi_control::alarm::{AlarmKind, Condition};
+use amphi_control::audit::{Action, AuditLog, Entry};
+use amphi_control::matrix::{Applied, MatrixError, MatrixHandle, Scheduled};
+use amphi_control::schedule::{
     Cabinet, Client, Desk, FeedFault, Harvest, Kept, Overrun, Part, Settings, SignsOfLife, Trouble, Wish,
 };
+use amphi_media::clock::WallClock;
+use amphi_media::meter::Note;
+use amphi_media::retry::Retry;
+use amphi_media::{ChannelName, MediaTime};
 
 /// The longest sleep: the clock may move against the runtime's.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);

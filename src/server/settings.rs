@@ -5,10 +5,10 @@ use axum::http::uri::Authority;
 use jiff::tz::TimeZone;
 use tracing::error;
 
-use crate::alarm::Thresholds;
-use crate::config::{self, Config};
-use crate::matrix::{ChannelLayout, Layout};
-use crate::schedule;
+use amphi_config::{self as config, Config};
+use amphi_control::alarm::Thresholds;
+use amphi_control::matrix::{ChannelLayout, Layout};
+use amphi_control::schedule;
 
 /// The zone in which people of this site tell the time.
 pub(super) fn zone(config: &Config) -> TimeZone {

@@ -7,16 +7,16 @@ use tokio::sync::watch;
 use super::holds::Holds;
 use super::inventory::Inventory;
 use super::ladders::Ladders;
-use crate::agenda::Plan;
-use crate::audit::AuditLog;
-use crate::clock::Clocks;
-use crate::config::Config;
 use crate::delivery::{Delivery, Pages, Showing};
-use crate::http::Attempts;
-use crate::matrix::MatrixHandle;
-use crate::media::Grid;
-use crate::push::PushBoard;
-use crate::tasks::Tasks;
+use amphi_config::Config;
+use amphi_control::agenda::Plan;
+use amphi_control::audit::AuditLog;
+use amphi_control::matrix::MatrixHandle;
+use amphi_control::push::PushBoard;
+use amphi_http::Attempts;
+use amphi_media::Grid;
+use amphi_media::clock::Clocks;
+use amphi_runtime::tasks::Tasks;
 
 /// See the module's text.
 #[derive(Clone)]

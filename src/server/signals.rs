@@ -147,7 +147,7 @@ fn end_at_once_next_time() {
             _ = terminate.recv() => {}
         }
         warn!("ended at once by a second signal");
-        crate::log::flush(crate::log::LAST_LINES);
+        amphi_runtime::log::flush(amphi_runtime::log::LAST_LINES);
         std::process::exit(1);
     });
 }

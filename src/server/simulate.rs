@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use crate::agenda::FeedFormat;
-use crate::clock::{MachineClock, WallClock};
-use crate::config::Config;
-use crate::schedule::simulate::{Simulation, instant, midnight, simulate as play};
-use crate::schedule::{Settings, calendar_json, ical};
+use amphi_config::Config;
+use amphi_control::agenda::FeedFormat;
+use amphi_control::schedule::simulate::{Simulation, instant, midnight, simulate as play};
+use amphi_control::schedule::{Settings, calendar_json, ical};
+use amphi_media::clock::{MachineClock, WallClock};
 
 use super::settings::layout;
 

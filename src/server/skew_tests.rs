@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::ladder::audio::{AudioCounts, AudioLane};
-use crate::ladder::lattice::Lattice;
-use crate::media::{
+use amphi_ladder::audio::{AudioCounts, AudioLane};
+use amphi_ladder::lattice::Lattice;
+use amphi_media::{
     AAC_FRAME_SAMPLES, AudioFormat, AudioSpecificConfig, AudioTrack, CellIndex, Grid, MediaTime, Slot,
     SourceFrame, Timescale, Track, TrackFormat,
 };
-use crate::source::timeline::{RtpInstant, Timeline};
+use amphi_source::timeline::{RtpInstant, Timeline};
 
 const FPS: u32 = 15;
 const GRID: Grid = Grid::new(2000);

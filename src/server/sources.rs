@@ -11,10 +11,10 @@ use tracing::info_span;
 use super::inventory::{GuardedInlet, SourceEntry};
 use super::shared::ServerContext;
 use super::stage::{Stage, TaskSpec};
-use crate::config;
-use crate::feed::FeedWriter;
-use crate::matrix::{MatrixHandle, SourceStatus};
-use crate::source::{Current, Inlet, SourceGauges, SourceTask};
+use amphi_config as config;
+use amphi_control::matrix::{MatrixHandle, SourceStatus};
+use amphi_media::feed::FeedWriter;
+use amphi_source::{Current, Inlet, SourceGauges, SourceTask};
 
 /// A supervised task for a source, and one that carries its news to the matrix.
 pub(super) fn start(

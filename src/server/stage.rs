@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, error, info_span, warn};
 
-use crate::tasks::{Tasks, Until};
+use amphi_runtime::tasks::{Tasks, Until};
 
 /// Tasks that end together.
 pub(super) struct Stage {
@@ -144,7 +144,7 @@ mod tests {
     async fn stages_that_do_not_end_are_left_behind_within_five_seconds() {
         let begun = Instant::now();
         let patience = ShutdownBudget::new();
-        let tasks = Tasks::new(std::sync::Arc::new(crate::clock::MachineClock));
+        let tasks = Tasks::new(std::sync::Arc::new(amphi_media::clock::MachineClock));
         for name in ["listeners", "sources", "channels", "ladders"] {
             let mut stage = Stage::new(name, &tasks);
             stage.supervise_until_done(TaskSpec::new(name), (), |()| Box::pin(std::future::pending()));

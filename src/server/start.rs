@@ -16,13 +16,13 @@ use super::watchman::WatchInputs;
 use super::{
     conductor, control, descriptors, metrics, observer, portal, rehearser, scheduler, thumbnails, watchman,
 };
-use crate::admin::ReloadOrder;
-use crate::alarm::{AlarmKind, Condition};
-use crate::audit::AuditLog;
-use crate::clock::Clocks;
-use crate::config::Config;
-use crate::meter::Note;
-use crate::tasks::Tasks;
+use amphi_admin::ReloadOrder;
+use amphi_config::Config;
+use amphi_control::alarm::{AlarmKind, Condition};
+use amphi_control::audit::AuditLog;
+use amphi_media::clock::Clocks;
+use amphi_media::meter::Note;
+use amphi_runtime::tasks::Tasks;
 
 /// A running server.
 pub struct Server {
@@ -183,9 +183,9 @@ mod tests {
             address.clear();
         }
         config.server.state_dir = state.path().to_owned();
-        let url = crate::config::Secret::new("rtsp://127.0.0.1:9/");
+        let url = amphi_config::Secret::new("rtsp://127.0.0.1:9/");
         config.sources =
-            vec![crate::config::Source { name: "hall".to_owned(), url, ..crate::config::Source::default() }];
+            vec![amphi_config::Source { name: "hall".to_owned(), url, ..amphi_config::Source::default() }];
         let clocks = Clocks::system();
         let tasks = Tasks::new(Arc::clone(&clocks.wall));
         let server = Server::start(config, clocks, tasks.clone(), None).await.expect("it starts");

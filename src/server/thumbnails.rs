@@ -24,15 +24,15 @@ use super::inventory::{Inventory, SourceEntry};
 use super::ladders::{LadderState, Ladders};
 use super::shared::ServerContext;
 use super::stage::{Stage, TaskSpec};
-use crate::admin::insight::{self, Thumbnail};
-use crate::clock::Clock;
 use crate::delivery::{PosterError, Registry, poster, thumbnail};
-use crate::feed::{FeedItem, FeedReader};
-use crate::matrix::{MatrixHandle, SourceState};
-use crate::media::{CodedCell, Grid, MediaTime, Picture, RungTracks, TrackFormat, h264};
-use crate::retry::Urgency;
-use crate::source::{SourceFault, glance};
-use crate::workshop::{Refused, Workshop};
+use amphi_admin::insight::{self, Thumbnail};
+use amphi_control::matrix::{MatrixHandle, SourceState};
+use amphi_media::clock::Clock;
+use amphi_media::feed::{FeedItem, FeedReader};
+use amphi_media::retry::Urgency;
+use amphi_media::{CodedCell, Grid, MediaTime, Picture, RungTracks, TrackFormat, h264};
+use amphi_runtime::workshop::{Refused, Workshop};
+use amphi_source::{SourceFault, glance};
 
 /// Pixels; twice what a phone shows.
 const WIDTH: u32 = 320;
@@ -118,7 +118,7 @@ impl ThumbnailCache {
         });
     }
 
-    fn meters(&self, source: &str) -> impl Iterator<Item = Arc<crate::ladder::LadderMeter>> {
+    fn meters(&self, source: &str) -> impl Iterator<Item = Arc<amphi_ladder::LadderMeter>> {
         let ladders = self.ladders.all().into_iter().filter(move |(key, _)| key.source == source);
         ladders.filter_map(|(_, state)| match state {
             LadderState::Runs(meter) => Some(meter),

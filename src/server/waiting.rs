@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::Context;
 use tracing::{error, info, info_span};
 
-use crate::config::{self, Config};
-use crate::container::clip::Clip;
-use crate::ladder::sign::Words;
-use crate::ladder::{LadderSpec, WaitingLoop};
-use crate::media::Grid;
+use amphi_config::{self as config, Config};
+use amphi_container::clip::Clip;
+use amphi_ladder::sign::Words;
+use amphi_ladder::{LadderSpec, WaitingLoop};
+use amphi_media::Grid;
 
 /// The ladder of a channel and its waiting loop, without words.
 pub(super) async fn code(

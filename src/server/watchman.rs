@@ -16,12 +16,12 @@ use super::settings::thresholds;
 use super::shared::ServerContext;
 use super::stage::{Stage, TaskSpec};
 use super::webhook::Webhooks;
-use crate::alarm::{Alarm, AlarmKind, Board, Change, Condition};
-use crate::matrix::{MatrixView, SourceState, SourceView};
-use crate::meter::Note;
-use crate::push::{PushState, PushStatus};
-use crate::source::SourceGauges;
-use crate::tasks::{MISSED_AFTER, TaskFall};
+use amphi_control::alarm::{Alarm, AlarmKind, Board, Change, Condition};
+use amphi_control::matrix::{MatrixView, SourceState, SourceView};
+use amphi_control::push::{PushState, PushStatus};
+use amphi_media::meter::Note;
+use amphi_runtime::tasks::{MISSED_AFTER, TaskFall};
+use amphi_source::SourceGauges;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -305,11 +305,11 @@ fn of_ladder(source: &str, ladder: &str, state: &LadderState) -> Vec<Condition> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alarm::Thresholds;
-    use crate::clock::ManualClock;
-    use crate::ladder::LadderMeter;
-    use crate::matrix::{By, ChannelView, Desired, OnAir, SourceStatus};
-    use crate::media::MediaTime;
+    use amphi_control::alarm::Thresholds;
+    use amphi_control::matrix::{By, ChannelView, Desired, OnAir, SourceStatus};
+    use amphi_ladder::LadderMeter;
+    use amphi_media::MediaTime;
+    use amphi_media::clock::ManualClock;
 
     const NOON: MediaTime = MediaTime::from_nanos(1_795_000_000_000_000_000);
 

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::stage::{Stage, TaskSpec};
-use crate::alarm::{Alarm, Change};
-use crate::config::{Secret, Webhook};
+use amphi_config::{Secret, Webhook};
+use amphi_control::alarm::{Alarm, Change};
 
 /// Messages that may wait for one target.
 const QUEUE: usize = 64;
@@ -134,8 +134,8 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::alarm::AlarmKind;
-    use crate::media::MediaTime;
+    use amphi_control::alarm::AlarmKind;
+    use amphi_media::MediaTime;
 
     fn silent(sentence: &str) -> Alarm {
         Alarm {
@@ -148,8 +148,8 @@ mod tests {
         }
     }
 
-    fn tasks() -> crate::tasks::Tasks {
-        crate::tasks::Tasks::new(std::sync::Arc::new(crate::clock::MachineClock))
+    fn tasks() -> amphi_runtime::tasks::Tasks {
+        amphi_runtime::tasks::Tasks::new(std::sync::Arc::new(amphi_media::clock::MachineClock))
     }
 
     async fn answer(listener: &TcpListener, status: &str) -> String {

@@ -6,9 +6,9 @@ use std::time::Instant;
 use super::crowd::crowd;
 use super::settings::names;
 use super::shared::ServerContext;
-use crate::admin::wowza::{Outgoing, WowzaState};
-use crate::config;
 use crate::delivery::{self, Delivery};
+use amphi_admin::wowza::{Outgoing, WowzaState};
+use amphi_config as config;
 
 /// From the configuration and from what runs.
 pub(super) fn state(shared: &ServerContext, delivery: &Delivery) -> WowzaState {

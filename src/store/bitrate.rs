@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::container::hls::BitRates;
+use amphi_container::hls::BitRates;
 
 /// How long a tally runs before it becomes the one before.
 const DAY: Duration = Duration::from_secs(24 * 3600);

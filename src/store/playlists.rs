@@ -1,14 +1,14 @@
 //! What a channel's playlists say (RFC 8216, ISO/IEC 23009-1): of its rungs and cells, in the words of the container.
 
 use super::rung::PublishedRung;
-use crate::container::dash::{
+use amphi_container::dash::{
     AdaptationSet, ContentType, Mpd, PresentationType, Representation, RepresentationFormat,
     RepresentationMedia, SegmentTemplate, SegmentTimeline,
 };
-use crate::container::hls::{
+use amphi_container::hls::{
     BitRates, MediaPlaylist, MediaSegment, MultivariantPlaylist, VariantLoad, VariantStream,
 };
-use crate::media::{AAC_FRAME_SAMPLES, CellIndex, Grid, Parts, VIDEO_TIMESCALE};
+use amphi_media::{AAC_FRAME_SAMPLES, CellIndex, Grid, Parts, VIDEO_TIMESCALE};
 use std::ops::RangeInclusive;
 
 /// How far behind the newest segment players of DASH are to play, in cells.

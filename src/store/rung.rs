@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::media::{
+use amphi_media::{
     AAC_FRAME_SAMPLES, AudioTrack, CellIndex, Grid, MediaTime, Parts, RungTracks, Timescale, VideoTrack,
 };
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{PublishedRung, PublishedWindow, PushError, Snapshot};
-use crate::media::{CellIndex, Grid, Segment};
+use amphi_media::{CellIndex, Grid, Segment};
 
 /// A channel's shelf: `listed` segments per playlist, `rungs` best first.
 pub fn shelf(grid: Grid, listed: usize, rungs: Vec<PublishedRung>) -> (ShelfWriter, ShelfReader) {

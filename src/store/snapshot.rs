@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::PublishedRung;
-use crate::http::ETag;
-use crate::media::{CellIndex, Segment};
+use amphi_http::ETag;
+use amphi_media::{CellIndex, Segment};
 
 /// A rendered playlist.
 #[derive(Clone, Debug, PartialEq, Eq)]

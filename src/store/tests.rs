@@ -8,7 +8,7 @@ use hls_m3u8::{MasterPlaylist, MediaPlaylist};
 use proptest::prelude::*;
 
 use super::*;
-use crate::media::{
+use amphi_media::{
     AudioFormat, AudioTrack, CellIndex, Grid, ParameterSets, Parts, PictureSize, RungTracks, Segment,
     VideoTrack,
 };

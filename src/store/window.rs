@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::bitrate::BitrateMeter;
 use super::playlists::{self, StatedRung};
 use super::{Playlist, PublishedRung, RenditionSnapshot, Snapshot};
-use crate::container::hls::{BitRates, bandwidths};
-use crate::media::{CellIndex, Grid, Parts, Segment};
+use amphi_container::hls::{BitRates, bandwidths};
+use amphi_media::{CellIndex, Grid, Parts, Segment};
 
 /// A cell that the window does not take: a fault of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

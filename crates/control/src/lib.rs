@@ -30,10 +30,3 @@ pub mod push;
 pub mod rehearsal;
 pub mod schedule;
 mod state_file;
-
-use amphi_config as config;
-use amphi_media as media;
-use amphi_media::clock;
-use amphi_media::meter;
-use amphi_media::percent;
-use amphi_media::retry;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use amphi_media::Lock;
 
 use super::guesses::{Guesses, Over};
-use crate::meter::Counter;
+use amphi_media::meter::Counter;
 
 /// What is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,8 +12,8 @@ use futures_util::Stream;
 use futures_util::stream::BoxStream;
 use http_body::{Frame, SizeHint};
 
-use crate::media::Pieces;
-use crate::meter::Histogram;
+use amphi_media::Pieces;
+use amphi_media::meter::Histogram;
 
 /// Up to three pieces of bytes, sent one after the other without being copied: hyper hands queued pieces to
 /// one vectored write. More may follow as they are read; an error there ends the connection, because the length was

@@ -5,7 +5,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::{Body, ETag, Requested, empty, requested_range};
-use crate::media::Segment;
+use amphi_media::Segment;
 
 /// What a header says of some content.
 #[derive(Clone, Debug)]

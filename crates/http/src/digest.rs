@@ -19,7 +19,7 @@ use md5::{Digest as _, Md5};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// How long a nonce is good.
 const LIFE: Duration = Duration::from_secs(300);

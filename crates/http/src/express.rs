@@ -26,7 +26,7 @@ use super::date;
 use super::limits::Limits;
 use super::pace::{Outstanding as _, Pace, WHILE};
 use super::sealed::Sealed;
-use crate::media::Pieces;
+use amphi_media::Pieces;
 
 /// Bytes of a request's header; a longer one is hyper's.
 const HEADER_BYTES: usize = 8 * 1024;

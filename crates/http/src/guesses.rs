@@ -19,7 +19,7 @@ use core::net::IpAddr;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::log::household;
+use amphi_runtime::log::household;
 
 /// Failures without consequences: somebody who types.
 pub(super) const FREE: u32 = 10;

@@ -24,10 +24,6 @@
 //! assert_eq!(requested_range(&headers, 1000), Requested::Part(500..1000));
 //! ```
 
-use amphi_media as media;
-use amphi_media::meter;
-use amphi_runtime::log;
-
 mod attempts;
 mod body;
 mod content;

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use amphi_media::Lock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::log::household;
-use crate::meter::{Counter, Note};
+use amphi_media::meter::{Counter, Note};
+use amphi_runtime::log::household;
 
 /// Between two lines of the log.
 const SAY_AGAIN: Duration = Duration::from_secs(1);

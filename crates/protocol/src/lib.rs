@@ -16,6 +16,3 @@
 
 pub mod rtmp;
 pub mod rtsp;
-
-use amphi_media as media;
-use amphi_media::percent;

@@ -15,7 +15,3 @@ pub mod log;
 pub mod tasks;
 pub mod udp;
 pub mod workshop;
-
-use amphi_media as media;
-use amphi_media::clock;
-use amphi_media::meter;

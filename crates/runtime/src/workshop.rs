@@ -24,7 +24,7 @@ use amphi_media::Lock;
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
-use crate::meter::Counter;
+use amphi_media::meter::Counter;
 use queue::Queue;
 
 /// Who asks: an address that has a share of its own, or nobody in particular.

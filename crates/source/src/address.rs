@@ -3,8 +3,8 @@
 use url::Url;
 
 use super::fault::SourceFault;
-use crate::percent;
-use crate::rtsp::client::{Credentials, Place};
+use amphi_media::percent;
+use amphi_protocol::rtsp::client::{Credentials, Place};
 
 /// An RTSP URL without credentials, and the credentials. Has no `Debug`: it holds a password.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! What a source sends, in the words of the matrix, from the formats of its frames.
 
-use crate::matrix::SourceMedia;
-use crate::media::{G711Law, TrackFormat, h264};
+use amphi_control::matrix::SourceMedia;
+use amphi_media::{G711Law, TrackFormat, h264};
 
 /// What frames of these formats are.
 pub(super) fn described(video: Option<&TrackFormat>, audio: Option<&TrackFormat>) -> SourceMedia {
@@ -35,7 +35,7 @@ pub(super) fn describe_sound(media: &mut SourceMedia, format: &TrackFormat) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::{AudioFormat, AudioSpecificConfig, ParameterSets};
+    use amphi_media::{AudioFormat, AudioSpecificConfig, ParameterSets};
 
     #[test]
     fn codecs_sizes_and_rates_are_told() {

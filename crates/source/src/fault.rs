@@ -4,9 +4,9 @@
 
 use std::io::{self, ErrorKind};
 
-use crate::config::Transport;
-use crate::retry::Urgency;
-use crate::rtsp::client::{Failure, Nonsense};
+use amphi_config::Transport;
+use amphi_media::retry::Urgency;
+use amphi_protocol::rtsp::client::{Failure, Nonsense};
 
 /// Why pulling a source failed or ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

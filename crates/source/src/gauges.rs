@@ -2,8 +2,8 @@
 
 use super::intake::ArrivedUnit;
 use super::timeline::Timeline;
-use crate::media::Track;
-use crate::meter::{Counter, Gauge, Note};
+use amphi_media::Track;
+use amphi_media::meter::{Counter, Gauge, Note};
 
 /// Counters since start, gauges of the present connection.
 #[derive(Debug, Default)]

@@ -10,9 +10,9 @@ use std::time::Duration;
 use super::address::SourceAddress;
 use super::fault::SourceFault;
 use super::session::{SessionEvent, SourceSession};
-use crate::clock::Clock;
-use crate::config::Transport;
-use crate::media::{Track, TrackFormat, h264};
+use amphi_config::Transport;
+use amphi_media::clock::Clock;
+use amphi_media::{Track, TrackFormat, h264};
 
 /// From PLAY to the first IDR picture: encoders send one every 1 to 10 s.
 const WITHIN: Duration = Duration::from_secs(11);

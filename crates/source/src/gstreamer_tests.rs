@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use super::probe::{ProbeReport, probe};
-use crate::config::Transport;
+use amphi_config::Transport;
 
 /// Prints its port, then serves `/extron1`. Arguments: options of x264enc, user and password or nothing.
 const SCRIPT: &str = r"

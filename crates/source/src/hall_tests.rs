@@ -13,9 +13,9 @@ use super::address::SourceAddress;
 use super::fault::SourceFault;
 use super::intake::Intake;
 use super::session::{SessionEvent, SourceSession};
-use crate::clock::SystemClock;
-use crate::config::Transport;
-use crate::media::Track;
+use amphi_config::Transport;
+use amphi_media::Track;
+use amphi_media::clock::SystemClock;
 
 const VIDEO: &str = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n\
     a=fmtp:96 packetization-mode=1;sprop-parameter-sets=Z2QADKyyAoM/PgIgAAADACAAAAMDweKFSQ==,aOvDyyLA\r\na=control:v\r\n";

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::timeline::{RtpInstant, Timeline};
-use crate::media::{MediaTime, SourceFrame, Track, TrackFormat, h264};
+use amphi_media::{MediaTime, SourceFrame, Track, TrackFormat, h264};
 
 /// Frames held back at most; a server that bursts more than this has shown its live edge.
 const HELD: usize = 200;
@@ -161,7 +161,7 @@ impl Intake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::{AudioFormat, AudioSpecificConfig, ParameterSets};
+    use amphi_media::{AudioFormat, AudioSpecificConfig, ParameterSets};
 
     const IDR: (bool, u16) = (true, 0);
     const P: (bool, u16) = (false, 0);

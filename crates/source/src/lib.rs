@@ -19,16 +19,6 @@
 //! assert!(!timeline.is_settled(), "no packet has come yet");
 //! ```
 
-use amphi_config as config;
-use amphi_control::matrix;
-use amphi_media as media;
-use amphi_media::clock;
-use amphi_media::feed;
-use amphi_media::meter;
-use amphi_media::{percent, retry};
-use amphi_protocol::rtsp;
-use amphi_runtime::udp;
-
 mod address;
 mod described;
 mod fault;

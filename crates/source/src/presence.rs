@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-use crate::matrix::SourceState;
-use crate::media::{MediaTime, Track};
+use amphi_control::matrix::SourceState;
+use amphi_media::{MediaTime, Track};
 
 /// Without a message, or without a picture, for so long it has stalled: as for pulled sources.
 const SILENCE: Duration = Duration::from_secs(4);

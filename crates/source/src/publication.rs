@@ -20,11 +20,11 @@ use super::gauges::SourceGauges;
 use super::intake::{ArrivedUnit, Intake};
 use super::presence::Presence;
 use super::timeline::RtpInstant;
-use crate::clock::{Clocks, Leap};
-use crate::config::SecondPublisher;
-use crate::feed::FeedWriter;
-use crate::matrix::{SourceState, SourceStatus};
-use crate::media::{MediaTime, Track, TrackFormat};
+use amphi_config::SecondPublisher;
+use amphi_control::matrix::{SourceState, SourceStatus};
+use amphi_media::clock::{Clocks, Leap};
+use amphi_media::feed::FeedWriter;
+use amphi_media::{MediaTime, Track, TrackFormat};
 
 /// RTMP's timestamps are milliseconds.
 const CLOCK_RATE: u32 = 1000;
@@ -271,9 +271,9 @@ impl Drop for Publication {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::ManualClock;
-    use crate::matrix::SourceStatus;
-    use crate::media::{MediaTime, ParameterSets};
+    use amphi_control::matrix::SourceStatus;
+    use amphi_media::clock::ManualClock;
+    use amphi_media::{MediaTime, ParameterSets};
 
     const NOW: MediaTime = MediaTime::from_millis(1_795_000_000_000);
 

@@ -8,8 +8,8 @@ use super::intake::Intake;
 use super::payload::Depacketized;
 use super::timeline::RtpInstant;
 use super::tracks;
-use crate::media::{MediaTime, Track};
-use crate::rtsp::client::{Arrived, Description, Receiver};
+use amphi_media::{MediaTime, Track};
+use amphi_protocol::rtsp::client::{Arrived, Description, Receiver};
 
 /// One packet of a hall.
 #[derive(Clone, Debug)]

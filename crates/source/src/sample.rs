@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::media::h264::{self, NAL_AUD};
+use amphi_media::h264::{self, NAL_AUD};
 
 /// `nal_unit_type` of filler data (ITU-T H.264 table 7-1).
 const NAL_FILLER: u8 = 12;

@@ -1,4 +1,4 @@
-//! One RTSP connection: set up, read, torn down. A thin shell over [`crate::rtsp::client`].
+//! One RTSP connection: set up, read, torn down. A thin shell over [`amphi_protocol::rtsp::client`].
 //!
 //! # Contract
 //! [`SourceSession::open`] ends within [`OPEN_WITHIN`]; then [`SourceSession::next`] until it fails or enough was seen;
@@ -23,11 +23,11 @@ use super::payload::Depacketized;
 use super::timeline::RtpInstant;
 use super::tracks::{self, TrackChoice};
 use super::wire::{Came, SourceTransport};
-use crate::clock::Clock;
-use crate::config::Transport;
-use crate::matrix::SourceMedia;
-use crate::media::{MediaTime, Track};
-use crate::rtsp::client::{
+use amphi_config::Transport;
+use amphi_control::matrix::SourceMedia;
+use amphi_media::clock::Clock;
+use amphi_media::{MediaTime, Track};
+use amphi_protocol::rtsp::client::{
     Arrived, Client, Description, Failure, Happening, MOST_REDIRECTS, Place, Receiver, Route, Wish,
     receiver_report,
 };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fault::SourceFault;
-use crate::media::Track;
+use amphi_media::Track;
 
 /// Silence of the picture that ends a connection. Without it a frozen peer would be noticed when TCP gives up, after
 /// minutes.

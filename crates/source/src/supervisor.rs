@@ -26,12 +26,12 @@ use super::gauges::{Mute, SourceGauges};
 use super::intake::Intake;
 use super::session::{SessionEvent, SourceSession};
 use super::silence::Silence;
-use crate::clock::{Clocks, Leap};
-use crate::config::Source;
-use crate::feed::FeedWriter;
-use crate::matrix::{SourceState, SourceStatus};
-use crate::media::Track;
-use crate::retry::{BackOff, Urgency};
+use amphi_config::Source;
+use amphi_control::matrix::{SourceState, SourceStatus};
+use amphi_media::Track;
+use amphi_media::clock::{Clocks, Leap};
+use amphi_media::feed::FeedWriter;
+use amphi_media::retry::{BackOff, Urgency};
 
 /// Everything that supervising one source takes. A clone can go on where a run has broken off.
 #[derive(Clone)]

@@ -10,11 +10,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{SourceGauges, SourceTask};
-use crate::clock::{Clocks, ManualClock};
-use crate::config::{Secret, Source};
-use crate::feed::{FeedItem, FeedReader, FeedWriter};
-use crate::matrix::{SourceState, SourceStatus};
-use crate::media::{MediaTime, Track, TrackFormat, h264};
+use amphi_config::{Secret, Source};
+use amphi_control::matrix::{SourceState, SourceStatus};
+use amphi_media::clock::{Clocks, ManualClock};
+use amphi_media::feed::{FeedItem, FeedReader, FeedWriter};
+use amphi_media::{MediaTime, Track, TrackFormat, h264};
 
 const SDP: &str = "v=0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n\
     a=fmtp:96 packetization-mode=1;sprop-parameter-sets=Z2QADKyyAoM/PgIgAAADACAAAAMDweKFSQ==,aOvDyyLA\r\n\

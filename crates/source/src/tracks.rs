@@ -3,9 +3,9 @@
 use super::described::describe_sound;
 use super::fault::SourceFault;
 use super::payload::{H264Payload, SoundPayload};
-use crate::matrix::SourceMedia;
-use crate::media::TrackFormat;
-use crate::rtsp::client::{Description, Media};
+use amphi_control::matrix::SourceMedia;
+use amphi_media::TrackFormat;
+use amphi_protocol::rtsp::client::{Description, Media};
 
 /// The tracks to set up, as indices into the description, and who makes access units of their packets.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ mod tests {
     fn parameter_sets_name_the_codec_where_nothing_else_does() {
         let sdp = "m=video 0 RTP/AVP 96\na=fmtp:96 sprop-parameter-sets=Z2QADKyyAoM/PgIgAAADACAAAAMDweKFSQ==,aOvDyyLA\n";
         let choice = choose(&Description::parse(sdp.as_bytes())).unwrap();
-        let sound = TrackFormat::G711 { law: crate::media::G711Law::A, sample_rate: 8000, channels: 1 };
+        let sound = TrackFormat::G711 { law: amphi_media::G711Law::A, sample_rate: 8000, channels: 1 };
         let media = media(&choice.video.1, Some(&sound));
         assert_eq!(media.audio_codec.as_deref(), Some("PCMA"), "as of publishers");
         assert_eq!((media.width, media.height), (Some(320), Some(180)));

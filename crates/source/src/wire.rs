@@ -15,8 +15,8 @@ use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::rtsp::client::{Client, Failure, Route};
-use crate::udp::RtpPair;
+use amphi_protocol::rtsp::client::{Client, Failure, Route};
+use amphi_runtime::udp::RtpPair;
 
 /// Read at once.
 const PIECE: usize = 32 * 1024;

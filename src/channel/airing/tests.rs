@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::media::{CodedCell, SampleEntry, TrackCell};
+use amphi_media::{CodedCell, SampleEntry, TrackCell};
 
 const GRID: Grid = Grid::new(2000);
 const FIRST: CellIndex = CellIndex(900_000_000);

@@ -8,7 +8,7 @@ use proptest::sample::select;
 use super::*;
 use crate::delivery::http::route::{self, HttpRoute};
 use crate::delivery::{AccessAction, AccessDenied, AccessRequest, Door, Protocol};
-use crate::rtmp::AppName;
+use amphi_protocol::rtmp::AppName;
 
 fn is_mount(app: &str) -> bool {
     app == "vod"

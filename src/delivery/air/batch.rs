@@ -20,8 +20,8 @@ use amphi_media::Lock;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::watch;
 
-use crate::media::{CodedCell, MediaTime, RungTracks, Timescale, TrackCell, VIDEO_TIMESCALE};
-use crate::rtmp::{self, Shared, Timebase};
+use amphi_media::{CodedCell, MediaTime, RungTracks, Timescale, TrackCell, VIDEO_TIMESCALE};
+use amphi_protocol::rtmp::{self, Shared, Timebase};
 
 /// Cells kept for slow players, the running one included.
 const KEPT: usize = 4;

@@ -22,8 +22,8 @@ use tracing::Instrument;
 
 use super::batch::{Batch, BatchReader, Cursor, Kept, first_from};
 use crate::delivery::{AnswerCounts, AnswerKind, ViewerGuard, pieces};
-use crate::media::RungTracks;
-use crate::tasks::Tasks;
+use amphi_media::RungTracks;
+use amphi_runtime::tasks::Tasks;
 
 /// Media that is written at once. A picture waits less than this for the next one.
 const MERGED: Duration = Duration::from_millis(80);

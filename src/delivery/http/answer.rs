@@ -8,9 +8,9 @@ use super::fault::HttpFault;
 use super::route::ChannelFile;
 use crate::delivery::AnswerKind;
 use crate::delivery::registry::Selection;
-use crate::http::{Body, Description, ETag, content};
-use crate::media::{Grid, Segment};
 use crate::store::{Playlist, PublishedRung, RenditionSnapshot, ShelfReader, Snapshot};
+use amphi_http::{Body, Description, ETag, content};
+use amphi_media::{Grid, Segment};
 
 pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 pub(super) const SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=2");

@@ -12,10 +12,10 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use super::*;
-use crate::http::Body;
-use crate::media::{CellIndex, Segment};
-use crate::vod::{Mount, MountSettings};
-use crate::workshop::{Plan, Workshop};
+use amphi_http::Body;
+use amphi_media::{CellIndex, Segment};
+use amphi_runtime::workshop::{Plan, Workshop};
+use amphi_vod::{Mount, MountSettings};
 
 const ALL: [&str; 9] = [
     "mp4:a.mp4/playlist.m3u8",

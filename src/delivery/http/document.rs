@@ -8,7 +8,9 @@ use super::answer::{DASH, PLAYLIST, SECONDS};
 use super::document_cache::{DocumentCache, FoundDocument, StoredDocument};
 use crate::delivery::AnswerKind;
 use crate::delivery::poster::poster;
-use crate::vod::{self, Mount, Presentation, Recording, RecordingFile, RecordingStream, Trim, VodFault};
+use amphi_vod::{
+    self as vod, Mount, Presentation, Recording, RecordingFile, RecordingStream, Trim, VodFault,
+};
 
 const TEN_SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=10");
 const WEBVTT: HeaderValue = HeaderValue::from_static("text/vtt; charset=utf-8");

@@ -13,10 +13,10 @@ use moka::future::Cache;
 
 use super::answer::Answer;
 use crate::delivery::AnswerKind;
-use crate::http::{Description, ETag, content};
-use crate::media::Segment;
-use crate::meter::Counter;
-use crate::vod::{Mount, VodFault};
+use amphi_http::{Description, ETag, content};
+use amphi_media::Segment;
+use amphi_media::meter::Counter;
+use amphi_vod::{Mount, VodFault};
 
 /// Memory for answers, in bytes: some thousand playlists, or ten thousand small pictures.
 const MEMORY: u64 = 64 << 20;

@@ -12,7 +12,7 @@ use super::Delivery;
 use super::answer::FoundFile;
 use super::route::HttpRoute;
 use crate::delivery::AnswerKind;
-use crate::http::{Asked, Content, Express, Parcel, Timed, cors};
+use amphi_http::{Asked, Content, Express, Parcel, Timed, cors};
 
 /// First names of paths that are pages.
 const PAGES: [&str; 3] = ["assets", "watch", "api"];

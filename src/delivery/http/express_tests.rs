@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::tests::{K, channel};
 use super::*;
 use crate::delivery::{AnswerKind, PublishedChannel};
-use crate::http::{self as joints, Asked, Content, Express, Limits, Places, listen};
-use crate::media::{CellIndex, Segment};
+use amphi_http::{self as joints, Asked, Content, Express, Limits, Places, listen};
+use amphi_media::{CellIndex, Segment};
 
 /// A channel with three cells, whose best rung is sent as pages.
 fn ready() -> Delivery {

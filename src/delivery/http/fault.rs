@@ -7,7 +7,7 @@ use super::answer::Answer;
 use crate::delivery::AnswerKind;
 use crate::delivery::address::AddressError;
 use crate::delivery::door::AccessDenied;
-use crate::http::{empty, problem};
+use amphi_http::{empty, problem};
 
 /// The viewer's fault, or an old link's; [`Fault::NotReady`] is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

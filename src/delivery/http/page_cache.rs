@@ -12,8 +12,8 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use tokio::sync::Semaphore;
 
-use crate::http::Sealed;
-use crate::media::Segment;
+use amphi_http::Sealed;
+use amphi_media::Segment;
 
 /// Smaller ones are written: two system calls cost more than the copy.
 const LEAST: usize = 32 * 1024;

@@ -16,12 +16,12 @@ use tokio::sync::watch;
 
 use super::answer::Answer;
 use super::fault::HttpFault;
-use crate::agenda::{Plan, PlannedEvent};
 use crate::delivery::AnswerKind;
-use crate::http::{Body, Description, ETag, content};
-use crate::matrix::MatrixView;
-use crate::media::{MediaTime, Segment};
-use crate::vod::Listed;
+use amphi_control::agenda::{Plan, PlannedEvent};
+use amphi_control::matrix::MatrixView;
+use amphi_http::{Body, Description, ETag, content};
+use amphi_media::{MediaTime, Segment};
+use amphi_vod::Listed;
 
 /// Where it is.
 pub const PATH: &str = "/api/public/now.json";
@@ -189,7 +189,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::matrix::{ChannelLayout, Layout, Matrix, OnAir};
+    use amphi_control::matrix::{ChannelLayout, Layout, Matrix, OnAir};
 
     const START: MediaTime = MediaTime::from_millis(1_795_000_000_000);
 

@@ -23,9 +23,9 @@ use super::route::MountPath;
 use crate::delivery::AnswerKind;
 use crate::delivery::address::{AddressError, StreamRef};
 use crate::delivery::unserved::Unserved;
-use crate::http::{Body, Description, Requested, content, empty, problem, requested_range};
-use crate::media::Segment;
-use crate::vod::{self, Layout, Mount, Recording, RecordingFile, RecordingStream, VodFault, part_of};
+use amphi_http::{Body, Description, Requested, content, empty, problem, requested_range};
+use amphi_media::Segment;
+use amphi_vod::{self as vod, Layout, Mount, Recording, RecordingFile, RecordingStream, VodFault, part_of};
 
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
@@ -211,7 +211,7 @@ fn refusal(request: &Parts, asker: Option<IpAddr>, fault: &VodFault) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workshop::Refused;
+    use amphi_runtime::workshop::Refused;
 
     #[test]
     fn refusals_say_whose_fault_it_is() {

@@ -17,8 +17,8 @@
 use std::borrow::Cow;
 
 use crate::delivery::address::{self, Address, AddressError, decode, plain};
-use crate::media::CellIndex;
-use crate::vod;
+use amphi_media::CellIndex;
+use amphi_vod as vod;
 
 /// The list of a mount's recordings.
 const INDEX: &str = "index.json";

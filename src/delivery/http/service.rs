@@ -22,8 +22,8 @@ use super::{Pages, Portal, portal, recorded, route};
 use crate::delivery::address::{Address, AddressError};
 use crate::delivery::door::{AccessAction, AccessRequest, Door, OpenDoor, Protocol};
 use crate::delivery::{AnswerCounts, AnswerKind, Audience, Registry};
-use crate::http::{Body, asker, cors, method_refusal};
-use crate::workshop::Workshop;
+use amphi_http::{Body, asker, cors, method_refusal};
+use amphi_runtime::workshop::Workshop;
 
 /// Answers viewers. A tower service; clones share everything but their door and peer.
 #[derive(Clone, Debug)]

@@ -15,11 +15,11 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::delivery::{AccessDenied, AccessRequest, AnswerKind, Door, PublishedChannel};
-use crate::http::{Body, Limits, listen, serve};
-use crate::media::{
+use crate::store::{PublishedRung, ShelfWriter, shelf};
+use amphi_http::{Body, Limits, listen, serve};
+use amphi_media::{
     AudioFormat, AudioTrack, CellIndex, Grid, ParameterSets, PictureSize, RungTracks, Segment, VideoTrack,
 };
-use crate::store::{PublishedRung, ShelfWriter, shelf};
 
 pub(super) const K: i64 = 897_500_000;
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -326,14 +326,14 @@ async fn the_door_decides_before_anything_is_looked_up() {
     assert_eq!(ask("/hs-a/vl1/playlist.m3u8").await, StatusCode::FORBIDDEN);
     assert_eq!(ask("/hs-a/vl1/playlist.m3u8?token=good").await, StatusCode::OK);
     assert_eq!(ask("/no-such/vl1/playlist.m3u8").await, StatusCode::FORBIDDEN);
-    let settings = crate::vod::MountSettings {
+    let settings = amphi_vod::MountSettings {
         root: "/nowhere".into(),
         segment_ms: 6000,
         download: true,
         poster: false,
         index: false,
     };
-    delivery.registry().mount("vod", crate::vod::Mount::new(settings));
+    delivery.registry().mount("vod", amphi_vod::Mount::new(settings));
     assert_eq!(ask("/vod/_definst_/mp4:a%20b/c.mp4/playlist.m3u8").await, StatusCode::FORBIDDEN);
     assert_ne!(ask("/vod/mp4:c.mp4/playlist.m3u8?token=good").await, StatusCode::FORBIDDEN);
     let came = door.0.lock().expect("nobody else").clone();

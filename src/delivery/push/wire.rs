@@ -15,8 +15,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::delivery::pieces;
-use crate::media::RungTracks;
-use crate::rtmp::{PublishError, Publisher, Target, TooLong};
+use amphi_media::RungTracks;
+use amphi_protocol::rtmp::{PublishError, Publisher, Target, TooLong};
 
 /// For one write.
 const WRITE: Duration = Duration::from_secs(10);

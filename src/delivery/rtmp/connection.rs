@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use crate::delivery::held::HELD;
 use crate::delivery::pieces;
-use crate::rtmp::{Event, Session, SessionError};
-use crate::vod::VodFault;
+use amphi_protocol::rtmp::{Event, Session, SessionError};
+use amphi_vod::VodFault;
 
 /// From connect to play or publish, and between two frames of a publisher.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);

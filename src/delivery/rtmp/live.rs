@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::connection::{RtmpConnection, RtmpEnd};
 use crate::delivery::air::{AirReader, RtmpPlayer};
 use crate::delivery::{AnswerCounts, AnswerKind, ViewerGuard};
-use crate::rtmp::{Event, opening};
+use amphi_protocol::rtmp::{Event, opening};
 
 impl RtmpConnection {
     /// Plays a channel's rung to the end of either. The viewer's `seat` is left then.

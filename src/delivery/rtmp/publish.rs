@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::connection::{PATIENCE, RtmpConnection, RtmpEnd};
-use crate::media::Track;
-use crate::rtmp::{Event, FlvError, Frame, LeftOut, Unpacker};
+use amphi_media::Track;
+use amphi_protocol::rtmp::{Event, FlvError, Frame, LeftOut, Unpacker};
 
 /// Between two looks at how a publisher fares.
 const LOOK: Duration = Duration::from_secs(1);

@@ -13,9 +13,9 @@ use crate::delivery::held::{HELD, IdleTimer};
 use crate::delivery::recorded_feed::{LoadedBatch, RecordedFeed};
 use crate::delivery::unserved::Unserved;
 use crate::delivery::{AnswerCounts, AnswerKind as Counted};
-use crate::media::MediaTime;
-use crate::rtmp::{self, Description, Event, recorded_opening, recorded_video};
-use crate::vod::{
+use amphi_media::MediaTime;
+use amphi_protocol::rtmp::{self, Description, Event, recorded_opening, recorded_video};
+use amphi_vod::{
     FrameRendition, Mount, RecordedSample, RecordingStream, SampleCursor, TrackSelection, VodFault,
 };
 

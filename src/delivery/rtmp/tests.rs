@@ -19,8 +19,8 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::delivery::{AccessDenied, AnswerKind, PublishedChannel};
-use crate::rtmp::{Frame, Guard};
-use crate::vod::{Mount, MountSettings};
+use amphi_protocol::rtmp::{Frame, Guard};
+use amphi_vod::{Mount, MountSettings};
 
 /// Lets in who has the word; remembers who came.
 #[derive(Debug, Default)]

@@ -17,11 +17,11 @@ use super::playable::{Playable, clock_rate};
 use super::stream::{self, RtspStream};
 use crate::delivery::held::IdleTimer;
 use crate::delivery::{AnswerKind, Speaks, ViewerGuard};
-use crate::media::MediaTime;
-use crate::rtsp::{
+use amphi_media::MediaTime;
+use amphi_protocol::rtsp::{
     Event, Incoming, MessageError, Npt, Pacer, Refusal, Requests, Session, Span, Start, Target, Transport,
 };
-use crate::vod::SampleCursor;
+use amphi_vod::SampleCursor;
 
 /// Media that is sent at once: we wake up so often for a player, and no network sees a burst.
 const TICK: Duration = Duration::from_millis(20);
@@ -245,7 +245,7 @@ impl RtspConnection {
             RtspStream::open((track, rate, ssrc), transport, self.local.ip(), self.peer, &self.port.places)
                 .await;
         let (stream, ports) = opened.map_err(|error| {
-            if crate::log::may_say("ports", Some(self.peer.ip())) {
+            if amphi_runtime::log::may_say("ports", Some(self.peer.ip())) {
                 tracing::warn!(peer = %self.peer, %error, "no UDP ports for an RTSP player");
             }
             Refusal::NotReady

@@ -8,9 +8,9 @@ use tracing::warn;
 use super::playable::clock_rate;
 use crate::delivery::air::AirReader;
 use crate::delivery::recorded_feed::{LoadedBatch, RecordedFeed};
-use crate::media::{MediaTime, TrackFormat};
-use crate::rtsp::{Coded, PAYLOAD_TYPE, Packetizer, Packets, PacketsBuilder, Unit};
-use crate::vod::{Mount, SampleCursor, TrackSelection};
+use amphi_media::{MediaTime, TrackFormat};
+use amphi_protocol::rtsp::{Coded, PAYLOAD_TYPE, Packetizer, Packets, PacketsBuilder, Unit};
+use amphi_vod::{Mount, SampleCursor, TrackSelection};
 
 /// How much of a recording is read at once, in nanoseconds of decode time.
 const WHILE: i64 = 1_000_000_000;
@@ -118,7 +118,7 @@ impl RecordedRows {
             Ok(Some(batch)) => self.ready = Some(self.packets(&batch)),
             Ok(None) => return false,
             Err(fault) => {
-                if crate::log::may_say("recording", self.feed.mount().asker()) {
+                if amphi_runtime::log::may_say("recording", self.feed.mount().asker()) {
                     let path = &self.feed.cursor().rendition().recording().path;
                     warn!(path, %fault, "a recording ends early");
                 }

@@ -1,5 +1,5 @@
-//! RTSP players of channels and recordings: the shell around [`Session`](crate::rtsp::Session) and
-//! [`Pacer`](crate::rtsp::Pacer).
+//! RTSP players of channels and recordings: the shell around [`Session`](amphi_protocol::rtsp::Session) and
+//! [`Pacer`](amphi_protocol::rtsp::Pacer).
 //!
 //! ```text
 //! rtsp://host:1935/<app>[/_definst_][/<stream>[_<rung>] | /ngrp:<stream>_all]      all rungs mean the best one
@@ -34,8 +34,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{AnswerCounts, Audience, Door, Registry};
-use crate::clock::Clock;
-use crate::http::Places;
+use amphi_http::Places;
+use amphi_media::clock::Clock;
 use connection::RtspConnection;
 
 /// What RTSP connections are served with.

@@ -9,10 +9,10 @@ use crate::delivery::air::AirReader;
 use crate::delivery::registry::{Absent, Selection};
 use crate::delivery::unserved::Unserved;
 use crate::delivery::{AccessAction, AccessRequest, Protocol};
-use crate::http::asker;
-use crate::media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat};
-use crate::rtsp::{Refusal, Target, describe};
-use crate::vod::{FrameRendition, Mount, RecordingStream, TrackSelection};
+use amphi_http::asker;
+use amphi_media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat};
+use amphi_protocol::rtsp::{Refusal, Target, describe};
+use amphi_vod::{FrameRendition, Mount, RecordingStream, TrackSelection};
 
 /// Something that is played.
 #[derive(Clone, Debug)]

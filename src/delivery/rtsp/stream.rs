@@ -8,10 +8,10 @@ use bytes::Bytes;
 use tokio::io::ReadBuf;
 
 use super::outbox::Outbox;
-use crate::http::{Extra, Places};
-use crate::media::{MediaTime, Timescale};
-use crate::rtsp::{Due, Packet, Report, Transport, frame_head};
-use crate::udp::RtpPair;
+use amphi_http::{Extra, Places};
+use amphi_media::{MediaTime, Timescale};
+use amphi_protocol::rtsp::{Due, Packet, Report, Transport, frame_head};
+use amphi_runtime::udp::RtpPair;
 
 /// What a socket says of closed ports is passed over so many times in a row.
 const ERRORS: usize = 8;

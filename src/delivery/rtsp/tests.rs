@@ -10,17 +10,17 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::clock::SystemClock;
 use crate::delivery::{
     AccessAction, AccessDenied, AccessRequest, Air, AirTiming, OpenDoor, PublishedChannel, air,
 };
-use crate::http::Places;
-use crate::media::{
+use crate::store::{PublishedRung, shelf};
+use amphi_http::Places;
+use amphi_media::clock::SystemClock;
+use amphi_media::{
     AudioFormat, AudioTrack, CellIndex, CodedCell, Grid, ParameterSets, PictureSize, RungTracks, SampleEntry,
     TrackCell, VIDEO_TIMESCALE, VideoTrack, h264,
 };
-use crate::store::{PublishedRung, shelf};
-use crate::vod::{Mount, MountSettings};
+use amphi_vod::{Mount, MountSettings};
 
 const GRID: Grid = Grid::new(400);
 const PICTURES: usize = 6;

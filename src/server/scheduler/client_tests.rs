@@ -8,11 +8,11 @@ use http::header::CONTENT_TYPE;
 use jiff::tz::TimeZone;
 
 use super::tests::at;
-use crate::agenda::FeedFormat;
-use crate::clock::ManualClock;
-use crate::config::{CalendarFormat, Schedule, Secret};
-use crate::schedule::{Client, Event, Harvest, Trouble};
-use crate::simulator::opencast::{Mishap, Opencast, OpencastLecture, OpencastOptions, Version};
+use amphi_config::{CalendarFormat, Schedule, Secret};
+use amphi_control::agenda::FeedFormat;
+use amphi_control::schedule::{Client, Event, Harvest, Trouble};
+use amphi_media::clock::ManualClock;
+use amphi_simulator::opencast::{Mishap, Opencast, OpencastLecture, OpencastOptions, Version};
 
 fn lecture(id: &str, agent: &str) -> OpencastLecture {
     OpencastLecture {

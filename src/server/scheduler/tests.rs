@@ -6,10 +6,10 @@ use std::sync::Mutex;
 use tokio::task::JoinHandle as Task;
 
 use super::*;
-use crate::clock::ManualClock;
-use crate::config::{Channel, Rule, Source};
-use crate::matrix::{self, ChannelLayout, FileStore, Layout};
-use crate::simulator::opencast::{Mishap, Opencast, OpencastLecture, OpencastOptions, Version};
+use amphi_config::{Channel, Rule, Source};
+use amphi_control::matrix::{self, ChannelLayout, FileStore, Layout};
+use amphi_media::clock::ManualClock;
+use amphi_simulator::opencast::{Mishap, Opencast, OpencastLecture, OpencastOptions, Version};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const CHANNELS: [&str; 2] = ["Live_PAES", "Live_L2"];

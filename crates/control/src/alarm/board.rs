@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Alarm, AlarmKind, Condition, Thresholds};
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// An alarm whose condition has not held for so long has ended.
 const CALM: Duration = Duration::from_secs(5);

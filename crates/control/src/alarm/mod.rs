@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 pub use board::{Board, Change};
 pub use outcome::{DRY, Faults, Outcome, Reading, UNBEGUN};
 
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]

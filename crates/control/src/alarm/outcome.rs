@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// Nothing came out for so long, and attempts failed.
 pub const DRY: Duration = Duration::from_secs(3);

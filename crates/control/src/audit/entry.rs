@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// Characters of a text that a caller chose: a name that does not exist may be of any length.
 const TEXT_CHARS: usize = 300;

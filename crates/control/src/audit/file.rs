@@ -90,7 +90,7 @@ fn read(path: &Path) -> io::Result<Vec<Entry>> {
 mod tests {
     use super::super::Action;
     use super::*;
-    use crate::media::MediaTime;
+    use amphi_media::MediaTime;
 
     fn entry(number: i64) -> Entry {
         let at = MediaTime::from_millis(1_795_000_000_000 + number);

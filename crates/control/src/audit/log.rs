@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 
 use super::Entry;
 use super::file::{FILE_BYTES, Files};
-use crate::meter::Note;
-use crate::retry::Retry;
+use amphi_media::meter::Note;
+use amphi_media::retry::Retry;
 
 /// Entries in memory.
 pub const KEPT: usize = 1000;
@@ -173,7 +173,7 @@ impl AuditLog {
 mod tests {
     use super::super::Action;
     use super::*;
-    use crate::media::MediaTime;
+    use amphi_media::MediaTime;
 
     fn entry(number: i64) -> Entry {
         Entry::new(MediaTime::from_millis(1_795_000_000_000 + number), "schedule", Action::Connect)

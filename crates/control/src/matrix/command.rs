@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::view::ChannelView;
-use crate::media::{ChannelName, MediaTime, SourceName};
+use amphi_media::{ChannelName, MediaTime, SourceName};
 
 /// Characters of a notice's title and of its place.
 pub const NOTICE_CHARS: usize = 200;

@@ -17,7 +17,7 @@ use super::command::{Command, MatrixError, NOTICE_CHARS, Notice, Scheduled};
 use super::status::{OnAir, SourceOutcome, SourceState, SourceStatus};
 use super::store::Override;
 use super::view::{By, ChannelView, Desired, MatrixView, SourceView, Voice};
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// The channels and sources that there are, until [`Matrix::relayout`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -19,10 +19,10 @@ use super::mail::{Mail, Reports};
 use super::status::{OnAir, SourceOutcome, SourceStatus};
 use super::store::{Override, Store};
 use super::view::MatrixView;
-use crate::clock::WallClock;
-use crate::media::{ChannelName, MediaTime, SourceName};
-use crate::meter::Note;
-use crate::retry::Retry;
+use amphi_media::clock::WallClock;
+use amphi_media::meter::Note;
+use amphi_media::retry::Retry;
+use amphi_media::{ChannelName, MediaTime, SourceName};
 
 /// Commands that may wait; whoever brings one more waits until there is room.
 const QUEUE: usize = 64;
@@ -344,7 +344,7 @@ mod tests {
     use super::super::status::SourceState;
     use super::super::view::By;
     use super::*;
-    use crate::clock::ManualClock;
+    use amphi_media::clock::ManualClock;
 
     const START: MediaTime = MediaTime::from_millis(1_795_000_000_000);
 

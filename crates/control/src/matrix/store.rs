@@ -7,8 +7,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::media::MediaTime;
 use crate::state_file::StateFile;
+use amphi_media::MediaTime;
 
 /// A person's word about a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]

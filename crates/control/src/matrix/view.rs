@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::command::Notice;
 use super::status::{OnAir, SourceStatus};
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// Channels and sources at one moment, each in the configuration's order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]

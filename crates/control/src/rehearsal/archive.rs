@@ -49,7 +49,7 @@ impl Archive {
 mod tests {
     use super::super::{Signs, Tally};
     use super::*;
-    use crate::media::MediaTime;
+    use amphi_media::MediaTime;
 
     #[test]
     fn what_is_saved_is_loaded_and_nonsense_counts_as_nothing() {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// One look at one source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -4,7 +4,7 @@ use jiff::ToSpan as _;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// A time of day that is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

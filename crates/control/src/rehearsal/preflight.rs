@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use super::check::Check;
 use crate::agenda::{Plan, PlannedEvent};
 use crate::alarm::{AlarmKind, Condition};
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// Between two looks at a hall that was not fit.
 const AGAIN: Duration = Duration::from_secs(60);

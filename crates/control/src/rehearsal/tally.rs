@@ -2,7 +2,7 @@
 
 use super::check::{Check, Facts};
 use crate::matrix::SourceMedia;
-use crate::media::{MediaTime, SourceFrame, Track};
+use amphi_media::{MediaTime, SourceFrame, Track};
 
 /// Pictures per second below which a lecture cannot be followed.
 const FEWEST_FPS: f64 = 5.0;
@@ -104,7 +104,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::media::{AudioFormat, AudioSpecificConfig, ParameterSets, TrackFormat};
+    use amphi_media::{AudioFormat, AudioSpecificConfig, ParameterSets, TrackFormat};
 
     const START: MediaTime = MediaTime::from_millis(1_795_000_000_000);
     const GOOD: Signs =

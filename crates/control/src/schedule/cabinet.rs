@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::desk::Kept;
-use crate::config::Secret;
 use crate::state_file::StateFile;
+use amphi_config::Secret;
 
 /// See the module's text.
 #[derive(Clone, Debug)]

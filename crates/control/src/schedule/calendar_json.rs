@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::dublin;
 use super::event::{Event, Reading};
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 #[derive(Debug, Deserialize)]
 struct JsonEntry {

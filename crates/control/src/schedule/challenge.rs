@@ -10,7 +10,7 @@
 use http_auth::{ChallengeParser, PasswordClient, PasswordParams};
 
 use super::fault::Trouble;
-use crate::config::Secret;
+use amphi_config::Secret;
 
 /// Knows the one user, and the last challenge.
 pub(super) struct Prover {

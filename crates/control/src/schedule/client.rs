@@ -27,9 +27,9 @@ use super::fault::{FeedFault, Trouble};
 use super::ical::{self, Window};
 use super::{calendar_json, dublin};
 use crate::agenda::FeedFormat;
-use crate::config::{CalendarFormat, Schedule};
-use crate::media::MediaTime;
-use crate::percent;
+use amphi_config::{CalendarFormat, Schedule};
+use amphi_media::MediaTime;
+use amphi_media::percent;
 
 /// Bytes of a calendar; 500 lectures with their metadata have 1.1 MB.
 const LARGEST: u64 = 64 << 20;
@@ -125,7 +125,7 @@ impl Client {
         let (mut user, mut password) = (schedule.username.clone(), schedule.password.clone());
         if user.is_empty() && !url.username().is_empty() {
             user = percent::decode_lossy(url.username());
-            password = crate::config::Secret::new(percent::decode_lossy(url.password().unwrap_or_default()));
+            password = amphi_config::Secret::new(percent::decode_lossy(url.password().unwrap_or_default()));
         }
         // These fail only where there is no host, and then there is no user either.
         let _ = url.set_username("");

@@ -5,7 +5,7 @@ use super::routing::Astray;
 use super::settings::Settings;
 use super::words::{day_and_hour, hour, named, span};
 use crate::agenda::{Conflict, ConflictKind, PlannedEvent};
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// Conflicts of one plan; a calendar with more is wrong as a whole.
 const LIMIT: usize = 500;

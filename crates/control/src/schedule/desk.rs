@@ -19,7 +19,7 @@ use super::timetable::{Settled, settle};
 use super::words::{id_order, reason};
 use crate::agenda::{Conflict, FeedFormat, FeedState, Plan, PlannedEvent};
 use crate::matrix::{NOTICE_CHARS, Notice, Scheduled};
-use crate::media::{ChannelName, MediaTime};
+use amphi_media::{ChannelName, MediaTime};
 
 /// How long lectures that are over are remembered.
 const MEMORY: Duration = Duration::from_secs(24 * 3600);

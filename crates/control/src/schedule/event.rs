@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::FeedFault;
 use crate::agenda::FeedFormat;
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// A lecture in the calendar. Two that are equal are the same to everybody: when the calendar was written
 /// (`DTSTAMP`) is no part of it.
@@ -36,7 +36,7 @@ mod whole {
     use jiff::Timestamp;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use crate::media::MediaTime;
+    use amphi_media::MediaTime;
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub(super) fn serialize<S: Serializer>(time: &MediaTime, serializer: S) -> Result<S::Ok, S::Error> {

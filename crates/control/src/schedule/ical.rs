@@ -29,7 +29,7 @@ use jiff::{Span, Timestamp};
 use self::zones::Zones;
 use super::dublin;
 use super::event::{Event, Reading};
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// Events of one calendar; what is behind them is left out, with a note.
 const EVENTS: usize = 10_000;

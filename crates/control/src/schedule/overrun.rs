@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 use super::desk::{MayOverrun, Wish};
 use super::words::hour;
 use crate::matrix::Scheduled;
-use crate::media::{ChannelName, MediaTime};
+use amphi_media::{ChannelName, MediaTime};
 
 /// How long before its planned end a lecture is prolonged.
 const AHEAD: Duration = Duration::from_secs(3);

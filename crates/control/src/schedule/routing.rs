@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use regex::Regex;
 
 use super::event::Event;
-use crate::config::{self, Config};
+use amphi_config::{self as config, Config};
 
 /// The rules and the names that there are.
 #[derive(Clone, Debug)]

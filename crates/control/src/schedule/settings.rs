@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::routing::Routing;
-use crate::config::Config;
+use amphi_config::Config;
 
 /// See the module's text.
 #[derive(Clone, Debug)]

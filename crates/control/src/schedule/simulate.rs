@@ -15,7 +15,7 @@ use super::settings::Settings;
 use super::words::{day_and_hour, hour};
 use crate::agenda::{Conflict, FeedFormat};
 use crate::matrix::{By, Command, Layout, Matrix};
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// What the matrix would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

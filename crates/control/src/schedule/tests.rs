@@ -3,9 +3,9 @@
 use super::simulate::{instant, midnight, simulate};
 use super::*;
 use crate::agenda::FeedFormat;
-use crate::config::{self, Config};
 use crate::matrix::{ChannelLayout, Layout};
-use crate::media::MediaTime;
+use amphi_config::{self as config, Config};
+use amphi_media::MediaTime;
 
 /// Three halls, two channels, in Paris.
 pub(super) fn config() -> Config {

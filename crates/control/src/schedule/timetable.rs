@@ -19,7 +19,7 @@ use super::routed::Routed;
 use super::settings::Settings;
 use super::words::by_start;
 use crate::agenda::{Conflict, PlannedEvent};
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// What was decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

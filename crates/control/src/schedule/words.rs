@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::event::Event;
 use crate::agenda::PlannedEvent;
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// `08:30`.
 pub(super) fn hour(time: MediaTime, zone: &TimeZone) -> String {

@@ -18,7 +18,7 @@ use md5::{Digest, Md5};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// What a client is told that has to say who it is.
 pub const NEED: &str = "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ";

@@ -26,7 +26,7 @@ use super::guard::{Guard, GuardError};
 use super::handshake::{Handshake, NoHandshake};
 use super::share;
 use super::wire::{CHUNK_SIZE, INITIAL_CHUNK_SIZE};
-use crate::media::RungTracks;
+use amphi_media::RungTracks;
 
 /// A server that only pings could make the answers grow.
 const OUTPUT_MAX: usize = 64 << 10;

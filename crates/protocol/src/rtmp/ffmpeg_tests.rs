@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Event, Frame, Metadata, Session, Unpacker, audio, opening, video};
-use crate::media::{
+use amphi_media::{
     AudioFormat, AudioTrack, ParameterSets, PictureSize, RungTracks, Track, TrackFormat, VideoTrack,
 };
 

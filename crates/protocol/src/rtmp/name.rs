@@ -9,7 +9,7 @@ use std::fmt;
 
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::percent;
+use amphi_media::percent;
 
 /// Wowza's default instance of an application; it means nothing here.
 const DEFAULT_INSTANCE: &str = "_definst_";

@@ -15,8 +15,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::flv::{self, Metadata};
 use super::wire::{CHUNK_SIZE, Head, MESSAGE_MAX, message_type, put_message};
-use crate::media::h264::avc_configuration;
-use crate::media::{
+use amphi_media::h264::avc_configuration;
+use amphi_media::{
     AudioSpecificConfig, CodedCell, MediaTime, PictureSize, RungTracks, Timescale, TrackCell, VIDEO_TIMESCALE,
 };
 

@@ -14,7 +14,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::media::{AudioSpecificConfig, AudioSpecificConfigError, Bits, Short};
+use amphi_media::{AudioSpecificConfig, AudioSpecificConfigError, Bits, Short};
 
 /// Bytes of an element: six times 64 subframes of 64 kbit/s.
 const MOST_BYTES: usize = 64 * 1024;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::packets::Packets;
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// Later than this is late.
 pub const LATE: Duration = Duration::from_secs(1);

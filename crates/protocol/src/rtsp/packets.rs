@@ -15,7 +15,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::message::frame_head;
 use super::rtp::{HEADER, Nowhere, Packetizer, Sink};
-use crate::media::{CodedCell, MediaTime, ParameterSets, RungTracks, Timescale, VIDEO_TIMESCALE, h264};
+use amphi_media::{CodedCell, MediaTime, ParameterSets, RungTracks, Timescale, VIDEO_TIMESCALE, h264};
 
 /// Bytes of the frame (RFC 2326 §10.12).
 const FRAME: usize = 4;
@@ -262,14 +262,14 @@ impl RungNumbers {
 
 /// A walk through a track's samples. RTP time is unix time in the track's timescale, 32 bits of it.
 struct Walk<'a> {
-    samples: std::slice::Iter<'a, crate::media::SampleEntry>,
+    samples: std::slice::Iter<'a, amphi_media::SampleEntry>,
     rest: &'a [u8],
     ticks: i64,
     scale: Timescale,
 }
 
 impl<'a> Walk<'a> {
-    fn of(track: Option<&'a crate::media::TrackCell>, scale: Timescale) -> Self {
+    fn of(track: Option<&'a amphi_media::TrackCell>, scale: Timescale) -> Self {
         let (samples, rest, ticks) =
             track.map_or((&[][..], &[][..], 0), |track| (&*track.samples, &track.data[..], track.start));
         Self { samples: samples.iter(), rest, ticks, scale }
@@ -280,7 +280,7 @@ impl<'a> Walk<'a> {
         (!self.samples.as_slice().is_empty()).then(|| MediaTime::from_ticks(self.ticks, self.scale))
     }
 
-    fn step(&mut self) -> Option<(u32, MediaTime, &'a crate::media::SampleEntry, &'a [u8])> {
+    fn step(&mut self) -> Option<(u32, MediaTime, &'a amphi_media::SampleEntry, &'a [u8])> {
         let at = self.at()?;
         let entry = self.samples.next()?;
         let (bytes, rest) = self.rest.split_at(self.rest.len().min(entry.size as usize));

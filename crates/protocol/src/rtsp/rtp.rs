@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::rtcp::Report;
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// Payload bytes of a packet: fits an Ethernet frame with every header.
 const PAYLOAD: usize = 1400;
@@ -124,7 +124,7 @@ impl Packetizer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::h264;
+    use amphi_media::h264;
     use proptest::prelude::*;
 
     /// The NAL units that a receiver puts together.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::media::{G711Law, TrackFormat};
+use amphi_media::{G711Law, TrackFormat};
 
 use super::hex::hex;
 use super::packets::PAYLOAD_TYPE;
@@ -66,7 +66,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::media::{AudioFormat, AudioSpecificConfig, ParameterSets};
+    use amphi_media::{AudioFormat, AudioSpecificConfig, ParameterSets};
 
     #[test]
     fn a_description_can_be_read_and_says_what_decoders_need() {

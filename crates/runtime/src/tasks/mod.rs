@@ -30,8 +30,8 @@ use tracing::{error, info};
 pub use pauses::Pauses;
 pub use roll::{TaskFall, TaskState, TaskView};
 
-use crate::clock::WallClock;
 use crate::log;
+use amphi_media::clock::WallClock;
 use roll::{Moment, Roll};
 
 /// A task that viewers need is missed when it has been down for so long.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// A fall is remembered as an alarm for so long.
 const REMEMBERED: Duration = Duration::from_secs(300);

@@ -3,8 +3,8 @@
 use std::sync::atomic::AtomicU64;
 
 use super::*;
-use crate::clock::ManualClock;
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
+use amphi_media::clock::ManualClock;
 
 fn tasks() -> Tasks {
     Tasks::new(Arc::new(ManualClock::at(MediaTime::from_millis(1_795_000_000_000))))

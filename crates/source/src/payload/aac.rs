@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use super::{Depacketized, Sound, unhex};
-use crate::media::{AudioFormat, AudioSpecificConfig, TrackFormat};
-use crate::rtsp::client::{Media, Received};
+use amphi_media::{AudioFormat, AudioSpecificConfig, TrackFormat};
+use amphi_protocol::rtsp::client::{Media, Received};
 
 /// Bytes of an access unit: 6144 bits for each of 48 channels are far below.
 const LONGEST: usize = 64 * 1024;
@@ -244,8 +244,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::media::MediaTime;
-    use crate::rtsp::client::{Description, RtpPacket};
+    use amphi_media::MediaTime;
+    use amphi_protocol::rtsp::client::{Description, RtpPacket};
 
     fn media(fmtp: &str) -> Media {
         let text = format!("m=audio 0 RTP/AVP 97\na=rtpmap:97 mpeg4-generic/48000/2\na=fmtp:97 {fmtp}");

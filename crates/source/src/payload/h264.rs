@@ -20,11 +20,11 @@ use retina::{PacketContext, Timestamp};
 
 use super::Depacketized;
 use crate::intake::ArrivedUnit;
-use crate::media::h264::{NAL_IDR, NAL_PPS, NAL_SPS, push_sample_nal};
-use crate::media::{MediaTime, ParameterSets, TrackFormat};
-use crate::rtsp::client::{Media, Received};
 use crate::sample;
 use crate::timeline::RtpInstant;
+use amphi_media::h264::{NAL_IDR, NAL_PPS, NAL_SPS, push_sample_nal};
+use amphi_media::{MediaTime, ParameterSets, TrackFormat};
+use amphi_protocol::rtsp::client::{Media, Received};
 
 /// Bytes of an access unit: pictures of 1080p lines that are coded for themselves have a tenth.
 const LONGEST: usize = 4 * 1024 * 1024;
@@ -371,7 +371,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::rtsp::client::{Description, RtpPacket};
+    use amphi_protocol::rtsp::client::{Description, RtpPacket};
 
     const SDP: &str = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=fmtp:96 packetization-mode=1;\
         sprop-parameter-sets=Z2QADKyyAoM/PgIgAAADACAAAAMDweKFSQ==,aOvDyyLA\n";

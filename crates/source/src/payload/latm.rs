@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{Depacketized, Sound, unhex};
-use crate::media::TrackFormat;
-use crate::rtsp::Latm;
-use crate::rtsp::client::{Media, Received};
+use amphi_media::TrackFormat;
+use amphi_protocol::rtsp::Latm;
+use amphi_protocol::rtsp::client::{Media, Received};
 
 /// The clock where a description does not say (RFC 6416 §7.1).
 const CLOCK_RATE: u32 = 90_000;
@@ -92,8 +92,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::media::MediaTime;
-    use crate::rtsp::client::{Description, RtpPacket};
+    use amphi_media::MediaTime;
+    use amphi_protocol::rtsp::client::{Description, RtpPacket};
 
     #[test]
     fn elements_get_their_time_and_faults_are_told() {

@@ -19,8 +19,8 @@ use self::latm::LatmPayload;
 use self::plain::{G711Payload, MpaPayload};
 use super::intake::ArrivedUnit;
 use super::timeline::RtpInstant;
-use crate::media::{G711Law, MediaTime, TrackFormat};
-use crate::rtsp::client::{Media, Received};
+use amphi_media::{G711Law, MediaTime, TrackFormat};
+use amphi_protocol::rtsp::client::{Media, Received};
 
 /// What packets make.
 #[derive(Debug)]

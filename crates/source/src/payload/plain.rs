@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{Depacketized, Sound};
-use crate::media::{G711Law, Mp3Header, TrackFormat};
-use crate::rtsp::client::{Media, Received};
+use amphi_media::{G711Law, Mp3Header, TrackFormat};
+use amphi_protocol::rtsp::client::{Media, Received};
 
 /// The clock of MPEG audio, whatever a description says.
 const MPEG_CLOCK_RATE: u32 = 90_000;
@@ -138,8 +138,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::media::MediaTime;
-    use crate::rtsp::client::RtpPacket;
+    use amphi_media::MediaTime;
+    use amphi_protocol::rtsp::client::RtpPacket;
 
     fn packet(ticks: i64, payload: &[u8]) -> Received {
         let packet = RtpPacket {

@@ -13,8 +13,8 @@ use self::tally::ProbeTally;
 use super::address::SourceAddress;
 use super::fault::SourceFault;
 use super::session::{SessionEvent, SourceSession};
-use crate::clock::SystemClock;
-use crate::config::Transport;
+use amphi_config::Transport;
+use amphi_media::clock::SystemClock;
 
 /// Pulls `url` for `seconds` and reports. Ends early, with a fault in the report, when the source ends.
 pub async fn probe(url: &str, transport: Transport, seconds: u32) -> Result<ProbeReport, SourceFault> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::report::{AudioReport, ProbeReport, VideoReport};
 use crate::fault::SourceFault;
 use crate::intake::ArrivedUnit;
-use crate::matrix::SourceMedia;
-use crate::media::{MediaTime, Track, TrackFormat};
 use crate::timeline::{RtpInstant, Timeline};
+use amphi_control::matrix::SourceMedia;
+use amphi_media::{MediaTime, Track, TrackFormat};
 
 /// Only the alignment of the tracks is asked of the timeline, so its lattice does not matter.
 const ANY_LATTICE: u32 = 15;
@@ -233,7 +233,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::media::ParameterSets;
+    use amphi_media::ParameterSets;
 
     fn tally(order: &[i64], sync: impl Fn(i64) -> bool) -> ProbeTally {
         let sets = ParameterSets { sps: Bytes::from_static(&[0x67, 100, 0, 41]), pps: Bytes::new() };

@@ -3,7 +3,7 @@
 //! What does not belong here: which picture wins a slot (the ladder decides).
 
 use super::Nanos;
-use crate::media::{MediaTime, Slot};
+use amphi_media::{MediaTime, Slot};
 
 const SECOND: Nanos = 1_000_000_000;
 

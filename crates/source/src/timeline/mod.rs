@@ -35,7 +35,7 @@ mod track;
 use self::lattice::SlotLattice;
 use self::skew::Skew;
 use self::track::{SenderReport, TrackClock};
-use crate::media::{MediaTime, Track};
+use amphi_media::{MediaTime, Track};
 
 /// Nanoseconds; wide, because a peer chooses RTP times and clock rates.
 type Nanos = i128;

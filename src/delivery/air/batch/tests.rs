@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use super::*;
-use crate::media::{AudioFormat, AudioTrack, CellIndex, SampleEntry};
+use amphi_media::{AudioFormat, AudioTrack, CellIndex, SampleEntry};
 
 pub(in crate::delivery::air) fn tracks() -> Vec<RungTracks> {
     let format = AudioFormat { sample_rate: 48_000, channels: 2 };

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use super::super::batch::tests::{batch_of, tracks};
 use super::super::batch::{BatchWriter, batches};
 use super::*;
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -27,14 +27,14 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::answer::Answer;
-use crate::agenda::{Plan, PlannedEvent};
-use crate::clock::WallClock;
 use crate::delivery::AnswerKind;
 use crate::delivery::address::decode;
 use crate::delivery::registry::Registry;
-use crate::http::{Body, Description, ETag, content};
-use crate::matrix::{ChannelView, MatrixView};
-use crate::media::{MediaTime, Segment};
+use amphi_control::agenda::{Plan, PlannedEvent};
+use amphi_control::matrix::{ChannelView, MatrixView};
+use amphi_http::{Body, Description, ETag, content};
+use amphi_media::clock::WallClock;
+use amphi_media::{MediaTime, Segment};
 
 const HTML: &str = "text/html; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
@@ -228,7 +228,7 @@ fn file(request: &Parts, kind: &'static str, bytes: Bytes) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::{ChannelLayout, Layout, Matrix, OnAir};
+    use amphi_control::matrix::{ChannelLayout, Layout, Matrix, OnAir};
 
     #[test]
     fn framing_is_what_the_configuration_says() {

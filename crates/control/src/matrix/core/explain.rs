@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::super::command::Scheduled;
 use super::super::status::OnAir;
 use super::super::view::{By, Desired};
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// All that is said of one channel.
 pub(super) struct Voices<'a> {

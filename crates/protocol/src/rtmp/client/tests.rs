@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::media::{AudioFormat, AudioTrack};
 use crate::rtmp::handshake::HANDSHAKE_BYTES;
 use crate::rtmp::{Event, Session};
+use amphi_media::{AudioFormat, AudioTrack};
 
 const URL: &str = "rtmp://host/app/stream-key?token=hidden";
 

@@ -4,9 +4,9 @@
 use bytes::BytesMut;
 use rml_amf0::Amf0Value;
 
-use crate::media::{AudioFormat, PictureSize, RungTracks};
 use crate::rtmp::amf::{self, Value};
 use crate::rtmp::flv::{AAC, AVC};
+use amphi_media::{AudioFormat, PictureSize, RungTracks};
 
 const NAME: &str = "onMetaData";
 /// Asks a server to keep what follows and hand it to players.

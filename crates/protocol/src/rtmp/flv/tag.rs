@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::unpack::FlvError;
 use super::{AAC, AVC, CODED, CONFIGURATION};
-use crate::media::Track;
+use amphi_media::Track;
 
 /// `AvMultitrackType` (Enhanced RTMP v2).
 const ONE_TRACK: u8 = 0;

@@ -22,8 +22,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::tag::{self, Codec, Content, Lane, Part};
-use crate::media::h264::{self, AvcConfiguration, AvcError, NAL_AUD, NAL_PPS, NAL_SPS};
-use crate::media::{
+use amphi_media::h264::{self, AvcConfiguration, AvcError, NAL_AUD, NAL_PPS, NAL_SPS};
+use amphi_media::{
     AudioSpecificConfig, AudioSpecificConfigError, G711Law, Mp3Header, ParameterSets, Track, TrackFormat,
 };
 

@@ -4,10 +4,10 @@ use rml_rtmp::chunk_io::ChunkDeserializer;
 use rml_rtmp::messages::{MessagePayload, RtmpMessage};
 
 use super::*;
-use crate::media::{
+use crate::rtmp::flv::Unpacker;
+use amphi_media::{
     AudioFormat, AudioTrack, CellIndex, ParameterSets, PictureSize, SampleEntry, Track, VideoTrack,
 };
-use crate::rtmp::flv::Unpacker;
 
 fn tracks() -> RungTracks {
     let parameter_sets = ParameterSets { sps: vec![0x67, 66, 0xc0, 31].into(), pps: vec![0x68, 1].into() };

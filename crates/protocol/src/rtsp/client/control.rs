@@ -116,8 +116,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::media::MediaTime;
     use crate::rtsp::Report;
+    use amphi_media::MediaTime;
 
     #[test]
     fn what_our_own_server_tells_is_read() {

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::auth::Credentials;
 use super::message::Headers;
-use crate::percent;
+use amphi_media::percent;
 
 /// Redirects that are followed, one after the other.
 pub const MOST_REDIRECTS: u32 = 5;

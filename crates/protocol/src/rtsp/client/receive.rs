@@ -16,7 +16,7 @@ use bytes::Bytes;
 use super::control::{self, Block, Control};
 use super::order::{NONE, Order, Patience, UDP};
 use super::rtp::RtpPacket;
-use crate::media::MediaTime;
+use amphi_media::MediaTime;
 
 /// Packets of another payload type after which that one counts, if no other came.
 const OTHER_TYPE: u32 = 8;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::media::AudioFormat;
+use amphi_media::AudioFormat;
 
 const STEREO: AudioSpecificConfig = AudioSpecificConfig::lc(AudioFormat { sample_rate: 48_000, channels: 2 });
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::media::{
+use amphi_media::{
     AudioFormat, AudioTrack, CellIndex, Grid, PictureSize, SampleEntry, TrackCell, VideoTrack,
 };
 

@@ -3,7 +3,7 @@
 mod network;
 
 use super::*;
-use crate::media::Slot;
+use amphi_media::Slot;
 
 const FPS: u32 = 15;
 const MS: i64 = 1_000_000;

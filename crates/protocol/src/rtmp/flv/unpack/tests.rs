@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::super::{AUDIO_CONFIGURATION_HEAD, AUDIO_HEAD, VIDEO_CONFIGURATION_HEAD, video_head};
 use super::*;
-use crate::media::AudioFormat;
-use crate::media::h264::avc_configuration;
+use amphi_media::AudioFormat;
+use amphi_media::h264::avc_configuration;
 
 const STEREO: AudioFormat = AudioFormat { sample_rate: 48_000, channels: 2 };
 
