@@ -135,7 +135,7 @@ impl<'a> Document<'a> {
         for place in [Some(&place), meant.as_ref()].into_iter().flatten() {
             match place.0.as_slice() {
                 [PathStep::Key(kind)] | [PathStep::Key(kind), PathStep::Item(_)] => {
-                    self.nameless.push(kind.clone())
+                    self.nameless.push(kind.clone());
                 }
                 [PathStep::Key(kind), PathStep::Item(_), PathStep::Key(key)] if key == "name" => {
                     self.nameless.push(kind.clone());
