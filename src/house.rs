@@ -137,53 +137,22 @@ const CIRCLES: &[(&[&str], &str)] = &[
 
 /// Types that have their name in three rooms or more, and may for now.
 const NAMED_OFTEN: &[&str] = &[
-    "Address",
     "Answer",
     "Asked",
-    "Channel",
-    "Choice",
-    "Connection",
-    "Described",
     "Description",
-    "Desk",
     "Door",
-    "Ending",
-    "Entry",
     "Event",
-    "Fault",
-    "Frame",
-    "Inner",
-    "Job",
     "Kept",
     "Key",
-    "Kind",
-    "Next",
-    "Order",
     "Part",
-    "Patience",
     "Place",
-    "Refusal",
-    "Refused",
-    "Report",
-    "Request",
-    "Rung",
     "Seen",
     "Session",
     "Shared",
-    "Shown",
-    "Span",
-    "State",
-    "Step",
-    "Stream",
-    "Tally",
-    "Target",
-    "Unit",
-    "Window",
-    "Wish",
 ];
 
 /// How many of a hundred types may share their name with another one. It only ever falls.
-const HOMONYMS_MAX: usize = 36;
+const HOMONYMS_MAX: usize = 13;
 
 /// The room that a file is of: its crate, a module of a crate that holds several, or a module of the server. The roots of
 /// those that hold several are of none.
