@@ -34,7 +34,7 @@ pub(super) struct Changed {
     warning: Option<String>,
 }
 
-type Answer = Result<Json<Changed>, Problem>;
+type ChannelReply = Result<Json<Changed>, Problem>;
 
 /// Channels and sources, and which is on which.
 #[utoipa::path(get, path = "/api/v1/matrix", tag = "channels", responses(
@@ -74,7 +74,7 @@ pub(super) async fn connect(
     caller: Caller,
     Name(channel): Name,
     JsonBody(Connect { source, until }): JsonBody<Connect>,
-) -> Answer {
+) -> ChannelReply {
     let applied = state.matrix.connect(&channel.as_str().into(), &source.as_str().into(), until).await;
     let entry = caller.does(Action::Connect, state.clock.now()).on(&channel).with(Some(&source)).until(until);
     state.audit.record(entry.result(&applied));
@@ -86,7 +86,7 @@ pub(super) async fn connect(
     params(("channel" = String, Path, description = "The channel's name")),
     responses((status = 200, description = "The channel as it is now", body = Changed), Refused, NoSuchName, Ending),
 )]
-pub(super) async fn disconnect(State(state): Shared, caller: Caller, Name(channel): Name) -> Answer {
+pub(super) async fn disconnect(State(state): Shared, caller: Caller, Name(channel): Name) -> ChannelReply {
     let applied = state.matrix.disconnect(&channel.as_str().into()).await;
     recorded(&state, &caller, Action::Disconnect, &channel, applied)
 }
@@ -96,7 +96,11 @@ pub(super) async fn disconnect(State(state): Shared, caller: Caller, Name(channe
     params(("channel" = String, Path, description = "The channel's name")),
     responses((status = 200, description = "The channel as it is now", body = Changed), Refused, NoSuchName, Ending),
 )]
-pub(super) async fn clear_override(State(state): Shared, caller: Caller, Name(channel): Name) -> Answer {
+pub(super) async fn clear_override(
+    State(state): Shared,
+    caller: Caller,
+    Name(channel): Name,
+) -> ChannelReply {
     let applied = state.matrix.clear_override(&channel.as_str().into()).await;
     recorded(&state, &caller, Action::ClearOverride, &channel, applied)
 }
@@ -112,7 +116,7 @@ pub(super) async fn notice(
     caller: Caller,
     Name(channel): Name,
     JsonBody(notice): JsonBody<Notice>,
-) -> Answer {
+) -> ChannelReply {
     let title = notice.title.clone();
     let applied = state.matrix.set_notice(&channel.as_str().into(), Some(notice)).await;
     let entry = caller.does(Action::Notice, state.clock.now()).on(&channel).saying(&title);
@@ -125,7 +129,7 @@ pub(super) async fn notice(
     params(("channel" = String, Path, description = "The channel's name")),
     responses((status = 200, description = "The channel as it is now", body = Changed), Refused, NoSuchName, Ending),
 )]
-pub(super) async fn clear_notice(State(state): Shared, caller: Caller, Name(channel): Name) -> Answer {
+pub(super) async fn clear_notice(State(state): Shared, caller: Caller, Name(channel): Name) -> ChannelReply {
     let applied = state.matrix.set_notice(&channel.as_str().into(), None).await;
     recorded(&state, &caller, Action::ClearNotice, &channel, applied)
 }
@@ -136,12 +140,12 @@ fn recorded(
     what: Action,
     channel: &str,
     applied: Result<Applied, MatrixError>,
-) -> Answer {
+) -> ChannelReply {
     state.audit.record(caller.does(what, state.clock.now()).on(channel).result(&applied));
     answer(applied)
 }
 
-fn answer(applied: Result<Applied, MatrixError>) -> Answer {
+fn answer(applied: Result<Applied, MatrixError>) -> ChannelReply {
     let Applied { channel, warning } = applied?;
     Ok(Json(Changed { channel, warning }))
 }

@@ -24,10 +24,10 @@ const SAY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Places for connections. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Places(Arc<Shared>);
+pub struct Places(Arc<PlacesTaken>);
 
 #[derive(Debug)]
-struct Shared {
+struct PlacesTaken {
     free: Arc<Semaphore>,
     all: usize,
     per_address: usize,
@@ -71,7 +71,7 @@ impl Places {
         let free = Arc::new(Semaphore::new(all));
         let (refused, starved, taken) = (Counter::default(), Counter::default(), Lock::default());
         let starving = Arc::default();
-        Self(Arc::new(Shared { free, all, per_address, refused, taken, starving, starved }))
+        Self(Arc::new(PlacesTaken { free, all, per_address, refused, taken, starving, starved }))
     }
 
     /// Places that are taken.

@@ -67,7 +67,7 @@ pub struct Load {
 
 /// Bounds of a workshop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct WorkshopLimits {
     /// Threads at most; they begin when there is work.
     pub threads: usize,
     /// Jobs at most, waiting and running.
@@ -76,7 +76,7 @@ pub struct Plan {
     pub per_address: usize,
 }
 
-impl Default for Plan {
+impl Default for WorkshopLimits {
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self { threads: (processors / 2).clamp(1, 4), places: PLACES, per_address: PER_ADDRESS }
@@ -85,7 +85,7 @@ impl Default for Plan {
 
 /// See the module's text. Clones share everything; the threads end with the last one.
 #[derive(Clone, Default)]
-pub struct Workshop(Arc<Door>);
+pub struct Workshop(Arc<WorkshopHandle>);
 
 impl fmt::Debug for Workshop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,15 +94,15 @@ impl fmt::Debug for Workshop {
 }
 
 /// What handles share. It closes when it is dropped.
-struct Door(Arc<Room>);
+struct WorkshopHandle(Arc<Room>);
 
-impl Default for Door {
+impl Default for WorkshopHandle {
     fn default() -> Self {
-        Self(Arc::new(Room::new(Plan::default())))
+        Self(Arc::new(Room::new(WorkshopLimits::default())))
     }
 }
 
-impl Drop for Door {
+impl Drop for WorkshopHandle {
     fn drop(&mut self) {
         self.0.lock().closed = true;
         self.0.work.notify_all();
@@ -111,16 +111,16 @@ impl Drop for Door {
 
 /// What threads share.
 struct Room {
-    plan: Plan,
-    state: Lock<State>,
+    plan: WorkshopLimits,
+    state: Lock<RoomState>,
     work: Condvar,
     done: Counter,
     refused: Counter,
     panicked: Counter,
 }
 
-struct State {
-    queue: Queue<IpAddr, Box<dyn Job>>,
+struct RoomState {
+    queue: Queue<IpAddr, Box<dyn Runnable>>,
     threads: usize,
     idle: usize,
     closed: bool,
@@ -130,18 +130,18 @@ struct State {
 }
 
 /// Something to be computed.
-trait Job: Send {
+trait Runnable: Send {
     /// Somebody still waits for it.
     fn is_wanted(&self) -> bool;
     fn run(self: Box<Self>);
 }
 
-struct Task<F, T> {
+struct WorkWithResult<F, T> {
     work: F,
     result: oneshot::Sender<T>,
 }
 
-impl<T: Send, F: FnOnce() -> T + Send> Job for Task<F, T> {
+impl<T: Send, F: FnOnce() -> T + Send> Runnable for WorkWithResult<F, T> {
     fn is_wanted(&self) -> bool {
         !self.result.is_closed()
     }
@@ -155,8 +155,8 @@ impl<T: Send, F: FnOnce() -> T + Send> Job for Task<F, T> {
 
 impl Workshop {
     /// An empty one; its threads begin when there is work.
-    pub fn new(plan: Plan) -> Self {
-        Self(Arc::new(Door(Arc::new(Room::new(plan)))))
+    pub fn new(plan: WorkshopLimits) -> Self {
+        Self(Arc::new(WorkshopHandle(Arc::new(Room::new(plan)))))
     }
 
     /// Computes `work`, in its turn. `asker` is who has a share of the places; `None` is nobody in particular. May be
@@ -167,7 +167,7 @@ impl Workshop {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refused> {
         let (result, waiting) = oneshot::channel();
-        self.0.0.put(asker, Box::new(Task { work, result }))?;
+        self.0.0.put(asker, Box::new(WorkWithResult { work, result }))?;
         // A job that panicked leaves no result.
         waiting.await.map_err(|_| Refused::Panicked)
     }
@@ -181,18 +181,18 @@ impl Workshop {
 }
 
 impl Room {
-    fn new(plan: Plan) -> Self {
+    fn new(plan: WorkshopLimits) -> Self {
         let queue = Queue::new(plan.places, plan.per_address);
-        let state = State { queue, threads: 0, idle: 0, closed: false, said: None, unsaid: 0 };
+        let state = RoomState { queue, threads: 0, idle: 0, closed: false, said: None, unsaid: 0 };
         let (done, refused, panicked) = (Counter::default(), Counter::default(), Counter::default());
         Self { plan, state: Lock::new(state), work: Condvar::new(), done, refused, panicked }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RoomState> {
         self.state.lock()
     }
 
-    fn put(self: &Arc<Self>, asker: Asker, job: Box<dyn Job>) -> Result<(), Refused> {
+    fn put(self: &Arc<Self>, asker: Asker, job: Box<dyn Runnable>) -> Result<(), Refused> {
         let mut state = self.lock();
         if state.queue.push(asker, job).is_err() {
             self.refused.increment();
@@ -237,7 +237,7 @@ impl Room {
         }
     }
 
-    fn next(&self) -> Option<(Asker, Box<dyn Job>)> {
+    fn next(&self) -> Option<(Asker, Box<dyn Runnable>)> {
         let mut state = self.lock();
         loop {
             if let Some(next) = state.queue.take() {
@@ -263,7 +263,7 @@ mod tests {
     const ASKER: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)));
 
     fn workshop(threads: usize) -> Workshop {
-        Workshop::new(Plan { threads, places: 6, per_address: 3 })
+        Workshop::new(WorkshopLimits { threads, places: 6, per_address: 3 })
     }
 
     /// Keeps one thread busy until the sender is dropped.

@@ -14,7 +14,7 @@ use tower::ServiceExt;
 use super::*;
 use amphi_http::Body;
 use amphi_media::{CellIndex, Segment};
-use amphi_runtime::workshop::{Plan, Workshop};
+use amphi_runtime::workshop::{Workshop, WorkshopLimits};
 use amphi_vod::{Mount, MountSettings};
 
 const ALL: [&str; 9] = [
@@ -46,7 +46,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 /// A channel on air and a mount, whose answers come from one workshop.
-fn served(root: &std::path::Path, plan: Plan) -> (Delivery, Workshop) {
+fn served(root: &std::path::Path, plan: WorkshopLimits) -> (Delivery, Workshop) {
     let (delivery, mut writer) = super::tests::channel(2000);
     let segment = Segment { head: Bytes::from_static(b"head"), video: None, audio: None };
     writer.push(CellIndex(super::tests::K), vec![segment; 3]).expect("in order");
@@ -81,7 +81,7 @@ async fn block(workshop: &Workshop) -> mpsc::Sender<()> {
     release
 }
 
-const ONE: Plan = Plan { threads: 1, places: 256, per_address: 32 };
+const ONE: WorkshopLimits = WorkshopLimits { threads: 1, places: 256, per_address: 32 };
 
 #[tokio::test]
 async fn whatever_many_ask_for_at_once_is_computed_once() {
@@ -141,7 +141,7 @@ async fn a_changed_file_is_answered_anew() {
 #[tokio::test]
 async fn live_answers_go_on_while_the_workshop_is_full_and_others_are_asked_to_come_again() {
     let root = folder();
-    let (delivery, workshop) = served(root.path(), Plan { threads: 1, places: 3, per_address: 32 });
+    let (delivery, workshop) = served(root.path(), WorkshopLimits { threads: 1, places: 3, per_address: 32 });
     let release = block(&workshop).await;
     let waiting: Vec<_> = ["a", "b"]
         .map(|name| {
@@ -175,7 +175,8 @@ async fn live_answers_go_on_while_the_workshop_is_full_and_others_are_asked_to_c
 #[tokio::test]
 async fn one_address_has_its_share_and_no_more() {
     let root = folder();
-    let (delivery, workshop) = served(root.path(), Plan { threads: 1, places: 100, per_address: 2 });
+    let (delivery, workshop) =
+        served(root.path(), WorkshopLimits { threads: 1, places: 100, per_address: 2 });
     // Indexed before, so that each picture is one job.
     assert_eq!(get(&delivery, "/vod/mp4:a.mp4/playlist.m3u8").await.status(), StatusCode::OK);
     let release = block(&workshop).await;

@@ -13,11 +13,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::CONTENT_TYPE;
 
-use super::{INSTANCE, Inner, Shared, Traffic, WowzaState, authenticate, not_found};
+use super::{INSTANCE, SharedApi, Traffic, WowzaApi, WowzaState, authenticate, not_found};
 
 /// The port's routes.
 pub fn router(state: WowzaState) -> Router {
-    let state = Arc::new(Inner::new(state));
+    let state = Arc::new(WowzaApi::new(state));
     Router::new()
         .route("/connectioncounts", get(counts))
         .fallback(not_found)
@@ -26,7 +26,7 @@ pub fn router(state: WowzaState) -> Router {
         .with_state(state)
 }
 
-async fn counts(State(state): Shared) -> Response {
+async fn counts(State(state): SharedApi) -> Response {
     let view = state.matrix.view();
     let channels = view.channels.iter().map(|channel| {
         let source = channel.desired.source.clone();

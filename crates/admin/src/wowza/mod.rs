@@ -98,7 +98,7 @@ impl Outgoing {
     }
 }
 
-struct Inner {
+struct WowzaApi {
     matrix: MatrixHandle,
     authenticator: Option<Authenticator>,
     /// As the audit log calls those who authenticate.
@@ -133,7 +133,7 @@ struct Rate {
     bytes_per_s: u64,
 }
 
-impl Inner {
+impl WowzaApi {
     fn new(state: WowzaState) -> Self {
         let WowzaState {
             matrix,
@@ -169,7 +169,7 @@ impl Inner {
     }
 
     /// What an entry of the audit log has in common.
-    fn entry(&self, what: Action, from: Address) -> Entry {
+    fn entry(&self, what: Action, from: PeerAddress) -> Entry {
         Entry::new((self.now)(), self.who.clone(), what).address(from)
     }
 
@@ -223,19 +223,19 @@ impl Inner {
 }
 
 /// The address that a request came from.
-type Address = Option<String>;
-type Caller = Option<axum::Extension<Peer>>;
+type PeerAddress = Option<String>;
+type WowzaPeer = Option<axum::Extension<Peer>>;
 
-fn address(caller: &Caller) -> Address {
+fn address(caller: &WowzaPeer) -> PeerAddress {
     caller.as_ref().map(|axum::Extension(Peer(address))| address.ip().to_canonical().to_string())
 }
 
-type Shared = State<Arc<Inner>>;
-type Answer = Result<Response, Fault>;
+type SharedApi = State<Arc<WowzaApi>>;
+type WowzaReply = Result<Response, Fault>;
 
 /// The routes.
 pub fn router(state: WowzaState) -> Router {
-    let state = Arc::new(Inner::new(state));
+    let state = Arc::new(WowzaApi::new(state));
     let applications = Router::new()
         .route("/", get(applications).post(unchangeable))
         .route("/{app}", get(application).put(unchangeable).delete(unchangeable))
@@ -273,10 +273,10 @@ pub fn router(state: WowzaState) -> Router {
 
 /// The path as it was asked for: nested routers see its end alone.
 #[derive(Clone)]
-struct Asked(String);
+struct AskedPath(String);
 
-async fn authenticate(State(state): Shared, mut request: Request, next: Next) -> Response {
-    let asked = Asked(request.uri().path().to_owned());
+async fn authenticate(State(state): SharedApi, mut request: Request, next: Next) -> Response {
+    let asked = AskedPath(request.uri().path().to_owned());
     request.extensions_mut().insert(asked);
     let mut response = match admit(&state, &request) {
         Ok(()) => next.run(request).await,
@@ -287,7 +287,7 @@ async fn authenticate(State(state): Shared, mut request: Request, next: Next) ->
 }
 
 /// Lets a request in, or answers it.
-fn admit(state: &Inner, request: &Request) -> Result<(), Box<Response>> {
+fn admit(state: &WowzaApi, request: &Request) -> Result<(), Box<Response>> {
     const KIND: Credential = Credential::Password;
     let Some(authenticator) = &state.authenticator else {
         let is_local = joints::is_local(request.uri(), request.headers(), &state.names);
@@ -319,61 +319,61 @@ fn source_name(stream: &str) -> &str {
     stream.strip_suffix(".stream").unwrap_or(stream)
 }
 
-async fn applications(State(state): Shared) -> Answer {
+async fn applications(State(state): SharedApi) -> WowzaReply {
     Ok(answer::json(&describe::applications(&state.matrix.view())))
 }
 
-async fn application(State(state): Shared, Path(app): Path<String>) -> Answer {
+async fn application(State(state): SharedApi, Path(app): Path<String>) -> WowzaReply {
     let channel = channel(&state.matrix.view(), &app)?;
     Ok(answer::json(&describe::application(&channel, &state.version())))
 }
 
-async fn stream_files(State(state): Shared) -> Answer {
+async fn stream_files(State(state): SharedApi) -> WowzaReply {
     Ok(answer::json(&describe::stream_files(&state.matrix.view(), "")))
 }
 
-async fn stream_files_of(State(state): Shared, Path(app): Path<String>) -> Answer {
+async fn stream_files_of(State(state): SharedApi, Path(app): Path<String>) -> WowzaReply {
     let view = state.matrix.view();
     channel(&view, &app)?;
     Ok(answer::json(&describe::stream_files(&view, &format!("applications/{app}/"))))
 }
 
-async fn stream_file(State(state): Shared, Path(name): Path<String>) -> Answer {
+async fn stream_file(State(state): SharedApi, Path(name): Path<String>) -> WowzaReply {
     let file = describe::stream_file(&state.matrix.view(), &name, &state.version());
     Ok(answer::json(&file.ok_or(Fault::NotFound)?))
 }
 
-async fn stream_file_of(State(state): Shared, Path((app, name)): Path<(String, String)>) -> Answer {
+async fn stream_file_of(State(state): SharedApi, Path((app, name)): Path<(String, String)>) -> WowzaReply {
     channel(&state.matrix.view(), &app)?;
     stream_file(State(state), Path(name)).await
 }
 
 #[derive(Debug, Deserialize)]
-struct Connect {
+struct ConnectTo {
     #[serde(rename = "connectAppName")]
     app: Option<String>,
 }
 
 async fn connect(
-    State(state): Shared,
-    caller: Caller,
+    State(state): SharedApi,
+    caller: WowzaPeer,
     Path(name): Path<String>,
-    Query(query): Query<Connect>,
-) -> Answer {
+    Query(query): Query<ConnectTo>,
+) -> WowzaReply {
     let app = query.app.ok_or(Fault::NotFound)?;
     connect_to(&state, address(&caller), &app, &name).await
 }
 
 async fn connect_of(
-    State(state): Shared,
-    caller: Caller,
+    State(state): SharedApi,
+    caller: WowzaPeer,
     Path((app, name)): Path<(String, String)>,
-    Query(query): Query<Connect>,
-) -> Answer {
+    Query(query): Query<ConnectTo>,
+) -> WowzaReply {
     connect_to(&state, address(&caller), query.app.as_deref().unwrap_or(&app), &name).await
 }
 
-async fn connect_to(state: &Inner, from: Address, app: &str, name: &str) -> Answer {
+async fn connect_to(state: &WowzaApi, from: PeerAddress, app: &str, name: &str) -> WowzaReply {
     let source = source_name(name);
     let applied = state.matrix.connect(&app.into(), &source.into(), None).await;
     let entry = state.entry(Action::Connect, from).on(app).with(Some(source));
@@ -383,12 +383,12 @@ async fn connect_to(state: &Inner, from: Address, app: &str, name: &str) -> Answ
     Ok(done(StatusCode::OK, &message))
 }
 
-async fn instances(State(state): Shared, Path(app): Path<String>) -> Answer {
+async fn instances(State(state): SharedApi, Path(app): Path<String>) -> WowzaReply {
     let view = state.matrix.view();
     Ok(answer::json(&describe::instances(&view, &channel(&view, &app)?)))
 }
 
-async fn instance(State(state): Shared, Path((app, name)): Path<(String, String)>) -> Answer {
+async fn instance(State(state): SharedApi, Path((app, name)): Path<(String, String)>) -> WowzaReply {
     let view = state.matrix.view();
     let channel = channel(&view, &app)?;
     if name == INSTANCE {
@@ -408,30 +408,33 @@ fn shown_source(view: &MatrixView, app: &str, instance: &str, stream: &str) -> R
     if shown { Ok(source.to_owned()) } else { Err(Fault::NotFound) }
 }
 
-async fn incoming(State(state): Shared, Path((app, instance, stream)): StreamPath) -> Answer {
+async fn incoming(State(state): SharedApi, Path((app, instance, stream)): StreamPath) -> WowzaReply {
     let view = state.matrix.view();
     let source = shown_source(&view, &app, &instance, &stream)?;
     Ok(answer::json(&describe::incoming(&view, &source)))
 }
 
-async fn incoming_monitoring(State(state): Shared, Path((app, instance, stream)): StreamPath) -> Answer {
+async fn incoming_monitoring(
+    State(state): SharedApi,
+    Path((app, instance, stream)): StreamPath,
+) -> WowzaReply {
     let view = state.matrix.view();
     let source = shown_source(&view, &app, &instance, &stream)?;
     let since = view.source(&source).map_or(state.started, |source| source.status.since);
     Ok(answer::json(&describe::stream_monitoring(state.traffic(&source, since, &app), &stream)))
 }
 
-async fn monitoring(State(state): Shared, Path(app): Path<String>) -> Answer {
+async fn monitoring(State(state): SharedApi, Path(app): Path<String>) -> WowzaReply {
     let channel = channel(&state.matrix.view(), &app)?;
     let traffic = state.of_channel(&app, channel.desired.source.as_deref());
     Ok(answer::json(&describe::application_monitoring(traffic)))
 }
 
 async fn act(
-    State(state): Shared,
-    caller: Caller,
+    State(state): SharedApi,
+    caller: WowzaPeer,
     Path((app, instance, stream, action)): Path<(String, String, String, String)>,
-) -> Answer {
+) -> WowzaReply {
     let what = match action.as_str() {
         "disconnectStream" => Action::Disconnect,
         "resetStream" => Action::Reset,
@@ -447,7 +450,7 @@ async fn act(
 
 /// Takes the source off the channel, or leaves it to reconnect by itself; says which one and what was done.
 async fn take_off(
-    state: &Inner,
+    state: &WowzaApi,
     app: &str,
     instance: &str,
     stream: &str,
@@ -461,47 +464,47 @@ async fn take_off(
     Ok((source, "stopped"))
 }
 
-async fn status(State(state): Shared) -> Answer {
+async fn status(State(state): SharedApi) -> WowzaReply {
     let running = (state.running)().as_secs_f64();
     let view = state.matrix.view();
     let viewers = view.channels.iter().map(|channel| (state.outgoing)(&channel.name).viewers()).sum();
     Ok(answer::json(&describe::status(&state.version(), running, machine::memory(), viewers)))
 }
 
-async fn machine_monitoring(State(state): Shared) -> Answer {
+async fn machine_monitoring(State(state): SharedApi) -> WowzaReply {
     Ok(answer::json(&state.machine.current(state.uptime_s())))
 }
 
-async fn unchangeable(State(state): Shared, caller: Caller, request: Request) -> Answer {
+async fn unchangeable(State(state): SharedApi, caller: WowzaPeer, request: Request) -> WowzaReply {
     refused(&state, address(&caller), &request, Fault::Conflict)
 }
 
-async fn recorders(State(state): Shared, Path((app, instance)): Path<(String, String)>) -> Answer {
+async fn recorders(State(state): SharedApi, Path((app, instance)): Path<(String, String)>) -> WowzaReply {
     channel(&state.matrix.view(), &app)?;
     if instance == INSTANCE { Ok(answer::json(&describe::recorders())) } else { Err(Fault::NotFound) }
 }
 
 async fn no_recorder(
-    State(state): Shared,
-    caller: Caller,
+    State(state): SharedApi,
+    caller: WowzaPeer,
     Path((app, instance, stream)): StreamPath,
     request: Request,
-) -> Answer {
+) -> WowzaReply {
     let view = state.matrix.view();
     let fault = shown_source(&view, &app, &instance, &stream).err().unwrap_or(Fault::NotImplemented);
     refused(&state, address(&caller), &request, fault)
 }
 
 /// Records what cannot be done here.
-fn refused(state: &Inner, from: Address, request: &Request, fault: Fault) -> Answer {
-    let path = request.extensions().get::<Asked>().map_or("", |Asked(path)| path);
+fn refused(state: &WowzaApi, from: PeerAddress, request: &Request, fault: Fault) -> WowzaReply {
+    let path = request.extensions().get::<AskedPath>().map_or("", |AskedPath(path)| path);
     let asked = format!("{} {path}", request.method());
-    let refused: Answer = Err(fault);
+    let refused: WowzaReply = Err(fault);
     state.audit.record(state.entry(Action::Unsupported, from).saying(&asked).result(&refused));
     refused
 }
 
-async fn not_found() -> Answer {
+async fn not_found() -> WowzaReply {
     Err(Fault::NotFound)
 }
 

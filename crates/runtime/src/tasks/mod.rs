@@ -41,9 +41,9 @@ const AGAIN: Duration = Duration::from_millis(100);
 
 /// All tasks of a server. Clones share the list.
 #[derive(Clone)]
-pub struct Tasks(Arc<Shared>);
+pub struct Tasks(Arc<TaskListState>);
 
-struct Shared {
+struct TaskListState {
     clock: Arc<dyn WallClock>,
     roll: Lock<Roll<Arc<Door>>>,
     /// How many have fallen.
@@ -79,7 +79,7 @@ pub enum Until {
 impl Tasks {
     /// An empty list.
     pub fn new(clock: Arc<dyn WallClock>) -> Self {
-        Self(Arc::new(Shared { clock, roll: Lock::default(), falls: watch::Sender::default() }))
+        Self(Arc::new(TaskListState { clock, roll: Lock::default(), falls: watch::Sender::default() }))
     }
 
     fn moment(&self) -> Moment {
