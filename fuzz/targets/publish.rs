@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use amphi_media::clock::{Clocks, ManualClock};
 use amphi_config::SecondPublisher;
-use amphi_media::feed::Publisher;
+use amphi_media::feed::FeedWriter;
 use amphi_control::matrix::SourceStatus;
 use amphi_media::{MediaTime, Track};
 use amphi_protocol::rtmp::{Event, Frame, Session, Unpacker};
@@ -58,7 +58,7 @@ fn well_formed(mut data: &[u8]) -> Vec<u8> {
 fn inlet(clock: &Arc<ManualClock>) -> Arc<Inlet> {
     Arc::new(Inlet {
         lattice_fps: 25,
-        feed: Publisher::default(),
+        feed: FeedWriter::default(),
         status: tokio::sync::watch::Sender::new(SourceStatus::idle(START)),
         gauges: Arc::new(SourceGauges::default()),
         clocks: Clocks { media: Arc::clone(clock) as _, wall: Arc::clone(clock) as _ },

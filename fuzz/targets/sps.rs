@@ -13,7 +13,7 @@ fuzz_target!(|data: &[u8]| {
         let _ = h264::frame_num(data, &source);
     }
     let _ = (h264::recovery_point(data), h264::is_entry(data), h264::is_intra(data), h264::is_idr(data));
-    if let Some(start) = h264::Start::of(data) {
+    if let Some(start) = h264::EntryPoint::of(data) {
         // What is made for a decoder is no longer than what came, but for escapes.
         let longest = 2 * data.len() + 64;
         assert!(start.unit().len() <= longest);
