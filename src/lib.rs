@@ -28,8 +28,9 @@
 //!
 //! * **Cores** decide and are free of I/O; time is an argument. The timeline of a source
 //!   ([`source`]), the lattice of pictures and of sound ([`ladder`]), the splicer ([`channel`]), boxes,
-//!   playlists and manifests ([`container`]), what they list ([`store`]), the precedence of wishes ([`matrix`]), what is an alarm ([`alarm`]), RTSP sessions,
-//!   RTP packets and their pace ([`rtsp`]), RTMP connections ([`rtmp`]), routes and who watches ([`delivery`]) are cores.
+//!   playlists and manifests ([`container`]), what they list ([`store`]), the precedence of wishes ([`matrix`]), what is an
+//!   alarm ([`alarm`]), RTSP sessions, RTP packets and their pace ([`rtsp`]), RTMP connections ([`rtmp`]), routes and viewers
+//!   ([`delivery`]) are cores.
 //! * **Shells** around them are thin: a task per source, two per channel (one shows, one paints its waiting
 //!   picture), one for the matrix, one conductor, one watchman; a decoding thread per ladder and a thread per rung.
 //!

@@ -1,4 +1,4 @@
-//! A synthetic camera, beside the synthetic lecture of `src/ladder/lecture.rs`.
+//! A synthetic camera, beside the synthetic lecture of `crates/ladder/src/lecture.rs`.
 
 use crate::lecture::Random;
 

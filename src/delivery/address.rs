@@ -19,7 +19,8 @@
 //! | `/` | refused | folders |
 //!
 //! Names of channels, mounts and streams have letters, digits, `_`, `.` and `-`; those of files any characters but `/`, `\`
-//! and NUL. No part of a name is empty or consists of dots alone, and an encoded slash is refused.
+//! and NUL; one with a colon needs a prefix before it. No part of a name is empty or consists of dots alone, and an encoded
+//! slash is refused.
 //!
 //! What does *not* belong here: which names there are (`registry`, `vod`), files of HLS and DASH (`http::route`).
 

@@ -30,9 +30,7 @@
 //! A new route: write its handler with `#[utoipa::path]`, give it the responses of `openapi` that it may answer, and
 //! register it with `routes!` below; the tests then ask that its answers are as documented.
 //!
-//! Not here: listening, and what the matrix's words mean for sources and channels.
-//!
-//! **What does not belong here:** what commands do. They go to the matrix; the server obeys it.
+//! **What does not belong here:** listening, and what commands do. They go to the matrix; the server obeys it.
 //!
 //! **Where to start.** `channels.rs` for a route from request to answer, `guard.rs` for who may ask, [`console`] for the
 //! page, [`wowza`] for the interface that scripts of Wowza call.

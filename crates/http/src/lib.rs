@@ -1,7 +1,8 @@
 //! Small joints of HTTP, for whoever answers requests (RFC 9110, 9112, 9113).
 //!
-//! * [`serve`] (or [`accept_each`] and [`serve_stream`], where a port speaks more than HTTP) runs a tower service on a [`listen`]ing socket: HTTP/1.1 with keep-alive and HTTP/2 with prior
-//!   knowledge, bounded in connections, idle time and ending.
+//! * [`serve`] (or [`accept_each`] and [`serve_stream`], where a port speaks more than HTTP) runs a tower service on a
+//!   [`listen`]ing socket: HTTP/1.1 with keep-alive and HTTP/2 with prior knowledge, bounded in connections, idle time and
+//!   ending.
 //! * [`serve_express`] answers what lies ready ([`Express`]) without a general server in between, and leaves the rest to it.
 //! * [`Body`] sends shared pieces of bytes as they are; [`content`] answers with such pieces as the request's
 //!   method, `If-None-Match` and `Range` ask.

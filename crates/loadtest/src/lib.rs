@@ -18,9 +18,9 @@
 //!
 //! # Example
 //! ```
-//! # async fn example() -> Result<(), amphi_loadtest::TargetError> {
-//! let target = amphi_loadtest::Target::resolve("http://127.0.0.1:8080/Live/playlist.m3u8", false).await?;
-//! assert_eq!(target.protocol, amphi_loadtest::Protocol::Http);
+//! # async fn example() -> Result<(), amphi_loadtest::LoadTargetError> {
+//! let target = amphi_loadtest::LoadTarget::resolve("http://127.0.0.1:8080/Live/playlist.m3u8", false).await?;
+//! assert_eq!(target.protocol, amphi_loadtest::TargetProtocol::Http);
 //! # Ok(())
 //! # }
 //! ```

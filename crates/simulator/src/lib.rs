@@ -1,4 +1,5 @@
-//! A simulated lecture hall (and in [`opencast`] the calendar that goes with it): one clip, looped for ever over real RTSP, as an Extron SMP 351 would send it.
+//! A simulated lecture hall (and in [`opencast`] the calendar that goes with it): one clip, looped for ever over real RTSP,
+//! as an Extron SMP 351 would send it.
 //!
 //! The loop is locked to unix time: a loop of L seconds begins whenever unix time is a multiple of L, so the clock
 //! that is burnt into the demo's clips tells the time of day modulo L, and latency can be read off a picture.
@@ -10,9 +11,9 @@
 //! # Example
 //! Faults have names, for the demo and for tests:
 //! ```
-//! use amphi_simulator::Fault;
+//! use amphi_simulator::SimulatedFault;
 //!
-//! assert_eq!("freeze".parse::<Fault>().ok(), Some(Fault::Freeze));
+//! assert_eq!("freeze".parse::<SimulatedFault>().ok(), Some(SimulatedFault::Freeze));
 //! ```
 
 mod connection;
