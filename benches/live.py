@@ -50,10 +50,10 @@ def get(url):
 class Amphi:
     """A server on ports that the system chose."""
 
-    def __init__(self, arguments):
+    def __init__(self, arguments, binary=AMPHI):
         self.log = tempfile.TemporaryFile("w+")
         self.begun = time.time()
-        self.process = subprocess.Popen([AMPHI, "--log-format", "json", *arguments], stderr=self.log,
+        self.process = subprocess.Popen([binary, "--log-format", "json", *arguments], stderr=self.log,
                                         stdout=subprocess.DEVNULL)
         self.http = self.address("http")
 

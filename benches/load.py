@@ -82,9 +82,9 @@ def rss_mb(pid):
 class Halls:
     """Simulated SMP 351s: a demo whose own channels are left idle."""
 
-    def __init__(self):
+    def __init__(self, binary=AMPHI):
         self.demo = Amphi(["demo", "--no-schedule", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
-                           "--admin-listen", "127.0.0.1:0"])
+                           "--admin-listen", "127.0.0.1:0"], binary)
         admin = self.demo.address("admin")
         self.demo.log.seek(0)
         lines = [json.loads(line)["fields"] for line in self.demo.log if line.startswith("{")]
@@ -93,7 +93,7 @@ class Halls:
         urllib.request.urlopen(request, timeout=5).read()
 
 
-def server(home, halls, channels):
+def server(home, halls, channels, binary=AMPHI):
     """`amphi run` with so many live channels, and a recording."""
     recordings = home / "nas"
     recordings.mkdir(exist_ok=True)
@@ -106,7 +106,7 @@ def server(home, halls, channels):
                  f'waiting = "{ROOT}/fixtures/waiting.mp4"\nsource = "hall{number}"\n')
     config = home / f"amphi{channels}.toml"
     config.write_text(text)
-    amphi = Amphi(["run", str(config)])
+    amphi = Amphi(["run", str(config)], binary)
     admin = amphi.address("admin")
     for number in range(channels):
         while f'amphi_channel_live{{channel="Live_{number}"}} 1' not in get(f"http://{admin}/metrics").decode():
