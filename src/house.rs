@@ -110,13 +110,22 @@ const CORES: &[(&str, &[&str])] = &[
 ];
 
 /// What a core does not name. The names of `Instant` and `SystemTime` alone are only types.
-const IO: [&[&str]; 6] = [
+const IO: [&[&str]; 15] = [
     &["tokio"],
-    &["std", "net"],
+    &["libc"],
+    &["rustix"],
+    &["socket2"],
+    &["std", "env"],
     &["std", "fs"],
+    &["std", "io", "stdin"],
+    &["std", "net"],
+    &["std", "os"],
+    &["std", "process"],
     &["std", "thread"],
     &["Instant", "now"],
     &["SystemTime", "now"],
+    &["Timestamp", "now"],
+    &["Zoned", "now"],
 ];
 
 /// Files that lean on each other and may: two files that are one thought, each with why.
@@ -196,8 +205,10 @@ fn media_config_container_and_protocol_depend_on_no_runtime_and_no_sockets() {
         let manifest = format!("{}/crates/{package}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
         let text = fs::read_to_string(&manifest).expect("it is a crate");
         let manifest: toml::Table = text.parse().expect("Cargo reads it");
+        assert!(!manifest.contains_key("build-dependencies"), "{package}: what builds it is not looked at");
         let dependencies = manifest["dependencies"].as_table().expect("a table");
-        for name in dependencies.keys() {
+        for (name, dependency) in dependencies {
+            assert!(dependency.get("package").is_none(), "{package}: {name} is another package's name");
             assert!(!RUNTIME.contains(&&**name), "{package} is a core and depends on {name}");
             // Nor by way of another crate of ours.
             if let Some(ours) = name.strip_prefix("amphi-") {
@@ -208,6 +219,17 @@ fn media_config_container_and_protocol_depend_on_no_runtime_and_no_sockets() {
             }
         }
         assert!(!manifest.contains_key("target"), "{package}: dependencies of a platform are not looked at");
+    }
+}
+
+/// Else what stands there would be of no room, and no rule would hold for it.
+#[test]
+fn roots_of_crates_with_several_rooms_only_name_them() {
+    for file in Library::get().files().filter(|file| !file.is_test && file.module.len() == 1) {
+        let name = file.name.strip_prefix("crates/").and_then(|name| name.strip_suffix("/src/lib.rs"));
+        if name.is_some_and(|name| SHARED.contains(&name) && name != "media") || file.name == "src/lib.rs" {
+            assert!(file.types.is_empty(), "{}: {:?} are of no room", file.name, file.types);
+        }
     }
 }
 
@@ -261,9 +283,12 @@ fn every_crate_says_what_it_is_for_and_where_to_start() {
         let lib = fs::read_to_string(package.join("src/lib.rs")).expect("a crate is a library");
         let text: Vec<_> = lib.lines().map_while(|line| line.strip_prefix("//!")).collect();
         let text = text.join("\n").replace('*', "");
-        for part in ["not belong", "Where to start.", "# Example", "```\n"] {
+        for part in ["not belong", "Where to start.", "# Example"] {
             assert!(text.contains(part), "{}: no {part:?}", package.display());
         }
+        // A fence without a language is code that Cargo compiles and runs.
+        let mut fences = text.lines().filter(|line| line.trim_start().starts_with("```")).step_by(2);
+        assert!(fences.any(|line| line.trim() == "```"), "{}: its example is not tested", package.display());
     }
 }
 

@@ -2,7 +2,7 @@
 //! others, and which types stand in it.
 //!
 //! A path is followed through `use` and `pub use`, from crate to crate, to the file that defines what it names. What is
-//! not seen: methods and fields, and what a macro of ours would write (there is none).
+//! not seen: methods and fields. Of a macro that writes items, types are the words in capitals that it is given.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -108,9 +108,7 @@ impl Library {
             })
             .collect();
         for (module, file) in &mut self.0 {
-            // Where `#[path]` says where a module of tests stands, the file's name says what it is.
-            file.is_test =
-                tests.iter().any(|test| module.starts_with(test)) || file.name.ends_with("_tests.rs");
+            file.is_test = tests.iter().any(|test| module.starts_with(test));
         }
     }
 
@@ -384,6 +382,11 @@ impl<'ast> Visit<'ast> for Reader {
             ) {
                 self.types.extend(name_of(item));
             }
+            if let syn::Item::Macro(item) = item {
+                self.types.extend(
+                    item.mac.tokens.clone().into_iter().filter_map(type_of).filter(|_| item.ident.is_none()),
+                );
+            }
             visit::visit_item(self, item);
         }
     }
@@ -435,6 +438,12 @@ fn attributes(item: &syn::Item) -> &[syn::Attribute] {
         syn::Item::Use(it) => &it.attrs,
         _ => &[],
     }
+}
+
+/// A word as a type is written.
+fn type_of(token: TokenTree) -> Option<String> {
+    let TokenTree::Ident(ident) = token else { return None };
+    Some(ident.to_string()).filter(|name| name.starts_with(char::is_uppercase))
 }
 
 fn name_of(item: &syn::Item) -> Option<String> {
@@ -525,9 +534,10 @@ mod tests {
     #[test]
     fn types_of_production_are_seen() {
         let text =
-            "pub struct A;\nenum B {}\n#[cfg(test)]\nstruct T;\nmod m { type C = u8; }\ntrait D { type E; }";
+            "pub struct A;\nenum B {}\n#[cfg(test)]\nstruct T;\nmod m { type C = u8; }\ntrait D { type E; }
+            macro_rules! names { ($($name:ident)*) => { $(struct $name;)* } }\nnames! { F G }";
         let library = Library::of(&[("a.rs", text)]);
         let types: Vec<_> = library.files().flat_map(|file| &file.types).map(String::as_str).collect();
-        assert_eq!(types, ["A", "B", "C", "D"]);
+        assert_eq!(types, ["A", "B", "C", "D", "F", "G"]);
     }
 }

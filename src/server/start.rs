@@ -166,26 +166,43 @@ fn notes(
 mod tests {
     use super::*;
 
-    /// One task of each stage; the estate's end between the schedule's and the ladders'.
-    const ORDER: [&str; 5] = ["watchman", "calendar", "source hall", "conductor", "matrix"];
+    /// One task of each stage, as they end.
+    const ORDER: [&str; 7] =
+        ["watchman", "calendar", "push other", "source hall", "channel Live", "conductor", "matrix"];
+
+    const CONFIG: &str = r#"
+        [server]
+        listen = ""
+        http_listen = ""
+        admin_listen = ""
+        wowza_rest_listen = ""
+        wowza_counts_listen = ""
+
+        [[source]]
+        name = "hall"
+        url = "rtsp://127.0.0.1:9/"
+
+        [[ladder]]
+        name = "small"
+        rung = [{ name = "180p", width = 320, height = 180, fps = 15, bitrate = 100000 }]
+
+        [[channel]]
+        name = "Live"
+        ladder = "small"
+        waiting = "fixtures/black.mp4"
+
+        [[push]]
+        name = "other"
+        channel = "Live"
+        rung = "180p"
+        url = "rtmp://127.0.0.1:9/live/other"
+    "#;
 
     #[tokio::test]
     async fn the_stated_order_of_ending_is_the_order_of_ending() {
         let state = tempfile::tempdir().expect("a directory");
-        let mut config = Config::default();
-        for address in [
-            &mut config.server.listen,
-            &mut config.server.http_listen,
-            &mut config.server.admin_listen,
-            &mut config.server.wowza_rest_listen,
-            &mut config.server.wowza_counts_listen,
-        ] {
-            address.clear();
-        }
+        let mut config = Config::parse(CONFIG, "test").expect("a configuration");
         config.server.state_dir = state.path().to_owned();
-        let url = amphi_config::Secret::new("rtsp://127.0.0.1:9/");
-        config.sources =
-            vec![amphi_config::Source { name: "hall".to_owned(), url, ..amphi_config::Source::default() }];
         let clocks = Clocks::system();
         let tasks = Tasks::new(Arc::clone(&clocks.wall));
         let server = Server::start(config, clocks, tasks.clone(), None).await.expect("it starts");
@@ -196,6 +213,7 @@ mod tests {
         loop {
             let over = futures_util::poll!(&mut ending).is_ready();
             let now: Vec<_> = ORDER.into_iter().filter(|name| !ended.contains(name) && !runs(name)).collect();
+            assert!(now.len() <= 1, "{now:?} ended at once");
             ended.extend(now);
             if over {
                 break;

@@ -239,3 +239,15 @@ async fn what_the_document_says_of_access_is_true() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_console_has_words_for_every_kind_of_alarm_in_both_languages() {
+    let document = document(&port()).await;
+    let kinds = document["components"]["schemas"]["AlarmKind"]["enum"].as_array().expect("kinds");
+    assert!(!kinds.is_empty());
+    let words = include_str!("console/assets/words.js");
+    for kind in kinds {
+        let key = format!("alarm_{}:", kind.as_str().expect("a word"));
+        assert_eq!(words.matches(&key).count(), 2, "{key} in English and in French");
+    }
+}

@@ -255,5 +255,4 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[path = "digest_tests.rs"]
 mod tests;

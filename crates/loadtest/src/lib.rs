@@ -18,7 +18,8 @@
 //!
 //! # Example
 //! ```
-//! # async fn example() -> Result<(), amphi_loadtest::LoadTargetError> {
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), amphi_loadtest::LoadTargetError> {
 //! let target = amphi_loadtest::LoadTarget::resolve("http://127.0.0.1:8080/Live/playlist.m3u8", false).await?;
 //! assert_eq!(target.protocol, amphi_loadtest::TargetProtocol::Http);
 //! # Ok(())

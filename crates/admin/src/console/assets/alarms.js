@@ -11,7 +11,7 @@ export function mount(shared) {
 // In the page's language where there are words for its kind; the server's sentence says more.
 function headline(alarm) {
   const known = has(`alarm_${alarm.kind}`);
-  return known ? t(`alarm_${alarm.kind}`, { source: alarm.source ?? alarm.channel ?? "" }) : alarm.sentence;
+  return known ? t(`alarm_${alarm.kind}`, { source: alarm.source ?? alarm.channel ?? alarm.about ?? "" }) : alarm.sentence;
 }
 
 function drawAlarm(li, alarm) {
