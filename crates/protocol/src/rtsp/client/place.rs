@@ -60,8 +60,7 @@ impl Place {
         if location.is_empty() || location.len() > LONGEST {
             return Err("without saying where to");
         }
-        let url =
-            parse(location).or_else(|| self.url.join(location).ok()).ok_or("to an invalid URL")?;
+        let url = parse(location).or_else(|| self.url.join(location).ok()).ok_or("to an invalid URL")?;
         if !is_rtsp(&url) || url.host_str().is_none_or(str::is_empty) {
             return Err("to something that is no rtsp:// URL");
         }
