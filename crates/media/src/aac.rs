@@ -5,6 +5,7 @@ use super::bits::{Bits, Short};
 /// Samples per AAC-LC frame and channel (ISO/IEC 14496-3 §4.5.2.1.1, `frameLengthFlag` = 0).
 pub const AAC_FRAME_SAMPLES: u32 = 1024;
 
+/// Sampling frequencies in Hz by index (ISO/IEC 14496-3 table 1.18).
 const RATES: [u32; 13] =
     [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000, 7350];
 

@@ -205,7 +205,7 @@ pub fn slept() -> Duration {
 #[derive(Debug, Default)]
 pub struct Leap(Option<(Instant, MediaTime)>);
 
-/// A shorter sleep looks like a stalled network to those who measure one, and is treated as such.
+/// A shorter leap is ignored: sources take so short a sleep for a network that stalls.
 const LEAP: Duration = Duration::from_secs(5);
 
 impl Leap {

@@ -54,7 +54,7 @@ const FIRST: Duration = Duration::from_millis(500);
 const GROWTH: f64 = 1.35;
 const LONGEST: Duration = Duration::from_secs(15);
 /// The delay after a refusal, so that wrong credentials do not lock the device's account, and after faults that only a
-/// person can mend.
+/// person can fix.
 const SLOW: Duration = Duration::from_secs(60);
 /// Media must have flowed for so long before a connection counts as good.
 const GOOD: Duration = Duration::from_secs(10);
@@ -64,7 +64,7 @@ const GOOD: Duration = Duration::from_secs(10);
 pub enum Urgency {
     /// With growing delays, up to 15 seconds.
     Soon,
-    /// After a minute: only a person can mend it.
+    /// After a minute: only a person can fix it.
     Slowly,
     /// After a minute: more tries may lock the account.
     Refused,

@@ -117,6 +117,7 @@ pub fn init_section_of(tracks: &[InitTrack<'_>]) -> Bytes {
     let mut out = Vec::with_capacity(1500);
     put_box(&mut out, *b"ftyp", |out| out.put_slice(b"iso6\0\0\0\0iso6mp41"));
     put_box(&mut out, *b"moov", |out| {
+        // Times and duration 0, 1000 ticks per second, rate 1, volume 1, then next_track_ID (§8.2.2).
         put_full_box(out, *b"mvhd", 1, 0, |out| {
             out.put_bytes(0, 16);
             out.put_u32(1000);
@@ -208,6 +209,7 @@ fn put_media_information(out: &mut Vec<u8>, track: &InitTrack<'_>) {
             out.put_u32(1);
             out.put_slice(track.sample_entry);
         });
+        // The tables are empty, since all samples are in fragments.
         for table in [b"stts", b"stsc"] {
             put_full_box(out, *table, 0, 0, |out| out.put_u32(0));
         }
@@ -279,6 +281,7 @@ fn put_es_descriptor(out: &mut Vec<u8>, bitrate_bps: u32, config: &[u8]) {
     put_descriptor(out, 3, |out| {
         out.put_slice(&[0, 0, 0]);
         put_descriptor(out, 4, |out| {
+            // DecoderConfigDescriptor: bufferSizeDB 0, maxBitrate, avgBitrate, DecoderSpecificInfo.
             out.put_slice(&[OBJECT_TYPE_AAC, STREAM_TYPE_AUDIO, 0, 0, 0]);
             out.put_u32(bitrate_bps);
             out.put_u32(bitrate_bps);

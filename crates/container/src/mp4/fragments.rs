@@ -107,6 +107,7 @@ impl TrackFragmentHeader {
         let short = || tfhd.fault("it is too short for what its flags say");
         let track_id = rest.u32().ok_or_else(short)?;
         let trex = defaults.iter().find(|trex| trex.track_id == track_id).copied().unwrap_or_default();
+        // base-data-offset-present, default-base-is-moof (§8.8.7.1).
         let base = match has {
             _ if has & 1 != 0 => rest.u64().ok_or_else(short)?,
             _ if has & 0x2_0000 != 0 => moof,
@@ -115,6 +116,7 @@ impl TrackFragmentHeader {
         let mut optional = |flag: u32, default: u32| {
             if has & flag == 0 { Some(default) } else { rest.u32() }.ok_or_else(short)
         };
+        // sample-description-index, which is not needed; then the defaults of duration, size and flags.
         optional(2, 0)?;
         let duration = optional(8, trex.duration)?;
         let size = optional(0x10, trex.size)?;
@@ -138,6 +140,7 @@ fn read_run(
     if !budget.take(count) {
         return Err(trun.fault("it brings more samples than any recording has"));
     }
+    // data-offset-present, first-sample-flags-present (§8.8.8.1).
     let offset = if has & 1 != 0 { Some(rest.u32().ok_or_else(short)? as i32) } else { None };
     let mut first_flags = if has & 4 != 0 { Some(rest.u32().ok_or_else(short)?) } else { None };
     let mut at = match offset {

@@ -111,7 +111,7 @@ pub fn frame_num(unit: &[u8], sps: &VideoDescription) -> Option<u32> {
     SliceHead::read(slice, sps).map(|head| head.frame_num)
 }
 
-/// An access unit in Annex B, with its parameter sets, at which decoding begins though it is no IDR picture.
+/// An access unit in Annex B, with its parameter sets, at which decoding begins although it is not an IDR picture.
 #[derive(Clone, Debug)]
 pub struct EntryPoint {
     /// How many frames it takes until pictures are right (`recovery_frame_cnt`).

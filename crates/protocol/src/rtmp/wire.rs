@@ -62,6 +62,7 @@ impl Head {
 pub(super) fn put_message(out: &mut BytesMut, head: Head, chunk_size: usize, parts: &[&[u8]]) {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     out.reserve(16 + length + length / chunk_size * 5);
+    // Basic header and message header of type 0 (RTMP 1.0 §5.3.1.1, §5.3.1.2.1).
     out.put_u8(head.chunk_stream());
     out.put_uint(u64::from(head.timestamp_ms.min(EXTENDED)), 3);
     out.put_uint(length as u64, 3);
@@ -73,6 +74,7 @@ pub(super) fn put_message(out: &mut BytesMut, head: Head, chunk_size: usize, par
         let mut rest = *part;
         while !rest.is_empty() {
             if room == 0 {
+                // A type 3 header continues the message (RTMP 1.0 §5.3.1.2.4).
                 out.put_u8(0xc0 | head.chunk_stream());
                 put_extended(out, head);
                 room = chunk_size;

@@ -66,6 +66,7 @@ impl Requests {
     }
 
     fn packet(&mut self) -> Option<Incoming> {
+        // A dollar sign, the channel, and the length of the packet (RFC 2326 §10.12).
         let length = u16::from_be_bytes([*self.buffer.get(2)?, *self.buffer.get(3)?]);
         let channel = *self.buffer.get(1)?;
         if self.buffer.len() < 4 + usize::from(length) {

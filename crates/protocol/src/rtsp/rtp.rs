@@ -79,9 +79,11 @@ impl Packetizer {
         while let Some((header, body)) = nals.next() {
             let last = nals.peek().is_none();
             if body.len() < PAYLOAD {
+                // A single NAL unit packet (RFC 6184 §5.6).
                 self.packet(timestamp, last, &[&[*header], body], sink);
                 continue;
             }
+            // FU indicator; then for each packet the FU header with start and end bits (RFC 6184 §5.8).
             let indicator = header & 0xe0 | FU_A;
             let mut parts = body.chunks(PAYLOAD - 2).enumerate().peekable();
             while let Some((index, part)) = parts.next() {
@@ -98,6 +100,7 @@ impl Packetizer {
         if access_unit.len() > AAC_MAX {
             return;
         }
+        // AU-headers-length is 16 bits; the one AU header is size and AU-Index 0 (RFC 3640 §3.2.1).
         let size = ((access_unit.len() as u16) << 3).to_be_bytes();
         let mut parts = access_unit.chunks(PAYLOAD - 4).peekable();
         while let Some(part) = parts.next() {
@@ -108,6 +111,7 @@ impl Packetizer {
     fn packet(&mut self, timestamp: u32, marker: bool, payload: &[&[u8]], sink: &mut impl Sink) {
         let mut header = [0; HEADER];
         let mut fields = &mut header[..];
+        // Version 2, without padding, extension and contributing sources (RFC 3550 §5.1).
         fields.put_u8(0x80);
         fields.put_u8(self.payload_type | u8::from(marker) << 7);
         fields.put_u16(self.sequence);

@@ -128,6 +128,7 @@ pub(super) fn audio_parts(mut tag: Bytes) -> Result<Vec<Part>, FlvError> {
             };
             Ok(plain(Codec::Aac, content, tag))
         }
+        // 14 is MP3 at 8 kHz.
         2 | 14 => Ok(plain(Codec::Mp3, coded, tag)),
         7 => Ok(plain(Codec::G711 { a_law: true, channels }, coded, tag)),
         8 => Ok(plain(Codec::G711 { a_law: false, channels }, coded, tag)),

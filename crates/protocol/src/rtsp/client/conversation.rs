@@ -264,7 +264,7 @@ impl Client {
         self.stage = ConversationStage::Over;
     }
 
-    /// When to call [`Self::tick`], as the time that was passed to [`Self::handle`].
+    /// When to call [`Self::tick`], on the same clock as the `now` of [`Self::handle`].
     pub const fn deadline(&self) -> Option<Duration> {
         self.due
     }

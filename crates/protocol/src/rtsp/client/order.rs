@@ -124,7 +124,7 @@ impl<T> Order<T> {
         }
     }
 
-    /// Releases packets that are in order, and those that have waited behind too many others.
+    /// Releases packets that are in order, and the first one that waits if too many do.
     fn release(&mut self, now: Duration) {
         loop {
             let Some((first, _)) = self.held.first_key_value() else {
