@@ -57,7 +57,7 @@ impl Headers {
 pub(super) struct Response {
     /// Status code (RFC 2326 §7.1.1).
     pub status: u16,
-    /// Reason phrase, without control characters and cut to 60.
+    /// Reason phrase, without control characters, at most 60 characters.
     pub reason: String,
     pub headers: Headers,
     pub body: Bytes,
