@@ -29,7 +29,7 @@ const TITLE_LINES: usize = 2;
 pub struct Words {
     /// In large letters, over two lines if need be.
     pub title: String,
-    /// Beneath it.
+    /// In smaller letters beneath the title.
     pub line: String,
     /// At the right end of the line, e.g. the time of day.
     pub corner: String,
@@ -75,7 +75,7 @@ impl CardText {
         Some(sign)
     }
 
-    /// Paints it. A picture of another size is left as it is.
+    /// Paints the sign onto `picture`. One of another size is left as it is.
     pub fn paint(&self, picture: &mut Picture) {
         if picture.size() != self.size {
             return;
