@@ -27,7 +27,7 @@ const STEADY: u32 = 8;
 /// SPS in a row that lasted for less before access units are refused.
 const MAX_CHANGES: u32 = 16;
 
-const NO_ENTRY: &str = "no IDR picture and no recovery point comes, and decoding cannot begin without: switch open GOP or \
+const NO_ENTRY: &str = "no IDR picture and no recovery point comes, without which decoding cannot begin: switch open GOP or \
                         intra refresh off in the encoder, or set a key frame interval of 2 s";
 const CHANGES: &str = "the source changes its parameter sets with nearly every picture; they should change only when the \
                        encoder is reconfigured: the encoder, or a device after it, is broken";
