@@ -80,6 +80,7 @@ struct SourceStream {
 /// What comes on a connection.
 #[derive(Debug)]
 pub(super) enum SessionEvent {
+    /// An access unit of picture or sound.
     Unit(ArrivedUnit),
     /// A sender report: NTP time (32.32 bits) `ntp` was `rtp` on `track`.
     Report { track: Track, rtp: RtpInstant, ntp: u64 },
