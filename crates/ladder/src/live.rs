@@ -32,7 +32,7 @@ use super::sound::SoundLane;
 use super::spec::LadderSpec;
 use super::vitals::SourceObserver;
 
-/// Pictures that a rung may be behind before it loses some: one second and a half at 15 per second.
+/// Pictures that may wait for a rung before it loses some: one second and a half at 15 per second.
 const PICTURE_QUEUE: usize = 24;
 /// Coded pictures that may wait for the decoding thread: four seconds of two rungs at 30 per second.
 const NEWS_QUEUE: usize = 256;

@@ -1,7 +1,7 @@
 //! The decoder `rusty_h264`: in Rust, at half of OpenH264's CPU, and exact with B pictures where OpenH264 is not.
 //!
 //! It gives pictures in decode order; [`RustyDecoder`] puts them into presentation order by their picture order count.
-//! It does not notice a missing picture, nor every damage. So whoever loses an access unit must call
+//! It does not notice a missing picture, nor every damage. So the caller must report a lost access unit with
 //! [`RustyDecoder::lost`]: until the next IDR picture no picture comes out, as after an error.
 //!
 //! Where no IDR picture comes it begins at a recovery point (ITU-T H.264 §D.2.8): an access unit after its parameter sets

@@ -23,7 +23,7 @@ const CUT_AGAINST_BEFORE: u32 = 2;
 #[derive(Debug, Default)]
 pub struct SlideDetector {
     blocks: Blocks,
-    /// The largest changed share of late, per mille, fading.
+    /// The largest changed share of recent pictures, per mille, fading.
     activity: u32,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Blocks {
     size: Option<PictureSize>,
     /// The looked-at samples of the picture before, row by row.
     before: Vec<u8>,
-    /// Sums of differences, one per block of the row of blocks at hand.
+    /// Sums of differences, one per block of the present row of blocks.
     sums: Vec<u32>,
 }
 

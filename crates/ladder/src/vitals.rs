@@ -1,4 +1,4 @@
-//! What decoded media looks and sounds like, so that somebody is told of a covered lens or a dead microphone.
+//! What decoded media looks and sounds like, so that a covered lens or a dead microphone is noticed.
 //!
 //! Observes and decides nothing: each sign says since when it has held without a break, and its reader decides how
 //! long is too long. Pictures are equal only if every sample is: slides stand still too, but what a

@@ -181,11 +181,13 @@ impl PlainReply {
                 .and_then(|field| std::str::from_utf8(field.value).ok())
         };
         self.status = reply.code.ok_or(wrong.clone())?;
+        // Connections of HTTP/1.1 persist unless the reply says otherwise (§9.3).
         self.keep = reply.version == Some(1)
             && !field("connection").is_some_and(|text| text.eq_ignore_ascii_case("close"));
         let length =
             field("content-length").map(|text| text.trim().parse().map_err(|_| wrong)).transpose()?;
         let is_chunked = field("transfer-encoding").is_some_and(|text| text.eq_ignore_ascii_case("chunked"));
+        // How the length of a body is found: §6.3.
         self.left = Some(match length {
             _ if is_chunked => BodyLeft::Chunk(0),
             Some(length) => BodyLeft::Bytes(length),

@@ -96,7 +96,7 @@ impl LoadTarget {
         Ok(Self { url: parsed, address, protocol })
     }
 
-    /// The value of `Host` in requests.
+    /// The value of `Host` in requests (RFC 9112 §3.2).
     pub fn host(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))

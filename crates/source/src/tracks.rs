@@ -50,7 +50,8 @@ pub(super) fn choose(description: &Description) -> Result<TrackChoice, SourceFau
     }
 }
 
-/// Some encoders leave `rtpmap` out; only H.264 and H.265 have `sprop-parameter-sets`, and H.265 has `sprop-vps` too.
+/// Some encoders leave `rtpmap` out; then `sprop-parameter-sets` (RFC 6184 §8.1) names H.264. H.265 has `sprop-vps` (RFC
+/// 7798 §7.1).
 fn is_h264(media: &Media) -> bool {
     let unnamed = media.encoding.is_empty() && media.parameter("sprop-parameter-sets").is_some();
     let hevc = media.parameter("sprop-vps").is_some();

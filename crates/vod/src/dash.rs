@@ -54,6 +54,7 @@ pub(super) fn manifest(renditions: &[ShownRendition<'_>], texts: &[Subtitles]) -
         representations: vec![Representation {
             id: format!("text_{index}"),
             codecs: String::new(),
+            // @bandwidth is mandatory (§5.3.5.2); subtitles need next to nothing.
             bandwidth_bps: 256,
             format: RepresentationFormat::Text,
             media: RepresentationMedia::BaseUrl(text.uri.clone()),

@@ -101,7 +101,7 @@ pub struct Captions {
 }
 
 impl Captions {
-    /// The WebVTT text of segment number `part` (RFC 8216 §3.5).
+    /// The WebVTT text of segment number `part`, counted from 0 (RFC 8216 §3.5).
     pub fn segment(&self, part: usize) -> String {
         text::segment(&self.cues, part)
     }

@@ -88,6 +88,7 @@ pub(super) fn multivariant(
         peak_bps: it.rates.peak_bps,
     };
     let bandwidths = bandwidths(&renditions.iter().map(load).collect::<Vec<_>>());
+    // Every segment begins with a sync sample (§4.3.5.1).
     let mut playlist =
         MultivariantPlaylist { has_independent_segments: true, ..MultivariantPlaylist::default() };
     for (index, (rendition, bandwidth_bps)) in renditions.iter().zip(bandwidths).enumerate() {

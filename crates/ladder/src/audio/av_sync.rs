@@ -3,7 +3,7 @@
 //! A picture is shown at its slot's time, so up to half a slot before or after its own: 33 ms at 15 pictures per second.
 //! While the source's time slips from one slot to the next, that error grows to half a slot, and turns into its opposite
 //! where a picture is dropped or shown twice. Sound that keeps its own time then stands that far from its picture, and
-//! whole frames add three quarters of a frame. So whoever hands out sound asks here how early its picture is shown.
+//! whole frames add three quarters of a frame. So the code that hands out sound asks here how early its picture is shown.
 
 use std::collections::VecDeque;
 

@@ -81,7 +81,8 @@ impl ParameterSetGuard {
     }
 }
 
-/// `profile_idc` of the profiles whose SPS our parser and the decoder's read alike. Of others it might read other bounds.
+/// `profile_idc` (ITU-T H.264 §A.2) of the profiles whose SPS our parser and the decoder's read alike. Of others it might
+/// read other bounds.
 const PROFILES: [u8; 6] = [66, 77, 88, 100, 110, 122];
 
 /// What an SPS says of the width, if all that it says is within bounds.

@@ -121,6 +121,7 @@ impl H264Payload {
         let payload = &received.packet.payload[..];
         match payload.first().map(|header| (header & 0x80, header & 0x1f)) {
             None => broken(out, false, "an H.264 packet is empty"),
+            // forbidden_zero_bit (RFC 6184 §1.3).
             Some((0x80, _)) => {
                 self.spoiled = Some(received.ticks);
                 broken(out, true, "a NAL unit is marked as damaged (its forbidden bit is set)");
@@ -147,6 +148,7 @@ impl H264Payload {
 
     fn nal(&mut self, received: &Received, piece: &NalPiece<'_>, out: &mut Vec<Depacketized>) {
         let Some(header) = piece.data.first() else { return };
+        // A fragment has its type in the FU header (RFC 6184 §5.8).
         let kind = match (header & 0x1f, piece.data.get(1)) {
             (FU_A, Some(fragment)) => fragment & 0x1f,
             (kind, _) => kind,

@@ -21,7 +21,7 @@ use super::timeline::RtpInstant;
 use amphi_media::{G711Law, MediaTime, TrackFormat};
 use amphi_protocol::rtsp::client::{Media, Received};
 
-/// What comes of packets.
+/// What a payload makes of packets.
 #[derive(Debug)]
 pub(super) enum Depacketized {
     Unit(ArrivedUnit),

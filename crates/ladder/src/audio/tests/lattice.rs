@@ -262,7 +262,7 @@ fn a_damaged_unit_is_silence_and_its_neighbours_pass() {
         assert_eq!(frame, meant, "frame {i}");
     }
     assert_eq!((lane.counts().undecodable, lane.counts().repeated, lane.counts().anchored), (50, 0, 1));
-    // Whoever is strict decodes all of it.
+    // A strict decoder decodes all of it.
     assert_eq!(decoded(STEREO_48.format, &frames).len(), 300 * FRAME);
 }
 
