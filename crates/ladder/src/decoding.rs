@@ -330,7 +330,7 @@ mod tests {
         Lose { unit: usize, nal: usize },
         /// An access unit is lost, and nobody says so.
         Drop { unit: usize },
-        /// Bytes from elsewhere.
+        /// Bytes of another access unit are put in.
         Splice { unit: usize, at: usize, from: usize },
     }
 

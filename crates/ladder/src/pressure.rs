@@ -62,7 +62,7 @@ impl Pressure {
         waited > self.tolerance
     }
 
-    /// A picture of this rung has waited for so long, or one of another rung has.
+    /// A picture of this rung has waited for so long; `others` is the state of the ladder's other rungs.
     pub(super) fn observe(&mut self, waited: Duration, others: Others, now: MediaTime) {
         let since = now.saturating_since(self.since);
         if self.is_too_long(waited) || others.before_waits {

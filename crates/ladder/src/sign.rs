@@ -2,7 +2,7 @@
 //!
 //! A [`CardText`] is laid out once for a picture size, as a mask of how much ink covers each sample of luma, and painted
 //! onto any number of pictures: a dark band in the lower part, light letters upon it. The font is DejaVu Sans Bold
-//! (its licence lies beside it), cut down to Latin, Greek and some signs; a character it lacks shows as a box.
+//! (its licence is in the same directory), cut down to Latin, Greek and some signs; a character it lacks shows as a box.
 //!
 //! What does not belong here: what the words are, and when they change.
 

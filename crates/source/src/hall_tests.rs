@@ -399,12 +399,12 @@ async fn a_hall_that_asks_is_answered_and_gets_its_reports() {
 #[tokio::test]
 async fn a_hall_that_sends_us_elsewhere_is_followed_in_mid_stream() {
     let answer = |hall: &Hall, _: &str| {
-        // The second connection has nothing to say any more.
+        // After five connections there is no stream any more.
         (hall.connections.load(Ordering::SeqCst) > 5).then(|| "404 No\r\n\r\n".to_owned())
     };
     let between = b"REDIRECT * RTSP/1.0\r\nCSeq: 7\r\nLocation: /y\r\n\r\n".to_vec();
     let hall = Hall::open(Quirk { answer, between, ..Quirk::default() }).await;
-    // Each connection sends us away once, five times.
+    // Each of five connections redirects us once.
     let fault = hall.plays(1000).await.unwrap_err();
     assert!(matches!(fault, SourceFault::Status { status: 404, .. } | SourceFault::Redirect(_)), "{fault}");
     assert!(hall.connections.load(Ordering::SeqCst) >= 5);

@@ -97,7 +97,7 @@ pub(super) enum SessionEvent {
     Nothing,
 }
 
-/// Why a connection does not open here.
+/// Why a session does not open at this place.
 enum Otherwise {
     Fault(SourceFault),
     Moved(String),

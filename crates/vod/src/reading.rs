@@ -286,7 +286,7 @@ mod tests {
             for patience in [StorageWait::Waits, StorageWait::Now] {
                 let mut buffer = vec![0; expected.len() + 5];
                 match read(&file, &extents, &mut buffer, patience) {
-                    // Not every file system can tell.
+                    // Not every file system can say what is in the page cache.
                     Err(_) if patience == StorageWait::Now => {}
                     done => {
                         done.expect("read");

@@ -22,9 +22,9 @@ const MOST_MP3_BYTES: usize = 4 * 1441;
 const RATES: std::ops::RangeInclusive<u32> = 7350..=96_000;
 /// An access unit holds at most 6144 bits per channel (ISO/IEC 14496-3 §4.5.3.2).
 pub(super) const UNIT_BYTES_PER_CHANNEL: usize = 768;
-/// AAC decoders are made for eight channels; a frame has 2048 samples of each with SBR, or 4096 of xHE-AAC.
+/// Most samples of a decoded unit of AAC: eight channels, and 2048 samples of each with SBR, or 4096 with xHE-AAC.
 const MOST_SAMPLES: usize = 8 * 4096;
-/// Coded sound may overshoot full scale a little, broken sound without end.
+/// Samples are clamped to this: coded sound may overshoot full scale a little, broken sound without limit.
 const LOUDEST: f32 = 2.0;
 
 /// A decoder of one stream.
@@ -51,7 +51,7 @@ enum AudioCodec {
         pcm: Vec<f32>,
     },
     G711(G711Law),
-    /// Takes everything for a frame of AAC-LC.
+    /// Takes any bytes for a frame of AAC-LC.
     #[cfg(any(test, feature = "testing"))]
     Blind,
 }
@@ -159,7 +159,7 @@ impl AudioDecoder {
         Ok(())
     }
 
-    /// Puts silence in the place of a unit that is not given to the decoder.
+    /// Puts silence in the place of a unit that is not, or cannot be, decoded.
     pub(super) fn miss(&mut self) {
         self.pcm.clear();
         self.pcm.resize(self.length * usize::from(self.format.channels), 0.0);
@@ -233,7 +233,7 @@ fn aac(
     let count = usize::try_from(info.frameSize).unwrap_or(0) * usize::from(channels);
     let samples = raw.get(..count).filter(|samples| !samples.is_empty()).ok_or("it has no samples")?;
     out.extend(samples.iter().map(|&sample| f32::from(sample) / 32_768.0));
-    // What SBR's filters take is no delay of ours: players do not make up for it, and encoders count it as theirs
+    // The delay of SBR's filters does not count: players do not make up for it, and encoders count it as their own
     // (ISO/IEC 14496-3 §1.6.7.2: 962 samples, half of that at the core's own rate).
     let sbr = match (info.sampleRate > info.aacSampleRate, info.extAot) {
         (true, _) => 962,

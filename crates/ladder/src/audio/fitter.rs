@@ -15,7 +15,7 @@ use super::{AudioCounts, is_jump};
 use amphi_media::{AAC_FRAME_SAMPLES, AudioFormat, MediaTime, Timescale};
 
 const SAMPLES: usize = AAC_FRAME_SAMPLES as usize;
-/// Time constant in which an error of time is stretched away. A skew of 300 ppm leaves an error of 1.2 ms;
+/// Seconds: the time constant of removing an error of time by stretching. A skew of 300 ppm leaves an error of 1.2 ms;
 /// time stamps that jitter by ±20 ms change the pitch by less than a hundredth of a semitone.
 const FOLLOWED_S: f64 = 4.0;
 /// Units of G.711 may be as short as 5 ms, which is less than jitter.

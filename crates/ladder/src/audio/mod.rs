@@ -1,4 +1,4 @@
-//! Sound on its lattice: a source's AAC access units, or none at all, become exactly the frames that a cell
+//! Sound on its lattice: a source's access units, or none at all, become exactly the AAC frames that a cell
 //! needs. Frame *n* of 1024 samples starts n·1024/rate after the unix epoch.
 //!
 //! Without clock, threads or I/O. [`AudioLane::push`] access units in decode order as they come, and
@@ -8,12 +8,11 @@
 //!
 //! Each unit is decoded as it comes (`loudness`, `decoder`): AAC of every kind, MP3, G.711. Units that are AAC-LC in the
 //! ladder's rate and channels and decode without a fault, in a second decoder (`witness`) too, pass through byte for byte
-//! (`passthrough`). The sound of all others
-//! is mixed to the ladder's channels, fitted to the lattice as samples (`fitter`, `stretcher`) and encoded
-//! (`encoder`, both in `transcoder`); the frame then comes about 64 ms after its samples. Both paths tell holes from
-//! jitter in the same way (`follower`) and put their frames into one `history`. A time stamp more than a second away
-//! from where the last unit ended, or a new format, ends the path and begins another on the same lattice: no frame is
-//! ever out of order or there twice.
+//! (`passthrough`). All other sound is transcoded (`transcoder`): mixed to the ladder's channels, fitted to the lattice
+//! as samples (`fitter`, `stretcher`) and encoded (`encoder`); its frames come about 64 ms after their samples. Both paths
+//! tell holes from jitter in the same way (`follower`) and put their frames into one `history`. A time stamp more than a
+//! second away from where the last unit ended, or a new format, ends the path and begins another on the same lattice: no
+//! frame is ever out of order or there twice.
 //!
 //! An [`AudioError`] concerns one unit, or the units until the format changes again; the lane goes on.
 //!
