@@ -19,7 +19,7 @@ pub struct Inspector {
 }
 
 impl Inspector {
-    /// One that has seen nothing.
+    /// An inspector that has seen nothing yet.
     pub fn new() -> Result<Self, CodecError> {
         let meter = Arc::new(LadderMeter::default());
         let decoder = PictureDecoder::new(DecoderChoice::default(), Arc::clone(&meter))?;
@@ -48,7 +48,7 @@ impl Inspector {
         }
     }
 
-    /// What was seen.
+    /// What was seen and heard so far.
     pub fn meter(&self) -> &LadderMeter {
         &self.meter
     }
