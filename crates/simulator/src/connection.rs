@@ -96,7 +96,12 @@ impl SimulatorConnection {
                     }
                 }
                 () = tokio::time::sleep(wait) => self.play().await,
-                changed = self.faults.changed() => if changed.is_ok() { self.refit()? },
+                changed = self.faults.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    self.refit()?;
+                }
                 () = tokio::time::sleep_until(patience) => return Ok(()),
             }
             self.flush().await?;

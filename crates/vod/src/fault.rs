@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use tracing::warn;
 
 use amphi_container::isobmff::BoxFault;
+use amphi_container::mp4::UNFINISHED;
 use amphi_runtime::log;
 use amphi_runtime::workshop::Refused;
 
@@ -105,7 +106,7 @@ impl VodFault {
     /// The fault for a box at fault. A sample beyond the end means that the file is still being copied.
     pub(super) fn index(path: &str, fault: BoxFault) -> Self {
         let path = path.to_owned();
-        if fault.fault.ends_with("it is not finished") {
+        if fault.fault == UNFINISHED {
             Self::Unfinished { path, fault: fault.to_string() }
         } else {
             Self::Index { path, fault }

@@ -8,9 +8,8 @@ use rustix::fs::{Advice, fadvise};
 use rustix::io::{ReadWriteFlags, preadv2};
 
 use super::fault::VodFault;
-use amphi_container::isobmff::file_header;
-use amphi_container::mp4::Extent;
-use amphi_container::mp4::Movie;
+use amphi_container::isobmff::{BoxFault, file_header};
+use amphi_container::mp4::{Extent, Movie, UNFINISHED};
 
 /// Most bytes of a `moov` box; one of a whole day has about 80 MB.
 const MOOV_MAX: u64 = 256 << 20;
@@ -69,14 +68,14 @@ impl IndexSearch {
                         return Err(unfinished(path, "its moov box is not whole: it is not finished"));
                     }
                     self.has_moov = true;
-                    gathered.boxes.push((at, read_box(file, at, size, MOOV_MAX, path)?));
+                    gathered.boxes.push((at, read_box(file, (header.kind, at, size), MOOV_MAX, path)?));
                     gathered.more = true;
                     return Ok(gathered);
                 }
                 // A file that is still being recorded is served up to its last whole fragment.
                 b"moof" if !is_whole || !self.has_moov => return Ok(gathered),
                 b"moof" => {
-                    gathered.boxes.push((at, read_box(file, at, size, MOOF_MAX, path)?));
+                    gathered.boxes.push((at, read_box(file, (header.kind, at, size), MOOF_MAX, path)?));
                     bytes += size;
                     if bytes >= MOOF_MAX {
                         gathered.more = true;
@@ -107,7 +106,7 @@ impl Index {
                     return Ok(is_fragmented);
                 }
                 Some((movie, _)) => match movie.add_fragment(&bytes, at, len) {
-                    Err(fault) if fault.fault.ends_with("it is not finished") => return Ok(false),
+                    Err(fault) if fault.fault == UNFINISHED => return Ok(false),
                     other => other.map_err(|fault| VodFault::index(path, fault))?,
                 },
             }
@@ -134,10 +133,14 @@ pub(super) fn index(file: &File, len: u64, path: &str) -> Result<Movie, VodFault
     index.finish(path)
 }
 
-fn read_box(file: &File, at: u64, size: u64, most: u64, path: &str) -> Result<Vec<u8>, VodFault> {
-    let fault =
-        amphi_container::isobmff::BoxFault { kind: *b"moov", at, fault: "it is larger than any recording's" };
+fn read_box(
+    file: &File,
+    (kind, at, size): ([u8; 4], u64, u64),
+    most: u64,
+    path: &str,
+) -> Result<Vec<u8>, VodFault> {
     if size > most {
+        let fault = BoxFault { kind, at, fault: "it is larger than any recording's" };
         return Err(VodFault::index(path, fault));
     }
     let mut bytes = vec![0; size as usize];

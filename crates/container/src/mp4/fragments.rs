@@ -4,6 +4,7 @@
 //! anything that needs to know the times of a segment.
 
 use super::super::isobmff::{BoxFault, BoxReader, BoxRef, FullBox};
+use super::UNFINISHED;
 use super::samples::{Sample, SampleBudget};
 
 /// `sample_is_non_sync_sample` (§8.8.3.1).
@@ -157,7 +158,7 @@ fn read_run(
         let flags = first_flags.take().unwrap_or(flags);
         let composition = field(&mut rest, has & 0x800, 0).ok_or_else(short)? as i32;
         let end = at.checked_add(u64::from(size)).filter(|end| *end <= file_len);
-        let end = end.ok_or(trun.fault("a sample lies beyond the end of the file: it is not finished"))?;
+        let end = end.ok_or(trun.fault(UNFINISHED))?;
         sink.sample(Sample { offset: at, size, duration, composition, sync: flags & NON_SYNC == 0 });
         at = end;
     }

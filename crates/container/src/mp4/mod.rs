@@ -18,5 +18,8 @@ pub use samples::{Extent, Sample, SampleBudget, SampleInfo, SampleRange, SampleT
 pub use ticks::rescale;
 pub use track::{MovieTrack, TrackHeader};
 
+/// The fault of a box that names a sample beyond the end of its file: the file is still being copied, or was cut.
+pub const UNFINISHED: &str = "a sample lies beyond the end of the file: it is not finished";
+
 #[cfg(test)]
 mod damage_tests;

@@ -4,6 +4,7 @@
 
 use super::super::isobmff::{BoxFault, BoxReader, BoxRef};
 
+use super::UNFINISHED;
 use super::samples::{Sample, SampleBudget, SampleTable};
 
 /// Reads the `stbl` of a track, whose samples must end within `file_len`.
@@ -37,9 +38,7 @@ pub(super) fn read(
         };
         let offset = chunks.next(size)?;
         if offset.checked_add(u64::from(size)).is_none_or(|end| end > file_len) {
-            return Err(chunks
-                .offsets_box
-                .fault("a sample lies beyond the end of the file: it is not finished"));
+            return Err(chunks.offsets_box.fault(UNFINISHED));
         }
         let sync = match next_sync {
             Some(next) if next <= number => {

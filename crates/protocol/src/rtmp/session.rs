@@ -377,9 +377,7 @@ impl Session {
             }
         };
         tc_url.truncate(tc_url.find('?').unwrap_or(tc_url.len()));
-        if let (Some(start), Some(end)) = (tc_url.find("://"), tc_url.rfind('@')) {
-            tc_url.replace_range((start + 3)..=end.max(start + 2), "");
-        }
+        forget_user(&mut tc_url);
         let event = Event::Connect { app: app.app.clone(), tc_url, query: app.query.clone() };
         self.app = Some(app);
         self.question = Some(Question::Connect { transaction: command.transaction });
@@ -468,6 +466,15 @@ impl Command {
             Some(Amf0Value::Number(number)) => Some(*number),
             _ => None,
         }
+    }
+}
+
+/// Takes user and password out of a URL: they stand before the last `@` of its authority (RFC 3986 §3.2.1).
+fn forget_user(url: &mut String) {
+    let Some(start) = url.find("://").map(|at| at + 3) else { return };
+    let end = url.get(start..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| start + at);
+    if let Some(user) = url.get(start..end).and_then(|authority| authority.rfind('@')) {
+        url.replace_range(start..=start + user, "");
     }
 }
 

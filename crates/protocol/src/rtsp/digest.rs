@@ -5,6 +5,8 @@ use std::fmt;
 use md5::{Digest as _, Md5};
 use subtle::ConstantTimeEq;
 
+use super::auth_params::{find, split};
+
 /// The realm, nonce and only user of a server.
 #[derive(Clone)]
 pub struct Digest {
@@ -39,17 +41,15 @@ impl Digest {
 
     /// Whether the value of `Authorization` proves that the peer knows the password.
     pub fn allows(&self, method: &str, authorization: Option<&str>) -> bool {
-        let Some(fields) = authorization.and_then(|value| value.strip_prefix("Digest ")) else {
+        let Some((scheme, parameters)) = authorization.and_then(|value| split(value).into_iter().next())
+        else {
             return false;
         };
-        let field = |name: &str| {
-            fields.split(',').find_map(|field| {
-                let (key, value) = field.trim().split_once('=')?;
-                (key == name).then(|| value.trim_matches('"'))
-            })
-        };
+        let field = |name| find(&parameters, name);
         let (Some(uri), Some(response)) = (field("uri"), field("response")) else { return false };
-        if field("username") != Some(&self.user) || field("nonce") != Some(&self.nonce) {
+        let is_ours =
+            field("username").as_ref() == Some(&self.user) && field("nonce").as_ref() == Some(&self.nonce);
+        if !is_ours || !scheme.eq_ignore_ascii_case("digest") {
             return false;
         }
         let ha1 = hex(&format!("{}:{}:{}", self.user, self.realm, self.password));
@@ -83,5 +83,9 @@ mod tests {
         assert!(!digest.allows("DESCRIBE", Some(&header("0"))));
         assert!(!digest.allows("DESCRIBE", Some("Basic YWRtaW46c2VjcmV0")));
         assert!(!digest.allows("DESCRIBE", None));
+        // Schemes are the same in any case (RFC 9110 §11.1), and a URL may have a comma.
+        let comma = hex(&format!("{ha1}:abc:{}", hex("DESCRIBE:rtsp://h/a,b")));
+        let header = header(&comma).replace("extron1\"", "a,b\"").replace("Digest", "digest");
+        assert!(digest.allows("DESCRIBE", Some(&header)), "{header}");
     }
 }

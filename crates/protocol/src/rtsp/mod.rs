@@ -6,6 +6,7 @@
 //!
 //! What does not belong here: sockets.
 
+mod auth_params;
 pub mod client;
 mod digest;
 mod hex;

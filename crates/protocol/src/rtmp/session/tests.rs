@@ -386,3 +386,17 @@ proptest! {
         let _ = converse(&mut Session::default(), &wire, 1000);
     }
 }
+
+#[test]
+fn a_url_forgets_its_user_and_nothing_else() {
+    for (url, expected) in [
+        ("rtmp://user:p@ss@host/app", "rtmp://host/app"),
+        ("rtmp://host/app/x@y", "rtmp://host/app/x@y"),
+        ("rtmp://user@host", "rtmp://host"),
+        ("user@host", "user@host"),
+    ] {
+        let mut text = url.to_owned();
+        forget_user(&mut text);
+        assert_eq!(text, expected, "{url}");
+    }
+}
