@@ -16,6 +16,7 @@ use amphi_vod::{FrameRendition, Mount, RecordingStream, TrackSelection};
 
 #[derive(Clone, Debug)]
 pub(super) enum Playable {
+    /// The rung of a channel, by its index.
     Live { channel: String, air: AirReader, rung: usize },
     /// A file, or a part of one.
     Recorded { mount: Arc<Mount>, rendition: FrameRendition, tracks: Vec<(TrackSelection, TrackFormat)> },
