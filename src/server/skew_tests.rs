@@ -74,7 +74,7 @@ fn a_day(ppm: f64) -> Shown {
     let mut lattice = Lattice::<i64>::new(GRID, FPS, PATIENCE);
     let mut lane = AudioLane::new(AudioTrack { format: FORMAT, bitrate_bps: 96_000 })
         .expect("a usual format")
-        // The units are numbers, so that each is known again.
+        // Each unit is a number, so that it is recognized.
         .blind()
         .beside(FPS);
     let format = Arc::new(TrackFormat::Aac(AudioSpecificConfig::lc(FORMAT)));
@@ -110,7 +110,7 @@ fn a_day(ppm: f64) -> Shown {
         }
         while let Some(filled) = lattice.poll(now) {
             let Slot(slot) = filled.slot;
-            // A picture that is repeated is late by what it stands in for.
+            // A repeated picture is late by the pictures that it replaces.
             if !filled.repeated {
                 let delay = filled.slot.time(FPS).as_nanos() - video.captured(filled.picture);
                 shown.pictures.insert(slot, delay);

@@ -137,7 +137,7 @@ fn answers(spelled: &str) -> Vec<(&'static str, Answer)> {
     if spelled.contains('/') {
         all.push(("RTMP", over_rtmp(spelled.split_once('/'))));
     }
-    // A slash at the end of an application is read over, and its folders are plain.
+    // A slash at the end of an application is ignored, and its folders are plain.
     let is_plain = |app: &str| app.bytes().all(|it| it.is_ascii_alphanumeric() || b"_.-/".contains(&it));
     let late = spelled.rsplit_once('/').filter(|(app, _)| is_plain(app) && !app.ends_with('/'));
     if let Some(cut) = late.filter(|(app, _)| app.contains('/')) {
@@ -175,7 +175,7 @@ proptest! {
             let expected = (Err(AccessDenied("the token is missing")), asked.clone(), expected.clone());
             prop_assert_eq!(answer, Some(expected), "{} over {}", spelled, protocol);
         }
-        // What is escaped twice is the name of another file.
+        // A name that is escaped twice is that of another file.
         for (protocol, answer) in answers(&spelled.replace('%', "%25")) {
             let same = answer.is_some_and(|(_, _, address)| address == expected);
             prop_assert!(!same || !spelled.contains('%'), "{spelled} over {protocol}");
@@ -237,7 +237,7 @@ proptest! {
         for part in name.split('/').chain([&*app]) {
             prop_assert!(!matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']), "{path:?}: {part:?}");
         }
-        // What is written of it is read as the same.
+        // Written and read again, it is the same.
         let again = Address { app, stream: stream.clone() };
         let text = again.to_string();
         let escaped = escaped(&text, &[false]);

@@ -103,7 +103,7 @@ async fn the_lane_answers_as_the_ordinary_way_does() {
         let plain = ordinary(&delivery, path, None).await;
         assert_eq!(plain.0, StatusCode::OK, "{path}");
         assert_eq!(express(&delivery, path, None), Some(plain.clone()), "{path}");
-        // Where there is a validator: the one that fits, and another.
+        // If there is an `ETag`: the right one, and another.
         let tag = plain.1.get("etag").map(|tag| tag.to_str().expect("ASCII").to_owned());
         for tag in [tag.as_deref(), Some("W/\"other\", \"more\""), Some("*")] {
             let expected = ordinary(&delivery, path, tag).await;
@@ -132,7 +132,7 @@ async fn what_does_not_lie_ready_is_left_to_the_ordinary_way() {
     ] {
         assert!(express(&delivery, path, None).is_none(), "{path}");
     }
-    // Nor is it counted there.
+    // It is not counted there either.
     assert_eq!((delivery.counts().answers(AnswerKind::Refused), delivery.counts().bytes()), (0, 0));
 }
 
@@ -169,7 +169,7 @@ async fn exchange_within(
     let mut received = Vec::new();
     let send = async {
         for piece in script.chunks(step) {
-            // Whoever refuses a request hears no more of it.
+            // After a refusal no more of the request is read.
             if to.write_all(piece).await.is_err() {
                 break;
             }
@@ -196,7 +196,7 @@ async fn whoever_leaves_the_lane_loses_nothing() {
     let other = |line: &str, rest: &str| format!("{line} HTTP/1.1\r\nHost: a\r\n{rest}");
     let missing = other("GET /nobody/playlist.m3u8", "\r\n");
     let head = other("HEAD /hs-a/playlist.m3u8", "\r\n");
-    // Each way out of the lane, with requests before it, and behind it where it is not the connection's end.
+    // Each way out of the lane, with requests before it, and after it if the connection goes on.
     let lane = [&segment, &playlist, &known, &small, &segment];
     let after = [&small, &segment, &last_one];
     for (way_out, after) in [(&part, &after[..]), (&missing, &after), (&head, &after), (&last_one, &[])] {
@@ -346,7 +346,7 @@ proptest! {
     ) {
         let last = "GET /hs-a/chunklist_720p.m3u8 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
         let script = requests.concat() + last;
-        // Half a request is waited for.
+        // The rest of half a request is waited for.
         let limits = Limits { idle: std::time::Duration::from_millis(300), ..Limits::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (ours, hypers) = runtime.block_on(async {

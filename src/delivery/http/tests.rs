@@ -121,7 +121,7 @@ async fn every_form_of_a_url_gives_its_playlist() {
             expected.iter().map(|rung| format!("chunklist_{rung}.m3u8")).collect::<Vec<_>>(),
             "{base}"
         );
-        // All that the playlists name is there, under the same base.
+        // Everything that the playlists name is there, under the same base.
         for uri in uris {
             let response = get(&delivery, &format!("{base}/{uri}")).await;
             assert_eq!(response.status(), StatusCode::OK, "{base}/{uri}");

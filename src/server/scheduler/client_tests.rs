@@ -162,7 +162,7 @@ async fn who_we_are_is_proved_and_never_told() {
     let mut client = client(&in_url);
     assert_eq!(events(&client.fetch(at(0, 8, 0)).await).len(), 2);
     assert!(!format!("{client:?}").contains("alk"));
-    // The trap itself: who does not ask for digest is sent to a page that is no error.
+    // The trap itself: a client that does not ask for Digest gets a page that is no error.
     let plain = reqwest::get(opencast.url() + "?agentid=Amphi_A").await.expect("an answer");
     let kind = plain.headers()[CONTENT_TYPE].to_str().expect("text").to_owned();
     assert_eq!((plain.status().as_u16(), kind.as_str()), (200, "text/html;charset=utf-8"));
@@ -182,7 +182,7 @@ async fn opencasts_traps_are_honoured() {
         client(&Schedule { agents: vec!["Amphi_X".to_owned()], ..good.clone() }).fetch(at(0, 8, 0)).await;
     let reading = unknown.parts[0].outcome.as_ref().expect("a calendar").clone().expect("read");
     assert!(reading.events.is_empty() && reading.notes[0].contains("Amphi_X is empty"), "{reading:?}");
-    // The ETag does not tell of a deletion: only who trusts it is deceived.
+    // The ETag does not change with a deletion: only a client that trusts it is deceived.
     opencast.plan(OpencastLecture { id: "3".to_owned(), ..lecture("3", "Amphi_A") });
     let (mut ours, mut trusting) = (client(&good), client(&Schedule { trust_etag: true, ..good }));
     assert_eq!(
