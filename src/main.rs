@@ -225,7 +225,7 @@ fn main() -> ExitCode {
     // The message of a panic must be written before the process ends.
     let ended = std::panic::catch_unwind(AssertUnwindSafe(work));
     let ended =
-        ended.unwrap_or_else(|panic| Err(anyhow::anyhow!("a fault of ours: {}", amphi::log::why(&*panic))));
+        ended.unwrap_or_else(|panic| Err(anyhow::anyhow!("internal error: {}", amphi::log::why(&*panic))));
     let code = ended.unwrap_or_else(|error| {
         amphi::log::plain(&format!("amphi: {error:#}"));
         ExitCode::from(1)

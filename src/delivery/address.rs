@@ -84,7 +84,7 @@ pub enum AddressError {
     #[error("the path has a % that is not followed by two hexadecimal digits")]
     Escape,
     /// A name that cannot exist.
-    #[error("the path has a name that is empty or has characters that names do not have")]
+    #[error("the path has a name that is empty or has characters that names cannot have")]
     Name,
     /// A part of a file's name that is empty or leads upward, or a name longer than 1023 bytes.
     #[error("the path has a name that may lead out of its folder")]

@@ -35,7 +35,7 @@ pub fn poster(access_unit: &[u8], width: u32) -> Result<Vec<u8>, PosterError> {
     match (picture, decoded.and(flushed)) {
         (Some(picture), _) => code(&picture?, QUALITY),
         (None, Err(error)) => Err(decode(&error)),
-        (None, Ok(())) => Err(PosterError::Decode("nothing is shown at this place".to_owned())),
+        (None, Ok(())) => Err(PosterError::Decode("there is no picture at this time".to_owned())),
     }
 }
 

@@ -196,7 +196,7 @@ fn print_what_to_open(server: &Server, scheduled: bool) {
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     });
     if let Err(error) = said {
-        warn!(%error, "what to open could not be printed");
+        warn!(%error, "the URLs to open could not be printed");
     }
 }
 

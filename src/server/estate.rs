@@ -123,7 +123,7 @@ impl Estate {
             if tries == TELLINGS {
                 return Err(error.into());
             }
-            warn!(%error, tries, "the matrix has not heard of the new configuration, it is told again");
+            warn!(%error, tries, "the matrix did not take the new configuration; trying again");
             tries += 1;
             tokio::time::sleep(TOLD_AGAIN).await;
         }
@@ -195,9 +195,8 @@ impl Estate {
                 }),
                 Part::Mount => {
                     let idle = delivery.registry().mounted(&ending.name).and_then(|mount| mount.idle_for());
-                    idle.filter(|idle| *idle < PLAYED).map(|idle| {
-                        format!("a recording of it was read {} s ago by somebody", idle.as_secs())
-                    })
+                    idle.filter(|idle| *idle < PLAYED)
+                        .map(|idle| format!("one of its recordings was read {} s ago", idle.as_secs()))
                 }
                 Part::Push => {
                     self.shared.pushes.all().into_iter().find(|it| it.name == ending.name).and_then(|push| {

@@ -146,7 +146,8 @@ fn open(service: &str, key: &str, address: &str) -> anyhow::Result<Option<TcpLis
     if address.is_empty() {
         return Ok(None);
     }
-    let wanted: SocketAddr = address.parse().with_context(|| format!("{key} = {address:?} is no address"))?;
+    let wanted: SocketAddr =
+        address.parse().with_context(|| format!("{key} = {address:?} is not an address"))?;
     let listener = http::listen(wanted).context(key.to_owned())?;
     info!(service, address = %listener.local_addr()?, "listening");
     Ok(Some(listener))

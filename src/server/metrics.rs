@@ -180,7 +180,7 @@ impl Measures {
         counters(
             encoder,
             "amphi_rung_busy_milliseconds",
-            "Time spent on fitting and coding",
+            "Time spent on scaling and coding",
             busy.collect(),
         )?;
         let thinning = rungs().map(|(labels, rung)| (labels, rung.thinning.get() as f64));
@@ -199,9 +199,9 @@ impl Measures {
         let help = "Connections that could not be accepted for want of descriptors or memory";
         counters(encoder, "amphi_accept_failures", help, starved)?;
         let refused = vec![(Vec::new(), self.places.refused())];
-        let help = "Connections refused because their address had its share";
+        let help = "Connections refused because their address had too many";
         counters(encoder, "amphi_connections_refused", help, refused)?;
-        let help = "From a request to the moment at which the last byte of its answer was with the socket";
+        let help = "From a request to the moment at which its answer's last byte was handed to the socket";
         let mut family =
             encoder.encode_descriptor("amphi_delivery_seconds", help, None, MetricType::Histogram)?;
         for kind in AnswerKind::ALL {
@@ -268,7 +268,7 @@ impl Measures {
         gauges(
             encoder,
             "amphi_slowed_addresses",
-            "Addresses that show wrong ones again and again",
+            "Addresses that must wait after wrong credentials",
             slowed.into(),
         )
     }
@@ -290,13 +290,18 @@ impl Measures {
     fn of_tasks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let restarts = self.shared.tasks.restarts();
         let series = restarts.iter().map(|(task, count)| (vec![("task", &**task)], *count)).collect();
-        let help = "Times that a task or thread began again after it had broken off";
+        let help = "Times that a task or thread was restarted after a panic";
         counters(encoder, "amphi_task_restarts", help, series)?;
         let all = self.shared.tasks.all();
         let up = |task: &TaskView| f64::from(u8::from(task.state == TaskState::Running));
         let up = all.iter().map(|task| (vec![("task", &*task.name)], up(task))).collect();
         gauges(encoder, "amphi_task_up", "1 while the task runs", up)?;
-        counters(encoder, "amphi_panics", "Panics, each a fault of ours", vec![(Vec::new(), log::panics())])?;
+        counters(
+            encoder,
+            "amphi_panics",
+            "Panics, each a bug of the server",
+            vec![(Vec::new(), log::panics())],
+        )?;
         let help = "Lines of the log that could not be written, or were not read";
         counters(encoder, "amphi_log_dropped", help, vec![(Vec::new(), log::dropped())])
     }

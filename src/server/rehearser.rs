@@ -206,7 +206,7 @@ impl Rehearser {
             self.before_lectures(preflight).await;
             let check = self.look(&source).await;
             if let Some(fault) = &check.fault {
-                warn!(source, fault, "rehearsal: not fit for a lecture");
+                warn!(source, fault, "rehearsal: not ready for a lecture");
             }
             rehearsal.push(check);
             self.doors.report.send_replace(Arc::new(rehearsal.clone()));

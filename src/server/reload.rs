@@ -123,7 +123,7 @@ impl Reloader {
             ReloadRefused::Faulty(why) => {
                 let first = why.lines().next().unwrap_or_default();
                 format!(
-                    "{file} is not what runs: it has faults ({first}); mend it, amphi check says all of them"
+                    "{file} is not what runs: it has faults ({first}); mend it, amphi check lists all of them"
                 )
             }
             ReloadRefused::Loses(why) => format!("{file} is not what runs: {why}"),
@@ -142,7 +142,7 @@ fn refusal(
     difference: &Difference,
     losses: &[String],
 ) -> Option<String> {
-    const HOW: &str = "to do it all the same: amphi reload --yes";
+    const HOW: &str = "to reload nevertheless: amphi reload --yes";
     if difference.endings.is_empty() {
         return None;
     }

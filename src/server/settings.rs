@@ -13,7 +13,7 @@ use amphi_control::schedule;
 /// The site's time zone; this machine's if the configuration's is unknown.
 pub(super) fn zone(config: &Config) -> TimeZone {
     schedule::zone(&config.schedule.timezone).unwrap_or_else(|error| {
-        error!(%error, "this machine's own zone is taken");
+        error!(%error, "this machine's own time zone is used");
         TimeZone::system()
     })
 }

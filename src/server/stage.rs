@@ -105,7 +105,7 @@ impl Stage {
             }
         };
         if tokio::time::timeout(patience, all).await.is_err() {
-            warn!(stage = self.name, "not ended in time; left behind");
+            warn!(stage = self.name, "not ended in time; not waited for any longer");
         }
         debug!(stage = self.name, "ended");
     }

@@ -64,7 +64,7 @@ impl Webhooks {
         };
         for (index, queue) in self.queues.iter().enumerate() {
             if queue.try_send(WebhookMessage { event, alarm: alarm.clone() }).is_err() {
-                warn!(webhook = index + 1, "an alarm is not told: too many are waiting already");
+                warn!(webhook = index + 1, "an alarm is not posted: too many are waiting already");
             }
         }
     }
@@ -104,12 +104,12 @@ impl WebhookTarget {
         for pause in PAUSES {
             match self.post(message).await {
                 Ok(()) => return,
-                Err(why) => debug!(webhook = self.number, why, "an alarm is not told yet"),
+                Err(why) => debug!(webhook = self.number, why, "an alarm is not posted yet"),
             }
             tokio::time::sleep(pause).await;
         }
         if let Err(why) = self.post(message).await {
-            warn!(webhook = self.number, why, alarm = message.alarm.sentence, "an alarm could not be told");
+            warn!(webhook = self.number, why, alarm = message.alarm.sentence, "an alarm could not be posted");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The window from outside: sequences, windows, playlists that a strict parser takes.
+//! The window from outside: sequences, windows, playlists that a strict parser accepts.
 
 use std::sync::Arc;
 

@@ -91,7 +91,7 @@ fn every_rung_is_read_over_tcp_and_udp_across_a_switch() {
     assert_eq!(server.end(), Some(0));
 }
 
-/// What ffprobe says of every picture of an URL: width of the stream, and the number of pictures.
+/// What ffprobe says of the pictures of a URL: width of the stream, and the number of pictures.
 fn pictures(url: &str) -> (String, usize) {
     let show = |entries: &str| {
         let output = Command::new("ffprobe")

@@ -1,4 +1,4 @@
-//! Answers that cost computing have a place of their own.
+//! Answers that take computing are made in the workshop, and do not delay others.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;

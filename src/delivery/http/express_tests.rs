@@ -1,4 +1,4 @@
-//! The express lane beside the ordinary way: the same answers, and nothing lost between the two.
+//! The express lane and hyper give the same answers, and nothing is lost between the two.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -136,7 +136,7 @@ async fn what_does_not_lie_ready_is_left_to_the_ordinary_way() {
     assert_eq!((delivery.counts().answers(AnswerKind::Refused), delivery.counts().bytes()), (0, 0));
 }
 
-/// Serves by the lane or without it, sends `script` in pieces of `step` bytes, and gives all that comes back.
+/// Serves with the lane or without it, sends `script` in pieces of `step` bytes, and returns all that comes back.
 async fn exchange(delivery: &Delivery, with_lane: bool, script: &[u8], step: usize) -> Vec<u8> {
     exchange_within(Limits::default(), delivery, with_lane, script, step).await
 }
@@ -237,7 +237,7 @@ async fn what_is_no_http_1_is_not_the_lanes() {
     assert_eq!(ours, hypers);
 }
 
-/// What came, as heads with their fields in order and what follows each, without the time of day.
+/// The answers, as heads with their fields in order and the bytes after each, without `Date`.
 fn told(bytes: &[u8]) -> Vec<(Vec<String>, String)> {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let answers = text.split("HTTP/1.").skip(1).map(|answer| {
@@ -250,7 +250,7 @@ fn told(bytes: &[u8]) -> Vec<(Vec<String>, String)> {
     answers.collect()
 }
 
-/// A request with oddities of every kind that the two ways may see differently.
+/// A request with all kinds of oddities that the lane and hyper may treat differently.
 fn request() -> impl Strategy<Value = String> {
     let method = prop_oneof![8 => Just("GET"), 1 => Just("HEAD"), 1 => Just("POST"), 1 => Just("OPTIONS"), 1 => Just("get")];
     let target = select(vec![

@@ -1,4 +1,4 @@
-//! The service as viewers meet it.
+//! The service as viewers see it.
 
 use std::net::SocketAddr;
 
@@ -304,7 +304,7 @@ async fn crossdomain_and_counts() {
     assert_eq!(counts.bytes(), 1030 + policy.len() as u64);
 }
 
-/// Lets in who has the word; remembers who came.
+/// A door that lets callers in that have the password, and records them.
 #[derive(Debug, Default)]
 struct Strict(std::sync::Mutex<Vec<String>>);
 

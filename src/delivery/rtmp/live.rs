@@ -32,7 +32,7 @@ impl RtmpConnection {
                     match event? {
                         None => return Ok(()),
                         Some(Event::Pause { paused: now, .. }) => paused = now,
-                        Some(Event::Seek { .. }) => self.session.reject("a live stream cannot be sought in"),
+                        Some(Event::Seek { .. }) => self.session.reject("a live stream has no other position to seek to"),
                         Some(Event::Close) => return self.flush().await,
                         Some(_) => {}
                     }

@@ -130,7 +130,7 @@ impl PublisherMetadata<'_> {
             into.lost();
         }
         if self.faults.len() < SAID_MAX && !self.faults.contains(&wrong) {
-            warn!(source = self.source, "messages are passed over: {wrong}");
+            warn!(source = self.source, "messages are skipped: {wrong}");
             self.faults.push(wrong);
         }
     }
@@ -151,7 +151,7 @@ impl PublisherMetadata<'_> {
                 into.passed_over(Track::Video, what, true);
             }
             if count > 0 && *total == 0 {
-                info!(source = self.source, "a message is passed over: {what}");
+                info!(source = self.source, "a message is skipped: {what}");
             }
             *total = total.saturating_add(count);
         }

@@ -22,7 +22,7 @@ use crate::delivery::{AccessDenied, AnswerKind, PublishedChannel};
 use amphi_protocol::rtmp::{Frame, Guard};
 use amphi_vod::{Mount, MountSettings};
 
-/// Lets in who has the word; remembers who came.
+/// A door that lets callers in that have the password, and records them.
 #[derive(Debug, Default)]
 struct Strict(Mutex<Vec<String>>);
 
@@ -33,7 +33,7 @@ impl Door for Strict {
     }
 }
 
-/// Takes whoever comes, and is taken over at will.
+/// Accepts every publisher, and can be taken over by the test.
 #[derive(Default)]
 struct Source(CancellationToken);
 

@@ -415,7 +415,7 @@ impl RtspConnection {
         if !left.is_zero() || self.closing {
             return (!self.closing).then_some(left);
         }
-        tracing::debug!(peer = %self.peer, "an RTSP player that has stood for too long is let go");
+        tracing::debug!(peer = %self.peer, "an RTSP player that has played nothing for too long is disconnected");
         self.report(self.port.clock.now(), true).await;
         self.closing = true;
         None

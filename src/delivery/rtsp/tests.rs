@@ -1,4 +1,4 @@
-//! The door from outside: raw clients on loopback.
+//! The RTSP port from outside: raw clients on loopback.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -116,7 +116,7 @@ impl Drop for Rig {
     }
 }
 
-/// Airs every cell when it has ended, and at first some of the past.
+/// Airs every cell when it has ended, and at the beginning some older ones.
 async fn show(mut air: Air, clock: Arc<dyn Clock>, picture: usize) {
     let mut k = CellIndex(GRID.cell_at(clock.now()).0 - 4);
     loop {
@@ -336,7 +336,7 @@ async fn who_holds_a_session_for_ever_is_told_and_closed() {
     assert!(closed.is_some_and(|minute| (30..33).contains(&minute)), "closed after {closed:?} minutes");
 }
 
-/// Lets nobody see the hall.
+/// A door that lets nobody play the hall.
 #[derive(Debug)]
 struct NoHall;
 

@@ -1,4 +1,4 @@
-//! The client against a simulated Opencast, in all its moods.
+//! The client against a simulated Opencast, with all its faults.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -228,7 +228,7 @@ async fn a_file_is_a_calendar_too() {
     assert!(matches!(troubles(&client.fetch(at(0, 8, 0)).await)[..], [Trouble::Nonsense(_)]));
 }
 
-/// Opencast behind TLS, as `localhost`, known by an authority of its own, whose certificate comes back in PEM.
+/// Opencast behind TLS, as `localhost`, with a certificate authority of its own, whose certificate is returned in PEM.
 async fn behind_tls(opencast: &Opencast) -> (String, String) {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
@@ -247,7 +247,7 @@ async fn behind_tls(opencast: &Opencast) -> (String, String) {
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("bound").port();
-    let plain = url::Url::parse(&opencast.url()).expect("an URL");
+    let plain = url::Url::parse(&opencast.url()).expect("a URL");
     let behind = plain.socket_addrs(|| None).expect("an address")[0];
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {

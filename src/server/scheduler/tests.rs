@@ -1,4 +1,4 @@
-//! The scheduler at work: a whole week by a hand-moved clock, with an Opencast that has bad days.
+//! The scheduler at work: a whole week on a clock that is moved by hand, with an Opencast that fails at times.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -145,7 +145,7 @@ fn expected(planned: &[OpencastLecture], channel: &str, now: MediaTime) -> Optio
     Some((format!("PS-{}", on.agent), format!("event {} '{}' ", on.id, on.title)))
 }
 
-/// Opencast's bad hours: from, until, what.
+/// When Opencast fails: from, until, how.
 fn bad_hours() -> Vec<(MediaTime, MediaTime, Mishap)> {
     vec![
         (at(0, 8, 40), at(0, 10, 0), Mishap::Html),

@@ -1,4 +1,4 @@
-//! Players at real sockets: what they get of a group, and how they fall out of it.
+//! Players with real sockets: what they get from a group, and how they drop out of it.
 
 use std::time::Duration;
 
