@@ -9,7 +9,7 @@
 //! The messages of a batch are written for the first player of a rung that asks, back to back, and shared. Players that have
 //! had everything are served in groups ([`fanout`](super::fanout)).
 //!
-//! RTMP's clock has 32 bits (Adobe RTMP 1.0 §5.3.1.2), and ffmpeg reads its upper half, from 24.8 days on, as negative times.
+//! RTMP's clock has 32 bits (Adobe RTMP 1.0 §4), and ffmpeg reads its upper half, from 24.8 days on, as negative times.
 //! So it starts from zero every [`DAY`], for new players: all that came on one day share their messages.
 
 use std::collections::VecDeque;
