@@ -8,7 +8,7 @@ use amphi_media::meter::{Counter, Histogram};
 /// What an answer is counted as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerKind {
-    /// A multivariant playlist, or the 304 for one.
+    /// A multivariant playlist or a recording's DASH manifest, or the 304 for one.
     Multivariant,
     /// A media playlist or a live DASH manifest, or the 304 for one.
     MediaPlaylist,

@@ -290,7 +290,7 @@ impl Measures {
     fn of_tasks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let restarts = self.shared.tasks.restarts();
         let series = restarts.iter().map(|(task, count)| (vec![("task", &**task)], *count)).collect();
-        let help = "Times that a task or thread was restarted after a panic";
+        let help = "Times that a task or thread was restarted";
         counters(encoder, "amphi_task_restarts", help, series)?;
         let all = self.shared.tasks.all();
         let up = |task: &TaskView| f64::from(u8::from(task.state == TaskState::Running));

@@ -63,7 +63,7 @@ struct Doors {
     conditions: watch::Sender<Arc<Vec<Condition>>>,
     /// The last rehearsal, or the one that runs.
     report: watch::Sender<Arc<Rehearsal>>,
-    /// Orders to rehearse now, by the name of whoever gave them.
+    /// Orders to rehearse now, each the name of the operator who gave it.
     orders: mpsc::Receiver<String>,
 }
 

@@ -319,7 +319,7 @@ impl Scheduler {
     }
 }
 
-/// What the audit log records of a channel: the action, and the event's words; `None` if nothing has changed that matters.
+/// What the audit log records of a channel: the action, and the command that it is about; `None` if nothing has changed that matters.
 fn transition<'a>(
     before: Option<&'a Scheduled>,
     after: Option<&'a Scheduled>,

@@ -47,7 +47,7 @@ impl Stage {
         Self { name, list: list.clone(), end: CancellationToken::new(), tasks: Vec::new() }
     }
 
-    /// Runs `work` on `state` until the stage ends, and again after a panic.
+    /// Runs `work` on `state` until the stage ends, and again if it panics or ends early.
     pub(super) fn supervise<S, W>(&mut self, job: TaskSpec, state: S, work: W)
     where
         S: Send + 'static,
