@@ -68,7 +68,7 @@ fn two_configurations_are_told_apart_without_secrets() {
     assert!(text(&amphi(&["check", &old, "--against", &old]).stdout).ends_with("no difference\n"));
     let bad = write("bad.toml", "[server\n");
     assert_eq!(amphi(&["check", &new, "--against", &bad]).status.code(), Some(1));
-    // Nobody runs by it.
+    // No server runs with it.
     let answer = amphi(&["reload", &old, "--admin", "127.0.0.1:9"]);
     assert_eq!(answer.status.code(), Some(1));
     assert!(text(&answer.stderr).contains("no server answers at 127.0.0.1:9"), "{}", text(&answer.stderr));
