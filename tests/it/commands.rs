@@ -58,8 +58,8 @@ fn two_configurations_are_told_apart_without_secrets() {
     for line in [
         "~ source \"hall\": url: (a secret) -> (a secret)",
         "~ ladder \"lecture\": rung \"720p\": bitrate: 750000 -> 800000",
-        "reload: source \"hall\" is connected anew",
-        "reload: channel \"Live\" is ended and begins anew",
+        "reload: source \"hall\" is reconnected",
+        "reload: channel \"Live\" is ended and restarted",
         "restart: [pages] are read at start only",
     ] {
         assert!(said.lines().any(|it| it == line), "{line} in {said}");

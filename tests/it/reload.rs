@@ -102,10 +102,7 @@ fn what_people_watch_is_ended_only_with_a_confirmation() {
         server.rewrite(&two_channels(url).replace("streams = [\"live\"]", "streams = [\"other\"]"));
         amphi_reload(&server, &[])
     };
-    assert!(
-        code == Some(1) && said.contains("stream \"Second/live\" is known no more (1 viewer(s)"),
-        "{said}"
-    );
+    assert!(code == Some(1) && said.contains("stream \"Second/live\" is removed (1 viewer(s)"), "{said}");
     viewer.read();
     // An empty file, and a file with a fault.
     server.rewrite("");

@@ -105,24 +105,24 @@ async fn whatever_goes_wrong_is_a_fault_and_the_next_time_is_good() {
     schedule.agents.truncate(1);
     let mut client = client(&schedule);
     for (mishap, expected) in [
-        (Mishap::Html, "the calendar of Amphi_A is not one: it is a page for people (text/html)"),
+        (Mishap::Html, "the calendar of Amphi_A is neither iCalendar nor JSON: it is a web page (text/html)"),
         (
             Mishap::HtmlAsCalendar,
-            "the calendar of Amphi_A makes no sense: it begins with \"<html><body>Sorry</body>",
+            "the calendar of Amphi_A is malformed: it begins with \"<html><body>Sorry</body>",
         ),
         (Mishap::Error, "the calendar of Amphi_A is answered with status 500"),
         (
             Mishap::Redirect,
-            "the calendar of Amphi_A is not given to us, we are sent to another page (status 302)",
+            "the calendar of Amphi_A cannot be fetched: its server redirects to another page (status 302)",
         ),
         (
             Mishap::NotModified,
             "the calendar of Amphi_A is answered with \"not modified\", which was not asked for",
         ),
-        (Mishap::Hang, "the calendar of Amphi_A did not come within 1 s"),
-        (Mishap::HangHalfway, "the calendar of Amphi_A did not come within 1 s"),
-        (Mishap::HalfBody, "the calendar of Amphi_A came in part only: "),
-        (Mishap::HalfCalendar, "the calendar of Amphi_A makes no sense: it breaks off before END:VCALENDAR"),
+        (Mishap::Hang, "the calendar of Amphi_A did not arrive within 1 s"),
+        (Mishap::HangHalfway, "the calendar of Amphi_A did not arrive within 1 s"),
+        (Mishap::HalfBody, "the calendar of Amphi_A arrived only in part: "),
+        (Mishap::HalfCalendar, "the calendar of Amphi_A is malformed: it breaks off before END:VCALENDAR"),
         (Mishap::Drop, "the calendar of Amphi_A cannot be reached: "),
     ] {
         opencast.set_mishap(Some(mishap));
