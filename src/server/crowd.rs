@@ -1,9 +1,9 @@
-//! Who watches a channel at this moment.
+//! The viewers of a channel at this moment.
 
 use crate::delivery::{Crowd, Delivery};
 use crate::store::ShelfReader;
 
-/// By what they speak.
+/// The number of viewers by protocol; none before the first cell.
 pub(super) fn crowd(delivery: &Delivery, channel: &str) -> Crowd {
     let shelf = delivery.registry().get(channel).and_then(|known| known.shelf.clone());
     let Some(snapshot) = shelf.as_ref().and_then(ShelfReader::snapshot) else {

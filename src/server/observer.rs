@@ -1,4 +1,4 @@
-//! The observer: reads twice a second what sources, ladders and channels count, and says how they fare, for the
+//! The observer: reads twice a second what sources, ladders and channels count, and publishes their vitals for the
 //! console. Counters become rates over the last seconds here.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,19 +20,20 @@ use amphi_media::MediaTime;
 use amphi_media::clock::Clocks;
 use amphi_source::SourceGauges;
 
-/// Between two looks.
+/// The time between two looks.
 const EVERY: Duration = Duration::from_millis(500);
-/// Looks over which rates are told: 3 s, a few pictures and one IDR picture at least.
+/// Looks over which a rate is computed: 3 s, which is a few pictures and at least one IDR picture.
 const LOOKS: usize = 6;
-/// Looks between two counts of viewers.
+/// Viewers are counted at every so many looks.
 const COUNT_EVERY: u64 = 10;
-/// Looks between two notes of what is lost, and such notes in a minute.
+/// Lost packets are noted at every so many looks.
 const NOTE_EVERY: u64 = 20;
+/// Such notes in a minute.
 const NOTES: usize = 6;
-/// Below this there is no sound, in decibels of full scale.
+/// The lowest level that is shown, in decibels of full scale.
 const NOTHING_DBFS: f64 = -96.0;
 
-/// The task; what it says, and whether consoles are open.
+/// Starts the task; returns what it publishes, and a test of whether a console is open.
 pub(super) fn spawn(
     shared: &ServerContext,
     gallery: &ThumbnailCache,
@@ -44,7 +45,7 @@ pub(super) fn spawn(
         Insight { vitals: vitals_watch, viewers: viewers_watch, thumbnails: Arc::new(gallery.clone()) };
     let watched = {
         let vitals = vitals.clone();
-        // One receiver is the admin port's own, every other one an event stream's.
+        // One receiver is the admin port's own, each other one is an event stream's.
         move || vitals.receiver_count() > 1
     };
     let observer = Observer {
@@ -62,7 +63,6 @@ pub(super) fn spawn(
     (insight, watched)
 }
 
-/// See the module's text.
 struct Observer {
     inventory: watch::Receiver<Arc<Inventory>>,
     ladders: Ladders,
@@ -74,7 +74,7 @@ struct Observer {
     clocks: Clocks,
 }
 
-/// What was seen until now. A run that has broken off leaves it to the next one.
+/// What was seen until now. A run that panics leaves it to the next one.
 #[derive(Default)]
 struct ObserverState {
     looks: u64,
@@ -87,7 +87,7 @@ struct ObserverState {
 struct Memory {
     /// Time, pictures and bytes at the last looks.
     looks: VecDeque<(MediaTime, u64, u64)>,
-    /// Packets lost at the last notes.
+    /// Packets lost, as of the last notes.
     lost: VecDeque<u64>,
 }
 
@@ -171,7 +171,7 @@ impl Observer {
 impl Memory {
     fn look(&mut self, gauges: &SourceGauges, now: MediaTime, look: u64) -> SourceVitals {
         let (pictures, bytes, lost) = (gauges.pictures.get(), gauges.bytes.get(), gauges.lost.get());
-        // A source that a reload has changed counts anew.
+        // A source that a reload has changed counts from zero.
         let is_anew = |(_, pictures_then, bytes_then): &(MediaTime, u64, u64)| {
             pictures < *pictures_then || bytes < *bytes_then
         };
@@ -208,7 +208,7 @@ fn tenths(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-/// From hundredths of a decibel below full scale.
+/// Decibels of full scale, from hundredths of a decibel below it.
 fn dbfs(millibel: u64) -> f64 {
     tenths(millibel as f64 / -100.0).max(NOTHING_DBFS)
 }

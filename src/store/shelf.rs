@@ -1,4 +1,4 @@
-//! The window's shell: one writer, any number of readers.
+//! The shell around the window: one writer, any number of readers.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::{PublishedRung, PublishedWindow, PushError, Snapshot};
 use amphi_media::{CellIndex, Grid, Segment};
 
-/// A channel's shelf: `listed` segments per playlist, `rungs` best first.
+/// The shelf of a channel with `listed` segments per playlist and these rungs, best first.
 pub fn shelf(grid: Grid, listed: usize, rungs: Vec<PublishedRung>) -> (ShelfWriter, ShelfReader) {
     let rungs: Arc<[Arc<PublishedRung>]> = rungs.into_iter().map(Arc::new).collect();
     let (sender, snapshots) = watch::channel(None);
@@ -15,7 +15,7 @@ pub fn shelf(grid: Grid, listed: usize, rungs: Vec<PublishedRung>) -> (ShelfWrit
     (ShelfWriter { window, sender }, ShelfReader { grid, rungs, snapshots })
 }
 
-/// The end that a channel fills.
+/// The end that the channel's task writes to.
 #[derive(Debug)]
 pub struct ShelfWriter {
     window: PublishedWindow,
@@ -23,12 +23,13 @@ pub struct ShelfWriter {
 }
 
 impl ShelfWriter {
-    /// The rungs in their order.
+    /// The rungs, best first.
     pub fn rungs(&self) -> impl Iterator<Item = &PublishedRung> {
         self.window.rungs()
     }
 
-    /// Publishes cell `k` of all rungs at once; one segment per rung, in the rungs' order.
+    /// Publishes cell `k` of all rungs at once: one segment per rung, in the rungs' order. Fails as
+    /// [`PublishedWindow::push`] does.
     pub fn push(&mut self, k: CellIndex, segments: Vec<Segment>) -> Result<(), PushError> {
         let pushed = self.window.push(k, segments)?;
         if pushed.missing > 0 {
@@ -59,12 +60,12 @@ impl ShelfReader {
         self.snapshots.borrow_and_update().clone()
     }
 
-    /// The rungs, best first: known before the first cell.
+    /// The rungs, best first. They are known before the first cell.
     pub fn rungs(&self) -> &[Arc<PublishedRung>] {
         &self.rungs
     }
 
-    /// The grid of the cells.
+    /// The grid that the cells are counted on.
     pub const fn grid(&self) -> Grid {
         self.grid
     }

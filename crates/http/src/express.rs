@@ -1,12 +1,12 @@
-//! The express lane: GETs over HTTP/1.1 whose answers lie ready.
+//! The express lane: a fast path for GETs over HTTP/1.1 whose answers are ready.
 //!
-//! A player's connection carries the same two requests for hours. They are read with httparse, [`Express`] says what lies
-//! ready, and head and content leave in one vectored write, or the content as pages of the kernel ([`Sealed`]). Whatever
-//! is anything else (another method or version, a body, a range, something that is not ready or not there, what is no
-//! HTTP, no Host or two of them) is left, with all that was read of it, to hyper, which goes on with the connection; so the lane never refuses
-//! anything.
+//! A player's connection carries the same two requests for hours. They are read with httparse, [`Express`] looks up the
+//! answer, and head and content leave in one vectored write, or the content by sendfile ([`Sealed`]). Everything
+//! else (another method or version, a body, a range, an answer that is not ready or not there, anything that is not
+//! HTTP, no Host or two of them) is left, with all that was read of it, to hyper, which goes on with the connection. So the
+//! lane never refuses anything.
 //!
-//! A connection that waits costs its socket and its task: requests are read into a buffer of the thread's.
+//! An idle connection costs its socket and its task: requests are read into a buffer of the thread.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -28,74 +28,74 @@ use super::pace::{Outstanding as _, Pace, WHILE};
 use super::sealed::Sealed;
 use amphi_media::Pieces;
 
-/// Bytes of a request's header; a longer one is hyper's.
+/// The most bytes of a request's header; a longer one is left to hyper.
 const HEADER_BYTES: usize = 8 * 1024;
-/// Fields of a request's header; hyper takes more.
+/// The most fields of a request's header; hyper takes more.
 const FIELDS: usize = 48;
 
 thread_local! {
-    /// Where requests are read.
+    /// The buffer that requests are read into.
     static READ: RefCell<Box<[u8; HEADER_BYTES]>> = RefCell::new(Box::new([0; HEADER_BYTES]));
-    /// Where heads are written.
+    /// The buffer that heads of answers are written into.
     static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A GET.
+/// The parts of a GET that the lane looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// As it was sent.
+    /// The path as it was sent, percent-encoding included.
     pub path: &'a str,
-    /// Behind the `?`.
+    /// The query, without the `?`; empty if there is none.
     pub query: &'a str,
-    /// The field of that name.
+    /// The value of `If-None-Match`, if there is one such field.
     pub if_none_match: Option<&'a [u8]>,
 }
 
-/// What is sent behind a head.
+/// What is sent after the head of an answer.
 #[derive(Debug)]
 pub struct Parcel {
-    /// The content.
+    /// The content, perhaps empty.
     pub content: Content,
-    /// Is dropped when the last byte is with the socket.
+    /// Dropped, and so recorded, when the last byte has been handed to the socket.
     pub timed: Timed,
 }
 
-/// Content of an answer.
+/// The content of an answer, by how it is sent.
 #[derive(Debug)]
 pub enum Content {
-    /// Written from where it lies.
+    /// Written from shared memory, in one vectored write with the head.
     Pieces(Pieces),
-    /// Sent as pages.
+    /// Sent by sendfile(2), without a copy.
     Sealed(Arc<Sealed>),
 }
 
-/// Knows what lies ready.
+/// Looks up answers that are ready.
 pub trait Express {
-    /// Appends the head of the answer to `head`, but for `Date` and the blank line, and gives its content; `None` for
-    /// whatever is not ready, with nothing done.
+    /// Appends the head of the answer to `head`, without `Date` and the blank line, and returns its content. `None` if the
+    /// answer is not ready: then `head` is as before.
     fn ready(&self, asked: &Asked<'_>, head: &mut Vec<u8>) -> Option<Parcel>;
 }
 
-/// How the lane was left.
+/// How the lane ended.
 #[derive(Debug)]
 pub(super) enum Left {
-    /// The connection is over.
+    /// The connection has ended.
     Ended,
-    /// Somebody else goes on with it; this was read.
+    /// hyper goes on with the connection; these bytes were read already.
     Over(Bytes),
 }
 
-/// What the first bytes of a connection, or of what is left, are.
+/// What the bytes read so far are.
 enum NextRequest {
-    /// Not all of a request.
+    /// The beginning of a request.
     Partial,
-    /// Nothing for the lane.
+    /// Something that the lane does not answer.
     Other,
-    /// So many bytes are a request, and this is the answer.
+    /// A request of this many bytes, with its answer.
     Ready(usize, Parcel),
 }
 
-/// Answers requests until one is not for the lane, the peer leaves, says nothing for too long, or `shutdown`.
+/// Answers requests until one is not for the lane, the peer closes or stays idle for too long, or `shutdown`.
 pub(super) async fn drive(
     stream: &mut TcpStream,
     express: &impl Express,
@@ -108,7 +108,7 @@ pub(super) async fn drive(
     let mut rest = Vec::new();
     loop {
         let next = poll_fn(|context| {
-            // Lent by the thread only while it is written: who waits has none.
+            // Taken from the thread only while it is written: a connection that waits has none.
             let mut head = HEAD.take();
             head.clear();
             if let Poll::Ready(next) = poll_next(stream, &mut rest, express, &mut head, context) {
@@ -118,7 +118,7 @@ pub(super) async fn drive(
             if ending.as_mut().poll(context).is_ready() {
                 return Poll::Ready(None);
             }
-            // One timer for all requests: it looks for the last one when it goes off.
+            // One timer for all requests: when it fires, it checks when the last one was.
             while idle.as_mut().poll(context).is_ready() {
                 if active.elapsed() >= limits.idle {
                     return Poll::Ready(None);
@@ -148,7 +148,7 @@ pub(super) async fn drive(
     }
 }
 
-/// The next answer; `None` if the lane is to be left with `rest`. An error is the connection's end.
+/// The next answer; `None` if `rest` is to be left to hyper. An error ends the connection.
 fn poll_next(
     stream: &mut TcpStream,
     rest: &mut Vec<u8>,
@@ -187,7 +187,6 @@ fn poll_next(
     })
 }
 
-/// Looks at the bytes of a request.
 fn next(bytes: &[u8], express: &impl Express, head: &mut Vec<u8>) -> NextRequest {
     const GET: &[u8] = b"GET /";
     if !GET.iter().zip(bytes).all(|(expected, byte)| expected == byte) {
@@ -209,7 +208,7 @@ fn next(bytes: &[u8], express: &impl Express, head: &mut Vec<u8>) -> NextRequest
     NextRequest::Other
 }
 
-/// What the lane would ask for, of the bytes of a whole request: for those who compare it with the ordinary way.
+/// What the lane would ask for, given the bytes of a whole request: for tests and fuzzing that compare it with hyper.
 pub fn would_ask<T>(bytes: &[u8], with: impl FnOnce(&Asked<'_>) -> T) -> Option<T> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut request = httparse::Request::new(&mut fields);
@@ -219,9 +218,9 @@ pub fn would_ask<T>(bytes: &[u8], with: impl FnOnce(&Asked<'_>) -> T) -> Option<
     asked(&request).map(|asked| with(&asked))
 }
 
-/// What the lane may answer.
+/// The request, if the lane may answer it.
 fn asked<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
-    // Of these hyper thinks more than the lane does: bodies, other protocols, parts.
+    // Fields that change the answer in ways that only hyper handles: bodies, other protocols, ranges.
     const OTHERS: [&str; 9] = [
         "content-length",
         "transfer-encoding",
@@ -249,7 +248,7 @@ fn asked<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
             return None;
         }
         if name.eq_ignore_ascii_case("host") {
-            // Whether another one makes sense is asked elsewhere (RFC 9112 §3.2).
+            // Any other Host is left to hyper and `host::fault` (RFC 9112 §3.2).
             let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:".contains(byte);
             if !field.value.iter().all(is_plain)
                 || !field.value.first().is_some_and(u8::is_ascii_alphanumeric)
@@ -291,7 +290,7 @@ async fn send(stream: &TcpStream, head: &[u8], content: &Content) -> io::Result<
     Ok(())
 }
 
-/// Leaves the head with the kernel, which sends it with what follows (MSG_MORE).
+/// Hands the head to the kernel, which sends it together with what follows (`MSG_MORE`, send(2)).
 async fn send_head(stream: &TcpStream, mut head: &[u8]) -> io::Result<()> {
     while !head.is_empty() {
         let write = || socket2::SockRef::from(stream).send_with_flags(head, libc::MSG_MORE);
@@ -301,7 +300,7 @@ async fn send_head(stream: &TcpStream, mut head: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes as soon as there is room. Says how many bytes, which are some.
+/// Writes as soon as there is room. Returns the number of bytes, at least one.
 async fn take(
     stream: &TcpStream,
     pace: &mut Pace,

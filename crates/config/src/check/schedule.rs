@@ -47,7 +47,7 @@ fn feed(checker: &mut Checker<'_>, config: &Config) {
 }
 
 fn times(checker: &mut Checker<'_>, config: &Config) {
-    /// A day; what is longer is a slip.
+    /// A day: anything longer is a typing error.
     const LONGEST_S: u32 = 86_400;
     let schedule = &config.schedule;
     let table = Place::top("schedule");
@@ -87,13 +87,17 @@ fn check_rule(checker: &mut Checker<'_>, config: &Config, index: usize, rule: &R
     if rule.channel.is_empty() {
         checker.fault(&place, format!("{subject}: channel is missing"));
     } else if rule.channel.contains('$') {
-        for name in captures_named(&rule.channel) {
-            if !expressions.iter().any(|expression| captures(expression, name)) {
-                let message = format!(
-                    "{subject}: channel: nothing is captured as {name:?}; ${{1}}_x is the first capture and _x"
-                );
-                checker.fault(&place, message);
-            }
+        let names = captures_named(&rule.channel);
+        let is_missing = |name: &&str| !expressions.iter().any(|expression| captures(expression, name));
+        for name in names.iter().copied().filter(is_missing) {
+            let message = format!(
+                "{subject}: channel: nothing is captured as {name:?}; to put _x after the first capture, write ${{1}}_x"
+            );
+            checker.fault(&place, message);
+        }
+        if !names.iter().any(is_missing) && !expressions.iter().any(|it| rule.is_filled_by(it)) {
+            let message = format!("{subject}: channel: its captures must all be of series, or all of title");
+            checker.fault(&place, message);
         }
     } else {
         let channels = config.channels.iter().map(|channel| channel.name.as_str());
@@ -101,11 +105,18 @@ fn check_rule(checker: &mut Checker<'_>, config: &Config, index: usize, rule: &R
     }
 }
 
-/// What is wrong, without the picture around it.
+/// The last line of a regex error, which says what is wrong; the lines before it quote the expression.
 fn last_line(error: &regex::Error) -> String {
     let text = error.to_string();
     let line = text.lines().last().unwrap_or_default();
     line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
+impl Rule {
+    /// Whether `expression`, of `series` or of `title`, captures everything that `channel` refers to.
+    pub fn is_filled_by(&self, expression: &Regex) -> bool {
+        captures_named(&self.channel).iter().all(|name| captures(expression, name))
+    }
 }
 
 /// The names that a channel's pattern refers to, as the regex crate's replacement strings do.
@@ -135,7 +146,7 @@ fn captures(expression: &Regex, name: &str) -> bool {
     }
 }
 
-/// `HH:MM`, or nothing.
+/// Whether `text` is `HH:MM`, or empty.
 fn is_time_of_day(text: &str) -> bool {
     let number = |digits: &str, end: u32| {
         let plain = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());

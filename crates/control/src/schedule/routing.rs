@@ -7,11 +7,11 @@ use regex::Regex;
 use super::event::Event;
 use amphi_config::{self as config, Config};
 
-/// The rules and the names that there are.
+/// The rules, and the names of the configured channels and sources.
 #[derive(Clone, Debug)]
 pub(super) struct Routing {
     rules: Vec<RoutingRule>,
-    /// With `{agent}` in it.
+    /// `source_from_agent`: `{agent}` stands for the capture agent.
     source_pattern: String,
     channels: BTreeSet<String>,
     sources: BTreeSet<String>,
@@ -22,16 +22,18 @@ struct RoutingRule {
     series: Option<Regex>,
     title: Option<Regex>,
     channel: String,
+    /// `series` captures everything that `channel` refers to.
+    series_fills: bool,
 }
 
-/// Why an event goes nowhere.
+/// Why an event has no channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Astray {
-    /// No rule takes it.
+    /// No rule matches.
     NoRule,
-    /// It belongs to no series, and no rule takes it for its title.
+    /// The event belongs to no series, and no rule matches its title.
     NoSeries,
-    /// A rule leads to this channel, which there is not.
+    /// The rule's channel is not configured.
     UnknownChannel(String),
 }
 
@@ -39,8 +41,10 @@ impl Routing {
     pub(super) fn new(config: &Config) -> Result<Self, regex::Error> {
         let expression = |text: &str| (!text.is_empty()).then(|| Regex::new(text)).transpose();
         let rule = |rule: &config::Rule| {
+            let series = expression(&rule.series)?;
             Ok(RoutingRule {
-                series: expression(&rule.series)?,
+                series_fills: series.as_ref().is_some_and(|series| rule.is_filled_by(series)),
+                series,
                 title: expression(&rule.title)?,
                 channel: rule.channel.clone(),
             })
@@ -53,7 +57,7 @@ impl Routing {
         })
     }
 
-    /// The channel of the first rule that takes the event.
+    /// The channel of the first rule that matches the event.
     pub(super) fn channel(&self, event: &Event) -> Result<String, Astray> {
         let Some(channel) = self.rules.iter().find_map(|rule| rule.channel(event)) else {
             let has_series = event.series.is_some() || event.series_id.is_some();
@@ -62,7 +66,7 @@ impl Routing {
         if self.channels.contains(&channel) { Ok(channel) } else { Err(Astray::UnknownChannel(channel)) }
     }
 
-    /// The source of a hall, or the name that it would have.
+    /// The source of a hall; the error is the name of a source that is not configured.
     pub(super) fn source(&self, agent: &str) -> Result<String, String> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         let agent: String = agent.chars().map(|c| if allowed(c) { c } else { '_' }).collect();
@@ -72,7 +76,8 @@ impl Routing {
 }
 
 impl RoutingRule {
-    /// A rule speaks of the series' title, else of its identifier; of both parts that it has, both must match.
+    /// The channel, if the rule matches: `series` the series' title or else its identifier, `title` the event's title. If the
+    /// rule has both, both must match.
     fn channel(&self, event: &Event) -> Option<String> {
         let names = [event.series.as_deref(), event.series_id.as_deref()];
         let series = match &self.series {
@@ -84,8 +89,9 @@ impl RoutingRule {
             None => None,
         };
         let mut channel = self.channel.clone();
-        // What the one does not know stands empty, so the one that knows all of them is asked.
-        if let Some(captures) = series.or(title).filter(|_| self.channel.contains('$')) {
+        // Captures come from `series` where it has all that the channel refers to, else from `title`.
+        let captures = if self.series_fills { series.or(title) } else { title.or(series) };
+        if let Some(captures) = captures.filter(|_| self.channel.contains('$')) {
             channel = String::new();
             captures.expand(&self.channel, &mut channel);
         }
@@ -137,6 +143,8 @@ mod tests {
         assert_eq!(to(None, Some("PAES_2016_S1"), "x"), Ok("Live_PAES".to_owned()), "no title");
         assert_eq!(to(None, None, "Leçon inaugurale"), Ok("Live_Any".to_owned()), "no series, but a title");
         assert_eq!(to(None, None, "UE3"), Err(Astray::NoSeries));
+        let routing = self::routing(&[("^Divers", "^(L2|PAES) ", "Live_$1")]);
+        assert_eq!(routing.channel(&event(Some("Divers"), None, "L2 rentrée")), Ok("Live_L2".to_owned()));
         assert_eq!(to(Some("Divers"), None, "UE3"), Err(Astray::NoRule));
         assert_eq!(to(Some("L3_2016_S1"), None, ""), Err(Astray::UnknownChannel("Live_L3".to_owned())));
     }
