@@ -251,6 +251,7 @@ fn cores_do_no_io() {
     }
 }
 
+/// Between the file of a module and those in its folder there may be one: it says what they share, and they are its parts.
 #[test]
 fn no_files_lean_on_each_other_in_a_circle() {
     let library = Library::get();

@@ -12,7 +12,8 @@ use amphi_media::MediaTime;
 pub struct MediaPlaylist {
     /// `EXT-X-TARGETDURATION` in seconds: no segment's duration rounds to a larger number (§4.3.3.1).
     pub target_duration_s: u64,
-    /// `EXT-X-MEDIA-SEQUENCE`: number of the first segment (§4.3.3.2).
+    /// `EXT-X-MEDIA-SEQUENCE`: number of the first segment (§4.3.3.2). A channel counts its cells, from the epoch; a
+    /// recording begins at 0.
     pub media_sequence: u64,
     /// `EXT-X-PLAYLIST-TYPE:VOD`: the playlist never changes (§4.3.3.5).
     pub is_vod: bool,
