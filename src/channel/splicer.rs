@@ -29,7 +29,7 @@ pub struct SplicerOptions {
     pub grid: Grid,
     /// How long after its end a live cell may come.
     pub deadline: Duration,
-    /// Least time between two swaps.
+    /// Least time from the loss of a source to its return.
     pub hold: Duration,
     /// Cells in a playlist.
     pub window: usize,
@@ -56,7 +56,7 @@ pub enum Why {
     /// The source is up, its cell did not come in time.
     CellMissed,
     /// The source is back, but was lost too recently.
-    Held,
+    Damped,
 }
 
 /// One cell's decision.
@@ -77,7 +77,7 @@ pub struct Decision {
 pub struct Splicer {
     options: SplicerOptions,
     next: CellIndex,
-    /// The connected source, and how often that changed: cells of a source before are strangers.
+    /// The connected source. Cells of one that was connected before are ignored.
     connected: Option<String>,
     up: bool,
     ready: BTreeMap<CellIndex, Arc<CodedCell>>,
@@ -142,16 +142,16 @@ impl Splicer {
             return None;
         }
         let ready = self.ready.contains_key(&k);
-        let held = self.on_air.is_none() && self.is_held(k);
+        let damped = self.on_air.is_none() && self.is_damped(k);
         let awaited = self.is_awaited(k);
         if !ready && awaited && now < options.grid.end(k) + options.deadline {
             return None;
         }
         let (choice, why) = match self.ready.remove(&k) {
-            Some(cell) if !held => (CellChoice::Live(cell), Why::Live),
-            Some(_) => (CellChoice::Waiting, Why::Held),
+            Some(cell) if !damped => (CellChoice::Live(cell), Why::Live),
+            Some(_) => (CellChoice::Waiting, Why::Damped),
             None if self.connected.is_none() => (CellChoice::Waiting, Why::NotConnected),
-            None if held => (CellChoice::Waiting, Why::Held),
+            None if damped => (CellChoice::Waiting, Why::Damped),
             None if !self.up => (CellChoice::Waiting, Why::SourceDown),
             None => (CellChoice::Waiting, Why::CellMissed),
         };
@@ -185,11 +185,11 @@ impl Splicer {
     /// cell that was begun.
     fn is_awaited(&self, k: CellIndex) -> bool {
         let finishing = self.on_air.is_some() && self.on_air == self.connected;
-        self.connected.is_some() && (finishing || self.up && !self.is_held(k))
+        self.connected.is_some() && (finishing || self.up && !self.is_damped(k))
     }
 
     /// The connected source was lost too recently for cell `k` to return to it.
-    fn is_held(&self, k: CellIndex) -> bool {
+    fn is_damped(&self, k: CellIndex) -> bool {
         let grid = self.options.grid;
         self.lost_at.is_some_and(|lost| grid.start(k) < grid.start(lost) + self.options.hold)
     }
@@ -259,7 +259,7 @@ mod tests {
         for k in [0, 2, 3] {
             splicer.live_cell("a", cell(FIRST.0 + k));
         }
-        assert_eq!(whys(&mut splicer, at(9000)), [Why::Live, Why::CellMissed, Why::Held, Why::Live]);
+        assert_eq!(whys(&mut splicer, at(9000)), [Why::Live, Why::CellMissed, Why::Damped, Why::Live]);
         splicer.connect(Some("b"));
         splicer.source_up(true);
         splicer.live_cell("a", cell(FIRST.0 + 4));
@@ -369,7 +369,7 @@ mod tests {
             let shown = play(next + 8, next + 8 + bad, false);
             prop_assert_eq!(shown.len() as i64, bad);
             prop_assert!(shown[1..].iter().all(|live| !*live), "waiting within two cells: {:?}", shown);
-            // A short fault or a long one: it comes back, once the time between two swaps is over.
+            // A short fault or a long one: it comes back, once its return is allowed.
             let shown = play(next + 8 + bad, next + 16 + bad, true);
             prop_assert!(shown[3..].iter().all(|live| *live), "live again: {:?}", shown);
         }

@@ -196,7 +196,7 @@ impl ChannelTask {
         let samples = match &step.what {
             SampleOrigin::Live(batch) => batch.samples.clone(),
             SampleOrigin::Waiting(runs) => waiting.cell(step.k).run(runs),
-            SampleOrigin::Held { runs, since_sync } => waiting.held(step.k, runs, since_sync),
+            SampleOrigin::Frozen { runs, since_sync } => waiting.frozen(step.k, runs, since_sync),
         };
         let samples = if step.joins { waiting.joined(&samples) } else { samples };
         self.air.batch(samples, step.begins);
@@ -283,7 +283,7 @@ impl ChannelTask {
                 |live| down_because(source, &live.status.borrow()),
             ),
             Why::CellMissed => format!("{source} is up, its pictures did not come in time"),
-            Why::Held => format!("{source} was lost a moment ago and is given time to settle"),
+            Why::Damped => format!("{source} was lost a moment ago and is given time to settle"),
         };
         if decision.swapped {
             info!(channel = self.name, k = %decision.k, on_air = on_air.unwrap_or("waiting loop"), reason, "swap");

@@ -235,7 +235,7 @@ pub struct Channel {
     pub source: String,
     /// How late a live cell may be.
     pub live_deadline_ms: u32,
-    /// Least time between two swaps.
+    /// Least time from the loss of the source to its return.
     pub hold_ms: u32,
     /// How long a lecture may stay beyond its lead-out while somebody speaks or something moves; 0 = not at all.
     pub overrun_max_s: u32,

@@ -123,7 +123,7 @@ impl WaitingLoop {
 
     /// What stands in the places `runs` of cell `k` when its encoders are gone: the picture again, of which each rung's
     /// last IDR picture came `since_sync` pictures ago, and silence.
-    pub fn held(&self, k: CellIndex, runs: &Runs, since_sync: &[usize]) -> CodedCell {
+    pub fn frozen(&self, k: CellIndex, runs: &Runs, since_sync: &[usize]) -> CodedCell {
         let rungs = self.tracks.iter().filter_map(|track| track.video.as_ref()).zip(&self.repeats);
         let video = rungs.zip(&runs.video).zip(since_sync).map(|(((track, repeats), run), &since)| {
             let duration = VIDEO_TIMESCALE.0 / track.fps;
