@@ -274,7 +274,7 @@ impl RtspConnection {
                 let begin = air.begin(self.port.clock.now());
                 let aired = tokio::time::timeout(FIRST_CELL, begin).await.map_err(|_| Refusal::NotReady)?;
                 let aired = aired.ok_or(Refusal::NotFound)?;
-                let (at, row) = (air.start_of(&aired), air.packets(&aired, rung));
+                let (at, row) = (air.cell_start(&aired), air.packets(&aired, rung));
                 self.anchor(at);
                 let start = |stream: &RtspStream| Start {
                     track: stream.track,
