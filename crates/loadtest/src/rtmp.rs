@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::fault::{ExchangeError, PATIENCE, broken};
 use super::screen::{AGAIN, Screen};
 use super::socket::connect;
-use amphi_protocol::rtmp::{PublishError, Seen, Target, Viewer};
+use amphi_protocol::rtmp::{Seen, ServerFault, Target, Viewer};
 
 /// Bytes read at once.
 const READ: usize = 16 << 10;
@@ -21,10 +21,10 @@ const KEYFRAME: u8 = 1;
 /// What a server has gathered comes at once at first; after so long pictures come as they are made.
 const SETTLED: Duration = Duration::from_secs(3);
 
-impl From<PublishError> for ExchangeError {
-    fn from(error: PublishError) -> Self {
+impl From<ServerFault> for ExchangeError {
+    fn from(error: ServerFault) -> Self {
         match error {
-            PublishError::Refused(words) => Self::Refused(words),
+            ServerFault::Refused(words) => Self::Refused(words),
             other => Self::Refused(other.to_string()),
         }
     }

@@ -27,7 +27,7 @@ mod viewer;
 mod wire;
 
 pub use amf::AmfFault;
-pub use client::{PublishError, Publisher, Target, TargetError};
+pub use client::{Publisher, ServerFault, Target, TargetError};
 pub use flv::{FlvError, Frame, Metadata, Unpacker};
 pub use guard::{Guard, GuardError, LeftOut, Message};
 pub use name::{AppName, NameError, Query, StreamName, shows_key};

@@ -11,7 +11,7 @@ use rml_amf0::Amf0Value;
 use rml_rtmp::messages::{RtmpMessage, UserControlEventType};
 
 use super::amf::Value;
-use super::client::{PublishError, Target, text_of};
+use super::client::{ServerFault, Target, text_of};
 use super::control::{self, Receipt, put_command, set_chunk_size};
 use super::guard::{Guard, GuardError};
 use super::handshake::Handshake;
@@ -63,7 +63,7 @@ pub struct Viewer {
 
 impl Viewer {
     /// Begins the handshake.
-    pub fn new(target: Target) -> Result<Self, PublishError> {
+    pub fn new(target: Target) -> Result<Self, ServerFault> {
         let mut output = BytesMut::new();
         let handshake = Handshake::of_client(&mut output)?;
         let mut guard = Guard::default();
@@ -72,7 +72,7 @@ impl Viewer {
     }
 
     /// Reads from the front of `input`; `None` when it is used up.
-    pub fn handle(&mut self, input: &mut &[u8]) -> Result<Option<Seen>, PublishError> {
+    pub fn handle(&mut self, input: &mut &[u8]) -> Result<Option<Seen>, ServerFault> {
         if !self.handshake.is_done() {
             if !self.handshake.take(input, &mut self.output)? {
                 return Ok(None);
@@ -99,7 +99,7 @@ impl Viewer {
                 return Ok(seen);
             }
             if self.output.len() > OUTPUT_MAX {
-                return Err(PublishError::Flood);
+                return Err(ServerFault::Flood);
             }
         }
     }
@@ -127,7 +127,7 @@ impl Viewer {
         set_chunk_size(&mut self.output);
     }
 
-    fn about_the_connection(&mut self, body: RtmpMessage) -> Result<Option<Seen>, PublishError> {
+    fn about_the_connection(&mut self, body: RtmpMessage) -> Result<Option<Seen>, ServerFault> {
         match body {
             RtmpMessage::Amf0Command { command_name, transaction_id, additional_arguments, .. } => {
                 return self.answer(&command_name, transaction_id, &additional_arguments);
@@ -143,7 +143,7 @@ impl Viewer {
         Ok(None)
     }
 
-    fn answer(&mut self, name: &str, to: f64, arguments: &[Amf0Value]) -> Result<Option<Seen>, PublishError> {
+    fn answer(&mut self, name: &str, to: f64, arguments: &[Amf0Value]) -> Result<Option<Seen>, ServerFault> {
         match (name, to) {
             ("_result", transaction::CONNECT) => {
                 put_command(
@@ -167,13 +167,13 @@ impl Viewer {
                 (Some("error"), _) => return Err(self.refused(arguments)),
                 _ => {}
             },
-            ("close", _) => return Err(PublishError::Refused("it closes the connection".to_owned())),
+            ("close", _) => return Err(ServerFault::Refused("it closes the connection".to_owned())),
             _ => {}
         }
         Ok(None)
     }
 
-    fn play(&mut self, arguments: &[Amf0Value]) -> Result<(), PublishError> {
+    fn play(&mut self, arguments: &[Amf0Value]) -> Result<(), ServerFault> {
         let Some(Amf0Value::Number(stream_id)) = arguments.first() else {
             return Err(self.refused(arguments));
         };
@@ -184,7 +184,7 @@ impl Viewer {
         Ok(())
     }
 
-    fn refused(&self, arguments: &[Amf0Value]) -> PublishError {
+    fn refused(&self, arguments: &[Amf0Value]) -> ServerFault {
         self.target.refused(arguments)
     }
 }
@@ -199,7 +199,7 @@ mod tests {
         viewer: &mut Viewer,
         session: &mut Session,
         refuse: Option<&str>,
-    ) -> Result<Vec<Seen>, PublishError> {
+    ) -> Result<Vec<Seen>, ServerFault> {
         let mut seen = Vec::new();
         loop {
             let output = viewer.take_output();
@@ -240,6 +240,6 @@ mod tests {
     #[test]
     fn a_refusal_is_told() {
         let error = talk(&mut viewer(), &mut Session::default(), Some("no such thing")).expect_err("refused");
-        assert!(matches!(error, PublishError::Refused(_)), "{error}");
+        assert!(matches!(error, ServerFault::Refused(_)), "{error}");
     }
 }

@@ -18,7 +18,7 @@ fn talk(
     publisher: &mut Publisher,
     session: &mut Session,
     refuse: Option<&str>,
-) -> Result<Vec<Event>, PublishError> {
+) -> Result<Vec<Event>, ServerFault> {
     let mut events = Vec::new();
     loop {
         let output = publisher.take_output();
@@ -121,12 +121,12 @@ fn another_stream_number_is_obeyed_and_small_refusals_are_not_fatal() {
     }
     let stopped = [("level", Value::Text("error")), ("code", Value::Text("NetStream.Publish.Failed"))];
     let error = publisher.handle(&says("onStatus", 0.0, &[Value::Null, Value::Object(&stopped)]));
-    assert_eq!(error, Err(PublishError::Refused("NetStream.Publish.Failed".to_owned())));
+    assert_eq!(error, Err(ServerFault::Refused("NetStream.Publish.Failed".to_owned())));
 }
 
 #[test]
 fn another_protocol_is_noticed() {
-    assert_eq!(publisher().handle(b"HTTP/1.1 400 Bad Request\r\n"), Err(PublishError::Handshake));
+    assert_eq!(publisher().handle(b"HTTP/1.1 400 Bad Request\r\n"), Err(ServerFault::Handshake));
 }
 
 proptest! {
