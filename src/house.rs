@@ -80,7 +80,7 @@ const CORES: &[(&str, &[&str])] = &[
             "words",
         ],
     ),
-    ("crates/http/src/", &["guesses", "host"]),
+    ("crates/http/src/", &["guesses", "host", "pace"]),
     (
         "crates/ladder/src/",
         &[

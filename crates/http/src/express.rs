@@ -24,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 use super::body::Timed;
 use super::date;
 use super::limits::Limits;
-use super::pace::{Outstanding as _, Pace, WHILE};
+use super::outstanding::Outstanding as _;
+use super::pace::{Pace, WHILE};
 use super::sealed::Sealed;
 use amphi_media::Pieces;
 

@@ -40,6 +40,7 @@ mod limits;
 mod listen;
 mod methods;
 mod outbound;
+mod outstanding;
 mod pace;
 mod peer;
 mod places;
