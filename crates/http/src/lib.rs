@@ -1,6 +1,6 @@
 //! Small joints of HTTP, for whoever answers requests (RFC 9110, 9112, 9113).
 //!
-//! * [`serve`] (or [`accept_each`] and [`serve_stream`], where a port speaks more than HTTP) runs a tower service on a
+//! * [`serve_with_peer`] (or [`accept_each`] and [`serve_stream`], where a port speaks more than HTTP) runs a tower service on a
 //!   [`listen`]ing socket: HTTP/1.1 with keep-alive and HTTP/2 with prior knowledge, bounded in connections, idle time and
 //!   ending.
 //! * [`serve_express`] answers what lies ready ([`Express`]) without a general server in between, and leaves the rest to it.
@@ -67,4 +67,4 @@ pub use places::{Extra, Places, asker};
 pub use range::{Requested, requested_range};
 pub use refusal::{empty, problem};
 pub use sealed::Sealed;
-pub use serve::{Port, accept_each, serve, serve_express, serve_stream, serve_with_peer};
+pub use serve::{Port, accept_each, serve_express, serve_stream, serve_with_peer};

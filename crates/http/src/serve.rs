@@ -1,6 +1,6 @@
 //! The serving loop.
 //!
-//! [`serve`] accepts until it is told to stop, one task per connection. Each bound answers a way in which a
+//! [`serve_with_peer`] accepts until it is told to stop, one task per connection. Each bound answers a way in which a
 //! peer could hold a connection for ever:
 //!
 //! | peer | bound |
@@ -71,21 +71,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Serves `service` on `listener` until `shutdown`, and returns when the last connection has ended.
-pub async fn serve<S, B>(listener: TcpListener, service: S, limits: Limits, shutdown: CancellationToken)
-where
-    S: Service<Request<Inbound>, Response = Response<B>> + Clone + Send + Sync + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
-{
-    let ending = shutdown.clone();
-    let each = move |stream, _| serve_stream(stream, service.clone(), limits, ending.clone());
-    accept_each(listener, limits.places(), each, shutdown).await;
-}
-
-/// As [`serve`], and every request carries the [`Peer`] that it came from. May be called again, with the same places, if it has
-/// broken off.
+/// Serves `service` on `port` until `shutdown`, and returns when the last connection has ended. Every request carries the
+/// [`Peer`] that it came from. May be called again, with the same places, if it has broken off.
 pub async fn serve_with_peer<S, B>(
     port: &mut Port,
     service: S,

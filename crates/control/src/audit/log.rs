@@ -31,14 +31,8 @@ pub struct AuditLog {
     unsaved: Arc<Note>,
 }
 
-/// The log in `directory`, with what was recorded before, and the task that writes it, which ends when the last handle is
-/// dropped. Call within a tokio runtime; reads the files before it returns.
-pub fn open(directory: &Path) -> (AuditLog, JoinHandle<()>) {
-    let (log, mut writer) = prepare(directory);
-    (log, tokio::spawn(async move { writer.run().await }))
-}
-
-/// [`open`] for whoever runs the writer, which is to be run again if it has broken off.
+/// The log in `directory`, with what was recorded before, and its writer, which is run until the last handle is dropped, and
+/// again if it has broken off. Reads the files before it returns.
 pub fn prepare(directory: &Path) -> (AuditLog, Writer) {
     let files = Arc::new(Files::new(directory, FILE_BYTES));
     let before = files.load();
@@ -174,6 +168,11 @@ mod tests {
     use super::super::Action;
     use super::*;
     use amphi_media::MediaTime;
+
+    fn open(directory: &Path) -> (AuditLog, JoinHandle<()>) {
+        let (log, mut writer) = prepare(directory);
+        (log, tokio::spawn(async move { writer.run().await }))
+    }
 
     fn entry(number: i64) -> Entry {
         Entry::new(MediaTime::from_millis(1_795_000_000_000 + number), "schedule", Action::Connect)

@@ -5,7 +5,7 @@
 //! the *schedule*, which stands above the source that the *configuration* connects from the start. Beside
 //! that it keeps what sources and channels report of themselves, so that one [`MatrixView`] tells all.
 //!
-//! [`spawn`] puts the core into the one task that owns it. Everybody else holds a [`MatrixHandle`]: commands
+//! [`Owner`] is the one task that owns it. Everybody else holds a [`MatrixHandle`]: commands
 //! go in through a bounded queue and are answered, views come out through a `watch`. Overrides outlive a
 //! restart through a [`Store`].
 //!
@@ -21,7 +21,9 @@ mod view;
 
 pub use self::command::{Applied, Command, MatrixError, NOTICE_CHARS, Notice, Scheduled};
 pub use self::core::{ChannelLayout, Layout, Matrix};
-pub use self::owner::{MatrixHandle, OnExpiry, Owner, prepare, spawn, spawn_telling};
+#[cfg(any(test, feature = "testing"))]
+pub use self::owner::spawn;
+pub use self::owner::{MatrixHandle, OnExpiry, Owner, prepare};
 pub use self::status::{OnAir, SourceMedia, SourceOutcome, SourceState, SourceStatus};
 pub use self::store::{FileStore, Override, Store};
 pub use self::view::{By, ChannelView, Desired, MatrixView, SourceView, Voice};

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 
 use super::command::{Applied, Command, MatrixError, Notice, Scheduled};
 use super::core::{Layout, Matrix};
@@ -51,28 +50,20 @@ pub struct MatrixHandle {
 /// Is told of every override that has come to its end by itself.
 pub type OnExpiry = Box<dyn Fn(&Override) + Send>;
 
-/// Starts the task that owns a matrix of `layout`, with the overrides that `store` has kept. The handle's view
-/// is complete from the start. Explanations tell the time of UTC, and nobody is told of overrides that end.
-///
-/// Call within a tokio runtime; reads `store` before it returns.
-pub fn spawn(layout: Layout, store: impl Store, clock: Arc<dyn WallClock>) -> (MatrixHandle, JoinHandle<()>) {
-    spawn_telling(layout, store, clock, TimeZone::UTC, Box::new(|_| {}))
-}
-
-/// [`spawn`] with explanations in the time of `zone`; `expired` is told of overrides that end by themselves, also of those
-/// that ended before this life.
-pub fn spawn_telling(
+/// Starts the task that owns a matrix with explanations in the time of UTC; nobody is told of overrides that end.
+#[cfg(any(test, feature = "testing"))]
+pub fn spawn(
     layout: Layout,
     store: impl Store,
     clock: Arc<dyn WallClock>,
-    zone: TimeZone,
-    expired: OnExpiry,
-) -> (MatrixHandle, JoinHandle<()>) {
-    let (handle, mut owner) = prepare(layout, store, clock, zone, expired);
+) -> (MatrixHandle, tokio::task::JoinHandle<()>) {
+    let (handle, mut owner) = prepare(layout, store, clock, TimeZone::UTC, Box::new(|_| {}));
     (handle, tokio::spawn(async move { owner.run().await }))
 }
 
-/// [`spawn_telling`] for whoever runs the owner, which is to be run again if it has broken off.
+/// A matrix of `layout` with the overrides that `store` has kept, explanations in the time of `zone`, and its owner, which is
+/// run again if it has broken off. `expired` is told of overrides that end by themselves, also of those that ended before
+/// this life. The handle's view is complete from the start. Reads `store` before it returns.
 pub fn prepare(
     layout: Layout,
     store: impl Store,
@@ -340,6 +331,8 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use tokio::task::JoinHandle;
+
     use super::super::core::ChannelLayout;
     use super::super::status::SourceState;
     use super::super::view::By;
@@ -472,7 +465,9 @@ mod tests {
             let told = Arc::clone(&told);
             let tell =
                 Box::new(move |it: &Override| told.lock().expect("unpoisoned").push(it.channel.clone()));
-            spawn_telling(layout(), store.clone(), Arc::clone(&clock) as _, TimeZone::UTC, tell)
+            let (matrix, mut owner) =
+                prepare(layout(), store.clone(), Arc::clone(&clock) as _, TimeZone::UTC, tell);
+            (matrix, tokio::spawn(async move { owner.run().await }))
         };
         let (matrix, task) = start();
         let until = |ms| Some(START + Duration::from_millis(ms));
