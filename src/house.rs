@@ -59,7 +59,7 @@ const CORES: &[(&str, &[&str])] = &[
     ),
     (
         "crates/control/src/",
-        &["agenda", "alarm/", "audit/entry", "matrix/core", "rehearsal/check", "rehearsal/night"],
+        &["agenda", "alarm/", "audit/entry", "matrix/state", "rehearsal/check", "rehearsal/night"],
     ),
     ("crates/control/src/rehearsal/", &["preflight", "tally"]),
     (

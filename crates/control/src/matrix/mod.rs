@@ -12,15 +12,15 @@
 //! Not here: acting on the matrix. Whoever pulls sources or fills channels watches the view and obeys.
 
 mod command;
-mod core;
 mod mail;
 mod owner;
+mod state;
 mod status;
 mod store;
 mod view;
 
 pub use self::command::{Applied, Command, MatrixError, NOTICE_CHARS, Notice, Scheduled};
-pub use self::core::{ChannelLayout, Layout, Matrix};
+pub use self::state::{ChannelLayout, Layout, Matrix};
 #[cfg(any(test, feature = "testing"))]
 pub use self::owner::spawn;
 pub use self::owner::{MatrixHandle, OnExpiry, Owner, prepare};

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::command::{Applied, Command, MatrixError, Notice, Scheduled};
-use super::core::{Layout, Matrix};
+use super::state::{Layout, Matrix};
 use super::mail::{Mail, Reports};
 use super::status::{OnAir, SourceOutcome, SourceStatus};
 use super::store::{Override, Store};
@@ -333,7 +333,7 @@ mod tests {
 
     use tokio::task::JoinHandle;
 
-    use super::super::core::ChannelLayout;
+    use super::super::state::ChannelLayout;
     use super::super::status::SourceState;
     use super::super::view::By;
     use super::*;
