@@ -12,7 +12,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use tracing::Instrument;
 
 use super::batch::{Batch, BatchReader, Cursor, Kept, first_from};
 use crate::delivery::{AnswerCounts, AnswerKind, ViewerGuard, pieces};
-use amphi_media::RungTracks;
+use amphi_media::{Lock, RungTracks};
 use amphi_runtime::tasks::Tasks;
 
 /// Media that is written at once. A picture waits less than this for the next one.
@@ -37,7 +37,7 @@ const GROUPS: usize = 2;
 /// The groups of a channel that have players.
 #[derive(Debug, Default)]
 pub(super) struct FanoutGroups {
-    all: Mutex<Vec<Arc<FanoutGroup>>>,
+    all: Lock<Vec<Arc<FanoutGroup>>>,
     /// Places taken so far.
     joined: AtomicU64,
     /// What the groups are called, and where they are listed.
@@ -48,11 +48,11 @@ pub(super) struct FanoutGroups {
 struct FanoutGroup {
     rung: usize,
     /// Players who have come since it last went on.
-    joining: Mutex<Vec<Member>>,
+    joining: Lock<Vec<Member>>,
     /// Its places, those included who have left since then.
     members: AtomicUsize,
     /// When it goes on: the media that has been aired then.
-    due: Mutex<Duration>,
+    due: Lock<Duration>,
 }
 
 /// A player that may be served by a group.
@@ -60,7 +60,7 @@ struct FanoutGroup {
 pub(in crate::delivery) struct RtmpPlayer {
     socket: Arc<TcpStream>,
     viewer: Option<ViewerGuard>,
-    state: Mutex<ServedBy>,
+    state: Lock<ServedBy>,
     lags: Notify,
 }
 
@@ -119,7 +119,7 @@ impl FanoutGroups {
         }
         let number = self.joined.fetch_add(1, Ordering::Relaxed);
         *player.state() = ServedBy::Group(number, reader.cursor);
-        let mut rows = lock(&self.all);
+        let mut rows = self.all.lock();
         let of_rung = || rows.iter().filter(|row| row.rung == rung);
         let taken = |row: &&Arc<FanoutGroup>| row.members.load(Ordering::Relaxed);
         let is_enough = of_rung().count() >= most_groups();
@@ -127,9 +127,9 @@ impl FanoutGroups {
         let row = shortest.unwrap_or_else(|| {
             // Half a round apart from the group before.
             let aired = reader.kept.borrow().back().map_or(Duration::ZERO, |batch| batch.until());
-            let due = rows.last().map_or(aired + MERGED, |row| lock(&row.due).saturating_sub(MERGED / 2));
-            let (coming, taken) = (Mutex::default(), AtomicUsize::new(0));
-            let row = Arc::new(FanoutGroup { rung, joining: coming, members: taken, due: Mutex::new(due) });
+            let due = rows.last().map_or(aired + MERGED, |row| row.due.lock().saturating_sub(MERGED / 2));
+            let (coming, taken) = (Lock::default(), AtomicUsize::new(0));
+            let row = Arc::new(FanoutGroup { rung, joining: coming, members: taken, due: Lock::new(due) });
             rows.push(Arc::clone(&row));
             let attendant = FanoutTask {
                 group: Arc::clone(&row),
@@ -144,7 +144,7 @@ impl FanoutGroups {
             row
         });
         row.members.fetch_add(1, Ordering::Relaxed);
-        lock(&row.joining).push(Member { player: Arc::clone(player), number });
+        row.joining.lock().push(Member { player: Arc::clone(player), number });
         drop(rows);
         Some(Membership { player, cursor: &mut reader.cursor })
     }
@@ -186,8 +186,8 @@ impl FanoutTask {
 
     /// Ends the group if nobody has come.
     fn is_over(&self) -> bool {
-        let mut rows = lock(&self.groups.all);
-        let is_over = lock(&self.group.joining).is_empty();
+        let mut rows = self.groups.all.lock();
+        let is_over = self.group.joining.lock().is_empty();
         if is_over {
             rows.retain(|row| !Arc::ptr_eq(row, &self.group));
         }
@@ -224,14 +224,14 @@ impl FanoutTask {
         let kept = self.kept.borrow_and_update();
         let newest = kept.back()?;
         {
-            let mut due = lock(&self.group.due);
+            let mut due = self.group.due.lock();
             if newest.until() < *due {
                 return None;
             }
             *due = newest.until() + MERGED;
         }
         let mut from = std::mem::replace(&mut self.next, newest.number() + 1);
-        let mut coming = lock(&self.group.joining);
+        let mut coming = self.group.joining.lock();
         for place in &*coming {
             if let ServedBy::Group(_, cursor) = &*place.player.state() {
                 from = cursor.next().map_or(from, |next| next.min(from));
@@ -245,8 +245,8 @@ impl FanoutTask {
 /// However the group has ended, also by a fault of ours: nobody waits at a place that no one serves.
 impl Drop for FanoutTask {
     fn drop(&mut self) {
-        lock(&self.groups.all).retain(|row| !Arc::ptr_eq(row, &self.group));
-        self.members.append(&mut lock(&self.group.joining));
+        self.groups.all.lock().retain(|row| !Arc::ptr_eq(row, &self.group));
+        self.members.append(&mut self.group.joining.lock());
         self.members.iter().for_each(Member::give_back);
     }
 }
@@ -317,7 +317,7 @@ impl Member {
 impl RtmpPlayer {
     /// A player at `socket`, counted by its `seat`.
     pub(in crate::delivery) fn new(socket: Arc<TcpStream>, seat: Option<ViewerGuard>) -> Self {
-        Self { socket, viewer: seat, state: Mutex::new(ServedBy::Connection), lags: Notify::new() }
+        Self { socket, viewer: seat, state: Lock::new(ServedBy::Connection), lags: Notify::new() }
     }
 
     /// So many bytes were sent to it by its connection.
@@ -328,7 +328,7 @@ impl RtmpPlayer {
     }
 
     fn state(&self) -> MutexGuard<'_, ServedBy> {
-        lock(&self.state)
+        self.state.lock()
     }
 }
 
@@ -372,10 +372,6 @@ fn most_groups() -> usize {
     static CORES: LazyLock<usize> =
         LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get));
     *CORES * GROUPS
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -20,10 +20,10 @@ mod store;
 mod view;
 
 pub use self::command::{Applied, Command, MatrixError, NOTICE_CHARS, Notice, Scheduled};
-pub use self::state::{ChannelLayout, Layout, Matrix};
 #[cfg(any(test, feature = "testing"))]
 pub use self::owner::spawn;
 pub use self::owner::{MatrixHandle, OnExpiry, Owner, prepare};
+pub use self::state::{ChannelLayout, Layout, Matrix};
 pub use self::status::{OnAir, SourceMedia, SourceOutcome, SourceState, SourceStatus};
 pub use self::store::{FileStore, Override, Store};
 pub use self::view::{By, ChannelView, Desired, MatrixView, SourceView, Voice};

@@ -13,8 +13,8 @@ use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::command::{Applied, Command, MatrixError, Notice, Scheduled};
-use super::state::{Layout, Matrix};
 use super::mail::{Mail, Reports};
+use super::state::{Layout, Matrix};
 use super::status::{OnAir, SourceOutcome, SourceStatus};
 use super::store::{Override, Store};
 use super::view::MatrixView;

@@ -165,7 +165,7 @@ async fn who_lags_gets_no_place() {
     channel.air(9);
     let Viewer { player, reader, .. } = &mut viewer;
     assert!(channel.rows.join(&channel.tracks, 0, reader, player, &channel.counts).is_none());
-    assert!(matches!(&*player.state(), ServedBy::Connection) && lock(&channel.rows.all).is_empty());
+    assert!(matches!(&*player.state(), ServedBy::Connection) && channel.rows.all.lock().is_empty());
     viewer.catch_up(&channel.tracks).await;
     assert!(channel.place(&mut viewer).leave().expect("all is well").is_empty());
 }
@@ -177,7 +177,7 @@ async fn a_row_that_breaks_lets_all_go() {
     viewer.catch_up(&channel.tracks).await;
     let kept = viewer.reader.kept.clone();
     let (player, place) = (Arc::clone(&viewer.player), channel.place(&mut viewer));
-    let row = lock(&channel.rows.all).first().map(Arc::clone).expect("its row");
+    let row = channel.rows.all.lock().first().map(Arc::clone).expect("its row");
     // As when the task that serves it panics.
     drop(FanoutTask {
         group: row,
@@ -189,7 +189,7 @@ async fn a_row_that_breaks_lets_all_go() {
         next: 1,
     });
     tokio::time::timeout(PATIENCE, place.lagging()).await.expect("it is let go");
-    assert!(matches!(&*player.state(), ServedBy::Lagging(..)) && lock(&channel.rows.all).is_empty());
+    assert!(matches!(&*player.state(), ServedBy::Lagging(..)) && channel.rows.all.lock().is_empty());
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn who_leaves_and_comes_again_is_served_at_one_place() {
     let (mut viewer, mut peer) = channel.player().await;
     viewer.catch_up(&channel.tracks).await;
     let places = |channel: &Channel| -> usize {
-        lock(&channel.rows.all).iter().map(|row| row.members.load(Ordering::Relaxed)).sum()
+        channel.rows.all.lock().iter().map(|row| row.members.load(Ordering::Relaxed)).sum()
     };
     for _ in 0..5 {
         let place = channel.place(&mut viewer);
@@ -229,7 +229,7 @@ async fn rows_are_as_many_as_are_needed_and_go_on_by_turns() {
     }
     let mut places: Vec<_> = viewers.iter_mut().map(|(viewer, _)| channel.place(viewer)).collect();
     let due =
-        |channel: &Channel| lock(&channel.rows.all).iter().map(|row| *lock(&row.due)).collect::<Vec<_>>();
+        |channel: &Channel| channel.rows.all.lock().iter().map(|row| *row.due.lock()).collect::<Vec<_>>();
     assert_eq!(due(&channel).len(), 2);
     assert_eq!(due(&channel)[0], due(&channel)[1] + MERGED / 2);
     places.truncate(1);
@@ -242,7 +242,7 @@ async fn rows_are_as_many_as_are_needed_and_go_on_by_turns() {
     drop(channel.batches);
     tokio::time::timeout(Duration::from_secs(20), place.lagging()).await.expect("the channel has ended");
     assert!(place.leave().expect("all is well").is_empty());
-    assert!(lock(&channel.rows.all).is_empty());
+    assert!(channel.rows.all.lock().is_empty());
 }
 
 #[derive(Clone, Debug)]
