@@ -14,7 +14,7 @@ use super::shared::ServerContext;
 use super::stage::{Stage, TaskSpec};
 use super::thumbnails::ThumbnailCache;
 use crate::delivery::Delivery;
-use amphi_admin::attendance::{Attendance, Count, Viewers};
+use amphi_admin::attendance::{Attendance, ViewerCounts, Viewers};
 use amphi_admin::insight::{ChannelVitals, Insight, RungVitals, SourceVitals, Vitals};
 use amphi_media::MediaTime;
 use amphi_media::clock::Clocks;
@@ -213,7 +213,7 @@ fn dbfs(millibel: u64) -> f64 {
     tenths(millibel as f64 / -100.0).max(NOTHING_DBFS)
 }
 
-fn count(vitals: &Vitals) -> Count {
+fn count(vitals: &Vitals) -> ViewerCounts {
     let rungs = |channel: &ChannelVitals| {
         channel.rungs.iter().map(|rung| (rung.name.clone(), rung.viewers)).collect::<Vec<_>>()
     };

@@ -22,7 +22,8 @@ use amphi_control::alarm::{AlarmKind, Condition};
 use amphi_control::audit::{Action, AuditLog, Entry};
 use amphi_control::matrix::{Applied, MatrixError, MatrixHandle, Scheduled};
 use amphi_control::schedule::{
-    Cabinet, Client, Desk, FeedFault, Harvest, Kept, Overrun, Part, Settings, SignsOfLife, Trouble, Wish,
+    Cabinet, CalendarClient, Desk, FeedFault, Harvest, Overrun, Part, Settings, SignsOfLife, StoredCalendar,
+    Trouble, Wish,
 };
 use amphi_media::clock::WallClock;
 use amphi_media::meter::Note;
@@ -37,12 +38,12 @@ const RARELY: Duration = Duration::from_secs(60);
 const NOTES_CHARS: usize = 600;
 
 /// Says when a source was last seen alive.
-pub(super) type Signs = Arc<dyn Fn(&str) -> SignsOfLife + Send + Sync>;
+pub(super) type SignsReader = Arc<dyn Fn(&str) -> SignsOfLife + Send + Sync>;
 
 /// What the scheduler works with beside the calendar.
 pub(super) struct SchedulerHandles {
     pub(super) matrix: MatrixHandle,
-    pub(super) signs: Signs,
+    pub(super) signs: SignsReader,
     pub(super) audit: AuditLog,
     pub(super) clock: Arc<dyn WallClock>,
 }
@@ -71,11 +72,11 @@ pub(super) fn spawn(
 pub(super) struct Scheduler {
     desk: Desk,
     overrun: Overrun,
-    signs: Signs,
+    signs: SignsReader,
     audit: AuditLog,
     /// `None` while it is asking, and without a calendar.
-    client: Option<Client>,
-    asking: Option<JoinHandle<(Client, Harvest)>>,
+    client: Option<CalendarClient>,
+    asking: Option<JoinHandle<(CalendarClient, Harvest)>>,
     schedule: Schedule,
     cabinet: Cabinet,
     matrix: MatrixHandle,
@@ -100,7 +101,7 @@ impl Scheduler {
     ) -> anyhow::Result<Self> {
         let config = Arc::clone(&orders.borrow());
         let settings = Settings::new(&config)?;
-        let client = Client::new(&config.schedule, settings.zone())?;
+        let client = CalendarClient::new(&config.schedule, settings.zone())?;
         let cabinet = Cabinet::new(&config.server.state_dir);
         let url = &config.schedule.url;
         let kept = if url.is_empty() { None } else { cabinet.load(url) };
@@ -297,8 +298,8 @@ impl Scheduler {
         self.plan.send_replace(Arc::new(self.desk.plan(now)));
     }
 
-    fn known_of(&self, url: &Secret) -> Kept {
-        if url.is_empty() { Kept::default() } else { self.cabinet.load(url).unwrap_or_default() }
+    fn known_of(&self, url: &Secret) -> StoredCalendar {
+        if url.is_empty() { StoredCalendar::default() } else { self.cabinet.load(url).unwrap_or_default() }
     }
 
     /// A client for the configuration in force; who is asking by an older one is called back.
@@ -308,7 +309,7 @@ impl Scheduler {
         }
         // Never the client of the configuration before: what it brings is another calendar.
         self.client = None;
-        match Client::new(&self.schedule, self.desk.settings().zone()) {
+        match CalendarClient::new(&self.schedule, self.desk.settings().zone()) {
             Ok(client) => self.client = client,
             Err(error) => {
                 error!(%error, "the calendar cannot be asked for");

@@ -54,7 +54,7 @@ enum Subject {
 }
 
 /// A decoded picture, and when it came.
-type Seen = (MediaTime, Arc<Picture>);
+type SeenPicture = (MediaTime, Arc<Picture>);
 
 /// See the module's text. Clones share everything.
 #[derive(Clone)]
@@ -65,7 +65,7 @@ pub(super) struct ThumbnailCache {
     workshop: Workshop,
     cached: Arc<Lock<BTreeMap<Subject, Thumbnail>>>,
     /// The newest picture of every source whose time was told: it can still be had when its ladder has ended.
-    seen: Arc<Lock<BTreeMap<String, Seen>>>,
+    seen: Arc<Lock<BTreeMap<String, SeenPicture>>>,
     asked: Arc<Lock<Option<Instant>>>,
     places: Arc<Semaphore>,
 }
@@ -91,7 +91,7 @@ impl ThumbnailCache {
     }
 
     /// What a source's ladders saw last.
-    fn newest(&self, source: &str) -> Option<Seen> {
+    fn newest(&self, source: &str) -> Option<SeenPicture> {
         let newest = self.meters(source).filter_map(|meter| meter.glimpse.look()).max_by_key(|(at, _)| *at);
         let mut seen = self.seen.lock();
         if let Some(newest) = newest {

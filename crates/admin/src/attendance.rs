@@ -13,7 +13,7 @@ const STEP_MS: i64 = 60_000;
 const PLACES: usize = 360;
 
 /// The viewers of one moment: by channel, the rungs in their order.
-pub type Count = BTreeMap<String, Vec<(String, u64)>>;
+pub type ViewerCounts = BTreeMap<String, Vec<(String, u64)>>;
 
 /// Keeps the rings.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ pub struct RungHistory {
 
 impl Attendance {
     /// Takes a count. Channels and rungs that are not in it any more are forgotten.
-    pub fn observe(&mut self, count: &Count, now: MediaTime) {
+    pub fn observe(&mut self, count: &ViewerCounts, now: MediaTime) {
         let minute = now.as_millis().div_euclid(STEP_MS);
         let passed = if self.minute == 0 { 0 } else { (minute - self.minute).clamp(0, PLACES as i64) };
         self.minute = minute;
@@ -100,8 +100,8 @@ impl Attendance {
 mod tests {
     use super::*;
 
-    fn count(viewers: u64) -> Count {
-        Count::from([("L".to_owned(), vec![("720p".to_owned(), viewers)])])
+    fn count(viewers: u64) -> ViewerCounts {
+        ViewerCounts::from([("L".to_owned(), vec![("720p".to_owned(), viewers)])])
     }
 
     fn history(attendance: &Attendance) -> Vec<u64> {
@@ -122,7 +122,7 @@ mod tests {
         // A clock that goes back does not add places.
         attendance.observe(&count(2), at(90_000));
         assert_eq!(history(&attendance).last(), Some(&2));
-        attendance.observe(&Count::new(), at(100_000));
+        attendance.observe(&ViewerCounts::new(), at(100_000));
         assert_eq!(attendance.view().channels, []);
     }
 }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::access::Caller;
 use super::openapi::{BadBody, Ending, NoSuchName, Refused};
 use super::problem::{JsonBody, Name, Problem};
-use super::{Desk, Shared};
+use super::{AdminContext, Shared};
 use amphi_control::audit::Action;
 use amphi_control::matrix::{Applied, ChannelView, MatrixError, MatrixView, Notice};
 use amphi_media::MediaTime;
@@ -135,7 +135,7 @@ pub(super) async fn clear_notice(State(state): Shared, caller: Caller, Name(chan
 }
 
 fn recorded(
-    state: &Desk,
+    state: &AdminContext,
     caller: &Caller,
     what: Action,
     channel: &str,

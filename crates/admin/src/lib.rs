@@ -135,14 +135,14 @@ pub struct AdminState {
 }
 
 /// What the routes share.
-struct Desk {
+struct AdminContext {
     state: AdminState,
     started: Instant,
     sessions: session::Sessions,
     streams: events::Streams,
 }
 
-impl std::ops::Deref for Desk {
+impl std::ops::Deref for AdminContext {
     type Target = AdminState;
 
     fn deref(&self) -> &AdminState {
@@ -150,14 +150,14 @@ impl std::ops::Deref for Desk {
     }
 }
 
-type Shared = State<Arc<Desk>>;
+type Shared = State<Arc<AdminContext>>;
 
 /// The routes. Serve them over loopback, or over anything when there is an operator's token.
 pub fn router(mut state: AdminState) -> Router {
     metrics::register(&mut state.metrics, state.matrix.clone());
     let started = Instant::now();
     let (sessions, streams) = (session::Sessions::default(), events::Streams::default());
-    let desk = Arc::new(Desk { state, started, sessions, streams });
+    let desk = Arc::new(AdminContext { state, started, sessions, streams });
     let (router, document) = api().split_for_parts();
     router
         .fallback(async |uri: Uri| {
@@ -171,7 +171,7 @@ pub fn router(mut state: AdminState) -> Router {
 }
 
 /// The routes with their document.
-fn api() -> OpenApiRouter<Arc<Desk>> {
+fn api() -> OpenApiRouter<Arc<AdminContext>> {
     OpenApiRouter::with_openapi(openapi::Base::openapi())
         .routes(routes!(channels::matrix))
         .routes(routes!(channels::list))

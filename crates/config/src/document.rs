@@ -13,7 +13,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue, ValueDeserializer};
 
 use super::Config;
-use super::fault::{Fault, Source};
+use super::fault::{Fault, FileText};
 use super::mask::SECRET_KEYS;
 use super::suggest::closest;
 
@@ -70,7 +70,7 @@ pub(super) struct Document<'a> {
 impl<'a> Document<'a> {
     /// Reads the text, and says everything that is wrong with its syntax (TOML 1.1). Tables without such a fault are judged
     /// all the same.
-    pub(super) fn parse(text: &'a str, source: &Source<'a>) -> (Self, Vec<Fault>) {
+    pub(super) fn parse(text: &'a str, source: &FileText<'a>) -> (Self, Vec<Fault>) {
         let (table, errors) = DeTable::parse_recoverable(text);
         let root = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
         let end = text.len()..text.len();
@@ -111,7 +111,7 @@ impl<'a> Document<'a> {
     }
 
     /// The values, and everything that is wrong with their shape. Entries of wrong shape are taken out.
-    pub(super) fn read(&mut self, source: &Source<'a>) -> (Config, Vec<Fault>) {
+    pub(super) fn read(&mut self, source: &FileText<'a>) -> (Config, Vec<Fault>) {
         let mut faults = Vec::new();
         loop {
             let error = match Config::deserialize(ValueDeserializer::from(self.root.clone())) {
@@ -232,7 +232,7 @@ fn take_out(value: &mut DeValue<'_>, span: &Range<usize>) -> Option<Place> {
 
 /// Turns `serde`'s sentence into ours; for an unknown key with the one that was meant, as far as can be guessed.
 fn shape_fault(
-    source: &Source<'_>,
+    source: &FileText<'_>,
     span: &Range<usize>,
     message: &str,
     place: &Place,

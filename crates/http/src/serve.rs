@@ -45,9 +45,9 @@ use tracing::Instrument;
 use super::date;
 use super::express::{self, Express, Left};
 use super::host;
-use super::inbound::{self, Inbound, Span};
+use super::inbound::{self, BodyPatience, Inbound};
 use super::limits::Limits;
-use super::outbound::{Answer, Outbound};
+use super::outbound::{Outbound, PendingAnswer};
 use super::peer::{Peer, WithPeer};
 use super::places::{Places, Seat};
 use super::rewound::Rewound;
@@ -276,8 +276,8 @@ where
     let is_h2 = request.version() == Version::HTTP_2;
     watch.is_h2.store(is_h2, Ordering::Relaxed);
     let fault = host::fault(&request);
-    let answer = is_h2.then(|| Answer::new(watch));
-    let span = Span { whole: limits.body, grace: inbound::GRACE.min(limits.body) };
+    let answer = is_h2.then(|| PendingAnswer::new(watch));
+    let span = BodyPatience { whole: limits.body, grace: inbound::GRACE.min(limits.body) };
     async move {
         if let Some(fault) = fault {
             let mut refusal = Response::new(Outbound::words(fault));

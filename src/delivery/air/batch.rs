@@ -46,12 +46,12 @@ pub(super) struct Batch {
 }
 
 /// The batches of the last cells.
-pub(super) type Kept = VecDeque<Arc<Batch>>;
+pub(super) type RecentBatches = VecDeque<Arc<Batch>>;
 
 /// The end that a channel fills.
 #[derive(Debug)]
 pub(super) struct BatchWriter {
-    kept: watch::Sender<Kept>,
+    kept: watch::Sender<RecentBatches>,
     next: u64,
     until: Duration,
     origin: MediaTime,
@@ -60,7 +60,7 @@ pub(super) struct BatchWriter {
 /// The end that players are served from.
 #[derive(Clone, Debug)]
 pub(super) struct BatchReader {
-    pub(super) kept: watch::Receiver<Kept>,
+    pub(super) kept: watch::Receiver<RecentBatches>,
     pub(super) cursor: Cursor,
 }
 
@@ -161,7 +161,7 @@ impl Cursor {
     }
 
     /// What of `kept` is new to it.
-    fn unheard(&self, kept: &Kept) -> Vec<Arc<Batch>> {
+    fn unheard(&self, kept: &RecentBatches) -> Vec<Arc<Batch>> {
         let from = match self.position {
             BatchPosition::Running => kept.iter().rposition(|batch| batch.begins),
             BatchPosition::At(next) => Some(first_from(kept, next)),
@@ -195,7 +195,7 @@ impl Cursor {
 }
 
 /// The place in `kept` of the batch `number`, or of the oldest one behind it.
-pub(super) fn first_from(kept: &Kept, number: u64) -> usize {
+pub(super) fn first_from(kept: &RecentBatches, number: u64) -> usize {
     kept.partition_point(|batch| batch.number < number)
 }
 

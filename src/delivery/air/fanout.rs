@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tracing::Instrument;
 
-use super::batch::{Batch, BatchReader, Cursor, Kept, first_from};
+use super::batch::{Batch, BatchReader, Cursor, RecentBatches, first_from};
 use crate::delivery::{AnswerCounts, AnswerKind, ViewerGuard, pieces};
 use amphi_media::{Lock, RungTracks};
 use amphi_runtime::tasks::Tasks;
@@ -94,7 +94,7 @@ pub(in crate::delivery) struct Membership<'a> {
 struct FanoutTask {
     group: Arc<FanoutGroup>,
     groups: Arc<FanoutGroups>,
-    kept: watch::Receiver<Kept>,
+    kept: watch::Receiver<RecentBatches>,
     tracks: Arc<[RungTracks]>,
     counts: Arc<AnswerCounts>,
     members: Vec<Member>,

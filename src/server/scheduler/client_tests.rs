@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::tests::at;
 use amphi_config::{CalendarFormat, Schedule, Secret};
 use amphi_control::agenda::FeedFormat;
-use amphi_control::schedule::{Client, Event, Harvest, Trouble};
+use amphi_control::schedule::{CalendarClient, Event, Harvest, Trouble};
 use amphi_media::clock::ManualClock;
 use amphi_simulator::opencast::{Mishap, Opencast, OpencastLecture, OpencastOptions, Version};
 
@@ -48,8 +48,8 @@ fn schedule(opencast: &Opencast) -> Schedule {
     }
 }
 
-fn client(schedule: &Schedule) -> Client {
-    Client::new(schedule, &TimeZone::UTC).expect("good").expect("configured")
+fn client(schedule: &Schedule) -> CalendarClient {
+    CalendarClient::new(schedule, &TimeZone::UTC).expect("good").expect("configured")
 }
 
 fn events(harvest: &Harvest) -> Vec<Event> {
@@ -280,8 +280,8 @@ async fn a_site_with_an_authority_of_its_own_is_known_by_it() {
     let harvest = client(&known).fetch(at(0, 8, 0)).await;
     assert_eq!(events(&harvest).len(), 2, "{:?}", troubles(&harvest));
     std::fs::write(&ca_file, "no certificate").expect("written");
-    assert!(Client::new(&known, &TimeZone::UTC).is_err(), "nobody would be trusted");
+    assert!(CalendarClient::new(&known, &TimeZone::UTC).is_err(), "nobody would be trusted");
     std::fs::remove_file(&ca_file).expect("it was there");
-    assert!(Client::new(&known, &TimeZone::UTC).is_err());
+    assert!(CalendarClient::new(&known, &TimeZone::UTC).is_err());
     opencast.stop().await;
 }

@@ -82,14 +82,14 @@ async fn index(State(settings): State<ConsoleSettings>, headers: HeaderMap) -> R
 
 async fn described(State(settings): State<ConsoleSettings>, headers: HeaderMap) -> Response {
     #[derive(Serialize)]
-    struct Described<'a> {
+    struct ConsoleFacts<'a> {
         version: &'static str,
         title: &'a str,
         pages: String,
         needs_token: bool,
         demo: bool,
     }
-    let described = Described {
+    let described = ConsoleFacts {
         version: env!("CARGO_PKG_VERSION"),
         title: &settings.title,
         pages: settings.pages(&headers),

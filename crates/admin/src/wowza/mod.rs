@@ -39,7 +39,7 @@ use http::uri::Authority;
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 
-use self::answer::{Fault, done};
+use self::answer::{WowzaFault, done};
 use self::describe::Traffic;
 use self::machine::Machine;
 use amphi_config::Secret;
@@ -231,7 +231,7 @@ fn address(caller: &WowzaPeer) -> PeerAddress {
 }
 
 type SharedApi = State<Arc<WowzaApi>>;
-type WowzaReply = Result<Response, Fault>;
+type WowzaReply = Result<Response, WowzaFault>;
 
 /// The routes.
 pub fn router(state: WowzaState) -> Router {
@@ -310,8 +310,8 @@ fn admit(state: &WowzaApi, request: &Request) -> Result<(), Box<Response>> {
     }
 }
 
-fn channel(view: &MatrixView, app: &str) -> Result<ChannelView, Fault> {
-    view.channel(app).cloned().ok_or(Fault::NotFound)
+fn channel(view: &MatrixView, app: &str) -> Result<ChannelView, WowzaFault> {
+    view.channel(app).cloned().ok_or(WowzaFault::NotFound)
 }
 
 /// A source's name from a stream file's or an incoming stream's: with or without `.stream`.
@@ -340,7 +340,7 @@ async fn stream_files_of(State(state): SharedApi, Path(app): Path<String>) -> Wo
 
 async fn stream_file(State(state): SharedApi, Path(name): Path<String>) -> WowzaReply {
     let file = describe::stream_file(&state.matrix.view(), &name, &state.version());
-    Ok(answer::json(&file.ok_or(Fault::NotFound)?))
+    Ok(answer::json(&file.ok_or(WowzaFault::NotFound)?))
 }
 
 async fn stream_file_of(State(state): SharedApi, Path((app, name)): Path<(String, String)>) -> WowzaReply {
@@ -360,7 +360,7 @@ async fn connect(
     Path(name): Path<String>,
     Query(query): Query<ConnectTo>,
 ) -> WowzaReply {
-    let app = query.app.ok_or(Fault::NotFound)?;
+    let app = query.app.ok_or(WowzaFault::NotFound)?;
     connect_to(&state, address(&caller), &app, &name).await
 }
 
@@ -394,18 +394,18 @@ async fn instance(State(state): SharedApi, Path((app, name)): Path<(String, Stri
     if name == INSTANCE {
         Ok(answer::json(&describe::instance(&view, &channel)))
     } else {
-        Err(Fault::NotFound)
+        Err(WowzaFault::NotFound)
     }
 }
 
 type StreamPath = Path<(String, String, String)>;
 
 /// The source that a path's stream means, if the channel should show it.
-fn shown_source(view: &MatrixView, app: &str, instance: &str, stream: &str) -> Result<String, Fault> {
+fn shown_source(view: &MatrixView, app: &str, instance: &str, stream: &str) -> Result<String, WowzaFault> {
     let channel = channel(view, app)?;
     let source = source_name(stream);
     let shown = instance == INSTANCE && channel.desired.source.as_deref() == Some(source);
-    if shown { Ok(source.to_owned()) } else { Err(Fault::NotFound) }
+    if shown { Ok(source.to_owned()) } else { Err(WowzaFault::NotFound) }
 }
 
 async fn incoming(State(state): SharedApi, Path((app, instance, stream)): StreamPath) -> WowzaReply {
@@ -438,7 +438,7 @@ async fn act(
     let what = match action.as_str() {
         "disconnectStream" => Action::Disconnect,
         "resetStream" => Action::Reset,
-        _ => return Err(Fault::NotFound),
+        _ => return Err(WowzaFault::NotFound),
     };
     let entry = state.entry(what, address(&caller)).on(&app).with(Some(source_name(&stream)));
     let done = take_off(&state, &app, &instance, &stream, what).await;
@@ -455,7 +455,7 @@ async fn take_off(
     instance: &str,
     stream: &str,
     what: Action,
-) -> Result<(String, &'static str), Fault> {
+) -> Result<(String, &'static str), WowzaFault> {
     let source = shown_source(&state.matrix.view(), app, instance, stream)?;
     if what != Action::Disconnect {
         return Ok((source, "reset"));
@@ -476,12 +476,12 @@ async fn machine_monitoring(State(state): SharedApi) -> WowzaReply {
 }
 
 async fn unchangeable(State(state): SharedApi, caller: WowzaPeer, request: Request) -> WowzaReply {
-    refused(&state, address(&caller), &request, Fault::Conflict)
+    refused(&state, address(&caller), &request, WowzaFault::Conflict)
 }
 
 async fn recorders(State(state): SharedApi, Path((app, instance)): Path<(String, String)>) -> WowzaReply {
     channel(&state.matrix.view(), &app)?;
-    if instance == INSTANCE { Ok(answer::json(&describe::recorders())) } else { Err(Fault::NotFound) }
+    if instance == INSTANCE { Ok(answer::json(&describe::recorders())) } else { Err(WowzaFault::NotFound) }
 }
 
 async fn no_recorder(
@@ -491,12 +491,12 @@ async fn no_recorder(
     request: Request,
 ) -> WowzaReply {
     let view = state.matrix.view();
-    let fault = shown_source(&view, &app, &instance, &stream).err().unwrap_or(Fault::NotImplemented);
+    let fault = shown_source(&view, &app, &instance, &stream).err().unwrap_or(WowzaFault::NotImplemented);
     refused(&state, address(&caller), &request, fault)
 }
 
 /// Records what cannot be done here.
-fn refused(state: &WowzaApi, from: PeerAddress, request: &Request, fault: Fault) -> WowzaReply {
+fn refused(state: &WowzaApi, from: PeerAddress, request: &Request, fault: WowzaFault) -> WowzaReply {
     let path = request.extensions().get::<AskedPath>().map_or("", |AskedPath(path)| path);
     let asked = format!("{} {path}", request.method());
     let refused: WowzaReply = Err(fault);
@@ -505,7 +505,7 @@ fn refused(state: &WowzaApi, from: PeerAddress, request: &Request, fault: Fault)
 }
 
 async fn not_found() -> WowzaReply {
-    Err(Fault::NotFound)
+    Err(WowzaFault::NotFound)
 }
 
 #[cfg(test)]

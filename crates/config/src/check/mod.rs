@@ -15,11 +15,11 @@ mod sources;
 
 use super::Config;
 use super::document::{Document, Place};
-use super::fault::{Fault, Source};
+use super::fault::{Fault, FileText};
 
 /// Collects faults and warnings, and knows where they stand.
 pub(super) struct Checker<'a> {
-    pub(super) source: &'a Source<'a>,
+    pub(super) source: &'a FileText<'a>,
     pub(super) document: &'a Document<'a>,
     pub(super) faults: Vec<Fault>,
     pub(super) warnings: Vec<Fault>,

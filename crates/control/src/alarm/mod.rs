@@ -18,7 +18,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub use board::{Board, Change};
-pub use outcome::{DRY, Faults, Outcome, Reading, UNBEGUN};
+pub use outcome::{DRY, Outcome, OutcomeCounts, OutcomeFaults, UNBEGUN};
 
 use amphi_media::MediaTime;
 

@@ -33,7 +33,7 @@ pub struct AuditLog {
 
 /// The log in `directory`, with what was recorded before, and its writer, which is run until the last handle is dropped, and
 /// again if it has broken off. Reads the files before it returns.
-pub fn prepare(directory: &Path) -> (AuditLog, Writer) {
+pub fn prepare(directory: &Path) -> (AuditLog, AuditWriter) {
     let files = Arc::new(Files::new(directory, FILE_BYTES));
     let before = files.load();
     let latest = before.len().saturating_sub(KEPT);
@@ -42,25 +42,25 @@ pub fn prepare(directory: &Path) -> (AuditLog, Writer) {
     let unsaved = Arc::<Note>::default();
     let log = AuditLog { kept, queue, unsaved: Arc::clone(&unsaved) };
     let retry = Retry::new(TRY_AGAIN, RARELY);
-    (log, Writer { files, entries, waiting: VecDeque::new(), writing: None, retry, unsaved })
+    (log, AuditWriter { files, entries, waiting: VecDeque::new(), writing: None, retry, unsaved })
 }
 
 /// Entries that are written together.
-type Batch = Arc<VecDeque<Entry>>;
+type EntryBatch = Arc<VecDeque<Entry>>;
 
 /// Writes what is recorded.
 #[derive(Debug)]
-pub struct Writer {
+pub struct AuditWriter {
     files: Arc<Files>,
     entries: mpsc::Receiver<Entry>,
     waiting: VecDeque<Entry>,
     /// What is being written: it outlives a run that breaks off meanwhile.
-    writing: Option<(Batch, JoinHandle<io::Result<()>>)>,
+    writing: Option<(EntryBatch, JoinHandle<io::Result<()>>)>,
     retry: Retry,
     unsaved: Arc<Note>,
 }
 
-impl Writer {
+impl AuditWriter {
     /// Writes until the last handle is dropped; what cannot be written is tried again.
     pub async fn run(&mut self) {
         let mut more = Vec::new();

@@ -15,4 +15,4 @@ mod log;
 
 pub use entry::{Action, Entry};
 pub use file::FILE_BYTES;
-pub use log::{AuditLog, KEPT, Writer, prepare};
+pub use log::{AuditLog, AuditWriter, KEPT, prepare};

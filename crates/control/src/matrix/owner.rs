@@ -33,7 +33,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 const RARELY: Duration = Duration::from_secs(60);
 
-enum Request {
+enum OwnerRequest {
     Obey { command: Command, reply: oneshot::Sender<Result<Applied, MatrixError>> },
     Relayout { layout: Layout, zone: TimeZone, done: oneshot::Sender<()> },
 }
@@ -41,7 +41,7 @@ enum Request {
 /// Talks to the matrix. Clones talk to the same one.
 #[derive(Clone, Debug)]
 pub struct MatrixHandle {
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<OwnerRequest>,
     mail: Arc<Mail>,
     view: watch::Receiver<Arc<MatrixView>>,
     unsaved: Arc<Note>,
@@ -168,13 +168,16 @@ impl MatrixHandle {
     /// There are other channels and sources from now on; see [`Matrix::relayout`]. Explanations tell the time of `zone`.
     pub async fn relayout(&self, layout: Layout, zone: TimeZone) -> Result<(), MatrixError> {
         let (done, answer) = oneshot::channel();
-        self.requests.send(Request::Relayout { layout, zone, done }).await.map_err(|_| MatrixError::Ended)?;
+        self.requests
+            .send(OwnerRequest::Relayout { layout, zone, done })
+            .await
+            .map_err(|_| MatrixError::Ended)?;
         answer.await.map_err(|_| MatrixError::Ended)
     }
 
     async fn tell(&self, command: Command) -> Result<Applied, MatrixError> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(Request::Obey { command, reply }).await.map_err(|_| MatrixError::Ended)?;
+        self.requests.send(OwnerRequest::Obey { command, reply }).await.map_err(|_| MatrixError::Ended)?;
         answer.await.map_err(|_| MatrixError::Ended)?
     }
 }
@@ -182,7 +185,7 @@ impl MatrixHandle {
 /// Owns the matrix.
 pub struct Owner {
     matrix: Matrix,
-    inbox: mpsc::Receiver<Request>,
+    inbox: mpsc::Receiver<OwnerRequest>,
     mail: Arc<Mail>,
     store: Arc<dyn Store>,
     /// What the store has.
@@ -227,17 +230,17 @@ impl Owner {
         }
     }
 
-    async fn serve(&mut self, request: Request) {
+    async fn serve(&mut self, request: OwnerRequest) {
         let now = self.clock.now();
         // Whoever asked may have gone; what was done holds all the same.
         match request {
-            Request::Obey { command, reply } => {
+            OwnerRequest::Obey { command, reply } => {
                 let applied = self.matrix.apply(command, now);
                 self.show();
                 let warning = self.keep().await;
                 let _ = reply.send(applied.map(|channel| Applied { channel, warning }));
             }
-            Request::Relayout { layout, zone, done } => {
+            OwnerRequest::Relayout { layout, zone, done } => {
                 self.matrix.relayout(layout, now);
                 self.matrix.set_zone(zone);
                 self.show();

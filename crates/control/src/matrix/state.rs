@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
-use self::explain::{Clock, Voices, explain};
+use self::explain::{TimeFormat, Voices, explain};
 use super::command::{Command, MatrixError, NOTICE_CHARS, Notice, Scheduled};
 use super::status::{OnAir, SourceOutcome, SourceState, SourceStatus};
 use super::store::Override;
@@ -42,7 +42,7 @@ pub struct ChannelLayout {
 /// Who is on which channel.
 #[derive(Clone, Debug)]
 pub struct Matrix {
-    channels: Vec<Channel>,
+    channels: Vec<ChannelState>,
     sources: Vec<(String, SourceStatus)>,
     /// Of sources that are live and of which something does not come out: why, and since when.
     outcomes: BTreeMap<String, (SourceOutcome, MediaTime)>,
@@ -55,7 +55,7 @@ pub struct Matrix {
 }
 
 #[derive(Clone, Debug)]
-struct Channel {
+struct ChannelState {
     layout: ChannelLayout,
     manual: Option<Override>,
     scheduled: Option<Scheduled>,
@@ -74,7 +74,7 @@ impl Matrix {
             let desired = nobody.clone();
             let on_air = on_air.clone();
             let (manual, scheduled, notice, announced) = (None, None, None, None);
-            let mut channel = Channel { layout, manual, scheduled, notice, announced, desired, on_air };
+            let mut channel = ChannelState { layout, manual, scheduled, notice, announced, desired, on_air };
             channel.decide(now);
             channel
         };
@@ -299,8 +299,8 @@ impl Matrix {
         found.map(|channel| self.view_of(channel)).ok_or_else(unknown)
     }
 
-    fn view_of(&self, channel: &Channel) -> ChannelView {
-        let clock = Clock { zone: &self.zone, now: self.now };
+    fn view_of(&self, channel: &ChannelState) -> ChannelView {
+        let clock = TimeFormat { zone: &self.zone, now: self.now };
         let source = channel.desired.source.as_ref().filter(|_| channel.on_air.source.is_none());
         let outcome = source.and_then(|source| self.outcomes.get(source));
         match (source, outcome) {
@@ -313,7 +313,7 @@ impl Matrix {
         }
     }
 
-    fn channel_mut(&mut self, name: &str) -> Result<&mut Channel, MatrixError> {
+    fn channel_mut(&mut self, name: &str) -> Result<&mut ChannelState, MatrixError> {
         let found = self.channels.iter_mut().find(|channel| channel.layout.name == name);
         found.ok_or_else(|| MatrixError::UnknownChannel(name.into()))
     }
@@ -323,7 +323,7 @@ impl Matrix {
     }
 }
 
-impl Channel {
+impl ChannelState {
     /// Sets the manual override. Asking for the same source again only moves `until`.
     fn overrule(&mut self, source: Option<String>, until: Option<MediaTime>, now: MediaTime) {
         let before = self.manual.as_ref().filter(|manual| manual.source == source);
@@ -356,7 +356,7 @@ impl Channel {
         self.desired = Desired { source, by, reason, since, until };
     }
 
-    fn view(&self, clock: &Clock<'_>) -> ChannelView {
+    fn view(&self, clock: &TimeFormat<'_>) -> ChannelView {
         let voices = Voices {
             scheduled: self.scheduled.as_ref(),
             configured: self.layout.source.as_deref(),

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::desk::Kept;
+use super::desk::StoredCalendar;
 use crate::state_file::StateFile;
 use amphi_config::Secret;
 
@@ -21,13 +21,13 @@ pub struct Cabinet(StateFile);
 #[serde(deny_unknown_fields)]
 struct Paper {
     calendar: String,
-    kept: Kept,
+    kept: StoredCalendar,
 }
 
 #[derive(Debug, Serialize)]
 struct Draft<'a> {
     calendar: String,
-    kept: &'a Kept,
+    kept: &'a StoredCalendar,
 }
 
 impl Cabinet {
@@ -37,7 +37,7 @@ impl Cabinet {
     }
 
     /// What was kept of the calendar at `url`. What cannot be read is told to the log and counts as nothing. May block.
-    pub fn load(&self, url: &Secret) -> Option<Kept> {
+    pub fn load(&self, url: &Secret) -> Option<StoredCalendar> {
         let path = self.0.path();
         let bytes = match self.0.load() {
             Ok(Some(bytes)) => bytes,
@@ -58,7 +58,7 @@ impl Cabinet {
     }
 
     /// Replaces what was kept before, wholly or not at all. May block.
-    pub fn save(&self, url: &Secret, kept: &Kept) -> io::Result<()> {
+    pub fn save(&self, url: &Secret, kept: &StoredCalendar) -> io::Result<()> {
         self.0.save(&serde_json::to_vec(&Draft { calendar: mark(url), kept })?)
     }
 }
@@ -90,7 +90,8 @@ mod tests {
         let cabinet = Cabinet::new(directory.path().join("state"));
         let url = Secret::new("https://user:hunter2@opencast.example.org/recordings/calendars");
         assert_eq!(cabinet.load(&url), None);
-        let kept = Kept { last_good: "2026-11-23T08:00:00Z".parse().ok(), ..Kept::default() };
+        let kept =
+            StoredCalendar { last_good: "2026-11-23T08:00:00Z".parse().ok(), ..StoredCalendar::default() };
         cabinet.save(&url, &kept).expect("saved");
         assert_eq!(cabinet.load(&url), Some(kept.clone()));
         let other_password = Secret::new("https://user:other@opencast.example.org/recordings/calendars");

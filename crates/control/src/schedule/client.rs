@@ -41,7 +41,7 @@ const SERIES_AT_ONCE: usize = 50;
 const SERIES_LIFE: Duration = Duration::from_secs(3600);
 
 /// Asks for one calendar.
-pub struct Client {
+pub struct CalendarClient {
     place: CalendarPlace,
     zone: TimeZone,
     timeout: Duration,
@@ -78,7 +78,7 @@ pub enum ClientError {
     Http(#[from] reqwest::Error),
 }
 
-impl std::fmt::Debug for Client {
+impl std::fmt::Debug for CalendarClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").field("agents", &self.agents).finish_non_exhaustive()
     }
@@ -92,7 +92,7 @@ struct CalendarAnswer {
     body: Vec<u8>,
 }
 
-impl Client {
+impl CalendarClient {
     /// A client for `[schedule]`; `None` if no calendar is configured. Reads `ca_file`.
     pub fn new(schedule: &Schedule, zone: &TimeZone) -> Result<Option<Self>, ClientError> {
         if schedule.url.is_empty() {

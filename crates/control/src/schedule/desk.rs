@@ -27,19 +27,19 @@ const MEMORY: Duration = Duration::from_secs(24 * 3600);
 /// What outlives a restart: the last good calendar.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Kept {
+pub struct StoredCalendar {
     /// When it was last read well.
     pub last_good: Option<jiff::Timestamp>,
     /// What it speaks.
     pub format: Option<FeedFormat>,
     /// By the agent asked for.
-    pub parts: BTreeMap<String, KeptPart>,
+    pub parts: BTreeMap<String, StoredPart>,
 }
 
 /// What one request brought last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct KeptPart {
+pub struct StoredPart {
     /// When.
     pub read: jiff::Timestamp,
     /// The lectures, with those that are over and remembered.
@@ -78,7 +78,7 @@ pub struct MayOverrun {
 #[derive(Debug)]
 pub struct Desk {
     settings: Settings,
-    kept: Kept,
+    kept: StoredCalendar,
     state: FeedState,
     settled: Settled,
     next_poll: MediaTime,
@@ -86,7 +86,7 @@ pub struct Desk {
 
 impl Desk {
     /// A desk that asks for the calendar at once.
-    pub fn new(settings: Settings, kept: Option<Kept>, now: MediaTime) -> Self {
+    pub fn new(settings: Settings, kept: Option<StoredCalendar>, now: MediaTime) -> Self {
         let kept = kept.unwrap_or_default();
         let mut desk =
             Self { settings, kept, state: FeedState::default(), settled: Settled::default(), next_poll: now };
@@ -97,7 +97,7 @@ impl Desk {
 
     /// Other rules from now on. The calendar is asked for again at once; `kept` takes the place of what was known, if it is
     /// another calendar.
-    pub fn change(&mut self, settings: Settings, kept: Option<Kept>, now: MediaTime) {
+    pub fn change(&mut self, settings: Settings, kept: Option<StoredCalendar>, now: MediaTime) {
         self.settings = settings;
         if let Some(kept) = kept {
             self.kept = kept;
@@ -168,7 +168,7 @@ impl Desk {
     }
 
     /// What has to outlive a restart.
-    pub const fn kept(&self) -> &Kept {
+    pub const fn kept(&self) -> &StoredCalendar {
         &self.kept
     }
 
@@ -264,13 +264,13 @@ impl Desk {
         events.append(&mut remembered);
         events.sort_by(|one, two| id_order(&one.id).cmp(&id_order(&two.id)));
         let changed = before.is_none_or(|before| before.events != events);
-        self.kept.parts.insert(agent.to_owned(), KeptPart { read: now.timestamp(), events });
+        self.kept.parts.insert(agent.to_owned(), StoredPart { read: now.timestamp(), events });
         changed
     }
 
     /// An event that two requests brought, because it was moved to another hall between them, counts as the later one said.
     fn settle(&mut self) {
-        let mut parts: Vec<&KeptPart> = self.kept.parts.values().collect();
+        let mut parts: Vec<&StoredPart> = self.kept.parts.values().collect();
         parts.sort_by_key(|part| part.read);
         let all = parts.into_iter().flat_map(|part| &part.events);
         let by_id: BTreeMap<&str, &Event> = all.map(|event| (event.id.as_str(), event)).collect();

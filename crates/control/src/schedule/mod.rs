@@ -8,7 +8,7 @@
 //! * The [`Desk`] keeps the last good calendar and answers: what is planned, what does the matrix have to be told now,
 //!   when does that change, when is the calendar asked for again. All of these are cores: time is an argument.
 //! * [`Overrun`] lets a lecture stay beyond its planned end while somebody speaks.
-//! * The [`Client`] asks for the calendar, [`Cabinet`] keeps it on disk. They are the shells.
+//! * The [`CalendarClient`] asks for the calendar, [`Cabinet`] keeps it on disk. They are the shells.
 //! * [`simulate`] plays a calendar against a clock that leaps.
 //!
 //! What does *not* belong here: the matrix itself, alarms, and the task that joins all of them (the server's).
@@ -32,8 +32,8 @@ mod timetable;
 mod words;
 
 pub use cabinet::Cabinet;
-pub use client::{Client, ClientError};
-pub use desk::{Desk, Kept, KeptPart, MayOverrun, Wish};
+pub use client::{CalendarClient, ClientError};
+pub use desk::{Desk, MayOverrun, StoredCalendar, StoredPart, Wish};
 pub use event::{Event, Harvest, Part, Reading};
 pub use fault::{FeedFault, Trouble};
 pub use overrun::{Overrun, SignsOfLife};

@@ -36,7 +36,7 @@ pub use share::{
     Description, Shared, Timebase, TooLong, audio, cell, opening, recorded_opening, recorded_video, video,
 };
 pub use sniff::{SNIFF_MAX, Sniffed, sniff};
-pub use viewer::{Seen, Viewer};
+pub use viewer::{Viewer, ViewerEvent};
 
 #[cfg(test)]
 mod ffmpeg_tests;

@@ -294,7 +294,7 @@ impl Session {
                 command_object,
                 additional_arguments,
             } => {
-                let command = Command {
+                let command = CommandMessage {
                     transaction: transaction_id,
                     object: command_object,
                     arguments: additional_arguments,
@@ -326,7 +326,7 @@ impl Session {
     }
 
     /// Unknown commands stay unanswered: ffmpeg gives up on an error to a question it did not track.
-    fn command(&mut self, name: &str, command: Command) -> Result<Option<Event>, SessionError> {
+    fn command(&mut self, name: &str, command: CommandMessage) -> Result<Option<Event>, SessionError> {
         match name {
             "connect" => return self.connect(command).map(Some),
             _ if self.app.is_none() => return Err(SessionError::Unconnected),
@@ -354,7 +354,7 @@ impl Session {
         Ok(None)
     }
 
-    fn connect(&mut self, command: Command) -> Result<Event, SessionError> {
+    fn connect(&mut self, command: CommandMessage) -> Result<Event, SessionError> {
         if self.app.is_some() {
             return Err(SessionError::Order("connect"));
         }
@@ -386,7 +386,7 @@ impl Session {
         Ok(event)
     }
 
-    fn publish(&mut self, command: &Command) -> Result<Event, SessionError> {
+    fn publish(&mut self, command: &CommandMessage) -> Result<Event, SessionError> {
         let (stream, query) = match self.named_stream("publish", command) {
             Ok(named) => named,
             Err(why) => {
@@ -398,7 +398,7 @@ impl Session {
         Ok(Event::Publish { stream, query })
     }
 
-    fn play(&mut self, command: &Command) -> Result<Event, SessionError> {
+    fn play(&mut self, command: &CommandMessage) -> Result<Event, SessionError> {
         let (stream, query) = self.named_stream("play", command)?;
         self.question = Some(Question::Play);
         // The specification says seconds, but everybody sends milliseconds; negative values mean live.
@@ -409,7 +409,7 @@ impl Session {
     fn named_stream(
         &self,
         name: &'static str,
-        command: &Command,
+        command: &CommandMessage,
     ) -> Result<(StreamName, Query), SessionError> {
         match (&self.app, self.phase) {
             (Some(app), Phase::Idle) => {
@@ -420,7 +420,7 @@ impl Session {
         }
     }
 
-    fn pause(&mut self, command: &Command) -> Option<Event> {
+    fn pause(&mut self, command: &CommandMessage) -> Option<Event> {
         let (true, Some(Amf0Value::Boolean(paused))) =
             (self.phase == Phase::Playing, command.arguments.first())
         else {
@@ -430,7 +430,7 @@ impl Session {
         Some(Event::Pause { paused: *paused, position_ms: command.number(1).unwrap_or(0.0) as u32 })
     }
 
-    fn seek(&mut self, command: &Command) -> Option<Event> {
+    fn seek(&mut self, command: &CommandMessage) -> Option<Event> {
         let position_ms = command.number(0).filter(|_| self.phase == Phase::Playing)? as u32;
         self.question = Some(Question::Seek);
         Some(Event::Seek { position_ms })
@@ -449,13 +449,13 @@ impl Session {
 }
 
 /// A command behind its name.
-struct Command {
+struct CommandMessage {
     transaction: f64,
     object: Amf0Value,
     arguments: Vec<Amf0Value>,
 }
 
-impl Command {
+impl CommandMessage {
     fn text(&self, index: usize) -> Option<&str> {
         match self.arguments.get(index) {
             Some(Amf0Value::Utf8String(text)) => Some(text),

@@ -31,7 +31,7 @@ mod transaction {
 
 /// What a server sends to a player.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Seen {
+pub enum ViewerEvent {
     /// It has agreed to play.
     Started,
     /// A picture message.
@@ -72,7 +72,7 @@ impl Viewer {
     }
 
     /// Reads from the front of `input`; `None` when it is used up.
-    pub fn handle(&mut self, input: &mut &[u8]) -> Result<Option<Seen>, ServerFault> {
+    pub fn handle(&mut self, input: &mut &[u8]) -> Result<Option<ViewerEvent>, ServerFault> {
         if !self.handshake.is_done() {
             if !self.handshake.take(input, &mut self.output)? {
                 return Ok(None);
@@ -91,8 +91,8 @@ impl Viewer {
             };
             let timestamp_ms = message.timestamp_ms;
             let seen = match message.body {
-                RtmpMessage::VideoData { data } => Some(Seen::Video { timestamp_ms, data }),
-                RtmpMessage::AudioData { data } => Some(Seen::Audio { timestamp_ms, data }),
+                RtmpMessage::VideoData { data } => Some(ViewerEvent::Video { timestamp_ms, data }),
+                RtmpMessage::AudioData { data } => Some(ViewerEvent::Audio { timestamp_ms, data }),
                 other => self.about_the_connection(other)?,
             };
             if seen.is_some() {
@@ -127,7 +127,7 @@ impl Viewer {
         set_chunk_size(&mut self.output);
     }
 
-    fn about_the_connection(&mut self, body: RtmpMessage) -> Result<Option<Seen>, ServerFault> {
+    fn about_the_connection(&mut self, body: RtmpMessage) -> Result<Option<ViewerEvent>, ServerFault> {
         match body {
             RtmpMessage::Amf0Command { command_name, transaction_id, additional_arguments, .. } => {
                 return self.answer(&command_name, transaction_id, &additional_arguments);
@@ -143,7 +143,12 @@ impl Viewer {
         Ok(None)
     }
 
-    fn answer(&mut self, name: &str, to: f64, arguments: &[Amf0Value]) -> Result<Option<Seen>, ServerFault> {
+    fn answer(
+        &mut self,
+        name: &str,
+        to: f64,
+        arguments: &[Amf0Value],
+    ) -> Result<Option<ViewerEvent>, ServerFault> {
         match (name, to) {
             ("_result", transaction::CONNECT) => {
                 put_command(
@@ -160,9 +165,9 @@ impl Viewer {
                 return Err(self.refused(arguments));
             }
             ("onStatus", _) => match (text_of(arguments, "level"), text_of(arguments, "code")) {
-                (_, Some("NetStream.Play.Start")) => return Ok(Some(Seen::Started)),
+                (_, Some("NetStream.Play.Start")) => return Ok(Some(ViewerEvent::Started)),
                 (_, Some("NetStream.Play.Stop" | "NetStream.Play.UnpublishNotify")) => {
-                    return Ok(Some(Seen::Ended));
+                    return Ok(Some(ViewerEvent::Ended));
                 }
                 (Some("error"), _) => return Err(self.refused(arguments)),
                 _ => {}
@@ -199,7 +204,7 @@ mod tests {
         viewer: &mut Viewer,
         session: &mut Session,
         refuse: Option<&str>,
-    ) -> Result<Vec<Seen>, ServerFault> {
+    ) -> Result<Vec<ViewerEvent>, ServerFault> {
         let mut seen = Vec::new();
         loop {
             let output = viewer.take_output();
@@ -228,13 +233,13 @@ mod tests {
     #[test]
     fn it_plays_from_our_own_server() {
         let (mut viewer, mut session) = (viewer(), Session::default());
-        assert_eq!(talk(&mut viewer, &mut session, None), Ok(vec![Seen::Started]));
+        assert_eq!(talk(&mut viewer, &mut session, None), Ok(vec![ViewerEvent::Started]));
         let sound = crate::rtmp::audio(20, &[1, 2, 3]).expect("short");
         let mut input = &sound[..];
         let seen = viewer.handle(&mut input).expect("in order").expect("a message");
-        assert!(matches!(seen, Seen::Audio { timestamp_ms: 20, .. }), "{seen:?}");
+        assert!(matches!(seen, ViewerEvent::Audio { timestamp_ms: 20, .. }), "{seen:?}");
         session.finish();
-        assert_eq!(talk(&mut viewer, &mut session, None), Ok(vec![Seen::Ended]));
+        assert_eq!(talk(&mut viewer, &mut session, None), Ok(vec![ViewerEvent::Ended]));
     }
 
     #[test]

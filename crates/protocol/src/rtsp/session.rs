@@ -96,7 +96,7 @@ pub enum Refusal {
 
 /// A request that waits for its answer.
 #[derive(Debug)]
-struct Asked {
+struct PendingRequest {
     cseq: String,
     /// The URL without query and slash at its end.
     url: String,
@@ -136,7 +136,7 @@ pub struct Session {
     /// The presentation of which streams are set up.
     path: String,
     streams: Vec<SetUp>,
-    asked: Option<Asked>,
+    asked: Option<PendingRequest>,
     heard: Instant,
     out: BytesMut,
 }
@@ -235,7 +235,7 @@ impl Session {
         }
         self.check_session(request).map_err(fail)?;
         let (target, track, url) = target(request);
-        let asked = |what| Some(Asked { cseq: cseq.to_owned(), url: url.clone(), what });
+        let asked = |what| Some(PendingRequest { cseq: cseq.to_owned(), url: url.clone(), what });
         match method {
             Method::Options => {
                 self.send(fail(StatusCode::Ok).header(PUBLIC, METHODS), "");
@@ -333,7 +333,7 @@ impl Session {
 
     /// Answers DESCRIBE.
     pub fn described(&mut self, description: &str) {
-        let Some(Asked { cseq, url, .. }) = self.asked.take() else { return };
+        let Some(PendingRequest { cseq, url, .. }) = self.asked.take() else { return };
         let response = respond(StatusCode::Ok, &cseq)
             .header(CONTENT_TYPE, "application/sdp")
             .header(CONTENT_BASE, format!("{url}/"));
@@ -343,7 +343,7 @@ impl Session {
     /// Answers SETUP. `server_ports` are ours where the stream travels over UDP.
     pub fn set_up(&mut self, ssrc: u32, server_ports: (u16, u16)) {
         let (cseq, url, path, track, transport) = match self.asked.take() {
-            Some(Asked { cseq, url, what: What::SetUp { path, track, transport } }) => {
+            Some(PendingRequest { cseq, url, what: What::SetUp { path, track, transport } }) => {
                 (cseq, url, path, track, transport)
             }
             // Something else was asked, and still waits for its answer.
@@ -362,7 +362,7 @@ impl Session {
 
     /// Answers PLAY: what is played, and where each stream comes in.
     pub fn playing(&mut self, span: Span, starts: &[Start]) {
-        let Some(Asked { cseq, .. }) = self.asked.take() else { return };
+        let Some(PendingRequest { cseq, .. }) = self.asked.take() else { return };
         self.state = State::Playing;
         let info = starts.iter().filter_map(|start| {
             let url = &self.streams.iter().find(|stream| stream.track == start.track)?.url;
@@ -380,7 +380,7 @@ impl Session {
 
     /// Answers PAUSE.
     pub fn paused(&mut self) {
-        let Some(Asked { cseq, .. }) = self.asked.take() else { return };
+        let Some(PendingRequest { cseq, .. }) = self.asked.take() else { return };
         self.state = State::Ready;
         let response = self.in_session(respond(StatusCode::Ok, &cseq));
         self.send(response, "");
@@ -393,7 +393,7 @@ impl Session {
 
     /// Answers whatever was asked with a refusal.
     pub fn refuse(&mut self, why: Refusal) {
-        let Some(Asked { cseq, .. }) = self.asked.take() else { return };
+        let Some(PendingRequest { cseq, .. }) = self.asked.take() else { return };
         let response = match why {
             Refusal::NotFound => respond(StatusCode::NotFound, &cseq),
             Refusal::Forbidden => respond(StatusCode::Forbidden, &cseq),

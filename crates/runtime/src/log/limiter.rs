@@ -19,17 +19,17 @@ const LINES_OF_KIND: u64 = 100;
 const ADDRESSES: usize = 1024;
 
 /// Who caused lines of a kind: `None` for an address that is not known, or not told apart from others any more.
-type Key = (&'static str, Option<IpAddr>);
+type LineKey = (&'static str, Option<IpAddr>);
 
 /// See the module's text.
 #[derive(Debug)]
 pub struct Limiter {
-    windows: BTreeMap<Key, Window>,
-    kinds: BTreeMap<&'static str, Window>,
+    windows: BTreeMap<LineKey, CountedWindow>,
+    kinds: BTreeMap<&'static str, CountedWindow>,
 }
 
 #[derive(Debug)]
-struct Window {
+struct CountedWindow {
     since: Instant,
     said: u64,
     left_out: u64,
@@ -37,7 +37,7 @@ struct Window {
 
 /// What was not said in a window that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct LinesLeftOut {
     /// Of which kind.
     pub kind: &'static str,
     /// Caused by whom; `None` = by others than those who are told apart.
@@ -58,7 +58,7 @@ impl Limiter {
         if !self.windows.contains_key(&key) && self.windows.len() >= ADDRESSES {
             key.1 = None;
         }
-        let fresh = || Window { since: now, said: 0, left_out: 0 };
+        let fresh = || CountedWindow { since: now, said: 0, left_out: 0 };
         let window = self.windows.entry(key).or_insert_with(fresh);
         window.renew(now);
         let of_kind = self.kinds.entry(kind).or_insert_with(fresh);
@@ -76,13 +76,13 @@ impl Limiter {
     }
 
     /// What was left out in windows that are over; they are forgotten.
-    pub fn over(&mut self, now: Instant) -> Vec<LeftOut> {
-        let mut all: BTreeMap<&'static str, Vec<LeftOut>> = BTreeMap::new();
+    pub fn over(&mut self, now: Instant) -> Vec<LinesLeftOut> {
+        let mut all: BTreeMap<&'static str, Vec<LinesLeftOut>> = BTreeMap::new();
         self.windows.retain(|(kind, address), window| {
             let is_over = window.is_over(now);
             if is_over && window.left_out > 0 {
                 let (kind, address, count) = (*kind, *address, window.left_out);
-                all.entry(kind).or_default().push(LeftOut { kind, address, count });
+                all.entry(kind).or_default().push(LinesLeftOut { kind, address, count });
             }
             !is_over
         });
@@ -98,17 +98,17 @@ impl Default for Limiter {
 }
 
 /// What was left out is not told of a thousand addresses: of the busiest, and of all others in one.
-fn few(mut left_out: Vec<LeftOut>) -> Vec<LeftOut> {
+fn few(mut left_out: Vec<LinesLeftOut>) -> Vec<LinesLeftOut> {
     left_out.sort_by_key(|it| std::cmp::Reverse(it.count));
     let rest = left_out.split_off(left_out.len().min(LINES as usize));
     let count = rest.iter().map(|it| it.count).sum();
-    if let Some(LeftOut { kind, .. }) = rest.first() {
-        left_out.push(LeftOut { kind, address: None, count });
+    if let Some(LinesLeftOut { kind, .. }) = rest.first() {
+        left_out.push(LinesLeftOut { kind, address: None, count });
     }
     left_out
 }
 
-impl Window {
+impl CountedWindow {
     fn is_over(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.since) >= WINDOW
     }
@@ -148,7 +148,8 @@ mod tests {
         assert!(limiter.ask("key", Some(address("192.0.2.1")), start), "another kind");
         assert_eq!(limiter.over(start + WINDOW / 2), []);
         let over = limiter.over(start + WINDOW);
-        let expected = LeftOut { kind: "login", address: Some(address("192.0.2.1")), count: 700 - LINES };
+        let expected =
+            LinesLeftOut { kind: "login", address: Some(address("192.0.2.1")), count: 700 - LINES };
         assert_eq!(over, [expected]);
         assert!(asked(&mut limiter, WINDOW), "a new window");
     }

@@ -24,7 +24,7 @@ use amphi_media::Lock;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-pub use limiter::{LeftOut, Limiter, household};
+pub use limiter::{Limiter, LinesLeftOut, household};
 pub use panic::{Fall, catch_panics, last_fall, panics, why};
 pub use writer::{dropped, flush, plain};
 
@@ -113,7 +113,7 @@ pub fn may_say(kind: &'static str, address: Option<IpAddr>) -> bool {
 /// Says what was left out in windows that are over.
 fn say_what_was_left_out() {
     let over = LIMITER.lock().over(Instant::now());
-    for LeftOut { kind, address, count } in over {
+    for LinesLeftOut { kind, address, count } in over {
         let address = address.map_or_else(|| "many addresses".to_owned(), |address| address.to_string());
         tracing::warn!(kind, address, count, "more lines of one kind were not said");
     }

@@ -138,7 +138,7 @@ impl AacPayload {
 }
 
 /// Sizes and places of a packet's access units.
-type Headers = Vec<(usize, i64)>;
+type AuHeaders = Vec<(usize, i64)>;
 
 impl AuHeaderLayout {
     fn of(media: &Media) -> Result<Self, String> {
@@ -171,7 +171,7 @@ impl AuHeaderLayout {
     }
 
     /// The access units' sizes and places, and what follows the headers. `None`: the payload is one.
-    fn units<'a>(&self, payload: &'a [u8]) -> Result<Option<(Headers, &'a [u8])>, &'static str> {
+    fn units<'a>(&self, payload: &'a [u8]) -> Result<Option<(AuHeaders, &'a [u8])>, &'static str> {
         if self.size == 0 && self.index == 0 {
             let Some(constant) = self.constant else { return Ok(None) };
             let count = (payload.len() / constant).min(MOST_UNITS);

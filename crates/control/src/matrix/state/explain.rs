@@ -19,13 +19,13 @@ pub(super) struct Voices<'a> {
 }
 
 /// How times are told.
-pub(super) struct Clock<'a> {
+pub(super) struct TimeFormat<'a> {
     pub(super) zone: &'a TimeZone,
     /// A time of another day than this one is told with its date.
     pub(super) now: MediaTime,
 }
 
-impl Clock<'_> {
+impl TimeFormat<'_> {
     fn tell(&self, time: MediaTime) -> String {
         let [time, now] = [time, self.now].map(|time| time.timestamp().to_zoned(self.zone.clone()));
         let format = if time.date() == now.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
@@ -34,7 +34,7 @@ impl Clock<'_> {
 }
 
 /// The sentence.
-pub(super) fn explain(voices: &Voices<'_>, clock: &Clock<'_>) -> String {
+pub(super) fn explain(voices: &Voices<'_>, clock: &TimeFormat<'_>) -> String {
     let Voices { desired, on_air, .. } = voices;
     let why = why(desired);
     let (wanted, shown) = (desired.source.as_deref(), on_air.source.as_deref());
@@ -57,7 +57,7 @@ pub(super) fn explain(voices: &Voices<'_>, clock: &Clock<'_>) -> String {
 }
 
 /// What is overruled, and until when.
-fn ending(voices: &Voices<'_>, clock: &Clock<'_>) -> String {
+fn ending(voices: &Voices<'_>, clock: &TimeFormat<'_>) -> String {
     let until = voices.desired.until.map(|until| clock.tell(until));
     match (overruled(voices), voices.desired.by, until) {
         (Some(overruled), By::Manual, Some(until)) => {

@@ -123,7 +123,7 @@ fn a_restart_goes_on_with_what_was_kept() {
     let mut desk = desk();
     desk.take(harvest(&[biophysics()]), at(0, 7, 0));
     let text = serde_json::to_string(desk.kept()).expect("written");
-    let kept: Kept = serde_json::from_str(&text).expect("read");
+    let kept: StoredCalendar = serde_json::from_str(&text).expect("read");
     assert_eq!(kept, *desk.kept());
     let again = Desk::new(settings(), Some(kept), at(0, 9, 0));
     assert_eq!(on(&again, at(0, 9, 0)).as_deref(), Some("PS-Amphi_A"));
@@ -142,7 +142,7 @@ fn other_rules_apply_to_what_is_known() {
     let wishes = desk.wishes(at(0, 9, 0));
     assert_eq!((wishes[0].scheduled.is_some(), wishes[1].scheduled.is_some()), (false, true));
     assert_eq!(wishes[1].notice, None);
-    desk.change(Settings::new(&other).expect("good"), Some(Kept::default()), at(0, 9, 0));
+    desk.change(Settings::new(&other).expect("good"), Some(StoredCalendar::default()), at(0, 9, 0));
     assert!(desk.wishes(at(0, 9, 0)).iter().all(|wish| wish.scheduled.is_none()), "another calendar");
 }
 

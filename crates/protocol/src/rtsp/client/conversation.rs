@@ -18,9 +18,9 @@ use std::fmt::Write;
 use bytes::{Bytes, BytesMut};
 use url::Url;
 
-use super::auth::{Proof, Verdict};
+use super::auth::{AuthVerdict, Authentication};
 use super::keepalive::Keepalive;
-use super::message::{Incoming, Messages, Nonsense, Request, Response};
+use super::message::{Messages, Nonsense, Request, Response, ServerMessage};
 use super::place::{self, Place};
 use super::sdp::Description;
 use super::transport::{self, Described, Route, Wish};
@@ -124,7 +124,7 @@ pub struct Client {
     aggregate: Url,
     base: Url,
     user_agent: String,
-    proof: Proof,
+    proof: Authentication,
     messages: Messages,
     output: BytesMut,
     happenings: VecDeque<Happening>,
@@ -150,7 +150,7 @@ impl Client {
             aggregate: place.url.clone(),
             base: place.url.clone(),
             user_agent: user_agent.to_owned(),
-            proof: Proof::new(place.credentials.clone(), seed),
+            proof: Authentication::new(place.credentials.clone(), seed),
             messages: Messages::default(),
             output: BytesMut::new(),
             happenings: VecDeque::new(),
@@ -205,14 +205,14 @@ impl Client {
         ) {
             match self.messages.take()? {
                 None => break,
-                Some(Incoming::Packet { channel, data }) => {
+                Some(ServerMessage::Packet { channel, data }) => {
                     let known = self.channels.iter().find(|(known, ..)| *known == channel);
                     if let Some(&(_, stream, rtcp)) = known {
                         self.happenings.push_back(Happening::Packet { stream, rtcp, data });
                     }
                 }
-                Some(Incoming::Request(request)) => self.requested(&request),
-                Some(Incoming::Response(response)) => self.answered(&response, now)?,
+                Some(ServerMessage::Request(request)) => self.requested(&request),
+                Some(ServerMessage::Response(response)) => self.answered(&response, now)?,
             }
         }
         Ok(())
@@ -391,7 +391,7 @@ impl Client {
 
     fn challenged(&mut self, response: &Response, asked: SentRequest) -> Result<(), Failure> {
         match self.proof.challenged(&response.headers) {
-            Verdict::Again => {
+            AuthVerdict::Again => {
                 self.ask(asked.method, asked.url, asked.lines);
                 Ok(())
             }
@@ -405,9 +405,9 @@ impl Client {
                 self.keepalive_refused();
                 Ok(())
             }
-            Verdict::Missing => Err(Failure::CredentialsMissing),
-            Verdict::Refused => Err(Failure::CredentialsRefused(401)),
-            Verdict::Unknown(schemes) => Err(Failure::Scheme(schemes)),
+            AuthVerdict::Missing => Err(Failure::CredentialsMissing),
+            AuthVerdict::Refused => Err(Failure::CredentialsRefused(401)),
+            AuthVerdict::Unknown(schemes) => Err(Failure::Scheme(schemes)),
         }
     }
 
