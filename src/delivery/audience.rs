@@ -36,13 +36,13 @@ pub struct RungViewers {
     pub rung: String,
     /// How many.
     pub viewers: u64,
-    /// Those of them with a connection, in the order of [`Speaks::ALL`].
-    pub seated: [u64; Speaks::ALL.len()],
+    /// Those of them with a connection, in the order of [`ViewerProtocol::ALL`].
+    pub seated: [u64; ViewerProtocol::ALL.len()],
 }
 
 /// Viewers of one channel, by what they speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Crowd {
+pub struct ViewersByProtocol {
     /// HLS; those of the audio-only rung among them.
     pub hls: u64,
     /// DASH.
@@ -57,14 +57,14 @@ pub struct Crowd {
 
 /// What a viewer with a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speaks {
+pub enum ViewerProtocol {
     /// RTMP.
     Rtmp,
     /// RTSP.
     Rtsp,
 }
 
-impl Speaks {
+impl ViewerProtocol {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Rtmp, Self::Rtsp];
 
@@ -79,7 +79,7 @@ impl Speaks {
 
 /// One viewer with a connection, until it is dropped.
 #[derive(Debug)]
-pub struct ViewerGuard(Arc<RungTally>, Speaks);
+pub struct ViewerGuard(Arc<RungTally>, ViewerProtocol);
 
 #[derive(Debug, Default)]
 struct RungTally {
@@ -102,7 +102,7 @@ impl Audience {
     }
 
     /// A viewer has come who is served through one connection.
-    pub fn enter(&self, channel: &str, rung: &str, speaks: Speaks) -> ViewerGuard {
+    pub fn enter(&self, channel: &str, rung: &str, speaks: ViewerProtocol) -> ViewerGuard {
         let tally = self.tally(channel, rung);
         tally.seated(speaks).fetch_add(1, Ordering::Relaxed);
         ViewerGuard(tally, speaks)
@@ -114,9 +114,9 @@ impl Audience {
         channel: &str,
         newest: CellIndex,
         rungs: impl IntoIterator<Item = (&'a str, bool)>,
-    ) -> Crowd {
+    ) -> ViewersByProtocol {
         let of = |name: &str| self.tallies.get(channel).and_then(|rungs| rungs.get(name).cloned());
-        let mut crowd = Crowd::default();
+        let mut crowd = ViewersByProtocol::default();
         for (rung, has_picture) in rungs {
             let apart = if has_picture { of(&format!("{rung}.v")) } else { None };
             let apart = apart.map_or(0, |tally| tally.fetching(newest));
@@ -145,7 +145,9 @@ impl Audience {
     ) -> Vec<RungViewers> {
         let of = |name: &str| {
             let tally = self.tallies.get(channel).and_then(|rungs| rungs.get(name).cloned());
-            tally.map_or((0, [0; Speaks::ALL.len()]), |tally| (tally.fetching(newest), tally.all_seated()))
+            tally.map_or((0, [0; ViewerProtocol::ALL.len()]), |tally| {
+                (tally.fetching(newest), tally.all_seated())
+            })
         };
         let mut pictures = 0;
         let mut found = Vec::new();
@@ -191,15 +193,15 @@ impl ViewerGuard {
 }
 
 impl RungTally {
-    const fn seated(&self, speaks: Speaks) -> &AtomicU64 {
+    const fn seated(&self, speaks: ViewerProtocol) -> &AtomicU64 {
         match speaks {
-            Speaks::Rtmp => &self.rtmp,
-            Speaks::Rtsp => &self.rtsp,
+            ViewerProtocol::Rtmp => &self.rtmp,
+            ViewerProtocol::Rtsp => &self.rtsp,
         }
     }
 
-    fn all_seated(&self) -> [u64; Speaks::ALL.len()] {
-        Speaks::ALL.map(|speaks| self.seated(speaks).load(Ordering::Relaxed))
+    fn all_seated(&self) -> [u64; ViewerProtocol::ALL.len()] {
+        ViewerProtocol::ALL.map(|speaks| self.seated(speaks).load(Ordering::Relaxed))
     }
 
     fn count(&self, k: CellIndex) {
@@ -254,7 +256,7 @@ mod tests {
             audience.fetched("other", "720p", CellIndex(k));
         }
         assert_eq!(now(&audience, 105), [7, 1]);
-        let seat = audience.enter("L", "720p", Speaks::Rtmp);
+        let seat = audience.enter("L", "720p", ViewerProtocol::Rtmp);
         assert_eq!(now(&audience, 106), [8, 1]);
         drop(seat);
         assert_eq!(now(&audience, 108), [7, 1], "cell 105 is still one of the three");
@@ -281,13 +283,13 @@ mod tests {
         }
         audience.fetched("L", "720p", CellIndex(9));
         audience.fetched("L", "160p", CellIndex(9));
-        let rtmp = audience.enter("L", "720p", Speaks::Rtmp);
-        let rtsp = [(); 2].map(|()| audience.enter("L", "160p", Speaks::Rtsp));
+        let rtmp = audience.enter("L", "720p", ViewerProtocol::Rtmp);
+        let rtsp = [(); 2].map(|()| audience.enter("L", "160p", ViewerProtocol::Rtsp));
         rtmp.sent(100);
         audience.sent("L", "720p", 1000);
         audience.sent("other", "720p", 1);
         let crowd = audience.crowd("L", CellIndex(10), RUNGS);
-        assert_eq!(crowd, Crowd { hls: 2, dash: 3, rtmp: 1, rtsp: 2, bytes: 1100 });
+        assert_eq!(crowd, ViewersByProtocol { hls: 2, dash: 3, rtmp: 1, rtsp: 2, bytes: 1100 });
         let all: u64 = now(&audience, 10).iter().sum();
         assert_eq!(all, crowd.hls + crowd.dash + crowd.rtmp + crowd.rtsp);
         drop((rtmp, rtsp));

@@ -7,7 +7,7 @@
 //! rendered, copied or waited for in such a request: an answer shares the bytes of the shelf. Recordings are read from their
 //! [`Mount`](amphi_vod::Mount) when they are asked for.
 //!
-//! [`Pages`] are what browsers open: the list of channels, players.
+//! [`PageSettings`] are what browsers open: the list of channels, players.
 //!
 //! [`RtmpPort`] serves RTMP players from the [`Air`], those who keep pace in groups, and takes what publishers send. [`RtspPort`]
 //! serves RTSP players from the [`Air`] and from mounts.
@@ -46,10 +46,10 @@ mod rtsp;
 mod unserved;
 
 pub use air::{Air, AirReader, AirTiming, air};
-pub use audience::{Audience, Crowd, RungViewers, Speaks, ViewerGuard};
+pub use audience::{Audience, RungViewers, ViewerGuard, ViewerProtocol, ViewersByProtocol};
 pub use counts::{AnswerCounts, AnswerKind};
 pub use door::{AccessAction, AccessDenied, AccessRequest, Door, OpenDoor, Protocol};
-pub use http::{Delivery, Pages, Portal, Showing, portal, route};
+pub use http::{Delivery, PageSettings, Portal, Showing, portal, route};
 pub use poster::{PosterError, poster, thumbnail};
 pub use push::PushTask;
 pub use registry::{PublishedChannel, Registry};

@@ -1,4 +1,4 @@
-//! RTMP connections of players and publishers: the shell around [`Session`].
+//! RTMP connections of players and publishers: the shell around [`RtmpSession`].
 //!
 //! * `connection` is the socket: reading, writing, time limits;
 //! * `live` plays a channel, `recorded` a recording, with pause and seek;
@@ -29,9 +29,9 @@ use super::address::{Address, StreamRef};
 use super::air::AirReader;
 use super::door::{AccessAction as Wanted, AccessRequest, Door, Protocol};
 use super::registry::{Absent, Selection};
-use super::{AnswerCounts, Audience, Registry, Speaks};
+use super::{AnswerCounts, Audience, Registry, ViewerProtocol};
 use amphi_http::asker;
-use amphi_protocol::rtmp::{Event, Query, StreamName, authmod};
+use amphi_protocol::rtmp::{Query, RtmpEvent, StreamName, authmod};
 use connection::{PATIENCE, RtmpConnection, RtmpEnd};
 use publish::After;
 use recorded::Recorded;
@@ -123,7 +123,7 @@ impl RtmpPort {
             match wish.map_err(|_| RtmpEnd::Silent)?? {
                 None => return Ok(()),
                 Some(PeerRequest::Play(app, air, rung)) => {
-                    let seat = |name: &str| self.audience.enter(&app, name, Speaks::Rtmp);
+                    let seat = |name: &str| self.audience.enter(&app, name, ViewerProtocol::Rtmp);
                     let seat = air.tracks().get(rung).map(|tracks| seat(&tracks.name));
                     return connection.play(&self.counts, seat, air, rung).await;
                 }
@@ -148,18 +148,20 @@ impl RtmpPort {
         loop {
             let Some(event) = connection.event().await? else { return Ok(None) };
             let wish = match event {
-                Event::Connect { app: name, query, .. } => match self.welcome(connection, &name, &query) {
-                    Ok(proved) => {
-                        *app = App { name, query, proved };
-                        connection.session.accept();
-                        continue;
+                RtmpEvent::Connect { app: name, query, .. } => {
+                    match self.welcome(connection, &name, &query) {
+                        Ok(proved) => {
+                            *app = App { name, query, proved };
+                            connection.session.accept();
+                            continue;
+                        }
+                        Err(why) => Err(RejectReason::Other(why)),
                     }
-                    Err(why) => Err(RejectReason::Other(why)),
-                },
-                Event::Play { stream, query, start_ms } => {
+                }
+                RtmpEvent::Play { stream, query, start_ms } => {
                     self.player(connection, app, &stream, &query, start_ms.unwrap_or(0)).await
                 }
-                Event::Publish { stream, query } => self.publisher(connection, app, &stream, &query),
+                RtmpEvent::Publish { stream, query } => self.publisher(connection, app, &stream, &query),
                 _ => continue,
             };
             let why = match wish {

@@ -1,13 +1,13 @@
 //! Who watches a channel at this moment.
 
-use crate::delivery::{Crowd, Delivery};
+use crate::delivery::{Delivery, ViewersByProtocol};
 use crate::store::ShelfReader;
 
 /// By what they speak.
-pub(super) fn crowd(delivery: &Delivery, channel: &str) -> Crowd {
+pub(super) fn crowd(delivery: &Delivery, channel: &str) -> ViewersByProtocol {
     let shelf = delivery.registry().get(channel).and_then(|known| known.shelf.clone());
     let Some(snapshot) = shelf.as_ref().and_then(ShelfReader::snapshot) else {
-        return Crowd::default();
+        return ViewersByProtocol::default();
     };
     let variants = snapshot.renditions.iter().filter(|it| it.rung.is_variant());
     let names = variants.map(|it| (it.rung.name(), it.rung.picture().is_some()));

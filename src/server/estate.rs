@@ -34,7 +34,7 @@ const TELLINGS: u32 = 20;
 const TOLD_AGAIN: Duration = Duration::from_millis(250);
 
 /// See the module's text.
-pub(super) struct Estate {
+pub(super) struct RunningParts {
     shared: ServerContext,
     config: Config,
     /// The configuration of the start: what is read then only is as it says, whatever has been loaded since.
@@ -49,7 +49,7 @@ pub(super) struct Estate {
 /// Waiting loops by video and ladder: channels with the same of both share one.
 type Loops = BTreeMap<(PathBuf, String, u32), (Arc<LadderSpec>, Arc<WaitingLoop>)>;
 
-impl Estate {
+impl RunningParts {
     /// An empty estate. Viewers are asked to come again until a channel's shelf is there; recordings are served already.
     pub(super) fn new(
         shared: ServerContext,
@@ -163,7 +163,7 @@ impl Estate {
         let delivery = &self.shared.delivery;
         let view = self.shared.matrix.view();
         let viewers = |channel: &str| {
-            let delivery::Crowd { hls, dash, rtmp, rtsp, bytes: _ } = crowd(delivery, channel);
+            let delivery::ViewersByProtocol { hls, dash, rtmp, rtsp, bytes: _ } = crowd(delivery, channel);
             hls + dash + rtmp + rtsp
         };
         // The channels on whose air something is, and who watches them.

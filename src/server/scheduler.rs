@@ -22,8 +22,8 @@ use amphi_control::alarm::{AlarmKind, Condition};
 use amphi_control::audit::{Action, AuditLog, Entry};
 use amphi_control::matrix::{Applied, MatrixError, MatrixHandle, Scheduled};
 use amphi_control::schedule::{
-    Cabinet, CalendarClient, Desk, FeedFault, Harvest, Overrun, Part, Settings, SignsOfLife, StoredCalendar,
-    Trouble, Wish,
+    CalendarClient, CalendarFile, ChannelPlan, FeedAnswer, FeedFault, Harvest, Overrun, Planner, Settings,
+    SignsOfLife, StoredCalendar, Trouble,
 };
 use amphi_media::clock::WallClock;
 use amphi_media::meter::Note;
@@ -70,7 +70,7 @@ pub(super) fn spawn(
 
 /// See the module's text.
 pub(super) struct Scheduler {
-    desk: Desk,
+    desk: Planner,
     overrun: Overrun,
     signs: SignsReader,
     audit: AuditLog,
@@ -78,11 +78,11 @@ pub(super) struct Scheduler {
     client: Option<CalendarClient>,
     asking: Option<JoinHandle<(CalendarClient, Harvest)>>,
     schedule: Schedule,
-    cabinet: Cabinet,
+    cabinet: CalendarFile,
     matrix: MatrixHandle,
     plan: watch::Sender<Arc<Plan>>,
     orders: watch::Receiver<Arc<Config>>,
-    told: BTreeMap<ChannelName, Wish>,
+    told: BTreeMap<ChannelName, ChannelPlan>,
     /// What the audit log knows of each channel.
     recorded: BTreeMap<ChannelName, Scheduled>,
     clock: Arc<dyn WallClock>,
@@ -102,11 +102,11 @@ impl Scheduler {
         let config = Arc::clone(&orders.borrow());
         let settings = Settings::new(&config)?;
         let client = CalendarClient::new(&config.schedule, settings.zone())?;
-        let cabinet = Cabinet::new(&config.server.state_dir);
+        let cabinet = CalendarFile::new(&config.server.state_dir);
         let url = &config.schedule.url;
         let kept = if url.is_empty() { None } else { cabinet.load(url) };
         let now = clock.now();
-        let desk = Desk::new(settings, kept, now);
+        let desk = Planner::new(settings, kept, now);
         plan.send_replace(Arc::new(desk.plan(now)));
         let schedule = config.schedule.clone();
         Ok(Self {
@@ -264,7 +264,7 @@ impl Scheduler {
     }
 
     /// Notes in the audit log what the schedule has begun, prolonged or ended.
-    fn record(&mut self, wish: &Wish, now: MediaTime) {
+    fn record(&mut self, wish: &ChannelPlan, now: MediaTime) {
         let before = self.recorded.get(&wish.channel);
         if let Some((what, scheduled)) = transition(before, wish.scheduled.as_ref()) {
             let entry = Entry::new(now, "schedule", what).on(&wish.channel).with(Some(&scheduled.source));
@@ -314,7 +314,7 @@ impl Scheduler {
             Err(error) => {
                 error!(%error, "the calendar cannot be asked for");
                 let fault = FeedFault { agent: String::new(), trouble: Trouble::File(error.to_string()) };
-                let part = Part { agent: String::new(), outcome: Err(fault) };
+                let part = FeedAnswer { agent: String::new(), outcome: Err(fault) };
                 self.desk.take(Harvest { parts: vec![part], format: None }, self.clock.now());
             }
         }

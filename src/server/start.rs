@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::info;
 
 use super::admin_port::AdminPort;
-use super::estate::Estate;
+use super::estate::RunningParts;
 use super::listeners::{Addresses, OpenPorts};
 use super::shared::{ServerContext, Tellers};
 use super::stage::{ShutdownBudget, Stage};
@@ -28,7 +28,7 @@ use amphi_runtime::tasks::Tasks;
 pub struct Server {
     addresses: Addresses,
     stages: Stages,
-    pub(super) estate: Estate,
+    pub(super) estate: RunningParts,
     /// The configuration in force.
     pub(super) orders: watch::Sender<Arc<Config>>,
     pub(super) audit: AuditLog,
@@ -70,7 +70,7 @@ impl Server {
         let control = control::spawn(&config, &clocks, &mut stages.control);
         let (shared, Tellers { config: orders, plan, inventory }) =
             ServerContext::new(&config, control, clocks, tasks, budget.pages as usize);
-        let mut estate = Estate::new(shared.clone(), inventory, config.clone());
+        let mut estate = RunningParts::new(shared.clone(), inventory, config.clone());
         let plan_unsaved = scheduler::spawn(&shared, plan, &mut stages.schedule)?;
         let gallery = ThumbnailCache::new(&shared);
         let (insight, watched) = observer::spawn(&shared, &gallery, &mut stages.listening);

@@ -28,7 +28,7 @@ pub(super) fn state(shared: &ServerContext, delivery: &Delivery) -> WowzaState {
             inventory.sources.get(source).map_or(0, |entry| entry.gauges.bytes.get())
         }),
         outgoing: Arc::new(move |channel| {
-            let delivery::Crowd { hls, dash, rtmp, rtsp, bytes } = crowd(&delivery, channel);
+            let delivery::ViewersByProtocol { hls, dash, rtmp, rtsp, bytes } = crowd(&delivery, channel);
             Outgoing { hls, dash, rtmp, rtsp, bytes }
         }),
         audit: shared.audit.clone(),

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::{Caller, Proof, Role};
 use super::insight::Vitals;
-use super::openapi::{Crowded, Refused};
+use super::openapi::{Crowded, GuardResponses};
 use super::problem::Problem;
 use super::{Shared, cookie};
 use amphi_control::agenda::Plan;
@@ -41,7 +41,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// The matrix and the alarms, now and at every change: events `matrix` and `alarms`, whose data is JSON.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", responses(
     (status = 200, description = "Server-sent events, until the session ends", body = String, content_type = "text/event-stream"),
-    Refused, Crowded,
+    GuardResponses, Crowded,
 ))]
 pub(super) async fn stream(
     State(state): Shared,

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::openapi::{NotReady, Refused};
+use super::openapi::{GuardResponses, NotReady};
 use super::problem::Problem;
 use amphi_control::alarm::{Alarm, AlarmKind};
 use amphi_media::MediaTime;
@@ -118,7 +118,7 @@ pub(super) async fn ready(State(state): Shared) -> Result<String, Problem> {
 
 /// Which tasks run, how often each has begun again, and why last.
 #[utoipa::path(get, path = "/api/v1/health", tag = "health", responses(
-    (status = 200, description = "How the server is", body = Health), Refused,
+    (status = 200, description = "How the server is", body = Health), GuardResponses,
 ))]
 pub(super) async fn show(State(state): Shared) -> Json<Health> {
     let doubts = state.health.doubts();

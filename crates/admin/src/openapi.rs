@@ -57,7 +57,7 @@ impl Modify for Security {
 
 /// This document.
 #[utoipa::path(get, path = "/api/v1/openapi.json", tag = "document", responses(
-    (status = 200, description = "The OpenAPI document of this port", body = serde_json::Value), Refused,
+    (status = 200, description = "The OpenAPI document of this port", body = serde_json::Value), GuardResponses,
 ))]
 pub(super) async fn document(Extension(Served(bytes)): Extension<Served>) -> Response {
     ([(CONTENT_TYPE, "application/json")], bytes).into_response()
@@ -75,9 +75,9 @@ fn problems(all: &[(u16, &str)]) -> Responses {
 }
 
 /// What the guard answers instead of the route.
-pub(super) struct Refused;
+pub(super) struct GuardResponses;
 
-impl IntoResponses for Refused {
+impl IntoResponses for GuardResponses {
     fn responses() -> Responses {
         problems(&[
             (401, "The caller has not shown who it is: `WWW-Authenticate` says what is asked for"),
@@ -155,9 +155,9 @@ impl IntoResponses for BadBody {
 }
 
 /// What a change without a body may meet.
-pub(super) struct Ending;
+pub(super) struct EndingResponses;
 
-impl IntoResponses for Ending {
+impl IntoResponses for EndingResponses {
     fn responses() -> Responses {
         problems(&[(503, "The server is ending")])
     }

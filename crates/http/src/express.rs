@@ -1,7 +1,7 @@
 //! The express lane: GETs over HTTP/1.1 whose answers lie ready.
 //!
 //! A player's connection carries the same two requests for hours. They are read with httparse, [`Express`] says what lies
-//! ready, and head and content leave in one vectored write, or the content as pages of the kernel ([`Sealed`]). Whatever
+//! ready, and head and content leave in one vectored write, or the content as pages of the kernel ([`MemoryFile`]). Whatever
 //! is anything else (another method or version, a body, a range, something that is not ready or not there, what is no
 //! HTTP, no Host or two of them) is left, with all that was read of it, to hyper, which goes on with the connection; so the lane never refuses
 //! anything.
@@ -26,7 +26,7 @@ use super::date;
 use super::limits::Limits;
 use super::outstanding::Outstanding as _;
 use super::pace::{Pace, WHILE};
-use super::sealed::Sealed;
+use super::sealed::MemoryFile;
 use amphi_media::Pieces;
 
 /// Bytes of a request's header; a longer one is hyper's.
@@ -54,7 +54,7 @@ pub struct Asked<'a> {
 
 /// What is sent behind a head.
 #[derive(Debug)]
-pub struct Parcel {
+pub struct ReadyAnswer {
     /// The content.
     pub content: Content,
     /// Is dropped when the last byte is with the socket.
@@ -67,14 +67,14 @@ pub enum Content {
     /// Written from where it lies.
     Pieces(Pieces),
     /// Sent as pages.
-    Sealed(Arc<Sealed>),
+    Pages(Arc<MemoryFile>),
 }
 
 /// Knows what lies ready.
 pub trait Express {
     /// Appends the head of the answer to `head`, but for `Date` and the blank line, and gives its content; `None` for
     /// whatever is not ready, with nothing done.
-    fn ready(&self, asked: &Asked<'_>, head: &mut Vec<u8>) -> Option<Parcel>;
+    fn ready(&self, asked: &Asked<'_>, head: &mut Vec<u8>) -> Option<ReadyAnswer>;
 }
 
 /// How the lane was left.
@@ -93,7 +93,7 @@ enum NextRequest {
     /// Nothing for the lane.
     Other,
     /// So many bytes are a request, and this is the answer.
-    Ready(usize, Parcel),
+    Ready(usize, ReadyAnswer),
 }
 
 /// Answers requests until one is not for the lane, the peer leaves, says nothing for too long, or `shutdown`.
@@ -156,7 +156,7 @@ fn poll_next(
     express: &impl Express,
     head: &mut Vec<u8>,
     context: &mut Context<'_>,
-) -> Poll<io::Result<Option<Parcel>>> {
+) -> Poll<io::Result<Option<ReadyAnswer>>> {
     READ.with_borrow_mut(|buffer| {
         let mut len = rest.len();
         let Some(before) = buffer.get_mut(..len) else { return Poll::Ready(Ok(None)) };
@@ -280,7 +280,7 @@ async fn send(stream: &TcpStream, head: &[u8], content: &Content) -> io::Result<
                 IoSlice::advance_slices(&mut slices, written);
             }
         }
-        Content::Sealed(sealed) => {
+        Content::Pages(sealed) => {
             send_head(stream, head).await?;
             let mut at = 0;
             while at < sealed.len() {

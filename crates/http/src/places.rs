@@ -48,14 +48,14 @@ struct Taken {
 
 /// A place for somebody not known yet.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct UnnamedPlace {
     _permit: OwnedSemaphorePermit,
 }
 
 /// The place of one connection; free again when dropped.
 #[derive(Debug)]
-pub(super) struct Seat {
-    _place: Place,
+pub(super) struct ConnectionPlace {
+    _place: UnnamedPlace,
     share: Option<(Places, IpAddr)>,
 }
 
@@ -119,22 +119,22 @@ impl Places {
     }
 
     /// Waits for a free place.
-    pub(super) async fn free(&self) -> Option<Place> {
-        Arc::clone(&self.0.free).acquire_owned().await.ok().map(|permit| Place { _permit: permit })
+    pub(super) async fn free(&self) -> Option<UnnamedPlace> {
+        Arc::clone(&self.0.free).acquire_owned().await.ok().map(|permit| UnnamedPlace { _permit: permit })
     }
 
     /// Gives `place` to `peer`, unless it has its share.
-    pub(super) fn seat(&self, place: Place, peer: IpAddr) -> Option<Seat> {
+    pub(super) fn seat(&self, place: UnnamedPlace, peer: IpAddr) -> Option<ConnectionPlace> {
         let peer = peer.to_canonical();
         if self.0.per_address == 0 || peer.is_loopback() {
-            return Some(Seat { _place: place, share: None });
+            return Some(ConnectionPlace { _place: place, share: None });
         }
         let household = household(peer);
         let mut taken = self.lock();
         let share = taken.by_address.entry(household).or_default();
         if *share < self.0.per_address {
             *share += 1;
-            return Some(Seat { _place: place, share: Some((self.clone(), household)) });
+            return Some(ConnectionPlace { _place: place, share: Some((self.clone(), household)) });
         }
         self.0.refused.increment();
         taken.unsaid += 1;
@@ -152,7 +152,7 @@ impl Places {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         let Some((places, household)) = self.share.take() else { return };
         let mut taken = places.lock();
@@ -175,9 +175,9 @@ pub fn asker(peer: IpAddr) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn seat(places: &Places, peer: &str) -> Option<Seat> {
+    fn seat(places: &Places, peer: &str) -> Option<ConnectionPlace> {
         let permit = Arc::clone(&places.0.free).try_acquire_owned().expect("a free place");
-        places.seat(Place { _permit: permit }, peer.parse().expect("an address"))
+        places.seat(UnnamedPlace { _permit: permit }, peer.parse().expect("an address"))
     }
 
     #[test]

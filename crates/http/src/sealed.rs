@@ -12,13 +12,13 @@ use tokio::sync::OwnedSemaphorePermit;
 
 /// Bytes that do not change.
 #[derive(Debug)]
-pub struct Sealed {
+pub struct MemoryFile {
     file: OwnedFd,
     len: usize,
     _place: OwnedSemaphorePermit,
 }
 
-impl Sealed {
+impl MemoryFile {
     /// Copies `pieces`, for the last time. It takes a descriptor, and gives `place` back when the last viewer has let go.
     pub fn new(pieces: &[Bytes], place: OwnedSemaphorePermit) -> io::Result<Self> {
         let file = memfd_create(c"segment", MemfdFlags::CLOEXEC)?;

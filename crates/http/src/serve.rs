@@ -49,7 +49,7 @@ use super::inbound::{self, BodyPatience, Inbound};
 use super::limits::Limits;
 use super::outbound::{Outbound, PendingAnswer};
 use super::peer::{Peer, WithPeer};
-use super::places::{Places, Seat};
+use super::places::{ConnectionPlace, Places};
 use super::rewound::Rewound;
 use super::watch::{Fate, Keeper, Watch};
 
@@ -165,7 +165,7 @@ impl Port {
 async fn accept(
     listener: &TcpListener,
     places: &Places,
-) -> io::Result<Option<(TcpStream, SocketAddr, Seat)>> {
+) -> io::Result<Option<(TcpStream, SocketAddr, ConnectionPlace)>> {
     let place = places.free().await.ok_or(io::ErrorKind::NotConnected)?;
     let (stream, peer) = listener.accept().await?;
     Ok(places.seat(place, peer.ip()).map(|seat| (stream, peer, seat)))

@@ -9,7 +9,7 @@ use super::route::ChannelFile;
 use crate::delivery::AnswerKind;
 use crate::delivery::registry::Selection;
 use crate::store::{Playlist, PublishedRung, RenditionSnapshot, ShelfReader, Snapshot};
-use amphi_http::{Body, Description, ETag, content};
+use amphi_http::{Body, ContentMetadata, ETag, content};
 use amphi_media::{Grid, Segment};
 
 pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -38,7 +38,7 @@ impl FoundFile {
     /// The answer to a GET or HEAD.
     pub(super) fn answer(self, request: &Parts) -> Answer {
         let Self { kind, bytes, content_type, cache_control, etag } = self;
-        (kind, content(request, &bytes, Description { content_type, cache_control, etag: etag.as_ref() }))
+        (kind, content(request, &bytes, ContentMetadata { content_type, cache_control, etag: etag.as_ref() }))
     }
 
     fn list(
@@ -113,7 +113,7 @@ pub(super) fn find(
 pub(super) fn cross_domain(request: &Parts) -> Response<Body> {
     let bytes = Segment::from(Bytes::from_static(CROSS_DOMAIN.as_bytes()));
     let content_type = HeaderValue::from_static("text/xml");
-    content(request, &bytes, Description { content_type, cache_control: A_DAY, etag: None })
+    content(request, &bytes, ContentMetadata { content_type, cache_control: A_DAY, etag: None })
 }
 
 fn rendition(snapshot: &Snapshot, index: usize) -> Result<&RenditionSnapshot, HttpFault> {

@@ -12,7 +12,7 @@ use super::Delivery;
 use super::answer::FoundFile;
 use super::route::HttpRoute;
 use crate::delivery::AnswerKind;
-use amphi_http::{Asked, Content, Express, Parcel, Timed, cors};
+use amphi_http::{Asked, Content, Express, ReadyAnswer, Timed, cors};
 
 /// First names of paths that are pages.
 const PAGES: [&str; 3] = ["assets", "watch", "api"];
@@ -30,7 +30,7 @@ static COMMON: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 impl Express for Delivery {
-    fn ready(&self, asked: &Asked<'_>, head: &mut Vec<u8>) -> Option<Parcel> {
+    fn ready(&self, asked: &Asked<'_>, head: &mut Vec<u8>) -> Option<ReadyAnswer> {
         let begun = Instant::now();
         let Ok(HttpRoute::Channel(path)) = self.route(asked.path) else { return None };
         if PAGES.contains(&&*path.address.app) {
@@ -46,12 +46,12 @@ impl Express for Delivery {
             if found.kind == AnswerKind::Segment { self.vault.pages(&found.bytes, begun) } else { None };
         let (content, len) = match pages {
             _ if is_known => (Content::Pieces(Default::default()), 0),
-            Some(pages) => (Content::Sealed(pages), found.bytes.len()),
+            Some(pages) => (Content::Pages(pages), found.bytes.len()),
             None => (Content::Pieces(found.bytes.pieces()), found.bytes.len()),
         };
         self.counts.count(found.kind, len);
         let timed = Timed::new(begun, self.counts.latency(found.kind));
-        Some(Parcel { content, timed })
+        Some(ReadyAnswer { content, timed })
     }
 }
 

@@ -3,7 +3,7 @@
 //! * [`route`] reads a path, [`service`] answers it: at once what lies ready, later what has to be read or is awaited;
 //! * `answer` finds what a channel has, `express` says it as bytes, `page_cache` keeps segments as pages of the kernel;
 //! * `recorded` answers for a mount: media as it lies in the file, and what `document` and `document_cache` compute once for all;
-//! * [`Pages`] and [`Portal`] are what browsers and other sites open.
+//! * [`PageSettings`] and [`Portal`] are what browsers and other sites open.
 //!
 //! What does *not* belong here: connections and their limits (`crate::http`), playlists and segments (`store`, `vod`).
 
@@ -19,7 +19,7 @@ mod recorded;
 pub mod route;
 mod service;
 
-pub use pages::{Pages, Showing};
+pub use pages::{PageSettings, Showing};
 pub use portal::Portal;
 pub use service::Delivery;
 

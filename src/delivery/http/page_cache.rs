@@ -12,7 +12,7 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use tokio::sync::Semaphore;
 
-use amphi_http::Sealed;
+use amphi_http::MemoryFile;
 use amphi_media::Segment;
 
 /// Smaller ones are written: two system calls cost more than the copy.
@@ -40,7 +40,7 @@ impl Default for PageCache {
 struct CachedPages {
     /// Keeps its place taken.
     _head: Bytes,
-    pages: Option<Arc<Sealed>>,
+    pages: Option<Arc<MemoryFile>>,
     made: Instant,
 }
 
@@ -51,7 +51,7 @@ impl PageCache {
     }
 
     /// The pages of a segment that is large enough.
-    pub(super) fn pages(&self, segment: &Segment, now: Instant) -> Option<Arc<Sealed>> {
+    pub(super) fn pages(&self, segment: &Segment, now: Instant) -> Option<Arc<MemoryFile>> {
         if segment.len() < LEAST || segment.head.is_empty() {
             return None;
         }
@@ -64,10 +64,10 @@ impl PageCache {
         self.by_head.entry(place).or_insert_with(make).pages.clone()
     }
 
-    fn make(&self, segment: &Segment) -> Option<Arc<Sealed>> {
+    fn make(&self, segment: &Segment) -> Option<Arc<MemoryFile>> {
         // Whoever reads through a long window, or slowly, is served all the same.
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        let pages = Sealed::new(&segment.pieces(), place).inspect_err(|error| {
+        let pages = MemoryFile::new(&segment.pieces(), place).inspect_err(|error| {
             tracing::warn!(%error, "no pages for a segment; it is copied for every viewer");
         });
         pages.ok().map(Arc::new)

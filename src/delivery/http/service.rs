@@ -18,7 +18,7 @@ use super::document_cache::DocumentCache;
 use super::fault::HttpFault;
 use super::page_cache::PageCache;
 use super::route::{ChannelPath, HttpRoute, MountPath};
-use super::{Pages, Portal, portal, recorded, route};
+use super::{PageSettings, Portal, portal, recorded, route};
 use crate::delivery::address::{Address, AddressError};
 use crate::delivery::door::{AccessAction, AccessRequest, Door, OpenDoor, Protocol};
 use crate::delivery::{AnswerCounts, AnswerKind, Audience, Registry};
@@ -34,7 +34,7 @@ pub struct Delivery {
     pub(super) vault: Arc<PageCache>,
     pub(super) made: DocumentCache,
     workshop: Workshop,
-    pages: Pages,
+    pages: PageSettings,
     portal: Portal,
     door: Arc<dyn Door>,
     peer: Option<SocketAddr>,
@@ -49,7 +49,7 @@ impl Default for Delivery {
             vault: Arc::default(),
             made: DocumentCache::default(),
             workshop: Workshop::default(),
-            pages: Pages::default(),
+            pages: PageSettings::default(),
             portal: Portal::default(),
             door: Arc::new(OpenDoor),
             peer: None,
@@ -59,7 +59,7 @@ impl Default for Delivery {
 
 impl Delivery {
     /// For nobody yet, with these pages.
-    pub fn new(pages: Pages) -> Self {
+    pub fn new(pages: PageSettings) -> Self {
         Self { pages, ..Self::default() }
     }
 

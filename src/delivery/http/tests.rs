@@ -16,7 +16,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::delivery::{AccessDenied, AccessRequest, AnswerKind, Door, PublishedChannel};
 use crate::store::{PublishedRung, ShelfWriter, shelf};
-use amphi_http::{Body, Limits, listen, serve};
+use amphi_http::{Body, Limits, Port, listen, serve_with_peer};
 use amphi_media::{
     AudioFormat, AudioTrack, CellIndex, Grid, ParameterSets, PictureSize, RungTracks, Segment, VideoTrack,
 };
@@ -348,7 +348,10 @@ async fn a_viewer_on_a_socket_takes_playlist_and_segment_over_one_connection() {
     let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
     let address = listener.local_addr().expect("bound");
     let shutdown = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, delivery, Limits::default(), shutdown.clone()));
+    let (limits, ending) = (Limits::default(), shutdown.clone());
+    let server = tokio::spawn(async move {
+        serve_with_peer(&mut Port::new(listener), delivery, limits.places(), limits, ending).await;
+    });
     let mut stream = tokio::net::TcpStream::connect(address).await.expect("listening");
     let mut received = Vec::new();
     for (path, last) in

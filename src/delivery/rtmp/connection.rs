@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::delivery::held::HELD;
 use crate::delivery::pieces;
-use amphi_protocol::rtmp::{Event, Session, SessionError};
+use amphi_protocol::rtmp::{RtmpEvent, RtmpSession, SessionError};
 use amphi_vod::VodFault;
 
 /// From connect to play or publish, and between two frames of a publisher.
@@ -60,7 +60,7 @@ pub(super) enum RtmpEnd {
 pub(super) struct RtmpConnection {
     /// A group of players may write to it while nothing is said here.
     pub(super) stream: Arc<TcpStream>,
-    pub(super) session: Session,
+    pub(super) session: RtmpSession,
     buffer: Vec<u8>,
     /// What of `buffer` has been read and not handled.
     unread: std::ops::Range<usize>,
@@ -70,7 +70,7 @@ pub(super) struct RtmpConnection {
 
 impl RtmpConnection {
     pub(super) fn new(stream: TcpStream) -> Self {
-        let (session, buffer) = (Session::default(), vec![0; READ]);
+        let (session, buffer) = (RtmpSession::default(), vec![0; READ]);
         Self { stream: Arc::new(stream), session, buffer, unread: 0..0, outgoing: Vec::new() }
     }
 
@@ -118,7 +118,7 @@ impl RtmpConnection {
 
     /// The next thing that the peer does; what it asks about the connection itself is answered on the way. `None` when
     /// it has left. May be cancelled: what was read is kept.
-    pub(super) async fn event(&mut self) -> Result<Option<Event>, RtmpEnd> {
+    pub(super) async fn event(&mut self) -> Result<Option<RtmpEvent>, RtmpEnd> {
         loop {
             // Before more is read: the answer to the event before.
             self.flush().await?;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::connection::{RtmpConnection, RtmpEnd};
 use crate::delivery::air::{AirReader, RtmpPlayer};
 use crate::delivery::{AnswerCounts, AnswerKind, ViewerGuard};
-use amphi_protocol::rtmp::{Event, opening};
+use amphi_protocol::rtmp::{RtmpEvent, opening};
 
 impl RtmpConnection {
     /// Plays a channel's rung to the end of either. The viewer's `seat` is left then.
@@ -31,9 +31,9 @@ impl RtmpConnection {
                 event = self.event() => {
                     match event? {
                         None => return Ok(()),
-                        Some(Event::Pause { paused: now, .. }) => paused = now,
-                        Some(Event::Seek { .. }) => self.session.reject("a live stream cannot be sought in"),
-                        Some(Event::Close) => return self.flush().await,
+                        Some(RtmpEvent::Pause { paused: now, .. }) => paused = now,
+                        Some(RtmpEvent::Seek { .. }) => self.session.reject("a live stream cannot be sought in"),
+                        Some(RtmpEvent::Close) => return self.flush().await,
                         Some(_) => {}
                     }
                     self.flush().await?;

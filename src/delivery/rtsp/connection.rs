@@ -16,10 +16,11 @@ use super::outbox::Outbox;
 use super::playable::{Playable, clock_rate};
 use super::stream::{self, RtspStream};
 use crate::delivery::held::IdleTimer;
-use crate::delivery::{AnswerKind, Speaks, ViewerGuard};
+use crate::delivery::{AnswerKind, ViewerGuard, ViewerProtocol};
 use amphi_media::MediaTime;
 use amphi_protocol::rtsp::{
-    Event, Incoming, MessageError, Npt, Pacer, Refusal, Requests, Session, Span, Start, Target, Transport,
+    Incoming, MessageError, Npt, Pacer, Refusal, RequestTarget, Requests, RtspEvent, RtspSession, Span,
+    Start, Transport,
 };
 use amphi_vod::SampleCursor;
 
@@ -57,9 +58,9 @@ pub(super) struct RtspConnection {
     peer: SocketAddr,
     port: RtspPort,
     requests: Requests,
-    session: Session,
+    session: RtspSession,
     /// What was described or set up last.
-    programme: Option<(Target, Playable)>,
+    programme: Option<(RequestTarget, Playable)>,
     /// Streams that the programme has.
     tracks: usize,
     /// Those that are set up.
@@ -103,7 +104,7 @@ impl RtspConnection {
             local: plain(local),
             // As it is where it is no IPv4 address: a link-local one has a zone.
             peer: if peer.ip().to_canonical() == peer.ip() { peer } else { plain(peer) },
-            session: Session::new(fastrand::u64(..), Instant::now().into_std()),
+            session: RtspSession::new(fastrand::u64(..), Instant::now().into_std()),
             report_at: port.clock.now(),
             port,
             requests: Requests::default(),
@@ -194,12 +195,12 @@ impl RtspConnection {
         self.outbox.push(self.session.output().split().freeze());
     }
 
-    async fn answer(&mut self, event: Event) {
+    async fn answer(&mut self, event: RtspEvent) {
         let answered = match event {
-            Event::Describe(target) => self.describe(target).await,
-            Event::SetUp { target, track, transport } => self.set_up(target, track, transport).await,
-            Event::Play(span) => self.start(span).await,
-            Event::Pause => {
+            RtspEvent::Describe(target) => self.describe(target).await,
+            RtspEvent::SetUp { target, track, transport } => self.set_up(target, track, transport).await,
+            RtspEvent::Play(span) => self.start(span).await,
+            RtspEvent::Pause => {
                 if self.is_live() {
                     self.feed = PlayFeed::Over;
                     self.seat = None;
@@ -207,7 +208,7 @@ impl RtspConnection {
                 self.session.paused();
                 Ok(())
             }
-            Event::TearDown => {
+            RtspEvent::TearDown => {
                 self.closing = true;
                 Ok(())
             }
@@ -221,7 +222,7 @@ impl RtspConnection {
         }
     }
 
-    async fn describe(&mut self, target: Target) -> Result<(), Refusal> {
+    async fn describe(&mut self, target: RequestTarget) -> Result<(), Refusal> {
         let programme = self.port.find(&target, self.peer).await?;
         self.session.described(&programme.describe());
         // What is set up stays what it is.
@@ -231,7 +232,12 @@ impl RtspConnection {
         Ok(())
     }
 
-    async fn set_up(&mut self, target: Target, track: usize, transport: Transport) -> Result<(), Refusal> {
+    async fn set_up(
+        &mut self,
+        target: RequestTarget,
+        track: usize,
+        transport: Transport,
+    ) -> Result<(), Refusal> {
         if self.programme.as_ref().is_none_or(|(known, _)| known.path != target.path) {
             let programme = self.port.find(&target, self.peer).await?;
             self.programme = Some((target, programme));
@@ -283,7 +289,7 @@ impl RtspConnection {
                 };
                 let starts: Vec<_> = self.streams.iter().map(start).collect();
                 self.pacer.push(row, self.port.clock.now());
-                let seat = |name: &str| self.port.audience.enter(&channel, name, Speaks::Rtsp);
+                let seat = |name: &str| self.port.audience.enter(&channel, name, ViewerProtocol::Rtsp);
                 self.seat = air.tracks().get(rung).map(|tracks| seat(&tracks.name));
                 self.feed = PlayFeed::Live { air, rung };
                 self.session.playing(Span { from: Some(Npt::Now), to: None }, &starts);

@@ -11,7 +11,7 @@ use crate::delivery::unserved::Unserved;
 use crate::delivery::{AccessAction, AccessRequest, Protocol};
 use amphi_http::asker;
 use amphi_media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat};
-use amphi_protocol::rtsp::{Refusal, Target, describe};
+use amphi_protocol::rtsp::{Refusal, RequestTarget, describe};
 use amphi_vod::{FrameRendition, Mount, RecordingStream, TrackSelection};
 
 /// Something that is played.
@@ -25,7 +25,7 @@ pub(super) enum Playable {
 
 impl RtspPort {
     /// Finds what `target` names, or says why there is nothing.
-    pub(super) async fn find(&self, target: &Target, peer: SocketAddr) -> Result<Playable, Refusal> {
+    pub(super) async fn find(&self, target: &RequestTarget, peer: SocketAddr) -> Result<Playable, Refusal> {
         let path = target.path.strip_prefix('/').ok_or(Refusal::NotFound)?;
         let address = address::parse(path, |app| self.registry.has_mount(app));
         let address = address.map_err(|_| Refusal::NotFound)?;

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::tests::at;
 use amphi_config::{CalendarFormat, Schedule, Secret};
 use amphi_control::agenda::FeedFormat;
-use amphi_control::schedule::{CalendarClient, Event, Harvest, Trouble};
+use amphi_control::schedule::{CalendarClient, CalendarEvent, Harvest, Trouble};
 use amphi_media::clock::ManualClock;
 use amphi_simulator::opencast::{Mishap, Opencast, OpencastLecture, OpencastOptions, Version};
 
@@ -52,7 +52,7 @@ fn client(schedule: &Schedule) -> CalendarClient {
     CalendarClient::new(schedule, &TimeZone::UTC).expect("good").expect("configured")
 }
 
-fn events(harvest: &Harvest) -> Vec<Event> {
+fn events(harvest: &Harvest) -> Vec<CalendarEvent> {
     let readings = harvest.parts.iter().filter_map(|part| part.outcome.as_ref().ok()?.as_ref());
     readings.flat_map(|reading| reading.events.clone()).collect()
 }

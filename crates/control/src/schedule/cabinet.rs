@@ -15,22 +15,22 @@ use amphi_config::Secret;
 
 /// See the module's text.
 #[derive(Clone, Debug)]
-pub struct Cabinet(StateFile);
+pub struct CalendarFile(StateFile);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Paper {
+struct StoredFile {
     calendar: String,
     kept: StoredCalendar,
 }
 
 #[derive(Debug, Serialize)]
-struct Draft<'a> {
+struct FileToStore<'a> {
     calendar: String,
     kept: &'a StoredCalendar,
 }
 
-impl Cabinet {
+impl CalendarFile {
     /// Keeps the file in `directory`, which is made when something is saved.
     pub fn new(directory: impl AsRef<Path>) -> Self {
         Self(StateFile::new(directory.as_ref(), "schedule.json"))
@@ -47,7 +47,7 @@ impl Cabinet {
                 return None;
             }
         };
-        match serde_json::from_slice::<Paper>(&bytes) {
+        match serde_json::from_slice::<StoredFile>(&bytes) {
             Ok(paper) if paper.calendar == mark(url) => Some(paper.kept),
             Ok(_) => None,
             Err(error) => {
@@ -59,7 +59,7 @@ impl Cabinet {
 
     /// Replaces what was kept before, wholly or not at all. May block.
     pub fn save(&self, url: &Secret, kept: &StoredCalendar) -> io::Result<()> {
-        self.0.save(&serde_json::to_vec(&Draft { calendar: mark(url), kept })?)
+        self.0.save(&serde_json::to_vec(&FileToStore { calendar: mark(url), kept })?)
     }
 }
 
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_of_one_calendar_and_without_its_secrets() {
         let directory = tempfile::tempdir().expect("a directory");
-        let cabinet = Cabinet::new(directory.path().join("state"));
+        let cabinet = CalendarFile::new(directory.path().join("state"));
         let url = Secret::new("https://user:hunter2@opencast.example.org/recordings/calendars");
         assert_eq!(cabinet.load(&url), None);
         let kept =

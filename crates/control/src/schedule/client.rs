@@ -22,7 +22,7 @@ use jiff::tz::TimeZone;
 use url::Url;
 
 use super::challenge::Prover;
-use super::event::{Harvest, Part, Reading};
+use super::event::{FeedAnswer, Harvest, Reading};
 use super::fault::{FeedFault, Trouble};
 use super::ical::{self, Window};
 use super::{calendar_json, dublin};
@@ -160,7 +160,7 @@ impl CalendarClient {
         let mut parts = Vec::new();
         for agent in self.agents.clone() {
             let outcome = self.part(&agent).await;
-            parts.push(Part {
+            parts.push(FeedAnswer {
                 outcome: outcome.map_err(|trouble| FeedFault { agent: agent.clone(), trouble }),
                 agent,
             });
@@ -276,7 +276,7 @@ impl CalendarClient {
     }
 
     /// Puts the titles of their series to events that know the identifier alone. What cannot be had stays open.
-    async fn name_series(&mut self, parts: &mut [Part]) {
+    async fn name_series(&mut self, parts: &mut [FeedAnswer]) {
         let readings = parts.iter_mut().filter_map(|part| part.outcome.as_mut().ok()?.as_mut());
         let mut events: Vec<_> = readings.flat_map(|reading| &mut reading.events).collect();
         let wanted = |id: &String, known: &BTreeMap<String, (Instant, Option<String>)>| {

@@ -1,8 +1,8 @@
 //! The desk: keeps the last good calendar and answers what follows from it.
 //!
-//! Contract: make one with [`Desk::new`], perhaps with what was kept from a life before. Ask for the calendar when
-//! [`Desk::poll_due`] says so and tell what came with [`Desk::take`]; whatever fails leaves what was known. At any time ask
-//! [`Desk::wishes`] what the matrix should be told, [`Desk::next_change`] when that changes by itself, and [`Desk::plan`]
+//! Contract: make one with [`Planner::new`], perhaps with what was kept from a life before. Ask for the calendar when
+//! [`Planner::poll_due`] says so and tell what came with [`Planner::take`]; whatever fails leaves what was known. At any time ask
+//! [`Planner::wishes`] what the matrix should be told, [`Planner::next_change`] when that changes by itself, and [`Planner::plan`]
 //! for everything. Nothing ends it.
 //!
 //! A lecture that vanishes from the calendar before its end is gone. One that vanishes later was over (Opencast drops
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Event, Harvest};
+use super::event::{CalendarEvent, Harvest};
 use super::settings::Settings;
 use super::timetable::{Settled, settle};
 use super::words::{id_order, reason};
@@ -43,12 +43,12 @@ pub struct StoredPart {
     /// When.
     pub read: jiff::Timestamp,
     /// The lectures, with those that are over and remembered.
-    pub events: Vec<Event>,
+    pub events: Vec<CalendarEvent>,
 }
 
 /// What the matrix should be told of one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct ChannelPlan {
     /// The channel.
     pub channel: ChannelName,
     /// What the schedule asks for.
@@ -76,7 +76,7 @@ pub struct MayOverrun {
 
 /// See the module's text.
 #[derive(Debug)]
-pub struct Desk {
+pub struct Planner {
     settings: Settings,
     kept: StoredCalendar,
     state: FeedState,
@@ -84,7 +84,7 @@ pub struct Desk {
     next_poll: MediaTime,
 }
 
-impl Desk {
+impl Planner {
     /// A desk that asks for the calendar at once.
     pub fn new(settings: Settings, kept: Option<StoredCalendar>, now: MediaTime) -> Self {
         let kept = kept.unwrap_or_default();
@@ -188,11 +188,11 @@ impl Desk {
     }
 
     /// What the matrix should be told at `now`, of every channel.
-    pub fn wishes(&self, now: MediaTime) -> Vec<Wish> {
+    pub fn wishes(&self, now: MediaTime) -> Vec<ChannelPlan> {
         self.settings.channels.iter().map(|channel| self.wish(channel, now)).collect()
     }
 
-    fn wish(&self, channel: &str, now: MediaTime) -> Wish {
+    fn wish(&self, channel: &str, now: MediaTime) -> ChannelPlan {
         let on_it = || self.settled.events.iter().filter(|event| event.channel.as_deref() == Some(channel));
         let scheduled = on_it().find(|event| event.is_connected(now)).and_then(|event| {
             Some(Scheduled {
@@ -216,14 +216,14 @@ impl Desk {
         });
         let next = on_it().find(|event| event.connect_from.is_some() && now < event.ends);
         let announced = next.filter(|event| self.announces(event, now));
-        Wish { channel: channel.into(), scheduled, overrun, notice: announced.map(notice) }
+        ChannelPlan { channel: channel.into(), scheduled, overrun, notice: announced.map(notice) }
     }
 
     fn announces(&self, event: &PlannedEvent, now: MediaTime) -> bool {
         !self.settings.notice_ahead.is_zero() && event.starts - self.settings.notice_ahead <= now
     }
 
-    /// When [`Desk::wishes`] say something else next, if nothing new is taken.
+    /// When [`Planner::wishes`] say something else next, if nothing new is taken.
     pub fn next_change(&self, now: MediaTime) -> Option<MediaTime> {
         let of_event = |event: &PlannedEvent| {
             let notice = event.starts - self.settings.notice_ahead;
@@ -254,11 +254,11 @@ impl Desk {
     }
 
     /// Puts what one request brought in the place of what it brought before; `true` if that is not the same.
-    fn replace(&mut self, agent: &str, mut events: Vec<Event>, now: MediaTime) -> bool {
+    fn replace(&mut self, agent: &str, mut events: Vec<CalendarEvent>, now: MediaTime) -> bool {
         let before = self.kept.parts.remove(agent);
-        let mut remembered: Vec<Event> = before.as_ref().map_or_else(Vec::new, |part| {
-            let over = |event: &&Event| event.ends <= now && now < event.ends + MEMORY;
-            let gone = |event: &&Event| !events.iter().any(|known| known.id == event.id);
+        let mut remembered: Vec<CalendarEvent> = before.as_ref().map_or_else(Vec::new, |part| {
+            let over = |event: &&CalendarEvent| event.ends <= now && now < event.ends + MEMORY;
+            let gone = |event: &&CalendarEvent| !events.iter().any(|known| known.id == event.id);
             part.events.iter().filter(over).filter(gone).cloned().collect()
         });
         events.append(&mut remembered);
@@ -273,7 +273,7 @@ impl Desk {
         let mut parts: Vec<&StoredPart> = self.kept.parts.values().collect();
         parts.sort_by_key(|part| part.read);
         let all = parts.into_iter().flat_map(|part| &part.events);
-        let by_id: BTreeMap<&str, &Event> = all.map(|event| (event.id.as_str(), event)).collect();
+        let by_id: BTreeMap<&str, &CalendarEvent> = all.map(|event| (event.id.as_str(), event)).collect();
         self.settled = settle(by_id.into_values(), &self.settings);
     }
 }

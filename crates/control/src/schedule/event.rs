@@ -10,7 +10,7 @@ use amphi_media::MediaTime;
 /// (`DTSTAMP`) is no part of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Event {
+pub struct CalendarEvent {
     /// `UID`, with the `RECURRENCE-ID` of an exception behind it.
     pub id: String,
     /// `SUMMARY`.
@@ -52,7 +52,7 @@ mod whole {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     /// The lectures.
-    pub events: Vec<Event>,
+    pub events: Vec<CalendarEvent>,
     /// What was left out and why, one sentence each.
     pub notes: Vec<String>,
 }
@@ -80,14 +80,14 @@ impl Reading {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Harvest {
     /// By agent, in the order in which they were asked for.
-    pub parts: Vec<Part>,
+    pub parts: Vec<FeedAnswer>,
     /// What it speaks, if anything was understood.
     pub format: Option<FeedFormat>,
 }
 
 /// The answer to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct FeedAnswer {
     /// The capture agent asked for; empty = all of them.
     pub agent: String,
     /// `Ok(None)`: nothing has changed.

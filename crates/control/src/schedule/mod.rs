@@ -3,12 +3,12 @@
 //! ```text
 //!  Opencast, .ics ─ Client ─▶ Harvest ─▶ Desk ─ settled by the timetable ─▶ Plan (shown), Wish (told to the matrix)
 //! ```
-//! * [`ical`] and [`calendar_json`] read calendars into [`Event`]s; [`dublin`] reads the metadata in them.
+//! * [`ical`] and [`calendar_json`] read calendars into [`CalendarEvent`]s; [`dublin`] reads the metadata in them.
 //! * The timetable ([`settle`]) decides which event is on which channel from when to when, and says what is wrong.
-//! * The [`Desk`] keeps the last good calendar and answers: what is planned, what does the matrix have to be told now,
+//! * The [`Planner`] keeps the last good calendar and answers: what is planned, what does the matrix have to be told now,
 //!   when does that change, when is the calendar asked for again. All of these are cores: time is an argument.
 //! * [`Overrun`] lets a lecture stay beyond its planned end while somebody speaks.
-//! * The [`CalendarClient`] asks for the calendar, [`Cabinet`] keeps it on disk. They are the shells.
+//! * The [`CalendarClient`] asks for the calendar, [`CalendarFile`] keeps it on disk. They are the shells.
 //! * [`simulate`] plays a calendar against a clock that leaps.
 //!
 //! What does *not* belong here: the matrix itself, alarms, and the task that joins all of them (the server's).
@@ -31,10 +31,10 @@ pub mod simulate;
 mod timetable;
 mod words;
 
-pub use cabinet::Cabinet;
+pub use cabinet::CalendarFile;
 pub use client::{CalendarClient, ClientError};
-pub use desk::{Desk, MayOverrun, StoredCalendar, StoredPart, Wish};
-pub use event::{Event, Harvest, Part, Reading};
+pub use desk::{ChannelPlan, MayOverrun, Planner, StoredCalendar, StoredPart};
+pub use event::{CalendarEvent, FeedAnswer, Harvest, Reading};
 pub use fault::{FeedFault, Trouble};
 pub use overrun::{Overrun, SignsOfLife};
 pub use settings::{Settings, SettingsError, zone};

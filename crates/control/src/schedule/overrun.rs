@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::desk::{MayOverrun, Wish};
+use super::desk::{ChannelPlan, MayOverrun};
 use super::words::hour;
 use crate::matrix::Scheduled;
 use amphi_media::{ChannelName, MediaTime};
@@ -57,12 +57,12 @@ impl Overrun {
     /// in `zone`.
     pub fn adjust(
         &mut self,
-        wishes: Vec<Wish>,
+        wishes: Vec<ChannelPlan>,
         signs: impl Fn(&str) -> SignsOfLife,
         zone: &TimeZone,
         now: MediaTime,
-    ) -> Vec<Wish> {
-        let adjusted = |mut wish: Wish| {
+    ) -> Vec<ChannelPlan> {
+        let adjusted = |mut wish: ChannelPlan| {
             match wish.overrun.take() {
                 Some(overrun) => wish.scheduled = self.of(&wish, &overrun, &signs, zone, now),
                 None => {
@@ -76,7 +76,7 @@ impl Overrun {
 
     fn of(
         &mut self,
-        wish: &Wish,
+        wish: &ChannelPlan,
         overrun: &MayOverrun,
         signs: &impl Fn(&str) -> SignsOfLife,
         zone: &TimeZone,
@@ -106,8 +106,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::desk::Desk;
-    use super::super::event::{Event, Harvest, Part, Reading};
+    use super::super::desk::Planner;
+    use super::super::event::{CalendarEvent, FeedAnswer, Harvest, Reading};
     use super::super::settings::Settings;
     use super::super::tests::{at, config, lecture};
     use super::*;
@@ -124,25 +124,25 @@ mod tests {
         Settings::new(&config).expect("good")
     }
 
-    fn desk(events: Vec<Event>) -> Desk {
+    fn desk(events: Vec<CalendarEvent>) -> Planner {
         let now = at(0, 7, 0);
-        let mut desk = Desk::new(settings(), None, now);
+        let mut desk = Planner::new(settings(), None, now);
         take(&mut desk, events, now);
         desk
     }
 
-    fn take(desk: &mut Desk, events: Vec<Event>, now: MediaTime) {
+    fn take(desk: &mut Planner, events: Vec<CalendarEvent>, now: MediaTime) {
         let reading = Reading { events, notes: Vec::new() };
-        let part = Part { agent: String::new(), outcome: Ok(Some(reading)) };
+        let part = FeedAnswer { agent: String::new(), outcome: Ok(Some(reading)) };
         desk.take(Harvest { parts: vec![part], format: None }, now);
     }
 
-    fn morning() -> Event {
+    fn morning() -> CalendarEvent {
         lecture("1", "PAES", "Amphi_A", at(0, 8, 30), at(0, 10, 30))
     }
 
     /// What Live_PAES is told: source, until.
-    fn paes(guard: &mut Overrun, desk: &Desk, signs: SignsOfLife, now: MediaTime) -> Option<Scheduled> {
+    fn paes(guard: &mut Overrun, desk: &Planner, signs: SignsOfLife, now: MediaTime) -> Option<Scheduled> {
         let zone = desk.settings().zone().clone();
         guard.adjust(desk.wishes(now), |_| signs, &zone, now).remove(0).scheduled
     }
@@ -193,7 +193,7 @@ mod tests {
         let elsewhere = lecture("3", "L2", "Amphi_A", at(0, 10, 35), at(0, 11, 0));
         let desk_ = desk(vec![morning(), next.clone()]);
         let mut guard = Overrun::default();
-        let told = |guard: &mut Overrun, desk: &Desk, now| {
+        let told = |guard: &mut Overrun, desk: &Planner, now| {
             paes(guard, desk, speech(now), now).map(|it| (it.source, it.until))
         };
         let hall = |hall: &str, until| Some((format!("PS-{hall}").into(), until));
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(paes(&mut guard, &desk, speech(now), now), None);
     }
 
-    fn some_events() -> impl Strategy<Value = Vec<Event>> {
+    fn some_events() -> impl Strategy<Value = Vec<CalendarEvent>> {
         let one = (0..2_usize, 0..2_usize, 0..120_i64, 1..40_i64);
         proptest::collection::vec(one, 1..6).prop_map(|all| {
             let event = |(n, (series, hall, start, length)): (usize, (usize, usize, i64, i64))| {

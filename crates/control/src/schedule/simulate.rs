@@ -1,6 +1,6 @@
 //! A calendar against a clock that leaps: what the matrix would do, and what is wrong with the plan.
 //!
-//! The same [`Desk`] and the same [`Matrix`] as in the server, told at the same instants; there is no waiting in between.
+//! The same [`Planner`] and the same [`Matrix`] as in the server, told at the same instants; there is no waiting in between.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,8 +9,8 @@ use jiff::civil;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::desk::Desk;
-use super::event::{Harvest, Part, Reading};
+use super::desk::Planner;
+use super::event::{FeedAnswer, Harvest, Reading};
 use super::settings::Settings;
 use super::words::{day_and_hour, hour};
 use crate::agenda::{Conflict, FeedFormat};
@@ -72,8 +72,8 @@ pub fn simulate(
     let zone = settings.zone.clone();
     let channels: Vec<String> = layout.channels.iter().map(|channel| channel.name.clone()).collect();
     let notes = reading.notes.clone();
-    let mut desk = Desk::new(settings, None, from);
-    let part = Part { agent: String::new(), outcome: Ok(Some(reading)) };
+    let mut desk = Planner::new(settings, None, from);
+    let part = FeedAnswer { agent: String::new(), outcome: Ok(Some(reading)) };
     desk.take(Harvest { parts: vec![part], format: Some(format) }, from);
     let mut matrix = Matrix::new(layout, from);
     let mut shown: Vec<Option<(Option<String>, String)>> = vec![None; channels.len()];

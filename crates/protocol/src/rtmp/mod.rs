@@ -1,7 +1,7 @@
 //! RTMP joints: what stands between sockets and the words of `media`. All sans-IO.
 //!
 //! * [`sniff`] tells RTMP from the other protocols of its port.
-//! * [`Session`] is a connection to this server, of a publisher or a player; [`Publisher`] and
+//! * [`RtmpSession`] is a connection to this server, of a publisher or a player; [`Publisher`] and
 //!   [`Viewer`] are connections of ours to another server. All read through the [`Guard`], which bounds whatever a peer chooses.
 //! * [`Unpacker`] makes frames of a publisher's messages.
 //! * [`opening`], [`cell`], [`video`] and [`audio`] write messages once for all players of a rung;
@@ -31,9 +31,10 @@ pub use client::{Publisher, ServerFault, Target, TargetError};
 pub use flv::{FlvError, Frame, Metadata, Unpacker};
 pub use guard::{Guard, GuardError, LeftOut, Message};
 pub use name::{AppName, NameError, Query, StreamName, shows_key};
-pub use session::{Event, Session, SessionError};
+pub use session::{RtmpEvent, RtmpSession, SessionError};
 pub use share::{
-    Description, Shared, Timebase, TooLong, audio, cell, opening, recorded_opening, recorded_video, video,
+    RecordingDescription, Shared, Timebase, TooLong, audio, cell, opening, recorded_opening, recorded_video,
+    video,
 };
 pub use sniff::{SNIFF_MAX, Sniffed, sniff};
 pub use viewer::{Viewer, ViewerEvent};

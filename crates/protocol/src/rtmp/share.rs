@@ -3,7 +3,7 @@
 //! A message of ours is one `Bytes` that says the same whatever was sent before it: a full header, chunks of
 //! 64 KB, message stream 1. So a rung's messages are written once, every player's socket takes the same
 //! allocation, and any message may be left out for a player that is slow. Before them a player must have been
-//! told that chunk size: [`super::Session`] and [`super::Publisher`] do so.
+//! told that chunk size: [`super::RtmpSession`] and [`super::Publisher`] do so.
 //!
 //! A player's way in: the [`opening`] (metadata and configurations), then the newest cell's messages from the
 //! first on ([`cell`]); a cell begins with an IDR picture, so nothing has to be searched. A player that falls
@@ -69,7 +69,7 @@ pub fn opening(tracks: &RungTracks, timestamp_ms: u32) -> Bytes {
 
 /// What a recording says of itself.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Description {
+pub struct RecordingDescription {
     /// Width and height of the picture.
     pub size: Option<(u32, u32)>,
     /// How long it is, in seconds.
@@ -81,8 +81,8 @@ pub struct Description {
 }
 
 /// What comes before the first picture and sound of a recording, and again after each seek.
-pub fn recorded_opening(description: &Description, timestamp_ms: u32) -> Bytes {
-    let Description { size, duration_s, picture, sound } = description;
+pub fn recorded_opening(description: &RecordingDescription, timestamp_ms: u32) -> Bytes {
+    let RecordingDescription { size, duration_s, picture, sound } = description;
     let size = size.map(|(width, height)| PictureSize { width, height });
     let audio = sound.as_ref().and_then(|config| AudioSpecificConfig::parse(config).ok());
     let metadata = Metadata {

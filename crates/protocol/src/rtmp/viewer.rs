@@ -197,12 +197,12 @@ impl Viewer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rtmp::{Event, Session};
+    use crate::rtmp::{RtmpEvent, RtmpSession};
 
     /// Lets both talk until neither has anything to say.
     fn talk(
         viewer: &mut Viewer,
-        session: &mut Session,
+        session: &mut RtmpSession,
         refuse: Option<&str>,
     ) -> Result<Vec<ViewerEvent>, ServerFault> {
         let mut seen = Vec::new();
@@ -211,7 +211,7 @@ mod tests {
             let mut input = &output[..];
             while let Some(event) = session.handle(&mut input).expect("in order") {
                 match refuse {
-                    Some(reason) if matches!(event, Event::Play { .. }) => session.reject(reason),
+                    Some(reason) if matches!(event, RtmpEvent::Play { .. }) => session.reject(reason),
                     _ => session.accept(),
                 }
             }
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn it_plays_from_our_own_server() {
-        let (mut viewer, mut session) = (viewer(), Session::default());
+        let (mut viewer, mut session) = (viewer(), RtmpSession::default());
         assert_eq!(talk(&mut viewer, &mut session, None), Ok(vec![ViewerEvent::Started]));
         let sound = crate::rtmp::audio(20, &[1, 2, 3]).expect("short");
         let mut input = &sound[..];
@@ -244,7 +244,8 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told() {
-        let error = talk(&mut viewer(), &mut Session::default(), Some("no such thing")).expect_err("refused");
+        let error =
+            talk(&mut viewer(), &mut RtmpSession::default(), Some("no such thing")).expect_err("refused");
         assert!(matches!(error, ServerFault::Refused(_)), "{error}");
     }
 }

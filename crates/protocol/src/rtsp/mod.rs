@@ -1,4 +1,4 @@
-//! RTSP, all sans-IO. The server side: requests ([`Requests`]), a connection's session ([`Session`]),
+//! RTSP, all sans-IO. The server side: requests ([`Requests`]), a connection's session ([`RtspSession`]),
 //! descriptions ([`describe`]), RTP packets ([`Packetizer`], [`Packets`]), their pace ([`Pacer`]), sender reports
 //! ([`Report`]), Digest. The simulated halls of the demo and the delivery of channels and recordings stand on it.
 //!
@@ -28,6 +28,6 @@ pub use packets::{Coded, PAYLOAD_TYPE, Packet, Packets, PacketsBuilder, RungNumb
 pub use rtcp::Report;
 pub use rtp::{Packetizer, Sink};
 pub use sdp::describe;
-pub use session::{Event, Refusal, Session, Start, Target};
+pub use session::{Refusal, RequestTarget, RtspEvent, RtspSession, Start};
 pub use span::{Npt, Span};
 pub use transport::Transport;

@@ -1,12 +1,12 @@
 //! The server's side of an RTSP 1.0 connection (RFC 2326), which carries one session (sans-IO).
 //!
-//! Contract. Every request that [`Requests`](super::Requests) cuts off goes to [`Session::handle`]. What needs no
-//! decision is answered at once; what does comes back as an [`Event`], and exactly one of the answers follows before
+//! Contract. Every request that [`Requests`](super::Requests) cuts off goes to [`RtspSession::handle`]. What needs no
+//! decision is answered at once; what does comes back as an [`RtspEvent`], and exactly one of the answers follows before
 //! the next request: [`described`](Session::described), [`set_up`](Session::set_up), [`playing`](Session::playing),
 //! [`paused`](Session::paused), or [`refuse`](Session::refuse) to any of them. (An event that is left unanswered is
-//! answered with 500 when the next request comes.) Bytes for the peer gather in [`Session::output`]; the answer to PLAY
-//! must leave before the first packet. At [`Session::ends_at`] the peer has been silent for too long; requests are signs
-//! of life, and what else is one the caller says with [`Session::heard`].
+//! answered with 500 when the next request comes.) Bytes for the peer gather in [`RtspSession::output`]; the answer to PLAY
+//! must leave before the first packet. At [`RtspSession::ends_at`] the peer has been silent for too long; requests are signs
+//! of life, and what else is one the caller says with [`RtspSession::heard`].
 //!
 //! Tolerated deviations: requests of a session without `Session`, because a connection has one session only; SETUP
 //! without DESCRIBE; PLAY, PAUSE and TEARDOWN under the URL of one stream mean all of them; PLAY while playing.
@@ -37,7 +37,7 @@ const METHODS: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET
 
 /// What a request's URL names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Target {
+pub struct RequestTarget {
     /// The presentation's path, percent-encoded as the client sent it, without a slash at its end.
     pub path: String,
     /// Behind the `?`.
@@ -46,21 +46,21 @@ pub struct Target {
 
 /// What the peer wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Describe the presentation: [`Session::described`].
-    Describe(Target),
-    /// Set up one of its streams, anew if it was set up before: [`Session::set_up`].
+pub enum RtspEvent {
+    /// Describe the presentation: [`RtspSession::described`].
+    Describe(RequestTarget),
+    /// Set up one of its streams, anew if it was set up before: [`RtspSession::set_up`].
     SetUp {
         /// The presentation.
-        target: Target,
+        target: RequestTarget,
         /// Which of its streams.
         track: usize,
         /// How it travels.
         transport: Transport,
     },
-    /// Play all that is set up: [`Session::playing`].
+    /// Play all that is set up: [`RtspSession::playing`].
     Play(Span),
-    /// Pause: [`Session::paused`].
+    /// Pause: [`RtspSession::paused`].
     Pause,
     /// The session has ended. It is answered already; nothing follows.
     TearDown,
@@ -128,7 +128,7 @@ enum State {
 
 /// See the module's text.
 #[derive(Debug)]
-pub struct Session {
+pub struct RtspSession {
     id: String,
     timeout: Duration,
     digest: Option<Digest>,
@@ -141,7 +141,7 @@ pub struct Session {
     out: BytesMut,
 }
 
-impl Session {
+impl RtspSession {
     /// A connection that begins. `id` is chosen by the caller, at random.
     pub fn new(id: u64, now: Instant) -> Self {
         Self {
@@ -193,7 +193,7 @@ impl Session {
     }
 
     /// Takes the next request.
-    pub fn handle(&mut self, request: &Request<Vec<u8>>, now: Instant) -> Option<Event> {
+    pub fn handle(&mut self, request: &Request<Vec<u8>>, now: Instant) -> Option<RtspEvent> {
         self.refuse(Refusal::Internal);
         self.heard(now);
         let cseq = match header(request, &CSEQ) {
@@ -216,7 +216,11 @@ impl Session {
     }
 
     /// What a request asks for, or why not; what needs no decision is answered.
-    fn consider(&mut self, request: &Request<Vec<u8>>, cseq: &str) -> Result<Option<Event>, ResponseBuilder> {
+    fn consider(
+        &mut self,
+        request: &Request<Vec<u8>>,
+        cseq: &str,
+    ) -> Result<Option<RtspEvent>, ResponseBuilder> {
         let fail = |status| respond(status, cseq);
         if request.version() != Version::V1_0 {
             return Err(fail(StatusCode::RTSPVersionNotSupported));
@@ -247,24 +251,24 @@ impl Session {
                     return Err(fail(StatusCode::NotAcceptable));
                 }
                 self.asked = asked(What::Describe);
-                Ok(Some(Event::Describe(target)))
+                Ok(Some(RtspEvent::Describe(target)))
             }
             Method::Setup => {
                 let track = track.unwrap_or(0);
                 let transport = self.choose(request, &target.path, track).map_err(fail)?;
                 self.asked = asked(What::SetUp { path: target.path.clone(), track, transport });
-                Ok(Some(Event::SetUp { target, track, transport }))
+                Ok(Some(RtspEvent::SetUp { target, track, transport }))
             }
             Method::Play if !self.streams.is_empty() => {
                 let range =
                     header(request, &RANGE).map(|value| Span::parse(value).ok_or(StatusCode::InvalidRange));
                 let span = range.transpose().map_err(fail)?.unwrap_or_default();
                 self.asked = asked(What::Play);
-                Ok(Some(Event::Play(span)))
+                Ok(Some(RtspEvent::Play(span)))
             }
             Method::Pause if self.is_playing() => {
                 self.asked = asked(What::Pause);
-                Ok(Some(Event::Pause))
+                Ok(Some(RtspEvent::Pause))
             }
             // Paused already (§A.2).
             Method::Pause if !self.streams.is_empty() => {
@@ -282,7 +286,7 @@ impl Session {
                 self.well(cseq);
                 self.state = State::Ready;
                 self.streams.clear();
-                Ok(Some(Event::TearDown))
+                Ok(Some(RtspEvent::TearDown))
             }
             _ => Err(fail(StatusCode::MethodNotAllowed).header(ALLOW, METHODS)),
         }
@@ -427,8 +431,8 @@ fn header<'a>(request: &'a Request<Vec<u8>>, name: &HeaderName) -> Option<&'a st
 }
 
 /// The presentation, the stream in it (`…/trackID=<n>`), and the URL as RTP-Info repeats it.
-fn target(request: &Request<Vec<u8>>) -> (Target, Option<usize>, String) {
-    let Some(url) = request.request_uri() else { return (Target::default(), None, String::new()) };
+fn target(request: &Request<Vec<u8>>) -> (RequestTarget, Option<usize>, String) {
+    let Some(url) = request.request_uri() else { return (RequestTarget::default(), None, String::new()) };
     let mut plain = url.clone();
     plain.set_query(None);
     plain.set_fragment(None);
@@ -437,7 +441,7 @@ fn target(request: &Request<Vec<u8>>) -> (Target, Option<usize>, String) {
         Some((path, digits)) => (path, digits.parse().ok().or(Some(usize::MAX))),
         None => (path, None),
     };
-    let target = Target { path: path.to_owned(), query: url.query().map(str::to_owned) };
+    let target = RequestTarget { path: path.to_owned(), query: url.query().map(str::to_owned) };
     (target, track, plain.as_str().trim_end_matches('/').to_owned())
 }
 

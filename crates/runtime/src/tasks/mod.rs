@@ -45,14 +45,14 @@ pub struct Tasks(Arc<TaskListState>);
 
 struct TaskListState {
     clock: Arc<dyn WallClock>,
-    roll: Lock<Roll<Arc<Door>>>,
+    roll: Lock<Roll<Arc<TestBreak>>>,
     /// How many have fallen.
     falls: watch::Sender<u64>,
 }
 
 /// By which a task is ended in tests.
 #[derive(Debug, Default)]
-struct Door {
+struct TestBreak {
     struck: AtomicBool,
     knock: Notify,
 }
@@ -62,7 +62,7 @@ struct Door {
 pub struct Task {
     tasks: Tasks,
     name: Arc<str>,
-    door: Arc<Door>,
+    door: Arc<TestBreak>,
     /// It has fallen, and whoever started it starts it anew.
     lies: bool,
 }
@@ -137,7 +137,7 @@ impl Tasks {
         true
     }
 
-    fn roll(&self) -> MutexGuard<'_, Roll<Arc<Door>>> {
+    fn roll(&self) -> MutexGuard<'_, Roll<Arc<TestBreak>>> {
         self.0.roll.lock()
     }
 }

@@ -245,11 +245,11 @@ mod tests {
 
     use super::*;
     use amphi_media::MediaTime;
-    use amphi_protocol::rtsp::client::{Description, RtpPacket};
+    use amphi_protocol::rtsp::client::{RtpPacket, SessionDescription};
 
     fn media(fmtp: &str) -> Media {
         let text = format!("m=audio 0 RTP/AVP 97\na=rtpmap:97 mpeg4-generic/48000/2\na=fmtp:97 {fmtp}");
-        Description::parse(text.as_bytes()).media.remove(0)
+        SessionDescription::parse(text.as_bytes()).media.remove(0)
     }
 
     fn payload(fmtp: &str) -> AacPayload {

@@ -32,7 +32,7 @@ use crate::delivery::address::decode;
 use crate::delivery::registry::Registry;
 use amphi_control::agenda::{Plan, PlannedEvent};
 use amphi_control::matrix::{ChannelView, MatrixView};
-use amphi_http::{Body, Description, ETag, content};
+use amphi_http::{Body, ContentMetadata, ETag, content};
 use amphi_media::clock::WallClock;
 use amphi_media::{MediaTime, Segment};
 
@@ -58,7 +58,7 @@ const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// What the pages are made with.
 #[derive(Clone, Debug)]
-pub struct Pages {
+pub struct PageSettings {
     title: Arc<str>,
     policy: HeaderValue,
     showing: Option<Showing>,
@@ -119,13 +119,13 @@ impl ListedChannel {
     }
 }
 
-impl Default for Pages {
+impl Default for PageSettings {
     fn default() -> Self {
         Self::new("Amphi", &["*".to_owned()])
     }
 }
 
-impl Pages {
+impl PageSettings {
     /// Pages of the site `title`, whose players may be framed by pages of `embed_from`: origins, or `*`.
     pub fn new(title: &str, embed_from: &[String]) -> Self {
         let ancestors = if embed_from.is_empty() { "'none'".to_owned() } else { embed_from.join(" ") };
@@ -215,7 +215,7 @@ fn is_there(watched: &str, registry: &Registry) -> bool {
 
 fn file(request: &Parts, kind: &'static str, bytes: Bytes) -> Response<Body> {
     let etag = ETag::of(&bytes);
-    let description = Description {
+    let description = ContentMetadata {
         content_type: HeaderValue::from_static(kind),
         cache_control: NO_CACHE,
         etag: Some(&etag),
@@ -234,7 +234,7 @@ mod tests {
     fn framing_is_what_the_configuration_says() {
         let of = |origins: &[&str]| {
             let origins: Vec<String> = origins.iter().map(ToString::to_string).collect();
-            Pages::new("x", &origins).policy.to_str().expect("ASCII").to_owned()
+            PageSettings::new("x", &origins).policy.to_str().expect("ASCII").to_owned()
         };
         assert!(of(&["*"]).ends_with("; frame-ancestors *"));
         assert!(of(&[]).ends_with("; frame-ancestors 'none'"));

@@ -2,32 +2,32 @@
 
 use super::super::fault::{FeedFault, Trouble};
 use super::super::tests::{at, config, lecture, settings};
-use super::super::{Part, Reading};
+use super::super::{FeedAnswer, Reading};
 use super::*;
 
-fn desk() -> Desk {
-    Desk::new(settings(), None, at(0, 7, 0))
+fn desk() -> Planner {
+    Planner::new(settings(), None, at(0, 7, 0))
 }
 
-fn harvest(events: &[Event]) -> Harvest {
+fn harvest(events: &[CalendarEvent]) -> Harvest {
     let reading = Reading { events: events.to_vec(), notes: Vec::new() };
     Harvest {
-        parts: vec![Part { agent: String::new(), outcome: Ok(Some(reading)) }],
+        parts: vec![FeedAnswer { agent: String::new(), outcome: Ok(Some(reading)) }],
         format: Some(FeedFormat::Ical),
     }
 }
 
 fn failed() -> Harvest {
     let fault = FeedFault { agent: String::new(), trouble: Trouble::Status(500, false) };
-    Harvest { parts: vec![Part { agent: String::new(), outcome: Err(fault) }], format: None }
+    Harvest { parts: vec![FeedAnswer { agent: String::new(), outcome: Err(fault) }], format: None }
 }
 
-fn on(desk: &Desk, now: MediaTime) -> Option<String> {
+fn on(desk: &Planner, now: MediaTime) -> Option<String> {
     desk.wishes(now).remove(0).scheduled.map(|scheduled| scheduled.source.into())
 }
 
-fn biophysics() -> Event {
-    Event {
+fn biophysics() -> CalendarEvent {
+    CalendarEvent {
         title: "UE3 Biophysique".to_owned(),
         ..lecture("1042", "PAES", "Amphi_A", at(0, 8, 30), at(0, 10, 30))
     }
@@ -77,12 +77,16 @@ fn a_deleted_lecture_is_gone_and_one_that_is_over_is_remembered() {
 fn a_moved_lecture_is_where_it_was_moved_to() {
     let mut desk = desk();
     desk.take(harvest(&[biophysics()]), at(0, 7, 0));
-    let moved =
-        Event { agent: "Amphi_B".to_owned(), starts: at(0, 14, 0), ends: at(0, 15, 0), ..biophysics() };
+    let moved = CalendarEvent {
+        agent: "Amphi_B".to_owned(),
+        starts: at(0, 14, 0),
+        ends: at(0, 15, 0),
+        ..biophysics()
+    };
     desk.take(harvest(std::slice::from_ref(&moved)), at(0, 8, 40));
     assert_eq!((on(&desk, at(0, 8, 40)), on(&desk, at(0, 14, 0)).as_deref()), (None, Some("PS-Amphi_B")));
     // From one agent's calendar to another's, between the two requests: the later answer counts.
-    let part = |agent: &str, events: Vec<Event>| Part {
+    let part = |agent: &str, events: Vec<CalendarEvent>| FeedAnswer {
         agent: agent.to_owned(),
         outcome: Ok(Some(Reading { events, notes: Vec::new() })),
     };
@@ -90,7 +94,8 @@ fn a_moved_lecture_is_where_it_was_moved_to() {
     let first = vec![part("Amphi_A", vec![biophysics()]), part("Amphi_B", Vec::new())];
     desk.take(Harvest { parts: first, format: None }, at(0, 7, 0));
     let lost = FeedFault { agent: "Amphi_A".to_owned(), trouble: Trouble::TimedOut(20) };
-    let second = vec![Part { agent: "Amphi_A".to_owned(), outcome: Err(lost) }, part("Amphi_B", vec![moved])];
+    let second =
+        vec![FeedAnswer { agent: "Amphi_A".to_owned(), outcome: Err(lost) }, part("Amphi_B", vec![moved])];
     desk.take(Harvest { parts: second, format: None }, at(0, 7, 3));
     let plan = desk.plan(at(0, 7, 3));
     assert_eq!((plan.events.len(), plan.events[0].agent.as_str()), (1, "Amphi_B"));
@@ -125,7 +130,7 @@ fn a_restart_goes_on_with_what_was_kept() {
     let text = serde_json::to_string(desk.kept()).expect("written");
     let kept: StoredCalendar = serde_json::from_str(&text).expect("read");
     assert_eq!(kept, *desk.kept());
-    let again = Desk::new(settings(), Some(kept), at(0, 9, 0));
+    let again = Planner::new(settings(), Some(kept), at(0, 9, 0));
     assert_eq!(on(&again, at(0, 9, 0)).as_deref(), Some("PS-Amphi_A"));
     assert_eq!(again.plan(at(0, 9, 0)).feed.last_good, Some(at(0, 7, 0)));
     assert!(again.poll_due(at(0, 9, 0)), "and asks at once");
@@ -150,7 +155,7 @@ fn other_rules_apply_to_what_is_known() {
 fn words_that_do_not_fit_are_made_to() {
     let mut desk = desk();
     let title = format!("a\nb{}", "ü".repeat(300));
-    desk.take(harvest(&[Event { title, ..biophysics() }]), at(0, 7, 0));
+    desk.take(harvest(&[CalendarEvent { title, ..biophysics() }]), at(0, 7, 0));
     let notice = desk.wishes(at(0, 8, 0)).remove(0).notice.expect("announced");
     assert!(notice.title.starts_with("a bü") && notice.title.chars().count() == NOTICE_CHARS);
 }

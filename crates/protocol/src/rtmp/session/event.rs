@@ -6,7 +6,7 @@ use crate::rtmp::{Metadata, Query, StreamName};
 
 /// Something that happened on a connection. Those that ask are answered by `accept` or `reject`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub enum RtmpEvent {
     /// Asks: may I use this application?
     Connect {
         /// The application's name, without instance.

@@ -21,9 +21,9 @@ use url::Url;
 use super::auth::{AuthVerdict, Authentication};
 use super::keepalive::Keepalive;
 use super::message::{Messages, Nonsense, Request, Response, ServerMessage};
-use super::place::{self, Place};
-use super::sdp::Description;
-use super::transport::{self, Described, Route, Wish};
+use super::place::{self, ServerAddress};
+use super::sdp::SessionDescription;
+use super::transport::{self, Described, RequestedTransport, Route};
 use crate::rtsp::interleaved;
 
 /// What is not yet sent; a peer that reads nothing gets no more answers.
@@ -35,7 +35,7 @@ const LONGEST_SESSION: usize = 256;
 #[derive(Debug)]
 pub enum Happening {
     /// This can be set up.
-    Described(Description),
+    Described(SessionDescription),
     /// This is how the media come, in the order of [`Client::set_up`].
     SetUp(Vec<Route>),
     /// It plays. The time stamps of its start, as `RTP-Info` has them.
@@ -112,7 +112,7 @@ struct SentRequest {
 
 struct Medium {
     url: Url,
-    wish: Wish,
+    wish: RequestedTransport,
     described: Described,
     route: Option<Route>,
 }
@@ -132,7 +132,7 @@ pub struct Client {
     asked: Option<SentRequest>,
     number: u32,
     session: Option<String>,
-    description: Description,
+    description: SessionDescription,
     media: Vec<Medium>,
     /// Channel, medium, RTCP.
     channels: Vec<(u8, usize, bool)>,
@@ -144,7 +144,7 @@ pub struct Client {
 
 impl Client {
     /// A conversation about `place`; DESCRIBE waits to be sent. `seed`: any number that others cannot guess.
-    pub fn new(place: &Place, user_agent: &str, seed: u64) -> Self {
+    pub fn new(place: &ServerAddress, user_agent: &str, seed: u64) -> Self {
         let mut client = Self {
             url: place.url.clone(),
             aggregate: place.url.clone(),
@@ -158,7 +158,7 @@ impl Client {
             asked: None,
             number: 0,
             session: None,
-            description: Description::default(),
+            description: SessionDescription::default(),
             media: Vec::new(),
             channels: Vec::new(),
             keepalive: Keepalive::default(),
@@ -219,7 +219,7 @@ impl Client {
     }
 
     /// Sets up these media of the description, by index. After [`Happening::Described`].
-    pub fn set_up(&mut self, media: &[(usize, Wish)]) {
+    pub fn set_up(&mut self, media: &[(usize, RequestedTransport)]) {
         let wished = media.iter().filter_map(|&(index, wish)| {
             let medium = self.description.media.get(index)?;
             let url = place::control(&self.base, medium.control.as_deref());
@@ -436,7 +436,7 @@ impl Client {
                     return Err(Failure::Senseless("answers DESCRIBE without a description"));
                 }
                 self.base = place::base(&self.url, &response.headers);
-                self.description = Description::parse(&response.body);
+                self.description = SessionDescription::parse(&response.body);
                 self.aggregate = place::control(&self.base, self.description.control.as_deref());
                 self.stage = ConversationStage::Described;
                 self.happenings.push_back(Happening::Described(self.description.clone()));
@@ -463,10 +463,10 @@ impl Client {
     }
 
     /// The channels of a medium: those of the answer; those that were asked for too, if nobody else has them.
-    fn expect(&mut self, index: usize, wish: Wish, route: Route) {
+    fn expect(&mut self, index: usize, wish: RequestedTransport, route: Route) {
         let Route::Interleaved { rtp, rtcp } = route else { return };
         let asked = match wish {
-            Wish::Interleaved(channel) => Some((channel, channel.saturating_add(1))),
+            RequestedTransport::Interleaved(channel) => Some((channel, channel.saturating_add(1))),
             _ => None,
         };
         for (rtp, rtcp) in [Some((rtp, rtcp)), asked].into_iter().flatten() {

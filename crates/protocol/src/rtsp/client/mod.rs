@@ -1,7 +1,7 @@
 //! The client's side of RTSP (RFC 2326), sans-IO: how a hall's encoder is asked for its picture and sound.
 //!
 //! * [`Client`] holds the conversation on one connection, from DESCRIBE to TEARDOWN,
-//! * [`Description`] is what of an encoder's SDP matters, [`Place`] where it is and where a redirect leads,
+//! * [`SessionDescription`] is what of an encoder's SDP matters, [`ServerAddress`] where it is and where a redirect leads,
 //! * [`Receiver`] makes one stream's packets orderly and counts them for receiver reports ([`receiver_report`]).
 //!
 //! What is not needed decides nothing: encoders differ in every line of their answers. Each file lists what it
@@ -27,8 +27,8 @@ pub use auth::Credentials;
 pub use control::report as receiver_report;
 pub use conversation::{Client, Failure, Happening};
 pub use message::Nonsense;
-pub use place::{MOST_REDIRECTS, Place};
+pub use place::{MOST_REDIRECTS, ServerAddress};
 pub use receive::{Arrived, Received, Receiver};
 pub use rtp::RtpPacket;
-pub use sdp::{Description, Media};
-pub use transport::{Route, Wish};
+pub use sdp::{Media, SessionDescription};
+pub use transport::{RequestedTransport, Route};

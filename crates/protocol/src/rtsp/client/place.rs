@@ -45,14 +45,14 @@ pub(super) fn control(base: &Url, control: Option<&str>) -> Url {
 
 /// Where a server is.
 #[derive(Clone)]
-pub struct Place {
+pub struct ServerAddress {
     /// Without credentials.
     pub url: Url,
     /// What to prove there.
     pub credentials: Option<Credentials>,
 }
 
-impl Place {
+impl ServerAddress {
     /// Where `location`, said by the server at this place, leads; `home` is where the credentials belong.
     pub fn moved(&self, home: &Self, location: &str) -> Result<Self, &'static str> {
         let location = location.trim();
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn redirects_keep_credentials_at_their_host() {
-        let home = Place {
+        let home = ServerAddress {
             url: url("rtsp://hall1:554/a/b"),
             credentials: Some(Credentials { username: "u".into(), password: "secret".into() }),
         };
