@@ -68,7 +68,7 @@ const CORES: &[(&str, &[&str])] = &[
             "calendar_json",
             "challenge",
             "conflicts",
-            "desk",
+            "planner",
             "dublin",
             "event",
             "ical",

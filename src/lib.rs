@@ -53,7 +53,7 @@
 //!
 //! A fault of ours ends nothing either. Every task that lives long is supervised ([`tasks`]): a panic in it, or an end that
 //! nobody asked for, is a line, a count and an alarm, and the task begins again, at once the first time, with the state
-//! that it needs. A channel goes on with the same shelf and the next cell; a panic in a source's task is told as that
+//! that it needs. A channel goes on with the same window and the next cell; a panic in a source's task is told as that
 //! source's fault; a ladder's threads end and start together; a port keeps its socket and its connections, and a panic in
 //! one connection ends that one. `GET /api/v1/health` says how each is, `/readyz` which of those that viewers need are down.
 //!

@@ -109,31 +109,31 @@ impl Audience {
     }
 
     /// Who watches a channel, by what they speak; arguments as of [`Audience::viewers`], whose sum is the same.
-    pub fn crowd<'a>(
+    pub fn by_protocol<'a>(
         &self,
         channel: &str,
         newest: CellIndex,
         rungs: impl IntoIterator<Item = (&'a str, bool)>,
     ) -> ViewersByProtocol {
         let of = |name: &str| self.tallies.get(channel).and_then(|rungs| rungs.get(name).cloned());
-        let mut crowd = ViewersByProtocol::default();
+        let mut viewers = ViewersByProtocol::default();
         for (rung, has_picture) in rungs {
             let apart = if has_picture { of(&format!("{rung}.v")) } else { None };
             let apart = apart.map_or(0, |tally| tally.fetching(newest));
             let Some(tally) = of(rung) else {
-                crowd.dash += apart;
+                viewers.dash += apart;
                 continue;
             };
             let fetching = tally.fetching(newest);
-            crowd.hls += if has_picture { fetching } else { fetching.saturating_sub(crowd.dash) };
-            crowd.dash += apart;
-            crowd.rtmp += tally.rtmp.load(Ordering::Relaxed);
-            crowd.rtsp += tally.rtsp.load(Ordering::Relaxed);
+            viewers.hls += if has_picture { fetching } else { fetching.saturating_sub(viewers.dash) };
+            viewers.dash += apart;
+            viewers.rtmp += tally.rtmp.load(Ordering::Relaxed);
+            viewers.rtsp += tally.rtsp.load(Ordering::Relaxed);
         }
         if let Some(rungs) = self.tallies.get(channel) {
-            crowd.bytes = rungs.values().map(|tally| tally.bytes.load(Ordering::Relaxed)).sum();
+            viewers.bytes = rungs.values().map(|tally| tally.bytes.load(Ordering::Relaxed)).sum();
         }
-        crowd
+        viewers
     }
 
     /// Viewers of a channel, given its newest cell and the names of its rungs, in their order.
@@ -288,13 +288,13 @@ mod tests {
         rtmp.sent(100);
         audience.sent("L", "720p", 1000);
         audience.sent("other", "720p", 1);
-        let crowd = audience.crowd("L", CellIndex(10), RUNGS);
-        assert_eq!(crowd, ViewersByProtocol { hls: 2, dash: 3, rtmp: 1, rtsp: 2, bytes: 1100 });
+        let viewers = audience.by_protocol("L", CellIndex(10), RUNGS);
+        assert_eq!(viewers, ViewersByProtocol { hls: 2, dash: 3, rtmp: 1, rtsp: 2, bytes: 1100 });
         let all: u64 = now(&audience, 10).iter().sum();
-        assert_eq!(all, crowd.hls + crowd.dash + crowd.rtmp + crowd.rtsp);
+        assert_eq!(all, viewers.hls + viewers.dash + viewers.rtmp + viewers.rtsp);
         drop((rtmp, rtsp));
-        let crowd = audience.crowd("L", CellIndex(10), RUNGS);
-        assert_eq!((crowd.rtmp, crowd.rtsp, crowd.bytes), (0, 0, 1100));
+        let viewers = audience.by_protocol("L", CellIndex(10), RUNGS);
+        assert_eq!((viewers.rtmp, viewers.rtsp, viewers.bytes), (0, 0, 1100));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! it up in the [`Registry`] of channels and mounts.
 //!
 //! Over HTTP ([`route`]) [`Delivery`] answers from a channel's newest [`Snapshot`](crate::store::Snapshot). Nothing is
-//! rendered, copied or waited for in such a request: an answer shares the bytes of the shelf. Recordings are read from their
+//! rendered, copied or waited for in such a request: an answer shares the bytes of the window. Recordings are read from their
 //! [`Mount`](amphi_vod::Mount) when they are asked for.
 //!
 //! [`PageSettings`] are what browsers open: the list of channels, players.
@@ -34,8 +34,8 @@ mod air;
 mod audience;
 mod counts;
 mod door;
-mod held;
 mod http;
+mod idle_timer;
 mod pieces;
 mod poster;
 mod push;

@@ -250,8 +250,8 @@ impl RtmpPort {
             Absent::Unknown => other("there is no channel of that name"),
             Absent::Starting => other(STARTING),
         })?;
-        let (Some(shelf), Some(air)) = (&channel.shelf, &channel.air) else { return Err(other(STARTING)) };
-        let rung = match channel.select(shelf, address.stream.as_ref()) {
+        let (Some(window), Some(air)) = (&channel.window, &channel.air) else { return Err(other(STARTING)) };
+        let rung = match channel.select(window, address.stream.as_ref()) {
             Some(Selection::All) => 0,
             Some(Selection::Rung(index)) => index,
             None => return Err(other("the channel has no stream of that name")),

@@ -14,7 +14,7 @@ use crate::channel::{
     Airing, AiringOptions, AiringStep, CellChoice, Decision, SampleOrigin, Splicer, SplicerOptions, Why,
 };
 use crate::delivery::Air;
-use crate::store::{PublishedRung, ShelfWriter};
+use crate::store::{PublishedRung, WindowWriter};
 use amphi_container::fmp4;
 use amphi_control::matrix::{MatrixHandle, OnAir, SourceState, SourceStatus};
 use amphi_ladder::{LadderNews, WaitingLoop};
@@ -27,14 +27,14 @@ pub(super) struct ChannelTask {
     pub(super) options: SplicerOptions,
     /// The waiting loop as it is now.
     pub(super) waiting: watch::Receiver<Arc<WaitingLoop>>,
-    pub(super) shelf: ShelfWriter,
+    pub(super) window: WindowWriter,
     pub(super) air: Air,
     pub(super) connection: watch::Receiver<Option<LadderConnection>>,
     pub(super) matrix: MatrixHandle,
     pub(super) clocks: Clocks,
     /// How often the connection changed.
     pub(super) runs: u64,
-    /// The newest cell on the shelf, and the newest one on air.
+    /// The newest cell on the window, and the newest one on air.
     pub(super) shelved: Option<CellIndex>,
     pub(super) aired: Option<CellIndex>,
     /// When the task last broke off.
@@ -265,8 +265,8 @@ impl ChannelTask {
         if decision.swapped {
             cell = Arc::new(waiting.joined(&cell));
         }
-        let segments = self.shelf.rungs().map(|rung| segment(rung, &cell)).collect();
-        if let Err(error) = self.shelf.push(decision.k, segments) {
+        let segments = self.window.rungs().map(|rung| segment(rung, &cell)).collect();
+        if let Err(error) = self.window.push(decision.k, segments) {
             warn!(channel = self.name, k = %decision.k, %error, "cell not published");
         }
         self.shelved = Some(decision.k);

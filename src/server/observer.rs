@@ -152,7 +152,7 @@ impl Observer {
         let picture_at = self.gallery.channel_at(name).map(|at| self.clocks.to_wall(at));
         let known = self.delivery.registry().get(name);
         let snapshot =
-            known.and_then(|known| known.shelf.as_ref().and_then(crate::store::ShelfReader::snapshot));
+            known.and_then(|known| known.window.as_ref().and_then(crate::store::WindowReader::snapshot));
         let Some(snapshot) = snapshot else {
             return ChannelVitals { name: name.to_owned(), picture_at, ..ChannelVitals::default() };
         };

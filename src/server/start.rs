@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, watch};
 use tracing::info;
 
 use super::admin_port::AdminPort;
-use super::estate::RunningParts;
 use super::listeners::{Addresses, OpenPorts};
+use super::running::RunningParts;
 use super::shared::{ServerContext, Tellers};
 use super::stage::{ShutdownBudget, Stage};
 use super::thumbnails::ThumbnailCache;

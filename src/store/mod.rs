@@ -1,7 +1,7 @@
 //! What viewers can fetch of a channel: a sliding window of segments per rung, and its playlists.
 //!
-//! A [`ShelfWriter`] takes one cell of every rung at a time, in order of *k*, and publishes one immutable
-//! [`Snapshot`] for all rungs together; a [`ShelfReader`] hands out the newest. Playlists are rendered here,
+//! A [`WindowWriter`] takes one cell of every rung at a time, in order of *k*, and publishes one immutable
+//! [`Snapshot`] for all rungs together; a [`WindowReader`] hands out the newest. Playlists are rendered here,
 //! once per cell, not once per viewer. Segments share their bytes with the cells that they were made of, so
 //! that a waiting cell costs a channel its head alone.
 //!
@@ -17,13 +17,13 @@
 
 mod bitrate;
 mod playlists;
+mod publishing;
 mod rung;
-mod shelf;
 mod snapshot;
 mod window;
 
+pub use publishing::{WindowReader, WindowWriter, published_window};
 pub use rung::PublishedRung;
-pub use shelf::{ShelfReader, ShelfWriter, shelf};
 pub use snapshot::{Playlist, RenditionSnapshot, Snapshot};
 pub use window::{PublishedWindow, PushError, Pushed};
 

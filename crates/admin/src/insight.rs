@@ -26,7 +26,7 @@ use super::attendance::Viewers;
 use super::openapi::{Crowded, GuardResponses, NoSuchName};
 use super::problem::{Name, Problem};
 use amphi_media::MediaTime;
-use amphi_runtime::workshop::GuardResponses as Refusal;
+use amphi_runtime::workshop::Refused as Refusal;
 
 /// Where it all comes from.
 #[derive(Clone, Debug)]

@@ -24,9 +24,9 @@ use tokio_util::sync::CancellationToken;
 use super::body::Timed;
 use super::date;
 use super::limits::Limits;
+use super::memory_file::MemoryFile;
 use super::outstanding::Outstanding as _;
 use super::pace::{Pace, WHILE};
-use super::sealed::MemoryFile;
 use amphi_media::Pieces;
 
 /// Bytes of a request's header; a longer one is hyper's.

@@ -8,10 +8,10 @@
 //!   the sound lattice.
 //! * `pressure` says how many pictures a rung leaves out when the machine cannot follow; `vitals` looks and listens
 //!   for black, still and silent sources.
-//! * `batches` and `sound` give out a cell's samples while it is being filled; `held` is what stands in for an encoder
+//! * `batches` and `sound` give out a cell's samples while it is being filled; `repeats` is what stands in for an encoder
 //!   that is gone.
 //! * [`LiveLadder`] is the shell: one decoding thread, one thread per picture rung.
-//! * [`sign`] puts words on the waiting video's pictures.
+//! * [`card_text`] puts words on the waiting video's pictures.
 //! * [`WaitingLoop`] is the same encoders run once over the waiting video.
 //!
 //! What does not belong here: which source is on which channel, and what becomes of a cell.
@@ -37,12 +37,12 @@
 pub mod assembler;
 pub mod audio;
 mod batches;
+pub mod card_text;
 pub mod colour;
 mod damage;
 mod decoding;
 mod diagnosis;
 mod glimpse;
-mod held;
 mod inspector;
 pub mod lattice;
 #[cfg(test)]
@@ -55,11 +55,11 @@ pub mod openh264;
 mod overload_tests;
 mod pictures;
 mod pressure;
+mod repeats;
 mod rung;
 pub mod rusty;
 pub mod scale;
 pub mod scene;
-pub mod sign;
 mod sound;
 mod spec;
 mod speech;

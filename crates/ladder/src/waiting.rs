@@ -18,13 +18,13 @@ use amphi_media::{
 
 use super::LadderError;
 use super::audio;
+use super::card_text::{CardText, Words};
 use super::decoding::DecoderChoice;
-use super::held::repeats;
 use super::lattice::Filled;
 use super::meter::LadderMeter;
 use super::pictures::PictureDecoder;
+use super::repeats::repeats;
 use super::rung::{CellEncoder, SharedPicture};
-use super::sign::{CardText, Words};
 use super::spec::{LadderSpec, PictureRung};
 
 /// Longer clips are cut: a waiting loop is kept coded in memory, about 9 MB a minute.

@@ -8,7 +8,7 @@ use super::fault::HttpFault;
 use super::route::ChannelFile;
 use crate::delivery::AnswerKind;
 use crate::delivery::registry::Selection;
-use crate::store::{Playlist, PublishedRung, RenditionSnapshot, ShelfReader, Snapshot};
+use crate::store::{Playlist, PublishedRung, RenditionSnapshot, Snapshot, WindowReader};
 use amphi_http::{Body, ContentMetadata, ETag, content};
 use amphi_media::{Grid, Segment};
 
@@ -58,17 +58,17 @@ impl FoundFile {
     }
 }
 
-/// `file` in what `selection` leaves of a channel's `shelf`.
+/// `file` in what `selection` leaves of a channel's `window`.
 pub(super) fn find(
-    shelf: &ShelfReader,
+    window: &WindowReader,
     selection: Selection,
     file: &ChannelFile<'_>,
 ) -> Result<FoundFile, HttpFault> {
     // Which rungs and initialization sections there are is known before the first cell.
-    let rungs = shelf.rungs();
+    let rungs = window.rungs();
     let index_of = |name: &str| rungs.iter().position(|rung| rung.name() == name).ok_or(HttpFault::Rung);
-    let snapshot = || shelf.snapshot().ok_or(HttpFault::NotReady);
-    let changing = || under_half_a_cell(shelf.grid());
+    let snapshot = || window.snapshot().ok_or(HttpFault::NotReady);
+    let changing = || under_half_a_cell(window.grid());
     match file {
         ChannelFile::Multivariant => {
             let snapshot = snapshot()?;

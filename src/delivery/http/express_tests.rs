@@ -115,7 +115,7 @@ async fn the_lane_answers_as_the_ordinary_way_does() {
 #[tokio::test]
 async fn what_does_not_lie_ready_is_left_to_the_ordinary_way() {
     let delivery = ready();
-    delivery.registry().insert("starting", PublishedChannel { streams: Vec::new(), shelf: None, air: None });
+    delivery.registry().insert("starting", PublishedChannel { streams: Vec::new(), window: None, air: None });
     for path in [
         "/",
         "/assets/channels.json",

@@ -193,9 +193,9 @@ impl Delivery {
         let ChannelPath { address, file } = path;
         self.ask(query, address)?;
         let channel = self.registry.get(&address.app).ok_or(HttpFault::Channel)?;
-        let shelf = channel.shelf.as_ref().ok_or(HttpFault::NotReady)?;
-        let selection = channel.select(shelf, address.stream.as_ref()).ok_or(HttpFault::Stream)?;
-        answer::find(shelf, selection, file)
+        let window = channel.window.as_ref().ok_or(HttpFault::NotReady)?;
+        let selection = channel.select(window, address.stream.as_ref()).ok_or(HttpFault::Stream)?;
+        answer::find(window, selection, file)
     }
 
     /// Counts what a viewer is sent of what a path names, and the viewer, who `begins` with it.

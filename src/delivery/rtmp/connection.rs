@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::delivery::held::HELD;
+use crate::delivery::idle_timer::HELD;
 use crate::delivery::pieces;
 use amphi_protocol::rtmp::{RtmpEvent, RtmpSession, SessionError};
 use amphi_vod::VodFault;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
 use super::connection::{RtmpConnection, RtmpEnd};
-use crate::delivery::held::{HELD, IdleTimer};
+use crate::delivery::idle_timer::{HELD, IdleTimer};
 use crate::delivery::recorded_feed::{LoadedBatch, RecordedFeed};
 use crate::delivery::unserved::Unserved;
 use crate::delivery::{AnswerCounts, AnswerKind as Counted};

@@ -15,7 +15,7 @@ use super::feed::{PlayFeed, RecordedRows, RecordedTrack};
 use super::outbox::Outbox;
 use super::playable::{Playable, clock_rate};
 use super::stream::{self, RtspStream};
-use crate::delivery::held::IdleTimer;
+use crate::delivery::idle_timer::IdleTimer;
 use crate::delivery::{AnswerKind, ViewerGuard, ViewerProtocol};
 use amphi_media::MediaTime;
 use amphi_protocol::rtsp::{

@@ -47,8 +47,10 @@ impl RtspPort {
             Absent::Unknown => Refusal::NotFound,
             Absent::Starting => Refusal::NotReady,
         })?;
-        let (Some(shelf), Some(air)) = (&channel.shelf, &channel.air) else { return Err(Refusal::NotReady) };
-        let rung = match channel.select(shelf, address.stream.as_ref()).ok_or(Refusal::NotFound)? {
+        let (Some(window), Some(air)) = (&channel.window, &channel.air) else {
+            return Err(Refusal::NotReady);
+        };
+        let rung = match channel.select(window, address.stream.as_ref()).ok_or(Refusal::NotFound)? {
             Selection::All => 0,
             Selection::Rung(index) => index,
         };

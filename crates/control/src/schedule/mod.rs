@@ -13,17 +13,17 @@
 //!
 //! What does *not* belong here: the matrix itself, alarms, and the task that joins all of them (the server's).
 
-mod cabinet;
+mod calendar_file;
 pub mod calendar_json;
 mod challenge;
 mod client;
 mod conflicts;
-mod desk;
 pub mod dublin;
 mod event;
 mod fault;
 pub mod ical;
 mod overrun;
+mod planner;
 mod routed;
 mod routing;
 mod settings;
@@ -31,12 +31,12 @@ pub mod simulate;
 mod timetable;
 mod words;
 
-pub use cabinet::CalendarFile;
+pub use calendar_file::CalendarFile;
 pub use client::{CalendarClient, ClientError};
-pub use desk::{ChannelPlan, MayOverrun, Planner, StoredCalendar, StoredPart};
 pub use event::{CalendarEvent, FeedAnswer, Harvest, Reading};
 pub use fault::{FeedFault, Trouble};
 pub use overrun::{Overrun, SignsOfLife};
+pub use planner::{ChannelPlan, MayOverrun, Planner, StoredCalendar, StoredPart};
 pub use settings::{Settings, SettingsError, zone};
 pub use timetable::{Settled, settle};
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::desk::{ChannelPlan, MayOverrun};
+use super::planner::{ChannelPlan, MayOverrun};
 use super::words::hour;
 use crate::matrix::Scheduled;
 use amphi_media::{ChannelName, MediaTime};
@@ -106,8 +106,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::desk::Planner;
     use super::super::event::{CalendarEvent, FeedAnswer, Harvest, Reading};
+    use super::super::planner::Planner;
     use super::super::settings::Settings;
     use super::super::tests::{at, config, lecture};
     use super::*;

@@ -9,8 +9,8 @@ use jiff::civil;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::desk::Planner;
 use super::event::{FeedAnswer, Harvest, Reading};
+use super::planner::Planner;
 use super::settings::Settings;
 use super::words::{day_and_hour, hour};
 use crate::agenda::{Conflict, FeedFormat};

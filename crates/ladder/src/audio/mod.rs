@@ -10,14 +10,14 @@
 //! ladder's rate and channels and decode without a fault (for a `witness` too) pass through byte for byte (`passthrough`). The sound of all others
 //! is mixed to the ladder's channels, fitted to the lattice as samples (`fitter`, `stretcher`) and encoded
 //! (`encoder`); the frame then comes about 64 ms after its samples. Both tell holes from jitter in the same
-//! way (`follower`) and put their frames on one `shelf`. A time stamp more than a second away from where the
+//! way (`follower`) and put their frames into one `history`. A time stamp more than a second away from where the
 //! last unit ended, or a new format, ends the path and begins another on the same lattice: no frame is ever
 //! out of order or there twice.
 //!
 //! An [`AudioError`] concerns one unit, or the units until the format changes again; the lane goes on.
 //!
 //! Pictures are shown at their slots' times and not at their own, so sound that must not leave them is told of them:
-//! [`AudioLane::beside`] and [`AudioLane::see`] (`lips`).
+//! [`AudioLane::beside`] and [`AudioLane::see`] (`av_sync`).
 //!
 //! [`AudioLane::level`] says how loud the last unit was; an [`LoudnessMeter`] alone does so without a lattice.
 //!
@@ -138,8 +138,8 @@ pub struct AudioLane {
     path: Path,
     /// Units in a row that are decoded to another sample rate than the path's.
     turned: u32,
-    shelf: AudioHistory,
-    lips: AvSync,
+    history: AudioHistory,
+    av_sync: AvSync,
     counts: AudioCounts,
 }
 
@@ -155,8 +155,8 @@ enum Path {
 impl AudioLane {
     /// A lane that makes frames in `target`'s format.
     pub fn new(target: AudioTrack) -> Result<Self, AudioError> {
-        let shelf = AudioHistory::new(target.format, silence(target)?);
-        let (lips, counts) = (AvSync::new(1), AudioCounts::default());
+        let history = AudioHistory::new(target.format, silence(target)?);
+        let (av_sync, counts) = (AvSync::new(1), AudioCounts::default());
         Ok(Self {
             target,
             ear: LoudnessMeter::default(),
@@ -164,8 +164,8 @@ impl AudioLane {
             format: None,
             path: Path::None,
             turned: 0,
-            shelf,
-            lips,
+            history,
+            av_sync,
             counts,
         })
     }
@@ -181,12 +181,12 @@ impl AudioLane {
     /// The same beside pictures on a lattice of `fps` slots per second.
     #[must_use]
     pub fn beside(self, fps: u32) -> Self {
-        Self { lips: AvSync::new(fps.max(1)), ..self }
+        Self { av_sync: AvSync::new(fps.max(1)), ..self }
     }
 
     /// A picture of the same source, to be shown at `pts`; in presentation order.
     pub fn see(&mut self, pts: MediaTime) {
-        self.lips.see(pts);
+        self.av_sync.see(pts);
     }
 
     /// Takes one access unit. Any error leaves the lane ready for the next one.
@@ -217,11 +217,11 @@ impl AudioLane {
 
     /// A unit that cannot be decoded: silence where it belongs, if that is known.
     fn push_damaged(&mut self, pts: MediaTime) -> Result<(), AudioError> {
-        let Self { path, ear, shelf, counts, .. } = self;
+        let Self { path, ear, history, counts, .. } = self;
         match (path, ear.decoder()) {
-            (Path::PassThrough(path, _), _) if !path.is_jump(pts) => path.push(pts, None, shelf, counts),
+            (Path::PassThrough(path, _), _) if !path.is_jump(pts) => path.push(pts, None, history, counts),
             (Path::Transcode(path), Some(decoder)) if !path.is_jump(pts) => {
-                return path.push(pts, decoder, shelf, counts);
+                return path.push(pts, decoder, history, counts);
             }
             _ => {}
         }
@@ -240,7 +240,7 @@ impl AudioLane {
         if (1..TURNED).contains(&self.turned) {
             self.counts.undecodable += 1;
             if let Path::PassThrough(path, _) = &mut self.path {
-                path.push(unit.pts, None, &mut self.shelf, &mut self.counts);
+                path.push(unit.pts, None, &mut self.history, &mut self.counts);
             }
             return Err(AudioError::Decode {
                 pts: unit.pts,
@@ -252,20 +252,20 @@ impl AudioLane {
             self.turned = 0;
             self.begin(&unit.format, sound, unit.pts)?;
         }
-        let Self { path, ear, shelf, counts, .. } = self;
+        let Self { path, ear, history, counts, .. } = self;
         match (path, ear.decoder()) {
             (Path::PassThrough(path, witness), _) => {
                 let objection = witness.as_mut().and_then(|witness| witness.objects(&unit.data));
                 let Some(reason) = objection else {
-                    path.push(unit.pts, Some(&unit.data), shelf, counts);
+                    path.push(unit.pts, Some(&unit.data), history, counts);
                     return Ok(());
                 };
                 counts.undecodable += 1;
                 self.level = None;
-                path.push(unit.pts, None, shelf, counts);
+                path.push(unit.pts, None, history, counts);
                 return Err(AudioError::Decode { pts: unit.pts, size: unit.data.len(), reason });
             }
-            (Path::Transcode(path), Some(decoder)) => path.push(unit.pts, decoder, shelf, counts)?,
+            (Path::Transcode(path), Some(decoder)) => path.push(unit.pts, decoder, history, counts)?,
             _ => {}
         }
         Ok(())
@@ -274,7 +274,7 @@ impl AudioLane {
     /// The first frame of the lattice that is not known yet: all before it have come, or will not come
     /// unless the source goes back in time. `None` before the first unit.
     pub fn covered_until(&self) -> Option<i64> {
-        self.shelf.covered_until()
+        self.history.covered_until()
     }
 
     /// The frames before `end` have come, and one more, in case one is left out.
@@ -285,7 +285,7 @@ impl AudioLane {
     /// The frames of `frames` as one cell of exactly so many samples; those that have not come are silence.
     /// Everything before `frames.end` is forgotten, and dropped if it comes later.
     pub fn take(&mut self, frames: Range<i64>) -> TrackCell {
-        self.shelf.take(frames, &self.lips, &mut self.counts)
+        self.history.take(frames, &self.av_sync, &mut self.counts)
     }
 
     /// What happened so far.
@@ -296,7 +296,7 @@ impl AudioLane {
     /// Ends the path: what is in it comes out.
     fn end(&mut self) -> Result<(), AudioError> {
         match std::mem::replace(&mut self.path, Path::None) {
-            Path::Transcode(path) => path.finish(&mut self.shelf, &mut self.counts),
+            Path::Transcode(path) => path.finish(&mut self.history, &mut self.counts),
             Path::None | Path::PassThrough(..) => Ok(()),
         }
     }
@@ -325,7 +325,7 @@ impl AudioLane {
             next
         };
         self.counts.anchored += 1;
-        self.shelf.anchor(next, &mut self.counts);
+        self.history.anchor(next, &mut self.counts);
         finished
     }
 }

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::desk::StoredCalendar;
+use super::planner::StoredCalendar;
 use crate::state_file::StateFile;
 use amphi_config::Secret;
 

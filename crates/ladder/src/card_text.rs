@@ -10,7 +10,7 @@ use ab_glyph::{Font, FontRef, PxScale, ScaleFont};
 
 use amphi_media::{Picture, PictureSize};
 
-const FONT: &[u8] = include_bytes!("sign/DejaVuSans-Bold.ttf");
+const FONT: &[u8] = include_bytes!("card_text/DejaVuSans-Bold.ttf");
 
 /// Luma of full ink, and of the band behind it (limited range).
 const INK: u32 = 235;

@@ -13,11 +13,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::crowd::crowd;
 use super::inventory::Inventory;
 use super::settings::{layout, zone};
 use super::shared::ServerContext;
 use super::stage::{STAGE_PATIENCE, Stage};
+use super::viewers::viewers;
 use super::{channels, descriptors, mounts, pushes, sources, waiting};
 use crate::delivery;
 use amphi_config::{self as config, Config, Difference, Ending, Part};
@@ -50,7 +50,7 @@ pub(super) struct RunningParts {
 type Loops = BTreeMap<(PathBuf, String, u32), (Arc<LadderSpec>, Arc<WaitingLoop>)>;
 
 impl RunningParts {
-    /// An empty estate. Viewers are asked to come again until a channel's shelf is there; recordings are served already.
+    /// An empty estate. Viewers are asked to come again until a channel's window is there; recordings are served already.
     pub(super) fn new(
         shared: ServerContext,
         inventory: watch::Sender<Arc<Inventory>>,
@@ -163,7 +163,7 @@ impl RunningParts {
         let delivery = &self.shared.delivery;
         let view = self.shared.matrix.view();
         let viewers = |channel: &str| {
-            let delivery::ViewersByProtocol { hls, dash, rtmp, rtsp, bytes: _ } = crowd(delivery, channel);
+            let delivery::ViewersByProtocol { hls, dash, rtmp, rtsp, bytes: _ } = viewers(delivery, channel);
             hls + dash + rtmp + rtsp
         };
         // The channels on whose air something is, and who watches them.

@@ -7,22 +7,26 @@ use tokio::sync::watch;
 use super::{PublishedRung, PublishedWindow, PushError, Snapshot};
 use amphi_media::{CellIndex, Grid, Segment};
 
-/// A channel's shelf: `listed` segments per playlist, `rungs` best first.
-pub fn shelf(grid: Grid, listed: usize, rungs: Vec<PublishedRung>) -> (ShelfWriter, ShelfReader) {
+/// A channel's window for one writer and any number of readers: `listed` segments per playlist, `rungs` best first.
+pub fn published_window(
+    grid: Grid,
+    listed: usize,
+    rungs: Vec<PublishedRung>,
+) -> (WindowWriter, WindowReader) {
     let rungs: Arc<[Arc<PublishedRung>]> = rungs.into_iter().map(Arc::new).collect();
     let (sender, snapshots) = watch::channel(None);
     let window = PublishedWindow::new(grid, listed, rungs.iter().cloned());
-    (ShelfWriter { window, sender }, ShelfReader { grid, rungs, snapshots })
+    (WindowWriter { window, sender }, WindowReader { grid, rungs, snapshots })
 }
 
 /// The end that a channel fills.
 #[derive(Debug)]
-pub struct ShelfWriter {
+pub struct WindowWriter {
     window: PublishedWindow,
     sender: watch::Sender<Option<Arc<Snapshot>>>,
 }
 
-impl ShelfWriter {
+impl WindowWriter {
     /// The rungs in their order.
     pub fn rungs(&self) -> impl Iterator<Item = &PublishedRung> {
         self.window.rungs()
@@ -41,13 +45,13 @@ impl ShelfWriter {
 
 /// The end that viewers are served from.
 #[derive(Clone, Debug)]
-pub struct ShelfReader {
+pub struct WindowReader {
     grid: Grid,
     rungs: Arc<[Arc<PublishedRung>]>,
     snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
 }
 
-impl ShelfReader {
+impl WindowReader {
     /// The newest snapshot; `None` before the first cell.
     pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
         self.snapshots.borrow().clone()
