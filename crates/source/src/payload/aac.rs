@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Depacketized, Sound, unhex};
+use super::{Depacketized, FramesInParts, Sound, unhex};
 use amphi_media::{AudioFormat, AudioSpecificConfig, TrackFormat};
 use amphi_protocol::rtsp::client::{Media, Received};
 
@@ -64,42 +64,6 @@ impl AacPayload {
         self.clock_rate
     }
 
-    pub(super) fn push(&mut self, received: &Received, out: &mut Vec<Depacketized>) {
-        self.lost = self.lost.saturating_add(received.lost);
-        if received.lost > 0 {
-            self.parts = None;
-        }
-        if let Err(why) = self.read(received, out) {
-            self.parts = None;
-            out.push(Depacketized::Broken { missing: false, why: why.to_owned() });
-        }
-    }
-
-    fn read(&mut self, received: &Received, out: &mut Vec<Depacketized>) -> Result<(), &'static str> {
-        let payload = &received.packet.payload[..];
-        if payload.is_empty() {
-            return Err("an AAC packet is empty");
-        }
-        let Some(units) = self.layout.units(payload)? else {
-            self.frame(received, received.ticks, payload, out);
-            return Ok(());
-        };
-        let (headers, mut rest) = units;
-        if let [(size, _)] = headers[..]
-            && size > rest.len()
-        {
-            return self.part(received, size, rest, out);
-        }
-        self.parts = None;
-        for (size, index) in headers {
-            let (data, after) =
-                rest.split_at_checked(size).ok_or("an AAC packet is shorter than its frames")?;
-            rest = after;
-            self.frame(received, received.ticks + index * self.duration, data, out);
-        }
-        Ok(())
-    }
-
     /// A part of an access unit of `size` bytes (§3.2.3.1).
     fn part(
         &mut self,
@@ -134,6 +98,41 @@ impl AacPayload {
         let lost = std::mem::take(&mut self.lost);
         let sound = Sound { ticks, clock_rate: self.clock_rate, arrival: received.arrival, lost, data };
         out.push(sound.unit(&self.format));
+    }
+}
+
+impl FramesInParts for AacPayload {
+    fn lost(&mut self) -> &mut u32 {
+        &mut self.lost
+    }
+
+    fn forget_parts(&mut self) {
+        self.parts = None;
+    }
+
+    fn read(&mut self, received: &Received, out: &mut Vec<Depacketized>) -> Result<(), &'static str> {
+        let payload = &received.packet.payload[..];
+        if payload.is_empty() {
+            return Err("an AAC packet is empty");
+        }
+        let Some(units) = self.layout.units(payload)? else {
+            self.frame(received, received.ticks, payload, out);
+            return Ok(());
+        };
+        let (headers, mut rest) = units;
+        if let [(size, _)] = headers[..]
+            && size > rest.len()
+        {
+            return self.part(received, size, rest, out);
+        }
+        self.parts = None;
+        for (size, index) in headers {
+            let (data, after) =
+                rest.split_at_checked(size).ok_or("an AAC packet is shorter than its frames")?;
+            rest = after;
+            self.frame(received, received.ticks + index * self.duration, data, out);
+        }
+        Ok(())
     }
 }
 

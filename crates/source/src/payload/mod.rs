@@ -1,7 +1,7 @@
 //! From RTP packets in order to access units. Sans-IO.
 //!
 //! `h264` stands over retina's depacketizer, the others are ours. None of them can be made to panic by what comes, and
-//! what any of them keeps has a bound: a packet that makes no sense is told as [`Made::Broken`], and the next one is
+//! what any of them keeps has a bound: a packet that makes no sense is told as [`Depacketized::Broken`], and the next one is
 //! looked at anew.
 
 mod aac;
@@ -90,6 +90,30 @@ impl SoundPayload {
             Self::Latm(latm) => latm.format(),
             Self::Mpa(mpa) => mpa.format(),
             Self::G711(g711) => Some(g711.format()),
+        }
+    }
+}
+
+/// A codec with a frame in several packets at times.
+trait FramesInParts {
+    /// Packets lost before the next frame.
+    fn lost(&mut self) -> &mut u32;
+
+    /// Forgets the parts that have come of a frame.
+    fn forget_parts(&mut self);
+
+    /// What one packet makes, or what is wrong with it.
+    fn read(&mut self, received: &Received, out: &mut Vec<Depacketized>) -> Result<(), &'static str>;
+
+    fn push(&mut self, received: &Received, out: &mut Vec<Depacketized>) {
+        let lost = self.lost();
+        *lost = lost.saturating_add(received.lost);
+        if received.lost > 0 {
+            self.forget_parts();
+        }
+        if let Err(why) = self.read(received, out) {
+            self.forget_parts();
+            out.push(Depacketized::Broken { missing: false, why: why.to_owned() });
         }
     }
 }
