@@ -1,10 +1,11 @@
-//! MPEG-DASH manifests (ISO/IEC 23009-1 §5) as values, with a writer and a reader.
+//! MPEG-DASH manifests (ISO/IEC 23009-1 §5) as values, with a writer, and a reader for tests.
 //!
 //! One period, and for every representation a timeline of its segments, so that no clock need be right. The reader knows
 //! what the writer writes, and reads over the rest.
 //!
 //! What does *not* belong here: which segments there are (`store`, `vod`), and the names of files.
 
+#[cfg(any(test, feature = "testing"))]
 mod reader;
 mod timeline;
 mod writer;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use amphi_media::MediaTime;
 
+#[cfg(any(test, feature = "testing"))]
 pub use reader::MpdFault;
 pub use timeline::SegmentTimeline;
 
