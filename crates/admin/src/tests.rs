@@ -23,7 +23,7 @@ use amphi_control::rehearsal::{Rehearsal, RehearsalState};
 use amphi_media::MediaTime;
 use amphi_media::clock::ManualClock;
 use amphi_runtime::tasks::{Task, Tasks};
-use amphi_runtime::workshop::GuardResponses;
+use amphi_runtime::workshop::Refused;
 
 pub(super) const START: MediaTime = MediaTime::from_millis(1_795_000_000_000);
 
@@ -118,12 +118,12 @@ fn insight() -> Insight {
         _vitals: watch::Sender<Arc<insight::Vitals>>,
         _viewers: watch::Sender<Arc<attendance::Viewers>>,
     }
-    type Made = Result<Option<insight::Thumbnail>, GuardResponses>;
+    type Made = Result<Option<insight::Thumbnail>, Refused>;
     impl insight::Thumbnails for OfX {
         fn of_source<'a>(&'a self, source: &'a str) -> BoxFuture<'a, Made> {
             let jpeg = bytes::Bytes::from_static(b"\xff\xd8");
             let thumbnail = insight::Thumbnail { at: START, jpeg };
-            let made = if source == "x" { Ok(Some(thumbnail)) } else { Err(GuardResponses::Busy) };
+            let made = if source == "x" { Ok(Some(thumbnail)) } else { Err(Refused::Busy) };
             Box::pin(std::future::ready(made))
         }
 
