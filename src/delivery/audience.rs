@@ -37,10 +37,10 @@ pub struct RungViewers {
     /// How many.
     pub viewers: u64,
     /// Those of them with a connection, in the order of [`ViewerProtocol::ALL`].
-    pub seated: [u64; ViewerProtocol::ALL.len()],
+    pub connected: [u64; ViewerProtocol::ALL.len()],
 }
 
-/// Viewers of one channel, by what they speak.
+/// Viewers of one channel, by protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ViewersByProtocol {
     /// HLS; those of the audio-only rung among them.
@@ -55,7 +55,7 @@ pub struct ViewersByProtocol {
     pub bytes: u64,
 }
 
-/// What a viewer with a connection speaks.
+/// The protocol of a viewer with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ViewerProtocol {
     /// RTMP.
@@ -102,13 +102,13 @@ impl Audience {
     }
 
     /// A viewer has come who is served through one connection.
-    pub fn enter(&self, channel: &str, rung: &str, speaks: ViewerProtocol) -> ViewerGuard {
+    pub fn enter(&self, channel: &str, rung: &str, protocol: ViewerProtocol) -> ViewerGuard {
         let tally = self.tally(channel, rung);
-        tally.seated(speaks).fetch_add(1, Ordering::Relaxed);
-        ViewerGuard(tally, speaks)
+        tally.connected(protocol).fetch_add(1, Ordering::Relaxed);
+        ViewerGuard(tally, protocol)
     }
 
-    /// Who watches a channel, by what they speak; arguments as of [`Audience::viewers`], whose sum is the same.
+    /// Who watches a channel, by protocol; arguments as of [`Audience::viewers`], whose sum is the same.
     pub fn by_protocol<'a>(
         &self,
         channel: &str,
@@ -146,13 +146,13 @@ impl Audience {
         let of = |name: &str| {
             let tally = self.tallies.get(channel).and_then(|rungs| rungs.get(name).cloned());
             tally.map_or((0, [0; ViewerProtocol::ALL.len()]), |tally| {
-                (tally.fetching(newest), tally.all_seated())
+                (tally.fetching(newest), tally.all_connected())
             })
         };
         let mut pictures = 0;
         let mut found = Vec::new();
         for (rung, has_picture) in rungs {
-            let (fetching, seated) = of(rung);
+            let (fetching, connected) = of(rung);
             let fetching = if has_picture {
                 let (apart, _) = of(&format!("{rung}.v"));
                 pictures += apart;
@@ -160,8 +160,8 @@ impl Audience {
             } else {
                 fetching.saturating_sub(pictures)
             };
-            let viewers = fetching + seated.iter().sum::<u64>();
-            found.push(RungViewers { rung: rung.to_owned(), viewers, seated });
+            let viewers = fetching + connected.iter().sum::<u64>();
+            found.push(RungViewers { rung: rung.to_owned(), viewers, connected });
         }
         found
     }
@@ -193,15 +193,15 @@ impl ViewerGuard {
 }
 
 impl RungTally {
-    const fn seated(&self, speaks: ViewerProtocol) -> &AtomicU64 {
-        match speaks {
+    const fn connected(&self, protocol: ViewerProtocol) -> &AtomicU64 {
+        match protocol {
             ViewerProtocol::Rtmp => &self.rtmp,
             ViewerProtocol::Rtsp => &self.rtsp,
         }
     }
 
-    fn all_seated(&self) -> [u64; ViewerProtocol::ALL.len()] {
-        ViewerProtocol::ALL.map(|speaks| self.seated(speaks).load(Ordering::Relaxed))
+    fn all_connected(&self) -> [u64; ViewerProtocol::ALL.len()] {
+        ViewerProtocol::ALL.map(|protocol| self.connected(protocol).load(Ordering::Relaxed))
     }
 
     fn count(&self, k: CellIndex) {
@@ -231,7 +231,7 @@ impl RungTally {
 
 impl Drop for ViewerGuard {
     fn drop(&mut self) {
-        self.0.seated(self.1).fetch_sub(1, Ordering::Relaxed);
+        self.0.connected(self.1).fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -256,9 +256,9 @@ mod tests {
             audience.fetched("other", "720p", CellIndex(k));
         }
         assert_eq!(now(&audience, 105), [7, 1]);
-        let seat = audience.enter("L", "720p", ViewerProtocol::Rtmp);
+        let viewer = audience.enter("L", "720p", ViewerProtocol::Rtmp);
         assert_eq!(now(&audience, 106), [8, 1]);
-        drop(seat);
+        drop(viewer);
         assert_eq!(now(&audience, 108), [7, 1], "cell 105 is still one of the three");
         assert_eq!(now(&audience, 109), [0, 0]);
     }

@@ -123,9 +123,9 @@ impl RtmpPort {
             match wish.map_err(|_| RtmpEnd::Silent)?? {
                 None => return Ok(()),
                 Some(PeerRequest::Play(app, air, rung)) => {
-                    let seat = |name: &str| self.audience.enter(&app, name, ViewerProtocol::Rtmp);
-                    let seat = air.tracks().get(rung).map(|tracks| seat(&tracks.name));
-                    return connection.play(&self.counts, seat, air, rung).await;
+                    let viewer = |name: &str| self.audience.enter(&app, name, ViewerProtocol::Rtmp);
+                    let viewer = air.tracks().get(rung).map(|tracks| viewer(&tracks.name));
+                    return connection.play(&self.counts, viewer, air, rung).await;
                 }
                 Some(PeerRequest::PlayRecorded(recorded)) => {
                     return connection.play_recorded(&self.counts, *recorded).await;

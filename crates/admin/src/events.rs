@@ -48,12 +48,12 @@ pub(super) async fn stream(
     caller: Caller,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Problem> {
-    let seat = state.streams.seat(caller.role)?;
+    let permit = state.streams.permit(caller.role)?;
     let session = cookie::cookie(&headers).filter(|_| caller.proof == Proof::Session);
     // One that has ended since the guard has looked is over.
     let ended = session.map(|value| state.sessions.ended(value).unwrap_or_else(cancelled));
     let (until, clock) = (caller.until, Arc::clone(&state.clock));
-    let leave = Leave { ended: ended.unwrap_or_default(), until, clock, _seat: seat };
+    let leave = Leave { ended: ended.unwrap_or_default(), until, clock, _permit: permit };
     let (matrix, alarms, plan) = (state.matrix.watch(), state.alarms.clone(), state.plan.clone());
     let (vitals, ending) = (state.insight.vitals.clone(), state.ending.clone());
     let feed = Feed { matrix, alarms, plan, vitals, ending, leave };
@@ -80,13 +80,13 @@ impl Default for Streams {
 }
 
 impl Streams {
-    fn seat(&self, role: Role) -> Result<OwnedSemaphorePermit, Problem> {
-        let seats = match role {
+    fn permit(&self, role: Role) -> Result<OwnedSemaphorePermit, Problem> {
+        let permits = match role {
             Role::Viewer => &self.viewers,
             Role::Operator => &self.operators,
         };
-        let seat = Arc::clone(seats).try_acquire_owned();
-        seat.map_err(|_| Problem::busy("as many event streams are open as this role may have"))
+        let permit = Arc::clone(permits).try_acquire_owned();
+        permit.map_err(|_| Problem::busy("as many event streams are open as this role may have"))
     }
 }
 
@@ -95,7 +95,7 @@ struct Leave {
     ended: CancellationToken,
     until: Option<MediaTime>,
     clock: Arc<dyn WallClock>,
-    _seat: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Leave {

@@ -124,7 +124,7 @@ impl Places {
     }
 
     /// Gives `place` to `peer`, unless it has its share.
-    pub(super) fn seat(&self, place: UnnamedPlace, peer: IpAddr) -> Option<ConnectionPlace> {
+    pub(super) fn place(&self, place: UnnamedPlace, peer: IpAddr) -> Option<ConnectionPlace> {
         let peer = peer.to_canonical();
         if self.0.per_address == 0 || peer.is_loopback() {
             return Some(ConnectionPlace { _place: place, share: None });
@@ -175,28 +175,29 @@ pub fn asker(peer: IpAddr) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn seat(places: &Places, peer: &str) -> Option<ConnectionPlace> {
+    fn place(places: &Places, peer: &str) -> Option<ConnectionPlace> {
         let permit = Arc::clone(&places.0.free).try_acquire_owned().expect("a free place");
-        places.seat(UnnamedPlace { _permit: permit }, peer.parse().expect("an address"))
+        places.place(UnnamedPlace { _permit: permit }, peer.parse().expect("an address"))
     }
 
     #[test]
-    fn an_address_has_its_share_and_no_more_until_a_seat_is_free_again() {
+    fn an_address_has_its_share_and_no_more_until_a_place_is_free_again() {
         let places = Places::new(100, 2);
-        let seats: Vec<_> = (0..2).map(|_| seat(&places, "192.0.2.1").expect("within its share")).collect();
-        assert!(seat(&places, "192.0.2.1").is_none());
-        assert!(seat(&places, "::ffff:192.0.2.1").is_none(), "the same address on a port for both");
-        assert!(seat(&places, "192.0.2.2").is_some());
+        let places_taken: Vec<_> =
+            (0..2).map(|_| place(&places, "192.0.2.1").expect("within its share")).collect();
+        assert!(place(&places, "192.0.2.1").is_none());
+        assert!(place(&places, "::ffff:192.0.2.1").is_none(), "the same address on a port for both");
+        assert!(place(&places, "192.0.2.2").is_some());
         assert_eq!((places.taken(), places.refused()), (2, 2));
-        drop(seats);
+        drop(places_taken);
         assert!(places.lock().by_address.is_empty(), "nothing is kept of who has left");
-        assert!(seat(&places, "192.0.2.1").is_some());
+        assert!(place(&places, "192.0.2.1").is_some());
     }
 
     #[test]
     fn what_takes_more_descriptors_takes_more_places() {
         let places = Places::new(5, 0);
-        let _seat = seat(&places, "192.0.2.1");
+        let _place = place(&places, "192.0.2.1");
         let extra = places.extra(4).expect("four are left");
         assert!((places.taken(), places.extra(1).is_none()) == (5, true));
         drop(extra);
@@ -217,20 +218,20 @@ mod tests {
     #[test]
     fn the_addresses_of_one_network_of_ipv6_are_one() {
         let places = Places::new(100, 1);
-        let _seat = seat(&places, "2001:db8:0:1::5").expect("the first");
-        assert!(seat(&places, "2001:db8:0:1:ffff::6").is_none());
-        assert!(seat(&places, "2001:db8:0:2::5").is_some());
+        let _place = place(&places, "2001:db8:0:1::5").expect("the first");
+        assert!(place(&places, "2001:db8:0:1:ffff::6").is_none());
+        assert!(place(&places, "2001:db8:0:2::5").is_some());
     }
 
     #[test]
     fn loopback_is_exempt_and_zero_is_no_bound() {
         let places = Places::new(100, 1);
-        let seats: Vec<_> = ["127.0.0.1", "127.0.0.1", "::1", "::1", "::ffff:127.0.0.1"]
-            .map(|peer| seat(&places, peer))
+        let places_taken: Vec<_> = ["127.0.0.1", "127.0.0.1", "::1", "::1", "::ffff:127.0.0.1"]
+            .map(|peer| place(&places, peer))
             .into();
-        assert!(seats.iter().all(Option::is_some));
+        assert!(places_taken.iter().all(Option::is_some));
         let places = Places::new(100, 0);
-        let seats: Vec<_> = (0..50).map(|_| seat(&places, "192.0.2.1")).collect();
-        assert!(seats.iter().all(Option::is_some));
+        let places_taken: Vec<_> = (0..50).map(|_| place(&places, "192.0.2.1")).collect();
+        assert!(places_taken.iter().all(Option::is_some));
     }
 }

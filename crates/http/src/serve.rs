@@ -136,13 +136,13 @@ impl Port {
                 accepted = accept(listener, &places) => accepted,
             };
             match accepted {
-                Ok(Some((stream, peer, seat))) => {
+                Ok(Some((stream, peer, place))) => {
                     places.accepts();
                     let connection = each(stream, peer);
                     // A panic is logged and counted where panics are, and ends this connection alone.
                     let connection = async move {
                         connection.await;
-                        drop(seat);
+                        drop(place);
                     };
                     let span = tracing::info_span!(parent: None, "peer", name = %peer);
                     self.connections.spawn(connection.instrument(span));
@@ -168,7 +168,7 @@ async fn accept(
 ) -> io::Result<Option<(TcpStream, SocketAddr, ConnectionPlace)>> {
     let place = places.free().await.ok_or(io::ErrorKind::NotConnected)?;
     let (stream, peer) = listener.accept().await?;
-    Ok(places.seat(place, peer.ip()).map(|seat| (stream, peer, seat)))
+    Ok(places.place(place, peer.ip()).map(|place| (stream, peer, place)))
 }
 
 /// Errors of a connection that went away before it was accepted (accept(2)).

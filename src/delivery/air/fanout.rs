@@ -315,15 +315,15 @@ impl Member {
 }
 
 impl RtmpPlayer {
-    /// A player at `socket`, counted by its `seat`.
-    pub(in crate::delivery) fn new(socket: Arc<TcpStream>, seat: Option<ViewerGuard>) -> Self {
-        Self { socket, viewer: seat, state: Lock::new(ServedBy::Connection), lags: Notify::new() }
+    /// A player at `socket`, counted as `viewer`.
+    pub(in crate::delivery) fn new(socket: Arc<TcpStream>, viewer: Option<ViewerGuard>) -> Self {
+        Self { socket, viewer, state: Lock::new(ServedBy::Connection), lags: Notify::new() }
     }
 
     /// So many bytes were sent to it by its connection.
     pub(in crate::delivery) fn sent(&self, bytes: usize) {
-        if let Some(seat) = &self.viewer {
-            seat.sent(bytes);
+        if let Some(viewer) = &self.viewer {
+            viewer.sent(bytes);
         }
     }
 

@@ -11,16 +11,16 @@ use crate::delivery::{AnswerCounts, AnswerKind, ViewerGuard};
 use amphi_protocol::rtmp::{RtmpEvent, opening};
 
 impl RtmpConnection {
-    /// Plays a channel's rung to the end of either. The viewer's `seat` is left then.
+    /// Plays a channel's rung to the end of either. `viewer` counts it meanwhile.
     pub(super) async fn play(
         &mut self,
         counts: &Arc<AnswerCounts>,
-        seat: Option<ViewerGuard>,
+        viewer: Option<ViewerGuard>,
         mut air: AirReader,
         rung: usize,
     ) -> Result<(), RtmpEnd> {
         self.expect_little();
-        let player = Arc::new(RtmpPlayer::new(Arc::clone(&self.stream), seat));
+        let player = Arc::new(RtmpPlayer::new(Arc::clone(&self.stream), viewer));
         let mut pieces: Vec<Bytes> = Vec::new();
         let mut opened = false;
         let mut paused = false;

@@ -67,7 +67,7 @@ pub(super) struct RtspConnection {
     streams: Vec<RtspStream>,
     feed: PlayFeed,
     /// Where a player of a channel is counted.
-    seat: Option<ViewerGuard>,
+    viewer: Option<ViewerGuard>,
     pacer: Pacer,
     outbox: Outbox,
     /// When the peer last took something, or had nothing to take.
@@ -112,7 +112,7 @@ impl RtspConnection {
             tracks: 0,
             streams: Vec::new(),
             feed: PlayFeed::Over,
-            seat: None,
+            viewer: None,
             pacer: Pacer::default(),
             unsynchronized: false,
             outbox: Outbox::default(),
@@ -203,7 +203,7 @@ impl RtspConnection {
             RtspEvent::Pause => {
                 if self.is_live() {
                     self.feed = PlayFeed::Over;
-                    self.seat = None;
+                    self.viewer = None;
                 }
                 self.session.paused();
                 Ok(())
@@ -289,8 +289,8 @@ impl RtspConnection {
                 };
                 let starts: Vec<_> = self.streams.iter().map(start).collect();
                 self.pacer.push(row, self.port.clock.now());
-                let seat = |name: &str| self.port.audience.enter(&channel, name, ViewerProtocol::Rtsp);
-                self.seat = air.tracks().get(rung).map(|tracks| seat(&tracks.name));
+                let viewer = |name: &str| self.port.audience.enter(&channel, name, ViewerProtocol::Rtsp);
+                self.viewer = air.tracks().get(rung).map(|tracks| viewer(&tracks.name));
                 self.feed = PlayFeed::Live { air, rung };
                 self.session.playing(Span { from: Some(Npt::Now), to: None }, &starts);
                 Ok(())
@@ -386,8 +386,8 @@ impl RtspConnection {
         while let Some(due) = self.pacer.due(now, TICK, room) {
             let sent = stream::send(&mut self.streams, &due, self.tracks, &mut self.outbox).await;
             self.port.counts.count_bytes(sent);
-            if let Some(seat) = &self.seat {
-                seat.sent(sent);
+            if let Some(viewer) = &self.viewer {
+                viewer.sent(sent);
             }
             if due.range.end == due.row.all().len() {
                 self.port.counts.count(AnswerKind::RtspCell, 0);
