@@ -40,7 +40,7 @@
 //! and what was begun is finished.
 //!
 //! ## Coming and going
-//! The **estate** (in [`server`]) holds one stage of tasks for each source and channel. At start it applies the
+//! `RunningParts` (in [`server`]) holds one stage of tasks for each source and channel. At start it applies the
 //! configuration to nothing, at a reload to what runs: what is equal in both is not touched. The conductor, the watchman
 //! and the metrics see it as an immutable inventory in a `watch`; the matrix takes the new layout and keeps what was
 //! said of those who stay.

@@ -1,4 +1,4 @@
-//! The estate: the sources and channels that there are, and how they come and go while the server runs.
+//! What runs: the sources and channels that there are, and how they come and go while the server runs.
 //!
 //! A reload brings a new configuration. What is equal in both keeps running and does not notice. A source that is new,
 //! gone or changed is started, ended or both; so is a channel, unless only its stream names or its configured
@@ -50,7 +50,7 @@ pub(super) struct RunningParts {
 type Loops = BTreeMap<(PathBuf, String, u32), (Arc<LadderSpec>, Arc<WaitingLoop>)>;
 
 impl RunningParts {
-    /// An empty estate. Viewers are asked to come again until a channel's window is there; recordings are served already.
+    /// Nothing runs yet. Viewers are asked to come again until a channel's window is there; recordings are served already.
     pub(super) fn new(
         shared: ServerContext,
         inventory: watch::Sender<Arc<Inventory>>,
@@ -70,7 +70,7 @@ impl RunningParts {
         }
     }
 
-    /// Makes the estate what `config` says. A channel whose waiting loop cannot be made is an error; what was
+    /// Makes what runs what `config` says. A channel whose waiting loop cannot be made is an error; what was
     /// done until then holds.
     pub(super) async fn apply(&mut self, config: Config) -> anyhow::Result<()> {
         let before = std::mem::replace(&mut self.config, config);

@@ -28,7 +28,7 @@ use amphi_runtime::tasks::Tasks;
 pub struct Server {
     addresses: Addresses,
     stages: Stages,
-    pub(super) estate: RunningParts,
+    pub(super) running: RunningParts,
     /// The configuration in force.
     pub(super) orders: watch::Sender<Arc<Config>>,
     pub(super) audit: AuditLog,
@@ -41,7 +41,7 @@ pub struct Server {
     _ready: watch::Sender<bool>,
 }
 
-/// The tasks beside those of the estate, by when they end.
+/// The tasks beside those of what runs, by when they end.
 struct Stages {
     listening: Stage,
     schedule: Stage,
@@ -70,7 +70,7 @@ impl Server {
         let control = control::spawn(&config, &clocks, &mut stages.control);
         let (shared, Tellers { config: orders, plan, inventory }) =
             ServerContext::new(&config, control, clocks, tasks, budget.pages as usize);
-        let mut estate = RunningParts::new(shared.clone(), inventory, config.clone());
+        let mut running = RunningParts::new(shared.clone(), inventory, config.clone());
         let plan_unsaved = scheduler::spawn(&shared, plan, &mut stages.schedule)?;
         let gallery = ThumbnailCache::new(&shared);
         let (insight, watched) = observer::spawn(&shared, &gallery, &mut stages.listening);
@@ -95,12 +95,12 @@ impl Server {
         let router = admin.router(&shared, &addresses, stages.listening.end.clone());
         ports.serve(&shared, router, &mut stages.listening)?;
 
-        estate.apply(config).await?;
+        running.apply(config).await?;
         ready.send_replace(true);
-        let config = estate.config();
+        let config = running.config();
         info!(channels = config.channels.len(), sources = config.sources.len(), "ready");
         let ServerContext { audit, clocks, .. } = shared;
-        Ok(Self { addresses, stages, estate, orders, audit, clocks, pending, reloads, _ready: ready })
+        Ok(Self { addresses, stages, running, orders, audit, clocks, pending, reloads, _ready: ready })
     }
 
     /// Where it listens.
@@ -122,17 +122,17 @@ impl Server {
 
     /// Ends everything, stage by stage, in the order of the module [`server`](super).
     pub async fn end(self) {
-        let Self { stages, mut estate, audit, .. } = self;
+        let Self { stages, mut running, audit, .. } = self;
         let Stages { listening, schedule, ladders, control } = stages;
         let patience = ShutdownBudget::new();
         listening.end(patience.of_stage()).await;
         schedule.end(patience.of_stage()).await;
-        estate.end_all_pushes(patience.of_stage()).await;
-        estate.end_all_sources(patience.of_stage()).await;
-        estate.end_all_channels(patience.of_stage()).await;
+        running.end_all_pushes(patience.of_stage()).await;
+        running.end_all_sources(patience.of_stage()).await;
+        running.end_all_channels(patience.of_stage()).await;
         ladders.end(patience.of_stage()).await;
         // The matrix ends when nobody can talk to it any more, and the audit log with its last handle.
-        drop((estate, audit));
+        drop((running, audit));
         control.end(patience.of_the_last()).await;
         info!("ended");
     }
@@ -166,7 +166,7 @@ fn notes(
 mod tests {
     use super::*;
 
-    /// One task of each stage; the estate's end between the schedule's and the ladders'.
+    /// One task of each stage; the end of what runs between the schedule's and the ladders'.
     const ORDER: [&str; 5] = ["watchman", "calendar", "source hall", "conductor", "matrix"];
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 //! * [`serve_with_peer`] (or [`accept_each`] and [`serve_stream`], where a port speaks more than HTTP) runs a tower service on a
 //!   [`listen`]ing socket: HTTP/1.1 with keep-alive and HTTP/2 with prior knowledge, bounded in connections, idle time and
 //!   ending.
-//! * [`serve_express`] answers what lies ready ([`Express`]) without a general server in between, and leaves the rest to it.
+//! * [`serve_fast_path`] answers what lies ready ([`FastPath`]) without a general server in between, and leaves the rest to it.
 //! * [`Body`] sends shared pieces of bytes as they are; [`content`] answers with such pieces as the request's
 //!   method, `If-None-Match` and `Range` ask.
 //! * [`Inbound`] is a request's body, which has to come in time.
@@ -13,7 +13,7 @@
 //!
 //! What does *not* belong here: routes, names, playlists, anything that knows what is served.
 //!
-//! **Where to start.** `serve.rs` for the general server, `express.rs` for the lane that answers nearly every viewer,
+//! **Where to start.** `serve.rs` for the general server, `fast_path.rs` for the fast path that answers nearly every viewer,
 //! `content.rs` for what an answer made of bytes says.
 //!
 //! # Example
@@ -32,7 +32,7 @@ pub mod cors;
 mod date;
 mod digest;
 mod etag;
-mod express;
+mod fast_path;
 mod guesses;
 mod host;
 mod inbound;
@@ -56,7 +56,7 @@ pub use body::{Body, Timed};
 pub use content::{ContentMetadata, content};
 pub use digest::{Authenticator, Verdict};
 pub use etag::ETag;
-pub use express::{Asked, Content, Express, ReadyAnswer, would_ask};
+pub use fast_path::{Asked, Content, FastPath, ReadyAnswer, would_ask};
 pub use host::{LOCAL_RULE, is_local, is_of_page};
 pub use inbound::{Inbound, TooSlow};
 pub use limits::{CONTROL_CONNECTIONS, Limits};
@@ -67,4 +67,4 @@ pub use peer::Peer;
 pub use places::{Extra, Places, asker};
 pub use range::{Requested, requested_range};
 pub use refusal::{empty, problem};
-pub use serve::{Port, accept_each, serve_express, serve_stream, serve_with_peer};
+pub use serve::{Port, accept_each, serve_fast_path, serve_stream, serve_with_peer};

@@ -43,7 +43,7 @@ use tower::{Service, ServiceExt};
 use tracing::Instrument;
 
 use super::date;
-use super::express::{self, Express, Left};
+use super::fast_path::{self, FastPath, Left};
 use super::host;
 use super::inbound::{self, BodyPatience, Inbound};
 use super::limits::Limits;
@@ -192,14 +192,14 @@ where
     }
 }
 
-/// As [`serve_stream`], but what lies ready takes the express lane.
-pub async fn serve_express<S, B>(
+/// As [`serve_stream`], but what lies ready takes the fast path.
+pub async fn serve_fast_path<S, B>(
     mut stream: TcpStream,
     service: S,
     limits: Limits,
     shutdown: CancellationToken,
 ) where
-    S: Service<Request<Inbound>, Response = Response<B>> + Express + Clone + Send + Sync + 'static,
+    S: Service<Request<Inbound>, Response = Response<B>> + FastPath + Clone + Send + Sync + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
@@ -207,8 +207,8 @@ pub async fn serve_express<S, B>(
     if !prepare(&stream, limits) {
         return;
     }
-    if let Left::Over(read) = express::drive(&mut stream, &service, limits, &shutdown).await {
-        // On the heap, or all who stay on the lane would keep room for it.
+    if let Left::Over(read) = fast_path::drive(&mut stream, &service, limits, &shutdown).await {
+        // On the heap, or all who stay on the fast path would keep room for it.
         Box::pin(serve_rest(read, stream, service, limits, shutdown)).await;
     }
 }

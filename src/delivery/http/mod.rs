@@ -1,7 +1,7 @@
 //! HTTP viewers of channels and recordings: HLS (RFC 8216), DASH (ISO/IEC 23009-1), files, and the pages that play them.
 //!
 //! * [`route`] reads a path, [`service`] answers it: at once what lies ready, later what has to be read or is awaited;
-//! * `answer` finds what a channel has, `express` says it as bytes, `page_cache` keeps segments as pages of the kernel;
+//! * `answer` finds what a channel has, `fast_path` says it as bytes, `page_cache` keeps segments as pages of the kernel;
 //! * `recorded` answers for a mount: media as it lies in the file, and what `document` and `document_cache` compute once for all;
 //! * [`PageSettings`] and [`Portal`] are what browsers and other sites open.
 //!
@@ -10,7 +10,7 @@
 mod answer;
 mod document;
 mod document_cache;
-mod express;
+mod fast_path;
 mod fault;
 mod page_cache;
 mod pages;
@@ -26,6 +26,6 @@ pub use service::Delivery;
 #[cfg(test)]
 mod costly_tests;
 #[cfg(test)]
-mod express_tests;
+mod fast_path_tests;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! The express lane against hyper: what the lane would answer, hyper reads as the very same request.
+//! The fast path against hyper: what the fast path would answer, hyper reads as the very same request.
 
 #![no_main]
 
@@ -23,7 +23,7 @@ static RUNTIME: LazyLock<Runtime> =
 /// Path, query and `If-None-Match`.
 type Seen = (String, String, Option<Vec<u8>>);
 
-/// The first request that hyper reads; panics where the lane would have overlooked something of it.
+/// The first request that hyper reads; panics where the fast path would have overlooked something of it.
 async fn hypers(data: &[u8]) -> Option<Seen> {
     let (mut ours, theirs) = tokio::io::duplex(1 << 17);
     ours.write_all(data).await.expect("there is room");
@@ -58,7 +58,7 @@ fuzz_target!(|data: &[u8]| {
     let asked = would_ask(data, |asked| {
         (asked.path.to_owned(), asked.query.to_owned(), asked.if_none_match.map(<[u8]>::to_vec))
     });
-    // A path that names a channel has none of these: the lane finds nothing there, and leaves it to hyper.
+    // A path that names a channel has none of these: the fast path finds nothing there, and leaves it to hyper.
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/%:,+()".contains(&byte);
     let Some(asked) = asked.filter(|(path, ..)| path.bytes().all(is_name)) else { return };
     assert_eq!(RUNTIME.block_on(hypers(data)), Some(asked));

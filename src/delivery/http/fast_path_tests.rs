@@ -1,4 +1,4 @@
-//! The express lane beside the ordinary way: the same answers, and nothing lost between the two.
+//! The fast path beside the ordinary way: the same answers, and nothing lost between the two.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::tests::{K, channel};
 use super::*;
 use crate::delivery::{AnswerKind, PublishedChannel};
-use amphi_http::{self as joints, Asked, Content, Express, Limits, Places, listen};
+use amphi_http::{self as joints, Asked, Content, FastPath, Limits, Places, listen};
 use amphi_media::{CellIndex, Segment};
 
 /// A channel with three cells, whose best rung is sent as pages.
@@ -65,7 +65,7 @@ async fn ordinary(delivery: &Delivery, path: &str, tag: Option<&str>) -> Answere
     (parts.status, parts.headers, body.collect().await.expect("it lies there").to_bytes().to_vec())
 }
 
-fn express(delivery: &Delivery, target: &str, tag: Option<&str>) -> Option<Answered> {
+fn fast(delivery: &Delivery, target: &str, tag: Option<&str>) -> Option<Answered> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut bytes = Vec::new();
     let asked = Asked { path, query, if_none_match: tag.map(str::as_bytes) };
@@ -102,12 +102,12 @@ async fn the_lane_answers_as_the_ordinary_way_does() {
     ] {
         let plain = ordinary(&delivery, path, None).await;
         assert_eq!(plain.0, StatusCode::OK, "{path}");
-        assert_eq!(express(&delivery, path, None), Some(plain.clone()), "{path}");
+        assert_eq!(fast(&delivery, path, None), Some(plain.clone()), "{path}");
         // Where there is a validator: the one that fits, and another.
         let tag = plain.1.get("etag").map(|tag| tag.to_str().expect("ASCII").to_owned());
         for tag in [tag.as_deref(), Some("W/\"other\", \"more\""), Some("*")] {
             let expected = ordinary(&delivery, path, tag).await;
-            assert_eq!(express(&delivery, path, tag), Some(expected), "{path} {tag:?}");
+            assert_eq!(fast(&delivery, path, tag), Some(expected), "{path} {tag:?}");
         }
     }
 }
@@ -130,13 +130,13 @@ async fn what_does_not_lie_ready_is_left_to_the_ordinary_way() {
         "/hs-a/%zz",
         "/hs-a/init_720p_00000000.mp4",
     ] {
-        assert!(express(&delivery, path, None).is_none(), "{path}");
+        assert!(fast(&delivery, path, None).is_none(), "{path}");
     }
     // Nor is it counted there.
     assert_eq!((delivery.counts().answers(AnswerKind::Refused), delivery.counts().bytes()), (0, 0));
 }
 
-/// Serves by the lane or without it, sends `script` in pieces of `step` bytes, and gives all that comes back.
+/// Serves by the fast path or without it, sends `script` in pieces of `step` bytes, and gives all that comes back.
 async fn exchange(delivery: &Delivery, with_lane: bool, script: &[u8], step: usize) -> Vec<u8> {
     exchange_within(Limits::default(), delivery, with_lane, script, step).await
 }
@@ -156,7 +156,7 @@ async fn exchange_within(
         let (delivery, ending) = (delivery.clone(), ending.clone());
         async move {
             if with_lane {
-                joints::serve_express(stream, delivery, limits, ending).await;
+                joints::serve_fast_path(stream, delivery, limits, ending).await;
             } else {
                 joints::serve_stream(stream, delivery, limits, ending).await;
             }
@@ -196,7 +196,7 @@ async fn whoever_leaves_the_lane_loses_nothing() {
     let other = |line: &str, rest: &str| format!("{line} HTTP/1.1\r\nHost: a\r\n{rest}");
     let missing = other("GET /nobody/playlist.m3u8", "\r\n");
     let head = other("HEAD /hs-a/playlist.m3u8", "\r\n");
-    // Each way out of the lane, with requests before it, and behind it where it is not the connection's end.
+    // Each way out of the fast path, with requests before it, and behind it where it is not the connection's end.
     let lane = [&segment, &playlist, &known, &small, &segment];
     let after = [&small, &segment, &last_one];
     for (way_out, after) in [(&part, &after[..]), (&missing, &after), (&head, &after), (&last_one, &[])] {

@@ -1,4 +1,4 @@
-//! What lies ready of a channel, for the express lane: the answers of [`answer`](super::answer), as bytes.
+//! What lies ready of a channel, for the fast path: the answers of [`answer`](super::answer), as bytes.
 //!
 //! Only whole answers (200) and 304 to GETs. A test compares every one of them with what the ordinary way gives.
 
@@ -12,7 +12,7 @@ use super::Delivery;
 use super::answer::FoundFile;
 use super::route::HttpRoute;
 use crate::delivery::AnswerKind;
-use amphi_http::{Asked, Content, Express, ReadyAnswer, Timed, cors};
+use amphi_http::{Asked, Content, FastPath, ReadyAnswer, Timed, cors};
 
 /// First names of paths that are pages.
 const PAGES: [&str; 3] = ["assets", "watch", "api"];
@@ -29,7 +29,7 @@ static COMMON: LazyLock<Vec<u8>> = LazyLock::new(|| {
     fields
 });
 
-impl Express for Delivery {
+impl FastPath for Delivery {
     fn ready(&self, asked: &Asked<'_>, head: &mut Vec<u8>) -> Option<ReadyAnswer> {
         let begun = Instant::now();
         let Ok(HttpRoute::Channel(path)) = self.route(asked.path) else { return None };

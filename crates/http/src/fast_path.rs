@@ -1,9 +1,9 @@
-//! The express lane: GETs over HTTP/1.1 whose answers lie ready.
+//! The fast path: GETs over HTTP/1.1 whose answers lie ready.
 //!
-//! A player's connection carries the same two requests for hours. They are read with httparse, [`Express`] says what lies
+//! A player's connection carries the same two requests for hours. They are read with httparse, [`FastPath`] says what lies
 //! ready, and head and content leave in one vectored write, or the content as pages of the kernel ([`MemoryFile`]). Whatever
 //! is anything else (another method or version, a body, a range, something that is not ready or not there, what is no
-//! HTTP, no Host or two of them) is left, with all that was read of it, to hyper, which goes on with the connection; so the lane never refuses
+//! HTTP, no Host or two of them) is left, with all that was read of it, to hyper, which goes on with the connection; so the fast path never refuses
 //! anything.
 //!
 //! A connection that waits costs its socket and its task: requests are read into a buffer of the thread's.
@@ -71,13 +71,13 @@ pub enum Content {
 }
 
 /// Knows what lies ready.
-pub trait Express {
+pub trait FastPath {
     /// Appends the head of the answer to `head`, but for `Date` and the blank line, and gives its content; `None` for
     /// whatever is not ready, with nothing done.
     fn ready(&self, asked: &Asked<'_>, head: &mut Vec<u8>) -> Option<ReadyAnswer>;
 }
 
-/// How the lane was left.
+/// How the fast path was left.
 #[derive(Debug)]
 pub(super) enum Left {
     /// The connection is over.
@@ -90,16 +90,16 @@ pub(super) enum Left {
 enum NextRequest {
     /// Not all of a request.
     Partial,
-    /// Nothing for the lane.
+    /// Nothing for the fast path.
     Other,
     /// So many bytes are a request, and this is the answer.
     Ready(usize, ReadyAnswer),
 }
 
-/// Answers requests until one is not for the lane, the peer leaves, says nothing for too long, or `shutdown`.
+/// Answers requests until one is not for the fast path, the peer leaves, says nothing for too long, or `shutdown`.
 pub(super) async fn drive(
     stream: &mut TcpStream,
-    express: &impl Express,
+    answers: &impl FastPath,
     limits: Limits,
     shutdown: &CancellationToken,
 ) -> Left {
@@ -112,7 +112,7 @@ pub(super) async fn drive(
             // Lent by the thread only while it is written: who waits has none.
             let mut head = HEAD.take();
             head.clear();
-            if let Poll::Ready(next) = poll_next(stream, &mut rest, express, &mut head, context) {
+            if let Poll::Ready(next) = poll_next(stream, &mut rest, answers, &mut head, context) {
                 return Poll::Ready(Some((next, head)));
             }
             HEAD.set(head);
@@ -149,11 +149,11 @@ pub(super) async fn drive(
     }
 }
 
-/// The next answer; `None` if the lane is to be left with `rest`. An error is the connection's end.
+/// The next answer; `None` if the fast path is to be left with `rest`. An error is the connection's end.
 fn poll_next(
     stream: &mut TcpStream,
     rest: &mut Vec<u8>,
-    express: &impl Express,
+    answers: &impl FastPath,
     head: &mut Vec<u8>,
     context: &mut Context<'_>,
 ) -> Poll<io::Result<Option<ReadyAnswer>>> {
@@ -165,7 +165,7 @@ fn poll_next(
         loop {
             if is_read {
                 let bytes = buffer.get(..len).unwrap_or_default();
-                let next = next(bytes, express, head);
+                let next = next(bytes, answers, head);
                 let used = if let NextRequest::Ready(used, _) = &next { *used } else { 0 };
                 *rest = bytes.get(used..).unwrap_or_default().to_vec();
                 match next {
@@ -189,7 +189,7 @@ fn poll_next(
 }
 
 /// Looks at the bytes of a request.
-fn next(bytes: &[u8], express: &impl Express, head: &mut Vec<u8>) -> NextRequest {
+fn next(bytes: &[u8], answers: &impl FastPath, head: &mut Vec<u8>) -> NextRequest {
     const GET: &[u8] = b"GET /";
     if !GET.iter().zip(bytes).all(|(expected, byte)| expected == byte) {
         return NextRequest::Other;
@@ -201,7 +201,7 @@ fn next(bytes: &[u8], express: &impl Express, head: &mut Vec<u8>) -> NextRequest
         Ok(httparse::Status::Partial) => return NextRequest::Partial,
         Err(_) => return NextRequest::Other,
     };
-    let asked = asked(&request).and_then(|asked| express.ready(&asked, head));
+    let asked = asked(&request).and_then(|asked| answers.ready(&asked, head));
     if let Some(parcel) = asked {
         head.extend_from_slice(b"date: ");
         return NextRequest::Ready(used, parcel);
@@ -210,7 +210,7 @@ fn next(bytes: &[u8], express: &impl Express, head: &mut Vec<u8>) -> NextRequest
     NextRequest::Other
 }
 
-/// What the lane would ask for, of the bytes of a whole request: for those who compare it with the ordinary way.
+/// What the fast path would ask for, of the bytes of a whole request: for those who compare it with the ordinary way.
 pub fn would_ask<T>(bytes: &[u8], with: impl FnOnce(&Asked<'_>) -> T) -> Option<T> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut request = httparse::Request::new(&mut fields);
@@ -220,9 +220,9 @@ pub fn would_ask<T>(bytes: &[u8], with: impl FnOnce(&Asked<'_>) -> T) -> Option<
     asked(&request).map(|asked| with(&asked))
 }
 
-/// What the lane may answer.
+/// What the fast path may answer.
 fn asked<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
-    // Of these hyper thinks more than the lane does: bodies, other protocols, parts.
+    // Of these hyper thinks more than the fast path does: bodies, other protocols, parts.
     const OTHERS: [&str; 9] = [
         "content-length",
         "transfer-encoding",
