@@ -39,19 +39,19 @@ use amphi_media::{MediaTime, Segment};
 const HTML: &str = "text/html; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-const LIST: &str = include_str!("assets/list.html");
-const WATCH: &str = include_str!("assets/watch.html");
-const LOST: &str = include_str!("assets/lost.html");
+const LIST: &str = include_str!("pages/assets/list.html");
+const WATCH: &str = include_str!("pages/assets/watch.html");
+const LOST: &str = include_str!("pages/assets/lost.html");
 
 /// Name beneath `/assets/`, media type, text.
 const PARTS: [(&str, &str, &str); 7] = [
-    ("pages.css", "text/css; charset=utf-8", include_str!("assets/pages.css")),
-    ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
-    ("list.js", JAVASCRIPT, include_str!("assets/list.js")),
-    ("watch.js", JAVASCRIPT, include_str!("assets/watch.js")),
-    ("player.js", JAVASCRIPT, include_str!("assets/player.js")),
-    ("words.js", JAVASCRIPT, include_str!("assets/words.js")),
-    ("hls.light.min.mjs", JAVASCRIPT, include_str!("assets/hls.light.min.mjs")),
+    ("pages.css", "text/css; charset=utf-8", include_str!("pages/assets/pages.css")),
+    ("icon.svg", "image/svg+xml", include_str!("pages/assets/icon.svg")),
+    ("list.js", JAVASCRIPT, include_str!("pages/assets/list.js")),
+    ("watch.js", JAVASCRIPT, include_str!("pages/assets/watch.js")),
+    ("player.js", JAVASCRIPT, include_str!("pages/assets/player.js")),
+    ("words.js", JAVASCRIPT, include_str!("pages/assets/words.js")),
+    ("hls.light.min.mjs", JAVASCRIPT, include_str!("pages/assets/hls.light.min.mjs")),
 ];
 
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");

@@ -23,22 +23,22 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, media type, text.
 const PARTS: [(&str, &str, &str); 14] = [
-    ("/console/style.css", "text/css; charset=utf-8", include_str!("assets/style.css")),
-    ("/console/icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
-    ("/console/main.js", JAVASCRIPT, include_str!("assets/main.js")),
-    ("/console/dom.js", JAVASCRIPT, include_str!("assets/dom.js")),
-    ("/console/words.js", JAVASCRIPT, include_str!("assets/words.js")),
-    ("/console/orders.js", JAVASCRIPT, include_str!("assets/orders.js")),
-    ("/console/matrix.js", JAVASCRIPT, include_str!("assets/matrix.js")),
-    ("/console/channels.js", JAVASCRIPT, include_str!("assets/channels.js")),
-    ("/console/day.js", JAVASCRIPT, include_str!("assets/day.js")),
-    ("/console/viewers.js", JAVASCRIPT, include_str!("assets/viewers.js")),
-    ("/console/halls.js", JAVASCRIPT, include_str!("assets/halls.js")),
-    ("/console/alarms.js", JAVASCRIPT, include_str!("assets/alarms.js")),
-    ("/console/audit.js", JAVASCRIPT, include_str!("assets/audit.js")),
-    ("/console/demo.js", JAVASCRIPT, include_str!("assets/demo.js")),
+    ("/console/style.css", "text/css; charset=utf-8", include_str!("console/assets/style.css")),
+    ("/console/icon.svg", "image/svg+xml", include_str!("console/assets/icon.svg")),
+    ("/console/main.js", JAVASCRIPT, include_str!("console/assets/main.js")),
+    ("/console/dom.js", JAVASCRIPT, include_str!("console/assets/dom.js")),
+    ("/console/words.js", JAVASCRIPT, include_str!("console/assets/words.js")),
+    ("/console/orders.js", JAVASCRIPT, include_str!("console/assets/orders.js")),
+    ("/console/matrix.js", JAVASCRIPT, include_str!("console/assets/matrix.js")),
+    ("/console/channels.js", JAVASCRIPT, include_str!("console/assets/channels.js")),
+    ("/console/day.js", JAVASCRIPT, include_str!("console/assets/day.js")),
+    ("/console/viewers.js", JAVASCRIPT, include_str!("console/assets/viewers.js")),
+    ("/console/halls.js", JAVASCRIPT, include_str!("console/assets/halls.js")),
+    ("/console/alarms.js", JAVASCRIPT, include_str!("console/assets/alarms.js")),
+    ("/console/audit.js", JAVASCRIPT, include_str!("console/assets/audit.js")),
+    ("/console/demo.js", JAVASCRIPT, include_str!("console/assets/demo.js")),
 ];
-const INDEX: &str = include_str!("assets/index.html");
+const INDEX: &str = include_str!("console/assets/index.html");
 
 /// What the page must know of its server.
 #[derive(Clone, Debug, Default)]
