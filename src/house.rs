@@ -59,7 +59,7 @@ const CORES: &[(&str, &[&str])] = &[
     ),
     (
         "crates/control/src/",
-        &["agenda", "alarm/", "audit/entry", "matrix/state", "rehearsal/check", "rehearsal/night"],
+        &["agenda", "alarm", "audit/entry", "matrix/state", "rehearsal/check", "rehearsal/night"],
     ),
     ("crates/control/src/rehearsal/", &["preflight", "tally"]),
     (
@@ -68,11 +68,11 @@ const CORES: &[(&str, &[&str])] = &[
             "calendar_json",
             "challenge",
             "conflicts",
-            "planner",
             "dublin",
             "event",
             "ical",
             "overrun",
+            "planner",
             "routing",
             "settings",
             "simulate",

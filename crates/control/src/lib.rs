@@ -7,7 +7,7 @@
 //!
 //! **Where to start.** [`matrix`] is the heart: three voices ask for a channel, one counts. [`schedule`] makes a plan of a
 //! calendar and tells it to the matrix. [`alarm`] decides what somebody should look at; a new alarm is a new
-//! `AlarmKind` in `alarm/mod.rs`.
+//! `AlarmKind` in `alarm.rs`.
 //!
 //! # Example
 //! A source that is not there cannot be connected:
