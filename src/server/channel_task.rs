@@ -1,5 +1,5 @@
 //! One channel's task: splicer and airing fed by events and driven by the clock. What the splicer decides is wrapped,
-//! shelved and given to those who send whole cells on; what the airing says goes to RTMP players.
+//! published and given to those who send whole cells on; what the airing says goes to RTMP players.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(super) struct ChannelTask {
     /// How often the connection changed.
     pub(super) runs: u64,
     /// The newest cell on the window, and the newest one on air.
-    pub(super) shelved: Option<CellIndex>,
+    pub(super) published: Option<CellIndex>,
     pub(super) aired: Option<CellIndex>,
     /// When the task last broke off.
     pub(super) fell_at: Option<Instant>,
@@ -51,11 +51,11 @@ pub(super) struct ChannelTaskState {
     /// The loop that fills the open cell: another one may have been painted since.
     shown: Arc<WaitingLoop>,
     told: Option<Why>,
-    /// The cell that is being shelved.
-    shelving: Option<Decision>,
+    /// The cell that is being published.
+    publishing: Option<Decision>,
 }
 
-/// Who breaks off twice within so long begins with an empty desk.
+/// Who breaks off twice within so long begins with an empty state.
 const TWICE: Duration = Duration::from_secs(10);
 
 /// The live side of a channel: what the connected source sends.
@@ -85,11 +85,11 @@ enum ChannelEvent {
 impl ChannelTask {
     /// Works until `end`. A run that has broken off is gone on with where it was: the cell that it was about is a waiting
     /// cell, and the next one is what it would have been.
-    pub(super) async fn run(&mut self, desk: &mut Option<ChannelTaskState>, end: CancellationToken) {
-        let ChannelTaskState { splicer, airing, live, former, shown, told, shelving } =
-            desk.get_or_insert_with(|| self.begin());
-        if let Some(decision) = shelving.take().filter(|decision| self.shelved != Some(decision.k)) {
-            self.shelve(&Decision { choice: CellChoice::Waiting, swapped: true, ..decision });
+    pub(super) async fn run(&mut self, state: &mut Option<ChannelTaskState>, end: CancellationToken) {
+        let ChannelTaskState { splicer, airing, live, former, shown, told, publishing } =
+            state.get_or_insert_with(|| self.begin());
+        if let Some(decision) = publishing.take().filter(|decision| self.published != Some(decision.k)) {
+            self.publish(&Decision { choice: CellChoice::Waiting, swapped: true, ..decision });
         }
         loop {
             while let Some(step) = airing.poll(self.clocks.media.now()) {
@@ -101,9 +101,9 @@ impl ChannelTask {
             }
             former.take_if(|former| airing.on_air() != Some(&*former.run));
             while let Some(decision) = splicer.poll(self.clocks.media.now()) {
-                *shelving = Some(decision.clone());
-                self.shelve(&decision);
-                *shelving = None;
+                *publishing = Some(decision.clone());
+                self.publish(&decision);
+                *publishing = None;
                 if decision.swapped || *told != Some(decision.why) {
                     *told = Some(decision.why);
                     self.tell(&decision, splicer.on_air(), live.as_ref());
@@ -156,25 +156,25 @@ impl ChannelTask {
     }
 
     /// A run has broken off.
-    pub(super) fn fell(&mut self, desk: &mut Option<ChannelTaskState>) {
+    pub(super) fn fell(&mut self, state: &mut Option<ChannelTaskState>) {
         let again = self.fell_at.is_some_and(|at| at.elapsed() < TWICE);
         self.fell_at = Some(Instant::now());
         if again {
-            // What is on it may be what breaks.
-            *desk = None;
+            // What is in it may be what breaks.
+            *state = None;
         }
     }
 
-    /// An empty desk, for the cell behind the last one that viewers have; at first with a window of cells that were.
+    /// An empty state, for the cell behind the last one that viewers have; at first with a window of cells that were.
     fn begin(&mut self) -> ChannelTaskState {
         let current = self.options.grid.cell_at(self.clocks.media.now());
         let history = CellIndex(current.0 - self.options.window as i64);
-        let first = self.shelved.map_or(history, CellIndex::next);
+        let first = self.published.map_or(history, CellIndex::next);
         let mut splicer = Splicer::new(self.options, first);
         let mut airing = Airing::new(self.airing_options(), self.aired.map_or(current, CellIndex::next));
         let live = self.connect(&mut splicer, &mut airing);
         let shown = Arc::clone(&self.waiting.borrow());
-        ChannelTaskState { splicer, airing, live, former: None, shown, told: None, shelving: None }
+        ChannelTaskState { splicer, airing, live, former: None, shown, told: None, publishing: None }
     }
 
     fn airing_options(&self) -> AiringOptions {
@@ -256,7 +256,7 @@ impl ChannelTask {
         }
     }
 
-    fn shelve(&mut self, decision: &Decision) {
+    fn publish(&mut self, decision: &Decision) {
         let waiting = Arc::clone(&self.waiting.borrow());
         let mut cell = match &decision.choice {
             CellChoice::Live(cell) => Arc::clone(cell),
@@ -269,7 +269,7 @@ impl ChannelTask {
         if let Err(error) = self.window.push(decision.k, segments) {
             warn!(channel = self.name, k = %decision.k, %error, "cell not published");
         }
-        self.shelved = Some(decision.k);
+        self.published = Some(decision.k);
         self.air.push(cell);
     }
 

@@ -43,7 +43,7 @@ pub(super) fn rename(channel: &config::Channel, shared: &ServerContext) {
     }
 }
 
-/// What the rungs are shelved as: whole for HLS, then each picture alone, and the sound, for DASH.
+/// What the rungs are published as: whole for HLS, then each picture alone, and the sound, for DASH.
 fn representations(tracks: &[RungTracks]) -> Result<Vec<PublishedRung>, InitError> {
     let whole = tracks.iter().map(|rung| (rung, Parts::All));
     let pictures = tracks.iter().filter(|rung| rung.video.is_some()).map(|rung| (rung, Parts::Picture));
@@ -104,7 +104,7 @@ pub(super) fn start(
         matrix: shared.matrix.clone(),
         clocks: shared.clocks.clone(),
         runs: 0,
-        shelved: None,
+        published: None,
         aired: None,
         fell_at: None,
     };
@@ -112,8 +112,8 @@ pub(super) fn start(
     stage.supervise_mending(
         job,
         (task, None::<ChannelTaskState>),
-        move |(task, desk)| Box::pin(task.run(desk, end.clone())),
-        |(task, desk), _| task.fell(desk),
+        move |(task, state)| Box::pin(task.run(state, end.clone())),
+        |(task, state), _| task.fell(state),
     );
     Ok(ChannelEntry { spec, waiting, connection })
 }

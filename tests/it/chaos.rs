@@ -311,7 +311,7 @@ fn chaos_stalls_no_viewer() {
         println!("{count:4} {what}");
     }
     let reports = players.map(Player::report);
-    // A channel's task that is ended twice within ten seconds begins with an empty desk: players of RTMP miss the rest of a
+    // A channel's task that is ended twice within ten seconds begins with an empty state: players of RTMP miss the rest of a
     // cell. Nothing else may hold up anybody.
     let ended = mischief.done.iter().filter(|(what, _)| what.starts_with("ended: channel"));
     let bound = 2.0 * ended.map(|(_, count)| f64::from(count.saturating_sub(1))).sum::<f64>();

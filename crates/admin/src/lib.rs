@@ -157,7 +157,7 @@ pub fn router(mut state: AdminState) -> Router {
     metrics::register(&mut state.metrics, state.matrix.clone());
     let started = Instant::now();
     let (sessions, streams) = (session::Sessions::default(), events::Streams::default());
-    let desk = Arc::new(AdminContext { state, started, sessions, streams });
+    let context = Arc::new(AdminContext { state, started, sessions, streams });
     let (router, document) = api().split_for_parts();
     router
         .fallback(async |uri: Uri| {
@@ -166,8 +166,8 @@ pub fn router(mut state: AdminState) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(Extension(openapi::Served::new(&document)))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(middleware::from_fn_with_state(Arc::clone(&desk), guard::guard))
-        .with_state(desk)
+        .layer(middleware::from_fn_with_state(Arc::clone(&context), guard::guard))
+        .with_state(context)
 }
 
 /// The routes with their document.

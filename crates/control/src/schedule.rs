@@ -1,7 +1,7 @@
 //! The schedule: a calendar becomes a plan, and the plan becomes words for the matrix, each at its instant.
 //!
 //! ```text
-//!  Opencast, .ics ─ Client ─▶ Harvest ─▶ Desk ─ settled by the timetable ─▶ Plan (shown), Wish (told to the matrix)
+//!  Opencast, .ics ─ CalendarClient ─▶ PollResult ─▶ Planner ─ settled by the timetable ─▶ Plan (shown), ChannelPlan (told to the matrix)
 //! ```
 //! * [`ical`] and [`calendar_json`] read calendars into [`CalendarEvent`]s; [`dublin`] reads the metadata in them.
 //! * The timetable ([`settle`]) decides which event is on which channel from when to when, and says what is wrong.
@@ -33,8 +33,8 @@ mod words;
 
 pub use calendar_file::CalendarFile;
 pub use client::{CalendarClient, ClientError};
-pub use event::{CalendarEvent, FeedAnswer, Harvest, Reading};
-pub use fault::{FeedFault, Trouble};
+pub use event::{CalendarEvent, FeedAnswer, PollResult, Reading};
+pub use fault::{FeedFault, PollError};
 pub use overrun::{Overrun, SignsOfLife};
 pub use planner::{ChannelPlan, MayOverrun, Planner, StoredCalendar, StoredPart};
 pub use settings::{Settings, SettingsError, zone};

@@ -34,11 +34,11 @@ pub(super) async fn answer(request: &Parts, mount: &Mount, made: &DocumentCache,
     if let Some(found) = made.fresh(mount, request).await {
         return found.answer(request);
     }
-    let desk = RecordingRequest { request, mount, made };
+    let asked = RecordingRequest { request, mount, made };
     let found = match (&path.address.stream, &path.file) {
-        (None, None) => desk.index().await,
+        (None, None) => asked.index().await,
         (Some(StreamRef::Recording(stream)), Some(file)) => {
-            if let Some(found) = desk.find(stream, file).await {
+            if let Some(found) = asked.find(stream, file).await {
                 found
             } else {
                 let media = media(request, mount, stream, file).await;

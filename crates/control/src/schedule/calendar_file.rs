@@ -87,21 +87,21 @@ mod tests {
     #[test]
     fn what_is_kept_is_of_one_calendar_and_without_its_secrets() {
         let directory = tempfile::tempdir().expect("a directory");
-        let cabinet = CalendarFile::new(directory.path().join("state"));
+        let calendar_file = CalendarFile::new(directory.path().join("state"));
         let url = Secret::new("https://user:hunter2@opencast.example.org/recordings/calendars");
-        assert_eq!(cabinet.load(&url), None);
+        assert_eq!(calendar_file.load(&url), None);
         let kept =
             StoredCalendar { last_good: "2026-11-23T08:00:00Z".parse().ok(), ..StoredCalendar::default() };
-        cabinet.save(&url, &kept).expect("saved");
-        assert_eq!(cabinet.load(&url), Some(kept.clone()));
+        calendar_file.save(&url, &kept).expect("saved");
+        assert_eq!(calendar_file.load(&url), Some(kept.clone()));
         let other_password = Secret::new("https://user:other@opencast.example.org/recordings/calendars");
-        assert_eq!(cabinet.load(&other_password), Some(kept));
-        assert_eq!(cabinet.load(&Secret::new("https://elsewhere.example.org/")), None, "another calendar");
-        let text = fs::read_to_string(cabinet.0.path()).expect("a file");
+        assert_eq!(calendar_file.load(&other_password), Some(kept));
+        assert_eq!(calendar_file.load(&Secret::new("https://elsewhere.example.org/")), None, "another calendar");
+        let text = fs::read_to_string(calendar_file.0.path()).expect("a file");
         assert!(!text.contains("hunter2") && !text.contains("opencast"), "{text}");
         for wrong in ["", "{", "[]", "{\"calendar\": 1}"] {
-            fs::write(cabinet.0.path(), wrong).expect("written");
-            assert_eq!(cabinet.load(&url), None, "{wrong}");
+            fs::write(calendar_file.0.path(), wrong).expect("written");
+            assert_eq!(calendar_file.load(&url), None, "{wrong}");
         }
         assert_eq!(
             fs::read_dir(directory.path().join("state")).expect("listed").count(),

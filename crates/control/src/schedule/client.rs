@@ -22,8 +22,8 @@ use jiff::tz::TimeZone;
 use url::Url;
 
 use super::challenge::Prover;
-use super::event::{FeedAnswer, Harvest, Reading};
-use super::fault::{FeedFault, Trouble};
+use super::event::{FeedAnswer, PollResult, Reading};
+use super::fault::{FeedFault, PollError};
 use super::ical::{self, Window};
 use super::{calendar_json, dublin};
 use crate::agenda::FeedFormat;
@@ -148,7 +148,7 @@ impl CalendarClient {
     }
 
     /// One look at the calendar at `now`.
-    pub async fn fetch(&mut self, now: MediaTime) -> Harvest {
+    pub async fn fetch(&mut self, now: MediaTime) -> PollResult {
         self.window = ical::around(now);
         if self.trusting_since + TRUST <= now {
             // Nothing has changed, but events that recur have come nearer.
@@ -161,17 +161,17 @@ impl CalendarClient {
         for agent in self.agents.clone() {
             let outcome = self.part(&agent).await;
             parts.push(FeedAnswer {
-                outcome: outcome.map_err(|trouble| FeedFault { agent: agent.clone(), trouble }),
+                outcome: outcome.map_err(|error| FeedFault { agent: agent.clone(), error }),
                 agent,
             });
         }
         if self.spoken == Some(FeedFormat::Json) {
             self.name_series(&mut parts).await;
         }
-        Harvest { parts, format: self.spoken }
+        PollResult { parts, format: self.spoken }
     }
 
-    async fn part(&mut self, agent: &str) -> Result<Option<Reading>, Trouble> {
+    async fn part(&mut self, agent: &str) -> Result<Option<Reading>, PollError> {
         if let CalendarPlace::File(path) = &self.place {
             let bytes = read_file(path.clone(), self.timeout).await?;
             let json = matches!(self.configured, CalendarFormat::Json)
@@ -187,17 +187,17 @@ impl CalendarClient {
             (CalendarFormat::Json, _) => [Some(FeedFormat::Json), None],
             (CalendarFormat::Ical, _) => [Some(FeedFormat::Ical), None],
         };
-        let mut first_trouble = None;
+        let mut first_error = None;
         for format in order.into_iter().flatten() {
             let Some(url) = self.address(agent, format) else { continue };
             match self.ask(agent, &url, format).await {
-                Err(Trouble::Status(status, _)) if [404, 405, 406, 410].contains(&status) => {
-                    first_trouble.get_or_insert(Trouble::Status(status, agent.is_empty()));
+                Err(PollError::Status(status, _)) if [404, 405, 406, 410].contains(&status) => {
+                    first_error.get_or_insert(PollError::Status(status, agent.is_empty()));
                 }
                 outcome => return outcome,
             }
         }
-        Err(first_trouble.unwrap_or(Trouble::Status(404, agent.is_empty())))
+        Err(first_error.unwrap_or(PollError::Status(404, agent.is_empty())))
     }
 
     /// Where a format is asked for; `None` where the URL is not Opencast's and speaks what it speaks.
@@ -221,7 +221,7 @@ impl CalendarClient {
         Some(url)
     }
 
-    async fn ask(&mut self, agent: &str, url: &Url, format: FeedFormat) -> Result<Option<Reading>, Trouble> {
+    async fn ask(&mut self, agent: &str, url: &Url, format: FeedFormat) -> Result<Option<Reading>, PollError> {
         let condition = self.etags.as_ref().and_then(|etags| etags.get(agent)).cloned();
         let accept = match format {
             FeedFormat::Ical => "text/calendar",
@@ -231,17 +231,17 @@ impl CalendarClient {
         match answer.status.as_u16() {
             200 => {}
             304 if condition.is_some() => return Ok(None),
-            304 => return Err(Trouble::NotModified),
-            status @ (403 | 407) => return Err(Trouble::Refused(status)),
-            status if answer.status.is_redirection() => return Err(Trouble::Redirect(status)),
-            status => return Err(Trouble::Status(status, agent.is_empty())),
+            304 => return Err(PollError::NotModified),
+            status @ (403 | 407) => return Err(PollError::Refused(status)),
+            status if answer.status.is_redirection() => return Err(PollError::Redirect(status)),
+            status => return Err(PollError::Status(status, agent.is_empty())),
         }
         let kind = answer.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         // A configured URL that is not Opencast's may speak either, where that is left open.
         let spoken = match (kind.as_str(), self.configured) {
             ("text/calendar", CalendarFormat::Ical | CalendarFormat::Auto) => FeedFormat::Ical,
             ("application/json", CalendarFormat::Json | CalendarFormat::Auto) => FeedFormat::Json,
-            _ => return Err(Trouble::ContentType(described(&kind))),
+            _ => return Err(PollError::ContentType(described(&kind))),
         };
         let mut reading = self.understand(answer.body, spoken).await?;
         if !agent.is_empty() && reading.events.is_empty() && answer.etag.as_deref() == Some("mod0") {
@@ -260,7 +260,7 @@ impl CalendarClient {
         &mut self,
         body: impl AsRef<[u8]> + Send + 'static,
         format: FeedFormat,
-    ) -> Result<Reading, Trouble> {
+    ) -> Result<Reading, PollError> {
         let (zone, window) = (self.zone.clone(), self.window);
         let read = tokio::task::spawn_blocking(move || {
             let text = String::from_utf8_lossy(body.as_ref());
@@ -269,8 +269,8 @@ impl CalendarClient {
                 FeedFormat::Json => calendar_json::parse(&text),
             }
         });
-        let read = read.await.map_err(|panic| Trouble::Nonsense(format!("reading it failed: {panic}")))?;
-        let reading = read.map_err(Trouble::Nonsense)?;
+        let read = read.await.map_err(|panic| PollError::Nonsense(format!("reading it failed: {panic}")))?;
+        let reading = read.map_err(PollError::Nonsense)?;
         self.spoken = Some(format);
         Ok(reading)
     }
@@ -317,10 +317,10 @@ impl CalendarClient {
         url: &Url,
         accept: &str,
         condition: Option<&str>,
-    ) -> Result<CalendarAnswer, Trouble> {
+    ) -> Result<CalendarAnswer, PollError> {
         let timeout = self.timeout;
         let CalendarPlace::Http { client, prover, .. } = &mut self.place else {
-            return Err(Trouble::File("it is no URL".to_owned()));
+            return Err(PollError::File("it is no URL".to_owned()));
         };
         prover.begin();
         let target = match url.query() {
@@ -347,7 +347,7 @@ impl CalendarClient {
                 prover.challenged(&challenges)?;
             }
         };
-        let late = |_| Trouble::TimedOut(timeout.as_secs());
+        let late = |_| PollError::TimedOut(timeout.as_secs());
         tokio::time::timeout(timeout, asking).await.map_err(late)?
     }
 }
@@ -362,10 +362,10 @@ fn is_here(url: &Url) -> bool {
     }
 }
 
-async fn take(mut response: reqwest::Response) -> Result<CalendarAnswer, Trouble> {
+async fn take(mut response: reqwest::Response) -> Result<CalendarAnswer, PollError> {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (content_type, etag, status) = (header(CONTENT_TYPE), header(ETAG), response.status());
-    let too_large = Trouble::TooLarge(LARGEST >> 20);
+    let too_large = PollError::TooLarge(LARGEST >> 20);
     if response.content_length().is_some_and(|length| length > LARGEST) {
         return Err(too_large);
     }
@@ -379,7 +379,7 @@ async fn take(mut response: reqwest::Response) -> Result<CalendarAnswer, Trouble
     Ok(CalendarAnswer { status, content_type: content_type.unwrap_or_default(), etag, body })
 }
 
-async fn read_file(path: PathBuf, timeout: Duration) -> Result<Vec<u8>, Trouble> {
+async fn read_file(path: PathBuf, timeout: Duration) -> Result<Vec<u8>, PollError> {
     let reading = tokio::task::spawn_blocking(move || {
         // Asked first: a named pipe would wait for its writer.
         let metadata = std::fs::metadata(&path)?;
@@ -393,18 +393,18 @@ async fn read_file(path: PathBuf, timeout: Duration) -> Result<Vec<u8>, Trouble>
     });
     // A NAS that hangs must not hold up the rest.
     let read =
-        tokio::time::timeout(timeout, reading).await.map_err(|_| Trouble::TimedOut(timeout.as_secs()))?;
-    let bytes = read.map_err(|error| Trouble::File(error.to_string()))?;
-    bytes.map_err(|error| Trouble::File(error.to_string()))
+        tokio::time::timeout(timeout, reading).await.map_err(|_| PollError::TimedOut(timeout.as_secs()))?;
+    let bytes = read.map_err(|error| PollError::File(error.to_string()))?;
+    bytes.map_err(|error| PollError::File(error.to_string()))
 }
 
 /// An error of the client without its URL, to the last cause.
-fn unreachable(error: reqwest::Error) -> Trouble {
-    Trouble::Unreachable(causes(error))
+fn unreachable(error: reqwest::Error) -> PollError {
+    PollError::Unreachable(causes(error))
 }
 
-fn broken(error: reqwest::Error) -> Trouble {
-    Trouble::Broken(causes(error))
+fn broken(error: reqwest::Error) -> PollError {
+    PollError::Broken(causes(error))
 }
 
 fn causes(error: reqwest::Error) -> String {

@@ -78,7 +78,7 @@ impl Reading {
 
 /// What one look at the calendar has brought: a part for each request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Harvest {
+pub struct PollResult {
     /// By agent, in the order in which they were asked for.
     pub parts: Vec<FeedAnswer>,
     /// What it speaks, if anything was understood.

@@ -1,8 +1,8 @@
-//! The desk: keeps the last good calendar and answers what follows from it.
+//! The planner keeps the last good calendar and answers what follows from it.
 //!
 //! Contract: make one with [`Planner::new`], perhaps with what was kept from a life before. Ask for the calendar when
 //! [`Planner::poll_due`] says so and tell what came with [`Planner::take`]; whatever fails leaves what was known. At any time ask
-//! [`Planner::wishes`] what the matrix should be told, [`Planner::next_change`] when that changes by itself, and [`Planner::plan`]
+//! [`Planner::channel_plans`] what the matrix should be told, [`Planner::next_change`] when that changes by itself, and [`Planner::plan`]
 //! for everything. Nothing ends it.
 //!
 //! A lecture that vanishes from the calendar before its end is gone. One that vanishes later was over (Opencast drops
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{CalendarEvent, Harvest};
+use super::event::{CalendarEvent, PollResult};
 use super::settings::Settings;
 use super::timetable::{Settled, settle};
 use super::words::{id_order, reason};
@@ -85,14 +85,14 @@ pub struct Planner {
 }
 
 impl Planner {
-    /// A desk that asks for the calendar at once.
+    /// A planner that asks for the calendar at once.
     pub fn new(settings: Settings, kept: Option<StoredCalendar>, now: MediaTime) -> Self {
         let kept = kept.unwrap_or_default();
-        let mut desk =
+        let mut planner =
             Self { settings, kept, state: FeedState::default(), settled: Settled::default(), next_poll: now };
-        desk.state = desk.fresh_state();
-        desk.settle();
-        desk
+        planner.state = planner.fresh_state();
+        planner.settle();
+        planner
     }
 
     /// Other rules from now on. The calendar is asked for again at once; `kept` takes the place of what was known, if it is
@@ -120,12 +120,12 @@ impl Planner {
     }
 
     /// Takes what came. The answer is `true` if it has to be kept: there is something new.
-    pub fn take(&mut self, harvest: Harvest, now: MediaTime) -> bool {
+    pub fn take(&mut self, result: PollResult, now: MediaTime) -> bool {
         let mut faults = Vec::new();
         let mut notes = Vec::new();
-        let asked: Vec<String> = harvest.parts.iter().map(|part| part.agent.clone()).collect();
+        let asked: Vec<String> = result.parts.iter().map(|part| part.agent.clone()).collect();
         let (mut good, mut changed) = (false, false);
-        for part in harvest.parts {
+        for part in result.parts {
             match part.outcome {
                 Err(fault) => faults.push(fault.to_string()),
                 Ok(reading) => {
@@ -143,8 +143,8 @@ impl Planner {
             self.kept.parts.retain(|agent, _| asked.contains(agent));
             changed |= self.kept.parts.len() != before;
         }
-        if harvest.format.is_some() {
-            self.kept.format = harvest.format;
+        if result.format.is_some() {
+            self.kept.format = result.format;
         }
         let since = self.state.fault_since;
         self.state.ok = faults.is_empty();
@@ -188,11 +188,11 @@ impl Planner {
     }
 
     /// What the matrix should be told at `now`, of every channel.
-    pub fn wishes(&self, now: MediaTime) -> Vec<ChannelPlan> {
-        self.settings.channels.iter().map(|channel| self.wish(channel, now)).collect()
+    pub fn channel_plans(&self, now: MediaTime) -> Vec<ChannelPlan> {
+        self.settings.channels.iter().map(|channel| self.channel_plan(channel, now)).collect()
     }
 
-    fn wish(&self, channel: &str, now: MediaTime) -> ChannelPlan {
+    fn channel_plan(&self, channel: &str, now: MediaTime) -> ChannelPlan {
         let on_it = || self.settled.events.iter().filter(|event| event.channel.as_deref() == Some(channel));
         let scheduled = on_it().find(|event| event.is_connected(now)).and_then(|event| {
             Some(Scheduled {
@@ -223,7 +223,7 @@ impl Planner {
         !self.settings.notice_ahead.is_zero() && event.starts - self.settings.notice_ahead <= now
     }
 
-    /// When [`Planner::wishes`] say something else next, if nothing new is taken.
+    /// When [`Planner::channel_plans`] say something else next, if nothing new is taken.
     pub fn next_change(&self, now: MediaTime) -> Option<MediaTime> {
         let of_event = |event: &PlannedEvent| {
             let notice = event.starts - self.settings.notice_ahead;

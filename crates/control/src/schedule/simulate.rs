@@ -9,7 +9,7 @@ use jiff::civil;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::event::{FeedAnswer, Harvest, Reading};
+use super::event::{FeedAnswer, PollResult, Reading};
 use super::planner::Planner;
 use super::settings::Settings;
 use super::words::{day_and_hour, hour};
@@ -72,9 +72,9 @@ pub fn simulate(
     let zone = settings.zone.clone();
     let channels: Vec<String> = layout.channels.iter().map(|channel| channel.name.clone()).collect();
     let notes = reading.notes.clone();
-    let mut desk = Planner::new(settings, None, from);
+    let mut planner = Planner::new(settings, None, from);
     let part = FeedAnswer { agent: String::new(), outcome: Ok(Some(reading)) };
-    desk.take(Harvest { parts: vec![part], format: Some(format) }, from);
+    planner.take(PollResult { parts: vec![part], format: Some(format) }, from);
     let mut matrix = Matrix::new(layout, from);
     let mut shown: Vec<Option<(Option<String>, String)>> = vec![None; channels.len()];
     let mut steps = Vec::new();
@@ -82,10 +82,10 @@ pub fn simulate(
     while now < to {
         matrix.tick(now);
         let mut may_last = BTreeMap::new();
-        for wish in desk.wishes(now) {
-            may_last.extend(wish.overrun.map(|overrun| (wish.channel.clone(), overrun.latest)));
+        for channel_plan in planner.channel_plans(now) {
+            may_last.extend(channel_plan.overrun.map(|overrun| (channel_plan.channel.clone(), overrun.latest)));
             // Both names are the configuration's own, so it is not refused.
-            let _ = matrix.apply(Command::Schedule { channel: wish.channel, scheduled: wish.scheduled }, now);
+            let _ = matrix.apply(Command::Schedule { channel: channel_plan.channel, scheduled: channel_plan.scheduled }, now);
         }
         let view = matrix.view();
         for (name, before) in channels.iter().zip(&mut shown) {
@@ -107,12 +107,12 @@ pub fn simulate(
                 });
             }
         }
-        let Some(next) = desk.next_change(now) else { break };
+        let Some(next) = planner.next_change(now) else { break };
         now = next;
     }
-    let plan = desk.plan(from);
+    let plan = planner.plan(from);
     let within = |conflict: &Conflict| conflict.from < to && from <= conflict.until;
-    let conflicts = desk.all_conflicts().iter().filter(|conflict| within(conflict)).cloned().collect();
+    let conflicts = planner.all_conflicts().iter().filter(|conflict| within(conflict)).cloned().collect();
     Simulation { from, to, timezone: plan.timezone, steps, conflicts, notes, zone }
 }
 
