@@ -22,8 +22,8 @@ use amphi_control::alarm::{AlarmKind, Condition};
 use amphi_control::audit::{Action, AuditLog, Entry};
 use amphi_control::matrix::{Applied, MatrixError, MatrixHandle, Scheduled};
 use amphi_control::schedule::{
-    CalendarClient, CalendarFile, ChannelPlan, FeedAnswer, FeedFault, PollResult, Overrun, Planner, Settings,
-    SignsOfLife, StoredCalendar, PollError,
+    CalendarClient, CalendarFile, ChannelPlan, FeedAnswer, FeedFault, Overrun, Planner, PollError,
+    PollResult, Settings, SignsOfLife, StoredCalendar,
 };
 use amphi_media::clock::WallClock;
 use amphi_media::meter::Note;
@@ -240,7 +240,8 @@ impl Scheduler {
         let now = self.clock.now();
         let zone = self.planner.settings().zone().clone();
         let channel_plans = self.overrun.adjust(self.planner.channel_plans(now), &*self.signs, &zone, now);
-        self.recorded.retain(|channel, _| channel_plans.iter().any(|channel_plan| channel_plan.channel == *channel));
+        self.recorded
+            .retain(|channel, _| channel_plans.iter().any(|channel_plan| channel_plan.channel == *channel));
         for channel_plan in channel_plans {
             let before = self.told.get(&channel_plan.channel).cloned();
             if before.as_ref() == Some(&channel_plan) {
@@ -248,14 +249,16 @@ impl Scheduler {
             }
             let mut done = true;
             if before.as_ref().is_none_or(|before| before.scheduled != channel_plan.scheduled) {
-                let answer = self.matrix.set_scheduled(&channel_plan.channel, channel_plan.scheduled.clone()).await;
+                let answer =
+                    self.matrix.set_scheduled(&channel_plan.channel, channel_plan.scheduled.clone()).await;
                 done &= taken(&answer);
                 if answer.is_ok() {
                     self.record(&channel_plan, now);
                 }
             }
             if before.as_ref().is_none_or(|before| before.notice != channel_plan.notice) {
-                done &= taken(&self.matrix.announce(&channel_plan.channel, channel_plan.notice.clone()).await);
+                done &=
+                    taken(&self.matrix.announce(&channel_plan.channel, channel_plan.notice.clone()).await);
             }
             if done {
                 self.told.insert(channel_plan.channel.clone(), channel_plan);
@@ -267,7 +270,8 @@ impl Scheduler {
     fn record(&mut self, channel_plan: &ChannelPlan, now: MediaTime) {
         let before = self.recorded.get(&channel_plan.channel);
         if let Some((what, scheduled)) = transition(before, channel_plan.scheduled.as_ref()) {
-            let entry = Entry::new(now, "schedule", what).on(&channel_plan.channel).with(Some(&scheduled.source));
+            let entry =
+                Entry::new(now, "schedule", what).on(&channel_plan.channel).with(Some(&scheduled.source));
             let until = Some(scheduled.until).filter(|_| what != Action::Disconnect);
             self.audit.record(entry.until(until).saying(&scheduled.reason));
         }
@@ -299,7 +303,11 @@ impl Scheduler {
     }
 
     fn known_of(&self, url: &Secret) -> StoredCalendar {
-        if url.is_empty() { StoredCalendar::default() } else { self.calendar_file.load(url).unwrap_or_default() }
+        if url.is_empty() {
+            StoredCalendar::default()
+        } else {
+            self.calendar_file.load(url).unwrap_or_default()
+        }
     }
 
     /// A client for the configuration in force; who is asking by an older one is called back.

@@ -107,7 +107,7 @@ struct Office {
     /// `user:password`, for Basic.
     basic: Option<String>,
     series: BTreeMap<String, String>,
-    desk: Lock<OpencastState>,
+    state: Lock<OpencastState>,
     clock: Arc<dyn WallClock>,
 }
 
@@ -136,8 +136,8 @@ impl Opencast {
         let authenticator =
             credentials.map(|(user, password)| Authenticator::new("Opencast", user, &password));
         let lectures = lectures.into_iter().map(|lecture| (lecture, now)).collect();
-        let desk = Lock::new(OpencastState { lectures, ..OpencastState::default() });
-        let office = Arc::new(Office { version, authenticator, basic, series, desk, clock });
+        let state = Lock::new(OpencastState { lectures, ..OpencastState::default() });
+        let office = Arc::new(Office { version, authenticator, basic, series, state, clock });
         let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(accept(listener, Arc::clone(&office), end.clone(), tasks.clone()));
         Ok(Self { address, office, end, tasks })
@@ -151,24 +151,24 @@ impl Opencast {
     /// Plans a lecture, or moves the one of the same identifier.
     pub fn plan(&self, lecture: OpencastLecture) {
         let now = self.office.clock.now();
-        let mut desk = self.office.desk();
-        desk.lectures.retain(|(known, _)| known.id != lecture.id);
-        desk.lectures.push((lecture, now));
+        let mut state = self.office.state();
+        state.lectures.retain(|(known, _)| known.id != lecture.id);
+        state.lectures.push((lecture, now));
     }
 
     /// Deletes a lecture. Nothing tells the others' `ETag`.
     pub fn delete(&self, id: &str) {
-        self.office.desk().lectures.retain(|(lecture, _)| lecture.id != id);
+        self.office.state().lectures.retain(|(lecture, _)| lecture.id != id);
     }
 
     /// Makes it misbehave from now on, or behave.
     pub fn set_mishap(&self, mishap: Option<Mishap>) {
-        self.office.desk().mishap = mishap;
+        self.office.state().mishap = mishap;
     }
 
     /// How often its calendar was asked for by somebody it knows.
     pub fn asked(&self) -> u64 {
-        self.office.desk().asked
+        self.office.state().asked
     }
 
     /// Cuts every connection and closes the port.
@@ -180,8 +180,8 @@ impl Opencast {
 }
 
 impl Office {
-    fn desk(&self) -> MutexGuard<'_, OpencastState> {
-        self.desk.lock()
+    fn state(&self) -> MutexGuard<'_, OpencastState> {
+        self.state.lock()
     }
 
     /// Lets a request in, or says with which challenge it may come again.

@@ -31,7 +31,7 @@ const MERGED: Duration = Duration::from_millis(80);
 const TURN: usize = 32;
 /// Players for whom one group is enough.
 const FEW: usize = 64;
-/// Rows for each core, of one rung.
+/// Groups for each core, of one rung.
 const GROUPS: usize = 2;
 
 /// The groups of a channel that have players.
@@ -119,20 +119,21 @@ impl FanoutGroups {
         }
         let number = self.joined.fetch_add(1, Ordering::Relaxed);
         *player.state() = ServedBy::Group(number, reader.cursor);
-        let mut rows = self.all.lock();
-        let of_rung = || rows.iter().filter(|row| row.rung == rung);
-        let taken = |row: &&Arc<FanoutGroup>| row.members.load(Ordering::Relaxed);
+        let mut groups = self.all.lock();
+        let of_rung = || groups.iter().filter(|group| group.rung == rung);
+        let taken = |group: &&Arc<FanoutGroup>| group.members.load(Ordering::Relaxed);
         let is_enough = of_rung().count() >= most_groups();
-        let shortest = of_rung().min_by_key(taken).filter(|row| is_enough || taken(row) < FEW).cloned();
-        let row = shortest.unwrap_or_else(|| {
+        let smallest = of_rung().min_by_key(taken).filter(|group| is_enough || taken(group) < FEW).cloned();
+        let group = smallest.unwrap_or_else(|| {
             // Half a round apart from the group before.
             let aired = reader.kept.borrow().back().map_or(Duration::ZERO, |batch| batch.until());
-            let due = rows.last().map_or(aired + MERGED, |row| row.due.lock().saturating_sub(MERGED / 2));
-            let (coming, taken) = (Lock::default(), AtomicUsize::new(0));
-            let row = Arc::new(FanoutGroup { rung, joining: coming, members: taken, due: Lock::new(due) });
-            rows.push(Arc::clone(&row));
-            let attendant = FanoutTask {
-                group: Arc::clone(&row),
+            let due =
+                groups.last().map_or(aired + MERGED, |group| group.due.lock().saturating_sub(MERGED / 2));
+            let (joining, taken) = (Lock::default(), AtomicUsize::new(0));
+            let group = Arc::new(FanoutGroup { rung, joining, members: taken, due: Lock::new(due) });
+            groups.push(Arc::clone(&group));
+            let task = FanoutTask {
+                group: Arc::clone(&group),
                 groups: Arc::clone(self),
                 kept: reader.kept.clone(),
                 tracks: Arc::clone(tracks),
@@ -140,12 +141,12 @@ impl FanoutGroups {
                 members: Vec::new(),
                 next,
             };
-            self.spawn(attendant, tracks.get(rung).map_or("", |tracks| tracks.name.as_str()));
-            row
+            self.spawn(task, tracks.get(rung).map_or("", |tracks| tracks.name.as_str()));
+            group
         });
-        row.members.fetch_add(1, Ordering::Relaxed);
-        row.joining.lock().push(Member { player: Arc::clone(player), number });
-        drop(rows);
+        group.members.fetch_add(1, Ordering::Relaxed);
+        group.joining.lock().push(Member { player: Arc::clone(player), number });
+        drop(groups);
         Some(Membership { player, cursor: &mut reader.cursor })
     }
 }
@@ -156,16 +157,16 @@ impl FanoutGroups {
         Self { list: Some((channel.to_owned(), tasks.clone())), ..Self::default() }
     }
 
-    fn spawn(&self, attendant: FanoutTask, rung: &str) {
+    fn spawn(&self, serving: FanoutTask, rung: &str) {
         let Some((channel, tasks)) = &self.list else {
-            tokio::spawn(attendant.run());
+            tokio::spawn(serving.run());
             return;
         };
         let task = tasks.begin(format!("rtmp row {channel} {rung}"), false);
         let span = tracing::info_span!(parent: None, "channel", name = %channel);
         let work = async move {
             // Its players go back to their connections, and from there into another group.
-            if let Err(why) = task.attempt(attendant.run()).await {
+            if let Err(why) = task.attempt(serving.run()).await {
                 task.gives_back(&why);
             }
         };
@@ -186,10 +187,10 @@ impl FanoutTask {
 
     /// Ends the group if nobody has come.
     fn is_over(&self) -> bool {
-        let mut rows = self.groups.all.lock();
+        let mut groups = self.groups.all.lock();
         let is_over = self.group.joining.lock().is_empty();
         if is_over {
-            rows.retain(|row| !Arc::ptr_eq(row, &self.group));
+            groups.retain(|group| !Arc::ptr_eq(group, &self.group));
         }
         is_over
     }
@@ -231,13 +232,13 @@ impl FanoutTask {
             *due = newest.until() + MERGED;
         }
         let mut from = std::mem::replace(&mut self.next, newest.number() + 1);
-        let mut coming = self.group.joining.lock();
-        for place in &*coming {
+        let mut joining = self.group.joining.lock();
+        for place in &*joining {
             if let ServedBy::Group(_, cursor) = &*place.player.state() {
                 from = cursor.next().map_or(from, |next| next.min(from));
             }
         }
-        self.members.append(&mut coming);
+        self.members.append(&mut joining);
         Some(kept.range(first_from(&kept, from)..).cloned().collect())
     }
 }
@@ -245,7 +246,7 @@ impl FanoutTask {
 /// However the group has ended, also by a fault of ours: nobody waits at a place that no one serves.
 impl Drop for FanoutTask {
     fn drop(&mut self) {
-        self.groups.all.lock().retain(|row| !Arc::ptr_eq(row, &self.group));
+        self.groups.all.lock().retain(|group| !Arc::ptr_eq(group, &self.group));
         self.members.append(&mut self.group.joining.lock());
         self.members.iter().for_each(Member::give_back);
     }

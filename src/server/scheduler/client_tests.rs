@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::tests::at;
 use amphi_config::{CalendarFormat, Schedule, Secret};
 use amphi_control::agenda::FeedFormat;
-use amphi_control::schedule::{CalendarClient, CalendarEvent, PollResult, PollError};
+use amphi_control::schedule::{CalendarClient, CalendarEvent, PollError, PollResult};
 use amphi_media::clock::ManualClock;
 use amphi_simulator::opencast::{Mishap, Opencast, OpencastLecture, OpencastOptions, Version};
 

@@ -96,7 +96,11 @@ mod tests {
         assert_eq!(calendar_file.load(&url), Some(kept.clone()));
         let other_password = Secret::new("https://user:other@opencast.example.org/recordings/calendars");
         assert_eq!(calendar_file.load(&other_password), Some(kept));
-        assert_eq!(calendar_file.load(&Secret::new("https://elsewhere.example.org/")), None, "another calendar");
+        assert_eq!(
+            calendar_file.load(&Secret::new("https://elsewhere.example.org/")),
+            None,
+            "another calendar"
+        );
         let text = fs::read_to_string(calendar_file.0.path()).expect("a file");
         assert!(!text.contains("hunter2") && !text.contains("opencast"), "{text}");
         for wrong in ["", "{", "[]", "{\"calendar\": 1}"] {

@@ -221,7 +221,12 @@ impl CalendarClient {
         Some(url)
     }
 
-    async fn ask(&mut self, agent: &str, url: &Url, format: FeedFormat) -> Result<Option<Reading>, PollError> {
+    async fn ask(
+        &mut self,
+        agent: &str,
+        url: &Url,
+        format: FeedFormat,
+    ) -> Result<Option<Reading>, PollError> {
         let condition = self.etags.as_ref().and_then(|etags| etags.get(agent)).cloned();
         let accept = match format {
             FeedFormat::Ical => "text/calendar",

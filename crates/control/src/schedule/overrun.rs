@@ -203,12 +203,17 @@ mod tests {
         let mut guard = Overrun::default();
         let planner_ = planner(vec![morning(), next, elsewhere]);
         assert_eq!(told(&mut guard, &planner_, at(0, 10, 31)), hall("Amphi_A", at(0, 10, 35)));
-        assert_eq!(told(&mut guard, &planner_, at(0, 10, 35)), None, "the hall is needed on the other channel");
+        assert_eq!(
+            told(&mut guard, &planner_, at(0, 10, 35)),
+            None,
+            "the hall is needed on the other channel"
+        );
     }
 
     #[test]
     fn what_was_cancelled_goes_at_once_and_a_channel_without_limit_is_left_alone() {
-        let mut planner = planner(vec![morning(), lecture("2", "L2", "Amphi_B", at(0, 8, 30), at(0, 10, 30))]);
+        let mut planner =
+            planner(vec![morning(), lecture("2", "L2", "Amphi_B", at(0, 8, 30), at(0, 10, 30))]);
         let mut guard = Overrun::default();
         let now = at(0, 10, 30);
         let zone = planner.settings().zone().clone();

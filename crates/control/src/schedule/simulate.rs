@@ -83,9 +83,13 @@ pub fn simulate(
         matrix.tick(now);
         let mut may_last = BTreeMap::new();
         for channel_plan in planner.channel_plans(now) {
-            may_last.extend(channel_plan.overrun.map(|overrun| (channel_plan.channel.clone(), overrun.latest)));
+            may_last
+                .extend(channel_plan.overrun.map(|overrun| (channel_plan.channel.clone(), overrun.latest)));
             // Both names are the configuration's own, so it is not refused.
-            let _ = matrix.apply(Command::Schedule { channel: channel_plan.channel, scheduled: channel_plan.scheduled }, now);
+            let _ = matrix.apply(
+                Command::Schedule { channel: channel_plan.channel, scheduled: channel_plan.scheduled },
+                now,
+            );
         }
         let view = matrix.view();
         for (name, before) in channels.iter().zip(&mut shown) {

@@ -84,7 +84,10 @@ fn a_moved_lecture_is_where_it_was_moved_to() {
         ..biophysics()
     };
     planner.take(result(std::slice::from_ref(&moved)), at(0, 8, 40));
-    assert_eq!((on(&planner, at(0, 8, 40)), on(&planner, at(0, 14, 0)).as_deref()), (None, Some("PS-Amphi_B")));
+    assert_eq!(
+        (on(&planner, at(0, 8, 40)), on(&planner, at(0, 14, 0)).as_deref()),
+        (None, Some("PS-Amphi_B"))
+    );
     // From one agent's calendar to another's, between the two requests: the later answer counts.
     let part = |agent: &str, events: Vec<CalendarEvent>| FeedAnswer {
         agent: agent.to_owned(),
@@ -148,7 +151,10 @@ fn other_rules_apply_to_what_is_known() {
     assert_eq!((channel_plans[0].scheduled.is_some(), channel_plans[1].scheduled.is_some()), (false, true));
     assert_eq!(channel_plans[1].notice, None);
     planner.change(Settings::new(&other).expect("good"), Some(StoredCalendar::default()), at(0, 9, 0));
-    assert!(planner.channel_plans(at(0, 9, 0)).iter().all(|channel_plan| channel_plan.scheduled.is_none()), "another calendar");
+    assert!(
+        planner.channel_plans(at(0, 9, 0)).iter().all(|channel_plan| channel_plan.scheduled.is_none()),
+        "another calendar"
+    );
 }
 
 #[test]
