@@ -280,11 +280,11 @@ async fn send(stream: &TcpStream, head: &[u8], content: &Content) -> io::Result<
                 IoSlice::advance_slices(&mut slices, written);
             }
         }
-        Content::Pages(sealed) => {
+        Content::Pages(pages) => {
             send_head(stream, head).await?;
             let mut at = 0;
-            while at < sealed.len() {
-                let send = || stream.try_io(Interest::WRITABLE, || sealed.send(stream, at as u64));
+            while at < pages.len() {
+                let send = || stream.try_io(Interest::WRITABLE, || pages.send(stream, at as u64));
                 at += take(stream, &mut pace, send).await?;
             }
         }

@@ -6,7 +6,7 @@
 //! is silence, so a lane nobody pushes to gives silence for ever. [`AudioLane::covered_until`] says whether
 //! waiting for more is of use.
 //!
-//! Each unit is decoded as it comes (`ear`, `decoder`): AAC of every kind, MP3, G.711. Units that are AAC-LC in the
+//! Each unit is decoded as it comes (`loudness`, `decoder`): AAC of every kind, MP3, G.711. Units that are AAC-LC in the
 //! ladder's rate and channels and decode without a fault (for a `witness` too) pass through byte for byte (`passthrough`). The sound of all others
 //! is mixed to the ladder's channels, fitted to the lattice as samples (`fitter`, `stretcher`) and encoded
 //! (`encoder`); the frame then comes about 64 ms after its samples. Both tell holes from jitter in the same
@@ -131,7 +131,7 @@ pub struct AudioCounts {
 #[derive(Debug)]
 pub struct AudioLane {
     target: AudioTrack,
-    ear: LoudnessMeter,
+    loudness: LoudnessMeter,
     level: Option<Level>,
     /// The format of the last unit.
     format: Option<Arc<TrackFormat>>,
@@ -159,7 +159,7 @@ impl AudioLane {
         let (av_sync, counts) = (AvSync::new(1), AudioCounts::default());
         Ok(Self {
             target,
-            ear: LoudnessMeter::default(),
+            loudness: LoudnessMeter::default(),
             level: None,
             format: None,
             path: Path::None,
@@ -174,8 +174,8 @@ impl AudioLane {
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn blind(self) -> Self {
-        let ear = LoudnessMeter::blind(amphi_media::AudioSpecificConfig::lc(self.target.format));
-        Self { ear, ..self }
+        let loudness = LoudnessMeter::blind(amphi_media::AudioSpecificConfig::lc(self.target.format));
+        Self { loudness, ..self }
     }
 
     /// The same beside pictures on a lattice of `fps` slots per second.
@@ -191,7 +191,7 @@ impl AudioLane {
 
     /// Takes one access unit. Any error leaves the lane ready for the next one.
     pub fn push(&mut self, unit: &SourceFrame) -> Result<(), AudioError> {
-        let heard = self.ear.hear(unit).map(|decoder| Level::of(decoder.pcm()));
+        let heard = self.loudness.hear(unit).map(|decoder| Level::of(decoder.pcm()));
         self.level = heard.as_ref().ok().copied();
         let fault = match heard {
             Err(fault @ AudioError::NotSound { .. }) => return Err(fault),
@@ -217,8 +217,8 @@ impl AudioLane {
 
     /// A unit that cannot be decoded: silence where it belongs, if that is known.
     fn push_damaged(&mut self, pts: MediaTime) -> Result<(), AudioError> {
-        let Self { path, ear, history, counts, .. } = self;
-        match (path, ear.decoder()) {
+        let Self { path, loudness, history, counts, .. } = self;
+        match (path, loudness.decoder()) {
             (Path::PassThrough(path, _), _) if !path.is_jump(pts) => path.push(pts, None, history, counts),
             (Path::Transcode(path), Some(decoder)) if !path.is_jump(pts) => {
                 return path.push(pts, decoder, history, counts);
@@ -228,9 +228,9 @@ impl AudioLane {
         Ok(())
     }
 
-    /// A unit that the ear has just decoded.
+    /// A unit that has just been decoded.
     fn push_good(&mut self, unit: &SourceFrame) -> Result<(), AudioError> {
-        let Some(sound) = self.ear.decoder().map(decoder::AudioDecoder::format) else { return Ok(()) };
+        let Some(sound) = self.loudness.decoder().map(decoder::AudioDecoder::format) else { return Ok(()) };
         let (jumped, rate) = match &self.path {
             Path::None => (true, sound.sample_rate),
             Path::PassThrough(path, _) => (path.is_jump(unit.pts), self.target.format.sample_rate),
@@ -252,8 +252,8 @@ impl AudioLane {
             self.turned = 0;
             self.begin(&unit.format, sound, unit.pts)?;
         }
-        let Self { path, ear, history, counts, .. } = self;
-        match (path, ear.decoder()) {
+        let Self { path, loudness, history, counts, .. } = self;
+        match (path, loudness.decoder()) {
             (Path::PassThrough(path, witness), _) => {
                 let objection = witness.as_mut().and_then(|witness| witness.objects(&unit.data));
                 let Some(reason) = objection else {
@@ -310,13 +310,13 @@ impl AudioLane {
             let path = PassThrough::new(sound.sample_rate, pts);
             let next = path.next();
             let witness = match format {
-                TrackFormat::Aac(config) if self.ear.sees() => Some(Box::new(Witness::new(*config))),
+                TrackFormat::Aac(config) if self.loudness.sees() => Some(Box::new(Witness::new(*config))),
                 _ => None,
             };
             self.path = Path::PassThrough(path, witness);
             next
         } else {
-            let Some(decoder) = self.ear.decoder() else { return finished };
+            let Some(decoder) = self.loudness.decoder() else { return finished };
             let path = Box::new(Transcoder::new(decoder, self.target, pts).inspect_err(|_| {
                 self.counts.undecodable += 1;
             })?);

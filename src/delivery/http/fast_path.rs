@@ -43,7 +43,7 @@ impl FastPath for Delivery {
         self.fetched(&path, true, if is_known { 0 } else { found.bytes.len() });
         write_head(head, &found, is_known);
         let pages =
-            if found.kind == AnswerKind::Segment { self.vault.pages(&found.bytes, begun) } else { None };
+            if found.kind == AnswerKind::Segment { self.page_cache.pages(&found.bytes, begun) } else { None };
         let (content, len) = match pages {
             _ if is_known => (Content::Pieces(Default::default()), 0),
             Some(pages) => (Content::Pages(pages), found.bytes.len()),

@@ -73,7 +73,7 @@ fn fast(delivery: &Delivery, target: &str, tag: Option<&str>) -> Option<Answered
     bytes.extend_from_slice(b"date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
     match parcel.content {
         Content::Pieces(pieces) => bytes.extend_from_slice(&pieces.concat()),
-        Content::Pages(sealed) => bytes.extend_from_slice(&sealed.read().expect("it is there")),
+        Content::Pages(pages) => bytes.extend_from_slice(&pages.read().expect("it is there")),
     }
     let mut rest = &bytes[..];
     let answered = take(&mut rest, true);

@@ -2,7 +2,7 @@
 //!
 //! A live segment is asked for by all viewers of its rung within a few seconds. The first of them has it copied into pages
 //! that all others are sent. A segment is known by the place of its head in memory, which is its own for as long as the
-//! vault keeps the head. What cannot be had (descriptors, memory, a place among all) is not had: the segment is written
+//! cache keeps the head. What cannot be had (descriptors, memory, a place among all) is not had: the segment is written
 //! from where it lies.
 
 use std::sync::Arc;
@@ -84,22 +84,22 @@ mod tests {
 
     #[test]
     fn a_segment_has_its_pages_once_and_for_a_while() {
-        let (vault, now) = (PageCache::default(), Instant::now());
+        let (page_cache, now) = (PageCache::default(), Instant::now());
         let (one, other) = (segment(1, LEAST), segment(2, LEAST));
-        let pages = vault.pages(&one, now).expect("it is large");
+        let pages = page_cache.pages(&one, now).expect("it is large");
         assert_eq!(pages.len(), one.len());
-        assert!(Arc::ptr_eq(&pages, &vault.pages(&one.clone(), now).expect("the same")));
-        assert!(!Arc::ptr_eq(&pages, &vault.pages(&other, now + KEEP).expect("others")));
-        assert_eq!(vault.by_head.len(), 1, "the first is forgotten when another comes");
-        assert!(vault.pages(&segment(3, 100), now).is_none(), "too small");
+        assert!(Arc::ptr_eq(&pages, &page_cache.pages(&one.clone(), now).expect("the same")));
+        assert!(!Arc::ptr_eq(&pages, &page_cache.pages(&other, now + KEEP).expect("others")));
+        assert_eq!(page_cache.by_head.len(), 1, "the first is forgotten when another comes");
+        assert!(page_cache.pages(&segment(3, 100), now).is_none(), "too small");
     }
 
     #[test]
     fn a_place_is_free_again_when_the_last_viewer_has_let_go() {
-        let (vault, now) = (PageCache::new(1), Instant::now());
-        let held = vault.pages(&segment(1, LEAST), now).expect("the only place");
-        assert!(vault.pages(&segment(2, LEAST), now + KEEP).is_none(), "a slow viewer holds it");
+        let (page_cache, now) = (PageCache::new(1), Instant::now());
+        let held = page_cache.pages(&segment(1, LEAST), now).expect("the only place");
+        assert!(page_cache.pages(&segment(2, LEAST), now + KEEP).is_none(), "a slow viewer holds it");
         drop(held);
-        assert!(vault.pages(&segment(3, LEAST), now + 2 * KEEP).is_some());
+        assert!(page_cache.pages(&segment(3, LEAST), now + 2 * KEEP).is_some());
     }
 }

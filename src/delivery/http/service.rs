@@ -31,7 +31,7 @@ pub struct Delivery {
     pub(super) registry: Arc<Registry>,
     pub(super) counts: Arc<AnswerCounts>,
     audience: Arc<Audience>,
-    pub(super) vault: Arc<PageCache>,
+    pub(super) page_cache: Arc<PageCache>,
     pub(super) made: DocumentCache,
     workshop: Workshop,
     pages: PageSettings,
@@ -46,7 +46,7 @@ impl Default for Delivery {
             registry: Arc::default(),
             counts: Arc::default(),
             audience: Arc::default(),
-            vault: Arc::default(),
+            page_cache: Arc::default(),
             made: DocumentCache::default(),
             workshop: Workshop::default(),
             pages: PageSettings::default(),
@@ -66,7 +66,7 @@ impl Delivery {
     /// The same with at most so many segments in pages of the kernel, each of which takes a descriptor.
     #[must_use]
     pub fn with_pages(self, most: usize) -> Self {
-        Self { vault: Arc::new(PageCache::new(most)), ..self }
+        Self { page_cache: Arc::new(PageCache::new(most)), ..self }
     }
 
     /// The same behind another door.
