@@ -60,8 +60,8 @@ pub(super) struct RtspConnection {
     requests: Requests,
     session: RtspSession,
     /// What was described or set up last.
-    programme: Option<(RequestTarget, Playable)>,
-    /// Streams that the programme has.
+    playable: Option<(RequestTarget, Playable)>,
+    /// Streams that it has.
     tracks: usize,
     /// Those that are set up.
     streams: Vec<RtspStream>,
@@ -108,7 +108,7 @@ impl RtspConnection {
             report_at: port.clock.now(),
             port,
             requests: Requests::default(),
-            programme: None,
+            playable: None,
             tracks: 0,
             streams: Vec::new(),
             feed: PlayFeed::Over,
@@ -223,11 +223,11 @@ impl RtspConnection {
     }
 
     async fn describe(&mut self, target: RequestTarget) -> Result<(), Refusal> {
-        let programme = self.port.find(&target, self.peer).await?;
-        self.session.described(&programme.describe());
+        let playable = self.port.find(&target, self.peer).await?;
+        self.session.described(&playable.describe());
         // What is set up stays what it is.
         if self.streams.is_empty() {
-            self.programme = Some((target, programme));
+            self.playable = Some((target, playable));
         }
         Ok(())
     }
@@ -238,15 +238,15 @@ impl RtspConnection {
         track: usize,
         transport: Transport,
     ) -> Result<(), Refusal> {
-        if self.programme.as_ref().is_none_or(|(known, _)| known.path != target.path) {
-            let programme = self.port.find(&target, self.peer).await?;
-            self.programme = Some((target, programme));
+        if self.playable.as_ref().is_none_or(|(known, _)| known.path != target.path) {
+            let playable = self.port.find(&target, self.peer).await?;
+            self.playable = Some((target, playable));
         }
-        let Some((_, programme)) = &self.programme else { return Err(Refusal::Internal) };
-        let formats = programme.formats();
+        let Some((_, playable)) = &self.playable else { return Err(Refusal::Internal) };
+        let formats = playable.formats();
         self.tracks = formats.len();
         let rate = clock_rate(formats.get(track).ok_or(Refusal::NotFound)?);
-        let ssrc = programme.ssrc(track as u8).unwrap_or_else(|| fastrand::u32(..));
+        let ssrc = playable.ssrc(track as u8).unwrap_or_else(|| fastrand::u32(..));
         let opened =
             RtspStream::open((track, rate, ssrc), transport, self.local.ip(), self.peer, &self.port.places)
                 .await;
@@ -265,12 +265,12 @@ impl RtspConnection {
     }
 
     fn is_live(&self) -> bool {
-        matches!(self.programme, Some((_, Playable::Live { .. })))
+        matches!(self.playable, Some((_, Playable::Live { .. })))
     }
 
     /// Begins, goes on, or seeks.
     async fn start(&mut self, span: Span) -> Result<(), Refusal> {
-        match self.programme.as_ref().map(|(_, programme)| programme.clone()) {
+        match self.playable.as_ref().map(|(_, playable)| playable.clone()) {
             None => Err(Refusal::Internal),
             Some(Playable::Live { .. }) if self.session.is_playing() => {
                 self.session.playing(Span { from: Some(Npt::Now), to: None }, &[]);
