@@ -1,4 +1,4 @@
-//! RTSP players of channels and recordings: the shell around [`Session`](amphi_protocol::rtsp::Session) and
+//! RTSP players of channels and recordings: the shell around [`RtspSession`](amphi_protocol::rtsp::RtspSession) and
 //! [`Pacer`](amphi_protocol::rtsp::Pacer).
 //!
 //! ```text

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::inbound;
 use super::places::Places;
 
-/// See [`serve`](super::serve()) for the peers whom each answers.
+/// See [`serve`](super::serve) for the peers whom each answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at a time.
