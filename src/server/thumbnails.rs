@@ -92,7 +92,8 @@ impl ThumbnailCache {
 
     /// What a source's ladders saw last.
     fn newest(&self, source: &str) -> Option<SeenPicture> {
-        let newest = self.meters(source).filter_map(|meter| meter.glimpse.look()).max_by_key(|(at, _)| *at);
+        let newest =
+            self.meters(source).filter_map(|meter| meter.latest_picture.look()).max_by_key(|(at, _)| *at);
         let mut seen = self.seen.lock();
         if let Some(newest) = newest {
             seen.insert(source.to_owned(), newest);

@@ -42,8 +42,8 @@ pub mod colour;
 mod damage;
 mod decoding;
 mod diagnosis;
-mod glimpse;
 mod inspector;
+mod latest_picture;
 pub mod lattice;
 #[cfg(test)]
 mod lecture;
@@ -67,8 +67,8 @@ mod vitals;
 mod waiting;
 
 pub use decoding::DecoderChoice;
-pub use glimpse::Glimpse;
 pub use inspector::Inspector;
+pub use latest_picture::LatestPicture;
 pub use live::{LadderNews, LiveLadder};
 pub use meter::{LadderMeter, RungMeter};
 pub use spec::{LadderSpec, PictureRung};

@@ -12,9 +12,9 @@ const EVERY: i64 = 1_000_000_000;
 
 /// See the module's text.
 #[derive(Debug, Default)]
-pub struct Glimpse(Lock<Option<(MediaTime, Arc<Picture>)>>);
+pub struct LatestPicture(Lock<Option<(MediaTime, Arc<Picture>)>>);
 
-impl Glimpse {
+impl LatestPicture {
     /// The newest picture and when it came; `None` before the first.
     pub fn look(&self) -> Option<(MediaTime, Arc<Picture>)> {
         self.0.lock().clone()
@@ -35,14 +35,14 @@ mod tests {
 
     #[test]
     fn one_picture_a_second_is_kept() {
-        let glimpse = Glimpse::default();
-        assert_eq!(glimpse.look(), None);
+        let latest_picture = LatestPicture::default();
+        assert_eq!(latest_picture.look(), None);
         let picture = Arc::new(Picture::black(PictureSize { width: 2, height: 2 }));
         let at = |ms: i64| MediaTime::from_millis(1_795_000_000_000 + ms);
         for ms in [0, 999, 1000, 1500] {
-            glimpse.show(&picture, at(ms));
+            latest_picture.show(&picture, at(ms));
         }
-        assert_eq!(glimpse.look().map(|(came, _)| came), Some(at(1000)));
+        assert_eq!(latest_picture.look().map(|(came, _)| came), Some(at(1000)));
         assert_eq!(Arc::strong_count(&picture), 2, "shared, and once");
     }
 }
