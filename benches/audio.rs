@@ -1,4 +1,4 @@
-//! What sound costs a live source: a frame that passes through, and a second that is transcoded.
+//! What sound costs a live source: a frame that is passed through, and a second that is transcoded.
 
 #![expect(clippy::expect_used, reason = "a bench stops at the first fault")]
 
@@ -16,7 +16,7 @@ const TARGET: AudioTrack =
     AudioTrack { format: AudioFormat { sample_rate: 48_000, channels: 2 }, bitrate_bps: 96_000 };
 const NOON: MediaTime = MediaTime::from_millis(1_795_000_000_000);
 
-/// Access units of noise, which is as dear to code as sound can be.
+/// Access units of noise, the most expensive sound to code.
 fn noise(format: AudioFormat, count: usize) -> Vec<Bytes> {
     let encoder = fdk_aac::enc::Encoder::new(fdk_aac::enc::EncoderParams {
         bit_rate: fdk_aac::enc::BitRate::Cbr(64_000),

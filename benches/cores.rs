@@ -1,4 +1,4 @@
-//! What the cores cost: cells from pictures, splicing, boxes, playlists, RTMP messages, the index of a recording, SMIL.
+//! What the cores cost: assembling cells, splicing, boxes, playlists, RTMP messages, the index of a recording, SMIL.
 
 #![expect(clippy::expect_used, reason = "a bench stops at the first fault")]
 
@@ -22,12 +22,12 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const K: i64 = 897_500_000;
 
-/// 2 s of 720p15 at 750 kbit/s.
+/// Two seconds of 720p15 at 750 kbit/s.
 fn picture() -> TrackCell {
     cell(30, 6250, 6000, false)
 }
 
-/// 2 s of 96 kbit/s.
+/// Two seconds of sound at 96 kbit/s.
 fn sound() -> TrackCell {
     cell(94, 256, 1024, true)
 }
@@ -43,7 +43,7 @@ fn cell(samples: usize, size: u32, duration: u32, all_sync: bool) -> TrackCell {
 }
 
 fn tracks(name: &str, video: Option<usize>) -> RungTracks {
-    // A real SPS of openh264, 1280x720.
+    // A real SPS of openh264 for 1280x720.
     let sps: &[u8] =
         &[0x67, 0x42, 0xc0, 0x1f, 0x8c, 0x8d, 0x40, 0x28, 0x02, 0xdd, 0x00, 0xf0, 0x88, 0x46, 0xa0];
     let parameter_sets = ParameterSets { sps: sps.to_vec().into(), pps: vec![0x68, 0xce, 0x3c, 0x80].into() };
@@ -110,7 +110,7 @@ fn playlists(criterion: &mut Criterion) {
     let mut window = PublishedWindow::new(Grid::new(2000), 6, rungs);
     let one = segment(CellIndex(K), Some(&picture()), Some(&sound()));
     let mut k = K;
-    // All playlists of a channel, rendered once per cell and not once per viewer.
+    // All playlists of a channel, as they are written once per cell, not once per viewer.
     criterion.bench_function("store/playlists_of_a_cell_3_rungs", |bencher| {
         bencher.iter(|| {
             k += 1;
@@ -139,7 +139,7 @@ fn messages(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The `moov` of a recording, and where it begins.
+/// The `moov` of a recording, and its position.
 fn moov(file: &[u8]) -> (&[u8], u64) {
     let mut at = 0;
     loop {

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What hundreds who ask for costly answers of a recording do to viewers of a live channel.
+"""How hundreds of clients that ask for costly parts of a recording affect the viewers of a live channel.
 
     cargo build --release && benches/costly.py [--amphi target/release/amphi] [--askers 300] [--seconds 8]
 
-A lecture of two hours with 3000 captions as a SMIL file of four renditions. For each kind of answer that many askers ask
-without a pause over connections of their own, while one viewer asks for a live playlist fifty times a second: its times,
-the askers' answers by status, and the server's CPU. Askers share the machine with the server, so the viewer runs at a
-higher priority where that is allowed. Needs ffmpeg and 1 GB of disk.
+The recording is a lecture of two hours with 3000 captions, a SMIL file of four renditions. For each kind of request, so many
+askers repeat it without a pause, each over a connection of its own. Meanwhile one viewer fetches a live playlist fifty times a
+second. Prints the viewer's times, the askers' responses by status, and the server's CPU. The askers share the machine with the
+server, so the viewer runs at a higher priority if that is allowed. Needs ffmpeg and 1 GB of disk.
 """
 import argparse
 import http.client
@@ -31,7 +31,7 @@ SMIL = "/vod/smil:lecture.smil"
 
 
 def make(nas):
-    """Two hours from one minute, captions, four names for its renditions."""
+    """Makes two hours from one minute, with captions and four names for its renditions."""
     minute, whole = nas / "minute.mp4", nas / "a.mp4"
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=60", "-f", "lavfi",
                     "-i", "sine=f=440:r=48000:d=60", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "40",
@@ -110,7 +110,7 @@ def get(port, path):
 
 
 def view(port, path, until, results):
-    """A viewer of the live channel."""
+    """The viewer of the live channel."""
     try:
         os.nice(-10)
     except OSError:
@@ -131,7 +131,7 @@ HEAD = re.compile(rb"HTTP/1.1 (\d+).*?content-length: (\d+)", re.S | re.I)
 
 
 def ask(port, paths, askers, until, results):
-    """So many connections, each of which asks again when it has its answer."""
+    """So many connections, each of which asks again as soon as it has a response."""
     selector, statuses, random_path = selectors.DefaultSelector(), Counter(), random.Random(7)
     request = lambda: f"GET {random_path.choice(paths)} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
 
@@ -173,7 +173,7 @@ def ask(port, paths, askers, until, results):
 
 
 def kinds(port):
-    """Paths of each kind, by its name."""
+    """The paths of each kind of request, by name."""
     text = get(port, f"{SMIL}/playlist.m3u8")[1].decode()
     media = [line for line in text.splitlines() if line and line[0] != "#"][0]
     iframes = re.search(r'I-FRAME.*URI="([^"]+)"', text)[1]

@@ -3,10 +3,10 @@
 
     cargo build --release && benches/delay.py [--seconds 30]
 
-A hall of `amphi demo` burns the number of each picture into it. A player (this script, over a bare socket) notes when
-each message of the channel's best rung arrives. Its time stamp, against the first picture's slot on the wall clock, says
-when it was due: RTMP's clock here begins at an unknown whole cell, so the delay is told modulo the cell of two seconds,
-and the first message of each cell must be an IDR picture. Prints the median and the worst of pictures and of sound.
+A player (this script, over a bare socket) records when each message of the best rung of a channel of `amphi demo` arrives.
+The time stamp of a message, relative to the wall-clock slot of the first picture, says when it was due. RTMP's clock begins
+at the start of an unknown cell, so delays are known only modulo the cell of two seconds; the first message of each cell must
+be an IDR picture. Prints the median and the worst delay of pictures and of sound.
 """
 import argparse
 import socket
@@ -34,7 +34,7 @@ def amf(*values):
 
 
 class Player:
-    """As much of RTMP as playing takes."""
+    """The part of RTMP that a player needs."""
 
     def __init__(self, address, app, stream):
         host, port = address.rsplit(":", 1)
@@ -115,9 +115,9 @@ def main():
             if type_id not in late or configuration:
                 continue
             if type_id == 9 and payload[0] >> 4 == 1 and offset is None:
-                # A cell's first picture stands at a whole cell of unix time: which one, the newest before now.
+                # A cell's first picture is due at the cell's start in unix time; take the newest cell before now.
                 offset = now // 2 * 2 - at / 1000
-            # The first cell comes in one piece.
+            # The first cell comes all at once, so it is not counted.
             if offset is not None and now > begun + 3:
                 late[type_id].append(now - (at / 1000 + offset))
         told("pictures", late[9])

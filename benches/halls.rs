@@ -1,11 +1,11 @@
-//! What the whole ladder costs and how its pictures look, beside ffmpeg doing the same in the same run.
+//! What the whole ladder costs and how good its pictures are, compared with ffmpeg on the same work in the same run.
 //!
-//! Three clips of 1280x720 at 15 pictures/s, coded as a hall's encoder would (H.264 High, at most 750 kbit/s): a lecture, a
-//! full-frame camera that stands still, and one that turns with the speaker. Each is played into one running ladder as
-//! fast as it goes (decode, fit, code 720p and 480p), then given to ffmpeg. Costs are CPU seconds per second of media, of
-//! the ladder's threads by their own accounting; quality is PSNR and SSIM of the luma against the clip before the hall's
-//! encoder, for 480p scaled by swscale; no ladder's picture can be much better than what the hall sends, which is said
-//! too. At the end nine halls at once, in real time.
+//! There are three clips of 1280x720 at 15 pictures/s, coded as a hall's encoder would (H.264 High, at most 750 kbit/s): a
+//! lecture, a full-frame camera that stands still, and one that turns with the speaker. Each is played into one ladder as
+//! fast as the ladder takes it (decode, scale, code 720p and 480p), and then given to ffmpeg. Costs are CPU seconds per second of
+//! media, of the ladder's threads by the kernel's accounting. Quality is PSNR and SSIM of luma against the clip before the hall's
+//! encoder; for 480p that clip is scaled by swscale. A ladder's picture cannot be much better than what the hall sends, so that is
+//! printed too. At the end nine halls run at once, in real time.
 //!
 //! `cargo bench --bench halls [-- --seconds 30 --halls 9 --runs 5]`. Needs ffmpeg.
 
@@ -46,16 +46,16 @@ const HD: PictureSize = PictureSize { width: 1280, height: 720 };
 const SD: PictureSize = PictureSize { width: 854, height: 480 };
 const GRID: Grid = Grid::new(2000);
 const RUNGS: [(&str, PictureSize, u32); 2] = [("720p", HD, 750_000), ("480p", SD, 400_000)];
-/// Whom we are beside, each with its settings.
+/// The encoders of ffmpeg to compare with, and their settings.
 const FFMPEG: [(&str, &str); 2] = [
     ("libx264", "-preset veryfast -tune zerolatency -profile:v high -x264-params scenecut=40:keyint=30"),
     ("libopenh264", "-profile:v high -allow_skip_frames 0"),
 ];
-/// Times that another's target is corrected until it has spent what we have.
+/// How many times ffmpeg's target bit rate is corrected until its streams are as long as ours.
 const CORRECTIONS: usize = 3;
-/// Pictures by which a ladder may be behind while the clock goes at its pace: under half of its patience.
+/// How many pictures a ladder may lag while the clock waits for it: less than half of its patience.
 const BEHIND: u64 = 3;
-/// From a picture's slot to its arrival.
+/// Time from a picture's slot to its arrival.
 const ON_THE_WAY: Duration = Duration::from_millis(20);
 
 /// A clip before and after the hall's encoder.
@@ -67,9 +67,9 @@ struct Clip {
     format: Arc<TrackFormat>,
 }
 
-/// CPU seconds and what came out.
+/// CPU seconds and the output of one ladder.
 struct Measured {
-    /// By thread name.
+    /// CPU seconds by thread name.
     cpu: BTreeMap<String, f64>,
     cells: Vec<Arc<CodedCell>>,
     meter: Arc<LadderMeter>,
@@ -80,7 +80,7 @@ fn main() {
         let mut arguments = std::env::args().skip_while(|argument| argument != name).skip(1);
         arguments.next().and_then(|value| value.parse().ok()).unwrap_or(default)
     };
-    // Among the tests it only says that it is there: it takes minutes, and ffmpeg.
+    // `cargo test` runs this without `--bench`. It takes minutes and needs ffmpeg, so it only prints a line.
     if !std::env::args().any(|argument| argument == "--bench") {
         println!("Testing halls: it runs with --bench");
         return;
@@ -117,7 +117,7 @@ fn main() {
     );
 }
 
-/// One clip through our ladder and ffmpeg's, by turns. Quality is of the first turn: all code alike.
+/// Plays one clip through our ladder and ffmpeg's in turns. Quality is that of the first run; the others give the same pictures.
 fn compare(clip: &Clip, directory: &Path, seconds: u64, runs: usize) {
     println!("{}: {seconds} s, both rungs, {runs} runs", clip.name);
     println!("    as the hall sends it: {}", quality(clip, &clip.coded, HD, seconds));
@@ -173,7 +173,7 @@ fn compare(clip: &Clip, directory: &Path, seconds: u64, runs: usize) {
     }
 }
 
-/// Median, least and greatest.
+/// Median, minimum and maximum.
 fn spread(values: &[f64]) -> String {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -218,7 +218,7 @@ impl Clip {
     }
 }
 
-/// The access units of an Annex B stream with delimiters, as a source hands them on.
+/// The access units of an Annex B stream with delimiters, as a source delivers them.
 fn access_units(stream: &[u8]) -> (Vec<(Bytes, bool)>, Arc<TrackFormat>) {
     let (mut units, mut sps, mut pps) = (Vec::<(BytesMut, bool)>::new(), Bytes::new(), Bytes::new());
     for nal in annex_b_nals(stream) {
@@ -259,8 +259,8 @@ fn spec() -> LadderSpec {
     }
 }
 
-/// The time that passes in a run: real, or as fast as the ladder goes, so that no one else's load makes it leave pictures
-/// out.
+/// How time passes in a run: in real time, or as fast as the ladder goes, so that other load on the machine does not make it
+/// drop pictures.
 enum Pace {
     Real(Arc<SystemClock>),
     Ladders(Arc<ManualClock>),
@@ -274,7 +274,7 @@ impl Pace {
         }
     }
 
-    /// Until `at`, and until `followed` says that the ladder is not behind.
+    /// Waits until `at`, and until `followed` says that the ladder has caught up.
     fn wait(&self, at: MediaTime, followed: impl Fn() -> bool) {
         match self {
             Self::Real(clock) => std::thread::sleep(at.saturating_since(clock.now())),
@@ -291,7 +291,7 @@ impl Pace {
     }
 }
 
-/// Plays clips, each into a ladder of its own.
+/// Plays the clips at the same time, each into a ladder of its own.
 fn play(clips: &[&Clip], seconds: u64, real: bool) -> Vec<Measured> {
     let pace = if real {
         Pace::Real(Arc::default())
@@ -323,7 +323,7 @@ fn play(clips: &[&Clip], seconds: u64, real: bool) -> Vec<Measured> {
     let begin = GRID.start(GRID.cell_at(clock.now()).next());
     for number in 0..seconds * u64::from(FPS) {
         let pts = begin.offset_nanos((number * 1_000_000_000 / u64::from(FPS)) as i64);
-        // Who is further behind would repeat pictures or leave them out.
+        // A ladder that lags more would repeat or drop pictures.
         let follows =
             |ladder: &LiveLadder| ladder.meter().rungs.iter().all(|rung| rung.coded.get() + BEHIND >= number);
         pace.wait(pts + ON_THE_WAY, || halls.iter().all(|(.., ladder)| follows(ladder)));
@@ -355,7 +355,7 @@ fn play(clips: &[&Clip], seconds: u64, real: bool) -> Vec<Measured> {
         .collect()
 }
 
-/// CPU seconds of each of our threads.
+/// CPU seconds of each thread of this process, by name.
 fn thread_cpu() -> Vec<(String, f64)> {
     let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
     let read = |path: PathBuf| std::fs::read_to_string(path).ok();
@@ -419,11 +419,11 @@ fn quality(clip: &Clip, stream: &Path, size: PictureSize, seconds: u64) -> Strin
     format!("PSNR-Y {} dB, SSIM-Y {} at {rate} kbit/s", after("PSNR y:"), after("SSIM Y:"))
 }
 
-/// CPU seconds of children that have ended.
+/// CPU seconds of child processes that have ended.
 fn children_cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
     let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    // cutime and cstime (proc_pid_stat(5)), behind pid and name; hundredths of a second.
+    // cutime and cstime (proc_pid_stat(5)), counted after pid and name; in hundredths of a second.
     fields[13].parse::<f64>().unwrap() / 100.0 + fields[14].parse::<f64>().unwrap() / 100.0
 }
 
@@ -432,12 +432,12 @@ fn has_encoder(encoder: &str) -> bool {
     String::from_utf8_lossy(&encoders).contains(&format!(" {encoder} "))
 }
 
-/// Where `who` puts a rung.
+/// The file for a rung coded by `who`.
 fn stream(directory: &Path, who: &str, rung: &str) -> PathBuf {
     directory.join(format!("{who}_{rung}.h264"))
 }
 
-/// CPU seconds of ffmpeg decoding, scaling and coding both rungs, with a target of bit/s for each.
+/// CPU seconds of ffmpeg for decoding, scaling and coding both rungs, with a target in bit/s for each.
 fn ffmpeg_ladder(
     clip: &Clip,
     encoder: &str,
@@ -460,8 +460,8 @@ fn ffmpeg_ladder(
     children_cpu() - before
 }
 
-/// Has ffmpeg code the clip anew until its streams are about as long as ours: encoders miss their targets, each in its way,
-/// and qualities compare at equal length only.
+/// Makes ffmpeg code the clip again until its streams are about as long as ours. Encoders miss their targets, each in its own
+/// way, and qualities can be compared only at equal length.
 fn spend_as_much(
     clip: &Clip,
     encoder: &str,

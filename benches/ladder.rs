@@ -1,6 +1,6 @@
-//! What one picture costs on its way through a ladder: decode, scale, detect, encode.
+//! What one picture costs on its way through a ladder: decoding, scaling, slide detection, encoding.
 //!
-//! Numbers are per picture of a synthetic 15 fps lecture. `cargo bench --bench ladder`.
+//! Numbers are per picture of a synthetic lecture with 15 pictures/s. `cargo bench --bench ladder`.
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run should say so and stop")]
 
@@ -20,7 +20,7 @@ use lecture::{FPS, SyntheticLecture};
 
 const HD: PictureSize = PictureSize { width: 1280, height: 720 };
 const SD: PictureSize = PictureSize { width: 854, height: 480 };
-/// Pictures of each measurement, used in turns: two cells, with one slide change.
+/// Number of pictures, used in turn: two cells with one change of slide.
 const COUNT: u64 = 60;
 const CELL: u64 = 30;
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What one live channel costs beside ffmpeg doing the same ladder on the same feed, in one run.
+"""What one live channel costs, compared with ffmpeg coding the same ladder from the same feed in the same run.
 
     cargo build --release && benches/live.py [--seconds 60]
 
 Prints CPU seconds per second of media and resident memory of `amphi run` with one live channel, of ffmpeg with
-libx264 veryfast (and with libopenh264 where it is built in), and of `amphi run` with one idle channel; the time from
+libx264 veryfast (and with libopenh264 if it is built in), and of `amphi run` with one idle channel; the time from
 the start of `amphi demo` to the first playable playlist; and the latency from a picture's burnt-in number to the
-moment at which its segment can be fetched. Needs ffmpeg and GStreamer's RTSP server (`tests/run` installs both).
+time at which its segment can be fetched. Needs ffmpeg and GStreamer's RTSP server (`tests/run` installs both).
 """
 import argparse
 import json
@@ -48,12 +48,12 @@ def get(url):
 
 
 class Amphi:
-    """A server on ports that the system chose."""
+    """A server on ports that the system chooses."""
 
-    def __init__(self, arguments):
+    def __init__(self, arguments, binary=AMPHI):
         self.log = tempfile.TemporaryFile("w+")
         self.begun = time.time()
-        self.process = subprocess.Popen([AMPHI, "--log-format", "json", *arguments], stderr=self.log,
+        self.process = subprocess.Popen([binary, "--log-format", "json", *arguments], stderr=self.log,
                                         stdout=subprocess.DEVNULL)
         self.http = self.address("http")
 
@@ -94,7 +94,7 @@ def ffmpeg(url, codec, directory):
 
 
 def measure(processes, seconds):
-    """CPU seconds per second, and resident megabytes, of processes that run side by side."""
+    """CPU seconds per second, and resident megabytes, of processes that run at the same time."""
     before = {name: cpu(pid) for name, pid in processes.items()}
     begun = time.time()
     time.sleep(seconds)
@@ -125,7 +125,7 @@ def first_playlist(demo):
 
 
 def latencies(demo, count):
-    """For each of `count` new segments: seconds from its last picture's burnt-in number to the fetch."""
+    """For each of `count` new segments: seconds from the burnt-in number of its last picture to the fetch."""
     base = f"http://{demo.http}/Live_PAES"
     seen, found = None, []
     while len(found) < count:

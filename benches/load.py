@@ -1,21 +1,21 @@
 #!/usr/bin/env python3
-"""What viewers of one live channel cost while it is transcoded on the same cores, beside nginx, in one run.
+"""What viewers of one live channel cost while it is transcoded on the same cores, compared with nginx in the same run.
 
     cargo build --release && benches/load.py [--players 500,2200,5000,10000] [--rounds 5] [--seconds 20]
 
-Servers, in turns, each watched by `amphi loadtest`:
+The servers, measured in turns, with `amphi loadtest` as the players:
 
-  amphi        `amphi run` with one live channel of three rungs, decoded and coded meanwhile; a simulated SMP 351 is its
-               source
+  amphi        `amphi run` with one live channel of three rungs, which is transcoded meanwhile; its source is a simulated
+               SMP 351
   nginx        the same segments as files in memory (/dev/shm), copied there as they come
-  nginx-rtmp   HLS of the same pictures and sound, pushed to it over RTMP; its files are in memory too
+  nginx-rtmp   HLS of the same pictures and sound, pushed to it over RTMP; its files are in memory, too
 
-The channel is transcoded in all phases, so all have the same cores left. Counted is what viewers add: of Amphi the CPU time
-of the threads that deliver, of nginx that of its processes, and of both what they use without viewers (for nginx-rtmp the
-stream that comes in) is taken off. What a whole process uses is kept too. Then a join storm, and live and recorded viewers
-together while three channels are transcoded. Writes all figures with those of the machine to
-`benches/runs/<date>/load.json`; `benches/report.py` makes a table and a plot of them. Python rather than Rust, as
-benches/live.py and benches/vod.py: it starts processes and reads /proc, and needs none of the crate. Needs ffmpeg, and
+The channel is transcoded in all phases, so every server has the same cores left. What viewers add is counted: for Amphi the
+CPU time of the threads that deliver, for nginx that of its processes, both minus what they use without viewers (for
+nginx-rtmp: the incoming stream). The CPU time of whole processes is recorded, too. After that come a join storm, and live and
+recorded viewers together while three channels are transcoded. Writes all figures and a description of the machine to
+`benches/runs/<date>/load.json`; `benches/report.py` makes a table and a plot of them. This is Python rather than Rust, as are
+benches/live.py and benches/vod.py: it starts processes and reads /proc, and needs nothing of the crate. Needs ffmpeg, and
 nginx with libnginx-mod-rtmp.
 """
 import argparse
@@ -45,7 +45,7 @@ def free_port():
 
 
 def task_cpu(pid):
-    """CPU seconds of a process by the name of its threads."""
+    """CPU seconds of a process, by thread name."""
     found = {}
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
@@ -53,7 +53,7 @@ def task_cpu(pid):
         except OSError:
             continue
         name, fields = text[text.index("(") + 1:text.rindex(")")], text.rsplit(")", 1)[1].split()
-        # Threads that end take their time with them; those of the server live as long as it does.
+        # The time of threads that have ended is lost; the server's threads live as long as it does.
         found[name] = found.get(name, 0) + (int(fields[11]) + int(fields[12])) / TICKS
     return found
 
@@ -80,11 +80,11 @@ def rss_mb(pid):
 
 
 class Halls:
-    """Simulated SMP 351s: a demo whose own channels are left idle."""
+    """Simulated SMP 351s: those of a demo whose own channels stay idle."""
 
-    def __init__(self):
+    def __init__(self, binary=AMPHI):
         self.demo = Amphi(["demo", "--no-schedule", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
-                           "--admin-listen", "127.0.0.1:0"])
+                           "--admin-listen", "127.0.0.1:0"], binary)
         admin = self.demo.address("admin")
         self.demo.log.seek(0)
         lines = [json.loads(line)["fields"] for line in self.demo.log if line.startswith("{")]
@@ -93,7 +93,7 @@ class Halls:
         urllib.request.urlopen(request, timeout=5).read()
 
 
-def server(home, halls, channels):
+def server(home, halls, channels, binary=AMPHI):
     """`amphi run` with so many live channels, and a recording."""
     recordings = home / "nas"
     recordings.mkdir(exist_ok=True)
@@ -106,7 +106,7 @@ def server(home, halls, channels):
                  f'waiting = "{ROOT}/fixtures/waiting.mp4"\nsource = "hall{number}"\n')
     config = home / f"amphi{channels}.toml"
     config.write_text(text)
-    amphi = Amphi(["run", str(config)])
+    amphi = Amphi(["run", str(config)], binary)
     admin = amphi.address("admin")
     for number in range(channels):
         while f'amphi_channel_live{{channel="Live_{number}"}} 1' not in get(f"http://{admin}/metrics").decode():
@@ -116,7 +116,7 @@ def server(home, halls, channels):
 
 
 class Mirror(threading.Thread):
-    """Copies a live rung to files, as it comes."""
+    """Copies the segments of a live rung to files as they come."""
 
     def __init__(self, base, folder):
         super().__init__(daemon=True)
@@ -156,7 +156,7 @@ class Nginx:
         self.static, self.rtmp = memory / "static", memory / "rtmp"
         self.static.mkdir()
         self.rtmp.mkdir()
-        # Beside its folder, which the module keeps clean of what is not its own.
+        # Not in its folder, from which the module removes other files.
         (memory / "rtmp.m3u8").write_text(
             '#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=900000,CODECS="avc1.64001f,mp4a.40.2"\nrtmp/live.m3u8\n')
         self.port, ingest = free_port(), free_port()
@@ -194,7 +194,7 @@ def watch(url, players, seconds, ramp, more=()):
 
 
 def phase(name, url, pid, players, seconds, idle):
-    """One server that uses `idle` CPU s/s without players, and so many players, in a steady state."""
+    """One server in a steady state with so many players; it uses `idle` CPU s/s without any."""
     ramp = max(2, players // 1000)
     test = watch(url, players, ramp + WARM_S + seconds + 1, ramp)
     begun = time.time()

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Makes README's table and plot of `benches/load.py`'s figures.
+"""Makes the table and the plot of the README from the figures of `benches/load.py`.
 
     benches/report.py benches/runs/2026-11-25/load.json [--svg docs/load.svg]
 
-Prints the tables as Markdown: medians over the rounds, with the lowest and highest. Ratios are taken within each round, since
-rounds are run under different weather.
+Prints the tables as Markdown: medians over the rounds, with minimum and maximum. Ratios are taken within each round, since
+other load on the machine may differ from round to round.
 """
 import argparse
 import json
@@ -68,7 +68,7 @@ def storm(run):
 
 
 def plot(run):
-    """CPU by players; the bars of a point are its lowest and highest round."""
+    """CPU by number of players. Error bars reach from the lowest to the highest round."""
     counts = sorted({row["players"] for row in run["steady"]})
     values = [row["cpu_ms_per_player_minute"] for row in run["steady"]]
     width, height, left, bottom = 640, 320, 60, 40

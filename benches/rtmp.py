@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""What an RTMP player costs, beside nginx with its RTMP module, in one run.
+"""What an RTMP player costs, compared with nginx and its RTMP module in the same run.
 
     cargo build --release && benches/rtmp.py [--players 500,2200] [--seconds 30] [--stuck 1000]
 
-Both servers give out the same bytes: one rung of about 870 kbit/s. amphi's channel shows its waiting video, so that nothing
-is coded while it is measured; nginx gets what was recorded of it, from ffmpeg at its own pace. For each number of players
-`amphi loadtest rtmp://...` plays from the one server and then from the other, and this prints, for the time when all play:
+Both servers send the same bytes: one rung of about 870 kbit/s. Amphi's channel shows its waiting video, so that nothing
+is coded during the measurement; nginx gets a recording of it from ffmpeg in real time. For each number of players
+`amphi loadtest rtmp://...` plays from one server and then from the other. Prints, for the time when all players play:
 
-* CPU milliseconds of the server per player and minute, less what it takes without players (/proc/<pid>/stat);
-* the delay added: how much later than the first picture that any player was ahead with each picture arrives at each player,
-  by its time stamp, so what merged writes, queues and a busy machine add; p50 and p99;
-* from connecting to the first media, p50 and p99;
-* whether any player fell behind: stood still with a second in its buffer, or missed something.
+* CPU milliseconds of the server per player and minute, minus what it takes without players (/proc/<pid>/stat);
+* the delay added: how much later than its time stamp each picture arrives at each player, relative to the earliest arrival of any
+  picture at any player; that is what merged writes, queues and a busy machine add; p50 and p99;
+* the time from connecting to the first media, p50 and p99;
+* whether any player was too late: it stalled with a second in its buffer, or missed something.
 
-Then so many players that never read sit beside a hundred that do: the server's memory, and what those saw.
+Then so many players that never read are connected beside a hundred that do. Prints the server's memory, and how the hundred fared.
 Needs nginx, libnginx-mod-rtmp and ffmpeg (`tests/run` installs them).
 """
 import argparse
@@ -37,7 +37,7 @@ STREAM = "Live/live_720p"
 
 
 def make(folder):
-    """A waiting video that needs its whole bitrate."""
+    """Makes a waiting video that needs its whole bit rate."""
     clip = folder / "busy.mp4"
     subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i",
                     "testsrc2=size=1280x720:rate=15,noise=alls=4:allf=t", "-f", "lavfi", "-i", "anoisesrc=r=48000:a=0.1",
@@ -95,7 +95,7 @@ rtmp {{ server {{ listen 127.0.0.1:{self.port}; chunk_size 65536; application Li
 
 
 def wait_for(url):
-    """The waiting video is coded first."""
+    """Waits until the waiting video is coded."""
     while True:
         try:
             return live.get(url)
@@ -133,7 +133,7 @@ def idle_cpu(pid, seconds=5):
 
 
 class Stuck:
-    """Players that ask and never read."""
+    """Players that request the stream and never read it."""
 
     def __init__(self, address, count):
         self.address, self.count, self.sockets, self.ending = address, count, [], False
@@ -145,7 +145,7 @@ class Stuck:
         host, port = self.address.rsplit(":", 1)
         opened = []
         while not self.ending:
-            # The server closes them after ten seconds: others take their places.
+            # The server closes them after ten seconds, so they are replaced.
             opened = [it for it in opened if not self.is_closed(it)]
             while len(opened) < count and not self.ending:
                 opened.append(self.play(host, int(port)))
@@ -180,7 +180,7 @@ class Stuck:
         command(0, text(b"connect") + one + b"\x03\0\x03app" + text(b"Live") + b"\0\0\x09")
         command(0, text(b"createStream") + one + b"\x05")
         command(1, text(b"play") + one + b"\x05" + text(b"live_720p"))
-        # It does play.
+        # Read a little, to see that it plays.
         left = 8192
         while left > 0:
             left -= len(stuck.recv(left))

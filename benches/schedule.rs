@@ -1,4 +1,4 @@
-//! What the calendar costs: a feed of 500 lectures as Opencast writes it, and its timetable.
+//! What the calendar costs: reading a feed of 500 lectures as Opencast writes it, and making a timetable of it.
 
 #![expect(clippy::expect_used, reason = "a bench stops at the first fault")]
 
@@ -18,7 +18,7 @@ fn stamp(time: MediaTime) -> String {
     time.timestamp().strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// A feed of `count` lectures in nine halls, with the metadata that Opencast attaches: 2.2 KB each.
+/// A feed of `count` lectures in nine halls, with the metadata that Opencast attaches: 2.2 KB for each lecture.
 fn feed(count: u32) -> String {
     let xml = |series: &str| {
         let padding = "x".repeat(500);
@@ -78,7 +78,7 @@ fn parse(c: &mut Criterion) {
 fn timetable(c: &mut Criterion) {
     let settings = settings();
     let events = ical::parse(&feed(500), settings.zone(), ical::around(MONDAY)).expect("a calendar").events;
-    // Everything at once: the worst that a calendar can be.
+    // All lectures at the same time: the worst case.
     let crowded: Vec<CalendarEvent> = events
         .iter()
         .map(|event| CalendarEvent {

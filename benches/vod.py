@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What a recorded lecture costs beside nginx with ffmpeg's HLS of the same file on disk, in one run.
+"""What a recorded lecture costs, compared with nginx and ffmpeg's HLS of the same file on disk in the same run.
 
     cargo build --release && benches/vod.py [--seconds 8] [--rounds 5]
 
-A lecture of two hours and 1.5 GB: time to its playlists and first segment with cold and warm page cache; memory of its
-index; segments per second and CPU seconds per GB from a warm file, in turns with nginx; 250 and 2000 viewers at random
-places by `amphi loadtest`. Needs ffmpeg, nginx and wrk from Debian, and 4 GB of disk.
+The recording is a lecture of two hours and 1.5 GB. Prints the time to its playlists and first segment with a cold and a warm
+page cache; the memory of its index; segments per second and CPU seconds per GB from a warm file, in turns with nginx; and how 250
+and 2000 viewers at random positions fare (`amphi loadtest`). Needs ffmpeg, nginx and wrk from Debian, and 4 GB of disk.
 """
 import argparse
 import http.client
@@ -25,7 +25,7 @@ HOURS = 2
 
 
 def make(folder):
-    """Two hours from one minute of moving test picture at the bit rate of a lecture."""
+    """Makes two hours from one minute of a moving test picture at the bit rate of a lecture."""
     minute, lecture = folder / "minute.mp4", folder / "lecture.mp4"
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=1280x720:r=25:d=60", "-f", "lavfi",
                     "-i", "sine=f=440:r=48000:d=60", "-c:v", "libx264", "-preset", "superfast", "-b:v", "1560k",

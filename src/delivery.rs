@@ -1,4 +1,4 @@
-//! What viewers ask for: channels and recordings as HLS (RFC 8216) over HTTP and over RTSP, channels over RTMP.
+//! What viewers ask for: channels and recordings as HLS (RFC 8216) and DASH (ISO/IEC 23009-1) over HTTP, over RTMP and RTSP.
 //!
 //! Each protocol turns what it was asked into an [`Address`](address::Address) (sans-IO), asks the [`Door`] about it, and looks
 //! it up in the [`Registry`] of channels and mounts.
@@ -9,8 +9,8 @@
 //!
 //! [`PageSettings`] are what browsers open: the list of channels, players.
 //!
-//! [`RtmpPort`] serves RTMP players from the [`Air`], those who keep pace in groups, and takes what publishers send. [`RtspPort`]
-//! serves RTSP players from the [`Air`] and from mounts.
+//! [`RtmpPort`] serves RTMP players from the [`Air`], those that keep up in groups, and from mounts, and takes what publishers
+//! send. [`RtspPort`] serves RTSP players from the [`Air`] and from mounts.
 //!
 //! [`PushTask`] pushes a channel to another server.
 //!
@@ -19,11 +19,11 @@
 //! | kind | `Cache-Control` | why |
 //! |---|---|---|
 //! | segment, initialization section | `public, max-age=31536000, immutable` | the name never means other bytes: *k* comes from the wall clock, the other name from a hash |
-//! | media playlist | `public, max-age=N, must-revalidate`, N whole seconds under half a cell | it changes every cell; for cells of 2 s N is 0: caches keep it and ask with its `ETag`, for a 304 |
+//! | media playlist | `public, max-age=N, must-revalidate`, N whole seconds under half a cell | it changes every cell; for cells of 2 s N is 0: caches keep it and validate it with its `ETag` |
 //! | multivariant playlist | `public, max-age=2` | its figures change slowly |
 //! | media playlist of a recording | `public, max-age=10` | it changes when its file does |
 //! | a whole file | `no-cache` | asked for once |
-//! | a page and its parts | `no-cache` | asked again with their `ETag`, for a 304 |
+//! | a page and its parts | `no-cache` | they are validated with their `ETag` |
 //! | everything else | `no-store` | a channel that is not there yet may be there in a second |
 //!
 //! What does *not* belong here: making playlists or segments (`store`, `container`), sockets (`http`), REST

@@ -1,6 +1,7 @@
-//! The rules of the house, as tests: imports point downward, files do not lean on each other in circles, cores are free
-//! of I/O, every file and every crate introduces itself, a type has its name for itself. The source of all crates is read
-//! with `syn`, so that every line of production is seen and none of the tests. What Cargo proves is read in the manifests.
+//! The architecture's rules, as tests: imports point downward, files do not depend on each other in circles, cores do no
+//! I/O, every file and every crate says what it is for, few types share a name. The source of all crates is read
+//! with `syn`, so that every line of production code is seen and none of the tests. What Cargo enforces is read from the
+//! manifests.
 
 mod circles;
 mod reading;
@@ -40,12 +41,12 @@ const STOREYS: [&[&str]; 5] = [
 /// Crates that Cargo keeps free of a runtime and of sockets.
 const WITHOUT_RUNTIME: [&str; 4] = ["media", "config", "container", "protocol"];
 
-/// What they do not depend on.
+/// Crates that those do not depend on.
 const RUNTIME: [&str; 9] =
     ["tokio", "tokio-util", "tokio-rustls", "hyper", "hyper-util", "socket2", "reqwest", "retina", "axum"];
 
-/// Files that decide: no runtime, no sockets, no files, no clock of their own. Of crates without a runtime the
-/// rest of this is still asked.
+/// Files that decide: no runtime, no sockets, no files, no clock of their own. Those of crates without a runtime are
+/// checked for the rest of this.
 const CORES: &[(&str, &[&str])] = &[
     ("crates/container/src/", &[""]),
     ("crates/protocol/src/", &[""]),
@@ -109,7 +110,7 @@ const CORES: &[(&str, &[&str])] = &[
     ("src/store/", &["bitrate", "playlists", "window"]),
 ];
 
-/// What a core does not name. The names of `Instant` and `SystemTime` alone are only types.
+/// What a core does not name. `Instant` and `SystemTime` alone are only types, and allowed.
 const IO: [&[&str]; 6] = [
     &["tokio"],
     &["std", "net"],
@@ -119,7 +120,7 @@ const IO: [&[&str]; 6] = [
     &["SystemTime", "now"],
 ];
 
-/// Files that lean on each other and may: two files that are one thought, each with why.
+/// Files that may depend on each other, because they are one thought; each with the reason.
 const CIRCLES: &[(&[&str], &str)] = &[
     (
         &["src/delivery/http/answer.rs", "src/delivery/http/fault.rs"],
@@ -135,7 +136,7 @@ const CIRCLES: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// How many of a hundred types may share their name with another one. It only ever falls.
+/// How many of a hundred types may share their name with another one. Never raise it.
 const HOMONYMS_MAX: usize = 2;
 
 /// The room that a file is of: its crate, a module of a crate that holds several, or a module of the server. The roots of
@@ -146,7 +147,7 @@ fn room(file: &SourceFile) -> Option<&str> {
     let package = package.strip_prefix("amphi_").unwrap_or(package);
     match package {
         "main" => None,
-        // Its own words stand at its root.
+        // Its own types stand at its root.
         "media" => inner.filter(|it| storey_of(it).is_some()).or(Some(package)),
         "amphi" => inner,
         _ if SHARED.contains(&package) => inner,
@@ -158,7 +159,7 @@ fn storey_of(room: &str) -> Option<usize> {
     STOREYS.iter().position(|storey| storey.contains(&room))
 }
 
-/// Files of production, each with its room.
+/// Files of production code, each with its room.
 fn production(library: &Library) -> impl Iterator<Item = (&str, &SourceFile)> {
     library.files().filter(|file| !file.is_test).filter_map(|file| Some((room(file)?, file)))
 }
@@ -174,7 +175,7 @@ fn imports_point_downward() {
         };
         for path in library.paths(file) {
             let Some(name) = library.definition(&path).and_then(room) else { continue };
-            // The words of the media path are everybody's, also on their own storey.
+            // The types of the media path are for all rooms, also on their own storey.
             if name != own && name != "media" && storey_of(name).is_none_or(|it| it >= storey) {
                 faults.insert(format!(
                     "{}: {} is of {name}, which does not stand below {own}",
@@ -196,7 +197,7 @@ fn media_config_container_and_protocol_depend_on_no_runtime_and_no_sockets() {
         let dependencies = manifest["dependencies"].as_table().expect("a table");
         for name in dependencies.keys() {
             assert!(!RUNTIME.contains(&&**name), "{package} is a core and depends on {name}");
-            // Nor by way of another crate of ours.
+            // Nor indirectly, through another crate of the workspace.
             if let Some(ours) = name.strip_prefix("amphi-") {
                 assert!(
                     WITHOUT_RUNTIME.contains(&ours),

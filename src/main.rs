@@ -1,7 +1,7 @@
 //! The command line: arguments, logging, exit codes. Everything else is in the library.
 //!
-//! Exit codes: 0 good, 1 a fault was found or the run failed, 2 usage. The log goes to stderr, results to
-//! stdout.
+//! Exit codes: 0 good, 1 a fault was found or the run failed, 2 usage, 3 (`reload` alone) the server can only be asked with
+//! SIGHUP. The log goes to stderr, results to stdout.
 
 use std::io::{IsTerminal, Write};
 use std::panic::AssertUnwindSafe;
@@ -31,9 +31,9 @@ struct Log {
     /// How the log on stderr is written.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
-    /// What is logged: a level of Amphi's own lines (error, warn, info, debug, trace, off), or a filter such as
-    /// "amphi=info,amphi_source=debug,retina=warn", which alone makes libraries say anything. RUST_LOG is asked where this
-    /// is absent; without either it is "info".
+    /// What is logged: a level for Amphi's own lines (error, warn, info, debug, trace, off), or a filter such as
+    /// "amphi=info,amphi_source=debug,hyper=warn". Libraries log only what a filter names. Without this option RUST_LOG
+    /// is used, and without that "info".
     #[arg(long, global = true, value_name = "FILTER", value_parser = log_filter)]
     log_level: Option<String>,
 }
@@ -46,50 +46,50 @@ enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
-    /// Serve.
+    /// Run the server.
     Run {
-        /// The configuration.
+        /// The configuration file.
         #[arg(default_value = "config.toml")]
         config: PathBuf,
     },
-    /// Serve with simulated encoders, a simulated Opencast and a small NAS, all built in, and print what to open.
+    /// Run the server with simulated encoders, a simulated Opencast and a small NAS, all built in, and print what to open.
     Demo(Demo),
-    /// Read the configuration and say every fault with line and column; exit 1 if there is any.
+    /// Read the configuration and print every fault with line and column; exit 1 if there is any.
     Check {
-        /// The configuration.
+        /// The configuration file.
         #[arg(default_value = "config.toml")]
         config: PathBuf,
-        /// Print also what is not the same as in this one, and what a reload would end or a restart takes; no secrets.
+        /// Print also how it differs from this older file, what a reload would end, and what needs a restart; no secrets.
         #[arg(long, value_name = "OLD")]
         against: Option<PathBuf>,
     },
-    /// Ask the server that runs by a configuration to read it again; exit 1 if it was not taken over, 3 if only SIGHUP can ask it:
-    /// its port is not known, or it has another token.
+    /// Ask the running server to read its configuration again; exit 1 if it was not taken over, 3 if only SIGHUP can ask for it:
+    /// the server's admin port is not known, or it has another token.
     Reload {
-        /// The configuration, which says where the server's admin port is.
+        /// The configuration file, which says where the server's admin port is.
         #[arg(default_value = "config.toml")]
         config: PathBuf,
-        /// Also if that ends what people watch at this moment.
+        /// Reload even if that ends what people are watching.
         #[arg(long)]
         yes: bool,
-        /// Where the admin port is, if not where the configuration says.
+        /// The admin port, if it is not where the configuration says.
         #[arg(long, value_name = "ADDRESS")]
         admin: Option<std::net::SocketAddr>,
     },
     /// Print what the matrix would do with a calendar, and what is wrong with the plan; exit 1 if anything is.
     Simulate(Simulate),
-    /// Pull a source for a few seconds and say what it sends.
+    /// Pull a source for a few seconds and print what it sends.
     Probe(Probe),
-    /// Play a stream or recording as many viewers would, and say what they noticed; exit 1 if any of them stalled.
+    /// Play a stream or recording as many viewers would, and print how it went; exit 1 if any of them stalled.
     Loadtest(Loadtest),
 }
 
 #[derive(Debug, Args)]
 struct Loadtest {
-    /// The playlist, e.g. "http://127.0.0.1:8080/Live_PAES/playlist.m3u8", also with https: (HTTP/2 where the server
+    /// The playlist's URL, e.g. "http://127.0.0.1:8080/Live_PAES/playlist.m3u8", also with https: (HTTP/2 where the server
     /// speaks it) or h2c: (HTTP/2 without TLS); or a stream, rtmp://host/app/stream or rtsp://host/app/stream.
     url: String,
-    /// Viewers at once.
+    /// Viewers at the same time.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=200_000))]
     players: u32,
     /// Seconds from the first viewer's start.
@@ -98,22 +98,22 @@ struct Loadtest {
     /// Seconds within which all viewers start.
     #[arg(long, value_name = "S", default_value_t = 10)]
     ramp: u32,
-    /// Which variant is played: "first", "random", "adaptive", or its place in the playlist from 0.
+    /// The variant to play: "first", "random", "adaptive", or its place in the playlist, counted from 0.
     #[arg(long, value_name = "WHICH", default_value = "first", value_parser = variant)]
     variant: VariantChoice,
-    /// Viewers of a recording seek every so many seconds, more or less.
+    /// Seconds between two seeks of a viewer of a recording, on average.
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     seek: u32,
-    /// Writes all figures here. "-" = standard output, in place of the table.
+    /// Write all figures to this file, as JSON. "-" = standard output, in place of the table.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Writes a page with plots here.
+    /// Write a page with plots to this file.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Take any certificate.
+    /// Accept any TLS certificate.
     #[arg(long)]
     insecure: bool,
-    /// The server has a public address, and its owner wants this.
+    /// Required where the server has a public address: its owner agrees to the load.
     #[arg(long)]
     i_own_this_server: bool,
 }
@@ -132,19 +132,19 @@ fn variant(text: &str) -> Result<VariantChoice, String> {
 
 #[derive(Debug, Args)]
 struct Demo {
-    /// RTMP, HTTP and RTSP on one port.
+    /// Where RTMP, HTTP and RTSP are served, on one port.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1935")]
     listen: String,
-    /// Plain HTTP.
+    /// Where plain HTTP and the public pages are served.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     http_listen: String,
-    /// The page and REST.
+    /// Where the console and REST are served.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8088")]
     admin_listen: String,
-    /// A hall that fails, e.g. PS-Amphi_A=freeze or PS-Amphi_C=loss=2; may be repeated. The page can do it later.
+    /// A hall that fails, e.g. PS-Amphi_A=freeze or PS-Amphi_C=loss=2; may be repeated. The console can do it later.
     #[arg(long, value_name = "HALL=FAULT", value_parser = hall_fault)]
     fault: Vec<(String, SimulatedFault)>,
-    /// Without the simulated Opencast: hall A is connected from the start, and nothing changes by itself.
+    /// Run without the simulated Opencast: hall A is connected from the start, and nothing changes by itself.
     #[arg(long)]
     no_schedule: bool,
 }
@@ -153,13 +153,13 @@ struct Demo {
 struct Simulate {
     /// The calendar: an .ics file, or Opencast's calendar.json.
     file: PathBuf,
-    /// The first instant: 2026-11-23, 2026-11-23T08:00 (the site's zone) or 2026-11-23T07:00:00Z. Default: today.
+    /// The start: 2026-11-23, 2026-11-23T08:00 (in the site's zone) or 2026-11-23T07:00:00Z. Default: today.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     from: Option<String>,
-    /// Where it ends, this instant not included. Default: a week after the first.
+    /// The end, which is not included. Default: a week after the start.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     to: Option<String>,
-    /// The configuration: channels, sources, [schedule].
+    /// The configuration file, for its channels, sources and [schedule].
     #[arg(long, value_name = "FILE", default_value = "config.toml")]
     config: PathBuf,
     /// Print JSON.
@@ -169,12 +169,12 @@ struct Simulate {
 
 #[derive(Debug, Args)]
 struct Probe {
-    /// rtsp://[user:password@]host[:port]/path
+    /// The source's URL: rtsp://[user:password@]host[:port]/path
     url: String,
     /// How the media travels.
     #[arg(long, value_enum, default_value_t = RtpTransport::Tcp)]
     transport: RtpTransport,
-    /// How long to pull.
+    /// How many seconds to pull.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: u32,
     /// Print JSON.
@@ -199,9 +199,9 @@ impl From<RtpTransport> for amphi::config::Transport {
     }
 }
 
-/// Keeps glibc's allocator from hoarding: a thread would have an arena of its own, cells travel from thread to thread, and
-/// codecs come and go with their sources. What is large is given back as soon as it is free. Five minutes of faults in two
-/// halls end at 135 MB resident so, and at 320 MB with mimalloc.
+/// Keeps glibc's allocator from holding on to memory. By default each thread has an arena of its own, while cells travel
+/// from thread to thread, and codecs come and go with their sources. With these settings large blocks are given back as
+/// soon as they are free. After five minutes of faults in two halls 135 MB are resident; with mimalloc it was 320 MB.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "the C library's settings have no safe interface")]
 fn bound_memory() {
@@ -213,24 +213,24 @@ fn bound_memory() {
     }
 }
 
-/// Other allocators stay as they are.
+/// Other C libraries have no such settings.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn bound_memory() {}
 
 fn main() -> ExitCode {
     bound_memory();
-    // Ends with 2 and an explanation when the arguments make no sense.
+    // Exits with 2 and an explanation if the arguments are wrong.
     let cli = Cli::parse();
     let work = || start_log(&cli.log).and_then(|()| run(cli.command));
-    // What a panic says must be written before the process ends.
+    // The message of a panic must be written before the process ends.
     let ended = std::panic::catch_unwind(AssertUnwindSafe(work));
     let ended =
-        ended.unwrap_or_else(|panic| Err(anyhow::anyhow!("a fault of ours: {}", amphi::log::why(&*panic))));
+        ended.unwrap_or_else(|panic| Err(anyhow::anyhow!("internal error: {}", amphi::log::why(&*panic))));
     let code = ended.unwrap_or_else(|error| {
         amphi::log::plain(&format!("amphi: {error:#}"));
         ExitCode::from(1)
     });
-    // Nobody waits for long for a reader of the log that stands still.
+    // A reader of the log that has stopped does not keep the process alive for long.
     amphi::log::flush(amphi::log::LAST_LINES);
     code
 }
@@ -245,7 +245,7 @@ fn run(command: CliCommand) -> anyhow::Result<ExitCode> {
                 match amphi::config::compare(&old, &config) {
                     Ok(difference) => writeln!(std::io::stdout(), "{difference}")?,
                     Err(faults) => {
-                        writeln!(std::io::stdout(), "no difference can be told:\n{faults}")?;
+                        writeln!(std::io::stdout(), "the files cannot be compared:\n{faults}")?;
                         good = false;
                     }
                 }
@@ -280,7 +280,7 @@ fn run(command: CliCommand) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Runs a server to its end. A thread that still waits for a storage that hangs is left behind.
+/// Runs a server to its end. A thread that still waits for a hanging file system is not waited for.
 fn serve(server: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
     let runtime = runtime()?;
     let ended = runtime.block_on(server);
@@ -322,7 +322,7 @@ fn hall_fault(text: &str) -> Result<(String, SimulatedFault), String> {
     Ok((hall.to_owned(), fault.parse().map_err(|error: UnknownFault| error.to_string())?))
 }
 
-/// A time that makes sense; it is read again when the zone is known.
+/// Checks that `text` is a time; it is parsed again when the zone is known.
 fn moment(text: &str) -> Result<String, String> {
     amphi::schedule::simulate::instant(text, &jiff::tz::TimeZone::UTC).map(|_| text.to_owned())
 }
@@ -331,7 +331,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().thread_name("amphi").enable_all().build()
 }
 
-/// A filter that makes sense; it is read again when the log starts.
+/// Checks that `text` is a filter; it is parsed again when the log starts.
 fn log_filter(text: &str) -> Result<String, String> {
     amphi::log::filter(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }

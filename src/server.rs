@@ -1,9 +1,9 @@
 //! The server: everything joined, supervised, and ended in order.
 //!
-//! Order of ending, within five seconds: listeners stop accepting, their connections are drained, and those who only look on
-//! stop; the schedule falls silent; pushes say good-bye; sources say TEARDOWN; channels stop; ladders' threads are joined,
-//! also of those that were being stopped already; the matrix and the audit log write what they have. Who takes too long is
-//! left behind.
+//! Order of ending, within five seconds: listeners stop accepting, their connections are drained, and the tasks that only
+//! observe stop; the schedule stops; pushes unpublish; sources send TEARDOWN; channels stop; the threads of ladders are
+//! joined, also of those that were being stopped already; the matrix and the audit log write what they have. A task that
+//! takes too long is not waited for.
 
 mod admin_port;
 mod ask;

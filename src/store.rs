@@ -13,7 +13,8 @@
 //! * A segment stays for as long as RFC 8216 §6.2.2 demands after it has left the playlist: its own duration
 //!   and that of the longest playlist that listed it.
 //!
-//! What does *not* belong here: boxes and the text of playlists (`container`), URLs of channels, HTTP (`delivery`), choosing cells.
+//! What does *not* belong here: boxes and the text of playlists (`container`), URLs of channels and HTTP (`delivery`),
+//! the choice of cells (`channel`).
 
 mod bitrate;
 mod playlists;

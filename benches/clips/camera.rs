@@ -1,28 +1,28 @@
-//! A synthetic camera, beside the synthetic lecture of `crates/ladder/src/lecture.rs`.
+//! A synthetic camera, to go with the synthetic lecture of `crates/ladder/src/lecture.rs`.
 
 use crate::lecture::Random;
 
-/// A full-frame camera: a room with texture, a speaker who walks and gestures, sensor noise.
+/// A full-frame camera: a room with texture, a speaker who walks and gestures, and sensor noise.
 #[derive(Debug)]
 pub(crate) struct Camera {
     width: usize,
     height: usize,
-    /// Of this luma, twice as wide as the picture.
+    /// Luma of the room, twice as wide as the picture.
     room: Vec<u8>,
-    /// It turns with the speaker, and a full room goes by; otherwise it stands still before a wall.
+    /// The camera turns with the speaker, so that a room full of people passes by. Otherwise it stands still before a wall.
     follows: bool,
 }
 
-/// Steps between two samples in which a room goes by.
+/// How many steps the room moves between two samples.
 const STEPS: usize = 8;
 
 impl Camera {
-    /// A camera of `width` x `height` luma samples, both even.
+    /// A camera with `width` x `height` luma samples, both even.
     pub(crate) fn new(width: u32, height: u32, follows: bool) -> Self {
         let (width, height) = (width as usize, height as usize);
         let wide = 2 * width;
         let mut room = vec![0; wide * height];
-        // Value noise in four octaves: as rough as a wall, as smooth as its shadows; or rows full of people.
+        // Value noise in four octaves: a rough wall with smooth shadows, or rows full of people.
         let [medium, fine] = if follows { [30.0, 40.0] } else { [12.0, 6.0] };
         for (octave, amplitude) in [(128, 60.0), (48, 24.0), (14, medium), (4, fine)] {
             let lattice =
@@ -40,7 +40,7 @@ impl Camera {
         Self { width, height, room, follows }
     }
 
-    /// Draws picture `number` into Y, U, V planes without padding.
+    /// Draws picture `number` into the planes Y, U and V, without padding.
     pub(crate) fn draw(&mut self, number: u64, [y, u, v]: [&mut [u8]; 3]) {
         let (width, height) = (self.width, self.height);
         let mut noise = Random(number * 7_368_787 + 5);
@@ -63,7 +63,7 @@ impl Camera {
                 let base = if head || arm {
                     165 - (row % 16) as i32
                 } else if torso {
-                    // Cloth that moves with its wearer.
+                    // Clothes with a pattern that moves with the speaker.
                     60 + ((column + 10_000 - body.0 as usize) / 6 % 3 * 8) as i32
                 } else {
                     let at = row * 2 * width + column + turned;

@@ -1,4 +1,4 @@
-//! Says at build time what a missing assembler costs: `openh264-sys2` falls back in silence.
+//! Says at build time what a missing assembler costs: `openh264-sys2` falls back silently.
 
 use std::process::{Command, Stdio};
 

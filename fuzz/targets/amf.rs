@@ -1,4 +1,4 @@
-//! Commands and data: AMF0 behind the guard, whole messages in one chunk.
+//! Commands and data in AMF0 through the guard, as complete messages in one chunk.
 
 #![no_main]
 

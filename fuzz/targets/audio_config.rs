@@ -1,4 +1,4 @@
-//! AudioSpecificConfigs of every kind, and a ladder's sound that is given units of what they say.
+//! AudioSpecificConfigs of every kind, and a ladder's sound with access units in the format they describe.
 
 #![no_main]
 

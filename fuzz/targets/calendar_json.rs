@@ -1,4 +1,4 @@
-//! Opencast's calendar.json.
+//! Opencast's `calendar.json`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The configuration: every fault is said, none is a panic.
+//! The configuration: every fault is reported, and none panics.
 
 #![no_main]
 

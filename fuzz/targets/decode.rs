@@ -1,5 +1,5 @@
-//! Access units of an encoder that went mad, into the decoders of a ladder. The first byte of each says what it is: a new pair
-//! of parameter sets, a picture to begin with, another picture, one that was lost.
+//! Access units of a broken encoder, in the decoders of a ladder. The first byte of each tells its kind: a new pair of
+//! parameter sets, a picture to begin with, another picture, or a lost one.
 
 #![no_main]
 

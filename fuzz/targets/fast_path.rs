@@ -1,4 +1,4 @@
-//! The fast path against hyper: what the fast path would answer, hyper reads as the very same request.
+//! The fast path against hyper: a request that the fast path would answer must be the same request for hyper.
 
 #![no_main]
 
@@ -23,7 +23,7 @@ static RUNTIME: LazyLock<Runtime> =
 /// Path, query and `If-None-Match`.
 type Seen = (String, String, Option<Vec<u8>>);
 
-/// The first request that hyper reads; panics where the fast path would have overlooked something of it.
+/// The first request that hyper reads. Panics if it has something that the fast path would have overlooked.
 async fn hypers(data: &[u8]) -> Option<Seen> {
     let (mut ours, theirs) = tokio::io::duplex(1 << 17);
     ours.write_all(data).await.expect("there is room");
@@ -49,7 +49,7 @@ async fn hypers(data: &[u8]) -> Option<Seen> {
         }
         async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) }
     });
-    // What comes behind the first request may be anything.
+    // Anything may follow the first request.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(theirs), service).await;
     first.lock().expect("unpoisoned").take()
 }
@@ -58,7 +58,7 @@ fuzz_target!(|data: &[u8]| {
     let asked = would_ask(data, |asked| {
         (asked.path.to_owned(), asked.query.to_owned(), asked.if_none_match.map(<[u8]>::to_vec))
     });
-    // A path that names a channel has none of these: the fast path finds nothing there, and leaves it to hyper.
+    // Paths of channels have only these bytes. For others the fast path finds no channel and leaves them to hyper.
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/%:,+()".contains(&byte);
     let Some(asked) = asked.filter(|(path, ..)| path.bytes().all(is_name)) else { return };
     assert_eq!(RUNTIME.block_on(hypers(data)), Some(asked));

@@ -1,4 +1,4 @@
-//! Calendars in iCalendar, with events that recur, and the metadata in them.
+//! Calendars in iCalendar with recurring events, and the metadata in them.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! LATM over RTP: a description's configuration, and payloads with their markers, timestamps and gaps.
+//! LATM over RTP: a configuration from a description, and payloads with their markers, timestamps and gaps.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The index of a recording: what a file says of its samples must cost no more than the file is long.
+//! The index of a recording: memory and time must be bounded by the length of the file, whatever its tables claim.
 
 #![no_main]
 
@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let mut movie: Option<(Movie, u64)> = None;
-    // As if the file went on behind what is given, so that samples may lie in it.
+    // As if the file went on after the data, so that samples may lie there.
     let len = data.len() as u64 + (1 << 20);
     for found in Boxes::new(data, 0) {
         let Ok(found) = found else { break };

@@ -1,5 +1,5 @@
-//! A publisher: connect, publish, then whatever it sends, through the unpacker into a source's intake. The first byte says how
-//! the bytes are cut and whether messages are written well-formed from the rest, so that most of them reach the intake.
+//! A publisher: connect, publish, then whatever it sends, through the unpacker into a source's intake. The first byte tells how
+//! the bytes are cut, and whether well-formed messages are made from the rest, so that most of them reach the intake.
 
 #![no_main]
 
@@ -17,7 +17,7 @@ use libfuzzer_sys::fuzz_target;
 
 const START: MediaTime = MediaTime::from_millis(1_795_000_000_000);
 
-/// connect to `publish`, and publish `hall`.
+/// `connect` to the application `publish`, and `publish` of the stream `hall`.
 const OPENING: &[&[u8]] = &[
     b"\x02\0\x07connect\0\x3f\xf0\0\0\0\0\0\0\x03\0\x03app\x02\0\x07publish\0\0\x09",
     b"\x02\0\x07publish\0\x40\x14\0\0\0\0\0\0\x05\x02\0\x04hall\x02\0\x04live",
@@ -41,7 +41,7 @@ fn message(out: &mut Vec<u8>, type_id: u8, time_ms: u32, payload: &[u8]) {
     }
 }
 
-/// Type, step of time and length, then so many bytes.
+/// Makes messages from type, time step and length, each followed by so many bytes.
 fn well_formed(mut data: &[u8]) -> Vec<u8> {
     const TYPES: [u8; 8] = [8, 9, 9, 8, 18, 22, 20, 1];
     let (mut out, mut time_ms) = (Vec::new(), 0_u32);

@@ -1,4 +1,4 @@
-//! Paths of HLS and DASH, and names of files of recordings.
+//! Paths of HLS and DASH, and file names of recordings.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A connection after its handshake: chunks and messages, as a player and as a publisher.
+//! A connection after its handshake: chunks and messages of a player or a publisher.
 
 #![no_main]
 
@@ -12,7 +12,7 @@ fuzz_target!(|data: &[u8]| {
     let mut unpacker = Unpacker::default();
     for part in [&hello[..], data] {
         let mut input = part;
-        // How the bytes are cut must not matter, so they are cut in two.
+        // The result must not depend on how the bytes are cut, so they are cut in two.
         let later = input.split_off(input.len() / 2..).unwrap_or_default();
         for mut input in [input, later] {
             loop {

@@ -1,5 +1,5 @@
-//! Packets of a hall through order, depacketizers and intake. The first byte says what the sound is and whether it is
-//! UDP; each packet has its length and its kind in two bytes.
+//! Packets of a hall through ordering, depacketizers and intake. The first byte tells the codec of the sound, and whether
+//! it is UDP. Each packet begins with two bytes for its length and kind.
 
 #![no_main]
 

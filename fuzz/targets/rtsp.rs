@@ -1,4 +1,4 @@
-//! Requests and interleaved packets out of a byte stream, in two parts.
+//! Requests and interleaved packets from a byte stream in two parts.
 
 #![no_main]
 

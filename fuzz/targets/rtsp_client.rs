@@ -1,4 +1,4 @@
-//! Answers of an encoder, in two parts; the conversation goes on as far as they let it.
+//! Responses of an encoder, in two parts. The conversation goes on as far as they allow.
 
 #![no_main]
 

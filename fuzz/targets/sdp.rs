@@ -1,4 +1,4 @@
-//! Descriptions, up to the choice of tracks.
+//! Session descriptions, up to the choice of tracks.
 
 #![no_main]
 

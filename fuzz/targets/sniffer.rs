@@ -1,4 +1,4 @@
-//! The protocol of a connection from its first bytes: an answer once given stands.
+//! The protocol of a connection from its first bytes: more bytes must not change an answer.
 
 #![no_main]
 

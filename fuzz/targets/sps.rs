@@ -1,4 +1,4 @@
-//! What H.264 says of itself: parameter sets, SEI, heads of slices, and a start at a recovery point.
+//! H.264 headers: parameter sets, SEI, slice headers, and starting at a recovery point.
 
 #![no_main]
 
@@ -14,7 +14,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let _ = (h264::recovery_point(data), h264::is_entry(data), h264::is_intra(data), h264::is_idr(data));
     if let Some(start) = h264::EntryPoint::of(data) {
-        // What is made for a decoder is no longer than what came, but for escapes.
+        // What is made for a decoder is no longer than the input, apart from emulation prevention bytes.
         let longest = 2 * data.len() + 64;
         assert!(start.unit().len() <= longest);
         assert!(start.before().is_none_or(|before| before.len() <= 2 * longest));

@@ -1,4 +1,4 @@
-//! Subtitles and chapters, playlists and manifests.
+//! Subtitles and chapters, HLS playlists, DASH manifests.
 
 #![no_main]
 

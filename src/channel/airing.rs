@@ -1,4 +1,4 @@
-//! The airing: a channel's samples for those who will not wait for whole cells (sans-IO).
+//! The airing: a channel's samples for players that do not wait for whole cells (sans-IO).
 //!
 //! The splicer decides about cell *k* when it has ended. Players of RTMP would be a cell late with that, so for
 //! them the same question is asked at the cell's start, and answered once:
@@ -10,13 +10,13 @@
 //!
 //! What was begun is finished: if batches cease to come, have a hole, or the ladder ends, the rest of the cell is **frozen**
 //! (the picture stands, sound is silent), sample by sample by the clock, and all at once if the cell is not whole
-//! `deadline` after its end. The ladder itself holds the picture of a source that breaks; this is for a ladder
-//! that breaks, or is stopped because the channel was switched in mid-cell.
+//! `deadline` after its end. The ladder itself holds the picture of a source that fails; this is for a ladder
+//! that fails, or is stopped because the channel was switched in mid-cell.
 //!
 //! Contract. Tell it what happens: [`Airing::connect`], [`Airing::batch`] for each batch of the connected source, and of the
 //! one on air before it until it has gone, [`Airing::gone`] when a ladder has ended. Call [`Airing::poll`] until it
 //! returns `None`, then again at [`Airing::wake_at`] or after the next event. The steps it gives make up, for each track,
-//! every sample of every cell exactly once and in order. Who sleeps over more than four cells has those left
+//! every sample of every cell exactly once and in order. If the caller is late by more than four cells, those are left
 //! out. It may differ from the splicer by one cell when a source comes back, since it cannot know a cell's end at its
 //! start.
 
@@ -28,9 +28,9 @@ use amphi_media::{
     AAC_FRAME_SAMPLES, CellBatch, CellIndex, Grid, MediaTime, Runs, Slot, Timescale, VIDEO_TIMESCALE,
 };
 
-/// Cells that may be behind.
+/// By how many cells the caller may be late before cells are left out.
 const SLEPT_OVER: i64 = 4;
-/// Batches that may wait for their cell: some seconds.
+/// Batches that may wait for their cell: some seconds' worth. Beyond that the oldest is dropped.
 const PENDING_LIMIT: usize = 256;
 
 /// Fixed properties of a channel.
@@ -40,7 +40,7 @@ pub struct AiringOptions {
     pub grid: Grid,
     /// Pictures per second of each picture rung.
     pub fps: Vec<u32>,
-    /// Of the sound.
+    /// Sound samples per second.
     pub sample_rate: u32,
     /// How long after a cell's start its live beginning may come.
     pub patience: Duration,
@@ -53,9 +53,9 @@ pub struct AiringOptions {
 /// What goes out next.
 #[derive(Clone, Debug)]
 pub struct AiringStep {
-    /// Of which cell.
+    /// The cell that the samples are of.
     pub k: CellIndex,
-    /// What.
+    /// The samples, and where they come from.
     pub what: SampleOrigin,
     /// The cell begins with it: the first picture of every rung is an IDR picture.
     pub begins: bool,
@@ -79,7 +79,7 @@ pub enum SampleOrigin {
     },
 }
 
-/// See the module's text.
+/// Decides what RTMP players of one channel get, sample by sample; the contract is in the module's text.
 #[derive(Debug)]
 pub struct Airing {
     options: AiringOptions,
@@ -94,20 +94,19 @@ pub struct Airing {
     arriving: Option<(CellIndex, Progress)>,
     /// The connected source's last whole cells, from the first to the last without one missing.
     whole: Option<(CellIndex, CellIndex)>,
-    /// Who filled the cell before: a source, or the waiting loop.
+    /// The source that filled the cell before; `None` = the waiting loop.
     before: Option<String>,
     /// The first cell in which the connected source was missed.
     lost_at: Option<CellIndex>,
 }
 
-/// Who fills the open cell.
+/// What fills the open cell.
 #[derive(Debug)]
 enum Open {
     Live(OpenSource),
     Waiting,
 }
 
-/// The source of the open cell.
 #[derive(Debug)]
 struct OpenSource {
     source: String,
@@ -148,7 +147,7 @@ impl Airing {
         if self.connected.as_deref() != source {
             self.connected = source.map(str::to_owned);
             (self.arriving, self.whole) = (None, None);
-            // Damping is for sources that flap, not for people who change their mind.
+            // Damping is for sources that flap, not for operators who switch.
             self.lost_at = None;
             let on_air = self.on_air().map(str::to_owned);
             self.pending.retain(|(source, _)| Some(&**source) == on_air.as_deref());
@@ -187,7 +186,7 @@ impl Airing {
         }
     }
 
-    /// What goes out now.
+    /// What goes out now, if anything is due.
     pub fn poll(&mut self, now: MediaTime) -> Option<AiringStep> {
         let current = self.options.grid.cell_at(now);
         loop {
@@ -243,7 +242,7 @@ impl Airing {
         }
     }
 
-    /// The connected source was lost too recently.
+    /// Whether the connected source was lost too recently to return to it.
     fn is_damped(&self) -> bool {
         let grid = self.options.grid;
         let returns = self.before.is_none() || self.before != self.connected;
@@ -251,19 +250,19 @@ impl Airing {
         returns && lost
     }
 
-    /// A live beginning may yet come.
+    /// Whether the live beginning of the next cell may yet come.
     fn hopes(&self) -> bool {
         let before = self.k.previous();
         let arriving = self.arriving.as_ref().is_some_and(|(k, _)| *k == before);
         self.connected.is_some() && !self.is_damped() && (arriving || self.was_whole(before))
     }
 
-    /// Cell `k` of the connected source came whole and in order.
+    /// Whether cell `k` of the connected source came whole and in order.
     fn was_whole(&self, k: CellIndex) -> bool {
         self.whole.is_some_and(|(from, to)| (from..=to).contains(&k))
     }
 
-    /// Opens the next cell, if it is known what it is.
+    /// Opens the next cell, once it is known whether it is live or waiting.
     fn begin(&mut self, now: MediaTime) -> bool {
         let k = self.k;
         self.pending.retain(|(_, batch)| batch.samples.k >= k);
@@ -352,7 +351,7 @@ impl Airing {
         runs
     }
 
-    /// Everything of the open cell that is not aired.
+    /// Samples of the open cell that are not aired yet.
     fn rest(&self) -> Runs {
         let whole = self.options.whole(self.k);
         let video = self.aired.video.iter().zip(whole.video).map(|(&from, to)| from..to).collect();
@@ -395,7 +394,7 @@ impl Progress {
         self.audio == 0 && self.video.iter().all(|&count| count == 0)
     }
 
-    /// Adds a batch, if every track of it goes on where this one is.
+    /// Adds a batch if every track of it continues where this one ends; says whether it did.
     fn take(&mut self, options: &AiringOptions, batch: &CellBatch) -> bool {
         let (k, cell) = (batch.samples.k, &batch.samples);
         let mut after = self.clone();

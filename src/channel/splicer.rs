@@ -1,17 +1,17 @@
-//! The splicer: one decision per cell, live or waiting, for ever (sans-IO).
+//! The splicer: one decision per cell, live or waiting (sans-IO).
 //!
-//! Contract. Tell it what happens: [`Splicer::connect`] when the matrix changes its mind,
+//! Contract. Tell it what happens: [`Splicer::connect`] when the matrix puts another source on the channel,
 //! [`Splicer::source_up`] when media begins or ceases to flow, [`Splicer::live_cell`] for each whole cell of
 //! the connected source. Call [`Splicer::poll`] until it returns `None`, then again at
 //! [`Splicer::wake_at`] or after the next event. It gives exactly one [`Decision`] per cell, in order:
 //!
 //! * cell *k* is decided no earlier than its end;
 //! * a whole live cell is taken as soon as it is there, unless the source was lost less than `hold` ago
-//!   (leaving a source that has gone needs no patience, returning to it does);
+//!   (a source that is lost is left at once, and returned to after `hold`);
 //! * while the source is up or on air its cell is awaited until `deadline` after the cell's end (a ladder
 //!   finishes the cell it has begun); otherwise the waiting cell is taken at once;
-//! * if the caller slept over more cells than `window`, those are left out: a player cannot have
-//!   waited for them, and numbers never go back.
+//! * if the caller is late by more than twice `window` cells, all but the last `window` of them are left out: no player
+//!   can have waited for them, and cell numbers never go back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub struct SplicerOptions {
     pub deadline: Duration,
     /// Least time from the loss of a source to its return.
     pub hold: Duration,
-    /// Cells in a playlist.
+    /// How many cells a playlist lists.
     pub window: usize,
 }
 
@@ -62,26 +62,25 @@ pub enum Why {
 /// One cell's decision.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    /// Which cell.
+    /// The cell, one after that of the decision before unless cells were left out.
     pub k: CellIndex,
-    /// What it shows.
+    /// Live or waiting.
     pub choice: CellChoice,
-    /// Why.
+    /// Why, for the matrix and the metrics.
     pub why: Why,
     /// The cell before showed the other kind, or another source.
     pub swapped: bool,
 }
 
-/// See the module's text.
+/// Decides what each cell of one channel shows; the contract is in the module's text.
 #[derive(Debug)]
 pub struct Splicer {
     options: SplicerOptions,
     next: CellIndex,
-    /// The connected source. Cells of one that was connected before are ignored.
     connected: Option<String>,
     up: bool,
     ready: BTreeMap<CellIndex, Arc<CodedCell>>,
-    /// The source on air; `None` = waiting loop.
+    /// `None` = the waiting loop.
     on_air: Option<String>,
     /// The first cell in which the connected source was missed.
     lost_at: Option<CellIndex>,
@@ -101,13 +100,13 @@ impl Splicer {
         }
     }
 
-    /// Connects a source, or none.
+    /// Connects a source, or none. Cells of the source before are dropped.
     pub fn connect(&mut self, source: Option<&str>) {
         if self.connected.as_deref() != source {
             self.connected = source.map(str::to_owned);
             self.up = false;
             self.ready.clear();
-            // Damping is for sources that flap, not for people who change their mind.
+            // Damping is for sources that flap, not for operators who switch.
             self.lost_at = None;
         }
     }
@@ -181,14 +180,14 @@ impl Splicer {
         self.on_air.as_deref()
     }
 
-    /// It is worth waiting for cell `k`: the source is up, or has just gone down and its ladder finishes the
+    /// Whether it is worth waiting for cell `k`: the source is up, or has just gone down and its ladder is finishing the
     /// cell that was begun.
     fn is_awaited(&self, k: CellIndex) -> bool {
         let finishing = self.on_air.is_some() && self.on_air == self.connected;
         self.connected.is_some() && (finishing || self.up && !self.is_damped(k))
     }
 
-    /// The connected source was lost too recently for cell `k` to return to it.
+    /// Whether the connected source was lost too recently for cell `k` to return to it.
     fn is_damped(&self, k: CellIndex) -> bool {
         let grid = self.options.grid;
         self.lost_at.is_some_and(|lost| grid.start(k) < grid.start(lost) + self.options.hold)

@@ -1,8 +1,8 @@
 //! What a player asks for, whatever the protocol and the spelling: one decoded [`Address`]. Sans-IO.
 //!
-//! Contract: a protocol cuts off what is its own (HTTP the file at the end of a path, RTSP `trackID=`, RTMP the slash
+//! Contract: a protocol cuts off its own part (HTTP the file at the end of a path, RTSP `trackID=`, RTMP the slash
 //! between application and stream) and calls [`parse`] or [`Address::of_rtmp`] once. The [`Door`](super::Door) is asked
-//! about the value that comes out, and the same value is looked up: two spellings of one name cannot get two answers.
+//! about the resulting value, and the same value is looked up: two spellings of one name cannot get two answers.
 //!
 //! ```text
 //! <app>[/_definst_][/[<prefix>:]<name>]            %XX is read as what it stands for, once (RFC 3986 §2.4)
@@ -12,10 +12,10 @@
 //! | `mp4:` `flv:` `mp3:` `m4a:` | say nothing | a media file |
 //! | `smil:` | refused | a SMIL file, `.smil` is added where it is missing |
 //! | `ngrp:<stream>_all` | all rungs of the stream | refused |
-//! | no prefix | a stream | a SMIL file where it ends with `.smil`, else a media file |
-//! | extension | of the name | `.mp4` is added where there is none that we know |
-//! | `<stream>.stream` | the stream, as Wowza calls what a stream file has started | of the name |
-//! | `<stream>_<rung>` | the rung | of the name |
+//! | no prefix | a stream | a SMIL file if it ends with `.smil`, else a media file |
+//! | extension | part of the name | `.mp4` is added unless there is a known one |
+//! | `<stream>.stream` | the stream: Wowza's name for one that a stream file has started | part of the name |
+//! | `<stream>_<rung>` | the rung | part of the name |
 //! | `/` | refused | folders |
 //!
 //! Names of channels, mounts and streams have letters, digits, `_`, `.` and `-`; those of files any characters but `/`, `\`
@@ -33,7 +33,7 @@ use amphi_vod as vod;
 
 /// Wowza's default application instance: it means nothing here.
 const DEFAULT_INSTANCE: &str = "_definst_";
-/// Prefixes, and what they say.
+/// The prefixes that are known, and what they mean.
 const PREFIXES: [(&str, Prefix); 6] = [
     ("mp4", Prefix::Media),
     ("flv", Prefix::Media),
@@ -44,11 +44,11 @@ const PREFIXES: [(&str, Prefix); 6] = [
 ];
 /// How the name of a group ends.
 const GROUP_END: &str = "_all";
-/// How Wowza calls a stream that a stream file has started.
+/// What Wowza appends to the name of a stream that a stream file has started.
 const STREAM_FILE: &str = ".stream";
 const SMIL: &str = ".smil";
 
-/// What a prefix says of the name behind it.
+/// What a prefix says of the name after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Prefix {
     Media,
@@ -61,11 +61,11 @@ enum Prefix {
 pub struct Address<'a> {
     /// The name of a channel or a mount.
     pub app: Cow<'a, str>,
-    /// What of it; `None` for the channel or the mount itself.
+    /// The stream or recording in it; `None` for the channel or the mount itself.
     pub stream: Option<StreamRef<'a>>,
 }
 
-/// What of a channel or a mount is asked for.
+/// The part of a channel or a mount that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamRef<'a> {
     /// A channel's stream by its name, which may end with a rung's.
@@ -76,16 +76,16 @@ pub enum StreamRef<'a> {
     Recording(vod::RecordingStream),
 }
 
-/// An address that leads nowhere: the player's fault, or an old link's.
+/// Why a path is no address: a fault of the player, or of an old link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// `%` without two hexadecimal digits.
     #[error("the path has a % that is not followed by two hexadecimal digits")]
     Escape,
     /// A name that cannot exist.
-    #[error("the path has a name that is empty or has characters that names do not have")]
+    #[error("the path has a name that is empty or has characters that names cannot have")]
     Name,
-    /// A part of a file's name that is empty, or leads upward, or a name without end.
+    /// A part of a file's name that is empty or leads upward, or a name longer than 1023 bytes.
     #[error("the path has a name that may lead out of its folder")]
     Outside,
     /// None of the forms above.
@@ -107,7 +107,7 @@ impl fmt::Display for Address<'_> {
 }
 
 impl Address<'_> {
-    /// The same for longer than what it was read from.
+    /// A copy that does not borrow from the path.
     pub fn into_owned(self) -> Address<'static> {
         let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         let stream = self.stream.map(|stream| match stream {
@@ -118,7 +118,8 @@ impl Address<'_> {
         Address { app: own(self.app), stream }
     }
 
-    /// What an RTMP player asks for: an application, and `[<prefix>:]<path>` in it, decoded by [`crate::rtmp`].
+    /// What an RTMP player asks for: an application, and `[<prefix>:]<path>` in it, percent-decoded by [`crate::rtmp`].
+    /// Fails as [`parse`] does.
     pub fn of_rtmp(
         app: &str,
         stream: &str,
@@ -131,7 +132,7 @@ impl Address<'_> {
     }
 }
 
-/// Reads `<app>[/_definst_][/[<prefix>:]<name>]`, escaped; `is_mount` says whether an application is a mount.
+/// Reads `<app>[/_definst_][/[<prefix>:]<name>]`, percent-encoded; `is_mount` says whether an application is a mount.
 pub fn parse(path: &str, is_mount: impl FnOnce(&str) -> bool) -> Result<Address<'_>, AddressError> {
     let mut parts = path.split('/').map(decode);
     let app = plain(parts.next().ok_or(AddressError::Form)??)?;
@@ -139,7 +140,7 @@ pub fn parse(path: &str, is_mount: impl FnOnce(&str) -> bool) -> Result<Address<
     Ok(Address { stream: stream_of(parts, is_mount)?, app })
 }
 
-/// `text` without its escapes.
+/// Decodes `%XX` (RFC 3986 §2.1).
 pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, AddressError> {
     percent::decode(text).map_err(|error| match error {
         PercentError::Triplet => AddressError::Escape,
@@ -154,7 +155,7 @@ pub(super) fn plain(text: Cow<'_, str>) -> Result<Cow<'_, str>, AddressError> {
     if is_plain && !is_dots && text.len() <= NAME_BYTES_MAX { Ok(text) } else { Err(AddressError::Name) }
 }
 
-/// What of the stream called `name` in `<stream>_<rung>` is left before the rung.
+/// The stream in `<stream>_<rung>`.
 pub(super) fn before_rung<'a>(name: &'a str, rung: &str) -> Option<&'a str> {
     name.strip_suffix(rung)?.strip_suffix('_')
 }
@@ -166,7 +167,7 @@ pub(super) fn before_stream_file(name: &str) -> Option<&str> {
 
 type Part<'a> = Result<Cow<'a, str>, AddressError>;
 
-/// What stands behind the application.
+/// What follows the application.
 fn stream_of<'a>(
     mut parts: impl Iterator<Item = Part<'a>>,
     is_mount: bool,
@@ -238,7 +239,7 @@ fn recording<'a>(
     }
 }
 
-/// A part of a text, borrowed from where the text is; nothing of it where there is no such part.
+/// A part of a text, borrowed if the text is; empty if there is no such part.
 fn within(text: Cow<'_, str>, choose: impl FnOnce(&str) -> Option<&str>) -> Cow<'_, str> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(choose(text).unwrap_or_default()),

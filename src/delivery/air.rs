@@ -2,9 +2,9 @@
 //!
 //! A channel's task puts every whole cell on the [`Air`], for RTSP and pushes, which pace themselves by the clock; and
 //! before that, for RTMP players, its samples in batches as they are coded ([`batch`]). Each connection has an
-//! [`AirReader`] and takes what is new to it; RTMP players who keep pace are served in groups ([`fanout`]). The air keeps the last
-//! few cells and no queue per reader: one that is slower than that goes on with the oldest cell kept, which begins with an
-//! IDR picture. RTP packets of a cell are written for the first player of a rung who asks, and shared by all others.
+//! [`AirReader`] and takes what is new to it; RTMP players that keep up are served in groups ([`fanout`]). The air keeps the last
+//! few cells and no queue per reader: a reader that falls further behind goes on with the oldest cell kept, which begins with
+//! an IDR picture. RTP packets of a cell are written for the first player of a rung that asks, and shared by all others.
 
 mod batch;
 mod fanout;
@@ -28,19 +28,19 @@ pub(super) use fanout::RtmpPlayer;
 
 /// Cells kept for slow readers.
 const KEPT: usize = 4;
-/// For what lies between a cell's decision and its players, beside the patience with live cells.
+/// Time from a cell's decision until players can have it, on top of the deadline of live cells.
 const MARGIN: Duration = Duration::from_millis(100);
 
-/// A cell and what was made of it.
+/// A cell and the packets made of it.
 #[derive(Debug)]
 pub(super) struct Aired {
     k: CellIndex,
     cell: Arc<CodedCell>,
-    /// RTP packets, by rung, and the numbers that they begin with.
+    /// RTP packets of each rung, and the sequence numbers that they begin with.
     packets: Vec<(RungNumbers, OnceLock<Arc<Packets>>)>,
 }
 
-/// The end that a channel fills.
+/// The end that a channel's task writes to.
 #[derive(Debug)]
 pub struct Air {
     tracks: Arc<[RungTracks]>,
@@ -66,13 +66,13 @@ pub struct AirReader {
 /// When a channel's cells are aired: `grid` says when they end, and they come at most `deadline` after that.
 #[derive(Clone, Copy, Debug)]
 pub struct AirTiming {
-    /// The grid of cells.
+    /// The grid that the cells are counted on.
     pub grid: Grid,
-    /// The patience with live cells.
+    /// How long after a cell's end the splicer waits for a live cell.
     pub deadline: Duration,
 }
 
-/// The air of a channel with these rungs. `origin` is the zero of RTMP's clock, earlier than every cell.
+/// The air of a channel with these rungs, best first. `origin` is the zero of RTMP's clock, earlier than every cell.
 pub fn air(tracks: Arc<[RungTracks]>, origin: MediaTime, timing: AirTiming) -> (Air, AirReader) {
     let (sender, kept) = watch::channel(VecDeque::new());
     let numbers: Vec<_> = tracks.iter().map(|rung| RungNumbers::new(rung, || fastrand::u32(..))).collect();
@@ -92,12 +92,12 @@ pub fn air(tracks: Arc<[RungTracks]>, origin: MediaTime, timing: AirTiming) -> (
 }
 
 impl Air {
-    /// Airs some samples of the running cell. `begins` says that they are its first.
+    /// Airs some samples of the open cell. `begins` says that they are its first.
     pub fn batch(&mut self, samples: CodedCell, begins: bool) {
         self.batches.push(&self.tracks, samples, begins);
     }
 
-    /// Airs a whole cell.
+    /// Airs a whole cell, to RTSP players and pushes.
     pub fn push(&mut self, cell: Arc<CodedCell>) {
         let mut packets = Vec::with_capacity(self.tracks.len());
         for (numbers, tracks) in self.numbers.iter_mut().zip(&*self.tracks) {
@@ -115,13 +115,13 @@ impl Air {
 }
 
 impl AirReader {
-    /// The groups of players of this channel are on the list of `tasks`.
+    /// The same, with its fan-out groups on the list of `tasks`, named after `channel`.
     #[must_use]
     pub fn listed(self, channel: &str, tasks: &Tasks) -> Self {
         Self { groups: Arc::new(FanoutGroups::listed(channel, tasks)), ..self }
     }
 
-    /// The newest cell; `None` before the first.
+    /// The newest whole cell; `None` before the first.
     pub fn newest(&self) -> Option<Arc<CodedCell>> {
         self.kept.borrow().back().map(|aired| Arc::clone(&aired.cell))
     }
@@ -131,20 +131,21 @@ impl AirReader {
         &self.tracks
     }
 
-    /// Waits for samples of a rung that are new to this RTMP player and puts their messages into `out`: at the first call
-    /// those of the running cell, at once. Gives the time of the first one; `None` when the channel has ended. May
+    /// Waits for samples of a rung that are new to this RTMP player and puts their messages into `out`. The first call gives
+    /// those of the open cell at once. Returns the time of the first message; `None` when the channel has ended. May
     /// be cancelled.
     pub(super) async fn messages(&mut self, rung: usize, out: &mut Vec<Bytes>) -> Option<MediaTime> {
         self.batches.messages(&self.tracks, rung, out).await
     }
 
-    /// Leaves out the messages that come until a cell begins.
+    /// Skips the messages that come before the next cell begins.
     pub(super) const fn rest(&mut self) {
         self.batches.cursor.rest();
     }
 
-    /// Gives an RTMP player, who has had all messages there are, a membership in a group that serves it until it does not take all
-    /// at once, or the place is left. `None` where one that was told to rest waits for a cell.
+    /// Puts an RTMP player that has had all messages into a fan-out group. The group serves it until its socket does not take
+    /// all at once, or the membership is left. `None` while there are messages that the player has not had, or if it waits for
+    /// the beginning of a cell.
     pub(super) fn join_group<'a>(
         &'a mut self,
         rung: usize,
@@ -154,12 +155,12 @@ impl AirReader {
         self.groups.join(&self.tracks, rung, &mut self.batches, player, counts)
     }
 
-    /// The time on RTMP's clock, as this player has it.
+    /// `at` on this player's RTMP clock.
     pub(super) fn timestamp_ms(&self, at: MediaTime) -> u32 {
         self.batches.cursor.timebase().timestamp_ms(at)
     }
 
-    /// Waits for cells that are new to this reader, oldest first: at the first call the newest one at once. `None`
+    /// Waits for cells that are new to this reader, oldest first. The first call gives the newest one at once. `None`
     /// when the channel has ended.
     pub(super) async fn cells(&mut self) -> Option<Vec<Arc<Aired>>> {
         loop {
@@ -187,7 +188,7 @@ impl AirReader {
         pictures.chain(sound).min().unwrap_or(MediaTime::from_nanos(0))
     }
 
-    /// The messages of one rung in a cell, on a clock of RTMP that begins at `origin`; not shared.
+    /// The RTMP messages of one rung of a cell, on a clock that begins at `origin`; made anew at every call.
     pub(super) fn messages_from(
         &self,
         aired: &Aired,
@@ -198,8 +199,8 @@ impl AirReader {
         rtmp::cell(tracks, &aired.cell, Timebase::starting(origin))
     }
 
-    /// The cell with which a player begins whose packets leave at the pace of the media: the newest that began so long ago
-    /// that every later one is here before it is due. Waits for the first one; `None` when the channel has ended.
+    /// The cell with which an RTSP player begins, whose packets leave at the pace of the media: the newest that began so long
+    /// ago that every later one is there before it is due. Waits for the first one; `None` when the channel has ended.
     pub(super) async fn begin(&mut self, now: MediaTime) -> Option<Arc<Aired>> {
         loop {
             let chosen = {
@@ -215,7 +216,7 @@ impl AirReader {
         }
     }
 
-    /// The cell behind the last one, or the oldest kept where that is gone; `None` if there is none yet.
+    /// The cell after the last one, or the oldest kept if that is gone; `None` if there is none yet.
     pub(super) fn following(&mut self) -> Option<Arc<Aired>> {
         let kept = self.kept.borrow_and_update();
         let aired = kept.iter().find(|aired| self.next.is_none_or(|next| aired.k >= next))?;
@@ -228,12 +229,12 @@ impl AirReader {
         self.kept.changed().await.is_ok()
     }
 
-    /// When a cell begins on the grid, which is when its first picture is shown.
+    /// When a cell begins on the grid, which is when its first slot is.
     pub(super) fn cell_start(&self, aired: &Aired) -> MediaTime {
         self.grid.start(aired.k)
     }
 
-    /// The RTP packets of one rung in a cell.
+    /// The RTP packets of one rung of a cell, made once for all players.
     pub(super) fn packets(&self, aired: &Aired, rung: usize) -> Arc<Packets> {
         let (Some(tracks), Some((numbers, made))) = (self.tracks.get(rung), aired.packets.get(rung)) else {
             return Arc::default();
@@ -241,7 +242,7 @@ impl AirReader {
         Arc::clone(made.get_or_init(|| Arc::new(numbers.clone().packets(tracks, &aired.cell))))
     }
 
-    /// The synchronization source of one of a rung's tracks.
+    /// The SSRC of one of a rung's tracks.
     pub(super) fn ssrc(&self, rung: usize, track: u8) -> u32 {
         self.ssrcs.get(rung).map_or(0, |numbers| numbers.ssrc(track))
     }

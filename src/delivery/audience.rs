@@ -1,12 +1,12 @@
-//! Who watches: viewers of each channel and rung at this moment. Sans-IO but for atomics.
+//! The number of viewers of each channel and rung at this moment. Sans-IO but for atomics.
 //!
 //! A player fetches every cell of its rung once, whatever its address, its proxy or its connections. So the number of
 //! times that a cell's segment was handed out *is* the number of viewers of its rung at that cell, and nothing needs
-//! to be known of them: no address, no cookie. The newest cell is still being fetched; the most of the three before it
-//! is what is told. A cache in front of the server hides the viewers behind it.
+//! to be known of them: no address, no cookie. The newest cell is still being fetched, so the highest count of the three
+//! cells before it is reported. A cache in front of the server hides the viewers behind it.
 //!
-//! MPEG-DASH fetches picture and sound apart: the picture counts for its rung, and as many are taken off the sound,
-//! which otherwise is the audio-only rung. Protocols with a connection per viewer take a [`ViewerGuard`].
+//! DASH players fetch picture and sound apart: the picture counts for its rung, and as many are subtracted from the sound,
+//! whose segments the audio-only rung of HLS shares. Protocols with a connection per viewer take a [`ViewerGuard`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,16 +25,16 @@ const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 /// Viewers of all channels.
 #[derive(Debug, Default)]
 pub struct Audience {
-    /// By channel, and by rung, as representations are named: `720p`, `720p.v`.
+    /// By channel, and by the name of the rung or representation: `720p`, `720p.v`.
     tallies: DashMap<String, HashMap<String, Arc<RungTally>>>,
 }
 
 /// Viewers of one rung.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RungViewers {
-    /// The rung's name.
+    /// The rung's name, without the suffix of a part.
     pub rung: String,
-    /// How many.
+    /// How many, over all protocols.
     pub viewers: u64,
     /// Those of them with a connection, in the order of [`ViewerProtocol::ALL`].
     pub connected: [u64; ViewerProtocol::ALL.len()],
@@ -43,32 +43,32 @@ pub struct RungViewers {
 /// Viewers of one channel, by protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ViewersByProtocol {
-    /// HLS; those of the audio-only rung among them.
+    /// HLS, including the audio-only rung: fetches of the last whole cells.
     pub hls: u64,
-    /// DASH.
+    /// DASH: fetches of picture segments of the last whole cells.
     pub dash: u64,
-    /// RTMP.
+    /// RTMP connections that play.
     pub rtmp: u64,
-    /// RTSP.
+    /// RTSP connections that play.
     pub rtsp: u64,
-    /// Bytes of media sent to them since start; what those who left did not take is counted too.
+    /// Bytes of media sent to viewers since start; what viewers that left did not take is counted too.
     pub bytes: u64,
 }
 
 /// The protocol of a viewer with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ViewerProtocol {
-    /// RTMP.
+    /// A player in a fan-out group, or served by its connection.
     Rtmp,
-    /// RTSP.
+    /// A player over TCP, UDP or both.
     Rtsp,
 }
 
 impl ViewerProtocol {
-    /// All of them.
+    /// All of them, in the order in which arrays of counts have them.
     pub const ALL: [Self; 2] = [Self::Rtmp, Self::Rtsp];
 
-    /// A name for metrics.
+    /// The value of the label `protocol` in metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rtmp => "rtmp",
@@ -83,7 +83,7 @@ pub struct ViewerGuard(Arc<RungTally>, ViewerProtocol);
 
 #[derive(Debug, Default)]
 struct RungTally {
-    /// Cell number and count, packed; a cell's place is its number modulo [`CELLS`].
+    /// Cell number and count, packed; a cell's index is its number modulo [`CELLS`].
     cells: [AtomicU64; CELLS],
     rtmp: AtomicU64,
     rtsp: AtomicU64,
@@ -91,24 +91,24 @@ struct RungTally {
 }
 
 impl Audience {
-    /// The segment of cell `k` of a rung was handed out.
+    /// Counts a segment of cell `k` of a rung that was handed out.
     pub fn fetched(&self, channel: &str, rung: &str, k: CellIndex) {
         self.with(channel, rung, |tally| tally.count(k));
     }
 
-    /// So many bytes of a rung were handed out.
+    /// Counts bytes of a rung that were handed out.
     pub fn sent(&self, channel: &str, rung: &str, bytes: usize) {
         self.with(channel, rung, |tally| tally.bytes.fetch_add(bytes as u64, Ordering::Relaxed));
     }
 
-    /// A viewer has come who is served through one connection.
+    /// Counts a viewer that is served through one connection, until the guard is dropped.
     pub fn enter(&self, channel: &str, rung: &str, protocol: ViewerProtocol) -> ViewerGuard {
         let tally = self.tally(channel, rung);
         tally.connected(protocol).fetch_add(1, Ordering::Relaxed);
         ViewerGuard(tally, protocol)
     }
 
-    /// Who watches a channel, by protocol; arguments as of [`Audience::viewers`], whose sum is the same.
+    /// The viewers of a channel by protocol. The arguments are those of [`Audience::viewers`], and so is the sum.
     pub fn by_protocol<'a>(
         &self,
         channel: &str,
@@ -136,7 +136,8 @@ impl Audience {
         viewers
     }
 
-    /// Viewers of a channel, given its newest cell and the names of its rungs, in their order.
+    /// Viewers of a channel by rung, given its newest cell and its rungs, best first: the name of each, and whether it has a
+    /// picture.
     pub fn viewers<'a>(
         &self,
         channel: &str,
@@ -166,7 +167,7 @@ impl Audience {
         found
     }
 
-    /// Forgets channels that are no more.
+    /// Forgets the channels for which `is_there` is false.
     pub fn keep(&self, is_there: impl Fn(&str) -> bool) {
         self.tallies.retain(|channel, _| is_there(channel));
     }
@@ -176,7 +177,7 @@ impl Audience {
         Arc::clone(rungs.entry(rung.to_owned()).or_default())
     }
 
-    /// Whoever is not the first finds its place without allocating, and locks nobody out.
+    /// Only the first viewer of a rung allocates and takes a write lock.
     fn with<T>(&self, channel: &str, rung: &str, count: impl Fn(&RungTally) -> T) {
         let known = self.tallies.get(channel).and_then(|rungs| rungs.get(rung).map(|tally| count(tally)));
         if known.is_none() {
@@ -186,7 +187,7 @@ impl Audience {
 }
 
 impl ViewerGuard {
-    /// So many bytes were sent to this viewer.
+    /// Counts bytes that were sent to this viewer.
     pub fn sent(&self, bytes: usize) {
         self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -215,11 +216,11 @@ impl RungTally {
                 std::cmp::Ordering::Greater => None,
             }
         };
-        // Refused only for a cell that is long over.
+        // Fails only for a cell that is long over.
         let _ = cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, counted);
     }
 
-    /// The most of the three cells before the newest.
+    /// The highest count of the three cells before the newest.
     fn fetching(&self, newest: CellIndex) -> u64 {
         let newest = newest.0.max(0) as u64;
         let range = newest.saturating_sub(3)..newest;

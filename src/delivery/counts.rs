@@ -1,20 +1,20 @@
-//! What was asked for, and how much was given.
+//! Counts of answers, their bytes and how long they took.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use amphi_media::meter::{Counter, Histogram};
 
-/// What an answer was.
+/// What an answer is counted as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerKind {
-    /// A multivariant playlist, or 304 in its place.
+    /// A multivariant playlist or a recording's DASH manifest, or the 304 for one.
     Multivariant,
-    /// A media playlist, or 304 in its place.
+    /// A media playlist or a live DASH manifest, or the 304 for one.
     MediaPlaylist,
-    /// An initialization section.
+    /// An initialization section of a channel or a recording.
     Init,
-    /// A media segment.
+    /// A media segment, or a segment of subtitles.
     Segment,
     /// Live media written at once to an RTMP player.
     RtmpCell,
@@ -22,17 +22,17 @@ pub enum AnswerKind {
     RtmpRecorded,
     /// Packets of a cell, or of a while of a recording, for an RTSP player.
     RtspCell,
-    /// A page, a preflight, `crossdomain.xml`.
+    /// A page, a poster, a list, a CORS preflight, `crossdomain.xml`.
     Other,
-    /// 404 for a segment that is no more, or not yet.
+    /// 404 for a live segment that is not kept any more, or not there yet.
     SegmentGone,
-    /// Any other 4xx.
+    /// Any other refusal: 4xx, and 500 for a recording that is broken.
     Refused,
-    /// 503 before a channel's first cell.
+    /// 503: a channel before its first cell, or a recording that can be had in a moment.
     NotReady,
 }
 
-/// Threads that count apart; more share.
+/// Threads that count apart; if there are more, they share.
 const SHARDS: usize = 8;
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
@@ -41,8 +41,8 @@ thread_local! {
     static SHARD: usize = THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS;
 }
 
-/// Answers by kind, and bytes of content. Every thread counts for itself: a number that two cores write travels between
-/// them at every answer. Whoever reads adds up.
+/// Answers by kind, and bytes of content. Every thread counts for itself, because the cache line of a number that two cores
+/// write would move between them at every answer. Reading adds up.
 #[derive(Debug, Default)]
 pub struct AnswerCounts {
     shards: [Shard; SHARDS],
@@ -58,7 +58,7 @@ struct Shard {
 }
 
 impl AnswerKind {
-    /// All kinds.
+    /// All kinds, in the order of their discriminants.
     pub const ALL: [Self; 11] = [
         Self::Multivariant,
         Self::MediaPlaylist,
@@ -73,7 +73,7 @@ impl AnswerKind {
         Self::NotReady,
     ];
 
-    /// A name for metrics.
+    /// The value of the label `kind` in metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Multivariant => "multivariant",
@@ -97,7 +97,7 @@ impl AnswerCounts {
         self.shards.iter().map(|shard| shard.by_kind[kind as usize].get()).sum()
     }
 
-    /// Bytes of content handed to sockets since start; what viewers who left did not take is counted too.
+    /// Bytes of content handed to sockets since start; what viewers that left did not take is counted too.
     pub fn bytes(&self) -> u64 {
         self.shards.iter().map(|shard| shard.bytes.get()).sum()
     }
@@ -118,7 +118,7 @@ impl AnswerCounts {
         own.bytes.add(bytes as u64);
     }
 
-    /// So many answers, of so many bytes in all.
+    /// Counts several answers, with their bytes in all.
     pub(super) fn count_many(&self, kind: AnswerKind, answers: u64, bytes: usize) {
         let own = self.own();
         own.by_kind[kind as usize].add(answers);

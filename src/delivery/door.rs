@@ -1,37 +1,37 @@
-//! The one door that everybody passes who plays or publishes, whatever the protocol.
+//! The one access check that every player and publisher passes, whatever the protocol.
 //!
-//! Contract: a protocol asks its [`Door`] once for every request or session, with what it knows of the [`AccessRequest`], before
-//! anything is opened or sent; what is played is the [`Address`] that is looked up afterwards, whatever its spelling was. A
-//! refused caller gets the [`AccessDenied`]'s reason and nothing else. Whoever is let in may still find that what was asked for
-//! is not there.
+//! Contract: a protocol asks its [`Door`] once for every request or session, with an [`AccessRequest`], before
+//! anything is opened or sent. The [`Address`] that it asks about is the one that is looked up afterwards, whatever its
+//! spelling was. A refused caller gets the reason in [`AccessDenied`] and nothing else. A caller that is let in may still find
+//! that what it asked for is not there.
 //!
 //! Today a door checks the keys of publishers and lets every player in. How many connections there may be, in all and
-//! from one address, is decided before anybody speaks: [`Places`](amphi_http::Places).
+//! from one address, is decided before the first byte is read: [`Places`](amphi_http::Places).
 //!
-//! What does *not* belong here: what there is to play (`registry`), how a refusal is said in a protocol.
+//! What does *not* belong here: what there is to play (`registry`), how a protocol words a refusal.
 
 use std::fmt;
 use std::net::SocketAddr;
 
 use super::address::Address;
 
-/// What is spoken.
+/// The protocol of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// HLS, DASH, files.
+    /// HLS, DASH, files; asked once for each request.
     Http,
-    /// RTMP.
+    /// Asked once for each play or publish command.
     Rtmp,
-    /// RTSP.
+    /// Asked for DESCRIBE, and for SETUP of another presentation.
     Rtsp,
 }
 
 /// What a caller wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessAction<'a> {
-    /// To see or hear what has this address: the same value for each of its spellings, in every protocol.
+    /// To play what has this address: the same value for each of its spellings, in every protocol.
     Play(&'a Address<'a>),
-    /// To be a source.
+    /// To publish to a source.
     Publish {
         /// The application that publishers use.
         app: &'a str,
@@ -40,16 +40,16 @@ pub enum AccessAction<'a> {
     },
 }
 
-/// Somebody at the door. `Debug` does not show the query: it may hold a key.
+/// What the door is asked. `Debug` does not show the query: it may hold a key.
 #[derive(Clone, Copy)]
 pub struct AccessRequest<'a> {
-    /// What is spoken.
+    /// The protocol that the caller speaks.
     pub protocol: Protocol,
-    /// What is wanted.
+    /// What the caller wants.
     pub wish: AccessAction<'a>,
-    /// From where; `None` where nobody knows, in tests.
+    /// The caller's address and port; `None` only in tests.
     pub peer: Option<SocketAddr>,
-    /// Parameters as the caller wrote them, without `?`.
+    /// The query of the URL as the caller wrote it, without `?`.
     pub query: &'a str,
 }
 
@@ -65,18 +65,18 @@ impl fmt::Debug for AccessRequest<'_> {
     }
 }
 
-/// Why somebody is not let in: said to the caller, and without anything that the caller does not know.
+/// Why a caller is refused. The caller is told, so it says nothing that the caller does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct AccessDenied(pub &'static str);
 
-/// Decides who may do what.
+/// Decides whether a caller may play or publish.
 pub trait Door: Send + Sync + fmt::Debug {
     /// Lets `caller` in, or says why not.
     fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied>;
 
-    /// What `user` has to answer before it may publish with a user name and a password, in the words of
-    /// [`authmod`](amphi_protocol::rtmp::authmod); `None` where nobody can.
+    /// The challenge that `user` has to answer before it may publish with a user name and a password, as a description of
+    /// [`authmod`](amphi_protocol::rtmp::authmod); `None` if publishing that way is not possible.
     fn challenge(&self, _user: &str) -> Option<String> {
         None
     }

@@ -1,8 +1,8 @@
 //! HTTP viewers of channels and recordings: HLS (RFC 8216), DASH (ISO/IEC 23009-1), files, and the pages that play them.
 //!
-//! * [`route`] reads a path, [`service`] answers it: at once what lies ready, later what has to be read or is awaited;
-//! * `answer` finds what a channel has, `fast_path` says it as bytes, `page_cache` keeps segments as pages of the kernel;
-//! * `recorded` answers for a mount: media as it lies in the file, and what `document` and `document_cache` compute once for all;
+//! * [`route`] reads a path, [`service`] answers it: at once if the answer is ready, later if a file or a channel is waited for;
+//! * `answer` finds the file of a channel, `fast_path` writes it as bytes, `page_cache` keeps segments as pages of the kernel;
+//! * `recorded` answers for a mount: media as it is in the file, and what `document` and `document_cache` compute once for all;
 //! * [`PageSettings`] and [`Portal`] are what browsers and other sites open.
 //!
 //! What does *not* belong here: connections and their limits (`crate::http`), playlists and segments (`store`, `vod`).

@@ -1,18 +1,18 @@
-//! How long a player may stand: whoever does not play holds a connection, and a recording's file.
+//! How long a player may stand without playing: it holds a connection, and perhaps a recording's file.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A break between two lectures. Then the player is told, and its connection is closed.
+/// As long as a break between two lectures. After that the player is told, and its connection is closed.
 pub(super) const HELD: Duration = Duration::from_secs(1800);
 
-/// Since when a player stands. What it says meanwhile does not prolong it.
+/// Since when a player stands. Its requests meanwhile do not prolong the time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct IdleTimer(Option<Instant>);
 
 impl IdleTimer {
-    /// At `now` it plays, or stands.
+    /// Notes whether the player plays at `now`.
     pub(super) fn look(&mut self, plays: bool, now: Instant) {
         self.0 = if plays { None } else { Some(self.0.unwrap_or(now)) };
     }

@@ -1,4 +1,4 @@
-//! Shared pieces of bytes, written to a socket in as few system calls as may be.
+//! Shared pieces of bytes, written to a socket in as few system calls as possible.
 
 use std::io::{self, IoSlice};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Pieces written at once. Linux takes 1024; who plays a live stream has two or three.
+/// Pieces written at once. Linux takes 1024; a player of a live stream has two or three.
 const MOST: usize = 64;
 
 /// Writes all of `pieces`, in order, and leaves none.
@@ -31,9 +31,9 @@ pub(super) async fn write_all(
     Ok(())
 }
 
-/// Writes all of `pieces` to a socket that others may write to at other times, in order, and leaves none. A peer that takes
-/// nothing for `patience` ends it with [`io::ErrorKind::TimedOut`]. May be cancelled: what is left then is still to be
-/// written.
+/// Writes all of `pieces`, in order, to a socket that other tasks may write to at other times, and leaves none. If the peer
+/// takes nothing for `patience` it fails with [`io::ErrorKind::TimedOut`]. May be cancelled: what is left in `pieces` is still
+/// to be written.
 pub(super) async fn write_shared(
     socket: &TcpStream,
     pieces: &mut Vec<Bytes>,
@@ -60,8 +60,8 @@ fn try_write(socket: &TcpStream, pieces: &[Bytes]) -> io::Result<usize> {
     }
 }
 
-/// Sends what the socket takes of `bytes` now, and says how much that is. It asks the system and not the runtime, whose
-/// account of the socket is one more thing to look up where there are thousands.
+/// Sends what the socket takes of `bytes` now, and returns how much that is. It calls send(2) and does not ask the runtime
+/// whether the socket is ready: with thousands of sockets that is one more lookup for each.
 pub(super) fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     match rustix::net::send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
         Ok(sent) => Ok(sent),
@@ -78,7 +78,7 @@ fn slices<'a, 'b>(pieces: &'a [Bytes], room: &'b mut [IoSlice<'a>; MOST]) -> &'b
     room.get(..count).unwrap_or_default()
 }
 
-/// Forgets what was written, and empty pieces behind it.
+/// Removes what was written, and empty pieces after it.
 fn skip(pieces: &mut Vec<Bytes>, mut written: usize) {
     let mut whole = 0;
     for piece in pieces.iter_mut() {

@@ -1,5 +1,4 @@
-//! A picture of a recording as JPEG (ISO/IEC 10918-1): one sync sample, decoded, made smaller, coded.
-//! Computed in the workshop.
+//! A picture of a recording or a source as JPEG (ISO/IEC 10918-1): decoded, scaled down, coded. Called in the workshop.
 
 use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 
@@ -7,22 +6,23 @@ use amphi_ladder::openh264::{Decoder, PictureView};
 use amphi_ladder::scale::Scaler;
 use amphi_media::{MediaTime, Picture, PictureSize};
 
-/// Of 100. Text on slides shows ringing below 80.
+/// JPEG quality of posters, of 100. Text on slides shows ringing below 80.
 const QUALITY: u8 = 82;
-/// A thumbnail of 320 x 180 takes some 6 KB, and nobody reads it.
+/// JPEG quality of thumbnails: 320 x 180 takes some 6 KB, and its text is too small to read.
 const THUMBNAIL_QUALITY: u8 = 72;
+
 /// Why there is no picture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PosterError {
-    /// The file's fault, or a codec that we do not decode.
+    /// The file is damaged, or its codec is not supported.
     #[error("the picture cannot be decoded: {0}")]
     Decode(String),
-    /// Ours, or a picture of no size.
+    /// A fault of the server, or a picture without a size.
     #[error("the picture cannot be coded: {0}")]
     Encode(String),
 }
 
-/// The JPEG of an access unit (Annex B, parameter sets in band), at most `width` wide.
+/// The JPEG of an access unit (ITU-T H.264 Annex B, parameter sets in band), at most `width` pixels wide.
 pub fn poster(access_unit: &[u8], width: u32) -> Result<Vec<u8>, PosterError> {
     let decode = |error: &dyn std::fmt::Display| PosterError::Decode(error.to_string());
     let mut decoder = Decoder::new().map_err(|error| decode(&error))?;
@@ -35,16 +35,16 @@ pub fn poster(access_unit: &[u8], width: u32) -> Result<Vec<u8>, PosterError> {
     match (picture, decoded.and(flushed)) {
         (Some(picture), _) => code(&picture?, QUALITY),
         (None, Err(error)) => Err(decode(&error)),
-        (None, Ok(())) => Err(PosterError::Decode("nothing is shown at this place".to_owned())),
+        (None, Ok(())) => Err(PosterError::Decode("there is no picture at this time".to_owned())),
     }
 }
 
-/// The JPEG of a decoded picture, at most `width` wide, small rather than fine.
+/// The JPEG of a decoded picture, at most `width` pixels wide; small rather than good.
 pub fn thumbnail(picture: &Picture, width: u32) -> Result<Vec<u8>, PosterError> {
     code(&fitted(picture.into(), width)?, THUMBNAIL_QUALITY)
 }
 
-/// No wider than `width`, its shape kept, both sides even.
+/// Scales a picture to at most `width`, keeping its shape, with even sides.
 fn fitted(view: PictureView<'_>, width: u32) -> Result<Picture, PosterError> {
     let even = |side: u32| (side & !1).max(2);
     let shown = view.shown_size();
@@ -65,7 +65,8 @@ fn code(picture: &Picture, quality: u8) -> Result<Vec<u8>, PosterError> {
     Ok(out)
 }
 
-/// JPEG counts from 0 to 255 (JFIF §"Conversion"), video from 16 to 235 and 240 (ITU-T H.273 §8.3).
+/// JPEG samples are full range, 0 to 255 (JFIF 1.02, "Conversion to and from RGB"); video luma is 16 to 235, chroma 16 to 240
+/// (ITU-T H.273 §8.3).
 struct FullRange<'a>(&'a Picture);
 
 impl ImageBuffer for FullRange<'_> {
@@ -93,7 +94,7 @@ impl ImageBuffer for FullRange<'_> {
         let byte = |value: i32| value.clamp(0, 255) as u8;
         buffers[0].extend(row(0, y).iter().map(|&sample| byte(luma(sample))));
         for plane in [1, 2] {
-            // The encoder takes every sample once per pixel and halves them again itself.
+            // The encoder wants chroma at full width, and subsamples it again itself.
             let pairs = row(plane, y / 2).iter().flat_map(|&sample| [byte(chroma(sample)); 2]);
             buffers[plane].extend(pairs.take(self.0.size().width as usize));
         }

@@ -8,15 +8,15 @@
 //!   │                 ▼ │                                      ▼
 //!   └──unwanted─── BackingOff ◀────────────────────────────────┘
 //! ```
-//! The delays are those of sources. A push that is not wanted any more goes on for [`LINGER`], so that a source which is
-//! lost for a moment, or two lectures in a row, do not end a broadcast on the other side. It ends with FCUnpublish and
-//! deleteStream.
+//! The delays are those of sources. A push that is not wanted any more goes on for [`LINGER`], so that a source that is
+//! lost for a moment, or a break between two lectures, does not end a broadcast on the other side. It ends with FCUnpublish
+//! and deleteStream.
 //!
-//! Each connection begins with the newest cell, so with an IDR picture, at RTMP's time zero; messages are sent in time
-//! with the clock. A server that takes too little gets no queue: the air keeps four cells, and the push goes on with
-//! the oldest of them; one that takes nothing for ten seconds is left.
+//! Each connection begins with the newest cell, so with an IDR picture, at RTMP's time zero; messages are sent at the pace
+//! of the clock. There is no queue for a server that takes too little: the air keeps four cells, and the push goes on with
+//! the oldest of them. A server that takes nothing for ten seconds is disconnected.
 //!
-//! What does *not* belong here: the words of RTMP (`rtmp::client`), how pushes are shown (`push`).
+//! What does *not* belong here: messages of RTMP (`rtmp::client`), how pushes are shown (`push`).
 
 mod wire;
 
@@ -40,37 +40,37 @@ use wire::{PushConnection, PushFault};
 
 /// How long a push goes on after it was last wanted.
 const LINGER: Duration = Duration::from_secs(15);
-/// From the first packet to the server's yes.
+/// How long connecting may take, up to `NetStream.Publish.Start`.
 const OPEN_WITHIN: Duration = Duration::from_secs(15);
-/// For good-bye.
+/// How long the orderly end of a connection may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
-/// No sample is due later than this: cells come when they have ended, and have ten seconds at most.
+/// No sample is due later than this: a cell comes when it has ended, and lasts ten seconds at most.
 const AHEAD: Duration = Duration::from_secs(20);
 /// Messages that are due within so long go out in one write.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Everything that one push takes. A clone can go on where a run has broken off.
+/// Everything that one push needs. A clone can go on after a run that has panicked.
 #[derive(Clone)]
 pub struct PushTask {
-    /// Its name.
+    /// Its name in REST, metrics and alarms.
     pub name: String,
-    /// The channel.
+    /// The name of the channel that is pushed.
     pub channel: String,
-    /// The rung; empty for the best one.
+    /// The name of the rung; empty for the best one.
     pub rung: String,
-    /// Where to.
+    /// The URL that it publishes to.
     pub target: Target,
     /// Certificate authorities in PEM that TLS servers may be known by; empty for those that browsers trust.
     pub ca_file: PathBuf,
-    /// When it is wanted.
+    /// When it is wanted: always, while a source is on air, or while a source is wanted on the channel.
     pub when: When,
-    /// The channels.
+    /// Where the channel is looked up.
     pub registry: Arc<Registry>,
-    /// What is on them.
+    /// What is on air and what is wanted, for `when`.
     pub matrix: watch::Receiver<Arc<MatrixView>>,
-    /// Where it says how it is.
+    /// Where it reports its state.
     pub board: PushBoard,
-    /// Says since when.
+    /// The machine's clock, for the time since which its state holds.
     pub clock: Arc<dyn WallClock>,
     /// Ends [`PushTask::run`] within about a second.
     pub shutdown: CancellationToken,
@@ -95,7 +95,7 @@ impl PushTask {
             connects: 0,
             bytes: 0,
         };
-        // After a fault of ours it counts on.
+        // After a panic it goes on counting.
         if let Some(before) = self.board.all().into_iter().find(|it| it.name == self.name) {
             (status.connects, status.bytes) = (before.connects, before.bytes);
             status.reason = before.reason;
@@ -130,7 +130,7 @@ impl PushTask {
         }
     }
 
-    /// A run has broken off by a fault of ours.
+    /// Reports that a run has panicked.
     pub fn fell(&self, why: &str) {
         let mut all = self.board.all().into_iter();
         if let Some(mut status) = all.find(|it| it.name == self.name) {
@@ -138,9 +138,9 @@ impl PushTask {
         }
     }
 
-    /// One connection, from the first packet to good-bye.
+    /// One connection, from connecting to its end.
     async fn push(&mut self, status: &mut PushStatus, publishing_since: &mut Option<Instant>) -> PushEnd {
-        // The last fault stays to be seen until the server takes media.
+        // The last fault is shown until the server takes media.
         let reason = status.reason.clone();
         self.report(status, PushState::Connecting, &reason);
         let Some((air, rung)) = self.find() else {
@@ -159,7 +159,7 @@ impl PushTask {
         status.connects += 1;
         self.report(status, PushState::Publishing, "");
         let ending = self.send(&mut wire, air, rung, status).await;
-        // Its outcome changes nothing for us: the connection ends either way.
+        // The result does not matter: the connection ends either way.
         let _ = timeout(CLOSE_WITHIN, wire.close()).await;
         ending
     }
@@ -195,7 +195,7 @@ impl PushTask {
                 fault = wire.listen() => return PushEnd::Fault(fault),
                 cells = air.cells() => cells,
             };
-            // The channel is being started anew, perhaps with other parameter sets.
+            // The channel is being restarted, perhaps with other parameter sets.
             let Some(cells) = cells else { return PushEnd::Fault(PushFault::Starting) };
             for aired in cells {
                 let first = pace.map_or_else(|| air.media_start(&aired), |(_, first)| first);
@@ -213,7 +213,7 @@ impl PushTask {
                 let mut rest = &messages[..];
                 while let Some(next) = rest.first() {
                     let due = since + next.at.saturating_since(first);
-                    // The machine has slept: nobody waits for the time that is missing.
+                    // The machine has slept: do not wait for the time that is missing.
                     if due > Instant::now() + AHEAD {
                         return PushEnd::Fault(PushFault::Starting);
                     }
@@ -259,7 +259,7 @@ fn is_wanted(view: &MatrixView, channel: &str, when: When) -> bool {
     }
 }
 
-/// Ends when the channel is to be pushed; never, if nobody is left to say so.
+/// Ends when the channel is to be pushed; never, if the matrix has ended.
 async fn wanted(matrix: &mut watch::Receiver<Arc<MatrixView>>, channel: &str, when: When) {
     if matrix.wait_for(|view| is_wanted(view, channel, when)).await.is_err() {
         std::future::pending::<()>().await;

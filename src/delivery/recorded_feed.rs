@@ -1,7 +1,7 @@
 //! A recording on its way to a player of frames, over RTMP or RTSP: its samples, read batch by batch.
 //!
-//! Contract. Ask [`RecordedFeed::next`] when more may be sent. A batch that is being read when the question is given up goes
-//! on where it was with the next question; [`RecordedFeed::seek`] forgets it.
+//! Contract. Call [`RecordedFeed::next`] when more may be sent. If the call is cancelled, the next one goes on with the batch
+//! that was being read; [`RecordedFeed::seek`] drops it.
 //!
 //! What does *not* belong here: pace, and how a protocol packs samples.
 
@@ -14,11 +14,11 @@ use futures_util::future::BoxFuture;
 use amphi_media::MediaTime;
 use amphi_vod::{Mount, RecordedSample, SampleBatch, SampleCursor, VodFault};
 
-/// See the module's text.
+/// A mount and a cursor in one of its recordings.
 pub(super) struct RecordedFeed {
     mount: Arc<Mount>,
     cursor: SampleCursor,
-    /// What is being read, and when its first sample is decoded.
+    /// The batch that is being read, and when its first sample is decoded.
     reading: Option<(MediaTime, BoxFuture<'static, Result<LoadedBatch, VodFault>>)>,
 }
 
@@ -29,19 +29,19 @@ pub(super) struct LoadedBatch {
 }
 
 impl LoadedBatch {
-    /// In decode order.
+    /// The samples with their bytes, in decode order.
     pub(super) fn samples(&self) -> impl Iterator<Item = (&RecordedSample, &[u8])> {
         self.samples.iter().filter_map(|sample| Some((sample, self.bytes.get(sample.place.clone())?)))
     }
 
-    /// Bytes of all of them.
+    /// How many bytes all samples have.
     pub(super) const fn len(&self) -> usize {
         self.bytes.len()
     }
 }
 
 impl RecordedFeed {
-    /// From where `cursor` stands.
+    /// A feed that begins where `cursor` is.
     pub(super) fn new(mount: Arc<Mount>, cursor: SampleCursor) -> Self {
         Self { mount, cursor, reading: None }
     }
@@ -59,7 +59,7 @@ impl RecordedFeed {
         self.reading.as_ref().map(|(at, _)| *at).or_else(|| self.cursor.next_at())
     }
 
-    /// Goes on from there: see [`SampleCursor::seek`].
+    /// Goes on from `to`: see [`SampleCursor::seek`].
     pub(super) fn seek(&mut self, to: MediaTime) {
         self.reading = None;
         self.cursor.seek(to);

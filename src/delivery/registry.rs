@@ -23,29 +23,27 @@ pub struct PublishedChannel {
     pub streams: Vec<String>,
     /// What there is to fetch; `None` while its waiting loop is being coded.
     pub window: Option<WindowReader>,
-    /// What is on air, for protocols that send frames; as `window`.
+    /// What is on air, for RTMP, RTSP and pushes; `None` as long as `window` is.
     pub air: Option<AirReader>,
 }
 
 /// What the stream part of a path selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Selection {
-    /// All rungs.
     All,
-    /// The one with this index.
+    /// By its index, counted from the best one.
     Rung(usize),
 }
 
 /// Why there is no channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Absent {
-    /// None has that name.
     Unknown,
-    /// It is being started, and that takes longer than anybody waits.
+    /// It is being started, and that has taken longer than [`WARM_UP`].
     Starting,
 }
 
-/// All channels and mounts, shared by whoever answers viewers.
+/// All channels and mounts, shared by everything that answers viewers.
 #[derive(Debug)]
 pub struct Registry {
     channels: DashMap<String, Arc<PublishedChannel>>,
@@ -61,39 +59,38 @@ impl Default for Registry {
 }
 
 impl Registry {
-    /// Adds a channel, or puts it in the place of the one with the same name.
+    /// Adds a channel, or replaces the one with the same name.
     pub fn insert(&self, name: impl Into<String>, channel: PublishedChannel) {
         self.channels.insert(name.into(), Arc::new(channel));
         self.changes.send_replace(());
     }
 
-    /// Takes a channel away; answers under way keep what they have.
+    /// Removes a channel; answers under way keep what they have.
     pub fn remove(&self, name: &str) {
         self.channels.remove(name);
         self.changes.send_replace(());
     }
 
-    /// Adds a mount, or puts it in the place of the one with the same name.
+    /// Adds a mount, or replaces the one with the same name.
     pub fn mount(&self, name: impl Into<String>, mount: Mount) {
         self.mounts.insert(name.into(), mount);
     }
 
-    /// Takes a mount away; answers under way keep what they have.
+    /// Removes a mount; answers under way keep what they have.
     pub fn unmount(&self, name: &str) {
         self.mounts.remove(name);
     }
 
-    /// The mount of that name.
+    /// The mount of that name. A clone shares its files.
     pub fn mounted(&self, name: &str) -> Option<Mount> {
         self.mounts.get(name).map(|mount| mount.clone())
     }
 
-    /// Whether there is a mount of that name.
     pub(super) fn has_mount(&self, name: &str) -> bool {
         self.mounts.contains_key(name)
     }
 
-    /// All mounts, by name.
+    /// All mounts with their names, in no particular order.
     pub fn mounts(&self) -> Vec<(String, Mount)> {
         self.mounts.iter().map(|entry| (entry.key().clone(), entry.value().clone())).collect()
     }
@@ -105,7 +102,7 @@ impl Registry {
         names
     }
 
-    /// What every channel that is on air has now, by name.
+    /// The newest snapshot of every channel that has one, with the channel's name and grid, in no particular order.
     pub fn snapshots(&self) -> Vec<(String, Grid, Arc<Snapshot>)> {
         let one = |(name, channel): (String, Arc<PublishedChannel>)| {
             let window = channel.window.as_ref()?;
@@ -115,13 +112,13 @@ impl Registry {
         all.filter_map(one).collect()
     }
 
-    /// The channel exists, but its waiting loop is still being coded.
+    /// Whether the channel exists, but its waiting loop is still being coded.
     pub(super) fn is_starting(&self, name: &str) -> bool {
         self.get(name).is_some_and(|channel| channel.window.is_none())
     }
 
-    /// The channel of that name once it has started, but not for long: players that ask a server which has just started
-    /// again would take a quick refusal for the end of the stream.
+    /// The channel of that name, waiting up to [`WARM_UP`] for its start: to players that ask a server which has just
+    /// restarted, a quick refusal would mean the end of the stream.
     pub(super) async fn started(&self, name: &str) -> Result<Arc<PublishedChannel>, Absent> {
         let mut changes = self.changes.subscribe();
         let wait = async {
@@ -136,7 +133,7 @@ impl Registry {
         timeout(WARM_UP, wait).await.unwrap_or(Err(Absent::Starting))
     }
 
-    /// The channel of that name.
+    /// The channel of that name, started or not.
     pub fn get(&self, name: &str) -> Option<Arc<PublishedChannel>> {
         // The map's guard ends with this expression; it is never held across an await.
         self.channels.get(name).map(|channel| Arc::clone(&channel))

@@ -4,12 +4,12 @@
 //! * `live` plays a channel, `recorded` a recording, with pause and seek;
 //! * `publish` takes a publisher's frames.
 //!
-//! Publishers show their source's key behind a `?`, as a segment of the path, or as user name and password
-//! ([`authmod`]). Who is refused or sent away is told why, and given time to read it.
+//! Publishers show their source's key after a `?`, as a segment of the path, or as user name and password
+//! ([`authmod`]). A peer that is refused or disconnected is told why, and has time to read it.
 //!
-//! Every bound answers a way in which a peer could hold a connection for ever: the handshake and the first request
-//! within ten seconds, a publisher's next frame within ten, a player's socket within ten seconds of a write, a player
-//! who only holds a recording within half an hour.
+//! Each way in which a peer could hold a connection forever has a bound: ten seconds for the handshake and the first request,
+//! ten for a publisher's next frame, ten for a player's socket to take something of a write, half an hour for a player that
+//! has paused or finished a recording.
 
 mod connection;
 mod live;
@@ -38,25 +38,25 @@ use recorded::Recorded;
 
 pub use publish::{PublishedStream, Publishing};
 
-/// Why nothing is played yet.
+/// The reason told to a player that came too early.
 const STARTING: &str = "the channel is starting";
 /// The application that publishers use.
 const PUBLISH_APP: &str = "publish";
-/// The same for those who have a user name and a password: encoders tell them only when they are asked at once.
+/// The same for publishers with a user name and a password: encoders send these only if they are asked for them at connect.
 const PUBLISH_AUTH_APP: &str = "publish-auth";
-/// When the server ends, publishers are told so within this.
+/// When the server ends, connections have so long to tell publishers.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// What RTMP connections are served with.
 #[derive(Clone)]
 pub struct RtmpPort {
-    /// What there is to play.
+    /// The channels and mounts that players may ask for.
     pub registry: Arc<Registry>,
-    /// What was answered.
+    /// Where writes to players are counted.
     pub counts: Arc<AnswerCounts>,
-    /// Who watches.
+    /// Where viewers are counted.
     pub audience: Arc<Audience>,
-    /// Who may do what.
+    /// Asked before anything is played or published.
     pub door: Arc<dyn Door>,
     /// The sources that may be published to.
     pub publishing: Arc<dyn Publishing>,
@@ -64,7 +64,7 @@ pub struct RtmpPort {
 
 /// What a peer wants to do.
 enum PeerRequest {
-    /// On which channel, which rung.
+    /// The channel's name and air, and the index of the rung.
     Play(String, AirReader, usize),
     PlayRecorded(Box<Recorded>),
     Publish(Box<dyn PublishedStream>, String),
@@ -75,15 +75,14 @@ enum PeerRequest {
 struct App {
     name: String,
     query: Query,
-    /// The source whose key was shown when it connected: [`authmod`]'s proof does not last until a second stream.
+    /// The source whose key was proved at connect: the proof of [`authmod`] is not valid for a second stream.
     proved: Option<String>,
 }
 
-/// Why somebody is not let in.
+/// Why a request is refused.
 enum RejectReason {
-    /// Not allowed.
     Denied(Cow<'static, str>),
-    /// Not there, or not free.
+    /// It is not there, or not free.
     Other(Cow<'static, str>),
 }
 
@@ -139,7 +138,7 @@ impl RtmpPort {
         }
     }
 
-    /// Reads until the peer plays or publishes; `None` when it leaves before.
+    /// Reads until the peer plays or publishes; `None` if it leaves before.
     async fn wish(
         &self,
         connection: &mut RtmpConnection,
@@ -187,8 +186,8 @@ impl RtmpPort {
         }
     }
 
-    /// Whether a peer may use an application: publishers with a user name and a password are asked for them here. The
-    /// source whose key they have shown.
+    /// Decides whether a peer may use an application. Publishers with a user name and a password are asked for them here;
+    /// returns the source whose key they have proved.
     fn welcome(
         &self,
         connection: &RtmpConnection,
@@ -214,7 +213,7 @@ impl RtmpPort {
         }
     }
 
-    /// `queries` stand behind the stream, and behind the application.
+    /// Asks the door; `queries` are those of the stream and of the application.
     fn ask(
         &self,
         connection: &RtmpConnection,
@@ -227,7 +226,7 @@ impl RtmpPort {
         self.door.ask(&caller).map_err(|refusal| refusal.0.into())
     }
 
-    /// What `stream` of `app` plays: a recording of a mount, or a channel's rung; all rungs mean the best one.
+    /// What `stream` of `app` names: a recording of a mount, or a channel's rung; the best one where all are asked for.
     async fn player(
         &self,
         connection: &RtmpConnection,
@@ -259,7 +258,7 @@ impl RtmpPort {
         Ok(PeerRequest::Play(app.name.clone(), air.clone(), rung))
     }
 
-    /// The source is named by the stream; an URL may have put it behind the application, and the key beside it.
+    /// The source that is published to. The stream is its name; some encoders cut the URL so that the key is part of it.
     fn publisher(
         &self,
         connection: &RtmpConnection,
@@ -287,7 +286,7 @@ impl RtmpPort {
     }
 }
 
-/// A publisher's stay, from beginning to end.
+/// Serves one publication, from beginning to end.
 async fn published(
     connection: &mut RtmpConnection,
     mut into: Box<dyn PublishedStream>,
@@ -306,8 +305,7 @@ async fn published(
     ended
 }
 
-/// Which segment of a path is the source, and what beside it is the key: `source`, `source/key`, or `key/source` where an URL was cut
-/// that way.
+/// The source and the key in a path: `source`, `source/key`, or `key/source`, if an encoder has cut the URL that way.
 fn located(path: &str, knows: impl Fn(&str) -> bool) -> (&str, Option<&str>) {
     match (path.split_once('/'), path.rsplit_once('/')) {
         _ if knows(path) => (path, None),

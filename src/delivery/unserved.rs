@@ -1,4 +1,4 @@
-//! Why a recording is not served, and how each protocol says so: the one place that judges a fault of a recording.
+//! Why a recording is not served, and how each protocol says so: the one place that classifies a fault of a recording.
 
 use std::net::IpAddr;
 
@@ -10,19 +10,19 @@ use amphi_runtime::log;
 use amphi_runtime::workshop::Refused;
 use amphi_vod::VodFault;
 
-/// As the one who asked is told.
+/// What the viewer is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unserved {
-    /// It is not there, or no more.
+    /// It is not there, or not any more.
     Missing,
     /// It may be there in so many seconds.
     Later(u16),
-    /// The file's fault, or ours.
+    /// The file is damaged, or the server has failed.
     Broken,
 }
 
 impl Unserved {
-    /// Judges the fault of what is at `path`, and says it in the log.
+    /// Classifies the fault of what is at `path`, and logs it.
     pub(super) fn new(path: &str, asker: Option<IpAddr>, fault: &VodFault) -> Self {
         match fault {
             VodFault::NotFound | VodFault::Gone => {
@@ -35,7 +35,7 @@ impl Unserved {
                 }
                 Self::Later(2)
             }
-            // The workshop has said so once a second for all.
+            // The workshop logs this once a second for all.
             VodFault::Refused(Refused::Busy) => {
                 debug!(path, %fault, "refused");
                 Self::Later(1)
@@ -53,7 +53,7 @@ impl Unserved {
         }
     }
 
-    /// Players come again after 503 (RFC 9110 §15.6.4).
+    /// Players try again after 503 (RFC 9110 §15.6.4).
     pub(super) const fn http(self) -> StatusCode {
         match self {
             Self::Missing => StatusCode::NOT_FOUND,
@@ -70,7 +70,7 @@ impl Unserved {
         }
     }
 
-    /// The description of `NetStream.Play.StreamNotFound`. Players of RTMP know no other way to be refused.
+    /// The description of `NetStream.Play.StreamNotFound`, the only refusal that RTMP players understand.
     pub(super) const fn rtmp(self) -> &'static str {
         match self {
             Self::Missing | Self::Later(_) | Self::Broken => "there is no such recording",

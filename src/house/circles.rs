@@ -1,4 +1,4 @@
-//! Circles: files each of which leans on all others, by some way (strongly connected components, Tarjan 1972).
+//! Circles: files each of which depends on all others, directly or not (strongly connected components, Tarjan 1972).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,7 +7,7 @@ use std::fmt;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Circle {
     pub(super) files: BTreeSet<String>,
-    /// Who leans on whom within it, by what.
+    /// Which file of it depends on which, and for what name.
     leans: Vec<(String, String, String)>,
 }
 

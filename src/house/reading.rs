@@ -1,8 +1,8 @@
 //! The source of all crates of the workspace, read with `syn`: its files, which of them are tests, what each names of
-//! others, and which types stand in it.
+//! others, and which types it defines.
 //!
 //! A path is followed through `use` and `pub use`, from crate to crate, to the file that defines what it names. What is
-//! not seen: methods and fields, and what a macro of ours would write (there is none).
+//! not seen: methods and fields, and the output of macros of the workspace (there are none).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,24 +15,23 @@ use syn::visit::{self, Visit};
 /// All files, by the path of their module; the name of the crate comes first.
 pub(super) struct Library(BTreeMap<Vec<String>, SourceFile>);
 
-/// One file.
 pub(super) struct SourceFile {
     /// Its path in the repository.
     pub(super) name: String,
     pub(super) text: String,
     /// It is compiled for tests alone.
     pub(super) is_test: bool,
-    /// The crate and the modules that it is.
+    /// The path of its module, the crate's name first.
     pub(super) module: Vec<String>,
-    /// Structures, enumerations, traits and aliases of production.
+    /// Structs, enums, traits and type aliases of production code.
     pub(super) types: BTreeSet<String>,
-    /// What `use` binds in production, by name.
+    /// What `use` imports in production code, by name.
     bound: BTreeMap<String, Binding>,
     /// What `use module::*` names.
     globs: Vec<Vec<String>>,
-    /// Items that stand in it.
+    /// Names of the items that it defines.
     items: BTreeSet<String>,
-    /// Every path in production, as it is written.
+    /// Every path in production code, as it is written.
     written: BTreeSet<Vec<String>>,
     /// Modules that it declares for tests alone.
     test_modules: BTreeSet<String>,
@@ -40,7 +39,7 @@ pub(super) struct SourceFile {
 
 struct Binding {
     path: Vec<String>,
-    /// For others: `pub use`.
+    /// `pub use`.
     is_public: bool,
 }
 
@@ -49,7 +48,7 @@ struct Binding {
 pub(super) struct FullPath(Vec<String>);
 
 impl FullPath {
-    /// `what` stands in it: at its beginning, or, where it is a type and its function, anywhere.
+    /// Whether `what` is part of it: at its beginning, or, where it is a type and its function, anywhere.
     pub(super) fn names(&self, what: &[&str]) -> bool {
         let is_type = what.first().is_some_and(|first| first.starts_with(char::is_uppercase));
         let mut places = self.0.windows(what.len());
@@ -80,7 +79,7 @@ impl Library {
         library
     }
 
-    /// Of files by name and text.
+    /// A library of these files, by name and text.
     fn of(texts: &[(&str, &str)]) -> Self {
         let mut files = BTreeMap::new();
         for (name, text) in texts {
@@ -99,7 +98,7 @@ impl Library {
         self.files().find(|file| file.name == name)
     }
 
-    /// A module is a test's where it is declared so, or in a module that is.
+    /// A module is a test if it is declared so, or if it is within a module that is.
     fn find_tests(&mut self) {
         let tests: Vec<Vec<String>> = self
             .files()
@@ -108,13 +107,13 @@ impl Library {
             })
             .collect();
         for (module, file) in &mut self.0 {
-            // Where `#[path]` says where a module of tests stands, the file's name says what it is.
+            // A module of tests that is declared with `#[path]` is told by its file's name.
             file.is_test =
                 tests.iter().any(|test| module.starts_with(test)) || file.name.ends_with("_tests.rs");
         }
     }
 
-    /// What a file names in production, from the root.
+    /// What a file names in production code, as full paths.
     pub(super) fn paths(&self, file: &SourceFile) -> BTreeSet<FullPath> {
         let used = file.bound.values().map(|binding| binding.path.clone());
         used.chain(file.globs.iter().cloned())
@@ -123,7 +122,7 @@ impl Library {
             .collect()
     }
 
-    /// A path from the root; `None` for what stands in the file itself.
+    /// The full path; `None` for what is defined in the file itself.
     fn expand(&self, file: &SourceFile, path: &[String]) -> Option<Vec<String>> {
         let first = path.first()?;
         if let Some(full) = absolute(&file.module, path) {
@@ -140,19 +139,20 @@ impl Library {
         (path.len() > 1 && !file.items.contains(first)).then(|| path.to_vec())
     }
 
-    /// Which file leans on which, each with a name that shows it; but not on the file of a module that it is part of.
+    /// Which file depends on which, each with a name that shows it. A file's dependence on the modules that it is part of
+    /// does not count.
     pub(super) fn edges(&self) -> BTreeMap<(String, String), String> {
         let mut edges = BTreeMap::new();
         for file in self.files().filter(|file| !file.is_test) {
             let written = file.written.iter().filter_map(|path| self.expand(file, path));
             let names: BTreeSet<_> = file.written.iter().filter_map(|path| path.first()).collect();
-            // What is only handed on is not used here.
+            // A `pub use` alone is not a use.
             let bound =
                 file.bound.iter().filter(|(name, binding)| !binding.is_public || names.contains(name));
             let bound = bound.map(|(_, binding)| binding.path.clone());
             for path in written.chain(bound) {
                 if let Some(target) = self.defines(&path, 0)
-                    // The file of a module says the words of those in its folder; theirs are its parts.
+                    // The file of a module defines the types that the files in its folder share.
                     && !file.module.starts_with(&target.module)
                 {
                     edges
@@ -164,13 +164,13 @@ impl Library {
         edges
     }
 
-    /// The file where what `path` names stands; `None` for what is not ours.
+    /// The file that defines what `path` names; `None` for what is outside the workspace.
     pub(super) fn definition(&self, path: &FullPath) -> Option<&SourceFile> {
         self.defines(&path.0, 0)
     }
 
     fn defines(&self, path: &[String], depth: usize) -> Option<&SourceFile> {
-        // `use` goes in circles nowhere.
+        // No chain of `use` is a circle.
         assert!(depth < 20, "{path:?}");
         let known = (1..=path.len()).rev().find(|len| self.0.contains_key(&path[..*len]))?;
         let file = &self.0[&path[..known]];
@@ -250,7 +250,7 @@ fn module_of(name: &str) -> Vec<String> {
     [package].into_iter().chain(below.map(str::to_owned)).collect()
 }
 
-/// A path that begins with `crate`, `self` or `super`, in this module.
+/// The full path of one that begins with `crate`, `self` or `super`, in this module.
 fn absolute(module: &[String], path: &[String]) -> Option<Vec<String>> {
     let (first, mut rest) = path.split_first()?;
     let mut base = match &**first {
@@ -269,13 +269,12 @@ fn absolute(module: &[String], path: &[String]) -> Option<Vec<String>> {
 fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let syn::Meta::List(list) = &attribute.meta else { return false };
-        // `cfg(any(test, …))` is production too.
+        // `cfg(any(test, …))` is production code too.
         list.path.is_ident("cfg") && matches!(&*list.tokens.to_string(), "test")
     })
 }
 
-/// Collects what production names. `super` in a module that is written in the file is not followed: there is none
-/// but for tests.
+/// Collects what production code names. `super` in an inline module is not followed: only tests have such modules.
 #[derive(Default)]
 struct Reader {
     module: Vec<String>,
@@ -315,7 +314,7 @@ impl Reader {
         }
     }
 
-    /// `use child::X` is of the module's own; another crate's name stays as it is.
+    /// `use child::X` names a child of this module; another crate's name stays as it is.
     fn rooted(&self, path: &[String]) -> Vec<String> {
         if let Some(full) = absolute(&self.module, path) {
             return full;
@@ -367,7 +366,7 @@ impl Reader {
 
 impl<'ast> Visit<'ast> for Reader {
     fn visit_file(&mut self, file: &'ast syn::File) {
-        // Before `use`, which may stand above what it is of.
+        // Items come first, since a `use` may stand above what it names.
         let (tests, production): (Vec<_>, Vec<_>) =
             file.items.iter().partition(|item| is_for_tests(attributes(item)));
         self.items.extend(production.into_iter().filter_map(name_of));
@@ -399,7 +398,7 @@ impl<'ast> Visit<'ast> for Reader {
         self.bind(&item.tree, &[], is_public);
     }
 
-    /// Who may see it is nothing that it needs.
+    /// `pub(in path)` is not a dependence.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {

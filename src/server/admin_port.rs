@@ -15,9 +15,9 @@ use amphi_admin::insight::Insight;
 use amphi_admin::{self as admin, AdminState, HealthWatch, Rehearsals, ReloadOrder, Tokens, console};
 use amphi_config as config;
 
-/// What it has of others.
+/// What the admin port needs of other parts.
 pub(super) struct AdminPort {
-    /// The server has started.
+    /// True once the server has started.
     pub(super) ready: watch::Receiver<bool>,
     pub(super) said: WatchOutputs,
     pub(super) insight: Insight,
@@ -28,7 +28,7 @@ pub(super) struct AdminPort {
 }
 
 impl AdminPort {
-    /// Event streams end with `ending`.
+    /// The router of the port; event streams end with `ending`.
     pub(super) fn router(
         self,
         shared: &ServerContext,

@@ -1,4 +1,4 @@
-//! `amphi reload`: asks the server that runs by a configuration to read it again.
+//! `amphi reload`: asks the server that runs with a configuration to read it again.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,15 +11,15 @@ use serde::Deserialize;
 
 use amphi_config::Config;
 
-/// A new channel's waiting video is coded before the answer comes.
+/// How long to wait for the answer: a new channel's waiting video is coded before it comes.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// What a server answered.
+/// The server's answer, in lines to be printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReloadOutcome {
-    /// It was taken over.
+    /// Whether the configuration was taken over.
     pub done: bool,
-    /// It has no port that is known, or not this token, by which it can be asked: SIGHUP asks it, too.
+    /// Whether the server could not be asked: its port is not known, or it has another token. SIGHUP still works.
     pub deaf: bool,
     text: String,
 }
@@ -43,8 +43,9 @@ struct NotDone {
     detail: String,
 }
 
-/// Asks the server whose configuration is at `path` to take it over; `confirm`: also if that ends what people watch.
-/// The server is where the configuration's `admin_listen` says, or at `admin`; the token is the configuration's.
+/// Asks the server whose configuration is at `path` to take it over, with `confirm` also if that ends what people watch.
+/// The server is where the configuration's `admin_listen` says, or at `admin`; the token is the configuration's. Fails if no
+/// server answers.
 pub async fn reload(path: &Path, admin: Option<SocketAddr>, confirm: bool) -> anyhow::Result<ReloadOutcome> {
     let config = match Config::load(path) {
         Ok(config) => config,
@@ -59,8 +60,8 @@ pub async fn reload(path: &Path, admin: Option<SocketAddr>, confirm: bool) -> an
     };
     if address.port() == 0 {
         let text = format!(
-            "{} does not say where the admin port is: kill -HUP does the same without an answer, --admin ADDRESS \
-             asks there",
+            "{} does not say where the admin port is: give its address with --admin ADDRESS, or use kill -HUP, which does \
+             the same without an answer",
             path.display()
         );
         return Ok(ReloadOutcome { done: false, deaf: true, text });
@@ -74,15 +75,15 @@ pub async fn reload(path: &Path, admin: Option<SocketAddr>, confirm: bool) -> an
     let request = request.header("Content-Type", "application/json").body(body);
     let answer = request.send().await.with_context(|| {
         format!(
-            "no server answers at {address}, where {} says that it is; kill -HUP asks one that was started with \
-             another address",
+            "no server answers at {address}, where {} says that it is; if it was started with another address, use \
+             kill -HUP",
             path.display()
         )
     })?;
     let status = answer.status();
     let body = answer.bytes().await.context("the answer")?;
     if status.is_success() {
-        let done: ReloadDone = serde_json::from_slice(&body).context("the answer makes no sense")?;
+        let done: ReloadDone = serde_json::from_slice(&body).context("the answer cannot be read")?;
         let restart =
             done.restart.into_iter().map(|section| format!("restart: {section} is read at start only"));
         let ended = done.ended.into_iter().map(|what| format!("reload: {what}"));
@@ -93,14 +94,14 @@ pub async fn reload(path: &Path, admin: Option<SocketAddr>, confirm: bool) -> an
     let detail = serde_json::from_slice::<NotDone>(&body).map_or_else(|_| status.to_string(), |it| it.detail);
     let deaf = status == StatusCode::UNAUTHORIZED;
     let hint = if deaf {
-        "; the server still has the admin token of its start: kill -HUP does the same without an answer"
+        "; the server still has the admin token of its start: use kill -HUP, which does the same without an answer"
     } else {
         ""
     };
     Ok(ReloadOutcome { done: false, deaf, text: format!("not taken over: {detail}{hint}") })
 }
 
-/// Where a server that listens on every address is reached from this machine.
+/// The address under which a server is reached from this machine: loopback if it listens on every address.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,6 +1,6 @@
-//! Descriptors: how many there are, who may have how many, and how many viewers that leaves. Sans-IO.
+//! File descriptors: how many there are, what they are for, and how many viewers that leaves. Sans-IO.
 //!
-//! What the server itself needs comes first: state, log, calendar, the ports for people, sources, recordings. Viewers and
+//! What the server itself needs comes first: state, log, calendar, control ports, sources, recordings. Viewers and
 //! publishers get the rest, so that whatever they do the admin port answers and state is saved. A player of RTSP over UDP
 //! takes five, a connection and two pairs of ports; the pairs are taken from the same places as connections.
 
@@ -8,7 +8,7 @@ use amphi_config::Config;
 use amphi_http::CONTROL_CONNECTIONS;
 use amphi_vod::OPEN_MAX;
 
-/// State, audit log, log, calendar, webhooks, resolver, the runtime's own, what libraries open for a moment.
+/// For state, audit log, log, calendar, webhooks, resolver, the runtime, and what libraries open for a moment.
 const OWN: u64 = 64;
 /// Listening sockets and connections of admin, Wowza's REST and its counts.
 const CONTROL: u64 = 5 + 3 * CONTROL_CONNECTIONS as u64;
@@ -16,29 +16,28 @@ const CONTROL: u64 = 5 + 3 * CONTROL_CONNECTIONS as u64;
 const SOURCE: u64 = 6;
 /// A connection of a push, and the one after it.
 const PUSH: u64 = 2;
-/// Of a mount: its directory, and what its threads read at a time. Recordings that it keeps open come on top.
+/// For a mount: its directory, and what its threads read at a time. Recordings that it keeps open come on top.
 const MOUNT: u64 = 65;
 /// Recordings that a mount may keep open however few descriptors there are.
 const OPEN_MIN: u64 = 16;
 /// Segments in pages of the kernel, each with a descriptor.
 const PAGES: u64 = 2048;
 
-/// See the module's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Budget {
-    /// Descriptors of the process; `None` = without a bound.
+    /// Descriptors that the process may have; `None` = no limit.
     pub(super) limit: Option<u64>,
     /// What the server itself may need.
     pub(super) reserve: u64,
     /// Recordings that each mount may keep open for the next viewer.
     pub(super) open_max: u64,
-    /// Segments in pages.
+    /// Segments in pages of the kernel.
     pub(super) pages: u64,
     /// Places for viewers and publishers.
     pub(super) places: u64,
-    /// The reserve where every mount keeps as many recordings open as it can.
+    /// The reserve if every mount keeps as many recordings open as it can.
     full: u64,
-    /// What the configuration wants.
+    /// `server.connections` of the configuration.
     wanted: u64,
 }
 
@@ -65,14 +64,14 @@ impl Budget {
                 wanted,
             };
         };
-        // Recordings kept open save a look at their index, so they have a quarter at most.
+        // A recording kept open only saves reading its index again, so they get a quarter at most.
         let quarter = all.saturating_sub(needed) / 4;
         let open_max = quarter.checked_div(mounts).unwrap_or(OPEN_MAX).clamp(OPEN_MIN, OPEN_MAX);
         let reserve = needed + open_max * mounts;
-        // Pages save CPU, places are viewers: pages give way first.
+        // Pages save CPU, but places are viewers, so pages give way first.
         let left = all.saturating_sub(reserve);
         let pages = PAGES.min(left / 8).max(left.saturating_sub(wanted).min(PAGES));
-        // Somebody can always watch, whatever there is.
+        // A few viewers can always watch.
         let places = wanted.min(left.saturating_sub(pages)).max(10);
         Self { limit, reserve, open_max, pages, places, full, wanted }
     }

@@ -1,5 +1,5 @@
-//! One channel's task: splicer and airing fed by events and driven by the clock. What the splicer decides is wrapped,
-//! published and given to those who send whole cells on; what the airing says goes to RTMP players.
+//! One channel's task: splicer and airing, fed by events and driven by the clock. The cells that the splicer decides become
+//! segments of the published window, and go to RTSP players and pushes; the steps of the airing go to RTMP players.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use amphi_media::{CellBatch, CellIndex, CodedCell, Grid, Segment};
 pub(super) struct ChannelTask {
     pub(super) name: String,
     pub(super) options: SplicerOptions,
-    /// The waiting loop as it is now.
+    /// The waiting loop, painted anew when its notice changes.
     pub(super) waiting: watch::Receiver<Arc<WaitingLoop>>,
     pub(super) window: WindowWriter,
     pub(super) air: Air,
@@ -34,28 +34,29 @@ pub(super) struct ChannelTask {
     pub(super) clocks: Clocks,
     /// How often the connection changed.
     pub(super) runs: u64,
-    /// The newest cell on the window, and the newest one on air.
+    /// The newest cell of the published window.
     pub(super) published: Option<CellIndex>,
+    /// The newest cell sent to RTMP players.
     pub(super) aired: Option<CellIndex>,
-    /// When the task last broke off.
+    /// When the task last panicked.
     pub(super) fell_at: Option<Instant>,
 }
 
-/// What a channel's task has in hand. A run that has broken off leaves it to the next one.
+/// The state of a channel's task. A run that panics leaves it to the next one.
 pub(super) struct ChannelTaskState {
     splicer: Splicer,
     airing: Airing,
     live: Option<Live>,
     /// The source before, as long as its live cell is on air.
     former: Option<Live>,
-    /// The loop that fills the open cell: another one may have been painted since.
+    /// The waiting loop that fills the open cell; another one may have been painted since.
     shown: Arc<WaitingLoop>,
     told: Option<Why>,
     /// The cell that is being published.
     publishing: Option<Decision>,
 }
 
-/// Who breaks off twice within so long begins with an empty state.
+/// A task that panics twice within so long starts without its state.
 const TWICE: Duration = Duration::from_secs(10);
 
 /// The live side of a channel: what the connected source sends.
@@ -63,11 +64,10 @@ struct Live {
     news: broadcast::Receiver<LadderNews>,
     status: watch::Receiver<SourceStatus>,
     source: String,
-    /// The source through this run of its ladder: batches of two runs are not one stream.
+    /// Names the source and this run of its ladder: batches of two runs are not one stream.
     run: Arc<str>,
 }
 
-/// What the task reacts to.
 enum ChannelEvent {
     Connection,
     Batch(Arc<CellBatch>),
@@ -75,7 +75,7 @@ enum ChannelEvent {
     Missed(u64),
     Status,
     LadderEnded,
-    /// The same of the source before, whose live cell is being finished.
+    /// A batch of the source before, whose live cell is being finished.
     FormerBatch(Arc<CellBatch>),
     FormerEnded,
     Time,
@@ -83,7 +83,7 @@ enum ChannelEvent {
 }
 
 impl ChannelTask {
-    /// Works until `end`. A run that has broken off is gone on with where it was: the cell that it was about is a waiting
+    /// Works until `end`. After a panic it goes on where it was: the cell that it was working on becomes a waiting
     /// cell, and the next one is what it would have been.
     pub(super) async fn run(&mut self, state: &mut Option<ChannelTaskState>, end: CancellationToken) {
         let ChannelTaskState { splicer, airing, live, former, shown, told, publishing } =
@@ -113,7 +113,7 @@ impl ChannelTask {
             match self.event(live.as_mut(), former.as_mut(), wait, &end).await {
                 ChannelEvent::Connection => {
                     let before = std::mem::replace(live, self.connect(splicer, airing));
-                    // One that is still on air is not forgotten for one that never was.
+                    // A source that is still on air is not replaced by one that never was.
                     *former = former.take().or(before);
                 }
                 ChannelEvent::Batch(batch) => {
@@ -155,17 +155,18 @@ impl ChannelTask {
         }
     }
 
-    /// A run has broken off.
+    /// Notes that a run has panicked.
     pub(super) fn fell(&mut self, state: &mut Option<ChannelTaskState>) {
         let again = self.fell_at.is_some_and(|at| at.elapsed() < TWICE);
         self.fell_at = Some(Instant::now());
         if again {
-            // What is in it may be what breaks.
+            // The state itself may be what makes it panic.
             *state = None;
         }
     }
 
-    /// An empty state, for the cell behind the last one that viewers have; at first with a window of cells that were.
+    /// Fresh state, for the cell after the last one that viewers have. At first it begins a window of cells in the past, so
+    /// that the playlist is full at once.
     fn begin(&mut self) -> ChannelTaskState {
         let current = self.options.grid.cell_at(self.clocks.media.now());
         let history = CellIndex(current.0 - self.options.window as i64);
@@ -202,7 +203,7 @@ impl ChannelTask {
         self.air.batch(samples, step.begins);
     }
 
-    /// Takes over what the conductor last said.
+    /// Takes over the connection that the conductor last gave.
     fn connect(&mut self, splicer: &mut Splicer, airing: &mut Airing) -> Option<Live> {
         let connection = self.connection.borrow_and_update().clone();
         splicer.connect(connection.as_ref().map(|connection| connection.source.as_str()));
@@ -316,7 +317,7 @@ fn segment(rung: &PublishedRung, cell: &CodedCell) -> Segment {
     fmp4::segment(cell.k, video, rung.sound().map(|_| &cell.audio))
 }
 
-/// The options of a channel from its configuration.
+/// The splicer's options from the configuration of a channel.
 pub(super) fn options(channel: &amphi_config::Channel, grid: Grid, window: usize) -> SplicerOptions {
     SplicerOptions {
         grid,

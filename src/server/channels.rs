@@ -1,4 +1,4 @@
-//! A channel's tasks: the one that shows, and the one that paints its waiting picture.
+//! Starts a channel's two tasks: the channel task, and the painter of its waiting picture.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use amphi_media::{Parts, RungTracks};
 /// How long before a channel's start RTMP's clock begins: longer than any window.
 const RTMP_LEAD: Duration = Duration::from_secs(600);
 
-/// Makes every channel known to viewers, who are asked to come again until its window is there.
+/// Makes every channel known to viewers, who get 503 until its window is there.
 pub(super) fn announce(config: &Config, delivery: &Delivery) {
     for channel in &config.channels {
         let streams = channel.streams.clone();
@@ -31,7 +31,7 @@ pub(super) fn announce(config: &Config, delivery: &Delivery) {
     }
 }
 
-/// A running channel may be reached by other stream names.
+/// Gives a running channel the stream names of its new configuration.
 pub(super) fn rename(channel: &config::Channel, shared: &ServerContext) {
     let registry = shared.delivery.registry();
     if let Some(known) = registry.get(&channel.name).filter(|known| known.streams != channel.streams) {
@@ -43,11 +43,11 @@ pub(super) fn rename(channel: &config::Channel, shared: &ServerContext) {
     }
 }
 
-/// What the rungs are published as: whole for HLS, then each picture alone, and the sound, for DASH.
+/// The rungs of the published window: whole ones for HLS, then each picture alone, and the sound, for DASH.
 fn representations(tracks: &[RungTracks]) -> Result<Vec<PublishedRung>, InitError> {
     let whole = tracks.iter().map(|rung| (rung, Parts::All));
     let pictures = tracks.iter().filter(|rung| rung.video.is_some()).map(|rung| (rung, Parts::Picture));
-    // An audio-only rung is the sound alone already.
+    // An audio-only rung is sound alone already.
     let has_sound_alone = tracks.iter().any(|rung| rung.video.is_none());
     let sound = tracks.first().filter(|_| !has_sound_alone).map(|rung| (rung, Parts::Sound));
     let all = whole.chain(pictures).chain(sound);
@@ -55,7 +55,7 @@ fn representations(tracks: &[RungTracks]) -> Result<Vec<PublishedRung>, InitErro
         .collect()
 }
 
-/// Starts them, and makes the channel known to viewers.
+/// Starts both tasks, and opens the channel to viewers.
 pub(super) fn start(
     channel: &config::Channel,
     spec: Arc<LadderSpec>,

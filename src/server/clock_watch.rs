@@ -1,4 +1,4 @@
-//! What is noticed of the machine's clock: that it was stepped, that it is far from media time, that the machine slept.
+//! Watches the machine's clock: whether it was stepped, whether it is far from media time, whether the machine slept.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use tracing::warn;
 use amphi_control::alarm::{AlarmKind, Condition};
 use amphi_media::clock::{self, Clocks};
 
-/// A step beyond this is said in the log: a leap second is not.
+/// A step of more than this is logged, in nanoseconds; a leap second is not.
 const SAID: i64 = 1_050_000_000;
-/// Media time that is so far off is an alarm.
+/// A greater offset between media time and the machine's clock is an alarm, in nanoseconds.
 const ALARMING: i64 = 5_000_000_000;
 
-/// Looked after once a second.
+/// Called once a second.
 #[derive(Debug)]
 pub(super) struct ClockWatch {
-    /// The machine's clock minus media time at the last look.
+    /// The machine's clock minus media time at the last look, in nanoseconds.
     offset: i64,
     slept: Duration,
 }
@@ -23,7 +23,7 @@ pub(super) struct ClockWatch {
 /// What has happened since the last look.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum ClockEvent {
-    /// Forward, or back.
+    /// Forward, or back if negative.
     Stepped {
         seconds: f64,
     },
@@ -33,12 +33,11 @@ enum ClockEvent {
 }
 
 impl ClockWatch {
-    /// From now on.
     pub(super) fn new() -> Self {
         Self { offset: 0, slept: clock::slept() }
     }
 
-    /// Says in the log what has happened; gives what is wrong.
+    /// Logs what has happened since the last look; returns what may become an alarm.
     pub(super) fn look(&mut self, clocks: &Clocks) -> Option<Condition> {
         let offset = clocks.offset_nanos();
         for event in self.observe(offset, clock::slept()) {

@@ -1,4 +1,4 @@
-//! The conductor: makes the matrix true. It wakes sources that are wanted, runs one ladder per connected
+//! The conductor: carries out what the matrix says. It wakes sources that are wanted, runs one ladder per connected
 //! source, and tells each channel where its cells come from.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,12 +25,12 @@ use super::holds::Holds;
 use super::inventory::{ChannelEntry, Inventory, SourceEntry};
 use super::ladders::{LadderKey, LadderState, Ladders};
 
-/// Coded cells that a channel's task may be behind.
+/// Batches and cells that may wait for a channel's task; beyond that the oldest are dropped.
 const NEWS_QUEUE: usize = 256;
-/// Between two looks at the ladders' health.
+/// How often the ladders are looked at.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
-/// A ladder that runs, and where its cells go.
+/// A running ladder, and the connection that channels get its cells from.
 struct RunningLadder {
     ladder: LiveLadder,
     spec: Arc<LadderSpec>,
@@ -38,7 +38,7 @@ struct RunningLadder {
     since: Instant,
 }
 
-/// The task. Its ladders end with its stage.
+/// Starts the conductor's task. Its ladders end with its stage.
 pub(super) fn spawn(shared: &ServerContext, stage: &mut Stage) {
     warn_without_assembler();
     let conductor = Conductor {
@@ -54,7 +54,6 @@ pub(super) fn spawn(shared: &ServerContext, stage: &mut Stage) {
     stage.supervise(TaskSpec::new("conductor").needed(), conductor, move |it| Box::pin(it.run(end.clone())));
 }
 
-/// See the module's text.
 struct Conductor {
     inventory: watch::Receiver<Arc<Inventory>>,
     matrix: MatrixHandle,
@@ -66,8 +65,8 @@ struct Conductor {
     clock: Arc<dyn Clock>,
 }
 
-/// The ladders that run, and how long those rest that a panic has ended. A run of the conductor that has broken off
-/// leaves them to the next one.
+/// The running ladders, and how long those that panicked rest. A run of the conductor that panics leaves them to the next
+/// one.
 #[derive(Default)]
 struct RunningLadders {
     all: BTreeMap<LadderKey, RunningLadder>,
@@ -92,7 +91,7 @@ impl Conductor {
             let inventory = self.inventory.borrow_and_update().clone();
             self.ladders.bury();
             if leap.has_come(&*self.clock) {
-                // They are in the middle of cells that are long over.
+                // After a leap of media time the ladders are in the middle of cells that are long over.
                 self.ladders.stop_all();
             }
             self.apply(&inventory, &view);
@@ -106,7 +105,7 @@ impl Conductor {
             }
         }
         self.ladders.stop_all();
-        // Also those that were being stopped already.
+        // Waits also for those that were being stopped already.
         self.ladders.stopping.ended().await;
     }
 
@@ -156,8 +155,8 @@ impl Conductor {
         }
     }
 
-    /// The running ladder of this key, started if need be. A ladder that cannot start is said loudly; the
-    /// channel stays on its waiting loop.
+    /// The connection to the running ladder of this key, which is started if need be. If it cannot start, that is logged as an
+    /// error, and the channel stays on its waiting loop.
     fn ladder(
         &mut self,
         key: &LadderKey,
@@ -165,7 +164,7 @@ impl Conductor {
         channel: &ChannelEntry,
     ) -> Option<LadderConnection> {
         let RunningLadders { all: ladders, rests, stopping } = &mut self.ladders;
-        // Another specification under the same name: the ladder was changed by a reload.
+        // If the specification differs, a reload has changed the ladder.
         if let Some(running) = ladders.get(key).filter(|running| running.spec == channel.spec) {
             return Some(running.connection.clone());
         }
@@ -176,7 +175,7 @@ impl Conductor {
         let sink = {
             let news = news.clone();
             move |made: LadderNews| {
-                // No receiver: the channel has just been disconnected.
+                // It fails if there is no receiver, because the channel has just been disconnected.
                 let _ = news.send(made);
             }
         };
@@ -185,7 +184,7 @@ impl Conductor {
             let tracks = channel.waiting.tracks();
             LiveLadder::start_among(&self.tasks, &key.source, &channel.spec, tracks, input, clock, sink)
         };
-        // A fault of ours in one hall's ladder is no other's.
+        // A panic in one hall's ladder must not disturb the others.
         let started = match std::panic::catch_unwind(AssertUnwindSafe(start)) {
             Ok(started) => started.map_err(|error| error.to_string()),
             Err(panic) => {
@@ -225,7 +224,7 @@ impl RunningLadders {
         }
     }
 
-    /// Forgets ladders that a panic has ended, so that they are started again.
+    /// Removes ladders that have ended by a panic, so that they are started again.
     fn bury(&mut self) {
         let Self { all, rests, stopping } = self;
         stopping.reap();
@@ -242,13 +241,13 @@ impl RunningLadders {
     }
 }
 
-/// Ends a ladder without holding up the runtime.
+/// Ends a ladder without blocking the runtime.
 fn stop(stopping: &mut Stopping, key: &LadderKey, running: RunningLadder) {
     let span = info_span!(parent: None, "source", name = %key.source, ladder = key.ladder);
     stopping.begin(span, move || running.ladder.join());
 }
 
-/// A ladder that has run for so long rests before it is started again.
+/// Notes that a ladder has ended after running for `run`; returns how long it rests before it is started again.
 fn rest(rests: &mut BTreeMap<LadderKey, Rest>, key: &LadderKey, run: Duration) -> Duration {
     let now = Instant::now();
     let rest = rests.entry(key.clone()).or_insert_with(|| Rest { pauses: Pauses::default(), until: now });
@@ -257,7 +256,7 @@ fn rest(rests: &mut BTreeMap<LadderKey, Rest>, key: &LadderKey, run: Duration) -
     pause
 }
 
-/// Says what a build without assembler costs.
+/// Warns that a build without assembler needs more CPU.
 fn warn_without_assembler() {
     if !openh264::ASSEMBLER {
         warn!(

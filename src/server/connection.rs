@@ -1,11 +1,11 @@
-//! The source that a channel is to show.
+//! The source that a channel is to show, through a running ladder.
 
 use tokio::sync::{broadcast, watch};
 
 use amphi_control::matrix::SourceStatus;
 use amphi_ladder::LadderNews;
 
-/// As the conductor hands it over to the channel.
+/// What the conductor gives to a channel's task.
 #[derive(Clone, Debug)]
 pub(super) struct LadderConnection {
     pub(super) source: String,
@@ -14,7 +14,7 @@ pub(super) struct LadderConnection {
 }
 
 impl LadderConnection {
-    /// The same source through the same ladder run.
+    /// Whether it is the same source through the same run of its ladder.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.source == other.source && self.news.same_channel(&other.news)
     }

@@ -1,4 +1,4 @@
-//! The two who remember: the matrix, and the audit log.
+//! The tasks that keep state on disk: the matrix, and the audit log.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use amphi_control::audit::{self, Action, AuditLog, Entry};
 use amphi_control::matrix::{self, FileStore, MatrixHandle, OnExpiry, Override};
 use amphi_media::clock::Clocks;
 
-/// Both end when nobody can talk to them any more.
+/// Starts both. Each ends when its last handle is dropped.
 pub(super) fn spawn(config: &Config, clocks: &Clocks, stage: &mut Stage) -> (MatrixHandle, AuditLog) {
     let store = FileStore::new(&config.server.state_dir);
     let (audit, writer) = audit::prepare(&config.server.state_dir);

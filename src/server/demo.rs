@@ -1,5 +1,5 @@
 //! `amphi demo`: three simulated lecture halls, two channels, a simulated Opencast that plans their day, a small NAS, the
-//! console with a panel of faults. Nothing but this binary.
+//! console with a panel of faults. It needs nothing but this binary.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -45,7 +45,7 @@ const HALLS: [DemoHall; 3] = [
     },
 ];
 
-/// What is on the small NAS, by path.
+/// The files of the small NAS, by path.
 const NAS: [(&str, &[u8]); 3] = [
     ("engage-player/1042/presenter/PAES_hd.mp4", include_bytes!("../../fixtures/hall_a.mp4")),
     ("engage-player/1042/presenter/PAES_low.mp4", include_bytes!("../../fixtures/hall_a_low.mp4")),
@@ -56,22 +56,22 @@ const SMIL: &str = "engage-player_1042_presenter.smil";
 
 const WAITING: &[u8] = include_bytes!("../../fixtures/waiting.mp4");
 
-/// Where the demo listens.
+/// Where the demo listens, and what happens in it.
 #[derive(Clone, Debug)]
 pub struct DemoOptions {
-    /// As `server.listen`.
+    /// As `server.listen`: RTMP, HTTP and RTSP.
     pub listen: String,
-    /// As `server.http_listen`.
+    /// As `server.http_listen`: plain HTTP and the public pages.
     pub http_listen: String,
-    /// As `server.admin_listen`; the page is here.
+    /// As `server.admin_listen`: the console and REST.
     pub admin_listen: String,
     /// Halls that fail from the start, and how.
     pub faults: Vec<(String, SimulatedFault)>,
-    /// A simulated Opencast plans the day; without it hall A is connected from the start.
+    /// Whether a simulated Opencast plans the day; without it hall A is connected from the start.
     pub schedule: bool,
 }
 
-/// Serves until a signal comes. Prints what to open on stdout.
+/// Serves until a signal comes. Prints what to open on stdout. Fails if a port is taken.
 pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let mut signals = signals::EndSignals::new()?;
     let clocks = Clocks::system();
@@ -156,7 +156,7 @@ fn configuration(options: &DemoOptions, sources: Vec<Source>, waiting: &Path, st
     config.server.admin_listen.clone_from(&options.admin_listen);
     config.server.state_dir = state.join("state");
     config.sources = sources;
-    // Nobody who tries it out waits for a minute.
+    // Short enough for somebody who tries it out.
     config.alarm =
         Alarm { black_s: 5, frozen_s: 8, silent_s: 5, clipped_s: 5, offline_s: 3, ..Alarm::default() };
     let rung = |name: &str, width, height, bitrate| Rung {
@@ -190,13 +190,13 @@ fn configuration(options: &DemoOptions, sources: Vec<Source>, waiting: &Path, st
 
 fn print_what_to_open(server: &Server, scheduled: bool) {
     let text = what_to_open(server, scheduled);
-    // Nobody may read it, or stand still while reading.
+    // The reader of stdout may be gone, or blocked.
     let said = std::thread::Builder::new().name("greeting".to_owned()).spawn(move || {
         let mut out = std::io::stdout();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     });
     if let Err(error) = said {
-        warn!(%error, "what to open could not be printed");
+        warn!(%error, "the URLs to open could not be printed");
     }
 }
 

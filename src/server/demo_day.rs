@@ -1,7 +1,7 @@
 //! The demo's day: a simulated Opencast whose lectures start and end every few minutes.
 //!
 //! On Live_PAES lectures alternate between halls A and B, on Live_L2 all are in hall C; each lasts two and a half
-//! minutes of every four. The first one is live a few seconds after the start. One lecture has forgotten its series, so that
+//! minutes of every four. The first one is live a few seconds after the start. One lecture has no series, so that
 //! there is a conflict to look at.
 
 use std::collections::BTreeMap;
@@ -15,13 +15,13 @@ use amphi_media::MediaTime;
 use amphi_media::clock::WallClock;
 use amphi_simulator::opencast::{Opencast, OpencastLecture, OpencastOptions, Version};
 
-/// From lecture to lecture on one channel.
+/// From the start of a lecture to that of the next one on the same channel.
 const ROUND: Duration = Duration::from_secs(240);
-/// Of one lecture.
+/// How long a lecture lasts.
 const LENGTH: Duration = Duration::from_secs(150);
 /// The first lecture's start after the demo's.
 const FIRST: Duration = Duration::from_secs(20);
-/// Live_L2 is half a round later.
+/// The same on Live_L2: half a round later.
 const SECOND: Duration = Duration::from_secs(140);
 /// Lectures of each channel: twelve hours.
 const ROUNDS: u32 = 180;
@@ -65,7 +65,7 @@ pub(super) async fn plan(config: &mut Config, clock: &Arc<dyn WallClock>) -> any
 }
 
 fn lectures(now: MediaTime) -> Vec<OpencastLecture> {
-    // On whole seconds, as calendars have them.
+    // Calendars have whole seconds.
     let now = MediaTime::from_millis(now.as_millis().div_euclid(1000) * 1000);
     let mut all = Vec::new();
     for round in 0..ROUNDS {

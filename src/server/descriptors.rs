@@ -1,4 +1,4 @@
-//! The descriptors that the system gives us.
+//! The file descriptors that the system gives to this process.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{info, warn};
@@ -6,7 +6,7 @@ use tracing::{info, warn};
 use super::budget::Budget;
 use amphi_config::Config;
 
-/// Raises the soft limit of descriptors to the hard one, and divides what there is.
+/// Raises the soft limit of descriptors to the hard one, and divides them.
 pub(super) fn divide(config: &Config) -> Budget {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
@@ -19,7 +19,7 @@ pub(super) fn divide(config: &Config) -> Budget {
     budget
 }
 
-/// Recordings that a mount of this configuration may keep open.
+/// How many recordings each mount of this configuration may keep open.
 pub(super) fn open_max(config: &Config) -> u64 {
     Budget::new(getrlimit(Resource::Nofile).current, config).open_max
 }

@@ -1,5 +1,5 @@
-//! What the demo adds to the admin port: its halls can be made to fail, for which the console has a panel, and so can the
-//! tasks of the server itself.
+//! Routes that the demo adds to the admin port: they make its halls fail, for which the console has a panel, and the
+//! server's own tasks.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::halls::Halls;
 use amphi_runtime::tasks::Tasks;
 use amphi_simulator::SimulatedFault;
 
-/// The routes, to stand beside the REST routes.
+/// The routes, to be merged with those of REST.
 pub(super) fn router(halls: Arc<Halls>, tasks: Tasks) -> Router {
     let panics = Router::new().route("/demo/tasks/{name}/panic", post(end_task)).with_state(tasks);
     Router::new()
@@ -24,12 +24,12 @@ pub(super) fn router(halls: Arc<Halls>, tasks: Tasks) -> Router {
         .merge(panics)
 }
 
-/// Makes a task panic, to see that it begins again.
+/// Makes a task panic, to see that it starts again.
 async fn end_task(State(tasks): State<Tasks>, Path(name): Path<String>) -> StatusCode {
     if tasks.strike(&name) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
 }
 
-/// Every hall with what fails in it.
+/// Every hall with its fault.
 async fn faults(State(halls): State<Arc<Halls>>) -> Json<BTreeMap<&'static str, Option<String>>> {
     Json(halls.faults().map(|(hall, fault)| (hall, fault.map(|fault| fault.to_string()))).collect())
 }

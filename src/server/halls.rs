@@ -14,7 +14,7 @@ impl Halls {
         self.0.get(hall).map(|simulator| simulator.set_fault(fault)).is_some()
     }
 
-    /// Every hall with what fails in it.
+    /// Every hall with its fault, if it has one.
     pub(super) fn faults(&self) -> impl Iterator<Item = (&'static str, Option<SimulatedFault>)> {
         self.0.iter().map(|(name, simulator)| (*name, simulator.fault()))
     }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Sources that are connected although no channel wants them. The rehearser writes, the conductor obeys.
+/// The names of these sources. The rehearser writes them, the conductor connects them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Holds(Arc<watch::Sender<BTreeSet<String>>>);
 
 impl Holds {
-    /// This one is connected.
     pub(super) fn contains(&self, source: &str) -> bool {
         self.0.borrow().contains(source)
     }
@@ -20,7 +19,7 @@ impl Holds {
         self.0.subscribe()
     }
 
-    /// Until what it gives is dropped.
+    /// Holds a source open until the result is dropped.
     pub(super) fn hold(&self, source: &str) -> Hold {
         self.0.send_modify(|held| {
             held.insert(source.to_owned());
@@ -29,7 +28,6 @@ impl Holds {
     }
 }
 
-/// Dropping it lets go of the source.
 pub(super) struct Hold {
     holds: Holds,
     source: String,

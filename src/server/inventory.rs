@@ -1,4 +1,4 @@
-//! The sources and channels that there are at this moment, as those see them who look at all of them. `RunningParts` writes.
+//! The sources and channels that there are at this moment, for the tasks that look at all of them. `RunningParts` writes it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,6 @@ pub(super) struct Inventory {
     pub(super) channels: BTreeMap<String, ChannelEntry>,
 }
 
-/// A source as the conductor sees it.
 #[derive(Clone)]
 pub(super) struct SourceEntry {
     pub(super) feed: FeedWriter,
@@ -27,21 +26,20 @@ pub(super) struct SourceEntry {
     pub(super) wanted: watch::Sender<bool>,
     pub(super) status: watch::Receiver<SourceStatus>,
     pub(super) gauges: Arc<SourceGauges>,
-    /// Where it is pulled from, and how; for a glance at it while it is idle.
+    /// Where it is pulled from; for a look at it while it is idle.
     pub(super) url: Secret,
     pub(super) transport: Transport,
-    /// Where publishers come in; `None` for a source that is pulled.
+    /// `None` for a source that is pulled.
     pub(super) inlet: Option<GuardedInlet>,
 }
 
-/// An inlet and the key to it.
+/// An inlet for publishers, and the key that they must show.
 #[derive(Clone)]
 pub(super) struct GuardedInlet {
     pub(super) inlet: Arc<Inlet>,
     pub(super) key: Secret,
 }
 
-/// A channel as the conductor sees it.
 #[derive(Clone)]
 pub(super) struct ChannelEntry {
     pub(super) spec: Arc<LadderSpec>,

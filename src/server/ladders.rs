@@ -1,4 +1,4 @@
-//! The ladders of this moment, as others than the conductor see them.
+//! The ladders of this moment. The conductor writes them; the watchman, the metrics and others read them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use amphi_media::MediaTime;
 use amphi_media::clock::Clocks;
 use amphi_media::meter::Gauge;
 
-/// Which ladder: channels that show the same source through the same ladder with the same patience share one.
+/// Names a ladder that runs: channels that show the same source through the same ladder with the same patience share one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct LadderKey {
     pub(super) source: String,
@@ -20,16 +20,14 @@ pub(super) struct LadderKey {
     pub(super) patience: Duration,
 }
 
-/// The ladders of this moment, by source and ladder name. The conductor writes, watchman and metrics read.
+/// All ladders that run or cannot start. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ladders(Arc<Lock<BTreeMap<LadderKey, LadderState>>>);
 
-/// A ladder as others see it.
 #[derive(Clone, Debug)]
 pub(super) enum LadderState {
-    /// It runs.
     Runs(Arc<LadderMeter>),
-    /// It does not start, and why.
+    /// It cannot start, for this reason.
     Fails(String),
 }
 
@@ -46,7 +44,7 @@ impl Ladders {
         self.0.lock().clone()
     }
 
-    /// When a source was last heard and seen by any of its ladders, by the machine's clock.
+    /// When any ladder of a source last found speech and movement in it, by the machine's clock.
     pub(super) fn signs_of_life(&self, source: &str, clocks: &Clocks) -> SignsOfLife {
         let mut signs = SignsOfLife::default();
         let time = |gauge: &Gauge| {

@@ -1,4 +1,4 @@
-//! The ports: opened, each with what is served on it.
+//! Opens the ports, and serves them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,31 +18,30 @@ use amphi_config::Config;
 use amphi_http::{self as http, Limits, Places, Port};
 use amphi_media::meter::Note;
 
-/// Where the server listens, once it does.
+/// The addresses that the server listens on; `None` for a port that is off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
-    /// RTMP, HTTP and RTSP.
+    /// `server.listen`: RTMP, HTTP and RTSP.
     pub media: Option<SocketAddr>,
-    /// Plain HTTP.
+    /// `server.http_listen`: HLS, DASH and the public pages.
     pub http: Option<SocketAddr>,
-    /// REST and pages.
+    /// `server.admin_listen`: REST, the console and metrics.
     pub admin: Option<SocketAddr>,
 }
 
-/// The open ports. What comes waits until they are served.
+/// The open ports. Connections wait until they are served.
 pub(super) struct OpenPorts {
     media: Option<TcpListener>,
     http: Option<TcpListener>,
-    /// Those for people and their scripts.
     admin: Option<ControlPort>,
     wowza_rest: Option<ControlPort>,
     wowza_counts: Option<ControlPort>,
     pub(super) addresses: Addresses,
-    /// Of viewers and publishers.
+    /// Places for viewers and publishers.
     pub(super) places: Places,
 }
 
-/// A port for people and their scripts, with places of its own.
+/// A port for operators and scripts, with places of its own.
 struct ControlPort {
     name: &'static str,
     listener: TcpListener,
@@ -54,7 +53,7 @@ struct ControlPort {
 pub(super) type Starving = (&'static str, Arc<Note>);
 
 impl OpenPorts {
-    /// Opens those that the configuration names. Viewers and publishers have so many places.
+    /// Opens the ports that the configuration names, with so many places for viewers and publishers. Fails if one is taken.
     pub(super) fn open(config: &Config, places: u64) -> anyhow::Result<Self> {
         let server = &config.server;
         let media = open("media", "server.listen", &server.listen)?;
@@ -75,14 +74,14 @@ impl OpenPorts {
         })
     }
 
-    /// Why connections cannot be accepted, in words, while they cannot.
+    /// For each port, a note that says why it cannot accept connections, while it cannot.
     pub(super) fn starving(&self) -> Vec<Starving> {
         let control = [&self.wowza_rest, &self.wowza_counts, &self.admin].into_iter().flatten();
         let control = control.map(|port| (port.name, port.places.starving()));
         std::iter::once(("connections", self.places.starving())).chain(control).collect()
     }
 
-    /// Serves all of them; `admin` is what the admin port shows.
+    /// Serves all ports; `admin` is the router of the admin port.
     pub(super) fn serve(
         self,
         shared: &ServerContext,
@@ -136,7 +135,7 @@ impl ControlPort {
     fn serve(self, router: Router, stage: &mut Stage) {
         let Self { name, listener, limits, places } = self;
         let end = stage.end.clone();
-        // Connections outlive a loop that has broken off, and so do the places that they have.
+        // If the accept loop panics, its connections go on and keep their places.
         stage.supervise(TaskSpec::new(format!("port {name}")), Port::new(listener), move |port| {
             Box::pin(http::serve_with_peer(port, router.clone(), places.clone(), limits, end.clone()))
         });
@@ -147,7 +146,8 @@ fn open(service: &str, key: &str, address: &str) -> anyhow::Result<Option<TcpLis
     if address.is_empty() {
         return Ok(None);
     }
-    let wanted: SocketAddr = address.parse().with_context(|| format!("{key} = {address:?} is no address"))?;
+    let wanted: SocketAddr =
+        address.parse().with_context(|| format!("{key} = {address:?} is not an address"))?;
     let listener = http::listen(wanted).context(key.to_owned())?;
     info!(service, address = %listener.local_addr()?, "listening");
     Ok(Some(listener))

@@ -1,6 +1,6 @@
 //! The media port: HTTP, RTMP and RTSP on one socket, told apart by a connection's first bytes.
 //!
-//! The bytes are looked at where they lie in the socket, so none is lost to whoever takes the connection over.
+//! The bytes are peeked at in the socket, so the protocol that takes the connection over reads all of them.
 
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -26,10 +26,10 @@ use amphi_protocol::rtmp::authmod::Challenger;
 use amphi_protocol::rtmp::{Frame, SNIFF_MAX, Sniffed, shows_key, sniff};
 use amphi_source::Publication;
 
-/// A connection must begin to speak within this.
+/// A new connection must send enough to be told within this.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Serves the port until `shutdown`. May be called again if it has broken off.
+/// Serves the port until `shutdown`. May be called again after a panic.
 pub(super) async fn serve(port: &mut Port, speakers: Speakers, places: Places, shutdown: CancellationToken) {
     let ending = shutdown.clone();
     let each = move |stream, peer| {
@@ -39,7 +39,7 @@ pub(super) async fn serve(port: &mut Port, speakers: Speakers, places: Places, s
     port.accept_each(places, each, shutdown).await;
 }
 
-/// Who serves what.
+/// What serves each protocol.
 #[derive(Clone)]
 pub(super) struct Speakers {
     delivery: Delivery,
@@ -68,7 +68,7 @@ impl Speakers {
     }
 }
 
-/// Serves a port of plain HTTP until `shutdown`. May be called again if it has broken off.
+/// Serves a port of plain HTTP until `shutdown`. May be called again after a panic.
 pub(super) async fn serve_http(
     port: &mut Port,
     delivery: Delivery,
@@ -91,7 +91,7 @@ async fn connection(stream: TcpStream, speakers: Speakers, shutdown: Cancellatio
         Ok(Ok(Sniffed::Http)) => {
             http::serve_fast_path(stream, speakers.delivery, Limits::default(), shutdown).await;
         }
-        // On the heap, or every HTTP connection would keep room for them.
+        // Boxed, or every HTTP connection would reserve memory for these futures.
         Ok(Ok(Sniffed::Rtmp)) => Box::pin(speakers.rtmp.serve(stream, shutdown)).await,
         Ok(Ok(Sniffed::Rtsp)) => Box::pin(speakers.rtsp.serve(stream, shutdown)).await,
         Ok(Ok(other)) => debug!(?other, "a connection that speaks no protocol of this port"),
@@ -100,8 +100,8 @@ async fn connection(stream: TcpStream, speakers: Speakers, shutdown: Cancellatio
     }
 }
 
-/// Waits until the first bytes tell. Nothing is consumed and nothing polled: the system wakes us when there is a byte more
-/// than was seen, or when the peer has gone.
+/// Waits until the first bytes tell the protocol. Nothing is consumed and nothing polled: the system wakes the task when there
+/// is a byte more than was seen, or when the peer has gone.
 async fn protocol(stream: &TcpStream) -> io::Result<Sniffed> {
     let mut start = vec![0; SNIFF_MAX];
     let mut before = 0;
@@ -113,14 +113,14 @@ async fn protocol(stream: &TcpStream) -> io::Result<Sniffed> {
             match sniff(start.get(..seen).unwrap_or_default()) {
                 Sniffed::NeedMore => {
                     wake_at(stream, seen + 1)?;
-                    // What has come meanwhile wakes us all the same.
+                    // A byte that has come meanwhile still wakes the task.
                     Err(io::ErrorKind::WouldBlock.into())
                 }
                 sniffed => Ok(sniffed),
             }
         });
         match sniffed {
-            // Its end stays readable for ever.
+            // The socket stays readable after the end of the stream.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if ready.is_read_closed() && seen == before {
                     return Err(io::ErrorKind::UnexpectedEof.into());
@@ -135,7 +135,7 @@ async fn protocol(stream: &TcpStream) -> io::Result<Sniffed> {
     }
 }
 
-/// The socket is readable from so many bytes on (SO_RCVLOWAT, socket(7); poll heeds it on Linux for TCP).
+/// Makes the socket readable only from so many bytes on (SO_RCVLOWAT, socket(7); on Linux poll obeys it for TCP).
 fn wake_at(stream: &TcpStream, bytes: usize) -> io::Result<()> {
     let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
     let size = size_of::<libc::c_int>() as libc::socklen_t;
@@ -148,7 +148,7 @@ fn wake_at(stream: &TcpStream, bytes: usize) -> io::Result<()> {
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The door: lets every player in, and publishers where the configuration has a key for them.
+/// The door: lets every player in, and publishers that show the key of their source.
 pub(super) struct Gate {
     inventory: watch::Receiver<Arc<Inventory>>,
     challenger: Challenger,
@@ -175,10 +175,10 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// One answer for both faults, so that nobody can find out names.
+/// One answer for a wrong name and a wrong key, so that nobody can find out names.
 const NO: AccessDenied = AccessDenied("there is no such source, or the key is not the right one");
 
-/// Said without looking at the key.
+/// Answered without looking at the key.
 const WAIT: AccessDenied =
     AccessDenied("too many wrong keys came from this address; try again in ten seconds");
 
@@ -198,15 +198,15 @@ impl Door for Gate {
     }
 
     fn challenge(&self, user: &str) -> Option<String> {
-        // Whoever it is: nobody can find out names.
+        // Every user gets a challenge, so that nobody can find out names.
         Some(self.challenger.challenge(user, self.clock.now()))
     }
 }
 
 impl Gate {
-    /// Is the key the right one?
+    /// Checks a publisher's key.
     fn publish(&self, caller: &AccessRequest<'_>, source: &str) -> Result<(), AccessDenied> {
-        // Nothing but RTMP brings publishers.
+        // Only RTMP has publishers.
         let inventory = Arc::clone(&self.inventory.borrow());
         let inlet = inventory.sources.get(source).and_then(|source| source.inlet.as_ref());
         let inlet = inlet.filter(|_| caller.protocol == Protocol::Rtmp).ok_or(NO)?;
@@ -279,7 +279,7 @@ mod tests {
 
     use super::*;
 
-    /// What a peer says in pieces, and then nothing more; it closes its side if it `leaves`.
+    /// Sends `pieces` from a peer, and then nothing more; the peer closes its side if it `leaves`.
     async fn told(pieces: &[&[u8]], leaves: bool) -> (io::Result<Sniffed>, TcpStream, TcpStream) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let mut peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");

@@ -1,4 +1,4 @@
-//! What the server measures of its sources, ladders and viewers, and of itself, for `GET /metrics`.
+//! `GET /metrics`: what the server measures of its sources, ladders and viewers, and of itself, for Prometheus.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,18 +26,18 @@ use amphi_runtime::tasks::{TaskState, TaskView};
 use amphi_source::SourceGauges;
 use amphi_vod::Mount;
 
-/// Reads everything when it is asked.
+/// Reads everything when it is scraped.
 struct Measures {
     shared: ServerContext,
-    /// Of viewers and publishers.
+    /// Places for viewers and publishers.
     places: Places,
-    /// Descriptors that the system gives us.
+    /// How many file descriptors the process may have.
     descriptors: Option<u64>,
     alarms: watch::Receiver<Arc<Vec<Alarm>>>,
     runtime: tokio::runtime::Handle,
 }
 
-/// What can be asked for; `descriptors`: as many as the system gives us.
+/// The registry of all metrics; `descriptors` is how many the process may have.
 pub(super) fn registry(
     shared: &ServerContext,
     places: &Places,
@@ -128,7 +128,6 @@ impl Measures {
         gauges(encoder, "amphi_vod_open_files", "Recordings whose file is open", open)
     }
 
-    /// Answers that cost computing.
     fn of_the_workshop(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let load = self.shared.delivery.workshop().load();
         let one = |value: usize| vec![(Vec::new(), value as f64)];
@@ -181,7 +180,7 @@ impl Measures {
         counters(
             encoder,
             "amphi_rung_busy_milliseconds",
-            "Time spent on fitting and coding",
+            "Time spent on scaling and coding",
             busy.collect(),
         )?;
         let thinning = rungs().map(|(labels, rung)| (labels, rung.thinning.get() as f64));
@@ -200,9 +199,9 @@ impl Measures {
         let help = "Connections that could not be accepted for want of descriptors or memory";
         counters(encoder, "amphi_accept_failures", help, starved)?;
         let refused = vec![(Vec::new(), self.places.refused())];
-        let help = "Connections refused because their address had its share";
+        let help = "Connections refused because their address had too many";
         counters(encoder, "amphi_connections_refused", help, refused)?;
-        let help = "From a request to the moment at which the last byte of its answer was with the socket";
+        let help = "From a request to the moment at which its answer's last byte was handed to the socket";
         let mut family =
             encoder.encode_descriptor("amphi_delivery_seconds", help, None, MetricType::Histogram)?;
         for kind in AnswerKind::ALL {
@@ -222,7 +221,7 @@ impl Measures {
         Ok(())
     }
 
-    /// Who watches what, and how old it is.
+    /// Viewers by channel, rung and protocol, and the age of the newest segment.
     fn of_channels(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let channels = self.shared.delivery.registry().snapshots();
         let now = self.shared.clocks.media.now();
@@ -253,7 +252,7 @@ impl Measures {
         Ok(())
     }
 
-    /// What the machine says, and what media goes by.
+    /// The difference of the two clocks.
     fn of_clocks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let help = "The machine's clock minus media time";
         let offset = self.shared.clocks.offset_nanos() as f64 * 1e-9;
@@ -270,7 +269,7 @@ impl Measures {
         gauges(
             encoder,
             "amphi_slowed_addresses",
-            "Addresses that show wrong ones again and again",
+            "Addresses that must wait after wrong credentials",
             slowed.into(),
         )
     }
@@ -279,7 +278,7 @@ impl Measures {
         let alarms = Arc::clone(&self.alarms.borrow());
         let mut by_kind: BTreeMap<String, f64> = BTreeMap::new();
         for alarm in alarms.iter() {
-            // By the name that REST gives it.
+            // The label is the name that REST gives the kind.
             let kind = serde_json::to_value(alarm.kind).ok();
             let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or("other");
             *by_kind.entry(kind.to_owned()).or_default() += 1.0;
@@ -288,17 +287,22 @@ impl Measures {
         gauges(encoder, "amphi_alarms", "Alarms of this moment", series.collect())
     }
 
-    /// What has broken off and begun again, and what the log has lost.
+    /// Tasks that were restarted, panics, and lines that the log has lost.
     fn of_tasks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let restarts = self.shared.tasks.restarts();
         let series = restarts.iter().map(|(task, count)| (vec![("task", &**task)], *count)).collect();
-        let help = "Times that a task or thread began again after it had broken off";
+        let help = "Times that a task or thread was restarted";
         counters(encoder, "amphi_task_restarts", help, series)?;
         let all = self.shared.tasks.all();
         let up = |task: &TaskView| f64::from(u8::from(task.state == TaskState::Running));
         let up = all.iter().map(|task| (vec![("task", &*task.name)], up(task))).collect();
         gauges(encoder, "amphi_task_up", "1 while the task runs", up)?;
-        counters(encoder, "amphi_panics", "Panics, each a fault of ours", vec![(Vec::new(), log::panics())])?;
+        counters(
+            encoder,
+            "amphi_panics",
+            "Panics, each a bug of the server",
+            vec![(Vec::new(), log::panics())],
+        )?;
         let help = "Lines of the log that could not be written, or were not read";
         counters(encoder, "amphi_log_dropped", help, vec![(Vec::new(), log::dropped())])
     }
@@ -337,7 +341,7 @@ impl Measures {
     }
 }
 
-/// User and system time of this process (proc(5), fields 14 and 15); Linux counts them in hundredths.
+/// User and system time of this process in seconds (proc(5), fields 14 and 15); Linux counts hundredths.
 fn cpu_s() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);

@@ -1,4 +1,4 @@
-//! Mounts of recordings: from the configuration to what is served.
+//! Serves the mounts of recordings that the configuration names.
 
 use tracing::info;
 
@@ -6,7 +6,8 @@ use crate::delivery::Delivery;
 use amphi_config as config;
 use amphi_vod::{Mount, MountSettings};
 
-/// Serves the recordings of these mounts, each of which keeps so many open; those that run as they should are left alone.
+/// Serves the recordings of these mounts, each of which keeps up to `open_max` open. A mount whose settings have not changed
+/// goes on.
 pub(super) fn mount(vods: &[config::Vod], open_max: u64, delivery: &Delivery) {
     let registry = delivery.registry();
     for vod in vods {

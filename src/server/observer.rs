@@ -1,4 +1,4 @@
-//! The observer: reads twice a second what sources, ladders and channels count, and says how they fare, for the
+//! The observer: reads twice a second what sources, ladders and channels count, and publishes their vitals for the
 //! console. Counters become rates over the last seconds here.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,38 +20,39 @@ use amphi_media::MediaTime;
 use amphi_media::clock::Clocks;
 use amphi_source::SourceGauges;
 
-/// Between two looks.
+/// The time between two looks.
 const EVERY: Duration = Duration::from_millis(500);
-/// Looks over which rates are told: 3 s, a few pictures and one IDR picture at least.
+/// Looks over which a rate is computed: 3 s, which is a few pictures and at least one IDR picture.
 const LOOKS: usize = 6;
-/// Looks between two counts of viewers.
+/// Viewers are counted at every so many looks.
 const COUNT_EVERY: u64 = 10;
-/// Looks between two notes of what is lost, and such notes in a minute.
+/// Lost packets are noted at every so many looks.
 const NOTE_EVERY: u64 = 20;
+/// Such notes in a minute.
 const NOTES: usize = 6;
-/// Below this there is no sound, in decibels of full scale.
+/// The lowest level that is shown, in decibels of full scale.
 const NOTHING_DBFS: f64 = -96.0;
 
-/// The task; what it says, and whether consoles are open.
+/// Starts the task; returns what it publishes, and a test of whether a console is open.
 pub(super) fn spawn(
     shared: &ServerContext,
-    gallery: &ThumbnailCache,
+    cache: &ThumbnailCache,
     stage: &mut Stage,
 ) -> (Insight, impl Fn() -> bool + Send + Sync + use<>) {
     let (vitals, vitals_watch) = watch::channel(Arc::default());
     let (viewers, viewers_watch) = watch::channel(Arc::default());
     let insight =
-        Insight { vitals: vitals_watch, viewers: viewers_watch, thumbnails: Arc::new(gallery.clone()) };
+        Insight { vitals: vitals_watch, viewers: viewers_watch, thumbnails: Arc::new(cache.clone()) };
     let watched = {
         let vitals = vitals.clone();
-        // One receiver is the admin port's own, every other one an event stream's.
+        // One receiver is the admin port's own, each other one is an event stream's.
         move || vitals.receiver_count() > 1
     };
     let observer = Observer {
         inventory: shared.inventory.clone(),
         ladders: shared.ladders.clone(),
         delivery: shared.delivery.clone(),
-        gallery: gallery.clone(),
+        cache: cache.clone(),
         vitals,
         viewers,
         seen: ObserverState::default(),
@@ -62,19 +63,18 @@ pub(super) fn spawn(
     (insight, watched)
 }
 
-/// See the module's text.
 struct Observer {
     inventory: watch::Receiver<Arc<Inventory>>,
     ladders: Ladders,
     delivery: Delivery,
-    gallery: ThumbnailCache,
+    cache: ThumbnailCache,
     vitals: watch::Sender<Arc<Vitals>>,
     viewers: watch::Sender<Arc<Viewers>>,
     seen: ObserverState,
     clocks: Clocks,
 }
 
-/// What was seen until now. A run that has broken off leaves it to the next one.
+/// What was seen until now. A run that panics leaves it to the next one.
 #[derive(Default)]
 struct ObserverState {
     looks: u64,
@@ -87,7 +87,7 @@ struct ObserverState {
 struct Memory {
     /// Time, pictures and bytes at the last looks.
     looks: VecDeque<(MediaTime, u64, u64)>,
-    /// Packets lost at the last notes.
+    /// Packets lost, as of the last notes.
     lost: VecDeque<u64>,
 }
 
@@ -103,7 +103,7 @@ impl Observer {
             self.seen.memories = memories;
             if look.is_multiple_of(COUNT_EVERY) {
                 self.seen.memories.retain(|name, _| inventory.sources.contains_key(name));
-                self.gallery.keep(&inventory);
+                self.cache.keep(&inventory);
                 self.delivery.audience().keep(|channel| inventory.channels.contains_key(channel));
                 self.seen.attendance.observe(&count(&vitals), self.clocks.wall.now());
                 self.viewers.send_replace(Arc::new(self.seen.attendance.view()));
@@ -122,7 +122,7 @@ impl Observer {
         let source = |(name, entry): (&String, &super::inventory::SourceEntry)| {
             let memory = memories.entry(name.clone()).or_default();
             let (peak_dbfs, rms_dbfs) = levels.remove(name).unwrap_or_default();
-            let picture_at = self.gallery.source_at(name).map(|at| self.clocks.to_wall(at));
+            let picture_at = self.cache.source_at(name).map(|at| self.clocks.to_wall(at));
             SourceVitals {
                 name: name.clone(),
                 peak_dbfs,
@@ -149,7 +149,7 @@ impl Observer {
     }
 
     fn channel(&self, name: &str) -> ChannelVitals {
-        let picture_at = self.gallery.channel_at(name).map(|at| self.clocks.to_wall(at));
+        let picture_at = self.cache.channel_at(name).map(|at| self.clocks.to_wall(at));
         let known = self.delivery.registry().get(name);
         let snapshot =
             known.and_then(|known| known.window.as_ref().and_then(crate::store::WindowReader::snapshot));
@@ -171,7 +171,7 @@ impl Observer {
 impl Memory {
     fn look(&mut self, gauges: &SourceGauges, now: MediaTime, look: u64) -> SourceVitals {
         let (pictures, bytes, lost) = (gauges.pictures.get(), gauges.bytes.get(), gauges.lost.get());
-        // A source that a reload has changed counts anew.
+        // A source that a reload has changed counts from zero.
         let is_anew = |(_, pictures_then, bytes_then): &(MediaTime, u64, u64)| {
             pictures < *pictures_then || bytes < *bytes_then
         };
@@ -208,7 +208,7 @@ fn tenths(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-/// From hundredths of a decibel below full scale.
+/// Decibels of full scale, from hundredths of a decibel below it.
 fn dbfs(millibel: u64) -> f64 {
     tenths(millibel as f64 / -100.0).max(NOTHING_DBFS)
 }

@@ -1,8 +1,8 @@
-//! What viewers get of what they should get: the watchman's look at the end of the flow.
+//! Whether viewers get what they should: the watchman's look at the end of the flow.
 //!
-//! One cause is one alarm. [`Outcomes`] says of which sources nothing comes out; [`not_on_air`] says which channels do not
-//! show what they should, and is silent where another condition of the same source says why; [`stale`] says of which
-//! rungs no segment comes any more, whatever the cause: that is also why a server is not ready.
+//! One cause is one alarm. [`Outcomes`] finds sources of which nothing comes out; [`not_on_air`] finds channels that do not
+//! show what they should, unless another condition of the same source says why; [`stale`] finds rungs without new segments,
+//! whatever the cause: then the server is not ready either.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,10 +15,10 @@ use amphi_control::alarm::{AlarmKind, Condition, Outcome, OutcomeCounts, Outcome
 use amphi_control::matrix::{ChannelView, MatrixHandle, MatrixView, SourceOutcome, SourceState};
 use amphi_media::{CellIndex, MediaTime};
 
-/// Cells that the newest segment may be old, beyond the time that a live cell is waited for.
+/// How old the newest segment may be, in cells, on top of the time that a live cell is waited for.
 const OLD: u32 = 2;
 
-/// What comes out of every ladder.
+/// What comes out of every ladder, compared with what goes in.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
     ladders: BTreeMap<LadderKey, Outcome>,
@@ -29,7 +29,7 @@ pub(super) struct Outcomes {
 }
 
 impl Outcomes {
-    /// The sentences of channels that were stale at the last look already: one that has just been started is not yet.
+    /// The sentences of channels that were stale at the last look already, so not of one that has just been started.
     pub(super) fn lasting(&mut self, stale: &[(String, String)]) -> Vec<String> {
         let lasting = stale.iter().filter(|(channel, _)| self.stale.contains(channel));
         let lasting = lasting.map(|(_, sentence)| sentence.clone()).collect();
@@ -73,7 +73,7 @@ impl Outcomes {
         faults.retain(|_, faults| !faults.is_empty());
         for name in view.sources.iter().map(|source| &source.name) {
             let found = faults.get(name);
-            // Again at each look: a source that was away between two of them is live again for the matrix.
+            // Repeated at each look: after a source has reconnected, the matrix takes it for live again.
             if found.is_some() || self.told.contains_key(name) {
                 let OutcomeFaults { picture, sound } = found.cloned().unwrap_or_default();
                 matrix.source_outcome(name, SourceOutcome { picture, sound });
@@ -84,7 +84,7 @@ impl Outcomes {
     }
 }
 
-/// A source that is connected and sends.
+/// Whether a source is connected and sends.
 fn delivers(view: &MatrixView, source: &str) -> bool {
     let state = view.source(source).map(|source| source.status.state);
     matches!(state, Some(SourceState::Live | SourceState::Undecodable))
@@ -103,7 +103,7 @@ fn conditions(source: &str, faults: OutcomeFaults) -> impl Iterator<Item = Condi
     })
 }
 
-/// One for each channel that should show a source and does not, unless something in `found` says why.
+/// A condition for each channel that should show a source and does not, unless something in `found` says why.
 pub(super) fn not_on_air<'a>(
     view: &'a MatrixView,
     found: &'a [Condition],
@@ -131,14 +131,13 @@ pub(super) fn not_on_air<'a>(
     })
 }
 
-/// Conditions that keep a source off the air.
+/// Whether a condition keeps its source off the air.
 const fn explains(kind: AlarmKind) -> bool {
     use AlarmKind as K;
     matches!(kind, K::Offline | K::Stalled | K::Refused | K::ParameterSets | K::Undecodable)
 }
 
-/// The rungs whose newest segment is too old, by channel; none for a channel whose rungs are all well. A rung without a name is
-/// a channel that has no segment at all.
+/// The channels that have no segment, or rungs whose newest segment is too old, each with a sentence that says so.
 pub(super) fn stale(registry: &Registry, inventory: &Inventory, now: MediaTime) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let snapshots = registry.snapshots();
@@ -158,7 +157,7 @@ pub(super) fn stale(registry: &Registry, inventory: &Inventory, now: MediaTime) 
     found
 }
 
-/// Which rungs' newest segments are older than `patience`, in a sentence; of several, how old all of them are at least.
+/// A sentence with the rungs whose newest segments are older than `patience`; the age is that of the youngest of these.
 fn old<'a>(
     channel: &str,
     ages: impl Iterator<Item = (&'a str, Duration)>,
@@ -171,7 +170,7 @@ fn old<'a>(
 
 fn newest(rendition: &RenditionSnapshot, last: CellIndex) -> CellIndex {
     let mut k = last;
-    // The window is short.
+    // A bound on the search; a window is shorter.
     for _ in 0..64 {
         if rendition.segment(k).is_some() {
             return k;
@@ -181,7 +180,6 @@ fn newest(rendition: &RenditionSnapshot, last: CellIndex) -> CellIndex {
     k
 }
 
-/// The same as conditions.
 pub(super) fn stale_conditions(stale: &[(String, String)]) -> impl Iterator<Item = Condition> + '_ {
     stale.iter().map(|(channel, sentence)| Condition {
         kind: AlarmKind::Stale,

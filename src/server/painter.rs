@@ -1,9 +1,9 @@
-//! The painter: keeps one channel's waiting loop true to its notice and to the time of day.
+//! The painter: keeps one channel's waiting loop up to date with its notice and the time of day.
 //!
 //! Without a notice the loop is the one coded at start, and nothing is done. With one, the loop is coded again when
 //! the notice changes and at the turn of each minute, at most once a minute, on a thread of its own; the channel
-//! takes the new loop from its next waiting cell on. Same ladder, same encoders: the parameter sets are the same, which
-//! is asserted.
+//! takes the new loop from its next waiting cell on. With the same ladder and the same encoders the parameter sets are the
+//! same; a loop in which they differ is not shown.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,23 +23,22 @@ use amphi_ladder::{LadderSpec, WaitingLoop};
 use amphi_media::MediaTime;
 use amphi_media::clock::WallClock;
 
-/// Between two codings.
+/// The least time between two codings.
 const SELDOM: Duration = Duration::from_secs(60);
-/// The first words after a change are not kept waiting for long.
+/// The pause after a change of the matrix, and the least time to the next look while a notice waits to be painted.
 const SOON: Duration = Duration::from_millis(500);
-/// The longest sleep: the machine's clock may be stepped meanwhile.
+/// The longest sleep, because the machine's clock may be stepped meanwhile.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// See the module's text.
 pub(super) struct Painter {
     pub(super) channel: String,
     pub(super) video: PathBuf,
     pub(super) spec: Arc<LadderSpec>,
-    /// The loop without words.
+    /// The loop without a notice.
     pub(super) plain: Arc<WaitingLoop>,
     pub(super) shown: watch::Sender<Arc<WaitingLoop>>,
     pub(super) matrix: MatrixHandle,
-    /// For the site's zone.
+    /// The plan, for the site's time zone.
     pub(super) plan: watch::Receiver<Arc<Plan>>,
     /// What the loop shows, and since when.
     pub(super) painted: Option<(Words, Instant)>,
@@ -86,7 +85,7 @@ impl Painter {
         }
     }
 
-    /// The site's zone; this machine's where it is not known.
+    /// The site's time zone, or this machine's if it is not known.
     fn zone(&self) -> TimeZone {
         TimeZone::get(&self.plan.borrow().timezone).unwrap_or_else(|_| TimeZone::system())
     }
@@ -113,7 +112,7 @@ fn until_next_minute(now: MediaTime) -> Duration {
     Duration::from_nanos((MINUTE - now.as_nanos().rem_euclid(MINUTE)) as u64)
 }
 
-/// What the sign says at `now`, in the zone's time; another day than today is named by its number and month.
+/// The words on the sign at `now`, in local time. A start on another day is shown with day and month.
 fn words(notice: &Notice, now: MediaTime, zone: &TimeZone) -> Words {
     let clock = |time: MediaTime| time.timestamp().to_zoned(zone.clone()).strftime("%H:%M").to_string();
     let day = |time: MediaTime| time.timestamp().to_zoned(zone.clone()).date();

@@ -1,4 +1,4 @@
-//! The press: makes what the portal polls (`/api/public/now.json`) out of the matrix, the plan and the recordings.
+//! The task that makes what the portal polls (`/api/public/now.json`) from the matrix, the plan and the recordings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +16,11 @@ use amphi_control::matrix::MatrixHandle;
 use amphi_media::clock::WallClock;
 use amphi_vod::Listed;
 
-/// Between two looks at the matrix, the plan and the clock.
+/// The time between two looks at the matrix, the plan and the clock.
 const EVERY: Duration = Duration::from_secs(1);
-/// Between two looks at the recordings: the NAS is not bothered more often.
+/// The time between two looks at the recordings, to spare the NAS.
 const LIST_EVERY: Duration = Duration::from_secs(60);
 
-/// The task.
 pub(super) fn spawn(shared: &ServerContext, stage: &mut Stage) {
     let press = PortalFeed {
         matrix: shared.matrix.clone(),
@@ -34,13 +33,12 @@ pub(super) fn spawn(shared: &ServerContext, stage: &mut Stage) {
     stage.supervise(TaskSpec::new("portal"), press, move |it| Box::pin(it.run(end.clone())));
 }
 
-/// See the module's text.
 struct PortalFeed {
     matrix: MatrixHandle,
     plan: watch::Receiver<Arc<Plan>>,
     delivery: Delivery,
     clock: Arc<dyn WallClock>,
-    /// Where viewers reach the public port; empty = links are relative.
+    /// `pages.public_url`; empty = links are relative.
     public_url: String,
 }
 
@@ -73,7 +71,7 @@ impl PortalFeed {
         }
     }
 
-    /// The recordings of every mount that may be listed, by mount.
+    /// The recordings of every mount that may be listed, with the mount's name.
     async fn recordings(&self) -> Vec<(String, Arc<Vec<Listed>>)> {
         let mut mounts = self.delivery.registry().mounts();
         mounts.sort_by(|(one, _), (other, _)| one.cmp(other));

@@ -1,4 +1,4 @@
-//! A push's task.
+//! Starts the task of a push.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::delivery::PushTask;
 use amphi_config as config;
 use amphi_protocol::rtmp::Target;
 
-/// The task of a push.
+/// Fails if the push's URL cannot be parsed.
 pub(super) fn start(push: &config::Push, shared: &ServerContext, stage: &mut Stage) -> anyhow::Result<()> {
     let target = Target::parse(push.url.reveal()).with_context(|| format!("push {:?}: url", push.name))?;
     let task = PushTask {

@@ -1,7 +1,7 @@
 //! The rehearser: looks at halls before lectures and at night, one after the other, without disturbing what is on air.
 //!
-//! A source that is on air, or kept open, is looked at where its frames come in anyway; another one is connected for the
-//! look by the same supervised task that would connect it for a channel, so an encoder never sees a second connection.
+//! A source that is on air, or kept open, is looked at through the frames that it sends anyway. Any other is connected for
+//! the look by the same supervised task that would connect it for a channel, so an encoder never sees a second connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,9 +32,9 @@ use amphi_media::feed::{FeedItem, FeedReader};
 
 /// How long a source may take to answer and send its first IDR picture.
 const ANSWER: Duration = Duration::from_secs(15);
-/// How long its frames are looked at.
+/// How long a source's frames are looked at.
 const LOOK: Duration = Duration::from_secs(5);
-/// Between two looks at the plan.
+/// The time between two looks at the plan.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// What the rehearser reads of the configuration.
@@ -49,25 +49,25 @@ impl RehearsalSettings {
     fn new(config: &Config) -> Self {
         Self {
             ahead: Duration::from_secs(u64::from(config.schedule.check_s)),
-            // The configuration's check has seen to it that it is a time.
+            // `amphi_config` has checked that it is a time.
             at: time_of_day(&config.schedule.rehearsal).ok().flatten(),
             zone: zone(config),
         }
     }
 }
 
-/// Where the rehearser hears and is heard.
+/// How the rehearser is asked, and where it reports.
 struct RehearsalChannels {
     archive: Archive,
-    /// What should be alarms.
+    /// What may become an alarm.
     conditions: watch::Sender<Arc<Vec<Condition>>>,
     /// The last rehearsal, or the one that runs.
     report: watch::Sender<Arc<Rehearsal>>,
-    /// Somebody, by name, wants one now.
+    /// Orders to rehearse now, each the name of the operator who gave it.
     orders: mpsc::Receiver<String>,
 }
 
-/// The task; how it is asked, and what it has found wrong. Reads a file before it returns.
+/// Starts the task; returns how it is asked, and what it finds wrong. Reads a file before it returns.
 pub(super) fn spawn(
     shared: &ServerContext,
     stage: &mut Stage,
@@ -89,7 +89,6 @@ pub(super) fn spawn(
     (Rehearsals { report: seen, orders: sender }, found)
 }
 
-/// See the module's text.
 struct Rehearser {
     inventory: watch::Receiver<Arc<Inventory>>,
     plan: watch::Receiver<Arc<Plan>>,
@@ -103,7 +102,7 @@ struct Rehearser {
 impl Rehearser {
     /// Works until `end`.
     async fn run(&mut self, end: CancellationToken) {
-        // A run that has broken off has left its rehearsal unfinished.
+        // A run that has panicked has left its rehearsal unfinished.
         self.doors.report.send_if_modified(|report| {
             let is_unfinished = report.state == RehearsalState::Running;
             if is_unfinished {
@@ -123,13 +122,13 @@ impl Rehearser {
         let mut night = self.next_night(&habits);
         self.announce(night);
         loop {
-            // A clock that was stepped back has more nights than were thought.
+            // If the clock was stepped back, the next night is earlier than was planned.
             night = night.into_iter().chain(self.next_night(&habits)).min();
             let due = night.is_some_and(|at| at <= self.clocks.wall.now());
             if self.configs.has_changed().unwrap_or(false) {
                 habits = RehearsalSettings::new(&self.configs.borrow_and_update());
                 preflight.change(habits.ahead);
-                // One whose time came while a hall was looked at is not put off to tomorrow.
+                // A rehearsal that became due while a hall was looked at is not put off to tomorrow.
                 if !due {
                     night = self.next_night(&habits);
                     self.announce(night);
@@ -144,7 +143,7 @@ impl Rehearser {
             tokio::select! {
                 order = self.doors.orders.recv() => match order {
                     Some(by) => self.rehearse(&by, night, &mut preflight).await,
-                    // Nobody can order any more: only the clock does.
+                    // Nobody can order a rehearsal any more; those of the night go on.
                     None => tokio::time::sleep(EVERY).await,
                 },
                 () = tokio::time::sleep(EVERY) => {}
@@ -156,14 +155,14 @@ impl Rehearser {
         next_rehearsal(self.clocks.wall.now(), habits.at?, &habits.zone)
     }
 
-    /// Says when the next night's rehearsal is.
+    /// Publishes when the next night's rehearsal is.
     fn announce(&self, night: Option<MediaTime>) {
         let mut last = Rehearsal::clone(&self.doors.report.borrow());
         last.next = night;
         self.doors.report.send_replace(Arc::new(last));
     }
 
-    /// Takes every look that is due.
+    /// Looks at every source that is due before its lecture.
     async fn before_lectures(&self, preflight: &mut Preflight) {
         loop {
             let plan = Arc::clone(&self.plan.borrow());
@@ -196,7 +195,7 @@ impl Rehearser {
         });
     }
 
-    /// All halls, one after the other; lectures that are near go first.
+    /// Looks at all halls, one after the other; those with a lecture soon go first.
     async fn rehearse(&self, by: &str, next: Option<MediaTime>, preflight: &mut Preflight) {
         let mut rehearsal = Rehearsal::begin(self.clocks.wall.now(), by);
         rehearsal.next = next;
@@ -207,7 +206,7 @@ impl Rehearser {
             self.before_lectures(preflight).await;
             let check = self.look(&source).await;
             if let Some(fault) = &check.fault {
-                warn!(source, fault, "rehearsal: not fit for a lecture");
+                warn!(source, fault, "rehearsal: not ready for a lecture");
             }
             rehearsal.push(check);
             self.doors.report.send_replace(Arc::new(rehearsal.clone()));
@@ -222,7 +221,6 @@ impl Rehearser {
         }
     }
 
-    /// One look at one source.
     async fn look(&self, source: &str) -> Check {
         let entry = self.inventory.borrow().sources.get(source).cloned();
         let now = || self.clocks.wall.now();
@@ -264,22 +262,23 @@ impl Rehearser {
     }
 }
 
-/// Why it cannot be had, in words.
+/// Why a source cannot be looked at, in words.
 fn trouble(status: &SourceStatus) -> String {
     let what = match status.state {
         SourceState::Refused => "it refuses us",
         SourceState::Stalled => "it is connected and sends nothing",
         SourceState::Undecodable => "no picture comes out of what it sends",
         SourceState::Idle | SourceState::Connecting | SourceState::BackingOff | SourceState::Live => {
-            "it cannot be had"
+            "it cannot be reached"
         }
     };
     if status.reason.is_empty() { what.to_owned() } else { format!("{what}: {}", status.reason) }
 }
 
-/// Looks at what comes for a while. Blocks.
+/// Looks at the frames of a source for [`LOOK`]. Blocks.
 fn listen(reader: &FeedReader, clock: &dyn Clock) -> Result<(Tally, Signs), String> {
-    let mut inspector = Inspector::new().map_err(|error| format!("our decoder does not start: {error}"))?;
+    let mut inspector =
+        Inspector::new().map_err(|error| format!("the decoder of this server does not start: {error}"))?;
     let mut tally = Tally::default();
     let end = std::time::Instant::now() + LOOK;
     loop {

@@ -1,8 +1,8 @@
-//! Reloads: the configuration's file is read again, judged, and taken over or refused.
+//! Reloads: the configuration's file is read again, checked, and taken over or refused.
 //!
-//! Nothing that somebody watches at this moment ends by accident. A file that would end it, that has nothing in it any
-//! more, or that is the beginning of the one that runs and stops in the middle of a line, is refused unless whoever asks
-//! confirms it; so is one with faults, always. What was refused is an alarm until a file is taken over.
+//! Nothing that is being watched ends by accident. A file is refused unless the reload is confirmed if it would end what
+//! people watch, if it has no channel and no mount any more, or if it is the beginning of the file that runs and stops in the
+//! middle of a line. A file with faults is always refused. A refusal is an alarm until a file is taken over.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,35 +17,34 @@ use amphi_config::{Config, Difference, Ending, Part};
 use amphi_control::alarm::{AlarmKind, Condition};
 use amphi_control::audit::{Action, Entry};
 
-/// A file is read when it has not changed for so long: an editor may be writing.
+/// A file is used when it has not changed for so long: an editor may be writing.
 const SETTLED: Duration = Duration::from_millis(150);
-/// How often it is looked at for that.
+/// How often at most it is read for that.
 const LOOKS: usize = 20;
-/// What would be lost is listed up to here.
+/// How many losses a refusal lists.
 const LISTED: usize = 12;
 
-/// See the module's text.
 pub(super) struct Reloader {
     path: PathBuf,
-    /// The text that runs.
+    /// The text of the configuration that runs.
     text: String,
 }
 
 impl Reloader {
-    /// Of the file at `path`, where `text` is what runs.
+    /// A reloader of the file at `path`; `text` is the configuration that runs.
     pub(super) fn new(path: &Path, text: String) -> Self {
         Self { path: path.to_owned(), text }
     }
 
-    /// A fault of ours has ended a reload halfway: an alarm until a file is taken over.
+    /// Notes that a reload has panicked halfway: an alarm until a file is taken over.
     pub(super) fn fell(&self, server: &Server, why: &str) {
-        error!(why, "the new configuration is taken over in part, by a fault of ours");
-        let why = format!("taken over in part, by a fault of ours: {why}; amphi reload tries again");
+        error!(why, "the new configuration is taken over in part, by a fault of this server");
+        let why = format!("taken over in part, by a fault of this server: {why}; amphi reload tries again");
         server.pending.send_replace(Some(self.pending(&ReloadRefused::Failed(why))));
     }
 
-    /// Reads the file and takes it over, or says why not; `order`: who asks, where it is not the file itself or a signal.
-    /// Where taking over fails, what was done until then holds.
+    /// Reads the file and takes it over, or refuses it. `order` is the request that asks for it; `None` for a changed file or
+    /// a signal. If taking over fails, what was done until then holds.
     pub(super) async fn reload(&mut self, server: &mut Server, order: Option<ReloadOrder>) {
         let (confirm, entry, answer) = match order {
             Some(ReloadOrder { confirm, entry, answer }) => (confirm, entry, Some(answer)),
@@ -63,19 +62,19 @@ impl Reloader {
             }
         }
         if !matches!(done, Err(ReloadRefused::Faulty(_) | ReloadRefused::Loses(_))) {
-            // The matrix has its new layout: the schedule may speak of new channels. What it does stands behind its cause
-            // in the log.
+            // The matrix has its new layout, so the schedule may name new channels. In the audit log its commands come after
+            // the reload that caused them.
             server.orders.send_replace(Arc::new(server.running.config().clone()));
         }
         if let Some(answer) = answer {
-            // Whoever asked may have gone.
+            // It fails if the caller has gone.
             let _ = answer.send(done);
         }
     }
 
     async fn take_over(&mut self, server: &mut Server, confirm: bool) -> Result<ReloadAnswer, ReloadRefused> {
         let text = self.settled().await;
-        // What is judged is what is taken over: the file may change meanwhile.
+        // The text that is checked is the one that is taken over: the file may change meanwhile.
         let config = Config::load_read(&self.path, text.as_deref()).map_err(|faults| {
             error!("the new configuration has faults, the old one stays\n{faults}");
             ReloadRefused::Faulty(faults.to_string())
@@ -120,11 +119,11 @@ impl Reloader {
     fn pending(&self, refused: &ReloadRefused) -> Condition {
         let file = self.path.display();
         let sentence = match refused {
-            // The first fault's line; all of them are in the log and in `amphi check`.
+            // Only the first fault; `amphi check` and the log have all of them.
             ReloadRefused::Faulty(why) => {
                 let first = why.lines().next().unwrap_or_default();
                 format!(
-                    "{file} is not what runs: it has faults ({first}); mend it, amphi check says all of them"
+                    "{file} is not what runs: it has faults ({first}); mend it, amphi check lists all of them"
                 )
             }
             ReloadRefused::Loses(why) => format!("{file} is not what runs: {why}"),
@@ -135,7 +134,7 @@ impl Reloader {
     }
 }
 
-/// Why `text` is not taken over without a confirmation. `running` is the text that runs.
+/// Why `text` is not taken over without a confirmation, if so. `running` is the text that runs.
 fn refusal(
     running: &str,
     text: &str,
@@ -143,7 +142,7 @@ fn refusal(
     difference: &Difference,
     losses: &[String],
 ) -> Option<String> {
-    const HOW: &str = "to do it all the same: amphi reload --yes";
+    const HOW: &str = "to reload nevertheless: amphi reload --yes";
     if difference.endings.is_empty() {
         return None;
     }

@@ -1,4 +1,4 @@
-//! `amphi run`: a server until a signal comes, with reloads in between.
+//! `amphi run`: runs a server until a signal comes, with reloads in between.
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -13,7 +13,8 @@ use amphi_config::Config;
 use amphi_media::clock::Clocks;
 use amphi_runtime::tasks::Tasks;
 
-/// Serves the configuration at `path` until a signal comes; takes a changed file over.
+/// Serves the configuration at `path` until a signal comes; takes a changed file over. Fails if the configuration has faults,
+/// a port is taken, or a waiting loop cannot be coded.
 pub async fn run(path: &Path) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(path);
     let config = Config::load_read(path, text.as_deref())
@@ -23,7 +24,7 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
     let tasks = Tasks::new(Arc::clone(&clocks.wall));
     let listening = tasks.begin("signals", false);
     let starting = Server::start(config, clocks, tasks, None);
-    // Waiting videos may take their time to be coded; nobody who asks us to end waits for them.
+    // Coding the waiting videos may take long; a signal to end does not wait for it.
     let mut server = tokio::select! {
         server = starting => server?,
         () = signals.end() => return Ok(()),
@@ -44,7 +45,7 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
         if order.is_some() {
             signals.seen();
         }
-        // A fault of ours in it ends nothing that runs.
+        // A panic in a reload ends nothing that runs.
         let reloaded = AssertUnwindSafe(reloader.reload(&mut server, order)).catch_unwind().await;
         if let Err(panic) = reloaded {
             reloader.fell(&server, &amphi_runtime::log::why(&*panic));

@@ -1,9 +1,9 @@
-//! What runs: the sources and channels that there are, and how they come and go while the server runs.
+//! What runs: the sources, channels, mounts and pushes that there are, and how they come and go while the server runs.
 //!
 //! A reload brings a new configuration. What is equal in both keeps running and does not notice. A source that is new,
 //! gone or changed is started, ended or both; so is a channel, unless only its stream names or its configured
-//! source differ, which are simply taken over. Ports, the grid, tokens
-//! and users, and what is an alarm are read at start only: a change of them is said in the log and waits for a restart.
+//! source differ, which are simply taken over. Ports, the grid, tokens and users, and the settings of alarms are read at
+//! start only: a change of them is logged and waits for a restart.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,19 +25,18 @@ use amphi_control::matrix::{By, ChannelView};
 use amphi_control::push::PushState;
 use amphi_ladder::{LadderSpec, WaitingLoop};
 
-/// A mount whose recordings were read so lately is watched: players keep up to a minute.
+/// A mount of which something was read within this time is being watched: players buffer up to a minute.
 const PLAYED: Duration = Duration::from_secs(60);
 
-/// The matrix is told so often of another configuration.
+/// How often the matrix is told of a new configuration before the reload fails.
 const TELLINGS: u32 = 20;
-/// Between two of them.
+/// The pause between two tries.
 const TOLD_AGAIN: Duration = Duration::from_millis(250);
 
-/// See the module's text.
 pub(super) struct RunningParts {
     shared: ServerContext,
     config: Config,
-    /// The configuration of the start: what is read then only is as it says, whatever has been loaded since.
+    /// The configuration of the start, which holds for everything that is read at start only.
     started: Config,
     sources: BTreeMap<String, Stage>,
     channels: BTreeMap<String, Stage>,
@@ -46,11 +45,11 @@ pub(super) struct RunningParts {
     inventory: watch::Sender<Arc<Inventory>>,
 }
 
-/// Waiting loops by video and ladder: channels with the same of both share one.
+/// Waiting loops by video, ladder and deadline: channels in which all three are equal share one.
 type Loops = BTreeMap<(PathBuf, String, u32), (Arc<LadderSpec>, Arc<WaitingLoop>)>;
 
 impl RunningParts {
-    /// Nothing runs yet. Viewers are asked to come again until a channel's window is there; recordings are served already.
+    /// No sources, channels or pushes yet. Channels answer 503 until their window is there; recordings are served already.
     pub(super) fn new(
         shared: ServerContext,
         inventory: watch::Sender<Arc<Inventory>>,
@@ -70,8 +69,8 @@ impl RunningParts {
         }
     }
 
-    /// Makes what runs what `config` says. A channel whose waiting loop cannot be made is an error; what was
-    /// done until then holds.
+    /// Makes what runs what `config` says. Fails if a channel's waiting loop cannot be made; what was done until then
+    /// holds.
     pub(super) async fn apply(&mut self, config: Config) -> anyhow::Result<()> {
         let before = std::mem::replace(&mut self.config, config);
         let mut inventory = Inventory::clone(&self.inventory.borrow());
@@ -115,15 +114,15 @@ impl RunningParts {
         Ok(())
     }
 
-    /// Tells the matrix what there is. Its owner may be beginning again after a fault of ours: what has been ended by now must
-    /// not be all that comes of a reload.
+    /// Tells the matrix which channels and sources there are, several times if need be: its task may be restarting after a
+    /// panic, and what a reload ends has been ended by now.
     async fn relayout(&self) -> anyhow::Result<()> {
         let mut tries = 1;
         while let Err(error) = self.shared.matrix.relayout(layout(&self.config), zone(&self.config)).await {
             if tries == TELLINGS {
                 return Err(error.into());
             }
-            warn!(%error, tries, "the matrix has not heard of the new configuration, it is told again");
+            warn!(%error, tries, "the matrix did not take the new configuration; trying again");
             tries += 1;
             tokio::time::sleep(TOLD_AGAIN).await;
         }
@@ -135,7 +134,7 @@ impl RunningParts {
         &self.config
     }
 
-    /// Takes a new configuration while the server runs; the answer says in a sentence what has changed.
+    /// Takes a new configuration over while the server runs; returns a sentence that says what has changed.
     pub(super) async fn reload(&mut self, config: Config) -> anyhow::Result<String> {
         let taken = self.difference(&config).taken.join(", ");
         let waiting = Difference::new(&self.started, &config).restart;
@@ -153,12 +152,12 @@ impl RunningParts {
         })
     }
 
-    /// From what runs to `config`.
+    /// The difference from what runs to `config`.
     pub(super) fn difference(&self, config: &Config) -> Difference {
         Difference::new(&self.config, config)
     }
 
-    /// What somebody watches at this moment and `difference` would end, in sentences.
+    /// What is being watched at this moment and `difference` would end, in sentences.
     pub(super) fn losses(&self, difference: &Difference) -> Vec<String> {
         let delivery = &self.shared.delivery;
         let view = self.shared.matrix.view();
@@ -166,7 +165,7 @@ impl RunningParts {
             let delivery::ViewersByProtocol { hls, dash, rtmp, rtsp, bytes: _ } = viewers(delivery, channel);
             hls + dash + rtmp + rtsp
         };
-        // The channels on whose air something is, and who watches them.
+        // The viewers of the channels to which `on_air` applies.
         let watched = |on_air: &dyn Fn(&ChannelView) -> bool| {
             let channels = view.channels.iter().filter(|channel| on_air(channel));
             let channels: Vec<_> = channels.map(|it| (it.name.as_str(), viewers(&it.name))).collect();
@@ -195,9 +194,8 @@ impl RunningParts {
                 }),
                 Part::Mount => {
                     let idle = delivery.registry().mounted(&ending.name).and_then(|mount| mount.idle_for());
-                    idle.filter(|idle| *idle < PLAYED).map(|idle| {
-                        format!("a recording of it was read {} s ago by somebody", idle.as_secs())
-                    })
+                    idle.filter(|idle| *idle < PLAYED)
+                        .map(|idle| format!("one of its recordings was read {} s ago", idle.as_secs()))
                 }
                 Part::Push => {
                     self.shared.pushes.all().into_iter().find(|it| it.name == ending.name).and_then(|push| {
@@ -210,7 +208,7 @@ impl RunningParts {
         difference.endings.iter().filter_map(loss).collect()
     }
 
-    /// Ends every push: their servers hear that the stream has ended.
+    /// Ends every push; their servers are told that the stream has ended.
     pub(super) async fn end_all_pushes(&mut self, patience: Duration) {
         end_all(std::mem::take(&mut self.pushes), patience).await;
     }
@@ -222,12 +220,10 @@ impl RunningParts {
         end_all(ending, STAGE_PATIENCE).await;
     }
 
-    /// Ends every source.
     pub(super) async fn end_all_sources(&mut self, patience: Duration) {
         end_all(std::mem::take(&mut self.sources), patience).await;
     }
 
-    /// Ends every channel.
     pub(super) async fn end_all_channels(&mut self, patience: Duration) {
         end_all(std::mem::take(&mut self.channels), patience).await;
     }
@@ -245,7 +241,7 @@ impl RunningParts {
         let ending = difference.ending(Part::Channel);
         let ending: BTreeMap<_, _> = ending.filter_map(|name| self.channels.remove_entry(name)).collect();
         inventory.channels.retain(|name, _| !ending.contains_key(name));
-        // The ladders' cells go nowhere before their channels end.
+        // The conductor disconnects the ladders before their channels end.
         self.inventory.send_replace(Arc::new(inventory.clone()));
         for name in ending.keys().filter(|name| !self.config.channels.iter().any(|it| it.name == **name)) {
             self.shared.delivery.registry().remove(name);
@@ -253,7 +249,7 @@ impl RunningParts {
         end_all(ending, STAGE_PATIENCE).await;
     }
 
-    /// Mounts that are equal keep their indexes.
+    /// Serves the mounts of the configuration; those that are equal keep their indexes.
     fn mount(&self, before: &Config) {
         let registry = self.shared.delivery.registry();
         for vod in before.vods.iter().filter(|vod| !self.config.vods.iter().any(|it| it.name == vod.name)) {
@@ -275,7 +271,7 @@ impl RunningParts {
         Ok(made)
     }
 
-    /// A loop is coded anew for whoever comes later: its video may have changed meanwhile.
+    /// Forgets all loops: a channel that is added later has its loop coded anew, since the video may have changed.
     fn forget_loops(&mut self) {
         self.loops.clear();
     }

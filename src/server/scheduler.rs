@@ -1,8 +1,8 @@
-//! The scheduler: asks for the calendar, keeps it, and tells the matrix what the timetable says, each word at its instant.
+//! The scheduler: fetches the calendar, keeps it, and gives the matrix the timetable's commands, each at its time.
 //!
-//! Asking for the calendar is a task of its own, so that an Opencast that hangs holds up nothing: the matrix is told from
-//! the last good plan. What was told is remembered and told again only where it differs; what the matrix refused is tried
-//! again. Beyond its planned end a lecture stays as the overrun guard says. What begins, stays and ends is recorded in the
+//! The calendar is fetched by a task of its own, so that an Opencast that hangs holds up nothing: the last good plan is
+//! followed meanwhile. A command is given again only if it differs from the last one, or if the matrix refused that. The
+//! overrun guard decides how long a lecture stays beyond its planned end. What begins, stays and ends is recorded in the
 //! audit log.
 
 use std::collections::BTreeMap;
@@ -30,17 +30,17 @@ use amphi_media::meter::Note;
 use amphi_media::retry::Retry;
 use amphi_media::{ChannelName, MediaTime};
 
-/// The longest sleep: the clock may move against the runtime's.
+/// The longest sleep, because the machine's clock may be stepped meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
-/// How rarely what could not be saved is tried again at last.
+/// The longest pause between two tries to save the plan.
 const RARELY: Duration = Duration::from_secs(60);
-/// Characters of an alarm about what was left out of the calendar.
+/// The longest text of an alarm about what was left out of the calendar, in characters.
 const NOTES_CHARS: usize = 600;
 
-/// Says when a source was last seen alive.
+/// Says when speech and movement were last found in a source.
 pub(super) type SignsReader = Arc<dyn Fn(&str) -> SignsOfLife + Send + Sync>;
 
-/// What the scheduler works with beside the calendar.
+/// What the scheduler works with besides the calendar.
 pub(super) struct SchedulerHandles {
     pub(super) matrix: MatrixHandle,
     pub(super) signs: SignsReader,
@@ -48,8 +48,8 @@ pub(super) struct SchedulerHandles {
     pub(super) clock: Arc<dyn WallClock>,
 }
 
-/// The task that asks for the calendar and obeys it; why the calendar could not be kept, in words, until it is. The plan
-/// is told before this returns.
+/// Starts the task. Returns a note that says why the plan could not be saved, until it is. The first plan is published before
+/// this returns.
 pub(super) fn spawn(
     shared: &ServerContext,
     plan: watch::Sender<Arc<Plan>>,
@@ -68,13 +68,12 @@ pub(super) fn spawn(
     Ok(unsaved)
 }
 
-/// See the module's text.
 pub(super) struct Scheduler {
     planner: Planner,
     overrun: Overrun,
     signs: SignsReader,
     audit: AuditLog,
-    /// `None` while it is asking, and without a calendar.
+    /// `None` while it fetches, and without a calendar.
     client: Option<CalendarClient>,
     asking: Option<JoinHandle<(CalendarClient, PollResult)>>,
     schedule: Schedule,
@@ -86,13 +85,13 @@ pub(super) struct Scheduler {
     /// What the audit log knows of each channel.
     recorded: BTreeMap<ChannelName, Scheduled>,
     clock: Arc<dyn WallClock>,
-    /// When what could not be kept is tried again.
+    /// When saving is tried again.
     retry: Retry,
     unsaved: Arc<Note>,
 }
 
 impl Scheduler {
-    /// A scheduler that knows the last good calendar already. `orders` are the configuration in force, and each after it
+    /// A scheduler that starts with the last good calendar. `orders` are the configuration in force, and each one after it
     /// once the matrix has its layout. Reads a file before it returns.
     pub(super) fn new(
         orders: watch::Receiver<Arc<Config>>,
@@ -161,7 +160,7 @@ impl Scheduler {
                             error!(%error, "the calendar's task has failed");
                             self.engage();
                             if let Ok(panic) = error.try_into_panic() {
-                                // It is this task's, which began it.
+                                // The panic counts as this task's, which spawned the other.
                                 std::panic::resume_unwind(panic);
                             }
                         }
@@ -181,7 +180,7 @@ impl Scheduler {
         next.min(LONGEST_SLEEP)
     }
 
-    /// Sends for the calendar, unless that was done and is not answered yet.
+    /// Starts to fetch the calendar if that is due and not under way.
     fn ask_if_due(&mut self) {
         let now = self.clock.now();
         if self.asking.is_some() || !self.planner.poll_due(now) {
@@ -195,7 +194,7 @@ impl Scheduler {
         }));
     }
 
-    /// Takes what came, keeps it, shows it.
+    /// Takes the calendar that came, saves it, and publishes the plan.
     async fn take(&mut self, result: PollResult) {
         let now = self.clock.now();
         let before = self.plan.borrow().feed.clone();
@@ -235,7 +234,7 @@ impl Scheduler {
         }
     }
 
-    /// Tells the matrix what differs from what it was told.
+    /// Gives the matrix the commands that differ from the last ones.
     async fn obey(&mut self) {
         let now = self.clock.now();
         let zone = self.planner.settings().zone().clone();
@@ -281,11 +280,11 @@ impl Scheduler {
         };
     }
 
-    /// Another configuration is in force.
+    /// Takes a new configuration.
     fn take_orders(&mut self) {
         let config = Arc::clone(&self.orders.borrow_and_update());
         let now = self.clock.now();
-        // Channels and sources may have come, gone and come again: everything is told anew.
+        // Channels and sources may have been removed and added again, so all commands are given again.
         self.told.clear();
         let settings = match Settings::new(&config) {
             Ok(settings) => settings,
@@ -310,12 +309,12 @@ impl Scheduler {
         }
     }
 
-    /// A client for the configuration in force; who is asking by an older one is called back.
+    /// Makes a client for the configuration in force; a fetch by an older one is aborted.
     fn engage(&mut self) {
         if let Some(asking) = self.asking.take() {
             asking.abort();
         }
-        // Never the client of the configuration before: what it brings is another calendar.
+        // The client of the configuration before would bring another calendar.
         self.client = None;
         match CalendarClient::new(&self.schedule, self.planner.settings().zone()) {
             Ok(client) => self.client = client,
@@ -329,14 +328,14 @@ impl Scheduler {
     }
 }
 
-/// What has become of a channel, and what there is to say of it; `None` where nothing has that anybody would ask for.
+/// What the audit log records of a channel: the action, and the command that it is about; `None` if nothing has changed that matters.
 fn transition<'a>(
     before: Option<&'a Scheduled>,
     after: Option<&'a Scheduled>,
 ) -> Option<(Action, &'a Scheduled)> {
     let Some(after) = after else { return before.map(|before| (Action::Disconnect, before)) };
     let what = match before.filter(|before| before.source == after.source) {
-        // The guard adds to a lecture's reason. What it adds may change, and may be taken back before the planned end.
+        // The overrun guard adds to a lecture's reason. What it adds may change, and may be removed before the planned end.
         Some(before) if before.until == after.until => return None,
         Some(before)
             if before.reason.len() > after.reason.len() && before.reason.starts_with(&after.reason) =>
@@ -358,7 +357,7 @@ fn taken(answer: &Result<Applied, MatrixError>) -> bool {
     answer.is_ok()
 }
 
-/// What is wrong with the calendar and the plan at `now`, as conditions of alarms.
+/// What is wrong with the calendar and the plan at `now`, as conditions.
 pub(super) fn conditions(plan: &Plan, now: MediaTime) -> Vec<Condition> {
     let feed = &plan.feed;
     let condition = |kind, about: Option<String>, sentence, since| Condition {
@@ -402,7 +401,7 @@ pub(super) fn conditions(plan: &Plan, now: MediaTime) -> Vec<Condition> {
     found
 }
 
-/// What conflicts have in common that one measure mends: a missing rule, a missing source. Others stand for themselves.
+/// What conflicts have in common that one change would mend: a missing rule, a missing source. Other conflicts are not grouped.
 fn subject(conflict: &Conflict, plan: &Plan) -> String {
     let event = || {
         let id = conflict.events.first();

@@ -1,4 +1,4 @@
-//! What other modules are told of the configuration, in their words.
+//! The settings of components, from the configuration.
 
 use axum::http::Uri;
 use axum::http::uri::Authority;
@@ -10,15 +10,15 @@ use amphi_control::alarm::Thresholds;
 use amphi_control::matrix::{ChannelLayout, Layout};
 use amphi_control::schedule;
 
-/// The zone in which people of this site tell the time.
+/// The site's time zone; this machine's if the configuration's is unknown.
 pub(super) fn zone(config: &Config) -> TimeZone {
     schedule::zone(&config.schedule.timezone).unwrap_or_else(|error| {
-        error!(%error, "this machine's own zone is taken");
+        error!(%error, "this machine's own time zone is used");
         TimeZone::system()
     })
 }
 
-/// From when on something is an alarm.
+/// How long conditions must last to be alarms.
 pub(super) fn thresholds(alarm: &config::Alarm) -> Thresholds {
     Thresholds {
         black_s: alarm.black_s,
@@ -30,7 +30,7 @@ pub(super) fn thresholds(alarm: &config::Alarm) -> Thresholds {
     }
 }
 
-/// What the matrix is told of.
+/// The channels and sources, for the matrix.
 pub(super) fn layout(config: &Config) -> Layout {
     let channel = |channel: &config::Channel| ChannelLayout {
         name: channel.name.clone(),
@@ -43,7 +43,7 @@ pub(super) fn layout(config: &Config) -> Layout {
     }
 }
 
-/// The name under which a proxy shows us, if the configuration says it.
+/// The host of `pages.public_url`, under which a proxy serves this server.
 pub(super) fn names(config: &Config) -> Vec<Authority> {
     let url = config.pages.public_url.parse::<Uri>().ok();
     url.and_then(|url| url.authority().cloned()).into_iter().collect()

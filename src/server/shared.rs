@@ -1,4 +1,4 @@
-//! What every part of the server works with: handles, clones of which share what they stand for.
+//! What every part of the server works with. Clones share everything.
 
 use std::sync::Arc;
 
@@ -18,14 +18,13 @@ use amphi_media::Grid;
 use amphi_media::clock::Clocks;
 use amphi_runtime::tasks::Tasks;
 
-/// See the module's text.
 #[derive(Clone)]
 pub(super) struct ServerContext {
     pub(super) grid: Grid,
     pub(super) window: usize,
     pub(super) matrix: MatrixHandle,
     pub(super) audit: AuditLog,
-    /// The configuration in force, and each after it once the matrix has its layout.
+    /// The configuration in force, and each one after it once the matrix has its layout.
     pub(super) config: watch::Receiver<Arc<Config>>,
     pub(super) plan: watch::Receiver<Arc<Plan>>,
     pub(super) inventory: watch::Receiver<Arc<Inventory>>,
@@ -38,7 +37,7 @@ pub(super) struct ServerContext {
     pub(super) tasks: Tasks,
 }
 
-/// By which the one who knows tells all others.
+/// The senders of what the context's receivers watch, each for the part that owns it.
 pub(super) struct Tellers {
     pub(super) config: watch::Sender<Arc<Config>>,
     pub(super) plan: watch::Sender<Arc<Plan>>,
@@ -46,7 +45,7 @@ pub(super) struct Tellers {
 }
 
 impl ServerContext {
-    /// Of a server that starts with this configuration and keeps so many segments in pages of the kernel.
+    /// The context of a server with this configuration, which keeps at most `pages` segments in pages of the kernel.
     pub(super) fn new(
         config: &Config,
         (matrix, audit): (MatrixHandle, AuditLog),

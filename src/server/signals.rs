@@ -1,4 +1,4 @@
-//! What the outside asks of a running server: to end, or to read its configuration again.
+//! What a running server is asked to do by signals and by its file: to end, or to read its configuration again.
 //!
 //! SIGINT and SIGTERM ask for an orderly end, a second one ends at once. SIGHUP asks for a reload, and so does the
 //! configuration's file when it changes: it is looked at every two seconds, which works on every file system.
@@ -9,10 +9,9 @@ use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-/// Between two looks at the file.
+/// The time between two looks at the file.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     /// End in order.
@@ -34,7 +33,7 @@ pub(super) struct Signals {
     missed: bool,
 }
 
-/// What tells one state of a file from another.
+/// The time of a file's last change, and its length.
 type FileState = (SystemTime, u64);
 
 fn stamp(file: &Path) -> Option<FileState> {
@@ -43,7 +42,7 @@ fn stamp(file: &Path) -> Option<FileState> {
 }
 
 impl Signals {
-    /// From now on; `file` is the configuration's.
+    /// Listens from now on; `file` is the configuration's.
     pub(super) fn new(file: &Path) -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -56,14 +55,14 @@ impl Signals {
         })
     }
 
-    /// Waits until somebody asks to end. What else is asked is kept for [`Signals::next`].
+    /// Waits for a signal to end. A reload that is asked for meanwhile is kept for [`Signals::next`].
     pub(super) async fn end(&mut self) {
         while self.heard().await != Signal::End {
             self.missed = true;
         }
     }
 
-    /// The next thing that is asked.
+    /// Waits for the next request.
     pub(super) async fn next(&mut self) -> Signal {
         if std::mem::take(&mut self.missed) {
             return Signal::Reload;
@@ -71,7 +70,7 @@ impl Signals {
         self.heard().await
     }
 
-    /// The file is being read by somebody's order: as it is now it is not news any more.
+    /// Notes that the file is being read for another reason: its present state is not a change any more.
     pub(super) fn seen(&mut self) {
         self.stamp = stamp(&self.file);
         self.settling = None;
@@ -95,7 +94,7 @@ impl Signals {
         }
     }
 
-    /// The file is another one than before, and was the same at the last look.
+    /// Whether the file differs from the one that was read, and was the same at the last look.
     fn has_changed(&mut self) -> bool {
         let now = stamp(&self.file).filter(|now| Some(*now) != self.stamp);
         let settled = now.is_some() && now == self.settling;
@@ -120,12 +119,11 @@ pub(super) struct EndSignals {
 }
 
 impl EndSignals {
-    /// From now on: one that comes while the server starts is not lost.
+    /// Listens from now on, so that a signal that comes while the server starts is not lost.
     pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// Waits for either.
     pub(super) async fn next(&mut self) {
         let name = tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",

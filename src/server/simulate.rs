@@ -1,4 +1,4 @@
-//! `amphi simulate`: what the matrix would do with a calendar, in no time.
+//! `amphi simulate`: what the matrix would do with a calendar, without waiting for it.
 
 use std::path::PathBuf;
 
@@ -12,26 +12,26 @@ use amphi_media::clock::{MachineClock, WallClock};
 
 use super::settings::layout;
 
-/// A week, where no end is given.
+/// How long is simulated if no end is given.
 const WEEK: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3600);
 
-/// A lecture may have begun so long before the first instant.
+/// How long before the start a lecture may have begun.
 const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
-/// What is simulated.
+/// The files and the span of a simulation.
 #[derive(Clone, Debug)]
 pub struct SimulateOptions {
     /// The calendar: iCalendar, or Opencast's `calendar.json`.
     pub calendar: PathBuf,
-    /// The configuration.
+    /// The configuration's file, for its channels, sources and `[schedule]`.
     pub config: PathBuf,
-    /// The first instant; `None` = the last midnight.
+    /// The start, as `amphi simulate --help` says; `None` = the last midnight.
     pub from: Option<String>,
-    /// Where it ends, this instant not included; `None` = a week later.
+    /// The end, which is not included; `None` = a week after the start.
     pub to: Option<String>,
 }
 
-/// Reads calendar and configuration and plays the one against the other.
+/// Reads calendar and configuration, and simulates what the schedule would do. Fails if either cannot be read.
 pub fn simulate(options: &SimulateOptions) -> anyhow::Result<Simulation> {
     let config = Config::load(&options.config)
         .map_err(|faults| anyhow::anyhow!("the configuration has faults\n{faults}"))?;

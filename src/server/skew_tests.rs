@@ -1,7 +1,7 @@
-//! A day of a clock that runs fast, on a clock that is moved by hand: from RTP times to what stands in cells.
+//! A day with a source's clock that runs fast, on a clock that is moved by hand: from RTP times to the samples of cells.
 //!
 //! The mapping alone keeps sound within 40 ms of its picture all day (`source::timeline`); here both are on their lattices,
-//! where pictures stand at their slots' times and sound at its frames'.
+//! where pictures have the times of their slots, and sound those of its frames.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +51,7 @@ impl Sender {
     }
 }
 
-/// What was seen and heard, each with how much later it stands in its cell than it was captured.
+/// What was seen and heard, each with how much later its place in the cell is than its capture.
 #[derive(Default)]
 struct Shown {
     /// The delay of the picture in each slot of the cells to come, by slot.
@@ -74,7 +74,7 @@ fn a_day(ppm: f64) -> Shown {
     let mut lattice = Lattice::<i64>::new(GRID, FPS, PATIENCE);
     let mut lane = AudioLane::new(AudioTrack { format: FORMAT, bitrate_bps: 96_000 })
         .expect("a usual format")
-        // The units are numbers, so that each is known again.
+        // Each unit is a number, so that it is recognized.
         .blind()
         .beside(FPS);
     let format = Arc::new(TrackFormat::Aac(AudioSpecificConfig::lc(FORMAT)));
@@ -110,7 +110,7 @@ fn a_day(ppm: f64) -> Shown {
         }
         while let Some(filled) = lattice.poll(now) {
             let Slot(slot) = filled.slot;
-            // A picture that is repeated is late by what it stands in for.
+            // A repeated picture is late by the pictures that it replaces.
             if !filled.repeated {
                 let delay = filled.slot.time(FPS).as_nanos() - video.captured(filled.picture);
                 shown.pictures.insert(slot, delay);
@@ -129,13 +129,13 @@ fn a_day(ppm: f64) -> Shown {
     shown
 }
 
-/// As the ladder waits: for all of a cell's sound, but not for ever.
+/// As long as the ladder waits: for all of a cell's sound, but with a limit.
 fn is_covered(lane: &AudioLane, k: CellIndex, now: MediaTime) -> bool {
     let end = GRID.audio_frames(k, FORMAT.sample_rate).end;
     lane.covers(end) || now >= GRID.end(k) + PATIENCE
 }
 
-/// Every frame of sound of a cell against the pictures beside it.
+/// Compares every frame of sound of a cell with the pictures of the same time.
 fn compare(shown: &mut Shown, lane: &mut AudioLane, k: CellIndex, audio: &Sender) {
     let frames = GRID.audio_frames(k, FORMAT.sample_rate);
     let cell = lane.take(frames.clone());

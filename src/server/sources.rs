@@ -1,4 +1,4 @@
-//! A source's tasks: the one that pulls it, or the inlet where it is published, and the one that carries its news to
+//! Starts a source's tasks: the one that pulls it, or the inlet for its publisher, and the one that reports its state to
 //! the matrix.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use amphi_control::matrix::{MatrixHandle, SourceStatus};
 use amphi_media::feed::FeedWriter;
 use amphi_source::{Current, Inlet, SourceGauges, SourceTask};
 
-/// A supervised task for a source, and one that carries its news to the matrix.
+/// Starts the tasks of a source, and returns its entry in the inventory.
 pub(super) fn start(
     source: &config::Source,
     lattice_fps: u32,
@@ -80,7 +80,7 @@ async fn report(
     end: CancellationToken,
 ) {
     loop {
-        // Whatever was told before: after a fault of ours it is told again.
+        // The state is reported even if it is known: a panic may have come between.
         let now = status.borrow_and_update().clone();
         matrix.source_status(&name, now);
         tokio::select! {

@@ -1,4 +1,4 @@
-//! Stages: tasks that end together, each supervised.
+//! Stages: supervised tasks that end together.
 
 use std::time::Duration;
 
@@ -10,7 +10,6 @@ use tracing::{Instrument, Span, debug, error, info_span, warn};
 
 use amphi_runtime::tasks::{Tasks, Until};
 
-/// Tasks that end together.
 pub(super) struct Stage {
     name: &'static str,
     list: Tasks,
@@ -18,7 +17,7 @@ pub(super) struct Stage {
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// What a supervised task is called, and what depends on it.
+/// The name of a supervised task, and whether viewers need it.
 pub(super) struct TaskSpec {
     name: String,
     needed: bool,
@@ -26,18 +25,18 @@ pub(super) struct TaskSpec {
 }
 
 impl TaskSpec {
-    /// A task of this name.
+    /// A task with a span of its own.
     pub(super) fn new(name: impl Into<String>) -> Self {
         let name = name.into();
         Self { span: info_span!(parent: None, "task", name = %name), name, needed: false }
     }
 
-    /// The task `part` of what is called `name`; its lines stand under the latter.
+    /// The task `part` of the source, channel or push called `name`; it logs in that one's span.
     pub(super) fn of(part: &str, name: &str, span: Span) -> Self {
         Self { name: format!("{part} {name}"), needed: false, span }
     }
 
-    /// Viewers miss it at once.
+    /// Marks it as needed: without it viewers get nothing, and `/readyz` says so.
     pub(super) fn needed(self) -> Self {
         Self { needed: true, ..self }
     }
@@ -48,7 +47,7 @@ impl Stage {
         Self { name, list: list.clone(), end: CancellationToken::new(), tasks: Vec::new() }
     }
 
-    /// Runs `work` on `state` until the stage ends, and again if it breaks off.
+    /// Runs `work` on `state` until the stage ends, and again if it panics or ends early.
     pub(super) fn supervise<S, W>(&mut self, job: TaskSpec, state: S, work: W)
     where
         S: Send + 'static,
@@ -57,7 +56,7 @@ impl Stage {
         self.supervise_mending(job, state, work, |_, _| {});
     }
 
-    /// As [`Stage::supervise`]; `mend` puts the state right before each new run, and hears why the last one broke off.
+    /// As [`Stage::supervise`]; before each new run `mend` repairs the state, and is told why the last one ended.
     pub(super) fn supervise_mending<S, W>(
         &mut self,
         job: TaskSpec,
@@ -72,7 +71,7 @@ impl Stage {
         self.run(job, until, state, work, mend);
     }
 
-    /// As [`Stage::supervise`] for work that ends when nobody has any for it.
+    /// As [`Stage::supervise`] for work that ends by itself, when its last handle is dropped.
     pub(super) fn supervise_until_done<S, W>(&mut self, job: TaskSpec, state: S, work: W)
     where
         S: Send + 'static,
@@ -106,20 +105,20 @@ impl Stage {
             }
         };
         if tokio::time::timeout(patience, all).await.is_err() {
-            warn!(stage = self.name, "not ended in time; left behind");
+            warn!(stage = self.name, "not ended in time; not waited for any longer");
         }
         debug!(stage = self.name, "ended");
     }
 }
 
-/// Everything ends within so long; what does not is left behind.
+/// How long the end of the server may take; what takes longer is not waited for.
 const ENDING: Duration = Duration::from_millis(4500);
-/// Each stage may take so long of it.
+/// How long each stage may take of it.
 pub(super) const STAGE_PATIENCE: Duration = Duration::from_millis(2500);
-/// Of it, what is left to the matrix, which writes its state last.
+/// The part of it that is reserved for the matrix, which writes its state last.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// How much time the next stage may take.
+/// The time that is left for the end of the server.
 pub(super) struct ShutdownBudget(Instant);
 
 impl ShutdownBudget {

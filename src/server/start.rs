@@ -29,19 +29,19 @@ pub struct Server {
     addresses: Addresses,
     stages: Stages,
     pub(super) running: RunningParts,
-    /// The configuration in force.
+    /// Publishes the configuration in force.
     pub(super) orders: watch::Sender<Arc<Config>>,
     pub(super) audit: AuditLog,
     pub(super) clocks: Clocks,
-    /// What is wrong with the configuration's file, as an alarm.
+    /// What is wrong with the configuration's file, as a condition.
     pub(super) pending: watch::Sender<Option<Condition>>,
-    /// Callers of REST who ask for a reload; `None` where there is no file to read.
+    /// Requests for a reload by REST; `None` if there is no file to read.
     reloads: Option<mpsc::Receiver<ReloadOrder>>,
-    /// Says for as long as the server lives that it is ready.
+    /// Keeps the server ready for as long as it lives.
     _ready: watch::Sender<bool>,
 }
 
-/// The tasks beside those of what runs, by when they end.
+/// The tasks besides those of what runs, in the order in which they end.
 struct Stages {
     listening: Stage,
     schedule: Stage,
@@ -51,7 +51,8 @@ struct Stages {
 
 impl Server {
     /// Starts everything. The listeners answer 503 while the waiting loops are being coded. `demo` are the
-    /// routes that the demo adds to the admin port; `tasks` is where everything that lives long is listed.
+    /// routes that the demo adds to the admin port; `tasks` is the list of all long-lived tasks. Fails if a port is taken,
+    /// before anything runs, or if a waiting loop cannot be coded.
     pub async fn start(
         config: Config,
         clocks: Clocks,
@@ -72,9 +73,9 @@ impl Server {
             ServerContext::new(&config, control, clocks, tasks, budget.pages as usize);
         let mut running = RunningParts::new(shared.clone(), inventory, config.clone());
         let plan_unsaved = scheduler::spawn(&shared, plan, &mut stages.schedule)?;
-        let gallery = ThumbnailCache::new(&shared);
-        let (insight, watched) = observer::spawn(&shared, &gallery, &mut stages.listening);
-        thumbnails::spawn(&shared, gallery, watched, &mut stages.listening);
+        let cache = ThumbnailCache::new(&shared);
+        let (insight, watched) = observer::spawn(&shared, &cache, &mut stages.listening);
+        thumbnails::spawn(&shared, cache, watched, &mut stages.listening);
         let (rehearsals, checks) = rehearser::spawn(&shared, &mut stages.listening);
         let notes = notes(&shared, plan_unsaved, &ports);
         let found = WatchInputs { checks, configuration, notes };
@@ -103,12 +104,12 @@ impl Server {
         Ok(Self { addresses, stages, running, orders, audit, clocks, pending, reloads, _ready: ready })
     }
 
-    /// Where it listens.
+    /// The addresses that it listens on, with the ports that the system chose.
     pub const fn addresses(&self) -> &Addresses {
         &self.addresses
     }
 
-    /// The next order of a reload; never, where there is no file to read.
+    /// Waits for the next request for a reload; forever, if there is no file to read.
     pub(super) async fn next_order(&mut self) -> ReloadOrder {
         let order = match &mut self.reloads {
             Some(orders) => orders.recv().await,
@@ -131,7 +132,7 @@ impl Server {
         running.end_all_sources(patience.of_stage()).await;
         running.end_all_channels(patience.of_stage()).await;
         ladders.end(patience.of_stage()).await;
-        // The matrix ends when nobody can talk to it any more, and the audit log with its last handle.
+        // The matrix and the audit log end when their last handles are dropped.
         drop((running, audit));
         control.end(patience.of_the_last()).await;
         info!("ended");
@@ -149,7 +150,7 @@ impl Stages {
     }
 }
 
-/// What is said of files that cannot be written, and of ports that cannot accept.
+/// Notes about files that cannot be written, and ports that cannot accept connections.
 fn notes(
     shared: &ServerContext,
     plan: Arc<Note>,

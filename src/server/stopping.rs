@@ -1,20 +1,19 @@
-//! What takes its time to stop: on threads of its own, and waited for at the end.
+//! Stops what takes long to stop, on threads of its own, and waits for it at the end.
 
 use std::panic::AssertUnwindSafe;
 
 use tokio::task::JoinSet;
 use tracing::{Span, error};
 
-/// See the module's text.
 #[derive(Debug, Default)]
 pub(super) struct Stopping(JoinSet<()>);
 
 impl Stopping {
-    /// `stop` may block; its lines stand under `span`.
+    /// Runs `stop`, which may block and logs in `span`.
     pub(super) fn begin(&mut self, span: Span, stop: impl FnOnce() + Send + 'static) {
         self.0.spawn_blocking(move || {
             span.in_scope(|| {
-                // What has panicked was a line already.
+                // The panic itself has been logged already.
                 if std::panic::catch_unwind(AssertUnwindSafe(stop)).is_err() {
                     error!("could not be stopped in order");
                 }

@@ -1,13 +1,13 @@
-//! Thumbnails of sources and channels: made when somebody asks, in the workshop, one at a time.
+//! Thumbnails of sources and channels: made when they are asked for, in the workshop, one at a time.
 //!
 //! A source that is being decoded is shown by its ladder's newest picture. One that is not is shown as it was last
-//! seen; while a console is open, the [`ThumbnailTask`] looks at idle halls again, rarely: one hall at a time, each at most
-//! once in `console.glance_s`, never one that refused us within the hour. What is connected but not decoded is looked
-//! at where its frames pass, without a connection. A channel is shown by the smallest rung of its newest cell, which
-//! is what its viewers see.
+//! seen. While a console is open, the [`ThumbnailTask`] looks at idle halls again: one hall at a time, each at most
+//! once in `console.glance_s`, and none that has refused the connection within the last hour. A source that is connected but
+//! not decoded is looked at through the frames that it sends, without a second connection. A channel is shown by the
+//! smallest rung of its newest cell, which is what its viewers see.
 //!
-//! Bounded: one picture per source and channel, some 6 KB each, renewed at most every two seconds; and of each source
-//! that was ever decoded its last picture as it came, 1.4 MB at 720p.
+//! Bounds: one JPEG per source and channel, some 6 KB each, renewed at most every two seconds; and the last decoded
+//! picture of each source, 1.4 MB at 720p.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,15 +34,15 @@ use amphi_media::{CodedCell, Grid, Lock, MediaTime, Picture, RungTracks, TrackFo
 use amphi_runtime::workshop::{Refused, Workshop};
 use amphi_source::{SourceFault, glance};
 
-/// Pixels; twice what a phone shows.
+/// The width in pixels: twice what a phone shows.
 const WIDTH: u32 = 320;
-/// A picture is good for so long, however often it is asked for.
+/// How long a thumbnail is used before it is made anew.
 const FRESH: Duration = Duration::from_secs(2);
-/// Between two looks at what might be glanced at.
+/// The time between two looks for an idle hall.
 const EVERY: Duration = Duration::from_secs(2);
 /// After a request for a thumbnail, idle halls are looked at for so long.
 const INTEREST: Duration = Duration::from_secs(30);
-/// A source that refused us is left alone for so long: more tries may lock its account.
+/// How long a source that has refused the connection is left alone: more tries may lock its account.
 const REFUSED: Duration = Duration::from_secs(3600);
 /// How long a feed is read for an IDR picture.
 const READ: Duration = Duration::from_secs(11);
@@ -56,7 +56,7 @@ enum Subject {
 /// A decoded picture, and when it came.
 type SeenPicture = (MediaTime, Arc<Picture>);
 
-/// See the module's text. Clones share everything.
+/// The thumbnails that are kept. Clones share everything.
 #[derive(Clone)]
 pub(super) struct ThumbnailCache {
     ladders: Ladders,
@@ -64,7 +64,7 @@ pub(super) struct ThumbnailCache {
     grid: Grid,
     workshop: Workshop,
     cached: Arc<Lock<BTreeMap<Subject, Thumbnail>>>,
-    /// The newest picture of every source whose time was told: it can still be had when its ladder has ended.
+    /// The newest picture of every source whose time was published, so that it can be shown after its ladder has ended.
     seen: Arc<Lock<BTreeMap<String, SeenPicture>>>,
     asked: Arc<Lock<Option<Instant>>>,
     places: Arc<Semaphore>,
@@ -84,13 +84,13 @@ impl ThumbnailCache {
         Self { ladders, registry, grid, workshop, cached, seen, asked, places: Arc::new(Semaphore::new(1)) }
     }
 
-    /// Of when a source's thumbnail would be.
+    /// The media time of the picture that a source's thumbnail would show.
     pub(super) fn source_at(&self, source: &str) -> Option<MediaTime> {
         let seen = self.newest(source).map(|(at, _)| at);
         seen.max(self.cached(&Subject::Source(source.to_owned())).map(|it| it.at))
     }
 
-    /// What a source's ladders saw last.
+    /// The newest picture that a ladder of this source has decoded.
     fn newest(&self, source: &str) -> Option<SeenPicture> {
         let newest =
             self.meters(source).filter_map(|meter| meter.latest_picture.look()).max_by_key(|(at, _)| *at);
@@ -101,13 +101,13 @@ impl ThumbnailCache {
         seen.get(source).cloned()
     }
 
-    /// Of when a channel's thumbnail would be.
+    /// The media time of the picture that a channel's thumbnail would show.
     pub(super) fn channel_at(&self, channel: &str) -> Option<MediaTime> {
         let channel = self.registry.get(channel)?;
         channel.air.as_ref()?.newest().map(|cell| self.grid.start(cell.k))
     }
 
-    /// Forgets what is no more.
+    /// Forgets sources and channels that are not in the inventory any more.
     pub(super) fn keep(&self, inventory: &Inventory) {
         self.seen.lock().retain(|name, _| inventory.sources.contains_key(name));
         self.cached.lock().retain(|subject, _| match subject {
@@ -132,7 +132,7 @@ impl ThumbnailCache {
         *self.asked.lock() = Some(Instant::now());
     }
 
-    /// Somebody has asked for a thumbnail a moment ago.
+    /// Whether a thumbnail was asked for within [`INTEREST`].
     fn was_asked(&self) -> bool {
         let asked = *self.asked.lock();
         asked.is_some_and(|at| at.elapsed() < INTEREST)
@@ -150,7 +150,7 @@ impl ThumbnailCache {
             return Ok(Some(kept));
         }
         let Ok(_place) = self.places.acquire().await else { return Ok(None) };
-        // Whoever waited for the same one finds it made.
+        // It may have been made while this request waited.
         if let Some(kept) = self.cached(&subject).filter(fresh) {
             return Ok(Some(kept));
         }
@@ -185,7 +185,7 @@ impl ThumbnailCache {
         self.picture(Subject::Channel(name.to_owned()), at, move || poster(&unit, WIDTH)).await
     }
 
-    /// The first picture of a channel's newest cell, as an access unit, and when it is.
+    /// The first picture of a channel's newest cell, as an access unit, with its media time.
     fn on_air(&self, name: &str) -> Option<(MediaTime, Vec<u8>)> {
         let channel = self.registry.get(name)?;
         let air = channel.air.as_ref()?;
@@ -194,7 +194,7 @@ impl ThumbnailCache {
     }
 }
 
-/// The first picture of a cell's smallest rung, as an Annex B access unit.
+/// The first picture of a cell's smallest rung, as an access unit (ITU-T H.264 Annex B).
 fn first_picture(tracks: &[RungTracks], cell: &CodedCell) -> Option<Vec<u8>> {
     let smallest = tracks.iter().rev().find(|rung| rung.video.is_some())?;
     let (video, index) = (smallest.video.as_ref()?, smallest.video_index?);
@@ -214,15 +214,15 @@ impl insight::Thumbnails for ThumbnailCache {
     }
 }
 
-/// The task that looks at idle halls; `watched`: consoles are open.
+/// Starts the task that looks at idle halls; `watched` says whether a console is open.
 pub(super) fn spawn(
     shared: &ServerContext,
-    gallery: ThumbnailCache,
+    cache: ThumbnailCache,
     watched: impl Fn() -> bool + Send + Sync + 'static,
     stage: &mut Stage,
 ) {
     let glancer = ThumbnailTask {
-        gallery,
+        cache,
         matrix: shared.matrix.clone(),
         inventory: shared.inventory.clone(),
         watched: Arc::new(watched),
@@ -234,16 +234,16 @@ pub(super) fn spawn(
     stage.supervise(TaskSpec::new("thumbnails"), glancer, move |it| Box::pin(it.run(end.clone())));
 }
 
-/// Looks at idle halls while somebody watches. See the module's text.
+/// Looks at idle halls while a console is open.
 struct ThumbnailTask {
-    gallery: ThumbnailCache,
+    cache: ThumbnailCache,
     matrix: MatrixHandle,
     inventory: watch::Receiver<Arc<Inventory>>,
-    /// Consoles are open.
+    /// Whether a console is open.
     watched: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// Between two glances at one hall; zero = never.
+    /// The least time between two looks at one hall; zero = never.
     every: Duration,
-    /// Not before, by source.
+    /// Until when a source is left alone.
     rest: BTreeMap<String, Instant>,
     clock: Arc<dyn Clock>,
 }
@@ -259,7 +259,7 @@ impl ThumbnailTask {
                 () = end.cancelled() => return,
                 () = tokio::time::sleep(EVERY) => {}
             }
-            if !(self.watched)() && !self.gallery.was_asked() {
+            if !(self.watched)() && !self.cache.was_asked() {
                 continue;
             }
             let inventory = Arc::clone(&self.inventory.borrow());
@@ -274,16 +274,16 @@ impl ThumbnailTask {
         }
     }
 
-    /// An idle or undecoded source whose rest is over and that was not seen for long.
+    /// An idle or undecoded source that need not be left alone and was not seen for long.
     fn next<'a>(&self, inventory: &'a Inventory) -> Option<(&'a String, &'a SourceEntry)> {
         let now = self.clock.now();
         inventory.sources.iter().find(|(name, entry)| {
             let state = entry.status.borrow().state;
             let rests = self.rest.get(*name).is_some_and(|until| Instant::now() < *until);
-            let seen = self.gallery.source_at(name).map(|at| now.saturating_since(at));
+            let seen = self.cache.source_at(name).map(|at| now.saturating_since(at));
             let can_be_seen = match state {
                 SourceState::Idle => entry.inlet.is_none(),
-                SourceState::Live => self.gallery.meters(name).next().is_none(),
+                SourceState::Live => self.cache.meters(name).next().is_none(),
                 _ => false,
             };
             let is_old = seen.is_none_or(|since| since >= self.every);
@@ -291,7 +291,7 @@ impl ThumbnailTask {
         })
     }
 
-    /// One picture; gives up as soon as somebody wants the source. Whether it refused us.
+    /// Takes one picture; gives up as soon as a channel wants the source. Returns whether the source refused the connection.
     async fn glance(&self, name: &str, entry: &SourceEntry) -> bool {
         let mut wanted = entry.wanted.subscribe();
         let keep_open = entry.keep_open;
@@ -307,8 +307,8 @@ impl ThumbnailTask {
         match picture {
             Ok(unit) => {
                 let (subject, at) = (Subject::Source(name.to_owned()), self.clock.now());
-                // Where nobody has room to make it, it is made another time.
-                drop(self.gallery.picture(subject, at, move || poster(&unit, WIDTH)).await);
+                // If the workshop is full, it is made another time.
+                drop(self.cache.picture(subject, at, move || poster(&unit, WIDTH)).await);
                 false
             }
             Err(fault) => {
@@ -328,7 +328,7 @@ impl ThumbnailTask {
     }
 }
 
-/// The next IDR picture that passes.
+/// The next IDR picture of a feed, with its parameter sets. Blocks.
 fn passing_picture(reader: &FeedReader) -> Option<Vec<u8>> {
     let until = std::time::Instant::now() + READ;
     while std::time::Instant::now() < until {

@@ -1,9 +1,9 @@
-//! Who watches a channel at this moment.
+//! The viewers of a channel at this moment.
 
 use crate::delivery::{Delivery, ViewersByProtocol};
 use crate::store::WindowReader;
 
-/// By what they speak.
+/// The number of viewers by protocol; none before the first cell.
 pub(super) fn viewers(delivery: &Delivery, channel: &str) -> ViewersByProtocol {
     let window = delivery.registry().get(channel).and_then(|known| known.window.clone());
     let Some(snapshot) = window.as_ref().and_then(WindowReader::snapshot) else {

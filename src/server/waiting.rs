@@ -13,7 +13,7 @@ use amphi_ladder::card_text::Words;
 use amphi_ladder::{LadderSpec, WaitingLoop};
 use amphi_media::Grid;
 
-/// The ladder of a channel and its waiting loop, without words.
+/// The ladder of a channel, and its waiting loop without a notice.
 pub(super) async fn code(
     config: &Config,
     channel: &config::Channel,
@@ -34,8 +34,8 @@ pub(super) async fn code(
     Ok((spec, Arc::new(waiting)))
 }
 
-/// Codes the file at `path`. One that is not there or not a video is said loudly, and a plain card takes its
-/// place: a channel lives for ever.
+/// Codes the file at `path`. If it is not there or not a video, that is logged as an error, and a plain card takes its
+/// place: a channel must always have something to show.
 pub(super) fn code_file(
     channel: &str,
     path: &Path,

@@ -1,4 +1,4 @@
-//! The watchman: looks at sources, ladders and channels once a second and says what is wrong.
+//! The watchman: looks at sources, ladders and channels once a second, and raises and clears alarms.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,24 +23,24 @@ use amphi_media::meter::Note;
 use amphi_runtime::tasks::{MISSED_AFTER, TaskFall};
 use amphi_source::SourceGauges;
 
-/// Between two looks.
+/// The time between two looks.
 const EVERY: Duration = Duration::from_secs(1);
-/// A clock that runs so much too fast or too slow is broken: quartz keeps within 100.
+/// A source's clock that is off by more is broken, in parts per million; quartz keeps within 100.
 const SKEW_PPM: f64 = 150.0;
-/// Alarms are told again when their since-when has moved by more, in nanoseconds.
+/// Alarms are published again when their start times have moved by more than this, in nanoseconds.
 const RETOLD: i64 = 1_000_000_000;
 
-/// What others found, in conditions of alarms.
+/// Conditions that other tasks have found.
 pub(super) struct WatchInputs {
-    /// Before lectures.
+    /// From the rehearser, before lectures.
     pub(super) checks: watch::Receiver<Arc<Vec<Condition>>>,
-    /// In the configuration's file.
+    /// From the reloader, about the configuration's file.
     pub(super) configuration: watch::Receiver<Option<Condition>>,
-    /// Of what could not be saved, or had, in words.
+    /// About files that cannot be saved and ports that cannot accept.
     pub(super) notes: Vec<(AlarmKind, &'static str, Arc<Note>)>,
 }
 
-/// What the watchman says.
+/// What the watchman publishes.
 #[derive(Clone)]
 pub(super) struct WatchOutputs {
     pub(super) alarms: watch::Receiver<Arc<Vec<Alarm>>>,
@@ -48,7 +48,7 @@ pub(super) struct WatchOutputs {
     pub(super) doubts: watch::Receiver<Arc<Vec<String>>>,
 }
 
-/// The task, and one for each webhook.
+/// Starts the task, and one for each webhook.
 pub(super) fn spawn(
     shared: &ServerContext,
     found: WatchInputs,
@@ -74,7 +74,6 @@ pub(super) fn spawn(
     Ok(WatchOutputs { alarms: alarms_watch, doubts: doubts_watch })
 }
 
-/// See the module's text.
 struct Watchman {
     shared: ServerContext,
     board: Board,
@@ -84,9 +83,8 @@ struct Watchman {
     doubts: watch::Sender<Arc<Vec<String>>>,
     /// Packets lost until the last look, by source.
     lost: BTreeMap<String, u64>,
-    /// What comes out of the ladders.
     outcomes: Outcomes,
-    /// The offset of the clocks with which the alarms were told last.
+    /// The offset of the clocks with which the alarms were published last.
     told: i64,
     clock_watch: ClockWatch,
 }
@@ -100,7 +98,7 @@ impl Watchman {
             conditions.extend(of_notes(&self.found.notes));
             conditions.extend(self.clock_watch.look(&self.shared.clocks));
             conditions.extend(self.found.configuration.borrow().clone());
-            // How long something lasts is counted in media time, since-when is told by the machine's clock.
+            // How long a condition lasts is counted in media time; its start is published in the machine's time.
             let offset = self.shared.clocks.offset_nanos();
             for condition in &mut conditions {
                 condition.since = condition.since.map(|since| since.offset_nanos(-offset));
@@ -133,7 +131,7 @@ impl Watchman {
         }
     }
 
-    /// Says what keeps viewers from what they come for: tasks that are missing, and `lasting`.
+    /// Publishes why the server is not ready: tasks that are missing, and `lasting`.
     fn doubt(&self, lasting: Vec<String>) {
         let missing = self.shared.tasks.missing(MISSED_AFTER);
         let doubts: Vec<_> = missing.into_iter().map(|it| it.sentence).chain(lasting).collect();
@@ -146,7 +144,7 @@ impl Watchman {
         });
     }
 
-    /// Since-when by the machine's clock.
+    /// All conditions of this moment, with start times by the machine's clock.
     fn conditions(&mut self) -> Vec<Condition> {
         let now = self.shared.clocks.media.now();
         let lost = &mut self.lost;
@@ -160,7 +158,7 @@ impl Watchman {
             found.extend(of_source(source, stalled, &view));
             if let Some(gauges) = gauges {
                 let before = lost.insert(source.name.clone(), gauges.lost.get());
-                // A source that a reload has changed counts anew.
+                // A source that a reload has changed counts from zero.
                 let count = before.map_or(0, |before| gauges.lost.get().saturating_sub(before));
                 found.extend(of_gauges(&source.name, gauges, count));
             }
@@ -187,18 +185,18 @@ impl Watchman {
     }
 }
 
-/// A task that has ended of late by a fault of ours.
+/// A condition for a task that has panicked of late.
 fn of_task(TaskFall { task, at, sentence }: TaskFall) -> Condition {
     let about = Some(task.to_string());
     Condition { kind: AlarmKind::Task, source: None, channel: None, about, sentence, since: Some(at) }
 }
 
-/// Media time becomes what the machine's clock would have said.
+/// Turns the start of an alarm from media time into the machine's time.
 fn by_machine(alarm: &mut Alarm, offset: i64) {
     alarm.since = alarm.since.offset_nanos(offset);
 }
 
-/// One for each note that says something.
+/// A condition for each note that is set.
 fn of_notes(notes: &[(AlarmKind, &'static str, Arc<Note>)]) -> impl Iterator<Item = Condition> {
     notes.iter().filter_map(|(kind, about, note)| {
         let sentence = note.get()?.to_string();
@@ -207,7 +205,7 @@ fn of_notes(notes: &[(AlarmKind, &'static str, Arc<Note>)]) -> impl Iterator<Ite
     })
 }
 
-/// One for each push that should reach its server and does not.
+/// A condition for each push that should reach its server and does not.
 fn of_pushes(pushes: &[PushStatus]) -> impl Iterator<Item = Condition> {
     let is_down = |push: &&PushStatus| matches!(push.state, PushState::Connecting | PushState::BackingOff);
     pushes.iter().filter(is_down).map(|PushStatus { name, channel, reason, .. }| {
@@ -227,7 +225,7 @@ fn condition(kind: AlarmKind, source: &str, sentence: String) -> Condition {
     Condition { kind, source: Some(source.to_owned()), channel: None, about: None, sentence, since: None }
 }
 
-/// What holds of a source holds of each channel that should show it.
+/// A copy of a source's condition for each channel that should show the source.
 fn of_channels(condition: &Condition, view: &MatrixView) -> Vec<Condition> {
     let wanting = view.channels.iter().filter(|it| it.desired.source == condition.source);
     wanting.map(|channel| Condition { channel: Some(channel.name.clone()), ..condition.clone() }).collect()
@@ -239,15 +237,15 @@ fn wanted_by(source: &str, view: &MatrixView) -> String {
     channels.map(|channel| channel.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// `stalled`: its last connection was given up because nothing came.
+/// What is wrong with a source. `stalled`: its last connection was given up because nothing came.
 fn of_source(source: &SourceView, stalled: bool, view: &MatrixView) -> Option<Condition> {
     let (name, reason) = (&source.name, &source.status.reason);
     let channels = wanted_by(name, view);
     let (kind, what) = match source.status.state {
-        // What does not come out of it is said by its outcome.
+        // A source that cannot be decoded has conditions of its own, see `outcome`.
         SourceState::Idle | SourceState::Live | SourceState::Undecodable => return None,
         SourceState::Connecting | SourceState::BackingOff if stalled => (AlarmKind::Stalled, "sends nothing"),
-        SourceState::Connecting | SourceState::BackingOff => (AlarmKind::Offline, "cannot be had"),
+        SourceState::Connecting | SourceState::BackingOff => (AlarmKind::Offline, "cannot be reached"),
         SourceState::Stalled => (AlarmKind::Stalled, "sends nothing"),
         SourceState::Refused => (AlarmKind::Refused, "refuses us"),
     };
@@ -296,7 +294,7 @@ fn of_ladder(source: &str, ladder: &str, state: &LadderState) -> Vec<Condition> 
         .map(|rung| format!("{} codes one picture in {}", rung.name, 1_u64 << rung.thinning.get()))
         .collect();
     if !thinned.is_empty() {
-        let sentence = format!("the machine cannot follow {source}: {}", thinned.join(", "));
+        let sentence = format!("the machine cannot keep up with {source}: {}", thinned.join(", "));
         found.push(condition(AlarmKind::Overload, source, sentence));
     }
     found
@@ -354,13 +352,16 @@ mod tests {
                 SourceState::BackingOff,
                 false,
                 "no connection: refused",
-                Some((AlarmKind::Offline, "hall, wanted by PAES, L2, cannot be had: no connection: refused")),
+                Some((
+                    AlarmKind::Offline,
+                    "hall, wanted by PAES, L2, cannot be reached: no connection: refused",
+                )),
             ),
             (
                 SourceState::Connecting,
                 false,
                 "",
-                Some((AlarmKind::Offline, "hall, wanted by PAES, L2, cannot be had")),
+                Some((AlarmKind::Offline, "hall, wanted by PAES, L2, cannot be reached")),
             ),
             (
                 SourceState::Stalled,
@@ -408,7 +409,7 @@ mod tests {
                 (AlarmKind::Frozen, "hall shows a picture in which nothing at all moves"),
                 (AlarmKind::Silent, "hall is silent: is the microphone on?"),
                 (AlarmKind::Clipped, "hall is too loud: its sound is clipped"),
-                (AlarmKind::Overload, "the machine cannot follow hall: 480p codes one picture in 4"),
+                (AlarmKind::Overload, "the machine cannot keep up with hall: 480p codes one picture in 4"),
             ]
             .map(|(kind, said)| (kind, said.to_owned()))
         );
@@ -433,7 +434,7 @@ mod tests {
     fn an_alarm_names_the_channel_that_should_show_the_source() {
         let clock = ManualClock::at(NOON);
         let mut board = Board::new(Thresholds::default());
-        let offline = condition(AlarmKind::Offline, "hall", "hall cannot be had".to_owned());
+        let offline = condition(AlarmKind::Offline, "hall", "hall cannot be reached".to_owned());
         for _ in 0..7 {
             board.observe(of_channels(&offline, &view()), clock.now());
             clock.advance(EVERY);
@@ -444,6 +445,6 @@ mod tests {
         assert_eq!(told, [one("L2"), one("PAES")]);
         let json = serde_json::to_value(&board.alarms()[0]).expect("JSON");
         assert_eq!(json["kind"], "offline");
-        assert_eq!((&json["channel"], &json["sentence"]), (&"L2".into(), &"hall cannot be had".into()));
+        assert_eq!((&json["channel"], &json["sentence"]), (&"L2".into(), &"hall cannot be reached".into()));
     }
 }

@@ -1,8 +1,8 @@
 //! Tells other services of alarms: one POST of JSON for each that begins and ends.
 //!
-//! Every target has a task and a queue of its own, so that a slow one delays nobody; a full queue drops its newest
-//! message and says so. A message is tried five times within about half a minute, then given up, said in the log.
-//! No target's URL is ever logged: many carry a secret in their path.
+//! Every target has a task and a queue of its own, so that a slow one delays no other; a full queue drops the newest
+//! message and logs that. A message is tried five times within about half a minute, then given up, which is logged.
+//! No target's URL is ever logged: many have a secret in their path.
 
 use std::time::Duration;
 
@@ -17,13 +17,12 @@ use amphi_control::alarm::{Alarm, Change};
 
 /// Messages that may wait for one target.
 const QUEUE: usize = 64;
-/// Of one try.
+/// How long one try may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Between the tries.
+/// The pauses between the tries.
 const PAUSES: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9), Duration::from_secs(15)];
 
-/// The body of a message.
 #[derive(Clone, Debug, Serialize)]
 struct WebhookMessage {
     /// `raised` or `cleared`.
@@ -31,7 +30,7 @@ struct WebhookMessage {
     alarm: Alarm,
 }
 
-/// All targets.
+/// The queues of all targets.
 #[derive(Debug, Default)]
 pub(super) struct Webhooks {
     queues: Vec<mpsc::Sender<WebhookMessage>>,
@@ -65,13 +64,12 @@ impl Webhooks {
         };
         for (index, queue) in self.queues.iter().enumerate() {
             if queue.try_send(WebhookMessage { event, alarm: alarm.clone() }).is_err() {
-                warn!(webhook = index + 1, "an alarm is not told: too many are waiting already");
+                warn!(webhook = index + 1, "an alarm is not posted: too many are waiting already");
             }
         }
     }
 }
 
-/// One target's task.
 struct WebhookTarget {
     /// Its place in the configuration, from 1.
     number: usize,
@@ -79,7 +77,7 @@ struct WebhookTarget {
     url: Secret,
     token: Secret,
     messages: mpsc::Receiver<WebhookMessage>,
-    /// The message that is being told: a run that has broken off leaves it to the next one.
+    /// The message that is being sent; a run that panics leaves it to the next one.
     current: Option<WebhookMessage>,
 }
 
@@ -106,12 +104,12 @@ impl WebhookTarget {
         for pause in PAUSES {
             match self.post(message).await {
                 Ok(()) => return,
-                Err(why) => debug!(webhook = self.number, why, "an alarm is not told yet"),
+                Err(why) => debug!(webhook = self.number, why, "an alarm is not posted yet"),
             }
             tokio::time::sleep(pause).await;
         }
         if let Err(why) = self.post(message).await {
-            warn!(webhook = self.number, why, alarm = message.alarm.sentence, "an alarm could not be told");
+            warn!(webhook = self.number, why, alarm = message.alarm.sentence, "an alarm could not be posted");
         }
     }
 
@@ -122,7 +120,7 @@ impl WebhookTarget {
         if !self.token.is_empty() {
             request = request.bearer_auth(self.token.reveal());
         }
-        // Without its URL an error of the client is safe to show.
+        // The client's errors contain the URL, which may hold a secret.
         let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
         if answer.status().is_success() { Ok(()) } else { Err(format!("it answered {}", answer.status())) }
     }

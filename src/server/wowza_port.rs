@@ -1,4 +1,4 @@
-//! What Wowza's REST shows.
+//! What the router of Wowza's REST is made with.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::delivery::{self, Delivery};
 use amphi_admin::wowza::{Outgoing, WowzaState};
 use amphi_config as config;
 
-/// From the configuration and from what runs.
+/// The state of the router, from the configuration and from what runs.
 pub(super) fn state(shared: &ServerContext, delivery: &Delivery) -> WowzaState {
     let config = shared.config.borrow();
     let config::WowzaRest { username, password } = &config.wowza_rest;

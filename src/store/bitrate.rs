@@ -1,20 +1,19 @@
 //! Peak and average bit rate of a rung, measured on its segments (RFC 8216 §4.3.4.2).
 //!
 //! A player reads BANDWIDTH once, when it opens the multivariant playlist, and may stay for a lecture. So the
-//! measure has a long memory, at least a day and at most two: a channel that stands on its waiting loop at
-//! noon still says what the morning's lecture took, and one freak segment is forgotten the day after next.
+//! measure has a long memory, at least a day and at most two: a channel that shows its waiting loop at
+//! noon still states what the morning's lecture took, and a single outlier is forgotten the day after next.
 
 use std::time::Duration;
 
 use amphi_container::hls::BitRates;
 
-/// How long a tally runs before it becomes the one before.
+/// How long a tally runs before a new one begins.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// BitRates are rounded up to this, so that small growth does not show.
+/// Rates are rounded up to a multiple of this, so that small growth does not change the playlist.
 const STEP_BPS: u64 = 1000;
 
-/// Measures one rung.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BitrateMeter {
     current: BitrateTally,
@@ -32,7 +31,7 @@ struct BitrateTally {
 impl BitrateMeter {
     /// Counts one segment and says what the playlist should state.
     ///
-    /// What it stated before stands while it is true enough: no segment above the stated peak, and both rates
+    /// The rates stated before are kept while they are close enough: no segment above the stated peak, and both rates
     /// within a tenth of the measured ones. So the multivariant playlist rarely changes.
     pub(super) fn add(&mut self, bytes: usize, duration: Duration) -> BitRates {
         if self.current.time >= DAY {

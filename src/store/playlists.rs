@@ -11,29 +11,28 @@ use amphi_container::hls::{
 use amphi_media::{AAC_FRAME_SAMPLES, CellIndex, Grid, Parts, VIDEO_TIMESCALE};
 use std::ops::RangeInclusive;
 
-/// How far behind the newest segment players of DASH are to play, in cells.
+/// `suggestedPresentationDelay` in cells: how far behind the newest segment DASH players are to play.
 const DELAY: u32 = 3;
 
 /// A rung with what its playlists state.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StatedRung<'a> {
     pub(super) rung: &'a PublishedRung,
-    /// BANDWIDTH.
     pub(super) bandwidth_bps: u64,
-    /// AVERAGE-BANDWIDTH.
     pub(super) average_bps: u64,
 }
 
-/// Of a rung, for its BANDWIDTH. The order never changes, because dash.js counts its representations in the order of
-/// theirs, and stalls when the waiting loop's best rung takes fewer bits than the second one but the hall's takes more.
+/// What the BANDWIDTH of a rung is computed from. The order of rungs by BANDWIDTH must never change: dash.js numbers
+/// representations in that order, and stalls if the best rung takes fewer bits than the second one on the waiting loop but
+/// more on the hall.
 pub(super) fn load(rung: &PublishedRung, rates: BitRates) -> VariantLoad<Parts> {
     VariantLoad { group: rung.parts(), nominal_bps: rung.nominal_bps(), peak_bps: rates.peak_bps }
 }
 
 /// The live media playlist of `rung` that lists `cells`.
 ///
-/// Every segment has its date, so that a player that joins anywhere can align rungs; media time is unix time, so all
-/// rungs agree by construction (§6.2.4). There is no discontinuity to be written, ever.
+/// Every segment has an EXT-X-PROGRAM-DATE-TIME (RFC 8216 §4.3.2.6), so that a player that joins anywhere can align rungs.
+/// Media time is unix time, so all rungs agree by construction (§6.2.4). There is never a discontinuity.
 pub(super) fn media_playlist(rung: &PublishedRung, grid: Grid, cells: RangeInclusive<i64>) -> MediaPlaylist {
     let segment = |k: CellIndex| {
         let span = rung.span(grid, k);
@@ -80,11 +79,11 @@ pub(super) fn multivariant(rungs: &[StatedRung<'_>]) -> MultivariantPlaylist {
     }
 }
 
-/// The dynamic manifest of these representations, pictures and one sound, that lists `cells`: the same segments that HLS
-/// lists.
+/// The dynamic manifest (ISO/IEC 23009-1 §5.3.1) of these representations, pictures and one sound, that lists `cells`: the
+/// same segments that HLS lists.
 ///
-/// Its period began with the epoch: presentation time is unix time, a segment's number is its cell, so a server that is
-/// started again says the same of the same segment.
+/// Its period begins at the epoch: presentation time is unix time and a segment's number is its cell, so a server that is
+/// started again writes the same of the same segment.
 pub(super) fn manifest(
     pictures: &[StatedRung<'_>],
     sound: Option<StatedRung<'_>>,

@@ -1,4 +1,4 @@
-//! The window's shell: one writer, any number of readers.
+//! The shell around the window: one writer, any number of readers.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::{PublishedRung, PublishedWindow, PushError, Snapshot};
 use amphi_media::{CellIndex, Grid, Segment};
 
-/// A channel's window for one writer and any number of readers: `listed` segments per playlist, `rungs` best first.
+/// The published window of a channel with `listed` segments per playlist and these rungs, best first.
 pub fn published_window(
     grid: Grid,
     listed: usize,
@@ -19,7 +19,7 @@ pub fn published_window(
     (WindowWriter { window, sender }, WindowReader { grid, rungs, snapshots })
 }
 
-/// The end that a channel fills.
+/// The end that the channel's task writes to.
 #[derive(Debug)]
 pub struct WindowWriter {
     window: PublishedWindow,
@@ -27,12 +27,13 @@ pub struct WindowWriter {
 }
 
 impl WindowWriter {
-    /// The rungs in their order.
+    /// The rungs, best first.
     pub fn rungs(&self) -> impl Iterator<Item = &PublishedRung> {
         self.window.rungs()
     }
 
-    /// Publishes cell `k` of all rungs at once; one segment per rung, in the rungs' order.
+    /// Publishes cell `k` of all rungs at once: one segment per rung, in the rungs' order. Fails as
+    /// [`PublishedWindow::push`] does.
     pub fn push(&mut self, k: CellIndex, segments: Vec<Segment>) -> Result<(), PushError> {
         let pushed = self.window.push(k, segments)?;
         if pushed.missing > 0 {
@@ -63,12 +64,12 @@ impl WindowReader {
         self.snapshots.borrow_and_update().clone()
     }
 
-    /// The rungs, best first: known before the first cell.
+    /// The rungs, best first. They are known before the first cell.
     pub fn rungs(&self) -> &[Arc<PublishedRung>] {
         &self.rungs
     }
 
-    /// The grid of the cells.
+    /// The grid that the cells are counted on.
     pub const fn grid(&self) -> Grid {
         self.grid
     }

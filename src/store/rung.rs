@@ -28,7 +28,7 @@ pub struct PublishedRung {
 pub(super) struct SegmentSpan {
     /// The first sample's presentation time.
     pub(super) start: MediaTime,
-    /// To the first sample of the next segment.
+    /// From there to the first sample of the next segment.
     pub(super) duration: Duration,
 }
 
@@ -42,7 +42,7 @@ impl PublishedRung {
     /// HLS; DASH lists what carries one track.
     pub fn part(tracks: RungTracks, parts: Parts, init: Bytes) -> Self {
         let name = format!("{}{}", tracks.name, parts.suffix());
-        // Players and caches keep an initialization section by its name, so other bytes need another name.
+        // Players and caches keep an initialization section by its URL, so other bytes need another name.
         let mut init_name = format!("init_{name}_");
         for byte in Sha256::digest(&init).iter().take(4) {
             // Writing to a String cannot fail.
@@ -57,38 +57,38 @@ impl PublishedRung {
         &self.name
     }
 
-    /// What of its tracks it carries.
+    /// Which of its tracks it carries.
     pub const fn parts(&self) -> Parts {
         self.parts
     }
 
-    /// A variant of HLS.
+    /// Whether HLS lists it as a variant: it carries all of its tracks.
     pub fn is_variant(&self) -> bool {
         self.parts == Parts::All
     }
 
-    /// The picture that it carries.
+    /// The picture track, unless it carries sound alone.
     pub fn picture(&self) -> Option<&VideoTrack> {
         self.tracks.video.as_ref().filter(|_| self.parts.has_picture())
     }
 
-    /// The sound that it carries.
+    /// The sound track, unless it carries the picture alone.
     pub fn sound(&self) -> Option<&AudioTrack> {
         self.parts.has_sound().then_some(&self.tracks.audio)
     }
 
-    /// What its tracks take by their settings, in bits per second.
+    /// The configured bit rate of the tracks that it carries, in bits per second.
     pub(super) fn nominal_bps(&self) -> u64 {
         let picture = self.picture().map_or(0, |video| video.bitrate_bps);
         u64::from(picture) + u64::from(self.sound().map_or(0, |audio| audio.bitrate_bps))
     }
 
-    /// What it carries.
+    /// All tracks of the rung, also those that this part does not carry.
     pub const fn tracks(&self) -> &RungTracks {
         &self.tracks
     }
 
-    /// Its initialization section.
+    /// `ftyp` and `moov` (RFC 8216 §3.3: Media Initialization Section).
     pub const fn init(&self) -> &Bytes {
         &self.init
     }
@@ -98,17 +98,17 @@ impl PublishedRung {
         &self.init_name
     }
 
-    /// The file name of its media playlist.
+    /// The file name of its media playlist, `chunklist_<rung>.m3u8`.
     pub fn playlist_name(&self) -> String {
         format!("chunklist_{}.m3u8", self.name)
     }
 
-    /// The file name of its media segment of cell `k`.
+    /// The file name of its media segment of cell `k`, `media_<rung>_<k>.m4s`.
     pub fn segment_name(&self, k: CellIndex) -> String {
         format!("media_{}_{k}.m4s", self.name)
     }
 
-    /// RFC 6381 codecs, picture first.
+    /// Codec strings (RFC 6381 §3.3), picture first.
     pub fn codecs(&self) -> Vec<String> {
         let picture = self.picture().map(|video| video.parameter_sets.codec_string());
         picture.into_iter().chain(self.sound().map(|_| AAC_LC.to_owned())).collect()

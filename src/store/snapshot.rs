@@ -8,12 +8,12 @@ use super::PublishedRung;
 use amphi_http::ETag;
 use amphi_media::{CellIndex, Segment};
 
-/// A rendered playlist.
+/// A playlist or manifest as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Playlist {
-    /// UTF-8 (RFC 8216 §4.1).
+    /// UTF-8 without a byte order mark (RFC 8216 §4.1).
     pub text: Bytes,
-    /// Its validator.
+    /// A hash of the text.
     pub etag: ETag,
 }
 
@@ -23,14 +23,14 @@ impl From<String> for Playlist {
     }
 }
 
-/// All that a channel has to give, up to one cell.
+/// Everything that can be fetched of a channel, up to one cell.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The newest cell.
     pub last: CellIndex,
-    /// The multivariant playlist of all rungs.
+    /// The multivariant playlist of all rungs (RFC 8216 §4.3.4).
     pub multivariant: Playlist,
-    /// The DASH manifest of all rungs.
+    /// The DASH manifest of all rungs (ISO/IEC 23009-1 §5).
     pub manifest: Playlist,
     /// Every rung, best first.
     pub renditions: Vec<RenditionSnapshot>,
@@ -41,7 +41,7 @@ pub struct Snapshot {
 pub struct RenditionSnapshot {
     /// Its names and its initialization section.
     pub rung: Arc<PublishedRung>,
-    /// The media playlist.
+    /// The media playlist (RFC 8216 §4.3.3).
     pub playlist: Playlist,
     /// The multivariant playlist of this rung alone.
     pub alone: Playlist,
@@ -51,13 +51,13 @@ pub struct RenditionSnapshot {
     pub bandwidth_bps: u64,
     /// AVERAGE-BANDWIDTH in the multivariant playlist.
     pub average_bps: u64,
-    /// Segments of the cells up to [`Snapshot::last`], without a hole.
+    /// Segments of the cells from `first` to [`Snapshot::last`], without a hole.
     pub(super) segments: Vec<Segment>,
     pub(super) first: CellIndex,
 }
 
 impl RenditionSnapshot {
-    /// The segment of cell `k`, while it is kept.
+    /// The segment of cell `k`; `None` if it is not kept any more, or not there yet.
     pub fn segment(&self, k: CellIndex) -> Option<&Segment> {
         let index = usize::try_from(k.0.checked_sub(self.first.0)?).ok()?;
         self.segments.get(index)

@@ -1,4 +1,4 @@
-//! The window from outside: sequences, windows, playlists that a strict parser takes.
+//! The window from outside: sequences, windows, playlists that a strict parser accepts.
 
 use std::sync::Arc;
 
@@ -203,7 +203,7 @@ async fn readers_see_every_rung_of_a_cell_at_once() {
 }
 
 proptest! {
-    /// Cells in order, some left out: the playlist is consecutive, no longer than the window, ends with the
+    /// Cells in order, some missing: the playlist is consecutive, no longer than the window, ends with the
     /// newest cell, never goes back, and all that it lists is there, also one window later.
     #[test]
     fn playlists_are_truthful(

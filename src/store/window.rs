@@ -1,4 +1,4 @@
-//! The sliding window of one channel. The contract stands in the module above.
+//! The sliding window of one channel. The contract is in the text of [`store`](super).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,25 +9,25 @@ use super::{Playlist, PublishedRung, RenditionSnapshot, Snapshot};
 use amphi_container::hls::{BitRates, bandwidths};
 use amphi_media::{CellIndex, Grid, Parts, Segment};
 
-/// A cell that the window does not take: a fault of ours.
+/// A cell that the window does not take: a fault of the server, since the splicer gives cells in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PushError {
-    /// Not newer than the last one.
+    /// The cell is not newer than the last one.
     #[error("cell {k} is not newer than cell {last}, which was the last one published")]
     Stale {
-        /// The cell refused.
+        /// The cell that was refused.
         k: CellIndex,
         /// The newest cell of the window.
         last: CellIndex,
     },
-    /// Not one segment per rung.
+    /// The cell does not have one segment per rung.
     #[error("cell {k} has {segments} segments for {rungs} rungs")]
     Rungs {
-        /// The cell refused.
+        /// The cell that was refused.
         k: CellIndex,
-        /// Segments given.
+        /// How many segments it has.
         segments: usize,
-        /// Rungs of the channel.
+        /// How many rungs the channel has.
         rungs: usize,
     },
 }
@@ -37,7 +37,7 @@ pub enum PushError {
 pub struct Pushed {
     /// What there is to fetch now.
     pub snapshot: Arc<Snapshot>,
-    /// Cells that were skipped before this one; older segments were dropped if there were any.
+    /// How many cells were skipped before this one. If any were, all older segments are dropped.
     pub missing: u64,
 }
 
@@ -51,7 +51,6 @@ pub struct PublishedWindow {
     rungs: Vec<RungWindow>,
 }
 
-/// One rung in the window.
 #[derive(Debug)]
 struct RungWindow {
     rung: Arc<PublishedRung>,
@@ -68,7 +67,7 @@ impl PublishedWindow {
         Self { grid, listed: listed.max(1), last: None, rungs }
     }
 
-    /// The rungs in their order.
+    /// The rungs, best first.
     pub fn rungs(&self) -> impl Iterator<Item = &PublishedRung> {
         self.rungs.iter().map(|rung_window| &*rung_window.rung)
     }
@@ -99,8 +98,8 @@ impl PublishedWindow {
         Ok(Pushed { snapshot: Arc::new(self.snapshot(k, &rates)), missing })
     }
 
-    /// Renders everything anew: some 20 µs per channel and cell, where what has not changed gets the same
-    /// bytes and so the same validator.
+    /// Renders everything anew, which takes some 20 µs per channel and cell. What has not changed gets the same
+    /// bytes and so the same `ETag`.
     fn snapshot(&self, last: CellIndex, rates: &[BitRates]) -> Snapshot {
         let loads: Vec<_> = self
             .rungs
@@ -155,8 +154,8 @@ impl PublishedWindow {
     }
 }
 
-/// Segments kept for a playlist of `listed`: those listed, and for one segment's and one playlist's duration
-/// those that were (RFC 8216 §6.2.2).
+/// How many segments are kept for a playlist of `listed`. One that has left the playlist stays available for its own
+/// duration and that of the longest playlist that listed it (RFC 8216 §6.2.2).
 const fn kept(listed: usize) -> usize {
     2 * listed + 1
 }

@@ -60,12 +60,12 @@ fn schemathesis_finds_no_breach() {
     let server = start();
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/schemathesis/bin/schemathesis");
     let url = format!("http://{}/api/v1/openapi.json", server.admin);
-    // It leaves notes of its own where it runs.
+    // It writes files of its own into its working directory.
     let home = tempfile::tempdir().expect("a folder");
     let mut command = Command::new(program);
     command.current_dir(home.path());
     command.args(["run", &url, "--header", "Authorization: Bearer chalk"]);
-    // Events have no end. Which names exist is the configuration's matter, so a request may be as the document wants
+    // Events have no end. Which names exist depends on the configuration, so a request may be as the document wants
     // it and still be refused.
     command.args(["--exclude-path", "/api/v1/events", "--exclude-checks", "positive_data_acceptance"]);
     command.args(["--max-examples", "15", "--seed", "6", "--generation-database", "none", "--no-color"]);

@@ -1,4 +1,4 @@
-//! What a channel showed, cell by cell, as the matrix tells it.
+//! What a channel showed, cell by cell, as the matrix says.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -49,7 +49,7 @@ impl<'a> AirLog<'a> {
         let channels = matrix["channels"].as_array().expect("channels");
         let row = channels.iter().find(|row| row["name"] == self.channel.as_str()).expect("the channel");
         let source = row["on_air"]["source"].as_str().map(str::to_owned);
-        // Another reason for the same source is no change. Media time may be told some milliseconds beside the cell.
+        // Another reason for the same source is no change. Media time may differ from the cell's by some milliseconds.
         if self.changes.last().is_none_or(|last| last.source != source) {
             let since_ms = milliseconds(&row["on_air"]["since"]);
             let since_ms = (since_ms + CELL_MS / 2).div_euclid(CELL_MS) * CELL_MS;
@@ -68,7 +68,7 @@ impl<'a> AirLog<'a> {
         &self.changes[mark..]
     }
 
-    /// The cells of the waiting loop since `mark`, of a channel that is on the hall then and now.
+    /// The cells of the waiting loop since `mark`, of a channel that showed the hall then and shows it now.
     pub fn waiting_cells(&self, mark: usize) -> i64 {
         let pairs = self.changes[mark.saturating_sub(1)..].windows(2);
         pairs
@@ -78,7 +78,7 @@ impl<'a> AirLog<'a> {
     }
 }
 
-/// When a source began to be what it is, if that is `state`.
+/// Since when a source has been in its state, if that is `state`.
 pub fn state_since(server: &Server, source: &str, state: &str) -> Option<i64> {
     let matrix = server.matrix();
     let sources = matrix["sources"].as_array().expect("sources");

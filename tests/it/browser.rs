@@ -62,7 +62,7 @@ impl Viewing {
         Self { child }
     }
 
-    /// Waits for the end; what each player saw.
+    /// Waits for the end; returns what each player saw.
     pub fn end(self) -> BTreeMap<String, Seen> {
         let output = self.child.wait_with_output().expect("node ends");
         serde_json::from_slice(&output.stdout).expect("a report")
@@ -93,7 +93,7 @@ impl Seen {
         );
     }
 
-    /// Whether any look was like that.
+    /// Whether `what` holds for the luma of any sample.
     pub fn saw(&self, what: impl Fn(f64) -> bool) -> bool {
         self.shown().iter().filter_map(|sample| sample.luma).any(what)
     }
@@ -111,7 +111,7 @@ impl Seen {
         longest as f64 / 1000.0
     }
 
-    /// From the first picture on: before it is painted, there is nothing to be judged.
+    /// From the first picture on: before that there is nothing to judge.
     fn shown(&self) -> &[Sample] {
         let first = self.samples.iter().position(Sample::has_picture).expect("a picture");
         &self.samples[first..]
@@ -124,7 +124,7 @@ impl Sample {
     }
 }
 
-/// Less is no picture: the waiting card's blue is brighter.
+/// Darker than this is no picture: the waiting card's blue is brighter.
 const BLACK: f64 = 20.0;
 
 /// The hall's paper is bright.
@@ -144,7 +144,7 @@ fn waiting_and_live_play_in_hls_js_and_in_the_browser_itself() {
     let server = Server::run(&one_hall(&hall.url("")));
     let url = format!("http://{}/Live/playlist.m3u8", server.http);
     eventually("the hall is on air", || server.on_air("Live").as_deref() == Some("hall"));
-    // What a playlist still lists of the cells before.
+    // Cells before that the playlist still lists.
     let window = Duration::from_secs(14);
     std::thread::sleep(window);
     let live = Viewing::start(&url, 20, &["hls.js", "native"]).end();

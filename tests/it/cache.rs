@@ -1,4 +1,4 @@
-//! Real caches in front of the demo, from the files in `packaging`: the origin hears of one viewer per rung.
+//! Real caches in front of the demo, from the files in `packaging`: the origin sees one viewer per rung.
 //! 150 viewers by default; `AMPHI_CACHE_PLAYERS=2200` for the many.
 
 use std::net::{SocketAddr, TcpListener};
@@ -10,9 +10,9 @@ use serde_json::Value;
 use crate::http;
 use crate::server::{Server, eventually};
 
-/// Seconds for which all watch.
+/// How long all players watch, in seconds.
 const SECONDS: u64 = 10;
-/// Those who come in a second.
+/// How many players start in a second.
 const COME: u64 = 75;
 
 fn players() -> u64 {
@@ -126,7 +126,7 @@ fn many_are_one(start: fn(&Path, SocketAddr) -> (Cache, SocketAddr)) {
         count("segment")
     );
     assert!(count("segment") > 2 * players, "{report}");
-    // Never over half a cell behind: so never two cells.
+    // Never more than half a cell late, so never two cells.
     for _ in 0..20 {
         let cached = sequence(address);
         let fresh = sequence(server.http);

@@ -1,6 +1,6 @@
 //! Every fault of every kind at random, one viewer per protocol, and no viewer stalls.
 //!
-//! Halls fail, people change their minds, strangers send nonsense, the log's reader stands still, and every supervised task
+//! Halls fail, operators switch, strangers send nonsense, the log's reader stops, and every supervised task
 //! is ended by a panic, in an order that the seed decides. The viewers are the load test's players over HLS, RTMP and
 //! RTSP, a reader of DASH, and a follower that judges every playlist. Three minutes by default; `tests/chaos` does 20.
 
@@ -46,7 +46,7 @@ const FAULTS: [&str; 23] = [
     "reports",
     "mono",
 ];
-/// The oldest that the newest media of a viewer may be: two cells, one that is awaited, and the way.
+/// How old the newest media of a viewer may be: two cells, one that is awaited, and the transport.
 const LATE: Duration = Duration::from_secs(8);
 
 /// A sequence that the seed decides.
@@ -85,7 +85,7 @@ impl Player {
         Self { child, url }
     }
 
-    /// What it noticed.
+    /// Its report, in JSON.
     fn report(mut self) -> Value {
         let mut text = String::new();
         self.child.stdout.take().expect("piped").read_to_string(&mut text).expect("a text");
@@ -175,7 +175,7 @@ impl Mischief<'_> {
         *self.done.entry(what.into()).or_default() += 1;
     }
 
-    /// One thing of any kind.
+    /// Does one thing, of any kind.
     fn act(&mut self) {
         match self.chance.below(10) {
             0..=3 => {
@@ -190,7 +190,7 @@ impl Mischief<'_> {
             6 => self.people(),
             7 => self.stranger(),
             8 => {
-                // For longer than the pipe holds what is said meanwhile.
+                // For longer than the pipe can hold what is logged meanwhile.
                 self.server.pause_log(Duration::from_secs(4));
                 self.count("log: not read");
             }
@@ -208,7 +208,7 @@ impl Mischief<'_> {
             1 => ("DELETE", format!("/api/v1/channels/{channel}/override"), "", ""),
             _ => ("PUT", source, json, body.as_str()),
         };
-        // Whoever owns the matrix may just have been ended: the next one says what it wants again.
+        // The matrix's task may just have been ended; the next action gives its command again.
         let status = http::request(self.server.admin, method, &path, extra, body).status;
         assert!(matches!(status, 200 | 204 | 404 | 409 | 500 | 503), "{method} {path}: {status}");
         self.count(format!("people: {method}"));
@@ -227,7 +227,7 @@ impl Mischief<'_> {
         let (head, count) = (self.chance.one(&heads), self.chance.below(4000));
         let tail = self.chance.bytes(count);
         if let Ok(mut stream) = TcpStream::connect(address) {
-            // It may be let go at any byte.
+            // The server may close it at any byte.
             let _ = stream.write_all(head).and_then(|()| stream.write_all(&tail));
         }
         self.count("stranger: nonsense");
@@ -240,7 +240,7 @@ impl Mischief<'_> {
         let place = self.chance.below(self.tasks.len());
         let name = self.tasks[place].clone();
         let status = end_task(self.server, &name);
-        // One that comes and goes with its hall may not run just now.
+        // A task that comes and goes with its hall may not be running.
         assert!(matches!(status, 204 | 404 | 409), "{name}: {status}");
         self.count(format!("ended: {name}"));
     }
@@ -286,7 +286,7 @@ fn chaos_stalls_no_viewer() {
         Player::start(format!("rtmp://{media}/{CHANNEL}/live"), seconds),
         Player::start(format!("rtsp://{media}/{CHANNEL}/live"), seconds),
     ];
-    // Segments that are watched have a descriptor each, for as long as they are listed.
+    // Each segment that is watched has a descriptor, for as long as it is listed.
     let end = Instant::now() + Duration::from_secs(15);
     viewer.until("everybody watches", || {
         dash.read();
@@ -311,8 +311,8 @@ fn chaos_stalls_no_viewer() {
         println!("{count:4} {what}");
     }
     let reports = players.map(Player::report);
-    // A channel's task that is ended twice within ten seconds begins with an empty state: players of RTMP miss the rest of a
-    // cell. Nothing else may hold up anybody.
+    // A channel's task that is ended twice within ten seconds starts without its state: RTMP players miss the rest of a
+    // cell. Nothing else may delay a viewer.
     let ended = mischief.done.iter().filter(|(what, _)| what.starts_with("ended: channel"));
     let bound = 2.0 * ended.map(|(_, count)| f64::from(count.saturating_sub(1))).sum::<f64>();
     for report in &reports {

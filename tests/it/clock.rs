@@ -91,7 +91,7 @@ fn newest_cell(server: &Server) -> Timestamp {
 }
 
 fn date(address: SocketAddr) -> Timestamp {
-    // On the fast path, and not.
+    // Over the fast path, and over hyper.
     let answer = http::get(address, "/healthz");
     let text = answer.header("date").expect("a Date");
     let parsed = jiff::fmt::strtime::parse("%a, %d %b %Y %H:%M:%S gmt", text).expect("a date");
@@ -143,7 +143,7 @@ fn a_step_is_obeyed_by_the_calendar_and_not_by_media(step: i64) {
     assert!(off(time(since.as_str().expect("a time")), step).abs() < 60.0, "{since}");
     assert!(off(newest_cell(&server), 0).abs() < 10.0, "media goes on as it was");
 
-    // What a person says until a time ends at that time of the machine.
+    // An override until a certain time ends at that time of the machine's clock.
     let until = Timestamp::now() + SignedDuration::from_secs(step + 4);
     let body = format!("{{\"source\":\"hall\",\"until\":\"{until}\"}}");
     let path = "/api/v1/channels/Live/source";
@@ -198,7 +198,7 @@ fn a_machine_that_sleeps_goes_on_with_the_cell_of_its_waking() {
     clocks.shift(HOUR, HOUR);
     eventually("there are new cells", || off(newest_cell(&server), HOUR).abs() < 10.0);
     server.logged(|line| line["message"].as_str().is_some_and(|text| text.contains("has slept")));
-    // The hall has gone on meanwhile, and its pictures are of now again.
+    // The hall has gone on meanwhile, and its pictures are current again.
     let mut viewer = Follower::new(server.http, "Live", "480p");
     viewer.until("the hall is on air again", || {
         server.on_air("Live").as_deref() == Some("hall") && off(newest_cell(&server), HOUR).abs() < 10.0

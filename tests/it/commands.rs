@@ -58,8 +58,8 @@ fn two_configurations_are_told_apart_without_secrets() {
     for line in [
         "~ source \"hall\": url: (a secret) -> (a secret)",
         "~ ladder \"lecture\": rung \"720p\": bitrate: 750000 -> 800000",
-        "reload: source \"hall\" is connected anew",
-        "reload: channel \"Live\" is ended and begins anew",
+        "reload: source \"hall\" is reconnected",
+        "reload: channel \"Live\" is ended and restarted",
         "restart: [pages] are read at start only",
     ] {
         assert!(said.lines().any(|it| it == line), "{line} in {said}");
@@ -68,7 +68,7 @@ fn two_configurations_are_told_apart_without_secrets() {
     assert!(text(&amphi(&["check", &old, "--against", &old]).stdout).ends_with("no difference\n"));
     let bad = write("bad.toml", "[server\n");
     assert_eq!(amphi(&["check", &new, "--against", &bad]).status.code(), Some(1));
-    // Nobody runs by it.
+    // No server runs with it.
     let answer = amphi(&["reload", &old, "--admin", "127.0.0.1:9"]);
     assert_eq!(answer.status.code(), Some(1));
     assert!(text(&answer.stderr).contains("no server answers at 127.0.0.1:9"), "{}", text(&answer.stderr));

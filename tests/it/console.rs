@@ -14,18 +14,18 @@ use crate::server::{Server, eventually};
 /// What a script saw.
 #[derive(Debug, Deserialize)]
 struct Report {
-    /// What pages complained of.
+    /// Errors that pages have logged.
     errors: Vec<String>,
-    /// What was asked of other hosts.
+    /// Requests to other hosts.
     outside: Vec<String>,
     /// Serious faults of accessibility, by page.
     axe: BTreeMap<String, Vec<String>>,
-    /// What was tried, and whether it went well: not false, not nothing.
+    /// What was tried, and whether it succeeded: neither false nor null.
     steps: Vec<Step>,
-    /// From a change of the server to its place on the page.
+    /// Milliseconds from a change in the server until the page shows it.
     #[serde(default)]
     appeared_ms: BTreeMap<String, u64>,
-    /// The policy of the first page.
+    /// The Content-Security-Policy of the first page.
     policy: String,
 }
 
@@ -101,7 +101,7 @@ fn the_console_is_served_with_a_strict_policy() {
     assert_eq!(server.end(), Some(0));
 }
 
-/// Also by who did not ask while it was live, but was told that there is a picture.
+/// Also by a console that did not ask while the source was live, but was told that there is a picture.
 #[test]
 fn a_source_that_has_left_is_shown_as_it_was_last_seen() {
     let server = Server::demo();

@@ -1,4 +1,4 @@
-//! Costly answers of recordings from outside, and a proxy that hands on a path without it.
+//! Costly answers about recordings, seen from outside, and a proxy that strips a path.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -49,7 +49,7 @@ fn hundreds_who_ask_for_costly_answers_get_the_same_one_or_are_asked_to_come_aga
     assert_eq!(server.end(), Some(0));
 }
 
-/// Hands `/video/...` to `origin` without `/video`, one request to a connection; anything else is not there.
+/// Passes `/video/...` on to `origin` without `/video`, one request to a connection; anything else is 404.
 fn proxy(origin: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -79,7 +79,7 @@ fn proxy(origin: SocketAddr) -> SocketAddr {
     address
 }
 
-/// The addresses that a text links to, as a browser resolves them from `page`.
+/// The URLs that a text links to, as a browser resolves them from `page`.
 fn links(page: &str, text: &str) -> Vec<String> {
     let page = url::Url::parse(page).expect("an address");
     let mut found = Vec::new();

@@ -6,7 +6,7 @@ use roxmltree::{Document, Node};
 
 const NAMESPACE: &str = "urn:mpeg:dash:schema:mpd:2011";
 
-/// What a manifest breaks, each with the section that says so; empty for a good one.
+/// The rules that a manifest breaks, each with its section; empty for a good one.
 pub fn faults(text: &str) -> Vec<String> {
     let document = match Document::parse(text) {
         Ok(document) => document,

@@ -17,10 +17,10 @@ use crate::material::fixture;
 use crate::server::{Server, eventually};
 use crate::sources::one_hall;
 
-/// A title that would be markup where somebody forgets that it is a text.
+/// A title that would become markup if a page did not treat it as text.
 pub const EVIL: &str = r#"<img src=x onerror="window.pwned=1">"#;
 
-/// A hall that is there until it is dropped.
+/// A simulated hall that runs until it is dropped.
 pub struct Hall {
     simulator: Simulator,
     _runtime: Runtime,
@@ -84,7 +84,7 @@ impl Calendar {
         let text = format!(
             "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//amphi//test//EN\r\n{events}END:VCALENDAR\r\n"
         );
-        // In one piece: the server may look at it at any time.
+        // Written in one piece, because the server may read it at any time.
         let draft = self.home.path().join("draft");
         std::fs::write(&draft, text).expect("written");
         std::fs::rename(draft, self.path()).expect("renamed");
@@ -119,7 +119,7 @@ fn a_lecture_is_rehearsed_told_and_goes_on_after_its_end() {
         live["on_air"]["source"] == "hall"
     });
 
-    // Why, in the site's own time.
+    // The reason, in the site's own time.
     let since: Timestamp = live["on_air"]["since"].as_str().and_then(|it| it.parse().ok()).expect("a time");
     let since = since.in_tz("Pacific/Kiritimati").expect("a zone").strftime("%H:%M").to_string();
     let why = live["explanation"].as_str().expect("a sentence");

@@ -1,5 +1,5 @@
-//! Every fault that a simulated hall can have, over real RTSP, and what viewers see of it. The table in
-//! `tests/README.md` is this file's.
+//! Every fault that a simulated hall can have, over real RTSP, and what viewers see of it. `tests/README.md` has the same
+//! as a table.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::judge::judge;
 use crate::server::{Server, eventually};
 use crate::stream::Follower;
 
-/// What viewers see, with the bound of the table.
+/// What viewers see, with the bounds of the table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Outcome {
     /// The hall stays on air: not one cell of the waiting loop.
@@ -26,7 +26,7 @@ use Outcome::{Begins, Leaves, Returns, Stays};
 pub struct Case {
     fault: &'static str,
     outcome: Outcome,
-    /// How long it is looked at, in seconds.
+    /// How long the viewer watches the fault, in seconds.
     seconds: u64,
 }
 
@@ -52,7 +52,7 @@ const HALL_A: [Case; 14] = [
     case("garbage", Stays, 8),
 ];
 
-/// Over TCP, too: what takes its time.
+/// Over TCP, too: faults that take longer.
 const HALL_B: [Case; 6] = [
     case("resize", Stays, 10),
     case("mono", Returns(4), 14),
@@ -71,11 +71,11 @@ const HALL_C: [Case; 5] = [
     case("freeze", Leaves, 8),
 ];
 
-/// A cell is begun with the picture before it if that came so shortly before the cell, or stands so much later on the
-/// lattice than it came.
+/// A cell is begun with the picture before it if that came so shortly before the cell, or its slot is so much later than its
+/// arrival.
 const HELD_MS: i64 = 1000 + 300;
-/// From the first picture of a source that is back to its first cell on air: the rest of a cell that has begun, a whole
-/// one, and one in which it is decided.
+/// The longest time from the first picture of a source that is back to its first cell on air: the rest of an open cell, a
+/// whole one, and one in which the splicer decides.
 const BACK_CELLS: i64 = 3;
 
 /// Makes a hall of the demo fail; an empty name mends it.
@@ -99,7 +99,7 @@ fn alarm_of(fault: &str) -> Option<&'static str> {
     }
 }
 
-/// With its channel, its source, its beginning, and a sentence.
+/// Checks that an alarm has its channel, its source, its start, and a sentence.
 fn has_alarm(server: &Server, channel: &str, hall: &str, kind: &str) -> bool {
     let alarms = http::get(server.admin, "/api/v1/alarms");
     let alarms: serde_json::Value = serde_json::from_str(alarms.text()).expect("JSON");
@@ -229,7 +229,7 @@ fn every_fault_of_a_hall_ends_as_the_table_says() {
             demo_hall(&server, "Live_L2", "PS-Amphi_B", &HALL_B);
         });
     });
-    // Its next try comes after a minute: not waited for here.
+    // Its next try comes after a minute, for which this test does not wait.
     set_fault(&server, "PS-Amphi_A", "expire");
     eventually("nobody is let in any more", || has_alarm(&server, "Live_PAES", "PS-Amphi_A", "refused"));
     eventually("the waiting video", || server.on_air("Live_PAES").is_none());

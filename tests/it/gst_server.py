@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An RTSP server of GStreamer's own, as an encoder in a lecture hall would be.
+"""GStreamer's RTSP server, in the role of an encoder in a lecture hall.
 
     gst_server.py FILE [--no-audio] [--no-video] [--codec h264|h265] [--digest USER:PASSWORD] [--live PIPELINE] [--port N]
 

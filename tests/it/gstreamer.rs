@@ -14,7 +14,7 @@ impl GstServer {
     /// Serves `clip` with these options of `gst_server.py`.
     pub fn start(clip: &Path, options: &[&str]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/gst_server.py");
-        // Debian's own interpreter: another one on the path does not see Debian's python3-gi.
+        // Debian's own interpreter, because another one on the path would not find Debian's python3-gi.
         let mut child = Command::new("/usr/bin/python3")
             .arg(script)
             .arg(clip)
@@ -35,7 +35,7 @@ impl GstServer {
         format!("rtsp://{user}127.0.0.1:{}/extron1", self.port)
     }
 
-    /// Stops the process where it stands, as a crashed encoder does.
+    /// Kills the process, as if an encoder had crashed.
     pub fn kill(mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

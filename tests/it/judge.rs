@@ -45,7 +45,7 @@ pub type Size = Option<(i64, i64)>;
 pub const RUNGS: [(&str, Size); 3] =
     [("720p", Some((1280, 720))), ("480p", Some((854, 480))), ("160p", None)];
 
-/// Every demand on segments in a row: codec, size, frame rate, exact durations, IDR pictures, sound on its lattice,
+/// Checks consecutive segments: codec, size, frame rate, exact durations, IDR pictures, sound on its lattice,
 /// and each segment alone.
 pub fn judge(collected: &Collected, size: Size) {
     let report = probe(&collected.whole());
@@ -94,7 +94,7 @@ fn judge_pictures(report: &Value, (width, height): (i64, i64), segments: usize) 
     }
 }
 
-/// A segment behind its initialization section, without those before it.
+/// A segment after its initialization section, without the segments before it.
 fn judge_alone(bytes: &[u8], has_pictures: bool) {
     let file = tempfile::NamedTempFile::with_suffix(".mp4").expect("a file");
     std::fs::write(file.path(), bytes).expect("written");

@@ -1,4 +1,4 @@
-//! The log's other end goes away or stands still: nobody notices.
+//! The reader of the log goes away or stops reading, and no viewer notices.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ struct Talker {
 }
 
 impl Talker {
-    /// A server that says a lot, whose log is read until it listens.
+    /// A server that logs a lot, whose log is read until it listens.
     fn start() -> Self {
         let any = "127.0.0.1:0";
         let addresses = ["--listen", any, "--http-listen", any, "--admin-listen", any];
@@ -44,7 +44,7 @@ impl Talker {
         Self { child, log: Some(log), http, admin }
     }
 
-    /// Makes it say more than a pipe holds.
+    /// Makes it log more than a pipe holds.
     fn annoy(&self) {
         for n in 0..1500 {
             let _ = http::get(self.http, &format!("/vod/mp4:no-{n}-{:->200}.mp4/playlist.m3u8", ""));

@@ -1,7 +1,7 @@
 //! The whole server from outside: one binary, modules by noun. Tests that need outside programs are ignored here and
 //! run by `tests/run`.
 
-#![expect(unreachable_pub, reason = "a test binary exports nothing; pub is the plain word in it")]
+#![expect(unreachable_pub, reason = "a test binary exports nothing, so pub is as good as pub(crate)")]
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
 mod admin;

@@ -8,7 +8,7 @@ pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
 }
 
-/// Runs ffmpeg, which must have nothing to complain about, and gives its standard output.
+/// Runs ffmpeg, which must print no error, and returns its standard output.
 pub fn ffmpeg(arguments: &[&str]) -> Vec<u8> {
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-y"])
@@ -20,7 +20,7 @@ pub fn ffmpeg(arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// A clip made once: ffmpeg with `arguments` and the clip's path behind them.
+/// A clip that is made once: by ffmpeg with `arguments` and the clip's path after them.
 pub fn clip(name: &str, arguments: &[&str]) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if !path.exists() {

@@ -1,4 +1,4 @@
-//! What the dashboard shows is there, and viewers are counted.
+//! The metrics that the dashboard shows exist, and viewers are counted.
 
 use std::collections::BTreeSet;
 

@@ -72,7 +72,7 @@ fn a_killed_source_leaves_and_returns_within_three_cells() {
 #[test]
 #[ignore = "needs ffmpeg: tests/run"]
 fn a_server_that_starts_again_goes_on_with_its_numbers_and_its_matrix() {
-    // Nobody answers there: the override is what is looked at.
+    // Nobody answers there; the test looks at the override alone.
     let server = Server::run(&one_hall("rtsp://127.0.0.1:9/extron1"));
     eventually("the playlist is there", || http::get(server.http, "/Live/playlist.m3u8").status == 200);
     server.disconnect("Live");
@@ -98,7 +98,7 @@ fn a_server_that_starts_again_goes_on_with_its_numbers_and_its_matrix() {
     assert_eq!(server.end(), Some(0));
 }
 
-/// What was told to the matrix stands on the disk, whole, whenever the plug is pulled.
+/// Commands given to the matrix are on disk, whole, whenever the power is cut.
 #[test]
 #[ignore = "needs ffmpeg: tests/run"]
 fn a_server_that_is_killed_in_mid_cell_goes_on() {
@@ -147,7 +147,7 @@ fn a_server_that_is_killed_in_mid_cell_goes_on() {
     assert_eq!(server.end(), Some(0));
 }
 
-/// Nothing to be read ever comes out of this waiting video, as from a storage that hangs.
+/// Reading this waiting video never returns, as from storage that hangs.
 #[test]
 fn a_server_that_is_still_starting_ends_when_it_is_asked() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -221,7 +221,7 @@ fn ffmpeg_reads_across_five_switches_without_a_word_about_timestamps() {
         let end = std::time::Instant::now() + Duration::from_secs(6);
         until("time passes", &mut || std::time::Instant::now() >= end);
     }
-    // Until every reader has had its 64 s, for which the last switch's cells are listed and read.
+    // Until every reader has had its 64 s, so that the cells of the last switch have been listed and read.
     let end = std::time::Instant::now() + Duration::from_secs(6);
     until("time passes", &mut || std::time::Instant::now() >= end);
     for reader in readers {
@@ -232,7 +232,7 @@ fn ffmpeg_reads_across_five_switches_without_a_word_about_timestamps() {
             assert!(!said.contains(word), "{said}");
         }
     }
-    // And all that was seen of each, across the switches, has no gap and no overlap.
+    // And what each has read, across the switches, has no gap and no overlap.
     let [_, _, sound] = &viewers;
     let cells: Vec<_> = sound.collected.segments.keys().copied().collect();
     assert!(cells.len() >= 15, "{cells:?}");

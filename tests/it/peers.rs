@@ -1,9 +1,9 @@
-//! Every reader of every protocol has what every publisher sends: {ffmpeg, GStreamer} publish over RTMP, {ffmpeg, GStreamer}
+//! Every reader of every protocol gets what every publisher sends: {ffmpeg, GStreamer} publish over RTMP, {ffmpeg, GStreamer}
 //! read over RTMP, RTSP in TCP, RTSP over UDP and HLS, all at once, across live ─▶ loop ─▶ live.
 //!
-//! Pictures are coded anew, sound in the ladder's form passes through. So, against the cells that HLS carries: each
-//! reader's pictures and sound units are those of the cells, one by one and byte for byte, on one timeline that nothing is
-//! missing from. And against what was published: the live sound units are the publisher's own, in their order.
+//! Pictures are coded anew; sound in the ladder's format passes through. So each reader's pictures and sound units must be
+//! those of the cells that HLS carries, one by one and byte for byte, on one timeline without gaps; and live sound units
+//! must be the publisher's own, in their order.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -15,17 +15,17 @@ use crate::material::{fixture, lecture};
 use crate::server::{PATIENCE, Server, eventually};
 use crate::stream::Follower;
 
-/// How far behind a reader may be, and what it takes to begin: a playlist's last cells.
+/// How late a reader may be, including its start: the last cells of a playlist.
 const BEHIND: Duration = Duration::from_secs(7);
-/// What may differ where an RTMP player is shown a cell before it is known whether its end will come: one cell at each of the
-/// two seams, and the picture or the units that fade.
+/// What may differ because an RTMP player gets a cell before it is known whether it becomes whole: one cell at each of the
+/// two switches, and the picture or the sound units that fade.
 const RTMP_PICTURES: usize = 2 * 30;
 const RTMP_UNITS: usize = 2 * 96;
 
 /// One packet of a track.
 struct Packet {
     ms: i64,
-    /// Of its bytes. Key pictures are not told apart: in some forms parameter sets stand before them.
+    /// A hash of its bytes. It is the same for all key pictures, because in some formats parameter sets come before them.
     hash: String,
 }
 
@@ -92,7 +92,7 @@ impl Peer {
 }
 
 impl Peer {
-    /// Lets it finish its file.
+    /// Asks it to end, so that it finishes its file.
     fn stop(&mut self) {
         let _ = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
         let end = Instant::now() + Duration::from_secs(5);
@@ -128,7 +128,7 @@ fn readers(server: &Server, channel: &str, folder: &Path) -> Vec<(String, Peer)>
     let rtsp = format!("rtsp://{media}/{channel}/live_240p");
     let hls = format!("http://{http}/{channel}/live_240p/playlist.m3u8");
     let rtsp_gst = |transport| {
-        // By default it moves all times with its guess of the sender's clock, which a busy machine disturbs.
+        // By default it shifts all times by its estimate of the sender's clock, which a busy machine disturbs.
         format!(
             "rtspsrc location={rtsp} protocols={transport} buffer-mode=none name=r r. ! application/x-rtp,media=video ! rtph264depay ! \
              h264parse ! queue ! m. r. ! application/x-rtp,media=audio ! rtpmp4gdepay ! aacparse ! queue ! m."
@@ -173,7 +173,7 @@ fn readers(server: &Server, channel: &str, folder: &Path) -> Vec<(String, Peer)>
     gst.chain(ffmpeg).collect()
 }
 
-/// One timeline: from packet to packet one step, to the millisecond or two. Without the first packet: ffmpeg does not know
+/// Checks one timeline: from packet to packet one step, to a millisecond or two. Without the first packet: ffmpeg does not know
 /// its time over RTSP.
 fn judge_times(name: &str, packets: &[Packet], least: usize, step: std::ops::RangeInclusive<i64>) {
     assert!(packets.len() >= least, "{name}: {} of {least}", packets.len());
@@ -183,7 +183,7 @@ fn judge_times(name: &str, packets: &[Packet], least: usize, step: std::ops::Ran
     }
 }
 
-/// Packet for packet what the cells have, from some place on; so many may be others.
+/// Checks that packets are those of the cells, one by one, from some place on; so many may differ.
 fn judge_content(name: &str, packets: &[Packet], cells: &[Packet], others: usize) {
     const RUN: usize = 12;
     let places = (0..packets.len().saturating_sub(RUN)).step_by(RUN).flat_map(|from| {
@@ -194,7 +194,7 @@ fn judge_content(name: &str, packets: &[Packet], cells: &[Packet], others: usize
         })
     });
     let places: HashSet<usize> = places.collect();
-    // The cells go on behind what a reader has, but for the last one or two of an RTMP player.
+    // The cells go on after what a reader has, except the last one or two of an RTMP player.
     let compared = |place: usize| packets.iter().zip(cells.get(place..).unwrap_or_default());
     let long = places.into_iter().filter(|&place| compared(place).count() * 10 >= packets.len() * 8);
     let differing = long.map(|place| compared(place).filter(|(one, other)| one.hash != other.hash).count());
@@ -202,7 +202,7 @@ fn judge_content(name: &str, packets: &[Packet], cells: &[Packet], others: usize
     assert!(count <= others, "{name}: {count} of {} packets differ from the cells'", packets.len());
 }
 
-/// Sound units that were published come in the publisher's order.
+/// Checks that sound units that were published come in the publisher's order.
 fn judge_passing(name: &str, cells: &[Packet], published: &[Packet]) {
     let known: HashSet<&str> = published.iter().map(|unit| &*unit.hash).collect();
     let pairs: HashSet<(&str, &str)> =
@@ -216,7 +216,7 @@ fn judge_passing(name: &str, cells: &[Packet], published: &[Packet]) {
         }
     }
     assert!(passed >= 300, "{name}: {passed} sound units of the publisher's");
-    // One now and then is left out or repeated where the publisher's clock and ours differ by a unit.
+    // Now and then one is left out or repeated, when the publisher's clock and the server's differ by a unit.
     assert!(broken * 250 <= passed, "{name}: the order is broken {broken} times in {passed} sound units");
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts an encoder on an application and takes it off again, as scripts do that piloted Wowza: curl with Digest, and a
-# reply that is cut at a fixed place.
+# Connects an encoder to an application and disconnects it, as scripts for Wowza do: curl with Digest, and a reply that is
+# cut at a fixed position.
 #
 #   pilot.sh HOST:PORT USER:PASSWORD connect|disconnect|reset APPLICATION STREAM
 set -u

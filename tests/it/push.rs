@@ -1,4 +1,4 @@
-//! A channel pushed to another server: one of ours takes it as a source.
+//! A channel is pushed to another server: nginx, or another Amphi, which takes it as a source.
 
 use crate::http;
 use crate::server::{Server, eventually};
@@ -111,7 +111,7 @@ impl Drop for Nginx {
     }
 }
 
-/// Takes the TLS off.
+/// Terminates TLS in front of `to`.
 async fn forward(listener: tokio::net::TcpListener, certified: rcgen::CertifiedKey<rcgen::KeyPair>, to: u16) {
     let key = rustls::pki_types::PrivateKeyDer::Pkcs8(certified.signing_key.serialize_der().into());
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
@@ -160,7 +160,7 @@ fn nginx_takes_pushes_in_tls_and_without_while_they_are_wanted() {
         states.sort();
         states.join(", ")
     };
-    // The configuration has a source on the channel, which has not come.
+    // The configuration has a source on the channel, which does not publish yet.
     eventually("what is planned is pushed", || states() == "planned publishing, seen idle");
     nginx.has("planned");
     let clip = crate::material::fixture("hall_a.mp4");

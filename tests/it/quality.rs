@@ -1,4 +1,4 @@
-//! What comes out against what went in: the picture, the bit rate, and sound beside picture.
+//! What comes out compared with what went in: the picture, the bit rate, and lip sync.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ const LEAST_PSNR: f64 = 37.0;
 const RATE: f64 = 750_000.0;
 const RATE_TOLERANCE: f64 = 0.08;
 
-/// Hall A with slides that change in mid-cell and beside them a film that never rests, as a speaker's camera does;
+/// Hall A with slides that change in mid-cell, and beside them a film that always moves, as a speaker's camera does;
 /// one loop of 20 s, coded as an SMP 351 would, five times over.
 fn busy_lecture() -> PathBuf {
     let hall = fixture("hall_a.mp4");
@@ -35,7 +35,7 @@ fn busy_lecture() -> PathBuf {
     clip("busy.mp4", &["-stream_loop", "4", "-i", once, "-c", "copy"])
 }
 
-/// The luma of every picture.
+/// The luma plane of every picture.
 fn luma(path: &Path, options: &[&str]) -> Vec<u8> {
     let path = path.to_str().expect("UTF-8");
     let raw = ["-an", "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"];
@@ -44,7 +44,7 @@ fn luma(path: &Path, options: &[&str]) -> Vec<u8> {
     pictures.flat_map(|picture| &picture[..WIDTH * HEIGHT]).copied().collect()
 }
 
-/// The number that the ten blocks at the top left say.
+/// The number that the ten blocks at the top left encode.
 fn number_of(picture: &[u8]) -> usize {
     (0..10).fold(0, |number, bit| number << 1 | usize::from(picture[16 * WIDTH + bit * 32 + 16] > 128))
 }

@@ -28,7 +28,7 @@ fn channels_come_and_go_and_the_others_do_not_notice() {
     server.rewrite(&two_channels(url));
     viewer.until("the new channel is there", || playlist_status(&server, "Second") == 200);
 
-    // A fault: it is said with its line, and the old configuration stays.
+    // A fault is logged with its line, and the old configuration stays.
     server.rewrite(&two_channels(url).replace("720p", ""));
     let line =
         server.logged(|line| line["message"].as_str().is_some_and(|text| text.contains("the old one stays")));
@@ -41,7 +41,7 @@ fn channels_come_and_go_and_the_others_do_not_notice() {
     assert!(hung_up.is_ok_and(|status| status.success()));
     viewer.until("the channel is gone", || playlist_status(&server, "Second") == 404);
     eventually("the new name is there", || http::get(server.http, "/Live/other/playlist.m3u8").status == 200);
-    // What takes a restart is said at every reload until there is one.
+    // A change that needs a restart is logged at every reload until there is one.
     let told = |reload: &str| {
         eventually(reload, || http::get(server.admin, "/api/v1/audit").text().contains(reload));
     };
@@ -102,10 +102,7 @@ fn what_people_watch_is_ended_only_with_a_confirmation() {
         server.rewrite(&two_channels(url).replace("streams = [\"live\"]", "streams = [\"other\"]"));
         amphi_reload(&server, &[])
     };
-    assert!(
-        code == Some(1) && said.contains("stream \"Second/live\" is known no more (1 viewer(s)"),
-        "{said}"
-    );
+    assert!(code == Some(1) && said.contains("stream \"Second/live\" is removed (1 viewer(s)"), "{said}");
     viewer.read();
     // An empty file, and a file with a fault.
     server.rewrite("");
@@ -115,10 +112,10 @@ fn what_people_watch_is_ended_only_with_a_confirmation() {
     let answer = http::request(server.admin, "POST", "/api/v1/reload", json, "{\"confirm\": true}");
     assert_eq!(answer.status, 422, "{}", answer.text());
     viewer.read();
-    // What runs again: the alarm is over.
+    // The configuration that runs is back: the alarm is over.
     server.rewrite(&two_channels(url));
     viewer.until("the alarm is over", || pending().is_none());
-    // And with a confirmation it is done.
+    // With a confirmation it is taken over.
     server.rewrite(&one_hall(url));
     let (code, said) = amphi_reload(&server, &["--yes"]);
     assert_eq!(code, Some(0), "{said}");

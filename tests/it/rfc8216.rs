@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a playlist breaks, each with the section that says so; empty for a good one.
+/// The rules that a playlist breaks, each with its section; empty for a good one.
 pub fn faults(text: &str) -> Vec<String> {
     let mut faults = Faults::default();
     faults.unless(text.starts_with("#EXTM3U\n"), "§4.3.1.1: EXTM3U is not the first line");

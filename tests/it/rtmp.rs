@@ -8,7 +8,7 @@ use crate::material::{ffmpeg, fixture, lecture};
 use crate::server::{Server, eventually};
 use crate::sources::one_hall;
 
-/// A channel whose source publishes to us.
+/// A channel whose source publishes to the server.
 fn multicam() -> String {
     one_hall("rtsp://127.0.0.1:9/x").replace("url = \"rtsp://127.0.0.1:9/x\"", "publish_key = \"chalk\"")
 }

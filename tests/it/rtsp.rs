@@ -1,4 +1,4 @@
-//! RTSP on the media port: ffmpeg, GStreamer and our own puller read channels and recordings.
+//! RTSP on the media port: ffmpeg, GStreamer and the server's own RTSP client read channels and recordings.
 
 use std::process::Command;
 use std::time::Duration;
@@ -83,7 +83,7 @@ fn every_rung_is_read_over_tcp_and_udp_across_a_switch() {
         assert!(output.status.success(), "{said}\n{}", server.said());
     });
     judge(&played(&url("live_160p"), &["-rtsp_transport", "tcp"], "a", 4), 170, 20..=23);
-    // Our own puller.
+    // The server's own RTSP client.
     let output = Command::new(env!("CARGO_BIN_EXE_amphi")).args(["probe", &url("live_720p")]).output();
     let output = output.expect("amphi runs");
     let said = String::from_utf8_lossy(&output.stdout);
@@ -91,7 +91,7 @@ fn every_rung_is_read_over_tcp_and_udp_across_a_switch() {
     assert_eq!(server.end(), Some(0));
 }
 
-/// What ffprobe says of every picture of an URL: width of the stream, and the number of pictures.
+/// What ffprobe says of the pictures of a URL: width of the stream, and the number of pictures.
 fn pictures(url: &str) -> (String, usize) {
     let show = |entries: &str| {
         let output = Command::new("ffprobe")
@@ -134,7 +134,7 @@ fn recordings_are_read_from_anywhere() {
     // 20 s, and an end.
     let whole = played(&url, &["-rtsp_transport", "tcp"], "v", 60);
     judge(&whole, 299, 65..=68);
-    // Times as they are: what lies before second 13 would have negative ones.
+    // Times as they are, because samples before second 13 would have negative ones.
     let later = played(&url, &["-rtsp_transport", "udp", "-ss", "13", "-copyts", "-an"], "v", 60);
     assert!((12_000..12_100).contains(&later[0]), "it begins at the sync sample before: {} ms", later[0]);
     judge(&later, 7 * 15 - 1, 65..=68);

@@ -21,9 +21,9 @@ pub struct Server {
     pub http: SocketAddr,
     pub admin: SocketAddr,
     log: Mutex<Receiver<Value>>,
-    /// Until when its log is not read.
+    /// The time until which its log is not read.
     log_paused: Arc<Mutex<Instant>>,
-    /// Its configuration and its state, if it has files of its own.
+    /// The folder of its configuration and state, if it has one.
     home: Option<TempDir>,
 }
 
@@ -40,7 +40,7 @@ impl Server {
         Self::start_in(home)
     }
 
-    /// Puts another configuration in the place of the first.
+    /// Replaces the configuration.
     pub fn rewrite(&self, configuration: &str) {
         write_configuration(self.home.as_ref().expect("a server with a configuration"), 0, configuration);
     }
@@ -50,7 +50,7 @@ impl Server {
         self.home.as_ref().expect("a server with a configuration").path().join("state")
     }
 
-    /// Whoever reads its log stands still for so long.
+    /// Stops reading its log for so long.
     pub fn pause_log(&self, time: Duration) {
         *self.log_paused.lock().expect("no panic") = Instant::now() + time;
     }
@@ -66,7 +66,7 @@ impl Server {
         Self::start_in(home)
     }
 
-    /// Kills it where it stands, as a power cut does, and starts it anew.
+    /// Kills it, as a power cut does, and starts it anew.
     pub fn killed(mut self) -> Self {
         let home = self.home.take().expect("a server with a configuration");
         drop(self);
@@ -134,7 +134,7 @@ impl Server {
         server
     }
 
-    /// The demo, in which nothing happens by itself.
+    /// The demo without a schedule, so that nothing happens by itself.
     pub fn demo() -> Self {
         let any = "127.0.0.1:0";
         let level = ["--log-level", "info,retina=warn,amphi::delivery::rtsp=debug"];
@@ -147,7 +147,7 @@ impl Server {
         line["address"].as_str().and_then(|address| address.parse().ok()).expect("an address")
     }
 
-    /// What it has logged and nobody has read: for the message of a test that fails.
+    /// What it has logged and the test has not read, for the message of a failure.
     pub fn said(&self) -> String {
         let log = self.log.lock().expect("one reader");
         let lines = log.try_iter().map(|line| format!("{} {}", line["timestamp"], line["fields"]));
@@ -217,7 +217,7 @@ impl Drop for Server {
     }
 }
 
-/// Asks again until the answer is yes.
+/// Asks again and again until the answer is yes.
 pub fn eventually(what: &str, mut ask: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !ask() {

@@ -48,7 +48,7 @@ fn a_fault_every_ten_seconds_leaves_nothing_behind() {
     let is_live = || server.on_air("Live_PAES").is_some() && server.on_air("Live_L2").is_some();
     let mut viewer = Follower::new(server.http, "Live_PAES", "720p");
     viewer.until("both halls are on air", is_live);
-    // What warms up: pools, the window of cells, and what each fault needs once (the simulator codes its clips).
+    // Warm-up: pools, the window of cells, and what each fault needs once (the simulator codes its clips).
     viewer.follow(Duration::from_secs(if minutes > 1 { 60 } else { 10 }));
     let halls: &[&[&str]] =
         if minutes > 1 { &[&["PS-Amphi_A"], &["PS-Amphi_B"]] } else { &[&["PS-Amphi_A", "PS-Amphi_B"]] };

@@ -1,4 +1,4 @@
-//! Lecture halls of every kind, sent by GStreamer, judged by ffprobe on every rung.
+//! Lecture halls of every kind, played by GStreamer, checked with ffprobe on every rung.
 
 use std::path::Path;
 

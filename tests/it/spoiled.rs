@@ -1,6 +1,6 @@
-//! The table of faults with another packetizer: GStreamer's RTSP server, behind a proxy that spoils what passes.
+//! The table of faults with another packetizer: GStreamer's RTSP server, behind a proxy that damages what passes.
 //!
-//! The simulated halls of the demo are ours, so a fault of our own packetizer and its counterpart in our reader could hide
+//! The simulated halls of the demo are our own, so a bug in our packetizer and its counterpart in our reader could hide
 //! each other. The proxy knows RTSP's framing (RFC 2326 §10.12) and changes RTP packets on their way to the server.
 
 use std::io::{self, BufRead, BufReader, Write};
@@ -16,7 +16,7 @@ use crate::sources::one_hall;
 
 /// Interleaved channels in the order of SETUP: picture, its RTCP, sound, its RTCP.
 const PICTURE: u8 = 0;
-/// Of a question that the proxy asks in the server's place.
+/// The CSeq of a request that the proxy sends in place of the RTSP server.
 const ASKED: &str = "CSeq: 424242";
 
 const CASES: [Case; 13] = [
@@ -35,19 +35,19 @@ const CASES: [Case; 13] = [
     case("off", Leaves, 8),
 ];
 
-/// Stands before an RTSP server.
+/// A proxy in front of an RTSP server.
 struct Proxy {
     port: u16,
     spoil: Arc<Mutex<Spoil>>,
 }
 
-/// What it does to what passes.
+/// What the proxy does to packets.
 #[derive(Default)]
 struct Spoil {
     how: String,
-    /// Packets that have passed since then.
+    /// Packets that have passed since `how` was set.
     packets: u64,
-    /// To end connections by.
+    /// The open connections, so that they can be ended.
     open: Vec<TcpStream>,
 }
 

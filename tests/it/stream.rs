@@ -15,7 +15,7 @@ pub struct Collected {
     pub segments: BTreeMap<i64, Vec<u8>>,
 }
 
-/// A viewer that reads one media playlist again and again; every playlist on the way must be unbroken.
+/// A viewer that reads one media playlist again and again; each playlist must continue the one before.
 pub struct Follower {
     address: SocketAddr,
     channel: String,
@@ -39,7 +39,7 @@ impl Follower {
         }
     }
 
-    /// Follows until `done` says so.
+    /// Follows until `done` is true.
     pub fn until(&mut self, what: &str, mut done: impl FnMut() -> bool) {
         eventually(what, || {
             self.read();
@@ -47,7 +47,7 @@ impl Follower {
         });
     }
 
-    /// Follows for so long.
+    /// Follows for the given time.
     pub fn follow(&mut self, time: Duration) {
         let end = Instant::now() + time;
         self.until("time passes", || Instant::now() >= end);

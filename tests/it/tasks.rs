@@ -1,5 +1,5 @@
-//! Every task and thread of a running server is ended by its name, one after the other: no viewer stalls, and what it
-//! does is done again within five seconds.
+//! Every task and thread of a running server is ended by its name, one after the other: no viewer stalls, and its work
+//! is done again within five seconds.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,9 +10,9 @@ use crate::http;
 use crate::server::{Server, eventually};
 use crate::stream::Follower;
 
-/// What each must be back within.
+/// The time within which each must be back.
 const WITHIN: Duration = Duration::from_secs(5);
-/// A player has three segments of two seconds.
+/// The longest time without a new segment: a player has three segments of two seconds.
 const STALL: Duration = Duration::from_secs(6);
 
 fn health(server: &Server) -> Vec<Value> {
@@ -93,7 +93,7 @@ fn every_task_is_ended_by_its_name_and_viewers_do_not_notice() {
     let follower = Follower::new(server.http, "Live_PAES", "720p");
     let mut viewer = Viewer { follower, newest: None, at: Instant::now(), longest: Duration::ZERO };
     eventually("the hall is on air", is_live);
-    // Players of RTMP, served in a row.
+    // RTMP players, served by a fan-out group.
     let url = format!("rtmp://{}/Live_PAES/live_720p", server.media);
     let players = Command::new(env!("CARGO_BIN_EXE_amphi"))
         .args(["loadtest", &url, "--players", "3", "--ramp", "1", "--duration", "30"])
@@ -106,7 +106,7 @@ fn every_task_is_ended_by_its_name_and_viewers_do_not_notice() {
 
     let mut names: Vec<String> =
         health(&server).iter().map(|task| task["name"].as_str().expect("a name").to_owned()).collect();
-    // While its players are there.
+    // The group exists while its players are there.
     names.sort_by_key(|name| !name.starts_with("rtmp row"));
     for expected in [
         "audit",
@@ -152,7 +152,7 @@ fn every_task_is_ended_by_its_name_and_viewers_do_not_notice() {
     }
     println!("{}\nlongest time without a new segment: {:?}", table.join("\n"), viewer.longest);
     assert!(viewer.longest < STALL, "a viewer has stalled: {:?}", viewer.longest);
-    // What the conductor and the second channel do.
+    // The work of the conductor and of the second channel.
     server.connect("Live_L2", "PS-Amphi_C");
     viewer.until("hall C is on air", || server.on_air("Live_L2").as_deref() == Some("PS-Amphi_C"));
     assert_eq!(http::get(server.admin, "/readyz").text(), "ready\n");

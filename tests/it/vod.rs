@@ -1,4 +1,4 @@
-//! Recorded lectures: the demo's small NAS, and one of our own, over HTTP and in browsers.
+//! Recorded lectures: the demo's small NAS, and one that the test writes, over HTTP and in browsers.
 
 use std::path::Path;
 use std::process::Command;
@@ -137,7 +137,7 @@ fn names_that_lead_elsewhere_are_not_there() {
         std::os::unix::fs::symlink("/dev/zero", nas.join("zero.mp4")).expect("linked");
         mknodat(CWD, nas.join("fifo.mp4"), FileType::Fifo, Mode::RUSR, 0).expect("made");
         drop(std::os::unix::net::UnixListener::bind(nas.join("socket.mp4")).expect("made"));
-        // Only root may make one; `zero.mp4` is there for everybody else.
+        // Only root may make a device; for other users there is `zero.mp4`.
         let _ = mknodat(CWD, nas.join("device.mp4"), FileType::CharacterDevice, Mode::RUSR, makedev(1, 5));
     });
     for (path, why) in [
@@ -146,7 +146,7 @@ fn names_that_lead_elsewhere_are_not_there() {
         ("/vod/mp4:in/../../secret.mp4/playlist.m3u8", "it may lead out of the root"),
         ("/vod/mp4:in%2fa.mp4/playlist.m3u8", "an encoded slash, a backslash or NUL"),
     ] {
-        // One line a second is all that strangers get.
+        // Strangers cause one line a second at most.
         std::thread::sleep(std::time::Duration::from_millis(1100));
         assert_eq!(http::get(server.http, path).status, 404, "{path}");
         let line = server.logged(|line| line["message"] == "a name is refused");

@@ -13,7 +13,7 @@ use crate::stream::Follower;
 const BASE: &str = "/v2/servers/_defaultServer_/vhosts/_defaultVHost_";
 const USER: &str = "admin:chalk";
 
-/// A server whose hall cannot be had, and where it speaks Wowza's REST. The first line falls into `[server]`.
+/// A server whose hall cannot be reached, and the address of its Wowza REST. The first line of the text belongs to `[server]`.
 fn start() -> (Server, SocketAddr) {
     let hall = one_hall("rtsp://127.0.0.1:9/extron1").replace("source = \"hall\"", "source = \"\"");
     let users = "[wowza_rest]\nusername = \"admin\"\npassword = \"chalk\"\n";
@@ -23,7 +23,7 @@ fn start() -> (Server, SocketAddr) {
     (server, address)
 }
 
-/// Runs the script; whether it took the reply for a success.
+/// Runs the script; returns whether it took the reply for a success.
 fn pilot(address: SocketAddr, action: &str, stream: &str) -> bool {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/pilot.sh");
     let arguments = [&*address.to_string(), USER, action, "Live", stream];

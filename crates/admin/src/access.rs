@@ -17,28 +17,28 @@ use amphi_media::MediaTime;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Look at everything, change nothing.
+    /// May read everything and change nothing.
     Viewer,
-    /// Everything.
+    /// May read and change everything.
     Operator,
 }
 
-/// The tokens that callers show. An empty one is none.
+/// The tokens that callers show. An empty one is not set.
 #[derive(Clone, Debug, Default)]
 pub struct Tokens {
-    /// The operator's; without it nobody is asked for a token, and the port is bound to loopback only.
+    /// The operator's token. If it is not set, no token is asked for, and the port is bound to loopback only.
     pub operator: Secret,
-    /// The viewer's.
+    /// The token of those who may only read.
     pub viewer: Secret,
 }
 
 impl Tokens {
-    /// Callers must show one.
+    /// Whether callers must show a token.
     pub(super) fn are_asked_for(&self) -> bool {
         !self.operator.is_empty()
     }
 
-    /// What who shows this may do. The time taken tells the tokens' lengths at most.
+    /// The role of a caller with this token. The comparison takes constant time; it reveals the tokens' lengths at most.
     pub(super) fn role_of(&self, shown: &[u8]) -> Option<Role> {
         let is = |token: &Secret| !token.is_empty() & bool::from(shown.ct_eq(token.reveal().as_bytes()));
         let (operator, viewer) = (is(&self.operator), is(&self.viewer));
@@ -46,30 +46,30 @@ impl Tokens {
     }
 }
 
-/// How a caller has shown who it is.
+/// How a caller has authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Proof {
-    /// A bearer token.
+    /// By a bearer token (RFC 6750).
     Token,
-    /// A session's cookie.
+    /// By a session's cookie.
     Session,
-    /// None is asked for: the port is bound to this machine.
+    /// Not at all: the port is bound to loopback and asks for no token.
     Loopback,
 }
 
-/// Who asks. Among the extensions of every request that has passed the guard.
+/// The caller. It is in the extensions of every request that has passed the guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Caller {
     pub(super) role: Role,
     pub(super) proof: Proof,
-    /// When its session ends.
+    /// When its session ends, if it has one.
     pub(super) until: Option<MediaTime>,
     pub(super) address: Option<IpAddr>,
 }
 
 impl Caller {
-    /// As the audit log calls it.
+    /// The value of `who` in the audit log.
     pub(super) const fn name(&self) -> &'static str {
         match (self.proof, self.role) {
             (Proof::Loopback, _) => "local",
@@ -78,7 +78,7 @@ impl Caller {
         }
     }
 
-    /// An entry of the audit log about something that it does.
+    /// An entry of the audit log about an act of this caller.
     pub(super) fn does(&self, what: Action, now: MediaTime) -> Entry {
         Entry::new(now, self.name(), what).address(self.address.map(|address| address.to_string()))
     }
@@ -87,7 +87,7 @@ impl Caller {
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
-    /// A request that has not passed the guard is nobody's: it may look, as the routes that are open to all let it.
+    /// A request that has not passed the guard has the role of a viewer.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let nobody = Self { role: Role::Viewer, proof: Proof::Loopback, until: None, address: None };
         Ok(parts.extensions.get::<Self>().copied().unwrap_or(nobody))

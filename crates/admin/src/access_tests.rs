@@ -1,4 +1,4 @@
-//! Roles, sessions and the audit log, as callers meet them.
+//! Roles, sessions and the audit log, as callers use them.
 
 use axum::body::Body;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN, SET_COOKIE, WWW_AUTHENTICATE};

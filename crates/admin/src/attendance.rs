@@ -1,4 +1,4 @@
-//! Viewers of the last hours, per minute: a ring for each rung of each channel. Sans-IO.
+//! Numbers of viewers of the last hours, per minute: a ring for each rung of each channel. Sans-IO.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,52 +7,51 @@ use utoipa::ToSchema;
 
 use amphi_media::MediaTime;
 
-/// One place of a ring, in milliseconds.
 const STEP_MS: i64 = 60_000;
 /// Places of a ring: six hours.
 const PLACES: usize = 360;
 
-/// The viewers of one moment: by channel, the rungs in their order.
+/// The numbers of viewers at one moment: by channel, its rungs in their order with their viewers.
 pub type ViewerCounts = BTreeMap<String, Vec<(String, u64)>>;
 
-/// Keeps the rings.
+/// The rings of all channels and rungs.
 #[derive(Debug, Default)]
 pub struct Attendance {
     channels: BTreeMap<String, Vec<(String, VecDeque<u64>)>>,
     minute: i64,
 }
 
-/// What the rings show.
+/// The numbers of viewers of the last hours.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Viewers {
-    /// Seconds of one place.
+    /// The length of one place of `history`, in seconds.
     pub step_s: u32,
-    /// The end of every ring.
+    /// The end of the last place of every `history`.
     pub until: Option<MediaTime>,
-    /// Every channel, by name.
+    /// All channels, sorted by name.
     pub channels: Vec<ChannelViewers>,
 }
 
-/// One channel's viewers.
+/// The numbers of viewers of one channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ChannelViewers {
-    /// Its name.
+    /// The channel's name.
     pub name: String,
     /// Its rungs, best first.
     pub rungs: Vec<RungHistory>,
 }
 
-/// One rung's viewers.
+/// The numbers of viewers of one rung.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RungHistory {
-    /// Its name.
+    /// The rung's name.
     pub name: String,
-    /// The most of each minute, oldest first; the last place is the minute that runs.
+    /// The highest number in each minute, oldest first; the last one is the present minute.
     pub history: Vec<u64>,
 }
 
 impl Attendance {
-    /// Takes a count. Channels and rungs that are not in it any more are forgotten.
+    /// Adds a count at `now`. Channels and rungs that are not in it are forgotten.
     pub fn observe(&mut self, count: &ViewerCounts, now: MediaTime) {
         let minute = now.as_millis().div_euclid(STEP_MS);
         let passed = if self.minute == 0 { 0 } else { (minute - self.minute).clamp(0, PLACES as i64) };
@@ -78,7 +77,7 @@ impl Attendance {
         }
     }
 
-    /// What the rings show.
+    /// The numbers of viewers, for REST.
     pub fn view(&self) -> Viewers {
         let rung = |(name, ring): &(String, VecDeque<u64>)| RungHistory {
             name: name.clone(),
@@ -119,7 +118,7 @@ mod tests {
         attendance.observe(&count(1), at(100_000));
         assert_eq!(history(&attendance).len(), PLACES);
         assert_eq!(history(&attendance).iter().sum::<u64>(), 1, "the hours without a look are empty");
-        // A clock that goes back does not add places.
+        // A step of the clock backwards adds no places.
         attendance.observe(&count(2), at(90_000));
         assert_eq!(history(&attendance).last(), Some(&2));
         attendance.observe(&ViewerCounts::new(), at(100_000));

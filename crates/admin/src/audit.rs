@@ -10,7 +10,7 @@ use super::openapi::{BadQuery, GuardResponses};
 use super::problem::{Parameters, Problem};
 use amphi_control::audit::{Entry, KEPT};
 
-/// Entries where the caller does not say how many.
+/// The default of `limit`.
 const USUAL: usize = 100;
 
 #[derive(Debug, Deserialize)]
@@ -20,7 +20,7 @@ pub(super) struct Wanted {
 
 /// The last entries of the audit log, newest first.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit",
-    params(("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "How many; 100 if it is not said")),
+    params(("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "How many entries; 100 if absent")),
     responses((status = 200, description = "The entries", body = Vec<Entry>), GuardResponses, BadQuery),
 )]
 pub(super) async fn list(

@@ -1,4 +1,4 @@
-//! `/api/v1/channels`: asking for channels, and steering what is on them.
+//! `/api/v1/channels`: reading channels, and changing what is on them.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,9 +18,9 @@ use amphi_media::MediaTime;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Connect {
-    /// The source's name.
+    /// The name of the source.
     source: String,
-    /// When the channel goes back to the schedule or the configuration by itself; not said: it stays.
+    /// When the channel goes back to the schedule or the configuration by itself; absent = when the override is cleared.
     until: Option<MediaTime>,
 }
 
@@ -29,14 +29,14 @@ pub(super) struct Connect {
 pub(super) struct Changed {
     #[serde(flatten)]
     channel: ChannelView,
-    /// What went wrong beside it: the change holds, but would not outlive a restart.
+    /// Set if the change could not be saved: it is in effect, but would not survive a restart.
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<String>,
 }
 
 type ChannelReply = Result<Json<Changed>, Problem>;
 
-/// Channels and sources, and which is on which.
+/// All channels and sources, and which source is on which channel.
 #[utoipa::path(get, path = "/api/v1/matrix", tag = "channels", responses(
     (status = 200, description = "The matrix", body = MatrixView), GuardResponses,
 ))]
@@ -44,7 +44,7 @@ pub(super) async fn matrix(State(state): Shared) -> Json<MatrixView> {
     Json(MatrixView::clone(&state.matrix.view()))
 }
 
-/// Every channel.
+/// All channels.
 #[utoipa::path(get, path = "/api/v1/channels", tag = "channels", responses(
     (status = 200, description = "In the configuration's order", body = Vec<ChannelView>), GuardResponses,
 ))]
@@ -91,7 +91,7 @@ pub(super) async fn disconnect(State(state): Shared, caller: Caller, Name(channe
     recorded(&state, &caller, Action::Disconnect, &channel, applied)
 }
 
-/// Gives the channel back to the schedule or the configuration.
+/// Ends the manual override: the channel goes back to the schedule or the configuration.
 #[utoipa::path(delete, path = "/api/v1/channels/{channel}/override", tag = "channels",
     params(("channel" = String, Path, description = "The channel's name")),
     responses((status = 200, description = "The channel as it is now", body = Changed), GuardResponses, NoSuchName, EndingResponses),
@@ -105,7 +105,7 @@ pub(super) async fn clear_override(
     recorded(&state, &caller, Action::ClearOverride, &channel, applied)
 }
 
-/// Puts words on the channel's waiting picture.
+/// Sets the text of the channel's waiting picture.
 #[utoipa::path(put, path = "/api/v1/channels/{channel}/notice", tag = "channels",
     params(("channel" = String, Path, description = "The channel's name")),
     request_body = Notice,
@@ -124,7 +124,7 @@ pub(super) async fn notice(
     answer(applied)
 }
 
-/// Takes the words away.
+/// Removes the text of the channel's waiting picture that was set by hand.
 #[utoipa::path(delete, path = "/api/v1/channels/{channel}/notice", tag = "channels",
     params(("channel" = String, Path, description = "The channel's name")),
     responses((status = 200, description = "The channel as it is now", body = Changed), GuardResponses, NoSuchName, EndingResponses),

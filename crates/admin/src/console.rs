@@ -1,10 +1,10 @@
-//! The console: a page at the admin port that shows the matrix and steers it.
+//! The console: a page at the admin port that shows the matrix and controls it.
 //!
-//! Its parts are in the binary, ask nothing of other hosts and are open to everybody: what they show comes from
-//! `/api/v1`, which is guarded. The policy allows no script and no style but our own files; names and titles reach the
-//! page as text, never as markup.
+//! Its files are in the binary, load nothing from other hosts and need no token: the data comes from
+//! `/api/v1`, which is guarded. The Content-Security-Policy allows only our own scripts and styles; names and titles are put
+//! into the page as text, never as markup.
 //!
-//! Not here: the player. It is the public page `/watch/<channel>`, which the console links to and frames.
+//! Not here: the player. It is the public page `/watch/<channel>`, which the console shows in a frame.
 
 use axum::Json;
 use axum::Router;
@@ -21,7 +21,7 @@ use serde::Serialize;
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Path, media type, text.
+/// The files of the page: path, media type, text.
 const PARTS: [(&str, &str, &str); 14] = [
     ("/console/style.css", "text/css; charset=utf-8", include_str!("console/assets/style.css")),
     ("/console/icon.svg", "image/svg+xml", include_str!("console/assets/icon.svg")),
@@ -40,22 +40,22 @@ const PARTS: [(&str, &str, &str); 14] = [
 ];
 const INDEX: &str = include_str!("console/assets/index.html");
 
-/// What the page must know of its server.
+/// What the page needs to know about the server.
 #[derive(Clone, Debug, Default)]
 pub struct ConsoleSettings {
-    /// The site's name.
+    /// The name of the site.
     pub title: String,
-    /// Where viewers' pages are; empty = the host that the console is opened under, and `http_port`.
+    /// The base URL of viewers' pages; empty = the host that the console is opened under, with `http_port`.
     pub public_url: String,
-    /// The port of viewers' pages.
+    /// The port of viewers' pages; `None` if plain HTTP is off.
     pub http_port: Option<u16>,
-    /// A token must be shown.
+    /// Whether the REST interface asks for a token.
     pub needs_token: bool,
-    /// The server is the demo: its halls can be made to fail.
+    /// Whether the server is the demo, whose halls can be made to fail.
     pub demo: bool,
 }
 
-/// The console's routes.
+/// The routes of the page and its files.
 pub fn router(settings: ConsoleSettings) -> Router {
     let mut router = Router::new().route("/", get(index)).route("/console.json", get(described));
     for (path, kind, text) in PARTS {
@@ -100,12 +100,12 @@ async fn described(State(settings): State<ConsoleSettings>, headers: HeaderMap) 
 }
 
 fn part(kind: &'static str, text: &'static str) -> Response {
-    // Small, and rarely asked for: always asked again, so that a new version is never mixed with an old one.
+    // Small, and rarely loaded: always revalidated, so that files of two versions are never mixed.
     let fields = [(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
     (fields, text).into_response()
 }
 
-/// An address without its path: a source with one would mean that page alone (CSP 3 §6.7.2.8).
+/// A URL without its path: a CSP source with a path would match only that page (CSP 3 §6.7.2.8).
 fn origin(pages: &str) -> &str {
     let host = pages.find("://").map_or(0, |at| at + 3);
     let end = pages.get(host..).and_then(|rest| rest.find('/')).map_or(pages.len(), |at| host + at);
@@ -113,13 +113,13 @@ fn origin(pages: &str) -> &str {
 }
 
 impl ConsoleSettings {
-    /// The address of viewers' pages, for whoever opened the console under this `Host`; empty where there is none.
+    /// The base URL of viewers' pages, for a console that was opened under this `Host`; empty if there is none.
     fn pages(&self, headers: &HeaderMap) -> String {
         if !self.public_url.is_empty() {
             return self.public_url.trim_end_matches('/').to_owned();
         }
         let host = headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
-        // What is written into a policy may not end it, or say more than one host.
+        // The host is written into a policy: it must not end it or add another host.
         let is_plain =
             |host: &str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
         match (host, self.http_port) {

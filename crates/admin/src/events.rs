@@ -1,11 +1,11 @@
 //! `GET /api/v1/events`: server-sent events (WHATWG HTML §9.2).
 //!
-//! The first events are the matrix, the alarms and the schedule as they are; each change sends the one concerned anew; the vitals
-//! of sources and channels come twice a second. A reader that is slower than the changes
-//! is sent the latest only: nothing queues up for it.
+//! The first events are the matrix, the alarms and the schedule as they are; after a change the one concerned is sent again;
+//! the vitals of sources and channels are sent twice a second. A reader that is slower than the changes
+//! gets the latest only: nothing queues up for it.
 //!
-//! A stream that was opened with a session's cookie ends with the session. Each role has 64 streams at most; one more
-//! is asked to come again.
+//! A stream that was opened with a session's cookie ends with the session. Each role may have 64 streams; one more
+//! is answered with 503 and `Retry-After`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,16 +29,18 @@ use amphi_control::matrix::MatrixView;
 use amphi_media::MediaTime;
 use amphi_media::clock::WallClock;
 
-/// Proxies commonly end a connection that has been silent for 60 s (nginx `proxy_read_timeout`).
+/// The time between comments on an idle stream: proxies commonly end a connection that has been silent for 60 s (nginx
+/// `proxy_read_timeout`).
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Streams of one role at a time: an open console has one.
+/// The most streams of one role: an open console has one.
 const MOST: usize = 64;
 
-/// How soon a browser comes back after the connection has ended.
+/// The reconnection time of browsers (WHATWG HTML §9.2.2).
 const RETRY: Duration = Duration::from_secs(2);
 
-/// The matrix and the alarms, now and at every change: events `matrix` and `alarms`, whose data is JSON.
+/// The matrix, the alarms and the schedule, now and at every change, and vitals twice a second: events `matrix`, `alarms`,
+/// `schedule` and `vitals`, whose data is JSON.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", responses(
     (status = 200, description = "Server-sent events, until the session ends", body = String, content_type = "text/event-stream"),
     GuardResponses, Crowded,
@@ -50,7 +52,7 @@ pub(super) async fn stream(
 ) -> Result<impl IntoResponse, Problem> {
     let permit = state.streams.permit(caller.role)?;
     let session = cookie::cookie(&headers).filter(|_| caller.proof == Proof::Session);
-    // One that has ended since the guard has looked is over.
+    // The session may have ended since the guard checked it: then the stream ends at once.
     let ended = session.map(|value| state.sessions.ended(value).unwrap_or_else(cancelled));
     let (until, clock) = (caller.until, Arc::clone(&state.clock));
     let leave = Leave { ended: ended.unwrap_or_default(), until, clock, _permit: permit };
@@ -67,7 +69,7 @@ fn cancelled() -> CancellationToken {
     token
 }
 
-/// How many streams may be open.
+/// The streams that may still be opened, by role.
 pub(super) struct Streams {
     viewers: Arc<Semaphore>,
     operators: Arc<Semaphore>,
@@ -86,11 +88,11 @@ impl Streams {
             Role::Operator => &self.operators,
         };
         let permit = Arc::clone(permits).try_acquire_owned();
-        permit.map_err(|_| Problem::busy("as many event streams are open as this role may have"))
+        permit.map_err(|_| Problem::busy("this role has as many event streams open as it may have"))
     }
 }
 
-/// Until when a stream lasts.
+/// When a stream ends.
 struct Leave {
     ended: CancellationToken,
     until: Option<MediaTime>,
@@ -99,13 +101,13 @@ struct Leave {
 }
 
 impl Leave {
-    /// What is left of it.
+    /// The time until the session ends.
     fn left(&self) -> Duration {
         self.until.map_or(Duration::MAX, |until| until.saturating_since(self.clock.now()))
     }
 }
 
-/// What one reader is told of.
+/// The data of one stream.
 struct Feed {
     matrix: watch::Receiver<Arc<MatrixView>>,
     alarms: watch::Receiver<Arc<Vec<Alarm>>>,

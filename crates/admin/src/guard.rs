@@ -1,16 +1,16 @@
-//! Who may ask: one check before every route, and the headers behind every answer.
+//! Who may ask: one check before every route, and headers that are added to every answer.
 //!
-//! With a token configured, every request must show a token as a bearer token (RFC 6750) or a session's cookie (see
-//! `session`), except for health and readiness, which tell nothing, and for opening a session, which brings the token
-//! in its body. The operator's token lets everything through, the viewer's what reads (GET, HEAD).
+//! If a token is configured, every request must have a bearer token (RFC 6750) or a session's cookie (see
+//! `session`), except for health and readiness, which reveal nothing, and for opening a session, which has the token
+//! in its body. The operator's token allows everything, the viewer's only reading (GET, HEAD).
 //!
-//! Without a token the port is bound to loopback and every process of this machine may ask; but a browser on this
-//! machine also carries requests of strangers' pages. Those are refused, also where they only read
-//! ([`is_local`](amphi_http::is_local)). What changes something must besides come from a page under a loopback name, if
-//! from a page at all. A proxy that serves the port under a name of its own needs a token, or `pages.public_url`.
+//! Without a token the port is bound to loopback and every process of this machine may ask. But a browser on this
+//! machine also sends requests of other sites' pages. Those are refused, even if they only read
+//! ([`is_local`](amphi_http::is_local)). A request that changes something and comes from a page must come from one under a
+//! loopback name. A proxy that serves the port under a name of its own needs a token, or `pages.public_url`.
 //!
-//! Wrong tokens are counted by address, and guesses slowed ([`Attempts`](amphi_http::Attempts)). Cookies are not: 256
-//! bits are not guessed, and a page with an old one asks again by itself.
+//! Wrong tokens are counted by address, and guessing is slowed down ([`Attempts`](amphi_http::Attempts)). Wrong cookies are
+//! not counted: 256 bits cannot be guessed, and a page with an expired one retries by itself.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,9 +29,8 @@ use super::{AdminContext, Shared, cookie};
 use amphi_http::{Credential, Peer};
 use amphi_media::MediaTime;
 
-/// Alive; asked without a token.
+/// Open without a token, as is [`READINESS`].
 pub(super) const HEALTH: &str = "/healthz";
-/// Ready; asked without a token.
 pub(super) const READINESS: &str = "/readyz";
 
 pub(super) async fn guard(State(state): Shared, mut request: Request, next: Next) -> Response {
@@ -48,7 +47,8 @@ pub(super) async fn guard(State(state): Shared, mut request: Request, next: Next
     response
 }
 
-/// The same rule for routes that stand beside these where no token is configured: pages, the demo's.
+/// The rule for ports without a token, for other routes of the same port: the console's pages, the demo's. Requests of other
+/// sites' pages get 403.
 pub fn of_this_machine(router: Router, names: Vec<Authority>) -> Router {
     let names: Arc<[Authority]> = names.into();
     router.layer(middleware::from_fn(move |request: Request, next: Next| {
@@ -78,13 +78,13 @@ fn admit(state: &AdminContext, request: &Request) -> Result<Caller, Problem> {
     let (role, proof, until) = identify(state, request, address)?;
     let ends_session = uri.path() == cookie::PATH && *method == Method::DELETE;
     if role == Role::Viewer && !reads(method) && !ends_session {
-        let detail = "this takes the operator's token; the viewer's may only look";
+        let detail = "this needs the operator's token; the viewer's may only read";
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
     Ok(caller(role, proof, until))
 }
 
-/// What the caller shows: a token, else a cookie.
+/// The caller's role by its bearer token, or else by its cookie.
 fn identify(
     state: &AdminContext,
     request: &Request,
@@ -97,12 +97,12 @@ fn identify(
     let value = cookie::cookie(headers).ok_or_else(Problem::no_token)?;
     let (role, until) = state.sessions.find(value, state.clock.now()).ok_or_else(|| {
         let challenge = "Bearer realm=\"amphi\"";
-        Problem::unauthorized(challenge, "the session has ended; open another one with a token")
+        Problem::unauthorized(challenge, "the session has ended; open a new one with a token")
     })?;
     let is_of_page = amphi_http::is_of_page(request.uri(), headers);
     if !is_of_page && (!reads(request.method()) || headers.contains_key(ORIGIN)) {
-        let detail = "with a session's cookie, something is changed only by a page of this very port, and read by no \
-                      page of another origin";
+        let detail = "with a session's cookie, only pages of this port may change something, and pages of other \
+                      origins may not read";
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
     Ok((role, Proof::Session, Some(until)))
@@ -119,7 +119,7 @@ fn bearer(state: &AdminContext, headers: &HeaderMap, address: Option<IpAddr>) ->
     })
 }
 
-/// What who shows this token may do, if anything. An address that guesses has to wait first.
+/// The role of this token, if it is a right one. An address with too many wrong ones has to wait first.
 pub(super) fn judge(
     state: &AdminContext,
     token: &[u8],
@@ -145,7 +145,7 @@ fn is_of_this_machine(
     headers: &HeaderMap,
 ) -> Result<(), Problem> {
     let is_local = |names: &[Authority]| amphi_http::is_local(uri, headers, names);
-    // Who may change something is this machine, whatever the public name is.
+    // A page may change something only under a loopback name, not under one of `names`.
     let may = is_local(if reads(method) || !headers.contains_key(ORIGIN) { &state.names } else { &[] });
     if may { Ok(()) } else { Err(Problem::new(StatusCode::FORBIDDEN, amphi_http::LOCAL_RULE)) }
 }

@@ -1,4 +1,5 @@
-//! `/healthz`, `/readyz`: for whoever watches over the process. Open to all. `/api/v1/health` says more, to people.
+//! `/healthz` and `/readyz`, for process supervisors and load balancers; no token is needed. `/api/v1/health` has the
+//! details, for people.
 
 use std::sync::Arc;
 
@@ -16,28 +17,28 @@ use amphi_media::MediaTime;
 use amphi_runtime::log;
 use amphi_runtime::tasks::{MISSED_AFTER, TaskView, Tasks};
 
-/// So many remarks are listed.
+/// The most remarks that are listed.
 const REMARKS: usize = 100;
 
-/// Where it is seen how the server is.
+/// What the health of the server is computed from.
 #[derive(Clone, Debug)]
 pub struct HealthWatch {
-    /// It has started.
+    /// Whether the server has finished starting.
     pub ready: watch::Receiver<bool>,
     /// Why it is not ready although it has started, in sentences.
     pub doubts: watch::Receiver<Arc<Vec<String>>>,
-    /// Its tasks.
+    /// The list of its tasks.
     pub tasks: Tasks,
 }
 
 impl HealthWatch {
-    /// Why it is not ready; nothing if it is.
+    /// Why the server is not ready; empty if it is.
     fn doubts(&self) -> Vec<String> {
         if !*self.ready.borrow() {
             return vec!["the server is starting".to_owned()];
         }
         let mut doubts = Vec::clone(&self.doubts.borrow());
-        // Whoever looks after the doubts may itself be down.
+        // The task that updates `doubts` may itself be down.
         for missing in self.tasks.missing(MISSED_AFTER) {
             if !doubts.contains(&missing.sentence) {
                 doubts.push(missing.sentence);
@@ -47,17 +48,17 @@ impl HealthWatch {
     }
 }
 
-/// What viewers do not get although the server works, a line for each alarm of the kinds that say so.
+/// What viewers do not get although the server works: the sentence of each alarm of these kinds.
 fn remarks(alarms: &[Alarm]) -> Vec<String> {
     use AlarmKind as K;
     let concerns = |kind| matches!(kind, K::NotOnAir | K::Undecodable | K::UndecodableSound);
     let mut all: Vec<_> = alarms
         .iter()
         .filter(|alarm| concerns(alarm.kind))
-        // Reasons may be an encoder's own words.
+        // A sentence may contain an encoder's own text.
         .map(|alarm| alarm.sentence.replace(char::is_control, " "))
         .collect();
-    // Two channels that should show the same source.
+    // Two channels that should show the same source have the same alarm.
     all.sort();
     all.dedup();
     let more = all.len().saturating_sub(REMARKS);
@@ -68,42 +69,42 @@ fn remarks(alarms: &[Alarm]) -> Vec<String> {
     all
 }
 
-/// How the server is.
+/// The health of the server.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Health {
-    /// It serves viewers as it should.
+    /// Whether it serves viewers as it should.
     ready: bool,
-    /// Why not, in sentences.
+    /// Why it is not ready, in sentences.
     doubts: Vec<String>,
     /// What viewers do not get although it is ready: the sentences of the alarms `not_on_air`, `undecodable` and
     /// `undecodable_sound`.
     remarks: Vec<String>,
-    /// Of the program.
+    /// The version of the program.
     version: &'static str,
-    /// Its time.
+    /// The time of this machine.
     now: MediaTime,
-    /// Since its start.
+    /// Seconds since the server started.
     uptime_s: u64,
-    /// Panics since start, each a fault of ours.
+    /// Panics since start; each is a bug of ours.
     panics: u64,
-    /// Lines of the log that could not be written, or were not read.
+    /// Lines of the log that were dropped since start: they could not be written, or were not read.
     log_dropped: u64,
-    /// Everything that lives long.
+    /// The long-running tasks and threads, by name.
     tasks: Vec<TaskView>,
 }
 
-/// The process is alive.
+/// Whether the process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses(
-    (status = 200, description = "It is", body = String, content_type = "text/plain; charset=utf-8"),
+    (status = 200, description = "It is alive", body = String, content_type = "text/plain; charset=utf-8"),
 ))]
 pub(super) async fn alive() -> &'static str {
     "alive\n"
 }
 
-/// The server is ready for viewers. Behind the first line stands what they do not get all the same, a line each: sources
+/// Whether the server is ready for viewers. The lines after the first say what viewers do not get all the same: sources
 /// that are not on air or cannot be decoded.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()), responses(
-    (status = 200, description = "It is: `ready`, and a line for each remark", body = String, content_type = "text/plain; charset=utf-8"),
+    (status = 200, description = "It is ready: `ready`, and a line for each remark", body = String, content_type = "text/plain; charset=utf-8"),
     NotReady,
 ))]
 pub(super) async fn ready(State(state): Shared) -> Result<String, Problem> {
@@ -116,9 +117,9 @@ pub(super) async fn ready(State(state): Shared) -> Result<String, Problem> {
     Err(Problem::new(http::StatusCode::SERVICE_UNAVAILABLE, why))
 }
 
-/// Which tasks run, how often each has begun again, and why last.
+/// Which tasks are running, how often each was restarted, and why it last failed.
 #[utoipa::path(get, path = "/api/v1/health", tag = "health", responses(
-    (status = 200, description = "How the server is", body = Health), GuardResponses,
+    (status = 200, description = "The health of the server", body = Health), GuardResponses,
 ))]
 pub(super) async fn show(State(state): Shared) -> Json<Health> {
     let doubts = state.health.doubts();

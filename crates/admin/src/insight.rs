@@ -1,10 +1,10 @@
-//! What the console shows beyond the matrix: how sources and channels fare, who watches, and thumbnails.
+//! What the console shows beyond the matrix: measurements of sources and channels, numbers of viewers, and thumbnails.
 //!
 //! | | |
 //! |---|---|
 //! | `GET /api/v1/vitals` | rates, losses, levels of every source; rates and viewers of every channel. Also an event |
 //! | `GET /api/v1/viewers` | viewers of every channel and rung, per minute, over the last hours |
-//! | `GET /api/v1/sources/{source}/thumbnail.jpg` | the source as it is, or as it was last seen |
+//! | `GET /api/v1/sources/{source}/thumbnail.jpg` | the source's present picture, or the last one |
 //! | `GET /api/v1/channels/{channel}/thumbnail.jpg` | what its viewers see |
 
 use std::fmt;
@@ -28,48 +28,48 @@ use super::problem::{Name, Problem};
 use amphi_media::MediaTime;
 use amphi_runtime::workshop::Refused as Refusal;
 
-/// Where it all comes from.
+/// The sources of these data.
 #[derive(Clone, Debug)]
 pub struct Insight {
-    /// How sources and channels fare, twice a second.
+    /// Measurements of sources and channels, updated twice a second.
     pub vitals: watch::Receiver<Arc<Vitals>>,
-    /// Who watched, every few seconds.
+    /// Numbers of viewers of the last hours, updated every few seconds.
     pub viewers: watch::Receiver<Arc<Viewers>>,
-    /// Pictures.
+    /// Makes thumbnails on request.
     pub thumbnails: Arc<dyn Thumbnails>,
 }
 
 /// Makes thumbnails.
 pub trait Thumbnails: Send + Sync + fmt::Debug {
-    /// The source as it is, or as it was last seen; `None` where there is no picture yet. Refused where there might be one,
-    /// and it cannot be made now.
+    /// The source's present picture, or the last one; `None` if there was none yet. The error says that the picture cannot
+    /// be made now.
     fn of_source<'a>(&'a self, source: &'a str) -> BoxFuture<'a, Result<Option<Thumbnail>, Refusal>>;
-    /// What a channel's viewers see.
+    /// The picture that a channel's viewers see; otherwise as [`Thumbnails::of_source`].
     fn of_channel<'a>(&'a self, channel: &'a str) -> BoxFuture<'a, Result<Option<Thumbnail>, Refusal>>;
 }
 
 /// A small picture.
 #[derive(Clone, Debug)]
 pub struct Thumbnail {
-    /// When it was like that.
+    /// The time of the picture.
     pub at: MediaTime,
-    /// JPEG (ISO/IEC 10918-1).
+    /// A JPEG file (ISO/IEC 10918-1).
     pub jpeg: Bytes,
 }
 
-/// How everything fares at one moment.
+/// Measurements of all sources and channels at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Vitals {
-    /// Every source, by name.
+    /// All sources, sorted by name.
     pub sources: Vec<SourceVitals>,
-    /// Every channel, by name.
+    /// All channels, sorted by name.
     pub channels: Vec<ChannelVitals>,
 }
 
-/// How a source fares.
+/// Measurements of a source.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct SourceVitals {
-    /// Its name.
+    /// The source's name.
     pub name: String,
     /// Pictures received per second.
     pub fps: f64,
@@ -81,7 +81,7 @@ pub struct SourceVitals {
     pub lost_last_minute: u64,
     /// How much faster its clock runs than ours, in parts per million.
     pub skew_ppm: f64,
-    /// How late the sound is against the picture, in milliseconds.
+    /// How late the sound is relative to the picture, in milliseconds.
     pub av_offset_ms: f64,
     /// The loudest sample since the last event, in decibels of full scale; absent without sound.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,37 +89,37 @@ pub struct SourceVitals {
     /// The sound's root mean square, in decibels of full scale; absent without sound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rms_dbfs: Option<f64>,
-    /// Of when its thumbnail is; absent without one.
+    /// The time of its thumbnail; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub picture_at: Option<MediaTime>,
 }
 
-/// How a channel fares.
+/// Measurements of a channel.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct ChannelVitals {
-    /// Its name.
+    /// The channel's name.
     pub name: String,
-    /// Viewers of all rungs.
+    /// The number of viewers of all rungs.
     pub viewers: u64,
     /// Its rungs, best first.
     pub rungs: Vec<RungVitals>,
-    /// Of when its thumbnail is; absent without one.
+    /// The time of its thumbnail; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub picture_at: Option<MediaTime>,
 }
 
-/// How a rung of a channel fares.
+/// Measurements of a rung of a channel.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct RungVitals {
-    /// Its name.
+    /// The rung's name.
     pub name: String,
-    /// Its bits per second, as its playlist says.
+    /// Its bits per second, as in its playlist.
     pub bitrate_bps: u64,
-    /// Viewers.
+    /// The number of its viewers.
     pub viewers: u64,
 }
 
-/// How sources and channels fare at this moment.
+/// The present measurements of sources and channels.
 #[utoipa::path(get, path = "/api/v1/vitals", tag = "insight", responses(
     (status = 200, description = "Rates, losses, levels, viewers", body = Vitals), GuardResponses,
 ))]
@@ -127,7 +127,7 @@ pub(super) async fn vitals(State(state): Shared) -> Json<Vitals> {
     Json(Vitals::clone(&state.insight.vitals.borrow()))
 }
 
-/// Who watched, per minute, over the last hours.
+/// The numbers of viewers of the last hours, per minute.
 #[utoipa::path(get, path = "/api/v1/viewers", tag = "insight", responses(
     (status = 200, description = "Of every channel and rung", body = Viewers), GuardResponses,
 ))]
@@ -135,7 +135,7 @@ pub(super) async fn viewers(State(state): Shared) -> Json<Viewers> {
     Json(Viewers::clone(&state.insight.viewers.borrow()))
 }
 
-/// The source as it is, or as it was last seen.
+/// The source's present picture, or the last one.
 #[utoipa::path(get, path = "/api/v1/sources/{source}/thumbnail.jpg", tag = "insight",
     params(("source" = String, Path, description = "The source's name")),
     responses(
@@ -150,7 +150,7 @@ pub(super) async fn of_source(State(state): Shared, Name(name): Name) -> Result<
     picture(state.insight.thumbnails.of_source(&name).await)
 }
 
-/// What the channel's viewers see.
+/// The picture that the channel's viewers see.
 #[utoipa::path(get, path = "/api/v1/channels/{channel}/thumbnail.jpg", tag = "insight",
     params(("channel" = String, Path, description = "The channel's name")),
     responses(

@@ -2,38 +2,38 @@
 //!
 //! | | |
 //! |---|---|
-//! | `GET /api/v1/matrix` | everything |
+//! | `GET /api/v1/matrix` | all channels and sources |
 //! | `GET /api/v1/channels`, `…/{channel}` | channels |
 //! | `PUT /api/v1/channels/{channel}/source` | manual connect: `{"source": "…", "until": "…"?}` |
 //! | `DELETE /api/v1/channels/{channel}/source` | manual override: the waiting loop |
 //! | `DELETE /api/v1/channels/{channel}/override` | back to the schedule or the configuration |
-//! | `PUT`, `DELETE /api/v1/channels/{channel}/notice` | what the waiting picture says |
+//! | `PUT`, `DELETE /api/v1/channels/{channel}/notice` | the text of the waiting picture |
 //! | `GET /api/v1/sources`, `…/{source}` | sources |
-//! | `GET /api/v1/alarms` | what somebody should look at |
-//! | `GET /api/v1/schedule` | what is planned, what is wrong with it, how the calendar is |
-//! | `GET`, `POST /api/v1/rehearsal` | how all halls were at night; looks at them now |
+//! | `GET /api/v1/alarms` | alarms |
+//! | `GET /api/v1/schedule` | the plan, its conflicts, the state of the calendar |
+//! | `GET`, `POST /api/v1/rehearsal` | the last check of all halls; starts one now |
 //! | `POST /api/v1/reload` | reads the configuration again: `{"confirm": true}?` |
 //! | `GET /api/v1/audit?limit=` | who did what, newest first |
 //! | `GET /api/v1/pushes` | pushes to other servers |
-//! | `GET /api/v1/health` | which tasks run, how often each has begun again, and why |
-//! | `GET /api/v1/events` | server-sent events: the matrix, the alarms, the schedule now and at every change |
-//! | `GET`, `POST`, `DELETE /api/v1/session` | a token turned into a cookie, see `session` |
+//! | `GET /api/v1/health` | which tasks are running, how often each was restarted, and why |
+//! | `GET /api/v1/events` | server-sent events: matrix, alarms and schedule, now and at every change; vitals |
+//! | `GET`, `POST`, `DELETE /api/v1/session` | exchanges a token for a cookie, see `session` |
 //! | `GET /api/v1/vitals`, `/api/v1/viewers`, `…/thumbnail.jpg` | see [`insight`] |
 //! | `GET /` | the [`console`] |
 //! | `GET /api/v1/openapi.json` | all of this as an OpenAPI document |
 //! | `GET /metrics` | OpenMetrics |
-//! | `GET /healthz`, `GET /readyz` | alive; ready to serve. Open to all |
+//! | `GET /healthz`, `GET /readyz` | alive; ready to serve. No token is needed |
 //!
-//! Every change answers the channel as it is then. Every error is a problem in the sense of RFC 9457. Who may
-//! ask is decided in `guard`, as which [`Role`]. Every change is recorded in the audit log.
+//! Every change is answered with the channel as it is then. Every error is a problem document (RFC 9457). `guard` decides
+//! who may ask, and in which [`Role`]. Every change is recorded in the audit log.
 //!
 //! A new route: write its handler with `#[utoipa::path]`, give it the responses of `openapi` that it may answer, and
-//! register it with `routes!` below; the tests then ask that its answers are as documented.
+//! register it with `routes!` below; the tests then check that its answers are as documented.
 //!
-//! **What does not belong here:** listening, and what commands do. They go to the matrix; the server obeys it.
+//! **What does not belong here:** listening, and what commands do. They go to the matrix; the server acts on it.
 //!
 //! **Where to start.** `channels.rs` for a route from request to answer, `guard.rs` for who may ask, [`console`] for the
-//! page, [`wowza`] for the interface that scripts of Wowza call.
+//! page, [`wowza`] for the interface that Wowza's scripts call.
 //!
 //! # Example
 //! ```
@@ -96,45 +96,45 @@ use amphi_control::push::PushBoard;
 use amphi_http::Attempts;
 use amphi_media::clock::WallClock;
 
-/// Bytes of a request's body; ours have some hundred.
+/// The most bytes of a request's body; ours have some hundred.
 const BODY_LIMIT: usize = 64 * 1024;
 
-/// What the admin port shows and steers.
+/// What the admin port needs of the server.
 pub struct AdminState {
-    /// The matrix.
+    /// The handle of the matrix.
     pub matrix: MatrixHandle,
-    /// What callers must show.
+    /// The tokens that callers must show.
     pub tokens: Tokens,
-    /// Whether the server is ready to serve viewers, and how its tasks are.
+    /// Whether the server is ready to serve viewers, and the state of its tasks.
     pub health: HealthWatch,
-    /// Pushes to other servers.
+    /// The states of pushes to other servers.
     pub pushes: PushBoard,
-    /// The alarms of this moment.
+    /// The present alarms.
     pub alarms: watch::Receiver<Arc<Vec<Alarm>>>,
-    /// What is planned.
+    /// The plan of the schedule.
     pub plan: watch::Receiver<Arc<Plan>>,
-    /// How sources and channels fare, who watches, pictures.
+    /// Measurements of sources and channels, numbers of viewers, thumbnails.
     pub insight: Insight,
-    /// Where changes are recorded.
+    /// The log in which changes are recorded.
     pub audit: AuditLog,
-    /// Looks at all halls.
+    /// The last rehearsal, and the queue that starts one.
     pub rehearsals: Rehearsals,
-    /// Reads the configuration again.
+    /// The queue of reloads of the configuration.
     pub reloads: mpsc::Sender<ReloadOrder>,
-    /// The clock.
+    /// The clock for times of entries and of sessions.
     pub clock: Arc<dyn WallClock>,
-    /// What other parts of the server measure; the matrix's own metrics are added here.
+    /// The metrics of the other parts of the server; those of the matrix are added here.
     pub metrics: Registry,
-    /// Cancelled when the server begins to end: event streams end then, which would otherwise hold their
+    /// Cancelled when the server starts to shut down. Event streams end then; otherwise they would keep their
     /// connections open for ever.
     pub ending: CancellationToken,
-    /// Where wrong tokens are counted.
+    /// The counts of wrong tokens.
     pub attempts: Attempts,
-    /// Names besides those of loopback under which a port without a token answers.
+    /// Host names besides loopback ones under which a port without a token answers.
     pub names: Vec<Authority>,
 }
 
-/// What the routes share.
+/// The state that all routes share.
 struct AdminContext {
     state: AdminState,
     started: Instant,
@@ -152,7 +152,7 @@ impl std::ops::Deref for AdminContext {
 
 type Shared = State<Arc<AdminContext>>;
 
-/// The routes. Serve them over loopback, or over anything when there is an operator's token.
+/// The routes of the port. Serve them on loopback only, unless there is an operator's token.
 pub fn router(mut state: AdminState) -> Router {
     metrics::register(&mut state.metrics, state.matrix.clone());
     let started = Instant::now();
@@ -161,7 +161,7 @@ pub fn router(mut state: AdminState) -> Router {
     let (router, document) = api().split_for_parts();
     router
         .fallback(async |uri: Uri| {
-            Problem::new(StatusCode::NOT_FOUND, format!("{} leads nowhere", uri.path()))
+            Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {}", uri.path()))
         })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(Extension(openapi::Served::new(&document)))
@@ -170,7 +170,7 @@ pub fn router(mut state: AdminState) -> Router {
         .with_state(context)
 }
 
-/// The routes with their document.
+/// The routes with their OpenAPI document.
 fn api() -> OpenApiRouter<Arc<AdminContext>> {
     OpenApiRouter::with_openapi(openapi::Base::openapi())
         .routes(routes!(channels::matrix))
@@ -201,6 +201,6 @@ fn api() -> OpenApiRouter<Arc<AdminContext>> {
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
-    let detail = format!("{method} is not among the methods of {}; see Allow", uri.path());
+    let detail = format!("{} does not support {method}; see Allow", uri.path());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }

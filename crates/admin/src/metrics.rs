@@ -21,7 +21,7 @@ use amphi_control::matrix::{MatrixHandle, SourceState};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Every state with its label. One series for each, of which one is 1: a state can be summed and plotted.
+/// Every state with its label. Each is a series, of which one is 1, so that states can be summed and plotted.
 const STATES: [(SourceState, &str); 7] = [
     (SourceState::Idle, "idle"),
     (SourceState::Connecting, "connecting"),
@@ -37,7 +37,7 @@ pub(super) fn register(registry: &mut Registry, matrix: MatrixHandle) {
     registry.register_collector(Box::new(MatrixCollector(matrix)));
 }
 
-/// What the server measures.
+/// The metrics of the server.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses(
     (status = 200, description = "OpenMetrics 1.0", body = String,
      content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"),

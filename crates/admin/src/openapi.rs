@@ -1,7 +1,7 @@
 //! `GET /api/v1/openapi.json`: the document of this port's routes (OpenAPI 3.1), generated from the code.
 //!
-//! Each route says its own part beside its handler (`#[utoipa::path]`) and is registered with it, so no route can be
-//! without. Here is what they share: who may ask, and the problems (RFC 9457) that are answered.
+//! Each route has its part beside its handler (`#[utoipa::path]`) and is registered with it, so no route is missing. Here
+//! is what they share: authentication, and the error answers (RFC 9457).
 
 use std::collections::BTreeMap;
 
@@ -28,13 +28,13 @@ impl Served {
     }
 }
 
-/// What the document has besides routes.
+/// The document without the routes.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Amphi",
-        description = "Channels, sources, and which is on which. Every change answers the channel as it is then; \
-                       every error is a problem in the sense of RFC 9457. Times are RFC 3339."
+        description = "Channels, sources, and which source is on which channel. Every change is answered with the \
+                       channel as it is then; every error is a problem document (RFC 9457). Times are RFC 3339."
     ),
     components(schemas(ProblemBody<'static>)),
     modifiers(&Security),
@@ -55,7 +55,7 @@ impl Modify for Security {
     }
 }
 
-/// This document.
+/// The OpenAPI document of this port.
 #[utoipa::path(get, path = "/api/v1/openapi.json", tag = "document", responses(
     (status = 200, description = "The OpenAPI document of this port", body = serde_json::Value), GuardResponses,
 ))]
@@ -74,23 +74,20 @@ fn problems(all: &[(u16, &str)]) -> Responses {
     all.iter().map(problem).collect()
 }
 
-/// What the guard answers instead of the route.
+/// The guard's refusals.
 pub(super) struct GuardResponses;
 
 impl IntoResponses for GuardResponses {
     fn responses() -> Responses {
         problems(&[
-            (401, "The caller has not shown who it is: `WWW-Authenticate` says what is asked for"),
+            (401, "The caller has not authenticated: `WWW-Authenticate` says how"),
             (403, "The caller may not do this"),
-            (
-                429,
-                "Too many wrong credentials came from this address: `Retry-After` says when they are judged again",
-            ),
+            (429, "Too many wrong credentials came from this address: `Retry-After` says how long to wait"),
         ])
     }
 }
 
-/// What a name in the path may lead to.
+/// For routes with a name in the path.
 pub(super) struct NoSuchName;
 
 impl IntoResponses for NoSuchName {
@@ -99,7 +96,7 @@ impl IntoResponses for NoSuchName {
     }
 }
 
-/// What is wrong with a query.
+/// For routes with a query.
 pub(super) struct BadQuery;
 
 impl IntoResponses for BadQuery {
@@ -108,73 +105,76 @@ impl IntoResponses for BadQuery {
     }
 }
 
-/// What cannot be done twice at once.
+/// For what cannot be done twice at the same time.
 pub(super) struct Busy;
 
 impl IntoResponses for Busy {
     fn responses() -> Responses {
-        problems(&[(409, "It is being done"), (503, "The server is ending")])
+        problems(&[(409, "It is being done already"), (503, "The server is shutting down")])
     }
 }
 
-/// What has a bound.
+/// For what has a bound.
 pub(super) struct Crowded;
 
 impl IntoResponses for Crowded {
     fn responses() -> Responses {
         problems(&[(
             503,
-            "As many are open, or being made, as may be: `Retry-After` says when to come again",
+            "As many are open, or being made, as allowed: `Retry-After` says when to try again",
         )])
     }
 }
 
-/// Before the server is ready.
+/// While the server is not ready.
 pub(super) struct NotReady;
 
 impl IntoResponses for NotReady {
     fn responses() -> Responses {
-        problems(&[(503, "Not yet")])
+        problems(&[(503, "The server is not ready")])
     }
 }
 
-/// What is wrong with a body.
+/// For routes with a JSON body.
 pub(super) struct BadBody;
 
 impl IntoResponses for BadBody {
     fn responses() -> Responses {
         problems(&[
-            (400, "The body is no JSON, or the path cannot be read"),
-            (408, "The body did not come in time"),
+            (400, "The body is not JSON, or the path cannot be read"),
+            (408, "The body did not arrive in time"),
             (413, "The body is too long"),
-            (415, "The body does not say that it is JSON"),
-            (422, "The body is JSON, and not what is wanted"),
-            (503, "The server is ending"),
+            (415, "The body's Content-Type is not application/json"),
+            (422, "The body is JSON of the wrong shape, or with wrong values"),
+            (503, "The server is shutting down"),
         ])
     }
 }
 
-/// What a change without a body may meet.
+/// For changes without a body.
 pub(super) struct EndingResponses;
 
 impl IntoResponses for EndingResponses {
     fn responses() -> Responses {
-        problems(&[(503, "The server is ending")])
+        problems(&[(503, "The server is shutting down")])
     }
 }
 
-/// Why a configuration is not taken over.
+/// Why a reload is refused.
 pub(super) struct NotTaken;
 
 impl IntoResponses for NotTaken {
     fn responses() -> Responses {
         problems(&[
             (400, "The body cannot be read"),
-            (409, "It would end what people watch: `detail` says what, and `{\"confirm\": true}` does it"),
+            (
+                409,
+                "It would end what viewers are watching: `detail` lists it, and `{\"confirm\": true}` does it anyway",
+            ),
             (413, "The body is too long"),
-            (422, "The file has faults; the old configuration stays"),
-            (500, "It was taken over in part"),
-            (503, "There is no file, or the server is ending"),
+            (422, "The file has faults; the old configuration stays in effect"),
+            (500, "The new configuration was applied only in part"),
+            (503, "There is no configuration file, or the server is shutting down"),
         ])
     }
 }

@@ -1,4 +1,4 @@
-//! The document against what the routes answer.
+//! The OpenAPI document, compared with what the routes answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use amphi_control::agenda::{Conflict, ConflictKind, FeedFormat, FeedState, Plan,
 use amphi_control::alarm::{Alarm, AlarmKind};
 use amphi_control::matrix::{OnAir, SourceMedia, SourceState, SourceStatus};
 
-/// The document, in which no object may have more than it says: what is answered and not documented is found too.
+/// The document, changed so that no object may have undocumented properties: then those in answers are found too.
 async fn document(port: &Port) -> Value {
     let (_, mut document) = port.get("/api/v1/openapi.json").await;
     let mut parts = BTreeSet::new();
@@ -139,10 +139,10 @@ const CASES: &[Case] = &[
     ("get", "/metrics", "/metrics", "", 200),
 ];
 
-/// Without end: asked for in `tests`.
+/// Routes without an end; `tests` has them.
 const ENDLESS: [(&str, &str); 1] = [("get", "/api/v1/events")];
 
-/// Something of everything is shown.
+/// Puts something into every answer.
 fn fill(port: &Port) {
     let media = SourceMedia { width: Some(1280), channels: Some(2), ..SourceMedia::default() };
     let live = SourceStatus { state: SourceState::Live, media: Some(media), ..SourceStatus::idle(START) };

@@ -19,14 +19,14 @@ use utoipa::ToSchema;
 use amphi_control::matrix::MatrixError;
 use amphi_http as joints;
 
-/// One error. Its `type` is `about:blank`: the status says what kind it is, `detail` says what exactly.
+/// An error answer. Its `type` is `about:blank` (RFC 9457 §4.2.1): the status gives the kind, `detail` the particulars.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
     detail: String,
-    /// What the caller must show (RFC 9110 §11.6.1).
+    /// The value of `WWW-Authenticate` (RFC 9110 §11.6.1).
     challenge: Option<&'static str>,
-    /// When to come again.
+    /// The value of `Retry-After` (RFC 9110 §10.2.3).
     wait: Option<Duration>,
 }
 
@@ -35,24 +35,24 @@ impl Problem {
         Self { status, detail: detail.into(), challenge: None, wait: None }
     }
 
-    /// The caller has not shown who it is.
+    /// 401: the caller has not authenticated.
     pub(super) fn unauthorized(challenge: &'static str, detail: &str) -> Self {
         Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, detail) }
     }
 
-    /// Too many wrong credentials came from the caller's address.
+    /// 429: too many wrong credentials came from the caller's address.
     pub(super) fn slow_down(wait: Duration) -> Self {
-        let detail = "too many wrong credentials came from this address: until then nothing is judged, not even the \
+        let detail = "too many wrong credentials came from this address; wait as Retry-After says, even with the \
                       right ones";
         Self { wait: Some(wait), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
-    /// There is no room for it now.
+    /// 503: a bound is reached; try again in 10 s.
     pub(super) fn busy(detail: &str) -> Self {
         Self { wait: Some(Duration::from_secs(10)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
-    /// The caller has shown nothing.
+    /// 401: there is neither a token nor a cookie.
     pub(super) fn no_token() -> Self {
         Self::unauthorized("Bearer realm=\"amphi\"", "a bearer token, or a session's cookie, is needed")
     }
@@ -64,17 +64,17 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// What went wrong (RFC 9457).
+/// What went wrong (problem details, RFC 9457).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(super) struct ProblemBody<'a> {
-    /// `about:blank`: the status says what kind it is.
+    /// `about:blank`: the status gives the kind.
     r#type: &'static str,
-    /// The status in words.
+    /// The reason phrase of the status.
     title: &'a str,
-    /// The status.
+    /// The HTTP status code.
     status: u16,
-    /// What exactly.
+    /// What is wrong, in a sentence.
     detail: &'a str,
 }
 
@@ -90,7 +90,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Whose fault it is decides the status: the URL names a channel, the body names a source and a time.
+/// An unknown channel is in the URL: 404. An unknown source, a time or a notice is in the body: 422.
 impl From<MatrixError> for Problem {
     fn from(error: MatrixError) -> Self {
         let status = match error {
@@ -117,7 +117,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     }
 }
 
-/// The parameters behind the path's `?`.
+/// The parameters of the query.
 pub(super) struct Parameters<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
@@ -131,7 +131,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
     }
 }
 
-/// Somewhere among the causes is that the body did not come in time.
+/// Whether one of the causes is that the body did not arrive in time.
 fn is_late(rejection: &BytesRejection) -> bool {
     let mut cause = rejection.source();
     while let Some(error) = cause {
@@ -143,8 +143,8 @@ fn is_late(rejection: &BytesRejection) -> bool {
     false
 }
 
-/// A body of JSON. 415 when it does not say so, 400 when it is not, 422 when it is but not what is wanted;
-/// line and column are said.
+/// A JSON body. Answers 415 for another media type, 400 for malformed JSON, and 422 for JSON of the wrong shape, with line
+/// and column.
 pub(super) struct JsonBody<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
@@ -154,7 +154,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
         let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let essence = media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/json") {
-            let detail = "the body must be JSON and say so: Content-Type: application/json";
+            let detail = "the body must be JSON, with Content-Type: application/json";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
         let refused = |rejection: BytesRejection| {

@@ -1,4 +1,4 @@
-//! `/api/v1/rehearsal`: how the halls were at the last rehearsal, and ordering one.
+//! `/api/v1/rehearsal`: the results of the last rehearsal, and starting one.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,17 +13,17 @@ use super::problem::Problem;
 use amphi_control::audit::Action;
 use amphi_control::rehearsal::{Rehearsal, RehearsalState};
 
-/// The door to whoever rehearses.
+/// The connection to the task that rehearses.
 pub struct Rehearsals {
-    /// The last one, or the one that runs.
+    /// The rehearsal that is running, or the last one.
     pub report: watch::Receiver<std::sync::Arc<Rehearsal>>,
-    /// Orders one, by the name of who does.
+    /// Starts a rehearsal; the text is who asks, as in the audit log.
     pub orders: mpsc::Sender<String>,
 }
 
-/// The last rehearsal of all halls, or the one that runs.
+/// The rehearsal of all halls that is running, or the last one.
 #[utoipa::path(get, path = "/api/v1/rehearsal", tag = "rehearsal", responses(
-    (status = 200, description = "How every hall was", body = Rehearsal), GuardResponses,
+    (status = 200, description = "The check of every hall", body = Rehearsal), GuardResponses,
 ))]
 pub(super) async fn show(State(state): Shared) -> Json<Rehearsal> {
     Json(Rehearsal::clone(&state.rehearsals.report.borrow()))
@@ -31,14 +31,14 @@ pub(super) async fn show(State(state): Shared) -> Json<Rehearsal> {
 
 /// Starts a rehearsal of all halls now. What is on air is not disturbed.
 #[utoipa::path(post, path = "/api/v1/rehearsal", tag = "rehearsal", responses(
-    (status = 202, description = "It begins; ask for it with GET", body = Rehearsal), GuardResponses, Busy,
+    (status = 202, description = "It starts; GET returns its results", body = Rehearsal), GuardResponses, Busy,
 ))]
 pub(super) async fn start(
     State(state): Shared,
     caller: Caller,
 ) -> Result<(StatusCode, Json<Rehearsal>), Problem> {
     let report = Rehearsal::clone(&state.rehearsals.report.borrow());
-    let busy = || Problem::new(StatusCode::CONFLICT, "a rehearsal is under way, or about to begin");
+    let busy = || Problem::new(StatusCode::CONFLICT, "a rehearsal is running, or about to start");
     let ordered = if report.state == RehearsalState::Running {
         Err(busy())
     } else {

@@ -1,6 +1,6 @@
-//! `POST /api/v1/reload`: reads the configuration's file again, as SIGHUP does, and answers what came of it.
+//! `POST /api/v1/reload`: reads the configuration file again, as SIGHUP does, and answers with the result.
 //!
-//! What people watch at this moment is ended only if the caller confirms it.
+//! What viewers are watching is ended only if the caller confirms it.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,38 +16,38 @@ use super::openapi::{GuardResponses, NotTaken};
 use super::problem::Problem;
 use amphi_control::audit::{Action, Entry};
 
-/// Somebody asks for a reload.
+/// A request for a reload.
 #[derive(Debug)]
 pub struct ReloadOrder {
-    /// What people watch may be ended.
+    /// Whether the reload may end what viewers are watching.
     pub confirm: bool,
-    /// For the audit log: who asks.
+    /// The entry for the audit log, with the caller.
     pub entry: Entry,
-    /// Where the answer goes.
+    /// Where the result is sent.
     pub answer: oneshot::Sender<Result<ReloadAnswer, ReloadRefused>>,
 }
 
-/// A reload that was done.
+/// The result of a reload that was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReloadAnswer {
-    /// What came of it, in a sentence.
+    /// The result in a sentence.
     pub sentence: String,
-    /// Every key that is not the same as before, a line each; secrets are not shown.
+    /// Every changed key, a line each; secrets are not shown.
     pub changes: Vec<String>,
-    /// What was ended or began anew.
+    /// What was ended or restarted, a sentence each.
     pub ended: Vec<String>,
-    /// Sections that take a restart.
+    /// Changed sections that need a restart of the server.
     pub restart: Vec<String>,
 }
 
-/// A reload that was not done.
+/// Why a reload was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReloadRefused {
     /// The file cannot be read, or has faults.
     Faulty(String),
-    /// It would end what people watch, or is cut off: it can be confirmed.
+    /// It would end what viewers are watching, or the file seems to be cut off. It can be confirmed.
     Loses(String),
-    /// It was begun and did not come to its end.
+    /// It was started and failed halfway.
     Failed(String),
 }
 
@@ -58,17 +58,17 @@ impl std::fmt::Display for ReloadRefused {
     }
 }
 
-/// The body; nothing and `null` are `{}`.
+/// The body; an empty one and `null` count as `{}`.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Reload {
-    /// What people watch at this moment may be ended.
+    /// Whether the reload may end what viewers are watching.
     confirm: bool,
 }
 
-/// Reads the configuration's file again. Refused with a list, unless confirmed, where it would end what people watch.
+/// Reads the configuration file again. If it would end what viewers are watching, it is refused with a list, unless confirmed.
 #[utoipa::path(post, path = "/api/v1/reload", tag = "configuration", request_body = Option<Reload>, responses(
-    (status = 200, description = "It was taken over", body = ReloadAnswer), GuardResponses, NotTaken,
+    (status = 200, description = "The new configuration is in effect", body = ReloadAnswer), GuardResponses, NotTaken,
 ))]
 pub(super) async fn reload(
     State(state): Shared,
@@ -85,7 +85,7 @@ pub(super) async fn reload(
     let entry = caller.does(Action::Reload, state.clock.now());
     let (answer, answered) = oneshot::channel();
     let gone = || {
-        let detail = "this server reads no configuration's file, or is ending";
+        let detail = "this server has no configuration file, or is shutting down";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     };
     state.reloads.send(ReloadOrder { confirm, entry, answer }).await.map_err(|_| gone())?;

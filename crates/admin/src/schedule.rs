@@ -1,4 +1,4 @@
-//! `GET /api/v1/schedule`: what is planned.
+//! `GET /api/v1/schedule`: the plan.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,7 +7,7 @@ use super::Shared;
 use super::openapi::GuardResponses;
 use amphi_control::agenda::Plan;
 
-/// What is planned, what is wrong with it, and how the calendar is.
+/// The planned lectures, conflicts between them, and the state of the calendar.
 #[utoipa::path(get, path = "/api/v1/schedule", tag = "schedule", responses(
     (status = 200, description = "The plan", body = Plan), GuardResponses,
 ))]

@@ -1,20 +1,21 @@
-//! `/api/v1/session`: a token turned into a cookie, for what cannot send a header: a page, and its `EventSource`.
+//! `/api/v1/session`: exchanges a token for a cookie, for pages and their `EventSource`, which cannot send headers.
 //!
 //! How a page uses it:
-//! 1. `GET /api/v1/session` says who one is, as which role and until when. 401: show a form that asks for the token.
+//! 1. `GET /api/v1/session` answers with the role of the caller and when it ends. On 401, show a form that asks for the
+//!    token.
 //! 2. `POST /api/v1/session` with `{"token": "…"}` answers the same, and sets the cookie `amphi_session`. It is
-//!    `HttpOnly` (no script reads it) and `SameSite=Strict` (no page of another site makes a browser send it), is good
-//!    for 12 hours and for this run of the server. The page forgets the token.
-//! 3. From then on `fetch` and `new EventSource("/api/v1/events")` work as they are: same origin, no header.
+//!    `HttpOnly` (no script can read it) and `SameSite=Strict` (no page of another site makes a browser send it), is good
+//!    for 12 hours, and ends when the server restarts. The page forgets the token.
+//! 3. From then on `fetch` and `new EventSource("/api/v1/events")` work without a header: same origin.
 //! 4. `DELETE /api/v1/session` ends it.
 //!
-//! A request that changes something must, with a cookie, also come from a page of this very port: `Sec-Fetch-Site:
-//! same-origin`, or an `Origin` that is its `Host`. Browsers say this by themselves. Where no token is configured nobody
-//! needs a session: step 1 answers `"proof": "loopback"`.
+//! A request with a cookie that changes something must also come from a page of this port: `Sec-Fetch-Site:
+//! same-origin`, or an `Origin` that is its `Host`. Browsers send these by themselves. If no token is configured, no session
+//! is needed: step 1 answers `"proof": "loopback"`.
 //!
-//! The server keeps the SHA-256 of each cookie, so looking one up tells nothing by its time. Each role has 128 sessions
-//! at most; one more ends the one of that role that would have ended first, so that viewers push no operator out. With a
-//! session end the event streams that were opened with it.
+//! The server keeps the SHA-256 of each cookie, so the time of a lookup reveals nothing about other cookies. Each role has
+//! 128 sessions at most; one more ends the session of that role that would end first, so that viewers cannot push out
+//! operators. The event streams that were opened with a session end with it.
 
 use std::collections::HashMap;
 use std::sync::MutexGuard;
@@ -43,7 +44,7 @@ use amphi_media::{Lock, MediaTime};
 
 /// How long a session is good: a working day.
 const LIFE: Duration = Duration::from_secs(12 * 3600);
-/// Sessions of one role at a time.
+/// The most sessions of one role.
 const MOST: usize = 128;
 
 type TokenHash = [u8; 32];
@@ -57,14 +58,13 @@ pub(super) struct Sessions(Lock<HashMap<TokenHash, Opened>>);
 struct Opened {
     role: Role,
     until: MediaTime,
-    /// Cancelled when it is dropped, however it ends.
+    /// Cancels `ended` when the session is removed.
     _end: DropGuard,
-    /// Tells when.
     ended: CancellationToken,
 }
 
 impl Sessions {
-    /// Opens one: the cookie's value, and until when it is good.
+    /// Opens a session: the value of its cookie, and when it ends.
     fn open(&self, role: Role, now: MediaTime) -> Result<(String, MediaTime), getrandom::Error> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;
@@ -84,7 +84,7 @@ impl Sessions {
         Ok((value, until))
     }
 
-    /// Whose cookie this is, and until when. A clock that was stepped back by days must not make it good for as long.
+    /// The role of a cookie, and when its session ends. After a step of the clock backwards by days the session is over.
     pub(super) fn find(&self, value: &str, now: MediaTime) -> Option<(Role, MediaTime)> {
         let open = self.lock();
         open.get(&key(value))
@@ -92,7 +92,7 @@ impl Sessions {
             .filter(|(_, until)| now < *until && *until <= now + LIFE * 2)
     }
 
-    /// Is cancelled when this session ends before its time.
+    /// A token that is cancelled when this session ends before its time.
     pub(super) fn ended(&self, value: &str) -> Option<CancellationToken> {
         self.lock().get(&key(value)).map(|session| session.ended.clone())
     }
@@ -110,15 +110,15 @@ fn key(value: &str) -> TokenHash {
     Sha256::digest(value.as_bytes()).into()
 }
 
-/// Who one is.
+/// The caller's session.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Session)]
 pub(super) struct LoginSession {
-    /// What one may do.
+    /// What the caller may do.
     role: Role,
-    /// How that was shown.
+    /// How the caller has authenticated.
     proof: Proof,
-    /// When the session ends; absent where there is none.
+    /// When the session ends; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<MediaTime>,
 }
@@ -131,9 +131,9 @@ pub(super) struct Login {
     token: String,
 }
 
-/// Who am I?
+/// The role of the caller, and how it has authenticated.
 #[utoipa::path(get, path = "/api/v1/session", tag = "session", responses(
-    (status = 200, description = "Who asks, and what it may do", body = LoginSession), GuardResponses,
+    (status = 200, description = "The caller's session", body = LoginSession), GuardResponses,
 ))]
 pub(super) async fn show(caller: Caller) -> Json<LoginSession> {
     Json(LoginSession { role: caller.role, proof: caller.proof, until: caller.until })
@@ -142,7 +142,7 @@ pub(super) async fn show(caller: Caller) -> Json<LoginSession> {
 /// Opens a session: the answer sets the cookie `amphi_session`.
 #[utoipa::path(post, path = "/api/v1/session", tag = "session", request_body = Login, security(()), responses(
     (status = 200, description = "The session is open", body = LoginSession,
-     headers(("Set-Cookie" = Option<String>, description = "The session's cookie, where tokens are asked for"))),
+     headers(("Set-Cookie" = Option<String>, description = "The session's cookie, if a token is configured"))),
     GuardResponses, BadBody,
 ))]
 pub(super) async fn open(
@@ -166,7 +166,7 @@ pub(super) async fn open(
     })?;
     let caller = Caller { role, proof: Proof::Session, until: Some(until), ..caller };
     state.audit.record(caller.does(Action::OpenSession, now).until(Some(until)));
-    // Behind a proxy that speaks TLS the cookie stays with TLS.
+    // If a proxy terminates TLS, the browser must send the cookie over TLS only.
     let over_tls = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
     let secure = if over_tls { "; Secure" } else { "" };
     let seconds = LIFE.as_secs();
@@ -176,9 +176,9 @@ pub(super) async fn open(
     Ok(([(SET_COOKIE, cookie)], Json(session)).into_response())
 }
 
-/// Ends the session.
+/// Ends the session, and the event streams that were opened with it.
 #[utoipa::path(delete, path = "/api/v1/session", tag = "session", responses(
-    (status = 204, description = "There is no session any more"), GuardResponses,
+    (status = 204, description = "The session has ended"), GuardResponses,
 ))]
 pub(super) async fn end(State(state): Shared, caller: Caller, headers: HeaderMap) -> impl IntoResponse {
     if let Some(value) = cookie(&headers).filter(|_| caller.proof == Proof::Session) {

@@ -1,4 +1,4 @@
-//! `/api/v1/sources` and `/api/v1/alarms`: what encoders do, and what somebody should look at.
+//! `/api/v1/sources`, `/api/v1/alarms` and `/api/v1/pushes`.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use amphi_control::alarm::Alarm;
 use amphi_control::matrix::SourceView;
 use amphi_control::push::PushStatus;
 
-/// Every source.
+/// All sources.
 #[utoipa::path(get, path = "/api/v1/sources", tag = "sources", responses(
     (status = 200, description = "In the configuration's order", body = Vec<SourceView>), GuardResponses,
 ))]
@@ -30,7 +30,7 @@ pub(super) async fn one(State(state): Shared, Name(name): Name) -> Result<Json<S
     view.source(&name).cloned().map(Json).ok_or_else(unknown)
 }
 
-/// The alarms of this moment.
+/// The present alarms.
 #[utoipa::path(get, path = "/api/v1/alarms", tag = "alarms", responses(
     (status = 200, description = "By kind", body = Vec<Alarm>), GuardResponses,
 ))]
@@ -39,7 +39,7 @@ pub(super) async fn alarms(State(state): Shared) -> Json<Vec<Alarm>> {
     Json(alarms.to_vec())
 }
 
-/// The pushes to other servers.
+/// The states of the pushes to other servers.
 #[utoipa::path(get, path = "/api/v1/pushes", tag = "alarms", responses(
     (status = 200, description = "By name", body = Vec<PushStatus>), GuardResponses,
 ))]

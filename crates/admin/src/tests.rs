@@ -1,4 +1,4 @@
-//! The router as its callers see it.
+//! The admin port, as callers use it.
 
 use std::io;
 
@@ -111,7 +111,7 @@ fn reloads() -> tokio::sync::mpsc::Sender<ReloadOrder> {
     reloads
 }
 
-/// One source has a picture, nobody watches.
+/// One source has a picture, and there are no viewers.
 fn insight() -> Insight {
     #[derive(Debug)]
     struct OfX {
@@ -182,7 +182,7 @@ pub(super) async fn text_of(response: Response<Body>) -> String {
     String::from_utf8(bytes.to_vec()).expect("text")
 }
 
-/// The body, after what every answer must have was looked at.
+/// The body; also checks what every answer must have.
 pub(super) async fn json_of(response: Response<Body>) -> (StatusCode, Value) {
     let status = response.status();
     assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
@@ -347,7 +347,7 @@ async fn without_a_token_pages_of_strangers_read_and_change_nothing() {
         (Some("localhost:8088"), Some("null"), 403),
         (Some("localhost:8088"), Some(""), 403),
         (None, Some("http://localhost:8088"), 403),
-        // DNS rebinding: the stranger's name points here.
+        // DNS rebinding: another site's name points here.
         (Some("evil.example:8088"), Some("http://evil.example:8088"), 403),
         (Some("localhost.evil.example"), Some("http://localhost.evil.example"), 403),
     ] {
@@ -361,7 +361,7 @@ async fn without_a_token_pages_of_strangers_read_and_change_nothing() {
         let response = port().send(request.body(Body::empty()).expect("a request")).await;
         assert_eq!(json_of(response).await.0.as_u16(), status, "{host:?} {origin:?}");
     }
-    // What is only read is nobody else's either: a rebound name makes a stranger's page of the same origin.
+    // Reading is refused too: under a rebound name another site's page has the same origin.
     for (host, origin, status) in [
         ("localhost", Some("http://other"), 403),
         ("evil.example", None, 403),
@@ -423,7 +423,7 @@ async fn readiness_follows_its_flag() {
     let (_, health) = port.get("/api/v1/health").await;
     assert_eq!((&health["ready"], &health["remarks"]), (&json!(true), &json!(remarks)));
     port.alarms.send_replace(Arc::default());
-    // A task that viewers need falls, and is not back after some seconds.
+    // A task that viewers need fails, and is not running again after some seconds.
     let mut port = port;
     port.needed.lies("an index");
     let response = port.send(Request::get("/readyz").body(Body::empty()).expect("a request")).await;

@@ -1,24 +1,25 @@
-//! The subset of Wowza's REST API v2 that scripts out there call, on its own port, steering the same matrix.
+//! The subset of Wowza's REST API v2 that existing scripts call, on a port of its own. It acts on the same matrix.
 //!
-//! Words at this edge: an *application* is a channel, a *stream file* a source, an *incoming stream* the source that a
-//! channel should show. Replies have the shapes of a recorded Wowza 4.7 and are JSON whatever is asked for; `success`
-//! stands first and without a blank, because a shell client in the wild cuts it out by position.
+//! In this API's terms, an *application* is a channel, a *stream file* a source, an *incoming stream* the source that a
+//! channel should show. Answers have the format of a recorded Wowza 4.7 and are always JSON; `success`
+//! is the first key and without a blank, because an existing shell client cuts it out by position.
 //!
-//! * `connect` puts the source on the channel by hand. One that is connected already is a success too: Wowza says
-//!   `false`, upon which clients reset the stream under its viewers.
-//! * `disconnectStream` takes the source off the channel; one that is not on it is not found, and the one that is stays.
-//! * `resetStream` is a success where the source is on the channel: sources are supervised and reconnect by themselves.
-//! * Stream files are what the configuration says; they cannot be made or changed here (409). Recorders: there is
-//!   none, and starting one is refused (501).
-//! * Applications are channels and cannot be made, changed or deleted here either.
+//! * `connect` puts the source on the channel by hand. If it is connected already, that is a success too: Wowza answers
+//!   `false`, upon which clients reset the stream that viewers are watching.
+//! * `disconnectStream` takes the source off the channel. If another source is on it, the answer is 404 and that one stays.
+//! * `resetStream` succeeds if the source is on the channel, and does nothing: sources reconnect by themselves.
+//! * Stream files are those of the configuration; they cannot be created or changed here (409). There are no recorders, and
+//!   starting one is refused (501).
+//! * Applications are channels and cannot be created, changed or deleted here either.
 //!
-//! Viewers over HLS and DASH have no session: they are counted by the cells that they fetch, and who has watched in all is
-//! not known. Port 8086's `/connectioncounts` ([`counts`]) tells the same.
+//! Viewers over HLS and DASH have no session: they are counted by the segments that they fetch, and their total since start
+//! is not known. `/connectioncounts` on port 8086 ([`counts`]) has the same numbers.
 //!
-//! Everything that changes something, or was refused, is recorded in the audit log.
+//! Every request that changes something or is refused is recorded in the audit log.
 //!
-//! With a user configured every request must authenticate (Digest, RFC 7616, MD5 or SHA-256, `qop="auth"`), and who guesses
-//! is slowed; without one the port is bound to loopback, and answers under a loopback name and to pages of its own alone.
+//! If a user is configured, every request must authenticate (Digest, RFC 7616, MD5 or SHA-256, `qop="auth"`), and guessing is
+//! slowed down. Without a user the port is bound to loopback, and answers only under a loopback name and to no page of
+//! another site.
 
 mod answer;
 pub mod counts;
@@ -52,31 +53,31 @@ const SERVER: &str = "_defaultServer_";
 const INSTANCE: &str = "_definst_";
 const BASE: &str = "/v2/servers/_defaultServer_/vhosts/_defaultVHost_";
 
-/// What the port needs.
+/// What this port needs of the server.
 pub struct WowzaState {
-    /// The matrix.
+    /// The handle of the matrix.
     pub matrix: MatrixHandle,
     /// User and password; `None` = the port is bound to loopback only.
     pub credentials: Option<(String, Secret)>,
     /// When the server started.
     pub started: MediaTime,
-    /// The clock.
+    /// Returns the machine's time.
     pub now: Arc<dyn Fn() -> MediaTime + Send + Sync>,
-    /// How long the server runs, whatever becomes of the machine's clock.
+    /// Returns how long the server has run, by the monotonic clock.
     pub running: Arc<dyn Fn() -> Duration + Send + Sync>,
-    /// Bytes received of a source since start.
+    /// Returns the bytes received of a source since start.
     pub received: Arc<dyn Fn(&str) -> u64 + Send + Sync>,
-    /// Who watches a channel.
+    /// Returns the viewers of a channel, and the bytes sent to them.
     pub outgoing: Arc<dyn Fn(&str) -> Outgoing + Send + Sync>,
-    /// Where changes are recorded.
+    /// The log in which changes are recorded.
     pub audit: AuditLog,
-    /// Where wrong passwords are counted.
+    /// The counts of wrong passwords.
     pub attempts: Attempts,
-    /// Names besides those of loopback under which a port without credentials answers.
+    /// Host names besides loopback ones under which a port without credentials answers.
     pub names: Vec<Authority>,
 }
 
-/// Who watches a channel at this moment.
+/// The present numbers of viewers of a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outgoing {
     /// Viewers over HLS.
@@ -92,7 +93,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// All of them.
+    /// The sum of all viewers.
     pub const fn viewers(&self) -> u64 {
         self.hls + self.dash + self.rtmp + self.rtsp
     }
@@ -101,14 +102,14 @@ impl Outgoing {
 struct WowzaApi {
     matrix: MatrixHandle,
     authenticator: Option<Authenticator>,
-    /// As the audit log calls those who authenticate.
+    /// The value of `who` in the audit log.
     who: String,
     started: MediaTime,
     now: Arc<dyn Fn() -> MediaTime + Send + Sync>,
     running: Arc<dyn Fn() -> Duration + Send + Sync>,
     received: Arc<dyn Fn(&str) -> u64 + Send + Sync>,
     outgoing: Arc<dyn Fn(&str) -> Outgoing + Send + Sync>,
-    /// Of what comes in of a source, and of what goes out of a channel.
+    /// Rates of sources ([`Way::In`]) and of channels ([`Way::Out`]), by name.
     rates: Lock<HashMap<(Way, String), Rate>>,
     machine: Machine,
     audit: AuditLog,
@@ -116,19 +117,19 @@ struct WowzaApi {
     names: Vec<Authority>,
 }
 
-/// Which way bytes go.
+/// The direction of traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Way {
     In,
     Out,
 }
 
-/// What was measured last.
+/// The last measurement of a rate.
 #[derive(Clone, Copy, Debug)]
 struct Rate {
-    /// How long the server ran then.
+    /// When, since the start of the server.
     at: Duration,
-    /// All bytes until then.
+    /// All bytes until `at`.
     bytes: u64,
     bytes_per_s: u64,
 }
@@ -168,12 +169,12 @@ impl WowzaApi {
         }
     }
 
-    /// What an entry of the audit log has in common.
+    /// An entry of the audit log about a caller of this port.
     fn entry(&self, what: Action, from: PeerAddress) -> Entry {
         Entry::new((self.now)(), self.who.clone(), what).address(from)
     }
 
-    /// When the configuration was read last, as Wowza tells versions: milliseconds since 1970.
+    /// The `version` of Wowza's answers, in milliseconds since 1970: the start of the server.
     fn version(&self) -> String {
         self.started.as_millis().to_string()
     }
@@ -182,7 +183,7 @@ impl WowzaApi {
         (self.running)().as_secs()
     }
 
-    /// What comes in of a source that is up since `since`, and what goes out of the channel that should show it.
+    /// The traffic of a source that is in its state since `since`, and of the channel that should show it.
     fn traffic(&self, source: &str, since: MediaTime, channel: &str) -> Traffic {
         let bytes_in = (self.received)(source);
         Traffic {
@@ -193,7 +194,7 @@ impl WowzaApi {
         }
     }
 
-    /// The same of a channel, whatever it should show.
+    /// The traffic of a channel, and of the source that it should show, if any.
     fn of_channel(&self, channel: &str, source: Option<&str>) -> Traffic {
         match source {
             Some(source) => self.traffic(source, self.started, channel),
@@ -207,7 +208,7 @@ impl WowzaApi {
         Traffic { uptime_s: self.uptime_s(), outgoing, bytes_out_rate, ..Traffic::default() }
     }
 
-    /// Bytes per second, measured between two requests that are a second apart.
+    /// Bytes per second, measured between two requests that are at least a second apart.
     fn rate(&self, way: Way, name: &str, bytes: u64) -> u64 {
         let now = (self.running)();
         let mut rates = self.rates.lock();
@@ -233,7 +234,7 @@ fn address(caller: &WowzaPeer) -> PeerAddress {
 type SharedApi = State<Arc<WowzaApi>>;
 type WowzaReply = Result<Response, WowzaFault>;
 
-/// The routes.
+/// The routes of the port `wowza_rest_listen`.
 pub fn router(state: WowzaState) -> Router {
     let state = Arc::new(WowzaApi::new(state));
     let applications = Router::new()
@@ -271,7 +272,7 @@ pub fn router(state: WowzaState) -> Router {
         .with_state(state)
 }
 
-/// The path as it was asked for: nested routers see its end alone.
+/// The whole path of the request: nested routers see only its end.
 #[derive(Clone)]
 struct AskedPath(String);
 
@@ -286,7 +287,7 @@ async fn authenticate(State(state): SharedApi, mut request: Request, next: Next)
     response
 }
 
-/// Lets a request in, or answers it.
+/// Authenticates a request; the error is the answer that refuses it.
 fn admit(state: &WowzaApi, request: &Request) -> Result<(), Box<Response>> {
     const KIND: Credential = Credential::Password;
     let Some(authenticator) = &state.authenticator else {
@@ -400,7 +401,7 @@ async fn instance(State(state): SharedApi, Path((app, name)): Path<(String, Stri
 
 type StreamPath = Path<(String, String, String)>;
 
-/// The source that a path's stream means, if the channel should show it.
+/// The source of an incoming stream, if the channel should show it.
 fn shown_source(view: &MatrixView, app: &str, instance: &str, stream: &str) -> Result<String, WowzaFault> {
     let channel = channel(view, app)?;
     let source = source_name(stream);
@@ -448,7 +449,7 @@ async fn act(
     Ok(answer::done(StatusCode::OK, &message))
 }
 
-/// Takes the source off the channel, or leaves it to reconnect by itself; says which one and what was done.
+/// Carries out `disconnectStream`; `resetStream` does nothing. Returns the source, and the verb for the message.
 async fn take_off(
     state: &WowzaApi,
     app: &str,
@@ -495,7 +496,7 @@ async fn no_recorder(
     refused(&state, address(&caller), &request, fault)
 }
 
-/// Records what cannot be done here.
+/// Records and answers a request for something that is not possible here.
 fn refused(state: &WowzaApi, from: PeerAddress, request: &Request, fault: WowzaFault) -> WowzaReply {
     let path = request.extensions().get::<AskedPath>().map_or("", |AskedPath(path)| path);
     let asked = format!("{} {path}", request.method());

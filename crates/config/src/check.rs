@@ -1,7 +1,7 @@
-//! What a configuration must obey beyond its shape.
+//! The rules of a configuration beyond its shape.
 //!
-//! One file per part of the configuration. Every check goes on after a fault, so that one run says all of
-//! them. Only `files` touches the file system; everything else judges the text alone.
+//! One file per part of the configuration. Every check goes on after a fault, so that one run reports all of
+//! them. Only `files` touches the file system; everything else looks at the text alone.
 
 mod channels;
 pub(super) mod files;
@@ -17,7 +17,7 @@ use super::Config;
 use super::document::{Document, Place};
 use super::fault::{Fault, FileText};
 
-/// Collects faults and warnings, and knows where they stand.
+/// Collects faults and warnings with their positions.
 pub(super) struct Checker<'a> {
     pub(super) source: &'a FileText<'a>,
     pub(super) document: &'a Document<'a>,
@@ -39,19 +39,19 @@ impl Checker<'_> {
         }
     }
 
-    /// A file that the server can do without until it is there: a fault to those who check.
+    /// A missing file that the server can start without: a fault to `amphi check` only.
     fn absent(&mut self, at: &Place, message: impl Into<String>) {
         if !self.document.is_spoiled(at) {
             self.absent.push(self.source.fault(&self.document.span(at), message));
         }
     }
 
-    /// The line at which the value at `place` stands, for messages about something else.
+    /// The line of the value at `place`, for a message about another place.
     fn line_of(&self, place: &Place) -> usize {
         self.source.position(self.document.span(place).start).line
     }
 
-    /// Judges `config` without looking at the file system.
+    /// Checks `config` without looking at the file system.
     pub(super) fn judge(&mut self, config: &Config) {
         server::check(self, config);
         sources::check(self, &config.sources);
@@ -63,7 +63,7 @@ impl Checker<'_> {
     }
 }
 
-/// `word` in quotes for a message; an URL in the wrong place may carry a password and is not repeated.
+/// `word` in quotes for a message. A URL in the wrong place may carry a password and is not repeated.
 fn quoted(word: &str) -> String {
     if word.contains("://") { "\"…\"".to_owned() } else { format!("{word:?}") }
 }

@@ -1,7 +1,8 @@
-//! What is not the same in two configurations, and what becomes of what runs by the one when the other is taken over.
+//! What differs between two configurations, and what a reload from the one to the other would stop or restart.
 //!
-//! The estate obeys [`Difference::endings`], a reload is judged by them, and `amphi check NEW --against OLD` prints them:
-//! there is one answer to the question of what a change ends. Secrets are told apart and not shown.
+//! `server/running.rs` acts on [`Difference::endings`], a reload is allowed or refused by them, and
+//! `amphi check NEW --against OLD` prints them: all three give the same answer. That a secret has changed is said; its value
+//! is never shown.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,35 +13,35 @@ use serde_json::{Map, Value};
 use super::secret::MARK;
 use super::{Channel, Config, Schedule};
 
-/// A part of what runs.
+/// What kind of thing a change ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// A source.
+    /// A `[[source]]`: its connection.
     Source,
-    /// A channel.
+    /// A `[[channel]]` with all its viewers.
     Channel,
-    /// A mount of recordings.
+    /// A `[[vod]]`: a mount of recordings.
     Mount,
-    /// A push to another server.
+    /// A `[[push]]` to another server.
     Push,
     /// A name under which a channel is played, as `CHANNEL/STREAM`.
     Stream,
-    /// The source that the configuration connects to a channel, by the channel's name.
+    /// The source that the configuration connects to a channel; named by the channel.
     Configured,
-    /// The calendar.
+    /// The whole calendar of `[schedule]`; it has no name.
     Calendar,
-    /// Rules of the calendar that lead to a channel, by what they say of its name.
+    /// Rules of the calendar; named by their `channel`, which may be a pattern.
     Rules,
 }
 
-/// Something that runs and is ended by a change.
+/// Something that runs and that a change would end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// What it is.
+    /// The kind of thing.
     pub part: Part,
-    /// Its name.
+    /// Its name; [`Part`] says what that is for each kind.
     pub name: String,
-    /// It begins anew at once, as another one.
+    /// It starts again at once with the new settings.
     pub anew: bool,
 }
 
@@ -48,40 +49,40 @@ impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { part, name, anew } = self;
         let (kind, becomes) = match (part, anew) {
-            (Part::Source, true) => ("source", "is connected anew"),
+            (Part::Source, true) => ("source", "is reconnected"),
             (Part::Source, false) => ("source", "is ended"),
-            (Part::Channel, true) => ("channel", "is ended and begins anew"),
+            (Part::Channel, true) => ("channel", "is ended and restarted"),
             (Part::Channel, false) => ("channel", "is ended"),
-            (Part::Mount, true) => ("mount", "is opened anew"),
+            (Part::Mount, true) => ("mount", "is reopened"),
             (Part::Mount, false) => ("mount", "is ended"),
-            (Part::Push, true) => ("push", "is published anew"),
+            (Part::Push, true) => ("push", "is restarted"),
             (Part::Push, false) => ("push", "is ended"),
-            (Part::Stream, _) => ("stream", "is known no more"),
+            (Part::Stream, _) => ("stream", "is removed"),
             (Part::Configured, true) => ("channel", "is given another source"),
-            (Part::Configured, false) => ("channel", "is given no source any more"),
-            (Part::Calendar, true) => return f.write_str("the calendar's events are sought anew"),
-            (Part::Calendar, false) => return f.write_str("the calendar is given up"),
+            (Part::Configured, false) => ("channel", "loses its configured source"),
+            (Part::Calendar, true) => return f.write_str("the calendar's events are read again"),
+            (Part::Calendar, false) => return f.write_str("the calendar is no longer used"),
             (Part::Rules, _) => return write!(f, "the calendar's rules for {name:?} change"),
         };
         write!(f, "{kind} {name:?} {becomes}")
     }
 }
 
-/// See the module's text.
+/// Everything that changes from one configuration to another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// Sections that are read at start only and are not the same.
+    /// Changed sections that are read at start only, e.g. `[server]`.
     pub restart: Vec<&'static str>,
-    /// Sections that a reload takes over and that are not the same.
+    /// Changed sections that a reload applies, e.g. `[[channel]]`.
     pub taken: Vec<&'static str>,
-    /// What a reload ends.
+    /// What a reload would stop or restart.
     pub endings: Vec<Ending>,
-    /// Every key that is not the same, a line each.
+    /// Every changed key, a line each: `~` changed, `+` added, `-` removed.
     pub lines: Vec<String>,
 }
 
 impl Difference {
-    /// From `old`, which runs, to `new`.
+    /// Compares `old`, which is running, with `new`.
     pub fn new(old: &Config, new: &Config) -> Self {
         let (mut restart, mut taken) = (Vec::new(), Vec::new());
         for (section, same, at_start) in sections(old, new) {
@@ -92,7 +93,7 @@ impl Difference {
         Self { restart, taken, endings: endings(old, new), lines: lines(old, new) }
     }
 
-    /// The names of what is ended of one part.
+    /// The names of all endings of one kind.
     pub fn ending(&self, part: Part) -> impl Iterator<Item = &str> {
         self.endings.iter().filter(move |it| it.part == part).map(|it| it.name.as_str())
     }
@@ -114,7 +115,8 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Every section: its name, whether it is the same, whether it is read at start only. Whoever adds one must say.
+/// Every section: its name, whether it is the same, whether it is read at start only. The exhaustive pattern makes the
+/// compiler ask for a new section here.
 fn sections(old: &Config, new: &Config) -> [(&'static str, bool, bool); 13] {
     let Config {
         server,
@@ -149,7 +151,8 @@ fn sections(old: &Config, new: &Config) -> [(&'static str, bool, bool); 13] {
 }
 
 impl Config {
-    /// The lattice on which sources' pictures are placed: that of the ladders, whose rungs mostly agree.
+    /// The frame rate, in pictures per second, of the lattice on which sources' pictures are placed: the highest of all
+    /// rungs, or 15 where there are none.
     pub fn lattice_fps(&self) -> u32 {
         let rungs = self.ladders.iter().flat_map(|ladder| &ladder.rungs);
         rungs.filter(|rung| !rung.audio_only).map(|rung| rung.fps).max().unwrap_or(15)
@@ -212,8 +215,8 @@ fn keeps_events(old: &Schedule, new: &Schedule) -> bool {
         && old.lead_out_s <= new.lead_out_s
 }
 
-/// The channels of those rules whose events may go elsewhere. The first rule that matches wins: one that is taken away moves
-/// its own events alone, any other change those of the rules behind it, too.
+/// The channels of those rules whose events may go to another channel. The first rule that matches wins, so removing a rule
+/// moves its own events only; any other change may move those of all rules after it.
 fn rules<'a>(old: &'a Schedule, new: &Schedule) -> BTreeSet<&'a str> {
     let mut rest = new.rules.iter().peekable();
     let gone: Vec<_> = old.rules.iter().filter(|&rule| rest.next_if_eq(&rule).is_none()).collect();
@@ -223,7 +226,7 @@ fn rules<'a>(old: &'a Schedule, new: &Schedule) -> BTreeSet<&'a str> {
     moved.into_iter().map(|rule| rule.channel.as_str()).collect()
 }
 
-/// Whether a running channel can become `next` without being started anew.
+/// Whether a running channel can take the settings of `next` without a restart.
 fn lives_on(channel: &Channel, next: &Channel) -> bool {
     let Channel { name, streams: _, ladder, waiting, source: _, live_deadline_ms, hold_ms, overrun_max_s: _ } =
         next;
@@ -235,7 +238,7 @@ fn lines(old: &Config, new: &Config) -> Vec<String> {
     fn table(config: &impl Serialize) -> Map<String, Value> {
         match serde_json::to_value(config) {
             Ok(Value::Object(table)) => table,
-            // Names of keys and plain values alone: it does not happen.
+            // A struct of plain values always becomes an object.
             _ => Map::new(),
         }
     }
@@ -244,7 +247,7 @@ fn lines(old: &Config, new: &Config) -> Vec<String> {
     lines
 }
 
-/// Every key of two tables that is not the same. `at`: what stands before it in a line.
+/// A line for every key that differs between two tables. `at` is the prefix of each line.
 fn tables(at: &str, old: &Map<String, Value>, new: &Map<String, Value>, lines: &mut Vec<String>) {
     for (key, now) in new {
         let before = old.get(key).unwrap_or(&Value::Null);
@@ -264,7 +267,8 @@ fn tables(at: &str, old: &Map<String, Value>, new: &Map<String, Value>, lines: &
     }
 }
 
-/// Every entry of two arrays of tables that is not the same: by name, and by number where it has none.
+/// Lines for every entry that differs between two arrays of tables. Entries are matched by name, or by number where they
+/// have none.
 fn entries(at: &str, kind: &str, old: &[Value], new: &[Value], lines: &mut Vec<String>) {
     let name = |(index, entry): (usize, &Value)| match entry.get("name").and_then(Value::as_str) {
         Some(name) => format!("{at}{kind} {name:?}"),
@@ -296,7 +300,7 @@ fn entries(at: &str, kind: &str, old: &[Value], new: &[Value], lines: &mut Vec<S
     }
 }
 
-/// A value as the file has it; a secret as a word. Lists of texts may hold no secrets.
+/// A value as the file has it, or `(a secret)`. Arrays of strings are shown as they are: no key of that shape is secret.
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "nothing".to_owned(),
@@ -372,14 +376,14 @@ channel = "A"
                 "streams = [\"live\"]",
                 "streams = [\"x\"]",
                 vec!["~ channel \"A\": streams: [\"live\"] -> [\"x\"]"],
-                // Whoever plays /A/live gets 404 from then on.
-                vec!["stream \"A/live\" is known no more"],
+                // Viewers of /A/live get 404 from then on.
+                vec!["stream \"A/live\" is removed"],
             ),
             (
                 "hunter2@",
                 "hunter3@",
                 vec!["~ source \"hall\": url: (a secret) -> (a secret)"],
-                vec!["source \"hall\" is connected anew"],
+                vec!["source \"hall\" is reconnected"],
             ),
             (
                 "\"desk\"",
@@ -391,31 +395,31 @@ channel = "A"
                 "bitrate = 400000",
                 "bitrate = 500000",
                 vec!["~ ladder \"l\": rung \"480p\": bitrate: 400000 -> 500000"],
-                vec!["channel \"A\" is ended and begins anew", "channel \"B\" is ended and begins anew"],
+                vec!["channel \"A\" is ended and restarted", "channel \"B\" is ended and restarted"],
             ),
             (
                 "\"/nas\"",
                 "\"/nas2\"",
                 vec!["~ vod \"vod\": root: \"/nas\" -> \"/nas2\""],
-                vec!["mount \"vod\" is opened anew"],
+                vec!["mount \"vod\" is reopened"],
             ),
             (
                 "app/hunter2",
                 "app/hunter3",
                 vec!["~ push \"cdn\": url: (a secret) -> (a secret)"],
-                vec!["push \"cdn\" is published anew"],
+                vec!["push \"cdn\" is restarted"],
             ),
             (
                 "http://opencast/hunter2",
                 "",
                 vec!["~ [schedule] url: (a secret) -> \"\""],
-                vec!["the calendar is given up"],
+                vec!["the calendar is no longer used"],
             ),
             (
                 "series = \"x\"",
                 "series = \"y\"",
                 vec!["~ [schedule] rule number 1: series: \"x\" -> \"y\""],
-                // Its event of this moment may have no channel from then on.
+                // The event that is running may have no channel from then on.
                 vec!["the calendar's rules for \"A\" change"],
             ),
             ("[[vod]]", "[segment]\nwindow = 7\n[[vod]]", vec!["~ [segment] window: 6 -> 7"], vec![]),
@@ -430,7 +434,7 @@ channel = "A"
             );
         }
         let (_, endings) = difference("fps = 25", "fps = 15");
-        assert_eq!(endings.len(), 4, "another lattice connects every source anew: {endings:?}");
+        assert_eq!(endings.len(), 4, "another lattice reconnects every source: {endings:?}");
     }
 
     #[test]
@@ -443,8 +447,8 @@ channel = "A"
         };
         assert_eq!(ends(TEXT, &hall), [""; 0], "what comes in addition ends nothing");
         assert_eq!(ends(&hall, &desk), ["channel \"A\" is given another source"]);
-        assert_eq!(ends(&hall, &with("")), ["channel \"A\" is given no source any more"]);
-        let both = ["stream \"A/x\" is known no more", "channel \"A\" is given no source any more"];
+        assert_eq!(ends(&hall, &with("")), ["channel \"A\" loses its configured source"]);
+        let both = ["stream \"A/x\" is removed", "channel \"A\" loses its configured source"];
         assert_eq!(ends(&hall, TEXT), both);
     }
 
@@ -489,7 +493,7 @@ channel = "A"
             assert_eq!(ends(&with(before, &["A"]), &with(after, &["A"])), expected, "{before} -> {after}");
         }
         let (_, endings) = difference("http://opencast/hunter2", "http://opencast/hunter3");
-        assert_eq!(endings, ["the calendar's events are sought anew"]);
+        assert_eq!(endings, ["the calendar's events are read again"]);
     }
 
     #[test]

@@ -1,10 +1,9 @@
-//! The parsed file with the places of its keys, and the faults of its shape.
+//! The parsed file with the position of every key, and the faults of its shape.
 //!
-//! Shape is what `serde` sees: unknown keys, values of the wrong type. `serde` stops at the first fault of
-//! shape; here the offending entry is recorded and taken out, and the rest is read again, until nothing is
-//! left to complain about. What was taken out falls back to its default, and an unknown key was meant to be another one:
-//! faults of meaning about these two would only mislead and are left out, see [`Document::is_spoiled`]. All others are
-//! told in the same run.
+//! Shape is what `serde` checks: unknown keys, values of the wrong type. `serde` stops at the first fault of
+//! shape. Here the offending entry is recorded and removed, and the rest is read again, until no fault is
+//! left. A removed entry falls back to its default, and an unknown key was meant to be another one: faults of meaning about
+//! these two would only mislead and are left out, see [`Document::is_spoiled`]. All others are reported in the same run.
 
 use std::ops::Range;
 
@@ -17,7 +16,7 @@ use super::fault::{Fault, FileText};
 use super::mask::SECRET_KEYS;
 use super::suggest::closest;
 
-/// The way from the top of the file to a value.
+/// The path of keys and indices from the top of the file to a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place(Vec<PathStep>);
 
@@ -55,21 +54,20 @@ impl Place {
     }
 }
 
-/// A file, as far as its syntax is good.
+/// A file, as far as it could be parsed.
 #[derive(Debug)]
 pub(super) struct Document<'a> {
     root: Spanned<DeValue<'a>>,
-    /// What was taken out, and what unknown keys were meant to be.
+    /// Entries that were removed, and the keys that unknown keys were meant to be.
     spoiled: Vec<Place>,
-    /// Tables in which a name is not known: `source`, `ladder`, `channel`.
+    /// Kinds (`source`, `ladder`, `channel`) of which some name could not be read.
     nameless: Vec<String>,
-    /// Lines of tables whose syntax is bad: what else is wrong there is not to be trusted.
+    /// Lines of tables with a syntax error: other faults found there are not reported.
     untrusted: Vec<Range<usize>>,
 }
 
 impl<'a> Document<'a> {
-    /// Reads the text, and says everything that is wrong with its syntax (TOML 1.1). Tables without such a fault are judged
-    /// all the same.
+    /// Parses the text and returns every syntax error (TOML 1.1). Tables without one are checked all the same.
     pub(super) fn parse(text: &'a str, source: &FileText<'a>) -> (Self, Vec<Fault>) {
         let (table, errors) = DeTable::parse_recoverable(text);
         let root = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
@@ -85,7 +83,7 @@ impl<'a> Document<'a> {
         (document, faults)
     }
 
-    /// Sets aside every table in whose lines there is a fault of syntax.
+    /// Marks every table that has a syntax error in its lines as untrusted.
     fn distrust(&mut self, text: &str, faults: &[Fault]) {
         self.nameless = ["source", "ladder", "channel"].map(str::to_owned).to_vec();
         let mut headers: Vec<(usize, &str)> = vec![(1, "")];
@@ -104,13 +102,13 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// What is said of this place is worth saying.
+    /// Whether a fault is worth reporting: it does not lie in a table with a syntax error.
     pub(super) fn is_trusted(&self, fault: &Fault) -> bool {
         self.untrusted.is_empty()
             || fault.position.is_some_and(|it| !self.untrusted.iter().any(|lines| lines.contains(&it.line)))
     }
 
-    /// The values, and everything that is wrong with their shape. Entries of wrong shape are taken out.
+    /// The values, and every fault of their shape. Entries of the wrong shape are removed.
     pub(super) fn read(&mut self, source: &FileText<'a>) -> (Config, Vec<Fault>) {
         let mut faults = Vec::new();
         loop {
@@ -129,7 +127,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Remembers what was taken out, and the key that it was meant to be.
+    /// Records what was removed, and the key that it was meant to be.
     fn spoil(&mut self, place: Place, meant: Option<String>) {
         let meant = meant.map(|key| place.parent().key(&key));
         for place in [Some(&place), meant.as_ref()].into_iter().flatten() {
@@ -143,7 +141,7 @@ impl<'a> Document<'a> {
                 _ => {}
             }
         }
-        // What is written under its right name is judged all the same.
+        // A key that is also there under its right name is checked all the same.
         self.spoiled.extend(meant.filter(|meant| !self.is_written(meant)));
         if let Some(PathStep::Item(index)) = place.0.last() {
             self.close_up(&place.parent(), *index);
@@ -152,7 +150,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Items behind the one that was taken out have moved up.
+    /// Items after the removed one have moved up by one.
     fn close_up(&mut self, array: &Place, index: usize) {
         let depth = array.0.len();
         for spoiled in self.spoiled.iter_mut().filter(|it| it.0.starts_with(&array.0)) {
@@ -164,12 +162,12 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// What stands, or should stand, at `place` had the wrong shape or name.
+    /// Whether the entry at `place`, or one that was meant for it, had the wrong shape or name.
     pub(super) fn is_spoiled(&self, place: &Place) -> bool {
         self.spoiled.iter().any(|spoiled| place.0.starts_with(&spoiled.0))
     }
 
-    /// Not every name of this kind is known: one that seems not to be defined may be.
+    /// Whether some name of this kind could not be read: a name that seems undefined may be that one.
     pub(super) fn is_nameless(&self, kind: &str) -> bool {
         self.nameless.iter().any(|it| it == kind)
     }
@@ -178,12 +176,12 @@ impl<'a> Document<'a> {
         self.find(place).1
     }
 
-    /// Where the value at `place` stands; where it is not written, the nearest table that should hold it.
+    /// The byte range of the value at `place`, or of the nearest table that should hold it.
     pub(super) fn span(&self, place: &Place) -> Range<usize> {
         self.find(place).0.span()
     }
 
-    /// The value at `place`, else the nearest table that should hold it; and which of the two.
+    /// The value at `place` and `true`, or the nearest table that should hold it and `false`.
     fn find(&self, place: &Place) -> (&Spanned<DeValue<'a>>, bool) {
         let mut value = &self.root;
         for step in &place.0 {
@@ -198,7 +196,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Takes the entry whose key or value stands at `span` out of `value`, and says where it was.
+/// Removes the entry whose key or value stands at `span` from `value`, and returns where it was.
 ///
 /// A table's span is its header alone, so the search cannot be guided by spans. The array of `[[x]]` and its
 /// first table share a span: the array is found first.
@@ -230,7 +228,7 @@ fn take_out(value: &mut DeValue<'_>, span: &Range<usize>) -> Option<Place> {
     search(value, span, &Place::default())
 }
 
-/// Turns `serde`'s sentence into ours; for an unknown key with the one that was meant, as far as can be guessed.
+/// Turns `serde`'s message into ours; for an unknown key also returns the key that was probably meant.
 fn shape_fault(
     source: &FileText<'_>,
     span: &Range<usize>,

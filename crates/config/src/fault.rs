@@ -1,32 +1,32 @@
 //! What is wrong with a configuration, and where: [`Fault`] and [`Faults`].
 //!
-//! Here belongs how a fault is located, quoted and printed; what counts as a fault is said in `check`.
+//! Here belongs how a fault is located, quoted and printed. What counts as a fault is in `check`.
 
 use std::fmt;
 use std::ops::Range;
 
 use super::mask;
 
-/// A place in a file; both count from 1.
+/// A position in a file; both numbers count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// The line.
+    /// The line's number, from 1.
     pub line: usize,
-    /// The character in the line.
+    /// The character in the line, from 1; not a byte.
     pub column: usize,
 }
 
-/// One thing that is wrong, or (as a warning) strange.
+/// One error, or one warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Where; `None` when the file as a whole is meant.
+    /// Where it is; `None` when the file as a whole is meant.
     pub position: Option<Position>,
-    /// What, in a plain sentence without secrets.
+    /// What is wrong, in a plain sentence without secrets.
     pub message: String,
     excerpt: Option<Excerpt>,
 }
 
-/// The source line with its secrets left out, and the character that the caret stands under.
+/// The quoted line with its secrets removed, and the column (from 1) under which the caret stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Excerpt {
     line: String,
@@ -38,7 +38,7 @@ struct Excerpt {
 pub struct Faults {
     /// The file's name as it was given.
     pub file: String,
-    /// At least one.
+    /// The faults; at least one.
     pub list: Vec<Fault>,
 }
 
@@ -50,7 +50,7 @@ impl fmt::Display for Faults {
     }
 }
 
-/// Each of `list`, one after the other, with `kind` (e.g. `warning: `) before its message.
+/// Writes each fault of `list`, with `kind` (e.g. `warning: `) before its message.
 pub(super) fn write_list(f: &mut fmt::Formatter<'_>, file: &str, kind: &str, list: &[Fault]) -> fmt::Result {
     for (index, fault) in list.iter().enumerate() {
         if index > 0 {
@@ -71,7 +71,7 @@ pub(super) fn write_list(f: &mut fmt::Formatter<'_>, file: &str, kind: &str, lis
 }
 
 impl Excerpt {
-    /// Blanks up to the caret; tabs stay tabs, so that it stands under its character.
+    /// Blanks up to the caret. Tabs stay tabs, so that the caret stands under its character.
     fn caret_line(&self) -> String {
         let blanks = self.line.chars().chain(std::iter::repeat(' ')).take(self.caret - 1);
         blanks.map(|char| if char == '\t' { '\t' } else { ' ' }).chain(['^']).collect()
@@ -85,7 +85,7 @@ impl Fault {
     }
 }
 
-/// The file's text, cut into lines: turns byte offsets into faults.
+/// The file's text, split into lines: turns byte offsets into faults with positions.
 #[derive(Debug)]
 pub(super) struct FileText<'a> {
     text: &'a str,
@@ -106,7 +106,7 @@ impl<'a> FileText<'a> {
         self.quote(span, message.into(), mask::line)
     }
 
-    /// A fault of an unknown key at `span`: what stands behind it may be a secret under a misspelt name.
+    /// A fault of an unknown key at `span`: its value may be a secret under a misspelt name and is not quoted.
     pub(super) fn fault_of_unknown_key(&self, span: &Range<usize>, message: impl Into<String>) -> Fault {
         let column = self.position(span.end).column;
         self.quote(span, message.into(), |line| mask::line_behind(line, column - 1))

@@ -1,16 +1,16 @@
-//! The configuration: `config.toml` as typed values. Keys are fixed by the documentation in `config.toml`.
+//! The configuration: `config.toml` as typed values. The comments in `config.toml` are the reference for every key.
 //!
 //! Durations are in the unit that the key's name ends with, rates in bit/s.
 //!
 //! Read one with [`Config::load`] (a file, and the files it names) or [`Config::parse`] (a text alone). Both
-//! say every fault at once, each with its line and column; [`check`] says warnings too. A configuration is
-//! read in three steps: syntax (TOML), shape (unknown keys, wrong types), meaning (`check/`). The second and
-//! third are told together; where the syntax of a table is bad, nothing else is said of that table.
+//! report every fault at once, each with its line and column; [`check`] reports warnings too. A configuration is
+//! read in three steps: syntax (TOML), shape (unknown keys, wrong types), meaning (`check/`). All faults are reported
+//! together; of a table with a syntax error nothing else is reported.
 //!
 //! **What does not belong here:** what is made of the values. Each crate turns its part into its own settings.
 //!
-//! **Where to start.** [`Config`] below is the file, key by key; `check/` holds the rules that no type can say;
-//! `difference.rs` says what a reload would change.
+//! **Where to start.** [`Config`] below is the file, key by key; `check/` holds the rules that no type can express;
+//! `difference.rs` tells what a reload would change.
 //!
 //! # Example
 //! ```
@@ -38,52 +38,52 @@ pub use fault::{Fault, Faults, Position};
 pub use report::{CheckReport, check, compare};
 pub use secret::Secret;
 
-/// The whole file.
+/// The whole file, one field for each section.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Ports and directories.
+    /// Listening ports, bounds on connections, the state directory.
     pub server: Server,
-    /// The grid.
+    /// The grid: length of a cell, segments in a playlist.
     pub segment: Segment,
-    /// Encoders.
+    /// Encoders that we pull, or that publish to us.
     #[serde(rename = "source")]
     pub sources: Vec<Source>,
-    /// Encoding ladders.
+    /// The sets of renditions that sources are coded into.
     #[serde(rename = "ladder")]
     pub ladders: Vec<Ladder>,
-    /// What viewers open.
+    /// The live channels that viewers open.
     #[serde(rename = "channel")]
     pub channels: Vec<Channel>,
     /// Mounts of recorded lectures.
     #[serde(rename = "vod")]
     pub vods: Vec<Vod>,
-    /// Channels that are pushed to other servers.
+    /// Channels that are published to other RTMP servers.
     #[serde(rename = "push")]
     pub pushes: Vec<Push>,
-    /// The calendar.
+    /// The calendar, and which of its events go to which channel.
     pub schedule: Schedule,
-    /// REST and console.
+    /// Tokens of the admin port (REST and console).
     pub admin: Admin,
-    /// What is an alarm, and who is told.
+    /// How long each fault must last to be an alarm, and the webhooks that alarms are posted to.
     pub alarm: Alarm,
-    /// The console.
+    /// Settings of the operators' console.
     pub console: Console,
-    /// The public pages.
+    /// The public pages of the plain HTTP port.
     pub pages: Pages,
-    /// Who may use Wowza's REST.
+    /// User and password of the ports that speak Wowza's REST.
     pub wowza_rest: WowzaRest,
 }
 
-/// `[server]`
+/// `[server]`: ports, bounds and directories. Every `*_listen` is an IP address and port.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// RTMP, HTTP and RTSP on one port.
     pub listen: String,
-    /// Plain HTTP; empty = off.
+    /// Plain HTTP: HLS, DASH and the public pages; empty = off.
     pub http_listen: String,
-    /// REST, console, metrics.
+    /// The admin port: REST, console, metrics.
     pub admin_listen: String,
     /// Wowza REST v2 subset; empty = off.
     pub wowza_rest_listen: String,
@@ -91,9 +91,9 @@ pub struct Server {
     pub wowza_counts_listen: String,
     /// Where overrides and the last good schedule are kept.
     pub state_dir: PathBuf,
-    /// Connections of the media port and of plain HTTP together.
+    /// Most connections of the media port and of plain HTTP together.
     pub connections: u32,
-    /// Those of one address; 0 = no bound. Loopback has none.
+    /// Most connections of one address (one /64 of IPv6); 0 = no bound. Loopback has none.
     pub connections_per_address: u32,
 }
 
@@ -112,11 +112,11 @@ impl Default for Server {
     }
 }
 
-/// `[segment]`
+/// `[segment]`: the grid, and what a live playlist lists of it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Segment {
-    /// One cell of the grid.
+    /// Length of a cell of the grid, which is one media segment.
     pub duration_ms: u32,
     /// Segments in a live media playlist.
     pub window: usize,
@@ -128,14 +128,14 @@ impl Default for Segment {
     }
 }
 
-/// How RTP travels.
+/// The transport of a pulled source's RTP (RFC 2326 §12.39).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// Interleaved in the RTSP connection (RFC 2326 §10.12).
     #[default]
     Tcp,
-    /// Unicast UDP.
+    /// Unicast UDP, to this server alone.
     Udp,
     /// Multicast UDP, to a group of the encoder's choice.
     Multicast,
@@ -149,36 +149,36 @@ pub struct Source {
     pub name: String,
     /// `rtsp://[user:password@]host[:port]/path`; empty for a publishing source.
     pub url: Secret,
-    /// How RTP travels.
+    /// The transport of its RTP.
     pub transport: Transport,
-    /// Pulled even while no channel wants it.
+    /// Stay connected even while no channel wants it.
     pub keep_open: bool,
-    /// The key a publisher must show; empty for a pulled source.
+    /// The key that a publisher must show; empty for a pulled source.
     pub publish_key: Secret,
-    /// What becomes of a second publisher.
+    /// What to do with a second publisher.
     pub on_second_publisher: SecondPublisher,
 }
 
-/// What becomes of a publisher while another publishes to the same source.
+/// What to do with a publisher while another one publishes to the same source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecondPublisher {
-    /// It is refused.
+    /// The newcomer is refused.
     #[default]
     Refuse,
-    /// It takes the place of the first, whose connection is closed.
+    /// The newcomer takes over, and the first connection is closed.
     TakeOver,
 }
 
-/// `[[ladder]]`
+/// `[[ladder]]`: the set of renditions that a source is coded into.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ladder {
-    /// Its name, for channels.
+    /// The name by which channels refer to it.
     pub name: String,
-    /// The sound of all rungs.
+    /// The sound, which all rungs share.
     pub audio: Audio,
-    /// Rungs, best first.
+    /// The rungs, best first.
     #[serde(rename = "rung")]
     pub rungs: Vec<Rung>,
 }
@@ -187,11 +187,11 @@ pub struct Ladder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Audio {
-    /// Bits per second.
+    /// Bits per second, of all channels together.
     pub bitrate: u32,
-    /// Samples per second.
+    /// Samples per second: a rate of AAC (ISO/IEC 14496-3 §1.6.3.4).
     pub sample_rate: u32,
-    /// 1 or 2.
+    /// 1 (mono) or 2 (stereo).
     pub channels: u8,
 }
 
@@ -201,43 +201,43 @@ impl Default for Audio {
     }
 }
 
-/// `[[ladder.rung]]`
+/// `[[ladder.rung]]`: one picture size and bit rate, or sound alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rung {
-    /// The suffix of its stream names.
+    /// The suffix of its stream names, as `720p` in `live_720p`.
     pub name: String,
     /// Luma samples per row; even.
     pub width: u32,
-    /// Rows of luma; even.
+    /// Rows of luma samples; even.
     pub height: u32,
-    /// Pictures per second.
+    /// Pictures per second; a picture lasts a whole number of 90 kHz ticks.
     pub fps: u32,
-    /// Bits per second of the picture. Playlists tell players no less, however quiet the waiting video is.
+    /// Bits per second of the video. Playlists never state less, however little the waiting video needs.
     pub bitrate: u32,
-    /// Sound alone.
+    /// Sound alone: then all numbers above are 0.
     pub audio_only: bool,
 }
 
-/// `[[channel]]`
+/// `[[channel]]`: what viewers open.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Channel {
     /// The application name in its URLs.
     pub name: String,
-    /// Stream names that its URLs may use.
+    /// The stream names that its URLs may use.
     pub streams: Vec<String>,
-    /// The ladder's name.
+    /// The name of its ladder.
     pub ladder: String,
-    /// The waiting video; empty = a plain grey card of our own.
+    /// The file of the waiting video; empty = a plain grey card.
     pub waiting: PathBuf,
     /// The source connected from the start; empty = the waiting loop.
     pub source: String,
-    /// How late a live cell may be.
+    /// How late a live cell may be before a waiting cell takes its place.
     pub live_deadline_ms: u32,
-    /// Least time from the loss of the source to its return.
+    /// The least time from the loss of a source until the channel shows it again.
     pub hold_ms: u32,
-    /// How long a lecture may stay beyond its lead-out while somebody speaks or something moves; 0 = not at all.
+    /// How long a lecture may stay past its lead-out while somebody speaks or something moves; 0 = not at all.
     pub overrun_max_s: u32,
 }
 
@@ -262,19 +262,19 @@ impl Default for Channel {
 pub struct Push {
     /// Its name in REST, metrics and alarms.
     pub name: String,
-    /// The channel's name.
+    /// The name of the channel that is pushed.
     pub channel: String,
-    /// The rung's name; empty = the best one.
+    /// The name of the rung; empty = the best one.
     pub rung: String,
     /// `rtmp[s]://host[:port]/app/key`.
     pub url: Secret,
-    /// Certificate authorities that an rtmps server may be known by, in PEM; empty = those that browsers trust.
+    /// A PEM file of the certificate authorities to trust for rtmps; empty = those that browsers trust.
     pub ca_file: PathBuf,
-    /// When it is pushed.
+    /// At which times it is pushed.
     pub when: When,
 }
 
-/// When a channel is pushed.
+/// At which times a channel is pushed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum When {
@@ -287,17 +287,17 @@ pub enum When {
     Schedule,
 }
 
-/// `[[vod]]`
+/// `[[vod]]`: a directory of recordings, and the application name that it is served under.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Vod {
     /// The application name in its URLs.
     pub name: String,
-    /// The directory beneath which files are opened.
+    /// The directory of the recordings; nothing outside of it is opened.
     pub root: PathBuf,
-    /// Segments are cut at key frames near multiples of this.
+    /// Segments begin at the key frames nearest to multiples of this.
     pub segment_ms: u32,
-    /// Whole files may be fetched.
+    /// Whole files may be downloaded.
     pub download: bool,
     /// Pictures of recordings may be fetched.
     pub poster: bool,
@@ -318,62 +318,62 @@ impl Default for Vod {
     }
 }
 
-/// What a calendar speaks.
+/// The format of a calendar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CalendarFormat {
-    /// Found out by itself.
+    /// Recognized by its content.
     #[default]
     Auto,
-    /// iCalendar.
+    /// iCalendar (RFC 5545).
     Ical,
-    /// Opencast's `calendar.json`.
+    /// `calendar.json` of Opencast 11.4 and newer.
     Json,
 }
 
-/// `[schedule]`
+/// `[schedule]`: the calendar, and what its events do.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Schedule {
-    /// Opencast's calendar feed, another calendar's URL, or a file; empty = off.
+    /// The URL of Opencast's calendar feed or of another calendar, or a path to a file; empty = off.
     pub url: Secret,
-    /// What it speaks.
+    /// The format of the calendar.
     pub format: CalendarFormat,
-    /// For Digest or Basic.
+    /// User name for Digest or Basic authentication; empty = none.
     pub username: String,
-    /// For Digest or Basic.
+    /// Password for Digest or Basic authentication; [`Config::load`] takes it from `password_file` where that is set.
     pub password: Secret,
     /// A file whose first line is the password.
     pub password_file: PathBuf,
-    /// Capture agents asked for one by one; empty = one request without `agentid`.
+    /// Capture agents, one request for each; empty = one request without `agentid`.
     pub agents: Vec<String>,
-    /// Between two polls.
+    /// The time between two polls.
     pub poll_s: u32,
     /// How long one answer may take.
     pub timeout_s: u32,
-    /// Believes an answer 304 that says nothing has changed.
+    /// Ask with `If-None-Match` and believe a 304 (RFC 9110 §13.1.2).
     pub trust_etag: bool,
-    /// Certificate authorities that the calendar's server may be known by, in PEM; empty = those that browsers trust.
+    /// A PEM file of the certificate authorities to trust for the calendar's server; empty = those that browsers trust.
     pub ca_file: PathBuf,
-    /// IANA name of the site's zone; empty = this machine's.
+    /// IANA name of the site's time zone; empty = this machine's.
     pub timezone: String,
-    /// Connected this long before an event starts.
+    /// How long before its event starts a source is connected.
     pub lead_in_s: u32,
-    /// Connected this long after an event ends.
+    /// How long after its event ends a source stays.
     pub lead_out_s: u32,
-    /// The source's name, from the agent's.
+    /// Pattern of a source's name, in which `{agent}` stands for the capture agent's.
     pub source_from_agent: String,
     /// Sources that two events may put on two channels at once.
     pub shared_sources: Vec<String>,
     /// Conflicts are alarms this long before they happen.
     pub warn_ahead_s: u32,
-    /// A channel's waiting picture announces its next event this long before it starts; 0 = never.
+    /// How long before its next event starts a channel's waiting picture announces it; 0 = never.
     pub notice_ahead_s: u32,
-    /// A source is looked at this long before its event starts; 0 = never.
+    /// How long before its event starts a source is checked; 0 = never.
     pub check_s: u32,
-    /// When all sources are looked at, `HH:MM`; empty = never.
+    /// When all sources are checked each day, `HH:MM`; empty = never.
     pub rehearsal: String,
-    /// Series to channel, first match wins.
+    /// Which channel an event goes to; the first match wins.
     #[serde(rename = "rule")]
     pub rules: Vec<Rule>,
 }
@@ -406,14 +406,14 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// The calendar's file, where it is one.
+    /// The calendar's path, where `url` is a path and not a URL.
     pub fn file(&self) -> Option<&std::path::Path> {
         let url = self.url.reveal();
         (!url.is_empty() && !url.contains("://")).then(|| std::path::Path::new(url))
     }
 }
 
-/// `[[schedule.rule]]`
+/// `[[schedule.rule]]`: events that match go to a channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rule {
@@ -421,41 +421,41 @@ pub struct Rule {
     pub series: String,
     /// Regular expression on the event's title; empty = any.
     pub title: String,
-    /// The channel's name; `$1`, `${name}` stand for what the expression has captured.
+    /// The channel's name; `$1` and `${name}` stand for captures of the expression.
     pub channel: String,
 }
 
-/// `[admin]`
+/// `[admin]`: tokens of the admin port.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
-    /// Bearer token; empty = loopback only.
+    /// The operator's bearer token (RFC 6750); empty = loopback only.
     pub token: Secret,
     /// A file whose first line is the token.
     pub token_file: PathBuf,
-    /// Bearer token that may only look; empty = none.
+    /// A bearer token that may read and change nothing; empty = none.
     pub viewer_token: Secret,
     /// A file whose first line is the viewer's token.
     pub viewer_token_file: PathBuf,
 }
 
-/// `[alarm]`: how long something must last to be one, in seconds.
+/// `[alarm]`: how long a condition must last to be an alarm.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alarm {
-    /// A black picture.
+    /// The picture is black.
     pub black_s: u32,
-    /// A picture in which nothing at all moves.
+    /// Not one sample of the picture changes.
     pub frozen_s: u32,
-    /// Silence.
+    /// The sound is silent.
     pub silent_s: u32,
-    /// Sound that clips.
+    /// The sound clips.
     pub clipped_s: u32,
-    /// A wanted source that cannot be had.
+    /// A source that a channel wants cannot be reached or decoded.
     pub offline_s: u32,
-    /// A channel that does not show the source that it should, where nothing else says why.
+    /// A channel does not show the source that it should, and no other alarm says why.
     pub not_on_air_s: u32,
-    /// Who is told.
+    /// Where every alarm is posted.
     #[serde(rename = "webhook")]
     pub webhooks: Vec<Webhook>,
 }
@@ -474,21 +474,21 @@ impl Default for Alarm {
     }
 }
 
-/// `[[alarm.webhook]]`
+/// `[[alarm.webhook]]`: a URL that alarms are posted to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Webhook {
-    /// Where alarms are posted as JSON.
+    /// The `http://` or `https://` URL that alarms are posted to, as JSON.
     pub url: Secret,
-    /// Bearer token; empty = none.
+    /// The bearer token that is sent (RFC 6750 §2.1); empty = none.
     pub token: Secret,
 }
 
-/// `[console]`
+/// `[console]`: the operators' console.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Console {
-    /// Between two looks at an idle hall, in seconds, while a console is open; 0 = never.
+    /// The time between two thumbnails of an idle hall, while a console is open; 0 = never.
     pub glance_s: u32,
 }
 
@@ -502,10 +502,10 @@ impl Default for Console {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pages {
-    /// The site's name, on the list of channels.
+    /// The site's name, shown above the list of channels.
     pub title: String,
-    /// Where viewers reach the plain HTTP port, for links in the console; empty = the host that the console was opened
-    /// under, and `http_listen`'s port.
+    /// The base URL under which viewers reach the plain HTTP port, for links in the console; empty = the host that the
+    /// console was opened under, with `http_listen`'s port.
     pub public_url: String,
     /// Origins whose pages may frame a player; `*` = all.
     pub embed_from: Vec<String>,
@@ -521,8 +521,8 @@ impl Default for Pages {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WowzaRest {
-    /// For Digest; empty = nobody is asked, and the port must be a loopback one.
+    /// User name for Digest (RFC 7616); empty = no authentication, and only loopback addresses are allowed.
     pub username: String,
-    /// For Digest.
+    /// Password for Digest; empty exactly if `username` is.
     pub password: Secret,
 }

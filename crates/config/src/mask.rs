@@ -1,8 +1,8 @@
-//! Leaving secrets out of quoted source lines.
+//! Removes secrets from quoted lines of the file.
 //!
 //! This works on the text, not on the parsed document, because a line is quoted above all when the document
-//! could *not* be parsed. It would rather hide too much than too little: from the first word that is, or
-//! looks like, a key of a secret, the rest of the line is left out.
+//! could *not* be parsed. It hides too much rather than too little: the rest of the line after the first word that is, or
+//! looks like, the key of a secret.
 
 use super::suggest::closest;
 
@@ -17,7 +17,7 @@ pub(super) fn line(line: &str) -> String {
     }
 }
 
-/// `line` without what may be secret in it, and without everything behind its first `columns` characters.
+/// `line` without what may be secret in it, and without the value that follows its first `columns` characters.
 pub(super) fn line_behind(line: &str, columns: usize) -> String {
     let behind = line.char_indices().nth(columns).map(|(at, _)| value_start(line, at));
     match (cut(line), behind) {
@@ -27,7 +27,7 @@ pub(super) fn line_behind(line: &str, columns: usize) -> String {
     }
 }
 
-/// For each line: it lies inside a secret that began on a line before it (`password = """`).
+/// For each line, whether it lies inside a secret that began on an earlier line (`password = """`).
 pub(super) fn hidden_lines(lines: &[&str]) -> Vec<bool> {
     let mut open: Option<&str> = None;
     let hide = |line: &&str| {
@@ -51,7 +51,7 @@ fn shortened(line: &str, at: usize) -> String {
     }
 }
 
-/// Where a secret begins: behind a secret's key, or behind `://` of an URL that carries credentials.
+/// Where a secret begins: after a secret's key, or after the `://` of a URL that carries credentials.
 fn cut(line: &str) -> Option<usize> {
     let key = words(line)
         .find(|(_, word)| closest(&word.to_ascii_lowercase(), SECRET_KEYS).is_some())
@@ -61,7 +61,7 @@ fn cut(line: &str) -> Option<usize> {
     key.into_iter().chain(credentials).min()
 }
 
-/// The words of a line, with where they begin: runs of the characters of a bare key.
+/// The words of a line (runs of the characters of a bare key in TOML), with the byte at which each begins.
 fn words(line: &str) -> impl Iterator<Item = (usize, &str)> {
     let in_word = |char: char| char.is_ascii_alphanumeric() || char == '_' || char == '-';
     let starts = line.char_indices().filter(move |&(at, char)| {
@@ -73,7 +73,7 @@ fn words(line: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Behind the quote, blanks and sign of equality that may stand between a key and its value.
+/// Where the value begins: after the quote, blanks and `=` that may follow a key.
 fn value_start(line: &str, key_end: usize) -> usize {
     let rest = line.get(key_end..).unwrap_or_default();
     let rest = rest.strip_prefix(['"', '\'']).unwrap_or(rest).trim_start();

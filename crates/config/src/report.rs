@@ -1,4 +1,4 @@
-//! Reading a configuration from its text or file: every fault at once.
+//! Reads a configuration from its text or file, and reports every fault at once.
 
 use std::fmt;
 use std::path::Path;
@@ -10,23 +10,23 @@ use super::difference::Difference;
 use super::document::Document;
 use super::fault::{Fault, Faults, FileText, write_list};
 
-/// What `amphi check` says of a file.
+/// The result of `amphi check`.
 #[derive(Clone, Debug)]
 pub struct CheckReport {
     /// The file's name as it was given.
     pub file: String,
     /// The values; `None` if there is any fault.
     pub config: Option<Config>,
-    /// What must be mended, in the file's order.
+    /// Errors, in the file's order. The server does not start with any.
     pub faults: Vec<Fault>,
-    /// Files that a server can start without, and should not: faults to `amphi check`, in the file's order.
+    /// Missing files that a server can start without, in the file's order: faults to `amphi check`, warnings at start.
     pub absent: Vec<Fault>,
-    /// What is strange but lets the server run, in the file's order.
+    /// What looks like a mistake but lets the server run, in the file's order.
     pub warnings: Vec<Fault>,
 }
 
 impl CheckReport {
-    /// Nothing must be mended.
+    /// Whether there is no fault and no missing file.
     pub fn is_good(&self) -> bool {
         self.config.is_some() && self.absent.is_empty()
     }
@@ -63,8 +63,8 @@ impl fmt::Display for CheckReport {
     }
 }
 
-/// What is not the same in the configuration at `new` as in the one at `old`. Paths are compared as they are written, since
-/// the one is to stand in the other's place.
+/// What changes from the configuration at `old` to the one at `new`. Paths are compared as they are written, since the new
+/// file is to take the old one's place. Fails with the faults of the first file that cannot be read.
 pub fn compare(old: &Path, new: &Path) -> Result<Difference, Faults> {
     let read = |path: &Path| {
         let file = path.display().to_string();
@@ -77,14 +77,14 @@ pub fn compare(old: &Path, new: &Path) -> Result<Difference, Faults> {
     Ok(Difference::new(&read(old)?, &read(new)?))
 }
 
-/// Reads the file at `path` and says all that is wrong with it and with the files it names.
+/// Reads the file at `path`, and reports all that is wrong with it and with the files it names.
 pub fn check(path: &Path) -> CheckReport {
     check_read(path, fs::read_to_string(path).as_deref())
 }
 
 fn check_read(path: &Path, text: Result<&str, &io::Error>) -> CheckReport {
     let file = path.display().to_string();
-    // The parent of "config.toml" is "", and joining to that leaves paths as they are.
+    // The parent of "config.toml" is "": joining a path to that leaves it as it is.
     let directory = path.parent().unwrap_or(Path::new(""));
     match text {
         Ok(text) => judge(text, &file, Some(directory)),
@@ -108,7 +108,7 @@ impl Config {
         Self::load_read(path, fs::read_to_string(path).as_deref())
     }
 
-    /// The same, where `text` is what the file at `path` has just been found to say.
+    /// As [`Config::load`], for a caller that has already read the file at `path`: `text` is the result.
     pub fn load_read(path: &Path, text: Result<&str, &io::Error>) -> Result<Self, Faults> {
         let report = check_read(path, text);
         for warning in report.absent.iter().chain(&report.warnings) {

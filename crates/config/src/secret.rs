@@ -1,4 +1,4 @@
-//! A text that is never printed.
+//! [`Secret`]: a text that is never printed.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -6,30 +6,30 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A password, key, token, or an URL that may carry one. `Debug` does not show it; serialized it is a mark that tells one
-/// secret from another within this run of the program, and nothing else.
+/// A password, key, token, or a URL that may carry one. `Debug` does not show it. Serialized, it is a keyed hash: two
+/// secrets can be compared within one run of the program, and nothing else is revealed.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a text.
+    /// Wraps `text`; an empty one means that no secret is set.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself: for the one place that needs it.
+    /// The text itself, for the code that compares or sends it. Never log it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Nothing was given.
+    /// Whether no secret is set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// What a serialized secret begins with.
+/// Prefix of a serialized secret.
 pub(super) const MARK: &str = "…secret ";
 
 impl Serialize for Secret {

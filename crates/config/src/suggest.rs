@@ -1,7 +1,7 @@
 //! "Did you mean": the known name nearest to a misspelt one.
 
-/// The candidate nearest to `word`, if it is near enough to be meant: at most one edit for every three letters
-/// begun (two letters that changed places are two edits), and not every letter; or the same letters in another order.
+/// The candidate nearest to `word`, if it is near enough to be meant: at most a third of its letters edited, rounded up, and
+/// not all of them (two swapped letters are two edits); or the same letters in another order.
 pub(super) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
@@ -26,7 +26,7 @@ fn sorted(word: &str) -> Vec<char> {
     letters
 }
 
-/// Levenshtein's distance in characters, one row at a time.
+/// The Levenshtein distance in characters, computed row by row.
 fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();

@@ -1,4 +1,4 @@
-//! Faults as a table, and `config.toml` against the code.
+//! Faults, as a table of edits and messages; and `config.toml` compared with the defaults.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use super::*;
 
 const SHIPPED: &str = include_str!("../../../config.toml");
 
-/// `config.toml` with its examples, which are the lines that begin with "#" and no blank.
+/// `config.toml` with its examples, which are the lines that begin with "#" and no blank after it.
 fn with_examples() -> String {
     let uncommented =
         |line: &str| line.strip_prefix('#').filter(|code| !code.starts_with(' ')).map(str::to_owned);
@@ -64,7 +64,7 @@ fn the_examples_of_the_shipped_file_are_good_and_say_the_defaults() {
 
 #[test]
 fn the_shipped_file_names_every_key() {
-    // serde says a struct's keys in its complaint about an unknown one.
+    // serde names the keys of a struct in its error about an unknown one.
     fn keys<T: serde::de::DeserializeOwned + std::fmt::Debug>() -> Vec<String> {
         let error = toml::from_str::<T>("no-such-key = 1").expect_err("unknown keys are refused");
         let (_, names) = error.message().rsplit_once(", expected ").expect("serde's sentence");
@@ -177,12 +177,12 @@ fn each_fault_of_meaning_is_located() {
         (
             "name = \"vod\"",
             "name = \"publish\"",
-            r#"name = "publish" | 8: vod "publish": this name is taken by the server itself"#,
+            r#"name = "publish" | 8: vod "publish": this name is reserved by the server"#,
         ),
         (
             "name = \"vod\"",
             "name = \"watch\"",
-            r#"name = "watch" | 8: vod "watch": this name is taken by the server itself"#,
+            r#"name = "watch" | 8: vod "watch": this name is reserved by the server"#,
         ),
         // Pages.
         (
@@ -277,7 +277,7 @@ fn each_fault_of_meaning_is_located() {
         (
             "audio_only = true",
             "audio_only = true\nfps = 15",
-            r#"fps = 15 | 7: ladder "lecture": rung "160p": fps is of the picture, and an audio_only rung has none"#,
+            r#"fps = 15 | 7: ladder "lecture": rung "160p": fps is for video, and an audio_only rung has none"#,
         ),
         (
             "fps = 15",
@@ -345,7 +345,7 @@ fn each_fault_of_meaning_is_located() {
         (
             "as in \"Live_$1\".\nchannel = \"Live_PAES\"",
             "\nchannel = \"Live_$2\"",
-            r#"channel = "Live_$2" | 11: schedule rule number 1: channel: nothing is captured as "2"; ${1}_x is the first capture and _x"#,
+            r#"channel = "Live_$2" | 11: schedule rule number 1: channel: nothing is captured as "2"; to put _x after the first capture, write ${1}_x"#,
         ),
         (
             "password = \"\"\npassword_file = \"\"",

@@ -1,8 +1,8 @@
-//! A small mp4 file in memory, as timed access units: the waiting video, and what a simulated hall sends.
+//! A small mp4 file in memory, cut into access units: the waiting video, or what a simulated hall sends.
 //!
-//! Reads progressive files with one H.264 and one AAC track (others are ignored). Every number of the tables is
-//! checked against the file's length before memory is taken for it. What does not belong here: recorded
-//! lectures, which are never read whole.
+//! Reads the first H.264 and the first AAC track of a progressive file and ignores all others. Every count in the tables is
+//! checked against the file's length before memory is taken for it. What does not belong here: recordings, which are
+//! never read whole.
 
 use std::sync::Arc;
 
@@ -12,68 +12,68 @@ use super::isobmff::{BoxFault, Boxes};
 use super::mp4::{Movie, MovieTrack, SampleInfo};
 use amphi_media::{Timescale, TrackFormat};
 
-/// One access unit.
+/// One access unit of a [`ClipTrack`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClipSample {
-    /// Decode time in ticks.
+    /// Decode time in ticks of the track's timescale.
     pub dts: i64,
-    /// Presentation time in ticks, the edit list applied; negative before the edit begins.
+    /// Presentation time in ticks after the edit list is applied; negative before the edit begins.
     pub pts: i64,
-    /// Ticks.
+    /// Duration in ticks of the track's timescale.
     pub duration: u32,
-    /// Decoding can start here.
+    /// It is a sync sample: decoding can start here.
     pub sync: bool,
-    /// The bytes, a part of the file's.
+    /// The coded bytes, which are a part of the file's bytes.
     pub data: Bytes,
 }
 
-/// One track.
+/// One track with all its samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClipTrack {
-    /// How samples are coded.
+    /// How the samples are coded.
     pub format: Arc<TrackFormat>,
-    /// Ticks per second.
+    /// Ticks per second of all times of this track.
     pub timescale: Timescale,
-    /// In decode order.
+    /// The samples in decode order.
     pub samples: Vec<ClipSample>,
 }
 
-/// See the module's text.
+/// The tracks of a small mp4 file; see the module's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clip {
-    /// The first H.264 track.
+    /// The first H.264 track, if there is one.
     pub video: Option<ClipTrack>,
-    /// The first AAC track.
+    /// The first AAC track, if there is one.
     pub audio: Option<ClipTrack>,
 }
 
-/// Why a file is no clip.
+/// Why a file cannot be used as a clip. The file is at fault.
 #[derive(Debug, thiserror::Error)]
 pub enum ClipError {
-    /// It does not begin like an mp4 file.
+    /// It does not begin with an `ftyp` box.
     #[error("not an mp4 file: it does not begin with an ftyp box")]
     NotMp4,
-    /// There is no index.
+    /// It has no `moov` box.
     #[error("no moov box: the file is truncated or not finished")]
     NoIndex,
-    /// A box cannot be read, or points outside the file.
+    /// A box cannot be read, or refers to bytes outside the file.
     #[error(transparent)]
     Box(#[from] BoxFault),
-    /// A track is coded in a way that we do not read, or lies.
+    /// A track's coding cannot be read, or its tables are wrong.
     #[error("track {track}: {fault}")]
     MovieTrack {
-        /// The track's number.
+        /// `track_ID` of that track.
         track: u32,
-        /// What is wrong, naming the box.
+        /// What is wrong, with the name of the box.
         fault: &'static str,
     },
-    /// The file is sound, but holds nothing that we play.
+    /// The file is valid, but has neither an H.264 nor an AAC track.
     #[error("no H.264 or AAC track")]
     Nothing,
 }
 
 impl Clip {
-    /// Reads the index of `file` and cuts the samples out of it, without copying them.
+    /// Reads the index of `file` and cuts out the samples, without copying them.
     pub fn parse(file: &Bytes) -> Result<Self, ClipError> {
         if file.get(4..8) != Some(b"ftyp") {
             return Err(ClipError::NotMp4);
@@ -100,12 +100,12 @@ impl Clip {
     }
 }
 
-/// The samples of a track. Its first edit that is not empty begins at zero (ISO/IEC 14496-12 §8.6.6).
+/// The samples of a track. The first edit that is not empty begins at time zero (ISO/IEC 14496-12 §8.6.6).
 fn cut(track: &MovieTrack, format: Option<TrackFormat>, file: &Bytes) -> Result<ClipTrack, ClipError> {
     let fault = |fault| ClipError::MovieTrack { track: track.id, fault };
     let format = format.ok_or(fault("stsd: a configuration with NAL lengths of 4 bytes is needed"))?;
     let count = track.samples.count();
-    // Samples without bytes cost nothing in the file, but memory here.
+    // Empty samples need no bytes in the file, but they need memory here.
     if count as usize > file.len() {
         return Err(fault("stsz: there are more samples than bytes"));
     }

@@ -1,9 +1,9 @@
 //! MPEG-DASH manifests (ISO/IEC 23009-1 §5) as values, with a writer, and a reader for tests.
 //!
-//! One period, and for every representation a timeline of its segments, so that no clock need be right. The reader knows
-//! what the writer writes, and reads over the rest.
+//! A presentation has one period, and every representation a timeline of its segments, so a player's clock need not be right.
+//! The reader reads what the writer writes and ignores the rest.
 //!
-//! What does *not* belong here: which segments there are (`store`, `vod`), and the names of files.
+//! What does *not* belong here: which segments there are (`store`, `vod`), and file names.
 
 #[cfg(any(test, feature = "testing"))]
 mod reader;
@@ -18,122 +18,122 @@ use amphi_media::MediaTime;
 pub use reader::MpdFault;
 pub use timeline::SegmentTimeline;
 
-/// A media presentation description (§5.3.1).
+/// A media presentation description (MPD, §5.3.1).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mpd {
-    /// Whether it grows.
+    /// Whether it is a recording or a live channel.
     pub presentation: PresentationType,
-    /// `AdaptationSet`s of its one period (§5.3.3).
+    /// The `AdaptationSet`s of its one period (§5.3.3).
     pub adaptation_sets: Vec<AdaptationSet>,
 }
 
-/// `type`, and what goes with it.
+/// The attribute `type`, and the attributes that go with its value (§5.3.1.2).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PresentationType {
-    /// A recording.
+    /// A recording, complete.
     Static {
-        /// `mediaPresentationDuration`.
+        /// `mediaPresentationDuration`, written with milliseconds.
         duration: Duration,
     },
     /// A live channel, whose presentation time is unix time.
     Dynamic {
-        /// `publishTime`, and `UTCTiming` for a player's clock. A manifest that has been kept for a moment by a cache puts
-        /// a player a moment later, never too early.
+        /// `publishTime`, and the value of `UTCTiming` (§5.8.4.11), by which a player sets its clock. If a cache has kept the
+        /// manifest for a while, players are late by that time; they are never early.
         now: MediaTime,
-        /// `minimumUpdatePeriod`: one segment.
+        /// `minimumUpdatePeriod`: the duration of one segment.
         update_period: Duration,
-        /// `timeShiftBufferDepth`.
+        /// `timeShiftBufferDepth`: how far back the listed segments reach.
         buffer_depth: Duration,
-        /// `suggestedPresentationDelay`.
+        /// `suggestedPresentationDelay`: how far behind live players are asked to stay.
         delay: Duration,
     },
 }
 
-/// Representations that a player may change between.
+/// Representations between which a player may switch (§5.3.3).
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdaptationSet {
-    /// Its number.
+    /// The attribute `id`, unique in the period.
     pub id: usize,
-    /// What is in it.
+    /// What its representations contain.
     pub content: ContentType,
-    /// RFC 5646.
+    /// Language tag (RFC 5646), if known.
     pub language: Option<String>,
-    /// Segments of all representations begin at the same times.
+    /// Whether segments of all representations begin at the same times.
     pub segment_alignment: bool,
-    /// Best first.
+    /// Its representations, best first.
     pub representations: Vec<Representation>,
 }
 
-/// `contentType`.
+/// The attribute `contentType`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentType {
-    /// Pictures.
+    /// Pictures, in `video/mp4`.
     Video,
-    /// Sound.
+    /// Sound, in `audio/mp4`.
     Audio,
-    /// Subtitles.
+    /// Subtitles, in `text/vtt`.
     Text,
 }
 
-/// One version of what an adaptation set holds (§5.3.5).
+/// One coded version of the content of an adaptation set (§5.3.5).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Representation {
-    /// Its name.
+    /// The attribute `id`, unique in the period.
     pub id: String,
-    /// RFC 6381; empty for subtitles.
+    /// The attribute `codecs` (RFC 6381); empty for subtitles.
     pub codecs: String,
-    /// Bits per second.
+    /// Bandwidth in bits per second.
     pub bandwidth_bps: u64,
-    /// How it is shown or heard.
+    /// Attributes that depend on the content.
     pub format: RepresentationFormat,
-    /// Where its media is.
+    /// Where its media data is.
     pub media: RepresentationMedia,
 }
 
-/// Attributes that depend on the content.
+/// Attributes of a representation that depend on its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepresentationFormat {
-    /// Of pictures.
+    /// Attributes of pictures.
     Video {
-        /// Luma samples per row.
+        /// Luma samples per row of a picture.
         width: u32,
-        /// Rows of luma.
+        /// Rows of luma samples of a picture.
         height: u32,
-        /// `frameRate`, a number or a fraction.
+        /// `frameRate`: a number, or a fraction such as `30000/1001`.
         frame_rate: String,
     },
-    /// Of sound.
+    /// Attributes of sound.
     Audio {
-        /// `audioSamplingRate`.
+        /// `audioSamplingRate` in samples per second.
         sample_rate: u32,
     },
-    /// Of subtitles.
+    /// Subtitles, which need none.
     Text,
 }
 
-/// Where a representation's media is.
+/// Where the media data of a representation is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepresentationMedia {
-    /// In segments.
+    /// In segments with names that follow a template.
     Segments(SegmentTemplate),
-    /// In one file (§5.6).
+    /// In one file with this URL (`BaseURL`, §5.6).
     BaseUrl(String),
 }
 
-/// Names and times of segments (§5.3.9.4).
+/// Names and times of the segments of a representation (§5.3.9.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentTemplate {
-    /// Ticks per second.
+    /// Ticks per second of all times of this template.
     pub timescale: u32,
-    /// `presentationTimeOffset`: where the presentation begins in the media's time, in ticks.
+    /// `presentationTimeOffset`: media time at which the presentation begins, in ticks.
     pub presentation_time_offset: Option<i64>,
-    /// `startNumber`, where names hold `$Number$`.
+    /// `startNumber`, if segment names contain `$Number$`.
     pub start_number: Option<i64>,
-    /// The name of the initialization section.
+    /// Name of the initialization section.
     pub initialization: String,
-    /// The names of segments, with `$Number$` or `$Time$`.
+    /// Template of segment names, with `$Number$` or `$Time$` (§5.3.9.4.4).
     pub media: String,
-    /// When they begin and how long they last.
+    /// Start and duration of each segment.
     pub timeline: SegmentTimeline,
 }
 

@@ -1,9 +1,9 @@
 //! HLS playlists (RFC 8216) as values, with a writer and a reader.
 //!
-//! [`MediaPlaylist`] and [`MultivariantPlaylist`] are what live channels and recordings state, and what [`parse`] finds in
-//! a playlist of any server. The reader is lenient, as players are: tags that it does not know are read over.
+//! Live channels and recordings write [`MediaPlaylist`] and [`MultivariantPlaylist`]; [`parse`] reads those of any server. The
+//! reader is lenient, as players are: it ignores tags that it does not know.
 //!
-//! What does *not* belong here: which segments there are (`store`, `vod`), and the names of files.
+//! What does *not* belong here: which segments there are (`store`, `vod`), and file names.
 
 mod attributes;
 mod bandwidth;
@@ -16,26 +16,26 @@ pub use multivariant::{
     AlternativeRendition, IFrameStream, MultivariantPlaylist, RenditionType, VariantStream,
 };
 
-/// What is wrong with a playlist.
+/// What is wrong with a playlist, and where. The server that wrote it is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {fault}")]
 pub struct PlaylistFault {
-    /// From 1.
+    /// Number of the line, from 1.
     pub line: usize,
-    /// What is wrong, with the section of RFC 8216 that says so.
+    /// What is wrong, with the section of RFC 8216.
     pub fault: &'static str,
 }
 
 /// A playlist of either kind (§4.1).
 #[derive(Clone, Debug, PartialEq)]
 pub enum ParsedPlaylist {
-    /// Of media segments.
+    /// One that lists media segments.
     Media(MediaPlaylist),
-    /// Of other playlists.
+    /// One that lists media playlists.
     Multivariant(MultivariantPlaylist),
 }
 
-/// Reads a playlist.
+/// Reads a playlist of either kind. A byte order mark at its beginning is ignored.
 pub fn parse(text: &str) -> Result<ParsedPlaylist, PlaylistFault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if !text.starts_with("#EXTM3U") {
@@ -48,12 +48,12 @@ pub fn parse(text: &str) -> Result<ParsedPlaylist, PlaylistFault> {
     }
 }
 
-/// Lines that say something, with their numbers.
+/// The lines that are not empty, trimmed, with their numbers from 1.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty())
 }
 
-/// Splits a tag from its value.
+/// Splits a line into the tag's name and its value.
 fn tag(line: &str) -> (&str, &str) {
     line.split_once(':').unwrap_or((line, ""))
 }

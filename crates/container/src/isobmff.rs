@@ -1,5 +1,5 @@
-//! Boxes (ISO/IEC 14496-12 §4.2): writing them by hand where it has to be fast, and reading them where a fault has
-//! to be named with its box and its place in the file.
+//! Boxes (ISO/IEC 14496-12 §4.2), written by hand for speed, and read so that a fault names its box and its position in
+//! the file.
 //!
 //! Sans-IO. What does *not* belong here: what boxes mean ([`mp4`](super::mp4), [`fmp4`](super::fmp4)).
 

@@ -1,5 +1,5 @@
-//! Media files: what is in them, and how they are written. One library for live channels, recordings, posters, the waiting
-//! video and the load test.
+//! Media files: reading and writing them. One library for live channels, recordings, posters, the waiting video and the
+//! load test.
 //!
 //! | module | what | standard |
 //! |---|---|---|
@@ -11,18 +11,18 @@
 //! | [`dash`] | manifests, written and read | ISO/IEC 23009-1 |
 //! | [`webvtt`] | subtitles, read, and cut into segments | WebVTT, RFC 8216 §3.5 |
 //!
-//! Everything here decides and does no I/O: bytes and values in, bytes and values out. It knows the words of the media path
-//! ([`media`](amphi_media)) and nothing else of the house.
+//! Nothing here does I/O: bytes and values in, bytes and values out. It uses the types of the media path
+//! ([`media`](amphi_media)) and no other crate of the server.
 //!
 //! **What does not belong here:** which segments a channel has (`store`), where recordings are cut and what their files are
 //! called (`vod`), reading from disks, HTTP, codecs.
 //!
 //! **Where to start.** To see where a tag of a playlist is written: [`hls::MediaPlaylist`], in `hls/media.rs`. To add a box to
-//! the initialization section: `init_section_of` in `fmp4/init.rs`; the snapshots beside it hold the bytes of live ones, and
+//! the initialization section: `init_section_of` in `fmp4/init.rs`. The snapshots beside it hold the bytes of live sections;
 //! [`fmp4::LAYOUT_VERSION`] is a part of the names of recorded ones. To read another box of a file: [`mp4::Movie::parse`].
 //!
 //! # Example
-//! A movie fragment is written, and read again:
+//! Writes a movie fragment and reads it again:
 //! ```
 //! use amphi_container::fmp4::{FragmentSample, TrackFragment, fragment_head};
 //! use amphi_container::isobmff::{BoxFault, Boxes};

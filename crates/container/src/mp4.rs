@@ -1,4 +1,4 @@
-//! The index of an mp4 file: its tracks, where their samples are, and when they are shown (ISO/IEC 14496-12 §8).
+//! Reads the index of an mp4 file: its tracks, where their samples are, and when they are shown (ISO/IEC 14496-12 §8).
 
 mod chapters;
 mod compact;

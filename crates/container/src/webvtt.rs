@@ -1,7 +1,7 @@
-//! Subtitles and chapters: WebVTT and SRT cues, cut into segments (RFC 8216 §3.5). Sans-IO.
+//! Subtitles and chapters: reads WebVTT and SRT, and cuts cues into segments (RFC 8216 §3.5). Sans-IO.
 //!
-//! Cue settings and markup pass through as they are; styles, regions and notes are left out. A block that is no cue is
-//! read over.
+//! Cue settings and markup are passed on unchanged. Styles, regions and notes are left out, and so is any block that is
+//! not a cue.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -11,33 +11,33 @@ use serde::Serialize;
 
 use super::hls::{MediaPlaylist, MediaSegment};
 
-/// A segment of subtitles, in milliseconds.
+/// Duration of a segment of subtitles, in milliseconds.
 const SEGMENT_MS: u64 = 60_000;
-/// Cues of a day that never stops talking.
+/// How many cues of a file are read; a long day of speech has fewer.
 const CUES_MAX: usize = 200_000;
 
-/// A cue, or a chapter.
+/// A subtitle cue, or a chapter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cue {
-    /// Milliseconds of presentation time.
+    /// Start in milliseconds of presentation time.
     pub start_ms: u64,
-    /// Milliseconds of presentation time.
+    /// End in milliseconds of presentation time.
     pub end_ms: u64,
-    /// Position and the like, as WebVTT has them.
+    /// Cue settings such as the position, as WebVTT writes them.
     #[serde(skip)]
     pub settings: String,
-    /// The text, of one or more lines.
+    /// The text: one or more lines, with any markup.
     pub text: String,
 }
 
 impl Cue {
-    /// Bytes that it takes in memory.
+    /// How many bytes of memory it takes.
     pub fn memory(&self) -> usize {
         size_of::<Self>() + self.settings.capacity() + self.text.capacity()
     }
 }
 
-/// The cues of a WebVTT or SRT file, in order of time.
+/// Reads the cues of a WebVTT or SRT file, sorted by time.
 pub fn cues(text: &str) -> Vec<Cue> {
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n");
     let mut cues: Vec<Cue> = text.split("\n\n").filter_map(cue).take(CUES_MAX).collect();
@@ -64,7 +64,7 @@ fn cue(block: &str) -> Option<Cue> {
     })
 }
 
-/// `[hh:]mm:ss.mmm`, in SRT with a comma.
+/// Reads `[hh:]mm:ss.mmm`; SRT has a comma instead of the dot.
 fn time_ms(text: &str) -> Option<u64> {
     let text = text.trim().replace(',', ".");
     let (clock, fraction) = text.split_once('.').unwrap_or((&text, "0"));
@@ -77,8 +77,8 @@ fn time_ms(text: &str) -> Option<u64> {
     seconds.checked_mul(1000)?.checked_add(ms).filter(|ms| *ms < 1 << 40)
 }
 
-/// The media playlist of subtitles that go with the media of `span`, in milliseconds of presentation time: as that
-/// begins, so does this.
+/// The media playlist of subtitles for media that covers `span`, in milliseconds of presentation time. It begins where the
+/// media begins.
 pub fn playlist(index: usize, span: Range<u64>) -> String {
     let first = span.start / SEGMENT_MS;
     let segment = |part: u64| {
@@ -99,7 +99,7 @@ pub fn playlist(index: usize, span: Range<u64>) -> String {
     .to_string()
 }
 
-/// One segment: every cue that is shown within it, with its whole times.
+/// One segment: all cues that are shown during it. Cues that reach over its ends keep their full times.
 pub fn segment(cues: &[Cue], part: usize) -> String {
     let start = (part as u64).saturating_mul(SEGMENT_MS);
     let end = start.saturating_add(SEGMENT_MS);
@@ -110,7 +110,7 @@ pub fn segment(cues: &[Cue], part: usize) -> String {
     out
 }
 
-/// All cues that are shown in `span`, as a file of their own whose time begins there.
+/// All cues that are shown during `span`, as one file with times that count from the start of `span`.
 pub fn whole(cues: &[Cue], span: Range<u64>) -> String {
     let mut out = "WEBVTT\n".to_owned();
     for cue in cues.iter().filter(|cue| cue.start_ms < span.end && cue.end_ms > span.start) {

@@ -1,8 +1,8 @@
-//! The agenda's words: what is planned for which channel, and what is wrong with the plan.
+//! What is planned for which channel, and what is wrong with the plan.
 //!
-//! [`Plan`] is made by the schedule and read by whoever shows or guards the day: it is immutable, shared, and the body of
-//! `GET /api/v1/schedule`. What does *not* belong here: where events come from and how they are settled (the schedule),
-//! who is on which channel at this moment and by whose word (the matrix).
+//! [`Plan`] is made by the schedule, and read by the console, the alarms and the overrun guard. It is immutable, shared, and
+//! the body of `GET /api/v1/schedule`. What does *not* belong here: where events come from and how conflicts between them
+//! are resolved (the schedule), which source is on which channel at this moment and why (the matrix).
 
 use std::time::Duration;
 
@@ -14,47 +14,47 @@ use amphi_media::MediaTime;
 /// Everything that is planned, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Plan {
-    /// When it was made.
+    /// When the plan was made.
     pub as_of: MediaTime,
-    /// IANA name of the zone in which its sentences tell the time.
+    /// IANA name of the time zone of its sentences.
     pub timezone: String,
     /// By start, then by identifier. Lectures of the last day stay in it.
     pub events: Vec<PlannedEvent>,
-    /// What is wrong with it, by beginning; only what lies ahead.
+    /// What is wrong with it, by beginning; none that is over.
     pub conflicts: Vec<Conflict>,
-    /// How the calendar is.
+    /// Whether the calendar could be read.
     pub feed: FeedState,
     /// How long before it happens a conflict is an alarm.
     #[serde(skip)]
     pub warn_ahead: Duration,
 }
 
-/// A lecture, and where it is shown when.
+/// A lecture, with its channel and the times at which it is connected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PlannedEvent {
     /// Its identifier in the calendar.
     pub id: String,
-    /// Its title.
+    /// The lecture's title; may be empty.
     pub title: String,
     /// The title of its series, else the series' identifier.
     pub series: Option<String>,
-    /// The series' identifier.
+    /// The identifier of its series.
     pub series_id: Option<String>,
     /// The capture agent: the hall, as the calendar calls it.
     pub agent: String,
-    /// Who speaks.
+    /// The names of the presenters.
     pub presenters: Vec<String>,
-    /// Where it should be shown; `None` where no rule says so.
+    /// The channel that it is shown on; `None` if no rule matches.
     pub channel: Option<String>,
-    /// Which source films it; `None` where there is none.
+    /// The source in its hall; `None` if there is none.
     pub source: Option<String>,
-    /// When it starts.
+    /// When the lecture starts.
     pub starts: MediaTime,
-    /// When it ends.
+    /// When the lecture ends.
     pub ends: MediaTime,
-    /// From when its source is on its channel: the lead-in counts. `None`: it never is.
+    /// From when its source is on its channel, lead-in included. `None`: it never is.
     pub connect_from: Option<MediaTime>,
-    /// Until when: the lead-out counts.
+    /// Until when its source is on its channel, lead-out included.
     pub connect_until: Option<MediaTime>,
     /// Until when it stays at the latest while somebody speaks or something moves: the overrun guard of its channel, cut
     /// short by what is planned next. `None`: it ends as planned.
@@ -63,7 +63,7 @@ pub struct PlannedEvent {
 }
 
 impl PlannedEvent {
-    /// Its source is on its channel at `now`, as far as the schedule is concerned.
+    /// Whether the schedule wants its source on its channel at `now`.
     pub fn is_connected(&self, now: MediaTime) -> bool {
         self.connect_from.is_some_and(|from| from <= now)
             && self.connect_until.is_some_and(|until| now < until)
@@ -76,35 +76,35 @@ impl Plan {
         self.of(channel).find(|event| event.is_connected(now))
     }
 
-    /// The first event of `channel` that is not over at `now` and is shown at some time.
+    /// The first event of `channel` that has not ended at `now` and is ever connected.
     pub fn next(&self, channel: &str, now: MediaTime) -> Option<&PlannedEvent> {
         self.of(channel).filter(|event| event.connect_from.is_some()).find(|event| now < event.ends)
     }
 
-    /// The events of `channel`, by start.
+    /// The events of `channel`, in the order of their start.
     pub fn of<'a, 'b>(&'a self, channel: &'b str) -> impl Iterator<Item = &'a PlannedEvent> + use<'a, 'b> {
         self.events.iter().filter(move |event| event.channel.as_deref() == Some(channel))
     }
 }
 
-/// Something in the plan that somebody should mend before it happens.
+/// Something in the plan that should be corrected before it happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Conflict {
-    /// What.
+    /// The kind of conflict.
     pub kind: ConflictKind,
-    /// The channel concerned.
+    /// The channel concerned, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// The source concerned.
+    /// The source concerned, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Identifiers of the events concerned.
     pub events: Vec<String>,
-    /// When it begins.
+    /// When the conflict begins.
     pub from: MediaTime,
-    /// When it is over.
+    /// When the conflict is over.
     pub until: MediaTime,
-    /// What, in a plain sentence with the day and the hour.
+    /// The conflict in a plain sentence, with the day and the hour.
     pub sentence: String,
 }
 
@@ -112,51 +112,51 @@ pub struct Conflict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConflictKind {
-    /// Two events at once on one channel.
+    /// Two events at the same time on one channel.
     ChannelTwice,
-    /// Two events at once in one hall, on two channels.
+    /// Two events at the same time in one hall, on two channels.
     SourceTwice,
-    /// No rule says where the event goes.
+    /// No rule matches the event.
     NoRule,
-    /// The event belongs to no series, and no rule takes it for its title.
+    /// The event belongs to no series, and no rule matches its title.
     NoSeries,
-    /// A rule leads to a channel that there is not.
+    /// The rule's channel is not configured.
     UnknownChannel,
-    /// There is no source for the event's hall.
+    /// No source is configured for the event's hall.
     UnknownSource,
-    /// The event ends when it starts, or before.
+    /// The event does not end after its start.
     NoLength,
 }
 
-/// How the calendar is.
+/// Whether the calendar could be read, and when.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FeedState {
-    /// A calendar is configured.
+    /// Whether a calendar is configured.
     pub configured: bool,
-    /// The last try was good, or none was made yet.
+    /// Whether the last poll succeeded; `true` before the first one.
     pub ok: bool,
-    /// What is wrong, in a plain sentence without secrets.
+    /// Why the last poll failed, in a plain sentence without secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
-    /// Since when something is wrong.
+    /// Since when polls have failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault_since: Option<MediaTime>,
-    /// When it was last read well; the plan is that old. May be of a life before this one.
+    /// When the calendar was last read successfully, perhaps before a restart. The plan is that old.
     pub last_good: Option<MediaTime>,
-    /// When it was last asked for.
+    /// When it was last polled.
     pub last_try: Option<MediaTime>,
-    /// What it speaks, once known.
+    /// Its format, once known.
     pub format: Option<FeedFormat>,
-    /// What was left out of it or taken as strange, one sentence each; bounded.
+    /// What was left out of it or looked strange, one sentence each; their number is bounded.
     pub notes: Vec<String>,
 }
 
-/// What calendars speak.
+/// The format of a calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FeedFormat {
     /// iCalendar (RFC 5545).
     Ical,
-    /// Opencast's `calendar.json`.
+    /// Opencast's `calendar.json` (11.4 and newer).
     Json,
 }

@@ -1,15 +1,15 @@
-//! Alarms: what somebody should look at, in plain sentences, each with since-when.
+//! Alarms: faults that an operator should look at, in plain sentences, each with the time since when it has lasted.
 //!
-//! Others look at sources, ladders and channels and say once a second which [`Condition`]s hold; the [`Board`]
+//! The server watches sources, ladders and channels and reports once a second which [`Condition`]s hold. The [`Board`]
 //! (sans-IO) decides which of them are alarms:
-//! * a condition becomes an alarm when it has held for its kind's patience ([`Thresholds`]);
+//! * a condition becomes an alarm when it has held for the time of its kind ([`Thresholds`]);
 //! * an alarm ends when its condition has not held for five seconds, so that a flapping one is one alarm;
-//! * since-when is when the condition began, not when the patience was over.
+//! * an alarm's `since` is when the condition began, not when it became an alarm.
 //!
-//! Alarms look at the outcome, and one cause is one alarm: where pictures come and none comes out, [`Outcome`] says so; a channel
-//! that does not show what it should is an alarm of its own only if nothing else says why.
+//! Alarms are about results, and one cause is one alarm. If pictures arrive and none can be decoded, [`Outcome`] says so; a
+//! channel that does not show what it should is an alarm of its own only if no other alarm explains it.
 //!
-//! What does *not* belong here: how conditions are noticed, where alarms are sent.
+//! What does *not* belong here: how conditions are detected, where alarms are sent.
 
 mod board;
 mod outcome;
@@ -22,115 +22,115 @@ pub use outcome::{DRY, Outcome, OutcomeCounts, OutcomeFaults, UNBEGUN};
 
 use amphi_media::MediaTime;
 
-/// What is wrong.
+/// The kind of an alarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlarmKind {
-    /// A wanted source cannot be had.
+    /// A source that a channel wants cannot be reached.
     Offline,
-    /// A source is connected, and nothing comes.
+    /// A source is connected but sends nothing.
     Stalled,
-    /// A source refuses our credentials.
+    /// A source refuses our user name and password.
     Refused,
     /// The picture is black.
     Black,
-    /// The picture has not changed in a single sample.
+    /// Not one sample of the picture changes.
     Frozen,
-    /// The sound is silence.
+    /// The sound is silent.
     Silent,
-    /// The sound is at full scale again and again.
+    /// The sound clips again and again.
     Clipped,
     /// The source's clock runs much too fast or too slow.
     Skew,
-    /// Packets of the source are lost on the way.
+    /// Packets of the source are lost in the network.
     Loss,
-    /// The machine cannot follow; pictures are left out.
+    /// This machine is too slow, and pictures are dropped.
     Overload,
-    /// A live encoder's parameter sets differ from the waiting loop's: a fault of ours.
+    /// A live encoder's parameter sets differ from the waiting loop's: a bug of ours.
     ParameterSets,
-    /// The calendar cannot be had or makes no sense.
+    /// The calendar cannot be fetched or read.
     Calendar,
-    /// Something in the plan must be mended before it happens.
+    /// The plan has a conflict that should be resolved before it happens.
     Plan,
-    /// A hall is not ready, and its lecture is near.
+    /// A hall is not ready, and its lecture starts soon.
     Check,
     /// A channel cannot be pushed to another server.
     Push,
-    /// A part of the server has ended by a fault of ours, and was started again.
+    /// A task of this server has failed and was restarted: a bug of ours.
     Task,
-    /// A source sends pictures, and none of them comes out.
+    /// A source sends pictures, and none can be decoded.
     Undecodable,
-    /// A source sends sound, and none of it comes out.
+    /// A source sends sound, and none can be decoded.
     UndecodableSound,
-    /// A channel does not show the source that it should, and no other alarm says why.
+    /// A channel does not show the source that it should, and no other alarm explains it.
     NotOnAir,
-    /// No new segment comes of a channel: a fault of ours.
+    /// A channel has no new segment: a bug of ours.
     Stale,
     /// The machine's clock is far from media time.
     Clock,
-    /// The configuration's file is not what runs, and was not taken over.
+    /// The configuration file has changed, and the new version is not applied.
     Configuration,
-    /// What must outlive a restart cannot be saved.
+    /// State that should survive a restart cannot be saved.
     State,
-    /// The system gives this server no more descriptors.
+    /// The system gives this server no more file descriptors.
     Descriptors,
 }
 
-/// Something that holds at this moment.
+/// A fault that is present now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// What.
+    /// The kind of alarm that it becomes.
     pub kind: AlarmKind,
-    /// The source concerned.
+    /// The source concerned, if any.
     pub source: Option<String>,
-    /// The channel concerned.
+    /// The channel concerned, if any.
     pub channel: Option<String>,
-    /// What tells it from others of its kind, source and channel, e.g. the identifiers of two events.
+    /// Tells it from others of the same kind, source and channel, e.g. the identifiers of two events.
     pub about: Option<String>,
-    /// A plain sentence without secrets.
+    /// The fault in a plain sentence without secrets.
     pub sentence: String,
-    /// Since when, where whoever noticed it knows; else the board's first look at it counts.
+    /// When it began, if that is known; otherwise the board's first observation counts.
     pub since: Option<MediaTime>,
 }
 
-/// A condition that has held for too long.
+/// A condition that has lasted too long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Alarm {
-    /// What.
+    /// The kind of alarm.
     pub kind: AlarmKind,
-    /// The source concerned.
+    /// The source concerned, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// The channel concerned.
+    /// The channel concerned, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// What tells it from others of its kind, source and channel.
+    /// Tells it from others of the same kind, source and channel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
-    /// Since when.
+    /// When the condition began.
     pub since: MediaTime,
-    /// A plain sentence.
+    /// What is wrong, in a plain sentence.
     pub sentence: String,
 }
 
-/// How many seconds a condition must hold.
+/// How many seconds a condition must hold to be an alarm: the `[alarm]` section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thresholds {
-    /// A black picture.
+    /// For [`AlarmKind::Black`].
     pub black_s: u32,
-    /// A picture that does not change in a single sample.
+    /// For [`AlarmKind::Frozen`].
     pub frozen_s: u32,
-    /// Silence.
+    /// For [`AlarmKind::Silent`].
     pub silent_s: u32,
-    /// Sound that clips.
+    /// For [`AlarmKind::Clipped`].
     pub clipped_s: u32,
-    /// A source that cannot be had, stalls or refuses.
+    /// For sources and pushes that are offline, stalled or cannot be decoded.
     pub offline_s: u32,
-    /// A channel that does not show what it should.
+    /// For [`AlarmKind::NotOnAir`].
     pub not_on_air_s: u32,
 }
 
-/// No new segment, beyond the age that makes it too old.
+/// The threshold of [`AlarmKind::Stale`], on top of the age at which a segment counts as too old.
 const STALE_S: u32 = 2;
 
 impl Default for Thresholds {

@@ -1,16 +1,16 @@
-//! Who decides what is on air: matrix, calendar, alarms, audit and rehearsal.
+//! Decides which source is on which channel: matrix, calendar, alarms, audit and rehearsal.
 //!
-//! Most of it is cores: time is an argument. Their shells are small: the task that owns the matrix, the writer of the audit
-//! log, the client of the calendar.
+//! Most of it is sans-IO cores; time is an argument. Their shells are small: the task that owns the matrix, the writer of
+//! the audit log, the client of the calendar.
 //!
 //! **What does not belong here:** sources, channels and coding, and acting on what is decided: the server does that.
 //!
-//! **Where to start.** [`matrix`] is the heart: three voices ask for a channel, one counts. [`schedule`] makes a plan of a
-//! calendar and tells it to the matrix. [`alarm`] decides what somebody should look at; a new alarm is a new
+//! **Where to start.** [`matrix`] decides what each channel shows, by a person, the schedule or the configuration.
+//! [`schedule`] makes a plan from a calendar. [`alarm`] decides which faults operators are told of; a new alarm is a new
 //! `AlarmKind` in `alarm.rs`.
 //!
 //! # Example
-//! A source that is not there cannot be connected:
+//! A source that the configuration does not have cannot be connected:
 //! ```
 //! use amphi_control::matrix::{ChannelLayout, Command, Layout, Matrix};
 //! use amphi_media::MediaTime;

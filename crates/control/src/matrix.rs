@@ -1,15 +1,15 @@
-//! The matrix: which source is on which channel, since when, and who said so.
+//! The matrix: which source is on which channel, since when, and who decided so.
 //!
-//! [`Matrix`] is the core: it holds what three voices ask for each channel and decides whose word counts. A
-//! *manual* override (connect this source, or show the waiting loop; perhaps until a given time) stands above
-//! the *schedule*, which stands above the source that the *configuration* connects from the start. Beside
-//! that it keeps what sources and channels report of themselves, so that one [`MatrixView`] tells all.
+//! [`Matrix`] is the core: for each channel it holds what three voices ask for, and decides which of them counts. A
+//! *manual* override (connect this source, or show the waiting loop; perhaps until a given time) goes before
+//! the *schedule*, which goes before the source that the *configuration* connects. It also
+//! keeps what sources and channels report of themselves, so that one [`MatrixView`] shows everything.
 //!
-//! [`Owner`] is the one task that owns it. Everybody else holds a [`MatrixHandle`]: commands
-//! go in through a bounded queue and are answered, views come out through a `watch`. Overrides outlive a
+//! [`Owner`] is the one task that owns it. All others hold a [`MatrixHandle`]: commands
+//! go in through a bounded queue and are answered, views come out through a `watch`. Overrides survive a
 //! restart through a [`Store`].
 //!
-//! Not here: acting on the matrix. Whoever pulls sources or fills channels watches the view and obeys.
+//! Not here: acting on the matrix. The code that pulls sources and fills channels watches the view.
 
 mod command;
 mod mail;

@@ -1,7 +1,7 @@
-//! How pushes are: what each says of itself, for whoever shows, counts or watches it.
+//! The states of all pushes, for the console, metrics and alarms.
 //!
-//! A push writes its [`PushStatus`] on the [`PushBoard`]; others read the board. What does *not* belong here: pushing
-//! (`delivery`), what is an alarm (`server`). No status carries a key or an URL.
+//! A push writes its [`PushStatus`] to the [`PushBoard`]; others read it there. What does *not* belong here: pushing
+//! (`delivery`), what is an alarm (`server`). No status contains a key or a URL.
 
 use std::collections::BTreeMap;
 
@@ -11,59 +11,59 @@ use utoipa::ToSchema;
 
 use amphi_media::MediaTime;
 
-/// Where a push stands.
+/// The state of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PushState {
-    /// There is nothing to push now.
+    /// Not connected: there is nothing to push now.
     Idle,
-    /// A connection is being made.
+    /// The connection is being opened.
     Connecting,
-    /// The server takes media.
+    /// The other server accepts media.
     Publishing,
-    /// Waiting before the next try.
+    /// Waiting before the next attempt.
     BackingOff,
 }
 
-/// A push and how it is.
+/// A push with its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PushStatus {
-    /// Its name.
+    /// Its `name` in the configuration.
     pub name: String,
     /// The channel that it pushes.
     pub channel: String,
-    /// Where it stands.
+    /// Whether it is connected.
     pub state: PushState,
-    /// Why, in a plain sentence without secrets; empty where the state says it all.
+    /// The reason, in a plain sentence without secrets; empty where the state needs none.
     pub reason: String,
-    /// Since when the state holds.
+    /// When the state began.
     pub since: MediaTime,
-    /// Times that a server began to take media, since start.
+    /// How often the other server has accepted media, since start.
     pub connects: u64,
     /// Bytes of media sent since start.
     pub bytes: u64,
 }
 
-/// The pushes of this moment, by name. Clones share it.
+/// The present states of all pushes, by name. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct PushBoard(watch::Sender<BTreeMap<String, PushStatus>>);
 
 impl PushBoard {
-    /// Puts a push on the board, or what has changed of it.
+    /// Adds a push, or replaces its status.
     pub fn tell(&self, status: PushStatus) {
         self.0.send_modify(|all| {
             all.insert(status.name.clone(), status);
         });
     }
 
-    /// Takes a push off the board.
+    /// Removes a push that the configuration no longer has.
     pub fn forget(&self, name: &str) {
         self.0.send_modify(|all| {
             all.remove(name);
         });
     }
 
-    /// All pushes, by name.
+    /// All pushes, sorted by name.
     pub fn all(&self) -> Vec<PushStatus> {
         self.0.borrow().values().cloned().collect()
     }

@@ -1,14 +1,14 @@
-//! Looking at halls before anybody needs them.
+//! Checks the sources in the halls before they are needed.
 //!
-//! * Before a lecture ([`Preflight`]): some minutes ahead its source is looked at, and a fault is an alarm with the
-//!   lecture's title and hour while there is time to walk to the hall. What was faulty is looked at again until the start.
-//! * At night ([`next_rehearsal`]): all sources, one after the other, and a [`Rehearsal`] that tells how they were.
+//! * Before a lecture ([`Preflight`]): some minutes ahead its source is checked, and a fault is an alarm with the
+//!   lecture's title and hour while there is time to walk to the hall. A faulty source is checked again until the start.
+//! * At night ([`next_rehearsal`]): all sources are checked, one after the other; the [`Rehearsal`] lists the results.
 //!
-//! A look ([`Tally`], [`Check`]) lasts some seconds: the source must answer, send pictures that can be decoded, and sound.
-//! Size, rate, codecs are facts; so are a black picture and silence, for nobody is in the hall yet.
+//! A check ([`Tally`], [`Check`]) takes some seconds: the source must answer, send pictures that can be decoded, and sound.
+//! Size, rate and codecs are reported; so are a black picture and silence, which are no faults in an empty hall.
 //!
 //! All of these are cores: time is an argument. [`Archive`] keeps the last rehearsal on disk. What does *not* belong here:
-//! pulling sources and decoding (the server joins those), alarms of what is on air.
+//! pulling sources and decoding (the server does that), alarms about what is on air.
 
 mod archive;
 mod check;

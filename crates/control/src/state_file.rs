@@ -1,17 +1,17 @@
-//! A small file of the state directory that is replaced wholly or not at all.
+//! A small file of the state directory that is replaced atomically.
 //!
-//! It is written beside its place, flushed to the disk and renamed, and the directory is flushed after it: a power cut
-//! leaves the old file or the new one. What the file means, and what to do where it means nothing, is its owner's.
-//! What grows line by line (the audit log) is not such a file, but is read with the same bound.
+//! The new content is written to a temporary file, flushed to the disk and renamed, and then the directory is flushed: a
+//! power cut leaves the old file or the new one. The owner of the file decides what it means, and what to do if it is
+//! damaged. The audit log, which grows line by line, is not such a file, but is read with the same bound.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Bytes that are read at most, four times those of the largest calendar that is taken. A file that is longer is not ours.
+/// The most bytes that are read: four times the largest calendar that is accepted. A longer file is not ours.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// Reads and replaces one file. Blocks.
+/// Reads and replaces one file. All methods block.
 #[derive(Clone, Debug)]
 pub(crate) struct StateFile {
     directory: PathBuf,
@@ -19,7 +19,7 @@ pub(crate) struct StateFile {
 }
 
 impl StateFile {
-    /// `name` in `directory`, which is made when something is saved.
+    /// `name` in `directory`, which is created when something is saved.
     pub(crate) fn new(directory: &Path, name: &'static str) -> Self {
         Self { directory: directory.to_owned(), name }
     }
@@ -28,12 +28,11 @@ impl StateFile {
         self.directory.join(self.name)
     }
 
-    /// What was saved last; `None` where nothing was.
+    /// What was saved last; `None` if there is no file.
     pub(crate) fn load(&self) -> io::Result<Option<Vec<u8>>> {
         read(&self.path())
     }
 
-    /// Replaces what was saved before.
     pub(crate) fn save(&self, bytes: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.directory)?;
         let prefix = format!(".{}-", self.name);
@@ -44,7 +43,7 @@ impl StateFile {
         flush_directory(&self.directory)
     }
 
-    /// Renames a file that makes no sense, and says how that went.
+    /// Renames a damaged file to `NAME.corrupt`. Returns what was done, for the log.
     pub(crate) fn set_aside(&self) -> String {
         let path = self.path();
         let mut aside = path.clone().into_os_string();
@@ -56,7 +55,7 @@ impl StateFile {
     }
 }
 
-/// The bytes of a file, `None` where there is none, an error where there are more than [`MAX_BYTES`].
+/// The bytes of a file; `None` if there is none, an error if there are more than [`MAX_BYTES`].
 pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -72,7 +71,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// A file's new name, too, must be on the disk (`fsync(2)`).
+/// Flushes the directory, so that a file's new name is on the disk too (fsync(2)).
 pub(crate) fn flush_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }

@@ -1,5 +1,5 @@
-//! The one place where credentials that are shown are counted, and guesses slowed down: tokens, passwords, publish keys.
-//! The rules are those of the core, `guesses`; here are the clock, the log and the counters.
+//! Counts wrong credentials (tokens, passwords, publish keys) and slows down guessing, for all ports.
+//! The rules are in the core, `guesses`; here are the clock, the log and the counters.
 
 use std::net::IpAddr;
 use std::sync::{Arc, MutexGuard};
@@ -10,10 +10,10 @@ use amphi_media::Lock;
 use super::guesses::{Guesses, Over};
 use amphi_media::meter::Counter;
 
-/// What is shown.
+/// The kinds of credentials, each counted by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
-    /// A token of the admin port, or one that shall become a session.
+    /// A bearer token of the admin port, also at the console's sign-in.
     Token,
     /// The user and password of Wowza's interface.
     Password,
@@ -22,10 +22,10 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// All of them.
+    /// All kinds, in the order of the metrics.
     pub const ALL: [Self; 3] = [Self::Token, Self::Password, Self::PublishKey];
 
-    /// As metrics call the door at which it is shown.
+    /// The value of the label `door` in metrics: the port that asks for it.
     pub const fn door(self) -> &'static str {
         match self {
             Self::Token => "admin",
@@ -35,8 +35,8 @@ impl Credential {
     }
 }
 
-/// Counts what is shown. Clones count together. Each kind of credential is slowed by itself: a publisher with an old key
-/// keeps nobody at its address from the admin port.
+/// Counts wrong credentials by kind and address. Clones share the counts. Each kind is slowed by itself: a publisher with an
+/// old key keeps nobody at its address from the admin port.
 #[derive(Clone, Debug, Default)]
 pub struct Attempts(Arc<[Kind; 3]>);
 
@@ -62,25 +62,26 @@ impl Attempts {
         }
     }
 
-    /// May credentials from this address be judged now? The error says when they may. Nobody known waits for nothing.
+    /// Whether credentials from this address may be checked now. The error says how long the address has to wait. `None`, an
+    /// unknown address, never waits.
     pub fn may_try(&self, what: Credential, address: Option<IpAddr>) -> Result<(), Duration> {
         self.sweep_one(what);
         let Some(address) = address else { return Ok(()) };
         self.kind(what).lock().wait(address, Instant::now()).map_or(Ok(()), Err)
     }
 
-    /// They were wrong.
+    /// Counts wrong credentials, and makes the address wait after too many.
     pub fn rejected(&self, what: Credential, address: Option<IpAddr>) {
         let kind = self.kind(what);
         kind.rejected.increment();
         let Some(address) = address else { return };
         if kind.lock().failed(address, Instant::now()) {
             let door = what.door();
-            tracing::warn!(%address, door, "wrong credentials again and again: this address has to wait from now on");
+            tracing::warn!(%address, door, "too many wrong credentials: this address has to wait from now on");
         }
     }
 
-    /// Forgets who has been calm, and says so.
+    /// Forgets addresses that have stopped guessing, and logs that. Call it now and then.
     pub fn sweep(&self) {
         for what in Credential::ALL {
             self.sweep_one(what);
@@ -94,12 +95,12 @@ impl Attempts {
         }
     }
 
-    /// Rejected since start.
+    /// How many credentials of this kind were wrong since start.
     pub fn count(&self, what: Credential) -> u64 {
         self.kind(what).rejected.get()
     }
 
-    /// Addresses that wait, or had to of late.
+    /// How many addresses have to wait, or had to within the last 15 minutes.
     pub fn slowed(&self, what: Credential) -> usize {
         self.kind(what).lock().slowed()
     }
@@ -109,7 +110,7 @@ fn said(what: Credential, Over { address, failures }: Over) {
     tracing::info!(%address, door = what.door(), failures, "no more wrong credentials from this address");
 }
 
-/// Whole seconds for `Retry-After` (RFC 9110 §10.2.3), at least one.
+/// `wait` in whole seconds, rounded up, for `Retry-After` (RFC 9110 §10.2.3).
 pub fn retry_after(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -1,4 +1,4 @@
-//! A body of shared pieces, and of pieces that are still being read.
+//! The body of an answer: shared pieces of bytes, and perhaps more that are still being read.
 
 use std::fmt::{self, Formatter};
 use std::io;
@@ -16,17 +16,17 @@ use amphi_media::Pieces;
 use amphi_media::meter::Histogram;
 
 /// Up to three pieces of bytes, sent one after the other without being copied: hyper hands queued pieces to
-/// one vectored write. More may follow as they are read; an error there ends the connection, because the length was
-/// said already.
+/// one vectored write. More may follow from a stream; an error there ends the connection, because `Content-Length` is
+/// already sent.
 pub struct Body {
     ready: std::array::IntoIter<Bytes, 3>,
     later: Option<BoxStream<'static, io::Result<Bytes>>>,
-    /// Bytes of `later` that have not come yet.
+    /// Bytes that `later` has still to give.
     left: u64,
     timed: Option<Timed>,
 }
 
-/// Says at its end how long it took.
+/// Records how long sending took, when it is dropped.
 #[derive(Debug)]
 pub struct Timed {
     begun: Instant,
@@ -34,7 +34,7 @@ pub struct Timed {
 }
 
 impl Timed {
-    /// What began then, for these.
+    /// Adds the time since `begun` to `latencies` when dropped.
     pub const fn new(begun: Instant, latencies: Arc<Histogram>) -> Self {
         Self { begun, latencies }
     }
@@ -59,26 +59,26 @@ impl AsRef<[u8]> for Sent {
 }
 
 impl Body {
-    /// The same, adding to `latencies` how long it took since `begun` when its last byte has been handed to the socket or
-    /// it is given up.
+    /// The same body, which adds the time since `begun` to `latencies` when its last byte has been handed to the socket, or
+    /// when it is dropped.
     #[must_use]
     pub fn timed(mut self, begun: Instant, latencies: Arc<Histogram>) -> Self {
         let timed = Timed::new(begun, latencies);
         if self.later.is_some() {
             self.timed = Some(timed);
         } else if let Some(last) = self.ready.as_mut_slice().iter_mut().rfind(|piece| !piece.is_empty()) {
-            // hyper lets go of a body before it has written the pieces.
+            // hyper drops a body before it has written the pieces, so the timer is tied to the last piece.
             *last = Bytes::from_owner(Sent { bytes: std::mem::take(last), _timed: timed });
         }
         self
     }
 
-    /// No bytes.
+    /// A body of no bytes.
     pub fn empty() -> Self {
         Self::from(Pieces::default())
     }
 
-    /// `pieces`, then `left` more bytes.
+    /// `pieces`, then `left` more bytes from `later`.
     pub fn streaming(pieces: Pieces, later: BoxStream<'static, io::Result<Bytes>>, left: u64) -> Self {
         Self { ready: pieces.into_iter(), later: Some(later), left, timed: None }
     }

@@ -1,4 +1,4 @@
-//! Answers with content, as the request's method and conditions ask.
+//! Answers with content, by the request's method and conditions.
 
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG};
 use http::request::Parts;
@@ -7,19 +7,19 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use super::{Body, ETag, Requested, empty, requested_range};
 use amphi_media::Segment;
 
-/// What a header says of some content.
+/// The header fields of some content.
 #[derive(Clone, Debug)]
 pub struct ContentMetadata<'a> {
-    /// Its media type.
+    /// Value of `Content-Type`: the media type.
     pub content_type: HeaderValue,
-    /// How long it may be kept.
+    /// Value of `Cache-Control`: how long it may be cached.
     pub cache_control: HeaderValue,
-    /// Its validator, where asking again is worth an answer without content.
+    /// Value of `ETag`; `None` for content that is not revalidated.
     pub etag: Option<&'a ETag>,
 }
 
-/// Answers `request` with `bytes`: 304 where its sender has them, 206 or 416 where it wants a part (GET only,
-/// RFC 9110 §14.2), 200 otherwise. HEAD gets the header of the whole and no content (§9.3.2).
+/// Answers `request` with `bytes`: 304 if the client has them already (RFC 9110 §13.1.2), 206 or 416 if it wants a part
+/// (GET only, §14.2), 200 otherwise. HEAD gets the header of the whole and no content (§9.3.2).
 pub fn content(request: &Parts, bytes: &Segment, description: ContentMetadata<'_>) -> Response<Body> {
     if description.etag.is_some_and(|etag| etag.is_known_to(&request.headers)) {
         let mut response = Response::new(Body::empty());

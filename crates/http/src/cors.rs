@@ -1,7 +1,7 @@
 //! Answers that pages of every origin may read (Fetch Standard §3.3).
 //!
 //! The origin is `*` and credentials are not allowed: browsers refuse the two together, and nothing that is
-//! served this way depends on who asks. So answers need no `Vary: Origin` and stay cacheable.
+//! served this way depends on the client. So answers need no `Vary: Origin` and stay cacheable.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -11,15 +11,15 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::{Body, empty};
 
-/// The methods that media answers.
+/// The methods that media URLs answer.
 pub(super) const METHODS: HeaderValue = HeaderValue::from_static("OPTIONS, GET, HEAD");
 
-/// What players send of their own accord; the list of a real Wowza, and validators.
+/// Fields that players may send: the list of a real Wowza, and validators.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
     "Content-Type, User-Agent, If-Modified-Since, If-None-Match, Cache-Control, Range",
 );
 
-/// What scripts may read of an answer: `Date` sets a player's clock, the lengths measure its throughput.
+/// Fields that scripts may read of an answer: players set their clock by `Date` and measure throughput by the lengths.
 const RESPONSE_HEADERS: HeaderValue =
     HeaderValue::from_static("Date, Server, Content-Type, Content-Length, Content-Range, ETag, Retry-After");
 

@@ -1,4 +1,4 @@
-//! The `Date` field (RFC 9110 §6.6.1), made once a second by each thread.
+//! The `Date` field (RFC 9110 §6.6.1), formatted once a second by each thread.
 
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,7 @@ thread_local! {
     static LAST: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
 }
 
-/// Appends the moment `now`, counted from the epoch, as `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// Appends `now`, counted from the epoch, as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
 fn append_at(now: Duration, head: &mut Vec<u8>) {
     let second = now.as_secs();
     LAST.with_borrow_mut(|(of, text)| {
@@ -25,13 +25,13 @@ fn append_at(now: Duration, head: &mut Vec<u8>) {
     });
 }
 
-/// Appends the moment at which this is called.
+/// Appends the present time.
 pub(super) fn append(head: &mut Vec<u8>) {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     append_at(now, head);
 }
 
-/// Puts the moment into an answer without one. hyper's own dates stand still while a clock that was stepped back catches up.
+/// Adds `Date` to an answer without one. hyper's own dates stand still after the clock was stepped back, until it catches up.
 pub(super) fn dated<B>(mut response: Response<B>) -> Response<B> {
     if !response.headers().contains_key(DATE) {
         let mut text = Vec::new();

@@ -1,10 +1,10 @@
 //! Digest authentication as HTTP clients do it (RFC 7616, MD5 and SHA-256 with `qop="auth"`; RFC 2069 without `qop`), the
-//! server's side. Nonces carry their time and prove that they are ours; one is kept once a proof was made with it.
+//! server's side. A nonce carries its time and a keyed hash, so none is stored before it is used with a right response.
 //!
-//! * The `uri` that was proved must be the target of the request (RFC 7616 §3.4.6). Tolerated is its absolute form, and a
-//!   path that has more before it: a proxy has taken that away. The query must be the same to the byte.
-//! * Every `nc` is good once for its nonce, in any order within the last 64. What comes again, or too late, is told that the
-//!   nonce is stale, upon which clients ask again with a new one. Without `qop` there is no `nc`: such a nonce is good once.
+//! * The `uri` in the response must be the target of the request (RFC 7616 §3.4.6). Tolerated are its absolute form, and a
+//!   path with a prefix that a proxy has removed. The query must be the same to the byte.
+//! * Every `nc` is good once for its nonce, in any order within the last 64. A repeated or older one is answered with
+//!   `stale=true`, upon which clients try again with a new nonce. Without `qop` there is no `nc`: such a nonce is good once.
 //! * Both algorithms are offered with one nonce, MD5 first: some clients take the first challenge and some the last.
 
 use std::collections::BTreeMap;
@@ -23,32 +23,32 @@ use amphi_media::MediaTime;
 
 /// How long a nonce is good.
 const LIFE: Duration = Duration::from_secs(300);
-/// Nonces that are kept; one more ends the oldest.
+/// Used nonces that are kept; beyond that, the oldest is no longer good.
 const NONCES: usize = 1024;
 
-/// Knows the one user.
+/// Checks requests against one user name and password.
 pub struct Authenticator {
     realm: &'static str,
     user: String,
-    /// Hashes of user, realm and password.
+    /// H(user:realm:password) by MD5 and by SHA-256 (RFC 7616 §3.4.2).
     secrets: [String; 2],
-    /// Makes our nonces ours; new at every start.
+    /// The key of the nonces' hash, random at every start.
     key: String,
-    /// Tells nonces apart, and which are older.
+    /// The number of the next nonce.
     serial: AtomicU64,
     used: Lock<Used>,
 }
 
-/// What becomes of a request.
+/// The result of checking a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It may pass.
+    /// The response is right and was not used before.
     Good,
-    /// It must come again, with an answer to one of these values of `WWW-Authenticate`.
+    /// The request is to be answered with 401.
     Challenge {
-        /// One for each algorithm.
+        /// The values of `WWW-Authenticate`, one for each algorithm (RFC 7616 §3.3).
         values: Vec<String>,
-        /// A proof was made, and it is wrong: somebody guesses, or has forgotten.
+        /// Whether there was a response and it was wrong. `false` for none, and for one that is only stale.
         wrong: bool,
     },
 }
@@ -69,7 +69,7 @@ impl Algorithm {
         }
     }
 
-    /// RFC 7616 §3.4: MD5 where nothing is said.
+    /// By the `algorithm` parameter; MD5 where there is none (RFC 7616 §3.3).
     fn named(name: Option<&str>) -> Option<Self> {
         let Some(name) = name else { return Some(Self::Md5) };
         Self::ALL.into_iter().find(|it| it.name().eq_ignore_ascii_case(name))
@@ -84,20 +84,20 @@ impl Algorithm {
 }
 
 impl Authenticator {
-    /// Knows this one.
+    /// Keeps hashes of the password, not the password itself.
     pub fn new(realm: &'static str, user: String, password: &str) -> Self {
         let secrets = Algorithm::ALL.map(|algorithm| algorithm.hex(&format!("{user}:{realm}:{password}")));
         let key = format!("{:032x}", fastrand::u128(..));
         Self { realm, user, secrets, key, serial: AtomicU64::default(), used: Lock::default() }
     }
 
-    /// Judges a request for `target`, a path and perhaps a query, by its `Authorization`.
+    /// Checks a request for `target`, a path with or without a query, by `shown`, its `Authorization` field.
     pub fn judge(&self, method: &str, target: &str, shown: Option<&str>, now: MediaTime) -> Verdict {
         let Some(fields) = shown.and_then(Fields::parse) else { return self.challenge(now, false, false) };
         if !self.proves(method, target, &fields) {
             return self.challenge(now, false, true);
         }
-        // Only who knows the password learns that the nonce is old, or that this was said before.
+        // Only a client that knows the password learns that its nonce is stale or was used before.
         let nonce = fields.get("nonce").unwrap_or_default();
         let count = match fields.get("qop") {
             // RFC 7616 §3.4: eight hexadecimal digits.
@@ -153,7 +153,7 @@ impl Authenticator {
         STANDARD.encode(format!("{millis}:{serial}:{proof}"))
     }
 
-    /// When a nonce of ours was made, and its number.
+    /// The time in milliseconds and the number of a nonce; `None` if it is not one of ours.
     fn made(&self, nonce: &str) -> Option<(i64, u64)> {
         let text = String::from_utf8(STANDARD.decode(nonce).ok()?).ok()?;
         let mut parts = text.split(':');
@@ -167,12 +167,12 @@ fn is_count(nc: &&str) -> bool {
 }
 
 fn is_fresh(millis: i64, now: MediaTime) -> bool {
-    // One of the future is as old: a clock that was stepped back must not make nonces live for ever.
+    // A nonce from the future ages too: after a step of the clock backwards it must not stay good for ever.
     let age = now.nanos_since(MediaTime::from_millis(millis.clamp(0, i64::MAX / 1_000_000)));
     u128::from(age.unsigned_abs()) <= LIFE.as_nanos()
 }
 
-/// Is `shown` the request's target? See the module's text.
+/// Whether `shown`, the `uri` of a response, is the request's target; the module's text says what is tolerated.
 fn is_target(shown: &str, target: &str) -> bool {
     if shown == target {
         return true;
@@ -182,17 +182,17 @@ fn is_target(shown: &str, target: &str) -> bool {
     uri.path().ends_with(path) && path.starts_with('/') && path != "/" && uri.query() == query
 }
 
-/// The nonces that were used, by their numbers, and which counts of each: the highest, and a bit for each of the 64 up to
-/// it. Their times are no order: clocks are stepped back.
+/// The nonces that were used, by number, with the counts (`nc`) that were used of each: the highest, and a bit for each of
+/// the 64 up to it. They are ordered by number and not by time, since the clock may be stepped back.
 #[derive(Debug, Default)]
 struct Used {
     nonces: BTreeMap<u64, (u32, u64)>,
-    /// Nonces up to here are not good any more.
+    /// Nonces up to this number are no longer good.
     ended: Option<u64>,
 }
 
 impl Used {
-    /// Takes this count of the nonce, unless it is gone.
+    /// Marks this count of the nonce as used. `false` if it was used before, or can no longer be told.
     fn take(&mut self, nonce: u64, count: u32) -> bool {
         if count == 0 || self.ended.is_some_and(|ended| nonce <= ended) {
             return false;
@@ -215,7 +215,7 @@ impl Used {
     }
 }
 
-/// The parameters of an `Authorization` (RFC 9110 §11.6.2).
+/// The parameters of an `Authorization` field (RFC 9110 §11.6.2), names in lower case.
 struct Fields(Vec<(String, String)>);
 
 impl Fields {

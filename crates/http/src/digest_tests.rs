@@ -1,4 +1,4 @@
-//! Proofs as clients make them.
+//! Responses as real clients compute and write them.
 
 use proptest::prelude::*;
 
@@ -27,7 +27,7 @@ fn is_wrong(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Challenge { values, wrong: true } if !values[0].contains("stale"))
 }
 
-/// What a client answers to a nonce (RFC 7616 §3.4.1).
+/// A client's response to a nonce (RFC 7616 §3.4.1).
 struct Proof<'a> {
     algorithm: Algorithm,
     password: &'a str,
@@ -114,7 +114,7 @@ fn what_was_said_once_is_not_good_again() {
         |nc: &str| authenticator.judge("PUT", TARGET, Some(&Proof { nc, ..PROOF }.of(&nonce)), at(1));
     assert_eq!(try_count("00000001"), Verdict::Good);
     assert!(is_stale(&try_count("00000001")), "a replay");
-    // Several connections share a nonce, and do not come in order.
+    // Several connections share a nonce, and their requests do not arrive in order.
     for nc in ["00000003", "00000005", "00000002", "00000004"] {
         assert_eq!(try_count(nc), Verdict::Good, "{nc}");
         assert!(is_stale(&try_count(nc)), "{nc} again");
@@ -155,7 +155,7 @@ fn the_table_of_nonces_is_bounded_and_none_comes_back() {
     }
 }
 
-/// Headers as the clients write them that are out there: order, quotes and blanks differ.
+/// `Authorization` fields as real clients write them: order, quotes and blanks differ.
 #[test]
 fn the_shapes_of_known_clients_are_read() {
     let authenticator = authenticator();

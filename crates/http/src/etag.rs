@@ -6,7 +6,7 @@ use http::header::IF_NONE_MATCH;
 use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 
-/// An entity tag made from the bytes that it stands for, so that two servers agree on it.
+/// An entity tag computed from the content, so that two servers have the same one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ETag(HeaderValue);
 
@@ -23,18 +23,18 @@ impl ETag {
         Self(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("\"\"")))
     }
 
-    /// The value of the `ETag` field.
+    /// The value of the `ETag` field, with its quotes.
     pub const fn value(&self) -> &HeaderValue {
         &self.0
     }
 
-    /// Whether the request's `If-None-Match` says that its sender has these bytes already. The comparison is
-    /// the weak one, as §13.1.2 demands.
+    /// Whether the request's `If-None-Match` says that the client has this content already. The comparison is
+    /// the weak one, as RFC 9110 §13.1.2 requires.
     pub fn is_known_to(&self, headers: &HeaderMap) -> bool {
         headers.get_all(IF_NONE_MATCH).iter().any(|field| self.is_in(field.as_bytes()))
     }
 
-    /// Whether one `If-None-Match` field names it.
+    /// Whether the value of one `If-None-Match` field lists this tag, or is `*`.
     pub fn is_in(&self, field: &[u8]) -> bool {
         let mut tags = field.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
         tags.any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == self.0.as_bytes())

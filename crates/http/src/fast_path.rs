@@ -1,12 +1,12 @@
-//! The fast path: GETs over HTTP/1.1 whose answers lie ready.
+//! The fast path: a fast path for GETs over HTTP/1.1 whose answers are ready.
 //!
-//! A player's connection carries the same two requests for hours. They are read with httparse, [`FastPath`] says what lies
-//! ready, and head and content leave in one vectored write, or the content as pages of the kernel ([`MemoryFile`]). Whatever
-//! is anything else (another method or version, a body, a range, something that is not ready or not there, what is no
-//! HTTP, no Host or two of them) is left, with all that was read of it, to hyper, which goes on with the connection; so the fast path never refuses
-//! anything.
+//! A player's connection carries the same two requests for hours. They are read with httparse, [`FastPath`] looks up the
+//! answer, and head and content leave in one vectored write, or the content by sendfile ([`MemoryFile`]). Everything
+//! else (another method or version, a body, a range, an answer that is not ready or not there, anything that is not
+//! HTTP, no Host or two of them) is left, with all that was read of it, to hyper, which goes on with the connection. So the
+//! fast path never refuses anything.
 //!
-//! A connection that waits costs its socket and its task: requests are read into a buffer of the thread's.
+//! An idle connection costs its socket and its task: requests are read into a buffer of the thread.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -29,74 +29,74 @@ use super::outstanding::Outstanding as _;
 use super::pace::{Pace, WHILE};
 use amphi_media::Pieces;
 
-/// Bytes of a request's header; a longer one is hyper's.
+/// The most bytes of a request's header; a longer one is left to hyper.
 const HEADER_BYTES: usize = 8 * 1024;
-/// Fields of a request's header; hyper takes more.
+/// The most fields of a request's header; hyper takes more.
 const FIELDS: usize = 48;
 
 thread_local! {
-    /// Where requests are read.
+    /// The buffer that requests are read into.
     static READ: RefCell<Box<[u8; HEADER_BYTES]>> = RefCell::new(Box::new([0; HEADER_BYTES]));
-    /// Where heads are written.
+    /// The buffer that heads of answers are written into.
     static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A GET.
+/// The parts of a GET that the fast path looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// As it was sent.
+    /// The path as it was sent, percent-encoding included.
     pub path: &'a str,
-    /// Behind the `?`.
+    /// The query, without the `?`; empty if there is none.
     pub query: &'a str,
-    /// The field of that name.
+    /// The value of `If-None-Match`, if there is one such field.
     pub if_none_match: Option<&'a [u8]>,
 }
 
-/// What is sent behind a head.
+/// What is sent after the head of an answer.
 #[derive(Debug)]
 pub struct ReadyAnswer {
-    /// The content.
+    /// The content, perhaps empty.
     pub content: Content,
-    /// Is dropped when the last byte is with the socket.
+    /// Dropped, and so recorded, when the last byte has been handed to the socket.
     pub timed: Timed,
 }
 
-/// Content of an answer.
+/// The content of an answer, by how it is sent.
 #[derive(Debug)]
 pub enum Content {
-    /// Written from where it lies.
+    /// Written from shared memory, in one vectored write with the head.
     Pieces(Pieces),
-    /// Sent as pages.
+    /// Sent by sendfile(2), without a copy.
     Pages(Arc<MemoryFile>),
 }
 
-/// Knows what lies ready.
+/// Looks up answers that are ready.
 pub trait FastPath {
-    /// Appends the head of the answer to `head`, but for `Date` and the blank line, and gives its content; `None` for
-    /// whatever is not ready, with nothing done.
+    /// Appends the head of the answer to `head`, without `Date` and the blank line, and returns its content. `None` if the
+    /// answer is not ready: then `head` is as before.
     fn ready(&self, asked: &Asked<'_>, head: &mut Vec<u8>) -> Option<ReadyAnswer>;
 }
 
-/// How the fast path was left.
+/// How the fast path ended.
 #[derive(Debug)]
 pub(super) enum Left {
-    /// The connection is over.
+    /// The connection has ended.
     Ended,
-    /// Somebody else goes on with it; this was read.
+    /// hyper goes on with the connection; these bytes were read already.
     Over(Bytes),
 }
 
-/// What the first bytes of a connection, or of what is left, are.
+/// What the bytes read so far are.
 enum NextRequest {
-    /// Not all of a request.
+    /// The beginning of a request.
     Partial,
-    /// Nothing for the fast path.
+    /// Something that the fast path does not answer.
     Other,
-    /// So many bytes are a request, and this is the answer.
+    /// A request of this many bytes, with its answer.
     Ready(usize, ReadyAnswer),
 }
 
-/// Answers requests until one is not for the fast path, the peer leaves, says nothing for too long, or `shutdown`.
+/// Answers requests until one is not for the fast path, the peer closes or stays idle for too long, or `shutdown`.
 pub(super) async fn drive(
     stream: &mut TcpStream,
     answers: &impl FastPath,
@@ -109,7 +109,7 @@ pub(super) async fn drive(
     let mut rest = Vec::new();
     loop {
         let next = poll_fn(|context| {
-            // Lent by the thread only while it is written: who waits has none.
+            // Taken from the thread only while it is written: a connection that waits has none.
             let mut head = HEAD.take();
             head.clear();
             if let Poll::Ready(next) = poll_next(stream, &mut rest, answers, &mut head, context) {
@@ -119,7 +119,7 @@ pub(super) async fn drive(
             if ending.as_mut().poll(context).is_ready() {
                 return Poll::Ready(None);
             }
-            // One timer for all requests: it looks for the last one when it goes off.
+            // One timer for all requests: when it fires, it checks when the last one was.
             while idle.as_mut().poll(context).is_ready() {
                 if active.elapsed() >= limits.idle {
                     return Poll::Ready(None);
@@ -149,7 +149,7 @@ pub(super) async fn drive(
     }
 }
 
-/// The next answer; `None` if the fast path is to be left with `rest`. An error is the connection's end.
+/// The next answer; `None` if `rest` is to be left to hyper. An error ends the connection.
 fn poll_next(
     stream: &mut TcpStream,
     rest: &mut Vec<u8>,
@@ -188,7 +188,6 @@ fn poll_next(
     })
 }
 
-/// Looks at the bytes of a request.
 fn next(bytes: &[u8], answers: &impl FastPath, head: &mut Vec<u8>) -> NextRequest {
     const GET: &[u8] = b"GET /";
     if !GET.iter().zip(bytes).all(|(expected, byte)| expected == byte) {
@@ -210,7 +209,7 @@ fn next(bytes: &[u8], answers: &impl FastPath, head: &mut Vec<u8>) -> NextReques
     NextRequest::Other
 }
 
-/// What the fast path would ask for, of the bytes of a whole request: for those who compare it with the ordinary way.
+/// What the fast path would ask for, given the bytes of a whole request: for tests and fuzzing that compare it with hyper.
 pub fn would_ask<T>(bytes: &[u8], with: impl FnOnce(&Asked<'_>) -> T) -> Option<T> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut request = httparse::Request::new(&mut fields);
@@ -220,9 +219,9 @@ pub fn would_ask<T>(bytes: &[u8], with: impl FnOnce(&Asked<'_>) -> T) -> Option<
     asked(&request).map(|asked| with(&asked))
 }
 
-/// What the fast path may answer.
+/// The request, if the fast path may answer it.
 fn asked<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
-    // Of these hyper thinks more than the fast path does: bodies, other protocols, parts.
+    // Fields that change the answer in ways that only hyper handles: bodies, other protocols, ranges.
     const OTHERS: [&str; 9] = [
         "content-length",
         "transfer-encoding",
@@ -250,7 +249,7 @@ fn asked<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
             return None;
         }
         if name.eq_ignore_ascii_case("host") {
-            // Whether another one makes sense is asked elsewhere (RFC 9112 §3.2).
+            // Any other Host is left to hyper and `host::fault` (RFC 9112 §3.2).
             let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:".contains(byte);
             if !field.value.iter().all(is_plain)
                 || !field.value.first().is_some_and(u8::is_ascii_alphanumeric)
@@ -292,7 +291,7 @@ async fn send(stream: &TcpStream, head: &[u8], content: &Content) -> io::Result<
     Ok(())
 }
 
-/// Leaves the head with the kernel, which sends it with what follows (MSG_MORE).
+/// Hands the head to the kernel, which sends it together with what follows (`MSG_MORE`, send(2)).
 async fn send_head(stream: &TcpStream, mut head: &[u8]) -> io::Result<()> {
     while !head.is_empty() {
         let write = || socket2::SockRef::from(stream).send_with_flags(head, libc::MSG_MORE);
@@ -302,7 +301,7 @@ async fn send_head(stream: &TcpStream, mut head: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes as soon as there is room. Says how many bytes, which are some.
+/// Writes as soon as there is room. Returns the number of bytes, at least one.
 async fn take(
     stream: &TcpStream,
     pace: &mut Pace,

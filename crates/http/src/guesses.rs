@@ -1,19 +1,19 @@
-//! Who shows wrong credentials again and again, and how long such a one has to wait. Sans-IO; time is an argument.
+//! Which addresses send wrong credentials repeatedly, and how long they have to wait. Sans-IO; time is an argument.
 //!
-//! Contract: before credentials are judged ask [`Guesses::wait`]; who has to wait is refused unjudged, with the time. If they
-//! were wrong say [`Guesses::failed`], and now and then [`Guesses::sweep`]. What these give is for the log: one beginning,
-//! one end.
+//! Contract: before credentials are checked, call [`Guesses::wait`]; an address that has to wait is refused unchecked, and
+//! told for how long. If they are wrong, call [`Guesses::failed`]; now and then, [`Guesses::sweep`]. The return values of
+//! these two are for the log: one line when an address starts to wait, and one when it has stopped guessing.
 //!
 //! The rules:
-//! * [`FREE`] failures cost nothing. After each one more the address waits, twice as long each time, up to [`LONGEST`].
-//!   Whoever is behind the same address waits as well, also with the right credentials: else waiting would tell which ones
+//! * [`FREE`] failures cost nothing. After each further one the address waits, twice as long each time, up to [`LONGEST`].
+//!   This holds for everyone at the address, also with the right credentials: otherwise the wait would tell which ones
 //!   are right. So nobody is locked out for longer than [`LONGEST`] after a guess, and a guesser has 8640 tries a day.
-//! * This machine's own address stands for all who come through a reverse proxy on it; there the longest wait is
+//! * A loopback address stands for everyone who comes through a reverse proxy on this machine; there the longest wait is
 //!   [`LONGEST_HERE`].
-//! * Failures are forgotten after [`CALM`] without any, and by nothing else. What was judged right changes nothing: else
-//!   whoever has one right credential, or sits behind the same proxy as who has, could guess another at full speed.
+//! * Failures are forgotten after [`CALM`] without any, and by nothing else. Right credentials change nothing: otherwise
+//!   someone with one right credential, or behind the same proxy as such a user, could guess another at full speed.
 //! * IPv6 addresses count by their first 64 bits, as everywhere.
-//! * [`MOST`] addresses are remembered; one more makes the one that has been calm for longest be forgotten.
+//! * [`MOST`] addresses are remembered; beyond that, the one without failures for longest is forgotten.
 
 use core::net::IpAddr;
 use std::collections::HashMap;
@@ -21,17 +21,17 @@ use std::time::{Duration, Instant};
 
 use amphi_runtime::log::household;
 
-/// Failures without consequences: somebody who types.
+/// Failures without a wait, for people who mistype.
 pub(super) const FREE: u32 = 10;
 /// The longest wait.
 pub(super) const LONGEST: Duration = Duration::from_secs(10);
-/// The same for this machine's own addresses.
+/// The longest wait of this machine's own addresses.
 pub(super) const LONGEST_HERE: Duration = Duration::from_secs(1);
-/// After so long without a failure all are forgotten.
+/// The time without a failure after which all are forgotten.
 pub(super) const CALM: Duration = Duration::from_secs(15 * 60);
 /// Addresses that are remembered.
 const MOST: usize = 4096;
-/// The wait after the first failure that costs.
+/// The wait after failure [`FREE`] + 1.
 const FIRST: Duration = Duration::from_millis(250);
 
 /// What is remembered of an address.
@@ -39,36 +39,34 @@ const FIRST: Duration = Duration::from_millis(250);
 struct Record {
     failures: u64,
     last: Instant,
-    /// Nothing is judged before.
+    /// Credentials are not checked before this.
     until: Instant,
-    /// When it began to wait, if it does.
+    /// Whether it has had to wait, which was logged.
     slowed: bool,
 }
 
-/// An address has ceased to guess.
+/// An address that had to wait has stopped guessing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Over {
     pub(super) address: IpAddr,
-    /// All failures.
     pub(super) failures: u64,
 }
 
-/// See the module's text.
 #[derive(Debug, Default)]
 pub(super) struct Guesses {
     records: HashMap<IpAddr, Record>,
 }
 
 impl Guesses {
-    /// How long credentials from `address` are not judged yet; `None` = they are now.
+    /// How long credentials from `address` are refused unchecked; `None` = they may be checked now.
     pub(super) fn wait(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let record = self.records.get(&household(address))?;
         Some(record.until.saturating_duration_since(now)).filter(|wait| !wait.is_zero())
     }
 
-    /// They were judged wrong. `true`: from now on the address waits.
+    /// The credentials were wrong. `true` if the address has to wait from now on, and had not to before.
     pub(super) fn failed(&mut self, address: IpAddr, now: Instant) -> bool {
-        // A household holds more than this machine.
+        // The /64 of `::1` is more than loopback, so this is asked of the whole address.
         let is_here = address.to_canonical().is_loopback();
         let address = household(address);
         if self.records.len() >= MOST && !self.records.contains_key(&address) {
@@ -88,7 +86,7 @@ impl Guesses {
         !std::mem::replace(&mut record.slowed, true)
     }
 
-    /// Forgets who has been calm for long enough.
+    /// Forgets addresses without a failure for [`CALM`]; returns those that had to wait.
     pub(super) fn sweep(&mut self, now: Instant) -> Vec<Over> {
         let mut over = Vec::new();
         self.records.retain(|address, record| {
@@ -101,13 +99,13 @@ impl Guesses {
         over
     }
 
-    /// Addresses that have to wait, or had to of late.
+    /// The number of addresses that have had to wait and are not forgotten yet.
     pub(super) fn slowed(&self) -> usize {
         self.records.values().filter(|record| record.slowed).count()
     }
 
     fn forget_one(&mut self) {
-        // Those who do not wait first: many addresses with a failure each must not free a guesser.
+        // Addresses that do not wait go first: many addresses with a failure each must not free a guesser.
         let calmest = self.records.iter().min_by_key(|(_, record)| (record.slowed, record.last));
         if let Some(address) = calmest.map(|(address, _)| *address) {
             self.records.remove(&address);

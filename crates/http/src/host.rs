@@ -1,42 +1,42 @@
-//! Whom a request is addressed to, and whose page sends it.
+//! Which host a request is addressed to, and which site's page sends it.
 //!
-//! * HTTP/1.1 demands one `Host`, no more and no less, and one that makes sense (RFC 9112 §3.2); HTTP/2 has its
-//!   pseudo-header, which a `Host` must not contradict (RFC 9113 §8.3.1).
-//! * A port that asks nobody for credentials is bound to loopback, but a browser on this machine carries requests of
-//!   strangers' pages there. Two things tell: the stranger's page has a name of the stranger's, also where that name was
-//!   made to point here (DNS rebinding), so the request has that name as its `Host`; or it says by `Origin` and
-//!   `Sec-Fetch-Site` that it comes from somewhere else. Browsers say these by themselves. Programs that are no browsers need
-//!   not say any of it.
+//! * HTTP/1.1 requires exactly one valid `Host` (RFC 9112 §3.2); HTTP/2 has `:authority`, which a `Host` must not
+//!   contradict (RFC 9113 §8.3.1).
+//! * A port without credentials listens on loopback, but a browser on this machine also sends requests of other sites' pages
+//!   there. Two things give them away. Where another site's name was made to point here (DNS rebinding), the request has
+//!   that name as its `Host`. Otherwise `Origin` and `Sec-Fetch-Site` say that it comes from another site. Browsers send
+//!   these by themselves; other programs need not send any of them.
 
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, Request, Uri, Version};
 
-/// What is said to whom [`is_local`] refuses.
-pub const LOCAL_RULE: &str = "without credentials this port answers under a loopback name alone, such as localhost, and to \
-                              pages of its own; to use it under another name, configure credentials";
+/// The message for requests that [`is_local`] refuses.
+pub const LOCAL_RULE: &str = "without credentials this port answers only under a loopback name, such as localhost, and \
+                              to no page of another site; to use it under another name, configure credentials";
 
-/// Why a request is nobody's (400).
+/// Why the host of a request is not valid (400).
 pub(super) fn fault<B>(request: &Request<B>) -> Option<&'static str> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let (host, more) = (hosts.next(), hosts.next().is_some());
     if more {
-        return Some("there is more than one Host\n");
+        return Some("more than one Host\n");
     }
     let Some(host) = host else {
-        return (request.version() == Version::HTTP_11).then_some("HTTP/1.1 demands a Host\n");
+        return (request.version() == Version::HTTP_11).then_some("HTTP/1.1 requires a Host\n");
     };
     // Empty where the target has no authority (RFC 9112 §3.2).
     let named = host.as_bytes();
     let authority = Authority::try_from(named).ok().filter(|_| !named.contains(&b'@'));
     if authority.is_none() && !named.is_empty() {
-        return Some("the Host makes no sense\n");
+        return Some("the Host is not valid\n");
     }
     let is_other = request.version() == Version::HTTP_2 && request.uri().authority() != authority.as_ref();
     is_other.then_some("Host and :authority differ\n")
 }
 
-/// The request comes from a program, or from a page of this very port under a loopback name, or under one of `names`.
+/// Whether the request is addressed to a loopback name or one of `names`, and comes from this port's own page or from a
+/// program that is no browser.
 pub fn is_local(uri: &Uri, headers: &HeaderMap, names: &[Authority]) -> bool {
     let mut addressed = headers.get_all(HOST).iter().map(|host| Authority::try_from(host.as_bytes()).ok());
     let target = uri.authority().cloned().map(Some);
@@ -49,13 +49,14 @@ fn is_named(authority: &Authority, names: &[Authority]) -> bool {
     names.iter().any(|name| name.host().eq_ignore_ascii_case(authority.host())) && !has_user(authority)
 }
 
-/// A page of another site has made the browser ask. To follow a link is no harm: that is `navigate`.
+/// Whether another site's page made the browser send this (Fetch Metadata §2.3). Following a link (`navigate`) is allowed.
 fn is_cross_site(headers: &HeaderMap) -> bool {
     let is = |name: &str, value: &str| headers.get(name).is_some_and(|it| it == value);
     is("sec-fetch-site", "cross-site") && !is("sec-fetch-mode", "navigate")
 }
 
-/// The browser says that the request comes from a page of this port (Fetch Metadata §2.3, else RFC 6454 §7).
+/// Whether the browser says that the request comes from a page of this port, by `Sec-Fetch-Site` (Fetch Metadata §2.3), or
+/// by `Origin` (RFC 6454 §7) in older browsers.
 pub fn is_of_page(uri: &Uri, headers: &HeaderMap) -> bool {
     match headers.get("sec-fetch-site") {
         Some(site) => site == "same-origin",
@@ -63,7 +64,7 @@ pub fn is_of_page(uri: &Uri, headers: &HeaderMap) -> bool {
     }
 }
 
-/// There is one `Origin`, and it names the request's host.
+/// Whether there is exactly one `Origin` and it names the request's host.
 fn is_origin_host(uri: &Uri, headers: &HeaderMap) -> bool {
     let mut origins = headers.get_all(ORIGIN).iter();
     let (Some(origin), None) = (origins.next(), origins.next()) else { return false };
@@ -71,7 +72,7 @@ fn is_origin_host(uri: &Uri, headers: &HeaderMap) -> bool {
     origin.is_some() && origin == host(uri, headers)
 }
 
-/// HTTP/2 has the host in its pseudo-header, HTTP/1.1 in Host.
+/// The host and port: of HTTP/2 in `:authority`, of HTTP/1.1 in `Host`.
 fn host(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
     match uri.authority() {
         Some(authority) => Some(authority.clone()),

@@ -1,7 +1,7 @@
-//! The body of a request, which has to come in time: as a whole, and not slower than a crawl.
+//! The body of a request, which must arrive in time as a whole, and at a least rate.
 //!
-//! Who reads it gets [`TooSlow`] when its time is over; the connection ends with the answer, because the rest of the body
-//! still stands before the next request.
+//! The reader gets [`TooSlow`] when the time is over. The connection ends with the answer, because the rest of the body
+//! would come before the next request.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,14 +13,14 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-/// The whole body, from when it is first asked for. Ours have some hundred bytes.
+/// The time for the whole body, from when it is first polled. Ours have some hundred bytes.
 pub(super) const WHOLE: Duration = Duration::from_secs(30);
-/// Until then the rate is not judged.
+/// The time before the rate counts.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
-/// The least rate after that, in bytes a second since the beginning.
+/// The least average rate after that, in bytes a second.
 pub(super) const LEAST: u64 = 128;
 
-/// The body did not come in time: the peer's fault.
+/// The request's body did not arrive in time: the peer's fault, answered with 408.
 #[derive(Debug, thiserror::Error)]
 #[error("the request's body did not come in time")]
 pub struct TooSlow;
@@ -33,20 +33,20 @@ pub(super) struct BodyPatience {
 }
 
 impl BodyPatience {
-    /// When a body of which so much has come is judged next, counted from its beginning.
+    /// When the time of a body is over of which `came` bytes have arrived, counted from its beginning.
     fn due(self, came: u64) -> Duration {
         let kept_up = Duration::from_millis(came.saturating_mul(1000) / LEAST);
         kept_up.max(self.grace).min(self.whole)
     }
 }
 
-/// See the module's text.
+/// A request's body that fails with [`TooSlow`] if it does not arrive in time.
 pub struct Inbound<B = Incoming> {
     inner: B,
     span: BodyPatience,
     begun: Option<Instant>,
     came: u64,
-    /// Only for bodies that keep us waiting.
+    /// `None` for bodies that never keep us waiting.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 

@@ -1,20 +1,21 @@
-//! Small joints of HTTP, for whoever answers requests (RFC 9110, 9112, 9113).
+//! The HTTP server that all our ports share, and helpers for answering requests (RFC 9110, 9112, 9113).
 //!
 //! * [`serve_with_peer`] (or [`accept_each`] and [`serve_stream`], where a port speaks more than HTTP) runs a tower service on a
-//!   [`listen`]ing socket: HTTP/1.1 with keep-alive and HTTP/2 with prior knowledge, bounded in connections, idle time and
-//!   ending.
-//! * [`serve_fast_path`] answers what lies ready ([`FastPath`]) without a general server in between, and leaves the rest to it.
-//! * [`Body`] sends shared pieces of bytes as they are; [`content`] answers with such pieces as the request's
+//!   [`listen`]ing socket: HTTP/1.1 with keep-alive and HTTP/2 with prior knowledge, with bounds on connections, idle time
+//!   and shutdown.
+//! * [`serve_fast_path`] writes answers that are ready ([`FastPath`]) without the general server, and leaves the rest to it.
+//! * [`Body`] sends shared pieces of bytes without a copy; [`content`] answers with such pieces as the request's
 //!   method, `If-None-Match` and `Range` ask.
-//! * [`Inbound`] is a request's body, which has to come in time.
-//! * [`Attempts`] slows those who guess credentials; [`is_local`] and [`is_of_page`] tell whose page a browser shows.
-//! * [`Authenticator`] asks one user for a proof by digest.
-//! * [`cors`] opens answers to pages of other origins; [`problem`] and [`empty`] say no.
+//! * [`Inbound`] is a request's body, which must arrive in time.
+//! * [`Attempts`] slows down those who guess credentials; [`is_local`] and [`is_of_page`] refuse requests of other sites'
+//!   pages.
+//! * [`Authenticator`] is Digest authentication for one user.
+//! * [`cors`] lets pages of other origins read answers; [`problem`] and [`empty`] are answers for errors.
 //!
 //! What does *not* belong here: routes, names, playlists, anything that knows what is served.
 //!
-//! **Where to start.** `serve.rs` for the general server, `fast_path.rs` for the fast path that answers nearly every viewer,
-//! `content.rs` for what an answer made of bytes says.
+//! **Where to start.** `serve.rs` for the general server, `fast_path.rs` for the short path that answers nearly every viewer,
+//! `content.rs` for the headers and status of an answer made of bytes.
 //!
 //! # Example
 //! ```

@@ -6,21 +6,21 @@ use std::net::SocketAddr;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-/// Connections that may wait for `accept`: a lecture's start brings hundreds within a second.
+/// Connections that may wait for `accept` (listen(2)): the start of a lecture brings hundreds within a second.
 const BACKLOG: i32 = 4096;
 
-/// A socket that could not be had: the operator's configuration, or another server on the same port.
+/// A socket cannot listen: a wrong address in the configuration, or another server on the same port.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}")]
 pub struct ListenError {
-    /// The address asked for.
+    /// The address and port of the configuration.
     pub address: SocketAddr,
-    /// What the system said.
+    /// The error of the system, e.g. `AddrInUse`.
     pub source: io::Error,
 }
 
-/// Listens on `address`, also while connections of a server before this one linger there (`SO_REUSEADDR`).
-/// Needs a tokio runtime.
+/// Listens on `address`, also while old connections of an earlier server are in TIME_WAIT (`SO_REUSEADDR`). Panics outside
+/// of a tokio runtime.
 pub fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
     let bind = || -> io::Result<TcpListener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;

@@ -1,7 +1,7 @@
-//! Bytes in pages of the kernel, sent to many without being copied to any (memfd_create(2), sendfile(2)).
+//! Bytes in a file in memory, sent to many viewers without a copy for each (memfd_create(2), sendfile(2)).
 //!
-//! A write to a socket copies its bytes once per viewer, and a viewer who is slow to read keeps the copy in the kernel's
-//! memory. Pages that are sent from a file are shared by all.
+//! A write to a socket copies its bytes once per viewer, and for a viewer who reads slowly the copy stays in the kernel's
+//! memory. Pages that are sent from a file are shared by all sockets.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use rustix::fs::{MemfdFlags, memfd_create, sendfile};
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Bytes that do not change.
+/// A segment in a memfd; it does not change.
 #[derive(Debug)]
 pub struct MemoryFile {
     file: OwnedFd,
@@ -19,7 +19,7 @@ pub struct MemoryFile {
 }
 
 impl MemoryFile {
-    /// Copies `pieces`, for the last time. It takes a descriptor, and gives `place` back when the last viewer has let go.
+    /// Copies `pieces` into a new memfd, which takes a file descriptor. `place` is given back when this is dropped.
     pub fn new(pieces: &[Bytes], place: OwnedSemaphorePermit) -> io::Result<Self> {
         let file = memfd_create(c"segment", MemfdFlags::CLOEXEC)?;
         for piece in pieces {
@@ -34,17 +34,17 @@ impl MemoryFile {
         Ok(Self { file, len: pieces.iter().map(Bytes::len).sum(), _place: place })
     }
 
-    /// Bytes in all.
+    /// The length in bytes.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Nothing at all.
+    /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// A copy, to be looked at.
+    /// A copy of the bytes, for tests and comparisons.
     pub fn read(&self) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; self.len];
         let read = rustix::io::pread(&self.file, &mut bytes, 0)?;
@@ -52,7 +52,7 @@ impl MemoryFile {
         Ok(bytes)
     }
 
-    /// Sends from `at` on as much as the socket takes, at once.
+    /// Sends as much as the socket takes at once, from byte `at` on. Returns the number of bytes sent.
     pub(super) fn send(&self, socket: impl AsFd, at: u64) -> io::Result<usize> {
         let mut from = at;
         let left = (self.len as u64).saturating_sub(at) as usize;

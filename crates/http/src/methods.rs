@@ -1,4 +1,4 @@
-//! The methods that media answers.
+//! The methods that media URLs answer.
 
 use http::header::ALLOW;
 use http::{Method, Response, StatusCode};
@@ -6,8 +6,8 @@ use http::{Method, Response, StatusCode};
 use super::refusal::problem;
 use super::{Body, cors};
 
-/// The answer that a method gets before anybody looks at the path: none for GET and HEAD, 204 for OPTIONS,
-/// 405 for all others.
+/// The answer that a method gets whatever the path is: none for GET and HEAD, 204 for OPTIONS (a CORS preflight), 405 with
+/// `Allow` for all others (RFC 9110 §15.5.6).
 pub fn method_refusal(method: &Method) -> Option<Response<Body>> {
     match *method {
         Method::GET | Method::HEAD => None,

@@ -1,4 +1,4 @@
-//! The body of an answer, which says to its connection's [`Watch`] whether the peer is to take something.
+//! The body of an answer, which tells its connection's [`Watch`] whether it waits for the peer.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use http_body::{Frame, SizeHint};
 
 use super::watch::Watch;
 
-/// See the module's text. `B` is the body; `None` for a refusal in words.
+/// The body `B` of a service, or the text of a refusal (`None` once it is sent).
 pub(super) struct Outbound<B> {
     inner: Result<B, Option<Bytes>>,
-    /// HTTP/1 needs none: there the socket says it.
+    /// `None` for HTTP/1, where a full socket says the same.
     answer: Option<PendingAnswer>,
 }
 
-/// An answer that is under way.
+/// An answer that is being sent.
 pub(super) struct PendingAnswer {
     watch: Arc<Watch>,
-    /// It is the peer's turn: nothing is asked of the body, because the peer's window is closed.
+    /// It waits for the peer: the peer's window is closed, so hyper does not poll the body.
     owed: bool,
 }
 
@@ -44,7 +44,7 @@ impl Drop for PendingAnswer {
     }
 }
 
-/// Bytes that wait to be taken.
+/// Bytes that wait in hyper's queue.
 struct Queued {
     bytes: Bytes,
     watch: Arc<Watch>,
@@ -90,7 +90,7 @@ impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for Outbound<B> {
         };
         let frame = Pin::new(inner).poll_frame(context);
         let Some(answer) = answer else { return frame };
-        // Asked for, and nothing there yet: it is our turn.
+        // Polled and nothing there yet: it waits for us, not for the peer.
         answer.owe(frame.is_ready());
         let watch = &answer.watch;
         Poll::Ready(ready!(frame).map(|frame| {

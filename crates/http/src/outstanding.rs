@@ -5,9 +5,9 @@ use std::io;
 use rustix::ioctl::{Getter, ioctl};
 use tokio::net::TcpStream;
 
-/// A connection that knows what its peer has not taken.
+/// A connection that can tell how much its peer has not received.
 pub(super) trait Outstanding {
-    /// Bytes that were written and that the peer has not acknowledged.
+    /// Bytes written that the peer has not acknowledged.
     fn outstanding(&self) -> io::Result<u64>;
 }
 

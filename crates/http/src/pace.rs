@@ -1,37 +1,38 @@
-//! The least rate at which a peer must take what it asked for (sans-IO): time is an argument, and so is what a socket says is
-//! [outstanding](super::outstanding).
+//! The least rate at which a peer must read what it asked for (sans-IO): time is an argument, and so is how many bytes of a
+//! socket are [outstanding](super::outstanding).
 //!
-//! A peer that takes nothing, or a byte now and then, would hold an answer for ever, and a thousand of those hold all places.
-//! So while a socket is full, what is taken is measured; who takes less than [`LEAST`] in the long run is let go.
+//! A peer that reads nothing, or a byte now and then, would hold an answer for ever, and a thousand of them would hold all
+//! places. So while a socket is full, the rate is measured, and a peer that takes less than [`LEAST`] is disconnected.
 //!
-//! A socket has room again when a good part of its buffer is free, which for such a peer may be in hours. So who has had
-//! no room for [`WHILE`] is looked at: how much is outstanding then, and how much a while later?
+//! A socket becomes writable again only when a good part of its buffer is free, which for a slow peer may take hours. So a
+//! socket that was full for [`WHILE`] is checked: how many bytes are outstanding now, and how many another [`WHILE`] later?
 
 use std::io;
 use std::time::{Duration, Instant};
 
 /// Bytes a second: an eighth of the slowest rung, sound alone.
 pub(super) const LEAST: u64 = 1024;
-/// Nobody is judged earlier.
+/// The least time over which the rate is measured.
 pub(super) const WHILE: Duration = Duration::from_secs(30);
 
-/// What a peer takes while its socket is full.
+/// Measures what a peer takes while its socket is full.
 ///
-/// What is written when there is room again may be the little that was left of a piece. So a peer is judged when its socket
-/// is full anew: only then is all the room counted that it made.
+/// When there is room again, the rest of a piece that is written may be small. So the rate is computed when the socket is
+/// full the next time: only then has all the free room been used.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// Since when it is full, if it is.
+    /// Since when the socket is full; `None` if it is not.
     full: Option<Instant>,
-    /// How long it was full, and what was written since it first was.
+    /// How long it was full in this measurement.
     waited: Duration,
+    /// Bytes written in this measurement.
     taken: u64,
-    /// What was outstanding when it was looked at, if it was.
+    /// Bytes outstanding at the last [`Pace::look`].
     seen: Option<u64>,
 }
 
 impl Pace {
-    /// Nothing more could be written. An error ends the connection.
+    /// Nothing more could be written. An error: the peer is too slow.
     pub(super) fn full(&mut self, now: Instant) -> io::Result<()> {
         if self.full.is_some() {
             return Ok(());
@@ -44,12 +45,12 @@ impl Pace {
         judge(taken, waited)
     }
 
-    /// When it is to be looked at, if it stays full.
+    /// When [`Pace::look`] is to be called, if the socket stays full.
     pub(super) fn due(&self) -> Option<Instant> {
         self.full.map(|since| since + WHILE)
     }
 
-    /// It was full all the time until it was due. An error ends the connection.
+    /// The socket was full until [`Pace::due`]. An error: the peer is too slow.
     pub(super) fn look(&mut self, now: Instant, outstanding: u64) -> io::Result<()> {
         let anew = Self { full: Some(now), seen: Some(outstanding), ..Self::default() };
         let Self { full, waited, taken, seen } = std::mem::replace(self, anew);
@@ -57,7 +58,6 @@ impl Pace {
         seen.map_or(Ok(()), |seen| judge((seen + taken).saturating_sub(outstanding), waited))
     }
 
-    /// So much was written.
     pub(super) fn wrote(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
         if let Some(since) = self.full.take() {
             self.waited += now().saturating_duration_since(since);
@@ -70,7 +70,7 @@ impl Pace {
 
 fn judge(taken: u64, waited: Duration) -> io::Result<()> {
     if taken < LEAST * waited.as_secs() {
-        return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes too little at a time"));
+        return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer reads too slowly"));
     }
     Ok(())
 }
@@ -79,7 +79,7 @@ fn judge(taken: u64, waited: Duration) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Takes `bytes` every `every`, for `total`; the outcome and when it came.
+    /// A peer that takes `bytes` every `every`, for `total`: whether it is kept, and when that was decided.
     fn drip(bytes: usize, every: Duration, total: Duration) -> (bool, Duration) {
         let begun = Instant::now();
         let (mut pace, mut at) = (Pace::default(), Duration::ZERO);
@@ -103,7 +103,7 @@ mod tests {
     fn who_is_only_slow_is_not() {
         let hour = Duration::from_secs(3600);
         assert!(drip(4096, Duration::from_secs(1), hour).0);
-        // A large buffer is said to have room once a third of it is free: rarely, and much at a time.
+        // A large buffer counts as writable once a third of it is free: rarely, and with much room.
         assert!(drip(1_400_000, Duration::from_secs(170), hour).0);
     }
 
@@ -121,7 +121,7 @@ mod tests {
         pace.full(later + Duration::from_secs(1)).expect("too early to say");
     }
 
-    /// A socket full of a megabyte, of which so much is taken a second: after how many looks is its peer let go?
+    /// After how many looks a peer is disconnected that takes `bytes_per_second` from a socket full of a megabyte.
     fn looks(bytes_per_second: u64, most: u64) -> Option<u64> {
         let begun = Instant::now();
         let mut pace = Pace::default();

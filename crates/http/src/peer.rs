@@ -1,4 +1,4 @@
-//! Who sends a request, for answers that depend on it.
+//! The address that a request comes from.
 
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
@@ -6,12 +6,12 @@ use std::task::{Context, Poll};
 use http::Request;
 use tower::Service;
 
-/// The other end of the connection that a request came on; among its extensions where a port is served with
-/// [`serve_with_peer`](super::serve_with_peer). Behind a proxy it is the proxy.
+/// The address and port of the connection's other end. It is in a request's extensions where the port is served with
+/// [`serve_with_peer`](super::serve_with_peer). With a reverse proxy it is the proxy's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
-/// A service of one connection, whose requests carry its [`Peer`].
+/// The service of one connection: puts its [`Peer`] into every request's extensions.
 #[derive(Clone, Debug)]
 pub(super) struct WithPeer<S> {
     pub(super) inner: S,

@@ -1,11 +1,11 @@
-//! How many connections may be open at a time: in all, and from one address.
+//! Bounds the connections that are open at a time: in all, and from one address.
 //!
-//! Ports may share their [`Places`]. Who comes when all are taken waits in the backlog. Who comes from an address that
-//! has its share already is closed at once and counted; the log says it once a second.
+//! Ports may share their [`Places`]. When all are taken, new connections wait in the backlog. A connection from an address
+//! that has its share already is closed at once and counted; the log says so once a second.
 //!
-//! Loopback addresses have no share of their own: a reverse proxy on this machine brings all its viewers from there,
-//! and so does a load test. IPv6 addresses count by their first 64 bits, which is what one machine or household is
-//! given to choose addresses from (RFC 4291 §2.5.1).
+//! Loopback addresses have no bound of their own: a reverse proxy on this machine brings all its viewers from there,
+//! and so does a load test. IPv6 addresses count by their first 64 bits, since one machine or household may use any
+//! address of a /64 (RFC 4291 §2.5.1).
 
 use std::collections::HashMap;
 use std::io;
@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use amphi_media::meter::{Counter, Note};
 use amphi_runtime::log::household;
 
-/// Between two lines of the log.
+/// The least time between two log lines about refusals.
 const SAY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Places for connections. Clones share them.
@@ -41,12 +41,13 @@ struct PlacesTaken {
 #[derive(Debug, Default)]
 struct Taken {
     by_address: HashMap<IpAddr, usize>,
-    /// When refusals were last said, and how many are unsaid.
+    /// When refusals were last logged.
     said: Option<Instant>,
+    /// Refusals since then.
     unsaid: u64,
 }
 
-/// A place for somebody not known yet.
+/// A place for the next connection, before its address is known.
 #[derive(Debug)]
 pub(super) struct UnnamedPlace {
     _permit: OwnedSemaphorePermit,
@@ -59,14 +60,14 @@ pub(super) struct ConnectionPlace {
     share: Option<(Places, IpAddr)>,
 }
 
-/// Places of one connection besides its own; free again when dropped.
+/// Further places of one connection; free again when dropped.
 #[derive(Debug)]
 pub struct Extra {
     _permit: OwnedSemaphorePermit,
 }
 
 impl Places {
-    /// So many places in all, and so many for one address; 0 is no bound for an address.
+    /// At most `all` connections, and `per_address` from one address; 0 = no bound for an address.
     pub fn new(all: usize, per_address: usize) -> Self {
         let free = Arc::new(Semaphore::new(all));
         let (refused, starved, taken) = (Counter::default(), Counter::default(), Lock::default());
@@ -74,33 +75,34 @@ impl Places {
         Self(Arc::new(PlacesTaken { free, all, per_address, refused, taken, starving, starved }))
     }
 
-    /// Places that are taken.
+    /// Places taken now, by connections and by [`Places::extra`].
     pub fn taken(&self) -> usize {
         self.0.all.saturating_sub(self.0.free.available_permits())
     }
 
-    /// Connections that were refused, since start.
+    /// Connections refused since start because their address had its share.
     pub fn refused(&self) -> u64 {
         self.0.refused.get()
     }
 
-    /// As many places more, for what takes descriptors besides connections: a player's pairs of UDP ports.
+    /// Takes further places for a connection that needs more file descriptors, such as a player's pairs of UDP ports. `None`
+    /// if not enough are free.
     pub fn extra(&self, places: u32) -> Option<Extra> {
         let permit = Arc::clone(&self.0.free).try_acquire_many_owned(places).ok()?;
         Some(Extra { _permit: permit })
     }
 
-    /// Times that a connection could not be accepted, for want of descriptors or memory.
+    /// How often `accept` has failed since start for lack of file descriptors or memory.
     pub fn starved(&self) -> u64 {
         self.0.starved.get()
     }
 
-    /// Why none can be accepted, in words, until one can.
+    /// Set while no connection can be accepted: a sentence with the reason and what to do.
     pub fn starving(&self) -> Arc<Note> {
         Arc::clone(&self.0.starving)
     }
 
-    /// A connection could not be accepted. Said once, until one can.
+    /// `accept` has failed. Logged once, until a connection is accepted again.
     pub(super) fn starves(&self, error: &io::Error) {
         self.0.starved.increment();
         if self.0.starving.get().is_none() {
@@ -118,12 +120,12 @@ impl Places {
         }
     }
 
-    /// Waits for a free place.
+    /// Waits until a place is free.
     pub(super) async fn free(&self) -> Option<UnnamedPlace> {
         Arc::clone(&self.0.free).acquire_owned().await.ok().map(|permit| UnnamedPlace { _permit: permit })
     }
 
-    /// Gives `place` to `peer`, unless it has its share.
+    /// Gives `place` to `peer`; `None` if its address has its share already.
     pub(super) fn place(&self, place: UnnamedPlace, peer: IpAddr) -> Option<ConnectionPlace> {
         let peer = peer.to_canonical();
         if self.0.per_address == 0 || peer.is_loopback() {
@@ -142,7 +144,7 @@ impl Places {
             let count = std::mem::take(&mut taken.unsaid);
             taken.said = Some(Instant::now());
             drop(taken);
-            tracing::warn!(%peer, count, limit = self.0.per_address, "an address has all the connections it may have");
+            tracing::warn!(%peer, count, limit = self.0.per_address, "connections are refused: this address has as many as one may have");
         }
         None
     }
@@ -165,7 +167,7 @@ impl Drop for ConnectionPlace {
     }
 }
 
-/// The address by which `peer` has a share of what is bounded; `None` where it has none of its own.
+/// The address that `peer` is counted as where something is bounded per address; `None` for loopback, which has no bound.
 pub fn asker(peer: IpAddr) -> Option<IpAddr> {
     let peer = peer.to_canonical();
     (!peer.is_loopback()).then(|| household(peer))

@@ -1,7 +1,7 @@
 //! Which bytes a request asks for (RFC 9110 §14).
 //!
 //! One range is served. Several in one request are answered with the whole, which §14.2 allows and every
-//! client takes; so is a `Range` that is not understood, and one that stands beside an `If-Range`, because
+//! client accepts; so is a `Range` that is not understood, and one with an `If-Range`, because
 //! media has no validator that could match (§13.1.5).
 
 use std::ops::Range;
@@ -9,18 +9,18 @@ use std::ops::Range;
 use http::HeaderMap;
 use http::header::{IF_RANGE, RANGE};
 
-/// The answer to a `Range` field.
+/// What a `Range` field asks for, and the status of the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Requested {
     /// All bytes: 200.
     Whole,
-    /// These, not none: 206.
+    /// These bytes, at least one: 206 (RFC 9110 §15.3.7).
     Part(Range<usize>),
-    /// None of those that there are: 416.
+    /// Only bytes beyond the end: 416 (RFC 9110 §15.5.17).
     Unsatisfiable,
 }
 
-/// What a GET with these `headers` asks of something that is `len` bytes long.
+/// Which bytes a GET with these `headers` asks for, of content that is `len` bytes long.
 pub fn requested_range(headers: &HeaderMap, len: usize) -> Requested {
     if headers.contains_key(IF_RANGE) {
         return Requested::Whole;
@@ -30,7 +30,7 @@ pub fn requested_range(headers: &HeaderMap, len: usize) -> Requested {
     field.to_str().ok().and_then(|field| parse(field, len)).unwrap_or(Requested::Whole)
 }
 
-/// `None` where the field is not one byte range.
+/// Parses `bytes=FIRST-LAST` (RFC 9110 §14.1.2). `None` if the field is anything but one byte range.
 fn parse(field: &str, len: usize) -> Option<Requested> {
     let (unit, range) = field.split_once('=')?;
     if !unit.trim().eq_ignore_ascii_case("bytes") {
@@ -51,7 +51,7 @@ fn parse(field: &str, len: usize) -> Option<Requested> {
     Some(if range.start < range.end { Requested::Part(range) } else { Requested::Unsatisfiable })
 }
 
-/// Decimal digits; a number too large for the machine is as good as the largest.
+/// Decimal digits. A number that does not fit becomes the largest one.
 fn number(digits: &str) -> Option<usize> {
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| digits.parse().unwrap_or(usize::MAX))

@@ -7,7 +7,7 @@ use super::Body;
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// `status` with an empty body. Errors are not to be cached.
+/// `status` with an empty body. Errors get `Cache-Control: no-store`.
 pub fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
@@ -21,8 +21,8 @@ pub fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// `status` with a sentence for people, as `application/problem+json`, not to be cached. The title is the
-/// status's own phrase (RFC 9457 §4.2.1, `about:blank`).
+/// `status` with `detail`, a sentence for people, as `application/problem+json`. The title is the status's own phrase
+/// (RFC 9457 §4.2.1, `about:blank`). Errors get `Cache-Control: no-store`.
 pub fn problem(status: StatusCode, detail: &str) -> Response<Body> {
     let problem = serde_json::json!({
         "title": status.canonical_reason().unwrap_or("Error"),

@@ -1,4 +1,4 @@
-//! A connection of which something was read already, and whose peer has to keep a [`Pace`].
+//! A connection of which some bytes were read already, and whose peer must keep up a [`Pace`].
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -20,9 +20,9 @@ pub(super) struct Rewound<T> {
     before: Bytes,
     inner: T,
     pace: Pace,
-    /// Goes off when the peer is to be looked at. Who never keeps us waiting has none.
+    /// Fires when the peer's pace is due to be checked; `None` for peers that never keep us waiting.
     look: Option<Pin<Box<Sleep>>>,
-    /// Is told what is written.
+    /// Counts what is written.
     watch: Arc<Watch>,
 }
 

@@ -1,25 +1,24 @@
-//! The serving loop.
+//! The server: accepts connections, one task each, until shutdown.
 //!
-//! [`serve_with_peer`] accepts until it is told to stop, one task per connection. Each bound answers a way in which a
-//! peer could hold a connection for ever:
+//! Each of these bounds ends a way in which a peer could hold a connection for ever:
 //!
 //! | peer | bound |
 //! |---|---|
-//! | connects and says nothing, or half a request | first request within [`Limits::idle`] |
+//! | connects and sends nothing, or half a request | first request within [`Limits::idle`] |
 //! | keeps an idle HTTP/1.1 connection | next header within [`Limits::idle`] |
 //! | keeps an idle HTTP/2 connection | next request within [`Limits::idle`], whatever frames come |
 //! | keeps a dead HTTP/2 connection | PING every 20 s |
-//! | closes its windows of HTTP/2 | has to take a kilobyte a second as well (`watch`) |
-//! | opens and resets streams of HTTP/2 | 20 that nobody has seen yet, 64 that we reset |
+//! | closes its HTTP/2 flow-control windows (RFC 9113 §5.2) | must take a kilobyte a second as well (`watch`) |
+//! | opens and resets HTTP/2 streams | at most 20 that we have not seen yet, 64 that we reset |
 //! | sends a body byte by byte | [`Inbound`]: 30 s, and 128 bytes a second after 10 s |
-//! | says no Host, or two | 400 (RFC 9112 §3.2) |
-//! | never reads, or a byte now and then | has to take a kilobyte a second: hyper has no write timeout (hyper issue 3852) |
-//! | is gone without a word | `TCP_USER_TIMEOUT` |
-//! | comes with too many others | waits in the backlog for one of the [`Places`] |
-//! | comes too often from one address | closed at once |
+//! | sends no Host, or two | 400 (RFC 9112 §3.2) |
+//! | never reads, or a byte now and then | must take a kilobyte a second: hyper has no write timeout (hyper issue 3852) |
+//! | vanishes without closing | `TCP_USER_TIMEOUT` (tcp(7)) |
+//! | comes when all [`Places`] are taken | waits in the backlog |
+//! | has too many connections from one address | closed at once |
 //!
 //! A panic in a handler ends its connection and no other. On shutdown the listener closes first; answers
-//! under way may finish within [`Limits::drain`]; idle connections close at once.
+//! being sent may finish within [`Limits::drain`]; idle connections close at once.
 
 use std::error::Error;
 use std::io;
@@ -53,26 +52,26 @@ use super::places::{ConnectionPlace, Places};
 use super::rewound::Rewound;
 use super::watch::{Fate, Keeper, Watch};
 
-/// Requests under way on one HTTP/2 connection. A player has two or three.
+/// Concurrent requests of one HTTP/2 connection (RFC 9113 §5.1.2). A player has two or three.
 const H2_STREAMS: u32 = 64;
-/// Between two PINGs on an HTTP/2 connection, and how long one may stay unanswered.
+/// The time between two PINGs on an HTTP/2 connection (RFC 9113 §6.7), and how long one may stay unanswered.
 const H2_PING: Duration = Duration::from_secs(20);
-/// Streams that the peer has reset before we looked at them, and streams that we have reset: what is more is an attack
-/// (CVE-2023-44487 and its kin) and ends the connection.
+/// Streams that the peer has reset before we looked at them, and streams that we have reset: more than that is an attack
+/// (CVE-2023-44487 and similar) and ends the connection.
 const H2_RESETS: (usize, usize) = (20, 64);
-/// Bytes of requests' bodies that one stream and one HTTP/2 connection may send unasked.
+/// Flow-control windows for requests' bodies, in bytes: of one stream, and of one HTTP/2 connection (RFC 9113 §5.2).
 const H2_WINDOWS: (u32, u32) = (64 * 1024, 256 * 1024);
-/// Bytes of a request's header.
+/// The most bytes of an HTTP/2 request's header (RFC 9113 §6.5.2).
 const HEADER_BYTES: u32 = 16 * 1024;
-/// Bytes that one HTTP/1.1 connection buffers; it also bounds the header.
+/// The most bytes that an HTTP/1.1 connection buffers; this also bounds the header.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// After an `accept` that failed for want of descriptors or memory.
+/// The pause after an `accept` that failed for lack of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Serves `service` on `port` until `shutdown`, and returns when the last connection has ended. Every request carries the
-/// [`Peer`] that it came from. May be called again, with the same places, if it has broken off.
+/// [`Peer`] that it came from. May be called again, with the same places, after a panic.
 pub async fn serve_with_peer<S, B>(
     port: &mut Port,
     service: S,
@@ -93,7 +92,7 @@ pub async fn serve_with_peer<S, B>(
     port.accept_each(places, each, shutdown).await;
 }
 
-/// [`Port::accept_each`] on a port that nobody else has.
+/// As [`Port::accept_each`], for a caller that does not keep the port.
 pub async fn accept_each<F>(
     listener: TcpListener,
     places: Places,
@@ -105,23 +104,23 @@ pub async fn accept_each<F>(
     Port::new(listener).accept_each(places, each, shutdown).await;
 }
 
-/// A listening socket, and the connections that came by it. Both outlive a loop that has broken off.
+/// A listening socket and its connections. Both outlive a panic of the accept loop.
 #[derive(Debug)]
 pub struct Port {
-    /// Until the port is closed.
+    /// `None` once the port is closed.
     listener: Option<TcpListener>,
     connections: TaskTracker,
 }
 
 impl Port {
-    /// A port without connections.
+    /// A port that accepts on `listener`; no connections yet.
     pub fn new(listener: TcpListener) -> Self {
         Self { listener: Some(listener), connections: TaskTracker::new() }
     }
 
-    /// Hands every connection that finds a place to `each`, with its peer's address, until `shutdown`, and returns when the
-    /// last one has ended: for ports that speak more than HTTP, share places, or want to know who comes. May be called
-    /// again if it has broken off.
+    /// Hands every connection that gets a place to `each`, with its peer's address, until `shutdown`, and returns when the
+    /// last one has ended: for ports that speak more than HTTP, share places, or need the peer's address. May be called
+    /// again after a panic.
     pub async fn accept_each<F>(
         &mut self,
         places: Places,
@@ -139,7 +138,7 @@ impl Port {
                 Ok(Some((stream, peer, place))) => {
                     places.accepts();
                     let connection = each(stream, peer);
-                    // A panic is logged and counted where panics are, and ends this connection alone.
+                    // The panic hook logs and counts a panic; it ends this connection alone.
                     let connection = async move {
                         connection.await;
                         drop(place);
@@ -161,7 +160,7 @@ impl Port {
     }
 }
 
-/// The next connection; `None` for one of an address that has too many.
+/// The next connection; `None` for one that is refused, because its address has too many.
 async fn accept(
     listener: &TcpListener,
     places: &Places,
@@ -192,7 +191,7 @@ where
     }
 }
 
-/// As [`serve_stream`], but what lies ready takes the fast path.
+/// As [`serve_stream`], but answers that are ready take the [`FastPath`].
 pub async fn serve_fast_path<S, B>(
     mut stream: TcpStream,
     service: S,
@@ -208,7 +207,7 @@ pub async fn serve_fast_path<S, B>(
         return;
     }
     if let Left::Over(read) = fast_path::drive(&mut stream, &service, limits, &shutdown).await {
-        // On the heap, or all who stay on the fast path would keep room for it.
+        // On the heap: otherwise the tasks of all connections on the fast path would be as large as this future.
         Box::pin(serve_rest(read, stream, service, limits, shutdown)).await;
     }
 }
@@ -233,7 +232,7 @@ async fn serve_rest<S, B>(
     });
     let builder = builder(limits);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    // The version sniffer of hyper-util waits for its first bytes without a bound, so the loop has one.
+    // hyper-util waits for the first bytes, which tell the version, without a bound; so this loop has one.
     let mut look = pin!(tokio::time::sleep(limits.idle));
     let mut keeper = Keeper::new(limits.idle, Instant::now());
     let mut is_watching = true;
@@ -245,13 +244,13 @@ async fn serve_rest<S, B>(
                 if !watch.has_begun() {
                     return;
                 }
-                // Of HTTP/1, hyper and the socket know all that is to be known.
+                // For HTTP/1, hyper's timeouts and the pace of the socket are enough.
                 is_watching = watch.is_h2.load(Ordering::Relaxed);
                 match keeper.look(watch.seen(), Instant::now()) {
                     _ if !is_watching => {}
                     Fate::Stays => look.as_mut().reset(tokio::time::Instant::now() + keeper.every()),
                     Fate::Idle => break,
-                    Fate::Slow => return tracing::debug!("a peer takes too little at a time"),
+                    Fate::Slow => return tracing::debug!("a peer reads too slowly"),
                 }
             }
         }
@@ -262,7 +261,7 @@ async fn serve_rest<S, B>(
     }
 }
 
-/// Answers one request, in the sight of its connection's watch.
+/// Answers one request, and counts it in its connection's watch.
 fn watched<S, B>(
     service: S,
     request: Request<Incoming>,
@@ -285,7 +284,7 @@ where
             let headers = refusal.headers_mut();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
             if !is_h2 {
-                // Whose this request is nobody knows, so nobody knows whose the next one is.
+                // A wrong Host may be the sign of a smuggled request: the rest of the connection cannot be trusted.
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             return Ok(date::dated(refusal));
@@ -295,7 +294,7 @@ where
     }
 }
 
-/// Sets the socket's options; `false` where its peer has gone already.
+/// Sets the socket's options; `false` if the peer has closed already.
 fn prepare(stream: &TcpStream, limits: Limits) -> bool {
     let socket = socket2::SockRef::from(stream);
     let prepared = stream.set_nodelay(true).and_then(|()| socket.set_tcp_user_timeout(Some(limits.unread)));
@@ -327,7 +326,7 @@ fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Peers leave in the middle of things all the time; that is worth a line only to whoever looks for it.
+/// Peers close connections at any time, so this is logged at debug level only.
 fn log_end(ended: Result<(), BoxError>) {
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");

@@ -1,11 +1,11 @@
-//! What an HTTP/2 connection is doing, and when it is let go: HTTP/2 has streams, so neither the silence between two
-//! requests nor a full socket says of itself whether its peer is still there and takes what it asked for.
+//! Decides when an idle or slow HTTP/2 connection is closed. With HTTP/2's streams, neither the time between two requests
+//! nor a full socket tells whether the peer is still there and takes what it asked for.
 //!
-//! [`Watch`] is where a connection's requests, answers and socket count; [`Keeper`] (sans-IO, time is an argument)
-//! looks at it now and then:
-//! * without a request under way, the next one has to come within the idle time, whatever else is sent: PING, SETTINGS and
-//!   WINDOW_UPDATE keep nobody here;
-//! * who has closed its windows, or its socket, to something that lies ready has to take a kilobyte a second all the same.
+//! [`Watch`] holds the counts of a connection's requests, answers and written bytes; [`Keeper`] (sans-IO, time is an
+//! argument) looks at them now and then:
+//! * without a request in progress, the next one must come within the idle time, whatever else is sent: PING, SETTINGS and
+//!   WINDOW_UPDATE do not count;
+//! * a peer that has closed its window or does not read from its socket while data is ready must take a kilobyte a second.
 //!   An answer that waits for us, such as a stream of events, is not the peer's fault.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -16,16 +16,15 @@ use super::pace::{LEAST, WHILE};
 /// Counts of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    /// It speaks HTTP/2.
     pub(super) is_h2: AtomicBool,
     requests: AtomicU64,
-    /// Answers under way.
+    /// Answers in progress.
     open: AtomicUsize,
-    /// Of these, those whose turn is the peer's.
+    /// Those of them that wait for the peer.
     owed: AtomicUsize,
-    /// Bytes that wait in the protocol's queues.
+    /// Bytes that wait in hyper's queues.
     queued: AtomicUsize,
-    /// Bytes that the socket took.
+    /// Bytes handed to the socket.
     written: AtomicU64,
 }
 
@@ -71,7 +70,7 @@ impl Watch {
         self.written.fetch_add(bytes as u64, Relaxed);
     }
 
-    /// Has any request come?
+    /// Whether any request has come.
     pub(super) fn has_begun(&self) -> bool {
         self.requests.load(Relaxed) > 0
     }
@@ -87,25 +86,25 @@ impl Watch {
     }
 }
 
-/// What becomes of a connection.
+/// What to do with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It goes on.
     Stays,
-    /// It is closed with a good-bye.
+    /// It is idle: close it with GOAWAY (RFC 9113 §6.8).
     Idle,
-    /// It is cut.
+    /// The peer reads too slowly: drop the connection.
     Slow,
 }
 
-/// Decides when a connection is let go. Look every [`Keeper::every`].
+/// Decides when a connection is closed. Call [`Keeper::look`] every [`Keeper::every`].
 #[derive(Debug)]
 pub(super) struct Keeper {
     idle: Duration,
-    /// Requests until then, and when there was last one under way.
+    /// The number of requests at the last look.
     requests: u64,
+    /// When a request was last in progress.
     active: Instant,
-    /// Since when the peer owes us something all the time, and what was written until then.
+    /// Since when some answer has waited for the peer, and the bytes written until then.
     owed: Option<(Instant, u64)>,
 }
 
@@ -114,12 +113,11 @@ impl Keeper {
         Self { idle, requests: 0, active: now, owed: None }
     }
 
-    /// Between two looks.
+    /// The time between two looks.
     pub(super) fn every(&self) -> Duration {
         (self.idle / 3).clamp(Duration::from_millis(10), Duration::from_secs(10))
     }
 
-    /// Looks.
     pub(super) fn look(&mut self, seen: Seen, now: Instant) -> Fate {
         if seen.is_busy || seen.requests != self.requests {
             (self.requests, self.active) = (seen.requests, now);
@@ -148,7 +146,7 @@ mod tests {
 
     const IDLE: Duration = Duration::from_secs(30);
 
-    /// What becomes of a connection that is looked at every ten seconds, and when.
+    /// The fate of a connection that is looked at every ten seconds, and when it is decided.
     fn fate(seen: impl Fn(u64) -> Seen) -> Option<(Fate, u64)> {
         let begun = Instant::now();
         let mut keeper = Keeper::new(IDLE, begun);

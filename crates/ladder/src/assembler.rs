@@ -1,8 +1,8 @@
-//! From rungs to cells: a cell is whole when every picture rung and the sound have it (sans-IO).
+//! From rungs to cells: a cell is whole when every picture rung and the sound have finished it (sans-IO).
 //!
 //! Contract. Hand in each rung's [`TrackCell`] with [`Assembler::picture`]; ask [`Assembler::whole`] after
-//! each. Cells come out in rising order; a cell that a later one overtook is dropped, since its rungs did
-//! not all keep pace and a viewer must never see a rung missing.
+//! each. Cells come out in rising order. A cell that a later one overtook is dropped: one of its rungs did
+//! not keep up, and a viewer must never find a rung missing.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use amphi_media::{CellIndex, TrackCell};
 /// Cells under construction: more than a ladder can lag before it starts afresh.
 const OPEN_LIMIT: usize = 8;
 
-/// See the module's text.
+/// Collects the cells of all picture rungs; the contract is in the module's text.
 #[derive(Debug)]
 pub struct Assembler {
     rungs: usize,
@@ -20,7 +20,7 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// For `rungs` picture rungs.
+    /// Expects cells of `rungs` picture rungs, which are numbered from 0.
     pub const fn new(rungs: usize) -> Self {
         Self { rungs, open: BTreeMap::new(), dropped: 0 }
     }
@@ -53,7 +53,7 @@ impl Assembler {
         Some((k, tracks.into_iter().flatten().collect()))
     }
 
-    /// Cells that never became whole.
+    /// How many cells were dropped before they were whole.
     pub const fn dropped(&self) -> u64 {
         self.dropped
     }

@@ -1,25 +1,25 @@
-//! Sound on its lattice: a source's AAC access units, or none at all, become exactly the frames that a cell
+//! Sound on its lattice: a source's access units, or none at all, become exactly the AAC frames that a cell
 //! needs. Frame *n* of 1024 samples starts n·1024/rate after the unix epoch.
 //!
 //! Without clock, threads or I/O. [`AudioLane::push`] access units in decode order as they come, and
-//! [`AudioLane::take`] ranges of frames in ascending order whenever a cell is due; what has not come by then
-//! is silence, so a lane nobody pushes to gives silence for ever. [`AudioLane::covered_until`] says whether
+//! [`AudioLane::take`] ranges of frames in ascending order whenever a cell is due. What has not come by then
+//! is silence, so a lane that gets no units gives silence for ever. [`AudioLane::covered_until`] says whether
 //! waiting for more is of use.
 //!
 //! Each unit is decoded as it comes (`loudness`, `decoder`): AAC of every kind, MP3, G.711. Units that are AAC-LC in the
-//! ladder's rate and channels and decode without a fault (for a `witness` too) pass through byte for byte (`passthrough`). The sound of all others
-//! is mixed to the ladder's channels, fitted to the lattice as samples (`fitter`, `stretcher`) and encoded
-//! (`encoder`); the frame then comes about 64 ms after its samples. Both tell holes from jitter in the same
-//! way (`follower`) and put their frames into one `history`. A time stamp more than a second away from where the
-//! last unit ended, or a new format, ends the path and begins another on the same lattice: no frame is ever
-//! out of order or there twice.
+//! ladder's rate and channels and decode without a fault, in a second decoder (`witness`) too, pass through byte for byte
+//! (`passthrough`). All other sound is transcoded (`transcoder`): mixed to the ladder's channels, fitted to the lattice
+//! as samples (`fitter`, `stretcher`) and encoded (`encoder`); its frames come about 64 ms after their samples. Both paths
+//! tell holes from jitter in the same way (`follower`) and put their frames into one `history`. A time stamp more than a
+//! second away from where the last unit ended, or a new format, ends the path and begins another on the same lattice: no
+//! frame is ever out of order or there twice.
 //!
 //! An [`AudioError`] concerns one unit, or the units until the format changes again; the lane goes on.
 //!
-//! Pictures are shown at their slots' times and not at their own, so sound that must not leave them is told of them:
-//! [`AudioLane::beside`] and [`AudioLane::see`] (`av_sync`).
+//! Pictures are shown at their slots' times and not at their own. A lane is told of them, so that the sound stays with
+//! them: [`AudioLane::beside`] and [`AudioLane::see`] (`av_sync`).
 //!
-//! [`AudioLane::level`] says how loud the last unit was; an [`LoudnessMeter`] alone does so without a lattice.
+//! [`AudioLane::level`] says how loud the last unit was; a [`LoudnessMeter`] alone does so without a lattice.
 //!
 //! What does *not* belong here: when a cell is due, and pictures.
 
@@ -52,63 +52,63 @@ pub use clip::loop_frames;
 pub use encoder::{joined, silence};
 pub use loudness::{Level, LoudnessMeter};
 
-/// Time stamps farther than this from where they should be are a new beginning.
+/// A time stamp farther than this from where it should be begins a new path.
 const JUMP_NANOS: u64 = 1_000_000_000;
-/// Units in a row of another sample rate that are more than damage: SBR that nobody signalled.
+/// So many units in a row of another sample rate are not damage, but SBR that is not signalled.
 const TURNED: u32 = 3;
 
 /// What is wrong with a unit of sound, a source's sound, or the sound that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AudioError {
-    /// A frame of another track was pushed: our fault.
-    #[error("a frame at {pts} that is no sound was given to the sound")]
+    /// A frame that is not sound was pushed: our fault.
+    #[error("a frame at {pts} that is not sound was given to the sound lane")]
     NotSound {
-        /// The frame's time.
+        /// Presentation time of the frame.
         pts: MediaTime,
     },
     /// The source sends an access unit that no decoder would take; it is silence.
     #[error("the source's access unit at {pts} has {size} bytes, which its coding does not allow")]
     Size {
-        /// The unit's time.
+        /// Presentation time of the access unit.
         pts: MediaTime,
-        /// The unit's bytes.
+        /// Length of the access unit in bytes.
         size: usize,
     },
     /// The source sends an access unit that cannot be decoded; it is silence.
     #[error("the source's access unit at {pts} of {size} bytes cannot be decoded: {reason}")]
     Decode {
-        /// The unit's time.
+        /// Presentation time of the access unit.
         pts: MediaTime,
-        /// The unit's bytes.
+        /// Length of the access unit in bytes.
         size: usize,
-        /// The decoder's words.
+        /// What the decoder says is wrong.
         reason: String,
     },
     /// The source's sound is of a kind that is not decoded; it is silence until it changes.
     #[error("the source's sound ({format}) cannot be decoded: {reason}")]
     Source {
-        /// What the source says of it.
+        /// Coding, sample rate and channels, as the source announces them.
         format: String,
-        /// What is wrong with it.
+        /// Why this kind of sound is not decoded.
         reason: String,
     },
     /// The sound that the ladder is configured for cannot be encoded: the operator's fault.
     #[error("the ladder's sound ({target:?}) cannot be encoded: {reason}")]
     Target {
-        /// What was asked for.
+        /// The sound of the ladder in the configuration.
         target: AudioTrack,
-        /// The encoder's words.
+        /// What the encoder says is wrong.
         reason: String,
     },
     /// The encoder failed on good samples: our fault; the frame is silence.
     #[error("the AAC encoder failed: {reason}")]
     Encode {
-        /// The encoder's words.
+        /// What the encoder says is wrong.
         reason: String,
     },
 }
 
-/// What happened to the sound since the lane was made. Numbers are of units of the source or of frames.
+/// What happened to the sound since the lane was made, in units of the source or frames of the lattice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AudioCounts {
     /// Units that could not be used, and became silence.
@@ -123,7 +123,7 @@ pub struct AudioCounts {
     pub overflowed: u64,
     /// Frames of silence handed out for frames that never came.
     pub silent: u64,
-    /// Beginnings: the first unit, and every jump or change of format since.
+    /// How often a path began: with the first unit, and with every jump or change of format since.
     pub anchored: u64,
 }
 
@@ -143,7 +143,6 @@ pub struct AudioLane {
     counts: AudioCounts,
 }
 
-/// How units become frames.
 #[derive(Debug)]
 enum Path {
     /// Nothing came yet, or nothing that can be used.
@@ -170,7 +169,7 @@ impl AudioLane {
         })
     }
 
-    /// The same for units in the ladder's own format whose bytes are anything.
+    /// The same lane, but for units in the ladder's own format whose bytes may be anything: they are not decoded.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn blind(self) -> Self {
@@ -178,7 +177,7 @@ impl AudioLane {
         Self { loudness, ..self }
     }
 
-    /// The same beside pictures on a lattice of `fps` slots per second.
+    /// The same lane beside pictures on a lattice of `fps` slots per second.
     #[must_use]
     pub fn beside(self, fps: u32) -> Self {
         Self { av_sync: AvSync::new(fps.max(1)), ..self }
@@ -228,7 +227,7 @@ impl AudioLane {
         Ok(())
     }
 
-    /// A unit that has just been decoded.
+    /// A unit that `loudness` has just decoded.
     fn push_good(&mut self, unit: &SourceFrame) -> Result<(), AudioError> {
         let Some(sound) = self.loudness.decoder().map(decoder::AudioDecoder::format) else { return Ok(()) };
         let (jumped, rate) = match &self.path {
@@ -277,7 +276,7 @@ impl AudioLane {
         self.history.covered_until()
     }
 
-    /// The frames before `end` have come, and one more, in case one is left out.
+    /// Whether the frames before `end` have come, and one more, in case one is left out.
     pub fn covers(&self, end: i64) -> bool {
         self.covered_until().is_some_and(|covered| covered > end)
     }
@@ -288,7 +287,7 @@ impl AudioLane {
         self.history.take(frames, &self.av_sync, &mut self.counts)
     }
 
-    /// What happened so far.
+    /// The counts since the lane was made.
     pub const fn counts(&self) -> AudioCounts {
         self.counts
     }
@@ -301,7 +300,7 @@ impl AudioLane {
         }
     }
 
-    /// Ends the path and begins one for the unit that was just decoded to `sound`, and is heard at `pts`.
+    /// Ends the path and begins one for the unit that was just decoded to `sound` and is heard at `pts`.
     fn begin(&mut self, format: &TrackFormat, sound: AudioFormat, pts: MediaTime) -> Result<(), AudioError> {
         let finished = self.end();
         let is_ours = sound == self.target.format
@@ -330,7 +329,7 @@ impl AudioLane {
     }
 }
 
-/// Whether a time stamp is so far from where it should be that it begins anew.
+/// Whether a time stamp is so far from where it should be that a new path begins.
 const fn is_jump(pts: MediaTime, expected: MediaTime) -> bool {
     pts.as_nanos().abs_diff(expected.as_nanos()) > JUMP_NANOS
 }

@@ -5,7 +5,7 @@
 //! all of cell *k* before the first of *k + 1*. The first batch of a cell has a picture of every rung; later ones go out
 //! as soon as every rung has one, or [`MERGED`] after the first rung had one. Sound goes along as far as it is there.
 //!
-//! A cell whose rung has gone on to the next one without finishing it is given up: no batch of it comes any more.
+//! A cell whose rung has gone on to the next one without finishing it is given up: it gives no more batches.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,10 +17,9 @@ use amphi_media::{CellBatch, CellIndex, CodedCell, Grid, MediaTime, SampleEntry,
 
 /// How long a picture waits for those of the other rungs.
 const MERGED: Duration = Duration::from_millis(25);
-/// Cells under construction.
+/// Cells under construction at most; then the oldest is given up.
 const OPEN_LIMIT: usize = 8;
 
-/// See the module's text.
 #[derive(Debug)]
 pub(super) struct Batches {
     /// Pictures in a cell of each rung.
@@ -28,22 +27,21 @@ pub(super) struct Batches {
     open: BTreeMap<CellIndex, Filling>,
 }
 
-/// One cell.
 #[derive(Debug)]
 struct Filling {
     rungs: Vec<Pictures>,
     begun: bool,
-    /// When the first of the pictures that wait came.
+    /// When the first of the pictures that wait for a batch came.
     since: Option<MediaTime>,
 }
 
-/// One rung's pictures that were not in a batch.
+/// One rung's pictures that were not in a batch yet.
 #[derive(Clone, Debug, Default)]
 struct Pictures {
     start: i64,
     data: BytesMut,
     samples: Vec<SampleEntry>,
-    /// How many there were of the cell, those that are gone included.
+    /// How many of the cell have come, those in earlier batches included.
     count: usize,
 }
 
@@ -53,7 +51,7 @@ impl Batches {
         Self { slots, open: BTreeMap::new() }
     }
 
-    /// One picture of a rung.
+    /// One coded picture of rung number `rung`, which belongs to cell `k`.
     pub(super) fn picture(&mut self, k: CellIndex, rung: usize, picture: &TrackCell, now: MediaTime) {
         let slots = &self.slots;
         self.open.retain(|&open, filling| {
@@ -80,12 +78,12 @@ impl Batches {
         }
     }
 
-    /// Batches of this cell may yet come.
+    /// Whether more batches of this cell may come.
     pub(super) fn is_open(&self, k: CellIndex) -> bool {
         self.open.contains_key(&k)
     }
 
-    /// The next batch. `sound` gives what there is of the sound of a cell and was not given before, and whether that is
+    /// The next batch. `sound` gives the sound of a cell that is there and was not given before, and whether that is
     /// all of it; it is told whether the cell's pictures are whole.
     pub(super) fn next(
         &mut self,

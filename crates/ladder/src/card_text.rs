@@ -2,7 +2,7 @@
 //!
 //! A [`CardText`] is laid out once for a picture size, as a mask of how much ink covers each sample of luma, and painted
 //! onto any number of pictures: a dark band in the lower part, light letters upon it. The font is DejaVu Sans Bold
-//! (its licence lies beside it), cut down to Latin, Greek and some signs; a character it lacks shows as a box.
+//! (its licence is in the same directory), cut down to Latin, Greek and some signs; a character it lacks shows as a box.
 //!
 //! What does not belong here: what the words are, and when they change.
 
@@ -29,7 +29,7 @@ const TITLE_LINES: usize = 2;
 pub struct Words {
     /// In large letters, over two lines if need be.
     pub title: String,
-    /// Beneath it.
+    /// In smaller letters beneath the title.
     pub line: String,
     /// At the right end of the line, e.g. the time of day.
     pub corner: String,
@@ -75,7 +75,7 @@ impl CardText {
         Some(sign)
     }
 
-    /// Paints it. A picture of another size is left as it is.
+    /// Paints the sign onto `picture`. One of another size is left as it is.
     pub fn paint(&self, picture: &mut Picture) {
         if picture.size() != self.size {
             return;

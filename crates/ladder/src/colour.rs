@@ -1,9 +1,9 @@
 //! From a source's colours to the ladder's: limited range, BT.709 (ITU-T H.273 table 4, §8.3).
 //!
-//! A linear map, taken on YCbCr as it is: luma gets a share of both chroma samples, these are turned and stretched, full
-//! range is pressed into the limited one. Sources that are as the ladder is have no [`Conversion`] and cost nothing.
+//! A linear map on YCbCr values: luma gets a share of both chroma samples, these are turned and stretched, and full
+//! range is scaled to limited range. Sources that have the ladder's colours need no [`Conversion`] and cost nothing.
 //!
-//! Where the SPS does not say which matrix, size decides, as it does in mpv, VLC and Chromium: up to 1279x576 BT.601,
+//! Where the SPS does not name a matrix, size decides, as it does in mpv, VLC and Chromium: up to 1279x576 BT.601,
 //! above it BT.709. (ffmpeg's scaler takes BT.601 for all of them.) Primaries and transfer are left as they are: between
 //! BT.601 and BT.709 they differ by less than displays do.
 //!
@@ -13,7 +13,7 @@ use super::openh264::PictureView;
 use amphi_media::h264::VideoDescription;
 use amphi_media::{Picture, PictureSize};
 
-/// Bits behind the point of a factor.
+/// Fractional bits of a factor.
 const SHIFT: i32 = 8;
 const ONE: f64 = (1 << SHIFT) as f64;
 const HALF: i32 = 1 << (SHIFT - 1);
@@ -25,7 +25,7 @@ type Shares = [f64; 2];
 const BT709: Shares = [0.2126, 0.0722];
 const BT601: Shares = [0.299, 0.114];
 
-/// The shares of `matrix_coefficients` (ITU-T H.264 table E-5) in a picture of `size`; `None` where it is no such matrix.
+/// The shares that `matrix_coefficients` (ITU-T H.264 table E-5) names in a picture of `size`; `None` if it names none.
 fn shares(matrix: u8, size: PictureSize) -> Option<Shares> {
     Some(match matrix {
         1 => BT709,
@@ -33,13 +33,13 @@ fn shares(matrix: u8, size: PictureSize) -> Option<Shares> {
         5 | 6 => BT601,
         7 => [0.212, 0.087],
         9 | 10 => [0.2627, 0.0593],
-        // Identity (red, green and blue themselves) and YCgCo do not come in 4:2:0 from any encoder; what is left does not say.
+        // 2 is unspecified, 3 reserved. Identity (RGB itself) and YCgCo do not come in 4:2:0 from any encoder.
         2 | 3 if size.width < 1280 && size.height <= 576 => BT601,
         _ => return None,
     })
 }
 
-/// How samples become the ladder's.
+/// How a source's samples become samples in the ladder's colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conversion {
     /// Luma's factor, and what it gets of Cb and Cr.
@@ -50,7 +50,7 @@ pub struct Conversion {
 }
 
 impl Conversion {
-    /// For pictures like these; `None` if they are as the ladder is.
+    /// The conversion for pictures that `source` describes; `None` if they have the ladder's colours already.
     pub fn of(source: &VideoDescription) -> Option<Self> {
         let size = PictureSize { width: source.width, height: source.height };
         let from = shares(source.matrix, size).unwrap_or(BT709);
@@ -71,7 +71,7 @@ impl Conversion {
         })
     }
 
-    /// Fills `out` with `view` in the ladder's colours. Both have one size; what does not fit is left.
+    /// Fills `out` with `view` in the ladder's colours. Both must have the same size; what does not fit is left out.
     pub fn convert(&self, view: PictureView<'_>, out: &mut Picture) {
         let widths = [0, 1].map(|plane| out.plane_size(plane).width.max(1) as usize);
         let mut shares = vec![0_i16; widths[0].next_multiple_of(2)];
@@ -88,7 +88,7 @@ impl Conversion {
         }
     }
 
-    /// One row of chroma, and what it gives to each sample of luma.
+    /// Converts one row of chroma; `shares` gets what it adds to each sample of luma.
     fn chroma_row(&self, [cb, cr]: [&[u8]; 2], [to_cb, to_cr]: [&mut [u8]; 2], shares: &mut [i16]) {
         let [[bb, rb], [br, rr]] = self.chroma;
         let [_, b, r] = self.luma;
@@ -107,7 +107,7 @@ impl Conversion {
         if self.full_range {
             let factor = self.luma[0] as u16;
             for ((&from, to), &share) in samples {
-                // 220/256 of 255 and a half stay below 2^16.
+                // 220 times 255, and one half (128) for rounding, stay below 2^16.
                 let limited = (u16::from(from) * factor + HALF as u16) >> SHIFT;
                 *to = (limited as i16 + 16 + share).clamp(0, 255) as u8;
             }
@@ -119,7 +119,7 @@ impl Conversion {
     }
 }
 
-/// Y, Cb and Cr of BT.709 of a colour that has no luma and this chroma (±1/2) by other shares.
+/// Y, Cb and Cr by BT.709 of a colour that has no luma and this chroma (±1/2) by other shares.
 fn turned([kr, kb]: Shares, cb: f64, cr: f64) -> [f64; 3] {
     let red = 2.0 * (1.0 - kr) * cr;
     let blue = 2.0 * (1.0 - kb) * cb;

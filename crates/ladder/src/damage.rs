@@ -1,14 +1,14 @@
-//! One line of the log for many units of sound that cannot be used: one for each kind of fault a minute, with their number.
+//! Few lines in the log for many units of sound that cannot be used: one a minute for each kind of fault, with their number.
 
 use tracing::warn;
 
 use super::audio::AudioError;
 use amphi_media::MediaTime;
 
-/// Between two lines of one kind.
+/// The shortest time between two lines of one kind.
 const EVERY_NANOS: i64 = 60_000_000_000;
 
-/// What a source's log was told.
+/// What the log was told about one source.
 #[derive(Debug, Default)]
 pub(super) struct Damage {
     kinds: [DamageKind; 4],
@@ -17,7 +17,7 @@ pub(super) struct Damage {
 #[derive(Debug, Default)]
 struct DamageKind {
     told_at: Option<MediaTime>,
-    /// Since then.
+    /// Units of this kind since that line.
     units: u64,
 }
 

@@ -1,8 +1,9 @@
-//! Two decoders behind one door.
+//! Two decoders behind one interface.
 //!
-//! `rusty_h264` costs half and is exact with B pictures; OpenH264 knows field-free H.264 to its last corner. The first one
-//! decodes until it meets what it does not know, panics, or fails on IDR pictures again and again; then the other takes over until
-//! the source's parameter sets change, or a recovery point comes with which only the first one can begin.
+//! `rusty_h264` costs half the CPU and is exact with B pictures; OpenH264 supports all of H.264 without field coding.
+//! The first one decodes until it meets coding that it does not support, panics, or fails on IDR pictures repeatedly. Then
+//! the other takes over until the source's parameter sets change, or until a recovery point comes, where only the first
+//! one can begin.
 
 use tracing::info;
 
@@ -14,13 +15,13 @@ use amphi_media::h264::{NAL_IDR, annex_b_nals, nal_type};
 /// IDR pictures in a row that could not be decoded before the other decoder is tried.
 const PATIENCE: u32 = 2;
 
-/// Which decoder begins.
+/// Which decoder a ladder begins with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DecoderChoice {
-    /// `rusty_h264`, and OpenH264 where it cannot.
+    /// `rusty_h264`, and OpenH264 where that one cannot decode.
     #[default]
     Rusty,
-    /// OpenH264 only.
+    /// OpenH264 alone, whatever the source sends.
     OpenH264,
 }
 
@@ -33,7 +34,7 @@ pub(super) enum Undecoded {
     Rusty(#[from] RustyError),
 }
 
-/// What is called for each picture that comes out.
+/// Called for each picture that comes out, with its presentation time.
 pub(super) type Show<'a> = &'a mut dyn FnMut(MediaTime, PictureView<'_>);
 
 /// A decoder: access units in decode order in, pictures in presentation order out. After damage or loss nothing comes out
@@ -43,7 +44,7 @@ trait Decode: Send {
     /// An access unit was lost on the way.
     fn lost(&mut self);
     fn flush(&mut self, shown: Show<'_>);
-    /// It has begun at a recovery point that is not complete yet.
+    /// Whether it has begun at a recovery point that is not complete yet.
     fn is_recovering(&self) -> bool {
         false
     }
@@ -54,7 +55,7 @@ impl Decode for openh264::Decoder {
         Ok(Self::decode(self, access_unit, pts, shown)?)
     }
 
-    /// It sees what is missing by itself.
+    /// OpenH264 notices by itself that a picture is missing.
     fn lost(&mut self) {}
 
     fn flush(&mut self, shown: Show<'_>) {
@@ -87,7 +88,7 @@ pub(super) struct Decoding {
     decoder: Box<dyn Decode>,
     /// IDR pictures in a row that this decoder could not decode; `None` if it is the last resort.
     failures: Option<u32>,
-    /// There is no other one.
+    /// No other decoder may take over.
     only: bool,
 }
 
@@ -125,7 +126,7 @@ impl Decoding {
         };
         match &result {
             Ok(()) if sync => *failures = 0,
-            // Only IDR pictures can be told to be whole; and with them alone can the other one begin.
+            // An error of an IDR picture cannot come from a missing reference, and the other one can begin only with these.
             Err(Undecoded::Rusty(RustyError::Bitstream { .. })) if sync && is_idr(access_unit) => {
                 *failures += 1;
             }
@@ -144,11 +145,11 @@ impl Decoding {
         let before = result;
         *self = Self { decoder: Box::new(other), failures: None, only: self.only };
         let result = self.decoder.decode(access_unit, pts, shown);
-        // What the first one says of the stream tells more than that the other one waits.
+        // The first one's error says more about the stream than that the other one waits for an IDR picture.
         if result.is_err() { before } else { result }
     }
 
-    /// OpenH264 begins with IDR pictures alone; where none comes the other one is asked again.
+    /// OpenH264 begins only with IDR pictures; where none comes the other one is tried again.
     fn begin_again(
         &mut self,
         access_unit: &[u8],
@@ -167,7 +168,7 @@ impl Decoding {
         Ok(())
     }
 
-    /// It has begun at a recovery point that is not complete yet: no picture comes out.
+    /// Whether it has begun at a recovery point that is not complete yet: no picture comes out.
     pub(super) fn is_recovering(&self) -> bool {
         self.decoder.is_recovering()
     }
@@ -194,7 +195,7 @@ mod tests {
     use amphi_media::h264::{annex_b_nals, to_annex_b};
     use amphi_media::{Picture, PictureSize, Slot};
 
-    /// A decoder that meets what it does not know.
+    /// A decoder that fails with this error.
     struct Ignorant(RustyError);
 
     impl Decode for Ignorant {
@@ -318,7 +319,7 @@ mod tests {
         }
     }
 
-    /// What a network or an enemy does to access units.
+    /// What a network or an attacker does to access units.
     #[derive(Clone, Debug)]
     enum Damage {
         /// A bit is flipped.
@@ -329,7 +330,7 @@ mod tests {
         Lose { unit: usize, nal: usize },
         /// An access unit is lost, and nobody says so.
         Drop { unit: usize },
-        /// Bytes from elsewhere.
+        /// Bytes of another access unit are put in.
         Splice { unit: usize, at: usize, from: usize },
     }
 

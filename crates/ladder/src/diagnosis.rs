@@ -1,44 +1,45 @@
 //! Why no picture comes out of access units that come in, in words for operators. Sans-IO.
 //!
 //! # Contract
-//! [`Diagnosis::renew`] with each new SPS; [`Diagnosis::admits`] before an access unit is decoded: what it refuses must not
-//! be. Then [`Diagnosis::picture`] if a picture came out, and [`Diagnosis::verdict`] with what became of the access unit;
-//! that gives the reason as long as nothing comes out. [`Diagnosis::is_over`] says once that it is to be taken back.
+//! Call [`Diagnosis::renew`] with each new SPS, and [`Diagnosis::admits`] before an access unit is decoded: one that it
+//! refuses must not be decoded. Then call [`Diagnosis::picture`] if a picture came out, and [`Diagnosis::verdict`] with
+//! what became of the access unit: it gives the reason as long as nothing comes out. [`Diagnosis::is_over`] says once
+//! that the reason no longer holds.
 //!
-//! What cannot be decoded at all is said at once and never shown to a decoder: neither its memory nor its time are a
-//! stranger's to spend. All else has [`PATIENCE_MS`] of media.
+//! What cannot be decoded at all is reported at once and never given to a decoder, so that a source cannot make it spend
+//! memory or time. Everything else is reported after [`PATIENCE_MS`] of media without a picture.
 
 use std::fmt;
 
 use amphi_media::MediaTime;
 use amphi_media::h264::{VideoDescription, describe, sample_nals};
 
-/// Media without a picture before it is said; a GOP of two seconds is usual.
+/// Milliseconds of media without a picture before the reason is reported; a GOP of two seconds is usual.
 const PATIENCE_MS: i64 = 2_000;
 /// The same while a recovery goes on, or where decoding succeeds and gives nothing.
 const RECOVERY_MS: i64 = 10_000;
-/// A larger access unit is none: level 5.1 has at most 13 MB, uncompressed.
+/// The largest access unit: a picture of level 5.1 has at most 13 MB, uncompressed.
 const MAX_BYTES: usize = 16 << 20;
-/// More NAL units are no picture: guards allow 512 slices.
+/// The most NAL units in an access unit: `guard` allows 512 slices.
 const MAX_NALS: usize = 2048;
-/// Access units that a new SPS should stand for.
+/// Access units that a new SPS should last for.
 const STEADY: u32 = 8;
-/// New ones in a row that stood for less before they are not followed any more.
+/// SPS in a row that lasted for less before access units are refused.
 const MAX_CHANGES: u32 = 16;
 
 const NO_ENTRY: &str = "no IDR picture and no recovery point comes, without which decoding cannot begin: switch open GOP or \
                         intra refresh off in the encoder, or set a key frame interval of 2 s";
-const CHANGES: &str = "the source changes its parameter sets with nearly every picture; they should change when the \
-                       encoder is set anew, and no more often: the encoder, or what is between, is broken";
+const CHANGES: &str = "the source changes its parameter sets with nearly every picture; they should change only when the \
+                       encoder is reconfigured: the encoder, or a device after it, is broken";
 const NO_SET: &str =
-    "the source's parameter set (SPS) cannot be read: the encoder, or what is between, is broken";
+    "the source's parameter set (SPS) cannot be read: the encoder, or a device after it, is broken";
 const OVERSIZED: &str =
-    "the source sends access units beyond all measure (over 16 MB, or over 2048 NAL units)";
+    "the source sends access units that are far too large (over 16 MB, or over 2048 NAL units)";
 
 /// What became of an access unit.
 #[derive(Debug)]
 pub(super) enum UnitOutcome<E> {
-    /// It did not come; who lost it counts that.
+    /// It did not come; the one who lost it counts that.
     Lost,
     /// [`Diagnosis::admits`] said no.
     Refused,
@@ -46,13 +47,11 @@ pub(super) enum UnitOutcome<E> {
     BeforeEntry,
     /// It was decoded, and pictures are held back until a recovery is complete.
     Recovering,
-    /// It was decoded.
     Decoded,
-    /// It was not.
+    /// The decoder refused it, with its error.
     Failed(E),
 }
 
-/// See the module's contract.
 #[derive(Debug, Default)]
 pub(super) struct Diagnosis {
     source: Option<VideoDescription>,
@@ -60,7 +59,7 @@ pub(super) struct Diagnosis {
     limits: Option<String>,
     /// Access units since the SPS.
     stood: u32,
-    /// SPS in a row that stood too short.
+    /// SPS in a row that did not last for [`STEADY`] access units.
     changes: u32,
     /// The access unit that came last was refused.
     oversized: bool,
@@ -72,7 +71,7 @@ pub(super) struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// Another SPS.
+    /// Begins anew with another SPS.
     pub(super) fn renew(&mut self, sps: &[u8]) {
         let hasty = (self.source.is_some() || self.limits.is_some()) && self.stood < STEADY;
         self.changes = if hasty { self.changes.saturating_add(1) } else { 0 };
@@ -84,12 +83,12 @@ impl Diagnosis {
         (self.stood, self.since, self.said, self.over) = (0, None, false, false);
     }
 
-    /// What the SPS says.
+    /// What the SPS says; `None` if it cannot be read.
     pub(super) const fn source(&self) -> Option<&VideoDescription> {
         self.source.as_ref()
     }
 
-    /// It may be decoded.
+    /// Whether the access unit in `data` may be decoded.
     pub(super) fn admits(&mut self, data: &[u8]) -> bool {
         self.stood = self.stood.saturating_add(1);
         if self.stood >= STEADY {
@@ -99,7 +98,7 @@ impl Diagnosis {
         self.limits.is_none() && self.changes < MAX_CHANGES && !self.oversized
     }
 
-    /// A picture came out.
+    /// A picture came out of the decoder.
     pub(super) const fn picture(&mut self) {
         self.since = None;
         self.over |= self.said;
@@ -111,7 +110,7 @@ impl Diagnosis {
         std::mem::replace(&mut self.over, false)
     }
 
-    /// The reason at `pts`, as long as nothing comes out and it is time to say so.
+    /// The reason why no picture comes out; `None` while pictures come or it is too early to say.
     pub(super) fn verdict<E: fmt::Display>(
         &mut self,
         pts: MediaTime,
@@ -119,7 +118,7 @@ impl Diagnosis {
     ) -> Option<String> {
         let immediately = matches!(unit, UnitOutcome::Refused);
         if matches!(unit, UnitOutcome::Decoded) && self.since.is_none() && !self.said {
-            // As it should be: a decoder may hold some back.
+            // Nothing is wrong yet: a decoder may hold pictures back.
             self.since = Some(pts);
             return None;
         }
@@ -152,7 +151,7 @@ impl Diagnosis {
     }
 }
 
-/// What is said where each access unit fails.
+/// The reason for operators where every access unit fails.
 fn failed(source: Option<&VideoDescription>, error: &dyn fmt::Display) -> String {
     match source {
         Some(source) if source.interlaced => format!(

@@ -14,19 +14,19 @@ use amphi_media::{MediaTime, SourceFrame, TrackFormat};
 pub struct Inspector {
     decoder: PictureDecoder,
     vitals: SourceObserver,
-    ear: LoudnessMeter,
+    loudness: LoudnessMeter,
     meter: Arc<LadderMeter>,
 }
 
 impl Inspector {
-    /// One that has seen nothing.
+    /// An inspector that has seen nothing yet.
     pub fn new() -> Result<Self, CodecError> {
         let meter = Arc::new(LadderMeter::default());
         let decoder = PictureDecoder::new(DecoderChoice::default(), Arc::clone(&meter))?;
         Ok(Self {
             decoder,
             vitals: SourceObserver::new(Arc::clone(&meter)),
-            ear: LoudnessMeter::default(),
+            loudness: LoudnessMeter::default(),
             meter,
         })
     }
@@ -42,13 +42,13 @@ impl Inspector {
                 }
             }
             TrackFormat::Aac(_) | TrackFormat::Mp3 { .. } | TrackFormat::G711 { .. } => {
-                let heard = self.ear.level(frame);
+                let heard = self.loudness.level(frame);
                 self.vitals.hear(heard.as_ref().map(|level| *level), &frame.format, now);
             }
         }
     }
 
-    /// What was seen.
+    /// What was seen and heard so far.
     pub fn meter(&self) -> &LadderMeter {
         &self.meter
     }

@@ -1,16 +1,16 @@
-//! The picture of a source as it is, for whoever wants to look: one shared picture, replaced once a second.
+//! The newest picture of a source for those who look at it: one shared picture, replaced once a second.
 //!
-//! Costs the decoding thread nothing: the picture is shared, not copied, and a reader who is just taking it makes
-//! this one be left out.
+//! Costs the decoding thread nothing: the picture is shared, not copied, and while a reader takes it the update is
+//! skipped.
 
 use std::sync::Arc;
 
 use amphi_media::{Lock, MediaTime, Picture};
 
-/// Between two pictures, in nanoseconds.
+/// The shortest time between two pictures, in nanoseconds.
 const EVERY: i64 = 1_000_000_000;
 
-/// See the module's text.
+/// Where the newest picture is kept; empty before the first.
 #[derive(Debug, Default)]
 pub struct LatestPicture(Lock<Option<(MediaTime, Arc<Picture>)>>);
 

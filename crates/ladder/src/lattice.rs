@@ -12,7 +12,7 @@
 //! * the next cell is begun only while media flows: an access unit came within `patience` and one
 //!   second, and it could be decoded within [`HOLD_LIMIT`]. Otherwise the run ends and the next picture
 //!   begins another;
-//! * who is more than two cells late (an overloaded machine) ends the run too, and starts afresh.
+//! * a lattice that is more than two cells late (an overloaded machine) ends the run too, and starts afresh.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,23 +22,23 @@ use amphi_media::{Grid, MediaTime, Slot};
 /// How long one picture is held while access units flow that cannot be decoded (a GOP of 10 s after a loss).
 pub const HOLD_LIMIT: Duration = Duration::from_secs(12);
 
-/// Pictures that may wait for their slot: more than that, and the source's times lie.
+/// Pictures that may wait for their slot; if there are more, the source's time stamps are wrong.
 const QUEUE_LIMIT: usize = 128;
 
 /// One filled slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filled<P> {
-    /// Which.
+    /// The slot that is filled.
     pub slot: Slot,
-    /// What is shown.
+    /// The picture that stands in it.
     pub picture: P,
-    /// The same picture as in the slot before.
+    /// Whether it is the same picture as in the slot before.
     pub repeated: bool,
-    /// The slot begins a cell.
+    /// Whether the slot is the first of a cell.
     pub begins_cell: bool,
 }
 
-/// See the module's text.
+/// Fills the slots of one rung; the contract is in the module's text.
 #[derive(Debug)]
 pub struct Lattice<P> {
     grid: Grid,
@@ -121,7 +121,7 @@ impl<P: Clone> Lattice<P> {
         Some(Filled { slot, picture: picture.clone(), repeated, begins_cell })
     }
 
-    /// When `poll` has something to say even if nothing is pushed.
+    /// When [`Lattice::poll`] may fill a slot even if nothing is pushed; `None` between runs.
     pub fn wake_at(&self) -> Option<MediaTime> {
         self.next.map(|slot| self.deadline(slot))
     }

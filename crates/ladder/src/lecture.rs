@@ -2,7 +2,6 @@
 //! and in a corner a "camera" with a moving speaker and sensor noise. Needs nothing of the crate, so that
 //! `benches/` can include the file.
 
-/// Pictures per second.
 pub(crate) const FPS: u32 = 15;
 /// Pictures per slide. The first change falls into the middle of a 30-picture cell.
 pub(crate) const SLIDE: u64 = 6 * FPS as u64;

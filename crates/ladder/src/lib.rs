@@ -2,14 +2,14 @@
 //!
 //! * [`lattice`] and [`assembler`] are cores: they decide which picture stands in which slot and when a cell
 //!   is whole, with time as an argument.
-//! * [`colour`] makes a source's colours the ladder's, `diagnosis` says why no picture comes out.
+//! * [`colour`] converts a source's colours to the ladder's, `diagnosis` says why no picture comes out.
 //! * `decoding` chooses between [`rusty`] and OpenH264.
 //! * [`openh264`], [`scale`], [`scene`] and [`audio`] are the tools: codec wrappers, letterbox, slide changes,
 //!   the sound lattice.
 //! * `pressure` says how many pictures a rung leaves out when the machine cannot follow; `vitals` looks and listens
 //!   for black, still and silent sources.
-//! * `batches` and `sound` give out a cell's samples while it is being filled; `repeats` is what stands in for an encoder
-//!   that is gone.
+//! * `batches` and `sound` give out a cell's samples while it is being filled; `repeats` finishes a cell whose encoder is
+//!   gone.
 //! * [`LiveLadder`] is the shell: one decoding thread, one thread per picture rung.
 //! * [`card_text`] puts words on the waiting video's pictures.
 //! * [`WaitingLoop`] is the same encoders run once over the waiting video.
@@ -77,25 +77,25 @@ pub use waiting::WaitingLoop;
 /// Why a ladder cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum LadderError {
-    /// OpenH264 refuses.
+    /// OpenH264 refuses the settings of a rung, or fails.
     #[error("picture coding: {0}")]
     Codec(#[from] openh264::CodecError),
     /// A picture of the waiting video cannot be coded.
     #[error("picture coding: {0}")]
     Picture(#[from] rung::RungError),
-    /// FDK AAC refuses.
+    /// FDK AAC cannot code the ladder's sound.
     #[error("sound coding: {0}")]
     Audio(#[from] audio::AudioError),
-    /// The waiting video shows nothing.
+    /// The waiting video has no picture that can be shown.
     #[error("the waiting video has no H.264 picture that can be decoded")]
     NoPicture,
-    /// Live and waiting cells could not stand side by side.
+    /// Live and waiting cells of a rung could not follow each other in one stream.
     #[error("rung {rung}: the live encoder's parameter sets differ from the waiting loop's")]
     ParameterSets {
-        /// The rung's name.
+        /// The rung's name in the configuration.
         rung: String,
     },
-    /// The system gives no thread.
-    #[error("no thread for the ladder: {0}")]
+    /// The operating system gives no thread.
+    #[error("the ladder's thread cannot be started: {0}")]
     Thread(std::io::Error),
 }

@@ -32,14 +32,14 @@ use super::sound::SoundLane;
 use super::spec::LadderSpec;
 use super::vitals::SourceObserver;
 
-/// Pictures that a rung may be behind before it loses some: one second and a half at 15 per second.
+/// Pictures that may wait for a rung before it loses some: one second and a half at 15 per second.
 const PICTURE_QUEUE: usize = 24;
 /// Coded pictures that may wait for the decoding thread: four seconds of two rungs at 30 per second.
 const NEWS_QUEUE: usize = 256;
-/// How long the decoding thread sleeps on its feed before it looks after the rungs' pictures.
+/// How long the decoding thread waits for its feed before it takes the rungs' coded pictures.
 const TICK: Duration = Duration::from_millis(10);
 
-/// What a ladder makes.
+/// What a ladder gives to its sink.
 #[derive(Clone, Debug)]
 pub enum LadderNews {
     /// Some samples of a cell that is being filled, as soon as they are coded.
@@ -52,7 +52,7 @@ pub enum LadderNews {
 #[derive(Debug)]
 pub struct LiveLadder {
     stop: Arc<AtomicBool>,
-    /// A thread has panicked.
+    /// Whether a thread has panicked.
     broken: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
     meter: Arc<LadderMeter>,
@@ -60,7 +60,7 @@ pub struct LiveLadder {
 
 impl LiveLadder {
     /// Starts the threads. `tracks` are those of the waiting loop: every rung's parameter sets must equal
-    /// them byte for byte, or no cell of this ladder could stand beside a waiting cell.
+    /// them byte for byte, or a cell of this ladder could not follow a waiting cell.
     pub fn start(
         name: &str,
         spec: &LadderSpec,
@@ -72,7 +72,7 @@ impl LiveLadder {
         Self::start_among(&Tasks::new(Arc::new(MachineClock)), name, spec, tracks, input, clock, sink)
     }
 
-    /// As [`LiveLadder::start`], with its threads on the list of `tasks`. A panic in one ends the ladder.
+    /// Like [`LiveLadder::start`], with its threads on the list of `tasks`. A panic in one ends the ladder.
     pub fn start_among(
         tasks: &Tasks,
         name: &str,
@@ -128,12 +128,12 @@ impl LiveLadder {
         Ok(ladder)
     }
 
-    /// What it has done so far.
+    /// What it counts and observes, shared with its threads.
     pub fn meter(&self) -> &Arc<LadderMeter> {
         &self.meter
     }
 
-    /// A thread has ended by itself, which only a panic makes it do: the ladder must be started anew.
+    /// Whether a thread has ended by itself. Only a panic makes it do so; the ladder must then be started anew.
     pub fn has_ended(&self) -> bool {
         self.broken.load(Ordering::Relaxed) || self.threads.iter().any(JoinHandle::is_finished)
     }
@@ -157,7 +157,7 @@ impl LiveLadder {
     ) -> Result<(), LadderError> {
         let broken = Arc::clone(&self.broken);
         let span = info_span!(parent: None, "ladder", name = %name);
-        // Told before the task is: whoever hears of the one knows of the other.
+        // Set before the task is told of its end: whoever sees that end finds the ladder broken.
         let body = move |task: &Task| {
             let _breaks = Breaks(broken);
             body(task);
@@ -170,7 +170,7 @@ impl LiveLadder {
     }
 }
 
-/// Says, where it is dropped by a panic, that the ladder is broken.
+/// Marks the ladder as broken if a panic drops it.
 struct Breaks(Arc<AtomicBool>);
 
 impl Drop for Breaks {
@@ -197,7 +197,6 @@ fn assert_equal_parameter_sets(
     }
 }
 
-/// The decoding thread.
 struct DecodingThread<S> {
     name: String,
     clock: Arc<dyn Clock>,
@@ -269,7 +268,7 @@ impl<S: FnMut(LadderNews)> DecodingThread<S> {
         }
     }
 
-    /// Hands a picture, or the news that one came and could not be decoded, to every rung.
+    /// Tells every rung of a picture, or that an access unit came and gave none.
     fn tell(&self, now: MediaTime, picture: Option<&(MediaTime, SharedPicture)>) {
         for rung in &self.rungs {
             if let Err(TrySendError::Full(_)) = rung.try_send(Arrival { now, picture: picture.cloned() }) {
@@ -278,7 +277,7 @@ impl<S: FnMut(LadderNews)> DecodingThread<S> {
         }
     }
 
-    /// Gives out what is new of running cells, and whole ones.
+    /// Gives out new samples of cells under construction, and whole cells.
     fn give_out(&mut self) {
         let Self { sound, batches, assembler, .. } = self;
         let now = self.clock.now();

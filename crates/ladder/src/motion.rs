@@ -1,6 +1,6 @@
-//! Noticing that something moves in the picture: somebody who walks, gestures, changes the slide.
+//! Finds out whether something moves in the picture: somebody who walks, gestures, changes the slide.
 //!
-//! Not whether the picture is frozen (see `vitals.rs`): noise, a cursor and the digits of a clock are no movement here. Once
+//! Not whether the picture is frozen (see `vitals.rs`): noise, a cursor and the digits of a clock are not movement here. Once
 //! a second a picture is compared with the one of a second before, so that slow movement counts as well.
 
 use std::time::Duration;
@@ -8,14 +8,13 @@ use std::time::Duration;
 use super::scene::Blocks;
 use amphi_media::{MediaTime, Picture};
 
-/// Between two pictures that are compared.
+/// The time between two pictures that are compared.
 const EVERY: Duration = Duration::from_secs(1);
 /// Blocks that must have changed, per mille of all. A person who walks changes 50 to 150 ‰, one who gestures 5 to 20 ‰.
 const SHARE: u32 = 5;
 /// And at least so many: a clock in a corner changes one or two.
 const LEAST: u32 = 3;
 
-/// Compares pictures of one source.
 #[derive(Debug, Default)]
 pub(super) struct MotionDetector {
     blocks: Blocks,
@@ -23,7 +22,7 @@ pub(super) struct MotionDetector {
 }
 
 impl MotionDetector {
-    /// Something has moved since the picture of a second before. Most pictures are not looked at and say no.
+    /// Whether something has moved since the picture of a second before. Most pictures are not compared and give `false`.
     pub(super) fn moved(&mut self, picture: &Picture, now: MediaTime) -> bool {
         if self.looked.is_some_and(|looked| looked <= now && now < looked + EVERY) {
             return false;

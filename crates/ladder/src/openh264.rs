@@ -4,7 +4,7 @@
 //! Why not the safe `openh264` crate: it cannot turn CABAC on, cannot give key frames their bits
 //! (`iIdrBitrateRatio`; 3 to 6 dB on slides), and its decoder loses both B pictures and timestamps.
 //!
-//! All `unsafe` of this package stands in this directory. What does *not* belong here: when a picture is an
+//! All `unsafe` of this crate stands in this directory. What does *not* belong here: when a picture is an
 //! IDR picture, what happens after an error, scaling, threads. Both types belong to one thread at a time.
 
 mod decoder;

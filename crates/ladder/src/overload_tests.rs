@@ -12,7 +12,7 @@ use amphi_media::clock::Clock;
 use amphi_media::feed::FeedWriter;
 use amphi_media::{AudioFormat, AudioTrack, Grid, MediaTime, PictureSize, SourceFrame};
 
-/// Real time, so many times as fast.
+/// A clock that runs so many times as fast as real time.
 #[derive(Debug)]
 struct FastClock(Mutex<(Instant, MediaTime, u32)>);
 
@@ -111,7 +111,7 @@ fn the_last_rung_gives_way_and_comes_back_and_cells_go_on() {
         }
         println!("too fast at {speed} times real time: {:?}", levels());
         assert_ne!(levels()[1], 0);
-        // As slow as needs be.
+        // Slow enough again.
         clock.set_speed((speed / 8).max(1));
         let cells = meter.cells.get();
         eventually("all is coded again", || levels() == [0, 0]);

@@ -1,4 +1,4 @@
-//! From access units to shared pictures: decoder, picture pool, slide numbers.
+//! From access units to pictures that all rungs share: decoder, pool of pictures, slide numbers.
 
 use std::sync::Arc;
 
@@ -16,18 +16,18 @@ use super::openh264::{CodecError, PictureView};
 use super::rung::SharedPicture;
 use super::scene::SlideDetector;
 
-/// Pictures kept for reuse: what the rungs' queues can hold, and a few.
+/// Pictures kept for reuse: as many as the rungs' queues can hold, and a few more.
 const POOL: usize = 32;
-/// Of these, such as nobody looks at: a rung that was late once does not keep 40 MB for ever.
+/// Of these, those that nobody uses. Without this limit a rung that was late once would keep 40 MB for ever.
 const SPARE: usize = 4;
 
 /// Decodes one source's pictures, for ever: an access unit that cannot be decoded is counted and forgotten.
 pub(super) struct PictureDecoder {
     choice: DecoderChoice,
     decoder: Decoding,
-    /// Parameter sets that the decoder was made for.
+    /// The parameter sets that the decoder was made for.
     parameter_sets: Option<ParameterSets>,
-    /// A sync sample has been seen since then.
+    /// Whether a sync sample has come since then.
     synced: bool,
     diagnosis: Diagnosis,
     annex_b: Vec<u8>,
@@ -35,12 +35,12 @@ pub(super) struct PictureDecoder {
     meter: Arc<LadderMeter>,
 }
 
-/// Where decoded pictures are copied to, and numbered by slide.
+/// Where decoded pictures are copied to, and get the number of their slide.
 struct PicturePool {
     pool: Vec<Arc<Picture>>,
     slides: SlideDetector,
     slide: u64,
-    /// What makes the source's colours the ladder's, where they are not.
+    /// From the source's colours to the ladder's, if they differ.
     conversion: Option<Conversion>,
     sar: SampleAspect,
     meter: Arc<LadderMeter>,
@@ -120,7 +120,7 @@ impl PictureDecoder {
         decoder.flush(&mut |pts, view| out.push((pts, pool.copy(view))));
     }
 
-    /// The source's parameters changed: a decoder would lose pictures that it holds back, so it is asked for them first,
+    /// The source's parameter sets changed. A decoder would lose pictures that it holds back, so it gives them out first,
     /// and a new one takes over.
     fn renew(&mut self, parameter_sets: &ParameterSets, out: &mut Vec<(MediaTime, SharedPicture)>) {
         self.diagnosis.renew(&parameter_sets.sps);
@@ -133,7 +133,7 @@ impl PictureDecoder {
             self.flush(out);
             match Decoding::new(self.choice) {
                 Ok(decoder) => self.decoder = decoder,
-                Err(error) => warn!(%error, "no new decoder; the old one goes on"),
+                Err(error) => warn!(%error, "a new decoder cannot be made; the old one goes on"),
             }
         }
         (self.pool.conversion, self.pool.sar) = (conversion, sar);
@@ -174,7 +174,7 @@ impl PicturePool {
         SharedPicture { picture, slide: self.slide }
     }
 
-    /// A picture of this size that nobody looks at any more, or a new one.
+    /// A picture of this size that nobody uses any more, or a new one.
     fn vacant(&mut self, size: PictureSize) -> Arc<Picture> {
         let mut spare = 0;
         self.pool.retain(|picture| {
@@ -224,7 +224,7 @@ mod tests {
         (0..).zip(units).map(frame).collect()
     }
 
-    /// Pictures that come of `frames`, and what is said at the end.
+    /// How many pictures come of `frames`, and what the meter says at the end.
     fn run(choice: DecoderChoice, frames: &[SourceFrame]) -> (usize, Option<Arc<str>>) {
         let meter = Arc::new(LadderMeter::default());
         let mut decoder = PictureDecoder::new(choice, Arc::clone(&meter)).expect("a decoder");

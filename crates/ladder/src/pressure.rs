@@ -6,35 +6,34 @@
 //! down per [`EASE`] without; a step up soon after a step down doubles the next ease, so that a machine at its limit
 //! does not swing.
 //!
-//! The last rung gives way first, and what it frees may spare the others: a rung that waits too long is heard by those
-//! behind it, which give way as if they waited themselves, and gives way itself only when they have no more to give.
-//! Tolerances differ by rung, too, the last one's being the smallest. A cell keeps its number of slots and its IDR picture whatever happens, and sound is not concerned.
+//! The last rung of the ladder gives way first, and the CPU that it frees may be enough for the others. When pictures of a
+//! rung wait too long, the rungs after it give way as if theirs did; it gives way itself only when those cannot give way
+//! any further. Tolerances differ by rung, too: the last one's is the smallest. A cell keeps its number of slots and its
+//! IDR picture whatever happens, and sound is not affected.
 
 use std::time::Duration;
 
 use amphi_media::{MediaTime, Slot};
 
-/// The highest level: one picture in sixteen.
+/// The highest level: one picture in sixteen is coded.
 pub(super) const MOST: u32 = 4;
-/// Between two steps up.
+/// The shortest time between two steps up.
 pub(super) const STEP: Duration = Duration::from_millis(500);
-/// Without waiting, before a step down.
+/// How long no picture may have waited too long before a step down.
 const EASE: Duration = Duration::from_secs(10);
-/// The longest ease.
 const LONGEST_EASE: Duration = Duration::from_secs(320);
 /// The tolerance of the last rung, and how much more each one before it has.
 const TOLERANCE: Duration = Duration::from_millis(200);
 
-/// What a rung hears of the others of its ladder.
+/// What a rung is told about the others of its ladder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Others {
-    /// Pictures of one before it wait too long.
+    /// Pictures of a rung before it wait too long.
     pub before_waits: bool,
-    /// All behind it leave out what they can.
+    /// All rungs after it leave out what they can.
     pub behind_is_spent: bool,
 }
 
-/// One rung's state.
 #[derive(Clone, Debug)]
 pub(super) struct Pressure {
     tolerance: Duration,
@@ -63,7 +62,7 @@ impl Pressure {
         waited > self.tolerance
     }
 
-    /// A picture has waited for so long.
+    /// A picture of this rung has waited for so long; `others` is the state of the ladder's other rungs.
     pub(super) fn observe(&mut self, waited: Duration, others: Others, now: MediaTime) {
         let since = now.saturating_since(self.since);
         if self.is_too_long(waited) || others.before_waits {
@@ -90,7 +89,7 @@ impl Pressure {
         slot.0.rem_euclid(1 << self.level) != 0
     }
 
-    /// 0 = every picture is coded, *n* = one in 2ⁿ.
+    /// 0: every picture is coded. *n*: one picture in 2ⁿ is.
     pub(super) const fn level(&self) -> u32 {
         self.level
     }

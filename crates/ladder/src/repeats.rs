@@ -1,8 +1,8 @@
 //! Pictures that repeat the one before them, without the encoder that made it.
 //!
-//! A picture of which nothing is coded says nothing of what it shows: every macroblock is skipped, that is, taken over
-//! from the picture before. All that binds it to its place is its number since the last IDR picture (`frame_num`, ITU-T
-//! H.264 §7.4.3). So the repeats that one encoder makes of a grey picture are those of any stream with equal parameter
+//! A picture of which nothing is coded does not depend on what it shows: every macroblock is skipped, that is, taken over
+//! from the picture before. It is bound to its place only by its number since the last IDR picture (`frame_num`, ITU-T
+//! H.264 §7.4.3). So the repeats that one encoder makes of a grey picture fit any stream with equal parameter
 //! sets, and a cell whose encoder is gone can be finished with them.
 
 use bytes::{Bytes, BytesMut};
@@ -11,7 +11,7 @@ use super::openh264::{CodecError, Encoder};
 use super::spec::PictureRung;
 use amphi_media::{Grid, Picture, Slot};
 
-/// A picture without content is this long at most, and a byte more for so many macroblocks.
+/// A picture of which nothing is coded has at most so many bytes, and one more per [`MACROBLOCKS_PER_BYTE`] macroblocks.
 const LONGEST: usize = 32;
 const MACROBLOCKS_PER_BYTE: usize = 128;
 
@@ -27,7 +27,7 @@ pub(super) fn repeats(rung: &PictureRung, grid: Grid) -> Result<Vec<Bytes>, Code
         let mut sample = BytesMut::new();
         encoder.encode(&grey, Slot(n.into()), n == 0, &mut sample)?;
         if n > 0 && sample.len() > LONGEST + macroblocks / MACROBLOCKS_PER_BYTE {
-            // Something is coded: it would change other pictures.
+            // Something is coded: it would change what other pictures show.
             break;
         }
         if n > 0 {
@@ -58,7 +58,7 @@ mod tests {
             let mut encoder = Encoder::new(rung.encoder_settings()).expect("an encoder");
             let (mut lecture, mut picture) = (SyntheticLecture::new(width, height), Picture::black(size));
             let mut units = Vec::new();
-            // Six pictures, an IDR picture in their midst, and then the encoder is gone.
+            // Six pictures with an IDR picture among them, and then the encoder is gone.
             for n in 0..6 {
                 lecture.draw(n, picture.planes_mut());
                 let mut sample = BytesMut::new();

@@ -1,4 +1,4 @@
-//! One rung: lattice, letterbox, encoder, and the cell being filled. One named thread each.
+//! One rung: lattice, letterbox, encoder, and the cell being filled. Each rung has a named thread.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -42,13 +42,12 @@ pub(super) struct RungNews {
     pub(super) coded: CodedPicture,
 }
 
-/// A picture that was coded.
 #[derive(Debug)]
 pub(super) struct CodedPicture {
     pub(super) k: CellIndex,
-    /// In the form of a cell.
+    /// The picture as a cell with one sample.
     pub(super) picture: TrackCell,
-    /// The cell that it completes.
+    /// The whole cell, if this picture was its last.
     pub(super) cell: Option<TrackCell>,
 }
 
@@ -63,17 +62,17 @@ pub(super) struct CellEncoder {
     fitted: Option<Arc<Picture>>,
     slide: u64,
     open: Option<OpenCell>,
-    /// Bytes of the last cell: a good guess for the next one's allocation.
+    /// Bytes of the last cell, from which the next one's allocation is estimated.
     expected_len: usize,
 }
 
-/// A picture was not coded.
+/// Why a picture was not coded.
 #[derive(Debug, thiserror::Error)]
 pub enum RungError {
     /// It could not be fitted into the rung.
     #[error(transparent)]
     Scale(#[from] ScaleError),
-    /// The encoder failed.
+    /// The encoder failed; a new one has taken its place.
     #[error(transparent)]
     Codec(#[from] CodecError),
 }
@@ -104,7 +103,7 @@ impl CellEncoder {
         &self.encoder
     }
 
-    /// Codes one slot. Nothing comes of it if the cell is lost. An error costs the open cell, nothing more.
+    /// Codes one slot; `None` if its cell is lost already. An error costs the open cell and nothing more.
     pub(super) fn code(&mut self, filled: &Filled<SharedPicture>) -> Result<Option<CodedPicture>, RungError> {
         let SharedPicture { picture, slide } = &filled.picture;
         if filled.begins_cell {
@@ -177,11 +176,11 @@ pub(super) struct RungThread {
     clock: Arc<dyn Clock>,
     meter: Arc<LadderMeter>,
     pressure: Pressure,
-    /// The picture coded last.
+    /// The picture in the slot that was coded last.
     coded: Option<SharedPicture>,
 }
 
-/// What a rung is made of.
+/// What [`RungThread::new`] takes.
 pub(super) struct RungParts<'a> {
     pub(super) spec: &'a LadderSpec,
     pub(super) index: usize,
@@ -192,7 +191,7 @@ pub(super) struct RungParts<'a> {
     pub(super) meter: Arc<LadderMeter>,
 }
 
-/// Between two looks at the clock while nothing arrives and no run is on.
+/// The longest wait for an arrival; between runs nothing else ends it.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
 
 impl RungThread {
@@ -261,7 +260,7 @@ impl RungThread {
         }
     }
 
-    /// Codes a slot; false when nobody wants cells any more.
+    /// Codes a slot; `false` when the decoding thread is gone.
     fn fill(&mut self, filled: Filled<SharedPicture>) -> bool {
         let filled = self.thinned(filled);
         let begun = Instant::now();
@@ -276,7 +275,7 @@ impl RungThread {
             Ok(Some(coded)) => match self.news.try_send(RungNews { rung: self.index, coded }) {
                 Ok(()) => true,
                 Err(std::sync::mpsc::TrySendError::Full(RungNews { coded, .. })) => {
-                    warn!(rung = self.name, k = %coded.k, "picture dropped: the ladder does not take its rungs' pictures");
+                    warn!(rung = self.name, k = %coded.k, "coded picture dropped: the decoding thread does not keep up");
                     true
                 }
                 Err(std::sync::mpsc::TrySendError::Disconnected(_)) => false,

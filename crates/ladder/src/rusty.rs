@@ -1,16 +1,16 @@
-//! The other decoder: `rusty_h264`, in Rust, at half of OpenH264's CPU, and exact with B pictures where OpenH264 is not.
+//! The decoder `rusty_h264`: in Rust, at half of OpenH264's CPU, and exact with B pictures where OpenH264 is not.
 //!
 //! It gives pictures in decode order; [`RustyDecoder`] puts them into presentation order by their picture order count.
-//! It notices neither a missing picture nor every damage, so whoever loses an access unit must call
-//! [`RustyDecoder::lost`]: until the next IDR picture there is then no picture, as after an error.
+//! It does not notice a missing picture, nor every damage. So the caller must report a lost access unit with
+//! [`RustyDecoder::lost`]: until the next IDR picture no picture comes out, as after an error.
 //!
-//! Where no IDR picture comes it begins at a recovery point (ITU-T H.264 §D.2.8): an access unit behind its parameter sets
-//! that is no IDR picture. What it refers to is made up, as across a gap in frame numbers, and nothing is shown until the
-//! recovery is complete; pictures that are shown before that one, though they are decoded after it, are left out.
+//! Where no IDR picture comes it begins at a recovery point (ITU-T H.264 §D.2.8): an access unit after its parameter sets
+//! that is not an IDR picture. What it refers to is made up, as across a gap in frame numbers (§8.2.5.2), and nothing is
+//! shown until the recovery is complete. Pictures that are decoded after that one but shown before it are left out.
 //!
-//! What it does not know (field coding, I_PCM behind CABAC) it says as [`RustyError::Unsupported`], as does a `guard` in
-//! front of it of what it does not decode exactly or within bounds: another decoder must be taken. So it must after
-//! [`RustyError::Panicked`]; a panic inside ends nothing here.
+//! Coding that it does not support (fields, I_PCM with CABAC) is [`RustyError::Unsupported`]. So is what it does not
+//! decode exactly or within bounds, which a `guard` keeps from it. Another decoder must then be taken, and so it must
+//! after [`RustyError::Panicked`]: a panic inside the decoder is caught here.
 
 mod guard;
 
@@ -24,7 +24,7 @@ use super::openh264::PictureView;
 use amphi_media::h264::{self, EntryPoint, VideoDescription};
 use amphi_media::{MediaTime, Picture, PictureSize, SampleAspect};
 
-/// Pictures that may wait for one that is shown before them: more than any stream of level 5.1 at 720 lines needs.
+/// Pictures that may wait for one that is shown before them; with one more, the first is shown without further waiting.
 const MAX_HELD: usize = 4;
 /// Pictures after a recovery point that may be shown before it: as many as a stream may hold back (§A.3.1).
 const MAX_LEADING: u32 = 16;
@@ -37,9 +37,9 @@ pub enum RustyError {
     /// The bits cannot be decoded; nothing comes until the next IDR picture.
     #[error("access unit at {pts} not decoded: {error}")]
     Bitstream {
-        /// Its presentation time.
+        /// Presentation time of the access unit.
         pts: MediaTime,
-        /// What the decoder says.
+        /// What the decoder says is wrong.
         error: DecodeError,
     },
     /// It follows one that was lost or could not be decoded.
@@ -53,18 +53,18 @@ pub enum RustyError {
     Panicked(MediaTime),
 }
 
-/// One H.264 stream being decoded.
+/// The decoder of one H.264 stream.
 pub struct RustyDecoder {
     decoder: Decoder,
     guard: ParameterSetGuard,
     waiting: bool,
-    /// Slices that begin in mid-row are taken too.
+    /// Slices that begin in mid-row are decoded too, although not exactly.
     inexact: bool,
     recovery: Option<Recovery>,
     order: ReorderBuffer<Picture>,
 }
 
-/// From a recovery point until all is as it should be.
+/// A recovery from its recovery point until it is complete.
 #[derive(Debug)]
 struct Recovery {
     sps: Box<VideoDescription>,
@@ -75,7 +75,7 @@ struct Recovery {
 }
 
 impl Recovery {
-    /// One more picture; the recovery is complete with it.
+    /// Counts one more picture; `true` if the recovery is complete with it.
     fn is_complete_with(&mut self, access_unit: &[u8]) -> bool {
         let number = h264::frame_num(access_unit, &self.sps).unwrap_or(self.last);
         let frames = number.wrapping_sub(self.last) % self.sps.frame_nums();
@@ -225,20 +225,20 @@ impl RustyDecoder {
     }
 }
 
-/// Does it; `None` after a panic. Unwind safety: a decoder that has panicked is thrown away with all that it knew.
+/// Runs `decode`; `None` after a panic. Unwind safety: a decoder that has panicked is thrown away with all its state.
 fn guarded<T>(decode: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(decode)).ok()
 }
 
-/// Decode order to presentation order, without waiting where nothing can come before.
+/// Puts pictures from decode order into presentation order, without waiting where nothing can come before.
 #[derive(Debug)]
 struct ReorderBuffer<P> {
     held: BTreeMap<i32, (MediaTime, P)>,
-    /// The count of the picture shown last.
+    /// The picture order count of the picture shown last.
     last: i32,
     /// From one frame to the next.
     step: i32,
-    /// The count of the recovery point that it began with, and how many pictures may still be shown before it.
+    /// The picture order count of the recovery point that it began with, and how many pictures may still be shown before it.
     leading: Option<(i32, u32)>,
 }
 
@@ -254,7 +254,7 @@ impl<P> ReorderBuffer<P> {
         self.leading = Some((poc, MAX_LEADING));
     }
 
-    /// It is shown before the recovery point, and refers to what never came.
+    /// Whether a picture is shown before the recovery point, and so refers to what never came.
     const fn is_leading(&mut self, poc: i32) -> bool {
         let Some((first, left)) = &mut self.leading else { return false };
         let leading = poc < *first && *left > 0;
@@ -262,7 +262,7 @@ impl<P> ReorderBuffer<P> {
         leading
     }
 
-    /// One that should have been shown before has been: this encoder counts frames by ones.
+    /// Whether a picture comes after its turn, which means that this encoder counts frames by ones.
     const fn is_late(&mut self, poc: i32) -> bool {
         let late = poc < self.last;
         if late {
@@ -271,7 +271,7 @@ impl<P> ReorderBuffer<P> {
         late
     }
 
-    /// Nothing comes before this picture.
+    /// Whether no other picture is to be shown before this one.
     fn is_next(&self, poc: i32, idr: bool) -> bool {
         self.held.is_empty() && (idr || poc <= self.last.saturating_add(self.step))
     }
@@ -291,7 +291,6 @@ impl<P> ReorderBuffer<P> {
         if due { self.first() } else { None }
     }
 
-    /// The first picture held.
     fn first(&mut self) -> Option<(MediaTime, P)> {
         let (poc, picture) = self.held.pop_first()?;
         self.last = poc;

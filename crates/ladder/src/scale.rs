@@ -18,9 +18,9 @@ const BLACK: [u8; 3] = [16, 128, 128];
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("plane {plane} of a {size} picture is shorter than its size and stride say")]
 pub struct ScaleError {
-    /// 0 luma, 1 and 2 chroma.
+    /// The plane at fault: 0 luma, 1 and 2 chroma.
     pub plane: usize,
-    /// The picture's size.
+    /// The picture's size in luma samples.
     pub size: PictureSize,
 }
 
@@ -28,7 +28,7 @@ pub struct ScaleError {
 #[derive(Debug)]
 pub struct Scaler {
     target: PictureSize,
-    /// Y, U and V.
+    /// One each for Y, U and V.
     planes: [PlaneScaler; 3],
 }
 
@@ -41,7 +41,7 @@ struct CropWindow {
 }
 
 impl Scaler {
-    /// A scaler to `target`.
+    /// A scaler that fits pictures into `target`.
     pub fn new(target: PictureSize) -> Self {
         Self { target, planes: Default::default() }
     }

@@ -1,8 +1,8 @@
-//! Noticing a slide change, so that the encoders start it with an IDR picture.
+//! Finds slide changes, so that the encoders start a new slide with an IDR picture.
 //!
 //! An IDR picture at a slide change costs no bits in the mean and gains 1.7 dB. A wrong one costs bits, so
 //! the detector wants a cut: many blocks of the picture change from one picture to the next, after pictures
-//! in which few did. A speaker in a corner, noise, a cursor, a line of text more, a fade, a pan (after its
+//! in which few did. A speaker in a corner, noise, a cursor, another line of text, a fade, a pan (after its
 //! first picture) are no cuts. What does *not* belong here: when IDR pictures are due anyway.
 
 use amphi_media::{Picture, PictureSize};
@@ -23,7 +23,7 @@ const CUT_AGAINST_BEFORE: u32 = 2;
 #[derive(Debug, Default)]
 pub struct SlideDetector {
     blocks: Blocks,
-    /// The largest changed share of late, per mille, fading.
+    /// The largest changed share of recent pictures, per mille, fading.
     activity: u32,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Blocks {
     size: Option<PictureSize>,
     /// The looked-at samples of the picture before, row by row.
     before: Vec<u8>,
-    /// Sums of differences, one per block of the row of blocks at hand.
+    /// Sums of differences, one per block of the present row of blocks.
     sums: Vec<u32>,
 }
 
@@ -85,7 +85,7 @@ impl Blocks {
                     *before = now;
                 }
             }
-            // Blocks at the right and lower edge have fewer samples and change the less easily.
+            // Blocks at the right and lower edge have fewer samples, so they reach the limit less easily.
             blocks += self.sums.len() as u32;
             changed +=
                 self.sums.iter().filter(|&&sum| sum >= CHANGED * (BLOCK * BLOCK) as u32).count() as u32;

@@ -1,8 +1,8 @@
 //! The sound of the cells that are being filled: taken from its lane as it comes, kept until its cell is whole (sans-IO).
 //!
-//! Contract. [`SoundLane::push`] units as they come. [`SoundLane::take`] gives what there is of a cell's sound and was not given
-//! before; cells in rising order. Frames that have not come are awaited for `patience`, and not at all while no sound
-//! flows: then they are silence. When all of a cell was taken, [`SoundLane::cell`] gives it once more in one piece.
+//! Contract. [`SoundLane::push`] units as they come. [`SoundLane::take`] gives the part of a cell's sound that is there and was
+//! not given before; ask for cells in rising order. Frames that have not come are awaited for `patience`, but not while no
+//! sound flows: then they are silence. When all of a cell was taken, [`SoundLane::cell`] gives it once more in one piece.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,7 +17,6 @@ use amphi_media::{AAC_FRAME_SAMPLES, CellIndex, Grid, MediaTime, SourceFrame, Ti
 /// Cells whose sound is kept: as many as can be under construction.
 const KEPT: usize = 8;
 
-/// See the module's text.
 #[derive(Debug)]
 pub(super) struct SoundLane {
     grid: Grid,
@@ -61,7 +60,8 @@ impl SoundLane {
         self.lane.see(pts);
     }
 
-    /// What there is of cell `k`, and whether that is all that was left. `pictures_are_whole`: nothing else is awaited.
+    /// The part of cell `k` that is there and was not taken, and whether nothing of it is left. `pictures_are_whole`: the
+    /// cell waits for nothing but its sound.
     pub(super) fn take(
         &mut self,
         k: CellIndex,
@@ -82,12 +82,12 @@ impl SoundLane {
         (track, until == frames.end)
     }
 
-    /// All of cell `k` was taken.
+    /// Whether all of cell `k` was taken.
     pub(super) fn is_whole(&self, k: CellIndex) -> bool {
         self.next >= self.grid.audio_frames(k, self.rate).end
     }
 
-    /// The sound of cell `k`, and of no cell before it any more; silence where it was not taken.
+    /// All the sound of cell `k`; what was not taken yet is taken now. Earlier cells are forgotten.
     pub(super) fn cell(&mut self, k: CellIndex) -> TrackCell {
         let frames = self.grid.audio_frames(k, self.rate);
         let later = self.taken.split_off(&k.next());
@@ -101,7 +101,7 @@ impl SoundLane {
         joined(frames.start, &pieces)
     }
 
-    /// Frames before this one have come, or are not awaited any more.
+    /// The first frame that is still awaited.
     fn known_until(&self, pictures_are_whole: bool, frames: &Range<i64>, now: MediaTime) -> i64 {
         let started =
             |at: MediaTime| at.to_ticks(Timescale(self.rate)).div_euclid(i64::from(AAC_FRAME_SAMPLES));
@@ -121,7 +121,7 @@ impl SoundLane {
     }
 }
 
-/// Pieces in one track.
+/// Joins pieces to one track that begins with frame `first`.
 fn joined(first: i64, pieces: &[TrackCell]) -> TrackCell {
     let start = first * i64::from(AAC_FRAME_SAMPLES);
     if let [piece] = pieces {

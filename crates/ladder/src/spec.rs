@@ -1,4 +1,4 @@
-//! What a ladder is to make: rungs and sound in numbers.
+//! What a ladder is to make: its rungs and its sound, in numbers.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use super::openh264::{CodecError, Encoder, EncoderSettings};
 /// One rung with a picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PictureRung {
-    /// The suffix of its stream names.
+    /// The rung's name, which is the suffix of its stream names.
     pub name: String,
-    /// Fixed coded size; sources are letterboxed into it.
+    /// The fixed coded size; sources are letterboxed into it.
     pub size: PictureSize,
-    /// Pictures per second.
+    /// Pictures per second, whatever the source sends.
     pub fps: u32,
-    /// Target bits per second.
+    /// Target bit rate in bits per second.
     pub bitrate_bps: u32,
 }
 
@@ -30,24 +30,24 @@ impl PictureRung {
 /// A ladder as its threads need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LadderSpec {
-    /// Its name in the configuration.
+    /// The ladder's name in the configuration.
     pub name: String,
-    /// The grid of cells.
+    /// The grid that its cells stand on.
     pub grid: Grid,
-    /// Who decodes the source.
+    /// Which decoder a source's pictures go to first.
     pub decoder: DecoderChoice,
-    /// How long a picture may keep its slot waiting.
+    /// How long a slot waits for its picture before it repeats the one before.
     pub patience: Duration,
     /// Picture rungs in the ladder's order.
     pub pictures: Vec<PictureRung>,
-    /// Names of audio-only rungs.
+    /// The names of rungs with sound alone.
     pub audio_only: Vec<String>,
-    /// The sound of all rungs.
+    /// The sound, which is the same in all rungs.
     pub audio: AudioTrack,
 }
 
 impl LadderSpec {
-    /// From a checked configuration. `live_deadline` is how late a live cell may be: pictures get half of
+    /// Takes a ladder of a checked configuration. `live_deadline` is how late a live cell may be: pictures get half of
     /// it, the encoders and the sound the rest.
     pub fn new(ladder: &config::Ladder, grid: Grid, live_deadline: Duration) -> Self {
         let (audio_only, pictures): (Vec<_>, Vec<_>) = ladder.rungs.iter().partition(|rung| rung.audio_only);

@@ -1,6 +1,6 @@
-//! Noticing that somebody speaks: sound that is loud enough and stands out from what the room sounds like.
+//! Finds out whether somebody speaks: sound that is loud enough and stands out from what the room sounds like.
 //!
-//! Speech has pauses, in which the microphone hears the room; a fan or a hum has none. So the quietest moment of late is
+//! Speech has pauses, in which the microphone hears the room; a fan or a hum has none. So the quietest recent moment is
 //! the room, and sound well above it is speech. Other sound that comes and goes (applause, chairs, music) counts as well:
 //! a lecture is not over while it is heard.
 
@@ -8,13 +8,12 @@
 const LOUD: f32 = 3.16e-5;
 /// 10 dB above the room.
 const ABOVE_ROOM: f32 = 10.0;
-/// The room is not quieter than -60 dB: behind digital silence, a hum passes for speech for a quarter of a minute.
+/// The room is not quieter than -60 dB: after digital silence, a hum passes for speech for a quarter of a minute.
 const ROOM_LEAST: f32 = 1e-6;
-/// How fast the room is thought to become louder: 2 dB per second in frames of 1024 samples at 48 kHz. At other rates a
-/// little slower.
+/// How fast the room is assumed to become louder: 2 dB per second in frames of 1024 samples at 48 kHz, a little slower at
+/// lower rates.
 const RISE: f32 = 1.01;
 
-/// Listens to one source.
 #[derive(Debug, Default)]
 pub(super) struct SpeechDetector {
     /// The room's power.
@@ -22,7 +21,7 @@ pub(super) struct SpeechDetector {
 }
 
 impl SpeechDetector {
-    /// `power`: of the sound over some 0.2 s, once for each frame.
+    /// Whether somebody speaks. `power`: of the sound over some 0.2 s, once for each frame.
     pub(super) fn hears(&mut self, power: f32) -> bool {
         let room = self.room.map_or(power, |room| (room * RISE).min(power)).max(ROOM_LEAST);
         self.room = Some(room);

@@ -1,8 +1,8 @@
-//! What decoded media looks and sounds like, so that somebody is told of a covered lens or a dead microphone.
+//! What decoded media looks and sounds like, so that a covered lens or a dead microphone is noticed.
 //!
-//! Looks and listens, decides nothing: each sign says since when it has held without a break, and how long is too
-//! long is for whoever reads it. Pictures are alike only when every sample is: slides stand still too, but what a
-//! camera or a cable brings has noise, and an encoder that is alive codes it.
+//! Observes and decides nothing: each sign says since when it has held without a break, and its reader decides how
+//! long is too long. Pictures are equal only if every sample is: slides stand still too, but what a
+//! camera or a cable brings has noise, and an encoder that works codes it.
 //!
 //! What does not belong here: alarms, and what becomes of a cell.
 
@@ -16,20 +16,20 @@ use amphi_media::{MediaTime, Picture, TrackFormat};
 
 /// Luma of black in limited range is 16; noise in the dark stays below this.
 const BLACK: u8 = 32;
-/// Every so many samples and rows are looked at.
+/// Every `STEP`-th sample of every `STEP`-th row is looked at.
 const STEP: usize = 8;
 /// -60 dB of full scale: a room with a microphone that is on is louder.
 const SILENCE: f32 = 0.001;
 /// Full scale, but for rounding.
 const CLIPPED: f32 = 0.999;
-/// Of one frame of 1024 samples in the smoothed power: a time constant of 0.2 s at 48 kHz.
+/// Weight of one frame of 1024 samples in the smoothed power: a time constant of 0.2 s at 48 kHz.
 const SMOOTHING: f32 = 0.1;
-/// Sound that clips does so again and again: signs of clipping are kept for so long.
+/// Sound that clips does so again and again: each time counts for so long.
 const CLIP_MEMORY_NANOS: i64 = 2_000_000_000;
-/// Damage that lasts so long is no accident.
+/// Sound that cannot be decoded for so long is reported.
 const DEAF_NANOS: i64 = 1_000_000_000;
 
-/// The observer of one source.
+/// Observes one source and writes what it finds into its meter.
 pub(super) struct SourceObserver {
     meter: Arc<LadderMeter>,
     before: Option<Arc<Picture>>,
@@ -60,7 +60,7 @@ impl SourceObserver {
         self.meter.latest_picture.show(picture, now);
     }
 
-    /// A unit of sound in `format`: how loud it is, or why that is not known.
+    /// A unit of sound in `format`: how loud it is, or why it cannot be decoded.
     pub(super) fn hear(&mut self, heard: Result<Level, &AudioError>, format: &TrackFormat, now: MediaTime) {
         let Level { peak, power } = match heard {
             Ok(level) => level,
@@ -85,14 +85,14 @@ impl SourceObserver {
 }
 
 impl SourceObserver {
-    /// A unit that cannot be heard. A single one is a scratch; where a second of them comes and no other, it is said why.
+    /// A unit that cannot be decoded. A single one is ignored; after a second of nothing else the reason is reported.
     fn deaf(&mut self, error: &AudioError, format: &TrackFormat, now: MediaTime) {
         let since = *self.deaf_since.get_or_insert(now);
         let why = match error {
             AudioError::Source { reason, .. } => reason.clone(),
             _ if now.nanos_since(since) < DEAF_NANOS => return,
             AudioError::Size { size, .. } => {
-                format!("frames of {size} bytes cannot be decoded, they are longer or shorter than it allows")
+                format!("frames of {size} bytes cannot be decoded: they are longer or shorter than allowed")
             }
             AudioError::Decode { size, reason, .. } => {
                 format!("frames of {size} bytes cannot be decoded: {reason}")
@@ -117,7 +117,7 @@ fn is_black(picture: &Picture) -> bool {
     rows.flat_map(|row| row.iter().step_by(STEP)).all(|&luma| luma < BLACK)
 }
 
-/// Hundredths of a decibel below full scale; 9600 for nothing at all.
+/// Hundredths of a decibel below full scale; 9600 for digital silence.
 fn millibel(peak: f32) -> u64 {
     const NOTHING: f32 = 9600.0;
     if peak > 0.0 { (-2000.0 * peak.log10()).clamp(0.0, NOTHING) as u64 } else { NOTHING as u64 }

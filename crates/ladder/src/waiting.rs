@@ -1,4 +1,4 @@
-//! The waiting loop: a small clip, coded once by the ladder's own encoders, cut into cells that stand on any
+//! The waiting loop: a small clip, coded once by the ladder's own encoders, cut into cells that fit any
 //! place of the grid without copying a byte.
 //!
 //! The loop is a whole number of cells long. Cell *k* of the grid shows loop cell *k mod N*. The sound lies
@@ -27,10 +27,10 @@ use super::repeats::repeats;
 use super::rung::{CellEncoder, SharedPicture};
 use super::spec::{LadderSpec, PictureRung};
 
-/// Longer clips are cut: a waiting loop is kept coded in memory, about 9 MB a minute.
+/// Seconds after which clips are cut: a waiting loop is kept coded in memory, about 9 MB a minute.
 const LONGEST_S: u32 = 120;
 
-/// A coded waiting loop. Cheap to clone pieces of; share it in an `Arc`.
+/// A coded waiting loop. Its cells share their bytes with it; share the loop itself in an `Arc`.
 #[derive(Debug)]
 pub struct WaitingLoop {
     grid: Grid,
@@ -38,7 +38,7 @@ pub struct WaitingLoop {
     tracks: Vec<RungTracks>,
     /// For each picture rung the cells of the loop, with `start` counted from the loop's start.
     pictures: Vec<Vec<TrackCell>>,
-    /// For each picture rung, what repeats a picture.
+    /// For each picture rung, the samples that repeat a picture (see `held`).
     repeats: Vec<Vec<Bytes>>,
     silence: Bytes,
     sound: Bytes,
@@ -115,14 +115,14 @@ impl WaitingLoop {
         CodedCell { k, video, audio: self.sound_cell(k, loop_start) }
     }
 
-    /// A cell, live or waiting, as it follows a cell of another origin: its sound fades in, and what was before fades
-    /// out.
+    /// `cell`, live or waiting, as it must follow a cell of another origin: its sound fades in, and the sound before
+    /// fades out.
     pub fn joined(&self, cell: &CodedCell) -> CodedCell {
         CodedCell { audio: audio::joined(&cell.audio, &self.silence), ..cell.clone() }
     }
 
-    /// What stands in the places `runs` of cell `k` when its encoders are gone: the picture again, of which each rung's
-    /// last IDR picture came `since_sync` pictures ago, and silence.
+    /// What stands in the places `runs` of cell `k` when its encoders are gone: silence, and in each rung its last picture
+    /// again. `since_sync`: how many pictures ago each rung's last IDR picture came.
     pub fn frozen(&self, k: CellIndex, runs: &Runs, since_sync: &[usize]) -> CodedCell {
         let rungs = self.tracks.iter().filter_map(|track| track.video.as_ref()).zip(&self.repeats);
         let video = rungs.zip(&runs.video).zip(since_sync).map(|(((track, repeats), run), &since)| {
@@ -167,7 +167,7 @@ fn track_of<'a>(
     TrackCell { start, data: data.freeze(), samples: entries }
 }
 
-/// Whole cells in the clip's picture track; one at least.
+/// Whole cells in the clip's picture track; 0 if it is shorter than a cell.
 fn loop_cells(clip: &Clip, grid: Grid) -> i64 {
     let millis = clip.video.as_ref().map_or(0, |video| {
         let ticks: u64 = video.samples.iter().map(|sample| u64::from(sample.duration)).sum();
@@ -249,7 +249,7 @@ impl LoopRung {
     }
 }
 
-/// Decodes the clip and shows every picture to every rung, one at a time.
+/// Decodes the clip and gives every picture to every rung, one at a time.
 fn encode_pictures(clip: &Clip, words: &Words, rungs: &mut [LoopRung]) -> Result<(), LadderError> {
     let video = clip.video.as_ref().ok_or(LadderError::NoPicture)?;
     let mut decoder = PictureDecoder::new(DecoderChoice::default(), Arc::new(LadderMeter::default()))?;

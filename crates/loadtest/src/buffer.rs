@@ -1,18 +1,18 @@
-//! What a player has in its buffer, and when it stands still. Time is an argument.
+//! What a player has in its buffer, and when it stalls. Time is an argument.
 
 use std::time::Duration;
 
-/// Shorter ones nobody sees.
+/// Shorter stalls are not counted: nobody sees them.
 const SEEN: Duration = Duration::from_millis(50);
 
-/// The buffer of one player. It plays from the first piece of media on, or a lead later.
+/// The buffer of one player, which plays from the first media on, or a lead later.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Buffer {
-    /// From the first media to the first picture shown.
+    /// From the arrival of the first media to the first picture shown.
     lead: Duration,
-    /// When playing began, moved on by what it stood still.
+    /// When playing began, moved later by the duration of all stalls.
     begun: Option<Duration>,
-    /// Media received.
+    /// Duration of all media received.
     media: Duration,
 }
 
@@ -22,7 +22,7 @@ impl Buffer {
         Self { lead, ..Self::default() }
     }
 
-    /// Media of `duration` is there at `now`. For how long the player stood still before, if one could see it.
+    /// Media of `duration` has come at `now`. Returns how long the player stalled before, if a viewer could see it.
     pub(super) fn add(&mut self, now: Duration, duration: Duration) -> Option<Duration> {
         let stalled = self.missing(now);
         let begun = self.begun.get_or_insert(now + self.lead);
@@ -31,12 +31,12 @@ impl Buffer {
         (stalled >= SEEN).then_some(stalled)
     }
 
-    /// For how long it has been standing still at `now`.
+    /// For how long it has been stalling at `now`.
     pub(super) fn missing(&self, now: Duration) -> Duration {
         self.begun.map_or(Duration::ZERO, |begun| now.saturating_sub(begun).saturating_sub(self.media))
     }
 
-    /// Media that is not played yet.
+    /// Duration of the media that is not played yet.
     pub(super) fn ahead(&self, now: Duration) -> Duration {
         self.begun.map_or(Duration::ZERO, |begun| (begun + self.media).saturating_sub(now))
     }

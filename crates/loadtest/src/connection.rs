@@ -1,7 +1,7 @@
 //! One connection of one player: requests one after the other, kept alive.
 //!
-//! Plain HTTP/1.1 goes through [`plain`](super::plain), which costs next to nothing; TLS and HTTP/2 through hyper
-//! ([`negotiated`](super::negotiated)). What a reply is good for is its [`BodySink`]'s business.
+//! Plain HTTP/1.1 goes through [`plain`](super::plain), which costs next to nothing; TLS and HTTP/2 go through hyper
+//! ([`negotiated`](super::negotiated)). The body of a reply is checked by its [`BodySink`].
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::plain::Plain;
 use super::socket::BodySink;
 use super::target::{LoadTarget, TargetProtocol};
 
-/// A segment.
+/// The body is a segment or an initialization section.
 impl BodySink for BodyCheck {
     fn take(&mut self, bytes: &[u8]) -> Result<(), ExchangeError> {
         Self::take(self, bytes)
@@ -52,7 +52,7 @@ impl HttpConnection {
         }
     }
 
-    /// GET; the number of bytes of the body. A kept connection that the server has closed meanwhile is opened anew.
+    /// Sends GET; returns the number of bytes of the body. A kept connection that the server has closed is opened anew.
     pub(super) async fn get<S: BodySink>(&mut self, path: &str, sink: &mut S) -> Result<u64, ExchangeError> {
         let was_kept = self.is_open();
         match self.exchange(path, sink).await {

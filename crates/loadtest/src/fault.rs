@@ -1,33 +1,33 @@
-//! Why a request had no good reply, and who plays could not go on.
+//! Why a request had no good reply, or a player could not go on.
 
 use std::time::Duration;
 
-/// For connecting, and for a whole reply.
+/// The longest time for connecting, and for a whole reply.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
-/// What a player holds against its server.
+/// What went wrong between a player and the server. Equal errors are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum ExchangeError {
-    /// The connection was refused, broke, or was closed in the middle.
+    /// The connection was refused, failed, or was closed in the middle of a reply.
     #[error("connection: {0}")]
     Connection(String),
-    /// Nothing came for too long.
+    /// The reply did not come in time.
     #[error("no reply within {} s", PATIENCE.as_secs())]
     Silence,
-    /// Not the protocol that was expected.
+    /// The reply is not of the expected protocol, which is named.
     #[error("the reply is not {0}")]
     Protocol(&'static str),
-    /// Not 200.
+    /// An HTTP or RTSP status other than 200.
     #[error("status {0}")]
     Status(u16),
-    /// The server speaks, and says no.
+    /// The server refuses to play, with its words.
     #[error("refused: {0}")]
     Refused(String),
-    /// The body is not what it should be.
+    /// The media, or a playlist, is not as it should be.
     #[error("{0}")]
     Content(&'static str),
 }
 
-/// What the system says of a connection, without addresses: equal faults are counted together.
+/// The error of a connection, without addresses, so that equal errors are counted together.
 pub(super) fn broken(error: &std::io::Error) -> ExchangeError {
     ExchangeError::Connection(error.kind().to_string())
 }

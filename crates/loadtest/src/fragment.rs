@@ -1,25 +1,25 @@
-//! What a media segment says of itself: boxes, sequence, times. Sans-IO.
+//! Checks media segments: boxes, sequence numbers, times. Sans-IO.
 //!
 //! A [`BodyCheck`] follows a segment's boxes (ISO/IEC 14496-12 §4.2) through bytes that come in pieces. Of fragments it reads
-//! where they stand in time; the samples themselves need not be seen ([`BodyCheck::dull`]). Segments of MPEG transport
-//! streams and of packed audio are told apart by their first byte.
+//! their times; the samples themselves need not be looked at ([`BodyCheck::dull`]). Segments of MPEG transport
+//! streams and of packed audio are recognized by their first byte.
 
 use amphi_container::isobmff::{BoxFault, BoxRef, Boxes};
 use amphi_container::mp4::{FragmentSink, Sample, SampleBudget, TrackExtends, TrackHeader, read_fragment};
 
 use super::fault::ExchangeError;
 
-/// A `moof` or `moov` longer than this is nobody's.
+/// Most bytes of a `moof` or `moov` box.
 const INDEX_MAX: usize = 4 << 20;
-/// Samples of one fragment.
+/// Most samples of one fragment.
 const SAMPLES_MAX: u32 = 1_000_000;
-/// Tracks of one presentation.
+/// Most tracks of one presentation.
 const TRACKS_MAX: usize = 64;
-/// A transport packet (ISO/IEC 13818-1 §2.4.3.2).
+/// Bytes of a transport packet (ISO/IEC 13818-1 §2.4.3.2).
 const PACKET: usize = 188;
 const SYNC: u8 = 0x47;
 
-/// Where one track stands in a segment, in its timescale.
+/// The time that one track covers in a segment, in its timescale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TrackSpan {
     pub(super) track: u32,
@@ -27,20 +27,20 @@ pub(super) struct TrackSpan {
     pub(super) end: u64,
 }
 
-/// What a whole segment says.
+/// What was read of a whole segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SegmentFacts {
-    /// `mfhd` of the first fragment.
+    /// The sequence number of the first fragment (`mfhd`, ISO/IEC 14496-12 §8.8.5).
     pub(super) sequence: Option<u32>,
     pub(super) spans: Vec<TrackSpan>,
 }
 
-/// What an initialization section says of a track.
+/// A track of an initialization section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct KnownTrack {
     pub(super) id: u32,
     pub(super) timescale: u32,
-    /// What holds for samples of which a fragment says nothing.
+    /// What holds for samples where a fragment does not say otherwise (`trex`, ISO/IEC 14496-12 §8.8.3).
     pub(super) defaults: TrackExtends,
 }
 
@@ -53,14 +53,14 @@ enum Form {
     Packed,
 }
 
-/// Follows one body.
+/// Follows the body of one reply.
 #[derive(Debug, Default)]
 pub(super) struct BodyCheck {
     form: Form,
     header: Vec<u8>,
-    /// Of the present box.
+    /// Bytes of the present box that are still to come.
     left: u64,
-    /// The present box is an index and kept here.
+    /// The present box so far, if it is an index (`moof` or `moov`).
     index: Option<Vec<u8>>,
     bytes: u64,
     seen: SeenBoxes,
@@ -77,17 +77,17 @@ struct SeenBoxes {
 }
 
 impl BodyCheck {
-    /// For a segment of these tracks.
+    /// A check for a segment of these tracks.
     pub(super) fn of(tracks: &[KnownTrack]) -> Self {
         Self { tracks: tracks.to_vec(), ..Self::default() }
     }
 
-    /// Forgets what it has seen.
+    /// Forgets the body so far, but not the tracks.
     pub(super) fn begin_again(&mut self) {
         *self = Self::of(&std::mem::take(&mut self.tracks));
     }
 
-    /// The next bytes.
+    /// Takes the next bytes of the body.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), ExchangeError> {
         if self.form == Form::Unknown {
             self.form = match bytes.first() {
@@ -108,12 +108,12 @@ impl BodyCheck {
         }
     }
 
-    /// Bytes ahead that need not be seen.
+    /// So many of the next bytes need not be looked at.
     pub(super) fn dull(&self) -> u64 {
         if self.form == Form::Boxes && self.index.is_none() { self.left } else { 0 }
     }
 
-    /// So many of them have gone by.
+    /// So many of those bytes have been thrown away.
     pub(super) fn skip(&mut self, count: u64) {
         self.left = self.left.saturating_sub(count);
         self.bytes += count;
@@ -178,7 +178,7 @@ impl BodyCheck {
         if self.seen.ftyp && self.seen.moov {
             Ok(self.tracks)
         } else {
-            Err(ExchangeError::Content("an initialization section without the boxes of its kind"))
+            Err(ExchangeError::Content("an initialization section without ftyp or moov box"))
         }
     }
 
@@ -187,7 +187,7 @@ impl BodyCheck {
         self.is_whole()?;
         match self.form {
             Form::Boxes if !(self.seen.moof && self.seen.mdat) => {
-                Err(ExchangeError::Content("a segment without the boxes of its kind"))
+                Err(ExchangeError::Content("a segment without moof or mdat box"))
             }
             Form::Unknown => Err(ExchangeError::Content("an empty segment")),
             _ => Ok(self.facts),
@@ -234,10 +234,10 @@ impl BodyCheck {
     }
 }
 
-/// Where the tracks of a fragment stand in time.
+/// Collects the times that the tracks of a fragment cover.
 struct Spans<'a> {
     all: &'a mut Vec<TrackSpan>,
-    /// That of the present track.
+    /// Index of the present track's span.
     now: usize,
 }
 
@@ -272,7 +272,7 @@ fn tracks(moov: &BoxRef<'_>) -> Result<Vec<KnownTrack>, BoxFault> {
     Ok(found)
 }
 
-/// Whether each segment begins where the one before it ended.
+/// Checks that each segment begins where the one before it ended.
 #[derive(Debug, Default)]
 pub(super) struct Continuity {
     tracks: Vec<KnownTrack>,
@@ -281,7 +281,7 @@ pub(super) struct Continuity {
 }
 
 impl Continuity {
-    /// Of these tracks. What went before is forgotten.
+    /// A check for segments of these tracks.
     pub(super) fn of(tracks: Vec<KnownTrack>) -> Self {
         Self { tracks, ..Self::default() }
     }
@@ -290,19 +290,19 @@ impl Continuity {
         &self.tracks
     }
 
-    /// Another rung, whose times go on where these ended.
+    /// Changes to another rung, whose times go on where these ended.
     pub(super) fn change(&mut self, tracks: Vec<KnownTrack>) {
         self.tracks = tracks;
         self.sequence = None;
     }
 
-    /// What comes next need not fit.
+    /// The next segment may begin anywhere.
     pub(super) fn forget(&mut self) {
         self.ends.clear();
         self.sequence = None;
     }
 
-    /// A segment; what is wrong with where it stands.
+    /// Takes a segment; the error says what is wrong with its times or its number.
     pub(super) fn follow(&mut self, facts: &SegmentFacts) -> Result<(), ExchangeError> {
         let mut fault = None;
         for span in &facts.spans {
@@ -310,7 +310,7 @@ impl Continuity {
                 self.tracks.iter().find(|track| track.id == span.track).map_or(0, |it| it.timescale);
             match self.ends.iter_mut().find(|(track, _)| *track == span.track) {
                 Some((_, end)) => {
-                    // A fiftieth of a second: packagers round.
+                    // A fiftieth of a second is allowed, since packagers round.
                     if span.start.abs_diff(*end) > u64::from(timescale / 50) {
                         fault = Some("a segment does not begin where the one before it ended");
                     }
@@ -361,7 +361,7 @@ mod tests {
     fn facts(bytes: &[u8], cut: usize) -> Result<SegmentFacts, ExchangeError> {
         let mut check = BodyCheck::default();
         check.take(&bytes[..cut])?;
-        // What need not be seen may be left out.
+        // What need not be looked at may be left out.
         let dull = (check.dull() as usize).min(bytes.len() - cut);
         check.skip(dull as u64);
         check.take(&bytes[cut + dull..])?;

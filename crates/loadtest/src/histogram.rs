@@ -1,11 +1,11 @@
-//! Latencies in buckets whose widths are a thirty-second of their values.
+//! Counts latencies in buckets: 32 for each doubling, so a value is known to within about two percent.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Buckets per doubling.
 const STEPS: u32 = 32;
-/// Doublings of a microsecond: up to 36 minutes.
+/// Doublings of a microsecond: the last bucket ends at 36 minutes.
 const DOUBLINGS: u32 = 31;
 
 /// Counts that many tasks add to.
@@ -41,13 +41,13 @@ impl Counts {
         self.0.iter().sum()
     }
 
-    /// What has come since `earlier`.
+    /// The counts since `earlier`.
     pub(super) fn since(&self, earlier: &Self) -> Self {
         let before = earlier.0.iter().copied().chain(std::iter::repeat(0));
         Self(self.0.iter().zip(before).map(|(now, before)| now.saturating_sub(before)).collect())
     }
 
-    /// The value that the share `of` of all does not exceed, rounded up to its bucket's end.
+    /// The value that a share `of` (0 to 1) of all values does not exceed, rounded up to its bucket's end.
     pub(super) fn quantile(&self, of: f64) -> Duration {
         let wanted = ((self.count() as f64 * of).ceil() as u64).max(1);
         let mut seen = 0;

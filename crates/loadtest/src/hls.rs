@@ -19,11 +19,11 @@ use amphi_media::MediaTime;
 
 /// A live player begins so many segments before the end (§6.3.3).
 const BEHIND: u64 = 3;
-/// Media that a player of a recording fetches ahead.
+/// How much media a player of a recording fetches ahead.
 const AHEAD: Duration = Duration::from_secs(30);
-/// An adaptive player's first guess, as hls.js has it, in bits per second.
+/// An adaptive player's first estimate of the rate, as in hls.js, in bits per second.
 const FIRST_GUESS: f64 = 500e3;
-/// The share of the measured rate that it asks for.
+/// The share of the measured rate that a variant may have.
 const CAUTION: f64 = 0.8;
 /// The weight of the newest measurement.
 const NEWEST: f64 = 0.3;
@@ -32,11 +32,11 @@ const NEWEST: f64 = 0.3;
 struct FollowedPlaylist {
     url: Url,
     read: Arc<Read>,
-    /// The number of the next segment.
+    /// The media sequence number of the next segment.
     next: u64,
     init: Option<String>,
     continuity: Continuity,
-    /// Media received from it.
+    /// Duration of the media received from it.
     received: Duration,
 }
 
@@ -54,7 +54,7 @@ impl FollowedPlaylist {
         media.segments.get(usize::try_from(self.next.checked_sub(media.media_sequence)?).ok()?).cloned()
     }
 
-    /// The end of its list, as a number.
+    /// The media sequence number after the last listed segment.
     fn end(&self) -> u64 {
         self.media().map_or(0, |media| media.media_sequence + media.segments.len() as u64)
     }
@@ -64,12 +64,12 @@ impl FollowedPlaylist {
     }
 }
 
-/// One player at work.
+/// One player of HLS.
 pub(super) struct Viewing<'a> {
     screen: &'a mut Screen,
     connection: HttpConnection,
     text: Vec<u8>,
-    /// Counted into the buffer.
+    /// Duration of the media that was added to the buffer.
     shown: Duration,
     rate_bps: f64,
 }
@@ -117,7 +117,7 @@ impl<'a> Viewing<'a> {
         }
     }
 
-    /// Which variant is played next; at the `first` choice any may be.
+    /// The index of the variant to play next, `now` being the present one. `first`: there is none yet.
     fn choose(&self, variants: &[PlayableVariant], now: usize, first: bool) -> usize {
         match self.screen.test.variant {
             VariantChoice::First => 0,
@@ -134,7 +134,7 @@ impl<'a> Viewing<'a> {
         }
     }
 
-    /// Changes to another variant where the rate asks for it.
+    /// Changes to another variant if the measured rate asks for it.
     async fn adapt(&mut self, main: &mut FollowedPlaylist, variants: &[PlayableVariant], index: &mut usize) {
         let wanted = self.choose(variants, *index, false);
         let Some(variant) = variants.get(wanted).filter(|_| wanted != *index) else { return };
@@ -143,14 +143,14 @@ impl<'a> Viewing<'a> {
         let tracks = other.continuity.tracks().to_vec();
         std::mem::swap(&mut other.continuity, &mut main.continuity);
         other.continuity.change(tracks);
-        // All variants number alike (§6.2.4), give or take what one of them does not have yet.
+        // All variants have the same numbers (§6.2.4), except that one may not have the newest segment yet.
         (other.next, other.received) = (main.next, main.received);
         *main = other;
         *index = wanted;
         self.screen.test.tally.switches.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Follows live playlists: asks again after the target duration, or half of it where nothing was new (§6.3.4).
+    /// Follows live playlists: reloads after the target duration, or after half of it if nothing was new (§6.3.4).
     async fn live(
         &mut self,
         mut main: FollowedPlaylist,
@@ -185,13 +185,13 @@ impl<'a> Viewing<'a> {
                 self.refresh(audio).await;
             }
             if main.is_ended() && main.listed().is_none() {
-                // The broadcast is over; what is in the buffer is played, and that is no stall.
+                // The broadcast is over. What is in the buffer is played; that it runs dry then is no stall.
                 return self.screen.begin_again();
             }
         }
     }
 
-    /// Reads the playlist anew.
+    /// Reloads the playlist of `rendition`.
     async fn refresh(&mut self, rendition: &mut FollowedPlaylist) {
         let Some(read) = self.playlist(&rendition.url).await else { return };
         let Read::Media(newer) = &*read else { return };
@@ -200,14 +200,14 @@ impl<'a> Viewing<'a> {
             return;
         }
         if rendition.next < newer.media_sequence {
-            self.screen.error("playlist", ExchangeError::Content("segments went by unseen"));
+            self.screen.error("playlist", ExchangeError::Content("segments were missed"));
             rendition.continuity.forget();
             rendition.next = newer.media_sequence;
         }
         rendition.read = read;
     }
 
-    /// Fetches sound up to where the picture is, as far as it is there.
+    /// Fetches sound up to the duration `until`, as far as it is listed.
     async fn catch_up(&mut self, audio: &mut FollowedPlaylist, until: Duration) {
         while audio.received < until {
             let Some(listed) = audio.listed() else { return };
@@ -215,7 +215,7 @@ impl<'a> Viewing<'a> {
         }
     }
 
-    /// Media can be shown that is there in picture and sound.
+    /// Adds media to the buffer that has come in both picture and sound.
     fn show(&mut self, main: &FollowedPlaylist, audio: Option<&FollowedPlaylist>) {
         let both = audio.map_or(main.received, |audio| audio.received.min(main.received));
         if both > self.shown {
@@ -224,7 +224,7 @@ impl<'a> Viewing<'a> {
         }
     }
 
-    /// Plays a recording from a random place, and seeks to another now and then.
+    /// Plays a recording from a random segment on, and seeks to another now and then.
     async fn recording(
         &mut self,
         mut main: FollowedPlaylist,
@@ -261,14 +261,14 @@ impl<'a> Viewing<'a> {
                 self.show(&main, audio.as_ref());
                 self.adapt(&mut main, variants, &mut index).await;
             }
-            // Its end, or another place: what runs dry now is no stall.
+            // At the end, or before a seek: that the buffer runs dry now is no stall.
             self.screen.begin_again();
             sleep_until(until).await;
             self.screen.test.tally.seeks.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// A playlist that has just been read, with its initialization section.
+    /// Begins to follow a playlist that has just been read; fetches its initialization section.
     async fn rendition(&mut self, url: Url, read: Arc<Read>) -> FollowedPlaylist {
         let mut rendition = FollowedPlaylist {
             url,
@@ -282,7 +282,7 @@ impl<'a> Viewing<'a> {
         rendition
     }
 
-    /// Fetches the initialization section, if it is another one now.
+    /// Fetches the initialization section if the playlist names another one now.
     async fn initialize(&mut self, rendition: &mut FollowedPlaylist) {
         let wanted = rendition.media().and_then(|media| media.map.clone());
         if wanted == rendition.init {
@@ -302,7 +302,7 @@ impl<'a> Viewing<'a> {
         rendition.init = wanted;
     }
 
-    /// Reads a playlist until it is there.
+    /// Fetches a playlist, again and again until it is there.
     async fn insist(&mut self, url: &Url) -> Arc<Read> {
         loop {
             match self.playlist(url).await {
@@ -382,7 +382,7 @@ fn same_place(main: &FollowedPlaylist, audio: &FollowedPlaylist) -> u64 {
     let mut left: Duration = before.map(|it| it.duration).sum();
     let mut next = sound.media_sequence;
     for segment in &sound.segments {
-        // A tenth of a second: sound is cut where its frames end.
+        // A tenth of a second is allowed, since sound is cut where its frames end.
         if left < segment.duration.saturating_sub(Duration::from_millis(100)) {
             break;
         }
@@ -392,12 +392,12 @@ fn same_place(main: &FollowedPlaylist, audio: &FollowedPlaylist) -> u64 {
     next.min(audio.end().saturating_sub(1))
 }
 
-/// When the segment ended, where the playlist has dates.
+/// When the segment ended by EXT-X-PROGRAM-DATE-TIME (§4.3.2.6); `None` without it.
 fn end_of(segment: &MediaSegment) -> Option<MediaTime> {
     segment.program_date_time.map(|start| start + segment.duration)
 }
 
-/// From that moment to now.
+/// The time from `moment` to now, by the machine's clock.
 fn since(moment: MediaTime) -> Duration {
     MediaTime::from(jiff::Timestamp::now()).saturating_since(moment)
 }

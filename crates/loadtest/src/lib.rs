@@ -1,18 +1,18 @@
-//! Viewers by the thousand: players that behave like real ones, and what they notice.
+//! Load tests with thousands of viewers: players that behave like real ones, and what they notice.
 //!
 //! ```text
 //!  URL ─▶ target ─▶ players (one task, one connection, one source address each) ─▶ tally ─▶ report
 //! ```
-//! A player of `hls` reads the multivariant playlist once and its media playlists on the rhythm of the target
-//! duration, fetches every segment once over one connection that it keeps, that of its sound too where sound is separate,
-//! and plays from a modelled `buffer`: when that is empty, it stalls. Recordings are begun at a random place and sought
-//! through. Players of `rtmp` and `rtsp` take what comes and begin to show it a second later.
+//! A player of `hls` reads the multivariant playlist once and reloads its media playlists after each target
+//! duration, fetches every segment once over one connection that it keeps (those of separate sound too),
+//! and plays from a modelled `buffer`: when that is empty, it stalls. Recordings are begun at a random segment, and
+//! players seek in them. Players of `rtmp` and `rtsp` take what comes and begin to show it a second later.
 //!
-//! Every reply is checked: status, length, that a segment is whole boxes of media, that its fragment's number grows and
-//! that its time begins where the segment before it ended (`fragment`); RTMP messages and RTP packets for order, gaps
-//! and what comes first. It works on any server. Media bytes are counted and thrown away where they arrive.
+//! Every reply is checked: status, length, that a segment is whole boxes of media, that its fragments' numbers grow and
+//! that its time begins where the segment before it ended (`fragment`). RTMP messages and RTP packets are checked for
+//! order, gaps and what comes first. It works with any server. Media bytes are counted and thrown away as they arrive.
 //!
-//! What does *not* belong here: anything of our own server. Peers are judged by the same means.
+//! What does *not* belong here: anything of our own server, so that other servers are measured in the same way.
 //!
 //! **Where to start.** [`run`] below; `player.rs` and `hls.rs` are what one player does, `tally.rs` is what is counted.
 //!
@@ -61,43 +61,43 @@ use player::Player;
 use screen::Test;
 use tally::LoadTally;
 
-/// Players with one source address. Of some 28 000 ports those of connections that have ended are not free for a minute,
-/// so runs one after the other would be without ports long before their players are.
+/// Players with one source address. Of its 28 000 ports, those of connections that have ended are not free for a minute,
+/// so runs shortly after each other would otherwise have too few.
 const PORTS: usize = 1000;
 
 /// Which variant players play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VariantChoice {
-    /// The first of the list.
+    /// The first one in the multivariant playlist.
     First,
-    /// Any, by chance.
+    /// One of them at random, kept until the end.
     Random,
-    /// The one of that place in the list.
+    /// The one at this index in the multivariant playlist, or the last one.
     Index(usize),
-    /// The best one that the measured rate carries, anew after each segment.
+    /// The best one that the measured rate allows, chosen anew after each segment.
     Adaptive,
 }
 
-/// What is to be done.
+/// How many players play, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Players at once.
+    /// How many players play at once.
     pub players: usize,
-    /// From the first player's start.
+    /// Length of the test from the first player's start.
     pub duration: Duration,
-    /// Within this time all players are started, evenly.
+    /// Players are started evenly within this time.
     pub ramp: Duration,
-    /// Which variant.
+    /// Which variant players play.
     pub variant: VariantChoice,
-    /// Players of a recording seek about so often.
+    /// Players of a recording seek about once in this time.
     pub seek_every: Duration,
-    /// Any certificate will do.
+    /// Accepts any TLS certificate, for test servers.
     pub insecure: bool,
-    /// Shows progress on stderr.
+    /// Whether progress is shown on stderr.
     pub progress: bool,
 }
 
-/// Plays `target` and says what came of it.
+/// Plays `target` with all players until the end; the report says what they noticed.
 pub async fn run(target: LoadTarget, options: &Options) -> LoadReport {
     let test = Arc::new(Test {
         target: Arc::new(target),
@@ -120,13 +120,13 @@ pub async fn run(target: LoadTarget, options: &Options) -> LoadReport {
         });
     }
     let seconds = watch(&test.tally, options, begun, end).await;
-    // A reply that never comes is not waited for.
+    // Replies that have not come by now are not awaited.
     players.abort_all();
     while players.join_next().await.is_some() {}
     report::report(&test, options, begun.elapsed(), seconds)
 }
 
-/// Looks at the tally every second until the end.
+/// Takes the counts every second until the end.
 async fn watch(tally: &LoadTally, options: &Options, begun: Instant, end: Instant) -> Vec<Second> {
     let bar =
         if options.progress { ProgressBar::new(options.duration.as_secs()) } else { ProgressBar::hidden() };
@@ -150,7 +150,7 @@ async fn watch(tally: &LoadTally, options: &Options, begun: Instant, end: Instan
     seconds
 }
 
-/// On loopback each thousand players have an address of their own, so that ports suffice.
+/// On loopback each thousand players have a source address of their own, so that ports suffice.
 fn source_address(target: SocketAddr, number: usize) -> Option<SocketAddr> {
     match target.ip() {
         IpAddr::V4(address) if address.is_loopback() => {

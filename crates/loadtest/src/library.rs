@@ -1,4 +1,4 @@
-//! Playlists that players have in common: whoever gets the same bytes from the same address gets them read already.
+//! Parsed playlists that players share: bytes that were fetched from the same URL before are not parsed again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::fault::ExchangeError;
 use amphi_container::hls::{self, MediaPlaylist, ParsedPlaylist, VariantStream};
 use amphi_media::Lock;
 
-/// Addresses kept; a server that names a new playlist every time must not fill the memory.
+/// Most URLs that are kept: a server that names a new playlist every time must not fill the memory.
 const KEPT: usize = 10_000;
 
 /// A playlist whose URIs are paths on the tested server.
@@ -27,12 +27,12 @@ pub(super) struct PlayableVariant {
     pub(super) audio: Option<Url>,
 }
 
-/// By address: the newest bytes, and what they say.
+/// For each URL the newest bytes, and the playlist in them.
 #[derive(Debug, Default)]
 pub(super) struct MediaLibrary(Lock<HashMap<String, (Arc<[u8]>, Arc<Read>)>>);
 
 impl MediaLibrary {
-    /// What `text`, fetched from `url`, says.
+    /// The playlist in `text`, which was fetched from `url`.
     pub(super) fn read(&self, url: &Url, text: &[u8]) -> Result<Arc<Read>, ExchangeError> {
         // Compared without the lock: all players of a test come by here.
         let known = self.0.lock().get(url.as_str()).cloned();
@@ -55,7 +55,7 @@ impl MediaLibrary {
 fn resolved(playlist: ParsedPlaylist, base: &Url) -> Result<Read, ExchangeError> {
     let join = |uri: &str| {
         let joined =
-            base.join(uri).map_err(|_| ExchangeError::Content("a playlist with an URI that is none"))?;
+            base.join(uri).map_err(|_| ExchangeError::Content("a playlist with a URI that is not valid"))?;
         let place = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
         if place(&joined) == place(base) {
             Ok(joined)
@@ -85,7 +85,7 @@ fn resolved(playlist: ParsedPlaylist, base: &Url) -> Result<Read, ExchangeError>
     })
 }
 
-/// As a request names it.
+/// Path and query, as a request line has them.
 pub(super) fn path(url: &Url) -> &str {
     &url[Position::BeforePath..Position::AfterQuery]
 }

@@ -1,4 +1,4 @@
-//! TLS and HTTP/2 (RFC 9113), through hyper: costs more than plain HTTP/1.1, as it does for real players.
+//! TLS and HTTP/2 (RFC 9113), through hyper: costs more CPU than plain HTTP/1.1.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,6 @@ use super::target::{LoadTarget, TargetProtocol};
 /// ALPN's name of HTTP/2 (RFC 9113 §3.1).
 const H2: &[u8] = b"h2";
 
-/// One connection.
 pub(super) struct Negotiated {
     target: Arc<LoadTarget>,
     source: Option<SocketAddr>,
@@ -59,13 +58,13 @@ impl Negotiated {
             Sender::Http1(sender) => {
                 let request = Request::get(path).header(HOST, self.target.host());
                 let request = request.header(USER_AGENT, "amphi-loadtest").body(Empty::new());
-                sender.send_request(request.map_err(|_| ExchangeError::Content("a path that is none"))?).await
+                sender.send_request(request.map_err(|_| ExchangeError::Content("an invalid path"))?).await
             }
             Sender::Http2(sender) => {
                 let scheme = if self.target.protocol == TargetProtocol::Https { "https" } else { "http" };
                 let request = Request::get(format!("{scheme}://{}{path}", self.target.host()));
                 let request = request.header(USER_AGENT, "amphi-loadtest").body(Empty::new());
-                sender.send_request(request.map_err(|_| ExchangeError::Content("a path that is none"))?).await
+                sender.send_request(request.map_err(|_| ExchangeError::Content("an invalid path"))?).await
             }
         };
         let mut reply = reply.map_err(|error| failed(&error))?;
@@ -103,7 +102,7 @@ impl Negotiated {
         }
         let opened = http1::handshake(TokioIo::new(stream)).await;
         let (sender, connection) = opened.map_err(|error| failed(&error))?;
-        // Ends with the sender; what ends it earlier is told to whoever asks next.
+        // It ends with the sender; if it ends earlier, the next request gets the error.
         tokio::spawn(connection);
         Ok(Sender::Http1(sender))
     }
@@ -131,7 +130,7 @@ fn failed(error: &hyper::Error) -> ExchangeError {
     }
 }
 
-/// What players trust: the authorities that browsers trust, or anybody.
+/// Whom players trust: the authorities that browsers trust, or anybody.
 pub(super) fn tls(anybody: bool) -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());

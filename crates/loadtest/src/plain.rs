@@ -1,5 +1,5 @@
-//! HTTP/1.1 without TLS (RFC 9112), made for ten thousand players beside the server that they test: no allocation per
-//! reply, one buffer per thread, and media that nobody looks at is thrown away in the kernel.
+//! HTTP/1.1 without TLS (RFC 9112), made for ten thousand players on the machine of the server that they test: no
+//! allocation per reply, one buffer per thread, and media that nobody looks at is thrown away in the kernel.
 
 use std::cell::RefCell;
 use std::io;
@@ -11,13 +11,13 @@ use tokio::net::TcpStream;
 use super::fault::{ExchangeError, broken};
 use super::socket::{BodySink, connect};
 
-/// A head longer than this is nobody's.
+/// Most bytes of a reply's head.
 const HEAD_MAX: usize = 16 << 10;
-/// Read at once: a head, and what a segment says of itself.
+/// Bytes read at once: enough for a head and the index of a segment.
 const PIECE: usize = 8 << 10;
-/// Thrown away at once. The pages are never touched.
+/// Most bytes thrown away at once. The pages of this buffer are never touched.
 const DULL: usize = 1 << 20;
-/// Fewer are read with the rest.
+/// Fewer bytes than this are not thrown away, but read.
 const DULL_MIN: u64 = 4 << 10;
 
 thread_local! {
@@ -25,7 +25,6 @@ thread_local! {
     static NOWHERE: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(DULL));
 }
 
-/// One connection.
 pub(super) struct Plain {
     target: SocketAddr,
     source: Option<SocketAddr>,
@@ -91,7 +90,7 @@ enum BodyLeft {
     Bytes(u64),
     /// Until the connection is closed (§6.3).
     Close,
-    /// Bytes of the present chunk with its line end; 0 before a size (§7.1).
+    /// Bytes of the present chunk and its line end that are to come; 0 before a chunk's size (§7.1).
     Chunk(u64),
     Trailer,
 }
@@ -99,7 +98,7 @@ enum BodyLeft {
 /// A reply that is being read.
 #[derive(Debug, Default)]
 struct PlainReply {
-    /// The begun head, or the begun line of a chunk.
+    /// The part of the head, or of a chunk's line, that has come.
     line: Vec<u8>,
     left: Option<BodyLeft>,
     status: u16,
@@ -166,7 +165,7 @@ impl PlainReply {
         self.body(bytes, sink)
     }
 
-    /// Reads the head in `bytes`; its length, or `None` while it is not whole.
+    /// Reads the head in `bytes`; returns its length, or `None` while it is not whole.
     fn head(&mut self, bytes: &[u8]) -> Result<Option<usize>, ExchangeError> {
         let wrong = ExchangeError::Protocol("HTTP/1.1");
         let mut fields = [httparse::EMPTY_HEADER; 64];
@@ -182,11 +181,13 @@ impl PlainReply {
                 .and_then(|field| std::str::from_utf8(field.value).ok())
         };
         self.status = reply.code.ok_or(wrong.clone())?;
+        // Connections of HTTP/1.1 persist unless the reply says otherwise (§9.3).
         self.keep = reply.version == Some(1)
             && !field("connection").is_some_and(|text| text.eq_ignore_ascii_case("close"));
         let length =
             field("content-length").map(|text| text.trim().parse().map_err(|_| wrong)).transpose()?;
         let is_chunked = field("transfer-encoding").is_some_and(|text| text.eq_ignore_ascii_case("chunked"));
+        // How the length of a body is found: §6.3.
         self.left = Some(match length {
             _ if is_chunked => BodyLeft::Chunk(0),
             Some(length) => BodyLeft::Bytes(length),
@@ -221,7 +222,7 @@ impl PlainReply {
                     self.give(now, sink)?;
                     self.left = Some(BodyLeft::Chunk(left - now.len() as u64));
                 }
-                // The line end behind a chunk.
+                // The line end after a chunk.
                 Some(BodyLeft::Chunk(left @ 1..=2)) => {
                     bytes = bytes.get(1..).unwrap_or_default();
                     self.left = Some(BodyLeft::Chunk(left - 1));
@@ -247,7 +248,7 @@ impl PlainReply {
                     let size = line.split(|&byte| byte == b';').next().unwrap_or_default();
                     let size = std::str::from_utf8(size).ok();
                     let size = size.and_then(|size| u64::from_str_radix(size.trim(), 16).ok());
-                    let size = size.ok_or(ExchangeError::Protocol("HTTP/1.1 with sound chunks"))?;
+                    let size = size.ok_or(ExchangeError::Protocol("HTTP/1.1 with valid chunks"))?;
                     self.left = Some(if size == 0 {
                         BodyLeft::Trailer
                     } else {
@@ -276,7 +277,7 @@ fn throw_away(stream: &TcpStream, dull: u64) -> io::Result<u64> {
     })
 }
 
-/// Elsewhere they are read like the others.
+/// On other systems they are read like the rest.
 #[cfg(not(target_os = "linux"))]
 fn throw_away(stream: &TcpStream, dull: u64) -> io::Result<u64> {
     SCRATCH.with_borrow_mut(|scratch| {

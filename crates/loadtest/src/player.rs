@@ -1,4 +1,4 @@
-//! A player: what it does from its start to its end.
+//! One player, from its start to its end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,10 +13,9 @@ use super::screen::{Screen, Test};
 use super::target::TargetProtocol;
 use super::{rtmp, rtsp};
 
-/// What a player of frames has in its buffer before it begins: RTMP and RTSP come as they are made.
+/// What a player of RTMP or RTSP buffers before it begins to show: frames come as they are made.
 const LEAD: Duration = Duration::from_secs(1);
 
-/// One of them.
 pub(super) struct Player {
     pub(super) test: Arc<Test>,
     pub(super) source: Option<SocketAddr>,
@@ -24,7 +23,7 @@ pub(super) struct Player {
 }
 
 impl Player {
-    /// Plays until the end.
+    /// Plays until `end`.
     pub(super) async fn run(self) {
         let test = Arc::clone(&self.test);
         let lead = match test.target.protocol {
@@ -40,7 +39,7 @@ impl Player {
                 _ => Viewing::new(&mut screen, self.source).view().await,
             }
         };
-        // What is under way at the end is left.
+        // Requests that are under way at the end are given up.
         let _ = timeout_at(self.end, viewing).await;
         let missing = screen.buffer.missing(screen.begun.elapsed());
         if missing > Duration::from_millis(500) {

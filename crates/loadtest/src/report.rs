@@ -1,4 +1,4 @@
-//! What came of a load test: a table, JSON, or a page that needs nothing else.
+//! The result of a load test: a table, JSON, or a page of HTML that needs nothing else.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,59 +13,60 @@ use super::histogram::SharedHistogram;
 use super::screen::Test;
 use super::tally::Second;
 
-/// The outcome.
+/// The result of a load test. Its fields are those of the JSON.
 #[derive(Clone, Debug, Serialize)]
 pub struct LoadReport {
-    /// What was played.
+    /// The URL that was played, without query and password.
     pub url: String,
-    /// Players asked for.
+    /// How many players were asked for.
     pub players: usize,
-    /// Seconds that it took.
+    /// How long the test took, in seconds.
     pub seconds: f64,
-    /// Times that a player stood still, the start not counted.
+    /// How often players stalled, not counting the start.
     pub stalls: u64,
-    /// For so long in all, in seconds.
+    /// Duration of all stalls together, in seconds.
     pub stalled_s: f64,
-    /// Players that stood still at least once.
+    /// How many players stalled at least once.
     pub stalled_players: u64,
     /// Media received by all players together, in seconds.
     pub media_s: f64,
-    /// Jumps within recordings.
+    /// Seeks within recordings, of all players.
     pub seeks: u64,
-    /// Changes to another variant.
+    /// Changes to another variant, of all players.
     pub switches: u64,
-    /// Replies that were no good, by what they were.
+    /// How often each error occurred.
     pub errors: BTreeMap<String, u64>,
-    /// Bytes of all bodies.
+    /// Bytes of all bodies and media received.
     pub bytes: u64,
-    /// From a request to the end of its reply.
+    /// From the request for a playlist to the end of the reply.
     pub playlist: Latency,
-    /// From a request to the end of its reply.
+    /// From the request for a segment to the end of the reply.
     pub segment: Latency,
-    /// From a player's start, or its jump, to its first media.
+    /// From a player's start, or its seek, to its first media.
     pub start: Latency,
-    /// From the end of a live segment's own time to its arrival; players ask on the rhythm of the target duration. Of RTMP's
-    /// pictures: behind the earliest one of all players, by their time stamps, without each connection's first seconds.
+    /// From the end of a live segment's own time to its arrival; players reload after each target duration. Of RTMP's
+    /// pictures: how much later they come than the earliest of all players, by time stamps, without each connection's first
+    /// seconds.
     pub lateness: Latency,
     /// From the end of the last listed segment's own time to the arrival of a live playlist: up to a segment's duration
-    /// more than what the server takes.
+    /// more than the server's own delay.
     pub staleness: Latency,
-    /// Every second.
+    /// The state at every second.
     pub timeline: Vec<Second>,
 }
 
-/// Quantiles, in milliseconds.
+/// Quantiles of a latency, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Latency {
-    /// How many were measured.
+    /// How many values were measured.
     pub count: u64,
-    /// Half are not slower.
+    /// The median: half of the values are not larger.
     pub p50_ms: f64,
-    /// 90 of 100 are not slower.
+    /// 90 of 100 values are not larger.
     pub p90_ms: f64,
-    /// 99 of 100 are not slower.
+    /// 99 of 100 values are not larger.
     pub p99_ms: f64,
-    /// None is slower, to a thirty-second.
+    /// The largest value, rounded up by about two percent at most.
     pub max_ms: f64,
 }
 
@@ -80,7 +81,7 @@ impl From<&SharedHistogram> for Latency {
 pub(super) fn report(test: &Test, options: &Options, took: Duration, timeline: Vec<Second>) -> LoadReport {
     let Test { target, tally, .. } = test;
     let mut url = target.url.clone();
-    // Tokens stand in queries, passwords before the host.
+    // Queries may hold tokens, and the part before the host a password.
     url.set_query(None);
     let _ = url.set_password(None);
     LoadReport {
@@ -105,12 +106,12 @@ pub(super) fn report(test: &Test, options: &Options, took: Duration, timeline: V
 }
 
 impl LoadReport {
-    /// Nobody stood still, and somebody played.
+    /// Whether no player stalled, and media came.
     pub fn is_good(&self) -> bool {
         self.stalls == 0 && self.media_s > 0.0
     }
 
-    /// A page without anything from outside.
+    /// A page of HTML with plots, which loads nothing else.
     pub fn html(&self) -> String {
         let mut out = String::new();
         let title = escape(&format!("{} players on {}", self.players, self.url));
@@ -146,7 +147,7 @@ impl LoadReport {
     }
 }
 
-/// One figure of a second.
+/// The value of a second that is plotted.
 type Figure = fn(&Second) -> f64;
 
 const COLOURS: [&str; 2] = ["#c40", "#06c"];

@@ -11,14 +11,14 @@ use super::screen::{AGAIN, Screen};
 use super::socket::connect;
 use amphi_protocol::rtmp::{ServerFault, Target, Viewer, ViewerEvent};
 
-/// Bytes read at once.
+/// Most bytes that are read at once.
 const READ: usize = 16 << 10;
-/// A jump of a stream's time that nobody would call continuous, in milliseconds.
+/// A step of a stream's time, in milliseconds, from which on media is missing.
 const GAP_MS: u32 = 500;
-/// An AVC picture: codec 7, and in its second byte 0 for a configuration (FLV 10.1 §E.4.3.1).
+/// CodecID of AVC (FLV 10.1 §E.4.3.1); the second byte of such a message is 0 for parameter sets, 1 for a picture.
 const AVC: u8 = 7;
 const KEYFRAME: u8 = 1;
-/// What a server has gathered comes at once at first; after so long pictures come as they are made.
+/// At first a server sends at once what it has kept; after so long pictures come as they are made.
 const SETTLED: Duration = Duration::from_secs(3);
 
 impl From<ServerFault> for ExchangeError {
@@ -30,7 +30,7 @@ impl From<ServerFault> for ExchangeError {
     }
 }
 
-/// Plays for ever.
+/// Plays for ever; connects again after an error.
 pub(super) async fn view(screen: &mut Screen, source: Option<SocketAddr>) {
     loop {
         if let Err(error) = connection(screen, source).await {
@@ -48,7 +48,7 @@ async fn connection(screen: &mut Screen, source: Option<SocketAddr>) -> Result<(
     let mut socket = connect(target.address, source).await?;
     let mut order = MessageOrder::default();
     let begun = Instant::now();
-    // Ten thousand of them wait at a time: nobody holds a buffer while it waits.
+    // Ten thousand players may wait at a time: none keeps a buffer while it waits.
     let mut buffer = Vec::new();
     loop {
         let output = viewer.take_output();
@@ -84,19 +84,19 @@ async fn connection(screen: &mut Screen, source: Option<SocketAddr>) -> Result<(
     }
 }
 
-/// Whether messages come as a player needs them. Sans-IO.
+/// Checks that messages come in the order that a player needs. Sans-IO.
 #[derive(Debug, Default)]
 struct MessageOrder {
     configured: bool,
     /// Times of the newest picture and sound.
     video: Option<u32>,
     audio: Option<u32>,
-    /// Counted so far.
+    /// Time up to which media was counted.
     shown: Option<u32>,
 }
 
 impl MessageOrder {
-    /// By how much the media that is there has grown, if it has.
+    /// By how much the media that has come in picture and sound has grown, if it has.
     fn take(&mut self, seen: &ViewerEvent) -> Result<Option<Duration>, ExchangeError> {
         let (newest, timestamp_ms) = match seen {
             ViewerEvent::Video { timestamp_ms, data } => {
@@ -135,7 +135,7 @@ impl MessageOrder {
                 return Err(ExchangeError::Content("over half a second is missing"));
             }
         }
-        // What is there in both, or in the one that there is.
+        // The time up to which both have come, or the only one that there is.
         let there = match (self.video, self.audio) {
             (Some(video), Some(audio)) if video.wrapping_sub(audio) < u32::MAX / 2 => audio,
             (Some(video), _) => video,

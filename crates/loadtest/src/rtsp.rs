@@ -1,4 +1,4 @@
-//! A player of RTSP whose packets travel in its connection (RFC 2326 §10.12).
+//! A player of RTSP whose packets are interleaved in its connection (RFC 2326 §10.12).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use super::fault::{ExchangeError, PATIENCE, broken};
 use super::screen::{AGAIN, Screen};
 use super::socket::connect;
 
-/// Bytes read at once.
+/// Most bytes that are read at once.
 const READ: usize = 16 << 10;
-/// Sessions end after 60 s without a request (RFC 2326 §12.37).
+/// The time between requests: sessions end after 60 s without one (RFC 2326 §12.37).
 const KEEP_ALIVE: Duration = Duration::from_secs(25);
-/// A head or a description longer than this is nobody's.
+/// Most bytes of a head or a description.
 const REPLY_MAX: usize = 64 << 10;
-/// Clock of the picture (RFC 6184 §8.1).
+/// RTP clock of the picture in hertz (RFC 6184 §8.2.1).
 const VIDEO_RATE: u32 = 90_000;
 
-/// Plays for ever.
+/// Plays for ever; connects again after an error.
 pub(super) async fn view(screen: &mut Screen, source: Option<SocketAddr>) {
     loop {
         if let Err(error) = connection(screen, source).await {
@@ -34,7 +34,7 @@ pub(super) async fn view(screen: &mut Screen, source: Option<SocketAddr>) {
 
 async fn connection(screen: &mut Screen, source: Option<SocketAddr>) -> Result<(), ExchangeError> {
     let mut url = screen.test.target.url.clone();
-    // Not sent: nobody here answers a challenge.
+    // Credentials are not sent: this player does not answer challenges.
     let _ = (url.set_username(""), url.set_password(None));
     let stream = connect(screen.test.target.address, source).await?;
     let mut session = PlayerSession { stream, buffer: BytesMut::new(), sequence: 0, id: String::new() };
@@ -72,7 +72,7 @@ async fn connection(screen: &mut Screen, source: Option<SocketAddr>) -> Result<(
     }
 }
 
-/// RFC 2326 §C.1.1.
+/// The URL of a track for SETUP (RFC 2326 §C.1.1).
 fn control(base: &Url, name: &str) -> String {
     if name.starts_with("rtsp:") {
         name.to_owned()
@@ -88,7 +88,7 @@ struct DescribedStream {
     rate: u32,
 }
 
-/// Pictures first: their time is the player's.
+/// The streams of a description. Pictures come first, since their time is the player's.
 fn tracks(sdp: &str) -> Vec<DescribedStream> {
     let mut found: Vec<(bool, DescribedStream)> = Vec::new();
     for line in sdp.lines().map(str::trim) {
@@ -109,7 +109,7 @@ fn tracks(sdp: &str) -> Vec<DescribedStream> {
     found.into_iter().map(|(_, track)| track).collect()
 }
 
-/// The packets of one stream (RFC 3550 §5.1). Sans-IO.
+/// Checks the packets of one stream (RFC 3550 §5.1). Sans-IO.
 #[derive(Debug)]
 struct PacketCheck {
     rate: u32,
@@ -122,7 +122,7 @@ impl PacketCheck {
         Self { rate: rate.max(1), sequence: None, timestamp: None }
     }
 
-    /// By how much the stream's time has grown.
+    /// Takes a packet; returns by how much the stream's time has grown.
     fn take(&mut self, packet: &[u8]) -> Result<Option<Duration>, ExchangeError> {
         let Some([flags, _, s0, s1, t0, t1, t2, t3, ..]) = packet.first_chunk::<12>() else {
             return Err(ExchangeError::Content("a packet without a header"));
@@ -201,7 +201,7 @@ impl PlayerSession {
 
     async fn fill(&mut self) -> Result<(), ExchangeError> {
         if self.buffer.is_empty() {
-            // Nobody holds a buffer while it waits.
+            // No player keeps a buffer while it waits.
             self.buffer = BytesMut::new();
         }
         let ready = timeout(PATIENCE, self.stream.readable()).await.map_err(|_| ExchangeError::Silence)?;
@@ -213,7 +213,7 @@ impl PlayerSession {
         }
     }
 
-    /// A whole reply at the front; packets before it are dropped.
+    /// The next whole reply; packets before it are dropped.
     fn reply(&mut self) -> Result<Option<RtspReply>, ExchangeError> {
         while self.buffer.first() == Some(&b'$') {
             if self.interleaved().is_none() {
@@ -237,7 +237,7 @@ impl PlayerSession {
         Ok(Some(RtspReply { body: self.buffer.split_to(length).to_vec(), ..reply }))
     }
 
-    /// The next packet; replies to keep-alives between packets are read over.
+    /// The next packet with its channel; replies to keep-alives between packets are skipped.
     fn packet(&mut self) -> Result<Option<(u8, BytesMut)>, ExchangeError> {
         loop {
             match self.buffer.first() {

@@ -1,4 +1,4 @@
-//! What a player sees, and what all players share.
+//! What a player shows and counts, and what all players share.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,9 +12,8 @@ use super::library::MediaLibrary;
 use super::tally::LoadTally;
 use super::{LoadTarget, VariantChoice};
 
-/// After a reply that is no good, or a connection that was lost.
+/// The wait after a bad reply or a lost connection.
 pub(super) const AGAIN: Duration = Duration::from_millis(500);
-/// What all players share.
 pub(super) struct Test {
     pub(super) target: Arc<LoadTarget>,
     pub(super) tally: LoadTally,
@@ -24,7 +23,6 @@ pub(super) struct Test {
     pub(super) seek_every: Duration,
 }
 
-/// What a player sees.
 pub(super) struct Screen {
     pub(super) test: Arc<Test>,
     pub(super) begun: Instant,
@@ -34,12 +32,12 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// From now on, with an empty buffer.
+    /// A screen of a player that starts now.
     pub(super) fn new(test: Arc<Test>, buffer: Buffer) -> Self {
         Self { test, begun: Instant::now(), buffer, started: false, stalled: false }
     }
 
-    /// Media of `duration` is there.
+    /// Media of `duration` can be shown from now on.
     pub(super) fn arrived(&mut self, duration: Duration) {
         let now = self.begun.elapsed();
         if let Some(stalled) = self.buffer.add(now, duration) {
@@ -51,7 +49,7 @@ impl Screen {
         self.test.tally.media_ms.fetch_add(duration.as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// Another place of a recording: what comes is a start.
+    /// After a seek: the next media counts as a start.
     pub(super) fn begin_again(&mut self) {
         (self.buffer, self.begun, self.started) = (Buffer::default(), Instant::now(), false);
     }

@@ -1,4 +1,4 @@
-//! A socket to the server, and where the body of a reply goes.
+//! Connects to the server, and says where the body of a reply goes.
 
 use std::net::SocketAddr;
 
@@ -7,24 +7,24 @@ use tokio::time::timeout;
 
 use super::fault::{ExchangeError, PATIENCE, broken};
 
-/// A playlist longer than this is nobody's.
+/// Most bytes of a playlist.
 const TEXT_MAX: usize = 16 << 20;
 
 /// Where a reply's body goes.
 pub(super) trait BodySink {
-    /// The next bytes.
+    /// Takes the next bytes of the body.
     fn take(&mut self, bytes: &[u8]) -> Result<(), ExchangeError>;
-    /// Bytes ahead that need not be seen.
+    /// So many of the next bytes need not be looked at.
     fn dull(&self) -> u64 {
         0
     }
-    /// So many of those have gone by.
+    /// So many of those bytes have been thrown away.
     fn skip(&mut self, _count: u64) {}
-    /// Back to the beginning, for another try.
+    /// Goes back to the beginning, since the request is repeated.
     fn reset(&mut self);
 }
 
-/// A playlist.
+/// The body is a playlist.
 impl BodySink for Vec<u8> {
     fn take(&mut self, bytes: &[u8]) -> Result<(), ExchangeError> {
         if self.len() + bytes.len() > TEXT_MAX {
@@ -39,7 +39,7 @@ impl BodySink for Vec<u8> {
     }
 }
 
-/// A connection to the server, from one of our addresses.
+/// Connects to the server, from the address `source` if there is one.
 pub(super) async fn connect(
     target: SocketAddr,
     source: Option<SocketAddr>,

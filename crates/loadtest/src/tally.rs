@@ -1,4 +1,4 @@
-//! What all players have noticed so far.
+//! What all players together have counted so far.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,26 +13,26 @@ use tokio::time::Instant;
 use super::fault::ExchangeError;
 use super::histogram::{Counts, SharedHistogram};
 
-/// One look at all players.
+/// The state of all players at one second of the test.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Second {
-    /// Since the start.
+    /// Seconds since the start of the test.
     pub at_s: f64,
-    /// Playing now.
+    /// How many players are playing.
     pub players: u64,
-    /// Since the last look.
+    /// Throughput of bodies and media since the second before, in Mbit/s.
     pub mbit_per_s: f64,
-    /// So far.
+    /// Stalls of all players so far.
     pub stalls: u64,
-    /// So far.
+    /// Errors of all players so far.
     pub errors: u64,
-    /// Since the last look.
+    /// Median latency of playlists since the second before.
     pub playlist_p50_ms: f64,
-    /// Since the last look.
+    /// Latency of playlists since the second before that 99 of 100 do not exceed.
     pub playlist_p99_ms: f64,
-    /// Since the last look.
+    /// Median latency of segments since the second before.
     pub segment_p50_ms: f64,
-    /// Since the last look.
+    /// Latency of segments since the second before that 99 of 100 do not exceed.
     pub segment_p99_ms: f64,
 }
 
@@ -50,7 +50,7 @@ impl fmt::Display for Second {
 pub(super) struct LoadTally {
     pub(super) playlists: SharedHistogram,
     pub(super) segments: SharedHistogram,
-    /// To the first media, from the player's start.
+    /// From the player's start, or its seek, to its first media.
     pub(super) starts: SharedHistogram,
     /// From the end of a segment's own time to its arrival; of RTMP's pictures, see [`LoadTally::came`].
     pub(super) lateness: SharedHistogram,
@@ -59,7 +59,7 @@ pub(super) struct LoadTally {
     pub(super) staleness: SharedHistogram,
     pub(super) players: AtomicI64,
     pub(super) bytes: AtomicU64,
-    /// Of all players together.
+    /// Duration of the media of all players together, in milliseconds.
     pub(super) media_ms: AtomicU64,
     pub(super) stalls: AtomicU64,
     pub(super) stalled_us: AtomicU64,
@@ -70,16 +70,16 @@ pub(super) struct LoadTally {
     shown: Lock<LastLook>,
 }
 
-/// How early media has come, by its time stamps.
+/// How early media has come relative to its time stamps.
 #[derive(Debug, Default)]
 struct Earliest {
-    /// The first arrival.
+    /// When the first picture came.
     base: OnceLock<Instant>,
-    /// The least that arrival was behind time stamp, in microseconds from `base`; zero or less.
+    /// The least of arrival (from `base`) minus time stamp, in microseconds; zero or less.
     us: AtomicI64,
 }
 
-/// What was there at the last look.
+/// The counts at the second before.
 #[derive(Debug, Default)]
 struct LastLook {
     at: Duration,
@@ -93,8 +93,8 @@ impl LoadTally {
         *self.errors.lock().entry((what, error)).or_default() += 1;
     }
 
-    /// A picture with this time stamp has come: its lateness is that behind the earliest one of all players so far. All
-    /// players are taken to have the same clock.
+    /// A picture with this time stamp has come. Its lateness is relative to the earliest one of all players so far: all
+    /// connections are taken to have the same time stamps.
     pub(super) fn came(&self, now: Instant, timestamp_ms: u32) {
         let since = now.saturating_duration_since(*self.earliest.base.get_or_init(|| now));
         let behind = since.as_micros() as i64 - i64::from(timestamp_ms) * 1000;
@@ -112,7 +112,7 @@ impl LoadTally {
         errors.into_iter().map(|((what, error), count)| (format!("{what}: {error}"), count)).collect()
     }
 
-    /// The state `at`, and rate and latencies since the last look.
+    /// The state `at` this time, with rate and latencies since the last call.
     pub(super) fn second(&self, at: Duration) -> Second {
         let now = LastLook {
             at,

@@ -1,46 +1,46 @@
-//! What is tested: an URL, and whose server it is.
+//! What is tested: a URL, and whether its server may be tested.
 
 use std::net::{IpAddr, SocketAddr};
 
 use url::Url;
 
-/// Why an URL is not tested: the user's fault.
+/// Why a URL is not tested: the user's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadTargetError {
-    /// Not an URL.
-    #[error("{url:?} is not an URL: {source}")]
+    /// The argument is not a URL.
+    #[error("{url:?} is not a URL: {source}")]
     Url {
-        /// As given.
+        /// The argument as it was given.
         url: String,
-        /// What is wrong.
+        /// What is wrong with it.
         source: url::ParseError,
     },
-    /// A scheme that is not spoken.
+    /// The URL's scheme is not supported.
     #[error("{scheme}: is not tested; http:, https:, h2c:, rtmp: and rtsp: are")]
     Scheme {
-        /// As given.
+        /// The scheme as it was given.
         scheme: String,
     },
-    /// Nothing that could be played over RTMP.
+    /// The URL does not name an RTMP stream.
     #[error(transparent)]
     Rtmp(#[from] amphi_protocol::rtmp::TargetError),
-    /// A name that leads nowhere.
+    /// The host's name cannot be resolved.
     #[error("{host}: {source}")]
     Host {
-        /// As given.
+        /// The host as it was given.
         host: String,
-        /// What the system says.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// Somebody else's, for all we know.
+    /// The address is public, so the server may be somebody else's.
     #[error("{address} is a public address; --i-own-this-server says that its owner wants to be tested")]
     Public {
-        /// As resolved.
+        /// The address that the host resolves to.
         address: IpAddr,
     },
 }
 
-/// How a server is spoken to.
+/// The protocol that players use, from the URL's scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetProtocol {
     /// `http:`, HTTP/1.1.
@@ -49,25 +49,25 @@ pub enum TargetProtocol {
     Https,
     /// `h2c:`, HTTP/2 without TLS with prior knowledge (RFC 9113 §3.3).
     Http2,
-    /// `rtmp:`.
+    /// `rtmp:`, RTMP without TLS over TCP.
     Rtmp,
-    /// `rtsp:`, packets interleaved in the connection.
+    /// `rtsp:`, with packets interleaved in the connection.
     Rtsp,
 }
 
-/// A playlist or stream and the server that has it.
+/// A playlist or stream, and the server that has it.
 #[derive(Clone, Debug)]
 pub struct LoadTarget {
     /// The playlist or stream. `h2c:` is written `http:` here.
     pub url: Url,
-    /// Where the server listens.
+    /// The server's address and port.
     pub address: SocketAddr,
-    /// How it is spoken to.
+    /// The protocol that players use.
     pub protocol: TargetProtocol,
 }
 
 impl LoadTarget {
-    /// Reads and resolves `url`. Public addresses are refused unless `owned`.
+    /// Parses and resolves `url`. Public addresses are refused unless `owned`.
     pub async fn resolve(url: &str, owned: bool) -> Result<Self, LoadTargetError> {
         let plain = url.strip_prefix("h2c://").map(|rest| format!("http://{rest}"));
         let parsed = Url::parse(plain.as_deref().unwrap_or(url));
@@ -96,14 +96,14 @@ impl LoadTarget {
         Ok(Self { url: parsed, address, protocol })
     }
 
-    /// `Host` of requests.
+    /// The value of `Host` in requests (RFC 9112 §3.2).
     pub fn host(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 }
 
-/// Neither loopback nor private nor link-local (RFC 1918, 4193, 3927, 4291).
+/// Whether an address is neither loopback nor private nor link-local (RFC 1918, 4193, 3927, 4291).
 fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => !(address.is_loopback() || address.is_private() || address.is_link_local()),

@@ -1,4 +1,4 @@
-//! The cores, with a clock moved by hand; what is refused; and players on servers made for the purpose.
+//! The cores, with a clock moved by hand; what is refused; and players on servers made for these tests.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -92,7 +92,7 @@ fn every_player_has_a_port() {
     assert_eq!(source_address("10.0.0.1:80".parse().expect("an address"), 0), None);
 }
 
-/// What a made-up server has: a path's content.
+/// What a made-up server has at a path.
 type Content = fn(&str) -> Option<Vec<u8>>;
 
 /// Serves `content` over HTTP/1.1 and HTTP/2, with or without TLS; counts requests.
@@ -186,7 +186,7 @@ async fn play(url: String, variant: VariantChoice) -> LoadReport {
     run(LoadTarget::resolve(&url, false).await.expect("a target"), &options).await
 }
 
-/// A recording with sound of its own and two variants.
+/// A recording with two variants and separate sound.
 fn rich(path: &str) -> Option<Vec<u8>> {
     Some(match path {
         "/m.m3u8" => b"#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"x\",URI=\"sound.m3u8\"\n\
@@ -265,7 +265,7 @@ async fn replies_that_are_no_good_are_named_and_a_dry_buffer_is_a_stall() {
         fastrand::seed(seed);
         play(format!("http://{address}/m.m3u8"), VariantChoice::First).await
     };
-    // Players begin anywhere; by a few starts every place has been played.
+    // Players begin anywhere; after a few starts every segment has been played.
     let mut errors = std::collections::BTreeMap::new();
     for seed in 0..3 {
         errors.extend(test(seed).await.errors);

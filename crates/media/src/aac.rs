@@ -1,71 +1,71 @@
-//! AAC in words: what an AudioSpecificConfig says (ISO/IEC 14496-3 §1.6.2.1), of every kind of AAC.
+//! AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1) of every kind of AAC: reading, writing, and names for people.
 
 use super::bits::{Bits, Short};
 
 /// Samples per AAC-LC frame and channel (ISO/IEC 14496-3 §4.5.2.1.1, `frameLengthFlag` = 0).
 pub const AAC_FRAME_SAMPLES: u32 = 1024;
 
+/// Sampling frequencies in Hz by index (ISO/IEC 14496-3 table 1.18).
 const RATES: [u32; 13] =
     [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000, 7350];
 
 /// Channels of each channel configuration; 0 where it is reserved (ISO/IEC 14496-3 table 1.19 with its amendments).
 const CHANNELS: [u8; 15] = [0, 1, 2, 3, 4, 5, 6, 8, 0, 0, 0, 7, 8, 24, 8];
 
-/// What is kept of a configuration whose first fields do not say it all. The longest that is sensible, with a
-/// program_config_element for eight channels, has fewer than 40 bytes.
+/// Longest configuration that is kept. The longest one that makes sense, with a program_config_element for eight
+/// channels, has fewer than 40 bytes.
 const LONGEST: usize = 64;
 
-/// What PCM or AAC-LC sound looks like from outside.
+/// Sample rate and channel count of PCM or AAC-LC sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AudioFormat {
     /// Samples per second and channel.
     pub sample_rate: u32,
-    /// Channels: 1 or 2 for what we make; what sources send has up to 24.
+    /// Number of channels. Ladders make 1 or 2; sources may send up to 24.
     pub channels: u8,
 }
 
-/// A parsed AudioSpecificConfig.
+/// An AudioSpecificConfig that has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AudioSpecificConfig {
-    /// Audio object type; 2 is AAC-LC, 5 is SBR (HE-AAC), 29 is PS (HE-AAC v2): however the latter two are signalled.
+    /// Audio object type: 2 is AAC-LC, 5 is SBR (HE-AAC), 29 is PS (HE-AAC v2), whichever way SBR and PS are signalled.
     pub object_type: u8,
-    /// Audio object type of the coder that SBR and PS stand on; otherwise the same.
+    /// Audio object type of the core coder under SBR or PS; otherwise the same as `object_type`.
     pub core_type: u8,
     /// Samples per second of the core coder.
     pub sample_rate: u32,
-    /// Channels of the core coder. PS makes two of one.
+    /// Channels of the core coder. PS turns one into two.
     pub channels: u8,
-    /// 960 samples per frame instead of 1024 (480 instead of 512 where delay is low).
+    /// Frames have 960 samples instead of 1024 (480 instead of 512 for the low-delay coders).
     pub short_frames: bool,
-    /// Samples per second with SBR, where that is signalled.
+    /// Samples per second after SBR, if SBR is signalled.
     pub extended_rate: Option<u32>,
-    /// As it came, where the fields above do not say it all.
+    /// The bytes as they came, if the fields above do not say everything.
     raw: Option<Raw>,
 }
 
-/// The bytes of a configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Raw {
     bytes: [u8; LONGEST],
     length: u8,
 }
 
-/// Why an AudioSpecificConfig could not be read.
+/// Why an AudioSpecificConfig cannot be used. The source is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AudioSpecificConfigError {
-    /// Fewer bits than the fields need.
+    /// It has fewer bits than its fields need.
     #[error("AudioSpecificConfig is shorter than its fields")]
     Truncated,
-    /// More bytes than any known kind of AAC needs.
+    /// It has more bytes than any known kind of AAC needs.
     #[error("AudioSpecificConfig has {0} bytes, which is more than any known kind of AAC needs")]
     TooLong(usize),
-    /// A sampling frequency that is spelt out as 0.
+    /// The sampling frequency is written out, and is 0.
     #[error("AudioSpecificConfig has the sampling frequency 0")]
     NoRate,
-    /// A reserved sampling frequency index.
+    /// The sampling frequency index is reserved.
     #[error("AudioSpecificConfig has the reserved sampling frequency index {0}")]
     SampleRate(u8),
-    /// A reserved channel configuration, or no channels at all.
+    /// The channel configuration is reserved, or there are no channels.
     #[error("AudioSpecificConfig has the reserved channel configuration {0}")]
     Channels(u8),
 }
@@ -77,7 +77,7 @@ impl From<Short> for AudioSpecificConfigError {
 }
 
 impl AudioSpecificConfig {
-    /// The configuration of plain AAC-LC in `format`.
+    /// The configuration of AAC-LC in `format`, without SBR.
     pub const fn lc(format: AudioFormat) -> Self {
         Self {
             object_type: 2,
@@ -90,7 +90,7 @@ impl AudioSpecificConfig {
         }
     }
 
-    /// Reads `bytes`, to their end where extensions follow.
+    /// Reads a configuration that fills `bytes`, with any SBR or PS extension at its end.
     pub fn parse(bytes: &[u8]) -> Result<Self, AudioSpecificConfigError> {
         let mut bits = Bits::new(bytes);
         let mut config = Self::read(&mut bits)?;
@@ -98,8 +98,8 @@ impl AudioSpecificConfig {
         config.keep(bytes)
     }
 
-    /// Reads from `bits` a configuration whose length nobody says: without extensions behind it (`bits_to_decode()` is 0,
-    /// ISO/IEC 14496-3 §1.7.3.2.3).
+    /// Reads a configuration of unknown length from `bits`. No extension may follow it: `bits_to_decode()` is 0
+    /// (ISO/IEC 14496-3 §1.7.3.2.3).
     pub fn read_unbounded(bits: &mut Bits<'_>) -> Result<Self, AudioSpecificConfigError> {
         let (mut copy, first) = (bits.clone(), bits.at());
         let config = Self::read(bits)?;
@@ -116,7 +116,7 @@ impl AudioSpecificConfig {
         config.keep(&bytes)
     }
 
-    /// The fields up to the end of the object type's own.
+    /// Reads the fields up to the end of those that belong to the object type.
     fn read(bits: &mut Bits<'_>) -> Result<Self, AudioSpecificConfigError> {
         let first = bits.at();
         let mut core_type = object_type(bits)?;
@@ -150,7 +150,7 @@ impl AudioSpecificConfig {
         Ok(config)
     }
 
-    /// GASpecificConfig (ISO/IEC 14496-3 §4.4.1) behind its first bit; the number of channels if it says so itself.
+    /// GASpecificConfig (ISO/IEC 14496-3 §4.4.1) after its first bit. Returns the number of channels if it has its own.
     fn general_audio(
         self,
         bits: &mut Bits<'_>,
@@ -174,14 +174,14 @@ impl AudioSpecificConfig {
             bits.skip(1)?;
         }
         if matches!(self.core_type, 17 | 19..=23) && bits.take(2)? > 1 {
-            // Error protection has a configuration of its own; nobody sends it.
+            // Error protection needs a configuration of its own, which no known encoder sends.
             return Err(AudioSpecificConfigError::Truncated);
         }
         Ok(channels)
     }
 
-    /// SBR and PS signalled behind everything that old decoders read (ISO/IEC 14496-3 §1.6.5.2). What is cut off there
-    /// is not said.
+    /// Reads SBR and PS signalled after the fields that old decoders know (ISO/IEC 14496-3 §1.6.5.2). An extension that is
+    /// cut off counts as none.
     fn read_sync_extension(&mut self, bits: &mut Bits<'_>) {
         let mut read = || -> Result<_, AudioSpecificConfigError> {
             if !self.is_general_audio() || self.object_type != self.core_type || bits.take(11)? != 0x2b7 {
@@ -200,12 +200,12 @@ impl AudioSpecificConfig {
         }
     }
 
-    /// GASpecificConfig follows (ISO/IEC 14496-3 table 1.15).
+    /// A GASpecificConfig follows (ISO/IEC 14496-3 table 1.15).
     const fn is_general_audio(self) -> bool {
         matches!(self.core_type, 1..=4 | 6 | 7 | 17 | 19..=23)
     }
 
-    /// Keeps the bytes where they say more than the fields.
+    /// Keeps the bytes if they say more than the fields.
     fn keep(mut self, bytes: &[u8]) -> Result<Self, AudioSpecificConfigError> {
         if self == Self::lc(self.format()) && bytes.starts_with(&self.to_bytes()) {
             return Ok(self);
@@ -217,7 +217,7 @@ impl AudioSpecificConfig {
         Ok(self)
     }
 
-    /// The channel configuration for this number of channels.
+    /// The channel configuration for this number of channels (ISO/IEC 14496-3 table 1.19).
     fn configuration(self) -> Option<u8> {
         match self.channels {
             1..=6 => Some(self.channels),
@@ -226,8 +226,8 @@ impl AudioSpecificConfig {
         }
     }
 
-    /// The configuration as a decoder takes it: as it came; for plain AAC-LC two bytes, or five where the rate has no
-    /// index.
+    /// The configuration as a decoder takes it: the bytes as they came, or for plain AAC-LC two bytes (five if the rate
+    /// has no index).
     pub fn to_bytes(self) -> Vec<u8> {
         if let Some(raw) = self.raw {
             return raw.as_slice().to_vec();
@@ -245,12 +245,12 @@ impl AudioSpecificConfig {
         }
     }
 
-    /// The format of the decoded sound of the core coder.
+    /// Format of the sound that the core coder decodes to.
     pub const fn format(self) -> AudioFormat {
         AudioFormat { sample_rate: self.sample_rate, channels: self.channels }
     }
 
-    /// The format of the sound with what SBR and PS add, as far as it is signalled.
+    /// Format of the decoded sound with SBR and PS, as far as they are signalled.
     pub fn output(self) -> AudioFormat {
         let channels = if self.object_type == 29 && self.channels == 1 { 2 } else { self.channels };
         AudioFormat { sample_rate: self.extended_rate.unwrap_or(self.sample_rate), channels }
@@ -266,12 +266,12 @@ impl AudioSpecificConfig {
         }
     }
 
-    /// Whether frames of this stream can stand beside frames of plain AAC-LC in `format`.
+    /// Whether frames of this stream may stand in one track with frames of plain AAC-LC in `format`.
     pub fn is_lc(self, format: AudioFormat) -> bool {
         self == Self::lc(format)
     }
 
-    /// The kind of AAC, in the words of its trade.
+    /// The kind of AAC as people name it, e.g. `HE-AAC v2`.
     pub fn name(self) -> String {
         let name = match self.object_type {
             1 => "AAC Main",
@@ -310,7 +310,7 @@ fn object_type(bits: &mut Bits<'_>) -> Result<u8, Short> {
     }
 }
 
-/// A sampling frequency by its index, or spelt out.
+/// A sampling frequency: an index, or 24 bits if the index is 15 (ISO/IEC 14496-3 table 1.18).
 fn rate(bits: &mut Bits<'_>) -> Result<u32, AudioSpecificConfigError> {
     match bits.take(4)? {
         15 => match bits.take(24)? {
@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn sbr_and_ps_are_read_however_they_are_signalled() {
-        // 24 kHz core, 48 kHz output: hierarchical, and behind what old decoders read.
+        // 24 kHz core, 48 kHz output: signalled hierarchically, and after the fields that old decoders read.
         let cases: [(&[u8], u8, u8); 5] = [
             (&[0x2b, 0x11, 0x88, 0x00], 5, 2),
             (&[0x2b, 0x09, 0x88, 0x00], 5, 1),

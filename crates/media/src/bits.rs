@@ -1,35 +1,34 @@
-//! Bits of a coded header, most significant first, never beyond its end.
+//! Reads bits of a coded header, most significant first, never past its end.
 
-/// Fewer bits than are read.
+/// The bytes end before the bits that were asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it ends too early")]
 pub struct Short;
 
-/// Reads bits of `bytes`.
+/// A reader over `bytes`; bits are numbered from 0, the most significant bit of the first byte.
 #[derive(Debug, Clone)]
 pub struct Bits<'a> {
     bytes: &'a [u8],
-    /// The next bit.
     at: usize,
 }
 
 impl<'a> Bits<'a> {
-    /// Before the first bit.
+    /// A reader that stands before the first bit.
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
-    /// The next bit's number.
+    /// Number of the bit that is read next.
     pub const fn at(&self) -> usize {
         self.at
     }
 
-    /// Bits that are left.
+    /// How many bits are left.
     pub const fn left(&self) -> usize {
         (self.bytes.len() * 8).saturating_sub(self.at)
     }
 
-    /// The next `count` bits, 32 at most.
+    /// The next `count` bits as a number, 32 at most. On [`Short`] nothing is consumed.
     pub fn take(&mut self, count: u32) -> Result<u32, Short> {
         let mut value: u64 = 0;
         let (mut at, end) = (self.at, self.at + count as usize);
@@ -45,12 +44,12 @@ impl<'a> Bits<'a> {
         Ok(value as u32)
     }
 
-    /// The next bit.
+    /// The next bit; `true` for 1.
     pub fn flag(&mut self) -> Result<bool, Short> {
         Ok(self.take(1)? == 1)
     }
 
-    /// Leaves out `count` bits.
+    /// Skips `count` bits. On [`Short`] nothing is consumed.
     pub fn skip(&mut self, count: usize) -> Result<(), Short> {
         if count > self.left() {
             return Err(Short);
@@ -59,12 +58,12 @@ impl<'a> Bits<'a> {
         Ok(())
     }
 
-    /// Goes on at the next whole byte, counted from the first bit read.
+    /// Skips to the next byte boundary of the underlying bytes.
     pub fn align(&mut self) {
         self.at = self.at.next_multiple_of(8).min(self.bytes.len() * 8);
     }
 
-    /// The next `count` whole bytes, wherever in a byte they begin.
+    /// The next `count` whole bytes. They need not begin at a byte boundary.
     pub fn bytes(&mut self, count: usize) -> Result<Vec<u8>, Short> {
         if count.checked_mul(8).is_none_or(|bits| bits > self.left()) {
             return Err(Short);

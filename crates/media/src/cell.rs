@@ -1,4 +1,4 @@
-//! Coded cells: what a ladder makes, a channel chooses between and a packager wraps.
+//! Coded cells. A ladder makes them, a channel chooses between a live and a waiting one, a packager wraps them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use bytes::Bytes;
 
 use super::{AudioFormat, CellIndex, ParameterSets, PictureSize, Timescale};
 
-/// One sample inside a [`TrackCell`]: what a `trun` entry says of it (ISO/IEC 14496-12 §8.8.8).
+/// One sample of a [`TrackCell`], as a `trun` entry describes it (ISO/IEC 14496-12 §8.8.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SampleEntry {
-    /// Bytes.
+    /// Size of the coded sample in bytes.
     pub size: u32,
-    /// Ticks of the track's timescale.
+    /// Duration in ticks of the track's timescale.
     pub duration: u32,
-    /// A sync sample. We code no B pictures, so decode order is presentation order.
+    /// It is a sync sample. Ladders code no B pictures, so decode order is presentation order.
     pub sync: bool,
 }
 
@@ -23,19 +23,19 @@ pub struct SampleEntry {
 pub struct TrackCell {
     /// Decode time of the first sample, in ticks since the epoch (`tfdt`, ISO/IEC 14496-12 §8.8.12).
     pub start: i64,
-    /// The sample bytes in order.
+    /// The bytes of all samples, in decode order.
     pub data: Bytes,
-    /// Where they are cut; sizes add up to `data.len()`.
+    /// Where `data` is cut into samples; the sizes add up to `data.len()`.
     pub samples: Arc<[SampleEntry]>,
 }
 
 impl TrackCell {
-    /// The duration in ticks of the track's timescale.
+    /// Duration of all samples together, in ticks of the track's timescale.
     pub fn duration(&self) -> u64 {
         self.samples.iter().map(|sample| u64::from(sample.duration)).sum()
     }
 
-    /// Some of the samples, as a track of their own that shares the bytes.
+    /// The samples of `run`, as a track of their own that shares the bytes. Indexes past the end are cut off.
     #[must_use]
     pub fn run(&self, run: Range<usize>) -> Self {
         let to = run.end.min(self.samples.len());
@@ -49,7 +49,7 @@ impl TrackCell {
         Self { start: self.start + ticks, data: self.data.slice(begin..end), samples: samples.into() }
     }
 
-    /// The samples' bytes, one after the other, without copying.
+    /// The bytes of each sample in turn, without copying.
     pub fn sample_bytes(&self) -> impl Iterator<Item = Bytes> + '_ {
         let mut at = 0;
         self.samples.iter().map(move |sample| {
@@ -60,44 +60,44 @@ impl TrackCell {
     }
 }
 
-/// Some consecutive samples of each track of a cell, by their places in it.
+/// Some consecutive samples of each track of a cell, by their indexes in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Runs {
-    /// For each picture rung.
+    /// One range for each picture rung, in the ladder's order.
     pub video: Vec<Range<usize>>,
-    /// Of the sound.
+    /// The range of the sound track.
     pub audio: Range<usize>,
 }
 
 impl Runs {
-    /// There are none.
+    /// Whether every range is empty.
     pub fn is_empty(&self) -> bool {
         self.audio.is_empty() && self.video.iter().all(Range::is_empty)
     }
 }
 
-/// What there is of a cell and was not in a batch before. The batches of a cell together are the cell.
+/// The samples of a cell that were in no batch before. All batches of a cell together are the cell.
 #[derive(Clone, Debug)]
 pub struct CellBatch {
-    /// The samples, in the form of a cell; a track may have none.
+    /// The samples in the form of a cell; a track may be empty.
     pub samples: CodedCell,
-    /// The cell begins: there is a picture of every rung.
+    /// This is the cell's first batch: it has a picture of every rung.
     pub first: bool,
 }
 
-/// One cell of every rung of a ladder, whole.
+/// One whole cell of every rung of a ladder.
 #[derive(Clone, Debug)]
 pub struct CodedCell {
-    /// Its place on the grid.
+    /// Number of the cell on the grid.
     pub k: CellIndex,
-    /// Picture tracks, one per picture rung in the ladder's order.
+    /// The picture tracks, one per picture rung in the ladder's order.
     pub video: Vec<TrackCell>,
-    /// The one sound track that all rungs share.
+    /// The one sound track, which all rungs share.
     pub audio: TrackCell,
 }
 
 impl CodedCell {
-    /// Some of the samples, in the form of a cell.
+    /// The samples of `runs`, in the form of a cell that shares the bytes.
     #[must_use]
     pub fn run(&self, runs: &Runs) -> Self {
         let video = self.video.iter().zip(&runs.video).map(|(track, run)| track.run(run.clone())).collect();
@@ -105,48 +105,48 @@ impl CodedCell {
     }
 }
 
-/// A picture track's description: everything its initialization section says.
+/// Description of a picture track: everything its initialization section says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VideoTrack {
-    /// Coded and shown size.
+    /// Coded size, which is also the size shown.
     pub size: PictureSize,
-    /// Pictures per second on the lattice.
+    /// Pictures per second on the grid.
     pub fps: u32,
-    /// Nominal bits per second.
+    /// Nominal bit rate, in bits per second.
     pub bitrate_bps: u32,
-    /// SPS and PPS.
+    /// SPS and PPS, for the `avcC` box.
     pub parameter_sets: ParameterSets,
 }
 
-/// A sound track's description: AAC-LC.
+/// Description of a sound track, which is always AAC-LC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AudioTrack {
-    /// Rate and channels.
+    /// Sample rate and channel count.
     pub format: AudioFormat,
-    /// Nominal bits per second.
+    /// Nominal bit rate, in bits per second.
     pub bitrate_bps: u32,
 }
 
 impl AudioTrack {
-    /// A sound track's timescale is its sample rate.
+    /// Timescale of the track, which is its sample rate.
     pub const fn timescale(&self) -> Timescale {
         Timescale(self.format.sample_rate)
     }
 }
 
-/// Which of a rung's tracks a representation carries.
+/// Which of a rung's tracks a representation has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Parts {
-    /// All that the rung has: what HLS lists.
+    /// Every track of the rung, as HLS lists it.
     All,
-    /// The picture alone: what DASH lists.
+    /// The picture alone, as DASH lists it.
     Picture,
-    /// The sound alone: what DASH lists where no rung is audio-only.
+    /// The sound alone, as DASH lists it where no rung is audio-only.
     Sound,
 }
 
 impl Parts {
-    /// Behind the rung's name in the names of files.
+    /// What follows the rung's name in file names.
     pub const fn suffix(self) -> &'static str {
         match self {
             Self::All => "",
@@ -155,12 +155,12 @@ impl Parts {
         }
     }
 
-    /// The picture is one of them.
+    /// Whether the picture is one of them.
     pub const fn has_picture(self) -> bool {
         matches!(self, Self::All | Self::Picture)
     }
 
-    /// The sound is one of them.
+    /// Whether the sound is one of them.
     pub const fn has_sound(self) -> bool {
         matches!(self, Self::All | Self::Sound)
     }
@@ -169,12 +169,12 @@ impl Parts {
 /// The tracks of one rung.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RungTracks {
-    /// The rung's name, e.g. `720p`: the suffix of its stream names.
+    /// Name of the rung, e.g. `720p`: the suffix of its stream names.
     pub name: String,
-    /// Its picture; `None` for an audio-only rung.
+    /// The picture track; `None` for an audio-only rung.
     pub video: Option<VideoTrack>,
-    /// Index of its picture in [`CodedCell::video`]; `None` for an audio-only rung.
+    /// Index of the picture track in [`CodedCell::video`]; `None` for an audio-only rung.
     pub video_index: Option<usize>,
-    /// Its sound.
+    /// The sound track, the same for all rungs of a ladder.
     pub audio: AudioTrack,
 }

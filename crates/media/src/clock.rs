@@ -1,20 +1,20 @@
-//! The two doors to time. Cores take time as an argument; shells ask a clock, and each is given the one that is right
-//! for it. The doors have types of their own, so that none is taken for the other.
+//! The two clocks. Cores take time as an argument; shells ask a clock, each the one that is right for its purpose. The
+//! clocks have different types, so that one cannot be taken for the other.
 //!
 //! * [`Clock`] is **media time**: cells, pictures, sound, playlists. [`SystemClock`] never goes back and never steps while
 //!   the machine is awake: it follows the machine's clock by at most 1 ms per second, so that a correction by NTP does
 //!   not tear a cell. Elapsed time is measured with it, or with `Instant`.
-//! * [`WallClock`] is **what the machine says**: lectures, expiries, sessions, the audit log, what people read.
+//! * [`WallClock`] is **what the machine says**: lectures, expiries, sessions, the audit log, times that people read.
 //!   [`MachineClock`] steps when the machine's clock is stepped, at once.
 //!
-//! [`Clocks`] is both, and how far they are apart. [`ManualClock`] is moved by hand in tests.
+//! [`Clocks`] holds both and tells how far they are apart. [`ManualClock`] is moved by hand in tests.
 //!
-//! Until [`Clock::steady`], which is when the first channel begins, media time steps with the machine's clock: nobody has
-//! seen anything of it, so a server that was started before NTP had its say loses nothing.
+//! Until [`Clock::steady`] is called, when the first channel begins, media time steps with the machine's clock. No viewer
+//! has seen any media by then, so starting the server before NTP has set the clock does no harm.
 //!
-//! A machine that sleeps (suspend to RAM or disk) has no media that could go on. Media time is counted with the clock
-//! that goes on meanwhile (`CLOCK_BOOTTIME`), so it is right again when the machine wakes: the cells between were
-//! never there, and everything that keeps cells or slots finds that it has slept over some.
+//! A machine that sleeps (suspend to RAM or disk) codes nothing meanwhile. Media time is counted with the clock that goes
+//! on during sleep (`CLOCK_BOOTTIME`), so it is right as soon as the machine wakes. The cells in between never exist, and
+//! whatever keeps cells or slots has to cope with such a gap ([`Leap`] detects it).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -22,32 +22,32 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::{Lock, MediaTime};
 
-/// Says what time it is for media.
+/// A source of media time.
 pub trait Clock: Send + Sync + 'static {
-    /// Media time now; once it is steady never earlier than an answer before.
+    /// Media time now. Once the clock is steady, no answer is earlier than the one before.
     fn now(&self) -> MediaTime;
 
-    /// Media begins to flow: from now on this clock does not step.
+    /// Called when media begins to flow: from now on this clock does not step.
     fn steady(&self) {}
 }
 
-/// Says what time it is for people and calendars.
+/// A source of the time that people and calendars use.
 pub trait WallClock: Send + Sync + 'static {
-    /// Unix time now, as the machine says.
+    /// Unix time now, as the machine's clock says, steps included.
     fn now(&self) -> MediaTime;
 }
 
-/// Both doors.
+/// Both clocks, as a shell is given them.
 #[derive(Clone)]
 pub struct Clocks {
-    /// For media.
+    /// For cells, pictures, sound and playlists.
     pub media: Arc<dyn Clock>,
-    /// For people and calendars.
+    /// For people, calendars and sessions.
     pub wall: Arc<dyn WallClock>,
 }
 
 impl Clocks {
-    /// Those of this machine.
+    /// The clocks of this machine.
     pub fn system() -> Self {
         Self { media: Arc::new(SystemClock::default()), wall: Arc::new(MachineClock) }
     }
@@ -57,13 +57,13 @@ impl Clocks {
         self.wall.now().nanos_since(self.media.now())
     }
 
-    /// What the machine's clock would have said at a point of media time, as it is now.
+    /// The wall-clock time of a point of media time, by the present difference of the clocks.
     #[must_use]
     pub fn to_wall(&self, media: MediaTime) -> MediaTime {
         media.offset_nanos(self.offset_nanos())
     }
 
-    /// The point of media time at which the machine's clock would have said this, as it is now.
+    /// The media time of a point on the wall clock, by the present difference of the clocks.
     #[must_use]
     pub fn to_media(&self, wall: MediaTime) -> MediaTime {
         wall.offset_nanos(self.offset_nanos().saturating_neg())
@@ -76,7 +76,7 @@ impl std::fmt::Debug for Clocks {
     }
 }
 
-/// The machine's clock as it is.
+/// The machine's clock, unchanged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MachineClock;
 
@@ -86,16 +86,16 @@ impl WallClock for MachineClock {
     }
 }
 
-/// The machine's clock, smoothed.
+/// The machine's clock, smoothed as the module text says.
 #[derive(Debug)]
 pub struct SystemClock(Lock<Steering>);
 
-/// Which time is said, from the machine's two clocks (sans-IO).
+/// Computes media time from the machine's two clocks (sans-IO).
 #[derive(Debug)]
 struct Steering {
     /// Unix time minus time since the machine's start, in nanoseconds.
     offset: i64,
-    /// When the offset was last brought nearer, in nanoseconds since the machine's start.
+    /// When the offset was last corrected, in nanoseconds since the machine's start.
     steered_at: i64,
     steady: bool,
     last: i64,
@@ -104,8 +104,8 @@ struct Steering {
 /// How fast the offset follows the machine's clock: 1 ms per second.
 const SLEW_NANOS_PER_SECOND: i64 = 1_000_000;
 
-/// Nobody is owed a correction for more seconds than that: a machine that has slept for a night does not step by half
-/// a minute.
+/// Seconds' worth of correction that one call makes at most: after a night's sleep media time must not step by half a
+/// minute.
 const SLEW_AT_MOST: i64 = 10;
 
 const SECOND: i64 = 1_000_000_000;
@@ -115,7 +115,7 @@ impl Steering {
         Self { offset: unix - up, steered_at: up, steady: false, last: i64::MIN }
     }
 
-    /// The time `up` nanoseconds after the machine's start, at which its clock says `unix`.
+    /// Media time at `up` nanoseconds after the machine's start, when its clock says `unix`.
     fn now(&mut self, unix: i64, up: i64) -> i64 {
         let wanted = unix - up;
         if !self.steady {
@@ -148,7 +148,7 @@ impl SystemClock {
 impl Clock for SystemClock {
     fn now(&self) -> MediaTime {
         let mut steering = self.steering();
-        // Asked behind the lock: else an earlier answer could come later.
+        // Read under the lock: otherwise of two threads the later one could get the earlier time.
         MediaTime::from_nanos(steering.now(unix_nanos(), up_nanos()))
     }
 
@@ -164,13 +164,13 @@ fn unix_nanos() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
 }
 
-/// Since the machine's start, its sleep included (`CLOCK_BOOTTIME`, clock_gettime(2)).
+/// Nanoseconds since the machine's start, sleep included (`CLOCK_BOOTTIME`, clock_gettime(2)).
 #[cfg(target_os = "linux")]
 fn up_nanos() -> i64 {
     read(libc::CLOCK_BOOTTIME)
 }
 
-/// How long this machine has slept since its start.
+/// How long this machine has slept in all since its start.
 #[cfg(target_os = "linux")]
 pub fn slept() -> Duration {
     let slept = read(libc::CLOCK_BOOTTIME) - read(libc::CLOCK_MONOTONIC);
@@ -188,28 +188,28 @@ fn read(clock: libc::clockid_t) -> i64 {
     time.tv_sec * SECOND + time.tv_nsec
 }
 
-/// Other systems' sleep is not known; media time is late by it, and follows slowly.
+/// Sleep is not known on other systems: media time is late by it, and catches up slowly.
 #[cfg(not(target_os = "linux"))]
 fn up_nanos() -> i64 {
     static BEGUN: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
     BEGUN.elapsed().as_nanos() as i64
 }
 
-/// How long this machine has slept since its start: not known here.
+/// How long this machine has slept since its start: always zero, since it is not known on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn slept() -> Duration {
     Duration::ZERO
 }
 
-/// Notices that media time has leapt: that it has gone on by much more than this machine was awake.
+/// Detects a leap of media time: it has moved on by much more than the machine was awake.
 #[derive(Debug, Default)]
 pub struct Leap(Option<(Instant, MediaTime)>);
 
-/// Sleep that is shorter is a network that stalls, to those who measure one.
+/// A shorter leap is ignored: sources take so short a sleep for a network that stalls.
 const LEAP: Duration = Duration::from_secs(5);
 
 impl Leap {
-    /// Media time has leapt since this was asked last. Ask more often than the machine may go to sleep.
+    /// Whether media time has leapt since the last call. Call it at least as often as the machine may go to sleep.
     pub fn has_come(&mut self, clock: &dyn Clock) -> bool {
         self.observe(Instant::now(), clock.now())
     }
@@ -222,7 +222,7 @@ impl Leap {
     }
 }
 
-/// A clock that stands still until it is moved. Behind both doors.
+/// A clock for tests that stands still until it is moved. It serves as either kind.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicI64);
 
@@ -237,12 +237,12 @@ impl ManualClock {
         self.0.fetch_add(by.as_nanos() as i64, Ordering::Relaxed);
     }
 
-    /// Puts the clock to another time, as a step does.
+    /// Sets the clock to another time, as a step does.
     pub fn set(&self, now: MediaTime) {
         self.0.store(now.as_nanos(), Ordering::Relaxed);
     }
 
-    /// What it says, through either door.
+    /// The time it was last moved to, as media time and as wall-clock time.
     pub fn now(&self) -> MediaTime {
         MediaTime::from_nanos(self.0.load(Ordering::Relaxed))
     }
@@ -300,7 +300,7 @@ mod tests {
         let mut steering = steady();
         let night = 8 * HOUR;
         let before = steering.now(UNIX, HOUR);
-        // The battery's clock was two seconds off.
+        // After the sleep the hardware clock is two seconds off.
         let woken = steering.now(UNIX + night - 2 * SECOND, HOUR + night);
         assert!((woken - before - night).abs() <= SLEW_AT_MOST * SLEW_NANOS_PER_SECOND, "{}", woken - before);
     }

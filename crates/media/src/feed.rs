@@ -1,8 +1,8 @@
 //! Bounded feeds of frames from one source to its readers, which are threads.
 //!
-//! [`FeedWriter::publish`] never waits. A reader that falls behind loses frames from there to the next sync
-//! frame of the video track: it is never handed a picture that it cannot decode, and the frames it lost are
-//! counted. Dropping the publisher ends every reader; dropping a reader is noticed at the next frame.
+//! [`FeedWriter::publish`] never waits. A reader that is too late loses frames up to the next sync frame of the video
+//! track, so it never gets a picture that it cannot decode; lost frames are counted. Dropping the writer ends every reader;
+//! that a reader was dropped is noticed at the next frame.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
@@ -11,10 +11,10 @@ use std::time::Duration;
 use crate::meter::Counter;
 use crate::{Lock, SourceFrame, Track};
 
-/// Frames that a reader may be behind: about four seconds of 720p15 with sound.
+/// Frames that a reader may lag: about four seconds of 720p15 with sound.
 const DEPTH: usize = 256;
 
-/// The writing end, shared by whoever subscribes.
+/// The writing end. Clones write to the same readers.
 #[derive(Clone, Debug, Default)]
 pub struct FeedWriter {
     subscribers: Arc<Lock<Vec<Subscriber>>>,
@@ -24,24 +24,24 @@ pub struct FeedWriter {
 #[derive(Debug)]
 struct Subscriber {
     sender: SyncSender<SourceFrame>,
-    /// Frames were lost: video waits for a sync frame.
+    /// Frames were lost, so video waits for a sync frame.
     skipping: bool,
 }
 
-/// The reading end.
+/// The reading end, held by one thread.
 #[derive(Debug)]
 pub struct FeedReader {
     receiver: Receiver<SourceFrame>,
 }
 
-/// What a [`FeedReader`] has to tell.
+/// What a [`FeedReader`] returns.
 #[derive(Debug)]
 pub enum FeedItem {
-    /// The next frame.
+    /// The next frame, in the order of publication.
     Frame(SourceFrame),
-    /// Nothing came in time.
+    /// No frame came in time.
     Nothing,
-    /// No frame will ever come again.
+    /// The writer is gone, so no frame will ever come again.
     Ended,
 }
 
@@ -53,7 +53,7 @@ impl FeedWriter {
         FeedReader { receiver }
     }
 
-    /// Hands `frame` to every reader that has room.
+    /// Hands `frame` to every reader that has room. Never waits.
     pub fn publish(&self, frame: &SourceFrame) {
         self.lock().retain_mut(|subscriber| {
             let video = frame.track() == Track::Video;
@@ -73,7 +73,7 @@ impl FeedWriter {
         });
     }
 
-    /// Frames that readers lost by being late.
+    /// How many frames all readers together have lost by being late.
     pub fn dropped(&self) -> u64 {
         self.dropped.get()
     }
@@ -84,7 +84,7 @@ impl FeedWriter {
 }
 
 impl FeedReader {
-    /// Waits up to `timeout` for the next frame.
+    /// Waits for the next frame, at most for `timeout`.
     pub fn next(&self, timeout: Duration) -> FeedItem {
         match self.receiver.recv_timeout(timeout) {
             Ok(frame) => FeedItem::Frame(frame),
@@ -93,7 +93,7 @@ impl FeedReader {
         }
     }
 
-    /// The next frame if one is there.
+    /// The next frame if there is one, without waiting.
     pub fn poll(&self) -> FeedItem {
         match self.receiver.try_recv() {
             Ok(frame) => FeedItem::Frame(frame),

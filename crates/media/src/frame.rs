@@ -1,4 +1,4 @@
-//! What a source hands on: coded access units on wall-clock media time.
+//! What a source delivers: access units in media time.
 
 use std::sync::Arc;
 
@@ -9,48 +9,48 @@ use super::{AudioFormat, AudioSpecificConfig, MediaTime, ParameterSets, Timescal
 /// The two kinds of track that a source has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Track {
-    /// The picture.
+    /// The picture track.
     Video,
-    /// The sound.
+    /// The sound track.
     Audio,
 }
 
 /// How the frames of a track are coded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrackFormat {
-    /// H.264; samples are NAL units with 4-byte lengths (ISO/IEC 14496-15 §5.3), parameter sets apart.
+    /// H.264. Samples are NAL units with 4-byte lengths (ISO/IEC 14496-15 §5.3); parameter sets are kept apart.
     H264(ParameterSets),
-    /// Raw AAC access units without ADTS, of whatever kind.
+    /// AAC of any kind: raw access units without ADTS headers.
     Aac(AudioSpecificConfig),
-    /// MPEG audio layer III; each sample is one frame with its header (ISO/IEC 11172-3, 13818-3, and "MPEG 2.5").
+    /// MPEG audio layer III. Each sample is one frame with its header (ISO/IEC 11172-3, 13818-3, and "MPEG 2.5").
     Mp3 {
         /// Samples per second and channel.
         sample_rate: u32,
-        /// 1 or 2.
+        /// Number of channels: 1 or 2.
         channels: u8,
     },
-    /// Eight bits for each sample, channels interleaved, any number of them (ITU-T G.711).
+    /// ITU-T G.711: eight bits for each sample, channels interleaved.
     G711 {
-        /// What the bits mean.
+        /// Which of the two codings the bytes have.
         law: G711Law,
-        /// Samples per second and channel; 8000 almost everywhere.
+        /// Samples per second and channel; nearly always 8000.
         sample_rate: u32,
-        /// 1 or 2.
+        /// Number of channels: 1 or 2.
         channels: u8,
     },
 }
 
-/// The two codings of ITU-T G.711.
+/// The two codings of G.711, with their names in SDP (RFC 3551 §4.5.14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum G711Law {
-    /// µ-law: America and Japan, `PCMU`.
+    /// µ-law, `PCMU`: used in America and Japan.
     Mu,
-    /// A-law: everywhere else, `PCMA`.
+    /// A-law, `PCMA`: used everywhere else.
     A,
 }
 
 impl TrackFormat {
-    /// The kind of track.
+    /// Whether it is picture or sound.
     pub const fn track(&self) -> Track {
         match self {
             Self::H264(_) => Track::Video,
@@ -58,7 +58,7 @@ impl TrackFormat {
         }
     }
 
-    /// The sound as it leaves the decoder, as far as is known before; `None` for pictures.
+    /// Format of the decoded sound, as far as it is known before decoding; `None` for pictures.
     pub fn sound(&self) -> Option<AudioFormat> {
         match *self {
             Self::H264(_) => None,
@@ -69,7 +69,7 @@ impl TrackFormat {
         }
     }
 
-    /// Ticks per second in which such a track is timed: samples of the coder, or 90 kHz (RFC 6184 §8.2.1, RFC 3640 §4.1).
+    /// Ticks per second of the track: 90 kHz for pictures (RFC 6184 §8.2.1), the sample rate for sound (RFC 3640 §4.1).
     pub const fn timescale(&self) -> Timescale {
         match self {
             Self::H264(_) => VIDEO_TIMESCALE,
@@ -78,7 +78,7 @@ impl TrackFormat {
         }
     }
 
-    /// How it is coded, in the words of people: "HE-AAC, 48 kHz, stereo".
+    /// How it is coded, as people say it: `HE-AAC, 48 kHz, stereo`.
     pub fn describe(&self) -> String {
         let name = match self {
             Self::H264(_) => return "H.264".to_owned(),
@@ -100,22 +100,22 @@ impl TrackFormat {
     }
 }
 
-/// One access unit of a source, in decode order within its track.
+/// One access unit of a source. Those of one track come in decode order.
 #[derive(Clone, Debug)]
 pub struct SourceFrame {
-    /// When it is shown or heard, on the wall clock.
+    /// When it is shown or heard, in media time.
     pub pts: MediaTime,
-    /// The coded bytes, as `format` says; none where a picture was lost on the way, or cannot be decoded for want of
-    /// one that was.
+    /// The coded bytes, as `format` says. Empty if the picture was lost on the way, or cannot be decoded because an earlier
+    /// one was lost.
     pub data: Bytes,
-    /// Decoding can start here (H.264: an IDR picture or a recovery point; sound: always).
+    /// Decoding can start here: an IDR picture or a recovery point of H.264, and any frame of sound.
     pub sync: bool,
     /// How `data` is coded. Frames share one allocation until the format changes.
     pub format: Arc<TrackFormat>,
 }
 
 impl SourceFrame {
-    /// The track it belongs to.
+    /// Whether it is picture or sound.
     pub fn track(&self) -> Track {
         self.format.track()
     }

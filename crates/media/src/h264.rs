@@ -1,4 +1,4 @@
-//! H.264 in bytes: NAL units, parameter sets, Annex B against length prefixes (ITU-T H.264 §7.3.1, Annex B;
+//! H.264 bytes: NAL units, parameter sets, and both ways of storing them (Annex B of ITU-T H.264 and length prefixes,
 //! ISO/IEC 14496-15 §5.3).
 
 mod bits;
@@ -12,7 +12,7 @@ pub use configuration::{AvcConfiguration, AvcError, avc_configuration};
 pub use entry::{EntryPoint, frame_num, is_entry, is_idr, is_intra, recovery_point};
 pub use sps::{Chroma, LARGEST, VideoDescription, describe};
 
-/// `nal_unit_type` of a coded slice of a picture that is no IDR picture (ITU-T H.264 table 7-1).
+/// `nal_unit_type` of a coded slice of a non-IDR picture (ITU-T H.264 table 7-1).
 pub const NAL_SLICE: u8 = 1;
 /// `nal_unit_type` of a coded slice of an IDR picture (ITU-T H.264 table 7-1).
 pub const NAL_IDR: u8 = 5;
@@ -28,14 +28,14 @@ pub const NAL_AUD: u8 = 9;
 /// One sequence and one picture parameter set, without start codes or lengths.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ParameterSets {
-    /// Sequence parameter set.
+    /// Sequence parameter set (ITU-T H.264 §7.3.2.1), with its NAL unit header.
     pub sps: Bytes,
-    /// Picture parameter set.
+    /// Picture parameter set (ITU-T H.264 §7.3.2.2), with its NAL unit header.
     pub pps: Bytes,
 }
 
 impl ParameterSets {
-    /// The RFC 6381 codec string: `avc1.` and profile, constraints, level in hexadecimal.
+    /// Codec string (RFC 6381 §3.3): `avc1.` and profile, constraints and level in hexadecimal.
     pub fn codec_string(&self) -> String {
         match self.sps.get(1..4) {
             Some([profile, constraints, level]) => format!("avc1.{profile:02X}{constraints:02X}{level:02X}"),
@@ -44,12 +44,12 @@ impl ParameterSets {
     }
 }
 
-/// The type of a NAL unit; 0 (unspecified) for an empty one.
+/// `nal_unit_type` (ITU-T H.264 §7.3.1); 0, which is unspecified, for empty bytes.
 pub fn nal_type(nal: &[u8]) -> u8 {
     nal.first().map_or(0, |byte| byte & 0x1f)
 }
 
-/// The NAL units of an Annex B byte stream, without their start codes and trailing zero bytes.
+/// The NAL units of a byte stream (ITU-T H.264 Annex B), without start codes and trailing zero bytes.
 pub fn annex_b_nals(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = after_start_code(stream);
     std::iter::from_fn(move || {
@@ -71,7 +71,7 @@ fn after_start_code(bytes: &[u8]) -> Option<&[u8]> {
     find_start_code(bytes).map(|at| &bytes[at + 3..])
 }
 
-/// The NAL units of a length-prefixed sample (4-byte lengths). Ends at the first length that lies.
+/// The NAL units of a sample with 4-byte length prefixes. Stops at the first length that goes past the end.
 pub fn sample_nals(sample: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = sample;
     std::iter::from_fn(move || {
@@ -82,13 +82,13 @@ pub fn sample_nals(sample: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Appends `nal` with its 4-byte length.
+/// Appends `nal` with a 4-byte length prefix.
 pub fn push_sample_nal(out: &mut BytesMut, nal: &[u8]) {
     out.extend_from_slice(&(nal.len() as u32).to_be_bytes());
     out.extend_from_slice(nal);
 }
 
-/// Rewrites a length-prefixed sample as an Annex B access unit behind the given parameter sets.
+/// Rewrites a length-prefixed sample as an Annex B access unit, after the given parameter sets. `out` is cleared first.
 pub fn to_annex_b(sample: &[u8], parameter_sets: Option<&ParameterSets>, out: &mut Vec<u8>) {
     const START: [u8; 4] = [0, 0, 0, 1];
     out.clear();

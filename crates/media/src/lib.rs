@@ -1,14 +1,14 @@
-//! The words of the media path: time, cells, pictures, coded samples, parameter sets.
+//! The basic types of the media path: time, cells, pictures, coded samples, parameter sets.
 //!
-//! Storey 0: plain values without I/O, clock or threads. What does *not* belong here: anything that
-//! decides (lattice, splice), anything that speaks a protocol or a container.
+//! Storey 0. Plain values without I/O; only [`clock`] asks the machine for the time. What does *not* belong here: whatever
+//! decides (lattice, splicer), and whatever speaks a protocol or a container format.
 //!
 //! **Where to start.** `cell.rs`: a [`CodedCell`] is what travels from a ladder to every viewer. `time.rs` says how time is
-//! counted. Around them stand five small modules that every crate may use: [`clock`] (the two doors to time), [`feed`]
-//! (frames from one to many, dropping), [`meter`] (counters and fault notes), [`retry`] (back-off), [`percent`] (decoding of URLs).
+//! counted. Five small modules serve every crate: [`clock`] (media time and the wall clock), [`feed`] (frames from one source
+//! to many readers), [`meter`] (counters and fault notes), [`retry`] (back-off), [`percent`] (percent-decoding of URLs).
 //!
 //! # Example
-//! A cell is one segment's slot on the wall-clock grid:
+//! A cell is one segment's place on the wall clock:
 //! ```
 //! use amphi_media::{CellIndex, Grid, MediaTime};
 //!

@@ -1,15 +1,15 @@
-//! The lock that threads share values with.
+//! A mutex for values that threads share; it has no poison.
 //!
-//! A thread that panics while it holds a [`Mutex`] poisons it, so that the next one does not see a value that was half
-//! changed. Here the next one takes the value as it is. A panic ends one task or thread, which its supervisor begins anew;
-//! what it shared has to go on, or one hall's fault would end all that share the lock. That is right as long as each section
-//! under a lock leaves a value that holds after every one of its statements: counts, a map, an `Option` that is replaced. So
-//! nothing under a lock waits, calls back, or breaks a rule of the value that a later statement restores.
+//! A thread that panics while it holds a [`Mutex`] poisons it, so that no other thread sees a value that is half changed.
+//! With [`Lock`] the next thread takes the value as it is. A panic ends one task or thread, which its supervisor starts
+//! again; what it shared has to go on, or one hall's fault would end all that use the lock. This is right as long as the
+//! value is valid after every statement under the lock: a count, a map, an `Option` that is replaced. So code under a lock
+//! never waits, never calls back, and never leaves the value invalid for a later statement to repair.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
-/// A mutex without poison: taking it never fails.
+/// A mutex without poison: locking it never fails.
 #[derive(Debug, Default)]
 pub struct Lock<T>(Mutex<T>);
 
@@ -19,12 +19,12 @@ impl<T> Lock<T> {
         Self(Mutex::new(value))
     }
 
-    /// Waits until nobody else has it.
+    /// Waits until no other thread holds it.
     pub fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The value, unless somebody has it.
+    /// The value, unless another thread holds it. Never waits.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {
             Ok(guard) => Some(guard),
@@ -33,12 +33,12 @@ impl<T> Lock<T> {
         }
     }
 
-    /// Lets others have it until `signal` is given. May return without one.
+    /// Releases the value until `signal` is notified. May wake without a notification, as [`Condvar::wait`] may.
     pub fn wait<'a>(signal: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         signal.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same, at most for `patience`.
+    /// The same as [`Self::wait`], but for `patience` at most.
     pub fn wait_timeout<'a>(
         signal: &Condvar,
         guard: MutexGuard<'a, T>,

@@ -1,4 +1,4 @@
-//! Counting without contention: what the stages count about themselves, read by metrics and the console.
+//! Counters without contention: what stages count about themselves, for the metrics and the console.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::{Lock, MediaTime};
 
-/// A number that only grows.
+/// A number that only grows, e.g. lost frames.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// One more.
+    /// Adds one.
     pub fn increment(&self) {
         self.add(1);
     }
@@ -21,13 +21,13 @@ impl Counter {
         self.0.fetch_add(amount, Ordering::Relaxed);
     }
 
-    /// The sum so far.
+    /// The sum since the start.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// A number that goes up and down.
+/// A number that goes up and down, e.g. viewers.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicU64);
 
@@ -54,18 +54,18 @@ impl Default for Lowest {
 }
 
 impl Lowest {
-    /// One more value.
+    /// Takes one more value into account.
     pub fn observe(&self, value: u64) {
         self.0.fetch_min(value, Ordering::Relaxed);
     }
 
-    /// The smallest value since the last call; `None` where there was none. For one reader alone.
+    /// The smallest value since the last call; `None` if there was none. Only one reader may call it.
     pub fn take(&self) -> Option<u64> {
         Some(self.0.swap(u64::MAX, Ordering::Relaxed)).filter(|value| *value != u64::MAX)
     }
 }
 
-/// How long things take: buckets whose ends double, from a microsecond to half a minute.
+/// A histogram of durations. The upper bounds of its buckets double, from a microsecond to half a minute.
 #[derive(Debug, Default)]
 pub struct Histogram {
     buckets: [Counter; Self::BUCKETS],
@@ -73,10 +73,10 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// The last has no end.
+    /// Number of buckets; the last one has no upper bound.
     pub const BUCKETS: usize = 26;
 
-    /// One more, which took so long.
+    /// Counts one duration.
     pub fn add(&self, took: Duration) {
         let us = took.as_micros().min(u128::from(u32::MAX)) as u32;
         let place = (u32::BITS - us.leading_zeros()) as usize;
@@ -86,12 +86,12 @@ impl Histogram {
         self.nanos.add(took.as_nanos() as u64);
     }
 
-    /// The seconds that all took together.
+    /// Sum of all durations in seconds.
     pub fn sum_s(&self) -> f64 {
         self.nanos.get() as f64 * 1e-9
     }
 
-    /// The end of each bucket in seconds, and how many took less but not less than the end before.
+    /// The upper bound of each bucket in seconds (exclusive), and how many durations fell into it.
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
         self.buckets.iter().enumerate().map(|(place, count)| {
             let end = if place + 1 == Self::BUCKETS { f64::MAX } else { (1_u64 << place) as f64 * 1e-6 };
@@ -100,12 +100,12 @@ impl Histogram {
     }
 }
 
-/// Since when something holds, or that it does not.
+/// Since when a condition holds, if it does.
 #[derive(Debug, Default)]
 pub struct Since(AtomicI64);
 
 impl Since {
-    /// It holds (`true`) or not; the first moment of a row of `true` is kept.
+    /// Says whether the condition holds at `now`. The first moment of a run of `true` is kept.
     pub fn observe(&self, holds: bool, now: MediaTime) {
         if !holds {
             self.0.store(0, Ordering::Relaxed);
@@ -114,18 +114,18 @@ impl Since {
         }
     }
 
-    /// Since when it holds; `None` while it does not.
+    /// Since when the condition holds; `None` while it does not.
     pub fn get(&self) -> Option<MediaTime> {
         Some(self.0.load(Ordering::Relaxed)).filter(|nanos| *nanos != 0).map(MediaTime::from_nanos)
     }
 }
 
-/// Why something does not work, in words for operators; nothing while it works.
+/// Why something does not work, in words for operators; empty while it works.
 #[derive(Debug, Default)]
 pub struct Note(Lock<Option<Arc<str>>>);
 
 impl Note {
-    /// Says why; a reason that is said already costs no allocation.
+    /// Sets the reason. Setting the same reason again costs no allocation.
     pub fn set(&self, reason: &str) {
         let mut said = self.0.lock();
         if said.as_deref() != Some(reason) {
@@ -133,12 +133,12 @@ impl Note {
         }
     }
 
-    /// It works.
+    /// It works again: removes the reason.
     pub fn clear(&self) {
         *self.0.lock() = None;
     }
 
-    /// What was said last, unless it works again.
+    /// The reason set last; `None` if it works.
     pub fn get(&self) -> Option<Arc<str>> {
         self.0.lock().clone()
     }

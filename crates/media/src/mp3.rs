@@ -2,28 +2,28 @@
 
 use super::AudioFormat;
 
-/// kbit/s by index, MPEG 1 and the others.
+/// Bit rates in kbit/s by `bitrate_index`: of MPEG-1, and of MPEG-2 and 2.5.
 const KILOBITS: [[u16; 14]; 2] = [
     [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
     [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
 ];
 
-/// What a header says.
+/// The fields of a frame header that are needed to cut and time frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mp3Header {
-    /// Samples per second.
+    /// Samples per second and channel.
     pub sample_rate: u32,
-    /// One or two.
+    /// Number of channels: 1 or 2.
     pub channels: u8,
-    /// Samples of each channel.
+    /// Samples of each channel in this frame: 1152 or 576.
     pub samples: u32,
-    /// Bytes of the frame with its header.
+    /// Size of the frame in bytes, its header included.
     pub size: usize,
 }
 
 impl Mp3Header {
-    /// The header at the beginning of `bytes`; `None` if it is not that of layer III with a bitrate: without one
-    /// ("free format") nothing tells where the frame ends.
+    /// Reads the header at the beginning of `bytes`. `None` if it is not layer III, or has no bit rate ("free format"): then
+    /// nothing says where the frame ends.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let &[0xff, second, third, fourth, ..] = bytes else { return None };
         let version = (second >> 3) & 3;
@@ -44,7 +44,7 @@ impl Mp3Header {
         Some(Self { sample_rate, channels, samples, size: size as usize })
     }
 
-    /// What it decodes to.
+    /// Format of the decoded sound.
     pub const fn format(self) -> AudioFormat {
         AudioFormat { sample_rate: self.sample_rate, channels: self.channels }
     }
@@ -63,14 +63,14 @@ mod tests {
         assert_eq!(header([0xff, 0xfb, 0x92, 0xc4]), Some((44_100, 1, 1152, 418)));
         assert_eq!(header([0xff, 0xf3, 0x84, 0xc4]), Some((24_000, 1, 576, 192)));
         assert_eq!(header([0xff, 0xe3, 0x48, 0xc4]), Some((8000, 1, 576, 288)));
-        // Layer II, free format, no sync word, reserved version and rate.
+        // Layer II, free format, no sync word, reserved version, reserved rate.
         for bytes in [
             [0xff, 0xfd, 0x90, 0],
             [0xff, 0xfb, 0, 0],
             [0xff, 0x1b, 0x90, 0],
             [0xff, 0xeb, 0x90, 0],
             [0xff, 0xfb, 0x9c, 0],
-            // A bad bitrate, an AAC unit.
+            // A bad bit rate, an AAC access unit.
             [0xff, 0xfb, 0xf0, 0x44],
             [0x21, 0x10, 4, 0x60],
         ] {

@@ -1,4 +1,4 @@
-//! What channels and sources are called: a type for each, so that one is not taken for the other.
+//! Names of channels and sources. Each has a type of its own, so that one cannot be taken for the other.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -15,7 +15,7 @@ macro_rules! names {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// As the configuration has it.
+            /// The name as it stands in the configuration.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -80,9 +80,9 @@ macro_rules! names {
 }
 
 names! {
-    /// A channel's name: what viewers open.
+    /// Name of a channel, which is what viewers open.
     ChannelName
-    /// A source's name: an encoder that is pulled, or one that publishes.
+    /// Name of a source: an encoder that is pulled, or one that publishes.
     SourceName
 }
 

@@ -1,19 +1,19 @@
-//! Percent-encoding in URLs (RFC 3986 §2.1), read in one place for all who read URLs. Sans-IO.
+//! Percent-decoding of URLs (RFC 3986 §2.1), the same for all protocols. Sans-IO.
 
 use std::borrow::Cow;
 
-/// Why a text cannot be decoded: its writer's fault.
+/// Why a text cannot be decoded. Whoever wrote the URL is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PercentError {
-    /// `%` without two hexadecimal digits.
+    /// A `%` is not followed by two hexadecimal digits.
     #[error("it has a % that is not followed by two hexadecimal digits")]
     Triplet,
-    /// Bytes that are no text.
+    /// The decoded bytes are not UTF-8.
     #[error("what it stands for is not UTF-8")]
     Utf8,
 }
 
-/// What `text` stands for. Only a text with `%` costs memory.
+/// Decodes `text`. It allocates only if there is a `%`.
 pub fn decode(text: &str) -> Result<Cow<'_, str>, PercentError> {
     if !text.contains('%') {
         return Ok(Cow::Borrowed(text));
@@ -25,12 +25,12 @@ pub fn decode(text: &str) -> Result<Cow<'_, str>, PercentError> {
     String::from_utf8(bytes).map(Cow::Owned).map_err(|_| PercentError::Utf8)
 }
 
-/// The same of a text whose writer is trusted: what is no triplet stays as it is, and what is not UTF-8 is replaced.
+/// Decodes a text from a trusted writer: a `%` without two digits stays as it is, and what is not UTF-8 is replaced.
 pub fn decode_lossy(text: &str) -> String {
     String::from_utf8_lossy(&bytes(text).0).into_owned()
 }
 
-/// The bytes that `text` stands for; `false` where a `%` had to stay.
+/// The decoded bytes; `false` if a `%` had to be kept.
 fn bytes(text: &str) -> (Vec<u8>, bool) {
     let mut bytes = Vec::with_capacity(text.len());
     let (mut rest, mut is_whole) = (text.as_bytes(), true);

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// Width and height in luma samples; both even.
+/// Width and height of a picture in luma samples. What is decoded and coded has even ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PictureSize {
     /// Luma samples per row.
     pub width: u32,
-    /// Rows of luma.
+    /// Number of rows of luma samples.
     pub height: u32,
 }
 
@@ -18,19 +18,19 @@ impl fmt::Display for PictureSize {
 }
 
 impl PictureSize {
-    /// Samples in the luma plane.
+    /// Number of samples in the luma plane.
     pub const fn luma_len(self) -> usize {
         self.width as usize * self.height as usize
     }
 
-    /// Width and height of each chroma plane.
+    /// Width and height of each chroma plane (4:2:0).
     #[must_use]
     pub const fn chroma(self) -> Self {
         Self { width: self.width.div_ceil(2), height: self.height.div_ceil(2) }
     }
 }
 
-/// Width to height of one sample.
+/// Sample aspect ratio: width to height of one sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SampleAspect {
     width: u32,
@@ -38,24 +38,24 @@ pub struct SampleAspect {
 }
 
 impl SampleAspect {
-    /// As wide as high.
+    /// Samples are as wide as high.
     pub const SQUARE: Self = Self { width: 1, height: 1 };
-    /// No camera and no encoder has samples more than so many times as wide as high, or as high as wide.
+    /// Largest ratio that is believed, either way; no known camera or encoder has a larger one.
     const MOST: u32 = 4;
 
-    /// Of this shape; square where it is not said (0) or beyond reason.
+    /// A sample of this shape; square if it is not given (0) or not believable.
     pub fn new(width: u32, height: u32) -> Self {
         let (width, height) = (width.min(u32::from(u16::MAX)), height.min(u32::from(u16::MAX)));
         let odd = width == 0 || height == 0 || width > height * Self::MOST || height > width * Self::MOST;
         if odd || width == height { Self::SQUARE } else { Self { width, height } }
     }
 
-    /// As wide as high.
+    /// Whether samples are as wide as high.
     pub const fn is_square(self) -> bool {
         self.width == self.height
     }
 
-    /// The size of square samples that a picture of `size` is shown in, its height kept.
+    /// Size of the picture when it is shown with square samples; the height is kept.
     #[must_use]
     pub fn shown(self, size: PictureSize) -> PictureSize {
         let (of, by) = (u64::from(self.width), u64::from(self.height));
@@ -70,7 +70,7 @@ impl fmt::Display for SampleAspect {
     }
 }
 
-/// An I420 picture: Y, then U, then V, rows without padding, limited range, BT.709.
+/// An I420 picture: Y, U and V one after the other, rows without padding, limited range, BT.709.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Picture {
     size: PictureSize,
@@ -85,7 +85,7 @@ impl fmt::Debug for Picture {
 }
 
 impl Picture {
-    /// A black picture.
+    /// A black picture of this size, with square samples.
     pub fn black(size: PictureSize) -> Self {
         let luma = size.luma_len();
         let mut data = vec![128; luma + 2 * size.chroma().luma_len()];
@@ -93,29 +93,29 @@ impl Picture {
         Self { size, sar: SampleAspect::SQUARE, data }
     }
 
-    /// The size in luma samples.
+    /// Size in luma samples.
     pub const fn size(&self) -> PictureSize {
         self.size
     }
 
-    /// The shape of its samples.
+    /// Shape of its samples.
     pub const fn sar(&self) -> SampleAspect {
         self.sar
     }
 
-    /// Its samples have this shape from now on.
+    /// Sets the shape of its samples; the samples stay.
     pub const fn set_sar(&mut self, sar: SampleAspect) {
         self.sar = sar;
     }
 
-    /// Y, U and V.
+    /// The planes Y, U and V.
     pub fn planes(&self) -> [&[u8]; 3] {
         let (y, chroma) = self.data.split_at(self.size.luma_len());
         let (u, v) = chroma.split_at(self.size.chroma().luma_len());
         [y, u, v]
     }
 
-    /// Y, U and V, to be written.
+    /// The planes Y, U and V, for writing.
     pub fn planes_mut(&mut self) -> [&mut [u8]; 3] {
         let (y, chroma) = self.data.split_at_mut(self.size.luma_len());
         let (u, v) = chroma.split_at_mut(self.size.chroma().luma_len());

@@ -1,85 +1,83 @@
-//! When something that failed is tried again: waits that grow up to a bound. Sans-IO: chance and time are arguments.
+//! When to try again what has failed: waits that grow up to a bound. Sans-IO: chance and time are arguments.
 //!
-//! * [`Retry`] is for what is tried at once the first time, as the writing of a file.
-//! * [`BackOff`] is for connections to other machines. Ask [`BackOff::delay`] once after each ending; tell
-//!   [`BackOff::flowed`] how long media had gone over it before. A connection that dies young does not reset the delay, so
-//!   a peer that accepts and drops is not hammered.
+//! * [`Retry`] is for work on this machine, such as writing a file: its waits double.
+//! * [`BackOff`] is for connections to other machines. Call [`BackOff::delay`] once after each connection has ended, and
+//!   before that [`BackOff::flowed`] with how long media flowed over it. A connection that ends soon does not reset the
+//!   delay, so a peer that accepts and drops is not flooded with connections.
 
 use std::time::{Duration, Instant};
 
-/// After so many failures a wait does not grow any more: by then it is as long as it may be.
+/// After so many failures the wait no longer grows: it has long reached its bound.
 const GROWING: u32 = 20;
 
-/// The wait after `before` others, each `growth` times as long as the one before it.
+/// The wait after `before` earlier ones, each `growth` times as long as the one before.
 fn grown(first: Duration, growth: f64, before: u32, longest: Duration) -> Duration {
     first.mul_f64(growth.powi(before.min(GROWING) as i32)).min(longest)
 }
 
-/// See the module's text.
+/// Waits that double, without jitter.
 #[derive(Debug)]
 pub struct Retry {
     first: Duration,
     longest: Duration,
-    /// How often it has failed one after the other, and when it is to be tried again.
+    /// How many times it has failed in a row, and when to try again.
     failing: Option<(u32, Instant)>,
 }
 
 impl Retry {
-    /// Waits `first` after the first failure, twice as long after each further one, and never longer than `longest`.
+    /// The wait is `first` after the first failure, doubles with each further one, and never exceeds `longest`.
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, failing: None }
     }
 
-    /// It has failed, perhaps again.
+    /// Counts a failure at `now` and sets the next wait.
     pub fn failed(&mut self, now: Instant) {
         let before = self.failing.map_or(0, |(failures, _)| failures);
         let wait = grown(self.first, 2.0, before, self.longest);
         self.failing = Some((before.saturating_add(1), now + wait));
     }
 
-    /// It has worked; `true` if it had failed before.
+    /// It has worked, so the next wait is `first` again. Returns `true` if it had failed before.
     pub fn worked(&mut self) -> bool {
         self.failing.take().is_some()
     }
 
-    /// How long until it is to be tried again; `None` where nothing has failed.
+    /// How long until the next try; `None` if nothing has failed.
     pub fn wait(&self, now: Instant) -> Option<Duration> {
         self.failing.map(|(_, until)| until.saturating_duration_since(now))
     }
 }
 
 const FIRST: Duration = Duration::from_millis(500);
-/// Each delay is so much longer than the one before, and thus about a third of the outage so far: a source that
-/// is back after six seconds is noticed within three, and one that is off for the night is asked four times
-/// a minute.
+/// Each delay is longer than the one before by this factor, so a delay is about a third of the outage so far. A source that
+/// is back after six seconds is noticed within three; one that is off for the night is asked four times a minute.
 const GROWTH: f64 = 1.35;
 const LONGEST: Duration = Duration::from_secs(15);
-/// After a refusal, so that wrong credentials do not lock the device's account, and where only a person can
-/// mend the matter.
+/// The delay after a refusal, so that wrong credentials do not lock the device's account, and after faults that only a
+/// person can fix.
 const SLOW: Duration = Duration::from_secs(60);
-/// Media must have come for so long to call a connection good.
+/// Media must have flowed for so long before a connection counts as good.
 const GOOD: Duration = Duration::from_secs(10);
 
-/// How soon a connection is tried again.
+/// How urgently a connection is to be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
-    /// With growing delay.
+    /// With growing delays, up to 15 seconds.
     Soon,
-    /// Slowly: it takes a person to change this.
+    /// After a minute: only a person can fix it.
     Slowly,
-    /// Slowly: more tries may lock the account.
+    /// After a minute: more tries may lock the account.
     Refused,
 }
 
-/// The delay's state.
+/// Delays between tries to connect to another machine; see the module's text.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BackOff {
     tries: u32,
 }
 
 impl BackOff {
-    /// The delay before the next try. `chance` in 0..1 spreads connections that failed together over a quarter
-    /// of the delay.
+    /// The delay before the next try. `chance` in 0..1 spreads connections that failed together over a quarter of the delay.
     pub fn delay(&mut self, urgency: Urgency, chance: f64) -> Duration {
         let spread = 0.25 * chance.clamp(0.0, 1.0);
         match urgency {
@@ -92,7 +90,7 @@ impl BackOff {
         }
     }
 
-    /// Media came for `how_long` before the connection ended.
+    /// Media flowed for `how_long` over the connection that has just ended.
     pub fn flowed(&mut self, how_long: Duration) {
         if how_long >= GOOD {
             self.tries = 0;

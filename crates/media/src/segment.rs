@@ -1,4 +1,4 @@
-//! A media segment in pieces: a head of its own, samples that others share.
+//! A media segment in pieces: a head of its own, and samples that are shared.
 
 use std::ops::Range;
 
@@ -12,31 +12,31 @@ pub type Pieces = [Bytes; 3];
 /// The sample bytes are those of the [`TrackCell`](super::TrackCell)s that it was made of, not copies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Segment {
-    /// Everything before the first sample.
+    /// All boxes up to the first sample.
     pub head: Bytes,
-    /// The samples of the picture.
+    /// The samples of the picture track.
     pub video: Option<Bytes>,
-    /// The samples of the sound, behind the picture's.
+    /// The samples of the sound track, which follow the picture's.
     pub audio: Option<Bytes>,
 }
 
 impl Segment {
-    /// Bytes in all.
+    /// Size of all pieces together, in bytes.
     pub fn len(&self) -> usize {
         self.pieces_ref().map(Bytes::len).sum()
     }
 
-    /// Nothing at all.
+    /// Whether it has no bytes at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The pieces, sharing their bytes.
+    /// Its pieces; their bytes are shared, not copied.
     pub fn pieces(&self) -> Pieces {
         [self.head.clone(), self.video.clone().unwrap_or_default(), self.audio.clone().unwrap_or_default()]
     }
 
-    /// The bytes of `range`, sharing them. What lies behind the end is left out.
+    /// The bytes of `range`, shared, not copied. The part past the end is left out.
     pub fn range(&self, range: Range<usize>) -> Pieces {
         let mut at = 0;
         self.pieces().map(|piece| {
@@ -52,7 +52,7 @@ impl Segment {
     }
 }
 
-/// Bytes in one piece.
+/// A segment whose bytes are all in one piece.
 impl From<Bytes> for Segment {
     fn from(head: Bytes) -> Self {
         Self { head, video: None, audio: None }

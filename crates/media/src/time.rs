@@ -1,13 +1,13 @@
-//! Wall-clock media time, the grid of cells, the lattices of pictures and sound.
+//! Media time and the grid: cells, slots of pictures, frames of sound.
 //!
-//! Media time *is* unix time. Every lattice is computed with whole numbers from the epoch, so two servers,
-//! or one server before and after a restart, agree on every cell, slot and audio frame.
+//! Media time *is* unix time. Positions on the grid are computed with whole numbers from the epoch, so two servers, or one
+//! server before and after a restart, agree on every cell, slot and audio frame.
 
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// Ticks per second of a track's clock (ISO/IEC 14496-12 §8.4.2 `timescale`).
+/// Ticks per second of a track (`timescale`, ISO/IEC 14496-12 §8.4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timescale(pub u32);
 
@@ -16,7 +16,7 @@ pub const VIDEO_TIMESCALE: Timescale = Timescale(90_000);
 
 const NANOS: i128 = 1_000_000_000;
 
-/// A point on the wall clock: nanoseconds since the unix epoch. Good until the year 2262.
+/// A point in time: nanoseconds since the unix epoch. Good until the year 2262.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MediaTime(i64);
 
@@ -41,7 +41,7 @@ impl MediaTime {
         self.0.div_euclid(1_000_000)
     }
 
-    /// This point in ticks of `scale` since the epoch, rounded to the nearest tick.
+    /// Ticks of `scale` since the epoch, rounded to the nearest tick.
     pub const fn to_ticks(self, scale: Timescale) -> i64 {
         ((self.0 as i128 * scale.0 as i128 + NANOS / 2).div_euclid(NANOS)) as i64
     }
@@ -51,7 +51,7 @@ impl MediaTime {
         Self(((ticks as i128 * NANOS + scale.0 as i128 / 2).div_euclid(scale.0 as i128)) as i64)
     }
 
-    /// Signed nanoseconds from `earlier` to `self`; what is too far for them ends at their bound.
+    /// Nanoseconds from `earlier` to `self`, negative if `earlier` is later. Saturates.
     pub const fn nanos_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
@@ -61,13 +61,13 @@ impl MediaTime {
         Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// This point moved by signed nanoseconds.
+    /// This point moved by `nanos`, backwards if negative. Saturates.
     #[must_use]
     pub const fn offset_nanos(self, nanos: i64) -> Self {
         Self(self.0.saturating_add(nanos))
     }
 
-    /// As a calendar time in UTC; the epoch where `jiff` cannot express it.
+    /// The calendar time in UTC; the epoch if `jiff` cannot express it.
     pub fn timestamp(self) -> jiff::Timestamp {
         jiff::Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or_default()
     }
@@ -94,7 +94,7 @@ impl From<jiff::Timestamp> for MediaTime {
     }
 }
 
-/// RFC 3339 with milliseconds, as `EXT-X-PROGRAM-DATE-TIME` wants it (RFC 8216 §4.3.2.6).
+/// RFC 3339 with milliseconds, as `EXT-X-PROGRAM-DATE-TIME` has it (RFC 8216 §4.3.2.6).
 impl fmt::Display for MediaTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.3}", self.timestamp())
@@ -113,7 +113,7 @@ impl<'de> serde::Deserialize<'de> for MediaTime {
     }
 }
 
-/// RFC 3339, as it is serialized.
+/// A text in RFC 3339, as it is serialized.
 impl utoipa::PartialSchema for MediaTime {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
@@ -136,13 +136,13 @@ impl utoipa::ToSchema for MediaTime {
 pub struct CellIndex(pub i64);
 
 impl CellIndex {
-    /// The cell after this one.
+    /// The next cell.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
 
-    /// The cell before this one.
+    /// The previous cell.
     #[must_use]
     pub const fn previous(self) -> Self {
         Self(self.0 - 1)
@@ -155,18 +155,18 @@ impl fmt::Display for CellIndex {
     }
 }
 
-/// Number of a picture's place on a lattice of `fps` pictures per second, counted from the epoch.
+/// Number of a picture's place in time: slots of 1/fps seconds, counted from the epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub i64);
 
 impl Slot {
-    /// The slot after this one.
+    /// The next slot.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
 
-    /// When the slot's picture is shown.
+    /// When the picture in this slot is shown.
     pub const fn time(self, fps: u32) -> MediaTime {
         MediaTime::from_ticks(self.0, Timescale(fps))
     }
@@ -177,24 +177,24 @@ impl Slot {
     }
 }
 
-/// The grid of cells: one segment duration, on the wall clock.
+/// The grid of cells: unix time cut into pieces of one segment duration D.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
     duration_ms: u32,
 }
 
 impl Grid {
-    /// A grid of cells of `duration_ms` milliseconds; at least one.
+    /// A grid of cells of `duration_ms` milliseconds; 0 is taken as 1.
     pub const fn new(duration_ms: u32) -> Self {
         Self { duration_ms: if duration_ms == 0 { 1 } else { duration_ms } }
     }
 
-    /// One cell's duration, D.
+    /// D, the duration of one cell.
     pub const fn duration(self) -> Duration {
         Duration::from_millis(self.duration_ms as u64)
     }
 
-    /// One cell's duration in milliseconds.
+    /// D in milliseconds.
     pub const fn duration_ms(self) -> u32 {
         self.duration_ms
     }
@@ -204,17 +204,17 @@ impl Grid {
         CellIndex(time.0.div_euclid(self.duration_ms as i64 * 1_000_000))
     }
 
-    /// Where cell `k` starts.
+    /// Start of cell `k`, which belongs to it.
     pub const fn start(self, k: CellIndex) -> MediaTime {
         MediaTime::from_millis(k.0 * self.duration_ms as i64)
     }
 
-    /// Where cell `k` ends and the next one starts.
+    /// End of cell `k`, which is the start of the next one.
     pub const fn end(self, k: CellIndex) -> MediaTime {
         self.start(k.next())
     }
 
-    /// Pictures in one cell, D·fps. The configuration check has seen to it that this is a whole number.
+    /// Pictures in one cell, D·fps. The configuration check ensures that this is a whole number.
     pub const fn slots_per_cell(self, fps: u32) -> u32 {
         (self.duration_ms as u64 * fps as u64 / 1000) as u32
     }
@@ -224,13 +224,13 @@ impl Grid {
         Slot(k.0 * self.slots_per_cell(fps) as i64)
     }
 
-    /// The cell that slot `slot` belongs to.
+    /// The cell that `slot` lies in.
     pub const fn cell_of_slot(self, slot: Slot, fps: u32) -> CellIndex {
         CellIndex(slot.0.div_euclid(self.slots_per_cell(fps) as i64))
     }
 
-    /// The first audio frame *n* that starts in cell `k`: frame *n* of 1024 samples starts at n·1024/rate
-    /// after the epoch, and a cell holds the frames that start in it.
+    /// Number of the first audio frame that starts in cell `k`. Frame *n* of 1024 samples starts n·1024/rate seconds after
+    /// the epoch, and a cell holds the frames that start in it.
     pub const fn first_audio_frame(self, k: CellIndex, sample_rate: u32) -> i64 {
         let numerator = k.0 as i128 * self.duration_ms as i128 * sample_rate as i128;
         let denominator = 1000 * super::AAC_FRAME_SAMPLES as i128;
@@ -238,7 +238,7 @@ impl Grid {
         (-(-numerator).div_euclid(denominator)) as i64
     }
 
-    /// The audio frames that start in cell `k`.
+    /// Numbers of the audio frames that start in cell `k`.
     pub const fn audio_frames(self, k: CellIndex, sample_rate: u32) -> std::ops::Range<i64> {
         self.first_audio_frame(k, sample_rate)..self.first_audio_frame(k.next(), sample_rate)
     }

@@ -1,13 +1,13 @@
-//! RTSP, RTP and RTMP as cores without I/O.
+//! RTSP, RTP and RTMP as sans-IO cores.
 //!
-//! **What does not belong here:** sockets, tasks and clocks (`amphi-source` pulls, `delivery` serves), and names of
-//! channels.
+//! **What does not belong here:** sockets, tasks and clocks (`amphi-source` pulls, `delivery` serves), and what the names of
+//! streams mean.
 //!
-//! **Where to start.** A client's side is in `rtsp/client` and `rtmp/client`, a server's in `rtsp/session.rs` and
-//! `rtmp/session`. What strangers send goes through `rtmp/guard.rs` and `rtsp/message.rs` first.
+//! **Where to start.** The client's side is in `rtsp/client` and `rtmp/client`, the server's in `rtsp/session.rs` and
+//! `rtmp/session.rs`. Whatever a peer sends goes through `rtmp/guard.rs` or `rtsp/message.rs` first.
 //!
 //! # Example
-//! The first bytes of a connection tell what it speaks:
+//! The first bytes of a connection tell its protocol:
 //! ```
 //! use amphi_protocol::rtmp::{Sniffed, sniff};
 //!

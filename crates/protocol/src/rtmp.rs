@@ -1,15 +1,15 @@
-//! RTMP joints: what stands between sockets and the words of `media`. All sans-IO.
+//! RTMP without I/O: from bytes of sockets to the types of `media`, and back.
 //!
-//! * [`sniff`] tells RTMP from the other protocols of its port.
-//! * [`RtmpSession`] is a connection to this server, of a publisher or a player; [`Publisher`] and
-//!   [`Viewer`] are connections of ours to another server. All read through the [`Guard`], which bounds whatever a peer chooses.
-//! * [`Unpacker`] makes frames of a publisher's messages.
+//! * [`sniff`] tells RTMP from the other protocols on the same port.
+//! * [`RtmpSession`] is a connection from a publisher or player to this server; [`Publisher`] and [`Viewer`] are connections from
+//!   here to another server. All of them read through the [`Guard`], which bounds everything that a peer chooses.
+//! * [`Unpacker`] turns a publisher's messages into frames.
 //! * [`opening`], [`cell`], [`video`] and [`audio`] write messages once for all players of a rung;
-//!   [`recorded_opening`] and its like those of a recording.
+//!   [`recorded_opening`] and [`recorded_video`] write those of a recording.
 //!
-//! What does not belong here: sockets, queues, time limits, who may do what.
+//! What does not belong here: sockets, queues, time limits, access rules.
 //!
-//! "RTMP 1.0" is Adobe's specification of 2012; FLV is "Video File Format Specification 10.1".
+//! "RTMP 1.0" is Adobe's specification of 2012; "FLV" is Adobe's "Video File Format Specification 10.1".
 
 mod aggregate;
 mod amf;

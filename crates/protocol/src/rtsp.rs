@@ -1,8 +1,8 @@
-//! RTSP, all sans-IO. The server side: requests ([`Requests`]), a connection's session ([`RtspSession`]),
+//! RTSP without I/O. The server's side: requests ([`Requests`]), the session of a connection ([`RtspSession`]),
 //! descriptions ([`describe`]), RTP packets ([`Packetizer`], [`Packets`]), their pace ([`Pacer`]), sender reports
-//! ([`Report`]), Digest. The simulated halls of the demo and the delivery of channels and recordings stand on it.
+//! ([`Report`]) and Digest. The simulated halls of the demo and the delivery of channels and recordings use it.
 //!
-//! [`client`] is the other side: how an encoder is pulled.
+//! [`client`] is the other side, which pulls an encoder.
 //!
 //! What does not belong here: sockets.
 

@@ -1,9 +1,9 @@
-//! What every long-lived task needs: supervision, the log, a place for costly work, UDP sockets.
+//! What every long-lived task needs: supervision, the log, threads for costly work, UDP sockets.
 //!
 //! **What does not belong here:** anything that knows of halls, channels or viewers.
 //!
-//! **Where to start.** [`tasks`] begins a task again that has ended by itself; [`log`] is written by a thread of its own;
-//! [`workshop`] has the threads for what costs more than a task may; [`udp`] binds pairs of ports.
+//! **Where to start.** [`tasks`] restarts a task that has ended by itself; [`log`] is written by a thread of its own;
+//! [`workshop`] has threads for work that would block a task for too long; [`udp`] binds pairs of ports.
 //!
 //! # Example
 //! ```

@@ -1,12 +1,12 @@
-//! The log: lines on stderr, written so that nobody's fate hangs on who reads them.
+//! The log: lines on stderr, written so that a slow or missing reader holds nobody up.
 //!
-//! * Whoever logs never waits and never fails: a line goes into a bounded queue (`queue`), and a thread of its own
-//!   writes it. What finds the queue full is dropped and counted; when writing works again, a line says how many were.
-//! * A pipe that was closed, a disk that is full and a reader that stands still are met in that thread alone.
-//! * A line is one line: what peers put into it cannot begin another one, and it is cut at a bound ([`line`]).
-//! * What peers without credentials can cause is said a few times for each address and kind, and then counted
+//! * Logging never waits and never fails: a line goes into a bounded queue (`queue`), and a thread of its own
+//!   writes it. When the queue is full, lines are dropped and counted; when writing works again, a line says how many.
+//! * A closed pipe, a full disk and a reader that does not read concern that thread alone.
+//! * A log line is one line: what peers put into it cannot begin another one, and it is cut at a bound ([`line`]).
+//! * What peers without credentials can cause is logged a few times for each address and kind, and then counted
 //!   (`limiter`; [`may_say`] asks the one of this process).
-//! * A panic is a line too ([`panic`]): with its place, and the hall by the spans around it.
+//! * A panic is a log line too ([`panic`]), with file and line, and with the spans around it, which name the hall.
 //!
 //! What does *not* belong here: what is worth a line.
 
@@ -31,19 +31,20 @@ pub use writer::{dropped, flush, plain};
 /// How lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// An object of JSON for each.
+    /// One JSON object a line.
     Json,
     /// For people; in colours on a terminal.
     Text {
-        /// In colours.
+        /// Whether levels are coloured by ANSI escape sequences.
         ansi: bool,
     },
 }
 
-/// What is logged by default: our own lines. Those of libraries name no hall and are for their developers.
+/// The default filter: our own lines. Those of libraries name no hall and are meant for their developers.
 const DEFAULT: &str = "amphi=info";
 
-/// Modules that are crates, or stand in one. Filters call them `amphi::source` as well as `amphi_source`.
+/// The crates, and the modules that filters may name: `amphi::source` means `amphi_source`, `amphi::matrix` means
+/// `amphi_control::matrix`.
 const CRATES: [(&str, &[&str]); 13] = [
     ("admin", &["admin"]),
     ("config", &["config"]),
@@ -60,14 +61,15 @@ const CRATES: [(&str, &[&str]); 13] = [
     ("vod", &["vod"]),
 ];
 
-/// A filter from what people write: a level is that of our own lines, anything else a filter as `EnvFilter` has it.
+/// A filter from `--log-level` or `RUST_LOG`: a level such as `debug` holds for our own lines only; anything else is in
+/// `EnvFilter`'s syntax, with `amphi::MODULE` for a module wherever it stands.
 pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
     let is_level = text.parse::<tracing::level_filters::LevelFilter>().is_ok();
     let text = if is_level { format!("amphi={text}") } else { by_crate(text) };
     EnvFilter::try_new(text)
 }
 
-/// The directives of a filter, with modules called by the crates that they stand in.
+/// Replaces `amphi::MODULE` in a filter's directives by the crate that has the module.
 fn by_crate(filter: &str) -> String {
     let directives = filter.split(',').map(|directive| {
         let module = directive.trim().strip_prefix("amphi::").unwrap_or_default();
@@ -81,16 +83,17 @@ fn by_crate(filter: &str) -> String {
     directives.collect::<Vec<_>>().join(",")
 }
 
-/// The filter where nobody has asked for another.
+/// The filter where none is given: `amphi=info`.
 pub fn default_filter() -> EnvFilter {
     EnvFilter::new(DEFAULT)
 }
 
-/// Starts the log of this process, and makes panics lines of it.
+/// Starts the log of this process, and logs panics from then on. Fails if the thread cannot be started, or if the process
+/// already has a `tracing` subscriber.
 pub fn start(format: Format, filter: EnvFilter) -> anyhow::Result<()> {
     let writer = writer::start(format)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    // It cannot fail, and what does fail must not be told to the same stderr.
+    // Writing to the queue cannot fail, and other errors must not go to the same stderr past the queue.
     let lines = lines.log_internal_errors(false);
     let started = match format {
         Format::Json => lines.json().try_init(),
@@ -103,23 +106,23 @@ pub fn start(format: Format, filter: EnvFilter) -> anyhow::Result<()> {
 
 static LIMITER: Lock<Limiter> = Lock::new(Limiter::new());
 
-/// Whether one more line of this kind, caused by a peer at this address, is said; if not, it is counted, and the count
-/// is said later.
+/// Whether one more line of this kind, caused by a peer at this address, may be logged. If not, it is counted, and the count
+/// is logged later.
 pub fn may_say(kind: &'static str, address: Option<IpAddr>) -> bool {
     let mut limiter = LIMITER.lock();
     limiter.ask(kind, address, Instant::now())
 }
 
-/// Says what was left out in windows that are over.
+/// Logs how many lines were left out in windows that have ended.
 fn say_what_was_left_out() {
     let over = LIMITER.lock().over(Instant::now());
     for LinesLeftOut { kind, address, count } in over {
         let address = address.map_or_else(|| "many addresses".to_owned(), |address| address.to_string());
-        tracing::warn!(kind, address, count, "more lines of one kind were not said");
+        tracing::warn!(kind, address, count, "more lines of this kind were not logged");
     }
 }
 
-/// How long a process that ends waits for its last lines.
+/// How long a process that ends waits until its last lines are written.
 pub const LAST_LINES: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
@@ -138,7 +141,7 @@ mod tests {
 
     #[test]
     fn our_own_lines_are_those_of_all_our_crates() {
-        // A target is asked for by its beginning.
+        // A directive matches every target that begins with its text.
         assert_eq!(filter("debug").expect("a level").to_string(), "amphi=debug");
         let names: Vec<_> =
             std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).expect("crates").collect();

@@ -1,12 +1,12 @@
-//! Tasks and threads that live as long as the server, or as long as what they serve: none ends unseen.
+//! Supervision of tasks and threads that live as long as the server, or as long as what they serve. None ends unnoticed.
 //!
-//! A [`Task`] is one place on the [`Tasks`] list, by name. Whoever runs something for long takes it and has it
-//! [`Task::supervise`]d: a panic or an end that nobody asked for is caught, logged with the task's name, counted and shown,
-//! and the work begins again after a pause ([`Pauses`]). The state that the work needs is owned *outside* of it and lent
-//! to each run, so it survives. Threads, which cannot be begun again where they stand, say [`Task::lies`] and are
-//! started anew by whoever started them; the list remembers them by their name.
+//! A [`Task`] is an entry in the list [`Tasks`], by name. Long-running work takes one and runs under [`Task::supervise`]:
+//! a panic, or an end that nobody asked for, is logged with the task's name, counted and shown, and the work is restarted
+//! after a pause ([`Pauses`]). The state that the work needs is owned *outside* of it and lent to each run, so it survives a
+//! panic. A thread cannot be restarted in place: it calls [`Task::lies`], and its owner starts a new one; the list
+//! recognizes it by its name.
 //!
-//! [`Tasks::strike`] ends a task by name, as a panic of its own would: for tests. Nothing but the demo calls it.
+//! [`Tasks::strike`] makes a task panic, by name: for tests. Only the demo can call it.
 //!
 //! What does *not* belong here: what a task does, and what its end means to others.
 
@@ -34,9 +34,9 @@ use crate::log;
 use amphi_media::clock::WallClock;
 use roll::{Moment, Roll};
 
-/// A task that viewers need is missed when it has been down for so long.
+/// How long a needed task may be down before the server counts as unhealthy.
 pub const MISSED_AFTER: Duration = Duration::from_secs(3);
-/// Between two attempts.
+/// The pause of [`Task::again`].
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// All tasks of a server. Clones share the list.
@@ -46,38 +46,38 @@ pub struct Tasks(Arc<TaskListState>);
 struct TaskListState {
     clock: Arc<dyn WallClock>,
     roll: Lock<Roll<Arc<TestBreak>>>,
-    /// How many have fallen.
+    /// The number of failures since start.
     falls: watch::Sender<u64>,
 }
 
-/// By which a task is ended in tests.
+/// The signal by which [`Tasks::strike`] ends a task.
 #[derive(Debug, Default)]
 struct TestBreak {
     struck: AtomicBool,
     knock: Notify,
 }
 
-/// One task's place on the list, until it is dropped.
+/// One running task in the list; dropping this is its normal end.
 #[derive(Debug)]
 pub struct Task {
     tasks: Tasks,
     name: Arc<str>,
     door: Arc<TestBreak>,
-    /// It has fallen, and whoever started it starts it anew.
+    /// It has failed, and its owner starts a new one: the entry stays.
     lies: bool,
 }
 
-/// What the end of a task's work means.
+/// When the end of a task's work is a normal end, and not a failure.
 #[derive(Clone, Debug)]
 pub enum Until {
-    /// It may end when this is cancelled; else it begins again.
+    /// Only once this is cancelled; otherwise the work is restarted.
     Cancelled(CancellationToken),
-    /// It ends when it has nothing left to do.
+    /// Always, except by a panic.
     Done,
 }
 
 impl Tasks {
-    /// An empty list.
+    /// An empty list; `clock` tells when tasks fail and restart.
     pub fn new(clock: Arc<dyn WallClock>) -> Self {
         Self(Arc::new(TaskListState { clock, roll: Lock::default(), falls: watch::Sender::default() }))
     }
@@ -86,7 +86,7 @@ impl Tasks {
         Moment { wall: self.0.clock.now(), steady: Instant::now().into_std() }
     }
 
-    /// A place for a task of this name. `needed`: viewers miss it at once. Several of one name share a place.
+    /// Adds a task of this name. `needed`: viewers are affected at once when it is down. Several of one name share an entry.
     pub fn begin(&self, name: impl Into<Arc<str>>, needed: bool) -> Task {
         let name = name.into();
         let now = self.moment();
@@ -97,39 +97,39 @@ impl Tasks {
         Task { tasks: self.clone(), name, door, lies: false }
     }
 
-    /// All tasks, by name.
+    /// All tasks that run or wait for a restart, sorted by name.
     pub fn all(&self) -> Vec<TaskView> {
         self.roll().all()
     }
 
-    /// How often each task has begun again, those that run no more included.
+    /// How often each task was restarted, those that no longer run included.
     pub fn restarts(&self) -> Vec<(Arc<str>, u64)> {
         self.roll().restarts()
     }
 
-    /// Tasks that viewers need and that have been down for so long, with why.
+    /// Needed tasks that have been down for at least `patience`.
     pub fn missing(&self, patience: Duration) -> Vec<TaskFall> {
         let now = self.moment();
         self.roll().missing(patience, now)
     }
 
-    /// Tasks that have fallen of late, each with a sentence.
+    /// Tasks that are down, or have failed within the last five minutes.
     pub fn fallen(&self) -> Vec<TaskFall> {
         let now = self.moment();
         self.roll().fallen(now)
     }
 
-    /// Changes whenever a task falls.
+    /// The number of failures since start; changes whenever a task fails.
     pub fn falls(&self) -> watch::Receiver<u64> {
         self.0.falls.subscribe()
     }
 
-    /// Nobody starts those anew that lie and whose names begin so.
+    /// Failed threads whose names begin with `prefix` will not be started again: they no longer count as down.
     pub fn give_up(&self, prefix: &str) {
         self.roll().give_up(prefix);
     }
 
-    /// Ends a task by a panic, for tests; `false` where there is none of that name.
+    /// Makes a task panic, for tests; `false` if none of that name is running.
     pub fn strike(&self, name: &str) -> bool {
         let Some(door) = self.roll().door(name) else { return false };
         door.struck.store(true, Ordering::Release);
@@ -149,8 +149,8 @@ impl fmt::Debug for Tasks {
 }
 
 impl Task {
-    /// Runs `work` on `state`, again and again, until its end. `mend` is told why a run ended, before the next one: there
-    /// the state is put right, and others are told.
+    /// Runs `work` on `state`, and restarts it until it ends as `until` says. After each failed run, `mend` is called with
+    /// the reason: it repairs the state and informs others before the next run.
     pub async fn supervise<S, W>(
         self,
         mut state: S,
@@ -175,7 +175,7 @@ impl Task {
             let pause = pauses.after(begun.elapsed());
             self.fell(&why, pause);
             if std::panic::catch_unwind(AssertUnwindSafe(|| mend(&mut state, &why))).is_err() {
-                error!(task = &*self.name, "what the task leaves could not be put right");
+                error!(task = &*self.name, "the state of a failed task could not be repaired");
             }
             match &until {
                 Until::Cancelled(end) => tokio::select! {
@@ -188,7 +188,7 @@ impl Task {
         }
     }
 
-    /// Runs `work` once; a panic in it is what it gives.
+    /// Runs `work` once. If it panics, the error is the panic's message and place.
     pub async fn attempt<T>(&self, work: impl Future<Output = T>) -> Result<T, String> {
         let work = async {
             tokio::select! {
@@ -200,33 +200,33 @@ impl Task {
         AssertUnwindSafe(work).catch_unwind().await.map_err(|payload| log::why(&*payload))
     }
 
-    /// After an attempt that has failed: it is said and counted, and the next one may begin.
+    /// After an [`attempt`](Self::attempt) that failed: logs and counts it, and waits 100 ms before the next one may begin.
     pub async fn again(&self, why: &str) {
         self.fell(why, AGAIN);
         tokio::time::sleep(AGAIN).await;
         self.back();
     }
 
-    /// It has fallen, and what it was to do has gone to others.
+    /// The task has failed, and others take over its work: counts as a restart.
     pub fn gives_back(self, why: &str) {
         self.fell(why, Duration::ZERO);
         self.tasks.roll().back(&self.name, self.tasks.moment());
     }
 
-    /// Runs the body of a thread. After a panic the task lies until it is begun again under its name.
+    /// Runs the body of a thread. After a panic the task is down until [`Tasks::begin`] is called with its name again.
     pub fn thread(mut self, body: impl FnOnce(&Self)) {
         if let Err(payload) = std::panic::catch_unwind(AssertUnwindSafe(|| body(&self))) {
             self.lies(&log::why(&*payload));
         }
     }
 
-    /// It has fallen, and whoever started it starts it anew.
+    /// The thread has failed, and its owner will start a new one: the task stays down until then.
     pub fn lies(&mut self, why: &str) {
         self.lies = true;
         self.fell(why, Duration::ZERO);
     }
 
-    /// A thread comes by: here it is ended by [`Tasks::strike`].
+    /// A thread calls this in its loop: [`Tasks::strike`] takes effect here.
     pub fn pass(&self) {
         if self.door.struck.load(Ordering::Relaxed) && self.door.struck.swap(false, Ordering::AcqRel) {
             struck();
@@ -255,7 +255,7 @@ impl Task {
     }
 }
 
-/// As a fault of the task's own would.
+/// The panic of [`Tasks::strike`].
 fn struck() -> ! {
     panic!("it was told to panic")
 }

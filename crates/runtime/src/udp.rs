@@ -1,6 +1,6 @@
-//! Pairs of UDP sockets for RTP and RTCP (RFC 3550 §11): the one thing that all who send RTP need of the system.
+//! Pairs of UDP sockets for RTP and RTCP (RFC 3550 §11).
 //!
-//! What does *not* belong here: packets and their pace (`rtsp`).
+//! What does *not* belong here: packets and when they are sent (`rtsp`).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -8,24 +8,25 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
-/// Pairs that are tried before it is given up.
+/// Attempts to get a pair before [`RtpPair::bind`] fails.
 const TRIES: usize = 50;
 
 /// Two sockets: on neighbouring ports of the system's choice, the even one for RTP, or on the two ports of a group. Only
-/// those of [`RtpPair::connect`] hear nobody but their peer.
+/// those of [`RtpPair::connect`] are limited to their peer; the others receive from anyone.
 #[derive(Debug)]
 pub struct RtpPair {
-    /// RTP.
+    /// The socket for RTP.
     pub data: UdpSocket,
-    /// RTCP.
+    /// The socket for RTCP.
     pub control: UdpSocket,
 }
 
 impl RtpPair {
-    /// From this machine's address `local` to the ports `rtp` and `rtcp` of the host of `peer`.
+    /// Binds a pair to `local`, an address of this machine, and connects it to the ports `rtp` and `rtcp` of the host of
+    /// `peer`.
     pub async fn connect(local: IpAddr, peer: SocketAddr, rtp: u16, rtcp: u16) -> io::Result<Self> {
         let pair = Self::bind(local).await?;
-        // With everything else that belongs to the address, such as the zone of a link-local one.
+        // Keeps the rest of the address, such as the zone of a link-local one.
         let at = |port| {
             let mut address = peer;
             address.set_port(port);
@@ -36,13 +37,14 @@ impl RtpPair {
         Ok(pair)
     }
 
-    /// From this machine's address `local` to nobody yet, and from everybody.
+    /// Binds a pair to `local`, an address of this machine, without connecting it. Fails with `AddrInUse` if no
+    /// neighbouring ports are found.
     pub async fn bind(local: IpAddr) -> io::Result<Self> {
         for _ in 0..TRIES {
             let data = UdpSocket::bind((local, 0)).await?;
             let port = data.local_addr()?.port();
             if port.is_multiple_of(2) {
-                // Taken by somebody else: another pair is tried.
+                // If the odd port is taken, another pair is tried.
                 if let Ok(control) = UdpSocket::bind((local, port + 1)).await {
                     return Ok(Self { data, control });
                 }
@@ -51,21 +53,21 @@ impl RtpPair {
         Err(io::Error::new(io::ErrorKind::AddrInUse, "no two neighbouring UDP ports are free"))
     }
 
-    /// Members of the multicast `group` on its two ports, by the interface that has `local`; what is sent travels `ttl`
-    /// routers far.
+    /// Joins the multicast `group` on its two ports, on the interface that has the address `local` (of IPv6, on one of the
+    /// system's choice). What is sent gets `ttl` as time to live (hop limit).
     pub fn join(group: IpAddr, (rtp, rtcp): (u16, u16), local: IpAddr, ttl: u8) -> io::Result<Self> {
         let data = member(group, rtp, local, ttl)?;
         Ok(Self { data, control: member(group, rtcp, local, ttl)? })
     }
 
-    /// Our ports.
+    /// Our own ports, of RTP and of RTCP.
     pub fn ports(&self) -> io::Result<(u16, u16)> {
         Ok((self.data.local_addr()?.port(), self.control.local_addr()?.port()))
     }
 }
 
-/// A socket that hears `group` on `port`, and nothing else that comes to that port. Others on this machine may hear
-/// the same.
+/// A socket that receives what is sent to `group` and `port`, and nothing else. Other sockets of this machine may receive
+/// the same (`SO_REUSEADDR`).
 fn member(group: IpAddr, port: u16, local: IpAddr, ttl: u8) -> io::Result<UdpSocket> {
     let address = SocketAddr::new(group, port);
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;

@@ -1,16 +1,16 @@
-//! A place of its own for answers that cost computing: few threads of low priority behind a bounded queue.
+//! Computes costly answers (posters, cut segments) on a few threads of low priority, fed by a bounded queue.
 //!
 //! The threads that serve live viewers never compute such an answer, and neither do tokio's blocking threads, on which
-//! ladders are joined and state is saved. Whoever waits for an answer holds a channel of one result, no more.
+//! ladders are joined and state is saved. A caller that waits for an answer holds a oneshot channel and no thread.
 //!
 //! | what | bound | beyond it |
 //! |---|---|---|
 //! | threads | half the processors, one to four, at nice 10: what is live comes first | jobs wait |
-//! | jobs, waiting and running | 256 in all, 32 of one address | [`Refused::Busy`]: come again in a second |
-//! | a job that panics | its own askers' | [`Refused::Panicked`]; the thread goes on |
-//! | a job whose asker has left | is not begun | |
+//! | jobs, waiting and running | 256 in all, 32 of one address | [`Refused::Busy`]: ask again in a second |
+//! | a job that panics | concerns its own caller | [`Refused::Panicked`]; the thread goes on |
+//! | a job whose caller has gone | is not started | |
 //!
-//! What does *not* belong here: anything that waits for a storage or a peer. A thread that waited would be missing.
+//! What does *not* belong here: anything that waits for storage or a peer. It would block one of few threads.
 
 mod queue;
 
@@ -27,52 +27,52 @@ use tracing::{error, warn};
 use amphi_media::meter::Counter;
 use queue::Queue;
 
-/// Who asks: an address that has a share of its own, or nobody in particular.
+/// The address that a job counts for, or `None` for jobs that count only towards the total.
 type Asker = Option<IpAddr>;
 
 /// Jobs at once, waiting and running. At 1 to 50 ms each the last one waits for seconds, and players do not wait longer.
 const PLACES: usize = 256;
-/// Of one address: more than any page asks for, few enough for the others.
+/// Jobs of one address: more than any page asks for, and few enough to leave room for others.
 const PER_ADDRESS: usize = 32;
-/// A tenth of the share of a thread of usual priority, where both want the processor.
+/// Gets about a tenth of the CPU time of a thread of normal priority when both want it.
 const NICE: i32 = 10;
-/// Between two lines of the log about the same thing.
+/// The least time between two log lines about refusals.
 const SAY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why there is no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// All places are taken, or all that one address may have.
+    /// Too many jobs wait or run, in all or for this address.
     #[error("too many answers are being made at this moment; ask again in a second")]
     Busy,
-    /// Our fault.
+    /// The job panicked: a bug of ours.
     #[error("the answer could not be made: a fault of this server")]
     Panicked,
 }
 
-/// What the workshop does at this moment, and what it did.
+/// The jobs of a workshop at this moment, and its counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Jobs that wait.
+    /// Jobs that wait for a thread now.
     pub waiting: usize,
-    /// Jobs that run.
+    /// Jobs that are running now.
     pub running: usize,
-    /// Jobs done, since start.
+    /// Jobs finished since start, those included that panicked or were not wanted any more.
     pub done: u64,
-    /// Jobs refused, since start.
+    /// Jobs refused with [`Refused::Busy`] since start.
     pub refused: u64,
-    /// Jobs that panicked, since start.
+    /// Jobs that panicked since start.
     pub panicked: u64,
 }
 
 /// Bounds of a workshop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkshopLimits {
-    /// Threads at most; they begin when there is work.
+    /// The most threads; they are started when there is work.
     pub threads: usize,
-    /// Jobs at most, waiting and running.
+    /// The most jobs, waiting and running.
     pub places: usize,
-    /// Of these, for one address.
+    /// The most of these for one address.
     pub per_address: usize,
 }
 
@@ -83,7 +83,7 @@ impl Default for WorkshopLimits {
     }
 }
 
-/// See the module's text. Clones share everything; the threads end with the last one.
+/// Handle of a workshop. Clones share everything; the threads end when the last one is dropped.
 #[derive(Clone, Default)]
 pub struct Workshop(Arc<WorkshopHandle>);
 
@@ -93,7 +93,7 @@ impl fmt::Debug for Workshop {
     }
 }
 
-/// What handles share. It closes when it is dropped.
+/// Shared by all handles. When it is dropped, the threads end.
 struct WorkshopHandle(Arc<Room>);
 
 impl Default for WorkshopHandle {
@@ -109,7 +109,7 @@ impl Drop for WorkshopHandle {
     }
 }
 
-/// What threads share.
+/// Shared by the threads and the handle.
 struct Room {
     plan: WorkshopLimits,
     state: Lock<RoomState>,
@@ -124,14 +124,15 @@ struct RoomState {
     threads: usize,
     idle: usize,
     closed: bool,
-    /// When a refusal was last said, and how many are unsaid.
+    /// When a refusal was last logged.
     said: Option<Instant>,
+    /// Refusals since then.
     unsaid: u64,
 }
 
-/// Something to be computed.
+/// A job.
 trait Runnable: Send {
-    /// Somebody still waits for it.
+    /// Whether the caller still waits for the result.
     fn is_wanted(&self) -> bool;
     fn run(self: Box<Self>);
 }
@@ -148,19 +149,19 @@ impl<T: Send, F: FnOnce() -> T + Send> Runnable for WorkWithResult<F, T> {
 
     fn run(self: Box<Self>) {
         let Self { work, result } = *self;
-        // Who has left does not want it.
+        // The caller may have gone: then nobody wants the result.
         let _ = result.send(work());
     }
 }
 
 impl Workshop {
-    /// An empty one; its threads begin when there is work.
+    /// A workshop without threads; they are started when there is work.
     pub fn new(plan: WorkshopLimits) -> Self {
         Self(Arc::new(WorkshopHandle(Arc::new(Room::new(plan)))))
     }
 
-    /// Computes `work`, in its turn. `asker` is who has a share of the places; `None` is nobody in particular. May be
-    /// cancelled: what was not begun then is left out.
+    /// Runs `work` on one of the threads and returns its result. `asker` is the address that the job counts for; `None`
+    /// counts towards the total only. Cancel safe: a job that has not started by then is skipped.
     pub async fn run<T: Send + 'static>(
         &self,
         asker: Option<IpAddr>,
@@ -172,7 +173,7 @@ impl Workshop {
         waiting.await.map_err(|_| Refused::Panicked)
     }
 
-    /// What it does at this moment, and what it did.
+    /// The jobs at this moment, and the counters since start.
     pub fn load(&self) -> Load {
         let Room { done, refused, panicked, .. } = &*self.0.0;
         let (waiting, running) = self.0.0.lock().queue.counts();
@@ -201,7 +202,7 @@ impl Room {
                 let count = std::mem::take(&mut state.unsaid);
                 state.said = Some(Instant::now());
                 drop(state);
-                warn!(count, asker = ?asker, "answers that cost computing are refused: all places are taken");
+                warn!(count, asker = ?asker, "costly answers are refused: too many are waiting");
             }
             return Err(Refused::Busy);
         }
@@ -210,9 +211,9 @@ impl Room {
             let (room, name) = (Arc::clone(self), format!("workshop-{}", state.threads));
             match std::thread::Builder::new().name(name).spawn(move || room.serve()) {
                 Ok(_) => state.threads += 1,
-                // Those that are there go on; without any the next asker tries again.
+                // The running threads go on; if there are none, the next job tries to start one again.
                 Err(error) => {
-                    warn!(%error, threads = state.threads, "a thread for costly answers cannot begin");
+                    warn!(%error, threads = state.threads, "a thread for costly answers cannot be started");
                 }
             }
         }
@@ -220,9 +221,10 @@ impl Room {
         Ok(())
     }
 
-    /// A thread: does what is to be done until the door closes.
+    /// The body of a thread: runs jobs until the workshop is dropped.
     fn serve(&self) {
-        // The calling thread's own (setpriority(2), "C library/kernel differences"). Refused, it is as any other.
+        // On Linux this sets the calling thread's nice value alone (setpriority(2), "C library/kernel differences"). If it is
+        // refused, the thread runs with the usual priority.
         let own = rustix::process::getpriority_process(None).unwrap_or(0);
         if let Err(error) = rustix::process::setpriority_process(None, (own + NICE).min(19)) {
             warn!(%error, "a thread for costly answers keeps its usual priority");
@@ -326,7 +328,7 @@ mod tests {
             let odd = workshop.run(ASKER, move || assert!(number % 2 == 0, "a fault of ours")).await;
             assert_eq!(odd, if number % 2 == 0 { Ok(()) } else { Err(Refused::Panicked) });
         }
-        // The last thread counts behind its answer.
+        // The thread counts the job after it has sent the answer.
         workshop.run(None, || ()).await.expect("it goes on");
         assert_eq!(workshop.load().panicked, 10);
     }

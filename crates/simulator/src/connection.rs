@@ -1,4 +1,4 @@
-//! One RTSP connection of a simulated hall: the shell around [`RtspSession`] that also fails on demand.
+//! One RTSP connection of a simulated hall: a shell around [`RtspSession`] that also fails on demand.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,9 +25,9 @@ use super::Hall;
 use super::fault::SimulatedFault;
 use super::stream::{Carrier, SimulatedStream};
 
-/// Told in the `Session` header and kept: a session without a request for so long ends.
+/// Announced in the `Session` header (RFC 2326 §12.37): a session without a request for so long ends.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// A peer that takes nothing for so long is cut.
+/// A peer that takes nothing for so long is disconnected.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// With [`SimulatedFault::Reports`], how long the device goes without RTCP receiver reports.
 const REPORTS_WITHIN: Duration = Duration::from_secs(20);
@@ -39,7 +39,7 @@ pub(super) struct SimulatorConnection {
     requests: Requests,
     session: RtspSession,
     streams: Vec<SimulatedStream>,
-    /// Media for the peer.
+    /// Media that is to be sent to the peer.
     out: BytesMut,
     fault: Option<SimulatedFault>,
     faults: watch::Receiver<Option<SimulatedFault>>,
@@ -71,7 +71,7 @@ impl SimulatorConnection {
         connection
     }
 
-    /// Serves until the peer leaves, tears down, falls silent or breaks the rules.
+    /// Serves until the peer leaves, sends TEARDOWN, is silent for too long or does not follow the protocol.
     pub(super) async fn run(mut self) -> io::Result<()> {
         self.socket.set_nodelay(true)?;
         loop {
@@ -105,13 +105,13 @@ impl SimulatorConnection {
     }
 
     async fn flush(&mut self) -> io::Result<()> {
-        // Answers go first: what is played comes behind the answer to PLAY.
+        // Answers go first: media comes after the answer to PLAY.
         let mut out = self.session.output().split();
         out.unsplit(self.out.split());
         tokio::time::timeout(WRITE_TIMEOUT, self.socket.write_all(&out)).await?
     }
 
-    /// False when the session has ended.
+    /// `false` when the session has ended.
     async fn answer_all(&mut self) -> io::Result<bool> {
         loop {
             let incoming =
@@ -196,7 +196,7 @@ impl SimulatorConnection {
         due.min().unwrap_or_else(|| self.now() + TIMEOUT)
     }
 
-    /// The device's own clock.
+    /// The time by the device's own clock.
     fn now(&self) -> MediaTime {
         let now = self.hall.clock.now();
         match self.fault {
@@ -216,7 +216,7 @@ impl SimulatorConnection {
         }
     }
 
-    /// The device begins or ceases to fail.
+    /// The device has begun or ceased to fail.
     fn refit(&mut self) -> io::Result<()> {
         let fault = *self.faults.borrow_and_update();
         if fault.is_some_and(SimulatedFault::ends_sessions) {

@@ -3,7 +3,7 @@
 //! | name | what the device does |
 //! |---|---|
 //! | `off` | its plug is pulled: connections break, new ones are refused |
-//! | `reset` | every connection is reset once |
+//! | `reset` | every open connection is reset once |
 //! | `freeze` | connections stay open; nothing is sent, nothing is answered |
 //! | `no-video`, `no-audio` | one track stops, the other goes on |
 //! | `still` | the same picture is sent again and again |
@@ -15,7 +15,7 @@
 //! | `wrap` | both RTP clocks are at their 32-bit end five seconds after the next PLAY |
 //! | `skew=PPM` | the device's clock runs fast by so much from the next PLAY on |
 //! | `resize` | another picture size and rate in mid-stream |
-//! | `garbage` | senseless NAL units between the pictures |
+//! | `garbage` | NAL units of random bytes between the pictures |
 //! | `deaf` | requests after PLAY are not answered |
 //! | `timeout=SECONDS` | a session without a request for so long ends |
 //! | `reports` | a session without RTCP receiver reports for 20 s ends |
@@ -25,56 +25,56 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// See the module's table.
+/// A fault of a simulated hall; what each does is in the module's table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SimulatedFault {
-    /// `off`
+    /// `off`: connections break, and new ones are refused.
     Off,
-    /// `reset`
+    /// `reset`: every open connection is reset once.
     Reset,
-    /// `freeze`
+    /// `freeze`: connections stay open, but nothing is sent.
     Freeze,
-    /// `no-video`
+    /// `no-video`: the picture stops, the sound goes on.
     NoVideo,
-    /// `no-audio`
+    /// `no-audio`: the sound stops, the picture goes on.
     NoAudio,
-    /// `still`
+    /// `still`: the same IDR picture again and again.
     Still,
-    /// `black`
+    /// `black`: all pictures are black.
     Black,
-    /// `silent`
+    /// `silent`: the sound is digital silence.
     Silent,
-    /// `loss=PERCENT`
+    /// `loss=PERCENT`: so many RTP packets are lost, 0 to 100.
     Loss(f64),
-    /// `reorder`
+    /// `reorder`: every tenth RTP packet changes places with the next.
     Reorder,
-    /// `jump=SECONDS`
+    /// `jump=SECONDS`: both RTP clocks jump, ahead or back.
     Jump(i32),
-    /// `video-reset`
+    /// `video-reset`: the picture's RTP clock begins at 0 again.
     VideoReset,
-    /// `wrap`
+    /// `wrap`: RTP clocks reach 2³² five seconds after PLAY.
     Wrap,
-    /// `skew=PPM`
+    /// `skew=PPM`: the device's clock runs fast by so much.
     Skew(i32),
-    /// `resize`
+    /// `resize`: another picture size and rate in mid-stream.
     Resize,
-    /// `garbage`
+    /// `garbage`: NAL units of random bytes between the pictures.
     Garbage,
-    /// `deaf`
+    /// `deaf`: requests after PLAY are not answered.
     Deaf,
-    /// `timeout=SECONDS`
+    /// `timeout=SECONDS`: sessions end after so long without a request.
     Timeout(u32),
-    /// `reports`
+    /// `reports`: sessions end without RTCP receiver reports.
     Reports,
-    /// `expire`
+    /// `expire`: no credentials are accepted any more.
     Expire,
-    /// `mono`
+    /// `mono`: the sound is mono at 44.1 kHz.
     Mono,
 }
 
 /// A text that names no fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no fault that a simulated hall can have")]
+#[error("{0:?} is not a fault that a simulated hall can have")]
 pub struct UnknownFault(String);
 
 /// Faults without a number.
@@ -130,7 +130,7 @@ impl fmt::Display for SimulatedFault {
 }
 
 impl SimulatedFault {
-    /// Sessions end when it begins; what it changes is seen by the next one.
+    /// Whether sessions end when it begins, so that only the next ones see what it changes.
     pub(super) const fn ends_sessions(self) -> bool {
         matches!(self, Self::Off | Self::Reset | Self::Wrap | Self::Skew(_) | Self::Expire | Self::Mono)
     }

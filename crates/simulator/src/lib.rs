@@ -1,10 +1,10 @@
-//! A simulated lecture hall (and in [`opencast`] the calendar that goes with it): one clip, looped for ever over real RTSP,
-//! as an Extron SMP 351 would send it.
+//! A simulated lecture hall (and in [`opencast`] the calendar that goes with it): one clip, looped for ever and sent over
+//! real RTSP, as an Extron SMP 351 does.
 //!
 //! The loop is locked to unix time: a loop of L seconds begins whenever unix time is a multiple of L, so the clock
 //! that is burnt into the demo's clips tells the time of day modulo L, and latency can be read off a picture.
-//! RTP goes over TCP (interleaved) or unicast UDP, with sender reports. What does not belong here: anything
-//! that the server itself needs.
+//! RTP goes over TCP (interleaved, RFC 2326 §10.12) or unicast UDP, with sender reports. What does not belong here:
+//! anything that the server itself needs.
 //!
 //! **Where to start.** [`SimulatorOptions`] below, `playout.rs` for what is sent when, `fault.rs` for what a hall can have.
 //!
@@ -41,34 +41,34 @@ use connection::SimulatorConnection;
 
 pub use fault::{SimulatedFault, UnknownFault};
 
-/// Connections at once; a real device has fewer.
+/// Most connections at once; a real device allows fewer.
 const CONNECTIONS: usize = 16;
 
-/// What a simulated hall is like.
+/// What a simulated hall sends, and where.
 #[derive(Clone)]
 pub struct SimulatorOptions {
-    /// What it sends.
+    /// The clip that it sends in a loop.
     pub clip: Arc<Clip>,
     /// Where it listens; port 0 lets the system choose.
     pub listen: SocketAddr,
-    /// User and password; `None` = open to all.
+    /// User and password for Digest; `None`: open to all.
     pub credentials: Option<(String, String)>,
-    /// What it sends in the place of the clip when it fails.
+    /// What it sends in place of the clip when it fails.
     pub spares: Arc<Spares>,
 }
 
-/// What failing halls send.
+/// What failing halls send, by fault.
 #[derive(Clone, Debug)]
 pub struct Spares {
-    /// Black pictures, silence.
+    /// Black pictures and silence, for `black` and `silent`.
     pub black: Clip,
-    /// Another picture size.
+    /// Pictures of another size, for `resize`.
     pub small: Clip,
-    /// Sound of another format.
+    /// Sound of another format, for `mono`.
     pub mono: ClipTrack,
 }
 
-/// A running simulator.
+/// A running simulated hall. Dropping it does not stop it; call [`Simulator::stop`].
 #[derive(Debug)]
 pub struct Simulator {
     address: SocketAddr,
@@ -87,7 +87,7 @@ struct Hall {
 }
 
 impl Simulator {
-    /// Starts to listen.
+    /// Starts a hall whose loop follows `clock`. Fails if the port cannot be bound.
     pub async fn start(options: SimulatorOptions, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
@@ -103,27 +103,27 @@ impl Simulator {
         Ok(simulator)
     }
 
-    /// The address of its stream, without credentials.
+    /// The URL of its stream, without credentials.
     pub fn url(&self) -> String {
         format!("rtsp://{}/extron1", self.address)
     }
 
-    /// Where it listens.
+    /// The address and port that it listens on.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Makes the device fail from now on, or mends it.
+    /// Makes the device fail from now on; `None` repairs it.
     pub fn set_fault(&self, fault: Option<SimulatedFault>) {
         self.fault.send_replace(fault);
     }
 
-    /// What fails at present.
+    /// The present fault, if any.
     pub fn fault(&self) -> Option<SimulatedFault> {
         *self.fault.borrow()
     }
 
-    /// Cuts every connection and closes the port, as a device does whose plug is pulled.
+    /// Ends every connection and closes the port, as when a device's plug is pulled.
     pub async fn stop(&self) {
         self.end.cancel();
         self.tasks.close();
@@ -142,7 +142,7 @@ async fn accept(listener: TcpListener, hall: Arc<Hall>, end: CancellationToken, 
             continue;
         };
         if *hall.fault.borrow() == Some(SimulatedFault::Off) {
-            // Nobody is there: the peer gets RST, as from a host without a server.
+            // The peer gets RST, as from a host where nothing listens.
             drop(SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)));
             continue;
         }

@@ -1,9 +1,9 @@
-//! A simulated Opencast: as much of its calendar as capture agents see, over real HTTP on loopback.
+//! A simulated Opencast: the part of its calendar that capture agents see, over real HTTP on loopback.
 //!
-//! It behaves as 2.2 or as a current one, traps included: digest only for who asks for it with `X-Requested-Auth`, else a
-//! redirect to a login page that is HTML with status 200; an `ETag` that does not change when a lecture is deleted; events
-//! that leave the calendar an hour after their end; an empty calendar for an agent that nobody knows. A [`Mishap`] makes it
-//! misbehave. What does *not* belong here: anything that the server itself needs.
+//! It behaves like 2.2 or like a current version, pitfalls included: Digest only for clients that ask for it with
+//! `X-Requested-Auth`, else a redirect to a login page that is HTML with status 200; an `ETag` that does not change when a
+//! lecture is deleted; events that leave the calendar an hour after their end; an empty calendar for an unknown agent. A
+//! [`Mishap`] makes it misbehave. What does *not* belong here: anything that the server itself needs.
 
 mod answers;
 mod connection;
@@ -23,75 +23,75 @@ use amphi_http::{Authenticator, Verdict};
 use amphi_media::clock::WallClock;
 use amphi_media::{Lock, MediaTime};
 
-/// Which Opencast.
+/// The version of Opencast that is simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// 2.2: digest alone, `agentid` needed, lines that are not folded, no `calendar.json`.
+    /// 2.2: only Digest, `agentid` needed, lines that are not folded, no `calendar.json`.
     V2_2,
-    /// A current one: digest or basic, folded lines, `calendar.json`.
+    /// A current one: Digest or Basic, folded lines, and `calendar.json`.
     Current,
-    /// A current one whose iCalendar is gone: `calendar.json` alone.
+    /// A current one without iCalendar: only `calendar.json`.
     JsonOnly,
 }
 
-/// How it misbehaves.
+/// How the simulated Opencast misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mishap {
     /// A page for people, with status 200.
     Html,
     /// A page for people that claims to be a calendar.
     HtmlAsCalendar,
-    /// Status 500.
+    /// A page with status 500.
     Error,
-    /// A redirect to the login page, whoever asks.
+    /// A redirect to the login page, with or without credentials.
     Redirect,
-    /// Status 304, asked for or not.
+    /// Status 304, whether or not the request was conditional.
     NotModified,
     /// No answer at all.
     Hang,
     /// The connection ends in the middle of the body.
     HalfBody,
-    /// The body ends in its middle, and the answer claims that this is all.
+    /// Half of the body, with a `Content-Length` that fits.
     HalfCalendar,
-    /// The middle of the body, and then nothing.
+    /// Half of the body; then the connection stays open.
     HangHalfway,
-    /// The connection is closed unanswered.
+    /// The connection is closed without an answer.
     Drop,
 }
 
-/// A lecture in its database.
+/// A lecture in the simulated Opencast's database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpencastLecture {
-    /// A small number in 2.x, a UUID later.
+    /// The event's identifier: a small number in 2.x, a UUID later.
     pub id: String,
-    /// Its title.
+    /// The title of the event.
     pub title: String,
-    /// The series' identifier; empty = none.
+    /// The series' identifier; empty for none.
     pub series_id: String,
-    /// The capture agent.
+    /// The name of the capture agent.
     pub agent: String,
-    /// Who speaks.
+    /// The name of the lecturer.
     pub presenter: String,
-    /// When it starts.
+    /// When the lecture starts.
     pub starts: MediaTime,
-    /// When it ends.
+    /// When the lecture ends.
     pub ends: MediaTime,
 }
 
-/// What it is like.
+/// What a simulated Opencast has, and who may read it.
 #[derive(Clone, Debug)]
 pub struct OpencastOptions {
-    /// Which.
+    /// The version whose behaviour is simulated.
     pub version: Version,
-    /// User and password; `None` = open to all.
+    /// User and password; `None`: open to all.
     pub credentials: Option<(String, String)>,
     /// Titles of series by their identifiers.
     pub series: BTreeMap<String, String>,
-    /// What is planned.
+    /// The lectures that are planned at the start.
     pub lectures: Vec<OpencastLecture>,
 }
 
-/// A running one.
+/// A running simulated Opencast.
 #[derive(Debug)]
 pub struct Opencast {
     address: SocketAddr,
@@ -143,12 +143,12 @@ impl Opencast {
         Ok(Self { address, office, end, tasks })
     }
 
-    /// The address of its calendar, without credentials.
+    /// The URL of its calendar, without credentials.
     pub fn url(&self) -> String {
         format!("http://{}/recordings/calendars", self.address)
     }
 
-    /// Plans a lecture, or moves the one of the same identifier.
+    /// Plans a lecture, or replaces the one with the same identifier.
     pub fn plan(&self, lecture: OpencastLecture) {
         let now = self.office.clock.now();
         let mut state = self.office.state();
@@ -156,22 +156,22 @@ impl Opencast {
         state.lectures.push((lecture, now));
     }
 
-    /// Deletes a lecture. Nothing tells the others' `ETag`.
+    /// Deletes a lecture. The `ETag` does not change, unless this was the newest change.
     pub fn delete(&self, id: &str) {
         self.office.state().lectures.retain(|(lecture, _)| lecture.id != id);
     }
 
-    /// Makes it misbehave from now on, or behave.
+    /// Makes it misbehave from now on; `None`: behave again.
     pub fn set_mishap(&self, mishap: Option<Mishap>) {
         self.office.state().mishap = mishap;
     }
 
-    /// How often its calendar was asked for by somebody it knows.
+    /// How often its calendar was asked for with valid credentials.
     pub fn asked(&self) -> u64 {
         self.office.state().asked
     }
 
-    /// Cuts every connection and closes the port.
+    /// Ends every connection and closes the port.
     pub async fn stop(&self) {
         self.end.cancel();
         self.tasks.close();
@@ -184,7 +184,7 @@ impl Office {
         self.state.lock()
     }
 
-    /// Lets a request in, or says with which challenge it may come again.
+    /// Whether a request is let in, or with which challenge it is refused.
     fn admit(&self, target: &str, authorization: Option<&str>) -> Verdict {
         let Some(authenticator) = &self.authenticator else { return Verdict::Good };
         if self.version != Version::V2_2 && self.is_basic(authorization) {

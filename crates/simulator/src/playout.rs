@@ -1,4 +1,4 @@
-//! Which sample is due when (sans-IO): a clip looped on the wall clock.
+//! Which sample is due when: a clip looped on the wall clock (sans-IO).
 
 use std::sync::Arc;
 
@@ -16,16 +16,15 @@ pub(super) struct Playout {
     /// Begin of the current loop, in seconds since the epoch.
     base: i64,
     index: usize,
-    /// Added to every RTP timestamp.
+    /// Added to every RTP time stamp.
     origin: u32,
-    /// The one picture that is sent in the place of all.
+    /// The one picture that is sent in place of all.
     held: Option<Bytes>,
 }
 
-/// A sample that is due.
 #[derive(Clone, Debug)]
 pub(super) struct DueSample {
-    /// Its RTP timestamp.
+    /// Its RTP time stamp.
     pub(super) timestamp: u32,
     pub(super) data: Bytes,
     pub(super) format: Arc<TrackFormat>,
@@ -35,12 +34,12 @@ pub(super) struct DueSample {
 fn loop_seconds(track: &ClipTrack) -> i64 {
     let ticks: i64 = track.samples.iter().map(|sample| i64::from(sample.duration)).sum();
     let rate = i64::from(track.timescale.0);
-    // Sound has a frame more than the picture it goes with.
+    // Sound may have a frame more than the picture that it goes with.
     ((ticks + rate / 2) / rate).max(1)
 }
 
 impl Playout {
-    /// From the first sample that is due after `now`.
+    /// A playout that begins with the first sample that is due at `now` or later.
     pub(super) fn new(track: &ClipTrack, now: MediaTime, origin: u32) -> Self {
         let seconds = loop_seconds(track);
         let base = now.as_nanos().div_euclid(1_000_000_000).div_euclid(seconds) * seconds;
@@ -51,22 +50,22 @@ impl Playout {
         playout
     }
 
-    /// What is added to every RTP timestamp.
+    /// What is added to every RTP time stamp.
     pub(super) const fn origin(&self) -> u32 {
         self.origin
     }
 
-    /// All further timestamps are `seconds` later.
+    /// Makes all further time stamps `seconds` later.
     pub(super) fn shift(&mut self, seconds: i64) {
         self.origin = self.origin.wrapping_add((seconds * i64::from(self.rate().0)) as u32);
     }
 
-    /// `timestamp` shall stand for the point `now` of wall-clock time.
+    /// Makes `timestamp` stand for the wall-clock time `now`.
     pub(super) fn set_timestamp(&mut self, now: MediaTime, timestamp: u32) {
         self.origin = timestamp.wrapping_sub(now.to_ticks(self.rate()) as u32);
     }
 
-    /// From now on every picture is the newest IDR picture.
+    /// Makes every picture from now on the newest IDR picture.
     pub(super) fn stand_still(&mut self) {
         let before = self.track.samples.iter().take(self.index + 1);
         self.held = before.rev().find(|sample| sample.sync).map(|sample| sample.data.clone());
@@ -87,7 +86,7 @@ impl Playout {
         Some(due)
     }
 
-    /// The RTP timestamp of a point of wall-clock time, for sender reports.
+    /// The RTP time stamp of a wall-clock time, for sender reports (RFC 3550 §6.4.1).
     pub(super) fn timestamp_at(&self, now: MediaTime) -> u32 {
         (now.to_ticks(self.rate()) as u32).wrapping_add(self.origin)
     }
@@ -108,7 +107,7 @@ impl Playout {
         self.track.samples.get(self.index)
     }
 
-    /// Priming before the loop's begin and sound beyond its end are left out: they belong to the neighbours.
+    /// Priming before the loop's beginning and sound after its end are left out: the loops before and after have them.
     fn advance(&mut self) {
         let end = self.seconds * i64::from(self.track.timescale.0);
         loop {

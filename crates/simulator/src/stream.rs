@@ -1,4 +1,4 @@
-//! One track on its way to a peer: what is sent when, over which carrier, and which faults spoil it.
+//! One track that is sent to a peer: what is sent when and over which carrier, and what faults do to it.
 
 use bytes::{Bytes, BytesMut};
 
@@ -14,22 +14,22 @@ use amphi_runtime::udp::RtpPair;
 const REPORT_EVERY: i64 = 2_000_000_000;
 /// With [`SimulatedFault::Wrap`], seconds from PLAY to the end of 32 bits.
 const WRAP_AFTER: i64 = 5;
-/// With [`SimulatedFault::Garbage`], every so many access units are senseless.
+/// With [`SimulatedFault::Garbage`], one in so many access units is of random bytes.
 const GARBAGE_EVERY: u32 = 20;
-/// With [`SimulatedFault::Reorder`], so many packets are one round.
+/// With [`SimulatedFault::Reorder`], one in so many packets is overtaken by the next.
 const REORDER_EVERY: u32 = 10;
 
 /// Where a stream's packets go.
 pub(super) enum Carrier {
-    /// Channels of the connection, for RTP and RTCP.
+    /// Channels of the RTSP connection for RTP and RTCP (RFC 2326 §10.12).
     Interleaved(u8, u8),
     /// Sockets, connected to the peer's ports.
     Udp(RtpPair),
 }
 
-/// A stream that was set up.
+/// A stream that was set up by SETUP.
 pub(super) struct SimulatedStream {
-    /// Its number in the session's description.
+    /// The track's index in the session's description.
     number: usize,
     track: ClipTrack,
     carrier: Carrier,
@@ -40,7 +40,7 @@ pub(super) struct SimulatedStream {
     /// Access units and packets so far, for faults that come again and again.
     units: u32,
     packets: u32,
-    /// A packet that waits for the next one to overtake it.
+    /// A packet that is sent after the next one.
     overtaken: Option<Bytes>,
 }
 
@@ -70,12 +70,12 @@ impl SimulatedStream {
         matches!(*self.track.format, TrackFormat::H264(_))
     }
 
-    /// Its number in the session's description.
+    /// The track's index in the session's description.
     pub(super) const fn number(&self) -> usize {
         self.number
     }
 
-    /// Begins to play; says where it comes in.
+    /// Begins to play; says with which sequence number and time stamp.
     pub(super) fn start(&mut self, now: MediaTime) -> Start {
         let (track, fault) = (&self.track, self.fault);
         let playout = self.playout.get_or_insert_with(|| {
@@ -93,7 +93,7 @@ impl SimulatedStream {
         self.playout = None;
     }
 
-    /// The device begins or ceases to fail.
+    /// The device has begun or ceased to fail.
     pub(super) fn refit(&mut self, fault: Option<SimulatedFault>, spares: &Spares, now: MediaTime) {
         let is_video = self.is_video();
         let was = std::mem::replace(&mut self.fault, fault);
@@ -105,7 +105,7 @@ impl SimulatedStream {
             Some(SimulatedFault::Resize) if is_video => spares.small.video.as_ref(),
             _ => None,
         };
-        // What was not sent meanwhile is not sent later.
+        // What was not sent during the fault is not sent later.
         let fresh = track.is_some() || was.is_some();
         if fresh {
             *playout = Playout::new(track.unwrap_or(&self.track), now, origin);

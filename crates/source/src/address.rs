@@ -6,7 +6,7 @@ use super::fault::SourceFault;
 use amphi_media::percent;
 use amphi_protocol::rtsp::client::{Credentials, ServerAddress};
 
-/// An RTSP URL without credentials, and the credentials. Has no `Debug`: it holds a password.
+/// An RTSP URL without its credentials, and these. Has no `Debug`, since it holds a password.
 #[derive(Clone)]
 pub(super) struct SourceAddress {
     pub(super) url: Url,
@@ -17,7 +17,7 @@ impl SourceAddress {
     /// Reads `rtsp://[user[:password]@]host[:port]/path`; user and password are percent-encoded
     /// (RFC 3986 §3.2.1).
     pub(super) fn parse(text: &str) -> Result<Self, SourceFault> {
-        let mut url = Url::parse(text).map_err(|_| SourceFault::Url("it is not an URL"))?;
+        let mut url = Url::parse(text).map_err(|_| SourceFault::Url("it is not a URL"))?;
         if url.scheme() != "rtsp" {
             return Err(SourceFault::Url("it must begin with rtsp://"));
         }
@@ -33,7 +33,7 @@ impl SourceAddress {
         Ok(Self { url, credentials })
     }
 
-    /// Where to begin.
+    /// Where the RTSP client connects first.
     pub(super) fn place(&self) -> ServerAddress {
         ServerAddress { url: self.url.clone(), credentials: self.credentials.clone() }
     }

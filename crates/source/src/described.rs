@@ -3,7 +3,7 @@
 use amphi_control::matrix::SourceMedia;
 use amphi_media::{G711Law, TrackFormat, h264};
 
-/// What frames of these formats are.
+/// The media of a source whose last picture and sound have these formats.
 pub(super) fn described(video: Option<&TrackFormat>, audio: Option<&TrackFormat>) -> SourceMedia {
     let mut media = SourceMedia::default();
     if let Some(TrackFormat::H264(sets)) = video {
@@ -18,7 +18,7 @@ pub(super) fn described(video: Option<&TrackFormat>, audio: Option<&TrackFormat>
     media
 }
 
-/// The same of the sound alone.
+/// Writes what `format` says of the sound into `media`; nothing else is changed.
 pub(super) fn describe_sound(media: &mut SourceMedia, format: &TrackFormat) {
     media.audio_codec = match format {
         TrackFormat::Aac(config) => Some(format!("mp4a.40.{}", config.object_type)),

@@ -1,6 +1,6 @@
-//! Why a source cannot be had, in a sentence for people, and how soon to try again.
+//! Why a source cannot be pulled, in a sentence for operators, and how soon to try again.
 //!
-//! No sentence carries a user name, a password or an URL.
+//! No sentence holds a user name, a password or a URL.
 
 use std::io::{self, ErrorKind};
 
@@ -26,44 +26,44 @@ pub enum SourceFault {
     /// 401 or 403 with credentials, or 403 without.
     #[error("the encoder does not accept the user name and the password, or forbids access ({0})")]
     CredentialsRefused(u16),
-    /// 401 with schemes that we do not know.
-    #[error("the encoder wants a proof of who we are that Amphi does not know (401, {0})")]
+    /// 401 with authentication schemes that we do not support.
+    #[error("the encoder wants a kind of authentication that Amphi does not support (401, {0})")]
     Scheme(String),
-    /// 461: RTP over TCP, UDP or multicast is not offered (RFC 2326 §11.3.8).
+    /// 461: RTP over TCP, UDP or multicast is not offered (RFC 2326 §11.3.12).
     #[error("the encoder does not send RTP over {} (461); set `transport` to {}", name(*.0), others(*.0))]
     Transport(Transport),
     /// Another status than success.
     #[error("the encoder answered {status}{} to {method}{}", said(.reason), hint(*status))]
     Status {
-        /// Of which request.
+        /// The request's RTSP method.
         method: &'static str,
-        /// RTSP status code.
+        /// The status code (RFC 2326 §7.1.1).
         status: u16,
         /// The encoder's reason phrase.
         reason: String,
     },
-    /// Sent away, again and again or to nowhere.
+    /// Redirected too often, or to something that is not an RTSP URL.
     #[error("the encoder redirects {0}")]
     Redirect(&'static str),
-    /// A web server, not an encoder.
+    /// A web server answers, not an encoder.
     #[error("an HTTP server answers at this address, not an RTSP server")]
     Http,
-    /// Video that we cannot decode.
+    /// The only video is of a codec that we cannot decode.
     #[error("the source sends {0} video; H.264 is needed")]
     VideoCodec(String),
-    /// A description without a picture.
+    /// The description (SDP) has no video.
     #[error("the source sends no video")]
     NoVideo,
-    /// The connection ended.
+    /// The encoder ended the connection.
     #[error("the encoder closed the connection")]
     Closed,
-    /// The connection broke.
+    /// The connection failed; the network's fault or the encoder's.
     #[error("the connection broke: {0}")]
     Broke(String),
-    /// Connected, but frozen.
+    /// Connected, but neither picture nor sound comes.
     #[error("nothing came for {0} s on the open connection")]
     Silent(u64),
-    /// Connected, sound flows, the picture is frozen.
+    /// Connected, and sound flows, but no picture comes.
     #[error("no picture came for {0} s, while sound went on")]
     PictureSilent(u64),
     /// PLAY was answered, and nothing followed.
@@ -75,8 +75,8 @@ pub enum SourceFault {
          encoder, or set a key frame interval of 2 s"
     )]
     NoSyncFrame(u64),
-    /// RTSP or RTP that makes no sense; the encoder's fault.
-    #[error("the encoder sent something senseless: {0}")]
+    /// RTSP or RTP that does not follow the protocol; the encoder's fault.
+    #[error("the encoder does not follow the protocol: {0}")]
     Protocol(String),
 }
 
@@ -92,7 +92,7 @@ impl SourceFault {
         }
     }
 
-    /// The connection stands, but nothing comes.
+    /// Whether the connection stands, but nothing that can be used comes.
     pub fn is_stall(&self) -> bool {
         matches!(self, Self::Silent(_) | Self::PictureSilent(_) | Self::NeverBegan(_) | Self::NoSyncFrame(_))
     }
@@ -127,7 +127,7 @@ const fn hint(status: u16) -> &'static str {
     }
 }
 
-/// A connection that failed. Who closes it before everything is read resets it.
+/// The fault of a connection that failed. A peer that closes it before it has read everything resets it.
 pub(super) fn from_io(error: &io::Error) -> SourceFault {
     match error.kind() {
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
@@ -137,7 +137,7 @@ pub(super) fn from_io(error: &io::Error) -> SourceFault {
     }
 }
 
-/// A conversation that failed.
+/// The fault of an RTSP conversation that failed.
 pub(super) fn from_conversation(failure: Failure, transport: Transport) -> SourceFault {
     match failure {
         Failure::Nonsense(Nonsense::Http) => SourceFault::Http,

@@ -1,45 +1,45 @@
-//! What a source counts about itself, for metrics and the console.
+//! What a source counts about itself, for the metrics and the console.
 
 use super::intake::ArrivedUnit;
 use super::timeline::Timeline;
 use amphi_media::Track;
 use amphi_media::meter::{Counter, Gauge, Note};
 
-/// Counters since start, gauges of the present connection.
+/// Counters since the source was created, gauges and notes of the present connection.
 #[derive(Debug, Default)]
 pub struct SourceGauges {
-    /// Pictures received.
+    /// Access units of video received.
     pub pictures: Counter,
-    /// Sound frames received.
+    /// Access units of sound received.
     pub sounds: Counter,
     /// Bytes of access units received.
     pub bytes: Counter,
-    /// RTP packets lost.
+    /// RTP packets lost on the way.
     pub lost: Counter,
     /// Packets that could not be understood.
     pub broken: Counter,
-    /// Messages of publishers that were passed over.
+    /// Messages of publishers that could not be used.
     pub passed_over: Counter,
-    /// Why pictures that come cannot be used, before any decoder sees them.
+    /// Why pictures that come cannot be used, before any decoder gets them.
     pub picture_fault: Note,
-    /// Why sound that comes cannot be used, likewise.
+    /// Why sound that comes cannot be used, before any decoder gets it.
     pub sound_fault: Note,
-    /// 1 = the last connection was given up because nothing came, and none has been good since.
+    /// 1 if the last connection was given up because nothing came, and none has been good since; otherwise 0.
     pub stalled: Gauge,
     /// Jumps of a track's clock in the present connection.
     pub jumps: Gauge,
-    /// Parts per billion, as `i64` bits.
+    /// Skew in parts per billion, as the bits of an `i64`.
     skew_ppb: Gauge,
-    /// Microseconds, as `i64` bits.
+    /// Delay of the sound in microseconds, as the bits of an `i64`.
     av_offset_us: Gauge,
 }
 
-/// Says why there is no sound although something comes that should be: packets in a row of which nothing could be made.
+/// Says why there is no sound although packets of sound come: so many in a row could not be used.
 #[derive(Debug, Default)]
 pub(super) struct Mute(u32);
 
 impl Mute {
-    /// Half a second of AAC: what is lost now and then says nothing.
+    /// Half a second of AAC: fewer may come from losses.
     const MANY: u32 = 25;
 
     pub(super) fn broken(&mut self, why: &str, note: &Note) {
@@ -49,7 +49,6 @@ impl Mute {
         }
     }
 
-    /// A frame came.
     pub(super) fn heard(&mut self, note: &Note) {
         if std::mem::take(&mut self.0) >= Self::MANY {
             note.clear();
@@ -63,12 +62,12 @@ impl SourceGauges {
         self.skew_ppb.get() as i64 as f64 / 1000.0
     }
 
-    /// How late the sound still is against the picture, by the sender reports, in milliseconds; 0 without.
+    /// How late the sound still is against the picture by the sender reports, in milliseconds; 0 without reports.
     pub fn av_offset_ms(&self) -> f64 {
         self.av_offset_us.get() as i64 as f64 / 1000.0
     }
 
-    /// Shows a skew as a connection does.
+    /// Sets the skew in parts per million, for tests of what reads it.
     pub fn set_skew_ppm(&self, ppm: f64) {
         self.skew_ppb.set((ppm * 1000.0) as i64 as u64);
     }

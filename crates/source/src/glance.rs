@@ -1,8 +1,8 @@
-//! One picture of a source that nobody wants at the moment: for the thumbnail of an idle hall.
+//! One picture of a source that no channel wants at the moment: for the thumbnail of an idle hall.
 //!
-//! A connection of its own, ended with the first IDR picture. Whoever calls sees to it that this is rare, that it
-//! happens to idle sources only, and drops the future when the source is wanted after all: a session that is dropped
-//! says TEARDOWN in the background.
+//! Opens a connection of its own and ends it with the first IDR picture. The caller does this rarely and with
+//! idle sources only, and drops the future when the source is wanted: a session that is dropped
+//! sends TEARDOWN in the background.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use amphi_config::Transport;
 use amphi_media::clock::Clock;
 use amphi_media::{Track, TrackFormat, h264};
 
-/// From PLAY to the first IDR picture: encoders send one every 1 to 10 s.
+/// How long to wait after PLAY for an IDR picture: encoders send one every 1 to 10 s.
 const WITHIN: Duration = Duration::from_secs(11);
 
-/// The first IDR picture of the source at `url`, as an Annex B access unit behind its parameter sets.
+/// The first IDR picture of the source at `url`: an access unit in Annex B that begins with its parameter sets.
 pub async fn glance(url: &str, transport: Transport, clock: Arc<dyn Clock>) -> Result<Vec<u8>, SourceFault> {
     let address = SourceAddress::parse(url)?;
     let mut session = SourceSession::open(&address, transport, clock).await?;

@@ -1,4 +1,4 @@
-//! Whole sessions with halls as they are: a scripted encoder on a port of this machine, and what of it is received.
+//! Whole sessions with the quirks of real halls: a scripted encoder on a port of this machine, and what is received of it.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,10 +23,10 @@ const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\n";
 const AAC: &str = "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/48000/2\r\n\
     a=fmtp:97 mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=1190\r\na=control:a\r\n";
 
-/// What a hall answers to a request, without CSeq; `None`: the usual.
+/// What a hall answers to a request, without CSeq; `None`: the usual answer.
 type Answer = fn(&Hall, &str) -> Option<String>;
 
-/// What a hall does otherwise than usual.
+/// What a hall does differently than usual.
 #[derive(Clone)]
 struct Quirk {
     sdp: String,
@@ -34,9 +34,9 @@ struct Quirk {
     answer: Answer,
     /// The payload of a packet of sound, and its type.
     sound: (u8, Vec<u8>),
-    /// Written behind the third picture.
+    /// Written after the third picture.
     between: Vec<u8>,
-    /// There is no sound behind it.
+    /// No sound is sent after it.
     hushed: bool,
 }
 
@@ -56,7 +56,7 @@ struct Hall {
     port: u16,
     quirk: Quirk,
     connections: AtomicUsize,
-    /// What came that is no request of the usual kind: answers to the hall, and packets as `$` and their type.
+    /// What came besides the usual requests: answers to the hall, and packets as `$` and their type.
     heard: Mutex<String>,
     nonce: AtomicUsize,
 }
@@ -115,7 +115,7 @@ impl Hall {
         }
     }
 
-    /// The next request; everything else is noted.
+    /// The next request; everything else is added to `heard`.
     async fn request(&self, reader: &mut OwnedReadHalf, bytes: &mut Vec<u8>) -> Option<String> {
         loop {
             if bytes.first() == Some(&b'$') && bytes.len() >= 4 {
@@ -207,7 +207,7 @@ async fn descriptions_as_they_are_written_play() {
         format!("{HEAD}{VIDEO}{AAC}").replace("fmtp:97", "fmtp:96"),
         format!("{HEAD}{AAC}{VIDEO}").replace("AVP 96", "AVP  96 98 "),
     ] {
-        // Sound first means other channels.
+        // Where sound is described first the channels differ.
         let first = sdp.find("m=audio") > sdp.find("m=video");
         let hall = Hall::open(Quirk { sdp: sdp.clone(), ..Quirk::default() }).await;
         let (losses, sounds) = hall.plays(5).await.unwrap_or_else(|fault| panic!("{fault}: {sdp}"));
@@ -399,12 +399,12 @@ async fn a_hall_that_asks_is_answered_and_gets_its_reports() {
 #[tokio::test]
 async fn a_hall_that_sends_us_elsewhere_is_followed_in_mid_stream() {
     let answer = |hall: &Hall, _: &str| {
-        // The second connection has nothing to say any more.
+        // After five connections there is no stream any more.
         (hall.connections.load(Ordering::SeqCst) > 5).then(|| "404 No\r\n\r\n".to_owned())
     };
     let between = b"REDIRECT * RTSP/1.0\r\nCSeq: 7\r\nLocation: /y\r\n\r\n".to_vec();
     let hall = Hall::open(Quirk { answer, between, ..Quirk::default() }).await;
-    // Each connection sends us away once, five times.
+    // Each of five connections redirects us once.
     let fault = hall.plays(1000).await.unwrap_err();
     assert!(matches!(fault, SourceFault::Status { status: 404, .. } | SourceFault::Redirect(_)), "{fault}");
     assert!(hall.connections.load(Ordering::SeqCst) >= 5);

@@ -1,12 +1,12 @@
-//! From units as they arrive to frames as the ladder wants them. Sans-IO.
+//! From access units as they arrive to frames as the ladder takes them. Sans-IO.
 //!
 //! # Contract
 //! Hand every [`ArrivedUnit`] to [`Intake::push`] in the order of arrival, every sender report to
-//! [`Intake::sender_report`]; call [`Intake::broken`] when something was lost that no unit tells of. Frames
+//! [`Intake::sender_report`]; call [`Intake::broken`] when something was lost that no unit reports. Frames
 //! come out in the same order:
-//! * the first one is an IDR picture or a recovery point, sound before it is dropped;
-//! * where neither comes for [`PATIENCE_MS`], a picture of I slices alone counts as one: so do ffmpeg and VLC begin;
-//! * after a loss, pictures up to the next one of these come without their bytes, so that whoever shows them can
+//! * the first one is an IDR picture or a recovery point, and sound before it is dropped;
+//! * where neither comes for [`PATIENCE_MS`], a picture of I slices alone counts as one, as it does for ffmpeg and VLC;
+//! * after a loss, pictures up to the next one of these come without their bytes, so that the ladder can
 //!   hold the last good one; sound goes on;
 //! * frames of the first half second are held back until the timeline is settled.
 
@@ -17,14 +17,14 @@ use bytes::Bytes;
 use super::timeline::{RtpInstant, Timeline};
 use amphi_media::{MediaTime, SourceFrame, Track, TrackFormat, h264};
 
-/// Frames held back at most; a server that bursts more than this has shown its live edge.
+/// Frames held back at most; a server that sends more than this in a burst has reached its live edge.
 const HELD: usize = 200;
 
-/// Without an IDR picture and a recovery point for so long, I pictures are taken for recovery points: encoders that mean
-/// to send them do so every 1 to 4 s, and what follows an I picture may refer to what was before it.
+/// Without an IDR picture and a recovery point for so long, I pictures are taken for recovery points. Not sooner: encoders
+/// that send recovery points do so every 1 to 4 s, and what follows a plain I picture may refer to what was before it.
 const PATIENCE_MS: i64 = 5_000;
 
-/// What is said of pictures with which nobody can begin.
+/// What operators are told where decoding cannot begin.
 const NO_ENTRY: &str = "pictures come, but no IDR picture and no recovery point, without which decoding cannot begin: \
     switch open GOP or intra refresh off in the encoder, or set a key frame interval of 2 s";
 
@@ -35,7 +35,7 @@ pub(super) struct ArrivedUnit {
     pub(super) arrival: MediaTime,
     /// A length-prefixed H.264 access unit without parameter sets, delimiters and filler, or raw AAC.
     pub(super) data: Bytes,
-    /// Decoding can start here.
+    /// Decoding can begin with it.
     pub(super) sync: bool,
     /// RTP packets lost before it.
     pub(super) lost: u16,
@@ -48,15 +48,14 @@ impl ArrivedUnit {
     }
 }
 
-/// See the module's contract.
 #[derive(Debug)]
 pub(super) struct Intake {
     timeline: Timeline,
     /// A picture was let through.
     begun: bool,
-    /// Pictures wait for one to begin with.
+    /// Pictures are kept back until one comes with which decoding can begin.
     waiting: bool,
-    /// When one to begin with came last, or the first picture; and the picture that came last.
+    /// When a picture came last with which decoding can begin (or the first picture), and when any picture came last.
     entries: Option<(MediaTime, MediaTime)>,
     format: Option<Arc<TrackFormat>>,
     /// The timeline is not settled, and few enough frames have come.
@@ -77,7 +76,7 @@ impl Intake {
         }
     }
 
-    /// Takes a unit in and hands all frames that are ready to `out`.
+    /// Takes a unit and gives all frames that are ready to `out`.
     pub(super) fn push(&mut self, unit: ArrivedUnit, mut out: impl FnMut(SourceFrame)) {
         self.timeline.observe(unit.track(), unit.rtp, unit.arrival);
         let unit = ArrivedUnit { sync: self.is_entry(&unit), ..unit };
@@ -97,22 +96,22 @@ impl Intake {
         }
     }
 
-    /// Takes an RTCP sender report in: `ntp` (32.32 bits) was `rtp`.
+    /// Takes an RTCP sender report: `ntp` (32.32 bits, RFC 3550 §6.4.1) was `rtp` on this track.
     pub(super) fn sender_report(&mut self, track: Track, rtp: RtpInstant, ntp: u64) {
         self.timeline.sender_report(track, rtp, ntp);
     }
 
-    /// Something of the picture was lost.
+    /// Something of a picture was lost: the next ones cannot be decoded.
     pub(super) fn broken(&mut self) {
         self.waiting = true;
     }
 
-    /// A picture has been let through.
+    /// Whether a picture has been let through.
     pub(super) fn has_begun(&self) -> bool {
         self.begun
     }
 
-    /// Pictures are let through.
+    /// Whether pictures are let through at the moment.
     pub(super) fn flows(&self) -> bool {
         self.begun && !self.waiting
     }
@@ -123,7 +122,7 @@ impl Intake {
         (!self.begun && last.nanos_since(since) >= PATIENCE_MS * 1_000_000).then_some(NO_ENTRY)
     }
 
-    /// Decoding can start with it.
+    /// Whether decoding can begin with `unit`.
     fn is_entry(&mut self, unit: &ArrivedUnit) -> bool {
         if unit.track() == Track::Audio {
             return unit.sync;
@@ -223,7 +222,7 @@ mod tests {
     fn pictures(kinds: &[(bool, u16)]) -> Vec<String> {
         let format = h264(1);
         let settled = (0..).zip(kinds).map(|(n, kind)| picture(n, *kind, &format));
-        // Enough further pictures to settle the timeline and to show everything held.
+        // Enough further pictures to settle the timeline, so that all that was held comes out.
         let count = kinds.len() as i64;
         let all = run(settled.chain((count..count + 10).map(|n| picture(n, P, &format))));
         all.into_iter().map(|(_, data)| data).filter(|n| n.parse::<i64>().unwrap() < count).collect()

@@ -1,9 +1,9 @@
-//! Encoders: one supervised task per source, from RTSP to frames on wall-clock media time.
+//! Sources: one supervised task for each, from RTSP to frames in media time.
 //!
-//! * [`SourceTask`] keeps a source connected while it is wanted and says how it is,
+//! * [`SourceTask`] keeps a source connected while it is wanted and reports its state,
 //! * `session` is one RTSP connection over the sockets of `wire`, `payload` makes access units of its packets, `intake`
 //!   frames of these,
-//! * [`timeline`] puts RTP time on the wall clock,
+//! * [`timeline`] maps RTP time to the wall clock,
 //! * [`probe()`] looks at a source for a few seconds and says what it sends,
 //! * [`glance()`] takes one picture of a source that is not connected,
 //! * [`Inlet`] lets one publisher at a time in, for sources that publish to us.

@@ -1,8 +1,7 @@
 //! From RTP packets in order to access units. Sans-IO.
 //!
-//! `h264` stands over retina's depacketizer, the others are ours. None of them can be made to panic by what comes, and
-//! what any of them keeps has a bound: a packet that makes no sense is told as [`Depacketized::Broken`], and the next one is
-//! looked at anew.
+//! `h264` wraps retina's depacketizer, the others are ours. No packet makes them panic, and all that they keep has a
+//! bound. A packet that cannot be understood gives [`Depacketized::Broken`], and the next one is looked at anew.
 
 mod aac;
 mod h264;
@@ -22,37 +21,36 @@ use super::timeline::RtpInstant;
 use amphi_media::{G711Law, MediaTime, TrackFormat};
 use amphi_protocol::rtsp::client::{Media, Received};
 
-/// What packets make.
+/// What a payload makes of packets.
 #[derive(Debug)]
 pub(super) enum Depacketized {
-    /// An access unit.
     Unit(ArrivedUnit),
     /// A packet could not be understood.
     Broken {
-        /// Something of the picture is missing.
+        /// Whether something of the picture is missing.
         missing: bool,
-        /// What is wrong.
+        /// What is wrong with the packet.
         why: String,
     },
-    /// An access unit without use.
+    /// An access unit that is of no use: without a slice, or before any parameter sets.
     Nothing,
 }
 
 /// A stream of sound, as its packets carry it.
 #[derive(Debug)]
 pub(super) enum SoundPayload {
-    /// RFC 3640.
+    /// MPEG-4 AAC with AU headers (RFC 3640).
     Aac(AacPayload),
-    /// RFC 6416.
+    /// MPEG-4 AAC in LATM (RFC 6416).
     Latm(LatmPayload),
-    /// RFC 2250.
+    /// MP3, that is, MPEG audio layer III (RFC 2250 §3.5).
     Mpa(MpaPayload),
-    /// RFC 3551.
+    /// G.711 with µ-law or A-law (RFC 3551 §4.5.14).
     G711(G711Payload),
 }
 
 impl SoundPayload {
-    /// As `media` describes it; `None` for a codec that is not known, an error for one that is described wrongly.
+    /// Sound as `media` describes it; `None` for a codec that is not supported, an error for a wrong description.
     pub(super) fn new(media: &Media) -> Option<Result<Self, String>> {
         Some(match &*media.encoding {
             "mpeg4-generic" => AacPayload::new(media).map(Self::Aac),
@@ -73,7 +71,7 @@ impl SoundPayload {
         }
     }
 
-    /// Ticks per second of its time stamps.
+    /// Ticks per second of its RTP time stamps.
     pub(super) const fn clock_rate(&self) -> u32 {
         match self {
             Self::Aac(aac) => aac.clock_rate(),
@@ -94,7 +92,7 @@ impl SoundPayload {
     }
 }
 
-/// A codec with a frame in several packets at times.
+/// A codec whose frames may lie in several packets.
 trait FramesInParts {
     /// Packets lost before the next frame.
     fn lost(&mut self) -> &mut u32;
@@ -118,7 +116,6 @@ trait FramesInParts {
     }
 }
 
-/// A frame of sound.
 struct Sound<'a> {
     ticks: i64,
     clock_rate: u32,
@@ -132,7 +129,7 @@ impl Sound<'_> {
         Depacketized::Unit(ArrivedUnit {
             rtp: RtpInstant { ticks: self.ticks, clock_rate: self.clock_rate },
             arrival: self.arrival,
-            // Copied: a frame is small, and the buffer that it lies in is not.
+            // Copied, since a frame is small and the buffer that it lies in is not.
             data: Bytes::copy_from_slice(self.data),
             sync: true,
             lost: self.lost.min(u32::from(u16::MAX)) as u16,
@@ -141,7 +138,7 @@ impl Sound<'_> {
     }
 }
 
-/// Bytes of a configuration in hexadecimal.
+/// The bytes of a configuration in hexadecimal; `None` if it is not.
 fn unhex(text: &str) -> Option<Vec<u8>> {
     const LONGEST: usize = 1024;
     let digits: Option<Vec<u8>> =

@@ -1,21 +1,21 @@
-//! How a publisher fares, from what comes of it. Sans-IO: time is an argument.
+//! The state of a publisher, from what it sends. Sans-IO: time is an argument.
 //!
-//! Contract: tell of every message ([`Presence::heard`]) and of every frame ([`Presence::frame`]) that comes, of troubles
-//! with the picture, and of the first picture that was let through; ask [`Presence::verdict`] about once a second.
+//! Contract: call [`Presence::heard`] for every message and [`Presence::frame`] for every frame that comes,
+//! [`Presence::trouble`] when the picture cannot be used, and [`Presence::begin`] with the first picture that was let
+//! through; ask [`Presence::verdict`] about once a second.
 //!
-//! What does *not* belong here: when a silent publisher is sent away.
+//! What does *not* belong here: when a silent publisher is disconnected.
 
 use std::time::Duration;
 
 use amphi_control::matrix::SourceState;
 use amphi_media::{MediaTime, Track};
 
-/// Without a message, or without a picture, for so long it has stalled: as for pulled sources.
+/// Without a message, or without a picture, for so long a publisher has stalled, as a pulled source has.
 const SILENCE: Duration = Duration::from_secs(4);
-/// So long may pictures come of which none can be the first.
+/// How long pictures may come with which decoding cannot begin before it is said.
 const NO_START: Duration = Duration::from_secs(3);
 
-/// See the module's contract.
 #[derive(Debug)]
 pub(super) struct Presence {
     heard: MediaTime,
@@ -33,12 +33,11 @@ impl Presence {
         Self { heard: now, first_picture, picture, sound, begun: false, trouble }
     }
 
-    /// A message came, of whatever use.
+    /// A message came, whether or not it could be used.
     pub(super) const fn heard(&mut self, now: MediaTime) {
         self.heard = now;
     }
 
-    /// A frame came.
     pub(super) fn frame(&mut self, track: Track, now: MediaTime) {
         self.heard = now;
         match track {
@@ -61,7 +60,7 @@ impl Presence {
         self.begun = true;
     }
 
-    /// Where it stands, and why.
+    /// The publisher's state, and a sentence for operators; empty while it is live.
     pub(super) fn verdict(&self, now: MediaTime) -> (SourceState, String) {
         let silent = |at: MediaTime| now.saturating_since(at) >= SILENCE;
         let seconds = SILENCE.as_secs();

@@ -1,6 +1,6 @@
 //! Looks at a source for a few seconds and says what it sends, and what is wrong with it.
 //!
-//! `tally` counts (sans-IO), `report` is what comes of it.
+//! `tally` counts (sans-IO), `report` is the result.
 
 mod report;
 mod tally;

@@ -1,9 +1,9 @@
-//! A source that publishes to us: one publisher at a time, its frames put on the wall clock as a pulled source's are.
+//! A source that publishes to us: one publisher at a time; its frames are mapped to the wall clock as a pulled source's are.
 //!
 //! A second publisher is refused or takes over, as the source is configured. One that takes over begins a timeline of its
-//! own; of the one before it nothing is taken any more, and its leaving changes nothing.
+//! own; nothing more is taken from the one before, and when that one leaves nothing changes.
 //!
-//! What a publisher sends stands in the matrix as a pulled source's media does, and so does the reason why the last one has
+//! What a publisher sends is shown in the matrix as a pulled source's media is, and so is the reason why the last one
 //! left, or why one was not let in.
 
 use std::sync::{Arc, MutexGuard};
@@ -28,27 +28,27 @@ use amphi_media::{MediaTime, Track, TrackFormat};
 
 /// RTMP's timestamps are milliseconds.
 const CLOCK_RATE: u32 = 1000;
-/// Between two refusals that are told: strangers may knock as often as they like.
+/// The shortest time between two refusals that are shown: strangers may try as often as they like.
 const REFUSAL_EVERY: Duration = Duration::from_secs(10);
 const WAITS: &str = "waits for a publisher";
 
-/// Where publishers of one source come in.
+/// What the publishers of one source share.
 pub struct Inlet {
     /// Pictures per second of the lattice that pictures are to stand on.
     pub lattice_fps: u32,
-    /// Where frames go.
+    /// The feed that frames go to.
     pub feed: FeedWriter,
-    /// How the source is.
+    /// The source's state, which the matrix shows.
     pub status: watch::Sender<SourceStatus>,
-    /// What it counts.
+    /// The source's counters and gauges.
     pub gauges: Arc<SourceGauges>,
-    /// Media time for frames, the machine's for what is told of them.
+    /// Media time for frames, the machine's clock for times that are shown to people.
     pub clocks: Clocks,
-    /// In which people are told when somebody left.
+    /// The zone of the times that are shown to people.
     pub zone: TimeZone,
-    /// What becomes of a second publisher.
+    /// Whether a second publisher is refused or takes over.
     pub second: SecondPublisher,
-    /// Who publishes.
+    /// The one who publishes, if anybody does.
     pub publisher: Current,
 }
 
@@ -64,7 +64,7 @@ impl Current {
         self.who.lock()
     }
 
-    /// Whether a refusal at `now` is to be told.
+    /// Whether a refusal at `now` is to be shown.
     fn tells(&self, now: MediaTime) -> bool {
         let mut last = self.refused.lock();
         let tells = last.is_none_or(|last| now.saturating_since(last) >= REFUSAL_EVERY);
@@ -75,7 +75,7 @@ impl Current {
     }
 }
 
-/// One publisher's stay.
+/// One publisher, from its admission until it leaves (when this is dropped).
 pub struct Publication {
     inlet: Arc<Inlet>,
     taken_over: CancellationToken,
@@ -86,7 +86,7 @@ pub struct Publication {
     formats: [Option<Arc<TrackFormat>>; 2],
     /// Of picture and sound, whether the last message could not be used.
     faulty: [bool; 2],
-    /// Why it left.
+    /// Why it leaves, once that is known.
     why: Option<String>,
 }
 
@@ -122,7 +122,7 @@ impl Inlet {
         })
     }
 
-    /// Somebody was not let in, and why. Told while nobody else publishes, at most once in ten seconds.
+    /// Somebody was not let in, and why. Shown while nobody else publishes, at most once in ten seconds.
     pub fn refused(&self, why: &str) {
         let publisher = self.publisher.lock();
         if publisher.is_none() && self.publisher.tells(self.clocks.media.now()) {
@@ -157,13 +157,13 @@ impl Publication {
         self.taken_over.clone()
     }
 
-    /// The next access unit: shown or heard `pts_ms` after the publisher's beginning.
+    /// The next access unit; it is shown or heard `pts_ms` milliseconds after the publisher's beginning.
     pub fn frame(&mut self, pts_ms: i64, sync: bool, data: Bytes, format: Arc<TrackFormat>) {
         if self.taken_over.is_cancelled() {
             return;
         }
         if self.leap.has_come(&*self.inlet.clocks.media) {
-            // The machine has slept: what was known of the publisher's clock is from before.
+            // The machine has slept: what was known of the publisher's clock no longer holds.
             self.intake = Intake::new(self.inlet.lattice_fps);
         }
         let now = self.inlet.clocks.media.now();
@@ -186,12 +186,12 @@ impl Publication {
         }
     }
 
-    /// A message came, of whatever use.
+    /// A message came, whether or not it could be used.
     pub fn heard(&mut self) {
         self.presence.heard(self.inlet.clocks.media.now());
     }
 
-    /// A message of `track` could not be used. `harmless`: nothing that is shown or heard is concerned.
+    /// A message of `track` could not be used. `harmless`: nothing that is shown or heard is affected.
     pub fn passed_over(&mut self, track: Track, why: &str, harmless: bool) {
         if self.taken_over.is_cancelled() {
             return;
@@ -210,12 +210,12 @@ impl Publication {
         }
     }
 
-    /// A picture is missing: what follows cannot be decoded before the next one to start from.
+    /// A picture is missing: what follows cannot be decoded until one comes with which decoding can begin.
     pub fn lost(&mut self) {
         self.intake.broken();
     }
 
-    /// Says how the publisher fares: about once a second.
+    /// Reports the publisher's state; to be called about once a second.
     pub fn look(&mut self) {
         if !self.taken_over.is_cancelled() {
             let (state, reason) = self.presence.verdict(self.inlet.clocks.media.now());
@@ -223,12 +223,12 @@ impl Publication {
         }
     }
 
-    /// It is about to leave, and why.
+    /// The publisher is about to leave, and why.
     pub fn left(&mut self, why: &str) {
         self.why = Some(why.to_owned());
     }
 
-    /// A message of `track` could be used.
+    /// A message of `track` could be used: its fault, if any, is over.
     fn mend(&mut self, track: Track) {
         if std::mem::take(&mut self.faulty[track as usize]) {
             match track {
@@ -238,7 +238,7 @@ impl Publication {
         }
     }
 
-    /// Says what is sent, when that is something else than before.
+    /// Reports the format of `unit` if it differs from the one before.
     fn describe(&mut self, unit: &ArrivedUnit) {
         let Some(known) = self.formats.get_mut(unit.track() as usize) else { return };
         if known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &unit.format)) {

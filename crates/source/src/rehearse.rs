@@ -1,4 +1,4 @@
-//! All that lies between a hall's packets and its ladder, without sockets and in no time: for tests and fuzzing.
+//! The whole way from a hall's packets to its ladder, without sockets or waiting: for tests and fuzzing.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use amphi_protocol::rtsp::client::{Arrived, Receiver, SessionDescription};
 /// One packet of a hall.
 #[derive(Clone, Debug)]
 pub struct Hailed {
-    /// Of the sound, not of the picture.
+    /// Whether it is of the sound, not of the picture.
     pub audio: bool,
-    /// RTCP, not RTP.
+    /// Whether it is RTCP, not RTP.
     pub rtcp: bool,
-    /// The packet.
+    /// The bytes of the packet.
     pub data: Bytes,
 }
 
-/// How many frames come of a description's `packets`, a millisecond apart, over UDP or not; 0 where the description has no
-/// picture.
+/// How many frames come of `packets` of a source with this description, a millisecond apart, over UDP or not; 0 where the
+/// description has no picture.
 pub fn rehearse(sdp: &[u8], udp: bool, packets: impl IntoIterator<Item = Hailed>) -> usize {
     let description = SessionDescription::parse(sdp);
     let Ok(mut choice) = tracks::choose(&description) else { return 0 };

@@ -1,4 +1,4 @@
-//! Samples as the rest of the house wants them: which NAL units stay in an access unit.
+//! Samples as the rest of the server takes them: which NAL units stay in an access unit.
 
 use bytes::{Bytes, BytesMut};
 
@@ -6,14 +6,14 @@ use amphi_media::h264::{self, NAL_AUD};
 
 /// `nal_unit_type` of filler data (ITU-T H.264 table 7-1).
 const NAL_FILLER: u8 = 12;
-/// The highest `nal_unit_type` of a coded slice, but for extensions (ITU-T H.264 table 7-1).
+/// The highest `nal_unit_type` of a coded slice, except for extensions (ITU-T H.264 table 7-1).
 const LAST_SLICE: u8 = 5;
 
 /// An access unit without delimiters and filler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AccessUnit {
     pub(super) data: Bytes,
-    /// It holds an IDR slice, or a recovery point that serves as one: decoding can start here.
+    /// It holds an IDR slice, or a recovery point that serves as one: decoding can begin with it.
     pub(super) idr: bool,
 }
 

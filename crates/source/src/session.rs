@@ -6,7 +6,7 @@
 //! Dropping a session attempts TEARDOWN in the background, so it must happen inside the runtime.
 //!
 //! Redirects are followed, while it opens and later ([`ServerAddress::moved`] has the rule). Receiver reports go out every five
-//! seconds. Silence is not noticed here: the reader holds the watch.
+//! seconds. Silence is not noticed here, but by the caller (`silence`).
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -32,13 +32,13 @@ use amphi_protocol::rtsp::client::{
     SessionDescription, receiver_report,
 };
 
-/// From the first packet to the answer to PLAY, redirects included.
+/// The longest time from the first packet to the answer to PLAY, redirects included.
 pub(super) const OPEN_WITHIN: Duration = Duration::from_secs(10);
-/// Between two receiver reports (RFC 3550 §6.2).
+/// The time between two receiver reports (RFC 3550 §6.2).
 const REPORT_EVERY: Duration = Duration::from_secs(5);
-/// RFC 2326 appendix D.1.
+/// The port where a URL names none (RFC 2326 §3.2).
 const RTSP_PORT: u16 = 554;
-/// The way to where the server sent us.
+/// A session that is being opened where the server redirected us to.
 type Moving = dyn Future<Output = Result<SourceSession, SourceFault>> + Send;
 const USER_AGENT: &str = concat!("Amphi/", env!("CARGO_PKG_VERSION"));
 
@@ -47,22 +47,22 @@ pub(super) struct SourceSession {
     wire: SourceTransport,
     began: Instant,
     place: ServerAddress,
-    /// Where it began, and how it may go on elsewhere.
+    /// Where it began, and what stays the same if it is redirected.
     home: Home,
     choice: TrackChoice,
     receivers: Vec<SourceStream>,
     ready: VecDeque<SessionEvent>,
-    /// Told when everything before it has been.
+    /// Returned when all events before it have been.
     fault: Option<SourceFault>,
-    /// The server sent us elsewhere.
+    /// The server has redirected us; the session at the new place is being opened.
     moving: Option<Pin<Box<Moving>>>,
-    /// Our name in reports.
+    /// Our SSRC in receiver reports.
     ssrc: u32,
     cname: String,
     next_report: Duration,
 }
 
-/// What stays the same wherever we are sent.
+/// What stays the same wherever we are redirected to.
 #[derive(Clone)]
 struct Home {
     place: ServerAddress,
@@ -77,27 +77,27 @@ struct SourceStream {
     clock_rate: u32,
 }
 
-/// What a connection has to tell.
+/// What comes on a connection.
 #[derive(Debug)]
 pub(super) enum SessionEvent {
-    /// An access unit.
+    /// An access unit of picture or sound.
     Unit(ArrivedUnit),
     /// A sender report: NTP time (32.32 bits) `ntp` was `rtp` on `track`.
     Report { track: Track, rtp: RtpInstant, ntp: u64 },
     /// A packet could not be understood.
     Broken {
-        /// Which track's.
+        /// The packet's track.
         track: Track,
-        /// Something of the picture may be missing.
+        /// Whether something of the picture may be missing.
         missing: bool,
-        /// What is wrong.
+        /// What is wrong with it.
         why: String,
     },
-    /// An access unit without use: without a slice, or before the parameter sets.
+    /// An access unit that is of no use: without a slice, or before the parameter sets.
     Nothing,
 }
 
-/// Why a connection does not open here.
+/// Why a session does not open at this place.
 enum Otherwise {
     Fault(SourceFault),
     Moved(String),
@@ -110,7 +110,7 @@ impl From<SourceFault> for Otherwise {
 }
 
 impl SourceSession {
-    /// Connects, describes, sets up picture and sound, plays.
+    /// Connects and sends DESCRIBE, SETUP for picture and sound, and PLAY.
     pub(super) async fn open(
         address: &SourceAddress,
         transport: Transport,
@@ -125,7 +125,7 @@ impl SourceSession {
         tokio::time::timeout(OPEN_WITHIN, Self::follow(place, home)).await.unwrap_or(Err(no_answer))
     }
 
-    /// Opens at `place`, or where it leads.
+    /// Opens a session at `place`, or where that redirects to.
     async fn follow(mut place: ServerAddress, mut home: Home) -> Result<Self, SourceFault> {
         loop {
             let location = match Opening::new(&place, &home).await?.run().await {
@@ -155,7 +155,7 @@ impl SourceSession {
         }
     }
 
-    /// Waits for one thing and takes it in.
+    /// Waits for the next bytes, datagram or deadline and handles it.
     async fn step(&mut self) {
         let receivers = self.receivers.iter().filter_map(|stream| stream.receiver.deadline());
         let deadline = receivers.chain(self.wire.client.deadline()).chain([self.next_report]).min();
@@ -183,8 +183,8 @@ impl SourceSession {
                 Happening::Over => self.fault = self.fault.take().or(Some(SourceFault::Closed)),
                 Happening::Moved(location) => match self.home.follow(&self.place, &location) {
                     Ok(place) => {
-                        tracing::info!("the encoder sends us elsewhere in mid-stream");
-                        let why = "the encoder sent us elsewhere in mid-stream".to_owned();
+                        tracing::info!("the encoder redirects us in mid-stream");
+                        let why = "the encoder redirected us in mid-stream".to_owned();
                         self.ready.push_back(SessionEvent::Broken {
                             track: Track::Video,
                             missing: true,
@@ -214,7 +214,7 @@ impl SourceSession {
         self.wire.client.tick(now);
         for stream in &mut self.receivers {
             stream.receiver.tick(now);
-            // Without sound it goes on.
+            // If only the sound has left (BYE, RFC 3550 §6.6), the session goes on.
             if stream.track == Track::Video && stream.receiver.has_left() {
                 self.fault.get_or_insert(SourceFault::Closed);
             }
@@ -233,7 +233,7 @@ impl SourceSession {
         }
     }
 
-    /// What the receivers have goes through the payloads.
+    /// Gives what the receivers have to the payloads.
     fn drain(&mut self) {
         let mut made = Vec::new();
         for stream in &mut self.receivers {
@@ -252,7 +252,7 @@ impl SourceSession {
                         let rtp = RtpInstant { ticks, clock_rate: stream.clock_rate };
                         self.ready.push_back(SessionEvent::Report { track, rtp, ntp });
                     }
-                    // Of another type or source, often: what is missing of ours is told by sequence numbers.
+                    // Often of another payload type or source; what is missing of ours shows in the sequence numbers.
                     (Arrived::Broken(why), track) => {
                         self.ready.push_back(SessionEvent::Broken {
                             track,
@@ -266,30 +266,30 @@ impl SourceSession {
         }
     }
 
-    /// Ends the connection: TEARDOWN, for a second at most.
+    /// Ends the connection with TEARDOWN; waits for the answer for a second at most.
     pub(super) async fn close(self) {
         self.wire.close().await;
     }
 
-    /// The moment for which a receiver waits.
+    /// The earliest moment that a receiver waits for.
     #[cfg(test)]
     pub(super) fn awaited(&self) -> Option<Duration> {
         self.receivers.iter().filter_map(|stream| stream.receiver.deadline()).min()
     }
 
-    /// What the tracks are, as far as it is known.
+    /// What the tracks are, as far as known.
     pub(super) fn media(&self) -> SourceMedia {
         let audio = self.choice.audio.as_ref().and_then(|(_, audio)| audio.format());
         tracks::media(&self.choice.video.1, audio.as_deref())
     }
 
-    /// Where no track of sound can be used: what is offered instead, or what is wrong with it.
+    /// If no track of sound can be used: what is offered instead, or what is wrong with it.
     pub(super) fn unheard(&self) -> Option<&str> {
         let offered = self.choice.skipped.iter().find_map(|track| track.strip_prefix("audio ("));
         offered.filter(|_| self.choice.audio.is_none()).map(|why| why.trim_end_matches(')'))
     }
 
-    /// Tracks that the source offers and we do not use.
+    /// Tracks that the source offers and that are not used, each with the reason.
     pub(super) fn skipped(&self) -> &[String] {
         &self.choice.skipped
     }
@@ -326,7 +326,7 @@ struct Opening<'a> {
     receivers: Vec<SourceStream>,
     ssrc: u32,
     cname: String,
-    /// What came before the answer to PLAY.
+    /// Packets that came before the answer to PLAY.
     early: Vec<(usize, bool, Bytes, MediaTime)>,
 }
 

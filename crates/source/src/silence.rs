@@ -1,20 +1,20 @@
-//! Notices a connection that stands but does not serve. Sans-IO: time is an argument.
+//! Notices that nothing useful comes on an open connection. Sans-IO: time is an argument.
 
 use std::time::Duration;
 
 use super::fault::SourceFault;
 use amphi_media::Track;
 
-/// Silence of the picture that ends a connection. Without it a frozen peer would be noticed when TCP gives up, after
-/// minutes.
+/// How long no picture may come before the connection is ended. Without this a frozen peer would be noticed when TCP gives
+/// up, after minutes.
 const SILENCE: Duration = Duration::from_secs(4);
-/// From PLAY to the first picture: encoders that start on demand take their time.
+/// The same from PLAY to the first picture: encoders that start on demand take longer.
 const FIRST: Duration = Duration::from_secs(10);
-/// From PLAY, or from a loss, to a picture with which decoding can begin. Some encoders send one to whoever comes, so that a new
-/// connection may help; it will not help often.
+/// The longest time from PLAY, or from a loss, to a picture with which decoding can begin. Some encoders send one to each
+/// new client, so a new connection may help.
 const FIRST_SYNC: Duration = Duration::from_secs(60);
 
-/// Times are durations since PLAY was answered.
+/// When tracks came last. Times are durations since PLAY was answered.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Silence {
     video: Option<Duration>,
@@ -24,7 +24,6 @@ pub(super) struct Silence {
 }
 
 impl Silence {
-    /// A frame came.
     pub(super) fn heard(&mut self, track: Track, at: Duration) {
         match track {
             Track::Video => self.video = Some(at),
@@ -37,7 +36,7 @@ impl Silence {
         self.flowed = at;
     }
 
-    /// When to look again.
+    /// When to ask [`Silence::verdict`] again.
     pub(super) fn deadline(&self) -> Duration {
         self.video.map_or(FIRST, |at| at + SILENCE).min(self.flowed + FIRST_SYNC)
     }
@@ -86,7 +85,7 @@ mod tests {
         }
         assert_eq!(silence.verdict(s(59)), None);
         assert_eq!(silence.verdict(s(60)), Some(SourceFault::NoSyncFrame(60)));
-        // One picture is no pledge: an encoder that begins each connection with its only IDR picture is asked
+        // One such picture is not enough: an encoder that begins each connection with its only IDR picture is asked
         // anew when a loss has left nothing to go on with.
         silence.flowed(s(30));
         assert_eq!(silence.verdict(s(60)), None);

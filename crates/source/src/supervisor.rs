@@ -8,8 +8,8 @@
 //!   │                 ▼ │                              ▼                        │
 //!   └──unwanted── BackingOff, Refused ◀────────────────┴────────────────────────┘
 //! ```
-//! A delay outlives being unwanted: flapping wishes do not turn into a storm of tries, and a refused account
-//! rests for its minute. Every change of state is one value in the `status` watch.
+//! A delay goes on while the source is not wanted, so that flapping wishes do not cause a storm of attempts, and a
+//! refused account rests for its minute. Every change of state is one value in the `status` watch.
 //!
 //! What does not belong here: RTSP (`session`), time (`timeline`), what to do without the source (channels).
 
@@ -33,22 +33,22 @@ use amphi_media::clock::{Clocks, Leap};
 use amphi_media::feed::FeedWriter;
 use amphi_media::retry::{BackOff, Urgency};
 
-/// Everything that supervising one source takes. A clone can go on where a run has broken off.
+/// Everything that the task of one source needs. A clone can go on after a run has panicked.
 #[derive(Clone)]
 pub struct SourceTask {
-    /// The source. A publishing source (without `url`) stays idle here.
+    /// The source's configuration. A publishing source (without `url`) stays idle here.
     pub source: Source,
     /// Pictures per second of the lattice that its pictures are to stand on.
     pub lattice_fps: u32,
     /// Whether a channel wants it. `keep_open` sources are pulled regardless.
     pub wanted: watch::Receiver<bool>,
-    /// Where its frames go.
+    /// The feed that its frames go to.
     pub feed: FeedWriter,
-    /// How it is.
+    /// The source's state, which the matrix shows.
     pub status: watch::Sender<SourceStatus>,
-    /// What it counts.
+    /// The source's counters and gauges.
     pub gauges: Arc<SourceGauges>,
-    /// Media time for frames, the machine's for what is told of them.
+    /// Media time for frames, the machine's clock for times that are shown to people.
     pub clocks: Clocks,
     /// Ends [`SourceTask::run`] within about a second.
     pub shutdown: CancellationToken,
@@ -80,7 +80,7 @@ impl SourceTask {
             },
         };
         let mut back_off = BackOff::default();
-        // After a fault: not before this, wanted or not.
+        // After a fault: no new attempt before this instant, wanted or not.
         let mut rest: Option<(Instant, SourceFault)> = None;
         loop {
             if !self.is_wanted() {
@@ -107,7 +107,7 @@ impl SourceTask {
                 SourceEnd::Shutdown => return,
                 SourceEnd::Unwanted => None,
                 SourceEnd::Fault(fault) => {
-                    // A host that has frozen answers nothing from then on.
+                    // A host that has frozen does not answer from then on, so it counts as stalled still.
                     let still = matches!(fault, SourceFault::NoAnswer(_)) && self.gauges.stalled.get() > 0;
                     self.gauges.stalled.set(u64::from(fault.is_stall() || still));
                     let delay = back_off.delay(fault.retry(), fastrand::f64());
@@ -119,13 +119,13 @@ impl SourceTask {
         }
     }
 
-    /// A run has broken off by a fault of ours, which the source has found: it is told as the source's, and tried again.
+    /// A run has ended by a panic, which is a fault of ours: it is reported as the source's state, and the source is tried again.
     pub fn fell(&self, why: &str) {
         self.gauges.clear();
         self.report(SourceState::BackingOff, &format!("internal error: {why}"));
     }
 
-    /// One connection, from the first packet to the last. Sets `live_since` when the first frame is out.
+    /// One connection, from the first packet to the last. Sets `live_since` when the first frame has gone out.
     async fn pull(&mut self, address: &SourceAddress, live_since: &mut Option<Instant>) -> SourceEnd {
         self.report(SourceState::Connecting, "");
         self.gauges.clear();
@@ -164,7 +164,7 @@ impl SourceTask {
         ending
     }
 
-    /// Reads until something ends it.
+    /// Reads from `session` until something ends it.
     async fn read(&mut self, session: &mut SourceSession, live_since: &mut Option<Instant>) -> SourceEnd {
         let began = Instant::now();
         let mut intake = Intake::new(self.lattice_fps);
@@ -184,7 +184,7 @@ impl SourceTask {
                 }
             };
             if leap.has_come(&*self.clocks.media) {
-                // The machine has slept: what was known of the source's clock is from before.
+                // The machine has slept: what was known of the source's clock no longer holds.
                 intake = Intake::new(self.lattice_fps);
             }
             match event {
@@ -213,7 +213,7 @@ impl SourceTask {
                         self.gauges.show(intake.timeline());
                         if intake.flows() {
                             silence.flowed(began.elapsed());
-                            // Also anew, after a leap.
+                            // True again after a leap of the clock.
                             if self.status.borrow().state != SourceState::Live {
                                 self.live();
                             }
@@ -227,7 +227,7 @@ impl SourceTask {
                     }
                 }
             }
-            // Audio alone keeps `next` ready; the picture's silence must be seen all the same.
+            // Sound alone keeps `next` ready, so the timer above never fires; a missing picture must be noticed all the same.
             if let Some(fault) = silence.verdict(began.elapsed()) {
                 return SourceEnd::Fault(fault);
             }
@@ -271,7 +271,7 @@ fn resting_state(fault: &SourceFault) -> SourceState {
     if fault.retry() == Urgency::Refused { SourceState::Refused } else { SourceState::BackingOff }
 }
 
-/// Ends when `wish` is what is wanted; never, if nobody is left to wish.
+/// Ends when the receiver has the value `wish`; never, if its sender is gone.
 async fn wanted(receiver: &mut watch::Receiver<bool>, wish: bool) {
     if receiver.wait_for(|wanted| *wanted == wish).await.is_err() {
         std::future::pending::<()>().await;

@@ -25,11 +25,11 @@ const SDP: &str = "v=0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H2
 /// How a tiny encoder behaves after PLAY.
 #[derive(Clone, Copy, PartialEq)]
 enum Manner {
-    /// Sends both tracks for ever, answers nothing any more.
+    /// Sends both tracks for ever, and answers nothing more.
     Deaf,
     /// Sends both tracks for so many pictures, then nothing; the socket stays open.
     Freezes(u32),
-    /// Stops the picture after so many, sound goes on.
+    /// Stops the picture after so many; sound goes on.
     LosesPicture(u32),
     /// Closes after so many pictures.
     Closes(u32),
@@ -41,7 +41,7 @@ struct Peer {
 }
 
 impl Peer {
-    /// The next request, whole; `None` at the end.
+    /// The next whole request; `None` at the end.
     async fn request(&mut self) -> Option<String> {
         loop {
             if let Some(end) = self.bytes.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -182,7 +182,7 @@ impl Rig {
         Self::start(Source { keep_open: true, ..Self::source(url) }, false)
     }
 
-    /// Waits until the source is in `state`, but not for ever.
+    /// Waits until the source is in `state`; panics if that takes too long.
     async fn reaches(&mut self, state: SourceState) -> SourceStatus {
         let reached = self.status.wait_for(|status| status.state == state);
         let status = tokio::time::timeout(Duration::from_secs(15), reached).await;
@@ -287,7 +287,7 @@ async fn after_a_leap_of_the_clock_a_source_becomes_live_again() {
     let clocks = Clocks { media: Arc::clone(&clock) as _, ..Clocks::system() };
     let mut rig = Rig::start_by(Rig::source(&format!("rtsp://{address}/extron1")), true, clocks);
     rig.reaches(SourceState::Live).await;
-    // A leap, and then so long without a picture to begin with that it is told. Each step is seen by a picture.
+    // A leap, and then so long without a picture to begin with that it is reported. Each step is noticed with a picture.
     for seconds in [10, 4, 4] {
         clock.advance(Duration::from_secs(seconds));
         tokio::time::sleep(Duration::from_millis(500)).await;

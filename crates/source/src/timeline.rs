@@ -1,4 +1,4 @@
-//! A source's RTP time, put on the wall clock.
+//! Maps a source's RTP time to the wall clock.
 //!
 //! # Contract
 //! Call [`Timeline::observe`] for every frame of both tracks in the order of arrival, also for frames that
@@ -11,16 +11,16 @@
 //! Wall-clock time = RTP time + the track's shift + one offset for both tracks.
 //! * **Shifts align the tracks.** Sender reports give each track's RTP time in NTP time (RFC 3550 §6.4.1);
 //!   the picture keeps its shift, the sound follows. Before reports come, the RTP times that RTP-Info calls
-//!   the start (RFC 2326 §12.33) are one instant. Where neither is to be had or believed, tracks are aligned
+//!   the start (RFC 2326 §12.33) are one instant. Where neither is available or plausible, tracks are aligned
 //!   as they arrive. Without reports the alignment is held by the tracks' smallest delays, so that two
-//!   clocks that drift apart do not take the sound away from the picture.
+//!   clocks that drift apart do not move the sound away from the picture.
 //! * **The offset follows the smallest delay** (arrival minus RTP time) of all frames of the last half
 //!   minute. So the earliest frames are shown as they arrive, late ones and B pictures (whose RTP times step
 //!   back) do not move it, and the clocks' skew does.
 //! * **Pictures stand on slots.** A picture's distance to its slot does not depend on skew (RTP time counts
 //!   the source's own ticks), so an offset that puts pictures on slots goes on doing so. It is kept until the
 //!   smallest delay is over 0.6 of a slot away; then it slips to the next slot. That is one repeated or
-//!   dropped picture for each slot that the clocks drifted apart, and never a picture that hovers on the
+//!   dropped picture for each slot that the clocks drifted apart, and never a picture that stays on the
 //!   border between two slots.
 //! * **A jump** of over a second re-anchors that track alone, where its frames would have been.
 //!
@@ -37,17 +37,17 @@ use self::skew::Skew;
 use self::track::{SenderReport, TrackClock};
 use amphi_media::{MediaTime, Track};
 
-/// Nanoseconds; wide, because a peer chooses RTP times and clock rates.
+/// Nanoseconds; 128 bits wide, because a peer chooses RTP times and clock rates.
 type Nanos = i128;
 
 const SECOND: Nanos = 1_000_000_000;
 
-/// How fast the sound goes to its picture: 2 ms per second, a frame of 21 ms mended in ten seconds.
+/// How fast the sound moves to its picture: 2 ms per second, so an error of a frame (21 ms) is gone in ten seconds.
 const SLEW_PER_SECOND: Nanos = 2_000_000;
 
-/// How fast both go to their goal: 1 ms per second. Five times the worst skew of a cheap crystal (200 ppm); a slot of 15
-/// pictures per second is crossed in 67 s. Resampled sound lags behind by 4 ms (4 s of time constant), which half a
-/// slot leaves room for within 40 ms.
+/// How fast both move to their goal: 1 ms per second. Five times the worst skew of a cheap crystal (200 ppm); a slot of 15
+/// pictures per second is crossed in 67 s. Resampled sound lags by 4 ms (4 s of time constant), which with half a
+/// slot stays within 40 ms.
 const SLIP_PER_SECOND: Nanos = 1_000_000;
 
 /// From the first picture until the mapping may no longer step. Long enough for two pictures at 5 fps, for
@@ -55,17 +55,17 @@ const SLIP_PER_SECOND: Nanos = 1_000_000;
 const SETTLE: Nanos = SECOND / 2;
 
 /// An alignment is believed if it puts the tracks' arrivals no further apart. Encoders hold one track back
-/// by up to three seconds; nonsense is off by hours.
+/// by up to three seconds; wrong values are off by hours.
 const BELIEVED: Nanos = 5 * SECOND;
 
 /// Without RTP-Info, the first packets count as simultaneous up to this difference of arrival.
 const SIMULTANEOUS: Nanos = SECOND / 10;
 
-/// Sender reports older than this say nothing any more (they come every five seconds, RFC 3550 §6.2).
+/// Sender reports older than this are not used (they come every five seconds, RFC 3550 §6.2).
 const REPORT_LIFE: Nanos = 60 * SECOND;
 
 /// Without reports, alignment is corrected from this error on: half of what viewers begin to notice
-/// (ITU-R BT.1359-1: 45 ms), and more than smallest delays wobble.
+/// (ITU-R BT.1359-1: 45 ms), and more than smallest delays vary.
 const HELD_WITHIN: Nanos = SECOND / 50;
 
 /// A track's RTP time.
@@ -73,7 +73,7 @@ const HELD_WITHIN: Nanos = SECOND / 50;
 pub struct RtpInstant {
     /// Unwrapped ticks since the start that RTP-Info names, or since the track's first packet.
     pub ticks: i64,
-    /// Ticks per second.
+    /// Ticks per second of the RTP clock.
     pub clock_rate: u32,
 }
 
@@ -89,7 +89,7 @@ pub struct Timeline {
     lattice: SlotLattice,
     video: TrackClock,
     audio: TrackClock,
-    /// Added to both tracks.
+    /// Added to the times of both tracks.
     offset: Nanos,
     /// Where the offset is going: the nearest value to the smallest delay that puts pictures on slots.
     goal: Nanos,
@@ -188,7 +188,7 @@ impl Timeline {
         }
     }
 
-    /// The mapping has been found and no longer steps.
+    /// Whether the mapping has been found and no longer steps.
     pub fn is_settled(&self) -> bool {
         self.settled
     }
@@ -260,7 +260,7 @@ impl Timeline {
         };
     }
 
-    /// Ends the settling: the offset goes to the nearest slot by a step, the last one.
+    /// Ends the settling: the offset goes to the nearest slot by a last step.
     fn settle(&mut self, rtp: RtpInstant) {
         if let Some(interval) = self.interval {
             self.lattice.set_interval(interval);

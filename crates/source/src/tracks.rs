@@ -7,12 +7,12 @@ use amphi_control::matrix::SourceMedia;
 use amphi_media::TrackFormat;
 use amphi_protocol::rtsp::client::{Media, SessionDescription};
 
-/// The tracks to set up, as indices into the description, and who makes access units of their packets.
+/// The tracks to set up, as indices into the description, each with what makes access units of its packets.
 #[derive(Debug)]
 pub(super) struct TrackChoice {
     pub(super) video: (usize, H264Payload),
     pub(super) audio: Option<(usize, SoundPayload)>,
-    /// Tracks that are left out, for people.
+    /// Tracks that are left out, each with the reason, for operators.
     pub(super) skipped: Vec<String>,
 }
 
@@ -50,14 +50,15 @@ pub(super) fn choose(description: &SessionDescription) -> Result<TrackChoice, So
     }
 }
 
-/// Some encoders leave `rtpmap` out; nothing else has parameter sets of this name.
+/// Some encoders leave `rtpmap` out; then `sprop-parameter-sets` (RFC 6184 §8.1) names H.264. H.265 has `sprop-vps` (RFC
+/// 7798 §7.1).
 fn is_h264(media: &Media) -> bool {
     let unnamed = media.encoding.is_empty() && media.parameter("sprop-parameter-sets").is_some();
     let hevc = media.parameter("sprop-vps").is_some();
     (media.encoding == "h264" || unnamed) && !hevc
 }
 
-/// Who makes frames of a track of sound, or why nobody does.
+/// What makes access units of a track of sound, or why it cannot be used.
 fn sound(media: &Media) -> Result<SoundPayload, String> {
     let payload = SoundPayload::new(media).ok_or_else(|| codec_name(&media.encoding))?;
     payload.map_err(|why| printable(&why))
@@ -75,13 +76,13 @@ fn codec_name(encoding: &str) -> String {
     }
 }
 
-/// What a source wrote, as it may stand in a log line.
+/// Text of a source without control characters and not too long, as it may stand in a log line.
 fn printable(text: &str) -> String {
     const LONGEST: usize = 120;
     text.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
 }
 
-/// What the tracks are, for people.
+/// What the tracks are, for the matrix.
 pub(super) fn media(video: &H264Payload, audio: Option<&TrackFormat>) -> SourceMedia {
     let mut media = SourceMedia::default();
     if let Some(known) = video.known() {

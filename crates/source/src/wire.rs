@@ -1,8 +1,8 @@
-//! The sockets of one RTSP connection: TCP, and a pair of UDP sockets for each medium that does not come on it.
+//! The sockets of one RTSP connection: TCP, and a pair of UDP sockets for each medium that is not interleaved on it.
 //!
 //! # Contract
-//! [`SourceTransport::wait`] sends what is to be sent and ends with the first thing that comes, or when its time is over; it may be
-//! cancelled. Dropping it says TEARDOWN in the background, so it must happen inside the runtime.
+//! [`SourceTransport::wait`] sends what is to be sent and ends with the first thing that comes, or at its deadline; it may be
+//! cancelled. Dropping a transport sends TEARDOWN in the background, so it must happen inside the runtime.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -18,24 +18,22 @@ use tokio::time::Instant;
 use amphi_protocol::rtsp::client::{Client, Failure, Route};
 use amphi_runtime::udp::RtpPair;
 
-/// Read at once.
+/// Most bytes that are read at once.
 const PIECE: usize = 32 * 1024;
-/// Routers that reports to a group pass, unless the encoder says so.
+/// Most routers that reports to a multicast group pass, unless the encoder says how many.
 const TTL: u8 = 16;
-/// A peer that is frozen does not answer TEARDOWN either.
+/// How long an answer to TEARDOWN is awaited: a frozen peer does not send one.
 pub(super) const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// What has come.
 pub(super) enum Came {
-    /// Bytes, which the client has been fed; `false`: the end.
+    /// Bytes on the TCP connection, which the client has been given; `false`: its end.
     Bytes(bool),
-    /// A datagram of this medium.
+    /// A datagram of medium number `stream`.
     Datagram { stream: usize, rtcp: bool, data: Bytes },
-    /// The time is over.
+    /// The deadline has passed.
     Nothing,
 }
 
-/// See the module's contract.
 pub(super) struct SourceTransport {
     tcp: Arc<TcpStream>,
     pub(super) client: Client,
@@ -45,12 +43,12 @@ pub(super) struct SourceTransport {
     datagram: Vec<u8>,
 }
 
-/// Whose datagrams count.
+/// The hosts whose datagrams are taken.
 #[derive(Debug, Default)]
 struct Senders {
-    /// None: everybody's who sends to the group.
+    /// If empty, everybody who sends to the group.
     known: Vec<IpAddr>,
-    /// Who it is most likely, where nobody is known: nobody else counts from the moment when it is heard.
+    /// The most likely sender, if none is known: once it is heard, nobody else's datagrams are taken.
     likely: Option<IpAddr>,
 }
 
@@ -64,11 +62,10 @@ impl Senders {
     }
 }
 
-/// A medium's UDP sockets.
 struct UdpPorts {
     pair: RtpPair,
     senders: Senders,
-    /// Where reports go.
+    /// Where receiver reports are sent to.
     control: Option<SocketAddr>,
 }
 
@@ -76,12 +73,12 @@ impl SourceTransport {
     pub(super) async fn connect(host: &str, port: u16, client: Client) -> io::Result<Self> {
         let host = host.trim_matches(['[', ']']);
         let tcp = TcpStream::connect((host, port)).await?;
-        // Requests are small, and answers are waited for.
+        // Requests are small, and their answers are awaited.
         tcp.set_nodelay(true)?;
         Ok(Self { tcp: Arc::new(tcp), client, ports: Vec::new(), datagram: Vec::new() })
     }
 
-    /// Ports of ours for the next medium.
+    /// Binds a pair of sockets for the next medium; returns their ports.
     pub(super) async fn bind(&mut self) -> io::Result<(u16, u16)> {
         let pair = RtpPair::bind(self.tcp.local_addr()?.ip()).await?;
         let ports = pair.ports()?;
@@ -90,14 +87,14 @@ impl SourceTransport {
     }
 
     fn add(&mut self, pair: RtpPair, senders: Senders, control: Option<SocketAddr>) {
-        // A picture is a burst of packets. What the system does not grant is not needed on a quiet machine.
+        // A picture is a burst of packets. Without the larger buffer a busy machine may lose some, so a refusal is no error.
         let _ = socket2::SockRef::from(&pair.data).set_recv_buffer_size(1 << 20);
         self.datagram.resize(usize::from(u16::MAX), 0);
         self.ports.push(UdpPorts { pair, senders, control });
     }
 
-    /// The routes of all media are known: who may send is settled, groups are joined, and firewalls on the way learn of
-    /// our ports.
+    /// Takes the routes of all media: decides who may send, joins groups, and sends packets that open firewalls on the way
+    /// for our ports.
     pub(super) fn route(&mut self, routes: &[Route], hello: &Bytes) -> io::Result<()> {
         let peer = self.tcp.peer_addr()?;
         for (index, route) in routes.iter().enumerate() {
@@ -114,7 +111,7 @@ impl SourceTransport {
                             address
                         };
                         ports.control = Some(at(rtcp));
-                        // An RTP packet without payload. Whether it arrives does not matter here.
+                        // An RTP packet without payload (RFC 3550 §5.1). Whether it arrives does not matter here.
                         let _ =
                             ports.pair.data.try_send_to(&[0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], at(rtp));
                         let _ = ports.pair.control.try_send_to(hello, at(rtcp));
@@ -137,12 +134,12 @@ impl SourceTransport {
         if let Some(ports) = self.ports.get(stream)
             && let Some(to) = ports.control
         {
-            // Reports are sent anew all the time.
+            // A lost report is not repeated; the next one comes soon.
             let _ = ports.pair.control.try_send_to(report, to);
         }
     }
 
-    /// Whether the media come over UDP.
+    /// Whether media come over UDP.
     pub(super) fn is_udp(&self) -> bool {
         !self.ports.is_empty()
     }
@@ -174,7 +171,7 @@ impl SourceTransport {
             for (rtcp, socket) in [(false, &ports.pair.data), (true, &ports.pair.control)] {
                 let mut buffer = ReadBuf::new(&mut self.datagram);
                 while let Poll::Ready(received) = socket.poll_recv_from(cx, &mut buffer) {
-                    // An error here is the echo of something that we sent.
+                    // An error here is the ICMP answer to something that we sent.
                     if let Ok(from) = received
                         && ports.senders.admit(from.ip())
                     {
@@ -204,10 +201,10 @@ impl SourceTransport {
         Ok(())
     }
 
-    /// TEARDOWN, for [`CLOSE_WITHIN`] at most.
+    /// Sends TEARDOWN and waits for the answer, for [`CLOSE_WITHIN`] at most.
     pub(super) async fn close(mut self) {
         self.client.tear_down();
-        // Its outcome changes nothing for us: the connection is gone either way.
+        // Whatever the outcome, the connection is given up.
         let _ = tokio::time::timeout(CLOSE_WITHIN, self.until_over()).await;
         self.client.forget();
     }
@@ -240,7 +237,7 @@ impl Drop for SourceTransport {
     }
 }
 
-/// Writes, and waits until the peer has something to say to it.
+/// Writes `words`, and reads whatever comes until the peer closes.
 async fn say(tcp: &TcpStream, mut words: Bytes) -> io::Result<()> {
     while !words.is_empty() {
         tcp.writable().await?;
@@ -261,7 +258,7 @@ async fn say(tcp: &TcpStream, mut words: Bytes) -> io::Result<()> {
     }
 }
 
-/// An IPv4 address that is written as an IPv6 one is the same.
+/// `ip`, as IPv4 if it is an IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2).
 fn plain(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),

@@ -1,13 +1,13 @@
-//! Buffers for parts of segments, used again and again: nothing is zeroed, and no page is faulted in, twice.
+//! Buffers for parts of segments, used again and again, so that no buffer is zeroed or faulted in twice.
 
 use std::sync::Arc;
 
 use amphi_media::Lock;
 use bytes::Bytes;
 
-/// Bytes of a buffer; larger parts get a buffer of their own that is not kept.
+/// Length of a buffer in bytes; larger parts get a buffer of their own that is not kept.
 pub(super) const LEN: usize = 512 << 10;
-/// Buffers that wait for use at most: 16 MB.
+/// Most buffers that wait for use: 16 MB.
 const KEPT: usize = 32;
 
 /// A stock of buffers. Clones share it.
@@ -15,7 +15,7 @@ const KEPT: usize = 32;
 pub(super) struct Buffers(Arc<Lock<Vec<Box<[u8]>>>>);
 
 impl Buffers {
-    /// A buffer of at least `len` bytes; what is in it is not ours to know.
+    /// A buffer of at least `len` bytes; its content is arbitrary and must be overwritten.
     pub(super) fn take(&self, len: usize) -> Box<[u8]> {
         let kept = if len <= LEN { self.0.lock().pop() } else { None };
         kept.unwrap_or_else(|| vec![0; len.max(LEN)].into_boxed_slice())

@@ -1,12 +1,12 @@
-//! A recording sample by sample, from anywhere: for protocols that send frames, as RTMP and RTSP do. Sans-IO.
+//! A recording sample by sample, from any time on: for protocols that send frames, as RTMP and RTSP do. Sans-IO.
 //!
 //! Contract. [`Presentation::for_frames`] says which rendition is played, and which part of it. [`SampleCursor::new`]
-//! stands at its beginning; [`SampleCursor::seek`] goes to the sync sample that is shown at a moment or last before;
-//! [`SampleCursor::take`] gives the next samples by decode time, picture and sound together, and where their bytes are, as
-//! one [`Layout`] to be read in one go, until there are no more.
+//! stands at its beginning. [`SampleCursor::seek`] goes to the sync sample that is shown at a given time, or the last
+//! before it. [`SampleCursor::take`] gives the next samples by decode time, picture and sound together, and where their
+//! bytes are, as one [`Layout`] to be read in one go, until there are no more.
 //!
-//! **Times** count from the beginning of what is played: of the file, or of the part that a SMIL file wants of it. A first
-//! picture that others are decoded for, or the sound that is heard with it, is decoded a little before zero.
+//! **Times** count from the beginning of what is played: of the file, or of the part that a SMIL file names. A first
+//! picture that is followed by B pictures, or the sound that is heard with it, is decoded a little before zero.
 //!
 //! What does *not* belong here: reading, pace, protocols.
 
@@ -22,9 +22,9 @@ use super::recording::Recording;
 use super::{Layout, Track};
 use amphi_media::{MediaTime, Timescale, TrackFormat};
 
-/// A sample that is longer is left out: it is no picture of a lecture.
+/// Longer samples are left out: no picture of a lecture has so many bytes.
 const SAMPLE_MAX: u64 = 4 << 20;
-/// Bytes that are taken at once, unless the first sample is longer.
+/// Most bytes that are taken at once, unless the first sample is longer.
 const BATCH_MAX: u64 = 1 << 20;
 
 /// A rendition whose frames are sent, and which part of it.
@@ -33,16 +33,16 @@ pub struct FrameRendition {
     recording: Arc<Recording>,
     /// Its tracks, the picture first.
     kinds: Vec<TrackSelection>,
-    /// On the recording's own timeline.
+    /// What is played, on the recording's own timeline.
     part: Range<MediaTime>,
 }
 
 impl Presentation {
     /// What is played of it by protocols that send frames of one picture and one sound: the rendition of which they can
-    /// carry most, among those the one with the highest rate; the part of it that its playlist wants.
+    /// carry most tracks, among those the one with the highest bit rate, and the part of it that its playlist names.
     pub fn for_frames(&self) -> Option<FrameRendition> {
         let playable = self.renditions.iter().filter_map(|it| Some((it, self.frames_of(it)?)));
-        // The first one where they are equal: the last of the last.
+        // `max_by_key` takes the last of equals: reversed, that is the first.
         let best = playable.rev().max_by_key(|(it, frames)| {
             let carried = frames.formats().len();
             (carried, carried == frames.kinds.len(), it.recording.rates_of(it.kind).average_bps)
@@ -56,7 +56,7 @@ impl Presentation {
         let movie = &recording.movie;
         let picture = movie.video.as_ref().map(|_| TrackSelection::Picture);
         let sound = |index: usize| movie.audio.get(index).map(|_| TrackSelection::Sound(index));
-        // A playlist may name picture and sound of one file apart.
+        // A playlist may name picture and sound of one file as two entries.
         let same = |it: &&Rendition| it.recording.path == recording.path && it.trim == *trim;
         let apart = self.renditions.iter().filter(same).find_map(|it| match it.kind {
             TrackSelection::Sound(index) => sound(index),
@@ -75,22 +75,22 @@ impl Presentation {
 }
 
 impl FrameRendition {
-    /// The file.
+    /// The file that is played.
     pub const fn recording(&self) -> &Arc<Recording> {
         &self.recording
     }
 
-    /// Its tracks, the picture first.
+    /// Its tracks: at most one picture and one sound, the picture first.
     pub fn kinds(&self) -> &[TrackSelection] {
         &self.kinds
     }
 
-    /// How long what is played lasts.
+    /// The duration of what is played.
     pub fn duration(&self) -> Duration {
         self.part.end.saturating_since(self.part.start)
     }
 
-    /// One of its tracks.
+    /// One of its tracks; `None` if the file has no such track.
     pub fn track(&self, kind: TrackSelection) -> Option<&Track> {
         match kind {
             TrackSelection::Picture => self.recording.movie.video.as_ref(),
@@ -105,7 +105,7 @@ impl FrameRendition {
         self.kinds.iter().filter_map(coded).collect()
     }
 
-    /// When what stands at `ticks` of a track's presentation time is played.
+    /// When that which `track` presents at `ticks` is played.
     fn played_at(&self, track: &Track, ticks: i64) -> MediaTime {
         MediaTime::from_nanos(track.nanos(ticks)).offset_nanos(-self.part.start.as_nanos())
     }
@@ -118,41 +118,41 @@ impl FrameRendition {
         self.played_at(track, track.samples.decode_time(index) as i64 - track.origin)
     }
 
-    /// The media time that is played then, in ticks of the track.
+    /// The ticks of the track's media that are played at `at`.
     fn media_ticks(&self, track: &Track, at: MediaTime) -> i64 {
-        // Not beyond the end: a time without end has no ticks.
+        // Not beyond the end: the largest time would not fit into ticks.
         let at = at.offset_nanos(self.part.start.as_nanos()).min(self.part.end);
         at.to_ticks(Timescale(track.timescale)).saturating_add(track.origin)
     }
 }
 
-/// A sample to be sent.
+/// A sample that is to be sent, in times of the cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedSample {
-    /// Its track.
+    /// The track that it belongs to.
     pub kind: TrackSelection,
-    /// When it is decoded.
+    /// When it is decoded (DTS).
     pub decode: MediaTime,
-    /// When it is shown or heard.
+    /// When it is shown or heard (PTS).
     pub shown: MediaTime,
-    /// How long it lasts.
+    /// How long it lasts in its track.
     pub duration: Duration,
-    /// Decoding can start here.
+    /// Whether decoding can begin with it.
     pub sync: bool,
-    /// Its bytes among those of the layout.
+    /// Which of the layout's bytes are its own.
     pub place: Range<usize>,
 }
 
 /// Samples by decode time, and where their bytes are.
 #[derive(Debug)]
 pub struct SampleBatch {
-    /// Extents in the file; their bytes, one behind the other, are what samples are places of.
+    /// Extents in the file, without a head. The samples' places refer to their bytes, one extent after the other.
     pub layout: Layout,
-    /// At least one.
+    /// The samples in order of decode time; at least one.
     pub samples: Vec<RecordedSample>,
 }
 
-/// See the module's text.
+/// Gives a rendition's samples; the contract is in the module's text.
 #[derive(Clone, Debug)]
 pub struct SampleCursor {
     rendition: FrameRendition,
@@ -162,14 +162,14 @@ pub struct SampleCursor {
     delay: Duration,
 }
 
-/// Where a track is read.
+/// Which sample of a track comes next.
 #[derive(Clone, Copy, Debug)]
 struct TrackHead {
     kind: TrackSelection,
     next: u32,
 }
 
-/// What is taken of a track.
+/// A sample that is taken for a batch.
 #[derive(Clone, Copy, Debug)]
 struct TakenSamples {
     head: usize,
@@ -179,7 +179,7 @@ struct TakenSamples {
 }
 
 impl SampleCursor {
-    /// At the beginning of these tracks of a rendition.
+    /// A cursor at the beginning of these tracks of a rendition.
     pub fn new(rendition: FrameRendition, kinds: &[TrackSelection]) -> Self {
         let heads = kinds.iter().map(|&kind| TrackHead { kind, next: 0 }).collect();
         let (start, until) = (MediaTime::default(), MediaTime::default() + rendition.duration());
@@ -192,33 +192,33 @@ impl SampleCursor {
         cursor
     }
 
-    /// The rendition.
+    /// The rendition that it reads.
     pub const fn rendition(&self) -> &FrameRendition {
         &self.rendition
     }
 
-    /// How long before zero the first picture is decoded: pictures that are shown in another order need this.
+    /// How long before zero the first picture is decoded; more than zero only if there are B pictures.
     pub const fn delay(&self) -> Duration {
         self.delay
     }
 
-    /// Where it really began when it was last moved.
+    /// Where it really began after the last [`SampleCursor::seek`].
     pub const fn start(&self) -> MediaTime {
         self.start
     }
 
-    /// Where it ends.
+    /// Where it ends: nothing that is shown from then on is given.
     pub const fn until(&self) -> MediaTime {
         self.until
     }
 
-    /// Ends where what is shown from `until` on would begin.
+    /// Makes it end at `until`, if that is before its end.
     pub fn end_at(&mut self, until: MediaTime) {
         self.until = self.until.min(until);
     }
 
-    /// Goes to the sync sample that is shown at `to` or last before, and to the sound that is heard with it; behind the end
-    /// to the last one. Sound alone begins anywhere.
+    /// Goes to the sync sample that is shown at `to`, or the last before it, and to the sound that is heard with it; after
+    /// the end to the last one. Sound alone can begin anywhere.
     pub fn seek(&mut self, to: MediaTime) {
         let Self { rendition, heads, until, .. } = self;
         let to = to.clamp(MediaTime::default(), *until);
@@ -309,7 +309,7 @@ impl SampleCursor {
     fn next_of(&self, head: usize) -> Option<MediaTime> {
         let TrackHead { kind, next } = *self.heads.get(head)?;
         let track = self.rendition.track(kind)?;
-        // In decode order, what follows may still be shown before the end; but no picture needs it.
+        // A later sample in decode order may still be shown before the end, but no other picture refers to it.
         let is_there = next < track.end && self.rendition.shown(track, next) < self.until;
         is_there.then(|| self.rendition.decoded(track, next))
     }
@@ -329,7 +329,7 @@ fn sync_before(rendition: &FrameRendition, track: &Track, at: MediaTime) -> u32 
     track.begin
 }
 
-/// The sample that is heard at that time; of sound alone at least the last one.
+/// The sample that is heard at `at`. Where there is sound alone, the last one after the end.
 fn heard_at(rendition: &FrameRendition, track: &Track, at: MediaTime, is_alone: bool) -> u32 {
     let after = track.samples.first_at(rendition.media_ticks(track, at).saturating_add(1));
     let last = if is_alone { track.end.saturating_sub(1) } else { track.end };

@@ -1,8 +1,8 @@
 //! Where a recording is cut into segments. Sans-IO.
 //!
 //! Segments begin at the sync samples nearest to multiples of the target duration. Every rendition follows this rule
-//! alone, so renditions of one recording agree wherever their key frames do, and a segment that was once named stays
-//! what it is.
+//! by itself, so the segments of a recording's renditions agree wherever their sync samples do, and a segment that was
+//! once named stays what it is.
 
 use super::Track;
 use amphi_container::mp4::{Movie, rescale};
@@ -10,33 +10,33 @@ use amphi_container::mp4::{Movie, rescale};
 /// The samples of one segment of a track, and when they are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
-    /// The first sample.
+    /// The first sample, counted from 0 in decode order.
     pub from: u32,
-    /// The first one behind.
+    /// The first sample after the segment.
     pub to: u32,
     /// Presentation time of the beginning, in the track's ticks.
     pub start: i64,
-    /// Presentation time of the end.
+    /// Presentation time of the end, in the track's ticks.
     pub end: i64,
 }
 
-/// A part of a recording, in milliseconds of presentation time: what viewers ask to be trimmed.
+/// A part of a recording, in milliseconds of presentation time, as viewers or a SMIL file ask for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Trim {
-    /// The beginning.
+    /// Where the part begins.
     pub start_ms: u64,
-    /// How much of it; `None` means up to the end.
+    /// How long the part is; `None`: up to the end.
     pub duration_ms: Option<u64>,
 }
 
 impl Trim {
-    /// The whole recording.
+    /// Whether it is the whole recording.
     pub fn is_whole(self) -> bool {
         self == Self::default()
     }
 }
 
-/// All segments of `track`, cut at about `target_ms`.
+/// All segments of `track`, each about `target_ms` milliseconds long.
 pub fn cuts(track: &Track, target_ms: u32) -> Vec<Cut> {
     let target = rescale(i64::from(target_ms.max(1)), 1000, track.timescale).max(1);
     let until = track.shown_until();
@@ -47,14 +47,14 @@ pub fn cuts(track: &Track, target_ms: u32) -> Vec<Cut> {
         if starts.last().is_some_and(|&last| nearest > last) {
             starts.push(nearest);
         }
-        // Groups longer than the target leave boundaries out.
+        // A group of pictures that is longer than the target passes boundaries.
         let at = track.shown_at(nearest);
         boundary = (boundary + target).max(at - at.rem_euclid(target));
     }
     pieces(track, &starts)
 }
 
-/// The segments that lie in `trim`, which begins at the sync sample before and ends at the one behind.
+/// The segments that lie in `trim`, moved to the sync sample before its beginning and the one after its end.
 pub(super) fn trimmed(track: &Track, cuts: &[Cut], trim: Trim) -> Vec<Cut> {
     if trim.is_whole() {
         return cuts.to_vec();
@@ -90,7 +90,7 @@ fn pieces(track: &Track, starts: &[u32]) -> Vec<Cut> {
         start: track.shown_at(from),
         end: end_of(to),
     });
-    // Presentation begins at zero: the priming of sound is not counted.
+    // Presentation begins at zero: the priming of sound (ISO/IEC 14496-12 §8.6.6) is not counted.
     pieces.map(|cut| Cut { start: cut.start.max(0), ..cut }).collect()
 }
 
@@ -115,8 +115,8 @@ pub(super) fn sync_before(track: &Track, shown_at: i64) -> u32 {
     index.clamp(track.begin, track.end.saturating_sub(1))
 }
 
-/// The samples of `sound` that go with the pictures `from..to` of `lead`: those that begin while they are shown, and at
-/// both ends what is left.
+/// The samples of `sound` that go with the pictures `from..to` of `lead`: those that begin while these are shown, and at
+/// the recording's beginning and end all that is left.
 pub(super) fn beside(lead: &Track, from: u32, to: u32, sound: &Track) -> (u32, u32) {
     let at = |index: u32| {
         let ticks =
@@ -128,7 +128,7 @@ pub(super) fn beside(lead: &Track, from: u32, to: u32, sound: &Track) -> (u32, u
     (first, last.max(first))
 }
 
-/// How long a segment lasts, in nanoseconds; the first and the last one as long as anything of the recording.
+/// How long a segment lasts, in nanoseconds. The first begins with the earliest track, the last ends with the longest.
 pub(super) fn duration_nanos(movie: &Movie, lead: &Track, cut: &Cut) -> i64 {
     let start = if cut.from <= lead.begin { movie.start_nanos() } else { lead.nanos(cut.start) };
     let end = if cut.to >= lead.end { movie.duration_nanos() } else { lead.nanos(cut.end) };

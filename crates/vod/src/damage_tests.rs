@@ -1,4 +1,4 @@
-//! Files that lie are served as far as their index can be believed, or not at all: nothing panics.
+//! Files with a false index are served as far as it is plausible, or not at all: nothing panics.
 
 use proptest::prelude::*;
 

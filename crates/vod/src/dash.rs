@@ -1,7 +1,7 @@
-//! What manifests of recordings say (ISO/IEC 23009-1): static, one period, a timeline for each representation. Sans-IO.
+//! Manifests of recordings (ISO/IEC 23009-1): static, one period, a timeline for each representation (§5.3.9.6). Sans-IO.
 //!
-//! Segments are named by the time at which they begin, and hold one track each. A part of a recording has those segments
-//! that lie in it, whole; `presentationTimeOffset` says where in the first one it begins.
+//! Segments are named by the time at which they begin, and hold one track each. A part of a recording has the whole
+//! segments that overlap it; `presentationTimeOffset` (§5.3.9.2) says where in the first one it begins.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use amphi_container::dash::{
 };
 use amphi_container::mp4::TrackMedia;
 
-/// A rendition, as far as it is shown.
+/// A rendition, and the part and tracks of it that are shown.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ShownRendition<'a> {
     pub recording: &'a Recording,
@@ -24,7 +24,7 @@ pub(super) struct ShownRendition<'a> {
     pub trim: Trim,
 }
 
-/// The manifest of these renditions; the sound is that of the first one that has any.
+/// The manifest of these renditions; the sound is that of the first rendition with any.
 pub(super) fn manifest(renditions: &[ShownRendition<'_>], texts: &[Subtitles]) -> Mpd {
     let duration = |it: &ShownRendition<'_>| {
         let span = it.recording.span(it.trim);
@@ -54,6 +54,7 @@ pub(super) fn manifest(renditions: &[ShownRendition<'_>], texts: &[Subtitles]) -
         representations: vec![Representation {
             id: format!("text_{index}"),
             codecs: String::new(),
+            // @bandwidth is mandatory (§5.3.5.2); subtitles need next to nothing.
             bandwidth_bps: 256,
             format: RepresentationFormat::Text,
             media: RepresentationMedia::BaseUrl(text.uri.clone()),

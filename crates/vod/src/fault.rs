@@ -10,80 +10,80 @@ use amphi_runtime::workshop::Refused;
 
 use super::smil::SmilFault;
 
-/// Whose fault it is stands with each.
+/// What went wrong, and whose fault it is. `delivery` maps each to an HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VodFault {
-    /// The viewer's, or an old link's: no such file, or nothing that may be opened.
+    /// The viewer's fault, or an old link's: no such file, or none that may be opened.
     #[error("there is no such recording")]
     NotFound,
-    /// The viewer's, or an old link's: the file has changed since its name was given out.
+    /// The viewer's fault, or an old link's: the file has changed since this name was given out.
     #[error("there is no such part of the recording")]
     Gone,
-    /// The file's: half copied, still growing, or cut off.
+    /// The file's fault: it is half copied, still growing, or cut off.
     #[error("{path}: {fault}")]
     Unfinished {
-        /// From the mount's root.
+        /// The file's path from the mount's root.
         path: String,
-        /// What is missing.
+        /// What of the file is missing.
         fault: String,
     },
-    /// The file's.
+    /// The file's fault: its boxes cannot be read.
     #[error("{path}: {fault}")]
     Index {
-        /// From the mount's root.
+        /// The file's path from the mount's root.
         path: String,
-        /// The box and its place.
+        /// The box, its byte position, and what is wrong.
         fault: BoxFault,
     },
-    /// The file's.
+    /// The file's fault: it is of another kind.
     #[error("{path}: not an mp4 file")]
     NotMp4 {
-        /// From the mount's root.
+        /// The file's path from the mount's root.
         path: String,
     },
-    /// The playlist's.
+    /// The SMIL file's fault, that is, its writer's.
     #[error("{path}: {fault}")]
     Smil {
-        /// From the mount's root.
+        /// The file's path from the mount's root.
         path: String,
-        /// Line and fault.
+        /// The line, and what is wrong there.
         fault: SmilFault,
     },
-    /// The file's, or a codec that we do not decode.
+    /// A poster cannot be made: the file's fault, or its codec is not decoded here.
     #[error("{0}")]
     Picture(String),
-    /// Nobody's: others are asking for much at this moment. And ours, where making the answer panicked.
+    /// Nobody's fault: the workshop has too much to do at the moment. Ours, if making the answer panicked.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// The storage's: it does not answer in time.
+    /// The storage's fault: it does not answer in time.
     #[error("the storage does not answer")]
     Slow,
-    /// The storage's.
+    /// The storage's fault: it answers with an error.
     #[error("{path}: {error}")]
     Io {
-        /// From the mount's root.
+        /// The file's path from the mount's root.
         path: String,
-        /// What the system said.
+        /// The operating system's error.
         error: String,
     },
 }
 
 impl VodFault {
-    /// A name that leads elsewhere than to a file beneath the root: as good as not there, and worth a line. `asker`: who asks,
-    /// where that is known.
+    /// A name that does not lead to a file beneath the root: the file is not there for the viewer, and the log gets a line.
+    /// `asker`: the viewer's address, if known.
     pub fn of_name(path: &str, why: &'static str, asker: Option<IpAddr>) -> Self {
-        // Strangers try names by the thousand.
+        // Limited, since strangers try names by the thousand.
         if log::may_say("name", asker) {
             warn!(path, why, "a name is refused");
         }
         Self::NotFound
     }
 
-    /// An error of the file at `path`.
+    /// The fault for an error of the file at `path`.
     pub(super) fn io(path: &str, error: &std::io::Error) -> Self {
         use std::io::ErrorKind;
         match error.kind() {
-            // Out of the root, by whatever way, is as good as not there.
+            // What leads out of the root, in whatever way, is not there for the viewer.
             ErrorKind::NotFound
             | ErrorKind::NotADirectory
             | ErrorKind::PermissionDenied
@@ -97,12 +97,12 @@ impl VodFault {
         }
     }
 
-    /// It says something of the file as it is, and will until the file is another.
+    /// Whether it depends on the file alone: it stays the same until the file changes.
     pub(super) const fn is_of_the_file(&self) -> bool {
         matches!(self, Self::Unfinished { .. } | Self::Index { .. } | Self::NotMp4 { .. } | Self::Smil { .. })
     }
 
-    /// An index fault; a sample beyond the end means that the file is still being copied.
+    /// The fault for a box at fault. A sample beyond the end means that the file is still being copied.
     pub(super) fn index(path: &str, fault: BoxFault) -> Self {
         let path = path.to_owned();
         if fault.fault.ends_with("it is not finished") {

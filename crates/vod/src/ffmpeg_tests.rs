@@ -1,4 +1,4 @@
-//! Files as ffmpeg makes them: what is cut out of them decodes to the same frames at the same times.
+//! Files made by ffmpeg: what is cut out of them decodes to the same frames at the same times.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::*;
 use amphi_container::isobmff::Boxes;
 
-/// Files by name, with the streams that ffmpeg and we read of each.
+/// Files by name, each with the streams that ffmpeg reads and the tracks that we read.
 type Variants = BTreeMap<&'static str, (PathBuf, &'static [(&'static str, TrackSelection)])>;
 
 const LECTURE: &[&str] = &["-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=13"];
@@ -77,7 +77,7 @@ fn he_aac(folder: &Path, name: &str, explicit: bool) -> PathBuf {
     file
 }
 
-/// The file as a phone that was held upright writes it: a matrix that turns the picture by 90 degrees (§8.3.2).
+/// The file as a phone that was held upright writes it: a matrix turns the picture by 90 degrees (ISO/IEC 14496-12 §8.3.2).
 fn rotated(folder: &Path, file: &Path) -> PathBuf {
     let mut whole = std::fs::read(file).expect("read");
     let matrix = whole.windows(4).position(|window| window == b"tkhd").expect("a track") + 44;
@@ -113,7 +113,7 @@ fn said(found: &amphi_container::isobmff::BoxRef<'_>) -> Vec<u8> {
     out
 }
 
-/// A file of GStreamer's: B pictures and sound.
+/// A file made by GStreamer, with B pictures and sound.
 fn gstreamer(folder: &Path, name: &str, muxer: &str) -> PathBuf {
     let file = folder.join(name);
     let pipeline = format!(
@@ -132,7 +132,7 @@ fn gstreamer(folder: &Path, name: &str, muxer: &str) -> PathBuf {
     file
 }
 
-/// The file with five gigabytes of nothing before its samples, which need 64-bit offsets then.
+/// The file with five gigabytes of nothing before its samples, so that they need 64-bit offsets.
 fn stretched(folder: &Path, file: &Path) -> PathBuf {
     use std::os::unix::fs::FileExt;
     const HOLE: u64 = 5 << 30;
@@ -155,7 +155,7 @@ fn stretched(folder: &Path, file: &Path) -> PathBuf {
     path
 }
 
-/// The box with 64-bit chunk offsets (§8.7.5), all moved by so much.
+/// The box with 64-bit chunk offsets (ISO/IEC 14496-12 §8.7.5), all moved by so much.
 fn shifted(found: &amphi_container::isobmff::BoxRef<'_>, by: u64) -> Vec<u8> {
     let mut out = Vec::new();
     match &found.kind {
@@ -211,7 +211,7 @@ async fn open(file: &Path) -> (Mount, Arc<Recording>) {
     (mount, recording)
 }
 
-/// All segments of a media playlist behind their initialization section, as a player fetches them.
+/// All segments of a media playlist after their initialization section, as a player fetches them.
 async fn fetched(
     mount: &Mount,
     recording: &Arc<Recording>,
@@ -256,7 +256,7 @@ async fn fetched(
 /// `ours` is a file and its stream.
 fn assert_same_frames(name: &str, stream: &str, ours: (&Path, &str), theirs: &Path) {
     let (mut ours, mut theirs) = (frames(ours.0, ours.1), frames(theirs, stream));
-    // Of a whole file ffmpeg cuts the priming away, in the middle of a frame where it must; of fragments it does not.
+    // In a whole file ffmpeg cuts the priming away, even in the middle of a frame; in fragments it does not.
     let settled_ms = if stream.contains('a') { 30 } else { 0 };
     ours.retain(|(ms, _)| *ms >= settled_ms);
     theirs.retain(|(ms, _)| *ms >= settled_ms);

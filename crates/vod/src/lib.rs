@@ -1,23 +1,23 @@
-//! Recorded lectures: any mp4 file or SMIL playlist beneath a mount's root, as HLS and DASH at once, nothing stored.
+//! Recorded lectures: any mp4 file or SMIL playlist beneath a mount's root, as HLS and DASH, without stored copies.
 //!
 //! ```text
 //!  SMIL text ─▶ Smil ─▶ paths ─▶ moov ─▶ Movie (tracks, samples) ─▶ cuts ─▶ playlists
 //!                                                        └─▶ layout of a segment ─▶ bytes, read when asked for
 //! ```
-//! Cores (sans-IO): [`Smil`], [`cuts`], names, what playlists and manifests say, the [`SampleCursor`] of protocols that
-//! send frames. Shell: the
-//! [`Mount`] opens files beneath its root only (`cap-std`), on threads of the blocking pool that it has a bounded number
-//! of, keeps indexes in a bounded cache, builds one once however many ask, and lets nobody wait for ever. What it reads is
-//! understood in the [`Workshop`](amphi_runtime::workshop::Workshop): indexes, cues, and whatever answers are made of them.
+//! Cores (sans-IO): [`Smil`], [`cuts`], names, the content of playlists and manifests, the [`SampleCursor`] of protocols
+//! that send frames. Shell: the
+//! [`Mount`] opens files beneath its root only (`cap-std`), on a bounded number of threads of the blocking pool,
+//! keeps indexes in a bounded cache, builds an index once however many ask for it, and lets nobody wait for ever. What it
+//! reads is parsed in the [`Workshop`](amphi_runtime::workshop::Workshop): indexes, cues, and the answers made of them.
 //!
-//! A file is looked at again when two seconds have passed since the last look: NFS sends no events. A SMIL file that
-//! is just being written is answered from its last good reading.
+//! Whether a file has changed is checked again after two seconds, since NFS sends no events. While a SMIL file is
+//! being written, requests are answered from its last good reading.
 //!
 //! What does *not* belong here: how mp4 files, playlists and manifests are read and written ([`amphi_container`]),
 //! URLs and HTTP (`delivery`), live channels.
 //!
-//! **Where to start.** `mount.rs` is what is asked; `presentation.rs` is what one recording is; `cut.rs` says where segments
-//! begin. The boxes themselves are written and read in `amphi-container`.
+//! **Where to start.** `mount.rs` answers requests; `presentation.rs` is one recording with its renditions; `cut.rs` says
+//! where segments begin. The boxes themselves are written and read in `amphi-container`.
 //!
 //! # Example
 //! ```

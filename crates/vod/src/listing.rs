@@ -1,37 +1,37 @@
-//! What a portal is told of a mount: its SMIL files, with what Dublin Core says of them. Sans-IO.
+//! The list of a mount's recordings for portals: its SMIL files, with what Dublin Core says of them. Sans-IO.
 //!
-//! Opencast writes catalogues of Dublin Core terms; the terms stand in any namespace that ends in `dc/terms/` or in none,
-//! so they are told by their local names.
+//! Opencast writes catalogues of Dublin Core terms. The terms are in some namespace that ends in `dc/terms/`, or in none,
+//! so only their local names are compared.
 
 use roxmltree::Document;
 use serde::Serialize;
 
-/// One recording of a mount.
+/// One recording of a mount, as the list's JSON shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Listed {
-    /// As in URLs beneath the mount, e.g. `smil:mp_1042_presenter.smil`.
+    /// Its name in URLs beneath the mount, e.g. `smil:mp_1042_presenter.smil`.
     pub path: String,
-    /// Of the catalogue, else of the SMIL file, else its name.
+    /// The title in the catalogue, else in the SMIL file, else the file's name.
     pub title: String,
     /// `isPartOf`: the identifier of its series.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub series: Option<String>,
-    /// `creator`, in the catalogue's order.
+    /// The `creator` terms, in the catalogue's order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub creators: Vec<String>,
-    /// `created`, or `date`, as it stands there.
+    /// `created`, or else `date`, as the catalogue has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// `language`.
+    /// The term `language`, as the catalogue has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
     /// When the SMIL file was last written (RFC 3339).
     pub modified: String,
-    /// The multivariant playlist, relative to the mount.
+    /// URL of the multivariant playlist, relative to the mount.
     pub hls: String,
-    /// The DASH manifest, relative to the mount.
+    /// URL of the DASH manifest, relative to the mount.
     pub dash: String,
-    /// A picture of it, relative to the mount.
+    /// URL of a picture of it, relative to the mount.
     pub poster: String,
 }
 
@@ -51,7 +51,7 @@ impl Listed {
         }
     }
 
-    /// Takes over what a catalogue says. What is no catalogue says nothing.
+    /// Takes over what a catalogue says. A text that is not a catalogue changes nothing.
     pub(super) fn describe(&mut self, catalogue: &str) {
         let Ok(document) = Document::parse(catalogue) else { return };
         if document.root_element().tag_name().name() != "dublincore" {

@@ -1,4 +1,4 @@
-//! A mount: a directory whose recordings are served. The shell around the cores.
+//! A mount: a directory whose recordings are served. The shell around this crate's cores.
 
 mod files;
 
@@ -32,53 +32,53 @@ use amphi_container::webvtt::{self as text, Cue};
 use amphi_runtime::workshop::Workshop;
 use files::{KnownListed, list, open_file, read_smil, read_text, sidecars, stamp_of};
 
-/// How old the last look at a file may be.
+/// How long the state of a file is taken to be unchanged.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// How old the last look through all files may be.
+/// How long the list of all recordings is kept.
 const LIST_AGAIN: Duration = Duration::from_secs(30);
-/// For one piece of work on the storage, waiting for a thread included.
+/// The longest time for one piece of work on the storage, waiting for a thread included.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Threads that the storage of one mount can hold at most: a share of the pool's 512.
 pub(super) const THREADS: usize = 64;
 /// Memory for indexes: about 250 hours of recordings.
 const INDEX_MEMORY: u64 = 512 << 20;
-/// Recordings of one mount that are kept open for the next viewer: each is a descriptor. Those that somebody watches stay
-/// open beside them.
+/// Most recordings of one mount that are kept open for the next viewer: each takes a file descriptor. Those that somebody
+/// watches stay open in addition.
 pub const OPEN_MAX: u64 = 512;
-/// Memory for what stands in front of segments and where their samples are: those that a lecture hall watches at once.
+/// Memory for segments' heads and places of samples: enough for what a lecture hall watches at once.
 const LAYOUT_MEMORY: u64 = 16 << 20;
 /// Memory for the cues of subtitles.
 const CUES_MEMORY: u64 = 32 << 20;
-/// Bytes of a key frame: more than any camera's.
+/// Most bytes of a key frame that is decoded for a poster: more than any camera sends.
 const PICTURE_MAX: u64 = 32 << 20;
-/// Names whose state is remembered.
+/// Most names whose state is remembered.
 const STAMPS: u64 = 100_000;
-/// The word in place of a language that says: chapters.
+/// Stands in place of a language in the name of a file of chapters.
 const CHAPTERS: &str = "chapters";
-/// Bytes read at once, so that they are sent while they are still in the processor's cache.
+/// Bytes read at once: few enough to be sent while they are still in the processor's cache.
 const PART: u64 = buffers::LEN as u64;
 
-/// What a mount is made of.
+/// What a mount serves, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountSettings {
     /// The directory beneath which files are opened.
     pub root: PathBuf,
-    /// About this long are segments.
+    /// About how long segments are, in milliseconds.
     pub segment_ms: u32,
-    /// Whole files may be fetched.
+    /// Whether whole files may be fetched.
     pub download: bool,
-    /// Pictures may be fetched.
+    /// Whether pictures (`poster.jpg`) may be fetched.
     pub poster: bool,
-    /// The list of recordings may be fetched.
+    /// Whether the list of recordings may be fetched.
     pub index: bool,
 }
 
-/// What the stream part of an URL names.
+/// What the stream part of a URL names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RecordingStream {
     /// A SMIL file, from the mount's root.
     Smil(String),
-    /// One media file.
+    /// One media file, from the mount's root.
     File(String),
 }
 
@@ -94,41 +94,41 @@ impl RecordingStream {
 /// The cues of a subtitle file.
 #[derive(Clone, Debug)]
 pub struct Captions {
-    /// In order of time.
+    /// The cues in order of time.
     pub cues: Arc<Vec<Cue>>,
-    /// Of the file: another one where its text is another.
+    /// Changes whenever the file changes; part of keys of caches.
     pub version: String,
 }
 
 impl Captions {
-    /// Those that are shown in a segment of subtitles.
+    /// The WebVTT text of segment number `part`, counted from 0 (RFC 8216 §3.5).
     pub fn segment(&self, part: usize) -> String {
         text::segment(&self.cues, part)
     }
 }
 
-/// What there is of a mount at a moment.
+/// All recordings of a mount at a moment.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    /// By title.
+    /// The recordings in order of their titles.
     pub recordings: Arc<Vec<Listed>>,
-    /// Counts the looks.
+    /// Counts the listings that were made, so that a new one is noticed.
     pub look: u64,
 }
 
-/// See the module's text. Clones share everything but who asks.
+/// Opens recordings and reads them. Clones share everything but the asker.
 #[derive(Clone, Debug)]
 pub struct Mount {
     settings: Arc<MountSettings>,
-    /// One of all mounts that there have been.
+    /// No other mount of this process has it.
     serial: u64,
-    /// Where answers are computed, and who has a share of its places.
+    /// Where answers are computed; `asker` has a share of its places.
     workshop: Workshop,
     asker: Option<IpAddr>,
     open: Arc<AtomicUsize>,
     cues: Cache<(String, Stamp), Arc<Vec<Cue>>>,
     layouts: Cache<String, Arc<Layout>>,
-    /// Why files, as they are, have no index.
+    /// Why files in their present state have no index.
     damaged: Cache<(String, Stamp), VodFault>,
     looks: Arc<AtomicU64>,
     threads: Arc<Semaphore>,
@@ -150,10 +150,10 @@ impl Mount {
         Self::keeping_open(settings, OPEN_MAX)
     }
 
-    /// The same, that keeps so many recordings open for the next viewer, [`OPEN_MAX`] at most.
+    /// The same, but it keeps so many recordings open for the next viewer, [`OPEN_MAX`] at most.
     pub fn keeping_open(settings: MountSettings, open_max: u64) -> Self {
         static MOUNTS: AtomicU64 = AtomicU64::new(0);
-        // A small one takes its share of descriptors, if not of memory.
+        // A small recording counts at least for its share of file descriptors.
         let share = (INDEX_MEMORY / open_max.clamp(1, OPEN_MAX)) as u32;
         let weigh = move |_: &(String, Stamp), recording: &Arc<Recording>| {
             u32::try_from(recording.memory()).unwrap_or(u32::MAX).max(share)
@@ -192,7 +192,7 @@ impl Mount {
         }
     }
 
-    /// How long nobody has opened or read a recording; `None` where nobody ever has.
+    /// How long nobody has opened or read a recording; `None` if nobody ever has.
     pub fn idle_for(&self) -> Option<Duration> {
         self.asked.lock().map(|at| at.elapsed())
     }
@@ -201,19 +201,19 @@ impl Mount {
         *self.asked.lock() = Some(Instant::now());
     }
 
-    /// The same, whose answers are computed there.
+    /// The same mount, but its answers are computed in `workshop`.
     #[must_use]
     pub fn in_workshop(self, workshop: Workshop) -> Self {
         Self { workshop, ..self }
     }
 
-    /// The same for the questions of one asker, who has a share of the workshop's places.
+    /// The same mount for the requests of one asker (a viewer's IP address), who has a share of the workshop's places.
     #[must_use]
     pub fn asked_by(self, asker: Option<IpAddr>) -> Self {
         Self { asker, ..self }
     }
 
-    /// For whose questions this is.
+    /// The asker whose requests this is for.
     pub const fn asker(&self) -> Option<IpAddr> {
         self.asker
     }
@@ -223,17 +223,17 @@ impl Mount {
         self.serial
     }
 
-    /// Recordings whose file is open: the kept ones, [`OPEN_MAX`] at most, and those that are being watched.
+    /// How many recordings' files are open: the kept ones, [`OPEN_MAX`] at most, and those that are being watched.
     pub fn open_files(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// What it was made of.
+    /// The settings that it was made with.
     pub fn settings(&self) -> &MountSettings {
         &self.settings
     }
 
-    /// Recordings whose index is kept.
+    /// How many recordings' indexes are kept.
     pub fn indexes(&self) -> u64 {
         self.recordings.entry_count()
     }
@@ -243,8 +243,8 @@ impl Mount {
         self.recordings.weighted_size()
     }
 
-    /// The renditions of `stream` that there are. Those of a playlist that are missing, unfinished or damaged are left
-    /// out, as long as one is left.
+    /// The renditions of `stream`. Those of a SMIL file that are missing, unfinished or damaged are left
+    /// out, as long as one remains.
     pub async fn open(&self, stream: &RecordingStream) -> Result<Presentation, VodFault> {
         self.ask();
         match stream {
@@ -262,7 +262,7 @@ impl Mount {
                 for (opened, rendition) in opened.into_iter().zip(&smil.renditions) {
                     match opened {
                         Ok(recording) => {
-                            // A playlist may want of a file what it has not got.
+                            // A playlist may ask for tracks that the file does not have.
                             let is_there = recording.tracks(rendition.kind).is_some();
                             let kind = if is_there { rendition.kind } else { TrackSelection::Both };
                             renditions.push(Rendition { recording, trim: rendition.trim, kind });
@@ -316,7 +316,7 @@ impl Mount {
         Err(last)
     }
 
-    /// The index of a file; built once, however many ask.
+    /// The file at `path` with its index; the index is built once, however many ask for it.
     pub async fn recording(&self, path: &str) -> Result<Arc<Recording>, VodFault> {
         let stamp = self.stamp(path).await?;
         let key = (path.to_owned(), stamp);
@@ -334,7 +334,7 @@ impl Mount {
         }
     }
 
-    /// Opens a file and makes its index: reads on threads that may wait, and computes in the workshop.
+    /// Opens a file and builds its index: reads on threads that may wait, and parses in the workshop.
     async fn index(&self, path: &str) -> Result<Arc<Recording>, VodFault> {
         let (owned, settings, open) = (path.to_owned(), Arc::clone(&self.settings), Arc::clone(&self.open));
         let opened = self.on_thread(move || {
@@ -372,7 +372,6 @@ impl Mount {
         .await
     }
 
-    /// Computes in the workshop.
     async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, VodFault> + Send + 'static,
@@ -380,7 +379,7 @@ impl Mount {
         self.compute(work).await?
     }
 
-    /// Computes an answer in the workshop, as the question of whom this mount is for.
+    /// Computes an answer in the workshop, on account of the asker whom this mount is for.
     pub async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -419,13 +418,13 @@ impl Mount {
         }
     }
 
-    /// The text of the file at `path`, up to a megabyte.
+    /// The text of the file at `path`, up to a mebibyte; what is not UTF-8 is replaced.
     pub async fn text(&self, path: &str) -> Result<String, VodFault> {
         let (owned, settings) = (path.to_owned(), Arc::clone(&self.settings));
         self.on_thread(move || read_text(&settings, &owned)).await
     }
 
-    /// Subtitles of a presentation: what its playlist names, then `<file>.<language>.vtt` or `.srt` beside its files.
+    /// Subtitles of a presentation: those that its SMIL file names, then `<file>.<language>.vtt` or `.srt` beside its files.
     pub async fn texts(&self, presentation: &Presentation) -> Result<Vec<TextStream>, VodFault> {
         let mut texts = presentation.smil.as_ref().map(|smil| smil.texts.clone()).unwrap_or_default();
         for rendition in &presentation.renditions {
@@ -451,12 +450,12 @@ impl Mount {
         Ok(Captions { cues, version: format!("{} {stamp:?}", text.path) })
     }
 
-    /// All recordings, by title, as far as SMIL files lead to them.
+    /// All recordings that SMIL files name, in order of their titles.
     pub async fn list(&self) -> Result<Arc<Vec<Listed>>, VodFault> {
         self.listing().await.map(|listing| listing.recordings)
     }
 
-    /// All recordings, and which look at them it is.
+    /// The same with the number of the listing.
     pub async fn listing(&self) -> Result<Listing, VodFault> {
         let look = async {
             let (settings, known) = (Arc::clone(&self.settings), Arc::clone(&self.listed));
@@ -466,7 +465,7 @@ impl Mount {
         self.listing.try_get_with((), look).await.map_err(|fault| VodFault::clone(&fault))
     }
 
-    /// The file of chapters beside a presentation: `<file>.chapters.vtt`.
+    /// The chapters in a file beside the presentation's: `<file>.chapters.vtt` or `.srt`.
     pub async fn chapters_beside(&self, presentation: &Presentation) -> Result<Option<Captions>, VodFault> {
         for rendition in &presentation.renditions {
             let found = self.beside_file(&rendition.recording.path).await?;
@@ -477,7 +476,7 @@ impl Mount {
         Ok(None)
     }
 
-    /// The chapters in the files of a presentation.
+    /// The chapters within the files of a presentation; empty if there are none.
     pub async fn chapters_within(&self, presentation: &Presentation) -> Result<Vec<Cue>, VodFault> {
         for Rendition { recording, .. } in &presentation.renditions {
             let Some(chapters) = &recording.movie.chapters else { continue };
@@ -492,7 +491,7 @@ impl Mount {
         Ok(Vec::new())
     }
 
-    /// Texts that stand beside a file.
+    /// Subtitles and chapters in files beside the one at `path`.
     async fn beside_file(&self, path: &str) -> Result<Arc<Vec<TextStream>>, VodFault> {
         let look = async {
             let (owned, settings) = (path.to_owned(), Arc::clone(&self.settings));
@@ -501,8 +500,8 @@ impl Mount {
         self.sidecars.try_get_with(path.to_owned(), look).await.map_err(|fault| VodFault::clone(&fault))
     }
 
-    /// The segment of the samples `from..to` of the leading track of `kind`. Where its samples are is found out once for those
-    /// who watch together; at 0.1 ms at most for six seconds it is done where it is asked.
+    /// The segment of the samples `from..to` of the leading track of `kind`. Where its samples are is computed once for those
+    /// who watch together. It takes 0.1 ms at most for six seconds, so it is done on the caller's thread.
     pub async fn segment(
         &self,
         recording: &Recording,
@@ -514,7 +513,7 @@ impl Mount {
         self.layout(name, || recording.segment(kind, from, to)).await
     }
 
-    /// The segment of `kind` that begins at that presentation time, in ticks of its leading track.
+    /// The segment of `kind` that begins at the presentation time `start`, in ticks of its leading track.
     pub async fn segment_at(
         &self,
         recording: &Recording,
@@ -538,8 +537,8 @@ impl Mount {
         Ok(layout)
     }
 
-    /// Reads what a layout names: at first one part, the rest as a stream. An error before the first byte can still be
-    /// answered.
+    /// Reads what a layout names: one part at once, the rest as a stream. So an error before the first byte can still become
+    /// a status.
     pub async fn read(
         &self,
         recording: &Arc<Recording>,
@@ -560,7 +559,7 @@ impl Mount {
         Ok((bytes, Some(reads.boxed())))
     }
 
-    /// A picture's bytes, in one piece.
+    /// The bytes of picture number `index`, in one piece; at most 32 MiB.
     pub async fn read_sample(&self, recording: &Arc<Recording>, index: u32) -> Result<Bytes, VodFault> {
         let layout = recording.sample(index);
         let len = layout.total_len();
@@ -574,7 +573,7 @@ impl Mount {
     async fn read_part(&self, recording: &Arc<Recording>, part: Vec<Extent>) -> Result<Bytes, VodFault> {
         let len = part.iter().map(|extent| extent.len).sum::<u64>() as usize;
         let mut buffer = self.buffers.take(len);
-        // What is in the page cache is copied faster than a thread is found.
+        // Copying from the page cache is faster than changing to another thread.
         if reading::read(&recording.file, &part, &mut buffer, StorageWait::Now).is_ok() {
             return Ok(self.buffers.lend(buffer, len));
         }
@@ -589,13 +588,13 @@ impl Mount {
         .await
     }
 
-    /// As if time had passed since the last look at each file.
+    /// Makes each file's state be checked again at the next request.
     #[cfg(test)]
     pub(super) fn forget_stamps(&self) {
         self.stamps.invalidate_all();
     }
 
-    /// Does what blocks on a thread of its own. A storage that hangs holds the mount's share of threads, no more.
+    /// Does blocking work on a thread of the pool. A storage that hangs holds the mount's share of threads and no more.
     pub(super) async fn on_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, VodFault> + Send + 'static,
@@ -614,7 +613,7 @@ impl Mount {
     }
 }
 
-/// From the root, as Wowza has it; then beside the playlist.
+/// Where the file of a rendition may be: from the root, as Wowza has it; then beside the playlist.
 fn candidates(smil: &str, rendition: &SmilRendition) -> Vec<String> {
     let mut paths = vec![rendition.path.clone()];
     if let Some((folder, _)) = smil.rsplit_once('/') {
@@ -623,7 +622,7 @@ fn candidates(smil: &str, rendition: &SmilRendition) -> Vec<String> {
     paths
 }
 
-/// Extents in parts of at most [`PART`] bytes.
+/// Divides extents into parts of at most [`PART`] bytes.
 fn parts(extents: &[Extent]) -> Vec<Vec<Extent>> {
     let total: u64 = extents.iter().map(|extent| extent.len).sum();
     if total <= PART {

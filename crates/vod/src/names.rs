@@ -1,4 +1,4 @@
-//! Names of files in a recording's URLs: made here, and read here. Sans-IO.
+//! Names of files in a recording's URLs: written and read here. Sans-IO.
 //!
 //! ```text
 //! playlist.m3u8 · manifest.mpd · manifest_mpm4sav_mvlist.mpd
@@ -10,7 +10,7 @@
 //! text_<n>[_t<ms>[-<ms>]].vtt                          subtitles in one piece, for DASH
 //! init_<key>_<tag>_<kind>.mp4 · media_<key>_<tag>_<kind>_<from>-<to>.m4s · media_<key>_<tag>_<kind>_t<ticks>.m4s
 //! ```
-//! A key stands for the rendition's path, a tag for the state of its file: a name never means other bytes.
+//! A key stands for the rendition's path, a tag for the state of its file. So a name always means the same bytes.
 
 use std::fmt::Write as _;
 
@@ -21,58 +21,58 @@ use super::cut::Trim;
 /// Which tracks of a rendition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TrackSelection {
-    /// Picture and first sound track, as far as they are there.
+    /// The picture and the first sound track, if there are any.
     #[default]
     Both,
-    /// The picture.
+    /// The picture alone (the video track).
     Picture,
-    /// One sound track.
+    /// One sound track alone, counted from 0.
     Sound(usize),
 }
 
-/// Names of one rendition's files.
+/// The parts that the names of one rendition's files have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileNames {
-    /// For its path.
+    /// Stands for its path: `k` and eight hexadecimal digits.
     pub key: String,
-    /// For the state of its file.
+    /// Stands for the state of its file, in the same form.
     pub tag: String,
 }
 
-/// A file of a recording.
+/// What the last part of a recording's URL names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordingFile {
-    /// `playlist.m3u8`.
+    /// `playlist.m3u8`, the multivariant playlist.
     Multivariant,
-    /// `manifest.mpd`.
+    /// `manifest.mpd`, the DASH manifest.
     Manifest,
-    /// A media playlist by Wowza's name.
+    /// A media playlist by Wowza's name: the rendition nearest to this bit rate, in bits per second.
     Nearest(Option<u64>),
-    /// A media playlist.
+    /// The media playlist of the rendition with this key.
     Playlist(String, TrackSelection, Trim),
-    /// An I-frame playlist.
+    /// The I-frame playlist of the rendition with this key.
     IFrames(String, Trim),
-    /// An initialization section.
+    /// An initialization section of a rendition.
     Init(FileNames, TrackSelection),
-    /// A segment, by its samples.
+    /// A segment by its samples: the first one, and the first one after it.
     Segment(FileNames, TrackSelection, u32, u32),
-    /// A segment, by the presentation time of its beginning, in ticks.
+    /// A segment by the presentation time of its beginning, in ticks of its leading track.
     SegmentAt(FileNames, TrackSelection, i64),
-    /// A playlist of subtitles.
+    /// The media playlist of subtitles, by their number.
     TextPlaylist(usize, Trim),
-    /// Subtitles in one piece.
+    /// Subtitles in one piece, by their number.
     WholeText(usize, Trim),
-    /// A segment of subtitles.
+    /// A segment of subtitles: their number and the segment's.
     Text(usize, usize),
-    /// `chapters.json`.
+    /// `chapters.json`, the list of chapters.
     Chapters,
-    /// `poster.jpg`.
+    /// `poster.jpg`, a picture of the recording.
     Poster,
-    /// The file itself.
+    /// `download`, the mp4 file itself.
     Download,
 }
 
-/// `k` and eight hexadecimal digits that stand for `text`: no word of Wowza's names begins so.
+/// `k` and eight hexadecimal digits that stand for `text`: no part of Wowza's names looks like this.
 pub(super) fn digest(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().take(4).fold("k".to_owned(), |mut out, byte| {
         // Writing to a String cannot fail.
@@ -100,39 +100,37 @@ impl TrackSelection {
 }
 
 impl FileNames {
-    /// The media playlist of these tracks.
+    /// Name of the media playlist of these tracks.
     pub fn playlist(&self, kind: TrackSelection, trim: Trim) -> String {
         let tracks = if kind == TrackSelection::Both { String::new() } else { format!("_{}", kind.text()) };
         format!("chunklist_{}{tracks}{}.m3u8", self.key, trim_text(trim))
     }
 
-    /// The I-frame playlist.
+    /// Name of the I-frame playlist.
     pub fn i_frames(&self, trim: Trim) -> String {
         format!("iframes_{}{}.m3u8", self.key, trim_text(trim))
     }
 
-    /// The initialization section for these tracks.
+    /// Name of the initialization section for these tracks.
     pub fn init(&self, kind: TrackSelection) -> String {
         format!("init_{}_{}_{}.mp4", self.key, self.tag, kind.text())
     }
 
-    /// The segments of these tracks, for a DASH template.
+    /// Template for the segments of these tracks (ISO/IEC 23009-1 §5.3.9.4.4).
     pub(super) fn segment_template(&self, kind: TrackSelection) -> String {
         format!("media_{}_{}_{}_t$Time$.m4s", self.key, self.tag, kind.text())
     }
 
-    /// The segment of the samples `from..to` of the leading one of these tracks.
+    /// Name of the segment of the samples `from..to` of the leading one of these tracks.
     pub fn segment(&self, kind: TrackSelection, from: u32, to: u32) -> String {
         format!("media_{}_{}_{}_{from}-{to}.m4s", self.key, self.tag, kind.text())
     }
 }
 
-/// The playlist of subtitles.
 pub(super) fn text_playlist(index: usize, trim: Trim) -> String {
     format!("text_{index}{}.m3u8", trim_text(trim))
 }
 
-/// Subtitles in one piece.
 pub(super) fn whole_text(index: usize, trim: Trim) -> String {
     format!("text_{index}{}.vtt", trim_text(trim))
 }
@@ -145,7 +143,7 @@ fn trim_text(trim: Trim) -> String {
     }
 }
 
-/// Reads a file's name; `None` where it is none of ours.
+/// Reads a file's name; `None` if it is not one of these.
 pub fn parse(file: &str) -> Option<RecordingFile> {
     let between = |prefix: &str, suffix: &str| file.strip_prefix(prefix)?.strip_suffix(suffix);
     match file {
@@ -197,7 +195,7 @@ pub fn parse(file: &str) -> Option<RecordingFile> {
     Some(RecordingFile::WholeText(number(fields.next()?)?, trim(&mut fields)?))
 }
 
-/// `[_w<digits>][_b<digits>]`.
+/// Reads `[_w<digits>][_b<digits>]`, as in Wowza's names.
 fn wowza(tail: &str) -> Option<RecordingFile> {
     let mut bitrate = None;
     for field in tail.split('_').skip(1) {
@@ -246,7 +244,7 @@ fn key(text: &str) -> Option<String> {
     is.then(|| text.to_owned())
 }
 
-/// Decimal digits, nine at most.
+/// Reads up to nine decimal digits, so that every number fits into 32 bits.
 fn number(text: &str) -> Option<usize> {
     let plain = (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| text.parse().ok()).flatten()

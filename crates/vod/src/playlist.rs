@@ -1,4 +1,4 @@
-//! What playlists of recordings say (RFC 8216 §4.3). Sans-IO.
+//! The content of recordings' playlists (RFC 8216 §4.3). Sans-IO.
 
 use std::time::Duration;
 
@@ -10,27 +10,23 @@ use amphi_container::hls::{
 };
 use amphi_container::mp4::{Movie, TrackMedia};
 
-/// One rendition, as its playlists state it.
+/// One rendition, as the multivariant playlist lists it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StatedRendition<'a> {
-    /// What is in the file.
     pub movie: &'a Movie,
-    /// Names of its playlists and segments.
     pub names: &'a FileNames,
-    /// Over its segments.
+    /// Of the tracks of `kind`, over the segments.
     pub rates: BitRates,
-    /// Which part.
     pub trim: Trim,
-    /// Which tracks.
     pub kind: TrackSelection,
 }
 
 /// A rendition of subtitles.
 #[derive(Clone, Debug)]
 pub(super) struct Subtitles {
-    /// RFC 5646.
+    /// A language tag (RFC 5646 §2.1).
     pub language: String,
-    /// Its media playlist, or all of it.
+    /// URI of its media playlist (HLS) or of the whole text (DASH).
     pub uri: String,
 }
 
@@ -47,7 +43,7 @@ pub(super) fn rates(movie: &Movie, cuts: &[Cut], kind: TrackSelection) -> BitRat
             bytes += sound.samples.bytes(from, to);
         }
         let duration = duration_nanos(movie, lead, cut);
-        // A remnant at the end says nothing about the rate.
+        // A short remnant at the end would give a wrong peak.
         if duration > 500_000_000 || cuts.len() == 1 {
             peak = peak.max(per_second(bytes * 8, duration));
         }
@@ -69,7 +65,7 @@ pub(super) fn frame_rate(movie: &Movie) -> Option<f32> {
     (nanos > 0).then(|| (f64::from(video.end - video.begin) * 1e9 / nanos as f64) as f32)
 }
 
-/// CODECS of a rendition.
+/// What CODECS lists for a rendition (RFC 8216 §4.3.4.2).
 fn codecs(movie: &Movie, kind: TrackSelection) -> Vec<String> {
     let video = movie.video.iter().filter(|_| has_picture(kind));
     let audio = movie.audio.first().filter(|_| kind != TrackSelection::Picture);
@@ -80,8 +76,8 @@ const fn has_picture(kind: TrackSelection) -> bool {
     !matches!(kind, TrackSelection::Sound(_))
 }
 
-/// The multivariant playlist (§4.3.4): renditions in their order, I-frames for those with pictures, sound tracks as a
-/// group where there are several.
+/// The multivariant playlist (§4.3.4): renditions in their order, I-frame playlists for those with pictures, sound tracks as a
+/// group if there are several.
 pub(super) fn multivariant(
     renditions: &[StatedRendition<'_>],
     subtitles: &[Subtitles],
@@ -92,6 +88,7 @@ pub(super) fn multivariant(
         peak_bps: it.rates.peak_bps,
     };
     let bandwidths = bandwidths(&renditions.iter().map(load).collect::<Vec<_>>());
+    // Every segment begins with a sync sample (§4.3.5.1).
     let mut playlist =
         MultivariantPlaylist { has_independent_segments: true, ..MultivariantPlaylist::default() };
     for (index, (rendition, bandwidth_bps)) in renditions.iter().zip(bandwidths).enumerate() {
@@ -152,7 +149,7 @@ fn variant(
         uri: rendition.names.playlist(kind, rendition.trim),
         bandwidth_bps,
         average_bps: Some(rendition.rates.average_bps),
-        // The sound of a group is named with the picture that goes with it.
+        // CODECS names the sound of the group too (§4.3.4.2).
         codecs: codecs(movie, rendition.kind),
         resolution: resolution(movie).filter(|_| shows),
         frame_rate: frame_rate(movie).filter(|_| shows).map(|rate| (rate * 1000.0).round() / 1000.0),
@@ -217,7 +214,8 @@ pub(super) fn i_frames_only(movie: &Movie, names: &FileNames, trim: Trim) -> Opt
     Some(MediaPlaylist { is_i_frames_only: true, ..playlist })
 }
 
-/// Of names and durations in nanoseconds; no EXTINF rounds to more than the target (§4.3.3.1).
+/// The playlist of segments with these URIs and durations in nanoseconds; no EXTINF rounds to more than the target duration
+/// (§4.3.3.1).
 fn of_recording(init: String, segments: impl Iterator<Item = (String, i64)>) -> MediaPlaylist {
     let segment = |(uri, nanos)| MediaSegment {
         uri,

@@ -1,4 +1,4 @@
-//! A recording as players choose of it: its renditions, and what is written of them.
+//! A recording with all its renditions, among which players choose, and the playlists and manifests of it.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -12,35 +12,35 @@ use super::recording::Recording;
 use super::smil::{Smil, TextStream};
 use amphi_container::webvtt::{self as text, Cue};
 
-/// Renditions of one recording.
+/// The renditions of one recording, opened and indexed.
 #[derive(Clone, Debug)]
 pub struct Presentation {
-    /// In order; at least one.
+    /// In the order of the SMIL file; at least one.
     pub renditions: Vec<Rendition>,
-    /// Subtitles that the playlist names.
+    /// The SMIL file that names them; `None` if a media file was asked for.
     pub smil: Option<Arc<Smil>>,
 }
 
-/// A file, and which part of it.
+/// A file, and which part and tracks of it.
 #[derive(Clone, Debug)]
 pub struct Rendition {
-    /// The file.
+    /// The file with its index.
     pub recording: Arc<Recording>,
-    /// The part that the playlist wants.
+    /// The part that the SMIL file names.
     pub trim: Trim,
-    /// The tracks that it wants.
+    /// The tracks that the SMIL file names.
     pub kind: TrackSelection,
 }
 
 impl Rendition {
-    /// What is played of it when a viewer asks for `asked`, whose word stands above the playlist's.
+    /// The part that is played when a viewer asks for `asked`, which overrides the SMIL file's.
     fn trimmed(&self, asked: Trim) -> Trim {
         if asked.is_whole() { self.trim } else { asked }
     }
 }
 
 impl Presentation {
-    /// Another one where anything of it is another.
+    /// Changes whenever anything of the presentation changes; part of keys of caches.
     pub fn version(&self) -> String {
         let mut version = String::new();
         for Rendition { recording, trim, kind } in &self.renditions {
@@ -52,7 +52,7 @@ impl Presentation {
         version
     }
 
-    /// What is played of it when a viewer asks for `asked`: as its first rendition has it.
+    /// The part that is played when a viewer asks for `asked`: that of the first rendition.
     fn trimmed(&self, asked: Trim) -> Trim {
         self.renditions.first().map_or(asked, |first| first.trimmed(asked))
     }
@@ -101,12 +101,12 @@ impl Presentation {
         dash::manifest(&shown.collect::<Vec<_>>(), &texts.collect::<Vec<_>>()).to_string()
     }
 
-    /// The playlist of the subtitles that go with a part.
+    /// The media playlist of subtitles number `index` for a part.
     pub fn text_playlist(&self, index: usize, trim: Trim) -> String {
         text::playlist(index, self.span_ms(trim))
     }
 
-    /// The subtitles of a part in one piece.
+    /// The cues of a part as one WebVTT text.
     pub fn whole_text(&self, cues: &[Cue], trim: Trim) -> String {
         text::whole(cues, self.span_ms(trim))
     }

@@ -1,4 +1,4 @@
-//! Reading a recording's file: the boxes of its index, and the bytes of segments. Blocks; called on blocking threads only.
+//! Reads a recording's file: the boxes of its index, and the bytes of segments. Blocks, so it is called on threads that may.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -12,21 +12,21 @@ use amphi_container::isobmff::file_header;
 use amphi_container::mp4::Extent;
 use amphi_container::mp4::Movie;
 
-/// A `moov` of a whole day has about 80 MB.
+/// Most bytes of a `moov` box; one of a whole day has about 80 MB.
 const MOOV_MAX: u64 = 256 << 20;
-/// A fragment's index.
+/// Most bytes of a `moof` box, and of those that are read at once.
 const MOOF_MAX: u64 = 16 << 20;
-/// Boxes in a file: a fragment of a second each, for a week.
+/// Most boxes in a file: fragments of a second each, for a week.
 const BOXES_MAX: usize = 2_000_000;
-/// Foreign bytes between samples that are read and thrown away rather than stepped over.
+/// Up to so many bytes between samples are read and thrown away, which is faster than another read.
 const GAP_MAX: u64 = 32 << 10;
-/// Bytes behind a part that are asked to be read ahead.
+/// Bytes after a part that the system is asked to read ahead.
 const AHEAD: u64 = 2 << 20;
-/// Pieces of one `preadv` (IOV_MAX is 1024 on Linux).
+/// Most pieces of one `preadv` (IOV_MAX is 1024 on Linux).
 const PIECES_MAX: usize = 1000;
 
-/// The boxes that make up a file's index, as they are found: read on a thread that may wait for the storage with
-/// [`IndexSearch::gather`], understood with [`Index::take`] where computing has its place, in turns until there are no more.
+/// Finds the boxes that make up a file's index. [`IndexSearch::gather`] reads them on a thread that may wait for the
+/// storage, [`Index::take`] parses them in the workshop, in turns until there are no more.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct IndexSearch {
     at: u64,
@@ -34,12 +34,12 @@ pub(super) struct IndexSearch {
     has_moov: bool,
 }
 
-/// Boxes that were read in one go.
+/// The boxes that were read in one go.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
-    /// Each with its place in the file.
+    /// Each box with its position in the file.
     boxes: Vec<(u64, Vec<u8>)>,
-    /// There may be more behind them.
+    /// There may be more after them.
     more: bool,
 }
 
@@ -73,7 +73,7 @@ impl IndexSearch {
                     gathered.more = true;
                     return Ok(gathered);
                 }
-                // What is still being recorded is served as far as it goes.
+                // A file that is still being recorded is served up to its last whole fragment.
                 b"moof" if !is_whole || !self.has_moov => return Ok(gathered),
                 b"moof" => {
                     gathered.boxes.push((at, read_box(file, at, size, MOOF_MAX, path)?));
@@ -90,12 +90,12 @@ impl IndexSearch {
     }
 }
 
-/// An index on its way. Sans-IO.
+/// An index under construction, with the position of its `moov`. Sans-IO.
 #[derive(Debug, Default)]
 pub(super) struct Index(Option<(Movie, u64)>);
 
 impl Index {
-    /// Understands the next boxes of the file of `len` bytes at `path`; says whether more are needed.
+    /// Parses the next boxes of the file of `len` bytes at `path`; says whether more are needed.
     pub(super) fn take(&mut self, gathered: Gathered, len: u64, path: &str) -> Result<bool, VodFault> {
         for (at, bytes) in gathered.boxes {
             match &mut self.0 {
@@ -115,7 +115,7 @@ impl Index {
         Ok(gathered.more)
     }
 
-    /// The index, when all is taken.
+    /// The whole index, after [`Index::take`] has said that no more is needed.
     pub(super) fn finish(self, path: &str) -> Result<Movie, VodFault> {
         let (movie, at) = self.0.ok_or_else(|| unfinished(path, "it has no moov box: it is not finished"))?;
         movie.finish(at).map_err(|fault| VodFault::index(path, fault))
@@ -126,7 +126,7 @@ fn unfinished(path: &str, fault: &str) -> VodFault {
     VodFault::Unfinished { path: path.to_owned(), fault: fault.to_owned() }
 }
 
-/// The index of the file at `path`, at once.
+/// The index of the file at `path`, found and parsed in one go.
 #[cfg(test)]
 pub(super) fn index(file: &File, len: u64, path: &str) -> Result<Movie, VodFault> {
     let (mut search, mut index) = (IndexSearch::default(), Index::default());
@@ -148,14 +148,14 @@ fn read_box(file: &File, at: u64, size: u64, most: u64, path: &str) -> Result<Ve
 /// Whether reading may wait for the storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StorageWait {
-    /// What is in the page cache, at once, or `WouldBlock`: for threads that must not block.
+    /// Only what is in the page cache, else `WouldBlock`: for threads that must not block.
     Now,
-    /// However long it takes; what follows is asked to be read ahead.
+    /// However long it takes; the system is asked to read ahead what follows.
     Waits,
 }
 
-/// Reads `extents` one behind the other into `buffer`, in the order of the file: picture and sound lie interleaved there,
-/// and every byte goes straight to its place.
+/// Reads `extents` into `buffer`, one after the other, but in the order of the file: picture and sound are interleaved
+/// there, and every byte goes straight to its place.
 pub(super) fn read(
     file: &File,
     extents: &[Extent],
@@ -165,7 +165,7 @@ pub(super) fn read(
     let mut places = Vec::with_capacity(extents.len());
     let mut rest = buffer;
     for extent in extents {
-        let too_short = || io::Error::other("a buffer that is too short");
+        let too_short = || io::Error::other("the buffer is too short");
         let (place, after) = rest.split_at_mut_checked(extent.len as usize).ok_or_else(too_short)?;
         places.push((extent.offset, place));
         rest = after;
@@ -173,7 +173,7 @@ pub(super) fn read(
     places.sort_unstable_by_key(|(offset, _)| *offset);
     let end = places.last().map_or(0, |(offset, place)| offset + place.len() as u64);
     if patience == StorageWait::Waits {
-        // A hint; what becomes of it does not matter.
+        // Only a hint, so an error does not matter.
         let _ = fadvise(file, end, std::num::NonZeroU64::new(AHEAD), Advice::WillNeed);
     }
     let mut gap = Vec::new();
@@ -212,7 +212,7 @@ impl IndexPiece<'_> {
     }
 }
 
-/// Reads a run of pieces that stand together in the file, in one call if the system likes.
+/// Reads a run of pieces that follow each other in the file, in one call if the system reads all of it.
 fn read_run(
     file: &File,
     start: u64,
@@ -248,7 +248,7 @@ fn read_run(
     if patience == StorageWait::Now {
         return Err(io::ErrorKind::WouldBlock.into());
     }
-    // Cut short: piece by piece from there.
+    // The read was cut short: go on from there, piece by piece.
     let mut at = 0;
     for piece in run {
         let len = piece.len();
@@ -286,7 +286,7 @@ mod tests {
             for patience in [StorageWait::Waits, StorageWait::Now] {
                 let mut buffer = vec![0; expected.len() + 5];
                 match read(&file, &extents, &mut buffer, patience) {
-                    // Not every file system can tell.
+                    // Not every file system can say what is in the page cache.
                     Err(_) if patience == StorageWait::Now => {}
                     done => {
                         done.expect("read");

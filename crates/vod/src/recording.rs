@@ -1,4 +1,4 @@
-//! One file, indexed: what all its viewers share.
+//! One file with its index: what all its viewers share.
 
 use std::ops::{Deref, Range};
 use std::sync::Arc;
@@ -18,35 +18,35 @@ use amphi_container::hls::BitRates;
 use amphi_container::mp4::{Extent, Movie};
 use amphi_media::h264;
 
-/// Samples of one segment at most: ten minutes of sound without a picture.
+/// Most samples of one segment: ten minutes of sound without a picture.
 const SAMPLES_MAX: u32 = 30_000;
 
-/// Bytes of one segment at most.
+/// Most bytes of one segment.
 const BYTES_MAX: u64 = 2 << 30;
 
-/// The state of a file: another one means other content.
+/// The state of a file: if it changes, so has the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stamp {
-    /// Bytes.
+    /// The file's length in bytes.
     pub len: u64,
-    /// When it was last written.
+    /// When the file was last written.
     pub modified: SystemTime,
 }
 
 /// A file that is open, with its index.
 #[derive(Debug)]
 pub struct Recording {
-    /// From the mount's root.
+    /// The file's path from the mount's root.
     pub path: String,
-    /// Names of its playlists and segments.
+    /// Key and tag in the names of its playlists and segments.
     pub names: FileNames,
     /// Its state when it was indexed.
     pub stamp: Stamp,
-    /// Its tracks.
+    /// Its index: the tracks and their samples.
     pub movie: Movie,
-    /// Where its leading track is cut.
+    /// The segments of its leading track.
     pub cuts: Vec<Cut>,
-    /// Over its segments.
+    /// Bit rates of picture and first sound track over its segments.
     pub rates: BitRates,
     pub(super) file: Arc<OpenFile>,
     segment_ms: u32,
@@ -60,7 +60,7 @@ pub(super) struct OpenFile {
 }
 
 impl OpenFile {
-    /// One more of `open`.
+    /// Counts the file in `open` until it is dropped.
     pub(super) fn new(file: std::fs::File, open: &Arc<AtomicUsize>) -> Self {
         open.fetch_add(1, Ordering::Relaxed);
         Self { file, open: Arc::clone(open) }
@@ -97,7 +97,7 @@ impl Recording {
         Self { path, names, stamp, movie, cuts, rates, file, segment_ms }
     }
 
-    /// Of a file that is not looked at.
+    /// A recording of a file that no test looks at.
     #[cfg(test)]
     pub(super) fn for_tests(movie: Movie) -> Self {
         let stamp = Stamp { len: 1, modified: SystemTime::UNIX_EPOCH };
@@ -105,12 +105,12 @@ impl Recording {
         Self::new("a.mp4".to_owned(), stamp, Arc::new(file), movie, 4000)
     }
 
-    /// Memory taken, in bytes.
+    /// Memory that it takes, in bytes.
     pub fn memory(&self) -> usize {
         self.movie.memory() + self.cuts.capacity() * size_of::<Cut>() + size_of::<Self>()
     }
 
-    /// The tracks of `kind`, the leading one first.
+    /// The tracks of `kind`, the leading one first; `None` if there are none.
     pub fn tracks(&self, kind: TrackSelection) -> Option<Vec<&Track>> {
         let tracks: Vec<&Track> = match kind {
             TrackSelection::Both => self.movie.video.iter().chain(self.movie.audio.first()).collect(),
@@ -120,7 +120,7 @@ impl Recording {
         (!tracks.is_empty()).then_some(tracks)
     }
 
-    /// The cuts of `kind`.
+    /// The segments of `kind` in a part; `None` if there is no such track.
     pub fn cuts_of(&self, kind: TrackSelection, trim: Trim) -> Option<Vec<Cut>> {
         match kind {
             TrackSelection::Sound(index) => {
@@ -128,7 +128,7 @@ impl Recording {
                 let Some(video) = &self.movie.video else {
                     return Some(trimmed(track, &cuts(track, self.segment_ms), trim));
                 };
-                // Where the picture is cut, so that both are fetched alike.
+                // Cut where the picture is, so that the segments of both go together.
                 let pieces = trimmed(video, &self.cuts, trim).into_iter().map(|cut| {
                     let (from, to) = beside(video, cut.from, cut.to, track);
                     let end = if to == track.end { track.shown_until() } else { track.shown_at(to) };
@@ -142,7 +142,7 @@ impl Recording {
         }
     }
 
-    /// What is played of it, in nanoseconds of presentation time.
+    /// From where to where a part is really played, in nanoseconds of presentation time.
     pub fn span(&self, trim: Trim) -> Range<i64> {
         if trim.is_whole() {
             return 0..self.movie.duration_nanos();
@@ -158,34 +158,34 @@ impl Recording {
         }
     }
 
-    /// Bit rates of `kind`.
+    /// Peak and average bit rate of the tracks of `kind`.
     pub fn rates_of(&self, kind: TrackSelection) -> BitRates {
         if kind == TrackSelection::Both { self.rates } else { playlist::rates(&self.movie, &self.cuts, kind) }
     }
 
-    /// The media playlist of `kind`.
+    /// The text of the media playlist of `kind`; `None` if there is no such track.
     pub fn media_playlist(&self, kind: TrackSelection, trim: Trim) -> Option<String> {
         self.tracks(kind)?;
         let playlist = playlist::media(&self.movie, &self.names, kind, &self.cuts_of(kind, trim)?)?;
         Some(playlist.to_string())
     }
 
-    /// The I-frame playlist.
+    /// The text of the I-frame playlist; `None` without a picture.
     pub fn i_frame_playlist(&self, trim: Trim) -> Option<String> {
         Some(playlist::i_frames_only(&self.movie, &self.names, trim)?.to_string())
     }
 
-    /// The initialization section of `kind`.
+    /// The initialization section of `kind`; `None` if there is no such track.
     pub fn init(&self, kind: TrackSelection) -> Option<Bytes> {
         Some(init_of(&self.tracks(kind)?))
     }
 
-    /// The whole file.
+    /// The whole file, as it was when it was indexed.
     pub fn whole(&self) -> Layout {
         Layout { head: Bytes::new(), extents: vec![Extent { offset: 0, len: self.stamp.len }] }
     }
 
-    /// The sync sample whose picture is nearest to `ms` of presentation time.
+    /// The sync sample whose picture is nearest to `ms` milliseconds of presentation time.
     pub fn sync_near(&self, ms: u64) -> Option<u32> {
         let video = self.movie.video.as_ref()?;
         let at = video.ticks(i64::try_from(ms).ok()?.checked_mul(1_000_000)?);
@@ -195,14 +195,14 @@ impl Recording {
         syncs.min_by_key(|&sync| video.shown_at(sync).abs_diff(at))
     }
 
-    /// Where that sample stands.
+    /// Where sample number `index` of the picture is in the file.
     pub fn sample(&self, index: u32) -> Layout {
         let video = self.movie.video.as_ref();
         let extents = video.map(|video| video.samples.extents(index, index + 1)).unwrap_or_default();
         Layout { head: Bytes::new(), extents }
     }
 
-    /// A sample's bytes as an access unit in Annex B that can be decoded by itself. `None` for other codecs than H.264.
+    /// The bytes of a sync sample as an access unit in Annex B with its parameter sets. `None` for other codecs than H.264.
     pub fn access_unit(&self, sample: &[u8]) -> Option<Vec<u8>> {
         let mut out = self.movie.video.as_ref()?.coding.annex_b_sets()?;
         let mut unit = Vec::new();
@@ -211,16 +211,16 @@ impl Recording {
         Some(out)
     }
 
-    /// The segment of `kind` that begins at that presentation time, in ticks of its leading track.
+    /// The segment of `kind` that begins at the presentation time `start`, in ticks of its leading track.
     pub fn segment_at(&self, kind: TrackSelection, start: i64) -> Result<Layout, VodFault> {
         let (from, to) = self.cut_at(kind, start).ok_or(VodFault::Gone)?;
         self.segment(kind, from, to)
     }
 
-    /// The samples of that segment: what [`Self::cuts_of`] the whole has there, without making all of them.
+    /// The samples of that segment: those of [`Self::cuts_of`] the whole recording, without computing all of these.
     fn cut_at(&self, kind: TrackSelection, start: i64) -> Option<(u32, u32)> {
         let piece: &dyn Fn(&Cut) -> (u32, u32, i64) = match kind {
-            // Without a picture the first sound leads.
+            // Without a picture the first sound track leads.
             TrackSelection::Sound(index) if index > 0 || self.movie.video.is_some() => {
                 let track = self.movie.audio.get(index)?;
                 let Some(video) = &self.movie.video else {
@@ -240,7 +240,7 @@ impl Recording {
         found.find(|(from, to, _)| from < to).map(|(from, to, _)| (from, to))
     }
 
-    /// The segment of the samples `from..to` of the leading track of `kind`, which begin at a sync sample.
+    /// The segment of the samples `from..to` of the leading track of `kind`; it must begin with a sync sample.
     pub fn segment(&self, kind: TrackSelection, from: u32, to: u32) -> Result<Layout, VodFault> {
         let tracks = self.tracks(kind).ok_or(VodFault::Gone)?;
         let (lead, rest) = tracks.split_first().ok_or(VodFault::Gone)?;
@@ -259,7 +259,7 @@ impl Recording {
             }
         }
         let bytes: u64 = parts.iter().map(|part| part.track.samples.bytes(part.from, part.to)).sum();
-        // Its boxes say sizes in 32 bits.
+        // Sizes in its boxes have 32 bits.
         if bytes > BYTES_MAX { Err(VodFault::Gone) } else { Ok(layout(&parts, from)) }
     }
 }

@@ -1,60 +1,60 @@
 //! SMIL playlists as Opencast writes them and Wowza reads them: which files are renditions of one recording.
 //!
-//! Sans-IO. Sources are named from the mount's root, with or without `mp4:` and extension. What is not understood is
-//! read over, as Wowza does; what has no sense is a [`SmilFault`] with its line.
+//! Sans-IO. Files are named from the mount's root, with or without `mp4:` and extension. Unknown elements and attributes
+//! are ignored, as Wowza does; a wrong value is a [`SmilFault`] with its line.
 
 use roxmltree::{Document, Node};
 
 use super::cut::Trim;
 use super::names::TrackSelection;
 
-/// Extensions that stay; any other name gets `.mp4`.
+/// Extensions that a name keeps; to any other name `.mp4` is added.
 const EXTENSIONS: [&str; 8] = ["mp4", "m4v", "m4a", "mov", "f4v", "vtt", "srt", "mp3"];
-/// Characters of a language's tag (RFC 5646 §4.4.1).
+/// Most characters of a language tag (RFC 5646 §4.4.1).
 const LANGUAGE_MAX: usize = 35;
-/// Renditions that are looked at.
+/// Most renditions, and most subtitles, that are taken from a file.
 const RENDITIONS_MAX: usize = 64;
 
-/// A playlist of renditions.
+/// A SMIL file: renditions of one recording, and its subtitles.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Smil {
-    /// What the recording is called.
+    /// The recording's title, if the file has one.
     pub title: Option<String>,
     /// In the order of the file: players start with the first.
     pub renditions: Vec<SmilRendition>,
-    /// Subtitles.
+    /// Subtitles, in the order of the file.
     pub texts: Vec<TextStream>,
 }
 
-/// `<video>` or `<audio>`.
+/// One `<video>`, `<audio>` or `<ref>` element.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SmilRendition {
-    /// From the mount's root.
+    /// The file's path from the mount's root.
     pub path: String,
-    /// As stated, in bit/s; 0 where unknown.
+    /// The bit rate that it states, in bits per second; 0 if none.
     pub bitrate_bps: u64,
-    /// Which part of the file.
+    /// Which part of the file it names (`begin` and `dur`).
     pub trim: Trim,
-    /// Which of its tracks.
+    /// Which of the file's tracks it names.
     pub kind: TrackSelection,
 }
 
-/// `<textstream>`.
+/// A `<textstream>` element, or a text file beside a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextStream {
-    /// From the mount's root.
+    /// The file's path from the mount's root.
     pub path: String,
-    /// RFC 5646, `und` where unknown.
+    /// A language tag (RFC 5646 §2.1); `und` if unknown.
     pub language: String,
 }
 
-/// Why a file is no playlist: its writer's fault.
+/// Why a file cannot be used as a playlist: its writer's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {fault}")]
 pub struct SmilFault {
-    /// Counted from 1.
+    /// The line at fault, counted from 1.
     pub line: u32,
-    /// What is wrong.
+    /// What is wrong in that line.
     pub fault: String,
 }
 
@@ -88,14 +88,14 @@ impl Smil {
     }
 }
 
-/// The first language of a list (SMIL 3.0 §5.4.1) as a tag that may stand in any playlist (RFC 5646 §2.1.1); `und` where
-/// there is none, or no such tag.
+/// The first language of a list as a tag that is safe in any playlist (RFC 5646 §2.1); `und` if there is no such
+/// tag.
 fn language(list: &str) -> String {
     let first = list.split([',', ';']).map(str::trim).find(|tag| !tag.is_empty()).unwrap_or_default();
     if is_language(first) { first.to_owned() } else { "und".to_owned() }
 }
 
-/// Letters, digits and hyphens; nothing that ends a quoted string or a line (RFC 8216 §4.2).
+/// Whether `tag` has only letters, digits and hyphens: nothing that ends a quoted string or a line (RFC 8216 §4.2).
 pub(super) fn is_language(tag: &str) -> bool {
     let is_plain = tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     is_plain && tag.starts_with(|first: char| first.is_ascii_alphabetic()) && tag.len() <= LANGUAGE_MAX
@@ -105,7 +105,7 @@ fn line(node: &Node<'_, '_>) -> u32 {
     node.document().text_pos_at(node.range().start).row
 }
 
-/// Of the root, of `<meta name="title" content="…">`, or of the first video.
+/// The title of the root, of `<meta name="title" content="…">`, or of the first element that has one.
 fn title(root: &Node<'_, '_>) -> Option<String> {
     let meta = root
         .descendants()
@@ -146,7 +146,7 @@ fn rendition(node: &Node<'_, '_>) -> Result<SmilRendition, SmilFault> {
     Ok(SmilRendition { path, bitrate_bps, trim, kind })
 }
 
-/// The value of `<param name=…>`.
+/// The value of the child `<param name=…>`.
 fn parameter<'a>(node: &Node<'a, '_>, name: &str) -> Option<&'a str> {
     let is =
         |child: &Node<'_, '_>| child.tag_name().name() == "param" && child.attribute("name") == Some(name);
@@ -161,7 +161,7 @@ fn source<'a>(node: &Node<'a, '_>) -> Result<&'a str, SmilFault> {
     })
 }
 
-/// Without Wowza's prefix, with an extension.
+/// The path in `src`, without Wowza's prefix (`mp4:`), with an extension.
 fn path(source: &str) -> String {
     let path = match source.split_once(':') {
         Some((prefix, path)) if prefix.bytes().all(|byte| byte.is_ascii_alphanumeric()) => path,
@@ -180,7 +180,7 @@ pub fn with_extension(path: &str) -> String {
     if has { path.to_owned() } else { format!("{path}.mp4") }
 }
 
-/// Seconds, with or without a unit, or a clock (SMIL 3.0 §5.4.2).
+/// Milliseconds of a clock value: a number with or without a unit, or fields with colons (SMIL 3.0, clock values).
 fn clock_ms(text: &str) -> Option<u64> {
     let text = text.trim();
     let (number, unit_ms) = [("ms", 1.0), ("min", 60_000.0), ("h", 3_600_000.0), ("s", 1000.0)]
@@ -269,7 +269,7 @@ mod tests {
         ] {
             assert_eq!(Smil::parse(text).expect_err("a fault").to_string(), said);
         }
-        // Every beginning of a file is a fault of its own, never half a playlist.
+        // A file that is cut off anywhere is a fault, never half a playlist.
         for end in 1..OPENCAST.len() {
             assert!(Smil::parse(&OPENCAST[..end]).is_err(), "{end} bytes");
         }

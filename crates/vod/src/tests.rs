@@ -1,4 +1,4 @@
-//! Damage, and files beneath a root.
+//! Damaged indexes, samples against another reader, and mounts with files beneath a root.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(path).expect("a fixture")
 }
 
-/// The fixture's moov, its place, and the length of the file.
+/// The fixture's `moov` box, its position, and the length of the file.
 pub(super) fn moov() -> (Vec<u8>, u64, u64) {
     let file = fixture("hall_a.mp4");
     let found = amphi_container::isobmff::Boxes::new(&file, 0)
@@ -56,7 +56,7 @@ fn cursor(name: &str) -> (SampleCursor, Vec<u8>) {
     (SampleCursor::new(played, &kinds), bytes)
 }
 
-/// The bytes of a batch, as they are read.
+/// The bytes of a batch, read from `file`.
 fn batch_bytes(batch: &SampleBatch, file: &[u8]) -> Vec<u8> {
     let extents = batch.layout.extents.iter();
     extents.flat_map(|it| &file[it.offset as usize..(it.offset + it.len) as usize]).copied().collect()
@@ -128,7 +128,7 @@ fn a_cursor_goes_to_the_sync_sample_at_or_before() {
     }
 }
 
-/// What a name stands for does not change without [`LAYOUT_VERSION`](amphi_container::fmp4::LAYOUT_VERSION), which is a
+/// The bytes of a name do not change without [`LAYOUT_VERSION`](amphi_container::fmp4::LAYOUT_VERSION), which is a
 /// part of all names: caches keep them for a year.
 #[test]
 fn other_bytes_have_other_names() {
@@ -203,7 +203,7 @@ fn faults_name_the_box_and_its_place() {
     assert!(fault.starts_with("box stco at byte") && fault.ends_with("it is not finished"), "{fault}");
 }
 
-/// Anything, as an attribute of XML.
+/// Any text, escaped as an attribute of XML.
 fn attribute(text: &str) -> String {
     text.chars()
         .filter(|letter| matches!(letter, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}'))
@@ -213,7 +213,7 @@ fn attribute(text: &str) -> String {
         })
 }
 
-/// What a SMIL file of these words leads to: playlist, manifest, list.
+/// What comes of a SMIL file with these words: playlist, manifest, list.
 fn told(words: &str) -> (String, String, String) {
     let words = attribute(words);
     let text = format!(
@@ -221,7 +221,7 @@ fn told(words: &str) -> (String, String, String) {
          <textstream src='{words}' system-language='{words}' title='{words}'/></switch></body></smil>"
     );
     let smil = Smil::parse(&text).unwrap_or_else(|_| {
-        // Words of blanks alone name no file.
+        // Words of only blanks name no file.
         Smil::parse("<smil><video src='a'/><textstream src='a.vtt'/></smil>").expect("sound")
     });
     let (moov, at, len) = moov();
@@ -237,7 +237,7 @@ fn told(words: &str) -> (String, String, String) {
     (playlist, manifest, serde_json::to_string(&listed).expect("JSON"))
 }
 
-/// Words of a SMIL file end no attribute and no line.
+/// Checks that words of a SMIL file end no attribute and no line.
 fn holds(words: &str) {
     let (plain, plain_manifest, _) = told("x");
     let (playlist, manifest, list) = told(words);
@@ -371,11 +371,11 @@ async fn a_playlist_is_served_as_far_as_it_goes() {
     );
     assert!(list.contains("#EXT-X-I-FRAME-STREAM-INF:"), "{list}");
 
-    // Being written again, cut off in the middle: the last good reading stands.
+    // The file is being rewritten and cut off in the middle: the last good reading is used.
     std::fs::write(&smil, "<smil><body><switch><video src='mp4:a").expect("written");
     mount.forget_stamps();
     assert_eq!(mount.open(&stream).await.expect("as before").renditions.len(), 1);
-    // Nothing is left of it.
+    // None of its files is there.
     std::fs::write(&smil, text(&["mp4:gone"])).expect("written");
     mount.forget_stamps();
     assert_eq!(mount.open(&stream).await.expect_err("nothing"), VodFault::NotFound);
@@ -402,7 +402,7 @@ async fn a_storage_that_hangs_holds_its_own_viewers_only() {
         .map(|_| {
             let (hanging, held) = (hanging.clone(), std::sync::Arc::clone(&held));
             let work = move || {
-                // Ends when the other end is dropped.
+                // Returns when the other end is dropped.
                 let _ = held.lock().map(|held| held.recv());
                 Ok(())
             };

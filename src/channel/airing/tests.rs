@@ -47,7 +47,7 @@ fn cell(k: CellIndex) -> CodedCell {
     CodedCell { k, video: vec![picture.clone(), picture], audio: sound }
 }
 
-/// Batch `n` of a cell's [`BATCHES`]: the second rung is a picture behind the first, the sound somewhere else.
+/// Batch `n` of a cell's [`BATCHES`]: the second rung is a picture behind the first, and the sound is cut elsewhere.
 fn part(k: CellIndex, n: usize) -> Arc<CellBatch> {
     let whole = cell(k);
     let cut = |n: usize, of: usize| if n == BATCHES { of } else { n * of / BATCHES };
@@ -213,7 +213,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What has been aired, and whether it may go on as it does.
+/// Checks that what is aired is one stream without gaps.
 struct Listener {
     /// The next sample of each track, counted from the epoch; `None` before the first.
     next: Option<[i64; 3]>,
@@ -229,7 +229,7 @@ impl Listener {
         if step.begins {
             assert!(self.next.is_none() || k > self.k);
             if k != self.k.next() || self.next.is_none() {
-                // Slept over: a gap, never a step back.
+                // Cells were left out: a gap, never a step back.
                 let first = GRID.first_slot(k, FPS).0;
                 self.next = Some([first, first, GRID.first_audio_frame(k, RATE)]);
             }

@@ -91,7 +91,7 @@ fn recordings_in_every_form() {
     }
 }
 
-/// Remembers what it was asked.
+/// A door that records what it was asked.
 #[derive(Debug, Default)]
 struct Asked(Mutex<Vec<String>>);
 
@@ -105,7 +105,7 @@ impl Door for Asked {
     }
 }
 
-/// What the door says to a player who spells a name so, and of what it was asked; `None` where the name is refused before.
+/// The door's answer to a player that spells a name so, and the address that it was asked about; `None` if the name is refused before.
 type Answer = Option<(Result<(), AccessDenied>, String, Address<'static>)>;
 
 fn at_the_door(protocol: Protocol, address: Result<Address<'_>, AddressError>) -> Answer {
@@ -116,7 +116,7 @@ fn at_the_door(protocol: Protocol, address: Result<Address<'_>, AddressError>) -
     Some((said, asked, address.into_owned()))
 }
 
-/// Over HTTP, RTSP, and RTMP cut behind the application and in front of the last part.
+/// Over HTTP, RTSP, and RTMP, cut after the application and before the last part.
 fn answers(spelled: &str) -> Vec<(&'static str, Answer)> {
     let over_http = match route::parse(&format!("/{spelled}/playlist.m3u8"), is_mount) {
         Ok(HttpRoute::Channel(path)) => Ok(path.address.into_owned()),
@@ -137,7 +137,7 @@ fn answers(spelled: &str) -> Vec<(&'static str, Answer)> {
     if spelled.contains('/') {
         all.push(("RTMP", over_rtmp(spelled.split_once('/'))));
     }
-    // A slash at the end of an application is read over, and its folders are plain.
+    // A slash at the end of an application is ignored, and its folders are plain.
     let is_plain = |app: &str| app.bytes().all(|it| it.is_ascii_alphanumeric() || b"_.-/".contains(&it));
     let late = spelled.rsplit_once('/').filter(|(app, _)| is_plain(app) && !app.ends_with('/'));
     if let Some(cut) = late.filter(|(app, _)| app.contains('/')) {
@@ -146,7 +146,7 @@ fn answers(spelled: &str) -> Vec<(&'static str, Answer)> {
     all
 }
 
-/// The same text with these of its bytes escaped, in either case; slashes stay.
+/// The same text with these of its bytes percent-encoded, in upper or lower case; slashes stay.
 fn escaped(text: &str, which: &[bool]) -> String {
     let byte = |(at, byte): (usize, u8)| match which.get(at % which.len().max(1)) {
         Some(true) if byte != b'/' && at % 2 == 0 => format!("%{byte:02X}"),
@@ -175,7 +175,7 @@ proptest! {
             let expected = (Err(AccessDenied("the token is missing")), asked.clone(), expected.clone());
             prop_assert_eq!(answer, Some(expected), "{} over {}", spelled, protocol);
         }
-        // What is escaped twice is the name of another file.
+        // A name that is escaped twice is that of another file.
         for (protocol, answer) in answers(&spelled.replace('%', "%25")) {
             let same = answer.is_some_and(|(_, _, address)| address == expected);
             prop_assert!(!same || !spelled.contains('%'), "{spelled} over {protocol}");
@@ -237,7 +237,7 @@ proptest! {
         for part in name.split('/').chain([&*app]) {
             prop_assert!(!matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']), "{path:?}: {part:?}");
         }
-        // What is written of it is read as the same.
+        // Written and read again, it is the same.
         let again = Address { app, stream: stream.clone() };
         let text = again.to_string();
         let escaped = escaped(&text, &[false]);

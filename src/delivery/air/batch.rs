@@ -2,15 +2,15 @@
 //!
 //! A channel's task puts samples here as they are due: a live cell's as its source's ladder codes them, a waiting cell's by
 //! the clock. A batch is some consecutive samples of each track in the form of a cell; the batches of a cell together
-//! are the cell. A player who has just come begins with the running cell's IDR picture and gets what there is of that
-//! cell at once. The last few cells are kept, and no queue per player: one that is slower than that goes on with the
+//! are the cell. A new player begins with the open cell's IDR picture and gets at once what there is of that
+//! cell. The last few cells are kept, and no queue per player: one that falls further behind goes on with the
 //! beginning of the oldest cell kept.
 //!
-//! The messages of a batch are written for the first player of a rung who asks, back to back, and shared. Players who have
-//! all there is are served in groups ([`fanout`](super::fanout)).
+//! The messages of a batch are written for the first player of a rung that asks, back to back, and shared. Players that have
+//! had everything are served in groups ([`fanout`](super::fanout)).
 //!
-//! RTMP's clock has 32 bits, and ffmpeg reads its upper half, from 24.8 days on, as negative times. So it begins anew every
-//! [`DAY`] for those who come then: all who came on one day share their messages.
+//! RTMP's clock has 32 bits (Adobe RTMP 1.0 §4), and ffmpeg reads its upper half, from 24.8 days on, as negative times.
+//! So it starts from zero every [`DAY`], for new players: all that came on one day share their messages.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -25,30 +25,29 @@ use amphi_protocol::rtmp::{self, Shared, Timebase};
 
 /// Cells kept for slow players, the running one included.
 const KEPT: usize = 4;
-/// How long RTMP's zero stays where it is.
+/// How often RTMP's zero is set anew for new players.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Some samples, and what was made of them.
+/// Some samples, and the messages made of them.
 #[derive(Debug)]
 pub(super) struct Batch {
-    /// Counts up by one.
+    /// One more than that of the batch before.
     number: u64,
-    /// How much media there has been, to the end of this batch.
+    /// How much media has been aired, to the end of this batch.
     until: Duration,
     /// A cell begins with it.
     begins: bool,
     samples: CodedCell,
-    /// For those who came today, by rung.
+    /// Messages for players that came today, by rung.
     today: Vec<OnceLock<Option<Shared>>>,
-    /// For those who came before: their zero, the rung, the messages.
+    /// For players that came before: their zero, the rung, the messages.
     earlier: Lock<Vec<(MediaTime, usize, Option<Shared>)>>,
     zero: MediaTime,
 }
 
-/// The batches of the last cells.
+/// The batches of the last cells, oldest first.
 pub(super) type RecentBatches = VecDeque<Arc<Batch>>;
 
-/// The end that a channel fills.
 #[derive(Debug)]
 pub(super) struct BatchWriter {
     kept: watch::Sender<RecentBatches>,
@@ -57,14 +56,13 @@ pub(super) struct BatchWriter {
     origin: MediaTime,
 }
 
-/// The end that players are served from.
 #[derive(Clone, Debug)]
 pub(super) struct BatchReader {
     pub(super) kept: watch::Receiver<RecentBatches>,
     pub(super) cursor: Cursor,
 }
 
-/// Where a player goes on, and its zero once it has one.
+/// Where a player goes on, and the zero of its clock once it has one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Cursor {
     position: BatchPosition,
@@ -73,7 +71,7 @@ pub(super) struct Cursor {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum BatchPosition {
-    /// With the running cell.
+    /// With the beginning of the open cell.
     Running,
     /// With this batch.
     At(u64),
@@ -81,7 +79,7 @@ enum BatchPosition {
     BeginningFrom(u64),
 }
 
-/// `origin` lies before all samples.
+/// The two ends; `origin` is earlier than all samples.
 pub(super) fn batches(origin: MediaTime) -> (BatchWriter, BatchReader) {
     let (sender, kept) = watch::channel(VecDeque::new());
     let batches = BatchWriter { kept: sender, next: 0, until: Duration::ZERO, origin };
@@ -116,9 +114,7 @@ impl BatchWriter {
 }
 
 impl BatchReader {
-    /// Waits for samples of a rung that are new to this player and puts their messages into `out`: at the first call those
-    /// of the running cell, at once. Gives the time of the first one; `None` when the channel has ended. May be
-    /// cancelled.
+    /// See [`AirReader::messages`](super::AirReader::messages).
     pub(super) async fn messages(
         &mut self,
         tracks: &[RungTracks],
@@ -140,19 +136,19 @@ impl BatchReader {
 }
 
 impl Cursor {
-    /// RTMP's clock for this player.
+    /// This player's RTMP clock.
     pub(super) fn timebase(&self) -> Timebase {
         Timebase::starting(self.zero.unwrap_or(MediaTime::from_nanos(0)))
     }
 
-    /// Leaves out what comes until a cell begins.
+    /// Skips what comes before the next cell begins.
     pub(super) const fn rest(&mut self) {
         if let BatchPosition::At(next) = self.position {
             self.position = BatchPosition::BeginningFrom(next);
         }
     }
 
-    /// The number of the next batch, for one who leaves none out.
+    /// The number of the next batch, for a player that skips none.
     pub(super) const fn next(&self) -> Option<u64> {
         match self.position {
             BatchPosition::At(next) => Some(next),
@@ -160,7 +156,7 @@ impl Cursor {
         }
     }
 
-    /// What of `kept` is new to it.
+    /// The batches of `kept` that are new to it.
     fn unheard(&self, kept: &RecentBatches) -> Vec<Arc<Batch>> {
         let from = match self.position {
             BatchPosition::Running => kept.iter().rposition(|batch| batch.begins),
@@ -172,7 +168,7 @@ impl Cursor {
         from.map_or_else(Vec::new, |from| kept.range(from..).cloned().collect())
     }
 
-    /// Puts the messages of `batches` into `out`, less what it has had, and gives the time of the first one.
+    /// Puts the messages of those `batches` that the player has not had into `out`, and gives the time of the first one.
     pub(super) fn pass(
         &mut self,
         batches: &[Arc<Batch>],
@@ -194,7 +190,7 @@ impl Cursor {
     }
 }
 
-/// The place in `kept` of the batch `number`, or of the oldest one behind it.
+/// The index in `kept` of the batch `number`, or of the oldest one after it.
 pub(super) fn first_from(kept: &RecentBatches, number: u64) -> usize {
     kept.partition_point(|batch| batch.number < number)
 }
@@ -204,12 +200,12 @@ impl Batch {
         self.number
     }
 
-    /// How much media there has been, to the end of this batch.
+    /// How much media has been aired, to the end of this batch.
     pub(super) const fn until(&self) -> Duration {
         self.until
     }
 
-    /// The messages of one rung, back to back; `None` if there is nothing of it.
+    /// The messages of one rung, back to back; `None` if it has no samples in this batch.
     fn messages(&self, tracks: &[RungTracks], rung: usize, zero: MediaTime) -> Option<Shared> {
         if zero == self.zero {
             return self.today.get(rung)?.get_or_init(|| self.write(tracks, rung, zero)).clone();
@@ -236,7 +232,7 @@ impl Batch {
     }
 }
 
-/// Messages in one allocation: one piece to write for every player.
+/// The messages in one allocation, so that there is one piece to write for every player.
 fn merged(messages: &[Shared]) -> Option<Shared> {
     let first = messages.first()?;
     let mut bytes = BytesMut::with_capacity(messages.iter().map(|message| message.bytes.len()).sum());

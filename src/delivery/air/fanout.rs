@@ -1,14 +1,14 @@
-//! RTMP players who have all there is, served in groups.
+//! RTMP players that have had everything, served in groups.
 //!
-//! Waking a task for every player costs a quarter of the write itself. So a player who has had all messages takes a place in
-//! a group: one task, woken once, writes what is new to every socket of its group. Who does not take all at once falls out of
-//! it with what is left, and is served by its own connection until it has caught up.
+//! Waking a task for every player costs a quarter of the write itself. So a player that has had all messages takes a place in
+//! a group: one task, woken once, writes what is new to every socket of its group. A player whose socket does not take all at
+//! once leaves the group with the rest to write, and is served by its own connection until it has caught up.
 //!
-//! What a write costs is nearly the same for one picture and for two, so a group goes on when [`MERGED`] of media has gathered.
-//! Not all groups at the same picture: what a machine has to do at once is what its players wait for. And there are few
-//! of them, which let others work after every few players: whoever comes does not wait for all who are there.
+//! A write costs nearly the same for one picture and for two, so a group writes when [`MERGED`] of media has gathered.
+//! The groups do not write at the same picture: players would wait for all that the machine then has to do at once. There are
+//! few groups, and they yield after every few players, so a new player does not wait for all the others.
 //!
-//! A group has a lock for each player, held while its socket is written to; its connection takes it to come and to leave.
+//! There is a lock for each player, held while its socket is written to. Its connection takes the lock to join and to leave.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -27,31 +27,31 @@ use amphi_runtime::tasks::Tasks;
 
 /// Media that is written at once. A picture waits less than this for the next one.
 const MERGED: Duration = Duration::from_millis(80);
-/// Players that are served in one go, before others come to their turn: some tenths of a millisecond.
+/// Players that are served before the group yields: some tenths of a millisecond.
 const TURN: usize = 32;
 /// Players for whom one group is enough.
 const FEW: usize = 64;
-/// Groups for each core, of one rung.
+/// Groups of one rung for each core.
 const GROUPS: usize = 2;
 
 /// The groups of a channel that have players.
 #[derive(Debug, Default)]
 pub(super) struct FanoutGroups {
     all: Lock<Vec<Arc<FanoutGroup>>>,
-    /// Places taken so far.
+    /// Places given so far; the number of the next one.
     joined: AtomicU64,
-    /// What the groups are called, and where they are listed.
+    /// The channel that groups are named after, and the list of tasks that they are on.
     list: Option<(String, Tasks)>,
 }
 
 #[derive(Debug)]
 struct FanoutGroup {
     rung: usize,
-    /// Players who have come since it last went on.
+    /// Players that have joined since it last wrote.
     joining: Lock<Vec<Member>>,
-    /// Its places, those included who have left since then.
+    /// Its places, including those left since it last wrote.
     members: AtomicUsize,
-    /// When it goes on: the media that has been aired then.
+    /// When it writes next: after so much media has been aired.
     due: Lock<Duration>,
 }
 
@@ -64,7 +64,7 @@ pub(in crate::delivery) struct RtmpPlayer {
     lags: Notify,
 }
 
-/// What a group has of a player. Whoever leaves and comes again has another number, and perhaps another group: a place is served
+/// A place in a group. A player that leaves and joins again gets another number, and perhaps another group: a place is served
 /// while its number is the player's.
 #[derive(Debug)]
 struct Member {
@@ -75,22 +75,20 @@ struct Member {
 /// Who serves a player.
 #[derive(Debug)]
 enum ServedBy {
-    /// Its connection.
     Connection,
     /// A group, at the place with this number.
     Group(u64, Cursor),
-    /// Nobody: the group has let it go, with what is left to write.
+    /// Nobody: the group has dropped it, with what is left to write.
     Lagging(Cursor, io::Result<Bytes>),
 }
 
 /// A player's membership of a group, until it is left or dropped.
 pub(in crate::delivery) struct Membership<'a> {
     player: &'a RtmpPlayer,
-    /// What the player's cursor goes back to.
+    /// Where the cursor is put back when the player leaves.
     cursor: &'a mut Cursor,
 }
 
-/// What a group's task works with.
 struct FanoutTask {
     group: Arc<FanoutGroup>,
     groups: Arc<FanoutGroups>,
@@ -98,13 +96,13 @@ struct FanoutTask {
     tracks: Arc<[RungTracks]>,
     counts: Arc<AnswerCounts>,
     members: Vec<Member>,
-    /// The batch behind the last one written.
+    /// The number of the batch after the last one written.
     next: u64,
 }
 
 impl FanoutGroups {
-    /// A place for a player who has had all there is, in the group that has the fewest. `None` for others: what one player
-    /// lacks is not gathered by a group.
+    /// A place for a player that has had everything, in the group with the fewest players. `None` for a player that lacks
+    /// something: a group does not gather messages for one player.
     pub(super) fn join<'a>(
         self: &Arc<Self>,
         tracks: &Arc<[RungTracks]>,
@@ -125,7 +123,7 @@ impl FanoutGroups {
         let is_enough = of_rung().count() >= most_groups();
         let smallest = of_rung().min_by_key(taken).filter(|group| is_enough || taken(group) < FEW).cloned();
         let group = smallest.unwrap_or_else(|| {
-            // Half a round apart from the group before.
+            // It writes half of `MERGED` before the group before it.
             let aired = reader.kept.borrow().back().map_or(Duration::ZERO, |batch| batch.until());
             let due =
                 groups.last().map_or(aired + MERGED, |group| group.due.lock().saturating_sub(MERGED / 2));
@@ -152,7 +150,7 @@ impl FanoutGroups {
 }
 
 impl FanoutGroups {
-    /// None yet; each will be on the list of `tasks`.
+    /// No groups yet; each will be on the list of `tasks`.
     pub(super) fn listed(channel: &str, tasks: &Tasks) -> Self {
         Self { list: Some((channel.to_owned(), tasks.clone())), ..Self::default() }
     }
@@ -165,7 +163,7 @@ impl FanoutGroups {
         let task = tasks.begin(format!("rtmp row {channel} {rung}"), false);
         let span = tracing::info_span!(parent: None, "channel", name = %channel);
         let work = async move {
-            // Its players go back to their connections, and from there into another group.
+            // After a panic its players go back to their connections, and from there into another group.
             if let Err(why) = task.attempt(serving.run()).await {
                 task.gives_back(&why);
             }
@@ -175,7 +173,7 @@ impl FanoutGroups {
 }
 
 impl FanoutTask {
-    /// Goes on until nobody is left, or the channel ends.
+    /// Writes until nobody is left, or the channel ends.
     async fn run(mut self) {
         while self.kept.changed().await.is_ok() {
             self.go_on().await;
@@ -185,7 +183,7 @@ impl FanoutTask {
         }
     }
 
-    /// Ends the group if nobody has come.
+    /// Ends the group if nobody has joined.
     fn is_over(&self) -> bool {
         let mut groups = self.groups.all.lock();
         let is_over = self.group.joining.lock().is_empty();
@@ -195,7 +193,7 @@ impl FanoutTask {
         is_over
     }
 
-    /// Writes what is new, if it is enough.
+    /// Writes what is new, if enough has gathered.
     async fn go_on(&mut self) {
         let Some(batches) = self.due() else { return };
         let mut round = Round { batches, tracks: &self.tracks, rung: self.group.rung, gathered: None };
@@ -214,13 +212,13 @@ impl FanoutTask {
                 }
             }
             self.counts.count_many(AnswerKind::RtmpCell, written, bytes);
-            // All of them watch the same: one counts for all.
+            // All of them watch the same rung, so one counts the bytes of all.
             one.sent(bytes);
             tokio::task::yield_now().await;
         }
     }
 
-    /// The batches that somebody in the group has not had, if they are enough.
+    /// The batches that some player of the group has not had, if enough media has gathered.
     fn due(&mut self) -> Option<Vec<Arc<Batch>>> {
         let kept = self.kept.borrow_and_update();
         let newest = kept.back()?;
@@ -243,7 +241,7 @@ impl FanoutTask {
     }
 }
 
-/// However the group has ended, also by a fault of ours: nobody waits at a place that no one serves.
+/// However the group ends, also by a panic: no player is left at a place that nobody serves.
 impl Drop for FanoutTask {
     fn drop(&mut self) {
         self.groups.all.lock().retain(|group| !Arc::ptr_eq(group, &self.group));
@@ -252,20 +250,20 @@ impl Drop for FanoutTask {
     }
 }
 
-/// What a group's players are to get.
+/// What the players of a group get in one go.
 struct Round<'a> {
     batches: Vec<Arc<Batch>>,
     tracks: &'a [RungTracks],
     rung: usize,
-    /// Nearly all of a group are at the same place: what is to be written is gathered once.
+    /// Nearly all players of a group have the same cursor, so what is to be written is gathered once.
     gathered: Option<MergedMessages>,
 }
 
-/// What is to be written to players at one place.
+/// What is to be written to players with the cursor `from`.
 struct MergedMessages {
     from: Cursor,
     to: Cursor,
-    /// In one piece: to gather them for each socket costs more than to copy them once.
+    /// In one piece: a vectored write to each socket costs more than copying them once.
     messages: Bytes,
 }
 
@@ -282,7 +280,7 @@ impl Round<'_> {
 }
 
 impl Member {
-    /// Sends the player what is new: says how many bytes, and whether it stays at this place.
+    /// Sends the player what is new. Returns how many bytes, and whether it stays at this place.
     fn serve(&self, round: &mut Round<'_>) -> (usize, bool) {
         let Self { player, number } = self;
         let mut state = player.state();
@@ -302,7 +300,7 @@ impl Member {
         (messages.len(), takes_all)
     }
 
-    /// The group has ended.
+    /// Gives the player back to its connection, because the group has ended.
     fn give_back(&self) {
         let Self { player, number } = self;
         let mut state = player.state();
@@ -321,7 +319,7 @@ impl RtmpPlayer {
         Self { socket, viewer, state: Lock::new(ServedBy::Connection), lags: Notify::new() }
     }
 
-    /// So many bytes were sent to it by its connection.
+    /// Counts bytes that its connection has sent to it.
     pub(in crate::delivery) fn sent(&self, bytes: usize) {
         if let Some(viewer) = &self.viewer {
             viewer.sent(bytes);
@@ -334,15 +332,16 @@ impl RtmpPlayer {
 }
 
 impl Membership<'_> {
-    /// Waits until the group has let the player go. May be cancelled.
+    /// Waits until the group has dropped the player. May be cancelled.
     pub(in crate::delivery) async fn lagging(&self) {
-        // It may have been told of a place that it had before.
+        // A notification may be left over from an earlier place.
         while matches!(&*self.player.state(), ServedBy::Group(..)) {
             self.player.lags.notified().await;
         }
     }
 
-    /// Leaves the group: nothing is written by it from now on. Gives what it has left to write.
+    /// Leaves the group, which writes nothing from now on. Returns what is left to write, or the error of the group's last
+    /// write.
     pub(in crate::delivery) fn leave(mut self) -> io::Result<Bytes> {
         self.go()
     }
@@ -364,7 +363,7 @@ impl Membership<'_> {
 
 impl Drop for Membership<'_> {
     fn drop(&mut self) {
-        // Whoever drops a place does not play on.
+        // A dropped membership means that the player has gone; what is left does not matter.
         let _ = self.go();
     }
 }

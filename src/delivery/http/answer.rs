@@ -1,4 +1,4 @@
-//! Answers with content: what a channel has, how it is described, how long it may be kept.
+//! Answers with content: the files of a channel, their header fields, and how long caches may keep them.
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -25,7 +25,7 @@ const CROSS_DOMAIN: &str = "<?xml version=\"1.0\"?>\n\
 /// An answer and what to count it as.
 pub(super) type Answer = (AnswerKind, Response<Body>);
 
-/// Something that a channel has, and what is said of it.
+/// A file of a channel, and its header fields.
 pub(super) struct FoundFile {
     pub(super) kind: AnswerKind,
     pub(super) bytes: Segment,
@@ -58,13 +58,13 @@ impl FoundFile {
     }
 }
 
-/// `file` in what `selection` leaves of a channel's `window`.
+/// `file` in a channel's `window`, among the rungs that `selection` allows.
 pub(super) fn find(
     window: &WindowReader,
     selection: Selection,
     file: &ChannelFile<'_>,
 ) -> Result<FoundFile, HttpFault> {
-    // Which rungs and initialization sections there are is known before the first cell.
+    // Rungs and initialization sections are known before the first cell.
     let rungs = window.rungs();
     let index_of = |name: &str| rungs.iter().position(|rung| rung.name() == name).ok_or(HttpFault::Rung);
     let snapshot = || window.snapshot().ok_or(HttpFault::NotReady);
@@ -109,7 +109,6 @@ pub(super) fn find(
     }
 }
 
-/// `/crossdomain.xml`.
 pub(super) fn cross_domain(request: &Parts) -> Response<Body> {
     let bytes = Segment::from(Bytes::from_static(CROSS_DOMAIN.as_bytes()));
     let content_type = HeaderValue::from_static("text/xml");

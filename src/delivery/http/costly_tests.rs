@@ -1,4 +1,4 @@
-//! Answers that cost computing have a place of their own.
+//! Answers that take computing are made in the workshop, and do not delay others.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -125,7 +125,7 @@ async fn a_changed_file_is_answered_anew() {
     let etag = first.headers()[ETAG].clone();
     std::fs::write(root.path().join("a.de.vtt"), "WEBVTT\n\n00:01.000 --> 00:02.000\nanother\n")
         .expect("written");
-    // As far as the looks at files go: three seconds.
+    // As often as files are looked at: three seconds.
     let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
     loop {
         let answer = get(&delivery, path).await;
@@ -158,7 +158,7 @@ async fn live_answers_go_on_while_the_workshop_is_full_and_others_are_asked_to_c
     for path in ["/hs-a/playlist.m3u8", "/hs-a/chunklist_480p.m3u8", "/hs-a/manifest.mpd", "/"] {
         assert_eq!(get(&delivery, path).await.status(), StatusCode::OK, "{path}");
     }
-    // Who asks for the same waits for the same, and takes no place.
+    // Requests for the same document wait for it together, and take no place.
     let joined = delivery.for_peer(peer(3));
     let joined = tokio::spawn(async move { get(&joined, "/vod/mp4:b.mp4/playlist.m3u8").await });
     while !joined.is_finished() && workshop.load().refused < 1 {

@@ -1,5 +1,5 @@
-//! What a recording is answered with where computing it costs something: playlists, manifests, subtitles, chapters,
-//! pictures, lists. What stands here names each with the versions of what it is made of; [`DocumentCache`] makes it.
+//! Answers about recordings that take computing: playlists, manifests, subtitles, chapters,
+//! pictures, lists. Each is named here with the versions of the files that it is made of; [`DocumentCache`] has it computed.
 
 use http::HeaderValue;
 use http::request::Parts;
@@ -18,7 +18,7 @@ const JPEG: HeaderValue = HeaderValue::from_static("image/jpeg");
 const AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Where it is looked for, and made.
+/// A request about a recording, and where the answer is looked for and made.
 #[derive(Clone, Copy)]
 pub(super) struct RecordingRequest<'a> {
     pub(super) request: &'a Parts,
@@ -32,7 +32,7 @@ type Answered = Result<FoundDocument, VodFault>;
 type Write = dyn FnOnce(&Recording) -> Option<String> + Send;
 
 impl RecordingRequest<'_> {
-    /// What `file` of `stream` is; `None` where it is media, which is read and not made.
+    /// The document that `file` of `stream` is; `None` if it is media, which is read and not computed.
     pub(super) async fn find(self, stream: &RecordingStream, file: &RecordingFile) -> Option<Answered> {
         Some(match file {
             RecordingFile::Multivariant | RecordingFile::Manifest => self.presentation(stream, file).await,
@@ -50,7 +50,7 @@ impl RecordingRequest<'_> {
         })
     }
 
-    /// The document `what` of these versions.
+    /// The document named `what`, made by `make` if it is not kept.
     async fn document(
         self,
         what: String,
@@ -181,7 +181,7 @@ impl RecordingRequest<'_> {
         Ok(FoundDocument { kind: AnswerKind::Other, document, content_type: JPEG, cache_control: AN_HOUR })
     }
 
-    /// The list of recordings; `?series=` leaves those of one series.
+    /// The list of recordings; `?series=` limits it to one series.
     pub(super) async fn index(self) -> Answered {
         if !self.mount.settings().index {
             return Err(VodFault::NotFound);
@@ -221,7 +221,7 @@ fn query(request: &Parts, name: &str) -> Option<String> {
     fields.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
-/// What the query wants to be trimmed, in milliseconds.
+/// The part of a recording that the query asks for, in milliseconds.
 fn trim(request: &Parts) -> Trim {
     let fields = url::form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes());
     let mut trim = Trim::default();

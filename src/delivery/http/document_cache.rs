@@ -1,8 +1,8 @@
-//! Answers that cost computing: made once for all who ask, in the workshop, and kept.
+//! Answers that take computing: made once for all viewers, in the workshop, and kept.
 //!
-//! An answer's name holds the version of everything that it is made of, so it never means other bytes. Who asks while it is
-//! being made waits for the same one. In front of it stands what was found a moment ago, by path: hundreds who ask for the
-//! same in one second cost one look at the files.
+//! An answer's name contains the version of everything that it is made of, so it never means other bytes. Requests that come
+//! while it is being made wait for the same one. In front of it, answers are kept by path for a second: hundreds of requests
+//! for the same path in one second cost one look at the files.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ use amphi_vod::{Mount, VodFault};
 
 /// Memory for answers, in bytes: some thousand playlists, or ten thousand small pictures.
 const MEMORY: u64 = 64 << 20;
-/// Memory for what was found a moment ago.
+/// Memory for answers by path, in bytes.
 const FRESH_MEMORY: u64 = 16 << 20;
-/// A moment. Files are looked at every two seconds, so an answer is three seconds old at most.
+/// How long answers are kept by path. Files are looked at every two seconds, so an answer is three seconds old at most.
 const FRESH: Duration = Duration::from_secs(1);
-/// What an entry takes beside name and bytes.
+/// What an entry takes beside name and content, in bytes.
 const ENTRY: usize = 256;
 
-/// Bytes, and their validator.
+/// The content of an answer, and its `ETag`.
 #[derive(Clone, Debug)]
 pub(super) struct StoredDocument {
     bytes: Bytes,
@@ -35,14 +35,14 @@ pub(super) struct StoredDocument {
 }
 
 impl StoredDocument {
-    /// To be called where computing has its place: the validator is a hash.
+    /// Hashes the content for its `ETag`, so call it in the workshop.
     pub(super) fn of(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         Self { etag: ETag::of(&bytes), bytes }
     }
 }
 
-/// A document, and what is said of it.
+/// A document, and the header fields of its answer.
 #[derive(Clone, Debug)]
 pub(super) struct FoundDocument {
     pub(super) kind: AnswerKind,
@@ -60,7 +60,7 @@ impl FoundDocument {
     }
 }
 
-/// See the module's text. Clones share everything.
+/// The documents that are kept. Clones share everything.
 #[derive(Clone, Debug)]
 pub(super) struct DocumentCache {
     kept: Cache<String, StoredDocument>,
@@ -92,7 +92,7 @@ impl DocumentCache {
         }
     }
 
-    /// The document of that name, made where it is not there; once, however many ask.
+    /// The document of that name. It is made if it is not there, once for all that ask. A failure is not kept.
     pub(super) async fn get(
         &self,
         name: String,
@@ -109,12 +109,12 @@ impl DocumentCache {
             .map_err(|fault: std::sync::Arc<VodFault>| (*fault).clone())
     }
 
-    /// What was found a moment ago for the same question.
+    /// What was found within the last second for the same path and query.
     pub(super) async fn fresh(&self, mount: &Mount, request: &Parts) -> Option<FoundDocument> {
         self.fresh.get(&question(mount, request)).await
     }
 
-    /// Keeps it for a moment.
+    /// Keeps it for a second.
     pub(super) async fn remember(&self, mount: &Mount, request: &Parts, found: &FoundDocument) {
         self.fresh.insert(question(mount, request), found.clone()).await;
     }

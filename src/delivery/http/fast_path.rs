@@ -1,6 +1,7 @@
-//! What lies ready of a channel, for the fast path: the answers of [`answer`](super::answer), as bytes.
+//! A channel's ready answers for the fast path: the answers of [`answer`](super::answer), as bytes.
 //!
-//! Only whole answers (200) and 304 to GETs. A test compares every one of them with what the ordinary way gives.
+//! Only whole answers (200) and 304 (RFC 9110 §15.4.5) to GETs. A test compares every one of them with the answer that hyper
+//! sends.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -36,7 +37,7 @@ impl FastPath for Delivery {
         if PAGES.contains(&&*path.address.app) {
             return None;
         }
-        // Who is refused is told why the ordinary way.
+        // Refusals are answered by way of hyper.
         let found = self.find(asked.query, &path).ok()?;
         let tag = found.etag.as_ref().zip(asked.if_none_match);
         let is_known = tag.is_some_and(|(etag, field)| etag.is_in(field));

@@ -1,4 +1,4 @@
-//! The fast path beside the ordinary way: the same answers, and nothing lost between the two.
+//! The fast path and hyper give the same answers, and nothing is lost between the two.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -103,7 +103,7 @@ async fn the_lane_answers_as_the_ordinary_way_does() {
         let plain = ordinary(&delivery, path, None).await;
         assert_eq!(plain.0, StatusCode::OK, "{path}");
         assert_eq!(fast(&delivery, path, None), Some(plain.clone()), "{path}");
-        // Where there is a validator: the one that fits, and another.
+        // If there is an `ETag`: the right one, and another.
         let tag = plain.1.get("etag").map(|tag| tag.to_str().expect("ASCII").to_owned());
         for tag in [tag.as_deref(), Some("W/\"other\", \"more\""), Some("*")] {
             let expected = ordinary(&delivery, path, tag).await;
@@ -132,11 +132,11 @@ async fn what_does_not_lie_ready_is_left_to_the_ordinary_way() {
     ] {
         assert!(fast(&delivery, path, None).is_none(), "{path}");
     }
-    // Nor is it counted there.
+    // It is not counted there either.
     assert_eq!((delivery.counts().answers(AnswerKind::Refused), delivery.counts().bytes()), (0, 0));
 }
 
-/// Serves by the fast path or without it, sends `script` in pieces of `step` bytes, and gives all that comes back.
+/// Serves with the fast path or without it, sends `script` in pieces of `step` bytes, and returns all that comes back.
 async fn exchange(delivery: &Delivery, with_lane: bool, script: &[u8], step: usize) -> Vec<u8> {
     exchange_within(Limits::default(), delivery, with_lane, script, step).await
 }
@@ -169,7 +169,7 @@ async fn exchange_within(
     let mut received = Vec::new();
     let send = async {
         for piece in script.chunks(step) {
-            // Whoever refuses a request hears no more of it.
+            // After a refusal no more of the request is read.
             if to.write_all(piece).await.is_err() {
                 break;
             }
@@ -196,11 +196,11 @@ async fn whoever_leaves_the_lane_loses_nothing() {
     let other = |line: &str, rest: &str| format!("{line} HTTP/1.1\r\nHost: a\r\n{rest}");
     let missing = other("GET /nobody/playlist.m3u8", "\r\n");
     let head = other("HEAD /hs-a/playlist.m3u8", "\r\n");
-    // Each way out of the fast path, with requests before it, and behind it where it is not the connection's end.
-    let lane = [&segment, &playlist, &known, &small, &segment];
+    // Each way out of the fast path, with requests before it, and after it if the connection goes on.
+    let fast = [&segment, &playlist, &known, &small, &segment];
     let after = [&small, &segment, &last_one];
     for (way_out, after) in [(&part, &after[..]), (&missing, &after), (&head, &after), (&last_one, &[])] {
-        let requests: Vec<&String> = lane.into_iter().chain([way_out]).chain(after.iter().copied()).collect();
+        let requests: Vec<&String> = fast.into_iter().chain([way_out]).chain(after.iter().copied()).collect();
         let script: String = requests.iter().map(|request| request.as_str()).collect();
         for step in [1, 13, 100, 10_000] {
             let [ours, hypers] = [
@@ -223,7 +223,7 @@ async fn whoever_leaves_the_lane_loses_nothing() {
 async fn what_is_no_http_1_is_not_the_lanes() {
     let delivery = ready();
     for script in ["GET /hs-a/playlist.m3u8 HTTP/1.0\r\n\r\n", "GET / nonsense\r\n\r\n"] {
-        let [ours, hypers] = [true, false].map(|lane| exchange(&delivery, lane, script.as_bytes(), 100));
+        let [ours, hypers] = [true, false].map(|fast| exchange(&delivery, fast, script.as_bytes(), 100));
         let (ours, hypers) = (ours.await, hypers.await);
         assert_eq!(take(&mut &ours[..], true), take(&mut &hypers[..], true), "{script:?}");
     }
@@ -231,13 +231,13 @@ async fn what_is_no_http_1_is_not_the_lanes() {
     let mut http_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     http_2.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
     http_2.extend([0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    let [ours, hypers] = [true, false].map(|lane| exchange(&delivery, lane, &http_2, 10));
+    let [ours, hypers] = [true, false].map(|fast| exchange(&delivery, fast, &http_2, 10));
     let (ours, hypers) = (ours.await, hypers.await);
     assert_eq!(ours.get(3), Some(&4), "SETTINGS");
     assert_eq!(ours, hypers);
 }
 
-/// What came, as heads with their fields in order and what follows each, without the time of day.
+/// The answers, as heads with their fields in order and the bytes after each, without `Date`.
 fn told(bytes: &[u8]) -> Vec<(Vec<String>, String)> {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let answers = text.split("HTTP/1.").skip(1).map(|answer| {
@@ -250,7 +250,7 @@ fn told(bytes: &[u8]) -> Vec<(Vec<String>, String)> {
     answers.collect()
 }
 
-/// A request with oddities of every kind that the two ways may see differently.
+/// A request with all kinds of oddities that the fast path and hyper may treat differently.
 fn request() -> impl Strategy<Value = String> {
     let method = prop_oneof![8 => Just("GET"), 1 => Just("HEAD"), 1 => Just("POST"), 1 => Just("OPTIONS"), 1 => Just("get")];
     let target = select(vec![
@@ -346,7 +346,7 @@ proptest! {
     ) {
         let last = "GET /hs-a/chunklist_720p.m3u8 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
         let script = requests.concat() + last;
-        // Half a request is waited for.
+        // The rest of half a request is waited for.
         let limits = Limits { idle: std::time::Duration::from_millis(300), ..Limits::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (ours, hypers) = runtime.block_on(async {

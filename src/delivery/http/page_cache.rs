@@ -1,9 +1,8 @@
 //! Segments as pages of the kernel, for as long as they are asked for.
 //!
-//! A live segment is asked for by all viewers of its rung within a few seconds. The first of them has it copied into pages
-//! that all others are sent. A segment is known by the place of its head in memory, which is its own for as long as the
-//! cache keeps the head. What cannot be had (descriptors, memory, a place among all) is not had: the segment is written
-//! from where it lies.
+//! A live segment is asked for by all viewers of its rung within a few seconds. The first request has it copied into pages
+//! that all others are sent. A segment is identified by the address of its head in memory, which stays its own for as long as
+//! this cache keeps the head. If descriptors, memory or places are lacking, the segment is written from its own memory.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,15 +14,14 @@ use tokio::sync::Semaphore;
 use amphi_http::MemoryFile;
 use amphi_media::Segment;
 
-/// Smaller ones are written: two system calls cost more than the copy.
+/// The smallest segment that is kept in pages. Below that two system calls cost more than the copy.
 const LEAST: usize = 32 * 1024;
-/// How long pages are kept after they were made. Whoever comes later has new ones made.
+/// How long pages are kept after they were made. A later request has new ones made.
 const KEEP: Duration = Duration::from_secs(20);
-/// Segments in pages at a time, those included that only slow viewers still hold: each takes a descriptor that no
-/// connection can have then.
+/// Segments in pages at a time, including those that only slow viewers still hold. Each takes a file descriptor away from
+/// connections.
 const MOST: usize = 2048;
 
-/// Pages of segments.
 #[derive(Debug)]
 pub(super) struct PageCache {
     by_head: DashMap<usize, CachedPages>,
@@ -38,19 +36,19 @@ impl Default for PageCache {
 
 #[derive(Debug)]
 struct CachedPages {
-    /// Keeps its place taken.
+    /// Keeps its memory from being used for another segment's head.
     _head: Bytes,
     pages: Option<Arc<MemoryFile>>,
     made: Instant,
 }
 
 impl PageCache {
-    /// For so many segments at a time.
+    /// A cache for `most` segments at a time.
     pub(super) fn new(most: usize) -> Self {
         Self { by_head: DashMap::new(), places: Arc::new(Semaphore::new(most)) }
     }
 
-    /// The pages of a segment that is large enough.
+    /// The pages of a segment; `None` if it is too small, or if there are none to be had.
     pub(super) fn pages(&self, segment: &Segment, now: Instant) -> Option<Arc<MemoryFile>> {
         if segment.len() < LEAST || segment.head.is_empty() {
             return None;
@@ -65,7 +63,7 @@ impl PageCache {
     }
 
     fn make(&self, segment: &Segment) -> Option<Arc<MemoryFile>> {
-        // Whoever reads through a long window, or slowly, is served all the same.
+        // Without a place the segment is served from its own memory.
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let pages = MemoryFile::new(&segment.pieces(), place).inspect_err(|error| {
             tracing::warn!(%error, "no pages for a segment; it is copied for every viewer");

@@ -1,6 +1,6 @@
 //! The public pages: `/` lists the channels, `/watch/<channel>` and `/watch/<vod>/<path>` are players, made to be framed.
 //!
-//! Static files in the binary; what they show they fetch: playlists, and `/assets/channels.json`. A page's own address
+//! Static files in the binary. They fetch what they show: playlists, and `/assets/channels.json`. A page's own URL
 //! says what it plays. Query parameters that it knows:
 //!
 //! | | |
@@ -11,11 +11,11 @@
 //! | `t=90` | where a recording starts, in seconds |
 //! | `audio=1` | sound alone |
 //!
-//! Every link is relative, so a proxy may hand on `https://host/anything/` without the path: a page's text has `{{root}}`
-//! where the way up to the server's root stands, scripts tell it from their own address.
+//! Every link is relative, so a proxy may strip a path: `https://host/anything/` works. A page's text has `{{root}}`
+//! in place of the relative path to the server's root; scripts find the root from their own URL.
 //!
-//! `pages.embed_from` says whose pages may frame a player (CSP `frame-ancestors`). The policy allows no script but
-//! ours. hls.js plays where there is Media Source Extensions, the browser's own HLS elsewhere.
+//! `pages.embed_from` says whose pages may frame a player (CSP `frame-ancestors`). The policy allows only scripts of this
+//! server. hls.js plays where the browser has Media Source Extensions, the browser's own HLS elsewhere.
 
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ const PARTS: [(&str, &str, &str); 7] = [
 
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// What the pages are made with.
+/// The title of the site, who may frame it, and what its list shows.
 #[derive(Clone, Debug)]
 pub struct PageSettings {
     title: Arc<str>,
@@ -67,11 +67,11 @@ pub struct PageSettings {
 /// What is on, and what is planned.
 #[derive(Clone)]
 pub struct Showing {
-    /// The matrix.
+    /// The matrix, for what is on air.
     pub matrix: watch::Receiver<Arc<MatrixView>>,
-    /// What is planned.
+    /// The schedule's plan, for lectures now and next.
     pub plan: watch::Receiver<Arc<Plan>>,
-    /// The clock.
+    /// The machine's clock, by which lectures begin and end.
     pub clock: Arc<dyn WallClock>,
 }
 
@@ -81,11 +81,10 @@ impl std::fmt::Debug for Showing {
     }
 }
 
-/// A channel on the list.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct ListedChannel {
     name: String,
-    /// A hall is on it.
+    /// A source is on air.
     live: bool,
     /// The lecture of this moment, as planned.
     now: Option<PublicLecture>,
@@ -143,7 +142,7 @@ impl PageSettings {
         Self { showing: Some(showing), ..self }
     }
 
-    /// Every channel: as the matrix has them, else by name.
+    /// Every channel, in the order of the matrix, or by name if there is none.
     fn listed(&self, registry: &Registry) -> Vec<ListedChannel> {
         let Some(Showing { matrix, plan, clock }) = &self.showing else {
             let plain = |name| ListedChannel { name, live: false, now: None, next: None };
@@ -197,7 +196,7 @@ impl PageSettings {
     }
 }
 
-/// The way up from the page at `path` to the server's root, as browsers follow it (RFC 3986 §5.2.4).
+/// The relative path from the page at `path` to the server's root, as browsers resolve it (RFC 3986 §5.2.4).
 fn up(path: &str) -> String {
     match path.matches('/').count() {
         0 | 1 => "./".to_owned(),
@@ -205,7 +204,7 @@ fn up(path: &str) -> String {
     }
 }
 
-/// What `/watch/` is followed by leads to a channel, or into a mount.
+/// Whether what follows `/watch/` names a channel, or something in a mount.
 fn is_there(watched: &str, registry: &Registry) -> bool {
     let Some((name, rest)) = watched.split_once('/') else {
         return decode(watched).is_ok_and(|name| registry.get(&name).is_some());

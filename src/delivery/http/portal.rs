@@ -1,9 +1,9 @@
 //! `/api/public/now.json`: what is on each channel, what comes next, what can be seen again; for the portal and Moodle,
 //! which poll it.
 //!
-//! The text changes only when what it tells does, so its `ETag` answers most requests. It is made elsewhere, about once a
-//! second; a request shares the bytes. Links are relative to the
-//! document, so they hold under whatever path a proxy serves it; with `pages.public_url` they are whole.
+//! The text changes only when its content does, so most requests are answered with 304 by its `ETag`. It is made by a task,
+//! about once a second; a request shares the bytes. Links are relative to the document, so they hold under whatever path a
+//! proxy serves it; with `pages.public_url` they are absolute.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,17 +23,17 @@ use amphi_http::{Body, ContentMetadata, ETag, content};
 use amphi_media::{MediaTime, Segment};
 use amphi_vod::Listed;
 
-/// Where it is.
+/// The path of the document.
 pub const PATH: &str = "/api/public/now.json";
 
 const SHORT: HeaderValue = HeaderValue::from_static("public, max-age=5");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// From the document to the root.
 const UP: &str = "../../";
-/// Recordings told of one channel.
+/// Recordings listed for one channel.
 const REPLAYS: usize = 10;
 
-/// What is served; clones share it.
+/// The document that is served; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Portal(Arc<watch::Sender<Option<PublishedDocument>>>);
 
@@ -75,7 +75,7 @@ struct PortalDocument<'a> {
 struct PortalChannel<'a> {
     #[serde(rename = "channel")]
     name: &'a str,
-    /// A hall is on air.
+    /// A source is on air.
     live: bool,
     now: Option<PortalLecture<'a>>,
     next: Option<PortalLecture<'a>>,
@@ -107,7 +107,8 @@ struct Replay<'a> {
     poster: String,
 }
 
-/// The text at `now`; links begin with `public_url`, if there is one. `recordings` are those of each mount that lists them.
+/// The document at `now`, as JSON; links begin with `public_url`, if there is one. `recordings` are those of each mount that
+/// lists them, by the mount's name.
 pub fn document(
     view: &MatrixView,
     plan: &Plan,

@@ -1,4 +1,4 @@
-//! Recordings: what paths of a mount are answered with.
+//! Answers for paths of a mount: recordings and their list.
 //!
 //! ```text
 //! /<mount>/index.json?series=<identifier>                                      the list of recordings
@@ -56,7 +56,7 @@ pub(super) async fn answer(request: &Parts, mount: &Mount, made: &DocumentCache,
     }
 }
 
-/// The answer where a path beneath a mount leads nowhere.
+/// The answer if a path beneath a mount is no address.
 pub(super) fn lost(request: &Parts, asker: Option<IpAddr>, error: AddressError) -> Answer {
     let path = request.uri.path();
     let fault = match error {
@@ -67,7 +67,7 @@ pub(super) fn lost(request: &Parts, asker: Option<IpAddr>, error: AddressError) 
     refusal(request, asker, &fault)
 }
 
-/// Media: a file's own bytes behind a head of some hundred.
+/// Media: the file's own bytes after a head of some hundred bytes.
 async fn media(
     request: &Parts,
     mount: &Mount,
@@ -133,7 +133,8 @@ fn plain(letter: char) -> char {
     if letter.is_ascii_alphanumeric() || "._- ".contains(letter) { letter } else { '_' }
 }
 
-/// 200 or 206 with bytes of a file: the first of them are read before anything is said.
+/// 200, 206 or 416 (RFC 9110 §14.2, §15.5.17) with bytes of a file. The first of them are read before the head is sent, so that
+/// a file that cannot be read is still a refusal.
 async fn bytes(
     request: &Parts,
     mount: &Mount,

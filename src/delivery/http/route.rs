@@ -1,18 +1,18 @@
-//! Paths of HTTP requests: an [`Address`], and a file of HLS or DASH in it. In all the forms that players and pages of the last
+//! Paths of HTTP requests: an [`Address`], and a file of HLS or DASH in it, in all the forms that players and pages of the last
 //! ten years use.
 //!
 //! ```text
 //! /<address>/<file>
 //! <file>    of a channel:  playlist.m3u8 · manifest.mpd · manifest_mpm4sav_mvlist.mpd
-//!                          chunklist[_w<digits>][_b<bit/s>][_<rung>].m3u8     the session id is read over
+//!                          chunklist[_w<digits>][_b<bit/s>][_<rung>].m3u8     the session id is ignored
 //!                          init_<rung>_<hash>.mp4 · media_<rung>_<k>.m4s
 //!           of a mount:    index.json at its root; else see `vod::names`
 //! ```
-//! `%3A` and the like are read as what they stand for (RFC 3986 §2.4). Which names exist is not asked here, so
+//! `%3A` and the like are decoded (RFC 3986 §2.4). Which names exist does not matter here, so
 //! `<name>_720p` and `<name>.stream` are plain names. A rung whose own name looks like a session id or a bit
-//! rate (`w1`, `b64`) could not be told from one; its playlist answers under `<name>_<rung>` all the same.
+//! rate (`w1`, `b64`) cannot be told from one; its playlist is still served under `<name>_<rung>`.
 //!
-//! What is read of a channel lies in the path itself; only a path with `%` costs memory.
+//! The path of a channel is borrowed, not copied; only a path with `%` allocates.
 
 use std::borrow::Cow;
 
@@ -26,11 +26,11 @@ const INDEX: &str = "index.json";
 /// What a path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpRoute<'a> {
-    /// `/crossdomain.xml`: may a Flash player of another origin read this?
+    /// `/crossdomain.xml`, in which a Flash player reads whether it may load media of another origin.
     CrossDomain,
-    /// Something of a channel.
+    /// A file of a channel.
     Channel(ChannelPath<'a>),
-    /// Something beneath a mount, or why there is nothing.
+    /// A path beneath a mount, or why it is no address.
     Mount(Result<MountPath, AddressError>),
 }
 
@@ -39,7 +39,7 @@ pub enum HttpRoute<'a> {
 pub struct ChannelPath<'a> {
     /// The channel, and which stream of it.
     pub address: Address<'a>,
-    /// The file.
+    /// The playlist, manifest, initialization section or segment.
     pub file: ChannelFile<'a>,
 }
 
@@ -55,24 +55,24 @@ pub struct MountPath {
 /// The file part of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChannelFile<'a> {
-    /// The multivariant playlist.
+    /// `playlist.m3u8`: the multivariant playlist.
     Multivariant,
-    /// A media playlist; without a rung or a bit rate the best one.
+    /// `chunklist….m3u8`: a media playlist; without a rung or a bit rate, that of the best rung.
     Media {
-        /// The rung's name.
+        /// The rung's name, which takes precedence.
         rung: Option<Cow<'a, str>>,
-        /// Asked for by bits per second.
+        /// The rung with the nearest BANDWIDTH, in bits per second.
         bitrate_bps: Option<u64>,
     },
-    /// The DASH manifest.
+    /// `manifest.mpd`: the DASH manifest.
     Manifest,
     /// An initialization section, by its whole file name.
     Init(Cow<'a, str>),
-    /// A media segment.
+    /// `media_<rung>_<k>.m4s`: a media segment.
     Segment {
-        /// The rung's name.
+        /// The rung's name, with the suffix of a part: `720p.v`.
         rung: Cow<'a, str>,
-        /// The cell.
+        /// The cell, which is also the segment's media sequence number.
         k: CellIndex,
     },
 }
@@ -110,7 +110,7 @@ fn mount_path(address: Address<'_>, file: &str) -> Result<MountPath, AddressErro
 }
 
 impl ChannelPath<'_> {
-    /// The same for longer than what it was read from.
+    /// A copy that does not borrow from the path.
     pub(super) fn into_owned(self) -> ChannelPath<'static> {
         ChannelPath { address: self.address.into_owned(), file: self.file.into_owned() }
     }
@@ -187,7 +187,7 @@ fn is_digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// One spelling per cell, so that a cache keeps a segment once.
+/// Accepts one spelling per cell, so that a cache keeps a segment once.
 fn cell_index(text: &str) -> Option<CellIndex> {
     let canonical = is_digits(text) && (text == "0" || !text.starts_with('0'));
     canonical.then(|| text.parse().ok().map(CellIndex)).flatten()

@@ -1,4 +1,4 @@
-//! Requests in, answers out.
+//! The tower service that answers HTTP viewers.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -25,7 +25,7 @@ use crate::delivery::{AnswerCounts, AnswerKind, Audience, Registry};
 use amphi_http::{Body, asker, cors, method_refusal};
 use amphi_runtime::workshop::Workshop;
 
-/// Answers viewers. A tower service; clones share everything but their door and peer.
+/// Answers HTTP viewers of channels, recordings and pages. A tower service; clones share everything but their door and peer.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     pub(super) registry: Arc<Registry>,
@@ -58,18 +58,18 @@ impl Default for Delivery {
 }
 
 impl Delivery {
-    /// For nobody yet, with these pages.
+    /// A service without channels and mounts, which lets everybody in, with these pages.
     pub fn new(pages: PageSettings) -> Self {
         Self { pages, ..Self::default() }
     }
 
-    /// The same with at most so many segments in pages of the kernel, each of which takes a descriptor.
+    /// The same with at most `most` segments in pages of the kernel, each of which takes a file descriptor.
     #[must_use]
     pub fn with_pages(self, most: usize) -> Self {
         Self { page_cache: Arc::new(PageCache::new(most)), ..self }
     }
 
-    /// The same behind another door.
+    /// The same, asking another door.
     #[must_use]
     pub fn behind(&self, door: Arc<dyn Door>) -> Self {
         Self { door, ..self.clone() }
@@ -81,49 +81,49 @@ impl Delivery {
         Self { peer: Some(peer), ..self.clone() }
     }
 
-    /// What was answered so far.
+    /// Counts of the answers, for metrics; other protocols add theirs.
     pub const fn counts(&self) -> &Arc<AnswerCounts> {
         &self.counts
     }
 
-    /// Who watches.
+    /// Counts of viewers; other protocols add theirs.
     pub const fn audience(&self) -> &Arc<Audience> {
         &self.audience
     }
 
-    /// Where answers are computed that cost something.
+    /// The threads that compute costly answers.
     pub const fn workshop(&self) -> &Workshop {
         &self.workshop
     }
 
-    /// What the portal polls.
+    /// The document that the portal polls.
     pub const fn portal(&self) -> &Portal {
         &self.portal
     }
 
-    /// The channels that it answers for.
+    /// The channels and mounts that it answers for.
     pub const fn registry(&self) -> &Arc<Registry> {
         &self.registry
     }
 
-    /// The answer to a request for a channel; its content is not read.
+    /// The answer to a request for a channel or a page; the request's content is not read.
     pub fn answer(&self, request: &Parts) -> Response<Body> {
         let begun = Instant::now();
         self.finish(begun, request, self.dispatch(request, self.route(request.uri.path())))
     }
 
-    /// What a path names: read once for each request, and handed on.
+    /// What a path names. A path is read once for each request.
     pub(super) fn route<'a>(&self, path: &'a str) -> Result<HttpRoute<'a>, AddressError> {
         route::parse(path, |app| self.registry.has_mount(app))
     }
 
-    /// What all answers have.
+    /// Adds what all answers have, and counts the answer.
     fn finish(&self, begun: Instant, request: &Parts, (kind, mut response): Answer) -> Response<Body> {
         let headers = response.headers_mut();
         cors::allow(headers);
         headers.insert(SERVER, HeaderValue::from_static("Amphi"));
         if request.method == Method::HEAD {
-            // Said here, because hyper would send the content on HTTP/2 (RFC 9110 §9.3.2).
+            // Removed here, because hyper would send the content over HTTP/2 (RFC 9110 §9.3.2).
             let body = std::mem::take(response.body_mut());
             response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| body.remaining().into());
         }
@@ -144,7 +144,7 @@ impl Delivery {
         match route {
             Ok(HttpRoute::CrossDomain) => (AnswerKind::Other, answer::cross_domain(request)),
             Ok(HttpRoute::Channel(path)) => self.channel(request, &path).unwrap_or_else(HttpFault::answer),
-            // Read where one can wait.
+            // Mounts are answered in `call`, which can wait.
             Ok(HttpRoute::Mount(_)) => HttpFault::NotReady.answer(),
             Err(error) => HttpFault::Path(error).answer(),
         }
@@ -188,7 +188,7 @@ impl Delivery {
         Ok(answer)
     }
 
-    /// What a path names, for whom the door lets in.
+    /// What a path names, if the door lets the viewer in.
     pub(super) fn find(&self, query: &str, path: &ChannelPath<'_>) -> Result<FoundFile, HttpFault> {
         let ChannelPath { address, file } = path;
         self.ask(query, address)?;
@@ -198,7 +198,7 @@ impl Delivery {
         answer::find(window, selection, file)
     }
 
-    /// Counts what a viewer is sent of what a path names, and the viewer, who `begins` with it.
+    /// Counts the bytes of a segment that a viewer is sent, and the viewer if the answer `begins` the segment.
     pub(super) fn fetched(&self, path: &ChannelPath<'_>, begins: bool, bytes: usize) {
         if let route::ChannelFile::Segment { rung, k } = &path.file {
             if begins {
@@ -242,7 +242,7 @@ impl<B> tower::Service<Request<B>> for Delivery {
             Ok(HttpRoute::Channel(path)) if self.registry.is_starting(&path.address.app) => {
                 let (delivery, path) = (self.clone(), path.into_owned());
                 Either::Right(Box::pin(async move {
-                    // Not in time: the answer is 503 with Retry-After.
+                    // If it is not in time, the answer is 503 with Retry-After.
                     let _ = delivery.registry.started(&path.address.app).await;
                     let answer = delivery.dispatch(&parts, Ok(HttpRoute::Channel(path)));
                     Ok(delivery.finish(Instant::now(), &parts, answer))

@@ -1,4 +1,4 @@
-//! The service as viewers meet it.
+//! The service as viewers see it.
 
 use std::net::SocketAddr;
 
@@ -121,7 +121,7 @@ async fn every_form_of_a_url_gives_its_playlist() {
             expected.iter().map(|rung| format!("chunklist_{rung}.m3u8")).collect::<Vec<_>>(),
             "{base}"
         );
-        // All that the playlists name is there, under the same base.
+        // Everything that the playlists name is there, under the same base.
         for uri in uris {
             let response = get(&delivery, &format!("{base}/{uri}")).await;
             assert_eq!(response.status(), StatusCode::OK, "{base}/{uri}");
@@ -306,7 +306,7 @@ async fn crossdomain_and_counts() {
     assert_eq!(counts.bytes(), 1030 + policy.len() as u64);
 }
 
-/// Lets in who has the word; remembers who came.
+/// A door that lets callers in that have the password, and records them.
 #[derive(Debug, Default)]
 struct Strict(std::sync::Mutex<Vec<String>>);
 

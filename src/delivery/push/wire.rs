@@ -18,10 +18,10 @@ use crate::delivery::pieces;
 use amphi_media::RungTracks;
 use amphi_protocol::rtmp::{Publisher, ServerFault, Target, TooLong};
 
-/// For one write.
+/// How long one write may take.
 const WRITE: Duration = Duration::from_secs(10);
 
-/// Why a push failed or ended. No sentence carries the key.
+/// Why a push failed or ended. No message contains the key.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PushFault {
     #[error("no connection: {0}")]
@@ -48,7 +48,7 @@ trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
 
-/// A server that takes media.
+/// A connection to a server that takes media.
 pub(super) struct PushConnection {
     socket: Box<dyn Socket>,
     publisher: Publisher,
@@ -56,7 +56,7 @@ pub(super) struct PushConnection {
 }
 
 impl PushConnection {
-    /// Connects and asks to publish, until the server says yes.
+    /// Connects and asks to publish, until the server has agreed.
     pub(super) async fn open(target: Target, ca_file: &Path) -> Result<Self, PushFault> {
         let host = target.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let stream = TcpStream::connect((host.as_str(), target.port())).await.map_err(PushFault::Connect)?;
@@ -73,7 +73,7 @@ impl PushConnection {
         Ok(wire)
     }
 
-    /// Metadata and configurations.
+    /// Sends metadata and decoder configurations.
     pub(super) async fn begin(&mut self, tracks: &RungTracks) -> Result<(), PushFault> {
         let opening = self.publisher.opening(tracks, 0);
         self.write(vec![opening]).await
@@ -81,7 +81,7 @@ impl PushConnection {
 
     /// Sends messages, and says how many bytes they were.
     pub(super) async fn send(&mut self, messages: impl Iterator<Item = &Bytes>) -> Result<u64, PushFault> {
-        // What the server has asked meanwhile.
+        // Answers to what the server has asked meanwhile.
         self.flush().await?;
         let pieces: Vec<_> = messages.map(|message| self.publisher.address(message)).collect();
         let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
@@ -98,7 +98,7 @@ impl PushConnection {
         }
     }
 
-    /// Says good-bye.
+    /// Ends the stream with FCUnpublish and deleteStream, and closes the connection.
     pub(super) async fn close(mut self) -> Result<(), PushFault> {
         self.publisher.close();
         self.flush().await?;

@@ -1,4 +1,4 @@
-//! A peer's socket and what it says.
+//! A peer's socket: its events, and writing to it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,21 +14,22 @@ use crate::delivery::pieces;
 use amphi_protocol::rtmp::{RtmpEvent, RtmpSession, SessionError};
 use amphi_vod::VodFault;
 
-/// From connect to play or publish, and between two frames of a publisher.
+/// The longest time from connect to play or publish, and between two frames of a publisher.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// A peer that takes nothing for so long is gone.
+/// A peer whose socket takes nothing for so long is disconnected.
 const WRITE: Duration = Duration::from_secs(10);
-/// For all that is written at once, at most the cells that are kept: who takes longer does not play.
+/// The longest time for everything that is written at once, which is at most the cells kept: a peer that takes longer does not
+/// play.
 const WHOLE: Duration = Duration::from_secs(60);
-/// A peer that has nothing to say is asked after so long whether it is still there.
+/// TCP keepalive: a silent peer is probed after so long.
 const KEEPALIVE: Duration = Duration::from_secs(60);
-/// A peer that was told why it must leave has so long to read that, and may send so much meanwhile: a socket that is closed
-/// over unread bytes takes back what was said.
+/// A peer that was told why it is disconnected has so long to read that, and may send so many bytes meanwhile: closing a socket
+/// with unread bytes sends RST, and the peer loses what was written.
 const FAREWELL: Duration = Duration::from_secs(1);
 const FAREWELL_MAX: usize = 16 << 20;
 /// Bytes read at once.
 const READ: usize = 16 << 10;
-/// Bytes read at once of a peer from whom only commands come: there may be thousands.
+/// Bytes read at once from a player, which sends only commands: there may be thousands of players.
 const READ_LITTLE: usize = 1 << 10;
 
 /// Why a connection ended.
@@ -56,13 +57,12 @@ pub(super) enum RtmpEnd {
     Refused(String),
 }
 
-/// One connection.
 pub(super) struct RtmpConnection {
-    /// A group of players may write to it while nothing is said here.
+    /// A fan-out group may write to it while the connection writes nothing.
     pub(super) stream: Arc<TcpStream>,
     pub(super) session: RtmpSession,
     buffer: Vec<u8>,
-    /// What of `buffer` has been read and not handled.
+    /// The part of `buffer` that has been read and not handled.
     unread: std::ops::Range<usize>,
     /// Answers that are being sent.
     outgoing: Vec<Bytes>,
@@ -74,7 +74,7 @@ impl RtmpConnection {
         Self { stream: Arc::new(stream), session, buffer, unread: 0..0, outgoing: Vec::new() }
     }
 
-    /// From now on only commands come.
+    /// Reads into a smaller buffer from now on, because only commands come.
     pub(super) fn expect_little(&mut self) {
         let mut buffer = self.buffer.get(self.unread.clone()).unwrap_or_default().to_vec();
         self.unread = 0..buffer.len();
@@ -116,11 +116,11 @@ impl RtmpConnection {
         let _ = timeout(FAREWELL, last_words).await;
     }
 
-    /// The next thing that the peer does; what it asks about the connection itself is answered on the way. `None` when
-    /// it has left. May be cancelled: what was read is kept.
+    /// The next event of the peer. Messages about the connection itself are answered on the way. `None` when
+    /// the peer has left. May be cancelled: what was read is kept.
     pub(super) async fn event(&mut self) -> Result<Option<RtmpEvent>, RtmpEnd> {
         loop {
-            // Before more is read: the answer to the event before.
+            // The answer to the event before goes out before more is read.
             self.flush().await?;
             if self.unread.is_empty() && !self.session.has_more() && !self.heard().await? {
                 return Ok(None);
@@ -134,7 +134,7 @@ impl RtmpConnection {
         }
     }
 
-    /// Waits until the peer has said something that is not handled yet, and writes nothing; `false` when it has left. May be
+    /// Waits until there is something from the peer to handle, and writes nothing; `false` when the peer has left. May be
     /// cancelled.
     pub(super) async fn heard(&mut self) -> io::Result<bool> {
         while self.unread.is_empty() {
@@ -161,7 +161,7 @@ impl RtmpConnection {
         write_shared(&self.stream, &mut self.outgoing).await
     }
 
-    /// Writes shared pieces, behind the answers that wait, and leaves none. Must not be cancelled.
+    /// Writes shared pieces after the answers that wait, and leaves none. Must not be cancelled.
     pub(super) async fn write(&mut self, pieces: &mut Vec<Bytes>) -> Result<(), RtmpEnd> {
         self.flush().await?;
         write_shared(&self.stream, pieces).await

@@ -1,5 +1,5 @@
-//! A player of a channel: an opening and the running cell at once, then batches as they are aired. Who has all there is
-//! is served by a group of players; one that lags goes on with the oldest cell that is kept.
+//! A player of a channel: metadata, decoder configurations and the open cell at once, then batches as they are aired. A player
+//! that has had everything is served by a fan-out group; one that lags goes on with the oldest cell that is kept.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::delivery::{AnswerCounts, AnswerKind, ViewerGuard};
 use amphi_protocol::rtmp::{RtmpEvent, opening};
 
 impl RtmpConnection {
-    /// Plays a channel's rung to the end of either. `viewer` counts it meanwhile.
+    /// Plays a channel's rung until the channel or the player ends. `viewer` counts the player meanwhile.
     pub(super) async fn play(
         &mut self,
         counts: &Arc<AnswerCounts>,
@@ -26,13 +26,13 @@ impl RtmpConnection {
         let mut paused = false;
         loop {
             let first = tokio::select! {
-                // The peer first: for one who lags there is always something to send.
+                // The peer first: for a player that lags there is always something to send.
                 biased;
                 event = self.event() => {
                     match event? {
                         None => return Ok(()),
                         Some(RtmpEvent::Pause { paused: now, .. }) => paused = now,
-                        Some(RtmpEvent::Seek { .. }) => self.session.reject("a live stream cannot be sought in"),
+                        Some(RtmpEvent::Seek { .. }) => self.session.reject("a live stream has no other position to seek to"),
                         Some(RtmpEvent::Close) => return self.flush().await,
                         Some(_) => {}
                     }
@@ -47,7 +47,7 @@ impl RtmpConnection {
             };
             if paused {
                 pieces.clear();
-                // Behind a gap a player needs a key picture.
+                // After a gap a player needs an IDR picture.
                 air.rest();
                 continue;
             }

@@ -1,7 +1,7 @@
 //! A publisher: its messages become frames of a source.
 //!
-//! What is wrong with one message concerns that message: it is counted, said once for each kind with the source's name, and
-//! passed over. Whoever is sent away is told why.
+//! A fault in one message concerns that message alone: it is counted, logged once for each kind with the source's name, and
+//! the message is skipped. A publisher that is disconnected is told why.
 
 use std::time::Duration;
 
@@ -13,58 +13,58 @@ use super::connection::{PATIENCE, RtmpConnection, RtmpEnd};
 use amphi_media::Track;
 use amphi_protocol::rtmp::{FlvError, Frame, LeftOut, RtmpEvent, Unpacker};
 
-/// Between two looks at how a publisher fares.
+/// How often the publisher's state is looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// Kinds of faults that are said of one publisher; all are counted.
+/// Kinds of faults that are logged for one publisher; all are counted.
 const SAID_MAX: usize = 16;
 
 /// Opens sources for publishers that the door has let in.
 pub trait Publishing: Send + Sync {
-    /// Opens the source called `name` for one publisher, or says why not.
+    /// Opens the source called `name` for one publisher. The error is told to the publisher.
     fn open(&self, name: &str) -> Result<Box<dyn PublishedStream>, &'static str>;
 
-    /// Whether publishers may name a source so: of a path's segments the one that is a source is looked for.
+    /// Whether there is a source called `name` that is published to. Tells the source from the key in a path.
     fn knows(&self, _name: &str) -> bool {
         false
     }
 
-    /// A publisher was not let in to the source called `name`.
+    /// Called when a publisher of the source called `name` was refused, with the reason.
     fn refused(&self, _name: &str, _why: &str) {}
 }
 
 /// Where a publisher's frames go. Dropped when it leaves.
 pub trait PublishedStream: Send {
-    /// The next access unit.
+    /// Takes the next frame: an access unit, or a frame of sound.
     fn frame(&mut self, frame: Frame);
 
     /// Cancelled when another publisher has taken over: this one must leave.
     fn taken_over(&self) -> CancellationToken;
 
-    /// A message came, of whatever use.
+    /// Called for each message that gave no frame: the publisher is alive.
     fn heard(&mut self) {}
 
-    /// A message of `track` was passed over. `harmless`: nothing that is shown or heard is concerned.
+    /// Called when a message of `track` was skipped, with the reason. `harmless`: nothing is missing in picture or sound.
     fn passed_over(&mut self, _track: Track, _why: &str, _harmless: bool) {}
 
-    /// A picture is missing.
+    /// Called when a picture is missing: what follows cannot be decoded before the next IDR picture.
     fn lost(&mut self) {}
 
-    /// A second has passed.
+    /// Called once a second, to notice that nothing comes.
     fn look(&mut self) {}
 
-    /// The publisher leaves, and why.
+    /// Called when the publisher leaves, with the reason.
     fn left(&mut self, _why: &str) {}
 }
 
 /// How a publication ended well.
 pub(super) enum After {
-    /// With its connection.
+    /// Its connection was closed.
     Gone,
-    /// Its connection may go on with another one.
+    /// Its connection may publish again.
     Onward,
 }
 
-/// What was said of a publisher.
+/// What has been logged about a publisher.
 struct PublisherMetadata<'a> {
     source: &'a str,
     faults: Vec<FlvError>,
@@ -130,12 +130,12 @@ impl PublisherMetadata<'_> {
             into.lost();
         }
         if self.faults.len() < SAID_MAX && !self.faults.contains(&wrong) {
-            warn!(source = self.source, "messages are passed over: {wrong}");
+            warn!(source = self.source, "messages are skipped: {wrong}");
             self.faults.push(wrong);
         }
     }
 
-    /// Messages that did not come as far as their track.
+    /// Messages that were dropped before their track was known.
     fn left_out(&mut self, now: LeftOut, into: &mut dyn PublishedStream) {
         if now == LeftOut::default() {
             return;
@@ -151,7 +151,7 @@ impl PublisherMetadata<'_> {
                 into.passed_over(Track::Video, what, true);
             }
             if count > 0 && *total == 0 {
-                info!(source = self.source, "a message is passed over: {what}");
+                info!(source = self.source, "a message is skipped: {what}");
             }
             *total = total.saturating_add(count);
         }

@@ -1,5 +1,5 @@
-//! A player of a recording: sent in time with its clock and ahead of it by the buffer that the player asks for; held
-//! and sought through. Only H.264 and AAC: what else is in a file has no place in RTMP's old form.
+//! A player of a recording. Media is sent at the pace of the player's clock, ahead of it by the buffer that the player asks
+//! for; it may pause and seek. Only H.264 and AAC are sent: RTMP without its extensions carries nothing else that is in files.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,10 +19,11 @@ use amphi_vod::{
     FrameRendition, Mount, RecordedSample, RecordingStream, SampleCursor, TrackSelection, VodFault,
 };
 
-/// How far ahead of its clock a player is sent media: what it asks for, within this. ffmpeg asks for 3 s.
+/// How far ahead of its clock a player is sent media: what it asks for with SetBufferLength (Adobe RTMP 1.0 §7.1.7), within
+/// these bounds. ffmpeg asks for 3 s.
 const LEAD_MS: std::ops::RangeInclusive<u32> = 1000..=20_000;
 const LEAD_MS_UNSAID: u32 = 3000;
-/// Media sent at once.
+/// How much media is sent at once.
 const STEP: Duration = Duration::from_millis(500);
 
 /// A recording to be played, and where from.
@@ -32,13 +33,13 @@ pub(super) struct Recorded {
 }
 
 impl Recorded {
-    /// Opens what `stream` names.
+    /// Opens the recording that `stream` names, at `start_ms`. The error is told to the player.
     pub(super) async fn open(
         mount: Mount,
         stream: &RecordingStream,
         start_ms: u32,
     ) -> Result<Self, Cow<'static, str>> {
-        // In the words that a viewer over HTTP gets: nothing of the storage.
+        // As over HTTP, the reason says nothing about the storage.
         let opened = mount.open(stream).await;
         let presentation =
             opened.map_err(|fault| Unserved::new(stream.path(), mount.asker(), &fault).rtmp())?;
@@ -56,13 +57,13 @@ impl Recorded {
         Ok(recorded)
     }
 
-    /// Goes there by the player's clock, which is as much behind ours as pictures are decoded before they are shown.
+    /// Goes to `ms` on the player's clock. That clock is later than decode time by the delay between decoding and showing.
     fn seek(&mut self, ms: u32) {
         let delay = self.feed.cursor().delay();
         self.feed.seek(MediaTime::from_millis(ms.into()) - delay);
     }
 
-    /// The time of a message.
+    /// The time stamp of a message.
     fn timestamp_ms(&self, decode: MediaTime) -> u32 {
         timestamp_ms(decode + self.feed.cursor().delay())
     }
@@ -80,7 +81,7 @@ impl Recorded {
     }
 }
 
-/// What the recording says of itself; `None` where RTMP cannot carry it.
+/// The metadata and decoder configurations of a recording; `None` if RTMP cannot carry it.
 fn describe(rendition: &FrameRendition) -> Option<RecordingDescription> {
     let (mut picture, mut sound) = (None, None);
     for &kind in rendition.kinds() {
@@ -92,7 +93,7 @@ fn describe(rendition: &FrameRendition) -> Option<RecordingDescription> {
     Some(RecordingDescription { size, duration_s: rendition.duration().as_secs_f64(), picture, sound })
 }
 
-/// Rounded to the nearest one.
+/// Whole milliseconds, rounded to the nearest.
 fn milliseconds(at: MediaTime) -> i64 {
     at.offset_nanos(500_000).as_millis()
 }
@@ -101,7 +102,7 @@ fn timestamp_ms(at: MediaTime) -> u32 {
     milliseconds(at).max(0) as u32
 }
 
-/// When what is sent.
+/// When samples are sent.
 struct SendSchedule {
     /// The player's clock: it showed `position` at `since`.
     since: Instant,
@@ -116,7 +117,7 @@ impl SendSchedule {
         Self { since: Instant::now(), position: feed.next_at().unwrap_or_default(), lead }
     }
 
-    /// What is decoded before this may be sent now.
+    /// Samples decoded before this time may be sent now.
     fn until(&self) -> MediaTime {
         self.position + (self.since.elapsed() + self.lead + STEP)
     }
@@ -193,7 +194,7 @@ impl RtmpConnection {
     }
 }
 
-/// What may be sent from `due` on. May be cancelled.
+/// Waits until `due`, then reads what may be sent. May be cancelled.
 async fn batch_at(
     feed: &mut RecordedFeed,
     pace: &SendSchedule,

@@ -22,7 +22,7 @@ use crate::delivery::{AccessDenied, AnswerKind, PublishedChannel};
 use amphi_protocol::rtmp::{Frame, Guard};
 use amphi_vod::{Mount, MountSettings};
 
-/// Lets in who has the word; remembers who came.
+/// A door that lets callers in that have the password, and records them.
 #[derive(Debug, Default)]
 struct Strict(Mutex<Vec<String>>);
 
@@ -33,7 +33,7 @@ impl Door for Strict {
     }
 }
 
-/// Takes whoever comes, and is taken over at will.
+/// Accepts every publisher, and can be taken over by the test.
 #[derive(Default)]
 struct Source(CancellationToken);
 
@@ -88,7 +88,7 @@ struct Client {
     /// Commands that the library's client does not know.
     own: ChunkSerializer,
     heard: Vec<Said>,
-    /// Reads beside the library's client, which gives up at answers to commands that it does not know.
+    /// Reads past the library's client, which gives up at answers to commands that it does not know.
     guard: Guard,
     pictures: VecDeque<u32>,
     given_up: bool,
@@ -139,7 +139,7 @@ impl Client {
         }
     }
 
-    /// A command of ours, or a control message.
+    /// A command of the server, or a control message.
     async fn say(&mut self, message: RtmpMessage, stream_id: u32) {
         let payload = message.into_message_payload(RtmpTimestamp::new(0), stream_id).expect("a message");
         let packet = self.own.serialize(&payload, true, false).expect("short");
@@ -180,7 +180,7 @@ impl Client {
         }
     }
 
-    /// Reads until `wanted` was said; what came before it is forgotten.
+    /// Reads until `wanted` comes; what came before it is dropped.
     async fn until(&mut self, wanted: impl Fn(&Said) -> bool) -> Said {
         loop {
             if let Some(at) = self.heard.iter().position(&wanted) {
@@ -240,7 +240,7 @@ async fn a_recording_is_played_paused_sought_and_ends() {
         last = client.picture().await;
     }
     client.command("pause", vec![Amf0Value::Boolean(true), number(500.0)]).await;
-    // From the last key picture: it is behind what a held recording would have sent by itself.
+    // From the last key picture, which is later than anything that a paused recording would have sent by itself.
     client.command("seek", vec![number(7300.0)]).await;
     client.command("pause", vec![Amf0Value::Boolean(false), number(7300.0)]).await;
     let mut at = client.picture().await;
@@ -258,7 +258,7 @@ async fn a_recording_is_played_paused_sought_and_ends() {
         at = client.picture().await;
     }
     assert_eq!(at, 19_933, "the last picture");
-    // Behind the end one may go back.
+    // After the end a player may seek back.
     client.command("seek", vec![number(0.0)]).await;
     while at != 0 {
         at = client.picture().await;
@@ -310,7 +310,7 @@ async fn a_channel_that_is_being_started_is_awaited() {
     while server.door.0.lock().expect("one at a time").is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // What changes and starts nothing is no end of it.
+    // A request that changes and starts nothing does not end it.
     server.port.registry.insert("hall", channel());
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(!client.serving.is_finished(), "it is not refused at once");

@@ -24,18 +24,18 @@ use amphi_protocol::rtsp::{
 };
 use amphi_vod::SampleCursor;
 
-/// Media that is sent at once: we wake up so often for a player, and no network sees a burst.
+/// How much media is sent at once: the task of a player wakes up so often, and the network sees no bursts.
 const TICK: Duration = Duration::from_millis(20);
-/// Bytes of it that leave over UDP in a tick, also where we were late.
+/// How many bytes are sent in one tick, even if the task was late.
 const TICK_BYTES: usize = 64 << 10;
 /// Between two sender reports (RFC 3550 §6.2 recommends at least 5 s).
 const REPORT_EVERY: Duration = Duration::from_secs(5);
-/// A player whose connection takes nothing for so long is gone.
+/// A player whose connection takes nothing for so long is disconnected.
 const STUCK: Duration = Duration::from_secs(10);
-/// PLAY waits so long for the first cell of a channel.
+/// How long PLAY waits for the first cell of a channel.
 const FIRST_CELL: Duration = Duration::from_secs(5);
-/// Bytes that wait in the system: two seconds of the best rung. What is due later is dropped here, in whole cells, rather
-/// than sent late from there.
+/// Bytes that may wait in the system's send buffer: two seconds of the best rung. What does not fit is dropped here, in whole
+/// cells, rather than sent late from there.
 const UNSENT: u32 = 256 << 10;
 
 /// Why a connection ended.
@@ -59,29 +59,27 @@ pub(super) struct RtspConnection {
     port: RtspPort,
     requests: Requests,
     session: RtspSession,
-    /// What was described or set up last.
+    /// The presentation that was described or set up last.
     playable: Option<(RequestTarget, Playable)>,
-    /// Streams that it has.
+    /// How many streams the presentation has.
     tracks: usize,
-    /// Those that are set up.
+    /// The streams that are set up.
     streams: Vec<RtspStream>,
     feed: PlayFeed,
-    /// Where a player of a channel is counted.
+    /// Counts a player of a channel as a viewer.
     viewer: Option<ViewerGuard>,
     pacer: Pacer,
     outbox: Outbox,
     /// When the peer last took something, or had nothing to take.
     taken: Instant,
     report_at: MediaTime,
-    /// The peer has had no report behind its first packets, and some heed none before.
+    /// The peer has had no sender report since its first packets; some players ignore earlier ones.
     unsynchronized: bool,
-    /// Since when nothing plays.
     held: IdleTimer,
-    /// Nothing more is read; what is to be written still is.
+    /// Nothing more is read; what is in the outbox is still written.
     closing: bool,
 }
 
-/// What has happened.
 enum ConnectionEvent {
     Read(usize),
     Wrote(usize),
@@ -102,7 +100,7 @@ impl RtspConnection {
             reader,
             writer,
             local: plain(local),
-            // As it is where it is no IPv4 address: a link-local one has a zone.
+            // Other peers keep their address as it is: a link-local one has a zone.
             peer: if peer.ip().to_canonical() == peer.ip() { peer } else { plain(peer) },
             session: RtspSession::new(fastrand::u64(..), Instant::now().into_std()),
             report_at: port.clock.now(),
@@ -122,7 +120,7 @@ impl RtspConnection {
         })
     }
 
-    /// Serves until the peer leaves, tears down, falls silent or breaks the rules.
+    /// Serves until the peer leaves, tears down, falls silent or violates the protocol.
     pub(super) async fn run(mut self) -> Result<(), RtspEnd> {
         loop {
             let wake = self.play().await;
@@ -152,7 +150,6 @@ impl RtspConnection {
         }
     }
 
-    /// Waits for whatever comes first.
     async fn step(&mut self, wake: Option<Duration>, patience: Instant) -> io::Result<ConnectionEvent> {
         let Self { reader, writer, requests, outbox, streams, feed, pacer, session, closing, .. } = self;
         let slices = outbox.slices();
@@ -187,7 +184,7 @@ impl RtspConnection {
         Ok(())
     }
 
-    /// Puts what the session says behind what is to be written.
+    /// Appends the session's answers to the outbox.
     fn say(&mut self) {
         if self.outbox.is_empty() {
             self.taken = Instant::now();
@@ -225,7 +222,7 @@ impl RtspConnection {
     async fn describe(&mut self, target: RequestTarget) -> Result<(), Refusal> {
         let playable = self.port.find(&target, self.peer).await?;
         self.session.described(&playable.describe());
-        // What is set up stays what it is.
+        // Another DESCRIBE does not change what is set up.
         if self.streams.is_empty() {
             self.playable = Some((target, playable));
         }
@@ -268,7 +265,7 @@ impl RtspConnection {
         matches!(self.playable, Some((_, Playable::Live { .. })))
     }
 
-    /// Begins, goes on, or seeks.
+    /// Begins, resumes, or seeks (RFC 2326 §10.5).
     async fn start(&mut self, span: Span) -> Result<(), Refusal> {
         match self.playable.as_ref().map(|(_, playable)| playable.clone()) {
             None => Err(Refusal::Internal),
@@ -334,12 +331,12 @@ impl RtspConnection {
         }
     }
 
-    /// Nothing of a recording is left, or nothing of it was played yet.
+    /// Whether nothing of a recording is left, or nothing of it was played yet.
     fn is_at_the_end(&self) -> bool {
         self.feed.is_over() && self.pacer.is_empty()
     }
 
-    /// After a pause, from where it stands.
+    /// Resumes after a pause.
     fn go_on(&mut self) {
         let now = self.port.clock.now();
         if !self.session.is_playing() {
@@ -356,7 +353,7 @@ impl RtspConnection {
         self.session.playing(Span::default(), &starts);
     }
 
-    /// The media time `at` is sent now.
+    /// Starts the pacer so that the media time `at` is sent now.
     fn anchor(&mut self, at: MediaTime) {
         let now = self.port.clock.now();
         self.pacer.start(at, now);
@@ -365,7 +362,7 @@ impl RtspConnection {
         self.streams.iter_mut().for_each(RtspStream::begin);
     }
 
-    /// Sends what is due; says how long nothing else will be. `None` while the peer has to take something first, or
+    /// Sends what is due; returns after how long something else is. `None` while the peer has to take something first, or
     /// nothing plays.
     async fn play(&mut self) -> Option<Duration> {
         let stands = !self.session.is_playing();
@@ -408,29 +405,29 @@ impl RtspConnection {
         if self.feed.is_over() && self.pacer.is_empty() {
             self.report(now, true).await;
             self.session.finished();
-            // A channel that is gone does not come back under this session.
+            // A channel that has ended does not come back in this session.
             self.closing = self.is_live();
             return None;
         }
         let due = self.pacer.wake_at()?.saturating_since(now);
-        // What is late leaves a tick later, not at once.
+        // If the tick was full, the rest leaves a tick later, not at once.
         Some(if room == 0 { due.max(TICK) } else { due })
     }
 
-    /// How long it may stand yet. One that has for too long is told in RTCP (RFC 3550 §6.6), which is all that a server can
-    /// say unasked in RTSP 1.0, and let go.
+    /// How long the player may go on standing. After that it gets an RTCP BYE (RFC 3550 §6.6), which is all that a server can
+    /// send unasked in RTSP 1.0, and is disconnected.
     async fn stand(&mut self) -> Option<Duration> {
         let left = self.held.until()?.saturating_duration_since(Instant::now());
         if !left.is_zero() || self.closing {
             return (!self.closing).then_some(left);
         }
-        tracing::debug!(peer = %self.peer, "an RTSP player that has stood for too long is let go");
+        tracing::debug!(peer = %self.peer, "an RTSP player that has played nothing for too long is disconnected");
         self.report(self.port.clock.now(), true).await;
         self.closing = true;
         None
     }
 
-    /// Takes the rows that are there, and leaves out what is too late.
+    /// Takes the packets that are there, and leaves out what is too late.
     fn refill(&mut self) {
         loop {
             let now = self.port.clock.now();

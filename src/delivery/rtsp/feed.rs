@@ -1,4 +1,4 @@
-//! Where a player's packets come from, row by row.
+//! Where a player's packets come from. A row is the packets of a cell, or of a second of a recording.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +15,10 @@ use amphi_vod::{Mount, SampleCursor, TrackSelection};
 /// How much of a recording is read at once, in nanoseconds of decode time.
 const WHILE: i64 = 1_000_000_000;
 
-/// See the module's text.
 pub(super) enum PlayFeed {
     /// Nothing is played, or all has been.
     Over,
-    /// A rung of a channel: what is aired.
+    /// A rung of a channel; a row is a cell.
     Live { air: AirReader, rung: usize },
     /// A recording: a row is read while the one before is sent.
     Recorded(Box<RecordedRows>),
@@ -54,7 +53,7 @@ impl PlayFeed {
         matches!(self, Self::Over)
     }
 
-    /// Every packet counts: a player that is slow gets them later.
+    /// Whether no packet may be left out: a slow player gets them later.
     pub(super) const fn is_recorded(&self) -> bool {
         matches!(self, Self::Recorded(_))
     }
@@ -64,13 +63,13 @@ impl PlayFeed {
 pub(super) struct RecordedRows {
     feed: RecordedFeed,
     tracks: Vec<RecordedTrack>,
-    /// When the beginning is sent, and when it is decoded.
+    /// When the first sample is sent.
     at: MediaTime,
+    /// When the first sample is decoded.
     zero: MediaTime,
     ready: Option<Packets>,
 }
 
-/// A stream of a recording.
 pub(super) struct RecordedTrack {
     number: usize,
     kind: TrackSelection,
@@ -79,7 +78,7 @@ pub(super) struct RecordedTrack {
 }
 
 impl RecordedTrack {
-    /// The stream `number`; `sequence` is its first packet's.
+    /// The stream `number` of a session; `sequence` is the sequence number of its first packet.
     pub(super) fn new(
         number: usize,
         kind: TrackSelection,
@@ -97,7 +96,7 @@ impl RecordedTrack {
 }
 
 impl RecordedRows {
-    /// From where `cursor` stands, sent from `at` on. `None` where there is nothing any more.
+    /// Packets from where `cursor` is, sent from `at` on. `None` if nothing is left.
     pub(super) fn new(
         mount: Arc<Mount>,
         cursor: SampleCursor,
@@ -140,10 +139,10 @@ impl RecordedRows {
                     (Coded::H264(Some(sets).filter(|_| sample.sync), coded), sample.duration / 2)
                 }
                 TrackFormat::Aac(_) => (Coded::Aac(coded), Duration::ZERO),
-                // Not in what we make, and not offered from recordings.
+                // Not in recordings that are described.
                 TrackFormat::Mp3 { .. } | TrackFormat::G711 { .. } => continue,
             };
-            // Tick by tick, so that nothing is rounded twice: 32 bits of it are RTP time (RFC 3550 §5.1).
+            // In ticks, so that nothing is rounded twice; the low 32 bits are the RTP timestamp (RFC 3550 §5.1).
             let rate = clock_rate(&track.format);
             let played = sample.shown.to_ticks(rate) - start.to_ticks(rate);
             let timestamp = self.at.to_ticks(rate).wrapping_add(played) as u32;

@@ -1,18 +1,17 @@
 //! What is to be written to a player's connection: shared pieces, in order.
 //!
-//! Its bound is kept by who fills it: media only when it is empty, and nothing is read while it holds [`FULL`] bytes.
+//! The caller keeps its bound: it adds media only when the outbox is empty, and reads nothing while it holds [`FULL`] bytes.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-/// From here on the peer must take something before it is listened to.
+/// With so many bytes the peer must take something before more is read from it.
 const FULL: usize = 64 << 10;
-/// Pieces of one system call.
+/// How many pieces one system call writes.
 const PIECES: usize = 64;
 
-/// See the module's text.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     pieces: VecDeque<Bytes>,
@@ -39,7 +38,7 @@ impl Outbox {
         self.pieces.iter().take(PIECES).map(|piece| IoSlice::new(piece)).collect()
     }
 
-    /// So many bytes of the first pieces were written.
+    /// Removes what was written.
     pub(super) fn advance(&mut self, mut written: usize) {
         self.len = self.len.saturating_sub(written);
         while let Some(piece) = self.pieces.front_mut() {

@@ -1,4 +1,4 @@
-//! What an RTSP URL names.
+//! What an RTSP URL names: a presentation (RFC 2326 §1.3).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,17 +14,16 @@ use amphi_media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat};
 use amphi_protocol::rtsp::{Refusal, RequestTarget, describe};
 use amphi_vod::{FrameRendition, Mount, RecordingStream, TrackSelection};
 
-/// Something that is played.
 #[derive(Clone, Debug)]
 pub(super) enum Playable {
-    /// A rung of a channel.
+    /// The rung of a channel, by its index.
     Live { channel: String, air: AirReader, rung: usize },
     /// A file, or a part of one.
     Recorded { mount: Arc<Mount>, rendition: FrameRendition, tracks: Vec<(TrackSelection, TrackFormat)> },
 }
 
 impl RtspPort {
-    /// Finds what `target` names, or says why there is nothing.
+    /// Finds what `target` names, if the door lets the peer in.
     pub(super) async fn find(&self, target: &RequestTarget, peer: SocketAddr) -> Result<Playable, Refusal> {
         let path = target.path.strip_prefix('/').ok_or(Refusal::NotFound)?;
         let address = address::parse(path, |app| self.registry.has_mount(app));
@@ -70,7 +69,7 @@ async fn recording(mount: Mount, stream: &RecordingStream, path: &str) -> Result
 }
 
 impl Playable {
-    /// How its streams are coded; their places are their numbers.
+    /// The formats of its streams; the index is the stream's number in `trackID=`.
     pub(super) fn formats(&self) -> Vec<TrackFormat> {
         match self {
             Self::Live { air, rung, .. } => air.tracks().get(*rung).map(formats_of).unwrap_or_default(),
@@ -78,7 +77,7 @@ impl Playable {
         }
     }
 
-    /// Its description.
+    /// Its description in SDP (RFC 8866).
     pub(super) fn describe(&self) -> String {
         let formats = self.formats();
         let formats: Vec<&TrackFormat> = formats.iter().collect();
@@ -88,7 +87,7 @@ impl Playable {
         }
     }
 
-    /// The synchronization source that all players of a stream share; `None` where each has its own.
+    /// The SSRC that all players of a stream share; `None` where each has its own.
     pub(super) fn ssrc(&self, track: u8) -> Option<u32> {
         match self {
             Self::Live { air, rung, .. } => Some(air.ssrc(*rung, track)),

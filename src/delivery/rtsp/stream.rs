@@ -1,4 +1,4 @@
-//! One stream of a player, and the way its packets take.
+//! One stream of a player, and the transport of its packets.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,23 +13,22 @@ use amphi_media::{MediaTime, Timescale};
 use amphi_protocol::rtsp::{Due, Packet, Report, Transport, frame_head};
 use amphi_runtime::udp::RtpPair;
 
-/// What a socket says of closed ports is passed over so many times in a row.
+/// How many errors about closed ports are ignored in a row.
 const ERRORS: usize = 8;
 
-/// A stream that was set up.
 #[derive(Debug)]
 pub(super) struct RtspStream {
     /// Its number in the description.
     pub(super) track: usize,
-    /// Its RTP clock.
+    /// Ticks per second of its RTP clock.
     pub(super) rate: Timescale,
     pub(super) ssrc: u32,
     carrier: RtpCarrier,
-    /// The number of a recording's first packet.
+    /// The sequence number of a recording's first packet.
     first: u16,
     packets: u32,
     octets: u32,
-    /// Something was sent since it last began.
+    /// Whether something was sent since it last began.
     has_begun: bool,
 }
 
@@ -40,7 +39,7 @@ enum RtpCarrier {
 }
 
 impl RtspStream {
-    /// Opens the way to the peer; gives our ports, zero where there are none.
+    /// Opens the transport to the peer. Returns the server's ports, zero over TCP.
     pub(super) async fn open(
         (track, rate, ssrc): (usize, Timescale, u32),
         transport: Transport,
@@ -73,18 +72,18 @@ impl RtspStream {
         ))
     }
 
-    /// The number of a recording's next packet. It goes on over a seek: receivers take a jump for a packet that is not
-    /// valid (RFC 3550 appendix A.1).
+    /// The sequence number of a recording's next packet. It continues after a seek: receivers take a jump for an invalid
+    /// packet (RFC 3550 appendix A.1).
     pub(super) const fn next_sequence(&self) -> u16 {
         self.first.wrapping_add(self.packets as u16)
     }
 
-    /// It begins, perhaps anew, at another time.
+    /// Notes that it begins, perhaps again, at another time.
     pub(super) const fn begin(&mut self) {
         self.has_begun = false;
     }
 
-    /// Something was sent since then.
+    /// Whether something was sent since then.
     pub(super) const fn has_begun(&self) -> bool {
         self.has_begun
     }
@@ -93,7 +92,7 @@ impl RtspStream {
         matches!(self.carrier, RtpCarrier::Udp(..))
     }
 
-    /// Its packets go on the channels for which shared ones are framed.
+    /// Whether its packets go over the interleaved channel that shared packets are framed for (RFC 2326 §10.12).
     fn is_plain(&self) -> bool {
         matches!(self.carrier, RtpCarrier::Interleaved(rtp, _) if usize::from(rtp) == self.track * 2)
     }
@@ -107,12 +106,12 @@ impl RtspStream {
     async fn send(&self, packet: Bytes, outbox: &mut Outbox) {
         match &self.carrier {
             RtpCarrier::Interleaved(rtp, _) => framed(*rtp, packet, outbox),
-            // What the network refuses is lost; a peer that has gone says so on its connection.
+            // A packet that the network refuses is lost; that a peer has left is noticed on its connection.
             RtpCarrier::Udp(pair, _) => drop(pair.data.send(&packet).await),
         }
     }
 
-    /// Reports that the media time `at` is sent now; `last` says that nothing follows.
+    /// Sends a sender report (RFC 3550 §6.4.1) which says that the media time `at` is sent now; `last` adds a BYE (§6.6).
     pub(super) async fn report(&self, at: MediaTime, cname: &str, last: bool, outbox: &mut Outbox) {
         let Self { ssrc, packets, octets, .. } = *self;
         let report = Report { ssrc, at, timestamp: self.timestamp(at), packets, octets };
@@ -123,17 +122,17 @@ impl RtspStream {
         }
     }
 
-    /// RTP time is unix time in ticks of the stream's clock, 32 bits of it.
+    /// RTP time is unix time in ticks of the stream's clock, its low 32 bits.
     pub(super) const fn timestamp(&self, at: MediaTime) -> u32 {
         at.to_ticks(self.rate) as u32
     }
 
-    /// Takes what the peer sends over UDP: reports, and packets that open firewalls. What they say is not needed.
+    /// Reads what the peer sends over UDP: reports, and packets that open firewalls. Their content is not needed.
     pub(super) fn poll_heard(&self, context: &mut Context<'_>) -> Poll<()> {
         let RtpCarrier::Udp(pair, _) = &self.carrier else { return Poll::Pending };
         let mut buffer = [0; 64];
         for socket in [&pair.control, &pair.data] {
-            // An error says that the peer has closed its port; there may be many of these.
+            // An error means that the peer has closed its port; there may be many of these.
             for _ in 0..ERRORS {
                 match socket.poll_recv(context, &mut ReadBuf::new(&mut buffer)) {
                     Poll::Ready(Ok(())) => return Poll::Ready(()),
@@ -146,7 +145,7 @@ impl RtspStream {
     }
 }
 
-/// Sends packets of a row; gives their bytes.
+/// Sends the packets that are due; returns how many bytes of payload they have.
 pub(super) async fn send(streams: &mut [RtspStream], due: &Due, tracks: usize, outbox: &mut Outbox) -> usize {
     let packets = due.row.all().get(due.range.clone()).unwrap_or_default();
     let bytes = packets.iter().map(|packet| packet.payload_len() as usize).sum();

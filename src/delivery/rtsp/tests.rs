@@ -1,4 +1,4 @@
-//! The door from outside: raw clients on loopback.
+//! The RTSP port from outside: raw clients on loopback.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -74,7 +74,7 @@ impl Rig {
         Self::behind(Arc::new(OpenDoor), host, picture).await
     }
 
-    /// The same behind that door, with the fixtures as `vod`.
+    /// The same with that door, and the fixtures as the mount `vod`.
     async fn behind(asked: Arc<dyn Door>, host: &str, picture: usize) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let timing = AirTiming { grid: GRID, deadline: Duration::from_millis(100) };
@@ -116,7 +116,7 @@ impl Drop for Rig {
     }
 }
 
-/// Airs every cell when it has ended, and at first some of the past.
+/// Airs every cell when it has ended, and at the beginning some older ones.
 async fn show(mut air: Air, clock: Arc<dyn Clock>, picture: usize) {
     let mut k = CellIndex(GRID.cell_at(clock.now()).0 - 4);
     loop {
@@ -229,7 +229,7 @@ async fn players_share_packets_whatever_their_channels() {
     for pair in seen.windows(2) {
         assert_eq!(sequence(&pair[1]), sequence(&pair[0]).wrapping_add(1));
     }
-    // The other one gets the same bytes on other channels.
+    // The other player gets the same bytes on other channels.
     let theirs = loop {
         let (channel, packet) = other.packet().await;
         if channel == 2 {
@@ -256,7 +256,7 @@ async fn udp_goes_to_the_peer_alone_over_both_families() {
             UdpSocket::bind((host, 0)).await.expect("a port"),
         );
         let port = |socket: &UdpSocket| socket.local_addr().expect("bound").port();
-        // Where else it shall go is not heeded.
+        // Another destination is ignored.
         let transport = format!(
             "Transport: RTP/AVP;unicast;client_port={}-{};destination=192.0.2.1\r\n",
             port(&data),
@@ -296,7 +296,7 @@ async fn who_reads_nothing_loses_whole_cells_and_disturbs_nobody() {
         }
     });
     read.await.expect("the quick one is not disturbed");
-    // Behind every gap stands the beginning of a cell.
+    // After every gap comes the beginning of a cell.
     let (mut expected, mut gaps) = (None, 0);
     while gaps == 0 {
         let (channel, packet) = slow.packet().await;
@@ -321,7 +321,7 @@ async fn who_holds_a_session_for_ever_is_told_and_closed() {
     tokio::time::pause();
     let mut closed = None;
     for minute in 1..40 {
-        // Less than the time after which silence ends it.
+        // Shorter than the time after which silence ends it.
         for _ in 0..2 {
             tokio::time::sleep(Duration::from_secs(30)).await;
             let asked = b"OPTIONS * RTSP/1.0\r\nCSeq: 99\r\n\r\n";
@@ -336,7 +336,7 @@ async fn who_holds_a_session_for_ever_is_told_and_closed() {
     assert!(closed.is_some_and(|minute| (30..33).contains(&minute)), "closed after {closed:?} minutes");
 }
 
-/// Lets nobody see the hall.
+/// A door that lets nobody play the hall.
 #[derive(Debug)]
 struct NoHall;
 
@@ -385,7 +385,7 @@ async fn strangers_and_mistakes_are_answered_or_cut() {
         let answer = client.ask(method, under, "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n").await;
         assert!(answer.starts_with(&format!("RTSP/1.0 {status} ")), "{method} {under}: {answer}");
     }
-    // SETUP before DESCRIBE is no mistake.
+    // SETUP before DESCRIBE is allowed.
     client.play(["0-1", "2-3"]).await;
     for garbage in [&b"\x80\x01\x02\x03 nothing\r\n\r\n"[..], b"OPTIONS * HTTP/9\r\n\r\n"] {
         let mut stranger = rig.client().await;

@@ -1,4 +1,4 @@
-//! The client against a simulated Opencast, in all its moods.
+//! The client against a simulated Opencast, with all its faults.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -105,24 +105,24 @@ async fn whatever_goes_wrong_is_a_fault_and_the_next_time_is_good() {
     schedule.agents.truncate(1);
     let mut client = client(&schedule);
     for (mishap, expected) in [
-        (Mishap::Html, "the calendar of Amphi_A is not one: it is a page for people (text/html)"),
+        (Mishap::Html, "the calendar of Amphi_A is neither iCalendar nor JSON: it is a web page (text/html)"),
         (
             Mishap::HtmlAsCalendar,
-            "the calendar of Amphi_A makes no sense: it begins with \"<html><body>Sorry</body>",
+            "the calendar of Amphi_A is malformed: it begins with \"<html><body>Sorry</body>",
         ),
         (Mishap::Error, "the calendar of Amphi_A is answered with status 500"),
         (
             Mishap::Redirect,
-            "the calendar of Amphi_A is not given to us, we are sent to another page (status 302)",
+            "the calendar of Amphi_A cannot be fetched: its server redirects to another page (status 302)",
         ),
         (
             Mishap::NotModified,
             "the calendar of Amphi_A is answered with \"not modified\", which was not asked for",
         ),
-        (Mishap::Hang, "the calendar of Amphi_A did not come within 1 s"),
-        (Mishap::HangHalfway, "the calendar of Amphi_A did not come within 1 s"),
-        (Mishap::HalfBody, "the calendar of Amphi_A came in part only: "),
-        (Mishap::HalfCalendar, "the calendar of Amphi_A makes no sense: it breaks off before END:VCALENDAR"),
+        (Mishap::Hang, "the calendar of Amphi_A did not arrive within 1 s"),
+        (Mishap::HangHalfway, "the calendar of Amphi_A did not arrive within 1 s"),
+        (Mishap::HalfBody, "the calendar of Amphi_A arrived only in part: "),
+        (Mishap::HalfCalendar, "the calendar of Amphi_A is malformed: it breaks off before END:VCALENDAR"),
         (Mishap::Drop, "the calendar of Amphi_A cannot be reached: "),
     ] {
         opencast.set_mishap(Some(mishap));
@@ -162,7 +162,7 @@ async fn who_we_are_is_proved_and_never_told() {
     let mut client = client(&in_url);
     assert_eq!(events(&client.fetch(at(0, 8, 0)).await).len(), 2);
     assert!(!format!("{client:?}").contains("alk"));
-    // The trap itself: who does not ask for digest is sent to a page that is no error.
+    // The trap itself: a client that does not ask for Digest gets a page that is no error.
     let plain = reqwest::get(opencast.url() + "?agentid=Amphi_A").await.expect("an answer");
     let kind = plain.headers()[CONTENT_TYPE].to_str().expect("text").to_owned();
     assert_eq!((plain.status().as_u16(), kind.as_str()), (200, "text/html;charset=utf-8"));
@@ -182,7 +182,7 @@ async fn opencasts_traps_are_honoured() {
         client(&Schedule { agents: vec!["Amphi_X".to_owned()], ..good.clone() }).fetch(at(0, 8, 0)).await;
     let reading = unknown.parts[0].outcome.as_ref().expect("a calendar").clone().expect("read");
     assert!(reading.events.is_empty() && reading.notes[0].contains("Amphi_X is empty"), "{reading:?}");
-    // The ETag does not tell of a deletion: only who trusts it is deceived.
+    // The ETag does not change with a deletion: only a client that trusts it is deceived.
     opencast.plan(OpencastLecture { id: "3".to_owned(), ..lecture("3", "Amphi_A") });
     let (mut ours, mut trusting) = (client(&good), client(&Schedule { trust_etag: true, ..good }));
     assert_eq!(
@@ -228,7 +228,7 @@ async fn a_file_is_a_calendar_too() {
     assert!(matches!(errors(&client.fetch(at(0, 8, 0)).await)[..], [PollError::Nonsense(_)]));
 }
 
-/// Opencast behind TLS, as `localhost`, known by an authority of its own, whose certificate comes back in PEM.
+/// Opencast behind TLS, as `localhost`, with a certificate authority of its own, whose certificate is returned in PEM.
 async fn behind_tls(opencast: &Opencast) -> (String, String) {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
@@ -247,7 +247,7 @@ async fn behind_tls(opencast: &Opencast) -> (String, String) {
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("bound").port();
-    let plain = url::Url::parse(&opencast.url()).expect("an URL");
+    let plain = url::Url::parse(&opencast.url()).expect("a URL");
     let behind = plain.socket_addrs(|| None).expect("an address")[0];
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {

@@ -1,4 +1,4 @@
-//! The scheduler at work: a whole week by a hand-moved clock, with an Opencast that has bad days.
+//! The scheduler at work: a whole week on a clock that is moved by hand, with an Opencast that fails at times.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -119,7 +119,7 @@ impl Site {
         Self { signs, audit, scheduler, matrix, plan, orders, clock: Arc::clone(clock), _owner: owner }
     }
 
-    /// One round of the scheduler's work; what was asked for is waited for.
+    /// One round of the scheduler's work, up to the answer that it waits for.
     async fn work(&mut self) {
         self.scheduler.ask_if_due();
         if let Some(asking) = self.scheduler.asking.take() {
@@ -145,7 +145,7 @@ fn expected(planned: &[OpencastLecture], channel: &str, now: MediaTime) -> Optio
     Some((format!("PS-{}", on.agent), format!("event {} '{}' ", on.id, on.title)))
 }
 
-/// Opencast's bad hours: from, until, what.
+/// When Opencast fails: from, until, how.
 fn bad_hours() -> Vec<(MediaTime, MediaTime, Mishap)> {
     vec![
         (at(0, 8, 40), at(0, 10, 0), Mishap::Html),
@@ -283,7 +283,7 @@ async fn a_person_stands_above_the_schedule_and_a_hanging_opencast_holds_up_noth
     site.work().await;
     opencast.set_mishap(Some(Mishap::Hang));
     clock.advance(27 * MINUTE);
-    // The task itself: its question hangs, and the matrix is told nevertheless.
+    // The task itself: its request hangs, and the matrix gets its commands nevertheless.
     let (matrix, end) = (site.matrix.clone(), CancellationToken::new());
     let (mut scheduler, asked_to) = (site.scheduler, end.clone());
     let running = tokio::spawn(async move { scheduler.run(asked_to).await });
@@ -318,7 +318,7 @@ async fn a_lecture_that_goes_on_stays_until_it_is_quiet_and_the_audit_log_knows(
             speak(&site);
         }
         if clock.now() == at(0, 10, 45) {
-            // A reload in between is nothing that the schedule does.
+            // A reload in between is not a change by the schedule.
             site.orders.send_replace(Arc::new(config.clone()));
             site.scheduler.take_orders();
         }

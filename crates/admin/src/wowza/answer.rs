@@ -1,4 +1,4 @@
-//! Replies in Wowza's shapes.
+//! Answers in the format of Wowza's REST.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use serde_json::Value;
 use amphi_control::matrix::MatrixError;
 use amphi_http as joints;
 
-/// What cannot be done, in Wowza's words.
+/// Errors; the messages are Wowza's where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WowzaFault {
-    /// There is no such thing.
+    /// The application, stream or route does not exist.
     NotFound,
-    /// The configuration decides that.
+    /// It can be changed in the configuration only.
     Conflict,
-    /// Recording.
+    /// There is no recorder.
     NotImplemented,
-    /// The server is ending.
+    /// The server is shutting down.
     Unavailable,
 }
 
-/// `success` is first, as clients expect.
+/// `success` is the first key, as clients expect.
 #[derive(Serialize)]
 struct WowzaError {
     success: bool,
@@ -46,12 +46,12 @@ fn reply(status: StatusCode, body: &impl Serialize) -> Response {
     (status, [(CONTENT_TYPE, "application/json; charset=UTF-8")], body).into_response()
 }
 
-/// A description.
+/// 200 with a JSON body.
 pub(super) fn json(body: &Value) -> Response {
     reply(StatusCode::OK, body)
 }
 
-/// Something was done.
+/// The answer to an action that was carried out.
 pub(super) fn done(status: StatusCode, message: &str) -> Response {
     reply(status, &Done { success: true, message, data: Value::Null })
 }
@@ -64,7 +64,7 @@ fn refusal(status: StatusCode, message: &'static str) -> Response {
     )
 }
 
-/// Who asks has not said who it is.
+/// 401: the caller has not authenticated.
 pub(super) fn unauthorized(challenges: &[String]) -> Response {
     let mut response = refusal(StatusCode::UNAUTHORIZED, "The request requires user authentication");
     for value in challenges.iter().filter_map(|challenge| HeaderValue::from_str(challenge).ok()) {
@@ -73,15 +73,15 @@ pub(super) fn unauthorized(challenges: &[String]) -> Response {
     response
 }
 
-/// Who asks has shown wrong credentials too often.
+/// 429: too many wrong credentials came from the caller's address.
 pub(super) fn slow_down(wait: Duration) -> Response {
-    let message = "Too many wrong credentials came from this address; nothing is judged until then";
+    let message = "Too many wrong credentials came from this address; wait as Retry-After says";
     let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, message);
     response.headers_mut().insert(RETRY_AFTER, joints::retry_after(wait).into());
     response
 }
 
-/// A page of somebody else's has asked.
+/// 403: the request comes from a page of another site.
 pub(super) fn forbidden() -> Response {
     refusal(StatusCode::FORBIDDEN, joints::LOCAL_RULE)
 }

@@ -1,7 +1,7 @@
-//! `/connectioncounts`: who watches, in XML, as Wowza tells it on port 8086; monitoring of the old kind polls it.
+//! `/connectioncounts`: the numbers of viewers, in XML, as Wowza answers on port 8086. Older monitoring polls it.
 //!
-//! Viewers of HLS and DASH have no session, so the sum of those who have come since start is not known: the totals are
-//! those of this moment. `?flat` is answered alike.
+//! Viewers of HLS and DASH have no session, so their number since start is not known: the totals are
+//! the present numbers. `?flat` gets the same answer.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use http::header::CONTENT_TYPE;
 
 use super::{INSTANCE, SharedApi, Traffic, WowzaApi, WowzaState, authenticate, not_found};
 
-/// The port's routes.
+/// The routes of the port `wowza_counts_listen`.
 pub fn router(state: WowzaState) -> Router {
     let state = Arc::new(WowzaApi::new(state));
     Router::new()
@@ -92,9 +92,9 @@ fn stream(out: &mut String, name: &str, traffic: &Traffic) {
     out.push_str("</Stream>");
 }
 
-/// Names are made of letters, digits, "_", "." and "-" by the configuration's check: nothing has to be escaped.
+/// The configuration allows only letters, digits, "_", "." and "-" in names, so nothing has to be escaped.
 fn element(out: &mut String, name: &str, value: impl std::fmt::Display) {
-    // Writing to a text does not fail.
+    // Writing to a string cannot fail.
     let _ = write!(out, "<{name}>{value}</{name}>");
 }
 

@@ -1,7 +1,7 @@
-//! What Wowza would tell of applications, instances, streams and of itself, in the shapes of a recorded 4.7.0.
+//! Wowza's descriptions of applications, instances, streams and of the server, in the format of a recorded Wowza 4.7.0.
 //!
-//! Clients look for keys, so the recorded keys are all there. Their values say what is true here; what we do not have
-//! (DVR, DRM, modules, Java) is empty, zero or false.
+//! Clients look for keys, so all recorded keys are there. Their values are ours; for what we do not have
+//! (DVR, DRM, modules, Java) they are empty, zero or false.
 
 use serde_json::{Value, json};
 
@@ -86,15 +86,15 @@ fn transcoder() -> Value {
     })
 }
 
-/// `…/streamfiles`, of all or (`before` = `applications/{app}/`) of one application: the same, every channel may show
-/// every source.
+/// `…/streamfiles`, of all or (`before` = `applications/{app}/`) of one application. The lists are the same, since every
+/// channel may show every source.
 pub(super) fn stream_files(view: &MatrixView, before: &str) -> Value {
     let file = |name: &str| json!({ "id": name, "href": href(&format!("{before}streamfiles/{name}")) });
     let files: Vec<Value> = view.sources.iter().map(|source| file(&source.name)).collect();
     json!({ "serverName": SERVER, "streamFiles": files })
 }
 
-/// `…/streamfiles/{name}`. The URI stays with the configuration: it may carry a password.
+/// `…/streamfiles/{name}`. The URI is left empty, since it may contain a password.
 pub(super) fn stream_file(view: &MatrixView, name: &str, version: &str) -> Option<Value> {
     let source = view.source(source_name(name))?;
     Some(json!({ "version": version, "serverName": SERVER, "uri": "", "name": source.name }))
@@ -124,7 +124,7 @@ pub(super) fn incoming(view: &MatrixView, source: &str) -> Value {
 }
 
 fn stream_body(view: &MatrixView, source: &str) -> Value {
-    // Wowza's word says that media comes, whatever it is.
+    // Wowza's `isConnected` means that media arrives, whether or not it can be decoded.
     let connected = |state| matches!(state, SourceState::Live | SourceState::Undecodable);
     let live = view.source(source).is_some_and(|source| connected(source.status.state));
     json!({
@@ -141,7 +141,7 @@ fn of_server(mut body: Value) -> Value {
     body
 }
 
-/// What comes in and what goes out.
+/// The traffic of a source and a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Traffic {
     pub(super) uptime_s: u64,
@@ -152,7 +152,7 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    /// The sum of both.
+    /// The sum of both; the uptime is the longer one.
     pub(super) const fn and(self, other: &Self) -> Self {
         let (one, two) = (self.outgoing, other.outgoing);
         Self {
@@ -242,7 +242,7 @@ pub(super) fn status(version: &str, running_s: f64, memory: (u64, u64), viewers:
     body
 }
 
-/// `…/streamrecorders`: there is none.
+/// `…/streamrecorders`: an empty list, since there is no recorder.
 pub(super) fn recorders() -> Value {
     json!({ "serverName": SERVER, "instanceName": INSTANCE, "streamrecorder": [] })
 }

@@ -1,4 +1,4 @@
-//! `/v2/machine/monitoring/current`: how the machine is, by Linux's `/proc`. Elsewhere everything is 0.
+//! `/v2/machine/monitoring/current`: load and memory of the machine, from Linux's `/proc`. On other systems all are 0.
 
 use std::fs;
 
@@ -10,12 +10,12 @@ use super::SERVER;
 /// Jiffies of all processors: idle, user, system (proc(5), `/proc/stat`).
 type Jiffies = [u64; 3];
 
-/// Remembers the last look, because processors are measured between two.
+/// Keeps the last counts, since the load of processors is measured between two requests.
 #[derive(Debug, Default)]
 pub(super) struct Machine(Lock<Jiffies>);
 
 impl Machine {
-    /// The answer. `uptime_s`: of this server.
+    /// The body of the answer. `uptime_s` is this server's.
     pub(super) fn current(&self, uptime_s: u64) -> Value {
         let [idle, user, system] = self.processors();
         let (total, available) = memory();
@@ -27,7 +27,7 @@ impl Machine {
         })
     }
 
-    /// Per cent idle, in user mode, in the kernel, since the last look; at the first since the machine started.
+    /// Percent idle, in user mode and in the kernel, since the last call; at the first since the machine started.
     fn processors(&self) -> [u64; 3] {
         let now = jiffies(&fs::read_to_string("/proc/stat").unwrap_or_default()).unwrap_or_default();
         let mut before = self.0.lock();
@@ -45,7 +45,7 @@ fn jiffies(stat: &str) -> Option<Jiffies> {
     Some([idle + waiting, user + nice, system + irq + soft_irq])
 }
 
-/// Bytes of memory: all, available.
+/// Bytes of memory: in all, and available.
 pub(super) fn memory() -> (u64, u64) {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     (kilobytes(&text, "MemTotal:"), kilobytes(&text, "MemAvailable:"))
@@ -55,14 +55,14 @@ fn resident() -> u64 {
     kilobytes(&fs::read_to_string("/proc/self/status").unwrap_or_default(), "VmRSS:")
 }
 
-/// A field that is told in kB, in bytes.
+/// A field in kB, converted to bytes.
 fn kilobytes(text: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     number.unwrap_or(0).saturating_mul(1024)
 }
 
-/// Bytes free and used where the server was started.
+/// Bytes free and used on the file system of the working directory.
 fn disk() -> (u64, u64) {
     rustix::fs::statvfs(".").map_or((0, 0), |stat| {
         let size = |blocks: u64| blocks.saturating_mul(stat.f_frsize);

@@ -1,4 +1,4 @@
-//! The port as scripts see it.
+//! The port, as scripts use it.
 
 use axum::body::Body;
 use http::Request;
@@ -58,7 +58,7 @@ async fn send(router: &Router, method: &str, path: &str) -> (StatusCode, String)
     (status, String::from_utf8(body.to_vec()).expect("text"))
 }
 
-/// As PilWoz.sh cuts it out: `substr(reply, 11, 4)`, counted from 0 with the quote of the key.
+/// `success`, cut out as PilWoz.sh does it: `substr(reply, 11, 4)`, counted from 0 with the quote of the key.
 fn success(reply: &str) -> bool {
     &reply[11..15] == "true"
 }

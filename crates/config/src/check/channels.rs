@@ -1,4 +1,4 @@
-//! `[[channel]]`, `[[vod]]`: what viewers open, and what they refer to.
+//! `[[channel]]` and `[[vod]]`, and the ladders and sources that channels refer to.
 
 use super::super::fault::Fault;
 use super::super::suggest::hint;
@@ -6,11 +6,11 @@ use super::super::{Channel, Config, Vod};
 use super::names::{Names, subject};
 use super::{Checker, Place, quoted};
 
-/// First path segments that are not free for channels: publishers connect to `rtmp://host/publish/…`, pages and their
-/// parts are at `/watch/…` and `/assets/…`, JSON for portals at `/api/…`.
+/// First path segments that the server uses itself: publishers connect to `rtmp://host/publish/…`, pages and their
+/// assets are at `/watch/…` and `/assets/…`, JSON for portals at `/api/…`.
 const RESERVED: [&str; 5] = ["publish", "publish-auth", "watch", "assets", "api"];
 
-/// Four hours; what is longer is a slip.
+/// Four hours: anything longer is a typing error.
 const LONGEST_OVERRUN_S: u32 = 4 * 3600;
 
 pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
@@ -44,7 +44,7 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
 
 fn reserved(checker: &mut Checker<'_>, table: &Place, subject: &str, name: &str) {
     if RESERVED.contains(&name) {
-        checker.fault(&table.key("name"), format!("{subject}: this name is taken by the server itself"));
+        checker.fault(&table.key("name"), format!("{subject}: this name is reserved by the server"));
     }
 }
 
@@ -61,7 +61,7 @@ fn references(checker: &mut Checker<'_>, table: &Place, subject: &str, channel: 
     }
 }
 
-/// Something is called `name`; else the fault says what it may have meant.
+/// Records a fault if nothing of `kind` is called `name`, with the name that was probably meant.
 pub(super) fn defined<'a>(
     checker: &mut Checker<'_>,
     place: &Place,

@@ -1,4 +1,4 @@
-//! The files that a configuration names: resolved against its directory, and looked at.
+//! The files that a configuration names: resolved against its directory, and checked.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
@@ -9,11 +9,11 @@ use super::names::subject;
 use super::server::{TOKEN_RULE, is_token};
 use super::{Checker, Place, secrets};
 
-/// The longest first line of a secret's file that is read, in bytes.
+/// Bytes that are read of a secret's file at most.
 const SECRET_LIMIT: u64 = 4096;
 
-/// Makes every path absolute or relative to where we were started, by joining it to `directory`; reads the
-/// files of secrets into the values they stand for; says what is not there.
+/// Joins every path to `directory`, the configuration's own; reads the files of secrets into the values that they stand
+/// for; reports what is missing.
 pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, directory: &Path) {
     let resolve = |path: &mut PathBuf| {
         if !path.as_os_str().is_empty() {
@@ -35,7 +35,7 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
     }
     for (index, vod) in config.vods.iter_mut().enumerate() {
         resolve(&mut vod.root);
-        // A NAS may be mounted later than we start: not a fault.
+        // A NAS may be mounted after the server starts: not a fault.
         if !vod.root.as_os_str().is_empty() && !vod.root.is_dir() {
             let subject = subject("vod", &vod.name, index);
             let place = Place::top("vod").item(index).key("root");
@@ -91,19 +91,19 @@ pub(in super::super) fn check(checker: &mut Checker<'_>, config: &mut Config, di
     secret(checker, &place, "schedule: password_file", file, password);
 }
 
-/// A calendar that is a file is resolved like every path. It may be written later than we start: not a fault.
+/// A calendar that is a file is resolved like every path. It may be written after the server starts: not a fault.
 fn calendar(checker: &mut Checker<'_>, config: &mut Config, directory: &Path) {
     let schedule = &mut config.schedule;
     let Some(path) = schedule.file().map(|path| directory.join(path)) else { return };
     if let Err(error) = readable_file(&path) {
         let place = Place::top("schedule").key("url");
-        checker.warning(&place, format!("schedule: the calendar's file cannot be read at present: {error}; an URL begins with http:// or https://"));
+        checker.warning(&place, format!("schedule: the calendar's file cannot be read at present: {error}; a URL begins with http:// or https://"));
     }
     schedule.url = Secret::new(path.to_string_lossy());
 }
 
 fn readable_file(path: &Path) -> io::Result<fs::File> {
-    // Asked first: opening a named pipe would wait for its writer.
+    // Checked first: opening a named pipe would wait for its writer.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a file"));
     }

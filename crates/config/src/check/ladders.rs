@@ -1,4 +1,4 @@
-//! `[[ladder]]` and its rungs: what the encoders take, and what stands on the lattices.
+//! `[[ladder]]` and its rungs: what the encoders accept, and what fits the grid.
 
 use super::super::{Audio, Config, Ladder, Rung, Segment};
 use super::names::{Names, subject};
@@ -70,7 +70,7 @@ fn audio_rung(checker: &mut Checker<'_>, place: &Place, subject: &str, rung: &Ru
         [("width", rung.width), ("height", rung.height), ("fps", rung.fps), ("bitrate", rung.bitrate)]
     {
         if value != 0 {
-            let message = format!("{subject}: {key} is of the picture, and an audio_only rung has none");
+            let message = format!("{subject}: {key} is for video, and an audio_only rung has none");
             checker.fault(&place.key(key), message);
         }
     }
@@ -83,7 +83,7 @@ fn picture_rung(checker: &mut Checker<'_>, place: &Place, subject: &str, rung: &
             .filter(|&(_, value)| value == 0)
             .map(|(key, _)| key)
             .collect();
-    // An audio-only rung may be meant.
+    // Where `audio_only` is misspelt, an audio-only rung may be meant.
     let certain = !checker.document.is_spoiled(&place.key("audio_only"));
     if let Some(first) = missing.first().filter(|_| certain) {
         let missing = missing.join(", ");

@@ -1,10 +1,10 @@
-//! Names: what they may be made of, and that nothing is named twice.
+//! Names: which characters they may have, and that no name is used twice.
 
 use std::collections::HashMap;
 
 use super::{Checker, Place, quoted};
 
-/// Names stand in URLs, file names and metric labels: `[A-Za-z0-9_.-]+`, and not a step to another directory.
+/// Names stand in URLs, file names and metric labels: `[A-Za-z0-9_.-]+`, and not `.` or `..`.
 fn is_name(name: &str) -> bool {
     let allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '.' | '-');
     !name.is_empty() && name.chars().all(allowed) && !name.chars().all(|char| char == '.')
@@ -17,12 +17,12 @@ pub(super) struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// None yet; `kind` says what is named, e.g. "source".
+    /// No names yet. `kind` is what they name, for messages, e.g. "source".
     pub(super) fn of(kind: &'static str) -> Self {
         Self { kind, seen: HashMap::new() }
     }
 
-    /// From here on, `kind` is named; the names before count on.
+    /// The following names are of `kind`, and must differ from those before, too.
     pub(super) fn and_of(mut self, kind: &'static str) -> Self {
         self.kind = kind;
         self
@@ -53,7 +53,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// How messages call an entry: by its name, or by its number where it has none.
+/// How messages refer to an entry: by its name, or by its number where it has none.
 pub(super) fn subject(kind: &str, name: &str, index: usize) -> String {
     if is_name(name) { format!("{kind} {name:?}") } else { format!("{kind} number {}", index + 1) }
 }

@@ -35,10 +35,10 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
     }
 }
 
-/// Whether we can publish to `text`; the message says nothing of the URL itself.
+/// Whether we can publish to `text`. The message does not repeat the URL, which holds a key.
 fn pushed_url(text: &str) -> Result<(), &'static str> {
     let Ok(url) = url::Url::parse(text) else {
-        return Err("is not an URL like \"rtmp://host/app/key\"");
+        return Err("is not a URL like \"rtmp://host/app/key\"");
     };
     if !matches!(url.scheme(), "rtmp" | "rtmps") {
         return Err("does not begin with \"rtmp://\" or \"rtmps://\"");
@@ -47,7 +47,7 @@ fn pushed_url(text: &str) -> Result<(), &'static str> {
         return Err("names no host");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("has a user or a password; servers take a key behind the last slash");
+        return Err("has a user or a password; servers take a key after the last slash");
     }
     let path = url.path().trim_start_matches('/');
     match path.rsplit_once('/') {

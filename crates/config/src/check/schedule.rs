@@ -47,7 +47,7 @@ fn feed(checker: &mut Checker<'_>, config: &Config) {
 }
 
 fn times(checker: &mut Checker<'_>, config: &Config) {
-    /// A day; what is longer is a slip.
+    /// A day: anything longer is a typing error.
     const LONGEST_S: u32 = 86_400;
     let schedule = &config.schedule;
     let table = Place::top("schedule");
@@ -90,7 +90,7 @@ fn check_rule(checker: &mut Checker<'_>, config: &Config, index: usize, rule: &R
         for name in captures_named(&rule.channel) {
             if !expressions.iter().any(|expression| captures(expression, name)) {
                 let message = format!(
-                    "{subject}: channel: nothing is captured as {name:?}; ${{1}}_x is the first capture and _x"
+                    "{subject}: channel: nothing is captured as {name:?}; to put _x after the first capture, write ${{1}}_x"
                 );
                 checker.fault(&place, message);
             }
@@ -101,7 +101,7 @@ fn check_rule(checker: &mut Checker<'_>, config: &Config, index: usize, rule: &R
     }
 }
 
-/// What is wrong, without the picture around it.
+/// The last line of a regex error, which says what is wrong; the lines before it quote the expression.
 fn last_line(error: &regex::Error) -> String {
     let text = error.to_string();
     let line = text.lines().last().unwrap_or_default();
@@ -135,7 +135,7 @@ fn captures(expression: &Regex, name: &str) -> bool {
     }
 }
 
-/// `HH:MM`, or nothing.
+/// Whether `text` is `HH:MM`, or empty.
 fn is_time_of_day(text: &str) -> bool {
     let number = |digits: &str, end: u32| {
         let plain = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,7 +1,7 @@
-//! Secrets that are guessed: tokens, passwords and publish keys where others than this machine may try them.
+//! Secrets that are easy to guess: tokens, passwords and publish keys on ports that are open to other machines.
 //!
-//! A weak token on a public address is a fault: whoever guesses it has all halls. Weak publish keys and passwords of Wowza's
-//! interface are warnings: encoders that are screwed to a ceiling cannot be changed in a minute.
+//! A weak token on a public address is a fault: whoever guesses it controls all halls. Weak publish keys and passwords of
+//! Wowza's interface are warnings: changing the key of an encoder on a ceiling takes time.
 
 use std::net::SocketAddr;
 
@@ -9,13 +9,13 @@ use super::super::Config;
 use super::names::subject;
 use super::{Checker, Place};
 
-/// Characters of a token.
+/// The least length of a token, in characters.
 const TOKEN: usize = 16;
-/// Characters of a publish key or a password.
+/// The least length of a publish key or a password, in characters.
 const KEY: usize = 8;
-/// Different characters, at least.
+/// The least number of different characters.
 const DIFFERENT: usize = 6;
-/// Words that are tried first, this server's own among them. The longer ones first: they hold others.
+/// Words that are tried first, this server's own among them. Longer ones come first, since they contain others.
 const WORDS: [&str; 34] = [
     "operators-token",
     "viewers-token",
@@ -53,7 +53,7 @@ const WORDS: [&str; 34] = [
     "key",
 ];
 
-/// Judges what the text of the configuration says.
+/// Checks the secrets that stand in the configuration itself; `files` checks those in files of their own.
 pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
     let table = Place::top("admin");
     token(checker, config, &table.key("token"), "token", config.admin.token.reveal());
@@ -80,7 +80,7 @@ pub(super) fn check(checker: &mut Checker<'_>, config: &Config) {
     }
 }
 
-/// A token of the admin port, from the text or from its file.
+/// Checks a token of the admin port, from the configuration or from its file.
 pub(super) fn token(checker: &mut Checker<'_>, config: &Config, place: &Place, key: &str, token: &str) {
     let listen = &config.server.admin_listen;
     if token.is_empty() || !is_open(listen) {
@@ -99,7 +99,7 @@ fn is_open(listen: &str) -> bool {
     listen.parse::<SocketAddr>().is_ok_and(|address| !address.ip().to_canonical().is_loopback())
 }
 
-/// Why a secret of at least so many characters is easy to guess, without a part of it.
+/// Why `secret` is easy to guess, in words that reveal no part of it. `least` is its minimum length in characters.
 fn weakness(secret: &str, least: usize) -> Option<String> {
     let lower = secret.to_lowercase();
     let once = period(&lower);
@@ -135,7 +135,7 @@ fn is_neighbour(pair: &[char]) -> bool {
     matches!(pair, [a, b] if (i64::from(u32::from(*a)) - i64::from(u32::from(*b))).abs() <= 1)
 }
 
-/// What `text` is repetitions of, perhaps the last one cut off; itself where it is none.
+/// The shortest part that `text` repeats, the last repetition perhaps cut off; all of `text` where nothing is repeated.
 fn period(text: &str) -> &str {
     let ends = text.char_indices().skip(1).map(|(at, _)| at).take_while(|at| *at <= text.len() / 2);
     let mut parts = ends.filter_map(|end| Some((text.get(..end)?, text.get(end..)?)));

@@ -37,7 +37,7 @@ fn addresses(checker: &mut Checker<'_>, config: &Config) {
                 );
                 checker.fault(&place, message);
             }
-            // Port 0 lets the system choose, which it does differently each time.
+            // Port 0 lets the system choose a free port each time.
             Ok(address) => match seen.iter().find(|(_, other)| *other == address && address.port() != 0) {
                 Some((other, _)) => checker.fault(&place, format!("{key}: {text} is taken by {other}")),
                 None => seen.push((key, address)),
@@ -86,7 +86,7 @@ fn webhooks(checker: &mut Checker<'_>, config: &Config) {
     }
 }
 
-/// An URL that can be asked.
+/// Whether `text` is an `http://` or `https://` URL with a host.
 pub(super) fn is_http(text: &str) -> bool {
     url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
@@ -109,12 +109,12 @@ fn admin(checker: &mut Checker<'_>, config: &Config) {
     if !is_token(admin.viewer_token.reveal()) {
         checker.fault(&table.key("viewer_token"), format!("admin: viewer_token {TOKEN_RULE}"));
     }
-    // One whose key is misspelt is meant to be there.
+    // A token whose key is misspelt counts as set.
     let meant = ["token", "token_file"].iter().any(|key| checker.document.is_spoiled(&table.key(key)));
     let has_operator = !admin.token.is_empty() || has_file || meant;
     if (!admin.viewer_token.is_empty() || has_viewer_file) && !has_operator {
         let key = if has_viewer_file { "viewer_token_file" } else { "viewer_token" };
-        let message = format!("admin: {key} is of no use without token: without one, nobody is asked");
+        let message = format!("admin: {key} is of no use without token: without one, no token is asked for");
         checker.fault(&table.key(key), message);
     }
     if !admin.token.is_empty() && admin.token == admin.viewer_token {
@@ -167,8 +167,7 @@ fn pages(checker: &mut Checker<'_>, config: &Config) {
     }
 }
 
-/// Scheme, host and perhaps port: safe to be written into a policy.
-/// An origin, and maybe a path beneath which a proxy serves it.
+/// An origin, with or without a path beneath which a proxy serves it.
 fn is_base(text: &str) -> bool {
     let Some(at) = text.find("://").map(|at| at + 3) else { return false };
     let (host, path) = text.get(at..).and_then(|rest| rest.split_once('/')).unwrap_or(("", ""));
@@ -177,6 +176,7 @@ fn is_base(text: &str) -> bool {
     is_plain && is_origin(origin)
 }
 
+/// Scheme, host and perhaps port (RFC 6454 §4): safe to be written into a Content-Security-Policy.
 fn is_origin(text: &str) -> bool {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
     let plain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
@@ -187,11 +187,11 @@ fn open_to_all(address: SocketAddr) -> bool {
     !address.ip().to_canonical().is_loopback()
 }
 
-/// Said of a token that [`is_token`] refuses.
+/// The message about a token that [`is_token`] refuses.
 pub(super) const TOKEN_RULE: &str =
     "may only have the characters of a bearer token: A-Z a-z 0-9 - . _ ~ + / =";
 
-/// Can be sent as a bearer token (RFC 6750 §2.1); empty = none is set.
+/// Whether `text` can be sent as a bearer token (RFC 6750 §2.1); empty = none is set.
 pub(super) fn is_token(text: &str) -> bool {
     text.chars().all(|char| char.is_ascii_alphanumeric() || "-._~+/=".contains(char))
 }

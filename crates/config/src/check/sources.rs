@@ -33,7 +33,7 @@ pub(super) fn check(checker: &mut Checker<'_>, sources: &[Source]) {
             }
             (true, false) => {
                 if source.keep_open {
-                    let message = format!("{subject}: keep_open is for sources with an url");
+                    let message = format!("{subject}: keep_open is for sources with a url");
                     checker.fault(&table.key("keep_open"), message);
                 }
             }
@@ -41,10 +41,10 @@ pub(super) fn check(checker: &mut Checker<'_>, sources: &[Source]) {
     }
 }
 
-/// Whether we can pull from `text` (RFC 2326 §3.2); the message says nothing of the URL itself.
+/// Whether we can pull from `text` (RFC 2326 §3.2). The message does not repeat the URL, which may hold a password.
 fn pulled_url(text: &str) -> Result<(), &'static str> {
     match url::Url::parse(text) {
-        Err(_) => Err("is not an URL like \"rtsp://192.0.2.14/extron1\""),
+        Err(_) => Err("is not a URL like \"rtsp://192.0.2.14/extron1\""),
         Ok(url) if url.scheme() != "rtsp" => Err("does not begin with \"rtsp://\""),
         Ok(url) if url.host_str().is_none_or(str::is_empty) => Err("names no host"),
         Ok(_) => Ok(()),

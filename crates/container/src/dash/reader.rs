@@ -1,4 +1,4 @@
-//! Manifests from text.
+//! Reads manifests.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use super::{
     RepresentationMedia, SegmentTemplate, SegmentTimeline,
 };
 
-/// Why a text is no manifest.
+/// Why a text is not a manifest. The server that wrote it is at fault.
 #[derive(Debug, thiserror::Error)]
 pub enum MpdFault {
-    /// It is no XML.
+    /// It is not well-formed XML.
     #[error(transparent)]
     Xml(#[from] roxmltree::Error),
-    /// Something that must be there is missing, or is no number.
-    #[error("{0} is missing, or is not what it should be")]
+    /// An attribute or element with this name is missing or has a wrong value.
+    #[error("{0} is missing or has a wrong value")]
     Field(&'static str),
 }
 
 impl Mpd {
-    /// Reads a manifest.
+    /// Reads the text of a manifest; what the writer does not write is ignored.
     pub fn parse(text: &str) -> Result<Self, MpdFault> {
         let document = Document::parse(text)?;
         let mpd = document.root_element();
@@ -117,7 +117,7 @@ fn field<T: std::str::FromStr>(node: Node<'_, '_>, name: &'static str) -> Result
     optional(node, name)?.ok_or(MpdFault::Field(name))
 }
 
-/// Durations of seconds alone (ISO 8601), as we write them.
+/// A duration (ISO 8601) in the form that the writer uses: seconds only.
 fn seconds(node: Node<'_, '_>, name: &'static str) -> Result<Duration, MpdFault> {
     let text = node.attribute(name).and_then(|text| text.strip_prefix("PT")?.strip_suffix('S'));
     let seconds = text.and_then(|text| Duration::try_from_secs_f64(text.parse().ok()?).ok());

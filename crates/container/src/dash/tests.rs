@@ -1,4 +1,4 @@
-//! What is written is read.
+//! Reads what was written.
 
 use std::time::Duration;
 

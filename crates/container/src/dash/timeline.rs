@@ -2,20 +2,20 @@
 
 use std::fmt::{self, Display, Formatter};
 
-/// A segment timeline (§5.3.9.6), as its `S` elements.
+/// A `SegmentTimeline` as its `S` elements: start, duration and number of repetitions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SegmentTimeline(pub(super) Vec<S>);
 
-/// Segments of one duration that follow each other.
+/// An `S` element: segments of one duration without gaps between them. Times are in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct S {
     pub(super) t: i64,
     pub(super) d: i64,
-    /// How many follow the first one.
+    /// How many more segments follow the first one.
     pub(super) r: u32,
 }
 
-/// Of the beginning and the duration of each segment, in ticks: equal durations in a row are said once.
+/// From start and duration of each segment, in ticks. Equal durations in a row become one `S` element.
 impl FromIterator<(i64, i64)> for SegmentTimeline {
     fn from_iter<I: IntoIterator<Item = (i64, i64)>>(segments: I) -> Self {
         let mut timeline: Vec<S> = Vec::new();
@@ -32,7 +32,7 @@ impl FromIterator<(i64, i64)> for SegmentTimeline {
 }
 
 impl SegmentTimeline {
-    /// Beginning and duration of each segment, in ticks.
+    /// Start and duration of each segment, in ticks.
     pub fn segments(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
         self.0
             .iter()

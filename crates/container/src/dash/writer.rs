@@ -1,4 +1,4 @@
-//! Manifests as text.
+//! Writes manifests.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -7,7 +7,7 @@ use super::{
     RepresentationMedia, SegmentTemplate,
 };
 
-/// The text of the manifest.
+/// Writes the XML text of the manifest.
 impl Display for Mpd {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         write!(
@@ -112,7 +112,7 @@ impl Display for SegmentTemplate {
     }
 }
 
-/// Text within an attribute or an element (XML 1.0 §2.4): languages come from files.
+/// Text in an attribute or an element, escaped (XML 1.0 §2.4). Language tags come from files and may contain anything.
 struct Escaped<'a>(&'a str);
 
 impl Display for Escaped<'_> {

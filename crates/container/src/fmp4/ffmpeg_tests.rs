@@ -1,4 +1,4 @@
-//! Real samples in our boxes, as ffmpeg judges them.
+//! Real samples in our boxes, checked with ffmpeg.
 
 use std::process::Command;
 
@@ -25,7 +25,7 @@ fn track(start: i64, samples: &[Vec<u8>], duration: u32, sync: impl Fn(&[u8]) ->
     TrackCell { start, samples: entries.collect(), data: samples.concat().into() }
 }
 
-/// One slice per picture, so a slice is an access unit.
+/// Pictures of one slice, so that each slice is an access unit.
 fn coded_video(start: MediaTime) -> (ParameterSets, TrackCell) {
     let stream = run(
         "ffmpeg",

@@ -10,8 +10,8 @@
 //! mdat                           the first track's samples, then the second's
 //! ```
 //!
-//! What all samples of a track have in common stands in `tfhd`, so that a fragment is complete without the
-//! defaults of `trex`; only what varies stands in `trun`.
+//! Values that all samples of a track share stand in `tfhd`, so a fragment does not depend on the defaults of `trex`. Only
+//! values that vary stand in `trun`.
 
 use bytes::Bytes;
 
@@ -36,7 +36,7 @@ const TRUN_COMPOSITION: u32 = 0x800;
 const MFHD_SIZE: usize = FULL_BOX_HEADER + 4;
 const TFDT_SIZE: usize = FULL_BOX_HEADER + 8;
 
-/// The media segment of cell `k`: a new head before the tracks' own sample bytes. Its sequence number is `k` mod 2^32.
+/// The media segment of cell `k`: a new head and the tracks' own sample bytes. Its sequence number is `k` mod 2^32.
 pub fn segment(k: CellIndex, video: Option<&TrackCell>, audio: Option<&TrackCell>) -> Segment {
     Segment {
         head: segment_head(k, video, audio),
@@ -45,8 +45,8 @@ pub fn segment(k: CellIndex, video: Option<&TrackCell>, audio: Option<&TrackCell
     }
 }
 
-/// Everything of the media segment of cell `k` that stands before its samples. The samples follow: those of
-/// `video`, then those of `audio`.
+/// The head of the media segment of cell `k`: all bytes up to its first sample. The samples of `video` follow it, then
+/// those of `audio`.
 pub fn segment_head(k: CellIndex, video: Option<&TrackCell>, audio: Option<&TrackCell>) -> Bytes {
     let video = video.map(|track| of_cell(VIDEO_TRACK_ID, track));
     let audio = audio.map(|track| of_cell(AUDIO_TRACK_ID, track));
@@ -63,11 +63,11 @@ fn of_cell(
         composition_offset: 0,
         sync,
     };
-    // Decode times are unix time: none lies before the epoch.
+    // Decode times are unix time; none is before the epoch.
     TrackFragment::new(track_id, u64::try_from(track.start).unwrap_or(0), track.samples.iter().map(sample))
 }
 
-/// `moof` of these tracks, and the header of the `mdat` that holds their samples, one track after the other.
+/// `moof` of these tracks and the header of the `mdat` with their samples, one track after the other.
 pub fn fragment_head<'a, I>(
     sequence_number: u32,
     tracks: impl Iterator<Item = &'a TrackFragment<I>> + Clone,
@@ -89,20 +89,20 @@ where
     out.finish()
 }
 
-/// A sample as a `trun` says it.
+/// One sample as a `trun` describes it (§8.8.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FragmentSample {
-    /// Bytes.
+    /// Size in bytes.
     pub size: u32,
-    /// Ticks.
+    /// Duration in ticks of the track's timescale.
     pub duration: u32,
-    /// Presentation time less decode time, in ticks. Not negative, because ffmpeg would show such pictures late.
+    /// Presentation time minus decode time, in ticks. Not negative, because ffmpeg would show such pictures late.
     pub composition_offset: u32,
-    /// Decoding can start here.
+    /// It is a sync sample: decoding can start here.
     pub sync: bool,
 }
 
-/// One track's samples in a movie fragment, and which of their fields vary.
+/// The samples of one track in a movie fragment (`traf`, §8.8.6), and which of their fields vary.
 #[derive(Clone, Debug)]
 pub struct TrackFragment<I> {
     track_id: u32,
@@ -110,25 +110,25 @@ pub struct TrackFragment<I> {
     samples: I,
     count: usize,
     bytes: usize,
-    /// The one duration of all samples; `None` where they differ.
+    /// The duration of each sample, if all are the same.
     duration: Option<u32>,
     flags: SampleFlags,
     has_composition_offsets: bool,
 }
 
-/// How the sample flags are said.
+/// Where the flags of the samples stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SampleFlags {
-    /// All samples are sync samples.
+    /// All are sync samples: in `tfhd`.
     Sync,
-    /// The first one alone is.
+    /// Only the first is a sync sample: in `tfhd`, and first-sample-flags in `trun`.
     FirstSync,
-    /// Another pattern: a flag word for each.
+    /// Any other pattern: in `trun`, for each sample.
     Each,
 }
 
 impl<I: Iterator<Item = FragmentSample> + Clone> TrackFragment<I> {
-    /// The `samples` of a track, the first of which is decoded at `decode_time`, in ticks.
+    /// The track fragment of `samples`, the first of which has the decode time `decode_time` in ticks.
     pub fn new(track_id: u32, decode_time: u64, samples: I) -> Self {
         let first = samples.clone().next();
         let (mut count, mut bytes, mut syncs, mut is_one_duration) = (0, 0, 0, true);
@@ -166,7 +166,7 @@ impl<I: Iterator<Item = FragmentSample> + Clone> TrackFragment<I> {
         FULL_BOX_HEADER + 4 + 4 + first_flags + self.count * fields * 4
     }
 
-    /// Writes the `traf`; its first sample lies `data_offset` bytes after the start of the `moof`.
+    /// Writes the `traf`. Its first sample is `data_offset` bytes after the start of the `moof`.
     fn write(&self, out: &mut BoxWriter, data_offset: usize) {
         out.header(*b"traf", self.traf_size());
         self.write_tfhd(out);

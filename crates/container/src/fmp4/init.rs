@@ -12,59 +12,59 @@ use amphi_media::{
 
 /// `objectTypeIndication` of AAC (ISO/IEC 14496-1 table 5).
 const OBJECT_TYPE_AAC: u8 = 0x40;
-/// `streamType` of sound (ISO/IEC 14496-1 table 6), not upstream, and the reserved bit.
+/// `streamType` of sound (ISO/IEC 14496-1 table 6), not an upstream, with the reserved bit set.
 const STREAM_TYPE_AUDIO: u8 = 5 << 2 | 1;
 
-/// No transformation (§8.2.2).
+/// The identity matrix of `mvhd` and `tkhd` (§8.2.2): pictures are shown as they are coded.
 const UNITY: [u8; 36] = {
     let mut matrix = [0; 36];
     (matrix[1], matrix[17], matrix[32]) = (1, 1, 0x40);
     matrix
 };
 
-/// Why a rung cannot be described: a fault of whoever made its tracks.
+/// Why no initialization section can be written. Whoever made the tracks is at fault.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// The SPS ends before its profile and level.
     #[error("rung {rung}: the SPS has {length} bytes, too few for profile and level")]
     ParameterSets {
-        /// The rung's name.
+        /// Name of the rung.
         rung: String,
-        /// Bytes of the SPS.
+        /// Length of the SPS in bytes.
         length: usize,
     },
-    /// A picture side that 16 bits cannot say.
+    /// Width or height of the picture does not fit in 16 bits.
     #[error("rung {rung}: a picture of {width}x{height} is too large for a sample entry")]
     Size {
-        /// The rung's name.
+        /// Name of the rung.
         rung: String,
         /// Luma samples per row.
         width: u32,
-        /// Rows of luma.
+        /// Number of rows of luma samples.
         height: u32,
     },
 }
 
-/// What an initialization section says of a track.
+/// What an initialization section says about one track.
 #[derive(Clone, Copy, Debug)]
 pub struct InitTrack<'a> {
-    /// `track_ID`.
+    /// `track_ID`, unique in the section.
     pub track_id: u32,
-    /// Ticks per second.
+    /// Ticks per second of the track's times.
     pub timescale: u32,
-    /// ISO 639-2/T.
+    /// Language code of three letters (ISO 639-2/T).
     pub language: &'a str,
-    /// Pictures or sound.
+    /// Whether it has pictures or sound.
     pub media: TrackMedia,
-    /// The sample entry, header included.
+    /// The sample entry, with its header.
     pub sample_entry: &'a [u8],
-    /// The transformation of `tkhd` (§8.3.2), 36 bytes.
+    /// The matrix of `tkhd` (§8.3.2), 36 bytes; the identity matrix if `None`.
     pub matrix: Option<&'a [u8]>,
-    /// Media time at which the presentation begins, in ticks; 0 needs no edit list.
+    /// Media time at which the presentation begins, in ticks; if it is 0, no edit list is written.
     pub edit_start: i64,
-    /// Of samples of which a fragment says nothing, in ticks.
+    /// Duration of samples if a fragment does not give one, in ticks.
     pub default_duration: u32,
-    /// Of samples of which a fragment says nothing.
+    /// Flags of samples if a fragment does not give any.
     pub default_flags: u32,
 }
 
@@ -74,7 +74,7 @@ impl InitTrack<'_> {
     }
 }
 
-/// The initialization section of these parts of a rung: picture as track 1 if it has one, sound as track 2.
+/// The initialization section for these parts of a rung: the picture, if any, is track 1, the sound is track 2.
 pub fn init_section(rung: &RungTracks, parts: Parts) -> Result<Bytes, InitError> {
     let video = rung.video.as_ref().filter(|_| parts.has_picture());
     let picture = video.map(|video| Ok((video, picture_entry(video, &rung.name)?))).transpose()?;
@@ -111,12 +111,13 @@ pub fn init_section(rung: &RungTracks, parts: Parts) -> Result<Bytes, InitError>
 
 /// The initialization section of these tracks.
 ///
-/// iso6 brings `tfdt` and default-base-is-moof (§E.9). The CMAF brands promise one track per file, so a section with
-/// picture and sound may not claim them.
+/// The brand iso6 allows `tfdt` and default-base-is-moof (§E.9). The CMAF brands promise one track per file, so a section
+/// with picture and sound must not have them.
 pub fn init_section_of(tracks: &[InitTrack<'_>]) -> Bytes {
     let mut out = Vec::with_capacity(1500);
     put_box(&mut out, *b"ftyp", |out| out.put_slice(b"iso6\0\0\0\0iso6mp41"));
     put_box(&mut out, *b"moov", |out| {
+        // Times and duration 0, 1000 ticks per second, rate 1, volume 1, then next_track_ID (§8.2.2).
         put_full_box(out, *b"mvhd", 1, 0, |out| {
             out.put_bytes(0, 16);
             out.put_u32(1000);
@@ -144,11 +145,11 @@ pub fn init_section_of(tracks: &[InitTrack<'_>]) -> Bytes {
     out.into()
 }
 
-/// Durations are 0: all samples stand in fragments (§8.3.2.3).
+/// Writes a `trak`. Its durations are 0, because all samples are in fragments (§8.3.2.3).
 fn put_track(out: &mut Vec<u8>, track: &InitTrack<'_>) {
     let is_video = track.is_video();
     put_box(out, *b"trak", |out| {
-        // track_enabled, track_in_movie, and as that track_in_preview.
+        // track_enabled, track_in_movie, track_in_preview.
         put_full_box(out, *b"tkhd", 1, 7, |out| {
             out.put_bytes(0, 16);
             out.put_u32(track.track_id);
@@ -169,7 +170,7 @@ fn put_track(out: &mut Vec<u8>, track: &InitTrack<'_>) {
             put_box(out, *b"edts", |out| {
                 put_full_box(out, *b"elst", 1, 0, |out| {
                     out.put_u32(1);
-                    // In fragmented files: up to the end (§8.6.6.1).
+                    // In a fragmented file a duration of 0 means: up to the end (§8.6.6.1).
                     out.put_u64(0);
                     out.put_i64(track.edit_start);
                     out.put_u32(0x0001_0000);
@@ -199,7 +200,7 @@ fn put_media_information(out: &mut Vec<u8>, track: &InitTrack<'_>) {
     put_box(out, *b"dinf", |out| {
         put_full_box(out, *b"dref", 0, 0, |out| {
             out.put_u32(1);
-            // In the same file.
+            // Flag 1: the media is in the same file (§8.7.2).
             put_full_box(out, *b"url ", 0, 1, |_| {});
         });
     });
@@ -208,6 +209,7 @@ fn put_media_information(out: &mut Vec<u8>, track: &InitTrack<'_>) {
             out.put_u32(1);
             out.put_slice(track.sample_entry);
         });
+        // The tables are empty, since all samples are in fragments.
         for table in [b"stts", b"stsc"] {
             put_full_box(out, *table, 0, 0, |out| out.put_u32(0));
         }
@@ -221,12 +223,12 @@ fn put_media_information(out: &mut Vec<u8>, track: &InitTrack<'_>) {
     }
 }
 
-/// Three letters in 15 bits (§8.4.2.3).
+/// Packs a language code of three letters in 15 bits (§8.4.2.3).
 fn packed(language: &str) -> u16 {
     language.bytes().take(3).fold(0, |word, letter| word << 5 | u16::from(letter & 0x1f))
 }
 
-/// A visual sample entry (§12.1.3) of H.264. The SPS says what the colours are; a second opinion could only differ.
+/// The visual sample entry (§12.1.3) of H.264. It has no `colr` box, since the SPS describes the colours.
 fn picture_entry(video: &VideoTrack, rung: &str) -> Result<(TrackMedia, Vec<u8>), InitError> {
     let too_large =
         || InitError::Size { rung: rung.to_owned(), width: video.size.width, height: video.size.height };
@@ -256,7 +258,7 @@ fn picture_entry(video: &VideoTrack, rung: &str) -> Result<(TrackMedia, Vec<u8>)
     Ok((TrackMedia::Video { width, height }, out))
 }
 
-/// An audio sample entry (§12.2.3) of AAC.
+/// The audio sample entry (§12.2.3) of AAC.
 fn sound_entry(audio: &AudioTrack) -> Vec<u8> {
     let config = AudioSpecificConfig::lc(audio.format).to_bytes();
     let mut out = Vec::new();
@@ -267,24 +269,25 @@ fn sound_entry(audio: &AudioTrack) -> Vec<u8> {
         out.put_u16(u16::from(audio.format.channels));
         out.put_u16(16);
         out.put_u32(0);
-        // 16.16 fixed point; higher rates are said by the AudioSpecificConfig alone.
+        // 16.16 fixed point. A rate that does not fit is 0 here, and stands in the AudioSpecificConfig only.
         out.put_u32(u32::from(u16::try_from(audio.format.sample_rate).unwrap_or(0)) << 16);
         put_full_box(out, *b"esds", 0, 0, |out| put_es_descriptor(out, audio.bitrate_bps, &config));
     });
     out
 }
 
-/// An ES descriptor (ISO/IEC 14496-1 §7.2.6.5) with an ES_ID of 0, as in files (ISO/IEC 14496-14 §3.1.2).
+/// An ES descriptor (ISO/IEC 14496-1 §7.2.6.5). Its ES_ID is 0, as it must be in files (ISO/IEC 14496-14 §3.1.2).
 fn put_es_descriptor(out: &mut Vec<u8>, bitrate_bps: u32, config: &[u8]) {
     put_descriptor(out, 3, |out| {
         out.put_slice(&[0, 0, 0]);
         put_descriptor(out, 4, |out| {
+            // DecoderConfigDescriptor: bufferSizeDB 0, maxBitrate, avgBitrate, DecoderSpecificInfo.
             out.put_slice(&[OBJECT_TYPE_AAC, STREAM_TYPE_AUDIO, 0, 0, 0]);
             out.put_u32(bitrate_bps);
             out.put_u32(bitrate_bps);
             put_descriptor(out, 5, |out| out.put_slice(config));
         });
-        // MP4 files: predefined 2.
+        // SLConfigDescriptor: predefined 2, for MP4 files.
         put_descriptor(out, 6, |out| out.put_u8(2));
     });
 }

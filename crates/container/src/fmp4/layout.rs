@@ -1,6 +1,6 @@
-//! A segment of a recording that was not read yet: its head, and where its samples stand in the file. Sans-IO.
+//! The layout of a recording's segment before its samples are read: its head, and where in the file its samples are. Sans-IO.
 //!
-//! All times are those of the recording: an edit list takes away the priming of sound and the delay of B pictures.
+//! All times are those of the recording. An edit list takes away the priming of sound and the delay of B pictures.
 
 use bytes::Bytes;
 
@@ -8,39 +8,39 @@ use super::super::mp4::{Extent, MovieTrack, SampleInfo};
 use super::fragment::{FragmentSample, TrackFragment, fragment_head};
 use super::init::{InitTrack, init_section_of};
 
-/// Some samples of a track; its place among the parts of a segment is its track number, less one.
+/// Some samples of a track. The part at index *i* of a segment becomes track *i* + 1.
 #[derive(Clone, Copy, Debug)]
 pub struct TrackPart<'a> {
-    /// The track.
+    /// The track they belong to.
     pub track: &'a MovieTrack,
-    /// The first sample.
+    /// Index of the first sample.
     pub from: u32,
-    /// The first one behind.
+    /// Index after the last sample.
     pub to: u32,
 }
 
-/// A segment that was not read yet: a head, and where the rest stands in the file.
+/// A segment that has not been read yet.
 #[derive(Clone, Debug, Default)]
 pub struct SegmentLayout {
-    /// Up to the first sample.
+    /// All bytes up to the first sample.
     pub head: Bytes,
-    /// The samples in order.
+    /// Where in the file the samples are, in order.
     pub extents: Vec<Extent>,
 }
 
 impl SegmentLayout {
-    /// Bytes in all.
+    /// Size of the whole segment in bytes.
     pub fn total_len(&self) -> u64 {
         self.head.len() as u64 + self.extents.iter().map(|extent| extent.len).sum::<u64>()
     }
 
-    /// Bytes that it takes in memory.
+    /// How many bytes of memory it takes.
     pub fn memory(&self) -> usize {
         size_of::<Self>() + self.head.len() + self.extents.capacity() * size_of::<Extent>()
     }
 }
 
-/// `ftyp` and `moov` for segments of these tracks.
+/// The initialization section for segments of these tracks.
 pub fn init_of(tracks: &[&MovieTrack]) -> Bytes {
     init_section_of(&tracks.iter().zip(1..).map(|(track, id)| described(track, id)).collect::<Vec<_>>())
 }
@@ -54,13 +54,13 @@ fn described(track: &MovieTrack, track_id: u32) -> InitTrack<'_> {
         sample_entry: &track.coding.entry,
         matrix: Some(&track.matrix),
         edit_start: track.origin.max(0) + track.lift,
-        // Fragments say all of it themselves.
+        // The fragments give all of it.
         default_duration: 0,
         default_flags: 0,
     }
 }
 
-/// The segment of these parts; `number` is its sequence number.
+/// The layout of the segment of these parts; `number` is its sequence number (§8.8.5).
 pub fn layout(parts: &[TrackPart<'_>], number: u32) -> SegmentLayout {
     let tracks: Vec<_> = parts.iter().zip(1..).map(|(part, id)| part.fragment(id)).collect();
     let extents = parts.iter().flat_map(|part| part.track.samples.extents(part.from, part.to)).collect();
@@ -83,7 +83,7 @@ impl<'a> TrackPart<'a> {
     }
 }
 
-/// What `range` of a segment's bytes is: of its head, and of the file.
+/// The part of the layout that covers `range` of the segment's bytes.
 pub fn part_of(layout: &SegmentLayout, range: std::ops::Range<u64>) -> SegmentLayout {
     let head_len = layout.head.len() as u64;
     let head = layout.head.slice(range.start.min(head_len) as usize..range.end.min(head_len) as usize);

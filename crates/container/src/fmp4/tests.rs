@@ -1,4 +1,4 @@
-//! Bytes as expected, and bytes as another parser reads them.
+//! Compares bytes with the expected ones, and with what another parser reads.
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ fn a_head_byte_by_byte() {
     let expected: &[u8] = &[
         0, 0, 0, 184, b'm', b'o', b'o', b'f',
         0, 0, 0, 16, b'm', b'f', b'h', b'd', 0, 0, 0, 0, 0, 0, 0, 7,
-        // Picture: one duration, the first sample alone sync, its bytes behind the head.
+        // Picture: one duration, only the first sample is a sync sample, its bytes follow the head.
         0, 0, 0, 84, b't', b'r', b'a', b'f',
         0, 0, 0, 24, b't', b'f', b'h', b'd', 0, 2, 0, 0x28, 0, 0, 0, 1, 0, 0, 0x17, 0x70, 1, 1, 0, 0,
         0, 0, 0, 20, b't', b'f', b'd', b't', 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2,
@@ -64,14 +64,14 @@ fn a_head_byte_by_byte() {
     assert_eq!(&head[..], expected);
 }
 
-/// A movie fragment, as the other reader understands it.
+/// A movie fragment as the other parser reads it.
 fn moof(head: &[u8]) -> MoofBox {
     let mut bytes = Cursor::new(head);
     let header = BoxHeader::read(&mut bytes).expect("a header");
     MoofBox::read_box(&mut bytes, header.size).expect("a movie fragment")
 }
 
-/// Flags of `tfhd` that the other reader leaves to us.
+/// A flag of `tfhd` that the other parser has no name for.
 const BASE_IS_MOOF: u32 = 0x02_0000;
 
 #[test]
@@ -95,7 +95,7 @@ fn the_other_parser_reads_the_head() {
     assert_eq!(mdat, [0, 0, 1, 0xad, b'm', b'd', b'a', b't']);
 }
 
-/// Sixteen bytes a line.
+/// Hexadecimal, sixteen bytes a line.
 fn hex(bytes: &[u8]) -> String {
     let line = |line: &[u8]| line.iter().fold(String::new(), |out, byte| out + &format!("{byte:02x}"));
     bytes.chunks(16).map(line).collect::<Vec<_>>().join("\n")
@@ -110,7 +110,7 @@ fn initialization_sections_byte_by_byte() {
     insta::assert_snapshot!(sections.join("\n\n"));
 }
 
-/// What the other reader finds in a section, which must end there.
+/// A section as the other parser reads it. There must be nothing after it.
 fn moov(init: &[u8]) -> MoovBox {
     let mut rest = Cursor::new(init);
     let header = BoxHeader::read(&mut rest).expect("a header");
@@ -122,7 +122,7 @@ fn moov(init: &[u8]) -> MoovBox {
     moov
 }
 
-/// The `track_ID` of each `trex`, of which the other reader keeps one.
+/// The `track_ID` of each `trex`; the other parser keeps only one of them.
 fn defaults(init: &[u8]) -> Vec<u32> {
     let moov = Boxes::new(init, 0).flatten().find(|found| found.kind == *b"moov").expect("moov");
     let mvex = moov.need(*b"mvex").expect("mvex");
@@ -147,7 +147,7 @@ fn an_initialization_section_says_what_the_tracks_are() {
     assert_eq!(defaults(&init), [1, 2]);
 }
 
-/// 4:2:0 with 8 bits, at the end of `avcC`.
+/// Whether `avcC` ends with 4:2:0 and 8 bits.
 fn has_high_profile_bytes(init: &[u8]) -> bool {
     let at = init.windows(4).position(|window| window == b"avcC").expect("avcC") - 4;
     let avcc = Boxes::new(&init[at..], 0).next().expect("a box").expect("sound");
@@ -175,7 +175,7 @@ fn a_stunted_sps_is_an_error_that_names_the_rung() {
 }
 
 proptest! {
-    /// Whatever the pattern of durations and sync samples, both parsers agree with the samples.
+    /// Whatever the pattern of durations and sync samples, both parsers find the samples that were written.
     #[test]
     fn every_pattern_is_read_back(
         samples in prop::collection::vec((0..5000_u32, prop::sample::select(vec![3000_u32, 6000]), any::<bool>()), 0..40),

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-/// The value of the attribute `name`, without quotes.
+/// The value of the attribute `name` in an attribute list, without quotes.
 pub(super) fn attribute<'a>(list: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = list;
     loop {
@@ -18,22 +18,22 @@ pub(super) fn attribute<'a>(list: &'a str, name: &str) -> Option<&'a str> {
     }
 }
 
-/// The same, as a value of its own.
+/// The same, copied.
 pub(super) fn text(list: &str, name: &str) -> Option<String> {
     attribute(list, name).map(str::to_owned)
 }
 
-/// An attribute that is a number.
+/// The value of an attribute that is a number.
 pub(super) fn number<T: std::str::FromStr>(list: &str, name: &str) -> Option<T> {
     attribute(list, name)?.parse().ok()
 }
 
-/// Writes an attribute that is not the first one, where it has a value.
+/// Writes `,name=value` if there is a value. It cannot be the first attribute of its list.
 pub(super) fn optional(out: &mut Formatter<'_>, name: &str, value: Option<impl Display>) -> fmt::Result {
     value.map_or(Ok(()), |value| write!(out, ",{name}={value}"))
 }
 
-/// A quoted string, without what may not stand in one.
+/// A quoted string. Characters that must not stand in one (§4.2) are left out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quoted<'a>(pub(super) &'a str);
 

@@ -7,38 +7,38 @@ use super::attributes::text;
 use super::{PlaylistFault, lines, tag};
 use amphi_media::MediaTime;
 
-/// A media playlist.
+/// A media playlist (§4.3.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MediaPlaylist {
-    /// `EXT-X-TARGETDURATION`, in seconds: no segment's duration rounds to more (§4.3.3.1).
+    /// `EXT-X-TARGETDURATION` in seconds: no segment's duration rounds to a larger number (§4.3.3.1).
     pub target_duration_s: u64,
-    /// `EXT-X-MEDIA-SEQUENCE`: the number of the first segment (§4.3.3.2).
+    /// `EXT-X-MEDIA-SEQUENCE`: number of the first segment (§4.3.3.2).
     pub media_sequence: u64,
-    /// `EXT-X-PLAYLIST-TYPE:VOD`: it never changes (§4.3.3.5).
+    /// `EXT-X-PLAYLIST-TYPE:VOD`: the playlist never changes (§4.3.3.5).
     pub is_vod: bool,
-    /// `EXT-X-INDEPENDENT-SEGMENTS`: each begins with a sync sample (§4.3.5.1).
+    /// `EXT-X-INDEPENDENT-SEGMENTS`: each segment begins with a sync sample (§4.3.5.1).
     pub has_independent_segments: bool,
-    /// `EXT-X-I-FRAMES-ONLY` (§4.3.3.6).
+    /// `EXT-X-I-FRAMES-ONLY`: each segment is one I-frame (§4.3.3.6).
     pub is_i_frames_only: bool,
-    /// `EXT-X-MAP`: the initialization section (§4.3.2.5).
+    /// `EXT-X-MAP`: URI of the initialization section (§4.3.2.5).
     pub map: Option<String>,
-    /// In order.
+    /// The segments in order.
     pub segments: Vec<MediaSegment>,
     /// `EXT-X-ENDLIST`: no more segments will come (§4.3.3.4).
     pub is_ended: bool,
 }
 
-/// A media segment.
+/// A media segment as a playlist lists it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MediaSegment {
-    /// Its URI.
+    /// URI, relative to that of the playlist.
     pub uri: String,
-    /// `EXTINF` (§4.3.2.1).
+    /// `EXTINF`: its duration, read and written in seconds (§4.3.2.1).
     pub duration: Duration,
-    /// `EXT-X-PROGRAM-DATE-TIME`: when its first sample was recorded (§4.3.2.6). The reader adds what follows from the date
-    /// of an earlier segment.
+    /// `EXT-X-PROGRAM-DATE-TIME`: when its first sample was recorded (§4.3.2.6). If the tag is missing, the reader computes
+    /// it from the last segment that had one.
     pub program_date_time: Option<MediaTime>,
-    /// `EXT-X-DISCONTINUITY`: what comes before does not go on here (§4.3.2.3).
+    /// `EXT-X-DISCONTINUITY`: it does not continue the segment before (§4.3.2.3).
     pub is_discontinuous: bool,
 }
 
@@ -91,10 +91,10 @@ impl MediaPlaylist {
     }
 }
 
-/// The text of the playlist.
+/// Writes the text of the playlist.
 ///
-/// Version 7 stands for fragmented MP4 with an initialization section: §7 asks for at least 6 for `EXT-X-MAP` beside
-/// pictures, and Apple's authoring rules for 7.
+/// The version is 7: §7 requires at least 6 for `EXT-X-MAP` outside of I-frame playlists, and Apple's authoring
+/// specification requires 7 for fragmented MP4.
 impl Display for MediaPlaylist {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         writeln!(out, "#EXTM3U\n#EXT-X-VERSION:7")?;
@@ -112,7 +112,7 @@ impl Display for MediaPlaylist {
         if let Some(map) = &self.map {
             writeln!(out, "#EXT-X-MAP:URI=\"{map}\"")?;
         }
-        // What has no initialization section is WebVTT, whose cues count milliseconds.
+        // A playlist without an initialization section is one of WebVTT, whose cues count milliseconds.
         let decimals = if self.map.is_some() { 6 } else { 3 };
         for segment in &self.segments {
             if segment.is_discontinuous {

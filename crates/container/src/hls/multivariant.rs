@@ -1,90 +1,90 @@
 //! Multivariant playlists (RFC 8216 §4.3.4).
 //!
-//! What we write states CODECS of every variant, because hls.js drops audio-only variants only where all do; audio-only
-//! comes last, because the first variant is where players start.
+//! Our playlists state the CODECS of every variant, because hls.js drops audio-only variants only if all variants have
+//! CODECS. The audio-only variant is the last one, because players start with the first.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::attributes::{Quoted, attribute, number, optional, text};
 use super::{PlaylistFault, lines, tag};
 
-/// A multivariant playlist.
+/// A multivariant playlist (§4.3.4; RFC 8216 calls it Master Playlist).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MultivariantPlaylist {
-    /// `EXT-X-INDEPENDENT-SEGMENTS`, of all variants (§4.3.5.1).
+    /// `EXT-X-INDEPENDENT-SEGMENTS`: holds for all variants (§4.3.5.1).
     pub has_independent_segments: bool,
-    /// `EXT-X-MEDIA` (§4.3.4.1).
+    /// `EXT-X-MEDIA`: alternative sound and subtitles (§4.3.4.1).
     pub renditions: Vec<AlternativeRendition>,
-    /// `EXT-X-STREAM-INF` (§4.3.4.2).
+    /// `EXT-X-STREAM-INF`: the variants, in order (§4.3.4.2).
     pub variants: Vec<VariantStream>,
-    /// `EXT-X-I-FRAME-STREAM-INF` (§4.3.4.3).
+    /// `EXT-X-I-FRAME-STREAM-INF`: playlists of I-frames (§4.3.4.3).
     pub i_frames: Vec<IFrameStream>,
 }
 
-/// One version of the presentation.
+/// A variant stream (§4.3.4.2).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct VariantStream {
-    /// Its media playlist.
+    /// URI of its media playlist.
     pub uri: String,
-    /// BANDWIDTH.
+    /// BANDWIDTH: peak rate in bits per second.
     pub bandwidth_bps: u64,
-    /// AVERAGE-BANDWIDTH.
+    /// AVERAGE-BANDWIDTH in bits per second.
     pub average_bps: Option<u64>,
-    /// CODECS (RFC 6381).
+    /// CODECS: one string for each track (RFC 6381).
     pub codecs: Vec<String>,
-    /// RESOLUTION: width and height.
+    /// RESOLUTION: width and height in pixels.
     pub resolution: Option<(u32, u32)>,
-    /// FRAME-RATE.
+    /// FRAME-RATE: pictures per second.
     pub frame_rate: Option<f32>,
-    /// AUDIO: a group of renditions.
+    /// AUDIO: GROUP-ID of the renditions with its sound.
     pub audio: Option<String>,
-    /// SUBTITLES: a group of renditions.
+    /// SUBTITLES: GROUP-ID of the renditions with its subtitles.
     pub subtitles: Option<String>,
 }
 
-/// The sync samples of a version alone.
+/// A playlist of I-frames, for seeking with previews (§4.3.4.3).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct IFrameStream {
-    /// Its media playlist.
+    /// URI of its media playlist.
     pub uri: String,
-    /// BANDWIDTH.
+    /// BANDWIDTH: peak rate in bits per second.
     pub bandwidth_bps: u64,
-    /// CODECS (RFC 6381).
+    /// CODECS: one string for each track (RFC 6381).
     pub codecs: Vec<String>,
-    /// RESOLUTION: width and height.
+    /// RESOLUTION: width and height in pixels.
     pub resolution: Option<(u32, u32)>,
 }
 
-/// TYPE of a rendition.
+/// TYPE of an alternative rendition (§4.3.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenditionType {
-    /// Sound.
+    /// AUDIO: another sound track.
     Audio,
-    /// Subtitles.
+    /// SUBTITLES: WebVTT in one language.
     Subtitles,
 }
 
-/// Sound or subtitles beside a variant.
+/// An alternative rendition: sound or subtitles that variants refer to (§4.3.4.1).
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlternativeRendition {
-    /// TYPE.
+    /// TYPE: sound or subtitles.
     pub kind: RenditionType,
-    /// GROUP-ID.
+    /// GROUP-ID, by which variants refer to it.
     pub group: String,
-    /// NAME.
+    /// NAME, as a player's menu shows it.
     pub name: String,
-    /// LANGUAGE (RFC 5646).
+    /// LANGUAGE: a language tag (RFC 5646).
     pub language: Option<String>,
-    /// CHANNELS.
+    /// CHANNELS: how many channels the sound has.
     pub channels: Option<u64>,
-    /// Its media playlist; without one it is in the variant itself.
+    /// URI of its media playlist. If `None`, the variant itself has this rendition.
     pub uri: Option<String>,
-    /// DEFAULT.
+    /// DEFAULT: played unless the viewer chooses another.
     pub is_default: bool,
 }
 
 impl MultivariantPlaylist {
-    /// The media playlist of the sound of `variant`, where that is separate.
+    /// URI of the media playlist with the sound of `variant`, if sound has a playlist of its own.
     pub fn sound_of(&self, variant: &VariantStream) -> Option<&str> {
         let group = variant.audio.as_ref()?;
         let is_of_group = |it: &&AlternativeRendition| it.kind == RenditionType::Audio && it.group == *group;
@@ -138,7 +138,7 @@ fn stream(list: &str) -> Option<VariantStream> {
     })
 }
 
-/// `None` for video and closed captions.
+/// `None` for video renditions and closed captions.
 fn rendition(list: &str) -> Option<AlternativeRendition> {
     Some(AlternativeRendition {
         kind: match attribute(list, "TYPE")? {
@@ -155,7 +155,7 @@ fn rendition(list: &str) -> Option<AlternativeRendition> {
     })
 }
 
-/// The text of the playlist.
+/// Writes the text of the playlist.
 impl Display for MultivariantPlaylist {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         writeln!(out, "#EXTM3U")?;

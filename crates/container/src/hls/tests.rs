@@ -1,4 +1,4 @@
-//! What is written is read, also by another reader; and what others write is read.
+//! Reads what was written, here and with another parser; and reads playlists of other servers.
 
 use std::time::Duration;
 

@@ -1,20 +1,20 @@
-//! Reading: boxes as views of bytes, that remember where in the file they stood.
+//! Reads boxes: views of bytes that know their position in the file.
 
 use std::fmt::{self, Display, Formatter};
 
-/// What is wrong with a box: the file's fault.
+/// What is wrong with a box. The file is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("box {} at byte {at}: {fault}", FourCc(*.kind))]
 pub struct BoxFault {
-    /// Its type.
+    /// Type of the box.
     pub kind: [u8; 4],
-    /// Where it begins in the file.
+    /// Position of its first byte in the file.
     pub at: u64,
-    /// What is wrong.
+    /// What is wrong, as an end of the sentence "box X: ...".
     pub fault: &'static str,
 }
 
-/// A type as people read it.
+/// A box type as people read it.
 struct FourCc([u8; 4]);
 
 impl Display for FourCc {
@@ -23,18 +23,18 @@ impl Display for FourCc {
     }
 }
 
-/// The header of a box that stands in a file: enough to walk from one to the next.
+/// The header of a box in a file: enough to go on to the next box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileHeader {
-    /// Its type.
+    /// Type of the box.
     pub kind: [u8; 4],
-    /// Bytes of the header: 8 or 16.
+    /// Size of the header in bytes: 8 or 16.
     pub header: u64,
-    /// Bytes of the whole box; `None` means up to the end of the file.
+    /// Size of the whole box in bytes; `None` if it ends with the file.
     pub size: Option<u64>,
 }
 
-/// Reads a header from the first 16 bytes of a box that begins at `at` (fewer at the end of the file).
+/// Reads a header from the first 16 bytes of the box that begins at `at`. There may be fewer bytes at the end of the file.
 pub fn file_header(bytes: &[u8], at: u64) -> Result<FileHeader, BoxFault> {
     let fault = |fault| BoxFault { kind: *b"????", at, fault };
     let mut reader = BoxReader(bytes);
@@ -53,48 +53,48 @@ pub fn file_header(bytes: &[u8], at: u64) -> Result<FileHeader, BoxFault> {
     Ok(FileHeader { kind, header, size })
 }
 
-/// A box in memory.
+/// A box whose bytes are in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct BoxRef<'a> {
-    /// Its type.
+    /// Type of the box.
     pub kind: [u8; 4],
-    /// Where it begins in the file.
+    /// Position of its first byte in the file.
     pub at: u64,
-    /// Everything, header included.
+    /// All its bytes, with the header.
     pub whole: &'a [u8],
-    /// Its content.
+    /// Its content, without the header.
     pub body: &'a [u8],
 }
 
-/// A full box: version, flags and what follows (§4.2).
+/// The content of a full box: version, flags and the rest (§4.2).
 #[derive(Clone, Copy, Debug)]
 pub struct FullBox<'a> {
-    /// The version.
+    /// The version, which often tells 32-bit from 64-bit fields.
     pub version: u8,
-    /// 24 bits of flags.
+    /// The flags, 24 bits.
     pub flags: u32,
-    /// What follows.
+    /// The bytes after version and flags.
     pub rest: BoxReader<'a>,
 }
 
 impl<'a> BoxRef<'a> {
-    /// A fault of this box.
+    /// Makes a fault of this box.
     pub const fn fault(&self, fault: &'static str) -> BoxFault {
         BoxFault { kind: self.kind, at: self.at, fault }
     }
 
-    /// The boxes in its content, from the byte `skip` on.
+    /// The boxes in its content, after the first `skip` bytes.
     pub fn children(&self, skip: usize) -> Boxes<'a> {
         let header = self.whole.len() - self.body.len();
         Boxes::new(self.body.get(skip..).unwrap_or_default(), self.at + (header + skip) as u64)
     }
 
-    /// The first box of that type in its content.
+    /// The first box of type `kind` in its content, if there is one.
     pub fn child(&self, kind: [u8; 4]) -> Result<Option<BoxRef<'a>>, BoxFault> {
         self.children(0).find(|child| child.as_ref().map_or(true, |child| child.kind == kind)).transpose()
     }
 
-    /// As [`child`](Self::child), where the box must be.
+    /// As [`child`](Self::child), but its absence is a fault.
     pub fn need(&self, kind: [u8; 4]) -> Result<BoxRef<'a>, BoxFault> {
         self.child(kind)?.ok_or(BoxFault {
             kind,
@@ -103,7 +103,7 @@ impl<'a> BoxRef<'a> {
         })
     }
 
-    /// Reads it as a full box.
+    /// Reads its version and flags.
     pub fn full(&self) -> Result<FullBox<'a>, BoxFault> {
         let mut rest = BoxReader(self.body);
         let word = rest.u32().ok_or(self.fault("it is too short for version and flags"))?;
@@ -111,7 +111,7 @@ impl<'a> BoxRef<'a> {
     }
 }
 
-/// Boxes one after the other.
+/// An iterator over boxes that follow each other.
 #[derive(Clone, Debug)]
 pub struct Boxes<'a> {
     rest: &'a [u8],
@@ -119,7 +119,7 @@ pub struct Boxes<'a> {
 }
 
 impl<'a> Boxes<'a> {
-    /// The boxes in `bytes`, which begin at `at` in the file.
+    /// The boxes in `bytes`, the first of which is at position `at` in the file.
     pub const fn new(bytes: &'a [u8], at: u64) -> Self {
         Self { rest: bytes, at }
     }
@@ -128,7 +128,7 @@ impl<'a> Boxes<'a> {
 impl<'a> Iterator for Boxes<'a> {
     type Item = Result<BoxRef<'a>, BoxFault>;
 
-    /// Fewer than eight bytes are QuickTime's terminator, or padding: the end.
+    /// Fewer than eight bytes are padding or QuickTime's terminator, and count as the end.
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.len() < 8 {
             return None;
@@ -154,51 +154,51 @@ impl<'a> Iterator for Boxes<'a> {
     }
 }
 
-/// Big-endian numbers from the front of bytes; `None` where they end.
+/// Takes big-endian numbers from the front of some bytes. Every method returns `None` if there are too few.
 #[derive(Clone, Copy, Debug)]
 pub struct BoxReader<'a>(pub &'a [u8]);
 
 impl<'a> BoxReader<'a> {
-    /// The next `N` bytes.
+    /// Takes the next `N` bytes.
     pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (array, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*array)
     }
 
-    /// 8 bits.
+    /// Takes 8 bits.
     pub fn u8(&mut self) -> Option<u8> {
         self.array().map(u8::from_be_bytes)
     }
 
-    /// 16 bits.
+    /// Takes 16 bits.
     pub fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_be_bytes)
     }
 
-    /// 32 bits.
+    /// Takes 32 bits.
     pub fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_be_bytes)
     }
 
-    /// 64 bits.
+    /// Takes 64 bits.
     pub fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_be_bytes)
     }
 
-    /// 32 bits, or 64 where `long`.
+    /// Takes 64 bits if `long`, otherwise 32.
     pub fn word(&mut self, long: bool) -> Option<u64> {
         if long { self.u64() } else { self.u32().map(u64::from) }
     }
 
-    /// The next `count` bytes.
+    /// Takes the next `count` bytes.
     pub fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
         let (bytes, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(bytes)
     }
 
-    /// Leaves out `count` bytes.
+    /// Skips `count` bytes.
     pub fn skip(&mut self, count: usize) -> Option<()> {
         self.bytes(count).map(drop)
     }

@@ -1,55 +1,55 @@
-//! Writing: into a buffer that knows its size beforehand, or nested, with sizes filled in behind.
+//! Writes boxes: into a buffer of a size known before, or nested, with sizes filled in afterwards.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// Size and type.
+/// Bytes of a box header: size and type.
 pub const BOX_HEADER: usize = 8;
-/// Size, type, version and flags.
+/// Bytes of a full box header: size, type, version and flags.
 pub const FULL_BOX_HEADER: usize = 12;
 
-/// Writes boxes into one allocation.
+/// Writes boxes into one allocation of exactly the right size.
 pub struct BoxWriter {
     out: BytesMut,
     planned: usize,
 }
 
 impl BoxWriter {
-    /// For exactly `planned` bytes.
+    /// A writer for exactly `planned` bytes.
     pub fn new(planned: usize) -> Self {
         Self { out: BytesMut::with_capacity(planned), planned }
     }
 
-    /// The header of a box of `size` bytes, header included. A size that 32 bits cannot say is written as
-    /// 0, "to the end of the file", which is true for the `mdat` that ends a segment.
+    /// Writes the header of a box of `size` bytes, header included. A size that does not fit in 32 bits is written as 0,
+    /// "up to the end of the file", which is true for the `mdat` at the end of a segment.
     pub fn header(&mut self, kind: [u8; 4], size: usize) {
         self.out.put_u32(u32::try_from(size).unwrap_or(0));
         self.out.put_slice(&kind);
     }
 
-    /// The header of a full box; `flags` are the low 24 bits.
+    /// Writes the header of a full box; `flags` are the low 24 bits.
     pub fn full_header(&mut self, kind: [u8; 4], size: usize, version: u8, flags: u32) {
         self.header(kind, size);
         self.out.put_u32(u32::from(version) << 24 | flags & 0x00ff_ffff);
     }
 
-    /// Big-endian, as all numbers of boxes.
+    /// Writes 32 bits, big-endian as all numbers in boxes.
     pub fn u32(&mut self, value: u32) {
         self.out.put_u32(value);
     }
 
-    /// Big-endian.
+    /// Writes 64 bits, big-endian.
     pub fn u64(&mut self, value: u64) {
         self.out.put_u64(value);
     }
 
-    /// What was written.
+    /// The bytes written. Debug builds check that there are as many as planned.
     pub fn finish(self) -> Bytes {
         debug_assert_eq!(self.out.len(), self.planned, "a box was planned with another size");
         self.out.freeze()
     }
 }
 
-/// Appends a box whose content `fill` writes.
+/// Appends a box, whose content `fill` writes.
 pub fn put_box(out: &mut Vec<u8>, kind: [u8; 4], fill: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.put_u32(0);
@@ -61,7 +61,7 @@ pub fn put_box(out: &mut Vec<u8>, kind: [u8; 4], fill: impl FnOnce(&mut Vec<u8>)
     }
 }
 
-/// Appends a full box; `flags` are the low 24 bits.
+/// Appends a full box, whose content `fill` writes; `flags` are the low 24 bits.
 pub fn put_full_box(
     out: &mut Vec<u8>,
     kind: [u8; 4],

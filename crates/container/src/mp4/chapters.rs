@@ -9,23 +9,23 @@ use super::samples::{Extent, SampleBudget, SampleTable};
 use super::tables;
 use super::ticks::rescale;
 
-/// Chapters of one lecture.
+/// Largest number of chapters that are read of one recording.
 const CHAPTERS_MAX: u32 = 1000;
 /// Bytes of a title that are read; a longer one is left out.
 const TITLE_MAX: u32 = 4096;
 
-/// The track that holds the titles.
+/// The text track with the chapter titles.
 #[derive(Clone, Debug)]
 pub struct ChapterTrack {
-    /// Ticks per second.
+    /// Ticks per second of its times.
     pub timescale: u32,
-    /// The titles.
+    /// One sample for each title.
     pub samples: SampleTable,
-    /// Media time at presentation zero, in ticks.
+    /// Media time at presentation time zero, in ticks.
     pub origin: i64,
 }
 
-/// Numbers of the chapter tracks that `trak` names.
+/// The `track_ID`s of the chapter tracks that `trak` refers to, eight at most.
 pub(super) fn named_by(trak: &BoxRef<'_>) -> Result<Vec<u32>, BoxFault> {
     let Some(chap) = trak.child(*b"tref")?.map(|tref| tref.child(*b"chap")).transpose()?.flatten() else {
         return Ok(Vec::new());
@@ -35,7 +35,7 @@ pub(super) fn named_by(trak: &BoxRef<'_>) -> Result<Vec<u32>, BoxFault> {
 }
 
 impl ChapterTrack {
-    /// Reads the `trak`; `None` where it holds no text.
+    /// Reads the `trak`; `None` if it is not a text track.
     pub(super) fn read(
         trak: &BoxRef<'_>,
         timescale: u32,
@@ -53,7 +53,7 @@ impl ChapterTrack {
         Ok(Some(Self { timescale, samples: tables::read(&stbl, file_len, budget)?, origin: 0 }))
     }
 
-    /// Where the titles stand, in order.
+    /// Where in the file the titles are, in order.
     pub fn extents(&self) -> Vec<Extent> {
         let count = self.samples.count().min(CHAPTERS_MAX);
         let whole =
@@ -61,12 +61,12 @@ impl ChapterTrack {
         whole.map(|(index, extent)| Extent { len: u64::from(self.len(index)), ..extent }).collect()
     }
 
-    /// How much of a sample is read.
+    /// How many bytes of a sample are read.
     fn len(&self, index: u32) -> u32 {
         self.samples.size(index).min(TITLE_MAX)
     }
 
-    /// The chapters, from the bytes of [`Self::extents`].
+    /// The chapters as cues, from the bytes at [`Self::extents`].
     pub fn cues(&self, titles: &Bytes) -> Vec<Cue> {
         let ms = |ticks: i64| rescale(ticks - self.origin, self.timescale, 1000).max(0) as u64;
         let mut rest = BoxReader(titles);
@@ -84,7 +84,7 @@ impl ChapterTrack {
     }
 }
 
-/// A text sample: a length, then UTF-8, or UTF-16 behind a byte order mark.
+/// A text sample: its length, then UTF-8, or UTF-16 after a byte order mark.
 fn title(sample: &[u8]) -> Option<String> {
     let mut fields = BoxReader(sample);
     let length = fields.u16()?;

@@ -1,12 +1,12 @@
-//! Tables of a track in as little memory as lookups at random allow. Sans-IO.
+//! Tables of a track, in little memory but with random access. Sans-IO.
 //!
-//! An hour of lecture has 90 000 pictures and 170 000 frames of sound, each of which may stand in a chunk of its own.
+//! An hour of a lecture has 90 000 pictures and 170 000 frames of sound, each of which may be in a chunk of its own.
 
-/// Sizes of samples: two bytes each, and the few that are larger beside them.
+/// Sizes of samples: two bytes each; the few that are larger stand in a list of their own.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sizes {
     short: Vec<u16>,
-    /// Index and size of those that do not fit.
+    /// Index and size of samples whose size does not fit in two bytes.
     long: Vec<(u32, u32)>,
 }
 
@@ -39,12 +39,12 @@ impl Sizes {
     }
 }
 
-/// Compositions: an encoder has a handful of them, so one byte each that says which. Nothing where all are zero.
+/// Composition offsets. An encoder uses a handful of values, so one byte per sample is enough; none if all are zero.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Compositions {
     values: Vec<i32>,
     which: Vec<u8>,
-    /// In their place, where there are more than 256.
+    /// Used instead if there are more than 256 different values.
     wide: Vec<i32>,
     count: u32,
 }
@@ -77,7 +77,7 @@ impl Compositions {
         self.wide.push(composition);
     }
 
-    /// All are zero.
+    /// Whether all are zero.
     pub(super) fn is_empty(&self) -> bool {
         self.which.is_empty() && self.wide.is_empty() && self.values.is_empty()
     }
@@ -104,27 +104,27 @@ impl Compositions {
     }
 }
 
-/// Chunks between two marks.
+/// How many chunks lie between two marks.
 const MARK: usize = 64;
 
-/// Chunks: where each begins in the file, and which of the samples is its first. One byte counts its samples, a mark every
-/// 64 chunks says at which sample they begin.
+/// Chunks: where each one begins in the file, and its first sample. One byte per chunk counts its samples; a mark every 64
+/// chunks gives the number of samples before it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PackedChunks {
     counts: Vec<u8>,
     marks: Vec<u32>,
-    /// The lower half of each offset.
+    /// The low 32 bits of each chunk's offset.
     offsets: Vec<u32>,
-    /// From which chunk on the upper half is what.
+    /// The high 32 bits of the offsets, each with the first chunk that has them.
     high: Vec<(u32, u32)>,
     samples: u32,
 }
 
 impl PackedChunks {
-    /// Samples that a chunk can have; longer ones stand as several.
+    /// Most samples of one entry; a longer chunk takes several.
     const SAMPLES_MAX: u8 = u8::MAX;
 
-    /// A sample that stands behind the one before it. False where a chunk has to begin.
+    /// Adds a sample that follows the last one directly in the file. `false` if it has to begin a new chunk.
     pub(super) fn extend(&mut self) -> bool {
         match self.counts.last_mut().filter(|count| **count < Self::SAMPLES_MAX) {
             Some(count) => {
@@ -136,7 +136,7 @@ impl PackedChunks {
         }
     }
 
-    /// A sample that begins a chunk.
+    /// Adds a sample that begins a chunk at `offset`.
     pub(super) fn begin(&mut self, offset: u64) {
         let high = (offset >> 32) as u32;
         if self.high.last().map_or(0, |(_, high)| *high) != high {
@@ -150,7 +150,7 @@ impl PackedChunks {
         self.samples += 1;
     }
 
-    /// The chunk of a sample: its offset, its first sample, and the first one behind it.
+    /// The chunk of a sample: its offset, its first sample, and the first sample after it.
     pub(super) fn of(&self, sample: u32) -> Option<(u64, u32, u32)> {
         let mark = self.marks.partition_point(|first| *first <= sample).checked_sub(1)?;
         let mut first = *self.marks.get(mark)?;

@@ -1,10 +1,10 @@
-//! Files that lie: each ends in a fault that names the box and its place, in bounded time and memory.
+//! Damaged files: reading each of them fails in bounded time and memory, with a fault that names the box and its position.
 
 use super::super::isobmff::{BoxFault, Boxes, put_box, put_full_box};
 use super::*;
 use crate::testing::{put, rewritten};
 
-/// A fixture's moov, its place, and the length of the file.
+/// The `moov` of a fixture, its position, and the length of the file.
 fn moov() -> (Vec<u8>, u64, u64) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/hall_a.mp4");
     let file = std::fs::read(path).expect("a fixture");
@@ -13,7 +13,7 @@ fn moov() -> (Vec<u8>, u64, u64) {
     (moov.whole.to_vec(), moov.at, file.len() as u64)
 }
 
-/// The fixture's index with every box of type `kind` as `edit` leaves its content.
+/// The fixture's index after `edit` has changed the content of every box of type `kind`.
 fn with(kind: [u8; 4], edit: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
     let (moov, at, _) = moov();
     let moov = Boxes::new(&moov, at).next().expect("a box").expect("sound");
@@ -29,7 +29,7 @@ fn read(moov: &[u8]) -> Result<Movie, BoxFault> {
     Movie::parse(moov, at, len).and_then(|movie| movie.finish(at))
 }
 
-/// Where the first box of that type begins in the file.
+/// Position of the first box of that type in the file.
 fn place(moov: &[u8], kind: [u8; 4]) -> u64 {
     let (_, at, _) = self::moov();
     at + moov.windows(4).position(|window| *window == kind).expect("there") as u64 - 4
@@ -101,7 +101,7 @@ fn every_lie_is_named_with_its_box_and_place() {
     ] {
         let said = read(&moov).expect_err(what);
         assert_eq!((&said.kind, said.fault), (kind, fault), "{what}");
-        // A box that is missing is named with the place of the one that should hold it.
+        // A missing box is reported at the position of the box that should contain it.
         let holder = if fault.starts_with("it is missing") {
             if kind == b"mvhd" { b"moov" } else { b"stbl" }
         } else {
@@ -113,13 +113,13 @@ fn every_lie_is_named_with_its_box_and_place() {
 
 #[test]
 fn what_never_ends_is_refused_before_it_takes_time_or_memory() {
-    // Two thousand centuries, in samples of 136 years.
+    // Two thousand centuries, in samples of 136 years each.
     let mut moov = with(*b"mdhd", |body| put(body, 12, 1));
     let at = moov.windows(4).position(|window| window == b"stts").expect("there") + 12;
     put(&mut moov, at + 4, u32::MAX);
     assert_eq!(read(&moov).expect_err("a lie").fault, "it says that it lasts longer than any recording");
 
-    // Four billion samples in a few bytes, of a track that nobody has heard of.
+    // Four billion samples in a few bytes, of an unknown track.
     let mut moof = Vec::new();
     put_box(&mut moof, *b"moof", |out| {
         put_box(out, *b"traf", |out| {
@@ -132,7 +132,7 @@ fn what_never_ends_is_refused_before_it_takes_time_or_memory() {
     let fault = movie.add_fragment(&moof, 5000, len).expect_err("a lie").to_string();
     assert_eq!(fault, "box trun at byte 5032: it brings more samples than any recording has");
 
-    // A chapter whose title is all of the file.
+    // A chapter whose title is the whole file.
     let mut samples = SampleTable::default();
     for _ in 0..100_000 {
         samples.push(Sample { offset: 0, size: u32::MAX, duration: 1, composition: 0, sync: true });

@@ -1,7 +1,7 @@
-//! Reading movie fragments (ISO/IEC 14496-12 §8.8).
+//! Reads movie fragments (ISO/IEC 14496-12 §8.8).
 //!
-//! [`read_fragment`] gives every sample of a `moof` to a [`FragmentSink`]: the index of a recording, or whoever wants to
-//! know where a segment stands in time.
+//! [`read_fragment`] hands every sample of a `moof` to a [`FragmentSink`]. The sink may be the index of a recording, or
+//! anything that needs to know the times of a segment.
 
 use super::super::isobmff::{BoxFault, BoxReader, BoxRef, FullBox};
 use super::samples::{Sample, SampleBudget};
@@ -9,21 +9,21 @@ use super::samples::{Sample, SampleBudget};
 /// `sample_is_non_sync_sample` (§8.8.3.1).
 const NON_SYNC: u32 = 0x0001_0000;
 
-/// What holds for samples of which a fragment says nothing: a `trex` (§8.8.3).
+/// Defaults for the samples of a track (`trex`, §8.8.3); they hold where a fragment says nothing else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrackExtends {
-    /// `track_ID`.
+    /// `track_ID` of the track.
     pub track_id: u32,
-    /// Ticks.
+    /// Duration in ticks.
     pub duration: u32,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u32,
-    /// §8.8.3.1.
+    /// Sample flags (§8.8.3.1).
     pub flags: u32,
 }
 
 impl TrackExtends {
-    /// Reads those of a `moov`, as many as `most`; `None` where it has no `mvex`, and all samples stand in its tables.
+    /// Reads the first `most` of them from a `moov`. `None` if it has no `mvex`: then all samples are in its own tables.
     pub fn read_all(moov: &BoxRef<'_>, most: usize) -> Result<Option<Vec<Self>>, BoxFault> {
         let Some(mvex) = moov.child(*b"mvex")? else { return Ok(None) };
         let trexes = mvex.children(0).take(most);
@@ -42,16 +42,16 @@ impl TrackExtends {
     }
 }
 
-/// Takes what a movie fragment says.
+/// Receives the samples of a movie fragment.
 pub trait FragmentSink {
-    /// A track fragment begins; its first sample is decoded at `decode_time`, in ticks, where that is said.
+    /// A track fragment begins. `decode_time` is that of its first sample in ticks, if it has a `tfdt` (§8.8.12).
     fn begin(&mut self, track_id: u32, decode_time: Option<u64>);
 
-    /// The next sample of that track.
+    /// The next sample of the track fragment that began last.
     fn sample(&mut self, sample: Sample);
 }
 
-/// Reads a `moof` whose samples end within `file_len`; gives its sequence number (§8.8.5).
+/// Reads a `moof`, whose samples must end within `file_len`. Returns its sequence number (§8.8.5).
 pub fn read_fragment(
     moof: &BoxRef<'_>,
     defaults: &[TrackExtends],
@@ -59,7 +59,7 @@ pub fn read_fragment(
     budget: &mut SampleBudget,
     sink: &mut impl FragmentSink,
 ) -> Result<Option<u32>, BoxFault> {
-    // Without other words, data follows that of the track fragment before (§8.8.7.1).
+    // Without an explicit base, data follows that of the track fragment before (§8.8.7.1).
     let mut data = moof.at;
     let mut sequence_number = None;
     for child in moof.children(0) {
@@ -92,7 +92,7 @@ fn decode_time(tfdt: &BoxRef<'_>) -> Result<u64, BoxFault> {
     full.rest.word(full.version == 1).ok_or(tfdt.fault("it is too short"))
 }
 
-/// A `tfhd`, with its gaps filled by the defaults.
+/// A `tfhd` (§8.8.7), completed with the defaults.
 struct TrackFragmentHeader {
     track_id: u32,
     base: u64,
@@ -107,6 +107,7 @@ impl TrackFragmentHeader {
         let short = || tfhd.fault("it is too short for what its flags say");
         let track_id = rest.u32().ok_or_else(short)?;
         let trex = defaults.iter().find(|trex| trex.track_id == track_id).copied().unwrap_or_default();
+        // base-data-offset-present, default-base-is-moof (§8.8.7.1).
         let base = match has {
             _ if has & 1 != 0 => rest.u64().ok_or_else(short)?,
             _ if has & 0x2_0000 != 0 => moof,
@@ -115,6 +116,7 @@ impl TrackFragmentHeader {
         let mut optional = |flag: u32, default: u32| {
             if has & flag == 0 { Some(default) } else { rest.u32() }.ok_or_else(short)
         };
+        // sample-description-index, which is not needed; then the defaults of duration, size and flags.
         optional(2, 0)?;
         let duration = optional(8, trex.duration)?;
         let size = optional(0x10, trex.size)?;
@@ -123,7 +125,7 @@ impl TrackFragmentHeader {
     }
 }
 
-/// Reads a run's samples; gives where its data ends.
+/// Reads the samples of a `trun` (§8.8.8). Returns the position where their data ends.
 fn read_run(
     trun: &BoxRef<'_>,
     header: &TrackFragmentHeader,
@@ -138,6 +140,7 @@ fn read_run(
     if !budget.take(count) {
         return Err(trun.fault("it brings more samples than any recording has"));
     }
+    // data-offset-present, first-sample-flags-present (§8.8.8.1).
     let offset = if has & 1 != 0 { Some(rest.u32().ok_or_else(short)? as i32) } else { None };
     let mut first_flags = if has & 4 != 0 { Some(rest.u32().ok_or_else(short)?) } else { None };
     let mut at = match offset {
@@ -161,7 +164,7 @@ fn read_run(
     Ok(at)
 }
 
-/// A field of a sample, or what holds without it.
+/// A field of a sample, or the default if the field is absent.
 fn field(rest: &mut BoxReader<'_>, is_there: u32, default: u32) -> Option<u32> {
     if is_there == 0 { Some(default) } else { rest.u32() }
 }

@@ -1,12 +1,12 @@
-//! What is in an mp4 file: its tracks, where their samples are, and when they are shown (ISO/IEC 14496-12 §8).
+//! The tracks of an mp4 file, where their samples are, and when they are shown (ISO/IEC 14496-12 §8).
 //!
-//! Sans-IO. Contract: [`Movie::parse`] takes the bytes of `moov`; where [`Movie::is_fragmented`], every `moof` is
-//! handed to [`Movie::add_fragment`] in order; [`Movie::finish`] then settles where the presentation begins.
+//! Sans-IO. Contract: [`Movie::parse`] takes the bytes of `moov`. If [`Movie::is_fragmented`], pass every `moof` to
+//! [`Movie::add_fragment`] in order. [`Movie::finish`] then decides where the presentation begins.
 //!
 //! **Times.** A track counts *media time* from its first sample. Its `origin` is the media time that is shown at
-//! presentation zero: the start of its first edit that is not empty, less the empty ones before it (§8.6.6). Pictures
-//! cannot be shown from the middle of a group of pictures, so where the edit begins inside one, presentation zero of
-//! all tracks moves to the sync sample before.
+//! presentation time zero: the start of its first edit that is not empty, minus the empty ones before it (§8.6.6). Pictures
+//! cannot be shown from the middle of a group of pictures on. So if the edit begins inside one, presentation time zero of
+//! all tracks moves back to the sync sample before it.
 
 use super::super::isobmff::{BoxFault, BoxRef, Boxes};
 use super::chapters::{self, ChapterTrack};
@@ -16,29 +16,29 @@ use super::samples::{Sample, SampleBudget};
 use super::ticks::{FAR, rescale};
 use super::track::{MovieTrack, edit, timescale, track_id};
 
-/// Tracks that are looked at; more are nonsense.
+/// How many tracks are read.
 const TRACKS_MAX: usize = 64;
-/// A recording of a month, in nanoseconds. A file that lasts longer lies, and so would its playlists.
+/// Longest recording that is believed: a month, in nanoseconds. Playlists of a longer one would be too large.
 const LONGEST: i64 = 31 * 86_400 * 1_000_000_000;
-/// Frames of sound before presentation zero that a decoder needs to be right at zero (Apple's encoder: 2112 samples).
+/// Frames of sound before presentation time zero that a decoder needs to be right at zero (Apple's encoder: 2112 samples).
 const PREROLL: u32 = 3;
 
-/// All that is played of a file.
+/// The tracks of a file that are played.
 #[derive(Clone, Debug)]
 pub struct Movie {
-    /// The picture.
+    /// The first track of pictures.
     pub video: Option<MovieTrack>,
-    /// The sound tracks, in the file's order.
+    /// The sound tracks, in the order of the file.
     pub audio: Vec<MovieTrack>,
-    /// Titles of its parts.
+    /// The chapter titles, if there are any.
     pub chapters: Option<ChapterTrack>,
-    /// Where samples stand in fragments.
+    /// Defaults of the tracks if samples are in fragments.
     defaults: Option<Vec<TrackExtends>>,
     budget: SampleBudget,
 }
 
 impl Movie {
-    /// Reads the `moov` that begins at `at` of a file of `file_len` bytes.
+    /// Reads the `moov` at position `at` of a file of `file_len` bytes.
     pub fn parse(moov: &[u8], at: u64, file_len: u64) -> Result<Self, BoxFault> {
         let nothing = BoxFault { kind: *b"moov", at, fault: "it is empty" };
         let moov = Boxes::new(moov, at).next().ok_or(nothing)??;
@@ -64,7 +64,7 @@ impl Movie {
                 movie.audio.push(track);
             }
         }
-        // A recording plays without its chapters.
+        // A recording with damaged chapters is played without them.
         movie.chapters = chapters(&moov, movie_timescale, file_len, &mut movie.budget).ok().flatten();
         if movie.video.is_none() && movie.audio.is_empty() {
             return Err(moov.fault("none of its tracks is H.264, HEVC, AAC, MP3 or Opus"));
@@ -72,12 +72,12 @@ impl Movie {
         Ok(movie)
     }
 
-    /// Samples stand in fragments.
+    /// Whether samples are in fragments, so that [`Self::add_fragment`] is needed.
     pub const fn is_fragmented(&self) -> bool {
         self.defaults.is_some()
     }
 
-    /// Reads the `moof` that begins at `at`.
+    /// Reads the `moof` at position `at` of the file.
     pub fn add_fragment(&mut self, moof: &[u8], at: u64, file_len: u64) -> Result<(), BoxFault> {
         let nothing = BoxFault { kind: *b"moof", at, fault: "it is empty" };
         let moof = Boxes::new(moof, at).next().ok_or(nothing)??;
@@ -86,13 +86,13 @@ impl Movie {
         read_fragment(&moof, defaults, file_len, &mut self.budget, &mut tracks).map(drop)
     }
 
-    /// Settles which samples are sent and where zero is. A movie without samples is a fault.
+    /// Decides which samples are sent and where presentation time zero is. A movie without samples is a fault.
     pub fn finish(mut self, at: u64) -> Result<Self, BoxFault> {
         let empty = BoxFault { kind: *b"moov", at, fault: "its tracks hold no samples" };
         self.audio.retain(|track| track.samples.count() > 0);
         self.video = self.video.filter(|track| track.samples.sync_count() > 0);
         let Some(lead) = self.video.as_ref().or(self.audio.first()) else { return Err(empty) };
-        // What stands before zero: the rest of a group of pictures, or a recording that counts from some other day.
+        // Presentation time zero moves if a group of pictures begins before it, or if the file's times begin at a large number.
         let begin = if lead.is_video() { begin_of_pictures(lead) } else { 0 };
         let start = lead.shown_at(begin);
         let far = i64::from(lead.timescale);
@@ -124,12 +124,12 @@ impl Movie {
         Ok(self)
     }
 
-    /// The track that decides where segments are cut.
+    /// The track that decides where segments are cut: the picture, or else the first sound track.
     pub fn lead(&self) -> Option<&MovieTrack> {
         self.video.as_ref().or(self.audio.first())
     }
 
-    /// Width and height of the picture, in luma samples.
+    /// Width and height of the pictures in luma samples.
     pub fn picture_size(&self) -> Option<(u16, u16)> {
         match self.video.as_ref()?.coding.media {
             TrackMedia::Video { width, height } => Some((width, height)),
@@ -137,19 +137,19 @@ impl Movie {
         }
     }
 
-    /// Presentation time at which something is first seen or heard, in nanoseconds.
+    /// Presentation time at which the first sample is shown or heard, in nanoseconds.
     pub fn start_nanos(&self) -> i64 {
         let tracks = self.video.iter().chain(&self.audio);
         tracks.map(|track| track.nanos(track.shown_at(track.begin))).min().unwrap_or(0).max(0)
     }
 
-    /// From presentation zero to the end of what ends last, in nanoseconds.
+    /// Time from presentation time zero to the end of the longest track, in nanoseconds.
     pub fn duration_nanos(&self) -> i64 {
         let tracks = self.video.iter().chain(&self.audio);
         tracks.map(|track| track.nanos(track.shown_until())).max().unwrap_or(0).max(0)
     }
 
-    /// Memory taken by the tables, in bytes.
+    /// Memory that the tables take, in bytes.
     pub fn memory(&self) -> usize {
         self.video
             .iter()
@@ -159,11 +159,11 @@ impl Movie {
     }
 }
 
-/// Tracks to which fragments are appended.
+/// The tracks to which fragments are appended.
 struct Appended<'a> {
     video: &'a mut Option<MovieTrack>,
     audio: &'a mut [MovieTrack],
-    /// Whose track fragment it is.
+    /// `track_ID` of the current track fragment.
     track_id: u32,
 }
 
@@ -180,7 +180,7 @@ impl FragmentSink for Appended<'_> {
         if let (Some(track), Some(time)) = (self.track(), decode_time)
             && track.samples.count() == 0
         {
-            // Our media time begins with the first sample.
+            // Media time counts from the first sample.
             let time = i64::try_from(time).unwrap_or(FAR).min(FAR);
             track.origin = (track.origin - time).clamp(-FAR, FAR);
         }
@@ -194,13 +194,13 @@ impl FragmentSink for Appended<'_> {
     }
 }
 
-/// The sync sample at presentation zero, or the last one before it, or the first of all.
+/// The last sync sample at or before presentation time zero, or the first one of all.
 fn begin_of_pictures(track: &MovieTrack) -> u32 {
     let before = track.samples.syncs_before(track.origin + 1);
     track.samples.sync(before.saturating_sub(1)).unwrap_or(0)
 }
 
-/// Samples at the end that begin behind the edit are not shown.
+/// Index after the last sample that begins before the edit ends.
 fn end_of(track: &MovieTrack) -> u32 {
     let mut end = track.samples.count();
     if let Some(until) = track.until {
@@ -211,7 +211,7 @@ fn end_of(track: &MovieTrack) -> u32 {
     end
 }
 
-/// The first text track that another track names.
+/// The first text track that another track refers to.
 fn chapters(
     moov: &BoxRef<'_>,
     movie_timescale: u32,

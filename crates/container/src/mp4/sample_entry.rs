@@ -1,8 +1,8 @@
-//! Sample entries (ISO/IEC 14496-12 §8.5.2): how a track is coded, in the words of playlists, and the entry itself
-//! for the initialization section.
+//! Sample entries (ISO/IEC 14496-12 §8.5.2): a track's codec as playlists state it, and the entry itself for the
+//! initialization section.
 //!
-//! Entries are handed on as they are in the file, so that whatever an encoder has put there reaches the player. Only
-//! QuickTime's own sound entries are written anew. Sans-IO.
+//! Entries are passed on as they are in the file, so that whatever the encoder put there reaches the player. Only QuickTime's
+//! own sound entries are rewritten. Sans-IO.
 
 use std::fmt::Write;
 
@@ -19,20 +19,20 @@ const SOUND: usize = 28;
 /// `objectTypeIndication` of MPEG-4 audio (ISO/IEC 14496-1 table 5).
 const MPEG4_AUDIO: u8 = 0x40;
 
-/// How a track is coded.
+/// How a track is coded, from its first sample entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coding {
-    /// The sample entry, for the initialization section.
+    /// The whole sample entry box, for the initialization section.
     pub entry: Bytes,
-    /// The codec as CODECS states it (RFC 6381).
+    /// Codec string for CODECS (RFC 6381).
     pub codec: String,
-    /// What more there is to say.
+    /// Picture size, or number of sound channels.
     pub media: TrackMedia,
 }
 
 impl Coding {
-    /// The parameter sets of H.264 with four-byte lengths, as the beginning of an access unit in Annex B (ISO/IEC
-    /// 14496-15 §5.3.3.1). `None` for anything else.
+    /// The parameter sets of H.264 as the beginning of an access unit in Annex B (ISO/IEC 14496-15 §5.3.3.1). `None` if the
+    /// track is not H.264 with 4-byte NAL unit lengths.
     pub fn annex_b_sets(&self) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         let record = self.avc_configuration()?;
@@ -52,17 +52,17 @@ impl Coding {
         Some(Bytes::copy_from_slice(child(&entry, VISUAL, *b"avcC").ok()?.body))
     }
 
-    /// The first parameter sets of H.264 with four-byte lengths.
+    /// The first parameter sets, if the track is H.264 with 4-byte NAL unit lengths.
     pub fn h264(&self) -> Option<ParameterSets> {
         self.avc_configuration()?.first_sets().ok()
     }
 
-    /// The configuration of AAC, of whatever kind.
+    /// The configuration, if the track is AAC of any kind.
     pub fn aac(&self) -> Option<AudioSpecificConfig> {
         AudioSpecificConfig::parse(&self.audio_specific_config()?).ok()
     }
 
-    /// The format in the words of the media path. `None` for what is neither H.264 with four-byte lengths nor AAC-LC.
+    /// The format as the media path uses it. `None` if it is neither H.264 with 4-byte lengths nor AAC-LC, mono or stereo.
     pub fn format(&self) -> Option<TrackFormat> {
         match self.media {
             TrackMedia::Video { .. } => self.h264().map(TrackFormat::H264),
@@ -73,8 +73,8 @@ impl Coding {
         }
     }
 
-    /// What a decoder of H.264 or AAC is configured with: the AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1)
-    /// or the AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). `None` for anything else.
+    /// The bytes that configure a decoder: the AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1) or the
+    /// AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). `None` if the track is neither H.264 nor AAC.
     pub fn decoder_configuration(&self) -> Option<Bytes> {
         match self.media {
             TrackMedia::Video { .. } if self.codec.starts_with("avc") => self.avcc(),
@@ -91,24 +91,24 @@ impl Coding {
     }
 }
 
-/// What a track shows or plays.
+/// Whether a track has pictures or sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrackMedia {
     /// Pictures of this size, in luma samples.
     Video {
-        /// Per row.
+        /// Luma samples per row.
         width: u16,
-        /// Rows.
+        /// Rows of luma samples.
         height: u16,
     },
-    /// Sound.
+    /// Sound, as its sample entry describes it.
     Audio {
-        /// Channels.
+        /// Number of channels; for AAC the AudioSpecificConfig may say another.
         channels: u16,
     },
 }
 
-/// Reads the `stsd` of a track. `None` for what we do not play, such as timecodes and chapter texts.
+/// Reads the `stsd` of a track. `None` for tracks that are not played, such as timecodes and chapter titles.
 pub(super) fn read(stsd: &BoxRef<'_>) -> Result<Option<Coding>, BoxFault> {
     let mut entries = stsd.children(8);
     let Some(entry) = entries.next().transpose()? else { return Ok(None) };
@@ -175,7 +175,7 @@ fn sound(entry: &BoxRef<'_>) -> Result<Coding, BoxFault> {
     if &entry.kind == b"Opus" {
         return Ok(Coding { entry: Bytes::copy_from_slice(entry.whole), codec: "Opus".to_owned(), media });
     }
-    // QuickTime's sound description has more fields in its versions 1 and 2, and may hide the esds in a wave box.
+    // QuickTime's sound description (versions 1 and 2) has more fields, and may have its esds inside a wave box.
     let fields = match version {
         0 => SOUND,
         1 => SOUND + 16,
@@ -194,7 +194,7 @@ fn sound(entry: &BoxRef<'_>) -> Result<Coding, BoxFault> {
     Ok(Coding { entry, codec, media })
 }
 
-/// An `mp4a` entry of version 0.
+/// The same `mp4a` entry in version 0.
 fn rewritten(entry: &BoxRef<'_>, esds: &BoxRef<'_>) -> Bytes {
     let mut out = Vec::new();
     put_box(&mut out, *b"mp4a", |out| {
@@ -229,8 +229,7 @@ fn mpeg4_audio(descriptors: &[u8]) -> Option<String> {
     Some(format!("mp4a.40.{}", config.object_type))
 }
 
-/// Object type and DecoderSpecificInfo of an ES descriptor (ISO/IEC 14496-1 §7.2.6.5); the latter is empty where it is
-/// missing.
+/// Object type and DecoderSpecificInfo of an ES descriptor (ISO/IEC 14496-1 §7.2.6.5). The latter is empty if it is missing.
 fn decoder_config(descriptors: &[u8]) -> Option<(u8, &[u8])> {
     let mut es = descriptor(&mut BoxReader(descriptors), 3)?;
     es.skip(2)?;
@@ -252,7 +251,7 @@ fn decoder_config(descriptors: &[u8]) -> Option<(u8, &[u8])> {
     Some((object_type, specific))
 }
 
-/// A descriptor with that tag; its length comes in groups of seven bits (ISO/IEC 14496-1 §8.3.3).
+/// The next descriptor, if it has this tag. Its length comes in groups of seven bits (ISO/IEC 14496-1 §8.3.3).
 fn descriptor<'a>(from: &mut BoxReader<'a>, tag: u8) -> Option<BoxReader<'a>> {
     if from.u8()? != tag {
         return None;
@@ -265,7 +264,7 @@ fn descriptor<'a>(from: &mut BoxReader<'a>, tag: u8) -> Option<BoxReader<'a>> {
             break;
         }
     }
-    // Writers in the wild say more than there is.
+    // Some writers state a length that is too large.
     from.bytes(length.min(from.0.len())).map(BoxReader)
 }
 

@@ -1,15 +1,15 @@
 //! A track's sample table in little memory: about 10 bytes per picture and 3 per frame of sound.
 //!
-//! Sans-IO. Samples are pushed in decode order, from the tables of a `moov` or from fragments; times and equal
-//! neighbours are kept as runs, sizes in 16 bits as long as they fit, places as one number per chunk. What does not
-//! belong here: boxes, and what presentation time means ([`Movie`](super::movie::Movie)).
+//! Sans-IO. Samples are pushed in decode order, from the tables of a `moov` or from fragments. Times are kept as runs of
+//! equal durations, sizes in 16 bits if they fit, positions as one number per chunk. What does not belong here: boxes, and
+//! what presentation time means ([`Movie`](super::movie::Movie)).
 
 use super::compact::{Compositions, PackedChunks, Sizes};
 
-/// Samples of all tracks of a recording of a week: a file that says more lies, and would take our memory and time.
+/// As many samples as all tracks of a recording of a week have. A file that claims more would take too much memory and time.
 const SAMPLES_MAX: u32 = 50_000_000;
 
-/// How many samples a file may still say that it has.
+/// How many more samples a file may claim to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SampleBudget(u32);
 
@@ -20,57 +20,57 @@ impl Default for SampleBudget {
 }
 
 impl SampleBudget {
-    /// For `count` samples.
+    /// A budget of `count` samples.
     pub const fn new(count: u32) -> Self {
         Self(count)
     }
 
-    /// Takes `count` samples from what is left. False where there is not so much.
+    /// Takes `count` samples from the budget. `false` if there are not so many left.
     pub fn take(&mut self, count: u32) -> bool {
         self.0.checked_sub(count).map(|left| self.0 = left).is_some()
     }
 }
 
-/// One sample, as the tables say.
+/// One sample with its position in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// Where its bytes begin in the file.
+    /// Position of its first byte in the file.
     pub offset: u64,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u32,
-    /// Ticks.
+    /// Duration in ticks of the track's timescale.
     pub duration: u32,
-    /// Presentation time less decode time, in ticks.
+    /// Presentation time minus decode time, in ticks.
     pub composition: i32,
-    /// Decoding can start here.
+    /// It is a sync sample: decoding can start here.
     pub sync: bool,
 }
 
-/// Bytes that stand together in the file.
+/// Consecutive bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// Where they begin.
+    /// Position of the first byte.
     pub offset: u64,
-    /// How many.
+    /// Number of bytes.
     pub len: u64,
 }
 
-/// All samples of a track.
+/// All samples of a track, in decode order and numbered from 0.
 #[derive(Clone, Debug, Default)]
 pub struct SampleTable {
     count: u32,
     sizes: Sizes,
     times: Vec<TimeRun>,
-    /// Empty where decode order is presentation order.
+    /// Composition offsets; empty if decode order is presentation order.
     compositions: Compositions,
-    /// Sync samples; `None` where all are.
+    /// Indexes of the sync samples; `None` if all samples are sync samples.
     syncs: Option<Vec<u32>>,
     chunks: PackedChunks,
     end: u64,
     next: Option<u64>,
 }
 
-/// Samples of one duration.
+/// A run of samples with the same duration.
 #[derive(Clone, Copy, Debug)]
 struct TimeRun {
     first: u32,
@@ -79,7 +79,7 @@ struct TimeRun {
 }
 
 impl SampleTable {
-    /// Appends the next sample. Whoever counts on the word of a file asks a [`SampleBudget`] first.
+    /// Appends the next sample. For samples that a file claims to have, ask a [`SampleBudget`] first.
     pub fn push(&mut self, sample: Sample) {
         let index = self.count;
         if self.times.last().is_none_or(|run| run.duration != sample.duration) {
@@ -103,7 +103,7 @@ impl SampleTable {
         self.count += 1;
     }
 
-    /// Gives back what was reserved for more.
+    /// Frees memory that was reserved for more samples.
     pub(super) fn shrink(&mut self) {
         self.sizes.shrink();
         self.times.shrink_to_fit();
@@ -112,7 +112,7 @@ impl SampleTable {
         self.chunks.shrink();
     }
 
-    /// Memory taken, in bytes.
+    /// Memory that it takes, in bytes.
     pub fn memory(&self) -> usize {
         self.sizes.memory()
             + self.times.capacity() * size_of::<TimeRun>()
@@ -121,7 +121,7 @@ impl SampleTable {
             + self.chunks.memory()
     }
 
-    /// How many samples there are.
+    /// Number of samples.
     pub fn count(&self) -> u32 {
         self.count
     }
@@ -131,18 +131,18 @@ impl SampleTable {
         self.end
     }
 
-    /// Bytes of a sample.
+    /// Size of a sample in bytes; 0 past the end.
     pub fn size(&self, index: u32) -> u32 {
         self.sizes.get(index)
     }
 
-    /// Decode time of a sample, in ticks; the end behind the last one.
+    /// Decode time of a sample, in ticks; past the end, that of [`Self::end`].
     pub fn decode_time(&self, index: u32) -> u64 {
         self.run(index)
             .map_or(self.end, |run| run.start + u64::from(index - run.first) * u64::from(run.duration))
     }
 
-    /// Ticks that a sample lasts.
+    /// Duration of a sample in ticks; 0 past the end.
     pub fn duration(&self, index: u32) -> u32 {
         self.run(index).map_or(0, |run| run.duration)
     }
@@ -155,42 +155,42 @@ impl SampleTable {
         self.times.get(after.wrapping_sub(1))
     }
 
-    /// Presentation time less decode time, in ticks.
+    /// Presentation time minus decode time of a sample, in ticks.
     pub fn composition(&self, index: u32) -> i32 {
         self.compositions.get(index)
     }
 
-    /// How far below zero compositions go, in ticks.
+    /// By how much the smallest composition offset is below zero, in ticks.
     pub fn negative_composition(&self) -> i64 {
         -i64::from(self.compositions.smallest().min(0))
     }
 
-    /// Decode order is not presentation order, or is not known to be.
+    /// Whether there are composition offsets, so that decode order may not be presentation order.
     pub fn has_compositions(&self) -> bool {
         !self.compositions.is_empty()
     }
 
-    /// Decode time plus composition: media time of presentation, in ticks.
+    /// Media time at which a sample is presented, in ticks: decode time plus composition offset.
     pub fn media_time(&self, index: u32) -> i64 {
         self.decode_time(index) as i64 + i64::from(self.composition(index))
     }
 
-    /// Decoding can start at this sample.
+    /// Whether decoding can start at this sample.
     pub fn is_sync(&self, index: u32) -> bool {
         index < self.count && self.syncs.as_ref().is_none_or(|syncs| syncs.binary_search(&index).is_ok())
     }
 
-    /// Every sample is a sync sample.
+    /// Whether every sample is a sync sample.
     pub fn all_sync(&self) -> bool {
         self.syncs.is_none()
     }
 
-    /// How many sync samples there are.
+    /// Number of sync samples.
     pub fn sync_count(&self) -> u32 {
         self.syncs.as_ref().map_or(self.count, |syncs| syncs.len() as u32)
     }
 
-    /// The sync sample with that place among the sync samples.
+    /// Index of the sync sample number `place`, counted from 0.
     pub fn sync(&self, place: u32) -> Option<u32> {
         match &self.syncs {
             Some(syncs) => syncs.get(place as usize).copied(),
@@ -198,7 +198,7 @@ impl SampleTable {
         }
     }
 
-    /// How many sync samples begin before `media_time`.
+    /// How many sync samples have a media time before `media_time`.
     pub fn syncs_before(&self, media_time: i64) -> u32 {
         match &self.syncs {
             Some(syncs) => syncs.partition_point(|&index| self.media_time(index) < media_time) as u32,
@@ -206,7 +206,7 @@ impl SampleTable {
         }
     }
 
-    /// The first sample that begins at `media_time` or later, where decode order is presentation order.
+    /// The first sample with a media time of `media_time` or later. Only right if decode order is presentation order.
     pub fn first_at(&self, media_time: i64) -> u32 {
         let (mut low, mut high) = (0, self.count);
         while low < high {
@@ -216,7 +216,7 @@ impl SampleTable {
         low
     }
 
-    /// Where the bytes of the samples `from..to` stand, in order, neighbours joined.
+    /// Where in the file the samples `from..to` are, in order. Samples that follow each other directly are joined.
     pub fn extents(&self, from: u32, to: u32) -> Vec<Extent> {
         let mut extents: Vec<Extent> = Vec::new();
         let mut at = from;
@@ -236,7 +236,7 @@ impl SampleTable {
         extents
     }
 
-    /// The samples `from..to` one after the other.
+    /// Iterates over the samples `from..to`.
     pub fn range(&self, from: u32, to: u32) -> SampleRange<'_> {
         let run = self.times.partition_point(|run| run.first <= from).saturating_sub(1);
         let syncs = self.syncs.as_ref().map(|syncs| {
@@ -247,34 +247,34 @@ impl SampleTable {
         SampleRange { samples: self, next: from, to: to.min(self.count), times, syncs }
     }
 
-    /// Bytes of all samples `from..to`.
+    /// Size of the samples `from..to` together, in bytes.
     pub fn bytes(&self, from: u32, to: u32) -> u64 {
         (from..to.min(self.count)).map(|index| u64::from(self.size(index))).sum()
     }
 }
 
-/// What the tables say of a sample, but for its place.
+/// One sample without its position in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SampleInfo {
-    /// Bytes.
+    /// Size in bytes.
     pub size: u32,
-    /// Ticks.
+    /// Duration in ticks of the track's timescale.
     pub duration: u32,
-    /// Presentation time less decode time, in ticks.
+    /// Presentation time minus decode time, in ticks.
     pub composition: i32,
-    /// Decoding can start here.
+    /// It is a sync sample: decoding can start here.
     pub sync: bool,
 }
 
-/// Neighbouring samples, without a search for each.
+/// Iterates over consecutive samples without a search for each of them.
 #[derive(Clone, Debug)]
 pub struct SampleRange<'a> {
     samples: &'a SampleTable,
     next: u32,
     to: u32,
-    /// From the run of the next sample on.
+    /// The runs from that of the next sample on.
     times: &'a [TimeRun],
-    /// Those that are not before the next sample.
+    /// The sync samples from the next sample on.
     syncs: Option<&'a [u32]>,
 }
 
@@ -380,7 +380,7 @@ mod tests {
 
     #[test]
     fn two_hours_take_little_memory() {
-        // As ffmpeg interleaves 25 pictures and 47 frames of sound a second.
+        // 25 pictures and 47 frames of sound a second, as ffmpeg interleaves them.
         let hour = |per_second: u32, size, composition| {
             let mut samples = SampleTable::default();
             for index in 0..per_second * 3600 {

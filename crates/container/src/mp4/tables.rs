@@ -1,12 +1,12 @@
-//! The sample tables of a progressive file (ISO/IEC 14496-12 §8.6.1, §8.7), read side by side into [`SampleTable`].
+//! The sample tables of a progressive file (ISO/IEC 14496-12 §8.6.1, §8.7), read in parallel into a [`SampleTable`].
 //!
-//! Every table is walked where it lies, nothing is unrolled before its neighbours agree. Sans-IO.
+//! Each table is read in place and only as far as the samples need; none is expanded first. Sans-IO.
 
 use super::super::isobmff::{BoxFault, BoxReader, BoxRef};
 
 use super::samples::{Sample, SampleBudget, SampleTable};
 
-/// Reads the `stbl` of a track; samples must end within `file_len`.
+/// Reads the `stbl` of a track, whose samples must end within `file_len`.
 pub(super) fn read(
     stbl: &BoxRef<'_>,
     file_len: u64,
@@ -52,7 +52,7 @@ pub(super) fn read(
             Some(_) => false,
             None => syncs.is_none(),
         };
-        // Fewer entries than samples: players go on with the last one, and so do we.
+        // If there are fewer entries than samples, the last one holds for the rest, as in players.
         let duration = durations.next().unwrap_or(durations.last);
         let composition = compositions.as_mut().map_or(0, |runs| runs.next().unwrap_or(runs.last) as i32);
         samples.push(Sample { offset, size, duration, composition, sync });
@@ -68,7 +68,7 @@ fn compact_sizes(stbl: &BoxRef<'_>) -> Result<SampleTable, BoxFault> {
     }
 }
 
-/// The one size of all samples or 0, how many samples, and the sizes.
+/// The size of every sample (0 if they differ), the number of samples, and the sizes (§8.7.3.2).
 fn sizes_of<'a>(stsz: &BoxRef<'a>) -> Result<(u32, u32, BoxReader<'a>), BoxFault> {
     let mut rest = stsz.full()?.rest;
     let (Some(one_size), Some(count)) = (rest.u32(), rest.u32()) else {
@@ -77,7 +77,7 @@ fn sizes_of<'a>(stsz: &BoxRef<'a>) -> Result<(u32, u32, BoxReader<'a>), BoxFault
     Ok((one_size, count, rest))
 }
 
-/// Pairs of count and value, unrolled one by one: `stts`, `ctts`.
+/// Pairs of count and value, expanded one by one: `stts` (§8.6.1.2), `ctts` (§8.6.1.3).
 struct RunLengths<'a> {
     rest: BoxReader<'a>,
     left: u32,
@@ -100,7 +100,7 @@ impl<'a> RunLengths<'a> {
     }
 }
 
-/// SampleNumbers one by one: `stss`.
+/// Sample numbers one by one: `stss` (§8.6.2).
 struct SampleNumbers<'a>(BoxReader<'a>);
 
 impl<'a> SampleNumbers<'a> {
@@ -115,14 +115,14 @@ impl<'a> SampleNumbers<'a> {
     }
 }
 
-/// Places of samples: `stsc` with `stco` or `co64`.
+/// Positions of samples, from `stsc` (§8.7.4) with `stco` or `co64` (§8.7.5).
 struct ChunkOffsets<'a> {
     offsets_box: BoxRef<'a>,
     offsets: BoxReader<'a>,
     long: bool,
     runs_box: BoxRef<'a>,
     runs: BoxReader<'a>,
-    /// ChunkOffsets behind which the next run begins.
+    /// First chunk of the next run, and samples per chunk.
     next_run: Option<(u32, u32)>,
     per_chunk: u32,
     chunk: u32,
@@ -156,7 +156,7 @@ impl<'a> ChunkOffsets<'a> {
         })
     }
 
-    /// Where the next sample begins, which has `size` bytes.
+    /// Position of the next sample, whose size is `size`.
     fn next(&mut self, size: u32) -> Result<u64, BoxFault> {
         while self.left == 0 {
             self.chunk += 1;
@@ -182,7 +182,7 @@ impl<'a> ChunkOffsets<'a> {
     }
 }
 
-/// First chunk and samples per chunk.
+/// First chunk and samples per chunk of the next entry of `stsc`.
 fn next_run(runs: &mut BoxReader<'_>) -> Option<(u32, u32)> {
     let run = (runs.u32()?, runs.u32()?);
     runs.skip(4)?;

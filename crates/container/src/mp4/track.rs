@@ -1,7 +1,7 @@
-//! One track: its header, how it is coded, its samples, and which of them are shown when (ISO/IEC 14496-12 §8.3 to §8.6).
+//! One track: its header, coding and samples, and which of them are shown when (ISO/IEC 14496-12 §8.3 to §8.6).
 //!
-//! A track counts *media time* from its first sample. Its `origin` is the media time that is shown at presentation zero:
-//! the start of its first edit that is not empty, less the empty ones before it (§8.6.6).
+//! A track counts *media time* from its first sample. Its `origin` is the media time that is shown at presentation time
+//! zero: the start of its first edit that is not empty, minus the empty ones before it (§8.6.6).
 
 use bytes::Bytes;
 
@@ -11,35 +11,35 @@ use super::samples::{SampleBudget, SampleTable};
 use super::tables;
 use super::ticks::{FAR, rescale};
 
-/// One track that we play.
+/// One track that is played.
 #[derive(Clone, Debug)]
 pub struct MovieTrack {
-    /// Its number in the file.
+    /// `track_ID` in the file.
     pub id: u32,
-    /// Ticks per second.
+    /// Ticks per second of the track's times.
     pub timescale: u32,
-    /// ISO 639-2/T, `und` where unknown.
+    /// Language code of three letters (ISO 639-2/T); `und` if unknown.
     pub language: String,
-    /// How it is coded.
+    /// How its samples are coded.
     pub coding: Coding,
-    /// Its samples.
+    /// Where its samples are, and their times.
     pub samples: SampleTable,
-    /// The transformation of `tkhd` (§8.3.2): how a phone was held.
+    /// The matrix of `tkhd` (§8.3.2), 36 bytes: phones state their rotation here.
     pub matrix: Bytes,
-    /// Media time at presentation zero, in ticks.
+    /// Media time at presentation time zero, in ticks.
     pub origin: i64,
-    /// Added to all compositions, so that none is negative.
+    /// Added to all composition offsets, so that none is negative.
     pub lift: i64,
-    /// The first sample that is sent.
+    /// Index of the first sample that is sent.
     pub begin: u32,
-    /// The first sample that is not sent any more.
+    /// Index after the last sample that is sent.
     pub end: u32,
-    /// Media time at which the edit ends.
+    /// Media time at which the edit ends, in ticks, if it does.
     pub(super) until: Option<i64>,
 }
 
 impl MovieTrack {
-    /// Reads a `trak`. `None` for what we do not play.
+    /// Reads a `trak`. `None` if it is not played.
     pub(super) fn read(
         trak: &BoxRef<'_>,
         movie_timescale: u32,
@@ -79,36 +79,36 @@ impl MovieTrack {
         if !self.samples.has_compositions() || self.end <= self.begin {
             return after - self.origin;
         }
-        // The last pictures stand in any order.
+        // The last pictures may be in any order.
         let last = (self.begin.max(self.end.saturating_sub(32))..self.end)
             .map(|index| self.samples.media_time(index) + i64::from(self.samples.duration(index)));
         last.max().unwrap_or(after) - self.origin
     }
 
-    /// Ticks in nanoseconds.
+    /// Converts ticks of this track to nanoseconds.
     pub fn nanos(&self, ticks: i64) -> i64 {
         rescale(ticks, self.timescale, 1_000_000_000)
     }
 
-    /// Nanoseconds in ticks.
+    /// Converts nanoseconds to ticks of this track.
     pub fn ticks(&self, nanos: i64) -> i64 {
         rescale(nanos, 1_000_000_000, self.timescale)
     }
 
-    /// It shows pictures.
+    /// Whether it has pictures.
     pub fn is_video(&self) -> bool {
         matches!(self.coding.media, TrackMedia::Video { .. })
     }
 }
 
-/// What every track says of itself, however it is coded.
+/// What every track says about itself, however it is coded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackHeader {
-    /// `track_ID`.
+    /// `track_ID` in the file (§8.3.2).
     pub id: u32,
-    /// Ticks per second.
+    /// Ticks per second (§8.4.2).
     pub timescale: u32,
-    /// ISO 639-2/T, `und` where unknown.
+    /// Language code of three letters (ISO 639-2/T); `und` if unknown.
     pub language: String,
 }
 
@@ -120,7 +120,7 @@ impl TrackHeader {
     }
 }
 
-/// Timescale and language of an `mdhd` (§8.4.2); an `mvhd` begins alike.
+/// Timescale and language of an `mdhd` (§8.4.2). An `mvhd` has the timescale in the same place.
 pub(super) fn timescale(header: &BoxRef<'_>) -> Result<(u32, String), BoxFault> {
     let mut full = header.full()?;
     let long = full.version == 1;
@@ -134,20 +134,20 @@ pub(super) fn timescale(header: &BoxRef<'_>) -> Result<(u32, String), BoxFault> 
         return Err(header.fault("its timescale is zero"));
     }
     let letters = [10, 5, 0].map(|shift| (packed >> shift & 0x1f) as u8);
-    // Below 0x400 it is one of QuickTime's Macintosh numbers.
+    // Values below 0x400 are QuickTime's Macintosh language codes.
     let is_code = packed >= 0x400 && letters.iter().all(|letter| (1..=26).contains(letter));
     let language = letters.iter().map(|letter| char::from(letter + 0x60)).collect();
     Ok((timescale, if is_code { language } else { "und".to_owned() }))
 }
 
-/// `track_ID`, and what follows it (§8.3.2).
+/// `track_ID`, and the fields after it (§8.3.2).
 pub(super) fn track_id<'a>(tkhd: &BoxRef<'a>) -> Result<(u32, FullBox<'a>), BoxFault> {
     let mut full = tkhd.full()?;
     let id = full.rest.skip(if full.version == 1 { 16 } else { 8 }).and_then(|()| full.rest.u32());
     Ok((id.ok_or(tkhd.fault("it is too short"))?, full))
 }
 
-/// The transformation (§8.3.2).
+/// The matrix of `tkhd` (§8.3.2).
 fn matrix(tkhd: &BoxRef<'_>) -> Result<Bytes, BoxFault> {
     let (_, mut full) = track_id(tkhd)?;
     let matrix = full.rest.skip(4 + if full.version == 1 { 8 } else { 4 } + 16);
@@ -155,7 +155,7 @@ fn matrix(tkhd: &BoxRef<'_>) -> Result<Bytes, BoxFault> {
     Ok(Bytes::copy_from_slice(matrix))
 }
 
-/// Media time of presentation zero, and of the end of the first edit that is not empty (§8.6.6).
+/// Media time at presentation time zero, and at the end of the first edit that is not empty (§8.6.6).
 pub(super) fn edit(
     trak: &BoxRef<'_>,
     movie_timescale: u32,
@@ -179,7 +179,7 @@ pub(super) fn edit(
         let duration =
             rescale(i64::try_from(duration).unwrap_or(i64::MAX), movie_timescale, timescale).min(FAR);
         if start >= 0 {
-            // A second edit that is shown would need another timeline: what follows the first goes on as it is.
+            // A second edit would need another timeline, so the track simply goes on after the first one.
             let is_last = next().is_none();
             let until = (duration > 0 && is_last).then(|| start.saturating_add(duration));
             return Ok((start - empty, until));

@@ -1,4 +1,4 @@
-//! Which conditions are alarms. The contract stands in the module above.
+//! Decides which conditions are alarms. The contract is in the module above.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::{Alarm, AlarmKind, Condition, Thresholds};
 use amphi_media::MediaTime;
 
-/// An alarm whose condition has not held for so long has ended.
+/// How long a condition must be absent before its alarm ends.
 const CALM: Duration = Duration::from_secs(5);
 
-/// What one observation has changed.
+/// An alarm that an observation has raised or cleared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// An alarm began.
@@ -37,7 +37,7 @@ struct BoardEntry {
     raised: bool,
 }
 
-/// All conditions of late.
+/// The conditions that hold, or held within the last seconds, and which of them are alarms.
 #[derive(Debug, Default)]
 pub struct Board {
     thresholds: Thresholds,
@@ -45,12 +45,12 @@ pub struct Board {
 }
 
 impl Board {
-    /// An empty board.
+    /// A board without conditions.
     pub fn new(thresholds: Thresholds) -> Self {
         Self { thresholds, entries: BTreeMap::new() }
     }
 
-    /// Everything that holds at `now`; gives what has changed.
+    /// Takes all conditions that hold at `now`; returns the alarms that begin or end.
     pub fn observe(&mut self, conditions: Vec<Condition>, now: MediaTime) -> Vec<Change> {
         for Condition { kind, source, channel, about, sentence, since } in conditions {
             let since = since.unwrap_or(now).min(now);
@@ -77,7 +77,7 @@ impl Board {
         changes
     }
 
-    /// The alarms of this moment, by kind.
+    /// The present alarms, sorted by kind.
     pub fn alarms(&self) -> Vec<Alarm> {
         self.entries.iter().filter(|(_, entry)| entry.raised).map(|(key, entry)| alarm(key, entry)).collect()
     }

@@ -1,10 +1,11 @@
-//! Whether pictures and sound come *out*: what goes into a ladder and what it makes of it. Sans-IO: time is an argument.
+//! Whether a source's pictures and sound can be decoded: compares what goes into a ladder with what comes out. Sans-IO: time
+//! is an argument.
 //!
-//! Contract: hand [`Outcome::look`] about once a second what was counted of a source that delivers. It says why nothing
+//! Contract: call [`Outcome::look`] about once a second with the counts of a source that delivers. It says why nothing
 //! comes out although something goes in:
-//! * in the words of whoever found out ([`OutcomeCounts::picture_note`], [`OutcomeCounts::sound_note`]), at once;
-//! * else in its own, when nothing has come out for [`DRY`] and some of it could not be decoded, or, where nothing failed
-//!   either, for [`UNBEGUN`]: a ladder that has just started waits for a picture to start from.
+//! * with the ladder's own reason ([`OutcomeCounts::picture_note`], [`OutcomeCounts::sound_note`]), at once;
+//! * otherwise with a general one, when nothing has come out for [`DRY`] and decoding has failed, or for [`UNBEGUN`] without
+//!   an error: a ladder that has just started waits for a picture to start from.
 //!
 //! What does *not* belong here: sources that do not deliver (offline, stalled), pictures that come too late.
 
@@ -13,66 +14,67 @@ use std::time::Duration;
 
 use amphi_media::MediaTime;
 
-/// Nothing came out for so long, and attempts failed.
+/// How long nothing may come out while decoding fails.
 pub const DRY: Duration = Duration::from_secs(3);
-/// Nothing came out for so long, and nothing failed: longer than the groups of pictures of encoders.
+/// How long nothing may come out without an error: longer than the GOPs of common encoders.
 pub const UNBEGUN: Duration = Duration::from_secs(15);
-/// A sound frame of ten may be good, and it is none all the same: counts are read while frames are under way.
+/// Tenths of the sound frames that must fail for all to count as failed: the counts are read while frames are in progress,
+/// so one in ten may seem good.
 const MOSTLY: u64 = 9;
 
-/// What was counted up to now.
+/// A ladder's counts since it started.
 #[derive(Clone, Debug, Default)]
 pub struct OutcomeCounts {
-    /// Pictures that came.
+    /// Pictures that arrived (access units).
     pub pictures_in: u64,
-    /// Pictures decoded.
+    /// Pictures that were decoded.
     pub pictures_out: u64,
-    /// Pictures that could not be.
+    /// Pictures that could not be decoded.
     pub picture_errors: u64,
-    /// Sound frames that came.
+    /// Sound frames that arrived.
     pub sounds_in: u64,
-    /// Sound frames that could not be used.
+    /// Sound frames that could not be decoded.
     pub sound_errors: u64,
-    /// Why no picture comes out, where it is known.
+    /// Why no picture comes out, if the ladder knows.
     pub picture_note: Option<Arc<str>>,
-    /// Why no sound comes out, likewise.
+    /// Why no sound comes out, if the ladder knows.
     pub sound_note: Option<Arc<str>>,
 }
 
-/// Why nothing comes out; nothing where it does.
+/// Why nothing comes out of a ladder; `None` where something does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutcomeFaults {
-    /// Of pictures.
+    /// Why no picture comes out.
     pub picture: Option<String>,
-    /// Of sound.
+    /// Why no sound comes out.
     pub sound: Option<String>,
 }
 
 impl OutcomeFaults {
-    /// Everything comes out.
+    /// Whether both pictures and sound come out.
     pub const fn is_empty(&self) -> bool {
         self.picture.is_none() && self.sound.is_none()
     }
 
-    /// These, and those of another ladder where these say nothing.
+    /// These faults; where there are none, those of `other`, another ladder of the same source.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self { picture: self.picture.or(other.picture), sound: self.sound.or(other.sound) }
     }
 }
 
-/// One ladder, watched.
+/// Watches one ladder.
 #[derive(Debug, Default)]
 pub struct Outcome {
     last: Option<OutcomeCounts>,
-    /// Since when pictures come and none comes out, and the errors until then.
+    /// Since when pictures arrive and none comes out, and the number of errors by then.
     dry: Option<(MediaTime, u64)>,
-    /// Since when sound comes and all of it fails.
+    /// Since when sound arrives and all of it fails.
     mute: Option<MediaTime>,
 }
 
 impl Outcome {
-    /// See the module's contract.
+    /// Takes the counts at `at`; returns what is wrong now.
     pub fn look(&mut self, now: &OutcomeCounts, at: MediaTime) -> OutcomeFaults {
         let Some(before) = self.last.replace(now.clone()) else {
             return OutcomeFaults {
@@ -128,7 +130,7 @@ mod tests {
         MediaTime::from_millis(1_795_000_000_000) + Duration::from_secs(second)
     }
 
-    /// What is said at each second of what `reading` counts.
+    /// The faults at each second, given the counts of `reading`.
     fn told(seconds: u64, reading: impl Fn(u64) -> OutcomeCounts) -> Vec<OutcomeFaults> {
         let mut outcome = Outcome::default();
         (0..seconds).map(|second| outcome.look(&reading(second), at(second))).collect()

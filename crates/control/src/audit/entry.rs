@@ -5,10 +5,10 @@ use utoipa::ToSchema;
 
 use amphi_media::MediaTime;
 
-/// Characters of a text that a caller chose: a name that does not exist may be of any length.
+/// The most characters of a text that a caller chose; longer ones are cut.
 const TEXT_CHARS: usize = 300;
 
-/// What somebody did.
+/// The kind of act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -18,60 +18,60 @@ pub enum Action {
     Disconnect,
     /// Gave a channel back to the schedule or the configuration.
     ClearOverride,
-    /// A manual override came to its end.
+    /// A manual override ended at its time.
     OverrideExpired,
     /// Let a lecture stay beyond its planned end.
     Prolong,
-    /// Put words on a waiting picture.
+    /// Put a notice on a waiting picture.
     Notice,
-    /// Took them away.
+    /// Removed the notice from a waiting picture.
     ClearNotice,
     /// Asked for a source's reset over Wowza's REST.
     Reset,
-    /// Asked for something that there is not, over Wowza's REST.
+    /// Asked over Wowza's REST for something that this server does not have.
     Unsupported,
-    /// Opened a session with a token.
+    /// Signed in to the console with a token.
     OpenSession,
-    /// Ended it.
+    /// Signed out of the console.
     EndSession,
     /// Started a rehearsal of all halls.
     Rehearsal,
-    /// A changed configuration was taken over, or not.
+    /// Applied a changed configuration, or refused it.
     Reload,
 }
 
-/// One thing that was done, or refused.
+/// One act, done or refused: a line of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Entry {
-    /// When.
+    /// When it happened.
     pub at: MediaTime,
-    /// Who: `operator` or `viewer` (a token), `local` (no token is asked for), `wowza` or `wowza:<user>`, `schedule`
+    /// Who did it: `operator` or `viewer` (a token), `local` (no token is asked for), `wowza` or `wowza:<user>`, `schedule`
     /// (the calendar), `expiry` (the clock), `configuration` (its file has changed, or a signal came).
     pub who: String,
     /// The address that the request came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// What.
+    /// What was done.
     pub what: Action,
-    /// The channel concerned.
+    /// The channel concerned, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// The source concerned.
+    /// The source concerned, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// When it is to end by itself.
+    /// When the act ends by itself, as an override may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<MediaTime>,
-    /// What else there is to say, in a plain sentence.
+    /// More, in a plain sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// Why it was not done; absent where it was.
+    /// Why it was refused; absent if it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
 }
 
 impl Entry {
-    /// Somebody did something.
+    /// `who` did `what`; the methods below add the rest.
     pub fn new(at: MediaTime, who: impl Into<String>, what: Action) -> Self {
         Self {
             at,
@@ -86,37 +86,37 @@ impl Entry {
         }
     }
 
-    /// From this address.
+    /// Sets `from`, the address that the request came from.
     #[must_use]
     pub fn address(self, address: Option<String>) -> Self {
         Self { from: address, ..self }
     }
 
-    /// To this channel.
+    /// Sets the channel concerned; long names are cut.
     #[must_use]
     pub fn on(self, channel: &str) -> Self {
         Self { channel: Some(shortened(channel)), ..self }
     }
 
-    /// With this source.
+    /// Sets the source concerned; long names are cut.
     #[must_use]
     pub fn with(self, source: Option<&str>) -> Self {
         Self { source: source.map(shortened), ..self }
     }
 
-    /// Until then.
+    /// Sets when the act ends by itself.
     #[must_use]
     pub fn until(self, until: Option<MediaTime>) -> Self {
         Self { until, ..self }
     }
 
-    /// A sentence more.
+    /// Sets the detail; long ones are cut.
     #[must_use]
     pub fn saying(self, detail: &str) -> Self {
         Self { detail: Some(shortened(detail)), ..self }
     }
 
-    /// What came of it: an error is why it was refused.
+    /// Sets `refused` to the error, if `result` is one.
     #[must_use]
     pub fn result<T, E: ToString>(self, result: &Result<T, E>) -> Self {
         Self { refused: result.as_ref().err().map(|error| shortened(&error.to_string())), ..self }

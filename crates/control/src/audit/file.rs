@@ -1,7 +1,7 @@
-//! The files of the audit log: `audit.jsonl`, and `audit.1.jsonl`, which it becomes when it is full.
+//! The files of the audit log: `audit.jsonl`, which is renamed to `audit.1.jsonl` when it is full.
 //!
-//! A line is one entry. What a crash left half-written at the end is cut off when the files are read, so that the next
-//! entry begins a line of its own; a line that makes no sense is skipped and said.
+//! A line is one entry. A line that a crash left half-written at the end is cut off when the files are read, so that the next
+//! entry begins a new line. Other damaged lines are skipped, and the log says so.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use super::Entry;
 use crate::state_file;
 
-/// Bytes of one file; there are two.
+/// The most bytes of one file; there are two files.
 pub const FILE_BYTES: u64 = 2 * 1024 * 1024;
 
-/// See the module's text.
 #[derive(Debug)]
 pub(super) struct Files {
     directory: PathBuf,
@@ -37,7 +36,7 @@ impl Files {
         entries
     }
 
-    /// Writes entries to the disk, or none of them. Begins a new file first where this one is full.
+    /// Writes all of the entries to the disk, or none. Begins a new file first if this one is full.
     pub(super) fn append<'a>(&self, entries: impl IntoIterator<Item = &'a Entry>) -> io::Result<()> {
         let mut text = Vec::new();
         for entry in entries {
@@ -51,7 +50,7 @@ impl Files {
             fs::rename(&newest, self.older())?;
         }
         let mut file = OpenOptions::new().create(true).append(true).open(newest)?;
-        // Wholly or not at all: what is written in part is written again.
+        // All or nothing: after an error the file is cut to its old length, since the entries are written again.
         let before = file.metadata()?.len();
         if before == 0 {
             state_file::flush_directory(&self.directory)?;
@@ -68,7 +67,7 @@ impl Files {
     }
 }
 
-/// The entries of one file, which is mended where its last line is half.
+/// The entries of one file. An incomplete last line is cut off.
 fn read(path: &Path) -> io::Result<Vec<Entry>> {
     let Some(bytes) = state_file::read(path)? else { return Ok(Vec::new()) };
     let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
@@ -81,7 +80,7 @@ fn read(path: &Path) -> io::Result<Vec<Entry>> {
     let entries: Vec<Entry> = lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect();
     if entries.len() < lines.len() {
         let skipped = lines.len() - entries.len();
-        tracing::warn!(path = %path.display(), skipped, "lines of the audit log make no sense");
+        tracing::warn!(path = %path.display(), skipped, "damaged lines of the audit log are skipped");
     }
     Ok(entries)
 }

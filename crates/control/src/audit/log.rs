@@ -1,4 +1,4 @@
-//! The handle that records, and the task that writes.
+//! [`AuditLog`], the handle that records entries, and [`Writer`], the task that writes them to the files.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,15 +15,15 @@ use super::file::{FILE_BYTES, Files};
 use amphi_media::meter::Note;
 use amphi_media::retry::Retry;
 
-/// Entries in memory.
+/// The number of latest entries in memory.
 pub const KEPT: usize = 1000;
 /// Entries that may wait to be written.
 const QUEUE: usize = 1024;
-/// How soon what could not be written is tried again, and how rarely at last.
+/// The first wait after a write that failed; it doubles up to [`RARELY`].
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 const RARELY: Duration = Duration::from_secs(60);
 
-/// Records entries. Clones record into the same log.
+/// Records entries. Clones share the log.
 #[derive(Clone, Debug)]
 pub struct AuditLog {
     kept: Arc<Lock<VecDeque<Entry>>>,
@@ -31,8 +31,8 @@ pub struct AuditLog {
     unsaved: Arc<Note>,
 }
 
-/// The log in `directory`, with what was recorded before, and its writer, which is run until the last handle is dropped, and
-/// again if it has broken off. Reads the files before it returns.
+/// Opens the log in `directory` with its latest entries. The writer is run until the last handle is dropped, and again after a
+/// panic. Reads the files before it returns.
 pub fn prepare(directory: &Path) -> (AuditLog, AuditWriter) {
     let files = Arc::new(Files::new(directory, FILE_BYTES));
     let before = files.load();
@@ -48,23 +48,23 @@ pub fn prepare(directory: &Path) -> (AuditLog, AuditWriter) {
 /// Entries that are written together.
 type EntryBatch = Arc<VecDeque<Entry>>;
 
-/// Writes what is recorded.
+/// Writes recorded entries to the files.
 #[derive(Debug)]
 pub struct AuditWriter {
     files: Arc<Files>,
     entries: mpsc::Receiver<Entry>,
     waiting: VecDeque<Entry>,
-    /// What is being written: it outlives a run that breaks off meanwhile.
+    /// The batch that is being written; kept here so that it survives a panic of [`Writer::run`].
     writing: Option<(EntryBatch, JoinHandle<io::Result<()>>)>,
     retry: Retry,
     unsaved: Arc<Note>,
 }
 
 impl AuditWriter {
-    /// Writes until the last handle is dropped; what cannot be written is tried again.
+    /// Writes until the last handle is dropped. A write that fails is repeated.
     pub async fn run(&mut self) {
         let mut more = Vec::new();
-        // What a run before has left.
+        // Entries that an earlier run has left.
         if self.writing.is_some() || !self.waiting.is_empty() {
             self.write().await;
         }
@@ -78,7 +78,7 @@ impl AuditWriter {
             while self.waiting.len() > KEPT {
                 self.waiting.pop_front();
             }
-            // At the end it is tried once more, whatever was to be waited for.
+            // At the end, one last attempt is made without waiting.
             let is_due = self.retry.wait(now()).is_none_or(|wait| wait.is_zero()) || came == 0;
             if is_due && !self.waiting.is_empty() {
                 self.write().await;
@@ -112,25 +112,25 @@ impl AuditWriter {
                 }
                 self.retry.failed(now());
                 self.unsaved.set(&format!(
-                    "the audit log cannot be written, its last {KEPT} entries are in memory alone: {error}"
+                    "the audit log cannot be written, its last {KEPT} entries are in memory only: {error}"
                 ));
             }
         }
     }
 }
 
-/// The runtime's, which tests move.
+/// The time of tokio's clock, which tests can move.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
 impl AuditLog {
-    /// A log that keeps nothing on disk.
+    /// A log without files: the latest entries are kept in memory.
     pub fn in_memory() -> Self {
         Self { kept: Arc::default(), queue: mpsc::channel(1).0, unsaved: Arc::default() }
     }
 
-    /// Records an entry.
+    /// Records an entry, also as a line of the server's log. Never waits and never fails.
     pub fn record(&self, entry: Entry) {
         let (who, what) = (&entry.who, entry.what);
         tracing::info!(
@@ -142,7 +142,7 @@ impl AuditLog {
             "audit"
         );
         if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(entry.clone()) {
-            tracing::warn!("an entry of the audit log is in memory alone: too many wait to be written");
+            tracing::warn!("an entry of the audit log is kept in memory only: too many wait to be written");
         }
         let mut kept = self.kept.lock();
         kept.push_back(entry);
@@ -151,7 +151,7 @@ impl AuditLog {
         }
     }
 
-    /// Why the log cannot be written, in words, until it can.
+    /// Set while the log cannot be written: a sentence with the reason.
     pub fn unsaved(&self) -> Arc<Note> {
         Arc::clone(&self.unsaved)
     }

@@ -1,8 +1,8 @@
-//! Reports on their way to the matrix: the latest of each source and channel.
+//! The mailbox of reports to the matrix: the latest of each source and channel.
 //!
-//! Reporters are threads and tasks with media in their hands, so posting neither waits nor fails. A report
-//! that was not read yet is replaced by the next one of the same name: the box holds at most one for each,
-//! and the last word is never lost, which a full queue could not promise.
+//! Reports come from threads and tasks that handle media, so posting neither waits nor fails. A report
+//! that was not read yet is replaced by the next one of the same name: the mailbox holds at most one for each,
+//! and the latest one is never lost, which a full queue could not promise.
 
 use std::collections::BTreeMap;
 use std::sync::MutexGuard;
@@ -12,21 +12,19 @@ use tokio::sync::Notify;
 
 use super::status::{OnAir, SourceOutcome, SourceStatus};
 
-/// The box.
 #[derive(Debug, Default)]
 pub(super) struct Mail {
     reports: Lock<Reports>,
     posted: Notify,
 }
 
-/// What was in it.
+/// The content of the mailbox.
 #[derive(Debug, Default)]
 pub(super) struct Reports {
-    /// By the source's name.
+    /// By name of the source, as are `outcomes`.
     pub(super) sources: BTreeMap<String, SourceStatus>,
-    /// By the source's name.
     pub(super) outcomes: BTreeMap<String, SourceOutcome>,
-    /// By the channel's name.
+    /// By name of the channel.
     pub(super) channels: BTreeMap<String, OnAir>,
 }
 
@@ -46,8 +44,8 @@ impl Mail {
         self.posted.notify_one();
     }
 
-    /// Waits until something was posted since the last time, then empties the box. Nothing is lost when the
-    /// wait is given up.
+    /// Waits until something was posted since the last call, then empties the mailbox. Cancel safe: nothing is lost when
+    /// the future is dropped.
     pub(super) async fn collect(&self) -> Reports {
         self.posted.notified().await;
         std::mem::take(&mut *self.lock())

@@ -1,8 +1,8 @@
-//! The task that owns the matrix, and the handle that everybody else holds.
+//! The task that owns the matrix, and the handle that all others hold.
 //!
-//! A command is obeyed, shown, kept and answered, in this order. Where keeping fails (a full disk), the
-//! command still holds: viewers come first. The error is logged, the answer carries a warning, and it is tried again, after
-//! waits of a second to a minute, until it is kept; [`MatrixHandle::unsaved`] says so for as long.
+//! A command is carried out, shown in the view, saved and answered, in this order. If saving fails (a full disk), the
+//! command is still in effect: viewers come first. The error is logged, the answer carries a warning, and saving is repeated
+//! after waits of a second to a minute; [`MatrixHandle::unsaved`] is set until it succeeds.
 //!
 //! The task ends when the last handle is dropped.
 
@@ -23,13 +23,13 @@ use amphi_media::meter::Note;
 use amphi_media::retry::Retry;
 use amphi_media::{ChannelName, MediaTime, SourceName};
 
-/// Commands that may wait; whoever brings one more waits until there is room.
+/// Commands that may wait; a caller with one more waits until there is room.
 const QUEUE: usize = 64;
 
-/// The longest sleep: the clock may move against the runtime's.
+/// The longest sleep until an expiry: the wall clock may be stepped meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-/// How soon what could not be kept is tried again, and how rarely at last.
+/// The first wait after a save that failed; it doubles up to [`RARELY`].
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 const RARELY: Duration = Duration::from_secs(60);
 
@@ -38,7 +38,7 @@ enum OwnerRequest {
     Relayout { layout: Layout, zone: TimeZone, done: oneshot::Sender<()> },
 }
 
-/// Talks to the matrix. Clones talk to the same one.
+/// Sends commands and reports to the matrix, and reads its view. Clones share the matrix.
 #[derive(Clone, Debug)]
 pub struct MatrixHandle {
     requests: mpsc::Sender<OwnerRequest>,
@@ -47,7 +47,7 @@ pub struct MatrixHandle {
     unsaved: Arc<Note>,
 }
 
-/// Is told of every override that has come to its end by itself.
+/// Called with every override that has expired.
 pub type OnExpiry = Box<dyn Fn(&Override) + Send>;
 
 /// Starts the task that owns a matrix with explanations in the time of UTC; nobody is told of overrides that end.
@@ -61,9 +61,9 @@ pub fn spawn(
     (handle, tokio::spawn(async move { owner.run().await }))
 }
 
-/// A matrix of `layout` with the overrides that `store` has kept, explanations in the time of `zone`, and its owner, which is
-/// run again if it has broken off. `expired` is told of overrides that end by themselves, also of those that ended before
-/// this life. The handle's view is complete from the start. Reads `store` before it returns.
+/// A matrix of `layout` with the overrides that `store` has saved and explanations in the time of `zone`, and its owner, which
+/// is run, and run again after a panic. `expired` is called for overrides that expire, also for those that expired while the
+/// server was down. The handle's view is complete from the start. Reads `store` before it returns.
 pub fn prepare(
     layout: Layout,
     store: impl Store,
@@ -98,17 +98,17 @@ impl MatrixHandle {
         self.tell(Command::Connect { channel: channel.clone(), source: source.clone(), until }).await
     }
 
-    /// Manual override: shows the waiting loop on `channel`.
+    /// Manual override: shows the waiting loop on `channel`, until it is cleared.
     pub async fn disconnect(&self, channel: &ChannelName) -> Result<Applied, MatrixError> {
         self.tell(Command::Disconnect { channel: channel.clone() }).await
     }
 
-    /// Back to what the schedule or the configuration says of `channel`.
+    /// Ends the manual override: `channel` goes back to the schedule or the configuration.
     pub async fn clear_override(&self, channel: &ChannelName) -> Result<Applied, MatrixError> {
         self.tell(Command::ClearOverride { channel: channel.clone() }).await
     }
 
-    /// Puts words on a channel's waiting picture, or takes them away.
+    /// Sets the text of a channel's waiting picture by hand; `None` removes it.
     pub async fn set_notice(
         &self,
         channel: &ChannelName,
@@ -117,7 +117,7 @@ impl MatrixHandle {
         self.tell(Command::Notice { channel: channel.clone(), notice }).await
     }
 
-    /// Words for a channel's waiting picture where no person has put any, or none.
+    /// Sets the text of a channel's waiting picture that is shown while none is set by hand; `None` removes it.
     pub async fn announce(
         &self,
         channel: &ChannelName,
@@ -126,7 +126,7 @@ impl MatrixHandle {
         self.tell(Command::Announce { channel: channel.clone(), notice }).await
     }
 
-    /// What the schedule says of `channel` from now on.
+    /// Sets what the schedule wants on `channel` from now on.
     pub async fn set_scheduled(
         &self,
         channel: &ChannelName,
@@ -135,22 +135,22 @@ impl MatrixHandle {
         self.tell(Command::Schedule { channel: channel.clone(), scheduled }).await
     }
 
-    /// A source says how it is. Never waits; only the latest report of a source counts.
+    /// Reports the status of a source. Never waits; only the latest report of a source counts.
     pub fn source_status(&self, source: &str, status: SourceStatus) {
         self.mail.source_status(source, status);
     }
 
-    /// What becomes of what a source sends. Never waits; only the latest report of a source counts.
+    /// Reports whether a source's pictures and sound come out. Never waits; only the latest report of a source counts.
     pub fn source_outcome(&self, source: &str, outcome: SourceOutcome) {
         self.mail.source_outcome(source, outcome);
     }
 
-    /// A channel says what it shows. Never waits; only the latest report of a channel counts.
+    /// Reports what a channel shows. Never waits; only the latest report of a channel counts.
     pub fn on_air(&self, channel: &str, on_air: OnAir) {
         self.mail.on_air(channel, on_air);
     }
 
-    /// Why overrides could not be kept, in words, until they are.
+    /// Set while overrides cannot be saved: a sentence with the reason.
     pub fn unsaved(&self) -> Arc<Note> {
         Arc::clone(&self.unsaved)
     }
@@ -160,12 +160,12 @@ impl MatrixHandle {
         Arc::clone(&self.view.borrow())
     }
 
-    /// The matrix now and at every change; a slow reader sees only the latest. Ends with the matrix.
+    /// The matrix now and at every change; a slow reader sees only the latest. The sender is dropped with the matrix.
     pub fn watch(&self) -> watch::Receiver<Arc<MatrixView>> {
         self.view.clone()
     }
 
-    /// There are other channels and sources from now on; see [`Matrix::relayout`]. Explanations tell the time of `zone`.
+    /// Changes the channels and sources ([`Matrix::relayout`]), and the time zone of explanations.
     pub async fn relayout(&self, layout: Layout, zone: TimeZone) -> Result<(), MatrixError> {
         let (done, answer) = oneshot::channel();
         self.requests
@@ -182,13 +182,13 @@ impl MatrixHandle {
     }
 }
 
-/// Owns the matrix.
+/// The state of the task that owns the matrix.
 pub struct Owner {
     matrix: Matrix,
     inbox: mpsc::Receiver<OwnerRequest>,
     mail: Arc<Mail>,
     store: Arc<dyn Store>,
-    /// What the store has.
+    /// The overrides that were saved last.
     kept: Vec<Override>,
     clock: Arc<dyn WallClock>,
     shown: watch::Sender<Arc<MatrixView>>,
@@ -204,10 +204,10 @@ impl std::fmt::Debug for Owner {
 }
 
 impl Owner {
-    /// Obeys, hears and expires until the last handle is dropped. What was being obeyed when a run broke off is
-    /// answered as if the matrix had ended.
+    /// Takes commands, reports and expiries until the last handle is dropped. A command that is being carried out when a run
+    /// panics is answered with [`MatrixError::Ended`].
     pub async fn run(&mut self) {
-        // A run before may have broken off between obeying and keeping.
+        // An earlier run may have panicked after a command and before saving.
         self.keep().await;
         let mail = Arc::clone(&self.mail);
         loop {
@@ -217,7 +217,7 @@ impl Owner {
             tokio::select! {
                 request = self.inbox.recv() => {
                     let Some(request) = request else {
-                        // Once more, whatever was to be waited for.
+                        // One last attempt, without waiting.
                         self.keep().await;
                         return;
                     };
@@ -232,7 +232,7 @@ impl Owner {
 
     async fn serve(&mut self, request: OwnerRequest) {
         let now = self.clock.now();
-        // Whoever asked may have gone; what was done holds all the same.
+        // The caller may have gone; the command is in effect all the same.
         match request {
             OwnerRequest::Obey { command, reply } => {
                 let applied = self.matrix.apply(command, now);
@@ -272,7 +272,7 @@ impl Owner {
         }
     }
 
-    /// Shows the view if it has changed, and tells of overrides that have ended.
+    /// Publishes the view if it has changed, and reports overrides that have expired.
     fn show(&mut self) {
         self.matrix.take_expired().iter().for_each(&self.expired);
         let view = self.matrix.view();
@@ -285,7 +285,7 @@ impl Owner {
         });
     }
 
-    /// Keeps the overrides if they have changed; the answer is for whoever changed them.
+    /// Saves the overrides if they have changed. Returns the warning for the caller if that fails.
     async fn keep(&mut self) -> Option<String> {
         let overrides = self.matrix.overrides();
         if overrides == self.kept {
@@ -323,7 +323,7 @@ impl Owner {
     }
 }
 
-/// The runtime's, which tests move.
+/// The time of tokio's clock, which tests can move.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
@@ -421,7 +421,7 @@ mod tests {
         store.0.1.store(false, Ordering::Relaxed);
         tokio::time::sleep(RARELY).await;
         assert_eq!((store.load().len(), matrix.unsaved().get()), (1, None));
-        // Taken back while it could not be kept: then nothing is to be kept.
+        // Cleared before it could be saved: then there is nothing to save.
         store.0.1.store(true, Ordering::Relaxed);
         matrix.connect(&"b".into(), &"s".into(), None).await.expect("both are known");
         matrix.clear_override(&"b".into()).await.expect("it is known");
@@ -477,7 +477,7 @@ mod tests {
         matrix.connect(&"a".into(), &"s".into(), until(10)).await.expect("both are known");
         matrix.connect(&"b".into(), &"s".into(), until(20_000)).await.expect("both are known");
         clock.advance(Duration::from_millis(10));
-        // Found out by a command that comes before the task has looked.
+        // A command arrives before the task has noticed the expiry.
         matrix.set_notice(&"a".into(), None).await.expect("known");
         assert_eq!(*told.lock().expect("unpoisoned"), ["a"]);
         drop(matrix);

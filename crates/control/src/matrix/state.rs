@@ -1,10 +1,10 @@
 //! The core of the matrix, without I/O and without a clock.
 //!
-//! Contract: make one with [`Matrix::new`], hand it what was kept with [`Matrix::restore`], then tell it things
+//! Contract: make one with [`Matrix::new`], give it the saved overrides with [`Matrix::restore`], then give it its inputs
 //! in any order: commands ([`Matrix::apply`]), reports ([`Matrix::source_status`], [`Matrix::on_air`]), and
 //! the time ([`Matrix::tick`]) at the latest at [`Matrix::next_expiry`]. Every input that takes the time first
-//! lets go of what has expired: an override or a schedule entry with `until` holds while `now < until`. Ask
-//! [`Matrix::view`] after any of them, and [`Matrix::overrides`] for what to keep. Nothing ends it.
+//! removes what has expired: an override or a schedule entry with `until` holds while `now < until`. After any input,
+//! [`Matrix::view`] is the result, and [`Matrix::overrides`] is what to save. It has no end.
 
 mod explain;
 
@@ -19,38 +19,38 @@ use super::store::Override;
 use super::view::{By, ChannelView, Desired, MatrixView, SourceView, Voice};
 use amphi_media::MediaTime;
 
-/// The channels and sources that there are, until [`Matrix::relayout`].
+/// The configured channels and sources; [`Matrix::relayout`] changes them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// Channels, each name once.
+    /// The channels; no two have the same name.
     pub channels: Vec<ChannelLayout>,
-    /// Names of sources, each once.
+    /// The names of the sources, each once.
     pub sources: Vec<String>,
 }
 
-/// A channel as the configuration has it.
+/// A channel's part of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelLayout {
-    /// Its name.
+    /// The channel's name.
     pub name: String,
-    /// Stream names that its URLs may use.
+    /// The stream names that its URLs may use.
     pub streams: Vec<String>,
-    /// The source connected from the start.
+    /// The source that the configuration connects, if any.
     pub source: Option<String>,
 }
 
-/// Who is on which channel.
+/// Which source is on which channel, and why.
 #[derive(Clone, Debug)]
 pub struct Matrix {
     channels: Vec<ChannelState>,
     sources: Vec<(String, SourceStatus)>,
-    /// Of sources that are live and of which something does not come out: why, and since when.
+    /// Live sources whose pictures or sound do not come out: why, and since when.
     outcomes: BTreeMap<String, (SourceOutcome, MediaTime)>,
-    /// In which explanations tell the time.
+    /// The time zone of explanations.
     zone: TimeZone,
-    /// Overrides that came to their end and were not told of yet.
+    /// Overrides that have ended since [`Matrix::take_expired`].
     expired: Vec<Override>,
-    /// Of the last input that told it.
+    /// The time of the last input that had one.
     now: MediaTime,
 }
 
@@ -66,7 +66,7 @@ struct ChannelState {
 }
 
 impl Matrix {
-    /// A matrix in which only the configuration has spoken.
+    /// A matrix without overrides and schedule: channels show what the configuration says.
     pub fn new(layout: Layout, now: MediaTime) -> Self {
         let nobody = Desired { source: None, by: By::None, reason: String::new(), since: now, until: None };
         let on_air = OnAir { source: None, reason: "the channel is starting".to_owned(), since: now };
@@ -88,24 +88,24 @@ impl Matrix {
         }
     }
 
-    /// Explains in this zone's time; without it in UTC.
+    /// The same matrix, with explanations in the time of `zone` instead of UTC.
     #[must_use]
     pub fn in_zone(self, zone: TimeZone) -> Self {
         Self { zone, ..self }
     }
 
-    /// Explains in this zone's time from now on.
+    /// Changes the time zone of explanations.
     pub fn set_zone(&mut self, zone: TimeZone) {
         self.zone = zone;
     }
 
-    /// Overrides that came to their end by themselves since the last call.
+    /// Takes the overrides that have expired since the last call.
     pub fn take_expired(&mut self) -> Vec<Override> {
         std::mem::take(&mut self.expired)
     }
 
-    /// Takes overrides kept from a life before. Those that cannot hold any more are left out; the answer says
-    /// which and why.
+    /// Takes overrides that an earlier run has saved. Those that no longer apply are left out; the answer says
+    /// which and why, a sentence each.
     pub fn restore(&mut self, overrides: Vec<Override>, now: MediaTime) -> Vec<String> {
         let mut left_out = Vec::new();
         for kept in overrides {
@@ -130,7 +130,7 @@ impl Matrix {
         left_out
     }
 
-    /// Obeys a command, or says why not and changes nothing. The answer is the channel as it is then.
+    /// Carries out a command and returns the channel as it is then. After an error nothing has changed.
     pub fn apply(&mut self, command: Command, now: MediaTime) -> Result<ChannelView, MatrixError> {
         self.tick(now);
         match command {
@@ -178,8 +178,8 @@ impl Matrix {
         }
     }
 
-    /// Takes another layout. Channels and sources that stay keep what was said of them, unless it names a source that
-    /// is gone.
+    /// Takes another layout. Channels and sources that stay keep their overrides, schedule and states, except those that
+    /// name a source that is gone.
     pub fn relayout(&mut self, layout: Layout, now: MediaTime) {
         let next = Self::new(layout, now).in_zone(self.zone.clone());
         let before = std::mem::replace(self, next);
@@ -205,7 +205,7 @@ impl Matrix {
         }
     }
 
-    /// A source says how it is. An unknown one is not listened to.
+    /// Takes the status of a source. An unknown source is ignored.
     pub fn source_status(&mut self, source: &str, status: SourceStatus) {
         if let Some((_, known)) = self.sources.iter_mut().find(|(name, _)| name == source) {
             if status.state != SourceState::Live {
@@ -215,7 +215,7 @@ impl Matrix {
         }
     }
 
-    /// What becomes of what a source sends since `at`. Heard while it is live: "live" means that pictures come out.
+    /// Takes whether a source's pictures and sound come out, at `at`. Ignored unless the source is live.
     pub fn source_outcome(&mut self, source: &str, outcome: SourceOutcome, at: MediaTime) {
         let live =
             |(name, status): &(String, SourceStatus)| name == source && status.state == SourceState::Live;
@@ -230,7 +230,7 @@ impl Matrix {
         self.outcomes.insert(source.to_owned(), (outcome, since));
     }
 
-    /// A source's status, and what becomes of what it sends.
+    /// A source's status, combined with whether its pictures and sound come out.
     fn status_of(&self, name: &str, status: &SourceStatus) -> SourceStatus {
         match self.outcomes.get(name) {
             Some((SourceOutcome { picture: Some(why), .. }, since)) => SourceStatus {
@@ -246,14 +246,14 @@ impl Matrix {
         }
     }
 
-    /// A channel says what it shows. An unknown one is not listened to.
+    /// Takes what a channel shows. An unknown channel is ignored.
     pub fn on_air(&mut self, channel: &str, on_air: OnAir) {
         if let Ok(channel) = self.channel_mut(channel) {
             channel.on_air = on_air;
         }
     }
 
-    /// Lets go of what has expired.
+    /// Removes overrides and schedule entries that have expired at `now`.
     pub fn tick(&mut self, now: MediaTime) {
         self.now = now;
         for channel in &mut self.channels {
@@ -271,12 +271,12 @@ impl Matrix {
         manual.chain(scheduled).min()
     }
 
-    /// The overrides that hold: what must outlive a restart.
+    /// The overrides in effect, which must survive a restart.
     pub fn overrides(&self) -> Vec<Override> {
         self.channels.iter().filter_map(|channel| channel.manual.clone()).collect()
     }
 
-    /// Everything, at this moment.
+    /// All channels and sources at the time of the last input.
     pub fn view(&self) -> MatrixView {
         let wanted = |name: &str| {
             self.channels.iter().any(|channel| channel.desired.source.as_deref().is_some_and(|it| it == name))
@@ -292,7 +292,6 @@ impl Matrix {
         }
     }
 
-    /// The channel of this name as it is now.
     fn shown(&self, name: &str) -> Result<ChannelView, MatrixError> {
         let found = self.channels.iter().find(|channel| channel.layout.name == name);
         let unknown = || MatrixError::UnknownChannel(name.into());
@@ -332,7 +331,7 @@ impl ChannelState {
         self.decide(now);
     }
 
-    /// Works out whose word counts.
+    /// Decides what the channel should show: manual override, else schedule, else configuration.
     fn decide(&mut self, now: MediaTime) {
         let (source, by, reason, until) = if let Some(manual) = &self.manual {
             let reason = match manual.source {
@@ -383,7 +382,7 @@ impl ChannelState {
     }
 }
 
-/// Words that fit onto a waiting picture.
+/// Checks that a notice fits onto a waiting picture.
 fn good_notice(notice: Option<Notice>) -> Result<Option<Notice>, MatrixError> {
     let good = |text: &str| text.chars().count() <= NOTICE_CHARS && !text.contains(char::is_control);
     match notice {

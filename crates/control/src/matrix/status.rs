@@ -1,46 +1,46 @@
-//! The words in which sources and channels say how they are.
+//! What sources and channels report about themselves.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use amphi_media::MediaTime;
 
-/// Where a source's supervisor stands.
+/// The state of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceState {
-    /// Nobody wants it; not connected.
+    /// Not connected, because no channel wants it.
     Idle,
-    /// A connection is being made.
+    /// The connection is being opened.
     Connecting,
-    /// Media flows, and pictures come out of it.
+    /// Media arrives, and its pictures can be decoded.
     Live,
-    /// Media flows, and no picture comes out of it.
+    /// Media arrives, and none of its pictures can be decoded.
     Undecodable,
-    /// Connected, but nothing has come for a while.
+    /// Connected, but nothing has arrived for a while.
     Stalled,
-    /// The encoder said no (401, 403): tried again slowly.
+    /// The encoder refused us (401, 403); retried at long intervals.
     Refused,
-    /// Waiting before the next try.
+    /// Waiting before the next attempt.
     BackingOff,
 }
 
-/// A source's state with its reason.
+/// A source's state with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SourceStatus {
-    /// Where it stands.
+    /// Whether it is connected and delivers.
     pub state: SourceState,
-    /// Why, in a plain sentence without secrets; empty where the state says it all.
+    /// The reason, in a plain sentence without secrets; empty where the state needs none.
     pub reason: String,
-    /// Since when the state holds.
+    /// When the state began.
     pub since: MediaTime,
     /// What the source sends, once known.
     pub media: Option<SourceMedia>,
-    /// Connections made since start.
+    /// The number of connections made since start.
     pub connects: u64,
 }
 
-/// What becomes of what a source sends: where nothing comes out although something goes in, why.
+/// Why a source's pictures or sound do not come out of the ladder, although they arrive; `None` where they do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceOutcome {
     /// Why no picture comes out.
@@ -49,7 +49,7 @@ pub struct SourceOutcome {
     pub sound: Option<String>,
 }
 
-/// What a source sends, as its description and its first seconds show.
+/// What a source sends, according to its description and its first seconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct SourceMedia {
     /// RFC 6381 codec of the picture, e.g. `avc1.640029`.
@@ -60,9 +60,9 @@ pub struct SourceMedia {
     pub height: Option<u32>,
     /// RFC 6381 codec of the sound, e.g. `mp4a.40.2`.
     pub audio_codec: Option<String>,
-    /// Samples per second.
+    /// Samples of sound per second.
     pub sample_rate: Option<u32>,
-    /// Channels.
+    /// The number of sound channels.
     pub channels: Option<u8>,
 }
 
@@ -73,14 +73,14 @@ impl Eq for SourceMedia {}
 pub struct OnAir {
     /// The source whose cells are on air; `None` = the waiting loop.
     pub source: Option<String>,
-    /// Why, in a plain sentence.
+    /// The reason, in a plain sentence.
     pub reason: String,
-    /// Since when, as the first cell's start.
+    /// Since when: the start of the first cell of it.
     pub since: MediaTime,
 }
 
 impl SourceStatus {
-    /// A source that nobody has wanted yet.
+    /// The status of a source that no channel has wanted yet.
     pub const fn idle(since: MediaTime) -> Self {
         Self { state: SourceState::Idle, reason: String::new(), since, media: None, connects: 0 }
     }

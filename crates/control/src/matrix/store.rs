@@ -1,5 +1,4 @@
-//! Keeping overrides across a restart: what is kept ([`Override`]), by whom ([`Store`]), in a file
-//! ([`FileStore`]).
+//! Saving overrides across a restart: [`Override`] is what is saved, [`Store`] the interface, [`FileStore`] a file.
 
 use std::io;
 use std::path::Path;
@@ -10,37 +9,37 @@ use serde::{Deserialize, Serialize};
 use crate::state_file::StateFile;
 use amphi_media::MediaTime;
 
-/// A person's word about a channel.
+/// A manual override: what an operator put on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
-    /// The channel's name.
+    /// The name of the channel.
     pub channel: String,
     /// The source to show; `None` = the waiting loop.
     pub source: Option<String>,
-    /// When it was said.
+    /// When it was made.
     pub since: MediaTime,
-    /// When it ends by itself.
+    /// When it expires; `None` = when it is cleared.
     pub until: Option<MediaTime>,
 }
 
-/// Keeps overrides. Called by one task, where it may block.
+/// Saves and loads overrides. Called by one task at a time, where it may block.
 pub trait Store: Send + Sync + 'static {
-    /// What was saved last. Whatever cannot be read is told to the log and counts as nothing: a damaged file
+    /// What was saved last. A file that cannot be read is logged and counts as empty: damage
     /// must not keep the server from starting.
     fn load(&self) -> Vec<Override>;
 
-    /// Replaces what was saved before, wholly or not at all.
+    /// Replaces what was saved before, atomically.
     fn save(&self, overrides: &[Override]) -> io::Result<()>;
 }
 
-/// Keeps overrides in `overrides.json` in a directory of its own.
+/// Keeps overrides in `overrides.json` in the state directory.
 ///
-/// A file that makes no sense is renamed to `overrides.json.corrupt`.
+/// A damaged file is renamed to `overrides.json.corrupt`.
 #[derive(Debug)]
 pub struct FileStore(StateFile);
 
-/// The file's form. Times are written to the nanosecond, unlike [`MediaTime`]'s own form, so that what is read
-/// back is what was meant.
+/// The format of the file. Times are written to the nanosecond, unlike in [`MediaTime`]'s own format, so that they are the
+/// same when read back.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoredOverrides {
@@ -57,7 +56,7 @@ struct KeptOverride {
 }
 
 impl FileStore {
-    /// Keeps the file in `directory`, which is made when something is saved.
+    /// The store in `directory`, which is created when something is saved.
     pub fn new(directory: impl AsRef<Path>) -> Self {
         Self(StateFile::new(directory.as_ref(), "overrides.json"))
     }
@@ -77,7 +76,7 @@ impl Store for FileStore {
         decode(&bytes).unwrap_or_else(|error| {
             let aside = self.0.set_aside();
             tracing::warn!(
-                path = %path.display(), %error, aside, "overrides make no sense: starting without"
+                path = %path.display(), %error, aside, "the file of overrides is damaged: starting without"
             );
             Vec::new()
         })

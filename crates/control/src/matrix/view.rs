@@ -1,4 +1,4 @@
-//! What the matrix shows of itself: immutable, shared, and the body of `GET /api/v1/matrix`.
+//! The matrix as others see it: immutable, shared, and the body of `GET /api/v1/matrix`.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,61 +10,61 @@ use amphi_media::MediaTime;
 /// Channels and sources at one moment, each in the configuration's order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct MatrixView {
-    /// Every channel.
+    /// All channels of the configuration.
     pub channels: Vec<ChannelView>,
-    /// Every source.
+    /// All sources of the configuration.
     pub sources: Vec<SourceView>,
 }
 
 /// A channel: what it should show and what it shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ChannelView {
-    /// Its name.
+    /// The channel's name.
     pub name: String,
-    /// Stream names that its URLs may use.
+    /// The stream names that its URLs may use.
     pub streams: Vec<String>,
     /// What it should show.
     pub desired: Desired,
-    /// What it shows.
+    /// What its viewers see.
     pub on_air: OnAir,
-    /// Why, in one sentence, with what is overruled; times are local.
+    /// Why it shows that, in one sentence, with what is overruled; times are local.
     pub explanation: String,
-    /// What a person asks for: above the schedule.
+    /// The manual override, which goes before the schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manual: Option<Voice>,
-    /// What the schedule asks for: above the configuration.
+    /// What the schedule asks for, which goes before the configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduled: Option<Voice>,
-    /// The source that the configuration asks for.
+    /// The source that the configuration connects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configured: Option<String>,
-    /// What its waiting picture says.
+    /// The text of its waiting picture.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notice: Option<Notice>,
 }
 
-/// What a channel should show, and whose word that is.
+/// What a channel should show, and who decided that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Desired {
     /// The source; `None` = the waiting loop.
     pub source: Option<String>,
-    /// Whose word it is.
+    /// Who decided that.
     pub by: By,
-    /// Why, in a plain sentence.
+    /// The reason, in a plain sentence.
     pub reason: String,
-    /// Since when `source` and `by` have been what they are.
+    /// Since when `source` and `by` have these values.
     pub since: MediaTime,
     /// When it ends by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<MediaTime>,
 }
 
-/// What one of those who may ask for something asks for.
+/// What a person or the schedule asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Voice {
     /// The source; `None` = the waiting loop.
     pub source: Option<String>,
-    /// Why, where it is said.
+    /// The reason, if one is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When it ends by itself.
@@ -72,44 +72,44 @@ pub struct Voice {
     pub until: Option<MediaTime>,
 }
 
-/// Whose word decides, strongest first.
+/// Who decides what a channel shows, strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
-    /// A person's override.
+    /// A person, by a manual override.
     Manual,
-    /// The schedule.
+    /// The schedule, by a lecture of the calendar.
     Schedule,
-    /// The configuration's `source`.
+    /// The configuration, by the channel's `source`.
     Configuration,
-    /// Nobody's: the waiting loop.
+    /// Nobody: the channel shows the waiting loop.
     None,
 }
 
-/// A source: how it is, and whether a channel wants it.
+/// A source: its status, and whether a channel wants it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SourceView {
-    /// Its name.
+    /// The source's name.
     pub name: String,
-    /// At least one channel should show it.
+    /// Whether at least one channel should show it.
     pub wanted: bool,
-    /// How it is.
+    /// Its state, with the reason.
     #[serde(flatten)]
     pub status: SourceStatus,
 }
 
 impl MatrixView {
-    /// The channel called `name`.
+    /// The channel called `name`, if it is configured.
     pub fn channel(&self, name: &str) -> Option<&ChannelView> {
         self.channels.iter().find(|channel| channel.name == name)
     }
 
-    /// The source called `name`.
+    /// The source called `name`, if it is configured.
     pub fn source(&self, name: &str) -> Option<&SourceView> {
         self.sources.iter().find(|source| source.name == name)
     }
 
-    /// At least one channel should show `source`.
+    /// Whether at least one channel should show `source`.
     pub fn wanted(&self, source: &str) -> bool {
         self.source(source).is_some_and(|source| source.wanted)
     }

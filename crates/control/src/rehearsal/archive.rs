@@ -6,17 +6,17 @@ use std::path::Path;
 use super::check::{Rehearsal, RehearsalState};
 use crate::state_file::StateFile;
 
-/// Keeps the last rehearsal. Blocks.
+/// Saves and loads the last rehearsal. Its methods block.
 #[derive(Clone, Debug)]
 pub struct Archive(StateFile);
 
 impl Archive {
-    /// Keeps it in `directory`, which is made when something is saved.
+    /// The archive in `directory`, which is created when something is saved.
     pub fn new(directory: &Path) -> Self {
         Self(StateFile::new(directory, "rehearsal.json"))
     }
 
-    /// What was saved last; what cannot be read counts as nothing, which the log says.
+    /// The rehearsal that was saved last. A file that cannot be read is logged, and counts as none.
     pub fn load(&self) -> Rehearsal {
         let path = self.0.path();
         let bytes = match self.0.load() {
@@ -29,17 +29,17 @@ impl Archive {
         };
         let read = serde_json::from_slice::<Rehearsal>(&bytes);
         let mut rehearsal = read.unwrap_or_else(|error| {
-            tracing::warn!(path = %path.display(), %error, "the last rehearsal makes no sense");
+            tracing::warn!(path = %path.display(), %error, "the file of the last rehearsal is damaged");
             Rehearsal::default()
         });
-        // One that a crash has cut short is over.
+        // A rehearsal that a crash has interrupted is over.
         if rehearsal.state == RehearsalState::Running {
             rehearsal.state = RehearsalState::Done;
         }
         rehearsal
     }
 
-    /// Saves it, wholly or not at all.
+    /// Replaces the saved rehearsal, atomically.
     pub fn save(&self, rehearsal: &Rehearsal) -> io::Result<()> {
         self.0.save(&serde_json::to_vec_pretty(rehearsal)?)
     }

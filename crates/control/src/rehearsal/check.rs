@@ -1,40 +1,40 @@
-//! What a look at a source has shown.
+//! The results of checking sources.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use amphi_media::MediaTime;
 
-/// One look at one source.
+/// The result of checking one source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Check {
-    /// The source.
+    /// The name of the source.
     pub source: String,
-    /// When it was looked at.
+    /// When it was checked.
     pub at: MediaTime,
-    /// What is wrong, in a plain sentence; absent where it is fit for a lecture.
+    /// What is wrong, in a plain sentence; absent if it is ready for a lecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
-    /// It publishes to us and did not at that time: nothing could be looked at, which is no fault at night.
+    /// It is a publishing source and did not publish at that time, so nothing could be checked. At night that is no fault.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waits_for_publisher: bool,
-    /// What it sent.
+    /// What the source sent.
     pub facts: Facts,
 }
 
-/// What a source sent while it was looked at.
+/// What a source sent while it was checked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Facts {
     /// RFC 6381 codec of the picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub video_codec: Option<String>,
-    /// Luma samples per row.
+    /// Width of the picture in luma samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
-    /// Rows of luma.
+    /// Height of the picture in luma samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
-    /// Measured pictures per second.
+    /// Pictures per second, as measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fps: Option<f64>,
     /// RFC 6381 codec of the sound.
@@ -46,64 +46,64 @@ pub struct Facts {
     /// Last peak of the sound in decibels of full scale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_dbfs: Option<f64>,
-    /// The picture was black.
+    /// Whether the picture was black.
     pub black: bool,
-    /// The picture did not change in a single sample.
+    /// Whether not one sample of the picture changed.
     pub still: bool,
-    /// The sound was silence.
+    /// Whether the sound was silent.
     pub silent: bool,
 }
 
-/// Whether a rehearsal runs.
+/// Whether a rehearsal is running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RehearsalState {
-    /// There was none yet.
+    /// There was no rehearsal yet.
     #[default]
     None,
-    /// Halls are being looked at.
+    /// Halls are being checked.
     Running,
-    /// The last one is over.
+    /// The last rehearsal has ended.
     Done,
 }
 
-/// All halls, one after the other.
+/// A rehearsal: a check of all halls, one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Rehearsal {
-    /// Whether one runs.
+    /// Whether it is still running.
     pub state: RehearsalState,
-    /// When it began.
+    /// When it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<MediaTime>,
-    /// When it was over.
+    /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<MediaTime>,
-    /// Who or what began it: `night`, or as the audit log calls a caller.
+    /// Who or what started it: `night`, or the caller as in the audit log's `who`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// When the next one begins by itself.
+    /// When the next nightly one starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<MediaTime>,
-    /// Halls that are not fit for a lecture.
+    /// The number of halls that are not ready for a lecture.
     pub faults: usize,
-    /// Every hall that was looked at so far, in the configuration's order.
+    /// The halls checked so far, in the configuration's order.
     pub checks: Vec<Check>,
 }
 
 impl Rehearsal {
-    /// One that begins now.
+    /// A rehearsal that starts now.
     pub fn begin(now: MediaTime, by: &str) -> Self {
         let (state, by) = (RehearsalState::Running, Some(by.to_owned()));
         Self { state, started: Some(now), by, ..Self::default() }
     }
 
-    /// Another hall was looked at.
+    /// Adds the check of another hall.
     pub fn push(&mut self, check: Check) {
         self.faults += usize::from(check.fault.is_some());
         self.checks.push(check);
     }
 
-    /// It is over.
+    /// Marks the rehearsal as done.
     pub fn end(&mut self, now: MediaTime) {
         self.state = RehearsalState::Done;
         self.ended = Some(now);

@@ -1,4 +1,4 @@
-//! When the nightly rehearsal begins.
+//! When the nightly rehearsal starts.
 
 use jiff::ToSpan as _;
 use jiff::civil::Time;
@@ -6,12 +6,12 @@ use jiff::tz::TimeZone;
 
 use amphi_media::MediaTime;
 
-/// A time of day that is none.
+/// A text that is not a time of day: the configuration's `rehearsal`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a time of day like \"03:00\"")]
 pub struct NightError(pub String);
 
-/// Reads `HH:MM`; `None` = off.
+/// Parses `HH:MM`; an empty text is `None`, which means off.
 pub fn time_of_day(text: &str) -> Result<Option<Time>, NightError> {
     if text.is_empty() {
         return Ok(None);
@@ -26,11 +26,11 @@ pub fn time_of_day(text: &str) -> Result<Option<Time>, NightError> {
     Time::new(hour, minute, 0, 0).map(Some).map_err(|_| wrong())
 }
 
-/// The first time after `now` that clocks in the zone show `time`. In the night in which clocks are put forward over it,
-/// as much later as they are put forward; in the one in which they show it twice, the first.
+/// The first moment after `now` at which clocks in `zone` show `time`. On a day on which clocks are put forward over it, it
+/// is later by as much; on a day on which they show it twice, it is the first.
 pub fn next_rehearsal(now: MediaTime, time: Time, zone: &TimeZone) -> Option<MediaTime> {
     let today = now.timestamp().to_zoned(zone.clone()).date();
-    // Two days are looked at: today's may be over.
+    // Today's may be over, so tomorrow's is computed too.
     let mut days = [Ok(today), today.checked_add(1.day())].into_iter().flatten();
     days.find_map(|day| {
         let stamp = zone.to_timestamp(day.to_datetime(time)).ok()?;
@@ -65,9 +65,9 @@ mod tests {
             ("2026-11-23T01:59:59Z", three, "2026-11-23T02:00:00Z"),
             ("2026-11-23T02:00:00Z", three, "2026-11-24T02:00:00Z"),
             ("2026-12-31T23:30:00Z", three, "2027-01-01T02:00:00Z"),
-            // 29 March 2026: 02:30 is not there, and is shown as 03:30 of summer.
+            // 29 March 2026: 02:30 does not exist and becomes 03:30, summer time.
             ("2026-03-28T20:00:00Z", half_past_two, "2026-03-29T01:30:00Z"),
-            // 25 October 2026: 02:30 is there twice.
+            // 25 October 2026: 02:30 exists twice.
             ("2026-10-24T20:00:00Z", half_past_two, "2026-10-25T00:30:00Z"),
             ("2026-10-25T00:30:00Z", half_past_two, "2026-10-26T01:30:00Z"),
         ] {

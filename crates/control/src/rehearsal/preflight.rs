@@ -1,8 +1,8 @@
-//! Which source has to be looked at now, because a lecture is near, and what to tell of it.
+//! Decides which source to check now, because a lecture starts soon, and reports the results as conditions.
 //!
-//! Contract: [`Preflight::due`] gives the next look to take, [`Preflight::checked`] takes its result. Ask
-//! [`Preflight::conditions`] for what should be alarms. An event that is moved, cancelled or sent to another hall is
-//! another look; what was known of it is forgotten with it.
+//! Contract: [`Preflight::due`] returns the next check to make, [`Preflight::checked`] takes its result, and
+//! [`Preflight::conditions`] returns what should be alarms. An event that is moved, cancelled or sent to another hall needs a
+//! new check, and the old result is forgotten.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::agenda::{Plan, PlannedEvent};
 use crate::alarm::{AlarmKind, Condition};
 use amphi_media::MediaTime;
 
-/// Between two looks at a hall that was not fit.
+/// The time between two checks of a hall that was not ready.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Which lecture a look is for: its identifier, start and source.
+/// A check to make, for one lecture: its identifier, start and source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Job {
     event: String,
@@ -26,7 +26,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// Where to look.
+    /// The name of the source to check.
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -38,7 +38,7 @@ impl Job {
     }
 }
 
-/// See the module's text.
+/// The checks before lectures; the module's text has the contract.
 #[derive(Debug)]
 pub struct Preflight {
     ahead: Duration,
@@ -46,17 +46,17 @@ pub struct Preflight {
 }
 
 impl Preflight {
-    /// Looks begin `ahead` of each lecture; zero = never.
+    /// Sources are checked from `ahead` before each lecture on; zero = never.
     pub const fn new(ahead: Duration) -> Self {
         Self { ahead, results: BTreeMap::new() }
     }
 
-    /// Looks begin so long ahead from now on. What is known stays known.
+    /// Changes `ahead`. Results are kept.
     pub const fn change(&mut self, ahead: Duration) {
         self.ahead = ahead;
     }
 
-    /// The look to take now, the nearest lecture first.
+    /// The check to make now, for the next lecture first.
     pub fn due(&mut self, plan: &Plan, now: MediaTime) -> Option<Job> {
         let mut near: Vec<Job> = self.near(plan, now).filter_map(Job::of).collect();
         near.sort_by_key(|job| job.starts);
@@ -67,12 +67,12 @@ impl Preflight {
         })
     }
 
-    /// A look was taken.
+    /// Records the result of a check.
     pub fn checked(&mut self, job: Job, check: Check) {
         self.results.insert(job, check);
     }
 
-    /// What is wrong with the halls of lectures that are near, in the zone's time.
+    /// The faults in the halls of lectures that start soon, with the hours in `zone`.
     pub fn conditions(&self, plan: &Plan, now: MediaTime, zone: &TimeZone) -> Vec<Condition> {
         let condition = |event: &PlannedEvent| {
             let job = Job::of(event)?;
@@ -179,8 +179,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the day is like: every lecture with a hall is looked at before it starts, no look is taken outside of
-        /// its time, and what is told is always of a lecture that is near and has not begun.
+        /// For any plan: every lecture with a hall is checked before it starts, no check is made outside of
+        /// its time, and conditions are always about a lecture that starts soon.
         #[test]
         fn every_lecture_is_looked_at_in_time(
             starts in proptest::collection::vec((0..4_usize, 0..20_i64), 1..12), faulty: [bool; 4],
@@ -193,7 +193,7 @@ mod tests {
             let mut preflight = Preflight::new(Duration::from_secs(600));
             let mut looked = BTreeMap::<String, i64>::new();
             for step in 0..2400 {
-                // A look takes a while.
+                // A check takes a while.
                 let now = step * 10;
                 if let Some(job) = preflight.due(&plan, at(now)) {
                     prop_assert!(job.starts > at(now) && job.starts - Duration::from_secs(600) <= at(now));

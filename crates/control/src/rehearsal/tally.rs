@@ -1,28 +1,28 @@
-//! Counts what a source sends while it is looked at, and judges it.
+//! Counts what a source sends while it is checked, and tells whether it is ready for a lecture.
 
 use super::check::{Check, Facts};
 use crate::matrix::SourceMedia;
 use amphi_media::{MediaTime, SourceFrame, Track};
 
-/// Pictures per second below which a lecture cannot be followed.
+/// The least pictures per second of a lecture.
 const FEWEST_FPS: f64 = 5.0;
 
-/// What decoding has shown.
+/// The results of decoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Signs {
-    /// A picture could be decoded.
+    /// Whether a picture could be decoded.
     pub decoded: bool,
-    /// The picture is black.
+    /// Whether the picture is black.
     pub black: bool,
-    /// The picture does not change in a single sample.
+    /// Whether not one sample of the picture changes.
     pub still: bool,
-    /// The sound is silence.
+    /// Whether the sound is silent.
     pub silent: bool,
     /// Last peak of the sound in decibels of full scale.
     pub peak_dbfs: Option<f64>,
 }
 
-/// What came so far.
+/// Counts the frames of a source.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     pictures: u64,
@@ -31,7 +31,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// A frame came.
+    /// Counts a frame.
     pub fn frame(&mut self, frame: &SourceFrame) {
         match frame.track() {
             Track::Video => {
@@ -43,18 +43,18 @@ impl Tally {
         }
     }
 
-    /// Measured pictures per second: the last picture's duration is not in the span.
+    /// The measured pictures per second, to two decimals; `None` for fewer than two pictures.
     pub fn fps(&self) -> Option<f64> {
         let (first, last) = self.shown?;
         let seconds = last.saturating_since(first).as_secs_f64();
         (self.pictures > 1 && seconds > 0.0).then(|| {
             let rate = (self.pictures - 1) as f64 / seconds;
-            // What is shown to people: no more digits than are true.
+            // Shown to people: more digits would not be accurate.
             (rate * 100.0).round() / 100.0
         })
     }
 
-    /// The result. `trouble`: why it could not be had.
+    /// The result of the check. `trouble`: why the source could not be reached.
     pub fn judge(
         &self,
         source: &str,

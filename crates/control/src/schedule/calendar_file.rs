@@ -1,6 +1,6 @@
-//! Keeping the last good calendar on disk, in `schedule.json` in the server's state directory.
+//! Keeps the last good calendar on disk, in `schedule.json` in the state directory.
 //!
-//! The file says which calendar it is of, as a hash of the URL without user and password: another calendar's is not taken.
+//! The file has a hash of the calendar's URL, without user and password: the file of another calendar is not used.
 
 use std::io;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::planner::StoredCalendar;
 use crate::state_file::StateFile;
 use amphi_config::Secret;
 
-/// See the module's text.
+/// Saves and loads the last good calendar.
 #[derive(Clone, Debug)]
 pub struct CalendarFile(StateFile);
 
@@ -31,12 +31,12 @@ struct FileToStore<'a> {
 }
 
 impl CalendarFile {
-    /// Keeps the file in `directory`, which is made when something is saved.
+    /// The file is in `directory`, which is created when something is saved.
     pub fn new(directory: impl AsRef<Path>) -> Self {
         Self(StateFile::new(directory.as_ref(), "schedule.json"))
     }
 
-    /// What was kept of the calendar at `url`. What cannot be read is told to the log and counts as nothing. May block.
+    /// What was saved of the calendar at `url`. A file that cannot be read is logged and counts as none. May block.
     pub fn load(&self, url: &Secret) -> Option<StoredCalendar> {
         let path = self.0.path();
         let bytes = match self.0.load() {
@@ -51,23 +51,23 @@ impl CalendarFile {
             Ok(paper) if paper.calendar == mark(url) => Some(paper.kept),
             Ok(_) => None,
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "the last good schedule makes no sense: starting without");
+                tracing::warn!(path = %path.display(), %error, "the file of the last good schedule is damaged: starting without");
                 None
             }
         }
     }
 
-    /// Replaces what was kept before, wholly or not at all. May block.
+    /// Replaces what was saved before, atomically. May block.
     pub fn save(&self, url: &Secret, kept: &StoredCalendar) -> io::Result<()> {
         self.0.save(&serde_json::to_vec(&FileToStore { calendar: mark(url), kept })?)
     }
 }
 
-/// Tells calendars apart without naming them.
+/// A hash of the URL, which tells calendars apart without revealing it.
 pub(super) fn mark(url: &Secret) -> String {
     let plain = match url::Url::parse(url.reveal()) {
         Ok(mut parsed) if parsed.has_host() => {
-            // These fail only where there is no host.
+            // These fail only for a URL without a host.
             let _ = parsed.set_username("");
             let _ = parsed.set_password(None);
             parsed.to_string()

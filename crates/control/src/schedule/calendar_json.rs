@@ -1,8 +1,8 @@
 //! `calendar.json` of Opencast 11.4 and newer: `[{"data": {…}, "episode-dublincore": "<xml>"}]`.
 //!
-//! Contract: as [`super::ical`]: a text that is no such list is an error, a single wrong event is left out with a note.
-//! Times are RFC 3339 or, with `timestamp=true`, milliseconds. The title of the series is not in it: whoever can, asks for
-//! it by the identifier.
+//! Contract: as [`super::ical`]: a text that is not such a list is an error; a single wrong event is left out with a note.
+//! Times are RFC 3339 or, with `timestamp=true`, milliseconds. The title of the series is not in it: the client asks for
+//! it by the series' identifier.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -50,7 +50,7 @@ impl JsonTime {
     }
 }
 
-/// Reads a calendar. The error says why it is none.
+/// Reads a calendar. The error says why the text is not one.
 pub fn parse(text: &str) -> Result<Reading, String> {
     let entries: Vec<Value> = serde_json::from_str(text.trim_start_matches('\u{feff}'))
         .map_err(|error| format!("it is no list in JSON: line {} column {}", error.line(), error.column()))?;

@@ -1,53 +1,53 @@
-//! Answering a server that asks who we are (RFC 7617 Basic, RFC 7616 Digest), with the `http-auth` crate.
+//! HTTP authentication as a client (RFC 7617 Basic, RFC 7616 Digest), with the `http-auth` crate.
 //!
-//! Contract: before each request ask [`Prover::authorization`]; after an answer 401 hand its challenges to
-//! [`Prover::challenged`], which says whether it is worth asking again. A nonce is used until the server refuses it:
-//! Opencast's live for 300 s, longer than one poll, shorter than two.
+//! Contract: call [`Prover::begin`] and [`Prover::authorization`] before each request. After an answer 401 pass its
+//! challenges to [`Prover::challenged`], which says whether to try again. A nonce is used until the server refuses it:
+//! Opencast's are good for 300 s, longer than one poll, shorter than two.
 //!
-//! A nonce that is stale again and again is given up: the server, or what stands before it, forgets what it has just said.
-//! The password is never sent in clear (Basic) over a connection that others can read.
+//! If the server calls several new nonces stale in a row, we give up: it, or a load balancer before it, forgets them at
+//! once. The password is never sent in clear (Basic) over a connection that others can read.
 
 use http_auth::{ChallengeParser, PasswordClient, PasswordParams};
 
 use super::fault::PollError;
 use amphi_config::Secret;
 
-/// Knows the one user, and the last challenge.
+/// The user, the password, and the last challenge.
 pub(super) struct Prover {
     user: String,
     password: Secret,
     client: Option<PasswordClient>,
-    /// Challenges that were answered in this round already.
+    /// Challenges answered since [`Prover::begin`].
     answered: u32,
-    /// Others can read what is sent.
+    /// The connection is not encrypted, and goes over a network.
     in_clear: bool,
 }
 
-/// Answers in one round: two servers behind one name may each know their own nonces.
+/// The most challenges answered for one request: two servers with one name may each know only their own nonces.
 const ANSWERS: u32 = 3;
 
 impl Prover {
-    /// `in_clear`: what is sent is not encrypted, and does not stay on this machine.
+    /// `in_clear`: the connection is not encrypted, and does not stay on this machine.
     pub(super) const fn new(user: String, password: Secret, in_clear: bool) -> Self {
         Self { user, password, client: None, answered: 0, in_clear }
     }
 
-    /// A new question to the server: one challenge may be answered from here on.
+    /// Call it before each new request.
     pub(super) const fn begin(&mut self) {
         self.answered = 0;
     }
 
-    /// The value of `Authorization`, where a challenge is known.
+    /// The value of `Authorization`; `None` before the first challenge.
     pub(super) fn authorization(&mut self, target: &str) -> Option<String> {
         let client = self.client.as_mut()?;
         let password = self.password.reveal();
         let params =
             PasswordParams { username: &self.user, password, uri: target, method: "GET", body: None };
-        // It fails for a body that was not given where one must be (auth-int).
+        // Fails for `auth-int`, which needs a body.
         client.respond(&params).ok()
     }
 
-    /// The server has answered 401 with these values of `WWW-Authenticate`. `Ok`: ask again.
+    /// The server has answered 401 with these values of `WWW-Authenticate`. `Ok`: try again.
     pub(super) fn challenged(&mut self, challenges: &[String]) -> Result<(), PollError> {
         if self.user.is_empty() {
             return Err(PollError::Anonymous(401));
@@ -71,7 +71,7 @@ impl Prover {
     }
 }
 
-/// The proof was good, its nonce too old (RFC 7616 §3.3).
+/// Whether the response was right and only its nonce too old (RFC 7616 §3.3).
 fn is_stale(challenge: &str) -> bool {
     let parsed = ChallengeParser::new(challenge).filter_map(Result::ok);
     let mut params = parsed.flat_map(|challenge| challenge.params);
@@ -80,7 +80,7 @@ fn is_stale(challenge: &str) -> bool {
     })
 }
 
-/// The schemes alone, for a message.
+/// The names of the schemes, for a message.
 fn schemes(challenges: &[String]) -> String {
     let known = challenges.iter().flat_map(|challenge| {
         ChallengeParser::new(challenge).filter_map(Result::ok).map(|challenge| challenge.scheme.to_owned())

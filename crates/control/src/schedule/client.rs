@@ -1,15 +1,15 @@
-//! The shell that asks for the calendar: over HTTP, or from a file.
+//! The shell that fetches the calendar: over HTTP, or from a file.
 //!
-//! Opencast's traps (2.2 to current):
+//! Peculiarities of Opencast (2.2 to current):
 //! * without `X-Requested-Auth: Digest` it answers with a redirect to a login page that is HTML with status 200. The header
-//!   is always sent, no redirect is followed, and what is not `text/calendar` (or JSON, where that is spoken) is refused;
-//! * its `ETag` does not change when a lecture is deleted, so nothing is asked for with a condition unless the configuration
+//!   is always sent, no redirect is followed, and what is not `text/calendar` (or JSON, where that is allowed) is refused;
+//! * its `ETag` does not change when a lecture is deleted, so no request has a condition unless the configuration
 //!   trusts it, and an answer 304 that was not asked for is a fault;
-//! * newer versions speak `calendar.json` beside iCalendar. iCalendar is preferred, because the title of the series is in
-//!   it; where it is not there (404, 405, 406, 410), `calendar.json` beside it is tried. The titles of series are asked for
-//!   then, each at most once an hour.
+//! * newer versions have `calendar.json` beside iCalendar. iCalendar is preferred, because the title of the series is in
+//!   it; if it is not there (404, 405, 406, 410), `calendar.json` beside it is tried. The titles of series are then fetched
+//!   one by one, each at most once an hour.
 //!
-//! Everything has a bound: the time of an answer, its size, the number of series asked for. User and password are never
+//! Everything has a bound: the time of an answer, its size, the number of series fetched. User and password are never
 //! part of a message.
 
 use std::collections::BTreeMap;
@@ -31,31 +31,32 @@ use amphi_config::{CalendarFormat, Schedule};
 use amphi_media::MediaTime;
 use amphi_media::percent;
 
-/// Bytes of a calendar; 500 lectures with their metadata have 1.1 MB.
+/// The most bytes of a calendar; 500 lectures with their metadata have 1.1 MB.
 const LARGEST: u64 = 64 << 20;
-/// How long answers that nothing has changed are believed without reading the whole again.
+/// How long 304 is believed before the whole calendar is fetched again.
 const TRUST: Duration = Duration::from_secs(24 * 3600);
-/// Series asked for in one round.
+/// The most series fetched in one poll.
 const SERIES_AT_ONCE: usize = 50;
-/// How long a series' title is believed.
+/// How long a series' title is kept before it is fetched again.
 const SERIES_LIFE: Duration = Duration::from_secs(3600);
 
-/// Asks for one calendar.
+/// Fetches one calendar.
 pub struct CalendarClient {
     place: CalendarPlace,
     zone: TimeZone,
     timeout: Duration,
-    /// One by one; at least one, empty = all of them.
+    /// One request for each; at least one, empty = all of them.
     agents: Vec<String>,
-    /// For which dates of events that recur are asked.
+    /// The time for which dates of recurring events are computed.
     window: Window,
     configured: CalendarFormat,
-    /// What was understood last.
+    /// The format that was last read successfully.
     spoken: Option<FeedFormat>,
-    /// By agent; only where the configuration trusts them.
+    /// By agent; `None` unless the configuration trusts them.
     etags: Option<BTreeMap<String, String>>,
-    /// When they were last forgotten.
+    /// When `etags` was last cleared.
     trusting_since: MediaTime,
+    /// By identifier: when the title was fetched, and the title.
     series: BTreeMap<String, (Instant, Option<String>)>,
 }
 
@@ -64,16 +65,16 @@ enum CalendarPlace {
     Http { client: reqwest::Client, url: Url, prover: Prover },
 }
 
-/// The configuration is wrong, or there is no TLS.
+/// The configuration is wrong, or TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Not an URL.
-    #[error("schedule.url is no URL: {0}")]
+    /// `schedule.url` is not a URL.
+    #[error("schedule.url is not a URL: {0}")]
     Url(#[from] url::ParseError),
-    /// The file of certificate authorities.
+    /// The file of certificate authorities cannot be read, or has none.
     #[error("schedule.ca_file: {0}")]
     CaFile(#[from] std::io::Error),
-    /// The HTTP client does not start.
+    /// The HTTP client cannot be built.
     #[error("no HTTP client: {0}")]
     Http(#[from] reqwest::Error),
 }
@@ -84,7 +85,6 @@ impl std::fmt::Debug for CalendarClient {
     }
 }
 
-/// An answer that was taken.
 struct CalendarAnswer {
     status: StatusCode,
     content_type: String,
@@ -127,7 +127,7 @@ impl CalendarClient {
             user = percent::decode_lossy(url.username());
             password = amphi_config::Secret::new(percent::decode_lossy(url.password().unwrap_or_default()));
         }
-        // These fail only where there is no host, and then there is no user either.
+        // These fail only for a URL without a host, which has no user either.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let mut builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
@@ -147,11 +147,11 @@ impl CalendarClient {
         Ok(CalendarPlace::Http { client, url, prover: Prover::new(user, password, in_clear) })
     }
 
-    /// One look at the calendar at `now`.
+    /// Fetches the calendar, at `now`. Faults are in the parts of the result.
     pub async fn fetch(&mut self, now: MediaTime) -> PollResult {
         self.window = ical::around(now);
         if self.trusting_since + TRUST <= now {
-            // Nothing has changed, but events that recur have come nearer.
+            // Even if nothing has changed, the window has moved, and later dates of recurring events are in it.
             self.trusting_since = now;
             if let Some(etags) = &mut self.etags {
                 etags.clear();
@@ -200,7 +200,7 @@ impl CalendarClient {
         Err(first_error.unwrap_or(PollError::Status(404, agent.is_empty())))
     }
 
-    /// Where a format is asked for; `None` where the URL is not Opencast's and speaks what it speaks.
+    /// The URL of a format; `None` if the configured URL is not Opencast's and has no other format.
     fn address(&self, agent: &str, format: FeedFormat) -> Option<Url> {
         let CalendarPlace::Http { url, .. } = &self.place else { return None };
         let mut url = url.clone();
@@ -242,7 +242,7 @@ impl CalendarClient {
             status => return Err(PollError::Status(status, agent.is_empty())),
         }
         let kind = answer.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        // A configured URL that is not Opencast's may speak either, where that is left open.
+        // With the format `auto`, a URL that is not Opencast's may answer in either.
         let spoken = match (kind.as_str(), self.configured) {
             ("text/calendar", CalendarFormat::Ical | CalendarFormat::Auto) => FeedFormat::Ical,
             ("application/json", CalendarFormat::Json | CalendarFormat::Auto) => FeedFormat::Json,
@@ -260,7 +260,7 @@ impl CalendarClient {
         Ok(Some(reading))
     }
 
-    /// Reads a calendar on a thread that may take its time: rules that recur can be long to follow.
+    /// Parses a calendar on a blocking thread: expanding rules of recurring events can take long.
     async fn understand(
         &mut self,
         body: impl AsRef<[u8]> + Send + 'static,
@@ -280,7 +280,7 @@ impl CalendarClient {
         Ok(reading)
     }
 
-    /// Puts the titles of their series to events that know the identifier alone. What cannot be had stays open.
+    /// Adds the titles of series to events that have only the identifier. A title that cannot be fetched stays empty.
     async fn name_series(&mut self, parts: &mut [FeedAnswer]) {
         let readings = parts.iter_mut().filter_map(|part| part.outcome.as_mut().ok()?.as_mut());
         let mut events: Vec<_> = readings.flat_map(|reading| &mut reading.events).collect();
@@ -316,7 +316,7 @@ impl CalendarClient {
         dublin::read(&String::from_utf8_lossy(&answer.body))?.title
     }
 
-    /// One request, with the proof of who we are if it is asked for.
+    /// One request, repeated with credentials if the server asks for them.
     async fn get(
         &mut self,
         url: &Url,
@@ -325,7 +325,7 @@ impl CalendarClient {
     ) -> Result<CalendarAnswer, PollError> {
         let timeout = self.timeout;
         let CalendarPlace::Http { client, prover, .. } = &mut self.place else {
-            return Err(PollError::File("it is no URL".to_owned()));
+            return Err(PollError::File("it is not a URL".to_owned()));
         };
         prover.begin();
         let target = match url.query() {
@@ -357,7 +357,7 @@ impl CalendarClient {
     }
 }
 
-/// What is sent there does not leave this machine.
+/// Whether the host is this machine, so that nothing is sent over a network.
 fn is_here(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
@@ -386,7 +386,7 @@ async fn take(mut response: reqwest::Response) -> Result<CalendarAnswer, PollErr
 
 async fn read_file(path: PathBuf, timeout: Duration) -> Result<Vec<u8>, PollError> {
     let reading = tokio::task::spawn_blocking(move || {
-        // Asked first: a named pipe would wait for its writer.
+        // Checked first: opening a named pipe would wait for its writer.
         let metadata = std::fs::metadata(&path)?;
         if !metadata.is_file() {
             return Err(std::io::Error::other("not a file"));
@@ -403,7 +403,6 @@ async fn read_file(path: PathBuf, timeout: Duration) -> Result<Vec<u8>, PollErro
     bytes.map_err(|error| PollError::File(error.to_string()))
 }
 
-/// An error of the client without its URL, to the last cause.
 fn unreachable(error: reqwest::Error) -> PollError {
     PollError::Unreachable(causes(error))
 }
@@ -412,6 +411,7 @@ fn broken(error: reqwest::Error) -> PollError {
     PollError::Broken(causes(error))
 }
 
+/// The last cause of an error, without the URL, which may hold a password.
 fn causes(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut last: &dyn std::error::Error = &error;
@@ -421,12 +421,12 @@ fn causes(error: reqwest::Error) -> String {
     last.to_string()
 }
 
-/// A media type for a message: strangers have written it.
+/// A media type for a message. It comes from the server, so it is shortened, and control characters are removed.
 fn described(kind: &str) -> String {
     let short: String = kind.chars().filter(|char| !char.is_control()).take(40).collect();
     match short.as_str() {
         "" => "without a media type".to_owned(),
-        "text/html" => "a page for people (text/html)".to_owned(),
+        "text/html" => "a web page (text/html)".to_owned(),
         _ => short,
     }
 }

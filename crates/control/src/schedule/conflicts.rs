@@ -1,4 +1,4 @@
-//! What is wrong with a plan, in sentences with the day and the hour.
+//! Finds conflicts in a plan, and writes a sentence with the day and the hour for each.
 
 use super::routed::Routed;
 use super::routing::Astray;
@@ -7,7 +7,7 @@ use super::words::{day_and_hour, hour, named, span};
 use crate::agenda::{Conflict, ConflictKind, PlannedEvent};
 use amphi_media::MediaTime;
 
-/// Conflicts of one plan; a calendar with more is wrong as a whole.
+/// The most conflicts of one plan; a calendar with more is wrong as a whole.
 const LIMIT: usize = 500;
 
 /// All conflicts, by beginning. `events` are sorted by start and settled.
@@ -18,7 +18,7 @@ pub(super) fn conflicts(events: &[Routed], settings: &Settings) -> Vec<Conflict>
     found
 }
 
-/// What is wrong with an event by itself.
+/// Conflicts of a single event: no channel, no source, no length.
 fn of_one(routed: &Routed, settings: &Settings) -> Vec<Conflict> {
     let event = &routed.event;
     let when = span(event.starts, event.ends, &settings.zone);
@@ -67,7 +67,7 @@ fn of_one(routed: &Routed, settings: &Settings) -> Vec<Conflict> {
     found
 }
 
-/// Events that overlap on one channel, or in one hall.
+/// Conflicts of two events that overlap on one channel or in one hall.
 fn of_two(events: &[Routed], settings: &Settings) -> Vec<Conflict> {
     let mut found = Vec::new();
     let shown: Vec<&PlannedEvent> = events

@@ -1,25 +1,25 @@
-//! Opencast's Dublin Core: the metadata of an episode or a series, as an XML text.
+//! Opencast's Dublin Core: the metadata of an episode or a series, as XML.
 //!
-//! A document type is refused (roxmltree's default), so no entity can grow.
+//! A document type declaration is refused (roxmltree's default), so entities cannot be expanded without bound.
 
 const TERMS: &str = "http://purl.org/dc/terms/";
 
-/// What we want to know of an episode or a series.
+/// The metadata that we use of an episode or a series.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DublinCore {
-    /// `dcterms:title`.
+    /// `dcterms:title`, the first one.
     pub title: Option<String>,
-    /// `dcterms:identifier`.
+    /// `dcterms:identifier`, the first one.
     pub identifier: Option<String>,
     /// `dcterms:isPartOf`: the series' identifier.
     pub is_part_of: Option<String>,
-    /// `dcterms:creator`, each.
+    /// `dcterms:creator`, all of them: the presenters.
     pub creators: Vec<String>,
     /// `dcterms:spatial`: the capture agent.
     pub spatial: Option<String>,
 }
 
-/// Reads it; `None` if it is no XML.
+/// Reads the metadata; `None` if `text` is not XML.
 pub fn read(text: &str) -> Option<DublinCore> {
     let document = roxmltree::Document::parse(text.trim_start_matches('\u{feff}').trim_start()).ok()?;
     let all = |name: &str| -> Vec<String> {

@@ -1,4 +1,4 @@
-//! A lecture as the calendar tells it, and what one look at the calendar brings.
+//! A lecture as it is in the calendar, and the results of one poll of the calendar.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,32 +6,32 @@ use super::fault::FeedFault;
 use crate::agenda::FeedFormat;
 use amphi_media::MediaTime;
 
-/// A lecture in the calendar. Two that are equal are the same to everybody: when the calendar was written
-/// (`DTSTAMP`) is no part of it.
+/// A lecture in the calendar. `DTSTAMP`, when the calendar was written, is left out, so that an unchanged lecture
+/// compares equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CalendarEvent {
-    /// `UID`, with the `RECURRENCE-ID` of an exception behind it.
+    /// `UID`; of an event that recurs followed by `/` and the start of this date (UTC).
     pub id: String,
-    /// `SUMMARY`.
+    /// `SUMMARY`, or the title in the metadata.
     pub title: String,
-    /// The series' title.
+    /// The title of its series.
     pub series: Option<String>,
-    /// The series' identifier.
+    /// The identifier of its series.
     pub series_id: Option<String>,
-    /// The capture agent (`LOCATION`).
+    /// The capture agent (`LOCATION`); empty if there is none.
     pub agent: String,
-    /// Who speaks.
+    /// The names of the presenters.
     pub presenters: Vec<String>,
-    /// When it starts.
+    /// When the lecture starts.
     #[serde(with = "whole")]
     pub starts: MediaTime,
-    /// When it ends; may be before the start in a calendar that is wrong.
+    /// When the lecture ends; before the start in a calendar with an error.
     #[serde(with = "whole")]
     pub ends: MediaTime,
 }
 
-/// Times to the nanosecond, unlike [`MediaTime`]'s own form, so that what is read back from a file is what was meant.
+/// Writes times to the nanosecond, unlike [`MediaTime`]'s own format, so that they are the same when read back.
 mod whole {
     use jiff::Timestamp;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -48,22 +48,22 @@ mod whole {
     }
 }
 
-/// What was read out of one text.
+/// The content of one calendar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// The lectures.
+    /// The lectures, in no particular order.
     pub events: Vec<CalendarEvent>,
-    /// What was left out and why, one sentence each.
+    /// What was left out and why, one sentence each; at most 20.
     pub notes: Vec<String>,
 }
 
 impl Reading {
-    /// Notes that are kept of one text.
+    /// The most notes of one calendar.
     const NOTES: usize = 20;
-    /// Characters that are kept of each.
+    /// The most characters of a note.
     const NOTE_CHARS: usize = 1000;
 
-    /// Adds a note; the last place says that there are more.
+    /// Adds a note. The last place says that there are more.
     pub(super) fn note(&mut self, mut sentence: String) {
         if let Some((end, _)) = sentence.char_indices().nth(Self::NOTE_CHARS) {
             sentence.truncate(end);
@@ -76,12 +76,12 @@ impl Reading {
     }
 }
 
-/// What one look at the calendar has brought: a part for each request.
+/// The result of one poll of the calendar: a part for each request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PollResult {
-    /// By agent, in the order in which they were asked for.
+    /// The answers, in the order of the agents in the configuration.
     pub parts: Vec<FeedAnswer>,
-    /// What it speaks, if anything was understood.
+    /// The format of the calendar, if any answer could be read.
     pub format: Option<FeedFormat>,
 }
 
@@ -90,6 +90,6 @@ pub struct PollResult {
 pub struct FeedAnswer {
     /// The capture agent asked for; empty = all of them.
     pub agent: String,
-    /// `Ok(None)`: nothing has changed.
+    /// The calendar, or why it could not be fetched or read. `Ok(None)`: nothing has changed.
     pub outcome: Result<Option<Reading>, FeedFault>,
 }

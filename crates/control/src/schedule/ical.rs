@@ -1,16 +1,16 @@
 //! iCalendar (RFC 5545) as far as lectures need it, read with the `icalendar` crate line by line.
 //!
-//! Contract: [`parse`] takes a whole text. A text that is no calendar, or that breaks off, is an error, so that the last
-//! good one can be kept; a single event that is wrong is left out with a note, and the others stand. Deviations that are
-//! tolerated: lines that are not folded, however long (Opencast 2.x); bare LF; a byte order mark; whatever stands in
-//! properties that are not asked for (Opencast's `ORGANIZER` is not quoted as it should be).
+//! Contract: [`parse`] takes a whole text. A text that is not a calendar, or that is cut off, is an error, so that the last
+//! good one can be kept; a single event that is wrong is left out with a note, and the others are read. Deviations that are
+//! tolerated: lines that are not folded (§3.1), however long (Opencast 2.x); bare LF; a byte order mark; anything in
+//! properties that are not used (Opencast's `ORGANIZER` is not quoted as it should be).
 //!
-//! `DTSTAMP` is when Opencast wrote the calendar, not when the event was changed: it is not read. Times without a zone
-//! (§3.3.5, form 1) are in the site's zone, and so are days: an event of whole days lasts from midnight to midnight.
-//! Cancelled events are left out without a word.
+//! `DTSTAMP` (§3.8.7.2) is when Opencast wrote the calendar, not when the event was changed: it is not read. Times without a
+//! zone (§3.3.5, form 1) are in the site's zone, and so are days: an event of whole days lasts from midnight to midnight.
+//! Cancelled events are left out without a note.
 //!
-//! An event that recurs (§3.8.5) is an event for each of its dates within a window, named after its identifier and its
-//! start; dates that are cancelled, moved or changed (`EXDATE`, `RECURRENCE-ID`) are not there twice. Opencast itself writes
+//! An event that recurs (§3.8.5) becomes one event for each of its dates within a window, named by its identifier and the
+//! date; dates that are cancelled, moved or changed (`EXDATE`, `RECURRENCE-ID`) are not there twice. Opencast itself writes
 //! each date as an event of its own.
 
 mod recurrence;
@@ -31,34 +31,34 @@ use super::dublin;
 use super::event::{CalendarEvent, Reading};
 use amphi_media::MediaTime;
 
-/// Events of one calendar; what is behind them is left out, with a note.
+/// The most events of one calendar; further ones are left out, with a note.
 const EVENTS: usize = 10_000;
-/// Bytes of an attachment that is read.
+/// The most bytes of an attachment, in base64.
 const ATTACHMENT: usize = 1 << 20;
-/// Dates that one event lists.
+/// The most dates that one event lists.
 const DATES: usize = 1000;
-/// Events with a rule of one calendar.
+/// The most events with a rule in one calendar.
 const RULES: usize = 500;
-/// Characters of a text of an event.
+/// Characters that are kept of an event's texts.
 const TEXT: usize = 500;
-/// Bytes of an event's identifier.
+/// The most bytes of an event's identifier.
 const UID: usize = 255;
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// How far ahead dates of events that recur are asked for: more than anybody is warned of.
+/// How far ahead dates of recurring events are computed: further than conflicts are reported.
 const AHEAD: Duration = Duration::from_secs(60 * 24 * 3600);
 
-/// The longest event that is looked for from its beginning on: what recurs and lasts longer is not seen to run.
+/// How far before the window the dates of long recurring events are computed, since they may still run in it.
 const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
 
-/// From when to when the dates of events that recur are asked for: those that are not over before it begins.
+/// The time, from and to, for which dates of recurring events are computed.
 pub type Window = (MediaTime, MediaTime);
 
-/// The window for a plan that is asked for again and again.
+/// The window for a plan at `now`: from a day ago to 60 days ahead.
 pub fn around(now: MediaTime) -> Window {
     (now - DAY, now + AHEAD)
 }
 
-/// Reads a calendar. The error says why it is none.
+/// Reads a calendar. `zone` is the site's. The error says why the text is not a calendar.
 pub fn parse(text: &str, zone: &TimeZone, window: Window) -> Result<Reading, String> {
     let text = text.trim_start_matches('\u{feff}').trim();
     if !starts_with(text, "BEGIN:VCALENDAR") {
@@ -96,7 +96,7 @@ pub fn parse(text: &str, zone: &TimeZone, window: Window) -> Result<Reading, Str
                 }
                 open = None;
             } else if starts_with(line, "BEGIN:") {
-                // Alarms within an event have properties of the same names.
+                // A VALARM within an event (§3.6.6) has properties of the same names.
                 depth += 1;
             } else if starts_with(line, "END:") {
                 depth = depth.saturating_sub(1);
@@ -116,14 +116,14 @@ pub fn parse(text: &str, zone: &TimeZone, window: Window) -> Result<Reading, Str
     Ok(reading)
 }
 
-/// Makes events of drafts.
+/// Makes events from drafts.
 struct EventReader<'a> {
     site: &'a TimeZone,
     zones: Zones,
     window: Window,
     /// Rules expanded so far.
     rules: usize,
-    /// Dates of events that recur for which there is a draft of their own.
+    /// By identifier, the dates of recurring events that have a draft of their own (`RECURRENCE-ID`, §3.8.4.4).
     changed: BTreeMap<String, BTreeSet<MediaTime>>,
 }
 
@@ -150,7 +150,7 @@ impl EventReader<'_> {
         }
     }
 
-    /// The events of a draft: none if it was cancelled, many if it recurs. The error says what is wrong with it.
+    /// The events of a draft: none if it is cancelled, several if it recurs. The error says what is wrong with it.
     fn events(&mut self, draft: EventDraft) -> Result<Vec<CalendarEvent>, String> {
         if draft.cancelled {
             return Ok(Vec::new());
@@ -158,7 +158,7 @@ impl EventReader<'_> {
         if draft.uid.is_empty() {
             return Err("it has no UID".to_owned());
         }
-        // Cut short, two could be one.
+        // If it were cut, two events could have the same.
         if draft.uid.len() > UID {
             return Err(format!("its UID is longer than {UID} bytes"));
         }
@@ -167,7 +167,7 @@ impl EventReader<'_> {
         let ends = match (&draft.ends, &draft.duration) {
             (Some(ends), _) => self.instant(ends)?,
             (None, Some(duration)) => after(starts, duration)?,
-            // §3.6.1: a day without an end is that day, of however many hours.
+            // §3.6.1: a date without an end lasts one day, which may have 23 or 25 hours.
             (None, None) if begin.is_a_day() => {
                 let (day, zone) = self.local(begin)?;
                 let next = day.checked_add(Span::new().days(1));
@@ -196,7 +196,7 @@ impl EventReader<'_> {
         Ok(dates.into_iter().map(event).collect())
     }
 
-    /// When a draft that recurs, for `length` nanoseconds each time, takes place within the window.
+    /// The starts, within the window, of a draft that recurs and lasts `length` nanoseconds each time.
     fn dates(&mut self, draft: &EventDraft, length: i64) -> Result<BTreeSet<MediaTime>, String> {
         let begin = draft.starts.as_ref().ok_or("it has no start")?;
         let (local, zone) = self.local(begin)?;
@@ -210,7 +210,7 @@ impl EventReader<'_> {
             }
             let civil = |time: MediaTime| time.timestamp().to_zoned(zone.clone()).datetime();
             let found = recurrence::dates(rule, local, &zone, (civil(from), civil(to)))?;
-            // The rule says what the first date is, if it does not fall on it.
+            // Where the event's start does not match its rule, the first date is the rule's.
             dates.clear();
             for date in found {
                 dates.insert(instant(date, &zone)?);
@@ -234,7 +234,7 @@ impl EventReader<'_> {
         instant(local, &zone)
     }
 
-    /// A time as it is written, and the zone in which it is meant.
+    /// A time as it is written, and its time zone (§3.3.5).
     fn local(&self, time: &Time) -> Result<(DateTime, TimeZone), String> {
         let Time { text, zone } = time;
         let (local, utc) = match text.strip_suffix(['Z', 'z']) {
@@ -245,7 +245,7 @@ impl EventReader<'_> {
         let civil = DateTime::strptime("%Y%m%dT%H%M%S", whole).map_err(|_| format!("{text:?} is no time"))?;
         let zone = match zone {
             _ if utc => TimeZone::UTC,
-            // Opencast writes UTC; other producers name their zones.
+            // Opencast writes UTC; other programs name their zones.
             Some(name) => {
                 self.zones.find(name).ok_or_else(|| format!("its time zone {name:?} is not known here"))?
             }
@@ -255,13 +255,13 @@ impl EventReader<'_> {
     }
 }
 
-/// An hour that the change to summer time leaves out is read an hour later, one that there is twice is the first (§3.3.5).
+/// The instant of a local time. One that summer time skips is read an hour later; one that occurs twice is the first (§3.3.5).
 fn instant(local: DateTime, zone: &TimeZone) -> Result<MediaTime, String> {
     let zoned = zone.to_ambiguous_zoned(local).compatible();
     zoned.map(|zoned| zoned.timestamp().into()).map_err(|_| format!("{local} is out of range"))
 }
 
-/// The identifier of one date of an event that recurs.
+/// The identifier of one date of a recurring event.
 fn dated(uid: &str, date: MediaTime) -> String {
     format!("{uid}/{}", date.timestamp().strftime("%Y%m%dT%H%M%SZ"))
 }
@@ -274,7 +274,7 @@ fn starts_with(line: &str, wanted: &str) -> bool {
     line.get(..wanted.len()).is_some_and(|start| start.eq_ignore_ascii_case(wanted))
 }
 
-/// The lines of an event that count.
+/// The properties of a VEVENT that are used (§3.6.1).
 #[derive(Debug, Default)]
 struct EventDraft {
     uid: String,
@@ -285,12 +285,12 @@ struct EventDraft {
     starts: Option<Time>,
     ends: Option<Time>,
     duration: Option<String>,
-    /// Which date of an event that recurs it stands for.
+    /// `RECURRENCE-ID`: the date of a recurring event that it replaces.
     recurrence: Option<Time>,
     rule: Option<String>,
-    /// More dates.
+    /// `RDATE`: further dates.
     dates: Vec<Time>,
-    /// Dates that do not take place.
+    /// `EXDATE`: dates that do not take place.
     without: Vec<Time>,
     cancelled: bool,
     episode: Option<String>,
@@ -305,13 +305,13 @@ struct Time {
     zone: Option<String>,
 }
 
-/// An event that recurs repeats its texts with each date, so none of them is a book.
+/// Cuts a text: a recurring event repeats its texts for each date.
 fn clipped(text: &str) -> String {
     text.chars().take(TEXT).collect()
 }
 
 impl EventDraft {
-    /// Takes a line if it is one that counts; what cannot be read counts as not written.
+    /// Takes a line if its property is used. A line that cannot be parsed is ignored.
     fn take(&mut self, line: &str) {
         let end = line.find([':', ';']).unwrap_or(line.len());
         let name = line.get(..end).unwrap_or_default().to_ascii_uppercase();
@@ -355,7 +355,7 @@ impl EventDraft {
         }
     }
 
-    /// How notes call it.
+    /// How notes refer to it.
     fn name(&self) -> String {
         match (clipped(&self.uid).as_str(), self.title.as_str()) {
             ("", "") => "an event without a name".to_owned(),
@@ -411,13 +411,13 @@ fn parameter(property: &Property<'_>, key: &str) -> Option<String> {
 }
 
 impl Time {
-    /// It has a date but no time of day (§3.3.4).
+    /// Whether it is a date without a time of day (§3.3.4).
     fn is_a_day(&self) -> bool {
         self.text.len() == 8 && self.text.bytes().all(|byte| byte.is_ascii_digit())
     }
 }
 
-/// A list of times (§3.8.5); of a period its start.
+/// A list of times (§3.8.5); of a period (§3.3.9) its start.
 fn times(property: &Property<'_>, room: usize) -> Vec<Time> {
     let zone = parameter(property, "TZID");
     let starts =
@@ -426,7 +426,7 @@ fn times(property: &Property<'_>, room: usize) -> Vec<Time> {
     starts.map(|text| Time { text: text.to_owned(), zone: zone.clone() }).collect()
 }
 
-/// `DURATION` (§3.3.6): a nominal day has 24 hours here, because an end is asked for.
+/// The end by `DURATION` (§3.3.6). A nominal day counts as 24 hours.
 fn after(starts: MediaTime, duration: &str) -> Result<MediaTime, String> {
     let wrong = || format!("{duration:?} is no duration");
     let span: Span = duration.parse().map_err(|_| wrong())?;
@@ -437,7 +437,7 @@ fn after(starts: MediaTime, duration: &str) -> Result<MediaTime, String> {
     start.checked_add(jiff::SignedDuration::from_secs(seconds)).map(MediaTime::from).map_err(|_| wrong())
 }
 
-/// A value of a Java properties file: `key=value`, Latin-1 beyond ASCII as `\uXXXX`, which Opencast does not write.
+/// A value of a Java properties file: `key=value`. Escapes (`\uXXXX`) are not decoded, since Opencast writes none.
 fn java_property(text: &str, key: &str) -> Option<String> {
     let line = text.lines().find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix(['=', ':']))?;
     Some(line.trim().to_owned()).filter(|value| !value.is_empty())

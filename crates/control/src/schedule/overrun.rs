@@ -1,13 +1,13 @@
 //! The overrun guard: a lecture that goes on after its planned end stays on its channel while somebody still speaks or
-//! something moves, for so long and no longer.
+//! something moves, up to a limit.
 //!
-//! Contract: hand every round of plans, at least once a second, to [`Overrun::adjust`], with what the sources show at
-//! this moment; obey what comes back. How long a lecture may stay at most was settled by the timetable: for the channel's
-//! limit after the planned end (lead-out counted), and not into what is planned next on the channel or in the hall. One
-//! that was cancelled or moved is not among the plans and goes at once. A lecture
-//! * is prolonged shortly before its planned end, so that the matrix never lets go in between;
+//! Contract: pass the plans of [`super::Planner::channel_plans`] through [`Overrun::adjust`] at least once a second, with what
+//! the sources show at this moment, and act on the result. The timetable has decided how long a lecture may stay at most: for
+//! the channel's limit after the planned end (lead-out included), and not into what is planned next on the channel or in the
+//! hall. A lecture that was cancelled or moved is not among the plans and ends at once. A lecture
+//! * is prolonged shortly before its planned end, so that there is no gap in the matrix;
 //! * is over once there was neither speech nor movement for half a minute, and does not come back;
-//! * is over too if the server is started again in the meantime: nobody has heard anything by then.
+//! * is over, too, if the server restarts in the meantime: then there are no signs of life yet.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,20 +21,20 @@ use amphi_media::{ChannelName, MediaTime};
 
 /// How long before its planned end a lecture is prolonged.
 const AHEAD: Duration = Duration::from_secs(3);
-/// For so long nothing may be heard and nothing move: longer than a question takes to be understood.
+/// How long there may be neither speech nor movement: longer than the pause after a question.
 const CALM: Duration = Duration::from_secs(30);
 
-/// When a source was last seen alive.
+/// When there was last speech and movement in a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SignsOfLife {
-    /// Somebody spoke.
+    /// When somebody last spoke.
     pub speech: Option<MediaTime>,
-    /// Something moved in the picture.
+    /// When something last moved in the picture.
     pub movement: Option<MediaTime>,
 }
 
 impl SignsOfLife {
-    /// Why a lecture is not over; `None` if it is.
+    /// Why a lecture is not over, as a clause of a sentence; `None` if it is over.
     fn why(&self, now: MediaTime) -> Option<&'static str> {
         let of_late = |time: Option<MediaTime>| time.is_some_and(|time| now < time + CALM);
         match (of_late(self.speech), of_late(self.movement)) {
@@ -45,16 +45,16 @@ impl SignsOfLife {
     }
 }
 
-/// See the module's text.
+/// The overrun guard of all channels.
 #[derive(Clone, Debug, Default)]
 pub struct Overrun {
-    /// The lecture that has gone quiet after its planned end, by channel.
+    /// By channel, the lecture that has ended after its planned end.
     over: BTreeMap<ChannelName, String>,
 }
 
 impl Overrun {
-    /// The plans, with those prolonged that may be. `signs`: when a source was last seen alive. Explanations tell the time
-    /// in `zone`.
+    /// The plans, with lectures prolonged that go on. `signs` gives the last speech and movement of a source by its name.
+    /// Explanations have the time of `zone`.
     pub fn adjust(
         &mut self,
         channel_plans: Vec<ChannelPlan>,
@@ -141,7 +141,7 @@ mod tests {
         lecture("1", "PAES", "Amphi_A", at(0, 8, 30), at(0, 10, 30))
     }
 
-    /// What Live_PAES is told: source, until.
+    /// The source of Live_PAES, and until when.
     fn paes(guard: &mut Overrun, planner: &Planner, signs: SignsOfLife, now: MediaTime) -> Option<Scheduled> {
         let zone = planner.settings().zone().clone();
         guard.adjust(planner.channel_plans(now), |_| signs, &zone, now).remove(0).scheduled
@@ -219,7 +219,7 @@ mod tests {
         let zone = planner.settings().zone().clone();
         let on = guard.adjust(planner.channel_plans(now), |_| speech(now), &zone, now);
         assert!(on[0].scheduled.is_some() && on[1].scheduled.is_none());
-        // Gone before its end.
+        // Removed from the calendar before its end.
         take(&mut planner, Vec::new(), at(0, 10, 29));
         assert_eq!(paes(&mut guard, &planner, speech(now), now), None);
     }

@@ -1,12 +1,12 @@
-//! The planner keeps the last good calendar and answers what follows from it.
+//! The planner keeps the last good calendar, and computes from it the plan and what the matrix should be told.
 //!
-//! Contract: make one with [`Planner::new`], perhaps with what was kept from a life before. Ask for the calendar when
-//! [`Planner::poll_due`] says so and tell what came with [`Planner::take`]; whatever fails leaves what was known. At any time ask
-//! [`Planner::channel_plans`] what the matrix should be told, [`Planner::next_change`] when that changes by itself, and [`Planner::plan`]
-//! for everything. Nothing ends it.
+//! Contract: make one with [`Planner::new`], perhaps with what an earlier run has saved. Poll the calendar when
+//! [`Planner::poll_due`] says so, and pass the result to [`Planner::take`]; parts that failed leave what was known. At any time,
+//! [`Planner::channel_plans`] is what the matrix should be told, [`Planner::next_change`] is when that changes by itself, and
+//! [`Planner::plan`] is everything. It has no end.
 //!
-//! A lecture that vanishes from the calendar before its end is gone. One that vanishes later was over (Opencast drops
-//! events an hour after their end): it is remembered for a day, so that its lead-out is kept and the day can be shown.
+//! A lecture that disappears from the calendar before its end was cancelled. One that disappears later was over (Opencast
+//! drops events an hour after their end): it is remembered for a day, for its lead-out and for showing the day.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,57 +24,57 @@ use amphi_media::{ChannelName, MediaTime};
 /// How long lectures that are over are remembered.
 const MEMORY: Duration = Duration::from_secs(24 * 3600);
 
-/// What outlives a restart: the last good calendar.
+/// What is saved across a restart: the last good calendar.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoredCalendar {
-    /// When it was last read well.
+    /// When all of it was last read successfully.
     pub last_good: Option<jiff::Timestamp>,
-    /// What it speaks.
+    /// The format of the calendar.
     pub format: Option<FeedFormat>,
-    /// By the agent asked for.
+    /// The lectures by capture agent; the empty one is all agents.
     pub parts: BTreeMap<String, StoredPart>,
 }
 
-/// What one request brought last.
+/// The last good answer to one request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoredPart {
-    /// When.
+    /// When it was read.
     pub read: jiff::Timestamp,
     /// The lectures, with those that are over and remembered.
     pub events: Vec<CalendarEvent>,
 }
 
-/// What the matrix should be told of one channel.
+/// What the matrix should be told about one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelPlan {
-    /// The channel.
+    /// The name of the channel.
     pub channel: ChannelName,
-    /// What the schedule asks for.
+    /// What the schedule wants on it; `None` = nothing.
     pub scheduled: Option<Scheduled>,
     /// The lecture that may stay beyond its planned end, if somebody speaks or something moves then.
     pub overrun: Option<MayOverrun>,
-    /// What the waiting picture should say.
+    /// The text of the waiting picture: the next lecture.
     pub notice: Option<Notice>,
 }
 
 /// A lecture that may stay on its channel beyond its planned end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MayOverrun {
-    /// Its identifier.
+    /// The lecture's identifier.
     pub event: String,
-    /// Its source.
+    /// The name of its source.
     pub source: String,
-    /// Why it is shown.
+    /// The reason why it is shown, in a plain sentence.
     pub reason: String,
-    /// When it ends by the plan, lead-out counted.
+    /// Its end by the plan, lead-out included.
     pub planned: MediaTime,
-    /// When it ends at the latest.
+    /// Its latest end, by the channel's overrun guard.
     pub latest: MediaTime,
 }
 
-/// See the module's text.
+/// The last good calendar, and what follows from it; the module's text has the contract.
 #[derive(Debug)]
 pub struct Planner {
     settings: Settings,
@@ -85,7 +85,7 @@ pub struct Planner {
 }
 
 impl Planner {
-    /// A planner that asks for the calendar at once.
+    /// A planner that wants to poll the calendar at once.
     pub fn new(settings: Settings, kept: Option<StoredCalendar>, now: MediaTime) -> Self {
         let kept = kept.unwrap_or_default();
         let mut planner =
@@ -95,8 +95,8 @@ impl Planner {
         planner
     }
 
-    /// Other rules from now on. The calendar is asked for again at once; `kept` takes the place of what was known, if it is
-    /// another calendar.
+    /// Changes the settings. The calendar is polled again at once. `kept` replaces what was known; give it if the settings
+    /// name another calendar.
     pub fn change(&mut self, settings: Settings, kept: Option<StoredCalendar>, now: MediaTime) {
         self.settings = settings;
         if let Some(kept) = kept {
@@ -107,19 +107,19 @@ impl Planner {
         self.settle();
     }
 
-    /// The calendar has to be asked for.
+    /// Whether the calendar should be polled at `now`.
     pub fn poll_due(&self, now: MediaTime) -> bool {
-        // A clock that was stepped back is not waited for.
+        // Also when the clock was stepped back by more than a poll's interval.
         self.settings.configured && (self.next_poll <= now || now + self.settings.poll < self.next_poll)
     }
 
-    /// The calendar has been asked for at `now`; the next time is a poll's distance later.
+    /// The calendar is being polled at `now`; the next poll is due one interval later.
     pub fn polled(&mut self, now: MediaTime) {
         self.next_poll = now + self.settings.poll;
         self.state.last_try = Some(now);
     }
 
-    /// Takes what came. The answer is `true` if it has to be kept: there is something new.
+    /// Takes the result of a poll. Returns `true` if something has changed, so that [`Planner::kept`] must be saved.
     pub fn take(&mut self, result: PollResult, now: MediaTime) -> bool {
         let mut faults = Vec::new();
         let mut notes = Vec::new();
@@ -138,7 +138,7 @@ impl Planner {
             }
         }
         if good {
-            // Parts that nobody asks for any more stay until something else is known.
+            // Parts of agents that are no longer configured stay until a poll has succeeded.
             let before = self.kept.parts.len();
             self.kept.parts.retain(|agent, _| asked.contains(agent));
             changed |= self.kept.parts.len() != before;
@@ -152,7 +152,7 @@ impl Planner {
         if faults.is_empty() {
             self.kept.last_good = Some(now.timestamp());
         }
-        // Agents that fail alike are told together.
+        // Equal faults are reported once.
         faults.dedup();
         self.state.fault = faults.first().map(|first| match faults.len() {
             1 => first.clone(),
@@ -167,12 +167,12 @@ impl Planner {
         changed
     }
 
-    /// What has to outlive a restart.
+    /// What is to be saved across a restart.
     pub const fn kept(&self) -> &StoredCalendar {
         &self.kept
     }
 
-    /// Everything.
+    /// The plan at `now`: lectures and conflicts, without those that ended more than a day ago.
     pub fn plan(&self, now: MediaTime) -> Plan {
         let Settled { events, conflicts } = &self.settled;
         let recent = |event: &&PlannedEvent| now < event.ends.max(event.starts) + MEMORY;
@@ -187,7 +187,7 @@ impl Planner {
         }
     }
 
-    /// What the matrix should be told at `now`, of every channel.
+    /// What the matrix should be told at `now`, for every channel.
     pub fn channel_plans(&self, now: MediaTime) -> Vec<ChannelPlan> {
         self.settings.channels.iter().map(|channel| self.channel_plan(channel, now)).collect()
     }
@@ -223,7 +223,7 @@ impl Planner {
         !self.settings.notice_ahead.is_zero() && event.starts - self.settings.notice_ahead <= now
     }
 
-    /// When [`Planner::channel_plans`] say something else next, if nothing new is taken.
+    /// When the result of [`Planner::channel_plans`] changes next, if no new calendar is taken.
     pub fn next_change(&self, now: MediaTime) -> Option<MediaTime> {
         let of_event = |event: &PlannedEvent| {
             let notice = event.starts - self.settings.notice_ahead;
@@ -233,12 +233,12 @@ impl Planner {
         instants.filter(|&instant| now < instant).min()
     }
 
-    /// What is wrong with the plan, at any time.
+    /// All conflicts of the calendar, past ones included.
     pub fn all_conflicts(&self) -> &[Conflict] {
         &self.settled.conflicts
     }
 
-    /// The rules in force.
+    /// The present settings.
     pub const fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -253,7 +253,7 @@ impl Planner {
         }
     }
 
-    /// Puts what one request brought in the place of what it brought before; `true` if that is not the same.
+    /// Replaces an agent's lectures, keeping those that are over; `true` if they have changed.
     fn replace(&mut self, agent: &str, mut events: Vec<CalendarEvent>, now: MediaTime) -> bool {
         let before = self.kept.parts.remove(agent);
         let mut remembered: Vec<CalendarEvent> = before.as_ref().map_or_else(Vec::new, |part| {
@@ -268,7 +268,8 @@ impl Planner {
         changed
     }
 
-    /// An event that two requests brought, because it was moved to another hall between them, counts as the later one said.
+    /// Computes the timetable. An event that is in the answers of two agents, because it was moved between the two requests,
+    /// counts as in the later answer.
     fn settle(&mut self) {
         let mut parts: Vec<&StoredPart> = self.kept.parts.values().collect();
         parts.sort_by_key(|part| part.read);
@@ -278,7 +279,7 @@ impl Planner {
     }
 }
 
-/// The event in the words of a waiting picture.
+/// The text of a waiting picture that announces the event.
 fn notice(event: &PlannedEvent) -> Notice {
     let fitting = |text: &str| -> String {
         text.chars().map(|char| if char.is_control() { ' ' } else { char }).take(NOTICE_CHARS).collect()

@@ -1,14 +1,13 @@
-//! An event with where it goes.
+//! An event with its channel, or with the reason why it has none.
 
 use super::routing::Astray;
 use crate::agenda::PlannedEvent;
 
-/// Or why it goes nowhere.
 #[derive(Clone, Debug)]
 pub(super) struct Routed {
     pub(super) event: PlannedEvent,
     pub(super) astray: Option<Astray>,
-    /// The source that its hall would have, where there is none.
+    /// The name that its source would have, if no such source is configured.
     pub(super) missing_source: Option<String>,
 }
 

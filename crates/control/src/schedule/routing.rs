@@ -7,11 +7,11 @@ use regex::Regex;
 use super::event::CalendarEvent;
 use amphi_config::{self as config, Config};
 
-/// The rules and the names that there are.
+/// The rules, and the names of the configured channels and sources.
 #[derive(Clone, Debug)]
 pub(super) struct Routing {
     rules: Vec<RoutingRule>,
-    /// With `{agent}` in it.
+    /// `source_from_agent`: `{agent}` stands for the capture agent.
     source_pattern: String,
     channels: BTreeSet<String>,
     sources: BTreeSet<String>,
@@ -24,14 +24,14 @@ struct RoutingRule {
     channel: String,
 }
 
-/// Why an event goes nowhere.
+/// Why an event has no channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Astray {
-    /// No rule takes it.
+    /// No rule matches.
     NoRule,
-    /// It belongs to no series, and no rule takes it for its title.
+    /// The event belongs to no series, and no rule matches its title.
     NoSeries,
-    /// A rule leads to this channel, which there is not.
+    /// The rule's channel is not configured.
     UnknownChannel(String),
 }
 
@@ -53,7 +53,7 @@ impl Routing {
         })
     }
 
-    /// The channel of the first rule that takes the event.
+    /// The channel of the first rule that matches the event.
     pub(super) fn channel(&self, event: &CalendarEvent) -> Result<String, Astray> {
         let Some(channel) = self.rules.iter().find_map(|rule| rule.channel(event)) else {
             let has_series = event.series.is_some() || event.series_id.is_some();
@@ -62,7 +62,7 @@ impl Routing {
         if self.channels.contains(&channel) { Ok(channel) } else { Err(Astray::UnknownChannel(channel)) }
     }
 
-    /// The source of a hall, or the name that it would have.
+    /// The source of a hall; the error is the name of a source that is not configured.
     pub(super) fn source(&self, agent: &str) -> Result<String, String> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         let agent: String = agent.chars().map(|c| if allowed(c) { c } else { '_' }).collect();
@@ -72,7 +72,8 @@ impl Routing {
 }
 
 impl RoutingRule {
-    /// A rule speaks of the series' title, else of its identifier; of both parts that it has, both must match.
+    /// The channel, if the rule matches: `series` the series' title or else its identifier, `title` the event's title. If the
+    /// rule has both, both must match.
     fn channel(&self, event: &CalendarEvent) -> Option<String> {
         let names = [event.series.as_deref(), event.series_id.as_deref()];
         let series = match &self.series {
@@ -84,7 +85,7 @@ impl RoutingRule {
             None => None,
         };
         let mut channel = self.channel.clone();
-        // What the one does not know stands empty, so the one that knows all of them is asked.
+        // Captures come from `series` if the rule has it, else from `title`.
         if let Some(captures) = series.or(title).filter(|_| self.channel.contains('$')) {
             channel = String::new();
             captures.expand(&self.channel, &mut channel);

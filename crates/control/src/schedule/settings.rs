@@ -1,4 +1,4 @@
-//! What the configuration says of the schedule, ready for use.
+//! The settings of the schedule, made from the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::routing::Routing;
 use amphi_config::Config;
 
-/// See the module's text.
+/// `[schedule]` and what the schedule needs of channels and sources: expressions compiled, times as durations.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(super) routing: Routing,
@@ -17,29 +17,29 @@ pub struct Settings {
     /// Sources that two events may put on two channels at once.
     pub(super) shared: BTreeSet<String>,
     pub(super) channels: Vec<String>,
-    /// How long an event may stay beyond its lead-out, by channel; those that have no guard are left out.
+    /// How long an event may stay beyond its lead-out, by channel. Channels without an overrun guard are left out.
     overruns: BTreeMap<String, Duration>,
     pub(super) zone: TimeZone,
     pub(super) warn_ahead: Duration,
     pub(super) notice_ahead: Duration,
     pub(super) poll: Duration,
-    /// A calendar is configured.
+    /// Whether a calendar is configured.
     pub(super) configured: bool,
 }
 
-/// The configuration is wrong. Its check says these things too, and with their places.
+/// The configuration is wrong. Checking the configuration finds the same faults, with line and column.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SettingsError {
-    /// A rule's expression.
+    /// A rule's `series` or `title` is not a regular expression.
     #[error("a rule of [schedule] is no regular expression: {0}")]
     Rule(#[from] regex::Error),
-    /// The zone.
+    /// The time zone is not in this machine's database.
     #[error("schedule.timezone: this machine knows no zone {0:?}")]
     Zone(String),
 }
 
 impl Settings {
-    /// Reads them out of a configuration.
+    /// Makes them from a configuration. Fails if an expression or the time zone is wrong.
     pub fn new(config: &Config) -> Result<Self, SettingsError> {
         let schedule = &config.schedule;
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
@@ -63,7 +63,7 @@ impl Settings {
         })
     }
 
-    /// The zone in which people here tell the time.
+    /// The time zone of the site.
     pub const fn zone(&self) -> &TimeZone {
         &self.zone
     }
@@ -79,7 +79,7 @@ impl Settings {
     }
 }
 
-/// The zone in which people of a site tell the time, by the configuration's `schedule.timezone`: empty = this machine's.
+/// The time zone of the site, from the configuration's `schedule.timezone`; empty = this machine's.
 pub fn zone(name: &str) -> Result<TimeZone, SettingsError> {
     if name.is_empty() {
         return Ok(TimeZone::system());

@@ -1,6 +1,6 @@
-//! A calendar against a clock that leaps: what the matrix would do, and what is wrong with the plan.
+//! Plays a calendar without waiting: what the matrix would do, and what is wrong with the plan.
 //!
-//! The same [`Planner`] and the same [`Matrix`] as in the server, told at the same instants; there is no waiting in between.
+//! This is the same [`Planner`] and the same [`Matrix`] as in the server, called at the same instants, without the time between.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,37 +17,37 @@ use crate::agenda::{Conflict, FeedFormat};
 use crate::matrix::{By, Command, Layout, Matrix};
 use amphi_media::MediaTime;
 
-/// What the matrix would do.
+/// The result of a simulation: what the matrix would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Simulation {
-    /// The first instant.
+    /// When it begins.
     pub from: MediaTime,
-    /// Where it ends, this instant not included.
+    /// When it ends, exclusive.
     pub to: MediaTime,
-    /// IANA name of the zone in which the table tells the time.
+    /// IANA name of the time zone of the table.
     pub timezone: String,
     /// By time, then in the order of the channels. The first of each channel is what it shows at `from`.
     pub steps: Vec<Step>,
     /// What is wrong with the plan between `from` and `to`.
     pub conflicts: Vec<Conflict>,
-    /// What was left out of the calendar.
+    /// What was left out of the calendar, one sentence each.
     pub notes: Vec<String>,
     #[serde(skip)]
     zone: TimeZone,
 }
 
-/// A channel is told something else.
+/// A change of what a channel shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// When.
+    /// When it happens.
     pub at: MediaTime,
-    /// The channel.
+    /// The name of the channel.
     pub channel: String,
-    /// What it shows from then on; `None` = the waiting loop.
+    /// The source shown from then on; `None` = the waiting loop.
     pub source: Option<String>,
-    /// Whose word that is.
+    /// Who decides that.
     pub by: By,
-    /// Why.
+    /// The reason, in a plain sentence.
     pub reason: String,
     /// Until when it may stay, beyond its planned end, while somebody speaks or something moves.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,13 +55,13 @@ pub struct Step {
 }
 
 impl Simulation {
-    /// Nothing is wrong with the plan, and nothing was left out.
+    /// Whether there is no conflict and nothing was left out of the calendar.
     pub fn is_good(&self) -> bool {
         self.conflicts.is_empty() && self.notes.is_empty()
     }
 }
 
-/// Plays `reading` from `from` to `to`.
+/// Plays the calendar `reading` from `from` until before `to`.
 pub fn simulate(
     reading: Reading,
     format: FeedFormat,
@@ -85,7 +85,7 @@ pub fn simulate(
         for channel_plan in planner.channel_plans(now) {
             may_last
                 .extend(channel_plan.overrun.map(|overrun| (channel_plan.channel.clone(), overrun.latest)));
-            // Both names are the configuration's own, so it is not refused.
+            // Both names come from the configuration, so the command cannot fail.
             let _ = matrix.apply(
                 Command::Schedule { channel: channel_plan.channel, scheduled: channel_plan.scheduled },
                 now,
@@ -120,7 +120,7 @@ pub fn simulate(
     Simulation { from, to, timezone: plan.timezone, steps, conflicts, notes, zone }
 }
 
-/// A point in time as people give it on a command line: RFC 3339, or a date with or without an hour in `zone`.
+/// Parses a time of the command line: RFC 3339, or a date with or without a time of day in `zone`.
 pub fn instant(text: &str, zone: &TimeZone) -> Result<MediaTime, String> {
     if let Ok(stamp) = text.parse::<jiff::Timestamp>() {
         return Ok(stamp.into());
@@ -141,7 +141,6 @@ pub fn midnight(time: MediaTime, zone: &TimeZone) -> MediaTime {
     zoned.start_of_day().map_or(time, |midnight| midnight.timestamp().into())
 }
 
-/// What a channel without a source shows.
 const WAITING: &str = "waiting loop";
 
 /// The table for people.

@@ -1,4 +1,4 @@
-//! What the tests of this module share, and the simulation.
+//! What the tests of this module share, and tests of the simulation.
 
 use super::simulate::{instant, midnight, simulate};
 use super::*;

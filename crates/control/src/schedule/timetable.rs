@@ -1,15 +1,15 @@
 //! The timetable: which event is on which channel, from when to when.
 //!
-//! Contract: [`settle`] takes events in any order and decides by these rules alone, whatever the time is:
-//! 1. An event holds its channel and its hall from its start to its own end. Nothing takes them away before.
-//! 2. An event whose channel or hall is held waits for it; it begins when both are free. Of several that wait, the one
-//!    that started first is next (of two that start together, the one whose identifier comes first). One whose own end
-//!    comes first is never shown.
-//! 3. A hall is held by one event unless it is among the shared ones.
-//! 4. Lead-in and lead-out are margins: a lead-in does not reach into an event that holds, and a lead-out gives way to the
-//!    next lead-in, on the same channel as in the same hall.
-//!    Where a channel has an overrun guard, an event may stay beyond its lead-out, and gives way in the same manner.
-//! 5. An event that goes nowhere, has no source or no length holds nothing and is never shown.
+//! Contract: [`settle`] takes events in any order and decides by these rules alone; the present time does not matter:
+//! 1. An event holds its channel and its hall from its start to its own end. No other event takes them away before.
+//! 2. An event whose channel or hall is held waits; it begins when both are free. Of several that wait, the one
+//!    that started first is next (of two that start together, the one whose identifier comes first). An event that ends
+//!    while it waits is never shown.
+//! 3. A hall is held by one event at a time, unless its source is among the shared ones.
+//! 4. Lead-in and lead-out are margins: a lead-in does not overlap an event that holds, and a lead-out gives way to the
+//!    next lead-in, on the same channel and in the same hall.
+//!    On a channel with an overrun guard, an event may stay beyond its lead-out, and gives way in the same manner.
+//! 5. An event without a channel, a source or a length holds nothing and is never shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,16 +21,16 @@ use super::words::by_start;
 use crate::agenda::{Conflict, PlannedEvent};
 use amphi_media::MediaTime;
 
-/// What was decided.
+/// The result of [`settle`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settled {
     /// By start, then by identifier.
     pub events: Vec<PlannedEvent>,
-    /// By beginning; of all times.
+    /// By beginning; past ones included.
     pub conflicts: Vec<Conflict>,
 }
 
-/// Decides.
+/// Decides when each event is on its channel, by the rules of the module's text.
 pub fn settle<'a>(events: impl IntoIterator<Item = &'a CalendarEvent>, settings: &Settings) -> Settled {
     let mut events: Vec<&CalendarEvent> = events.into_iter().collect();
     events.sort_by(|one, two| by_start(one).cmp(&by_start(two)));
@@ -41,7 +41,7 @@ pub fn settle<'a>(events: impl IntoIterator<Item = &'a CalendarEvent>, settings:
 }
 
 impl Routed {
-    /// What it holds: its channel, and its hall unless that is shared. `None`: nothing.
+    /// What the event holds: its channel, and its hall unless that is shared. `None`: nothing.
     fn holds<'a>(&'a self, settings: &Settings) -> Option<Held<'a>> {
         let (channel, source) = (self.event.channel.as_deref()?, self.event.source.as_deref()?);
         let hall = Some(source).filter(|source| !settings.shared.contains(*source));
@@ -88,14 +88,14 @@ fn route(event: &CalendarEvent, settings: &Settings) -> Routed {
     Routed { event, astray, missing_source }
 }
 
-/// When an event holds what it needs.
+/// From when an event holds its channel and hall.
 #[derive(Clone, Copy, Debug)]
 struct EventBody {
     event: usize,
     from: MediaTime,
 }
 
-/// Rules 1 to 3: goes from instant to instant at which an event starts or ends. Rule 4 follows. `events` are sorted.
+/// Rules 1 to 3, applied at each instant at which an event starts or ends; then rule 4. `events` are sorted by start.
 fn hold(events: &mut [Routed], settings: &Settings) {
     let held: Vec<Option<Held<'_>>> = events.iter().map(|event| event.holds(settings)).collect();
     let starts = |index: usize| events.get(index).map(|event| event.event.starts);
@@ -140,18 +140,18 @@ struct EventSpan {
     event: usize,
     from: MediaTime,
     until: MediaTime,
-    /// With the overrun that its channel allows.
+    /// The latest end, with the overrun that its channel allows.
     longest: MediaTime,
 }
 
-/// Rule 4. Bodies that need the same channel or hall do not overlap, so each has one neighbour before and one behind.
+/// Rule 4. Bodies that need the same channel or hall do not overlap, so each has at most one neighbour before and one after.
 fn margins(
     bodies: &[EventBody],
     held: &[Option<Held<'_>>],
     ends: &impl Fn(usize) -> MediaTime,
     settings: &Settings,
 ) -> Vec<EventSpan> {
-    // Bodies are in the order of their beginnings already.
+    // Bodies are sorted by their beginnings already.
     let mut last_end = BTreeMap::<(bool, &str), MediaTime>::new();
     let mut froms = Vec::with_capacity(bodies.len());
     for body in bodies {

@@ -1,4 +1,4 @@
-//! How people here tell the time: day and hour in the site's zone.
+//! Texts for messages: days and hours in the site's time zone, names of events, and the order of events.
 
 use jiff::tz::TimeZone;
 
@@ -33,7 +33,7 @@ pub(super) fn reason(event: &PlannedEvent, zone: &TimeZone) -> String {
     format!("{} {}–{}", named(event), hour(event.starts, zone), hour(event.ends, zone))
 }
 
-/// Identifiers of 2.x are small numbers and count; later ones are all of one length.
+/// Sorts identifiers by length first: those of Opencast 2.x are small numbers, later ones all have the same length.
 pub(super) fn id_order(id: &str) -> (usize, &str) {
     (id.len(), id)
 }

@@ -1,4 +1,4 @@
-//! The loop on real sockets.
+//! The server on real sockets.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -51,7 +51,7 @@ async fn connect(server: &Server) -> TcpStream {
     TcpStream::connect(server.address).await.expect("the server listens")
 }
 
-/// Reads one answer of the test service; `None` where the connection ended.
+/// Reads one answer of the test service; `None` if the connection ended.
 async fn answer(stream: &mut TcpStream) -> Option<String> {
     let mut text = Vec::new();
     while !text.ends_with(b"hello") {
@@ -144,7 +144,7 @@ async fn an_axum_router_is_served_alike() {
 /// All that comes until the connection ends.
 async fn all(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
-    // A reset says the same as an end.
+    // A reset counts as the end.
     let _ = stream.read_to_end(&mut text).await;
     String::from_utf8_lossy(&text).into_owned()
 }
@@ -197,7 +197,7 @@ async fn a_body_that_does_not_come_ends() {
 /// The preface of HTTP/2 and SETTINGS.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// HEADERS of a GET of `/`, and fields more (RFC 7541 §6).
+/// A HEADERS frame of a GET of `/`, with `more` fields (RFC 7541 §6).
 fn get_h2(stream_id: u8, more: &[u8]) -> Vec<u8> {
     let fields = [&[0x82, 0x84, 0x86, 0x41, 1, b'x'], more].concat();
     let head = [0, 0, fields.len() as u8, 1, 5, 0, 0, 0, stream_id];

@@ -1,9 +1,9 @@
-//! When pictures are seen, for the sound beside them.
+//! When pictures are really shown, so that sound can be kept beside them.
 //!
 //! A picture is shown at its slot's time, so up to half a slot before or after its own: 33 ms at 15 pictures per second.
 //! While the source's time slips from one slot to the next, that error grows to half a slot, and turns into its opposite
 //! where a picture is dropped or shown twice. Sound that keeps its own time then stands that far from its picture, and
-//! whole frames add three quarters of a frame. So who hands out sound asks here how early the picture beside it is.
+//! whole frames add three quarters of a frame. So the code that hands out sound asks here how early its picture is shown.
 
 use std::collections::VecDeque;
 
@@ -16,7 +16,7 @@ const KEPT_SECONDS: usize = 10;
 #[derive(Debug)]
 pub(super) struct AvSync {
     fps: u32,
-    /// Slots ascend; nanoseconds from the slot's time to the picture's.
+    /// In ascending order of slots, each with the nanoseconds from the slot's time to the picture's.
     slots: VecDeque<(Slot, i64)>,
 }
 
@@ -26,7 +26,7 @@ impl AvSync {
         Self { fps, slots: VecDeque::new() }
     }
 
-    /// A picture that is to be shown at `pts`. A slot is filled as soon as it can be, so its first one is shown.
+    /// A picture that is to be shown at `pts`. A slot is filled as soon as it can be, so its first picture is shown.
     pub(super) fn see(&mut self, pts: MediaTime) {
         let slot = Slot::nearest(pts, self.fps);
         while self.slots.back().is_some_and(|(last, _)| *last > slot) {
@@ -41,7 +41,7 @@ impl AvSync {
         self.slots.push_back((slot, pts.nanos_since(slot.time(self.fps))));
     }
 
-    /// How much earlier than at its own time the picture is shown that stands at `at`, in nanoseconds; 0 if none does.
+    /// How many nanoseconds before its own time the picture at `at` is shown; 0 if there is none.
     pub(super) fn early(&self, at: MediaTime) -> i64 {
         let slot = Slot::nearest(at, self.fps);
         let after = self.slots.partition_point(|(seen, _)| *seen <= slot);

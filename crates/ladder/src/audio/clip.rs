@@ -8,9 +8,9 @@ use super::fitter::Fitter;
 use super::{AudioCounts, AudioError};
 use amphi_media::{AAC_FRAME_SAMPLES, AudioSpecificConfig, AudioTrack, MediaTime, Timescale, TrackFormat};
 
-/// Blocks heard by the encoder before the first one that counts, so that it codes it as the loop's middle.
+/// Blocks given to the encoder before the first one that counts, so that it is coded like the loop's middle.
 const RUN_UP: usize = 8;
-/// Units that are looked at before any is used.
+/// Units that are decoded to learn the real sample rate, before any is used.
 const FIRST: usize = 8;
 
 /// Exactly `wanted` frames in `target`'s format from a clip's access units: unit *i* covers the samples from
@@ -71,7 +71,7 @@ fn decode(
     wanted: usize,
 ) -> Result<Vec<Vec<i16>>, AudioError> {
     let format = TrackFormat::Aac(config);
-    // SBR that nobody signals shows in the first units.
+    // SBR that is not signalled shows in the first units (ISO/IEC 14496-3 §1.6.5).
     let mut decoder = decoder(&format)?;
     for unit in units.iter().take(FIRST) {
         let _ = decoder.decode(unit);
@@ -87,7 +87,7 @@ fn decode(
         }
         let ticks = i as i64 * i64::from(config.frame_samples());
         let pts = MediaTime::from_ticks(ticks, Timescale(config.sample_rate));
-        // A unit that cannot be decoded has become silence; a clip with a scratch is still a clip.
+        // A unit that cannot be decoded becomes silence; the rest of the clip is still of use.
         let _ = decoder.decode(data);
         if decoder.format().sample_rate != sound.sample_rate {
             continue;

@@ -1,7 +1,7 @@
-//! Coded sound of every kind that sources send to PCM. Knows no time.
+//! Decodes every kind of sound that sources send to PCM. Knows nothing of time.
 //!
-//! AAC goes through `fdk-aac`: LC, HE-AAC v1 and v2, up to 7.1. It is strict: a unit whose elements do not parse, or which is
-//! longer or shorter than they are, is an error; that is what units are checked with that pass untouched (`passthrough`).
+//! AAC goes through `fdk-aac`: LC, HE-AAC v1 and v2, up to 7.1. It is strict: a unit whose elements do not parse, or that
+//! is longer or shorter than its elements, is an error. Units that pass through untouched (`passthrough`) are checked with it.
 //! MP3 goes through `symphonia`, G.711 is two lines of arithmetic. More than two channels are mixed to two by the decoder:
 //! centre and surround at -3 dB, no LFE (ITU-R BS.775-3 annex 4), and its limiter keeps the sum from clipping.
 
@@ -15,16 +15,16 @@ use symphonia::default::codecs::MpaDecoder;
 
 use amphi_media::{AudioFormat, AudioSpecificConfig, G711Law, Mp3Header, TrackFormat};
 
-/// Bytes of a unit: four frames of 320 kbit/s at 32 kHz.
+/// Most bytes of a unit of MP3: four frames of 320 kbit/s at 32 kHz.
 const MOST_MP3_BYTES: usize = 4 * 1441;
 
-/// Rates between which the resampler converts.
+/// Sample rates that the resampler converts from, in hertz.
 const RATES: std::ops::RangeInclusive<u32> = 7350..=96_000;
 /// An access unit holds at most 6144 bits per channel (ISO/IEC 14496-3 §4.5.3.2).
 pub(super) const UNIT_BYTES_PER_CHANNEL: usize = 768;
-/// AAC decoders are made for eight channels; a frame has 2048 samples of each with SBR, or 4096 of xHE-AAC.
+/// Most samples of a decoded unit of AAC: eight channels, and 2048 samples of each with SBR, or 4096 with xHE-AAC.
 const MOST_SAMPLES: usize = 8 * 4096;
-/// Coded sound may overshoot full scale a little, broken sound without end.
+/// Samples are clamped to this: coded sound may overshoot full scale a little, broken sound without limit.
 const LOUDEST: f32 = 2.0;
 
 /// A decoder of one stream.
@@ -34,9 +34,9 @@ pub(super) struct AudioDecoder {
     format: AudioFormat,
     /// Samples per channel that are decoded and not given yet.
     delay: usize,
-    /// Samples per channel of a unit that cannot be decoded.
+    /// Samples per channel of silence that stand for a unit that cannot be decoded.
     length: usize,
-    /// Interleaved.
+    /// The samples decoded last, interleaved; full scale is 1.
     pcm: Vec<f32>,
 }
 
@@ -51,15 +51,15 @@ enum AudioCodec {
         pcm: Vec<f32>,
     },
     G711(G711Law),
-    /// Takes everything for a frame of AAC-LC.
+    /// Takes any bytes for a frame of AAC-LC.
     #[cfg(any(test, feature = "testing"))]
     Blind,
 }
 
 impl AudioDecoder {
-    /// A decoder for `format`, or why there is none.
+    /// A decoder for `format`, or the reason why there is none.
     pub(super) fn new(format: &TrackFormat) -> Result<Self, String> {
-        let sound = format.sound().ok_or("it is no sound")?;
+        let sound = format.sound().ok_or("it is not sound")?;
         if !RATES.contains(&sound.sample_rate) {
             return Err("its sample rate is out of range".to_owned());
         }
@@ -79,13 +79,13 @@ impl AudioDecoder {
             }
             TrackFormat::G711 { law, channels: 1 | 2, .. } => (AudioCodec::G711(law), 0),
             TrackFormat::G711 { .. } => return Err("it is neither mono nor stereo".to_owned()),
-            TrackFormat::H264(_) => return Err("it is no sound".to_owned()),
+            TrackFormat::H264(_) => return Err("it is not sound".to_owned()),
         };
         let format = AudioFormat { channels: sound.channels.min(2), ..sound };
         Ok(Self { inner, format, delay: 0, length: length as usize, pcm: Vec::new() })
     }
 
-    /// One that decodes nothing, for tests of where units go.
+    /// A decoder that takes any bytes and gives zeros, for tests of where units go.
     #[cfg(any(test, feature = "testing"))]
     pub(super) const fn blind(format: AudioFormat) -> Self {
         Self { inner: AudioCodec::Blind, format, delay: 0, length: 1, pcm: Vec::new() }
@@ -106,7 +106,7 @@ impl AudioDecoder {
         self.format
     }
 
-    /// By how many samples the decoder's answer to a unit is later than it.
+    /// By how many samples per channel the decoder's output is later than its input.
     pub(super) const fn delay(&self) -> usize {
         self.delay
     }
@@ -159,13 +159,13 @@ impl AudioDecoder {
         Ok(())
     }
 
-    /// A unit that is not worth decoding: silence.
+    /// Puts silence in the place of a unit that is not, or cannot be, decoded.
     pub(super) fn miss(&mut self) {
         self.pcm.clear();
         self.pcm.resize(self.length * usize::from(self.format.channels), 0.0);
     }
 
-    /// What a broken unit left in the decoder must not spoil the units after it: what it says of channels and SBR stays.
+    /// Replaces the decoder's state: what a broken unit says of channels and SBR would otherwise spoil the units after it.
     fn reopen(&mut self) {
         match &mut self.inner {
             AudioCodec::Aac { inner, config, .. } => {
@@ -193,7 +193,7 @@ pub(super) fn size_is_legal(unit: &[u8], format: &TrackFormat) -> bool {
         TrackFormat::H264(_) => 0,
         TrackFormat::Aac(config) => UNIT_BYTES_PER_CHANNEL * usize::from(config.channels.max(1)),
         TrackFormat::Mp3 { .. } => MOST_MP3_BYTES,
-        // A second.
+        // One second of sound.
         TrackFormat::G711 { sample_rate, channels, .. } => sample_rate as usize * usize::from(channels),
     };
     !unit.is_empty() && unit.len() <= most
@@ -233,7 +233,7 @@ fn aac(
     let count = usize::try_from(info.frameSize).unwrap_or(0) * usize::from(channels);
     let samples = raw.get(..count).filter(|samples| !samples.is_empty()).ok_or("it has no samples")?;
     out.extend(samples.iter().map(|&sample| f32::from(sample) / 32_768.0));
-    // What SBR's filters take is no delay of ours: players do not make up for it, and encoders count it as theirs
+    // The delay of SBR's filters does not count: players do not make up for it, and encoders count it as their own
     // (ISO/IEC 14496-3 §1.6.7.2: 962 samples, half of that at the core's own rate).
     let sbr = match (info.sampleRate > info.aacSampleRate, info.extAot) {
         (true, _) => 962,
@@ -260,7 +260,7 @@ fn mp3(
     while !rest.is_empty() {
         let header = match Mp3Header::read(rest) {
             Some(header) if format.is_none_or(|format| format == header.format()) => header,
-            // Behind a whole frame: tags, padding.
+            // After a whole frame: tags or padding.
             _ if format.is_some() => break,
             _ => return Err("it does not begin with the header of a layer III frame".to_owned()),
         };

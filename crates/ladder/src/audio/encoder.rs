@@ -1,4 +1,4 @@
-//! PCM blocks to AAC-LC access units, and the access unit of silence. Wraps `fdk-aac`; knows no time.
+//! Encodes PCM blocks to AAC-LC access units, and makes the access unit of silence. Wraps `fdk-aac`; knows nothing of time.
 
 use bytes::{Bytes, BytesMut};
 use fdk_aac::enc::{AudioObjectType, BitRate, ChannelMode, EncoderParams, Transport};
@@ -6,7 +6,7 @@ use fdk_aac::enc::{AudioObjectType, BitRate, ChannelMode, EncoderParams, Transpo
 use super::AudioError;
 use amphi_media::{AAC_FRAME_SAMPLES, AudioTrack, SampleEntry, TrackCell};
 
-/// Blocks after which the encoder's answer to zeros no longer changes.
+/// Blocks of zeros after which the encoder's output no longer changes.
 const STEADY: usize = 8;
 
 /// An AAC-LC encoder whose output is aligned with its input.
@@ -14,7 +14,7 @@ pub(super) struct AacEncoder {
     inner: fdk_aac::enc::Encoder,
     /// Interleaved samples in a block.
     block: usize,
-    /// Blocks between a block and its access unit.
+    /// Blocks that are put in after a block before its access unit comes out.
     delay: usize,
     /// Access units still to come that stand for the time before the first block.
     priming: usize,
@@ -22,7 +22,7 @@ pub(super) struct AacEncoder {
 }
 
 impl AacEncoder {
-    /// An encoder with nothing heard yet.
+    /// An encoder that has been given no samples yet.
     pub(super) fn new(target: AudioTrack) -> Result<Self, AudioError> {
         let refused = |reason: String| AudioError::Target { target, reason };
         let channels = match target.format.channels {
@@ -59,7 +59,7 @@ impl AacEncoder {
         self.delay
     }
 
-    /// Interleaved samples in a block.
+    /// Interleaved samples in a block: 1024 per channel.
     pub(super) const fn block(&self) -> usize {
         self.block
     }
@@ -91,11 +91,11 @@ impl AacEncoder {
     }
 }
 
-/// `cell` as it follows sound of another encoder: its first frame is silent.
+/// `cell` with its first frame silent, as it must follow the sound of another encoder.
 ///
-/// A frame's second half overlaps the first half of the next (ISO/IEC 14496-3 §4.6.11): of two strangers, neither
-/// cancels the other's aliasing, and the seam is up to 4 dB louder than both. Between them a frame of `silence` lets
-/// the one fade out and the other fade in, each within 21 ms.
+/// A frame's second half overlaps the first half of the next (ISO/IEC 14496-3 §4.6.11). Where the two come from different
+/// encoders, neither cancels the other's aliasing, and the seam is up to 4 dB louder than both. A frame of `silence`
+/// between them lets the one fade out and the other fade in, each within 21 ms.
 pub fn joined(cell: &TrackCell, silence: &Bytes) -> TrackCell {
     let Some((first, rest)) = cell.samples.split_first() else { return cell.clone() };
     let mut data = BytesMut::with_capacity(silence.len() + cell.data.len());

@@ -1,8 +1,8 @@
-//! Decoded units to PCM blocks on the lattice: holes, overlaps, and the speed that follows a skew.
+//! Fits decoded units into PCM blocks on the lattice: holes, overlaps, and the speed that follows a skew.
 //!
 //! Push units, then ask for blocks until there is none. Block *n* holds the 1024 samples that are heard from
 //! n·1024/rate on; numbers are consecutive. A unit too far away ([`Fitter::is_jump`]) must not be pushed: it
-//! begins a new fitter, and so does another sample rate.
+//! needs a new fitter, and so does another sample rate.
 //!
 //! Two loops follow the source's clock. The first smooths its time stamps and moves the time at which the
 //! samples pushed so far end. The second compares the time of the next block's samples with the lattice, and
@@ -15,7 +15,7 @@ use super::{AudioCounts, is_jump};
 use amphi_media::{AAC_FRAME_SAMPLES, AudioFormat, MediaTime, Timescale};
 
 const SAMPLES: usize = AAC_FRAME_SAMPLES as usize;
-/// Time constant in which an error of time is stretched away. A skew of 300 ppm leaves an error of 1.2 ms;
+/// Seconds: the time constant of removing an error of time by stretching. A skew of 300 ppm leaves an error of 1.2 ms;
 /// time stamps that jitter by ±20 ms change the pitch by less than a hundredth of a semitone.
 const FOLLOWED_S: f64 = 4.0;
 /// Units of G.711 may be as short as 5 ms, which is less than jitter.
@@ -32,11 +32,11 @@ pub(super) struct Fitter {
     frame_s: f64,
     /// When the first sample of the first unit is heard, as far as is known now.
     origin: MediaTime,
-    /// Samples per channel pushed since; those that the decoder gives before the first unit's are not counted.
+    /// Samples per channel pushed since then; those that the decoder gives before the first unit's are not counted.
     pushed: i64,
-    /// What the decoder gives later than it takes it.
+    /// Samples per channel by which the decoder's output is later than its input.
     delay: i64,
-    /// Samples from the decoder that are from before the first unit.
+    /// Samples per channel still to come from the decoder that are from before the first unit.
     early: usize,
     /// The number of the next block.
     next: i64,
@@ -81,7 +81,7 @@ impl Fitter {
         self.next
     }
 
-    /// The rate of what is pushed.
+    /// The sample rate of what is pushed, in hertz.
     pub(super) const fn rate(&self) -> u32 {
         self.from.0
     }
@@ -91,12 +91,12 @@ impl Fitter {
         is_jump(pts, self.time(self.pushed + self.delay))
     }
 
-    /// When so many samples of the source after the first are heard, as far as is known now.
+    /// When the sample that comes `samples` after the first is heard, as far as is known now.
     const fn time(&self, samples: i64) -> MediaTime {
         self.origin.offset_nanos(MediaTime::from_ticks(samples, self.from).as_nanos())
     }
 
-    /// Puts what `decoder` has just made of a unit behind the one before.
+    /// Appends what `decoder` has just made of a unit that is heard at `pts`.
     pub(super) fn push(&mut self, pts: MediaTime, decoder: &AudioDecoder, counts: &mut AudioCounts) {
         let channels = usize::from(self.channels);
         self.pcm.clear();
@@ -106,7 +106,7 @@ impl Fitter {
         let in_samples = |frames: f64| (frames * self.frame_s * f64::from(self.from.0)).round();
         let cut = match self.follower.observe(distance) {
             TimestampStep::Steady => {
-                // What is known better now of the time of all samples, not only of this unit's.
+                // The better estimate holds for the time of all samples, not only of this unit's.
                 let error = self.follower.error();
                 self.follower.shift(error);
                 self.origin = self.origin.offset_nanos((error * self.frame_s * 1e9) as i64);
@@ -132,7 +132,7 @@ impl Fitter {
     /// Appends silence, so that everything pushed comes out in blocks.
     pub(super) fn pad(&mut self) {
         let block = SAMPLES as f64 * f64::from(self.from.0) / f64::from(self.to.0);
-        // What is still in the decoder does not come any more.
+        // What is still in the decoder will not come.
         let padding = block.ceil() as usize + Stretcher::RINGING + self.delay as usize;
         self.stretcher.push_silence(padding);
         self.pushed += padding as i64;
@@ -144,7 +144,7 @@ impl Fitter {
             return None;
         }
         let ahead_s = self.stretcher.ahead() / f64::from(self.from.0);
-        // Positive: the samples to come are those of an earlier time, so hurry.
+        // Positive: the next samples belong to an earlier time than the block, so go faster.
         let late_s = seconds_between(self.time(self.pushed), block_start(self.next, self.to)) + ahead_s;
         let made = self.stretcher.block(1.0 + late_s / FOLLOWED_S)?;
         self.block.clear();

@@ -1,21 +1,21 @@
-//! Telling a hole from jitter: how far a source's time stamps stand from where its samples were put.
+//! Tells a hole from jitter: how far a source's time stamps are from where its samples were put.
 //!
 //! A [`Follower`] is shown, for every access unit, how much later its time stamp is than the place that
 //! comes next, in frames of 1024 samples of the source. It answers whether the unit follows the one before
-//! ([`Step::Steady`]), whether sound is missing in between or is sent again, and keeps the smoothed error
+//! ([`TimestampStep::Steady`]), whether sound is missing in between or is sent again, and keeps the smoothed error
 //! that is left. It knows nothing of sound, lattices or rates; the caller moves the place and says so with
 //! [`Follower::shift`].
 
 /// Units over which errors are averaged: 0.7 s at 48 kHz. Jitter of ±20 ms is then an error of ±1.5 ms.
 const WINDOW: u32 = 32;
-/// A deviation above this many mean deviations is no jitter; uniform jitter never exceeds two.
+/// A deviation above this many mean deviations is not jitter; uniform jitter never exceeds two.
 const OUTLIER: f64 = 4.0;
 /// Without jitter, one lost unit (a deviation of 1) is a hole at once.
 const LEAST_LIMIT: f64 = 0.75;
 /// With any jitter, three lost units are a hole at once.
 const GREATEST_LIMIT: f64 = 2.5;
 
-/// Smoothed distance between time stamps and samples.
+/// The smoothed distance between time stamps and samples.
 #[derive(Debug)]
 pub(super) struct Follower {
     error: f64,
@@ -35,7 +35,7 @@ pub(super) enum TimestampStep {
 }
 
 impl Follower {
-    /// Nothing seen: at first only deviations that cannot be jitter are taken for holes.
+    /// A follower that has seen nothing: at first only deviations that cannot be jitter are taken for holes.
     pub(super) const fn new() -> Self {
         Self { error: 0.0, spread: GREATEST_LIMIT / OUTLIER, seen: 0 }
     }

@@ -1,9 +1,9 @@
-//! Coded frames by their number on the lattice, waiting to be taken.
+//! Coded frames by their number on the lattice, until they are taken.
 //!
-//! Frames come in ascending order from the source's path and leave by [`AudioHistory::take`], whose gaps are
-//! silence. Each comes with what its number leaves of its time. Where that and the picture beside it would add up to more
-//! than [`APART_NANOS`], one frame is left out or repeated, so that sound and picture slip together.
-//! What is *not* here: how a frame comes by its number.
+//! Frames come in ascending order from the source's path and leave by [`AudioHistory::take`], which fills gaps with
+//! silence. Each comes with the distance from its number's time to its own. Where that and the picture's distance would add
+//! up to more than [`APART_NANOS`], one frame is left out or repeated, so that sound and picture slip together.
+//! What does *not* belong here: how a frame gets its number.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -20,12 +20,11 @@ const KEPT_SECONDS: u32 = 10;
 /// How far sound may stand from its picture: under the 45 ms that viewers begin to notice (ITU-R BT.1359-1), and 3 ms
 /// under the 40 ms that are promised, since a smoothed error lags.
 const APART_NANOS: i64 = 37_000_000;
-/// A picture nearer than this to its time is not slipping.
+/// A picture that is shown nearer than this to its own time is not slipping.
 const AT_REST_NANOS: i64 = 5_000_000;
 /// Frames by which sound may run ahead of or behind its numbers.
 const MOST_LEAD: i64 = 8;
 
-/// A coded frame.
 #[derive(Debug)]
 struct CodedFrame {
     number: i64,
@@ -34,10 +33,10 @@ struct CodedFrame {
     data: Bytes,
 }
 
-/// Frames by number.
+/// The frames that were put and not taken yet.
 #[derive(Debug)]
 pub(super) struct AudioHistory {
-    /// Numbers ascend.
+    /// In ascending order of their numbers.
     frames: VecDeque<CodedFrame>,
     /// The one handed out last.
     last: Option<(i64, Bytes)>,
@@ -46,9 +45,9 @@ pub(super) struct AudioHistory {
     scale: Timescale,
     /// What stands for a frame that never came.
     silence: Bytes,
-    /// Frames below were taken, and never are again.
+    /// Frames before this one were taken, and never are again.
     floor: i64,
-    /// Frames below have come or never will.
+    /// Frames before this one have come, or will not come.
     covered: Option<i64>,
     /// Frames in a second, rounded up.
     second: i64,
@@ -82,14 +81,13 @@ impl AudioHistory {
         self.silence.clone()
     }
 
-    /// Frames waiting.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.frames.len()
     }
 
-    /// The next frame to come is `n`. Frames left out before it are silence. A source that goes back by more
-    /// than a second has disowned what it said before: frames from `n` on that nobody took are forgotten.
+    /// The next frame to come is `n`. Frames left out before it are silence. If the source goes back by more
+    /// than a second, what it sent before is no longer valid: frames from `n` on that were not taken are dropped.
     /// With a smaller step back, frames that are here already stay.
     pub(super) fn anchor(&mut self, n: i64, counts: &mut AudioCounts) {
         match self.covered {
@@ -122,7 +120,7 @@ impl AudioHistory {
         self.frames.push_back(CodedFrame { number: n, early, data });
     }
 
-    /// The frames of `range` as a cell, beside the pictures that `av_sync` saw; those that are not here are silence.
+    /// The frames of `range` as a cell, beside the pictures that `av_sync` has seen; those that are not here are silence.
     /// Everything before `range.end` is forgotten.
     pub(super) fn take(
         &mut self,

@@ -1,4 +1,4 @@
-//! Hearing a source: one decoder for what its units say now, how loud they are, and why they cannot be heard.
+//! Decodes what a source sends, and says how loud it is or why it cannot be decoded.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use super::AudioError;
 use super::decoder::{AudioDecoder, size_is_legal};
 use amphi_media::{SourceFrame, TrackFormat};
 
-/// How loud something is, full scale being 1.
+/// How loud some samples are; full scale is 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Level {
-    /// The largest sample.
+    /// The largest absolute value of a sample.
     pub peak: f32,
     /// The mean of the samples' squares.
     pub power: f32,
@@ -23,7 +23,7 @@ impl Level {
     }
 }
 
-/// Listens to one source.
+/// Decodes one source's sound and measures how loud it is.
 #[derive(Debug, Default)]
 pub struct LoudnessMeter {
     /// The format of the last unit, and its decoder, or why it has none.
@@ -70,12 +70,12 @@ impl LoudnessMeter {
         self.hears.as_ref().and_then(|(_, decoder)| decoder.as_ref().ok())
     }
 
-    /// Whether it looks into units: always, but in some tests.
+    /// Whether units are really decoded: always, except in some tests.
     pub(super) fn sees(&self) -> bool {
         self.decoder().is_none_or(AudioDecoder::sees)
     }
 
-    /// Takes everything in `format` for good.
+    /// A meter that accepts any bytes as sound in the format of `config`.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn blind(config: amphi_media::AudioSpecificConfig) -> Self {
         let format = TrackFormat::Aac(config);

@@ -1,11 +1,11 @@
 //! The source's own access units on the lattice, byte for byte.
 //!
-//! Whoever pushes has decoded each unit: players end at what does not decode (Chromium: `PIPELINE_ERROR_DECODE`), so a
-//! damaged one comes as `None`, and silence takes its place. Its neighbours stay as they are: access units of AAC-LC
+//! The caller has decoded each unit before. Players stop at one that does not decode (Chromium: `PIPELINE_ERROR_DECODE`), so
+//! a damaged one comes as `None`, and silence takes its place. Its neighbours stay as they are: access units of AAC-LC
 //! are decoded each by itself, and overlap by half; what overlaps silence fades in or out within a frame.
 //!
-//! Units get consecutive numbers. The smoothed error between their time stamps and their places is mended
-//! by repeating or dropping one unit, holes are left to be silence.
+//! Units get consecutive numbers. The smoothed error between their time stamps and their places is corrected
+//! by repeating or dropping one unit; holes become silence.
 
 use bytes::Bytes;
 
@@ -14,25 +14,25 @@ use super::history::AudioHistory;
 use super::{AudioCounts, is_jump};
 use amphi_media::{AAC_FRAME_SAMPLES, MediaTime, Timescale};
 
-/// Frames of smoothed error that are mended by a whole frame. Above one half, so that a mended error is not
-/// mended back; below one, so that a single lost unit is noticed.
+/// Frames of smoothed error that are corrected by a whole frame. Above one half, so that a corrected error is not
+/// corrected back; below one, so that a single lost unit is noticed.
 const MENDED: f64 = 0.75;
 /// Units that may stand in for lost ones by being repeated (43 ms at 48 kHz); a longer hole is silence.
 const LONGEST_REPEAT: i64 = 2;
 
-/// Units in a row.
+/// The row of units from a path's beginning on.
 #[derive(Debug)]
 pub(super) struct PassThrough {
     scale: Timescale,
     follower: Follower,
     /// The number of the next unit.
     next: i64,
-    /// The unit before, for repetition; empty where that was damaged.
+    /// The unit before, for repetition; empty if that was damaged.
     last: Bytes,
 }
 
 impl PassThrough {
-    /// The unit shown at `pts` gets the nearest number.
+    /// Begins a row: the unit heard at `pts` gets the nearest number.
     pub(super) fn new(sample_rate: u32, pts: MediaTime) -> Self {
         let scale = Timescale(sample_rate);
         let samples = i64::from(AAC_FRAME_SAMPLES);
@@ -50,7 +50,7 @@ impl PassThrough {
         is_jump(pts, MediaTime::from_ticks(self.next * AAC_FRAME_SAMPLES as i64, self.scale))
     }
 
-    /// Puts the unit heard at `pts` into the history, or silence for it.
+    /// Puts the unit heard at `pts` into `history`, or silence in its place.
     pub(super) fn push(
         &mut self,
         pts: MediaTime,

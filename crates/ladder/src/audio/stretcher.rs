@@ -1,4 +1,4 @@
-//! PCM from the source's rate to the ladder's, at a speed that can be trimmed. Wraps `rubato`.
+//! Resamples PCM from the source's rate to the ladder's, at a speed that can be trimmed. Wraps `rubato`.
 //!
 //! The caller pushes samples and asks for blocks of 1024; [`Stretcher::ahead`] says to a fraction of a sample
 //! which input the next block begins with, so the caller alone decides what time that is.
@@ -16,7 +16,7 @@ const BLOCK: usize = AAC_FRAME_SAMPLES as usize;
 const TAPS: usize = 128;
 /// Filters between two samples; interpolated, so more would only cost cache.
 const PHASES: usize = 128;
-/// Greatest change of speed.
+/// The greatest change of speed, as a share of the nominal one.
 pub(super) const TRIM: f64 = 0.005;
 
 /// A resampler with its queue.
@@ -59,7 +59,7 @@ impl Stretcher {
     /// `InnerSinc::init_last_index` and `make_sincs`; the test of an impulse holds it to that).
     const START: f64 = 1.0 / PHASES as f64 - (TAPS / 2) as f64;
 
-    /// Appends interleaved samples.
+    /// Appends samples at the source's rate, interleaved.
     pub(super) fn push(&mut self, samples: &[f32]) {
         self.queue.extend_from_slice(samples);
     }
@@ -85,7 +85,7 @@ impl Stretcher {
         let input =
             InterleavedSlice::new(&self.queue, self.channels, self.queue.len() / self.channels).ok()?;
         let mut output = InterleavedSlice::new_mut(&mut self.block, self.channels, BLOCK).ok()?;
-        // Too little input is rubato's one error here.
+        // The only error that rubato gives here is too little input.
         let (consumed, made) = self.inner.process_into_buffer(&input, &mut output, None).ok()?;
         self.queue.drain(..consumed * self.channels);
         self.position += made as f64 / ratio - consumed as f64;

@@ -1,4 +1,4 @@
-//! Sound made and measured in numbers, and the tests of the lane as a whole.
+//! Helpers that make and measure sound, and the tests of the lane as a whole.
 
 mod kinds;
 mod lattice;

@@ -20,7 +20,7 @@ pub(super) struct Transcoder {
 }
 
 impl Transcoder {
-    /// For the unit just decoded by `decoder`, which is heard at `pts`, and those after it.
+    /// A transcoder for the unit just decoded by `decoder`, which is heard at `pts`, and those after it.
     pub(super) fn new(
         decoder: &AudioDecoder,
         target: AudioTrack,
@@ -46,7 +46,7 @@ impl Transcoder {
         self.fitter.rate()
     }
 
-    /// Transcodes what `decoder` has just made of a unit heard at `pts`; what is complete by it goes to the history.
+    /// Transcodes what `decoder` has just made of a unit heard at `pts`; frames that are complete with it go into `history`.
     pub(super) fn push(
         &mut self,
         pts: MediaTime,
@@ -58,7 +58,7 @@ impl Transcoder {
         self.encode(history, counts)
     }
 
-    /// Brings everything pushed so far to the history.
+    /// Encodes all that was pushed so far and puts it into `history`.
     pub(super) fn finish(
         mut self,
         history: &mut AudioHistory,

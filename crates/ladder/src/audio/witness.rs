@@ -1,8 +1,8 @@
 //! A second opinion on AAC-LC that is to pass untouched.
 //!
 //! `fdk-aac` takes a few damaged units that ffmpeg, and so Chromium, refuses: sections that reach beyond the last band, a
-//! reserved bit. Of 20 000 units with up to seven flipped bits these were 97. `symphonia` refuses every one of them; it is not the judge,
-//! since it knows fewer elements than players do, and is not heeded any more where it refuses everything.
+//! reserved bit. Of 20 000 units with up to seven flipped bits these were 97. `symphonia` refuses every one of them. It does
+//! not decide alone, since it knows fewer elements than players do: where it refuses everything it is ignored.
 
 use symphonia::core::codecs::audio::well_known::CODEC_ID_AAC;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder as _, AudioDecoderOptions};
@@ -12,19 +12,19 @@ use symphonia::default::codecs::AacDecoder;
 
 use amphi_media::{AAC_FRAME_SAMPLES, AudioSpecificConfig};
 
-/// Refusals in a row of units that are good for the decoder: then it is the source's way of coding.
+/// So many refusals in a row of units that the decoder takes come from the source's way of coding, not from damage.
 const MISTAKEN: u32 = 12;
 
-/// A witness of one stream.
+/// The second decoder of one stream.
 pub(super) struct Witness {
     parameters: AudioCodecParameters,
-    /// `None`: it is not heeded.
+    /// `None` once it is ignored.
     inner: Option<AacDecoder>,
     refused: u32,
 }
 
 impl Witness {
-    /// One for plain AAC-LC.
+    /// A witness for a stream of plain AAC-LC.
     pub(super) fn new(config: AudioSpecificConfig) -> Self {
         let mut parameters = AudioCodecParameters::new();
         parameters.for_codec(CODEC_ID_AAC).with_extra_data(config.to_bytes().into_boxed_slice());
@@ -32,7 +32,7 @@ impl Witness {
         Self { parameters, inner, refused: 0 }
     }
 
-    /// Why a unit that the decoder took must not pass.
+    /// Why a unit that the decoder took must not pass through; `None` if it may.
     pub(super) fn objects(&mut self, unit: &[u8]) -> Option<String> {
         let inner = self.inner.as_mut()?;
         let packet = PacketRef::new(0, Timestamp::ZERO, Duration::from(u64::from(AAC_FRAME_SAMPLES)), unit);

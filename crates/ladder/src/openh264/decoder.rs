@@ -3,8 +3,8 @@
 //! Call [`Decoder::decode`] with each access unit in decode order. Pictures come out late: one access unit
 //! later in a Main or High stream without B pictures, up to five with them; [`Decoder::flush`] hands out
 //! what is left at the end. Error concealment is off: after damage there is an error for every access unit
-//! and no picture until the next IDR picture, and every picture that comes out is whole. An error ends
-//! nothing: just go on.
+//! and no picture until the next IDR picture, and every picture that comes out is whole. After an error,
+//! go on with the next access unit.
 //!
 //! Colour range, matrix and the shape of samples are passed through untouched. Interlaced coding is refused by OpenH264.
 
@@ -18,7 +18,7 @@ use super::view::PictureView;
 use amphi_media::h264::LARGEST;
 use amphi_media::{MediaTime, PictureSize, SampleAspect};
 
-/// The largest picture that is handed on. Level 5.1 goes this far, lecture halls do not.
+/// The largest picture that is handed on. Level 5.1 allows this much; lecture halls send less.
 const MAX_SIZE: PictureSize = LARGEST;
 /// Pictures that OpenH264 may hold back (its reorder list).
 const MAX_HELD: usize = 16;
@@ -32,12 +32,12 @@ pub enum DecodeError {
     /// The bits cannot be decoded, or what they refer to is missing.
     #[error("access unit at {pts} not decoded: {} (OpenH264 state {state:#x})", reason(*.state))]
     Bitstream {
-        /// Its presentation time.
+        /// Presentation time of the access unit.
         pts: MediaTime,
-        /// `DECODING_STATE` bits.
+        /// Bits of OpenH264's `DECODING_STATE`.
         state: i32,
     },
-    /// A picture too large or odd.
+    /// The picture is too large, or has an odd side.
     #[error("a {width}x{height} picture is refused; even sizes up to {MAX_SIZE} are taken")]
     Size {
         /// Luma samples per row, as decoded.
@@ -204,10 +204,10 @@ fn show(
     Ok(())
 }
 
-/// The first bit of a `DECODING_STATE` that says something, in words.
+/// The first known bit of a `DECODING_STATE`, in words.
 fn reason(state: i32) -> &'static str {
     const REASONS: [(sys::DECODING_STATE, &str); 6] = [
-        (sys::dsOutOfMemory, "out of memory, or an access unit out of all proportion"),
+        (sys::dsOutOfMemory, "out of memory, or an access unit that is far too large"),
         (
             sys::dsNoParamSets,
             "waiting for an IDR picture with parameter sets, or coding that is not supported",

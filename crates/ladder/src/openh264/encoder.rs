@@ -21,8 +21,8 @@ use amphi_media::{ParameterSets, Picture, PictureSize, Slot};
 const IDR_BITRATE_PERCENT: i32 = 2000;
 /// QP bounds. Below 12 static slides would spend bits that nobody sees; above 42 text is unreadable.
 const QP: std::ops::RangeInclusive<i32> = 12..=42;
-/// Lines from which a picture is large. Not to look at blocks that seem to stand still saves a large one a third of its CPU,
-/// and costs a small one half a decibel on a camera: small ones are looked at whole, and a simpler search pays for it.
+/// Pictures with so many lines are large. Skipping blocks that seem to stand still saves a third of a large picture's CPU,
+/// but costs a small one half a decibel on a camera. So small ones are coded without it, and with a simpler search.
 const LARGE: u32 = 720;
 /// `VF_UNDEF`: video_format 5, unspecified (ITU-T H.264 table E-2).
 const VIDEO_FORMAT_UNSPECIFIED: u8 = 5;
@@ -32,9 +32,9 @@ const VIDEO_FORMAT_UNSPECIFIED: u8 = 5;
 pub struct EncoderSettings {
     /// Coded and shown size; both sides even and at least 16.
     pub size: PictureSize,
-    /// Pictures per second.
+    /// Pictures per second, 1 to 60.
     pub fps: u32,
-    /// Target, bits per second.
+    /// Target bit rate in bits per second.
     pub bitrate_bps: u32,
 }
 
@@ -47,17 +47,17 @@ pub enum CodecError {
     /// OpenH264 returned an error.
     #[error("OpenH264 failed in {call} with code {code}")]
     Library {
-        /// The function called.
+        /// The function of OpenH264 that failed.
         call: &'static str,
-        /// Its return value.
+        /// What it returned; -1 if there is no such function.
         code: i64,
     },
     /// The picture is not of the encoder's size.
     #[error("a {picture} picture was given to a {encoder} encoder")]
     PictureSize {
-        /// The size given.
+        /// The size of the picture that was given.
         picture: PictureSize,
-        /// The size wanted.
+        /// The size that the encoder was made for.
         encoder: PictureSize,
     },
     /// There were no or several coded pictures where there must be one.
@@ -66,7 +66,7 @@ pub enum CodecError {
     /// The parameter sets in band are not those announced.
     #[error("OpenH264 changed its parameter sets in mid-stream")]
     ParameterSetsChanged,
-    /// An earlier call failed.
+    /// An earlier call failed, and the encoder cannot be used any more.
     #[error("the encoder failed before and must be replaced")]
     Spent,
 }
@@ -74,13 +74,13 @@ pub enum CodecError {
 /// What [`Encoder::encode`] appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encoded {
-    /// Bytes.
+    /// Bytes that were appended to the output.
     pub size: u32,
-    /// An IDR picture.
+    /// Whether it is an IDR picture, that is, a sync sample.
     pub sync: bool,
 }
 
-/// One H.264 stream in the making.
+/// The encoder of one H.264 stream.
 #[derive(Debug)]
 pub struct Encoder {
     raw: *mut sys::ISVCEncoder,
@@ -127,7 +127,7 @@ impl Encoder {
         self.settings
     }
 
-    /// SPS and PPS of the whole stream.
+    /// SPS and PPS, which hold for the whole stream.
     pub const fn parameter_sets(&self) -> &ParameterSets {
         &self.parameter_sets
     }

@@ -7,7 +7,7 @@
 /// Seconds of the target that the account remembers, either way. What a still slide saved is spent on what
 /// comes after it, but no more than this.
 const MEMORY_S: i64 = 2;
-/// How far the told target may lie from the true one, in percent of it.
+/// How far the target that OpenH264 is told may differ from the true one, in percent.
 const REACH_PERCENT: i64 = 20;
 
 /// The account of one stream.

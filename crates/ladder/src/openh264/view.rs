@@ -7,13 +7,13 @@ use amphi_media::{Picture, PictureSize, SampleAspect};
 /// Plane *i* holds at least `strides[i]` bytes for each of its rows, the last one included.
 #[derive(Clone, Copy)]
 pub struct PictureView<'a> {
-    /// Luma samples shown; both even.
+    /// Width and height in luma samples; both are even.
     pub size: PictureSize,
-    /// Y, U and V.
+    /// The samples of Y, U and V.
     pub planes: [&'a [u8]; 3],
     /// Bytes from one row to the next, per plane.
     pub strides: [usize; 3],
-    /// The shape of its samples.
+    /// The shape of its samples, from the SPS.
     pub sar: SampleAspect,
 }
 
@@ -41,7 +41,7 @@ impl<'a> PictureView<'a> {
         if index == 0 { self.size } else { self.size.chroma() }
     }
 
-    /// Its size in square samples.
+    /// The size at which it is shown, in square samples.
     pub fn shown_size(&self) -> PictureSize {
         self.sar.shown(self.size)
     }
@@ -55,7 +55,7 @@ impl<'a> PictureView<'a> {
         })
     }
 
-    /// Copies the samples, as they are, into `out`; what does not fit there is left.
+    /// Copies the samples unchanged into `out`; what does not fit there is left out.
     pub fn copy_to(self, out: &mut Picture) {
         let widths = [0, 1, 2].map(|index| out.plane_size(index).width.max(1) as usize);
         for ((plane, rows), width) in out.planes_mut().into_iter().zip(self.rows()).zip(widths) {

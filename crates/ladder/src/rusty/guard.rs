@@ -1,16 +1,16 @@
-//! What stands before the decoder: it is given nothing that would cost it more memory or time than a lecture hall does, and
-//! nothing that it does not decode exactly.
+//! Checks what the decoder is given: nothing that would cost more memory or time than a lecture hall's stream, and nothing
+//! that it does not decode exactly.
 //!
 //! Its DPB is as large as `max_num_ref_frames` says, whatever that is; it keeps every parameter set under its number for
-//! ever; each slice costs it at least a look at the picture; and where a slice begins in mid-row it is off by a hair
-//! (59 dB at worst). What is refused here is for the other decoder, which has bounds of its own.
+//! ever; each slice costs it at least a pass over the picture; and where a slice begins in mid-row its pictures differ
+//! slightly (59 dB at worst). What is refused here goes to OpenH264, which has bounds of its own.
 
 use h264_reader::nal::sps::{FrameMbsFlags, SeqParameterSet};
 use h264_reader::rbsp::{BitReader, decode_nal};
 
 use amphi_media::h264::{NAL_IDR, NAL_PPS, NAL_SLICE, NAL_SPS, annex_b_nals, nal_type};
 
-/// The largest picture, in macroblocks: 4096x2304, as for the other decoder.
+/// The largest picture, in macroblocks: 4096x2304, as for OpenH264.
 const MAX_MBS: [u32; 2] = [256, 144];
 /// Reference frames of any level (ITU-T H.264 §A.3.1).
 const MAX_REFERENCES: u32 = 16;
@@ -18,13 +18,12 @@ const MAX_REFERENCES: u32 = 16;
 const MAX_SETS: usize = 16;
 /// Bytes of a parameter set; scaling lists take 400.
 const MAX_SET_BYTES: usize = 1024;
-/// Slices of one picture.
 const MAX_SLICES: usize = 512;
 
 /// Remembers the parameter sets it has let through.
 #[derive(Debug, Default)]
 pub(super) struct ParameterSetGuard {
-    /// Each with its pictures' width in macroblocks, if it is an SPS.
+    /// Each set with its pictures' width in macroblocks, if it is an SPS.
     known: Vec<(Box<[u8]>, Option<u32>)>,
     /// Of the SPS that came last.
     width_mbs: u32,
@@ -37,9 +36,9 @@ pub(super) struct Admitted {
     pub(super) idr: bool,
     /// Coded slices in it.
     pub(super) slices: usize,
-    /// It stands behind an SPS, as pictures do with which decoding may begin.
+    /// It comes with an SPS, as pictures do where decoding may begin.
     pub(super) sets: bool,
-    /// A slice begins in mid-row: what is decoded is off by a hair.
+    /// A slice begins in mid-row: the decoder's picture differs slightly.
     pub(super) inexact: bool,
 }
 
@@ -82,7 +81,8 @@ impl ParameterSetGuard {
     }
 }
 
-/// `profile_idc` of those whose SPS our parser and the decoder's read alike; of others it might read other bounds.
+/// `profile_idc` (ITU-T H.264 §A.2) of the profiles whose SPS our parser and the decoder's read alike. Of others it might
+/// read other bounds.
 const PROFILES: [u8; 6] = [66, 77, 88, 100, 110, 122];
 
 /// What an SPS says of the width, if all that it says is within bounds.
@@ -90,10 +90,10 @@ fn width_in_macroblocks(nal: &[u8]) -> Result<u32, &'static str> {
     if !nal.get(1).is_some_and(|profile| PROFILES.contains(profile)) {
         return Err("a profile that is not known here");
     }
-    let rbsp = decode_nal(nal).map_err(|_| "an SPS that is none")?;
-    let sps = SeqParameterSet::from_bits(BitReader::new(&*rbsp)).map_err(|_| "an SPS that is none")?;
+    let rbsp = decode_nal(nal).map_err(|_| "an SPS that cannot be read")?;
+    let sps = SeqParameterSet::from_bits(BitReader::new(&*rbsp)).map_err(|_| "an SPS that cannot be read")?;
     let (width, height) = (sps.pic_width_in_mbs_minus1, sps.pic_height_in_map_units_minus1);
-    // Where fields may be coded a map unit is two rows. Frames are decoded there too; fields are refused where one comes.
+    // Where fields may be coded a map unit is two rows (§7.4.2.1.1). Frames of such a stream are decoded; a field is refused.
     let rows = match sps.frame_mbs_flags {
         FrameMbsFlags::Frames => u64::from(height) + 1,
         FrameMbsFlags::Fields { .. } => 2 * (u64::from(height) + 1),

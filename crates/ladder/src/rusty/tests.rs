@@ -145,7 +145,7 @@ fn it_begins_at_any_recovery_point_and_shows_nothing_that_is_not_as_it_should_be
         let entries = entries(&units);
         assert!(entries.len() > 2, "{name}: {entries:?}");
         for entry in entries {
-            // Whoever comes before a recovery point waits for it.
+            // A decoder that begins before a recovery point waits for it.
             for from in [entry, entry.saturating_sub(3).max(1)] {
                 let (part, errors) = shown(&units, from);
                 assert_eq!(errors, entry - from, "{name} from {from}");

@@ -1,8 +1,8 @@
-//! What each sample of a scaled line is made of: where its window begins in the source line, and weights.
+//! What each sample of a scaled line is made of: where its window begins in the source line, and the weights in it.
 
 /// Weights are whole numbers of 1/128.
 pub(super) const ONE: i16 = 1 << SHIFT;
-/// Bits behind the point of a weight.
+/// Fractional bits of a weight.
 pub(super) const SHIFT: u32 = 7;
 
 /// The windows of a line of one length that is scaled to another.
@@ -42,12 +42,12 @@ impl Kernel {
         Self { from, to, taps, starts, weights }
     }
 
-    /// It is for these lengths.
+    /// Whether it scales lines of length `from` to `to`.
     pub(super) const fn is(&self, from: usize, to: usize) -> bool {
         self.from == from && self.to == to
     }
 
-    /// The scaled line is the line.
+    /// Whether it leaves a line as it is.
     pub(super) const fn is_identity(&self) -> bool {
         self.from == self.to
     }

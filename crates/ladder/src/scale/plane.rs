@@ -1,11 +1,11 @@
 //! One plane of samples scaled into another, sixteen rows of the result at a time.
 //!
 //! Columns first: each of the sixteen rows is the weighted sum of some rows of the source, sixteen samples at a time.
-//! Then the strip is turned on its side, so that what was a column of sixteen samples is one vector, and the rows are
+//! Then the strip is transposed, so that what was a column of sixteen samples is one vector, and the rows are
 //! scaled by the same means. All that is touched more than once lies in the first-level cache.
 //!
 //! Arithmetic is in 16 bits: weights of 1/128 times samples, counted from mid-grey. With the overshoot of a cubic filter
-//! that stays within ±21 000; what is between may wrap, the sum is right.
+//! that stays within ±21 000; sums on the way may wrap, the last one is right.
 
 use wide::{i16x8, u8x16};
 
@@ -40,9 +40,9 @@ pub(super) struct PlaneScaler {
     kernels: Option<[Kernel; 2]>,
     /// The sixteen rows of a strip, each as many vectors as cover it.
     strip: Vec<u8x16>,
-    /// The strip on its side.
+    /// The strip, transposed: one vector for each column.
     columns: Vec<u8x16>,
-    /// The same, scaled.
+    /// The columns of the result, one vector each.
     scaled: Vec<u8x16>,
 }
 
@@ -147,7 +147,7 @@ fn blend_some<const TAPS: usize>(source: Rows<'_>, first: usize, weights: [i16; 
     }
 }
 
-/// Up to sixteen samples.
+/// A vector of up to sixteen samples, filled up with zeros.
 fn load(samples: &[u8]) -> u8x16 {
     let mut some = [0; LANES];
     for (to, from) in some.iter_mut().zip(samples) {
@@ -169,7 +169,7 @@ fn weighted(samples: impl Iterator<Item = u8x16>, weights: &[i16]) -> u8x16 {
     u8x16::narrow_i16x8((low >> SHIFT as i32) + grey, (high >> SHIFT as i32) + grey)
 }
 
-/// Rows become columns: four times the rows of the upper half are shuffled into those of the lower one.
+/// Rows become columns: four times the rows of the upper half are interleaved with those of the lower half.
 #[expect(clippy::inline_always, reason = "the block stays in registers")]
 #[inline(always)]
 fn transposed(mut block: [u8x16; LANES]) -> [u8x16; LANES] {

@@ -1,6 +1,6 @@
-//! The bits of a NAL unit: reading without emulation prevention bytes, and putting these back (ITU-T H.264 §7.3.1, §9.1).
+//! The bits of a NAL unit: reads them without emulation prevention bytes, and inserts these again (ITU-T H.264 §7.3.1, §9.1).
 
-/// What follows the NAL unit's first byte, without emulation prevention bytes; at most `limit` bytes of it.
+/// The NAL unit's content after its first byte, without emulation prevention bytes; at most `limit` bytes.
 pub(super) fn payload(nal: &[u8], limit: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(nal.len().min(limit));
     let mut zeros = 0;
@@ -18,7 +18,7 @@ pub(super) fn payload(nal: &[u8], limit: usize) -> Vec<u8> {
     out
 }
 
-/// A NAL unit of this first byte and payload, emulation prevention bytes put in.
+/// A NAL unit of this first byte and payload, with emulation prevention bytes inserted (ITU-T H.264 §7.4.1).
 pub(super) fn nal(head: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(payload.len() + payload.len() / 64 + 2);
     out.push(head);
@@ -34,7 +34,7 @@ pub(super) fn nal(head: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Reads bits from the most significant one on; `None` at the end, for ever.
+/// Reads bits, most significant first. `None` means that the payload has ended.
 #[derive(Clone, Debug)]
 pub(super) struct RbspBits<'a> {
     bytes: &'a [u8],
@@ -46,7 +46,7 @@ impl<'a> RbspBits<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// Bits read so far.
+    /// Number of bits read so far.
     pub(super) const fn position(&self) -> usize {
         self.at
     }
@@ -58,7 +58,7 @@ impl<'a> RbspBits<'a> {
         Some(bit == 1)
     }
 
-    /// u(n) of up to 32 bits.
+    /// u(n), n up to 32 (ITU-T H.264 §7.2).
     pub(super) fn fixed(&mut self, bits: u32) -> Option<u32> {
         let mut value = 0_u32;
         for _ in 0..bits.min(32) {
@@ -67,7 +67,7 @@ impl<'a> RbspBits<'a> {
         Some(value)
     }
 
-    /// ue(v), below 2³² - 1.
+    /// ue(v), below 2³² - 1 (ITU-T H.264 §9.1).
     pub(super) fn unsigned(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while !self.flag()? {
@@ -79,7 +79,7 @@ impl<'a> RbspBits<'a> {
         Some((1_u32 << zeros) - 1 + self.fixed(zeros)?)
     }
 
-    /// se(v).
+    /// se(v) (ITU-T H.264 §9.1.1).
     pub(super) fn signed(&mut self) -> Option<i32> {
         let code = i64::from(self.unsigned()?);
         let size = code.div_euclid(2) + code % 2;
@@ -87,7 +87,7 @@ impl<'a> RbspBits<'a> {
     }
 }
 
-/// Writes the low `bits` of `value` over those at bit `at`; what lies beyond the end is left.
+/// Overwrites `bits` bits from bit `at` on with the low bits of `value`; bits past the end are ignored.
 pub(super) fn overwrite(bytes: &mut [u8], at: usize, bits: u32, value: u32) {
     for bit in 0..bits.min(32) {
         let place = at + bit as usize;

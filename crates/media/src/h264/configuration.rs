@@ -4,35 +4,35 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{NAL_PPS, NAL_SPS, ParameterSets, nal_type};
 
-/// Why a record cannot be used.
+/// Why a record cannot be used. The file or the publisher is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AvcError {
-    /// Not version 1, or too short for what it announces.
+    /// It has another version than 1, or is shorter than its lengths say.
     #[error("its AVC configuration record is malformed")]
     Malformed,
-    /// One of each is the least.
+    /// It has no SPS or no PPS; at least one of each is needed.
     #[error("it has {sps} sequence and {pps} picture parameter sets; one of each is the least")]
     Sets {
-        /// Sequence parameter sets.
+        /// Number of sequence parameter sets.
         sps: usize,
-        /// Picture parameter sets.
+        /// Number of picture parameter sets.
         pps: usize,
     },
 }
 
-/// What a record says.
+/// The fields of a record that are needed to decode its samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AvcConfiguration {
-    /// Sequence parameter sets.
+    /// Its sequence parameter sets, at least four bytes each.
     pub sps: Vec<Bytes>,
-    /// Picture parameter sets.
+    /// Its picture parameter sets, none of them empty.
     pub pps: Vec<Bytes>,
-    /// Bytes of the length in front of each NAL unit of a sample: 1 to 4.
+    /// Size of the length prefix of each NAL unit in a sample, in bytes: 1 to 4.
     pub length_size: usize,
 }
 
 impl AvcConfiguration {
-    /// Reads a record; what extensions of the High profiles follow is not needed.
+    /// Reads a record. The extensions of the High profiles at its end are not read.
     pub fn parse(record: &Bytes) -> Result<Self, AvcError> {
         let Some([1, _, _, _, lengths, sps_count]) = record.first_chunk() else {
             return Err(AvcError::Malformed);
@@ -46,7 +46,7 @@ impl AvcConfiguration {
         Ok(Self { sps, pps, length_size })
     }
 
-    /// The first of each kind. Samples of `avc3` may have all of theirs in the pictures, and none here.
+    /// The first set of each kind. A track of `avc3` may have none here and carry its sets in the samples.
     pub fn first_sets(&self) -> Result<ParameterSets, AvcError> {
         match (self.sps.first(), self.pps.first()) {
             (Some(sps), Some(pps)) => Ok(ParameterSets { sps: sps.clone(), pps: pps.clone() }),
@@ -54,7 +54,7 @@ impl AvcConfiguration {
         }
     }
 
-    /// All but the first of each kind.
+    /// All sets but the first of each kind, sequence parameter sets first.
     pub fn further_sets(&self) -> impl Iterator<Item = &Bytes> {
         self.sps.iter().skip(1).chain(self.pps.iter().skip(1))
     }
@@ -65,7 +65,7 @@ fn read_sets(rest: &mut Bytes, count: usize, kind: u8) -> Result<Vec<Bytes>, Avc
     for _ in 0..count {
         let length = rest.first_chunk().map(|bytes| usize::from(u16::from_be_bytes(*bytes)));
         let end = 2 + length.ok_or(AvcError::Malformed)?;
-        // The profile and level of an SPS stand in its first four bytes.
+        // An SPS has its profile and level in its first four bytes.
         let least = if kind == NAL_SPS { 4 } else { 1 };
         if rest.len() < end || end < 2 + least || nal_type(&rest[2..]) != kind {
             return Err(AvcError::Malformed);
@@ -75,15 +75,15 @@ fn read_sets(rest: &mut Bytes, count: usize, kind: u8) -> Result<Vec<Bytes>, Avc
     Ok(sets)
 }
 
-/// The record of `sets`, with the fields that the High profiles add. Ladders code pictures of 8 bits and 4:2:0 only
-/// ([`Picture`](crate::Picture)), so those need no reading of the SPS.
+/// Writes the record of `sets`, with the fields for High profiles where they apply. Ladders code 8 bits and 4:2:0 only
+/// ([`Picture`](crate::Picture)), so those fields are constants.
 pub fn avc_configuration(sets: &ParameterSets) -> BytesMut {
     let mut out = BytesMut::with_capacity(16 + sets.sps.len() + sets.pps.len());
     let profile: [u8; 3] =
         sets.sps.get(1..4).and_then(|bytes| bytes.try_into().ok()).unwrap_or([66, 0xc0, 31]);
     out.put_u8(1);
     out.put_slice(&profile);
-    // Six bits set and lengths of 4 bytes; three bits set and one SPS.
+    // Six bits set and lengthSizeMinusOne 3; three bits set and one SPS.
     out.put_slice(&[0xfc | 3, 0xe0 | 1]);
     out.put_u16(sets.sps.len() as u16);
     out.put_slice(&sets.sps);
@@ -91,7 +91,7 @@ pub fn avc_configuration(sets: &ParameterSets) -> BytesMut {
     out.put_u16(sets.pps.len() as u16);
     out.put_slice(&sets.pps);
     if matches!(profile[0], 100 | 110 | 122 | 144) {
-        // 4:2:0, luma and chroma of 8 bits, no SPS extensions.
+        // chroma_format 1 (4:2:0), luma and chroma of 8 bits, no SPS extensions.
         out.put_slice(&[0xfc | 1, 0xf8, 0xf8, 0]);
     }
     out

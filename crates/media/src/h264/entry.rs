@@ -1,21 +1,21 @@
-//! Where decoding may begin: IDR pictures, recovery points (ITU-T H.264 §D.1.8, §D.2.8), pictures of I slices alone.
+//! Where decoding may begin: at IDR pictures, recovery points (ITU-T H.264 §D.1.8, §D.2.8) and pictures of I slices only.
 //!
-//! [`EntryPoint`] makes a recovery point fit for a decoder that has seen nothing before it. Its pictures refer to some that never
-//! came; so the parameter set says that frame numbers may have gaps (§8.2.5.2), and a decoder fills the gap with pictures
-//! of its own, which is what "approximately correct until the recovery is complete" lives on.
+//! [`EntryPoint`] prepares a recovery point for a decoder that has seen nothing before it. Its pictures refer to earlier ones
+//! that the decoder never got. So the parameter set is changed to allow gaps in frame numbers (§8.2.5.2): the decoder then fills
+//! the gap with pictures of its own, and the result is right, or nearly, once the recovery is complete.
 
 use super::bits::{RbspBits, nal, overwrite, payload};
 use super::sps::{VideoDescription, describe};
 use super::{NAL_IDR, NAL_PPS, NAL_SEI, NAL_SLICE, NAL_SPS, annex_b_nals, nal_type, sample_nals};
 
-/// Bytes of an SEI NAL unit that are looked through: encoders write their settings there, some 700.
+/// How much of an SEI NAL unit is read. Encoders write their settings into one, about 700 bytes.
 const SEI_BYTES: usize = 4096;
-/// Bytes that a slice's head needs up to its place in the order.
+/// Bytes of a slice header that are needed to read up to `pic_order_cnt_lsb`.
 const HEAD_BYTES: usize = 32;
-/// A recovery that takes more pictures than this is none that anybody waits for.
+/// Recovery points that take more pictures than this are ignored.
 const MOST_FRAMES: u32 = 1024;
 
-/// `recovery_frame_cnt` of a recovery point in an SEI NAL unit; `None` where there is none.
+/// `recovery_frame_cnt` of the recovery point in an SEI NAL unit; `None` if there is none.
 pub fn recovery_point(nal: &[u8]) -> Option<u32> {
     const RECOVERY_POINT: usize = 6;
     if nal_type(nal) != NAL_SEI {
@@ -23,7 +23,7 @@ pub fn recovery_point(nal: &[u8]) -> Option<u32> {
     }
     let payload = payload(nal, SEI_BYTES);
     let mut rest = &payload[..];
-    // What is left after the last message is the stop bit, one byte of it (§7.3.2.3.1).
+    // After the last message only the byte with the stop bit is left (§7.3.2.3.1).
     while rest.len() > 2 {
         let kind = sei_number(&mut rest)?;
         let size = sei_number(&mut rest)?;
@@ -36,7 +36,7 @@ pub fn recovery_point(nal: &[u8]) -> Option<u32> {
     None
 }
 
-/// A number of §7.3.2.3.1: bytes of 255, and one that is less, added up.
+/// A payload type or size (§7.3.2.3.1): any number of bytes of 255 and one smaller byte, added up.
 fn sei_number(rest: &mut &[u8]) -> Option<usize> {
     let mut sum = 0;
     loop {
@@ -49,17 +49,17 @@ fn sei_number(rest: &mut &[u8]) -> Option<usize> {
     }
 }
 
-/// Decoding may begin with the picture that holds this NAL unit: an IDR slice, or a recovery point.
+/// Whether decoding may begin with the picture of this NAL unit: it is an IDR slice or has a recovery point.
 pub fn is_entry(nal: &[u8]) -> bool {
     nal_type(nal) == NAL_IDR || recovery_point(nal).is_some()
 }
 
-/// A length-prefixed sample is an IDR picture.
+/// Whether a length-prefixed sample is an IDR picture.
 pub fn is_idr(sample: &[u8]) -> bool {
     sample_nals(sample).any(|nal| nal_type(nal) == NAL_IDR)
 }
 
-/// All slices of a length-prefixed sample are I slices (`slice_type` 2 or 7, table 7-6), and there is one.
+/// Whether a length-prefixed sample has slices and all of them are I slices (`slice_type` 2 or 7, table 7-6).
 pub fn is_intra(sample: &[u8]) -> bool {
     let mut slices =
         sample_nals(sample).filter(|nal| matches!(nal_type(nal), NAL_SLICE | NAL_IDR)).peekable();
@@ -71,12 +71,12 @@ pub fn is_intra(sample: &[u8]) -> bool {
         })
 }
 
-/// The beginning of a slice's head (§7.3.3), and where its numbers stand, in bits of the payload.
+/// The beginning of a slice header (§7.3.3). Positions are in bits of the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct SliceHead {
     frame_num: u32,
     frame_num_at: usize,
-    /// `pic_order_cnt_lsb`, where pictures are counted so.
+    /// `pic_order_cnt_lsb` and its position, if the SPS says that slices have it.
     order: Option<(u32, usize)>,
 }
 
@@ -105,27 +105,27 @@ impl SliceHead {
     }
 }
 
-/// `frame_num` of an access unit's first slice (Annex B).
+/// `frame_num` of the first slice of an Annex B access unit.
 pub fn frame_num(unit: &[u8], sps: &VideoDescription) -> Option<u32> {
     let slice = annex_b_nals(unit).find(|nal| matches!(nal_type(nal), NAL_SLICE | NAL_IDR))?;
     SliceHead::read(slice, sps).map(|head| head.frame_num)
 }
 
-/// A picture to begin with that is no IDR picture: an access unit in Annex B behind its parameter sets.
+/// An access unit in Annex B, with its parameter sets, at which decoding begins although it is not an IDR picture.
 #[derive(Clone, Debug)]
 pub struct EntryPoint {
-    /// Pictures, counted by `frame_num`, until all is as it should be.
+    /// How many frames it takes until pictures are right (`recovery_frame_cnt`).
     pub frames: u32,
-    /// Its number.
+    /// `frame_num` of its picture.
     pub frame_num: u32,
-    /// What its parameter set says.
+    /// What its sequence parameter set says.
     pub sps: VideoDescription,
     order: Option<u32>,
     unit: Vec<u8>,
 }
 
 impl EntryPoint {
-    /// Reads the access unit; `None` without its parameter sets, or if its head cannot be read.
+    /// Reads an Annex B access unit; `None` if it lacks an SPS, or its SPS or slice header cannot be read.
     pub fn of(unit: &[u8]) -> Option<Self> {
         let set = annex_b_nals(unit).find(|nal| nal_type(nal) == NAL_SPS)?;
         let sps = describe(set)?;
@@ -149,14 +149,14 @@ impl EntryPoint {
         Some(start)
     }
 
-    /// The access unit, with gaps allowed.
+    /// The access unit in Annex B, its SPS changed to allow gaps in frame numbers.
     pub fn unit(&self) -> &[u8] {
         &self.unit
     }
 
-    /// A copy that stands for what was before, to be decoded first and not shown; `None` where the gap says enough. A
-    /// number shortly after zero, where a decoder begins, leaves no gap to be filled; a place in the second half of the
-    /// order would be taken for one before zero.
+    /// A copy of the access unit that stands for the pictures before it: it is to be decoded first and not shown. `None` if the
+    /// gap in frame numbers is enough. A `frame_num` shortly after zero, where a decoder begins, leaves no gap to be filled. A
+    /// picture order count in the second half of its range would be taken for one before zero.
     pub fn before(&self) -> Option<Vec<u8>> {
         let near = (1..=self.sps.references.max(1)).contains(&self.frame_num);
         let half = (1 << self.sps.order_bits) / 2;
@@ -190,7 +190,7 @@ fn push(out: &mut Vec<u8>, nal: &[u8]) {
     out.extend_from_slice(nal);
 }
 
-/// The parameter set with `gaps_in_frame_num_value_allowed_flag`.
+/// The SPS with `gaps_in_frame_num_value_allowed_flag` set.
 fn with_gaps(set: &[u8], sps: &VideoDescription) -> Vec<u8> {
     let mut payload = payload(set, usize::MAX);
     overwrite(&mut payload, sps.gaps_bit, 1, 1);
@@ -205,7 +205,7 @@ mod tests {
     use super::super::push_sample_nal;
     use super::*;
 
-    /// x264's: a message of user data, then `recovery_frame_cnt` 0 and exact, and the stop bit.
+    /// As x264 writes it: user data, then a recovery point with `recovery_frame_cnt` 0 and an exact match, then the stop bit.
     const SEI: [u8; 9] = [6, 5, 2, 0xaa, 0xbb, 6, 1, 0xc4, 0x80];
     const SPS: [u8; 24] = [
         0x67, 0x64, 0x00, 0x1e, 0xac, 0x6d, 0x01, 0x40, 0x5f, 0xf2, 0xe0, 0x22, 0, 0, 3, 0, 2, 0, 0, 3, 0,
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_start_allows_gaps_and_knows_its_place() {
-        // A slice's head as this set has them: three codes of one bit, frame number 1, order 6.
+        // A slice header for this SPS: three ue(v) of one bit each, frame_num 1, pic_order_cnt_lsb 6.
         let sps = describe(&SPS).expect("a set");
         let mut payload = vec![0xe0; 40];
         payload[0] = 0b1111_1000;

@@ -1,9 +1,9 @@
-//! What a sequence parameter set says of the pictures (ITU-T H.264 §7.3.2.1.1, §E.1.1), in numbers and for people.
+//! What a sequence parameter set says about the pictures (ITU-T H.264 §7.3.2.1.1, §E.1.1), in numbers and for people.
 //!
-//! [`describe`] reads any bytes and never panics. What stands in the VUI is believed as far as it can be read; a damaged
-//! VUI costs the VUI, not the picture. [`VideoDescription::limits`] says in words why pictures like these are not decoded here.
+//! [`describe`] reads any bytes and never panics. If the VUI is damaged, what was read of it before the damage is used.
+//! [`VideoDescription::limits`] says why pictures like these cannot be decoded here.
 //!
-//! What does not belong here: decoders, and what they do besides.
+//! What does not belong here: decoders and what they need besides.
 
 use std::fmt;
 
@@ -11,21 +11,21 @@ use super::bits::{RbspBits, payload};
 use super::{NAL_SPS, nal_type};
 use crate::{PictureSize, SampleAspect};
 
-/// Longer sets are not read: scaling lists and a full VUI take some 600 bytes.
+/// How much of a set is read: scaling lists and a full VUI take about 600 bytes.
 const MAX_BYTES: usize = 4096;
-/// The largest picture that is decoded.
+/// The largest picture size that is decoded.
 pub const LARGEST: PictureSize = PictureSize { width: 4096, height: 2304 };
 
 /// `chroma_format_idc` (ITU-T H.264 table 6-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Chroma {
-    /// Luma alone.
+    /// 4:0:0: luma alone.
     Monochrome,
-    /// A quarter of the samples.
+    /// 4:2:0: chroma has half the width and half the height of luma.
     Yuv420,
-    /// Half of the samples.
+    /// 4:2:2: chroma has half the width of luma.
     Yuv422,
-    /// As many samples as luma.
+    /// 4:4:4: chroma has as many samples as luma.
     Yuv444,
 }
 
@@ -40,50 +40,50 @@ impl fmt::Display for Chroma {
     }
 }
 
-/// A source's pictures, as their sequence parameter set describes them.
+/// The pictures of a source, as their sequence parameter set describes them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VideoDescription {
-    /// `profile_idc`.
+    /// `profile_idc` (ITU-T H.264 §A.2), e.g. 100 for High.
     pub profile_idc: u8,
-    /// The constraint flags, `constraint_set0_flag` first.
+    /// The byte of constraint flags, `constraint_set0_flag` in its highest bit.
     pub constraints: u8,
-    /// `level_idc`, ten times the level.
+    /// `level_idc`: ten times the level.
     pub level_idc: u8,
-    /// Luma samples per row that are shown.
+    /// Luma samples per row, after cropping.
     pub width: u32,
-    /// Rows of luma that are shown.
+    /// Rows of luma samples, after cropping.
     pub height: u32,
-    /// The shape of a sample.
+    /// Shape of one sample; square if the VUI does not say.
     pub sar: SampleAspect,
-    /// Pictures per second, where the VUI says so.
+    /// Pictures per second, if the VUI says so.
     pub fps: Option<f64>,
     /// Bits per sample, the larger of luma and chroma.
     pub bit_depth: u32,
-    /// How chroma is sampled.
+    /// How chroma is sampled against luma.
     pub chroma: Chroma,
     /// Fields may be coded (`frame_mbs_only_flag` is 0).
     pub interlaced: bool,
     /// Fields may be coded macroblock by macroblock (`mb_adaptive_frame_field_flag`).
     pub mbaff: bool,
-    /// Samples use 0 to 255, not 16 to 235.
+    /// Samples have the full range of 0 to 255, not 16 to 235.
     pub full_range: bool,
     /// `matrix_coefficients` (ITU-T H.264 table E-5); 2 is unspecified.
     pub matrix: u8,
-    /// Where the shown part begins, in luma samples.
+    /// Position of the top left luma sample that is shown, in luma samples across and down.
     pub offset: (u32, u32),
-    /// Bits of `frame_num`.
+    /// Size of `frame_num` in bits.
     pub(super) frame_num_bits: u32,
-    /// Bits of `pic_order_cnt_lsb`; 0 where pictures are counted otherwise.
+    /// Size of `pic_order_cnt_lsb` in bits; 0 if `pic_order_cnt_type` is not 0.
     pub(super) order_bits: u32,
-    /// `max_num_ref_frames`.
+    /// `max_num_ref_frames`: how many reference pictures are kept at most.
     pub references: u32,
     /// Colour planes are coded apart (`separate_colour_plane_flag`).
     pub(super) separate_planes: bool,
-    /// The bit of `gaps_in_frame_num_value_allowed_flag` in the payload.
+    /// Position of `gaps_in_frame_num_value_allowed_flag`, in bits of the payload.
     pub(super) gaps_bit: usize,
 }
 
-/// Reads a sequence parameter set; `None` if it cannot be one, or if its pictures have no size.
+/// Reads a sequence parameter set. `None` if it is none, ends too early before the VUI, or gives its pictures no size.
 pub fn describe(sps: &[u8]) -> Option<VideoDescription> {
     if nal_type(sps) != NAL_SPS {
         return None;
@@ -134,7 +134,7 @@ fn set_id(bits: &mut RbspBits<'_>) -> Option<u32> {
     below(bits.unsigned()?, 32)
 }
 
-/// `pic_order_cnt_type` and what follows it.
+/// `pic_order_cnt_type` and its fields. Returns the size of `pic_order_cnt_lsb` in bits, 0 if there is none.
 fn order_bits(bits: &mut RbspBits<'_>) -> Option<u32> {
     match bits.unsigned()? {
         0 => Some(below(bits.unsigned()?, 13)? + 4),
@@ -152,7 +152,7 @@ fn order_bits(bits: &mut RbspBits<'_>) -> Option<u32> {
     }
 }
 
-/// How samples are taken.
+/// Chroma format, bit depth and planes of the samples.
 struct Samples {
     chroma: Chroma,
     bit_depth: u32,
@@ -160,7 +160,7 @@ struct Samples {
 }
 
 impl Samples {
-    /// The profiles that say so; others are 4:2:0 of 8 bits.
+    /// Profiles whose sets have these fields (§7.3.2.1.1); in all others samples are 4:2:0 of 8 bits.
     const TOLD_BY: [u8; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
 
     fn read(bits: &mut RbspBits<'_>, profile_idc: u8) -> Option<Self> {
@@ -192,7 +192,7 @@ impl Samples {
     }
 }
 
-/// ITU-T H.264 §7.3.2.1.1.1.
+/// Skips a scaling list (ITU-T H.264 §7.3.2.1.1.1).
 fn skip_scaling_list(bits: &mut RbspBits<'_>, size: usize) -> Option<()> {
     let (mut last, mut next) = (8_i32, 8_i32);
     for _ in 0..size {
@@ -204,7 +204,7 @@ fn skip_scaling_list(bits: &mut RbspBits<'_>, size: usize) -> Option<()> {
     Some(())
 }
 
-/// What is shown of what is coded.
+/// Coded size and cropping.
 struct Geometry {
     width: u32,
     height: u32,
@@ -214,7 +214,7 @@ struct Geometry {
 }
 
 impl Geometry {
-    /// More macroblocks in a row or column are no picture but an attack; level 6.2 has 1055.
+    /// Most macroblocks per row or column; level 6.2 allows 1055. A larger number is damage or an attack.
     const MOST: u32 = 4096;
 
     fn read(bits: &mut RbspBits<'_>, chroma: Chroma, separate: bool) -> Option<Self> {
@@ -250,7 +250,7 @@ impl Geometry {
     }
 }
 
-/// What we want of the VUI (ITU-T H.264 §E.1.1).
+/// The fields of the VUI that are used (ITU-T H.264 §E.1.1).
 struct Vui {
     sar: SampleAspect,
     full_range: bool,
@@ -264,13 +264,13 @@ impl Default for Vui {
     }
 }
 
-/// `matrix_coefficients` that are not known.
+/// `matrix_coefficients` for "unspecified" (ITU-T H.264 table E-5).
 pub(super) const UNSPECIFIED: u8 = 2;
 
 impl Vui {
     fn read(bits: &mut RbspBits<'_>) -> Self {
         let mut vui = Self::default();
-        // What was read before the end stands.
+        // On damage, what was read before it stands.
         let _ = vui.read_all(bits);
         vui
     }
@@ -302,7 +302,7 @@ impl Vui {
             bits.unsigned()?;
             bits.unsigned()?;
         }
-        // timing_info_present_flag: two ticks are a frame.
+        // timing_info_present_flag: a frame lasts two ticks.
         if bits.flag()? {
             let (units, scale) = (bits.fixed(32)?, bits.fixed(32)?);
             let fps = f64::from(scale) / (2.0 * f64::from(units.max(1)));
@@ -312,7 +312,7 @@ impl Vui {
     }
 }
 
-/// The shapes of samples by `aspect_ratio_idc` (ITU-T H.264 table E-1).
+/// Sample aspect ratios by `aspect_ratio_idc` (ITU-T H.264 table E-1).
 const ASPECTS: [(u32, u32); 17] = [
     (0, 0),
     (1, 1),
@@ -339,7 +339,7 @@ impl VideoDescription {
         1 << self.frame_num_bits
     }
 
-    /// The profile's name, as encoders' menus have it (ITU-T H.264 §A.2).
+    /// Name of the profile as encoders' menus have it (ITU-T H.264 §A.2).
     pub fn profile(&self) -> &'static str {
         let intra = self.constraints & 0x10 != 0;
         match (self.profile_idc, intra) {
@@ -361,7 +361,7 @@ impl VideoDescription {
         }
     }
 
-    /// The level as people write it: 4.1.
+    /// The level as people write it, e.g. `4.1`.
     pub fn level(&self) -> String {
         // Level 1b of the older profiles is 11 with constraint_set3_flag (ITU-T H.264 §A.3.1).
         if self.level_idc == 9
@@ -375,7 +375,7 @@ impl VideoDescription {
         }
     }
 
-    /// Why pictures like these cannot be decoded here, whose doing it is and what to do; `None` if they can.
+    /// Why pictures like these cannot be decoded here and what to do about it, for operators; `None` if they can be.
     pub fn limits(&self) -> Option<String> {
         let profile = self.profile();
         if self.bit_depth > 8 {
@@ -413,7 +413,7 @@ impl VideoDescription {
         None
     }
 
-    /// What is out of the ordinary and may be why nothing can be decoded; `None` for plain progressive pictures.
+    /// What is unusual and may be the reason why decoding fails; `None` for plain progressive pictures.
     pub fn oddities(&self) -> Option<String> {
         let mut odd = Vec::new();
         if self.interlaced {
@@ -430,7 +430,7 @@ impl VideoDescription {
 }
 
 impl fmt::Display for VideoDescription {
-    /// For people: `High 4.1, 1920x1080, 25 per second`, and what is out of the ordinary.
+    /// For people: `High 4.1, 1920x1080, 25 per second`, and whatever is unusual.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}, {}x{}", self.profile(), self.level(), self.width, self.height)?;
         if let Some(fps) = self.fps {

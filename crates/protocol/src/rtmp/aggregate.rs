@@ -1,15 +1,15 @@
-//! Aggregate messages: several messages in one, as FLV tags one behind the other (RTMP 1.0 §7.1.6, FLV §E.4.1).
+//! Aggregate messages: several messages in one, as a sequence of FLV tags (RTMP 1.0 §7.1.6, FLV §E.4.1).
 //!
-//! Their times are the aggregate's, moved by how far each is from the first one. What ends inside a tag ends there.
+//! A message's time is that of the aggregate plus its distance from the first message inside. A tag that is cut off is left out.
 
 use bytes::{Buf, Bytes};
 
-/// Type, length, time with its extension, stream.
+/// Bytes of a tag's header: type, length, time with its extension, stream.
 const HEAD: usize = 1 + 3 + 4 + 3;
-/// Behind each tag stands how long it was.
+/// Bytes of the back pointer after each tag, which repeats the tag's size.
 const BACK_POINTER: usize = 4;
 
-/// What of an aggregate message is still to be read.
+/// The part of an aggregate message that has not been read yet.
 #[derive(Debug)]
 pub(super) struct Aggregate {
     rest: Bytes,
@@ -17,7 +17,7 @@ pub(super) struct Aggregate {
     first_ms: Option<u32>,
 }
 
-/// A message that stood inside.
+/// A message from inside an aggregate message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Inner {
     pub(super) type_id: u8,

@@ -1,19 +1,19 @@
-//! AMF0 at the edge: a check in front of `rml_amf0`, and a writer with a fixed order of properties.
+//! AMF0: a check before `rml_amf0` reads, and a writer with a fixed order of properties.
 //!
 //! `rml_amf0` reads recursively without a limit: 20 000 nested arrays in one message of 100 KB overflow the
-//! stack and abort the process. It also fills a string that ends too early with zero bytes. What passes
-//! [`count_values`] is read by it completely, and at most [`MAX_DEPTH`] calls deep. Its writer keeps objects in
-//! a `HashMap`, so equal replies would differ in their bytes; ours does not, and can write the ECMA array that
-//! players expect of `onMetaData`.
+//! stack and abort the process. It also fills a string that ends too early with zero bytes. Bytes that pass
+//! [`count_values`] are read completely, at most [`MAX_DEPTH`] calls deep. The writer of `rml_amf0` keeps objects in
+//! a `HashMap`, so equal replies would differ in their bytes. The one here does not, and it can write the ECMA array
+//! that players expect for `onMetaData`.
 //!
 //! What does *not* belong here: what the values mean.
 
 use bytes::{Buf, BufMut, BytesMut};
 
-/// Objects and arrays inside one another. Real connects and metadata need two.
+/// How deep objects and arrays may be nested. Real connects and metadata need two.
 pub(super) const MAX_DEPTH: usize = 8;
 
-/// The value null, as a whole.
+/// The value null: its marker is all of it.
 pub(super) const NULL: u8 = marker::NULL;
 
 /// Type markers (AMF0 §2.1).
@@ -30,24 +30,24 @@ mod marker {
     pub(super) const LONG_STRING: u8 = 12;
 }
 
-/// Why AMF0 values cannot be read.
+/// Why AMF0 values cannot be read. The peer is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AmfFault {
-    /// A bomb, as a rule.
+    /// Objects or arrays are nested too deep, usually on purpose.
     #[error("its AMF0 values are nested more than {MAX_DEPTH} deep")]
     TooDeep,
     /// The message ends inside a value.
     #[error("it ends inside an AMF0 value")]
     Truncated,
-    /// A marker that `rml_amf0` does not read: dates, references, typed objects, AMF3.
+    /// A value has a marker that `rml_amf0` does not read: a date, reference, typed object or AMF3.
     #[error("its AMF0 value of type {0} is not supported")]
     Unsupported(u8),
-    /// A string that is not UTF-8, or a nameless property.
+    /// A string is not UTF-8, or a property has no name.
     #[error("its AMF0 strings are malformed")]
     Text,
 }
 
-/// How many values stand one after the other in `bytes`, all of them whole.
+/// Counts the values in `bytes`, all of which must be complete.
 pub(super) fn count_values(mut bytes: &[u8]) -> Result<usize, AmfFault> {
     let mut count = 0;
     while !bytes.is_empty() {
@@ -65,7 +65,7 @@ fn skip_value(bytes: &mut &[u8], depth: usize) -> Result<(), AmfFault> {
         marker::NULL | marker::UNDEFINED => Ok(()),
         marker::OBJECT => skip_properties(bytes, deeper(depth)?),
         marker::ECMA_ARRAY => {
-            // The count is a hint; the array ends like an object (AMF0 §2.10).
+            // The count is only a hint; the array ends as an object does (AMF0 §2.10).
             take(bytes, 4)?;
             skip_properties(bytes, deeper(depth)?)
         }
@@ -95,14 +95,14 @@ fn skip_text(bytes: &mut &[u8]) -> Result<usize, AmfFault> {
     Ok(length)
 }
 
-/// Exactly `count` bytes off the front.
+/// Takes exactly `count` bytes from the front.
 fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], AmfFault> {
     let (front, rest) = bytes.split_at_checked(count).ok_or(AmfFault::Truncated)?;
     *bytes = rest;
     Ok(front)
 }
 
-/// A value to be written.
+/// A value to write.
 #[derive(Clone, Copy)]
 pub(super) enum Value<'a> {
     Number(f64),
@@ -114,7 +114,7 @@ pub(super) enum Value<'a> {
     EcmaArray(&'a [(&'a str, Value<'a>)]),
 }
 
-/// `values`, one after the other.
+/// Writes `values` one after the other.
 pub(super) fn encode(values: &[Value<'_>]) -> BytesMut {
     let mut out = BytesMut::with_capacity(256);
     for value in values {
@@ -156,7 +156,7 @@ fn put_text(out: &mut BytesMut, text: &str) {
     out.put_slice(text.as_bytes());
 }
 
-/// Names are ours: short and never empty.
+/// Names are constants of ours: short and never empty.
 fn put_properties(out: &mut BytesMut, properties: &[(&str, Value<'_>)]) {
     for (name, value) in properties {
         out.put_u16(name.len() as u16);
@@ -228,7 +228,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
-        /// Bytes from a small alphabet of markers and lengths, so that many of them are well-formed.
+        /// Bytes from a small set of markers and lengths, so that many of them are well-formed.
         #[test]
         fn what_passes_the_check_is_read_whole(
             bytes in prop::collection::vec(prop::sample::select(vec![0_u8, 0, 1, 2, 3, 5, 6, 8, 9, 10, b'a', 0xff]), 0..40)

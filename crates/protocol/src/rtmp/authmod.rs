@@ -1,13 +1,13 @@
-//! User name and password of publishers, in the scheme that encoders know as `authmod=adobe`: what ffmpeg, OBS, Wirecast
-//! and hardware do with `rtmp://user:password@host/…`. Sans-IO: time is an argument.
+//! User names and passwords of publishers, in the scheme called `authmod=adobe`: ffmpeg, OBS, Wirecast and hardware encoders
+//! use it for `rtmp://user:password@host/…`. Sans-IO: time is an argument.
 //!
-//! It takes three connections. The first one is refused with [`NEED`]; the second names the user and is refused
-//! with a salt and a challenge ([`Challenger::challenge`]); the third one answers it ([`Challenger::answers`]). Nothing is
-//! kept between them: the challenge says when it was given and to whom, and carries a seal that only we can make.
+//! It takes three connections. The first is refused with [`NEED`]. The second names the user and is refused with a salt and
+//! a challenge ([`Challenger::challenge`]). The third answers the challenge ([`Challenger::answers`]). Nothing is kept
+//! between them: the challenge says when and to whom it was given, and has a seal that only this server can make.
 //!
-//! MD5 is what the scheme has; it keeps a password from being read on the way and no more.
+//! The scheme demands MD5. It keeps the password from being read on the network, and no more.
 //!
-//! What does *not* belong here: whose password it is, what is done with a wrong one.
+//! What does *not* belong here: the list of passwords, and what to do about a wrong one.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -20,16 +20,16 @@ use subtle::ConstantTimeEq;
 
 use amphi_media::MediaTime;
 
-/// What a client is told that has to say who it is.
+/// The refusal of a client that has not named its user.
 pub const NEED: &str = "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ";
-/// What a client is told whose answer is wrong.
+/// The refusal of a client whose answer is wrong.
 pub const FAILED: &str = "[ AccessManager.Reject ] : [ authmod=adobe ] : ?reason=authfailed&opaque=-";
-/// A challenge must be answered within this: clients do at once.
+/// How long a challenge may be answered. Clients answer at once.
 const FRESH: Duration = Duration::from_secs(60);
-/// A client's own challenge and its answer are no longer.
+/// Longest parameter that is read; a client's challenge and answer are shorter.
 const LONGEST: usize = 256;
 
-/// Gives challenges and checks what is answered.
+/// Gives challenges and checks the answers.
 pub struct Challenger {
     secret: [u8; 16],
 }
@@ -41,12 +41,12 @@ impl fmt::Debug for Challenger {
 }
 
 impl Challenger {
-    /// `secret` is unknown to others, and another one each time that the server starts.
+    /// `secret` must be unknown to others, and should be a new one at every start of the server.
     pub const fn new(secret: [u8; 16]) -> Self {
         Self { secret }
     }
 
-    /// What `user` is refused with, to come again.
+    /// The refusal that gives `user` a challenge to answer on the next connection.
     pub fn challenge(&self, user: &str, now: MediaTime) -> String {
         let (salt, opaque) = (self.salt(user), self.opaque(user, now.as_millis() / 1000));
         format!(
@@ -55,12 +55,12 @@ impl Challenger {
         )
     }
 
-    /// Whether `query` answers a challenge of ours as only somebody can who knows `user`'s password.
+    /// Whether `query` answers a recent challenge of this server for `user` with the right password.
     pub fn answers(&self, query: &str, user: &str, password: &str, now: MediaTime) -> bool {
         let get = |name: &str| parameter(query, name).filter(|value| value.len() <= LONGEST);
         let (Some(named), Some(opaque)) = (get("user"), get("opaque")) else { return false };
         let (Some(theirs), Some(response)) = (get("challenge"), get("response")) else { return false };
-        // The seal is checked whole, so the time in it is ours.
+        // The seal covers the time, so a time that is not ours fails below.
         let given_s = opaque.get(..8).and_then(|hex| i64::from_str_radix(hex, 16).ok()).unwrap_or(0);
         let given = MediaTime::from_millis(given_s * 1000);
         let fresh = now.saturating_since(given) <= FRESH && given <= now + Duration::from_secs(1);
@@ -75,7 +75,7 @@ impl Challenger {
         self.sealed("salt", user, 4)
     }
 
-    /// When it was given in seconds, and a seal over that and the user.
+    /// The time it was given, in seconds, and a seal over this time and the user.
     fn opaque(&self, user: &str, given_s: i64) -> String {
         let given = format!("{:08x}", given_s & 0xffff_ffff);
         let seal = self.sealed(&given, user, 8);
@@ -97,7 +97,7 @@ impl Challenger {
     }
 }
 
-/// Clients write base64 into a query as it is, so a `+` is no blank.
+/// The value of a parameter. Clients do not escape base64 in a query, so a `+` is not a space.
 fn parameter(query: &str, name: &str) -> Option<String> {
     let mut parameters = url::form_urlencoded::parse(query.as_bytes());
     parameters.find(|(key, _)| key == name).map(|(_, value)| value.replace(' ', "+"))
@@ -122,7 +122,7 @@ mod tests {
         parameter(query, name).expect("it is there")
     }
 
-    /// As ffmpeg's `do_adobe_auth` answers.
+    /// The answer as ffmpeg's `do_adobe_auth` computes it.
     fn answer(description: &str, user: &str, password: &str) -> String {
         let (salt, opaque) = (field(description, "salt"), field(description, "opaque"));
         let first = md5_base64(&[user, &salt, password]);

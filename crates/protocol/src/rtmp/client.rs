@@ -1,15 +1,15 @@
 //! Publishing to another server, without I/O.
 //!
-//! Contract. Connect to [`Target::host`] and [`Target::port`], with TLS where [`Target::tls`] says so. Send what
-//! [`Publisher::take_output`] holds, at once and after every call; give every byte of the server to
+//! Contract. Connect to [`Target::host`] and [`Target::port`], with TLS if [`Target::tls`] says so. Send what
+//! [`Publisher::take_output`] returns, at once and after every call; pass every byte from the server to
 //! [`Publisher::handle`]. When [`Publisher::is_publishing`] turns true, send [`Publisher::opening`] once and
 //! then messages of [`super::cell`], beginning with a sync one, each through [`Publisher::address`].
-//! [`Publisher::close`] says good-bye. After an error close the connection.
+//! [`Publisher::close`] ends publishing. After an error close the connection.
 //!
-//! A stream's name at a foreign server is its key. No text of this module shows it, nor what the server
-//! says about it: wherever it occurs in a server's words it is masked.
+//! The stream name on another server is a secret key. No text of this module contains it; where it occurs in a message
+//! of the server, it is masked.
 //!
-//! What does *not* belong here: sockets, TLS, time limits, trying again.
+//! What does *not* belong here: sockets, TLS, time limits, retries.
 
 mod fault;
 mod target;
@@ -31,10 +31,10 @@ use super::share;
 use super::wire::{CHUNK_SIZE, INITIAL_CHUNK_SIZE};
 use amphi_media::RungTracks;
 
-/// A server that only pings could make the answers grow.
+/// Most bytes that may wait to be sent: a server that only sends pings must not fill the memory.
 const OUTPUT_MAX: usize = 64 << 10;
 
-/// The transactions that we wait for; the others are not needed for anything.
+/// Numbers of our transactions (RTMP 1.0 §7.2). Only some of their answers matter.
 mod transaction {
     pub(super) const CONNECT: f64 = 1.0;
     pub(super) const RELEASE: f64 = 2.0;
@@ -71,7 +71,7 @@ impl Publisher {
         })
     }
 
-    /// Reads all of `input`.
+    /// Reads all of `input`, which are bytes from the server in order.
     pub fn handle(&mut self, mut input: &[u8]) -> Result<(), ServerFault> {
         if !self.handshake.is_done() {
             if !self.handshake.take(&mut input, &mut self.output)? {
@@ -94,28 +94,28 @@ impl Publisher {
         }
     }
 
-    /// What has to be sent to the server.
+    /// Bytes that have to be sent to the server; empty if there are none.
     pub fn take_output(&mut self) -> Bytes {
         self.output.split().freeze()
     }
 
-    /// The server waits for pictures and sound.
+    /// Whether the server has accepted the stream and expects pictures and sound.
     pub const fn is_publishing(&self) -> bool {
         self.publishing
     }
 
-    /// What comes before the first picture and sound.
+    /// Metadata and configurations, which are sent before the first picture and sound.
     pub fn opening(&self, tracks: &RungTracks, timestamp_ms: u32) -> Bytes {
         let metadata = Metadata::of(tracks).for_server();
         share::opening_with(&metadata, tracks, timestamp_ms, self.stream_id.unwrap_or(share::STREAM_ID))
     }
 
-    /// A shared message as this server wants it: the same bytes, unless it numbers its streams otherwise.
+    /// Adapts a shared message to this server: the bytes are the same unless the message stream has another number.
     pub fn address(&self, message: &Bytes) -> Bytes {
         share::addressed(message, self.stream_id.unwrap_or(share::STREAM_ID))
     }
 
-    /// Ends publishing.
+    /// Ends publishing politely. Send the output before closing the connection.
     pub fn close(&mut self) {
         let Some(stream_id) = self.stream_id.take() else { return };
         self.publishing = false;
@@ -133,7 +133,7 @@ impl Publisher {
             ("flashVer", Value::Text("FMLE/3.0 (compatible; amphi)")),
             ("tcUrl", Value::Text(&tc_url)),
         ];
-        // The chunk size is ours to set only once the server listens: some begin to with `connect`.
+        // Set the chunk size only after `connect`: some servers do not obey it earlier.
         let object = [Value::Object(&object)];
         put_command(&mut self.output, INITIAL_CHUNK_SIZE, 0, "connect", transaction::CONNECT, &object);
         set_chunk_size(&mut self.output);
@@ -177,7 +177,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// What the server keeps of an earlier publisher is let go, and the stream is made.
+    /// Makes the server give up what it keeps of an earlier publisher, and creates the stream.
     fn create_stream(&mut self) {
         let name = self.target.stream().to_owned();
         let arguments = [Value::Null, Value::Text(&name)];

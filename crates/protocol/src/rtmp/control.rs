@@ -1,7 +1,6 @@
-//! What both ends of a connection say about the connection itself (RTMP 1.0 §5.4, §7.1.7), and how commands
-//! are written.
+//! Messages about the connection itself, which both ends send (RTMP 1.0 §5.4, §7.1.7), and the writing of commands.
 //!
-//! What does *not* belong here: the words of one end (`session::reply`, `client`).
+//! What does *not* belong here: commands of one end only (`session::reply`, `client`).
 
 use bytes::BytesMut;
 
@@ -10,12 +9,12 @@ use super::wire::{CHUNK_SIZE, Head, message_type, put_message};
 
 const PING_RESPONSE: u16 = 7;
 
-/// Counts what has to be acknowledged (RTMP 1.0 §5.4.3, §5.4.4).
+/// Counts received bytes, and acknowledges them as the peer wants (RTMP 1.0 §5.4.3, §5.4.4).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Receipt {
     received: u32,
     acknowledged: u32,
-    /// Bytes after which the peer wants to hear; 0 for never.
+    /// The peer wants an acknowledgement after so many bytes; 0 means never.
     window: u32,
 }
 
@@ -24,7 +23,7 @@ impl Receipt {
         self.window = window;
     }
 
-    /// Counts bytes, and acknowledges all of them if a window is full.
+    /// Counts `bytes`, and acknowledges everything received if the window is full.
     pub(super) fn count(&mut self, bytes: usize, out: &mut BytesMut) {
         self.received = self.received.wrapping_add(bytes as u32);
         if self.window > 0 && self.received.wrapping_sub(self.acknowledged) >= self.window {
@@ -34,13 +33,13 @@ impl Receipt {
     }
 }
 
-/// The chunk size of all that we send is settled with the first command that may be long. What can come before
+/// Sets the chunk size for all that we send, together with the first command that may be long. What may be sent before
 /// it, a pong or an acknowledgement, is shorter than any chunk.
 pub(super) fn set_chunk_size(out: &mut BytesMut) {
     control(out, message_type::SET_CHUNK_SIZE, &(CHUNK_SIZE as u32).to_be_bytes());
 }
 
-/// Answers a ping.
+/// Answers a ping request (RTMP 1.0 §7.1.7).
 pub(super) fn pong(out: &mut BytesMut, timestamp_ms: u32) {
     user_control(out, PING_RESPONSE, timestamp_ms);
 }

@@ -1,4 +1,4 @@
-//! The whole way through RTMP with ffmpeg at both ends: what comes out is what went in.
+//! RTMP from end to end with ffmpeg on both sides: what ffmpeg publishes is what ffmpeg plays.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,10 +13,10 @@ use amphi_media::{
 };
 
 const HALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/hall_a.mp4");
-/// One picture and the longest sound beside it are far below it.
+/// Far more time than any step of these tests needs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a publisher sent.
+/// Everything that a publisher sent.
 #[derive(Default)]
 struct Recording {
     metadata: Metadata,
@@ -45,7 +45,7 @@ fn listen() -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// Reads a connection to its end, or until `each` says stop; accepts whatever is asked.
+/// Reads a connection to its end, or until `each` returns false; accepts every request.
 fn serve(mut socket: TcpStream, mut each: impl FnMut(RtmpEvent, &mut RtmpSession, &mut TcpStream) -> bool) {
     socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
     let mut session = RtmpSession::default();
@@ -70,7 +70,7 @@ fn serve(mut socket: TcpStream, mut each: impl FnMut(RtmpEvent, &mut RtmpSession
     }
 }
 
-/// Takes one publisher's stream to its end.
+/// Records the stream of one publisher to its end.
 fn record(listener: &TcpListener) -> Recording {
     let (socket, _) = listener.accept().expect("a publisher");
     let (mut recording, mut unpacker) = (Recording::default(), Unpacker::default());
@@ -128,7 +128,7 @@ impl Recording {
         self.frames.iter().filter(|frame| frame.format.track() == track).count()
     }
 
-    /// Every frame as a shared message, its time moved by `base_ms`.
+    /// Every frame as a shared message, with its time moved by `base_ms`.
     fn messages(&self, base_ms: u32) -> Vec<bytes::Bytes> {
         let message = |frame: &Frame| {
             let at = base_ms.wrapping_add(frame.dts_ms as u32);
@@ -163,7 +163,7 @@ fn publish_with_ffmpeg(url: &str) {
     run("ffmpeg", &["-v", "error", "-i", HALL, "-c", "copy", "-f", "flv", url]);
 }
 
-/// Every picture, and every access unit of sound.
+/// Checks that every picture and every access unit of sound has arrived.
 fn assert_whole(recording: &Recording) {
     assert_eq!(recording.count(Track::Video), digests(HALL, "0:v").len());
     assert_eq!(recording.count(Track::Audio), digests(HALL, "0:a").len());
@@ -175,7 +175,7 @@ fn assert_whole(recording: &Recording) {
 fn ffmpeg_plays_what_ffmpeg_published() {
     let recording = Arc::new(Recording::of_hall(publish_with_ffmpeg));
     assert_whole(&recording);
-    // Times in the plain field, and in the extended one.
+    // Timestamps in the plain field, and in the extended one.
     for base_ms in [0, 20_000_000] {
         for stream in ["0:v", "0:a"] {
             let (listener, port) = listen();

@@ -1,12 +1,12 @@
-//! FLV tags, the payload of RTMP's picture and sound messages, to and from frames (Adobe FLV 10.1 §E.4.2,
+//! FLV tags, the payload of RTMP's picture and sound messages: reads them into frames, and writes them (Adobe FLV 10.1 §E.4.2,
 //! §E.4.3; Enhanced RTMP v1 §"Defining Additional Video Codecs", v2 §"Enhanced Audio", §"Enhanced Video").
 //!
-//! [`Unpacker`] reads what a publisher sends, in the legacy form and in the enhanced one, as long as it is
-//! H.264, AAC, MP3 or G.711; every other codec is an error that names it. The heads written here are of the legacy form,
-//! which every player knows. [`Metadata`] is `onMetaData`, both ways.
+//! [`Unpacker`] reads what a publisher sends, in the legacy and the enhanced form, if it is H.264, AAC, MP3 or G.711. Any other
+//! codec is an error that names it. What is written here has the legacy form, which every player knows. [`Metadata`] is
+//! `onMetaData`, read and written.
 //!
-//! What does *not* belong here: chunks (`wire`), messages shared by players (`share`), wall-clock time: the
-//! times of a publisher are milliseconds since a beginning of its own.
+//! What does *not* belong here: chunks (`wire`), messages that players share (`share`), wall-clock time: a publisher's times
+//! are milliseconds since some beginning of its own.
 
 mod metadata;
 mod tag;
@@ -24,22 +24,22 @@ const INTER_FRAME: u8 = 2;
 /// `AVCPacketType` and `AACPacketType` of a configuration, and of coded media.
 const CONFIGURATION: u8 = 0;
 const CODED: u8 = 1;
-/// AAC, and what FLV demands of it whatever the sound is: 44 kHz, 16 bits, stereo (§E.4.2.1).
+/// AAC with the fields that FLV demands for it whatever the sound is: 44 kHz, 16 bits, stereo (§E.4.2.1).
 const AAC_HEAD: u8 = AAC << 4 | 0x0f;
 
-/// In front of an AVCDecoderConfigurationRecord.
+/// What precedes an AVCDecoderConfigurationRecord.
 pub(super) const VIDEO_CONFIGURATION_HEAD: [u8; 5] = [KEY_FRAME << 4 | AVC, CONFIGURATION, 0, 0, 0];
-/// In front of an AudioSpecificConfig.
+/// What precedes an AudioSpecificConfig.
 pub(super) const AUDIO_CONFIGURATION_HEAD: [u8; 2] = [AAC_HEAD, CONFIGURATION];
-/// In front of an AAC access unit.
+/// What precedes an AAC access unit.
 pub(super) const AUDIO_HEAD: [u8; 2] = [AAC_HEAD, CODED];
 
-/// In front of a picture that is shown when it is decoded: our ladders code no B pictures.
+/// What precedes a picture that is shown when it is decoded, as all pictures of a ladder are.
 pub(super) const fn video_head(sync: bool) -> [u8; 5] {
     video_head_composed(sync, 0)
 }
 
-/// In front of a picture that is shown `composition_ms` after it is decoded: 24 bits with a sign.
+/// What precedes a picture that is shown `composition_ms` after it is decoded: a signed number of 24 bits.
 pub(super) const fn video_head_composed(sync: bool, composition_ms: i32) -> [u8; 5] {
     let frame_type = if sync { KEY_FRAME } else { INTER_FRAME };
     let [_, a, b, c] = composition_ms.to_be_bytes();

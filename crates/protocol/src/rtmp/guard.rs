@@ -1,25 +1,25 @@
-//! The guard: bytes from a peer become whole, checked messages.
+//! The guard turns bytes from a peer into complete, checked messages.
 //!
-//! It stands in front of `rml_rtmp`'s readers of messages and in place of its chunk reader, which keeps one
-//! buffer for all chunk streams (legal interleaving makes it panic) and takes lengths from anyone.
+//! It checks everything before `rml_rtmp` reads messages, and replaces its chunk reader. That one keeps one buffer for all
+//! chunk streams, so that legal interleaving makes it panic, and believes any length.
 //!
-//! Contract. After the handshake, give every byte of the peer in order to [`Guard::next_message`]: it takes from
+//! Contract. After the handshake, pass every byte of the peer in order to [`Guard::next_message`]. It takes from
 //! the front of the slice what it needs and returns the next message, or `None` when the slice is used up.
-//! How the bytes are cut does not matter. After an error the peer cannot be understood any more: close. What is wrong
-//! with one message alone is no error: the message is left out and counted ([`Guard::left_out`]).
-//! * **Chunk streams** are put together one by one, so their chunks may interleave (RTMP 1.0 §5.3). SetChunkSize
-//!   and Abort are obeyed here and not handed on.
-//! * **Bounds**, on everything that a peer chooses: 64 chunk streams, of which the one that rested longest makes room;
-//!   chunks of 1 to 16 777 215 bytes (larger ones are taken for the latter, as §5.4.1 says); 4 MB a picture or sound;
-//!   16 KB a command or data message, 1 MB the data of a publisher; AMF0 at most 8 deep. Unfinished
-//!   messages together hold at most 64 KB, and 4.25 MB while media is let in ([`Guard::let_media_in`]).
-//! * **Dropped unread**, without memory and without harm: types and user control events that this server has no
-//!   use for, media while it is not let in, media and data that are too long, data messages with AMF0 that cannot be read.
+//! It does not matter how the bytes are cut. After an error the rest cannot be understood: close the connection. A fault
+//! that affects only one message is not an error: the message is left out and counted ([`Guard::left_out`]).
+//! * **Chunk streams** are assembled separately, so their chunks may interleave (RTMP 1.0 §5.3). SetChunkSize
+//!   and Abort are obeyed here and not passed on.
+//! * **Bounds** on everything that a peer chooses: 64 chunk streams, of which the one idle longest makes room for another;
+//!   chunks of 1 to 16 777 215 bytes (a larger size is taken as the latter, RTMP 1.0 §5.4.1); 4 MB for a picture or sound;
+//!   16 KB for a command or data message, 1 MB for the data of a publisher; AMF0 at most 8 levels deep. All unfinished
+//!   messages together take at most 64 KB, and 4.25 MB while media is let in ([`Guard::let_media_in`]).
+//! * **Dropped unread**, without taking memory: message types and user control events that this server does not use, media
+//!   while it is not let in, media and data that are too long, data messages whose AMF0 cannot be read.
 //!
-//! Tolerated: a type 1 header as the first of its chunk stream (librtmp's first ping), AMF3 messages that carry
-//! AMF0 behind a zero byte (Flash), extended timestamps that are left out of type 3 chunks (§5.3.1.3 wants them; encoders
-//! differ, so the bytes decide), a message that begins inside another one (the other one is given up), and type 3 headers
-//! behind a type 0 header with a large timestamp, which nobody means to be added again (§5.3.1.2.4).
+//! Tolerated: a type 1 header as the first of its chunk stream (librtmp's first ping); AMF3 messages that carry AMF0 after a
+//! zero byte (Flash); type 3 chunks without the extended timestamp (§5.3.1.3 demands it, encoders differ, so the bytes
+//! decide); a message that begins inside another one (the other one is given up); and type 3 headers after a type 0
+//! header with a large timestamp, which no encoder means to be added again (§5.3.1.2.4).
 //!
 //! What does *not* belong here: the handshake, what messages mean, answers.
 
@@ -37,30 +37,30 @@ const CHUNK_STREAMS_MAX: usize = 64;
 /// A 1080p IDR picture of a lecture has about 300 KB.
 const MEDIA_MAX: usize = 4 << 20;
 const COMMAND_MAX: usize = 16 << 10;
-/// What a publisher says of its stream. Encoders put their whole configuration there; nothing of it is needed.
+/// A publisher's description of its stream. Encoders put their whole configuration there; nothing of it is needed.
 const DATA_MAX: usize = 1 << 20;
 const CONTROL_MAX: usize = 64;
-/// A type 3 header behind a type 0 header adds its timestamp once more, but not more than this: ten seconds.
+/// A type 3 header after a type 0 header adds the timestamp again, but only if it is at most ten seconds.
 const REPEATED_MAX_MS: u32 = 10_000;
-/// All unfinished messages of a peer that sends no media.
+/// Bytes of all unfinished messages of a peer that sends no media.
 const UNFINISHED_MAX: usize = 64 << 10;
-/// All unfinished messages of a publisher: one picture of the largest kind, and sound beside it.
+/// Bytes of all unfinished messages of a publisher: one largest picture, and sound beside it.
 const UNFINISHED_MEDIA_MAX: usize = MEDIA_MAX + (256 << 10);
-/// The basic header, the message header and the extended timestamp (RTMP 1.0 §5.3.1).
+/// Most bytes of basic header, message header and extended timestamp together (RTMP 1.0 §5.3.1).
 const HEADER_MAX: usize = 3 + 11 + 4;
 
-/// A whole message.
+/// A complete, checked message.
 #[derive(PartialEq)]
 pub struct Message {
     /// Milliseconds since a beginning that the peer chose; wraps after 49.7 days.
     pub timestamp_ms: u32,
-    /// The message stream; 0 is the connection itself.
+    /// Id of the message stream; 0 is the connection itself.
     pub stream_id: u32,
-    /// What it says: a command, data, picture, sound, user control or window size.
+    /// Its content: a command, data, picture, sound, user control or window size.
     pub body: RtmpMessage,
 }
 
-/// Without the body: commands carry keys.
+/// Omits the body, since commands contain keys.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
@@ -71,80 +71,80 @@ impl fmt::Debug for Message {
     }
 }
 
-/// What the peer did wrong. The connection cannot go on.
+/// Why the connection cannot go on. The peer is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GuardError {
-    /// More than real peers open: those need four or five.
+    /// Too many chunk streams with unfinished messages; real peers use four or five.
     #[error("the peer opened more than {CHUNK_STREAMS_MAX} RTMP chunk streams")]
     ChunkStreams,
-    /// A header that leaves out what no header before it said.
+    /// The first chunk of a chunk stream leaves out fields of its header.
     #[error("the peer began RTMP chunk stream {0} with a shortened header")]
     Headless(u32),
-    /// SetChunkSize out of bounds.
+    /// SetChunkSize with a size that is not allowed.
     #[error("the peer wants RTMP chunks of {0} bytes")]
     ChunkSize(u32),
-    /// A message longer than its kind may be.
+    /// A command or SetChunkSize longer than its type may be.
     #[error("the peer announced {length} bytes of RTMP message type {type_id}; {limit} are allowed")]
     TooLong {
-        /// The kind of message.
+        /// The message type id.
         type_id: u8,
-        /// Bytes announced.
+        /// The length it announced, in bytes.
         length: usize,
-        /// Bytes allowed.
+        /// The length allowed, in bytes.
         limit: usize,
     },
-    /// Too many messages begun and not ended.
+    /// Too many bytes in messages that have begun and not ended.
     #[error("the peer began RTMP messages of more than {0} bytes together and ended none")]
     Unfinished(usize),
-    /// AMF0 that would hurt or says nothing.
+    /// A command whose AMF0 cannot be read.
     #[error("the peer sent RTMP message type {type_id} that cannot be read: {fault}")]
     Amf {
-        /// The kind of message.
+        /// The message type id.
         type_id: u8,
-        /// What is wrong with it.
+        /// What is wrong with its AMF0.
         fault: AmfFault,
     },
-    /// A command without name, transaction and object.
+    /// A command without name or transaction.
     #[error("the peer sent an RTMP command of {0} values; name and transaction are the least")]
     ShortCommand(usize),
-    /// Anything else that does not have the form of its type.
+    /// Any other message that does not have the form of its type.
     #[error("the peer sent a malformed RTMP message of type {0}")]
     Malformed(u8),
 }
 
-/// Messages that were left out since the last look, by what was wrong with them.
+/// How many messages have been left out since the last call, by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Longer than their kind may be.
+    /// They were longer than their type may be.
     pub too_long: u32,
-    /// Another one began inside them.
+    /// Another message began inside them.
     pub interrupted: u32,
-    /// Not in the form of their type.
+    /// They did not have the form of their type.
     pub unreadable: u32,
-    /// Of those, pictures.
+    /// How many of all these were pictures.
     pub pictures: u32,
 }
 
-/// Reads one peer.
+/// Reads the chunks of one peer.
 #[derive(Debug)]
 pub struct Guard {
     chunk_size: usize,
     streams: BTreeMap<u32, ChunkStream>,
-    /// The begun header of the next chunk.
+    /// Bytes of the next chunk's header, as far as they have come.
     header: Vec<u8>,
-    /// The chunk whose payload is being read: its stream, and how many bytes are to come.
+    /// The chunk whose payload is being read: its stream, and how many bytes are still to come.
     payload: Option<(u32, usize)>,
-    /// Announced bytes of unfinished messages that are kept.
+    /// Announced bytes of all unfinished messages that are kept.
     unfinished: usize,
     media: bool,
-    /// Bytes that were read for an extended timestamp and are something else.
+    /// Bytes that were taken for an extended timestamp but belong to the payload.
     replay: Vec<u8>,
-    /// Chunks so far, for the order in which chunk streams were used.
+    /// Number of chunks so far; it tells which chunk stream was used last.
     chunks: u64,
     left_out: LeftOut,
 }
 
-/// What one step of reading came to.
+/// The result of one step of reading.
 enum GuardStep {
     Message(Message),
     /// Something was read; there may be more.
@@ -153,30 +153,30 @@ enum GuardStep {
     Starved,
 }
 
-/// Whether the header of a chunk is whole.
+/// Whether the header of a chunk is complete.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Header {
     Whole,
-    /// So many bytes more are needed at least.
+    /// At least so many more bytes are needed.
     Wants(usize),
-    /// Whole, and what was taken for its extended timestamp from this place on is payload.
+    /// It is complete, and the bytes from this position on are payload instead of an extended timestamp.
     WholeUntil(usize),
 }
 
-/// What the next header on this chunk stream may leave out, and the message under way.
+/// State of a chunk stream: the fields that its next header may leave out, and the unfinished message.
 #[derive(Debug, Default)]
 struct ChunkStream {
     timestamp_ms: u32,
-    /// Timestamp or difference of the last header that had one.
+    /// Timestamp, or timestamp delta, of the last header that had one.
     time_field: u32,
-    /// It stood in the extended field.
+    /// `time_field` came from the extended field.
     extended: bool,
     length: usize,
     type_id: u8,
     stream_id: u32,
-    /// The last header that had a timestamp had the whole one, not a difference.
+    /// The last header with a time field had a timestamp, not a delta.
     absolute: bool,
-    /// The number of its last chunk.
+    /// Number of its last chunk.
     used: u64,
     message: Option<Unfinished>,
 }
@@ -184,7 +184,7 @@ struct ChunkStream {
 #[derive(Debug)]
 struct Unfinished {
     to_come: usize,
-    /// `None` for what is dropped unread.
+    /// `None` if the message is dropped unread.
     data: Option<BytesMut>,
 }
 
@@ -205,18 +205,18 @@ impl Default for Guard {
 }
 
 impl Guard {
-    /// Whether picture and sound are let in from now on. At first they are not: nobody has to send any before
-    /// the publish request has been answered.
+    /// Whether pictures and sound are let in from now on. At first they are not: no peer has to send any before its
+    /// publish request has been answered.
     pub const fn let_media_in(&mut self, media: bool) {
         self.media = media;
     }
 
-    /// The messages that were left out since the last call.
+    /// How many messages were left out since the last call.
     pub fn left_out(&mut self) -> LeftOut {
         std::mem::take(&mut self.left_out)
     }
 
-    /// The next message, from what was read before and the front of `input`; `None` when `input` is used up.
+    /// The next message, from bytes that came before and the front of `input`; `None` when `input` is used up.
     pub fn next_message(&mut self, input: &mut &[u8]) -> Result<Option<Message>, GuardError> {
         loop {
             let again = std::mem::take(&mut self.replay);
@@ -236,7 +236,7 @@ impl Guard {
         }
     }
 
-    /// Reads one chunk, or what there is of it.
+    /// Reads one chunk, or as much of it as there is.
     fn step(&mut self, input: &mut &[u8]) -> Result<GuardStep, GuardError> {
         let (csid, to_come) = if let Some(payload) = self.payload.take() {
             payload
@@ -264,8 +264,8 @@ impl Guard {
         Ok(GuardStep::Onward)
     }
 
-    /// Moves bytes to the header until it is whole; `false` when `input` ends before. What was moved too far is kept for
-    /// the next step.
+    /// Moves bytes to the header until it is complete; `false` if `input` ends before. Bytes that turn out to be payload
+    /// are kept for the next step.
     fn fill_header(&mut self, input: &mut &[u8]) -> bool {
         loop {
             match self.header_state() {
@@ -284,12 +284,12 @@ impl Guard {
         }
     }
 
-    /// How much of the header is there, as far as its bytes up to now tell.
+    /// Whether the header is complete, as far as its bytes tell.
     fn header_state(&self) -> Header {
         let have = self.header.len();
         let Some(&first) = self.header.first() else { return Header::Wants(1) };
         let (format, basic) = (first >> 6, basic_length(first));
-        // A shortened header leans on its chunk stream, so the basic header comes first.
+        // A short header depends on its chunk stream, so the basic header is needed first.
         if have < basic {
             return Header::Wants(basic - have);
         }
@@ -301,7 +301,7 @@ impl Guard {
         if format == 3 {
             let stream = self.streams.get(&chunk_stream_id(&self.header)).filter(|stream| stream.extended);
             let Some(stream) = stream else { return Header::Whole };
-            // Who repeats the extended timestamp repeats the field of the header before, or tells the time itself.
+            // Encoders that repeat the extended timestamp send either the last field again or the time itself.
             let told = [stream.time_field, stream.timestamp_ms].map(u32::to_be_bytes);
             if !told.iter().any(|told| told.starts_with(extension)) {
                 return Header::WholeUntil(plain);
@@ -316,7 +316,7 @@ impl Guard {
         }
     }
 
-    /// Reads the whole header: which chunk stream it is for, and how many bytes of payload follow.
+    /// Reads the complete header. Returns its chunk stream, and how many bytes of payload follow.
     fn begin_chunk(&mut self) -> Result<(u32, usize), GuardError> {
         let csid = chunk_stream_id(&self.header);
         let format = self.header[0] >> 6;
@@ -351,7 +351,7 @@ impl Guard {
         Ok((csid, to_come.min(self.chunk_size)))
     }
 
-    /// Forgets the chunk stream that has rested longest, if there are too many: who opens more has no use for that one.
+    /// Forgets the chunk stream that has been idle longest if there are too many.
     fn make_room(&mut self) -> Result<(), GuardError> {
         if self.streams.len() < CHUNK_STREAMS_MAX {
             return Ok(());
@@ -380,7 +380,7 @@ impl Guard {
             }
             _ => match read(type_id, timestamp_ms, data.freeze()) {
                 Ok(body) => return Ok(body.map(|body| Message { timestamp_ms, stream_id, body })),
-                // Of a publisher, a message that cannot be read concerns nobody else.
+                // An unreadable message of a publisher affects nothing else.
                 Err(_) if self.media || !is_command(type_id) => self.left_out.unreadable += 1,
                 Err(error) => return Err(error),
             },
@@ -389,7 +389,7 @@ impl Guard {
     }
 
     const fn set_chunk_size(&mut self, size: u32) -> Result<(), GuardError> {
-        // The first bit is zero (RTMP 1.0 §5.4.1); a size of one byte is allowed.
+        // The first bit must be zero; a size of one byte is allowed (RTMP 1.0 §5.4.1).
         if size == 0 || size > 0x7fff_ffff {
             return Err(GuardError::ChunkSize(size));
         }
@@ -407,7 +407,7 @@ impl Guard {
 }
 
 impl ChunkStream {
-    /// `header` begins behind the basic header and is as long as `format` asks (RTMP 1.0 §5.3.1.2).
+    /// `header` starts after the basic header and is as long as `format` demands (RTMP 1.0 §5.3.1.2).
     fn read_header(&mut self, format: u8, mut header: &[u8]) {
         if format < 3 {
             self.time_field = header.get_uint(3) as u32;
@@ -426,8 +426,8 @@ impl ChunkStream {
         if format < 3 {
             self.absolute = format == 0;
         }
-        // A message that begins with a type 3 header moves on by the last difference, or after a type 0
-        // header by its timestamp (RTMP 1.0 §5.3.1.2.4); that is meant where it can be a difference at all.
+        // A message that begins with a type 3 header adds the last delta again; after a type 0 header it adds the
+        // timestamp (RTMP 1.0 §5.3.1.2.4). This is obeyed only if the timestamp is small enough to be a delta.
         if format == 0 {
             self.timestamp_ms = self.time_field;
         } else if self.message.is_none() && !(self.absolute && self.time_field > REPEATED_MAX_MS) {
@@ -435,7 +435,7 @@ impl ChunkStream {
         }
     }
 
-    /// Takes payload; `true` when the message is whole.
+    /// Takes payload; `true` if the message is complete.
     fn append(&mut self, payload: &[u8]) -> bool {
         let Some(message) = &mut self.message else { return false };
         if let Some(data) = &mut message.data {
@@ -451,7 +451,7 @@ impl Unfinished {
         let (type_id, length) = (stream.type_id, stream.length);
         let data = match longest(type_id, media) {
             None => None,
-            // Without a command or a chunk size that we do not know, the peer cannot be understood.
+            // A missing command or chunk size would make the rest unreadable.
             Some(limit) if length > limit && is_needed(type_id) => {
                 return Err(GuardError::TooLong { type_id, length, limit });
             }
@@ -470,7 +470,7 @@ impl Unfinished {
     }
 }
 
-/// How long a message may be; `None` for one that is dropped unread.
+/// The length that a message may have; `None` if it is dropped unread.
 const fn longest(type_id: u8, media: bool) -> Option<usize> {
     use message_type as t;
     match type_id {
@@ -486,7 +486,7 @@ const fn is_command(type_id: u8) -> bool {
     matches!(type_id, message_type::COMMAND | message_type::COMMAND_AMF3)
 }
 
-/// An aggregate message may hold pictures.
+/// An aggregate message may contain pictures.
 const fn is_picture(type_id: u8) -> bool {
     matches!(type_id, message_type::VIDEO | message_type::AGGREGATE)
 }
@@ -503,7 +503,7 @@ const fn basic_length(first: u8) -> usize {
     }
 }
 
-/// From a whole basic header (RTMP 1.0 §5.3.1.1).
+/// Reads the chunk stream id from a complete basic header (RTMP 1.0 §5.3.1.1).
 fn chunk_stream_id(header: &[u8]) -> u32 {
     let Some((first, more)) = header.split_first() else { return 0 };
     match (first & 0x3f, more) {
@@ -513,15 +513,15 @@ fn chunk_stream_id(header: &[u8]) -> u32 {
     }
 }
 
-/// The one number of a control message.
+/// The number in a control message that has just one.
 fn number(type_id: u8, data: &[u8]) -> Result<u32, GuardError> {
     data.first_chunk().map(|bytes| u32::from_be_bytes(*bytes)).ok_or(GuardError::Malformed(type_id))
 }
 
-/// Checks a whole message and has `rml_rtmp` read it; `None` for what this server has no use for.
+/// Checks a complete message and lets `rml_rtmp` read it; `None` if this server does not use it.
 fn read(type_id: u8, timestamp_ms: u32, mut data: Bytes) -> Result<Option<RtmpMessage>, GuardError> {
     use message_type as t;
-    // As AMF0 from here on: for type 17 rml_rtmp would skip a zero byte itself and read other values than
+    // Handled as AMF0 from here on: for type 17 rml_rtmp would skip a zero byte itself and read other values than
     // the ones that were checked.
     let amf0 = match type_id {
         t::COMMAND_AMF3 => Some(t::COMMAND),
@@ -537,7 +537,7 @@ fn read(type_id: u8, timestamp_ms: u32, mut data: Bytes) -> Result<Option<RtmpMe
             let count = amf::count_values(&data).map_err(|fault| GuardError::Amf { type_id, fault })?;
             match count {
                 0 | 1 => return Err(GuardError::ShortCommand(count)),
-                // A name and a transaction; rml_rtmp wants an object too.
+                // Name and transaction only; rml_rtmp needs an object as well.
                 2 => data = [&data[..], &[amf::NULL]].concat().into(),
                 _ => {}
             }
@@ -548,7 +548,7 @@ fn read(type_id: u8, timestamp_ms: u32, mut data: Bytes) -> Result<Option<RtmpMe
             Err(fault) => return Err(GuardError::Amf { type_id, fault }),
         },
         t::USER_CONTROL => {
-            // Events that rml_rtmp reads; any other is an error to it.
+            // The events that rml_rtmp can read; it fails on any other.
             let event = data.first_chunk().map(|bytes| u16::from_be_bytes(*bytes));
             if !matches!(event, Some(0..=4 | 6 | 7 | 31 | 32) | None) {
                 return Ok(None);

@@ -1,32 +1,33 @@
-//! The handshake at the start of a connection (RTMP 1.0 §5.2), of either side.
+//! The handshake at the start of a connection (RTMP 1.0 §5.2), for both sides.
 //!
-//! `rml_rtmp` knows what the bytes mean; this counts them, so that not one byte of the first chunk is taken for it.
+//! `rml_rtmp` knows the meaning of the bytes. This module counts them, so that no byte of the first chunk is taken for a part of
+//! the handshake.
 
 use bytes::BytesMut;
 use rml_rtmp::handshake::{Handshake as Exchange, HandshakeProcessResult, PeerType};
 
-/// C0, C1 and C2, or S0, S1 and S2: a version and two times 1536 bytes (§5.2.2 to §5.2.4).
+/// Bytes of C0, C1 and C2, or of S0, S1 and S2: a version and twice 1536 bytes (§5.2.2 to §5.2.4).
 pub(super) const HANDSHAKE_BYTES: usize = 1 + 1536 + 1536;
 
 /// The peer does not speak RTMP version 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoHandshake;
 
-/// Where the handshake is.
+/// The state of a handshake.
 pub(super) struct Handshake {
-    /// `None` once it is done.
+    /// `None` after the handshake.
     exchange: Option<Exchange>,
-    /// Bytes of the peer that still belong to it.
+    /// How many bytes of the handshake the peer still has to send.
     missing: usize,
 }
 
 impl Handshake {
-    /// A server's: the peer begins.
+    /// For a server: the peer begins.
     pub(super) fn of_server() -> Self {
         Self { exchange: Some(Exchange::new(PeerType::Server)), missing: HANDSHAKE_BYTES }
     }
 
-    /// A client's, which begins: C0 and C1 go to `output`.
+    /// For a client, which begins: C0 and C1 are written to `output`.
     pub(super) fn of_client(output: &mut BytesMut) -> Result<Self, NoHandshake> {
         let mut exchange = Exchange::new(PeerType::Client);
         let hello = exchange.generate_outbound_p0_and_p1().map_err(|_| NoHandshake)?;
@@ -34,12 +35,12 @@ impl Handshake {
         Ok(Self { exchange: Some(exchange), missing: HANDSHAKE_BYTES })
     }
 
-    /// The rest of what the peer sends is chunks.
+    /// Whether the handshake is over, so that the peer sends only chunks from now on.
     pub(super) const fn is_done(&self) -> bool {
         self.exchange.is_none()
     }
 
-    /// Takes its part of `input` and answers to `output`; `true` when it is done.
+    /// Takes its bytes from the front of `input` and writes answers to `output`; `true` when the handshake is over.
     pub(super) fn take(&mut self, input: &mut &[u8], output: &mut BytesMut) -> Result<bool, NoHandshake> {
         let Some(exchange) = &mut self.exchange else { return Ok(true) };
         let now;
@@ -64,7 +65,7 @@ impl Handshake {
 mod tests {
     use super::*;
 
-    /// However the bytes are cut, and with what follows them.
+    /// It does not matter how the bytes are cut, nor what follows them.
     #[test]
     fn two_peers_shake_hands_and_leave_what_comes_after() {
         for cut in [1, 7, 1536, 1537, 4000] {

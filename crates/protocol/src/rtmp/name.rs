@@ -1,8 +1,8 @@
-//! Names at RTMP's edge: `rtmp://host/<app>[/_definst_]` and stream `[<prefix>:]<path>[?query]`.
+//! Names in RTMP: the application `rtmp://host/<app>[/_definst_]`, and the stream `[<prefix>:]<path>[?query]`.
 //!
-//! Clients cut an URL into application and stream at different slashes, so what of the application is neither
-//! its first segment nor Wowza's default instance is put in front of the stream's path. Every segment of what is
-//! published consists of `[A-Za-z0-9_.-]`; what is played may be a recorded file of any name, but walks up no tree.
+//! Clients split a URL into application and stream at different slashes. So what follows the first segment of the application,
+//! except Wowza's default instance, is put before the stream's path. Segments of published names consist of
+//! `[A-Za-z0-9_.-]`. Played names may be those of recorded files, with any characters, but never `.` or `..`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,15 +11,15 @@ use subtle::{Choice, ConstantTimeEq};
 
 use amphi_media::{NAME_BYTES_MAX, percent};
 
-/// Wowza's default instance of an application; it means nothing here.
+/// Wowza's default instance of an application. It has no meaning here.
 const DEFAULT_INSTANCE: &str = "_definst_";
 
-/// What a client calls what it plays or publishes.
+/// The name of a stream that a client plays or publishes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamName {
-    /// Wowza's prefix without its colon: `mp4`, `smil`, `ngrp`; empty if there is none.
+    /// Wowza's prefix without its colon (`mp4`, `smil`, `ngrp`), or empty.
     pub prefix: String,
-    /// One or more segments, joined by `/`: of a publisher's name of `[A-Za-z0-9_.-]`, of a player's of any characters.
+    /// One or more segments, joined by `/`. A publisher's have only `[A-Za-z0-9_.-]`, a player's any characters.
     pub path: String,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for StreamName {
     }
 }
 
-/// The parameters behind a `?`. They may hold keys and tokens, so `Debug` does not show them.
+/// The parameters after a `?`. They may hold keys and tokens, so `Debug` does not show them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Query(String);
 
@@ -40,19 +40,19 @@ impl Query {
         url::form_urlencoded::parse(self.0.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
-    /// As the client wrote it, for hashes over it.
+    /// The text as the client wrote it, for hashes over it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// The same with one more parameter.
+    /// These parameters and one more.
     #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Self {
         let more = url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
         Self(if self.0.is_empty() { more } else { format!("{}&{more}", self.0) })
     }
 
-    /// There was none.
+    /// Whether there are no parameters.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -64,8 +64,8 @@ impl fmt::Debug for Query {
     }
 }
 
-/// Whether `query` shows `key`: as `key`, or as the password of a user called like the `source`. Takes as long for a wrong key as
-/// for the right one.
+/// Whether `query` contains `key`: in the parameter `key`, or as the password of a user with the name of `source`. A wrong key
+/// takes as long as the right one.
 pub fn shows_key(query: &str, source: &str, key: &str) -> bool {
     let (mut shown, mut user, mut password) = (None, None, None);
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -83,32 +83,32 @@ pub fn shows_key(query: &str, source: &str, key: &str) -> bool {
     !key.is_empty() && bool::from(same(&shown) | (same(&password) & named))
 }
 
-/// A name that can belong to nothing of ours. It is not repeated: it may hold a key.
+/// Why a name is refused. The client is at fault. The name is not repeated: it may contain a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing, or only slashes.
+    /// It is empty or has only slashes.
     #[error("the name is empty")]
     Empty,
-    /// Over [`NAME_BYTES_MAX`].
+    /// It is longer than [`NAME_BYTES_MAX`].
     #[error("the name is longer than {NAME_BYTES_MAX} bytes")]
     TooLong,
-    /// A byte that no name here has, or a segment of dots or nothing.
+    /// It has a character that no name here has, or an empty segment, `.` or `..`.
     #[error("the name has other characters than letters, digits, '_', '.' and '-'")]
     Characters,
 }
 
-/// An application, as `connect` names it.
+/// The application that `connect` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppName {
-    /// Its name, without instance.
+    /// Its name, without the instance.
     pub app: String,
-    /// Goes in front of every stream's path; empty as a rule.
+    /// Put before the path of every stream; usually empty.
     folder: String,
     pub(super) query: Query,
 }
 
 impl AppName {
-    /// Reads `<app>[/_definst_][/<folder>][?query]`, where `%` with two digits is what it stands for (RFC 3986 §2.4).
+    /// Parses `<app>[/_definst_][/<folder>][?query]`, percent-decoded (RFC 3986 §2.1).
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let (path, query) = split_query(text);
         let path = unescaped(path)?;
@@ -118,8 +118,8 @@ impl AppName {
         Ok(Self { app, folder: segments.join("/"), query })
     }
 
-    /// Takes what the URL that the client was given holds beside the application: parameters that it has not sent with it, a
-    /// user name and a password.
+    /// Takes what tcUrl has besides the application: parameters, if the application came without any, and a user name
+    /// and a password.
     pub(super) fn take_url(&mut self, tc_url: &str) {
         if let Some((_, query)) = tc_url.split_once('?')
             && self.query.is_empty()
@@ -138,8 +138,8 @@ impl AppName {
         }
     }
 
-    /// The stream that a publisher names: as [`AppName::stream`], or `<source>/<key>` where the key may have any characters,
-    /// or nothing where the application has said it.
+    /// The stream that a publisher names: as in [`AppName::stream`]; or `<source>/<key>`, with any characters in the key; or
+    /// empty, if the application has named it already.
     pub(super) fn published(&self, text: &str) -> Result<(StreamName, Query), NameError> {
         match self.stream(text) {
             Err(NameError::Characters) => {
@@ -156,9 +156,9 @@ impl AppName {
         }
     }
 
-    /// The stream that a player names: as `AppName::stream`, but `%` with two digits is read as what it stands for
-    /// (RFC 3986 §2.4), and segments may have any characters but `/`, `\` and NUL, as names of recorded files do. Which there
-    /// are is for those to say who look them up.
+    /// The stream that a player names: as in `AppName::stream`, but percent-decoded (RFC 3986 §2.1), and segments may have any
+    /// characters but `/`, `\` and NUL, as names of recorded files do. The caller looks the name up and decides whether it
+    /// exists.
     pub fn played(&self, text: &str) -> Result<(StreamName, Query), NameError> {
         let (path, query) = split_query(text);
         let any = |segment: &str| !segment.contains(['\\', '\0']);
@@ -196,7 +196,7 @@ fn split_query(text: &str) -> (&str, Query) {
     (path, Query(query.to_owned()))
 }
 
-/// What `path` stands for, segment by segment, so that an encoded slash makes no new one.
+/// Decodes `path` segment by segment, so that an encoded slash does not make a new segment.
 fn unescaped(path: &str) -> Result<Cow<'_, str>, NameError> {
     if !path.contains('%') {
         return Ok(Cow::Borrowed(path));
@@ -212,7 +212,7 @@ fn is_plain(segment: &str) -> bool {
     segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 
-/// At least one segment. Slashes at both ends are tolerated: some clients leave them.
+/// The segments of `path`, at least one. Slashes at both ends are tolerated, because some clients leave them.
 fn checked_segments(path: &str, is_good: impl Fn(&str) -> bool) -> Result<Vec<&str>, NameError> {
     let path = path.trim_matches('/');
     if path.is_empty() {

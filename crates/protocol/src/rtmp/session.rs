@@ -1,30 +1,30 @@
 //! One RTMP connection to this server, without I/O.
 //!
-//! Contract. Give bytes of the peer, in order, to [`RtmpSession::handle`]: it takes from the front of the slice until
-//! something has happened that others must know, and returns that [`RtmpEvent`], or `None` when the slice is used
-//! up. Call again with what is left. After each call send what [`RtmpSession::take_output`] holds, before reading
-//! more from the peer: a peer that asks without reading the answers is an error.
+//! Contract. Pass bytes of the peer, in order, to [`RtmpSession::handle`]. It takes from the front of the slice until
+//! something has happened that the caller must know, and returns that [`RtmpEvent`], or `None` when the slice is used
+//! up. Call it again with the rest. After each call send what [`RtmpSession::take_output`] returns, before reading
+//! more from the peer: a peer that sends requests without reading the answers is an error.
 //!
-//! [`RtmpEvent::Connect`], [`RtmpEvent::Publish`], [`RtmpEvent::Play`] and [`RtmpEvent::Seek`] ask: answer them with
-//! [`RtmpSession::accept`] or [`RtmpSession::reject`] before the next call. After a rejected request the connection is
-//! of no more use, except after a rejected seek: send the output and close. The order is
+//! [`RtmpEvent::Connect`], [`RtmpEvent::Publish`], [`RtmpEvent::Play`] and [`RtmpEvent::Seek`] are requests: answer them with
+//! [`RtmpSession::accept`] or [`RtmpSession::reject`] before the next call. After a rejected request, except a seek, the connection
+//! is of no more use: send the output and close it. The order is
 //! ```text
 //!  handshake ─▶ Connect ─▶ Publish ─▶ (Metadata | Video | Audio)* ─▶ Close ─┐
 //!                   │  ◀────────────────────────────────────────────────────┤
 //!                   └────▶ Play ───▶ (Pause | Seek)* ─────────────▶ Close ──┘
 //! ```
-//! What is wrong with one message of a publisher concerns that message alone: it is left out and counted
-//! ([`RtmpSession::left_out`]). A publisher may end one stream and begin another on the same connection. An error may leave
-//! an answer to be sent: the reason.
+//! A fault in one message of a publisher affects only that message: it is left out and counted
+//! ([`RtmpSession::left_out`]). A publisher may end one stream and begin another on the same connection. After an error there
+//! may still be an answer to send, which gives the reason.
 //!
 //! After a play request was accepted and its output sent, [`super::opening`] and messages of [`super::cell`]
-//! go straight to the socket. [`RtmpSession::finish`] tells a player that nothing more comes. A recording is accepted with
-//! [`RtmpSession::accept_recorded`] and ends with [`RtmpSession::finish_recorded`], behind which a player may still seek.
+//! go straight to the socket. [`RtmpSession::finish`] tells a player that nothing more will come. A recording is accepted with
+//! [`RtmpSession::accept_recorded`] and ended with [`RtmpSession::finish_recorded`], after which the player may still seek.
 //!
-//! `rml_rtmp` brings the handshake and reads messages, behind the [`Guard`]. Its own session knows no tcUrl,
-//! query, pause or seek and leaves releaseStream, FCPublish and _checkbw unanswered, hence this one.
+//! `rml_rtmp` provides the handshake and reads messages, after the [`Guard`] has checked them. Its own session ignores tcUrl,
+//! query, pause and seek, and leaves releaseStream, FCPublish and _checkbw unanswered; hence this one.
 //!
-//! What does *not* belong here: who may do what, time limits, where frames come from.
+//! What does *not* belong here: access rules, time limits, where frames come from.
 
 mod event;
 mod reply;
@@ -43,34 +43,34 @@ use super::handshake::{Handshake, NoHandshake};
 use super::name::{AppName, NameError, Query, StreamName};
 use super::wire::message_type;
 
-/// Answers that may wait: a reply has a few hundred bytes, and real peers ask one thing at a time.
+/// Most bytes of answers that may wait. A reply has a few hundred bytes, and real peers send one request at a time.
 const OUTPUT_MAX: usize = 64 << 10;
 
 /// Why a connection ends. Everything but [`SessionError::Unanswered`] is the peer's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
-    /// Not RTMP version 3.
+    /// The peer does not speak RTMP version 3.
     #[error("the peer's RTMP handshake failed")]
     Handshake,
-    /// Chunks or messages that cannot be read.
+    /// Its chunks or messages cannot be read.
     #[error(transparent)]
     Guard(#[from] GuardError),
-    /// A command before `connect`.
+    /// It sent a command before `connect`.
     #[error("the peer sent an RTMP command before it connected to an application")]
     Unconnected,
-    /// A command that cannot come now, or twice.
+    /// It sent a command that is not allowed now, or not a second time.
     #[error("the peer sent the RTMP command {0} out of order")]
     Order(&'static str),
-    /// A command without what it needs.
+    /// It sent a command without the arguments that it needs.
     #[error("the peer sent the RTMP command {0} without its arguments")]
     Arguments(&'static str),
-    /// The name of an application or stream.
-    #[error("the peer asked for something that can not exist: {0}")]
+    /// Its name of an application or stream is not allowed.
+    #[error("the peer asked for a name that cannot exist: {0}")]
     Name(#[from] NameError),
-    /// Requests without end.
+    /// It sends requests without reading the answers.
     #[error("the peer asks without reading the answers")]
     Flood,
-    /// Ours.
+    /// A fault of this server: the caller did not answer a request.
     #[error("a request was not answered before more was read")]
     Unanswered,
 }
@@ -81,7 +81,7 @@ impl From<NoHandshake> for SessionError {
     }
 }
 
-/// One connection.
+/// One connection to this server.
 pub struct RtmpSession {
     handshake: Handshake,
     guard: Guard,
@@ -91,11 +91,11 @@ pub struct RtmpSession {
     question: Option<Question>,
     receipt: Receipt,
     buffer_ms: Option<u32>,
-    /// What of an aggregate message was not told of yet.
+    /// The part of an aggregate message that has not been returned as events yet.
     aggregate: Option<Aggregate>,
 }
 
-/// What the connection is used for.
+/// What the connection is used for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Idle,
@@ -103,7 +103,7 @@ enum Phase {
     Playing,
 }
 
-/// What waits for an answer.
+/// A request that waits for an answer.
 #[derive(Clone, Copy, Debug)]
 enum Question {
     Connect { transaction: f64 },
@@ -129,7 +129,7 @@ impl Default for RtmpSession {
 }
 
 impl RtmpSession {
-    /// Reads on until something happens; `None` when `input` is used up.
+    /// Reads until something happens; `None` when `input` is used up.
     pub fn handle(&mut self, input: &mut &[u8]) -> Result<Option<RtmpEvent>, SessionError> {
         if self.question.is_some() {
             return Err(SessionError::Unanswered);
@@ -155,7 +155,7 @@ impl RtmpSession {
         }
     }
 
-    /// The next picture or sound of an aggregate message.
+    /// The next picture or sound inside an aggregate message.
     fn inner(&mut self) -> Option<RtmpEvent> {
         let aggregate = self.aggregate.as_mut()?;
         let media = aggregate.find_map(|inner| match inner.type_id {
@@ -173,32 +173,32 @@ impl RtmpSession {
         media
     }
 
-    /// There is more to tell of what was read: call [`RtmpSession::handle`] again before more is.
+    /// Whether there are more events in what was read: call [`RtmpSession::handle`] again before reading more from the peer.
     pub const fn has_more(&self) -> bool {
         self.aggregate.is_some()
     }
 
-    /// Messages of the peer that were left out since the last call.
+    /// How many messages of the peer were left out since the last call.
     pub fn left_out(&mut self) -> LeftOut {
         self.guard.left_out()
     }
 
-    /// What has to be sent to the peer.
+    /// Bytes that have to be sent to the peer; empty if there are none.
     pub fn take_output(&mut self) -> Bytes {
         self.output.split().freeze()
     }
 
-    /// The handshake is done: a time limit for it ends here.
+    /// Whether the handshake is over; a time limit for it ends then.
     pub const fn has_shaken_hands(&self) -> bool {
         self.handshake.is_done()
     }
 
-    /// The media that the player wants to have in advance, in milliseconds, if it has said so.
+    /// How much media the player wants in advance, in milliseconds, if it has said so (SetBufferLength, RTMP 1.0 §7.1.7).
     pub const fn buffer_ms(&self) -> Option<u32> {
         self.buffer_ms
     }
 
-    /// Says yes to a player who asked for a recording, or to go somewhere in it.
+    /// Accepts a request to play a recording, or to seek in it.
     pub fn accept_recorded(&mut self) {
         if matches!(self.question, Some(Question::Play | Question::Seek)) {
             reply::is_recorded(&mut self.output);
@@ -206,7 +206,7 @@ impl RtmpSession {
         self.accept();
     }
 
-    /// Says yes to the event that asked.
+    /// Accepts the request that waits.
     pub fn accept(&mut self) {
         match self.question.take() {
             Some(Question::Connect { transaction }) => reply::connected(&mut self.output, transaction),
@@ -224,7 +224,7 @@ impl RtmpSession {
         }
     }
 
-    /// Says no to a publisher who may not publish; to others as [`RtmpSession::reject`]. `reason` is shown to the peer.
+    /// Refuses a publisher that has no right to publish; other requests as [`RtmpSession::reject`]. The peer is shown `reason`.
     pub fn deny(&mut self, reason: &str) {
         if matches!(self.question, Some(Question::Publish)) {
             self.question = None;
@@ -233,7 +233,7 @@ impl RtmpSession {
         self.reject(reason);
     }
 
-    /// Says no to the event that asked. `reason` is shown to the peer.
+    /// Refuses the request that waits. The peer is shown `reason`.
     pub fn reject(&mut self, reason: &str) {
         let code = match self.question.take() {
             Some(Question::Connect { transaction }) => {
@@ -255,7 +255,7 @@ impl RtmpSession {
         }
     }
 
-    /// Tells a player that a recording has been sent to its end.
+    /// Tells a player that a recording has been sent to its end. It may still seek.
     pub fn finish_recorded(&mut self, duration_s: f64) {
         if self.phase == Phase::Playing {
             reply::play_complete(&mut self.output, duration_s);
@@ -263,14 +263,14 @@ impl RtmpSession {
         }
     }
 
-    /// Tells a player of a recording that it must end.
+    /// Tells a player of a recording that it is cut off, and why.
     pub fn end_recorded(&mut self, reason: &str) {
         if self.phase == Phase::Playing {
             reply::status(&mut self.output, "error", "NetStream.Play.Failed", reason);
         }
     }
 
-    /// Tells a publisher that it must end.
+    /// Tells a publisher that it is cut off, and why.
     pub fn end_publishing(&mut self, reason: &str) {
         if self.phase == Phase::Publishing {
             self.aggregate = None;
@@ -329,13 +329,13 @@ impl RtmpSession {
         })
     }
 
-    /// Unknown commands stay unanswered: ffmpeg gives up on an error to a question it did not track.
+    /// Unknown commands are not answered: ffmpeg gives up on an error to a request that it does not track.
     fn command(&mut self, name: &str, command: CommandMessage) -> Result<Option<RtmpEvent>, SessionError> {
         match name {
             "connect" => return self.connect(command).map(Some),
             _ if self.app.is_none() => return Err(SessionError::Unconnected),
             "createStream" => reply::stream_created(&mut self.output, command.transaction),
-            // Flash ends publishing so.
+            // Flash ends publishing with it.
             "publish" if matches!(command.arguments.first(), Some(Amf0Value::Boolean(false))) => {
                 return Ok(self.close());
             }
@@ -405,7 +405,7 @@ impl RtmpSession {
     fn play(&mut self, command: &CommandMessage) -> Result<RtmpEvent, SessionError> {
         let (stream, query) = self.named_stream("play", command)?;
         self.question = Some(Question::Play);
-        // The specification says seconds, but everybody sends milliseconds; negative values mean live.
+        // The specification says seconds, but every client sends milliseconds; negative values mean live.
         let start_ms = command.number(1).filter(|start| *start >= 0.0).map(|start| start as u32);
         Ok(RtmpEvent::Play { stream, query, start_ms })
     }
@@ -452,7 +452,7 @@ impl RtmpSession {
     }
 }
 
-/// A command behind its name.
+/// A command without its name.
 struct CommandMessage {
     transaction: f64,
     object: Amf0Value,

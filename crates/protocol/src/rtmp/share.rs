@@ -1,13 +1,13 @@
 //! Messages for players, written once and shared by all of them.
 //!
-//! A message of ours is one `Bytes` that says the same whatever was sent before it: a full header, chunks of
-//! 64 KB, message stream 1. So a rung's messages are written once, every player's socket takes the same
-//! allocation, and any message may be left out for a player that is slow. Before them a player must have been
-//! told that chunk size: [`super::RtmpSession`] and [`super::Publisher`] do so.
+//! A message is one `Bytes` whose meaning does not depend on what was sent before: it has a full header, chunks of
+//! 64 KB and message stream 1. So a rung's messages are written once, every player's socket takes the same
+//! allocation, and any message may be left out for a player that is slow. Before the first one a player must be
+//! told the chunk size: [`super::RtmpSession`] and [`super::Publisher`] do so.
 //!
-//! A player's way in: the [`opening`] (metadata and configurations), then the newest cell's messages from the
-//! first on ([`cell`]); a cell begins with an IDR picture, so nothing has to be searched. A player that falls
-//! behind goes on at any later message that [`Shared::sync`] marks.
+//! A player starts with the [`opening`] (metadata and configurations) and then gets the messages of the newest cell from its
+//! beginning ([`cell`]). A cell begins with an IDR picture, so there is nothing to search for. A player that is late can go
+//! on at any later message with [`Shared::sync`].
 //!
 //! What does *not* belong here: sockets, queues, pace.
 
@@ -20,67 +20,68 @@ use amphi_media::{
     AudioSpecificConfig, CodedCell, MediaTime, PictureSize, RungTracks, Timescale, TrackCell, VIDEO_TIMESCALE,
 };
 
-/// The message stream that everybody plays and publishes on: one to a connection.
+/// The message stream that every client plays and publishes on: one per connection.
 pub(super) const STREAM_ID: u32 = 1;
 
-/// Where RTMP's milliseconds begin.
+/// The origin of RTMP's milliseconds.
 ///
-/// Who shares messages shares this beginning, and it lies before all of them. RTMP's clock wraps after 49.7 days, and ffmpeg
-/// reads times from 2^31 ms (24.8 days) on as negative ones: who has players for so long begins anew for later ones.
+/// All players that share messages share this origin, which is before all messages. RTMP's clock wraps after 49.7 days, and
+/// ffmpeg reads times from 2^31 ms (24.8 days) on as negative. So a server that has players for that long takes a new origin
+/// for later ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Timebase {
     origin: MediaTime,
 }
 
 impl Timebase {
-    /// Time zero is `origin`; nothing is earlier.
+    /// A time base in which `origin` is 0. Earlier times become 0, too.
     pub const fn starting(origin: MediaTime) -> Self {
         Self { origin }
     }
 
-    /// RTMP's milliseconds for `at`, to the nearest.
+    /// `at` in milliseconds of RTMP, rounded to the nearest.
     pub const fn timestamp_ms(self, at: MediaTime) -> u32 {
         let nanos = at.nanos_since(self.origin);
         if nanos < 0 { 0 } else { ((nanos + 500_000) / 1_000_000) as u32 }
     }
 }
 
-/// One message, for everybody.
+/// One message for all players.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shared {
-    /// When it is shown or heard: what a sender paces itself by.
+    /// When it is shown or heard; a sender paces itself by it.
     pub at: MediaTime,
-    /// A player may begin here: an IDR picture, or any sound of a rung without picture.
+    /// Whether a player may begin here: at an IDR picture, or at any sound of a rung without pictures.
     pub sync: bool,
-    /// The message on the wire.
+    /// The message in chunks, ready to send.
     pub bytes: Bytes,
 }
 
-/// A sample that no RTMP message can carry.
+/// A sample is too long for an RTMP message. The number is its size in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a sample of {0} bytes does not fit into an RTMP message")]
 pub struct TooLong(pub usize);
 
-/// What comes before the first picture and sound of a player: metadata, and the configuration of each track.
+/// What a player gets before the first picture and sound: metadata, and the configuration of each track.
 pub fn opening(tracks: &RungTracks, timestamp_ms: u32) -> Bytes {
     let metadata = Metadata::of(tracks).for_player();
     opening_with(&metadata, tracks, timestamp_ms, STREAM_ID)
 }
 
-/// What a recording says of itself.
+/// The properties of a recording that its opening states.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordingDescription {
-    /// Width and height of the picture.
+    /// Width and height of the pictures in luma samples.
     pub size: Option<(u32, u32)>,
-    /// How long it is, in seconds.
+    /// Duration in seconds.
     pub duration_s: f64,
-    /// An AVCDecoderConfigurationRecord, where it has a picture.
+    /// The AVCDecoderConfigurationRecord, if it has pictures.
     pub picture: Option<Bytes>,
-    /// An AudioSpecificConfig, where it has sound.
+    /// The AudioSpecificConfig, if it has sound.
     pub sound: Option<Bytes>,
 }
 
-/// What comes before the first picture and sound of a recording, and again after each seek.
+/// What a player gets before the first picture and sound of a recording, and again after each seek.
 pub fn recorded_opening(description: &RecordingDescription, timestamp_ms: u32) -> Bytes {
     let RecordingDescription { size, duration_s, picture, sound } = description;
     let size = size.map(|(width, height)| PictureSize { width, height });
@@ -106,7 +107,7 @@ pub fn recorded_opening(description: &RecordingDescription, timestamp_ms: u32) -
     out.freeze()
 }
 
-/// A picture of a recording, in NAL units with lengths as its record says, shown `composition_ms` after it is decoded.
+/// A picture of a recording. Its NAL units have lengths as its record says; it is shown `composition_ms` after it is decoded.
 pub fn recorded_video(
     timestamp_ms: u32,
     sync: bool,
@@ -122,7 +123,7 @@ pub(super) fn opening_with(metadata: &[u8], tracks: &RungTracks, timestamp_ms: u
     let mut put = |type_id, timestamp_ms, parts: &[&[u8]]| {
         put_message(&mut out, Head { type_id, timestamp_ms, stream_id }, CHUNK_SIZE, parts);
     };
-    // At time zero: ffmpeg takes later metadata for a subtitle, and waits for the next one to the end.
+    // With time zero: ffmpeg takes later metadata for a subtitle, and then waits for another one until the end.
     put(message_type::DATA, 0, &[metadata]);
     if let Some(video) = &tracks.video {
         let record = avc_configuration(&video.parameter_sets);
@@ -135,7 +136,7 @@ pub(super) fn opening_with(metadata: &[u8], tracks: &RungTracks, timestamp_ms: u
 
 /// The same message on another message stream.
 pub(super) fn addressed(message: &Bytes, stream_id: u32) -> Bytes {
-    /// Where it stands in a full header (RTMP 1.0 §5.3.1.2.1).
+    /// Where the stream id stands in a full header (RTMP 1.0 §5.3.1.2.1).
     const PLACE: std::ops::Range<usize> = 8..12;
     if stream_id == STREAM_ID {
         return message.clone();
@@ -152,12 +153,12 @@ pub fn video(timestamp_ms: u32, sync: bool, sample: &[u8]) -> Result<Bytes, TooL
     message(message_type::VIDEO, timestamp_ms, &flv::video_head(sync), sample)
 }
 
-/// A raw AAC access unit.
+/// A raw AAC access unit, without ADTS header.
 pub fn audio(timestamp_ms: u32, frame: &[u8]) -> Result<Bytes, TooLong> {
     message(message_type::AUDIO, timestamp_ms, &flv::AUDIO_HEAD, frame)
 }
 
-/// All messages of one rung in one cell, in order of time; a picture goes before the sound of its time.
+/// All messages of one rung in one cell, in order of time; a picture comes before sound of the same time.
 pub fn cell(tracks: &RungTracks, cell: &CodedCell, timebase: Timebase) -> Result<Vec<Shared>, TooLong> {
     let pictures = tracks.video_index.and_then(|index| cell.video.get(index));
     let mut messages = Vec::new();

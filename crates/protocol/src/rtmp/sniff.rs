@@ -1,20 +1,20 @@
-//! Which protocol a connection speaks, from its first bytes: RTMP, RTSP and HTTP share port 1935.
+//! Tells from the first bytes of a connection which protocol it speaks: RTMP, RTSP and HTTP share port 1935.
 //!
-//! Nothing is consumed: look at a peeked or kept prefix, and again with a longer one after
-//! [`Sniffed::NeedMore`]. No more than [`SNIFF_MAX`] bytes are ever needed.
+//! Nothing is consumed: pass a prefix that was peeked or kept, and a longer one after
+//! [`Sniffed::NeedMore`]. At most [`SNIFF_MAX`] bytes are needed.
 //!
-//! What does *not* belong here: sockets, time limits, what to do with a stranger.
+//! What does *not* belong here: sockets, time limits, what to do about an unknown protocol.
 
-/// After so many bytes without an answer it is [`Sniffed::Unknown`].
+/// If so many bytes do not tell, the protocol is [`Sniffed::Unknown`].
 pub const SNIFF_MAX: usize = 4096;
 
-/// The longest method that RTSP and HTTP know is `SET_PARAMETER`; extensions are no longer.
+/// Longest method that is accepted. The longest of RTSP and HTTP is `SET_PARAMETER`.
 const METHOD_MAX: usize = 24;
 
-/// What the first bytes say.
+/// The protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sniffed {
-    /// Too few bytes to tell.
+    /// There are too few bytes to tell.
     NeedMore,
     /// RTMP version 3 (RTMP 1.0 §5.2.2).
     Rtmp,
@@ -24,11 +24,11 @@ pub enum Sniffed {
     Http,
     /// A TLS handshake record (RFC 8446 §5.1).
     Tls,
-    /// None of these.
+    /// Something else, or nothing within [`SNIFF_MAX`] bytes.
     Unknown,
 }
 
-/// Says what `start`, the first bytes of a connection, belong to.
+/// The protocol of the connection that begins with `start`.
 ///
 /// RTSP and HTTP share methods (`OPTIONS`) and even targets (`*`), so the version at the end of the request
 /// line decides. A target that names its scheme decides earlier.
@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    /// Whole beginnings and what they are.
+    /// Complete beginnings and their protocols.
     const BEGINNINGS: [(&[u8], Sniffed); 12] = [
         (b"\x03\x00\x00\x00\x00", Sniffed::Rtmp),
         (b"\x16\x03\x01\x02\x00\x01", Sniffed::Tls),

@@ -1,10 +1,10 @@
 //! Playing from another server, without I/O.
 //!
-//! Contract. Connect to [`Target::host`] and [`Target::port`]. Send what [`Viewer::take_output`] holds, at once and
-//! after every call; give every byte of the server in order to [`Viewer::handle`] until it returns `None`. After an error
+//! Contract. Connect to [`Target::host`] and [`Target::port`]. Send what [`Viewer::take_output`] returns, at once and
+//! after every call. Pass every byte from the server in order to [`Viewer::handle`] until it returns `None`. After an error
 //! close the connection.
 //!
-//! What does *not* belong here: sockets, time limits, what to do with pictures.
+//! What does *not* belong here: sockets, time limits, what to do with the media.
 
 use bytes::{Bytes, BytesMut};
 use rml_amf0::Amf0Value;
@@ -17,35 +17,35 @@ use super::guard::{Guard, GuardError};
 use super::handshake::Handshake;
 use super::wire::{CHUNK_SIZE, INITIAL_CHUNK_SIZE};
 
-/// A server that only pings could make the answers grow.
+/// Most bytes that may wait to be sent: a server that only sends pings must not fill the memory.
 const OUTPUT_MAX: usize = 64 << 10;
-/// `play` of the live edge, or of a recording where there is no live stream of that name (RTMP 1.0 §7.2.2.1).
+/// Start argument of `play`: the live stream, or a recording if there is no live one of that name (RTMP 1.0 §7.2.2.1).
 const LIVE_OR_RECORDED: f64 = -2.0;
 
-/// The transactions that we wait for.
+/// Numbers of our transactions (RTMP 1.0 §7.2).
 mod transaction {
     pub(super) const CONNECT: f64 = 1.0;
     pub(super) const CREATE: f64 = 2.0;
     pub(super) const PLAY: f64 = 3.0;
 }
 
-/// What a server sends to a player.
+/// What happens on a connection that plays.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ViewerEvent {
-    /// It has agreed to play.
+    /// The server has accepted the play request.
     Started,
-    /// A picture message.
+    /// A picture message, for [`super::Unpacker::video`].
     Video {
-        /// Its time.
+        /// Milliseconds since a beginning that the server chose.
         timestamp_ms: u32,
-        /// An FLV tag's body.
+        /// The body of an FLV tag.
         data: Bytes,
     },
-    /// A sound message.
+    /// A sound message, for [`super::Unpacker::audio`].
     Audio {
-        /// Its time.
+        /// Milliseconds since a beginning that the server chose.
         timestamp_ms: u32,
-        /// An FLV tag's body.
+        /// The body of an FLV tag.
         data: Bytes,
     },
     /// The stream has ended.
@@ -71,7 +71,7 @@ impl Viewer {
         Ok(Self { target, handshake, guard, output, receipt: Receipt::default() })
     }
 
-    /// Reads from the front of `input`; `None` when it is used up.
+    /// Reads from the front of `input` until something happens; `None` when it is used up.
     pub fn handle(&mut self, input: &mut &[u8]) -> Result<Option<ViewerEvent>, ServerFault> {
         if !self.handshake.is_done() {
             if !self.handshake.take(input, &mut self.output)? {
@@ -104,7 +104,7 @@ impl Viewer {
         }
     }
 
-    /// What has to be sent to the server.
+    /// Bytes that have to be sent to the server; empty if there are none.
     pub fn take_output(&mut self) -> Bytes {
         self.output.split().freeze()
     }
@@ -121,7 +121,7 @@ impl Viewer {
             ("videoCodecs", Value::Number(252.0)),
             ("videoFunction", Value::Number(1.0)),
         ];
-        // As for publishers: the chunk size is ours to set only once the server listens.
+        // As for publishers: set the chunk size only after `connect`.
         let object = [Value::Object(&object)];
         put_command(&mut self.output, INITIAL_CHUNK_SIZE, 0, "connect", transaction::CONNECT, &object);
         set_chunk_size(&mut self.output);
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
     use crate::rtmp::{RtmpEvent, RtmpSession};
 
-    /// Lets both talk until neither has anything to say.
+    /// Lets both ends talk until neither has anything to send.
     fn talk(
         viewer: &mut Viewer,
         session: &mut RtmpSession,

@@ -1,19 +1,19 @@
-//! The chunk layer outwards: one message as chunks (RTMP 1.0 §5.3).
+//! Writes messages as chunks (RTMP 1.0 §5.3).
 //!
-//! Every message begins with a full (type 0) header, so its bytes say the same to every peer whatever was sent
-//! before, and messages can be dropped between any two. That costs up to 11 bytes a message: under 1 % of a
-//! rung of 870 kbit/s. `rml_rtmp`'s serializer can force full headers too, but then begins every further
+//! Every message begins with a full (type 0) header. So its bytes mean the same to every peer whatever was sent
+//! before, and any message can be left out. That costs up to 11 bytes a message: under 1 % of a
+//! rung of 870 kbit/s. The serializer of `rml_rtmp` can force full headers too, but then begins every further
 //! chunk of a long message with one, which no reader takes for a continuation.
 
 use bytes::{BufMut, BytesMut};
 
-/// Payload bytes of a chunk until the sender says otherwise (RTMP 1.0 §5.4.1).
+/// Chunk size in bytes until the sender sets another (RTMP 1.0 §5.4.1).
 pub(super) const INITIAL_CHUNK_SIZE: usize = 128;
-/// Payload bytes of a chunk of ours: most pictures of a lecture fit into one.
+/// Chunk size in bytes that we set: most pictures of a lecture fit into one chunk.
 pub(super) const CHUNK_SIZE: usize = 65_536;
-/// The longest message that the 24 bits of its length can express.
+/// Longest message in bytes: its length has 24 bits.
 pub(super) const MESSAGE_MAX: usize = 0xff_ffff;
-/// From here on a timestamp stands in the extended field (RTMP 1.0 §5.3.1.3).
+/// Timestamps from here on are in the extended field (RTMP 1.0 §5.3.1.3).
 const EXTENDED: u32 = 0xff_ffff;
 
 /// Message types (RTMP 1.0 §5.4, §7.1).
@@ -33,7 +33,7 @@ pub(super) mod message_type {
     pub(crate) const AGGREGATE: u8 = 22;
 }
 
-/// What stands in front of a message's payload.
+/// The header fields of a message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head {
     pub(super) type_id: u8,
@@ -42,12 +42,12 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// A head of the connection itself: no time, no stream.
+    /// The header of a control message: no time, message stream 0 (RTMP 1.0 §5.4).
     pub(super) const fn of_connection(type_id: u8) -> Self {
         Self { type_id, timestamp_ms: 0, stream_id: 0 }
     }
 
-    /// One chunk stream per kind of message. Control messages must use 2 (RTMP 1.0 §5.4).
+    /// Each kind of message has a chunk stream of its own. Control messages must use 2 (RTMP 1.0 §5.4).
     const fn chunk_stream(self) -> u8 {
         match self.type_id {
             message_type::VIDEO => 4,
@@ -58,10 +58,11 @@ impl Head {
     }
 }
 
-/// Appends the message whose payload is `parts`, back to back; at most [`MESSAGE_MAX`] bytes.
+/// Appends a message of at most [`MESSAGE_MAX`] bytes; its payload is `parts`, back to back.
 pub(super) fn put_message(out: &mut BytesMut, head: Head, chunk_size: usize, parts: &[&[u8]]) {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     out.reserve(16 + length + length / chunk_size * 5);
+    // Basic header and message header of type 0 (RTMP 1.0 §5.3.1.1, §5.3.1.2.1).
     out.put_u8(head.chunk_stream());
     out.put_uint(u64::from(head.timestamp_ms.min(EXTENDED)), 3);
     out.put_uint(length as u64, 3);
@@ -73,6 +74,7 @@ pub(super) fn put_message(out: &mut BytesMut, head: Head, chunk_size: usize, par
         let mut rest = *part;
         while !rest.is_empty() {
             if room == 0 {
+                // A type 3 header continues the message (RTMP 1.0 §5.3.1.2.4).
                 out.put_u8(0xc0 | head.chunk_stream());
                 put_extended(out, head);
                 room = chunk_size;

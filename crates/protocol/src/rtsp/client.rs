@@ -1,13 +1,13 @@
-//! The client's side of RTSP (RFC 2326), sans-IO: how a hall's encoder is asked for its picture and sound.
+//! The client's side of RTSP (RFC 2326), sans-IO: it pulls pictures and sound from a hall's encoder.
 //!
-//! * [`Client`] holds the conversation on one connection, from DESCRIBE to TEARDOWN,
-//! * [`SessionDescription`] is what of an encoder's SDP matters, [`ServerAddress`] where it is and where a redirect leads,
-//! * [`Receiver`] makes one stream's packets orderly and counts them for receiver reports ([`receiver_report`]).
+//! * [`Client`] conducts the conversation on one connection, from DESCRIBE to TEARDOWN.
+//! * [`SessionDescription`] is the part of an encoder's SDP that is needed; [`ServerAddress`] is its URL, and where a redirect leads.
+//! * [`Receiver`] puts the packets of one stream in order and counts them for receiver reports ([`receiver_report`]).
 //!
-//! What is not needed decides nothing: encoders differ in every line of their answers. Each file lists what it
+//! Encoders differ in every line of their responses, so nothing depends on a line that is not needed. Each file lists what it
 //! tolerates. Every line, header, body, list and queue has a bound.
 //!
-//! What does not belong here: sockets and clocks, and what payloads mean.
+//! What does not belong here: sockets, clocks, and the meaning of payloads.
 
 mod auth;
 mod control;

@@ -1,11 +1,11 @@
-//! Digest authentication as RTSP devices use it (RFC 2617 without `qop`, MD5), the server's side.
+//! Digest authentication of a server, as RTSP devices use it (RFC 2617 without `qop`, MD5).
 
 use std::fmt;
 
 use md5::{Digest as _, Md5};
 use subtle::ConstantTimeEq;
 
-/// One realm, one user.
+/// The realm, nonce and only user of a server.
 #[derive(Clone)]
 pub struct Digest {
     realm: String,
@@ -14,7 +14,7 @@ pub struct Digest {
     password: String,
 }
 
-/// Without the password.
+/// Omits the password.
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Digest").field("realm", &self.realm).finish_non_exhaustive()
@@ -22,7 +22,7 @@ impl fmt::Debug for Digest {
 }
 
 impl Digest {
-    /// `nonce` is chosen by the caller, at random.
+    /// The caller chooses `nonce` at random, once per connection or server.
     pub fn new(realm: &str, nonce: &str, user: &str, password: &str) -> Self {
         Self {
             realm: realm.to_owned(),
@@ -32,7 +32,7 @@ impl Digest {
         }
     }
 
-    /// The value of `WWW-Authenticate`.
+    /// The value of `WWW-Authenticate` in a 401.
     pub fn challenge(&self) -> String {
         format!("Digest realm=\"{}\", nonce=\"{}\", algorithm=MD5", self.realm, self.nonce)
     }

@@ -1,48 +1,48 @@
-//! AAC in LATM over RTP, `MP4A-LATM` (RFC 6416 §6, formerly RFC 3016 §4; ISO/IEC 14496-3 §1.7.3): AudioMuxElements
-//! become raw access units and their AudioSpecificConfig.
+//! Reads AAC in LATM over RTP, `MP4A-LATM` (RFC 6416 §6, formerly RFC 3016 §4; ISO/IEC 14496-3 §1.7.3): AudioMuxElements
+//! become raw access units with their AudioSpecificConfig.
 //!
-//! Contract. [`Latm::new`] with what the description says. [`Latm::push`] each RTP payload in the order of its sequence
-//! numbers; it gives the access units of an element once that is whole: with the packet that has the marker, or the first
-//! one of the next timestamp. After each, [`Latm::asc`] is the configuration of the units given since; with
-//! `cpresent=1` it may change. A fault concerns the element that it is found in. All units of an element have one RTP
-//! timestamp, that of the first; each of the others is one frame later (RFC 6416 §6.1).
+//! Contract. Call [`Latm::new`] with what the description says, then [`Latm::push`] with each RTP payload in order of sequence
+//! numbers. It returns the access units of an element when that is complete: at the packet with the marker, or at the first
+//! packet with another timestamp. After each call [`Latm::asc`] is the configuration of the units just returned; with
+//! `cpresent=1` it may change. A fault affects only the element that it is found in. All units of an element share one RTP
+//! timestamp, that of the first; each further unit is one frame later (RFC 6416 §6.1).
 //!
-//! Of several programs and layers, the first layer of the first program is taken. Tolerated: several elements in a packet,
+//! Of several programs and layers, the first layer of the first program is used. Tolerated: several elements in a packet,
 //! and a marker that is never set.
 //!
-//! Bounds: an element has at most 64 KiB, a configuration names at most 16 streams.
+//! Bounds: an element has at most 64 KiB, and a configuration at most 16 streams.
 
 use bytes::{Bytes, BytesMut};
 
 use amphi_media::{AudioSpecificConfig, AudioSpecificConfigError, Bits, Short};
 
-/// Bytes of an element: six times 64 subframes of 64 kbit/s.
+/// Longest element in bytes; 64 subframes of 64 kbit/s take a sixth of it.
 const MOST_BYTES: usize = 64 * 1024;
-/// `streamIndx` has four bits (ISO/IEC 14496-3 table 1.47).
+/// Most streams: `streamIndx` has four bits (ISO/IEC 14496-3 table 1.47).
 const MOST_STREAMS: usize = 16;
-/// Access units of one element, wherever its packets end.
+/// Most access units that are returned for one element.
 const MOST_UNITS: usize = 256;
 
-/// What is wrong with LATM that came. The source's fault.
+/// Why LATM cannot be used. The source is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LatmFault {
-    /// `cpresent=0`, and no `config` that could be used in its place.
+    /// `cpresent=0`, but the description has no `config`.
     #[error("LATM without configuration: the description has no config= and says cpresent=0")]
     NoConfiguration,
-    /// An element refers to a configuration that has not come yet; it is left out.
+    /// An element refers to a configuration that has not come yet. It is left out.
     #[error("LATM before its first configuration")]
     NotConfigured,
-    /// It ends within a field, or its lengths do not add up.
+    /// An element ends inside a field, or its lengths do not add up.
     #[error("a LATM element or configuration ends too early")]
     Truncated,
-    /// More than the bounds allow.
+    /// An element or access unit exceeds its bound.
     #[error("a LATM element of more than {MOST_BYTES} bytes")]
     TooLong,
-    /// A part of it was lost on the way.
+    /// A packet of an element was lost.
     #[error("a part of a LATM element was lost")]
     Lost,
-    /// A kind of LATM that nobody sends: other versions, frames of other coders.
-    #[error("this kind of LATM is not understood: {0}")]
+    /// It uses a part of LATM that is not supported, such as other coders than AAC.
+    #[error("this kind of LATM is not supported: {0}")]
     Unsupported(&'static str),
     /// Its AudioSpecificConfig cannot be read.
     #[error("LATM: {0}")]
@@ -55,50 +55,50 @@ impl From<Short> for LatmFault {
     }
 }
 
-/// How long the payloads of a stream are (ISO/IEC 14496-3 §1.7.3.2.3, `frameLengthType`).
+/// How the length of a stream's payloads is given (`frameLengthType`, ISO/IEC 14496-3 §1.7.3.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Length {
-    /// The element says so.
+    /// The element gives it.
     Said,
-    /// Always so many bytes.
+    /// It is always this many bytes.
     Fixed(usize),
 }
 
-/// What StreamMuxConfig says.
+/// The fields of StreamMuxConfig that are needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct MuxConfig {
     asc: AudioSpecificConfig,
     same_framing: bool,
-    /// Subframes but for the first.
+    /// Number of subframes minus one.
     more_subframes: u32,
-    /// Of each stream; the first one is ours.
+    /// For each stream; only the first stream is used.
     lengths: Vec<Length>,
     other_data_bits: usize,
 }
 
-/// Reads one track of LATM.
+/// Reads one track of LATM; see the module's contract.
 #[derive(Debug)]
 pub struct Latm {
     in_band: bool,
     config: Option<MuxConfig>,
-    /// The packets of an element that is not whole yet.
+    /// The packets of an element that is not complete yet.
     pending: BytesMut,
-    /// Their RTP timestamp.
+    /// RTP timestamp of these packets.
     timestamp: u32,
-    /// What follows up to the marker cannot be used.
+    /// Packets up to the next marker cannot be used.
     spoilt: bool,
-    /// Chunks of an access unit that is not whole yet.
+    /// Chunks of an access unit that is not complete yet.
     chunks: BytesMut,
 }
 
 impl Latm {
-    /// A reader for a track described by `config` (StreamMuxConfig in the description's `fmtp`) and `cpresent`, which is 1
-    /// where the description does not say (RFC 6416 §7.1).
+    /// A reader for a track with these `fmtp` parameters: `config`, a StreamMuxConfig, and `cpresent`, which is 1 if the
+    /// description does not have it (RFC 6416 §7.1).
     pub fn new(config: Option<&[u8]>, cpresent: bool) -> Result<Self, LatmFault> {
         let config = config.map(|bytes| MuxConfig::read(&mut Bits::new(bytes)));
         let config = match config {
             Some(Ok(config)) => Some(config),
-            // What comes in band counts.
+            // The configuration that comes in band counts.
             Some(Err(_)) | None if cpresent => None,
             Some(Err(fault)) => return Err(fault),
             None => return Err(LatmFault::NoConfiguration),
@@ -113,13 +113,13 @@ impl Latm {
         })
     }
 
-    /// The configuration of the access units given last, or of those to come.
+    /// The configuration of the access units returned last, or of the next ones.
     pub fn asc(&self) -> Option<&AudioSpecificConfig> {
         self.config.as_ref().map(|config| &config.asc)
     }
 
-    /// Takes one RTP payload with its marker and timestamp. `lost`: packets are missing before it. Gives access units with
-    /// the RTP timestamp of the first.
+    /// Takes one RTP payload with its marker and timestamp. `lost` says that packets before it are missing. Returns access
+    /// units with the RTP timestamp of the first one.
     pub fn push(
         &mut self,
         payload: &[u8],
@@ -129,7 +129,7 @@ impl Latm {
     ) -> Result<Option<(u32, Vec<Bytes>)>, LatmFault> {
         if lost {
             self.chunks.clear();
-            // What was lost may have been the element's beginning: the next marker is a fresh start, and so is a timestamp.
+            // The lost packets may have included the beginning of the element; a marker or a new timestamp is a new start.
             let in_the_middle = !self.pending.is_empty() && self.timestamp == timestamp;
             self.pending.clear();
             self.timestamp = timestamp;
@@ -154,19 +154,19 @@ impl Latm {
         }
         let now = if marker && !self.pending.is_empty() { Some((timestamp, self.element())) } else { None };
         match (before, now) {
-            // Whoever sets markers ends each element with one: what was before lacked its end.
+            // A sender that sets markers ends each element with one, so the element before is incomplete.
             (_, Some((at, units))) | (Some((at, units)), None) => Ok(Some((at, units?))),
             (None, None) => Ok(None),
         }
         .map(|units| units.filter(|(_, units)| !units.is_empty()))
     }
 
-    /// The access units of the element that is whole.
+    /// The access units of the element that is complete.
     fn element(&mut self) -> Result<Vec<Bytes>, LatmFault> {
         let bytes = self.pending.split().freeze();
         let (mut bits, mut units) = (Bits::new(&bytes), Vec::new());
         self.read(&mut bits, &mut units)?;
-        // Some put several elements into a packet; what cannot be read behind a whole one is padding.
+        // Some senders put several elements into a packet. What cannot be read after a complete one is padding.
         while bits.left() >= 16 && units.len() < MOST_UNITS {
             let whole = units.len();
             if self.read(&mut bits, &mut units).is_err() {
@@ -177,7 +177,7 @@ impl Latm {
         Ok(units)
     }
 
-    /// AudioMuxElement (ISO/IEC 14496-3 table 1.41).
+    /// Reads an AudioMuxElement (ISO/IEC 14496-3 table 1.41).
     fn read(&mut self, bits: &mut Bits<'_>, units: &mut Vec<Bytes>) -> Result<(), LatmFault> {
         if self.in_band && !bits.flag()? {
             let config = MuxConfig::read(bits)?;
@@ -210,7 +210,7 @@ impl Latm {
     }
 }
 
-/// PayloadLengthInfo of one stream (ISO/IEC 14496-3 table 1.44).
+/// Reads PayloadLengthInfo of one stream (ISO/IEC 14496-3 table 1.44).
 fn payload_length(length: Length, bits: &mut Bits<'_>) -> Result<usize, LatmFault> {
     if let Length::Fixed(size) = length {
         return Ok(size);
@@ -225,7 +225,7 @@ fn payload_length(length: Length, bits: &mut Bits<'_>) -> Result<usize, LatmFaul
     }
 }
 
-/// Streams of different framing, chunk by chunk (ISO/IEC 14496-3 tables 1.44 and 1.45).
+/// Reads streams with different framing, chunk by chunk (ISO/IEC 14496-3 tables 1.44 and 1.45).
 fn read_chunks(
     config: &MuxConfig,
     unit: &mut BytesMut,
@@ -260,7 +260,7 @@ fn read_chunks(
 }
 
 impl MuxConfig {
-    /// StreamMuxConfig (ISO/IEC 14496-3 table 1.42).
+    /// Reads StreamMuxConfig (ISO/IEC 14496-3 table 1.42).
     fn read(bits: &mut Bits<'_>) -> Result<Self, LatmFault> {
         let version_1 = bits.flag()?;
         if version_1 && bits.flag()? {
@@ -300,7 +300,7 @@ impl MuxConfig {
         }
         let other_data_bits = if bits.flag()? { other_data(bits, version_1)? } else { 0 };
         if bits.flag()? {
-            // The sum over the configuration; RTP has its own.
+            // A checksum of the configuration, which is not needed: UDP and TCP have their own.
             bits.skip(8)?;
         }
         let asc = ours.ok_or(LatmFault::NotConfigured)?;
@@ -308,7 +308,7 @@ impl MuxConfig {
     }
 }
 
-/// An AudioSpecificConfig within StreamMuxConfig, with its length or without.
+/// Reads an AudioSpecificConfig inside StreamMuxConfig; version 1 gives its length.
 fn read_asc(bits: &mut Bits<'_>, version_1: bool) -> Result<AudioSpecificConfig, LatmFault> {
     if !version_1 {
         return Ok(AudioSpecificConfig::read_unbounded(bits)?);
@@ -322,7 +322,7 @@ fn read_asc(bits: &mut Bits<'_>, version_1: bool) -> Result<AudioSpecificConfig,
     Ok(AudioSpecificConfig::parse(&bytes)?)
 }
 
-/// The bits behind the payloads that belong to nobody.
+/// Number of bits after the payloads that belong to no stream (otherDataLenBits).
 fn other_data(bits: &mut Bits<'_>, version_1: bool) -> Result<usize, LatmFault> {
     if version_1 {
         return Ok(latm_value(bits)? as usize);
@@ -337,7 +337,7 @@ fn other_data(bits: &mut Bits<'_>, version_1: bool) -> Result<usize, LatmFault> 
     }
 }
 
-/// LatmGetValue() (ISO/IEC 14496-3 table 1.43).
+/// Reads LatmGetValue() (ISO/IEC 14496-3 table 1.43).
 fn latm_value(bits: &mut Bits<'_>) -> Result<u32, Short> {
     let bytes = bits.take(2)? + 1;
     bits.take(8 * bytes)

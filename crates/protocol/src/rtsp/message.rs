@@ -1,49 +1,49 @@
-//! Requests out of a byte stream in which RTP may be interleaved (RFC 2326 §10.12).
+//! Splits a client's byte stream into requests and interleaved packets (RFC 2326 §10.12).
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rtsp_types::{Message, ParseError, Request};
 
-/// A request, header and body, may be this long. It is read anew with every piece that comes, so this bounds work, too.
+/// Longest request in bytes, header and body. It is parsed again with every piece that comes, so this bounds work, too.
 const LONGEST: usize = 16 * 1024;
 
-/// What came in.
+/// What has come from a client.
 #[derive(Debug)]
 pub enum Incoming {
-    /// A request.
+    /// A complete request with its body.
     Request(Request<Vec<u8>>),
-    /// An interleaved packet of the peer: RTCP, as a rule.
+    /// An interleaved packet, usually RTCP.
     Packet {
-        /// The channel.
+        /// Channel that it came on.
         channel: u8,
-        /// The packet.
+        /// The packet without its frame.
         data: Bytes,
     },
 }
 
-/// The peer does not speak RTSP.
+/// Why the bytes cannot be read. The client is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
-    /// Not a request.
-    #[error("the peer sends something that is no RTSP request")]
+    /// They are not an RTSP request.
+    #[error("the peer sends something that is not an RTSP request")]
     NotRtsp,
-    /// Too much without an end.
+    /// A request has no end within its bound.
     #[error("the peer's request is longer than {LONGEST} bytes")]
     TooLong,
 }
 
-/// Cuts a byte stream into requests and packets. [`Requests::feed`] it, then [`Requests::take`] until `None`.
+/// Splits a byte stream. Append bytes to [`Requests::feed`], then call [`Requests::take`] until `None`.
 #[derive(Debug, Default)]
 pub struct Requests {
     buffer: BytesMut,
 }
 
 impl Requests {
-    /// Where bytes from the peer go.
+    /// The buffer that bytes from the client are appended to.
     pub const fn feed(&mut self) -> &mut BytesMut {
         &mut self.buffer
     }
 
-    /// The next whole message.
+    /// The next complete request or packet.
     pub fn take(&mut self) -> Result<Option<Incoming>, MessageError> {
         loop {
             match self.buffer.first() {
@@ -66,6 +66,7 @@ impl Requests {
     }
 
     fn packet(&mut self) -> Option<Incoming> {
+        // A dollar sign, the channel, and the length of the packet (RFC 2326 §10.12).
         let length = u16::from_be_bytes([*self.buffer.get(2)?, *self.buffer.get(3)?]);
         let channel = *self.buffer.get(1)?;
         if self.buffer.len() < 4 + usize::from(length) {
@@ -76,13 +77,13 @@ impl Requests {
     }
 }
 
-/// What stands before a packet of `len` bytes in the RTSP connection.
+/// The frame before an interleaved packet of `len` bytes (RFC 2326 §10.12).
 pub const fn frame_head(channel: u8, len: u16) -> [u8; 4] {
     let [high, low] = len.to_be_bytes();
     [b'$', channel, high, low]
 }
 
-/// Appends `packet`, framed for the RTSP connection.
+/// Appends `packet` with its frame (RFC 2326 §10.12).
 pub fn interleaved(channel: u8, packet: &[u8], out: &mut BytesMut) {
     out.reserve(4 + packet.len());
     out.put_slice(&frame_head(channel, packet.len() as u16));

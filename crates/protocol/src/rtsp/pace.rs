@@ -1,13 +1,13 @@
-//! When which packets leave (sans-IO): a player's place in what is played.
+//! Decides which packets are sent when (sans-IO).
 //!
-//! Contract. [`Pacer::start`] says which moment of the media is sent now; [`Pacer::push`] appends packets as they
-//! become known, as long as [`Pacer::wants_more`]; [`Pacer::due`] gives what is to be sent, and is asked again at
-//! [`Pacer::wake_at`]. Packets leave when they are due and never in one burst of a cell.
+//! Contract. [`Pacer::start`] says which media time is sent now. [`Pacer::push`] appends rows of packets as they become
+//! known, as long as [`Pacer::wants_more`]. [`Pacer::due`] returns packets to send; call it again at
+//! [`Pacer::wake_at`]. Packets are sent when they are due, and a cell is never sent in one burst.
 //!
 //! Overflow. Nothing piles up here: packets are shared, and at most two rows of them are held. A player that is late by
-//! more than [`LATE`] goes on with the row behind, which begins with a sync sample ([`Pacer::drop_late`]), or with the
-//! same packets later where every one counts ([`Pacer::wait_for`]). Where the *media* is late, the rest is sent later by
-//! as much, and no faster.
+//! more than [`LATE`] goes on with the next row, which begins with a sync sample ([`Pacer::drop_late`]); or, if no packet may
+//! be left out, with the same packets at later times ([`Pacer::wait_for`]). If the *media* comes late, the rest is sent later by
+//! the same time, and no faster.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -17,56 +17,56 @@ use std::time::Duration;
 use super::packets::Packets;
 use amphi_media::MediaTime;
 
-/// Later than this is late.
+/// A player that is behind by more than this is late.
 pub const LATE: Duration = Duration::from_secs(1);
-/// Rows that wait.
+/// Most rows that are held.
 const ROWS: usize = 2;
-/// Media that comes later than this moves what follows.
+/// Nanoseconds that media may come late without moving the rest.
 const TOLERANCE: i64 = 20_000_000;
 
-/// See the module's text.
+/// The pace of one player; see the module's text.
 #[derive(Debug, Default)]
 pub struct Pacer {
-    /// The wall clock less the media time that is sent, in nanoseconds.
+    /// Wall clock minus the media time that is sent, in nanoseconds.
     offset: i64,
     rows: VecDeque<Arc<Packets>>,
-    /// Packets of the first row that are sent.
+    /// How many packets of the first row have been sent.
     sent: usize,
 }
 
-/// Packets that are due.
+/// Packets that are to be sent now.
 #[derive(Clone, Debug)]
 pub struct Due {
-    /// The row.
+    /// The row that they belong to.
     pub row: Arc<Packets>,
-    /// Which of its packets.
+    /// Their indexes in the row.
     pub range: Range<usize>,
 }
 
 impl Pacer {
-    /// Forgets everything; `at` of the media is sent `now`.
+    /// Forgets everything. From now on `at` is the media time that is sent at `now`.
     pub fn start(&mut self, at: MediaTime, now: MediaTime) {
         *self = Self { offset: now.nanos_since(at), ..Self::default() };
     }
 
-    /// Goes on where it stands, now: after a pause.
+    /// Goes on at `now` from the packet where it stopped, after a pause.
     pub fn resume(&mut self, now: MediaTime) {
         if let Some(at) = self.next_at() {
             self.offset = now.nanos_since(at);
         }
     }
 
-    /// There is room for another row.
+    /// Whether there is room for another row.
     pub fn wants_more(&self) -> bool {
         self.rows.len() < ROWS
     }
 
-    /// All that was pushed is sent.
+    /// Whether everything that was pushed has been sent.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Appends a row.
+    /// Appends a row. If there was none and it comes late, everything from here on is sent later.
     pub fn push(&mut self, row: Arc<Packets>, now: MediaTime) {
         let Some(start) = row.start() else { return };
         let late = now.nanos_since(start) - self.offset;
@@ -76,22 +76,22 @@ impl Pacer {
         self.rows.push_back(row);
     }
 
-    /// The media time that is sent now.
+    /// The media time that is sent at `now`.
     pub fn media_time(&self, now: MediaTime) -> MediaTime {
         now.offset_nanos(self.offset.saturating_neg())
     }
 
-    /// The media time of the next packet.
+    /// The media time of the next packet, if there is one.
     pub fn next_at(&self) -> Option<MediaTime> {
         self.rows.front()?.all().get(self.sent).map(|packet| packet.at)
     }
 
-    /// When the next packet is due.
+    /// When the next packet is due, if there is one.
     pub fn wake_at(&self) -> Option<MediaTime> {
         Some(self.next_at()?.offset_nanos(self.offset))
     }
 
-    /// The packets of one row that are due by `now` or at most `ahead` later, up to `most` bytes of them; they count as
+    /// Packets of one row that are due by `now + ahead`, until they exceed `most` bytes of payload. They count as
     /// sent.
     pub fn due(&mut self, now: MediaTime, ahead: Duration, most: usize) -> Option<Due> {
         let until = self.media_time(now) + ahead;
@@ -113,7 +113,7 @@ impl Pacer {
         (!range.is_empty()).then_some(Due { row, range })
     }
 
-    /// Goes on with the newest row that has begun, if what is to be sent is late. True where something was left out.
+    /// If packets are late, goes on with the next row if it has begun. Returns whether packets were left out.
     pub fn drop_late(&mut self, now: MediaTime) -> bool {
         let begun = |pacer: &Self| {
             let next = pacer.rows.get(1).and_then(|row| row.start());
@@ -128,7 +128,7 @@ impl Pacer {
         false
     }
 
-    /// Sends what is late from now on, and the rest as much later.
+    /// If packets are late, sends them from now on, and all others later by the same time.
     pub fn wait_for(&mut self, now: MediaTime) {
         let late = self.lateness(now);
         if late > LATE {

@@ -1,10 +1,10 @@
-//! Packets made once and sent to everybody.
+//! Packets that are written once and sent to all players.
 //!
-//! The packets of a while stand one behind the other in one allocation, in the order in which they are sent, each with
-//! the frame that the RTSP connection wants (RFC 2326 §10.12), for channels 0 and 1 of the first track, 2 and 3 of the
-//! second: the ones that clients ask for. So what is due at a moment is one piece of that allocation for a player over
-//! TCP, and the packets without their frames are pieces of it for one over UDP or with other channels. All players of a
-//! rung share SSRC and sequence numbers; `RTP-Info` tells each where it comes in.
+//! The packets of a row stand one after the other in one allocation, in the order in which they are sent. Each has
+//! the frame that interleaving needs (RFC 2326 §10.12), for channels 0 and 1 of the first track and 2 and 3 of the
+//! second, which are the channels that clients ask for. So for a player over TCP, the packets that are due are one slice of
+//! the allocation; for one over UDP or with other channels, each packet without its frame is a slice. All players of a
+//! rung share SSRC and sequence numbers; `RTP-Info` tells each where it starts.
 //!
 //! What does *not* belong here: pace ([`Pacer`](super::Pacer)), sockets.
 
@@ -17,32 +17,32 @@ use super::message::frame_head;
 use super::rtp::{HEADER, Nowhere, Packetizer, Sink};
 use amphi_media::{CodedCell, MediaTime, ParameterSets, RungTracks, Timescale, VIDEO_TIMESCALE, h264};
 
-/// Bytes of the frame (RFC 2326 §10.12).
+/// Bytes of the frame before an interleaved packet (RFC 2326 §10.12).
 const FRAME: usize = 4;
-/// The first dynamic payload type (RFC 3551 §6); a track has this and its number.
+/// The first dynamic payload type (RFC 3551 §6). A track's payload type is this plus its number.
 pub const PAYLOAD_TYPE: u8 = 96;
 
-/// A packet's place.
+/// Position and time of a packet in its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// When it is sent.
+    /// When it is sent, in media time.
     pub at: MediaTime,
-    /// Its track's number.
+    /// Number of its track, from 0.
     pub track: u8,
-    /// Where its frame begins.
+    /// Position of its frame in the allocation.
     from: u32,
-    /// Bytes without the frame.
+    /// Its size in bytes, without the frame.
     len: u16,
 }
 
 impl Packet {
-    /// Bytes of payload.
+    /// Size of its payload in bytes.
     pub const fn payload_len(&self) -> u32 {
         (self.len as u32).saturating_sub(HEADER as u32)
     }
 }
 
-/// See the module's text.
+/// A row of packets in one allocation; see the module's text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packets {
     bytes: Bytes,
@@ -55,19 +55,19 @@ impl Packets {
         &self.packets
     }
 
-    /// When the first one is sent.
+    /// When the first one is sent; `None` if there are none.
     pub fn start(&self) -> Option<MediaTime> {
         self.packets.first().map(|packet| packet.at)
     }
 
-    /// A packet without its frame.
+    /// The bytes of a packet without its frame, shared.
     pub fn bytes_of(&self, packet: &Packet) -> Bytes {
         let from = packet.from as usize + FRAME;
         let to = from + usize::from(packet.len);
         if to <= self.bytes.len() { self.bytes.slice(from..to) } else { Bytes::new() }
     }
 
-    /// The packets `range` with their frames.
+    /// The bytes of the packets in `range` with their frames, shared.
     pub fn framed(&self, range: Range<usize>) -> Bytes {
         let place =
             |index: usize| self.packets.get(index).map_or(self.bytes.len(), |packet| packet.from as usize);
@@ -75,51 +75,51 @@ impl Packets {
         if from <= to { self.bytes.slice(from..to) } else { Bytes::new() }
     }
 
-    /// The number of a track's first packet.
+    /// Sequence number of a track's first packet; `None` if the track has none.
     pub fn sequence_of(&self, track: u8) -> Option<u16> {
         let packet = self.packets.iter().find(|packet| packet.track == track)?;
         let bytes = self.bytes_of(packet);
         Some(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?]))
     }
 
-    /// All bytes.
+    /// Size of all packets with their frames, in bytes.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// There is no packet.
+    /// Whether there are no packets.
     pub fn is_empty(&self) -> bool {
         self.packets.is_empty()
     }
 }
 
-/// An access unit on its way into packets.
+/// An access unit to be packetized.
 #[derive(Clone, Copy, Debug)]
 pub struct Unit<'a> {
-    /// Its track's number.
+    /// Number of its track, from 0.
     pub track: u8,
-    /// When it is sent.
+    /// When its first packet is sent, in media time.
     pub at: MediaTime,
-    /// Its packets are sent over so long: a picture of many packets is no burst.
+    /// Its packets are sent over this time, so that a large picture is not a burst.
     pub spread: Duration,
-    /// Its RTP time.
+    /// Its RTP timestamp.
     pub timestamp: u32,
-    /// What is in it.
+    /// Its coded bytes.
     pub coded: Coded<'a>,
 }
 
 /// The bytes of an access unit.
 #[derive(Clone, Copy, Debug)]
 pub enum Coded<'a> {
-    /// NAL units with 4-byte lengths; parameter sets go in front of them, as encoders do with IDR pictures, for whoever
-    /// has lost the beginning.
+    /// NAL units with 4-byte lengths. Parameter sets, if given, are sent before them, as encoders do with IDR pictures, for
+    /// players that have missed the beginning.
     H264(Option<&'a ParameterSets>, &'a [u8]),
-    /// Raw AAC.
+    /// A raw AAC access unit, without ADTS header.
     Aac(&'a [u8]),
 }
 
 impl Packetizer {
-    /// Any access unit.
+    /// Packetizes an access unit of either kind.
     fn unit(&mut self, timestamp: u32, coded: Coded<'_>, sink: &mut impl Sink) {
         match coded {
             Coded::H264(sets, sample) => {
@@ -131,7 +131,7 @@ impl Packetizer {
     }
 }
 
-/// Makes [`Packets`] of access units in the order in which they are sent.
+/// Builds [`Packets`] from access units, which come in the order in which they are sent.
 #[derive(Debug, Default)]
 pub struct PacketsBuilder {
     bytes: BytesMut,
@@ -154,16 +154,16 @@ impl Sink for PacketsBuilder {
 }
 
 impl PacketsBuilder {
-    /// Room for so many bytes of media.
+    /// A builder with room for about so many bytes of media.
     pub fn with_capacity(media: usize) -> Self {
-        // A packet of 1400 bytes has 18 bytes of its own, one of 200 bytes of sound 20.
+        // Header and frame: 18 bytes for a packet of 1400 bytes of a picture, 20 for one of 200 bytes of sound.
         Self { bytes: BytesMut::with_capacity(media + media / 8 + 4096), ..Self::default() }
     }
 
-    /// The next access unit of the stream that `packetizer` numbers.
+    /// Appends the packets of the next access unit, numbered by `packetizer`.
     pub fn unit(&mut self, packetizer: &mut Packetizer, unit: Unit<'_>) {
         let first = self.packets.len();
-        // Sent in this order: nothing is due before what stands in front of it.
+        // Packets are sent in this order, so none is due before an earlier one.
         self.at = unit.at.max(self.at);
         self.track = unit.track;
         packetizer.unit(unit.timestamp, unit.coded, self);
@@ -176,13 +176,13 @@ impl PacketsBuilder {
         }
     }
 
-    /// What was made.
+    /// The packets in one allocation.
     pub fn finish(self) -> Packets {
         Packets { bytes: self.bytes.freeze(), packets: self.packets }
     }
 }
 
-/// Numbers the packets of a channel's rung from cell to cell.
+/// Numbers the packets of a channel's rung, from cell to cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RungNumbers {
     video: Option<Packetizer>,
@@ -190,7 +190,7 @@ pub struct RungNumbers {
 }
 
 impl RungNumbers {
-    /// A rung that begins. `random` gives SSRCs and sequence numbers.
+    /// Starts the numbering of a rung. `random` supplies SSRCs and first sequence numbers.
     pub fn new(tracks: &RungTracks, mut random: impl FnMut() -> u32) -> Self {
         let mut packetizer = |track| {
             let (ssrc, sequence) = (random(), random());
@@ -201,20 +201,20 @@ impl RungNumbers {
         Self { video, audio }
     }
 
-    /// The synchronization source of a track.
+    /// Synchronization source of a track, which is 0 or 1.
     pub fn ssrc(&self, track: u8) -> u32 {
         let video = self.video.as_ref().filter(|_| track == 0);
         video.unwrap_or(&self.audio).ssrc()
     }
 
-    /// Steps over a cell as if its packets had been made.
+    /// Counts the packets of a cell without making them.
     pub fn pass(&mut self, tracks: &RungTracks, cell: &CodedCell) {
         self.each_unit(tracks, cell, |packetizer, unit| {
             packetizer.unit(unit.timestamp, unit.coded, &mut Nowhere);
         });
     }
 
-    /// The packets of a cell, in order of time; a picture goes before the sound of its time.
+    /// The packets of a cell, in order of time; a picture comes before sound of the same time.
     pub fn packets(&mut self, tracks: &RungTracks, cell: &CodedCell) -> Packets {
         let pictures = tracks.video_index.and_then(|index| cell.video.get(index));
         let media = pictures.map_or(0, |track| track.data.len()) + cell.audio.data.len();
@@ -233,7 +233,7 @@ impl RungNumbers {
         let pictures = tracks.video_index.and_then(|index| cell.video.get(index));
         let sound_track = u8::from(self.video.is_some());
         let rate = tracks.audio.timescale();
-        // Two walks side by side: each is in order.
+        // Both tracks are walked in parallel; each is in order.
         let mut pictures = Walk::of(pictures, VIDEO_TIMESCALE);
         let mut sound = Walk::of(Some(&cell.audio), rate);
         loop {
@@ -260,7 +260,7 @@ impl RungNumbers {
     }
 }
 
-/// A walk through a track's samples. RTP time is unix time in the track's timescale, 32 bits of it.
+/// Walks through a track's samples. RTP time is the low 32 bits of unix time in the track's timescale.
 struct Walk<'a> {
     samples: std::slice::Iter<'a, amphi_media::SampleEntry>,
     rest: &'a [u8],

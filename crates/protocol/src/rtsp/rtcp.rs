@@ -1,43 +1,43 @@
-//! RTCP of a sender (RFC 3550 §6): reports, and the word that a stream is over.
+//! RTCP of a sender (RFC 3550 §6): sender reports, and BYE.
 //!
-//! A report maps RTP time to the wall clock. Channels report their media time, which *is* the wall clock of the moment
-//! that is seen and heard, not the moment of sending: both streams of a session are sent equally late, and receivers
-//! that compare the report with the newest packet find it beside it (GStreamer ignores reports more than a second
-//! ahead). So the round trip of §6.4.1 cannot be computed from a receiver's report; nobody here does.
+//! A report maps RTP time to the wall clock. Channels report their media time, which is the wall-clock time of what
+//! is seen and heard, not the time of sending. Both streams of a session are sent equally late, and receivers
+//! that compare the report with the newest packet find the two close together (GStreamer ignores reports more than a second
+//! ahead). So the round-trip time of §6.4.1 cannot be computed from receiver reports; nothing here needs it.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use amphi_media::MediaTime;
 
-/// Seconds from 1900, where NTP counts from, to 1970.
+/// Seconds from 1900, the epoch of NTP, to 1970.
 const NTP_EPOCH: u64 = 2_208_988_800;
-/// Packet types (§12.1).
+/// Packet types (RFC 3550 §12.1).
 const SENDER_REPORT: u8 = 200;
 const SOURCE_DESCRIPTION: u8 = 202;
 const GOODBYE: u8 = 203;
 
-/// What a sender report says (§6.4.1).
+/// The contents of a sender report (RFC 3550 §6.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The synchronization source.
+    /// Synchronization source of the stream.
     pub ssrc: u32,
-    /// A point on the wall clock.
+    /// A point in media time.
     pub at: MediaTime,
     /// The RTP time of that point.
     pub timestamp: u32,
-    /// Packets sent so far.
+    /// Number of packets sent so far; wraps.
     pub packets: u32,
-    /// Bytes of payload sent so far.
+    /// Bytes of payload sent so far; wraps.
     pub octets: u32,
 }
 
 impl Report {
-    /// A compound packet: the report, and the name that the streams of a session have in common (§6.1, §6.5.1).
+    /// A compound packet: the report, and the CNAME that all streams of a session share (§6.1, §6.5.1).
     pub fn packet(&self, cname: &str) -> Bytes {
         self.compound(cname).freeze()
     }
 
-    /// The last compound packet of a stream (§6.6).
+    /// The last compound packet of a stream, with BYE (§6.6).
     pub fn goodbye(&self, cname: &str) -> Bytes {
         let mut packet = self.compound(cname);
         head(&mut packet, 1, GOODBYE, 1);
@@ -57,7 +57,7 @@ impl Report {
         packet.put_u32(self.timestamp);
         packet.put_u32(self.packets);
         packet.put_u32(self.octets);
-        // One item, and at least one zero up to the next word (§6.5).
+        // One item, then at least one zero byte up to the next word (§6.5).
         let name = cname.as_bytes().get(..cname.len().min(32)).unwrap_or_default();
         let words = 1 + (2 + name.len() + 4) / 4;
         head(&mut packet, 1, SOURCE_DESCRIPTION, words as u16);
@@ -70,7 +70,7 @@ impl Report {
     }
 }
 
-/// `words` of 32 bits follow.
+/// The header of an RTCP packet with so many 32-bit words after it (RFC 3550 §6.4.1).
 fn head(packet: &mut BytesMut, count: u8, packet_type: u8, words: u16) {
     packet.put_u8(0x80 | count);
     packet.put_u8(packet_type);

@@ -1,26 +1,26 @@
-//! RTP packets (RFC 3550 §5.1) of H.264 (RFC 6184, packetization mode 1) and AAC (RFC 3640 §3.3.6, AAC-hbr).
+//! Writes RTP packets (RFC 3550 §5.1) with H.264 (RFC 6184, packetization mode 1) and AAC (RFC 3640 §3.3.6, AAC-hbr).
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::rtcp::Report;
 use amphi_media::MediaTime;
 
-/// Payload bytes of a packet: fits an Ethernet frame with every header.
+/// Largest payload in bytes: fits into an Ethernet frame with all headers.
 const PAYLOAD: usize = 1400;
-/// Bytes of a packet's header.
+/// Bytes of the RTP header.
 pub(super) const HEADER: usize = 12;
-/// `nal_unit_type` of a fragmentation unit (RFC 6184 §5.8).
+/// `nal_unit_type` of a fragmentation unit FU-A (RFC 6184 §5.8).
 const FU_A: u8 = 28;
-/// Bytes of AAC that 13 bits of size can tell.
+/// Largest AAC access unit in bytes: its size has 13 bits (RFC 3640 §3.3.6).
 const AAC_MAX: usize = (1 << 13) - 1;
 
-/// Where finished packets go.
+/// Receives finished packets.
 pub trait Sink {
-    /// The next packet: its payload is that of the parts, one behind the other.
+    /// Takes the next packet. Its payload is the parts of `payload`, one after the other.
     fn packet(&mut self, header: [u8; HEADER], payload: &[&[u8]]);
 }
 
-/// Packets one by one.
+/// Collects each packet in an allocation of its own.
 impl Sink for Vec<Bytes> {
     fn packet(&mut self, header: [u8; HEADER], payload: &[&[u8]]) {
         let len: usize = payload.iter().map(|part| part.len()).sum();
@@ -33,14 +33,14 @@ impl Sink for Vec<Bytes> {
     }
 }
 
-/// Packets that are only numbered.
+/// Discards packets, which are only numbered.
 pub(super) struct Nowhere;
 
 impl Sink for Nowhere {
     fn packet(&mut self, _: [u8; HEADER], _: &[&[u8]]) {}
 }
 
-/// Numbers the packets of one stream.
+/// Writes and numbers the packets of one stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packetizer {
     payload_type: u8,
@@ -51,37 +51,39 @@ pub struct Packetizer {
 }
 
 impl Packetizer {
-    /// A stream that begins with packet `sequence`. `ssrc` and `sequence` are chosen by the caller, at random
+    /// A stream whose first packet has the number `sequence`. The caller chooses `ssrc` and `sequence` at random
     /// (RFC 3550 §5.1).
     pub const fn new(payload_type: u8, ssrc: u32, sequence: u16) -> Self {
         Self { payload_type, ssrc, sequence, packets: 0, octets: 0 }
     }
 
-    /// The number of the next packet, for `RTP-Info`.
+    /// Sequence number of the next packet, for `RTP-Info`.
     pub const fn next_sequence(&self) -> u16 {
         self.sequence
     }
 
-    /// The synchronization source.
+    /// Synchronization source of the stream.
     pub const fn ssrc(&self) -> u32 {
         self.ssrc
     }
 
-    /// What a sender report says: `timestamp` is the RTP time of `at`.
+    /// The sender report for now; `timestamp` is the RTP time of `at`.
     pub const fn report(&self, at: MediaTime, timestamp: u32) -> Report {
         let Self { ssrc, packets, octets, .. } = *self;
         Report { ssrc, at, timestamp, packets, octets }
     }
 
-    /// One H.264 access unit. NAL units that do not fit are fragmented.
+    /// Packetizes one H.264 access unit. NAL units that do not fit are fragmented (RFC 6184 §5.8).
     pub fn h264<'a>(&mut self, timestamp: u32, nals: impl Iterator<Item = &'a [u8]>, sink: &mut impl Sink) {
         let mut nals = nals.filter_map(<[u8]>::split_first).peekable();
         while let Some((header, body)) = nals.next() {
             let last = nals.peek().is_none();
             if body.len() < PAYLOAD {
+                // A single NAL unit packet (RFC 6184 §5.6).
                 self.packet(timestamp, last, &[&[*header], body], sink);
                 continue;
             }
+            // FU indicator; then for each packet the FU header with start and end bits (RFC 6184 §5.8).
             let indicator = header & 0xe0 | FU_A;
             let mut parts = body.chunks(PAYLOAD - 2).enumerate().peekable();
             while let Some((index, part)) = parts.next() {
@@ -92,12 +94,13 @@ impl Packetizer {
         }
     }
 
-    /// One AAC access unit: an AU header of 13 bits of size and 3 of index. One that does not fit is fragmented
-    /// (RFC 3640 §3.2.3.1); what no header can tell is left out.
+    /// Packetizes one AAC access unit with an AU header of 13 bits of size and 3 of index (RFC 3640 §3.2.1, §3.3.6). One that
+    /// does not fit is fragmented (RFC 3640 §3.2.3.1). One that is too large for the header is left out.
     pub fn aac(&mut self, timestamp: u32, access_unit: &[u8], sink: &mut impl Sink) {
         if access_unit.len() > AAC_MAX {
             return;
         }
+        // AU-headers-length is 16 bits; the one AU header is size and AU-Index 0 (RFC 3640 §3.2.1).
         let size = ((access_unit.len() as u16) << 3).to_be_bytes();
         let mut parts = access_unit.chunks(PAYLOAD - 4).peekable();
         while let Some(part) = parts.next() {
@@ -108,6 +111,7 @@ impl Packetizer {
     fn packet(&mut self, timestamp: u32, marker: bool, payload: &[&[u8]], sink: &mut impl Sink) {
         let mut header = [0; HEADER];
         let mut fields = &mut header[..];
+        // Version 2, without padding, extension and contributing sources (RFC 3550 §5.1).
         fields.put_u8(0x80);
         fields.put_u8(self.payload_type | u8::from(marker) << 7);
         fields.put_u16(self.sequence);
@@ -127,7 +131,7 @@ mod tests {
     use amphi_media::h264;
     use proptest::prelude::*;
 
-    /// The NAL units that a receiver puts together.
+    /// The NAL units that a receiver would assemble.
     fn reassembled(packets: &[Bytes]) -> Vec<Vec<u8>> {
         let mut nals: Vec<Vec<u8>> = Vec::new();
         for packet in packets {
@@ -144,7 +148,7 @@ mod tests {
         nals
     }
 
-    /// What every row of packets of one access unit has.
+    /// Checks what must hold for the packets of any access unit.
     fn judge(packets: &[Bytes], sequence: u16) -> Result<(), TestCaseError> {
         for (index, packet) in packets.iter().enumerate() {
             prop_assert!(packet.len() <= PAYLOAD + 12);

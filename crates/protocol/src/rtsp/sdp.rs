@@ -1,4 +1,4 @@
-//! Session descriptions (RFC 8866, RFC 6184 §8.2.1, RFC 3640 §4.1).
+//! Writes session descriptions (RFC 8866, RFC 6184 §8.2.1, RFC 3640 §4.1).
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use super::hex::hex;
 use super::packets::PAYLOAD_TYPE;
 use super::span::seconds;
 
-/// The description of a presentation: of a recording with its `duration`, or of something live. The first stream has
-/// payload type 96 and the name `trackID=0`, the second 97 and `trackID=1`, and so on.
+/// The description of a recording with this `duration`, or of a live channel. The first stream has
+/// payload type 96 and the URL `trackID=0`, the second 97 and `trackID=1`, and so on.
 ///
-/// `name` is written as it is; it must be a line of text. Addresses say nothing: `Transport` tells where media comes
-/// from.
+/// `name` is written as it is and must be one line of text. Addresses are left unspecified, since `Transport` says where media
+/// comes from.
 pub fn describe(name: &str, duration: Option<Duration>, streams: &[&TrackFormat]) -> String {
     let range = duration.map_or_else(
         || "now-".to_owned(),

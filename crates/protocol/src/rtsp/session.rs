@@ -1,17 +1,17 @@
-//! The server's side of an RTSP 1.0 connection (RFC 2326), which carries one session (sans-IO).
+//! The server's side of an RTSP 1.0 connection (RFC 2326), which has one session (sans-IO).
 //!
-//! Contract. Every request that [`Requests`](super::Requests) cuts off goes to [`RtspSession::handle`]. What needs no
-//! decision is answered at once; what does comes back as an [`RtspEvent`], and exactly one of the answers follows before
+//! Contract. Pass every request from [`Requests`](super::Requests) to [`RtspSession::handle`]. Requests that need no
+//! decision are answered at once. The others are returned as an [`RtspEvent`]; call exactly one of the answers before
 //! the next request: [`described`](Session::described), [`set_up`](Session::set_up), [`playing`](Session::playing),
-//! [`paused`](Session::paused), or [`refuse`](Session::refuse) to any of them. (An event that is left unanswered is
-//! answered with 500 when the next request comes.) Bytes for the peer gather in [`RtspSession::output`]; the answer to PLAY
-//! must leave before the first packet. At [`RtspSession::ends_at`] the peer has been silent for too long; requests are signs
-//! of life, and what else is one the caller says with [`RtspSession::heard`].
+//! [`paused`](Session::paused), or [`refuse`](Session::refuse). (An event without an answer is
+//! answered with 500 when the next request comes.) Bytes to send gather in [`RtspSession::output`]; the answer to PLAY
+//! must be sent before the first packet. At [`RtspSession::ends_at`] the peer has been silent for too long. Requests count as signs
+//! of life; report others with [`RtspSession::heard`].
 //!
-//! Tolerated deviations: requests of a session without `Session`, because a connection has one session only; SETUP
-//! without DESCRIBE; PLAY, PAUSE and TEARDOWN under the URL of one stream mean all of them; PLAY while playing.
+//! Tolerated deviations: requests in a session without a `Session` header, because a connection has only one session; SETUP
+//! without DESCRIBE; PLAY, PAUSE and TEARDOWN with the URL of one stream, which mean all of them; PLAY while playing.
 //!
-//! What does *not* belong here: sockets, media, pace, which streams there are.
+//! What does *not* belong here: sockets, media, pace, the list of streams.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -27,70 +27,70 @@ use super::Digest;
 use super::span::Span;
 use super::transport::{Offer, Transport, accept};
 
-/// What clients are told, and what holds, unless the caller wants something else.
+/// How long a session may be silent, unless the caller sets another time (RFC 2326 §12.37).
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Before something is set up.
+/// How long a connection may be silent before the first SETUP.
 const OPENING: Duration = Duration::from_secs(20);
-/// Streams of a session.
+/// Most streams of a session.
 const STREAMS_MAX: usize = 8;
 const METHODS: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN";
 
-/// What a request's URL names.
+/// What the URL of a request names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestTarget {
-    /// The presentation's path, percent-encoded as the client sent it, without a slash at its end.
+    /// Path of the presentation, percent-encoded as the client sent it, without a slash at its end.
     pub path: String,
-    /// Behind the `?`.
+    /// The part of the URL after `?`, if there is one.
     pub query: Option<String>,
 }
 
 /// What the peer wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RtspEvent {
-    /// Describe the presentation: [`RtspSession::described`].
+    /// Describe the presentation; answered by [`RtspSession::described`].
     Describe(RequestTarget),
-    /// Set up one of its streams, anew if it was set up before: [`RtspSession::set_up`].
+    /// Set up one of its streams, perhaps again; answered by [`RtspSession::set_up`].
     SetUp {
-        /// The presentation.
+        /// The presentation that the stream belongs to.
         target: RequestTarget,
-        /// Which of its streams.
+        /// Number of the stream, from 0.
         track: usize,
-        /// How it travels.
+        /// How its packets are transported.
         transport: Transport,
     },
-    /// Play all that is set up: [`RtspSession::playing`].
+    /// Play all streams that are set up; answered by [`RtspSession::playing`].
     Play(Span),
-    /// Pause: [`RtspSession::paused`].
+    /// Pause all streams; answered by [`RtspSession::paused`].
     Pause,
-    /// The session has ended. It is answered already; nothing follows.
+    /// The session has ended. It has been answered already.
     TearDown,
 }
 
-/// Where a stream comes in, for `RTP-Info` (§12.33).
+/// Where a stream starts, for `RTP-Info` (RFC 2326 §12.33).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
-    /// Which stream.
+    /// Number of the stream, from 0.
     pub track: usize,
-    /// The number of its first packet, if it is known.
+    /// Sequence number of its first packet, if known.
     pub sequence: Option<u16>,
-    /// The RTP time of the moment at which playing begins: one moment for all streams.
+    /// RTP time of the point at which playing starts; the point is the same for all streams.
     pub timestamp: u32,
 }
 
-/// Why something is refused.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The URL leads nowhere.
+    /// 404: there is no such presentation or stream.
     NotFound,
-    /// Not for this peer.
+    /// 403: this peer may not have it.
     Forbidden,
-    /// It will be there soon.
+    /// 503 with `Retry-After`: it will be there soon.
     NotReady,
-    /// It cannot be carried in RTP.
+    /// 415: it cannot be carried in RTP.
     Media,
-    /// There is nothing at that time.
+    /// 457: there is nothing at that time.
     Range,
-    /// The server's own fault.
+    /// 500: the server is at fault.
     Internal,
 }
 
@@ -98,7 +98,7 @@ pub enum Refusal {
 #[derive(Debug)]
 struct PendingRequest {
     cseq: String,
-    /// The URL without query and slash at its end.
+    /// The URL without query, and without a slash at its end.
     url: String,
     what: What,
 }
@@ -111,12 +111,12 @@ enum What {
     Pause,
 }
 
-/// A stream that was set up.
+/// A stream that is set up.
 #[derive(Debug)]
 struct SetUp {
     track: usize,
     transport: Transport,
-    /// As the client names it.
+    /// Its URL, as the client wrote it.
     url: String,
 }
 
@@ -126,14 +126,14 @@ enum State {
     Playing,
 }
 
-/// See the module's text.
+/// One connection with its session; see the module's text.
 #[derive(Debug)]
 pub struct RtspSession {
     id: String,
     timeout: Duration,
     digest: Option<Digest>,
     state: State,
-    /// The presentation of which streams are set up.
+    /// Path of the presentation whose streams are set up.
     path: String,
     streams: Vec<SetUp>,
     asked: Option<PendingRequest>,
@@ -142,7 +142,7 @@ pub struct RtspSession {
 }
 
 impl RtspSession {
-    /// A connection that begins. `id` is chosen by the caller, at random.
+    /// A new connection. The caller chooses `id` at random.
     pub fn new(id: u64, now: Instant) -> Self {
         Self {
             id: format!("{id:016X}"),
@@ -157,47 +157,47 @@ impl RtspSession {
         }
     }
 
-    /// From now on a session without a sign of life for so long ends; clients are told whole seconds.
+    /// Sets how long a session may be without a sign of life. Clients are told whole seconds.
     pub const fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout;
     }
 
-    /// From now on only who knows this password is heard.
+    /// Sets the user and password that requests must prove from now on; `None` demands none.
     pub fn set_digest(&mut self, digest: Option<Digest>) {
         self.digest = digest;
     }
 
-    /// Bytes for the peer.
+    /// The buffer of bytes to send. The caller removes what it has sent.
     pub const fn output(&mut self) -> &mut BytesMut {
         &mut self.out
     }
 
-    /// PLAY was answered, and neither PAUSE nor the end came since.
+    /// Whether it plays: PLAY has been answered, and no PAUSE, TEARDOWN or end came since.
     pub fn is_playing(&self) -> bool {
         self.state == State::Playing
     }
 
-    /// When the peer has been silent for too long.
+    /// When the peer will have been silent for too long.
     pub fn ends_at(&self) -> Instant {
         self.heard + if self.streams.is_empty() { OPENING } else { self.timeout }
     }
 
-    /// A sign of life: a receiver report, or media that was taken.
+    /// Records a sign of life, such as a receiver report or media that was sent.
     pub fn heard(&mut self, now: Instant) {
         self.heard = self.heard.max(now);
     }
 
-    /// What the streams of the session have in common in RTCP (RFC 3550 §6.5.1).
+    /// The CNAME that all streams of the session share (RFC 3550 §6.5.1).
     pub fn cname(&self) -> &str {
         &self.id
     }
 
-    /// Takes the next request.
+    /// Takes the next request. Returns an event if it needs a decision.
     pub fn handle(&mut self, request: &Request<Vec<u8>>, now: Instant) -> Option<RtspEvent> {
         self.refuse(Refusal::Internal);
         self.heard(now);
         let cseq = match header(request, &CSEQ) {
-            // Repeated as it is; so nothing else passes.
+            // It is repeated as it is, so only digits are accepted.
             Some(cseq) if cseq.len() <= 20 && cseq.bytes().all(|byte| byte.is_ascii_digit()) => {
                 cseq.to_owned()
             }
@@ -215,7 +215,7 @@ impl RtspSession {
         }
     }
 
-    /// What a request asks for, or why not; what needs no decision is answered.
+    /// The event of a request, or the response that refuses it. Answers requests that need no decision.
     fn consider(
         &mut self,
         request: &Request<Vec<u8>>,
@@ -270,7 +270,7 @@ impl RtspSession {
                 self.asked = asked(What::Pause);
                 Ok(Some(RtspEvent::Pause))
             }
-            // Paused already (§A.2).
+            // It is paused already (RFC 2326 §A.2).
             Method::Pause if !self.streams.is_empty() => {
                 self.well(cseq);
                 Ok(None)
@@ -292,7 +292,7 @@ impl RtspSession {
         }
     }
 
-    /// 200 without more.
+    /// Sends 200 without more.
     fn well(&mut self, cseq: &str) {
         let response = self.in_session(respond(StatusCode::Ok, cseq));
         self.send(response, "");
@@ -304,7 +304,7 @@ impl RtspSession {
         if named.is_none_or(is_ours) { Ok(()) } else { Err(StatusCode::SessionNotFound) }
     }
 
-    /// How the stream of a SETUP will travel.
+    /// The transport for the stream of a SETUP.
     fn choose(&self, request: &Request<Vec<u8>>, path: &str, track: usize) -> Result<Transport, StatusCode> {
         if self.is_playing() {
             return Err(StatusCode::MethodNotValidInThisState);
@@ -335,7 +335,7 @@ impl RtspSession {
         }
     }
 
-    /// Answers DESCRIBE.
+    /// Answers DESCRIBE with a description in SDP.
     pub fn described(&mut self, description: &str) {
         let Some(PendingRequest { cseq, url, .. }) = self.asked.take() else { return };
         let response = respond(StatusCode::Ok, &cseq)
@@ -344,13 +344,13 @@ impl RtspSession {
         self.send(response, description);
     }
 
-    /// Answers SETUP. `server_ports` are ours where the stream travels over UDP.
+    /// Answers SETUP. `server_ports` are our ports for RTP and RTCP if the stream goes over UDP.
     pub fn set_up(&mut self, ssrc: u32, server_ports: (u16, u16)) {
         let (cseq, url, path, track, transport) = match self.asked.take() {
             Some(PendingRequest { cseq, url, what: What::SetUp { path, track, transport } }) => {
                 (cseq, url, path, track, transport)
             }
-            // Something else was asked, and still waits for its answer.
+            // Another request waits for its answer; keep it.
             other => {
                 self.asked = other;
                 return;
@@ -364,7 +364,7 @@ impl RtspSession {
         self.send(response, "");
     }
 
-    /// Answers PLAY: what is played, and where each stream comes in.
+    /// Answers PLAY with the range that is played, and where each stream starts.
     pub fn playing(&mut self, span: Span, starts: &[Start]) {
         let Some(PendingRequest { cseq, .. }) = self.asked.take() else { return };
         self.state = State::Playing;
@@ -382,7 +382,7 @@ impl RtspSession {
         self.send(response, "");
     }
 
-    /// Answers PAUSE.
+    /// Answers PAUSE with success.
     pub fn paused(&mut self) {
         let Some(PendingRequest { cseq, .. }) = self.asked.take() else { return };
         self.state = State::Ready;
@@ -390,12 +390,12 @@ impl RtspSession {
         self.send(response, "");
     }
 
-    /// All has been played; another PLAY may follow.
+    /// Everything has been played; another PLAY may follow.
     pub const fn finished(&mut self) {
         self.state = State::Ready;
     }
 
-    /// Answers whatever was asked with a refusal.
+    /// Refuses the request that waits, if there is one.
     pub fn refuse(&mut self, why: Refusal) {
         let Some(PendingRequest { cseq, .. }) = self.asked.take() else { return };
         let response = match why {
@@ -430,7 +430,7 @@ fn header<'a>(request: &'a Request<Vec<u8>>, name: &HeaderName) -> Option<&'a st
     request.header(name).map(HeaderValue::as_str)
 }
 
-/// The presentation, the stream in it (`…/trackID=<n>`), and the URL as RTP-Info repeats it.
+/// The presentation, the stream in it (`…/trackID=<n>`), and the URL for `RTP-Info`.
 fn target(request: &Request<Vec<u8>>) -> (RequestTarget, Option<usize>, String) {
     let Some(url) = request.request_uri() else { return (RequestTarget::default(), None, String::new()) };
     let mut plain = url.clone();
@@ -445,7 +445,7 @@ fn target(request: &Request<Vec<u8>>) -> (RequestTarget, Option<usize>, String) 
     (target, track, plain.as_str().trim_end_matches('/').to_owned())
 }
 
-/// Lets a message write itself into the output.
+/// Lets a response write itself into the output.
 struct Writer<'a>(&'a mut BytesMut);
 
 impl io::Write for Writer<'_> {

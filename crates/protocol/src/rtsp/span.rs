@@ -1,31 +1,31 @@
-//! The `Range` header in normal play time (RFC 2326 §3.6, §12.29).
+//! The `Range` header in normal play time (NPT, RFC 2326 §3.6, §12.29).
 
 use rtsp_types::headers::{NptRange, NptTime, Range};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// A point in a presentation.
+/// A point of a presentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Npt {
-    /// The live point.
+    /// The live point, `now`.
     Now,
-    /// Nanoseconds from the beginning.
+    /// Nanoseconds from the beginning of the recording.
     Nanos(u64),
 }
 
-/// What a PLAY asks for.
+/// The range that PLAY asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    /// From here on; `None` = from where it stands.
+    /// Where to start; `None` means the current position.
     pub from: Option<Npt>,
-    /// Up to here.
+    /// Where to end, in nanoseconds from the beginning; `None` means the end.
     pub to: Option<u64>,
 }
 
 impl Span {
-    /// Reads a header's value. `None` where it is no range in normal play time.
+    /// Reads the value of the header; `None` if it is not a range in normal play time.
     pub(super) fn parse(value: &str) -> Option<Self> {
-        // `;time=` behind it says when to begin (§12.29); it is now.
+        // `;time=` after the range would say when to begin (§12.29). It is ignored.
         let range = value.split(';').next()?.trim();
         let Range::Npt(range) = range.parse().ok()? else { return None };
         let to = |time| match point(time) {
@@ -40,7 +40,7 @@ impl Span {
         })
     }
 
-    /// The header's value for an answer.
+    /// The value of the header for an answer.
     pub(super) fn text(self) -> String {
         let from = match self.from {
             None | Some(Npt::Now) => "now".to_owned(),
@@ -65,7 +65,7 @@ fn point(time: NptTime) -> Npt {
     }
 }
 
-/// Seconds with milliseconds, rounded down: nothing is said that has not begun.
+/// Seconds with three decimals, rounded down so that the time has been reached already.
 pub(super) fn seconds(nanos: u64) -> String {
     format!("{}.{:03}", nanos / SECOND, nanos % SECOND / 1_000_000)
 }

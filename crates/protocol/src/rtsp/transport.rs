@@ -1,31 +1,31 @@
-//! The `Transport` header (RFC 2326 §12.39): what a client offers, and what it is answered.
+//! The `Transport` header (RFC 2326 §12.39): reads a client's offers, and writes the answer.
 //!
 //! Tolerated: ports and channels without their second number (it is the next one), parameters in any order and case.
-//! Not offered: multicast, secure RTP, recording. `destination` is not heeded: media goes to who asks for it.
+//! Not supported: multicast, secure RTP, recording. `destination` is ignored: media goes to the client that asks.
 
-/// UDP ports below are the system's; nobody receives media there.
+/// Lower UDP ports belong to the system; no client receives media there.
 const FIRST_PORT: u16 = 1024;
 
-/// How one stream travels.
+/// How a stream is transported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// In the RTSP connection, on these channels (§10.12).
+    /// Interleaved in the RTSP connection, on these channels (RFC 2326 §10.12).
     Interleaved {
-        /// For RTP.
+        /// Channel of RTP packets.
         rtp: u8,
-        /// For RTCP.
+        /// Channel of RTCP packets.
         rtcp: u8,
     },
-    /// To these UDP ports of the client.
+    /// Over UDP, to these ports of the client.
     Udp {
-        /// For RTP.
+        /// Port that receives RTP.
         rtp: u16,
-        /// For RTCP.
+        /// Port that receives RTCP.
         rtcp: u16,
     },
 }
 
-/// What a client can take.
+/// What a client offers to receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
     Interleaved(Option<(u8, u8)>),
@@ -68,7 +68,7 @@ fn pair<T: std::str::FromStr + Copy>(text: &str, next: impl Fn(T) -> Option<T>) 
 }
 
 impl Transport {
-    /// The header's value for the answer; `server_ports` are ours, for UDP.
+    /// The value of the header for the answer; `server_ports` are our ports for RTP and RTCP over UDP.
     pub(super) fn answer(self, ssrc: u32, server_ports: (u16, u16)) -> String {
         match self {
             Self::Interleaved { rtp, rtcp } => {

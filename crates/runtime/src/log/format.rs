@@ -1,5 +1,5 @@
-//! Lines for people: time, level, where it comes from, what. A span stands as `source{hall}`, and is left out where the
-//! line says the same of itself.
+//! Log lines for people: time, level, spans, target, message. A span is written as `source{hall}`, and left out where the
+//! event has a field of that name.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// See the module's text.
+/// The event format of the module's text.
 pub(super) struct Text;
 
 impl<S, N> FormatEvent<S, N> for Text

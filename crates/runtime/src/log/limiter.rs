@@ -1,27 +1,26 @@
-//! What peers without credentials can cause to be logged: so many lines for each kind and address in a window of time,
-//! the rest counted (sans-IO; time is an argument).
+//! Limits the log lines that peers without credentials can cause: [`LINES`] for each kind and address in a minute, the rest
+//! counted (sans-IO; time is an argument).
 //!
-//! Contract. [`Limiter::ask`] before each line; [`Limiter::over`] now and then, for what was left out in windows that have
-//! ended. IPv6 addresses count by their first 64 bits ([`household`]). Memory is bounded: when [`ADDRESSES`] are known,
-//! all others of a kind are one. And a kind as a whole has a bound, since addresses cost an attacker nothing.
+//! Contract. Call [`Limiter::ask`] before each line, and [`Limiter::over`] now and then for what was left out in windows that
+//! have ended. IPv6 addresses count by their first 64 bits ([`household`]). Memory is bounded: beyond [`ADDRESSES`]
+//! addresses, all others of a kind share one window. A kind as a whole has a bound too, since an attacker has many addresses.
 
 use core::net::{IpAddr, Ipv6Addr};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How long a window lasts.
 const WINDOW: Duration = Duration::from_secs(60);
 /// Lines of one kind and address in a window.
 const LINES: u64 = 5;
 /// Lines of one kind in a window, from all addresses together.
 const LINES_OF_KIND: u64 = 100;
-/// Addresses that are told apart, over all kinds.
+/// Addresses with a window of their own, over all kinds.
 const ADDRESSES: usize = 1024;
 
-/// Who caused lines of a kind: `None` for an address that is not known, or not told apart from others any more.
+/// A kind, and the address that caused its lines: `None` if it is unknown, or one too many to be counted by itself.
 type LineKey = (&'static str, Option<IpAddr>);
 
-/// See the module's text.
+/// Counts lines by kind and address; the module's text has the contract.
 #[derive(Debug)]
 pub struct Limiter {
     windows: BTreeMap<LineKey, CountedWindow>,
@@ -35,24 +34,24 @@ struct CountedWindow {
     left_out: u64,
 }
 
-/// What was not said in a window that is over.
+/// Lines that were left out in a window that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinesLeftOut {
-    /// Of which kind.
+    /// The kind of the lines, as given to [`Limiter::ask`].
     pub kind: &'static str,
-    /// Caused by whom; `None` = by others than those who are told apart.
+    /// The address that caused them; `None` = several, or unknown.
     pub address: Option<IpAddr>,
-    /// How many lines.
+    /// The number of lines.
     pub count: u64,
 }
 
 impl Limiter {
-    /// One that has said nothing yet.
+    /// A limiter without any window yet.
     pub const fn new() -> Self {
         Self { windows: BTreeMap::new(), kinds: BTreeMap::new() }
     }
 
-    /// Whether a line of `kind`, caused by `address`, is said at `now`.
+    /// Whether a line of `kind`, caused by `address`, may be written at `now`. If not, it is counted.
     pub fn ask(&mut self, kind: &'static str, address: Option<IpAddr>, now: Instant) -> bool {
         let mut key = (kind, address.map(household));
         if !self.windows.contains_key(&key) && self.windows.len() >= ADDRESSES {
@@ -75,7 +74,7 @@ impl Limiter {
         is_said
     }
 
-    /// What was left out in windows that are over; they are forgotten.
+    /// What was left out in windows that have ended. These are removed.
     pub fn over(&mut self, now: Instant) -> Vec<LinesLeftOut> {
         let mut all: BTreeMap<&'static str, Vec<LinesLeftOut>> = BTreeMap::new();
         self.windows.retain(|(kind, address), window| {
@@ -97,7 +96,7 @@ impl Default for Limiter {
     }
 }
 
-/// What was left out is not told of a thousand addresses: of the busiest, and of all others in one.
+/// Reduces a list of up to a thousand addresses to the busiest [`LINES`], and one entry for all others.
 fn few(mut left_out: Vec<LinesLeftOut>) -> Vec<LinesLeftOut> {
     left_out.sort_by_key(|it| std::cmp::Reverse(it.count));
     let rest = left_out.split_off(left_out.len().min(LINES as usize));
@@ -113,7 +112,8 @@ impl CountedWindow {
         now.saturating_duration_since(self.since) >= WINDOW
     }
 
-    /// A window that is over and has left something out goes on being silent until that was told.
+    /// Starts a new window when this one has ended. One that has left lines out waits until [`Limiter::over`] has reported
+    /// them.
     fn renew(&mut self, now: Instant) {
         if self.is_over(now) && self.left_out == 0 {
             (self.since, self.said) = (now, 0);
@@ -121,8 +121,8 @@ impl CountedWindow {
     }
 }
 
-/// Whom an address counts for: IPv6 addresses by their first 64 bits, which is what one machine or household is given to
-/// choose addresses from (RFC 4291 §2.5.1).
+/// What an address is counted as: of IPv6 the first 64 bits, since one machine or household may use any address of a /64
+/// (RFC 4291 §2.5.1); an IPv4 address as it is.
 pub fn household(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

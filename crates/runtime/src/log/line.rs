@@ -1,19 +1,19 @@
-//! What a line may be: one line, of bounded length. Pure.
+//! Makes a log line safe: one line, of bounded length. Pure.
 
 use std::fmt::Write as _;
 
-/// Bytes of a line at most.
+/// The most bytes of a line; longer ones are cut.
 pub(super) const LINE_BYTES: usize = 8 << 10;
 
-/// Makes `line` (with or without its end) one line of text: control characters are escaped, too much is cut off and
-/// counted. Colours are ours, where there are any: peers' escape sequences have been escaped before them.
+/// Makes `line` (with or without its newline) one line of text: control characters are escaped, and what is too long is cut
+/// off and counted. With `ansi`, ESC passes for our own colours: `tracing_subscriber` has escaped those of peers before.
 pub(super) fn text(line: &[u8], ansi: bool) -> Vec<u8> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = String::from_utf8_lossy(line);
     let mut out = String::with_capacity(line.len().min(LINE_BYTES) + 1);
     for (at, c) in line.char_indices() {
         if out.len() > LINE_BYTES {
-            // Into a string nothing fails.
+            // Writing to a string cannot fail.
             let _ = write!(out, " … {} more bytes", line.len() - at);
             break;
         }
@@ -23,16 +23,17 @@ pub(super) fn text(line: &[u8], ansi: bool) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// Neither a control character (C0, DEL, C1) nor one of those by which Unicode ends or turns lines.
+/// Neither a control character (C0, DEL, C1) nor one of Unicode's line separators and bidirectional controls.
 fn is_harmless(c: char) -> bool {
     c == '\t'
         || !c.is_control()
             && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Makes `line` one object of JSON of bounded length: of one that is too long the message is kept, cut.
+/// Makes `line` one JSON object of bounded length. Of an object that is too long only time, level, target and the
+/// message are kept, the message cut.
 pub(super) fn json(line: &[u8]) -> Vec<u8> {
-    // What serde writes has no control characters.
+    // `serde_json` has escaped control characters already.
     if line.len() <= LINE_BYTES {
         let mut whole = line.strip_suffix(b"\n").unwrap_or(line).to_vec();
         whole.push(b'\n');

@@ -1,6 +1,6 @@
-//! A panic is a line of the log, with its place and the spans around it; whoever catches it asks what it was.
+//! Logs panics, with their place and the spans around them, and keeps the last one for the code that catches it.
 //!
-//! The standard library's own hook writes to stderr and waits until somebody reads it: a server must not.
+//! The standard library's own hook writes to stderr directly, and would block the thread if nobody reads there.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -9,12 +9,12 @@ use std::panic::PanicHookInfo;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A panic: what it said, and where.
+/// A panic: its message and where it happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fall {
-    /// Its message.
+    /// Its message, at most 1000 characters.
     pub message: String,
-    /// File, line and column.
+    /// `FILE:LINE:COLUMN`, or empty if it is not known.
     pub place: String,
 }
 
@@ -31,30 +31,30 @@ thread_local! {
 
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
-/// Panics since start.
+/// The number of panics on all threads since start.
 pub fn panics() -> u64 {
     PANICS.load(Ordering::Relaxed)
 }
 
-/// The last panic on this thread: for whoever has just caught it.
+/// Takes the last panic of this thread, for the code that has just caught it.
 pub fn last_fall() -> Option<Fall> {
     LAST.try_with(|last| last.try_borrow_mut().ok().and_then(|mut last| last.take())).ok().flatten()
 }
 
-/// What a panic said, that was caught with this payload on this thread.
+/// The message, and the place if it is known, of a panic that was caught on this thread with this payload.
 pub fn why(payload: &(dyn Any + Send)) -> String {
     let message = message_of(payload);
-    // One that was brought here from another thread is not the last of this one.
+    // A payload from another thread does not belong to the last panic of this one.
     let fall = last_fall().filter(|fall| message.starts_with(&fall.message));
     fall.map_or_else(|| message.to_owned(), |fall| fall.to_string())
 }
 
-/// From now on panics are lines of the log, and nothing else.
+/// Sets the panic hook of this process: panics are logged, and not written to stderr otherwise.
 pub fn catch_panics() {
     std::panic::set_hook(Box::new(hook));
 }
 
-/// Must not panic itself: that would end the process.
+/// Must not panic itself: a panic in the hook aborts the process.
 fn hook(info: &PanicHookInfo<'_>) {
     PANICS.fetch_add(1, Ordering::Relaxed);
     let place = info.location().map(|at| format!("{}:{}:{}", at.file(), at.line(), at.column()));
@@ -68,7 +68,7 @@ fn hook(info: &PanicHookInfo<'_>) {
 
 fn message_of(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&'static str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
 #[cfg(test)]
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn what_was_caught_says_what_it_was() {
         let caught = std::panic::catch_unwind(|| std::panic::panic_any(7_u8)).expect_err("a panic");
-        assert_eq!(message_of(&*caught), "without words");
+        assert_eq!(message_of(&*caught), "without a message");
         assert_eq!(message_of(&"text"), "text");
         assert_eq!(message_of(&"owned".to_owned()), "owned");
         let fall = Fall { message: "no".to_owned(), place: "a.rs:1:2".to_owned() };

@@ -1,21 +1,20 @@
-//! Lines that wait to be written: bounded in number and in bytes; what finds no room is counted. Pure.
+//! Lines that wait to be written, bounded in number and in bytes. Those that find no room are dropped and counted. Pure.
 
 use std::collections::VecDeque;
 
-/// Lines that may wait.
 const LINES: usize = 8192;
-/// Bytes that may wait.
 const BYTES: usize = 2 << 20;
 
-/// See the module's text.
 #[derive(Debug, Default)]
 pub(super) struct LineQueue {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
     dropped: u64,
+    /// Dropped lines that the log does not mention yet.
     unsaid: u64,
-    /// Lines that came, and that are done with: written or given up.
+    /// Lines that were queued.
     pub(super) came: u64,
+    /// Those of them that were written, or could not be.
     pub(super) done: u64,
 }
 
@@ -24,7 +23,7 @@ impl LineQueue {
         Self { lines: VecDeque::new(), bytes: 0, dropped: 0, unsaid: 0, came: 0, done: 0 }
     }
 
-    /// One more line; it is dropped where there is no room.
+    /// Queues a line, or drops it where there is no room.
     pub(super) fn push(&mut self, line: Vec<u8>) {
         if self.lines.len() >= LINES || self.bytes + line.len() > BYTES {
             return self.lost(1);
@@ -34,42 +33,41 @@ impl LineQueue {
         self.lines.push_back(line);
     }
 
-    /// The next line to be written.
     pub(super) fn pop(&mut self) -> Option<Vec<u8>> {
         let line = self.lines.pop_front()?;
         self.bytes -= line.len();
         Some(line)
     }
 
-    /// A line was dropped, here or by whoever writes.
+    /// Counts lines that were dropped, here or by the writer.
     pub(super) fn lost(&mut self, count: u64) {
         self.dropped += count;
         self.unsaid += count;
     }
 
-    /// Lines dropped since start.
+    /// All lines dropped since start.
     pub(super) const fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Lines dropped since this was last asked.
+    /// Lines dropped since the last call.
     pub(super) fn take_unsaid(&mut self) -> u64 {
         std::mem::take(&mut self.unsaid)
     }
 
-    /// They were not said after all.
+    /// Puts back what [`Queue::take_unsaid`] gave: the line about it could not be written.
     pub(super) fn unsay(&mut self, count: u64) {
         self.unsaid += count;
     }
 
-    /// Whoever wrote has fallen: what it had in its hands is lost, and not waited for.
+    /// The writer has panicked: the line that it was writing is lost, and nobody waits for it.
     pub(super) fn give_up(&mut self) {
         let held = self.came.saturating_sub(self.done).saturating_sub(self.lines.len() as u64);
         self.done += held;
         self.lost(held);
     }
 
-    /// Nothing waits, nothing is being written.
+    /// Whether no line waits and none is being written.
     pub(super) const fn is_idle(&self) -> bool {
         self.came == self.done
     }

@@ -1,4 +1,4 @@
-//! The thread that writes, and what whoever logs hands its lines to.
+//! The thread that writes the log, and the [`Lines`] through which `tracing_subscriber` hands lines to it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -14,28 +14,28 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::queue::LineQueue;
 use super::{Format, line};
 
-/// After a write that failed.
+/// The pause after a write that failed.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Between two looks at what was left out.
+/// The time between two reports of lines that [`super::may_say`] left out.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// The one log of this process.
 static QUEUE: Lock<LineQueue> = Lock::new(LineQueue::new());
-/// Somebody writes.
+/// The writing thread was started.
 static STARTED: AtomicBool = AtomicBool::new(false);
-/// A line has come, or one is done with.
+/// Notified when a line was queued, and when one was written.
 static CHANGED: Condvar = Condvar::new();
 
 fn queue() -> MutexGuard<'static, LineQueue> {
     QUEUE.lock()
 }
 
-/// Lines of the log that nobody will ever read, since start.
+/// Lines that were dropped since start: the queue was full, or they could not be written.
 pub fn dropped() -> u64 {
     queue().dropped()
 }
 
-/// Waits until every line is written, at most for so long.
+/// Blocks until every line is written, at most for `patience`.
 pub fn flush(patience: Duration) {
     let end = Instant::now() + patience;
     let mut queue = queue();
@@ -48,7 +48,7 @@ pub fn flush(patience: Duration) {
     }
 }
 
-/// Says something on stderr as it is, behind the lines before it.
+/// Writes `text` and a newline to stderr as it is, after the lines queued before it.
 pub fn plain(text: &str) {
     let mut bytes = text.as_bytes().to_vec();
     bytes.push(b'\n');
@@ -63,7 +63,7 @@ pub fn plain(text: &str) {
 
 /// Starts the thread that writes to stderr.
 pub(super) fn start(format: Format) -> io::Result<Lines> {
-    // Of its own, without the lock of `std::io::stderr`: whoever else prints there does not wait for a reader.
+    // A descriptor of its own, without the lock of `std::io::stderr`: others who print there must not wait for this thread.
     let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     std::thread::Builder::new()
         .name("log".to_owned())
@@ -72,7 +72,7 @@ pub(super) fn start(format: Format) -> io::Result<Lines> {
     Ok(Lines(format))
 }
 
-/// Where `tracing_subscriber` puts its lines.
+/// The writer that `tracing_subscriber` gets: puts lines into the queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lines(Format);
 
@@ -85,7 +85,7 @@ impl<'a> MakeWriter<'a> for Lines {
 }
 
 impl Write for Lines {
-    /// Takes a whole line, always.
+    /// Always takes the whole line.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let line = match self.0 {
             Format::Json => line::json(bytes),
@@ -101,11 +101,11 @@ impl Write for Lines {
     }
 }
 
-/// Writes lines, one after the other; what cannot be written is given up.
+/// Writes lines one after the other; drops those that cannot be written.
 struct Scribe<W> {
     out: W,
     format: Format,
-    /// Half a line stands there.
+    /// The last line was written in part only.
     torn: bool,
 }
 
@@ -114,13 +114,13 @@ impl<W: Write> Scribe<W> {
         Self { out, format, torn: false }
     }
 
-    /// Goes on with the next line after a fault of ours: nobody would see it, and nothing after it.
+    /// Goes on with the next line after a panic: otherwise neither the panic nor anything after it would be logged.
     fn for_ever(mut self) {
         while std::panic::catch_unwind(AssertUnwindSafe(|| self.run())).is_err() {
             queue().give_up();
             CHANGED.notify_all();
-            // Where it was has been said.
-            tracing::error!("the thread that writes the log has fallen, and goes on with the next line");
+            // The hook has logged where it was.
+            tracing::error!("the thread that writes the log has panicked, and goes on with the next line");
             std::thread::sleep(PAUSE);
         }
     }
@@ -159,7 +159,7 @@ impl<W: Write> Scribe<W> {
         }
     }
 
-    /// Writes a line, behind the end of one that was torn.
+    /// Writes a line; first ends the line before it, if that was written in part only.
     fn line(&mut self, line: &[u8]) -> io::Result<()> {
         if self.torn {
             self.all(b"\n")?;
@@ -177,7 +177,7 @@ impl<W: Write> Scribe<W> {
                     self.torn = !bytes.is_empty();
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // A terminal or pipe that somebody else has made so.
+                // Another process may have made the terminal or pipe non-blocking.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     std::thread::sleep(Duration::from_millis(10));
                 }
@@ -188,7 +188,7 @@ impl<W: Write> Scribe<W> {
     }
 }
 
-/// Says that lines are missing before this one.
+/// The line that says how many lines are missing before it.
 fn notice(format: Format, count: u64) -> Vec<u8> {
     let at = jiff::Timestamp::now();
     let message = format!("{count} lines were dropped: the log could not be written, or was not read");
@@ -208,7 +208,7 @@ fn notice(format: Format, count: u64) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// A disk with little room.
+    /// A writer that takes a limited number of bytes.
     struct Disk {
         room: usize,
         kept: Vec<u8>,

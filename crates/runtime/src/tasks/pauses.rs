@@ -1,20 +1,20 @@
-//! How long a task that has fallen rests before it begins again. Pure.
+//! The pause before a failed task is restarted. Pure.
 
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(10);
-/// A run that lasted so long makes up for all falls before it.
+/// A run of at least this length resets the pauses.
 const CALM: Duration = Duration::from_secs(60);
 
-/// No rest at first; then a tenth of a second, doubled at each fall, ten seconds at most.
+/// No pause after the first failure; then 100 ms, doubled at each failure, 10 s at most.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pauses {
     falls: u32,
 }
 
 impl Pauses {
-    /// The pause after a run that lasted for `run`.
+    /// The pause after a failed run that lasted for `run`.
     pub fn after(&mut self, run: Duration) -> Duration {
         if run >= CALM {
             self.falls = 0;

@@ -1,4 +1,5 @@
-//! The list of tasks: which run, which lie, how often each has begun again and why last (sans-IO; time is an argument).
+//! The list of tasks: which are running, which have failed, how often each was restarted and why (sans-IO; time is an
+//! argument).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,38 +10,38 @@ use utoipa::ToSchema;
 
 use amphi_media::MediaTime;
 
-/// A fall is remembered as an alarm for so long.
+/// How long a failure is reported by [`Roll::fallen`] after the restart.
 const REMEMBERED: Duration = Duration::from_secs(300);
-/// Characters of a reason.
+/// The most characters of a reason that are kept.
 const REASON_CHARS: usize = 500;
 
-/// Whether a task runs.
+/// Whether a task is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskState {
-    /// It does.
+    /// All tasks of this name are running.
     Running,
-    /// It has fallen and is about to begin again.
+    /// It has failed and will be restarted.
     Restarting,
 }
 
-/// A task as others see it.
+/// A task as REST shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TaskView {
-    /// Its name.
+    /// Its name, which several tasks may share.
     #[schema(value_type = String)]
     #[serde(serialize_with = "text")]
     pub name: Arc<str>,
-    /// Whether it runs.
+    /// Whether it is running.
     pub state: TaskState,
-    /// Viewers miss it at once.
+    /// Viewers are affected at once when it is down.
     pub needed: bool,
-    /// How often it has begun again.
+    /// How often it was restarted since start.
     pub restarts: u64,
-    /// When it last began again.
+    /// When it was last restarted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_restart_at: Option<MediaTime>,
-    /// Why it last had to.
+    /// Why it last failed: a panic's message and place, or a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_reason: Option<String>,
 }
@@ -49,23 +50,23 @@ fn text<S: serde::Serializer>(name: &Arc<str>, serializer: S) -> Result<S::Ok, S
     serializer.serialize_str(name)
 }
 
-/// A task that has fallen.
+/// A task that has failed: it panicked, or ended without being asked to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskFall {
-    /// Which.
+    /// The name of the task.
     pub task: Arc<str>,
-    /// When.
+    /// When it failed, by the machine's clock.
     pub at: MediaTime,
-    /// A plain sentence.
+    /// A sentence for an alarm: which task, why, and whether it runs again.
     pub sentence: String,
 }
 
 /// A moment by two clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Moment {
-    /// The machine's, which is told, and which may be stepped.
+    /// The machine's clock, which may be stepped: for showing.
     pub(super) wall: MediaTime,
-    /// How long something lasts is counted by this one.
+    /// The monotonic clock: for durations.
     pub(super) steady: Instant,
 }
 
@@ -75,15 +76,16 @@ impl Moment {
     }
 }
 
-/// See the module's text. `D` is what each task is ended by in tests.
+/// The list, by name. `D` is what ends a task in tests (`Door`).
 #[derive(Debug)]
 pub(super) struct Roll<D>(BTreeMap<Arc<str>, RollEntry<D>>);
 
 #[derive(Debug)]
 struct RollEntry<D> {
     needed: bool,
-    /// Several may share a name.
+    /// Tasks of this name that are running.
     running: usize,
+    /// Tasks of this name that have failed and are not restarted yet.
     down: usize,
     restarts: u64,
     last_restart_at: Option<MediaTime>,
@@ -99,7 +101,7 @@ impl<D> Default for Roll<D> {
 }
 
 impl<D: Clone + Default> Roll<D> {
-    /// One more runs under this name. Whether one that lay has come back so.
+    /// One more task of this name is running. The `bool`: it replaces one that had failed.
     pub(super) fn begin(&mut self, name: &Arc<str>, needed: bool, now: Moment) -> (D, bool) {
         let fresh = || RollEntry {
             needed,
@@ -121,10 +123,10 @@ impl<D: Clone + Default> Roll<D> {
         (entry.door.clone(), came_back)
     }
 
-    /// One has ended in order.
+    /// One has ended as it should.
     pub(super) fn end(&mut self, name: &str) {
         let Some(entry) = self.0.get_mut(name) else { return };
-        // Who is dropped while it rests had fallen.
+        // A task that is dropped during its pause is counted as down.
         let one = if entry.running > 0 { &mut entry.running } else { &mut entry.down };
         *one = one.saturating_sub(1);
         if entry.running + entry.down == 0 && entry.fell_at.is_none() {
@@ -132,7 +134,6 @@ impl<D: Clone + Default> Roll<D> {
         }
     }
 
-    /// One has fallen.
     pub(super) fn fell(&mut self, name: &str, why: &str, now: Moment) {
         let Some(entry) = self.0.get_mut(name) else { return };
         entry.running = entry.running.saturating_sub(1);
@@ -141,14 +142,13 @@ impl<D: Clone + Default> Roll<D> {
         entry.reason = Some(why.chars().take(REASON_CHARS).collect());
     }
 
-    /// One that fell has begun again.
     pub(super) fn back(&mut self, name: &str, now: Moment) {
         if let Some(entry) = self.0.get_mut(name) {
             entry.back(now);
         }
     }
 
-    /// Those that lie are not started anew.
+    /// Failed tasks whose names begin with `prefix` will not be restarted.
     pub(super) fn give_up(&mut self, prefix: &str) {
         for (_, entry) in self.0.iter_mut().filter(|(name, _)| name.starts_with(prefix)) {
             entry.down = 0;

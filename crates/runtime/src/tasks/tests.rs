@@ -1,4 +1,4 @@
-//! Supervision as whoever starts a task sees it.
+//! Supervision, as the code that starts a task uses it.
 
 use std::sync::atomic::AtomicU64;
 
@@ -10,7 +10,7 @@ fn tasks() -> Tasks {
     Tasks::new(Arc::new(ManualClock::at(MediaTime::from_millis(1_795_000_000_000))))
 }
 
-/// Says of a closure what it is.
+/// Helps the compiler to infer the closure's lifetime.
 fn work<S, W: for<'a> FnMut(&'a mut S) -> BoxFuture<'a, ()>>(work: W) -> W {
     work
 }
@@ -71,7 +71,7 @@ async fn a_task_is_ended_by_its_name() {
         }
     }
     assert_eq!(tasks.restarts(), [(Arc::from("idle"), 2)]);
-    // Also while it rests.
+    // Also during the pause.
     running.abort();
     assert!(running.await.is_err());
     assert!(tasks.all().is_empty());

@@ -1,35 +1,35 @@
-//! Who is next: jobs by who asked for them, one after the other in turn. Sans-IO.
+//! The queue of jobs: a fair queue, round robin over the addresses that ask. Sans-IO.
 //!
-//! Contract: [`Queue::push`] takes a job or gives it back where there is no place; [`Queue::take`] gives the next one, whose
-//! place is free again after [`Queue::done`]. Nobody waits behind the many jobs of somebody else: each asker has one turn.
+//! Contract: [`Queue::push`] takes a job, or gives it back if there is no place; [`Queue::take`] gives the next one, whose
+//! place is free again after [`Queue::done`]. Each asker gets one job in turn, so nobody waits for all the jobs of another.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-/// Jobs that wait, and the places that they and the running ones take. Who asks is an address that has a share of its own, or
-/// nobody in particular.
+/// Jobs that wait, and the places that they and the running ones take. `A` is the address that a job counts for; jobs of
+/// `None` count towards the total only.
 #[derive(Debug)]
 pub(super) struct Queue<A, J> {
     places: usize,
     per_address: usize,
-    /// By who asked; none is empty.
+    /// Jobs by asker; no list is empty.
     waiting: HashMap<Option<A>, VecDeque<J>>,
-    /// Those in `waiting`, each once, whose turn comes first in front.
+    /// The keys of `waiting`, each once, in the order of their turns.
     turns: VecDeque<Option<A>>,
-    /// Waiting and running, by address.
+    /// Jobs waiting and running, by address.
     taken: HashMap<A, usize>,
     waits: usize,
     runs: usize,
 }
 
 impl<A: Copy + Eq + Hash, J> Queue<A, J> {
-    /// So many jobs at most in all, and so many of one address, waiting and running.
+    /// At most `places` jobs in all and `per_address` of one address, waiting and running.
     pub(super) fn new(places: usize, per_address: usize) -> Self {
         let (waiting, turns, taken) = (HashMap::new(), VecDeque::new(), HashMap::new());
         Self { places, per_address, waiting, turns, taken, waits: 0, runs: 0 }
     }
 
-    /// Jobs that wait, and jobs that run.
+    /// The numbers of jobs that wait and that run.
     pub(super) const fn counts(&self) -> (usize, usize) {
         (self.waits, self.runs)
     }

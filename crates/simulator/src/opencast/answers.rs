@@ -1,4 +1,4 @@
-//! Who gets what: login page, challenge, calendar, series.
+//! What is answered to a request: login page, challenge, calendar, series.
 
 use std::time::Duration;
 
@@ -52,12 +52,12 @@ pub(super) fn answer(request: &OpencastRequest, office: &Office) -> OpencastAnsw
     }
     let authorization = request.header("authorization");
     if let Verdict::Challenge { values, .. } = office.admit(&request.target(), authorization) {
-        // Who does not ask for digest is taken for a browser.
+        // A client that does not ask for Digest is taken for a browser.
         let asks = request.header("x-requested-auth").is_some_and(|it| it.eq_ignore_ascii_case("digest"));
         if !asks && authorization.is_none() {
             return OpencastAnswer::login();
         }
-        // Opencast knows MD5 alone.
+        // Opencast supports only MD5 (RFC 7616 §3.3).
         let headers = values.into_iter().take(1).map(|challenge| ("WWW-Authenticate", challenge)).collect();
         return OpencastAnswer { headers, ..OpencastAnswer::page(401, String::new()) };
     }
@@ -96,7 +96,7 @@ fn calendar(request: &OpencastRequest, office: &Office) -> OpencastAnswer {
     }
     office.state().asked += 1;
     let lectures = chosen(agent.as_deref(), office);
-    // The newest change among those that are left: a deletion leaves it as it was.
+    // The newest change among those that are left, so a deletion does not change it.
     let newest = lectures.iter().map(|(_, modified)| modified.as_millis()).max().unwrap_or(0);
     let etag = format!("mod{newest}");
     if request.header("if-none-match") == Some(&etag) {

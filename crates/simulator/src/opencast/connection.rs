@@ -1,4 +1,4 @@
-//! One request of a connection, one answer, and the end; or what a mishap makes of it.
+//! A connection with one request and one answer, or what a mishap makes of it.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use super::answers::{OpencastAnswer, answer};
 use super::request::OpencastRequest;
 use super::{Mishap, Office};
 
-/// Bytes of a request's head.
+/// Most bytes of a request's head.
 const HEAD: usize = 16 * 1024;
 
 pub(super) async fn serve(mut stream: TcpStream, office: &Office) -> io::Result<()> {

@@ -1,6 +1,5 @@
-//! What was asked of the simulated Opencast.
+//! The head of a request to the simulated Opencast.
 
-/// The head of a request.
 pub(super) struct OpencastRequest {
     pub(super) path: String,
     pub(super) query: String,
@@ -12,7 +11,7 @@ impl OpencastRequest {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// As it was asked for.
+    /// Path and query, as in the request line.
     pub(super) fn target(&self) -> String {
         let mark = if self.query.is_empty() { "" } else { "?" };
         format!("{}{mark}{}", self.path, self.query)

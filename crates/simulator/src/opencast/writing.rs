@@ -10,7 +10,7 @@ use serde_json::json;
 use super::OpencastLecture;
 use amphi_media::MediaTime;
 
-/// iCalendar with CRLF; folded at 75 bytes (RFC 5545 §3.1) or, as 2.x does, not at all.
+/// iCalendar with CRLF, folded at 75 bytes (RFC 5545 §3.1) or, as in 2.x, not at all.
 pub(super) fn ical(
     lectures: &[OpencastLecture],
     series: &BTreeMap<String, String>,
@@ -78,7 +78,7 @@ fn attach(lines: &mut Vec<String>, kind: &str, name: &str, text: &str) {
     lines.push(format!("ATTACH;FMTTYPE={kind};VALUE=BINARY;ENCODING=BASE64;X-APPLE-FILENAME={name}:{coded}"));
 }
 
-/// Dublin Core in XML, of these terms.
+/// A catalogue of Dublin Core in XML with these terms.
 pub(super) fn dublin_core(terms: &[(&str, &str)]) -> String {
     let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"no\"?><dublincore \
                     xmlns=\"http://www.opencastproject.org/xsd/1.0/dublincore/\" \
@@ -86,7 +86,7 @@ pub(super) fn dublin_core(terms: &[(&str, &str)]) -> String {
         .to_owned();
     for (name, value) in terms.iter().filter(|(_, value)| !value.is_empty()) {
         let value = value.replace('&', "&amp;").replace('<', "&lt;");
-        // Writing to a text does not fail.
+        // Writing to a String cannot fail.
         let _ = write!(text, "<dcterms:{name}>{value}</dcterms:{name}>");
     }
     text + "</dublincore>"
@@ -116,7 +116,7 @@ fn stamp(time: MediaTime) -> String {
     time.timestamp().strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// TEXT (RFC 5545 §3.3.11).
+/// Escapes a value of type TEXT (RFC 5545 §3.3.11).
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace(';', "\\;").replace(',', "\\,").replace('\n', "\\n")
 }

@@ -1,6 +1,7 @@
 //! AAC in RTP (RFC 3640): AU headers, several access units in a packet, one in several.
 //!
-//! Tolerated: missing sizes (those of the mode, §3.3.5 and §3.3.6), a missing configuration (AAC-LC as `rtpmap` says).
+//! Tolerated: missing sizes (those of the mode are taken, §3.3.5 and §3.3.6), a missing configuration (AAC-LC as `rtpmap`
+//! says).
 
 use std::sync::Arc;
 
@@ -8,36 +9,35 @@ use super::{Depacketized, FramesInParts, Sound, unhex};
 use amphi_media::{AudioFormat, AudioSpecificConfig, TrackFormat};
 use amphi_protocol::rtsp::client::{Media, Received};
 
-/// Bytes of an access unit: 6144 bits for each of 48 channels are far below.
+/// Most bytes of an access unit: 6144 bits for each of 48 channels are fewer.
 const LONGEST: usize = 64 * 1024;
-/// Access units of a packet.
+/// Most access units of a packet.
 const MOST_UNITS: usize = 256;
 
-/// See the module.
 #[derive(Debug)]
 pub(crate) struct AacPayload {
     format: Arc<TrackFormat>,
     clock_rate: u32,
-    /// Ticks of an access unit.
+    /// Duration of an access unit in ticks of the RTP clock.
     duration: i64,
     layout: AuHeaderLayout,
     lost: u32,
-    /// Parts of an access unit: its ticks, its size, what came.
+    /// An access unit of which only parts have come: its ticks, its size, its bytes so far.
     parts: Option<(i64, usize, Vec<u8>)>,
 }
 
-/// Bits of an AU header (§3.2.1.1).
+/// How many bits the fields of an AU header have (§3.2.1.1, §4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct AuHeaderLayout {
     size: u32,
     index: u32,
     index_delta: u32,
-    /// The size of every access unit, if headers do not tell it.
+    /// The size of every access unit in bytes, if headers do not say it.
     constant: Option<usize>,
 }
 
 impl AacPayload {
-    /// As `media` describes it, or what is wrong with that.
+    /// Sound as `media` describes it, or what is wrong with the description.
     pub(crate) fn new(media: &Media) -> Result<Self, String> {
         let config = config(media)?;
         if config.sample_rate == 0 {
@@ -136,7 +136,7 @@ impl FramesInParts for AacPayload {
     }
 }
 
-/// Sizes and places of a packet's access units.
+/// The access units of a packet: each one's size, and its place in units of a frame's duration.
 type AuHeaders = Vec<(usize, i64)>;
 
 impl AuHeaderLayout {
@@ -164,12 +164,12 @@ impl AuHeaderLayout {
             constant,
         };
         if layout.size > 16 || layout.index > 16 || layout.index_delta > 16 {
-            return Err("AAC whose packets have headers beyond all measure".to_owned());
+            return Err("AAC whose packets have headers that are too long".to_owned());
         }
         Ok(layout)
     }
 
-    /// The access units' sizes and places, and what follows the headers. `None`: the payload is one.
+    /// The access units' sizes and places, and the bytes after the headers. `None`: the payload is one access unit.
     fn units<'a>(&self, payload: &'a [u8]) -> Result<Option<(AuHeaders, &'a [u8])>, &'static str> {
         if self.size == 0 && self.index == 0 {
             let Some(constant) = self.constant else { return Ok(None) };
@@ -190,7 +190,7 @@ impl AuHeaderLayout {
             let size = reader.take(self.size) as usize;
             let first = units.is_empty();
             let step = i64::from(reader.take(if first { self.index } else { self.index_delta }));
-            // The first one's index is a serial number, unless it is 0 (§3.2.1.1); differences count from the one before.
+            // The first one's index may be a serial number (§3.2.1.1) and does not count; the others' count from the one before.
             place = if first { 0 } else { place + step + 1 };
             units.push((self.constant.filter(|_| self.size == 0).unwrap_or(size), place));
         }
@@ -202,7 +202,7 @@ impl AuHeaderLayout {
     }
 }
 
-/// Zeros beyond the end: how many are there is asked before.
+/// Reads bits. Beyond the end there are zeros; the reader asks before how many bits are left.
 struct AuBits<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -229,7 +229,7 @@ impl AuBits<'_> {
 fn config(media: &Media) -> Result<AudioSpecificConfig, String> {
     let said = media.parameter("config").map(|config| config.trim_matches('"')).unwrap_or_default();
     if said.is_empty() {
-        // AAC-LC as `rtpmap` says: what else could a decoder do?
+        // AAC-LC with the rate and channels of `rtpmap` is the best guess.
         let format = AudioFormat { sample_rate: media.clock_rate, channels: media.channels.unwrap_or(1) };
         return Ok(AudioSpecificConfig::lc(format));
     }

@@ -2,8 +2,8 @@
 //!
 //! That one is written for its own client and panics when a packet is pushed while a frame is pending: here every frame is
 //! pulled before and after each push. What it would take for an error of the whole picture is kept from it: NAL
-//! units of types that have no meaning (RFC 6184 §5.2: 0, 30, 31, and the interleaved modes'), parameter sets that cannot
-//! be parsed, markers of encoders that set one behind each slice. Aggregates (§5.7.1) are taken apart first, for the
+//! units of types that have no meaning (RFC 6184 §5.2: 0, 30, 31, and those of the interleaved mode), parameter sets that
+//! cannot be parsed, markers of encoders that set one after each slice. Aggregates (§5.7.1) are taken apart first, for the
 //! same reason. An access unit without an end is given up at [`LONGEST`] bytes.
 
 use std::num::NonZeroU32;
@@ -26,11 +26,11 @@ use amphi_media::h264::{NAL_IDR, NAL_PPS, NAL_SPS, push_sample_nal};
 use amphi_media::{MediaTime, ParameterSets, TrackFormat};
 use amphi_protocol::rtsp::client::{Media, Received};
 
-/// Bytes of an access unit: pictures of 1080p lines that are coded for themselves have a tenth.
+/// Most bytes of an access unit: an IDR picture of 1080 lines has a tenth.
 const LONGEST: usize = 4 * 1024 * 1024;
-/// Bytes of a PPS: those with scaling lists have some hundred.
+/// Most bytes of a PPS: those with scaling lists have a few hundred.
 const MOST_OF_PPS: usize = 2048;
-/// Its packets.
+/// Most packets of an access unit.
 const MOST_PACKETS: u32 = 20_000;
 /// `nal_unit_type`s of RFC 6184 table 1.
 const STAP_A: u8 = 24;
@@ -38,24 +38,23 @@ const FU_A: u8 = 28;
 /// The clock of H.264 (RFC 6184 §8.2.1), whatever a description says.
 const CLOCK_RATE: u32 = 90_000;
 
-/// See the module.
 pub(crate) struct H264Payload {
     depacketizer: Depacketizer,
     buffer: DepacketizeBuf,
     /// What the last parameter sets say.
     known: Option<Known>,
     lost: u32,
-    /// Something is lost of which the depacketizer does not know yet.
+    /// A loss that the depacketizer has not been told of yet.
     gap: bool,
-    /// PPS of other identifiers, for the pictures that may refer to them.
+    /// PPS with other identifiers, to which pictures may refer.
     further: Vec<Bytes>,
     /// The identifier of the PPS that the depacketizer has.
     first_pps: Option<u32>,
     /// Bytes and packets since the last frame.
     begun: (usize, u32),
-    /// The access unit of this time has lost something.
+    /// Ticks of an access unit of which something is missing.
     spoiled: Option<i64>,
-    /// The time of the last marked slice.
+    /// Ticks of the last slice with a marker.
     marked: Option<i64>,
     markers_lie: bool,
 }
@@ -69,23 +68,23 @@ impl std::fmt::Debug for H264Payload {
 /// What parameter sets say.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
-    /// Them.
+    /// The parameter sets as the format of frames.
     pub(crate) format: Arc<TrackFormat>,
     sets: ParameterSets,
-    /// RFC 6381.
+    /// The codec as RFC 6381 §3.3 writes it.
     pub(crate) codec: String,
-    /// Luma samples.
+    /// Width and height in luma samples.
     pub(crate) size: (u32, u32),
 }
 
-/// One NAL unit or fragment, as it is handed on.
+/// One NAL unit or fragment, as it is given to the depacketizer.
 struct NalPiece<'a> {
     data: &'a [u8],
     marker: bool,
 }
 
 impl H264Payload {
-    /// As `media` describes it.
+    /// Pictures as `media` describes them.
     pub(crate) fn new(media: &Media) -> Result<Self, String> {
         let mut payload = Self {
             depacketizer: depacketizer(None)?,
@@ -100,7 +99,7 @@ impl H264Payload {
             marked: None,
             markers_lie: false,
         };
-        // Described parameter sets that make no sense are as good as none: most encoders send them before IDR pictures.
+        // Parameter sets in the description that cannot be parsed are ignored: most encoders send them before IDR pictures too.
         if let Some((sets, further)) = described(media) {
             payload.depacketizer = depacketizer(Some(&sets))?;
             payload.first_pps = pps_id(&sets.pps);
@@ -122,6 +121,7 @@ impl H264Payload {
         let payload = &received.packet.payload[..];
         match payload.first().map(|header| (header & 0x80, header & 0x1f)) {
             None => broken(out, false, "an H.264 packet is empty"),
+            // forbidden_zero_bit (RFC 6184 §1.3).
             Some((0x80, _)) => {
                 self.spoiled = Some(received.ticks);
                 broken(out, true, "a NAL unit is marked as damaged (its forbidden bit is set)");
@@ -148,6 +148,7 @@ impl H264Payload {
 
     fn nal(&mut self, received: &Received, piece: &NalPiece<'_>, out: &mut Vec<Depacketized>) {
         let Some(header) = piece.data.first() else { return };
+        // A fragment has its type in the FU header (RFC 6184 §5.8).
         let kind = match (header & 0x1f, piece.data.get(1)) {
             (FU_A, Some(fragment)) => fragment & 0x1f,
             (kind, _) => kind,
@@ -169,7 +170,7 @@ impl H264Payload {
         self.hand_on(received, &NalPiece { data: piece.data, marker }, out);
     }
 
-    /// A whole PPS of another identifier than the one that the depacketizer has: it would take it for a change of that one.
+    /// Whether it is a whole PPS with another identifier than the depacketizer's, which would take it for a change of its own.
     fn is_further_pps(&mut self, nal: &[u8]) -> bool {
         if nal.first().is_none_or(|header| header & 0x1f != NAL_PPS) {
             return false;
@@ -179,7 +180,7 @@ impl H264Payload {
     }
 
     fn keep_aside(&mut self, pps: &[u8]) {
-        /// Encoders have two or three.
+        /// Encoders send two or three.
         const MOST: usize = 8;
         let id = pps_id(pps);
         self.further.retain(|known| pps_id(known) != id);
@@ -188,7 +189,7 @@ impl H264Payload {
         }
     }
 
-    /// A whole SPS or PPS that is new and that retina would choke on.
+    /// Whether it is a whole SPS or PPS that is new and that retina cannot parse.
     fn is_senseless_set(&self, nal: &[u8]) -> bool {
         let kind = nal.first().map_or(0, |header| header & 0x1f);
         let Some(known) = self.known.as_ref().filter(|_| matches!(kind, NAL_SPS | NAL_PPS)) else {
@@ -213,7 +214,7 @@ impl H264Payload {
             sequence_number: received.packet.sequence,
             ssrc: received.packet.ssrc,
             mark: piece.marker,
-            // How many is counted here: its sum has 16 bits.
+            // Only whether: how many is counted here, since its sum has 16 bits.
             loss: u16::from(std::mem::take(&mut self.gap)),
         };
         self.pull(received.arrival, out);
@@ -273,7 +274,7 @@ impl H264Payload {
         })
     }
 
-    /// Takes note of the depacketizer's parameter sets.
+    /// Copies the depacketizer's parameter sets to `known`.
     fn learn(&mut self) {
         let Some(ParametersRef::Video(parameters)) = self.depacketizer.parameters() else { return };
         let VideoParametersCodec::H264 { sps, pps } = parameters.codec_params() else { return };
@@ -286,7 +287,7 @@ impl H264Payload {
         });
     }
 
-    /// Forgets what has begun, but not the parameter sets.
+    /// Forgets the access unit that has begun, but not the parameter sets.
     fn start_over(&mut self) {
         self.begun = (0, 0);
         self.spoiled = None;
@@ -322,7 +323,7 @@ fn described(media: &Media) -> Option<(ParameterSets, Vec<Bytes>)> {
     for text in media.parameter("sprop-parameter-sets")?.trim_matches('"').split(',').take(32) {
         let text = text.trim().trim_end_matches('=');
         let Ok(nal) = base64::engine::general_purpose::STANDARD_NO_PAD.decode(text) else { continue };
-        // Some encoders leave the start code of a byte stream in front, or zeros behind.
+        // Some encoders leave the start code of a byte stream before it, or zeros after it.
         let end = nal.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let start = nal.iter().position(|byte| *byte > 1).unwrap_or(end);
         let nal = Bytes::copy_from_slice(nal.get(start..end).unwrap_or_default());
@@ -357,9 +358,9 @@ fn aggregate(payload: &[u8]) -> Result<Vec<&[u8]>, &'static str> {
         let (nal, after) =
             tail.split_at_checked(usize::from(u16::from_be_bytes([high, low]))).ok_or(WRONG)?;
         if nal.first().is_some_and(|header| header & 0x80 != 0 || !(1..=23).contains(&(header & 0x1f))) {
-            return Err("an aggregate holds something that is no NAL unit");
+            return Err("an aggregate holds something that is not a NAL unit");
         }
-        // An empty one is padding.
+        // An empty NAL unit is padding.
         nals.extend((!nal.is_empty()).then_some(nal));
         rest = after;
     }
@@ -395,7 +396,7 @@ mod tests {
         Received { packet, ticks, arrival: MediaTime::from_millis(0), lost }
     }
 
-    /// `time:bytes[+lost]` of each picture, `!` where one is missing, `?` for what is left out otherwise, `-` for nothing.
+    /// `time:bytes[+lost]` of each picture, `!` where one is missing, `?` for other packets left out, `-` for nothing.
     fn made(h264: &mut H264Payload, packets: &[Received]) -> String {
         let mut out = Vec::new();
         for packet in packets {
@@ -459,7 +460,7 @@ mod tests {
             packet(3, true, 0, &SLICE),
         ];
         assert_eq!(made(&mut payload(SDP), &packets), "0:8 2:8+65535 3:8");
-        // The packet that tells of it is itself left out, in the middle of a slice.
+        // The packet that reports the loss is itself left out, in the middle of a slice.
         let packets = [
             packet(0, true, 0, &IDR),
             packet(1, false, 0, &[0x5c, 0x81, 0x88, 1]),

@@ -1,4 +1,4 @@
-//! AAC in LATM (RFC 6416 §6): [`Latm`] reads the elements, here they get their time.
+//! AAC in LATM (RFC 6416 §6): [`Latm`] reads the elements, and here they get their time.
 
 use std::sync::Arc;
 
@@ -7,22 +7,21 @@ use amphi_media::TrackFormat;
 use amphi_protocol::rtsp::Latm;
 use amphi_protocol::rtsp::client::{Media, Received};
 
-/// The clock where a description does not say (RFC 6416 §7.1).
+/// The RTP clock if the description does not say it (RFC 6416 §7.3).
 const CLOCK_RATE: u32 = 90_000;
 
-/// See the module.
 #[derive(Debug)]
 pub(crate) struct LatmPayload {
     latm: Latm,
     clock_rate: u32,
     format: Option<Arc<TrackFormat>>,
     lost: u32,
-    /// Ticks of the last packets' time stamps: elements may be told with the next packet.
+    /// Time stamps of the last packets and their ticks: elements may come out with the next packet.
     ticks: [(u32, i64); 2],
 }
 
 impl LatmPayload {
-    /// As `media` describes it, or what is wrong with that.
+    /// Sound as `media` describes it, or what is wrong with the description.
     pub(crate) fn new(media: &Media) -> Result<Self, String> {
         let cpresent = media.parameter("cpresent").is_none_or(|value| value != "0");
         let said = media

@@ -1,5 +1,5 @@
-//! Sound without much ado: G.711 (RFC 3551 §4.5.14), whose packets are samples, and MP3 (RFC 2250 §3.5, RFC 3551
-//! §4.5.13), whose packets hold frames behind four bytes.
+//! Sound with simple packets: G.711 (RFC 3551 §4.5.14), whose packets are samples, and MP3 (RFC 2250 §3.5, RFC 3551
+//! §4.5.13), whose packets hold frames after a header of four bytes.
 
 use std::sync::Arc;
 
@@ -7,13 +7,12 @@ use super::{Depacketized, FramesInParts, Sound};
 use amphi_media::{G711Law, Mp3Header, TrackFormat};
 use amphi_protocol::rtsp::client::{Media, Received};
 
-/// The clock of MPEG audio, whatever a description says.
+/// The RTP clock of MPEG audio (RFC 3551 §4.5.13), whatever a description says.
 const MPEG_CLOCK_RATE: u32 = 90_000;
-/// No frame is longer: 320 kbit/s at 32 kHz.
+/// More bytes than any frame has: 320 kbit/s at 32 kHz are 1440.
 const LONGEST_FRAME: usize = 2048;
 const MOST_CHANNELS: u8 = 8;
 
-/// G.711.
 #[derive(Debug)]
 pub(crate) struct G711Payload {
     format: Arc<TrackFormat>,
@@ -23,7 +22,7 @@ pub(crate) struct G711Payload {
 }
 
 impl G711Payload {
-    /// As `media` describes it, or what is wrong with that.
+    /// Sound as `media` describes it, or what is wrong with the description.
     pub(crate) fn new(media: &Media, law: G711Law) -> Result<Self, String> {
         let sample_rate = if media.clock_rate == 0 { 8000 } else { media.clock_rate };
         let channels = media.channels.unwrap_or(1).max(1);
@@ -45,7 +44,7 @@ impl G711Payload {
     pub(super) fn push(&mut self, received: &Received, out: &mut Vec<Depacketized>) {
         self.lost = self.lost.saturating_add(received.lost);
         let payload = &received.packet.payload;
-        // Whole samples of all channels.
+        // Only whole samples of all channels.
         let data = payload.get(..payload.len() - payload.len() % self.channels).unwrap_or_default();
         if data.is_empty() {
             return out
@@ -57,12 +56,11 @@ impl G711Payload {
     }
 }
 
-/// MP3.
 #[derive(Debug, Default)]
 pub(crate) struct MpaPayload {
     format: Option<Arc<TrackFormat>>,
     lost: u32,
-    /// Parts of a frame, and its ticks.
+    /// A frame of which only parts have come: its ticks, and its bytes so far.
     parts: Option<(i64, Vec<u8>)>,
 }
 

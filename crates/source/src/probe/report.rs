@@ -1,4 +1,4 @@
-//! What a probe found: as an aligned table for people, as JSON for programs.
+//! What a probe found: an aligned table for people, JSON for programs.
 
 use std::fmt;
 
@@ -11,15 +11,15 @@ pub struct ProbeReport {
     pub video: Option<VideoReport>,
     /// The sound; `None` if there is none or none came.
     pub audio: Option<AudioReport>,
-    /// RTP packets lost, both tracks.
+    /// RTP packets lost, of both tracks together.
     pub lost_packets: u64,
     /// Packets that could not be understood.
     pub broken_packets: u64,
-    /// RTCP sender reports of the picture.
+    /// RTCP sender reports that came for the picture.
     pub video_sender_reports: u64,
-    /// RTCP sender reports of the sound.
+    /// RTCP sender reports that came for the sound.
     pub audio_sender_reports: u64,
-    /// How much later than the earliest the latest picture came, in milliseconds.
+    /// How much later than the earliest the latest picture came, relative to their RTP times, in milliseconds.
     pub jitter_ms: Option<f64>,
     /// How much later sound starts than the picture, in milliseconds on the common timeline.
     pub audio_starts_after_ms: Option<f64>,
@@ -29,45 +29,45 @@ pub struct ProbeReport {
     pub faults: Vec<String>,
 }
 
-/// The picture.
+/// What was measured of the video.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct VideoReport {
-    /// RFC 6381.
+    /// The codec as RFC 6381 §3.3 writes it.
     pub codec: String,
-    /// E.g. `High`.
+    /// The profile by name, e.g. `High` (ITU-T H.264 Annex A.2).
     pub profile: String,
-    /// E.g. `4.1`.
+    /// The level, e.g. `4.1` (ITU-T H.264 Annex A.3).
     pub level: String,
-    /// Luma samples per row.
+    /// Width in luma samples.
     pub width: u32,
-    /// Rows of luma.
+    /// Height in luma samples.
     pub height: u32,
     /// Measured pictures per second.
     pub fps: f64,
-    /// Measured bits per second.
+    /// Measured bit rate of the access units in bits per second.
     pub bitrate_bps: u64,
-    /// Fewest pictures from one IDR picture to the next.
+    /// Fewest pictures from one IDR picture to the next; `None` if no group of pictures was seen whole.
     pub gop_min: Option<u32>,
     /// Most pictures from one IDR picture to the next.
     pub gop_max: Option<u32>,
-    /// Pictures come in another order than they are shown.
+    /// Whether pictures come in another order than they are shown.
     pub b_frames: bool,
-    /// Pictures that came.
+    /// How many pictures came.
     pub pictures: u64,
 }
 
-/// The sound.
+/// What was measured of the sound.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AudioReport {
-    /// RFC 6381.
+    /// The codec as RFC 6381 §3.3 writes it.
     pub codec: String,
-    /// Samples per second.
+    /// Samples per second and channel.
     pub sample_rate: u32,
-    /// Channels.
+    /// How many channels it has.
     pub channels: u8,
-    /// Measured bits per second.
+    /// Measured bit rate of the access units in bits per second.
     pub bitrate_bps: u64,
-    /// Frames that came.
+    /// How many access units came.
     pub frames: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Counts what comes. Sans-IO.
+//! Counts what a probe receives, and says what is wrong with it. Sans-IO.
 
 use std::sync::Arc;
 
@@ -9,14 +9,13 @@ use crate::timeline::{RtpInstant, Timeline};
 use amphi_control::matrix::SourceMedia;
 use amphi_media::{MediaTime, Track, TrackFormat};
 
-/// Only the alignment of the tracks is asked of the timeline, so its lattice does not matter.
+/// The timeline is used only to align the tracks, so its lattice does not matter.
 const ANY_LATTICE: u32 = 15;
-/// Pictures between IDR pictures from which on joining and recovering take unpleasantly long.
+/// IDR pictures that are farther apart than this make starting and recovering slow.
 const LONG_GOP_SECONDS: f64 = 4.0;
-/// Jitter that eats half of the time a live cell may be late.
+/// More jitter than this takes half of the time that a live cell may be late.
 const MUCH_JITTER_MS: f64 = 500.0;
 
-/// What came so far.
 #[derive(Debug)]
 pub(super) struct ProbeTally {
     timeline: Timeline,
@@ -33,7 +32,6 @@ pub(super) struct ProbeTally {
     delays: Option<(i64, i64)>,
 }
 
-/// One track.
 #[derive(Debug, Default)]
 struct TrackTally {
     units: u64,
@@ -41,7 +39,7 @@ struct TrackTally {
     lost: u64,
     reports: u64,
     first: Option<RtpInstant>,
-    /// RTP seconds of the first unit, and the most since.
+    /// RTP time of the first unit in seconds; `span`: the most since then.
     from: f64,
     span: f64,
 }
@@ -66,7 +64,7 @@ impl Default for ProbeTally {
 
 impl TrackTally {
     fn unit(&mut self, unit: &ArrivedUnit) {
-        // A loss before the first unit is the library's way to say that the start was not where PLAY said.
+        // A loss before the first unit only means that the stream did not start where PLAY said.
         self.lost += if self.units == 0 { 0 } else { u64::from(unit.lost) };
         self.units += 1;
         self.bytes += unit.data.len() as u64;
@@ -131,7 +129,7 @@ impl ProbeTally {
         self.delays = Some((least.min(delay), most.max(delay)));
     }
 
-    /// The report. `ended`: why the source ended before its time, if it did.
+    /// The report. `ended`: why the source ended before the probe did, if so.
     pub(super) fn report(
         &self,
         media: &SourceMedia,
@@ -193,7 +191,7 @@ impl ProbeTally {
         let mut fault = |holds: bool, text: &str| faults.extend(holds.then(|| text.to_owned()));
         fault(report.video.is_none(), "no picture came");
         fault(report.audio.is_none(), "no usable sound came: viewers will hear silence");
-        fault(report.lost_packets > 0, "packets were lost: use TCP, or mend the network");
+        fault(report.lost_packets > 0, "packets were lost: use TCP, or repair the network");
         fault(self.broken > 0, "some packets could not be understood");
         fault(self.formats > 1, "the parameter sets changed while watching");
         let silent = self.video.reports == 0 || (self.audio.units > 0 && self.audio.reports == 0);

@@ -1,4 +1,4 @@
-//! Where pictures should fall: the slots of a lattice, and how far a mapped picture is from its place.
+//! Where pictures should be: the slots of a lattice, and how far a mapped picture is from its place.
 //!
 //! What does not belong here: which picture wins a slot (the ladder decides).
 
@@ -7,13 +7,13 @@ use amphi_media::{MediaTime, Slot};
 
 const SECOND: Nanos = 1_000_000_000;
 
-/// Pictures per slot that are told apart. Faster sources than that are placed like this many.
+/// The most places in a slot. Sources with more pictures per slot are placed as if they had this many.
 const MOST_PER_SLOT: u32 = 8;
 
 /// The lattice of `fps` slots per second, seen by a source that sends `per_slot` pictures per slot.
 ///
-/// One picture per slot belongs on the slot's time, its centre. Two belong a quarter slot before and behind
-/// it, so that neither sits on the border to the neighbour, where a microsecond decides. In general the
+/// One picture per slot belongs on the slot's time, its centre. Two belong a quarter slot before and after
+/// it, so that neither is on the border to the next slot, where a microsecond decides. In general the
 /// places are the points of a lattice `per_slot` times as fine, moved by half a step where that number is
 /// even.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ impl SlotLattice {
         SECOND / Nanos::from(self.fps * self.per_slot)
     }
 
-    /// How far behind (positive) or before the nearest place `time` is; at most half a step.
+    /// How far after (positive) or before the nearest place `time` is; at most half a step.
     pub(super) fn error(self, time: Nanos) -> Nanos {
         let fine = self.fps * self.per_slot;
         let shift = if self.per_slot.is_multiple_of(2) { self.step() / 2 } else { 0 };

@@ -1,4 +1,4 @@
-//! How fast a source's clock runs, from its smallest delay over an hour or two.
+//! How fast a source's clock runs, from the change of its smallest delay over an hour or two.
 
 use super::Nanos;
 

@@ -9,7 +9,7 @@ const FPS: u32 = 15;
 const MS: i64 = 1_000_000;
 const START: i64 = 1_795_000_000_123_456_789;
 
-/// One track of an encoder: its clock's skew, its way to us.
+/// One track of an encoder: its clock's skew and its delay on the way to us.
 #[derive(Clone, Copy)]
 struct Encoder {
     track: Track,
@@ -161,7 +161,7 @@ fn a_day_of_two_clocks() {
     for reports in [true, false] {
         let video = Encoder { ppm: 150.0, ..Encoder::video() };
         let mut run = Run::new(video, Encoder { ppm: -150.0, first: 410, ..Encoder::audio() });
-        // RTP-Info's zero is one instant here: 4321/90000 s against 410/48000 s is 39 ms of error.
+        // Here RTP-Info's zero is one instant for both tracks: 4321/90000 s against 410/48000 s is 39 ms of error.
         if reports {
             run = run.with_reports();
         }

@@ -7,7 +7,7 @@ use super::{Nanos, RtpInstant};
 const SECOND: Nanos = 1_000_000_000;
 
 /// How long a delay is remembered. Longer than congestion in a campus network usually lasts; at 200 ppm of
-/// skew the smallest delay of so long a time is 6 ms old-fashioned, which nobody sees.
+/// skew the smallest delay of so long a time is wrong by 6 ms, which nobody sees.
 const WINDOW_SECONDS: Nanos = 30;
 
 /// An RTP step that disagrees with the wall clock by more is a jump of the source's clock.
@@ -46,7 +46,7 @@ impl DelayWindow {
         self.smallest
     }
 
-    /// The whole window has been seen.
+    /// Whether delays have been seen for a whole window.
     pub(super) fn is_full(&self, now: Nanos) -> bool {
         self.since.is_some_and(|since| now - since >= WINDOW_SECONDS * SECOND)
     }
@@ -77,7 +77,7 @@ impl TrackClock {
         self.last.is_some()
     }
 
-    /// Takes note of a frame; answers the RTP step from the frame before, and whether the clock jumped.
+    /// Takes note of a frame; returns the RTP step from the frame before, and whether the clock jumped.
     pub(super) fn observe(&mut self, rtp: RtpInstant, arrival: Nanos) -> Observed {
         let time = rtp.nanos();
         let delay = arrival - time;
@@ -99,7 +99,7 @@ impl TrackClock {
 
     /// RTP time that runs ahead of every delay in the window, or that goes back further than pictures are
     /// reordered, has jumped. RTP time that falls behind may be a stalled network that will catch up, so
-    /// that is given a while.
+    /// it counts as a jump only after a while.
     fn has_jumped(&mut self, step: Option<Nanos>, delay: Nanos, arrival: Nanos) -> bool {
         let (Some(step), Some(smallest)) = (step, self.delays.smallest()) else { return false };
         if delay < smallest - JUMP || step < -JUMP {

@@ -1,4 +1,4 @@
-//! Fixtures, sample by sample.
+//! Reads the fixtures sample by sample.
 
 use std::path::Path;
 
@@ -101,7 +101,7 @@ async fn of_a_playlist_the_best_rendition_is_played_wherever_it_stands() {
     for body in ["<video src='low'/><video src='a'/>", "<video src='a'/><video src='low'/>"] {
         assert_eq!(listed(body).await.recording().path, "a.mp4", "{body}");
     }
-    // What is whole goes before what is better.
+    // A rendition with both tracks goes before a better one with the picture alone.
     let half = "<video src='a'><param name='videoOnly' value='true'/></video><video src='low'/>";
     assert_eq!(listed(half).await.recording().path, "low.mp4");
     let apart = "<video src='a'><param name='videoOnly' value='true'/></video>\
@@ -125,7 +125,7 @@ async fn the_part_that_a_playlist_wants_is_played_from_zero_to_its_end() {
     assert!(pictures[0].sync && pictures[0].shown == at(0));
     assert!(samples.iter().all(|sample| sample.shown < cursor.until()));
     assert_eq!(pictures.len() as i64, (span.end - span.start) * 15 / SECOND);
-    // Behind the end is the last group of pictures of the part, not of the file.
+    // After the end comes the last group of pictures of the part, not of the file.
     cursor.seek(at(i64::MAX));
     assert!(cursor.start() < cursor.until() && cursor.start() >= at(span.end - span.start - 2 * SECOND));
     assert!(cursor.next_at().is_some());

@@ -1,4 +1,4 @@
-//! What a mount does with its file system, beneath its root only. All of it blocks.
+//! A mount's access to the file system, beneath its root only. All of it blocks.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -14,20 +14,20 @@ use crate::recording::Stamp;
 use crate::smil::{Smil, TextStream, is_language};
 use amphi_media::{Lock, MediaTime};
 
-/// A SMIL file is some kilobytes.
+/// Most bytes that are read of a text file; a SMIL file has a few kilobytes.
 const SMIL_MAX: u64 = 1 << 20;
-/// Files and folders that are looked through for the list of recordings.
+/// Most files and folders that are looked through for the list of recordings.
 const LISTED_MAX: usize = 200_000;
-/// Folders in folders that are looked through for it.
+/// How deep folders are looked through for it.
 const DEPTH_MAX: usize = 6;
 
-/// The directory is opened anew each time: storage comes and goes.
+/// Opens the root directory; anew each time, since storage comes and goes.
 fn root(settings: &MountSettings) -> Result<Dir, VodFault> {
     Dir::open_ambient_dir(&settings.root, ambient_authority())
         .map_err(|error| VodFault::Io { path: settings.root.display().to_string(), error: error.to_string() })
 }
 
-/// Names of files beneath the root: no way up, no empty or odd parts.
+/// Refuses names that may lead out of the root, or with empty or odd parts.
 fn check(path: &str) -> Result<(), VodFault> {
     let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\0', '\\']);
     if path.len() < 1024 && path.split('/').all(is_plain) {
@@ -51,7 +51,7 @@ fn stamp(metadata: &cap_std::fs::Metadata, path: &str) -> Result<Stamp, VodFault
     Ok(Stamp { len: metadata.len(), modified })
 }
 
-/// A way out of the root is worth a line.
+/// The fault for a file that cannot be opened; one that leads out of the root gets a line in the log.
 fn refused(path: &str, error: &std::io::Error) -> VodFault {
     match VodFault::io(path, error) {
         VodFault::NotFound if error.kind() != std::io::ErrorKind::NotFound => {
@@ -64,7 +64,7 @@ fn refused(path: &str, error: &std::io::Error) -> VodFault {
 pub(super) fn open_file(settings: &MountSettings, path: &str) -> Result<(std::fs::File, Stamp), VodFault> {
     check(path)?;
     let mut options = OpenOptions::new();
-    // A FIFO that took the file's place must not hold us.
+    // A FIFO in the file's place must not block us.
     options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
     let file = root(settings)?.open_with(path, &options).map_err(|error| refused(path, &error))?;
     let metadata = file.metadata().map_err(|error| VodFault::io(path, &error))?;
@@ -80,8 +80,8 @@ pub(super) fn read_text(settings: &MountSettings, path: &str) -> Result<String, 
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// `<stem>.<language>.vtt` and `.srt` in the file's folder; a folder with thousands of files is looked through once in
-/// ten seconds.
+/// `<stem>.<language>.vtt` and `.srt` in the file's folder. The caller keeps the answer for ten seconds, since a folder
+/// may have thousands of files.
 pub(super) fn sidecars(settings: &MountSettings, path: &str) -> Result<Vec<TextStream>, VodFault> {
     let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
@@ -105,11 +105,11 @@ pub(super) fn read_smil(settings: &MountSettings, path: &str) -> Result<Smil, Vo
     Smil::parse(&text).map_err(|fault| VodFault::Smil { path: path.to_owned(), fault })
 }
 
-/// What is known of SMIL files, by path, with the state in which they were read.
+/// SMIL files that were read before, by path, each with its state at that time.
 pub(super) type KnownListed = Lock<HashMap<String, (Stamp, Listed)>>;
 
-/// Every SMIL file beneath the root, by title. Only what has changed is read; what is known stays known when the time
-/// is not enough for all.
+/// Every SMIL file beneath the root, in order of titles. Only what has changed is read, and kept in `known` even if the
+/// caller gives up before all is read.
 pub(super) fn list(settings: &MountSettings, known: &KnownListed) -> Result<Vec<Listed>, VodFault> {
     let root = root(settings)?;
     let mut found = Vec::new();
@@ -120,7 +120,7 @@ pub(super) fn list(settings: &MountSettings, known: &KnownListed) -> Result<Vec<
         for entry in entries.flatten() {
             seen += 1;
             if seen > LISTED_MAX {
-                warn!(root = %settings.root.display(), LISTED_MAX, "more files than are looked through");
+                warn!(root = %settings.root.display(), LISTED_MAX, "too many files in the mount: its list is incomplete");
                 break 'folders;
             }
             let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type()) else { continue };
@@ -139,7 +139,7 @@ pub(super) fn list(settings: &MountSettings, known: &KnownListed) -> Result<Vec<
     Ok(listed)
 }
 
-/// One SMIL file and the catalogue beside it. What cannot be read is left out; whoever opens it is told why.
+/// One SMIL file and the catalogue beside it; `None` if it cannot be read. Viewers who open it get the reason.
 fn listed(settings: &MountSettings, path: &str, known: &KnownListed) -> Option<Listed> {
     let stamp = stamp_of(settings, path).ok()?;
     if let Some((_, listed)) = known.lock().get(path).filter(|(known, _)| *known == stamp) {

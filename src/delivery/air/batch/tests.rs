@@ -1,4 +1,4 @@
-//! Who gets which batches, and when; messages that are shared; the clock of those who stay for weeks.
+//! Which players get which batches, and when; messages that are shared; the clock of players that stay for weeks.
 
 use std::future::Future;
 use std::pin::pin;
@@ -94,7 +94,7 @@ async fn messages_of_a_batch_are_one_piece_that_all_players_share() {
     assert_eq!(pieces[0].as_ptr(), pieces[1].as_ptr());
 }
 
-/// A message's time, in a full header: it may stand in the extended field.
+/// A message's time, in a full header: it may be in the extended timestamp.
 fn time(message: &[u8]) -> u32 {
     match u32::from_be_bytes([0, message[1], message[2], message[3]]) {
         0xff_ffff => u32::from_be_bytes([message[12], message[13], message[14], message[15]]),

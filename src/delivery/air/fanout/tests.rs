@@ -1,4 +1,4 @@
-//! Players at real sockets: what they get of a group, and how they fall out of it.
+//! Players with real sockets: what they get from a group, and how they drop out of it.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn connection() -> (Arc<TcpStream>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("listening");
     let (socket, _) = listener.accept().await.expect("a peer");
-    // So little that some batches fill it.
+    // So small that a few batches fill it.
     SockRef::from(&socket).set_send_buffer_size(16_384).expect("allowed");
     SockRef::from(&peer).set_recv_buffer_size(16_384).expect("allowed");
     (Arc::new(socket), peer)
@@ -60,7 +60,7 @@ impl Channel {
         place.expect("it has had a batch")
     }
 
-    /// What a player is sent who has come before the first batch.
+    /// What a player gets that has come before the first batch.
     async fn all(&self) -> Vec<u8> {
         let (mut reader, mut pieces) = (self.reader.clone(), Vec::new());
         reader.messages(&self.tracks, 0, &mut pieces).await.expect("it is aired");
@@ -138,7 +138,7 @@ async fn who_does_not_take_all_falls_out_with_what_is_left() {
         quick_peer.read_to_end(&mut bytes).await.expect("the connection stands");
         bytes
     });
-    // Each is taken at once by who reads.
+    // A player that reads takes each at once.
     for _ in 0..400 {
         channel.air(300);
         tokio::time::sleep(Duration::from_millis(1)).await;

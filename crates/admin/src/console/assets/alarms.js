@@ -1,4 +1,4 @@
-// What somebody should look at now.
+// The present alarms.
 import { attribute, each, h, icon, show, text } from "./dom.js";
 import { current, has, lasting, moment, now, t } from "./words.js";
 
@@ -8,7 +8,7 @@ export function mount(shared) {
   state = shared;
 }
 
-// In the page's language where there are words for its kind; the server's sentence says more.
+// A text in the page's language if there is one for the kind of alarm; the server's sentence below it has the details.
 function headline(alarm) {
   const known = has(`alarm_${alarm.kind}`);
   return known ? t(`alarm_${alarm.kind}`, { source: alarm.source ?? alarm.channel ?? "" }) : alarm.sentence;
@@ -19,7 +19,7 @@ function drawAlarm(li, alarm) {
   text(li.querySelector(".headline"), words);
   attribute(li.querySelector(".headline"), "lang", has(`alarm_${alarm.kind}`) ? null : "en");
   const more = li.querySelector(".more");
-  // Said twice is noise.
+  // Not the same sentence twice.
   show(more, current() === "en" ? words !== alarm.sentence : has(`alarm_${alarm.kind}`));
   text(more, alarm.sentence);
   text(li.querySelector(".since"), `${t("since", { time: moment(alarm.since) })} (${lasting(now() - Date.parse(alarm.since))})`);
@@ -34,7 +34,7 @@ export function draw() {
   const words = alarms.length === 0 ? t("no_alarms") : alarms.length === 1 ? t("one_alarm") : t("n_alarms", { n: alarms.length });
   if (pill.textContent !== words) pill.replaceChildren(icon(alarms.length ? "fault" : "bell"), h("span", {}, words));
   pill.classList.toggle("is-bad", alarms.length > 0);
-  // Nowhere to go to while there is none.
+  // No link while there is no alarm.
   if (alarms.length) pill.setAttribute("href", "#alarms");
   else pill.removeAttribute("href");
 }

@@ -1,4 +1,4 @@
-// Who did what: the last entries of the audit log, for operators. Asked for while the section is open.
+// The last entries of the audit log, for operators. Loaded while the section is open.
 import { attribute, each, h, show, text } from "./dom.js";
 import { has, moment, said, t } from "./words.js";
 
@@ -15,7 +15,7 @@ export function mount(shared) {
   element("audit-again").addEventListener("click", load);
 }
 
-// Asks again; what cannot be had leaves what is shown, and says so.
+// Loads the entries. If that fails, those that are shown stay, with a message.
 async function load() {
   if (!element("audit-details").open || state.role === "viewer") return;
   try {
@@ -35,7 +35,7 @@ const who = (entry) => {
   return [name, user, entry.from].filter(Boolean).join(" · ");
 };
 
-// A place in the list: entries have no number, and two of one moment differ.
+// The key of an entry in the list: entries have no number, and two of the same time differ in something else.
 const key = (entry) => JSON.stringify(entry);
 
 function row() {

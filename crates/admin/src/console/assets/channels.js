@@ -1,4 +1,4 @@
-// A card for each channel: what its viewers see, why, until when, and the same orders as in the matrix.
+// A card for each channel: what its viewers see, why and until when, with the same orders as in the matrix.
 import { attribute, each, h, icon, picture, show, text } from "./dom.js";
 import { badge, updateBadge } from "./halls.js";
 import { clear, connect, disconnect, drawHolds, until } from "./orders.js";
@@ -131,7 +131,7 @@ function drawForm(li, channel) {
   show(li.querySelector(".clear"), by === "manual");
 }
 
-// The page that viewers have, in a frame.
+// Shows the viewers' page in a frame.
 function watch(channel) {
   const dialog = document.getElementById("player");
   text(document.getElementById("player-title"), t("watch_title", { channel }));

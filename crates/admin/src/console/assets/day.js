@@ -1,5 +1,5 @@
-// The day of each channel: lectures on a line of hours, what is on now, and what is in conflict. On a narrow screen the
-// same list reads from top to bottom.
+// The day of each channel: lectures on a time line, what is on now, and conflicts. On a narrow screen it is a list from top
+// to bottom.
 import { attribute, each, h, icon, show, text } from "./dom.js";
 import { clock, current, day, now, t } from "./words.js";
 
@@ -12,7 +12,7 @@ export function mount(shared) {
 
 const startOfDay = () => { const date = new Date(now()); date.setHours(0, 0, 0, 0); return date.getTime(); };
 
-// From the first to the last lecture of today in whole hours; a short day is shown closer.
+// The time line: from the first to the last lecture of today in whole hours; a short day has finer steps.
 function hours(events) {
   const from = Math.min(now(), ...events.map((it) => it.from));
   const until = Math.max(now(), ...events.map((it) => it.until));
@@ -22,7 +22,7 @@ function hours(events) {
   return { from: floor, until: ceiling, step: (ceiling - floor) / step > 14 ? step * 2 : step };
 }
 
-// Today's lectures, with when they are connected; late in the evening also those of the next two hours.
+// Today's lectures with the times at which they are connected; late in the evening also those of the next two hours.
 function today(schedule) {
   const from = startOfDay();
   const until = Math.max(from + 24 * HOUR, now() + 2 * HOUR);
@@ -38,7 +38,7 @@ function today(schedule) {
   }).filter((event) => event.ends > from && event.starts < until);
 }
 
-// A channel with more lectures than anybody could read is shown around this moment: two of them back, seven ahead.
+// If a channel has more lectures than can be read, the time line covers two before the present one and seven after it.
 const READABLE = 24;
 function near(events) {
   const lanes = [...new Set(events.map((it) => it.channel))].map((name) => events.filter((it) => it.channel === name));
@@ -51,7 +51,7 @@ function near(events) {
   return events.filter((it) => it.ends > from && it.starts < until);
 }
 
-// Lectures that overlap stand below one another.
+// Lectures that overlap are put below one another.
 function rows(events) {
   const ends = [];
   return events.map((event) => {

@@ -1,5 +1,5 @@
-// Elements without markup: text reaches the page as text, and what has not changed is not touched, so that focus,
-// open menus and screen readers stay where they are.
+// Makes and updates elements without markup: text is inserted as text. What has not changed is not touched, so that focus,
+// open menus and screen readers keep their place.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -41,7 +41,7 @@ export function show(element, visible) {
   if (element.hidden === visible) element.hidden = !visible;
 }
 
-// Children of `parent`, one per item, kept by key: made once, then brought up to date. Order follows the items.
+// Keeps one child of `parent` for each item, by key: made once, then updated. The order is that of the items.
 export function each(parent, items, key, make, update) {
   const known = parent.made ??= new Map();
   const wanted = new Set();
@@ -64,7 +64,7 @@ export function each(parent, items, key, make, update) {
   }
 }
 
-// Paths of 24 x 24, drawn with a stroke.
+// SVG paths in a box of 24 x 24, drawn with a stroke.
 const icons = {
   live: "M12 12m-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0M6.3 6.3a8 8 0 0 0 0 11.4M17.7 6.3a8 8 0 0 1 0 11.4",
   wait: "M12 7v5l3 2M12 12m-9 0a9 9 0 1 0 18 0a9 9 0 1 0-18 0",
@@ -86,10 +86,11 @@ export const icon = (name) => svg("svg", {
   "stroke-width": "2", "stroke-linecap": "round", "stroke-linejoin": "round",
 }, svg("path", { d: icons[name] ?? icons.idle }));
 
-// A picture that is renewed when `stamp` changes: loaded aside first, so that it never flickers, nor fails on the page.
+// Replaces a picture when `stamp` changes. It is loaded before it is shown, so that it does not flicker and a failed load is
+// not visible.
 export function picture(image, path, stamp) {
   if (!stamp || image.dataset.stamp === stamp || image.dataset.loading) return;
-  // As seldom as a person notices.
+  // At most every 3.5 s: more often is not noticed.
   const now = Date.now();
   if (image.dataset.stamp && now - Number(image.dataset.loaded ?? 0) < 3500) return;
   if (document.hidden || !image.offsetParent) return;
@@ -107,7 +108,7 @@ export function picture(image, path, stamp) {
 }
 
 let announcer = null;
-// Says something to screen readers.
+// Announces a text to screen readers.
 export function announce(words) {
   announcer ??= document.getElementById("announcer");
   announcer.textContent = "";

@@ -1,8 +1,8 @@
-// How halls fare: badges, level meters, and the table of health.
+// The state of the halls: badges, level meters, and the table of measurements.
 import { attribute, each, h, icon, text } from "./dom.js";
 import { bitrate, current, lasting, moment, now, number, said, t } from "./words.js";
 
-// State to sign, tone and word.
+// Icon, tone and text of each state.
 const badges = {
   live: ["live", "good", "on_air"], going: ["live", "soon", "on_air"], waiting: ["wait", "calm", "waiting"], coming: ["busy", "soon", "waiting"],
   source_live: ["live", "good", "state_live"], source_idle: ["idle", "calm", "state_idle"], source_connecting: ["busy", "soon", "state_connecting"],
@@ -21,7 +21,7 @@ export function updateBadge(element, state) {
   text(element.querySelector(".word"), t(word));
 }
 
-// From -60 to 0 dB of full scale.
+// The height of a level from -60 to 0 dBFS, as a number from 0 to 1.
 const height = (dbfs) => Math.min(1, Math.max(0, 1 + dbfs / 60));
 
 export const meter = () => h("div", { class: "meter", "aria-hidden": "true" }, h("div", { class: "rms" }), h("div", { class: "peak" }));

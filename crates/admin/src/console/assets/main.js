@@ -1,4 +1,4 @@
-// The console: what the server says of itself, kept true by server-sent events, and what is done about it.
+// The console: shows the state of the server, updated by server-sent events, and sends orders.
 import { announce, attribute, h, icon, show, text } from "./dom.js";
 import * as words from "./words.js";
 import { t } from "./words.js";
@@ -16,7 +16,7 @@ const state = {
   info: { title: "Amphi", pages: "", demo: false }, role: "operator",
   matrix: { channels: [], sources: [] }, alarms: [], schedule: null, vitals: { sources: [], channels: [] }, viewers: null,
 };
-// Who shows what.
+// The parts of the page, and the data that each of them shows.
 const parts = [
   [matrix, ["matrix", "vitals", "schedule"]], [channels, ["matrix", "vitals", "schedule", "clock"]],
   [day, ["schedule", "matrix", "clock"]], [viewers, ["viewers", "vitals"]], [halls, ["matrix", "vitals"]],
@@ -29,7 +29,7 @@ function changed(...what) {
   what.forEach((name) => stale.add(name));
   if (drawing) return;
   drawing = true;
-  // Timers go on in a tab that is not shown; animation frames do not.
+  // Timers also fire in a hidden tab; animation frames do not.
   setTimeout(() => {
     drawing = false;
     const now = new Set(stale);
@@ -62,7 +62,7 @@ function fillTools() {
 }
 
 let linked = "connecting_to_server";
-// Says how the connection to the server is.
+// Shows the state of the connection to the server.
 function link(how) {
   const element = document.getElementById("link-state");
   if (how !== linked || !element.textContent) {
@@ -82,7 +82,7 @@ async function json(path) {
   const response = await fetch(path);
   if (!response.ok) throw new Error(`${path}: ${response.status}`);
   const date = Date.parse(response.headers.get("date") ?? "");
-  // Whole seconds: the middle of the second is right on average.
+  // `Date` has whole seconds: the middle of the second is right on average.
   if (date) words.setServerTime(date + 500);
   return response.json();
 }
@@ -91,7 +91,7 @@ async function refreshViewers() {
   try {
     state.viewers = await json("/api/v1/viewers");
     changed("viewers");
-  } catch { /* told by the state of the link */ }
+  } catch { /* the state of the connection shows it */ }
 }
 
 function listen() {
@@ -99,7 +99,7 @@ function listen() {
   events.addEventListener("open", () => link("connected"));
   events.addEventListener("error", () => {
     link("disconnected");
-    // Refused, not broken: the session is over.
+    // Closed, so refused and not interrupted: the session is over.
     if (events.readyState === EventSource.CLOSED) setTimeout(begin, 2000);
   });
   for (const name of ["matrix", "alarms", "schedule", "vitals"]) {
@@ -110,7 +110,7 @@ function listen() {
   }
 }
 
-// Signs in where a token is asked for.
+// Whether requests are allowed; shows the sign-in form if a token is needed.
 async function session() {
   if (!state.info.needs_token) return true;
   const response = await fetch("/api/v1/session");

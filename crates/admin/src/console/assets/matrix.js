@@ -1,5 +1,5 @@
-// The matrix: a row for each hall and one for the waiting loop, a column for each channel. Roving focus: one stop for
-// Tab, arrows move (ARIA Authoring Practices, grid).
+// The matrix: a row for each hall and one for the waiting loop, a column for each channel. Roving tabindex: Tab reaches one
+// cell, arrow keys move (ARIA Authoring Practices, grid).
 import { attribute, each, h, icon, picture, text } from "./dom.js";
 import { badge, healthLine, meter, updateBadge, updateHealthLine, updateMeter } from "./halls.js";
 import { connect, disconnect, drawHolds, usualUntil } from "./orders.js";
@@ -85,7 +85,7 @@ function drawRow(tr, source) {
     updateHealthLine(tr.querySelector(".health-line"), source, vitals);
   }
   const cells = state.matrix.channels;
-  // The header stands before the cells that are kept by name.
+  // The row's header comes before the cells, which are kept by name.
   const known = tr.crossings ??= new Map();
   for (const [name, cell] of known) {
     if (!cells.some((channel) => channel.name === name)) { cell.remove(); known.delete(name); }

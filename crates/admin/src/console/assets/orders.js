@@ -1,4 +1,4 @@
-// Orders to the matrix: connect, disconnect, back to plan; how long they hold; what came of them.
+// Orders to the matrix: connect, disconnect, back to plan; how long they last; the message with their result.
 import { announce, h, show, text } from "./dom.js";
 import { clock, now, t } from "./words.js";
 
@@ -21,7 +21,7 @@ export function until(choice, time) {
   return choice ? new Date(now() + Number(choice) * 60_000).toISOString() : null;
 }
 
-// What the toolbar of the matrix says.
+// When an order ends, as chosen in the toolbar of the matrix.
 export const usualUntil = () => until(document.getElementById("duration").value, document.getElementById("duration-until").value);
 
 async function send(channel, method, path, body) {
@@ -48,7 +48,7 @@ async function order(state, channel, act, done) {
   const before = state.matrix.channels.find((it) => it.name === channel)?.desired;
   try {
     const answer = await act();
-    // The stream of events says the same in a moment.
+    // Shown at once; the event stream brings the same a moment later.
     const { warning, ...view } = answer;
     state.matrix.channels = state.matrix.channels.map((it) => (it.name === channel ? { ...it, ...view } : it));
     redraw();
@@ -58,7 +58,7 @@ async function order(state, channel, act, done) {
   }
 }
 
-// Puts back what was there: by hand what was by hand, else what the plan says.
+// Restores what was there before: the manual override, if it was one, else the plan.
 async function undo(state, channel, before) {
   try {
     if (before?.by !== "manual") await send(channel, "DELETE", "override");

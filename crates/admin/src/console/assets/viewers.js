@@ -1,10 +1,10 @@
-// Viewers of the last hours: for each channel one stacked area, a colour and a word for each rung.
+// Viewers of the last hours: for each channel a stacked area chart, with a colour and a label for each rung.
 import { attribute, each, h, svg, text } from "./dom.js";
 import { clock, number, t, viewers as count } from "./words.js";
 
 const WIDTH = 720;
 const HEIGHT = 120;
-// Shorter histories are shown on a line of this length, in places.
+// The least number of places on the time axis.
 const LEAST = 60;
 let state = null;
 
@@ -21,7 +21,7 @@ function chart() {
     h("div", { class: "chart-foot" }, h("span", { class: "from" }), h("ul", { class: "legend" }), h("span", { class: "to" })));
 }
 
-// The sum of all rungs per place, right-aligned.
+// For each rung the lower and upper line of its area, and the sum of all rungs for each place, right-aligned.
 function sums(rungs, places) {
   const sum = Array(places).fill(0);
   const layers = rungs.map(({ history }) => {

@@ -1,4 +1,4 @@
-// The words of the page in both languages, and how times and numbers are written.
+// The texts of the page in both languages, and the formats of times and numbers.
 
 const words = {
   en: {
@@ -9,8 +9,8 @@ const words = {
     alarms: "Alarms", no_alarms: "No alarms", one_alarm: "1 alarm", n_alarms: "{n} alarms", since: "since {time}",
     matrix: "Halls and channels", matrix_hint: "Choose what each channel shows. Arrow keys move, Enter connects.",
     grid: "Matrix: rows are halls, columns are channels", hall: "Hall", halls: "Halls", waiting_loop: "Waiting loop",
-    waiting_hint: "what viewers see when no hall is on",
-    duration: "Orders by hand hold", hold: "Holds", forever: "until undone", for_minutes: "for {n} min", for_hours: "for {n} h", until_clock: "until …",
+    waiting_hint: "what viewers see when no hall is on air",
+    duration: "Manual orders last", hold: "Lasts", forever: "until undone", for_minutes: "for {n} min", for_hours: "for {n} h", until_clock: "until …",
     until_time: "Until what time?",
     on_air: "On air", waiting: "Waiting", starting: "Coming", wanted: "Wanted", chosen: "Chosen", not_connected: "Not connected",
     connect: "Connect", disconnect: "Disconnect", clear: "Back to plan", undo: "Undo", close: "Close", watch: "Watch", watch_title: "{channel}: as viewers see it",
@@ -19,105 +19,105 @@ const words = {
     by_manual: "by hand", by_schedule: "by the schedule", by_configuration: "by configuration", by_none: "nobody asked for a hall",
     until: "until {time}", channels: "Channels", source: "Hall", rung: "Rung", viewers: "Viewers", bitrate: "Bit rate",
     one_viewer: "1 viewer", n_viewers: "{n} viewers", health: "Health of the halls", state: "State", picture: "Picture", rate: "Rate",
-    fps: "Pictures/s", loss: "Lost", loss_value: "{n} in a minute, {total} in all", skew: "Clock", offset: "Sound", reconnects: "Connects",
+    fps: "Pictures/s", loss: "Lost", loss_value: "{n} in the last minute, {total} in all", skew: "Clock drift", offset: "Sound delay", reconnects: "Connections",
     level: "Level", no_sound: "no sound", level_value: "{n} dB peak", seen_at: "seen {time}", no_picture: "No picture yet",
     state_idle: "Idle", state_connecting: "Connecting", state_live: "Live", state_undecodable: "No picture", state_stalled: "Stalled", state_refused: "Refused", state_backing_off: "Retrying",
     today: "Today", no_schedule: "No schedule is configured.", nothing_today: "Nothing is planned for today.", conflict: "Conflict", conflicts: "Conflicts",
     now: "now", event_title: "{title}, {from} to {to}, {source}", lead: "With lead-in and lead-out {from} to {to}", earlier: "Earlier", later: "Later", whole_day: "{date}",
-    ics_state: "Calendar: {words}", may_last: "Until {time} at the latest while somebody speaks",
-    viewers_title: "Viewers over the last hours", no_viewers: "Nobody has watched yet.", viewers_now: "now", viewers_most: "most {n} at {time}", hours_ago: "{n} h ago",
+    ics_state: "Calendar: {words}", may_last: "Until {time} at the latest, while somebody speaks or moves",
+    viewers_title: "Viewers over the last hours", no_viewers: "Nobody has watched yet.", viewers_now: "now", viewers_most: "peak {n} at {time}", hours_ago: "{n} h ago",
     demo: "Demo: make a hall fail", demo_hint: "The halls are simulated. Each fault shows what viewers and operators see.", works: "works", fault_of: "Fault of {hall}",
-    done_connect: "{channel}: {source}", done_disconnect: "{channel}: waiting loop", done_clear: "{channel}: back to plan", failed: "It did not work: {why}",
-    login: "Sign in", login_hint: "The console asks for the token of the admin port.", token: "Token", login_failed: "This is not the right token.", logout: "Sign out",
-    forbidden: "You may look, not act.", noscript: "The console needs JavaScript.", details: "Details", notice: "On the waiting picture: {words}", none: "none", in_time: "in {time}", ago: "{time} ago",
-    alarm_offline: "{source} cannot be had", alarm_stalled: "{source} is connected and sends nothing", alarm_refused: "{source} refuses us",
-    alarm_black: "{source} shows a black picture", alarm_frozen: "{source}: nothing at all moves in the picture", alarm_silent: "{source} is silent: is the microphone on?",
-    alarm_clipped: "{source} is too loud: its sound is clipped", alarm_skew: "{source}: its clock is off", alarm_loss: "{source}: packets are lost on the way",
-    alarm_overload: "The machine cannot follow {source}", alarm_parameter_sets: "{source} cannot be shown",
-    alarm_undecodable: "{source} sends pictures that cannot be shown", alarm_undecodable_sound: "{source} sends sound that cannot be heard",
-    alarm_not_on_air: "{source} is not shown, as it should be", alarm_stale: "{source} has no new segment",
-    alarm_calendar: "The calendar cannot be had or makes no sense", alarm_plan: "The plan must be mended", alarm_clock: "The machine’s clock was stepped", alarm_configuration: "The configuration’s file is not what runs",
-    audit: "Who did what", audit_again: "Look again", audit_hint: "The last {n} entries, newest first.", audit_none: "Nobody has done anything yet.",
+    done_connect: "{channel}: {source}", done_disconnect: "{channel}: waiting loop", done_clear: "{channel}: back to plan", failed: "Failed: {why}",
+    login: "Sign in", login_hint: "Enter the token of the admin port.", token: "Token", login_failed: "This is not the right token.", logout: "Sign out",
+    forbidden: "Your token allows reading only.", noscript: "The console needs JavaScript.", details: "Details", notice: "On the waiting picture: {words}", none: "none", in_time: "in {time}", ago: "{time} ago",
+    alarm_offline: "{source} cannot be reached", alarm_stalled: "{source} is connected but sends nothing", alarm_refused: "{source} refuses our user name or password",
+    alarm_black: "{source} shows a black picture", alarm_frozen: "{source}: the picture is frozen", alarm_silent: "{source} is silent: is the microphone on?",
+    alarm_clipped: "{source} is too loud: its sound is clipped", alarm_skew: "{source}: its clock drifts", alarm_loss: "{source}: packets are lost in the network",
+    alarm_overload: "The server is too slow for {source}", alarm_parameter_sets: "{source} cannot be shown",
+    alarm_undecodable: "{source} sends pictures that cannot be decoded", alarm_undecodable_sound: "{source} sends sound that cannot be decoded",
+    alarm_not_on_air: "{source} should be on air and is not", alarm_stale: "{source} has no new segment",
+    alarm_calendar: "The calendar cannot be fetched or read", alarm_plan: "The plan has a conflict", alarm_clock: "The server’s clock was stepped", alarm_configuration: "The changed configuration file is not in effect",
+    audit: "Who did what", audit_again: "Refresh", audit_hint: "The last {n} entries, newest first.", audit_none: "Nobody has done anything yet.",
     audit_when: "When", audit_who: "Who", audit_what: "What", audit_channel: "Channel", refused: "Refused: {why}",
-    who_operator: "operator", who_viewer: "viewer", who_local: "this machine", who_wowza: "Wowza’s REST", who_schedule: "schedule", who_expiry: "clock", who_configuration: "configuration",
-    act_connect: "connected", act_disconnect: "disconnected", act_clear_override: "given back to the plan", act_override_expired: "override over", act_prolong: "prolonged",
-    act_notice: "notice", act_clear_notice: "notice taken away", act_reset: "reset", act_unsupported: "not supported", act_open_session: "signed in", act_end_session: "signed out",
-    act_rehearsal: "rehearsal", act_reload: "configuration read",
+    who_operator: "operator", who_viewer: "viewer", who_local: "this machine", who_wowza: "Wowza’s REST", who_schedule: "schedule", who_expiry: "expiry", who_configuration: "configuration",
+    act_connect: "connected", act_disconnect: "disconnected", act_clear_override: "back to plan", act_override_expired: "override expired", act_prolong: "prolonged",
+    act_notice: "notice", act_clear_notice: "notice removed", act_reset: "reset", act_unsupported: "not supported", act_open_session: "signed in", act_end_session: "signed out",
+    act_rehearsal: "rehearsal", act_reload: "configuration reloaded",
   },
   fr: {
     console: "Console", skip: "Aller à la matrice", language: "Langue", theme: "Clair ou sombre",
     theme_auto: "Comme le système", theme_light: "Clair", theme_dark: "Sombre",
     nav: "Sections", nav_matrix: "Matrice", nav_channels: "Chaînes", nav_day: "Journée", nav_viewers: "Audience", nav_halls: "Salles", nav_audit: "Journal",
-    connected: "En direct du serveur", disconnected: "Connexion perdue, nouvel essai", connecting_to_server: "Connexion au serveur",
+    connected: "Mises à jour en direct", disconnected: "Connexion perdue, nouvelle tentative", connecting_to_server: "Connexion au serveur",
     alarms: "Alarmes", no_alarms: "Aucune alarme", one_alarm: "1 alarme", n_alarms: "{n} alarmes", since: "depuis {time}",
-    matrix: "Salles et chaînes", matrix_hint: "Choisissez ce que montre chaque chaîne. Flèches pour se déplacer, Entrée pour connecter.",
+    matrix: "Salles et chaînes", matrix_hint: "Choisissez ce que diffuse chaque chaîne. Flèches pour se déplacer, Entrée pour connecter.",
     grid: "Matrice : les lignes sont les salles, les colonnes les chaînes", hall: "Salle", halls: "Salles", waiting_loop: "Boucle d’attente",
-    waiting_hint: "ce que voit le public sans salle",
-    duration: "Les ordres manuels tiennent", hold: "Durée", forever: "jusqu’à annulation", for_minutes: "{n} min", for_hours: "{n} h", until_clock: "jusqu’à …",
+    waiting_hint: "ce que voit le public quand aucune salle n’est à l’antenne",
+    duration: "Durée des commandes manuelles", hold: "Durée", forever: "jusqu’à annulation", for_minutes: "{n} min", for_hours: "{n} h", until_clock: "jusqu’à …",
     until_time: "Jusqu’à quelle heure ?",
-    on_air: "À l’antenne", waiting: "En attente", starting: "Arrive", wanted: "Demandée", chosen: "Choisie", not_connected: "Non connectée",
-    connect: "Connecter", disconnect: "Déconnecter", clear: "Rendre au planning", undo: "Annuler", close: "Fermer", watch: "Regarder", watch_title: "{channel} : vue par le public",
-    connect_to: "Connecter {source} à {channel}", show_waiting_on: "Montrer la boucle d’attente sur {channel}",
-    is_chosen: "{source} est sur {channel}", waiting_is_on: "{channel} montre la boucle d’attente",
+    on_air: "À l’antenne", waiting: "En attente", starting: "À venir", wanted: "Demandée", chosen: "Choisie", not_connected: "Non connectée",
+    connect: "Connecter", disconnect: "Déconnecter", clear: "Revenir au planning", undo: "Annuler", close: "Fermer", watch: "Regarder", watch_title: "{channel} : ce que voit le public",
+    connect_to: "Connecter {source} à {channel}", show_waiting_on: "Diffuser la boucle d’attente sur {channel}",
+    is_chosen: "{source} est sur {channel}", waiting_is_on: "{channel} diffuse la boucle d’attente",
     by_manual: "à la main", by_schedule: "par le planning", by_configuration: "par la configuration", by_none: "aucune salle demandée",
     until: "jusqu’à {time}", channels: "Chaînes", source: "Salle", rung: "Qualité", viewers: "Audience", bitrate: "Débit",
-    one_viewer: "1 spectateur", n_viewers: "{n} spectateurs", health: "Santé des salles", state: "État", picture: "Image", rate: "Débit",
-    fps: "Images/s", loss: "Pertes", loss_value: "{n} en une minute, {total} en tout", skew: "Horloge", offset: "Son", reconnects: "Connexions",
+    one_viewer: "1 spectateur", n_viewers: "{n} spectateurs", health: "État des salles", state: "État", picture: "Image", rate: "Débit",
+    fps: "Images/s", loss: "Pertes", loss_value: "{n} sur la dernière minute, {total} au total", skew: "Dérive d’horloge", offset: "Retard du son", reconnects: "Connexions",
     level: "Niveau", no_sound: "pas de son", level_value: "crête {n} dB", seen_at: "vue à {time}", no_picture: "Pas encore d’image",
-    state_idle: "Au repos", state_connecting: "Connexion", state_live: "En direct", state_undecodable: "Sans image", state_stalled: "Figée", state_refused: "Refusée", state_backing_off: "Nouvel essai",
+    state_idle: "Inactive", state_connecting: "Connexion", state_live: "En direct", state_undecodable: "Sans image", state_stalled: "Plus de flux", state_refused: "Accès refusé", state_backing_off: "Nouvelle tentative",
     today: "Journée", no_schedule: "Aucun planning n’est configuré.", nothing_today: "Rien n’est prévu aujourd’hui.", conflict: "Conflit", conflicts: "Conflits",
     now: "maintenant", event_title: "{title}, de {from} à {to}, {source}", lead: "Avec les marges, de {from} à {to}", earlier: "Plus tôt", later: "Plus tard", whole_day: "{date}",
-    ics_state: "Calendrier : {words}", may_last: "Jusqu’à {time} au plus tard tant qu’on parle",
-    viewers_title: "Audience des dernières heures", no_viewers: "Personne n’a encore regardé.", viewers_now: "maintenant", viewers_most: "maximum {n} à {time}", hours_ago: "il y a {n} h",
+    ics_state: "Calendrier : {words}", may_last: "Jusqu’à {time} au plus tard, tant que quelqu’un parle ou bouge",
+    viewers_title: "Audience des dernières heures", no_viewers: "Personne n’a encore regardé.", viewers_now: "maintenant", viewers_most: "pic de {n} à {time}", hours_ago: "il y a {n} h",
     demo: "Démo : mettre une salle en panne", demo_hint: "Les salles sont simulées. Chaque panne montre ce que voient le public et la régie.", works: "fonctionne", fault_of: "Panne de {hall}",
-    done_connect: "{channel} : {source}", done_disconnect: "{channel} : boucle d’attente", done_clear: "{channel} : rendue au planning", failed: "Cela n’a pas marché : {why}",
-    login: "S’identifier", login_hint: "La console demande le jeton du port d’administration.", token: "Jeton", login_failed: "Ce n’est pas le bon jeton.", logout: "Se déconnecter",
-    forbidden: "Vous pouvez regarder, pas agir.", noscript: "La console a besoin de JavaScript.", details: "Détails", notice: "Sur l’image d’attente : {words}", none: "aucune", in_time: "dans {time}", ago: "il y a {time}",
-    alarm_offline: "{source} est injoignable", alarm_stalled: "{source} est connectée et n’envoie rien", alarm_refused: "{source} nous refuse",
-    alarm_black: "{source} montre une image noire", alarm_frozen: "{source} : rien ne bouge dans l’image", alarm_silent: "{source} est muette : le micro est-il allumé ?",
-    alarm_clipped: "{source} est trop forte : le son sature", alarm_skew: "{source} : son horloge dérive", alarm_loss: "{source} : des paquets se perdent en route",
-    alarm_overload: "La machine ne suit pas {source}", alarm_parameter_sets: "{source} ne peut pas être montrée",
-    alarm_undecodable: "{source} envoie des images qui ne peuvent être montrées", alarm_undecodable_sound: "{source} envoie un son inaudible ici",
-    alarm_not_on_air: "{source} devrait être à l’antenne et n’y est pas", alarm_stale: "{source} n’a plus de nouveau segment",
-    alarm_calendar: "Le calendrier est injoignable ou illisible", alarm_plan: "Le planning est à corriger", alarm_clock: "L’horloge de la machine a sauté", alarm_configuration: "Le fichier de configuration n’est pas celui qui tourne",
-    audit: "Qui a fait quoi", audit_again: "Actualiser", audit_hint: "Les {n} dernières entrées, la plus récente d’abord.", audit_none: "Personne n’a encore rien fait.",
+    done_connect: "{channel} : {source}", done_disconnect: "{channel} : boucle d’attente", done_clear: "{channel} : retour au planning", failed: "Échec : {why}",
+    login: "S’identifier", login_hint: "Saisissez le jeton du port d’administration.", token: "Jeton", login_failed: "Jeton incorrect.", logout: "Se déconnecter",
+    forbidden: "Votre jeton ne donne qu’un accès en lecture.", noscript: "La console nécessite JavaScript.", details: "Détails", notice: "Sur l’image d’attente : {words}", none: "aucune", in_time: "dans {time}", ago: "il y a {time}",
+    alarm_offline: "{source} est injoignable", alarm_stalled: "{source} est connectée mais n’envoie rien", alarm_refused: "{source} refuse nos identifiants",
+    alarm_black: "{source} : image noire", alarm_frozen: "{source} : image figée", alarm_silent: "{source} : pas de son, le micro est-il allumé ?",
+    alarm_clipped: "{source} : le son sature", alarm_skew: "{source} : son horloge dérive", alarm_loss: "{source} : perte de paquets sur le réseau",
+    alarm_overload: "Le serveur est trop lent pour {source}", alarm_parameter_sets: "{source} ne peut pas être diffusée",
+    alarm_undecodable: "{source} envoie une vidéo impossible à décoder", alarm_undecodable_sound: "{source} envoie un son impossible à décoder",
+    alarm_not_on_air: "{source} devrait être à l’antenne et n’y est pas", alarm_stale: "{source} ne produit plus de segments",
+    alarm_calendar: "Le calendrier est injoignable ou illisible", alarm_plan: "Conflit dans le planning", alarm_clock: "L’horloge du serveur a été décalée", alarm_configuration: "La nouvelle configuration n’est pas en vigueur",
+    audit: "Qui a fait quoi", audit_again: "Actualiser", audit_hint: "Les {n} dernières entrées, la plus récente d’abord.", audit_none: "Aucune action pour l’instant.",
     audit_when: "Quand", audit_who: "Qui", audit_what: "Quoi", audit_channel: "Chaîne", refused: "Refusé : {why}",
-    who_operator: "régie", who_viewer: "lecture seule", who_local: "cette machine", who_wowza: "REST de Wowza", who_schedule: "planning", who_expiry: "horloge", who_configuration: "configuration",
-    act_connect: "connectée", act_disconnect: "déconnectée", act_clear_override: "rendue au planning", act_override_expired: "commande échue", act_prolong: "prolongée",
-    act_notice: "annonce", act_clear_notice: "annonce retirée", act_reset: "réinitialisation", act_unsupported: "non pris en charge", act_open_session: "connexion", act_end_session: "déconnexion",
-    act_rehearsal: "répétition", act_reload: "configuration relue",
+    who_operator: "régie", who_viewer: "lecture seule", who_local: "cette machine", who_wowza: "REST de Wowza", who_schedule: "planning", who_expiry: "échéance", who_configuration: "configuration",
+    act_connect: "connectée", act_disconnect: "déconnectée", act_clear_override: "retour au planning", act_override_expired: "commande manuelle expirée", act_prolong: "prolongée",
+    act_notice: "annonce", act_clear_notice: "annonce retirée", act_reset: "réinitialisation", act_unsupported: "non pris en charge", act_open_session: "ouverture de session", act_end_session: "fermeture de session",
+    act_rehearsal: "contrôle des salles", act_reload: "configuration rechargée",
   },
 };
 
-// Sentences of the server, which speaks English.
+// Sentences of the server, which are English, with their translations. A changed sentence must be changed here, too.
 const sentences = [
-  [/^(event \S+ '.*' \S+), and longer since the lecturer still speaks; ends at the latest at (\S+)$/, "$1, et plus longtemps car on parle encore ; fin au plus tard à $2"],
-  [/^(event \S+ '.*' \S+), and longer since something still moves in the picture; ends at the latest at (\S+)$/, "$1, et plus longtemps car l’image bouge encore ; fin au plus tard à $2"],
+  [/^(event \S+ '.*' \S+), and longer since the lecturer still speaks; ends at the latest at (\S+)$/, "$1, prolongé car on parle encore ; fin au plus tard à $2"],
+  [/^(event \S+ '.*' \S+), and longer since something still moves in the picture; ends at the latest at (\S+)$/, "$1, prolongé car l’image bouge encore ; fin au plus tard à $2"],
   [/^connected by hand$/, "connectée à la main"],
-  [/^disconnected by hand$/, "déconnectée à la main"],
+  [/^switched to the waiting loop by hand$/, "boucle d’attente mise à la main"],
   [/^connected by the configuration$/, "connectée par la configuration"],
   [/^the channel is starting$/, "la chaîne démarre"],
   [/^no source is connected$/, "aucune salle n’est connectée"],
   [/^the ladder has ended$/, "le codage s’est arrêté"],
   [/^waits for the first picture$/, "attend la première image"],
-  [/^waits for a publisher$/, "attend une publication"],
-  [/^(\S+) is connected and delivers$/, "$1 est connectée et envoie"],
-  [/^(\S+) is up, its pictures did not come in time$/, "$1 est là, ses images arrivent trop tard"],
-  [/^(\S+) was lost a moment ago and is given time to settle$/, "$1 vient d’être perdue, on lui laisse le temps de se rétablir"],
-  [/^(\S+) is idle(.*)$/, "$1 est au repos$2"],
-  [/^(\S+) is being connected(.*)$/, "$1 se connecte$2"],
-  [/^(\S+) has just come up(.*)$/, "$1 vient d’arriver$2"],
-  [/^(\S+) has stalled(.*)$/, "$1 est figée$2"],
-  [/^(\S+) refuses us(.*)$/, "$1 nous refuse$2"],
-  [/^(\S+) is down and will be tried again(.*)$/, "$1 est perdue, nouvel essai bientôt$2"],
+  [/^waits for a publisher$/, "attend que l’encodeur publie"],
+  [/^(\S+) is connected and delivers$/, "$1 est connectée et envoie son flux"],
+  [/^(\S+) is up, its pictures did not come in time$/, "$1 est connectée, ses images arrivent trop tard"],
+  [/^(\S+) was lost a moment ago and is given time to settle$/, "$1 vient d’être perdue, on attend qu’elle se stabilise"],
+  [/^(\S+) is idle(.*)$/, "$1 est inactive$2"],
+  [/^(\S+) is being connected(.*)$/, "connexion à $1 en cours$2"],
+  [/^(\S+) has just come up(.*)$/, "$1 vient de se connecter$2"],
+  [/^(\S+) has stalled(.*)$/, "$1 n’envoie plus rien$2"],
+  [/^(\S+) refuses us(.*)$/, "$1 refuse nos identifiants$2"],
+  [/^(\S+) is down and will be tried again(.*)$/, "$1 est injoignable, nouvelle tentative bientôt$2"],
   [/^no connection: (.*)$/, "pas de connexion : $1"],
   [/^the encoder did not answer within (\d+) s$/, "l’encodeur n’a pas répondu en $1 s"],
   [/^the encoder closed the connection$/, "l’encodeur a fermé la connexion"],
   [/^the connection broke: (.*)$/, "la connexion s’est rompue : $1"],
-  [/^nothing came for (\d+) s on the open connection$/, "rien n’est venu pendant $1 s"],
-  [/^no picture came for (\d+) s, while sound went on$/, "pas d’image pendant $1 s, le son continue"],
+  [/^nothing came for (\d+) s on the open connection$/, "aucune donnée reçue pendant $1 s"],
+  [/^no picture came for (\d+) s, while sound went on$/, "aucune image reçue pendant $1 s, le son continue"],
 ];
-// What stands inside a sentence after a colon.
+// The part of a sentence after a colon.
 const inner = /^(.*?)(: )(.+)$/;
 
 const stored = () => { try { return localStorage.getItem("amphi.language"); } catch { return null; } };
@@ -151,7 +151,7 @@ export function said(sentence) {
   return { words: sentence, lang: "en" };
 }
 
-// Times, in the browser's zone. `ahead` is how far the server's clock is before this machine's.
+// Times, in the browser's zone. `ahead` is how far the server's clock is ahead of this machine's, in milliseconds.
 let ahead = 0;
 export const setServerTime = (server) => { ahead = server - Date.now(); };
 export const now = () => Date.now() + ahead;
@@ -162,7 +162,7 @@ export const clock = (time, seconds = false) => new Date(time).toLocaleTimeStrin
 
 export const day = (time) => new Date(time).toLocaleDateString(language, { weekday: "long", day: "numeric", month: "long" });
 
-// With the day, where it is not today.
+// The time of day, with the date unless it is today.
 export function moment(time) {
   const date = new Date(time);
   const today = new Date(now()).toDateString() === date.toDateString();
@@ -187,7 +187,7 @@ export const bitrate = (bps) => bps >= 1e6 ? `${number(bps / 1e6, 2)} Mbit/s` : 
 
 export const viewers = (n) => (n === 1 ? t("one_viewer") : t("n_viewers", { n: number(n) }));
 
-// Fills what the page has in its markup: data-t for text, data-label for labels.
+// Translates the page's markup: data-t for text, data-label for labels.
 export function translate(root = document) {
   document.documentElement.lang = language;
   for (const element of root.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);

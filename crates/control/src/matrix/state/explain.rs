@@ -1,7 +1,7 @@
 //! Why a channel shows what it shows, in one sentence.
 //!
-//! Three voices may ask for something; the strongest is obeyed, and the sentence says which ones it overrules:
-//! a person's override, the schedule, the configuration.
+//! Three voices may ask for something: a person's override, the schedule, the configuration, strongest first. The
+//! sentence also says which weaker ones are overruled.
 
 use jiff::tz::TimeZone;
 
@@ -10,7 +10,7 @@ use super::super::status::OnAir;
 use super::super::view::{By, Desired};
 use amphi_media::MediaTime;
 
-/// All that is said of one channel.
+/// What is asked for one channel, and what it shows.
 pub(super) struct Voices<'a> {
     pub(super) scheduled: Option<&'a Scheduled>,
     pub(super) configured: Option<&'a str>,
@@ -18,10 +18,10 @@ pub(super) struct Voices<'a> {
     pub(super) on_air: &'a OnAir,
 }
 
-/// How times are told.
+/// How times are written.
 pub(super) struct TimeFormat<'a> {
     pub(super) zone: &'a TimeZone,
-    /// A time of another day than this one is told with its date.
+    /// A time of another day than this one is written with its date.
     pub(super) now: MediaTime,
 }
 
@@ -33,7 +33,6 @@ impl TimeFormat<'_> {
     }
 }
 
-/// The sentence.
 pub(super) fn explain(voices: &Voices<'_>, clock: &TimeFormat<'_>) -> String {
     let Voices { desired, on_air, .. } = voices;
     let why = why(desired);
@@ -56,7 +55,7 @@ pub(super) fn explain(voices: &Voices<'_>, clock: &TimeFormat<'_>) -> String {
     sentence
 }
 
-/// What is overruled, and until when.
+/// The end of the sentence: what is overruled, and until when.
 fn ending(voices: &Voices<'_>, clock: &TimeFormat<'_>) -> String {
     let until = voices.desired.until.map(|until| clock.tell(until));
     match (overruled(voices), voices.desired.by, until) {
@@ -82,11 +81,11 @@ fn why(desired: &Desired) -> &str {
     }
 }
 
-/// The voices that are weaker than the one that is obeyed, the strongest of them first.
+/// The strongest voice that is overruled, as the beginning of a clause.
 fn overruled(voices: &Voices<'_>) -> Option<String> {
     let schedule = voices.scheduled.filter(|_| voices.desired.by == By::Manual);
     let configured = voices.configured.filter(|_| matches!(voices.desired.by, By::Manual | By::Schedule));
-    // Who asks for the same is not overruled.
+    // A voice that asks for the same source is not overruled.
     let source = voices.desired.source.as_deref();
     let schedule = schedule.filter(|it| source != Some(it.source.as_str()));
     let configured = configured.filter(|it| source != Some(*it) && schedule.is_none());

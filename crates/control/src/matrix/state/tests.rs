@@ -1,4 +1,4 @@
-//! The core against a model that only remembers who said what last.
+//! The core compared with a model that only remembers what each voice asked for last.
 
 use std::time::Duration;
 
@@ -166,7 +166,7 @@ fn step() -> impl Strategy<Value = (u64, Step)> {
     (0..20_u64, step)
 }
 
-/// What each voice said last of one channel: a source and an end.
+/// What each voice asked for last on one channel: a source and an end.
 #[derive(Clone, Debug, Default)]
 struct Model {
     manual: Option<(Option<usize>, Option<u64>)>,
@@ -244,7 +244,7 @@ proptest! {
             }
             prop_assert!(matrix.next_expiry().is_none_or(|at| at > after(now)));
 
-            // What is kept makes another matrix of the same manual words.
+            // The saved overrides make another matrix with the same manual overrides.
             let mut restored = super::tests::matrix();
             prop_assert_eq!(restored.restore(matrix.overrides(), after(now)), Vec::<String>::new());
             prop_assert_eq!(restored.overrides(), matrix.overrides());

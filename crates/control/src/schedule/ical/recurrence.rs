@@ -1,17 +1,17 @@
-//! Dates of events that recur (RFC 5545 §3.3.10, §3.8.5), by the `rrule` crate.
+//! Dates of recurring events (RFC 5545 §3.3.10, §3.8.5), computed by the `rrule` crate.
 //!
 //! A rule counts in the local time of the event's start: a lecture at 8:30 stays at 8:30 when clocks change. So it is
-//! expanded in local time, and each date becomes an instant afterwards. Bounded: only dates within a window, so many of one
-//! rule, so many steps to get there.
+//! expanded in local time, and each date becomes an instant afterwards. Bounded: only dates within a window, at most
+//! [`DATES`] of one rule, at most [`STEPS`] steps to get there.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use rrule::RRuleSet;
 
-/// Dates of one rule within the window.
+/// The most dates of one rule within the window.
 const DATES: usize = 1000;
-/// Steps from the first date to the last one: every day for more than a century.
+/// The most steps from the first date to the last one: every day for more than a century.
 const STEPS: usize = 50_000;
 
 /// The dates in local time from `from` until before `to`. The error says what is wrong with the rule.
@@ -43,7 +43,7 @@ pub(super) fn dates(
     Ok(found)
 }
 
-/// The rule with its `UNTIL` in the local time of the event. One that recurs within a day is no lecture's.
+/// The rule with its `UNTIL` in the local time of the event. Rules that recur within a day are refused.
 fn in_local_time(rule: &str, zone: &TimeZone) -> Result<String, String> {
     let mut parts = Vec::new();
     for part in rule.split(';').filter(|part| !part.is_empty()) {
@@ -60,7 +60,7 @@ fn in_local_time(rule: &str, zone: &TimeZone) -> Result<String, String> {
             {
                 return Err(format!("it recurs {value:?}, which no lecture does"));
             }
-            // The crate makes a list of a whole year of them before it gives out the first.
+            // The crate would build a list of a whole year of them before it returns the first.
             "BYHOUR" | "BYMINUTE" | "BYSECOND" if value.contains(',') => {
                 return Err("it recurs within a day, which no lecture does".to_owned());
             }
@@ -70,7 +70,7 @@ fn in_local_time(rule: &str, zone: &TimeZone) -> Result<String, String> {
     Ok(parts.join(";"))
 }
 
-/// §3.3.10: a date, a local time, or UTC.
+/// The value of `UNTIL` (§3.3.10: a date, a local time, or UTC) as a local time.
 fn until(value: &str, zone: &TimeZone) -> Result<String, String> {
     let wrong = || format!("its rule ends at {value:?}, which is no time");
     if value.len() == 8 {

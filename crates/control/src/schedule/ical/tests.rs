@@ -1,4 +1,4 @@
-//! Opencast's own bytes, and what other calendars and accidents make of them.
+//! Opencast's own bytes, other programs' calendars, and damaged ones.
 
 use proptest::prelude::*;
 
@@ -137,7 +137,7 @@ fn times_are_read_in_every_form_and_over_the_change_of_the_hour() {
         ("DTSTART:20260701T083000", "2026-07-01T06:30:00Z"),
         ("DTSTART;TZID=America/New_York:20261123T083000", "2026-11-23T13:30:00Z"),
         ("DTSTART;TZID=\"Europe/Paris\":20261123T083000", "2026-11-23T07:30:00Z"),
-        // 25 October 2026: 02:30 is there twice, the first is meant; 29 March: 02:30 is not there at all.
+        // 25 October 2026: 02:30 occurs twice, the first is meant; 29 March: 02:30 does not exist.
         ("DTSTART:20261025T023000", "2026-10-25T00:30:00Z"),
         ("DTSTART:20260329T023000", "2026-03-29T01:30:00Z"),
     ] {

@@ -1,12 +1,12 @@
-//! Time zones as calendars name them (RFC 5545 §3.2.19): names of the IANA database; names that the calendar's own
-//! `VTIMEZONE` explains by `X-LIC-LOCATION`; names with an IANA name at their end, as in `/example.org/2019/Europe/Paris`;
+//! Time zones as calendars name them (`TZID`, RFC 5545 §3.2.19): names of the IANA database; names for which the calendar's
+//! own `VTIMEZONE` has an `X-LIC-LOCATION`; names with an IANA name at their end, as in `/example.org/2019/Europe/Paris`;
 //! and those of Windows, which Outlook and Exchange write. The offsets within a `VTIMEZONE` are not read.
 
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
-/// What a calendar says of its own zones.
+/// The zones that a calendar defines itself.
 #[derive(Debug, Default)]
 pub(super) struct Zones {
     /// `TZID` to `X-LIC-LOCATION`.
@@ -15,13 +15,13 @@ pub(super) struct Zones {
     open: String,
 }
 
-/// Zones that one calendar may explain.
+/// The most zones that one calendar may define.
 const MOST: usize = 200;
-/// Bytes of a zone's name.
+/// The most bytes of a zone's name.
 const LONGEST: usize = 255;
 
 impl Zones {
-    /// A line of a `VTIMEZONE`.
+    /// Takes a line of a `VTIMEZONE`.
     pub(super) fn take(&mut self, line: &str) {
         let Some((name, value)) = line.split_once(':') else { return };
         let name = name.split(';').next().unwrap_or_default();
@@ -48,7 +48,7 @@ impl Zones {
     }
 }
 
-/// Names of Windows and a city that keeps each (Unicode CLDR, `windowsZones`), by names that every tz database has.
+/// Windows' names and an IANA zone for each (Unicode CLDR, `windowsZones`); only zones that every tz database has.
 const WINDOWS: [(&str, &str); 58] = [
     ("AUS Eastern Standard Time", "Australia/Sydney"),
     ("Alaskan Standard Time", "America/Anchorage"),

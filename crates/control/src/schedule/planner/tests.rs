@@ -1,4 +1,4 @@
-//! What is kept, what is forgotten, what the matrix is told.
+//! The planner: what it keeps of calendars, what it forgets, and what it tells the matrix.
 
 use super::super::fault::{FeedFault, PollError};
 use super::super::tests::{at, config, lecture, settings};
@@ -88,7 +88,7 @@ fn a_moved_lecture_is_where_it_was_moved_to() {
         (on(&planner, at(0, 8, 40)), on(&planner, at(0, 14, 0)).as_deref()),
         (None, Some("PS-Amphi_B"))
     );
-    // From one agent's calendar to another's, between the two requests: the later answer counts.
+    // An event moves from one agent's calendar to another's between the two requests: the later answer counts.
     let part = |agent: &str, events: Vec<CalendarEvent>| FeedAnswer {
         agent: agent.to_owned(),
         outcome: Ok(Some(Reading { events, notes: Vec::new() })),
@@ -102,7 +102,7 @@ fn a_moved_lecture_is_where_it_was_moved_to() {
     planner.take(PollResult { parts: second, format: None }, at(0, 7, 3));
     let plan = planner.plan(at(0, 7, 3));
     assert_eq!((plan.events.len(), plan.events[0].agent.as_str()), (1, "Amphi_B"));
-    assert_eq!(plan.feed.fault.as_deref(), Some("the calendar of Amphi_A did not come within 20 s"));
+    assert_eq!(plan.feed.fault.as_deref(), Some("the calendar of Amphi_A did not arrive within 20 s"));
 }
 
 #[test]

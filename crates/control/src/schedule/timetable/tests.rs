@@ -1,4 +1,4 @@
-//! The rules, one by one, and against another way of working them out.
+//! The rules, one by one, and compared with another implementation of them.
 
 use std::time::Duration;
 
@@ -153,7 +153,7 @@ fn midnight_new_year_and_the_change_of_the_hour_are_nothing_special() {
     let utc = |text: &str| MediaTime::from(text.parse::<jiff::Timestamp>().expect("a time"));
     for (from, to, sentence) in [
         ("2026-12-31T22:30:00Z", "2027-01-01T00:30:00Z", "Thu 31 Dec 2026 23:30–Fri 01 Jan 2027 01:30"),
-        // The night in which 02:00 to 03:00 is there twice, and the one in which it is not.
+        // The night in which 02:00 to 03:00 occurs twice, and the one in which it is skipped.
         ("2026-10-24T23:30:00Z", "2026-10-25T02:30:00Z", "Sun 25 Oct 2026 01:30–03:30"),
         ("2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z", "Sun 29 Mar 2026 01:30–03:30"),
     ] {
@@ -181,7 +181,7 @@ fn some_events() -> impl Strategy<Value = Vec<CalendarEvent>> {
     })
 }
 
-/// Rules 1 to 3, worked out minute by minute: when each event really begins.
+/// Rules 1 to 3, applied minute by minute: when each event really begins.
 fn begins_minute_by_minute(events: &[CalendarEvent], shared: bool) -> BTreeMap<String, MediaTime> {
     let mut order: Vec<&CalendarEvent> = events
         .iter()
@@ -242,13 +242,13 @@ proptest! {
                 prop_assert!(!on.iter().skip(index + 1).any(|two| collide(one, two)));
             }
         }
-        // Who is cut short or left out is told of.
+        // There is a conflict for every event that is cut short or left out.
         for event in &settled.events {
             let full = event.connect_from.is_some_and(|from| from <= event.starts);
             let told = settled.conflicts.iter().any(|conflict| conflict.events.contains(&event.id));
             prop_assert!(full || told, "{:?}", event);
         }
-        // The order in which the calendar writes them is nothing.
+        // The order of events in the calendar does not matter.
         let mut backwards = events;
         backwards.reverse();
         prop_assert_eq!(settle(&backwards, &Settings::new(&config).expect("good")), settled);

@@ -100,7 +100,7 @@ fn mp3(name: &str) -> Stream {
     Stream { format, units, samples: samples as usize, rate: sample_rate }
 }
 
-/// AAC in ADTS (ISO/IEC 14496-3 §1.A.2.2.1), its headers without sums.
+/// AAC in ADTS (ISO/IEC 14496-3 §1.A.2.2.1), with headers without CRC.
 fn adts(name: &str) -> Stream {
     let mut rest = fixture(name);
     let (mut units, mut config) = (Vec::new(), 0);

@@ -169,7 +169,7 @@ fn a_jump_begins_anew_at_the_right_place_both_ways() {
             let behind = frame_at(end, 48_000) - lane.covered_until().expect("units were pushed");
             assert!((-1..=4).contains(&behind), "{format:?}: {behind} frames behind");
         }
-        // The part at 20 s was disowned by going back; those at 0 s and 5 s are here.
+        // The part at 20 s was dropped by the step back; those at 0 s and 5 s are here.
         let frames = frame_at(noon, 48_000)..frame_at(noon.offset_nanos(25_000_000_000), 48_000);
         let cell = lane.take(frames.clone());
         assert_whole(&cell, &frames);
@@ -262,7 +262,7 @@ fn a_damaged_unit_is_silence_and_its_neighbours_pass() {
         assert_eq!(frame, meant, "frame {i}");
     }
     assert_eq!((lane.counts().undecodable, lane.counts().repeated, lane.counts().anchored), (50, 0, 1));
-    // Whoever is strict decodes all of it.
+    // A strict decoder decodes all of it.
     assert_eq!(decoded(STEREO_48.format, &frames).len(), 300 * FRAME);
 }
 
@@ -307,7 +307,7 @@ enum Event {
     Units { format: usize, count: usize, jitter: i64 },
     /// The time stamps go on elsewhere.
     Move { nanos: i64 },
-    /// Bytes that are no AAC.
+    /// Bytes that are not AAC.
     Garbage { format: usize, bytes: Vec<u8> },
     /// A unit with one byte changed.
     Broken { format: usize, at: usize, xor: u8 },

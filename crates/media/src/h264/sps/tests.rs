@@ -1,4 +1,4 @@
-//! Sets that x264 wrote, sets beyond measure, and damage.
+//! Sets that x264 wrote, sets with absurd sizes, and damaged ones.
 
 use proptest::prelude::*;
 
@@ -70,7 +70,6 @@ fn what_cannot_be_decoded_is_said_with_what_to_do() {
     assert_eq!(described(GREY).oddities().as_deref(), Some("monochrome"));
 }
 
-/// Writes bits.
 #[derive(Default)]
 struct Writer(Vec<bool>);
 
@@ -91,7 +90,7 @@ impl Writer {
     }
 }
 
-/// A Baseline set of so many macroblocks, cropped so.
+/// A Baseline set with so many macroblocks and this cropping.
 fn baseline(width: u32, height: u32, crop: Option<[u32; 4]>) -> Vec<u8> {
     let mut bits = Writer::default();
     bits.fixed(24, 0x42_00_1e).unsigned(0).unsigned(0).unsigned(2).unsigned(1).fixed(1, 0);

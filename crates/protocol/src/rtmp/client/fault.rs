@@ -5,19 +5,19 @@ use rml_amf0::Amf0Value;
 use super::super::guard::GuardError;
 use super::super::handshake::NoHandshake;
 
-/// Why a server can be neither published to nor played from. The server's fault, or that of whoever gave the URL.
+/// Why publishing or playing failed. The server is at fault, unless it refuses a wrong URL or key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServerFault {
-    /// It does not speak RTMP.
+    /// The server does not speak RTMP.
     #[error("the server's RTMP handshake failed")]
     Handshake,
-    /// It sends what cannot be read.
+    /// The server sends what cannot be read.
     #[error("the server cannot be understood: {0}")]
     Guard(#[from] GuardError),
-    /// It said no, or stopped us.
+    /// The server has refused a request or has ended the stream. The text is its message.
     #[error("the server refuses: {0}")]
     Refused(String),
-    /// It asks without reading the answers.
+    /// The server sends requests without reading the answers.
     #[error("the server asks without reading the answers")]
     Flood,
 }
@@ -28,7 +28,7 @@ impl From<NoHandshake> for ServerFault {
     }
 }
 
-/// A text in the first object of `arguments`.
+/// The text property `name` of the first object in `arguments`.
 pub(in crate::rtmp) fn text_of<'a>(arguments: &'a [Amf0Value], name: &str) -> Option<&'a str> {
     let properties = arguments.iter().find_map(|value| match value {
         Amf0Value::Object(properties) => Some(properties),

@@ -1,4 +1,4 @@
-//! Where to publish: `rtmp[s]://host[:port]/app[/…]/stream[?query]`, whose last part is the key.
+//! Where to publish: `rtmp[s]://host[:port]/app[/…]/stream[?query]`; the stream with its query is the secret key.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use url::Url;
 
 use super::fault::{ServerFault, text_of};
 
-/// IANA's port for RTMP, and the one that RTMPS uses.
+/// IANA's port for RTMP, and the usual one for RTMPS.
 const PORT: u16 = 1935;
 const TLS_PORT: u16 = 443;
 const MASK: &str = "…";
-/// How much of a server's words is repeated.
+/// How many characters of a server's message are repeated.
 const WORDS_MAX: usize = 300;
 
-/// An RTMP URL, taken apart. `Debug` shows neither stream nor query.
+/// The parts of an RTMP URL. `Debug` shows neither stream nor query.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
     host: String,
@@ -22,29 +22,29 @@ pub struct Target {
     tls: bool,
     app: String,
     stream: String,
-    /// Everything that must not be shown, the longest first.
+    /// All texts that must not be shown, the longest first.
     secrets: Vec<String>,
 }
 
-/// What is wrong with an URL to publish to. The operator's fault; the URL is not repeated.
+/// What is wrong with a URL to publish to. The operator is at fault. The URL is not repeated, since it holds a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// No URL at all, or without host.
-    #[error("this is no URL of the form rtmp://host/app/stream")]
+    /// It is not a URL, or has no host.
+    #[error("this is not a URL of the form rtmp://host/app/stream")]
     Form,
-    /// Another protocol.
+    /// It has another scheme than `rtmp` or `rtmps`.
     #[error("the URL must begin with rtmp:// or rtmps://")]
     Scheme,
-    /// One path segment or none.
+    /// It lacks an application or a stream.
     #[error("the URL must name an application and a stream: rtmp://host/app/stream")]
     Path,
-    /// `user:password@`.
+    /// It has `user:password@`.
     #[error("a user and password in the URL are not supported; servers take a key in the stream's name")]
     Credentials,
 }
 
 impl Target {
-    /// Takes `text` apart.
+    /// Parses a URL; spaces around it are ignored.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
         let url = Url::parse(text.trim()).map_err(|_| TargetError::Form)?;
         let tls = match url.scheme() {
@@ -74,17 +74,17 @@ impl Target {
         Ok(Self { host, port, tls, app: app.to_owned(), stream, secrets })
     }
 
-    /// A name or an address; an IPv6 address in brackets.
+    /// Name or address of the host; an IPv6 address is in brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The TCP port.
+    /// TCP port: the one in the URL, or 1935, or 443 with TLS.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// RTMP inside TLS.
+    /// Whether RTMP is spoken inside TLS (`rtmps`).
     pub const fn tls(&self) -> bool {
         self.tls
     }
@@ -93,18 +93,18 @@ impl Target {
         &self.app
     }
 
-    /// The stream's name with its query: secret.
+    /// The stream's name with its query. It is secret.
     pub(in crate::rtmp) fn stream(&self) -> &str {
         &self.stream
     }
 
-    /// The URL of the application, as `connect` gives it.
+    /// The URL of the application, for the tcUrl of `connect` (RTMP 1.0 §7.2.1.1).
     pub(in crate::rtmp) fn tc_url(&self) -> String {
         let scheme = if self.tls { "rtmps" } else { "rtmp" };
         format!("{scheme}://{}:{}/{}", self.host, self.port, self.app)
     }
 
-    /// In the server's words, on one line, without the key.
+    /// In the server's words, on one line, with every occurrence of the key masked.
     pub(in crate::rtmp) fn refused(&self, arguments: &[Amf0Value]) -> ServerFault {
         let words: Vec<_> =
             ["code", "description"].into_iter().filter_map(|name| text_of(arguments, name)).collect();

@@ -1,4 +1,4 @@
-//! Our client against our server, and against servers that are not like it.
+//! The client against our own server, and against servers that behave otherwise.
 
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ fn publisher() -> Publisher {
     Publisher::new(Target::parse(URL).expect("an URL")).expect("random numbers")
 }
 
-/// Lets both talk until neither has anything to say; `reject` names the question to refuse.
+/// Lets both ends talk until neither has anything to send; `reject` names the request to refuse.
 fn talk(
     publisher: &mut Publisher,
     session: &mut RtmpSession,
@@ -79,7 +79,7 @@ fn a_refusal_is_told_without_the_key() {
     assert_eq!(error.to_string(), expected);
 }
 
-/// A publisher that has shaken hands, and the server's side of the wire.
+/// A publisher after its handshake.
 fn connected() -> Publisher {
     let mut publisher = publisher();
     publisher.take_output();

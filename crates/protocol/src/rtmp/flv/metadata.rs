@@ -1,5 +1,5 @@
-//! `onMetaData`: what a stream says of itself (FLV §E.5). Players show it and choose a window size by it;
-//! nothing of ours depends on what a publisher claims.
+//! `onMetaData`: a stream's description of itself (FLV §E.5). Players show it and choose a window size by it. Nothing on this
+//! server depends on what a publisher claims here.
 
 use bytes::BytesMut;
 use rml_amf0::Amf0Value;
@@ -9,30 +9,30 @@ use crate::rtmp::flv::{AAC, AVC};
 use amphi_media::{AudioFormat, PictureSize, RungTracks};
 
 const NAME: &str = "onMetaData";
-/// Asks a server to keep what follows and hand it to players.
+/// Asks a server to keep the message and to hand it to players.
 const KEEP: &str = "@setDataFrame";
-/// A publisher's description of itself may be this long; more is cut off.
+/// How many characters of an encoder's name are kept.
 const ENCODER_MAX: usize = 120;
 
-/// A stream's description.
+/// The description of a stream. Values that are missing or absurd are `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
-    /// Picture size.
+    /// Size of the pictures.
     pub size: Option<PictureSize>,
     /// Pictures per second.
     pub fps: Option<f64>,
-    /// Sound.
+    /// Format of the sound.
     pub audio: Option<AudioFormat>,
-    /// Nominal bits per second of the sound.
+    /// Nominal bit rate of the sound, in bits per second.
     pub audio_bps: Option<u32>,
-    /// The encoder's name for itself.
+    /// Name of the encoder, as it gives it.
     pub encoder: Option<String>,
-    /// How long a recording is, in seconds.
+    /// Duration of a recording in seconds.
     pub duration_s: Option<f64>,
 }
 
 impl Metadata {
-    /// What a rung of ours says.
+    /// The description of a rung.
     pub fn of(tracks: &RungTracks) -> Self {
         Self {
             size: tracks.video.as_ref().map(|video| video.size),
@@ -44,7 +44,7 @@ impl Metadata {
         }
     }
 
-    /// From a data message's values; `None` if it is another kind of data. What is missing or absurd is left out.
+    /// Reads the values of a data message; `None` if it is not `onMetaData`. What is missing or absurd is left out.
     pub(in crate::rtmp) fn from_values(values: &[Amf0Value]) -> Option<Self> {
         let properties = match values {
             [Amf0Value::Utf8String(keep), Amf0Value::Utf8String(name), Amf0Value::Object(properties), ..]
@@ -78,12 +78,12 @@ impl Metadata {
         })
     }
 
-    /// The payload of a data message for a player.
+    /// The payload of the data message for a player.
     pub(in crate::rtmp) fn for_player(&self) -> BytesMut {
         self.encoded(&[Value::Text(NAME)])
     }
 
-    /// The payload of a data message for a server that we publish to.
+    /// The payload of the data message for a server that we publish to.
     pub(in crate::rtmp) fn for_server(&self) -> BytesMut {
         self.encoded(&[Value::Text(KEEP), Value::Text(NAME)])
     }

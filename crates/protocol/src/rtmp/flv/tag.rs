@@ -1,10 +1,10 @@
-//! The heads of picture and sound messages: which codec, which track, what it is (FLV §E.4.2.1, §E.4.3.1; Enhanced RTMP
-//! v2 §"Enhanced Audio", §"Enhanced Video").
+//! The headers of picture and sound messages: codec, track and kind of content (FLV §E.4.2.1, §E.4.3.1; Enhanced RTMP v2
+//! §"Enhanced Audio", §"Enhanced Video").
 //!
-//! A message of Enhanced RTMP may carry several tracks. Each of them becomes a [`TagPart`]; a message of the legacy form is
-//! one part of the plain [`Lane`].
+//! A message of Enhanced RTMP may carry several tracks; each of them becomes a [`TagPart`]. A message of the legacy form is one
+//! part in [`Lane::Plain`].
 //!
-//! What does *not* belong here: which track is used, samples.
+//! What does *not* belong here: which track is used, and the samples.
 
 use bytes::Bytes;
 
@@ -17,31 +17,31 @@ const ONE_TRACK: u8 = 0;
 const MANY_TRACKS: u8 = 1;
 const MANY_CODECS: u8 = 2;
 
-/// Which of several tracks: the lowest one that can be used is.
+/// Which of several tracks. The lowest one that can be used is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lane {
-    /// The one of messages that name no track.
+    /// The track of messages that do not number their tracks.
     Plain,
-    /// By its track id.
+    /// The track with this id.
     Numbered(u8),
 }
 
-/// How a part is coded.
+/// The codec of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Codec {
     Avc,
     Aac,
     Mp3,
-    /// A-law, or else µ-law; channels.
+    /// A-law if `a_law`, otherwise µ-law; with so many channels.
     G711 {
         a_law: bool,
         channels: u8,
     },
-    /// By name, FourCC or number.
+    /// Any other codec, with its name, FourCC or number.
     Other(String),
 }
 
-/// What a part holds.
+/// What a part contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TagContent {
     Configuration,
@@ -49,7 +49,7 @@ pub(super) enum TagContent {
     Nothing,
 }
 
-/// One track's share of a message.
+/// The part of a message that belongs to one track.
 #[derive(Clone, Debug)]
 pub(super) struct TagPart {
     pub(super) lane: Lane,
@@ -58,7 +58,7 @@ pub(super) struct TagPart {
     pub(super) body: Bytes,
 }
 
-/// Takes `count` bytes off the front.
+/// Takes `count` bytes from the front.
 fn take(tag: &mut Bytes, count: usize, track: Track) -> Result<Bytes, FlvError> {
     if tag.len() < count { Err(FlvError::Truncated(track)) } else { Ok(tag.split_to(count)) }
 }
@@ -71,10 +71,10 @@ fn plain(codec: Codec, content: TagContent, body: Bytes) -> Vec<TagPart> {
     vec![TagPart { lane: Lane::Plain, codec, content, body }]
 }
 
-/// The parts of a picture message; none if it says nothing.
+/// The parts of a picture message; none if it has no content.
 pub(super) fn video_parts(mut tag: Bytes) -> Result<Vec<TagPart>, FlvError> {
     const VIDEO: Track = Track::Video;
-    /// Seek marks of Flash, and commands of Enhanced RTMP.
+    /// Frame type of Flash's seek marks and of commands in Enhanced RTMP.
     const COMMAND_FRAME: u8 = 5;
     if tag.is_empty() {
         return Ok(Vec::new());
@@ -108,10 +108,10 @@ pub(super) fn video_parts(mut tag: Bytes) -> Result<Vec<TagPart>, FlvError> {
     }
 }
 
-/// The parts of a sound message; none if it says nothing.
+/// The parts of a sound message; none if it has no content.
 pub(super) fn audio_parts(mut tag: Bytes) -> Result<Vec<TagPart>, FlvError> {
     const AUDIO: Track = Track::Audio;
-    /// `SoundFormat` that says that a FourCC follows (Enhanced RTMP v2).
+    /// `SoundFormat` that announces a FourCC (Enhanced RTMP v2).
     const ENHANCED: u8 = 9;
     if tag.is_empty() {
         return Ok(Vec::new());
@@ -128,6 +128,7 @@ pub(super) fn audio_parts(mut tag: Bytes) -> Result<Vec<TagPart>, FlvError> {
             };
             Ok(plain(Codec::Aac, content, tag))
         }
+        // 14 is MP3 at 8 kHz.
         2 | 14 => Ok(plain(Codec::Mp3, coded, tag)),
         7 => Ok(plain(Codec::G711 { a_law: true, channels }, coded, tag)),
         8 => Ok(plain(Codec::G711 { a_law: false, channels }, coded, tag)),
@@ -140,7 +141,7 @@ pub(super) fn audio_parts(mut tag: Bytes) -> Result<Vec<TagPart>, FlvError> {
     }
 }
 
-/// In what the enhanced forms of picture and sound differ.
+/// The packet types that differ between picture and sound in Enhanced RTMP.
 #[derive(Clone, Copy)]
 struct Enhanced {
     track: Track,
@@ -148,8 +149,8 @@ struct Enhanced {
     multitrack: u8,
 }
 
-/// Enhanced RTMP: the low bits of the first byte are the packet type, the codec is a FourCC. Behind modifiers (v2, `ModEx`)
-/// stands what they modify.
+/// Reads a message of Enhanced RTMP. The low bits of its first byte are the packet type, the codec is a FourCC. Modifiers
+/// (v2, `ModEx`) may come before what they modify.
 fn enhanced(form: Enhanced, packet_type: u8, mut tag: Bytes) -> Result<Vec<TagPart>, FlvError> {
     let track = form.track;
     let packet_type = skip_modifiers(packet_type, form, &mut tag)?;
@@ -199,18 +200,18 @@ fn part(
         (Track::Video, 1) if codec == Codec::Avc => {
             TagContent::Coded { composition_ms: signed_24(&take(&mut body, 3, form.track)?) }
         }
-        // CodedFramesX: no composition time, for it is zero.
+        // CodedFramesX has no composition time, which is then zero.
         (_, 1) | (Track::Video, 3) => coded,
-        // Sequence end; metadata (colours), or the channels' places, which AAC's configuration says too.
+        // End of sequence; metadata (colours); or the channel layout, which AAC's configuration gives as well.
         (_, 2 | 4) => TagContent::Nothing,
         _ => return Err(FlvError::PacketType { track: form.track, packet_type }),
     };
     Ok(TagPart { lane, codec, content, body })
 }
 
-/// Leaves out modifiers, and gives the packet type behind them: each is its length less one in a byte, or where that is 255
-/// in two more, as much of data, and a byte of what kind it is and which packet type follows. All that there are yet say a
-/// time more finely than we need it (nanoseconds of a millisecond).
+/// Skips modifiers and returns the packet type after them. A modifier is its length minus one in a byte (or, if that is 255, in
+/// two more bytes), so many bytes of data, and a byte with its kind and the packet type that follows. The only kind defined so
+/// far gives nanoseconds of a timestamp, which are not needed here.
 fn skip_modifiers(mut packet_type: u8, form: Enhanced, tag: &mut Bytes) -> Result<u8, FlvError> {
     let track = form.track;
     while packet_type == form.mod_ex {
@@ -230,7 +231,7 @@ fn signed_24(bytes: &[u8]) -> i32 {
     value << 8 >> 8
 }
 
-/// FourCCs of Enhanced RTMP in the words that people know.
+/// Codec names for people, by FourCC of Enhanced RTMP.
 fn named(four_cc: &[u8]) -> String {
     match four_cc {
         b"hvc1" => "HEVC (H.265)".to_owned(),
@@ -246,7 +247,7 @@ fn named(four_cc: &[u8]) -> String {
     }
 }
 
-/// FLV §E.4.3.1, and the number that Chinese encoders chose for HEVC.
+/// Codec names by `CodecID` (FLV §E.4.3.1), with the number that Chinese encoders use for HEVC.
 fn video_codec(id: u8) -> String {
     match id {
         2 => "Sorenson H.263".to_owned(),
@@ -258,7 +259,7 @@ fn video_codec(id: u8) -> String {
     }
 }
 
-/// FLV §E.4.2.1.
+/// Codec names by `SoundFormat` (FLV §E.4.2.1).
 fn audio_codec(id: u8) -> String {
     match id {
         0 | 3 => "linear PCM".to_owned(),

@@ -1,21 +1,21 @@
-//! A publisher's picture and sound messages become frames.
+//! Turns a publisher's picture and sound messages into frames.
 //!
-//! Contract: give every picture and sound message of one publisher, in order, to [`Unpacker::video`] and
-//! [`Unpacker::audio`]. Configurations are kept and answered with `None`; a frame carries the format that holds
-//! for it, in the same allocation until it changes. An error concerns its message alone: say it once, pass it over, go on.
-//! One that names a codec will come again with every message.
+//! Contract: pass every picture and sound message of one publisher, in order, to [`Unpacker::video`] and
+//! [`Unpacker::audio`]. A configuration is kept and gives `None`. A frame has the format that holds for it, in the same
+//! allocation until it changes. An error concerns only its message: report it once, skip it, go on. An error about a codec
+//! will come again with every message.
 //!
-//! Of several tracks the lowest one that can be used is: messages that name no track come before
-//! track 0. What is not understood changes nothing: a bad configuration leaves the one before in force, an empty one is
-//! nothing at all.
+//! Of several tracks the lowest one that can be used is used; messages that do not number their tracks come before track 0.
+//! What cannot be read changes nothing: after a bad configuration the one before stays in force, and an empty one is
+//! ignored.
 //!
-//! Samples come out as `media` wants them: NAL units with 4-byte lengths, without delimiters and parameter sets.
-//! Sets that a publisher repeats or changes inside the stream are taken as its configuration; of several sets of a kind the
-//! first is, and the others stay in front of pictures to start from. `sync` means an IDR picture or a recovery
-//! point, whatever the tag claims.
+//! Samples come out in the form of `media`: NAL units with 4-byte lengths, without access unit delimiters and parameter
+//! sets. Parameter sets that a publisher repeats or changes inside the stream are taken as its configuration. Of several
+//! sets of one kind the first is used; the others stay in the samples of sync pictures. `sync` means an IDR picture or a
+//! recovery point, whatever the tag says.
 //!
-//! Tolerated: pictures before any configuration that bring their sets, start codes in place of lengths, lengths of 3 bytes,
-//! timestamps that wrap at 24 bits.
+//! Tolerated: pictures before any configuration that contain their parameter sets, start codes instead of lengths, lengths of
+//! 3 bytes, timestamps that wrap at 24 bits.
 
 use std::sync::Arc;
 
@@ -27,70 +27,70 @@ use amphi_media::{
     AudioSpecificConfig, AudioSpecificConfigError, G711Law, Mp3Header, ParameterSets, Track, TrackFormat,
 };
 
-/// Where encoders without extended timestamps wrap.
+/// Where timestamps of encoders without the extended field wrap.
 const SHORT_WRAP: i64 = 1 << 24;
-/// Around it, both tracks do.
+/// A step this close to the wrap is taken for one, since pictures and sound wrap separately.
 const WRAP_SLACK_MS: i64 = 10_000;
 
 /// One access unit of a publisher.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// When it is decoded, in milliseconds since the publisher's beginning. Does not wrap.
+    /// Decode time in milliseconds since a beginning of the publisher's choice. It does not wrap.
     pub dts_ms: i64,
-    /// When it is shown or heard, likewise.
+    /// Presentation time, counted in the same way.
     pub pts_ms: i64,
-    /// Decoding can start here (H.264: an IDR picture or a recovery point; sound: always).
+    /// Decoding can start here: an IDR picture or a recovery point of H.264, and any frame of sound.
     pub sync: bool,
     /// The coded bytes, as `format` says.
     pub data: Bytes,
-    /// How they are coded.
+    /// How `data` is coded.
     pub format: Arc<TrackFormat>,
 }
 
-/// What is wrong with a picture or sound message. The publisher's fault, all of it.
+/// What is wrong with a picture or sound message. The publisher is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FlvError {
-    /// Ends inside its head.
+    /// The message ends inside its header.
     #[error("the publisher's {} message is too short", word(*.0))]
     Truncated(Track),
-    /// What we do not take.
+    /// The codec is not supported.
     #[error("the publisher sends {codec} {}; {} needed", word(*.track), needed(*.track))]
     Codec {
-        /// Picture or sound.
+        /// Whether it is picture or sound.
         track: Track,
-        /// The codec by name, FourCC or number.
+        /// Name, FourCC or number of the codec.
         codec: String,
     },
-    /// One of several tracks, and not the one that is used.
+    /// It belongs to a further track, which is not used.
     #[error("the publisher sends several {} tracks (Enhanced RTMP multitrack); the first one is used", word(*.0))]
     FurtherTrack(Track),
-    /// A packet of Enhanced RTMP that nobody has described yet.
+    /// Enhanced RTMP with an unknown packet type.
     #[error("the publisher sends {} in Enhanced RTMP packets of type {packet_type}, unknown here", word(*.track))]
     PacketType {
-        /// Picture or sound.
+        /// Whether it is picture or sound.
         track: Track,
-        /// The packet type.
+        /// The unknown packet type.
         packet_type: u8,
     },
-    /// Media before its configuration.
+    /// Media came before its configuration.
     #[error("the publisher sends {} without saying how it is coded: its configuration never came", word(*.0))]
     Unconfigured(Track),
-    /// A bad description of the picture.
+    /// The configuration of the pictures cannot be used.
     #[error("the publisher's video cannot be used: {0}")]
     Avc(#[from] AvcError),
-    /// A bad description of the sound.
+    /// The configuration of the sound cannot be used.
     #[error("the publisher's audio cannot be used: {0}")]
     Aac(#[from] AudioSpecificConfigError),
-    /// MP3 without a frame's header.
+    /// An MP3 message does not begin with a frame header.
     #[error("the publisher's MP3 cannot be used: a message does not begin with a frame")]
     Mp3,
-    /// A NAL unit longer than its picture.
+    /// A NAL unit is longer than the rest of its picture.
     #[error("the publisher sent a picture whose NAL unit lengths are wrong")]
     Lengths,
 }
 
 impl FlvError {
-    /// Picture or sound.
+    /// Whether it concerns picture or sound.
     pub const fn track(&self) -> Track {
         match self {
             Self::Truncated(track)
@@ -103,12 +103,12 @@ impl FlvError {
         }
     }
 
-    /// A picture was in it that is missing now.
+    /// Whether a picture is lost by it.
     pub const fn loses_a_picture(&self) -> bool {
         matches!(self, Self::Truncated(Track::Video) | Self::Lengths)
     }
 
-    /// The track that is used is not concerned.
+    /// Whether the track that is used is not affected.
     pub const fn is_harmless(&self) -> bool {
         matches!(self, Self::FurtherTrack(_))
     }
@@ -128,14 +128,14 @@ const fn needed(track: Track) -> &'static str {
     }
 }
 
-/// Reads one publisher.
+/// Reads the messages of one publisher.
 #[derive(Debug, Default)]
 pub struct Unpacker {
     video: Option<Video>,
     audio: Option<Arc<TrackFormat>>,
-    /// Which of several tracks is used.
+    /// Which of several tracks is used, for each kind of track.
     lanes: [Option<Lane>; 2],
-    /// The latest time as it came, and unwrapped.
+    /// The latest timestamp: as it came, and unwrapped.
     latest: Option<(u32, i64)>,
 }
 
@@ -143,19 +143,19 @@ pub struct Unpacker {
 struct Video {
     format: Arc<TrackFormat>,
     sets: ParameterSets,
-    /// Further sets, for the pictures that may refer to them.
+    /// Further parameter sets, put before sync pictures, which may refer to them.
     further: Vec<Bytes>,
     length_size: usize,
 }
 
 impl Unpacker {
-    /// Reads a picture message.
+    /// Reads a picture message. `None` if it completes no frame, as a configuration does.
     pub fn video(&mut self, timestamp_ms: u32, tag: Bytes) -> Result<Option<Frame>, FlvError> {
         let parts = tag::video_parts(tag)?;
         each(parts, |part| self.video_part(timestamp_ms, part))
     }
 
-    /// Reads a sound message.
+    /// Reads a sound message. `None` if it completes no frame, as a configuration does.
     pub fn audio(&mut self, timestamp_ms: u32, tag: Bytes) -> Result<Option<Frame>, FlvError> {
         let parts = tag::audio_parts(tag)?;
         each(parts, |part| self.audio_part(timestamp_ms, part))
@@ -169,7 +169,7 @@ impl Unpacker {
         }
         match part.content {
             TagContent::Nothing => Ok(None),
-            // Encoders repeat a configuration that they do not have yet.
+            // Encoders send an empty configuration before they have one.
             TagContent::Configuration if part.body.is_empty() => Ok(None),
             TagContent::Configuration => {
                 self.configure(&AvcConfiguration::parse(&part.body)?)?;
@@ -205,7 +205,7 @@ impl Unpacker {
         let format = match (part.codec, part.content) {
             (Codec::Other(codec), _) => return Err(FlvError::Codec { track: AUDIO, codec }),
             (_, TagContent::Nothing) => return Ok(None),
-            // Stock ffmpeg sends an empty one whenever it copies AAC from MPEG-TS, and the real one later.
+            // ffmpeg sends an empty one whenever it copies AAC from MPEG-TS, and the real one later.
             (_, _) if part.body.is_empty() => return Ok(None),
             (Codec::Aac, TagContent::Configuration) => {
                 let format = TrackFormat::Aac(AudioSpecificConfig::parse(&part.body)?);
@@ -226,7 +226,7 @@ impl Unpacker {
             (Codec::G711 { a_law, channels }, TagContent::Coded { .. }) => {
                 self.use_lane(AUDIO, part.lane);
                 let law = if a_law { G711Law::A } else { G711Law::Mu };
-                // FLV has no other rate for it (§E.4.2.1).
+                // FLV allows no other rate for it (§E.4.2.1).
                 self.sounds_as(TrackFormat::G711 { law, sample_rate: 8000, channels })
             }
             (Codec::Avc | Codec::Mp3 | Codec::G711 { .. }, _) => return Ok(None),
@@ -235,13 +235,13 @@ impl Unpacker {
         Ok(Some(Frame { dts_ms: at_ms, pts_ms: at_ms, sync: true, data: part.body, format }))
     }
 
-    /// What it sounds as from now on; the same allocation while that is the same.
+    /// Sets the format of the sound. An equal format stays in the same allocation.
     fn sounds_as(&mut self, format: TrackFormat) -> Arc<TrackFormat> {
         let before = self.audio.take().filter(|before| **before == format);
         Arc::clone(self.audio.insert(before.unwrap_or_else(|| Arc::new(format))))
     }
 
-    /// Errs for a track behind the one that is used.
+    /// Fails for a track with a higher number than the one that is used.
     const fn is_used(&self, track: Track, lane: Lane) -> Result<(), FlvError> {
         match (self.lanes[track as usize], lane) {
             (Some(Lane::Plain), Lane::Numbered(_)) => Err(FlvError::FurtherTrack(track)),
@@ -256,7 +256,7 @@ impl Unpacker {
         self.lanes[track as usize] = Some(lane);
     }
 
-    /// Times wrap after 49.7 days; the nearest reading to the latest one is meant (RTMP 1.0 §5.3). Encoders that know no
+    /// Timestamps wrap after 49.7 days, so the reading nearest to the latest one is taken (RTMP 1.0 §5.3). Encoders without
     /// extended timestamps wrap after 4.7 hours.
     fn unwrap(&mut self, timestamp_ms: u32) -> i64 {
         let at = self.latest.map_or(i64::from(timestamp_ms), |(raw, latest)| {
@@ -271,7 +271,7 @@ impl Unpacker {
     }
 }
 
-/// Reads every part; the first frame counts, else the first error.
+/// Reads every part. Returns the first frame, or if there is none, the first error.
 fn each(
     parts: Vec<TagPart>,
     mut read: impl FnMut(TagPart) -> Result<Option<Frame>, FlvError>,
@@ -290,7 +290,7 @@ fn each(
 }
 
 impl Video {
-    /// From a picture that brings its sets, of a publisher that has sent no configuration.
+    /// Takes the configuration from a picture that contains its parameter sets, if none came before.
     fn from_band(tag: &Bytes) -> Option<Self> {
         let nals = Nals::of(tag, 4).collect::<Result<Vec<_>, _>>().ok()?;
         let find = |kind| nals.iter().find(|nal| h264::nal_type(nal) == kind);
@@ -301,8 +301,8 @@ impl Video {
         Some(Self { format, sets, further: Vec::new(), length_size: 4 })
     }
 
-    /// The sample of `tag` in the form of `media`, and whether decoding can start there; `None` if nothing of a
-    /// picture is in it. Shares the tag's bytes where they already have that form.
+    /// The sample of `tag` in the form of `media`, and whether decoding can start there; `None` if it has no part of a
+    /// picture. Shares the tag's bytes if they have that form already.
     fn sample(&mut self, tag: &Bytes) -> Result<Option<(Bytes, bool)>, FlvError> {
         let (mut kept, mut dropped, mut sync) = (0, 0, false);
         let (mut sps, mut pps) = (None, None);
@@ -348,9 +348,9 @@ impl Video {
         Ok(Some((out.freeze(), sync)))
     }
 
-    /// Takes parameter sets that stand inside the stream.
+    /// Takes over parameter sets from inside the stream.
     fn adopt(&mut self, sps: Option<&[u8]>, pps: Option<&[u8]>) {
-        // The profile and level of an SPS stand in its first four bytes.
+        // An SPS has its profile and level in its first four bytes.
         let sps = sps.filter(|sps| sps.len() >= 4);
         let or = |found: Option<&[u8]>, known: &Bytes| match found {
             Some(found) if found != known => Bytes::copy_from_slice(found),
@@ -364,11 +364,11 @@ impl Video {
     }
 }
 
-/// The NAL units of a picture.
+/// The NAL units of a picture message.
 enum Nals<'a> {
-    /// Behind lengths of 1 to 4 bytes.
+    /// After lengths of 1 to 4 bytes.
     Lengths { rest: &'a [u8], size: usize },
-    /// Between start codes: encoders that know no other form.
+    /// Between start codes, from encoders that know no other form.
     StartCodes(Box<dyn Iterator<Item = &'a [u8]> + 'a>),
 }
 

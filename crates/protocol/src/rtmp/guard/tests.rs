@@ -1,4 +1,4 @@
-//! The guard against attacks, interleaving and every way of cutting.
+//! The guard under attack, with interleaved chunks, and with input cut at every position.
 
 use proptest::prelude::*;
 use rml_rtmp::chunk_io::{ChunkDeserializer, ChunkSerializer};
@@ -39,7 +39,7 @@ fn nested_arrays(levels: usize) -> Vec<u8> {
     bytes
 }
 
-/// Cut into chunks of 128 bytes.
+/// A message cut into chunks of 128 bytes.
 fn chunked(type_id: u8, data: &[u8]) -> Vec<u8> {
     let mut out = BytesMut::new();
     let head = Head { type_id, timestamp_ms: 0, stream_id: 1 };
@@ -99,7 +99,7 @@ fn amf3_is_read_as_the_values_that_were_checked() {
     let plain = chunked(20, &values);
     let flash = chunked(17, &[&[0], &values[..]].concat());
     assert_eq!(all(&mut Guard::default(), &flash), all(&mut Guard::default(), &plain));
-    // Behind a second zero byte, a reader that skips both would find what the check took for a number.
+    // A reader that skips a second zero byte would find values there that the check took for a number.
     let hidden = [&[0, 0, 2, 0, 0, 0, 0, 0, 0, 0][..], &[5, 5]].concat();
     assert_eq!(all(&mut Guard::default(), &chunked(17, &hidden)), Err(GuardError::Malformed(20)));
 }
@@ -168,7 +168,7 @@ fn headers_that_lean_on_nothing_are_refused_and_an_interrupted_message_is_given_
     let mut guard = publisher();
     assert_eq!(all(&mut guard, &wire).map(|messages| messages.len()), Ok(1), "the other one is given up");
     assert_eq!((guard.unfinished, guard.left_out().interrupted), (0, 1));
-    // librtmp's first ping: type 1 on a chunk stream that nothing was sent on.
+    // librtmp's first ping: a type 1 header on a chunk stream that was not used before.
     let ping = [&[0x42, 0, 0, 0, 0, 0, 10, 4, 0, 3][..], &[0; 8]].concat();
     assert_eq!(all(&mut Guard::default(), &ping).map(|messages| messages.len()), Ok(1));
 }
@@ -229,12 +229,12 @@ fn messages_that_cannot_be_read_concern_nobody_else_of_a_publisher() {
         assert_eq!(messages.len(), 1, "{odd:?}");
         assert_eq!(guard.left_out().unreadable, 1, "{odd:?}");
     }
-    // A name and a transaction only.
+    // Name and transaction only.
     let short = [&[2, 0, 1, b'x'][..], &[0; 9]].concat();
     assert_eq!(all(&mut Guard::default(), &chunked(20, &short)).map(|messages| messages.len()), Ok(1));
 }
 
-/// One message with an extended timestamp whose continuations repeat it or not.
+/// One message with an extended timestamp, which its continuations repeat or not.
 fn extended(timestamp_ms: u32, length: usize, chunk_size: usize, repeated: bool) -> Vec<u8> {
     let mut wire = full(4, 0xff_ffff, length, 9, &timestamp_ms.to_be_bytes());
     let data: Vec<u8> = (0..length).map(|n| (n * 7) as u8).collect();
@@ -248,7 +248,7 @@ fn extended(timestamp_ms: u32, length: usize, chunk_size: usize, repeated: bool)
     wire
 }
 
-/// Messages as another writer puts them on the wire, which shortens headers.
+/// Messages as another writer writes them, which shortens headers.
 fn written(messages: &[(u8, u32, usize)], chunk_size: u32) -> Vec<u8> {
     let mut serializer = ChunkSerializer::new();
     let zero = RtmpTimestamp::new(0);
@@ -312,7 +312,7 @@ proptest! {
         prop_assert_eq!(seen, messages);
     }
 
-    /// Each message written again as one full chunk is what `rml_rtmp` reads of it.
+    /// Each message, written again as one full chunk, is what `rml_rtmp` reads.
     #[test]
     fn a_message_survives_being_written_again(length in 1..5000_usize, timestamp_ms: u32) {
         let messages = all(&mut publisher(), &written(&[(9, timestamp_ms, length)], 128)).expect("legal");

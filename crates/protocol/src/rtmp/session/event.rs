@@ -1,65 +1,65 @@
-//! What a peer does that others must know.
+//! What a peer does that the caller must know.
 
 use bytes::Bytes;
 
 use crate::rtmp::{Metadata, Query, StreamName};
 
-/// Something that happened on a connection. Those that ask are answered by `accept` or `reject`.
+/// Something that happened on a connection. Requests among them are answered with `accept` or `reject`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RtmpEvent {
-    /// Asks: may I use this application?
+    /// Request: the peer wants to use an application.
     Connect {
-        /// The application's name, without instance.
+        /// Name of the application, without the instance.
         app: String,
-        /// The URL that the client was given, as it says, without query, user name and password.
+        /// The URL that the client was given, as it reports it, without query, user name and password.
         tc_url: String,
-        /// Parameters behind the application, or behind that URL; a user name and password of it are among them as `user`
-        /// and `pass`.
+        /// Parameters after the application, or after that URL. A user name and password in the URL are among them as
+        /// `user` and `pass`.
         query: Query,
     },
-    /// Asks: may I publish?
+    /// Request: the peer wants to publish.
     Publish {
-        /// The name to publish under.
+        /// Name of the stream to publish.
         stream: StreamName,
-        /// Parameters behind it: the key.
+        /// Parameters after the name, such as the key.
         query: Query,
     },
-    /// Asks: may I play?
+    /// Request: the peer wants to play.
     Play {
-        /// What.
+        /// Name of the stream to play.
         stream: StreamName,
-        /// Parameters behind it.
+        /// Parameters after the name, such as a token.
         query: Query,
-        /// Where in a recording to begin, in milliseconds; `None` at the live edge.
+        /// Where in a recording to begin, in milliseconds; `None` for the live edge.
         start_ms: Option<u32>,
     },
-    /// The player wants to hold or go on. It has been told that it does.
+    /// The player has paused or gone on. It has been answered already.
     Pause {
-        /// Hold.
+        /// Whether it pauses.
         paused: bool,
-        /// Where it stands, in milliseconds.
+        /// Its position in milliseconds.
         position_ms: u32,
     },
-    /// Asks: may I go there? Once accepted, send an opening and go on from a sync sample there.
+    /// Request: seek. After accepting, send an opening and go on from a sync sample there.
     Seek {
-        /// Where to, in milliseconds.
+        /// The position to seek to, in milliseconds.
         position_ms: u32,
     },
-    /// A picture message of a publisher: for [`crate::rtmp::Unpacker::video`].
+    /// A picture message of a publisher, for [`crate::rtmp::Unpacker::video`].
     Video {
-        /// Its time.
+        /// Milliseconds since a beginning that the publisher chose.
         timestamp_ms: u32,
-        /// An FLV tag's body.
+        /// The body of an FLV tag.
         data: Bytes,
     },
-    /// A sound message of a publisher: for [`crate::rtmp::Unpacker::audio`].
+    /// A sound message of a publisher, for [`crate::rtmp::Unpacker::audio`].
     Audio {
-        /// Its time.
+        /// Milliseconds since a beginning that the publisher chose.
         timestamp_ms: u32,
-        /// An FLV tag's body.
+        /// The body of an FLV tag.
         data: Bytes,
     },
-    /// What a publisher says of its stream.
+    /// A publisher's description of its stream (`onMetaData`).
     Metadata(Metadata),
     /// Publishing or playing has ended; the connection may go on with another stream.
     Close,

@@ -1,4 +1,4 @@
-//! What the server says, word by word (RTMP 1.0 §5.4, §7.2).
+//! The server's replies, message by message (RTMP 1.0 §5.4, §7.2).
 
 use bytes::BytesMut;
 
@@ -7,7 +7,7 @@ use crate::rtmp::control::{control, put_command, set_chunk_size, user_control};
 use crate::rtmp::share::STREAM_ID;
 use crate::rtmp::wire::{CHUNK_SIZE, Head, message_type, put_message};
 
-/// Bytes after which the peer shall acknowledge, and may be unacknowledged.
+/// The peer shall acknowledge after so many bytes, and so many may be unacknowledged.
 const WINDOW: u32 = 2_500_000;
 
 /// User control events (RTMP 1.0 §7.1.7).
@@ -18,7 +18,7 @@ const STREAM_IS_RECORDED: u16 = 4;
 pub(super) fn connected(out: &mut BytesMut, transaction: f64) {
     control(out, message_type::WINDOW_ACKNOWLEDGEMENT, &WINDOW.to_be_bytes());
     let [a, b, c, d] = WINDOW.to_be_bytes();
-    // Limit type 2, dynamic.
+    // Limit type 2: dynamic (RTMP 1.0 §5.4.5).
     control(out, message_type::SET_PEER_BANDWIDTH, &[a, b, c, d, 2]);
     set_chunk_size(out);
     let server = [("fmsVer", Value::Text("FMS/3,0,1,123")), ("capabilities", Value::Number(31.0))];
@@ -64,7 +64,7 @@ pub(super) fn publish_started(out: &mut BytesMut) {
     status(out, "status", "NetStream.Publish.Start", "Publishing.");
 }
 
-/// Encoders wait for one or the other before they close.
+/// Encoders wait for one of the two before they close.
 pub(super) fn unpublished(out: &mut BytesMut) {
     let information =
         [("level", Value::Text("status")), ("code", Value::Text("NetStream.Unpublish.Success"))];
@@ -76,7 +76,7 @@ pub(super) fn play_started(out: &mut BytesMut) {
     user_control(out, STREAM_BEGIN, STREAM_ID);
     status(out, "status", "NetStream.Play.Reset", "Playing from here.");
     status(out, "status", "NetStream.Play.Start", "Playing.");
-    // Flash does not let a page read samples without it.
+    // Without it Flash does not let a page read samples.
     let access = amf::encode(&[Value::Text("|RtmpSampleAccess"), Value::Boolean(true), Value::Boolean(true)]);
     let head = Head { type_id: message_type::DATA, timestamp_ms: 0, stream_id: STREAM_ID };
     put_message(out, head, CHUNK_SIZE, &[&access]);
@@ -86,7 +86,7 @@ pub(super) fn is_recorded(out: &mut BytesMut) {
     user_control(out, STREAM_IS_RECORDED, STREAM_ID);
 }
 
-/// What Flash Media Server sends at the end of a recording, and what players of recordings wait for.
+/// What Flash Media Server sends at the end of a recording; players of recordings wait for it.
 pub(super) fn play_complete(out: &mut BytesMut, duration_s: f64) {
     let information = [
         ("level", Value::Text("status")),

@@ -1,4 +1,4 @@
-//! Conversations: scripted, and with `rml_rtmp`'s own client.
+//! Conversations: scripted ones, and with the client of `rml_rtmp`.
 
 use proptest::prelude::*;
 use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
@@ -17,7 +17,7 @@ const CONNECT: &[Value<'_>] = &[Value::Object(&[
 const PLAY: &[Value<'_>] = &[Value::Null, Value::Text("mp4:hall_720p?key=secret"), Value::Number(-2000.0)];
 const PUBLISH: &[Value<'_>] = &[Value::Null, Value::Text("multicam?key=secret"), Value::Text("live")];
 
-/// A client's bytes: the simple handshake, then commands in chunks of 128 bytes.
+/// Bytes of a client: the simple handshake, then commands in chunks of 128 bytes.
 fn script(commands: &[(&str, &[Value<'_>])]) -> BytesMut {
     let mut wire = BytesMut::from(&[7; HANDSHAKE_BYTES][..]);
     wire[0] = 3;
@@ -27,7 +27,7 @@ fn script(commands: &[(&str, &[Value<'_>])]) -> BytesMut {
     wire
 }
 
-/// Feeds `wire` in parts of `cut` bytes and says yes to everything.
+/// Passes `wire` in pieces of `cut` bytes and accepts every request.
 fn converse(session: &mut RtmpSession, wire: &[u8], cut: usize) -> Result<Vec<RtmpEvent>, SessionError> {
     let mut events = Vec::new();
     for mut part in wire.chunks(cut) {
@@ -40,7 +40,7 @@ fn converse(session: &mut RtmpSession, wire: &[u8], cut: usize) -> Result<Vec<Rt
     Ok(events)
 }
 
-/// What the server said, behind its part of the handshake: commands with their codes, other types by number.
+/// What the server sent after its part of the handshake: commands with their codes, other types by number.
 fn said(session: &mut RtmpSession) -> Vec<String> {
     let output = session.take_output();
     let mut rest = &output[HANDSHAKE_BYTES.min(output.len())..];
@@ -306,7 +306,7 @@ fn pings_are_answered_and_an_ended_stream_is_told() {
     assert!(session.take_output().is_empty(), "once");
 }
 
-/// `rml_rtmp`'s client and this server, until neither has anything to say.
+/// Lets the client of `rml_rtmp` and this server talk until neither has anything to send.
 fn talk(
     client: &mut ClientSession,
     session: &mut RtmpSession,

@@ -1,4 +1,4 @@
-//! Shared messages, as another reader takes them.
+//! Shared messages as another reader reads them.
 
 use rml_rtmp::chunk_io::ChunkDeserializer;
 use rml_rtmp::messages::{MessagePayload, RtmpMessage};
@@ -27,7 +27,7 @@ fn track(start: i64, duration: u32, sizes: &[usize], first: bool) -> TrackCell {
         sync: !first || index == 0,
     });
     let samples = samples.collect();
-    // One NAL unit to a sample; sound may hold anything.
+    // Each sample is one NAL unit; sound may have any bytes.
     let data = sizes.iter().enumerate().flat_map(|(index, size)| {
         let mut sample = (*size as u32 - 4).to_be_bytes().to_vec();
         sample.push(if index == 0 { 0x65 } else { 0x41 });
@@ -54,7 +54,7 @@ fn read_all(wire: &[u8]) -> Vec<MessagePayload> {
     messages
 }
 
-/// What comes out at the other end: track, time and data of each frame.
+/// What arrives at the other end: track, time, sync and data of each frame.
 fn frames(wire: &[u8]) -> Vec<(Track, i64, bool, Bytes)> {
     let mut unpacker = Unpacker::default();
     let mut frames = Vec::new();
@@ -75,7 +75,7 @@ fn frames(wire: &[u8]) -> Vec<(Track, i64, bool, Bytes)> {
 #[test]
 fn a_cell_arrives_in_order_of_time_and_byte_by_byte() {
     let (coded, start) = hour_cell();
-    // Once before and once after times need the extended field, in the continuations of the long picture too.
+    // Once before and once after times need the extended field, which continuations of a long picture repeat.
     for before_ms in [5000, 20_000_000] {
         let timebase = Timebase::starting(MediaTime::from_millis(start.as_millis() - before_ms));
         let messages = cell(&tracks(), &coded, timebase).expect("short samples");

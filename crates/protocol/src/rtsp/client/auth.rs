@@ -1,11 +1,11 @@
-//! Proving who we are: Basic (RFC 7617) and Digest (RFC 7616, RFC 2617, RFC 2069), the client's side.
+//! Authentication of a client: Basic (RFC 7617) and Digest (RFC 7616, RFC 2617, RFC 2069).
 //!
-//! Of all challenges the strongest that is understood is answered: Digest with SHA-512-256, SHA-256, MD5, then Basic; each
-//! with `-sess` or without, with `qop` or without. `algorithm` is said again wherever the challenge says it
-//! (RFC 7616 §3.4); servers that do not find it take MD5.
+//! Of all challenges the strongest that is supported is answered: Digest with SHA-512-256, SHA-256 or MD5, then Basic;
+//! with or without `-sess`, with or without `qop`. The answer repeats `algorithm` if the challenge has it
+//! (RFC 7616 §3.4); servers that do not find it assume MD5.
 //!
-//! A 401 to an answer made with a nonce that the same request had just brought means that the credentials are refused,
-//! unless it says `stale`. A 401 to an older nonce means that the nonce is used up, whether it says so or not.
+//! A 401 to an answer with a nonce that came in reply to the same request means that the credentials are refused,
+//! unless it says `stale`. A 401 to an older nonce means that the nonce has expired, whether it says so or not.
 
 use std::fmt::Write;
 
@@ -17,17 +17,17 @@ use sha2::{Digest as _, Sha256, Sha512_256};
 use super::message::Headers;
 use crate::rtsp::hex::hex;
 
-/// Challenges that are looked at.
+/// How many challenges of one reply are read.
 const MOST_CHALLENGES: usize = 16;
-/// `stale` answers to one request.
+/// How many times `stale` is believed for one request.
 const MOST_STALE: u32 = 3;
 
-/// A user name and a password. Has no `Debug`.
+/// A user name and a password. It has no `Debug`, so that no log shows them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The user.
+    /// The user's name, in clear text and not percent-encoded.
     pub username: String,
-    /// The password.
+    /// The password, in clear text and not percent-encoded.
     pub password: String,
 }
 
@@ -48,7 +48,7 @@ impl DigestAlgorithm {
     }
 }
 
-/// A challenge that is understood. The order is that of strength.
+/// A challenge that is supported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Challenge {
     Basic,
@@ -59,37 +59,37 @@ enum Challenge {
 struct DigestChallenge {
     algorithm: DigestAlgorithm,
     session: bool,
-    /// As the server wrote it, if it did.
+    /// `algorithm` as the server wrote it, if it did.
     algorithm_name: Option<String>,
     realm: String,
     nonce: String,
     opaque: Option<String>,
-    /// `auth` or `auth-int`, if the challenge has `qop`.
+    /// `auth` or `auth-int`, if the challenge offers one of them in `qop`.
     qop: Option<&'static str>,
     stale: bool,
 }
 
-/// What a 401 comes to.
+/// What to do after a 401.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum AuthVerdict {
-    /// The request goes out again, with an answer.
+    /// Send the request again, with an answer.
     Again,
-    /// We have nothing to show.
+    /// Give up: there are no credentials.
     Missing,
-    /// What we showed is refused.
+    /// Give up: the credentials are refused.
     Refused,
-    /// No challenge is understood; their schemes.
+    /// Give up: no challenge is supported. The text lists their schemes.
     Unknown(String),
 }
 
-/// One server's wish for proof, and our answers.
+/// The latest challenge of a server, and our credentials.
 pub(super) struct Authentication {
     credentials: Option<Credentials>,
     challenge: Option<Challenge>,
-    /// How often the nonce was used.
+    /// How many times the nonce was used (`nc`).
     count: u32,
     random: fastrand::Rng,
-    /// The present request has been answered with a nonce that it brought itself.
+    /// The current request has been answered with a nonce that came in reply to it.
     fresh: bool,
     stale: u32,
 }
@@ -100,13 +100,13 @@ impl Authentication {
         Self { credentials, challenge: None, count: 0, random, fresh: false, stale: 0 }
     }
 
-    /// A new request begins.
+    /// A new request begins, with the challenge kept.
     pub(super) fn begin(&mut self) {
         self.fresh = false;
         self.stale = 0;
     }
 
-    /// Takes a 401 in.
+    /// Takes in a 401 and decides what to do.
     pub(super) fn challenged(&mut self, headers: &Headers) -> AuthVerdict {
         if self.credentials.is_none() {
             return AuthVerdict::Missing;
@@ -123,7 +123,7 @@ impl Authentication {
             })
             .max_by_key(strength);
         let Some(challenge) = best else {
-            // A 401 to what we showed, without another challenge.
+            // A 401 without a challenge, although the request had an answer.
             if self.challenge.is_some() && schemes.is_empty() {
                 return AuthVerdict::Refused;
             }
@@ -148,7 +148,7 @@ impl Authentication {
         AuthVerdict::Again
     }
 
-    /// The server names its next nonce (RFC 7616 §3.5).
+    /// Takes over the nonce for the next request, if the server names one (RFC 7616 §3.5).
     pub(super) fn informed(&mut self, headers: &Headers) {
         let Some(Challenge::Digest(digest)) = &mut self.challenge else { return };
         let next = headers.get("Authentication-Info").map(parameters).and_then(|all| find(&all, "nextnonce"));
@@ -158,7 +158,7 @@ impl Authentication {
         }
     }
 
-    /// The value of `Authorization` for a request, if one is wanted.
+    /// The value of `Authorization` for a request; `None` if there was no challenge yet.
     pub(super) fn answer(&mut self, method: &str, uri: &str) -> Option<String> {
         let credentials = self.credentials.as_ref()?;
         match self.challenge.as_ref()? {
@@ -184,7 +184,7 @@ impl DigestChallenge {
             secret = hash(&format!("{secret}:{nonce}:{cnonce}"));
         }
         let request = match self.qop {
-            // No request of ours has a body.
+            // Our requests have no body.
             Some("auth-int") => hash(&format!("{method}:{uri}:{}", hash(""))),
             _ => hash(&format!("{method}:{uri}")),
         };
@@ -258,7 +258,7 @@ fn understand(scheme: &str, parameters: &[(String, String)]) -> Option<Challenge
             match (has("auth"), has("auth-int")) {
                 (true, _) => Some("auth"),
                 (false, true) => Some("auth-int"),
-                // An empty `qop`, or one that nobody knows: as if it were not there (RFC 2069).
+                // An empty or unknown `qop` is ignored (RFC 2069).
                 (false, false) => None,
             }
         }
@@ -280,7 +280,7 @@ fn find(parameters: &[(String, String)], name: &str) -> Option<String> {
     parameters.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
 }
 
-/// The challenges of a field (RFC 9110 §11.6.1): a scheme begins where a word is not followed by `=`.
+/// The challenges in a header field (RFC 9110 §11.6.1). A word that is not followed by `=` is a scheme.
 fn split(field: &str) -> Vec<(String, Vec<(String, String)>)> {
     let mut challenges: Vec<(String, Vec<(String, String)>)> = Vec::new();
     let mut rest = field;
@@ -307,12 +307,12 @@ fn split(field: &str) -> Vec<(String, Vec<(String, String)>)> {
     }
 }
 
-/// The parameters of a field without a scheme.
+/// The parameters in a field that has no scheme.
 fn parameters(field: &str) -> Vec<(String, String)> {
     split(&format!("x {field}")).into_iter().next().map(|(_, all)| all).unwrap_or_default()
 }
 
-/// A token or a quoted string (RFC 9110 §5.6.4), and what follows.
+/// A token or a quoted string (RFC 9110 §5.6.4), and the rest of the text.
 fn value_of(text: &str) -> (String, &str) {
     let Some(inside) = text.strip_prefix('"') else {
         let (value, after) = text.split_at(text.find(',').unwrap_or(text.len()));

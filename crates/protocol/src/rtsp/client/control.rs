@@ -1,35 +1,35 @@
-//! RTCP of a receiver (RFC 3550 §6): what a sender tells, and what we tell it.
+//! RTCP of a receiver (RFC 3550 §6): reads what the sender says, and writes receiver reports.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// Packet types (§12.1).
+/// Packet types (RFC 3550 §12.1).
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
 const GOODBYE: u8 = 203;
-/// Packets of a compound packet that are looked at.
+/// How many packets of a compound packet are read.
 const MOST: usize = 16;
 
-/// What a sender tells.
+/// What a sender says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Control {
-    /// `ntp` (32.32 bits) was `rtp` (§6.4.1).
+    /// The RTP time `rtp` is the NTP time `ntp` (§6.4.1).
     SenderReport {
-        /// The synchronization source.
+        /// Synchronization source of the sender.
         ssrc: u32,
-        /// NTP time.
+        /// NTP time, 32.32 bits.
         ntp: u64,
-        /// RTP time.
+        /// RTP time in ticks of the stream.
         rtp: u32,
     },
-    /// The source leaves (§6.6).
+    /// BYE: a source leaves (§6.6).
     Goodbye {
-        /// The synchronization source.
+        /// Synchronization source that leaves.
         ssrc: u32,
     },
 }
 
-/// What a compound packet tells; it ends where it makes no sense.
+/// Reads a compound packet, up to its first error.
 pub(super) fn read(mut data: &[u8]) -> Vec<Control> {
     let mut out = Vec::new();
     for _ in 0..MOST {
@@ -61,26 +61,26 @@ fn word(body: &[u8], index: usize) -> Option<u32> {
     body.get(index * 4..)?.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))
 }
 
-/// What we tell of one source (§6.4.1).
+/// The report block about one source (RFC 3550 §6.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// The source.
+    /// Synchronization source that the report is about.
     pub ssrc: u32,
-    /// Of 256 packets since the last report, so many were lost.
+    /// Fraction of packets lost since the last report, in 1/256.
     pub fraction: u8,
-    /// Lost in all; duplicates count against it.
+    /// Packets lost in all; duplicates count against it.
     pub lost: i32,
-    /// The highest number, with how often it began anew.
+    /// Highest sequence number, extended by the count of cycles.
     pub highest: u32,
-    /// How unevenly packets come, in ticks.
+    /// Interarrival jitter in ticks.
     pub jitter: u32,
-    /// The middle of the last sender report's NTP time; 0 without.
+    /// Middle 32 bits of the NTP time in the last sender report; 0 if there was none.
     pub last_report: u32,
-    /// Since it came, in 1/65536 s.
+    /// Time since that sender report came, in 1/65536 s.
     pub since: u32,
 }
 
-/// A compound packet: the report (§6.4.2), and our name (§6.5.1).
+/// A compound packet: a receiver report (§6.4.2) and our CNAME (§6.5.1), of which 32 bytes are used.
 pub fn report(ours: u32, block: Option<Block>, cname: &str) -> Bytes {
     let mut out = BytesMut::with_capacity(64);
     out.put_u8(0x80 | u8::from(block.is_some()));
@@ -90,7 +90,7 @@ pub fn report(ours: u32, block: Option<Block>, cname: &str) -> Bytes {
     if let Some(block) = block {
         out.put_u32(block.ssrc);
         out.put_u8(block.fraction);
-        // 24 bits, signed.
+        // A signed number of 24 bits.
         out.put_uint(u64::from(block.lost.clamp(-0x80_0000, 0x7f_ffff) as u32 & 0xff_ffff), 3);
         out.put_u32(block.highest);
         out.put_u32(block.jitter);
@@ -98,7 +98,7 @@ pub fn report(ours: u32, block: Option<Block>, cname: &str) -> Bytes {
         out.put_u32(block.since);
     }
     let name = cname.as_bytes().get(..cname.len().min(32)).unwrap_or_default();
-    // One item, and at least one zero up to the next word (§6.5).
+    // One item, then at least one zero byte up to the next word (§6.5).
     let words = 1 + (2 + name.len() + 4) / 4;
     out.put_u8(0x81);
     out.put_u8(SOURCE_DESCRIPTION);

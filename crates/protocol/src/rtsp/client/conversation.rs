@@ -5,11 +5,12 @@
 //! new ─▶ Described ─ set_up() ─▶ SetUp ─ play() ─▶ Playing ─ Packet, Note ... ─ tear_down() ─▶ Over
 //!          └────────── Moved: connect there, with another Client ──────┘└─ Moved, Over
 //! ```
-//! Bytes of the server go to [`Client::feed`]; then [`Client::handle`], whose failure is final, and [`Client::poll`] until
-//! `None`; both again, until nothing has happened. What is to be sent is in [`Client::output`]. At [`Client::deadline`] call [`Client::tick`].
+//! Put bytes from the server into [`Client::feed`]. Then call [`Client::handle`], whose errors are final, and [`Client::poll`]
+//! until `None`; repeat both until nothing more happens. Send what is in [`Client::output`]. At [`Client::deadline`] call
+//! [`Client::tick`].
 //!
-//! One request is under way at a time, so answers are taken as they come; their numbers are looked at only to leave out
-//! late ones while it plays. The limit for opening a connection is the caller's.
+//! Only one request is under way at a time, so each response belongs to it. CSeq is compared only while playing, to
+//! ignore late responses. The time limit for opening a connection is up to the caller.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -26,60 +27,60 @@ use super::sdp::SessionDescription;
 use super::transport::{self, Described, RequestedTransport, Route};
 use crate::rtsp::interleaved;
 
-/// What is not yet sent; a peer that reads nothing gets no more answers.
+/// Most bytes that may wait to be sent; a peer that does not read gets no more responses.
 const MOST_OUTPUT: usize = 64 * 1024;
-/// Bytes of a session's identifier.
+/// Longest session identifier in bytes.
 const LONGEST_SESSION: usize = 256;
 
-/// What has happened.
+/// Something that the caller must know.
 #[derive(Debug)]
 pub enum Happening {
-    /// This can be set up.
+    /// The description has come: choose media for [`Client::set_up`].
     Described(SessionDescription),
-    /// This is how the media come, in the order of [`Client::set_up`].
+    /// All media are set up. This is how each is transported, in the order of [`Client::set_up`].
     SetUp(Vec<Route>),
-    /// It plays. The time stamps of its start, as `RTP-Info` has them.
+    /// It plays. The RTP times at which the media start, from `RTP-Info`.
     Playing(Vec<Option<u32>>),
-    /// A packet came on the connection.
+    /// A packet came interleaved on this connection.
     Packet {
-        /// The medium, as an index into [`Client::set_up`]'s list.
+        /// The medium, as an index into the list given to [`Client::set_up`].
         stream: usize,
-        /// RTCP, not RTP.
+        /// It is an RTCP packet; otherwise RTP.
         rtcp: bool,
-        /// The packet.
+        /// The packet without its frame.
         data: Bytes,
     },
-    /// The server sends us elsewhere: the value of `Location`.
+    /// The server redirects to this value of `Location`.
     Moved(String),
-    /// Something for the log.
+    /// A remark for the log.
     Note(&'static str),
-    /// The session is over.
+    /// The session has ended.
     Over,
 }
 
-/// Why a conversation failed.
+/// Why a conversation failed. The server is at fault, or the credentials in the configuration are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// What came cannot be read.
+    /// The bytes are not RTSP, or exceed a bound.
     Nonsense(Nonsense),
-    /// 401, and we have no credentials.
+    /// 401, and there are no credentials.
     CredentialsMissing,
-    /// 401 or 403 to what we showed.
+    /// 401 or 403 in spite of the credentials.
     CredentialsRefused(u16),
-    /// 401 with schemes that we do not know.
+    /// 401 with schemes that are not supported; the text lists them.
     Scheme(String),
-    /// 461.
+    /// 461: the server does not support the transport.
     Transport,
-    /// Another status than success.
+    /// Any other status that is not success.
     Status {
-        /// Of which request.
+        /// Method of the request.
         method: &'static str,
-        /// The status code.
+        /// Status code of the response.
         status: u16,
-        /// Its reason phrase.
+        /// Reason phrase of the response.
         reason: String,
     },
-    /// An answer that says something impossible.
+    /// A response lacks something, or contradicts the request.
     Senseless(&'static str),
 }
 
@@ -93,7 +94,7 @@ impl From<Nonsense> for Failure {
 enum ConversationStage {
     Describing,
     Described,
-    /// Of this medium.
+    /// SETUP of the medium with this index is under way.
     SettingUp(usize),
     SetUp,
     Starting,
@@ -106,7 +107,7 @@ struct SentRequest {
     number: u32,
     method: &'static str,
     url: String,
-    /// Header lines of this request.
+    /// Header lines of this request only.
     lines: String,
 }
 
@@ -117,10 +118,10 @@ struct Medium {
     route: Option<Route>,
 }
 
-/// See the module's contract.
+/// One connection to a server; see the module's contract.
 pub struct Client {
     url: Url,
-    /// What aggregate requests go to.
+    /// URL of requests about the whole presentation.
     aggregate: Url,
     base: Url,
     user_agent: String,
@@ -134,7 +135,7 @@ pub struct Client {
     session: Option<String>,
     description: SessionDescription,
     media: Vec<Medium>,
-    /// Channel, medium, RTCP.
+    /// Channel, medium, whether it is for RTCP.
     channels: Vec<(u8, usize, bool)>,
     keepalive: Keepalive,
     due: Option<Duration>,
@@ -143,7 +144,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A conversation about `place`; DESCRIBE waits to be sent. `seed`: any number that others cannot guess.
+    /// A conversation about `place`, with DESCRIBE ready to be sent. `seed` must be a number that others cannot guess.
     pub fn new(place: &ServerAddress, user_agent: &str, seed: u64) -> Self {
         let mut client = Self {
             url: place.url.clone(),
@@ -171,7 +172,7 @@ impl Client {
         client
     }
 
-    /// Sends an RTCP packet of a medium that comes on the connection.
+    /// Sends an RTCP packet for a medium that comes interleaved.
     pub fn control(&mut self, stream: usize, packet: &[u8]) {
         let Some(Route::Interleaved { rtcp, .. }) = self.media.get(stream).and_then(|medium| medium.route)
         else {
@@ -182,22 +183,22 @@ impl Client {
         }
     }
 
-    /// Where bytes of the server go.
+    /// The buffer that bytes from the server are appended to.
     pub const fn feed(&mut self) -> &mut BytesMut {
         self.messages.feed()
     }
 
-    /// What is to be sent. The caller takes away what has been.
+    /// The buffer of bytes to send. The caller removes what it has sent.
     pub const fn output(&mut self) -> &mut BytesMut {
         &mut self.output
     }
 
-    /// What has happened.
+    /// The next thing that has happened.
     pub fn poll(&mut self) -> Option<Happening> {
         self.happenings.pop_front()
     }
 
-    /// Reads what has been fed; nothing more while it is the caller's turn.
+    /// Reads what has been fed. Reads nothing while it is the caller's turn to call `set_up` or `play`.
     pub fn handle(&mut self, now: Duration) -> Result<(), Failure> {
         while !matches!(
             self.stage,
@@ -218,7 +219,7 @@ impl Client {
         Ok(())
     }
 
-    /// Sets up these media of the description, by index. After [`Happening::Described`].
+    /// Sets up these media of the description, given by index. Call it after [`Happening::Described`].
     pub fn set_up(&mut self, media: &[(usize, RequestedTransport)]) {
         let wished = media.iter().filter_map(|&(index, wish)| {
             let medium = self.description.media.get(index)?;
@@ -229,7 +230,7 @@ impl Client {
         self.set_up_next(0);
     }
 
-    /// Plays. After [`Happening::SetUp`].
+    /// Starts playing. Call it after [`Happening::SetUp`].
     pub fn play(&mut self) {
         if self.stage != ConversationStage::SetUp {
             return;
@@ -239,7 +240,7 @@ impl Client {
         self.ask("PLAY", self.aggregate.to_string(), lines.to_owned());
     }
 
-    /// Ends the session; [`Happening::Over`] follows when the server has answered.
+    /// Sends TEARDOWN; [`Happening::Over`] follows when the server has responded.
     pub fn tear_down(&mut self) {
         if matches!(self.stage, ConversationStage::Closing | ConversationStage::Over) {
             return;
@@ -253,29 +254,29 @@ impl Client {
         self.ask("TEARDOWN", self.aggregate.to_string(), String::new());
     }
 
-    /// Nothing more will happen.
+    /// Whether it has ended, so that nothing more will happen.
     pub fn is_over(&self) -> bool {
         self.stage == ConversationStage::Over
     }
 
-    /// Ends it without another word.
+    /// Ends it without sending anything.
     pub const fn forget(&mut self) {
         self.stage = ConversationStage::Over;
     }
 
-    /// When to call [`Self::tick`].
+    /// When to call [`Self::tick`], on the same clock as the `now` of [`Self::handle`].
     pub const fn deadline(&self) -> Option<Duration> {
         self.due
     }
 
-    /// Time has passed: perhaps a keepalive is due.
+    /// Sends a keepalive if one is due.
     pub fn tick(&mut self, now: Duration) {
         if self.stage != ConversationStage::Playing || self.due.is_none_or(|due| due > now) {
             return;
         }
         if self.asked.is_some() {
             self.keepalive.unanswered();
-            self.note("the encoder does not answer keepalives; going on while media flows");
+            self.note("the encoder does not answer keepalives; the stream goes on while media comes");
         }
         self.proof.begin();
         self.keep_alive();
@@ -286,7 +287,7 @@ impl Client {
         self.ask(self.keepalive.kind(), self.aggregate.to_string(), String::new());
     }
 
-    /// Once.
+    /// Reports a remark, once per connection.
     fn note(&mut self, what: &'static str) {
         if !std::mem::replace(&mut self.noted, true) {
             self.happenings.push_back(Happening::Note(what));
@@ -299,10 +300,10 @@ impl Client {
         self.happenings.push_back(Happening::Over);
     }
 
-    /// Writes a request.
+    /// Writes a request and remembers it.
     fn ask(&mut self, method: &'static str, url: String, lines: String) {
         self.number += 1;
-        // Writing to a BytesMut fails only where memory ends.
+        // Writing to a BytesMut fails only if memory is exhausted.
         let (number, user_agent) = (self.number, &self.user_agent);
         let _ = write!(
             self.output,
@@ -342,7 +343,7 @@ impl Client {
         }
         let status = response.status;
         if status < 200 {
-            // A word that it takes longer (§11.1).
+            // A provisional response: the server needs more time (RFC 2326 §11.1).
             self.asked = Some(asked);
             return Ok(());
         }
@@ -376,7 +377,7 @@ impl Client {
         }
         match (status, self.stage) {
             (200..300, _) => self.succeeded(response, now),
-            // "Invalid Range" (§11.3.5): it plays from its own beginning.
+            // "Invalid Range" (RFC 2326 §11.3.8): ask again without a range.
             (457, ConversationStage::Starting) if self.range => {
                 self.range = false;
                 self.stage = ConversationStage::SetUp;
@@ -395,7 +396,7 @@ impl Client {
                 self.ask(asked.method, asked.url, asked.lines);
                 Ok(())
             }
-            // It ends with the connection.
+            // The session ends with the connection.
             _ if self.stage == ConversationStage::Closing => {
                 self.over();
                 Ok(())
@@ -416,7 +417,7 @@ impl Client {
             self.proof.begin();
             self.keep_alive();
         } else {
-            self.note("the encoder refuses every kind of keepalive; going on while media flows");
+            self.note("the encoder refuses every kind of keepalive; the stream goes on while media comes");
         }
     }
 
@@ -462,7 +463,7 @@ impl Client {
         Ok(())
     }
 
-    /// The channels of a medium: those of the answer; those that were asked for too, if nobody else has them.
+    /// Registers the channels of a medium: those of the response, and those that were asked for unless another medium has them.
     fn expect(&mut self, index: usize, wish: RequestedTransport, route: Route) {
         let Route::Interleaved { rtp, rtcp } = route else { return };
         let asked = match wish {
@@ -479,7 +480,7 @@ impl Client {
         }
     }
 
-    /// The server asks us (RFC 2326 §10, table 2): answered, and the stream goes on.
+    /// Responds to a request of the server (RFC 2326 §10, table 2). The stream goes on.
     fn requested(&mut self, request: &Request) {
         let known = "OPTIONS, GET_PARAMETER, SET_PARAMETER, ANNOUNCE, REDIRECT, TEARDOWN";
         let status = match request.method.as_str() {
@@ -504,7 +505,7 @@ impl Client {
     }
 }
 
-/// The time stamps of `RTP-Info` (§12.33), for each medium: by its URL, or by its place in the list.
+/// The RTP times in `RTP-Info` (RFC 2326 §12.33) for each medium: matched by URL, or by position in the list.
 fn starts(header: Option<&str>, media: &[Medium]) -> Vec<Option<u32>> {
     let entries: Vec<(String, Option<u32>)> = header
         .unwrap_or_default()

@@ -1,21 +1,21 @@
-//! How a session is kept alive (RFC 2326 §12.37): with which request, and how often.
+//! Keepalives of a session (RFC 2326 §12.37): which request, and how often.
 //!
-//! GET_PARAMETER, OPTIONS and SET_PARAMETER all do (RFC 2326 §10.1, §10.8, §10.9), but encoders differ in what they take:
-//! the first kind that is not refused is kept. OPTIONS is what every server must know, and some hang up on a method that
-//! they do not; where `Public` lists GET_PARAMETER, that is better: it is asked for a session. An encoder that does not
-//! answer may have heard all the same, so the next kind has its turn, and nothing ends.
+//! GET_PARAMETER, OPTIONS and SET_PARAMETER all serve (RFC 2326 §10.1, §10.8, §10.9), but encoders differ in what they accept.
+//! The first kind that is not refused is kept. OPTIONS comes first: every server must know it, and some close the connection
+//! on an unknown method. If `Public` lists GET_PARAMETER, that comes first, since it is about a session. An encoder that
+//! does not respond may have accepted the request, so the next kind is tried and the session goes on.
 
 use core::time::Duration;
 
-/// RFC 2326 §12.37.
+/// The timeout if the server names none (RFC 2326 §12.37).
 const TIMEOUT: Duration = Duration::from_secs(60);
 const KINDS: [&str; 3] = ["OPTIONS", "GET_PARAMETER", "SET_PARAMETER"];
 
-/// When and how the session is kept alive.
+/// When and how a session is kept alive.
 #[derive(Debug)]
 pub(super) struct Keepalive {
     every: Duration,
-    /// In the order in which they are tried.
+    /// The kinds of request in the order in which they are tried.
     kinds: [&'static str; 3],
     turn: usize,
     refused_in_row: usize,
@@ -27,13 +27,13 @@ impl Default for Keepalive {
     }
 }
 
-/// Twice within the timeout, and once more for good measure.
+/// Two keepalives fit into the timeout, with some time to spare.
 fn interval(timeout: Duration) -> Duration {
     (timeout * 2 / 5).clamp(Duration::from_millis(400), Duration::from_secs(30))
 }
 
 impl Keepalive {
-    /// The parameters behind the session's identifier.
+    /// Takes the timeout from the parameters after the session identifier.
     pub(super) fn session(&mut self, parameters: &str) {
         let timeout = parameters.split(';').find_map(|parameter| {
             let (name, value) = parameter.split_once('=')?;
@@ -46,7 +46,7 @@ impl Keepalive {
         }
     }
 
-    /// What the server lists.
+    /// Takes the methods that the server lists in `Public`.
     pub(super) fn public(&mut self, methods: &str) {
         if self.turn > 0 {
             return;
@@ -68,14 +68,14 @@ impl Keepalive {
         self.refused_in_row = 0;
     }
 
-    /// The present kind was refused. Whether the next one should be tried at once.
+    /// The current kind was refused. Returns whether the next one should be tried at once.
     pub(super) const fn refused(&mut self) -> bool {
         self.turn += 1;
         self.refused_in_row += 1;
         !self.refused_in_row.is_multiple_of(KINDS.len())
     }
 
-    /// The present kind was not answered.
+    /// The current kind got no response.
     pub(super) const fn unanswered(&mut self) {
         self.turn += 1;
     }

@@ -1,37 +1,37 @@
-//! Answers, requests and interleaved packets out of the byte stream of a server (RFC 2326 §4 to §7, §10.12).
+//! Splits the byte stream of a server into responses, requests and interleaved packets (RFC 2326 §4 to §7, §10.12).
 //!
 //! # Contract
-//! [`Messages::feed`] it, then [`Messages::take`] until `None` or an error, which is final. The same bytes give the same
-//! messages however they are cut. Everything that is kept has a bound: a line ([`LONGEST_LINE`]), the lines of a message
-//! ([`MOST_LINES`]), its body ([`LONGEST_BODY`]), a packet (its length has 16 bits).
+//! Append bytes to [`Messages::feed`], then call [`Messages::take`] until `None` or an error, which is final. The same bytes
+//! give the same messages however they are cut. Everything that is kept has a bound: a line ([`LONGEST_LINE`]), the lines of
+//! a message ([`MOST_LINES`]), its body ([`LONGEST_BODY`]), a packet (its length has 16 bits).
 //!
-//! Tolerated: line ends without CR, empty lines between messages, lines without a colon (left out), folded lines,
-//! bytes that are not UTF-8, an answer without a reason phrase; where lengths disagree, the first one counts. Once
-//! packets are expected, what is neither is skipped up to [`MOST_STRAY`] bytes in a row: an encoder that wrote over its
-//! own packet is back within a picture.
+//! Tolerated: line ends without CR, empty lines between messages, lines without a colon (ignored), folded lines,
+//! bytes that are not UTF-8, a status line without a reason phrase. If lengths disagree, the first one counts. Once
+//! packets are expected, up to [`MOST_STRAY`] bytes in a row that are neither packet nor message are skipped: so an encoder
+//! that has overwritten its own packet is understood again within a picture.
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// Bytes of a line.
+/// Longest line in bytes.
 pub(super) const LONGEST_LINE: usize = 8 * 1024;
-/// Lines of a message.
+/// Most lines of a message.
 pub(super) const MOST_LINES: usize = 100;
-/// Bytes of a body: descriptions of real encoders have two.
+/// Longest body in bytes: descriptions of real encoders have about 2000.
 pub(super) const LONGEST_BODY: usize = 64 * 1024;
-/// Bytes that are skipped in search of the next packet.
+/// Most bytes that are skipped in search of the next packet.
 pub(super) const MOST_STRAY: usize = 64 * 1024;
 
-/// Header fields in their order.
+/// Header fields in the order in which they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Headers(Vec<(String, String)>);
 
 impl Headers {
-    /// The first field of this name (in any case).
+    /// The value of the first field of this name, in any case.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
 
-    /// Every field of this name.
+    /// The values of all fields of this name, in any case.
     pub(super) fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.0
             .iter()
@@ -41,7 +41,7 @@ impl Headers {
 
     fn line(&mut self, line: &str) {
         if line.starts_with([' ', '\t']) {
-            // Folded (RFC 2326 §4.2 by RFC 2068 §4.2): it belongs to the line before.
+            // Folded (RFC 2326 §4.2, which refers to RFC 2068 §4.2): it continues the line before.
             if let Some((_, value)) = self.0.last_mut() {
                 value.push(' ');
                 value.push_str(line.trim());
@@ -52,63 +52,55 @@ impl Headers {
     }
 }
 
-/// An answer.
+/// A response of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Response {
-    /// The status code (RFC 2326 §7.1.1).
+    /// Status code (RFC 2326 §7.1.1).
     pub status: u16,
-    /// Its reason phrase: printable, and short.
+    /// Reason phrase, without control characters, at most 60 characters.
     pub reason: String,
-    /// Its header.
     pub headers: Headers,
-    /// Its body.
     pub body: Bytes,
 }
 
 /// A request of the server to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Request {
-    /// The method.
     pub method: String,
-    /// Its header.
     pub headers: Headers,
 }
 
-/// What came.
+/// What has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ServerMessage {
-    /// An answer to us.
     Response(Response),
-    /// A request to us.
     Request(Request),
-    /// An interleaved packet.
+    /// An interleaved packet (RFC 2326 §10.12).
     Packet {
-        /// The channel.
         channel: u8,
-        /// The packet.
         data: Bytes,
     },
 }
 
-/// The stream cannot be read any further.
+/// Why the byte stream cannot be read any further. The server is at fault, or the address in the configuration is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Nonsense {
-    /// A web server.
+    /// A web server answers.
     #[error("an HTTP server answers")]
     Http,
-    /// Something else.
+    /// It is something else than RTSP.
     #[error("what it sends is not RTSP")]
     NotRtsp,
-    /// A line without an end.
+    /// A line has no end within 8 KiB.
     #[error("a header line of its answer is longer than {LONGEST_LINE} bytes")]
     Line,
-    /// A header without an end.
+    /// A header has no end within 100 lines.
     #[error("the header of its answer has more than {MOST_LINES} lines")]
     Lines,
-    /// A body beyond all reason.
+    /// A body is longer than 64 KiB.
     #[error("the body of its answer is longer than {LONGEST_BODY} bytes")]
     Body,
-    /// No packet begins where one should.
+    /// No packet or message begins within 64 KiB.
     #[error("{MOST_STRAY} bytes between its packets are neither RTP nor RTSP")]
     Stray,
 }
@@ -123,18 +115,18 @@ enum StartLine {
 enum ParserState {
     /// Between messages.
     Idle,
-    /// Lines of a header come.
+    /// Reading the lines of a header.
     Head { start: StartLine, headers: Headers, lines: usize },
-    /// Its body comes.
+    /// Waiting for a body.
     Body { start: StartLine, headers: Headers, length: usize },
 }
 
-/// See the module's contract.
+/// Splits the byte stream; see the module's contract.
 #[derive(Debug)]
 pub(super) struct Messages {
     buffer: BytesMut,
     state: ParserState,
-    /// Channels on which packets may come; none before SETUP.
+    /// Channels on which packets may come; empty before SETUP.
     channels: Vec<u8>,
     stray: usize,
 }
@@ -146,17 +138,17 @@ impl Default for Messages {
 }
 
 impl Messages {
-    /// Where bytes from the peer go.
+    /// The buffer that bytes from the server are appended to.
     pub(super) const fn feed(&mut self) -> &mut BytesMut {
         &mut self.buffer
     }
 
-    /// Packets of this channel are expected from now on.
+    /// From now on packets are expected on this channel.
     pub(super) fn expect(&mut self, channel: u8) {
         self.channels.push(channel);
     }
 
-    /// The next whole message or packet.
+    /// The next complete message or packet.
     pub(super) fn take(&mut self) -> Result<Option<ServerMessage>, Nonsense> {
         loop {
             match std::mem::replace(&mut self.state, ParserState::Idle) {
@@ -199,7 +191,7 @@ impl Messages {
         }
     }
 
-    /// A packet, or the first line of a message.
+    /// Finds the next packet, or reads the first line of a message.
     fn begin(&mut self) -> Result<Begun, Nonsense> {
         loop {
             let Some(first) = self.buffer.first().copied() else { return Ok(Begun::Nothing) };
@@ -223,7 +215,7 @@ impl Messages {
                             self.stray = 0;
                             return Ok(Begun::Message(start));
                         }
-                        // A body behind a message that did not tell its length.
+                        // It may be the body of a message without Content-Length.
                         None => self.strayed(line.len())?,
                     }
                 }
@@ -250,7 +242,7 @@ impl Messages {
             return ParsedFrame::Incomplete;
         };
         let length = usize::from(u16::from_be_bytes([high, low]));
-        // While lost, only what looks like RTP or RTCP (version 2, RFC 3550 §5.1) on a channel of ours is a packet.
+        // While searching, only a packet with version 2 (RFC 3550 §5.1) on a channel of ours counts as one.
         if self.stray > 0 {
             match self.buffer.get(4) {
                 None => return ParsedFrame::Incomplete,
@@ -267,7 +259,7 @@ impl Messages {
         ParsedFrame::Whole(ServerMessage::Packet { channel, data: self.buffer.split_to(length).freeze() })
     }
 
-    /// The next line without its end.
+    /// The next line without its line end.
     fn line(&mut self) -> Result<Option<String>, Nonsense> {
         let Some(end) = self.buffer.iter().take(LONGEST_LINE + 1).position(|byte| *byte == b'\n') else {
             return if self.buffer.len() > LONGEST_LINE { Err(Nonsense::Line) } else { Ok(None) };
@@ -289,8 +281,8 @@ enum ParsedFrame {
     Doubtful,
 }
 
-/// Whether an answer begins, or only text stands up to the end of the line, as far as it has come. Judged by the first bytes, so that
-/// binary data is not waited for.
+/// Whether the bytes begin a response, or have only text up to the end of the line. Only the first few bytes are looked at, so
+/// that binary data is not waited for.
 fn looks_like_a_line(bytes: &[u8]) -> bool {
     const SEEN: usize = 24;
     if bytes.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"RTSP/")) {
@@ -316,7 +308,7 @@ fn start(line: &str) -> Option<StartLine> {
     (is_method && version.starts_with("RTSP/")).then(|| StartLine::Request { method: first.to_owned() })
 }
 
-/// A peer's words as they may stand in a log line.
+/// The peer's text in a form that is safe in a log line.
 fn phrase(text: &str) -> String {
     const LONGEST: usize = 60;
     text.trim().chars().filter(|c| !c.is_control()).take(LONGEST).collect()
@@ -324,7 +316,7 @@ fn phrase(text: &str) -> String {
 
 fn length(headers: &Headers) -> Result<usize, Nonsense> {
     let Some(length) = headers.get("Content-Length") else { return Ok(0) };
-    // "12, 12" is a field that a proxy joined.
+    // "12, 12" comes from a proxy that has joined two fields.
     let digits = length.split(',').next().unwrap_or_default().trim();
     match digits.parse::<u64>() {
         Ok(length) if length <= LONGEST_BODY as u64 => Ok(length as usize),

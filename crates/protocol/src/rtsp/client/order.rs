@@ -1,59 +1,57 @@
-//! The order of a stream's packets by their sequence numbers (RFC 3550 §A.1), with a little patience over UDP.
+//! Puts the packets of a stream in order by sequence number (RFC 3550 §A.1). Over UDP it waits a little for missing ones.
 //!
 //! # Contract
-//! [`Order::push`] every packet, then [`Order::pop`] until `None`; at [`Order::deadline`] call [`Order::tick`] and pop
-//! again. Packets come out once each and in order, with the number that is missing before them.
+//! Pass every packet to [`Order::push`], then call [`Order::pop`] until `None`. At [`Order::deadline`] call [`Order::tick`] and
+//! pop again. Each packet comes out once, in order, with the number of packets that are missing before it.
 //!
-//! A packet that is late or doubled is dropped. A number far away is not believed until the next one follows it: then the
-//! sender has begun anew.
+//! Late and duplicate packets are dropped. A sequence number far away is not believed until the next one follows it: then
+//! the sender has started again.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Missing packets that are believed (RFC 3550 §A.1, `MAX_DROPOUT`).
+/// Most packets that may be missing before a number counts as far away (`MAX_DROPOUT`, RFC 3550 §A.1).
 const MOST_MISSING: i64 = 3000;
-/// How late a packet may be to be taken for a late one (`MAX_MISORDER`); as many in a row are a new beginning.
+/// How many numbers back a packet counts as late (`MAX_MISORDER`). So many late ones in a row are a new start.
 const MOST_LATE: i64 = 100;
 
-/// How much patience there is.
+/// How long to wait for a missing packet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// Packets that wait for a missing one.
+    /// How many packets may wait for a missing one.
     pub packets: usize,
-    /// How long they do.
+    /// How long they wait.
     pub time: Duration,
 }
 
-/// Over TCP nothing overtakes.
+/// For TCP, where packets cannot overtake each other.
 pub(super) const NONE: Patience = Patience { packets: 0, time: Duration::ZERO };
-/// Over UDP: networks of a campus reorder within milliseconds; a live cell may be late by a second.
+/// For UDP. Campus networks reorder within milliseconds, and a live cell may be a second late.
 pub(super) const UDP: Patience = Patience { packets: 64, time: Duration::from_millis(120) };
 
-/// A packet in order.
+/// A packet in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Next<T> {
-    /// It.
     pub packet: T,
-    /// How many are missing before it.
+    /// Number of packets missing before it.
     pub lost: u32,
 }
 
-/// See the module's contract.
+/// Puts packets in order; see the module's contract.
 #[derive(Debug)]
 pub(super) struct Order<T> {
     patience: Patience,
-    /// The number that is due, counted on beyond 16 bits.
+    /// The sequence number that is expected next, extended beyond 16 bits.
     next: Option<i64>,
     held: BTreeMap<i64, T>,
     since: Option<Duration>,
     out: VecDeque<Next<T>>,
-    /// A number far away, and its packet.
+    /// A packet whose sequence number is far away.
     far: Option<(u16, T)>,
     late: i64,
 }
 
 impl<T> Order<T> {
-    /// An empty one.
     pub(super) fn new(patience: Patience) -> Self {
         Self {
             patience,
@@ -66,7 +64,7 @@ impl<T> Order<T> {
         }
     }
 
-    /// A packet arrived at `now`. Its number beyond 16 bits, unless it was dropped or is doubted.
+    /// A packet has arrived at `now`. Returns its extended sequence number, unless it is dropped or doubted.
     pub(super) fn push(&mut self, sequence: u16, packet: T, now: Duration) -> Option<i64> {
         let Some(next) = self.next else { return Some(self.restart(sequence, packet, 0)) };
         let ahead = i64::from(sequence.wrapping_sub(next as u16) as i16);
@@ -88,7 +86,7 @@ impl<T> Order<T> {
                 self.restart(before, first, 1);
                 self.push(sequence, packet, now)
             }
-            // The beginning of a new row, unless it is a stray one.
+            // Either the first packet of a new start, or a stray one.
             _ => {
                 self.far = Some((sequence, packet));
                 None
@@ -96,7 +94,7 @@ impl<T> Order<T> {
         }
     }
 
-    /// The sender has begun anew with this packet, whatever its number.
+    /// The sender has started again with this packet, whatever its sequence number.
     pub(super) fn restart(&mut self, sequence: u16, packet: T, lost: u32) -> i64 {
         self.drain();
         let number = i64::from(sequence);
@@ -112,12 +110,12 @@ impl<T> Order<T> {
         self.out.pop_front()
     }
 
-    /// When patience ends.
+    /// When to stop waiting for a missing packet.
     pub(super) fn deadline(&self) -> Option<Duration> {
         self.since.map(|since| since + self.patience.time)
     }
 
-    /// Time has passed.
+    /// Stops waiting if it is time.
     pub(super) fn tick(&mut self, now: Duration) {
         if self.deadline().is_some_and(|deadline| deadline <= now) {
             self.give_up();
@@ -126,7 +124,7 @@ impl<T> Order<T> {
         }
     }
 
-    /// What is in order goes out, and what there is no patience for.
+    /// Releases packets that are in order, and the first one that waits if too many do.
     fn release(&mut self, now: Duration) {
         loop {
             let Some((first, _)) = self.held.first_key_value() else {
@@ -143,7 +141,7 @@ impl<T> Order<T> {
         }
     }
 
-    /// The first one that waits goes out.
+    /// Releases the first packet that waits, though others before it are missing.
     fn give_up(&mut self) {
         let Some((number, packet)) = self.held.pop_first() else { return };
         let due = self.next.unwrap_or(number);

@@ -1,10 +1,10 @@
-//! Where requests go: the URLs of a presentation and of its media (RFC 2326 appendix C.1.1), and redirects (§11.3).
+//! The URLs of a presentation and of its media (RFC 2326 appendix C.1.1), and redirects (RFC 2326 §11.3).
 //!
-//! `Content-Base`, `Content-Location` and the request's URL are tried in this order (RFC 2326 §C.1.1). `a=control` is
-//! appended behind a slash, not resolved by RFC 3986: encoders mean it so, also behind a query.
+//! The base is the first of `Content-Base`, `Content-Location` and the request's URL (RFC 2326 §C.1.1). `a=control` is
+//! appended after a slash, not resolved by RFC 3986, because encoders mean it so, even after a query.
 //!
-//! Redirects lead to `rtsp` URLs only. Credentials go where the host is the one that they were meant for; the URL in
-//! `Location` may bring its own.
+//! Redirects may lead to `rtsp` URLs only. Credentials are kept only if the host is the one that they were configured for. The
+//! URL in `Location` may bring its own.
 
 use url::Url;
 
@@ -12,11 +12,11 @@ use super::auth::Credentials;
 use super::message::Headers;
 use amphi_media::percent;
 
-/// Redirects that are followed, one after the other.
+/// How many redirects are followed in a row.
 pub const MOST_REDIRECTS: u32 = 5;
 const LONGEST: usize = 2048;
 
-/// The URL that relative ones are meant against.
+/// The URL that relative ones are resolved against.
 pub(super) fn base(request: &Url, headers: &Headers) -> Url {
     ["Content-Base", "Content-Location"]
         .iter()
@@ -26,7 +26,7 @@ pub(super) fn base(request: &Url, headers: &Headers) -> Url {
         .map_or_else(|| request.clone(), |url| without_credentials(&url))
 }
 
-/// The URL of a medium, or of the whole.
+/// The URL of a medium, or of the whole presentation.
 pub(super) fn control(base: &Url, control: Option<&str>) -> Url {
     let Some(control) = control.map(str::trim).filter(|control| !matches!(*control, "" | "*")) else {
         return base.clone();
@@ -37,30 +37,30 @@ pub(super) fn control(base: &Url, control: Option<&str>) -> Url {
     if let Some(absolute) = parse(control) {
         return without_credentials(&absolute);
     }
-    // One slash between them, unless a query follows.
+    // Exactly one slash between them, unless a query follows.
     let (start, end) = (base.as_str().trim_end_matches('/'), control.trim_start_matches('/'));
     let text = if control.starts_with('?') { format!("{start}{end}") } else { format!("{start}/{end}") };
     Url::parse(&text).unwrap_or_else(|_| base.clone())
 }
 
-/// Where a server is.
+/// Where a presentation is, and the credentials for it.
 #[derive(Clone)]
 pub struct ServerAddress {
-    /// Without credentials.
+    /// Its `rtsp` URL, without credentials.
     pub url: Url,
-    /// What to prove there.
+    /// The credentials to answer challenges with.
     pub credentials: Option<Credentials>,
 }
 
 impl ServerAddress {
-    /// Where `location`, said by the server at this place, leads; `home` is where the credentials belong.
+    /// The place that `location`, a redirect from here, leads to. The credentials belong to the host of `home`. Fails with the end
+    /// of the sentence "the encoder redirects ...".
     pub fn moved(&self, home: &Self, location: &str) -> Result<Self, &'static str> {
         let location = location.trim();
         if location.is_empty() || location.len() > LONGEST {
             return Err("without saying where to");
         }
-        let url =
-            parse(location).or_else(|| self.url.join(location).ok()).ok_or("to something that is no URL")?;
+        let url = parse(location).or_else(|| self.url.join(location).ok()).ok_or("to an invalid URL")?;
         if !is_rtsp(&url) || url.host_str().is_none_or(str::is_empty) {
             return Err("to something that is no rtsp:// URL");
         }
@@ -88,7 +88,7 @@ fn is_rtsp(url: &Url) -> bool {
 
 fn without_credentials(url: &Url) -> Url {
     let mut url = url.clone();
-    // Fails for URLs that cannot carry any.
+    // Fails for URLs that cannot have any.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
     url
 }

@@ -1,12 +1,12 @@
-//! One stream as it is received: whose packets count, their order, their time, and what reports say of it.
+//! Receives one stream: decides which packets belong to it, puts them in order, extends their times and counts for reports.
 //!
 //! # Contract
-//! [`Receiver::packet`] for RTP, [`Receiver::control`] for RTCP, each with the time of its arrival; then
+//! Pass RTP to [`Receiver::packet`] and RTCP to [`Receiver::control`], with the time of arrival; then call
 //! [`Receiver::poll`] until `None`. At [`Receiver::deadline`] call [`Receiver::tick`] and poll again.
 //!
-//! No packet ends a stream: one that makes no sense is told as [`Arrived::Broken`] and left out. Another
-//! synchronization source is believed when two packets of it come in a row (RFC 3550 §A.1 asks the same of a new one); a
-//! payload type that the description does not have, when nothing else comes from the beginning.
+//! No packet ends a stream. One that cannot be used is reported as [`Arrived::Broken`] and left out. Another
+//! synchronization source is believed after two packets of it in a row (RFC 3550 §A.1 demands the same of a new one). A
+//! payload type that the description does not have is believed if no other comes from the start on.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -18,62 +18,62 @@ use super::order::{NONE, Order, Patience, UDP};
 use super::rtp::RtpPacket;
 use amphi_media::MediaTime;
 
-/// Packets of another payload type after which that one counts, if no other came.
+/// After so many packets of another payload type it is believed, if no other came.
 const OTHER_TYPE: u32 = 8;
-/// After BYE, how long a stream may take to go on after all.
+/// How long after BYE a stream may still go on.
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// A packet in its place.
+/// An RTP packet in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
-    /// The packet.
+    /// The packet, as it was parsed.
     pub packet: RtpPacket,
-    /// Its time stamp, counted on beyond 32 bits from the stream's start.
+    /// Its RTP time, extended beyond 32 bits and counted from the stream's start.
     pub ticks: i64,
-    /// When it was read from its socket.
+    /// When it was read from the socket.
     pub arrival: MediaTime,
-    /// Packets missing before it.
+    /// Number of packets missing before it.
     pub lost: u32,
 }
 
-/// What a stream brings.
+/// What comes out of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arrived {
-    /// The next packet.
+    /// The next packet, in order.
     Packet(Received),
-    /// A packet that makes no sense.
+    /// A packet that cannot be used, and why.
     Broken(&'static str),
-    /// NTP time `ntp` (32.32 bits) was `ticks`.
+    /// A sender report: `ticks` is the NTP time `ntp`.
     Report {
-        /// RTP time, as in [`Received::ticks`].
+        /// RTP time, counted as in [`Received::ticks`].
         ticks: i64,
-        /// NTP time.
+        /// NTP time, 32.32 bits.
         ntp: u64,
     },
 }
 
-/// See the module's contract.
+/// Receives one stream; see the module's contract.
 #[derive(Debug)]
 pub struct Receiver {
     payload_type: Option<u8>,
-    /// Another type, and how many packets of it came.
+    /// Another payload type, and how many packets of it have come.
     other_type: Option<(u8, u32)>,
     ssrc: Option<u32>,
-    /// The first packet of another source.
+    /// The first packet of another synchronization source.
     stranger: Option<(RtpPacket, MediaTime)>,
     order: Order<(RtpPacket, MediaTime)>,
-    /// A time stamp and its ticks.
+    /// An RTP time, and the ticks that it stands for.
     anchor: Option<(u32, i64)>,
-    /// When it said BYE.
+    /// When BYE came.
     leaving: Option<Duration>,
-    /// It said BYE, and nothing followed.
+    /// BYE came, and nothing after it.
     left: bool,
     count: Count,
     out: VecDeque<Arrived>,
 }
 
 impl Receiver {
-    /// A stream of this payload type; `udp`: packets may overtake each other.
+    /// A stream with this payload type (`None` if unknown) and clock rate. `udp` says that packets may overtake each other.
     pub fn new(payload_type: Option<u8>, clock_rate: u32, udp: bool) -> Self {
         let patience: Patience = if udp { UDP } else { NONE };
         Self {
@@ -90,12 +90,12 @@ impl Receiver {
         }
     }
 
-    /// `RTP-Info` has come: where time begins, unless it has begun.
+    /// The RTP time of the start, from `RTP-Info`. It is ignored if packets or reports have come already.
     pub fn start(&mut self, timestamp: u32) {
         self.anchor.get_or_insert((timestamp, 0));
     }
 
-    /// An RTP packet came.
+    /// Takes an RTP packet that arrived at `now`. `arrival` is when it was read from the socket.
     pub fn packet(&mut self, data: &Bytes, now: Duration, arrival: MediaTime) {
         let packet = match RtpPacket::parse(data) {
             Ok(packet) => packet,
@@ -148,7 +148,7 @@ impl Receiver {
         }
     }
 
-    /// An RTCP packet came.
+    /// Takes an RTCP packet.
     pub fn control(&mut self, data: &[u8], now: Duration) {
         for control in control::read(data) {
             match control {
@@ -164,7 +164,7 @@ impl Receiver {
         }
     }
 
-    /// What came, in order.
+    /// The next packet or report, in order.
     pub fn poll(&mut self) -> Option<Arrived> {
         self.out.pop_front()
     }
@@ -175,7 +175,7 @@ impl Receiver {
         [self.order.deadline(), leaving].into_iter().flatten().min()
     }
 
-    /// Time has passed.
+    /// Stops waiting for missing packets, or for a stream that has said BYE, if it is time.
     pub fn tick(&mut self, now: Duration) {
         if self.leaving.is_some_and(|since| since + LEAVING <= now) {
             self.leaving = None;
@@ -185,12 +185,12 @@ impl Receiver {
         self.take();
     }
 
-    /// The sender has said BYE, and nothing has followed.
+    /// Whether the sender has said BYE and nothing has come since.
     pub const fn has_left(&self) -> bool {
         self.left
     }
 
-    /// What a receiver report says of it, once something has come.
+    /// The report block for a receiver report; `None` before the first packet.
     pub fn block(&mut self, now: Duration) -> Option<Block> {
         self.ssrc.map(|ssrc| self.count.block(ssrc, now))
     }
@@ -230,18 +230,18 @@ impl Receiver {
     }
 }
 
-/// What reports say (RFC 3550 §A.3, §A.8).
+/// Counts for receiver reports (RFC 3550 §A.3, §A.8).
 #[derive(Debug, Default)]
 struct Count {
     clock_rate: u32,
     first: Option<i64>,
     highest: i64,
     received: i64,
-    /// Expected and received at the last report.
+    /// Packets expected and received until the last report.
     reported: (i64, i64),
-    /// Arrival minus time stamp of the last packet, in ticks.
+    /// Arrival time minus RTP time of the last packet, in ticks.
     transit: Option<u32>,
-    /// Sixteen times the jitter.
+    /// Sixteen times the jitter (RFC 3550 §A.8).
     jitter: u32,
     report: Option<(u32, Duration)>,
 }
@@ -249,7 +249,7 @@ struct Count {
 impl Count {
     fn packet(&mut self, number: i64, timestamp: u32, now: Duration) {
         self.first.get_or_insert(number);
-        // The order has begun anew.
+        // The sender has started again.
         if self.received > 0 && number.abs_diff(self.highest) > 0x8000 {
             self.restart(number as u16);
         }
@@ -259,7 +259,7 @@ impl Count {
         let transit = (ticks as u32).wrapping_sub(timestamp);
         if let Some(before) = self.transit.replace(transit) {
             let difference = (transit.wrapping_sub(before) as i32).unsigned_abs();
-            // J += (|D| - J) / 16; a jump of the clock is not jitter.
+            // J += (|D| - J) / 16 (RFC 3550 §6.4.1). A jump of the clock is not jitter.
             if difference < self.clock_rate.saturating_mul(10) {
                 self.jitter =
                     self.jitter.saturating_add(difference).saturating_sub(self.jitter.saturating_add(8) >> 4);
@@ -311,7 +311,7 @@ mod tests {
         bytes.into()
     }
 
-    /// Of each packet `(type, sequence, timestamp, ssrc)` that comes out its number, ticks and losses.
+    /// For each packet `(type, sequence, timestamp, ssrc)` that comes out: sequence number, ticks and losses.
     fn run(packets: &[(u8, u16, u32, u32)]) -> (Vec<(u16, i64, u32)>, usize) {
         let mut receiver = Receiver::new(Some(96), 90_000, false);
         let (mut out, mut broken) = (Vec::new(), 0);

@@ -1,26 +1,26 @@
-//! One RTP packet, taken apart (RFC 3550 §5.1).
+//! Parses RTP packets (RFC 3550 §5.1).
 
 use bytes::Bytes;
 
-/// A packet without contributing sources, extension and padding.
+/// An RTP packet. Contributing sources, extension and padding are removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RtpPacket {
-    /// The payload type.
+    /// Payload type, 7 bits.
     pub payload_type: u8,
-    /// The marker bit.
+    /// Marker bit: for pictures, the last packet of an access unit.
     pub marker: bool,
-    /// The sequence number.
+    /// Sequence number, which wraps at 16 bits.
     pub sequence: u16,
-    /// The time stamp.
+    /// RTP time, which wraps at 32 bits.
     pub timestamp: u32,
-    /// The synchronization source.
+    /// Synchronization source (SSRC).
     pub ssrc: u32,
-    /// The payload.
+    /// Payload; shares the bytes of the packet.
     pub payload: Bytes,
 }
 
 impl RtpPacket {
-    /// Takes `data` apart, or says what is wrong with it.
+    /// Parses `data`. Fails with a sentence that says what is wrong.
     pub fn parse(data: &Bytes) -> Result<Self, &'static str> {
         let Some(&[first, second, s1, s2, t1, t2, t3, t4, i1, i2, i3, i4]) = data.first_chunk::<12>() else {
             return Err("an RTP packet is shorter than its header");
@@ -30,18 +30,18 @@ impl RtpPacket {
         }
         let mut start = 12 + 4 * usize::from(first & 0x0f);
         if first & 0x10 != 0 {
-            // An extension: its length in words behind two bytes (§5.3.1).
+            // A header extension (§5.3.1): two bytes, then its length in words.
             let length = data.get(start + 2..start + 4).ok_or("an RTP packet ends in its extension")?;
             start += 4 + 4 * length.iter().fold(0, |all, byte| all << 8 | usize::from(*byte));
         }
         let mut end = data.len();
         if first & 0x20 != 0 {
-            // The last byte counts the padding, itself included.
+            // The last byte counts the padding bytes, including itself.
             let padding = usize::from(data.last().copied().unwrap_or(0));
             end = end
                 .checked_sub(padding)
                 .filter(|_| padding > 0)
-                .ok_or("an RTP packet's padding is senseless")?;
+                .ok_or("an RTP packet has impossible padding")?;
         }
         if start > end {
             return Err("an RTP packet ends before its payload");

@@ -1,51 +1,51 @@
-//! Descriptions as encoders write them (RFC 8866, RFC 2326 appendix C), read for what is needed and nothing else.
+//! Reads descriptions as encoders write them (SDP, RFC 8866; RFC 2326 appendix C), as far as needed.
 //!
-//! Only `m=`, `c=` and `a=` lines are looked at; what the others say, or that they are missing, decides nothing. At
-//! most [`MOST_MEDIA`] media are taken. Tolerated: line ends without CR, blanks in odd places, attribute names in any
-//! case, payload types without `rtpmap` where RFC 3551 §6 assigns them, `fmtp` before `rtpmap`, a single `fmtp` that
-//! names a payload type which its media does not have.
+//! Only `m=`, `c=` and `a=` lines are read; nothing depends on the others. At
+//! most [`MOST_MEDIA`] media are kept. Tolerated: line ends without CR, spaces in odd places, attribute names in any
+//! case, payload types without `rtpmap` if RFC 3551 §6 assigns them, `fmtp` before `rtpmap`, a single `fmtp` with
+//! a payload type that its medium does not have.
 
 use core::net::IpAddr;
 
-/// Media that are looked at.
+/// How many media are kept.
 pub(super) const MOST_MEDIA: usize = 32;
-/// Bytes of a line: parameter sets in base64 stay far below.
+/// Longest line in bytes that is read; lines with parameter sets in base64 are far shorter.
 const LONGEST_LINE: usize = 16 * 1024;
 
 /// What a presentation consists of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionDescription {
-    /// `a=control` of the whole.
+    /// The session's `a=control`, for requests about the whole presentation.
     pub control: Option<String>,
-    /// Its media, in their order.
+    /// Its media, in the order of the description.
     pub media: Vec<Media>,
 }
 
-/// One medium.
+/// One medium (an `m=` line and the lines after it).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Media {
-    /// `video`, `audio`, ... in lower case.
+    /// `video`, `audio` and so on, in lower case.
     pub kind: String,
-    /// The port, which matters for multicast.
+    /// The port, which matters only for multicast.
     pub port: u16,
-    /// Where it is sent, for multicast, and the time to live.
+    /// For multicast: the group's address and the time to live.
     pub group: Option<(IpAddr, Option<u8>)>,
-    /// The first payload type; `None` if it names none.
+    /// The payload type to expect; `None` if there is none.
     pub payload_type: Option<u8>,
-    /// The encoding's name in lower case, as `rtpmap` or RFC 3551 says; empty if neither does.
+    /// Name of the encoding in lower case, from `rtpmap` or RFC 3551; empty if unknown.
     pub encoding: String,
-    /// Ticks per second; 0 if nothing says.
+    /// Ticks per second; 0 if unknown.
     pub clock_rate: u32,
-    /// Channels, of sound.
+    /// Number of channels of sound, if given.
     pub channels: Option<u8>,
-    /// The format's parameters.
+    /// The parameters of the format (`a=fmtp`).
     pub fmtp: Option<String>,
-    /// `a=control`.
+    /// The medium's `a=control`, for its SETUP.
     pub control: Option<String>,
 }
 
 impl Media {
-    /// The value of a format's parameter (in any case).
+    /// The value of a format parameter, whose name is matched in any case.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.fmtp.as_deref()?.split(';').find_map(|pair| {
             let (known, value) = pair.split_once('=')?;
@@ -54,7 +54,7 @@ impl Media {
     }
 }
 
-/// One medium while its lines come.
+/// A medium whose lines are still being read.
 #[derive(Default)]
 struct MediaDraft {
     media: Media,
@@ -64,7 +64,7 @@ struct MediaDraft {
 }
 
 impl SessionDescription {
-    /// Reads a description. Never fails: what is not understood is not there.
+    /// Reads a description. It never fails: what cannot be read is ignored.
     pub fn parse(text: &[u8]) -> Self {
         let text = String::from_utf8_lossy(text);
         let mut description = Self::default();
@@ -94,7 +94,7 @@ impl SessionDescription {
 }
 
 impl MediaDraft {
-    /// `video 49170/2 RTP/AVP 96 97` (RFC 8866 §5.14).
+    /// Reads the value of `m=`, such as `video 49170/2 RTP/AVP 96 97` (RFC 8866 §5.14).
     fn new(value: &str, group: Option<(IpAddr, Option<u8>)>) -> Self {
         let mut words = value.split_ascii_whitespace();
         let kind = words.next().unwrap_or_default().to_ascii_lowercase();
@@ -124,7 +124,7 @@ impl MediaDraft {
     fn finish(self) -> Media {
         let Self { mut media, payload_types, maps, fmtps } = self;
         let map = |pt: u8| maps.iter().find(|(number, _)| *number == pt).map(|(_, map)| map.as_str());
-        // The first payload type that is described counts; one that names none takes the only description.
+        // The first payload type with an rtpmap counts. If the m= line has none, the first rtpmap does.
         let described = payload_types.iter().copied().find(|pt| map(*pt).is_some());
         media.payload_type =
             described.or(media.payload_type).or_else(|| maps.first().map(|(number, _)| *number));
@@ -139,7 +139,7 @@ impl MediaDraft {
             media.clock_rate = clock_rate;
             media.channels = channels;
         }
-        // Some encoders number it wrongly, and there is only one thing it can mean.
+        // Some encoders give fmtp a wrong number. A single one can only mean this payload type.
         let own = fmtps.iter().find(|(number, _)| *number == Some(pt));
         let only = (fmtps.len() == 1).then(|| fmtps.first()).flatten();
         let strange = |number: Option<u8>| number.is_none_or(|number| !payload_types.contains(&number));
@@ -149,19 +149,19 @@ impl MediaDraft {
     }
 }
 
-/// The value of `name:value`.
+/// The value of `name:value`, if the name is this one.
 fn attribute<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let (known, value) = line.split_once(':')?;
     known.trim().eq_ignore_ascii_case(name).then_some(value.trim())
 }
 
-/// `96 H264/90000`.
+/// Splits the number from `96 H264/90000`.
 fn numbered(value: &str) -> Option<(Option<u8>, &str)> {
     let (number, rest) = value.split_once([' ', '\t'])?;
     Some((number.trim().parse().ok(), rest.trim()))
 }
 
-/// `IN IP4 239.1.2.3/16` (RFC 8866 §5.7), for multicast addresses only.
+/// Reads the value of `c=`, such as `IN IP4 239.1.2.3/16` (RFC 8866 §5.7); `None` unless it is multicast.
 fn connection(value: &str) -> Option<(IpAddr, Option<u8>)> {
     let address = value.split_ascii_whitespace().nth(2)?;
     let mut parts = address.split('/');
@@ -169,7 +169,7 @@ fn connection(value: &str) -> Option<(IpAddr, Option<u8>)> {
     ip.is_multicast().then(|| (ip, parts.next().and_then(|ttl| ttl.parse().ok())))
 }
 
-/// Payload types with an assignment (RFC 3551 §6) that we can use, or should name.
+/// Payload types that RFC 3551 §6 assigns, if we can use them or should name them in an error.
 const fn assigned(payload_type: u8) -> Option<(&'static str, u32, Option<u8>)> {
     Some(match payload_type {
         0 => ("pcmu", 8000, Some(1)),

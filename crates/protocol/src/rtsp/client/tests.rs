@@ -1,4 +1,4 @@
-//! Conversations by script: what the server says, and what we answer.
+//! Scripted conversations: what the server says, and what the client answers.
 
 use core::time::Duration;
 
@@ -15,7 +15,7 @@ fn place(credentials: bool) -> ServerAddress {
     ServerAddress { url: Url::parse("rtsp://h/x").unwrap(), credentials: credentials.then_some(who) }
 }
 
-/// A conversation, and the caller's part in it.
+/// A conversation, with the caller's part in it.
 struct Talk {
     client: Client,
     seen: Vec<String>,
@@ -27,7 +27,7 @@ impl Talk {
         Self { client: Client::new(&place(credentials), "Amphi/1", 7), seen: Vec::new(), now: Duration::ZERO }
     }
 
-    /// What we send.
+    /// What the client has sent.
     fn said(&mut self) -> String {
         String::from_utf8_lossy(&self.client.output().split()).into_owned()
     }
@@ -69,7 +69,7 @@ impl Talk {
         self.hear(format!("RTSP/1.0 {status}\r\n{lines}\r\n").as_bytes())
     }
 
-    /// Everything up to the answer to PLAY.
+    /// Everything up to the response to PLAY.
     fn until_playing(&mut self) {
         self.described();
         self.answer("200 OK", "Session: 47;timeout=10\r\nTransport: RTP/AVP/TCP;interleaved=0-1\r\n")
@@ -96,7 +96,7 @@ impl Talk {
     }
 }
 
-/// Changes only when the wording is meant to change.
+/// Change these requests only if their wording is meant to change.
 #[test]
 fn requests_have_their_golden_bytes() {
     let mut talk = Talk::new(false);

@@ -1,55 +1,55 @@
-//! The `Transport` header (RFC 2326 §12.39): what we ask for, and what a server makes of it.
+//! The `Transport` header (RFC 2326 §12.39): writes the request, and reads the response.
 
 use core::net::IpAddr;
 
-/// How one medium is wanted.
+/// How a medium is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestedTransport {
-    /// In the RTSP connection: RTP on this channel, RTCP on the next.
+    /// Interleaved in the RTSP connection: RTP on this channel, RTCP on the next.
     Interleaved(u8),
-    /// To these ports of ours.
+    /// Over UDP to these ports of ours.
     Udp {
-        /// For RTP.
+        /// Port that receives RTP.
         rtp: u16,
-        /// For RTCP.
+        /// Port that receives RTCP.
         rtcp: u16,
     },
-    /// To a group that the server names.
+    /// Over multicast, to a group that the server names.
     Multicast,
 }
 
-/// How one medium comes.
+/// How a medium is transported, after SETUP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// On these channels.
+    /// Interleaved on these channels.
     Interleaved {
-        /// For RTP.
+        /// Channel of RTP packets.
         rtp: u8,
-        /// For RTCP.
+        /// Channel of RTCP packets.
         rtcp: u8,
     },
-    /// From these ports of the server, as far as it told.
+    /// Over UDP.
     Udp {
-        /// RTP and RTCP ports.
+        /// The server's ports for RTP and RTCP, if it has named them.
         server: Option<(u16, u16)>,
-        /// Where it comes from, if not from where RTSP goes.
+        /// The address it comes from, if it is not that of the RTSP server.
         source: Option<IpAddr>,
     },
-    /// To this group.
+    /// Over multicast.
     Multicast {
-        /// The group.
+        /// Address of the group.
         group: IpAddr,
-        /// RTP and RTCP ports.
+        /// Ports for RTP and RTCP.
         ports: (u16, u16),
-        /// How far reports travel.
+        /// Time to live of packets to the group.
         ttl: Option<u8>,
-        /// Whose packets they are, if the server says so.
+        /// The address that packets come from, if the server names it.
         source: Option<IpAddr>,
     },
 }
 
 impl RequestedTransport {
-    /// The header's value.
+    /// The value of the request's header.
     pub(super) fn header(self) -> String {
         match self {
             Self::Interleaved(channel) => {
@@ -61,10 +61,10 @@ impl RequestedTransport {
     }
 }
 
-/// Where a description says that a medium is sent.
+/// The multicast group and port from the description.
 pub(super) type Described = (Option<(IpAddr, Option<u8>)>, u16);
 
-/// The route of an answer to `wish`. Without a header, or without what it should say, we get what we asked for.
+/// The route that the response to `wish` means. What the header does not say is as it was asked for.
 pub(super) fn route(
     wish: RequestedTransport,
     header: Option<&str>,
@@ -107,7 +107,7 @@ struct Reply {
 }
 
 impl Reply {
-    /// Parameters in any order and case; what cannot be read is not there.
+    /// Reads parameters in any order and case; those that cannot be read are ignored.
     fn parse(header: &str) -> Self {
         let mut reply = Self::default();
         for (index, part) in header.split([';', ',']).map(str::trim).take(32).enumerate() {

@@ -1,4 +1,4 @@
-//! LATM written bit by bit, and read again.
+//! Reads LATM that was written bit by bit.
 
 use proptest::prelude::*;
 
@@ -31,7 +31,7 @@ impl Writer {
     }
 }
 
-/// Version 0, one stream, two bytes of AudioSpecificConfig.
+/// StreamMuxConfig version 0 with one stream and two bytes of AudioSpecificConfig.
 fn config_v0(out: &mut Writer, subframes: u32, asc: &[u8]) {
     out.put(1, 0).put(1, 1).put(6, subframes - 1).put(4, 0).put(3, 0).bytes(asc);
     out.put(3, 0).put(8, 255).put(1, 0).put(1, 0);
@@ -43,7 +43,7 @@ fn units_of(given: Result<Option<(u32, Vec<Bytes>)>, LatmFault>) -> Vec<Bytes> {
 
 #[test]
 fn the_rfcs_own_configurations_are_read() {
-    // RFC 6416 §7.4: AAC-LC, and HE-AAC with its SBR signalled.
+    // RFC 6416 §7.4: AAC-LC, and HE-AAC with SBR signalled.
     for (hex, rate, object_type) in [("400024203fc0", 44_100, 2), ("40005623101fe0", 24_000, 5)] {
         let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("a number");
         let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
@@ -65,7 +65,7 @@ fn an_element_is_put_together_from_its_packets() {
     let element = element.done();
     assert_eq!(latm.push(&element[..400], false, 7, false), Ok(None));
     assert_eq!(latm.push(&element[400..], true, 7, false), Ok(Some((7, vec![unit.clone().into()]))));
-    // A lost middle spoils the element and no other.
+    // A loss in the middle spoils this element and no other.
     assert_eq!(latm.push(&element[..200], false, 8, false), Ok(None));
     assert_eq!(latm.push(&element[400..500], false, 8, true), Err(LatmFault::Lost));
     assert_eq!(latm.push(&element[500..], true, 8, false), Ok(None));
@@ -86,7 +86,7 @@ fn a_marker_that_is_never_set_is_replaced_by_the_next_timestamp() {
 fn configurations_in_band_come_before_units_and_may_change() {
     let mut latm = Latm::new(None, true).expect("it comes in band");
     assert_eq!(latm.asc(), None);
-    // useSameStreamMux, before there is any.
+    // useSameStreamMux before the first configuration.
     assert_eq!(latm.push(&[0x80, 0x80, 0], true, 1, false), Err(LatmFault::NotConfigured));
     let mono = AudioSpecificConfig::lc(AudioFormat { sample_rate: 24_000, channels: 1 });
     for asc in [STEREO, mono] {
@@ -122,7 +122,7 @@ fn version_1_has_lengths_and_other_data_is_left_out() {
 #[test]
 fn streams_of_others_are_left_out_and_chunks_joined() {
     let mut config = Writer::default();
-    // Two layers of one program, framed differently; the second with 21 bytes always.
+    // Two layers of one program with different framing; the second always has 21 bytes.
     config.put(1, 0).put(1, 0).put(6, 0).put(4, 0).put(3, 1).bytes(&STEREO.to_bytes());
     config.put(3, 0).put(8, 255).put(1, 1).put(3, 1).put(9, 1).put(1, 0).put(1, 0);
     let mut latm = Latm::new(Some(&config.done()), false).expect("a good configuration");

@@ -1,4 +1,4 @@
-//! Pace, with a clock that is moved by hand.
+//! The pace, with a clock that is moved by hand.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ fn ms(millis: i64) -> i64 {
     millis * 1_000_000
 }
 
-/// A row of 20 packets of 100 bytes, one each 100 ms, that begins at so many seconds.
+/// A row of 20 packets of 100 bytes, one every 100 ms, that begins at so many seconds.
 fn row(seconds: i64) -> Arc<Packets> {
     let mut builder = PacketsBuilder::default();
     let mut packetizer = Packetizer::new(96, 1, 0);
@@ -26,7 +26,7 @@ fn row(seconds: i64) -> Arc<Packets> {
     Arc::new(builder.finish())
 }
 
-/// Media times, in milliseconds from `T`, of what is due.
+/// Media times of the packets that are due, in milliseconds from `T`.
 fn due(pacer: &mut Pacer, now: MediaTime) -> Vec<i64> {
     let mut all = Vec::new();
     while let Some(Due { row, range }) = pacer.due(now, Duration::ZERO, ALL) {
@@ -53,7 +53,7 @@ fn packets_leave_when_they_are_due() {
     assert_eq!(pacer.media_time(now.offset_nanos(ms(250))), T.offset_nanos(ms(250)));
     let ahead = pacer.due(now.offset_nanos(ms(250)), Duration::from_millis(150), ALL).expect("due soon");
     assert_eq!(ahead.range, 3..5);
-    // Over the seam: one row, then the next.
+    // Across the boundary: one row, then the next.
     assert_eq!(due(&mut pacer, now.offset_nanos(ms(2150))).last(), Some(&2100));
     assert!(pacer.wants_more());
 }
@@ -111,7 +111,7 @@ fn media_that_comes_late_makes_no_burst() {
     pacer.push(row(2), now);
     assert_eq!(due(&mut pacer, now), [2000]);
     assert_eq!(due(&mut pacer, now.offset_nanos(ms(100))), [2100]);
-    // Empty rows are none.
+    // Empty rows are ignored.
     pacer.push(Arc::new(Packets::default()), now);
     assert!(pacer.wants_more());
 }

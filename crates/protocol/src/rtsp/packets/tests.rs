@@ -27,7 +27,7 @@ fn tracks(video: bool) -> RungTracks {
     }
 }
 
-/// A cell of 30 pictures of these sizes, and its sound.
+/// A cell of 30 pictures of these sizes, with its sound.
 fn cell(k: i64, sizes: &[usize]) -> CodedCell {
     let mut data = BytesMut::new();
     let mut samples = Vec::new();
@@ -59,7 +59,7 @@ fn a_cells_packets_are_in_order_and_none_is_a_burst() {
     let start = GRID.start(CellIndex(900_000_000));
     assert_eq!(packets.start(), Some(start));
     assert!(packets.all().windows(2).all(|pair| pair[0].at <= pair[1].at));
-    // The first picture's packets, SPS and PPS in front, leave over 33 ms.
+    // The first picture's packets, with SPS and PPS before it, are sent over 33 ms.
     let picture: Vec<_> = packets
         .all()
         .iter()
@@ -67,7 +67,7 @@ fn a_cells_packets_are_in_order_and_none_is_a_burst() {
         .collect();
     assert_eq!(picture.len(), 2 + 43);
     assert!(picture.last().expect("many").at > start + Duration::from_millis(31));
-    // One timestamp per picture, in the lattice of unix time; sound on its own.
+    // Each picture has one timestamp, which is its unix time; sound has its own.
     for packet in packets.all() {
         let bytes = packets.bytes_of(packet);
         let timestamp = number(&bytes, 4);

@@ -1,4 +1,4 @@
-//! A connection's life, with a clock that is moved by hand.
+//! The life of a connection, with a clock that is moved by hand.
 
 use bytes::BufMut;
 use proptest::prelude::*;
@@ -39,7 +39,7 @@ impl Rig {
         self.session.handle(&request(&text), self.now)
     }
 
-    /// What the peer reads; its CSeq must be that of the last request.
+    /// What the peer reads. Its CSeq must be that of the last request.
     fn answer(&mut self) -> String {
         let text = String::from_utf8(self.session.output().split().to_vec()).expect("text");
         assert!(text.contains(&format!("CSeq: {}\r\n", self.cseq)), "{text}");
@@ -238,7 +238,7 @@ fn an_event_that_nobody_answers_is_answered() {
     assert!(
         text.starts_with("RTSP/1.0 500 ") && text.contains("CSeq: 1\r\n") && text.contains("CSeq: 2\r\n")
     );
-    // Nor is anything answered that was not asked.
+    // Nothing is sent for an answer without a request.
     rig.session.described("x");
     rig.session.set_up(1, (1, 2));
     rig.session.playing(Span::default(), &[]);
@@ -247,7 +247,7 @@ fn an_event_that_nobody_answers_is_answered() {
     assert!(rig.session.output().is_empty() && !rig.session.is_playing());
 }
 
-/// Whatever a peer sends: every request is answered once, and nothing panics.
+/// Whatever a peer sends, every request is answered once and nothing panics.
 pub(in crate::rtsp) fn converse(bytes: &[u8], answers: &[u8]) {
     let mut requests = Requests::default();
     let now = Instant::now();

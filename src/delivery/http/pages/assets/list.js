@@ -1,7 +1,7 @@
 // The list of channels: what is on each, and what comes next.
 import { choose, clock, current, languages, t } from "./words.js";
 
-// Where the server's root is for whoever is here: a proxy may have put it beneath a path.
+// The server's root as the browser sees it: a proxy may have put it beneath a path.
 const root = new URL("..", import.meta.url);
 const element = (id) => document.getElementById(id);
 const add = (parent, tag, words, kind) => {
@@ -26,7 +26,7 @@ function card({ name, live, now, next }) {
   return item;
 }
 
-// The day too, where it is not today.
+// With the weekday, if it is not today.
 function when(time) {
   const date = new Date(time);
   if (date.toDateString() === new Date().toDateString()) return clock(time);

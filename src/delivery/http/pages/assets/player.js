@@ -1,10 +1,10 @@
-// Plays an HLS address: with hls.js where there is Media Source Extensions, with the browser's own HLS elsewhere. It
-// never gives up: a channel always answers again.
+// Plays an HLS URL: with hls.js where the browser has Media Source Extensions, with the browser's own HLS elsewhere. It
+// never gives up, because a channel always comes back.
 import Hls from "./hls.light.min.mjs";
 
 const WAIT_MS = [500, 1000, 2000, 4000];
 
-// What the multivariant playlist offers beside its pictures.
+// What the multivariant playlist offers besides pictures: sound alone, and subtitles.
 export async function offered(url) {
   const none = { sound: null, subtitles: [] };
   const response = await fetch(url).catch(() => null);
@@ -22,7 +22,7 @@ export async function offered(url) {
   return { sound, subtitles, status: 200 };
 }
 
-// Cues of subtitles: every part of their playlist, in the order of time.
+// The cues of subtitles, from every segment of their playlist, in order.
 export async function cues(url) {
   const list = await (await fetch(url)).text();
   const parts = list.split("\n").filter((line) => line && !line.startsWith("#"));
@@ -33,7 +33,7 @@ export async function cues(url) {
     for (const block of text.split("\n\n")) {
       const [timing, ...lines] = block.split("\n");
       const found = /^([\d:.]+) --> ([\d:.]+)/.exec(timing);
-      // A cue over a seam stands in both parts.
+      // A cue that spans two segments is in both.
       if (!found || seen.has(block)) continue;
       seen.add(block);
       all.push({ start: seconds(found[1]), end: seconds(found[2]), text: lines.join("\n").trim() });
@@ -44,7 +44,7 @@ export async function cues(url) {
 
 const seconds = (clock) => clock.split(":").reduce((sum, field) => sum * 60 + Number(field), 0);
 
-// `changed` is called when there are other levels, another level plays, or the state of the stream is another.
+// `changed` is called when the levels, the level that plays, or the state of the stream change.
 export class Player {
   constructor(video, changed) {
     this.video = video;
@@ -76,7 +76,7 @@ export class Player {
       if (start > 0) this.video.currentTime = start;
       return;
     }
-    // A worker would only carry segments about: they are fragmented MP4 already.
+    // A worker would only copy segments: they are fragmented MP4 already.
     const hls = new Hls({ enableWorker: false, startPosition: start, backBufferLength: 60, capLevelToPlayerSize: true, ignoreDevicePixelRatio: false });
     this.hls = hls;
     hls.on(Hls.Events.ERROR, (_, data) => { if (data.fatal) this.again(data); });
@@ -111,7 +111,7 @@ export class Player {
     }, wait);
   }
 
-  // Where live is, in the video's time.
+  // The live edge, in the video's time.
   get edge() {
     const { seekable } = this.video;
     return this.hls?.liveSyncPosition ?? (seekable.length ? seekable.end(seekable.length - 1) - 6 : null);

@@ -3,7 +3,7 @@ import { Player, cues, offered } from "./player.js";
 import { t } from "./words.js";
 
 const query = new URLSearchParams(location.search);
-// Where the server's root is for whoever is here: a proxy may have put it beneath a path.
+// The path of the server's root as the browser sees it: a proxy may have put it beneath a path.
 const above = new URL("..", import.meta.url).pathname;
 const parts = location.pathname.slice(above.length).split("/").slice(1).filter(Boolean).map(decodeURIComponent);
 const [app, ...rest] = parts;
@@ -13,7 +13,7 @@ const url = `${base}/playlist.m3u8`;
 const element = (id) => document.getElementById(id);
 const video = element("video");
 const root = element("player");
-let last = null; // what was last offered
+let last = null; // the last answer of offered()
 
 function stream(names) {
   const path = names.map(encodeURIComponent).join("/").replace(/^(smil|mp4)%3A/i, "$1:");
@@ -21,7 +21,7 @@ function stream(names) {
   return `${/\.smil$/i.test(path) ? "smil" : "mp4"}:${path}`;
 }
 
-// Strokes of 24 x 24.
+// Icons, as SVG paths in a box of 24 x 24.
 const signs = {
   play: "M8 5v14l11-7z", pause: "M8 5v14M16 5v14", loud: "M4 9v6h4l5 4V5L8 9H4ZM16.500 9a4 4 0 0 1 0 6M19 6.500a8 8 0 0 1 0 11",
   muted: "M4 9v6h4l5 4V5L8 9H4ZM17 9.500l4 5M21 9.500l-4 5", full: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5", window: "M9 4v5H4M15 4v5h5M9 20v-5H4M15 20v-5h5",
@@ -58,7 +58,7 @@ const player = new Player(video, draw);
 
 function play() {
   return video.play().catch((error) => {
-    // Browsers let a page begin by itself only without sound.
+    // Browsers let a page start by itself only without sound.
     if (error.name !== "NotAllowedError" || video.muted) return;
     video.muted = true;
     return video.play().catch(() => {});
@@ -67,7 +67,7 @@ function play() {
 
 const toggle = () => {
   if (!video.paused) return video.pause();
-  // A live stream that stood goes on where live is.
+  // A live stream that was paused goes on at the live edge.
   if (!recorded && isBehind()) toLive();
   return play();
 };
@@ -203,7 +203,7 @@ function label() {
   video.setAttribute("aria-label", title());
 }
 
-// Controls go while it plays and nobody moves.
+// The controls are hidden while it plays and the pointer rests.
 let resting = null;
 function awake() {
   root.classList.remove("is-resting");
@@ -238,7 +238,7 @@ const keys = {
   c: () => { const menu = element("subtitles"); if (menu.options.length < 2) return; menu.value = menu.value === "" ? "0" : ""; menu.dispatchEvent(new Event("change")); },
 };
 document.addEventListener("keydown", (event) => {
-  // Buttons, menus and sliders have keys of their own.
+  // Buttons, menus and sliders handle their own keys.
   const own = event.target.closest?.("button, select, input");
   if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in keys)) return;
   if (own && (own.tagName !== "BUTTON" || event.key === " ")) return;

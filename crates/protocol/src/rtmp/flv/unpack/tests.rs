@@ -1,4 +1,4 @@
-//! Tags in both forms, and what must not pass.
+//! Tags in both forms, and tags that must be refused.
 
 use proptest::prelude::*;
 
@@ -70,7 +70,7 @@ fn enhanced_sound_and_modifiers_are_read() {
     let mut unpacker = Unpacker::default();
     let config = AudioSpecificConfig::lc(STEREO).to_bytes();
     assert!(unpacker.audio(0, tag(&[&[0x90], b"mp4a", &config])).expect("a configuration").is_none());
-    // Where the channels are.
+    // A channel layout.
     assert!(unpacker.audio(0, tag(&[&[0x94], b"mp4a", &[0, 2]])).expect("tolerated").is_none());
     let nanos = [2, 0x06, 0x1a, 0x80];
     let many = [&[255, 1, 0][..], &[7; 257]].concat();
@@ -214,7 +214,7 @@ fn the_first_of_several_tracks_is_used_and_the_others_are_passed_over() {
     let plain = unpacker.audio(7, tag(&[&AUDIO_HEAD, &[1, 2]])).expect("well-formed").expect("sound");
     assert_eq!(&plain.data[..], [1, 2]);
 
-    // Numbered tracks alone, all in one message: the lowest one that can be used is.
+    // Only numbered tracks, all in one message: the lowest one that can be used is used.
     for kind in [1, 2] {
         let mut unpacker = Unpacker::default();
         let record = avc_configuration(&sets());
@@ -270,7 +270,7 @@ fn pictures_that_bring_their_sets_need_no_configuration_and_start_codes_are_read
 #[test]
 fn further_sets_stay_in_front_of_pictures_to_start_from() {
     let mut record = avc_configuration(&sets()).to_vec();
-    // Behind the SPS stands how many PPS there are.
+    // After the SPS comes the number of PPS.
     record[8 + sets().sps.len()] = 2;
     record.extend([0, 2, 0x68, 99]);
     let mut unpacker = Unpacker::default();
