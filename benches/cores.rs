@@ -101,13 +101,13 @@ fn boxes(criterion: &mut Criterion) {
 
 fn playlists(criterion: &mut Criterion) {
     let rungs = [tracks("720p", Some(0)), tracks("480p", Some(1)), tracks("160p", None)];
-    let shelved = rungs.iter().map(|rung| {
+    let rungs = rungs.iter().map(|rung| {
         Arc::new(PublishedRung::new(
             rung.clone(),
             init_section(rung, Parts::All).expect("it can be described"),
         ))
     });
-    let mut window = PublishedWindow::new(Grid::new(2000), 6, shelved);
+    let mut window = PublishedWindow::new(Grid::new(2000), 6, rungs);
     let one = segment(CellIndex(K), Some(&picture()), Some(&sound()));
     let mut k = K;
     // All playlists of a channel, as they are written once per cell, not once per viewer.

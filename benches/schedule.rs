@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use amphi::config::{Channel, Config, Rule, Source};
 use amphi::media::MediaTime;
-use amphi::schedule::{Event, Settings, ical, settle};
+use amphi::schedule::{CalendarEvent, Settings, ical, settle};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -79,9 +79,13 @@ fn timetable(c: &mut Criterion) {
     let settings = settings();
     let events = ical::parse(&feed(500), settings.zone(), ical::around(MONDAY)).expect("a calendar").events;
     // All lectures at the same time: the worst case.
-    let crowded: Vec<Event> = events
+    let crowded: Vec<CalendarEvent> = events
         .iter()
-        .map(|event| Event { starts: MONDAY, ends: MONDAY + Duration::from_secs(6000), ..event.clone() })
+        .map(|event| CalendarEvent {
+            starts: MONDAY,
+            ends: MONDAY + Duration::from_secs(6000),
+            ..event.clone()
+        })
         .collect();
     let mut group = c.benchmark_group("schedule");
     group.bench_function("timetable_of_500_lectures", |b| b.iter(|| settle(black_box(&events), &settings)));

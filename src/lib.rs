@@ -40,7 +40,7 @@
 //! and what was begun is finished.
 //!
 //! ## Coming and going
-//! The **estate** (in [`server`]) holds one stage of tasks for each source and channel. At start it applies the
+//! `RunningParts` (in [`server`]) holds one stage of tasks for each source and channel. At start it applies the
 //! configuration to nothing, at a reload to what runs: what is equal in both is not touched. The conductor, the watchman
 //! and the metrics see it as an immutable inventory in a `watch`; the matrix takes the new layout and keeps the commands
 //! for the sources and channels that stay.
@@ -53,7 +53,7 @@
 //!
 //! A fault of ours ends nothing either. Every long-lived task is supervised ([`tasks`]): a panic in it, or an end that
 //! nobody asked for, is a line in the log, a count and an alarm, and the task starts again, at once the first time, with the
-//! state that it needs. A channel goes on with the same shelf and the next cell; a panic in a source's task is reported as
+//! state that it needs. A channel goes on with the same window and the next cell; a panic in a source's task is reported as
 //! that source's fault; a ladder's threads end and start together; a port keeps its socket and its connections, and a panic
 //! in one connection ends only that one. `GET /api/v1/health` says how each is, `/readyz` which of those that viewers need
 //! are down.

@@ -11,7 +11,7 @@ use amphi_config::SecondPublisher;
 use amphi_media::feed::FeedWriter;
 use amphi_control::matrix::SourceStatus;
 use amphi_media::{MediaTime, Track};
-use amphi_protocol::rtmp::{Event, Frame, Session, Unpacker};
+use amphi_protocol::rtmp::{RtmpEvent, Frame, RtmpSession, Unpacker};
 use amphi_source::{Current, Inlet, Publication, SourceGauges};
 use libfuzzer_sys::fuzz_target;
 
@@ -95,7 +95,7 @@ fuzz_target!(|data: &[u8]| {
     wire.extend(if raw { data.to_vec() } else { well_formed(data) });
     let clock = Arc::new(ManualClock::at(START));
     let inlet = inlet(&clock);
-    let (mut session, mut unpacker, mut publication) = (Session::default(), Unpacker::default(), None);
+    let (mut session, mut unpacker, mut publication) = (RtmpSession::default(), Unpacker::default(), None);
     for mut input in wire.chunks(usize::from(first >> 1) * 40 + 7) {
         loop {
             let event = match session.handle(&mut input) {
@@ -105,27 +105,27 @@ fuzz_target!(|data: &[u8]| {
             };
             clock.advance(Duration::from_millis(20));
             match event {
-                Event::Publish { .. } => {
+                RtmpEvent::Publish { .. } => {
                     drop(publication.take());
                     unpacker = Unpacker::default();
                     publication = inlet.open();
                     session.accept();
                 }
-                Event::Close => drop(publication.take()),
-                Event::Video { timestamp_ms, data } => {
+                RtmpEvent::Close => drop(publication.take()),
+                RtmpEvent::Video { timestamp_ms, data } => {
                     let frame = unpacker.video(timestamp_ms, data);
                     if let Some(into) = &mut publication {
                         take(into, frame);
                     }
                 }
-                Event::Audio { timestamp_ms, data } => {
+                RtmpEvent::Audio { timestamp_ms, data } => {
                     let frame = unpacker.audio(timestamp_ms, data);
                     if let Some(into) = &mut publication {
                         take(into, frame);
                     }
                 }
-                Event::Connect { .. } | Event::Play { .. } | Event::Seek { .. } => session.accept(),
-                Event::Pause { .. } | Event::Metadata(_) => {}
+                RtmpEvent::Connect { .. } | RtmpEvent::Play { .. } | RtmpEvent::Seek { .. } => session.accept(),
+                RtmpEvent::Pause { .. } | RtmpEvent::Metadata(_) => {}
             }
             if let Some(into) = &mut publication {
                 into.look();

@@ -2,11 +2,11 @@
 
 #![no_main]
 
-use amphi_protocol::rtmp::{Event, Session, Unpacker};
+use amphi_protocol::rtmp::{RtmpEvent, RtmpSession, Unpacker};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let mut session = Session::default();
+    let mut session = RtmpSession::default();
     let mut hello = vec![7; 1 + 1536 * 2];
     hello[0] = 3;
     let mut unpacker = Unpacker::default();
@@ -19,8 +19,8 @@ fuzz_target!(|data: &[u8]| {
                 match session.handle(&mut input) {
                     Err(_) => return,
                     Ok(None) => break,
-                    Ok(Some(Event::Video { timestamp_ms, data })) => drop(unpacker.video(timestamp_ms, data)),
-                    Ok(Some(Event::Audio { timestamp_ms, data })) => drop(unpacker.audio(timestamp_ms, data)),
+                    Ok(Some(RtmpEvent::Video { timestamp_ms, data })) => drop(unpacker.video(timestamp_ms, data)),
+                    Ok(Some(RtmpEvent::Audio { timestamp_ms, data })) => drop(unpacker.audio(timestamp_ms, data)),
                     Ok(Some(_)) => session.accept_recorded(),
                 }
                 assert!(session.take_output().len() < 1 << 20);

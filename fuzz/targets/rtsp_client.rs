@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use amphi_protocol::rtsp::client::{Client, Credentials, Happening, Place, Wish};
+use amphi_protocol::rtsp::client::{Client, Credentials, Happening, ServerAddress, RequestedTransport};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(url) = "rtsp://hall/x".parse() else { return };
     let credentials = Some(Credentials { username: "a b".to_owned(), password: "c".to_owned() });
-    let home = Place { url, credentials };
+    let home = ServerAddress { url, credentials };
     let mut client = Client::new(&home, "fuzz", 1);
     let (early, later) = data.split_at(data.len() / 2);
     for (part, second) in [early, later].into_iter().zip(0..) {
@@ -21,7 +21,7 @@ fuzz_target!(|data: &[u8]| {
         while let Some(happening) = client.poll() {
             match happening {
                 Happening::Described(it) => {
-                    let wishes: Vec<_> = (0..it.media.len().min(3)).map(|n| (n, Wish::Interleaved(2 * n as u8))).collect();
+                    let wishes: Vec<_> = (0..it.media.len().min(3)).map(|n| (n, RequestedTransport::Interleaved(2 * n as u8))).collect();
                     client.set_up(&wishes);
                 }
                 Happening::SetUp(_) => client.play(),

@@ -2,10 +2,10 @@
 
 #![no_main]
 
-use amphi_protocol::rtsp::client::Description;
+use amphi_protocol::rtsp::client::SessionDescription;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    assert!(Description::parse(data).media.len() <= 32);
+    assert!(SessionDescription::parse(data).media.len() <= 32);
     amphi_source::rehearse(data, false, []);
 });

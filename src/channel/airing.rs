@@ -8,7 +8,7 @@
 //!   they come.
 //! * Otherwise it is a **waiting** cell, whose samples go out when their time has come.
 //!
-//! What was begun is finished: if batches cease to come, have a hole, or the ladder ends, the rest of the cell is **held**
+//! What was begun is finished: if batches cease to come, have a hole, or the ladder ends, the rest of the cell is **frozen**
 //! (the picture stands, sound is silent), sample by sample by the clock, and all at once if the cell is not whole
 //! `deadline` after its end. The ladder itself holds the picture of a source that fails; this is for a ladder
 //! that fails, or is stopped because the channel was switched in mid-cell.
@@ -71,7 +71,7 @@ pub enum SampleOrigin {
     /// The waiting cell: these of its samples.
     Waiting(Runs),
     /// The last picture again, and silence.
-    Held {
+    Frozen {
         /// In the places of these samples.
         runs: Runs,
         /// Pictures since the last IDR picture, for each picture rung.
@@ -112,7 +112,7 @@ struct OpenSource {
     source: String,
     /// Its ladder has ended: what has come of it is all there is.
     gone: bool,
-    /// A batch is missing: the rest of the cell is held.
+    /// A batch is missing: the rest of the cell is frozen.
     broken: bool,
 }
 
@@ -243,7 +243,7 @@ impl Airing {
     }
 
     /// Whether the connected source was lost too recently to return to it.
-    fn is_held(&self) -> bool {
+    fn is_damped(&self) -> bool {
         let grid = self.options.grid;
         let returns = self.before.is_none() || self.before != self.connected;
         let lost = self.lost_at.is_some_and(|lost| grid.start(self.k) < grid.start(lost) + self.options.hold);
@@ -254,7 +254,7 @@ impl Airing {
     fn hopes(&self) -> bool {
         let before = self.k.previous();
         let arriving = self.arriving.as_ref().is_some_and(|(k, _)| *k == before);
-        self.connected.is_some() && !self.is_held() && (arriving || self.was_whole(before))
+        self.connected.is_some() && !self.is_damped() && (arriving || self.was_whole(before))
     }
 
     /// Whether cell `k` of the connected source came whole and in order.
@@ -269,7 +269,7 @@ impl Airing {
         let beginning = self.pending.iter().any(|(source, batch)| {
             batch.samples.k == k && batch.first && self.connected.as_deref() == Some(source)
         });
-        let open = if beginning && self.was_whole(k.previous()) && !self.is_held() {
+        let open = if beginning && self.was_whole(k.previous()) && !self.is_damped() {
             let source = self.connected.clone().unwrap_or_default();
             Open::Live(OpenSource { source, gone: false, broken: false })
         } else {
@@ -335,7 +335,7 @@ impl Airing {
         for (since, run) in self.since_sync.iter_mut().zip(&runs.video) {
             *since += run.len();
         }
-        self.step(&runs.clone(), SampleOrigin::Held { runs, since_sync })
+        self.step(&runs.clone(), SampleOrigin::Frozen { runs, since_sync })
     }
 
     /// Samples of the open cell whose time has come.

@@ -56,7 +56,7 @@ pub enum Why {
     /// The source is up, its cell did not come in time.
     CellMissed,
     /// The source is back, but was lost too recently.
-    Held,
+    Damped,
 }
 
 /// One cell's decision.
@@ -141,16 +141,16 @@ impl Splicer {
             return None;
         }
         let ready = self.ready.contains_key(&k);
-        let held = self.on_air.is_none() && self.is_held(k);
+        let damped = self.on_air.is_none() && self.is_damped(k);
         let awaited = self.is_awaited(k);
         if !ready && awaited && now < options.grid.end(k) + options.deadline {
             return None;
         }
         let (choice, why) = match self.ready.remove(&k) {
-            Some(cell) if !held => (CellChoice::Live(cell), Why::Live),
-            Some(_) => (CellChoice::Waiting, Why::Held),
+            Some(cell) if !damped => (CellChoice::Live(cell), Why::Live),
+            Some(_) => (CellChoice::Waiting, Why::Damped),
             None if self.connected.is_none() => (CellChoice::Waiting, Why::NotConnected),
-            None if held => (CellChoice::Waiting, Why::Held),
+            None if damped => (CellChoice::Waiting, Why::Damped),
             None if !self.up => (CellChoice::Waiting, Why::SourceDown),
             None => (CellChoice::Waiting, Why::CellMissed),
         };
@@ -184,11 +184,11 @@ impl Splicer {
     /// cell that was begun.
     fn is_awaited(&self, k: CellIndex) -> bool {
         let finishing = self.on_air.is_some() && self.on_air == self.connected;
-        self.connected.is_some() && (finishing || self.up && !self.is_held(k))
+        self.connected.is_some() && (finishing || self.up && !self.is_damped(k))
     }
 
     /// Whether the connected source was lost too recently for cell `k` to return to it.
-    fn is_held(&self, k: CellIndex) -> bool {
+    fn is_damped(&self, k: CellIndex) -> bool {
         let grid = self.options.grid;
         self.lost_at.is_some_and(|lost| grid.start(k) < grid.start(lost) + self.options.hold)
     }
@@ -258,7 +258,7 @@ mod tests {
         for k in [0, 2, 3] {
             splicer.live_cell("a", cell(FIRST.0 + k));
         }
-        assert_eq!(whys(&mut splicer, at(9000)), [Why::Live, Why::CellMissed, Why::Held, Why::Live]);
+        assert_eq!(whys(&mut splicer, at(9000)), [Why::Live, Why::CellMissed, Why::Damped, Why::Live]);
         splicer.connect(Some("b"));
         splicer.source_up(true);
         splicer.live_cell("a", cell(FIRST.0 + 4));
@@ -368,7 +368,7 @@ mod tests {
             let shown = play(next + 8, next + 8 + bad, false);
             prop_assert_eq!(shown.len() as i64, bad);
             prop_assert!(shown[1..].iter().all(|live| !*live), "waiting within two cells: {:?}", shown);
-            // A short fault or a long one: it comes back, once the time between two swaps is over.
+            // A short fault or a long one: it comes back, once its return is allowed.
             let shown = play(next + 8 + bad, next + 16 + bad, true);
             prop_assert!(shown[3..].iter().all(|live| *live), "live again: {:?}", shown);
         }

@@ -27,13 +27,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use amphi_media::NAME_BYTES_MAX;
 use amphi_media::percent::{self, PercentError};
 use amphi_vod as vod;
 
 /// Wowza's default application instance: it means nothing here.
 const DEFAULT_INSTANCE: &str = "_definst_";
-/// The longest decoded name, in bytes.
-const NAME_MAX: usize = 1023;
 /// The prefixes that are known, and what they mean.
 const PREFIXES: [(&str, Prefix); 6] = [
     ("mp4", Prefix::Media),
@@ -153,7 +152,7 @@ pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, AddressError> {
 pub(super) fn plain(text: Cow<'_, str>) -> Result<Cow<'_, str>, AddressError> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
     let is_dots = text.bytes().all(|byte| byte == b'.');
-    if is_plain && !is_dots && text.len() <= NAME_MAX { Ok(text) } else { Err(AddressError::Name) }
+    if is_plain && !is_dots && text.len() <= NAME_BYTES_MAX { Ok(text) } else { Err(AddressError::Name) }
 }
 
 /// The stream in `<stream>_<rung>`.
@@ -221,7 +220,7 @@ fn recording<'a>(
             path.push('/');
         }
         path.push_str(&part);
-        if path.len() > NAME_MAX {
+        if path.len() > NAME_BYTES_MAX {
             return Err(AddressError::Outside);
         }
     }

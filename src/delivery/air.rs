@@ -179,8 +179,8 @@ impl AirReader {
         }
     }
 
-    /// When a cell begins: its first picture or sound.
-    pub(super) fn start(&self, aired: &Aired) -> MediaTime {
+    /// When the first picture or sound of a cell is due: the RTMP clock of a push begins with it.
+    pub(super) fn media_start(&self, aired: &Aired) -> MediaTime {
         let pictures =
             aired.cell.video.iter().map(|track| MediaTime::from_ticks(track.start, VIDEO_TIMESCALE));
         let sound = self.tracks.first().map(|tracks| tracks.audio.timescale());
@@ -229,8 +229,8 @@ impl AirReader {
         self.kept.changed().await.is_ok()
     }
 
-    /// When a cell's first slot is.
-    pub(super) fn start_of(&self, aired: &Aired) -> MediaTime {
+    /// When a cell begins on the grid, which is when its first slot is.
+    pub(super) fn cell_start(&self, aired: &Aired) -> MediaTime {
         self.grid.start(aired.k)
     }
 

@@ -36,13 +36,13 @@ pub struct RungViewers {
     pub rung: String,
     /// How many, over all protocols.
     pub viewers: u64,
-    /// Those of them with a connection, in the order of [`Speaks::ALL`].
-    pub seated: [u64; Speaks::ALL.len()],
+    /// Those of them with a connection, in the order of [`ViewerProtocol::ALL`].
+    pub connected: [u64; ViewerProtocol::ALL.len()],
 }
 
 /// Viewers of one channel, by protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Crowd {
+pub struct ViewersByProtocol {
     /// HLS, including the audio-only rung: fetches of the last whole cells.
     pub hls: u64,
     /// DASH: fetches of picture segments of the last whole cells.
@@ -57,14 +57,14 @@ pub struct Crowd {
 
 /// The protocol of a viewer with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speaks {
+pub enum ViewerProtocol {
     /// A player in a fan-out group, or served by its connection.
     Rtmp,
     /// A player over TCP, UDP or both.
     Rtsp,
 }
 
-impl Speaks {
+impl ViewerProtocol {
     /// All of them, in the order in which arrays of counts have them.
     pub const ALL: [Self; 2] = [Self::Rtmp, Self::Rtsp];
 
@@ -79,7 +79,7 @@ impl Speaks {
 
 /// One viewer with a connection, until it is dropped.
 #[derive(Debug)]
-pub struct ViewerGuard(Arc<RungTally>, Speaks);
+pub struct ViewerGuard(Arc<RungTally>, ViewerProtocol);
 
 #[derive(Debug, Default)]
 struct RungTally {
@@ -102,38 +102,38 @@ impl Audience {
     }
 
     /// Counts a viewer that is served through one connection, until the guard is dropped.
-    pub fn enter(&self, channel: &str, rung: &str, speaks: Speaks) -> ViewerGuard {
+    pub fn enter(&self, channel: &str, rung: &str, protocol: ViewerProtocol) -> ViewerGuard {
         let tally = self.tally(channel, rung);
-        tally.seated(speaks).fetch_add(1, Ordering::Relaxed);
-        ViewerGuard(tally, speaks)
+        tally.connected(protocol).fetch_add(1, Ordering::Relaxed);
+        ViewerGuard(tally, protocol)
     }
 
     /// The viewers of a channel by protocol. The arguments are those of [`Audience::viewers`], and so is the sum.
-    pub fn crowd<'a>(
+    pub fn by_protocol<'a>(
         &self,
         channel: &str,
         newest: CellIndex,
         rungs: impl IntoIterator<Item = (&'a str, bool)>,
-    ) -> Crowd {
+    ) -> ViewersByProtocol {
         let of = |name: &str| self.tallies.get(channel).and_then(|rungs| rungs.get(name).cloned());
-        let mut crowd = Crowd::default();
+        let mut viewers = ViewersByProtocol::default();
         for (rung, has_picture) in rungs {
             let apart = if has_picture { of(&format!("{rung}.v")) } else { None };
             let apart = apart.map_or(0, |tally| tally.fetching(newest));
             let Some(tally) = of(rung) else {
-                crowd.dash += apart;
+                viewers.dash += apart;
                 continue;
             };
             let fetching = tally.fetching(newest);
-            crowd.hls += if has_picture { fetching } else { fetching.saturating_sub(crowd.dash) };
-            crowd.dash += apart;
-            crowd.rtmp += tally.rtmp.load(Ordering::Relaxed);
-            crowd.rtsp += tally.rtsp.load(Ordering::Relaxed);
+            viewers.hls += if has_picture { fetching } else { fetching.saturating_sub(viewers.dash) };
+            viewers.dash += apart;
+            viewers.rtmp += tally.rtmp.load(Ordering::Relaxed);
+            viewers.rtsp += tally.rtsp.load(Ordering::Relaxed);
         }
         if let Some(rungs) = self.tallies.get(channel) {
-            crowd.bytes = rungs.values().map(|tally| tally.bytes.load(Ordering::Relaxed)).sum();
+            viewers.bytes = rungs.values().map(|tally| tally.bytes.load(Ordering::Relaxed)).sum();
         }
-        crowd
+        viewers
     }
 
     /// Viewers of a channel by rung, given its newest cell and its rungs, best first: the name of each, and whether it has a
@@ -146,12 +146,14 @@ impl Audience {
     ) -> Vec<RungViewers> {
         let of = |name: &str| {
             let tally = self.tallies.get(channel).and_then(|rungs| rungs.get(name).cloned());
-            tally.map_or((0, [0; Speaks::ALL.len()]), |tally| (tally.fetching(newest), tally.all_seated()))
+            tally.map_or((0, [0; ViewerProtocol::ALL.len()]), |tally| {
+                (tally.fetching(newest), tally.all_connected())
+            })
         };
         let mut pictures = 0;
         let mut found = Vec::new();
         for (rung, has_picture) in rungs {
-            let (fetching, seated) = of(rung);
+            let (fetching, connected) = of(rung);
             let fetching = if has_picture {
                 let (apart, _) = of(&format!("{rung}.v"));
                 pictures += apart;
@@ -159,8 +161,8 @@ impl Audience {
             } else {
                 fetching.saturating_sub(pictures)
             };
-            let viewers = fetching + seated.iter().sum::<u64>();
-            found.push(RungViewers { rung: rung.to_owned(), viewers, seated });
+            let viewers = fetching + connected.iter().sum::<u64>();
+            found.push(RungViewers { rung: rung.to_owned(), viewers, connected });
         }
         found
     }
@@ -192,15 +194,15 @@ impl ViewerGuard {
 }
 
 impl RungTally {
-    const fn seated(&self, speaks: Speaks) -> &AtomicU64 {
-        match speaks {
-            Speaks::Rtmp => &self.rtmp,
-            Speaks::Rtsp => &self.rtsp,
+    const fn connected(&self, protocol: ViewerProtocol) -> &AtomicU64 {
+        match protocol {
+            ViewerProtocol::Rtmp => &self.rtmp,
+            ViewerProtocol::Rtsp => &self.rtsp,
         }
     }
 
-    fn all_seated(&self) -> [u64; Speaks::ALL.len()] {
-        Speaks::ALL.map(|speaks| self.seated(speaks).load(Ordering::Relaxed))
+    fn all_connected(&self) -> [u64; ViewerProtocol::ALL.len()] {
+        ViewerProtocol::ALL.map(|protocol| self.connected(protocol).load(Ordering::Relaxed))
     }
 
     fn count(&self, k: CellIndex) {
@@ -230,7 +232,7 @@ impl RungTally {
 
 impl Drop for ViewerGuard {
     fn drop(&mut self) {
-        self.0.seated(self.1).fetch_sub(1, Ordering::Relaxed);
+        self.0.connected(self.1).fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -255,9 +257,9 @@ mod tests {
             audience.fetched("other", "720p", CellIndex(k));
         }
         assert_eq!(now(&audience, 105), [7, 1]);
-        let seat = audience.enter("L", "720p", Speaks::Rtmp);
+        let viewer = audience.enter("L", "720p", ViewerProtocol::Rtmp);
         assert_eq!(now(&audience, 106), [8, 1]);
-        drop(seat);
+        drop(viewer);
         assert_eq!(now(&audience, 108), [7, 1], "cell 105 is still one of the three");
         assert_eq!(now(&audience, 109), [0, 0]);
     }
@@ -282,18 +284,18 @@ mod tests {
         }
         audience.fetched("L", "720p", CellIndex(9));
         audience.fetched("L", "160p", CellIndex(9));
-        let rtmp = audience.enter("L", "720p", Speaks::Rtmp);
-        let rtsp = [(); 2].map(|()| audience.enter("L", "160p", Speaks::Rtsp));
+        let rtmp = audience.enter("L", "720p", ViewerProtocol::Rtmp);
+        let rtsp = [(); 2].map(|()| audience.enter("L", "160p", ViewerProtocol::Rtsp));
         rtmp.sent(100);
         audience.sent("L", "720p", 1000);
         audience.sent("other", "720p", 1);
-        let crowd = audience.crowd("L", CellIndex(10), RUNGS);
-        assert_eq!(crowd, Crowd { hls: 2, dash: 3, rtmp: 1, rtsp: 2, bytes: 1100 });
+        let viewers = audience.by_protocol("L", CellIndex(10), RUNGS);
+        assert_eq!(viewers, ViewersByProtocol { hls: 2, dash: 3, rtmp: 1, rtsp: 2, bytes: 1100 });
         let all: u64 = now(&audience, 10).iter().sum();
-        assert_eq!(all, crowd.hls + crowd.dash + crowd.rtmp + crowd.rtsp);
+        assert_eq!(all, viewers.hls + viewers.dash + viewers.rtmp + viewers.rtsp);
         drop((rtmp, rtsp));
-        let crowd = audience.crowd("L", CellIndex(10), RUNGS);
-        assert_eq!((crowd.rtmp, crowd.rtsp, crowd.bytes), (0, 0, 1100));
+        let viewers = audience.by_protocol("L", CellIndex(10), RUNGS);
+        assert_eq!((viewers.rtmp, viewers.rtsp, viewers.bytes), (0, 0, 1100));
     }
 
     #[test]

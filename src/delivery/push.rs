@@ -198,7 +198,7 @@ impl PushTask {
             // The channel is being restarted, perhaps with other parameter sets.
             let Some(cells) = cells else { return PushEnd::Fault(PushFault::Starting) };
             for aired in cells {
-                let first = pace.map_or_else(|| air.start(&aired), |(_, first)| first);
+                let first = pace.map_or_else(|| air.media_start(&aired), |(_, first)| first);
                 let messages = match air.messages_from(&aired, rung, first) {
                     Ok(messages) => messages,
                     Err(error) => return PushEnd::Fault(PushFault::TooLong(error)),

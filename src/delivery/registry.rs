@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::address::{StreamRef, before_rung, before_stream_file};
 use super::air::AirReader;
-use crate::store::{ShelfReader, Snapshot};
+use crate::store::{Snapshot, WindowReader};
 use amphi_media::Grid;
 use amphi_vod::Mount;
 
@@ -22,8 +22,8 @@ pub struct PublishedChannel {
     /// Stream names that its URLs may use.
     pub streams: Vec<String>,
     /// What there is to fetch; `None` while its waiting loop is being coded.
-    pub shelf: Option<ShelfReader>,
-    /// What is on air, for RTMP, RTSP and pushes; `None` as long as `shelf` is.
+    pub window: Option<WindowReader>,
+    /// What is on air, for RTMP, RTSP and pushes; `None` as long as `window` is.
     pub air: Option<AirReader>,
 }
 
@@ -105,8 +105,8 @@ impl Registry {
     /// The newest snapshot of every channel that has one, with the channel's name and grid, in no particular order.
     pub fn snapshots(&self) -> Vec<(String, Grid, Arc<Snapshot>)> {
         let one = |(name, channel): (String, Arc<PublishedChannel>)| {
-            let shelf = channel.shelf.as_ref()?;
-            Some((name, shelf.grid(), shelf.snapshot()?))
+            let window = channel.window.as_ref()?;
+            Some((name, window.grid(), window.snapshot()?))
         };
         let all = self.channels.iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value())));
         all.filter_map(one).collect()
@@ -114,7 +114,7 @@ impl Registry {
 
     /// Whether the channel exists, but its waiting loop is still being coded.
     pub(super) fn is_starting(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|channel| channel.shelf.is_none())
+        self.get(name).is_some_and(|channel| channel.window.is_none())
     }
 
     /// The channel of that name, waiting up to [`WARM_UP`] for its start: to players that ask a server which has just
@@ -124,7 +124,7 @@ impl Registry {
         let wait = async {
             loop {
                 let channel = self.get(name).ok_or(Absent::Unknown)?;
-                if channel.shelf.is_some() {
+                if channel.window.is_some() {
                     return Ok(channel);
                 }
                 changes.changed().await.map_err(|_| Absent::Starting)?;
@@ -145,12 +145,12 @@ impl PublishedChannel {
     ///
     /// A path without a stream means the channel's own. `<stream>.stream` is Wowza's name of a stream that was
     /// started from a stream file; `<stream>_<rung>` is one rung.
-    pub(super) fn select(&self, shelf: &ShelfReader, stream: Option<&StreamRef<'_>>) -> Option<Selection> {
+    pub(super) fn select(&self, window: &WindowReader, stream: Option<&StreamRef<'_>>) -> Option<Selection> {
         match stream {
             None => Some(Selection::All),
             Some(StreamRef::Group(name)) => self.has(name).then_some(Selection::All),
             Some(StreamRef::Name(name)) if self.has(name) => Some(Selection::All),
-            Some(StreamRef::Name(name)) => shelf.rungs().iter().enumerate().find_map(|(index, rung)| {
+            Some(StreamRef::Name(name)) => window.rungs().iter().enumerate().find_map(|(index, rung)| {
                 let is_asked = rung.is_variant() && self.has(before_rung(name, rung.name())?);
                 is_asked.then_some(Selection::Rung(index))
             }),

@@ -1,4 +1,4 @@
-//! RTMP connections of players and publishers: the shell around [`Session`].
+//! RTMP connections of players and publishers: the shell around [`RtmpSession`].
 //!
 //! * `connection` is the socket: reading, writing, time limits;
 //! * `live` plays a channel, `recorded` a recording, with pause and seek;
@@ -29,9 +29,9 @@ use super::address::{Address, StreamRef};
 use super::air::AirReader;
 use super::door::{AccessAction as Wanted, AccessRequest, Door, Protocol};
 use super::registry::{Absent, Selection};
-use super::{AnswerCounts, Audience, Registry, Speaks};
+use super::{AnswerCounts, Audience, Registry, ViewerProtocol};
 use amphi_http::asker;
-use amphi_protocol::rtmp::{Event, Query, StreamName, authmod};
+use amphi_protocol::rtmp::{Query, RtmpEvent, StreamName, authmod};
 use connection::{PATIENCE, RtmpConnection, RtmpEnd};
 use publish::After;
 use recorded::Recorded;
@@ -122,9 +122,9 @@ impl RtmpPort {
             match wish.map_err(|_| RtmpEnd::Silent)?? {
                 None => return Ok(()),
                 Some(PeerRequest::Play(app, air, rung)) => {
-                    let seat = |name: &str| self.audience.enter(&app, name, Speaks::Rtmp);
-                    let seat = air.tracks().get(rung).map(|tracks| seat(&tracks.name));
-                    return connection.play(&self.counts, seat, air, rung).await;
+                    let viewer = |name: &str| self.audience.enter(&app, name, ViewerProtocol::Rtmp);
+                    let viewer = air.tracks().get(rung).map(|tracks| viewer(&tracks.name));
+                    return connection.play(&self.counts, viewer, air, rung).await;
                 }
                 Some(PeerRequest::PlayRecorded(recorded)) => {
                     return connection.play_recorded(&self.counts, *recorded).await;
@@ -147,18 +147,20 @@ impl RtmpPort {
         loop {
             let Some(event) = connection.event().await? else { return Ok(None) };
             let wish = match event {
-                Event::Connect { app: name, query, .. } => match self.welcome(connection, &name, &query) {
-                    Ok(proved) => {
-                        *app = App { name, query, proved };
-                        connection.session.accept();
-                        continue;
+                RtmpEvent::Connect { app: name, query, .. } => {
+                    match self.welcome(connection, &name, &query) {
+                        Ok(proved) => {
+                            *app = App { name, query, proved };
+                            connection.session.accept();
+                            continue;
+                        }
+                        Err(why) => Err(RejectReason::Other(why)),
                     }
-                    Err(why) => Err(RejectReason::Other(why)),
-                },
-                Event::Play { stream, query, start_ms } => {
+                }
+                RtmpEvent::Play { stream, query, start_ms } => {
                     self.player(connection, app, &stream, &query, start_ms.unwrap_or(0)).await
                 }
-                Event::Publish { stream, query } => self.publisher(connection, app, &stream, &query),
+                RtmpEvent::Publish { stream, query } => self.publisher(connection, app, &stream, &query),
                 _ => continue,
             };
             let why = match wish {
@@ -247,8 +249,8 @@ impl RtmpPort {
             Absent::Unknown => other("there is no channel of that name"),
             Absent::Starting => other(STARTING),
         })?;
-        let (Some(shelf), Some(air)) = (&channel.shelf, &channel.air) else { return Err(other(STARTING)) };
-        let rung = match channel.select(shelf, address.stream.as_ref()) {
+        let (Some(window), Some(air)) = (&channel.window, &channel.air) else { return Err(other(STARTING)) };
+        let rung = match channel.select(window, address.stream.as_ref()) {
             Some(Selection::All) => 0,
             Some(Selection::Rung(index)) => index,
             None => return Err(other("the channel has no stream of that name")),

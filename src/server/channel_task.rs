@@ -1,5 +1,5 @@
 //! One channel's task: splicer and airing, fed by events and driven by the clock. The cells that the splicer decides become
-//! segments on the shelf, and go to RTSP players and pushes; the steps of the airing go to RTMP players.
+//! segments of the published window, and go to RTSP players and pushes; the steps of the airing go to RTMP players.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::channel::{
     Airing, AiringOptions, AiringStep, CellChoice, Decision, SampleOrigin, Splicer, SplicerOptions, Why,
 };
 use crate::delivery::Air;
-use crate::store::{PublishedRung, ShelfWriter};
+use crate::store::{PublishedRung, WindowWriter};
 use amphi_container::fmp4;
 use amphi_control::matrix::{MatrixHandle, OnAir, SourceState, SourceStatus};
 use amphi_ladder::{LadderNews, WaitingLoop};
@@ -27,15 +27,15 @@ pub(super) struct ChannelTask {
     pub(super) options: SplicerOptions,
     /// The waiting loop, painted anew when its notice changes.
     pub(super) waiting: watch::Receiver<Arc<WaitingLoop>>,
-    pub(super) shelf: ShelfWriter,
+    pub(super) window: WindowWriter,
     pub(super) air: Air,
     pub(super) connection: watch::Receiver<Option<LadderConnection>>,
     pub(super) matrix: MatrixHandle,
     pub(super) clocks: Clocks,
     /// How often the connection changed.
     pub(super) runs: u64,
-    /// The newest cell on the shelf.
-    pub(super) shelved: Option<CellIndex>,
+    /// The newest cell of the published window.
+    pub(super) published: Option<CellIndex>,
     /// The newest cell sent to RTMP players.
     pub(super) aired: Option<CellIndex>,
     /// When the task last panicked.
@@ -52,8 +52,8 @@ pub(super) struct ChannelTaskState {
     /// The waiting loop that fills the open cell; another one may have been painted since.
     shown: Arc<WaitingLoop>,
     told: Option<Why>,
-    /// The cell that is being shelved.
-    shelving: Option<Decision>,
+    /// The cell that is being published.
+    publishing: Option<Decision>,
 }
 
 /// A task that panics twice within so long starts without its state.
@@ -85,11 +85,11 @@ enum ChannelEvent {
 impl ChannelTask {
     /// Works until `end`. After a panic it goes on where it was: the cell that it was working on becomes a waiting
     /// cell, and the next one is what it would have been.
-    pub(super) async fn run(&mut self, desk: &mut Option<ChannelTaskState>, end: CancellationToken) {
-        let ChannelTaskState { splicer, airing, live, former, shown, told, shelving } =
-            desk.get_or_insert_with(|| self.begin());
-        if let Some(decision) = shelving.take().filter(|decision| self.shelved != Some(decision.k)) {
-            self.shelve(&Decision { choice: CellChoice::Waiting, swapped: true, ..decision });
+    pub(super) async fn run(&mut self, state: &mut Option<ChannelTaskState>, end: CancellationToken) {
+        let ChannelTaskState { splicer, airing, live, former, shown, told, publishing } =
+            state.get_or_insert_with(|| self.begin());
+        if let Some(decision) = publishing.take().filter(|decision| self.published != Some(decision.k)) {
+            self.publish(&Decision { choice: CellChoice::Waiting, swapped: true, ..decision });
         }
         loop {
             while let Some(step) = airing.poll(self.clocks.media.now()) {
@@ -101,9 +101,9 @@ impl ChannelTask {
             }
             former.take_if(|former| airing.on_air() != Some(&*former.run));
             while let Some(decision) = splicer.poll(self.clocks.media.now()) {
-                *shelving = Some(decision.clone());
-                self.shelve(&decision);
-                *shelving = None;
+                *publishing = Some(decision.clone());
+                self.publish(&decision);
+                *publishing = None;
                 if decision.swapped || *told != Some(decision.why) {
                     *told = Some(decision.why);
                     self.tell(&decision, splicer.on_air(), live.as_ref());
@@ -156,12 +156,12 @@ impl ChannelTask {
     }
 
     /// Notes that a run has panicked.
-    pub(super) fn fell(&mut self, desk: &mut Option<ChannelTaskState>) {
+    pub(super) fn fell(&mut self, state: &mut Option<ChannelTaskState>) {
         let again = self.fell_at.is_some_and(|at| at.elapsed() < TWICE);
         self.fell_at = Some(Instant::now());
         if again {
             // The state itself may be what makes it panic.
-            *desk = None;
+            *state = None;
         }
     }
 
@@ -170,12 +170,12 @@ impl ChannelTask {
     fn begin(&mut self) -> ChannelTaskState {
         let current = self.options.grid.cell_at(self.clocks.media.now());
         let history = CellIndex(current.0 - self.options.window as i64);
-        let first = self.shelved.map_or(history, CellIndex::next);
+        let first = self.published.map_or(history, CellIndex::next);
         let mut splicer = Splicer::new(self.options, first);
         let mut airing = Airing::new(self.airing_options(), self.aired.map_or(current, CellIndex::next));
         let live = self.connect(&mut splicer, &mut airing);
         let shown = Arc::clone(&self.waiting.borrow());
-        ChannelTaskState { splicer, airing, live, former: None, shown, told: None, shelving: None }
+        ChannelTaskState { splicer, airing, live, former: None, shown, told: None, publishing: None }
     }
 
     fn airing_options(&self) -> AiringOptions {
@@ -197,7 +197,7 @@ impl ChannelTask {
         let samples = match &step.what {
             SampleOrigin::Live(batch) => batch.samples.clone(),
             SampleOrigin::Waiting(runs) => waiting.cell(step.k).run(runs),
-            SampleOrigin::Held { runs, since_sync } => waiting.held(step.k, runs, since_sync),
+            SampleOrigin::Frozen { runs, since_sync } => waiting.frozen(step.k, runs, since_sync),
         };
         let samples = if step.joins { waiting.joined(&samples) } else { samples };
         self.air.batch(samples, step.begins);
@@ -257,7 +257,7 @@ impl ChannelTask {
         }
     }
 
-    fn shelve(&mut self, decision: &Decision) {
+    fn publish(&mut self, decision: &Decision) {
         let waiting = Arc::clone(&self.waiting.borrow());
         let mut cell = match &decision.choice {
             CellChoice::Live(cell) => Arc::clone(cell),
@@ -266,11 +266,11 @@ impl ChannelTask {
         if decision.swapped {
             cell = Arc::new(waiting.joined(&cell));
         }
-        let segments = self.shelf.rungs().map(|rung| segment(rung, &cell)).collect();
-        if let Err(error) = self.shelf.push(decision.k, segments) {
+        let segments = self.window.rungs().map(|rung| segment(rung, &cell)).collect();
+        if let Err(error) = self.window.push(decision.k, segments) {
             warn!(channel = self.name, k = %decision.k, %error, "cell not published");
         }
-        self.shelved = Some(decision.k);
+        self.published = Some(decision.k);
         self.air.push(cell);
     }
 
@@ -284,7 +284,7 @@ impl ChannelTask {
                 |live| down_because(source, &live.status.borrow()),
             ),
             Why::CellMissed => format!("{source} is up, its pictures did not come in time"),
-            Why::Held => format!("{source} was lost a moment ago and is given time to settle"),
+            Why::Damped => format!("{source} was lost a moment ago and is given time to settle"),
         };
         if decision.swapped {
             info!(channel = self.name, k = %decision.k, on_air = on_air.unwrap_or("waiting loop"), reason, "swap");

@@ -21,13 +21,13 @@ use amphi_media::{Parts, RungTracks};
 /// How long before a channel's start RTMP's clock begins: longer than any window.
 const RTMP_LEAD: Duration = Duration::from_secs(600);
 
-/// Makes every channel known to viewers, who get 503 until its shelf is there.
+/// Makes every channel known to viewers, who get 503 until its window is there.
 pub(super) fn announce(config: &Config, delivery: &Delivery) {
     for channel in &config.channels {
         let streams = channel.streams.clone();
         delivery
             .registry()
-            .insert(&channel.name, delivery::PublishedChannel { streams, shelf: None, air: None });
+            .insert(&channel.name, delivery::PublishedChannel { streams, window: None, air: None });
     }
 }
 
@@ -35,15 +35,15 @@ pub(super) fn announce(config: &Config, delivery: &Delivery) {
 pub(super) fn rename(channel: &config::Channel, shared: &ServerContext) {
     let registry = shared.delivery.registry();
     if let Some(known) = registry.get(&channel.name).filter(|known| known.streams != channel.streams) {
-        let delivery::PublishedChannel { shelf, air, .. } = (*known).clone();
+        let delivery::PublishedChannel { window, air, .. } = (*known).clone();
         registry.insert(
             &channel.name,
-            delivery::PublishedChannel { streams: channel.streams.clone(), shelf, air },
+            delivery::PublishedChannel { streams: channel.streams.clone(), window, air },
         );
     }
 }
 
-/// The rungs on the shelf: whole ones for HLS, then each picture alone, and the sound, for DASH.
+/// The rungs of the published window: whole ones for HLS, then each picture alone, and the sound, for DASH.
 fn representations(tracks: &[RungTracks]) -> Result<Vec<PublishedRung>, InitError> {
     let whole = tracks.iter().map(|rung| (rung, Parts::All));
     let pictures = tracks.iter().filter(|rung| rung.video.is_some()).map(|rung| (rung, Parts::Picture));
@@ -64,7 +64,7 @@ pub(super) fn start(
     stage: &mut Stage,
 ) -> anyhow::Result<ChannelEntry> {
     let rungs = representations(waiting.tracks())?;
-    let (shelf, reader) = store::shelf(shared.grid, shared.window, rungs);
+    let (window, reader) = store::published_window(shared.grid, shared.window, rungs);
     let tracks: Arc<[RungTracks]> = waiting.tracks().into();
     // Before the history that a channel begins with.
     let origin = shared.clocks.media.now() - RTMP_LEAD;
@@ -74,7 +74,7 @@ pub(super) fn start(
     let listener = listener.listed(&channel.name, &shared.tasks);
     let known = delivery::PublishedChannel {
         streams: channel.streams.clone(),
-        shelf: Some(reader),
+        window: Some(reader),
         air: Some(listener),
     };
     shared.delivery.registry().insert(&channel.name, known);
@@ -99,12 +99,12 @@ pub(super) fn start(
         options: options(channel, shared.grid, shared.window),
         air,
         waiting: shown_watch,
-        shelf,
+        window,
         connection: connection_watch,
         matrix: shared.matrix.clone(),
         clocks: shared.clocks.clone(),
         runs: 0,
-        shelved: None,
+        published: None,
         aired: None,
         fell_at: None,
     };
@@ -112,8 +112,8 @@ pub(super) fn start(
     stage.supervise_mending(
         job,
         (task, None::<ChannelTaskState>),
-        move |(task, desk)| Box::pin(task.run(desk, end.clone())),
-        |(task, desk), _| task.fell(desk),
+        move |(task, state)| Box::pin(task.run(state, end.clone())),
+        |(task, state), _| task.fell(state),
     );
     Ok(ChannelEntry { spec, waiting, connection })
 }

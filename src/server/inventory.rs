@@ -1,4 +1,4 @@
-//! The sources and channels that there are at this moment, for the tasks that look at all of them. The estate writes it.
+//! The sources and channels that there are at this moment, for the tasks that look at all of them. `RunningParts` writes it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use amphi_ladder::{LadderSpec, WaitingLoop};
 use amphi_media::feed::FeedWriter;
 use amphi_source::{Inlet, SourceGauges};
 
-/// What the conductor, the watchman and the metrics see of the estate.
+/// What the conductor, the watchman and the metrics see of what runs.
 #[derive(Clone, Default)]
 pub(super) struct Inventory {
     pub(super) sources: BTreeMap<String, SourceEntry>,

@@ -77,7 +77,7 @@ pub(super) async fn serve_http(
 ) {
     let ending = shutdown.clone();
     let each = move |stream, peer| {
-        http::serve_express(stream, delivery.for_peer(peer), Limits::default(), ending.clone())
+        http::serve_fast_path(stream, delivery.for_peer(peer), Limits::default(), ending.clone())
     };
     port.accept_each(places, each, shutdown).await;
 }
@@ -89,7 +89,7 @@ async fn connection(stream: TcpStream, speakers: Speakers, shutdown: Cancellatio
     };
     match sniffed {
         Ok(Ok(Sniffed::Http)) => {
-            http::serve_express(stream, speakers.delivery, Limits::default(), shutdown).await;
+            http::serve_fast_path(stream, speakers.delivery, Limits::default(), shutdown).await;
         }
         // Boxed, or every HTTP connection would reserve memory for these futures.
         Ok(Ok(Sniffed::Rtmp)) => Box::pin(speakers.rtmp.serve(stream, shutdown)).await,

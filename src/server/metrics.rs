@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::ladders::LadderState;
 use super::shared::ServerContext;
-use crate::delivery::{AnswerKind, Speaks};
+use crate::delivery::{AnswerKind, ViewerProtocol};
 use crate::store::Snapshot;
 use amphi_control::alarm::Alarm;
 use amphi_control::push::PushState;
@@ -239,9 +239,10 @@ impl Measures {
             let variants = snapshot.renditions.iter().filter(|it| it.rung.is_variant());
             let names = variants.map(|it| (it.rung.name(), it.rung.picture().is_some()));
             for rung in self.shared.delivery.audience().viewers(name, snapshot.last, names) {
-                let fetching = rung.viewers - rung.seated.iter().sum::<u64>();
-                let seated = Speaks::ALL.iter().zip(rung.seated).map(|(by, count)| (by.name(), count));
-                for (protocol, count) in std::iter::once(("http", fetching)).chain(seated) {
+                let fetching = rung.viewers - rung.connected.iter().sum::<u64>();
+                let connected =
+                    ViewerProtocol::ALL.iter().zip(rung.connected).map(|(by, count)| (by.name(), count));
+                for (protocol, count) in std::iter::once(("http", fetching)).chain(connected) {
                     let labels =
                         [("channel", name.as_str()), ("rung", rung.rung.as_str()), ("protocol", protocol)];
                     ConstGauge::new(count as f64).encode(family.encode_family(&labels)?)?;

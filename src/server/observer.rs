@@ -14,7 +14,7 @@ use super::shared::ServerContext;
 use super::stage::{Stage, TaskSpec};
 use super::thumbnails::ThumbnailCache;
 use crate::delivery::Delivery;
-use amphi_admin::attendance::{Attendance, Count, Viewers};
+use amphi_admin::attendance::{Attendance, ViewerCounts, Viewers};
 use amphi_admin::insight::{ChannelVitals, Insight, RungVitals, SourceVitals, Vitals};
 use amphi_media::MediaTime;
 use amphi_media::clock::Clocks;
@@ -36,13 +36,13 @@ const NOTHING_DBFS: f64 = -96.0;
 /// Starts the task; returns what it publishes, and a test of whether a console is open.
 pub(super) fn spawn(
     shared: &ServerContext,
-    gallery: &ThumbnailCache,
+    cache: &ThumbnailCache,
     stage: &mut Stage,
 ) -> (Insight, impl Fn() -> bool + Send + Sync + use<>) {
     let (vitals, vitals_watch) = watch::channel(Arc::default());
     let (viewers, viewers_watch) = watch::channel(Arc::default());
     let insight =
-        Insight { vitals: vitals_watch, viewers: viewers_watch, thumbnails: Arc::new(gallery.clone()) };
+        Insight { vitals: vitals_watch, viewers: viewers_watch, thumbnails: Arc::new(cache.clone()) };
     let watched = {
         let vitals = vitals.clone();
         // One receiver is the admin port's own, each other one is an event stream's.
@@ -52,7 +52,7 @@ pub(super) fn spawn(
         inventory: shared.inventory.clone(),
         ladders: shared.ladders.clone(),
         delivery: shared.delivery.clone(),
-        gallery: gallery.clone(),
+        cache: cache.clone(),
         vitals,
         viewers,
         seen: ObserverState::default(),
@@ -67,7 +67,7 @@ struct Observer {
     inventory: watch::Receiver<Arc<Inventory>>,
     ladders: Ladders,
     delivery: Delivery,
-    gallery: ThumbnailCache,
+    cache: ThumbnailCache,
     vitals: watch::Sender<Arc<Vitals>>,
     viewers: watch::Sender<Arc<Viewers>>,
     seen: ObserverState,
@@ -103,7 +103,7 @@ impl Observer {
             self.seen.memories = memories;
             if look.is_multiple_of(COUNT_EVERY) {
                 self.seen.memories.retain(|name, _| inventory.sources.contains_key(name));
-                self.gallery.keep(&inventory);
+                self.cache.keep(&inventory);
                 self.delivery.audience().keep(|channel| inventory.channels.contains_key(channel));
                 self.seen.attendance.observe(&count(&vitals), self.clocks.wall.now());
                 self.viewers.send_replace(Arc::new(self.seen.attendance.view()));
@@ -122,7 +122,7 @@ impl Observer {
         let source = |(name, entry): (&String, &super::inventory::SourceEntry)| {
             let memory = memories.entry(name.clone()).or_default();
             let (peak_dbfs, rms_dbfs) = levels.remove(name).unwrap_or_default();
-            let picture_at = self.gallery.source_at(name).map(|at| self.clocks.to_wall(at));
+            let picture_at = self.cache.source_at(name).map(|at| self.clocks.to_wall(at));
             SourceVitals {
                 name: name.clone(),
                 peak_dbfs,
@@ -149,10 +149,10 @@ impl Observer {
     }
 
     fn channel(&self, name: &str) -> ChannelVitals {
-        let picture_at = self.gallery.channel_at(name).map(|at| self.clocks.to_wall(at));
+        let picture_at = self.cache.channel_at(name).map(|at| self.clocks.to_wall(at));
         let known = self.delivery.registry().get(name);
         let snapshot =
-            known.and_then(|known| known.shelf.as_ref().and_then(crate::store::ShelfReader::snapshot));
+            known.and_then(|known| known.window.as_ref().and_then(crate::store::WindowReader::snapshot));
         let Some(snapshot) = snapshot else {
             return ChannelVitals { name: name.to_owned(), picture_at, ..ChannelVitals::default() };
         };
@@ -213,7 +213,7 @@ fn dbfs(millibel: u64) -> f64 {
     tenths(millibel as f64 / -100.0).max(NOTHING_DBFS)
 }
 
-fn count(vitals: &Vitals) -> Count {
+fn count(vitals: &Vitals) -> ViewerCounts {
     let rungs = |channel: &ChannelVitals| {
         channel.rungs.iter().map(|rung| (rung.name.clone(), rung.viewers)).collect::<Vec<_>>()
     };

@@ -11,7 +11,7 @@ use super::inventory::Inventory;
 use super::ladders::{LadderKey, LadderState};
 use crate::delivery::Registry;
 use crate::store::RenditionSnapshot;
-use amphi_control::alarm::{AlarmKind, Condition, Faults, Outcome, Reading};
+use amphi_control::alarm::{AlarmKind, Condition, Outcome, OutcomeCounts, OutcomeFaults};
 use amphi_control::matrix::{ChannelView, MatrixHandle, MatrixView, SourceOutcome, SourceState};
 use amphi_media::{CellIndex, MediaTime};
 
@@ -23,7 +23,7 @@ const OLD: u32 = 2;
 pub(super) struct Outcomes {
     ladders: BTreeMap<LadderKey, Outcome>,
     /// What the matrix was told at the last look.
-    told: BTreeMap<String, Faults>,
+    told: BTreeMap<String, OutcomeFaults>,
     /// Channels that were stale at the last look.
     stale: BTreeSet<String>,
 }
@@ -46,7 +46,7 @@ impl Outcomes {
         now: MediaTime,
     ) -> Vec<Condition> {
         let view = matrix.view();
-        let mut faults = BTreeMap::<String, Faults>::new();
+        let mut faults = BTreeMap::<String, OutcomeFaults>::new();
         self.ladders.retain(|key, _| matches!(ladders.get(key), Some(LadderState::Runs(_))));
         for (key, state) in ladders {
             let LadderState::Runs(meter) = state else { continue };
@@ -57,7 +57,7 @@ impl Outcomes {
                 self.ladders.remove(key);
                 continue;
             }
-            let reading = Reading {
+            let reading = OutcomeCounts {
                 pictures_in: gauges.pictures.get(),
                 pictures_out: meter.pictures.get(),
                 picture_errors: meter.decode_errors.get(),
@@ -75,7 +75,7 @@ impl Outcomes {
             let found = faults.get(name);
             // Repeated at each look: after a source has reconnected, the matrix takes it for live again.
             if found.is_some() || self.told.contains_key(name) {
-                let Faults { picture, sound } = found.cloned().unwrap_or_default();
+                let OutcomeFaults { picture, sound } = found.cloned().unwrap_or_default();
                 matrix.source_outcome(name, SourceOutcome { picture, sound });
             }
         }
@@ -90,7 +90,7 @@ fn delivers(view: &MatrixView, source: &str) -> bool {
     matches!(state, Some(SourceState::Live | SourceState::Undecodable))
 }
 
-fn conditions(source: &str, faults: Faults) -> impl Iterator<Item = Condition> + use<> {
+fn conditions(source: &str, faults: OutcomeFaults) -> impl Iterator<Item = Condition> + use<> {
     let told = [
         (AlarmKind::Undecodable, faults.picture, "sends pictures that cannot be shown"),
         (AlarmKind::UndecodableSound, faults.sound, "sends sound that cannot be heard"),
@@ -242,11 +242,11 @@ mod tests {
         let sentences =
             ["A does not show x, as it should: x is idle", "D does not show y, as it should: x is idle"];
         assert_eq!(told(&view, &[]), sentences);
-        let faults = Faults { picture: Some("10 bits".to_owned()), sound: None };
+        let faults = OutcomeFaults { picture: Some("10 bits".to_owned()), sound: None };
         let found: Vec<_> = conditions("x", faults).collect();
         assert_eq!(found[0].sentence, "x sends pictures that cannot be shown: 10 bits");
         assert_eq!(told(&view, &found), sentences[1..]);
-        let faults = Faults { picture: None, sound: Some("AC-3".to_owned()) };
+        let faults = OutcomeFaults { picture: None, sound: Some("AC-3".to_owned()) };
         let found: Vec<_> = conditions("x", faults).collect();
         assert_eq!(found[0].kind, AlarmKind::UndecodableSound);
         assert_eq!(told(&view, &found), sentences, "sound keeps no picture off the air");

@@ -18,7 +18,7 @@ use tracing::{Span, error, info};
 use super::waiting::code_file;
 use amphi_control::agenda::Plan;
 use amphi_control::matrix::{MatrixHandle, Notice};
-use amphi_ladder::sign::Words;
+use amphi_ladder::card_text::Words;
 use amphi_ladder::{LadderSpec, WaitingLoop};
 use amphi_media::MediaTime;
 use amphi_media::clock::WallClock;

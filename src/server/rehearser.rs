@@ -39,13 +39,13 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// What the rehearser reads of the configuration.
 #[derive(Clone, Debug)]
-struct Habits {
+struct RehearsalSettings {
     ahead: Duration,
     at: Option<Time>,
     zone: TimeZone,
 }
 
-impl Habits {
+impl RehearsalSettings {
     fn new(config: &Config) -> Self {
         Self {
             ahead: Duration::from_secs(u64::from(config.schedule.check_s)),
@@ -57,7 +57,7 @@ impl Habits {
 }
 
 /// How the rehearser is asked, and where it reports.
-struct Doors {
+struct RehearsalChannels {
     archive: Archive,
     /// What may become an alarm.
     conditions: watch::Sender<Arc<Vec<Condition>>>,
@@ -81,7 +81,7 @@ pub(super) fn spawn(
         plan: shared.plan.clone(),
         configs: shared.config.clone(),
         holds: shared.holds.clone(),
-        doors: Doors { archive, conditions, report, orders },
+        doors: RehearsalChannels { archive, conditions, report, orders },
         clocks: shared.clocks.clone(),
     };
     let end = stage.end.clone();
@@ -95,7 +95,7 @@ struct Rehearser {
     /// The configuration in force, and each after it.
     configs: watch::Receiver<Arc<Config>>,
     holds: Holds,
-    doors: Doors,
+    doors: RehearsalChannels,
     clocks: Clocks,
 }
 
@@ -117,7 +117,7 @@ impl Rehearser {
     }
 
     async fn work(&mut self) {
-        let mut habits = Habits::new(&self.configs.borrow_and_update());
+        let mut habits = RehearsalSettings::new(&self.configs.borrow_and_update());
         let mut preflight = Preflight::new(habits.ahead);
         let mut night = self.next_night(&habits);
         self.announce(night);
@@ -126,7 +126,7 @@ impl Rehearser {
             night = night.into_iter().chain(self.next_night(&habits)).min();
             let due = night.is_some_and(|at| at <= self.clocks.wall.now());
             if self.configs.has_changed().unwrap_or(false) {
-                habits = Habits::new(&self.configs.borrow_and_update());
+                habits = RehearsalSettings::new(&self.configs.borrow_and_update());
                 preflight.change(habits.ahead);
                 // A rehearsal that became due while a hall was looked at is not put off to tomorrow.
                 if !due {
@@ -151,7 +151,7 @@ impl Rehearser {
         }
     }
 
-    fn next_night(&self, habits: &Habits) -> Option<MediaTime> {
+    fn next_night(&self, habits: &RehearsalSettings) -> Option<MediaTime> {
         next_rehearsal(self.clocks.wall.now(), habits.at?, &habits.zone)
     }
 

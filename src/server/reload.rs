@@ -64,7 +64,7 @@ impl Reloader {
         if !matches!(done, Err(ReloadRefused::Faulty(_) | ReloadRefused::Loses(_))) {
             // The matrix has its new layout, so the schedule may name new channels. In the audit log its commands come after
             // the reload that caused them.
-            server.orders.send_replace(Arc::new(server.estate.config().clone()));
+            server.orders.send_replace(Arc::new(server.running.config().clone()));
         }
         if let Some(answer) = answer {
             // It fails if the caller has gone.
@@ -80,15 +80,15 @@ impl Reloader {
             ReloadRefused::Faulty(faults.to_string())
         })?;
         let text = text.unwrap_or_default();
-        let difference = server.estate.difference(&config);
+        let difference = server.running.difference(&config);
         if !confirm {
-            let losses = server.estate.losses(&difference);
+            let losses = server.running.losses(&difference);
             if let Some(why) = refusal(&self.text, &text, &config, &difference, &losses) {
                 error!("the new configuration is not taken over, the old one stays: {why}");
                 return Err(ReloadRefused::Loses(why));
             }
         }
-        let sentence = server.estate.reload(config).await.map_err(|error| {
+        let sentence = server.running.reload(config).await.map_err(|error| {
             error!("the new configuration is taken over in part: {error:#}");
             ReloadRefused::Failed(format!("taken over in part: {error:#}"))
         })?;

@@ -22,7 +22,8 @@ use amphi_control::alarm::{AlarmKind, Condition};
 use amphi_control::audit::{Action, AuditLog, Entry};
 use amphi_control::matrix::{Applied, MatrixError, MatrixHandle, Scheduled};
 use amphi_control::schedule::{
-    Cabinet, Client, Desk, FeedFault, Harvest, Kept, Overrun, Part, Settings, SignsOfLife, Trouble, Wish,
+    CalendarClient, CalendarFile, ChannelPlan, FeedAnswer, FeedFault, Overrun, Planner, PollError,
+    PollResult, Settings, SignsOfLife, StoredCalendar,
 };
 use amphi_media::clock::WallClock;
 use amphi_media::meter::Note;
@@ -37,12 +38,12 @@ const RARELY: Duration = Duration::from_secs(60);
 const NOTES_CHARS: usize = 600;
 
 /// Says when speech and movement were last found in a source.
-pub(super) type Signs = Arc<dyn Fn(&str) -> SignsOfLife + Send + Sync>;
+pub(super) type SignsReader = Arc<dyn Fn(&str) -> SignsOfLife + Send + Sync>;
 
 /// What the scheduler works with besides the calendar.
 pub(super) struct SchedulerHandles {
     pub(super) matrix: MatrixHandle,
-    pub(super) signs: Signs,
+    pub(super) signs: SignsReader,
     pub(super) audit: AuditLog,
     pub(super) clock: Arc<dyn WallClock>,
 }
@@ -68,19 +69,19 @@ pub(super) fn spawn(
 }
 
 pub(super) struct Scheduler {
-    desk: Desk,
+    planner: Planner,
     overrun: Overrun,
-    signs: Signs,
+    signs: SignsReader,
     audit: AuditLog,
     /// `None` while it fetches, and without a calendar.
-    client: Option<Client>,
-    asking: Option<JoinHandle<(Client, Harvest)>>,
+    client: Option<CalendarClient>,
+    asking: Option<JoinHandle<(CalendarClient, PollResult)>>,
     schedule: Schedule,
-    cabinet: Cabinet,
+    calendar_file: CalendarFile,
     matrix: MatrixHandle,
     plan: watch::Sender<Arc<Plan>>,
     orders: watch::Receiver<Arc<Config>>,
-    told: BTreeMap<ChannelName, Wish>,
+    told: BTreeMap<ChannelName, ChannelPlan>,
     /// What the audit log knows of each channel.
     recorded: BTreeMap<ChannelName, Scheduled>,
     clock: Arc<dyn WallClock>,
@@ -99,23 +100,23 @@ impl Scheduler {
     ) -> anyhow::Result<Self> {
         let config = Arc::clone(&orders.borrow());
         let settings = Settings::new(&config)?;
-        let client = Client::new(&config.schedule, settings.zone())?;
-        let cabinet = Cabinet::new(&config.server.state_dir);
+        let client = CalendarClient::new(&config.schedule, settings.zone())?;
+        let calendar_file = CalendarFile::new(&config.server.state_dir);
         let url = &config.schedule.url;
-        let kept = if url.is_empty() { None } else { cabinet.load(url) };
+        let kept = if url.is_empty() { None } else { calendar_file.load(url) };
         let now = clock.now();
-        let desk = Desk::new(settings, kept, now);
-        plan.send_replace(Arc::new(desk.plan(now)));
+        let planner = Planner::new(settings, kept, now);
+        plan.send_replace(Arc::new(planner.plan(now)));
         let schedule = config.schedule.clone();
         Ok(Self {
-            desk,
+            planner,
             overrun: Overrun::default(),
             signs,
             audit,
             client,
             asking: None,
             schedule,
-            cabinet,
+            calendar_file,
             matrix,
             plan,
             orders,
@@ -151,9 +152,9 @@ impl Scheduler {
                 answer = asked => {
                     self.asking = None;
                     match answer {
-                        Ok((client, harvest)) => {
+                        Ok((client, result)) => {
                             self.client = Some(client);
-                            self.take(harvest).await;
+                            self.take(result).await;
                         }
                         Err(error) => {
                             error!(%error, "the calendar's task has failed");
@@ -175,32 +176,32 @@ impl Scheduler {
 
     fn rest(&self) -> Duration {
         let now = self.clock.now();
-        let next = self.desk.next_change(now).map_or(LONGEST_SLEEP, |at| at.saturating_since(now));
+        let next = self.planner.next_change(now).map_or(LONGEST_SLEEP, |at| at.saturating_since(now));
         next.min(LONGEST_SLEEP)
     }
 
     /// Starts to fetch the calendar if that is due and not under way.
     fn ask_if_due(&mut self) {
         let now = self.clock.now();
-        if self.asking.is_some() || !self.desk.poll_due(now) {
+        if self.asking.is_some() || !self.planner.poll_due(now) {
             return;
         }
         let Some(mut client) = self.client.take() else { return };
-        self.desk.polled(now);
+        self.planner.polled(now);
         self.asking = Some(tokio::spawn(async move {
-            let harvest = client.fetch(now).await;
-            (client, harvest)
+            let result = client.fetch(now).await;
+            (client, result)
         }));
     }
 
     /// Takes the calendar that came, saves it, and publishes the plan.
-    async fn take(&mut self, harvest: Harvest) {
+    async fn take(&mut self, result: PollResult) {
         let now = self.clock.now();
         let before = self.plan.borrow().feed.clone();
-        if self.desk.take(harvest, now) {
+        if self.planner.take(result, now) {
             self.keep().await;
         }
-        let plan = self.desk.plan(now);
+        let plan = self.planner.plan(now);
         match (&before.fault, &plan.feed.fault) {
             (None, Some(fault)) => warn!("{fault}; the last good plan is used"),
             (Some(_), None) => info!("the calendar is there again"),
@@ -213,9 +214,9 @@ impl Scheduler {
     }
 
     async fn keep(&mut self) {
-        let (cabinet, url, kept) =
-            (self.cabinet.clone(), self.schedule.url.clone(), self.desk.kept().clone());
-        let saved = tokio::task::spawn_blocking(move || cabinet.save(&url, &kept)).await;
+        let (calendar_file, url, kept) =
+            (self.calendar_file.clone(), self.schedule.url.clone(), self.planner.kept().clone());
+        let saved = tokio::task::spawn_blocking(move || calendar_file.save(&url, &kept)).await;
         match saved.unwrap_or_else(|panic| Err(panic.into())) {
             Ok(()) => {
                 if self.retry.worked() {
@@ -236,42 +237,46 @@ impl Scheduler {
     /// Gives the matrix the commands that differ from the last ones.
     async fn obey(&mut self) {
         let now = self.clock.now();
-        let zone = self.desk.settings().zone().clone();
-        let wishes = self.overrun.adjust(self.desk.wishes(now), &*self.signs, &zone, now);
-        self.recorded.retain(|channel, _| wishes.iter().any(|wish| wish.channel == *channel));
-        for wish in wishes {
-            let before = self.told.get(&wish.channel).cloned();
-            if before.as_ref() == Some(&wish) {
+        let zone = self.planner.settings().zone().clone();
+        let channel_plans = self.overrun.adjust(self.planner.channel_plans(now), &*self.signs, &zone, now);
+        self.recorded
+            .retain(|channel, _| channel_plans.iter().any(|channel_plan| channel_plan.channel == *channel));
+        for channel_plan in channel_plans {
+            let before = self.told.get(&channel_plan.channel).cloned();
+            if before.as_ref() == Some(&channel_plan) {
                 continue;
             }
             let mut done = true;
-            if before.as_ref().is_none_or(|before| before.scheduled != wish.scheduled) {
-                let answer = self.matrix.set_scheduled(&wish.channel, wish.scheduled.clone()).await;
+            if before.as_ref().is_none_or(|before| before.scheduled != channel_plan.scheduled) {
+                let answer =
+                    self.matrix.set_scheduled(&channel_plan.channel, channel_plan.scheduled.clone()).await;
                 done &= taken(&answer);
                 if answer.is_ok() {
-                    self.record(&wish, now);
+                    self.record(&channel_plan, now);
                 }
             }
-            if before.as_ref().is_none_or(|before| before.notice != wish.notice) {
-                done &= taken(&self.matrix.announce(&wish.channel, wish.notice.clone()).await);
+            if before.as_ref().is_none_or(|before| before.notice != channel_plan.notice) {
+                done &=
+                    taken(&self.matrix.announce(&channel_plan.channel, channel_plan.notice.clone()).await);
             }
             if done {
-                self.told.insert(wish.channel.clone(), wish);
+                self.told.insert(channel_plan.channel.clone(), channel_plan);
             }
         }
     }
 
     /// Notes in the audit log what the schedule has begun, prolonged or ended.
-    fn record(&mut self, wish: &Wish, now: MediaTime) {
-        let before = self.recorded.get(&wish.channel);
-        if let Some((what, scheduled)) = transition(before, wish.scheduled.as_ref()) {
-            let entry = Entry::new(now, "schedule", what).on(&wish.channel).with(Some(&scheduled.source));
+    fn record(&mut self, channel_plan: &ChannelPlan, now: MediaTime) {
+        let before = self.recorded.get(&channel_plan.channel);
+        if let Some((what, scheduled)) = transition(before, channel_plan.scheduled.as_ref()) {
+            let entry =
+                Entry::new(now, "schedule", what).on(&channel_plan.channel).with(Some(&scheduled.source));
             let until = Some(scheduled.until).filter(|_| what != Action::Disconnect);
             self.audit.record(entry.until(until).saying(&scheduled.reason));
         }
-        match &wish.scheduled {
-            Some(scheduled) => self.recorded.insert(wish.channel.clone(), scheduled.clone()),
-            None => self.recorded.remove(&wish.channel),
+        match &channel_plan.scheduled {
+            Some(scheduled) => self.recorded.insert(channel_plan.channel.clone(), scheduled.clone()),
+            None => self.recorded.remove(&channel_plan.channel),
         };
     }
 
@@ -291,13 +296,17 @@ impl Scheduler {
             info!("[schedule] has changed");
         }
         self.schedule = config.schedule.clone();
-        self.desk.change(settings, kept, now);
+        self.planner.change(settings, kept, now);
         self.engage();
-        self.plan.send_replace(Arc::new(self.desk.plan(now)));
+        self.plan.send_replace(Arc::new(self.planner.plan(now)));
     }
 
-    fn known_of(&self, url: &Secret) -> Kept {
-        if url.is_empty() { Kept::default() } else { self.cabinet.load(url).unwrap_or_default() }
+    fn known_of(&self, url: &Secret) -> StoredCalendar {
+        if url.is_empty() {
+            StoredCalendar::default()
+        } else {
+            self.calendar_file.load(url).unwrap_or_default()
+        }
     }
 
     /// Makes a client for the configuration in force; a fetch by an older one is aborted.
@@ -307,13 +316,13 @@ impl Scheduler {
         }
         // The client of the configuration before would bring another calendar.
         self.client = None;
-        match Client::new(&self.schedule, self.desk.settings().zone()) {
+        match CalendarClient::new(&self.schedule, self.planner.settings().zone()) {
             Ok(client) => self.client = client,
             Err(error) => {
                 error!(%error, "the calendar cannot be asked for");
-                let fault = FeedFault { agent: String::new(), trouble: Trouble::File(error.to_string()) };
-                let part = Part { agent: String::new(), outcome: Err(fault) };
-                self.desk.take(Harvest { parts: vec![part], format: None }, self.clock.now());
+                let fault = FeedFault { agent: String::new(), error: PollError::File(error.to_string()) };
+                let part = FeedAnswer { agent: String::new(), outcome: Err(fault) };
+                self.planner.take(PollResult { parts: vec![part], format: None }, self.clock.now());
             }
         }
     }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::holds::Holds;
 use super::inventory::Inventory;
 use super::ladders::Ladders;
-use crate::delivery::{Delivery, Pages, Showing};
+use crate::delivery::{Delivery, PageSettings, Showing};
 use amphi_config::Config;
 use amphi_control::agenda::Plan;
 use amphi_control::audit::AuditLog;
@@ -57,7 +57,7 @@ impl ServerContext {
         let (tell_plan, plan) = watch::channel(Arc::default());
         let (tell_inventory, inventory) = watch::channel(Arc::default());
         let showing = Showing { matrix: matrix.watch(), plan: plan.clone(), clock: Arc::clone(&clocks.wall) };
-        let viewers = Pages::new(&config.pages.title, &config.pages.embed_from).showing(showing);
+        let viewers = PageSettings::new(&config.pages.title, &config.pages.embed_from).showing(showing);
         let shared = Self {
             grid: Grid::new(config.segment.duration_ms),
             window: config.segment.window,

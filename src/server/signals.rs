@@ -26,17 +26,17 @@ pub(super) struct Signals {
     terminate: tokio::signal::unix::Signal,
     hang_up: tokio::signal::unix::Signal,
     file: PathBuf,
-    stamp: Option<Stamp>,
+    stamp: Option<FileState>,
     /// A change that was seen once: an editor may still be writing.
-    settling: Option<Stamp>,
+    settling: Option<FileState>,
     /// A reload was asked for while the server was starting.
     missed: bool,
 }
 
 /// The time of a file's last change, and its length.
-type Stamp = (SystemTime, u64);
+type FileState = (SystemTime, u64);
 
-fn stamp(file: &Path) -> Option<Stamp> {
+fn stamp(file: &Path) -> Option<FileState> {
     let metadata = std::fs::metadata(file).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
 }

@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, watch};
 use tracing::info;
 
 use super::admin_port::AdminPort;
-use super::estate::Estate;
 use super::listeners::{Addresses, OpenPorts};
+use super::running::RunningParts;
 use super::shared::{ServerContext, Tellers};
 use super::stage::{ShutdownBudget, Stage};
 use super::thumbnails::ThumbnailCache;
@@ -28,7 +28,7 @@ use amphi_runtime::tasks::Tasks;
 pub struct Server {
     addresses: Addresses,
     stages: Stages,
-    pub(super) estate: Estate,
+    pub(super) running: RunningParts,
     /// Publishes the configuration in force.
     pub(super) orders: watch::Sender<Arc<Config>>,
     pub(super) audit: AuditLog,
@@ -41,7 +41,7 @@ pub struct Server {
     _ready: watch::Sender<bool>,
 }
 
-/// The tasks besides those of the estate, in the order in which they end.
+/// The tasks besides those of what runs, in the order in which they end.
 struct Stages {
     listening: Stage,
     schedule: Stage,
@@ -71,11 +71,11 @@ impl Server {
         let control = control::spawn(&config, &clocks, &mut stages.control);
         let (shared, Tellers { config: orders, plan, inventory }) =
             ServerContext::new(&config, control, clocks, tasks, budget.pages as usize);
-        let mut estate = Estate::new(shared.clone(), inventory, config.clone());
+        let mut running = RunningParts::new(shared.clone(), inventory, config.clone());
         let plan_unsaved = scheduler::spawn(&shared, plan, &mut stages.schedule)?;
-        let gallery = ThumbnailCache::new(&shared);
-        let (insight, watched) = observer::spawn(&shared, &gallery, &mut stages.listening);
-        thumbnails::spawn(&shared, gallery, watched, &mut stages.listening);
+        let cache = ThumbnailCache::new(&shared);
+        let (insight, watched) = observer::spawn(&shared, &cache, &mut stages.listening);
+        thumbnails::spawn(&shared, cache, watched, &mut stages.listening);
         let (rehearsals, checks) = rehearser::spawn(&shared, &mut stages.listening);
         let notes = notes(&shared, plan_unsaved, &ports);
         let found = WatchInputs { checks, configuration, notes };
@@ -96,12 +96,12 @@ impl Server {
         let router = admin.router(&shared, &addresses, stages.listening.end.clone());
         ports.serve(&shared, router, &mut stages.listening)?;
 
-        estate.apply(config).await?;
+        running.apply(config).await?;
         ready.send_replace(true);
-        let config = estate.config();
+        let config = running.config();
         info!(channels = config.channels.len(), sources = config.sources.len(), "ready");
         let ServerContext { audit, clocks, .. } = shared;
-        Ok(Self { addresses, stages, estate, orders, audit, clocks, pending, reloads, _ready: ready })
+        Ok(Self { addresses, stages, running, orders, audit, clocks, pending, reloads, _ready: ready })
     }
 
     /// The addresses that it listens on, with the ports that the system chose.
@@ -123,17 +123,17 @@ impl Server {
 
     /// Ends everything, stage by stage, in the order of the module [`server`](super).
     pub async fn end(self) {
-        let Self { stages, mut estate, audit, .. } = self;
+        let Self { stages, mut running, audit, .. } = self;
         let Stages { listening, schedule, ladders, control } = stages;
         let patience = ShutdownBudget::new();
         listening.end(patience.of_stage()).await;
         schedule.end(patience.of_stage()).await;
-        estate.end_all_pushes(patience.of_stage()).await;
-        estate.end_all_sources(patience.of_stage()).await;
-        estate.end_all_channels(patience.of_stage()).await;
+        running.end_all_pushes(patience.of_stage()).await;
+        running.end_all_sources(patience.of_stage()).await;
+        running.end_all_channels(patience.of_stage()).await;
         ladders.end(patience.of_stage()).await;
         // The matrix and the audit log end when their last handles are dropped.
-        drop((estate, audit));
+        drop((running, audit));
         control.end(patience.of_the_last()).await;
         info!("ended");
     }

@@ -10,7 +10,7 @@
 //! picture of each source, 1.4 MB at 720p.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,7 +30,7 @@ use amphi_control::matrix::{MatrixHandle, SourceState};
 use amphi_media::clock::Clock;
 use amphi_media::feed::{FeedItem, FeedReader};
 use amphi_media::retry::Urgency;
-use amphi_media::{CodedCell, Grid, MediaTime, Picture, RungTracks, TrackFormat, h264};
+use amphi_media::{CodedCell, Grid, Lock, MediaTime, Picture, RungTracks, TrackFormat, h264};
 use amphi_runtime::workshop::{Refused, Workshop};
 use amphi_source::{SourceFault, glance};
 
@@ -54,7 +54,7 @@ enum Subject {
 }
 
 /// A decoded picture, and when it came.
-type Seen = (MediaTime, Arc<Picture>);
+type SeenPicture = (MediaTime, Arc<Picture>);
 
 /// The thumbnails that are kept. Clones share everything.
 #[derive(Clone)]
@@ -63,10 +63,10 @@ pub(super) struct ThumbnailCache {
     registry: Arc<Registry>,
     grid: Grid,
     workshop: Workshop,
-    hung: Arc<Mutex<BTreeMap<Subject, Thumbnail>>>,
+    cached: Arc<Lock<BTreeMap<Subject, Thumbnail>>>,
     /// The newest picture of every source whose time was published, so that it can be shown after its ladder has ended.
-    seen: Arc<Mutex<BTreeMap<String, Seen>>>,
-    asked: Arc<Mutex<Option<Instant>>>,
+    seen: Arc<Lock<BTreeMap<String, SeenPicture>>>,
+    asked: Arc<Lock<Option<Instant>>>,
     places: Arc<Semaphore>,
 }
 
@@ -80,20 +80,21 @@ impl ThumbnailCache {
     pub(super) fn new(shared: &ServerContext) -> Self {
         let ServerContext { ladders, grid, delivery, .. } = shared.clone();
         let (registry, workshop) = (Arc::clone(delivery.registry()), delivery.workshop().clone());
-        let (hung, seen, asked) = (Arc::default(), Arc::default(), Arc::default());
-        Self { ladders, registry, grid, workshop, hung, seen, asked, places: Arc::new(Semaphore::new(1)) }
+        let (cached, seen, asked) = (Arc::default(), Arc::default(), Arc::default());
+        Self { ladders, registry, grid, workshop, cached, seen, asked, places: Arc::new(Semaphore::new(1)) }
     }
 
     /// The media time of the picture that a source's thumbnail would show.
     pub(super) fn source_at(&self, source: &str) -> Option<MediaTime> {
         let seen = self.newest(source).map(|(at, _)| at);
-        seen.max(self.hung(&Subject::Source(source.to_owned())).map(|it| it.at))
+        seen.max(self.cached(&Subject::Source(source.to_owned())).map(|it| it.at))
     }
 
     /// The newest picture that a ladder of this source has decoded.
-    fn newest(&self, source: &str) -> Option<Seen> {
-        let newest = self.meters(source).filter_map(|meter| meter.glimpse.look()).max_by_key(|(at, _)| *at);
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+    fn newest(&self, source: &str) -> Option<SeenPicture> {
+        let newest =
+            self.meters(source).filter_map(|meter| meter.latest_picture.look()).max_by_key(|(at, _)| *at);
+        let mut seen = self.seen.lock();
         if let Some(newest) = newest {
             seen.insert(source.to_owned(), newest);
         }
@@ -108,11 +109,8 @@ impl ThumbnailCache {
 
     /// Forgets sources and channels that are not in the inventory any more.
     pub(super) fn keep(&self, inventory: &Inventory) {
-        self.seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|name, _| inventory.sources.contains_key(name));
-        self.lock().retain(|subject, _| match subject {
+        self.seen.lock().retain(|name, _| inventory.sources.contains_key(name));
+        self.cached.lock().retain(|subject, _| match subject {
             Subject::Source(name) => inventory.sources.contains_key(name),
             Subject::Channel(name) => inventory.channels.contains_key(name),
         });
@@ -126,21 +124,17 @@ impl ThumbnailCache {
         })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Subject, Thumbnail>> {
-        self.hung.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn hung(&self, subject: &Subject) -> Option<Thumbnail> {
-        self.lock().get(subject).cloned()
+    fn cached(&self, subject: &Subject) -> Option<Thumbnail> {
+        self.cached.lock().get(subject).cloned()
     }
 
     fn ask(&self) {
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.asked.lock() = Some(Instant::now());
     }
 
     /// Whether a thumbnail was asked for within [`INTEREST`].
     fn was_asked(&self) -> bool {
-        let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = *self.asked.lock();
         asked.is_some_and(|at| at.elapsed() < INTEREST)
     }
 
@@ -152,18 +146,18 @@ impl ThumbnailCache {
         make: impl FnOnce() -> Result<Vec<u8>, PosterError> + Send + 'static,
     ) -> Result<Option<Thumbnail>, Refused> {
         let fresh = |kept: &Thumbnail| at.saturating_since(kept.at) < FRESH;
-        if let Some(kept) = self.hung(&subject).filter(fresh) {
+        if let Some(kept) = self.cached(&subject).filter(fresh) {
             return Ok(Some(kept));
         }
         let Ok(_place) = self.places.acquire().await else { return Ok(None) };
         // It may have been made while this request waited.
-        if let Some(kept) = self.hung(&subject).filter(fresh) {
+        if let Some(kept) = self.cached(&subject).filter(fresh) {
             return Ok(Some(kept));
         }
         let fault = match self.workshop.run(None, make).await {
             Ok(Ok(jpeg)) => {
                 let made = Thumbnail { at, jpeg: Bytes::from(jpeg) };
-                self.lock().insert(subject, made.clone());
+                self.cached.lock().insert(subject, made.clone());
                 return Ok(Some(made));
             }
             Ok(Err(error)) => {
@@ -176,13 +170,13 @@ impl ThumbnailCache {
             }
         };
         // An older one is better than none.
-        self.hung(&subject).map_or_else(|| fault.map_or(Ok(None), Err), |kept| Ok(Some(kept)))
+        self.cached(&subject).map_or_else(|| fault.map_or(Ok(None), Err), |kept| Ok(Some(kept)))
     }
 
     async fn source(&self, source: &str) -> Result<Option<Thumbnail>, Refused> {
         self.ask();
         let subject = Subject::Source(source.to_owned());
-        let Some((at, picture)) = self.newest(source) else { return Ok(self.hung(&subject)) };
+        let Some((at, picture)) = self.newest(source) else { return Ok(self.cached(&subject)) };
         self.picture(subject, at, move || thumbnail(&picture, WIDTH)).await
     }
 
@@ -223,12 +217,12 @@ impl insight::Thumbnails for ThumbnailCache {
 /// Starts the task that looks at idle halls; `watched` says whether a console is open.
 pub(super) fn spawn(
     shared: &ServerContext,
-    gallery: ThumbnailCache,
+    cache: ThumbnailCache,
     watched: impl Fn() -> bool + Send + Sync + 'static,
     stage: &mut Stage,
 ) {
     let glancer = ThumbnailTask {
-        gallery,
+        cache,
         matrix: shared.matrix.clone(),
         inventory: shared.inventory.clone(),
         watched: Arc::new(watched),
@@ -242,7 +236,7 @@ pub(super) fn spawn(
 
 /// Looks at idle halls while a console is open.
 struct ThumbnailTask {
-    gallery: ThumbnailCache,
+    cache: ThumbnailCache,
     matrix: MatrixHandle,
     inventory: watch::Receiver<Arc<Inventory>>,
     /// Whether a console is open.
@@ -265,7 +259,7 @@ impl ThumbnailTask {
                 () = end.cancelled() => return,
                 () = tokio::time::sleep(EVERY) => {}
             }
-            if !(self.watched)() && !self.gallery.was_asked() {
+            if !(self.watched)() && !self.cache.was_asked() {
                 continue;
             }
             let inventory = Arc::clone(&self.inventory.borrow());
@@ -286,10 +280,10 @@ impl ThumbnailTask {
         inventory.sources.iter().find(|(name, entry)| {
             let state = entry.status.borrow().state;
             let rests = self.rest.get(*name).is_some_and(|until| Instant::now() < *until);
-            let seen = self.gallery.source_at(name).map(|at| now.saturating_since(at));
+            let seen = self.cache.source_at(name).map(|at| now.saturating_since(at));
             let can_be_seen = match state {
                 SourceState::Idle => entry.inlet.is_none(),
-                SourceState::Live => self.gallery.meters(name).next().is_none(),
+                SourceState::Live => self.cache.meters(name).next().is_none(),
                 _ => false,
             };
             let is_old = seen.is_none_or(|since| since >= self.every);
@@ -314,7 +308,7 @@ impl ThumbnailTask {
             Ok(unit) => {
                 let (subject, at) = (Subject::Source(name.to_owned()), self.clock.now());
                 // If the workshop is full, it is made another time.
-                drop(self.gallery.picture(subject, at, move || poster(&unit, WIDTH)).await);
+                drop(self.cache.picture(subject, at, move || poster(&unit, WIDTH)).await);
                 false
             }
             Err(fault) => {

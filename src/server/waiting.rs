@@ -9,7 +9,7 @@ use tracing::{error, info, info_span};
 
 use amphi_config::{self as config, Config};
 use amphi_container::clip::Clip;
-use amphi_ladder::sign::Words;
+use amphi_ladder::card_text::Words;
 use amphi_ladder::{LadderSpec, WaitingLoop};
 use amphi_media::Grid;
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::crowd::crowd;
 use super::settings::names;
 use super::shared::ServerContext;
+use super::viewers::viewers;
 use crate::delivery::{self, Delivery};
 use amphi_admin::wowza::{Outgoing, WowzaState};
 use amphi_config as config;
@@ -28,7 +28,7 @@ pub(super) fn state(shared: &ServerContext, delivery: &Delivery) -> WowzaState {
             inventory.sources.get(source).map_or(0, |entry| entry.gauges.bytes.get())
         }),
         outgoing: Arc::new(move |channel| {
-            let delivery::Crowd { hls, dash, rtmp, rtsp, bytes } = crowd(&delivery, channel);
+            let delivery::ViewersByProtocol { hls, dash, rtmp, rtsp, bytes } = viewers(&delivery, channel);
             Outgoing { hls, dash, rtmp, rtsp, bytes }
         }),
         audit: shared.audit.clone(),

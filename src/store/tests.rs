@@ -186,7 +186,7 @@ fn another_initialization_section_has_another_name() {
 
 #[tokio::test]
 async fn readers_see_every_rung_of_a_cell_at_once() {
-    let (mut writer, mut reader) = shelf(GRID, 6, ladder());
+    let (mut writer, mut reader) = published_window(GRID, 6, ladder());
     assert!(reader.snapshot().is_none());
     assert_eq!(reader.rungs().len(), 3);
     writer.push(CellIndex(K), cell([1, 2, 3])).expect("the first");

@@ -48,11 +48,11 @@ pub struct PublishedWindow {
     /// Segments in a playlist.
     listed: usize,
     last: Option<CellIndex>,
-    rungs: Vec<Shelved>,
+    rungs: Vec<RungWindow>,
 }
 
 #[derive(Debug)]
-struct Shelved {
+struct RungWindow {
     rung: Arc<PublishedRung>,
     segments: VecDeque<Segment>,
     meter: BitrateMeter,
@@ -61,14 +61,15 @@ struct Shelved {
 impl PublishedWindow {
     /// A window of `listed` segments (at least one) of `rungs`, best first.
     pub fn new(grid: Grid, listed: usize, rungs: impl IntoIterator<Item = Arc<PublishedRung>>) -> Self {
-        let shelved = |rung| Shelved { rung, segments: VecDeque::new(), meter: BitrateMeter::default() };
-        let rungs = rungs.into_iter().map(shelved).collect();
+        let rung_window =
+            |rung| RungWindow { rung, segments: VecDeque::new(), meter: BitrateMeter::default() };
+        let rungs = rungs.into_iter().map(rung_window).collect();
         Self { grid, listed: listed.max(1), last: None, rungs }
     }
 
     /// The rungs, best first.
     pub fn rungs(&self) -> impl Iterator<Item = &PublishedRung> {
-        self.rungs.iter().map(|shelved| &*shelved.rung)
+        self.rungs.iter().map(|rung_window| &*rung_window.rung)
     }
 
     /// Takes cell `k`: one segment per rung, in the rungs' order.
@@ -83,15 +84,15 @@ impl PublishedWindow {
         self.last = Some(k);
         let kept = kept(self.listed);
         let mut rates = Vec::with_capacity(self.rungs.len());
-        for (shelved, segment) in self.rungs.iter_mut().zip(segments) {
+        for (rung_window, segment) in self.rungs.iter_mut().zip(segments) {
             if missing > 0 {
-                shelved.segments.clear();
+                rung_window.segments.clear();
             }
-            let duration = shelved.rung.span(self.grid, k).duration;
-            rates.push(shelved.meter.add(segment.len(), duration));
-            shelved.segments.push_back(segment);
-            while shelved.segments.len() > kept {
-                shelved.segments.pop_front();
+            let duration = rung_window.rung.span(self.grid, k).duration;
+            rates.push(rung_window.meter.add(segment.len(), duration));
+            rung_window.segments.push_back(segment);
+            while rung_window.segments.len() > kept {
+                rung_window.segments.pop_front();
             }
         }
         Ok(Pushed { snapshot: Arc::new(self.snapshot(k, &rates)), missing })
@@ -104,17 +105,18 @@ impl PublishedWindow {
             .rungs
             .iter()
             .zip(rates)
-            .map(|(shelved, &rates)| playlists::load(&shelved.rung, rates))
+            .map(|(rung_window, &rates)| playlists::load(&rung_window.rung, rates))
             .collect();
         let bandwidths = bandwidths(&loads);
         let all = self.rungs.iter().zip(rates.iter().zip(&bandwidths));
-        let all = all.map(|(shelved, (rates, &bandwidth_bps))| StatedRung {
-            rung: &shelved.rung,
+        let all = all.map(|(rung_window, (rates, &bandwidth_bps))| StatedRung {
+            rung: &rung_window.rung,
             bandwidth_bps,
             average_bps: rates.average_bps,
         });
         let all: Vec<StatedRung<'_>> = all.collect();
-        let count = self.rungs.first().map_or(0, |shelved| shelved.segments.len().min(self.listed)) as i64;
+        let count =
+            self.rungs.first().map_or(0, |rung_window| rung_window.segments.len().min(self.listed)) as i64;
         let manifest = |of: Option<&str>| {
             let is_picture = |it: &&StatedRung<'_>| {
                 it.rung.parts() == Parts::Picture && of.is_none_or(|name| it.rung.tracks().name == name)
@@ -128,11 +130,11 @@ impl PublishedWindow {
             .rungs
             .iter()
             .zip(rates.iter().zip(bandwidths))
-            .map(|(shelved, (rates, bandwidth_bps))| {
-                let count = shelved.segments.len() as i64;
+            .map(|(rung_window, (rates, bandwidth_bps))| {
+                let count = rung_window.segments.len() as i64;
                 let first = |count: i64| CellIndex(last.0 - count + 1);
                 let cells = first(count.min(self.listed as i64)).0..=last.0;
-                let rung = &shelved.rung;
+                let rung = &rung_window.rung;
                 let alone = StatedRung { rung, bandwidth_bps, average_bps: rates.average_bps };
                 RenditionSnapshot {
                     rung: Arc::clone(rung),
@@ -141,7 +143,7 @@ impl PublishedWindow {
                     manifest: manifest(Some(&rung.tracks().name)),
                     bandwidth_bps,
                     average_bps: rates.average_bps,
-                    segments: shelved.segments.iter().cloned().collect(),
+                    segments: rung_window.segments.iter().cloned().collect(),
                     first: first(count),
                 }
             })

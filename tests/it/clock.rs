@@ -91,7 +91,7 @@ fn newest_cell(server: &Server) -> Timestamp {
 }
 
 fn date(address: SocketAddr) -> Timestamp {
-    // Over the express lane, and over hyper.
+    // Over the fast path, and over hyper.
     let answer = http::get(address, "/healthz");
     let text = answer.header("date").expect("a Date");
     let parsed = jiff::fmt::strtime::parse("%a, %d %b %Y %H:%M:%S gmt", text).expect("a date");

@@ -12,7 +12,7 @@ const STEP_MS: i64 = 60_000;
 const PLACES: usize = 360;
 
 /// The numbers of viewers at one moment: by channel, its rungs in their order with their viewers.
-pub type Count = BTreeMap<String, Vec<(String, u64)>>;
+pub type ViewerCounts = BTreeMap<String, Vec<(String, u64)>>;
 
 /// The rings of all channels and rungs.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ pub struct RungHistory {
 
 impl Attendance {
     /// Adds a count at `now`. Channels and rungs that are not in it are forgotten.
-    pub fn observe(&mut self, count: &Count, now: MediaTime) {
+    pub fn observe(&mut self, count: &ViewerCounts, now: MediaTime) {
         let minute = now.as_millis().div_euclid(STEP_MS);
         let passed = if self.minute == 0 { 0 } else { (minute - self.minute).clamp(0, PLACES as i64) };
         self.minute = minute;
@@ -99,8 +99,8 @@ impl Attendance {
 mod tests {
     use super::*;
 
-    fn count(viewers: u64) -> Count {
-        Count::from([("L".to_owned(), vec![("720p".to_owned(), viewers)])])
+    fn count(viewers: u64) -> ViewerCounts {
+        ViewerCounts::from([("L".to_owned(), vec![("720p".to_owned(), viewers)])])
     }
 
     fn history(attendance: &Attendance) -> Vec<u64> {
@@ -121,7 +121,7 @@ mod tests {
         // A step of the clock backwards adds no places.
         attendance.observe(&count(2), at(90_000));
         assert_eq!(history(&attendance).last(), Some(&2));
-        attendance.observe(&Count::new(), at(100_000));
+        attendance.observe(&ViewerCounts::new(), at(100_000));
         assert_eq!(attendance.view().channels, []);
     }
 }

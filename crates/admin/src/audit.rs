@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::Shared;
-use super::openapi::{BadQuery, Refused};
+use super::openapi::{BadQuery, GuardResponses};
 use super::problem::{Parameters, Problem};
 use amphi_control::audit::{Entry, KEPT};
 
@@ -21,7 +21,7 @@ pub(super) struct Wanted {
 /// The last entries of the audit log, newest first.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit",
     params(("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "How many entries; 100 if absent")),
-    responses((status = 200, description = "The entries", body = Vec<Entry>), Refused, BadQuery),
+    responses((status = 200, description = "The entries", body = Vec<Entry>), GuardResponses, BadQuery),
 )]
 pub(super) async fn list(
     State(state): Shared,

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::access::Caller;
-use super::openapi::{BadBody, Ending, NoSuchName, Refused};
+use super::openapi::{BadBody, EndingResponses, GuardResponses, NoSuchName};
 use super::problem::{JsonBody, Name, Problem};
-use super::{Desk, Shared};
+use super::{AdminContext, Shared};
 use amphi_control::audit::Action;
 use amphi_control::matrix::{Applied, ChannelView, MatrixError, MatrixView, Notice};
 use amphi_media::MediaTime;
@@ -38,7 +38,7 @@ type ChannelReply = Result<Json<Changed>, Problem>;
 
 /// All channels and sources, and which source is on which channel.
 #[utoipa::path(get, path = "/api/v1/matrix", tag = "channels", responses(
-    (status = 200, description = "The matrix", body = MatrixView), Refused,
+    (status = 200, description = "The matrix", body = MatrixView), GuardResponses,
 ))]
 pub(super) async fn matrix(State(state): Shared) -> Json<MatrixView> {
     Json(MatrixView::clone(&state.matrix.view()))
@@ -46,7 +46,7 @@ pub(super) async fn matrix(State(state): Shared) -> Json<MatrixView> {
 
 /// All channels.
 #[utoipa::path(get, path = "/api/v1/channels", tag = "channels", responses(
-    (status = 200, description = "In the configuration's order", body = Vec<ChannelView>), Refused,
+    (status = 200, description = "In the configuration's order", body = Vec<ChannelView>), GuardResponses,
 ))]
 pub(super) async fn list(State(state): Shared) -> Json<Vec<ChannelView>> {
     Json(state.matrix.view().channels.clone())
@@ -55,7 +55,7 @@ pub(super) async fn list(State(state): Shared) -> Json<Vec<ChannelView>> {
 /// One channel.
 #[utoipa::path(get, path = "/api/v1/channels/{channel}", tag = "channels",
     params(("channel" = String, Path, description = "The channel's name")),
-    responses((status = 200, description = "The channel", body = ChannelView), Refused, NoSuchName),
+    responses((status = 200, description = "The channel", body = ChannelView), GuardResponses, NoSuchName),
 )]
 pub(super) async fn one(State(state): Shared, Name(name): Name) -> Result<Json<ChannelView>, Problem> {
     let view = state.matrix.view();
@@ -67,7 +67,7 @@ pub(super) async fn one(State(state): Shared, Name(name): Name) -> Result<Json<C
 #[utoipa::path(put, path = "/api/v1/channels/{channel}/source", tag = "channels",
     params(("channel" = String, Path, description = "The channel's name")),
     request_body = Connect,
-    responses((status = 200, description = "The channel as it is now", body = Changed), Refused, NoSuchName, BadBody),
+    responses((status = 200, description = "The channel as it is now", body = Changed), GuardResponses, NoSuchName, BadBody),
 )]
 pub(super) async fn connect(
     State(state): Shared,
@@ -84,7 +84,7 @@ pub(super) async fn connect(
 /// Puts the waiting loop on the channel by hand.
 #[utoipa::path(delete, path = "/api/v1/channels/{channel}/source", tag = "channels",
     params(("channel" = String, Path, description = "The channel's name")),
-    responses((status = 200, description = "The channel as it is now", body = Changed), Refused, NoSuchName, Ending),
+    responses((status = 200, description = "The channel as it is now", body = Changed), GuardResponses, NoSuchName, EndingResponses),
 )]
 pub(super) async fn disconnect(State(state): Shared, caller: Caller, Name(channel): Name) -> ChannelReply {
     let applied = state.matrix.disconnect(&channel.as_str().into()).await;
@@ -94,7 +94,7 @@ pub(super) async fn disconnect(State(state): Shared, caller: Caller, Name(channe
 /// Ends the manual override: the channel goes back to the schedule or the configuration.
 #[utoipa::path(delete, path = "/api/v1/channels/{channel}/override", tag = "channels",
     params(("channel" = String, Path, description = "The channel's name")),
-    responses((status = 200, description = "The channel as it is now", body = Changed), Refused, NoSuchName, Ending),
+    responses((status = 200, description = "The channel as it is now", body = Changed), GuardResponses, NoSuchName, EndingResponses),
 )]
 pub(super) async fn clear_override(
     State(state): Shared,
@@ -109,7 +109,7 @@ pub(super) async fn clear_override(
 #[utoipa::path(put, path = "/api/v1/channels/{channel}/notice", tag = "channels",
     params(("channel" = String, Path, description = "The channel's name")),
     request_body = Notice,
-    responses((status = 200, description = "The channel as it is now", body = Changed), Refused, NoSuchName, BadBody),
+    responses((status = 200, description = "The channel as it is now", body = Changed), GuardResponses, NoSuchName, BadBody),
 )]
 pub(super) async fn notice(
     State(state): Shared,
@@ -127,7 +127,7 @@ pub(super) async fn notice(
 /// Removes the text of the channel's waiting picture that was set by hand.
 #[utoipa::path(delete, path = "/api/v1/channels/{channel}/notice", tag = "channels",
     params(("channel" = String, Path, description = "The channel's name")),
-    responses((status = 200, description = "The channel as it is now", body = Changed), Refused, NoSuchName, Ending),
+    responses((status = 200, description = "The channel as it is now", body = Changed), GuardResponses, NoSuchName, EndingResponses),
 )]
 pub(super) async fn clear_notice(State(state): Shared, caller: Caller, Name(channel): Name) -> ChannelReply {
     let applied = state.matrix.set_notice(&channel.as_str().into(), None).await;
@@ -135,7 +135,7 @@ pub(super) async fn clear_notice(State(state): Shared, caller: Caller, Name(chan
 }
 
 fn recorded(
-    state: &Desk,
+    state: &AdminContext,
     caller: &Caller,
     what: Action,
     channel: &str,

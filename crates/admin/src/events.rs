@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::{Caller, Proof, Role};
 use super::insight::Vitals;
-use super::openapi::{Crowded, Refused};
+use super::openapi::{Crowded, GuardResponses};
 use super::problem::Problem;
 use super::{Shared, cookie};
 use amphi_control::agenda::Plan;
@@ -43,19 +43,19 @@ const RETRY: Duration = Duration::from_secs(2);
 /// `schedule` and `vitals`, whose data is JSON.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", responses(
     (status = 200, description = "Server-sent events, until the session ends", body = String, content_type = "text/event-stream"),
-    Refused, Crowded,
+    GuardResponses, Crowded,
 ))]
 pub(super) async fn stream(
     State(state): Shared,
     caller: Caller,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Problem> {
-    let seat = state.streams.seat(caller.role)?;
+    let permit = state.streams.permit(caller.role)?;
     let session = cookie::cookie(&headers).filter(|_| caller.proof == Proof::Session);
     // The session may have ended since the guard checked it: then the stream ends at once.
     let ended = session.map(|value| state.sessions.ended(value).unwrap_or_else(cancelled));
     let (until, clock) = (caller.until, Arc::clone(&state.clock));
-    let leave = Leave { ended: ended.unwrap_or_default(), until, clock, _seat: seat };
+    let leave = Leave { ended: ended.unwrap_or_default(), until, clock, _permit: permit };
     let (matrix, alarms, plan) = (state.matrix.watch(), state.alarms.clone(), state.plan.clone());
     let (vitals, ending) = (state.insight.vitals.clone(), state.ending.clone());
     let feed = Feed { matrix, alarms, plan, vitals, ending, leave };
@@ -82,13 +82,13 @@ impl Default for Streams {
 }
 
 impl Streams {
-    fn seat(&self, role: Role) -> Result<OwnedSemaphorePermit, Problem> {
-        let seats = match role {
+    fn permit(&self, role: Role) -> Result<OwnedSemaphorePermit, Problem> {
+        let permits = match role {
             Role::Viewer => &self.viewers,
             Role::Operator => &self.operators,
         };
-        let seat = Arc::clone(seats).try_acquire_owned();
-        seat.map_err(|_| Problem::busy("this role has as many event streams open as it may have"))
+        let permit = Arc::clone(permits).try_acquire_owned();
+        permit.map_err(|_| Problem::busy("this role has as many event streams open as it may have"))
     }
 }
 
@@ -97,7 +97,7 @@ struct Leave {
     ended: CancellationToken,
     until: Option<MediaTime>,
     clock: Arc<dyn WallClock>,
-    _seat: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Leave {

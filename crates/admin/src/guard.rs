@@ -25,7 +25,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::access::{Caller, Proof, Role};
 use super::problem::Problem;
-use super::{Desk, Shared, cookie};
+use super::{AdminContext, Shared, cookie};
 use amphi_http::{Credential, Peer};
 use amphi_media::MediaTime;
 
@@ -63,7 +63,7 @@ pub fn of_this_machine(router: Router, names: Vec<Authority>) -> Router {
     }))
 }
 
-fn admit(state: &Desk, request: &Request) -> Result<Caller, Problem> {
+fn admit(state: &AdminContext, request: &Request) -> Result<Caller, Problem> {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     let address = request.extensions().get::<Peer>().map(|Peer(address)| address.ip().to_canonical());
     let caller = |role, proof, until| Caller { role, proof, until, address };
@@ -86,7 +86,7 @@ fn admit(state: &Desk, request: &Request) -> Result<Caller, Problem> {
 
 /// The caller's role by its bearer token, or else by its cookie.
 fn identify(
-    state: &Desk,
+    state: &AdminContext,
     request: &Request,
     address: Option<IpAddr>,
 ) -> Result<(Role, Proof, Option<MediaTime>), Problem> {
@@ -108,7 +108,7 @@ fn identify(
     Ok((role, Proof::Session, Some(until)))
 }
 
-fn bearer(state: &Desk, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Role, Problem> {
+fn bearer(state: &AdminContext, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Role, Problem> {
     const SCHEME: &[u8] = b"Bearer ";
     let parts = headers.get(AUTHORIZATION).and_then(|it| it.as_bytes().split_at_checked(SCHEME.len()));
     let shown = parts.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(SCHEME));
@@ -120,7 +120,11 @@ fn bearer(state: &Desk, headers: &HeaderMap, address: Option<IpAddr>) -> Result<
 }
 
 /// The role of this token, if it is a right one. An address with too many wrong ones has to wait first.
-pub(super) fn judge(state: &Desk, token: &[u8], address: Option<IpAddr>) -> Result<Option<Role>, Problem> {
+pub(super) fn judge(
+    state: &AdminContext,
+    token: &[u8],
+    address: Option<IpAddr>,
+) -> Result<Option<Role>, Problem> {
     const KIND: Credential = Credential::Token;
     state.attempts.may_try(KIND, address).map_err(Problem::slow_down)?;
     let role = state.tokens.role_of(token);
@@ -134,7 +138,12 @@ const fn reads(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-fn is_of_this_machine(state: &Desk, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+fn is_of_this_machine(
+    state: &AdminContext,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<(), Problem> {
     let is_local = |names: &[Authority]| amphi_http::is_local(uri, headers, names);
     // A page may change something only under a loopback name, not under one of `names`.
     let may = is_local(if reads(method) || !headers.contains_key(ORIGIN) { &state.names } else { &[] });

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::openapi::{NotReady, Refused};
+use super::openapi::{GuardResponses, NotReady};
 use super::problem::Problem;
 use amphi_control::alarm::{Alarm, AlarmKind};
 use amphi_media::MediaTime;
@@ -119,7 +119,7 @@ pub(super) async fn ready(State(state): Shared) -> Result<String, Problem> {
 
 /// Which tasks are running, how often each was restarted, and why it last failed.
 #[utoipa::path(get, path = "/api/v1/health", tag = "health", responses(
-    (status = 200, description = "The health of the server", body = Health), Refused,
+    (status = 200, description = "The health of the server", body = Health), GuardResponses,
 ))]
 pub(super) async fn show(State(state): Shared) -> Json<Health> {
     let doubts = state.health.doubts();

@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use super::attendance::Viewers;
-use super::openapi::{Crowded, NoSuchName, Refused};
+use super::openapi::{Crowded, GuardResponses, NoSuchName};
 use super::problem::{Name, Problem};
 use amphi_media::MediaTime;
 use amphi_runtime::workshop::Refused as Refusal;
@@ -121,7 +121,7 @@ pub struct RungVitals {
 
 /// The present measurements of sources and channels.
 #[utoipa::path(get, path = "/api/v1/vitals", tag = "insight", responses(
-    (status = 200, description = "Rates, losses, levels, viewers", body = Vitals), Refused,
+    (status = 200, description = "Rates, losses, levels, viewers", body = Vitals), GuardResponses,
 ))]
 pub(super) async fn vitals(State(state): Shared) -> Json<Vitals> {
     Json(Vitals::clone(&state.insight.vitals.borrow()))
@@ -129,7 +129,7 @@ pub(super) async fn vitals(State(state): Shared) -> Json<Vitals> {
 
 /// The numbers of viewers of the last hours, per minute.
 #[utoipa::path(get, path = "/api/v1/viewers", tag = "insight", responses(
-    (status = 200, description = "Of every channel and rung", body = Viewers), Refused,
+    (status = 200, description = "Of every channel and rung", body = Viewers), GuardResponses,
 ))]
 pub(super) async fn viewers(State(state): Shared) -> Json<Viewers> {
     Json(Viewers::clone(&state.insight.viewers.borrow()))
@@ -140,7 +140,7 @@ pub(super) async fn viewers(State(state): Shared) -> Json<Viewers> {
     params(("source" = String, Path, description = "The source's name")),
     responses(
         (status = 200, description = "A small picture", body = Vec<u8>, content_type = "image/jpeg"),
-        Refused, NoSuchName, Crowded,
+        GuardResponses, NoSuchName, Crowded,
     ),
 )]
 pub(super) async fn of_source(State(state): Shared, Name(name): Name) -> Result<Response, Problem> {
@@ -155,7 +155,7 @@ pub(super) async fn of_source(State(state): Shared, Name(name): Name) -> Result<
     params(("channel" = String, Path, description = "The channel's name")),
     responses(
         (status = 200, description = "A small picture", body = Vec<u8>, content_type = "image/jpeg"),
-        Refused, NoSuchName, Crowded,
+        GuardResponses, NoSuchName, Crowded,
     ),
 )]
 pub(super) async fn of_channel(State(state): Shared, Name(name): Name) -> Result<Response, Problem> {

@@ -135,14 +135,14 @@ pub struct AdminState {
 }
 
 /// The state that all routes share.
-struct Desk {
+struct AdminContext {
     state: AdminState,
     started: Instant,
     sessions: session::Sessions,
     streams: events::Streams,
 }
 
-impl std::ops::Deref for Desk {
+impl std::ops::Deref for AdminContext {
     type Target = AdminState;
 
     fn deref(&self) -> &AdminState {
@@ -150,14 +150,14 @@ impl std::ops::Deref for Desk {
     }
 }
 
-type Shared = State<Arc<Desk>>;
+type Shared = State<Arc<AdminContext>>;
 
 /// The routes of the port. Serve them on loopback only, unless there is an operator's token.
 pub fn router(mut state: AdminState) -> Router {
     metrics::register(&mut state.metrics, state.matrix.clone());
     let started = Instant::now();
     let (sessions, streams) = (session::Sessions::default(), events::Streams::default());
-    let desk = Arc::new(Desk { state, started, sessions, streams });
+    let context = Arc::new(AdminContext { state, started, sessions, streams });
     let (router, document) = api().split_for_parts();
     router
         .fallback(async |uri: Uri| {
@@ -166,12 +166,12 @@ pub fn router(mut state: AdminState) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(Extension(openapi::Served::new(&document)))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(middleware::from_fn_with_state(Arc::clone(&desk), guard::guard))
-        .with_state(desk)
+        .layer(middleware::from_fn_with_state(Arc::clone(&context), guard::guard))
+        .with_state(context)
 }
 
 /// The routes with their OpenAPI document.
-fn api() -> OpenApiRouter<Arc<Desk>> {
+fn api() -> OpenApiRouter<Arc<AdminContext>> {
     OpenApiRouter::with_openapi(openapi::Base::openapi())
         .routes(routes!(channels::matrix))
         .routes(routes!(channels::list))

@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::Shared;
-use super::openapi::Refused;
+use super::openapi::GuardResponses;
 use super::problem::Problem;
 use amphi_control::matrix::{MatrixHandle, SourceState};
 
@@ -41,7 +41,7 @@ pub(super) fn register(registry: &mut Registry, matrix: MatrixHandle) {
 #[utoipa::path(get, path = "/metrics", tag = "health", responses(
     (status = 200, description = "OpenMetrics 1.0", body = String,
      content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"),
-    Refused,
+    GuardResponses,
 ))]
 pub(super) async fn page(State(state): Shared) -> Response {
     let mut text = String::new();

@@ -57,7 +57,7 @@ impl Modify for Security {
 
 /// The OpenAPI document of this port.
 #[utoipa::path(get, path = "/api/v1/openapi.json", tag = "document", responses(
-    (status = 200, description = "The OpenAPI document of this port", body = serde_json::Value), Refused,
+    (status = 200, description = "The OpenAPI document of this port", body = serde_json::Value), GuardResponses,
 ))]
 pub(super) async fn document(Extension(Served(bytes)): Extension<Served>) -> Response {
     ([(CONTENT_TYPE, "application/json")], bytes).into_response()
@@ -75,9 +75,9 @@ fn problems(all: &[(u16, &str)]) -> Responses {
 }
 
 /// The guard's refusals.
-pub(super) struct Refused;
+pub(super) struct GuardResponses;
 
-impl IntoResponses for Refused {
+impl IntoResponses for GuardResponses {
     fn responses() -> Responses {
         problems(&[
             (401, "The caller has not authenticated: `WWW-Authenticate` says how"),
@@ -152,9 +152,9 @@ impl IntoResponses for BadBody {
 }
 
 /// For changes without a body.
-pub(super) struct Ending;
+pub(super) struct EndingResponses;
 
-impl IntoResponses for Ending {
+impl IntoResponses for EndingResponses {
     fn responses() -> Responses {
         problems(&[(503, "The server is shutting down")])
     }

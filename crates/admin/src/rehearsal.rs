@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::Shared;
 use super::access::Caller;
-use super::openapi::{Busy, Refused};
+use super::openapi::{Busy, GuardResponses};
 use super::problem::Problem;
 use amphi_control::audit::Action;
 use amphi_control::rehearsal::{Rehearsal, RehearsalState};
@@ -23,7 +23,7 @@ pub struct Rehearsals {
 
 /// The rehearsal of all halls that is running, or the last one.
 #[utoipa::path(get, path = "/api/v1/rehearsal", tag = "rehearsal", responses(
-    (status = 200, description = "The check of every hall", body = Rehearsal), Refused,
+    (status = 200, description = "The check of every hall", body = Rehearsal), GuardResponses,
 ))]
 pub(super) async fn show(State(state): Shared) -> Json<Rehearsal> {
     Json(Rehearsal::clone(&state.rehearsals.report.borrow()))
@@ -31,7 +31,7 @@ pub(super) async fn show(State(state): Shared) -> Json<Rehearsal> {
 
 /// Starts a rehearsal of all halls now. What is on air is not disturbed.
 #[utoipa::path(post, path = "/api/v1/rehearsal", tag = "rehearsal", responses(
-    (status = 202, description = "It starts; GET returns its results", body = Rehearsal), Refused, Busy,
+    (status = 202, description = "It starts; GET returns its results", body = Rehearsal), GuardResponses, Busy,
 ))]
 pub(super) async fn start(
     State(state): Shared,

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use super::access::Caller;
-use super::openapi::{NotTaken, Refused};
+use super::openapi::{GuardResponses, NotTaken};
 use super::problem::Problem;
 use amphi_control::audit::{Action, Entry};
 
@@ -68,7 +68,7 @@ pub(super) struct Reload {
 
 /// Reads the configuration file again. If it would end what viewers are watching, it is refused with a list, unless confirmed.
 #[utoipa::path(post, path = "/api/v1/reload", tag = "configuration", request_body = Option<Reload>, responses(
-    (status = 200, description = "The new configuration is in effect", body = ReloadAnswer), Refused, NotTaken,
+    (status = 200, description = "The new configuration is in effect", body = ReloadAnswer), GuardResponses, NotTaken,
 ))]
 pub(super) async fn reload(
     State(state): Shared,

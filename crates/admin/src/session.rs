@@ -37,7 +37,7 @@ use super::Shared;
 use super::access::{Caller, Proof, Role};
 use super::cookie::{COOKIE_NAME, cookie};
 use super::guard;
-use super::openapi::{BadBody, Refused};
+use super::openapi::{BadBody, GuardResponses};
 use super::problem::{JsonBody, Problem};
 use amphi_control::audit::Action;
 use amphi_media::{Lock, MediaTime};
@@ -47,11 +47,11 @@ const LIFE: Duration = Duration::from_secs(12 * 3600);
 /// The most sessions of one role.
 const MOST: usize = 128;
 
-type Key = [u8; 32];
+type TokenHash = [u8; 32];
 
 /// The open sessions.
 #[derive(Debug, Default)]
-pub(super) struct Sessions(Lock<HashMap<Key, Opened>>);
+pub(super) struct Sessions(Lock<HashMap<TokenHash, Opened>>);
 
 /// One session.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Sessions {
         let until = now + LIFE;
         let mut open = self.lock();
         open.retain(|_, session| now < session.until);
-        let of_role = |open: &HashMap<Key, Opened>| open.values().filter(|it| it.role == role).count();
+        let of_role = |open: &HashMap<TokenHash, Opened>| open.values().filter(|it| it.role == role).count();
         while of_role(&open) >= MOST {
             let rivals = open.iter().filter(|(_, session)| session.role == role);
             let first = rivals.min_by_key(|(_, session)| session.until).map(|(key, _)| *key);
@@ -101,18 +101,19 @@ impl Sessions {
         self.lock().remove(&key(value));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Opened>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<TokenHash, Opened>> {
         self.0.lock()
     }
 }
 
-fn key(value: &str) -> Key {
+fn key(value: &str) -> TokenHash {
     Sha256::digest(value.as_bytes()).into()
 }
 
 /// The caller's session.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Session {
+#[schema(as = Session)]
+pub(super) struct LoginSession {
     /// What the caller may do.
     role: Role,
     /// How the caller has authenticated.
@@ -132,17 +133,17 @@ pub(super) struct Login {
 
 /// The role of the caller, and how it has authenticated.
 #[utoipa::path(get, path = "/api/v1/session", tag = "session", responses(
-    (status = 200, description = "The caller's session", body = Session), Refused,
+    (status = 200, description = "The caller's session", body = LoginSession), GuardResponses,
 ))]
-pub(super) async fn show(caller: Caller) -> Json<Session> {
-    Json(Session { role: caller.role, proof: caller.proof, until: caller.until })
+pub(super) async fn show(caller: Caller) -> Json<LoginSession> {
+    Json(LoginSession { role: caller.role, proof: caller.proof, until: caller.until })
 }
 
 /// Opens a session: the answer sets the cookie `amphi_session`.
 #[utoipa::path(post, path = "/api/v1/session", tag = "session", request_body = Login, security(()), responses(
-    (status = 200, description = "The session is open", body = Session,
+    (status = 200, description = "The session is open", body = LoginSession,
      headers(("Set-Cookie" = Option<String>, description = "The session's cookie, if a token is configured"))),
-    Refused, BadBody,
+    GuardResponses, BadBody,
 ))]
 pub(super) async fn open(
     State(state): Shared,
@@ -151,7 +152,7 @@ pub(super) async fn open(
     JsonBody(login): JsonBody<Login>,
 ) -> Result<Response, Problem> {
     if !state.tokens.are_asked_for() {
-        let session = Session { role: Role::Operator, proof: Proof::Loopback, until: None };
+        let session = LoginSession { role: Role::Operator, proof: Proof::Loopback, until: None };
         return Ok(Json(session).into_response());
     }
     let now = state.clock.now();
@@ -171,13 +172,13 @@ pub(super) async fn open(
     let seconds = LIFE.as_secs();
     let cookie =
         format!("{COOKIE_NAME}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
-    let session = Session { role, proof: Proof::Session, until: Some(until) };
+    let session = LoginSession { role, proof: Proof::Session, until: Some(until) };
     Ok(([(SET_COOKIE, cookie)], Json(session)).into_response())
 }
 
 /// Ends the session, and the event streams that were opened with it.
 #[utoipa::path(delete, path = "/api/v1/session", tag = "session", responses(
-    (status = 204, description = "The session has ended"), Refused,
+    (status = 204, description = "The session has ended"), GuardResponses,
 ))]
 pub(super) async fn end(State(state): Shared, caller: Caller, headers: HeaderMap) -> impl IntoResponse {
     if let Some(value) = cookie(&headers).filter(|_| caller.proof == Proof::Session) {

@@ -5,7 +5,7 @@ use axum::extract::State;
 use http::StatusCode;
 
 use super::Shared;
-use super::openapi::{NoSuchName, Refused};
+use super::openapi::{GuardResponses, NoSuchName};
 use super::problem::{Name, Problem};
 use amphi_control::alarm::Alarm;
 use amphi_control::matrix::SourceView;
@@ -13,7 +13,7 @@ use amphi_control::push::PushStatus;
 
 /// All sources.
 #[utoipa::path(get, path = "/api/v1/sources", tag = "sources", responses(
-    (status = 200, description = "In the configuration's order", body = Vec<SourceView>), Refused,
+    (status = 200, description = "In the configuration's order", body = Vec<SourceView>), GuardResponses,
 ))]
 pub(super) async fn list(State(state): Shared) -> Json<Vec<SourceView>> {
     Json(state.matrix.view().sources.clone())
@@ -22,7 +22,7 @@ pub(super) async fn list(State(state): Shared) -> Json<Vec<SourceView>> {
 /// One source.
 #[utoipa::path(get, path = "/api/v1/sources/{source}", tag = "sources",
     params(("source" = String, Path, description = "The source's name")),
-    responses((status = 200, description = "The source", body = SourceView), Refused, NoSuchName),
+    responses((status = 200, description = "The source", body = SourceView), GuardResponses, NoSuchName),
 )]
 pub(super) async fn one(State(state): Shared, Name(name): Name) -> Result<Json<SourceView>, Problem> {
     let view = state.matrix.view();
@@ -32,7 +32,7 @@ pub(super) async fn one(State(state): Shared, Name(name): Name) -> Result<Json<S
 
 /// The present alarms.
 #[utoipa::path(get, path = "/api/v1/alarms", tag = "alarms", responses(
-    (status = 200, description = "By kind", body = Vec<Alarm>), Refused,
+    (status = 200, description = "By kind", body = Vec<Alarm>), GuardResponses,
 ))]
 pub(super) async fn alarms(State(state): Shared) -> Json<Vec<Alarm>> {
     let alarms = std::sync::Arc::clone(&state.alarms.borrow());
@@ -41,7 +41,7 @@ pub(super) async fn alarms(State(state): Shared) -> Json<Vec<Alarm>> {
 
 /// The states of the pushes to other servers.
 #[utoipa::path(get, path = "/api/v1/pushes", tag = "alarms", responses(
-    (status = 200, description = "By name", body = Vec<PushStatus>), Refused,
+    (status = 200, description = "By name", body = Vec<PushStatus>), GuardResponses,
 ))]
 pub(super) async fn pushes(State(state): Shared) -> Json<Vec<PushStatus>> {
     Json(state.pushes.all())

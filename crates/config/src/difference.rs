@@ -1,6 +1,6 @@
 //! What differs between two configurations, and what a reload from the one to the other would stop or restart.
 //!
-//! `server/estate.rs` acts on [`Difference::endings`], a reload is allowed or refused by them, and
+//! `server/running.rs` acts on [`Difference::endings`], a reload is allowed or refused by them, and
 //! `amphi check NEW --against OLD` prints them: all three give the same answer. That a secret has changed is said; its value
 //! is never shown.
 

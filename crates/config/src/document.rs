@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue, ValueDeserializer};
 
 use super::Config;
-use super::fault::{Fault, Source};
+use super::fault::{Fault, FileText};
 use super::mask::SECRET_KEYS;
 use super::suggest::closest;
 
@@ -68,7 +68,7 @@ pub(super) struct Document<'a> {
 
 impl<'a> Document<'a> {
     /// Parses the text and returns every syntax error (TOML 1.1). Tables without one are checked all the same.
-    pub(super) fn parse(text: &'a str, source: &Source<'a>) -> (Self, Vec<Fault>) {
+    pub(super) fn parse(text: &'a str, source: &FileText<'a>) -> (Self, Vec<Fault>) {
         let (table, errors) = DeTable::parse_recoverable(text);
         let root = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
         let end = text.len()..text.len();
@@ -109,7 +109,7 @@ impl<'a> Document<'a> {
     }
 
     /// The values, and every fault of their shape. Entries of the wrong shape are removed.
-    pub(super) fn read(&mut self, source: &Source<'a>) -> (Config, Vec<Fault>) {
+    pub(super) fn read(&mut self, source: &FileText<'a>) -> (Config, Vec<Fault>) {
         let mut faults = Vec::new();
         loop {
             let error = match Config::deserialize(ValueDeserializer::from(self.root.clone())) {
@@ -230,7 +230,7 @@ fn take_out(value: &mut DeValue<'_>, span: &Range<usize>) -> Option<Place> {
 
 /// Turns `serde`'s message into ours; for an unknown key also returns the key that was probably meant.
 fn shape_fault(
-    source: &Source<'_>,
+    source: &FileText<'_>,
     span: &Range<usize>,
     message: &str,
     place: &Place,

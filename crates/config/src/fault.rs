@@ -87,14 +87,14 @@ impl Fault {
 
 /// The file's text, split into lines: turns byte offsets into faults with positions.
 #[derive(Debug)]
-pub(super) struct Source<'a> {
+pub(super) struct FileText<'a> {
     text: &'a str,
     lines: Vec<&'a str>,
     /// Lines inside a secret that spans several.
     hidden: Vec<bool>,
 }
 
-impl<'a> Source<'a> {
+impl<'a> FileText<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         let lines: Vec<_> = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).collect();
         let hidden = mask::hidden_lines(&lines);
@@ -146,16 +146,16 @@ mod tests {
         let text = "a = 1\r\n\tö = 2\r\n";
         let at = text.find('2').expect("it is there");
         assert_eq!(
-            printed(Source::new(text).fault(&(at..at + 1), "bad")),
+            printed(FileText::new(text).fault(&(at..at + 1), "bad")),
             "c.toml:2:6: bad\n  2 | \tö = 2\n    | \t    ^"
         );
     }
 
     #[test]
     fn the_end_of_the_file_is_a_place() {
-        let fault = Source::new("a = ").fault(&(4..4), "no value");
+        let fault = FileText::new("a = ").fault(&(4..4), "no value");
         assert_eq!(fault.position, Some(Position { line: 1, column: 5 }));
-        assert_eq!(printed(Source::new("a\n").fault(&(99..99), "x")), "c.toml:2:1: x\n  2 | \n    | ^");
+        assert_eq!(printed(FileText::new("a\n").fault(&(99..99), "x")), "c.toml:2:1: x\n  2 | \n    | ^");
     }
 
     #[test]
@@ -163,12 +163,12 @@ mod tests {
         let text = "name = 'a'\npassword = 'hunter2' # hunter2\n";
         for needle in ["password", "'hunter2", "# hunter2"] {
             let at = text.find(needle).expect("it is there");
-            let shown = printed(Source::new(text).fault(&(at..at + 1), "bad"));
+            let shown = printed(FileText::new(text).fault(&(at..at + 1), "bad"));
             assert!(shown.contains("  2 | password = …\n"), "{shown}");
             assert!(!shown.contains("hunter2"), "{shown}");
         }
         let text = "password = '''\nhunter2\n'''\nfps = 1";
         let at = text.find("hunter2").expect("it is there");
-        assert_eq!(printed(Source::new(text).fault(&(at..at), "bad")), "c.toml:2:1: bad\n  2 | …\n    | ^");
+        assert_eq!(printed(FileText::new(text).fault(&(at..at), "bad")), "c.toml:2:1: bad\n  2 | …\n    | ^");
     }
 }

@@ -235,7 +235,7 @@ pub struct Channel {
     pub source: String,
     /// How late a live cell may be before a waiting cell takes its place.
     pub live_deadline_ms: u32,
-    /// The least time between two changes between live and waiting.
+    /// The least time from the loss of a source until the channel shows it again.
     pub hold_ms: u32,
     /// How long a lecture may stay past its lead-out while somebody speaks or something moves; 0 = not at all.
     pub overrun_max_s: u32,

@@ -8,7 +8,7 @@ use super::Config;
 use super::check::{Checker, files};
 use super::difference::Difference;
 use super::document::Document;
-use super::fault::{Fault, Faults, Source, write_list};
+use super::fault::{Fault, Faults, FileText, write_list};
 
 /// The result of `amphi check`.
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ impl Config {
 }
 
 fn judge(text: &str, file: &str, directory: Option<&Path>) -> CheckReport {
-    let source = Source::new(text);
+    let source = FileText::new(text);
     let report = |config, mut faults: Vec<Fault>, absent, mut warnings: Vec<Fault>| {
         faults.sort_by_key(|fault| fault.position);
         warnings.sort_by_key(|warning| warning.position);

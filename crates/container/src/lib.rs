@@ -44,4 +44,6 @@ pub mod fmp4;
 pub mod hls;
 pub mod isobmff;
 pub mod mp4;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod webvtt;

@@ -7,7 +7,7 @@
 //!
 //! **Where to start.** [`matrix`] decides what each channel shows, by a person, the schedule or the configuration.
 //! [`schedule`] makes a plan from a calendar. [`alarm`] decides which faults operators are told of; a new alarm is a new
-//! `AlarmKind` in `alarm/mod.rs`.
+//! `AlarmKind` in `alarm.rs`.
 //!
 //! # Example
 //! A source that the configuration does not have cannot be connected:

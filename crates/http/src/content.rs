@@ -9,7 +9,7 @@ use amphi_media::Segment;
 
 /// The header fields of some content.
 #[derive(Clone, Debug)]
-pub struct Description<'a> {
+pub struct ContentMetadata<'a> {
     /// Value of `Content-Type`: the media type.
     pub content_type: HeaderValue,
     /// Value of `Cache-Control`: how long it may be cached.
@@ -20,7 +20,7 @@ pub struct Description<'a> {
 
 /// Answers `request` with `bytes`: 304 if the client has them already (RFC 9110 §13.1.2), 206 or 416 if it wants a part
 /// (GET only, §14.2), 200 otherwise. HEAD gets the header of the whole and no content (§9.3.2).
-pub fn content(request: &Parts, bytes: &Segment, description: Description<'_>) -> Response<Body> {
+pub fn content(request: &Parts, bytes: &Segment, description: ContentMetadata<'_>) -> Response<Body> {
     if description.etag.is_some_and(|etag| etag.is_known_to(&request.headers)) {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -59,7 +59,7 @@ pub fn content(request: &Parts, bytes: &Segment, description: Description<'_>) -
 }
 
 /// The fields that 200 and 304 have in common (RFC 9110 §15.4.5).
-fn describe(response: &mut Response<Body>, description: &Description<'_>) {
+fn describe(response: &mut Response<Body>, description: &ContentMetadata<'_>) {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, description.cache_control.clone());
     if let Some(etag) = description.etag {
@@ -93,7 +93,7 @@ mod tests {
             audio: Some(Bytes::from_static(b"sound")),
         };
         let etag = ETag::of(b"x");
-        let description = Description {
+        let description = ContentMetadata {
             content_type: HeaderValue::from_static("video/mp4"),
             cache_control: HeaderValue::from_static("max-age=1"),
             etag: Some(&etag),

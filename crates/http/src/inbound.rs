@@ -27,12 +27,12 @@ pub struct TooSlow;
 
 /// How long a body may take. Time is an argument.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
+pub(super) struct BodyPatience {
     pub(super) whole: Duration,
     pub(super) grace: Duration,
 }
 
-impl Span {
+impl BodyPatience {
     /// When the time of a body is over of which `came` bytes have arrived, counted from its beginning.
     fn due(self, came: u64) -> Duration {
         let kept_up = Duration::from_millis(came.saturating_mul(1000) / LEAST);
@@ -43,7 +43,7 @@ impl Span {
 /// A request's body that fails with [`TooSlow`] if it does not arrive in time.
 pub struct Inbound<B = Incoming> {
     inner: B,
-    span: Span,
+    span: BodyPatience,
     begun: Option<Instant>,
     came: u64,
     /// `None` for bodies that never keep us waiting.
@@ -51,7 +51,7 @@ pub struct Inbound<B = Incoming> {
 }
 
 impl<B> Inbound<B> {
-    pub(super) const fn new(inner: B, span: Span) -> Self {
+    pub(super) const fn new(inner: B, span: BodyPatience) -> Self {
         Self { inner, span, begun: None, came: 0, alarm: None }
     }
 }
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_body_is_judged_by_what_has_come_and_by_its_whole_time() {
-        let span = Span { whole: WHOLE, grace: GRACE };
+        let span = BodyPatience { whole: WHOLE, grace: GRACE };
         for (came, due) in [(0, GRACE), (1, GRACE), (128 * 20, Duration::from_secs(20)), (1 << 20, WHOLE)] {
             assert_eq!(span.due(came), due, "{came}");
         }

@@ -1,9 +1,9 @@
 //! The HTTP server that all our ports share, and helpers for answering requests (RFC 9110, 9112, 9113).
 //!
-//! * [`serve`] (or [`accept_each`] and [`serve_stream`], where a port speaks more than HTTP) runs a tower service on a
+//! * [`serve_with_peer`] (or [`accept_each`] and [`serve_stream`], where a port speaks more than HTTP) runs a tower service on a
 //!   [`listen`]ing socket: HTTP/1.1 with keep-alive and HTTP/2 with prior knowledge, with bounds on connections, idle time
 //!   and shutdown.
-//! * [`serve_express`] writes answers that are ready ([`Express`]) without the general server, and leaves the rest to it.
+//! * [`serve_fast_path`] writes answers that are ready ([`FastPath`]) without the general server, and leaves the rest to it.
 //! * [`Body`] sends shared pieces of bytes without a copy; [`content`] answers with such pieces as the request's
 //!   method, `If-None-Match` and `Range` ask.
 //! * [`Inbound`] is a request's body, which must arrive in time.
@@ -14,7 +14,7 @@
 //!
 //! What does *not* belong here: routes, names, playlists, anything that knows what is served.
 //!
-//! **Where to start.** `serve.rs` for the general server, `express.rs` for the short path that answers nearly every viewer,
+//! **Where to start.** `serve.rs` for the general server, `fast_path.rs` for the short path that answers nearly every viewer,
 //! `content.rs` for the headers and status of an answer made of bytes.
 //!
 //! # Example
@@ -33,38 +33,39 @@ pub mod cors;
 mod date;
 mod digest;
 mod etag;
-mod express;
+mod fast_path;
 mod guesses;
 mod host;
 mod inbound;
 mod limits;
 mod listen;
+mod memory_file;
 mod methods;
 mod outbound;
+mod outstanding;
 mod pace;
 mod peer;
 mod places;
 mod range;
 mod refusal;
 mod rewound;
-mod sealed;
 mod serve;
 mod watch;
 
 pub use attempts::{Attempts, Credential, retry_after};
 pub use body::{Body, Timed};
-pub use content::{Description, content};
+pub use content::{ContentMetadata, content};
 pub use digest::{Authenticator, Verdict};
 pub use etag::ETag;
-pub use express::{Asked, Content, Express, Parcel, would_ask};
+pub use fast_path::{Asked, Content, FastPath, ReadyAnswer, would_ask};
 pub use host::{LOCAL_RULE, is_local, is_of_page};
 pub use inbound::{Inbound, TooSlow};
 pub use limits::{CONTROL_CONNECTIONS, Limits};
 pub use listen::{ListenError, listen};
+pub use memory_file::MemoryFile;
 pub use methods::method_refusal;
 pub use peer::Peer;
 pub use places::{Extra, Places, asker};
 pub use range::{Requested, requested_range};
 pub use refusal::{empty, problem};
-pub use sealed::Sealed;
-pub use serve::{Port, accept_each, serve, serve_express, serve_stream, serve_with_peer};
+pub use serve::{Port, accept_each, serve_fast_path, serve_stream, serve_with_peer};

@@ -13,17 +13,17 @@ use super::watch::Watch;
 pub(super) struct Outbound<B> {
     inner: Result<B, Option<Bytes>>,
     /// `None` for HTTP/1, where a full socket says the same.
-    answer: Option<Answer>,
+    answer: Option<PendingAnswer>,
 }
 
 /// An answer that is being sent.
-pub(super) struct Answer {
+pub(super) struct PendingAnswer {
     watch: Arc<Watch>,
     /// It waits for the peer: the peer's window is closed, so hyper does not poll the body.
     owed: bool,
 }
 
-impl Answer {
+impl PendingAnswer {
     pub(super) fn new(watch: &Arc<Watch>) -> Self {
         watch.began();
         Self { watch: Arc::clone(watch), owed: false }
@@ -37,7 +37,7 @@ impl Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for PendingAnswer {
     fn drop(&mut self) {
         self.owe(false);
         self.watch.ended();
@@ -63,7 +63,7 @@ impl Drop for Queued {
 }
 
 impl<B> Outbound<B> {
-    pub(super) fn new(inner: B, mut answer: Option<Answer>) -> Self {
+    pub(super) fn new(inner: B, mut answer: Option<PendingAnswer>) -> Self {
         if let Some(answer) = &mut answer {
             answer.owe(true);
         }

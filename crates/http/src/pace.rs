@@ -1,5 +1,5 @@
-//! The least rate at which a peer must read what it asked for. Time is an argument; a socket tells how many bytes are
-//! [`Outstanding`].
+//! The least rate at which a peer must read what it asked for (sans-IO): time is an argument, and so is how many bytes of a
+//! socket are [outstanding](super::outstanding).
 //!
 //! A peer that reads nothing, or a byte now and then, would hold an answer for ever, and a thousand of them would hold all
 //! places. So while a socket is full, the rate is measured, and a peer that takes less than [`LEAST`] is disconnected.
@@ -10,28 +10,10 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use rustix::ioctl::{Getter, ioctl};
-use tokio::net::TcpStream;
-
 /// Bytes a second: an eighth of the slowest rung, sound alone.
 pub(super) const LEAST: u64 = 1024;
 /// The least time over which the rate is measured.
 pub(super) const WHILE: Duration = Duration::from_secs(30);
-
-/// A connection that can tell how much its peer has not received.
-pub(super) trait Outstanding {
-    /// Bytes written that the peer has not acknowledged.
-    fn outstanding(&self) -> io::Result<u64>;
-}
-
-impl Outstanding for TcpStream {
-    #[expect(unsafe_code, reason = "rustix has no name for it")]
-    fn outstanding(&self) -> io::Result<u64> {
-        // SAFETY: SIOCOUTQ, of the same number as TIOCOUTQ, writes one int (tcp(7)).
-        let count = unsafe { ioctl(self, Getter::<{ libc::TIOCOUTQ as _ }, libc::c_int>::new()) }?;
-        Ok(count.try_into().unwrap_or(0))
-    }
-}
 
 /// Measures what a peer takes while its socket is full.
 ///
@@ -91,13 +73,6 @@ fn judge(taken: u64, waited: Duration) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer reads too slowly"));
     }
     Ok(())
-}
-
-#[cfg(test)]
-impl Outstanding for tokio::io::DuplexStream {
-    fn outstanding(&self) -> io::Result<u64> {
-        Ok(0)
-    }
 }
 
 #[cfg(test)]

@@ -49,14 +49,14 @@ struct Taken {
 
 /// A place for the next connection, before its address is known.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct UnnamedPlace {
     _permit: OwnedSemaphorePermit,
 }
 
 /// The place of one connection; free again when dropped.
 #[derive(Debug)]
-pub(super) struct Seat {
-    _place: Place,
+pub(super) struct ConnectionPlace {
+    _place: UnnamedPlace,
     share: Option<(Places, IpAddr)>,
 }
 
@@ -121,22 +121,22 @@ impl Places {
     }
 
     /// Waits until a place is free.
-    pub(super) async fn free(&self) -> Option<Place> {
-        Arc::clone(&self.0.free).acquire_owned().await.ok().map(|permit| Place { _permit: permit })
+    pub(super) async fn free(&self) -> Option<UnnamedPlace> {
+        Arc::clone(&self.0.free).acquire_owned().await.ok().map(|permit| UnnamedPlace { _permit: permit })
     }
 
     /// Gives `place` to `peer`; `None` if its address has its share already.
-    pub(super) fn seat(&self, place: Place, peer: IpAddr) -> Option<Seat> {
+    pub(super) fn place(&self, place: UnnamedPlace, peer: IpAddr) -> Option<ConnectionPlace> {
         let peer = peer.to_canonical();
         if self.0.per_address == 0 || peer.is_loopback() {
-            return Some(Seat { _place: place, share: None });
+            return Some(ConnectionPlace { _place: place, share: None });
         }
         let household = household(peer);
         let mut taken = self.lock();
         let share = taken.by_address.entry(household).or_default();
         if *share < self.0.per_address {
             *share += 1;
-            return Some(Seat { _place: place, share: Some((self.clone(), household)) });
+            return Some(ConnectionPlace { _place: place, share: Some((self.clone(), household)) });
         }
         self.0.refused.increment();
         taken.unsaid += 1;
@@ -154,7 +154,7 @@ impl Places {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         let Some((places, household)) = self.share.take() else { return };
         let mut taken = places.lock();
@@ -177,28 +177,29 @@ pub fn asker(peer: IpAddr) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn seat(places: &Places, peer: &str) -> Option<Seat> {
+    fn place(places: &Places, peer: &str) -> Option<ConnectionPlace> {
         let permit = Arc::clone(&places.0.free).try_acquire_owned().expect("a free place");
-        places.seat(Place { _permit: permit }, peer.parse().expect("an address"))
+        places.place(UnnamedPlace { _permit: permit }, peer.parse().expect("an address"))
     }
 
     #[test]
-    fn an_address_has_its_share_and_no_more_until_a_seat_is_free_again() {
+    fn an_address_has_its_share_and_no_more_until_a_place_is_free_again() {
         let places = Places::new(100, 2);
-        let seats: Vec<_> = (0..2).map(|_| seat(&places, "192.0.2.1").expect("within its share")).collect();
-        assert!(seat(&places, "192.0.2.1").is_none());
-        assert!(seat(&places, "::ffff:192.0.2.1").is_none(), "the same address on a port for both");
-        assert!(seat(&places, "192.0.2.2").is_some());
+        let places_taken: Vec<_> =
+            (0..2).map(|_| place(&places, "192.0.2.1").expect("within its share")).collect();
+        assert!(place(&places, "192.0.2.1").is_none());
+        assert!(place(&places, "::ffff:192.0.2.1").is_none(), "the same address on a port for both");
+        assert!(place(&places, "192.0.2.2").is_some());
         assert_eq!((places.taken(), places.refused()), (2, 2));
-        drop(seats);
+        drop(places_taken);
         assert!(places.lock().by_address.is_empty(), "nothing is kept of who has left");
-        assert!(seat(&places, "192.0.2.1").is_some());
+        assert!(place(&places, "192.0.2.1").is_some());
     }
 
     #[test]
     fn what_takes_more_descriptors_takes_more_places() {
         let places = Places::new(5, 0);
-        let _seat = seat(&places, "192.0.2.1");
+        let _place = place(&places, "192.0.2.1");
         let extra = places.extra(4).expect("four are left");
         assert!((places.taken(), places.extra(1).is_none()) == (5, true));
         drop(extra);
@@ -219,20 +220,20 @@ mod tests {
     #[test]
     fn the_addresses_of_one_network_of_ipv6_are_one() {
         let places = Places::new(100, 1);
-        let _seat = seat(&places, "2001:db8:0:1::5").expect("the first");
-        assert!(seat(&places, "2001:db8:0:1:ffff::6").is_none());
-        assert!(seat(&places, "2001:db8:0:2::5").is_some());
+        let _place = place(&places, "2001:db8:0:1::5").expect("the first");
+        assert!(place(&places, "2001:db8:0:1:ffff::6").is_none());
+        assert!(place(&places, "2001:db8:0:2::5").is_some());
     }
 
     #[test]
     fn loopback_is_exempt_and_zero_is_no_bound() {
         let places = Places::new(100, 1);
-        let seats: Vec<_> = ["127.0.0.1", "127.0.0.1", "::1", "::1", "::ffff:127.0.0.1"]
-            .map(|peer| seat(&places, peer))
+        let places_taken: Vec<_> = ["127.0.0.1", "127.0.0.1", "::1", "::1", "::ffff:127.0.0.1"]
+            .map(|peer| place(&places, peer))
             .into();
-        assert!(seats.iter().all(Option::is_some));
+        assert!(places_taken.iter().all(Option::is_some));
         let places = Places::new(100, 0);
-        let seats: Vec<_> = (0..50).map(|_| seat(&places, "192.0.2.1")).collect();
-        assert!(seats.iter().all(Option::is_some));
+        let places_taken: Vec<_> = (0..50).map(|_| place(&places, "192.0.2.1")).collect();
+        assert!(places_taken.iter().all(Option::is_some));
     }
 }

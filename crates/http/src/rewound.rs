@@ -10,7 +10,8 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep_until};
 
-use super::pace::{Outstanding, Pace};
+use super::outstanding::Outstanding;
+use super::pace::Pace;
 use super::watch::Watch;
 
 /// Reads `before`, then from the connection.

@@ -42,13 +42,13 @@ use tower::{Service, ServiceExt};
 use tracing::Instrument;
 
 use super::date;
-use super::express::{self, Express, Left};
+use super::fast_path::{self, FastPath, Left};
 use super::host;
-use super::inbound::{self, Inbound, Span};
+use super::inbound::{self, BodyPatience, Inbound};
 use super::limits::Limits;
-use super::outbound::{Answer, Outbound};
+use super::outbound::{Outbound, PendingAnswer};
 use super::peer::{Peer, WithPeer};
-use super::places::{Places, Seat};
+use super::places::{ConnectionPlace, Places};
 use super::rewound::Rewound;
 use super::watch::{Fate, Keeper, Watch};
 
@@ -70,21 +70,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Serves `service` on `listener` until `shutdown`, and returns when the last connection has ended.
-pub async fn serve<S, B>(listener: TcpListener, service: S, limits: Limits, shutdown: CancellationToken)
-where
-    S: Service<Request<Inbound>, Response = Response<B>> + Clone + Send + Sync + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
-{
-    let ending = shutdown.clone();
-    let each = move |stream, _| serve_stream(stream, service.clone(), limits, ending.clone());
-    accept_each(listener, limits.places(), each, shutdown).await;
-}
-
-/// As [`serve`], and every request carries the [`Peer`] that it came from. May be called again, with the same places, after
-/// a panic.
+/// Serves `service` on `port` until `shutdown`, and returns when the last connection has ended. Every request carries the
+/// [`Peer`] that it came from. May be called again, with the same places, after a panic.
 pub async fn serve_with_peer<S, B>(
     port: &mut Port,
     service: S,
@@ -148,13 +135,13 @@ impl Port {
                 accepted = accept(listener, &places) => accepted,
             };
             match accepted {
-                Ok(Some((stream, peer, seat))) => {
+                Ok(Some((stream, peer, place))) => {
                     places.accepts();
                     let connection = each(stream, peer);
                     // The panic hook logs and counts a panic; it ends this connection alone.
                     let connection = async move {
                         connection.await;
-                        drop(seat);
+                        drop(place);
                     };
                     let span = tracing::info_span!(parent: None, "peer", name = %peer);
                     self.connections.spawn(connection.instrument(span));
@@ -177,10 +164,10 @@ impl Port {
 async fn accept(
     listener: &TcpListener,
     places: &Places,
-) -> io::Result<Option<(TcpStream, SocketAddr, Seat)>> {
+) -> io::Result<Option<(TcpStream, SocketAddr, ConnectionPlace)>> {
     let place = places.free().await.ok_or(io::ErrorKind::NotConnected)?;
     let (stream, peer) = listener.accept().await?;
-    Ok(places.seat(place, peer.ip()).map(|seat| (stream, peer, seat)))
+    Ok(places.place(place, peer.ip()).map(|place| (stream, peer, place)))
 }
 
 /// Errors of a connection that went away before it was accepted (accept(2)).
@@ -204,14 +191,14 @@ where
     }
 }
 
-/// As [`serve_stream`], but answers that are ready take the [`Express`] lane.
-pub async fn serve_express<S, B>(
+/// As [`serve_stream`], but answers that are ready take the [`FastPath`].
+pub async fn serve_fast_path<S, B>(
     mut stream: TcpStream,
     service: S,
     limits: Limits,
     shutdown: CancellationToken,
 ) where
-    S: Service<Request<Inbound>, Response = Response<B>> + Express + Clone + Send + Sync + 'static,
+    S: Service<Request<Inbound>, Response = Response<B>> + FastPath + Clone + Send + Sync + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
@@ -219,8 +206,8 @@ pub async fn serve_express<S, B>(
     if !prepare(&stream, limits) {
         return;
     }
-    if let Left::Over(read) = express::drive(&mut stream, &service, limits, &shutdown).await {
-        // On the heap: otherwise the tasks of all connections on the lane would be as large as this future.
+    if let Left::Over(read) = fast_path::drive(&mut stream, &service, limits, &shutdown).await {
+        // On the heap: otherwise the tasks of all connections on the fast path would be as large as this future.
         Box::pin(serve_rest(read, stream, service, limits, shutdown)).await;
     }
 }
@@ -288,8 +275,8 @@ where
     let is_h2 = request.version() == Version::HTTP_2;
     watch.is_h2.store(is_h2, Ordering::Relaxed);
     let fault = host::fault(&request);
-    let answer = is_h2.then(|| Answer::new(watch));
-    let span = Span { whole: limits.body, grace: inbound::GRACE.min(limits.body) };
+    let answer = is_h2.then(|| PendingAnswer::new(watch));
+    let span = BodyPatience { whole: limits.body, grace: inbound::GRACE.min(limits.body) };
     async move {
         if let Some(fault) = fault {
             let mut refusal = Response::new(Outbound::words(fault));

@@ -14,7 +14,7 @@ use amphi_media::{MediaTime, SourceFrame, TrackFormat};
 pub struct Inspector {
     decoder: PictureDecoder,
     vitals: SourceObserver,
-    ear: LoudnessMeter,
+    loudness: LoudnessMeter,
     meter: Arc<LadderMeter>,
 }
 
@@ -26,7 +26,7 @@ impl Inspector {
         Ok(Self {
             decoder,
             vitals: SourceObserver::new(Arc::clone(&meter)),
-            ear: LoudnessMeter::default(),
+            loudness: LoudnessMeter::default(),
             meter,
         })
     }
@@ -42,7 +42,7 @@ impl Inspector {
                 }
             }
             TrackFormat::Aac(_) | TrackFormat::Mp3 { .. } | TrackFormat::G711 { .. } => {
-                let heard = self.ear.level(frame);
+                let heard = self.loudness.level(frame);
                 self.vitals.hear(heard.as_ref().map(|level| *level), &frame.format, now);
             }
         }

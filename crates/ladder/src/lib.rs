@@ -8,10 +8,10 @@
 //!   the sound lattice.
 //! * `pressure` says how many pictures a rung leaves out when the machine cannot follow; `vitals` looks and listens
 //!   for black, still and silent sources.
-//! * `batches` and `sound` give out a cell's samples while it is being filled; `held` finishes a cell whose encoder is
+//! * `batches` and `sound` give out a cell's samples while it is being filled; `repeats` finishes a cell whose encoder is
 //!   gone.
 //! * [`LiveLadder`] is the shell: one decoding thread, one thread per picture rung.
-//! * [`sign`] puts words on the waiting video's pictures.
+//! * [`card_text`] puts words on the waiting video's pictures.
 //! * [`WaitingLoop`] is the same encoders run once over the waiting video.
 //!
 //! What does not belong here: which source is on which channel, and what becomes of a cell.
@@ -37,13 +37,13 @@
 pub mod assembler;
 pub mod audio;
 mod batches;
+pub mod card_text;
 pub mod colour;
 mod damage;
 mod decoding;
 mod diagnosis;
-mod glimpse;
-mod held;
 mod inspector;
+mod latest_picture;
 pub mod lattice;
 #[cfg(test)]
 mod lecture;
@@ -55,11 +55,11 @@ pub mod openh264;
 mod overload_tests;
 mod pictures;
 mod pressure;
+mod repeats;
 mod rung;
 pub mod rusty;
 pub mod scale;
 pub mod scene;
-pub mod sign;
 mod sound;
 mod spec;
 mod speech;
@@ -67,8 +67,8 @@ mod vitals;
 mod waiting;
 
 pub use decoding::DecoderChoice;
-pub use glimpse::Glimpse;
 pub use inspector::Inspector;
+pub use latest_picture::LatestPicture;
 pub use live::{LadderNews, LiveLadder};
 pub use meter::{LadderMeter, RungMeter};
 pub use spec::{LadderSpec, PictureRung};

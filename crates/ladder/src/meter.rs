@@ -1,6 +1,6 @@
 //! What a ladder and its rungs count and observe, for the metrics, the console and alarms.
 
-use super::glimpse::Glimpse;
+use super::latest_picture::LatestPicture;
 use super::pressure::{MOST, Others, STEP};
 use amphi_media::MediaTime;
 use amphi_media::meter::{Counter, Gauge, Lowest, Note, Since};
@@ -43,7 +43,7 @@ pub struct LadderMeter {
     /// When something last moved in the picture, in milliseconds of unix time.
     pub moved_at_ms: Gauge,
     /// The newest picture, replaced once a second.
-    pub glimpse: Glimpse,
+    pub latest_picture: LatestPicture,
     /// One for each picture rung, in the ladder's order.
     pub rungs: Vec<RungMeter>,
 }

@@ -31,7 +31,7 @@ pub(super) struct PictureDecoder {
     synced: bool,
     diagnosis: Diagnosis,
     annex_b: Vec<u8>,
-    gallery: PicturePool,
+    pool: PicturePool,
     meter: Arc<LadderMeter>,
 }
 
@@ -48,7 +48,7 @@ struct PicturePool {
 
 impl PictureDecoder {
     pub(super) fn new(choice: DecoderChoice, meter: Arc<LadderMeter>) -> Result<Self, CodecError> {
-        let gallery = PicturePool::new(Arc::clone(&meter));
+        let pool = PicturePool::new(Arc::clone(&meter));
         Ok(Self {
             choice,
             decoder: Decoding::new(choice)?,
@@ -56,7 +56,7 @@ impl PictureDecoder {
             synced: false,
             diagnosis: Diagnosis::default(),
             annex_b: Vec::new(),
-            gallery,
+            pool,
             meter,
         })
     }
@@ -99,9 +99,9 @@ impl PictureDecoder {
             return UnitOutcome::BeforeEntry;
         }
         h264::to_annex_b(&frame.data, frame.sync.then_some(parameter_sets), &mut self.annex_b);
-        let Self { decoder, gallery, .. } = self;
+        let Self { decoder, pool, .. } = self;
         let result = decoder.decode(&self.annex_b, frame.sync, frame.pts, &mut |pts, view| {
-            out.push((pts, gallery.hang(view)));
+            out.push((pts, pool.copy(view)));
         });
         match result {
             Ok(()) if self.decoder.is_recovering() => UnitOutcome::Recovering,
@@ -116,8 +116,8 @@ impl PictureDecoder {
 
     /// Gives out what the decoder still holds back.
     pub(super) fn flush(&mut self, out: &mut Vec<(MediaTime, SharedPicture)>) {
-        let Self { decoder, gallery, .. } = self;
-        decoder.flush(&mut |pts, view| out.push((pts, gallery.hang(view))));
+        let Self { decoder, pool, .. } = self;
+        decoder.flush(&mut |pts, view| out.push((pts, pool.copy(view))));
     }
 
     /// The source's parameter sets changed. A decoder would lose pictures that it holds back, so it gives them out first,
@@ -136,7 +136,7 @@ impl PictureDecoder {
                 Err(error) => warn!(%error, "a new decoder cannot be made; the old one goes on"),
             }
         }
-        (self.gallery.conversion, self.gallery.sar) = (conversion, sar);
+        (self.pool.conversion, self.pool.sar) = (conversion, sar);
         self.parameter_sets = Some(parameter_sets.clone());
     }
 }
@@ -154,7 +154,7 @@ impl PicturePool {
     }
 
     /// Copies a picture out of the decoder, in the ladder's colours.
-    fn hang(&mut self, view: PictureView<'_>) -> SharedPicture {
+    fn copy(&mut self, view: PictureView<'_>) -> SharedPicture {
         let mut picture = self.vacant(view.size);
         if let Some(canvas) = Arc::get_mut(&mut picture) {
             match &self.conversion {
@@ -301,16 +301,16 @@ mod tests {
     #[test]
     fn a_jam_keeps_its_pictures_only_while_it_lasts() {
         let meter = Arc::new(LadderMeter::default());
-        let mut gallery = PicturePool::new(meter);
+        let mut pool = PicturePool::new(meter);
         let picture = Picture::black(PictureSize { width: 64, height: 32 });
-        let jam: Vec<SharedPicture> = (0..2 * POOL).map(|_| gallery.hang((&picture).into())).collect();
-        assert_eq!(gallery.pool.len(), POOL);
+        let jam: Vec<SharedPicture> = (0..2 * POOL).map(|_| pool.copy((&picture).into())).collect();
+        assert_eq!(pool.pool.len(), POOL);
         drop(jam);
         for _ in 0..10 {
-            gallery.hang((&picture).into());
-            assert!(gallery.pool.len() <= SPARE, "{}", gallery.pool.len());
+            pool.copy((&picture).into());
+            assert!(pool.pool.len() <= SPARE, "{}", pool.pool.len());
         }
-        gallery.hang((&Picture::black(PictureSize { width: 32, height: 32 })).into());
-        assert_eq!(gallery.pool.len(), 1, "another size");
+        pool.copy((&Picture::black(PictureSize { width: 32, height: 32 })).into());
+        assert_eq!(pool.pool.len(), 1, "another size");
     }
 }

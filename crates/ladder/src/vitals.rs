@@ -57,7 +57,7 @@ impl SourceObserver {
             self.meter.moved_at_ms.set(unix_ms(now));
         }
         self.before = Some(Arc::clone(picture));
-        self.meter.glimpse.show(picture, now);
+        self.meter.latest_picture.show(picture, now);
     }
 
     /// A unit of sound in `format`: how loud it is, or why it cannot be decoded.

@@ -18,13 +18,13 @@ use amphi_media::{
 
 use super::LadderError;
 use super::audio;
+use super::card_text::{CardText, Words};
 use super::decoding::DecoderChoice;
-use super::held::repeats;
 use super::lattice::Filled;
 use super::meter::LadderMeter;
 use super::pictures::PictureDecoder;
+use super::repeats::repeats;
 use super::rung::{CellEncoder, SharedPicture};
-use super::sign::{CardText, Words};
 use super::spec::{LadderSpec, PictureRung};
 
 /// Seconds after which clips are cut: a waiting loop is kept coded in memory, about 9 MB a minute.
@@ -123,7 +123,7 @@ impl WaitingLoop {
 
     /// What stands in the places `runs` of cell `k` when its encoders are gone: silence, and in each rung its last picture
     /// again. `since_sync`: how many pictures ago each rung's last IDR picture came.
-    pub fn held(&self, k: CellIndex, runs: &Runs, since_sync: &[usize]) -> CodedCell {
+    pub fn frozen(&self, k: CellIndex, runs: &Runs, since_sync: &[usize]) -> CodedCell {
         let rungs = self.tracks.iter().filter_map(|track| track.video.as_ref()).zip(&self.repeats);
         let video = rungs.zip(&runs.video).zip(since_sync).map(|(((track, repeats), run), &since)| {
             let duration = VIDEO_TIMESCALE.0 / track.fps;

@@ -123,7 +123,7 @@ impl LoadReport {
              <h1>{title}</h1><pre>{}</pre>",
             escape(&self.to_string())
         );
-        let series: [(&str, &[(&str, Value)]); 5] = [
+        let series: [(&str, &[(&str, Figure)]); 5] = [
             ("Viewers", &[("playing", |second| second.players as f64)]),
             ("Throughput, Mbit/s", &[("media", |second| second.mbit_per_s)]),
             (
@@ -148,11 +148,11 @@ impl LoadReport {
 }
 
 /// The value of a second that is plotted.
-type Value = fn(&Second) -> f64;
+type Figure = fn(&Second) -> f64;
 
 const COLOURS: [&str; 2] = ["#c40", "#06c"];
 
-fn plot(out: &mut String, name: &str, timeline: &[Second], lines: &[(&str, Value)]) {
+fn plot(out: &mut String, name: &str, timeline: &[Second], lines: &[(&str, Figure)]) {
     let values = lines.iter().flat_map(|(_, value)| timeline.iter().map(value));
     let top = values.fold(0.0, f64::max);
     let end = timeline.last().map_or(1.0, |second| second.at_s).max(1.0);

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::fault::{ExchangeError, PATIENCE, broken};
 use super::screen::{AGAIN, Screen};
 use super::socket::connect;
-use amphi_protocol::rtmp::{PublishError, Seen, Target, Viewer};
+use amphi_protocol::rtmp::{ServerFault, Target, Viewer, ViewerEvent};
 
 /// Most bytes that are read at once.
 const READ: usize = 16 << 10;
@@ -21,10 +21,10 @@ const KEYFRAME: u8 = 1;
 /// At first a server sends at once what it has kept; after so long pictures come as they are made.
 const SETTLED: Duration = Duration::from_secs(3);
 
-impl From<PublishError> for ExchangeError {
-    fn from(error: PublishError) -> Self {
+impl From<ServerFault> for ExchangeError {
+    fn from(error: ServerFault) -> Self {
         match error {
-            PublishError::Refused(words) => Self::Refused(words),
+            ServerFault::Refused(words) => Self::Refused(words),
             other => Self::Refused(other.to_string()),
         }
     }
@@ -68,10 +68,10 @@ async fn connection(screen: &mut Screen, source: Option<SocketAddr>) -> Result<(
         let now = Instant::now();
         let mut input = &buffer[..];
         while let Some(seen) = viewer.handle(&mut input)? {
-            if seen == Seen::Ended {
+            if seen == ViewerEvent::Ended {
                 return Err(ExchangeError::Content("the stream has ended"));
             }
-            if let Seen::Video { timestamp_ms, .. } = seen
+            if let ViewerEvent::Video { timestamp_ms, .. } = seen
                 && now.saturating_duration_since(begun) > SETTLED
             {
                 screen.test.tally.came(now, timestamp_ms);
@@ -97,9 +97,9 @@ struct MessageOrder {
 
 impl MessageOrder {
     /// By how much the media that has come in picture and sound has grown, if it has.
-    fn take(&mut self, seen: &Seen) -> Result<Option<Duration>, ExchangeError> {
+    fn take(&mut self, seen: &ViewerEvent) -> Result<Option<Duration>, ExchangeError> {
         let (newest, timestamp_ms) = match seen {
-            Seen::Video { timestamp_ms, data } => {
+            ViewerEvent::Video { timestamp_ms, data } => {
                 let (Some(&head), Some(&kind)) = (data.first(), data.get(1)) else {
                     return Err(ExchangeError::Content("a picture message without a head"));
                 };
@@ -122,9 +122,9 @@ impl MessageOrder {
                 (&mut self.video, *timestamp_ms)
             }
             // An AAC configuration has no time (§E.4.2.1).
-            Seen::Audio { data, .. } if data.get(1) == Some(&0) => return Ok(None),
-            Seen::Audio { timestamp_ms, .. } => (&mut self.audio, *timestamp_ms),
-            Seen::Started | Seen::Ended => return Ok(None),
+            ViewerEvent::Audio { data, .. } if data.get(1) == Some(&0) => return Ok(None),
+            ViewerEvent::Audio { timestamp_ms, .. } => (&mut self.audio, *timestamp_ms),
+            ViewerEvent::Started | ViewerEvent::Ended => return Ok(None),
         };
         if let Some(before) = newest.replace(timestamp_ms) {
             let step = timestamp_ms.wrapping_sub(before);
@@ -161,12 +161,12 @@ mod tests {
 
     use super::*;
 
-    fn video(timestamp_ms: u32, head: u8, kind: u8) -> Seen {
-        Seen::Video { timestamp_ms, data: Bytes::copy_from_slice(&[head, kind, 0, 0, 0]) }
+    fn video(timestamp_ms: u32, head: u8, kind: u8) -> ViewerEvent {
+        ViewerEvent::Video { timestamp_ms, data: Bytes::copy_from_slice(&[head, kind, 0, 0, 0]) }
     }
 
-    fn audio(timestamp_ms: u32) -> Seen {
-        Seen::Audio { timestamp_ms, data: Bytes::from_static(&[0xaf, 1, 0]) }
+    fn audio(timestamp_ms: u32) -> ViewerEvent {
+        ViewerEvent::Audio { timestamp_ms, data: Bytes::from_static(&[0xaf, 1, 0]) }
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn disorder_is_named() {
-        let broken = |messages: &[Seen]| {
+        let broken = |messages: &[ViewerEvent]| {
             let mut order = MessageOrder::default();
             messages.iter().find_map(|seen| order.take(seen).err()).map(|error| error.to_string())
         };

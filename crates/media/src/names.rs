@@ -5,6 +5,9 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+/// Bytes at most of a decoded name that is asked for, whatever the protocol.
+pub const NAME_BYTES_MAX: usize = 1023;
+
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
         $(#[$doc])*

@@ -1,4 +1,4 @@
-//! One RTSP connection of a simulated hall: a shell around [`Session`] that also fails on demand.
+//! One RTSP connection of a simulated hall: a shell around [`RtspSession`] that also fails on demand.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use amphi_container::clip::ClipTrack;
 use amphi_media::MediaTime;
 use amphi_protocol::rtsp::{
-    Digest, Event, Incoming, PAYLOAD_TYPE, Packetizer, Refusal, Requests, Session, Span, Transport, describe,
+    Digest, Incoming, PAYLOAD_TYPE, Packetizer, Refusal, Requests, RtspEvent, RtspSession, Span, Transport,
+    describe,
 };
 use amphi_runtime::udp::RtpPair;
 
@@ -36,7 +37,7 @@ pub(super) struct SimulatorConnection {
     peer: SocketAddr,
     hall: Arc<Hall>,
     requests: Requests,
-    session: Session,
+    session: RtspSession,
     streams: Vec<SimulatedStream>,
     /// Media that is to be sent to the peer.
     out: BytesMut,
@@ -51,7 +52,7 @@ impl SimulatorConnection {
     pub(super) fn new(socket: TcpStream, peer: SocketAddr, hall: Arc<Hall>) -> Self {
         let mut faults = hall.fault.clone();
         let fault = *faults.borrow_and_update();
-        let mut session = Session::new(fastrand::u64(..), Instant::now().into_std());
+        let mut session = RtspSession::new(fastrand::u64(..), Instant::now().into_std());
         session.set_digest(hall.digest.clone());
         let mut connection = Self {
             fault: None,
@@ -127,7 +128,7 @@ impl SimulatorConnection {
                         continue;
                     }
                     match self.session.handle(&request, Instant::now().into_std()) {
-                        Some(Event::TearDown) => return Ok(false),
+                        Some(RtspEvent::TearDown) => return Ok(false),
                         Some(event) => self.answer(event).await?,
                         None => {}
                     }
@@ -138,25 +139,25 @@ impl SimulatorConnection {
         }
     }
 
-    async fn answer(&mut self, event: Event) -> io::Result<()> {
+    async fn answer(&mut self, event: RtspEvent) -> io::Result<()> {
         match event {
-            Event::Describe(_) => {
+            RtspEvent::Describe(_) => {
                 let description = self.describe();
                 self.session.described(&description);
             }
-            Event::SetUp { track, transport, .. } => self.set_up(track, transport).await?,
-            Event::Play(_) => {
+            RtspEvent::SetUp { track, transport, .. } => self.set_up(track, transport).await?,
+            RtspEvent::Play(_) => {
                 self.reported = Instant::now();
                 // All streams' times are those of one instant: now.
                 let now = self.now();
                 let starts: Vec<_> = self.streams.iter_mut().map(|stream| stream.start(now)).collect();
                 self.session.playing(Span::default(), &starts);
             }
-            Event::Pause => {
+            RtspEvent::Pause => {
                 self.streams.iter_mut().for_each(SimulatedStream::pause);
                 self.session.paused();
             }
-            Event::TearDown => {}
+            RtspEvent::TearDown => {}
         }
         Ok(())
     }

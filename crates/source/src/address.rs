@@ -4,7 +4,7 @@ use url::Url;
 
 use super::fault::SourceFault;
 use amphi_media::percent;
-use amphi_protocol::rtsp::client::{Credentials, Place};
+use amphi_protocol::rtsp::client::{Credentials, ServerAddress};
 
 /// An RTSP URL without its credentials, and these. Has no `Debug`, since it holds a password.
 #[derive(Clone)]
@@ -34,8 +34,8 @@ impl SourceAddress {
     }
 
     /// Where the RTSP client connects first.
-    pub(super) fn place(&self) -> Place {
-        Place { url: self.url.clone(), credentials: self.credentials.clone() }
+    pub(super) fn place(&self) -> ServerAddress {
+        ServerAddress { url: self.url.clone(), credentials: self.credentials.clone() }
     }
 }
 

@@ -9,7 +9,7 @@ use super::payload::Depacketized;
 use super::timeline::RtpInstant;
 use super::tracks;
 use amphi_media::{MediaTime, Track};
-use amphi_protocol::rtsp::client::{Arrived, Description, Receiver};
+use amphi_protocol::rtsp::client::{Arrived, Receiver, SessionDescription};
 
 /// One packet of a hall.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct Hailed {
 /// How many frames come of `packets` of a source with this description, a millisecond apart, over UDP or not; 0 where the
 /// description has no picture.
 pub fn rehearse(sdp: &[u8], udp: bool, packets: impl IntoIterator<Item = Hailed>) -> usize {
-    let description = Description::parse(sdp);
+    let description = SessionDescription::parse(sdp);
     let Ok(mut choice) = tracks::choose(&description) else { return 0 };
     let payload_type = |index: usize| description.media.get(index).and_then(|media| media.payload_type);
     let audio = choice.audio.as_ref().map(|(index, audio)| (payload_type(*index), audio.clock_rate()));

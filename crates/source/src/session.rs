@@ -5,7 +5,7 @@
 //! then [`SourceSession::close`], which attempts TEARDOWN and ends within a second. `next` may be cancelled.
 //! Dropping a session attempts TEARDOWN in the background, so it must happen inside the runtime.
 //!
-//! Redirects are followed, while it opens and later ([`Place::moved`] has the rule). Receiver reports go out every five
+//! Redirects are followed, while it opens and later ([`ServerAddress::moved`] has the rule). Receiver reports go out every five
 //! seconds. Silence is not noticed here, but by the caller (`silence`).
 
 use std::collections::VecDeque;
@@ -28,8 +28,8 @@ use amphi_control::matrix::SourceMedia;
 use amphi_media::clock::Clock;
 use amphi_media::{MediaTime, Track};
 use amphi_protocol::rtsp::client::{
-    Arrived, Client, Description, Failure, Happening, MOST_REDIRECTS, Place, Receiver, Route, Wish,
-    receiver_report,
+    Arrived, Client, Failure, Happening, MOST_REDIRECTS, Receiver, RequestedTransport, Route, ServerAddress,
+    SessionDescription, receiver_report,
 };
 
 /// The longest time from the first packet to the answer to PLAY, redirects included.
@@ -46,7 +46,7 @@ const USER_AGENT: &str = concat!("Amphi/", env!("CARGO_PKG_VERSION"));
 pub(super) struct SourceSession {
     wire: SourceTransport,
     began: Instant,
-    place: Place,
+    place: ServerAddress,
     /// Where it began, and what stays the same if it is redirected.
     home: Home,
     choice: TrackChoice,
@@ -65,7 +65,7 @@ pub(super) struct SourceSession {
 /// What stays the same wherever we are redirected to.
 #[derive(Clone)]
 struct Home {
-    place: Place,
+    place: ServerAddress,
     transport: Transport,
     clock: Arc<dyn Clock>,
     moves: u32,
@@ -120,13 +120,13 @@ impl SourceSession {
         Self::open_at(home.place.clone(), home).await
     }
 
-    async fn open_at(place: Place, home: Home) -> Result<Self, SourceFault> {
+    async fn open_at(place: ServerAddress, home: Home) -> Result<Self, SourceFault> {
         let no_answer = SourceFault::NoAnswer(OPEN_WITHIN.as_secs());
         tokio::time::timeout(OPEN_WITHIN, Self::follow(place, home)).await.unwrap_or(Err(no_answer))
     }
 
     /// Opens a session at `place`, or where that redirects to.
-    async fn follow(mut place: Place, mut home: Home) -> Result<Self, SourceFault> {
+    async fn follow(mut place: ServerAddress, mut home: Home) -> Result<Self, SourceFault> {
         loop {
             let location = match Opening::new(&place, &home).await?.run().await {
                 Ok(session) => return Ok(session),
@@ -307,7 +307,7 @@ impl SessionEvent {
 
 impl Home {
     /// Where `location` leads from `place`.
-    fn follow(&mut self, place: &Place, location: &str) -> Result<Place, SourceFault> {
+    fn follow(&mut self, place: &ServerAddress, location: &str) -> Result<ServerAddress, SourceFault> {
         self.moves += 1;
         if self.moves > MOST_REDIRECTS {
             return Err(SourceFault::Redirect("again and again"));
@@ -320,7 +320,7 @@ impl Home {
 struct Opening<'a> {
     wire: SourceTransport,
     began: Instant,
-    place: &'a Place,
+    place: &'a ServerAddress,
     home: &'a Home,
     choice: Option<TrackChoice>,
     receivers: Vec<SourceStream>,
@@ -331,7 +331,7 @@ struct Opening<'a> {
 }
 
 impl<'a> Opening<'a> {
-    async fn new(place: &'a Place, home: &'a Home) -> Result<Self, SourceFault> {
+    async fn new(place: &'a ServerAddress, home: &'a Home) -> Result<Self, SourceFault> {
         let client = Client::new(place, USER_AGENT, fastrand::u64(..));
         let (host, port) = (place.url.host_str().unwrap_or_default(), place.url.port().unwrap_or(RTSP_PORT));
         let wire = SourceTransport::connect(host, port, client).await;
@@ -394,7 +394,7 @@ impl<'a> Opening<'a> {
         }
     }
 
-    async fn described(&mut self, description: &Description) -> Result<(), SourceFault> {
+    async fn described(&mut self, description: &SessionDescription) -> Result<(), SourceFault> {
         let choice = tracks::choose(description)?;
         let audio = choice.audio.as_ref().map(|(index, _)| (*index, Track::Audio));
         let mut wishes = Vec::new();
@@ -402,14 +402,14 @@ impl<'a> Opening<'a> {
             [Some((choice.video.0, Track::Video)), audio].into_iter().flatten().enumerate()
         {
             let wish = match self.home.transport {
-                Transport::Tcp => Wish::Interleaved(2 * number as u8),
+                Transport::Tcp => RequestedTransport::Interleaved(2 * number as u8),
                 Transport::Udp => {
                     let bound = self.wire.bind().await;
                     let (rtp, rtcp) =
                         bound.map_err(|error| SourceFault::Connect(format!("no UDP ports: {error}")))?;
-                    Wish::Udp { rtp, rtcp }
+                    RequestedTransport::Udp { rtp, rtcp }
                 }
-                Transport::Multicast => Wish::Multicast,
+                Transport::Multicast => RequestedTransport::Multicast,
             };
             wishes.push((index, wish));
             let Some(media) = description.media.get(index) else { continue };

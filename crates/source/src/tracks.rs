@@ -5,7 +5,7 @@ use super::fault::SourceFault;
 use super::payload::{H264Payload, SoundPayload};
 use amphi_control::matrix::SourceMedia;
 use amphi_media::TrackFormat;
-use amphi_protocol::rtsp::client::{Description, Media};
+use amphi_protocol::rtsp::client::{Media, SessionDescription};
 
 /// The tracks to set up, as indices into the description, each with what makes access units of its packets.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(super) struct TrackChoice {
 }
 
 /// Takes the first H.264 track and the first track of sound that can be used.
-pub(super) fn choose(description: &Description) -> Result<TrackChoice, SourceFault> {
+pub(super) fn choose(description: &SessionDescription) -> Result<TrackChoice, SourceFault> {
     let (mut video, mut audio, mut skipped, mut other_video) = (None, None, Vec::new(), None);
     for (index, media) in description.media.iter().enumerate() {
         let why = match &*media.kind {
@@ -105,7 +105,7 @@ mod tests {
         "m=audio 0 RTP/AVP 97\na=rtpmap:97 MPEG4-GENERIC/48000/2\na=fmtp:97 mode=AAC-hbr;config=1190\n";
 
     fn chosen(sdp: &[&str]) -> Result<(usize, Option<usize>, Vec<String>), SourceFault> {
-        let choice = choose(&Description::parse(sdp.concat().as_bytes()))?;
+        let choice = choose(&SessionDescription::parse(sdp.concat().as_bytes()))?;
         Ok((choice.video.0, choice.audio.map(|(index, _)| index), choice.skipped))
     }
 
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn parameter_sets_name_the_codec_where_nothing_else_does() {
         let sdp = "m=video 0 RTP/AVP 96\na=fmtp:96 sprop-parameter-sets=Z2QADKyyAoM/PgIgAAADACAAAAMDweKFSQ==,aOvDyyLA\n";
-        let choice = choose(&Description::parse(sdp.as_bytes())).unwrap();
+        let choice = choose(&SessionDescription::parse(sdp.as_bytes())).unwrap();
         let sound = TrackFormat::G711 { law: amphi_media::G711Law::A, sample_rate: 8000, channels: 1 };
         let media = media(&choice.video.1, Some(&sound));
         assert_eq!(media.audio_codec.as_deref(), Some("PCMA"), "as of publishers");

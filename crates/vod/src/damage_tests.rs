@@ -4,27 +4,8 @@ use proptest::prelude::*;
 
 use super::tests::moov;
 use super::*;
-use amphi_container::isobmff::{BoxRef, Boxes, put_box, put_full_box};
-
-/// The box with the content of those in it as `edit` leaves it; sizes follow.
-fn rewritten(found: &BoxRef<'_>, edit: &mut impl FnMut(&[u8; 4], &mut Vec<u8>)) -> Vec<u8> {
-    let mut body = Vec::new();
-    if matches!(&found.kind, b"moov" | b"trak" | b"mdia" | b"minf" | b"stbl" | b"edts") {
-        for child in found.children(0) {
-            body.extend(rewritten(&child.expect("sound"), edit));
-        }
-    } else {
-        body.extend(found.body);
-    }
-    edit(&found.kind, &mut body);
-    let mut out = Vec::new();
-    put_box(&mut out, found.kind, |out| out.extend(body));
-    out
-}
-
-fn put(body: &mut [u8], at: usize, value: u32) {
-    body[at..at + 4].copy_from_slice(&value.to_be_bytes());
-}
+use amphi_container::isobmff::{Boxes, put_full_box};
+use amphi_container::testing::{put, rewritten};
 
 proptest! {
     /// Numbers at the places where they matter most, rather than anywhere.

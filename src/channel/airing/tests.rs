@@ -74,7 +74,7 @@ fn kinds(steps: &[AiringStep]) -> Vec<(i64, char)> {
     let kind = |step: &AiringStep| match step.what {
         SampleOrigin::Live(_) => 'l',
         SampleOrigin::Waiting(_) => 'w',
-        SampleOrigin::Held { .. } => 'h',
+        SampleOrigin::Frozen { .. } => 'h',
     };
     let mut kinds: Vec<_> = steps.iter().map(|step| (step.k.0 - FIRST.0, kind(step))).collect();
     kinds.dedup();
@@ -145,7 +145,7 @@ fn a_ladder_that_ends_in_mid_cell_leaves_a_held_cell_and_the_source_is_damped() 
     airing.gone("a");
     let held = steps(&mut airing, at(3000));
     assert_eq!(kinds(&held), [(1, 'h')]);
-    let SampleOrigin::Held { runs, since_sync } = &held[0].what else { panic!("held") };
+    let SampleOrigin::Frozen { runs, since_sync } = &held[0].what else { panic!("held") };
     assert_eq!(runs.video, [9..16, 8..16], "until now, by the clock");
     assert_eq!(since_sync, &[8, 7]);
     assert_eq!(kinds(&steps(&mut airing, at(4000))), [(1, 'h'), (2, 'w')]);
@@ -258,7 +258,7 @@ impl Listener {
                 assert!(!self.live, "what was begun live is never finished with the waiting loop");
                 absolute(runs, first)
             }
-            SampleOrigin::Held { runs, .. } => {
+            SampleOrigin::Frozen { runs, .. } => {
                 assert!(self.live);
                 absolute(runs, first)
             }

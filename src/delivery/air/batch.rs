@@ -46,11 +46,11 @@ pub(super) struct Batch {
 }
 
 /// The batches of the last cells, oldest first.
-pub(super) type Kept = VecDeque<Arc<Batch>>;
+pub(super) type RecentBatches = VecDeque<Arc<Batch>>;
 
 #[derive(Debug)]
 pub(super) struct BatchWriter {
-    kept: watch::Sender<Kept>,
+    kept: watch::Sender<RecentBatches>,
     next: u64,
     until: Duration,
     origin: MediaTime,
@@ -58,7 +58,7 @@ pub(super) struct BatchWriter {
 
 #[derive(Clone, Debug)]
 pub(super) struct BatchReader {
-    pub(super) kept: watch::Receiver<Kept>,
+    pub(super) kept: watch::Receiver<RecentBatches>,
     pub(super) cursor: Cursor,
 }
 
@@ -157,7 +157,7 @@ impl Cursor {
     }
 
     /// The batches of `kept` that are new to it.
-    fn unheard(&self, kept: &Kept) -> Vec<Arc<Batch>> {
+    fn unheard(&self, kept: &RecentBatches) -> Vec<Arc<Batch>> {
         let from = match self.position {
             BatchPosition::Running => kept.iter().rposition(|batch| batch.begins),
             BatchPosition::At(next) => Some(first_from(kept, next)),
@@ -191,7 +191,7 @@ impl Cursor {
 }
 
 /// The index in `kept` of the batch `number`, or of the oldest one after it.
-pub(super) fn first_from(kept: &Kept, number: u64) -> usize {
+pub(super) fn first_from(kept: &RecentBatches, number: u64) -> usize {
     kept.partition_point(|batch| batch.number < number)
 }
 

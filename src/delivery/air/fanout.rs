@@ -12,7 +12,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,9 +20,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tracing::Instrument;
 
-use super::batch::{Batch, BatchReader, Cursor, Kept, first_from};
+use super::batch::{Batch, BatchReader, Cursor, RecentBatches, first_from};
 use crate::delivery::{AnswerCounts, AnswerKind, ViewerGuard, pieces};
-use amphi_media::RungTracks;
+use amphi_media::{Lock, RungTracks};
 use amphi_runtime::tasks::Tasks;
 
 /// Media that is written at once. A picture waits less than this for the next one.
@@ -37,7 +37,7 @@ const GROUPS: usize = 2;
 /// The groups of a channel that have players.
 #[derive(Debug, Default)]
 pub(super) struct FanoutGroups {
-    all: Mutex<Vec<Arc<FanoutGroup>>>,
+    all: Lock<Vec<Arc<FanoutGroup>>>,
     /// Places given so far; the number of the next one.
     joined: AtomicU64,
     /// The channel that groups are named after, and the list of tasks that they are on.
@@ -48,11 +48,11 @@ pub(super) struct FanoutGroups {
 struct FanoutGroup {
     rung: usize,
     /// Players that have joined since it last wrote.
-    joining: Mutex<Vec<Member>>,
+    joining: Lock<Vec<Member>>,
     /// Its places, including those left since it last wrote.
     members: AtomicUsize,
     /// When it writes next: after so much media has been aired.
-    due: Mutex<Duration>,
+    due: Lock<Duration>,
 }
 
 /// A player that may be served by a group.
@@ -60,7 +60,7 @@ struct FanoutGroup {
 pub(in crate::delivery) struct RtmpPlayer {
     socket: Arc<TcpStream>,
     viewer: Option<ViewerGuard>,
-    state: Mutex<ServedBy>,
+    state: Lock<ServedBy>,
     lags: Notify,
 }
 
@@ -92,7 +92,7 @@ pub(in crate::delivery) struct Membership<'a> {
 struct FanoutTask {
     group: Arc<FanoutGroup>,
     groups: Arc<FanoutGroups>,
-    kept: watch::Receiver<Kept>,
+    kept: watch::Receiver<RecentBatches>,
     tracks: Arc<[RungTracks]>,
     counts: Arc<AnswerCounts>,
     members: Vec<Member>,
@@ -117,20 +117,21 @@ impl FanoutGroups {
         }
         let number = self.joined.fetch_add(1, Ordering::Relaxed);
         *player.state() = ServedBy::Group(number, reader.cursor);
-        let mut rows = lock(&self.all);
-        let of_rung = || rows.iter().filter(|row| row.rung == rung);
-        let taken = |row: &&Arc<FanoutGroup>| row.members.load(Ordering::Relaxed);
+        let mut groups = self.all.lock();
+        let of_rung = || groups.iter().filter(|group| group.rung == rung);
+        let taken = |group: &&Arc<FanoutGroup>| group.members.load(Ordering::Relaxed);
         let is_enough = of_rung().count() >= most_groups();
-        let shortest = of_rung().min_by_key(taken).filter(|row| is_enough || taken(row) < FEW).cloned();
-        let row = shortest.unwrap_or_else(|| {
+        let smallest = of_rung().min_by_key(taken).filter(|group| is_enough || taken(group) < FEW).cloned();
+        let group = smallest.unwrap_or_else(|| {
             // It writes half of `MERGED` before the group before it.
             let aired = reader.kept.borrow().back().map_or(Duration::ZERO, |batch| batch.until());
-            let due = rows.last().map_or(aired + MERGED, |row| lock(&row.due).saturating_sub(MERGED / 2));
-            let (coming, taken) = (Mutex::default(), AtomicUsize::new(0));
-            let row = Arc::new(FanoutGroup { rung, joining: coming, members: taken, due: Mutex::new(due) });
-            rows.push(Arc::clone(&row));
-            let attendant = FanoutTask {
-                group: Arc::clone(&row),
+            let due =
+                groups.last().map_or(aired + MERGED, |group| group.due.lock().saturating_sub(MERGED / 2));
+            let (joining, taken) = (Lock::default(), AtomicUsize::new(0));
+            let group = Arc::new(FanoutGroup { rung, joining, members: taken, due: Lock::new(due) });
+            groups.push(Arc::clone(&group));
+            let task = FanoutTask {
+                group: Arc::clone(&group),
                 groups: Arc::clone(self),
                 kept: reader.kept.clone(),
                 tracks: Arc::clone(tracks),
@@ -138,12 +139,12 @@ impl FanoutGroups {
                 members: Vec::new(),
                 next,
             };
-            self.spawn(attendant, tracks.get(rung).map_or("", |tracks| tracks.name.as_str()));
-            row
+            self.spawn(task, tracks.get(rung).map_or("", |tracks| tracks.name.as_str()));
+            group
         });
-        row.members.fetch_add(1, Ordering::Relaxed);
-        lock(&row.joining).push(Member { player: Arc::clone(player), number });
-        drop(rows);
+        group.members.fetch_add(1, Ordering::Relaxed);
+        group.joining.lock().push(Member { player: Arc::clone(player), number });
+        drop(groups);
         Some(Membership { player, cursor: &mut reader.cursor })
     }
 }
@@ -154,16 +155,16 @@ impl FanoutGroups {
         Self { list: Some((channel.to_owned(), tasks.clone())), ..Self::default() }
     }
 
-    fn spawn(&self, attendant: FanoutTask, rung: &str) {
+    fn spawn(&self, serving: FanoutTask, rung: &str) {
         let Some((channel, tasks)) = &self.list else {
-            tokio::spawn(attendant.run());
+            tokio::spawn(serving.run());
             return;
         };
         let task = tasks.begin(format!("rtmp row {channel} {rung}"), false);
         let span = tracing::info_span!(parent: None, "channel", name = %channel);
         let work = async move {
             // After a panic its players go back to their connections, and from there into another group.
-            if let Err(why) = task.attempt(attendant.run()).await {
+            if let Err(why) = task.attempt(serving.run()).await {
                 task.gives_back(&why);
             }
         };
@@ -184,10 +185,10 @@ impl FanoutTask {
 
     /// Ends the group if nobody has joined.
     fn is_over(&self) -> bool {
-        let mut rows = lock(&self.groups.all);
-        let is_over = lock(&self.group.joining).is_empty();
+        let mut groups = self.groups.all.lock();
+        let is_over = self.group.joining.lock().is_empty();
         if is_over {
-            rows.retain(|row| !Arc::ptr_eq(row, &self.group));
+            groups.retain(|group| !Arc::ptr_eq(group, &self.group));
         }
         is_over
     }
@@ -222,20 +223,20 @@ impl FanoutTask {
         let kept = self.kept.borrow_and_update();
         let newest = kept.back()?;
         {
-            let mut due = lock(&self.group.due);
+            let mut due = self.group.due.lock();
             if newest.until() < *due {
                 return None;
             }
             *due = newest.until() + MERGED;
         }
         let mut from = std::mem::replace(&mut self.next, newest.number() + 1);
-        let mut coming = lock(&self.group.joining);
-        for place in &*coming {
+        let mut joining = self.group.joining.lock();
+        for place in &*joining {
             if let ServedBy::Group(_, cursor) = &*place.player.state() {
                 from = cursor.next().map_or(from, |next| next.min(from));
             }
         }
-        self.members.append(&mut coming);
+        self.members.append(&mut joining);
         Some(kept.range(first_from(&kept, from)..).cloned().collect())
     }
 }
@@ -243,8 +244,8 @@ impl FanoutTask {
 /// However the group ends, also by a panic: no player is left at a place that nobody serves.
 impl Drop for FanoutTask {
     fn drop(&mut self) {
-        lock(&self.groups.all).retain(|row| !Arc::ptr_eq(row, &self.group));
-        self.members.append(&mut lock(&self.group.joining));
+        self.groups.all.lock().retain(|group| !Arc::ptr_eq(group, &self.group));
+        self.members.append(&mut self.group.joining.lock());
         self.members.iter().for_each(Member::give_back);
     }
 }
@@ -313,20 +314,20 @@ impl Member {
 }
 
 impl RtmpPlayer {
-    /// A player at `socket`, counted as a viewer by its `seat`.
-    pub(in crate::delivery) fn new(socket: Arc<TcpStream>, seat: Option<ViewerGuard>) -> Self {
-        Self { socket, viewer: seat, state: Mutex::new(ServedBy::Connection), lags: Notify::new() }
+    /// A player at `socket`, counted as `viewer`.
+    pub(in crate::delivery) fn new(socket: Arc<TcpStream>, viewer: Option<ViewerGuard>) -> Self {
+        Self { socket, viewer, state: Lock::new(ServedBy::Connection), lags: Notify::new() }
     }
 
     /// Counts bytes that its connection has sent to it.
     pub(in crate::delivery) fn sent(&self, bytes: usize) {
-        if let Some(seat) = &self.viewer {
-            seat.sent(bytes);
+        if let Some(viewer) = &self.viewer {
+            viewer.sent(bytes);
         }
     }
 
     fn state(&self) -> MutexGuard<'_, ServedBy> {
-        lock(&self.state)
+        self.state.lock()
     }
 }
 
@@ -371,10 +372,6 @@ fn most_groups() -> usize {
     static CORES: LazyLock<usize> =
         LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get));
     *CORES * GROUPS
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use super::fault::HttpFault;
 use super::route::ChannelFile;
 use crate::delivery::AnswerKind;
 use crate::delivery::registry::Selection;
-use crate::store::{Playlist, PublishedRung, RenditionSnapshot, ShelfReader, Snapshot};
-use amphi_http::{Body, Description, ETag, content};
+use crate::store::{Playlist, PublishedRung, RenditionSnapshot, Snapshot, WindowReader};
+use amphi_http::{Body, ContentMetadata, ETag, content};
 use amphi_media::{Grid, Segment};
 
 pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -38,7 +38,7 @@ impl FoundFile {
     /// The answer to a GET or HEAD.
     pub(super) fn answer(self, request: &Parts) -> Answer {
         let Self { kind, bytes, content_type, cache_control, etag } = self;
-        (kind, content(request, &bytes, Description { content_type, cache_control, etag: etag.as_ref() }))
+        (kind, content(request, &bytes, ContentMetadata { content_type, cache_control, etag: etag.as_ref() }))
     }
 
     fn list(
@@ -58,17 +58,17 @@ impl FoundFile {
     }
 }
 
-/// `file` on a channel's `shelf`, among the rungs that `selection` allows.
+/// `file` in a channel's `window`, among the rungs that `selection` allows.
 pub(super) fn find(
-    shelf: &ShelfReader,
+    window: &WindowReader,
     selection: Selection,
     file: &ChannelFile<'_>,
 ) -> Result<FoundFile, HttpFault> {
     // Rungs and initialization sections are known before the first cell.
-    let rungs = shelf.rungs();
+    let rungs = window.rungs();
     let index_of = |name: &str| rungs.iter().position(|rung| rung.name() == name).ok_or(HttpFault::Rung);
-    let snapshot = || shelf.snapshot().ok_or(HttpFault::NotReady);
-    let changing = || under_half_a_cell(shelf.grid());
+    let snapshot = || window.snapshot().ok_or(HttpFault::NotReady);
+    let changing = || under_half_a_cell(window.grid());
     match file {
         ChannelFile::Multivariant => {
             let snapshot = snapshot()?;
@@ -112,7 +112,7 @@ pub(super) fn find(
 pub(super) fn cross_domain(request: &Parts) -> Response<Body> {
     let bytes = Segment::from(Bytes::from_static(CROSS_DOMAIN.as_bytes()));
     let content_type = HeaderValue::from_static("text/xml");
-    content(request, &bytes, Description { content_type, cache_control: A_DAY, etag: None })
+    content(request, &bytes, ContentMetadata { content_type, cache_control: A_DAY, etag: None })
 }
 
 fn rendition(snapshot: &Snapshot, index: usize) -> Result<&RenditionSnapshot, HttpFault> {

@@ -13,7 +13,7 @@ use moka::future::Cache;
 
 use super::answer::Answer;
 use crate::delivery::AnswerKind;
-use amphi_http::{Description, ETag, content};
+use amphi_http::{ContentMetadata, ETag, content};
 use amphi_media::Segment;
 use amphi_media::meter::Counter;
 use amphi_vod::{Mount, VodFault};
@@ -55,7 +55,7 @@ impl FoundDocument {
     /// The answer to a GET or HEAD.
     pub(super) fn answer(self, request: &Parts) -> Answer {
         let Self { kind, document: StoredDocument { bytes, etag }, content_type, cache_control } = self;
-        let description = Description { content_type, cache_control, etag: Some(&etag) };
+        let description = ContentMetadata { content_type, cache_control, etag: Some(&etag) };
         (kind, content(request, &Segment::from(bytes), description))
     }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use tokio::sync::Semaphore;
 
-use amphi_http::Sealed;
+use amphi_http::MemoryFile;
 use amphi_media::Segment;
 
 /// The smallest segment that is kept in pages. Below that two system calls cost more than the copy.
@@ -38,7 +38,7 @@ impl Default for PageCache {
 struct CachedPages {
     /// Keeps its memory from being used for another segment's head.
     _head: Bytes,
-    pages: Option<Arc<Sealed>>,
+    pages: Option<Arc<MemoryFile>>,
     made: Instant,
 }
 
@@ -49,7 +49,7 @@ impl PageCache {
     }
 
     /// The pages of a segment; `None` if it is too small, or if there are none to be had.
-    pub(super) fn pages(&self, segment: &Segment, now: Instant) -> Option<Arc<Sealed>> {
+    pub(super) fn pages(&self, segment: &Segment, now: Instant) -> Option<Arc<MemoryFile>> {
         if segment.len() < LEAST || segment.head.is_empty() {
             return None;
         }
@@ -62,10 +62,10 @@ impl PageCache {
         self.by_head.entry(place).or_insert_with(make).pages.clone()
     }
 
-    fn make(&self, segment: &Segment) -> Option<Arc<Sealed>> {
+    fn make(&self, segment: &Segment) -> Option<Arc<MemoryFile>> {
         // Without a place the segment is served from its own memory.
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        let pages = Sealed::new(&segment.pieces(), place).inspect_err(|error| {
+        let pages = MemoryFile::new(&segment.pieces(), place).inspect_err(|error| {
             tracing::warn!(%error, "no pages for a segment; it is copied for every viewer");
         });
         pages.ok().map(Arc::new)
@@ -82,22 +82,22 @@ mod tests {
 
     #[test]
     fn a_segment_has_its_pages_once_and_for_a_while() {
-        let (vault, now) = (PageCache::default(), Instant::now());
+        let (page_cache, now) = (PageCache::default(), Instant::now());
         let (one, other) = (segment(1, LEAST), segment(2, LEAST));
-        let pages = vault.pages(&one, now).expect("it is large");
+        let pages = page_cache.pages(&one, now).expect("it is large");
         assert_eq!(pages.len(), one.len());
-        assert!(Arc::ptr_eq(&pages, &vault.pages(&one.clone(), now).expect("the same")));
-        assert!(!Arc::ptr_eq(&pages, &vault.pages(&other, now + KEEP).expect("others")));
-        assert_eq!(vault.by_head.len(), 1, "the first is forgotten when another comes");
-        assert!(vault.pages(&segment(3, 100), now).is_none(), "too small");
+        assert!(Arc::ptr_eq(&pages, &page_cache.pages(&one.clone(), now).expect("the same")));
+        assert!(!Arc::ptr_eq(&pages, &page_cache.pages(&other, now + KEEP).expect("others")));
+        assert_eq!(page_cache.by_head.len(), 1, "the first is forgotten when another comes");
+        assert!(page_cache.pages(&segment(3, 100), now).is_none(), "too small");
     }
 
     #[test]
     fn a_place_is_free_again_when_the_last_viewer_has_let_go() {
-        let (vault, now) = (PageCache::new(1), Instant::now());
-        let held = vault.pages(&segment(1, LEAST), now).expect("the only place");
-        assert!(vault.pages(&segment(2, LEAST), now + KEEP).is_none(), "a slow viewer holds it");
+        let (page_cache, now) = (PageCache::new(1), Instant::now());
+        let held = page_cache.pages(&segment(1, LEAST), now).expect("the only place");
+        assert!(page_cache.pages(&segment(2, LEAST), now + KEEP).is_none(), "a slow viewer holds it");
         drop(held);
-        assert!(vault.pages(&segment(3, LEAST), now + 2 * KEEP).is_some());
+        assert!(page_cache.pages(&segment(3, LEAST), now + 2 * KEEP).is_some());
     }
 }

@@ -19,7 +19,7 @@ use super::fault::HttpFault;
 use crate::delivery::AnswerKind;
 use amphi_control::agenda::{Plan, PlannedEvent};
 use amphi_control::matrix::MatrixView;
-use amphi_http::{Body, Description, ETag, content};
+use amphi_http::{Body, ContentMetadata, ETag, content};
 use amphi_media::{MediaTime, Segment};
 use amphi_vod::Listed;
 
@@ -60,7 +60,7 @@ impl Portal {
         let Some(PublishedDocument { text, etag }) = self.0.borrow().clone() else {
             return HttpFault::NotReady.answer();
         };
-        let description = Description { content_type: JSON, cache_control: SHORT, etag: Some(&etag) };
+        let description = ContentMetadata { content_type: JSON, cache_control: SHORT, etag: Some(&etag) };
         let response: Response<Body> = content(request, &Segment::from(text), description);
         (AnswerKind::Other, response)
     }

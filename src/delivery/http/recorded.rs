@@ -23,7 +23,7 @@ use super::route::MountPath;
 use crate::delivery::AnswerKind;
 use crate::delivery::address::{AddressError, StreamRef};
 use crate::delivery::unserved::Unserved;
-use amphi_http::{Body, Description, Requested, content, empty, problem, requested_range};
+use amphi_http::{Body, ContentMetadata, Requested, content, empty, problem, requested_range};
 use amphi_media::Segment;
 use amphi_vod::{self as vod, Layout, Mount, Recording, RecordingFile, RecordingStream, VodFault, part_of};
 
@@ -34,11 +34,11 @@ pub(super) async fn answer(request: &Parts, mount: &Mount, made: &DocumentCache,
     if let Some(found) = made.fresh(mount, request).await {
         return found.answer(request);
     }
-    let desk = RecordingRequest { request, mount, made };
+    let asked = RecordingRequest { request, mount, made };
     let found = match (&path.address.stream, &path.file) {
-        (None, None) => desk.index().await,
+        (None, None) => asked.index().await,
         (Some(StreamRef::Recording(stream)), Some(file)) => {
-            if let Some(found) = desk.find(stream, file).await {
+            if let Some(found) = asked.find(stream, file).await {
                 found
             } else {
                 let media = media(request, mount, stream, file).await;
@@ -79,7 +79,7 @@ async fn media(
             let recording = named(mount, stream, names).await?;
             let bytes = Segment::from(recording.init(*kind).ok_or(VodFault::Gone)?);
             let content_type = media_type(&recording, *kind);
-            let description = Description { content_type, cache_control: IMMUTABLE, etag: None };
+            let description = ContentMetadata { content_type, cache_control: IMMUTABLE, etag: None };
             Ok((AnswerKind::Init, content(request, &bytes, description)))
         }
         RecordingFile::Segment(names, kind, from, to) => {

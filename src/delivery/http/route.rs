@@ -363,7 +363,7 @@ mod tests {
         }
 
         #[test]
-        fn what_the_shelf_names_is_found(rung in "[0-9]{2,4}p", k in 0..i64::MAX) {
+        fn what_the_window_names_is_found(rung in "[0-9]{2,4}p", k in 0..i64::MAX) {
             let segment = ChannelFile::Segment { rung: rung.as_str().into(), k: CellIndex(k) };
             let path = format!("/a/media_{rung}_{k}.m4s");
             prop_assert_eq!(parse(&path), Ok(channel("a", None, segment)));

@@ -18,7 +18,7 @@ use super::document_cache::DocumentCache;
 use super::fault::HttpFault;
 use super::page_cache::PageCache;
 use super::route::{ChannelPath, HttpRoute, MountPath};
-use super::{Pages, Portal, portal, recorded, route};
+use super::{PageSettings, Portal, portal, recorded, route};
 use crate::delivery::address::{Address, AddressError};
 use crate::delivery::door::{AccessAction, AccessRequest, Door, OpenDoor, Protocol};
 use crate::delivery::{AnswerCounts, AnswerKind, Audience, Registry};
@@ -31,10 +31,10 @@ pub struct Delivery {
     pub(super) registry: Arc<Registry>,
     pub(super) counts: Arc<AnswerCounts>,
     audience: Arc<Audience>,
-    pub(super) vault: Arc<PageCache>,
+    pub(super) page_cache: Arc<PageCache>,
     pub(super) made: DocumentCache,
     workshop: Workshop,
-    pages: Pages,
+    pages: PageSettings,
     portal: Portal,
     door: Arc<dyn Door>,
     peer: Option<SocketAddr>,
@@ -46,10 +46,10 @@ impl Default for Delivery {
             registry: Arc::default(),
             counts: Arc::default(),
             audience: Arc::default(),
-            vault: Arc::default(),
+            page_cache: Arc::default(),
             made: DocumentCache::default(),
             workshop: Workshop::default(),
-            pages: Pages::default(),
+            pages: PageSettings::default(),
             portal: Portal::default(),
             door: Arc::new(OpenDoor),
             peer: None,
@@ -59,14 +59,14 @@ impl Default for Delivery {
 
 impl Delivery {
     /// A service without channels and mounts, which lets everybody in, with these pages.
-    pub fn new(pages: Pages) -> Self {
+    pub fn new(pages: PageSettings) -> Self {
         Self { pages, ..Self::default() }
     }
 
     /// The same with at most `most` segments in pages of the kernel, each of which takes a file descriptor.
     #[must_use]
     pub fn with_pages(self, most: usize) -> Self {
-        Self { vault: Arc::new(PageCache::new(most)), ..self }
+        Self { page_cache: Arc::new(PageCache::new(most)), ..self }
     }
 
     /// The same, asking another door.
@@ -193,9 +193,9 @@ impl Delivery {
         let ChannelPath { address, file } = path;
         self.ask(query, address)?;
         let channel = self.registry.get(&address.app).ok_or(HttpFault::Channel)?;
-        let shelf = channel.shelf.as_ref().ok_or(HttpFault::NotReady)?;
-        let selection = channel.select(shelf, address.stream.as_ref()).ok_or(HttpFault::Stream)?;
-        answer::find(shelf, selection, file)
+        let window = channel.window.as_ref().ok_or(HttpFault::NotReady)?;
+        let selection = channel.select(window, address.stream.as_ref()).ok_or(HttpFault::Stream)?;
+        answer::find(window, selection, file)
     }
 
     /// Counts the bytes of a segment that a viewer is sent, and the viewer if the answer `begins` the segment.

@@ -15,8 +15,8 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::delivery::{AccessDenied, AccessRequest, AnswerKind, Door, PublishedChannel};
-use crate::store::{PublishedRung, ShelfWriter, shelf};
-use amphi_http::{Body, Limits, listen, serve};
+use crate::store::{PublishedRung, WindowWriter, published_window};
+use amphi_http::{Body, Limits, Port, listen, serve_with_peer};
 use amphi_media::{
     AudioFormat, AudioTrack, CellIndex, Grid, ParameterSets, PictureSize, RungTracks, Segment, VideoTrack,
 };
@@ -44,12 +44,12 @@ fn rung(name: &str, video: bool) -> PublishedRung {
 }
 
 /// A channel `hs-a` with the stream `vl1` and three rungs.
-pub(super) fn channel(cell_ms: u32) -> (Delivery, ShelfWriter) {
+pub(super) fn channel(cell_ms: u32) -> (Delivery, WindowWriter) {
     let rungs = vec![rung("720p", true), rung("480p", true), rung("160p", false)];
-    let (writer, shelf) = shelf(Grid::new(cell_ms), 3, rungs);
+    let (writer, window) = published_window(Grid::new(cell_ms), 3, rungs);
     let delivery = Delivery::default();
     let streams = vec!["vl1".to_owned(), "other_one".to_owned()];
-    delivery.registry().insert("hs-a", PublishedChannel { streams, shelf: Some(shelf), air: None });
+    delivery.registry().insert("hs-a", PublishedChannel { streams, window: Some(window), air: None });
     (delivery, writer)
 }
 
@@ -270,13 +270,15 @@ async fn methods_and_preflights() {
 async fn a_channel_that_is_being_started_is_awaited() {
     let delivery = Delivery::default();
     let streams = vec!["vl1".to_owned()];
-    delivery.registry().insert("hs-a", PublishedChannel { streams: streams.clone(), shelf: None, air: None });
+    delivery
+        .registry()
+        .insert("hs-a", PublishedChannel { streams: streams.clone(), window: None, air: None });
     let asked = get(&delivery, "/hs-a/vl1/playlist.m3u8");
     let started = async {
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-        let (mut writer, reader) = shelf(Grid::new(2000), 3, vec![rung("720p", true)]);
+        let (mut writer, reader) = published_window(Grid::new(2000), 3, vec![rung("720p", true)]);
         writer.push(CellIndex(K), cell(0).into_iter().take(1).collect()).expect("the first");
-        delivery.registry().insert("hs-a", PublishedChannel { streams, shelf: Some(reader), air: None });
+        delivery.registry().insert("hs-a", PublishedChannel { streams, window: Some(reader), air: None });
         writer
     };
     let (response, _writer) = tokio::join!(asked, started);
@@ -284,10 +286,10 @@ async fn a_channel_that_is_being_started_is_awaited() {
 }
 
 #[tokio::test]
-async fn a_channel_without_a_shelf_asks_to_come_again() {
+async fn a_channel_without_a_window_asks_to_come_again() {
     let delivery = Delivery::default();
     let streams = vec!["vl1".to_owned()];
-    delivery.registry().insert("hs-a", PublishedChannel { streams, shelf: None, air: None });
+    delivery.registry().insert("hs-a", PublishedChannel { streams, window: None, air: None });
     let response = get(&delivery, "/hs-a/vl1/playlist.m3u8").await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(header(&response, RETRY_AFTER), "1");
@@ -348,7 +350,10 @@ async fn a_viewer_on_a_socket_takes_playlist_and_segment_over_one_connection() {
     let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
     let address = listener.local_addr().expect("bound");
     let shutdown = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, delivery, Limits::default(), shutdown.clone()));
+    let (limits, ending) = (Limits::default(), shutdown.clone());
+    let server = tokio::spawn(async move {
+        serve_with_peer(&mut Port::new(listener), delivery, limits.places(), limits, ending).await;
+    });
     let mut stream = tokio::net::TcpStream::connect(address).await.expect("listening");
     let mut received = Vec::new();
     for (path, last) in

@@ -16,7 +16,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::delivery::pieces;
 use amphi_media::RungTracks;
-use amphi_protocol::rtmp::{PublishError, Publisher, Target, TooLong};
+use amphi_protocol::rtmp::{Publisher, ServerFault, Target, TooLong};
 
 /// How long one write may take.
 const WRITE: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ pub(super) enum PushFault {
     #[error("the server takes nothing")]
     Stuck,
     #[error(transparent)]
-    Publish(#[from] PublishError),
+    Publish(#[from] ServerFault),
     #[error(transparent)]
     TooLong(TooLong),
     #[error("the channel is starting")]

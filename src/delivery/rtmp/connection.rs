@@ -9,9 +9,9 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::delivery::held::HELD;
+use crate::delivery::idle_timer::HELD;
 use crate::delivery::pieces;
-use amphi_protocol::rtmp::{Event, Session, SessionError};
+use amphi_protocol::rtmp::{RtmpEvent, RtmpSession, SessionError};
 use amphi_vod::VodFault;
 
 /// The longest time from connect to play or publish, and between two frames of a publisher.
@@ -60,7 +60,7 @@ pub(super) enum RtmpEnd {
 pub(super) struct RtmpConnection {
     /// A fan-out group may write to it while the connection writes nothing.
     pub(super) stream: Arc<TcpStream>,
-    pub(super) session: Session,
+    pub(super) session: RtmpSession,
     buffer: Vec<u8>,
     /// The part of `buffer` that has been read and not handled.
     unread: std::ops::Range<usize>,
@@ -70,7 +70,7 @@ pub(super) struct RtmpConnection {
 
 impl RtmpConnection {
     pub(super) fn new(stream: TcpStream) -> Self {
-        let (session, buffer) = (Session::default(), vec![0; READ]);
+        let (session, buffer) = (RtmpSession::default(), vec![0; READ]);
         Self { stream: Arc::new(stream), session, buffer, unread: 0..0, outgoing: Vec::new() }
     }
 
@@ -118,7 +118,7 @@ impl RtmpConnection {
 
     /// The next event of the peer. Messages about the connection itself are answered on the way. `None` when
     /// the peer has left. May be cancelled: what was read is kept.
-    pub(super) async fn event(&mut self) -> Result<Option<Event>, RtmpEnd> {
+    pub(super) async fn event(&mut self) -> Result<Option<RtmpEvent>, RtmpEnd> {
         loop {
             // The answer to the event before goes out before more is read.
             self.flush().await?;

@@ -8,19 +8,19 @@ use bytes::Bytes;
 use super::connection::{RtmpConnection, RtmpEnd};
 use crate::delivery::air::{AirReader, RtmpPlayer};
 use crate::delivery::{AnswerCounts, AnswerKind, ViewerGuard};
-use amphi_protocol::rtmp::{Event, opening};
+use amphi_protocol::rtmp::{RtmpEvent, opening};
 
 impl RtmpConnection {
-    /// Plays a channel's rung until the channel or the player ends. Then `seat` is dropped, and the viewer counted no longer.
+    /// Plays a channel's rung until the channel or the player ends. `viewer` counts the player meanwhile.
     pub(super) async fn play(
         &mut self,
         counts: &Arc<AnswerCounts>,
-        seat: Option<ViewerGuard>,
+        viewer: Option<ViewerGuard>,
         mut air: AirReader,
         rung: usize,
     ) -> Result<(), RtmpEnd> {
         self.expect_little();
-        let player = Arc::new(RtmpPlayer::new(Arc::clone(&self.stream), seat));
+        let player = Arc::new(RtmpPlayer::new(Arc::clone(&self.stream), viewer));
         let mut pieces: Vec<Bytes> = Vec::new();
         let mut opened = false;
         let mut paused = false;
@@ -31,9 +31,9 @@ impl RtmpConnection {
                 event = self.event() => {
                     match event? {
                         None => return Ok(()),
-                        Some(Event::Pause { paused: now, .. }) => paused = now,
-                        Some(Event::Seek { .. }) => self.session.reject("a live stream has no other position to seek to"),
-                        Some(Event::Close) => return self.flush().await,
+                        Some(RtmpEvent::Pause { paused: now, .. }) => paused = now,
+                        Some(RtmpEvent::Seek { .. }) => self.session.reject("a live stream has no other position to seek to"),
+                        Some(RtmpEvent::Close) => return self.flush().await,
                         Some(_) => {}
                     }
                     self.flush().await?;

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::connection::{PATIENCE, RtmpConnection, RtmpEnd};
 use amphi_media::Track;
-use amphi_protocol::rtmp::{Event, FlvError, Frame, LeftOut, Unpacker};
+use amphi_protocol::rtmp::{FlvError, Frame, LeftOut, RtmpEvent, Unpacker};
 
 /// How often the publisher's state is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -102,9 +102,9 @@ impl RtmpConnection {
                     return Err(why);
                 }
                 Ok(None) => return Ok(After::Gone),
-                Ok(Some(Event::Video { timestamp_ms, data })) => unpacker.video(timestamp_ms, data),
-                Ok(Some(Event::Audio { timestamp_ms, data })) => unpacker.audio(timestamp_ms, data),
-                Ok(Some(Event::Close)) => {
+                Ok(Some(RtmpEvent::Video { timestamp_ms, data })) => unpacker.video(timestamp_ms, data),
+                Ok(Some(RtmpEvent::Audio { timestamp_ms, data })) => unpacker.audio(timestamp_ms, data),
+                Ok(Some(RtmpEvent::Close)) => {
                     self.flush().await?;
                     return Ok(After::Onward);
                 }

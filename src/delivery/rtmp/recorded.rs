@@ -9,12 +9,12 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
 use super::connection::{RtmpConnection, RtmpEnd};
-use crate::delivery::held::{HELD, IdleTimer};
+use crate::delivery::idle_timer::{HELD, IdleTimer};
 use crate::delivery::recorded_feed::{LoadedBatch, RecordedFeed};
 use crate::delivery::unserved::Unserved;
 use crate::delivery::{AnswerCounts, AnswerKind as Counted};
 use amphi_media::MediaTime;
-use amphi_protocol::rtmp::{self, Description, Event, recorded_opening, recorded_video};
+use amphi_protocol::rtmp::{self, RecordingDescription, RtmpEvent, recorded_opening, recorded_video};
 use amphi_vod::{
     FrameRendition, Mount, RecordedSample, RecordingStream, SampleCursor, TrackSelection, VodFault,
 };
@@ -29,7 +29,7 @@ const STEP: Duration = Duration::from_millis(500);
 /// A recording to be played, and where from.
 pub(super) struct Recorded {
     feed: RecordedFeed,
-    description: Description,
+    description: RecordingDescription,
 }
 
 impl Recorded {
@@ -82,7 +82,7 @@ impl Recorded {
 }
 
 /// The metadata and decoder configurations of a recording; `None` if RTMP cannot carry it.
-fn describe(rendition: &FrameRendition) -> Option<Description> {
+fn describe(rendition: &FrameRendition) -> Option<RecordingDescription> {
     let (mut picture, mut sound) = (None, None);
     for &kind in rendition.kinds() {
         let track = if kind == TrackSelection::Picture { &mut picture } else { &mut sound };
@@ -90,7 +90,7 @@ fn describe(rendition: &FrameRendition) -> Option<Description> {
     }
     let size = rendition.recording().movie.picture_size().filter(|_| picture.is_some());
     let size = size.map(|(width, height)| (u32::from(width), u32::from(height)));
-    Some(Description { size, duration_s: rendition.duration().as_secs_f64(), picture, sound })
+    Some(RecordingDescription { size, duration_s: rendition.duration().as_secs_f64(), picture, sound })
 }
 
 /// Whole milliseconds, rounded to the nearest.
@@ -174,14 +174,14 @@ impl RtmpConnection {
             };
             match event {
                 None => return Ok(()),
-                Some(Event::Close) => return self.flush().await,
-                Some(Event::Pause { paused: now, .. }) => {
+                Some(RtmpEvent::Close) => return self.flush().await,
+                Some(RtmpEvent::Pause { paused: now, .. }) => {
                     if paused && !now {
                         pace = SendSchedule::begin(&recorded.feed, self.session.buffer_ms());
                     }
                     paused = now;
                 }
-                Some(Event::Seek { position_ms }) => {
+                Some(RtmpEvent::Seek { position_ms }) => {
                     recorded.seek(position_ms);
                     self.session.accept_recorded();
                     pace = SendSchedule::begin(&recorded.feed, self.session.buffer_ms());

@@ -302,7 +302,7 @@ async fn a_recording_begins_where_the_player_says() {
 #[tokio::test]
 async fn a_channel_that_is_being_started_is_awaited() {
     let server = Server::new();
-    let channel = || PublishedChannel { streams: vec!["hall".to_owned()], shelf: None, air: None };
+    let channel = || PublishedChannel { streams: vec!["hall".to_owned()], window: None, air: None };
     server.port.registry.insert("hall", channel());
     let mut client = server.connect("hall?token=good").await;
     client.command("createStream", vec![]).await;

@@ -15,11 +15,12 @@ use super::feed::{PlayFeed, RecordedRows, RecordedTrack};
 use super::outbox::Outbox;
 use super::playable::{Playable, clock_rate};
 use super::stream::{self, RtspStream};
-use crate::delivery::held::IdleTimer;
-use crate::delivery::{AnswerKind, Speaks, ViewerGuard};
+use crate::delivery::idle_timer::IdleTimer;
+use crate::delivery::{AnswerKind, ViewerGuard, ViewerProtocol};
 use amphi_media::MediaTime;
 use amphi_protocol::rtsp::{
-    Event, Incoming, MessageError, Npt, Pacer, Refusal, Requests, Session, Span, Start, Target, Transport,
+    Incoming, MessageError, Npt, Pacer, Refusal, RequestTarget, Requests, RtspEvent, RtspSession, Span,
+    Start, Transport,
 };
 use amphi_vod::SampleCursor;
 
@@ -57,16 +58,16 @@ pub(super) struct RtspConnection {
     peer: SocketAddr,
     port: RtspPort,
     requests: Requests,
-    session: Session,
+    session: RtspSession,
     /// The presentation that was described or set up last.
-    programme: Option<(Target, Playable)>,
+    playable: Option<(RequestTarget, Playable)>,
     /// How many streams the presentation has.
     tracks: usize,
     /// The streams that are set up.
     streams: Vec<RtspStream>,
     feed: PlayFeed,
     /// Counts a player of a channel as a viewer.
-    seat: Option<ViewerGuard>,
+    viewer: Option<ViewerGuard>,
     pacer: Pacer,
     outbox: Outbox,
     /// When the peer last took something, or had nothing to take.
@@ -101,15 +102,15 @@ impl RtspConnection {
             local: plain(local),
             // Other peers keep their address as it is: a link-local one has a zone.
             peer: if peer.ip().to_canonical() == peer.ip() { peer } else { plain(peer) },
-            session: Session::new(fastrand::u64(..), Instant::now().into_std()),
+            session: RtspSession::new(fastrand::u64(..), Instant::now().into_std()),
             report_at: port.clock.now(),
             port,
             requests: Requests::default(),
-            programme: None,
+            playable: None,
             tracks: 0,
             streams: Vec::new(),
             feed: PlayFeed::Over,
-            seat: None,
+            viewer: None,
             pacer: Pacer::default(),
             unsynchronized: false,
             outbox: Outbox::default(),
@@ -191,20 +192,20 @@ impl RtspConnection {
         self.outbox.push(self.session.output().split().freeze());
     }
 
-    async fn answer(&mut self, event: Event) {
+    async fn answer(&mut self, event: RtspEvent) {
         let answered = match event {
-            Event::Describe(target) => self.describe(target).await,
-            Event::SetUp { target, track, transport } => self.set_up(target, track, transport).await,
-            Event::Play(span) => self.start(span).await,
-            Event::Pause => {
+            RtspEvent::Describe(target) => self.describe(target).await,
+            RtspEvent::SetUp { target, track, transport } => self.set_up(target, track, transport).await,
+            RtspEvent::Play(span) => self.start(span).await,
+            RtspEvent::Pause => {
                 if self.is_live() {
                     self.feed = PlayFeed::Over;
-                    self.seat = None;
+                    self.viewer = None;
                 }
                 self.session.paused();
                 Ok(())
             }
-            Event::TearDown => {
+            RtspEvent::TearDown => {
                 self.closing = true;
                 Ok(())
             }
@@ -218,26 +219,31 @@ impl RtspConnection {
         }
     }
 
-    async fn describe(&mut self, target: Target) -> Result<(), Refusal> {
-        let programme = self.port.find(&target, self.peer).await?;
-        self.session.described(&programme.describe());
+    async fn describe(&mut self, target: RequestTarget) -> Result<(), Refusal> {
+        let playable = self.port.find(&target, self.peer).await?;
+        self.session.described(&playable.describe());
         // Another DESCRIBE does not change what is set up.
         if self.streams.is_empty() {
-            self.programme = Some((target, programme));
+            self.playable = Some((target, playable));
         }
         Ok(())
     }
 
-    async fn set_up(&mut self, target: Target, track: usize, transport: Transport) -> Result<(), Refusal> {
-        if self.programme.as_ref().is_none_or(|(known, _)| known.path != target.path) {
-            let programme = self.port.find(&target, self.peer).await?;
-            self.programme = Some((target, programme));
+    async fn set_up(
+        &mut self,
+        target: RequestTarget,
+        track: usize,
+        transport: Transport,
+    ) -> Result<(), Refusal> {
+        if self.playable.as_ref().is_none_or(|(known, _)| known.path != target.path) {
+            let playable = self.port.find(&target, self.peer).await?;
+            self.playable = Some((target, playable));
         }
-        let Some((_, programme)) = &self.programme else { return Err(Refusal::Internal) };
-        let formats = programme.formats();
+        let Some((_, playable)) = &self.playable else { return Err(Refusal::Internal) };
+        let formats = playable.formats();
         self.tracks = formats.len();
         let rate = clock_rate(formats.get(track).ok_or(Refusal::NotFound)?);
-        let ssrc = programme.ssrc(track as u8).unwrap_or_else(|| fastrand::u32(..));
+        let ssrc = playable.ssrc(track as u8).unwrap_or_else(|| fastrand::u32(..));
         let opened =
             RtspStream::open((track, rate, ssrc), transport, self.local.ip(), self.peer, &self.port.places)
                 .await;
@@ -256,12 +262,12 @@ impl RtspConnection {
     }
 
     fn is_live(&self) -> bool {
-        matches!(self.programme, Some((_, Playable::Live { .. })))
+        matches!(self.playable, Some((_, Playable::Live { .. })))
     }
 
     /// Begins, resumes, or seeks (RFC 2326 §10.5).
     async fn start(&mut self, span: Span) -> Result<(), Refusal> {
-        match self.programme.as_ref().map(|(_, programme)| programme.clone()) {
+        match self.playable.as_ref().map(|(_, playable)| playable.clone()) {
             None => Err(Refusal::Internal),
             Some(Playable::Live { .. }) if self.session.is_playing() => {
                 self.session.playing(Span { from: Some(Npt::Now), to: None }, &[]);
@@ -271,7 +277,7 @@ impl RtspConnection {
                 let begin = air.begin(self.port.clock.now());
                 let aired = tokio::time::timeout(FIRST_CELL, begin).await.map_err(|_| Refusal::NotReady)?;
                 let aired = aired.ok_or(Refusal::NotFound)?;
-                let (at, row) = (air.start_of(&aired), air.packets(&aired, rung));
+                let (at, row) = (air.cell_start(&aired), air.packets(&aired, rung));
                 self.anchor(at);
                 let start = |stream: &RtspStream| Start {
                     track: stream.track,
@@ -280,8 +286,8 @@ impl RtspConnection {
                 };
                 let starts: Vec<_> = self.streams.iter().map(start).collect();
                 self.pacer.push(row, self.port.clock.now());
-                let seat = |name: &str| self.port.audience.enter(&channel, name, Speaks::Rtsp);
-                self.seat = air.tracks().get(rung).map(|tracks| seat(&tracks.name));
+                let viewer = |name: &str| self.port.audience.enter(&channel, name, ViewerProtocol::Rtsp);
+                self.viewer = air.tracks().get(rung).map(|tracks| viewer(&tracks.name));
                 self.feed = PlayFeed::Live { air, rung };
                 self.session.playing(Span { from: Some(Npt::Now), to: None }, &starts);
                 Ok(())
@@ -377,8 +383,8 @@ impl RtspConnection {
         while let Some(due) = self.pacer.due(now, TICK, room) {
             let sent = stream::send(&mut self.streams, &due, self.tracks, &mut self.outbox).await;
             self.port.counts.count_bytes(sent);
-            if let Some(seat) = &self.seat {
-                seat.sent(sent);
+            if let Some(viewer) = &self.viewer {
+                viewer.sent(sent);
             }
             if due.range.end == due.row.all().len() {
                 self.port.counts.count(AnswerKind::RtspCell, 0);

@@ -11,7 +11,7 @@ use crate::delivery::unserved::Unserved;
 use crate::delivery::{AccessAction, AccessRequest, Protocol};
 use amphi_http::asker;
 use amphi_media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat};
-use amphi_protocol::rtsp::{Refusal, Target, describe};
+use amphi_protocol::rtsp::{Refusal, RequestTarget, describe};
 use amphi_vod::{FrameRendition, Mount, RecordingStream, TrackSelection};
 
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub(super) enum Playable {
 
 impl RtspPort {
     /// Finds what `target` names, if the door lets the peer in.
-    pub(super) async fn find(&self, target: &Target, peer: SocketAddr) -> Result<Playable, Refusal> {
+    pub(super) async fn find(&self, target: &RequestTarget, peer: SocketAddr) -> Result<Playable, Refusal> {
         let path = target.path.strip_prefix('/').ok_or(Refusal::NotFound)?;
         let address = address::parse(path, |app| self.registry.has_mount(app));
         let address = address.map_err(|_| Refusal::NotFound)?;
@@ -46,8 +46,10 @@ impl RtspPort {
             Absent::Unknown => Refusal::NotFound,
             Absent::Starting => Refusal::NotReady,
         })?;
-        let (Some(shelf), Some(air)) = (&channel.shelf, &channel.air) else { return Err(Refusal::NotReady) };
-        let rung = match channel.select(shelf, address.stream.as_ref()).ok_or(Refusal::NotFound)? {
+        let (Some(window), Some(air)) = (&channel.window, &channel.air) else {
+            return Err(Refusal::NotReady);
+        };
+        let rung = match channel.select(window, address.stream.as_ref()).ok_or(Refusal::NotFound)? {
             Selection::All => 0,
             Selection::Rung(index) => index,
         };

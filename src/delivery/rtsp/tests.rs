@@ -13,7 +13,7 @@ use super::*;
 use crate::delivery::{
     AccessAction, AccessDenied, AccessRequest, Air, AirTiming, OpenDoor, PublishedChannel, air,
 };
-use crate::store::{PublishedRung, shelf};
+use crate::store::{PublishedRung, published_window};
 use amphi_http::Places;
 use amphi_media::clock::SystemClock;
 use amphi_media::{
@@ -79,7 +79,7 @@ impl Rig {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let timing = AirTiming { grid: GRID, deadline: Duration::from_millis(100) };
         let (air, reader) = air([tracks()].into(), clock.now(), timing);
-        let (_, shelf) = shelf(GRID, 3, vec![PublishedRung::new(tracks(), Bytes::new())]);
+        let (_, window) = published_window(GRID, 3, vec![PublishedRung::new(tracks(), Bytes::new())]);
         let door = RtspPort {
             registry: Arc::default(),
             counts: Arc::default(),
@@ -89,7 +89,7 @@ impl Rig {
             clock: Arc::clone(&clock),
         };
         let channel =
-            PublishedChannel { streams: vec!["live".to_owned()], shelf: Some(shelf), air: Some(reader) };
+            PublishedChannel { streams: vec!["live".to_owned()], window: Some(window), air: Some(reader) };
         door.registry.insert("hall", channel);
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
         let settings = MountSettings { root, segment_ms: 6000, download: true, poster: false, index: false };

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::tests::at;
 use amphi_config::{CalendarFormat, Schedule, Secret};
 use amphi_control::agenda::FeedFormat;
-use amphi_control::schedule::{Client, Event, Harvest, Trouble};
+use amphi_control::schedule::{CalendarClient, CalendarEvent, PollError, PollResult};
 use amphi_media::clock::ManualClock;
 use amphi_simulator::opencast::{Mishap, Opencast, OpencastLecture, OpencastOptions, Version};
 
@@ -48,17 +48,17 @@ fn schedule(opencast: &Opencast) -> Schedule {
     }
 }
 
-fn client(schedule: &Schedule) -> Client {
-    Client::new(schedule, &TimeZone::UTC).expect("good").expect("configured")
+fn client(schedule: &Schedule) -> CalendarClient {
+    CalendarClient::new(schedule, &TimeZone::UTC).expect("good").expect("configured")
 }
 
-fn events(harvest: &Harvest) -> Vec<Event> {
-    let readings = harvest.parts.iter().filter_map(|part| part.outcome.as_ref().ok()?.as_ref());
+fn events(result: &PollResult) -> Vec<CalendarEvent> {
+    let readings = result.parts.iter().filter_map(|part| part.outcome.as_ref().ok()?.as_ref());
     readings.flat_map(|reading| reading.events.clone()).collect()
 }
 
-fn troubles(harvest: &Harvest) -> Vec<Trouble> {
-    harvest.parts.iter().filter_map(|part| Some(part.outcome.as_ref().err()?.trouble.clone())).collect()
+fn errors(result: &PollResult) -> Vec<PollError> {
+    result.parts.iter().filter_map(|part| Some(part.outcome.as_ref().err()?.error.clone())).collect()
 }
 
 #[tokio::test]
@@ -77,9 +77,9 @@ async fn every_version_is_read_alike() {
         }
         let mut client = client(&schedule);
         for _ in 0..3 {
-            let harvest = client.fetch(at(0, 8, 0)).await;
-            assert_eq!((troubles(&harvest), harvest.format), (vec![], Some(format)), "{version:?}");
-            let [one, two] = &events(&harvest)[..] else { panic!("{version:?} {harvest:?}") };
+            let result = client.fetch(at(0, 8, 0)).await;
+            assert_eq!((errors(&result), result.format), (vec![], Some(format)), "{version:?}");
+            let [one, two] = &events(&result)[..] else { panic!("{version:?} {result:?}") };
             assert_eq!(one.title, "UE 1; partie 1, \"suite\"");
             assert_eq!(
                 (one.series.as_deref(), one.series_id.as_deref()),
@@ -126,8 +126,8 @@ async fn whatever_goes_wrong_is_a_fault_and_the_next_time_is_good() {
         (Mishap::Drop, "the calendar of Amphi_A cannot be reached: "),
     ] {
         opencast.set_mishap(Some(mishap));
-        let harvest = client.fetch(at(0, 8, 0)).await;
-        let said = harvest.parts[0].outcome.as_ref().expect_err("a mishap").to_string();
+        let result = client.fetch(at(0, 8, 0)).await;
+        let said = result.parts[0].outcome.as_ref().expect_err("a mishap").to_string();
         assert!(said.starts_with(expected), "{mishap:?}: {said}");
         assert!(
             !said.contains("capture") && !said.contains("chalk") && !said.contains("127.0.0.1"),
@@ -148,13 +148,13 @@ async fn who_we_are_is_proved_and_never_told() {
     let good = schedule(&opencast);
     let wrong = Schedule { password: Secret::new("cheese"), ..good.clone() };
     assert_eq!(
-        troubles(&client(&wrong).fetch(at(0, 8, 0)).await),
-        [Trouble::Refused(401), Trouble::Refused(401)]
+        errors(&client(&wrong).fetch(at(0, 8, 0)).await),
+        [PollError::Refused(401), PollError::Refused(401)]
     );
     let nobody = Schedule { username: String::new(), ..good.clone() };
     assert_eq!(
-        troubles(&client(&nobody).fetch(at(0, 8, 0)).await),
-        [Trouble::Anonymous(401), Trouble::Anonymous(401)]
+        errors(&client(&nobody).fetch(at(0, 8, 0)).await),
+        [PollError::Anonymous(401), PollError::Anonymous(401)]
     );
     let in_url = opencast.url().replace("http://", "http://capture:ch%3Aalk%20%C3%A9@");
     let in_url =
@@ -203,12 +203,12 @@ async fn opencasts_traps_are_honoured() {
 async fn a_format_that_is_configured_is_asked_for_alone() {
     let (opencast, _) = opencast(Version::Current).await;
     let json = Schedule { format: CalendarFormat::Json, ..schedule(&opencast) };
-    let harvest = client(&json).fetch(at(0, 8, 0)).await;
-    assert_eq!((harvest.format, events(&harvest).len()), (Some(FeedFormat::Json), 2));
+    let result = client(&json).fetch(at(0, 8, 0)).await;
+    assert_eq!((result.format, events(&result).len()), (Some(FeedFormat::Json), 2));
     opencast.stop().await;
     let (old, _) = self::opencast(Version::V2_2).await;
-    let harvest = client(&Schedule { url: Secret::new(old.url()), ..json }).fetch(at(0, 8, 0)).await;
-    assert_eq!(troubles(&harvest), [Trouble::Status(404, false), Trouble::Status(404, false)]);
+    let result = client(&Schedule { url: Secret::new(old.url()), ..json }).fetch(at(0, 8, 0)).await;
+    assert_eq!(errors(&result), [PollError::Status(404, false), PollError::Status(404, false)]);
     old.stop().await;
 }
 
@@ -218,14 +218,14 @@ async fn a_file_is_a_calendar_too() {
     let path = directory.path().join("week.ics");
     let schedule = Schedule { url: Secret::new(path.to_str().expect("UTF-8")), ..Schedule::default() };
     let mut client = client(&schedule);
-    assert!(matches!(troubles(&client.fetch(at(0, 8, 0)).await)[..], [Trouble::File(_)]));
+    assert!(matches!(errors(&client.fetch(at(0, 8, 0)).await)[..], [PollError::File(_)]));
     std::fs::write(&path, include_bytes!("../../../fixtures/opencast-2.2-two-events.ics")).expect("written");
-    let harvest = client.fetch(at(0, 8, 0)).await;
-    assert_eq!((events(&harvest).len(), harvest.format), (2, Some(FeedFormat::Ical)));
+    let result = client.fetch(at(0, 8, 0)).await;
+    assert_eq!((events(&result).len(), result.format), (2, Some(FeedFormat::Ical)));
     std::fs::write(&path, "[]").expect("written");
     assert_eq!(client.fetch(at(0, 8, 0)).await.format, Some(FeedFormat::Json));
     std::fs::write(&path, "BEGIN:VCALENDAR\n").expect("written");
-    assert!(matches!(troubles(&client.fetch(at(0, 8, 0)).await)[..], [Trouble::Nonsense(_)]));
+    assert!(matches!(errors(&client.fetch(at(0, 8, 0)).await)[..], [PollError::Nonsense(_)]));
 }
 
 /// Opencast behind TLS, as `localhost`, with a certificate authority of its own, whose certificate is returned in PEM.
@@ -273,15 +273,15 @@ async fn a_site_with_an_authority_of_its_own_is_known_by_it() {
     std::fs::write(&ca_file, pem).expect("written");
     let strange = Schedule { url: Secret::new(url), timeout_s: 5, ..schedule(&opencast) };
     assert!(
-        matches!(troubles(&client(&strange).fetch(at(0, 8, 0)).await)[..], [Trouble::Unreachable(_), ..]),
+        matches!(errors(&client(&strange).fetch(at(0, 8, 0)).await)[..], [PollError::Unreachable(_), ..]),
         "browsers do not know it"
     );
     let known = Schedule { ca_file: ca_file.clone(), ..strange };
-    let harvest = client(&known).fetch(at(0, 8, 0)).await;
-    assert_eq!(events(&harvest).len(), 2, "{:?}", troubles(&harvest));
+    let result = client(&known).fetch(at(0, 8, 0)).await;
+    assert_eq!(events(&result).len(), 2, "{:?}", errors(&result));
     std::fs::write(&ca_file, "no certificate").expect("written");
-    assert!(Client::new(&known, &TimeZone::UTC).is_err(), "nobody would be trusted");
+    assert!(CalendarClient::new(&known, &TimeZone::UTC).is_err(), "nobody would be trusted");
     std::fs::remove_file(&ca_file).expect("it was there");
-    assert!(Client::new(&known, &TimeZone::UTC).is_err());
+    assert!(CalendarClient::new(&known, &TimeZone::UTC).is_err());
     opencast.stop().await;
 }

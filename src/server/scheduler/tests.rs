@@ -123,9 +123,9 @@ impl Site {
     async fn work(&mut self) {
         self.scheduler.ask_if_due();
         if let Some(asking) = self.scheduler.asking.take() {
-            let (client, harvest) = asking.await.expect("no panic");
+            let (client, result) = asking.await.expect("no panic");
             self.scheduler.client = Some(client);
-            self.scheduler.take(harvest).await;
+            self.scheduler.take(result).await;
         }
         self.scheduler.obey().await;
     }

@@ -13,7 +13,7 @@ use amphi_http as joints;
 
 /// Errors; the messages are Wowza's where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum WowzaFault {
     /// The application, stream or route does not exist.
     NotFound,
     /// It can be changed in the configuration only.
@@ -26,7 +26,7 @@ pub(super) enum Fault {
 
 /// `success` is the first key, as clients expect.
 #[derive(Serialize)]
-struct Refusal {
+struct WowzaError {
     success: bool,
     message: &'static str,
     code: String,
@@ -60,7 +60,7 @@ fn refusal(status: StatusCode, message: &'static str) -> Response {
     let code = status.as_u16().to_string();
     reply(
         status,
-        &Refusal { success: false, message, code, server: concat!("Amphi ", env!("CARGO_PKG_VERSION")) },
+        &WowzaError { success: false, message, code, server: concat!("Amphi ", env!("CARGO_PKG_VERSION")) },
     )
 }
 
@@ -86,7 +86,7 @@ pub(super) fn forbidden() -> Response {
     refusal(StatusCode::FORBIDDEN, joints::LOCAL_RULE)
 }
 
-impl Fault {
+impl WowzaFault {
     const fn message(self) -> (StatusCode, &'static str) {
         match self {
             Self::NotFound => {
@@ -102,20 +102,20 @@ impl Fault {
     }
 }
 
-impl std::fmt::Display for Fault {
+impl std::fmt::Display for WowzaFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.message().1)
     }
 }
 
-impl IntoResponse for Fault {
+impl IntoResponse for WowzaFault {
     fn into_response(self) -> Response {
         let (status, message) = self.message();
         refusal(status, message)
     }
 }
 
-impl From<MatrixError> for Fault {
+impl From<MatrixError> for WowzaFault {
     fn from(error: MatrixError) -> Self {
         match error {
             MatrixError::UnknownChannel(_) | MatrixError::UnknownSource(_) => Self::NotFound,

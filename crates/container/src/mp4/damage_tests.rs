@@ -1,7 +1,8 @@
 //! Damaged files: reading each of them fails in bounded time and memory, with a fault that names the box and its position.
 
-use super::super::isobmff::{BoxFault, BoxRef, Boxes, put_box, put_full_box};
+use super::super::isobmff::{BoxFault, Boxes, put_box, put_full_box};
 use super::*;
+use crate::testing::{put, rewritten};
 
 /// The `moov` of a fixture, its position, and the length of the file.
 fn moov() -> (Vec<u8>, u64, u64) {
@@ -10,22 +11,6 @@ fn moov() -> (Vec<u8>, u64, u64) {
     let mut boxes = Boxes::new(&file, 0).map(|found| found.expect("sound"));
     let moov = boxes.find(|found| found.kind == *b"moov").expect("an index");
     (moov.whole.to_vec(), moov.at, file.len() as u64)
-}
-
-/// The box after `edit` has changed the content of the boxes in it; their sizes are adjusted.
-fn rewritten(found: &BoxRef<'_>, edit: &mut impl FnMut(&[u8; 4], &mut Vec<u8>)) -> Vec<u8> {
-    let mut body = Vec::new();
-    if matches!(&found.kind, b"moov" | b"trak" | b"mdia" | b"minf" | b"stbl" | b"edts") {
-        for child in found.children(0) {
-            body.extend(rewritten(&child.expect("sound"), edit));
-        }
-    } else {
-        body.extend(found.body);
-    }
-    edit(&found.kind, &mut body);
-    let mut out = Vec::new();
-    put_box(&mut out, found.kind, |out| out.extend(body));
-    out
 }
 
 /// The fixture's index after `edit` has changed the content of every box of type `kind`.
@@ -42,10 +27,6 @@ fn with(kind: [u8; 4], edit: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
 fn read(moov: &[u8]) -> Result<Movie, BoxFault> {
     let (_, at, len) = self::moov();
     Movie::parse(moov, at, len).and_then(|movie| movie.finish(at))
-}
-
-fn put(body: &mut [u8], at: usize, value: u32) {
-    body[at..at + 4].copy_from_slice(&value.to_be_bytes());
 }
 
 /// Position of the first box of that type in the file.

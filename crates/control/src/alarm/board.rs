@@ -27,7 +27,7 @@ impl Change {
     }
 }
 
-type Key = (AlarmKind, Option<String>, Option<String>, Option<String>);
+type AlarmKey = (AlarmKind, Option<String>, Option<String>, Option<String>);
 
 #[derive(Debug)]
 struct BoardEntry {
@@ -41,7 +41,7 @@ struct BoardEntry {
 #[derive(Debug, Default)]
 pub struct Board {
     thresholds: Thresholds,
-    entries: BTreeMap<Key, BoardEntry>,
+    entries: BTreeMap<AlarmKey, BoardEntry>,
 }
 
 impl Board {
@@ -83,7 +83,7 @@ impl Board {
     }
 }
 
-fn alarm((kind, source, channel, about): &Key, entry: &BoardEntry) -> Alarm {
+fn alarm((kind, source, channel, about): &AlarmKey, entry: &BoardEntry) -> Alarm {
     Alarm {
         kind: *kind,
         source: source.clone(),

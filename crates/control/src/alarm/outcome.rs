@@ -3,7 +3,7 @@
 //!
 //! Contract: call [`Outcome::look`] about once a second with the counts of a source that delivers. It says why nothing
 //! comes out although something goes in:
-//! * with the ladder's own reason ([`Reading::picture_note`], [`Reading::sound_note`]), at once;
+//! * with the ladder's own reason ([`OutcomeCounts::picture_note`], [`OutcomeCounts::sound_note`]), at once;
 //! * otherwise with a general one, when nothing has come out for [`DRY`] and decoding has failed, or for [`UNBEGUN`] without
 //!   an error: a ladder that has just started waits for a picture to start from.
 //!
@@ -24,7 +24,7 @@ const MOSTLY: u64 = 9;
 
 /// A ladder's counts since it started.
 #[derive(Clone, Debug, Default)]
-pub struct Reading {
+pub struct OutcomeCounts {
     /// Pictures that arrived (access units).
     pub pictures_in: u64,
     /// Pictures that were decoded.
@@ -43,14 +43,14 @@ pub struct Reading {
 
 /// Why nothing comes out of a ladder; `None` where something does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
+pub struct OutcomeFaults {
     /// Why no picture comes out.
     pub picture: Option<String>,
     /// Why no sound comes out.
     pub sound: Option<String>,
 }
 
-impl Faults {
+impl OutcomeFaults {
     /// Whether both pictures and sound come out.
     pub const fn is_empty(&self) -> bool {
         self.picture.is_none() && self.sound.is_none()
@@ -66,7 +66,7 @@ impl Faults {
 /// Watches one ladder.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    last: Option<Reading>,
+    last: Option<OutcomeCounts>,
     /// Since when pictures arrive and none comes out, and the number of errors by then.
     dry: Option<(MediaTime, u64)>,
     /// Since when sound arrives and all of it fails.
@@ -75,9 +75,9 @@ pub struct Outcome {
 
 impl Outcome {
     /// Takes the counts at `at`; returns what is wrong now.
-    pub fn look(&mut self, now: &Reading, at: MediaTime) -> Faults {
+    pub fn look(&mut self, now: &OutcomeCounts, at: MediaTime) -> OutcomeFaults {
         let Some(before) = self.last.replace(now.clone()) else {
-            return Faults {
+            return OutcomeFaults {
                 picture: now.picture_note.as_deref().map(str::to_owned),
                 sound: now.sound_note.as_deref().map(str::to_owned),
             };
@@ -97,13 +97,13 @@ impl Outcome {
             self.mute = None;
         }
         let said = |note: &Option<Arc<str>>| note.as_deref().map(str::to_owned);
-        Faults {
+        OutcomeFaults {
             picture: said(&now.picture_note).or_else(|| self.picture(now, at)),
             sound: said(&now.sound_note).or_else(|| self.sound(at)),
         }
     }
 
-    fn picture(&self, now: &Reading, at: MediaTime) -> Option<String> {
+    fn picture(&self, now: &OutcomeCounts, at: MediaTime) -> Option<String> {
         let (since, errors) = self.dry?;
         let dry = at.saturating_since(since);
         if now.picture_errors > errors && dry >= DRY {
@@ -131,64 +131,68 @@ mod tests {
     }
 
     /// The faults at each second, given the counts of `reading`.
-    fn told(seconds: u64, reading: impl Fn(u64) -> Reading) -> Vec<Faults> {
+    fn told(seconds: u64, reading: impl Fn(u64) -> OutcomeCounts) -> Vec<OutcomeFaults> {
         let mut outcome = Outcome::default();
         (0..seconds).map(|second| outcome.look(&reading(second), at(second))).collect()
     }
 
-    fn first(faults: &[Faults], of: impl Fn(&Faults) -> bool) -> Option<usize> {
+    fn first(faults: &[OutcomeFaults], of: impl Fn(&OutcomeFaults) -> bool) -> Option<usize> {
         faults.iter().position(of)
     }
 
     #[test]
     fn pictures_that_all_fail_are_told_after_three_seconds() {
-        let reading = |s: u64| Reading { pictures_in: s * 25, picture_errors: s * 25, ..Reading::default() };
+        let reading = |s: u64| OutcomeCounts {
+            pictures_in: s * 25,
+            picture_errors: s * 25,
+            ..OutcomeCounts::default()
+        };
         assert_eq!(first(&told(10, reading), |it| it.picture.is_some()), Some(4));
     }
 
     #[test]
     fn a_ladder_that_waits_for_a_picture_to_start_from_is_given_time() {
-        let waits = |s: u64| Reading { pictures_in: s * 25, ..Reading::default() };
+        let waits = |s: u64| OutcomeCounts { pictures_in: s * 25, ..OutcomeCounts::default() };
         assert_eq!(first(&told(30, waits), |it| it.picture.is_some()), Some(16));
-        let begins = |s: u64| Reading {
+        let begins = |s: u64| OutcomeCounts {
             pictures_in: s * 25,
             pictures_out: s.saturating_sub(10) * 25,
-            ..Reading::default()
+            ..OutcomeCounts::default()
         };
-        assert!(told(60, begins).iter().all(Faults::is_empty));
+        assert!(told(60, begins).iter().all(OutcomeFaults::is_empty));
     }
 
     #[test]
     fn what_comes_out_or_does_not_come_in_is_no_fault() {
-        let good = |s: u64| Reading {
+        let good = |s: u64| OutcomeCounts {
             pictures_in: s * 25,
             pictures_out: s * 25,
             picture_errors: s,
             sounds_in: s * 47,
             sound_errors: s * 5,
-            ..Reading::default()
+            ..OutcomeCounts::default()
         };
-        assert!(told(60, good).iter().all(Faults::is_empty), "a few errors are no fault");
+        assert!(told(60, good).iter().all(OutcomeFaults::is_empty), "a few errors are no fault");
         assert!(
-            told(60, |_| Reading { pictures_in: 9, picture_errors: 9, ..Reading::default() })
+            told(60, |_| OutcomeCounts { pictures_in: 9, picture_errors: 9, ..OutcomeCounts::default() })
                 .iter()
-                .all(Faults::is_empty)
+                .all(OutcomeFaults::is_empty)
         );
     }
 
     #[test]
     fn sound_that_all_fails_is_told_and_so_is_what_others_have_found() {
-        let mute = |s: u64| Reading {
+        let mute = |s: u64| OutcomeCounts {
             pictures_in: s * 25,
             pictures_out: s * 25,
             sounds_in: s * 47,
             sound_errors: (s * 47).saturating_sub(2),
-            ..Reading::default()
+            ..OutcomeCounts::default()
         };
         let faults = told(10, mute);
         assert_eq!(first(&faults, |it| it.sound.is_some()), Some(4));
         assert!(faults.iter().all(|it| it.picture.is_none()));
-        let noted = |_| Reading { picture_note: Some("10 bits".into()), ..Reading::default() };
+        let noted = |_| OutcomeCounts { picture_note: Some("10 bits".into()), ..OutcomeCounts::default() };
         assert_eq!(told(2, noted)[0].picture.as_deref(), Some("10 bits"));
         assert_eq!(told(2, noted)[1].picture.as_deref(), Some("10 bits"));
     }

@@ -31,15 +31,9 @@ pub struct AuditLog {
     unsaved: Arc<Note>,
 }
 
-/// Opens the log in `directory` with its latest entries, and starts the task that writes it, which ends when the last handle
-/// is dropped. Call within a tokio runtime; reads the files before it returns.
-pub fn open(directory: &Path) -> (AuditLog, JoinHandle<()>) {
-    let (log, mut writer) = prepare(directory);
-    (log, tokio::spawn(async move { writer.run().await }))
-}
-
-/// As [`open`], for a caller that runs the writer itself, and runs it again after a panic.
-pub fn prepare(directory: &Path) -> (AuditLog, Writer) {
+/// Opens the log in `directory` with its latest entries. The writer is run until the last handle is dropped, and again after a
+/// panic. Reads the files before it returns.
+pub fn prepare(directory: &Path) -> (AuditLog, AuditWriter) {
     let files = Arc::new(Files::new(directory, FILE_BYTES));
     let before = files.load();
     let latest = before.len().saturating_sub(KEPT);
@@ -48,25 +42,25 @@ pub fn prepare(directory: &Path) -> (AuditLog, Writer) {
     let unsaved = Arc::<Note>::default();
     let log = AuditLog { kept, queue, unsaved: Arc::clone(&unsaved) };
     let retry = Retry::new(TRY_AGAIN, RARELY);
-    (log, Writer { files, entries, waiting: VecDeque::new(), writing: None, retry, unsaved })
+    (log, AuditWriter { files, entries, waiting: VecDeque::new(), writing: None, retry, unsaved })
 }
 
 /// Entries that are written together.
-type Batch = Arc<VecDeque<Entry>>;
+type EntryBatch = Arc<VecDeque<Entry>>;
 
 /// Writes recorded entries to the files.
 #[derive(Debug)]
-pub struct Writer {
+pub struct AuditWriter {
     files: Arc<Files>,
     entries: mpsc::Receiver<Entry>,
     waiting: VecDeque<Entry>,
     /// The batch that is being written; kept here so that it survives a panic of [`Writer::run`].
-    writing: Option<(Batch, JoinHandle<io::Result<()>>)>,
+    writing: Option<(EntryBatch, JoinHandle<io::Result<()>>)>,
     retry: Retry,
     unsaved: Arc<Note>,
 }
 
-impl Writer {
+impl AuditWriter {
     /// Writes until the last handle is dropped. A write that fails is repeated.
     pub async fn run(&mut self) {
         let mut more = Vec::new();
@@ -174,6 +168,11 @@ mod tests {
     use super::super::Action;
     use super::*;
     use amphi_media::MediaTime;
+
+    fn open(directory: &Path) -> (AuditLog, JoinHandle<()>) {
+        let (log, mut writer) = prepare(directory);
+        (log, tokio::spawn(async move { writer.run().await }))
+    }
 
     fn entry(number: i64) -> Entry {
         Entry::new(MediaTime::from_millis(1_795_000_000_000 + number), "schedule", Action::Connect)

@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 
 use super::command::{Applied, Command, MatrixError, Notice, Scheduled};
-use super::core::{Layout, Matrix};
 use super::mail::{Mail, Reports};
+use super::state::{Layout, Matrix};
 use super::status::{OnAir, SourceOutcome, SourceStatus};
 use super::store::{Override, Store};
 use super::view::MatrixView;
@@ -34,7 +33,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 const RARELY: Duration = Duration::from_secs(60);
 
-enum Request {
+enum OwnerRequest {
     Obey { command: Command, reply: oneshot::Sender<Result<Applied, MatrixError>> },
     Relayout { layout: Layout, zone: TimeZone, done: oneshot::Sender<()> },
 }
@@ -42,7 +41,7 @@ enum Request {
 /// Sends commands and reports to the matrix, and reads its view. Clones share the matrix.
 #[derive(Clone, Debug)]
 pub struct MatrixHandle {
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<OwnerRequest>,
     mail: Arc<Mail>,
     view: watch::Receiver<Arc<MatrixView>>,
     unsaved: Arc<Note>,
@@ -51,28 +50,20 @@ pub struct MatrixHandle {
 /// Called with every override that has expired.
 pub type OnExpiry = Box<dyn Fn(&Override) + Send>;
 
-/// Starts the task that owns a matrix of `layout`, with the overrides that `store` has saved. The handle's view
-/// is complete from the start. Explanations are in UTC, and there is no callback for overrides that expire.
-///
-/// Call within a tokio runtime; reads `store` before it returns.
-pub fn spawn(layout: Layout, store: impl Store, clock: Arc<dyn WallClock>) -> (MatrixHandle, JoinHandle<()>) {
-    spawn_telling(layout, store, clock, TimeZone::UTC, Box::new(|_| {}))
-}
-
-/// As [`spawn`], with explanations in the time of `zone`, and with a callback for overrides that expire, also for those that
-/// expired while the server was down.
-pub fn spawn_telling(
+/// Starts the task that owns a matrix with explanations in the time of UTC; nobody is told of overrides that end.
+#[cfg(any(test, feature = "testing"))]
+pub fn spawn(
     layout: Layout,
     store: impl Store,
     clock: Arc<dyn WallClock>,
-    zone: TimeZone,
-    expired: OnExpiry,
-) -> (MatrixHandle, JoinHandle<()>) {
-    let (handle, mut owner) = prepare(layout, store, clock, zone, expired);
+) -> (MatrixHandle, tokio::task::JoinHandle<()>) {
+    let (handle, mut owner) = prepare(layout, store, clock, TimeZone::UTC, Box::new(|_| {}));
     (handle, tokio::spawn(async move { owner.run().await }))
 }
 
-/// As [`spawn_telling`], for a caller that runs the owner itself, and runs it again after a panic.
+/// A matrix of `layout` with the overrides that `store` has saved and explanations in the time of `zone`, and its owner, which
+/// is run, and run again after a panic. `expired` is called for overrides that expire, also for those that expired while the
+/// server was down. The handle's view is complete from the start. Reads `store` before it returns.
 pub fn prepare(
     layout: Layout,
     store: impl Store,
@@ -177,13 +168,16 @@ impl MatrixHandle {
     /// Changes the channels and sources ([`Matrix::relayout`]), and the time zone of explanations.
     pub async fn relayout(&self, layout: Layout, zone: TimeZone) -> Result<(), MatrixError> {
         let (done, answer) = oneshot::channel();
-        self.requests.send(Request::Relayout { layout, zone, done }).await.map_err(|_| MatrixError::Ended)?;
+        self.requests
+            .send(OwnerRequest::Relayout { layout, zone, done })
+            .await
+            .map_err(|_| MatrixError::Ended)?;
         answer.await.map_err(|_| MatrixError::Ended)
     }
 
     async fn tell(&self, command: Command) -> Result<Applied, MatrixError> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(Request::Obey { command, reply }).await.map_err(|_| MatrixError::Ended)?;
+        self.requests.send(OwnerRequest::Obey { command, reply }).await.map_err(|_| MatrixError::Ended)?;
         answer.await.map_err(|_| MatrixError::Ended)?
     }
 }
@@ -191,7 +185,7 @@ impl MatrixHandle {
 /// The state of the task that owns the matrix.
 pub struct Owner {
     matrix: Matrix,
-    inbox: mpsc::Receiver<Request>,
+    inbox: mpsc::Receiver<OwnerRequest>,
     mail: Arc<Mail>,
     store: Arc<dyn Store>,
     /// The overrides that were saved last.
@@ -236,17 +230,17 @@ impl Owner {
         }
     }
 
-    async fn serve(&mut self, request: Request) {
+    async fn serve(&mut self, request: OwnerRequest) {
         let now = self.clock.now();
         // The caller may have gone; the command is in effect all the same.
         match request {
-            Request::Obey { command, reply } => {
+            OwnerRequest::Obey { command, reply } => {
                 let applied = self.matrix.apply(command, now);
                 self.show();
                 let warning = self.keep().await;
                 let _ = reply.send(applied.map(|channel| Applied { channel, warning }));
             }
-            Request::Relayout { layout, zone, done } => {
+            OwnerRequest::Relayout { layout, zone, done } => {
                 self.matrix.relayout(layout, now);
                 self.matrix.set_zone(zone);
                 self.show();
@@ -340,7 +334,9 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use super::super::core::ChannelLayout;
+    use tokio::task::JoinHandle;
+
+    use super::super::state::ChannelLayout;
     use super::super::status::SourceState;
     use super::super::view::By;
     use super::*;
@@ -472,7 +468,9 @@ mod tests {
             let told = Arc::clone(&told);
             let tell =
                 Box::new(move |it: &Override| told.lock().expect("unpoisoned").push(it.channel.clone()));
-            spawn_telling(layout(), store.clone(), Arc::clone(&clock) as _, TimeZone::UTC, tell)
+            let (matrix, mut owner) =
+                prepare(layout(), store.clone(), Arc::clone(&clock) as _, TimeZone::UTC, tell);
+            (matrix, tokio::spawn(async move { owner.run().await }))
         };
         let (matrix, task) = start();
         let until = |ms| Some(START + Duration::from_millis(ms));

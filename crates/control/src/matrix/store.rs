@@ -42,7 +42,7 @@ pub struct FileStore(StateFile);
 /// same when read back.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept {
+struct StoredOverrides {
     overrides: Vec<KeptOverride>,
 }
 
@@ -94,12 +94,12 @@ fn encode(overrides: &[Override]) -> io::Result<Vec<u8>> {
         since: it.since.timestamp(),
         until: it.until.map(MediaTime::timestamp),
     };
-    let kept = Kept { overrides: overrides.iter().map(keep).collect() };
+    let kept = StoredOverrides { overrides: overrides.iter().map(keep).collect() };
     Ok(serde_json::to_vec_pretty(&kept)?)
 }
 
 fn decode(bytes: &[u8]) -> Result<Vec<Override>, serde_json::Error> {
-    let kept: Kept = serde_json::from_slice(bytes)?;
+    let kept: StoredOverrides = serde_json::from_slice(bytes)?;
     let read = |it: KeptOverride| Override {
         channel: it.channel,
         source: it.source,

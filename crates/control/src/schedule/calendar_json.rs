@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::dublin;
-use super::event::{Event, Reading};
+use super::event::{CalendarEvent, Reading};
 use amphi_media::MediaTime;
 
 #[derive(Debug, Deserialize)]
@@ -66,13 +66,13 @@ pub fn parse(text: &str) -> Result<Reading, String> {
     Ok(reading)
 }
 
-fn event(JsonEntry { data, episode }: JsonEntry) -> Result<Event, String> {
+fn event(JsonEntry { data, episode }: JsonEntry) -> Result<CalendarEvent, String> {
     let episode = episode.as_deref().and_then(dublin::read).unwrap_or_default();
     let configured = |key: &str| {
         let value = data.agent_config.as_ref()?.get(key)?.as_str()?.trim();
         (!value.is_empty()).then(|| value.to_owned())
     };
-    Ok(Event {
+    Ok(CalendarEvent {
         title: episode.title.or_else(|| configured("event.title")).unwrap_or_default(),
         series: None,
         series_id: episode.is_part_of.or_else(|| configured("event.series")),

@@ -9,7 +9,7 @@
 
 use http_auth::{ChallengeParser, PasswordClient, PasswordParams};
 
-use super::fault::Trouble;
+use super::fault::PollError;
 use amphi_config::Secret;
 
 /// The user, the password, and the last challenge.
@@ -48,22 +48,22 @@ impl Prover {
     }
 
     /// The server has answered 401 with these values of `WWW-Authenticate`. `Ok`: try again.
-    pub(super) fn challenged(&mut self, challenges: &[String]) -> Result<(), Trouble> {
+    pub(super) fn challenged(&mut self, challenges: &[String]) -> Result<(), PollError> {
         if self.user.is_empty() {
-            return Err(Trouble::Anonymous(401));
+            return Err(PollError::Anonymous(401));
         }
         self.client = None;
         let is_stale = challenges.iter().any(|challenge| is_stale(challenge));
         if self.answered > 0 && !is_stale {
-            return Err(Trouble::Refused(401));
+            return Err(PollError::Refused(401));
         }
         if self.answered >= ANSWERS {
-            return Err(Trouble::Stale);
+            return Err(PollError::Stale);
         }
         let all = challenges.iter().fold(PasswordClient::builder(), |all, one| all.challenges(one));
-        let client = all.build().map_err(|_| Trouble::Challenge(schemes(challenges)))?;
+        let client = all.build().map_err(|_| PollError::Challenge(schemes(challenges)))?;
         if self.in_clear && matches!(client, PasswordClient::Basic(_)) {
-            return Err(Trouble::InClear);
+            return Err(PollError::InClear);
         }
         self.client = Some(client);
         self.answered += 1;
@@ -112,7 +112,7 @@ mod tests {
         );
         assert!(!shown.contains("chalk"));
         prover.challenged(&[format!("{DIGEST}, stale=true")]).expect("the nonce was too old");
-        assert_eq!(prover.challenged(&[DIGEST.to_owned()]), Err(Trouble::Refused(401)));
+        assert_eq!(prover.challenged(&[DIGEST.to_owned()]), Err(PollError::Refused(401)));
         prover.begin();
         prover.challenged(&["Basic realm=\"x\"".to_owned()]).expect("Basic is known too");
         assert_eq!(prover.authorization("/").as_deref(), Some("Basic bWF0dGVyaG9ybjpjaGFsaw=="));
@@ -126,9 +126,9 @@ mod tests {
         assert!(prover.authorization("/").expect("a proof").starts_with("Digest "));
         prover.begin();
         let unknown = prover.challenged(&["Negotiate".to_owned()]);
-        assert_eq!(unknown, Err(Trouble::Challenge("Negotiate".to_owned())));
+        assert_eq!(unknown, Err(PollError::Challenge("Negotiate".to_owned())));
         let nobody = self::prover("").challenged(&[DIGEST.to_owned()]);
-        assert_eq!(nobody, Err(Trouble::Anonymous(401)));
+        assert_eq!(nobody, Err(PollError::Anonymous(401)));
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
             prover.begin();
             let answers = (0..10).take_while(|_| prover.challenged(&stale).is_ok()).count();
             assert_eq!(answers, ANSWERS as usize);
-            assert_eq!(prover.challenged(&stale), Err(Trouble::Stale));
+            assert_eq!(prover.challenged(&stale), Err(PollError::Stale));
             assert_eq!(prover.authorization("/"), None, "the next round asks anew");
         }
     }
@@ -149,7 +149,7 @@ mod tests {
         let mut prover = Prover::new("u".to_owned(), Secret::new("chalk"), true);
         prover.begin();
         let basic = "Basic realm=\"x\"".to_owned();
-        assert_eq!(prover.challenged(std::slice::from_ref(&basic)), Err(Trouble::InClear));
+        assert_eq!(prover.challenged(std::slice::from_ref(&basic)), Err(PollError::InClear));
         assert_eq!(prover.authorization("/"), None);
         prover.challenged(&[basic, DIGEST.to_owned()]).expect("Digest shows nothing");
         assert!(prover.authorization("/").expect("a proof").starts_with("Digest "));

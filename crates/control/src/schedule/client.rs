@@ -22,8 +22,8 @@ use jiff::tz::TimeZone;
 use url::Url;
 
 use super::challenge::Prover;
-use super::event::{Harvest, Part, Reading};
-use super::fault::{FeedFault, Trouble};
+use super::event::{FeedAnswer, PollResult, Reading};
+use super::fault::{FeedFault, PollError};
 use super::ical::{self, Window};
 use super::{calendar_json, dublin};
 use crate::agenda::FeedFormat;
@@ -41,7 +41,7 @@ const SERIES_AT_ONCE: usize = 50;
 const SERIES_LIFE: Duration = Duration::from_secs(3600);
 
 /// Fetches one calendar.
-pub struct Client {
+pub struct CalendarClient {
     place: CalendarPlace,
     zone: TimeZone,
     timeout: Duration,
@@ -79,7 +79,7 @@ pub enum ClientError {
     Http(#[from] reqwest::Error),
 }
 
-impl std::fmt::Debug for Client {
+impl std::fmt::Debug for CalendarClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").field("agents", &self.agents).finish_non_exhaustive()
     }
@@ -92,7 +92,7 @@ struct CalendarAnswer {
     body: Vec<u8>,
 }
 
-impl Client {
+impl CalendarClient {
     /// A client for `[schedule]`; `None` if no calendar is configured. Reads `ca_file`.
     pub fn new(schedule: &Schedule, zone: &TimeZone) -> Result<Option<Self>, ClientError> {
         if schedule.url.is_empty() {
@@ -148,7 +148,7 @@ impl Client {
     }
 
     /// Fetches the calendar, at `now`. Faults are in the parts of the result.
-    pub async fn fetch(&mut self, now: MediaTime) -> Harvest {
+    pub async fn fetch(&mut self, now: MediaTime) -> PollResult {
         self.window = ical::around(now);
         if self.trusting_since + TRUST <= now {
             // Even if nothing has changed, the window has moved, and later dates of recurring events are in it.
@@ -160,18 +160,18 @@ impl Client {
         let mut parts = Vec::new();
         for agent in self.agents.clone() {
             let outcome = self.part(&agent).await;
-            parts.push(Part {
-                outcome: outcome.map_err(|trouble| FeedFault { agent: agent.clone(), trouble }),
+            parts.push(FeedAnswer {
+                outcome: outcome.map_err(|error| FeedFault { agent: agent.clone(), error }),
                 agent,
             });
         }
         if self.spoken == Some(FeedFormat::Json) {
             self.name_series(&mut parts).await;
         }
-        Harvest { parts, format: self.spoken }
+        PollResult { parts, format: self.spoken }
     }
 
-    async fn part(&mut self, agent: &str) -> Result<Option<Reading>, Trouble> {
+    async fn part(&mut self, agent: &str) -> Result<Option<Reading>, PollError> {
         if let CalendarPlace::File(path) = &self.place {
             let bytes = read_file(path.clone(), self.timeout).await?;
             let json = matches!(self.configured, CalendarFormat::Json)
@@ -187,17 +187,17 @@ impl Client {
             (CalendarFormat::Json, _) => [Some(FeedFormat::Json), None],
             (CalendarFormat::Ical, _) => [Some(FeedFormat::Ical), None],
         };
-        let mut first_trouble = None;
+        let mut first_error = None;
         for format in order.into_iter().flatten() {
             let Some(url) = self.address(agent, format) else { continue };
             match self.ask(agent, &url, format).await {
-                Err(Trouble::Status(status, _)) if [404, 405, 406, 410].contains(&status) => {
-                    first_trouble.get_or_insert(Trouble::Status(status, agent.is_empty()));
+                Err(PollError::Status(status, _)) if [404, 405, 406, 410].contains(&status) => {
+                    first_error.get_or_insert(PollError::Status(status, agent.is_empty()));
                 }
                 outcome => return outcome,
             }
         }
-        Err(first_trouble.unwrap_or(Trouble::Status(404, agent.is_empty())))
+        Err(first_error.unwrap_or(PollError::Status(404, agent.is_empty())))
     }
 
     /// The URL of a format; `None` if the configured URL is not Opencast's and has no other format.
@@ -221,7 +221,12 @@ impl Client {
         Some(url)
     }
 
-    async fn ask(&mut self, agent: &str, url: &Url, format: FeedFormat) -> Result<Option<Reading>, Trouble> {
+    async fn ask(
+        &mut self,
+        agent: &str,
+        url: &Url,
+        format: FeedFormat,
+    ) -> Result<Option<Reading>, PollError> {
         let condition = self.etags.as_ref().and_then(|etags| etags.get(agent)).cloned();
         let accept = match format {
             FeedFormat::Ical => "text/calendar",
@@ -231,17 +236,17 @@ impl Client {
         match answer.status.as_u16() {
             200 => {}
             304 if condition.is_some() => return Ok(None),
-            304 => return Err(Trouble::NotModified),
-            status @ (403 | 407) => return Err(Trouble::Refused(status)),
-            status if answer.status.is_redirection() => return Err(Trouble::Redirect(status)),
-            status => return Err(Trouble::Status(status, agent.is_empty())),
+            304 => return Err(PollError::NotModified),
+            status @ (403 | 407) => return Err(PollError::Refused(status)),
+            status if answer.status.is_redirection() => return Err(PollError::Redirect(status)),
+            status => return Err(PollError::Status(status, agent.is_empty())),
         }
         let kind = answer.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         // With the format `auto`, a URL that is not Opencast's may answer in either.
         let spoken = match (kind.as_str(), self.configured) {
             ("text/calendar", CalendarFormat::Ical | CalendarFormat::Auto) => FeedFormat::Ical,
             ("application/json", CalendarFormat::Json | CalendarFormat::Auto) => FeedFormat::Json,
-            _ => return Err(Trouble::ContentType(described(&kind))),
+            _ => return Err(PollError::ContentType(described(&kind))),
         };
         let mut reading = self.understand(answer.body, spoken).await?;
         if !agent.is_empty() && reading.events.is_empty() && answer.etag.as_deref() == Some("mod0") {
@@ -260,7 +265,7 @@ impl Client {
         &mut self,
         body: impl AsRef<[u8]> + Send + 'static,
         format: FeedFormat,
-    ) -> Result<Reading, Trouble> {
+    ) -> Result<Reading, PollError> {
         let (zone, window) = (self.zone.clone(), self.window);
         let read = tokio::task::spawn_blocking(move || {
             let text = String::from_utf8_lossy(body.as_ref());
@@ -269,14 +274,14 @@ impl Client {
                 FeedFormat::Json => calendar_json::parse(&text),
             }
         });
-        let read = read.await.map_err(|panic| Trouble::Nonsense(format!("reading it failed: {panic}")))?;
-        let reading = read.map_err(Trouble::Nonsense)?;
+        let read = read.await.map_err(|panic| PollError::Nonsense(format!("reading it failed: {panic}")))?;
+        let reading = read.map_err(PollError::Nonsense)?;
         self.spoken = Some(format);
         Ok(reading)
     }
 
     /// Adds the titles of series to events that have only the identifier. A title that cannot be fetched stays empty.
-    async fn name_series(&mut self, parts: &mut [Part]) {
+    async fn name_series(&mut self, parts: &mut [FeedAnswer]) {
         let readings = parts.iter_mut().filter_map(|part| part.outcome.as_mut().ok()?.as_mut());
         let mut events: Vec<_> = readings.flat_map(|reading| &mut reading.events).collect();
         let wanted = |id: &String, known: &BTreeMap<String, (Instant, Option<String>)>| {
@@ -317,10 +322,10 @@ impl Client {
         url: &Url,
         accept: &str,
         condition: Option<&str>,
-    ) -> Result<CalendarAnswer, Trouble> {
+    ) -> Result<CalendarAnswer, PollError> {
         let timeout = self.timeout;
         let CalendarPlace::Http { client, prover, .. } = &mut self.place else {
-            return Err(Trouble::File("it is not a URL".to_owned()));
+            return Err(PollError::File("it is not a URL".to_owned()));
         };
         prover.begin();
         let target = match url.query() {
@@ -347,7 +352,7 @@ impl Client {
                 prover.challenged(&challenges)?;
             }
         };
-        let late = |_| Trouble::TimedOut(timeout.as_secs());
+        let late = |_| PollError::TimedOut(timeout.as_secs());
         tokio::time::timeout(timeout, asking).await.map_err(late)?
     }
 }
@@ -362,10 +367,10 @@ fn is_here(url: &Url) -> bool {
     }
 }
 
-async fn take(mut response: reqwest::Response) -> Result<CalendarAnswer, Trouble> {
+async fn take(mut response: reqwest::Response) -> Result<CalendarAnswer, PollError> {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (content_type, etag, status) = (header(CONTENT_TYPE), header(ETAG), response.status());
-    let too_large = Trouble::TooLarge(LARGEST >> 20);
+    let too_large = PollError::TooLarge(LARGEST >> 20);
     if response.content_length().is_some_and(|length| length > LARGEST) {
         return Err(too_large);
     }
@@ -379,7 +384,7 @@ async fn take(mut response: reqwest::Response) -> Result<CalendarAnswer, Trouble
     Ok(CalendarAnswer { status, content_type: content_type.unwrap_or_default(), etag, body })
 }
 
-async fn read_file(path: PathBuf, timeout: Duration) -> Result<Vec<u8>, Trouble> {
+async fn read_file(path: PathBuf, timeout: Duration) -> Result<Vec<u8>, PollError> {
     let reading = tokio::task::spawn_blocking(move || {
         // Checked first: opening a named pipe would wait for its writer.
         let metadata = std::fs::metadata(&path)?;
@@ -393,17 +398,17 @@ async fn read_file(path: PathBuf, timeout: Duration) -> Result<Vec<u8>, Trouble>
     });
     // A NAS that hangs must not hold up the rest.
     let read =
-        tokio::time::timeout(timeout, reading).await.map_err(|_| Trouble::TimedOut(timeout.as_secs()))?;
-    let bytes = read.map_err(|error| Trouble::File(error.to_string()))?;
-    bytes.map_err(|error| Trouble::File(error.to_string()))
+        tokio::time::timeout(timeout, reading).await.map_err(|_| PollError::TimedOut(timeout.as_secs()))?;
+    let bytes = read.map_err(|error| PollError::File(error.to_string()))?;
+    bytes.map_err(|error| PollError::File(error.to_string()))
 }
 
-fn unreachable(error: reqwest::Error) -> Trouble {
-    Trouble::Unreachable(causes(error))
+fn unreachable(error: reqwest::Error) -> PollError {
+    PollError::Unreachable(causes(error))
 }
 
-fn broken(error: reqwest::Error) -> Trouble {
-    Trouble::Broken(causes(error))
+fn broken(error: reqwest::Error) -> PollError {
+    PollError::Broken(causes(error))
 }
 
 /// The last cause of an error, without the URL, which may hold a password.

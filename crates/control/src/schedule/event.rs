@@ -10,7 +10,7 @@ use amphi_media::MediaTime;
 /// compares equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Event {
+pub struct CalendarEvent {
     /// `UID`; of an event that recurs followed by `/` and the start of this date (UTC).
     pub id: String,
     /// `SUMMARY`, or the title in the metadata.
@@ -52,7 +52,7 @@ mod whole {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     /// The lectures, in no particular order.
-    pub events: Vec<Event>,
+    pub events: Vec<CalendarEvent>,
     /// What was left out and why, one sentence each; at most 20.
     pub notes: Vec<String>,
 }
@@ -78,16 +78,16 @@ impl Reading {
 
 /// The result of one poll of the calendar: a part for each request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Harvest {
+pub struct PollResult {
     /// The answers, in the order of the agents in the configuration.
-    pub parts: Vec<Part>,
+    pub parts: Vec<FeedAnswer>,
     /// The format of the calendar, if any answer could be read.
     pub format: Option<FeedFormat>,
 }
 
 /// The answer to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct FeedAnswer {
     /// The capture agent asked for; empty = all of them.
     pub agent: String,
     /// The calendar, or why it could not be fetched or read. `Ok(None)`: nothing has changed.

@@ -8,22 +8,22 @@ pub struct FeedFault {
     /// The capture agent asked for; empty = all of them.
     pub agent: String,
     /// Why the request failed.
-    pub trouble: Trouble,
+    pub error: PollError,
 }
 
 impl fmt::Display for FeedFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.agent.is_empty() {
-            write!(f, "the calendar {}", self.trouble)
+            write!(f, "the calendar {}", self.error)
         } else {
-            write!(f, "the calendar of {} {}", self.agent, self.trouble)
+            write!(f, "the calendar of {} {}", self.agent, self.error)
         }
     }
 }
 
 /// Why a request failed, as the predicate of a sentence whose subject is the calendar.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum PollError {
     /// The network or the server is down.
     #[error("cannot be reached: {0}")]
     Unreachable(String),

@@ -28,7 +28,7 @@ use jiff::{Span, Timestamp};
 
 use self::zones::Zones;
 use super::dublin;
-use super::event::{Event, Reading};
+use super::event::{CalendarEvent, Reading};
 use amphi_media::MediaTime;
 
 /// The most events of one calendar; further ones are left out, with a note.
@@ -151,7 +151,7 @@ impl EventReader<'_> {
     }
 
     /// The events of a draft: none if it is cancelled, several if it recurs. The error says what is wrong with it.
-    fn events(&mut self, draft: EventDraft) -> Result<Vec<Event>, String> {
+    fn events(&mut self, draft: EventDraft) -> Result<Vec<CalendarEvent>, String> {
         if draft.cancelled {
             return Ok(Vec::new());
         }
@@ -187,7 +187,7 @@ impl EventReader<'_> {
         let dates = self.dates(&draft, length)?;
         let uid = draft.uid.clone();
         let model = draft.event(uid.clone(), starts, ends);
-        let event = |date: MediaTime| Event {
+        let event = |date: MediaTime| CalendarEvent {
             id: dated(&uid, date),
             starts: date,
             ends: date.offset_nanos(length),
@@ -364,7 +364,7 @@ impl EventDraft {
         }
     }
 
-    fn event(self, id: String, starts: MediaTime, ends: MediaTime) -> Event {
+    fn event(self, id: String, starts: MediaTime, ends: MediaTime) -> CalendarEvent {
         let episode = self.episode.as_deref().and_then(dublin::read).unwrap_or_default();
         let series = self.series.as_deref().and_then(dublin::read).unwrap_or_default();
         let of_properties = |key| self.properties.as_deref().and_then(|text| java_property(text, key));
@@ -382,7 +382,7 @@ impl EventDraft {
             (creators, _) => creators,
         };
         let (title, agent) = (title.unwrap_or_default(), agent.unwrap_or_default());
-        Event { id, title, series: series.title, series_id, agent, presenters, starts, ends }
+        CalendarEvent { id, title, series: series.title, series_id, agent, presenters, starts, ends }
     }
 }
 

@@ -1,10 +1,10 @@
 //! The overrun guard: a lecture that goes on after its planned end stays on its channel while somebody still speaks or
 //! something moves, up to a limit.
 //!
-//! Contract: pass the wishes of [`super::Desk::wishes`] through [`Overrun::adjust`] at least once a second, with what the
-//! sources show at this moment, and act on the result. The timetable has decided how long a lecture may stay at most: for
+//! Contract: pass the plans of [`super::Planner::channel_plans`] through [`Overrun::adjust`] at least once a second, with what
+//! the sources show at this moment, and act on the result. The timetable has decided how long a lecture may stay at most: for
 //! the channel's limit after the planned end (lead-out included), and not into what is planned next on the channel or in the
-//! hall. A lecture that was cancelled or moved is not among the wishes and ends at once. A lecture
+//! hall. A lecture that was cancelled or moved is not among the plans and ends at once. A lecture
 //! * is prolonged shortly before its planned end, so that there is no gap in the matrix;
 //! * is over once there was neither speech nor movement for half a minute, and does not come back;
 //! * is over, too, if the server restarts in the meantime: then there are no signs of life yet.
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::desk::{MayOverrun, Wish};
+use super::planner::{ChannelPlan, MayOverrun};
 use super::words::hour;
 use crate::matrix::Scheduled;
 use amphi_media::{ChannelName, MediaTime};
@@ -53,44 +53,44 @@ pub struct Overrun {
 }
 
 impl Overrun {
-    /// The wishes, with lectures prolonged that go on. `signs` gives the last speech and movement of a source by its name.
+    /// The plans, with lectures prolonged that go on. `signs` gives the last speech and movement of a source by its name.
     /// Explanations have the time of `zone`.
     pub fn adjust(
         &mut self,
-        wishes: Vec<Wish>,
+        channel_plans: Vec<ChannelPlan>,
         signs: impl Fn(&str) -> SignsOfLife,
         zone: &TimeZone,
         now: MediaTime,
-    ) -> Vec<Wish> {
-        let adjusted = |mut wish: Wish| {
-            match wish.overrun.take() {
-                Some(overrun) => wish.scheduled = self.of(&wish, &overrun, &signs, zone, now),
+    ) -> Vec<ChannelPlan> {
+        let adjusted = |mut channel_plan: ChannelPlan| {
+            match channel_plan.overrun.take() {
+                Some(overrun) => channel_plan.scheduled = self.of(&channel_plan, &overrun, &signs, zone, now),
                 None => {
-                    self.over.remove(&wish.channel);
+                    self.over.remove(&channel_plan.channel);
                 }
             }
-            wish
+            channel_plan
         };
-        wishes.into_iter().map(adjusted).collect()
+        channel_plans.into_iter().map(adjusted).collect()
     }
 
     fn of(
         &mut self,
-        wish: &Wish,
+        channel_plan: &ChannelPlan,
         overrun: &MayOverrun,
         signs: &impl Fn(&str) -> SignsOfLife,
         zone: &TimeZone,
         now: MediaTime,
     ) -> Option<Scheduled> {
-        let planned = wish.scheduled.clone();
-        let is_over = self.over.get(&wish.channel) == Some(&overrun.event);
+        let planned = channel_plan.scheduled.clone();
+        let is_over = self.over.get(&channel_plan.channel) == Some(&overrun.event);
         if is_over || now < overrun.planned - AHEAD || overrun.latest <= now {
             return planned;
         }
         let MayOverrun { event, source, reason, latest, .. } = overrun;
         let Some(why) = signs(source).why(now) else {
             if overrun.planned <= now {
-                self.over.insert(wish.channel.clone(), event.clone());
+                self.over.insert(channel_plan.channel.clone(), event.clone());
             }
             return planned;
         };
@@ -106,8 +106,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::desk::Desk;
-    use super::super::event::{Event, Harvest, Part, Reading};
+    use super::super::event::{CalendarEvent, FeedAnswer, PollResult, Reading};
+    use super::super::planner::Planner;
     use super::super::settings::Settings;
     use super::super::tests::{at, config, lecture};
     use super::*;
@@ -124,27 +124,27 @@ mod tests {
         Settings::new(&config).expect("good")
     }
 
-    fn desk(events: Vec<Event>) -> Desk {
+    fn planner(events: Vec<CalendarEvent>) -> Planner {
         let now = at(0, 7, 0);
-        let mut desk = Desk::new(settings(), None, now);
-        take(&mut desk, events, now);
-        desk
+        let mut planner = Planner::new(settings(), None, now);
+        take(&mut planner, events, now);
+        planner
     }
 
-    fn take(desk: &mut Desk, events: Vec<Event>, now: MediaTime) {
+    fn take(planner: &mut Planner, events: Vec<CalendarEvent>, now: MediaTime) {
         let reading = Reading { events, notes: Vec::new() };
-        let part = Part { agent: String::new(), outcome: Ok(Some(reading)) };
-        desk.take(Harvest { parts: vec![part], format: None }, now);
+        let part = FeedAnswer { agent: String::new(), outcome: Ok(Some(reading)) };
+        planner.take(PollResult { parts: vec![part], format: None }, now);
     }
 
-    fn morning() -> Event {
+    fn morning() -> CalendarEvent {
         lecture("1", "PAES", "Amphi_A", at(0, 8, 30), at(0, 10, 30))
     }
 
     /// The source of Live_PAES, and until when.
-    fn paes(guard: &mut Overrun, desk: &Desk, signs: SignsOfLife, now: MediaTime) -> Option<Scheduled> {
-        let zone = desk.settings().zone().clone();
-        guard.adjust(desk.wishes(now), |_| signs, &zone, now).remove(0).scheduled
+    fn paes(guard: &mut Overrun, planner: &Planner, signs: SignsOfLife, now: MediaTime) -> Option<Scheduled> {
+        let zone = planner.settings().zone().clone();
+        guard.adjust(planner.channel_plans(now), |_| signs, &zone, now).remove(0).scheduled
     }
 
     fn speech(now: MediaTime) -> SignsOfLife {
@@ -153,73 +153,78 @@ mod tests {
 
     #[test]
     fn a_lecture_stays_while_somebody_speaks_and_the_reason_says_so() {
-        let (mut guard, desk) = (Overrun::default(), desk(vec![morning()]));
+        let (mut guard, planner) = (Overrun::default(), planner(vec![morning()]));
         let until = |it: Option<Scheduled>| it.map(|it| it.until);
         let (end, most) = (at(0, 10, 30), at(0, 10, 45));
         let before = end - 4 * SECOND;
-        assert_eq!(until(paes(&mut guard, &desk, speech(before), before)), Some(end));
+        assert_eq!(until(paes(&mut guard, &planner, speech(before), before)), Some(end));
         let before = end - 3 * SECOND;
-        let told = paes(&mut guard, &desk, speech(before), before).expect("on air");
+        let told = paes(&mut guard, &planner, speech(before), before).expect("on air");
         assert_eq!(
             told.reason,
             "event 1 'UE 1' 08:30–10:30, and longer since the lecturer still speaks; ends at the latest at 10:45"
         );
         assert_eq!((told.source.as_str(), told.until), ("PS-Amphi_A", most));
         let before = end - SECOND;
-        assert_eq!(until(paes(&mut guard, &desk, QUIET, before)), Some(end), "silence: the plan holds");
+        assert_eq!(until(paes(&mut guard, &planner, QUIET, before)), Some(end), "silence: the plan holds");
         let moving = SignsOfLife { speech: Some(end - CALM), movement: Some(end) };
-        let told = paes(&mut guard, &desk, moving, end).expect("on air");
+        let told = paes(&mut guard, &planner, moving, end).expect("on air");
         assert!(told.reason.contains("since something still moves in the picture"), "{}", told.reason);
         let last = most - SECOND;
-        assert_eq!(until(paes(&mut guard, &desk, speech(last), last)), Some(most));
-        assert_eq!(paes(&mut guard, &desk, speech(most), most), None, "no longer than the limit");
+        assert_eq!(until(paes(&mut guard, &planner, speech(last), last)), Some(most));
+        assert_eq!(paes(&mut guard, &planner, speech(most), most), None, "no longer than the limit");
     }
 
     #[test]
     fn half_a_minute_of_silence_ends_it_for_good() {
-        let (mut guard, desk) = (Overrun::default(), desk(vec![morning()]));
+        let (mut guard, planner) = (Overrun::default(), planner(vec![morning()]));
         let last = at(0, 10, 35);
         for now in [last, last + CALM - SECOND] {
-            assert!(paes(&mut guard, &desk, speech(last), now).is_some());
+            assert!(paes(&mut guard, &planner, speech(last), now).is_some());
         }
-        assert_eq!(paes(&mut guard, &desk, speech(last), last + CALM), None);
+        assert_eq!(paes(&mut guard, &planner, speech(last), last + CALM), None);
         let later = last + 2 * CALM;
-        assert_eq!(paes(&mut guard, &desk, speech(later), later), None, "it does not come back");
+        assert_eq!(paes(&mut guard, &planner, speech(later), later), None, "it does not come back");
     }
 
     #[test]
     fn it_gives_way_to_what_is_planned_next_on_the_channel_and_in_the_hall() {
         let next = lecture("2", "PAES", "Amphi_B", at(0, 10, 40), at(0, 11, 0));
         let elsewhere = lecture("3", "L2", "Amphi_A", at(0, 10, 35), at(0, 11, 0));
-        let desk_ = desk(vec![morning(), next.clone()]);
+        let planner_ = planner(vec![morning(), next.clone()]);
         let mut guard = Overrun::default();
-        let told = |guard: &mut Overrun, desk: &Desk, now| {
-            paes(guard, desk, speech(now), now).map(|it| (it.source, it.until))
+        let told = |guard: &mut Overrun, planner: &Planner, now| {
+            paes(guard, planner, speech(now), now).map(|it| (it.source, it.until))
         };
         let hall = |hall: &str, until| Some((format!("PS-{hall}").into(), until));
-        assert_eq!(told(&mut guard, &desk_, at(0, 10, 31)), hall("Amphi_A", at(0, 10, 40)));
-        assert_eq!(told(&mut guard, &desk_, at(0, 10, 40)), hall("Amphi_B", at(0, 11, 0)));
-        assert_eq!(told(&mut guard, &desk_, at(0, 11, 1)), hall("Amphi_B", at(0, 11, 15)));
+        assert_eq!(told(&mut guard, &planner_, at(0, 10, 31)), hall("Amphi_A", at(0, 10, 40)));
+        assert_eq!(told(&mut guard, &planner_, at(0, 10, 40)), hall("Amphi_B", at(0, 11, 0)));
+        assert_eq!(told(&mut guard, &planner_, at(0, 11, 1)), hall("Amphi_B", at(0, 11, 15)));
         let mut guard = Overrun::default();
-        let desk_ = desk(vec![morning(), next, elsewhere]);
-        assert_eq!(told(&mut guard, &desk_, at(0, 10, 31)), hall("Amphi_A", at(0, 10, 35)));
-        assert_eq!(told(&mut guard, &desk_, at(0, 10, 35)), None, "the hall is needed on the other channel");
+        let planner_ = planner(vec![morning(), next, elsewhere]);
+        assert_eq!(told(&mut guard, &planner_, at(0, 10, 31)), hall("Amphi_A", at(0, 10, 35)));
+        assert_eq!(
+            told(&mut guard, &planner_, at(0, 10, 35)),
+            None,
+            "the hall is needed on the other channel"
+        );
     }
 
     #[test]
     fn what_was_cancelled_goes_at_once_and_a_channel_without_limit_is_left_alone() {
-        let mut desk = desk(vec![morning(), lecture("2", "L2", "Amphi_B", at(0, 8, 30), at(0, 10, 30))]);
+        let mut planner =
+            planner(vec![morning(), lecture("2", "L2", "Amphi_B", at(0, 8, 30), at(0, 10, 30))]);
         let mut guard = Overrun::default();
         let now = at(0, 10, 30);
-        let zone = desk.settings().zone().clone();
-        let on = guard.adjust(desk.wishes(now), |_| speech(now), &zone, now);
+        let zone = planner.settings().zone().clone();
+        let on = guard.adjust(planner.channel_plans(now), |_| speech(now), &zone, now);
         assert!(on[0].scheduled.is_some() && on[1].scheduled.is_none());
         // Removed from the calendar before its end.
-        take(&mut desk, Vec::new(), at(0, 10, 29));
-        assert_eq!(paes(&mut guard, &desk, speech(now), now), None);
+        take(&mut planner, Vec::new(), at(0, 10, 29));
+        assert_eq!(paes(&mut guard, &planner, speech(now), now), None);
     }
 
-    fn some_events() -> impl Strategy<Value = Vec<Event>> {
+    fn some_events() -> impl Strategy<Value = Vec<CalendarEvent>> {
         let one = (0..2_usize, 0..2_usize, 0..120_i64, 1..40_i64);
         proptest::collection::vec(one, 1..6).prop_map(|all| {
             let event = |(n, (series, hall, start, length)): (usize, (usize, usize, i64, i64))| {
@@ -234,24 +239,24 @@ mod tests {
         #[test]
         fn whatever_the_day_is_like(events in some_events(), alive in proptest::collection::vec(any::<[bool; 2]>(), 180)) {
             let mut guard = Overrun::default();
-            let desk = desk(events);
-            let zone = desk.settings().zone().clone();
+            let planner = planner(events);
+            let zone = planner.settings().zone().clone();
             let seen: Cell<[Option<MediaTime>; 2]> = Cell::default();
             for (minute, alive) in alive.iter().enumerate() {
                 let now = at(0, 8, minute as i64);
                 let of_late = seen.get();
                 seen.set([0, 1].map(|hall: usize| if alive[hall] { Some(now) } else { of_late[hall] }));
                 let signs = |source: &str| speech_of(seen.get()[usize::from(source == "PS-Amphi_B")]);
-                let wishes = desk.wishes(now);
-                let told = guard.adjust(wishes.clone(), signs, &zone, now);
-                for (wish, told) in wishes.iter().zip(&told) {
-                    match (&wish.scheduled, &told.scheduled) {
+                let channel_plans = planner.channel_plans(now);
+                let told = guard.adjust(channel_plans.clone(), signs, &zone, now);
+                for (channel_plan, told) in channel_plans.iter().zip(&told) {
+                    match (&channel_plan.scheduled, &told.scheduled) {
                         // The plan's source is never replaced or taken away, only prolonged.
                         (Some(planned), Some(told)) => prop_assert_eq!(&planned.source, &told.source),
                         (Some(_), None) => prop_assert!(false, "taken away"),
                         (None, Some(told)) => {
-                            prop_assert_eq!(wish.channel.as_str(), "Live_PAES");
-                            let event = desk.plan(now).events.into_iter()
+                            prop_assert_eq!(channel_plan.channel.as_str(), "Live_PAES");
+                            let event = planner.plan(now).events.into_iter()
                                 .filter(|event| event.channel.as_deref() == Some("Live_PAES"))
                                 .find(|event| event.connect_until.is_some_and(|until| until <= now) && event.may_last_until == Some(told.until));
                             let event = event.expect("it ran");
@@ -261,7 +266,7 @@ mod tests {
                         (None, None) => {}
                     }
                 }
-                let on: Vec<_> = told.iter().filter_map(|wish| wish.scheduled.as_ref()).collect();
+                let on: Vec<_> = told.iter().filter_map(|channel_plan| channel_plan.scheduled.as_ref()).collect();
                 prop_assert!(on.len() < 2 || on[0].source != on[1].source, "one hall on two channels");
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use regex::Regex;
 
-use super::event::Event;
+use super::event::CalendarEvent;
 use amphi_config::{self as config, Config};
 
 /// The rules, and the names of the configured channels and sources.
@@ -58,7 +58,7 @@ impl Routing {
     }
 
     /// The channel of the first rule that matches the event.
-    pub(super) fn channel(&self, event: &Event) -> Result<String, Astray> {
+    pub(super) fn channel(&self, event: &CalendarEvent) -> Result<String, Astray> {
         let Some(channel) = self.rules.iter().find_map(|rule| rule.channel(event)) else {
             let has_series = event.series.is_some() || event.series_id.is_some();
             return Err(if has_series { Astray::NoRule } else { Astray::NoSeries });
@@ -78,7 +78,7 @@ impl Routing {
 impl RoutingRule {
     /// The channel, if the rule matches: `series` the series' title or else its identifier, `title` the event's title. If the
     /// rule has both, both must match.
-    fn channel(&self, event: &Event) -> Option<String> {
+    fn channel(&self, event: &CalendarEvent) -> Option<String> {
         let names = [event.series.as_deref(), event.series_id.as_deref()];
         let series = match &self.series {
             Some(expression) => Some(names.into_iter().flatten().find_map(|name| expression.captures(name))?),
@@ -120,12 +120,12 @@ mod tests {
         Routing::new(&config).expect("good rules")
     }
 
-    fn event(series: Option<&str>, id: Option<&str>, title: &str) -> Event {
-        Event {
+    fn event(series: Option<&str>, id: Option<&str>, title: &str) -> CalendarEvent {
+        CalendarEvent {
             series: series.map(str::to_owned),
             series_id: id.map(str::to_owned),
             title: title.to_owned(),
-            ..Event::default()
+            ..CalendarEvent::default()
         }
     }
 

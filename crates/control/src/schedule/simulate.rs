@@ -1,6 +1,6 @@
 //! Plays a calendar without waiting: what the matrix would do, and what is wrong with the plan.
 //!
-//! This is the same [`Desk`] and the same [`Matrix`] as in the server, called at the same instants, without the time between.
+//! This is the same [`Planner`] and the same [`Matrix`] as in the server, called at the same instants, without the time between.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,8 +9,8 @@ use jiff::civil;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::desk::Desk;
-use super::event::{Harvest, Part, Reading};
+use super::event::{FeedAnswer, PollResult, Reading};
+use super::planner::Planner;
 use super::settings::Settings;
 use super::words::{day_and_hour, hour};
 use crate::agenda::{Conflict, FeedFormat};
@@ -72,9 +72,9 @@ pub fn simulate(
     let zone = settings.zone.clone();
     let channels: Vec<String> = layout.channels.iter().map(|channel| channel.name.clone()).collect();
     let notes = reading.notes.clone();
-    let mut desk = Desk::new(settings, None, from);
-    let part = Part { agent: String::new(), outcome: Ok(Some(reading)) };
-    desk.take(Harvest { parts: vec![part], format: Some(format) }, from);
+    let mut planner = Planner::new(settings, None, from);
+    let part = FeedAnswer { agent: String::new(), outcome: Ok(Some(reading)) };
+    planner.take(PollResult { parts: vec![part], format: Some(format) }, from);
     let mut matrix = Matrix::new(layout, from);
     let mut shown: Vec<Option<(Option<String>, String)>> = vec![None; channels.len()];
     let mut steps = Vec::new();
@@ -82,10 +82,14 @@ pub fn simulate(
     while now < to {
         matrix.tick(now);
         let mut may_last = BTreeMap::new();
-        for wish in desk.wishes(now) {
-            may_last.extend(wish.overrun.map(|overrun| (wish.channel.clone(), overrun.latest)));
+        for channel_plan in planner.channel_plans(now) {
+            may_last
+                .extend(channel_plan.overrun.map(|overrun| (channel_plan.channel.clone(), overrun.latest)));
             // Both names come from the configuration, so the command cannot fail.
-            let _ = matrix.apply(Command::Schedule { channel: wish.channel, scheduled: wish.scheduled }, now);
+            let _ = matrix.apply(
+                Command::Schedule { channel: channel_plan.channel, scheduled: channel_plan.scheduled },
+                now,
+            );
         }
         let view = matrix.view();
         for (name, before) in channels.iter().zip(&mut shown) {
@@ -107,12 +111,12 @@ pub fn simulate(
                 });
             }
         }
-        let Some(next) = desk.next_change(now) else { break };
+        let Some(next) = planner.next_change(now) else { break };
         now = next;
     }
-    let plan = desk.plan(from);
+    let plan = planner.plan(from);
     let within = |conflict: &Conflict| conflict.from < to && from <= conflict.until;
-    let conflicts = desk.all_conflicts().iter().filter(|conflict| within(conflict)).cloned().collect();
+    let conflicts = planner.all_conflicts().iter().filter(|conflict| within(conflict)).cloned().collect();
     Simulation { from, to, timezone: plan.timezone, steps, conflicts, notes, zone }
 }
 

@@ -38,8 +38,14 @@ pub(super) fn at(day: i64, hour: i64, minute: i64) -> MediaTime {
 }
 
 /// A lecture of PAES or L2.
-pub(super) fn lecture(id: &str, series: &str, agent: &str, starts: MediaTime, ends: MediaTime) -> Event {
-    Event {
+pub(super) fn lecture(
+    id: &str,
+    series: &str,
+    agent: &str,
+    starts: MediaTime,
+    ends: MediaTime,
+) -> CalendarEvent {
+    CalendarEvent {
         id: id.to_owned(),
         title: format!("UE {id}"),
         series: Some(format!("{series}_2026_S1")),

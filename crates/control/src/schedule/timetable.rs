@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::conflicts::conflicts;
-use super::event::Event;
+use super::event::CalendarEvent;
 use super::routed::Routed;
 use super::settings::Settings;
 use super::words::by_start;
@@ -31,8 +31,8 @@ pub struct Settled {
 }
 
 /// Decides when each event is on its channel, by the rules of the module's text.
-pub fn settle<'a>(events: impl IntoIterator<Item = &'a Event>, settings: &Settings) -> Settled {
-    let mut events: Vec<&Event> = events.into_iter().collect();
+pub fn settle<'a>(events: impl IntoIterator<Item = &'a CalendarEvent>, settings: &Settings) -> Settled {
+    let mut events: Vec<&CalendarEvent> = events.into_iter().collect();
     events.sort_by(|one, two| by_start(one).cmp(&by_start(two)));
     let mut routed: Vec<Routed> = events.into_iter().map(|event| route(event, settings)).collect();
     hold(&mut routed, settings);
@@ -61,7 +61,7 @@ impl Held<'_> {
     }
 }
 
-fn route(event: &Event, settings: &Settings) -> Routed {
+fn route(event: &CalendarEvent, settings: &Settings) -> Routed {
     let (channel, astray) = match settings.routing.channel(event) {
         Ok(channel) => (Some(channel), None),
         Err(astray) => (None, Some(astray)),

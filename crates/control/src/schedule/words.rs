@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::event::Event;
+use super::event::CalendarEvent;
 use crate::agenda::PlannedEvent;
 use amphi_media::MediaTime;
 
@@ -39,6 +39,6 @@ pub(super) fn id_order(id: &str) -> (usize, &str) {
 }
 
 /// By start, then by identifier.
-pub(super) fn by_start(event: &Event) -> (MediaTime, (usize, &str)) {
+pub(super) fn by_start(event: &CalendarEvent) -> (MediaTime, (usize, &str)) {
     (event.starts, id_order(&event.id))
 }

@@ -19,6 +19,19 @@ struct Server {
     task: JoinHandle<()>,
 }
 
+/// Serves on a whole port, without saying from whom a request came.
+async fn serve<S, B>(listener: TcpListener, service: S, limits: Limits, shutdown: CancellationToken)
+where
+    S: Service<Request<Inbound>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
+    let ending = shutdown.clone();
+    let each = move |stream, _| serve_stream(stream, service.clone(), limits, ending.clone());
+    accept_each(listener, limits.places(), each, shutdown).await;
+}
+
 fn start(limits: Limits) -> Server {
     let service = tower::service_fn(|request: Request<Inbound>| async move {
         assert_ne!(request.uri().path(), "/panic", "asked for");

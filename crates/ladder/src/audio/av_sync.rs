@@ -55,20 +55,20 @@ mod tests {
 
     #[test]
     fn a_slot_shows_its_first_picture_until_there_is_another() {
-        let mut lips = AvSync::new(10);
+        let mut av_sync = AvSync::new(10);
         let at = |ms: i64| MediaTime::from_millis(1_800_000_000_000 + ms);
-        assert_eq!(lips.early(at(0)), 0);
+        assert_eq!(av_sync.early(at(0)), 0);
         for ms in [10, 70, 120, 530] {
-            lips.see(at(ms));
+            av_sync.see(at(ms));
         }
-        let early = |ms| lips.early(at(ms)) / 1_000_000;
+        let early = |ms| av_sync.early(at(ms)) / 1_000_000;
         assert_eq!(
             [early(-100), early(0), early(100), early(200), early(449), early(500)],
             [0, 10, -30, -30, -30, 30]
         );
         for ms in 0..100_000 {
-            lips.see(at(10 * ms));
+            av_sync.see(at(10 * ms));
         }
-        assert_eq!(lips.slots.len(), 100);
+        assert_eq!(av_sync.slots.len(), 100);
     }
 }

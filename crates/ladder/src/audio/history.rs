@@ -120,13 +120,18 @@ impl AudioHistory {
         self.frames.push_back(CodedFrame { number: n, early, data });
     }
 
-    /// The frames of `range` as a cell, beside the pictures that `lips` has seen; those that are not here are silence.
+    /// The frames of `range` as a cell, beside the pictures that `av_sync` has seen; those that are not here are silence.
     /// Everything before `range.end` is forgotten.
-    pub(super) fn take(&mut self, range: Range<i64>, lips: &AvSync, counts: &mut AudioCounts) -> TrackCell {
+    pub(super) fn take(
+        &mut self,
+        range: Range<i64>,
+        av_sync: &AvSync,
+        counts: &mut AudioCounts,
+    ) -> TrackCell {
         let mut data = BytesMut::new();
         let mut samples = Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or(0));
         for n in range.clone() {
-            self.keep_to_picture(n, range.end, lips, counts);
+            self.keep_to_picture(n, range.end, av_sync, counts);
             let wanted = n + self.lead;
             while self.frames.front().is_some_and(|frame| frame.number < wanted) {
                 self.frames.pop_front();
@@ -155,9 +160,9 @@ impl AudioHistory {
 
     /// Before frame `n` is handed out: leaves one frame out or lets one be repeated, if sound and picture would be too far
     /// apart otherwise. When the picture is on its slots again, so is the sound.
-    fn keep_to_picture(&mut self, n: i64, end: i64, lips: &AvSync, counts: &mut AudioCounts) {
+    fn keep_to_picture(&mut self, n: i64, end: i64, av_sync: &AvSync, counts: &mut AudioCounts) {
         let samples = i64::from(AAC_FRAME_SAMPLES);
-        let picture = lips.early(MediaTime::from_ticks(n * samples, self.scale));
+        let picture = av_sync.early(MediaTime::from_ticks(n * samples, self.scale));
         let wanted = n + self.lead;
         let Some(sound) = self.find(wanted).map(|frame| frame.early) else { return };
         let length = MediaTime::from_ticks(samples, self.scale).as_nanos();

@@ -50,25 +50,25 @@ impl PassThrough {
         is_jump(pts, MediaTime::from_ticks(self.next * AAC_FRAME_SAMPLES as i64, self.scale))
     }
 
-    /// Puts the unit heard at `pts` into `shelf`, or silence in its place.
+    /// Puts the unit heard at `pts` into `history`, or silence in its place.
     pub(super) fn push(
         &mut self,
         pts: MediaTime,
         unit: Option<&Bytes>,
-        shelf: &mut AudioHistory,
+        history: &mut AudioHistory,
         counts: &mut AudioCounts,
     ) {
         let samples = i64::from(AAC_FRAME_SAMPLES);
         let distance = (pts.to_ticks(self.scale) - self.next * samples) as f64 / samples as f64;
         match self.follower.observe(distance) {
-            TimestampStep::Hole(length) => self.skip(length.round() as i64, shelf, counts),
+            TimestampStep::Hole(length) => self.skip(length.round() as i64, history, counts),
             TimestampStep::Overlap(_) => {
                 counts.dropped += 1;
                 return;
             }
             TimestampStep::Steady if !self.follower.settled() => {}
             TimestampStep::Steady if self.follower.error() > MENDED => {
-                self.skip(1, shelf, counts);
+                self.skip(1, history, counts);
                 self.follower.shift(1.0);
             }
             TimestampStep::Steady if self.follower.error() < -MENDED => {
@@ -78,8 +78,8 @@ impl PassThrough {
             }
             TimestampStep::Steady => {}
         }
-        let data = unit.cloned().unwrap_or_else(|| shelf.silence());
-        shelf.put(self.next, self.early(), data, counts);
+        let data = unit.cloned().unwrap_or_else(|| history.silence());
+        history.put(self.next, self.early(), data, counts);
         self.next += 1;
         self.last = unit.cloned().unwrap_or_default();
     }
@@ -91,11 +91,11 @@ impl PassThrough {
     }
 
     /// Leaves out `count` places, or fills them if they are few.
-    fn skip(&mut self, count: i64, shelf: &mut AudioHistory, counts: &mut AudioCounts) {
+    fn skip(&mut self, count: i64, history: &mut AudioHistory, counts: &mut AudioCounts) {
         if count <= LONGEST_REPEAT && !self.last.is_empty() {
             let early = self.early();
             for n in self.next..self.next + count {
-                shelf.put(n, early, self.last.clone(), counts);
+                history.put(n, early, self.last.clone(), counts);
                 counts.repeated += 1;
             }
         }

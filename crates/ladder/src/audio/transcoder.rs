@@ -46,50 +46,55 @@ impl Transcoder {
         self.fitter.rate()
     }
 
-    /// Transcodes what `decoder` has just made of a unit heard at `pts`; frames that are complete with it go into `shelf`.
+    /// Transcodes what `decoder` has just made of a unit heard at `pts`; frames that are complete with it go into `history`.
     pub(super) fn push(
         &mut self,
         pts: MediaTime,
         decoder: &AudioDecoder,
-        shelf: &mut AudioHistory,
+        history: &mut AudioHistory,
         counts: &mut AudioCounts,
     ) -> Result<(), AudioError> {
         self.fitter.push(pts, decoder, counts);
-        self.encode(shelf, counts)
+        self.encode(history, counts)
     }
 
-    /// Encodes all that was pushed so far and puts it into `shelf`.
+    /// Encodes all that was pushed so far and puts it into `history`.
     pub(super) fn finish(
         mut self,
-        shelf: &mut AudioHistory,
+        history: &mut AudioHistory,
         counts: &mut AudioCounts,
     ) -> Result<(), AudioError> {
         self.fitter.pad();
-        self.encode(shelf, counts)?;
+        self.encode(history, counts)?;
         let zeros = vec![0; self.encoder.block()];
         for _ in 0..self.encoder.delay() {
             if let Some(frame) = self.encoder.encode(&zeros)? {
-                put_oldest(&mut self.inside, frame, shelf, counts);
+                put_oldest(&mut self.inside, frame, history, counts);
             }
         }
         Ok(())
     }
 
-    fn encode(&mut self, shelf: &mut AudioHistory, counts: &mut AudioCounts) -> Result<(), AudioError> {
+    fn encode(&mut self, history: &mut AudioHistory, counts: &mut AudioCounts) -> Result<(), AudioError> {
         while let Some((n, block)) = self.fitter.block() {
             self.inside.push_back(n);
             if let Some(frame) = self.encoder.encode(block)? {
-                put_oldest(&mut self.inside, frame, shelf, counts);
+                put_oldest(&mut self.inside, frame, history, counts);
             }
         }
         Ok(())
     }
 }
 
-fn put_oldest(inside: &mut VecDeque<i64>, frame: Bytes, shelf: &mut AudioHistory, counts: &mut AudioCounts) {
+fn put_oldest(
+    inside: &mut VecDeque<i64>,
+    frame: Bytes,
+    history: &mut AudioHistory,
+    counts: &mut AudioCounts,
+) {
     if let Some(n) = inside.pop_front() {
         // Samples are fitted to the lattice: a frame stands at its own time.
-        shelf.put(n, 0, frame, counts);
+        history.put(n, 0, frame, counts);
     }
 }
 

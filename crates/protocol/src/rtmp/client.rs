@@ -11,27 +11,28 @@
 //!
 //! What does *not* belong here: sockets, TLS, time limits, retries.
 
+mod fault;
 mod target;
 
 use bytes::{Bytes, BytesMut};
 use rml_amf0::Amf0Value;
 use rml_rtmp::messages::{RtmpMessage, UserControlEventType};
 
+pub use fault::ServerFault;
+pub(super) use fault::text_of;
 pub use target::{Target, TargetError};
 
 use super::amf::Value;
 use super::control::{self, Receipt, put_command, set_chunk_size};
 use super::flv::Metadata;
 use super::guard::{Guard, GuardError};
-use super::handshake::{Handshake, NoHandshake};
+use super::handshake::Handshake;
 use super::share;
 use super::wire::{CHUNK_SIZE, INITIAL_CHUNK_SIZE};
 use amphi_media::RungTracks;
 
 /// Most bytes that may wait to be sent: a server that only sends pings must not fill the memory.
 const OUTPUT_MAX: usize = 64 << 10;
-/// How many characters of a server's message are repeated.
-const WORDS_MAX: usize = 300;
 
 /// Numbers of our transactions (RTMP 1.0 §7.2). Only some of their answers matter.
 mod transaction {
@@ -41,29 +42,6 @@ mod transaction {
     pub(super) const CREATE: f64 = 4.0;
     pub(super) const PUBLISH: f64 = 5.0;
     pub(super) const CLOSE: f64 = 6.0;
-}
-
-/// Why publishing failed. The server is at fault, unless it refuses a wrong URL or key.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PublishError {
-    /// The server does not speak RTMP.
-    #[error("the server's RTMP handshake failed")]
-    Handshake,
-    /// The server sends what cannot be read.
-    #[error("the server cannot be understood: {0}")]
-    Guard(#[from] GuardError),
-    /// The server has refused a request or has ended publishing. The text is its message.
-    #[error("the server refuses: {0}")]
-    Refused(String),
-    /// The server sends requests without reading the answers.
-    #[error("the server asks without reading the answers")]
-    Flood,
-}
-
-impl From<NoHandshake> for PublishError {
-    fn from(NoHandshake: NoHandshake) -> Self {
-        Self::Handshake
-    }
 }
 
 /// A connection to a server that we publish to.
@@ -79,7 +57,7 @@ pub struct Publisher {
 
 impl Publisher {
     /// Begins the handshake.
-    pub fn new(target: Target) -> Result<Self, PublishError> {
+    pub fn new(target: Target) -> Result<Self, ServerFault> {
         let mut output = BytesMut::new();
         let handshake = Handshake::of_client(&mut output)?;
         Ok(Self {
@@ -94,7 +72,7 @@ impl Publisher {
     }
 
     /// Reads all of `input`, which are bytes from the server in order.
-    pub fn handle(&mut self, mut input: &[u8]) -> Result<(), PublishError> {
+    pub fn handle(&mut self, mut input: &[u8]) -> Result<(), ServerFault> {
         if !self.handshake.is_done() {
             if !self.handshake.take(&mut input, &mut self.output)? {
                 return Ok(());
@@ -111,7 +89,7 @@ impl Publisher {
                 Err(error) => return Err(error.into()),
             }
             if self.output.len() > OUTPUT_MAX {
-                return Err(PublishError::Flood);
+                return Err(ServerFault::Flood);
             }
         }
     }
@@ -165,7 +143,7 @@ impl Publisher {
         put_command(&mut self.output, CHUNK_SIZE, 0, name, transaction, values);
     }
 
-    fn message(&mut self, body: RtmpMessage) -> Result<(), PublishError> {
+    fn message(&mut self, body: RtmpMessage) -> Result<(), ServerFault> {
         match body {
             RtmpMessage::Amf0Command { command_name, transaction_id, additional_arguments, .. } => {
                 self.answer(&command_name, transaction_id, &additional_arguments)?;
@@ -181,7 +159,7 @@ impl Publisher {
         Ok(())
     }
 
-    fn answer(&mut self, name: &str, to: f64, arguments: &[Amf0Value]) -> Result<(), PublishError> {
+    fn answer(&mut self, name: &str, to: f64, arguments: &[Amf0Value]) -> Result<(), ServerFault> {
         match (name, to) {
             ("_result", transaction::CONNECT) => self.create_stream(),
             ("_result", transaction::CREATE) => self.publish(arguments)?,
@@ -193,7 +171,7 @@ impl Publisher {
                 (Some("error"), _) => return Err(self.refused(arguments)),
                 _ => {}
             },
-            ("close", _) => return Err(PublishError::Refused("it closes the connection".to_owned())),
+            ("close", _) => return Err(ServerFault::Refused("it closes the connection".to_owned())),
             _ => {}
         }
         Ok(())
@@ -208,7 +186,7 @@ impl Publisher {
         self.command("createStream", transaction::CREATE, &[Value::Null]);
     }
 
-    fn publish(&mut self, arguments: &[Amf0Value]) -> Result<(), PublishError> {
+    fn publish(&mut self, arguments: &[Amf0Value]) -> Result<(), ServerFault> {
         let Some(Amf0Value::Number(stream_id)) = arguments.first() else {
             return Err(self.refused(arguments));
         };
@@ -220,31 +198,8 @@ impl Publisher {
         Ok(())
     }
 
-    fn refused(&self, arguments: &[Amf0Value]) -> PublishError {
+    fn refused(&self, arguments: &[Amf0Value]) -> ServerFault {
         self.target.refused(arguments)
-    }
-}
-
-impl Target {
-    /// The refusal in the server's words, on one line, without the key.
-    pub(super) fn refused(&self, arguments: &[Amf0Value]) -> PublishError {
-        let words: Vec<_> =
-            ["code", "description"].into_iter().filter_map(|name| text_of(arguments, name)).collect();
-        let words = if words.is_empty() { "it does not say why".to_owned() } else { words.join(": ") };
-        let words = self.mask(&words);
-        PublishError::Refused(words.chars().filter(|c| !c.is_control()).take(WORDS_MAX).collect())
-    }
-}
-
-/// The text property `name` of the first object in `arguments`.
-pub(super) fn text_of<'a>(arguments: &'a [Amf0Value], name: &str) -> Option<&'a str> {
-    let properties = arguments.iter().find_map(|value| match value {
-        Amf0Value::Object(properties) => Some(properties),
-        _ => None,
-    });
-    match properties?.get(name)? {
-        Amf0Value::Utf8String(text) => Some(text),
-        _ => None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::{Event, Frame, Metadata, Session, Unpacker, audio, opening, video};
+use super::{Frame, Metadata, RtmpEvent, RtmpSession, Unpacker, audio, opening, video};
 use amphi_media::{
     AudioFormat, AudioTrack, ParameterSets, PictureSize, RungTracks, Track, TrackFormat, VideoTrack,
 };
@@ -46,9 +46,9 @@ fn listen() -> (TcpListener, u16) {
 }
 
 /// Reads a connection to its end, or until `each` returns false; accepts every request.
-fn serve(mut socket: TcpStream, mut each: impl FnMut(Event, &mut Session, &mut TcpStream) -> bool) {
+fn serve(mut socket: TcpStream, mut each: impl FnMut(RtmpEvent, &mut RtmpSession, &mut TcpStream) -> bool) {
     socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    let mut session = Session::default();
+    let mut session = RtmpSession::default();
     let mut buffer = [0; 16_384];
     loop {
         let count = socket.read(&mut buffer).expect("bytes in time");
@@ -76,9 +76,9 @@ fn record(listener: &TcpListener) -> Recording {
     let (mut recording, mut unpacker) = (Recording::default(), Unpacker::default());
     serve(socket, |event, _, _| {
         let frame = match event {
-            Event::Video { timestamp_ms, data } => unpacker.video(timestamp_ms, data),
-            Event::Audio { timestamp_ms, data } => unpacker.audio(timestamp_ms, data),
-            Event::Metadata(metadata) => {
+            RtmpEvent::Video { timestamp_ms, data } => unpacker.video(timestamp_ms, data),
+            RtmpEvent::Audio { timestamp_ms, data } => unpacker.audio(timestamp_ms, data),
+            RtmpEvent::Metadata(metadata) => {
                 recording.metadata = metadata;
                 Ok(None)
             }
@@ -145,8 +145,8 @@ impl Recording {
         thread::spawn(move || {
             let (socket, _) = listener.accept().expect("a player");
             serve(socket, |event, session, socket| {
-                if !matches!(event, Event::Play { .. }) {
-                    return !matches!(event, Event::Close);
+                if !matches!(event, RtmpEvent::Play { .. }) {
+                    return !matches!(event, RtmpEvent::Close);
                 }
                 socket.write_all(&opening(&self.tracks(), base_ms)).expect("the player reads");
                 for message in self.messages(base_ms) {

@@ -9,11 +9,10 @@ use std::fmt;
 
 use subtle::{Choice, ConstantTimeEq};
 
-use amphi_media::percent;
+use amphi_media::{NAME_BYTES_MAX, percent};
 
 /// Wowza's default instance of an application. It has no meaning here.
 const DEFAULT_INSTANCE: &str = "_definst_";
-const NAME_MAX: usize = 512;
 
 /// The name of a stream that a client plays or publishes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,8 +89,8 @@ pub enum NameError {
     /// It is empty or has only slashes.
     #[error("the name is empty")]
     Empty,
-    /// It is longer than 512 bytes.
-    #[error("the name is longer than {NAME_MAX} bytes")]
+    /// It is longer than [`NAME_BYTES_MAX`].
+    #[error("the name is longer than {NAME_BYTES_MAX} bytes")]
     TooLong,
     /// It has a character that no name here has, or an empty segment, `.` or `..`.
     #[error("the name has other characters than letters, digits, '_', '.' and '-'")]
@@ -219,7 +218,7 @@ fn checked_segments(path: &str, is_good: impl Fn(&str) -> bool) -> Result<Vec<&s
     if path.is_empty() {
         return Err(NameError::Empty);
     }
-    if path.len() > NAME_MAX {
+    if path.len() > NAME_BYTES_MAX {
         return Err(NameError::TooLong);
     }
     let good = |segment: &str| !matches!(segment, "" | "." | "..") && is_good(segment);
@@ -319,7 +318,7 @@ mod tests {
         let app = AppName::parse("live").expect("an application");
         assert_eq!(app.stream("mp4:"), Err(NameError::Empty));
         assert_eq!(app.stream("C:\\x"), Err(NameError::Characters));
-        assert_eq!(app.stream(&"a".repeat(513)), Err(NameError::TooLong));
+        assert_eq!(app.stream(&"a".repeat(NAME_BYTES_MAX + 1)), Err(NameError::TooLong));
     }
 
     proptest! {

@@ -1,12 +1,12 @@
 //! One RTMP connection to this server, without I/O.
 //!
-//! Contract. Pass bytes of the peer, in order, to [`Session::handle`]. It takes from the front of the slice until
-//! something has happened that the caller must know, and returns that [`Event`], or `None` when the slice is used
-//! up. Call it again with the rest. After each call send what [`Session::take_output`] returns, before reading
+//! Contract. Pass bytes of the peer, in order, to [`RtmpSession::handle`]. It takes from the front of the slice until
+//! something has happened that the caller must know, and returns that [`RtmpEvent`], or `None` when the slice is used
+//! up. Call it again with the rest. After each call send what [`RtmpSession::take_output`] returns, before reading
 //! more from the peer: a peer that sends requests without reading the answers is an error.
 //!
-//! [`Event::Connect`], [`Event::Publish`], [`Event::Play`] and [`Event::Seek`] are requests: answer them with
-//! [`Session::accept`] or [`Session::reject`] before the next call. After a rejected request, except a seek, the connection
+//! [`RtmpEvent::Connect`], [`RtmpEvent::Publish`], [`RtmpEvent::Play`] and [`RtmpEvent::Seek`] are requests: answer them with
+//! [`RtmpSession::accept`] or [`RtmpSession::reject`] before the next call. After a rejected request, except a seek, the connection
 //! is of no more use: send the output and close it. The order is
 //! ```text
 //!  handshake ─▶ Connect ─▶ Publish ─▶ (Metadata | Video | Audio)* ─▶ Close ─┐
@@ -14,12 +14,12 @@
 //!                   └────▶ Play ───▶ (Pause | Seek)* ─────────────▶ Close ──┘
 //! ```
 //! A fault in one message of a publisher affects only that message: it is left out and counted
-//! ([`Session::left_out`]). A publisher may end one stream and begin another on the same connection. After an error there
+//! ([`RtmpSession::left_out`]). A publisher may end one stream and begin another on the same connection. After an error there
 //! may still be an answer to send, which gives the reason.
 //!
 //! After a play request was accepted and its output sent, [`super::opening`] and messages of [`super::cell`]
-//! go straight to the socket. [`Session::finish`] tells a player that nothing more will come. A recording is accepted with
-//! [`Session::accept_recorded`] and ended with [`Session::finish_recorded`], after which the player may still seek.
+//! go straight to the socket. [`RtmpSession::finish`] tells a player that nothing more will come. A recording is accepted with
+//! [`RtmpSession::accept_recorded`] and ended with [`RtmpSession::finish_recorded`], after which the player may still seek.
 //!
 //! `rml_rtmp` provides the handshake and reads messages, after the [`Guard`] has checked them. Its own session ignores tcUrl,
 //! query, pause and seek, and leaves releaseStream, FCPublish and _checkbw unanswered; hence this one.
@@ -33,7 +33,7 @@ use bytes::{Bytes, BytesMut};
 use rml_amf0::Amf0Value;
 use rml_rtmp::messages::{RtmpMessage, UserControlEventType};
 
-pub use event::Event;
+pub use event::RtmpEvent;
 
 use super::aggregate::Aggregate;
 use super::control::{self, Receipt};
@@ -82,7 +82,7 @@ impl From<NoHandshake> for SessionError {
 }
 
 /// One connection to this server.
-pub struct Session {
+pub struct RtmpSession {
     handshake: Handshake,
     guard: Guard,
     output: BytesMut,
@@ -112,7 +112,7 @@ enum Question {
     Seek,
 }
 
-impl Default for Session {
+impl Default for RtmpSession {
     fn default() -> Self {
         Self {
             handshake: Handshake::of_server(),
@@ -128,9 +128,9 @@ impl Default for Session {
     }
 }
 
-impl Session {
+impl RtmpSession {
     /// Reads until something happens; `None` when `input` is used up.
-    pub fn handle(&mut self, input: &mut &[u8]) -> Result<Option<Event>, SessionError> {
+    pub fn handle(&mut self, input: &mut &[u8]) -> Result<Option<RtmpEvent>, SessionError> {
         if self.question.is_some() {
             return Err(SessionError::Unanswered);
         }
@@ -156,11 +156,15 @@ impl Session {
     }
 
     /// The next picture or sound inside an aggregate message.
-    fn inner(&mut self) -> Option<Event> {
+    fn inner(&mut self) -> Option<RtmpEvent> {
         let aggregate = self.aggregate.as_mut()?;
         let media = aggregate.find_map(|inner| match inner.type_id {
-            message_type::VIDEO => Some(Event::Video { timestamp_ms: inner.timestamp_ms, data: inner.data }),
-            message_type::AUDIO => Some(Event::Audio { timestamp_ms: inner.timestamp_ms, data: inner.data }),
+            message_type::VIDEO => {
+                Some(RtmpEvent::Video { timestamp_ms: inner.timestamp_ms, data: inner.data })
+            }
+            message_type::AUDIO => {
+                Some(RtmpEvent::Audio { timestamp_ms: inner.timestamp_ms, data: inner.data })
+            }
             _ => None,
         });
         if media.is_none() {
@@ -169,7 +173,7 @@ impl Session {
         media
     }
 
-    /// Whether there are more events in what was read: call [`Session::handle`] again before reading more from the peer.
+    /// Whether there are more events in what was read: call [`RtmpSession::handle`] again before reading more from the peer.
     pub const fn has_more(&self) -> bool {
         self.aggregate.is_some()
     }
@@ -220,7 +224,7 @@ impl Session {
         }
     }
 
-    /// Refuses a publisher that has no right to publish; other requests as [`Session::reject`]. The peer is shown `reason`.
+    /// Refuses a publisher that has no right to publish; other requests as [`RtmpSession::reject`]. The peer is shown `reason`.
     pub fn deny(&mut self, reason: &str) {
         if matches!(self.question, Some(Question::Publish)) {
             self.question = None;
@@ -276,17 +280,17 @@ impl Session {
         }
     }
 
-    fn message(&mut self, message: Message) -> Result<Option<Event>, SessionError> {
+    fn message(&mut self, message: Message) -> Result<Option<RtmpEvent>, SessionError> {
         let timestamp_ms = message.timestamp_ms;
         Ok(match message.body {
             RtmpMessage::Unknown { type_id: message_type::AGGREGATE, data } => {
                 self.aggregate = Some(Aggregate::new(timestamp_ms, data));
                 None
             }
-            RtmpMessage::VideoData { data } => Some(Event::Video { timestamp_ms, data }),
-            RtmpMessage::AudioData { data } => Some(Event::Audio { timestamp_ms, data }),
+            RtmpMessage::VideoData { data } => Some(RtmpEvent::Video { timestamp_ms, data }),
+            RtmpMessage::AudioData { data } => Some(RtmpEvent::Audio { timestamp_ms, data }),
             RtmpMessage::Amf0Data { values } if self.phase == Phase::Publishing => {
-                Metadata::from_values(&values).map(Event::Metadata)
+                Metadata::from_values(&values).map(RtmpEvent::Metadata)
             }
             RtmpMessage::Amf0Command {
                 command_name,
@@ -294,7 +298,7 @@ impl Session {
                 command_object,
                 additional_arguments,
             } => {
-                let command = Command {
+                let command = CommandMessage {
                     transaction: transaction_id,
                     object: command_object,
                     arguments: additional_arguments,
@@ -326,7 +330,7 @@ impl Session {
     }
 
     /// Unknown commands are not answered: ffmpeg gives up on an error to a request that it does not track.
-    fn command(&mut self, name: &str, command: Command) -> Result<Option<Event>, SessionError> {
+    fn command(&mut self, name: &str, command: CommandMessage) -> Result<Option<RtmpEvent>, SessionError> {
         match name {
             "connect" => return self.connect(command).map(Some),
             _ if self.app.is_none() => return Err(SessionError::Unconnected),
@@ -354,7 +358,7 @@ impl Session {
         Ok(None)
     }
 
-    fn connect(&mut self, command: Command) -> Result<Event, SessionError> {
+    fn connect(&mut self, command: CommandMessage) -> Result<RtmpEvent, SessionError> {
         if self.app.is_some() {
             return Err(SessionError::Order("connect"));
         }
@@ -378,13 +382,13 @@ impl Session {
         };
         tc_url.truncate(tc_url.find('?').unwrap_or(tc_url.len()));
         forget_user(&mut tc_url);
-        let event = Event::Connect { app: app.app.clone(), tc_url, query: app.query.clone() };
+        let event = RtmpEvent::Connect { app: app.app.clone(), tc_url, query: app.query.clone() };
         self.app = Some(app);
         self.question = Some(Question::Connect { transaction: command.transaction });
         Ok(event)
     }
 
-    fn publish(&mut self, command: &Command) -> Result<Event, SessionError> {
+    fn publish(&mut self, command: &CommandMessage) -> Result<RtmpEvent, SessionError> {
         let (stream, query) = match self.named_stream("publish", command) {
             Ok(named) => named,
             Err(why) => {
@@ -393,21 +397,21 @@ impl Session {
             }
         };
         self.question = Some(Question::Publish);
-        Ok(Event::Publish { stream, query })
+        Ok(RtmpEvent::Publish { stream, query })
     }
 
-    fn play(&mut self, command: &Command) -> Result<Event, SessionError> {
+    fn play(&mut self, command: &CommandMessage) -> Result<RtmpEvent, SessionError> {
         let (stream, query) = self.named_stream("play", command)?;
         self.question = Some(Question::Play);
         // The specification says seconds, but every client sends milliseconds; negative values mean live.
         let start_ms = command.number(1).filter(|start| *start >= 0.0).map(|start| start as u32);
-        Ok(Event::Play { stream, query, start_ms })
+        Ok(RtmpEvent::Play { stream, query, start_ms })
     }
 
     fn named_stream(
         &self,
         name: &'static str,
-        command: &Command,
+        command: &CommandMessage,
     ) -> Result<(StreamName, Query), SessionError> {
         match (&self.app, self.phase) {
             (Some(app), Phase::Idle) => {
@@ -418,23 +422,23 @@ impl Session {
         }
     }
 
-    fn pause(&mut self, command: &Command) -> Option<Event> {
+    fn pause(&mut self, command: &CommandMessage) -> Option<RtmpEvent> {
         let (true, Some(Amf0Value::Boolean(paused))) =
             (self.phase == Phase::Playing, command.arguments.first())
         else {
             return None;
         };
         reply::paused(&mut self.output, *paused);
-        Some(Event::Pause { paused: *paused, position_ms: command.number(1).unwrap_or(0.0) as u32 })
+        Some(RtmpEvent::Pause { paused: *paused, position_ms: command.number(1).unwrap_or(0.0) as u32 })
     }
 
-    fn seek(&mut self, command: &Command) -> Option<Event> {
+    fn seek(&mut self, command: &CommandMessage) -> Option<RtmpEvent> {
         let position_ms = command.number(0).filter(|_| self.phase == Phase::Playing)? as u32;
         self.question = Some(Question::Seek);
-        Some(Event::Seek { position_ms })
+        Some(RtmpEvent::Seek { position_ms })
     }
 
-    fn close(&mut self) -> Option<Event> {
+    fn close(&mut self) -> Option<RtmpEvent> {
         let used = self.phase != Phase::Idle;
         if self.phase == Phase::Publishing {
             reply::unpublished(&mut self.output);
@@ -442,18 +446,18 @@ impl Session {
         self.aggregate = None;
         self.phase = Phase::Idle;
         self.guard.let_media_in(false);
-        used.then_some(Event::Close)
+        used.then_some(RtmpEvent::Close)
     }
 }
 
 /// A command without its name.
-struct Command {
+struct CommandMessage {
     transaction: f64,
     object: Amf0Value,
     arguments: Vec<Amf0Value>,
 }
 
-impl Command {
+impl CommandMessage {
     fn text(&self, index: usize) -> Option<&str> {
         match self.arguments.get(index) {
             Some(Amf0Value::Utf8String(text)) => Some(text),

@@ -3,7 +3,7 @@
 //! A message is one `Bytes` whose meaning does not depend on what was sent before: it has a full header, chunks of
 //! 64 KB and message stream 1. So a rung's messages are written once, every player's socket takes the same
 //! allocation, and any message may be left out for a player that is slow. Before the first one a player must be
-//! told the chunk size: [`super::Session`] and [`super::Publisher`] do so.
+//! told the chunk size: [`super::RtmpSession`] and [`super::Publisher`] do so.
 //!
 //! A player starts with the [`opening`] (metadata and configurations) and then gets the messages of the newest cell from its
 //! beginning ([`cell`]). A cell begins with an IDR picture, so there is nothing to search for. A player that is late can go
@@ -70,7 +70,7 @@ pub fn opening(tracks: &RungTracks, timestamp_ms: u32) -> Bytes {
 
 /// The properties of a recording that its opening states.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Description {
+pub struct RecordingDescription {
     /// Width and height of the pictures in luma samples.
     pub size: Option<(u32, u32)>,
     /// Duration in seconds.
@@ -82,8 +82,8 @@ pub struct Description {
 }
 
 /// What a player gets before the first picture and sound of a recording, and again after each seek.
-pub fn recorded_opening(description: &Description, timestamp_ms: u32) -> Bytes {
-    let Description { size, duration_s, picture, sound } = description;
+pub fn recorded_opening(description: &RecordingDescription, timestamp_ms: u32) -> Bytes {
+    let RecordingDescription { size, duration_s, picture, sound } = description;
     let size = size.map(|(width, height)| PictureSize { width, height });
     let audio = sound.as_ref().and_then(|config| AudioSpecificConfig::parse(config).ok());
     let metadata = Metadata {

@@ -11,7 +11,7 @@ use rml_amf0::Amf0Value;
 use rml_rtmp::messages::{RtmpMessage, UserControlEventType};
 
 use super::amf::Value;
-use super::client::{PublishError, Target, text_of};
+use super::client::{ServerFault, Target, text_of};
 use super::control::{self, Receipt, put_command, set_chunk_size};
 use super::guard::{Guard, GuardError};
 use super::handshake::Handshake;
@@ -31,7 +31,7 @@ mod transaction {
 
 /// What happens on a connection that plays.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Seen {
+pub enum ViewerEvent {
     /// The server has accepted the play request.
     Started,
     /// A picture message, for [`super::Unpacker::video`].
@@ -63,7 +63,7 @@ pub struct Viewer {
 
 impl Viewer {
     /// Begins the handshake.
-    pub fn new(target: Target) -> Result<Self, PublishError> {
+    pub fn new(target: Target) -> Result<Self, ServerFault> {
         let mut output = BytesMut::new();
         let handshake = Handshake::of_client(&mut output)?;
         let mut guard = Guard::default();
@@ -72,7 +72,7 @@ impl Viewer {
     }
 
     /// Reads from the front of `input` until something happens; `None` when it is used up.
-    pub fn handle(&mut self, input: &mut &[u8]) -> Result<Option<Seen>, PublishError> {
+    pub fn handle(&mut self, input: &mut &[u8]) -> Result<Option<ViewerEvent>, ServerFault> {
         if !self.handshake.is_done() {
             if !self.handshake.take(input, &mut self.output)? {
                 return Ok(None);
@@ -91,15 +91,15 @@ impl Viewer {
             };
             let timestamp_ms = message.timestamp_ms;
             let seen = match message.body {
-                RtmpMessage::VideoData { data } => Some(Seen::Video { timestamp_ms, data }),
-                RtmpMessage::AudioData { data } => Some(Seen::Audio { timestamp_ms, data }),
+                RtmpMessage::VideoData { data } => Some(ViewerEvent::Video { timestamp_ms, data }),
+                RtmpMessage::AudioData { data } => Some(ViewerEvent::Audio { timestamp_ms, data }),
                 other => self.about_the_connection(other)?,
             };
             if seen.is_some() {
                 return Ok(seen);
             }
             if self.output.len() > OUTPUT_MAX {
-                return Err(PublishError::Flood);
+                return Err(ServerFault::Flood);
             }
         }
     }
@@ -127,7 +127,7 @@ impl Viewer {
         set_chunk_size(&mut self.output);
     }
 
-    fn about_the_connection(&mut self, body: RtmpMessage) -> Result<Option<Seen>, PublishError> {
+    fn about_the_connection(&mut self, body: RtmpMessage) -> Result<Option<ViewerEvent>, ServerFault> {
         match body {
             RtmpMessage::Amf0Command { command_name, transaction_id, additional_arguments, .. } => {
                 return self.answer(&command_name, transaction_id, &additional_arguments);
@@ -143,7 +143,12 @@ impl Viewer {
         Ok(None)
     }
 
-    fn answer(&mut self, name: &str, to: f64, arguments: &[Amf0Value]) -> Result<Option<Seen>, PublishError> {
+    fn answer(
+        &mut self,
+        name: &str,
+        to: f64,
+        arguments: &[Amf0Value],
+    ) -> Result<Option<ViewerEvent>, ServerFault> {
         match (name, to) {
             ("_result", transaction::CONNECT) => {
                 put_command(
@@ -160,20 +165,20 @@ impl Viewer {
                 return Err(self.refused(arguments));
             }
             ("onStatus", _) => match (text_of(arguments, "level"), text_of(arguments, "code")) {
-                (_, Some("NetStream.Play.Start")) => return Ok(Some(Seen::Started)),
+                (_, Some("NetStream.Play.Start")) => return Ok(Some(ViewerEvent::Started)),
                 (_, Some("NetStream.Play.Stop" | "NetStream.Play.UnpublishNotify")) => {
-                    return Ok(Some(Seen::Ended));
+                    return Ok(Some(ViewerEvent::Ended));
                 }
                 (Some("error"), _) => return Err(self.refused(arguments)),
                 _ => {}
             },
-            ("close", _) => return Err(PublishError::Refused("it closes the connection".to_owned())),
+            ("close", _) => return Err(ServerFault::Refused("it closes the connection".to_owned())),
             _ => {}
         }
         Ok(None)
     }
 
-    fn play(&mut self, arguments: &[Amf0Value]) -> Result<(), PublishError> {
+    fn play(&mut self, arguments: &[Amf0Value]) -> Result<(), ServerFault> {
         let Some(Amf0Value::Number(stream_id)) = arguments.first() else {
             return Err(self.refused(arguments));
         };
@@ -184,7 +189,7 @@ impl Viewer {
         Ok(())
     }
 
-    fn refused(&self, arguments: &[Amf0Value]) -> PublishError {
+    fn refused(&self, arguments: &[Amf0Value]) -> ServerFault {
         self.target.refused(arguments)
     }
 }
@@ -192,21 +197,21 @@ impl Viewer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rtmp::{Event, Session};
+    use crate::rtmp::{RtmpEvent, RtmpSession};
 
     /// Lets both ends talk until neither has anything to send.
     fn talk(
         viewer: &mut Viewer,
-        session: &mut Session,
+        session: &mut RtmpSession,
         refuse: Option<&str>,
-    ) -> Result<Vec<Seen>, PublishError> {
+    ) -> Result<Vec<ViewerEvent>, ServerFault> {
         let mut seen = Vec::new();
         loop {
             let output = viewer.take_output();
             let mut input = &output[..];
             while let Some(event) = session.handle(&mut input).expect("in order") {
                 match refuse {
-                    Some(reason) if matches!(event, Event::Play { .. }) => session.reject(reason),
+                    Some(reason) if matches!(event, RtmpEvent::Play { .. }) => session.reject(reason),
                     _ => session.accept(),
                 }
             }
@@ -227,19 +232,20 @@ mod tests {
 
     #[test]
     fn it_plays_from_our_own_server() {
-        let (mut viewer, mut session) = (viewer(), Session::default());
-        assert_eq!(talk(&mut viewer, &mut session, None), Ok(vec![Seen::Started]));
+        let (mut viewer, mut session) = (viewer(), RtmpSession::default());
+        assert_eq!(talk(&mut viewer, &mut session, None), Ok(vec![ViewerEvent::Started]));
         let sound = crate::rtmp::audio(20, &[1, 2, 3]).expect("short");
         let mut input = &sound[..];
         let seen = viewer.handle(&mut input).expect("in order").expect("a message");
-        assert!(matches!(seen, Seen::Audio { timestamp_ms: 20, .. }), "{seen:?}");
+        assert!(matches!(seen, ViewerEvent::Audio { timestamp_ms: 20, .. }), "{seen:?}");
         session.finish();
-        assert_eq!(talk(&mut viewer, &mut session, None), Ok(vec![Seen::Ended]));
+        assert_eq!(talk(&mut viewer, &mut session, None), Ok(vec![ViewerEvent::Ended]));
     }
 
     #[test]
     fn a_refusal_is_told() {
-        let error = talk(&mut viewer(), &mut Session::default(), Some("no such thing")).expect_err("refused");
-        assert!(matches!(error, PublishError::Refused(_)), "{error}");
+        let error =
+            talk(&mut viewer(), &mut RtmpSession::default(), Some("no such thing")).expect_err("refused");
+        assert!(matches!(error, ServerFault::Refused(_)), "{error}");
     }
 }

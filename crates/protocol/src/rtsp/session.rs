@@ -1,12 +1,12 @@
 //! The server's side of an RTSP 1.0 connection (RFC 2326), which has one session (sans-IO).
 //!
-//! Contract. Pass every request from [`Requests`](super::Requests) to [`Session::handle`]. Requests that need no
-//! decision are answered at once. The others are returned as an [`Event`]; call exactly one of the answers before
+//! Contract. Pass every request from [`Requests`](super::Requests) to [`RtspSession::handle`]. Requests that need no
+//! decision are answered at once. The others are returned as an [`RtspEvent`]; call exactly one of the answers before
 //! the next request: [`described`](Session::described), [`set_up`](Session::set_up), [`playing`](Session::playing),
 //! [`paused`](Session::paused), or [`refuse`](Session::refuse). (An event without an answer is
-//! answered with 500 when the next request comes.) Bytes to send gather in [`Session::output`]; the answer to PLAY
-//! must be sent before the first packet. At [`Session::ends_at`] the peer has been silent for too long. Requests count as signs
-//! of life; report others with [`Session::heard`].
+//! answered with 500 when the next request comes.) Bytes to send gather in [`RtspSession::output`]; the answer to PLAY
+//! must be sent before the first packet. At [`RtspSession::ends_at`] the peer has been silent for too long. Requests count as signs
+//! of life; report others with [`RtspSession::heard`].
 //!
 //! Tolerated deviations: requests in a session without a `Session` header, because a connection has only one session; SETUP
 //! without DESCRIBE; PLAY, PAUSE and TEARDOWN with the URL of one stream, which mean all of them; PLAY while playing.
@@ -37,7 +37,7 @@ const METHODS: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET
 
 /// What the URL of a request names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Target {
+pub struct RequestTarget {
     /// Path of the presentation, percent-encoded as the client sent it, without a slash at its end.
     pub path: String,
     /// The part of the URL after `?`, if there is one.
@@ -46,21 +46,21 @@ pub struct Target {
 
 /// What the peer wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Describe the presentation; answered by [`Session::described`].
-    Describe(Target),
-    /// Set up one of its streams, perhaps again; answered by [`Session::set_up`].
+pub enum RtspEvent {
+    /// Describe the presentation; answered by [`RtspSession::described`].
+    Describe(RequestTarget),
+    /// Set up one of its streams, perhaps again; answered by [`RtspSession::set_up`].
     SetUp {
         /// The presentation that the stream belongs to.
-        target: Target,
+        target: RequestTarget,
         /// Number of the stream, from 0.
         track: usize,
         /// How its packets are transported.
         transport: Transport,
     },
-    /// Play all streams that are set up; answered by [`Session::playing`].
+    /// Play all streams that are set up; answered by [`RtspSession::playing`].
     Play(Span),
-    /// Pause all streams; answered by [`Session::paused`].
+    /// Pause all streams; answered by [`RtspSession::paused`].
     Pause,
     /// The session has ended. It has been answered already.
     TearDown,
@@ -96,7 +96,7 @@ pub enum Refusal {
 
 /// A request that waits for its answer.
 #[derive(Debug)]
-struct Asked {
+struct PendingRequest {
     cseq: String,
     /// The URL without query, and without a slash at its end.
     url: String,
@@ -128,7 +128,7 @@ enum State {
 
 /// One connection with its session; see the module's text.
 #[derive(Debug)]
-pub struct Session {
+pub struct RtspSession {
     id: String,
     timeout: Duration,
     digest: Option<Digest>,
@@ -136,12 +136,12 @@ pub struct Session {
     /// Path of the presentation whose streams are set up.
     path: String,
     streams: Vec<SetUp>,
-    asked: Option<Asked>,
+    asked: Option<PendingRequest>,
     heard: Instant,
     out: BytesMut,
 }
 
-impl Session {
+impl RtspSession {
     /// A new connection. The caller chooses `id` at random.
     pub fn new(id: u64, now: Instant) -> Self {
         Self {
@@ -193,7 +193,7 @@ impl Session {
     }
 
     /// Takes the next request. Returns an event if it needs a decision.
-    pub fn handle(&mut self, request: &Request<Vec<u8>>, now: Instant) -> Option<Event> {
+    pub fn handle(&mut self, request: &Request<Vec<u8>>, now: Instant) -> Option<RtspEvent> {
         self.refuse(Refusal::Internal);
         self.heard(now);
         let cseq = match header(request, &CSEQ) {
@@ -216,7 +216,11 @@ impl Session {
     }
 
     /// The event of a request, or the response that refuses it. Answers requests that need no decision.
-    fn consider(&mut self, request: &Request<Vec<u8>>, cseq: &str) -> Result<Option<Event>, ResponseBuilder> {
+    fn consider(
+        &mut self,
+        request: &Request<Vec<u8>>,
+        cseq: &str,
+    ) -> Result<Option<RtspEvent>, ResponseBuilder> {
         let fail = |status| respond(status, cseq);
         if request.version() != Version::V1_0 {
             return Err(fail(StatusCode::RTSPVersionNotSupported));
@@ -235,7 +239,7 @@ impl Session {
         }
         self.check_session(request).map_err(fail)?;
         let (target, track, url) = target(request);
-        let asked = |what| Some(Asked { cseq: cseq.to_owned(), url: url.clone(), what });
+        let asked = |what| Some(PendingRequest { cseq: cseq.to_owned(), url: url.clone(), what });
         match method {
             Method::Options => {
                 self.send(fail(StatusCode::Ok).header(PUBLIC, METHODS), "");
@@ -247,24 +251,24 @@ impl Session {
                     return Err(fail(StatusCode::NotAcceptable));
                 }
                 self.asked = asked(What::Describe);
-                Ok(Some(Event::Describe(target)))
+                Ok(Some(RtspEvent::Describe(target)))
             }
             Method::Setup => {
                 let track = track.unwrap_or(0);
                 let transport = self.choose(request, &target.path, track).map_err(fail)?;
                 self.asked = asked(What::SetUp { path: target.path.clone(), track, transport });
-                Ok(Some(Event::SetUp { target, track, transport }))
+                Ok(Some(RtspEvent::SetUp { target, track, transport }))
             }
             Method::Play if !self.streams.is_empty() => {
                 let range =
                     header(request, &RANGE).map(|value| Span::parse(value).ok_or(StatusCode::InvalidRange));
                 let span = range.transpose().map_err(fail)?.unwrap_or_default();
                 self.asked = asked(What::Play);
-                Ok(Some(Event::Play(span)))
+                Ok(Some(RtspEvent::Play(span)))
             }
             Method::Pause if self.is_playing() => {
                 self.asked = asked(What::Pause);
-                Ok(Some(Event::Pause))
+                Ok(Some(RtspEvent::Pause))
             }
             // It is paused already (RFC 2326 §A.2).
             Method::Pause if !self.streams.is_empty() => {
@@ -282,7 +286,7 @@ impl Session {
                 self.well(cseq);
                 self.state = State::Ready;
                 self.streams.clear();
-                Ok(Some(Event::TearDown))
+                Ok(Some(RtspEvent::TearDown))
             }
             _ => Err(fail(StatusCode::MethodNotAllowed).header(ALLOW, METHODS)),
         }
@@ -333,7 +337,7 @@ impl Session {
 
     /// Answers DESCRIBE with a description in SDP.
     pub fn described(&mut self, description: &str) {
-        let Some(Asked { cseq, url, .. }) = self.asked.take() else { return };
+        let Some(PendingRequest { cseq, url, .. }) = self.asked.take() else { return };
         let response = respond(StatusCode::Ok, &cseq)
             .header(CONTENT_TYPE, "application/sdp")
             .header(CONTENT_BASE, format!("{url}/"));
@@ -343,7 +347,7 @@ impl Session {
     /// Answers SETUP. `server_ports` are our ports for RTP and RTCP if the stream goes over UDP.
     pub fn set_up(&mut self, ssrc: u32, server_ports: (u16, u16)) {
         let (cseq, url, path, track, transport) = match self.asked.take() {
-            Some(Asked { cseq, url, what: What::SetUp { path, track, transport } }) => {
+            Some(PendingRequest { cseq, url, what: What::SetUp { path, track, transport } }) => {
                 (cseq, url, path, track, transport)
             }
             // Another request waits for its answer; keep it.
@@ -362,7 +366,7 @@ impl Session {
 
     /// Answers PLAY with the range that is played, and where each stream starts.
     pub fn playing(&mut self, span: Span, starts: &[Start]) {
-        let Some(Asked { cseq, .. }) = self.asked.take() else { return };
+        let Some(PendingRequest { cseq, .. }) = self.asked.take() else { return };
         self.state = State::Playing;
         let info = starts.iter().filter_map(|start| {
             let url = &self.streams.iter().find(|stream| stream.track == start.track)?.url;
@@ -380,7 +384,7 @@ impl Session {
 
     /// Answers PAUSE with success.
     pub fn paused(&mut self) {
-        let Some(Asked { cseq, .. }) = self.asked.take() else { return };
+        let Some(PendingRequest { cseq, .. }) = self.asked.take() else { return };
         self.state = State::Ready;
         let response = self.in_session(respond(StatusCode::Ok, &cseq));
         self.send(response, "");
@@ -393,7 +397,7 @@ impl Session {
 
     /// Refuses the request that waits, if there is one.
     pub fn refuse(&mut self, why: Refusal) {
-        let Some(Asked { cseq, .. }) = self.asked.take() else { return };
+        let Some(PendingRequest { cseq, .. }) = self.asked.take() else { return };
         let response = match why {
             Refusal::NotFound => respond(StatusCode::NotFound, &cseq),
             Refusal::Forbidden => respond(StatusCode::Forbidden, &cseq),
@@ -427,8 +431,8 @@ fn header<'a>(request: &'a Request<Vec<u8>>, name: &HeaderName) -> Option<&'a st
 }
 
 /// The presentation, the stream in it (`…/trackID=<n>`), and the URL for `RTP-Info`.
-fn target(request: &Request<Vec<u8>>) -> (Target, Option<usize>, String) {
-    let Some(url) = request.request_uri() else { return (Target::default(), None, String::new()) };
+fn target(request: &Request<Vec<u8>>) -> (RequestTarget, Option<usize>, String) {
+    let Some(url) = request.request_uri() else { return (RequestTarget::default(), None, String::new()) };
     let mut plain = url.clone();
     plain.set_query(None);
     plain.set_fragment(None);
@@ -437,7 +441,7 @@ fn target(request: &Request<Vec<u8>>) -> (Target, Option<usize>, String) {
         Some((path, digits)) => (path, digits.parse().ok().or(Some(usize::MAX))),
         None => (path, None),
     };
-    let target = Target { path: path.to_owned(), query: url.query().map(str::to_owned) };
+    let target = RequestTarget { path: path.to_owned(), query: url.query().map(str::to_owned) };
     (target, track, plain.as_str().trim_end_matches('/').to_owned())
 }
 

@@ -18,17 +18,17 @@ const LINES_OF_KIND: u64 = 100;
 const ADDRESSES: usize = 1024;
 
 /// A kind, and the address that caused its lines: `None` if it is unknown, or one too many to be counted by itself.
-type Key = (&'static str, Option<IpAddr>);
+type LineKey = (&'static str, Option<IpAddr>);
 
 /// Counts lines by kind and address; the module's text has the contract.
 #[derive(Debug)]
 pub struct Limiter {
-    windows: BTreeMap<Key, Window>,
-    kinds: BTreeMap<&'static str, Window>,
+    windows: BTreeMap<LineKey, CountedWindow>,
+    kinds: BTreeMap<&'static str, CountedWindow>,
 }
 
 #[derive(Debug)]
-struct Window {
+struct CountedWindow {
     since: Instant,
     said: u64,
     left_out: u64,
@@ -36,7 +36,7 @@ struct Window {
 
 /// Lines that were left out in a window that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct LinesLeftOut {
     /// The kind of the lines, as given to [`Limiter::ask`].
     pub kind: &'static str,
     /// The address that caused them; `None` = several, or unknown.
@@ -57,7 +57,7 @@ impl Limiter {
         if !self.windows.contains_key(&key) && self.windows.len() >= ADDRESSES {
             key.1 = None;
         }
-        let fresh = || Window { since: now, said: 0, left_out: 0 };
+        let fresh = || CountedWindow { since: now, said: 0, left_out: 0 };
         let window = self.windows.entry(key).or_insert_with(fresh);
         window.renew(now);
         let of_kind = self.kinds.entry(kind).or_insert_with(fresh);
@@ -75,13 +75,13 @@ impl Limiter {
     }
 
     /// What was left out in windows that have ended. These are removed.
-    pub fn over(&mut self, now: Instant) -> Vec<LeftOut> {
-        let mut all: BTreeMap<&'static str, Vec<LeftOut>> = BTreeMap::new();
+    pub fn over(&mut self, now: Instant) -> Vec<LinesLeftOut> {
+        let mut all: BTreeMap<&'static str, Vec<LinesLeftOut>> = BTreeMap::new();
         self.windows.retain(|(kind, address), window| {
             let is_over = window.is_over(now);
             if is_over && window.left_out > 0 {
                 let (kind, address, count) = (*kind, *address, window.left_out);
-                all.entry(kind).or_default().push(LeftOut { kind, address, count });
+                all.entry(kind).or_default().push(LinesLeftOut { kind, address, count });
             }
             !is_over
         });
@@ -97,17 +97,17 @@ impl Default for Limiter {
 }
 
 /// Reduces a list of up to a thousand addresses to the busiest [`LINES`], and one entry for all others.
-fn few(mut left_out: Vec<LeftOut>) -> Vec<LeftOut> {
+fn few(mut left_out: Vec<LinesLeftOut>) -> Vec<LinesLeftOut> {
     left_out.sort_by_key(|it| std::cmp::Reverse(it.count));
     let rest = left_out.split_off(left_out.len().min(LINES as usize));
     let count = rest.iter().map(|it| it.count).sum();
-    if let Some(LeftOut { kind, .. }) = rest.first() {
-        left_out.push(LeftOut { kind, address: None, count });
+    if let Some(LinesLeftOut { kind, .. }) = rest.first() {
+        left_out.push(LinesLeftOut { kind, address: None, count });
     }
     left_out
 }
 
-impl Window {
+impl CountedWindow {
     fn is_over(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.since) >= WINDOW
     }
@@ -148,7 +148,8 @@ mod tests {
         assert!(limiter.ask("key", Some(address("192.0.2.1")), start), "another kind");
         assert_eq!(limiter.over(start + WINDOW / 2), []);
         let over = limiter.over(start + WINDOW);
-        let expected = LeftOut { kind: "login", address: Some(address("192.0.2.1")), count: 700 - LINES };
+        let expected =
+            LinesLeftOut { kind: "login", address: Some(address("192.0.2.1")), count: 700 - LINES };
         assert_eq!(over, [expected]);
         assert!(asked(&mut limiter, WINDOW), "a new window");
     }

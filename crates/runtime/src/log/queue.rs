@@ -6,7 +6,7 @@ const LINES: usize = 8192;
 const BYTES: usize = 2 << 20;
 
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(super) struct LineQueue {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
     dropped: u64,
@@ -18,7 +18,7 @@ pub(super) struct Queue {
     pub(super) done: u64,
 }
 
-impl Queue {
+impl LineQueue {
     pub(super) const fn new() -> Self {
         Self { lines: VecDeque::new(), bytes: 0, dropped: 0, unsaid: 0, came: 0, done: 0 }
     }
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_a_fallen_writer_held_is_lost_and_nothing_else() {
-        let mut queue = Queue::default();
+        let mut queue = LineQueue::default();
         queue.push(vec![b'x']);
         queue.push(vec![b'y']);
         queue.pop();
@@ -93,12 +93,12 @@ mod tests {
 
     #[test]
     fn the_queue_is_bounded_in_lines_and_in_bytes_and_counts_what_it_drops() {
-        let mut queue = Queue::default();
+        let mut queue = LineQueue::default();
         for number in 0..2 * LINES {
             queue.push(vec![number as u8; 10]);
         }
         assert_eq!((queue.lines.len(), queue.dropped()), (LINES, LINES as u64));
-        let mut queue = Queue::default();
+        let mut queue = LineQueue::default();
         for _ in 0..BYTES {
             queue.push(vec![b'x'; 8 << 10]);
         }

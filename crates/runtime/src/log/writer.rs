@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use amphi_media::Lock;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::queue::Queue;
+use super::queue::LineQueue;
 use super::{Format, line};
 
 /// The pause after a write that failed.
@@ -20,13 +20,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(5);
 
 /// The one log of this process.
-static QUEUE: Lock<Queue> = Lock::new(Queue::new());
+static QUEUE: Lock<LineQueue> = Lock::new(LineQueue::new());
 /// The writing thread was started.
 static STARTED: AtomicBool = AtomicBool::new(false);
 /// Notified when a line was queued, and when one was written.
 static CHANGED: Condvar = Condvar::new();
 
-fn queue() -> MutexGuard<'static, Queue> {
+fn queue() -> MutexGuard<'static, LineQueue> {
     QUEUE.lock()
 }
 

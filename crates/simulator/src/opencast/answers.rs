@@ -65,7 +65,7 @@ pub(super) fn answer(request: &OpencastRequest, office: &Office) -> OpencastAnsw
     match request.path.as_str() {
         "/recordings/calendars" if !has(Version::JsonOnly) => calendar(request, office),
         "/recordings/calendar.json" if !has(Version::V2_2) => {
-            office.desk().asked += 1;
+            office.state().asked += 1;
             let lectures = chosen(request.parameter("agentid").as_deref(), office);
             let lectures: Vec<OpencastLecture> = lectures.into_iter().map(|(lecture, _)| lecture).collect();
             let stamps = request.parameter("timestamp").as_deref() == Some("true");
@@ -94,7 +94,7 @@ fn calendar(request: &OpencastRequest, office: &Office) -> OpencastAnswer {
     if office.version == Version::V2_2 && agent.is_none() {
         return OpencastAnswer::page(500, "<html><body>Agent ID must be set</body></html>".to_owned());
     }
-    office.desk().asked += 1;
+    office.state().asked += 1;
     let lectures = chosen(agent.as_deref(), office);
     // The newest change among those that are left, so a deletion does not change it.
     let newest = lectures.iter().map(|(_, modified)| modified.as_millis()).max().unwrap_or(0);
@@ -115,5 +115,5 @@ fn chosen(agent: Option<&str>, office: &Office) -> Vec<(OpencastLecture, MediaTi
     let is_in = |lecture: &OpencastLecture| {
         agent.is_none_or(|agent| agent == lecture.agent) && now < lecture.ends + LINGER
     };
-    office.desk().lectures.iter().filter(|(lecture, _)| is_in(lecture)).cloned().collect()
+    office.state().lectures.iter().filter(|(lecture, _)| is_in(lecture)).cloned().collect()
 }

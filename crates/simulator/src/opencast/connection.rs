@@ -23,7 +23,7 @@ pub(super) async fn serve(mut stream: TcpStream, office: &Office) -> io::Result<
         head.extend_from_slice(byte.get(..read).unwrap_or_default());
     }
     let Some(request) = OpencastRequest::parse(&String::from_utf8_lossy(&head)) else { return Ok(()) };
-    let mishap = office.desk().mishap;
+    let mishap = office.state().mishap;
     let page = |body: &str| OpencastAnswer::page(200, body.to_owned());
     let answer = match mishap {
         Some(Mishap::Drop) => return Ok(()),

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Depacketized, Sound, unhex};
+use super::{Depacketized, FramesInParts, Sound, unhex};
 use amphi_media::{AudioFormat, AudioSpecificConfig, TrackFormat};
 use amphi_protocol::rtsp::client::{Media, Received};
 
@@ -64,42 +64,6 @@ impl AacPayload {
         self.clock_rate
     }
 
-    pub(super) fn push(&mut self, received: &Received, out: &mut Vec<Depacketized>) {
-        self.lost = self.lost.saturating_add(received.lost);
-        if received.lost > 0 {
-            self.parts = None;
-        }
-        if let Err(why) = self.read(received, out) {
-            self.parts = None;
-            out.push(Depacketized::Broken { missing: false, why: why.to_owned() });
-        }
-    }
-
-    fn read(&mut self, received: &Received, out: &mut Vec<Depacketized>) -> Result<(), &'static str> {
-        let payload = &received.packet.payload[..];
-        if payload.is_empty() {
-            return Err("an AAC packet is empty");
-        }
-        let Some(units) = self.layout.units(payload)? else {
-            self.frame(received, received.ticks, payload, out);
-            return Ok(());
-        };
-        let (headers, mut rest) = units;
-        if let [(size, _)] = headers[..]
-            && size > rest.len()
-        {
-            return self.part(received, size, rest, out);
-        }
-        self.parts = None;
-        for (size, index) in headers {
-            let (data, after) =
-                rest.split_at_checked(size).ok_or("an AAC packet is shorter than its frames")?;
-            rest = after;
-            self.frame(received, received.ticks + index * self.duration, data, out);
-        }
-        Ok(())
-    }
-
     /// A part of an access unit of `size` bytes (§3.2.3.1).
     fn part(
         &mut self,
@@ -137,8 +101,43 @@ impl AacPayload {
     }
 }
 
+impl FramesInParts for AacPayload {
+    fn lost(&mut self) -> &mut u32 {
+        &mut self.lost
+    }
+
+    fn forget_parts(&mut self) {
+        self.parts = None;
+    }
+
+    fn read(&mut self, received: &Received, out: &mut Vec<Depacketized>) -> Result<(), &'static str> {
+        let payload = &received.packet.payload[..];
+        if payload.is_empty() {
+            return Err("an AAC packet is empty");
+        }
+        let Some(units) = self.layout.units(payload)? else {
+            self.frame(received, received.ticks, payload, out);
+            return Ok(());
+        };
+        let (headers, mut rest) = units;
+        if let [(size, _)] = headers[..]
+            && size > rest.len()
+        {
+            return self.part(received, size, rest, out);
+        }
+        self.parts = None;
+        for (size, index) in headers {
+            let (data, after) =
+                rest.split_at_checked(size).ok_or("an AAC packet is shorter than its frames")?;
+            rest = after;
+            self.frame(received, received.ticks + index * self.duration, data, out);
+        }
+        Ok(())
+    }
+}
+
 /// The access units of a packet: each one's size, and its place in units of a frame's duration.
-type Headers = Vec<(usize, i64)>;
+type AuHeaders = Vec<(usize, i64)>;
 
 impl AuHeaderLayout {
     fn of(media: &Media) -> Result<Self, String> {
@@ -171,7 +170,7 @@ impl AuHeaderLayout {
     }
 
     /// The access units' sizes and places, and the bytes after the headers. `None`: the payload is one access unit.
-    fn units<'a>(&self, payload: &'a [u8]) -> Result<Option<(Headers, &'a [u8])>, &'static str> {
+    fn units<'a>(&self, payload: &'a [u8]) -> Result<Option<(AuHeaders, &'a [u8])>, &'static str> {
         if self.size == 0 && self.index == 0 {
             let Some(constant) = self.constant else { return Ok(None) };
             let count = (payload.len() / constant).min(MOST_UNITS);
@@ -245,11 +244,11 @@ mod tests {
 
     use super::*;
     use amphi_media::MediaTime;
-    use amphi_protocol::rtsp::client::{Description, RtpPacket};
+    use amphi_protocol::rtsp::client::{RtpPacket, SessionDescription};
 
     fn media(fmtp: &str) -> Media {
         let text = format!("m=audio 0 RTP/AVP 97\na=rtpmap:97 mpeg4-generic/48000/2\na=fmtp:97 {fmtp}");
-        Description::parse(text.as_bytes()).media.remove(0)
+        SessionDescription::parse(text.as_bytes()).media.remove(0)
     }
 
     fn payload(fmtp: &str) -> AacPayload {

@@ -372,7 +372,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use amphi_protocol::rtsp::client::{Description, RtpPacket};
+    use amphi_protocol::rtsp::client::{RtpPacket, SessionDescription};
 
     const SDP: &str = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=fmtp:96 packetization-mode=1;\
         sprop-parameter-sets=Z2QADKyyAoM/PgIgAAADACAAAAMDweKFSQ==,aOvDyyLA\n";
@@ -381,7 +381,7 @@ mod tests {
     const IDR: [u8; 4] = [0x65, 0x88, 1, 2];
 
     fn payload(sdp: &str) -> H264Payload {
-        H264Payload::new(&Description::parse(sdp.as_bytes()).media[0]).unwrap()
+        H264Payload::new(&SessionDescription::parse(sdp.as_bytes()).media[0]).unwrap()
     }
 
     fn packet(ticks: i64, marker: bool, lost: u32, payload: &[u8]) -> Received {

@@ -92,13 +92,13 @@ mod tests {
 
     use super::*;
     use amphi_media::MediaTime;
-    use amphi_protocol::rtsp::client::{Description, RtpPacket};
+    use amphi_protocol::rtsp::client::{RtpPacket, SessionDescription};
 
     #[test]
     fn elements_get_their_time_and_faults_are_told() {
         let sdp =
             "m=audio 0 RTP/AVP 97\na=rtpmap:97 MP4A-LATM/48000/2\na=fmtp:97 cpresent=0;config=400023203fc0\n";
-        let media = Description::parse(sdp.as_bytes()).media.remove(0);
+        let media = SessionDescription::parse(sdp.as_bytes()).media.remove(0);
         let mut payload = LatmPayload::new(&media).unwrap();
         assert!(
             matches!(payload.format().as_deref(), Some(TrackFormat::Aac(config)) if config.sample_rate == 48_000)

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Depacketized, Sound};
+use super::{Depacketized, FramesInParts, Sound};
 use amphi_media::{G711Law, Mp3Header, TrackFormat};
 use amphi_protocol::rtsp::client::{Media, Received};
 
@@ -73,33 +73,6 @@ impl MpaPayload {
         self.format.clone()
     }
 
-    pub(super) fn push(&mut self, received: &Received, out: &mut Vec<Depacketized>) {
-        self.lost = self.lost.saturating_add(received.lost);
-        if received.lost > 0 {
-            self.parts = None;
-        }
-        if let Err(why) = self.read(received, out) {
-            self.parts = None;
-            out.push(Depacketized::Broken { missing: false, why: why.to_owned() });
-        }
-    }
-
-    fn read(&mut self, received: &Received, out: &mut Vec<Depacketized>) -> Result<(), &'static str> {
-        let payload = &received.packet.payload[..];
-        let (&[_, _, high, low], data) =
-            payload.split_first_chunk::<4>().ok_or("an MPEG audio packet is shorter than its header")?;
-        let offset = usize::from(u16::from_be_bytes([high, low]));
-        if offset > 0 {
-            let whole =
-                self.parts.take_if(|(ticks, parts)| *ticks == received.ticks && parts.len() == offset);
-            let (ticks, mut parts) = whole.ok_or("a part of an MP3 frame has no beginning")?;
-            parts.extend_from_slice(data);
-            return self.frames(received, ticks, &parts, out);
-        }
-        self.parts = None;
-        self.frames(received, received.ticks, data, out)
-    }
-
     /// The frames of `data`; the last one may go on in the next packet.
     fn frames(
         &mut self,
@@ -127,6 +100,32 @@ impl MpaPayload {
             rest = after;
         }
         Ok(())
+    }
+}
+
+impl FramesInParts for MpaPayload {
+    fn lost(&mut self) -> &mut u32 {
+        &mut self.lost
+    }
+
+    fn forget_parts(&mut self) {
+        self.parts = None;
+    }
+
+    fn read(&mut self, received: &Received, out: &mut Vec<Depacketized>) -> Result<(), &'static str> {
+        let payload = &received.packet.payload[..];
+        let (&[_, _, high, low], data) =
+            payload.split_first_chunk::<4>().ok_or("an MPEG audio packet is shorter than its header")?;
+        let offset = usize::from(u16::from_be_bytes([high, low]));
+        if offset > 0 {
+            let whole =
+                self.parts.take_if(|(ticks, parts)| *ticks == received.ticks && parts.len() == offset);
+            let (ticks, mut parts) = whole.ok_or("a part of an MP3 frame has no beginning")?;
+            parts.extend_from_slice(data);
+            return self.frames(received, ticks, &parts, out);
+        }
+        self.parts = None;
+        self.frames(received, received.ticks, data, out)
     }
 }
 

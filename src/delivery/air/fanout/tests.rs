@@ -29,7 +29,7 @@ struct Channel {
     batches: BatchWriter,
     reader: BatchReader,
     tracks: Arc<[RungTracks]>,
-    rows: Arc<FanoutGroups>,
+    groups: Arc<FanoutGroups>,
     counts: Arc<AnswerCounts>,
     next: i64,
 }
@@ -37,8 +37,8 @@ struct Channel {
 impl Channel {
     fn new() -> Self {
         let (batches, reader) = batches(MediaTime::from_nanos(0));
-        let (rows, counts) = (Arc::default(), Arc::default());
-        let mut channel = Self { batches, reader, tracks: tracks().into(), rows, counts, next: 0 };
+        let (groups, counts) = (Arc::default(), Arc::default());
+        let mut channel = Self { batches, reader, tracks: tracks().into(), groups, counts, next: 0 };
         channel.air(1);
         channel
     }
@@ -56,7 +56,7 @@ impl Channel {
     }
 
     fn place<'a>(&self, viewer: &'a mut Viewer) -> Membership<'a> {
-        let place = self.rows.join(&self.tracks, 0, &mut viewer.reader, &viewer.player, &self.counts);
+        let place = self.groups.join(&self.tracks, 0, &mut viewer.reader, &viewer.player, &self.counts);
         place.expect("it has had a batch")
     }
 
@@ -164,8 +164,8 @@ async fn who_lags_gets_no_place() {
     viewer.catch_up(&channel.tracks).await;
     channel.air(9);
     let Viewer { player, reader, .. } = &mut viewer;
-    assert!(channel.rows.join(&channel.tracks, 0, reader, player, &channel.counts).is_none());
-    assert!(matches!(&*player.state(), ServedBy::Connection) && lock(&channel.rows.all).is_empty());
+    assert!(channel.groups.join(&channel.tracks, 0, reader, player, &channel.counts).is_none());
+    assert!(matches!(&*player.state(), ServedBy::Connection) && channel.groups.all.lock().is_empty());
     viewer.catch_up(&channel.tracks).await;
     assert!(channel.place(&mut viewer).leave().expect("all is well").is_empty());
 }
@@ -177,11 +177,11 @@ async fn a_row_that_breaks_lets_all_go() {
     viewer.catch_up(&channel.tracks).await;
     let kept = viewer.reader.kept.clone();
     let (player, place) = (Arc::clone(&viewer.player), channel.place(&mut viewer));
-    let row = lock(&channel.rows.all).first().map(Arc::clone).expect("its row");
+    let group = channel.groups.all.lock().first().map(Arc::clone).expect("its group");
     // As when the task that serves it panics.
     drop(FanoutTask {
-        group: row,
-        groups: Arc::clone(&channel.rows),
+        group,
+        groups: Arc::clone(&channel.groups),
         kept,
         tracks: Arc::clone(&channel.tracks),
         counts: Arc::clone(&channel.counts),
@@ -189,7 +189,7 @@ async fn a_row_that_breaks_lets_all_go() {
         next: 1,
     });
     tokio::time::timeout(PATIENCE, place.lagging()).await.expect("it is let go");
-    assert!(matches!(&*player.state(), ServedBy::Lagging(..)) && lock(&channel.rows.all).is_empty());
+    assert!(matches!(&*player.state(), ServedBy::Lagging(..)) && channel.groups.all.lock().is_empty());
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn who_leaves_and_comes_again_is_served_at_one_place() {
     let (mut viewer, mut peer) = channel.player().await;
     viewer.catch_up(&channel.tracks).await;
     let places = |channel: &Channel| -> usize {
-        lock(&channel.rows.all).iter().map(|row| row.members.load(Ordering::Relaxed)).sum()
+        channel.groups.all.lock().iter().map(|group| group.members.load(Ordering::Relaxed)).sum()
     };
     for _ in 0..5 {
         let place = channel.place(&mut viewer);
@@ -211,7 +211,7 @@ async fn who_leaves_and_comes_again_is_served_at_one_place() {
         channel.air(9);
         rest().await;
     }
-    assert_eq!(places(&channel), 1, "what was left is forgotten when the row goes on");
+    assert_eq!(places(&channel), 1, "what was left is forgotten when the group goes on");
     let all = channel.all().await;
     assert!(read(&mut peer, all.len()).await == all);
     assert_eq!(channel.counts.answers(AnswerKind::RtmpCell), 2);
@@ -228,8 +228,9 @@ async fn rows_are_as_many_as_are_needed_and_go_on_by_turns() {
         viewers.push((viewer, peer));
     }
     let mut places: Vec<_> = viewers.iter_mut().map(|(viewer, _)| channel.place(viewer)).collect();
-    let due =
-        |channel: &Channel| lock(&channel.rows.all).iter().map(|row| *lock(&row.due)).collect::<Vec<_>>();
+    let due = |channel: &Channel| {
+        channel.groups.all.lock().iter().map(|group| *group.due.lock()).collect::<Vec<_>>()
+    };
     assert_eq!(due(&channel).len(), 2);
     assert_eq!(due(&channel)[0], due(&channel)[1] + MERGED / 2);
     places.truncate(1);
@@ -237,12 +238,12 @@ async fn rows_are_as_many_as_are_needed_and_go_on_by_turns() {
         channel.air(1);
         rest().await;
     }
-    assert_eq!(due(&channel).len(), 1, "an empty row ends");
+    assert_eq!(due(&channel).len(), 1, "an empty group ends");
     let place = places.pop().expect("one is left");
     drop(channel.batches);
     tokio::time::timeout(Duration::from_secs(20), place.lagging()).await.expect("the channel has ended");
     assert!(place.leave().expect("all is well").is_empty());
-    assert!(lock(&channel.rows.all).is_empty());
+    assert!(channel.groups.all.lock().is_empty());
 }
 
 #[derive(Clone, Debug)]

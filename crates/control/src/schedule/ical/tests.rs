@@ -40,7 +40,7 @@ fn opencast_2_2_is_read_with_its_series_title() {
     let reading = read(TWO_EVENTS);
     assert_eq!(reading.notes, Vec::<String>::new());
     let [first, second] = reading.events.as_slice() else { panic!("{reading:?}") };
-    let expected = Event {
+    let expected = CalendarEvent {
         id: "1042".to_owned(),
         title: "Informations générales; réunion, partie 1".to_owned(),
         series: Some("PAES_2016_S2".to_owned()),

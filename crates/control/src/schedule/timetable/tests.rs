@@ -108,7 +108,7 @@ fn who_waits_for_a_channel_does_not_hold_its_hall() {
 fn what_goes_nowhere_is_said_with_the_day_and_the_hour() {
     let nine = (at(1, 9, 0), at(1, 10, 0));
     let event = |id, series: &str, agent| lecture(id, series, agent, nine.0, nine.1);
-    let homeless = Event { series: None, series_id: None, ..event("2", "PAES", "Amphi_A") };
+    let homeless = CalendarEvent { series: None, series_id: None, ..event("2", "PAES", "Amphi_A") };
     for (event, kind, sentence) in [
         (
             event("1", "m2", "Amphi_A"),
@@ -167,7 +167,7 @@ fn midnight_new_year_and_the_change_of_the_hour_are_nothing_special() {
     }
 }
 
-fn some_events() -> impl Strategy<Value = Vec<Event>> {
+fn some_events() -> impl Strategy<Value = Vec<CalendarEvent>> {
     // Two and a half days around a midnight, in steps of five minutes; some without length, some backwards.
     let one = (0..3_usize, 0..3_usize, 0..700_i64, -4..60_i64);
     proptest::collection::vec(one, 0..14).prop_map(|all| {
@@ -182,14 +182,14 @@ fn some_events() -> impl Strategy<Value = Vec<Event>> {
 }
 
 /// Rules 1 to 3, applied minute by minute: when each event really begins.
-fn begins_minute_by_minute(events: &[Event], shared: bool) -> BTreeMap<String, MediaTime> {
-    let mut order: Vec<&Event> = events
+fn begins_minute_by_minute(events: &[CalendarEvent], shared: bool) -> BTreeMap<String, MediaTime> {
+    let mut order: Vec<&CalendarEvent> = events
         .iter()
         .filter(|event| event.starts < event.ends && event.series_id.as_deref() != Some("nowhere"))
         .collect();
     order.sort_by_key(|event| (event.starts, event.id.clone()));
     let mut begun = BTreeMap::new();
-    let mut on: Vec<&Event> = Vec::new();
+    let mut on: Vec<&CalendarEvent> = Vec::new();
     for minute in (0..5 * 24 * 60).step_by(5) {
         let now = at(-1, 0, minute);
         on.retain(|event| now < event.ends);

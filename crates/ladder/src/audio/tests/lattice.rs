@@ -364,7 +364,7 @@ proptest! {
                     next = range.end;
                 }
             }
-            prop_assert!(lane.shelf.len() <= 470);
+            prop_assert!(lane.history.len() <= 470);
         }
     }
 }

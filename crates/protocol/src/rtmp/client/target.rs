@@ -2,12 +2,17 @@
 
 use std::fmt;
 
+use rml_amf0::Amf0Value;
 use url::Url;
+
+use super::fault::{ServerFault, text_of};
 
 /// IANA's port for RTMP, and the usual one for RTMPS.
 const PORT: u16 = 1935;
 const TLS_PORT: u16 = 443;
 const MASK: &str = "…";
+/// How many characters of a server's message are repeated.
+const WORDS_MAX: usize = 300;
 
 /// The parts of an RTMP URL. `Debug` shows neither stream nor query.
 #[derive(Clone, PartialEq, Eq)]
@@ -99,8 +104,17 @@ impl Target {
         format!("{scheme}://{}:{}/{}", self.host, self.port, self.app)
     }
 
-    /// `words` with every occurrence of the key masked.
-    pub(super) fn mask(&self, words: &str) -> String {
+    /// In the server's words, on one line, with every occurrence of the key masked.
+    pub(in crate::rtmp) fn refused(&self, arguments: &[Amf0Value]) -> ServerFault {
+        let words: Vec<_> =
+            ["code", "description"].into_iter().filter_map(|name| text_of(arguments, name)).collect();
+        let words = if words.is_empty() { "it does not say why".to_owned() } else { words.join(": ") };
+        let words = self.mask(&words);
+        ServerFault::Refused(words.chars().filter(|c| !c.is_control()).take(WORDS_MAX).collect())
+    }
+
+    /// `words` without the key.
+    fn mask(&self, words: &str) -> String {
         self.secrets.iter().fold(words.to_owned(), |words, secret| words.replace(secret, MASK))
     }
 }

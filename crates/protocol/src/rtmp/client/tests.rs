@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::rtmp::handshake::HANDSHAKE_BYTES;
-use crate::rtmp::{Event, Session};
+use crate::rtmp::{RtmpEvent, RtmpSession};
 use amphi_media::{AudioFormat, AudioTrack};
 
 const URL: &str = "rtmp://host/app/stream-key?token=hidden";
@@ -16,16 +16,16 @@ fn publisher() -> Publisher {
 /// Lets both ends talk until neither has anything to send; `reject` names the request to refuse.
 fn talk(
     publisher: &mut Publisher,
-    session: &mut Session,
+    session: &mut RtmpSession,
     refuse: Option<&str>,
-) -> Result<Vec<Event>, PublishError> {
+) -> Result<Vec<RtmpEvent>, ServerFault> {
     let mut events = Vec::new();
     loop {
         let output = publisher.take_output();
         let mut input = &output[..];
         while let Some(event) = session.handle(&mut input).expect("in order") {
             match refuse {
-                Some(reason) if matches!(event, Event::Publish { .. }) => session.reject(reason),
+                Some(reason) if matches!(event, RtmpEvent::Publish { .. }) => session.reject(reason),
                 _ => session.accept(),
             }
             events.push(event);
@@ -45,9 +45,9 @@ fn sound_only() -> RungTracks {
 
 #[test]
 fn it_publishes_to_our_own_server() {
-    let (mut publisher, mut session) = (publisher(), Session::default());
+    let (mut publisher, mut session) = (publisher(), RtmpSession::default());
     let events = talk(&mut publisher, &mut session, None).expect("accepted");
-    let [Event::Connect { app, tc_url, .. }, Event::Publish { stream, query }] = &events[..] else {
+    let [RtmpEvent::Connect { app, tc_url, .. }, RtmpEvent::Publish { stream, query }] = &events[..] else {
         panic!("{events:?}")
     };
     assert_eq!((&app[..], &tc_url[..]), ("app", "rtmp://host:1935/app"));
@@ -63,18 +63,18 @@ fn it_publishes_to_our_own_server() {
     }
     assert!(matches!(
         &seen[..],
-        [Event::Metadata(_), Event::Audio { .. }, Event::Audio { timestamp_ms: 20, .. }]
+        [RtmpEvent::Metadata(_), RtmpEvent::Audio { .. }, RtmpEvent::Audio { timestamp_ms: 20, .. }]
     ));
 
     publisher.close();
-    assert_eq!(talk(&mut publisher, &mut session, None), Ok(vec![Event::Close]));
+    assert_eq!(talk(&mut publisher, &mut session, None), Ok(vec![RtmpEvent::Close]));
     assert!(!publisher.is_publishing());
 }
 
 #[test]
 fn a_refusal_is_told_without_the_key() {
     let reason = "stream-key?token=hidden is taken;\nask for another stream-key";
-    let error = talk(&mut publisher(), &mut Session::default(), Some(reason)).expect_err("refused");
+    let error = talk(&mut publisher(), &mut RtmpSession::default(), Some(reason)).expect_err("refused");
     let expected = "the server refuses: NetStream.Publish.BadName: … is taken;ask for another …";
     assert_eq!(error.to_string(), expected);
 }
@@ -121,12 +121,12 @@ fn another_stream_number_is_obeyed_and_small_refusals_are_not_fatal() {
     }
     let stopped = [("level", Value::Text("error")), ("code", Value::Text("NetStream.Publish.Failed"))];
     let error = publisher.handle(&says("onStatus", 0.0, &[Value::Null, Value::Object(&stopped)]));
-    assert_eq!(error, Err(PublishError::Refused("NetStream.Publish.Failed".to_owned())));
+    assert_eq!(error, Err(ServerFault::Refused("NetStream.Publish.Failed".to_owned())));
 }
 
 #[test]
 fn another_protocol_is_noticed() {
-    assert_eq!(publisher().handle(b"HTTP/1.1 400 Bad Request\r\n"), Err(PublishError::Handshake));
+    assert_eq!(publisher().handle(b"HTTP/1.1 400 Bad Request\r\n"), Err(ServerFault::Handshake));
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! The headers of picture and sound messages: codec, track and kind of content (FLV §E.4.2.1, §E.4.3.1; Enhanced RTMP v2
 //! §"Enhanced Audio", §"Enhanced Video").
 //!
-//! A message of Enhanced RTMP may carry several tracks; each of them becomes a [`Part`]. A message of the legacy form is one
+//! A message of Enhanced RTMP may carry several tracks; each of them becomes a [`TagPart`]. A message of the legacy form is one
 //! part in [`Lane::Plain`].
 //!
 //! What does *not* belong here: which track is used, and the samples.
@@ -43,7 +43,7 @@ pub(super) enum Codec {
 
 /// What a part contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum TagContent {
     Configuration,
     Coded { composition_ms: i32 },
     Nothing,
@@ -51,10 +51,10 @@ pub(super) enum Content {
 
 /// The part of a message that belongs to one track.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct TagPart {
     pub(super) lane: Lane,
     pub(super) codec: Codec,
-    pub(super) content: Content,
+    pub(super) content: TagContent,
     pub(super) body: Bytes,
 }
 
@@ -67,12 +67,12 @@ fn one(tag: &mut Bytes, track: Track) -> Result<u8, FlvError> {
     Ok(take(tag, 1, track)?.first().copied().unwrap_or_default())
 }
 
-fn plain(codec: Codec, content: Content, body: Bytes) -> Vec<Part> {
-    vec![Part { lane: Lane::Plain, codec, content, body }]
+fn plain(codec: Codec, content: TagContent, body: Bytes) -> Vec<TagPart> {
+    vec![TagPart { lane: Lane::Plain, codec, content, body }]
 }
 
 /// The parts of a picture message; none if it has no content.
-pub(super) fn video_parts(mut tag: Bytes) -> Result<Vec<Part>, FlvError> {
+pub(super) fn video_parts(mut tag: Bytes) -> Result<Vec<TagPart>, FlvError> {
     const VIDEO: Track = Track::Video;
     /// Frame type of Flash's seek marks and of commands in Enhanced RTMP.
     const COMMAND_FRAME: u8 = 5;
@@ -97,19 +97,19 @@ pub(super) fn video_parts(mut tag: Bytes) -> Result<Vec<Part>, FlvError> {
             let kind = one(&mut tag, VIDEO)?;
             let composition_ms = signed_24(&take(&mut tag, 3, VIDEO)?);
             let content = match kind {
-                CONFIGURATION => Content::Configuration,
-                CODED => Content::Coded { composition_ms },
+                CONFIGURATION => TagContent::Configuration,
+                CODED => TagContent::Coded { composition_ms },
                 // End of sequence.
-                _ => Content::Nothing,
+                _ => TagContent::Nothing,
             };
             Ok(plain(Codec::Avc, content, tag))
         }
-        id => Ok(plain(Codec::Other(video_codec(id)), Content::Coded { composition_ms: 0 }, tag)),
+        id => Ok(plain(Codec::Other(video_codec(id)), TagContent::Coded { composition_ms: 0 }, tag)),
     }
 }
 
 /// The parts of a sound message; none if it has no content.
-pub(super) fn audio_parts(mut tag: Bytes) -> Result<Vec<Part>, FlvError> {
+pub(super) fn audio_parts(mut tag: Bytes) -> Result<Vec<TagPart>, FlvError> {
     const AUDIO: Track = Track::Audio;
     /// `SoundFormat` that announces a FourCC (Enhanced RTMP v2).
     const ENHANCED: u8 = 9;
@@ -117,14 +117,14 @@ pub(super) fn audio_parts(mut tag: Bytes) -> Result<Vec<Part>, FlvError> {
         return Ok(Vec::new());
     }
     let first = one(&mut tag, AUDIO)?;
-    let coded = Content::Coded { composition_ms: 0 };
+    let coded = TagContent::Coded { composition_ms: 0 };
     let channels = 1 + (first & 1);
     match first >> 4 {
         AAC => {
             let content = match one(&mut tag, AUDIO)? {
-                CONFIGURATION => Content::Configuration,
+                CONFIGURATION => TagContent::Configuration,
                 CODED => coded,
-                _ => Content::Nothing,
+                _ => TagContent::Nothing,
             };
             Ok(plain(Codec::Aac, content, tag))
         }
@@ -151,7 +151,7 @@ struct Enhanced {
 
 /// Reads a message of Enhanced RTMP. The low bits of its first byte are the packet type, the codec is a FourCC. Modifiers
 /// (v2, `ModEx`) may come before what they modify.
-fn enhanced(form: Enhanced, packet_type: u8, mut tag: Bytes) -> Result<Vec<Part>, FlvError> {
+fn enhanced(form: Enhanced, packet_type: u8, mut tag: Bytes) -> Result<Vec<TagPart>, FlvError> {
     let track = form.track;
     let packet_type = skip_modifiers(packet_type, form, &mut tag)?;
     if packet_type != form.multitrack {
@@ -187,26 +187,26 @@ fn part(
     four_cc: &[u8],
     packet_type: u8,
     mut body: Bytes,
-) -> Result<Part, FlvError> {
+) -> Result<TagPart, FlvError> {
     let codec = match (form.track, four_cc) {
         (Track::Video, b"avc1") => Codec::Avc,
         (Track::Audio, b"mp4a") => Codec::Aac,
         (Track::Audio, b".mp3") => Codec::Mp3,
         _ => Codec::Other(named(four_cc)),
     };
-    let coded = Content::Coded { composition_ms: 0 };
+    let coded = TagContent::Coded { composition_ms: 0 };
     let content = match (form.track, packet_type) {
-        (_, 0) => Content::Configuration,
+        (_, 0) => TagContent::Configuration,
         (Track::Video, 1) if codec == Codec::Avc => {
-            Content::Coded { composition_ms: signed_24(&take(&mut body, 3, form.track)?) }
+            TagContent::Coded { composition_ms: signed_24(&take(&mut body, 3, form.track)?) }
         }
         // CodedFramesX has no composition time, which is then zero.
         (_, 1) | (Track::Video, 3) => coded,
         // End of sequence; metadata (colours); or the channel layout, which AAC's configuration gives as well.
-        (_, 2 | 4) => Content::Nothing,
+        (_, 2 | 4) => TagContent::Nothing,
         _ => return Err(FlvError::PacketType { track: form.track, packet_type }),
     };
-    Ok(Part { lane, codec, content, body })
+    Ok(TagPart { lane, codec, content, body })
 }
 
 /// Skips modifiers and returns the packet type after them. A modifier is its length minus one in a byte (or, if that is 255, in

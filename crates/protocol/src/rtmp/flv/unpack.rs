@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::tag::{self, Codec, Content, Lane, Part};
+use super::tag::{self, Codec, Lane, TagContent, TagPart};
 use amphi_media::h264::{self, AvcConfiguration, AvcError, NAL_AUD, NAL_PPS, NAL_SPS};
 use amphi_media::{
     AudioSpecificConfig, AudioSpecificConfigError, G711Law, Mp3Header, ParameterSets, Track, TrackFormat,
@@ -161,22 +161,22 @@ impl Unpacker {
         each(parts, |part| self.audio_part(timestamp_ms, part))
     }
 
-    fn video_part(&mut self, timestamp_ms: u32, part: Part) -> Result<Option<Frame>, FlvError> {
+    fn video_part(&mut self, timestamp_ms: u32, part: TagPart) -> Result<Option<Frame>, FlvError> {
         const VIDEO: Track = Track::Video;
         self.is_used(VIDEO, part.lane)?;
         if let Codec::Other(codec) = part.codec {
             return Err(FlvError::Codec { track: VIDEO, codec });
         }
         match part.content {
-            Content::Nothing => Ok(None),
+            TagContent::Nothing => Ok(None),
             // Encoders send an empty configuration before they have one.
-            Content::Configuration if part.body.is_empty() => Ok(None),
-            Content::Configuration => {
+            TagContent::Configuration if part.body.is_empty() => Ok(None),
+            TagContent::Configuration => {
                 self.configure(&AvcConfiguration::parse(&part.body)?)?;
                 self.use_lane(VIDEO, part.lane);
                 Ok(None)
             }
-            Content::Coded { composition_ms } => {
+            TagContent::Coded { composition_ms } => {
                 let dts_ms = self.unwrap(timestamp_ms);
                 if self.video.is_none() {
                     self.video = Video::from_band(&part.body);
@@ -199,31 +199,31 @@ impl Unpacker {
         Ok(())
     }
 
-    fn audio_part(&mut self, timestamp_ms: u32, part: Part) -> Result<Option<Frame>, FlvError> {
+    fn audio_part(&mut self, timestamp_ms: u32, part: TagPart) -> Result<Option<Frame>, FlvError> {
         const AUDIO: Track = Track::Audio;
         self.is_used(AUDIO, part.lane)?;
         let format = match (part.codec, part.content) {
             (Codec::Other(codec), _) => return Err(FlvError::Codec { track: AUDIO, codec }),
-            (_, Content::Nothing) => return Ok(None),
+            (_, TagContent::Nothing) => return Ok(None),
             // ffmpeg sends an empty one whenever it copies AAC from MPEG-TS, and the real one later.
             (_, _) if part.body.is_empty() => return Ok(None),
-            (Codec::Aac, Content::Configuration) => {
+            (Codec::Aac, TagContent::Configuration) => {
                 let format = TrackFormat::Aac(AudioSpecificConfig::parse(&part.body)?);
                 self.use_lane(AUDIO, part.lane);
                 self.sounds_as(format);
                 return Ok(None);
             }
-            (Codec::Aac, Content::Coded { .. }) => match &self.audio {
+            (Codec::Aac, TagContent::Coded { .. }) => match &self.audio {
                 Some(format) if matches!(**format, TrackFormat::Aac(_)) => Arc::clone(format),
                 _ => return Err(FlvError::Unconfigured(AUDIO)),
             },
-            (Codec::Mp3, Content::Coded { .. }) => {
+            (Codec::Mp3, TagContent::Coded { .. }) => {
                 let Mp3Header { sample_rate, channels, .. } =
                     Mp3Header::read(&part.body).ok_or(FlvError::Mp3)?;
                 self.use_lane(AUDIO, part.lane);
                 self.sounds_as(TrackFormat::Mp3 { sample_rate, channels })
             }
-            (Codec::G711 { a_law, channels }, Content::Coded { .. }) => {
+            (Codec::G711 { a_law, channels }, TagContent::Coded { .. }) => {
                 self.use_lane(AUDIO, part.lane);
                 let law = if a_law { G711Law::A } else { G711Law::Mu };
                 // FLV allows no other rate for it (§E.4.2.1).
@@ -273,8 +273,8 @@ impl Unpacker {
 
 /// Reads every part. Returns the first frame, or if there is none, the first error.
 fn each(
-    parts: Vec<Part>,
-    mut read: impl FnMut(Part) -> Result<Option<Frame>, FlvError>,
+    parts: Vec<TagPart>,
+    mut read: impl FnMut(TagPart) -> Result<Option<Frame>, FlvError>,
 ) -> Result<Option<Frame>, FlvError> {
     let (mut frame, mut error) = (None, None);
     for part in parts {

@@ -6,7 +6,7 @@ use crate::rtmp::{Metadata, Query, StreamName};
 
 /// Something that happened on a connection. Requests among them are answered with `accept` or `reject`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub enum RtmpEvent {
     /// Request: the peer wants to use an application.
     Connect {
         /// Name of the application, without the instance.

@@ -28,7 +28,7 @@ fn script(commands: &[(&str, &[Value<'_>])]) -> BytesMut {
 }
 
 /// Passes `wire` in pieces of `cut` bytes and accepts every request.
-fn converse(session: &mut Session, wire: &[u8], cut: usize) -> Result<Vec<Event>, SessionError> {
+fn converse(session: &mut RtmpSession, wire: &[u8], cut: usize) -> Result<Vec<RtmpEvent>, SessionError> {
     let mut events = Vec::new();
     for mut part in wire.chunks(cut) {
         while let Some(event) = session.handle(&mut part)? {
@@ -41,7 +41,7 @@ fn converse(session: &mut Session, wire: &[u8], cut: usize) -> Result<Vec<Event>
 }
 
 /// What the server sent after its part of the handshake: commands with their codes, other types by number.
-fn said(session: &mut Session) -> Vec<String> {
+fn said(session: &mut RtmpSession) -> Vec<String> {
     let output = session.take_output();
     let mut rest = &output[HANDSHAKE_BYTES.min(output.len())..];
     let mut guard = Guard::default();
@@ -69,7 +69,7 @@ fn name(prefix: &str, path: &str) -> StreamName {
 
 #[test]
 fn a_player_is_led_to_its_stream() {
-    let mut session = Session::default();
+    let mut session = RtmpSession::default();
     let pause = [Value::Null, Value::Boolean(true), Value::Number(1234.0)];
     let seek = [Value::Null, Value::Number(60_000.0)];
     let commands: [(&str, &[Value<'_>]); 8] = [
@@ -83,14 +83,14 @@ fn a_player_is_led_to_its_stream() {
         ("closeStream", &[Value::Null]),
     ];
     let events = converse(&mut session, &script(&commands), 4096).expect("in order");
-    let [Event::Connect { app, tc_url, query }, play, pause, seek, Event::Close] = &events[..] else {
+    let [RtmpEvent::Connect { app, tc_url, query }, play, pause, seek, RtmpEvent::Close] = &events[..] else {
         panic!("{events:?}")
     };
     assert_eq!((&app[..], &tc_url[..], query.reveal()), ("live", "rtmp://host/live/_definst_", "a=1"));
-    let Event::Play { stream, query, start_ms: None } = play else { panic!("{play:?}") };
+    let RtmpEvent::Play { stream, query, start_ms: None } = play else { panic!("{play:?}") };
     assert_eq!((stream, query.get("key").as_deref()), (&name("mp4", "hall_720p"), Some("secret")));
-    assert_eq!(*pause, Event::Pause { paused: true, position_ms: 1234 });
-    assert_eq!(*seek, Event::Seek { position_ms: 60_000 });
+    assert_eq!(*pause, RtmpEvent::Pause { paused: true, position_ms: 1234 });
+    assert_eq!(*seek, RtmpEvent::Seek { position_ms: 60_000 });
     assert!(!format!("{events:?}").contains("secret"));
     let words = said(&mut session);
     let codes: Vec<_> = words.iter().filter(|word| word.starts_with("Net")).map(String::as_str).collect();
@@ -127,15 +127,20 @@ fn a_publisher_is_heard_once_it_was_accepted() {
     put_message(&mut wire, head, INITIAL_CHUNK_SIZE, &[&metadata.for_server()]);
     put_command(&mut wire, INITIAL_CHUNK_SIZE, 1, "FCUnpublish", 6.0, PUBLISH);
     picture(&mut wire);
-    let mut session = Session::default();
+    let mut session = RtmpSession::default();
     let events = converse(&mut session, &wire, 1000).expect("in order");
-    let [Event::Connect { .. }, Event::Publish { stream, query }, video, Event::Metadata(seen), Event::Close] =
-        &events[..]
+    let [
+        RtmpEvent::Connect { .. },
+        RtmpEvent::Publish { stream, query },
+        video,
+        RtmpEvent::Metadata(seen),
+        RtmpEvent::Close,
+    ] = &events[..]
     else {
         panic!("{events:?}")
     };
     assert_eq!((stream, query.get("key").as_deref()), (&name("", "multicam"), Some("secret")));
-    assert_eq!(*video, Event::Video { timestamp_ms: 40, data: vec![0x17; 300].into() });
+    assert_eq!(*video, RtmpEvent::Video { timestamp_ms: 40, data: vec![0x17; 300].into() });
     assert_eq!(seen.fps, Some(15.0));
     let words = said(&mut session);
     let published = words.iter().position(|word| word == "NetStream.Publish.Start").expect("it may publish");
@@ -159,7 +164,7 @@ fn a_publisher_may_end_and_begin_again_and_ask_twice_in_vain() {
         ("publish", stop),
         ("_checkbw", &[Value::Null]),
     ];
-    let mut session = Session::default();
+    let mut session = RtmpSession::default();
     let events = converse(&mut session, &script(&commands), 700).expect("in order");
     let kinds: Vec<_> = events.iter().map(std::mem::discriminant).collect();
     let [_, publish, close, again, over] = kinds[..] else { panic!("{events:?}") };
@@ -179,15 +184,15 @@ fn aggregate_messages_are_told_one_by_one() {
     let head = Head { type_id: message_type::AGGREGATE, timestamp_ms: 1000, stream_id: 1 };
     put_message(&mut wire, head, INITIAL_CHUNK_SIZE, &[&body]);
     put_command(&mut wire, INITIAL_CHUNK_SIZE, 1, "FCUnpublish", 6.0, PUBLISH);
-    let events = converse(&mut Session::default(), &wire, 90).expect("in order");
+    let events = converse(&mut RtmpSession::default(), &wire, 90).expect("in order");
     let data = |byte: u8| vec![byte].into();
     assert_eq!(
         events[2..],
         [
-            Event::Video { timestamp_ms: 1000, data: data(1) },
-            Event::Audio { timestamp_ms: 1010, data: data(3) },
-            Event::Video { timestamp_ms: 1040, data: data(4) },
-            Event::Close,
+            RtmpEvent::Video { timestamp_ms: 1000, data: data(1) },
+            RtmpEvent::Audio { timestamp_ms: 1010, data: data(3) },
+            RtmpEvent::Video { timestamp_ms: 1040, data: data(4) },
+            RtmpEvent::Close,
         ]
     );
 }
@@ -195,11 +200,11 @@ fn aggregate_messages_are_told_one_by_one() {
 #[test]
 fn a_name_that_cannot_be_is_refused_in_words_and_what_is_wrong_with_a_message_is_counted() {
     let tree: &[Value<'_>] = &[Value::Null, Value::Text("../x"), Value::Text("live")];
-    let mut session = Session::default();
+    let mut session = RtmpSession::default();
     converse(&mut session, &script(&[("connect", CONNECT), ("publish", tree)]), 500).expect_err("no name");
     assert_eq!(said(&mut session).last().map(String::as_str), Some("NetStream.Publish.BadName"));
     let app: &[Value<'_>] = &[Value::Object(&[("app", Value::Text("a b"))])];
-    let mut session = Session::default();
+    let mut session = RtmpSession::default();
     converse(&mut session, &script(&[("connect", app)]), 500).expect_err("no name");
     assert_eq!(said(&mut session).last().map(String::as_str), Some("NetConnection.Connect.Rejected"));
 
@@ -207,7 +212,7 @@ fn a_name_that_cannot_be_is_refused_in_words_and_what_is_wrong_with_a_message_is
     let head = Head { type_id: message_type::DATA, timestamp_ms: 0, stream_id: 1 };
     put_message(&mut wire, head, INITIAL_CHUNK_SIZE, &[&[2, 0, 9]]);
     put_message(&mut wire, head, INITIAL_CHUNK_SIZE, &[&vec![2; 100_000]]);
-    let mut session = Session::default();
+    let mut session = RtmpSession::default();
     assert_eq!(converse(&mut session, &wire, 3000).expect("it goes on").len(), 2);
     assert_eq!(session.left_out().unreadable, 2);
     assert_eq!(session.left_out(), LeftOut::default(), "told once");
@@ -216,7 +221,7 @@ fn a_name_that_cannot_be_is_refused_in_words_and_what_is_wrong_with_a_message_is
 #[test]
 fn who_may_not_publish_is_told_so() {
     let wire = script(&[("connect", CONNECT), ("publish", PUBLISH)]);
-    let (mut session, mut input) = (Session::default(), &wire[..]);
+    let (mut session, mut input) = (RtmpSession::default(), &wire[..]);
     session.handle(&mut input).expect("in order").expect("a request");
     session.accept();
     session.handle(&mut input).expect("in order").expect("a request");
@@ -232,7 +237,7 @@ fn a_refusal_gives_its_reason() {
         (&[("connect", CONNECT), ("publish", PUBLISH)], "NetStream.Publish.BadName"),
         (&[("connect", CONNECT), ("play", PLAY)], "NetStream.Play.StreamNotFound"),
     ] {
-        let mut session = Session::default();
+        let mut session = RtmpSession::default();
         let wire = script(commands);
         let mut input = &wire[..];
         for _ in 1..commands.len() {
@@ -252,7 +257,7 @@ fn a_refusal_gives_its_reason() {
 #[test]
 fn what_comes_out_of_order_is_refused() {
     let error = |commands: &[(&str, &[Value<'_>])]| {
-        converse(&mut Session::default(), &script(commands), 500).expect_err("out of order")
+        converse(&mut RtmpSession::default(), &script(commands), 500).expect_err("out of order")
     };
     let connect = ("connect", CONNECT);
     assert_eq!(error(&[("play", PLAY)]), SessionError::Unconnected);
@@ -262,8 +267,9 @@ fn what_comes_out_of_order_is_refused() {
         ("app", Value::Text("publish")),
         ("tcUrl", Value::Text("rtmp://hall:secret@host/publish?a=1")),
     ])];
-    let events = converse(&mut Session::default(), &script(&[("connect", secret)]), 500).expect("in order");
-    let [Event::Connect { tc_url, query, .. }] = &events[..] else { panic!("{events:?}") };
+    let events =
+        converse(&mut RtmpSession::default(), &script(&[("connect", secret)]), 500).expect("in order");
+    let [RtmpEvent::Connect { tc_url, query, .. }] = &events[..] else { panic!("{events:?}") };
     assert_eq!((&tc_url[..], query.get("pass").as_deref()), ("rtmp://host/publish", Some("secret")));
     assert_eq!(error(&[connect, ("play", &[Value::Null])]), SessionError::Arguments("play"));
     let tree: &[Value<'_>] = &[Value::Null, Value::Text("../../etc/passwd")];
@@ -271,7 +277,7 @@ fn what_comes_out_of_order_is_refused() {
     assert_eq!(error(&[("connect", &[Value::Null])]), SessionError::Arguments("connect"));
     let mut other = script(&[]);
     other[0] = 6;
-    assert_eq!(converse(&mut Session::default(), &other, 500), Err(SessionError::Handshake));
+    assert_eq!(converse(&mut RtmpSession::default(), &other, 500), Err(SessionError::Handshake));
 }
 
 #[test]
@@ -280,7 +286,7 @@ fn a_peer_that_does_not_listen_is_dropped() {
     for _ in 0..5000 {
         put_command(&mut wire, INITIAL_CHUNK_SIZE, 0, "createStream", 9.0, &[Value::Null]);
     }
-    let mut session = Session::default();
+    let mut session = RtmpSession::default();
     assert_eq!(converse(&mut session, &wire, 16_384), Err(SessionError::Flood));
     assert!(session.output.len() < OUTPUT_MAX + 1000);
 }
@@ -289,7 +295,7 @@ fn a_peer_that_does_not_listen_is_dropped() {
 fn pings_are_answered_and_an_ended_stream_is_told() {
     let mut wire = script(&[("connect", CONNECT), ("play", PLAY)]);
     user_control(&mut wire, 6, 0x0102_0304);
-    let mut session = Session::default();
+    let mut session = RtmpSession::default();
     converse(&mut session, &wire, 5000).expect("in order");
     assert!(session.take_output().ends_with(&[0, 7, 1, 2, 3, 4]));
     session.finish();
@@ -301,7 +307,11 @@ fn pings_are_answered_and_an_ended_stream_is_told() {
 }
 
 /// Lets the client of `rml_rtmp` and this server talk until neither has anything to send.
-fn talk(client: &mut ClientSession, session: &mut Session, mut outbound: Vec<u8>) -> Vec<ClientSessionEvent> {
+fn talk(
+    client: &mut ClientSession,
+    session: &mut RtmpSession,
+    mut outbound: Vec<u8>,
+) -> Vec<ClientSessionEvent> {
     let mut events = Vec::new();
     while !outbound.is_empty() {
         let mut input = &outbound[..];
@@ -328,7 +338,7 @@ fn sort(results: Vec<ClientSessionResult>, events: &mut Vec<ClientSessionEvent>)
 
 #[test]
 fn another_client_shakes_hands_connects_and_plays() {
-    let mut session = Session::default();
+    let mut session = RtmpSession::default();
     let mut handshake = Handshake::new(PeerType::Client);
     let hello = handshake.generate_outbound_p0_and_p1().expect("random numbers");
     assert_eq!(session.handle(&mut &hello[..]), Ok(None));
@@ -367,8 +377,8 @@ proptest! {
     #[test]
     fn however_the_bytes_are_cut_the_events_are_the_same(cut in 1..4000_usize) {
         let wire = script(&[("connect", CONNECT), ("createStream", &[Value::Null]), ("play", PLAY)]);
-        let whole = converse(&mut Session::default(), &wire, wire.len());
-        prop_assert_eq!(converse(&mut Session::default(), &wire, cut), whole);
+        let whole = converse(&mut RtmpSession::default(), &wire, wire.len());
+        prop_assert_eq!(converse(&mut RtmpSession::default(), &wire, cut), whole);
     }
 
     #[test]
@@ -383,7 +393,7 @@ proptest! {
         if connected { commands.extend([("seek", &odd[..]), ("pause", &odd), ("deleteStream", &odd), ("x", &odd)]); }
         let mut wire = script(&commands);
         wire.extend_from_slice(&tail);
-        let _ = converse(&mut Session::default(), &wire, 1000);
+        let _ = converse(&mut RtmpSession::default(), &wire, 1000);
     }
 }
 

@@ -70,7 +70,7 @@ struct DigestChallenge {
 
 /// What to do after a 401.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum AuthVerdict {
     /// Send the request again, with an answer.
     Again,
     /// Give up: there are no credentials.
@@ -82,7 +82,7 @@ pub(super) enum Verdict {
 }
 
 /// The latest challenge of a server, and our credentials.
-pub(super) struct Proof {
+pub(super) struct Authentication {
     credentials: Option<Credentials>,
     challenge: Option<Challenge>,
     /// How many times the nonce was used (`nc`).
@@ -93,7 +93,7 @@ pub(super) struct Proof {
     stale: u32,
 }
 
-impl Proof {
+impl Authentication {
     pub(super) fn new(credentials: Option<Credentials>, seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
         Self { credentials, challenge: None, count: 0, random, fresh: false, stale: 0 }
@@ -106,9 +106,9 @@ impl Proof {
     }
 
     /// Takes in a 401 and decides what to do.
-    pub(super) fn challenged(&mut self, headers: &Headers) -> Verdict {
+    pub(super) fn challenged(&mut self, headers: &Headers) -> AuthVerdict {
         if self.credentials.is_none() {
-            return Verdict::Missing;
+            return AuthVerdict::Missing;
         }
         let mut schemes = Vec::new();
         let best = headers
@@ -124,11 +124,11 @@ impl Proof {
         let Some(challenge) = best else {
             // A 401 without a challenge, although the request had an answer.
             if self.challenge.is_some() && schemes.is_empty() {
-                return Verdict::Refused;
+                return AuthVerdict::Refused;
             }
             let schemes: String =
                 schemes.join(", ").chars().filter(char::is_ascii_graphic).take(60).collect();
-            return Verdict::Unknown(schemes);
+            return AuthVerdict::Unknown(schemes);
         };
         let stale = matches!(&challenge, Challenge::Digest(digest) if digest.stale);
         if stale {
@@ -139,12 +139,12 @@ impl Proof {
             (old, new) => old == new,
         });
         if (self.fresh || same) && !(stale && self.stale <= MOST_STALE) {
-            return Verdict::Refused;
+            return AuthVerdict::Refused;
         }
         self.challenge = Some(challenge);
         self.count = 0;
         self.fresh = true;
-        Verdict::Again
+        AuthVerdict::Again
     }
 
     /// Takes over the nonce for the next request, if the server names one (RFC 7616 §3.5).
@@ -279,20 +279,23 @@ fn understand(scheme: &str, parameters: &[(String, String)]) -> Option<Challenge
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::message::{Incoming, Messages};
+    use super::super::message::{Messages, ServerMessage};
     use super::*;
 
     fn headers(lines: &str) -> Headers {
         let mut messages = Messages::default();
         messages.feed().extend_from_slice(format!("RTSP/1.0 401 Unauthorized\r\n{lines}\r\n\r\n").as_bytes());
         match messages.take() {
-            Ok(Some(Incoming::Response(response))) => response.headers,
+            Ok(Some(ServerMessage::Response(response))) => response.headers,
             other => panic!("{other:?}"),
         }
     }
 
-    fn mufasa() -> Proof {
-        Proof::new(Some(Credentials { username: "Mufasa".into(), password: "Circle of Life".into() }), 1)
+    fn mufasa() -> Authentication {
+        Authentication::new(
+            Some(Credentials { username: "Mufasa".into(), password: "Circle of Life".into() }),
+            1,
+        )
     }
 
     fn said(answer: &str, name: &str) -> Option<String> {
@@ -347,13 +350,13 @@ mod tests {
             ),
         ] {
             let mut proof = mufasa();
-            assert_eq!(proof.challenged(&headers(lines)), Verdict::Again);
+            assert_eq!(proof.challenged(&headers(lines)), AuthVerdict::Again);
             let answer = proof.answer("DESCRIBE", "rtsp://h/x").unwrap();
             assert_eq!(said(&answer, "algorithm").as_deref(), algorithm, "{answer}");
             assert_eq!(said(&answer, "qop").as_deref(), qop, "{answer}");
         }
         let mut proof = mufasa();
-        assert_eq!(proof.challenged(&headers("WWW-Authenticate: Basic realm=\"x\"")), Verdict::Again);
+        assert_eq!(proof.challenged(&headers("WWW-Authenticate: Basic realm=\"x\"")), AuthVerdict::Again);
         assert_eq!(proof.answer("GET", "x").as_deref(), Some("Basic TXVmYXNhOkNpcmNsZSBvZiBMaWZl"));
     }
 
@@ -363,17 +366,21 @@ mod tests {
             headers(&format!("WWW-Authenticate: Digest realm=\"x\", nonce=\"{n}\"{stale}"))
         };
         let mut proof = mufasa();
-        assert_eq!(proof.challenged(&nonce(1, "")), Verdict::Again);
-        assert_eq!(proof.challenged(&nonce(2, "")), Verdict::Refused, "fresh");
+        assert_eq!(proof.challenged(&nonce(1, "")), AuthVerdict::Again);
+        assert_eq!(proof.challenged(&nonce(2, "")), AuthVerdict::Refused, "fresh");
         let mut proof = mufasa();
-        assert_eq!(proof.challenged(&nonce(1, "")), Verdict::Again);
+        assert_eq!(proof.challenged(&nonce(1, "")), AuthVerdict::Again);
         proof.begin();
-        assert_eq!(proof.challenged(&nonce(2, "")), Verdict::Again, "renewed without a word");
+        assert_eq!(proof.challenged(&nonce(2, "")), AuthVerdict::Again, "renewed without a word");
         proof.begin();
-        assert_eq!(proof.challenged(&nonce(2, "")), Verdict::Refused, "the same again");
+        assert_eq!(proof.challenged(&nonce(2, "")), AuthVerdict::Refused, "the same again");
         let mut proof = mufasa();
         let verdicts: Vec<_> = (0..5).map(|n| proof.challenged(&nonce(n, ", stale=TRUE"))).collect();
-        assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Again).count(), 3, "for a while");
+        assert_eq!(
+            verdicts.iter().filter(|verdict| **verdict == AuthVerdict::Again).count(),
+            3,
+            "for a while"
+        );
     }
 
     #[test]
@@ -396,16 +403,16 @@ mod tests {
 
     #[test]
     fn what_cannot_be_answered_is_told() {
-        assert_eq!(Proof::new(None, 1).challenged(&headers("X: y")), Verdict::Missing);
+        assert_eq!(Authentication::new(None, 1).challenged(&headers("X: y")), AuthVerdict::Missing);
         let verdict = mufasa().challenged(&headers("WWW-Authenticate: Negotiate abc=="));
-        assert_eq!(verdict, Verdict::Unknown("Negotiate".into()));
+        assert_eq!(verdict, AuthVerdict::Unknown("Negotiate".into()));
     }
 
     proptest! {
         #[test]
         fn no_challenge_makes_it_panic(value in "(Digest |Basic )?[a-z=\", \\\\:0-9\u{e4}]{0,80}") {
             let mut proof = mufasa();
-            if proof.challenged(&headers(&format!("WWW-Authenticate: {value}"))) == Verdict::Again {
+            if proof.challenged(&headers(&format!("WWW-Authenticate: {value}"))) == AuthVerdict::Again {
                 prop_assert!(proof.answer("OPTIONS", "rtsp://h/").is_some_and(|answer| !answer.contains("Life")));
             }
         }

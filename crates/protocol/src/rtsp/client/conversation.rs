@@ -19,12 +19,12 @@ use std::fmt::Write;
 use bytes::{Bytes, BytesMut};
 use url::Url;
 
-use super::auth::{Proof, Verdict};
+use super::auth::{AuthVerdict, Authentication};
 use super::keepalive::Keepalive;
-use super::message::{Incoming, Messages, Nonsense, Request, Response};
-use super::place::{self, Place};
-use super::sdp::Description;
-use super::transport::{self, Described, Route, Wish};
+use super::message::{Messages, Nonsense, Request, Response, ServerMessage};
+use super::place::{self, ServerAddress};
+use super::sdp::SessionDescription;
+use super::transport::{self, Described, RequestedTransport, Route};
 use crate::rtsp::interleaved;
 
 /// Most bytes that may wait to be sent; a peer that does not read gets no more responses.
@@ -36,7 +36,7 @@ const LONGEST_SESSION: usize = 256;
 #[derive(Debug)]
 pub enum Happening {
     /// The description has come: choose media for [`Client::set_up`].
-    Described(Description),
+    Described(SessionDescription),
     /// All media are set up. This is how each is transported, in the order of [`Client::set_up`].
     SetUp(Vec<Route>),
     /// It plays. The RTP times at which the media start, from `RTP-Info`.
@@ -113,7 +113,7 @@ struct SentRequest {
 
 struct Medium {
     url: Url,
-    wish: Wish,
+    wish: RequestedTransport,
     described: Described,
     route: Option<Route>,
 }
@@ -125,7 +125,7 @@ pub struct Client {
     aggregate: Url,
     base: Url,
     user_agent: String,
-    proof: Proof,
+    proof: Authentication,
     messages: Messages,
     output: BytesMut,
     happenings: VecDeque<Happening>,
@@ -133,7 +133,7 @@ pub struct Client {
     asked: Option<SentRequest>,
     number: u32,
     session: Option<String>,
-    description: Description,
+    description: SessionDescription,
     media: Vec<Medium>,
     /// Channel, medium, whether it is for RTCP.
     channels: Vec<(u8, usize, bool)>,
@@ -145,13 +145,13 @@ pub struct Client {
 
 impl Client {
     /// A conversation about `place`, with DESCRIBE ready to be sent. `seed` must be a number that others cannot guess.
-    pub fn new(place: &Place, user_agent: &str, seed: u64) -> Self {
+    pub fn new(place: &ServerAddress, user_agent: &str, seed: u64) -> Self {
         let mut client = Self {
             url: place.url.clone(),
             aggregate: place.url.clone(),
             base: place.url.clone(),
             user_agent: user_agent.to_owned(),
-            proof: Proof::new(place.credentials.clone(), seed),
+            proof: Authentication::new(place.credentials.clone(), seed),
             messages: Messages::default(),
             output: BytesMut::new(),
             happenings: VecDeque::new(),
@@ -159,7 +159,7 @@ impl Client {
             asked: None,
             number: 0,
             session: None,
-            description: Description::default(),
+            description: SessionDescription::default(),
             media: Vec::new(),
             channels: Vec::new(),
             keepalive: Keepalive::default(),
@@ -206,21 +206,21 @@ impl Client {
         ) {
             match self.messages.take()? {
                 None => break,
-                Some(Incoming::Packet { channel, data }) => {
+                Some(ServerMessage::Packet { channel, data }) => {
                     let known = self.channels.iter().find(|(known, ..)| *known == channel);
                     if let Some(&(_, stream, rtcp)) = known {
                         self.happenings.push_back(Happening::Packet { stream, rtcp, data });
                     }
                 }
-                Some(Incoming::Request(request)) => self.requested(&request),
-                Some(Incoming::Response(response)) => self.answered(&response, now)?,
+                Some(ServerMessage::Request(request)) => self.requested(&request),
+                Some(ServerMessage::Response(response)) => self.answered(&response, now)?,
             }
         }
         Ok(())
     }
 
     /// Sets up these media of the description, given by index. Call it after [`Happening::Described`].
-    pub fn set_up(&mut self, media: &[(usize, Wish)]) {
+    pub fn set_up(&mut self, media: &[(usize, RequestedTransport)]) {
         let wished = media.iter().filter_map(|&(index, wish)| {
             let medium = self.description.media.get(index)?;
             let url = place::control(&self.base, medium.control.as_deref());
@@ -392,7 +392,7 @@ impl Client {
 
     fn challenged(&mut self, response: &Response, asked: SentRequest) -> Result<(), Failure> {
         match self.proof.challenged(&response.headers) {
-            Verdict::Again => {
+            AuthVerdict::Again => {
                 self.ask(asked.method, asked.url, asked.lines);
                 Ok(())
             }
@@ -406,9 +406,9 @@ impl Client {
                 self.keepalive_refused();
                 Ok(())
             }
-            Verdict::Missing => Err(Failure::CredentialsMissing),
-            Verdict::Refused => Err(Failure::CredentialsRefused(401)),
-            Verdict::Unknown(schemes) => Err(Failure::Scheme(schemes)),
+            AuthVerdict::Missing => Err(Failure::CredentialsMissing),
+            AuthVerdict::Refused => Err(Failure::CredentialsRefused(401)),
+            AuthVerdict::Unknown(schemes) => Err(Failure::Scheme(schemes)),
         }
     }
 
@@ -437,7 +437,7 @@ impl Client {
                     return Err(Failure::Senseless("answers DESCRIBE without a description"));
                 }
                 self.base = place::base(&self.url, &response.headers);
-                self.description = Description::parse(&response.body);
+                self.description = SessionDescription::parse(&response.body);
                 self.aggregate = place::control(&self.base, self.description.control.as_deref());
                 self.stage = ConversationStage::Described;
                 self.happenings.push_back(Happening::Described(self.description.clone()));
@@ -464,10 +464,10 @@ impl Client {
     }
 
     /// Registers the channels of a medium: those of the response, and those that were asked for unless another medium has them.
-    fn expect(&mut self, index: usize, wish: Wish, route: Route) {
+    fn expect(&mut self, index: usize, wish: RequestedTransport, route: Route) {
         let Route::Interleaved { rtp, rtcp } = route else { return };
         let asked = match wish {
-            Wish::Interleaved(channel) => Some((channel, channel.saturating_add(1))),
+            RequestedTransport::Interleaved(channel) => Some((channel, channel.saturating_add(1))),
             _ => None,
         };
         for (rtp, rtcp) in [Some((rtp, rtcp)), asked].into_iter().flatten() {

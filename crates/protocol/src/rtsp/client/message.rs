@@ -72,7 +72,7 @@ pub(super) struct Request {
 
 /// What has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Incoming {
+pub(super) enum ServerMessage {
     Response(Response),
     Request(Request),
     /// An interleaved packet (RFC 2326 §10.12).
@@ -149,7 +149,7 @@ impl Messages {
     }
 
     /// The next complete message or packet.
-    pub(super) fn take(&mut self) -> Result<Option<Incoming>, Nonsense> {
+    pub(super) fn take(&mut self) -> Result<Option<ServerMessage>, Nonsense> {
         loop {
             match std::mem::replace(&mut self.state, ParserState::Idle) {
                 ParserState::Idle => match self.begin()? {
@@ -182,9 +182,9 @@ impl Messages {
                     let body = Bytes::copy_from_slice(&self.buffer.split_to(length));
                     return Ok(Some(match start {
                         StartLine::Response { status, reason } => {
-                            Incoming::Response(Response { status, reason, headers, body })
+                            ServerMessage::Response(Response { status, reason, headers, body })
                         }
-                        StartLine::Request { method } => Incoming::Request(Request { method, headers }),
+                        StartLine::Request { method } => ServerMessage::Request(Request { method, headers }),
                     }));
                 }
             }
@@ -256,7 +256,7 @@ impl Messages {
             return ParsedFrame::Incomplete;
         }
         self.buffer.advance(4);
-        ParsedFrame::Whole(Incoming::Packet { channel, data: self.buffer.split_to(length).freeze() })
+        ParsedFrame::Whole(ServerMessage::Packet { channel, data: self.buffer.split_to(length).freeze() })
     }
 
     /// The next line without its line end.
@@ -270,13 +270,13 @@ impl Messages {
 }
 
 enum Begun {
-    Packet(Incoming),
+    Packet(ServerMessage),
     Message(StartLine),
     Nothing,
 }
 
 enum ParsedFrame {
-    Whole(Incoming),
+    Whole(ServerMessage),
     Incomplete,
     Doubtful,
 }
@@ -332,7 +332,7 @@ mod tests {
 
     use super::*;
 
-    fn all(parts: &[&[u8]], channels: &[u8]) -> (Vec<Incoming>, Option<Nonsense>) {
+    fn all(parts: &[&[u8]], channels: &[u8]) -> (Vec<ServerMessage>, Option<Nonsense>) {
         let mut messages = Messages::default();
         for channel in channels {
             messages.expect(*channel);
@@ -354,7 +354,7 @@ mod tests {
     fn one(bytes: &[u8]) -> Result<Response, Option<Nonsense>> {
         match all(&[bytes], &[]) {
             (mut got, None) => match got.pop() {
-                Some(Incoming::Response(response)) => Ok(response),
+                Some(ServerMessage::Response(response)) => Ok(response),
                 _ => Err(None),
             },
             (_, nonsense) => Err(nonsense),
@@ -406,9 +406,9 @@ mod tests {
         let kinds: Vec<_> = got
             .iter()
             .map(|incoming| match incoming {
-                Incoming::Packet { channel, data } => format!("{channel}:{}", data.len()),
-                Incoming::Response(response) => response.status.to_string(),
-                Incoming::Request(request) => request.method.clone(),
+                ServerMessage::Packet { channel, data } => format!("{channel}:{}", data.len()),
+                ServerMessage::Response(response) => response.status.to_string(),
+                ServerMessage::Request(request) => request.method.clone(),
             })
             .collect();
         assert_eq!(kinds, ["0:2", "7:1", "200"]);

@@ -45,14 +45,14 @@ pub(super) fn control(base: &Url, control: Option<&str>) -> Url {
 
 /// Where a presentation is, and the credentials for it.
 #[derive(Clone)]
-pub struct Place {
+pub struct ServerAddress {
     /// Its `rtsp` URL, without credentials.
     pub url: Url,
     /// The credentials to answer challenges with.
     pub credentials: Option<Credentials>,
 }
 
-impl Place {
+impl ServerAddress {
     /// The place that `location`, a redirect from here, leads to. The credentials belong to the host of `home`. Fails with the end
     /// of the sentence "the encoder redirects ...".
     pub fn moved(&self, home: &Self, location: &str) -> Result<Self, &'static str> {
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn redirects_keep_credentials_at_their_host() {
-        let home = Place {
+        let home = ServerAddress {
             url: url("rtsp://hall1:554/a/b"),
             credentials: Some(Credentials { username: "u".into(), password: "secret".into() }),
         };

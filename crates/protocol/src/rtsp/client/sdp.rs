@@ -14,7 +14,7 @@ const LONGEST_LINE: usize = 16 * 1024;
 
 /// What a presentation consists of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Description {
+pub struct SessionDescription {
     /// The session's `a=control`, for requests about the whole presentation.
     pub control: Option<String>,
     /// Its media, in the order of the description.
@@ -63,7 +63,7 @@ struct MediaDraft {
     fmtps: Vec<(Option<u8>, String)>,
 }
 
-impl Description {
+impl SessionDescription {
     /// Reads a description. It never fails: what cannot be read is ignored.
     pub fn parse(text: &[u8]) -> Self {
         let text = String::from_utf8_lossy(text);
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     fn media(lines: &str) -> Media {
-        Description::parse(lines.as_bytes()).media.remove(0)
+        SessionDescription::parse(lines.as_bytes()).media.remove(0)
     }
 
     #[test]
@@ -234,7 +234,7 @@ mod tests {
         let text = "c=IN IP4 239.1.2.3/16\nm=video 5004/2 RTP/AVP 96\nm=audio 5006 RTP/AVP 97\nc=IN IP6 ff3e::1\n\
                     m=audio 5008 RTP/AVP 98\nc=IN IP4 0.0.0.0";
         let groups: Vec<_> =
-            Description::parse(text.as_bytes()).media.into_iter().map(|m| (m.port, m.group)).collect();
+            SessionDescription::parse(text.as_bytes()).media.into_iter().map(|m| (m.port, m.group)).collect();
         let v4 = Some(("239.1.2.3".parse().unwrap(), Some(16)));
         assert_eq!(groups, [(5004, v4), (5006, Some(("ff3e::1".parse().unwrap(), None))), (5008, v4)]);
     }
@@ -242,13 +242,13 @@ mod tests {
     #[test]
     fn media_are_bounded() {
         let text = "m=video 0 RTP/AVP 96\n".repeat(300);
-        assert_eq!(Description::parse(text.as_bytes()).media.len(), MOST_MEDIA);
+        assert_eq!(SessionDescription::parse(text.as_bytes()).media.len(), MOST_MEDIA);
     }
 
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in "([mcav]=)?(video|rtpmap:|fmtp:|IN IP4 )?[a-z0-9/:;= \u{e4}\r\n]{0,60}") {
-            let _ = Description::parse(text.as_bytes());
+            let _ = SessionDescription::parse(text.as_bytes());
         }
     }
 }

@@ -10,9 +10,9 @@ use super::*;
 const SDP: &str = "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:trackID=0\r\n\
     m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/48000/2\r\na=control:trackID=1\r\n";
 
-fn place(credentials: bool) -> Place {
+fn place(credentials: bool) -> ServerAddress {
     let who = Credentials { username: "admin".to_owned(), password: "secret".to_owned() };
-    Place { url: Url::parse("rtsp://h/x").unwrap(), credentials: credentials.then_some(who) }
+    ServerAddress { url: Url::parse("rtsp://h/x").unwrap(), credentials: credentials.then_some(who) }
 }
 
 /// A conversation, with the caller's part in it.
@@ -50,7 +50,10 @@ impl Talk {
     fn happened(&mut self, happening: Happening) {
         match &happening {
             Happening::Described(_) => {
-                self.client.set_up(&[(0, Wish::Interleaved(0)), (1, Wish::Interleaved(2))]);
+                self.client.set_up(&[
+                    (0, RequestedTransport::Interleaved(0)),
+                    (1, RequestedTransport::Interleaved(2)),
+                ]);
             }
             Happening::SetUp(_) => self.client.play(),
             _ => {}

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 /// How a medium is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum RequestedTransport {
     /// Interleaved in the RTSP connection: RTP on this channel, RTCP on the next.
     Interleaved(u8),
     /// Over UDP to these ports of ours.
@@ -48,7 +48,7 @@ pub enum Route {
     },
 }
 
-impl Wish {
+impl RequestedTransport {
     /// The value of the request's header.
     pub(super) fn header(self) -> String {
         match self {
@@ -65,19 +65,23 @@ impl Wish {
 pub(super) type Described = (Option<(IpAddr, Option<u8>)>, u16);
 
 /// The route that the response to `wish` means. What the header does not say is as it was asked for.
-pub(super) fn route(wish: Wish, header: Option<&str>, described: Described) -> Result<Route, &'static str> {
+pub(super) fn route(
+    wish: RequestedTransport,
+    header: Option<&str>,
+    described: Described,
+) -> Result<Route, &'static str> {
     let reply = Reply::parse(header.unwrap_or_default());
     if header.is_some() && reply.says_nothing_of(wish) {
         return Err("answers SETUP with another transport than was asked for");
     }
     Ok(match wish {
-        Wish::Interleaved(channel) => {
+        RequestedTransport::Interleaved(channel) => {
             let asked = (channel, channel.saturating_add(1));
             let (rtp, rtcp) = reply.channels.filter(|(rtp, rtcp)| rtp != rtcp).unwrap_or(asked);
             Route::Interleaved { rtp, rtcp }
         }
-        Wish::Udp { .. } => Route::Udp { server: reply.server_ports, source: reply.source },
-        Wish::Multicast => {
+        RequestedTransport::Udp { .. } => Route::Udp { server: reply.server_ports, source: reply.source },
+        RequestedTransport::Multicast => {
             let (group, port) = described;
             let said = reply.destination.map(|ip| (ip, None));
             let (group, ttl) =
@@ -126,12 +130,12 @@ impl Reply {
         reply
     }
 
-    fn says_nothing_of(&self, wish: Wish) -> bool {
+    fn says_nothing_of(&self, wish: RequestedTransport) -> bool {
         let tcp = self.tcp || self.channels.is_some();
         match wish {
-            Wish::Interleaved(_) => !tcp && (self.server_ports.is_some() || self.multicast),
-            Wish::Udp { .. } => tcp || self.multicast,
-            Wish::Multicast => tcp || (self.unicast && !self.multicast),
+            RequestedTransport::Interleaved(_) => !tcp && (self.server_ports.is_some() || self.multicast),
+            RequestedTransport::Udp { .. } => tcp || self.multicast,
+            RequestedTransport::Multicast => tcp || (self.unicast && !self.multicast),
         }
     }
 }
@@ -150,14 +154,14 @@ fn pair<T: std::str::FromStr + Copy>(text: &str, next: impl Fn(T) -> Option<T>) 
 mod tests {
     use super::*;
 
-    const TCP: Wish = Wish::Interleaved(2);
-    const UDP: Wish = Wish::Udp { rtp: 5000, rtcp: 5001 };
+    const TCP: RequestedTransport = RequestedTransport::Interleaved(2);
+    const UDP: RequestedTransport = RequestedTransport::Udp { rtp: 5000, rtcp: 5001 };
 
     #[test]
     fn wishes_are_worded() {
         assert_eq!(TCP.header(), "RTP/AVP/TCP;unicast;interleaved=2-3");
         assert_eq!(UDP.header(), "RTP/AVP;unicast;client_port=5000-5001");
-        assert_eq!(Wish::Multicast.header(), "RTP/AVP;multicast");
+        assert_eq!(RequestedTransport::Multicast.header(), "RTP/AVP;multicast");
     }
 
     #[test]
@@ -190,18 +194,27 @@ mod tests {
     fn a_group_comes_from_the_answer_or_the_description() {
         let group = |last| IpAddr::from([239, 1, 2, last]);
         let header = "RTP/AVP;multicast;destination=239.1.2.3;port=5004-5005;ttl=16;source=192.0.2.7";
-        let said = route(Wish::Multicast, Some(header), (Some((group(9), None)), 9));
+        let said = route(RequestedTransport::Multicast, Some(header), (Some((group(9), None)), 9));
         let source = Some([192, 0, 2, 7].into());
         assert_eq!(
             said,
             Ok(Route::Multicast { group: group(3), ports: (5004, 5005), ttl: Some(16), source })
         );
-        let described = route(Wish::Multicast, Some("RTP/AVP;multicast"), (Some((group(9), Some(3))), 6000));
+        let described = route(
+            RequestedTransport::Multicast,
+            Some("RTP/AVP;multicast"),
+            (Some((group(9), Some(3))), 6000),
+        );
         assert_eq!(
             described,
             Ok(Route::Multicast { group: group(9), ports: (6000, 6001), ttl: Some(3), source: None })
         );
-        assert!(route(Wish::Multicast, Some("RTP/AVP;multicast;destination=192.0.2.1"), (None, 5)).is_err());
-        assert!(route(Wish::Multicast, Some("RTP/AVP;unicast;server_port=1-2"), (None, 5)).is_err());
+        assert!(
+            route(RequestedTransport::Multicast, Some("RTP/AVP;multicast;destination=192.0.2.1"), (None, 5))
+                .is_err()
+        );
+        assert!(
+            route(RequestedTransport::Multicast, Some("RTP/AVP;unicast;server_port=1-2"), (None, 5)).is_err()
+        );
     }
 }

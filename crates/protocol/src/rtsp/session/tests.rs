@@ -7,7 +7,7 @@ use super::*;
 use crate::rtsp::{Incoming, Npt, Requests};
 
 struct Rig {
-    session: Session,
+    session: RtspSession,
     now: Instant,
     cseq: u32,
 }
@@ -15,7 +15,7 @@ struct Rig {
 impl Default for Rig {
     fn default() -> Self {
         let now = Instant::now();
-        Self { session: Session::new(0xA11CE, now), now, cseq: 0 }
+        Self { session: RtspSession::new(0xA11CE, now), now, cseq: 0 }
     }
 }
 
@@ -33,7 +33,7 @@ fn request(text: &str) -> Request<Vec<u8>> {
 }
 
 impl Rig {
-    fn ask(&mut self, method: &str, url: &str, headers: &str) -> Option<Event> {
+    fn ask(&mut self, method: &str, url: &str, headers: &str) -> Option<RtspEvent> {
         self.cseq += 1;
         let text = format!("{method} {url} RTSP/1.0\r\nCSeq: {}\r\n{headers}\r\n", self.cseq);
         self.session.handle(&request(&text), self.now)
@@ -55,7 +55,7 @@ impl Rig {
         for (track, channels) in [(0, "0-1"), (1, "2-3")] {
             let transport = format!("Transport: RTP/AVP/TCP;unicast;interleaved={channels}\r\n");
             let event = self.ask("SETUP", &format!("{URL}/trackID={track}"), &transport);
-            assert!(matches!(event, Some(Event::SetUp { track: at, .. }) if at == track), "{event:?}");
+            assert!(matches!(event, Some(RtspEvent::SetUp { track: at, .. }) if at == track), "{event:?}");
             self.session.set_up(7, (0, 0));
             assert_eq!(self.status(), 200);
         }
@@ -63,7 +63,7 @@ impl Rig {
 
     fn play(&mut self) {
         self.set_up();
-        assert_eq!(self.ask("PLAY", URL, SESSION_ID), Some(Event::Play(Span::default())));
+        assert_eq!(self.ask("PLAY", URL, SESSION_ID), Some(RtspEvent::Play(Span::default())));
         self.session.playing(Span::default(), &[]);
         assert_eq!(self.status(), 200);
     }
@@ -72,7 +72,7 @@ impl Rig {
 #[test]
 fn an_answer_to_what_was_not_asked_leaves_the_question_open() {
     let mut rig = Rig::default();
-    assert!(matches!(rig.ask("DESCRIBE", URL, "Accept: application/sdp\r\n"), Some(Event::Describe(_))));
+    assert!(matches!(rig.ask("DESCRIBE", URL, "Accept: application/sdp\r\n"), Some(RtspEvent::Describe(_))));
     rig.session.set_up(7, (0, 0));
     rig.session.described("v=0\r\n");
     assert_eq!(rig.status(), 200);
@@ -83,9 +83,9 @@ fn a_player_comes_plays_pauses_and_goes() {
     let mut rig = Rig::default();
     assert_eq!(rig.ask("OPTIONS", "*", ""), None);
     assert!(rig.answer().contains("Public: OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE"));
-    let target = Target { path: "/hs-a/vl1_720p".to_owned(), query: Some("token=x".to_owned()) };
+    let target = RequestTarget { path: "/hs-a/vl1_720p".to_owned(), query: Some("token=x".to_owned()) };
     let event = rig.ask("DESCRIBE", &format!("{URL}/?token=x"), "Accept: application/sdp\r\n");
-    assert_eq!(event, Some(Event::Describe(target)));
+    assert_eq!(event, Some(RtspEvent::Describe(target)));
     rig.session.described("v=0\r\n");
     let answer = rig.answer();
     assert!(answer.contains("Content-Base: rtsp://h:1935/hs-a/vl1_720p/\r\n"), "{answer}");
@@ -93,7 +93,7 @@ fn a_player_comes_plays_pauses_and_goes() {
     rig.set_up();
     let event = rig.ask("PLAY", &format!("{URL}/"), &format!("{SESSION_ID}Range: npt=0.000-\r\n"));
     let span = Span { from: Some(Npt::Nanos(0)), to: None };
-    assert_eq!(event, Some(Event::Play(span)));
+    assert_eq!(event, Some(RtspEvent::Play(span)));
     let starts = [
         Start { track: 1, sequence: Some(65_535), timestamp: u32::MAX },
         Start { track: 0, sequence: None, timestamp: 5 },
@@ -110,12 +110,12 @@ fn a_player_comes_plays_pauses_and_goes() {
     assert!(rig.session.is_playing());
     assert_eq!(rig.ask("GET_PARAMETER", URL, SESSION_ID), None);
     assert_eq!(rig.status(), 200);
-    assert_eq!(rig.ask("PAUSE", URL, SESSION_ID), Some(Event::Pause));
+    assert_eq!(rig.ask("PAUSE", URL, SESSION_ID), Some(RtspEvent::Pause));
     rig.session.paused();
     assert_eq!((rig.status(), rig.session.is_playing()), (200, false));
     assert_eq!(rig.ask("PAUSE", URL, SESSION_ID), None);
     assert_eq!(rig.status(), 200);
-    assert_eq!(rig.ask("TEARDOWN", URL, SESSION_ID), Some(Event::TearDown));
+    assert_eq!(rig.ask("TEARDOWN", URL, SESSION_ID), Some(RtspEvent::TearDown));
     assert_eq!(rig.status(), 200);
     assert_eq!(rig.ask("PLAY", URL, SESSION_ID), None);
     assert_eq!(rig.status(), 454);
@@ -176,7 +176,7 @@ fn channels_of_two_streams_never_meet() {
     {
         let headers = format!("Transport: RTP/AVP/TCP;{wish}\r\n");
         let event = rig.ask("SETUP", &format!("{URL}/trackID={track}"), &headers);
-        let Some(Event::SetUp { transport: Transport::Interleaved { rtp, rtcp }, .. }) = event else {
+        let Some(RtspEvent::SetUp { transport: Transport::Interleaved { rtp, rtcp }, .. }) = event else {
             panic!()
         };
         rig.session.set_up(0x00AB_CDEF, (0, 0));
@@ -194,7 +194,7 @@ fn udp_is_answered_with_both_sides_ports() {
         "Transport: RTP/AVP/UDP;unicast;client_port=5000-5001,RTP/AVP/TCP;unicast;interleaved=0-1\r\n";
     let event = rig.ask("SETUP", &format!("{URL}/trackID=0"), headers);
     let transport = Transport::Udp { rtp: 5000, rtcp: 5001 };
-    assert!(matches!(event, Some(Event::SetUp { transport: it, .. }) if it == transport), "{event:?}");
+    assert!(matches!(event, Some(RtspEvent::SetUp { transport: it, .. }) if it == transport), "{event:?}");
     rig.session.set_up(7, (40_000, 40_001));
     assert!(
         rig.answer().contains("RTP/AVP;unicast;client_port=5000-5001;server_port=40000-40001;ssrc=00000007")
@@ -251,7 +251,7 @@ fn an_event_that_nobody_answers_is_answered() {
 pub(in crate::rtsp) fn converse(bytes: &[u8], answers: &[u8]) {
     let mut requests = Requests::default();
     let now = Instant::now();
-    let mut session = Session::new(1, now);
+    let mut session = RtspSession::new(1, now);
     let mut answers = answers.iter().cycle();
     for part in bytes.chunks(61) {
         requests.feed().put_slice(part);
@@ -263,14 +263,14 @@ pub(in crate::rtsp) fn converse(bytes: &[u8], answers: &[u8]) {
             let event = session.handle(&request, now);
             let answer = answers.next().copied().unwrap_or(0);
             match event {
-                Some(Event::TearDown) | None => {}
+                Some(RtspEvent::TearDown) | None => {}
                 Some(_) if answer & 7 == 7 => session.refuse(Refusal::NotFound),
-                Some(Event::Describe(_)) => session.described("v=0\r\n"),
-                Some(Event::SetUp { .. }) => session.set_up(1, (40_000, 40_001)),
-                Some(Event::Play(span)) => {
+                Some(RtspEvent::Describe(_)) => session.described("v=0\r\n"),
+                Some(RtspEvent::SetUp { .. }) => session.set_up(1, (40_000, 40_001)),
+                Some(RtspEvent::Play(span)) => {
                     session.playing(span, &[Start { track: 0, sequence: Some(1), timestamp: 2 }]);
                 }
-                Some(Event::Pause) => session.paused(),
+                Some(RtspEvent::Pause) => session.paused(),
             }
             let output = session.output().split();
             assert_eq!(output.windows(9).filter(|window| window == b"RTSP/1.0 ").count(), 1);

@@ -1,0 +1,325 @@
+//! The fast path: a fast path for GETs over HTTP/1.1 whose answers are ready.
+//!
+//! A player's connection carries the same two requests for hours. They are read with httparse, [`FastPath`] looks up the
+//! answer, and head and content leave in one vectored write, or the content by sendfile ([`MemoryFile`]). Everything
+//! else (another method or version, a body, a range, an answer that is not ready or not there, anything that is not
+//! HTTP, no Host or two of them) is left, with all that was read of it, to hyper, which goes on with the connection. So the
+//! fast path never refuses anything.
+//!
+//! An idle connection costs its socket and its task: requests are read into a buffer of the thread.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::body::Timed;
+use super::date;
+use super::limits::Limits;
+use super::memory_file::MemoryFile;
+use super::outstanding::Outstanding as _;
+use super::pace::{Pace, WHILE};
+use amphi_media::Pieces;
+
+/// The most bytes of a request's header; a longer one is left to hyper.
+const HEADER_BYTES: usize = 8 * 1024;
+/// The most fields of a request's header; hyper takes more.
+const FIELDS: usize = 48;
+
+thread_local! {
+    /// The buffer that requests are read into.
+    static READ: RefCell<Box<[u8; HEADER_BYTES]>> = RefCell::new(Box::new([0; HEADER_BYTES]));
+    /// The buffer that heads of answers are written into.
+    static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The parts of a GET that the fast path looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The path as it was sent, percent-encoding included.
+    pub path: &'a str,
+    /// The query, without the `?`; empty if there is none.
+    pub query: &'a str,
+    /// The value of `If-None-Match`, if there is one such field.
+    pub if_none_match: Option<&'a [u8]>,
+}
+
+/// What is sent after the head of an answer.
+#[derive(Debug)]
+pub struct ReadyAnswer {
+    /// The content, perhaps empty.
+    pub content: Content,
+    /// Dropped, and so recorded, when the last byte has been handed to the socket.
+    pub timed: Timed,
+}
+
+/// The content of an answer, by how it is sent.
+#[derive(Debug)]
+pub enum Content {
+    /// Written from shared memory, in one vectored write with the head.
+    Pieces(Pieces),
+    /// Sent by sendfile(2), without a copy.
+    Pages(Arc<MemoryFile>),
+}
+
+/// Looks up answers that are ready.
+pub trait FastPath {
+    /// Appends the head of the answer to `head`, without `Date` and the blank line, and returns its content. `None` if the
+    /// answer is not ready: then `head` is as before.
+    fn ready(&self, asked: &Asked<'_>, head: &mut Vec<u8>) -> Option<ReadyAnswer>;
+}
+
+/// How the fast path ended.
+#[derive(Debug)]
+pub(super) enum Left {
+    /// The connection has ended.
+    Ended,
+    /// hyper goes on with the connection; these bytes were read already.
+    Over(Bytes),
+}
+
+/// What the bytes read so far are.
+enum NextRequest {
+    /// The beginning of a request.
+    Partial,
+    /// Something that the fast path does not answer.
+    Other,
+    /// A request of this many bytes, with its answer.
+    Ready(usize, ReadyAnswer),
+}
+
+/// Answers requests until one is not for the fast path, the peer closes or stays idle for too long, or `shutdown`.
+pub(super) async fn drive(
+    stream: &mut TcpStream,
+    answers: &impl FastPath,
+    limits: Limits,
+    shutdown: &CancellationToken,
+) -> Left {
+    let mut ending = pin!(shutdown.cancelled());
+    let mut idle = pin!(tokio::time::sleep(limits.idle));
+    let mut active = tokio::time::Instant::now();
+    let mut rest = Vec::new();
+    loop {
+        let next = poll_fn(|context| {
+            // Taken from the thread only while it is written: a connection that waits has none.
+            let mut head = HEAD.take();
+            head.clear();
+            if let Poll::Ready(next) = poll_next(stream, &mut rest, answers, &mut head, context) {
+                return Poll::Ready(Some((next, head)));
+            }
+            HEAD.set(head);
+            if ending.as_mut().poll(context).is_ready() {
+                return Poll::Ready(None);
+            }
+            // One timer for all requests: when it fires, it checks when the last one was.
+            while idle.as_mut().poll(context).is_ready() {
+                if active.elapsed() >= limits.idle {
+                    return Poll::Ready(None);
+                }
+                idle.as_mut().reset(active + limits.idle);
+            }
+            Poll::Pending
+        });
+        let (parcel, mut head) = match next.await {
+            Some((Ok(Some(parcel)), head)) => (parcel, head),
+            Some((Ok(None), _)) => return Left::Over(rest.into()),
+            Some((Err(_), _)) | None => return Left::Ended,
+        };
+        date::append(&mut head);
+        head.extend_from_slice(b"\r\n\r\n");
+        let sent = tokio::select! {
+            biased;
+            sent = send(stream, &head, &parcel.content) => sent,
+            () = async { ending.as_mut().await; tokio::time::sleep(limits.drain).await } => return Left::Ended,
+        };
+        drop(parcel);
+        HEAD.set(head);
+        if sent.is_err() || shutdown.is_cancelled() {
+            return Left::Ended;
+        }
+        active = tokio::time::Instant::now();
+    }
+}
+
+/// The next answer; `None` if `rest` is to be left to hyper. An error ends the connection.
+fn poll_next(
+    stream: &mut TcpStream,
+    rest: &mut Vec<u8>,
+    answers: &impl FastPath,
+    head: &mut Vec<u8>,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<Option<ReadyAnswer>>> {
+    READ.with_borrow_mut(|buffer| {
+        let mut len = rest.len();
+        let Some(before) = buffer.get_mut(..len) else { return Poll::Ready(Ok(None)) };
+        before.copy_from_slice(rest);
+        let mut is_read = len > 0;
+        loop {
+            if is_read {
+                let bytes = buffer.get(..len).unwrap_or_default();
+                let next = next(bytes, answers, head);
+                let used = if let NextRequest::Ready(used, _) = &next { *used } else { 0 };
+                *rest = bytes.get(used..).unwrap_or_default().to_vec();
+                match next {
+                    NextRequest::Ready(_, parcel) => return Poll::Ready(Ok(Some(parcel))),
+                    NextRequest::Other => return Poll::Ready(Ok(None)),
+                    NextRequest::Partial => {}
+                }
+            }
+            let mut room = ReadBuf::new(buffer.get_mut(len..).unwrap_or_default());
+            if room.remaining() == 0 {
+                return Poll::Ready(Ok(None));
+            }
+            ready!(Pin::new(&mut *stream).poll_read(context, &mut room))?;
+            match room.filled().len() {
+                0 => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                read => len += read,
+            }
+            is_read = true;
+        }
+    })
+}
+
+fn next(bytes: &[u8], answers: &impl FastPath, head: &mut Vec<u8>) -> NextRequest {
+    const GET: &[u8] = b"GET /";
+    if !GET.iter().zip(bytes).all(|(expected, byte)| expected == byte) {
+        return NextRequest::Other;
+    }
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+    let mut request = httparse::Request::new(&mut fields);
+    let used = match request.parse(bytes) {
+        Ok(httparse::Status::Complete(used)) => used,
+        Ok(httparse::Status::Partial) => return NextRequest::Partial,
+        Err(_) => return NextRequest::Other,
+    };
+    let asked = asked(&request).and_then(|asked| answers.ready(&asked, head));
+    if let Some(parcel) = asked {
+        head.extend_from_slice(b"date: ");
+        return NextRequest::Ready(used, parcel);
+    }
+    head.clear();
+    NextRequest::Other
+}
+
+/// What the fast path would ask for, given the bytes of a whole request: for tests and fuzzing that compare it with hyper.
+pub fn would_ask<T>(bytes: &[u8], with: impl FnOnce(&Asked<'_>) -> T) -> Option<T> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+    let mut request = httparse::Request::new(&mut fields);
+    if !bytes.starts_with(b"GET /") || !request.parse(bytes).is_ok_and(|status| status.is_complete()) {
+        return None;
+    }
+    asked(&request).map(|asked| with(&asked))
+}
+
+/// The request, if the fast path may answer it.
+fn asked<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
+    // Fields that change the answer in ways that only hyper handles: bodies, other protocols, ranges.
+    const OTHERS: [&str; 9] = [
+        "content-length",
+        "transfer-encoding",
+        "expect",
+        "upgrade",
+        "range",
+        "if-range",
+        "if-match",
+        "http2-settings",
+        "te",
+    ];
+    if request.version != Some(1) {
+        return None;
+    }
+    let target = request.path?;
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte);
+    if !query.bytes().all(is_plain) {
+        return None;
+    }
+    let (mut if_none_match, mut hosts) = (None, 0);
+    for field in request.headers.iter() {
+        let name = field.name;
+        if OTHERS.iter().any(|other| name.eq_ignore_ascii_case(other)) {
+            return None;
+        }
+        if name.eq_ignore_ascii_case("host") {
+            // Any other Host is left to hyper and `host::fault` (RFC 9112 §3.2).
+            let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:".contains(byte);
+            if !field.value.iter().all(is_plain)
+                || !field.value.first().is_some_and(u8::is_ascii_alphanumeric)
+            {
+                return None;
+            }
+            hosts += 1;
+        }
+        if name.eq_ignore_ascii_case("connection") && !field.value.eq_ignore_ascii_case(b"keep-alive") {
+            return None;
+        }
+        if name.eq_ignore_ascii_case("if-none-match") && if_none_match.replace(field.value).is_some() {
+            return None;
+        }
+    }
+    (hosts == 1).then_some(Asked { path, query, if_none_match })
+}
+
+async fn send(stream: &TcpStream, head: &[u8], content: &Content) -> io::Result<()> {
+    let mut pace = Pace::default();
+    match content {
+        Content::Pieces([first, second, third]) => {
+            let mut slices = &mut [head, first, second, third].map(IoSlice::new)[..];
+            IoSlice::advance_slices(&mut slices, 0);
+            while !slices.is_empty() {
+                let written = take(stream, &mut pace, || stream.try_write_vectored(slices)).await?;
+                IoSlice::advance_slices(&mut slices, written);
+            }
+        }
+        Content::Pages(pages) => {
+            send_head(stream, head).await?;
+            let mut at = 0;
+            while at < pages.len() {
+                let send = || stream.try_io(Interest::WRITABLE, || pages.send(stream, at as u64));
+                at += take(stream, &mut pace, send).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Hands the head to the kernel, which sends it together with what follows (`MSG_MORE`, send(2)).
+async fn send_head(stream: &TcpStream, mut head: &[u8]) -> io::Result<()> {
+    while !head.is_empty() {
+        let write = || socket2::SockRef::from(stream).send_with_flags(head, libc::MSG_MORE);
+        let written = stream.async_io(Interest::WRITABLE, write).await?;
+        head = head.get(written..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Writes as soon as there is room. Returns the number of bytes, at least one.
+async fn take(
+    stream: &TcpStream,
+    pace: &mut Pace,
+    write: impl Fn() -> io::Result<usize>,
+) -> io::Result<usize> {
+    loop {
+        match write() {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                pace.wrote(written, Instant::now);
+                return Ok(written);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        pace.full(Instant::now())?;
+        while let Err(_still_full) = tokio::time::timeout(WHILE, stream.writable()).await {
+            pace.look(Instant::now(), stream.outstanding()?)?;
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A channel's ready answers for the fast path: the answers of [`answer`](super::answer), as bytes.
+//!
+//! Only whole answers (200) and 304 (RFC 9110 §15.4.5) to GETs. A test compares every one of them with the answer that hyper
+//! sends.
+
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use http::header::SERVER;
+use http::{HeaderMap, HeaderValue};
+
+use super::Delivery;
+use super::answer::FoundFile;
+use super::route::HttpRoute;
+use crate::delivery::AnswerKind;
+use amphi_http::{Asked, Content, FastPath, ReadyAnswer, Timed, cors};
+
+/// First names of paths that are pages.
+const PAGES: [&str; 3] = ["assets", "watch", "api"];
+
+/// Fields that all answers have.
+static COMMON: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut headers = HeaderMap::new();
+    cors::allow(&mut headers);
+    headers.insert(SERVER, HeaderValue::from_static("Amphi"));
+    let mut fields = Vec::new();
+    for (name, value) in &headers {
+        field(&mut fields, name.as_str().as_bytes(), value.as_bytes());
+    }
+    fields
+});
+
+impl FastPath for Delivery {
+    fn ready(&self, asked: &Asked<'_>, head: &mut Vec<u8>) -> Option<ReadyAnswer> {
+        let begun = Instant::now();
+        let Ok(HttpRoute::Channel(path)) = self.route(asked.path) else { return None };
+        if PAGES.contains(&&*path.address.app) {
+            return None;
+        }
+        // Refusals are answered by way of hyper.
+        let found = self.find(asked.query, &path).ok()?;
+        let tag = found.etag.as_ref().zip(asked.if_none_match);
+        let is_known = tag.is_some_and(|(etag, field)| etag.is_in(field));
+        self.fetched(&path, true, if is_known { 0 } else { found.bytes.len() });
+        write_head(head, &found, is_known);
+        let pages =
+            if found.kind == AnswerKind::Segment { self.page_cache.pages(&found.bytes, begun) } else { None };
+        let (content, len) = match pages {
+            _ if is_known => (Content::Pieces(Default::default()), 0),
+            Some(pages) => (Content::Pages(pages), found.bytes.len()),
+            None => (Content::Pieces(found.bytes.pieces()), found.bytes.len()),
+        };
+        self.counts.count(found.kind, len);
+        let timed = Timed::new(begun, self.counts.latency(found.kind));
+        Some(ReadyAnswer { content, timed })
+    }
+}
+
+fn write_head(head: &mut Vec<u8>, found: &FoundFile, is_known: bool) {
+    if is_known {
+        head.extend_from_slice(b"HTTP/1.1 304 Not Modified\r\n");
+    } else {
+        head.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        field(head, b"content-type", found.content_type.as_bytes());
+        field(head, b"content-length", HeaderValue::from(found.bytes.len()).as_bytes());
+        field(head, b"accept-ranges", b"bytes");
+    }
+    field(head, b"cache-control", found.cache_control.as_bytes());
+    if let Some(etag) = &found.etag {
+        field(head, b"etag", etag.value().as_bytes());
+    }
+    head.extend_from_slice(&COMMON);
+}
+
+fn field(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    head.extend_from_slice(name);
+    head.extend_from_slice(b": ");
+    head.extend_from_slice(value);
+    head.extend_from_slice(b"\r\n");
+}
