@@ -1,6 +1,7 @@
 //! Opens the ports, and serves them.
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -15,7 +16,7 @@ use super::wowza_port;
 use crate::delivery::Delivery;
 use amphi_admin::wowza;
 use amphi_config::Config;
-use amphi_http::{self as http, Limits, Places, Port};
+use amphi_http::{self as http, Limits, Places, Port, SlowPath};
 use amphi_media::meter::Note;
 
 /// The addresses that the server listens on; `None` for a port that is off.
@@ -104,25 +105,26 @@ impl OpenPorts {
                 port.serve(router, stage);
             }
         }
+        let slow = SlowPath::new(std::thread::available_parallelism().map_or(2, NonZero::get))?;
         if let Some(listener) = self.media {
             let (places, clock) = (self.places.clone(), Arc::clone(&shared.clocks.media));
-            let speakers = Speakers::new(delivery.clone(), gate, places.clone(), clock);
+            let speakers = Speakers::new(delivery.clone(), slow.clone(), gate, places.clone(), clock);
             let end = stage.end.clone();
             stage.supervise(TaskSpec::new("port media").needed(), Port::new(listener), move |port| {
                 Box::pin(media_port::serve(port, speakers.clone(), places.clone(), end.clone()))
             });
         }
         if let Some(listener) = self.http {
-            serve_http(listener, delivery, self.places, stage);
+            serve_http(listener, delivery, slow, self.places, stage);
         }
         Ok(())
     }
 }
 
-fn serve_http(listener: TcpListener, delivery: Delivery, places: Places, stage: &mut Stage) {
+fn serve_http(listener: TcpListener, delivery: Delivery, slow: SlowPath, places: Places, stage: &mut Stage) {
     let end = stage.end.clone();
     stage.supervise(TaskSpec::new("port http").needed(), Port::new(listener), move |port| {
-        Box::pin(media_port::serve_http(port, delivery.clone(), places.clone(), end.clone()))
+        Box::pin(media_port::serve_http(port, delivery.clone(), slow.clone(), places.clone(), end.clone()))
     });
 }
 

@@ -19,7 +19,7 @@ use crate::delivery::{
     AccessAction, AccessDenied, AccessRequest, Delivery, Door, Protocol, PublishedStream, Publishing,
     RtmpPort, RtspPort,
 };
-use amphi_http::{self as http, Attempts, Credential, Limits, Places, Port};
+use amphi_http::{self as http, Attempts, Credential, Limits, Places, Port, SlowPath};
 use amphi_media::Track;
 use amphi_media::clock::Clock;
 use amphi_protocol::rtmp::authmod::Challenger;
@@ -43,12 +43,19 @@ pub(super) async fn serve(port: &mut Port, speakers: Speakers, places: Places, s
 #[derive(Clone)]
 pub(super) struct Speakers {
     delivery: Delivery,
+    slow: SlowPath,
     rtmp: RtmpPort,
     rtsp: RtspPort,
 }
 
 impl Speakers {
-    pub(super) fn new(delivery: Delivery, gate: Arc<Gate>, places: Places, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        delivery: Delivery,
+        slow: SlowPath,
+        gate: Arc<Gate>,
+        places: Places,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let rtmp = RtmpPort {
             registry: Arc::clone(delivery.registry()),
             counts: Arc::clone(delivery.counts()),
@@ -64,7 +71,7 @@ impl Speakers {
             places,
             clock,
         };
-        Self { delivery, rtmp, rtsp }
+        Self { delivery, slow, rtmp, rtsp }
     }
 }
 
@@ -72,12 +79,14 @@ impl Speakers {
 pub(super) async fn serve_http(
     port: &mut Port,
     delivery: Delivery,
+    slow: SlowPath,
     places: Places,
     shutdown: CancellationToken,
 ) {
     let ending = shutdown.clone();
     let each = move |stream, peer| {
-        http::serve_fast_path(stream, delivery.for_peer(peer), Limits::default(), ending.clone())
+        let delivery = delivery.for_peer(peer);
+        http::serve_fast_path(stream, delivery, Limits::default(), slow.clone(), ending.clone())
     };
     port.accept_each(places, each, shutdown).await;
 }
@@ -89,7 +98,8 @@ async fn connection(stream: TcpStream, speakers: Speakers, shutdown: Cancellatio
     };
     match sniffed {
         Ok(Ok(Sniffed::Http)) => {
-            http::serve_fast_path(stream, speakers.delivery, Limits::default(), shutdown).await;
+            let Speakers { delivery, slow, .. } = speakers;
+            http::serve_fast_path(stream, delivery, Limits::default(), slow, shutdown).await;
         }
         // Boxed, or every HTTP connection would reserve memory for these futures.
         Ok(Ok(Sniffed::Rtmp)) => Box::pin(speakers.rtmp.serve(stream, shutdown)).await,

@@ -1,4 +1,4 @@
-//! The fast path: a fast path for GETs over HTTP/1.1 whose answers are ready.
+//! The fast path: GETs over HTTP/1.1 whose answers are ready.
 //!
 //! A player's connection carries the same two requests for hours. They are read with httparse, [`FastPath`] looks up the
 //! answer, and head and content leave in one vectored write, or the content by sendfile ([`MemoryFile`]). Everything

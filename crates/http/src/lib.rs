@@ -50,6 +50,7 @@ mod range;
 mod refusal;
 mod rewound;
 mod serve;
+mod slow_path;
 mod watch;
 
 pub use attempts::{Attempts, Credential, retry_after};
@@ -69,3 +70,4 @@ pub use places::{Extra, Places, asker};
 pub use range::{Requested, requested_range};
 pub use refusal::{empty, problem};
 pub use serve::{Port, accept_each, serve_fast_path, serve_stream, serve_with_peer};
+pub use slow_path::SlowPath;

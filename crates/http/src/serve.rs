@@ -50,6 +50,7 @@ use super::outbound::{Outbound, PendingAnswer};
 use super::peer::{Peer, WithPeer};
 use super::places::{ConnectionPlace, Places};
 use super::rewound::Rewound;
+use super::slow_path::SlowPath;
 use super::watch::{Fate, Keeper, Watch};
 
 /// Concurrent requests of one HTTP/2 connection (RFC 9113 §5.1.2). A player has two or three.
@@ -196,6 +197,7 @@ pub async fn serve_fast_path<S, B>(
     mut stream: TcpStream,
     service: S,
     limits: Limits,
+    slow: SlowPath,
     shutdown: CancellationToken,
 ) where
     S: Service<Request<Inbound>, Response = Response<B>> + FastPath + Clone + Send + Sync + 'static,
@@ -208,7 +210,8 @@ pub async fn serve_fast_path<S, B>(
     }
     if let Left::Over(read) = fast_path::drive(&mut stream, &service, limits, &shutdown).await {
         // On the heap: otherwise the tasks of all connections on the fast path would be as large as this future.
-        Box::pin(serve_rest(read, stream, service, limits, shutdown)).await;
+        let rest = move |stream| serve_rest(read, stream, service, limits, shutdown);
+        Box::pin(slow.run(stream, rest)).await;
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::tests::{K, channel};
 use super::*;
 use crate::delivery::{AnswerKind, PublishedChannel};
-use amphi_http::{self as joints, Asked, Content, FastPath, Limits, Places, listen};
+use amphi_http::{self as joints, Asked, Content, FastPath, Limits, Places, SlowPath, listen};
 use amphi_media::{CellIndex, Segment};
 
 /// A channel with three cells, whose best rung is sent as pages.
@@ -156,7 +156,7 @@ async fn exchange_within(
         let (delivery, ending) = (delivery.clone(), ending.clone());
         async move {
             if with_lane {
-                joints::serve_fast_path(stream, delivery, limits, ending).await;
+                joints::serve_fast_path(stream, delivery, limits, SlowPath::default(), ending).await;
             } else {
                 joints::serve_stream(stream, delivery, limits, ending).await;
             }
