@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 
-use amphi_media::CellIndex;
+use amphi_media::{CellIndex, ChannelName, RungName};
 
 /// Cells counted, from the newest back.
 const CELLS: usize = 8;
@@ -26,14 +26,14 @@ const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 #[derive(Debug, Default)]
 pub struct Audience {
     /// By channel, and by rung, as representations are named: `720p`, `720p.v`.
-    tallies: DashMap<String, HashMap<String, Arc<RungTally>>>,
+    tallies: DashMap<ChannelName, HashMap<RungName, Arc<RungTally>>>,
 }
 
 /// Viewers of one rung.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RungViewers {
     /// The rung's name.
-    pub rung: String,
+    pub rung: RungName,
     /// How many.
     pub viewers: u64,
     /// Those of them with a connection, in the order of [`Speaks::ALL`].
@@ -90,32 +90,47 @@ struct RungTally {
     bytes: AtomicU64,
 }
 
+/// Viewers of one channel.
+#[derive(Clone, Copy, Debug)]
+pub struct ChannelAudience<'a> {
+    audience: &'a Audience,
+    channel: &'a str,
+}
+
 impl Audience {
+    /// Those of the channel with this name.
+    pub const fn of<'a>(&'a self, channel: &'a str) -> ChannelAudience<'a> {
+        ChannelAudience { audience: self, channel }
+    }
+
+    /// Forgets channels that are no more.
+    pub fn keep(&self, is_there: impl Fn(&str) -> bool) {
+        self.tallies.retain(|channel, _| is_there(channel));
+    }
+}
+
+impl ChannelAudience<'_> {
     /// The segment of cell `k` of a rung was handed out.
-    pub fn fetched(&self, channel: &str, rung: &str, k: CellIndex) {
-        self.with(channel, rung, |tally| tally.count(k));
+    pub fn fetched(&self, rung: &str, k: CellIndex) {
+        self.with(rung, |tally| tally.count(k));
     }
 
     /// So many bytes of a rung were handed out.
-    pub fn sent(&self, channel: &str, rung: &str, bytes: usize) {
-        self.with(channel, rung, |tally| tally.bytes.fetch_add(bytes as u64, Ordering::Relaxed));
+    pub fn sent(&self, rung: &str, bytes: usize) {
+        self.with(rung, |tally| tally.bytes.fetch_add(bytes as u64, Ordering::Relaxed));
     }
 
     /// A viewer has come who is served through one connection.
-    pub fn enter(&self, channel: &str, rung: &str, speaks: Speaks) -> ViewerGuard {
-        let tally = self.tally(channel, rung);
+    pub fn enter(&self, rung: &str, speaks: Speaks) -> ViewerGuard {
+        let tally = self.tally(rung);
         tally.seated(speaks).fetch_add(1, Ordering::Relaxed);
         ViewerGuard(tally, speaks)
     }
 
-    /// Who watches a channel, by what they speak; arguments as of [`Audience::viewers`], whose sum is the same.
-    pub fn crowd<'a>(
-        &self,
-        channel: &str,
-        newest: CellIndex,
-        rungs: impl IntoIterator<Item = (&'a str, bool)>,
-    ) -> Crowd {
-        let of = |name: &str| self.tallies.get(channel).and_then(|rungs| rungs.get(name).cloned());
+    /// Who watches a channel, by what they speak; arguments as of [`ChannelAudience::viewers`], whose sum is the same.
+    pub fn crowd<'a>(&self, newest: CellIndex, rungs: impl IntoIterator<Item = (&'a str, bool)>) -> Crowd {
+        let of =
+            |name: &str| self.audience.tallies.get(self.channel).and_then(|rungs| rungs.get(name).cloned());
         let mut crowd = Crowd::default();
         for (rung, has_picture) in rungs {
             let apart = if has_picture { of(&format!("{rung}.v")) } else { None };
@@ -130,7 +145,7 @@ impl Audience {
             crowd.rtmp += tally.rtmp.load(Ordering::Relaxed);
             crowd.rtsp += tally.rtsp.load(Ordering::Relaxed);
         }
-        if let Some(rungs) = self.tallies.get(channel) {
+        if let Some(rungs) = self.audience.tallies.get(self.channel) {
             crowd.bytes = rungs.values().map(|tally| tally.bytes.load(Ordering::Relaxed)).sum();
         }
         crowd
@@ -139,12 +154,11 @@ impl Audience {
     /// Viewers of a channel, given its newest cell and the names of its rungs, in their order.
     pub fn viewers<'a>(
         &self,
-        channel: &str,
         newest: CellIndex,
         rungs: impl IntoIterator<Item = (&'a str, bool)>,
     ) -> Vec<RungViewers> {
         let of = |name: &str| {
-            let tally = self.tallies.get(channel).and_then(|rungs| rungs.get(name).cloned());
+            let tally = self.audience.tallies.get(self.channel).and_then(|rungs| rungs.get(name).cloned());
             tally.map_or((0, [0; Speaks::ALL.len()]), |tally| (tally.fetching(newest), tally.all_seated()))
         };
         let mut pictures = 0;
@@ -159,26 +173,25 @@ impl Audience {
                 fetching.saturating_sub(pictures)
             };
             let viewers = fetching + seated.iter().sum::<u64>();
-            found.push(RungViewers { rung: rung.to_owned(), viewers, seated });
+            found.push(RungViewers { rung: rung.into(), viewers, seated });
         }
         found
     }
 
-    /// Forgets channels that are no more.
-    pub fn keep(&self, is_there: impl Fn(&str) -> bool) {
-        self.tallies.retain(|channel, _| is_there(channel));
-    }
-
-    fn tally(&self, channel: &str, rung: &str) -> Arc<RungTally> {
-        let mut rungs = self.tallies.entry(channel.to_owned()).or_default();
-        Arc::clone(rungs.entry(rung.to_owned()).or_default())
+    fn tally(&self, rung: &str) -> Arc<RungTally> {
+        let mut rungs = self.audience.tallies.entry(self.channel.into()).or_default();
+        Arc::clone(rungs.entry(rung.into()).or_default())
     }
 
     /// Whoever is not the first finds its place without allocating, and locks nobody out.
-    fn with<T>(&self, channel: &str, rung: &str, count: impl Fn(&RungTally) -> T) {
-        let known = self.tallies.get(channel).and_then(|rungs| rungs.get(rung).map(|tally| count(tally)));
+    fn with<T>(&self, rung: &str, count: impl Fn(&RungTally) -> T) {
+        let known = self
+            .audience
+            .tallies
+            .get(self.channel)
+            .and_then(|rungs| rungs.get(rung).map(|tally| count(tally)));
         if known.is_none() {
-            count(&self.tally(channel, rung));
+            count(&self.tally(rung));
         }
     }
 }
@@ -240,7 +253,7 @@ mod tests {
     const RUNGS: [(&str, bool); 2] = [("720p", true), ("160p", false)];
 
     fn now(audience: &Audience, newest: i64) -> Vec<u64> {
-        audience.viewers("L", CellIndex(newest), RUNGS).iter().map(|it| it.viewers).collect()
+        audience.of("L").viewers(CellIndex(newest), RUNGS).iter().map(|it| it.viewers).collect()
     }
 
     #[test]
@@ -248,13 +261,13 @@ mod tests {
         let audience = Audience::default();
         for k in 100..=105 {
             for _ in 0..7 {
-                audience.fetched("L", "720p", CellIndex(k));
+                audience.of("L").fetched("720p", CellIndex(k));
             }
-            audience.fetched("L", "160p", CellIndex(k));
-            audience.fetched("other", "720p", CellIndex(k));
+            audience.of("L").fetched("160p", CellIndex(k));
+            audience.of("other").fetched("720p", CellIndex(k));
         }
         assert_eq!(now(&audience, 105), [7, 1]);
-        let seat = audience.enter("L", "720p", Speaks::Rtmp);
+        let seat = audience.of("L").enter("720p", Speaks::Rtmp);
         assert_eq!(now(&audience, 106), [8, 1]);
         drop(seat);
         assert_eq!(now(&audience, 108), [7, 1], "cell 105 is still one of the three");
@@ -265,10 +278,10 @@ mod tests {
     fn dash_viewers_are_not_counted_twice() {
         let audience = Audience::default();
         for _ in 0..3 {
-            audience.fetched("L", "720p.v", CellIndex(9));
-            audience.fetched("L", "160p", CellIndex(9));
+            audience.of("L").fetched("720p.v", CellIndex(9));
+            audience.of("L").fetched("160p", CellIndex(9));
         }
-        audience.fetched("L", "160p", CellIndex(9));
+        audience.of("L").fetched("160p", CellIndex(9));
         assert_eq!(now(&audience, 10), [3, 1]);
     }
 
@@ -276,30 +289,30 @@ mod tests {
     fn a_crowd_is_told_by_what_it_speaks() {
         let audience = Audience::default();
         for _ in 0..3 {
-            audience.fetched("L", "720p.v", CellIndex(9));
-            audience.fetched("L", "160p", CellIndex(9));
+            audience.of("L").fetched("720p.v", CellIndex(9));
+            audience.of("L").fetched("160p", CellIndex(9));
         }
-        audience.fetched("L", "720p", CellIndex(9));
-        audience.fetched("L", "160p", CellIndex(9));
-        let rtmp = audience.enter("L", "720p", Speaks::Rtmp);
-        let rtsp = [(); 2].map(|()| audience.enter("L", "160p", Speaks::Rtsp));
+        audience.of("L").fetched("720p", CellIndex(9));
+        audience.of("L").fetched("160p", CellIndex(9));
+        let rtmp = audience.of("L").enter("720p", Speaks::Rtmp);
+        let rtsp = [(); 2].map(|()| audience.of("L").enter("160p", Speaks::Rtsp));
         rtmp.sent(100);
-        audience.sent("L", "720p", 1000);
-        audience.sent("other", "720p", 1);
-        let crowd = audience.crowd("L", CellIndex(10), RUNGS);
+        audience.of("L").sent("720p", 1000);
+        audience.of("other").sent("720p", 1);
+        let crowd = audience.of("L").crowd(CellIndex(10), RUNGS);
         assert_eq!(crowd, Crowd { hls: 2, dash: 3, rtmp: 1, rtsp: 2, bytes: 1100 });
         let all: u64 = now(&audience, 10).iter().sum();
         assert_eq!(all, crowd.hls + crowd.dash + crowd.rtmp + crowd.rtsp);
         drop((rtmp, rtsp));
-        let crowd = audience.crowd("L", CellIndex(10), RUNGS);
+        let crowd = audience.of("L").crowd(CellIndex(10), RUNGS);
         assert_eq!((crowd.rtmp, crowd.rtsp, crowd.bytes), (0, 0, 1100));
     }
 
     #[test]
     fn an_old_cell_does_not_push_out_a_new_one() {
         let audience = Audience::default();
-        audience.fetched("L", "720p", CellIndex(20));
-        audience.fetched("L", "720p", CellIndex(20 - CELLS as i64));
+        audience.of("L").fetched("720p", CellIndex(20));
+        audience.of("L").fetched("720p", CellIndex(20 - CELLS as i64));
         assert_eq!(now(&audience, 21), [1, 0]);
         audience.keep(|channel| channel == "other");
         assert_eq!(now(&audience, 21), [0, 0]);

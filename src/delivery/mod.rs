@@ -46,7 +46,7 @@ mod rtsp;
 mod unserved;
 
 pub use air::{Air, AirReader, AirTiming, air};
-pub use audience::{Audience, Crowd, RungViewers, Speaks, ViewerGuard};
+pub use audience::{Audience, ChannelAudience, Crowd, RungViewers, Speaks, ViewerGuard};
 pub use counts::{AnswerCounts, AnswerKind};
 pub use door::{AccessAction, AccessDenied, AccessRequest, Door, OpenDoor, Protocol};
 pub use http::{Delivery, Pages, Portal, Showing, portal, route};

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::address::{StreamRef, before_rung, before_stream_file};
 use super::air::AirReader;
 use crate::store::{ShelfReader, Snapshot};
-use amphi_media::Grid;
+use amphi_media::{ChannelName, Grid};
 use amphi_vod::Mount;
 
 /// How long a viewer waits for a channel that is being started, whatever the protocol.
@@ -48,7 +48,7 @@ pub(super) enum Absent {
 /// All channels and mounts, shared by whoever answers viewers.
 #[derive(Debug)]
 pub struct Registry {
-    channels: DashMap<String, Arc<PublishedChannel>>,
+    channels: DashMap<ChannelName, Arc<PublishedChannel>>,
     mounts: DashMap<String, Mount>,
     /// Changes when `channels` does.
     changes: watch::Sender<()>,
@@ -62,7 +62,7 @@ impl Default for Registry {
 
 impl Registry {
     /// Adds a channel, or puts it in the place of the one with the same name.
-    pub fn insert(&self, name: impl Into<String>, channel: PublishedChannel) {
+    pub fn insert(&self, name: impl Into<ChannelName>, channel: PublishedChannel) {
         self.channels.insert(name.into(), Arc::new(channel));
         self.changes.send_replace(());
     }
@@ -99,15 +99,15 @@ impl Registry {
     }
 
     /// The names of all channels, in alphabetical order.
-    pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.channels.iter().map(|entry| entry.key().clone()).collect();
+    pub fn names(&self) -> Vec<ChannelName> {
+        let mut names: Vec<ChannelName> = self.channels.iter().map(|entry| entry.key().clone()).collect();
         names.sort_unstable();
         names
     }
 
     /// What every channel that is on air has now, by name.
-    pub fn snapshots(&self) -> Vec<(String, Grid, Arc<Snapshot>)> {
-        let one = |(name, channel): (String, Arc<PublishedChannel>)| {
+    pub fn snapshots(&self) -> Vec<(ChannelName, Grid, Arc<Snapshot>)> {
+        let one = |(name, channel): (ChannelName, Arc<PublishedChannel>)| {
             let shelf = channel.shelf.as_ref()?;
             Some((name, shelf.grid(), shelf.snapshot()?))
         };

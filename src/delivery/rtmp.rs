@@ -31,6 +31,7 @@ use super::door::{AccessAction as Wanted, AccessRequest, Door, Protocol};
 use super::registry::{Absent, Selection};
 use super::{AnswerCounts, Audience, Registry, Speaks};
 use amphi_http::asker;
+use amphi_media::{ChannelName, SourceName};
 use amphi_protocol::rtmp::{Event, Query, StreamName, authmod};
 use connection::{PATIENCE, RtmpConnection, RtmpEnd};
 use publish::After;
@@ -65,9 +66,9 @@ pub struct RtmpPort {
 /// What a peer wants to do.
 enum PeerRequest {
     /// On which channel, which rung.
-    Play(String, AirReader, usize),
+    Play(ChannelName, AirReader, usize),
     PlayRecorded(Box<Recorded>),
-    Publish(Box<dyn PublishedStream>, String),
+    Publish(Box<dyn PublishedStream>, SourceName),
 }
 
 /// The application that a connection uses.
@@ -123,7 +124,7 @@ impl RtmpPort {
             match wish.map_err(|_| RtmpEnd::Silent)?? {
                 None => return Ok(()),
                 Some(PeerRequest::Play(app, air, rung)) => {
-                    let seat = |name: &str| self.audience.enter(&app, name, Speaks::Rtmp);
+                    let seat = |name: &str| self.audience.of(&app).enter(name, Speaks::Rtmp);
                     let seat = air.tracks().get(rung).map(|tracks| seat(&tracks.name));
                     return connection.play(&self.counts, seat, air, rung).await;
                 }
@@ -254,7 +255,7 @@ impl RtmpPort {
             Some(Selection::Rung(index)) => index,
             None => return Err(other("the channel has no stream of that name")),
         };
-        Ok(PeerRequest::Play(app.name.clone(), air.clone(), rung))
+        Ok(PeerRequest::Play(app.name.as_str().into(), air.clone(), rung))
     }
 
     /// The source is named by the stream; an URL may have put it behind the application, and the key beside it.
@@ -281,7 +282,7 @@ impl RtmpPort {
             RejectReason::Denied(why)
         })?;
         let into = self.publishing.open(source).map_err(|why| RejectReason::Other(why.into()))?;
-        Ok(PeerRequest::Publish(into, source.to_owned()))
+        Ok(PeerRequest::Publish(into, source.into()))
     }
 }
 

@@ -11,5 +11,5 @@ pub(super) fn crowd(delivery: &Delivery, channel: &str) -> Crowd {
     };
     let variants = snapshot.renditions.iter().filter(|it| it.rung.is_variant());
     let names = variants.map(|it| (it.rung.name(), it.rung.picture().is_some()));
-    delivery.audience().crowd(channel, snapshot.last, names)
+    delivery.audience().of(channel).crowd(snapshot.last, names)
 }

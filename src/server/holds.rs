@@ -5,34 +5,36 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use amphi_media::SourceName;
+
 /// Sources that are connected although no channel wants them. The rehearser writes, the conductor obeys.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Holds(Arc<watch::Sender<BTreeSet<String>>>);
+pub(super) struct Holds(Arc<watch::Sender<BTreeSet<SourceName>>>);
 
 impl Holds {
     /// This one is connected.
-    pub(super) fn contains(&self, source: &str) -> bool {
+    pub(super) fn contains(&self, source: &SourceName) -> bool {
         self.0.borrow().contains(source)
     }
 
     /// Wakes up at every change.
-    pub(super) fn watch(&self) -> watch::Receiver<BTreeSet<String>> {
+    pub(super) fn watch(&self) -> watch::Receiver<BTreeSet<SourceName>> {
         self.0.subscribe()
     }
 
     /// Until what it gives is dropped.
-    pub(super) fn hold(&self, source: &str) -> Hold {
+    pub(super) fn hold(&self, source: &SourceName) -> Hold {
         self.0.send_modify(|held| {
-            held.insert(source.to_owned());
+            held.insert(source.clone());
         });
-        Hold { holds: self.clone(), source: source.to_owned() }
+        Hold { holds: self.clone(), source: source.clone() }
     }
 }
 
 /// Dropping it lets go of the source.
 pub(super) struct Hold {
     holds: Holds,
-    source: String,
+    source: SourceName,
 }
 
 impl Drop for Hold {

@@ -30,7 +30,9 @@ use amphi_control::matrix::{MatrixHandle, SourceState};
 use amphi_media::clock::Clock;
 use amphi_media::feed::{FeedItem, FeedReader};
 use amphi_media::retry::Urgency;
-use amphi_media::{CodedCell, Grid, MediaTime, Picture, RungTracks, TrackFormat, h264};
+use amphi_media::{
+    ChannelName, CodedCell, Grid, MediaTime, Picture, RungTracks, SourceName, TrackFormat, h264,
+};
 use amphi_runtime::workshop::{Refused, Workshop};
 use amphi_source::{SourceFault, glance};
 
@@ -65,7 +67,7 @@ pub(super) struct ThumbnailCache {
     workshop: Workshop,
     hung: Arc<Mutex<BTreeMap<Subject, Thumbnail>>>,
     /// The newest picture of every source whose time was told: it can still be had when its ladder has ended.
-    seen: Arc<Mutex<BTreeMap<String, Seen>>>,
+    seen: Arc<Mutex<BTreeMap<SourceName, Seen>>>,
     asked: Arc<Mutex<Option<Instant>>>,
     places: Arc<Semaphore>,
 }
@@ -85,17 +87,17 @@ impl ThumbnailCache {
     }
 
     /// Of when a source's thumbnail would be.
-    pub(super) fn source_at(&self, source: &str) -> Option<MediaTime> {
+    pub(super) fn source_at(&self, source: &SourceName) -> Option<MediaTime> {
         let seen = self.newest(source).map(|(at, _)| at);
-        seen.max(self.hung(&Subject::Source(source.to_owned())).map(|it| it.at))
+        seen.max(self.hung(&Subject::Source(source.clone())).map(|it| it.at))
     }
 
     /// What a source's ladders saw last.
-    fn newest(&self, source: &str) -> Option<Seen> {
+    fn newest(&self, source: &SourceName) -> Option<Seen> {
         let newest = self.meters(source).filter_map(|meter| meter.glimpse.look()).max_by_key(|(at, _)| *at);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(newest) = newest {
-            seen.insert(source.to_owned(), newest);
+            seen.insert(source.clone(), newest);
         }
         seen.get(source).cloned()
     }
@@ -118,8 +120,8 @@ impl ThumbnailCache {
         });
     }
 
-    fn meters(&self, source: &str) -> impl Iterator<Item = Arc<amphi_ladder::LadderMeter>> {
-        let ladders = self.ladders.all().into_iter().filter(move |(key, _)| key.source == source);
+    fn meters(&self, source: &SourceName) -> impl Iterator<Item = Arc<amphi_ladder::LadderMeter>> {
+        let ladders = self.ladders.all().into_iter().filter(move |(key, _)| key.source == *source);
         ladders.filter_map(|(_, state)| match state {
             LadderState::Runs(meter) => Some(meter),
             LadderState::Fails(_) => None,
@@ -179,20 +181,20 @@ impl ThumbnailCache {
         self.hung(&subject).map_or_else(|| fault.map_or(Ok(None), Err), |kept| Ok(Some(kept)))
     }
 
-    async fn source(&self, source: &str) -> Result<Option<Thumbnail>, Refused> {
+    async fn source(&self, source: &SourceName) -> Result<Option<Thumbnail>, Refused> {
         self.ask();
-        let subject = Subject::Source(source.to_owned());
+        let subject = Subject::Source(source.clone());
         let Some((at, picture)) = self.newest(source) else { return Ok(self.hung(&subject)) };
         self.picture(subject, at, move || thumbnail(&picture, WIDTH)).await
     }
 
-    async fn channel(&self, name: &str) -> Result<Option<Thumbnail>, Refused> {
+    async fn channel(&self, name: &ChannelName) -> Result<Option<Thumbnail>, Refused> {
         let Some((at, unit)) = self.on_air(name) else { return Ok(None) };
-        self.picture(Subject::Channel(name.to_owned()), at, move || poster(&unit, WIDTH)).await
+        self.picture(Subject::Channel(name.clone()), at, move || poster(&unit, WIDTH)).await
     }
 
     /// The first picture of a channel's newest cell, as an access unit, and when it is.
-    fn on_air(&self, name: &str) -> Option<(MediaTime, Vec<u8>)> {
+    fn on_air(&self, name: &ChannelName) -> Option<(MediaTime, Vec<u8>)> {
         let channel = self.registry.get(name)?;
         let air = channel.air.as_ref()?;
         let cell = air.newest()?;
@@ -212,11 +214,11 @@ fn first_picture(tracks: &[RungTracks], cell: &CodedCell) -> Option<Vec<u8>> {
 
 impl insight::Thumbnails for ThumbnailCache {
     fn of_source<'a>(&'a self, source: &'a str) -> BoxFuture<'a, Result<Option<Thumbnail>, Refused>> {
-        Box::pin(self.source(source))
+        Box::pin(async move { self.source(&source.into()).await })
     }
 
     fn of_channel<'a>(&'a self, channel: &'a str) -> BoxFuture<'a, Result<Option<Thumbnail>, Refused>> {
-        Box::pin(self.channel(channel))
+        Box::pin(async move { self.channel(&channel.into()).await })
     }
 }
 
@@ -250,7 +252,7 @@ struct ThumbnailTask {
     /// Between two glances at one hall; zero = never.
     every: Duration,
     /// Not before, by source.
-    rest: BTreeMap<String, Instant>,
+    rest: BTreeMap<SourceName, Instant>,
     clock: Arc<dyn Clock>,
 }
 
@@ -281,7 +283,7 @@ impl ThumbnailTask {
     }
 
     /// An idle or undecoded source whose rest is over and that was not seen for long.
-    fn next<'a>(&self, inventory: &'a Inventory) -> Option<(&'a String, &'a SourceEntry)> {
+    fn next<'a>(&self, inventory: &'a Inventory) -> Option<(&'a SourceName, &'a SourceEntry)> {
         let now = self.clock.now();
         inventory.sources.iter().find(|(name, entry)| {
             let state = entry.status.borrow().state;
@@ -298,7 +300,7 @@ impl ThumbnailTask {
     }
 
     /// One picture; gives up as soon as somebody wants the source. Whether it refused us.
-    async fn glance(&self, name: &str, entry: &SourceEntry) -> bool {
+    async fn glance(&self, name: &SourceName, entry: &SourceEntry) -> bool {
         let mut wanted = entry.wanted.subscribe();
         let keep_open = entry.keep_open;
         let is_wanted = async move {
@@ -312,13 +314,13 @@ impl ThumbnailTask {
         };
         match picture {
             Ok(unit) => {
-                let (subject, at) = (Subject::Source(name.to_owned()), self.clock.now());
+                let (subject, at) = (Subject::Source(name.clone()), self.clock.now());
                 // Where nobody has room to make it, it is made another time.
                 drop(self.gallery.picture(subject, at, move || poster(&unit, WIDTH)).await);
                 false
             }
             Err(fault) => {
-                debug!(source = name, %fault, "an idle hall could not be looked at");
+                debug!(source = name.as_str(), %fault, "an idle hall could not be looked at");
                 fault.retry() == Urgency::Refused
             }
         }

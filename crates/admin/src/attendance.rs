@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, MediaTime, RungName};
 
 /// One place of a ring, in milliseconds.
 const STEP_MS: i64 = 60_000;
@@ -13,12 +13,12 @@ const STEP_MS: i64 = 60_000;
 const PLACES: usize = 360;
 
 /// The viewers of one moment: by channel, the rungs in their order.
-pub type Count = BTreeMap<String, Vec<(String, u64)>>;
+pub type Count = BTreeMap<ChannelName, Vec<(RungName, u64)>>;
 
 /// Keeps the rings.
 #[derive(Debug, Default)]
 pub struct Attendance {
-    channels: BTreeMap<String, Vec<(String, VecDeque<u64>)>>,
+    channels: BTreeMap<ChannelName, Vec<(RungName, VecDeque<u64>)>>,
     minute: i64,
 }
 
@@ -37,7 +37,8 @@ pub struct Viewers {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ChannelViewers {
     /// Its name.
-    pub name: String,
+    #[schema(value_type = String)]
+    pub name: ChannelName,
     /// Its rungs, best first.
     pub rungs: Vec<RungHistory>,
 }
@@ -46,7 +47,8 @@ pub struct ChannelViewers {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RungHistory {
     /// Its name.
-    pub name: String,
+    #[schema(value_type = String)]
+    pub name: RungName,
     /// The most of each minute, oldest first; the last place is the minute that runs.
     pub history: Vec<u64>,
 }
@@ -60,7 +62,7 @@ impl Attendance {
         let mut before = std::mem::take(&mut self.channels);
         for (channel, rungs) in count {
             let mut known = before.remove(channel).unwrap_or_default();
-            let ring = |(rung, viewers): &(String, u64)| {
+            let ring = |(rung, viewers): &(RungName, u64)| {
                 let kept = known.iter_mut().find(|(name, _)| name == rung);
                 let mut ring = kept.map(|(_, ring)| std::mem::take(ring)).unwrap_or_default();
                 let new = if ring.is_empty() { 1 } else { passed };
@@ -80,11 +82,11 @@ impl Attendance {
 
     /// What the rings show.
     pub fn view(&self) -> Viewers {
-        let rung = |(name, ring): &(String, VecDeque<u64>)| RungHistory {
+        let rung = |(name, ring): &(RungName, VecDeque<u64>)| RungHistory {
             name: name.clone(),
             history: ring.iter().copied().collect(),
         };
-        let channel = |(name, rungs): (&String, &Vec<_>)| ChannelViewers {
+        let channel = |(name, rungs): (&ChannelName, &Vec<_>)| ChannelViewers {
             name: name.clone(),
             rungs: rungs.iter().map(rung).collect(),
         };
@@ -101,7 +103,7 @@ mod tests {
     use super::*;
 
     fn count(viewers: u64) -> Count {
-        Count::from([("L".to_owned(), vec![("720p".to_owned(), viewers)])])
+        Count::from([("L".into(), vec![("720p".into(), viewers)])])
     }
 
     fn history(attendance: &Attendance) -> Vec<u64> {

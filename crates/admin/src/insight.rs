@@ -25,7 +25,7 @@ use super::Shared;
 use super::attendance::Viewers;
 use super::openapi::{Crowded, NoSuchName, Refused};
 use super::problem::{Name, Problem};
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, MediaTime, RungName, SourceName};
 use amphi_runtime::workshop::Refused as Refusal;
 
 /// Where it all comes from.
@@ -70,7 +70,8 @@ pub struct Vitals {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct SourceVitals {
     /// Its name.
-    pub name: String,
+    #[schema(value_type = String)]
+    pub name: SourceName,
     /// Pictures received per second.
     pub fps: f64,
     /// Bits received per second, picture and sound.
@@ -98,7 +99,8 @@ pub struct SourceVitals {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct ChannelVitals {
     /// Its name.
-    pub name: String,
+    #[schema(value_type = String)]
+    pub name: ChannelName,
     /// Viewers of all rungs.
     pub viewers: u64,
     /// Its rungs, best first.
@@ -112,7 +114,8 @@ pub struct ChannelVitals {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct RungVitals {
     /// Its name.
-    pub name: String,
+    #[schema(value_type = String)]
+    pub name: RungName,
     /// Its bits per second, as its playlist says.
     pub bitrate_bps: u64,
     /// Viewers.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, EventId, MediaTime, SourceName};
 
 /// Everything that is planned, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -33,7 +33,8 @@ pub struct Plan {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PlannedEvent {
     /// Its identifier in the calendar.
-    pub id: String,
+    #[schema(value_type = String)]
+    pub id: EventId,
     /// Its title.
     pub title: String,
     /// The title of its series, else the series' identifier.
@@ -45,9 +46,11 @@ pub struct PlannedEvent {
     /// Who speaks.
     pub presenters: Vec<String>,
     /// Where it should be shown; `None` where no rule says so.
-    pub channel: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub channel: Option<ChannelName>,
     /// Which source films it; `None` where there is none.
-    pub source: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub source: Option<SourceName>,
     /// When it starts.
     pub starts: MediaTime,
     /// When it ends.
@@ -94,12 +97,15 @@ pub struct Conflict {
     pub kind: ConflictKind,
     /// The channel concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub channel: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub channel: Option<ChannelName>,
     /// The source concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub source: Option<SourceName>,
     /// Identifiers of the events concerned.
-    pub events: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub events: Vec<EventId>,
     /// When it begins.
     pub from: MediaTime,
     /// When it is over.

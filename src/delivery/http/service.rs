@@ -201,10 +201,11 @@ impl Delivery {
     /// Counts what a viewer is sent of what a path names, and the viewer, who `begins` with it.
     pub(super) fn fetched(&self, path: &ChannelPath<'_>, begins: bool, bytes: usize) {
         if let route::ChannelFile::Segment { rung, k } = &path.file {
+            let audience = self.audience.of(&path.address.app);
             if begins {
-                self.audience.fetched(&path.address.app, rung, *k);
+                audience.fetched(rung, *k);
             }
-            self.audience.sent(&path.address.app, rung, bytes);
+            audience.sent(rung, bytes);
         }
     }
 }

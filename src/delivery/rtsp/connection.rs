@@ -283,7 +283,7 @@ impl RtspConnection {
                 };
                 let starts: Vec<_> = self.streams.iter().map(start).collect();
                 self.pacer.push(row, self.port.clock.now());
-                let seat = |name: &str| self.port.audience.enter(&channel, name, Speaks::Rtsp);
+                let seat = |name: &str| self.port.audience.of(&channel).enter(name, Speaks::Rtsp);
                 self.seat = air.tracks().get(rung).map(|tracks| seat(&tracks.name));
                 self.feed = PlayFeed::Live { air, rung };
                 self.session.playing(Span { from: Some(Npt::Now), to: None }, &starts);

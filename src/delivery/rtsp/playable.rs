@@ -10,7 +10,7 @@ use crate::delivery::registry::{Absent, Selection};
 use crate::delivery::unserved::Unserved;
 use crate::delivery::{AccessAction, AccessRequest, Protocol};
 use amphi_http::asker;
-use amphi_media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat};
+use amphi_media::{AudioSpecificConfig, ChannelName, RungTracks, Timescale, TrackFormat};
 use amphi_protocol::rtsp::{Refusal, Target, describe};
 use amphi_vod::{FrameRendition, Mount, RecordingStream, TrackSelection};
 
@@ -18,7 +18,7 @@ use amphi_vod::{FrameRendition, Mount, RecordingStream, TrackSelection};
 #[derive(Clone, Debug)]
 pub(super) enum Playable {
     /// A rung of a channel.
-    Live { channel: String, air: AirReader, rung: usize },
+    Live { channel: ChannelName, air: AirReader, rung: usize },
     /// A file, or a part of one.
     Recorded { mount: Arc<Mount>, rendition: FrameRendition, tracks: Vec<(TrackSelection, TrackFormat)> },
 }
@@ -52,7 +52,7 @@ impl RtspPort {
             Selection::All => 0,
             Selection::Rung(index) => index,
         };
-        Ok(Playable::Live { channel: address.app.clone().into_owned(), air: air.clone(), rung })
+        Ok(Playable::Live { channel: ChannelName::from(&*address.app), air: air.clone(), rung })
     }
 }
 

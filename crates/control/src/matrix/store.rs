@@ -8,15 +8,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::state_file::StateFile;
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, MediaTime, SourceName};
 
 /// A person's word about a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
     /// The channel's name.
-    pub channel: String,
+    pub channel: ChannelName,
     /// The source to show; `None` = the waiting loop.
-    pub source: Option<String>,
+    pub source: Option<SourceName>,
     /// When it was said.
     pub since: MediaTime,
     /// When it ends by itself.
@@ -50,8 +50,8 @@ struct Kept {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KeptOverride {
-    channel: String,
-    source: Option<String>,
+    channel: ChannelName,
+    source: Option<SourceName>,
     since: Timestamp,
     until: Option<Timestamp>,
 }
@@ -120,8 +120,8 @@ mod tests {
 
     fn some_override() -> Override {
         Override {
-            channel: "a".to_owned(),
-            source: Some("s".to_owned()),
+            channel: "a".into(),
+            source: Some("s".into()),
             since: MediaTime::from_nanos(1_795_000_000_123_456_789),
             until: None,
         }
@@ -170,8 +170,8 @@ mod tests {
             channel in ".*", source in proptest::option::of(".*"), since: i64, until: Option<i64>,
         ) {
             let it = Override {
-                channel,
-                source,
+                channel: channel.into(),
+                source: source.map(SourceName::from),
                 since: MediaTime::from_nanos(since),
                 until: until.map(MediaTime::from_nanos),
             };

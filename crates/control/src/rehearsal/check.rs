@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use amphi_media::MediaTime;
+use amphi_media::{MediaTime, SourceName};
 
 /// One look at one source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Check {
     /// The source.
-    pub source: String,
+    #[schema(value_type = String)]
+    pub source: SourceName,
     /// When it was looked at.
     pub at: MediaTime,
     /// What is wrong, in a plain sentence; absent where it is fit for a lecture.

@@ -19,7 +19,7 @@ use super::timetable::{Settled, settle};
 use super::words::{id_order, reason};
 use crate::agenda::{Conflict, FeedFormat, FeedState, Plan, PlannedEvent};
 use crate::matrix::{NOTICE_CHARS, Notice, Scheduled};
-use amphi_media::{ChannelName, MediaTime};
+use amphi_media::{ChannelName, EventId, MediaTime, SourceName};
 
 /// How long lectures that are over are remembered.
 const MEMORY: Duration = Duration::from_secs(24 * 3600);
@@ -63,9 +63,9 @@ pub struct Wish {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MayOverrun {
     /// Its identifier.
-    pub event: String,
+    pub event: EventId,
     /// Its source.
-    pub source: String,
+    pub source: SourceName,
     /// Why it is shown.
     pub reason: String,
     /// When it ends by the plan, lead-out counted.
@@ -192,11 +192,11 @@ impl Desk {
         self.settings.channels.iter().map(|channel| self.wish(channel, now)).collect()
     }
 
-    fn wish(&self, channel: &str, now: MediaTime) -> Wish {
-        let on_it = || self.settled.events.iter().filter(|event| event.channel.as_deref() == Some(channel));
+    fn wish(&self, channel: &ChannelName, now: MediaTime) -> Wish {
+        let on_it = || self.settled.events.iter().filter(|event| event.channel.as_ref() == Some(channel));
         let scheduled = on_it().find(|event| event.is_connected(now)).and_then(|event| {
             Some(Scheduled {
-                source: event.source.clone()?.into(),
+                source: event.source.clone()?,
                 reason: reason(event, &self.settings.zone),
                 until: event.connect_until?,
             })
@@ -216,7 +216,7 @@ impl Desk {
         });
         let next = on_it().find(|event| event.connect_from.is_some() && now < event.ends);
         let announced = next.filter(|event| self.announces(event, now));
-        Wish { channel: channel.into(), scheduled, overrun, notice: announced.map(notice) }
+        Wish { channel: channel.clone(), scheduled, overrun, notice: announced.map(notice) }
     }
 
     fn announces(&self, event: &PlannedEvent, now: MediaTime) -> bool {
@@ -273,7 +273,7 @@ impl Desk {
         let mut parts: Vec<&KeptPart> = self.kept.parts.values().collect();
         parts.sort_by_key(|part| part.read);
         let all = parts.into_iter().flat_map(|part| &part.events);
-        let by_id: BTreeMap<&str, &Event> = all.map(|event| (event.id.as_str(), event)).collect();
+        let by_id: BTreeMap<&EventId, &Event> = all.map(|event| (&event.id, event)).collect();
         self.settled = settle(by_id.into_values(), &self.settings);
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::FeedFault;
 use crate::agenda::FeedFormat;
-use amphi_media::MediaTime;
+use amphi_media::{EventId, MediaTime};
 
 /// A lecture in the calendar. Two that are equal are the same to everybody: when the calendar was written
 /// (`DTSTAMP`) is no part of it.
@@ -12,7 +12,7 @@ use amphi_media::MediaTime;
 #[serde(deny_unknown_fields)]
 pub struct Event {
     /// `UID`, with the `RECURRENCE-ID` of an exception behind it.
-    pub id: String,
+    pub id: EventId,
     /// `SUMMARY`.
     pub title: String,
     /// The series' title.

@@ -29,7 +29,7 @@ use jiff::{Span, Timestamp};
 use self::zones::Zones;
 use super::dublin;
 use super::event::{Event, Reading};
-use amphi_media::MediaTime;
+use amphi_media::{EventId, MediaTime};
 
 /// Events of one calendar; what is behind them is left out, with a note.
 const EVENTS: usize = 10_000;
@@ -180,13 +180,13 @@ impl EventReader<'_> {
             return Ok(vec![draft.event(id, starts, ends)]);
         }
         if draft.rule.is_none() && draft.dates.is_empty() {
-            let id = draft.uid.clone();
+            let id = draft.uid.as_str().into();
             return Ok(vec![draft.event(id, starts, ends)]);
         }
         let length = ends.nanos_since(starts);
         let dates = self.dates(&draft, length)?;
         let uid = draft.uid.clone();
-        let model = draft.event(uid.clone(), starts, ends);
+        let model = draft.event(uid.as_str().into(), starts, ends);
         let event = |date: MediaTime| Event {
             id: dated(&uid, date),
             starts: date,
@@ -262,8 +262,8 @@ fn instant(local: DateTime, zone: &TimeZone) -> Result<MediaTime, String> {
 }
 
 /// The identifier of one date of an event that recurs.
-fn dated(uid: &str, date: MediaTime) -> String {
-    format!("{uid}/{}", date.timestamp().strftime("%Y%m%dT%H%M%SZ"))
+fn dated(uid: &str, date: MediaTime) -> EventId {
+    format!("{uid}/{}", date.timestamp().strftime("%Y%m%dT%H%M%SZ")).into()
 }
 
 fn is(line: &str, wanted: &str) -> bool {
@@ -364,7 +364,7 @@ impl EventDraft {
         }
     }
 
-    fn event(self, id: String, starts: MediaTime, ends: MediaTime) -> Event {
+    fn event(self, id: EventId, starts: MediaTime, ends: MediaTime) -> Event {
         let episode = self.episode.as_deref().and_then(dublin::read).unwrap_or_default();
         let series = self.series.as_deref().and_then(dublin::read).unwrap_or_default();
         let of_properties = |key| self.properties.as_deref().and_then(|text| java_property(text, key));

@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 use super::desk::{MayOverrun, Wish};
 use super::words::hour;
 use crate::matrix::Scheduled;
-use amphi_media::{ChannelName, MediaTime};
+use amphi_media::{ChannelName, EventId, MediaTime, SourceName};
 
 /// How long before its planned end a lecture is prolonged.
 const AHEAD: Duration = Duration::from_secs(3);
@@ -49,7 +49,7 @@ impl SignsOfLife {
 #[derive(Clone, Debug, Default)]
 pub struct Overrun {
     /// The lecture that has gone quiet after its planned end, by channel.
-    over: BTreeMap<ChannelName, String>,
+    over: BTreeMap<ChannelName, EventId>,
 }
 
 impl Overrun {
@@ -58,7 +58,7 @@ impl Overrun {
     pub fn adjust(
         &mut self,
         wishes: Vec<Wish>,
-        signs: impl Fn(&str) -> SignsOfLife,
+        signs: impl Fn(&SourceName) -> SignsOfLife,
         zone: &TimeZone,
         now: MediaTime,
     ) -> Vec<Wish> {
@@ -78,7 +78,7 @@ impl Overrun {
         &mut self,
         wish: &Wish,
         overrun: &MayOverrun,
-        signs: &impl Fn(&str) -> SignsOfLife,
+        signs: &impl Fn(&SourceName) -> SignsOfLife,
         zone: &TimeZone,
         now: MediaTime,
     ) -> Option<Scheduled> {
@@ -96,7 +96,7 @@ impl Overrun {
         };
         let latest_hour = hour(*latest, zone);
         let reason = format!("{reason}, and longer since {why}; ends at the latest at {latest_hour}");
-        Some(Scheduled { source: source.as_str().into(), reason, until: *latest })
+        Some(Scheduled { source: source.clone(), reason, until: *latest })
     }
 }
 
@@ -241,7 +241,7 @@ mod tests {
                 let now = at(0, 8, minute as i64);
                 let of_late = seen.get();
                 seen.set([0, 1].map(|hall: usize| if alive[hall] { Some(now) } else { of_late[hall] }));
-                let signs = |source: &str| speech_of(seen.get()[usize::from(source == "PS-Amphi_B")]);
+                let signs = |source: &SourceName| speech_of(seen.get()[usize::from(source == "PS-Amphi_B")]);
                 let wishes = desk.wishes(now);
                 let told = guard.adjust(wishes.clone(), signs, &zone, now);
                 for (wish, told) in wishes.iter().zip(&told) {

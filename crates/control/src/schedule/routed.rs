@@ -2,6 +2,7 @@
 
 use super::routing::Astray;
 use crate::agenda::PlannedEvent;
+use amphi_media::SourceName;
 
 /// Or why it goes nowhere.
 #[derive(Clone, Debug)]
@@ -9,7 +10,7 @@ pub(super) struct Routed {
     pub(super) event: PlannedEvent,
     pub(super) astray: Option<Astray>,
     /// The source that its hall would have, where there is none.
-    pub(super) missing_source: Option<String>,
+    pub(super) missing_source: Option<SourceName>,
 }
 
 impl Routed {

@@ -15,7 +15,7 @@ use super::settings::Settings;
 use super::words::{day_and_hour, hour};
 use crate::agenda::{Conflict, FeedFormat};
 use crate::matrix::{By, Command, Layout, Matrix};
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, MediaTime, SourceName};
 
 /// What the matrix would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,9 +42,9 @@ pub struct Step {
     /// When.
     pub at: MediaTime,
     /// The channel.
-    pub channel: String,
+    pub channel: ChannelName,
     /// What it shows from then on; `None` = the waiting loop.
-    pub source: Option<String>,
+    pub source: Option<SourceName>,
     /// Whose word that is.
     pub by: By,
     /// Why.
@@ -70,13 +70,13 @@ pub fn simulate(
     (from, to): (MediaTime, MediaTime),
 ) -> Simulation {
     let zone = settings.zone.clone();
-    let channels: Vec<String> = layout.channels.iter().map(|channel| channel.name.clone()).collect();
+    let channels: Vec<ChannelName> = layout.channels.iter().map(|channel| channel.name.clone()).collect();
     let notes = reading.notes.clone();
     let mut desk = Desk::new(settings, None, from);
     let part = Part { agent: String::new(), outcome: Ok(Some(reading)) };
     desk.take(Harvest { parts: vec![part], format: Some(format) }, from);
     let mut matrix = Matrix::new(layout, from);
-    let mut shown: Vec<Option<(Option<String>, String)>> = vec![None; channels.len()];
+    let mut shown: Vec<Option<(Option<SourceName>, String)>> = vec![None; channels.len()];
     let mut steps = Vec::new();
     let mut now = from;
     while now < to {
@@ -100,10 +100,7 @@ pub fn simulate(
                     source: desired.source.clone(),
                     by: desired.by,
                     reason: desired.reason.clone(),
-                    may_last_until: may_last
-                        .get(name.as_str())
-                        .copied()
-                        .filter(|_| desired.by == By::Schedule),
+                    may_last_until: may_last.get(name).copied().filter(|_| desired.by == By::Schedule),
                 });
             }
         }
@@ -147,7 +144,8 @@ impl fmt::Display for Simulation {
         writeln!(f, "{} to {} ({})", day(self.from), day(self.to), self.timezone)?;
         let width =
             |texts: &mut dyn Iterator<Item = &str>| texts.map(|text| text.chars().count()).max().unwrap_or(0);
-        let source = |step: &Step| step.source.clone().unwrap_or_else(|| WAITING.to_owned());
+        let source =
+            |step: &Step| step.source.as_ref().map_or_else(|| WAITING.to_owned(), ToString::to_string);
         let channels = width(&mut self.steps.iter().map(|step| step.channel.as_str()));
         let sources: Vec<String> = self.steps.iter().map(source).collect();
         let source_width = width(&mut sources.iter().map(String::as_str));

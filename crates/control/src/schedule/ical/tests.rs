@@ -41,7 +41,7 @@ fn opencast_2_2_is_read_with_its_series_title() {
     assert_eq!(reading.notes, Vec::<String>::new());
     let [first, second] = reading.events.as_slice() else { panic!("{reading:?}") };
     let expected = Event {
-        id: "1042".to_owned(),
+        id: "1042".into(),
         title: "Informations générales; réunion, partie 1".to_owned(),
         series: Some("PAES_2016_S2".to_owned()),
         series_id: Some("a1b2c3d4-0000-4000-8000-000000000001".to_owned()),

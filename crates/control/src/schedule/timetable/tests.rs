@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::super::tests::{at, config, lecture, settings};
 use super::*;
 use crate::agenda::ConflictKind;
+use amphi_media::EventId;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -182,7 +183,7 @@ fn some_events() -> impl Strategy<Value = Vec<Event>> {
 }
 
 /// Rules 1 to 3, worked out minute by minute: when each event really begins.
-fn begins_minute_by_minute(events: &[Event], shared: bool) -> BTreeMap<String, MediaTime> {
+fn begins_minute_by_minute(events: &[Event], shared: bool) -> BTreeMap<EventId, MediaTime> {
     let mut order: Vec<&Event> = events
         .iter()
         .filter(|event| event.starts < event.ends && event.series_id.as_deref() != Some("nowhere"))
