@@ -122,10 +122,6 @@ const IO: [&[&str]; 6] = [
 /// Files that lean on each other and may: two files that are one thought, each with why.
 const CIRCLES: &[(&[&str], &str)] = &[
     (
-        &["src/delivery/http/answer.rs", "src/delivery/http/fault.rs"],
-        "a fault is an answer, and an answer is what a fault becomes",
-    ),
-    (
         &["crates/control/src/matrix/command.rs", "crates/control/src/matrix/view.rs"],
         "what is commanded is what is seen, and the answer to a command is a view",
     ),

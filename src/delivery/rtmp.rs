@@ -28,7 +28,8 @@ use tracing::{debug, info};
 use super::address::{Address, StreamRef};
 use super::air::AirReader;
 use super::door::{AccessAction as Wanted, AccessRequest, Door, Protocol};
-use super::registry::{Absent, Selection};
+use super::registry::Selection;
+use super::unserved::Unserved;
 use super::{AnswerCounts, Audience, Registry, Speaks};
 use amphi_http::asker;
 use amphi_media::{ChannelName, SourceName};
@@ -39,8 +40,6 @@ use recorded::Recorded;
 
 pub use publish::{PublishedStream, Publishing};
 
-/// Why nothing is played yet.
-const STARTING: &str = "the channel is starting";
 /// The application that publishers use.
 const PUBLISH_APP: &str = "publish";
 /// The same for those who have a user name and a password: encoders tell them only when they are asked at once.
@@ -86,6 +85,15 @@ enum RejectReason {
     Denied(Cow<'static, str>),
     /// Not there, or not free.
     Other(Cow<'static, str>),
+}
+
+impl From<Unserved> for RejectReason {
+    fn from(fault: Unserved) -> Self {
+        match fault {
+            Unserved::Denied(_) => Self::Denied(fault.rtmp()),
+            _ => Self::Other(fault.rtmp()),
+        }
+    }
 }
 
 impl RtmpPort {
@@ -219,11 +227,11 @@ impl RtmpPort {
         connection: &RtmpConnection,
         wish: Wanted<'_>,
         queries: [&Query; 2],
-    ) -> Result<(), Cow<'static, str>> {
+    ) -> Result<(), Unserved> {
         let query = queries.map(Query::reveal);
         let query = query.into_iter().filter(|query| !query.is_empty()).collect::<Vec<_>>().join("&");
         let caller = AccessRequest { protocol: Protocol::Rtmp, wish, peer: connection.peer(), query: &query };
-        self.door.ask(&caller).map_err(|refusal| refusal.0.into())
+        self.door.ask(&caller).map_err(Unserved::Denied)
     }
 
     /// What `stream` of `app` plays: a recording of a mount, or a channel's rung; all rungs mean the best one.
@@ -235,25 +243,23 @@ impl RtmpPort {
         query: &Query,
         start_ms: u32,
     ) -> Result<PeerRequest, RejectReason> {
-        let other = |why: &'static str| RejectReason::Other(why.into());
         let address = Address::of_rtmp(&app.name, &stream.to_string(), |app| self.registry.has_mount(app));
-        let address = address.map_err(|error| RejectReason::Other(error.to_string().into()))?;
-        self.ask(connection, Wanted::Play(&address), [query, &app.query]).map_err(RejectReason::Denied)?;
+        let address = address.map_err(Unserved::Path)?;
+        self.ask(connection, Wanted::Play(&address), [query, &app.query])?;
         if let Some(StreamRef::Recording(stream)) = &address.stream {
-            let mount = self.registry.mounted(&address.app).ok_or(other("there is no such recording"))?;
+            let mount = self.registry.mounted(&address.app).ok_or(Unserved::Missing)?;
             let peer = connection.peer().and_then(|peer| asker(peer.ip()));
             let recorded = Recorded::open(mount.asked_by(peer), stream, start_ms).await;
             return Ok(PeerRequest::PlayRecorded(Box::new(recorded.map_err(RejectReason::Other)?)));
         }
-        let channel = self.registry.started(&address.app).await.map_err(|absent| match absent {
-            Absent::Unknown => other("there is no channel of that name"),
-            Absent::Starting => other(STARTING),
-        })?;
-        let (Some(shelf), Some(air)) = (&channel.shelf, &channel.air) else { return Err(other(STARTING)) };
+        let channel = self.registry.started(&address.app).await.map_err(Unserved::from)?;
+        let (Some(shelf), Some(air)) = (&channel.shelf, &channel.air) else {
+            return Err(Unserved::NotReady.into());
+        };
         let rung = match channel.select(shelf, address.stream.as_ref()) {
             Some(Selection::All) => 0,
             Some(Selection::Rung(index)) => index,
-            None => return Err(other("the channel has no stream of that name")),
+            None => return Err(Unserved::Stream.into()),
         };
         Ok(PeerRequest::Play(app.name.as_str().into(), air.clone(), rung))
     }
@@ -279,7 +285,7 @@ impl RtmpPort {
             let nothing = query.is_empty() && app.query.is_empty();
             let told = if nothing { "it showed no key" } else { "its key is not the right one" };
             self.publishing.refused(source, told);
-            RejectReason::Denied(why)
+            RejectReason::from(why)
         })?;
         let into = self.publishing.open(source).map_err(|why| RejectReason::Other(why.into()))?;
         Ok(PeerRequest::Publish(into, source.into()))

@@ -15,8 +15,9 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::answer::Answer;
-use super::fault::HttpFault;
+use super::fault::unserved;
 use crate::delivery::AnswerKind;
+use crate::delivery::unserved::Unserved;
 use amphi_control::agenda::{Plan, PlannedEvent};
 use amphi_control::matrix::MatrixView;
 use amphi_http::{Body, Description, ETag, content};
@@ -58,7 +59,7 @@ impl Portal {
 
     pub(super) fn answer(&self, request: &Parts) -> Answer {
         let Some(PublishedDocument { text, etag }) = self.0.borrow().clone() else {
-            return HttpFault::NotReady.answer();
+            return unserved(Unserved::NotReady);
         };
         let description = Description { content_type: JSON, cache_control: SHORT, etag: Some(&etag) };
         let response: Response<Body> = content(request, &Segment::from(text), description);

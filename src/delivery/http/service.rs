@@ -15,12 +15,13 @@ use http::{HeaderValue, Method, Request, Response};
 
 use super::answer::{self, Answer, FoundFile};
 use super::document_cache::DocumentCache;
-use super::fault::HttpFault;
+use super::fault::unserved;
 use super::page_cache::PageCache;
 use super::route::{ChannelPath, HttpRoute, MountPath};
 use super::{Pages, Portal, portal, recorded, route};
 use crate::delivery::address::{Address, AddressError};
 use crate::delivery::door::{AccessAction, AccessRequest, Door, OpenDoor, Protocol};
+use crate::delivery::unserved::Unserved;
 use crate::delivery::{AnswerCounts, AnswerKind, Audience, Registry};
 use amphi_http::{Body, asker, cors, method_refusal};
 use amphi_runtime::workshop::Workshop;
@@ -143,10 +144,10 @@ impl Delivery {
         }
         match route {
             Ok(HttpRoute::CrossDomain) => (AnswerKind::Other, answer::cross_domain(request)),
-            Ok(HttpRoute::Channel(path)) => self.channel(request, &path).unwrap_or_else(HttpFault::answer),
+            Ok(HttpRoute::Channel(path)) => self.channel(request, &path).unwrap_or_else(unserved),
             // Read where one can wait.
-            Ok(HttpRoute::Mount(_)) => HttpFault::NotReady.answer(),
-            Err(error) => HttpFault::Path(error).answer(),
+            Ok(HttpRoute::Mount(_)) => unserved(Unserved::NotReady),
+            Err(error) => unserved(Unserved::Path(error)),
         }
     }
 
@@ -161,25 +162,25 @@ impl Delivery {
             Err(error) => return recorded::lost(request, asker, error),
         };
         if let Err(fault) = self.ask(request.uri.query().unwrap_or_default(), &path.address) {
-            return fault.answer();
+            return unserved(fault);
         }
         match self.registry.mounted(&path.address.app) {
             Some(mount) => recorded::answer(request, &mount.asked_by(asker), &self.made, &path).await,
-            None => HttpFault::Channel.answer(),
+            None => unserved(Unserved::Channel),
         }
     }
 
-    fn ask(&self, query: &str, address: &Address<'_>) -> Result<(), HttpFault> {
+    fn ask(&self, query: &str, address: &Address<'_>) -> Result<(), Unserved> {
         let caller = AccessRequest {
             protocol: Protocol::Http,
             wish: AccessAction::Play(address),
             peer: self.peer,
             query,
         };
-        self.door.ask(&caller).map_err(HttpFault::Refused)
+        self.door.ask(&caller).map_err(Unserved::Denied)
     }
 
-    fn channel(&self, request: &Parts, path: &ChannelPath<'_>) -> Result<Answer, HttpFault> {
+    fn channel(&self, request: &Parts, path: &ChannelPath<'_>) -> Result<Answer, Unserved> {
         let found = self.find(request.uri.query().unwrap_or_default(), path)?;
         let answer = found.answer(request);
         if request.method == Method::GET {
@@ -189,12 +190,12 @@ impl Delivery {
     }
 
     /// What a path names, for whom the door lets in.
-    pub(super) fn find(&self, query: &str, path: &ChannelPath<'_>) -> Result<FoundFile, HttpFault> {
+    pub(super) fn find(&self, query: &str, path: &ChannelPath<'_>) -> Result<FoundFile, Unserved> {
         let ChannelPath { address, file } = path;
         self.ask(query, address)?;
-        let channel = self.registry.get(&address.app).ok_or(HttpFault::Channel)?;
-        let shelf = channel.shelf.as_ref().ok_or(HttpFault::NotReady)?;
-        let selection = channel.select(shelf, address.stream.as_ref()).ok_or(HttpFault::Stream)?;
+        let channel = self.registry.get(&address.app).ok_or(Unserved::Channel)?;
+        let shelf = channel.shelf.as_ref().ok_or(Unserved::NotReady)?;
+        let selection = channel.select(shelf, address.stream.as_ref()).ok_or(Unserved::Stream)?;
         answer::find(shelf, selection, file)
     }
 
