@@ -73,7 +73,8 @@ pub fn parse(text: &str, zone: &TimeZone, window: Window) -> Result<Reading, Str
     if !last.trim().eq_ignore_ascii_case("END:VCALENDAR") {
         return Err("it breaks off before END:VCALENDAR".to_owned());
     }
-    let text = unfold(text);
+    let written = text;
+    let text = unfold(written);
     let mut reading = Reading::default();
     let mut zones = Zones::default();
     let mut drafts = Vec::new();
@@ -110,7 +111,9 @@ pub fn parse(text: &str, zone: &TimeZone, window: Window) -> Result<Reading, Str
         }
     }
     if open.is_some() {
-        return Err("an event breaks off before END:VEVENT".to_owned());
+        let begins = written.lines().enumerate().filter(|(_, line)| is(line, "BEGIN:VEVENT")).last();
+        let line = begins.map_or(1, |(index, _)| index + 1);
+        return Err(format!("an event breaks off before END:VEVENT: it begins in line {line}"));
     }
     EventReader { site: zone, zones, window, rules: 0, changed: BTreeMap::new() }.read(drafts, &mut reading);
     Ok(reading)

@@ -22,7 +22,7 @@ pub use target::{Target, TargetError};
 use super::amf::Value;
 use super::control::{self, Receipt, put_command, set_chunk_size};
 use super::flv::Metadata;
-use super::guard::{Guard, GuardError};
+use super::guard::{ChunkPosition, Guard, GuardError};
 use super::handshake::{Handshake, NoHandshake};
 use super::share;
 use super::wire::{CHUNK_SIZE, INITIAL_CHUNK_SIZE};
@@ -50,8 +50,13 @@ pub enum PublishError {
     #[error("the server's RTMP handshake failed")]
     Handshake,
     /// It sends what cannot be read.
-    #[error("the server cannot be understood: {0}")]
-    Guard(#[from] GuardError),
+    #[error("the server cannot be understood: {fault}, {position}")]
+    Guard {
+        /// What is wrong with it.
+        fault: GuardError,
+        /// Where.
+        position: ChunkPosition,
+    },
     /// It said no, or stopped us.
     #[error("the server refuses: {0}")]
     Refused(String),
@@ -108,7 +113,7 @@ impl Publisher {
                 Ok(None) => return Ok(()),
                 // ffmpeg as a server answers FCPublish with a name alone.
                 Err(GuardError::ShortCommand(_)) => {}
-                Err(error) => return Err(error.into()),
+                Err(fault) => return Err(PublishError::Guard { fault, position: self.guard.position() }),
             }
             if self.output.len() > OUTPUT_MAX {
                 return Err(PublishError::Flood);

@@ -38,7 +38,7 @@ pub use event::Event;
 use super::aggregate::Aggregate;
 use super::control::{self, Receipt};
 use super::flv::Metadata;
-use super::guard::{Guard, GuardError, LeftOut, Message};
+use super::guard::{ChunkPosition, Guard, GuardError, LeftOut, Message};
 use super::handshake::{Handshake, NoHandshake};
 use super::name::{AppName, NameError, Query, StreamName};
 use super::wire::message_type;
@@ -172,6 +172,11 @@ impl Session {
     /// There is more to tell of what was read: call [`Session::handle`] again before more is.
     pub const fn has_more(&self) -> bool {
         self.aggregate.is_some()
+    }
+
+    /// How far the peer's chunk stream has been read: after an error, where it was found.
+    pub const fn position(&self) -> ChunkPosition {
+        self.guard.position()
     }
 
     /// Messages of the peer that were left out since the last call.

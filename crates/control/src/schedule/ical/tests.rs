@@ -85,7 +85,10 @@ fn an_empty_calendar_is_one_and_what_breaks_off_is_none() {
         ("", "it is empty"),
         ("<html><body>Login</body></html>", "it begins with \"<html><body>Login</body>\""),
         ("BEGIN:VCALENDAR\r\n", "it breaks off"),
-        ("BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\nEND:VCALENDAR", "an event breaks off"),
+        (
+            "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\nEND:VCALENDAR",
+            "an event breaks off before END:VEVENT: it begins in line 2",
+        ),
     ] {
         let fault = parse(text, &paris(), autumn()).expect_err(text);
         assert!(fault.starts_with(why), "{fault}");

@@ -61,7 +61,12 @@ pub enum Happening {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// What came cannot be read.
-    Nonsense(Nonsense),
+    Nonsense {
+        /// Why.
+        what: Nonsense,
+        /// After so many bytes of the connection.
+        position: u64,
+    },
     /// 401, and we have no credentials.
     CredentialsMissing,
     /// 401 or 403 to what we showed.
@@ -81,12 +86,6 @@ pub enum Failure {
     },
     /// An answer that says something impossible.
     Senseless(&'static str),
-}
-
-impl From<Nonsense> for Failure {
-    fn from(nonsense: Nonsense) -> Self {
-        Self::Nonsense(nonsense)
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,7 +202,12 @@ impl Client {
             self.stage,
             ConversationStage::Described | ConversationStage::SetUp | ConversationStage::Over
         ) {
-            match self.messages.take()? {
+            let incoming = self.messages.take();
+            let incoming = incoming.map_err(|what| {
+                let position = self.messages.position();
+                Failure::Nonsense { what, position }
+            });
+            match incoming? {
                 None => break,
                 Some(Incoming::Packet { channel, data }) => {
                     let known = self.channels.iter().find(|(known, ..)| *known == channel);
