@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{Instrument, debug, info, info_span};
 
 use super::address::{Address, StreamRef};
 use super::air::AirReader;
@@ -134,7 +134,8 @@ impl RtmpPort {
                 Some(PeerRequest::Play(app, air, rung)) => {
                     let seat = |name: &str| self.audience.of(&app).enter(name, Speaks::Rtmp);
                     let seat = air.tracks().get(rung).map(|tracks| seat(&tracks.name));
-                    return connection.play(&self.counts, seat, air, rung).await;
+                    let span = info_span!("channel", name = %app);
+                    return connection.play(&self.counts, seat, air, rung).instrument(span).await;
                 }
                 Some(PeerRequest::PlayRecorded(recorded)) => {
                     return connection.play_recorded(&self.counts, *recorded).await;

@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, info_span};
+use tracing::{Instrument, Span, debug, info_span};
 
 use super::inventory::{Inventory, SourceEntry};
 use super::ladders::{LadderState, Ladders};
@@ -51,8 +51,17 @@ const READ: Duration = Duration::from_secs(11);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
-    Source(String),
-    Channel(String),
+    Source(SourceName),
+    Channel(ChannelName),
+}
+
+impl Subject {
+    fn span(&self) -> Span {
+        match self {
+            Self::Source(name) => info_span!(parent: None, "source", name = %name),
+            Self::Channel(name) => info_span!(parent: None, "channel", name = %name),
+        }
+    }
 }
 
 /// A decoded picture, and when it came.
@@ -162,7 +171,8 @@ impl ThumbnailCache {
         if let Some(kept) = self.hung(&subject).filter(fresh) {
             return Ok(Some(kept));
         }
-        let fault = match self.workshop.run(None, make).await {
+        let made = self.workshop.run(None, make).instrument(subject.span());
+        let fault = match made.await {
             Ok(Ok(jpeg)) => {
                 let made = Thumbnail { at, jpeg: Bytes::from(jpeg) };
                 self.lock().insert(subject, made.clone());
@@ -329,7 +339,9 @@ impl ThumbnailTask {
     async fn picture(&self, entry: &SourceEntry) -> Result<Vec<u8>, SourceFault> {
         if entry.status.borrow().state == SourceState::Live {
             let reader = entry.feed.subscribe();
-            let read = tokio::task::spawn_blocking(move || passing_picture(&reader)).await;
+            let span = Span::current();
+            let looking = move || span.in_scope(|| passing_picture(&reader));
+            let read = tokio::task::spawn_blocking(looking).await;
             return read.ok().flatten().ok_or(SourceFault::NoSyncFrame(READ.as_secs()));
         }
         glance(entry.url.reveal(), entry.transport, Arc::clone(&self.clock)).await
