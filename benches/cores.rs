@@ -75,10 +75,11 @@ fn cells(criterion: &mut Criterion) {
         let (deadline, hold) = (Duration::from_millis(500), Duration::from_secs(5));
         let mut k = CellIndex(K);
         let mut splicer = Splicer::new(SplicerOptions { grid, deadline, hold, window: 6 }, k);
-        splicer.connect(Some("hall"));
+        let hall = "hall".into();
+        splicer.connect(Some(&hall));
         splicer.source_up(true);
         bencher.iter(|| {
-            splicer.live_cell("hall", coded(k));
+            splicer.live_cell(&hall, coded(k));
             let decision = splicer.poll(grid.start(k.next())).expect("it is due");
             k = k.next();
             decision

@@ -46,7 +46,7 @@ mod rtsp;
 mod unserved;
 
 pub use air::{Air, AirReader, AirTiming, air};
-pub use audience::{Audience, RungViewers, ViewerGuard, ViewerProtocol, ViewersByProtocol};
+pub use audience::{Audience, ChannelAudience, RungViewers, ViewerGuard, ViewerProtocol, ViewersByProtocol};
 pub use counts::{AnswerCounts, AnswerKind};
 pub use door::{AccessAction, AccessDenied, AccessRequest, Door, OpenDoor, Protocol};
 pub use http::{Delivery, PageSettings, Portal, Showing, portal, route};

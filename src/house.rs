@@ -132,10 +132,6 @@ const IO: [&[&str]; 15] = [
 /// Files that may depend on each other, because they are one thought; each with the reason.
 const CIRCLES: &[(&[&str], &str)] = &[
     (
-        &["src/delivery/http/answer.rs", "src/delivery/http/fault.rs"],
-        "a fault is an answer, and an answer is what a fault becomes",
-    ),
-    (
         &["crates/control/src/matrix/command.rs", "crates/control/src/matrix/view.rs"],
         "what is commanded is what is seen, and the answer to a command is a view",
     ),

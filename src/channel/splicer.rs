@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amphi_media::{CellIndex, CodedCell, Grid, MediaTime};
+use amphi_media::{CellIndex, CodedCell, Grid, MediaTime, SourceName};
 
 /// Live cells that may wait for their turn.
 const READY_LIMIT: usize = 8;
@@ -77,11 +77,11 @@ pub struct Decision {
 pub struct Splicer {
     options: SplicerOptions,
     next: CellIndex,
-    connected: Option<String>,
+    connected: Option<SourceName>,
     up: bool,
     ready: BTreeMap<CellIndex, Arc<CodedCell>>,
     /// `None` = the waiting loop.
-    on_air: Option<String>,
+    on_air: Option<SourceName>,
     /// The first cell in which the connected source was missed.
     lost_at: Option<CellIndex>,
 }
@@ -101,9 +101,9 @@ impl Splicer {
     }
 
     /// Connects a source, or none. Cells of the source before are dropped.
-    pub fn connect(&mut self, source: Option<&str>) {
-        if self.connected.as_deref() != source {
-            self.connected = source.map(str::to_owned);
+    pub fn connect(&mut self, source: Option<&SourceName>) {
+        if self.connected.as_ref() != source {
+            self.connected = source.cloned();
             self.up = false;
             self.ready.clear();
             // Damping is for sources that flap, not for operators who switch.
@@ -117,8 +117,8 @@ impl Splicer {
     }
 
     /// A whole cell of source `source`. One that comes too late, or of another source, is ignored.
-    pub fn live_cell(&mut self, source: &str, cell: Arc<CodedCell>) {
-        if self.connected.as_deref() != Some(source) || cell.k < self.next {
+    pub fn live_cell(&mut self, source: &SourceName, cell: Arc<CodedCell>) {
+        if self.connected.as_ref() != Some(source) || cell.k < self.next {
             return;
         }
         self.ready.insert(cell.k, cell);
@@ -176,8 +176,8 @@ impl Splicer {
     }
 
     /// The source on air; `None` = the waiting loop.
-    pub fn on_air(&self) -> Option<&str> {
-        self.on_air.as_deref()
+    pub const fn on_air(&self) -> Option<&SourceName> {
+        self.on_air.as_ref()
     }
 
     /// Whether it is worth waiting for cell `k`: the source is up, or has just gone down and its ladder is finishing the
@@ -240,11 +240,11 @@ mod tests {
     #[test]
     fn a_live_cell_is_awaited_while_the_source_is_up() {
         let mut splicer = splicer();
-        splicer.connect(Some("a"));
+        splicer.connect(Some(&"a".into()));
         assert_eq!(whys(&mut splicer, at(2000)), [Why::SourceDown]);
         splicer.source_up(true);
         assert!(splicer.poll(at(4999)).is_none());
-        splicer.live_cell("a", cell(FIRST.0 + 1));
+        splicer.live_cell(&"a".into(), cell(FIRST.0 + 1));
         let live = splicer.poll(at(4999)).expect("the cell is there");
         assert_eq!((live.why, live.swapped), (Why::Live, true));
         assert_eq!(whys(&mut splicer, at(7000)), [Why::CellMissed]);
@@ -253,16 +253,16 @@ mod tests {
     #[test]
     fn returning_is_damped_and_an_order_is_not() {
         let mut splicer = splicer();
-        splicer.connect(Some("a"));
+        splicer.connect(Some(&"a".into()));
         splicer.source_up(true);
         for k in [0, 2, 3] {
-            splicer.live_cell("a", cell(FIRST.0 + k));
+            splicer.live_cell(&"a".into(), cell(FIRST.0 + k));
         }
         assert_eq!(whys(&mut splicer, at(9000)), [Why::Live, Why::CellMissed, Why::Damped, Why::Live]);
-        splicer.connect(Some("b"));
+        splicer.connect(Some(&"b".into()));
         splicer.source_up(true);
-        splicer.live_cell("a", cell(FIRST.0 + 4));
-        splicer.live_cell("b", cell(FIRST.0 + 5));
+        splicer.live_cell(&"a".into(), cell(FIRST.0 + 4));
+        splicer.live_cell(&"b".into(), cell(FIRST.0 + 5));
         assert_eq!(whys(&mut splicer, at(12_000)), [Why::CellMissed, Why::Live]);
     }
 
@@ -299,10 +299,10 @@ mod tests {
             let (mut now, mut expected, mut connected) = (0, FIRST, None);
             for event in events {
                 match event {
-                    Event::Connect(name) => { splicer.connect(name); connected = name; }
+                    Event::Connect(name) => { splicer.connect(name.map(SourceName::from).as_ref()); connected = name; }
                     Event::Up(up) => splicer.source_up(up),
                     Event::Cell(name, ahead) => {
-                        splicer.live_cell(name, cell(GRID.cell_at(at(now)).0 + ahead));
+                        splicer.live_cell(&name.into(), cell(GRID.cell_at(at(now)).0 + ahead));
                     }
                     Event::Wait(ms) => now += ms,
                 }
@@ -313,7 +313,7 @@ mod tests {
                     if let CellChoice::Live(cell) = decision.choice {
                         prop_assert_eq!(cell.k, decision.k);
                         prop_assert!(connected.is_some());
-                        prop_assert_eq!(splicer.on_air(), connected);
+                        prop_assert_eq!(splicer.on_air().map(SourceName::as_str), connected);
                     } else {
                         prop_assert_eq!(splicer.on_air(), None);
                     }
@@ -335,14 +335,14 @@ mod tests {
             let mut now = 0;
             for event in events {
                 match event {
-                    Event::Connect(name) => splicer.connect(name),
+                    Event::Connect(name) => splicer.connect(name.map(SourceName::from).as_ref()),
                     Event::Up(up) => splicer.source_up(up),
-                    Event::Cell(name, ahead) => splicer.live_cell(name, cell(GRID.cell_at(at(now)).0 + ahead)),
+                    Event::Cell(name, ahead) => splicer.live_cell(&name.into(), cell(GRID.cell_at(at(now)).0 + ahead)),
                     Event::Wait(ms) => now += ms,
                 }
                 while splicer.poll(at(now)).is_some() {}
             }
-            splicer.connect(Some("a"));
+            splicer.connect(Some(&"a".into()));
             // From the next cell on all is well; cells come half a second after their end.
             let next = GRID.cell_at(at(now)).next().0;
             let mut play = |from: i64, to: i64, good: bool| {
@@ -352,10 +352,10 @@ mod tests {
                     splicer.source_up(good || status);
                     shown.extend(std::iter::from_fn(|| splicer.poll(GRID.end(CellIndex(k)))));
                     if good {
-                        splicer.live_cell("a", cell(k));
+                        splicer.live_cell(&"a".into(), cell(k));
                     }
                     // The other one sends, too, and is never seen.
-                    splicer.live_cell("b", cell(k));
+                    splicer.live_cell(&"b".into(), cell(k));
                     let then = GRID.end(CellIndex(k)) + Duration::from_millis(late);
                     shown.extend(std::iter::from_fn(|| splicer.poll(then)));
                 }
@@ -379,15 +379,15 @@ mod tests {
             let (mut alone, mut beside) = (splicer(), splicer());
             let mut now = 0;
             for splicer in [&mut alone, &mut beside] {
-                splicer.connect(Some("a"));
+                splicer.connect(Some(&"a".into()));
                 splicer.source_up(true);
             }
             for event in events {
                 match event {
                     Event::Cell(name, ahead) => {
                         let k = GRID.cell_at(at(now)).0 + ahead;
-                        if name == "a" { alone.live_cell(name, cell(k)); }
-                        beside.live_cell(name, cell(k));
+                        if name == "a" { alone.live_cell(&name.into(), cell(k)); }
+                        beside.live_cell(&name.into(), cell(k));
                     }
                     Event::Up(up) => {
                         alone.source_up(up);
@@ -395,7 +395,7 @@ mod tests {
                     }
                     Event::Wait(ms) => now += ms,
                     // The same word again.
-                    Event::Connect(_) => beside.connect(Some("a")),
+                    Event::Connect(_) => beside.connect(Some(&"a".into())),
                 }
                 let shown = |splicer: &mut Splicer| {
                     let all = std::iter::from_fn(|| splicer.poll(at(now)));

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 
-use amphi_media::CellIndex;
+use amphi_media::{CellIndex, ChannelName, RungName};
 
 /// Cells counted, from the newest back.
 const CELLS: usize = 8;
@@ -26,14 +26,14 @@ const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 #[derive(Debug, Default)]
 pub struct Audience {
     /// By channel, and by the name of the rung or representation: `720p`, `720p.v`.
-    tallies: DashMap<String, HashMap<String, Arc<RungTally>>>,
+    tallies: DashMap<ChannelName, HashMap<RungName, Arc<RungTally>>>,
 }
 
 /// Viewers of one rung.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RungViewers {
     /// The rung's name, without the suffix of a part.
-    pub rung: String,
+    pub rung: RungName,
     /// How many, over all protocols.
     pub viewers: u64,
     /// Those of them with a connection, in the order of [`ViewerProtocol::ALL`].
@@ -90,32 +90,51 @@ struct RungTally {
     bytes: AtomicU64,
 }
 
+/// Viewers of one channel.
+#[derive(Clone, Copy, Debug)]
+pub struct ChannelAudience<'a> {
+    audience: &'a Audience,
+    channel: &'a str,
+}
+
 impl Audience {
+    /// Those of the channel with this name.
+    pub const fn of<'a>(&'a self, channel: &'a str) -> ChannelAudience<'a> {
+        ChannelAudience { audience: self, channel }
+    }
+
+    /// Forgets the channels for which `is_there` is false.
+    pub fn keep(&self, is_there: impl Fn(&str) -> bool) {
+        self.tallies.retain(|channel, _| is_there(channel));
+    }
+}
+
+impl ChannelAudience<'_> {
     /// Counts a segment of cell `k` of a rung that was handed out.
-    pub fn fetched(&self, channel: &str, rung: &str, k: CellIndex) {
-        self.with(channel, rung, |tally| tally.count(k));
+    pub fn fetched(&self, rung: &str, k: CellIndex) {
+        self.with(rung, |tally| tally.count(k));
     }
 
     /// Counts bytes of a rung that were handed out.
-    pub fn sent(&self, channel: &str, rung: &str, bytes: usize) {
-        self.with(channel, rung, |tally| tally.bytes.fetch_add(bytes as u64, Ordering::Relaxed));
+    pub fn sent(&self, rung: &str, bytes: usize) {
+        self.with(rung, |tally| tally.bytes.fetch_add(bytes as u64, Ordering::Relaxed));
     }
 
     /// Counts a viewer that is served through one connection, until the guard is dropped.
-    pub fn enter(&self, channel: &str, rung: &str, protocol: ViewerProtocol) -> ViewerGuard {
-        let tally = self.tally(channel, rung);
+    pub fn enter(&self, rung: &str, protocol: ViewerProtocol) -> ViewerGuard {
+        let tally = self.tally(rung);
         tally.connected(protocol).fetch_add(1, Ordering::Relaxed);
         ViewerGuard(tally, protocol)
     }
 
-    /// The viewers of a channel by protocol. The arguments are those of [`Audience::viewers`], and so is the sum.
+    /// The viewers of a channel by protocol. The arguments are those of [`ChannelAudience::viewers`], and so is the sum.
     pub fn by_protocol<'a>(
         &self,
-        channel: &str,
         newest: CellIndex,
         rungs: impl IntoIterator<Item = (&'a str, bool)>,
     ) -> ViewersByProtocol {
-        let of = |name: &str| self.tallies.get(channel).and_then(|rungs| rungs.get(name).cloned());
+        let of =
+            |name: &str| self.audience.tallies.get(self.channel).and_then(|rungs| rungs.get(name).cloned());
         let mut viewers = ViewersByProtocol::default();
         for (rung, has_picture) in rungs {
             let apart = if has_picture { of(&format!("{rung}.v")) } else { None };
@@ -130,7 +149,7 @@ impl Audience {
             viewers.rtmp += tally.rtmp.load(Ordering::Relaxed);
             viewers.rtsp += tally.rtsp.load(Ordering::Relaxed);
         }
-        if let Some(rungs) = self.tallies.get(channel) {
+        if let Some(rungs) = self.audience.tallies.get(self.channel) {
             viewers.bytes = rungs.values().map(|tally| tally.bytes.load(Ordering::Relaxed)).sum();
         }
         viewers
@@ -140,12 +159,11 @@ impl Audience {
     /// picture.
     pub fn viewers<'a>(
         &self,
-        channel: &str,
         newest: CellIndex,
         rungs: impl IntoIterator<Item = (&'a str, bool)>,
     ) -> Vec<RungViewers> {
         let of = |name: &str| {
-            let tally = self.tallies.get(channel).and_then(|rungs| rungs.get(name).cloned());
+            let tally = self.audience.tallies.get(self.channel).and_then(|rungs| rungs.get(name).cloned());
             tally.map_or((0, [0; ViewerProtocol::ALL.len()]), |tally| {
                 (tally.fetching(newest), tally.all_connected())
             })
@@ -162,26 +180,25 @@ impl Audience {
                 fetching.saturating_sub(pictures)
             };
             let viewers = fetching + connected.iter().sum::<u64>();
-            found.push(RungViewers { rung: rung.to_owned(), viewers, connected });
+            found.push(RungViewers { rung: rung.into(), viewers, connected });
         }
         found
     }
 
-    /// Forgets the channels for which `is_there` is false.
-    pub fn keep(&self, is_there: impl Fn(&str) -> bool) {
-        self.tallies.retain(|channel, _| is_there(channel));
-    }
-
-    fn tally(&self, channel: &str, rung: &str) -> Arc<RungTally> {
-        let mut rungs = self.tallies.entry(channel.to_owned()).or_default();
-        Arc::clone(rungs.entry(rung.to_owned()).or_default())
+    fn tally(&self, rung: &str) -> Arc<RungTally> {
+        let mut rungs = self.audience.tallies.entry(self.channel.into()).or_default();
+        Arc::clone(rungs.entry(rung.into()).or_default())
     }
 
     /// Only the first viewer of a rung allocates and takes a write lock.
-    fn with<T>(&self, channel: &str, rung: &str, count: impl Fn(&RungTally) -> T) {
-        let known = self.tallies.get(channel).and_then(|rungs| rungs.get(rung).map(|tally| count(tally)));
+    fn with<T>(&self, rung: &str, count: impl Fn(&RungTally) -> T) {
+        let known = self
+            .audience
+            .tallies
+            .get(self.channel)
+            .and_then(|rungs| rungs.get(rung).map(|tally| count(tally)));
         if known.is_none() {
-            count(&self.tally(channel, rung));
+            count(&self.tally(rung));
         }
     }
 }
@@ -243,7 +260,7 @@ mod tests {
     const RUNGS: [(&str, bool); 2] = [("720p", true), ("160p", false)];
 
     fn now(audience: &Audience, newest: i64) -> Vec<u64> {
-        audience.viewers("L", CellIndex(newest), RUNGS).iter().map(|it| it.viewers).collect()
+        audience.of("L").viewers(CellIndex(newest), RUNGS).iter().map(|it| it.viewers).collect()
     }
 
     #[test]
@@ -251,13 +268,13 @@ mod tests {
         let audience = Audience::default();
         for k in 100..=105 {
             for _ in 0..7 {
-                audience.fetched("L", "720p", CellIndex(k));
+                audience.of("L").fetched("720p", CellIndex(k));
             }
-            audience.fetched("L", "160p", CellIndex(k));
-            audience.fetched("other", "720p", CellIndex(k));
+            audience.of("L").fetched("160p", CellIndex(k));
+            audience.of("other").fetched("720p", CellIndex(k));
         }
         assert_eq!(now(&audience, 105), [7, 1]);
-        let viewer = audience.enter("L", "720p", ViewerProtocol::Rtmp);
+        let viewer = audience.of("L").enter("720p", ViewerProtocol::Rtmp);
         assert_eq!(now(&audience, 106), [8, 1]);
         drop(viewer);
         assert_eq!(now(&audience, 108), [7, 1], "cell 105 is still one of the three");
@@ -268,10 +285,10 @@ mod tests {
     fn dash_viewers_are_not_counted_twice() {
         let audience = Audience::default();
         for _ in 0..3 {
-            audience.fetched("L", "720p.v", CellIndex(9));
-            audience.fetched("L", "160p", CellIndex(9));
+            audience.of("L").fetched("720p.v", CellIndex(9));
+            audience.of("L").fetched("160p", CellIndex(9));
         }
-        audience.fetched("L", "160p", CellIndex(9));
+        audience.of("L").fetched("160p", CellIndex(9));
         assert_eq!(now(&audience, 10), [3, 1]);
     }
 
@@ -279,30 +296,30 @@ mod tests {
     fn a_crowd_is_told_by_what_it_speaks() {
         let audience = Audience::default();
         for _ in 0..3 {
-            audience.fetched("L", "720p.v", CellIndex(9));
-            audience.fetched("L", "160p", CellIndex(9));
+            audience.of("L").fetched("720p.v", CellIndex(9));
+            audience.of("L").fetched("160p", CellIndex(9));
         }
-        audience.fetched("L", "720p", CellIndex(9));
-        audience.fetched("L", "160p", CellIndex(9));
-        let rtmp = audience.enter("L", "720p", ViewerProtocol::Rtmp);
-        let rtsp = [(); 2].map(|()| audience.enter("L", "160p", ViewerProtocol::Rtsp));
+        audience.of("L").fetched("720p", CellIndex(9));
+        audience.of("L").fetched("160p", CellIndex(9));
+        let rtmp = audience.of("L").enter("720p", ViewerProtocol::Rtmp);
+        let rtsp = [(); 2].map(|()| audience.of("L").enter("160p", ViewerProtocol::Rtsp));
         rtmp.sent(100);
-        audience.sent("L", "720p", 1000);
-        audience.sent("other", "720p", 1);
-        let viewers = audience.by_protocol("L", CellIndex(10), RUNGS);
+        audience.of("L").sent("720p", 1000);
+        audience.of("other").sent("720p", 1);
+        let viewers = audience.of("L").by_protocol(CellIndex(10), RUNGS);
         assert_eq!(viewers, ViewersByProtocol { hls: 2, dash: 3, rtmp: 1, rtsp: 2, bytes: 1100 });
         let all: u64 = now(&audience, 10).iter().sum();
         assert_eq!(all, viewers.hls + viewers.dash + viewers.rtmp + viewers.rtsp);
         drop((rtmp, rtsp));
-        let viewers = audience.by_protocol("L", CellIndex(10), RUNGS);
+        let viewers = audience.of("L").by_protocol(CellIndex(10), RUNGS);
         assert_eq!((viewers.rtmp, viewers.rtsp, viewers.bytes), (0, 0, 1100));
     }
 
     #[test]
     fn an_old_cell_does_not_push_out_a_new_one() {
         let audience = Audience::default();
-        audience.fetched("L", "720p", CellIndex(20));
-        audience.fetched("L", "720p", CellIndex(20 - CELLS as i64));
+        audience.of("L").fetched("720p", CellIndex(20));
+        audience.of("L").fetched("720p", CellIndex(20 - CELLS as i64));
         assert_eq!(now(&audience, 21), [1, 0]);
         audience.keep(|channel| channel == "other");
         assert_eq!(now(&audience, 21), [0, 0]);

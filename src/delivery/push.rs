@@ -35,6 +35,7 @@ use amphi_control::matrix::MatrixView;
 use amphi_control::push::{PushBoard, PushState, PushStatus};
 use amphi_media::clock::WallClock;
 use amphi_media::retry::{BackOff, Urgency};
+use amphi_media::{ChannelName, RungName};
 use amphi_protocol::rtmp::Target;
 use wire::{PushConnection, PushFault};
 
@@ -55,9 +56,9 @@ pub struct PushTask {
     /// Its name in REST, metrics and alarms.
     pub name: String,
     /// The name of the channel that is pushed.
-    pub channel: String,
+    pub channel: ChannelName,
     /// The name of the rung; empty for the best one.
-    pub rung: String,
+    pub rung: RungName,
     /// The URL that it publishes to.
     pub target: Target,
     /// Certificate authorities in PEM that TLS servers may be known by; empty for those that browsers trust.
@@ -240,7 +241,7 @@ impl PushTask {
 
     fn report(&self, status: &mut PushStatus, state: PushState, reason: &str) {
         if status.state != state {
-            tracing::info!(push = self.name, channel = self.channel, ?state, reason, "push");
+            tracing::info!(push = self.name, channel = self.channel.as_str(), ?state, reason, "push");
             status.state = state;
             status.since = self.clock.now();
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
+use tracing::{Instrument, Span, info_span};
 
 use amphi_media::MediaTime;
 use amphi_vod::{Mount, RecordedSample, SampleBatch, SampleCursor, VodFault};
@@ -18,6 +19,8 @@ use amphi_vod::{Mount, RecordedSample, SampleBatch, SampleCursor, VodFault};
 pub(super) struct RecordedFeed {
     mount: Arc<Mount>,
     cursor: SampleCursor,
+    /// Names the recording where its samples are read.
+    span: Span,
     /// The batch that is being read, and when its first sample is decoded.
     reading: Option<(MediaTime, BoxFuture<'static, Result<LoadedBatch, VodFault>>)>,
 }
@@ -43,7 +46,9 @@ impl LoadedBatch {
 impl RecordedFeed {
     /// A feed that begins where `cursor` is.
     pub(super) fn new(mount: Arc<Mount>, cursor: SampleCursor) -> Self {
-        Self { mount, cursor, reading: None }
+        let path = &cursor.rendition().recording().path;
+        let span = info_span!("recording", name = %path);
+        Self { mount, cursor, span, reading: None }
     }
 
     pub(super) const fn cursor(&self) -> &SampleCursor {
@@ -88,7 +93,7 @@ impl RecordedFeed {
                 }
                 Ok(LoadedBatch { samples, bytes: bytes.freeze() })
             };
-            self.reading = Some((at, Box::pin(reading)));
+            self.reading = Some((at, Box::pin(reading.instrument(self.span.clone()))));
         }
         let Some((_, reading)) = &mut self.reading else { return Ok(None) };
         let loaded = reading.await;

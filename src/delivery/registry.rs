@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::address::{StreamRef, before_rung, before_stream_file};
 use super::air::AirReader;
 use crate::store::{Snapshot, WindowReader};
-use amphi_media::Grid;
+use amphi_media::{ChannelName, Grid};
 use amphi_vod::Mount;
 
 /// How long a viewer waits for a channel that is being started, whatever the protocol.
@@ -46,7 +46,7 @@ pub(super) enum Absent {
 /// All channels and mounts, shared by everything that answers viewers.
 #[derive(Debug)]
 pub struct Registry {
-    channels: DashMap<String, Arc<PublishedChannel>>,
+    channels: DashMap<ChannelName, Arc<PublishedChannel>>,
     mounts: DashMap<String, Mount>,
     /// Changes when `channels` does.
     changes: watch::Sender<()>,
@@ -60,7 +60,7 @@ impl Default for Registry {
 
 impl Registry {
     /// Adds a channel, or replaces the one with the same name.
-    pub fn insert(&self, name: impl Into<String>, channel: PublishedChannel) {
+    pub fn insert(&self, name: impl Into<ChannelName>, channel: PublishedChannel) {
         self.channels.insert(name.into(), Arc::new(channel));
         self.changes.send_replace(());
     }
@@ -96,15 +96,15 @@ impl Registry {
     }
 
     /// The names of all channels, in alphabetical order.
-    pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.channels.iter().map(|entry| entry.key().clone()).collect();
+    pub fn names(&self) -> Vec<ChannelName> {
+        let mut names: Vec<ChannelName> = self.channels.iter().map(|entry| entry.key().clone()).collect();
         names.sort_unstable();
         names
     }
 
     /// The newest snapshot of every channel that has one, with the channel's name and grid, in no particular order.
-    pub fn snapshots(&self) -> Vec<(String, Grid, Arc<Snapshot>)> {
-        let one = |(name, channel): (String, Arc<PublishedChannel>)| {
+    pub fn snapshots(&self) -> Vec<(ChannelName, Grid, Arc<Snapshot>)> {
+        let one = |(name, channel): (ChannelName, Arc<PublishedChannel>)| {
             let window = channel.window.as_ref()?;
             Some((name, window.grid(), window.snapshot()?))
         };

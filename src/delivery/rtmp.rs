@@ -23,14 +23,16 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{Instrument, debug, info, info_span};
 
 use super::address::{Address, StreamRef};
 use super::air::AirReader;
 use super::door::{AccessAction as Wanted, AccessRequest, Door, Protocol};
-use super::registry::{Absent, Selection};
+use super::registry::Selection;
+use super::unserved::Unserved;
 use super::{AnswerCounts, Audience, Registry, ViewerProtocol};
 use amphi_http::asker;
+use amphi_media::{ChannelName, SourceName};
 use amphi_protocol::rtmp::{Query, RtmpEvent, StreamName, authmod};
 use connection::{PATIENCE, RtmpConnection, RtmpEnd};
 use publish::After;
@@ -38,8 +40,6 @@ use recorded::Recorded;
 
 pub use publish::{PublishedStream, Publishing};
 
-/// The reason told to a player that came too early.
-const STARTING: &str = "the channel is starting";
 /// The application that publishers use.
 const PUBLISH_APP: &str = "publish";
 /// The same for publishers with a user name and a password: encoders send these only if they are asked for them at connect.
@@ -65,9 +65,9 @@ pub struct RtmpPort {
 /// What a peer wants to do.
 enum PeerRequest {
     /// The channel's name and air, and the index of the rung.
-    Play(String, AirReader, usize),
+    Play(ChannelName, AirReader, usize),
     PlayRecorded(Box<Recorded>),
-    Publish(Box<dyn PublishedStream>, String),
+    Publish(Box<dyn PublishedStream>, SourceName),
 }
 
 /// The application that a connection uses.
@@ -84,6 +84,15 @@ enum RejectReason {
     Denied(Cow<'static, str>),
     /// It is not there, or not free.
     Other(Cow<'static, str>),
+}
+
+impl From<Unserved> for RejectReason {
+    fn from(fault: Unserved) -> Self {
+        match fault {
+            Unserved::Denied(_) => Self::Denied(fault.rtmp()),
+            _ => Self::Other(fault.rtmp()),
+        }
+    }
 }
 
 impl RtmpPort {
@@ -122,9 +131,10 @@ impl RtmpPort {
             match wish.map_err(|_| RtmpEnd::Silent)?? {
                 None => return Ok(()),
                 Some(PeerRequest::Play(app, air, rung)) => {
-                    let viewer = |name: &str| self.audience.enter(&app, name, ViewerProtocol::Rtmp);
+                    let viewer = |name: &str| self.audience.of(&app).enter(name, ViewerProtocol::Rtmp);
                     let viewer = air.tracks().get(rung).map(|tracks| viewer(&tracks.name));
-                    return connection.play(&self.counts, viewer, air, rung).await;
+                    let span = info_span!("channel", name = %app);
+                    return connection.play(&self.counts, viewer, air, rung).instrument(span).await;
                 }
                 Some(PeerRequest::PlayRecorded(recorded)) => {
                     return connection.play_recorded(&self.counts, *recorded).await;
@@ -219,11 +229,11 @@ impl RtmpPort {
         connection: &RtmpConnection,
         wish: Wanted<'_>,
         queries: [&Query; 2],
-    ) -> Result<(), Cow<'static, str>> {
+    ) -> Result<(), Unserved> {
         let query = queries.map(Query::reveal);
         let query = query.into_iter().filter(|query| !query.is_empty()).collect::<Vec<_>>().join("&");
         let caller = AccessRequest { protocol: Protocol::Rtmp, wish, peer: connection.peer(), query: &query };
-        self.door.ask(&caller).map_err(|refusal| refusal.0.into())
+        self.door.ask(&caller).map_err(Unserved::Denied)
     }
 
     /// What `stream` of `app` names: a recording of a mount, or a channel's rung; the best one where all are asked for.
@@ -235,27 +245,25 @@ impl RtmpPort {
         query: &Query,
         start_ms: u32,
     ) -> Result<PeerRequest, RejectReason> {
-        let other = |why: &'static str| RejectReason::Other(why.into());
         let address = Address::of_rtmp(&app.name, &stream.to_string(), |app| self.registry.has_mount(app));
-        let address = address.map_err(|error| RejectReason::Other(error.to_string().into()))?;
-        self.ask(connection, Wanted::Play(&address), [query, &app.query]).map_err(RejectReason::Denied)?;
+        let address = address.map_err(Unserved::Path)?;
+        self.ask(connection, Wanted::Play(&address), [query, &app.query])?;
         if let Some(StreamRef::Recording(stream)) = &address.stream {
-            let mount = self.registry.mounted(&address.app).ok_or(other("there is no such recording"))?;
+            let mount = self.registry.mounted(&address.app).ok_or(Unserved::Missing)?;
             let peer = connection.peer().and_then(|peer| asker(peer.ip()));
             let recorded = Recorded::open(mount.asked_by(peer), stream, start_ms).await;
             return Ok(PeerRequest::PlayRecorded(Box::new(recorded.map_err(RejectReason::Other)?)));
         }
-        let channel = self.registry.started(&address.app).await.map_err(|absent| match absent {
-            Absent::Unknown => other("there is no channel of that name"),
-            Absent::Starting => other(STARTING),
-        })?;
-        let (Some(window), Some(air)) = (&channel.window, &channel.air) else { return Err(other(STARTING)) };
+        let channel = self.registry.started(&address.app).await.map_err(Unserved::from)?;
+        let (Some(window), Some(air)) = (&channel.window, &channel.air) else {
+            return Err(Unserved::NotReady.into());
+        };
         let rung = match channel.select(window, address.stream.as_ref()) {
             Some(Selection::All) => 0,
             Some(Selection::Rung(index)) => index,
-            None => return Err(other("the channel has no stream of that name")),
+            None => return Err(Unserved::Stream.into()),
         };
-        Ok(PeerRequest::Play(app.name.clone(), air.clone(), rung))
+        Ok(PeerRequest::Play(app.name.as_str().into(), air.clone(), rung))
     }
 
     /// The source that is published to. The stream is its name; some encoders cut the URL so that the key is part of it.
@@ -279,10 +287,10 @@ impl RtmpPort {
             let nothing = query.is_empty() && app.query.is_empty();
             let told = if nothing { "it showed no key" } else { "its key is not the right one" };
             self.publishing.refused(source, told);
-            RejectReason::Denied(why)
+            RejectReason::from(why)
         })?;
         let into = self.publishing.open(source).map_err(|why| RejectReason::Other(why.into()))?;
-        Ok(PeerRequest::Publish(into, source.to_owned()))
+        Ok(PeerRequest::Publish(into, source.into()))
     }
 }
 

@@ -1,24 +1,64 @@
-//! Why a recording is not served, and how each protocol says so: the one place that classifies a fault of a recording.
+//! Why a viewer gets nothing, and how each protocol says so: the one place that classifies a fault of a channel or a recording.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::StatusCode;
 use tracing::{debug, warn};
 
+use super::address::AddressError;
+use super::door::AccessDenied;
+use super::registry::Absent;
 use amphi_protocol::rtsp::Refusal;
 use amphi_runtime::log;
 use amphi_runtime::workshop::Refused;
 use amphi_vod::VodFault;
 
-/// What the viewer is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the viewer is told. What is not said to be ours is the viewer's fault, or an old link's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unserved {
-    /// It is not there, or not any more.
+    /// The path cannot be read.
+    #[error(transparent)]
+    Path(AddressError),
+    /// The door did not let the viewer in.
+    #[error(transparent)]
+    Denied(AccessDenied),
+    /// No such channel.
+    #[error("there is no channel of that name")]
+    Channel,
+    /// No such stream in the channel.
+    #[error("the channel has no stream of that name")]
+    Stream,
+    /// No such rung in the channel.
+    #[error("the channel has no rung of that name")]
+    Rung,
+    /// No such initialization section, or one from before a change of settings.
+    #[error("the channel has no initialization section of that name")]
+    Init,
+    /// A segment that is no more, or not yet.
+    #[error("the segment is no more, or not yet")]
+    Segment,
+    /// Ours: the channel has not published its first cell.
+    #[error("the channel is starting; its first segment is not there yet")]
+    NotReady,
+    /// A recording that is not there, or not any more.
+    #[error("there is no such recording")]
     Missing,
-    /// It may be there in so many seconds.
+    /// A recording that may be there in so many seconds.
+    #[error("the recording cannot be served now")]
     Later(u16),
-    /// The file is damaged, or the server has failed.
+    /// A recording that cannot be served: the file is damaged, or the server has failed.
+    #[error("the recording cannot be served")]
     Broken,
+}
+
+impl From<Absent> for Unserved {
+    fn from(absent: Absent) -> Self {
+        match absent {
+            Absent::Unknown => Self::Channel,
+            Absent::Starting => Self::NotReady,
+        }
+    }
 }
 
 impl Unserved {
@@ -53,27 +93,85 @@ impl Unserved {
         }
     }
 
-    /// Players try again after 503 (RFC 9110 §15.6.4).
+    /// Players give up on 404 for a playlist, but try again after 503 (RFC 9110 §15.6.4).
     pub(super) const fn http(self) -> StatusCode {
         match self {
-            Self::Missing => StatusCode::NOT_FOUND,
-            Self::Later(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Path(AddressError::Escape) => StatusCode::BAD_REQUEST,
+            Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::Path(AddressError::Name | AddressError::Outside | AddressError::Form)
+            | Self::Channel
+            | Self::Stream
+            | Self::Rung
+            | Self::Init
+            | Self::Segment
+            | Self::Missing => StatusCode::NOT_FOUND,
+            Self::NotReady | Self::Later(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// In how many seconds it may be there.
+    pub(super) const fn retry_after(self) -> Option<u16> {
+        match self {
+            Self::NotReady => Some(1),
+            Self::Later(seconds) => Some(seconds),
+            _ => None,
         }
     }
 
     pub(super) const fn rtsp(self) -> Refusal {
         match self {
-            Self::Missing => Refusal::NotFound,
-            Self::Later(_) => Refusal::NotReady,
+            Self::Denied(_) => Refusal::Forbidden,
+            Self::Path(_)
+            | Self::Channel
+            | Self::Stream
+            | Self::Rung
+            | Self::Init
+            | Self::Segment
+            | Self::Missing => Refusal::NotFound,
+            Self::NotReady | Self::Later(_) => Refusal::NotReady,
             Self::Broken => Refusal::Media,
         }
     }
 
     /// The description of `NetStream.Play.StreamNotFound`, the only refusal that RTMP players understand.
-    pub(super) const fn rtmp(self) -> &'static str {
+    pub(super) fn rtmp(self) -> Cow<'static, str> {
         match self {
-            Self::Missing | Self::Later(_) | Self::Broken => "there is no such recording",
+            Self::Path(error) => error.to_string().into(),
+            Self::Denied(AccessDenied(why)) => why.into(),
+            Self::Channel => "there is no channel of that name".into(),
+            Self::Stream | Self::Rung | Self::Init | Self::Segment => {
+                "the channel has no stream of that name".into()
+            }
+            Self::NotReady => "the channel is starting".into(),
+            // Nothing of the storage.
+            Self::Missing | Self::Later(_) | Self::Broken => "there is no such recording".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_protocol_tells_the_same_fault_from_the_others() {
+        let denied = Unserved::Denied(AccessDenied("not for you"));
+        for (fault, http, rtsp, rtmp) in [
+            (Absent::Unknown.into(), 404, Refusal::NotFound, "there is no channel of that name"),
+            (Absent::Starting.into(), 503, Refusal::NotReady, "the channel is starting"),
+            (Unserved::Stream, 404, Refusal::NotFound, "the channel has no stream of that name"),
+            (denied, 403, Refusal::Forbidden, "not for you"),
+            (Unserved::Missing, 404, Refusal::NotFound, "there is no such recording"),
+            (Unserved::Later(2), 503, Refusal::NotReady, "there is no such recording"),
+            (Unserved::Broken, 500, Refusal::Media, "there is no such recording"),
+        ] {
+            assert_eq!(
+                (fault.http().as_u16(), fault.rtsp(), &*fault.rtmp()),
+                (http, rtsp, rtmp),
+                "{fault:?}"
+            );
+            assert_eq!(fault.retry_after().is_some(), http == 503, "{fault:?}");
         }
     }
 }

@@ -19,11 +19,11 @@ use amphi_container::fmp4;
 use amphi_control::matrix::{MatrixHandle, OnAir, SourceState, SourceStatus};
 use amphi_ladder::{LadderNews, WaitingLoop};
 use amphi_media::clock::Clocks;
-use amphi_media::{CellBatch, CellIndex, CodedCell, Grid, Segment};
+use amphi_media::{CellBatch, CellIndex, ChannelName, CodedCell, Grid, Segment, SourceName};
 
 /// Everything that a channel's task needs.
 pub(super) struct ChannelTask {
-    pub(super) name: String,
+    pub(super) name: ChannelName,
     pub(super) options: SplicerOptions,
     /// The waiting loop, painted anew when its notice changes.
     pub(super) waiting: watch::Receiver<Arc<WaitingLoop>>,
@@ -63,7 +63,7 @@ const TWICE: Duration = Duration::from_secs(10);
 struct Live {
     news: broadcast::Receiver<LadderNews>,
     status: watch::Receiver<SourceStatus>,
-    source: String,
+    source: SourceName,
     /// Names the source and this run of its ladder: batches of two runs are not one stream.
     run: Arc<str>,
 }
@@ -127,7 +127,10 @@ impl ChannelTask {
                     }
                 }
                 ChannelEvent::Missed(count) => {
-                    warn!(channel = self.name, count, "pictures missed: the channel's task was late");
+                    warn!(
+                        channel = self.name.as_str(),
+                        count, "pictures missed: the channel's task was late"
+                    );
                 }
                 ChannelEvent::Status => {
                     let up = live.as_mut().is_some_and(|live| is_up(&live.status.borrow_and_update()));
@@ -206,7 +209,7 @@ impl ChannelTask {
     /// Takes over the connection that the conductor last gave.
     fn connect(&mut self, splicer: &mut Splicer, airing: &mut Airing) -> Option<Live> {
         let connection = self.connection.borrow_and_update().clone();
-        splicer.connect(connection.as_ref().map(|connection| connection.source.as_str()));
+        splicer.connect(connection.as_ref().map(|connection| &connection.source));
         self.runs += 1;
         let mut live = connection.map(|connection| Live {
             news: connection.news.subscribe(),
@@ -268,13 +271,13 @@ impl ChannelTask {
         }
         let segments = self.window.rungs().map(|rung| segment(rung, &cell)).collect();
         if let Err(error) = self.window.push(decision.k, segments) {
-            warn!(channel = self.name, k = %decision.k, %error, "cell not published");
+            warn!(channel = self.name.as_str(), k = %decision.k, %error, "cell not published");
         }
         self.published = Some(decision.k);
         self.air.push(cell);
     }
 
-    fn tell(&self, decision: &Decision, on_air: Option<&str>, live: Option<&Live>) {
+    fn tell(&self, decision: &Decision, on_air: Option<&SourceName>, live: Option<&Live>) {
         let source = live.map_or("the source", |live| live.source.as_str());
         let reason = match decision.why {
             Why::Live => format!("{source} is connected and delivers"),
@@ -287,10 +290,10 @@ impl ChannelTask {
             Why::Damped => format!("{source} was lost a moment ago and is given time to settle"),
         };
         if decision.swapped {
-            info!(channel = self.name, k = %decision.k, on_air = on_air.unwrap_or("waiting loop"), reason, "swap");
+            info!(channel = self.name.as_str(), k = %decision.k, on_air = on_air.map_or("waiting loop", SourceName::as_str), reason, "swap");
         }
         let since = self.clocks.to_wall(self.options.grid.start(decision.k));
-        self.matrix.on_air(&self.name, OnAir { source: on_air.map(str::to_owned), reason, since });
+        self.matrix.on_air(&self.name, OnAir { source: on_air.cloned(), reason, since });
     }
 }
 

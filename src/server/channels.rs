@@ -80,7 +80,7 @@ pub(super) fn start(
     shared.delivery.registry().insert(&channel.name, known);
     let (shown, shown_watch) = watch::channel(Arc::clone(&waiting));
     let painter = Painter {
-        channel: channel.name.clone(),
+        channel: channel.name.as_str().into(),
         video: channel.waiting.clone(),
         spec: Arc::clone(&spec),
         plain: Arc::clone(&waiting),
@@ -95,7 +95,7 @@ pub(super) fn start(
     stage.supervise(job, painter, move |it| Box::pin(it.run(end.clone())));
     let (connection, connection_watch) = watch::channel(None);
     let task = ChannelTask {
-        name: channel.name.clone(),
+        name: channel.name.as_str().into(),
         options: options(channel, shared.grid, shared.window),
         air,
         waiting: shown_watch,

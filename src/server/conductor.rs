@@ -116,10 +116,10 @@ impl Conductor {
         }
         let mut needed = BTreeSet::new();
         for (name, channel) in &inventory.channels {
-            let desired = view.channel(name).and_then(|channel| channel.desired.source.as_deref());
+            let desired = view.channel(name).and_then(|channel| channel.desired.source.as_ref());
             let connection = desired.and_then(|source| {
                 let LadderSpec { name, patience, .. } = &*channel.spec;
-                let key = LadderKey { source: source.to_owned(), ladder: name.clone(), patience: *patience };
+                let key = LadderKey { source: source.clone(), ladder: name.clone(), patience: *patience };
                 let entry = inventory.sources.get(source)?;
                 let connection = self.ladder(&key, entry, channel)?;
                 needed.insert(key);
@@ -209,7 +209,7 @@ impl Conductor {
                 Some(connection)
             }
             Err(error) => {
-                error!(source = key.source, ladder = key.ladder, error, "the ladder does not start");
+                error!(source = key.source.as_str(), ladder = key.ladder, error, "the ladder does not start");
                 self.running.set(key, LadderState::Fails(error));
                 None
             }
@@ -233,7 +233,7 @@ impl RunningLadders {
             if ended {
                 let pause = rest(rests, key, running.since.elapsed());
                 let again_in_ms = pause.as_millis() as u64;
-                let (source, ladder) = (&key.source, &key.ladder);
+                let (source, ladder) = (key.source.as_str(), &key.ladder);
                 error!(source, ladder, again_in_ms, "the ladder has ended by itself and is started again");
             }
             !ended

@@ -4,11 +4,12 @@ use tokio::sync::{broadcast, watch};
 
 use amphi_control::matrix::SourceStatus;
 use amphi_ladder::LadderNews;
+use amphi_media::SourceName;
 
 /// What the conductor gives to a channel's task.
 #[derive(Clone, Debug)]
 pub(super) struct LadderConnection {
-    pub(super) source: String,
+    pub(super) source: SourceName,
     pub(super) news: broadcast::Sender<LadderNews>,
     pub(super) status: watch::Receiver<SourceStatus>,
 }

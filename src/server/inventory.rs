@@ -10,13 +10,14 @@ use amphi_config::{Secret, Transport};
 use amphi_control::matrix::SourceStatus;
 use amphi_ladder::{LadderSpec, WaitingLoop};
 use amphi_media::feed::FeedWriter;
+use amphi_media::{ChannelName, SourceName};
 use amphi_source::{Inlet, SourceGauges};
 
 /// What the conductor, the watchman and the metrics see of what runs.
 #[derive(Clone, Default)]
 pub(super) struct Inventory {
-    pub(super) sources: BTreeMap<String, SourceEntry>,
-    pub(super) channels: BTreeMap<String, ChannelEntry>,
+    pub(super) sources: BTreeMap<SourceName, SourceEntry>,
+    pub(super) channels: BTreeMap<ChannelName, ChannelEntry>,
 }
 
 #[derive(Clone)]

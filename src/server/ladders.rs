@@ -8,14 +8,14 @@ use amphi_media::Lock;
 
 use amphi_control::schedule::SignsOfLife;
 use amphi_ladder::LadderMeter;
-use amphi_media::MediaTime;
 use amphi_media::clock::Clocks;
 use amphi_media::meter::Gauge;
+use amphi_media::{MediaTime, SourceName};
 
 /// Names a ladder that runs: channels that show the same source through the same ladder with the same patience share one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct LadderKey {
-    pub(super) source: String,
+    pub(super) source: SourceName,
     pub(super) ladder: String,
     pub(super) patience: Duration,
 }
@@ -45,7 +45,7 @@ impl Ladders {
     }
 
     /// When any ladder of a source last found speech and movement in it, by the machine's clock.
-    pub(super) fn signs_of_life(&self, source: &str, clocks: &Clocks) -> SignsOfLife {
+    pub(super) fn signs_of_life(&self, source: &SourceName, clocks: &Clocks) -> SignsOfLife {
         let mut signs = SignsOfLife::default();
         let time = |gauge: &Gauge| {
             let media = Some(gauge.get()).filter(|ms| *ms != 0).map(|ms| MediaTime::from_millis(ms as i64));
@@ -53,7 +53,7 @@ impl Ladders {
         };
         for (key, state) in self.0.lock().iter() {
             if let LadderState::Runs(meter) = state
-                && key.source == source
+                && key.source == *source
             {
                 signs.speech = signs.speech.max(time(&meter.spoken_at_ms));
                 signs.movement = signs.movement.max(time(&meter.moved_at_ms));

@@ -19,8 +19,8 @@ use crate::store::Snapshot;
 use amphi_control::alarm::Alarm;
 use amphi_control::push::PushState;
 use amphi_http::{Credential, Places};
-use amphi_media::Grid;
 use amphi_media::meter::Histogram;
+use amphi_media::{ChannelName, Grid};
 use amphi_runtime::log;
 use amphi_runtime::tasks::{TaskState, TaskView};
 use amphi_source::SourceGauges;
@@ -225,7 +225,7 @@ impl Measures {
     fn of_channels(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let channels = self.shared.delivery.registry().snapshots();
         let now = self.shared.clocks.media.now();
-        let age = |(name, grid, snapshot): &(String, Grid, Arc<Snapshot>)| {
+        let age = |(name, grid, snapshot): &(ChannelName, Grid, Arc<Snapshot>)| {
             let age = now.saturating_since(grid.start(snapshot.last.next()));
             (name.clone(), age.as_secs_f64())
         };
@@ -238,7 +238,7 @@ impl Measures {
         for (name, _, snapshot) in &channels {
             let variants = snapshot.renditions.iter().filter(|it| it.rung.is_variant());
             let names = variants.map(|it| (it.rung.name(), it.rung.picture().is_some()));
-            for rung in self.shared.delivery.audience().viewers(name, snapshot.last, names) {
+            for rung in self.shared.delivery.audience().of(name).viewers(snapshot.last, names) {
                 let fetching = rung.viewers - rung.connected.iter().sum::<u64>();
                 let connected =
                     ViewerProtocol::ALL.iter().zip(rung.connected).map(|(by, count)| (by.name(), count));

@@ -16,8 +16,8 @@ use super::thumbnails::ThumbnailCache;
 use crate::delivery::Delivery;
 use amphi_admin::attendance::{Attendance, ViewerCounts, Viewers};
 use amphi_admin::insight::{ChannelVitals, Insight, RungVitals, SourceVitals, Vitals};
-use amphi_media::MediaTime;
 use amphi_media::clock::Clocks;
+use amphi_media::{ChannelName, MediaTime, SourceName};
 use amphi_source::SourceGauges;
 
 /// The time between two looks.
@@ -78,7 +78,7 @@ struct Observer {
 #[derive(Default)]
 struct ObserverState {
     looks: u64,
-    memories: BTreeMap<String, Memory>,
+    memories: BTreeMap<SourceName, Memory>,
     attendance: Attendance,
 }
 
@@ -116,10 +116,10 @@ impl Observer {
         }
     }
 
-    fn look(&self, inventory: &Inventory, look: u64, memories: &mut BTreeMap<String, Memory>) -> Vitals {
+    fn look(&self, inventory: &Inventory, look: u64, memories: &mut BTreeMap<SourceName, Memory>) -> Vitals {
         let now = self.clocks.media.now();
         let mut levels = self.levels();
-        let source = |(name, entry): (&String, &super::inventory::SourceEntry)| {
+        let source = |(name, entry): (&SourceName, &super::inventory::SourceEntry)| {
             let memory = memories.entry(name.clone()).or_default();
             let (peak_dbfs, rms_dbfs) = levels.remove(name).unwrap_or_default();
             let picture_at = self.cache.source_at(name).map(|at| self.clocks.to_wall(at));
@@ -137,7 +137,7 @@ impl Observer {
     }
 
     /// Peak and power of the sound, by source.
-    fn levels(&self) -> BTreeMap<String, (Option<f64>, Option<f64>)> {
+    fn levels(&self) -> BTreeMap<SourceName, (Option<f64>, Option<f64>)> {
         let mut levels = BTreeMap::new();
         for (key, state) in self.ladders.all() {
             let LadderState::Runs(meter) = state else { continue };
@@ -148,23 +148,23 @@ impl Observer {
         levels
     }
 
-    fn channel(&self, name: &str) -> ChannelVitals {
+    fn channel(&self, name: &ChannelName) -> ChannelVitals {
         let picture_at = self.cache.channel_at(name).map(|at| self.clocks.to_wall(at));
         let known = self.delivery.registry().get(name);
         let snapshot =
             known.and_then(|known| known.window.as_ref().and_then(crate::store::WindowReader::snapshot));
         let Some(snapshot) = snapshot else {
-            return ChannelVitals { name: name.to_owned(), picture_at, ..ChannelVitals::default() };
+            return ChannelVitals { name: name.clone(), picture_at, ..ChannelVitals::default() };
         };
         let variants: Vec<_> = snapshot.renditions.iter().filter(|it| it.rung.is_variant()).collect();
         let names = variants.iter().map(|it| (it.rung.name(), it.rung.picture().is_some()));
-        let viewers = self.delivery.audience().viewers(name, snapshot.last, names);
+        let viewers = self.delivery.audience().of(name).viewers(snapshot.last, names);
         let rung = |(variant, counted): (&&crate::store::RenditionSnapshot, crate::delivery::RungViewers)| {
             RungVitals { name: counted.rung, bitrate_bps: variant.average_bps, viewers: counted.viewers }
         };
         let rungs: Vec<_> = variants.iter().zip(viewers).map(rung).collect();
         let viewers = rungs.iter().map(|rung| rung.viewers).sum();
-        ChannelVitals { name: name.to_owned(), viewers, rungs, picture_at }
+        ChannelVitals { name: name.clone(), viewers, rungs, picture_at }
     }
 }
 

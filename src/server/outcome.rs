@@ -13,7 +13,7 @@ use crate::delivery::Registry;
 use crate::store::RenditionSnapshot;
 use amphi_control::alarm::{AlarmKind, Condition, Outcome, OutcomeCounts, OutcomeFaults};
 use amphi_control::matrix::{ChannelView, MatrixHandle, MatrixView, SourceOutcome, SourceState};
-use amphi_media::{CellIndex, MediaTime};
+use amphi_media::{CellIndex, ChannelName, MediaTime, SourceName};
 
 /// How old the newest segment may be, in cells, on top of the time that a live cell is waited for.
 const OLD: u32 = 2;
@@ -23,14 +23,14 @@ const OLD: u32 = 2;
 pub(super) struct Outcomes {
     ladders: BTreeMap<LadderKey, Outcome>,
     /// What the matrix was told at the last look.
-    told: BTreeMap<String, OutcomeFaults>,
+    told: BTreeMap<SourceName, OutcomeFaults>,
     /// Channels that were stale at the last look.
-    stale: BTreeSet<String>,
+    stale: BTreeSet<ChannelName>,
 }
 
 impl Outcomes {
     /// The sentences of channels that were stale at the last look already, so not of one that has just been started.
-    pub(super) fn lasting(&mut self, stale: &[(String, String)]) -> Vec<String> {
+    pub(super) fn lasting(&mut self, stale: &[(ChannelName, String)]) -> Vec<String> {
         let lasting = stale.iter().filter(|(channel, _)| self.stale.contains(channel));
         let lasting = lasting.map(|(_, sentence)| sentence.clone()).collect();
         self.stale = stale.iter().map(|(channel, _)| channel.clone()).collect();
@@ -46,7 +46,7 @@ impl Outcomes {
         now: MediaTime,
     ) -> Vec<Condition> {
         let view = matrix.view();
-        let mut faults = BTreeMap::<String, OutcomeFaults>::new();
+        let mut faults = BTreeMap::<SourceName, OutcomeFaults>::new();
         self.ladders.retain(|key, _| matches!(ladders.get(key), Some(LadderState::Runs(_))));
         for (key, state) in ladders {
             let LadderState::Runs(meter) = state else { continue };
@@ -85,17 +85,17 @@ impl Outcomes {
 }
 
 /// Whether a source is connected and sends.
-fn delivers(view: &MatrixView, source: &str) -> bool {
+fn delivers(view: &MatrixView, source: &SourceName) -> bool {
     let state = view.source(source).map(|source| source.status.state);
     matches!(state, Some(SourceState::Live | SourceState::Undecodable))
 }
 
-fn conditions(source: &str, faults: OutcomeFaults) -> impl Iterator<Item = Condition> + use<> {
+fn conditions(source: &SourceName, faults: OutcomeFaults) -> impl Iterator<Item = Condition> + use<> {
     let told = [
         (AlarmKind::Undecodable, faults.picture, "sends pictures that cannot be shown"),
         (AlarmKind::UndecodableSound, faults.sound, "sends sound that cannot be heard"),
     ];
-    let source = source.to_owned();
+    let source = source.clone();
     told.into_iter().filter_map(move |(kind, why, what)| {
         let sentence = format!("{source} {what}: {}", why?);
         let source = Some(source.clone());
@@ -108,21 +108,21 @@ pub(super) fn not_on_air<'a>(
     view: &'a MatrixView,
     found: &'a [Condition],
 ) -> impl Iterator<Item = Condition> + 'a {
-    let explained = |channel: &ChannelView, source: &str| {
+    let explained = |channel: &ChannelView, source: &SourceName| {
         found.iter().any(|it| {
             let here = it.channel.as_ref().is_none_or(|it| *it == channel.name);
-            it.source.as_deref() == Some(source) && here && explains(it.kind)
+            it.source.as_ref() == Some(source) && here && explains(it.kind)
         })
     };
     view.channels.iter().filter_map(move |channel| {
-        let source = channel.desired.source.as_deref()?;
-        if channel.on_air.source.as_deref() == Some(source) || explained(channel, source) {
+        let source = channel.desired.source.as_ref()?;
+        if channel.on_air.source.as_ref() == Some(source) || explained(channel, source) {
             return None;
         }
         let (name, why) = (&channel.name, &channel.on_air.reason);
         Some(Condition {
             kind: AlarmKind::NotOnAir,
-            source: Some(source.to_owned()),
+            source: Some(source.clone()),
             channel: Some(name.clone()),
             about: None,
             sentence: format!("{name} does not show {source}, as it should: {why}"),
@@ -138,7 +138,11 @@ const fn explains(kind: AlarmKind) -> bool {
 }
 
 /// The channels that have no segment, or rungs whose newest segment is too old, each with a sentence that says so.
-pub(super) fn stale(registry: &Registry, inventory: &Inventory, now: MediaTime) -> Vec<(String, String)> {
+pub(super) fn stale(
+    registry: &Registry,
+    inventory: &Inventory,
+    now: MediaTime,
+) -> Vec<(ChannelName, String)> {
     let mut found = Vec::new();
     let snapshots = registry.snapshots();
     for (name, channel) in &inventory.channels {
@@ -159,7 +163,7 @@ pub(super) fn stale(registry: &Registry, inventory: &Inventory, now: MediaTime) 
 
 /// A sentence with the rungs whose newest segments are older than `patience`; the age is that of the youngest of these.
 fn old<'a>(
-    channel: &str,
+    channel: &ChannelName,
     ages: impl Iterator<Item = (&'a str, Duration)>,
     patience: Duration,
 ) -> Option<String> {
@@ -180,7 +184,7 @@ fn newest(rendition: &RenditionSnapshot, last: CellIndex) -> CellIndex {
     k
 }
 
-pub(super) fn stale_conditions(stale: &[(String, String)]) -> impl Iterator<Item = Condition> + '_ {
+pub(super) fn stale_conditions(stale: &[(ChannelName, String)]) -> impl Iterator<Item = Condition> + '_ {
     stale.iter().map(|(channel, sentence)| Condition {
         kind: AlarmKind::Stale,
         source: None,
@@ -199,12 +203,12 @@ mod tests {
     const NOON: MediaTime = MediaTime::from_nanos(1_795_000_000_000_000_000);
 
     fn channel(name: &str, desired: Option<&str>, shown: Option<&str>) -> ChannelView {
-        let (source, reason) = (desired.map(str::to_owned), String::new());
+        let (source, reason) = (desired.map(Into::into), String::new());
         ChannelView {
-            name: name.to_owned(),
+            name: name.into(),
             streams: Vec::new(),
             desired: Desired { source, by: By::Manual, reason, since: NOON, until: None },
-            on_air: OnAir { source: shown.map(str::to_owned), reason: "x is idle".to_owned(), since: NOON },
+            on_air: OnAir { source: shown.map(Into::into), reason: "x is idle".to_owned(), since: NOON },
             explanation: String::new(),
             manual: None,
             scheduled: None,
@@ -221,7 +225,7 @@ mod tests {
     fn a_rung_that_stands_still_is_told_with_its_own_age() {
         let told = |ages: &[(&str, u64)]| {
             let ages = ages.iter().map(|(rung, s)| (*rung, Duration::from_secs(*s)));
-            old("L", ages, Duration::from_secs(8))
+            old(&"L".into(), ages, Duration::from_secs(8))
         };
         assert_eq!(told(&[("720p", 2), ("480p", 8)]), None);
         let said = told(&[("720p", 31), ("480p", 0)]);
@@ -243,11 +247,11 @@ mod tests {
             ["A does not show x, as it should: x is idle", "D does not show y, as it should: x is idle"];
         assert_eq!(told(&view, &[]), sentences);
         let faults = OutcomeFaults { picture: Some("10 bits".to_owned()), sound: None };
-        let found: Vec<_> = conditions("x", faults).collect();
+        let found: Vec<_> = conditions(&"x".into(), faults).collect();
         assert_eq!(found[0].sentence, "x sends pictures that cannot be shown: 10 bits");
         assert_eq!(told(&view, &found), sentences[1..]);
         let faults = OutcomeFaults { picture: None, sound: Some("AC-3".to_owned()) };
-        let found: Vec<_> = conditions("x", faults).collect();
+        let found: Vec<_> = conditions(&"x".into(), faults).collect();
         assert_eq!(found[0].kind, AlarmKind::UndecodableSound);
         assert_eq!(told(&view, &found), sentences, "sound keeps no picture off the air");
     }

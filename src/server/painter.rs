@@ -20,8 +20,8 @@ use amphi_control::agenda::Plan;
 use amphi_control::matrix::{MatrixHandle, Notice};
 use amphi_ladder::card_text::Words;
 use amphi_ladder::{LadderSpec, WaitingLoop};
-use amphi_media::MediaTime;
 use amphi_media::clock::WallClock;
+use amphi_media::{ChannelName, MediaTime};
 
 /// The least time between two codings.
 const SELDOM: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ const SOON: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(5);
 
 pub(super) struct Painter {
-    pub(super) channel: String,
+    pub(super) channel: ChannelName,
     pub(super) video: PathBuf,
     pub(super) spec: Arc<LadderSpec>,
     /// The loop without a notice.
@@ -97,12 +97,14 @@ impl Painter {
         let coded = tokio::task::spawn_blocking(code).await;
         match coded {
             Ok(Ok(coded)) if coded.tracks() == self.plain.tracks() => {
-                info!(channel = self.channel, "waiting loop coded with its notice");
+                info!(channel = self.channel.as_str(), "waiting loop coded with its notice");
                 self.shown.send_replace(Arc::new(coded));
             }
-            Ok(Ok(_)) => error!(channel = self.channel, "the notice changes the parameter sets: not shown"),
-            Ok(Err(error)) => error!(channel = self.channel, %error, "the notice is not shown"),
-            Err(error) => error!(channel = self.channel, %error, "the notice is not shown"),
+            Ok(Ok(_)) => {
+                error!(channel = self.channel.as_str(), "the notice changes the parameter sets: not shown")
+            }
+            Ok(Err(error)) => error!(channel = self.channel.as_str(), %error, "the notice is not shown"),
+            Err(error) => error!(channel = self.channel.as_str(), %error, "the notice is not shown"),
         }
     }
 }

@@ -16,8 +16,8 @@ pub(super) fn start(push: &config::Push, shared: &ServerContext, stage: &mut Sta
     let target = Target::parse(push.url.reveal()).with_context(|| format!("push {:?}: url", push.name))?;
     let task = PushTask {
         name: push.name.clone(),
-        channel: push.channel.clone(),
-        rung: push.rung.clone(),
+        channel: push.channel.as_str().into(),
+        rung: push.rung.as_str().into(),
         target,
         ca_file: push.ca_file.clone(),
         when: push.when,

@@ -26,9 +26,9 @@ use amphi_control::rehearsal::{
     Archive, Check, Facts, Preflight, Rehearsal, RehearsalState, Signs, Tally, next_rehearsal, time_of_day,
 };
 use amphi_ladder::Inspector;
-use amphi_media::MediaTime;
 use amphi_media::clock::{Clock, Clocks};
 use amphi_media::feed::{FeedItem, FeedReader};
+use amphi_media::{MediaTime, SourceName};
 
 /// How long a source may take to answer and send its first IDR picture.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -174,9 +174,9 @@ impl Rehearser {
                 check.fault = Some("nobody publishes to it".to_owned());
             }
             if let Some(fault) = &check.fault {
-                warn!(source = job.source(), fault, "not ready for its lecture");
+                warn!(source = job.source().as_str(), fault, "not ready for its lecture");
             } else {
-                info!(source = job.source(), fps = check.facts.fps, "ready for its lecture");
+                info!(source = job.source().as_str(), fps = check.facts.fps, "ready for its lecture");
             }
             preflight.checked(job, check);
             self.tell(preflight, &plan);
@@ -201,12 +201,12 @@ impl Rehearser {
         rehearsal.next = next;
         self.doors.report.send_replace(Arc::new(rehearsal.clone()));
         info!(by, "rehearsal of all halls");
-        let sources: Vec<String> = self.inventory.borrow().sources.keys().cloned().collect();
+        let sources: Vec<SourceName> = self.inventory.borrow().sources.keys().cloned().collect();
         for source in sources {
             self.before_lectures(preflight).await;
             let check = self.look(&source).await;
             if let Some(fault) = &check.fault {
-                warn!(source, fault, "rehearsal: not ready for a lecture");
+                warn!(source = source.as_str(), fault, "rehearsal: not ready for a lecture");
             }
             rehearsal.push(check);
             self.doors.report.send_replace(Arc::new(rehearsal.clone()));
@@ -221,7 +221,7 @@ impl Rehearser {
         }
     }
 
-    async fn look(&self, source: &str) -> Check {
+    async fn look(&self, source: &SourceName) -> Check {
         let entry = self.inventory.borrow().sources.get(source).cloned();
         let now = || self.clocks.wall.now();
         let Some(entry) = entry else {
@@ -230,7 +230,7 @@ impl Rehearser {
         };
         let mut status = entry.status.clone();
         if entry.inlet.is_some() && status.borrow().state != SourceState::Live {
-            let (source, at) = (source.to_owned(), now());
+            let (source, at) = (source.clone(), now());
             return Check { source, at, fault: None, waits_for_publisher: true, facts: Facts::default() };
         }
         let hold = self.holds.hold(source);

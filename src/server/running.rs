@@ -24,6 +24,7 @@ use amphi_config::{self as config, Config, Difference, Ending, Part};
 use amphi_control::matrix::{By, ChannelView};
 use amphi_control::push::PushState;
 use amphi_ladder::{LadderSpec, WaitingLoop};
+use amphi_media::{ChannelName, SourceName};
 
 /// A mount of which something was read within this time is being watched: players buffer up to a minute.
 const PLAYED: Duration = Duration::from_secs(60);
@@ -38,8 +39,8 @@ pub(super) struct RunningParts {
     config: Config,
     /// The configuration of the start, which holds for everything that is read at start only.
     started: Config,
-    sources: BTreeMap<String, Stage>,
-    channels: BTreeMap<String, Stage>,
+    sources: BTreeMap<SourceName, Stage>,
+    channels: BTreeMap<ChannelName, Stage>,
     pushes: BTreeMap<String, Stage>,
     loops: Loops,
     inventory: watch::Sender<Arc<Inventory>>,
@@ -80,33 +81,35 @@ impl RunningParts {
         self.mount(&before);
         self.relayout().await?;
         for source in &self.config.sources {
-            if !self.sources.contains_key(&source.name) {
-                let mut stage = Stage::new("source", &self.shared.tasks);
+            if !self.sources.contains_key(source.name.as_str()) {
+                let mut stage = Stage::new("source", &self.shared.tasks).of(&source.name);
                 let fps = self.config.lattice_fps();
                 let zone = zone(&self.config);
                 let entry = sources::start(source, fps, &zone, &self.shared, &mut stage);
-                inventory.sources.insert(source.name.clone(), entry);
-                self.sources.insert(source.name.clone(), stage);
+                let name = SourceName::from(&source.name);
+                inventory.sources.insert(name.clone(), entry);
+                self.sources.insert(name, stage);
             }
         }
         self.inventory.send_replace(Arc::new(inventory.clone()));
         for channel in self.config.channels.clone() {
-            if self.channels.contains_key(&channel.name) {
+            if self.channels.contains_key(channel.name.as_str()) {
                 channels::rename(&channel, &self.shared);
                 continue;
             }
             let (spec, waiting) = self.waiting_loop(&channel).await?;
             self.shared.clocks.media.steady();
-            let mut stage = Stage::new("channel", &self.shared.tasks);
+            let mut stage = Stage::new("channel", &self.shared.tasks).of(&channel.name);
             let entry = channels::start(&channel, spec, waiting, &self.shared, &mut stage)?;
-            inventory.channels.insert(channel.name.clone(), entry);
-            self.channels.insert(channel.name.clone(), stage);
+            let name = ChannelName::from(&channel.name);
+            inventory.channels.insert(name.clone(), entry);
+            self.channels.insert(name, stage);
             self.inventory.send_replace(Arc::new(inventory.clone()));
         }
         self.forget_loops();
         for push in &self.config.pushes {
             if !self.pushes.contains_key(&push.name) {
-                let mut stage = Stage::new("push", &self.shared.tasks);
+                let mut stage = Stage::new("push", &self.shared.tasks).of(&push.name);
                 pushes::start(push, &self.shared, &mut stage)?;
                 self.pushes.insert(push.name.clone(), stage);
             }
@@ -178,7 +181,7 @@ impl RunningParts {
         let loss = |ending: &Ending| {
             let who = match ending.part {
                 Part::Channel => watched(&|channel| channel.name == ending.name),
-                Part::Source => watched(&|channel| channel.on_air.source.as_ref() == Some(&ending.name)),
+                Part::Source => watched(&|channel| channel.on_air.source.as_deref() == Some(&*ending.name)),
                 Part::Stream => watched(&|channel| {
                     ending.name.split_once('/').is_some_and(|(name, _)| name == channel.name)
                 }),
@@ -277,7 +280,7 @@ impl RunningParts {
     }
 }
 
-async fn end_all(stages: BTreeMap<String, Stage>, patience: Duration) {
+async fn end_all<N>(stages: BTreeMap<N, Stage>, patience: Duration) {
     let all = stages.into_values().map(|stage| stage.end(patience));
     futures_util::future::join_all(all).await;
 }

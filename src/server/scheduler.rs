@@ -28,7 +28,7 @@ use amphi_control::schedule::{
 use amphi_media::clock::WallClock;
 use amphi_media::meter::Note;
 use amphi_media::retry::Retry;
-use amphi_media::{ChannelName, MediaTime};
+use amphi_media::{ChannelName, EventId, MediaTime, SourceName};
 
 /// The longest sleep, because the machine's clock may be stepped meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ const RARELY: Duration = Duration::from_secs(60);
 const NOTES_CHARS: usize = 600;
 
 /// Says when speech and movement were last found in a source.
-pub(super) type SignsReader = Arc<dyn Fn(&str) -> SignsOfLife + Send + Sync>;
+pub(super) type SignsReader = Arc<dyn Fn(&SourceName) -> SignsOfLife + Send + Sync>;
 
 /// What the scheduler works with besides the calendar.
 pub(super) struct SchedulerHandles {
@@ -409,14 +409,14 @@ fn subject(conflict: &Conflict, plan: &Plan) -> String {
     };
     match conflict.kind {
         ConflictKind::NoRule => event().and_then(|event| event.series.clone()),
-        ConflictKind::UnknownSource => conflict.source.clone(),
-        ConflictKind::UnknownChannel => conflict.channel.clone(),
+        ConflictKind::UnknownSource => conflict.source.as_ref().map(ToString::to_string),
+        ConflictKind::UnknownChannel => conflict.channel.as_ref().map(ToString::to_string),
         ConflictKind::ChannelTwice
         | ConflictKind::SourceTwice
         | ConflictKind::NoSeries
         | ConflictKind::NoLength => None,
     }
-    .unwrap_or_else(|| conflict.events.join("+"))
+    .unwrap_or_else(|| conflict.events.iter().map(EventId::as_str).collect::<Vec<_>>().join("+"))
 }
 
 #[cfg(test)]

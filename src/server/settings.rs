@@ -9,6 +9,7 @@ use amphi_config::{self as config, Config};
 use amphi_control::alarm::Thresholds;
 use amphi_control::matrix::{ChannelLayout, Layout};
 use amphi_control::schedule;
+use amphi_media::SourceName;
 
 /// The site's time zone; this machine's if the configuration's is unknown.
 pub(super) fn zone(config: &Config) -> TimeZone {
@@ -33,13 +34,13 @@ pub(super) fn thresholds(alarm: &config::Alarm) -> Thresholds {
 /// The channels and sources, for the matrix.
 pub(super) fn layout(config: &Config) -> Layout {
     let channel = |channel: &config::Channel| ChannelLayout {
-        name: channel.name.clone(),
+        name: channel.name.as_str().into(),
         streams: channel.streams.clone(),
-        source: Some(channel.source.clone()).filter(|source| !source.is_empty()),
+        source: Some(&channel.source).filter(|source| !source.is_empty()).map(SourceName::from),
     };
     Layout {
         channels: config.channels.iter().map(channel).collect(),
-        sources: config.sources.iter().map(|source| source.name.clone()).collect(),
+        sources: config.sources.iter().map(|source| source.name.as_str().into()).collect(),
     }
 }
 

@@ -13,6 +13,7 @@ use super::shared::ServerContext;
 use super::stage::{Stage, TaskSpec};
 use amphi_config as config;
 use amphi_control::matrix::{MatrixHandle, SourceStatus};
+use amphi_media::SourceName;
 use amphi_media::feed::FeedWriter;
 use amphi_source::{Current, Inlet, SourceGauges, SourceTask};
 
@@ -57,7 +58,7 @@ pub(super) fn start(
         stage.supervise_mending(job, task, |it| Box::pin(it.clone().run()), |it, why| it.fell(why));
         None
     };
-    let (name, matrix, end) = (source.name.clone(), shared.matrix.clone(), stage.end.clone());
+    let (name, matrix, end) = (SourceName::from(&source.name), shared.matrix.clone(), stage.end.clone());
     stage.supervise(TaskSpec::of("report", &name.clone(), span), status_watch.clone(), move |status| {
         Box::pin(report(name.clone(), status, matrix.clone(), end.clone()))
     });
@@ -74,7 +75,7 @@ pub(super) fn start(
 }
 
 async fn report(
-    name: String,
+    name: SourceName,
     status: &mut watch::Receiver<SourceStatus>,
     matrix: MatrixHandle,
     end: CancellationToken,

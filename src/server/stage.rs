@@ -12,6 +12,8 @@ use amphi_runtime::tasks::{Tasks, Until};
 
 pub(super) struct Stage {
     name: &'static str,
+    /// The source, channel or push whose tasks they are.
+    of: Option<String>,
     list: Tasks,
     pub(super) end: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
@@ -44,7 +46,12 @@ impl TaskSpec {
 
 impl Stage {
     pub(super) fn new(name: &'static str, list: &Tasks) -> Self {
-        Self { name, list: list.clone(), end: CancellationToken::new(), tasks: Vec::new() }
+        Self { name, of: None, list: list.clone(), end: CancellationToken::new(), tasks: Vec::new() }
+    }
+
+    /// The same with the name of whose tasks they are.
+    pub(super) fn of(self, name: &str) -> Self {
+        Self { of: Some(name.to_owned()), ..self }
     }
 
     /// Runs `work` on `state` until the stage ends, and again if it panics or ends early.
@@ -96,18 +103,19 @@ impl Stage {
     }
 
     pub(super) async fn end(self, patience: Duration) {
+        let of = self.of.as_deref();
         self.end.cancel();
         let all = async {
             for task in self.tasks {
                 if let Err(error) = task.await {
-                    error!(stage = self.name, %error, "a task did not end well");
+                    error!(stage = self.name, of, %error, "a task did not end well");
                 }
             }
         };
         if tokio::time::timeout(patience, all).await.is_err() {
-            warn!(stage = self.name, "not ended in time; not waited for any longer");
+            warn!(stage = self.name, of, "not ended in time; not waited for any longer");
         }
-        debug!(stage = self.name, "ended");
+        debug!(stage = self.name, of, "ended");
     }
 }
 

@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, info_span};
+use tracing::{Instrument, Span, debug, info_span};
 
 use super::inventory::{Inventory, SourceEntry};
 use super::ladders::{LadderState, Ladders};
@@ -30,7 +30,9 @@ use amphi_control::matrix::{MatrixHandle, SourceState};
 use amphi_media::clock::Clock;
 use amphi_media::feed::{FeedItem, FeedReader};
 use amphi_media::retry::Urgency;
-use amphi_media::{CodedCell, Grid, Lock, MediaTime, Picture, RungTracks, TrackFormat, h264};
+use amphi_media::{
+    ChannelName, CodedCell, Grid, Lock, MediaTime, Picture, RungTracks, SourceName, TrackFormat, h264,
+};
 use amphi_runtime::workshop::{Refused, Workshop};
 use amphi_source::{SourceFault, glance};
 
@@ -49,8 +51,17 @@ const READ: Duration = Duration::from_secs(11);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
-    Source(String),
-    Channel(String),
+    Source(SourceName),
+    Channel(ChannelName),
+}
+
+impl Subject {
+    fn span(&self) -> Span {
+        match self {
+            Self::Source(name) => info_span!(parent: None, "source", name = %name),
+            Self::Channel(name) => info_span!(parent: None, "channel", name = %name),
+        }
+    }
 }
 
 /// A decoded picture, and when it came.
@@ -65,7 +76,7 @@ pub(super) struct ThumbnailCache {
     workshop: Workshop,
     cached: Arc<Lock<BTreeMap<Subject, Thumbnail>>>,
     /// The newest picture of every source whose time was published, so that it can be shown after its ladder has ended.
-    seen: Arc<Lock<BTreeMap<String, SeenPicture>>>,
+    seen: Arc<Lock<BTreeMap<SourceName, SeenPicture>>>,
     asked: Arc<Lock<Option<Instant>>>,
     places: Arc<Semaphore>,
 }
@@ -85,18 +96,18 @@ impl ThumbnailCache {
     }
 
     /// The media time of the picture that a source's thumbnail would show.
-    pub(super) fn source_at(&self, source: &str) -> Option<MediaTime> {
+    pub(super) fn source_at(&self, source: &SourceName) -> Option<MediaTime> {
         let seen = self.newest(source).map(|(at, _)| at);
-        seen.max(self.cached(&Subject::Source(source.to_owned())).map(|it| it.at))
+        seen.max(self.cached(&Subject::Source(source.clone())).map(|it| it.at))
     }
 
     /// The newest picture that a ladder of this source has decoded.
-    fn newest(&self, source: &str) -> Option<SeenPicture> {
+    fn newest(&self, source: &SourceName) -> Option<SeenPicture> {
         let newest =
             self.meters(source).filter_map(|meter| meter.latest_picture.look()).max_by_key(|(at, _)| *at);
         let mut seen = self.seen.lock();
         if let Some(newest) = newest {
-            seen.insert(source.to_owned(), newest);
+            seen.insert(source.clone(), newest);
         }
         seen.get(source).cloned()
     }
@@ -116,8 +127,8 @@ impl ThumbnailCache {
         });
     }
 
-    fn meters(&self, source: &str) -> impl Iterator<Item = Arc<amphi_ladder::LadderMeter>> {
-        let ladders = self.ladders.all().into_iter().filter(move |(key, _)| key.source == source);
+    fn meters(&self, source: &SourceName) -> impl Iterator<Item = Arc<amphi_ladder::LadderMeter>> {
+        let ladders = self.ladders.all().into_iter().filter(move |(key, _)| key.source == *source);
         ladders.filter_map(|(_, state)| match state {
             LadderState::Runs(meter) => Some(meter),
             LadderState::Fails(_) => None,
@@ -154,7 +165,8 @@ impl ThumbnailCache {
         if let Some(kept) = self.cached(&subject).filter(fresh) {
             return Ok(Some(kept));
         }
-        let fault = match self.workshop.run(None, make).await {
+        let made = self.workshop.run(None, make).instrument(subject.span());
+        let fault = match made.await {
             Ok(Ok(jpeg)) => {
                 let made = Thumbnail { at, jpeg: Bytes::from(jpeg) };
                 self.cached.lock().insert(subject, made.clone());
@@ -173,20 +185,20 @@ impl ThumbnailCache {
         self.cached(&subject).map_or_else(|| fault.map_or(Ok(None), Err), |kept| Ok(Some(kept)))
     }
 
-    async fn source(&self, source: &str) -> Result<Option<Thumbnail>, Refused> {
+    async fn source(&self, source: &SourceName) -> Result<Option<Thumbnail>, Refused> {
         self.ask();
-        let subject = Subject::Source(source.to_owned());
+        let subject = Subject::Source(source.clone());
         let Some((at, picture)) = self.newest(source) else { return Ok(self.cached(&subject)) };
         self.picture(subject, at, move || thumbnail(&picture, WIDTH)).await
     }
 
-    async fn channel(&self, name: &str) -> Result<Option<Thumbnail>, Refused> {
+    async fn channel(&self, name: &ChannelName) -> Result<Option<Thumbnail>, Refused> {
         let Some((at, unit)) = self.on_air(name) else { return Ok(None) };
-        self.picture(Subject::Channel(name.to_owned()), at, move || poster(&unit, WIDTH)).await
+        self.picture(Subject::Channel(name.clone()), at, move || poster(&unit, WIDTH)).await
     }
 
     /// The first picture of a channel's newest cell, as an access unit, with its media time.
-    fn on_air(&self, name: &str) -> Option<(MediaTime, Vec<u8>)> {
+    fn on_air(&self, name: &ChannelName) -> Option<(MediaTime, Vec<u8>)> {
         let channel = self.registry.get(name)?;
         let air = channel.air.as_ref()?;
         let cell = air.newest()?;
@@ -206,11 +218,11 @@ fn first_picture(tracks: &[RungTracks], cell: &CodedCell) -> Option<Vec<u8>> {
 
 impl insight::Thumbnails for ThumbnailCache {
     fn of_source<'a>(&'a self, source: &'a str) -> BoxFuture<'a, Result<Option<Thumbnail>, Refused>> {
-        Box::pin(self.source(source))
+        Box::pin(async move { self.source(&source.into()).await })
     }
 
     fn of_channel<'a>(&'a self, channel: &'a str) -> BoxFuture<'a, Result<Option<Thumbnail>, Refused>> {
-        Box::pin(self.channel(channel))
+        Box::pin(async move { self.channel(&channel.into()).await })
     }
 }
 
@@ -244,7 +256,7 @@ struct ThumbnailTask {
     /// The least time between two looks at one hall; zero = never.
     every: Duration,
     /// Until when a source is left alone.
-    rest: BTreeMap<String, Instant>,
+    rest: BTreeMap<SourceName, Instant>,
     clock: Arc<dyn Clock>,
 }
 
@@ -275,7 +287,7 @@ impl ThumbnailTask {
     }
 
     /// An idle or undecoded source that need not be left alone and was not seen for long.
-    fn next<'a>(&self, inventory: &'a Inventory) -> Option<(&'a String, &'a SourceEntry)> {
+    fn next<'a>(&self, inventory: &'a Inventory) -> Option<(&'a SourceName, &'a SourceEntry)> {
         let now = self.clock.now();
         inventory.sources.iter().find(|(name, entry)| {
             let state = entry.status.borrow().state;
@@ -292,7 +304,7 @@ impl ThumbnailTask {
     }
 
     /// Takes one picture; gives up as soon as a channel wants the source. Returns whether the source refused the connection.
-    async fn glance(&self, name: &str, entry: &SourceEntry) -> bool {
+    async fn glance(&self, name: &SourceName, entry: &SourceEntry) -> bool {
         let mut wanted = entry.wanted.subscribe();
         let keep_open = entry.keep_open;
         let is_wanted = async move {
@@ -306,13 +318,13 @@ impl ThumbnailTask {
         };
         match picture {
             Ok(unit) => {
-                let (subject, at) = (Subject::Source(name.to_owned()), self.clock.now());
+                let (subject, at) = (Subject::Source(name.clone()), self.clock.now());
                 // If the workshop is full, it is made another time.
                 drop(self.cache.picture(subject, at, move || poster(&unit, WIDTH)).await);
                 false
             }
             Err(fault) => {
-                debug!(source = name, %fault, "an idle hall could not be looked at");
+                debug!(source = name.as_str(), %fault, "an idle hall could not be looked at");
                 fault.retry() == Urgency::Refused
             }
         }
@@ -321,7 +333,9 @@ impl ThumbnailTask {
     async fn picture(&self, entry: &SourceEntry) -> Result<Vec<u8>, SourceFault> {
         if entry.status.borrow().state == SourceState::Live {
             let reader = entry.feed.subscribe();
-            let read = tokio::task::spawn_blocking(move || passing_picture(&reader)).await;
+            let span = Span::current();
+            let looking = move || span.in_scope(|| passing_picture(&reader));
+            let read = tokio::task::spawn_blocking(looking).await;
             return read.ok().flatten().ok_or(SourceFault::NoSyncFrame(READ.as_secs()));
         }
         glance(entry.url.reveal(), entry.transport, Arc::clone(&self.clock)).await

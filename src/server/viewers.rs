@@ -11,5 +11,5 @@ pub(super) fn viewers(delivery: &Delivery, channel: &str) -> ViewersByProtocol {
     };
     let variants = snapshot.renditions.iter().filter(|it| it.rung.is_variant());
     let names = variants.map(|it| (it.rung.name(), it.rung.picture().is_some()));
-    delivery.audience().by_protocol(channel, snapshot.last, names)
+    delivery.audience().of(channel).by_protocol(snapshot.last, names)
 }

@@ -19,6 +19,7 @@ use super::webhook::Webhooks;
 use amphi_control::alarm::{Alarm, AlarmKind, Board, Change, Condition};
 use amphi_control::matrix::{MatrixView, SourceState, SourceView};
 use amphi_control::push::{PushState, PushStatus};
+use amphi_media::SourceName;
 use amphi_media::meter::Note;
 use amphi_runtime::tasks::{MISSED_AFTER, TaskFall};
 use amphi_source::SourceGauges;
@@ -82,7 +83,7 @@ struct Watchman {
     alarms: watch::Sender<Arc<Vec<Alarm>>>,
     doubts: watch::Sender<Arc<Vec<String>>>,
     /// Packets lost until the last look, by source.
-    lost: BTreeMap<String, u64>,
+    lost: BTreeMap<SourceName, u64>,
     outcomes: Outcomes,
     /// The offset of the clocks with which the alarms were published last.
     told: i64,
@@ -221,8 +222,8 @@ fn of_pushes(pushes: &[PushStatus]) -> impl Iterator<Item = Condition> {
     })
 }
 
-fn condition(kind: AlarmKind, source: &str, sentence: String) -> Condition {
-    Condition { kind, source: Some(source.to_owned()), channel: None, about: None, sentence, since: None }
+fn condition(kind: AlarmKind, source: &SourceName, sentence: String) -> Condition {
+    Condition { kind, source: Some(source.clone()), channel: None, about: None, sentence, since: None }
 }
 
 /// A copy of a source's condition for each channel that should show the source.
@@ -232,8 +233,8 @@ fn of_channels(condition: &Condition, view: &MatrixView) -> Vec<Condition> {
 }
 
 /// The channels that should show a source, in words.
-fn wanted_by(source: &str, view: &MatrixView) -> String {
-    let channels = view.channels.iter().filter(|it| it.desired.source.as_deref() == Some(source));
+fn wanted_by(source: &SourceName, view: &MatrixView) -> String {
+    let channels = view.channels.iter().filter(|it| it.desired.source.as_ref() == Some(source));
     channels.map(|channel| channel.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
@@ -253,7 +254,7 @@ fn of_source(source: &SourceView, stalled: bool, view: &MatrixView) -> Option<Co
     Some(condition(kind, name, format!("{name}, wanted by {channels}, {what}{colon}{reason}")))
 }
 
-fn of_gauges(name: &str, gauges: &SourceGauges, lost: u64) -> impl Iterator<Item = Condition> {
+fn of_gauges(name: &SourceName, gauges: &SourceGauges, lost: u64) -> impl Iterator<Item = Condition> {
     let skew = gauges.skew_ppm();
     let skewed = (skew.abs() > SKEW_PPM).then(|| {
         condition(AlarmKind::Skew, name, format!("{name}'s clock is off by {skew:+.0} parts per million"))
@@ -268,7 +269,7 @@ fn of_gauges(name: &str, gauges: &SourceGauges, lost: u64) -> impl Iterator<Item
     skewed.into_iter().chain(losing)
 }
 
-fn of_ladder(source: &str, ladder: &str, state: &LadderState) -> Vec<Condition> {
+fn of_ladder(source: &SourceName, ladder: &str, state: &LadderState) -> Vec<Condition> {
     let meter = match state {
         LadderState::Runs(meter) => meter,
         LadderState::Fails(why) => {
@@ -306,23 +307,23 @@ mod tests {
     use amphi_control::alarm::Thresholds;
     use amphi_control::matrix::{By, ChannelView, Desired, OnAir, SourceStatus};
     use amphi_ladder::LadderMeter;
-    use amphi_media::MediaTime;
     use amphi_media::clock::ManualClock;
+    use amphi_media::{ChannelName, MediaTime};
 
     const NOON: MediaTime = MediaTime::from_nanos(1_795_000_000_000_000_000);
 
     fn source(state: SourceState, reason: &str) -> SourceView {
         let status = SourceStatus { state, reason: reason.to_owned(), ..SourceStatus::idle(NOON) };
-        SourceView { name: "hall".to_owned(), wanted: true, status }
+        SourceView { name: "hall".into(), wanted: true, status }
     }
 
     /// Two channels that should show the hall, and one that should not.
     fn view() -> MatrixView {
         let channel = |name: &str, source: Option<&str>| ChannelView {
-            name: name.to_owned(),
+            name: name.into(),
             streams: Vec::new(),
             desired: Desired {
-                source: source.map(str::to_owned),
+                source: source.map(Into::into),
                 by: By::Manual,
                 reason: String::new(),
                 since: NOON,
@@ -395,12 +396,12 @@ mod tests {
     fn what_is_wrong_with_pictures_sound_and_machine_is_said_with_its_beginning() {
         let meter = Arc::new(LadderMeter::new(["720p", "480p"].map(str::to_owned)));
         let runs = LadderState::Runs(Arc::clone(&meter));
-        assert_eq!(of_ladder("hall", "lecture", &runs), []);
+        assert_eq!(of_ladder(&"hall".into(), "lecture", &runs), []);
         for since in [&meter.black, &meter.still, &meter.silent, &meter.clipped] {
             since.observe(true, NOON);
         }
         meter.rungs[1].thinning.set(2);
-        let found = of_ladder("hall", "lecture", &runs);
+        let found = of_ladder(&"hall".into(), "lecture", &runs);
         assert!(found.iter().take(4).all(|condition| condition.since == Some(NOON)), "{found:?}");
         assert_eq!(
             sentences(found),
@@ -417,31 +418,31 @@ mod tests {
         let said =
             "hall cannot be shown, its ladder lecture does not start: rung 720p: the parameter sets differ";
         assert_eq!(
-            sentences(of_ladder("hall", "lecture", &fails)),
+            sentences(of_ladder(&"hall".into(), "lecture", &fails)),
             [(AlarmKind::ParameterSets, said.to_owned())]
         );
 
         let gauges = SourceGauges::default();
-        assert_eq!(of_gauges("hall", &gauges, 0).count(), 0);
+        assert_eq!(of_gauges(&"hall".into(), &gauges, 0).count(), 0);
         let said = "packets of hall are lost on the way; RTP over TCP would help";
-        assert_eq!(sentences(of_gauges("hall", &gauges, 3)), [(AlarmKind::Loss, said.to_owned())]);
+        assert_eq!(sentences(of_gauges(&"hall".into(), &gauges, 3)), [(AlarmKind::Loss, said.to_owned())]);
         gauges.set_skew_ppm(-180.0);
         let said = "hall's clock is off by -180 parts per million";
-        assert_eq!(sentences(of_gauges("hall", &gauges, 0)), [(AlarmKind::Skew, said.to_owned())]);
+        assert_eq!(sentences(of_gauges(&"hall".into(), &gauges, 0)), [(AlarmKind::Skew, said.to_owned())]);
     }
 
     #[test]
     fn an_alarm_names_the_channel_that_should_show_the_source() {
         let clock = ManualClock::at(NOON);
         let mut board = Board::new(Thresholds::default());
-        let offline = condition(AlarmKind::Offline, "hall", "hall cannot be reached".to_owned());
+        let offline = condition(AlarmKind::Offline, &"hall".into(), "hall cannot be reached".to_owned());
         for _ in 0..7 {
             board.observe(of_channels(&offline, &view()), clock.now());
             clock.advance(EVERY);
         }
         let told: Vec<_> =
             board.alarms().into_iter().map(|alarm| (alarm.channel, alarm.source, alarm.since)).collect();
-        let one = |channel: &str| (Some(channel.to_owned()), Some("hall".to_owned()), NOON);
+        let one = |channel: &str| (Some(ChannelName::from(channel)), Some(SourceName::from("hall")), NOON);
         assert_eq!(told, [one("L2"), one("PAES")]);
         let json = serde_json::to_value(&board.alarms()[0]).expect("JSON");
         assert_eq!(json["kind"], "offline");

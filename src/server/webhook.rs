@@ -138,7 +138,7 @@ mod tests {
     fn silent(sentence: &str) -> Alarm {
         Alarm {
             kind: AlarmKind::Silent,
-            source: Some("hall".to_owned()),
+            source: Some("hall".into()),
             channel: None,
             about: None,
             since: MediaTime::from_millis(1_795_000_000_000),

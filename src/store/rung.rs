@@ -7,7 +7,8 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use amphi_media::{
-    AAC_FRAME_SAMPLES, AudioTrack, CellIndex, Grid, MediaTime, Parts, RungTracks, Timescale, VideoTrack,
+    AAC_FRAME_SAMPLES, AudioTrack, CellIndex, Grid, MediaTime, Parts, RungName, RungTracks, Timescale,
+    VideoTrack,
 };
 
 /// AAC-LC (RFC 6381 §3.3, ISO/IEC 14496-3 table 1.17).
@@ -18,7 +19,7 @@ const AAC_LC: &str = "mp4a.40.2";
 pub struct PublishedRung {
     tracks: RungTracks,
     parts: Parts,
-    name: String,
+    name: RungName,
     init: Bytes,
     init_name: String,
 }
@@ -41,7 +42,7 @@ impl PublishedRung {
     /// A part of a rung, and the initialization section of that part. Only rungs with [`Parts::All`] are variants of
     /// HLS; DASH lists what carries one track.
     pub fn part(tracks: RungTracks, parts: Parts, init: Bytes) -> Self {
-        let name = format!("{}{}", tracks.name, parts.suffix());
+        let name = RungName::from(format!("{}{}", tracks.name, parts.suffix()));
         // Players and caches keep an initialization section by its URL, so other bytes need another name.
         let mut init_name = format!("init_{name}_");
         for byte in Sha256::digest(&init).iter().take(4) {

@@ -5,19 +5,19 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, MediaTime, RungName};
 
 const STEP_MS: i64 = 60_000;
 /// Places of a ring: six hours.
 const PLACES: usize = 360;
 
 /// The numbers of viewers at one moment: by channel, its rungs in their order with their viewers.
-pub type ViewerCounts = BTreeMap<String, Vec<(String, u64)>>;
+pub type ViewerCounts = BTreeMap<ChannelName, Vec<(RungName, u64)>>;
 
 /// The rings of all channels and rungs.
 #[derive(Debug, Default)]
 pub struct Attendance {
-    channels: BTreeMap<String, Vec<(String, VecDeque<u64>)>>,
+    channels: BTreeMap<ChannelName, Vec<(RungName, VecDeque<u64>)>>,
     minute: i64,
 }
 
@@ -36,7 +36,8 @@ pub struct Viewers {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ChannelViewers {
     /// The channel's name.
-    pub name: String,
+    #[schema(value_type = String)]
+    pub name: ChannelName,
     /// Its rungs, best first.
     pub rungs: Vec<RungHistory>,
 }
@@ -45,7 +46,8 @@ pub struct ChannelViewers {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RungHistory {
     /// The rung's name.
-    pub name: String,
+    #[schema(value_type = String)]
+    pub name: RungName,
     /// The highest number in each minute, oldest first; the last one is the present minute.
     pub history: Vec<u64>,
 }
@@ -59,7 +61,7 @@ impl Attendance {
         let mut before = std::mem::take(&mut self.channels);
         for (channel, rungs) in count {
             let mut known = before.remove(channel).unwrap_or_default();
-            let ring = |(rung, viewers): &(String, u64)| {
+            let ring = |(rung, viewers): &(RungName, u64)| {
                 let kept = known.iter_mut().find(|(name, _)| name == rung);
                 let mut ring = kept.map(|(_, ring)| std::mem::take(ring)).unwrap_or_default();
                 let new = if ring.is_empty() { 1 } else { passed };
@@ -79,11 +81,11 @@ impl Attendance {
 
     /// The numbers of viewers, for REST.
     pub fn view(&self) -> Viewers {
-        let rung = |(name, ring): &(String, VecDeque<u64>)| RungHistory {
+        let rung = |(name, ring): &(RungName, VecDeque<u64>)| RungHistory {
             name: name.clone(),
             history: ring.iter().copied().collect(),
         };
-        let channel = |(name, rungs): (&String, &Vec<_>)| ChannelViewers {
+        let channel = |(name, rungs): (&ChannelName, &Vec<_>)| ChannelViewers {
             name: name.clone(),
             rungs: rungs.iter().map(rung).collect(),
         };
@@ -100,7 +102,7 @@ mod tests {
     use super::*;
 
     fn count(viewers: u64) -> ViewerCounts {
-        ViewerCounts::from([("L".to_owned(), vec![("720p".to_owned(), viewers)])])
+        ViewerCounts::from([("L".into(), vec![("720p".into(), viewers)])])
     }
 
     fn history(attendance: &Attendance) -> Vec<u64> {

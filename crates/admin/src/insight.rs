@@ -25,7 +25,7 @@ use super::Shared;
 use super::attendance::Viewers;
 use super::openapi::{Crowded, GuardResponses, NoSuchName};
 use super::problem::{Name, Problem};
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, MediaTime, RungName, SourceName};
 use amphi_runtime::workshop::Refused as Refusal;
 
 /// The sources of these data.
@@ -70,7 +70,8 @@ pub struct Vitals {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct SourceVitals {
     /// The source's name.
-    pub name: String,
+    #[schema(value_type = String)]
+    pub name: SourceName,
     /// Pictures received per second.
     pub fps: f64,
     /// Bits received per second, picture and sound.
@@ -98,7 +99,8 @@ pub struct SourceVitals {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct ChannelVitals {
     /// The channel's name.
-    pub name: String,
+    #[schema(value_type = String)]
+    pub name: ChannelName,
     /// The number of viewers of all rungs.
     pub viewers: u64,
     /// Its rungs, best first.
@@ -112,7 +114,8 @@ pub struct ChannelVitals {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct RungVitals {
     /// The rung's name.
-    pub name: String,
+    #[schema(value_type = String)]
+    pub name: RungName,
     /// Its bits per second, as in its playlist.
     pub bitrate_bps: u64,
     /// The number of its viewers.

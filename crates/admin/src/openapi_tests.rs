@@ -146,24 +146,24 @@ const ENDLESS: [(&str, &str); 1] = [("get", "/api/v1/events")];
 fn fill(port: &Port) {
     let media = SourceMedia { width: Some(1280), channels: Some(2), ..SourceMedia::default() };
     let live = SourceStatus { state: SourceState::Live, media: Some(media), ..SourceStatus::idle(START) };
-    port.matrix.source_status("x", live);
-    port.matrix.on_air("hall", OnAir { source: Some("x".to_owned()), reason: String::new(), since: START });
+    port.matrix.source_status(&"x".into(), live);
+    let on_air = OnAir { source: Some("x".into()), reason: String::new(), since: START };
+    port.matrix.on_air(&"hall".into(), on_air);
     let alarm = Alarm {
         kind: AlarmKind::Silent,
-        source: Some("x".to_owned()),
+        source: Some("x".into()),
         channel: None,
         about: None,
         since: START,
         sentence: "x is silent".to_owned(),
     };
     port.alarms.send_replace(vec![alarm].into());
-    let event =
-        PlannedEvent { id: "1042".to_owned(), channel: Some("hall".to_owned()), ..PlannedEvent::default() };
+    let event = PlannedEvent { id: "1042".into(), channel: Some("hall".into()), ..PlannedEvent::default() };
     let conflict = Conflict {
         kind: ConflictKind::NoRule,
         channel: None,
-        source: Some("x".to_owned()),
-        events: vec!["1042".to_owned()],
+        source: Some("x".into()),
+        events: vec!["1042".into()],
         from: START,
         until: START,
         sentence: "no rule".to_owned(),

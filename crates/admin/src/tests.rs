@@ -59,8 +59,8 @@ fn port_with(token: Option<&str>, store: impl Store) -> Port {
 }
 
 fn port_of(tokens: Tokens, store: impl Store) -> Port {
-    let channel = ChannelLayout { name: "hall".to_owned(), streams: vec!["live".to_owned()], source: None };
-    let layout = Layout { channels: vec![channel], sources: vec!["x".to_owned(), "y".to_owned()] };
+    let channel = ChannelLayout { name: "hall".into(), streams: vec!["live".to_owned()], source: None };
+    let layout = Layout { channels: vec![channel], sources: vec!["x".into(), "y".into()] };
     let clock = Arc::new(ManualClock::at(START));
     let (matrix, _) = spawn(layout, store, Arc::clone(&clock) as Arc<dyn WallClock>);
     let (ready, is_ready) = watch::channel(false);
@@ -463,7 +463,7 @@ async fn events_tell_the_matrix_now_and_at_every_change() {
     assert_eq!(next_matrix(&mut body).await["channels"][0]["desired"]["source"], "y");
     let alarm = Alarm {
         kind: AlarmKind::Silent,
-        source: Some("y".to_owned()),
+        source: Some("y".into()),
         channel: None,
         about: None,
         since: START,
@@ -489,10 +489,11 @@ async fn metrics_are_openmetrics() {
     let port = port();
     let mut watch = port.matrix.watch();
     port.matrix.source_status(
-        "x",
+        &"x".into(),
         SourceStatus { state: SourceState::BackingOff, connects: 3, ..SourceStatus::idle(START) },
     );
-    port.matrix.on_air("hall", OnAir { source: Some("x".to_owned()), reason: String::new(), since: START });
+    let on_air = OnAir { source: Some("x".into()), reason: String::new(), since: START };
+    port.matrix.on_air(&"hall".into(), on_air);
     let both = |view: &Arc<amphi_control::matrix::MatrixView>| {
         view.sources[0].status.connects == 3 && view.channels[0].on_air.source.is_some()
     };
@@ -516,8 +517,8 @@ async fn the_schedule_is_told_when_asked_and_at_every_change() {
     let response = port.send(Request::get("/api/v1/events").body(Body::empty()).expect("a request")).await;
     let mut body = response.into_body().into_data_stream();
     let event = PlannedEvent {
-        id: "1042".to_owned(),
-        channel: Some("hall".to_owned()),
+        id: "1042".into(),
+        channel: Some("hall".into()),
         starts: START,
         ..PlannedEvent::default()
     };

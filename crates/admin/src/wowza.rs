@@ -47,7 +47,7 @@ use amphi_config::Secret;
 use amphi_control::audit::{Action, AuditLog, Entry};
 use amphi_control::matrix::{ChannelView, MatrixHandle, MatrixView};
 use amphi_http::{self as joints, Attempts, Authenticator, Credential, Peer, Verdict};
-use amphi_media::{Lock, MediaTime};
+use amphi_media::{ChannelName, Lock, MediaTime, SourceName};
 
 const SERVER: &str = "_defaultServer_";
 const INSTANCE: &str = "_definst_";
@@ -184,7 +184,7 @@ impl WowzaApi {
     }
 
     /// The traffic of a source that is in its state since `since`, and of the channel that should show it.
-    fn traffic(&self, source: &str, since: MediaTime, channel: &str) -> Traffic {
+    fn traffic(&self, source: &SourceName, since: MediaTime, channel: &ChannelName) -> Traffic {
         let bytes_in = (self.received)(source);
         Traffic {
             uptime_s: (self.now)().saturating_since(since).as_secs(),
@@ -195,14 +195,14 @@ impl WowzaApi {
     }
 
     /// The traffic of a channel, and of the source that it should show, if any.
-    fn of_channel(&self, channel: &str, source: Option<&str>) -> Traffic {
+    fn of_channel(&self, channel: &ChannelName, source: Option<&SourceName>) -> Traffic {
         match source {
             Some(source) => self.traffic(source, self.started, channel),
             None => self.going_out(channel),
         }
     }
 
-    fn going_out(&self, channel: &str) -> Traffic {
+    fn going_out(&self, channel: &ChannelName) -> Traffic {
         let outgoing = (self.outgoing)(channel);
         let bytes_out_rate = self.rate(Way::Out, channel, outgoing.bytes);
         Traffic { uptime_s: self.uptime_s(), outgoing, bytes_out_rate, ..Traffic::default() }
@@ -402,11 +402,16 @@ async fn instance(State(state): SharedApi, Path((app, name)): Path<(String, Stri
 type StreamPath = Path<(String, String, String)>;
 
 /// The source of an incoming stream, if the channel should show it.
-fn shown_source(view: &MatrixView, app: &str, instance: &str, stream: &str) -> Result<String, WowzaFault> {
+fn shown_source(
+    view: &MatrixView,
+    app: &str,
+    instance: &str,
+    stream: &str,
+) -> Result<SourceName, WowzaFault> {
     let channel = channel(view, app)?;
     let source = source_name(stream);
     let shown = instance == INSTANCE && channel.desired.source.as_deref() == Some(source);
-    if shown { Ok(source.to_owned()) } else { Err(WowzaFault::NotFound) }
+    if shown { Ok(source.into()) } else { Err(WowzaFault::NotFound) }
 }
 
 async fn incoming(State(state): SharedApi, Path((app, instance, stream)): StreamPath) -> WowzaReply {
@@ -422,12 +427,12 @@ async fn incoming_monitoring(
     let view = state.matrix.view();
     let source = shown_source(&view, &app, &instance, &stream)?;
     let since = view.source(&source).map_or(state.started, |source| source.status.since);
-    Ok(answer::json(&describe::stream_monitoring(state.traffic(&source, since, &app), &stream)))
+    Ok(answer::json(&describe::stream_monitoring(state.traffic(&source, since, &app.into()), &stream)))
 }
 
 async fn monitoring(State(state): SharedApi, Path(app): Path<String>) -> WowzaReply {
     let channel = channel(&state.matrix.view(), &app)?;
-    let traffic = state.of_channel(&app, channel.desired.source.as_deref());
+    let traffic = state.of_channel(&channel.name, channel.desired.source.as_ref());
     Ok(answer::json(&describe::application_monitoring(traffic)))
 }
 
@@ -456,7 +461,7 @@ async fn take_off(
     instance: &str,
     stream: &str,
     what: Action,
-) -> Result<(String, &'static str), WowzaFault> {
+) -> Result<(SourceName, &'static str), WowzaFault> {
     let source = shown_source(&state.matrix.view(), app, instance, stream)?;
     if what != Action::Disconnect {
         return Ok((source, "reset"));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, EventId, MediaTime, SourceName};
 
 /// Everything that is planned, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -33,7 +33,8 @@ pub struct Plan {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PlannedEvent {
     /// Its identifier in the calendar.
-    pub id: String,
+    #[schema(value_type = String)]
+    pub id: EventId,
     /// The lecture's title; may be empty.
     pub title: String,
     /// The title of its series, else the series' identifier.
@@ -45,9 +46,11 @@ pub struct PlannedEvent {
     /// The names of the presenters.
     pub presenters: Vec<String>,
     /// The channel that it is shown on; `None` if no rule matches.
-    pub channel: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub channel: Option<ChannelName>,
     /// The source in its hall; `None` if there is none.
-    pub source: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub source: Option<SourceName>,
     /// When the lecture starts.
     pub starts: MediaTime,
     /// When the lecture ends.
@@ -94,12 +97,15 @@ pub struct Conflict {
     pub kind: ConflictKind,
     /// The channel concerned, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub channel: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub channel: Option<ChannelName>,
     /// The source concerned, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub source: Option<SourceName>,
     /// Identifiers of the events concerned.
-    pub events: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub events: Vec<EventId>,
     /// When the conflict begins.
     pub from: MediaTime,
     /// When the conflict is over.

@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 pub use board::{Board, Change};
 pub use outcome::{DRY, Outcome, OutcomeCounts, OutcomeFaults, UNBEGUN};
 
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, MediaTime, SourceName};
 
 /// The kind of an alarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
@@ -82,9 +82,9 @@ pub struct Condition {
     /// The kind of alarm that it becomes.
     pub kind: AlarmKind,
     /// The source concerned, if any.
-    pub source: Option<String>,
+    pub source: Option<SourceName>,
     /// The channel concerned, if any.
-    pub channel: Option<String>,
+    pub channel: Option<ChannelName>,
     /// Tells it from others of the same kind, source and channel, e.g. the identifiers of two events.
     pub about: Option<String>,
     /// The fault in a plain sentence without secrets.
@@ -100,10 +100,12 @@ pub struct Alarm {
     pub kind: AlarmKind,
     /// The source concerned, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub source: Option<SourceName>,
     /// The channel concerned, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub channel: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub channel: Option<ChannelName>,
     /// Tells it from others of the same kind, source and channel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,

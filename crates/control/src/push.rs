@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, MediaTime};
 
 /// The state of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
@@ -31,7 +31,8 @@ pub struct PushStatus {
     /// Its `name` in the configuration.
     pub name: String,
     /// The channel that it pushes.
-    pub channel: String,
+    #[schema(value_type = String)]
+    pub channel: ChannelName,
     /// Whether it is connected.
     pub state: PushState,
     /// The reason, in a plain sentence without secrets; empty where the state needs none.

@@ -43,7 +43,7 @@ pub use frame::{G711Law, SourceFrame, Track, TrackFormat};
 pub use h264::{ParameterSets, VideoDescription};
 pub use lock::Lock;
 pub use mp3::Mp3Header;
-pub use names::{ChannelName, NAME_BYTES_MAX, SourceName};
+pub use names::{ChannelName, EventId, NAME_BYTES_MAX, RungName, SourceName};
 pub use picture::{Picture, PictureSize, SampleAspect};
 pub use segment::{Pieces, Segment};
 pub use time::{CellIndex, Grid, MediaTime, Slot, Timescale, VIDEO_TIMESCALE};

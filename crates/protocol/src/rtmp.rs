@@ -29,7 +29,7 @@ mod wire;
 pub use amf::AmfFault;
 pub use client::{Publisher, ServerFault, Target, TargetError};
 pub use flv::{FlvError, Frame, Metadata, Unpacker};
-pub use guard::{Guard, GuardError, LeftOut, Message};
+pub use guard::{ChunkPosition, Guard, GuardError, LeftOut, Message};
 pub use name::{AppName, NameError, Query, StreamName, shows_key};
 pub use session::{RtmpEvent, RtmpSession, SessionError};
 pub use share::{

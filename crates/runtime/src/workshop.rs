@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use amphi_media::Lock;
 use tokio::sync::oneshot;
-use tracing::{error, warn};
+use tracing::{Span, error, warn};
 
 use amphi_media::meter::Counter;
 use queue::Queue;
@@ -134,12 +134,15 @@ struct RoomState {
 trait Runnable: Send {
     /// Whether the caller still waits for the result.
     fn is_wanted(&self) -> bool;
+    /// Whose lines these are.
+    fn span(&self) -> Span;
     fn run(self: Box<Self>);
 }
 
 struct WorkWithResult<F, T> {
     work: F,
     result: oneshot::Sender<T>,
+    span: Span,
 }
 
 impl<T: Send, F: FnOnce() -> T + Send> Runnable for WorkWithResult<F, T> {
@@ -147,8 +150,12 @@ impl<T: Send, F: FnOnce() -> T + Send> Runnable for WorkWithResult<F, T> {
         !self.result.is_closed()
     }
 
+    fn span(&self) -> Span {
+        self.span.clone()
+    }
+
     fn run(self: Box<Self>) {
-        let Self { work, result } = *self;
+        let Self { work, result, .. } = *self;
         // The caller may have gone: then nobody wants the result.
         let _ = result.send(work());
     }
@@ -168,7 +175,8 @@ impl Workshop {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refused> {
         let (result, waiting) = oneshot::channel();
-        self.0.0.put(asker, Box::new(WorkWithResult { work, result }))?;
+        let span = Span::current();
+        self.0.0.put(asker, Box::new(WorkWithResult { work, result, span }))?;
         // A job that panicked leaves no result.
         waiting.await.map_err(|_| Refused::Panicked)
     }
@@ -230,6 +238,8 @@ impl Room {
             warn!(%error, "a thread for costly answers keeps its usual priority");
         }
         while let Some((asker, job)) = self.next() {
+            let span = job.span();
+            let _named = span.enter();
             if job.is_wanted() && catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
                 self.panicked.increment();
                 error!(asker = ?asker, "a costly answer could not be made: its computation panicked");

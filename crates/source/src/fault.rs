@@ -140,8 +140,10 @@ pub(super) fn from_io(error: &io::Error) -> SourceFault {
 /// The fault of an RTSP conversation that failed.
 pub(super) fn from_conversation(failure: Failure, transport: Transport) -> SourceFault {
     match failure {
-        Failure::Nonsense(Nonsense::Http) => SourceFault::Http,
-        Failure::Nonsense(nonsense) => SourceFault::Protocol(nonsense.to_string()),
+        Failure::Nonsense { what: Nonsense::Http, .. } => SourceFault::Http,
+        Failure::Nonsense { what, position } => {
+            SourceFault::Protocol(format!("{what}, at byte {position} of the connection"))
+        }
         Failure::CredentialsMissing => SourceFault::CredentialsMissing,
         Failure::CredentialsRefused(status) => SourceFault::CredentialsRefused(status),
         Failure::Scheme(schemes) => SourceFault::Scheme(schemes),
@@ -163,6 +165,11 @@ mod tests {
             SourceFault::Status { method: "DESCRIBE", status: 404, reason: "Not Found".to_owned() }
                 .to_string(),
             "the encoder answered 404 (Not Found) to DESCRIBE: there is no stream under this path"
+        );
+        let nonsense = Failure::Nonsense { what: Nonsense::NotRtsp, position: 812 };
+        assert_eq!(
+            from_conversation(nonsense, Transport::Tcp).to_string(),
+            "the encoder sent something senseless: what it sends is not RTSP, at byte 812 of the connection"
         );
         let fault = from_conversation(Failure::Transport, Transport::Tcp).to_string();
         assert!(fault.contains("RTP over TCP") && fault.contains("\"udp\""), "{fault}");

@@ -92,6 +92,8 @@ pub(super) enum SessionEvent {
         missing: bool,
         /// What is wrong with it.
         why: String,
+        /// The sequence number (RFC 3550 §5.1) of the packet that told it, where it has one.
+        sequence: Option<u16>,
     },
     /// An access unit that is of no use: without a slice, or before the parameter sets.
     Nothing,
@@ -189,6 +191,7 @@ impl SourceSession {
                             track: Track::Video,
                             missing: true,
                             why,
+                            sequence: None,
                         });
                         self.moving = Some(Box::pin(Self::open_at(place, self.home.clone())));
                     }
@@ -239,6 +242,10 @@ impl SourceSession {
         for stream in &mut self.receivers {
             let track = stream.track;
             while let Some(arrived) = stream.receiver.poll() {
+                let sequence = match &arrived {
+                    Arrived::Packet(received) => Some(received.packet.sequence),
+                    _ => None,
+                };
                 match (arrived, track) {
                     (Arrived::Packet(received), Track::Video) => {
                         self.choice.video.1.push(&received, &mut made);
@@ -258,10 +265,11 @@ impl SourceSession {
                             track,
                             missing: false,
                             why: why.to_owned(),
+                            sequence,
                         });
                     }
                 }
-                self.ready.extend(made.drain(..).map(|made| SessionEvent::of(track, made)));
+                self.ready.extend(made.drain(..).map(|made| SessionEvent::of(track, made, sequence)));
             }
         }
     }
@@ -296,10 +304,10 @@ impl SourceSession {
 }
 
 impl SessionEvent {
-    fn of(track: Track, made: Depacketized) -> Self {
+    fn of(track: Track, made: Depacketized, sequence: Option<u16>) -> Self {
         match made {
             Depacketized::Unit(unit) => Self::Unit(unit),
-            Depacketized::Broken { missing, why } => Self::Broken { track, missing, why },
+            Depacketized::Broken { missing, why } => Self::Broken { track, missing, why, sequence },
             Depacketized::Nothing => Self::Nothing,
         }
     }

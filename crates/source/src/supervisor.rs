@@ -190,8 +190,8 @@ impl SourceTask {
             match event {
                 Err(fault) => return SourceEnd::Fault(fault),
                 Ok(SessionEvent::Nothing) => {}
-                Ok(SessionEvent::Broken { track, missing, why }) => {
-                    tracing::debug!(source = self.source.name, why, "a packet was not understood");
+                Ok(SessionEvent::Broken { track, missing, why, sequence }) => {
+                    tracing::debug!(source = self.source.name, sequence, why, "a packet was not understood");
                     self.gauges.broken.increment();
                     if track == Track::Audio {
                         mute.broken(&why, &self.gauges.sound_fault);

@@ -15,7 +15,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{Instrument, Span, info_span, warn};
 
 use super::Layout;
 use super::buffers::{self, Buffers};
@@ -334,8 +334,14 @@ impl Mount {
         }
     }
 
-    /// Opens a file and builds its index: reads on threads that may wait, and parses in the workshop.
+    /// Opens a file and builds its index, in a span with its name.
     async fn index(&self, path: &str) -> Result<Arc<Recording>, VodFault> {
+        let span = info_span!("recording", name = %path);
+        self.read_index(path).instrument(span).await
+    }
+
+    /// Reads on threads that may wait, and parses in the workshop.
+    async fn read_index(&self, path: &str) -> Result<Arc<Recording>, VodFault> {
         let (owned, settings, open) = (path.to_owned(), Arc::clone(&self.settings), Arc::clone(&self.open));
         let opened = self.on_thread(move || {
             let (file, stamp) = open_file(&settings, &owned)?;
@@ -399,7 +405,8 @@ impl Mount {
         let stamp = self.stamp(path).await?;
         let read = async {
             let (owned, settings) = (path.to_owned(), Arc::clone(&self.settings));
-            self.on_thread(move || read_smil(&settings, &owned)).await.map(Arc::new)
+            let span = info_span!("recording", name = %path);
+            self.on_thread(move || read_smil(&settings, &owned)).instrument(span).await.map(Arc::new)
         };
         match self.smils.try_get_with((path.to_owned(), stamp), read).await {
             Ok(smil) => {
@@ -409,7 +416,7 @@ impl Mount {
             Err(fault) => match (&*fault, self.last_good.get(path).await) {
                 (VodFault::Smil { .. }, Some(smil)) => {
                     if amphi_runtime::log::may_say("last good", self.asker) {
-                        warn!(%fault, "answered from the last good reading");
+                        warn!(smil = path, %fault, "answered from the last good reading");
                     }
                     Ok(smil)
                 }
@@ -602,8 +609,9 @@ impl Mount {
         let threads = Arc::clone(&self.threads);
         let job = async {
             let place = threads.acquire_owned().await.map_err(|_| VodFault::Slow)?;
+            let span = Span::current();
             let thread = tokio::task::spawn_blocking(move || {
-                let done = work();
+                let done = span.in_scope(work);
                 drop(place);
                 done
             });

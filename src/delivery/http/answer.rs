@@ -4,10 +4,10 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Response};
 
-use super::fault::HttpFault;
 use super::route::ChannelFile;
 use crate::delivery::AnswerKind;
 use crate::delivery::registry::Selection;
+use crate::delivery::unserved::Unserved;
 use crate::store::{Playlist, PublishedRung, RenditionSnapshot, Snapshot, WindowReader};
 use amphi_http::{Body, ContentMetadata, ETag, content};
 use amphi_media::{Grid, Segment};
@@ -63,11 +63,11 @@ pub(super) fn find(
     window: &WindowReader,
     selection: Selection,
     file: &ChannelFile<'_>,
-) -> Result<FoundFile, HttpFault> {
+) -> Result<FoundFile, Unserved> {
     // Rungs and initialization sections are known before the first cell.
     let rungs = window.rungs();
-    let index_of = |name: &str| rungs.iter().position(|rung| rung.name() == name).ok_or(HttpFault::Rung);
-    let snapshot = || window.snapshot().ok_or(HttpFault::NotReady);
+    let index_of = |name: &str| rungs.iter().position(|rung| rung.name() == name).ok_or(Unserved::Rung);
+    let snapshot = || window.snapshot().ok_or(Unserved::NotReady);
     let changing = || under_half_a_cell(window.grid());
     match file {
         ChannelFile::Multivariant => {
@@ -91,19 +91,19 @@ pub(super) fn find(
             let snapshot = snapshot()?;
             let rendition = match (named, selection) {
                 (Some(index), _) | (None, Selection::Rung(index)) => rendition(&snapshot, index)?,
-                (None, Selection::All) => nearest(&snapshot, *bitrate_bps).ok_or(HttpFault::Rung)?,
+                (None, Selection::All) => nearest(&snapshot, *bitrate_bps).ok_or(Unserved::Rung)?,
             };
             Ok(FoundFile::list(AnswerKind::MediaPlaylist, &rendition.playlist, PLAYLIST, changing()))
         }
         ChannelFile::Init(name) => {
-            let rung = rungs.iter().find(|rung| rung.init_name() == *name).ok_or(HttpFault::Init)?;
+            let rung = rungs.iter().find(|rung| rung.init_name() == *name).ok_or(Unserved::Init)?;
             Ok(FoundFile::media(AnswerKind::Init, rung, rung.init().clone().into()))
         }
         ChannelFile::Segment { rung, k } => {
             let index = index_of(rung)?;
             let snapshot = snapshot()?;
             let rendition = rendition(&snapshot, index)?;
-            let segment = rendition.segment(*k).ok_or(HttpFault::Segment)?;
+            let segment = rendition.segment(*k).ok_or(Unserved::Segment)?;
             Ok(FoundFile::media(AnswerKind::Segment, &rendition.rung, segment.clone()))
         }
     }
@@ -115,8 +115,8 @@ pub(super) fn cross_domain(request: &Parts) -> Response<Body> {
     content(request, &bytes, ContentMetadata { content_type, cache_control: A_DAY, etag: None })
 }
 
-fn rendition(snapshot: &Snapshot, index: usize) -> Result<&RenditionSnapshot, HttpFault> {
-    snapshot.renditions.get(index).ok_or(HttpFault::Rung)
+fn rendition(snapshot: &Snapshot, index: usize) -> Result<&RenditionSnapshot, Unserved> {
+    snapshot.renditions.get(index).ok_or(Unserved::Rung)
 }
 
 /// The rendition whose BANDWIDTH is nearest to the rate asked for, or the best one.

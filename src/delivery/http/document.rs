@@ -3,6 +3,7 @@
 
 use http::HeaderValue;
 use http::request::Parts;
+use tracing::{Instrument, Span, info_span};
 
 use super::answer::{DASH, PLAYLIST, SECONDS};
 use super::document_cache::{DocumentCache, FoundDocument, StoredDocument};
@@ -57,7 +58,12 @@ impl RecordingRequest<'_> {
         make: impl FnOnce() -> Result<StoredDocument, VodFault> + Send + 'static,
     ) -> Result<StoredDocument, VodFault> {
         let name = format!("{} {what}", self.mount.serial());
-        self.made.get(name, async { self.mount.compute(make).await? }).await
+        self.made.get(name, async { self.mount.compute(make).instrument(self.span()).await? }).await
+    }
+
+    /// Names the recording where something of it is made.
+    fn span(self) -> Span {
+        info_span!("recording", name = %self.request.uri.path())
     }
 
     async fn presentation(self, stream: &RecordingStream, file: &RecordingFile) -> Answered {
@@ -144,8 +150,8 @@ impl RecordingRequest<'_> {
         } else {
             let name = format!("{} chapters {}", self.mount.serial(), presentation.version());
             let make = async {
-                let cues = self.mount.chapters_within(&presentation).await?;
-                self.mount.compute(move || Ok(json(&cues))).await?
+                let cues = self.mount.chapters_within(&presentation).instrument(self.span()).await?;
+                self.mount.compute(move || Ok(json(&cues))).instrument(self.span()).await?
             };
             self.made.get(name, make).await?
         };
@@ -175,7 +181,7 @@ impl RecordingRequest<'_> {
                 let picture = poster(&access_unit, width);
                 picture.map(StoredDocument::of).map_err(|error| VodFault::Picture(error.to_string()))
             };
-            mount.compute(picture).await?
+            mount.compute(picture).instrument(self.span()).await?
         };
         let document = made.get(name, make).await?;
         Ok(FoundDocument { kind: AnswerKind::Other, document, content_type: JPEG, cache_control: AN_HOUR })

@@ -34,7 +34,7 @@ use amphi_control::agenda::{Plan, PlannedEvent};
 use amphi_control::matrix::{ChannelView, MatrixView};
 use amphi_http::{Body, ContentMetadata, ETag, content};
 use amphi_media::clock::WallClock;
-use amphi_media::{MediaTime, Segment};
+use amphi_media::{ChannelName, MediaTime, Segment};
 
 const HTML: &str = "text/html; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
@@ -83,7 +83,7 @@ impl std::fmt::Debug for Showing {
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct ListedChannel {
-    name: String,
+    name: ChannelName,
     /// A source is on air.
     live: bool,
     /// The lecture of this moment, as planned.
@@ -246,7 +246,7 @@ mod tests {
         let at = |minute: i64| MediaTime::from_millis(1_795_000_000_000 + minute * 60_000);
         let event = |title: &str, from, until| PlannedEvent {
             title: title.to_owned(),
-            channel: Some("L".to_owned()),
+            channel: Some("L".into()),
             starts: at(from),
             ends: at(until),
             connect_from: Some(at(from - 3)),
@@ -254,9 +254,10 @@ mod tests {
         };
         let lost = PlannedEvent { connect_from: None, ..event("refused", 0, 300) };
         let plan = Plan { events: vec![lost, event("a", 0, 90), event("b", 100, 190)], ..Plan::default() };
-        let layout = ChannelLayout { name: "L".to_owned(), ..ChannelLayout::default() };
+        let layout = ChannelLayout { name: "L".into(), ..ChannelLayout::default() };
         let mut matrix = Matrix::new(Layout { channels: vec![layout], sources: Vec::new() }, at(-9));
-        matrix.on_air("L", OnAir { source: Some("hall".to_owned()), reason: String::new(), since: at(0) });
+        let on_air = OnAir { source: Some("hall".into()), reason: String::new(), since: at(0) };
+        matrix.on_air(&"L".into(), on_air);
         let view = matrix.view();
         let channel = view.channel("L").expect("it is there");
         let titles = |minute| {

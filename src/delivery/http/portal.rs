@@ -15,12 +15,13 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::answer::Answer;
-use super::fault::HttpFault;
+use super::fault::unserved;
 use crate::delivery::AnswerKind;
+use crate::delivery::unserved::Unserved;
 use amphi_control::agenda::{Plan, PlannedEvent};
 use amphi_control::matrix::MatrixView;
 use amphi_http::{Body, ContentMetadata, ETag, content};
-use amphi_media::{MediaTime, Segment};
+use amphi_media::{ChannelName, MediaTime, Segment, SourceName};
 use amphi_vod::Listed;
 
 /// The path of the document.
@@ -58,7 +59,7 @@ impl Portal {
 
     pub(super) fn answer(&self, request: &Parts) -> Answer {
         let Some(PublishedDocument { text, etag }) = self.0.borrow().clone() else {
-            return HttpFault::NotReady.answer();
+            return unserved(Unserved::NotReady);
         };
         let description = ContentMetadata { content_type: JSON, cache_control: SHORT, etag: Some(&etag) };
         let response: Response<Body> = content(request, &Segment::from(text), description);
@@ -118,21 +119,21 @@ pub fn document(
 ) -> String {
     let root =
         if public_url.is_empty() { UP.to_owned() } else { format!("{}/", public_url.trim_end_matches('/')) };
-    let channel = |name: &'_ str, on_air: Option<&str>| -> (Option<usize>, Option<usize>) {
+    let channel = |name: &ChannelName, on_air: Option<&SourceName>| -> (Option<usize>, Option<usize>) {
         let shown =
-            |event: &PlannedEvent| event.channel.as_deref() == Some(name) && event.connect_from.is_some();
+            |event: &PlannedEvent| event.channel.as_ref() == Some(name) && event.connect_from.is_some();
         let runs = |event: &PlannedEvent| shown(event) && event.starts <= now && now < event.ends;
         // Over by the plan, and still on air: the overrun guard has kept it.
         let stays = |event: &PlannedEvent| {
             let may = event.ends <= now && event.may_last_until.is_some_and(|until| now < until);
-            shown(event) && may && on_air.is_some() && event.source.as_deref() == on_air
+            shown(event) && may && on_air.is_some() && event.source.as_ref() == on_air
         };
         let comes = |event: &PlannedEvent| shown(event) && now < event.starts;
         let of = |wanted: &dyn Fn(&PlannedEvent) -> bool| plan.events.iter().position(wanted);
         (of(&runs).or_else(|| of(&stays)), of(&comes))
     };
     let channels = view.channels.iter().map(|it| {
-        let (runs, comes) = channel(&it.name, it.on_air.source.as_deref());
+        let (runs, comes) = channel(&it.name, it.on_air.source.as_ref());
         let lecture = |index: Option<usize>| index.and_then(|index| plan.events.get(index)).map(lecture);
         PortalChannel {
             name: &it.name,
@@ -163,7 +164,7 @@ fn lecture(event: &PlannedEvent) -> PortalLecture<'_> {
 /// The newest recordings of the series that are planned on the channel.
 fn replays<'a>(
     plan: &Plan,
-    channel: &str,
+    channel: &ChannelName,
     recordings: &'a [(String, Arc<Vec<Listed>>)],
     root: &str,
 ) -> Vec<Replay<'a>> {
@@ -200,13 +201,13 @@ mod tests {
 
     fn event(id: &str, from: i64, to: i64) -> PlannedEvent {
         PlannedEvent {
-            id: id.to_owned(),
+            id: id.into(),
             title: format!("UE{id} \"<b>\""),
             series: Some("PAES_2026_S1".to_owned()),
             series_id: Some("PAES-2026-S1".to_owned()),
             agent: "Amphi_D".to_owned(),
-            channel: Some("Live_PAES".to_owned()),
-            source: Some("PS-Amphi_D".to_owned()),
+            channel: Some("Live_PAES".into()),
+            source: Some("PS-Amphi_D".into()),
             starts: at(from),
             ends: at(to),
             connect_from: Some(at(from - 180)),
@@ -216,11 +217,11 @@ mod tests {
     }
 
     fn view(live: bool) -> MatrixView {
-        let channel = |name: &str| ChannelLayout { name: name.to_owned(), ..ChannelLayout::default() };
+        let channel = |name: &str| ChannelLayout { name: name.into(), ..ChannelLayout::default() };
         let channels = vec![channel("Live_PAES"), channel("Live_L2")];
-        let mut matrix = Matrix::new(Layout { channels, sources: vec!["PS-Amphi_D".to_owned()] }, START);
-        let source = live.then(|| "PS-Amphi_D".to_owned());
-        matrix.on_air("Live_PAES", OnAir { source, reason: String::new(), since: START });
+        let mut matrix = Matrix::new(Layout { channels, sources: vec!["PS-Amphi_D".into()] }, START);
+        let source = live.then(|| "PS-Amphi_D".into());
+        matrix.on_air(&"Live_PAES".into(), OnAir { source, reason: String::new(), since: START });
         matrix.view()
     }
 

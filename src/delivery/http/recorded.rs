@@ -11,7 +11,6 @@ use std::ops::Range;
 use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
-    RETRY_AFTER,
 };
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -19,11 +18,12 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use super::answer::{Answer, IMMUTABLE};
 use super::document::RecordingRequest;
 use super::document_cache::DocumentCache;
+use super::fault::told;
 use super::route::MountPath;
 use crate::delivery::AnswerKind;
 use crate::delivery::address::{AddressError, StreamRef};
 use crate::delivery::unserved::Unserved;
-use amphi_http::{Body, ContentMetadata, Requested, content, empty, problem, requested_range};
+use amphi_http::{Body, ContentMetadata, Requested, content, empty, requested_range};
 use amphi_media::Segment;
 use amphi_vod::{self as vod, Layout, Mount, Recording, RecordingFile, RecordingStream, VodFault, part_of};
 
@@ -199,18 +199,13 @@ fn media_type(recording: &Recording, kind: vod::TrackSelection) -> HeaderValue {
 
 /// The answer to a fault of a recording.
 fn refusal(request: &Parts, asker: Option<IpAddr>, fault: &VodFault) -> Answer {
-    let told = Unserved::new(request.uri.path(), asker, fault);
-    let response = problem(told.http(), &fault.to_string());
-    match told {
-        Unserved::Later(seconds) => {
-            (AnswerKind::NotReady, with(response, &[(RETRY_AFTER, HeaderValue::from(seconds))]))
-        }
-        Unserved::Missing | Unserved::Broken => (AnswerKind::Refused, response),
-    }
+    told(Unserved::new(request.uri.path(), asker, fault), &fault.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::RETRY_AFTER;
+
     use super::*;
     use amphi_runtime::workshop::Refused;
 

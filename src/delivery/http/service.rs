@@ -15,12 +15,13 @@ use http::{HeaderValue, Method, Request, Response};
 
 use super::answer::{self, Answer, FoundFile};
 use super::document_cache::DocumentCache;
-use super::fault::HttpFault;
+use super::fault::unserved;
 use super::page_cache::PageCache;
 use super::route::{ChannelPath, HttpRoute, MountPath};
 use super::{PageSettings, Portal, portal, recorded, route};
 use crate::delivery::address::{Address, AddressError};
 use crate::delivery::door::{AccessAction, AccessRequest, Door, OpenDoor, Protocol};
+use crate::delivery::unserved::Unserved;
 use crate::delivery::{AnswerCounts, AnswerKind, Audience, Registry};
 use amphi_http::{Body, asker, cors, method_refusal};
 use amphi_runtime::workshop::Workshop;
@@ -143,10 +144,10 @@ impl Delivery {
         }
         match route {
             Ok(HttpRoute::CrossDomain) => (AnswerKind::Other, answer::cross_domain(request)),
-            Ok(HttpRoute::Channel(path)) => self.channel(request, &path).unwrap_or_else(HttpFault::answer),
+            Ok(HttpRoute::Channel(path)) => self.channel(request, &path).unwrap_or_else(unserved),
             // Mounts are answered in `call`, which can wait.
-            Ok(HttpRoute::Mount(_)) => HttpFault::NotReady.answer(),
-            Err(error) => HttpFault::Path(error).answer(),
+            Ok(HttpRoute::Mount(_)) => unserved(Unserved::NotReady),
+            Err(error) => unserved(Unserved::Path(error)),
         }
     }
 
@@ -161,25 +162,25 @@ impl Delivery {
             Err(error) => return recorded::lost(request, asker, error),
         };
         if let Err(fault) = self.ask(request.uri.query().unwrap_or_default(), &path.address) {
-            return fault.answer();
+            return unserved(fault);
         }
         match self.registry.mounted(&path.address.app) {
             Some(mount) => recorded::answer(request, &mount.asked_by(asker), &self.made, &path).await,
-            None => HttpFault::Channel.answer(),
+            None => unserved(Unserved::Channel),
         }
     }
 
-    fn ask(&self, query: &str, address: &Address<'_>) -> Result<(), HttpFault> {
+    fn ask(&self, query: &str, address: &Address<'_>) -> Result<(), Unserved> {
         let caller = AccessRequest {
             protocol: Protocol::Http,
             wish: AccessAction::Play(address),
             peer: self.peer,
             query,
         };
-        self.door.ask(&caller).map_err(HttpFault::Refused)
+        self.door.ask(&caller).map_err(Unserved::Denied)
     }
 
-    fn channel(&self, request: &Parts, path: &ChannelPath<'_>) -> Result<Answer, HttpFault> {
+    fn channel(&self, request: &Parts, path: &ChannelPath<'_>) -> Result<Answer, Unserved> {
         let found = self.find(request.uri.query().unwrap_or_default(), path)?;
         let answer = found.answer(request);
         if request.method == Method::GET {
@@ -189,22 +190,23 @@ impl Delivery {
     }
 
     /// What a path names, if the door lets the viewer in.
-    pub(super) fn find(&self, query: &str, path: &ChannelPath<'_>) -> Result<FoundFile, HttpFault> {
+    pub(super) fn find(&self, query: &str, path: &ChannelPath<'_>) -> Result<FoundFile, Unserved> {
         let ChannelPath { address, file } = path;
         self.ask(query, address)?;
-        let channel = self.registry.get(&address.app).ok_or(HttpFault::Channel)?;
-        let window = channel.window.as_ref().ok_or(HttpFault::NotReady)?;
-        let selection = channel.select(window, address.stream.as_ref()).ok_or(HttpFault::Stream)?;
+        let channel = self.registry.get(&address.app).ok_or(Unserved::Channel)?;
+        let window = channel.window.as_ref().ok_or(Unserved::NotReady)?;
+        let selection = channel.select(window, address.stream.as_ref()).ok_or(Unserved::Stream)?;
         answer::find(window, selection, file)
     }
 
     /// Counts the bytes of a segment that a viewer is sent, and the viewer if the answer `begins` the segment.
     pub(super) fn fetched(&self, path: &ChannelPath<'_>, begins: bool, bytes: usize) {
         if let route::ChannelFile::Segment { rung, k } = &path.file {
+            let audience = self.audience.of(&path.address.app);
             if begins {
-                self.audience.fetched(&path.address.app, rung, *k);
+                audience.fetched(rung, *k);
             }
-            self.audience.sent(&path.address.app, rung, bytes);
+            audience.sent(rung, bytes);
         }
     }
 }

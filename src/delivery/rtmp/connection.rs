@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::delivery::idle_timer::HELD;
 use crate::delivery::pieces;
-use amphi_protocol::rtmp::{RtmpEvent, RtmpSession, SessionError};
+use amphi_protocol::rtmp::{ChunkPosition, RtmpEvent, RtmpSession, SessionError};
 use amphi_vod::VodFault;
 
 /// The longest time from connect to play or publish, and between two frames of a publisher.
@@ -37,8 +37,8 @@ const READ_LITTLE: usize = 1 << 10;
 pub(super) enum RtmpEnd {
     #[error(transparent)]
     Io(#[from] io::Error),
-    #[error(transparent)]
-    Session(#[from] SessionError),
+    #[error("{fault}, {position}")]
+    Session { fault: SessionError, position: ChunkPosition },
     #[error(transparent)]
     Vod(#[from] VodFault),
     #[error("nothing came for too long")]
@@ -128,7 +128,9 @@ impl RtmpConnection {
             let mut input = self.buffer.get(self.unread.clone()).unwrap_or_default();
             let event = self.session.handle(&mut input);
             self.unread.start = self.unread.end - input.len();
-            if let Some(event) = event? {
+            let event =
+                event.map_err(|fault| RtmpEnd::Session { fault, position: self.session.position() })?;
+            if let Some(event) = event {
                 return Ok(Some(event));
             }
         }

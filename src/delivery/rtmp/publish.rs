@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::connection::{PATIENCE, RtmpConnection, RtmpEnd};
 use amphi_media::Track;
-use amphi_protocol::rtmp::{FlvError, Frame, LeftOut, RtmpEvent, Unpacker};
+use amphi_protocol::rtmp::{ChunkPosition, FlvError, Frame, LeftOut, RtmpEvent, Unpacker};
 
 /// How often the publisher's state is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -116,7 +116,7 @@ impl RtmpConnection {
                 Ok(Some(frame)) => into.frame(frame),
                 Err(wrong) => {
                     into.heard();
-                    said.passed_over(wrong, into);
+                    said.passed_over(wrong, self.session.position(), into);
                 }
             }
         }
@@ -124,13 +124,13 @@ impl RtmpConnection {
 }
 
 impl PublisherMetadata<'_> {
-    fn passed_over(&mut self, wrong: FlvError, into: &mut dyn PublishedStream) {
+    fn passed_over(&mut self, wrong: FlvError, position: ChunkPosition, into: &mut dyn PublishedStream) {
         into.passed_over(wrong.track(), &wrong.to_string(), wrong.is_harmless());
         if wrong.loses_a_picture() {
             into.lost();
         }
         if self.faults.len() < SAID_MAX && !self.faults.contains(&wrong) {
-            warn!(source = self.source, "messages are skipped: {wrong}");
+            warn!(source = self.source, after = position.messages, "messages are skipped: {wrong}");
             self.faults.push(wrong);
         }
     }

@@ -43,7 +43,7 @@ impl Recorded {
         let opened = mount.open(stream).await;
         let presentation =
             opened.map_err(|fault| Unserved::new(stream.path(), mount.asker(), &fault).rtmp())?;
-        let rendition = presentation.for_frames().ok_or("there is no such recording")?;
+        let rendition = presentation.for_frames().ok_or_else(|| Unserved::Missing.rtmp())?;
         let description =
             describe(&rendition).ok_or("the recording is not in H.264 and AAC, which RTMP needs")?;
         let kinds = rendition.kinds().to_vec();

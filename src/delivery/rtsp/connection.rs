@@ -43,8 +43,8 @@ const UNSENT: u32 = 256 << 10;
 pub(super) enum RtspEnd {
     #[error(transparent)]
     Io(#[from] io::Error),
-    #[error(transparent)]
-    Message(#[from] MessageError),
+    #[error("{fault}, at byte {position} of the connection")]
+    Message { fault: MessageError, position: u64 },
     #[error("nothing was heard of the peer for too long")]
     Silent,
     #[error("the peer took nothing for {} s", STUCK.as_secs())]
@@ -169,7 +169,10 @@ impl RtspConnection {
     }
 
     async fn answer_all(&mut self) -> Result<(), RtspEnd> {
-        while let Some(incoming) = self.requests.take()? {
+        while let Some(incoming) = self.requests.take().map_err(|fault| {
+            let position = self.requests.position();
+            RtspEnd::Message { fault, position }
+        })? {
             let now = Instant::now().into_std();
             match incoming {
                 Incoming::Packet { .. } => self.session.heard(now),
@@ -286,7 +289,7 @@ impl RtspConnection {
                 };
                 let starts: Vec<_> = self.streams.iter().map(start).collect();
                 self.pacer.push(row, self.port.clock.now());
-                let viewer = |name: &str| self.port.audience.enter(&channel, name, ViewerProtocol::Rtsp);
+                let viewer = |name: &str| self.port.audience.of(&channel).enter(name, ViewerProtocol::Rtsp);
                 self.viewer = air.tracks().get(rung).map(|tracks| viewer(&tracks.name));
                 self.feed = PlayFeed::Live { air, rung };
                 self.session.playing(Span { from: Some(Npt::Now), to: None }, &starts);

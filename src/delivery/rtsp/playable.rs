@@ -6,18 +6,18 @@ use std::sync::Arc;
 use super::RtspPort;
 use crate::delivery::address::{self, Address, StreamRef};
 use crate::delivery::air::AirReader;
-use crate::delivery::registry::{Absent, Selection};
+use crate::delivery::registry::Selection;
 use crate::delivery::unserved::Unserved;
 use crate::delivery::{AccessAction, AccessRequest, Protocol};
 use amphi_http::asker;
-use amphi_media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat};
+use amphi_media::{AudioSpecificConfig, ChannelName, RungTracks, Timescale, TrackFormat};
 use amphi_protocol::rtsp::{Refusal, RequestTarget, describe};
 use amphi_vod::{FrameRendition, Mount, RecordingStream, TrackSelection};
 
 #[derive(Clone, Debug)]
 pub(super) enum Playable {
     /// The rung of a channel, by its index.
-    Live { channel: String, air: AirReader, rung: usize },
+    Live { channel: ChannelName, air: AirReader, rung: usize },
     /// A file, or a part of one.
     Recorded { mount: Arc<Mount>, rendition: FrameRendition, tracks: Vec<(TrackSelection, TrackFormat)> },
 }
@@ -27,43 +27,40 @@ impl RtspPort {
     pub(super) async fn find(&self, target: &RequestTarget, peer: SocketAddr) -> Result<Playable, Refusal> {
         let path = target.path.strip_prefix('/').ok_or(Refusal::NotFound)?;
         let address = address::parse(path, |app| self.registry.has_mount(app));
-        let address = address.map_err(|_| Refusal::NotFound)?;
+        let address = address.map_err(|error| Unserved::Path(error).rtsp())?;
         let query = target.query.as_deref().unwrap_or_default();
         let (protocol, wish) = (Protocol::Rtsp, AccessAction::Play(&address));
         let caller = AccessRequest { protocol, wish, peer: Some(peer), query };
-        self.door.ask(&caller).map_err(|_| Refusal::Forbidden)?;
+        self.door.ask(&caller).map_err(|denied| Unserved::Denied(denied).rtsp())?;
         match &address.stream {
             Some(StreamRef::Recording(stream)) => {
-                let mount = self.registry.mounted(&address.app).ok_or(Refusal::NotFound)?;
+                let mount = self.registry.mounted(&address.app).ok_or(Unserved::Missing.rtsp())?;
                 recording(mount.asked_by(asker(peer.ip())), stream, &target.path).await
             }
-            _ => self.channel(&address).await,
+            _ => self.channel(&address).await.map_err(Unserved::rtsp),
         }
     }
 
-    async fn channel(&self, address: &Address<'_>) -> Result<Playable, Refusal> {
-        let channel = self.registry.started(&address.app).await.map_err(|absent| match absent {
-            Absent::Unknown => Refusal::NotFound,
-            Absent::Starting => Refusal::NotReady,
-        })?;
+    async fn channel(&self, address: &Address<'_>) -> Result<Playable, Unserved> {
+        let channel = self.registry.started(&address.app).await?;
         let (Some(window), Some(air)) = (&channel.window, &channel.air) else {
-            return Err(Refusal::NotReady);
+            return Err(Unserved::NotReady);
         };
-        let rung = match channel.select(window, address.stream.as_ref()).ok_or(Refusal::NotFound)? {
+        let rung = match channel.select(window, address.stream.as_ref()).ok_or(Unserved::Stream)? {
             Selection::All => 0,
             Selection::Rung(index) => index,
         };
-        Ok(Playable::Live { channel: address.app.clone().into_owned(), air: air.clone(), rung })
+        Ok(Playable::Live { channel: ChannelName::from(&*address.app), air: air.clone(), rung })
     }
 }
 
 async fn recording(mount: Mount, stream: &RecordingStream, path: &str) -> Result<Playable, Refusal> {
     let presentation =
         mount.open(stream).await.map_err(|fault| Unserved::new(path, mount.asker(), &fault).rtsp())?;
-    let rendition = presentation.for_frames().ok_or(Refusal::NotFound)?;
+    let rendition = presentation.for_frames().ok_or(Unserved::Missing.rtsp())?;
     let tracks = rendition.formats();
     if tracks.is_empty() {
-        return Err(Refusal::Media);
+        return Err(Unserved::Broken.rtsp());
     }
     Ok(Playable::Recorded { mount: Arc::new(mount), rendition, tracks })
 }

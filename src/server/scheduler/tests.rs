@@ -97,8 +97,8 @@ impl Site {
         let channels = config
             .channels
             .iter()
-            .map(|channel| ChannelLayout { name: channel.name.clone(), ..ChannelLayout::default() });
-        let sources = config.sources.iter().map(|source| source.name.clone()).collect();
+            .map(|channel| ChannelLayout { name: channel.name.as_str().into(), ..ChannelLayout::default() });
+        let sources = config.sources.iter().map(|source| source.name.as_str().into()).collect();
         let layout = Layout { channels: channels.collect(), sources };
         let store = FileStore::new(&config.server.state_dir);
         let (matrix, owner) = matrix::spawn(layout, store, Arc::clone(clock) as _);
@@ -132,7 +132,7 @@ impl Site {
 
     fn desired(&self, channel: &str) -> (Option<String>, String) {
         let desired = self.matrix.view().channel(channel).expect("it is there").desired.clone();
-        (desired.source, desired.reason)
+        (desired.source.map(String::from), desired.reason)
     }
 }
 
@@ -360,9 +360,9 @@ async fn a_lecture_that_goes_on_stays_until_it_is_quiet_and_the_audit_log_knows(
 fn conflicts_are_alarms_a_week_before_they_happen_and_the_calendar_when_it_fails() {
     let conflict = |from: MediaTime, ids: [&str; 2]| Conflict {
         kind: ConflictKind::ChannelTwice,
-        channel: Some("Live_PAES".to_owned()),
+        channel: Some("Live_PAES".into()),
         source: None,
-        events: ids.map(str::to_owned).to_vec(),
+        events: ids.map(EventId::from).to_vec(),
         from,
         until: from + 60 * MINUTE,
         sentence: format!("two at once at {from}"),

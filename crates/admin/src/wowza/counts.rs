@@ -14,6 +14,7 @@ use axum::routing::get;
 use http::header::CONTENT_TYPE;
 
 use super::{INSTANCE, SharedApi, Traffic, WowzaApi, WowzaState, authenticate, not_found};
+use amphi_media::{ChannelName, SourceName};
 
 /// The routes of the port `wowza_counts_listen`.
 pub fn router(state: WowzaState) -> Router {
@@ -30,14 +31,14 @@ async fn counts(State(state): SharedApi) -> Response {
     let view = state.matrix.view();
     let channels = view.channels.iter().map(|channel| {
         let source = channel.desired.source.clone();
-        (channel.name.clone(), state.of_channel(&channel.name, source.as_deref()), source)
+        (channel.name.clone(), state.of_channel(&channel.name, source.as_ref()), source)
     });
     let text = document(&channels.collect::<Vec<_>>(), state.uptime_s());
     ([(CONTENT_TYPE, "text/xml; charset=utf-8")], text).into_response()
 }
 
 /// `channels`: name, traffic, and the source that each should show.
-fn document(channels: &[(String, Traffic, Option<String>)], uptime_s: u64) -> String {
+fn document(channels: &[(ChannelName, Traffic, Option<SourceName>)], uptime_s: u64) -> String {
     let sum = channels.iter().fold(Traffic::default(), |sum, (_, traffic, _)| sum.and(traffic));
     let mut out = String::from("<?xml version=\"1.0\"?>\n<WowzaStreamingEngine>");
     level(&mut out, &sum);
@@ -107,10 +108,8 @@ mod tests {
     fn every_level_has_its_counts_and_the_whole_is_the_sum() {
         let outgoing = Outgoing { hls: 40, dash: 3, rtmp: 2, rtsp: 1, bytes: 9 };
         let traffic = Traffic { bytes_in_rate: 100, bytes_out_rate: 7000, outgoing, ..Traffic::default() };
-        let channels = [
-            ("Live_PAES".to_owned(), traffic, Some("PS-Amphi_D".to_owned())),
-            ("Live_L2".to_owned(), traffic, None),
-        ];
+        let channels =
+            [("Live_PAES".into(), traffic, Some("PS-Amphi_D".into())), ("Live_L2".into(), traffic, None)];
         let text = document(&channels, 60);
         let tree = roxmltree::Document::parse(&text).expect("well-formed");
         let of = |node: roxmltree::Node<'_, '_>, name: &str| {

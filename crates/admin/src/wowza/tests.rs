@@ -25,10 +25,10 @@ impl Store for NoStore {
 }
 
 fn port(credentials: Option<(String, Secret)>) -> (Router, MatrixHandle) {
-    let channel = |name: &str| ChannelLayout { name: name.to_owned(), streams: Vec::new(), source: None };
+    let channel = |name: &str| ChannelLayout { name: name.into(), streams: Vec::new(), source: None };
     let layout = Layout {
         channels: vec![channel("Live_PAES"), channel("Live_L2")],
-        sources: vec!["PS-Amphi_D".to_owned(), "PS-Amphi_E".to_owned()],
+        sources: vec!["PS-Amphi_D".into(), "PS-Amphi_E".into()],
     };
     let (matrix, _) = spawn(layout, NoStore, Arc::new(ManualClock::at(START)));
     let state = WowzaState {
@@ -118,8 +118,8 @@ async fn without_an_application_in_the_path_the_query_names_it() {
 async fn descriptions_have_the_recorded_shapes() {
     let (router, matrix) = port(None);
     matrix.connect(&"Live_PAES".into(), &"PS-Amphi_D".into(), None).await.expect("both are known");
-    matrix
-        .source_status("PS-Amphi_D", SourceStatus { state: SourceState::Live, ..SourceStatus::idle(START) });
+    let status = SourceStatus { state: SourceState::Live, ..SourceStatus::idle(START) };
+    matrix.source_status(&"PS-Amphi_D".into(), status);
     let mut views = matrix.watch();
     let live = |view: &Arc<MatrixView>| {
         view.source("PS-Amphi_D").is_some_and(|it| it.status.state == SourceState::Live)

@@ -17,8 +17,19 @@ pub enum MpdFault {
     #[error(transparent)]
     Xml(#[from] roxmltree::Error),
     /// An attribute or element with this name is missing or has a wrong value.
-    #[error("{0} is missing or has a wrong value")]
-    Field(&'static str),
+    #[error("line {line}: {name} is missing or has a wrong value")]
+    Field {
+        /// Of the element's start tag, from 1.
+        line: u32,
+        /// The attribute or element.
+        name: &'static str,
+    },
+}
+
+impl MpdFault {
+    fn field(node: Node<'_, '_>, name: &'static str) -> Self {
+        Self::Field { line: node.document().text_pos_at(node.range().start).row, name }
+    }
 }
 
 impl Mpd {
@@ -27,7 +38,7 @@ impl Mpd {
         let document = Document::parse(text)?;
         let mpd = document.root_element();
         if mpd.tag_name().name() != "MPD" {
-            return Err(MpdFault::Field("MPD"));
+            return Err(MpdFault::field(mpd, "MPD"));
         }
         let presentation = if mpd.attribute("type") == Some("dynamic") {
             PresentationType::Dynamic {
@@ -49,7 +60,7 @@ fn adaptation_set(node: Node<'_, '_>) -> Result<AdaptationSet, MpdFault> {
         Some("video") => ContentType::Video,
         Some("audio") => ContentType::Audio,
         Some("text") => ContentType::Text,
-        _ => return Err(MpdFault::Field("contentType")),
+        _ => return Err(MpdFault::field(node, "contentType")),
     };
     let representations = children(node, "Representation").map(|it| representation(it, content));
     Ok(AdaptationSet {
@@ -65,7 +76,7 @@ fn representation(node: Node<'_, '_>, content: ContentType) -> Result<Representa
     let media = match (children(node, "SegmentTemplate").next(), children(node, "BaseURL").next()) {
         (Some(template), _) => RepresentationMedia::Segments(segment_template(template)?),
         (None, Some(url)) => RepresentationMedia::BaseUrl(url.text().unwrap_or_default().to_owned()),
-        (None, None) => return Err(MpdFault::Field("SegmentTemplate")),
+        (None, None) => return Err(MpdFault::field(node, "SegmentTemplate")),
     };
     let format = match content {
         ContentType::Video => RepresentationFormat::Video {
@@ -110,16 +121,16 @@ fn children<'a, 'd>(node: Node<'a, 'd>, name: &'static str) -> impl Iterator<Ite
 
 fn optional<T: std::str::FromStr>(node: Node<'_, '_>, name: &'static str) -> Result<Option<T>, MpdFault> {
     let value = node.attribute(name).map(str::parse);
-    value.transpose().map_err(|_| MpdFault::Field(name))
+    value.transpose().map_err(|_| MpdFault::field(node, name))
 }
 
 fn field<T: std::str::FromStr>(node: Node<'_, '_>, name: &'static str) -> Result<T, MpdFault> {
-    optional(node, name)?.ok_or(MpdFault::Field(name))
+    optional(node, name)?.ok_or_else(|| MpdFault::field(node, name))
 }
 
 /// A duration (ISO 8601) in the form that the writer uses: seconds only.
 fn seconds(node: Node<'_, '_>, name: &'static str) -> Result<Duration, MpdFault> {
     let text = node.attribute(name).and_then(|text| text.strip_prefix("PT")?.strip_suffix('S'));
     let seconds = text.and_then(|text| Duration::try_from_secs_f64(text.parse().ok()?).ok());
-    seconds.ok_or(MpdFault::Field(name))
+    seconds.ok_or_else(|| MpdFault::field(node, name))
 }

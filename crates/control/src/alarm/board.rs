@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Alarm, AlarmKind, Condition, Thresholds};
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, MediaTime, SourceName};
 
 /// How long a condition must be absent before its alarm ends.
 const CALM: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ impl Change {
     }
 }
 
-type AlarmKey = (AlarmKind, Option<String>, Option<String>, Option<String>);
+type AlarmKey = (AlarmKind, Option<SourceName>, Option<ChannelName>, Option<String>);
 
 #[derive(Debug)]
 struct BoardEntry {
@@ -105,7 +105,7 @@ mod tests {
     fn silent(source: &str) -> Condition {
         Condition {
             kind: AlarmKind::Silent,
-            source: Some(source.to_owned()),
+            source: Some(source.into()),
             channel: None,
             about: None,
             sentence: format!("{source} is silent"),

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::MutexGuard;
 
-use amphi_media::Lock;
+use amphi_media::{ChannelName, Lock, SourceName};
 use tokio::sync::Notify;
 
 use super::status::{OnAir, SourceOutcome, SourceStatus};
@@ -22,25 +22,25 @@ pub(super) struct Mail {
 #[derive(Debug, Default)]
 pub(super) struct Reports {
     /// By name of the source, as are `outcomes`.
-    pub(super) sources: BTreeMap<String, SourceStatus>,
-    pub(super) outcomes: BTreeMap<String, SourceOutcome>,
+    pub(super) sources: BTreeMap<SourceName, SourceStatus>,
+    pub(super) outcomes: BTreeMap<SourceName, SourceOutcome>,
     /// By name of the channel.
-    pub(super) channels: BTreeMap<String, OnAir>,
+    pub(super) channels: BTreeMap<ChannelName, OnAir>,
 }
 
 impl Mail {
-    pub(super) fn source_status(&self, source: &str, status: SourceStatus) {
-        self.lock().sources.insert(source.to_owned(), status);
+    pub(super) fn source_status(&self, source: &SourceName, status: SourceStatus) {
+        self.lock().sources.insert(source.clone(), status);
         self.posted.notify_one();
     }
 
-    pub(super) fn source_outcome(&self, source: &str, outcome: SourceOutcome) {
-        self.lock().outcomes.insert(source.to_owned(), outcome);
+    pub(super) fn source_outcome(&self, source: &SourceName, outcome: SourceOutcome) {
+        self.lock().outcomes.insert(source.clone(), outcome);
         self.posted.notify_one();
     }
 
-    pub(super) fn on_air(&self, channel: &str, on_air: OnAir) {
-        self.lock().channels.insert(channel.to_owned(), on_air);
+    pub(super) fn on_air(&self, channel: &ChannelName, on_air: OnAir) {
+        self.lock().channels.insert(channel.clone(), on_air);
         self.posted.notify_one();
     }
 

@@ -136,17 +136,17 @@ impl MatrixHandle {
     }
 
     /// Reports the status of a source. Never waits; only the latest report of a source counts.
-    pub fn source_status(&self, source: &str, status: SourceStatus) {
+    pub fn source_status(&self, source: &SourceName, status: SourceStatus) {
         self.mail.source_status(source, status);
     }
 
     /// Reports whether a source's pictures and sound come out. Never waits; only the latest report of a source counts.
-    pub fn source_outcome(&self, source: &str, outcome: SourceOutcome) {
+    pub fn source_outcome(&self, source: &SourceName, outcome: SourceOutcome) {
         self.mail.source_outcome(source, outcome);
     }
 
     /// Reports what a channel shows. Never waits; only the latest report of a channel counts.
-    pub fn on_air(&self, channel: &str, on_air: OnAir) {
+    pub fn on_air(&self, channel: &ChannelName, on_air: OnAir) {
         self.mail.on_air(channel, on_air);
     }
 
@@ -362,8 +362,8 @@ mod tests {
     }
 
     fn layout() -> Layout {
-        let channel = |name: &str| ChannelLayout { name: name.to_owned(), ..ChannelLayout::default() };
-        Layout { channels: vec![channel("a"), channel("b")], sources: vec!["s".to_owned()] }
+        let channel = |name: &str| ChannelLayout { name: name.into(), ..ChannelLayout::default() };
+        Layout { channels: vec![channel("a"), channel("b")], sources: vec!["s".into()] }
     }
 
     fn start(store: &Memory) -> (MatrixHandle, JoinHandle<()>, Arc<ManualClock>) {
@@ -493,10 +493,10 @@ mod tests {
         let mut watch = matrix.watch();
         for connects in 1..=1000 {
             let status = SourceStatus { state: SourceState::Live, connects, ..SourceStatus::idle(START) };
-            matrix.source_status("s", status);
+            matrix.source_status(&"s".into(), status);
         }
-        matrix.on_air("b", OnAir { source: Some("s".to_owned()), reason: String::new(), since: START });
-        matrix.on_air("unknown", OnAir { source: None, reason: String::new(), since: START });
+        matrix.on_air(&"b".into(), OnAir { source: Some("s".into()), reason: String::new(), since: START });
+        matrix.on_air(&"unknown".into(), OnAir { source: None, reason: String::new(), since: START });
         let both = |view: &Arc<MatrixView>| {
             view.source("s").is_some_and(|source| source.status.connects == 1000)
                 && view.channel("b").is_some_and(|channel| channel.on_air.source.is_some())

@@ -17,7 +17,7 @@ use super::command::{Command, MatrixError, NOTICE_CHARS, Notice, Scheduled};
 use super::status::{OnAir, SourceOutcome, SourceState, SourceStatus};
 use super::store::Override;
 use super::view::{By, ChannelView, Desired, MatrixView, SourceView, Voice};
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, MediaTime, SourceName};
 
 /// The configured channels and sources; [`Matrix::relayout`] changes them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,27 +25,27 @@ pub struct Layout {
     /// The channels; no two have the same name.
     pub channels: Vec<ChannelLayout>,
     /// The names of the sources, each once.
-    pub sources: Vec<String>,
+    pub sources: Vec<SourceName>,
 }
 
 /// A channel's part of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelLayout {
     /// The channel's name.
-    pub name: String,
+    pub name: ChannelName,
     /// The stream names that its URLs may use.
     pub streams: Vec<String>,
     /// The source that the configuration connects, if any.
-    pub source: Option<String>,
+    pub source: Option<SourceName>,
 }
 
 /// Which source is on which channel, and why.
 #[derive(Clone, Debug)]
 pub struct Matrix {
     channels: Vec<ChannelState>,
-    sources: Vec<(String, SourceStatus)>,
+    sources: Vec<(SourceName, SourceStatus)>,
     /// Live sources whose pictures or sound do not come out: why, and since when.
-    outcomes: BTreeMap<String, (SourceOutcome, MediaTime)>,
+    outcomes: BTreeMap<SourceName, (SourceOutcome, MediaTime)>,
     /// The time zone of explanations.
     zone: TimeZone,
     /// Overrides that have ended since [`Matrix::take_expired`].
@@ -143,7 +143,7 @@ impl Matrix {
                 if let Some(until) = until.filter(|&until| until <= now) {
                     return Err(MatrixError::Past { until, now });
                 }
-                found.overrule(Some(source.into()), until, now);
+                found.overrule(Some(source), until, now);
                 self.shown(&channel)
             }
             Command::Disconnect { channel } => {
@@ -190,11 +190,11 @@ impl Matrix {
         for (name, (outcome, since)) in before.outcomes {
             self.source_outcome(&name, outcome, since);
         }
-        let known: Vec<String> = self.sources.iter().map(|(name, _)| name.clone()).collect();
-        let knows = |source: &str| known.iter().any(|it| it == source);
+        let known: Vec<SourceName> = self.sources.iter().map(|(name, _)| name.clone()).collect();
+        let knows = |source: &SourceName| known.contains(source);
         for channel in before.channels {
             if let Ok(kept) = self.channel_mut(&channel.layout.name) {
-                kept.manual = channel.manual.filter(|manual| manual.source.as_deref().is_none_or(knows));
+                kept.manual = channel.manual.filter(|manual| manual.source.as_ref().is_none_or(knows));
                 kept.scheduled = channel.scheduled.filter(|scheduled| knows(&scheduled.source));
                 kept.notice = channel.notice;
                 kept.announced = channel.announced;
@@ -206,7 +206,7 @@ impl Matrix {
     }
 
     /// Takes the status of a source. An unknown source is ignored.
-    pub fn source_status(&mut self, source: &str, status: SourceStatus) {
+    pub fn source_status(&mut self, source: &SourceName, status: SourceStatus) {
         if let Some((_, known)) = self.sources.iter_mut().find(|(name, _)| name == source) {
             if status.state != SourceState::Live {
                 self.outcomes.remove(source);
@@ -216,9 +216,9 @@ impl Matrix {
     }
 
     /// Takes whether a source's pictures and sound come out, at `at`. Ignored unless the source is live.
-    pub fn source_outcome(&mut self, source: &str, outcome: SourceOutcome, at: MediaTime) {
+    pub fn source_outcome(&mut self, source: &SourceName, outcome: SourceOutcome, at: MediaTime) {
         let live =
-            |(name, status): &(String, SourceStatus)| name == source && status.state == SourceState::Live;
+            |(name, status): &(SourceName, SourceStatus)| name == source && status.state == SourceState::Live;
         if outcome == SourceOutcome::default() || !self.sources.iter().any(live) {
             self.outcomes.remove(source);
             return;
@@ -227,11 +227,11 @@ impl Matrix {
         let same =
             |(before, _): &&(SourceOutcome, MediaTime)| before.picture.is_some() == outcome.picture.is_some();
         let since = before.filter(same).map_or(at, |(_, since)| *since);
-        self.outcomes.insert(source.to_owned(), (outcome, since));
+        self.outcomes.insert(source.clone(), (outcome, since));
     }
 
     /// A source's status, combined with whether its pictures and sound come out.
-    fn status_of(&self, name: &str, status: &SourceStatus) -> SourceStatus {
+    fn status_of(&self, name: &SourceName, status: &SourceStatus) -> SourceStatus {
         match self.outcomes.get(name) {
             Some((SourceOutcome { picture: Some(why), .. }, since)) => SourceStatus {
                 state: SourceState::Undecodable,
@@ -247,7 +247,7 @@ impl Matrix {
     }
 
     /// Takes what a channel shows. An unknown channel is ignored.
-    pub fn on_air(&mut self, channel: &str, on_air: OnAir) {
+    pub fn on_air(&mut self, channel: &ChannelName, on_air: OnAir) {
         if let Ok(channel) = self.channel_mut(channel) {
             channel.on_air = on_air;
         }
@@ -278,10 +278,10 @@ impl Matrix {
 
     /// All channels and sources at the time of the last input.
     pub fn view(&self) -> MatrixView {
-        let wanted = |name: &str| {
-            self.channels.iter().any(|channel| channel.desired.source.as_deref().is_some_and(|it| it == name))
+        let wanted = |name: &SourceName| {
+            self.channels.iter().any(|channel| channel.desired.source.as_ref() == Some(name))
         };
-        let source = |(name, status): &(String, SourceStatus)| SourceView {
+        let source = |(name, status): &(SourceName, SourceStatus)| SourceView {
             name: name.clone(),
             wanted: wanted(name),
             status: self.status_of(name, status),
@@ -292,9 +292,9 @@ impl Matrix {
         }
     }
 
-    fn shown(&self, name: &str) -> Result<ChannelView, MatrixError> {
-        let found = self.channels.iter().find(|channel| channel.layout.name == name);
-        let unknown = || MatrixError::UnknownChannel(name.into());
+    fn shown(&self, name: &ChannelName) -> Result<ChannelView, MatrixError> {
+        let found = self.channels.iter().find(|channel| channel.layout.name == *name);
+        let unknown = || MatrixError::UnknownChannel(name.clone());
         found.map(|channel| self.view_of(channel)).ok_or_else(unknown)
     }
 
@@ -312,19 +312,19 @@ impl Matrix {
         }
     }
 
-    fn channel_mut(&mut self, name: &str) -> Result<&mut ChannelState, MatrixError> {
-        let found = self.channels.iter_mut().find(|channel| channel.layout.name == name);
-        found.ok_or_else(|| MatrixError::UnknownChannel(name.into()))
+    fn channel_mut(&mut self, name: &ChannelName) -> Result<&mut ChannelState, MatrixError> {
+        let found = self.channels.iter_mut().find(|channel| channel.layout.name == *name);
+        found.ok_or_else(|| MatrixError::UnknownChannel(name.clone()))
     }
 
-    fn knows_source(&self, name: &str) -> bool {
+    fn knows_source(&self, name: &SourceName) -> bool {
         self.sources.iter().any(|(known, _)| known == name)
     }
 }
 
 impl ChannelState {
     /// Sets the manual override. Asking for the same source again only moves `until`.
-    fn overrule(&mut self, source: Option<String>, until: Option<MediaTime>, now: MediaTime) {
+    fn overrule(&mut self, source: Option<SourceName>, until: Option<MediaTime>, now: MediaTime) {
         let before = self.manual.as_ref().filter(|manual| manual.source == source);
         let since = before.map_or(now, |manual| manual.since);
         self.manual = Some(Override { channel: self.layout.name.clone(), source, since, until });
@@ -341,7 +341,7 @@ impl ChannelState {
             (manual.source.clone(), By::Manual, reason.to_owned(), manual.until)
         } else if let Some(scheduled) = &self.scheduled {
             let Scheduled { source, reason, until } = scheduled.clone();
-            (Some(source.into()), By::Schedule, reason, Some(until))
+            (Some(source), By::Schedule, reason, Some(until))
         } else if let Some(source) = &self.layout.source {
             (Some(source.clone()), By::Configuration, "connected by the configuration".to_owned(), None)
         } else {
@@ -370,7 +370,7 @@ impl ChannelState {
             explanation: explain(&voices, clock),
             manual: manual.map(|it| Voice { source: it.source.clone(), reason: None, until: it.until }),
             scheduled: scheduled.map(|it| Voice {
-                source: Some(it.source.to_string()),
+                source: Some(it.source.clone()),
                 reason: Some(it.reason.clone()),
                 until: Some(it.until),
             }),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use amphi_media::MediaTime;
+use amphi_media::{MediaTime, SourceName};
 
 /// The state of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -72,7 +72,8 @@ impl Eq for SourceMedia {}
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct OnAir {
     /// The source whose cells are on air; `None` = the waiting loop.
-    pub source: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub source: Option<SourceName>,
     /// The reason, in a plain sentence.
     pub reason: String,
     /// Since when: the start of the first cell of it.

@@ -7,15 +7,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::state_file::StateFile;
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, MediaTime, SourceName};
 
 /// A manual override: what an operator put on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
     /// The name of the channel.
-    pub channel: String,
+    pub channel: ChannelName,
     /// The source to show; `None` = the waiting loop.
-    pub source: Option<String>,
+    pub source: Option<SourceName>,
     /// When it was made.
     pub since: MediaTime,
     /// When it expires; `None` = when it is cleared.
@@ -49,8 +49,8 @@ struct StoredOverrides {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KeptOverride {
-    channel: String,
-    source: Option<String>,
+    channel: ChannelName,
+    source: Option<SourceName>,
     since: Timestamp,
     until: Option<Timestamp>,
 }
@@ -119,8 +119,8 @@ mod tests {
 
     fn some_override() -> Override {
         Override {
-            channel: "a".to_owned(),
-            source: Some("s".to_owned()),
+            channel: "a".into(),
+            source: Some("s".into()),
             since: MediaTime::from_nanos(1_795_000_000_123_456_789),
             until: None,
         }
@@ -169,8 +169,8 @@ mod tests {
             channel in ".*", source in proptest::option::of(".*"), since: i64, until: Option<i64>,
         ) {
             let it = Override {
-                channel,
-                source,
+                channel: channel.into(),
+                source: source.map(SourceName::from),
                 since: MediaTime::from_nanos(since),
                 until: until.map(MediaTime::from_nanos),
             };

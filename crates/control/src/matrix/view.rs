@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::command::Notice;
 use super::status::{OnAir, SourceStatus};
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, MediaTime, SourceName};
 
 /// Channels and sources at one moment, each in the configuration's order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -20,7 +20,8 @@ pub struct MatrixView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ChannelView {
     /// The channel's name.
-    pub name: String,
+    #[schema(value_type = String)]
+    pub name: ChannelName,
     /// The stream names that its URLs may use.
     pub streams: Vec<String>,
     /// What it should show.
@@ -37,7 +38,8 @@ pub struct ChannelView {
     pub scheduled: Option<Voice>,
     /// The source that the configuration connects.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub configured: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub configured: Option<SourceName>,
     /// The text of its waiting picture.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notice: Option<Notice>,
@@ -47,7 +49,8 @@ pub struct ChannelView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Desired {
     /// The source; `None` = the waiting loop.
-    pub source: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub source: Option<SourceName>,
     /// Who decided that.
     pub by: By,
     /// The reason, in a plain sentence.
@@ -63,7 +66,8 @@ pub struct Desired {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Voice {
     /// The source; `None` = the waiting loop.
-    pub source: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub source: Option<SourceName>,
     /// The reason, if one is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -90,7 +94,8 @@ pub enum By {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SourceView {
     /// The source's name.
-    pub name: String,
+    #[schema(value_type = String)]
+    pub name: SourceName,
     /// Whether at least one channel should show it.
     pub wanted: bool,
     /// Its state, with the reason.

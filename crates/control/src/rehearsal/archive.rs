@@ -58,7 +58,7 @@ mod tests {
         assert_eq!(archive.load(), Rehearsal::default());
         let now = MediaTime::from_millis(1_795_000_000_000);
         let mut rehearsal = Rehearsal::begin(now, "night");
-        rehearsal.push(Tally::default().judge("hall", None, Signs::default(), None, now));
+        rehearsal.push(Tally::default().judge(&"hall".into(), None, Signs::default(), None, now));
         archive.save(&rehearsal).expect("saved");
         assert_eq!(archive.load().state, RehearsalState::Done, "a crash ends it");
         rehearsal.end(now);

@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use amphi_media::MediaTime;
+use amphi_media::{MediaTime, SourceName};
 
 /// The result of checking one source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Check {
     /// The name of the source.
-    pub source: String,
+    #[schema(value_type = String)]
+    pub source: SourceName,
     /// When it was checked.
     pub at: MediaTime,
     /// What is wrong, in a plain sentence; absent if it is ready for a lecture.

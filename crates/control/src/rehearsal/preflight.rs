@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use super::check::Check;
 use crate::agenda::{Plan, PlannedEvent};
 use crate::alarm::{AlarmKind, Condition};
-use amphi_media::MediaTime;
+use amphi_media::{EventId, MediaTime, SourceName};
 
 /// The time between two checks of a hall that was not ready.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -20,14 +20,14 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// A check to make, for one lecture: its identifier, start and source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Job {
-    event: String,
+    event: EventId,
     starts: MediaTime,
-    source: String,
+    source: SourceName,
 }
 
 impl Job {
     /// The name of the source to check.
-    pub fn source(&self) -> &str {
+    pub const fn source(&self) -> &SourceName {
         &self.source
     }
 
@@ -84,7 +84,7 @@ impl Preflight {
                 kind: AlarmKind::Check,
                 source: Some(job.source.clone()),
                 channel: event.channel.clone(),
-                about: Some(event.id.clone()),
+                about: Some(event.id.to_string()),
                 sentence: format!("'{title}' begins at {hour} and its hall is not ready: {source}: {fault}"),
                 since: None,
             })
@@ -115,10 +115,10 @@ mod tests {
 
     fn event(id: &str, source: &str, second: i64) -> PlannedEvent {
         PlannedEvent {
-            id: id.to_owned(),
+            id: id.into(),
             title: format!("UE{id}"),
-            channel: Some("Live".to_owned()),
-            source: Some(source.to_owned()),
+            channel: Some("Live".into()),
+            source: Some(source.into()),
             starts: at(second),
             ends: at(second + 5400),
             connect_from: Some(at(second - 180)),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     fn result(source: &str, fault: Option<&str>, second: i64) -> Check {
-        let (source, fault) = (source.to_owned(), fault.map(str::to_owned));
+        let (source, fault) = (source.into(), fault.map(str::to_owned));
         Check { source, at: at(second), fault, waits_for_publisher: false, facts: Facts::default() }
     }
 
@@ -191,7 +191,7 @@ mod tests {
                 .collect();
             let plan = plan(events.clone());
             let mut preflight = Preflight::new(Duration::from_secs(600));
-            let mut looked = BTreeMap::<String, i64>::new();
+            let mut looked = BTreeMap::<EventId, i64>::new();
             for step in 0..2400 {
                 // A check takes a while.
                 let now = step * 10;

@@ -2,7 +2,7 @@
 
 use super::check::{Check, Facts};
 use crate::matrix::SourceMedia;
-use amphi_media::{MediaTime, SourceFrame, Track};
+use amphi_media::{MediaTime, SourceFrame, SourceName, Track};
 
 /// The least pictures per second of a lecture.
 const FEWEST_FPS: f64 = 5.0;
@@ -57,7 +57,7 @@ impl Tally {
     /// The result of the check. `trouble`: why the source could not be reached.
     pub fn judge(
         &self,
-        source: &str,
+        source: &SourceName,
         media: Option<&SourceMedia>,
         signs: Signs,
         trouble: Option<String>,
@@ -78,7 +78,7 @@ impl Tally {
             silent: signs.silent,
         };
         let fault = trouble.or_else(|| self.fault(fps, signs));
-        Check { source: source.to_owned(), at: now, fault, waits_for_publisher: false, facts }
+        Check { source: source.clone(), at: now, fault, waits_for_publisher: false, facts }
     }
 
     fn fault(&self, fps: Option<f64>, signs: Signs) -> Option<String> {
@@ -133,13 +133,13 @@ mod tests {
     }
 
     fn fault(tally: &Tally, signs: Signs) -> Option<String> {
-        tally.judge("hall", None, signs, None, START).fault
+        tally.judge(&"hall".into(), None, signs, None, START).fault
     }
 
     #[test]
     fn a_hall_is_fit_with_pictures_and_sound() {
         let media = SourceMedia { width: Some(1280), height: Some(720), ..SourceMedia::default() };
-        let check = tally(Some(40), true).judge("hall", Some(&media), GOOD, None, START);
+        let check = tally(Some(40), true).judge(&"hall".into(), Some(&media), GOOD, None, START);
         assert_eq!((check.fault, check.facts.fps), (None, Some(25.0)));
         assert_eq!((check.facts.width, check.facts.peak_dbfs), (Some(1280), Some(-20.0)));
     }
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_told_and_darkness_is_a_fact() {
         let dark = Signs { black: true, silent: true, still: true, ..GOOD };
-        let check = tally(Some(40), true).judge("hall", None, dark, None, START);
+        let check = tally(Some(40), true).judge(&"hall".into(), None, dark, None, START);
         assert_eq!((check.fault, check.facts.black, check.facts.silent), (None, true, true));
         assert_eq!(fault(&tally(None, true), Signs::default()).as_deref(), Some("no picture comes"));
         assert_eq!(fault(&tally(Some(40), false), GOOD).as_deref(), Some("no sound comes"));
@@ -161,7 +161,8 @@ mod tests {
         );
         let slow = fault(&tally(Some(500), true), GOOD);
         assert_eq!(slow.as_deref(), Some("only 2 pictures come in a second"));
-        let gone = tally(Some(40), true).judge("hall", None, GOOD, Some("it refuses us".to_owned()), START);
+        let gone =
+            tally(Some(40), true).judge(&"hall".into(), None, GOOD, Some("it refuses us".to_owned()), START);
         assert_eq!(gone.fault.as_deref(), Some("it refuses us"));
     }
 }

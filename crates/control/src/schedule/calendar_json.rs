@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::dublin;
 use super::event::{CalendarEvent, Reading};
-use amphi_media::MediaTime;
+use amphi_media::{EventId, MediaTime};
 
 #[derive(Debug, Deserialize)]
 struct JsonEntry {
@@ -22,7 +22,7 @@ struct JsonEntry {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Data {
-    event_id: String,
+    event_id: EventId,
     #[serde(default)]
     agent_id: Option<String>,
     start_date: JsonTime,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::FeedFault;
 use crate::agenda::FeedFormat;
-use amphi_media::MediaTime;
+use amphi_media::{EventId, MediaTime};
 
 /// A lecture in the calendar. `DTSTAMP`, when the calendar was written, is left out, so that an unchanged lecture
 /// compares equal.
@@ -12,7 +12,7 @@ use amphi_media::MediaTime;
 #[serde(deny_unknown_fields)]
 pub struct CalendarEvent {
     /// `UID`; of an event that recurs followed by `/` and the start of this date (UTC).
-    pub id: String,
+    pub id: EventId,
     /// `SUMMARY`, or the title in the metadata.
     pub title: String,
     /// The title of its series.

@@ -29,7 +29,7 @@ use jiff::{Span, Timestamp};
 use self::zones::Zones;
 use super::dublin;
 use super::event::{CalendarEvent, Reading};
-use amphi_media::MediaTime;
+use amphi_media::{EventId, MediaTime};
 
 /// The most events of one calendar; further ones are left out, with a note.
 const EVENTS: usize = 10_000;
@@ -73,7 +73,8 @@ pub fn parse(text: &str, zone: &TimeZone, window: Window) -> Result<Reading, Str
     if !last.trim().eq_ignore_ascii_case("END:VCALENDAR") {
         return Err("it breaks off before END:VCALENDAR".to_owned());
     }
-    let text = unfold(text);
+    let written = text;
+    let text = unfold(written);
     let mut reading = Reading::default();
     let mut zones = Zones::default();
     let mut drafts = Vec::new();
@@ -110,7 +111,9 @@ pub fn parse(text: &str, zone: &TimeZone, window: Window) -> Result<Reading, Str
         }
     }
     if open.is_some() {
-        return Err("an event breaks off before END:VEVENT".to_owned());
+        let begins = written.lines().enumerate().filter(|(_, line)| is(line, "BEGIN:VEVENT")).last();
+        let line = begins.map_or(1, |(index, _)| index + 1);
+        return Err(format!("an event breaks off before END:VEVENT: it begins in line {line}"));
     }
     EventReader { site: zone, zones, window, rules: 0, changed: BTreeMap::new() }.read(drafts, &mut reading);
     Ok(reading)
@@ -180,13 +183,13 @@ impl EventReader<'_> {
             return Ok(vec![draft.event(id, starts, ends)]);
         }
         if draft.rule.is_none() && draft.dates.is_empty() {
-            let id = draft.uid.clone();
+            let id = draft.uid.as_str().into();
             return Ok(vec![draft.event(id, starts, ends)]);
         }
         let length = ends.nanos_since(starts);
         let dates = self.dates(&draft, length)?;
         let uid = draft.uid.clone();
-        let model = draft.event(uid.clone(), starts, ends);
+        let model = draft.event(uid.as_str().into(), starts, ends);
         let event = |date: MediaTime| CalendarEvent {
             id: dated(&uid, date),
             starts: date,
@@ -262,8 +265,8 @@ fn instant(local: DateTime, zone: &TimeZone) -> Result<MediaTime, String> {
 }
 
 /// The identifier of one date of a recurring event.
-fn dated(uid: &str, date: MediaTime) -> String {
-    format!("{uid}/{}", date.timestamp().strftime("%Y%m%dT%H%M%SZ"))
+fn dated(uid: &str, date: MediaTime) -> EventId {
+    format!("{uid}/{}", date.timestamp().strftime("%Y%m%dT%H%M%SZ")).into()
 }
 
 fn is(line: &str, wanted: &str) -> bool {
@@ -364,7 +367,7 @@ impl EventDraft {
         }
     }
 
-    fn event(self, id: String, starts: MediaTime, ends: MediaTime) -> CalendarEvent {
+    fn event(self, id: EventId, starts: MediaTime, ends: MediaTime) -> CalendarEvent {
         let episode = self.episode.as_deref().and_then(dublin::read).unwrap_or_default();
         let series = self.series.as_deref().and_then(dublin::read).unwrap_or_default();
         let of_properties = |key| self.properties.as_deref().and_then(|text| java_property(text, key));

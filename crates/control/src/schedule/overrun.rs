@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 use super::planner::{ChannelPlan, MayOverrun};
 use super::words::hour;
 use crate::matrix::Scheduled;
-use amphi_media::{ChannelName, MediaTime};
+use amphi_media::{ChannelName, EventId, MediaTime, SourceName};
 
 /// How long before its planned end a lecture is prolonged.
 const AHEAD: Duration = Duration::from_secs(3);
@@ -49,7 +49,7 @@ impl SignsOfLife {
 #[derive(Clone, Debug, Default)]
 pub struct Overrun {
     /// By channel, the lecture that has ended after its planned end.
-    over: BTreeMap<ChannelName, String>,
+    over: BTreeMap<ChannelName, EventId>,
 }
 
 impl Overrun {
@@ -58,7 +58,7 @@ impl Overrun {
     pub fn adjust(
         &mut self,
         channel_plans: Vec<ChannelPlan>,
-        signs: impl Fn(&str) -> SignsOfLife,
+        signs: impl Fn(&SourceName) -> SignsOfLife,
         zone: &TimeZone,
         now: MediaTime,
     ) -> Vec<ChannelPlan> {
@@ -78,7 +78,7 @@ impl Overrun {
         &mut self,
         channel_plan: &ChannelPlan,
         overrun: &MayOverrun,
-        signs: &impl Fn(&str) -> SignsOfLife,
+        signs: &impl Fn(&SourceName) -> SignsOfLife,
         zone: &TimeZone,
         now: MediaTime,
     ) -> Option<Scheduled> {
@@ -96,7 +96,7 @@ impl Overrun {
         };
         let latest_hour = hour(*latest, zone);
         let reason = format!("{reason}, and longer since {why}; ends at the latest at {latest_hour}");
-        Some(Scheduled { source: source.as_str().into(), reason, until: *latest })
+        Some(Scheduled { source: source.clone(), reason, until: *latest })
     }
 }
 
@@ -246,7 +246,7 @@ mod tests {
                 let now = at(0, 8, minute as i64);
                 let of_late = seen.get();
                 seen.set([0, 1].map(|hall: usize| if alive[hall] { Some(now) } else { of_late[hall] }));
-                let signs = |source: &str| speech_of(seen.get()[usize::from(source == "PS-Amphi_B")]);
+                let signs = |source: &SourceName| speech_of(seen.get()[usize::from(source == "PS-Amphi_B")]);
                 let channel_plans = planner.channel_plans(now);
                 let told = guard.adjust(channel_plans.clone(), signs, &zone, now);
                 for (channel_plan, told) in channel_plans.iter().zip(&told) {

@@ -19,7 +19,7 @@ use super::timetable::{Settled, settle};
 use super::words::{id_order, reason};
 use crate::agenda::{Conflict, FeedFormat, FeedState, Plan, PlannedEvent};
 use crate::matrix::{NOTICE_CHARS, Notice, Scheduled};
-use amphi_media::{ChannelName, MediaTime};
+use amphi_media::{ChannelName, EventId, MediaTime, SourceName};
 
 /// How long lectures that are over are remembered.
 const MEMORY: Duration = Duration::from_secs(24 * 3600);
@@ -63,9 +63,9 @@ pub struct ChannelPlan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MayOverrun {
     /// The lecture's identifier.
-    pub event: String,
+    pub event: EventId,
     /// The name of its source.
-    pub source: String,
+    pub source: SourceName,
     /// The reason why it is shown, in a plain sentence.
     pub reason: String,
     /// Its end by the plan, lead-out included.
@@ -192,11 +192,11 @@ impl Planner {
         self.settings.channels.iter().map(|channel| self.channel_plan(channel, now)).collect()
     }
 
-    fn channel_plan(&self, channel: &str, now: MediaTime) -> ChannelPlan {
-        let on_it = || self.settled.events.iter().filter(|event| event.channel.as_deref() == Some(channel));
+    fn channel_plan(&self, channel: &ChannelName, now: MediaTime) -> ChannelPlan {
+        let on_it = || self.settled.events.iter().filter(|event| event.channel.as_ref() == Some(channel));
         let scheduled = on_it().find(|event| event.is_connected(now)).and_then(|event| {
             Some(Scheduled {
-                source: event.source.clone()?.into(),
+                source: event.source.clone()?,
                 reason: reason(event, &self.settings.zone),
                 until: event.connect_until?,
             })
@@ -216,7 +216,7 @@ impl Planner {
         });
         let next = on_it().find(|event| event.connect_from.is_some() && now < event.ends);
         let announced = next.filter(|event| self.announces(event, now));
-        ChannelPlan { channel: channel.into(), scheduled, overrun, notice: announced.map(notice) }
+        ChannelPlan { channel: channel.clone(), scheduled, overrun, notice: announced.map(notice) }
     }
 
     fn announces(&self, event: &PlannedEvent, now: MediaTime) -> bool {
@@ -274,7 +274,7 @@ impl Planner {
         let mut parts: Vec<&StoredPart> = self.kept.parts.values().collect();
         parts.sort_by_key(|part| part.read);
         let all = parts.into_iter().flat_map(|part| &part.events);
-        let by_id: BTreeMap<&str, &CalendarEvent> = all.map(|event| (event.id.as_str(), event)).collect();
+        let by_id: BTreeMap<&EventId, &CalendarEvent> = all.map(|event| (&event.id, event)).collect();
         self.settled = settle(by_id.into_values(), &self.settings);
     }
 }

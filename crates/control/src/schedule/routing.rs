@@ -6,6 +6,7 @@ use regex::Regex;
 
 use super::event::CalendarEvent;
 use amphi_config::{self as config, Config};
+use amphi_media::{ChannelName, SourceName};
 
 /// The rules, and the names of the configured channels and sources.
 #[derive(Clone, Debug)]
@@ -13,8 +14,8 @@ pub(super) struct Routing {
     rules: Vec<RoutingRule>,
     /// `source_from_agent`: `{agent}` stands for the capture agent.
     source_pattern: String,
-    channels: BTreeSet<String>,
-    sources: BTreeSet<String>,
+    channels: BTreeSet<ChannelName>,
+    sources: BTreeSet<SourceName>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,7 +35,7 @@ pub(super) enum Astray {
     /// The event belongs to no series, and no rule matches its title.
     NoSeries,
     /// The rule's channel is not configured.
-    UnknownChannel(String),
+    UnknownChannel(ChannelName),
 }
 
 impl Routing {
@@ -52,13 +53,13 @@ impl Routing {
         Ok(Self {
             rules: config.schedule.rules.iter().map(rule).collect::<Result<_, regex::Error>>()?,
             source_pattern: config.schedule.source_from_agent.clone(),
-            channels: config.channels.iter().map(|channel| channel.name.clone()).collect(),
-            sources: config.sources.iter().map(|source| source.name.clone()).collect(),
+            channels: config.channels.iter().map(|channel| channel.name.as_str().into()).collect(),
+            sources: config.sources.iter().map(|source| source.name.as_str().into()).collect(),
         })
     }
 
     /// The channel of the first rule that matches the event.
-    pub(super) fn channel(&self, event: &CalendarEvent) -> Result<String, Astray> {
+    pub(super) fn channel(&self, event: &CalendarEvent) -> Result<ChannelName, Astray> {
         let Some(channel) = self.rules.iter().find_map(|rule| rule.channel(event)) else {
             let has_series = event.series.is_some() || event.series_id.is_some();
             return Err(if has_series { Astray::NoRule } else { Astray::NoSeries });
@@ -67,10 +68,10 @@ impl Routing {
     }
 
     /// The source of a hall; the error is the name of a source that is not configured.
-    pub(super) fn source(&self, agent: &str) -> Result<String, String> {
+    pub(super) fn source(&self, agent: &str) -> Result<SourceName, SourceName> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         let agent: String = agent.chars().map(|c| if allowed(c) { c } else { '_' }).collect();
-        let source = self.source_pattern.replace("{agent}", &agent);
+        let source = SourceName::from(self.source_pattern.replace("{agent}", &agent));
         if self.sources.contains(&source) { Ok(source) } else { Err(source) }
     }
 }
@@ -78,7 +79,7 @@ impl Routing {
 impl RoutingRule {
     /// The channel, if the rule matches: `series` the series' title or else its identifier, `title` the event's title. If the
     /// rule has both, both must match.
-    fn channel(&self, event: &CalendarEvent) -> Option<String> {
+    fn channel(&self, event: &CalendarEvent) -> Option<ChannelName> {
         let names = [event.series.as_deref(), event.series_id.as_deref()];
         let series = match &self.series {
             Some(expression) => Some(names.into_iter().flatten().find_map(|name| expression.captures(name))?),
@@ -95,7 +96,7 @@ impl RoutingRule {
             channel = String::new();
             captures.expand(&self.channel, &mut channel);
         }
-        Some(channel)
+        Some(channel.into())
     }
 }
 
@@ -137,16 +138,16 @@ mod tests {
             ("", "(?i)inaugural", "Live_Any"),
         ]);
         let to = |series, id, title: &str| routing.channel(&event(series, id, title));
-        assert_eq!(to(Some("PAES_2016_S2_UE3"), Some("a1b2"), "x"), Ok("Live_PAES".to_owned()));
-        assert_eq!(to(Some("L2_2016_S1"), None, "x"), Ok("Live_L2".to_owned()));
-        assert_eq!(to(Some("Divers"), Some("a1b2c3"), "x"), Ok("Live_Any".to_owned()), "by its identifier");
-        assert_eq!(to(None, Some("PAES_2016_S1"), "x"), Ok("Live_PAES".to_owned()), "no title");
-        assert_eq!(to(None, None, "Leçon inaugurale"), Ok("Live_Any".to_owned()), "no series, but a title");
+        assert_eq!(to(Some("PAES_2016_S2_UE3"), Some("a1b2"), "x"), Ok("Live_PAES".into()));
+        assert_eq!(to(Some("L2_2016_S1"), None, "x"), Ok("Live_L2".into()));
+        assert_eq!(to(Some("Divers"), Some("a1b2c3"), "x"), Ok("Live_Any".into()), "by its identifier");
+        assert_eq!(to(None, Some("PAES_2016_S1"), "x"), Ok("Live_PAES".into()), "no title");
+        assert_eq!(to(None, None, "Leçon inaugurale"), Ok("Live_Any".into()), "no series, but a title");
         assert_eq!(to(None, None, "UE3"), Err(Astray::NoSeries));
         let routing = self::routing(&[("^Divers", "^(L2|PAES) ", "Live_$1")]);
-        assert_eq!(routing.channel(&event(Some("Divers"), None, "L2 rentrée")), Ok("Live_L2".to_owned()));
+        assert_eq!(routing.channel(&event(Some("Divers"), None, "L2 rentrée")), Ok("Live_L2".into()));
         assert_eq!(to(Some("Divers"), None, "UE3"), Err(Astray::NoRule));
-        assert_eq!(to(Some("L3_2016_S1"), None, ""), Err(Astray::UnknownChannel("Live_L3".to_owned())));
+        assert_eq!(to(Some("L3_2016_S1"), None, ""), Err(Astray::UnknownChannel("Live_L3".into())));
     }
 
     #[test]
@@ -160,9 +161,9 @@ mod tests {
     #[test]
     fn a_hall_becomes_a_source_by_the_pattern() {
         let routing = routing(&[]);
-        assert_eq!(routing.source("Amphi_D"), Ok("PS-Amphi_D".to_owned()));
-        assert_eq!(routing.source("Amphi D"), Ok("PS-Amphi_D".to_owned()), "as people write it");
-        assert_eq!(routing.source("Amphi_É"), Err("PS-Amphi__".to_owned()));
-        assert_eq!(routing.source(""), Err("PS-".to_owned()));
+        assert_eq!(routing.source("Amphi_D"), Ok("PS-Amphi_D".into()));
+        assert_eq!(routing.source("Amphi D"), Ok("PS-Amphi_D".into()), "as people write it");
+        assert_eq!(routing.source("Amphi_É"), Err("PS-Amphi__".into()));
+        assert_eq!(routing.source(""), Err("PS-".into()));
     }
 }

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::routing::Routing;
 use amphi_config::Config;
+use amphi_media::{ChannelName, SourceName};
 
 /// `[schedule]` and what the schedule needs of channels and sources: expressions compiled, times as durations.
 #[derive(Clone, Debug)]
@@ -15,10 +16,10 @@ pub struct Settings {
     pub(super) lead_in: Duration,
     pub(super) lead_out: Duration,
     /// Sources that two events may put on two channels at once.
-    pub(super) shared: BTreeSet<String>,
-    pub(super) channels: Vec<String>,
+    pub(super) shared: BTreeSet<SourceName>,
+    pub(super) channels: Vec<ChannelName>,
     /// How long an event may stay beyond its lead-out, by channel. Channels without an overrun guard are left out.
-    overruns: BTreeMap<String, Duration>,
+    overruns: BTreeMap<ChannelName, Duration>,
     pub(super) zone: TimeZone,
     pub(super) warn_ahead: Duration,
     pub(super) notice_ahead: Duration,
@@ -47,13 +48,13 @@ impl Settings {
             routing: Routing::new(config)?,
             lead_in: seconds(schedule.lead_in_s),
             lead_out: seconds(schedule.lead_out_s),
-            shared: schedule.shared_sources.iter().cloned().collect(),
-            channels: config.channels.iter().map(|channel| channel.name.clone()).collect(),
+            shared: schedule.shared_sources.iter().map(SourceName::from).collect(),
+            channels: config.channels.iter().map(|channel| channel.name.as_str().into()).collect(),
             overruns: config
                 .channels
                 .iter()
                 .filter(|channel| channel.overrun_max_s > 0)
-                .map(|channel| (channel.name.clone(), seconds(channel.overrun_max_s)))
+                .map(|channel| (channel.name.as_str().into(), seconds(channel.overrun_max_s)))
                 .collect(),
             zone: zone(&schedule.timezone)?,
             warn_ahead: seconds(schedule.warn_ahead_s),
@@ -69,7 +70,7 @@ impl Settings {
     }
 
     /// How long an event may stay on `channel` beyond its lead-out; zero without a guard.
-    pub(super) fn overrun(&self, channel: &str) -> Duration {
+    pub(super) fn overrun(&self, channel: &ChannelName) -> Duration {
         self.overruns.get(channel).copied().unwrap_or_default()
     }
 

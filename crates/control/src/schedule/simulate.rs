@@ -15,7 +15,7 @@ use super::settings::Settings;
 use super::words::{day_and_hour, hour};
 use crate::agenda::{Conflict, FeedFormat};
 use crate::matrix::{By, Command, Layout, Matrix};
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, MediaTime, SourceName};
 
 /// The result of a simulation: what the matrix would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,9 +42,9 @@ pub struct Step {
     /// When it happens.
     pub at: MediaTime,
     /// The name of the channel.
-    pub channel: String,
+    pub channel: ChannelName,
     /// The source shown from then on; `None` = the waiting loop.
-    pub source: Option<String>,
+    pub source: Option<SourceName>,
     /// Who decides that.
     pub by: By,
     /// The reason, in a plain sentence.
@@ -70,13 +70,13 @@ pub fn simulate(
     (from, to): (MediaTime, MediaTime),
 ) -> Simulation {
     let zone = settings.zone.clone();
-    let channels: Vec<String> = layout.channels.iter().map(|channel| channel.name.clone()).collect();
+    let channels: Vec<ChannelName> = layout.channels.iter().map(|channel| channel.name.clone()).collect();
     let notes = reading.notes.clone();
     let mut planner = Planner::new(settings, None, from);
     let part = FeedAnswer { agent: String::new(), outcome: Ok(Some(reading)) };
     planner.take(PollResult { parts: vec![part], format: Some(format) }, from);
     let mut matrix = Matrix::new(layout, from);
-    let mut shown: Vec<Option<(Option<String>, String)>> = vec![None; channels.len()];
+    let mut shown: Vec<Option<(Option<SourceName>, String)>> = vec![None; channels.len()];
     let mut steps = Vec::new();
     let mut now = from;
     while now < to {
@@ -104,10 +104,7 @@ pub fn simulate(
                     source: desired.source.clone(),
                     by: desired.by,
                     reason: desired.reason.clone(),
-                    may_last_until: may_last
-                        .get(name.as_str())
-                        .copied()
-                        .filter(|_| desired.by == By::Schedule),
+                    may_last_until: may_last.get(name).copied().filter(|_| desired.by == By::Schedule),
                 });
             }
         }
@@ -150,7 +147,8 @@ impl fmt::Display for Simulation {
         writeln!(f, "{} to {} ({})", day(self.from), day(self.to), self.timezone)?;
         let width =
             |texts: &mut dyn Iterator<Item = &str>| texts.map(|text| text.chars().count()).max().unwrap_or(0);
-        let source = |step: &Step| step.source.clone().unwrap_or_else(|| WAITING.to_owned());
+        let source =
+            |step: &Step| step.source.as_ref().map_or_else(|| WAITING.to_owned(), ToString::to_string);
         let channels = width(&mut self.steps.iter().map(|step| step.channel.as_str()));
         let sources: Vec<String> = self.steps.iter().map(source).collect();
         let source_width = width(&mut sources.iter().map(String::as_str));

@@ -5,7 +5,7 @@ use super::*;
 use crate::agenda::FeedFormat;
 use crate::matrix::{ChannelLayout, Layout};
 use amphi_config::{self as config, Config};
-use amphi_media::MediaTime;
+use amphi_media::{MediaTime, SourceName};
 
 /// Three halls, two channels, in Paris.
 pub(super) fn config() -> Config {
@@ -46,7 +46,7 @@ pub(super) fn lecture(
     ends: MediaTime,
 ) -> CalendarEvent {
     CalendarEvent {
-        id: id.to_owned(),
+        id: id.into(),
         title: format!("UE {id}"),
         series: Some(format!("{series}_2026_S1")),
         series_id: Some(series.to_owned()),
@@ -58,8 +58,8 @@ pub(super) fn lecture(
 }
 
 fn layout() -> Layout {
-    let channel = |name: &str| ChannelLayout { name: name.to_owned(), ..ChannelLayout::default() };
-    let sources = ["PS-Amphi_A", "PS-Amphi_B", "PS-Amphi_C"].map(str::to_owned).to_vec();
+    let channel = |name: &str| ChannelLayout { name: name.into(), ..ChannelLayout::default() };
+    let sources = ["PS-Amphi_A", "PS-Amphi_B", "PS-Amphi_C"].map(SourceName::from).to_vec();
     Layout { channels: vec![channel("Live_PAES"), channel("Live_L2")], sources }
 }
 

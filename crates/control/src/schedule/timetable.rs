@@ -12,6 +12,7 @@
 //! 5. An event without a channel, a source or a length holds nothing and is never shown.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::conflicts::conflicts;
 use super::event::CalendarEvent;
@@ -19,7 +20,7 @@ use super::routed::Routed;
 use super::settings::Settings;
 use super::words::by_start;
 use crate::agenda::{Conflict, PlannedEvent};
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, MediaTime, SourceName};
 
 /// The result of [`settle`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub fn settle<'a>(events: impl IntoIterator<Item = &'a CalendarEvent>, settings:
 impl Routed {
     /// What the event holds: its channel, and its hall unless that is shared. `None`: nothing.
     fn holds<'a>(&'a self, settings: &Settings) -> Option<Held<'a>> {
-        let (channel, source) = (self.event.channel.as_deref()?, self.event.source.as_deref()?);
+        let (channel, source) = (self.event.channel.as_ref()?, self.event.source.as_ref()?);
         let hall = Some(source).filter(|source| !settings.shared.contains(*source));
         self.has_length().then_some(Held { channel, hall })
     }
@@ -51,8 +52,8 @@ impl Routed {
 
 #[derive(Clone, Copy, Debug)]
 struct Held<'a> {
-    channel: &'a str,
-    hall: Option<&'a str>,
+    channel: &'a ChannelName,
+    hall: Option<&'a SourceName>,
 }
 
 impl Held<'_> {
@@ -152,7 +153,7 @@ fn margins(
     settings: &Settings,
 ) -> Vec<EventSpan> {
     // Bodies are sorted by their beginnings already.
-    let mut last_end = BTreeMap::<(bool, &str), MediaTime>::new();
+    let mut last_end = BTreeMap::<Needed<'_>, MediaTime>::new();
     let mut froms = Vec::with_capacity(bodies.len());
     for body in bodies {
         let mut from = body.from - settings.lead_in;
@@ -163,12 +164,12 @@ fn margins(
         }
         froms.push(from.min(body.from));
     }
-    let mut next_from = BTreeMap::<(bool, &str), MediaTime>::new();
+    let mut next_from = BTreeMap::<Needed<'_>, MediaTime>::new();
     let mut spans = Vec::with_capacity(bodies.len());
     for (body, from) in bodies.iter().zip(froms).rev() {
-        let channel = held.get(body.event).copied().flatten().map_or("", |held| held.channel);
+        let channel = held.get(body.event).copied().flatten().map(|held| held.channel);
         let mut until = ends(body.event) + settings.lead_out;
-        let mut longest = until + settings.overrun(channel);
+        let mut longest = until + channel.map_or(Duration::ZERO, |channel| settings.overrun(channel));
         for key in needs(held, body.event) {
             if let Some(next) = next_from.insert(key, from) {
                 until = until.min(next);
@@ -180,11 +181,18 @@ fn margins(
     spans
 }
 
+/// Something that one event at a time can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Needed<'a> {
+    Channel(&'a ChannelName),
+    Hall(&'a SourceName),
+}
+
 /// What an event needs, as keys: its channel and its hall.
-fn needs<'a>(held: &[Option<Held<'a>>], event: usize) -> impl Iterator<Item = (bool, &'a str)> + use<'a> {
+fn needs<'a>(held: &[Option<Held<'a>>], event: usize) -> impl Iterator<Item = Needed<'a>> + use<'a> {
     let held = held.get(event).copied().flatten();
-    let channel = held.map(|held| (false, held.channel));
-    let hall = held.and_then(|held| held.hall).map(|hall| (true, hall));
+    let channel = held.map(|held| Needed::Channel(held.channel));
+    let hall = held.and_then(|held| held.hall).map(Needed::Hall);
     channel.into_iter().chain(hall)
 }
 

@@ -281,7 +281,7 @@ async fn an_answer_counts_whose_turn_it_is() {
     });
     let pieces = [Bytes::from_static(b"abc"), Bytes::new(), Bytes::new()];
     let body = Body::streaming(pieces, Box::pin(later), 3);
-    let mut body = Outbound::new(body, Some(Answer::new(&watch)));
+    let mut body = Outbound::new(body, Some(PendingAnswer::new(&watch)));
     assert!(watch.seen().is_busy && watch.seen().is_owed, "nothing is asked of it yet");
     let first = body.frame().await.expect("a frame").expect("read").into_data().expect("data");
     assert_eq!(&first[..], b"abc");

@@ -86,7 +86,7 @@ impl Publisher {
                 Ok(None) => return Ok(()),
                 // ffmpeg as a server answers FCPublish with a name alone.
                 Err(GuardError::ShortCommand(_)) => {}
-                Err(error) => return Err(error.into()),
+                Err(fault) => return Err(ServerFault::Guard { fault, position: self.guard.position() }),
             }
             if self.output.len() > OUTPUT_MAX {
                 return Err(ServerFault::Flood);

@@ -112,6 +112,22 @@ pub enum GuardError {
     Malformed(u8),
 }
 
+/// How far a chunk stream (RTMP 1.0 §5.3) has been read: where a fault was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChunkPosition {
+    /// Bytes, from the end of the handshake.
+    pub bytes: u64,
+    /// Messages that were whole, those that were left out among them.
+    pub messages: u64,
+}
+
+impl fmt::Display for ChunkPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, messages } = self;
+        write!(f, "at byte {bytes} of the chunk stream, after {messages} messages")
+    }
+}
+
 /// How many messages have been left out since the last call, by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
@@ -142,6 +158,7 @@ pub struct Guard {
     /// Number of chunks so far; it tells which chunk stream was used last.
     chunks: u64,
     left_out: LeftOut,
+    position: ChunkPosition,
 }
 
 /// The result of one step of reading.
@@ -200,6 +217,7 @@ impl Default for Guard {
             replay: Vec::new(),
             chunks: 0,
             left_out: LeftOut::default(),
+            position: ChunkPosition::default(),
         }
     }
 }
@@ -218,6 +236,18 @@ impl Guard {
 
     /// The next message, from bytes that came before and the front of `input`; `None` when `input` is used up.
     pub fn next_message(&mut self, input: &mut &[u8]) -> Result<Option<Message>, GuardError> {
+        let before = input.len();
+        let message = self.read_on(input);
+        self.position.bytes += (before - input.len()) as u64;
+        message
+    }
+
+    /// How far it has read.
+    pub const fn position(&self) -> ChunkPosition {
+        self.position
+    }
+
+    fn read_on(&mut self, input: &mut &[u8]) -> Result<Option<Message>, GuardError> {
         loop {
             let again = std::mem::take(&mut self.replay);
             let step = if again.is_empty() {
@@ -258,8 +288,10 @@ impl Guard {
             self.payload = Some((csid, to_come - now.len()));
             return Ok(GuardStep::Starved);
         }
-        if ended && let Some(message) = self.finish(csid)? {
-            return Ok(GuardStep::Message(message));
+        if ended {
+            let message = self.finish(csid)?;
+            self.position.messages += 1;
+            return Ok(message.map_or(GuardStep::Onward, GuardStep::Message));
         }
         Ok(GuardStep::Onward)
     }

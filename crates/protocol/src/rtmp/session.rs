@@ -38,7 +38,7 @@ pub use event::RtmpEvent;
 use super::aggregate::Aggregate;
 use super::control::{self, Receipt};
 use super::flv::Metadata;
-use super::guard::{Guard, GuardError, LeftOut, Message};
+use super::guard::{ChunkPosition, Guard, GuardError, LeftOut, Message};
 use super::handshake::{Handshake, NoHandshake};
 use super::name::{AppName, NameError, Query, StreamName};
 use super::wire::message_type;
@@ -176,6 +176,11 @@ impl RtmpSession {
     /// Whether there are more events in what was read: call [`RtmpSession::handle`] again before reading more from the peer.
     pub const fn has_more(&self) -> bool {
         self.aggregate.is_some()
+    }
+
+    /// How far the peer's chunk stream has been read: after an error, where it was found.
+    pub const fn position(&self) -> ChunkPosition {
+        self.guard.position()
     }
 
     /// How many messages of the peer were left out since the last call.

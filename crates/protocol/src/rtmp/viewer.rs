@@ -87,7 +87,7 @@ impl Viewer {
                 Ok(Some(message)) => message,
                 Ok(None) => return Ok(None),
                 Err(GuardError::ShortCommand(_)) => continue,
-                Err(error) => return Err(error.into()),
+                Err(fault) => return Err(ServerFault::Guard { fault, position: self.guard.position() }),
             };
             let timestamp_ms = message.timestamp_ms;
             let seen = match message.body {

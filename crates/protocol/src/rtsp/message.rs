@@ -35,6 +35,8 @@ pub enum MessageError {
 #[derive(Debug, Default)]
 pub struct Requests {
     buffer: BytesMut,
+    /// Bytes taken out of it.
+    taken: u64,
 }
 
 impl Requests {
@@ -45,6 +47,18 @@ impl Requests {
 
     /// The next complete request or packet.
     pub fn take(&mut self) -> Result<Option<Incoming>, MessageError> {
+        let before = self.buffer.len();
+        let message = self.message();
+        self.taken += (before - self.buffer.len()) as u64;
+        message
+    }
+
+    /// Bytes of the connection before the message that is to be taken next: after an error, where it was found.
+    pub const fn position(&self) -> u64 {
+        self.taken
+    }
+
+    fn message(&mut self) -> Result<Option<Incoming>, MessageError> {
         loop {
             match self.buffer.first() {
                 None => return Ok(None),
@@ -126,6 +140,13 @@ mod tests {
         let mut requests = Requests::default();
         requests.feed().put_slice(b"\x03\x00\x00\x00not rtsp at all\r\n\r\n");
         assert!(matches!(requests.take(), Err(MessageError::NotRtsp)));
+        assert_eq!(requests.position(), 0);
+        let mut requests = Requests::default();
+        requests.feed().put_slice(OPTIONS);
+        requests.feed().put_slice(b"\r\n\x03\x00\x00\x00not rtsp at all\r\n\r\n");
+        assert!(matches!(requests.take(), Ok(Some(_))));
+        assert!(matches!(requests.take(), Err(MessageError::NotRtsp)));
+        assert_eq!(requests.position(), OPTIONS.len() as u64 + 2, "the fault is told with its place");
         let mut requests = Requests::default();
         requests.feed().put_slice(b"OPTIONS * RTSP/1.0\r\n");
         requests.feed().put_slice(&b"X: y\r\n".repeat(20_000));

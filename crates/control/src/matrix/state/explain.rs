@@ -111,12 +111,12 @@ mod tests {
     /// 12:06 in Paris at the start.
     fn matrix() -> Matrix {
         let channel = |name: &str, source: Option<&str>| ChannelLayout {
-            name: name.to_owned(),
+            name: name.into(),
             streams: Vec::new(),
-            source: source.map(str::to_owned),
+            source: source.map(Into::into),
         };
         let channels = vec![channel("configured", Some("x")), channel("hall", None)];
-        let layout = Layout { channels, sources: vec!["x".to_owned(), "y".to_owned()] };
+        let layout = Layout { channels, sources: vec!["x".into(), "y".into()] };
         Matrix::new(layout, START).in_zone(TimeZone::fixed(jiff::tz::offset(1)))
     }
 
@@ -139,8 +139,8 @@ mod tests {
 
     fn show(matrix: &mut Matrix, source: Option<&str>, reason: &str, second: u64) {
         let on_air =
-            OnAir { source: source.map(str::to_owned), reason: reason.to_owned(), since: after(second) };
-        matrix.on_air("hall", on_air);
+            OnAir { source: source.map(Into::into), reason: reason.to_owned(), since: after(second) };
+        matrix.on_air(&"hall".into(), on_air);
     }
 
     #[test]

@@ -16,13 +16,13 @@ fn matrix() -> Matrix {
 
 fn layout() -> Layout {
     let channel = |name: &str, source: Option<&str>| ChannelLayout {
-        name: name.to_owned(),
+        name: name.into(),
         streams: vec!["live".to_owned()],
-        source: source.map(str::to_owned),
+        source: source.map(SourceName::from),
     };
     Layout {
         channels: vec![channel("configured", Some("x")), channel("empty", None)],
-        sources: SOURCES.map(str::to_owned).to_vec(),
+        sources: SOURCES.map(SourceName::from).to_vec(),
     }
 }
 
@@ -101,8 +101,8 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
 #[test]
 fn kept_overrides_that_cannot_hold_are_left_out() {
     let kept = |channel: &str, source: Option<&str>, until| Override {
-        channel: channel.to_owned(),
-        source: source.map(str::to_owned),
+        channel: channel.into(),
+        source: source.map(SourceName::from),
         since: START,
         until,
     };
@@ -262,8 +262,8 @@ fn another_layout_keeps_what_was_said_of_those_who_stay() {
     matrix.apply(connect("configured", "z", None), after(1)).expect("both are known");
     let mut next = layout();
     next.sources.retain(|source| source != "z");
-    next.sources.push("new".to_owned());
-    next.channels.push(ChannelLayout { name: "added".to_owned(), ..ChannelLayout::default() });
+    next.sources.push("new".into());
+    next.channels.push(ChannelLayout { name: "added".into(), ..ChannelLayout::default() });
     matrix.relayout(next, after(5));
     let view = matrix.view();
     let desired = |name: &str| view.channel(name).expect("it stays").desired.clone();
@@ -295,23 +295,19 @@ fn the_schedule_announces_where_nobody_has_put_a_notice() {
 #[test]
 fn live_means_that_pictures_come_out() {
     let layout = Layout {
-        channels: vec![ChannelLayout {
-            name: "a".to_owned(),
-            source: Some("s".to_owned()),
-            ..Default::default()
-        }],
-        sources: vec!["s".to_owned()],
+        channels: vec![ChannelLayout { name: "a".into(), source: Some("s".into()), ..Default::default() }],
+        sources: vec!["s".into()],
     };
     let now = MediaTime::from_millis(1_795_000_000_000);
     let later = now + std::time::Duration::from_secs(5);
     let mut matrix = Matrix::new(layout, now);
     let bad = SourceOutcome { picture: Some("10 bits".to_owned()), sound: None };
-    matrix.source_outcome("s", bad.clone(), now);
+    matrix.source_outcome(&"s".into(), bad.clone(), now);
     assert_eq!(matrix.view().source("s").expect("known").status.state, SourceState::Idle, "it is not live");
     let live = SourceStatus { state: SourceState::Live, ..SourceStatus::idle(now) };
-    matrix.source_status("s", live.clone());
-    matrix.source_outcome("s", bad.clone(), later);
-    matrix.source_outcome("s", bad, later + std::time::Duration::from_secs(9));
+    matrix.source_status(&"s".into(), live.clone());
+    matrix.source_outcome(&"s".into(), bad.clone(), later);
+    matrix.source_outcome(&"s".into(), bad, later + std::time::Duration::from_secs(9));
     let view = matrix.view();
     let status = &view.source("s").expect("known").status;
     assert_eq!(
@@ -321,10 +317,10 @@ fn live_means_that_pictures_come_out() {
     let channel = view.channel("a").expect("known");
     assert!(channel.on_air.reason.contains("10 bits") && channel.explanation.contains("10 bits"));
     let deaf = SourceOutcome { picture: None, sound: Some("AC-3".to_owned()) };
-    matrix.source_outcome("s", deaf, later);
+    matrix.source_outcome(&"s".into(), deaf, later);
     let status = matrix.view().source("s").expect("known").status.clone();
     assert_eq!((status.state, &status.reason[..]), (SourceState::Live, "no sound: AC-3"));
-    matrix.source_status("s", SourceStatus::idle(later));
-    matrix.source_status("s", live.clone());
+    matrix.source_status(&"s".into(), SourceStatus::idle(later));
+    matrix.source_status(&"s".into(), live.clone());
     assert_eq!(matrix.view().source("s").expect("known").status, live, "another connection");
 }

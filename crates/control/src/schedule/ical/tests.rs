@@ -41,7 +41,7 @@ fn opencast_2_2_is_read_with_its_series_title() {
     assert_eq!(reading.notes, Vec::<String>::new());
     let [first, second] = reading.events.as_slice() else { panic!("{reading:?}") };
     let expected = CalendarEvent {
-        id: "1042".to_owned(),
+        id: "1042".into(),
         title: "Informations générales; réunion, partie 1".to_owned(),
         series: Some("PAES_2016_S2".to_owned()),
         series_id: Some("a1b2c3d4-0000-4000-8000-000000000001".to_owned()),
@@ -85,7 +85,10 @@ fn an_empty_calendar_is_one_and_what_breaks_off_is_none() {
         ("", "it is empty"),
         ("<html><body>Login</body></html>", "it begins with \"<html><body>Login</body>\""),
         ("BEGIN:VCALENDAR\r\n", "it breaks off"),
-        ("BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\nEND:VCALENDAR", "an event breaks off"),
+        (
+            "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\nEND:VCALENDAR",
+            "an event breaks off before END:VEVENT: it begins in line 2",
+        ),
     ] {
         let fault = parse(text, &paris(), autumn()).expect_err(text);
         assert!(fault.starts_with(why), "{fault}");

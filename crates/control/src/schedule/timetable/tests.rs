@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::super::tests::{at, config, lecture, settings};
 use super::*;
 use crate::agenda::ConflictKind;
+use amphi_media::EventId;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -182,7 +183,7 @@ fn some_events() -> impl Strategy<Value = Vec<CalendarEvent>> {
 }
 
 /// Rules 1 to 3, applied minute by minute: when each event really begins.
-fn begins_minute_by_minute(events: &[CalendarEvent], shared: bool) -> BTreeMap<String, MediaTime> {
+fn begins_minute_by_minute(events: &[CalendarEvent], shared: bool) -> BTreeMap<EventId, MediaTime> {
     let mut order: Vec<&CalendarEvent> = events
         .iter()
         .filter(|event| event.starts < event.ends && event.series_id.as_deref() != Some("nowhere"))

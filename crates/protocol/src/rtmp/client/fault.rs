@@ -2,7 +2,7 @@
 
 use rml_amf0::Amf0Value;
 
-use super::super::guard::GuardError;
+use super::super::guard::{ChunkPosition, GuardError};
 use super::super::handshake::NoHandshake;
 
 /// Why publishing or playing failed. The server is at fault, unless it refuses a wrong URL or key.
@@ -12,8 +12,13 @@ pub enum ServerFault {
     #[error("the server's RTMP handshake failed")]
     Handshake,
     /// The server sends what cannot be read.
-    #[error("the server cannot be understood: {0}")]
-    Guard(#[from] GuardError),
+    #[error("the server cannot be understood: {fault}, {position}")]
+    Guard {
+        /// What is wrong with it.
+        fault: GuardError,
+        /// Where in what it has sent.
+        position: ChunkPosition,
+    },
     /// The server has refused a request or has ended the stream. The text is its message.
     #[error("the server refuses: {0}")]
     Refused(String),

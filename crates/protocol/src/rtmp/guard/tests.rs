@@ -347,3 +347,17 @@ proptest! {
         prop_assert!(guard.streams.len() <= CHUNK_STREAMS_MAX && guard.header.capacity() <= 64);
     }
 }
+
+#[test]
+fn a_fault_is_told_with_its_place() {
+    let mut wire = full(2, 0, 4, message_type::SET_CHUNK_SIZE, &4096_u32.to_be_bytes());
+    wire.extend(full(2, 0, 4, message_type::SET_CHUNK_SIZE, &[0; 4]));
+    let bytes = wire.len() as u64;
+    wire.extend([0; 50]);
+    for cut in [1, 7, 1000] {
+        let mut guard = Guard::default();
+        let fault = wire.chunks(cut).find_map(|part| all(&mut guard, part).err());
+        assert_eq!(fault, Some(GuardError::ChunkSize(0)));
+        assert_eq!(guard.position(), ChunkPosition { bytes, messages: 1 }, "cut every {cut} bytes");
+    }
+}

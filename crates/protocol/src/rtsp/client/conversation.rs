@@ -62,7 +62,12 @@ pub enum Happening {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The bytes are not RTSP, or exceed a bound.
-    Nonsense(Nonsense),
+    Nonsense {
+        /// Why.
+        what: Nonsense,
+        /// After so many bytes of the connection.
+        position: u64,
+    },
     /// 401, and there are no credentials.
     CredentialsMissing,
     /// 401 or 403 in spite of the credentials.
@@ -82,12 +87,6 @@ pub enum Failure {
     },
     /// A response lacks something, or contradicts the request.
     Senseless(&'static str),
-}
-
-impl From<Nonsense> for Failure {
-    fn from(nonsense: Nonsense) -> Self {
-        Self::Nonsense(nonsense)
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +203,12 @@ impl Client {
             self.stage,
             ConversationStage::Described | ConversationStage::SetUp | ConversationStage::Over
         ) {
-            match self.messages.take()? {
+            let incoming = self.messages.take();
+            let incoming = incoming.map_err(|what| {
+                let position = self.messages.position();
+                Failure::Nonsense { what, position }
+            });
+            match incoming? {
                 None => break,
                 Some(ServerMessage::Packet { channel, data }) => {
                     let known = self.channels.iter().find(|(known, ..)| *known == channel);

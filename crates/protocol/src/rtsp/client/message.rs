@@ -129,11 +129,13 @@ pub(super) struct Messages {
     /// Channels on which packets may come; empty before SETUP.
     channels: Vec<u8>,
     stray: usize,
+    /// Bytes taken out of the buffer.
+    taken: u64,
 }
 
 impl Default for Messages {
     fn default() -> Self {
-        Self { buffer: BytesMut::new(), state: ParserState::Idle, channels: Vec::new(), stray: 0 }
+        Self { buffer: BytesMut::new(), state: ParserState::Idle, channels: Vec::new(), stray: 0, taken: 0 }
     }
 }
 
@@ -150,6 +152,18 @@ impl Messages {
 
     /// The next complete message or packet.
     pub(super) fn take(&mut self) -> Result<Option<ServerMessage>, Nonsense> {
+        let before = self.buffer.len();
+        let incoming = self.message();
+        self.taken += (before - self.buffer.len()) as u64;
+        incoming
+    }
+
+    /// How many bytes of the connection have been taken: after an error, where it was found.
+    pub(super) const fn position(&self) -> u64 {
+        self.taken
+    }
+
+    fn message(&mut self) -> Result<Option<ServerMessage>, Nonsense> {
         loop {
             match std::mem::replace(&mut self.state, ParserState::Idle) {
                 ParserState::Idle => match self.begin()? {
