@@ -16,9 +16,13 @@ const TARGET: AudioTrack =
 
 fn format(kind: u8, config: &[u8]) -> Option<TrackFormat> {
     let channels = kind >> 6;
+    // As descriptions say them.
+    let rates = [8000, 44_100, 96_000, 7350, 1, u32::MAX, 11_025, 16_000];
+    let sample_rate = rates[usize::from(kind >> 2 & 7)];
+    let law = if kind & 0x20 == 0 { G711Law::Mu } else { G711Law::A };
     Some(match kind & 3 {
-        0 => TrackFormat::Mp3 { sample_rate: 44_100, channels },
-        1 => TrackFormat::G711 { law: G711Law::Mu, sample_rate: 8000, channels },
+        0 => TrackFormat::Mp3 { sample_rate, channels },
+        1 => TrackFormat::G711 { law, sample_rate, channels },
         _ => {
             let config = AudioSpecificConfig::parse(config).ok()?;
             assert_eq!(AudioSpecificConfig::parse(&config.to_bytes()), Ok(config));

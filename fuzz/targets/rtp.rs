@@ -19,7 +19,15 @@ const SOUNDS: [&str; 5] = [
 
 fuzz_target!(|data: &[u8]| {
     let Some((&head, mut rest)) = data.split_first() else { return };
-    let sound = SOUNDS[usize::from(head & 0x7f) % SOUNDS.len()];
+    // The last kind is one of its own words.
+    let sound = match SOUNDS.get(usize::from(head & 0x7f) % (SOUNDS.len() + 1)) {
+        Some(sound) => (*sound).to_owned(),
+        None => {
+            let length = rest.split_off_first().map_or(0, |length| usize::from(*length).min(rest.len()));
+            let words = rest.split_off(..length).unwrap_or_default();
+            String::from_utf8_lossy(words).into_owned()
+        }
+    };
     let packets = std::iter::from_fn(|| {
         let (&[length, kind], tail) = rest.split_first_chunk::<2>()?;
         let (data, after) = tail.split_at_checked(usize::from(length)).unwrap_or((tail, &[]));

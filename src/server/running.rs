@@ -284,3 +284,70 @@ async fn end_all<N>(stages: BTreeMap<N, Stage>, patience: Duration) {
     let all = stages.into_values().map(|stage| stage.end(patience));
     futures_util::future::join_all(all).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::start::Server;
+    use super::*;
+    use amphi_media::clock::Clocks;
+    use amphi_runtime::tasks::Tasks;
+
+    fn config(state: &std::path::Path, halls: &[&str]) -> Config {
+        let mut config = Config::default();
+        let server = &mut config.server;
+        for address in [
+            &mut server.listen,
+            &mut server.http_listen,
+            &mut server.admin_listen,
+            &mut server.wowza_rest_listen,
+            &mut server.wowza_counts_listen,
+        ] {
+            address.clear();
+        }
+        state.clone_into(&mut server.state_dir);
+        let url = config::Secret::new("rtsp://127.0.0.1:9/");
+        let source =
+            |name: &&str| config::Source { name: (*name).to_owned(), url: url.clone(), ..Default::default() };
+        config.sources = halls.iter().map(source).collect();
+        let (width, height, fps, bitrate) = (320, 180, 15, 200_000);
+        let rung = config::Rung { name: "low".to_owned(), width, height, fps, bitrate, audio_only: false };
+        let (name, audio) = ("lecture".to_owned(), config::Audio::default());
+        config.ladders = vec![config::Ladder { name, audio, rungs: vec![rung] }];
+        config.channels = vec![config::Channel {
+            name: "Live".to_owned(),
+            streams: vec!["live".to_owned()],
+            ladder: "lecture".to_owned(),
+            waiting: concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/waiting.mp4").into(),
+            source: "hall".to_owned(),
+            ..config::Channel::default()
+        }];
+        config
+    }
+
+    #[tokio::test]
+    async fn a_matrix_that_falls_while_it_is_told_of_a_reload_is_told_again() {
+        let state = tempfile::tempdir().expect("a directory");
+        let clocks = Clocks::system();
+        let tasks = Tasks::new(Arc::clone(&clocks.wall));
+        let both = config(state.path(), &["hall", "other"]);
+        let mut server = Server::start(both, clocks, tasks.clone(), None).await.expect("it starts");
+        let matrix = server.estate.shared.matrix.clone();
+        // An override goes with its source, so there is something to be kept, and that takes a moment.
+        matrix.connect(&"Live".into(), &"other".into(), None).await.expect("it is obeyed");
+        {
+            let mut reload = std::pin::pin!(server.estate.reload(config(state.path(), &["hall"])));
+            while matrix.view().source("other").is_some() {
+                assert!(futures_util::poll!(&mut reload).is_pending(), "it waits for the matrix");
+                tokio::task::yield_now().await;
+            }
+            assert!(tasks.strike("matrix"), "it runs");
+            assert_eq!(reload.await.expect("it is told again"), "taken over: [[source]]");
+        }
+        let fallen = tasks.all().into_iter().find(|task| &*task.name == "matrix").expect("it runs");
+        assert_eq!(fallen.restarts, 1);
+        let view = matrix.view();
+        let channel = view.channel("Live").expect("it is still there");
+        assert_eq!(channel.desired.source.as_deref(), Some("hall"));
+        server.end().await;
+    }
+}

@@ -5,7 +5,7 @@ use crate::server::{Server, eventually};
 use crate::sources::one_hall;
 
 /// A channel whose source is as `source` says, in TOML.
-fn channel(source: &str) -> String {
+pub fn channel(source: &str) -> String {
     one_hall("rtsp://127.0.0.1:9/x").replace("url = \"rtsp://127.0.0.1:9/x\"", source)
 }
 

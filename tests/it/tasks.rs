@@ -1,12 +1,18 @@
 //! Every task and thread of a running server is ended by its name, one after the other: no viewer stalls, and its work
 //! is done again within five seconds.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use amphi::tasks::TaskState;
 use serde_json::Value;
 
 use crate::http;
+use crate::push;
 use crate::server::{Server, eventually};
 use crate::stream::Follower;
 
@@ -158,4 +164,95 @@ fn every_task_is_ended_by_its_name_and_viewers_do_not_notice() {
     assert_eq!(http::get(server.admin, "/readyz").text(), "ready\n");
     assert!(players.wait().expect("it ends").success(), "RTMP players stalled");
     assert_eq!(server.end(), Some(0));
+}
+
+/// Somebody who is told of alarms: their bodies.
+fn listener() -> (String, Receiver<Value>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/hook", listener.local_addr().expect("bound"));
+    let (told, bodies) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut reader = BufReader::new(stream);
+            let (mut line, mut length) = (String::new(), 0);
+            while reader.read_line(&mut line).is_ok_and(|_| line.trim_end() != "") {
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().expect("a length");
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).expect("a body");
+            let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+            reader.into_inner().write_all(answer).expect("it waits for an answer");
+            if told.send(serde_json::from_slice(&body).expect("JSON")).is_err() {
+                return;
+            }
+        }
+    });
+    (url, bodies)
+}
+
+/// The demo has neither of them, and only the demo ends tasks for whoever asks: this server runs in the test itself.
+#[test]
+fn pushes_and_webhooks_are_ended_by_their_names() {
+    let taker = Server::run(&push::channel("publish_key = \"chalk\""));
+    let (hook, told) = listener();
+    let state = tempfile::tempdir().expect("a directory");
+    let any = "127.0.0.1:0";
+    let text = format!(
+        "[server]\nlisten = \"{any}\"\nhttp_listen = \"{any}\"\nadmin_listen = \"{any}\"\nstate_dir = \"{}\"\n{}\n\
+         [[push]]\nname = \"away\"\nchannel = \"Live\"\nrung = \"480p\"\nurl = \"rtmp://{}/publish/hall?key=chalk\"\n\
+         [[alarm.webhook]]\nurl = \"{hook}\"\n",
+        state.path().join("state").display(),
+        push::channel("publish_key = \"other\""),
+        taker.media
+    );
+    let config = amphi::config::Config::parse(&text, "config.toml").expect("a configuration");
+    let clocks = amphi::clock::Clocks::system();
+    let tasks = amphi::tasks::Tasks::new(Arc::clone(&clocks.wall));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let pusher = runtime.block_on(amphi::server::Server::start(config, clocks, tasks.clone(), None));
+    let pusher = pusher.expect("it starts");
+    let admin = pusher.addresses().admin.expect("it listens");
+    let push = || -> Value {
+        serde_json::from_str::<Value>(http::get(admin, "/api/v1/pushes").text()).expect("JSON")[0].clone()
+    };
+    let shown = || taker.on_air("Live").as_deref() == Some("hall");
+    eventually("it is published", || push()["state"] == "publishing");
+    eventually("it is on air", shown);
+    let runs_again = |name: &str| {
+        let mut all = tasks.all().into_iter();
+        all.any(|it| &*it.name == name && it.state == TaskState::Running && it.restarts == 1)
+    };
+    let is_told = |name: &str| {
+        while let Ok(message) = told.try_recv() {
+            let alarm = &message["alarm"];
+            if message["event"] == "raised" && alarm["kind"] == "task" && alarm["about"] == name {
+                return true;
+            }
+        }
+        false
+    };
+
+    // Of the second one's fall it tells itself.
+    for name in ["push away", "webhook 1"] {
+        let connects = push()["connects"].as_u64().expect("a count");
+        let begun = Instant::now();
+        assert!(tasks.strike(name), "{name} runs");
+        eventually("it runs again", || runs_again(name));
+        if name == "push away" {
+            eventually("it is published again", || {
+                push()["state"] == "publishing" && push()["connects"] == connects + 1
+            });
+            eventually("the taker has it", shown);
+        }
+        assert!(begun.elapsed() < WITHIN, "{name} took {:?}", begun.elapsed());
+        eventually("the alarm is told", || is_told(name));
+        assert!(begun.elapsed() < WITHIN, "{name} was told after {:?}", begun.elapsed());
+    }
+    runtime.block_on(pusher.end());
+    eventually("the waiting loop is on air", || taker.on_air("Live").is_none());
+    assert_eq!(taker.end(), Some(0));
 }

@@ -56,7 +56,7 @@ struct Hall {
     port: u16,
     quirk: Quirk,
     connections: AtomicUsize,
-    /// What came besides the usual requests: answers to the hall, and packets as `$` and their type.
+    /// What came that is no request before PLAY: answers to the hall, later requests, and packets as `$` and their type.
     heard: Mutex<String>,
     nonce: AtomicUsize,
 }
@@ -109,7 +109,9 @@ impl Hall {
             if method == "PLAY" && status.starts_with("200") {
                 let hall = Arc::clone(&self);
                 tokio::spawn(async move { hall.media(&mut writer).await });
-                while self.request(&mut reader, &mut bytes).await.is_some() {}
+                while let Some(request) = self.request(&mut reader, &mut bytes).await {
+                    self.heard.lock().unwrap().push_str(&request);
+                }
                 return;
             }
         }
@@ -398,16 +400,46 @@ async fn a_hall_that_asks_is_answered_and_gets_its_reports() {
 
 #[tokio::test]
 async fn a_hall_that_sends_us_elsewhere_is_followed_in_mid_stream() {
-    let answer = |hall: &Hall, _: &str| {
-        // After five connections there is no stream any more.
-        (hall.connections.load(Ordering::SeqCst) > 5).then(|| "404 No\r\n\r\n".to_owned())
+    let note: Answer = |hall, request| {
+        hall.heard.lock().unwrap().push_str(request);
+        None
     };
+    // There, the sound is known by what it is called.
+    let opus = "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 opus/48000/2\r\na=control:a\r\n";
+    let there =
+        Hall::open(Quirk { sdp: format!("{HEAD}{VIDEO}{opus}"), answer: note, ..Quirk::default() }).await;
+    let between =
+        format!("REDIRECT * RTSP/1.0\r\nCSeq: 7\r\nLocation: rtsp://127.0.0.1:{}/y\r\n\r\n", there.port);
+    let here = Hall::open(Quirk { between: between.into_bytes(), ..Quirk::default() }).await;
+    let mut session = here.session().await.unwrap();
+    assert_eq!(session.unheard(), None);
+    let (mut before, mut after) = (0, 0);
+    while after < 50 {
+        match tokio::time::timeout(Duration::from_secs(10), session.next()).await.expect("pictures").unwrap()
+        {
+            SessionEvent::Unit(unit) if unit.track() == Track::Video => match session.unheard() {
+                None => before += 1,
+                Some(_) => after += 1,
+            },
+            _ => {}
+        }
+    }
+    session.close().await;
+    assert!((3..10).contains(&before), "{before} pictures from where it began");
+    assert_eq!(here.connections.load(Ordering::SeqCst), 1);
+    assert_eq!(there.connections.load(Ordering::SeqCst), 1);
+    let asked = there.heard.lock().unwrap().clone();
+    assert!(asked.contains(&format!("DESCRIBE rtsp://127.0.0.1:{}/y RTSP/1.0", there.port)), "{asked}");
+    let told = here.heard.lock().unwrap().clone();
+    assert!(told.contains("RTSP/1.0 200 OK\r\nCSeq: 7\r\n") && told.contains("TEARDOWN"), "{told}");
+}
+
+#[tokio::test]
+async fn a_hall_that_sends_us_away_each_time_is_left() {
     let between = b"REDIRECT * RTSP/1.0\r\nCSeq: 7\r\nLocation: /y\r\n\r\n".to_vec();
-    let hall = Hall::open(Quirk { answer, between, ..Quirk::default() }).await;
-    // Each of five connections redirects us once.
-    let fault = hall.plays(1000).await.unwrap_err();
-    assert!(matches!(fault, SourceFault::Status { status: 404, .. } | SourceFault::Redirect(_)), "{fault}");
-    assert!(hall.connections.load(Ordering::SeqCst) >= 5);
+    let hall = Hall::open(Quirk { between, ..Quirk::default() }).await;
+    assert_eq!(hall.plays(1000).await.unwrap_err(), SourceFault::Redirect("again and again"));
+    assert_eq!(hall.connections.load(Ordering::SeqCst), 6);
 }
 
 #[tokio::test]

@@ -13,6 +13,8 @@ use amphi_protocol::rtsp::client::{Media, Received};
 const LONGEST: usize = 64 * 1024;
 /// Most access units of a packet.
 const MOST_UNITS: usize = 256;
+/// Ticks per second: the time of a packet's last unit must be a number, whatever the sample rate.
+const FASTEST_CLOCK: u32 = 10_000_000;
 
 #[derive(Debug)]
 pub(crate) struct AacPayload {
@@ -44,6 +46,9 @@ impl AacPayload {
             return Err("AAC without a sample rate".to_owned());
         }
         let clock_rate = if media.clock_rate == 0 { config.sample_rate } else { media.clock_rate };
+        if clock_rate > FASTEST_CLOCK {
+            return Err(format!("AAC with a clock of {clock_rate} Hz"));
+        }
         let samples = i64::from(config.frame_samples());
         let rate = i64::from(config.sample_rate.max(1));
         Ok(Self {
@@ -318,6 +323,20 @@ mod tests {
         }
         let odd = media("config=1190;CTSDeltaLength=16");
         assert!(AacPayload::new(&odd).unwrap_err().contains("CTSDeltaLength"));
+    }
+
+    #[test]
+    fn a_clock_beyond_all_measure_is_refused() {
+        // One sample a second, and units as far apart as headers can say.
+        let odd = |clock: u32| {
+            let fmtp = "sizelength=0;indexlength=16;indexdeltalength=16;constantsize=1;config=1780000090";
+            Media { clock_rate: clock, ..media(fmtp) }
+        };
+        assert!(AacPayload::new(&odd(u32::MAX)).unwrap_err().contains("clock"));
+        let mut payload = AacPayload::new(&odd(FASTEST_CLOCK)).unwrap();
+        let mut bytes = (256_u16 * 16).to_be_bytes().to_vec();
+        bytes.resize(2 + 512 + 256, 0xff);
+        assert_eq!(made(&mut payload, &[packet(1 << 48, true, 0, &bytes)]).len(), 256);
     }
 
     proptest! {
