@@ -24,6 +24,7 @@ use rtsp_types::headers::{
 use rtsp_types::{HeaderName, HeaderValue, Method, Request, Response, ResponseBuilder, StatusCode, Version};
 
 use super::Digest;
+use super::message::IncomingRequest;
 use super::span::Span;
 use super::transport::{Offer, Transport, accept};
 
@@ -38,7 +39,7 @@ const METHODS: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET
 /// What a request's URL names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// The presentation's path, percent-encoded as the client sent it, without a slash at its end.
+    /// The presentation's path as the client wrote it: percent-encoded, with its dot segments, without one slash at its end.
     pub path: String,
     /// Behind the `?`.
     pub query: Option<String>,
@@ -73,7 +74,7 @@ pub struct Start {
     pub track: usize,
     /// The number of its first packet, if it is known.
     pub sequence: Option<u16>,
-    /// The RTP time of the moment at which playing begins: one moment for all streams.
+    /// The RTP time of the moment at which playing begins, in ticks of this stream's clock: one moment for all streams.
     pub timestamp: u32,
 }
 
@@ -193,7 +194,7 @@ impl Session {
     }
 
     /// Takes the next request.
-    pub fn handle(&mut self, request: &Request<Vec<u8>>, now: Instant) -> Option<Event> {
+    pub fn handle(&mut self, request: &IncomingRequest, now: Instant) -> Option<Event> {
         self.refuse(Refusal::Internal);
         self.heard(now);
         let cseq = match header(request, &CSEQ) {
@@ -216,7 +217,7 @@ impl Session {
     }
 
     /// What a request asks for, or why not; what needs no decision is answered.
-    fn consider(&mut self, request: &Request<Vec<u8>>, cseq: &str) -> Result<Option<Event>, ResponseBuilder> {
+    fn consider(&mut self, request: &IncomingRequest, cseq: &str) -> Result<Option<Event>, ResponseBuilder> {
         let fail = |status| respond(status, cseq);
         if request.version() != Version::V1_0 {
             return Err(fail(StatusCode::RTSPVersionNotSupported));
@@ -427,17 +428,19 @@ fn header<'a>(request: &'a Request<Vec<u8>>, name: &HeaderName) -> Option<&'a st
 }
 
 /// The presentation, the stream in it (`…/trackID=<n>`), and the URL as RTP-Info repeats it.
-fn target(request: &Request<Vec<u8>>) -> (Target, Option<usize>, String) {
+fn target(request: &IncomingRequest) -> (Target, Option<usize>, String) {
     let Some(url) = request.request_uri() else { return (Target::default(), None, String::new()) };
     let mut plain = url.clone();
     plain.set_query(None);
     plain.set_fragment(None);
-    let path = url.path().trim_end_matches('/');
+    let (path, query) = request.path_and_query();
+    // One slash at the end is Content-Base's.
+    let path = path.strip_suffix('/').unwrap_or(path);
     let (path, track) = match path.rsplit_once("/trackID=") {
         Some((path, digits)) => (path, digits.parse().ok().or(Some(usize::MAX))),
         None => (path, None),
     };
-    let target = Target { path: path.to_owned(), query: url.query().map(str::to_owned) };
+    let target = Target { path: path.to_owned(), query: query.map(str::to_owned) };
     (target, track, plain.as_str().trim_end_matches('/').to_owned())
 }
 
