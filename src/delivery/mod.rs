@@ -1,7 +1,7 @@
 //! What viewers ask for: channels and recordings as HLS (RFC 8216) over HTTP and over RTSP, channels over RTMP.
 //!
-//! Each protocol turns what it was asked into an [`Address`](address::Address) (sans-IO), asks the [`Door`] about it, and looks
-//! it up in the [`Registry`] of channels and mounts.
+//! Each protocol turns what it was asked into an [`Address`](address::Address) (sans-IO), finds what it names in the
+//! [`Registry`] of channels and mounts ([`Resolved`]), and asks the [`Door`] about that.
 //!
 //! Over HTTP ([`route`]) [`Delivery`] answers from a channel's newest [`Snapshot`](crate::store::Snapshot). Nothing is
 //! rendered, copied or waited for in such a request: an answer shares the bytes of the shelf. Recordings are read from their
@@ -48,7 +48,9 @@ mod unserved;
 pub use air::{Air, AirReader, AirTiming, air};
 pub use audience::{Audience, Crowd, RungViewers, Speaks, ViewerGuard};
 pub use counts::{AnswerCounts, AnswerKind};
-pub use door::{AccessAction, AccessDenied, AccessRequest, Door, OpenDoor, Protocol};
+pub use door::{
+    AccessAction, AccessDenied, AccessRequest, Door, OpenDoor, Protocol, Resolved, Selection,
+};
 pub use http::{Delivery, Pages, Portal, Showing, portal, route};
 pub use poster::{PosterError, poster, thumbnail};
 pub use push::PushTask;

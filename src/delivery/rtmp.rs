@@ -25,10 +25,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use super::address::{Address, StreamRef};
+use super::address;
 use super::air::AirReader;
-use super::door::{AccessAction as Wanted, AccessRequest, Door, Protocol};
-use super::registry::{Absent, Selection};
+use super::door::{AccessAction as Wanted, AccessRequest, Door, Protocol, Resolved, Selection};
+use super::registry::Absent;
 use super::{AnswerCounts, Audience, Registry, Speaks};
 use amphi_http::asker;
 use amphi_protocol::rtmp::{Event, Query, StreamName, authmod};
@@ -40,6 +40,8 @@ pub use publish::{PublishedStream, Publishing};
 
 /// Why nothing is played yet.
 const STARTING: &str = "the channel is starting";
+const NO_CHANNEL: &str = "there is no channel of that name";
+const NO_STREAM: &str = "the channel has no stream of that name";
 /// The application that publishers use.
 const PUBLISH_APP: &str = "publish";
 /// The same for those who have a user name and a password: encoders tell them only when they are asked at once.
@@ -156,8 +158,8 @@ impl RtmpPort {
                     }
                     Err(why) => Err(RejectReason::Other(why)),
                 },
-                Event::Play { stream, query, start_ms } => {
-                    self.player(connection, app, &stream, &query, start_ms.unwrap_or(0)).await
+                Event::Play { path, query, start_ms } => {
+                    self.player(connection, [&query, &app.query], &path, start_ms.unwrap_or(0)).await
                 }
                 Event::Publish { stream, query } => self.publisher(connection, app, &stream, &query),
                 _ => continue,
@@ -225,36 +227,40 @@ impl RtmpPort {
         self.door.ask(&caller).map_err(|refusal| refusal.0.into())
     }
 
-    /// What `stream` of `app` plays: a recording of a mount, or a channel's rung; all rungs mean the best one.
+    /// What `path` plays: a recording of a mount, or a channel's rung; all rungs mean the best one.
     async fn player(
         &self,
         connection: &RtmpConnection,
-        app: &App,
-        stream: &StreamName,
-        query: &Query,
+        queries: [&Query; 2],
+        path: &str,
         start_ms: u32,
     ) -> Result<PeerRequest, RejectReason> {
         let other = |why: &'static str| RejectReason::Other(why.into());
-        let address = Address::of_rtmp(&app.name, &stream.to_string(), |app| self.registry.has_mount(app));
+        let address = address::parse(path, |app| self.registry.has_mount(app));
         let address = address.map_err(|error| RejectReason::Other(error.to_string().into()))?;
-        self.ask(connection, Wanted::Play(&address), [query, &app.query]).map_err(RejectReason::Denied)?;
-        if let Some(StreamRef::Recording(stream)) = &address.stream {
-            let mount = self.registry.mounted(&address.app).ok_or(other("there is no such recording"))?;
-            let peer = connection.peer().and_then(|peer| asker(peer.ip()));
-            let recorded = Recorded::open(mount.asked_by(peer), stream, start_ms).await;
-            return Ok(PeerRequest::PlayRecorded(Box::new(recorded.map_err(RejectReason::Other)?)));
+        let resolved = self.registry.resolve(&address);
+        self.ask(connection, Wanted::Play(resolved), queries).map_err(RejectReason::Denied)?;
+        match resolved {
+            Resolved::Recording { mount, stream } => {
+                let mount = self.registry.mounted(mount).ok_or(other("there is no such recording"))?;
+                let peer = connection.peer().and_then(|peer| asker(peer.ip()));
+                let recorded = Recorded::open(mount.asked_by(peer), stream, start_ms).await;
+                Ok(PeerRequest::PlayRecorded(Box::new(recorded.map_err(RejectReason::Other)?)))
+            }
+            Resolved::Channel { channel, rungs } => self.channel(channel, rungs).await.map_err(other),
+            Resolved::Nothing(_) if self.registry.get(&address.app).is_some() => Err(other(NO_STREAM)),
+            Resolved::Index(_) | Resolved::Nothing(_) => Err(other(NO_CHANNEL)),
         }
-        let channel = self.registry.started(&address.app).await.map_err(|absent| match absent {
-            Absent::Unknown => other("there is no channel of that name"),
-            Absent::Starting => other(STARTING),
+    }
+
+    async fn channel(&self, name: &str, rungs: Selection<'_>) -> Result<PeerRequest, &'static str> {
+        let channel = self.registry.started(name).await.map_err(|absent| match absent {
+            Absent::Unknown => NO_CHANNEL,
+            Absent::Starting => STARTING,
         })?;
-        let (Some(shelf), Some(air)) = (&channel.shelf, &channel.air) else { return Err(other(STARTING)) };
-        let rung = match channel.select(shelf, address.stream.as_ref()) {
-            Some(Selection::All) => 0,
-            Some(Selection::Rung(index)) => index,
-            None => return Err(other("the channel has no stream of that name")),
-        };
-        Ok(PeerRequest::Play(app.name.clone(), air.clone(), rung))
+        let (Some(_), Some(air)) = (&channel.shelf, &channel.air) else { return Err(STARTING) };
+        let rung = channel.best_of(rungs).ok_or(NO_STREAM)?;
+        Ok(PeerRequest::Play(name.to_owned(), air.clone(), rung))
     }
 
     /// The source is named by the stream; an URL may have put it behind the application, and the key beside it.

@@ -3,8 +3,8 @@
 //! A player's connection carries the same two requests for hours. They are read with httparse, [`Express`] says what lies
 //! ready, and head and content leave in one vectored write, or the content as pages of the kernel ([`Sealed`]). Whatever
 //! is anything else (another method or version, a body, a range, something that is not ready or not there, what is no
-//! HTTP, no Host or two of them) is left, with all that was read of it, to hyper, which goes on with the connection; so the lane never refuses
-//! anything.
+//! HTTP, no Host or two of them) is left, with all that was read of it, to hyper, which goes on with the connection; so the lane never judges
+//! a request.
 //!
 //! A connection that waits costs its socket and its task: requests are read into a buffer of the thread's.
 

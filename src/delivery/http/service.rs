@@ -19,8 +19,9 @@ use super::fault::HttpFault;
 use super::page_cache::PageCache;
 use super::route::{ChannelPath, HttpRoute, MountPath};
 use super::{Pages, Portal, portal, recorded, route};
-use crate::delivery::address::{Address, AddressError};
-use crate::delivery::door::{AccessAction, AccessRequest, Door, OpenDoor, Protocol};
+use crate::delivery::address::AddressError;
+use crate::delivery::door::{AccessAction, AccessRequest, Door, OpenDoor, Protocol, Resolved};
+use crate::delivery::registry::Absent;
 use crate::delivery::{AnswerCounts, AnswerKind, Audience, Registry};
 use amphi_http::{Body, asker, cors, method_refusal};
 use amphi_runtime::workshop::Workshop;
@@ -109,11 +110,21 @@ impl Delivery {
     /// The answer to a request for a channel; its content is not read.
     pub fn answer(&self, request: &Parts) -> Response<Body> {
         let begun = Instant::now();
-        self.finish(begun, request, self.dispatch(request, self.route(request.uri.path())))
+        let answer = match self.open_to_all(request) {
+            Some(answer) => answer,
+            None => match self.route(request.uri.path()) {
+                Ok(HttpRoute::Channel(path)) => match self.look_up(query(request), &path) {
+                    LookUp::Done(found) => self.found(request, &path, found),
+                    LookUp::Starting(_) => HttpFault::NotReady.answer(),
+                },
+                route => elsewhere(request, route),
+            },
+        };
+        self.finish(begun, request, answer)
     }
 
     /// What a path names: read once for each request, and handed on.
-    pub(super) fn route<'a>(&self, path: &'a str) -> Result<HttpRoute<'a>, AddressError> {
+    fn route<'a>(&self, path: &'a str) -> Result<HttpRoute<'a>, AddressError> {
         route::parse(path, |app| self.registry.has_mount(app))
     }
 
@@ -131,36 +142,23 @@ impl Delivery {
         response.map(|body| body.timed(begun, self.counts.latency(kind)))
     }
 
-    fn dispatch(&self, request: &Parts, route: Result<HttpRoute<'_>, AddressError>) -> Answer {
+    /// What is answered without the door: methods that there are not, pages, what the portal polls.
+    fn open_to_all(&self, request: &Parts) -> Option<Answer> {
         if let Some(refusal) = refused_method(request) {
-            return refusal;
+            return Some(refusal);
         }
-        if let Some(answer) = self.pages.answer(request, &self.registry) {
-            return answer;
-        }
-        if request.uri.path() == portal::PATH {
-            return self.portal.answer(request);
-        }
-        match route {
-            Ok(HttpRoute::CrossDomain) => (AnswerKind::Other, answer::cross_domain(request)),
-            Ok(HttpRoute::Channel(path)) => self.channel(request, &path).unwrap_or_else(HttpFault::answer),
-            // Read where one can wait.
-            Ok(HttpRoute::Mount(_)) => HttpFault::NotReady.answer(),
-            Err(error) => HttpFault::Path(error).answer(),
-        }
+        let page = self.pages.answer(request, &self.registry);
+        page.or_else(|| (request.uri.path() == portal::PATH).then(|| self.portal.answer(request)))
     }
 
     /// The answer to a request beneath a mount.
     async fn recorded(&self, request: &Parts, path: Result<MountPath, AddressError>) -> Answer {
-        if let Some(refusal) = refused_method(request) {
-            return refusal;
-        }
         let asker = self.peer.and_then(|peer| asker(peer.ip()));
         let path = match path {
             Ok(path) => path,
             Err(error) => return recorded::lost(request, asker, error),
         };
-        if let Err(fault) = self.ask(request.uri.query().unwrap_or_default(), &path.address) {
+        if let Err(fault) = self.ask(query(request), self.registry.resolve(&path.address)) {
             return fault.answer();
         }
         match self.registry.mounted(&path.address.app) {
@@ -169,33 +167,66 @@ impl Delivery {
         }
     }
 
-    fn ask(&self, query: &str, address: &Address<'_>) -> Result<(), HttpFault> {
-        let caller = AccessRequest {
-            protocol: Protocol::Http,
-            wish: AccessAction::Play(address),
-            peer: self.peer,
-            query,
-        };
+    /// Whether the door lets a viewer have that.
+    pub(super) fn ask(&self, query: &str, what: Resolved<'_>) -> Result<(), HttpFault> {
+        let wish = AccessAction::Play(what);
+        let caller = AccessRequest { protocol: Protocol::Http, wish, peer: self.peer, query };
         self.door.ask(&caller).map_err(HttpFault::Refused)
     }
 
-    fn channel(&self, request: &Parts, path: &ChannelPath<'_>) -> Result<Answer, HttpFault> {
-        let found = self.find(request.uri.query().unwrap_or_default(), path)?;
-        let answer = found.answer(request);
+    /// Asks the door about what a path names, and finds it.
+    fn look_up(&self, query: &str, path: &ChannelPath<'_>) -> LookUp {
+        let channel = self.registry.get(&path.address.app);
+        let narrowed = match &channel {
+            Some(channel) => answer::narrow(channel, path),
+            None => Err(HttpFault::Channel),
+        };
+        let resolved = match &narrowed {
+            Ok(narrowed) => Resolved::Channel { channel: &path.address.app, rungs: narrowed.rungs },
+            Err(_) => Resolved::Nothing(&path.address),
+        };
+        let asked = self.ask(query, resolved).and(narrowed);
+        match (asked, channel.as_ref().and_then(|channel| channel.shelf.as_ref())) {
+            (Err(fault), _) => LookUp::Done(Err(fault)),
+            (Ok(narrowed), Some(shelf)) => LookUp::Done(answer::find(shelf, narrowed, &path.file)),
+            (Ok(narrowed), None) => LookUp::Starting(narrowed.rungs.rung().map(str::to_owned)),
+        }
+    }
+
+    /// Waits for a channel that is being started, and finds what a path names. The door has let the viewer have that rung, or
+    /// all of them.
+    async fn look_up_started(
+        &self,
+        path: &ChannelPath<'_>,
+        rung: Option<String>,
+    ) -> Result<FoundFile, HttpFault> {
+        let channel = self.registry.started(&path.address.app).await.map_err(|absent| match absent {
+            Absent::Unknown => HttpFault::Channel,
+            // Not in time: 503 with Retry-After.
+            Absent::Starting => HttpFault::NotReady,
+        })?;
+        let shelf = channel.shelf.as_ref().ok_or(HttpFault::NotReady)?;
+        let narrowed = answer::narrow(&channel, path)?;
+        if rung.is_some() && narrowed.rungs.rung() != rung.as_deref() {
+            return Err(HttpFault::Rung);
+        }
+        answer::find(shelf, narrowed, &path.file)
+    }
+
+    fn found(
+        &self,
+        request: &Parts,
+        path: &ChannelPath<'_>,
+        found: Result<FoundFile, HttpFault>,
+    ) -> Answer {
+        let answer = match found {
+            Ok(found) => found.answer(request),
+            Err(fault) => return fault.answer(),
+        };
         if request.method == Method::GET {
             self.fetched(path, is_from_the_start(request), answer.1.body().remaining());
         }
-        Ok(answer)
-    }
-
-    /// What a path names, for whom the door lets in.
-    pub(super) fn find(&self, query: &str, path: &ChannelPath<'_>) -> Result<FoundFile, HttpFault> {
-        let ChannelPath { address, file } = path;
-        self.ask(query, address)?;
-        let channel = self.registry.get(&address.app).ok_or(HttpFault::Channel)?;
-        let shelf = channel.shelf.as_ref().ok_or(HttpFault::NotReady)?;
-        let selection = channel.select(shelf, address.stream.as_ref()).ok_or(HttpFault::Stream)?;
-        answer::find(shelf, selection, file)
+        answer
     }
 
     /// Counts what a viewer is sent of what a path names, and the viewer, who `begins` with it.
@@ -207,6 +238,27 @@ impl Delivery {
             self.audience.sent(&path.address.app, rung, bytes);
         }
     }
+}
+
+/// What the door and the registry said of a path into a channel.
+enum LookUp {
+    Done(Result<FoundFile, HttpFault>),
+    /// The channel is being started. The door was asked about the rung of that name, or about all.
+    Starting(Option<String>),
+}
+
+/// The answer to a path that leads into no channel.
+fn elsewhere(request: &Parts, route: Result<HttpRoute<'_>, AddressError>) -> Answer {
+    match route {
+        Ok(HttpRoute::CrossDomain) => (AnswerKind::Other, answer::cross_domain(request)),
+        // Read where one can wait.
+        Ok(HttpRoute::Mount(_) | HttpRoute::Channel(_)) => HttpFault::NotReady.answer(),
+        Err(error) => HttpFault::Path(error).answer(),
+    }
+}
+
+fn query(request: &Parts) -> &str {
+    request.uri.query().unwrap_or_default()
 }
 
 fn refused_method(request: &Parts) -> Option<Answer> {
@@ -231,6 +283,10 @@ impl<B> tower::Service<Request<B>> for Delivery {
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let begun = Instant::now();
         let (parts, _) = request.into_parts();
+        let at_once = |answer: Answer| Either::Left(ready(Ok(self.finish(begun, &parts, answer))));
+        if let Some(answer) = self.open_to_all(&parts) {
+            return at_once(answer);
+        }
         match self.route(parts.uri.path()) {
             Ok(HttpRoute::Mount(path)) => {
                 let delivery = self.clone();
@@ -239,16 +295,18 @@ impl<B> tower::Service<Request<B>> for Delivery {
                     Ok(delivery.finish(begun, &parts, answer))
                 }))
             }
-            Ok(HttpRoute::Channel(path)) if self.registry.is_starting(&path.address.app) => {
-                let (delivery, path) = (self.clone(), path.into_owned());
-                Either::Right(Box::pin(async move {
-                    // Not in time: the answer is 503 with Retry-After.
-                    let _ = delivery.registry.started(&path.address.app).await;
-                    let answer = delivery.dispatch(&parts, Ok(HttpRoute::Channel(path)));
-                    Ok(delivery.finish(Instant::now(), &parts, answer))
-                }))
-            }
-            route => Either::Left(ready(Ok(self.finish(begun, &parts, self.dispatch(&parts, route))))),
+            Ok(HttpRoute::Channel(path)) => match self.look_up(query(&parts), &path) {
+                LookUp::Done(found) => at_once(self.found(&parts, &path, found)),
+                LookUp::Starting(rung) => {
+                    let (delivery, path) = (self.clone(), path.into_owned());
+                    Either::Right(Box::pin(async move {
+                        let found = delivery.look_up_started(&path, rung).await;
+                        let answer = delivery.found(&parts, &path, found);
+                        Ok(delivery.finish(Instant::now(), &parts, answer))
+                    }))
+                }
+            },
+            route => at_once(elsewhere(&parts, route)),
         }
     }
 }

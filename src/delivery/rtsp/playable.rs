@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::RtspPort;
-use crate::delivery::address::{self, Address, StreamRef};
+use crate::delivery::address;
 use crate::delivery::air::AirReader;
-use crate::delivery::registry::{Absent, Selection};
+use crate::delivery::registry::Absent;
 use crate::delivery::unserved::Unserved;
-use crate::delivery::{AccessAction, AccessRequest, Protocol};
+use crate::delivery::{AccessAction, AccessRequest, Protocol, Resolved, Selection};
 use amphi_http::asker;
 use amphi_media::{AudioSpecificConfig, RungTracks, Timescale, TrackFormat};
 use amphi_protocol::rtsp::{Refusal, Target, describe};
@@ -30,29 +30,28 @@ impl RtspPort {
         let address = address::parse(path, |app| self.registry.has_mount(app));
         let address = address.map_err(|_| Refusal::NotFound)?;
         let query = target.query.as_deref().unwrap_or_default();
-        let (protocol, wish) = (Protocol::Rtsp, AccessAction::Play(&address));
+        let resolved = self.registry.resolve(&address);
+        let (protocol, wish) = (Protocol::Rtsp, AccessAction::Play(resolved));
         let caller = AccessRequest { protocol, wish, peer: Some(peer), query };
         self.door.ask(&caller).map_err(|_| Refusal::Forbidden)?;
-        match &address.stream {
-            Some(StreamRef::Recording(stream)) => {
-                let mount = self.registry.mounted(&address.app).ok_or(Refusal::NotFound)?;
+        match resolved {
+            Resolved::Recording { mount, stream } => {
+                let mount = self.registry.mounted(mount).ok_or(Refusal::NotFound)?;
                 recording(mount.asked_by(asker(peer.ip())), stream, &target.path).await
             }
-            _ => self.channel(&address).await,
+            Resolved::Channel { channel, rungs } => self.channel(channel, rungs).await,
+            Resolved::Index(_) | Resolved::Nothing(_) => Err(Refusal::NotFound),
         }
     }
 
-    async fn channel(&self, address: &Address<'_>) -> Result<Playable, Refusal> {
-        let channel = self.registry.started(&address.app).await.map_err(|absent| match absent {
+    async fn channel(&self, name: &str, rungs: Selection<'_>) -> Result<Playable, Refusal> {
+        let channel = self.registry.started(name).await.map_err(|absent| match absent {
             Absent::Unknown => Refusal::NotFound,
             Absent::Starting => Refusal::NotReady,
         })?;
-        let (Some(shelf), Some(air)) = (&channel.shelf, &channel.air) else { return Err(Refusal::NotReady) };
-        let rung = match channel.select(shelf, address.stream.as_ref()).ok_or(Refusal::NotFound)? {
-            Selection::All => 0,
-            Selection::Rung(index) => index,
-        };
-        Ok(Playable::Live { channel: address.app.clone().into_owned(), air: air.clone(), rung })
+        let (Some(_), Some(air)) = (&channel.shelf, &channel.air) else { return Err(Refusal::NotReady) };
+        let rung = channel.best_of(rungs).ok_or(Refusal::NotFound)?;
+        Ok(Playable::Live { channel: name.to_owned(), air: air.clone(), rung })
     }
 }
 

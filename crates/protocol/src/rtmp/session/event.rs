@@ -26,8 +26,8 @@ pub enum Event {
     },
     /// Asks: may I play?
     Play {
-        /// What.
-        stream: StreamName,
+        /// What: `<application>/<stream>`, percent-encoded as the client wrote it.
+        path: String,
         /// Parameters behind it.
         query: Query,
         /// Where in a recording to begin, in milliseconds; `None` at the live edge.
