@@ -10,7 +10,7 @@ use crate::delivery::registry::PublishedChannel;
 use crate::delivery::{AnswerKind, Selection};
 use crate::store::{Playlist, PublishedRung, RenditionSnapshot, ShelfReader, Snapshot};
 use amphi_http::{Body, Description, ETag, content};
-use amphi_media::{Grid, Parts, Segment};
+use amphi_media::{self as media, Grid, Segment};
 
 pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 pub(super) const SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=2");
@@ -104,7 +104,7 @@ fn narrow_starting<'a>(rungs: Selection<'a>, file: &'a ChannelFile<'_>) -> Resul
         ChannelFile::Media { rung: None, .. } | ChannelFile::Multivariant | ChannelFile::Manifest => None,
     };
     let whole = |name: &'a str| {
-        let parts = [Parts::Picture, Parts::Sound];
+        let parts = [media::Parts::Picture, media::Parts::Sound];
         parts.into_iter().find_map(|part| name.strip_suffix(part.suffix())).unwrap_or(name)
     };
     Ok(Narrowed { rungs: named.map_or(rungs, |name| Selection::Rung(whole(name))), index: None })
