@@ -76,7 +76,9 @@ impl fmt::Display for Resolved<'_> {
             Self::Channel { channel, rungs: Selection::All } => write!(f, "{channel}"),
             Self::Channel { channel, rungs: Selection::Rung(rung) } => write!(f, "{channel} ({rung})"),
             Self::Recording { mount, stream: RecordingStream::File(path) } => write!(f, "{mount}/mp4:{path}"),
-            Self::Recording { mount, stream: RecordingStream::Smil(path) } => write!(f, "{mount}/smil:{path}"),
+            Self::Recording { mount, stream: RecordingStream::Smil(path) } => {
+                write!(f, "{mount}/smil:{path}")
+            }
             Self::Index(mount) => write!(f, "{mount}"),
             Self::Nothing(address) => write!(f, "{address}"),
         }

@@ -48,9 +48,7 @@ mod unserved;
 pub use air::{Air, AirReader, AirTiming, air};
 pub use audience::{Audience, Crowd, RungViewers, Speaks, ViewerGuard};
 pub use counts::{AnswerCounts, AnswerKind};
-pub use door::{
-    AccessAction, AccessDenied, AccessRequest, Door, OpenDoor, Protocol, Resolved, Selection,
-};
+pub use door::{AccessAction, AccessDenied, AccessRequest, Door, OpenDoor, Protocol, Resolved, Selection};
 pub use http::{Delivery, Pages, Portal, Showing, portal, route};
 pub use poster::{PosterError, poster, thumbnail};
 pub use push::PushTask;

@@ -185,10 +185,15 @@ async fn a_rung_in_the_name_of_a_file_is_heard_of_too() {
         }
     }
     // What is not there is asked about by its address, whatever file of it.
-    for file in ["hs-a/vl1/chunklist_x.m3u8", "hs-a/vl1/init_480p_0.mp4", "hs-a/vl2/playlist.m3u8", "x/playlist.m3u8"] {
+    for file in
+        ["hs-a/vl1/chunklist_x.m3u8", "hs-a/vl1/init_480p_0.mp4", "hs-a/vl2/playlist.m3u8", "x/playlist.m3u8"]
+    {
         let (status, _) = server.http(file, "").await;
         let heard = server.heard();
-        assert!(status == 404 && heard.len() == 1 && heard[0].starts_with("Nothing"), "{file}: {status} {heard:?}");
+        assert!(
+            status == 404 && heard.len() == 1 && heard[0].starts_with("Nothing"),
+            "{file}: {status} {heard:?}"
+        );
     }
 }
 

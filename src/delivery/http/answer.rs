@@ -96,7 +96,9 @@ pub(super) fn narrow<'a>(
 /// The same of a channel whose rungs are not known yet: by the names alone.
 fn narrow_starting<'a>(rungs: Selection<'a>, file: &'a ChannelFile<'_>) -> Result<Narrowed<'a>, HttpFault> {
     let named = match file {
-        ChannelFile::Media { rung: Some(name), .. } | ChannelFile::Segment { rung: name, .. } => Some(&**name),
+        ChannelFile::Media { rung: Some(name), .. } | ChannelFile::Segment { rung: name, .. } => {
+            Some(&**name)
+        }
         ChannelFile::Init(name) => {
             let rung = name.strip_prefix("init_").and_then(|rest| rest.rsplit_once('_'));
             Some(rung.ok_or(HttpFault::Init)?.0)

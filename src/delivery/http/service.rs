@@ -213,12 +213,7 @@ impl Delivery {
         answer::find(shelf, narrowed, &path.file)
     }
 
-    fn found(
-        &self,
-        request: &Parts,
-        path: &ChannelPath<'_>,
-        found: Result<FoundFile, HttpFault>,
-    ) -> Answer {
+    fn found(&self, request: &Parts, path: &ChannelPath<'_>, found: Result<FoundFile, HttpFault>) -> Answer {
         let answer = match found {
             Ok(found) => found.answer(request),
             Err(fault) => return fault.answer(),

@@ -415,9 +415,7 @@ impl Session {
         command: &'a Command,
     ) -> Result<(&'a AppName, &'a str), SessionError> {
         match (&self.app, self.phase) {
-            (Some(app), Phase::Idle) => {
-                Ok((app, command.text(0).ok_or(SessionError::Arguments(name))?))
-            }
+            (Some(app), Phase::Idle) => Ok((app, command.text(0).ok_or(SessionError::Arguments(name))?)),
             _ => Err(SessionError::Order(name)),
         }
     }

@@ -16,8 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::{
-    AccessAction, AccessDenied, AccessRequest, Air, AirTiming, Delivery, Door, PublishedChannel, PublishedStream,
-    Publishing, Registry, RtmpPort, RtspPort, air,
+    AccessAction, AccessDenied, AccessRequest, Air, AirTiming, Delivery, Door, PublishedChannel,
+    PublishedStream, Publishing, Registry, RtmpPort, RtspPort, air,
 };
 use crate::store::{PublishedRung, ShelfWriter, shelf};
 use amphi_http::{Limits, Places, serve_express};
@@ -103,7 +103,8 @@ impl Server {
         registry.mount("vod", Mount::new(settings));
 
         let rungs = [tracks("720p", 1, 750_000), tracks("480p", 2, 400_000)];
-        let published = rungs.iter().map(|it| PublishedRung::new(it.clone(), it.name.clone().into())).collect();
+        let published =
+            rungs.iter().map(|it| PublishedRung::new(it.clone(), it.name.clone().into())).collect();
         let (mut writer, shelf) = shelf(GRID, 3, published);
         let segment = Segment { head: vec![1; 10].into(), video: Some(vec![2; 20].into()), audio: None };
         writer.push(CellIndex(K), vec![segment; 2]).expect("the first");
@@ -112,7 +113,13 @@ impl Server {
         let (on_air, reader) = air(rungs.into(), clock.now(), timing);
         let streams = vec!["vl1".to_owned(), "other_one".to_owned()];
         registry.insert("hs-a", PublishedChannel { streams, shelf: Some(shelf), air: Some(reader) });
-        Self { rtsp: rtsp(&registry, &door, clock), rtmp: rtmp(&registry, &door), delivery, door, _kept: (root, writer, on_air) }
+        Self {
+            rtsp: rtsp(&registry, &door, clock),
+            rtmp: rtmp(&registry, &door),
+            delivery,
+            door,
+            _kept: (root, writer, on_air),
+        }
     }
 
     /// Lets in everybody, or nobody.
