@@ -1,7 +1,7 @@
 //! What viewers ask for: channels and recordings as HLS (RFC 8216) and DASH (ISO/IEC 23009-1) over HTTP, over RTMP and RTSP.
 //!
-//! Each protocol turns what it was asked into an [`Address`](address::Address) (sans-IO), asks the [`Door`] about it, and looks
-//! it up in the [`Registry`] of channels and mounts.
+//! Each protocol turns what it was asked into an [`Address`](address::Address) (sans-IO), finds what it names in the
+//! [`Registry`] of channels and mounts ([`Resolved`]), and asks the [`Door`] about that.
 //!
 //! Over HTTP ([`route`]) [`Delivery`] answers from a channel's newest [`Snapshot`](crate::store::Snapshot). Nothing is
 //! rendered, copied or waited for in such a request: an answer shares the bytes of the window. Recordings are read from their
@@ -48,7 +48,7 @@ mod unserved;
 pub use air::{Air, AirReader, AirTiming, air};
 pub use audience::{Audience, ChannelAudience, RungViewers, ViewerGuard, ViewerProtocol, ViewersByProtocol};
 pub use counts::{AnswerCounts, AnswerKind};
-pub use door::{AccessAction, AccessDenied, AccessRequest, Door, OpenDoor, Protocol};
+pub use door::{AccessAction, AccessDenied, AccessRequest, Door, OpenDoor, Protocol, Resolved, Selection};
 pub use http::{Delivery, PageSettings, Portal, Showing, portal, route};
 pub use poster::{PosterError, poster, thumbnail};
 pub use push::PushTask;

@@ -1,8 +1,9 @@
 //! What a player asks for, whatever the protocol and the spelling: one decoded [`Address`]. Sans-IO.
 //!
-//! Contract: a protocol cuts off its own part (HTTP the file at the end of a path, RTSP `trackID=`, RTMP the slash
-//! between application and stream) and calls [`parse`] or [`Address::of_rtmp`] once. The [`Door`](super::Door) is asked
-//! about the resulting value, and the same value is looked up: two spellings of one name cannot get two answers.
+//! Contract: a protocol cuts off its own part (HTTP the file at the end of a path, RTSP `trackID=`, each one slash at the
+//! end) and hands the rest, as the client wrote it, to [`parse`]; RTMP puts a slash between application and stream. The result
+//! is looked up by name in the `registry`, and the [`Door`](super::Door) is asked about what was found: two spellings of
+//! one thing cannot get two answers.
 //!
 //! ```text
 //! <app>[/_definst_][/[<prefix>:]<name>]            %XX is read as what it stands for, once (RFC 3986 §2.4)
@@ -18,6 +19,8 @@
 //! | `<stream>_<rung>` | the rung | part of the name |
 //! | `/` | refused | folders |
 //!
+//! A prefix may stand before a later part of a path, where RTMP clients have cut off folders: `<folder>/<prefix>:<name>`.
+//!
 //! Names of channels, mounts and streams have letters, digits, `_`, `.` and `-`; those of files any characters but `/`, `\`
 //! and NUL; one with a colon needs a prefix before it. No part of a name is empty or consists of dots alone, and an encoded
 //! slash is refused.
@@ -31,7 +34,7 @@ use amphi_media::NAME_BYTES_MAX;
 use amphi_media::percent::{self, PercentError};
 use amphi_vod as vod;
 
-/// Wowza's default application instance: it means nothing here.
+/// Wowza's default application instance: it means nothing here, so no stream is called so.
 const DEFAULT_INSTANCE: &str = "_definst_";
 /// The prefixes that are known, and what they mean.
 const PREFIXES: [(&str, Prefix); 6] = [
@@ -117,19 +120,6 @@ impl Address<'_> {
         });
         Address { app: own(self.app), stream }
     }
-
-    /// What an RTMP player asks for: an application, and `[<prefix>:]<path>` in it, percent-decoded by [`crate::rtmp`].
-    /// Fails as [`parse`] does.
-    pub fn of_rtmp(
-        app: &str,
-        stream: &str,
-        is_mount: impl FnOnce(&str) -> bool,
-    ) -> Result<Address<'static>, AddressError> {
-        let app = plain(Cow::Borrowed(app))?;
-        let is_mount = is_mount(&app);
-        let parts = stream.split('/').map(|part| Ok(Cow::Borrowed(part)));
-        Ok(Address { stream: stream_of(parts, is_mount)?, app }.into_owned())
-    }
 }
 
 /// Reads `<app>[/_definst_][/[<prefix>:]<name>]`, percent-encoded; `is_mount` says whether an application is a mount.
@@ -155,9 +145,10 @@ pub(super) fn plain(text: Cow<'_, str>) -> Result<Cow<'_, str>, AddressError> {
     if is_plain && !is_dots && text.len() <= NAME_BYTES_MAX { Ok(text) } else { Err(AddressError::Name) }
 }
 
-/// The stream in `<stream>_<rung>`.
-pub(super) fn before_rung<'a>(name: &'a str, rung: &str) -> Option<&'a str> {
-    name.strip_suffix(rung)?.strip_suffix('_')
+/// Stream and rung, wherever `name` may be read as `<stream>_<rung>`; the longest stream first.
+pub(super) fn before_rung(name: &str) -> impl Iterator<Item = (&str, &str)> {
+    let cut = move |(at, _): (usize, &str)| Some((name.get(..at)?, name.get(at + 1..)?));
+    name.rmatch_indices('_').filter_map(cut).filter(|(_, rung)| !rung.is_empty())
 }
 
 /// The stream in `<stream>.stream`.
@@ -196,6 +187,7 @@ fn prefixed(text: &str) -> Option<(Option<Prefix>, &str)> {
 fn stream_of_channel(text: Cow<'_, str>) -> Result<StreamRef<'_>, AddressError> {
     match prefixed(&text).ok_or(AddressError::Form)? {
         (None, _) => plain(text).map(StreamRef::Name),
+        (Some(Prefix::Media), DEFAULT_INSTANCE) => Err(AddressError::Name),
         (Some(Prefix::Media), _) => {
             plain(within(text, |text| prefixed(text).map(|(_, rest)| rest))).map(StreamRef::Name)
         }
@@ -220,23 +212,28 @@ fn recording<'a>(
             path.push('/');
         }
         path.push_str(&part);
-        if path.len() > NAME_BYTES_MAX {
-            return Err(AddressError::Outside);
-        }
     }
-    let (prefix, path) = prefixed(&path).ok_or(AddressError::Form)?;
+    let prefix = prefix_of(&mut path)?;
     if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Err(AddressError::Outside);
     }
-    let is_smil = path.len() >= SMIL.len() && path.to_ascii_lowercase().ends_with(SMIL);
-    match prefix {
-        Some(Prefix::Smil | Prefix::Media) | None if is_smil => {
-            Ok(vod::RecordingStream::Smil(path.to_owned()))
-        }
-        Some(Prefix::Smil) => Ok(vod::RecordingStream::Smil(format!("{path}{SMIL}"))),
-        Some(Prefix::Media) | None => Ok(vod::RecordingStream::File(vod::with_extension(path))),
-        Some(Prefix::Group) => Err(AddressError::Form),
-    }
+    let is_smil = path.to_ascii_lowercase().ends_with(SMIL);
+    let stream = match prefix {
+        Some(Prefix::Smil | Prefix::Media) | None if is_smil => vod::RecordingStream::Smil(path),
+        Some(Prefix::Smil) => vod::RecordingStream::Smil(path + SMIL),
+        Some(Prefix::Media) | None => vod::RecordingStream::File(vod::with_extension(&path)),
+        Some(Prefix::Group) => return Err(AddressError::Form),
+    };
+    if stream.path().len() > NAME_BYTES_MAX { Err(AddressError::Outside) } else { Ok(stream) }
+}
+
+/// Takes the prefix out of a recording's path; it stands before a part of it.
+fn prefix_of(path: &mut String) -> Result<Option<Prefix>, AddressError> {
+    let Some((before, _)) = path.split_once(':') else { return Ok(None) };
+    let (begin, end) = (before.rfind('/').map_or(0, |slash| slash + 1), before.len());
+    let prefix = path.get(begin..).and_then(prefixed).and_then(|(prefix, _)| prefix);
+    path.replace_range(begin..=end, "");
+    prefix.map(Some).ok_or(AddressError::Form)
 }
 
 /// A part of a text, borrowed if the text is; empty if there is no such part.

@@ -1,9 +1,9 @@
 //! The one access check that every player and publisher passes, whatever the protocol.
 //!
 //! Contract: a protocol asks its [`Door`] once for every request or session, with an [`AccessRequest`], before
-//! anything is opened or sent. The [`Address`] that it asks about is the one that is looked up afterwards, whatever its
-//! spelling was. A refused caller gets the reason in [`AccessDenied`] and nothing else. A caller that is let in may still find
-//! that what it asked for is not there.
+//! anything is opened, waited for or sent. The door gets what the [`Address`] was found to name, as one [`Resolved`] value for
+//! all its spellings, and that value is played. A refused caller gets the reason in [`AccessDenied`] and nothing else. A caller
+//! that is let in may still find that what it asked for is not there.
 //!
 //! Today a door checks the keys of publishers and lets every player in. How many connections there may be, in all and
 //! from one address, is decided before the first byte is read: [`Places`](amphi_http::Places).
@@ -12,6 +12,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+
+use amphi_vod::RecordingStream;
 
 use super::address::Address;
 
@@ -26,11 +28,68 @@ pub enum Protocol {
     Rtsp,
 }
 
+/// Which rungs of a channel. Whoever may have all may have each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection<'a> {
+    /// All: a player chooses, or is given the best one where its protocol carries one.
+    All,
+    /// The one of that name, or a part of it.
+    Rung(&'a str),
+}
+
+impl<'a> Selection<'a> {
+    /// The rung's name; `None` for all.
+    pub const fn rung(self) -> Option<&'a str> {
+        match self {
+            Self::All => None,
+            Self::Rung(name) => Some(name),
+        }
+    }
+}
+
+/// What an address was found to name: one value for all spellings of a thing, in every protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolved<'a> {
+    /// A channel, whatever its stream was called.
+    Channel {
+        /// Its name.
+        channel: &'a str,
+        /// Which rungs of it; one that the channel does not have where it is still being started.
+        rungs: Selection<'a>,
+    },
+    /// A file beneath a mount, whether or not there is one.
+    Recording {
+        /// The mount's name.
+        mount: &'a str,
+        /// The file.
+        stream: &'a RecordingStream,
+    },
+    /// The list of what is beneath the mount of that name.
+    Index(&'a str),
+    /// Nothing: there is no such channel, stream, rung or mount.
+    Nothing(&'a Address<'a>),
+}
+
+impl fmt::Display for Resolved<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Channel { channel, rungs: Selection::All } => write!(f, "{channel}"),
+            Self::Channel { channel, rungs: Selection::Rung(rung) } => write!(f, "{channel} ({rung})"),
+            Self::Recording { mount, stream: RecordingStream::File(path) } => write!(f, "{mount}/mp4:{path}"),
+            Self::Recording { mount, stream: RecordingStream::Smil(path) } => {
+                write!(f, "{mount}/smil:{path}")
+            }
+            Self::Index(mount) => write!(f, "{mount}"),
+            Self::Nothing(address) => write!(f, "{address}"),
+        }
+    }
+}
+
 /// What a caller wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessAction<'a> {
-    /// To play what has this address: the same value for each of its spellings, in every protocol.
-    Play(&'a Address<'a>),
+    /// To play this.
+    Play(Resolved<'a>),
     /// To publish to a source.
     Publish {
         /// The application that publishers use.
@@ -57,7 +116,7 @@ impl fmt::Debug for AccessRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { protocol, wish, peer, query: _ } = self;
         match wish {
-            AccessAction::Play(address) => write!(f, "{protocol:?} Play {address} by {peer:?}"),
+            AccessAction::Play(what) => write!(f, "{protocol:?} Play {what} by {peer:?}"),
             AccessAction::Publish { app, source } => {
                 write!(f, "{protocol:?} Publish {app}/{source} by {peer:?}")
             }
@@ -94,3 +153,6 @@ impl Door for OpenDoor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,9 @@ use dashmap::DashMap;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::address::{StreamRef, before_rung, before_stream_file};
+use super::address::{Address, StreamRef, before_rung, before_stream_file};
 use super::air::AirReader;
+use super::door::{Resolved, Selection};
 use crate::store::{Snapshot, WindowReader};
 use amphi_media::{ChannelName, Grid};
 use amphi_vod::Mount;
@@ -25,14 +26,6 @@ pub struct PublishedChannel {
     pub window: Option<WindowReader>,
     /// What is on air, for RTMP, RTSP and pushes; `None` as long as `window` is.
     pub air: Option<AirReader>,
-}
-
-/// What the stream part of a path selects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Selection {
-    All,
-    /// By its index, counted from the best one.
-    Rung(usize),
 }
 
 /// Why there is no channel.
@@ -112,9 +105,20 @@ impl Registry {
         all.filter_map(one).collect()
     }
 
-    /// Whether the channel exists, but its waiting loop is still being coded.
-    pub(super) fn is_starting(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|channel| channel.window.is_none())
+    /// What `address` names. Nothing is opened or waited for.
+    pub(super) fn resolve<'a>(&self, address: &'a Address<'a>) -> Resolved<'a> {
+        let (app, stream) = (&*address.app, address.stream.as_ref());
+        if let Some(StreamRef::Recording(stream)) = stream {
+            return Resolved::Recording { mount: app, stream };
+        }
+        match self.get(app) {
+            Some(channel) => match channel.select(stream) {
+                Some(rungs) => Resolved::Channel { channel: app, rungs },
+                None => Resolved::Nothing(address),
+            },
+            None if stream.is_none() && self.has_mount(app) => Resolved::Index(app),
+            None => Resolved::Nothing(address),
+        }
     }
 
     /// The channel of that name, waiting up to [`WARM_UP`] for its start: to players that ask a server which has just
@@ -141,20 +145,29 @@ impl Registry {
 }
 
 impl PublishedChannel {
-    /// What `stream` selects; `None` where there is no such stream.
+    /// What `stream` selects; `None` where there is no such stream. While the channel is being started, whatever stands behind
+    /// a stream's name is taken for a rung's.
     ///
     /// A path without a stream means the channel's own. `<stream>.stream` is Wowza's name of a stream that was
     /// started from a stream file; `<stream>_<rung>` is one rung.
-    pub(super) fn select(&self, window: &WindowReader, stream: Option<&StreamRef<'_>>) -> Option<Selection> {
+    pub(super) fn select<'a>(&self, stream: Option<&'a StreamRef<'_>>) -> Option<Selection<'a>> {
         match stream {
             None => Some(Selection::All),
             Some(StreamRef::Group(name)) => self.has(name).then_some(Selection::All),
             Some(StreamRef::Name(name)) if self.has(name) => Some(Selection::All),
-            Some(StreamRef::Name(name)) => window.rungs().iter().enumerate().find_map(|(index, rung)| {
-                let is_asked = rung.is_variant() && self.has(before_rung(name, rung.name())?);
-                is_asked.then_some(Selection::Rung(index))
+            Some(StreamRef::Name(name)) => before_rung(name).find_map(|(stream, rung)| {
+                let is_there = self.window.as_ref().is_none_or(|window| variant(window, rung).is_some());
+                (is_there && self.has(stream)).then_some(Selection::Rung(rung))
             }),
             Some(StreamRef::Recording(_)) => None,
+        }
+    }
+
+    /// The index of the rung that is played of a selection where one is: of all, the best one, which is the first.
+    pub(super) fn best_of(&self, rungs: Selection<'_>) -> Option<usize> {
+        match rungs {
+            Selection::All => Some(0),
+            Selection::Rung(name) => variant(self.window.as_ref()?, name),
         }
     }
 
@@ -162,4 +175,9 @@ impl PublishedChannel {
         let is = |name: &str| self.streams.iter().any(|stream| stream == name);
         is(name) || before_stream_file(name).is_some_and(is)
     }
+}
+
+/// The index of the rung of that name with all its tracks.
+fn variant(window: &WindowReader, name: &str) -> Option<usize> {
+    window.rungs().iter().position(|rung| rung.is_variant() && rung.name() == name)
 }

@@ -25,10 +25,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span};
 
-use super::address::{Address, StreamRef};
+use super::address;
 use super::air::AirReader;
-use super::door::{AccessAction as Wanted, AccessRequest, Door, Protocol};
-use super::registry::Selection;
+use super::door::{AccessAction as Wanted, AccessRequest, Door, Protocol, Resolved, Selection};
 use super::unserved::Unserved;
 use super::{AnswerCounts, Audience, Registry, ViewerProtocol};
 use amphi_http::asker;
@@ -167,8 +166,8 @@ impl RtmpPort {
                         Err(why) => Err(RejectReason::Other(why)),
                     }
                 }
-                RtmpEvent::Play { stream, query, start_ms } => {
-                    self.player(connection, app, &stream, &query, start_ms.unwrap_or(0)).await
+                RtmpEvent::Play { path, query, start_ms } => {
+                    self.player(connection, [&query, &app.query], &path, start_ms.unwrap_or(0)).await
                 }
                 RtmpEvent::Publish { stream, query } => self.publisher(connection, app, &stream, &query),
                 _ => continue,
@@ -236,34 +235,36 @@ impl RtmpPort {
         self.door.ask(&caller).map_err(Unserved::Denied)
     }
 
-    /// What `stream` of `app` names: a recording of a mount, or a channel's rung; the best one where all are asked for.
+    /// What `path` names: a recording of a mount, or a channel's rung; the best one where all are asked for.
     async fn player(
         &self,
         connection: &RtmpConnection,
-        app: &App,
-        stream: &StreamName,
-        query: &Query,
+        queries: [&Query; 2],
+        path: &str,
         start_ms: u32,
     ) -> Result<PeerRequest, RejectReason> {
-        let address = Address::of_rtmp(&app.name, &stream.to_string(), |app| self.registry.has_mount(app));
+        let address = address::parse(path, |app| self.registry.has_mount(app));
         let address = address.map_err(Unserved::Path)?;
-        self.ask(connection, Wanted::Play(&address), [query, &app.query])?;
-        if let Some(StreamRef::Recording(stream)) = &address.stream {
-            let mount = self.registry.mounted(&address.app).ok_or(Unserved::Missing)?;
-            let peer = connection.peer().and_then(|peer| asker(peer.ip()));
-            let recorded = Recorded::open(mount.asked_by(peer), stream, start_ms).await;
-            return Ok(PeerRequest::PlayRecorded(Box::new(recorded.map_err(RejectReason::Other)?)));
+        let resolved = self.registry.resolve(&address);
+        self.ask(connection, Wanted::Play(resolved), queries)?;
+        match resolved {
+            Resolved::Recording { mount, stream } => {
+                let mount = self.registry.mounted(mount).ok_or(Unserved::Missing)?;
+                let peer = connection.peer().and_then(|peer| asker(peer.ip()));
+                let recorded = Recorded::open(mount.asked_by(peer), stream, start_ms).await;
+                Ok(PeerRequest::PlayRecorded(Box::new(recorded.map_err(RejectReason::Other)?)))
+            }
+            Resolved::Channel { channel, rungs } => Ok(self.channel(channel, rungs).await?),
+            Resolved::Nothing(_) if self.registry.get(&address.app).is_some() => Err(Unserved::Stream.into()),
+            Resolved::Index(_) | Resolved::Nothing(_) => Err(Unserved::Channel.into()),
         }
-        let channel = self.registry.started(&address.app).await.map_err(Unserved::from)?;
-        let (Some(window), Some(air)) = (&channel.window, &channel.air) else {
-            return Err(Unserved::NotReady.into());
-        };
-        let rung = match channel.select(window, address.stream.as_ref()) {
-            Some(Selection::All) => 0,
-            Some(Selection::Rung(index)) => index,
-            None => return Err(Unserved::Stream.into()),
-        };
-        Ok(PeerRequest::Play(app.name.as_str().into(), air.clone(), rung))
+    }
+
+    async fn channel(&self, name: &str, rungs: Selection<'_>) -> Result<PeerRequest, Unserved> {
+        let channel = self.registry.started(name).await?;
+        let (Some(_), Some(air)) = (&channel.window, &channel.air) else { return Err(Unserved::NotReady) };
+        let rung = channel.best_of(rungs).ok_or(Unserved::Stream)?;
+        Ok(PeerRequest::Play(name.into(), air.clone(), rung))
     }
 
     /// The source that is published to. The stream is its name; some encoders cut the URL so that the key is part of it.

@@ -331,11 +331,11 @@ mod tests {
         let tasks = Tasks::new(Arc::clone(&clocks.wall));
         let both = config(state.path(), &["hall", "other"]);
         let mut server = Server::start(both, clocks, tasks.clone(), None).await.expect("it starts");
-        let matrix = server.estate.shared.matrix.clone();
+        let matrix = server.running.shared.matrix.clone();
         // An override goes with its source, so there is something to be kept, and that takes a moment.
         matrix.connect(&"Live".into(), &"other".into(), None).await.expect("it is obeyed");
         {
-            let mut reload = std::pin::pin!(server.estate.reload(config(state.path(), &["hall"])));
+            let mut reload = std::pin::pin!(server.running.reload(config(state.path(), &["hall"])));
             while matrix.view().source("other").is_some() {
                 assert!(futures_util::poll!(&mut reload).is_pending(), "it waits for the matrix");
                 tokio::task::yield_now().await;

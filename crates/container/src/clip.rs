@@ -61,7 +61,7 @@ pub enum ClipError {
     Box(#[from] BoxFault),
     /// A track's coding cannot be read, or its tables are wrong.
     #[error("track {track}: {fault}")]
-    MovieTrack {
+    Track {
         /// `track_ID` of that track.
         track: u32,
         /// What is wrong, with the name of the box.
@@ -79,31 +79,43 @@ impl Clip {
             return Err(ClipError::NotMp4);
         }
         let mut movie = None;
-        for found in Boxes::new(file, 0) {
+        for found in Boxes::of_file(file) {
             let found = found?;
             if found.kind == *b"moov" {
-                movie = Some(Movie::parse(found.whole, found.at, file.len() as u64)?);
+                let len = file.len() as u64;
+                movie = Some(Movie::parse_preferring(found.whole, found.at, len, is_h264)?);
             }
         }
         let movie = movie.ok_or(ClipError::NoIndex)?;
-        let video = movie.video.as_ref().filter(|track| track.coding.codec.starts_with("avc"));
+        let video = movie.video.as_ref().filter(|track| is_h264(track));
         let audio = movie.audio.iter().find(|track| track.coding.codec.starts_with("mp4a.40."));
         let clip = Self {
             video: video
-                .map(|track| cut(track, track.coding.h264().map(TrackFormat::H264), file))
+                .map(|track| cut(track, track.coding.h264().map(TrackFormat::H264).ok_or(NO_AVC), file))
                 .transpose()?,
             audio: audio
-                .map(|track| cut(track, track.coding.aac().map(TrackFormat::Aac), file))
+                .map(|track| cut(track, track.coding.aac().map(TrackFormat::Aac).ok_or(NO_AAC), file))
                 .transpose()?,
         };
         if clip.video.is_none() && clip.audio.is_none() { Err(ClipError::Nothing) } else { Ok(clip) }
     }
 }
 
+const NO_AVC: &str = "stsd: an avcC with NAL lengths of 4 bytes, an SPS and a PPS is needed";
+const NO_AAC: &str = "stsd: an esds with an AudioSpecificConfig is needed";
+
+fn is_h264(track: &MovieTrack) -> bool {
+    track.coding.codec.starts_with("avc")
+}
+
 /// The samples of a track. The first edit that is not empty begins at time zero (ISO/IEC 14496-12 §8.6.6).
-fn cut(track: &MovieTrack, format: Option<TrackFormat>, file: &Bytes) -> Result<ClipTrack, ClipError> {
-    let fault = |fault| ClipError::MovieTrack { track: track.id, fault };
-    let format = format.ok_or(fault("stsd: a configuration with NAL lengths of 4 bytes is needed"))?;
+fn cut(
+    track: &MovieTrack,
+    format: Result<TrackFormat, &'static str>,
+    file: &Bytes,
+) -> Result<ClipTrack, ClipError> {
+    let fault = |fault| ClipError::Track { track: track.id, fault };
+    let format = format.map_err(fault)?;
     let count = track.samples.count();
     // Empty samples need no bytes in the file, but they need memory here.
     if count as usize > file.len() {
@@ -164,6 +176,33 @@ mod tests {
         }
     }
 
+    /// The same bytes with every `from` in them written as `to`.
+    fn renamed(bytes: &[u8], from: [u8; 4], to: [u8; 4]) -> Vec<u8> {
+        let mut bytes = bytes.to_vec();
+        for at in 0..bytes.len().saturating_sub(3) {
+            if bytes[at..at + 4] == from {
+                bytes[at..at + 4].copy_from_slice(&to);
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn the_first_h264_track_is_taken_whatever_stands_before_it() {
+        let file = fixture("waiting.mp4");
+        let clip = Clip::parse(&file).expect("a sound file");
+        let moov = Boxes::of_file(&file).flatten().find(|found| found.kind == *b"moov").expect("an index");
+        let trak = moov.need(*b"trak").expect("pictures").whole;
+        let hevc = renamed(&renamed(trak, *b"avc1", *b"hvc1"), *b"avcC", *b"hvcC");
+        let place = moov.body.windows(trak.len()).position(|part| part == trak).expect("it is there");
+        let body = [&moov.body[..place], &hevc, &moov.body[place..]].concat();
+        // An index behind the media, so that every sample stays where it is.
+        let mut both = renamed(&file, *b"moov", *b"free");
+        super::super::isobmff::put_box(&mut both, *b"moov", |out| out.extend(&body));
+        let found = Clip::parse(&both.into()).expect("a sound file");
+        assert_eq!(found, clip);
+    }
+
     #[test]
     fn what_is_no_clip_is_said() {
         let error =
@@ -175,6 +214,10 @@ mod tests {
             let cut = file.slice(..file.len() * part / 64);
             assert!(Clip::parse(&cut).is_err(), "{part}/64 of the file");
         }
+        assert_eq!(
+            error(b"\0\0\0\x08ftyp\0\0\0\x63mdat"),
+            "box mdat at byte 8: it reaches beyond the end of the file: the file is truncated"
+        );
     }
 
     proptest! {

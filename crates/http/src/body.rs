@@ -83,6 +83,11 @@ impl Body {
         Self { ready: pieces.into_iter(), later: Some(later), left, timed: None }
     }
 
+    /// What of it is there already.
+    pub fn into_ready(mut self) -> Pieces {
+        [(); 3].map(|()| self.ready.next().unwrap_or_default())
+    }
+
     /// Bytes still to be sent.
     pub fn remaining(&self) -> usize {
         self.ready.as_slice().iter().map(Bytes::len).sum::<usize>() + self.left as usize

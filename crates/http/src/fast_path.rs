@@ -4,7 +4,7 @@
 //! answer, and head and content leave in one vectored write, or the content by sendfile ([`MemoryFile`]). Everything
 //! else (another method or version, a body, a range, an answer that is not ready or not there, anything that is not
 //! HTTP, no Host or two of them) is left, with all that was read of it, to hyper, which goes on with the connection. So the
-//! fast path never refuses anything.
+//! fast path judges no request.
 //!
 //! An idle connection costs its socket and its task: requests are read into a buffer of the thread.
 

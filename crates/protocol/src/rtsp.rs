@@ -23,7 +23,7 @@ mod transport;
 
 pub use digest::Digest;
 pub use latm::{Latm, LatmFault};
-pub use message::{Incoming, MessageError, Requests, frame_head, interleaved};
+pub use message::{Incoming, IncomingRequest, MessageError, Requests, frame_head, interleaved};
 pub use pace::{Due, LATE, Pacer};
 pub use packets::{Coded, PAYLOAD_TYPE, Packet, Packets, PacketsBuilder, RungNumbers, Unit};
 pub use rtcp::Report;

@@ -4,13 +4,13 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Response};
 
-use super::route::ChannelFile;
-use crate::delivery::AnswerKind;
-use crate::delivery::registry::Selection;
+use super::route::{ChannelFile, ChannelPath};
+use crate::delivery::registry::PublishedChannel;
 use crate::delivery::unserved::Unserved;
+use crate::delivery::{AnswerKind, Selection};
 use crate::store::{Playlist, PublishedRung, RenditionSnapshot, Snapshot, WindowReader};
 use amphi_http::{Body, ContentMetadata, ETag, content};
-use amphi_media::{Grid, Segment};
+use amphi_media::{self as media, Grid, Segment};
 
 pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 pub(super) const SECONDS: HeaderValue = HeaderValue::from_static("public, max-age=2");
@@ -58,51 +58,102 @@ impl FoundFile {
     }
 }
 
-/// `file` in a channel's `window`, among the rungs that `selection` allows.
+/// Which rungs of a channel a path is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Narrowed<'a> {
+    /// As the door is asked about them.
+    pub(super) rungs: Selection<'a>,
+    /// The one rung, or the part of it, whose file it is; `None` for all, and before it is known which there are.
+    index: Option<usize>,
+}
+
+/// Which rungs of `channel` are meant by `path`: by the name of the stream, or by that of the file, which goes before it.
+pub(super) fn narrow<'a>(
+    channel: &'a PublishedChannel,
+    path: &'a ChannelPath<'_>,
+) -> Result<Narrowed<'a>, Unserved> {
+    let rungs = channel.select(path.address.stream.as_ref()).ok_or(Unserved::Stream)?;
+    let Some(window) = &channel.window else { return narrow_starting(rungs, &path.file) };
+    let all = window.rungs();
+    let named = |name: &str| all.iter().position(|rung| rung.name() == name).ok_or(Unserved::Rung);
+    let index = match &path.file {
+        ChannelFile::Media { rung: Some(name), .. } | ChannelFile::Segment { rung: name, .. } => {
+            Some(named(name)?)
+        }
+        ChannelFile::Init(name) => {
+            Some(all.iter().position(|rung| rung.init_name() == name).ok_or(Unserved::Init)?)
+        }
+        ChannelFile::Media { rung: None, bitrate_bps: Some(asked) } if rungs == Selection::All => {
+            window.snapshot().and_then(|snapshot| nearest(&snapshot, *asked))
+        }
+        _ => rungs.rung().map(named).transpose()?,
+    };
+    // A part of a rung is asked about as the rung.
+    let rung = index.and_then(|index| all.get(index)).map(|rung| Selection::Rung(&rung.tracks().name));
+    Ok(Narrowed { rungs: rung.unwrap_or(Selection::All), index })
+}
+
+/// The same of a channel whose rungs are not known yet: by the names alone.
+fn narrow_starting<'a>(rungs: Selection<'a>, file: &'a ChannelFile<'_>) -> Result<Narrowed<'a>, Unserved> {
+    let named = match file {
+        ChannelFile::Media { rung: Some(name), .. } | ChannelFile::Segment { rung: name, .. } => {
+            Some(&**name)
+        }
+        ChannelFile::Init(name) => {
+            let rung = name.strip_prefix("init_").and_then(|rest| rest.rsplit_once('_'));
+            Some(rung.ok_or(Unserved::Init)?.0)
+        }
+        ChannelFile::Media { rung: None, .. } | ChannelFile::Multivariant | ChannelFile::Manifest => None,
+    };
+    let whole = |name: &'a str| {
+        let parts = [media::Parts::Picture, media::Parts::Sound];
+        parts.into_iter().find_map(|part| name.strip_suffix(part.suffix())).unwrap_or(name)
+    };
+    Ok(Narrowed { rungs: named.map_or(rungs, |name| Selection::Rung(whole(name))), index: None })
+}
+
+/// `file` of the rung with that index in a channel's `window`; without one of all of them, or of the best one.
 pub(super) fn find(
     window: &WindowReader,
-    selection: Selection,
+    narrowed: Narrowed<'_>,
     file: &ChannelFile<'_>,
 ) -> Result<FoundFile, Unserved> {
-    // Rungs and initialization sections are known before the first cell.
-    let rungs = window.rungs();
-    let index_of = |name: &str| rungs.iter().position(|rung| rung.name() == name).ok_or(Unserved::Rung);
     let snapshot = || window.snapshot().ok_or(Unserved::NotReady);
     let changing = || under_half_a_cell(window.grid());
+    let index = narrowed.index;
     match file {
         ChannelFile::Multivariant => {
             let snapshot = snapshot()?;
-            let list = match selection {
-                Selection::All => &snapshot.multivariant,
-                Selection::Rung(index) => &rendition(&snapshot, index)?.alone,
+            let list = match index {
+                None => &snapshot.multivariant,
+                Some(index) => &rendition(&snapshot, index)?.alone,
             };
             Ok(FoundFile::list(AnswerKind::Multivariant, list, PLAYLIST, SECONDS))
         }
         ChannelFile::Manifest => {
             let snapshot = snapshot()?;
-            let manifest = match selection {
-                Selection::All => &snapshot.manifest,
-                Selection::Rung(index) => &rendition(&snapshot, index)?.manifest,
+            let manifest = match index {
+                None => &snapshot.manifest,
+                Some(index) => &rendition(&snapshot, index)?.manifest,
             };
             Ok(FoundFile::list(AnswerKind::MediaPlaylist, manifest, DASH, changing()))
         }
-        ChannelFile::Media { rung, bitrate_bps } => {
-            let named = rung.as_deref().map(index_of).transpose()?;
+        ChannelFile::Media { .. } => {
             let snapshot = snapshot()?;
-            let rendition = match (named, selection) {
-                (Some(index), _) | (None, Selection::Rung(index)) => rendition(&snapshot, index)?,
-                (None, Selection::All) => nearest(&snapshot, *bitrate_bps).ok_or(Unserved::Rung)?,
+            let rendition = match index {
+                None => snapshot.renditions.iter().find(|it| it.rung.is_variant()).ok_or(Unserved::Rung)?,
+                Some(index) => rendition(&snapshot, index)?,
             };
             Ok(FoundFile::list(AnswerKind::MediaPlaylist, &rendition.playlist, PLAYLIST, changing()))
         }
-        ChannelFile::Init(name) => {
-            let rung = rungs.iter().find(|rung| rung.init_name() == *name).ok_or(Unserved::Init)?;
+        // There before the first cell.
+        ChannelFile::Init(_) => {
+            let rung = index.and_then(|index| window.rungs().get(index)).ok_or(Unserved::Init)?;
             Ok(FoundFile::media(AnswerKind::Init, rung, rung.init().clone().into()))
         }
-        ChannelFile::Segment { rung, k } => {
-            let index = index_of(rung)?;
+        ChannelFile::Segment { k, .. } => {
             let snapshot = snapshot()?;
-            let rendition = rendition(&snapshot, index)?;
+            let rendition = rendition(&snapshot, index.ok_or(Unserved::Rung)?)?;
             let segment = rendition.segment(*k).ok_or(Unserved::Segment)?;
             Ok(FoundFile::media(AnswerKind::Segment, &rendition.rung, segment.clone()))
         }
@@ -119,13 +170,10 @@ fn rendition(snapshot: &Snapshot, index: usize) -> Result<&RenditionSnapshot, Un
     snapshot.renditions.get(index).ok_or(Unserved::Rung)
 }
 
-/// The rendition whose BANDWIDTH is nearest to the rate asked for, or the best one.
-fn nearest(snapshot: &Snapshot, bitrate_bps: Option<u64>) -> Option<&RenditionSnapshot> {
-    let mut variants = snapshot.renditions.iter().filter(|it| it.rung.is_variant());
-    match bitrate_bps {
-        Some(asked) => variants.min_by_key(|it| it.bandwidth_bps.abs_diff(asked)),
-        None => variants.next(),
-    }
+/// The index of the rendition whose BANDWIDTH is nearest to the rate asked for.
+fn nearest(snapshot: &Snapshot, asked_bps: u64) -> Option<usize> {
+    let variants = snapshot.renditions.iter().enumerate().filter(|(_, it)| it.rung.is_variant());
+    variants.min_by_key(|(_, it)| it.bandwidth_bps.abs_diff(asked_bps)).map(|(index, _)| index)
 }
 
 fn under_half_a_cell(grid: Grid) -> HeaderValue {

@@ -1,7 +1,8 @@
 //! A channel's ready answers for the fast path: the answers of [`answer`](super::answer), as bytes.
 //!
-//! Only whole answers (200) and 304 (RFC 9110 §15.4.5) to GETs. A test compares every one of them with the answer that hyper
-//! sends.
+//! Only whole answers (200), 304 and refusals of the door to GETs. A test compares every one of them with what the ordinary way
+//! gives. The door is asked about what lies ready alone, so each request asks it once; what is left to the ordinary way is
+//! read anew there, as all its bytes are. Names of pages and mounts are left before their paths are read.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -10,9 +11,12 @@ use http::header::SERVER;
 use http::{HeaderMap, HeaderValue};
 
 use super::Delivery;
-use super::answer::FoundFile;
-use super::route::HttpRoute;
-use crate::delivery::AnswerKind;
+use super::answer::{self, FoundFile};
+use super::fault::unserved;
+use super::route::{self, HttpRoute};
+use crate::delivery::address::decode;
+use crate::delivery::unserved::Unserved;
+use crate::delivery::{AnswerKind, Resolved};
 use amphi_http::{Asked, Content, FastPath, ReadyAnswer, Timed, cors};
 
 /// First names of paths that are pages.
@@ -33,12 +37,18 @@ static COMMON: LazyLock<Vec<u8>> = LazyLock::new(|| {
 impl FastPath for Delivery {
     fn ready(&self, asked: &Asked<'_>, head: &mut Vec<u8>) -> Option<ReadyAnswer> {
         let begun = Instant::now();
-        let Ok(HttpRoute::Channel(path)) = self.route(asked.path) else { return None };
-        if PAGES.contains(&&*path.address.app) {
+        let app = decode(asked.path.strip_prefix('/')?.split('/').next()?).ok()?;
+        if PAGES.contains(&&*app) || self.registry.has_mount(&app) {
             return None;
         }
-        // Refusals are answered by way of hyper.
-        let found = self.find(asked.query, &path).ok()?;
+        let Ok(HttpRoute::Channel(path)) = route::parse(asked.path, |_| false) else { return None };
+        let channel = self.registry.get(&path.address.app)?;
+        let narrowed = answer::narrow(&channel, &path).ok()?;
+        let found = answer::find(channel.window.as_ref()?, narrowed, &path.file).ok()?;
+        let resolved = Resolved::Channel { channel: &path.address.app, rungs: narrowed.rungs };
+        if let Err(refused) = self.ask(asked.query, resolved) {
+            return Some(self.refused(refused, begun, head));
+        }
         let tag = found.etag.as_ref().zip(asked.if_none_match);
         let is_known = tag.is_some_and(|(etag, field)| etag.is_in(field));
         self.fetched(&path, true, if is_known { 0 } else { found.bytes.len() });
@@ -53,6 +63,22 @@ impl FastPath for Delivery {
         self.counts.count(found.kind, len);
         let timed = Timed::new(begun, self.counts.latency(found.kind));
         Some(ReadyAnswer { content, timed })
+    }
+}
+
+impl Delivery {
+    /// Tells who is not let in why.
+    fn refused(&self, refused: Unserved, begun: Instant, head: &mut Vec<u8>) -> ReadyAnswer {
+        let (kind, response) = unserved(refused);
+        let (parts, body) = response.into_parts();
+        head.extend_from_slice(format!("HTTP/1.1 {}\r\n", parts.status).as_bytes());
+        for (name, value) in &parts.headers {
+            field(head, name.as_str().as_bytes(), value.as_bytes());
+        }
+        head.extend_from_slice(&COMMON);
+        self.counts.count(kind, body.remaining());
+        let timed = Timed::new(begun, self.counts.latency(kind));
+        ReadyAnswer { content: Content::Pieces(body.into_ready()), timed }
     }
 }
 

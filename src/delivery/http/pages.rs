@@ -27,9 +27,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::answer::Answer;
-use crate::delivery::AnswerKind;
-use crate::delivery::address::decode;
 use crate::delivery::registry::Registry;
+use crate::delivery::{AnswerKind, Resolved, address};
 use amphi_control::agenda::{Plan, PlannedEvent};
 use amphi_control::matrix::{ChannelView, MatrixView};
 use amphi_http::{Body, ContentMetadata, ETag, content};
@@ -206,10 +205,12 @@ fn up(path: &str) -> String {
 
 /// Whether what follows `/watch/` names a channel, or something in a mount.
 fn is_there(watched: &str, registry: &Registry) -> bool {
-    let Some((name, rest)) = watched.split_once('/') else {
-        return decode(watched).is_ok_and(|name| registry.get(&name).is_some());
-    };
-    decode(name).is_ok_and(|name| registry.mounted(&name).is_some()) && !rest.is_empty()
+    let Ok(address) = address::parse(watched, |app| registry.has_mount(app)) else { return false };
+    match registry.resolve(&address) {
+        Resolved::Channel { .. } => address.stream.is_none(),
+        Resolved::Recording { .. } => true,
+        Resolved::Index(_) | Resolved::Nothing(_) => false,
+    }
 }
 
 fn file(request: &Parts, kind: &'static str, bytes: Bytes) -> Response<Body> {

@@ -19,8 +19,8 @@ use super::fault::unserved;
 use super::page_cache::PageCache;
 use super::route::{ChannelPath, HttpRoute, MountPath};
 use super::{PageSettings, Portal, portal, recorded, route};
-use crate::delivery::address::{Address, AddressError};
-use crate::delivery::door::{AccessAction, AccessRequest, Door, OpenDoor, Protocol};
+use crate::delivery::address::AddressError;
+use crate::delivery::door::{AccessAction, AccessRequest, Door, OpenDoor, Protocol, Resolved};
 use crate::delivery::unserved::Unserved;
 use crate::delivery::{AnswerCounts, AnswerKind, Audience, Registry};
 use amphi_http::{Body, asker, cors, method_refusal};
@@ -110,11 +110,21 @@ impl Delivery {
     /// The answer to a request for a channel or a page; the request's content is not read.
     pub fn answer(&self, request: &Parts) -> Response<Body> {
         let begun = Instant::now();
-        self.finish(begun, request, self.dispatch(request, self.route(request.uri.path())))
+        let answer = match self.open_to_all(request) {
+            Some(answer) => answer,
+            None => match self.route(request.uri.path()) {
+                Ok(HttpRoute::Channel(path)) => match self.look_up(query(request), &path) {
+                    LookUp::Done(found) => self.found(request, &path, found),
+                    LookUp::Starting(_) => unserved(Unserved::NotReady),
+                },
+                route => elsewhere(request, route),
+            },
+        };
+        self.finish(begun, request, answer)
     }
 
     /// What a path names. A path is read once for each request.
-    pub(super) fn route<'a>(&self, path: &'a str) -> Result<HttpRoute<'a>, AddressError> {
+    fn route<'a>(&self, path: &'a str) -> Result<HttpRoute<'a>, AddressError> {
         route::parse(path, |app| self.registry.has_mount(app))
     }
 
@@ -132,36 +142,23 @@ impl Delivery {
         response.map(|body| body.timed(begun, self.counts.latency(kind)))
     }
 
-    fn dispatch(&self, request: &Parts, route: Result<HttpRoute<'_>, AddressError>) -> Answer {
+    /// What is answered without the door: methods that there are not, pages, what the portal polls.
+    fn open_to_all(&self, request: &Parts) -> Option<Answer> {
         if let Some(refusal) = refused_method(request) {
-            return refusal;
+            return Some(refusal);
         }
-        if let Some(answer) = self.pages.answer(request, &self.registry) {
-            return answer;
-        }
-        if request.uri.path() == portal::PATH {
-            return self.portal.answer(request);
-        }
-        match route {
-            Ok(HttpRoute::CrossDomain) => (AnswerKind::Other, answer::cross_domain(request)),
-            Ok(HttpRoute::Channel(path)) => self.channel(request, &path).unwrap_or_else(unserved),
-            // Mounts are answered in `call`, which can wait.
-            Ok(HttpRoute::Mount(_)) => unserved(Unserved::NotReady),
-            Err(error) => unserved(Unserved::Path(error)),
-        }
+        let page = self.pages.answer(request, &self.registry);
+        page.or_else(|| (request.uri.path() == portal::PATH).then(|| self.portal.answer(request)))
     }
 
     /// The answer to a request beneath a mount.
     async fn recorded(&self, request: &Parts, path: Result<MountPath, AddressError>) -> Answer {
-        if let Some(refusal) = refused_method(request) {
-            return refusal;
-        }
         let asker = self.peer.and_then(|peer| asker(peer.ip()));
         let path = match path {
             Ok(path) => path,
             Err(error) => return recorded::lost(request, asker, error),
         };
-        if let Err(fault) = self.ask(request.uri.query().unwrap_or_default(), &path.address) {
+        if let Err(fault) = self.ask(query(request), self.registry.resolve(&path.address)) {
             return unserved(fault);
         }
         match self.registry.mounted(&path.address.app) {
@@ -170,33 +167,61 @@ impl Delivery {
         }
     }
 
-    fn ask(&self, query: &str, address: &Address<'_>) -> Result<(), Unserved> {
-        let caller = AccessRequest {
-            protocol: Protocol::Http,
-            wish: AccessAction::Play(address),
-            peer: self.peer,
-            query,
-        };
+    /// Whether the door lets a viewer have that.
+    pub(super) fn ask(&self, query: &str, what: Resolved<'_>) -> Result<(), Unserved> {
+        let wish = AccessAction::Play(what);
+        let caller = AccessRequest { protocol: Protocol::Http, wish, peer: self.peer, query };
         self.door.ask(&caller).map_err(Unserved::Denied)
     }
 
-    fn channel(&self, request: &Parts, path: &ChannelPath<'_>) -> Result<Answer, Unserved> {
-        let found = self.find(request.uri.query().unwrap_or_default(), path)?;
-        let answer = found.answer(request);
+    /// Asks the door about what a path names, and finds it.
+    fn look_up(&self, query: &str, path: &ChannelPath<'_>) -> LookUp {
+        let channel = self.registry.get(&path.address.app);
+        let narrowed = match &channel {
+            Some(channel) => answer::narrow(channel, path),
+            None => Err(Unserved::Channel),
+        };
+        let resolved = match &narrowed {
+            Ok(narrowed) => Resolved::Channel { channel: &path.address.app, rungs: narrowed.rungs },
+            Err(_) => Resolved::Nothing(&path.address),
+        };
+        let asked = self.ask(query, resolved).and(narrowed);
+        match (asked, channel.as_ref().and_then(|channel| channel.window.as_ref())) {
+            (Err(fault), _) => LookUp::Done(Err(fault)),
+            (Ok(narrowed), Some(window)) => LookUp::Done(answer::find(window, narrowed, &path.file)),
+            (Ok(narrowed), None) => LookUp::Starting(narrowed.rungs.rung().map(str::to_owned)),
+        }
+    }
+
+    /// Waits for a channel that is being started, and finds what a path names. The door has let the viewer have that rung, or
+    /// all of them.
+    async fn look_up_started(
+        &self,
+        path: &ChannelPath<'_>,
+        rung: Option<String>,
+    ) -> Result<FoundFile, Unserved> {
+        let channel = self.registry.started(&path.address.app).await.map_err(|absent| match absent {
+            Absent::Unknown => Unserved::Channel,
+            // Not in time: 503 with Retry-After.
+            Absent::Starting => Unserved::NotReady,
+        })?;
+        let window = channel.window.as_ref().ok_or(Unserved::NotReady)?;
+        let narrowed = answer::narrow(&channel, path)?;
+        if rung.is_some() && narrowed.rungs.rung() != rung.as_deref() {
+            return Err(Unserved::Rung);
+        }
+        answer::find(window, narrowed, &path.file)
+    }
+
+    fn found(&self, request: &Parts, path: &ChannelPath<'_>, found: Result<FoundFile, Unserved>) -> Answer {
+        let answer = match found {
+            Ok(found) => found.answer(request),
+            Err(fault) => return unserved(fault),
+        };
         if request.method == Method::GET {
             self.fetched(path, is_from_the_start(request), answer.1.body().remaining());
         }
-        Ok(answer)
-    }
-
-    /// What a path names, if the door lets the viewer in.
-    pub(super) fn find(&self, query: &str, path: &ChannelPath<'_>) -> Result<FoundFile, Unserved> {
-        let ChannelPath { address, file } = path;
-        self.ask(query, address)?;
-        let channel = self.registry.get(&address.app).ok_or(Unserved::Channel)?;
-        let window = channel.window.as_ref().ok_or(Unserved::NotReady)?;
-        let selection = channel.select(window, address.stream.as_ref()).ok_or(Unserved::Stream)?;
-        answer::find(window, selection, file)
+        answer
     }
 
     /// Counts the bytes of a segment that a viewer is sent, and the viewer if the answer `begins` the segment.
@@ -209,6 +234,27 @@ impl Delivery {
             audience.sent(rung, bytes);
         }
     }
+}
+
+/// What the door and the registry said of a path into a channel.
+enum LookUp {
+    Done(Result<FoundFile, Unserved>),
+    /// The channel is being started. The door was asked about the rung of that name, or about all.
+    Starting(Option<String>),
+}
+
+/// The answer to a path that leads into no channel.
+fn elsewhere(request: &Parts, route: Result<HttpRoute<'_>, AddressError>) -> Answer {
+    match route {
+        Ok(HttpRoute::CrossDomain) => (AnswerKind::Other, answer::cross_domain(request)),
+        // Read where one can wait.
+        Ok(HttpRoute::Mount(_) | HttpRoute::Channel(_)) => unserved(Unserved::NotReady),
+        Err(error) => unserved(Unserved::Path(error)),
+    }
+}
+
+fn query(request: &Parts) -> &str {
+    request.uri.query().unwrap_or_default()
 }
 
 fn refused_method(request: &Parts) -> Option<Answer> {
@@ -233,6 +279,10 @@ impl<B> tower::Service<Request<B>> for Delivery {
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let begun = Instant::now();
         let (parts, _) = request.into_parts();
+        let at_once = |answer: Answer| Either::Left(ready(Ok(self.finish(begun, &parts, answer))));
+        if let Some(answer) = self.open_to_all(&parts) {
+            return at_once(answer);
+        }
         match self.route(parts.uri.path()) {
             Ok(HttpRoute::Mount(path)) => {
                 let delivery = self.clone();
@@ -241,16 +291,18 @@ impl<B> tower::Service<Request<B>> for Delivery {
                     Ok(delivery.finish(begun, &parts, answer))
                 }))
             }
-            Ok(HttpRoute::Channel(path)) if self.registry.is_starting(&path.address.app) => {
-                let (delivery, path) = (self.clone(), path.into_owned());
-                Either::Right(Box::pin(async move {
-                    // If it is not in time, the answer is 503 with Retry-After.
-                    let _ = delivery.registry.started(&path.address.app).await;
-                    let answer = delivery.dispatch(&parts, Ok(HttpRoute::Channel(path)));
-                    Ok(delivery.finish(Instant::now(), &parts, answer))
-                }))
-            }
-            route => Either::Left(ready(Ok(self.finish(begun, &parts, self.dispatch(&parts, route))))),
+            Ok(HttpRoute::Channel(path)) => match self.look_up(query(&parts), &path) {
+                LookUp::Done(found) => at_once(self.found(&parts, &path, found)),
+                LookUp::Starting(rung) => {
+                    let (delivery, path) = (self.clone(), path.into_owned());
+                    Either::Right(Box::pin(async move {
+                        let found = delivery.look_up_started(&path, rung).await;
+                        let answer = delivery.found(&parts, &path, found);
+                        Ok(delivery.finish(Instant::now(), &parts, answer))
+                    }))
+                }
+            },
+            route => at_once(elsewhere(&parts, route)),
         }
     }
 }

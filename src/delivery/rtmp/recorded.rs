@@ -154,16 +154,18 @@ impl RtmpConnection {
                     return Err(RtmpEnd::Held);
                 }
                 batch = batch_at(&mut recorded.feed, &pace, due.unwrap_or(now)), if due.is_some() => {
-                    let Some(batch) = batch? else { continue };
-                    let mut pieces = Vec::new();
-                    if !std::mem::replace(&mut opened, true) {
-                        let first = next.map_or(0, |decode| recorded.timestamp_ms(decode));
-                        pieces.push(recorded_opening(&recorded.description, first));
+                    // Nothing where all that is left is too long to be sent.
+                    if let Some(batch) = batch? {
+                        let mut pieces = Vec::new();
+                        if !std::mem::replace(&mut opened, true) {
+                            let first = next.map_or(0, |decode| recorded.timestamp_ms(decode));
+                            pieces.push(recorded_opening(&recorded.description, first));
+                        }
+                        pieces.extend(recorded.messages(&batch));
+                        let len = pieces.iter().map(Bytes::len).sum();
+                        self.write(&mut pieces).await?;
+                        counts.count(Counted::RtmpRecorded, len);
                     }
-                    pieces.extend(recorded.messages(&batch));
-                    let len = pieces.iter().map(Bytes::len).sum();
-                    self.write(&mut pieces).await?;
-                    counts.count(Counted::RtmpRecorded, len);
                     if recorded.feed.next_at().is_none() {
                         ended = true;
                         self.session.finish_recorded(recorded.description.duration_s);

@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::RtspPort;
-use crate::delivery::address::{self, Address, StreamRef};
+use crate::delivery::address;
 use crate::delivery::air::AirReader;
-use crate::delivery::registry::Selection;
 use crate::delivery::unserved::Unserved;
-use crate::delivery::{AccessAction, AccessRequest, Protocol};
+use crate::delivery::{AccessAction, AccessRequest, Protocol, Resolved, Selection};
 use amphi_http::asker;
 use amphi_media::{AudioSpecificConfig, ChannelName, RungTracks, Timescale, TrackFormat};
 use amphi_protocol::rtsp::{Refusal, RequestTarget, describe};
@@ -29,28 +28,27 @@ impl RtspPort {
         let address = address::parse(path, |app| self.registry.has_mount(app));
         let address = address.map_err(|error| Unserved::Path(error).rtsp())?;
         let query = target.query.as_deref().unwrap_or_default();
-        let (protocol, wish) = (Protocol::Rtsp, AccessAction::Play(&address));
+        let resolved = self.registry.resolve(&address);
+        let (protocol, wish) = (Protocol::Rtsp, AccessAction::Play(resolved));
         let caller = AccessRequest { protocol, wish, peer: Some(peer), query };
         self.door.ask(&caller).map_err(|denied| Unserved::Denied(denied).rtsp())?;
-        match &address.stream {
-            Some(StreamRef::Recording(stream)) => {
-                let mount = self.registry.mounted(&address.app).ok_or(Unserved::Missing.rtsp())?;
+        match resolved {
+            Resolved::Recording { mount, stream } => {
+                let mount = self.registry.mounted(mount).ok_or(Unserved::Missing.rtsp())?;
                 recording(mount.asked_by(asker(peer.ip())), stream, &target.path).await
             }
-            _ => self.channel(&address).await.map_err(Unserved::rtsp),
+            Resolved::Channel { channel, rungs } => {
+                self.channel(channel, rungs).await.map_err(Unserved::rtsp)
+            }
+            Resolved::Index(_) | Resolved::Nothing(_) => Err(Refusal::NotFound),
         }
     }
 
-    async fn channel(&self, address: &Address<'_>) -> Result<Playable, Unserved> {
-        let channel = self.registry.started(&address.app).await?;
-        let (Some(window), Some(air)) = (&channel.window, &channel.air) else {
-            return Err(Unserved::NotReady);
-        };
-        let rung = match channel.select(window, address.stream.as_ref()).ok_or(Unserved::Stream)? {
-            Selection::All => 0,
-            Selection::Rung(index) => index,
-        };
-        Ok(Playable::Live { channel: ChannelName::from(&*address.app), air: air.clone(), rung })
+    async fn channel(&self, name: &str, rungs: Selection<'_>) -> Result<Playable, Unserved> {
+        let channel = self.registry.started(name).await?;
+        let (Some(_), Some(air)) = (&channel.window, &channel.air) else { return Err(Unserved::NotReady) };
+        let rung = channel.best_of(rungs).ok_or(Unserved::Stream)?;
+        Ok(Playable::Live { channel: ChannelName::from(name), air: air.clone(), rung })
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::delivery::{
-    AccessAction, AccessDenied, AccessRequest, Air, AirTiming, OpenDoor, PublishedChannel, air,
+    AccessAction, AccessDenied, AccessRequest, Air, AirTiming, OpenDoor, PublishedChannel, Resolved, air,
 };
 use crate::store::{PublishedRung, published_window};
 use amphi_http::Places;
@@ -342,10 +342,13 @@ struct NoHall;
 
 impl Door for NoHall {
     fn ask(&self, caller: &AccessRequest<'_>) -> Result<(), AccessDenied> {
-        let AccessAction::Play(address) = caller.wish else {
+        let AccessAction::Play(what) = caller.wish else {
             return Err(AccessDenied("nobody publishes here"));
         };
-        if address.app == "hall" { Err(AccessDenied("not for you")) } else { Ok(()) }
+        if matches!(what, Resolved::Channel { channel: "hall", .. }) {
+            return Err(AccessDenied("not for you"));
+        }
+        Ok(())
     }
 }
 

@@ -107,10 +107,8 @@ impl MultivariantPlaylist {
                     variant = Some(found);
                 }
                 "#EXT-X-I-FRAME-STREAM-INF" => {
-                    let VariantStream { bandwidth_bps, codecs, resolution, .. } =
-                        stream(list).ok_or(fault("it has no BANDWIDTH (§4.3.4.3)"))?;
-                    let uri = text(list, "URI").ok_or(fault("it has no URI (§4.3.4.3)"))?;
-                    playlist.i_frames.push(IFrameStream { uri, bandwidth_bps, codecs, resolution });
+                    // One without BANDWIDTH or URI is left out: nobody plays sync samples alone.
+                    playlist.i_frames.extend(i_frames(list));
                 }
                 _ if text_of_line.starts_with('#') => {}
                 _ => {
@@ -136,6 +134,12 @@ fn stream(list: &str) -> Option<VariantStream> {
         audio: text(list, "AUDIO"),
         subtitles: text(list, "SUBTITLES"),
     })
+}
+
+/// `None` without BANDWIDTH or URI (§4.3.4.3).
+fn i_frames(list: &str) -> Option<IFrameStream> {
+    let VariantStream { bandwidth_bps, codecs, resolution, .. } = stream(list)?;
+    Some(IFrameStream { uri: text(list, "URI")?, bandwidth_bps, codecs, resolution })
 }
 
 /// `None` for video renditions and closed captions.

@@ -22,6 +22,15 @@ fn multivariant(text: &str) -> MultivariantPlaylist {
 }
 
 #[test]
+fn an_entry_for_sync_samples_without_what_it_needs_is_left_out() {
+    let text = "#EXTM3U\n#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1\n#EXT-X-I-FRAME-STREAM-INF:URI=\"i.m3u8\"\n\
+        #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=9,URI=\"j.m3u8\"\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n";
+    let playlist = multivariant(text);
+    let i_frames: Vec<_> = playlist.i_frames.iter().map(|it| (&*it.uri, it.bandwidth_bps)).collect();
+    assert_eq!((playlist.variants.len(), i_frames), (1, vec![("j.m3u8", 9)]));
+}
+
+#[test]
 fn media_playlists_are_read() {
     let text = "#EXTM3U\r\n#EXT-X-TARGETDURATION:2\r\n#EXT-X-MEDIA-SEQUENCE:7\r\n#EXT-X-MAP:URI=\"i.mp4\"\r\n\
                 #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:10.000Z\r\n#EXTINF:2.0,\r\nx.m4s\r\n\

@@ -116,12 +116,19 @@ impl<'a> BoxRef<'a> {
 pub struct Boxes<'a> {
     rest: &'a [u8],
     at: u64,
+    /// What is wrong with a box that reaches beyond them.
+    beyond: &'static str,
 }
 
 impl<'a> Boxes<'a> {
     /// The boxes in `bytes`, the first of which is at position `at` in the file.
     pub const fn new(bytes: &'a [u8], at: u64) -> Self {
-        Self { rest: bytes, at }
+        Self { rest: bytes, at, beyond: "it reaches beyond the end of the box around it" }
+    }
+
+    /// The boxes of a whole file.
+    pub const fn of_file(file: &'a [u8]) -> Self {
+        Self { rest: file, at: 0, beyond: "it reaches beyond the end of the file: the file is truncated" }
     }
 }
 
@@ -144,8 +151,7 @@ impl<'a> Iterator for Boxes<'a> {
         let size = header.size.map_or(self.rest.len(), |size| usize::try_from(size).unwrap_or(usize::MAX));
         let Some((whole, rest)) = self.rest.split_at_checked(size) else {
             self.rest = &[];
-            let fault = "it reaches beyond the end of the box around it";
-            return Some(Err(BoxFault { kind: header.kind, at, fault }));
+            return Some(Err(BoxFault { kind: header.kind, at, fault: self.beyond }));
         };
         self.rest = rest;
         self.at += size as u64;

@@ -40,6 +40,16 @@ pub struct Movie {
 impl Movie {
     /// Reads the `moov` at position `at` of a file of `file_len` bytes.
     pub fn parse(moov: &[u8], at: u64, file_len: u64) -> Result<Self, BoxFault> {
+        Self::parse_preferring(moov, at, file_len, |_| true)
+    }
+
+    /// The same with the first picture that `is_preferred`, or the first of all where none is.
+    pub fn parse_preferring(
+        moov: &[u8],
+        at: u64,
+        file_len: u64,
+        is_preferred: impl Fn(&MovieTrack) -> bool,
+    ) -> Result<Self, BoxFault> {
         let nothing = BoxFault { kind: *b"moov", at, fault: "it is empty" };
         let moov = Boxes::new(moov, at).next().ok_or(nothing)??;
         let movie_timescale = timescale(&moov.need(*b"mvhd")?)?.0;
@@ -59,7 +69,9 @@ impl Movie {
                 continue;
             };
             if track.is_video() {
-                movie.video.get_or_insert(track);
+                if movie.video.as_ref().is_none_or(|first| !is_preferred(first) && is_preferred(&track)) {
+                    movie.video = Some(track);
+                }
             } else if movie.audio.len() < TRACKS_MAX {
                 movie.audio.push(track);
             }

@@ -1,8 +1,9 @@
 //! Names in RTMP: the application `rtmp://host/<app>[/_definst_]`, and the stream `[<prefix>:]<path>[?query]`.
 //!
-//! Clients split a URL into application and stream at different slashes. So what follows the first segment of the application,
-//! except Wowza's default instance, is put before the stream's path. Segments of published names consist of
-//! `[A-Za-z0-9_.-]`. Played names may be those of recorded files, with any characters, but never `.` or `..`.
+//! Clients split a URL into application and stream at different slashes. A played name is put together again as the client
+//! wrote it, for the one place that reads such paths for every protocol. A published name is read here: what of the
+//! application is neither its first segment nor Wowza's default instance is put before the stream's path, and every segment
+//! consists of `[A-Za-z0-9_.-]`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,13 +14,14 @@ use amphi_media::{NAME_BYTES_MAX, percent};
 
 /// Wowza's default instance of an application. It has no meaning here.
 const DEFAULT_INSTANCE: &str = "_definst_";
+/// Bytes of what a publisher names.
 
-/// The name of a stream that a client plays or publishes.
+/// The name of a stream that a client publishes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamName {
     /// Wowza's prefix without its colon (`mp4`, `smil`, `ngrp`), or empty.
     pub prefix: String,
-    /// One or more segments, joined by `/`. A publisher's have only `[A-Za-z0-9_.-]`, a player's any characters.
+    /// One or more segments of `[A-Za-z0-9_.-]`, joined by `/`.
     pub path: String,
 }
 
@@ -102,20 +104,36 @@ pub enum NameError {
 pub struct AppName {
     /// Its name, without the instance.
     pub app: String,
-    /// Put before the path of every stream; usually empty.
-    folder: String,
+    /// All of it as the client wrote it, without parameters and without a slash at either end.
+    path: String,
     pub(super) query: Query,
 }
 
 impl AppName {
-    /// Parses `<app>[/_definst_][/<folder>][?query]`, percent-decoded (RFC 3986 §2.1).
+    /// Parses `<app>[/<more>][?query]`, percent-decoded (RFC 3986 §2.1). What stands behind the
+    /// name may be a part of what is played, so it may have any characters that names of files have.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let (path, query) = split_query(text);
-        let path = unescaped(path)?;
+        let path = without_outer_slashes(path);
+        let unescaped = unescaped(path)?;
+        let segments = checked_segments(&unescaped, |segment| !segment.contains(['\\', '\0']))?;
+        let app = segments.first().copied().unwrap_or_default();
+        if app.len() > NAME_BYTES_MAX {
+            return Err(NameError::TooLong);
+        }
+        if !is_plain(app) {
+            return Err(NameError::Characters);
+        }
+        Ok(Self { app: app.to_owned(), path: path.to_owned(), query })
+    }
+
+    /// What of the application goes in front of what is published; empty as a rule.
+    fn folder(&self) -> Result<String, NameError> {
+        let path = unescaped(&self.path)?;
         let mut segments = checked_segments(&path, is_plain)?;
-        let app = segments.remove(0).to_owned();
+        segments.remove(0);
         segments.retain(|segment| *segment != DEFAULT_INSTANCE);
-        Ok(Self { app, folder: segments.join("/"), query })
+        Ok(segments.join("/"))
     }
 
     /// Takes what tcUrl has besides the application: parameters, if the application came without any, and a user name
@@ -128,13 +146,8 @@ impl AppName {
         }
         let Ok(url) = url::Url::parse(tc_url) else { return };
         if let Some(password) = url.password() {
-            let decoded = |text: &str| {
-                let text = text.replace('+', "%2B");
-                url::form_urlencoded::parse(text.as_bytes())
-                    .next()
-                    .map_or(String::new(), |(it, _)| it.into_owned())
-            };
-            self.query = self.query.with("user", &decoded(url.username())).with("pass", &decoded(password));
+            let [user, password] = [url.username(), password].map(percent::decode_lossy);
+            self.query = self.query.with("user", &user).with("pass", &password);
         }
     }
 
@@ -148,30 +161,32 @@ impl AppName {
                 let (name, _) = self.stream(source)?;
                 Ok((name, query.with("key", key)))
             }
-            Err(NameError::Empty) if !self.folder.is_empty() => {
-                let (_, query) = split_query(text);
-                Ok((StreamName { prefix: String::new(), path: self.folder.clone() }, query))
+            Err(NameError::Empty) => {
+                let (path, (_, query)) = (self.folder()?, split_query(text));
+                if path.is_empty() {
+                    return Err(NameError::Empty);
+                }
+                Ok((StreamName { prefix: String::new(), path }, query))
             }
             named => named,
         }
     }
 
-    /// The stream that a player names: as in `AppName::stream`, but percent-decoded (RFC 3986 §2.1), and segments may have any
-    /// characters but `/`, `\` and NUL, as names of recorded files do. The caller looks the name up and decides whether it
-    /// exists.
-    pub fn played(&self, text: &str) -> Result<(StreamName, Query), NameError> {
-        let (path, query) = split_query(text);
-        let any = |segment: &str| !segment.contains(['\\', '\0']);
-        Ok((self.named(&unescaped(path)?, any)?, query))
+    /// What a player asks for: `<application>/<stream>` as the client wrote them, and the parameters after the stream. A slash
+    /// where the client has split is part of neither; the rest is judged by whoever reads the path.
+    pub fn played(&self, text: &str) -> (String, Query) {
+        let (stream, query) = split_query(text);
+        let (app, stream) = (&self.path, without_outer_slashes(stream));
+        (if stream.is_empty() { app.clone() } else { format!("{app}/{stream}") }, query)
     }
 
     /// The stream that `text` names in this application.
     pub(super) fn stream(&self, text: &str) -> Result<(StreamName, Query), NameError> {
         let (path, query) = split_query(text);
-        Ok((self.named(path, is_plain)?, query))
+        Ok((self.named(path)?, query))
     }
 
-    fn named(&self, path: &str, is_good: impl Fn(&str) -> bool) -> Result<StreamName, NameError> {
+    fn named(&self, path: &str) -> Result<StreamName, NameError> {
         let path = path.trim_start_matches('/');
         let path =
             path.strip_prefix(DEFAULT_INSTANCE).and_then(|path| path.strip_prefix('/')).unwrap_or(path);
@@ -180,12 +195,16 @@ impl AppName {
             Some(_) => return Err(NameError::Characters),
             None => ("", path),
         };
-        let mut segments = checked_segments(path, is_good)?;
+        let path = path.trim_matches('/');
+        if path.len() > NAME_BYTES_MAX {
+            return Err(NameError::TooLong);
+        }
+        let (folder, mut segments) = (self.folder()?, checked_segments(path, is_plain)?);
         if segments.len() > 1 {
             segments.retain(|segment| *segment != DEFAULT_INSTANCE);
         }
-        if !self.folder.is_empty() {
-            segments.insert(0, &self.folder);
+        if !folder.is_empty() {
+            segments.insert(0, &folder);
         }
         Ok(StreamName { prefix: prefix.to_owned(), path: segments.join("/") })
     }
@@ -194,6 +213,12 @@ impl AppName {
 fn split_query(text: &str) -> (&str, Query) {
     let (path, query) = text.split_once('?').unwrap_or((text, ""));
     (path, Query(query.to_owned()))
+}
+
+/// Without one slash at either end, where a client has split.
+fn without_outer_slashes(path: &str) -> &str {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    path.strip_suffix('/').unwrap_or(path)
 }
 
 /// Decodes `path` segment by segment, so that an encoded slash does not make a new segment.
@@ -217,9 +242,6 @@ fn checked_segments(path: &str, is_good: impl Fn(&str) -> bool) -> Result<Vec<&s
     let path = path.trim_matches('/');
     if path.is_empty() {
         return Err(NameError::Empty);
-    }
-    if path.len() > NAME_BYTES_MAX {
-        return Err(NameError::TooLong);
     }
     let good = |segment: &str| !matches!(segment, "" | "." | "..") && is_good(segment);
     let segments: Vec<_> = path.split('/').collect();
@@ -254,6 +276,24 @@ mod tests {
             let (a, p, s) = expected;
             assert_eq!(names(app, stream), (a.to_owned(), p.to_owned(), s.to_owned()), "{app} {stream}");
         }
+    }
+
+    #[test]
+    fn what_is_played_is_put_together_as_it_was_written() {
+        for (app, stream, path, query) in [
+            ("live", "hall", "live/hall", ""),
+            ("live/", "/hall?a=1", "live/hall", "a=1"),
+            ("live/hall", "", "live/hall", ""),
+            ("live/_definst_", "_definst_/mp4:hall", "live/_definst_/_definst_/mp4:hall", ""),
+            ("vod/H%C3%B6rsaal 1/é", "mp4:a%20b//", "vod/H%C3%B6rsaal 1/é/mp4:a%20b/", ""),
+            ("%76od", "../%zz", "%76od/../%zz", ""),
+        ] {
+            let app = AppName::parse(app).expect("an application");
+            let (played, behind) = app.played(stream);
+            assert_eq!((&played[..], behind.reveal()), (path, query));
+        }
+        let app = AppName::parse("publish/a b").expect("an application");
+        assert_eq!(app.published("hall"), Err(NameError::Characters));
     }
 
     #[test]
@@ -299,6 +339,9 @@ mod tests {
         assert_eq!(app.query.get("x").as_deref(), Some("1"));
         assert_eq!(app.query.get("user").as_deref(), Some("hall"));
         assert_eq!(app.query.get("pass").as_deref(), Some("a@b+c"));
+        let mut app = AppName::parse("publish").expect("an application");
+        app.take_url("rtmp://hall:a&b=c%3D@host/publish");
+        assert_eq!(app.query.get("pass").as_deref(), Some("a&b=c="));
         let mut app = AppName::parse("publish?key=1").expect("an application");
         app.take_url("rtmp://host/publish?key=2");
         assert_eq!(app.query.reveal(), "key=1");

@@ -40,7 +40,7 @@ use super::control::{self, Receipt};
 use super::flv::Metadata;
 use super::guard::{ChunkPosition, Guard, GuardError, LeftOut, Message};
 use super::handshake::{Handshake, NoHandshake};
-use super::name::{AppName, NameError, Query, StreamName};
+use super::name::{AppName, NameError};
 use super::wire::message_type;
 
 /// Most bytes of answers that may wait. A reply has a few hundred bytes, and real peers send one request at a time.
@@ -394,7 +394,8 @@ impl RtmpSession {
     }
 
     fn publish(&mut self, command: &CommandMessage) -> Result<RtmpEvent, SessionError> {
-        let (stream, query) = match self.named_stream("publish", command) {
+        let named = self.named("publish", command);
+        let (stream, query) = match named.and_then(|(app, text)| Ok(app.published(text)?)) {
             Ok(named) => named,
             Err(why) => {
                 reply::status(&mut self.output, "error", "NetStream.Publish.BadName", &why.to_string());
@@ -406,23 +407,22 @@ impl RtmpSession {
     }
 
     fn play(&mut self, command: &CommandMessage) -> Result<RtmpEvent, SessionError> {
-        let (stream, query) = self.named_stream("play", command)?;
+        let (app, text) = self.named("play", command)?;
+        let (path, query) = app.played(text);
         self.question = Some(Question::Play);
         // The specification says seconds, but every client sends milliseconds; negative values mean live.
         let start_ms = command.number(1).filter(|start| *start >= 0.0).map(|start| start as u32);
-        Ok(RtmpEvent::Play { stream, query, start_ms })
+        Ok(RtmpEvent::Play { path, query, start_ms })
     }
 
-    fn named_stream(
-        &self,
+    /// The application, and the name in it that the command `name` is about.
+    fn named<'a>(
+        &'a self,
         name: &'static str,
-        command: &CommandMessage,
-    ) -> Result<(StreamName, Query), SessionError> {
+        command: &'a CommandMessage,
+    ) -> Result<(&'a AppName, &'a str), SessionError> {
         match (&self.app, self.phase) {
-            (Some(app), Phase::Idle) => {
-                let text = command.text(0).ok_or(SessionError::Arguments(name))?;
-                Ok(if name == "publish" { app.published(text) } else { app.played(text) }?)
-            }
+            (Some(app), Phase::Idle) => Ok((app, command.text(0).ok_or(SessionError::Arguments(name))?)),
             _ => Err(SessionError::Order(name)),
         }
     }

@@ -1,5 +1,7 @@
 //! Splits a client's byte stream into requests and interleaved packets (RFC 2326 §10.12).
 
+use std::ops::Deref;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rtsp_types::{Message, ParseError, Request};
 
@@ -10,7 +12,7 @@ const LONGEST: usize = 16 * 1024;
 #[derive(Debug)]
 pub enum Incoming {
     /// A complete request with its body.
-    Request(Request<Vec<u8>>),
+    Request(IncomingRequest),
     /// An interleaved packet, usually RTCP.
     Packet {
         /// Channel that it came on.
@@ -18,6 +20,36 @@ pub enum Incoming {
         /// The packet without its frame.
         data: Bytes,
     },
+}
+
+/// A request, and its URL as the client wrote it: [`Request::request_uri`] has lost its dot segments, so that a path that
+/// leads upward would be another one.
+#[derive(Debug)]
+pub struct IncomingRequest {
+    request: Request<Vec<u8>>,
+    url: String,
+}
+
+impl IncomingRequest {
+    /// Path and query of the URL (RFC 3986 §3.3, §3.4), as they were written.
+    pub(super) fn path_and_query(&self) -> (&str, Option<&str>) {
+        let url = self.url.split_once('#').map_or(&*self.url, |(url, _)| url);
+        let (url, query) = url.split_once('?').map_or((url, None), |(url, query)| (url, Some(query)));
+        let path = url.split_once(':').map_or(url, |(_, rest)| rest);
+        let path = path.strip_prefix("//").map_or(path, |rest| {
+            let (_host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            path
+        });
+        (path, query)
+    }
+}
+
+impl Deref for IncomingRequest {
+    type Target = Request<Vec<u8>>;
+
+    fn deref(&self) -> &Request<Vec<u8>> {
+        &self.request
+    }
 }
 
 /// Why the bytes cannot be read. The client is at fault.
@@ -70,8 +102,12 @@ impl Requests {
         }
         match Message::<Vec<u8>>::parse(&self.buffer) {
             Ok((Message::Request(request), used)) => {
+                let text: &[u8] = &self.buffer;
+                let line = text.split(|byte| b"\r\n".contains(byte)).next().unwrap_or_default();
+                let url = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+                let url = String::from_utf8_lossy(url).into_owned();
                 self.buffer.advance(used);
-                Ok(Some(Incoming::Request(request)))
+                Ok(Some(Incoming::Request(IncomingRequest { request, url })))
             }
             Ok(_) | Err(ParseError::Error) => Err(MessageError::NotRtsp),
             Err(ParseError::Incomplete(_)) if self.buffer.len() > LONGEST => Err(MessageError::TooLong),
@@ -132,6 +168,22 @@ mod tests {
                 }
             }
             assert_eq!(seen, "rpr", "cut every {step} bytes");
+        }
+    }
+
+    #[test]
+    fn a_path_is_told_as_it_was_written() {
+        for (url, path, query) in [
+            ("rtsp://h:1935/a/%2e%2E/b%20c/../d//?x=/../y&z#w", "/a/%2e%2E/b%20c/../d//", Some("x=/../y&z")),
+            ("rtsp://h", "", None),
+            ("rtsp://h?x", "", Some("x")),
+            ("rtsp://u:p@[::1]:554/a", "/a", None),
+            ("RTSP://h/a#b?c", "/a", None),
+        ] {
+            let mut requests = Requests::default();
+            requests.feed().put_slice(format!("DESCRIBE {url} RTSP/1.0\r\nCSeq: 1\r\n\r\n").as_bytes());
+            let Ok(Some(Incoming::Request(request))) = requests.take() else { panic!("{url}") };
+            assert_eq!(request.path_and_query(), (path, query), "{url}");
         }
     }
 

@@ -24,6 +24,7 @@ use rtsp_types::headers::{
 use rtsp_types::{HeaderName, HeaderValue, Method, Request, Response, ResponseBuilder, StatusCode, Version};
 
 use super::Digest;
+use super::message::IncomingRequest;
 use super::span::Span;
 use super::transport::{Offer, Transport, accept};
 
@@ -38,7 +39,7 @@ const METHODS: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET
 /// What the URL of a request names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestTarget {
-    /// Path of the presentation, percent-encoded as the client sent it, without a slash at its end.
+    /// Path of the presentation as the client wrote it: percent-encoded, with its dot segments, without one slash at its end.
     pub path: String,
     /// The part of the URL after `?`, if there is one.
     pub query: Option<String>,
@@ -73,7 +74,7 @@ pub struct Start {
     pub track: usize,
     /// Sequence number of its first packet, if known.
     pub sequence: Option<u16>,
-    /// RTP time of the point at which playing starts; the point is the same for all streams.
+    /// RTP time of the point at which playing starts, in ticks of this stream's clock; the point is the same for all streams.
     pub timestamp: u32,
 }
 
@@ -193,7 +194,7 @@ impl RtspSession {
     }
 
     /// Takes the next request. Returns an event if it needs a decision.
-    pub fn handle(&mut self, request: &Request<Vec<u8>>, now: Instant) -> Option<RtspEvent> {
+    pub fn handle(&mut self, request: &IncomingRequest, now: Instant) -> Option<RtspEvent> {
         self.refuse(Refusal::Internal);
         self.heard(now);
         let cseq = match header(request, &CSEQ) {
@@ -218,7 +219,7 @@ impl RtspSession {
     /// The event of a request, or the response that refuses it. Answers requests that need no decision.
     fn consider(
         &mut self,
-        request: &Request<Vec<u8>>,
+        request: &IncomingRequest,
         cseq: &str,
     ) -> Result<Option<RtspEvent>, ResponseBuilder> {
         let fail = |status| respond(status, cseq);
@@ -431,17 +432,19 @@ fn header<'a>(request: &'a Request<Vec<u8>>, name: &HeaderName) -> Option<&'a st
 }
 
 /// The presentation, the stream in it (`…/trackID=<n>`), and the URL for `RTP-Info`.
-fn target(request: &Request<Vec<u8>>) -> (RequestTarget, Option<usize>, String) {
+fn target(request: &IncomingRequest) -> (RequestTarget, Option<usize>, String) {
     let Some(url) = request.request_uri() else { return (RequestTarget::default(), None, String::new()) };
     let mut plain = url.clone();
     plain.set_query(None);
     plain.set_fragment(None);
-    let path = url.path().trim_end_matches('/');
+    let (path, query) = request.path_and_query();
+    // One slash at the end is Content-Base's.
+    let path = path.strip_suffix('/').unwrap_or(path);
     let (path, track) = match path.rsplit_once("/trackID=") {
         Some((path, digits)) => (path, digits.parse().ok().or(Some(usize::MAX))),
         None => (path, None),
     };
-    let target = RequestTarget { path: path.to_owned(), query: url.query().map(str::to_owned) };
+    let target = RequestTarget { path: path.to_owned(), query: query.map(str::to_owned) };
     (target, track, plain.as_str().trim_end_matches('/').to_owned())
 }
 

@@ -26,9 +26,9 @@ pub enum RtmpEvent {
     },
     /// Request: the peer wants to play.
     Play {
-        /// Name of the stream to play.
-        stream: StreamName,
-        /// Parameters after the name, such as a token.
+        /// `<application>/<stream>`, percent-encoded as the client wrote it.
+        path: String,
+        /// Parameters after it, such as a token.
         query: Query,
         /// Where in a recording to begin, in milliseconds; `None` for the live edge.
         start_ms: Option<u32>,

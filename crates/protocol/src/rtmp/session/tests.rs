@@ -5,6 +5,7 @@ use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
 use rml_rtmp::sessions::{ClientSession, ClientSessionConfig, ClientSessionEvent, ClientSessionResult};
 
 use super::*;
+use crate::rtmp::StreamName;
 use crate::rtmp::amf::Value;
 use crate::rtmp::control::{put_command, user_control};
 use crate::rtmp::handshake::HANDSHAKE_BYTES;
@@ -87,8 +88,8 @@ fn a_player_is_led_to_its_stream() {
         panic!("{events:?}")
     };
     assert_eq!((&app[..], &tc_url[..], query.reveal()), ("live", "rtmp://host/live/_definst_", "a=1"));
-    let RtmpEvent::Play { stream, query, start_ms: None } = play else { panic!("{play:?}") };
-    assert_eq!((stream, query.get("key").as_deref()), (&name("mp4", "hall_720p"), Some("secret")));
+    let RtmpEvent::Play { path, query, start_ms: None } = play else { panic!("{play:?}") };
+    assert_eq!((&path[..], query.get("key").as_deref()), ("live/_definst_/mp4:hall_720p", Some("secret")));
     assert_eq!(*pause, RtmpEvent::Pause { paused: true, position_ms: 1234 });
     assert_eq!(*seek, RtmpEvent::Seek { position_ms: 60_000 });
     assert!(!format!("{events:?}").contains("secret"));
@@ -273,7 +274,7 @@ fn what_comes_out_of_order_is_refused() {
     assert_eq!((&tc_url[..], query.get("pass").as_deref()), ("rtmp://host/publish", Some("secret")));
     assert_eq!(error(&[connect, ("play", &[Value::Null])]), SessionError::Arguments("play"));
     let tree: &[Value<'_>] = &[Value::Null, Value::Text("../../etc/passwd")];
-    assert_eq!(error(&[connect, ("play", tree)]), SessionError::Name(NameError::Characters));
+    assert_eq!(error(&[connect, ("publish", tree)]), SessionError::Name(NameError::Characters));
     assert_eq!(error(&[("connect", &[Value::Null])]), SessionError::Arguments("connect"));
     let mut other = script(&[]);
     other[0] = 6;

@@ -4,7 +4,7 @@ use bytes::BufMut;
 use proptest::prelude::*;
 
 use super::*;
-use crate::rtsp::{Incoming, Npt, Requests};
+use crate::rtsp::{Incoming, IncomingRequest, Npt, Requests};
 
 struct Rig {
     session: RtspSession,
@@ -23,7 +23,7 @@ const URL: &str = "rtsp://h:1935/hs-a/vl1_720p";
 const TCP: &str = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n";
 const SESSION_ID: &str = "Session: 00000000000A11CE\r\n";
 
-fn request(text: &str) -> Request<Vec<u8>> {
+fn request(text: &str) -> IncomingRequest {
     let mut requests = Requests::default();
     requests.feed().put_slice(text.as_bytes());
     match requests.take() {
