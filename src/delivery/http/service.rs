@@ -200,11 +200,7 @@ impl Delivery {
         path: &ChannelPath<'_>,
         rung: Option<String>,
     ) -> Result<FoundFile, Unserved> {
-        let channel = self.registry.started(&path.address.app).await.map_err(|absent| match absent {
-            Absent::Unknown => Unserved::Channel,
-            // Not in time: 503 with Retry-After.
-            Absent::Starting => Unserved::NotReady,
-        })?;
+        let channel = self.registry.started(&path.address.app).await?;
         let window = channel.window.as_ref().ok_or(Unserved::NotReady)?;
         let narrowed = answer::narrow(&channel, path)?;
         if rung.is_some() && narrowed.rungs.rung() != rung.as_deref() {

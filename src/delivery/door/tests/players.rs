@@ -20,7 +20,7 @@ use crate::delivery::{
     PublishedStream, Publishing, Registry, RtmpPort, RtspPort, air,
 };
 use crate::store::{PublishedRung, WindowWriter, published_window};
-use amphi_http::{Limits, Places, serve_express};
+use amphi_http::{Limits, Places, SlowPath, serve_fast_path};
 use amphi_media::clock::{Clock, SystemClock};
 use amphi_media::{
     AudioFormat, AudioTrack, CellIndex, Grid, ParameterSets, PictureSize, RungTracks, Segment, VideoTrack,
@@ -135,7 +135,15 @@ impl Server {
     /// Status and content of what a request over HTTP is answered with.
     pub(super) async fn send(&self, request: &str) -> (u16, String) {
         let delivery = self.delivery.clone();
-        let serve = |stream| serve_express(stream, delivery, Limits::default(), CancellationToken::new());
+        let serve = |stream| {
+            serve_fast_path(
+                stream,
+                delivery,
+                Limits::default(),
+                SlowPath::default(),
+                CancellationToken::new(),
+            )
+        };
         let mut stream = connected(serve).await;
         asked(&mut stream, request).await
     }
