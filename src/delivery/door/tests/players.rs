@@ -13,6 +13,7 @@ use rml_rtmp::time::RtmpTimestamp;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::{
@@ -32,6 +33,8 @@ const GRID: Grid = Grid::new(2000);
 pub(super) const K: i64 = 897_500_000;
 /// C0, C1 and C2, and what answers them.
 const HANDSHAKE: usize = 1 + 1536 + 1536;
+/// For the next piece of an answer.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Remembers what it was asked about.
 #[derive(Debug, Default)]
@@ -167,8 +170,10 @@ impl Server {
         socket.write_all(&rtmp_script(app, stream)).await.expect("sent");
         let (mut guard, mut buffer, mut greeting) = (Guard::default(), vec![0; 65_536], HANDSHAKE);
         guard.let_media_in(true);
+        let mut said = Vec::new();
         loop {
-            let read = socket.read(&mut buffer).await.unwrap_or(0);
+            let read = timeout(PATIENCE, socket.read(&mut buffer)).await;
+            let read = read.unwrap_or_else(|_| panic!("{app} and {stream}: {said:?}")).unwrap_or(0);
             if read == 0 {
                 return false;
             }
@@ -177,9 +182,11 @@ impl Server {
             while let Some(message) = guard.next_message(&mut rest).expect("we write what we read") {
                 let RtmpMessage::Amf0Command { additional_arguments, .. } = message.body else { continue };
                 let Some(Amf0Value::Object(status)) = additional_arguments.first() else { continue };
-                if status.get("code") == Some(&Amf0Value::Utf8String("NetStream.Play.Start".to_owned())) {
+                let code = status.get("code").cloned();
+                if code == Some(Amf0Value::Utf8String("NetStream.Play.Start".to_owned())) {
                     return true;
                 }
+                said.push(code);
             }
         }
     }
@@ -253,7 +260,8 @@ async fn asked(stream: &mut TcpStream, request: &str) -> (u16, String) {
                 return (status.unwrap_or(0), body.to_owned());
             }
         }
-        if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
+        let more = timeout(PATIENCE, stream.read_buf(&mut read)).await;
+        if more.unwrap_or_else(|_| panic!("{request} is not answered: {text}")).unwrap_or(0) == 0 {
             return (0, String::new());
         }
     }
@@ -281,7 +289,8 @@ fn rtmp_script(app: &str, stream: &str) -> Vec<u8> {
             additional_arguments: arguments,
         };
         let payload = command.into_message_payload(RtmpTimestamp::new(0), at as u32 / 2).expect("a message");
-        script.extend(serializer.serialize(&payload, true, false).expect("short").bytes);
+        // Forced to whole headers it writes them inside long messages, too.
+        script.extend(serializer.serialize(&payload, false, false).expect("short").bytes);
     }
     script
 }
