@@ -381,10 +381,12 @@ impl<'ast> Visit<'ast> for Reader {
             ) {
                 self.types.extend(name_of(item));
             }
-            if let syn::Item::Macro(item) = item {
-                self.types.extend(
-                    item.mac.tokens.clone().into_iter().filter_map(type_of).filter(|_| item.ident.is_none()),
-                );
+            // What `thread_local!` is given are types of others.
+            if let syn::Item::Macro(item) = item
+                && item.ident.is_none()
+                && !item.mac.path.is_ident("thread_local")
+            {
+                self.types.extend(item.mac.tokens.clone().into_iter().filter_map(type_of));
             }
             visit::visit_item(self, item);
         }

@@ -172,13 +172,6 @@ mod tests {
         ["watchman", "calendar", "push other", "source hall", "channel Live", "conductor", "matrix"];
 
     const CONFIG: &str = r#"
-        [server]
-        listen = ""
-        http_listen = ""
-        admin_listen = ""
-        wowza_rest_listen = ""
-        wowza_counts_listen = ""
-
         [[source]]
         name = "hall"
         url = "rtsp://127.0.0.1:9/"
@@ -189,6 +182,7 @@ mod tests {
 
         [[channel]]
         name = "Live"
+        streams = ["live"]
         ladder = "small"
         waiting = "fixtures/black.mp4"
 
@@ -204,6 +198,15 @@ mod tests {
         let state = tempfile::tempdir().expect("a directory");
         let mut config = Config::parse(CONFIG, "test").expect("a configuration");
         config.server.state_dir = state.path().to_owned();
+        for address in [
+            &mut config.server.listen,
+            &mut config.server.http_listen,
+            &mut config.server.admin_listen,
+            &mut config.server.wowza_rest_listen,
+            &mut config.server.wowza_counts_listen,
+        ] {
+            address.clear();
+        }
         let clocks = Clocks::system();
         let tasks = Tasks::new(Arc::clone(&clocks.wall));
         let server = Server::start(config, clocks, tasks.clone(), None).await.expect("it starts");
