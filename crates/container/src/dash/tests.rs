@@ -72,5 +72,5 @@ fn what_is_written_is_read() {
     assert!(Mpd::parse("<html/>").is_err() && Mpd::parse("none").is_err());
     let text = "<MPD mediaPresentationDuration=\"PT1S\">\n<Period>\n<AdaptationSet/></Period></MPD>";
     let fault = Mpd::parse(text).expect_err("it does not say of what").to_string();
-    assert_eq!(fault, "line 3: contentType is missing, or is not what it should be");
+    assert_eq!(fault, "line 3: contentType is missing or has a wrong value");
 }
