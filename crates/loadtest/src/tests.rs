@@ -76,7 +76,7 @@ async fn only_ones_own_servers_are_tested() {
         assert_eq!((target.protocol, target.address.port()), (protocol, port));
     }
     for (url, part) in
-        [("x", "not an URL"), ("ftp://127.0.0.1/x", "ftp: is not tested"), ("rtmp://h", "application")]
+        [("x", "not a URL"), ("ftp://127.0.0.1/x", "ftp: is not tested"), ("rtmp://h", "application")]
     {
         let fault = LoadTarget::resolve(url, false).await.expect_err(url).to_string();
         assert!(fault.contains(part), "{fault}");

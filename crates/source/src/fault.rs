@@ -169,7 +169,7 @@ mod tests {
         let nonsense = Failure::Nonsense { what: Nonsense::NotRtsp, position: 812 };
         assert_eq!(
             from_conversation(nonsense, Transport::Tcp).to_string(),
-            "the encoder sent something senseless: what it sends is not RTSP, at byte 812 of the connection"
+            "the encoder does not follow the protocol: what it sends is not RTSP, at byte 812 of the connection"
         );
         let fault = from_conversation(Failure::Transport, Transport::Tcp).to_string();
         assert!(fault.contains("RTP over TCP") && fault.contains("\"udp\""), "{fault}");
