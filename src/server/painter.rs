@@ -101,7 +101,7 @@ impl Painter {
                 self.shown.send_replace(Arc::new(coded));
             }
             Ok(Ok(_)) => {
-                error!(channel = self.channel.as_str(), "the notice changes the parameter sets: not shown")
+                error!(channel = self.channel.as_str(), "the notice changes the parameter sets: not shown");
             }
             Ok(Err(error)) => error!(channel = self.channel.as_str(), %error, "the notice is not shown"),
             Err(error) => error!(channel = self.channel.as_str(), %error, "the notice is not shown"),

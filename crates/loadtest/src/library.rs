@@ -27,9 +27,12 @@ pub(super) struct PlayableVariant {
     pub(super) audio: Option<Url>,
 }
 
+/// A playlist as it came, and what was read in it.
+type KnownPlaylist = (Arc<[u8]>, Arc<Read>);
+
 /// For each URL the newest bytes, and the playlist in them.
 #[derive(Debug, Default)]
-pub(super) struct MediaLibrary(Lock<HashMap<String, (Arc<[u8]>, Arc<Read>)>>);
+pub(super) struct MediaLibrary(Lock<HashMap<String, KnownPlaylist>>);
 
 impl MediaLibrary {
     /// The playlist in `text`, which was fetched from `url`.

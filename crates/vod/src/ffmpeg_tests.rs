@@ -294,6 +294,7 @@ async fn check(name: &str, file: &Path, streams: &[(&str, TrackSelection)]) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs ffmpeg: tests/run"]
+#[expect(clippy::too_many_lines, reason = "a table of files")]
 async fn every_kind_of_file_gives_back_its_frames() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path();

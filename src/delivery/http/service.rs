@@ -117,7 +117,7 @@ impl Delivery {
                     LookUp::Done(found) => self.found(request, &path, found),
                     LookUp::Starting(_) => unserved(Unserved::NotReady),
                 },
-                route => elsewhere(request, route),
+                route => elsewhere(request, &route),
             },
         };
         self.finish(begun, request, answer)
@@ -240,12 +240,12 @@ enum LookUp {
 }
 
 /// The answer to a path that leads into no channel.
-fn elsewhere(request: &Parts, route: Result<HttpRoute<'_>, AddressError>) -> Answer {
+fn elsewhere(request: &Parts, route: &Result<HttpRoute<'_>, AddressError>) -> Answer {
     match route {
         Ok(HttpRoute::CrossDomain) => (AnswerKind::Other, answer::cross_domain(request)),
         // Read where one can wait.
         Ok(HttpRoute::Mount(_) | HttpRoute::Channel(_)) => unserved(Unserved::NotReady),
-        Err(error) => unserved(Unserved::Path(error)),
+        Err(error) => unserved(Unserved::Path(*error)),
     }
 }
 
@@ -298,7 +298,7 @@ impl<B> tower::Service<Request<B>> for Delivery {
                     }))
                 }
             },
-            route => at_once(elsewhere(&parts, route)),
+            route => at_once(elsewhere(&parts, &route)),
         }
     }
 }

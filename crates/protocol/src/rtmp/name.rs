@@ -14,7 +14,6 @@ use amphi_media::{NAME_BYTES_MAX, percent};
 
 /// Wowza's default instance of an application. It has no meaning here.
 const DEFAULT_INSTANCE: &str = "_definst_";
-/// Bytes of what a publisher names.
 
 /// The name of a stream that a client publishes.
 #[derive(Clone, Debug, PartialEq, Eq)]
