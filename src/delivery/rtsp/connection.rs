@@ -383,7 +383,10 @@ impl RtspConnection {
             self.report(now, false).await;
         }
         let mut room = TICK_BYTES;
-        while let Some(due) = self.pacer.due(now, TICK, room) {
+        // Players take the first packet of each stream for the moment of its media time, until a report corrects them: a
+        // stream that begins early would be shifted where it is heard.
+        let ahead = if self.unsynchronized { Duration::ZERO } else { TICK };
+        while let Some(due) = self.pacer.due(now, ahead, room) {
             let sent = stream::send(&mut self.streams, &due, self.tracks, &mut self.outbox).await;
             self.port.counts.count_bytes(sent);
             if let Some(viewer) = &self.viewer {
