@@ -3,6 +3,7 @@
 mod chapters;
 mod compact;
 mod fragments;
+mod left_out;
 mod movie;
 mod sample_entry;
 mod samples;
@@ -12,6 +13,7 @@ mod track;
 
 pub use chapters::ChapterTrack;
 pub use fragments::{FragmentSink, TrackExtends, read_fragment};
+pub use left_out::{LeftOut, TrackKind};
 pub use movie::Movie;
 pub use sample_entry::{Coding, TrackMedia};
 pub use samples::{Extent, Sample, SampleBudget, SampleInfo, SampleRange, SampleTable};

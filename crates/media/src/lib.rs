@@ -4,7 +4,8 @@
 //! decides (lattice, splicer), and whatever speaks a protocol or a container format.
 //!
 //! **Where to start.** `cell.rs`: a [`CodedCell`] is what travels from a ladder to every viewer. `time.rs` says how time is
-//! counted. Five small modules serve every crate: [`clock`] (media time and the wall clock), [`feed`] (frames from one source
+//! counted. Six small modules serve every crate: [`charset`] (text in any
+//! encoding), [`clock`] (media time and the wall clock), [`feed`] (frames from one source
 //! to many readers), [`meter`] (counters and fault notes), [`retry`] (back-off), [`percent`] (percent-decoding of URLs).
 //!
 //! # Example
@@ -20,6 +21,7 @@
 mod aac;
 mod bits;
 mod cell;
+pub mod charset;
 pub mod clock;
 pub mod feed;
 mod frame;

@@ -11,6 +11,7 @@
 use super::super::isobmff::{BoxFault, BoxRef, Boxes};
 use super::chapters::{self, ChapterTrack};
 use super::fragments::{FragmentSink, TrackExtends, read_fragment};
+use super::left_out::LeftOut;
 use super::sample_entry::TrackMedia;
 use super::samples::{Sample, SampleBudget};
 use super::ticks::{FAR, rescale};
@@ -32,6 +33,8 @@ pub struct Movie {
     pub audio: Vec<MovieTrack>,
     /// The chapter titles, if there are any.
     pub chapters: Option<ChapterTrack>,
+    /// What of the file is not played, and why; no timecodes, hints and other data, which nobody expects to see.
+    pub left_out: Vec<LeftOut>,
     /// Defaults of the tracks if samples are in fragments.
     defaults: Option<Vec<TrackExtends>>,
     budget: SampleBudget,
@@ -57,6 +60,7 @@ impl Movie {
             video: None,
             audio: Vec::new(),
             chapters: None,
+            left_out: Vec::new(),
             defaults: TrackExtends::read_all(&moov, TRACKS_MAX)?,
             budget: SampleBudget::default(),
         };

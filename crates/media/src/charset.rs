@@ -1,0 +1,103 @@
+//! Text in whatever encoding it was written: subtitles, SMIL, catalogues, calendars. The one decoder for all of them.
+//!
+//! The order is that of the WHATWG Encoding Standard §6 and of XML 1.0 appendix F: a byte order mark decides, then what the
+//! text declares of itself, then UTF-8 if all of it is valid UTF-8, then the encoding that the caller falls back on.
+
+use std::borrow::Cow;
+
+pub use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use encoding_rs::{UTF_16BE, UTF_16LE};
+
+/// How many bytes are looked at to tell UTF-16 without a byte order mark.
+const SAMPLE: usize = 512;
+
+/// The text of `bytes` without its byte order mark. `declared` is the label that the text itself gives (an XML declaration, a
+/// `charset` parameter); a label that nobody knows is as none. What has no meaning in the encoding becomes U+FFFD.
+pub fn decode<'a>(
+    bytes: &'a [u8],
+    declared: Option<&str>,
+    fallback: &'static Encoding,
+) -> (Cow<'a, str>, &'static Encoding) {
+    let encoding = encoding_of(bytes, declared, fallback);
+    let (text, _) = encoding.decode_with_bom_removal(bytes);
+    (text, encoding)
+}
+
+fn encoding_of(bytes: &[u8], declared: Option<&str>, fallback: &'static Encoding) -> &'static Encoding {
+    if let Some((encoding, _)) = Encoding::for_bom(bytes) {
+        return encoding;
+    }
+    if let Some(encoding) = utf_16(bytes) {
+        return encoding;
+    }
+    let declared = declared.and_then(|label| Encoding::for_label(label.trim().as_bytes()));
+    match declared {
+        // Text that can be read byte by byte far enough to find a declaration is not UTF-16, whatever that says.
+        Some(encoding) if encoding == UTF_16LE || encoding == UTF_16BE => UTF_8,
+        // Many writers declare UTF-8 and write something else.
+        Some(encoding) if encoding != UTF_8 => encoding,
+        _ if std::str::from_utf8(bytes).is_ok() => UTF_8,
+        _ => fallback,
+    }
+}
+
+/// UTF-16 without a byte order mark, by the zero bytes of its ASCII letters.
+fn utf_16(bytes: &[u8]) -> Option<&'static Encoding> {
+    let sample = bytes.get(..bytes.len().min(SAMPLE) & !1)?;
+    let zeros = |from: usize| sample.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count();
+    let (even, odd, pairs) = (zeros(0), zeros(1), sample.len() / 2);
+    // Texts in Latin letters; one zero byte in an 8-bit text proves nothing.
+    let is_most = |zeros: usize| pairs >= 2 && zeros * 4 >= pairs * 3;
+    match (is_most(even), is_most(odd)) {
+        (false, true) => Some(UTF_16LE),
+        (true, false) => Some(UTF_16BE),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(bytes: &[u8], declared: Option<&str>) -> String {
+        decode(bytes, declared, WINDOWS_1252).0.into_owned()
+    }
+
+    #[test]
+    fn each_encoding_is_told_by_its_own_rule() {
+        assert_eq!(
+            text(b"\xef\xbb\xbfd\xc3\xa9j\xc3\xa0", Some("iso-8859-1")),
+            "déjà",
+            "a byte order mark decides"
+        );
+        assert_eq!(text(b"d\xc3\xa9j\xc3\xa0", None), "déjà");
+        assert_eq!(text(b"d\xe9j\xe0 \x80", None), "déjà €", "not UTF-8, so Windows-1252");
+        assert_eq!(text(b"d\xe9j\xe0", Some("utf-8")), "déjà", "declared as UTF-8, and is not");
+        assert_eq!(text(b"\xcf\xf0", Some("windows-1251")), "Пр");
+        assert_eq!(text(b"d\xe9", Some("no-such-encoding")), "dé");
+        let utf_16: Vec<u8> = "<smil>déjà".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(text(&utf_16, None), "<smil>déjà");
+        assert_eq!(text(&[&[0xff, 0xfe], &utf_16[..]].concat(), None), "<smil>déjà");
+        let utf_16: Vec<u8> = "<smil>déjà".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        assert_eq!(text(&utf_16, None), "<smil>déjà");
+        assert_eq!(
+            text(b"<?xml encoding='utf-16'?>d\xc3\xa9", Some("utf-16")),
+            "<?xml encoding='utf-16'?>dé"
+        );
+        assert_eq!(text(b"", None), "");
+    }
+
+    proptest! {
+        #[test]
+        fn utf_8_stays_as_it_is(text_in in "[ -~é€Пр\n]{0,80}") {
+            prop_assert_eq!(text(text_in.as_bytes(), None), text_in);
+        }
+
+        #[test]
+        fn no_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..200), declared in prop::option::of("[a-z0-9-]{0,12}")) {
+            let _ = text(&bytes, declared.as_deref());
+        }
+    }
+}
