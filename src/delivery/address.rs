@@ -29,6 +29,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::Split;
 
 use amphi_media::NAME_BYTES_MAX;
 use amphi_media::percent::{self, PercentError};
@@ -124,10 +125,23 @@ impl Address<'_> {
 
 /// Reads `<app>[/_definst_][/[<prefix>:]<name>]`, percent-encoded; `is_mount` says whether an application is a mount.
 pub fn parse(path: &str, is_mount: impl FnOnce(&str) -> bool) -> Result<Address<'_>, AddressError> {
-    let mut parts = path.split('/').map(decode);
-    let app = plain(parts.next().ok_or(AddressError::Form)??)?;
+    let (app, parts) = application(path)?;
     let is_mount = is_mount(&app);
-    Ok(Address { stream: stream_of(parts, is_mount)?, app })
+    Ok(Address { stream: stream_of(parts.map(decode), is_mount)?, app })
+}
+
+/// Reads the same if the application is a channel, says `is_channel`; any other is read no further.
+pub(super) fn parse_in_channel(path: &str, is_channel: impl FnOnce(&str) -> bool) -> Option<Address<'_>> {
+    let (app, parts) = application(path).ok()?;
+    let stream = is_channel(&app).then(|| stream_of(parts.map(decode), false).ok())??;
+    Some(Address { app, stream })
+}
+
+/// The application at the front of a path, and the parts after it as they were written.
+fn application(path: &str) -> Result<(Cow<'_, str>, Split<'_, char>), AddressError> {
+    let mut parts = path.split('/');
+    let app = parts.next().ok_or(AddressError::Form)?;
+    Ok((plain(decode(app)?)?, parts))
 }
 
 /// Decodes `%XX` (RFC 3986 §2.1).

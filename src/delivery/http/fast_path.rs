@@ -1,8 +1,9 @@
 //! A channel's ready answers for the fast path: the answers of [`answer`](super::answer), as bytes.
 //!
 //! Only whole answers (200), 304 and refusals of the door to GETs. A test compares every one of them with what the ordinary way
-//! gives. The door is asked about what lies ready alone, so each request asks it once; what is left to the ordinary way is
-//! read anew there, as all its bytes are. Names of pages and mounts are left before their paths are read.
+//! gives. The door is asked about what lies ready alone, so each request asks it once. A path is read once; what is left to the
+//! ordinary way is read anew there, as all its bytes are, so pages, mounts and what there is not are left as soon as the first
+//! name of their path is known. A mount is never called like a channel: `config` sees to that.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -13,8 +14,7 @@ use http::{HeaderMap, HeaderValue};
 use super::Delivery;
 use super::answer::{self, FoundFile};
 use super::fault::unserved;
-use super::route::{self, HttpRoute};
-use crate::delivery::address::decode;
+use super::route;
 use crate::delivery::unserved::Unserved;
 use crate::delivery::{AnswerKind, Resolved};
 use amphi_http::{Asked, Content, FastPath, ReadyAnswer, Timed, cors};
@@ -37,12 +37,12 @@ static COMMON: LazyLock<Vec<u8>> = LazyLock::new(|| {
 impl FastPath for Delivery {
     fn ready(&self, asked: &Asked<'_>, head: &mut Vec<u8>) -> Option<ReadyAnswer> {
         let begun = Instant::now();
-        let app = decode(asked.path.strip_prefix('/')?.split('/').next()?).ok()?;
-        if PAGES.contains(&&*app) || self.registry.has_mount(&app) {
-            return None;
-        }
-        let Ok(HttpRoute::Channel(path)) = route::parse(asked.path, |_| false) else { return None };
-        let channel = self.registry.get(&path.address.app)?;
+        let mut channel = None;
+        let path = route::parse_in_channel(asked.path, |app| {
+            channel = if PAGES.contains(&app) { None } else { self.registry.get(app) };
+            channel.is_some()
+        })?;
+        let channel = channel?;
         let narrowed = answer::narrow(&channel, &path).ok()?;
         let found = answer::find(channel.window.as_ref()?, narrowed, &path.file).ok()?;
         let resolved = Resolved::Channel { channel: &path.address.app, rungs: narrowed.rungs };

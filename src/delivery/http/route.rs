@@ -95,8 +95,16 @@ pub fn parse(path: &str, is_mount: impl FnOnce(&str) -> bool) -> Result<HttpRout
     if beneath_mount {
         return Ok(HttpRoute::Mount(address.and_then(|address| mount_path(address, file))));
     }
-    let file = parse_file(plain(decode(file)?)?)?;
+    let file = parse_file(file)?;
     Ok(HttpRoute::Channel(ChannelPath { address: address?, file }))
+}
+
+/// Reads the path of a request target if it leads into a channel, says `is_channel`. Any other is read no further than its
+/// application.
+pub(super) fn parse_in_channel(path: &str, is_channel: impl FnOnce(&str) -> bool) -> Option<ChannelPath<'_>> {
+    let (names, file) = path.strip_prefix('/')?.rsplit_once('/')?;
+    let address = address::parse_in_channel(names, is_channel)?;
+    Some(ChannelPath { address, file: parse_file(file).ok()? })
 }
 
 fn mount_path(address: Address<'_>, file: &str) -> Result<MountPath, AddressError> {
@@ -116,8 +124,8 @@ impl ChannelPath<'_> {
     }
 }
 
-fn parse_file(file: Cow<'_, str>) -> Result<ChannelFile<'_>, AddressError> {
-    match file {
+fn parse_file(file: &str) -> Result<ChannelFile<'_>, AddressError> {
+    match plain(decode(file)?)? {
         Cow::Borrowed(file) => read_file(file),
         Cow::Owned(file) => read_file(&file).map(ChannelFile::into_owned),
     }
@@ -200,8 +208,16 @@ mod tests {
     use super::*;
     use crate::delivery::address::StreamRef;
 
+    /// By both ways, which read the same.
     fn parse(path: &str) -> Result<HttpRoute<'_>, AddressError> {
-        super::parse(path, |_| false)
+        let route = super::parse(path, |_| false);
+        let in_channel = match &route {
+            Ok(HttpRoute::Channel(path)) => Some(path.clone()),
+            _ => None,
+        };
+        assert_eq!(parse_in_channel(path, |_| true), in_channel, "{path}");
+        assert_eq!(parse_in_channel(path, |_| false), None, "{path}");
+        route
     }
 
     fn channel<'a>(app: &'a str, stream: Option<StreamRef<'a>>, file: ChannelFile<'a>) -> HttpRoute<'a> {
