@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use amphi_ladder::audio::AudioLane;
 use amphi_media::{
-    AudioFormat, AudioSpecificConfig, AudioTrack, G711Law, MediaTime, SourceFrame, TrackFormat,
+    AudioFormat, AudioSpecificConfig, AudioTrack, Bits, G711Law, MediaTime, SourceFrame, TrackFormat,
 };
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
@@ -24,7 +24,12 @@ fn format(kind: u8, config: &[u8]) -> Option<TrackFormat> {
         0 => TrackFormat::Mp3 { sample_rate, channels },
         1 => TrackFormat::G711 { law, sample_rate, channels },
         _ => {
-            let config = AudioSpecificConfig::parse(config).ok()?;
+            // As LATM brings it, and as a description does.
+            let config = match kind & 1 {
+                1 => AudioSpecificConfig::read_unbounded(&mut Bits::new(config)).ok()?,
+                _ => AudioSpecificConfig::parse(config).ok()?,
+            };
+            assert!(!config.name().is_empty());
             assert_eq!(AudioSpecificConfig::parse(&config.to_bytes()), Ok(config));
             TrackFormat::Aac(config)
         }

@@ -16,8 +16,12 @@ fuzz_target!(|data: &[u8]| {
         time = time.wrapping_add(u32::from(*kind) << 3);
         let tag = Bytes::copy_from_slice(tag);
         let frame = if kind & 1 == 0 { unpacker.video(time, tag) } else { unpacker.audio(time, tag) };
-        if let Ok(Some(frame)) = frame {
-            assert!(!frame.data.is_empty());
+        match frame {
+            Ok(frame) => assert!(frame.is_none_or(|frame| !frame.data.is_empty())),
+            Err(wrong) => {
+                assert!(!wrong.to_string().is_empty());
+                let _ = (wrong.track(), wrong.loses_a_picture(), wrong.is_harmless());
+            }
         }
         rest = after;
     }

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amphi_media::clock::{Clocks, ManualClock};
 use amphi_config::SecondPublisher;
-use amphi_media::feed::FeedWriter;
 use amphi_control::matrix::SourceStatus;
+use amphi_media::clock::{Clocks, ManualClock};
+use amphi_media::feed::FeedWriter;
 use amphi_media::{MediaTime, Track};
-use amphi_protocol::rtmp::{RtmpEvent, Frame, RtmpSession, Unpacker};
+use amphi_protocol::rtmp::{Frame, RtmpEvent, RtmpSession, Unpacker};
 use amphi_source::{Current, Inlet, Publication, SourceGauges};
 use libfuzzer_sys::fuzz_target;
 
@@ -55,7 +55,7 @@ fn well_formed(mut data: &[u8]) -> Vec<u8> {
     out
 }
 
-fn inlet(clock: &Arc<ManualClock>) -> Arc<Inlet> {
+fn inlet(clock: &Arc<ManualClock>, second: SecondPublisher) -> Arc<Inlet> {
     Arc::new(Inlet {
         lattice_fps: 25,
         feed: FeedWriter::default(),
@@ -63,7 +63,7 @@ fn inlet(clock: &Arc<ManualClock>) -> Arc<Inlet> {
         gauges: Arc::new(SourceGauges::default()),
         clocks: Clocks { media: Arc::clone(clock) as _, wall: Arc::clone(clock) as _ },
         zone: jiff::tz::TimeZone::UTC,
-        second: SecondPublisher::Refuse,
+        second,
         publisher: Current::default(),
     })
 }
@@ -94,12 +94,23 @@ fuzz_target!(|data: &[u8]| {
     let raw = first & 1 == 0;
     wire.extend(if raw { data.to_vec() } else { well_formed(data) });
     let clock = Arc::new(ManualClock::at(START));
-    let inlet = inlet(&clock);
-    let (mut session, mut unpacker, mut publication) = (RtmpSession::default(), Unpacker::default(), None);
+    let second = if first & 0x80 == 0 { SecondPublisher::Refuse } else { SecondPublisher::TakeOver };
+    let inlet = inlet(&clock, second);
+    inlet.wait();
+    inlet.refused("a wrong key");
+    // Another publisher is there before, in some runs.
+    let mut other = if first & 0x40 == 0 { None } else { inlet.open() };
+    let (mut session, mut unpacker) = (RtmpSession::default(), Unpacker::default());
+    let mut publication: Option<Publication> = None;
     for mut input in wire.chunks(usize::from(first >> 1) * 40 + 7) {
         loop {
             let event = match session.handle(&mut input) {
-                Err(_) => return,
+                Err(error) => {
+                    if let Some(into) = &mut publication {
+                        into.left(&format!("{error}, {}", session.position()));
+                    }
+                    return;
+                }
                 Ok(None) => break,
                 Ok(Some(event)) => event,
             };
@@ -109,9 +120,23 @@ fuzz_target!(|data: &[u8]| {
                     drop(publication.take());
                     unpacker = Unpacker::default();
                     publication = inlet.open();
-                    session.accept();
+                    if publication.is_some() {
+                        session.accept();
+                    } else {
+                        inlet.refused("there is another");
+                        session.deny("there is another");
+                    }
+                    if let Some(before) = &mut other {
+                        before.look();
+                        before.passed_over(Track::Video, "late", false);
+                        assert_eq!(before.taken_over().is_cancelled(), publication.is_some());
+                    }
                 }
-                RtmpEvent::Close => drop(publication.take()),
+                RtmpEvent::Close => {
+                    if let Some(mut leaving) = publication.take() {
+                        leaving.left("it has said good-bye");
+                    }
+                }
                 RtmpEvent::Video { timestamp_ms, data } => {
                     let frame = unpacker.video(timestamp_ms, data);
                     if let Some(into) = &mut publication {
@@ -124,13 +149,17 @@ fuzz_target!(|data: &[u8]| {
                         take(into, frame);
                     }
                 }
-                RtmpEvent::Connect { .. } | RtmpEvent::Play { .. } | RtmpEvent::Seek { .. } => session.accept(),
+                RtmpEvent::Connect { .. } | RtmpEvent::Play { .. } | RtmpEvent::Seek { .. } => {
+                    session.accept()
+                }
                 RtmpEvent::Pause { .. } | RtmpEvent::Metadata(_) => {}
             }
             if let Some(into) = &mut publication {
                 into.look();
             }
         }
+        let left_out = session.left_out();
+        assert!(left_out.pictures <= left_out.too_long + left_out.interrupted + left_out.unreadable);
         assert!(session.take_output().len() < 1 << 20);
     }
 });

@@ -8,27 +8,18 @@
 //!
 //! What does *not* belong here: what the values mean.
 
-use bytes::{Buf, BufMut, BytesMut};
+mod marker;
+mod writer;
+
+use bytes::Buf;
+
+pub(super) use writer::{Value, encode};
 
 /// How deep objects and arrays may be nested. Real connects and metadata need two.
 pub(super) const MAX_DEPTH: usize = 8;
 
 /// The value null: its marker is all of it.
 pub(super) const NULL: u8 = marker::NULL;
-
-/// Type markers (AMF0 §2.1).
-mod marker {
-    pub(super) const NUMBER: u8 = 0;
-    pub(super) const BOOLEAN: u8 = 1;
-    pub(super) const STRING: u8 = 2;
-    pub(super) const OBJECT: u8 = 3;
-    pub(super) const NULL: u8 = 5;
-    pub(super) const UNDEFINED: u8 = 6;
-    pub(super) const ECMA_ARRAY: u8 = 8;
-    pub(super) const OBJECT_END: u8 = 9;
-    pub(super) const STRICT_ARRAY: u8 = 10;
-    pub(super) const LONG_STRING: u8 = 12;
-}
 
 /// Why AMF0 values cannot be read. The peer is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,70 +91,6 @@ fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], AmfFault> {
     let (front, rest) = bytes.split_at_checked(count).ok_or(AmfFault::Truncated)?;
     *bytes = rest;
     Ok(front)
-}
-
-/// A value to write.
-#[derive(Clone, Copy)]
-pub(super) enum Value<'a> {
-    Number(f64),
-    Boolean(bool),
-    Text(&'a str),
-    Null,
-    Undefined,
-    Object(&'a [(&'a str, Value<'a>)]),
-    EcmaArray(&'a [(&'a str, Value<'a>)]),
-}
-
-/// Writes `values` one after the other.
-pub(super) fn encode(values: &[Value<'_>]) -> BytesMut {
-    let mut out = BytesMut::with_capacity(256);
-    for value in values {
-        put(&mut out, value);
-    }
-    out
-}
-
-fn put(out: &mut BytesMut, value: &Value<'_>) {
-    match *value {
-        Value::Number(number) => {
-            out.put_u8(marker::NUMBER);
-            out.put_f64(number);
-        }
-        Value::Boolean(truth) => out.put_slice(&[marker::BOOLEAN, u8::from(truth)]),
-        Value::Text(text) => put_text(out, text),
-        Value::Null => out.put_u8(marker::NULL),
-        Value::Undefined => out.put_u8(marker::UNDEFINED),
-        Value::Object(properties) => {
-            out.put_u8(marker::OBJECT);
-            put_properties(out, properties);
-        }
-        Value::EcmaArray(properties) => {
-            out.put_u8(marker::ECMA_ARRAY);
-            out.put_u32(properties.len() as u32);
-            put_properties(out, properties);
-        }
-    }
-}
-
-fn put_text(out: &mut BytesMut, text: &str) {
-    if let Ok(length) = u16::try_from(text.len()) {
-        out.put_u8(marker::STRING);
-        out.put_u16(length);
-    } else {
-        out.put_u8(marker::LONG_STRING);
-        out.put_u32(text.len() as u32);
-    }
-    out.put_slice(text.as_bytes());
-}
-
-/// Names are constants of ours: short and never empty.
-fn put_properties(out: &mut BytesMut, properties: &[(&str, Value<'_>)]) {
-    for (name, value) in properties {
-        out.put_u16(name.len() as u16);
-        out.put_slice(name.as_bytes());
-        put(out, value);
-    }
-    out.put_slice(&[0, 0, marker::OBJECT_END]);
 }
 
 #[cfg(test)]
