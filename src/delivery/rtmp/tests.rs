@@ -61,16 +61,27 @@ struct Server {
 
 impl Server {
     fn new() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
         let registry = Arc::new(Registry::default());
-        let settings = MountSettings { root, segment_ms: 6000, download: true, poster: false, index: false };
-        registry.mount("vod", Mount::new(settings));
         let (door, source) = (Arc::new(Strict::default()), Source::default());
         let taken_over = source.0.clone();
         let (counts, publishing) = (Arc::default(), Arc::new(source));
         let port =
             RtmpPort { registry, counts, audience: Arc::default(), door: Arc::clone(&door) as _, publishing };
-        Self { port, door, taken_over }
+        let server = Self { port, door, taken_over };
+        server.mount("vod", &Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures"));
+        server
+    }
+
+    /// Serves the recordings in that directory.
+    fn mount(&self, name: &str, root: &Path) {
+        let settings = MountSettings {
+            root: root.to_owned(),
+            segment_ms: 6000,
+            download: true,
+            poster: false,
+            index: false,
+        };
+        self.port.registry.mount(name, Mount::new(settings));
     }
 
     async fn connect(&self, app: &str) -> Client {
@@ -91,6 +102,8 @@ struct Client {
     /// Reads past the library's client, which gives up at answers to commands that it does not know.
     guard: Guard,
     pictures: VecDeque<u32>,
+    /// What has been said about a stream, in order: codes, and the end of the stream.
+    statuses: VecDeque<String>,
     given_up: bool,
     serving: JoinHandle<()>,
 }
@@ -117,8 +130,8 @@ impl Client {
         let own = ChunkSerializer::new();
         let mut guard = Guard::default();
         guard.let_media_in(true);
-        let (heard, pictures, given_up) = (Vec::new(), VecDeque::new(), false);
-        let mut client = Self { stream, session, own, heard, guard, pictures, given_up, serving };
+        let (heard, pictures, statuses, given_up) = (Vec::new(), VecDeque::new(), VecDeque::new(), false);
+        let mut client = Self { stream, session, own, heard, guard, pictures, statuses, given_up, serving };
         client.send(first).await;
         client.take_in(&rest).await;
         let request = client.session.request_connection(app.to_owned()).expect("a request");
@@ -177,6 +190,17 @@ impl Client {
             if matches!(&message.body, RtmpMessage::VideoData { data } if data.get(1) == Some(&1)) {
                 self.pictures.push_back(message.timestamp_ms);
             }
+            self.statuses.extend(status(&message.body));
+        }
+    }
+
+    /// What is said about the stream next.
+    async fn status(&mut self) -> String {
+        loop {
+            if let Some(status) = self.statuses.pop_front() {
+                return status;
+            }
+            assert!(self.read().await, "the connection ended early");
         }
     }
 
@@ -211,6 +235,35 @@ impl Client {
             }
             assert!(self.read().await, "the connection ended early");
         }
+    }
+}
+
+/// What a message says about a stream.
+fn status(message: &RtmpMessage) -> Option<String> {
+    let (name, told) = match message {
+        RtmpMessage::UserControl { event_type: UserControlEventType::StreamEof, .. } => {
+            return Some("StreamEOF".to_owned());
+        }
+        RtmpMessage::Amf0Command { command_name, additional_arguments, .. } => {
+            (command_name.as_str(), additional_arguments.first()?)
+        }
+        RtmpMessage::Amf0Data { values } => match values.as_slice() {
+            [Amf0Value::Utf8String(name), told, ..] => (name.as_str(), told),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    match (name, told) {
+        ("onStatus" | "onPlayStatus", Amf0Value::Object(fields)) => {
+            match (fields.get("code"), fields.get("duration")) {
+                (Some(Amf0Value::Utf8String(code)), Some(Amf0Value::Number(seconds))) => {
+                    Some(format!("{code} {seconds:.1}"))
+                }
+                (Some(Amf0Value::Utf8String(code)), _) => Some(code.clone()),
+                _ => None,
+            }
+        }
+        _ => None,
     }
 }
 
@@ -266,6 +319,56 @@ async fn a_recording_is_played_paused_sought_and_ends() {
     client.command("closeStream", vec![]).await;
     client.end().await;
     assert!(server.port.counts.answers(AnswerKind::RtmpRecorded) > 3);
+}
+
+/// What is said at the end of a recording of so many seconds, after which nothing more comes.
+async fn assert_ended(client: &mut Client, seconds: &str) {
+    while client.status().await != format!("NetStream.Play.Complete {seconds}") {}
+    assert_eq!([client.status().await, client.status().await], ["StreamEOF", "NetStream.Play.Stop"]);
+}
+
+#[tokio::test]
+async fn the_end_of_a_recording_is_told_each_time() {
+    let server = Server::new();
+    let mut client = server.connect("vod?token=good").await;
+    client.play("mp4:hall_a.mp4").await;
+    client.statuses.clear();
+    client.command("seek", vec![number(19_900.0)]).await;
+    assert_ended(&mut client, "20.0").await;
+    assert_eq!(client.pictures.back(), Some(&19_933));
+    // A player that has been told may seek back, and is told again.
+    client.command("seek", vec![number(18_500.0)]).await;
+    while client.status().await != "NetStream.Seek.Notify" {}
+    client.pictures.clear();
+    assert_ended(&mut client, "20.0").await;
+    assert_eq!((client.pictures.front(), client.pictures.back()), (Some(&18_000), Some(&19_933)));
+    client.command("closeStream", vec![]).await;
+    client.end().await;
+}
+
+#[tokio::test]
+async fn a_recording_of_which_nothing_can_be_sent_ends_at_once() {
+    let server = Server::new();
+    // Every sample is said to have 5 MiB (`stsz`, ISO/IEC 14496-12 §8.7.3.2); the file is as long, and empty there.
+    let folder = tempfile::tempdir().expect("a directory");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/small.mp4");
+    let mut bytes = std::fs::read(fixture).expect("a fixture");
+    let places: Vec<usize> =
+        bytes.windows(4).enumerate().filter(|(_, it)| it == b"stsz").map(|(at, _)| at).collect();
+    for at in places {
+        bytes[at + 8..at + 12].copy_from_slice(&(5_u32 << 20).to_be_bytes());
+    }
+    let path = folder.path().join("long.mp4");
+    std::fs::write(&path, bytes).expect("written");
+    let file = std::fs::OpenOptions::new().write(true).open(&path).expect("it is there");
+    file.set_len(64 << 30).expect("a sparse file");
+    server.mount("long", folder.path());
+
+    let mut client = server.connect("long?token=good").await;
+    client.play("mp4:long.mp4").await;
+    while !client.status().await.starts_with("NetStream.Play.Complete") {}
+    assert_eq!([client.status().await, client.status().await], ["StreamEOF", "NetStream.Play.Stop"]);
+    assert!(client.pictures.is_empty());
 }
 
 #[tokio::test]

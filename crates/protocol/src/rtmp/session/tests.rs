@@ -307,6 +307,27 @@ fn pings_are_answered_and_an_ended_stream_is_told() {
     assert!(session.take_output().is_empty(), "once");
 }
 
+#[test]
+fn the_end_of_a_recording_is_told_and_playing_goes_on() {
+    let mut wire = script(&[("connect", CONNECT), ("play", PLAY)]);
+    let mut session = RtmpSession::default();
+    session.finish_recorded(60.0);
+    assert!(session.take_output().is_empty(), "nothing is played yet");
+    converse(&mut session, &wire, 5000).expect("in order");
+    session.take_output();
+    session.finish_recorded(60.5);
+    let output = session.take_output();
+    let words = |it: &[u8]| output.windows(it.len()).any(|part| part == it);
+    assert!(words(b"onPlayStatus") && words(b"NetStream.Play.Complete") && words(&60.5_f64.to_be_bytes()));
+    session.output.extend_from_slice(&[&[0; HANDSHAKE_BYTES][..], &output].concat());
+    assert_eq!(said(&mut session).last().map(String::as_str), Some("NetStream.Play.Stop"));
+    // It may still seek.
+    wire.clear();
+    put_command(&mut wire, INITIAL_CHUNK_SIZE, 1, "seek", 0.0, &[Value::Null, Value::Number(9000.0)]);
+    let sought = session.handle(&mut &wire[..]);
+    assert_eq!(sought, Ok(Some(RtmpEvent::Seek { position_ms: 9000 })));
+}
+
 /// Lets the client of `rml_rtmp` and this server talk until neither has anything to send.
 fn talk(
     client: &mut ClientSession,
