@@ -11,15 +11,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use amphi_media::Lock;
+use amphi_media::auth_params::{AuthParameters, credentials};
+use amphi_media::{Lock, MediaTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
-
-use amphi_media::MediaTime;
 
 /// How long a nonce is good.
 const LIFE: Duration = Duration::from_secs(300);
@@ -93,7 +92,7 @@ impl Authenticator {
 
     /// Checks a request for `target`, a path with or without a query, by `shown`, its `Authorization` field.
     pub fn judge(&self, method: &str, target: &str, shown: Option<&str>, now: MediaTime) -> Verdict {
-        let Some(fields) = shown.and_then(Fields::parse) else { return self.challenge(now, false, false) };
+        let Some(fields) = shown.and_then(digest_fields) else { return self.challenge(now, false, false) };
         if !self.proves(method, target, &fields) {
             return self.challenge(now, false, true);
         }
@@ -112,7 +111,7 @@ impl Authenticator {
         }
     }
 
-    fn proves(&self, method: &str, target: &str, fields: &Fields) -> bool {
+    fn proves(&self, method: &str, target: &str, fields: &AuthParameters) -> bool {
         let get = |name| fields.get(name).unwrap_or_default();
         let Some(algorithm) = Algorithm::named(fields.get("algorithm")) else { return false };
         let [md5, sha256] = &self.secrets;
@@ -215,34 +214,9 @@ impl Used {
     }
 }
 
-/// The parameters of an `Authorization` field (RFC 9110 §11.6.2), names in lower case.
-struct Fields(Vec<(String, String)>);
-
-impl Fields {
-    fn parse(value: &str) -> Option<Self> {
-        let (scheme, mut rest) = value.split_once(' ')?;
-        if !scheme.eq_ignore_ascii_case("digest") {
-            return None;
-        }
-        let mut fields = Vec::new();
-        while let Some((name, after)) = rest.split_once('=') {
-            let (value, after) = match after.strip_prefix('"') {
-                // Quoted: may hold commas. No value that we ask for holds a quote.
-                Some(quoted) => quoted.split_once('"')?,
-                None => after.split_at(after.find(',').unwrap_or(after.len())),
-            };
-            fields.push((
-                name.trim_start_matches([',', ' ']).trim().to_ascii_lowercase(),
-                value.trim().to_owned(),
-            ));
-            rest = after;
-        }
-        Some(Self(fields))
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
+/// The parameters of an `Authorization` field, if its scheme is Digest.
+fn digest_fields(value: &str) -> Option<AuthParameters> {
+    credentials(value).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("digest")).map(|(_, fields)| fields)
 }
 
 fn hex(bytes: &[u8]) -> String {

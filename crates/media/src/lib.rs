@@ -4,8 +4,8 @@
 //! decides (lattice, splicer), and whatever speaks a protocol or a container format.
 //!
 //! **Where to start.** `cell.rs`: a [`CodedCell`] is what travels from a ladder to every viewer. `time.rs` says how time is
-//! counted. Six small modules serve every crate: [`charset`] (text in any
-//! encoding), [`clock`] (media time and the wall clock), [`feed`] (frames from one source
+//! counted. Seven small modules serve every crate: [`auth_params`] (fields of
+//! challenges and credentials), [`charset`] (text in any encoding), [`clock`] (media time and the wall clock), [`feed`] (frames from one source
 //! to many readers), [`meter`] (counters and fault notes), [`retry`] (back-off), [`percent`] (percent-decoding of URLs).
 //!
 //! # Example
@@ -19,6 +19,7 @@
 //! ```
 
 mod aac;
+pub mod auth_params;
 mod bits;
 mod cell;
 pub mod charset;

@@ -6,7 +6,6 @@
 //!
 //! What does not belong here: sockets.
 
-mod auth_params;
 pub mod client;
 mod digest;
 mod hex;

@@ -16,7 +16,7 @@ fn authenticator() -> Authenticator {
 
 fn nonce_of(challenge: &Verdict) -> String {
     let Verdict::Challenge { values, .. } = challenge else { panic!("a challenge") };
-    Fields::parse(&values[0]).expect("Digest").get("nonce").expect("a nonce").to_owned()
+    digest_fields(&values[0]).expect("Digest").get("nonce").expect("a nonce").to_owned()
 }
 
 fn is_stale(verdict: &Verdict) -> bool {
@@ -73,7 +73,7 @@ fn both_algorithms_are_offered_with_one_nonce() {
         panic!("a challenge")
     };
     assert!(!wrong, "nothing was shown");
-    let fields: Vec<_> = values.iter().map(|value| Fields::parse(value).expect("Digest")).collect();
+    let fields: Vec<_> = values.iter().map(|value| digest_fields(value).expect("Digest")).collect();
     assert_eq!(
         fields.iter().map(|it| it.get("algorithm")).collect::<Vec<_>>(),
         [Some("MD5"), Some("SHA-256")]

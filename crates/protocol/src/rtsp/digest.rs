@@ -5,7 +5,7 @@ use std::fmt;
 use md5::{Digest as _, Md5};
 use subtle::ConstantTimeEq;
 
-use super::auth_params::{find, split};
+use amphi_media::auth_params::credentials;
 
 /// The realm, nonce and only user of a server.
 #[derive(Clone)]
@@ -41,14 +41,11 @@ impl Digest {
 
     /// Whether the value of `Authorization` proves that the peer knows the password.
     pub fn allows(&self, method: &str, authorization: Option<&str>) -> bool {
-        let Some((scheme, parameters)) = authorization.and_then(|value| split(value).into_iter().next())
-        else {
-            return false;
-        };
-        let field = |name| find(&parameters, name);
+        let Some((scheme, shown)) = authorization.and_then(credentials) else { return false };
+        let field = |name| shown.get(name);
         let (Some(uri), Some(response)) = (field("uri"), field("response")) else { return false };
         let is_ours =
-            field("username").as_ref() == Some(&self.user) && field("nonce").as_ref() == Some(&self.nonce);
+            field("username") == Some(self.user.as_str()) && field("nonce") == Some(self.nonce.as_str());
         if !is_ours || !scheme.eq_ignore_ascii_case("digest") {
             return false;
         }

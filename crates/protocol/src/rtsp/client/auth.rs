@@ -15,8 +15,8 @@ use md5::Md5;
 use sha2::{Digest as _, Sha256, Sha512_256};
 
 use super::message::Headers;
-use crate::rtsp::auth_params::{MOST_CHALLENGES, find, parameters, split};
 use crate::rtsp::hex::hex;
+use amphi_media::auth_params::{AuthParameters, MOST_CHALLENGES, challenges};
 
 /// How many times `stale` is believed for one request.
 const MOST_STALE: u32 = 3;
@@ -113,7 +113,7 @@ impl Authentication {
         let mut schemes = Vec::new();
         let best = headers
             .all("WWW-Authenticate")
-            .flat_map(split)
+            .flat_map(challenges)
             .take(MOST_CHALLENGES)
             .filter_map(|(scheme, parameters)| {
                 let challenge = understand(&scheme, &parameters);
@@ -150,9 +150,9 @@ impl Authentication {
     /// Takes over the nonce for the next request, if the server names one (RFC 7616 §3.5).
     pub(super) fn informed(&mut self, headers: &Headers) {
         let Some(Challenge::Digest(digest)) = &mut self.challenge else { return };
-        let next = headers.get("Authentication-Info").map(parameters).and_then(|all| find(&all, "nextnonce"));
-        if let Some(next) = next.filter(|next| !next.is_empty()) {
-            digest.nonce = next;
+        let info = headers.get("Authentication-Info").map(AuthParameters::without_scheme).unwrap_or_default();
+        if let Some(next) = info.get("nextnonce").filter(|next| !next.is_empty()) {
+            next.clone_into(&mut digest.nonce);
             self.count = 0;
         }
     }
@@ -234,16 +234,17 @@ fn quoted(text: &str) -> String {
     out
 }
 
-fn understand(scheme: &str, parameters: &[(String, String)]) -> Option<Challenge> {
+fn understand(scheme: &str, parameters: &AuthParameters) -> Option<Challenge> {
     if scheme.eq_ignore_ascii_case("basic") {
         return Some(Challenge::Basic);
     }
     if !scheme.eq_ignore_ascii_case("digest") {
         return None;
     }
-    let algorithm_name = find(parameters, "algorithm")
+    let algorithm_name = parameters
+        .get("algorithm")
         .filter(|name| name.len() <= 16 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
-    let upper = algorithm_name.as_deref().unwrap_or("MD5").to_ascii_uppercase();
+    let upper = algorithm_name.unwrap_or("MD5").to_ascii_uppercase();
     let (base, session) = upper.strip_suffix("-SESS").map_or((&*upper, false), |base| (base, true));
     let algorithm = match base {
         "MD5" => DigestAlgorithm::Md5,
@@ -251,7 +252,7 @@ fn understand(scheme: &str, parameters: &[(String, String)]) -> Option<Challenge
         "SHA-512-256" => DigestAlgorithm::Sha512,
         _ => return None,
     };
-    let qop = match find(parameters, "qop") {
+    let qop = match parameters.get("qop") {
         Some(offered) => {
             let has = |name: &str| offered.split(',').any(|one| one.trim().eq_ignore_ascii_case(name));
             match (has("auth"), has("auth-int")) {
@@ -266,18 +267,20 @@ fn understand(scheme: &str, parameters: &[(String, String)]) -> Option<Challenge
     Some(Challenge::Digest(DigestChallenge {
         algorithm,
         session,
-        algorithm_name,
-        realm: find(parameters, "realm").unwrap_or_default(),
-        nonce: find(parameters, "nonce")?,
-        opaque: find(parameters, "opaque"),
+        algorithm_name: algorithm_name.map(str::to_owned),
+        realm: parameters.get("realm").unwrap_or_default().to_owned(),
+        nonce: parameters.get("nonce")?.to_owned(),
+        opaque: parameters.get("opaque").map(str::to_owned),
         qop,
-        stale: find(parameters, "stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
+        stale: parameters.get("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
     }))
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use amphi_media::auth_params::credentials;
 
     use super::super::message::{Messages, ServerMessage};
     use super::*;
@@ -299,7 +302,7 @@ mod tests {
     }
 
     fn said(answer: &str, name: &str) -> Option<String> {
-        find(&split(answer).remove(0).1, name)
+        credentials(answer).and_then(|(_, shown)| shown.get(name).map(str::to_owned))
     }
 
     /// The examples of RFC 7616 §3.9.1.
