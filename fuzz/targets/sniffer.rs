@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use amphi_protocol::rtmp::{SNIFF_MAX, Sniffed, sniff};
+use amphi_protocol::sniff::{SNIFF_MAX, Sniffed, sniff};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

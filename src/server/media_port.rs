@@ -23,7 +23,8 @@ use amphi_http::{self as http, Attempts, Credential, Limits, Places, Port, SlowP
 use amphi_media::Track;
 use amphi_media::clock::Clock;
 use amphi_protocol::rtmp::authmod::Challenger;
-use amphi_protocol::rtmp::{Frame, SNIFF_MAX, Sniffed, shows_key, sniff};
+use amphi_protocol::rtmp::{Frame, shows_key};
+use amphi_protocol::sniff::{SNIFF_MAX, Sniffed, sniff};
 use amphi_source::Publication;
 
 /// A new connection must send enough to be told within this.

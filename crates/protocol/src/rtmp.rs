@@ -1,6 +1,5 @@
 //! RTMP without I/O: from bytes of sockets to the types of `media`, and back.
 //!
-//! * [`sniff`] tells RTMP from the other protocols on the same port.
 //! * [`RtmpSession`] is a connection from a publisher or player to this server; [`Publisher`] and [`Viewer`] are connections from
 //!   here to another server. All of them read through the [`Guard`], which bounds everything that a peer chooses.
 //! * [`Unpacker`] turns a publisher's messages into frames.
@@ -22,11 +21,10 @@ mod handshake;
 mod name;
 mod session;
 mod share;
-mod sniff;
 mod viewer;
 mod wire;
 
-pub use amf::AmfFault;
+pub use amf::{AmfError, AmfFault};
 pub use client::{Publisher, ServerFault, Target, TargetError};
 pub use flv::{FlvError, Frame, Metadata, Unpacker};
 pub use guard::{ChunkPosition, Guard, GuardError, LeftOut, Message};
@@ -36,7 +34,6 @@ pub use share::{
     RecordingDescription, Shared, Timebase, TooLong, audio, cell, opening, recorded_opening, recorded_video,
     video,
 };
-pub use sniff::{SNIFF_MAX, Sniffed, sniff};
 pub use viewer::{Viewer, ViewerEvent};
 
 #[cfg(test)]
