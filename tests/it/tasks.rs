@@ -107,13 +107,13 @@ fn every_task_is_ended_by_its_name_and_viewers_do_not_notice() {
         .stderr(Stdio::null())
         .spawn();
     let mut players = players.expect("amphi starts");
-    viewer.until("a row", || task(&server, "rtmp row Live_PAES 720p").is_some());
+    viewer.until("a fan-out group", || task(&server, "rtmp fan-out Live_PAES 720p").is_some());
     viewer.at = Instant::now();
 
     let mut names: Vec<String> =
         health(&server).iter().map(|task| task["name"].as_str().expect("a name").to_owned()).collect();
     // The group exists while its players are there.
-    names.sort_by_key(|name| !name.starts_with("rtmp row"));
+    names.sort_by_key(|name| !name.starts_with("rtmp fan-out"));
     for expected in [
         "audit",
         "calendar",

@@ -160,7 +160,7 @@ impl FanoutGroups {
             tokio::spawn(serving.run());
             return;
         };
-        let task = tasks.begin(format!("rtmp row {channel} {rung}"), false);
+        let task = tasks.begin(format!("rtmp fan-out {channel} {rung}"), false);
         let span = tracing::info_span!(parent: None, "channel", name = %channel);
         let work = async move {
             // After a panic its players go back to their connections, and from there into another group.
