@@ -22,7 +22,6 @@ use amphi_control::push::{PushState, PushStatus};
 use amphi_media::SourceName;
 use amphi_media::meter::Note;
 use amphi_runtime::tasks::{MISSED_AFTER, TaskFall};
-use amphi_source::SourceGauges;
 
 /// The time between two looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -161,7 +160,7 @@ impl Watchman {
                 let before = lost.insert(source.name.clone(), gauges.lost.get());
                 // A source that a reload has changed counts from zero.
                 let count = before.map_or(0, |before| gauges.lost.get().saturating_sub(before));
-                found.extend(of_gauges(&source.name, gauges, count));
+                found.extend(of_packets(&source.name, gauges.skew_ppm(), count));
             }
         }
         let ladders = self.shared.ladders.all();
@@ -254,10 +253,10 @@ fn of_source(source: &SourceView, stalled: bool, view: &MatrixView) -> Option<Co
     Some(condition(kind, name, format!("{name}, wanted by {channels}, {what}{colon}{reason}")))
 }
 
-fn of_gauges(name: &SourceName, gauges: &SourceGauges, lost: u64) -> impl Iterator<Item = Condition> {
-    let skew = gauges.skew_ppm();
-    let skewed = (skew.abs() > SKEW_PPM).then(|| {
-        condition(AlarmKind::Skew, name, format!("{name}'s clock is off by {skew:+.0} parts per million"))
+/// By the skew of the source's clock, and how many of its packets were lost.
+fn of_packets(name: &SourceName, skew_ppm: f64, lost: u64) -> impl Iterator<Item = Condition> {
+    let skewed = (skew_ppm.abs() > SKEW_PPM).then(|| {
+        condition(AlarmKind::Skew, name, format!("{name}'s clock is off by {skew_ppm:+.0} parts per million"))
     });
     let losing = (lost > 0).then(|| {
         condition(
@@ -422,13 +421,11 @@ mod tests {
             [(AlarmKind::ParameterSets, said.to_owned())]
         );
 
-        let gauges = SourceGauges::default();
-        assert_eq!(of_gauges(&"hall".into(), &gauges, 0).count(), 0);
+        assert_eq!(of_packets(&"hall".into(), 0.0, 0).count(), 0);
         let said = "packets of hall are lost on the way; RTP over TCP would help";
-        assert_eq!(sentences(of_gauges(&"hall".into(), &gauges, 3)), [(AlarmKind::Loss, said.to_owned())]);
-        gauges.set_skew_ppm(-180.0);
+        assert_eq!(sentences(of_packets(&"hall".into(), 0.0, 3)), [(AlarmKind::Loss, said.to_owned())]);
         let said = "hall's clock is off by -180 parts per million";
-        assert_eq!(sentences(of_gauges(&"hall".into(), &gauges, 0)), [(AlarmKind::Skew, said.to_owned())]);
+        assert_eq!(sentences(of_packets(&"hall".into(), -180.0, 0)), [(AlarmKind::Skew, said.to_owned())]);
     }
 
     #[test]

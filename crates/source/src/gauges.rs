@@ -67,11 +67,6 @@ impl SourceGauges {
         self.av_offset_us.get() as i64 as f64 / 1000.0
     }
 
-    /// Sets the skew in parts per million, for tests of what reads it.
-    pub fn set_skew_ppm(&self, ppm: f64) {
-        self.skew_ppb.set((ppm * 1000.0) as i64 as u64);
-    }
-
     pub(super) fn count(&self, unit: &ArrivedUnit) {
         match unit.track() {
             Track::Video => self.pictures.increment(),

@@ -107,22 +107,6 @@ impl Delivery {
         &self.registry
     }
 
-    /// The answer to a request for a channel or a page; the request's content is not read.
-    pub fn answer(&self, request: &Parts) -> Response<Body> {
-        let begun = Instant::now();
-        let answer = match self.open_to_all(request) {
-            Some(answer) => answer,
-            None => match self.route(request.uri.path()) {
-                Ok(HttpRoute::Channel(path)) => match self.look_up(query(request), &path) {
-                    LookUp::Done(found) => self.found(request, &path, found),
-                    LookUp::Starting(_) => unserved(Unserved::NotReady),
-                },
-                route => elsewhere(request, &route),
-            },
-        };
-        self.finish(begun, request, answer)
-    }
-
     /// What a path names. A path is read once for each request.
     fn route<'a>(&self, path: &'a str) -> Result<HttpRoute<'a>, AddressError> {
         route::parse(path, |app| self.registry.has_mount(app))
