@@ -38,57 +38,82 @@ pub enum AmfFault {
     Text,
 }
 
+/// What is wrong with AMF0 values, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{fault}, at byte {at}")]
+pub struct AmfError {
+    /// What is wrong.
+    pub fault: AmfFault,
+    /// The byte at which the value begins that has it, or the part of a value; counted from 0 in what was read.
+    pub at: usize,
+}
+
 /// Counts the values in `bytes`, all of which must be complete.
-pub(super) fn count_values(mut bytes: &[u8]) -> Result<usize, AmfFault> {
-    let mut count = 0;
-    while !bytes.is_empty() {
-        skip_value(&mut bytes, 0)?;
+pub(super) fn count_values(bytes: &[u8]) -> Result<usize, AmfError> {
+    let (mut count, mut rest) = (0, bytes);
+    while !rest.is_empty() {
+        skip_value(&mut rest, 0)
+            .map_err(|Faulty { fault, left }| AmfError { fault, at: bytes.len().saturating_sub(left) })?;
         count += 1;
     }
     Ok(count)
 }
 
-fn skip_value(bytes: &mut &[u8], depth: usize) -> Result<(), AmfFault> {
+/// A fault, and how many bytes are left from where it begins.
+struct Faulty {
+    fault: AmfFault,
+    left: usize,
+}
+
+fn skip_value(bytes: &mut &[u8], depth: usize) -> Result<(), Faulty> {
+    let left = bytes.len();
     match take(bytes, 1)?[0] {
         marker::NUMBER => take(bytes, 8).map(drop),
         marker::BOOLEAN => take(bytes, 1).map(drop),
         marker::STRING => skip_text(bytes).map(drop),
         marker::NULL | marker::UNDEFINED => Ok(()),
-        marker::OBJECT => skip_properties(bytes, deeper(depth)?),
+        marker::OBJECT => skip_properties(bytes, deeper(depth, left)?),
         marker::ECMA_ARRAY => {
             // The count is only a hint; the array ends as an object does (AMF0 §2.10).
             take(bytes, 4)?;
-            skip_properties(bytes, deeper(depth)?)
+            skip_properties(bytes, deeper(depth, left)?)
         }
         marker::STRICT_ARRAY => {
-            let depth = deeper(depth)?;
+            let depth = deeper(depth, left)?;
             let count = take(bytes, 4)?.get_u32();
             (0..count).try_for_each(|_| skip_value(bytes, depth))
         }
-        other => Err(AmfFault::Unsupported(other)),
+        other => Err(Faulty { fault: AmfFault::Unsupported(other), left }),
     }
 }
 
-const fn deeper(depth: usize) -> Result<usize, AmfFault> {
-    if depth < MAX_DEPTH { Ok(depth + 1) } else { Err(AmfFault::TooDeep) }
+const fn deeper(depth: usize, left: usize) -> Result<usize, Faulty> {
+    if depth < MAX_DEPTH { Ok(depth + 1) } else { Err(Faulty { fault: AmfFault::TooDeep, left }) }
 }
 
-fn skip_properties(bytes: &mut &[u8], depth: usize) -> Result<(), AmfFault> {
+fn skip_properties(bytes: &mut &[u8], depth: usize) -> Result<(), Faulty> {
     while skip_text(bytes)? > 0 {
         skip_value(bytes, depth)?;
     }
-    if take(bytes, 1)?[0] == marker::OBJECT_END { Ok(()) } else { Err(AmfFault::Text) }
+    let left = bytes.len();
+    if take(bytes, 1)?[0] == marker::OBJECT_END {
+        Ok(())
+    } else {
+        Err(Faulty { fault: AmfFault::Text, left })
+    }
 }
 
-fn skip_text(bytes: &mut &[u8]) -> Result<usize, AmfFault> {
+fn skip_text(bytes: &mut &[u8]) -> Result<usize, Faulty> {
     let length = usize::from(take(bytes, 2)?.get_u16());
-    std::str::from_utf8(take(bytes, length)?).map_err(|_| AmfFault::Text)?;
+    let left = bytes.len();
+    std::str::from_utf8(take(bytes, length)?).map_err(|_| Faulty { fault: AmfFault::Text, left })?;
     Ok(length)
 }
 
 /// Takes exactly `count` bytes from the front.
-fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], AmfFault> {
-    let (front, rest) = bytes.split_at_checked(count).ok_or(AmfFault::Truncated)?;
+fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], Faulty> {
+    let left = bytes.len();
+    let (front, rest) = bytes.split_at_checked(count).ok_or(Faulty { fault: AmfFault::Truncated, left })?;
     *bytes = rest;
     Ok(front)
 }
@@ -106,6 +131,10 @@ mod tests {
         let mut bytes = [marker::STRICT_ARRAY, 0, 0, 0, 1].repeat(levels);
         bytes.push(marker::NULL);
         bytes
+    }
+
+    fn fails(fault: AmfFault, at: usize) -> Result<usize, AmfError> {
+        Err(AmfError { fault, at })
     }
 
     #[test]
@@ -139,17 +168,20 @@ mod tests {
     #[test]
     fn eight_levels_pass_and_nine_do_not() {
         assert_eq!(count_values(&nested(8)), Ok(1));
-        assert_eq!(count_values(&nested(9)), Err(AmfFault::TooDeep));
-        assert_eq!(count_values(&nested(20_000)), Err(AmfFault::TooDeep));
+        // The ninth begins after eight markers with their counts.
+        assert_eq!(count_values(&nested(9)), fails(AmfFault::TooDeep, 40));
+        assert_eq!(count_values(&nested(20_000)), fails(AmfFault::TooDeep, 40));
     }
 
     #[test]
     fn strings_and_arrays_that_lie_are_found() {
-        assert_eq!(count_values(&[2, 0, 9, b'a']), Err(AmfFault::Truncated));
-        assert_eq!(count_values(&[2, 0, 1, 0xff]), Err(AmfFault::Text));
-        assert_eq!(count_values(&[10, 0xff, 0xff, 0xff, 0xff, 5, 5]), Err(AmfFault::Truncated));
-        assert_eq!(count_values(&[3, 0, 0, 5]), Err(AmfFault::Text));
-        assert_eq!(count_values(&[11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Err(AmfFault::Unsupported(11)));
+        assert_eq!(count_values(&[2, 0, 9, b'a']), fails(AmfFault::Truncated, 3));
+        assert_eq!(count_values(&[5, 5, 2, 0, 1, 0xff]), fails(AmfFault::Text, 5));
+        assert_eq!(count_values(&[10, 0xff, 0xff, 0xff, 0xff, 5, 5]), fails(AmfFault::Truncated, 7));
+        assert_eq!(count_values(&[3, 0, 0, 5]), fails(AmfFault::Text, 3));
+        assert_eq!(count_values(&[5, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0]), fails(AmfFault::Unsupported(11), 1));
+        let error = AmfError { fault: AmfFault::Truncated, at: 7 };
+        assert_eq!(error.to_string(), "it ends inside an AMF0 value, at byte 7");
     }
 
     proptest! {

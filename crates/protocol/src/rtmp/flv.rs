@@ -9,6 +9,7 @@
 //! are milliseconds since some beginning of its own.
 
 mod metadata;
+mod nals;
 mod tag;
 mod unpack;
 

@@ -30,7 +30,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rml_rtmp::messages::{MessagePayload, RtmpMessage};
 use rml_rtmp::time::RtmpTimestamp;
 
-use super::amf::{self, AmfFault};
+use super::amf::{self, AmfError, AmfFault};
 use super::wire::{INITIAL_CHUNK_SIZE, MESSAGE_MAX, message_type};
 
 const CHUNK_STREAMS_MAX: usize = 64;
@@ -97,12 +97,12 @@ pub enum GuardError {
     #[error("the peer began RTMP messages of more than {0} bytes together and ended none")]
     Unfinished(usize),
     /// A command whose AMF0 cannot be read.
-    #[error("the peer sent RTMP message type {type_id} that cannot be read: {fault}")]
+    #[error("the peer sent RTMP message type {type_id} that cannot be read: {error}")]
     Amf {
         /// The message type id.
         type_id: u8,
-        /// What is wrong with its AMF0.
-        fault: AmfFault,
+        /// What is wrong with its AMF0, and at which byte of the message.
+        error: AmfError,
     },
     /// A command without name or transaction.
     #[error("the peer sent an RTMP command of {0} values; name and transaction are the least")]
@@ -560,13 +560,14 @@ fn read(type_id: u8, timestamp_ms: u32, mut data: Bytes) -> Result<Option<RtmpMe
         t::DATA_AMF3 => Some(t::DATA),
         _ => None,
     };
-    if amf0.is_some() && data.first() == Some(&0) {
-        data.advance(1);
-    }
+    let skipped = usize::from(amf0.is_some() && data.first() == Some(&0));
+    data.advance(skipped);
+    let within = |AmfError { fault, at }: AmfError| AmfError { fault, at: at + skipped };
     let type_id = amf0.unwrap_or(type_id);
     match type_id {
         t::COMMAND => {
-            let count = amf::count_values(&data).map_err(|fault| GuardError::Amf { type_id, fault })?;
+            let count = amf::count_values(&data)
+                .map_err(|error| GuardError::Amf { type_id, error: within(error) })?;
             match count {
                 0 | 1 => return Err(GuardError::ShortCommand(count)),
                 // Name and transaction only; rml_rtmp needs an object as well.
@@ -576,8 +577,8 @@ fn read(type_id: u8, timestamp_ms: u32, mut data: Bytes) -> Result<Option<RtmpMe
         }
         t::DATA => match amf::count_values(&data) {
             Ok(_) => {}
-            Err(AmfFault::Unsupported(_)) => return Ok(None),
-            Err(fault) => return Err(GuardError::Amf { type_id, fault }),
+            Err(AmfError { fault: AmfFault::Unsupported(_), .. }) => return Ok(None),
+            Err(error) => return Err(GuardError::Amf { type_id, error: within(error) }),
         },
         t::USER_CONTROL => {
             // The events that rml_rtmp can read; it fails on any other.

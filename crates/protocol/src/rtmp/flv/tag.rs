@@ -56,30 +56,61 @@ pub(super) struct TagPart {
     pub(super) codec: Codec,
     pub(super) content: TagContent,
     pub(super) body: Bytes,
+    /// Where in the message the body begins, in bytes.
+    pub(super) at: usize,
 }
 
-/// Takes `count` bytes from the front.
-fn take(tag: &mut Bytes, count: usize, track: Track) -> Result<Bytes, FlvError> {
-    if tag.len() < count { Err(FlvError::Truncated(track)) } else { Ok(tag.split_to(count)) }
+/// The rest of a message, or of a part of it.
+struct TagReader {
+    rest: Bytes,
+    /// Where in the message it begins, in bytes.
+    at: usize,
+    track: Track,
 }
 
-fn one(tag: &mut Bytes, track: Track) -> Result<u8, FlvError> {
-    Ok(take(tag, 1, track)?.first().copied().unwrap_or_default())
+impl TagReader {
+    const fn new(tag: Bytes, track: Track) -> Self {
+        Self { rest: tag, at: 0, track }
+    }
+
+    /// Takes `count` bytes from the front.
+    fn take(&mut self, count: usize) -> Result<Bytes, FlvError> {
+        if self.rest.len() < count {
+            return Err(FlvError::Truncated { track: self.track, at: self.at + self.rest.len() });
+        }
+        self.at += count;
+        Ok(self.rest.split_to(count))
+    }
+
+    fn one(&mut self) -> Result<u8, FlvError> {
+        Ok(self.take(1)?.first().copied().unwrap_or_default())
+    }
+
+    /// Takes a part of so many bytes.
+    fn inner(&mut self, count: usize) -> Result<Self, FlvError> {
+        let at = self.at;
+        Ok(Self { rest: self.take(count)?, at, track: self.track })
+    }
+
+    fn part(self, lane: Lane, codec: Codec, content: TagContent) -> TagPart {
+        TagPart { lane, codec, content, body: self.rest, at: self.at }
+    }
 }
 
-fn plain(codec: Codec, content: TagContent, body: Bytes) -> Vec<TagPart> {
-    vec![TagPart { lane: Lane::Plain, codec, content, body }]
+fn plain(codec: Codec, content: TagContent, body: TagReader) -> Vec<TagPart> {
+    vec![body.part(Lane::Plain, codec, content)]
 }
 
 /// The parts of a picture message; none if it has no content.
-pub(super) fn video_parts(mut tag: Bytes) -> Result<Vec<TagPart>, FlvError> {
+pub(super) fn video_parts(tag: Bytes) -> Result<Vec<TagPart>, FlvError> {
     const VIDEO: Track = Track::Video;
     /// Frame type of Flash's seek marks and of commands in Enhanced RTMP.
     const COMMAND_FRAME: u8 = 5;
     if tag.is_empty() {
         return Ok(Vec::new());
     }
-    let first = one(&mut tag, VIDEO)?;
+    let mut tag = TagReader::new(tag, VIDEO);
+    let first = tag.one()?;
     if (first >> 4) & 7 == COMMAND_FRAME {
         return Ok(Vec::new());
     }
@@ -94,8 +125,8 @@ pub(super) fn video_parts(mut tag: Bytes) -> Result<Vec<TagPart>, FlvError> {
     }
     match first & 0x0f {
         AVC => {
-            let kind = one(&mut tag, VIDEO)?;
-            let composition_ms = signed_24(&take(&mut tag, 3, VIDEO)?);
+            let kind = tag.one()?;
+            let composition_ms = signed_24(&tag.take(3)?);
             let content = match kind {
                 CONFIGURATION => TagContent::Configuration,
                 CODED => TagContent::Coded { composition_ms },
@@ -109,19 +140,20 @@ pub(super) fn video_parts(mut tag: Bytes) -> Result<Vec<TagPart>, FlvError> {
 }
 
 /// The parts of a sound message; none if it has no content.
-pub(super) fn audio_parts(mut tag: Bytes) -> Result<Vec<TagPart>, FlvError> {
+pub(super) fn audio_parts(tag: Bytes) -> Result<Vec<TagPart>, FlvError> {
     const AUDIO: Track = Track::Audio;
     /// `SoundFormat` that announces a FourCC (Enhanced RTMP v2).
     const ENHANCED: u8 = 9;
     if tag.is_empty() {
         return Ok(Vec::new());
     }
-    let first = one(&mut tag, AUDIO)?;
+    let mut tag = TagReader::new(tag, AUDIO);
+    let first = tag.one()?;
     let coded = TagContent::Coded { composition_ms: 0 };
     let channels = 1 + (first & 1);
     match first >> 4 {
         AAC => {
-            let content = match one(&mut tag, AUDIO)? {
+            let content = match tag.one()? {
                 CONFIGURATION => TagContent::Configuration,
                 CODED => coded,
                 _ => TagContent::Nothing,
@@ -151,31 +183,31 @@ struct Enhanced {
 
 /// Reads a message of Enhanced RTMP. The low bits of its first byte are the packet type, the codec is a FourCC. Modifiers
 /// (v2, `ModEx`) may come before what they modify.
-fn enhanced(form: Enhanced, packet_type: u8, mut tag: Bytes) -> Result<Vec<TagPart>, FlvError> {
+fn enhanced(form: Enhanced, packet_type: u8, mut tag: TagReader) -> Result<Vec<TagPart>, FlvError> {
     let track = form.track;
     let packet_type = skip_modifiers(packet_type, form, &mut tag)?;
     if packet_type != form.multitrack {
-        let four_cc = take(&mut tag, 4, track)?;
+        let four_cc = tag.take(4)?;
         return Ok(vec![part(form, Lane::Plain, &four_cc, packet_type, tag)?]);
     }
-    let kind = one(&mut tag, track)?;
+    let (at, kind) = (tag.at, tag.one()?);
     let (kind, packet_type) = (kind >> 4, kind & 0x0f);
     let mut shared = match kind {
-        ONE_TRACK | MANY_TRACKS => take(&mut tag, 4, track)?,
+        ONE_TRACK | MANY_TRACKS => tag.take(4)?,
         MANY_CODECS => Bytes::new(),
-        _ => return Err(FlvError::PacketType { track, packet_type: form.multitrack }),
+        _ => return Err(FlvError::PacketType { track, packet_type: form.multitrack, at }),
     };
     let mut parts = Vec::new();
-    while !tag.is_empty() {
+    while !tag.rest.is_empty() {
         if kind == MANY_CODECS {
-            shared = take(&mut tag, 4, track)?;
+            shared = tag.take(4)?;
         }
-        let lane = Lane::Numbered(one(&mut tag, track)?);
+        let lane = Lane::Numbered(tag.one()?);
         let length = match kind {
-            ONE_TRACK => tag.len(),
-            _ => take(&mut tag, 3, track)?.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)),
+            ONE_TRACK => tag.rest.len(),
+            _ => tag.take(3)?.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)),
         };
-        let body = take(&mut tag, length, track)?;
+        let body = tag.inner(length)?;
         parts.push(part(form, lane, &shared, packet_type, body)?);
     }
     Ok(parts)
@@ -186,7 +218,7 @@ fn part(
     lane: Lane,
     four_cc: &[u8],
     packet_type: u8,
-    mut body: Bytes,
+    mut body: TagReader,
 ) -> Result<TagPart, FlvError> {
     let codec = match (form.track, four_cc) {
         (Track::Video, b"avc1") => Codec::Avc,
@@ -198,30 +230,29 @@ fn part(
     let content = match (form.track, packet_type) {
         (_, 0) => TagContent::Configuration,
         (Track::Video, 1) if codec == Codec::Avc => {
-            TagContent::Coded { composition_ms: signed_24(&take(&mut body, 3, form.track)?) }
+            TagContent::Coded { composition_ms: signed_24(&body.take(3)?) }
         }
         // CodedFramesX has no composition time, which is then zero.
         (_, 1) | (Track::Video, 3) => coded,
         // End of sequence; metadata (colours); or the channel layout, which AAC's configuration gives as well.
         (_, 2 | 4) => TagContent::Nothing,
-        _ => return Err(FlvError::PacketType { track: form.track, packet_type }),
+        _ => return Err(FlvError::PacketType { track: form.track, packet_type, at: body.at }),
     };
-    Ok(TagPart { lane, codec, content, body })
+    Ok(body.part(lane, codec, content))
 }
 
 /// Skips modifiers and returns the packet type after them. A modifier is its length minus one in a byte (or, if that is 255, in
 /// two more bytes), so many bytes of data, and a byte with its kind and the packet type that follows. The only kind defined so
 /// far gives nanoseconds of a timestamp, which are not needed here.
-fn skip_modifiers(mut packet_type: u8, form: Enhanced, tag: &mut Bytes) -> Result<u8, FlvError> {
-    let track = form.track;
+fn skip_modifiers(mut packet_type: u8, form: Enhanced, tag: &mut TagReader) -> Result<u8, FlvError> {
     while packet_type == form.mod_ex {
-        let mut length = usize::from(one(tag, track)?) + 1;
+        let mut length = usize::from(tag.one()?) + 1;
         if length == 256 {
-            length = usize::from(one(tag, track)?) << 8;
-            length += usize::from(one(tag, track)?) + 1;
+            length = usize::from(tag.one()?) << 8;
+            length += usize::from(tag.one()?) + 1;
         }
-        take(tag, length, track)?;
-        packet_type = one(tag, track)? & 0x0f;
+        tag.take(length)?;
+        packet_type = tag.one()? & 0x0f;
     }
     Ok(packet_type)
 }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::nals::{Nals, WrongLength};
 use super::tag::{self, Codec, Lane, TagContent, TagPart};
 use amphi_media::h264::{self, AvcConfiguration, AvcError, NAL_AUD, NAL_PPS, NAL_SPS};
 use amphi_media::{
@@ -51,8 +52,13 @@ pub struct Frame {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FlvError {
     /// The message ends inside its header.
-    #[error("the publisher's {} message is too short", word(*.0))]
-    Truncated(Track),
+    #[error("the publisher's {} message is too short: it ends in its header, at byte {at}", word(*.track))]
+    Truncated {
+        /// Whether it is picture or sound.
+        track: Track,
+        /// How many bytes it has, or the part of it that ends early.
+        at: usize,
+    },
     /// The codec is not supported.
     #[error("the publisher sends {codec} {}; {} needed", word(*.track), needed(*.track))]
     Codec {
@@ -65,47 +71,62 @@ pub enum FlvError {
     #[error("the publisher sends several {} tracks (Enhanced RTMP multitrack); the first one is used", word(*.0))]
     FurtherTrack(Track),
     /// Enhanced RTMP with an unknown packet type.
-    #[error("the publisher sends {} in Enhanced RTMP packets of type {packet_type}, unknown here", word(*.track))]
+    #[error("the publisher sends {} in Enhanced RTMP packets of type {packet_type} (byte {at} of the message), unknown here", word(*.track))]
     PacketType {
         /// Whether it is picture or sound.
         track: Track,
         /// The unknown packet type.
         packet_type: u8,
+        /// Where in the message it was found.
+        at: usize,
     },
     /// Media came before its configuration.
     #[error("the publisher sends {} without saying how it is coded: its configuration never came", word(*.0))]
     Unconfigured(Track),
     /// The configuration of the pictures cannot be used.
-    #[error("the publisher's video cannot be used: {0}")]
-    Avc(#[from] AvcError),
+    #[error("the publisher's video cannot be used: {why} (byte {at} of the message)")]
+    Avc {
+        /// What is wrong with it.
+        why: AvcError,
+        /// Where in the message it begins.
+        at: usize,
+    },
     /// The configuration of the sound cannot be used.
-    #[error("the publisher's audio cannot be used: {0}")]
-    Aac(#[from] AudioSpecificConfigError),
+    #[error("the publisher's audio cannot be used: {why} (byte {at} of the message)")]
+    Aac {
+        /// What is wrong with it.
+        why: AudioSpecificConfigError,
+        /// Where in the message it begins.
+        at: usize,
+    },
     /// An MP3 message does not begin with a frame header.
     #[error("the publisher's MP3 cannot be used: a message does not begin with a frame")]
     Mp3,
     /// A NAL unit is longer than the rest of its picture.
-    #[error("the publisher sent a picture whose NAL unit lengths are wrong")]
-    Lengths,
+    #[error("the publisher sent a picture whose NAL unit lengths are wrong, from byte {at} of the message")]
+    Lengths {
+        /// Where in the message that NAL unit begins with its length.
+        at: usize,
+    },
 }
 
 impl FlvError {
     /// Whether it concerns picture or sound.
     pub const fn track(&self) -> Track {
         match self {
-            Self::Truncated(track)
+            Self::Truncated { track, .. }
             | Self::Codec { track, .. }
             | Self::FurtherTrack(track)
             | Self::PacketType { track, .. }
             | Self::Unconfigured(track) => *track,
-            Self::Avc(_) | Self::Lengths => Track::Video,
-            Self::Aac(_) | Self::Mp3 => Track::Audio,
+            Self::Avc { .. } | Self::Lengths { .. } => Track::Video,
+            Self::Aac { .. } | Self::Mp3 => Track::Audio,
         }
     }
 
     /// Whether a picture is lost by it.
     pub const fn loses_a_picture(&self) -> bool {
-        matches!(self, Self::Truncated(Track::Video) | Self::Lengths)
+        matches!(self, Self::Truncated { track: Track::Video, .. } | Self::Lengths { .. })
     }
 
     /// Whether the track that is used is not affected.
@@ -172,7 +193,9 @@ impl Unpacker {
             // Encoders send an empty configuration before they have one.
             TagContent::Configuration if part.body.is_empty() => Ok(None),
             TagContent::Configuration => {
-                self.configure(&AvcConfiguration::parse(&part.body)?)?;
+                let record = AvcConfiguration::parse(&part.body);
+                let configured = record.and_then(|record| self.configure(&record));
+                configured.map_err(|why| FlvError::Avc { why, at: part.at })?;
                 self.use_lane(VIDEO, part.lane);
                 Ok(None)
             }
@@ -183,7 +206,9 @@ impl Unpacker {
                     self.use_lane(VIDEO, part.lane);
                 }
                 let video = self.video.as_mut().ok_or(FlvError::Unconfigured(VIDEO))?;
-                let Some((data, sync)) = video.sample(&part.body)? else { return Ok(None) };
+                let sample = video.sample(&part.body);
+                let sample = sample.map_err(|WrongLength(at)| FlvError::Lengths { at: part.at + at })?;
+                let Some((data, sync)) = sample else { return Ok(None) };
                 let pts_ms = dts_ms + i64::from(composition_ms);
                 Ok(Some(Frame { dts_ms, pts_ms, sync, data, format: Arc::clone(&video.format) }))
             }
@@ -208,7 +233,9 @@ impl Unpacker {
             // ffmpeg sends an empty one whenever it copies AAC from MPEG-TS, and the real one later.
             (_, _) if part.body.is_empty() => return Ok(None),
             (Codec::Aac, TagContent::Configuration) => {
-                let format = TrackFormat::Aac(AudioSpecificConfig::parse(&part.body)?);
+                let config = AudioSpecificConfig::parse(&part.body);
+                let config = config.map_err(|why| FlvError::Aac { why, at: part.at })?;
+                let format = TrackFormat::Aac(config);
                 self.use_lane(AUDIO, part.lane);
                 self.sounds_as(format);
                 return Ok(None);
@@ -303,7 +330,7 @@ impl Video {
 
     /// The sample of `tag` in the form of `media`, and whether decoding can start there; `None` if it has no part of a
     /// picture. Shares the tag's bytes if they have that form already.
-    fn sample(&mut self, tag: &Bytes) -> Result<Option<(Bytes, bool)>, FlvError> {
+    fn sample(&mut self, tag: &Bytes) -> Result<Option<(Bytes, bool)>, WrongLength> {
         let (mut kept, mut dropped, mut sync) = (0, 0, false);
         let (mut sps, mut pps) = (None, None);
         let nals = Nals::of(tag, self.length_size);
@@ -361,45 +388,6 @@ impl Video {
             self.format = Arc::new(TrackFormat::H264(sets.clone()));
             self.sets = sets;
         }
-    }
-}
-
-/// The NAL units of a picture message.
-enum Nals<'a> {
-    /// After lengths of 1 to 4 bytes.
-    Lengths { rest: &'a [u8], size: usize },
-    /// Between start codes, from encoders that know no other form.
-    StartCodes(Box<dyn Iterator<Item = &'a [u8]> + 'a>),
-}
-
-impl<'a> Nals<'a> {
-    fn of(tag: &'a [u8], size: usize) -> Self {
-        let lengths = Self::Lengths { rest: tag, size };
-        let starts = tag.starts_with(&[0, 0, 0, 1]) || tag.starts_with(&[0, 0, 1]);
-        if starts && (Self::Lengths { rest: tag, size }).any(|nal| nal.is_err()) {
-            return Self::StartCodes(Box::new(h264::annex_b_nals(tag)));
-        }
-        lengths
-    }
-}
-
-impl<'a> Iterator for Nals<'a> {
-    type Item = Result<&'a [u8], FlvError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (rest, size) = match self {
-            Self::Lengths { rest, size } => (rest, *size),
-            Self::StartCodes(nals) => return nals.next().map(Ok),
-        };
-        if rest.is_empty() {
-            return None;
-        }
-        let nal = rest.split_at_checked(size).and_then(|(length, rest)| {
-            let length = length.iter().fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte));
-            rest.split_at_checked(length)
-        });
-        *rest = nal.map_or(&[], |(_, rest)| rest);
-        Some(nal.map(|(nal, _)| nal).ok_or(FlvError::Lengths))
     }
 }
 

@@ -83,7 +83,10 @@ fn nested_arrays_are_an_error_not_an_abort() {
         assert_eq!(all(&mut Guard::default(), &bomb), Err(too_long));
         let small_bomb = chunked(type_id, &nested_arrays(3000));
         let refused = all(&mut Guard::default(), &small_bomb);
-        assert!(matches!(refused, Err(GuardError::Amf { fault: AmfFault::TooDeep, .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(GuardError::Amf { error: AmfError { fault: AmfFault::TooDeep, .. }, .. })),
+            "{refused:?}"
+        );
     }
     for type_id in [15, 18] {
         let mut guard = Guard::default();

@@ -88,7 +88,8 @@ fn enhanced_sound_and_modifiers_are_read() {
     let modified = tag(&[&[0x97], &nanos, &[0x03], b"avc1", &picture]);
     assert_eq!(unpacker.video(0, modified).expect("well-formed").expect("a picture").data, picture);
     for short in [&[0x97][..], &[0x97, 255, 9], &[0x97, 5, 0, 0], &[0x97, 0, 0]] {
-        assert_eq!(unpacker.audio(0, tag(&[short])).err(), Some(FlvError::Truncated(Track::Audio)));
+        let said = unpacker.audio(0, tag(&[short])).err();
+        assert_eq!(said, Some(FlvError::Truncated { track: Track::Audio, at: short.len() }));
     }
 }
 
@@ -162,7 +163,9 @@ fn other_codecs_are_named() {
     assert!(text(unpacker.audio(0, tag(&[&[0x60, 0]]))).contains("Nellymoser audio"));
     assert!(text(unpacker.audio(0, tag(&[&[0xb2, 0]]))).contains("Speex audio"));
     assert!(text(unpacker.audio(0, tag(&[&[0x90], b"Opus", &[0]]))).contains("Opus audio"));
-    assert!(text(unpacker.video(0, tag(&[&[0x98], b"avc1", &[0]]))).contains("type 8"));
+    assert!(
+        text(unpacker.video(0, tag(&[&[0x98], b"avc1", &[0]]))).contains("type 8 (byte 5 of the message)")
+    );
 }
 
 #[test]
@@ -222,7 +225,7 @@ fn the_first_of_several_tracks_is_used_and_the_others_are_passed_over() {
         let broken: &[u8] = &[9, 9];
         let parts = tracks(Track::Video, kind, 0, &[(b"avc1", 3, &record), (other, 0, broken)]);
         let said = unpacker.video(0, parts).err();
-        assert!(matches!(said, Some(FlvError::Codec { .. } | FlvError::Avc(_))), "{said:?}");
+        assert!(matches!(said, Some(FlvError::Codec { .. } | FlvError::Avc { .. })), "{said:?}");
         let parts = tracks(Track::Video, kind, 0, &[(b"avc1", 1, &record)]);
         assert!(unpacker.video(0, parts).expect("a configuration").is_none());
         let picture = |n: u8| sample(&[&[0x65, n]]);
@@ -299,8 +302,21 @@ fn faults_concern_their_message_alone() {
     assert_eq!(unpacker.video(0, picture.clone()).err(), Some(FlvError::Unconfigured(Track::Video)));
     let mut unpacker = configured();
     let lying = tag(&[&video_head(true), &[0, 0, 0, 9, 0x65]]);
-    assert_eq!(unpacker.video(0, lying).err(), Some(FlvError::Lengths));
-    assert_eq!(unpacker.video(0, tag(&[&[0x17, 1]])).err(), Some(FlvError::Truncated(Track::Video)));
+    assert_eq!(unpacker.video(0, lying).err(), Some(FlvError::Lengths { at: 5 }));
+    assert_eq!(
+        unpacker.video(0, tag(&[&[0x17, 1]])).err(),
+        Some(FlvError::Truncated { track: Track::Video, at: 2 })
+    );
+    // The second NAL unit.
+    let lying = tag(&[&video_head(true), &sample(&[&[0x65, 1]]), &[0, 0, 0, 9, 0x65]]);
+    assert_eq!(unpacker.video(0, lying).err(), Some(FlvError::Lengths { at: 11 }));
+    let record = [&[0x17, 0, 0, 0, 0], &avc_configuration(&sets())[..3]].concat();
+    let said = unpacker.video(0, record.into()).expect_err("cut off");
+    assert!(said.to_string().ends_with("(byte 5 of the message)"), "{said}");
+    // A track of two bytes, whose header has three.
+    let tracks = tag(&[&[0x96, 0x11], b"avc1", &[0, 0, 0, 2, 0, 0], &[1, 0, 0, 0]]);
+    let said = unpacker.video(0, tracks).err();
+    assert_eq!(said, Some(FlvError::Truncated { track: Track::Video, at: 12 }));
     for nothing in [&[][..], &[0x57, 0], &[0x17, 2, 0, 0, 0], &sample(&[])] {
         assert!(unpacker.video(0, tag(&[nothing])).expect("tolerated").is_none());
     }
