@@ -25,6 +25,6 @@ fn on_expiry(audit: AuditLog) -> OnExpiry {
     Box::new(move |ended: &Override| {
         let at = ended.until.unwrap_or(ended.since);
         let entry = Entry::new(at, "expiry", Action::OverrideExpired).on(&ended.channel);
-        audit.record(entry.with(ended.source.as_deref()));
+        audit.record(entry.with(ended.source.as_ref()));
     })
 }

@@ -12,14 +12,15 @@ use super::problem::{JsonBody, Name, Problem};
 use super::{AdminContext, Shared};
 use amphi_control::audit::Action;
 use amphi_control::matrix::{Applied, ChannelView, MatrixError, MatrixView, Notice};
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, MediaTime, SourceName};
 
 /// The body of a manual connect.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Connect {
     /// The name of the source.
-    source: String,
+    #[schema(value_type = String)]
+    source: SourceName,
     /// When the channel goes back to the schedule or the configuration by itself; absent = when the override is cleared.
     until: Option<MediaTime>,
 }
@@ -57,7 +58,10 @@ pub(super) async fn list(State(state): Shared) -> Json<Vec<ChannelView>> {
     params(("channel" = String, Path, description = "The channel's name")),
     responses((status = 200, description = "The channel", body = ChannelView), GuardResponses, NoSuchName),
 )]
-pub(super) async fn one(State(state): Shared, Name(name): Name) -> Result<Json<ChannelView>, Problem> {
+pub(super) async fn one(
+    State(state): Shared,
+    Name(name): Name<ChannelName>,
+) -> Result<Json<ChannelView>, Problem> {
     let view = state.matrix.view();
     let unknown = || Problem::new(StatusCode::NOT_FOUND, format!("no channel is called {name:?}"));
     view.channel(&name).cloned().map(Json).ok_or_else(unknown)
@@ -72,10 +76,10 @@ pub(super) async fn one(State(state): Shared, Name(name): Name) -> Result<Json<C
 pub(super) async fn connect(
     State(state): Shared,
     caller: Caller,
-    Name(channel): Name,
+    Name(channel): Name<ChannelName>,
     JsonBody(Connect { source, until }): JsonBody<Connect>,
 ) -> ChannelReply {
-    let applied = state.matrix.connect(&channel.as_str().into(), &source.as_str().into(), until).await;
+    let applied = state.matrix.connect(&channel, &source, until).await;
     let entry = caller.does(Action::Connect, state.clock.now()).on(&channel).with(Some(&source)).until(until);
     state.audit.record(entry.result(&applied));
     answer(applied)
@@ -86,8 +90,12 @@ pub(super) async fn connect(
     params(("channel" = String, Path, description = "The channel's name")),
     responses((status = 200, description = "The channel as it is now", body = Changed), GuardResponses, NoSuchName, EndingResponses),
 )]
-pub(super) async fn disconnect(State(state): Shared, caller: Caller, Name(channel): Name) -> ChannelReply {
-    let applied = state.matrix.disconnect(&channel.as_str().into()).await;
+pub(super) async fn disconnect(
+    State(state): Shared,
+    caller: Caller,
+    Name(channel): Name<ChannelName>,
+) -> ChannelReply {
+    let applied = state.matrix.disconnect(&channel).await;
     recorded(&state, &caller, Action::Disconnect, &channel, applied)
 }
 
@@ -99,9 +107,9 @@ pub(super) async fn disconnect(State(state): Shared, caller: Caller, Name(channe
 pub(super) async fn clear_override(
     State(state): Shared,
     caller: Caller,
-    Name(channel): Name,
+    Name(channel): Name<ChannelName>,
 ) -> ChannelReply {
-    let applied = state.matrix.clear_override(&channel.as_str().into()).await;
+    let applied = state.matrix.clear_override(&channel).await;
     recorded(&state, &caller, Action::ClearOverride, &channel, applied)
 }
 
@@ -114,11 +122,11 @@ pub(super) async fn clear_override(
 pub(super) async fn notice(
     State(state): Shared,
     caller: Caller,
-    Name(channel): Name,
+    Name(channel): Name<ChannelName>,
     JsonBody(notice): JsonBody<Notice>,
 ) -> ChannelReply {
     let title = notice.title.clone();
-    let applied = state.matrix.set_notice(&channel.as_str().into(), Some(notice)).await;
+    let applied = state.matrix.set_notice(&channel, Some(notice)).await;
     let entry = caller.does(Action::Notice, state.clock.now()).on(&channel).saying(&title);
     state.audit.record(entry.result(&applied));
     answer(applied)
@@ -129,8 +137,12 @@ pub(super) async fn notice(
     params(("channel" = String, Path, description = "The channel's name")),
     responses((status = 200, description = "The channel as it is now", body = Changed), GuardResponses, NoSuchName, EndingResponses),
 )]
-pub(super) async fn clear_notice(State(state): Shared, caller: Caller, Name(channel): Name) -> ChannelReply {
-    let applied = state.matrix.set_notice(&channel.as_str().into(), None).await;
+pub(super) async fn clear_notice(
+    State(state): Shared,
+    caller: Caller,
+    Name(channel): Name<ChannelName>,
+) -> ChannelReply {
+    let applied = state.matrix.set_notice(&channel, None).await;
     recorded(&state, &caller, Action::ClearNotice, &channel, applied)
 }
 
@@ -138,7 +150,7 @@ fn recorded(
     state: &AdminContext,
     caller: &Caller,
     what: Action,
-    channel: &str,
+    channel: &ChannelName,
     applied: Result<Applied, MatrixError>,
 ) -> ChannelReply {
     state.audit.record(caller.does(what, state.clock.now()).on(channel).result(&applied));

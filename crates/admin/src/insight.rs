@@ -146,7 +146,10 @@ pub(super) async fn viewers(State(state): Shared) -> Json<Viewers> {
         GuardResponses, NoSuchName, Crowded,
     ),
 )]
-pub(super) async fn of_source(State(state): Shared, Name(name): Name) -> Result<Response, Problem> {
+pub(super) async fn of_source(
+    State(state): Shared,
+    Name(name): Name<SourceName>,
+) -> Result<Response, Problem> {
     if state.matrix.view().source(&name).is_none() {
         return Err(Problem::new(StatusCode::NOT_FOUND, format!("no source is called {name:?}")));
     }
@@ -161,7 +164,10 @@ pub(super) async fn of_source(State(state): Shared, Name(name): Name) -> Result<
         GuardResponses, NoSuchName, Crowded,
     ),
 )]
-pub(super) async fn of_channel(State(state): Shared, Name(name): Name) -> Result<Response, Problem> {
+pub(super) async fn of_channel(
+    State(state): Shared,
+    Name(name): Name<ChannelName>,
+) -> Result<Response, Problem> {
     if state.matrix.view().channel(&name).is_none() {
         return Err(Problem::new(StatusCode::NOT_FOUND, format!("no channel is called {name:?}")));
     }

@@ -105,13 +105,13 @@ impl From<MatrixError> for Problem {
 }
 
 /// The one name in a path, percent-decoded.
-pub(super) struct Name(pub(super) String);
+pub(super) struct Name<T>(pub(super) T);
 
-impl<S: Send + Sync> FromRequestParts<S> for Name {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Name<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let name = Path::<String>::from_request_parts(parts, state).await;
+        let name = Path::<T>::from_request_parts(parts, state).await;
         let refused = |rejection: PathRejection| Problem::new(rejection.status(), rejection.body_text());
         name.map(|Path(name)| Self(name)).map_err(refused)
     }

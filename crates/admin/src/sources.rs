@@ -10,6 +10,7 @@ use super::problem::{Name, Problem};
 use amphi_control::alarm::Alarm;
 use amphi_control::matrix::SourceView;
 use amphi_control::push::PushStatus;
+use amphi_media::SourceName;
 
 /// All sources.
 #[utoipa::path(get, path = "/api/v1/sources", tag = "sources", responses(
@@ -24,7 +25,10 @@ pub(super) async fn list(State(state): Shared) -> Json<Vec<SourceView>> {
     params(("source" = String, Path, description = "The source's name")),
     responses((status = 200, description = "The source", body = SourceView), GuardResponses, NoSuchName),
 )]
-pub(super) async fn one(State(state): Shared, Name(name): Name) -> Result<Json<SourceView>, Problem> {
+pub(super) async fn one(
+    State(state): Shared,
+    Name(name): Name<SourceName>,
+) -> Result<Json<SourceView>, Problem> {
     let view = state.matrix.view();
     let unknown = || Problem::new(StatusCode::NOT_FOUND, format!("no source is called {name:?}"));
     view.source(&name).cloned().map(Json).ok_or_else(unknown)

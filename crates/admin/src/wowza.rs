@@ -311,20 +311,36 @@ fn admit(state: &WowzaApi, request: &Request) -> Result<(), Box<Response>> {
     }
 }
 
-fn channel(view: &MatrixView, app: &str) -> Result<ChannelView, WowzaFault> {
-    view.channel(app).cloned().ok_or(WowzaFault::NotFound)
+/// The name of a stream file, or of an incoming stream: a source's, with or without `.stream`.
+#[derive(Debug, Deserialize)]
+struct WowzaStream(String);
+
+impl WowzaStream {
+    fn source(&self) -> SourceName {
+        self.0.strip_suffix(".stream").unwrap_or(&self.0).into()
+    }
 }
 
-/// A source's name from a stream file's or an incoming stream's: with or without `.stream`.
-fn source_name(stream: &str) -> &str {
-    stream.strip_suffix(".stream").unwrap_or(stream)
+/// The name of an application's instance. There is one of them.
+#[derive(Debug, Deserialize)]
+struct WowzaInstance(String);
+
+impl WowzaInstance {
+    fn is_there(&self) -> bool {
+        self.0 == INSTANCE
+    }
+}
+
+/// An application is a channel.
+fn channel(view: &MatrixView, app: &ChannelName) -> Result<ChannelView, WowzaFault> {
+    view.channel(app).cloned().ok_or(WowzaFault::NotFound)
 }
 
 async fn applications(State(state): SharedApi) -> WowzaReply {
     Ok(answer::json(&describe::applications(&state.matrix.view())))
 }
 
-async fn application(State(state): SharedApi, Path(app): Path<String>) -> WowzaReply {
+async fn application(State(state): SharedApi, Path(app): Path<ChannelName>) -> WowzaReply {
     let channel = channel(&state.matrix.view(), &app)?;
     Ok(answer::json(&describe::application(&channel, &state.version())))
 }
@@ -333,18 +349,21 @@ async fn stream_files(State(state): SharedApi) -> WowzaReply {
     Ok(answer::json(&describe::stream_files(&state.matrix.view(), "")))
 }
 
-async fn stream_files_of(State(state): SharedApi, Path(app): Path<String>) -> WowzaReply {
+async fn stream_files_of(State(state): SharedApi, Path(app): Path<ChannelName>) -> WowzaReply {
     let view = state.matrix.view();
     channel(&view, &app)?;
     Ok(answer::json(&describe::stream_files(&view, &format!("applications/{app}/"))))
 }
 
-async fn stream_file(State(state): SharedApi, Path(name): Path<String>) -> WowzaReply {
+async fn stream_file(State(state): SharedApi, Path(name): Path<WowzaStream>) -> WowzaReply {
     let file = describe::stream_file(&state.matrix.view(), &name, &state.version());
     Ok(answer::json(&file.ok_or(WowzaFault::NotFound)?))
 }
 
-async fn stream_file_of(State(state): SharedApi, Path((app, name)): Path<(String, String)>) -> WowzaReply {
+async fn stream_file_of(
+    State(state): SharedApi,
+    Path((app, name)): Path<(ChannelName, WowzaStream)>,
+) -> WowzaReply {
     channel(&state.matrix.view(), &app)?;
     stream_file(State(state), Path(name)).await
 }
@@ -352,13 +371,13 @@ async fn stream_file_of(State(state): SharedApi, Path((app, name)): Path<(String
 #[derive(Debug, Deserialize)]
 struct ConnectTo {
     #[serde(rename = "connectAppName")]
-    app: Option<String>,
+    app: Option<ChannelName>,
 }
 
 async fn connect(
     State(state): SharedApi,
     caller: WowzaPeer,
-    Path(name): Path<String>,
+    Path(name): Path<WowzaStream>,
     Query(query): Query<ConnectTo>,
 ) -> WowzaReply {
     let app = query.app.ok_or(WowzaFault::NotFound)?;
@@ -368,50 +387,58 @@ async fn connect(
 async fn connect_of(
     State(state): SharedApi,
     caller: WowzaPeer,
-    Path((app, name)): Path<(String, String)>,
+    Path((app, name)): Path<(ChannelName, WowzaStream)>,
     Query(query): Query<ConnectTo>,
 ) -> WowzaReply {
-    connect_to(&state, address(&caller), query.app.as_deref().unwrap_or(&app), &name).await
+    connect_to(&state, address(&caller), query.app.as_ref().unwrap_or(&app), &name).await
 }
 
-async fn connect_to(state: &WowzaApi, from: PeerAddress, app: &str, name: &str) -> WowzaReply {
-    let source = source_name(name);
-    let applied = state.matrix.connect(&app.into(), &source.into(), None).await;
-    let entry = state.entry(Action::Connect, from).on(app).with(Some(source));
+async fn connect_to(
+    state: &WowzaApi,
+    from: PeerAddress,
+    app: &ChannelName,
+    name: &WowzaStream,
+) -> WowzaReply {
+    let source = name.source();
+    let applied = state.matrix.connect(app, &source, None).await;
+    let entry = state.entry(Action::Connect, from).on(app).with(Some(&source));
     state.audit.record(entry.result(&applied));
     applied?;
     let message = format!("Publish stream successfully started [{app}/{INSTANCE}]: mp4:{source}.stream");
     Ok(done(StatusCode::OK, &message))
 }
 
-async fn instances(State(state): SharedApi, Path(app): Path<String>) -> WowzaReply {
+async fn instances(State(state): SharedApi, Path(app): Path<ChannelName>) -> WowzaReply {
     let view = state.matrix.view();
     Ok(answer::json(&describe::instances(&view, &channel(&view, &app)?)))
 }
 
-async fn instance(State(state): SharedApi, Path((app, name)): Path<(String, String)>) -> WowzaReply {
+async fn instance(
+    State(state): SharedApi,
+    Path((app, name)): Path<(ChannelName, WowzaInstance)>,
+) -> WowzaReply {
     let view = state.matrix.view();
     let channel = channel(&view, &app)?;
-    if name == INSTANCE {
+    if name.is_there() {
         Ok(answer::json(&describe::instance(&view, &channel)))
     } else {
         Err(WowzaFault::NotFound)
     }
 }
 
-type StreamPath = Path<(String, String, String)>;
+type StreamPath = Path<(ChannelName, WowzaInstance, WowzaStream)>;
 
 /// The source of an incoming stream, if the channel should show it.
 fn shown_source(
     view: &MatrixView,
-    app: &str,
-    instance: &str,
-    stream: &str,
+    app: &ChannelName,
+    instance: &WowzaInstance,
+    stream: &WowzaStream,
 ) -> Result<SourceName, WowzaFault> {
     let channel = channel(view, app)?;
-    let source = source_name(stream);
-    let shown = instance == INSTANCE && channel.desired.source.as_deref() == Some(source);
-    if shown { Ok(source.into()) } else { Err(WowzaFault::NotFound) }
+    let source = stream.source();
+    let shown = instance.is_there() && channel.desired.source.as_ref() == Some(&source);
+    if shown { Ok(source) } else { Err(WowzaFault::NotFound) }
 }
 
 async fn incoming(State(state): SharedApi, Path((app, instance, stream)): StreamPath) -> WowzaReply {
@@ -427,10 +454,10 @@ async fn incoming_monitoring(
     let view = state.matrix.view();
     let source = shown_source(&view, &app, &instance, &stream)?;
     let since = view.source(&source).map_or(state.started, |source| source.status.since);
-    Ok(answer::json(&describe::stream_monitoring(state.traffic(&source, since, &app.into()), &stream)))
+    Ok(answer::json(&describe::stream_monitoring(state.traffic(&source, since, &app), &stream.0)))
 }
 
-async fn monitoring(State(state): SharedApi, Path(app): Path<String>) -> WowzaReply {
+async fn monitoring(State(state): SharedApi, Path(app): Path<ChannelName>) -> WowzaReply {
     let channel = channel(&state.matrix.view(), &app)?;
     let traffic = state.of_channel(&channel.name, channel.desired.source.as_ref());
     Ok(answer::json(&describe::application_monitoring(traffic)))
@@ -439,14 +466,14 @@ async fn monitoring(State(state): SharedApi, Path(app): Path<String>) -> WowzaRe
 async fn act(
     State(state): SharedApi,
     caller: WowzaPeer,
-    Path((app, instance, stream, action)): Path<(String, String, String, String)>,
+    Path((app, instance, stream, action)): Path<(ChannelName, WowzaInstance, WowzaStream, String)>,
 ) -> WowzaReply {
     let what = match action.as_str() {
         "disconnectStream" => Action::Disconnect,
         "resetStream" => Action::Reset,
         _ => return Err(WowzaFault::NotFound),
     };
-    let entry = state.entry(what, address(&caller)).on(&app).with(Some(source_name(&stream)));
+    let entry = state.entry(what, address(&caller)).on(&app).with(Some(&stream.source()));
     let done = take_off(&state, &app, &instance, &stream, what).await;
     state.audit.record(entry.result(&done));
     let (source, verb) = done?;
@@ -457,16 +484,16 @@ async fn act(
 /// Carries out `disconnectStream`; `resetStream` does nothing. Returns the source, and the verb for the message.
 async fn take_off(
     state: &WowzaApi,
-    app: &str,
-    instance: &str,
-    stream: &str,
+    app: &ChannelName,
+    instance: &WowzaInstance,
+    stream: &WowzaStream,
     what: Action,
 ) -> Result<(SourceName, &'static str), WowzaFault> {
     let source = shown_source(&state.matrix.view(), app, instance, stream)?;
     if what != Action::Disconnect {
         return Ok((source, "reset"));
     }
-    state.matrix.disconnect(&app.into()).await?;
+    state.matrix.disconnect(app).await?;
     Ok((source, "stopped"))
 }
 
@@ -485,9 +512,12 @@ async fn unchangeable(State(state): SharedApi, caller: WowzaPeer, request: Reque
     refused(&state, address(&caller), &request, WowzaFault::Conflict)
 }
 
-async fn recorders(State(state): SharedApi, Path((app, instance)): Path<(String, String)>) -> WowzaReply {
+async fn recorders(
+    State(state): SharedApi,
+    Path((app, instance)): Path<(ChannelName, WowzaInstance)>,
+) -> WowzaReply {
     channel(&state.matrix.view(), &app)?;
-    if instance == INSTANCE { Ok(answer::json(&describe::recorders())) } else { Err(WowzaFault::NotFound) }
+    if instance.is_there() { Ok(answer::json(&describe::recorders())) } else { Err(WowzaFault::NotFound) }
 }
 
 async fn no_recorder(

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{BASE, INSTANCE, Outgoing, SERVER, source_name};
+use super::{BASE, INSTANCE, Outgoing, SERVER, WowzaStream};
 use amphi_control::matrix::{ChannelView, MatrixView, SourceState};
 
 fn href(rest: &str) -> String {
@@ -95,8 +95,8 @@ pub(super) fn stream_files(view: &MatrixView, before: &str) -> Value {
 }
 
 /// `…/streamfiles/{name}`. The URI is left empty, since it may contain a password.
-pub(super) fn stream_file(view: &MatrixView, name: &str, version: &str) -> Option<Value> {
-    let source = view.source(source_name(name))?;
+pub(super) fn stream_file(view: &MatrixView, name: &WowzaStream, version: &str) -> Option<Value> {
+    let source = view.source(&name.source())?;
     Some(json!({ "version": version, "serverName": SERVER, "uri": "", "name": source.name }))
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use amphi_media::MediaTime;
+use amphi_media::{ChannelName, MediaTime, SourceName};
 
 /// The most characters of a text that a caller chose; longer ones are cut.
 const TEXT_CHARS: usize = 300;
@@ -55,10 +55,12 @@ pub struct Entry {
     pub what: Action,
     /// The channel concerned, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channel: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub channel: Option<ChannelName>,
     /// The source concerned, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub source: Option<SourceName>,
     /// When the act ends by itself, as an override may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<MediaTime>,
@@ -94,14 +96,14 @@ impl Entry {
 
     /// Sets the channel concerned; long names are cut.
     #[must_use]
-    pub fn on(self, channel: &str) -> Self {
-        Self { channel: Some(shortened(channel)), ..self }
+    pub fn on(self, channel: &ChannelName) -> Self {
+        Self { channel: Some(shortened(channel).into()), ..self }
     }
 
     /// Sets the source concerned; long names are cut.
     #[must_use]
-    pub fn with(self, source: Option<&str>) -> Self {
-        Self { source: source.map(shortened), ..self }
+    pub fn with(self, source: Option<&SourceName>) -> Self {
+        Self { source: source.map(|source| shortened(source).into()), ..self }
     }
 
     /// Sets when the act ends by itself.

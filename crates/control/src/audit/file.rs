@@ -93,7 +93,9 @@ mod tests {
 
     fn entry(number: i64) -> Entry {
         let at = MediaTime::from_millis(1_795_000_000_000 + number);
-        Entry::new(at, "operator", Action::Connect).on("hall").saying("said\nin two lines, with “quotes\"")
+        Entry::new(at, "operator", Action::Connect)
+            .on(&"hall".into())
+            .saying("said\nin two lines, with “quotes\"")
     }
 
     #[test]

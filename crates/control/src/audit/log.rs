@@ -136,8 +136,8 @@ impl AuditLog {
         tracing::info!(
             who,
             ?what,
-            channel = entry.channel,
-            source = entry.source,
+            channel = entry.channel.as_deref(),
+            source = entry.source.as_deref(),
             refused = entry.refused,
             "audit"
         );
