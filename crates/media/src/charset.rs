@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-pub use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+pub use encoding_rs::{Encoding, MACINTOSH, UTF_8, WINDOWS_1252};
 use encoding_rs::{UTF_16BE, UTF_16LE};
 
 /// How many bytes are looked at to tell UTF-16 without a byte order mark.

@@ -230,7 +230,12 @@ fn told(words: &str) -> (String, String, String) {
     let renditions = vec![Rendition { recording, trim: Trim::default(), kind: TrackSelection::Both }];
     let mut listed = listing::Listed::new("a.smil", smil.title.clone(), String::new());
     listed.language = smil.title.clone();
-    let texts = smil.texts.clone();
+    let told = |text: &smil::TextStream| ListedText {
+        language: text.language.clone(),
+        name: smil.title.clone(),
+        names: captions::names_of(&text.path, ""),
+    };
+    let texts: Vec<ListedText> = smil.texts.iter().map(told).collect();
     let presentation = Presentation { renditions, smil: Some(std::sync::Arc::new(smil)) };
     let playlist = presentation.multivariant(Trim::default(), &texts);
     let manifest = presentation.manifest(Trim::default(), &texts);
@@ -309,6 +314,7 @@ fn mount(root: &std::path::Path) -> Mount {
         download: true,
         poster: true,
         index: true,
+        ..MountSettings::default()
     })
 }
 

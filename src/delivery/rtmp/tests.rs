@@ -63,7 +63,14 @@ impl Server {
     fn new() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
         let registry = Arc::new(Registry::default());
-        let settings = MountSettings { root, segment_ms: 6000, download: true, poster: false, index: false };
+        let settings = MountSettings {
+            root,
+            segment_ms: 6000,
+            download: true,
+            poster: false,
+            index: false,
+            ..MountSettings::default()
+        };
         registry.mount("vod", Mount::new(settings));
         let (door, source) = (Arc::new(Strict::default()), Source::default());
         let taken_over = source.0.clone();
