@@ -27,6 +27,8 @@ pub use segments::{playlist, segment, whole};
 pub(crate) const CUES_MAX: usize = 200_000;
 /// How many cues that cannot be read are remembered.
 const LOST_MAX: usize = 100;
+/// Latest time that is believed, in milliseconds: 17 years.
+const LATEST_MS: u64 = 1 << 39;
 /// How long a cue without an end is shown at most, in milliseconds.
 const WITHOUT_END_MS: u64 = 10_000;
 
@@ -114,10 +116,14 @@ impl TimedText {
             return;
         }
         self.is_known = true;
-        if self.cues.len() < CUES_MAX {
-            self.cues.push(cue);
-        } else if self.lost.last().is_none_or(|last| last.why != TOO_MANY) {
-            self.lose(line(), TOO_MANY);
+        let why = match cue.start_ms.max(cue.end_ms) {
+            LATEST_MS.. => "its times are later than any recording",
+            _ if self.cues.len() >= CUES_MAX => TOO_MANY,
+            _ => return self.cues.push(cue),
+        };
+        // To find the line may take as long as to read up to it.
+        if self.lost.len() < LOST_MAX && self.lost.last().is_none_or(|last| last.why != why) {
+            self.lose(line(), why);
         }
     }
 

@@ -57,6 +57,8 @@ pub use recording::Recording;
 pub use smil::{Smil, SmilFault, with_extension};
 
 #[cfg(test)]
+mod caption_tests;
+#[cfg(test)]
 mod damage_tests;
 #[cfg(test)]
 mod ffmpeg_tests;

@@ -533,6 +533,7 @@ impl Mount {
     #[cfg(test)]
     pub(super) fn forget_stamps(&self) {
         self.stamps.invalidate_all();
+        self.sidecars.invalidate_all();
     }
 
     /// Does blocking work on a thread of the pool. A storage that hangs holds the mount's share of threads and no more.

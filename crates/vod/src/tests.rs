@@ -8,7 +8,7 @@ use sha2::Digest;
 use super::*;
 use amphi_media::MediaTime;
 
-fn fixture(name: &str) -> Vec<u8> {
+pub(super) fn fixture(name: &str) -> Vec<u8> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name);
     std::fs::read(path).expect("a fixture")
 }
@@ -307,7 +307,7 @@ fn a_segment_by_its_time_is_the_one_among_all_cuts() {
     }
 }
 
-fn mount(root: &std::path::Path) -> Mount {
+pub(super) fn mount(root: &std::path::Path) -> Mount {
     Mount::new(MountSettings {
         root: root.to_owned(),
         segment_ms: 4000,

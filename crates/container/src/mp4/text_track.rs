@@ -39,7 +39,7 @@ pub struct TextTrack {
     /// Media time at presentation time zero, in ticks.
     pub origin: i64,
     /// Decode time of the first sample, if samples are in fragments.
-    pub(super) first_decode_time: i64,
+    pub(crate) first_decode_time: i64,
 }
 
 /// How the samples of a text track are coded.

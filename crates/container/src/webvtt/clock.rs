@@ -2,7 +2,7 @@
 
 use super::bare;
 
-/// Latest time that is believed, in milliseconds: 34 years.
+/// Latest time that is read, in milliseconds: 34 years.
 const LATEST_MS: u64 = 1 << 40;
 /// What stands between the times of a cue: as both formats have it, then as it is mistyped or put right by a word processor.
 const ARROWS: [&str; 6] = ["-->", "-- >", "->", "\u{2013}>", "\u{2014}>", "\u{2192}"];
