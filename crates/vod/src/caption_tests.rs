@@ -291,7 +291,7 @@ async fn a_text_track_is_subtitles_like_those_in_a_file() {
     let texts = shelf.mount.texts(&stream, &opened).await.expect("listed");
     assert_eq!((texts.len(), &*texts[0].language, texts[0].name.as_deref()), (1, "fra", Some("Sourds")));
     let list = opened.multivariant(Trim::default(), &texts);
-    assert!(list.contains("NAME=\"Sourds 1\",LANGUAGE=\"fra\""), "{list}");
+    assert!(list.contains("LANGUAGE=\"fra\",NAME=\"Sourds 1\""), "{list}");
     let expected = format!(
         "{EMPTY}\n00:00:00.000 --> 00:00:02.000\nBonjour\n\n00:00:04.000 --> 00:00:06.000\nà &lt;i>\n"
     );

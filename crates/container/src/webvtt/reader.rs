@@ -37,22 +37,7 @@ fn block(lines: &[&str], at: usize, found: &mut TimedText) -> usize {
     let timing_at = [at, at + 1].into_iter().find(|&at| line(at).contains("-->"));
     let Some(timing_at) = timing_at else {
         let end = end_of(lines, at + 1);
-        let is = |word: &str| {
-            line(at).strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
-        };
-        let block = lines.get(at..end).unwrap_or_default().join("\n");
-        if is("STYLE") || is("REGION") {
-            if found.cues.is_empty() && found.header.len() + block.len() < HEADER_MAX {
-                if !found.header.is_empty() {
-                    found.header.push_str("\n\n");
-                }
-                found.header.push_str(&block);
-            } else {
-                found.lose(at + 1, "a STYLE or REGION block after the first cue, or a very long one");
-            }
-        } else if !is("NOTE") {
-            found.lose(at + 1, "it is neither a cue nor a note");
-        }
+        other_block(at, lines.get(at..end).unwrap_or_default(), found);
         return end;
     };
     let end = end_of(lines, timing_at + 1);
@@ -69,6 +54,30 @@ fn block(lines: &[&str], at: usize, found: &mut TimedText) -> usize {
         TimingFound::Damaged | TimingFound::Nothing => found.lose(timing_at + 1, "its times cannot be read"),
     }
     end
+}
+
+/// A block that is no cue, which begins at a line.
+fn other_block(at: usize, block: &[&str], found: &mut TimedText) {
+    let first = block.first().copied().unwrap_or_default();
+    let is = |word: &str| {
+        first.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
+    };
+    if !is("STYLE") && !is("REGION") {
+        if !is("NOTE") {
+            found.lose(at + 1, "it is neither a cue nor a note");
+        }
+        return;
+    }
+    let text = block.join("\n");
+    if !found.cues.is_empty() || found.header.len() + text.len() >= HEADER_MAX {
+        found.lose(at + 1, "a STYLE or REGION block after the first cue, or a very long one");
+    } else if block.len() > 1 {
+        // hls.js takes one that says nothing for the identifier of the cue after it.
+        if !found.header.is_empty() {
+            found.header.push_str("\n\n");
+        }
+        found.header.push_str(&text);
+    }
 }
 
 /// The line after the last one of a block: a blank one, or the times of the next cue.
@@ -125,6 +134,7 @@ mod tests {
         assert_eq!(texts("WEBVTT\n\n00:01.000 --> 00:02.000\na\n \nb"), ["a\n \nb"], "§4.1: not blank");
         assert_eq!(texts("WEBVTT\n\n00:01.000 --> 00:02.000\n\n00:03.000 --> 00:04.000\nb"), ["b"]);
         assert_eq!(texts("WEBVTT"), [""; 0]);
+        assert_eq!(TimedText::of("WEBVTT\n\nSTYLE\n\nREGION\nid:a\n").header, "REGION\nid:a");
         assert!(TimedText::of("WEBVTT\n").is_known);
     }
 
