@@ -8,15 +8,20 @@ mod movie;
 mod sample_entry;
 mod samples;
 mod tables;
+mod text_samples;
+#[cfg(test)]
+mod text_tests;
+mod text_track;
 mod ticks;
 mod track;
 
-pub use chapters::ChapterTrack;
+pub use chapters::chapters_of;
 pub use fragments::{FragmentSink, TrackExtends, read_fragment};
 pub use left_out::{LeftOut, TrackKind};
 pub use movie::Movie;
 pub use sample_entry::{Coding, TrackMedia};
 pub use samples::{Extent, Sample, SampleBudget, SampleInfo, SampleRange, SampleTable};
+pub use text_track::{TextCoding, TextTrack};
 pub use ticks::rescale;
 pub use track::{MovieTrack, TrackHeader};
 

@@ -1,6 +1,7 @@
 //! Files that lie, for tests of whoever reads them.
 
 use super::isobmff::{BoxRef, put_box};
+use super::mp4::{Sample, SampleTable, TextCoding, TextTrack};
 
 /// The box with the content of those in it as `edit` leaves it; sizes follow. What is no box is left out.
 pub fn rewritten(found: &BoxRef<'_>, edit: &mut impl FnMut(&[u8; 4], &mut Vec<u8>)) -> Vec<u8> {
@@ -21,4 +22,24 @@ pub fn rewritten(found: &BoxRef<'_>, edit: &mut impl FnMut(&[u8; 4], &mut Vec<u8
 /// Writes `value` over four bytes of `body`.
 pub fn put(body: &mut [u8], at: usize, value: u32) {
     body[at..at + 4].copy_from_slice(&value.to_be_bytes());
+}
+
+/// A text track whose samples follow each other in the file, each of two seconds and of so many bytes.
+pub fn text_track(coding: TextCoding, sizes: &[u32]) -> TextTrack {
+    let mut samples = SampleTable::default();
+    let mut offset = 0;
+    for &size in sizes {
+        samples.push(Sample { offset, size, duration: 2000, composition: 0, sync: true });
+        offset += u64::from(size);
+    }
+    TextTrack {
+        id: 1,
+        timescale: 1000,
+        language: "und".to_owned(),
+        name: None,
+        coding,
+        samples,
+        origin: 0,
+        first_decode_time: 0,
+    }
 }

@@ -98,6 +98,11 @@ impl VodFault {
         }
     }
 
+    /// Whether it may be over in a moment.
+    pub(super) const fn is_transient(&self) -> bool {
+        matches!(self, Self::Slow | Self::Refused(_))
+    }
+
     /// Whether it depends on the file alone: it stays the same until the file changes.
     pub(super) const fn is_of_the_file(&self) -> bool {
         matches!(self, Self::Unfinished { .. } | Self::Index { .. } | Self::NotMp4 { .. } | Self::Smil { .. })

@@ -28,6 +28,7 @@
 //! ```
 
 mod buffers;
+mod captions;
 mod cursor;
 mod cut;
 mod dash;
@@ -43,17 +44,20 @@ mod smil;
 
 pub use amphi_container::fmp4::layout::{SegmentLayout as Layout, part_of};
 pub use amphi_container::mp4::{Movie, MovieTrack as Track};
-pub use amphi_container::webvtt::{Cue, cues};
+pub use amphi_container::webvtt::{Cue, TimedText};
+pub use captions::{Captions, ListedText};
 pub use cursor::{FrameRendition, RecordedSample, SampleBatch, SampleCursor};
 pub use cut::{Cut, Trim, cuts};
 pub use fault::VodFault;
 pub use listing::Listed;
-pub use mount::{Captions, Listing, Mount, MountSettings, OPEN_MAX, RecordingStream};
-pub use names::{FileNames, RecordingFile, TrackSelection, parse as parse_file};
+pub use mount::{Listing, Mount, MountSettings, OPEN_MAX, RecordingStream};
+pub use names::{FileNames, RecordingFile, TextName, TrackSelection, parse as parse_file};
 pub use presentation::{Presentation, Rendition};
 pub use recording::Recording;
 pub use smil::{Smil, SmilFault, with_extension};
 
+#[cfg(test)]
+mod caption_tests;
 #[cfg(test)]
 mod damage_tests;
 #[cfg(test)]

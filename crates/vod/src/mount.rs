@@ -1,6 +1,8 @@
 //! A mount: a directory whose recordings are served. The shell around this crate's cores.
 
+mod captions;
 mod files;
+mod kept_texts;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -28,9 +30,11 @@ use super::reading::{self, Index, IndexSearch, StorageWait};
 use super::recording::{OpenFile, Recording, Stamp};
 use super::smil::{Smil, SmilRendition, TextStream};
 use amphi_container::mp4::Extent;
-use amphi_container::webvtt::{self as text, Cue};
+use amphi_container::webvtt::TimedText;
+use amphi_media::charset::{Encoding, WINDOWS_1252};
 use amphi_runtime::workshop::Workshop;
-use files::{KnownListed, list, open_file, read_smil, read_text, sidecars, stamp_of};
+use files::{KnownListed, list, open_file, read_smil, stamp_of};
+use kept_texts::KeptTexts;
 
 /// How long the state of a file is taken to be unchanged.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -53,8 +57,6 @@ const CUES_MEMORY: u64 = 32 << 20;
 const PICTURE_MAX: u64 = 32 << 20;
 /// Most names whose state is remembered.
 const STAMPS: u64 = 100_000;
-/// Stands in place of a language in the name of a file of chapters.
-const CHAPTERS: &str = "chapters";
 /// Bytes read at once: few enough to be sent while they are still in the processor's cache.
 const PART: u64 = buffers::LEN as u64;
 
@@ -71,6 +73,21 @@ pub struct MountSettings {
     pub poster: bool,
     /// Whether the list of recordings may be fetched.
     pub index: bool,
+    /// The encoding of text files that do not say theirs and are not UTF-8.
+    pub text_encoding: &'static Encoding,
+}
+
+impl Default for MountSettings {
+    fn default() -> Self {
+        Self {
+            root: PathBuf::new(),
+            segment_ms: 6000,
+            download: true,
+            poster: true,
+            index: false,
+            text_encoding: WINDOWS_1252,
+        }
+    }
 }
 
 /// What the stream part of a URL names.
@@ -88,22 +105,6 @@ impl RecordingStream {
         match self {
             Self::Smil(path) | Self::File(path) => path,
         }
-    }
-}
-
-/// The cues of a subtitle file.
-#[derive(Clone, Debug)]
-pub struct Captions {
-    /// The cues in order of time.
-    pub cues: Arc<Vec<Cue>>,
-    /// Changes whenever the file changes; part of keys of caches.
-    pub version: String,
-}
-
-impl Captions {
-    /// The WebVTT text of segment number `part`, counted from 0 (RFC 8216 §3.5).
-    pub fn segment(&self, part: usize) -> String {
-        text::segment(&self.cues, part)
     }
 }
 
@@ -126,7 +127,8 @@ pub struct Mount {
     workshop: Workshop,
     asker: Option<IpAddr>,
     open: Arc<AtomicUsize>,
-    cues: Cache<(String, Stamp), Arc<Vec<Cue>>>,
+    cues: Cache<(String, Stamp), Arc<TimedText>>,
+    kept: KeptTexts,
     layouts: Cache<String, Arc<Layout>>,
     /// Why files in their present state have no index.
     damaged: Cache<(String, Stamp), VodFault>,
@@ -158,10 +160,8 @@ impl Mount {
         let weigh = move |_: &(String, Stamp), recording: &Arc<Recording>| {
             u32::try_from(recording.memory()).unwrap_or(u32::MAX).max(share)
         };
-        let weigh_cues = |_: &(String, Stamp), cues: &Arc<Vec<Cue>>| {
-            let text: usize = cues.iter().map(Cue::memory).sum();
-            u32::try_from(text).unwrap_or(u32::MAX)
-        };
+        let weigh_cues =
+            |_: &(String, Stamp), cues: &Arc<TimedText>| u32::try_from(cues.memory()).unwrap_or(u32::MAX);
         let weigh_layout = |name: &String, layout: &Arc<Layout>| {
             u32::try_from(name.len() + layout.memory()).unwrap_or(u32::MAX)
         };
@@ -172,6 +172,7 @@ impl Mount {
             asker: None,
             open: Arc::default(),
             cues: Cache::builder().weigher(weigh_cues).max_capacity(CUES_MEMORY).build(),
+            kept: KeptTexts::default(),
             layouts: Cache::builder().weigher(weigh_layout).max_capacity(LAYOUT_MEMORY).build(),
             damaged: Cache::builder().max_capacity(10_000).time_to_live(LOOK_AGAIN * 5).build(),
             looks: Arc::default(),
@@ -425,38 +426,6 @@ impl Mount {
         }
     }
 
-    /// The text of the file at `path`, up to a mebibyte; what is not UTF-8 is replaced.
-    pub async fn text(&self, path: &str) -> Result<String, VodFault> {
-        let (owned, settings) = (path.to_owned(), Arc::clone(&self.settings));
-        self.on_thread(move || read_text(&settings, &owned)).await
-    }
-
-    /// Subtitles of a presentation: those that its SMIL file names, then `<file>.<language>.vtt` or `.srt` beside its files.
-    pub async fn texts(&self, presentation: &Presentation) -> Result<Vec<TextStream>, VodFault> {
-        let mut texts = presentation.smil.as_ref().map(|smil| smil.texts.clone()).unwrap_or_default();
-        for rendition in &presentation.renditions {
-            let path = rendition.recording.path.clone();
-            for found in self.beside_file(&path).await?.iter() {
-                if found.language != CHAPTERS && !texts.iter().any(|text| text.language == found.language) {
-                    texts.push(found.clone());
-                }
-            }
-        }
-        Ok(texts)
-    }
-
-    /// The cues of a subtitle file; read once for each of its versions, however many ask.
-    pub async fn cues(&self, text: &TextStream) -> Result<Captions, VodFault> {
-        let stamp = self.stamp(&text.path).await?;
-        let read = async {
-            let text = self.text(&text.path).await?;
-            self.work(move || Ok(Arc::new(text::cues(&text)))).await
-        };
-        let cues = self.cues.try_get_with((text.path.clone(), stamp), read).await;
-        let cues = cues.map_err(|fault| VodFault::clone(&fault))?;
-        Ok(Captions { cues, version: format!("{} {stamp:?}", text.path) })
-    }
-
     /// All recordings that SMIL files name, in order of their titles.
     pub async fn list(&self) -> Result<Arc<Vec<Listed>>, VodFault> {
         self.listing().await.map(|listing| listing.recordings)
@@ -470,41 +439,6 @@ impl Mount {
             Ok(Listing { recordings, look: self.looks.fetch_add(1, Ordering::Relaxed) })
         };
         self.listing.try_get_with((), look).await.map_err(|fault| VodFault::clone(&fault))
-    }
-
-    /// The chapters in a file beside the presentation's: `<file>.chapters.vtt` or `.srt`.
-    pub async fn chapters_beside(&self, presentation: &Presentation) -> Result<Option<Captions>, VodFault> {
-        for rendition in &presentation.renditions {
-            let found = self.beside_file(&rendition.recording.path).await?;
-            if let Some(chapters) = found.iter().find(|text| text.language == CHAPTERS) {
-                return self.cues(chapters).await.map(Some);
-            }
-        }
-        Ok(None)
-    }
-
-    /// The chapters within the files of a presentation; empty if there are none.
-    pub async fn chapters_within(&self, presentation: &Presentation) -> Result<Vec<Cue>, VodFault> {
-        for Rendition { recording, .. } in &presentation.renditions {
-            let Some(chapters) = &recording.movie.chapters else { continue };
-            let titles = self.read_part(recording, chapters.extents()).await?;
-            let recording = Arc::clone(recording);
-            let cues = move || recording.movie.chapters.as_ref().map(|chapters| chapters.cues(&titles));
-            let cues = self.compute(cues).await?.unwrap_or_default();
-            if !cues.is_empty() {
-                return Ok(cues);
-            }
-        }
-        Ok(Vec::new())
-    }
-
-    /// Subtitles and chapters in files beside the one at `path`.
-    async fn beside_file(&self, path: &str) -> Result<Arc<Vec<TextStream>>, VodFault> {
-        let look = async {
-            let (owned, settings) = (path.to_owned(), Arc::clone(&self.settings));
-            self.on_thread(move || sidecars(&settings, &owned)).await.map(Arc::new)
-        };
-        self.sidecars.try_get_with(path.to_owned(), look).await.map_err(|fault| VodFault::clone(&fault))
     }
 
     /// The segment of the samples `from..to` of the leading track of `kind`. Where its samples are is computed once for those
@@ -599,6 +533,7 @@ impl Mount {
     #[cfg(test)]
     pub(super) fn forget_stamps(&self) {
         self.stamps.invalidate_all();
+        self.sidecars.invalidate_all();
     }
 
     /// Does blocking work on a thread of the pool. A storage that hangs holds the mount's share of threads and no more.

@@ -6,8 +6,9 @@
 //! chunklist_<key>[_v|_a<n>][_t<ms>[-<ms>]].m3u8       one rendition, all of it or its picture or a sound track
 //! iframes_<key>[_t<ms>[-<ms>]].m3u8
 //! chapters.json · poster.jpg · download
-//! text_<n>[_t<ms>[-<ms>]].m3u8 · text_<n>_<m>.vtt      subtitles in segments
-//! text_<n>[_t<ms>[-<ms>]].vtt                          subtitles in one piece, for DASH
+//! text_<key>_<tag>[_t<ms>[-<ms>]].m3u8 · text_<key>_<tag>_<m>.vtt      subtitles in segments
+//! text_<key>_<tag>[_t<ms>[-<ms>]].vtt                  subtitles in one piece, for DASH
+//! text_<n>[…].m3u8 · text_<n>_<m>.vtt · text_<n>[…].vtt                by number, read only
 //! init_<key>_<tag>_<kind>.mp4 · media_<key>_<tag>_<kind>_<from>-<to>.m4s · media_<key>_<tag>_<kind>_t<ticks>.m4s
 //! ```
 //! A key stands for the rendition's path, a tag for the state of its file. So a name always means the same bytes.
@@ -31,12 +32,21 @@ pub enum TrackSelection {
 }
 
 /// The parts that the names of one rendition's files have in common.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FileNames {
     /// Stands for its path: `k` and eight hexadecimal digits.
     pub key: String,
     /// Stands for the state of its file, in the same form.
     pub tag: String,
+}
+
+/// How a URL names subtitles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextName {
+    /// As playlists do.
+    Names(FileNames),
+    /// By number, as playlists of earlier versions did.
+    Number(usize),
 }
 
 /// What the last part of a recording's URL names.
@@ -58,12 +68,12 @@ pub enum RecordingFile {
     Segment(FileNames, TrackSelection, u32, u32),
     /// A segment by the presentation time of its beginning, in ticks of its leading track.
     SegmentAt(FileNames, TrackSelection, i64),
-    /// The media playlist of subtitles, by their number.
-    TextPlaylist(usize, Trim),
-    /// Subtitles in one piece, by their number.
-    WholeText(usize, Trim),
-    /// A segment of subtitles: their number and the segment's.
-    Text(usize, usize),
+    /// The media playlist of subtitles.
+    TextPlaylist(TextName, Trim),
+    /// Subtitles in one piece.
+    WholeText(TextName, Trim),
+    /// A segment of subtitles, by its number.
+    Text(TextName, usize),
     /// `chapters.json`, the list of chapters.
     Chapters,
     /// `poster.jpg`, a picture of the recording.
@@ -127,12 +137,16 @@ impl FileNames {
     }
 }
 
-pub(super) fn text_playlist(index: usize, trim: Trim) -> String {
-    format!("text_{index}{}.m3u8", trim_text(trim))
+pub(super) fn text_playlist(names: &FileNames, trim: Trim) -> String {
+    format!("text_{}_{}{}.m3u8", names.key, names.tag, trim_text(trim))
 }
 
-pub(super) fn whole_text(index: usize, trim: Trim) -> String {
-    format!("text_{index}{}.vtt", trim_text(trim))
+pub(super) fn whole_text(names: &FileNames, trim: Trim) -> String {
+    format!("text_{}_{}{}.vtt", names.key, names.tag, trim_text(trim))
+}
+
+pub(super) fn text_segment(names: &FileNames, part: u64) -> String {
+    format!("text_{}_{}_{part}.vtt", names.key, names.tag)
 }
 
 fn trim_text(trim: Trim) -> String {
@@ -185,14 +199,23 @@ pub fn parse(file: &str) -> Option<RecordingFile> {
     }
     if let Some(tail) = between("text_", ".m3u8") {
         let mut fields = tail.split('_');
-        return Some(RecordingFile::TextPlaylist(number(fields.next()?)?, trim(&mut fields)?));
+        return Some(RecordingFile::TextPlaylist(text_name(&mut fields)?, trim(&mut fields)?));
     }
-    let tail = between("text_", ".vtt")?;
-    if let Some((track, part)) = tail.split_once('_').and_then(|(track, part)| Some((track, number(part)?))) {
-        return Some(RecordingFile::Text(number(track)?, part));
+    let mut fields = between("text_", ".vtt")?.split('_').peekable();
+    let name = text_name(&mut fields)?;
+    if let Some(part) = fields.peek().copied().and_then(number) {
+        fields.next();
+        return fields.next().is_none().then_some(RecordingFile::Text(name, part));
     }
-    let mut fields = tail.split('_');
-    Some(RecordingFile::WholeText(number(fields.next()?)?, trim(&mut fields)?))
+    Some(RecordingFile::WholeText(name, trim(&mut fields)?))
+}
+
+fn text_name<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<TextName> {
+    let first = fields.next()?;
+    match key(first) {
+        Some(key_of_text) => Some(TextName::Names(FileNames { key: key_of_text, tag: key(fields.next()?)? })),
+        None => number(first).map(TextName::Number),
+    }
 }
 
 /// Reads `[_w<digits>][_b<digits>]`, as in Wowza's names.
@@ -278,15 +301,27 @@ mod tests {
                     parse(&names.i_frames(trim)),
                     Some(RecordingFile::IFrames(names.key.clone(), trim))
                 );
-                assert_eq!(parse(&text_playlist(4, trim)), Some(RecordingFile::TextPlaylist(4, trim)));
-                assert_eq!(parse(&whole_text(4, trim)), Some(RecordingFile::WholeText(4, trim)));
+                let text = TextName::Names(names.clone());
+                let expected = RecordingFile::TextPlaylist(text.clone(), trim);
+                assert_eq!(parse(&text_playlist(&names, trim)), Some(expected));
+                assert_eq!(
+                    parse(&whole_text(&names, trim)),
+                    Some(RecordingFile::WholeText(text.clone(), trim))
+                );
+                assert_eq!(parse(&text_segment(&names, 7)), Some(RecordingFile::Text(text, 7)));
             }
         }
     }
 
     #[test]
     fn wowzas_names_are_read() {
-        assert_eq!(parse("text_0_7.vtt"), Some(RecordingFile::Text(0, 7)));
+        let number = TextName::Number;
+        assert_eq!(parse("text_0_7.vtt"), Some(RecordingFile::Text(number(0), 7)));
+        assert_eq!(parse("text_4.vtt"), Some(RecordingFile::WholeText(number(4), Trim::default())));
+        assert_eq!(parse("text_4.m3u8"), Some(RecordingFile::TextPlaylist(number(4), Trim::default())));
+        for name in ["text_x.vtt", "text_k01234567.vtt", "text_0_7_8.vtt", "text_0_x.vtt", "text_.m3u8"] {
+            assert_eq!(parse(name), None, "{name}");
+        }
         for (name, bitrate) in [
             ("chunklist.m3u8", None),
             ("chunklist_w1234567.m3u8", None),

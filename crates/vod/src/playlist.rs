@@ -26,6 +26,8 @@ pub(super) struct StatedRendition<'a> {
 pub(super) struct Subtitles {
     /// A language tag (RFC 5646 §2.1).
     pub language: String,
+    /// What the file calls it, if it does.
+    pub name: Option<String>,
     /// URI of its media playlist (HLS) or of the whole text (DASH).
     pub uri: String,
 }
@@ -105,7 +107,8 @@ pub(super) fn multivariant(
     let text = |(text, number): (&Subtitles, usize)| AlternativeRendition {
         kind: RenditionType::Subtitles,
         group: "text".to_owned(),
-        name: format!("{} {number}", text.language),
+        // Names of a group differ (§4.3.4.1.1).
+        name: format!("{} {number}", text.name.as_ref().unwrap_or(&text.language)),
         language: Some(text.language.clone()),
         channels: None,
         uri: Some(text.uri.clone()),

@@ -76,7 +76,7 @@ impl Smil {
                 }
                 "textstream" if smil.texts.len() < RENDITIONS_MAX => {
                     let language = language(node.attribute("system-language").unwrap_or_default());
-                    smil.texts.push(TextStream { path: path(source(&node)?), language });
+                    smil.texts.push(TextStream { path: bare_path(source(&node)?).to_owned(), language });
                 }
                 _ => {}
             }
@@ -161,14 +161,18 @@ fn source<'a>(node: &Node<'a, '_>) -> Result<&'a str, SmilFault> {
     })
 }
 
-/// The path in `src`, without Wowza's prefix (`mp4:`), with an extension.
+/// The path in `src`, with an extension.
 fn path(source: &str) -> String {
+    with_extension(bare_path(source))
+}
+
+/// The path in `src`, without Wowza's prefix (`mp4:`).
+fn bare_path(source: &str) -> &str {
     let path = match source.split_once(':') {
         Some((prefix, path)) if prefix.bytes().all(|byte| byte.is_ascii_alphanumeric()) => path,
         _ => source,
     };
-    let path = path.trim_start_matches("./").trim_start_matches('/');
-    with_extension(path)
+    path.trim_start_matches("./").trim_start_matches('/')
 }
 
 /// `path`, with `.mp4` where it has no extension that we know.

@@ -8,7 +8,7 @@ use sha2::Digest;
 use super::*;
 use amphi_media::MediaTime;
 
-fn fixture(name: &str) -> Vec<u8> {
+pub(super) fn fixture(name: &str) -> Vec<u8> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name);
     std::fs::read(path).expect("a fixture")
 }
@@ -230,7 +230,12 @@ fn told(words: &str) -> (String, String, String) {
     let renditions = vec![Rendition { recording, trim: Trim::default(), kind: TrackSelection::Both }];
     let mut listed = listing::Listed::new("a.smil", smil.title.clone(), String::new());
     listed.language = smil.title.clone();
-    let texts = smil.texts.clone();
+    let told = |text: &smil::TextStream| ListedText {
+        language: text.language.clone(),
+        name: smil.title.clone(),
+        names: captions::names_of(&text.path, ""),
+    };
+    let texts: Vec<ListedText> = smil.texts.iter().map(told).collect();
     let presentation = Presentation { renditions, smil: Some(std::sync::Arc::new(smil)) };
     let playlist = presentation.multivariant(Trim::default(), &texts);
     let manifest = presentation.manifest(Trim::default(), &texts);
@@ -302,13 +307,14 @@ fn a_segment_by_its_time_is_the_one_among_all_cuts() {
     }
 }
 
-fn mount(root: &std::path::Path) -> Mount {
+pub(super) fn mount(root: &std::path::Path) -> Mount {
     Mount::new(MountSettings {
         root: root.to_owned(),
         segment_ms: 4000,
         download: true,
         poster: true,
         index: true,
+        ..MountSettings::default()
     })
 }
 

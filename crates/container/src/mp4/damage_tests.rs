@@ -2,7 +2,7 @@
 
 use super::super::isobmff::{BoxFault, Boxes, put_box, put_full_box};
 use super::*;
-use crate::testing::{put, rewritten};
+use crate::testing::{put, rewritten, text_track};
 
 /// The `moov` of a fixture, its position, and the length of the file.
 fn moov() -> (Vec<u8>, u64, u64) {
@@ -133,13 +133,9 @@ fn what_never_ends_is_refused_before_it_takes_time_or_memory() {
     assert_eq!(fault, "box trun at byte 5032: it brings more samples than any recording has");
 
     // A chapter whose title is the whole file.
-    let mut samples = SampleTable::default();
-    for _ in 0..100_000 {
-        samples.push(Sample { offset: 0, size: u32::MAX, duration: 1, composition: 0, sync: true });
-    }
-    let chapters = ChapterTrack { timescale: 1, samples, origin: 0 };
+    let chapters = text_track(TextCoding::TimedText, &[u32::MAX; 100_000]);
     assert!(chapters.extents().iter().map(|extent| extent.len).sum::<u64>() < 5 << 20);
-    assert!(chapters.cues(&vec![0xff; 5 << 20].into()).is_empty());
+    assert!(chapters_of(&chapters, &vec![0xff; 5 << 20]).is_empty());
 }
 
 #[test]

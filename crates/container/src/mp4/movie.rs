@@ -8,14 +8,16 @@
 //! cannot be shown from the middle of a group of pictures on. So if the edit begins inside one, presentation time zero of
 //! all tracks moves back to the sync sample before it.
 
-use super::super::isobmff::{BoxFault, BoxRef, Boxes};
-use super::chapters::{self, ChapterTrack};
+use super::super::isobmff::{BoxFault, Boxes};
+use super::super::webvtt::Cue;
+use super::chapters;
 use super::fragments::{FragmentSink, TrackExtends, read_fragment};
 use super::left_out::LeftOut;
 use super::sample_entry::TrackMedia;
 use super::samples::{Sample, SampleBudget};
-use super::ticks::{FAR, rescale};
-use super::track::{MovieTrack, edit, timescale, track_id};
+use super::text_track::{TextContext, TextTrack};
+use super::ticks::FAR;
+use super::track::{MovieTrack, timescale};
 
 /// How many tracks are read.
 const TRACKS_MAX: usize = 64;
@@ -31,8 +33,12 @@ pub struct Movie {
     pub video: Option<MovieTrack>,
     /// The sound tracks, in the order of the file.
     pub audio: Vec<MovieTrack>,
-    /// The chapter titles, if there are any.
-    pub chapters: Option<ChapterTrack>,
+    /// The subtitles, in the order of the file.
+    pub texts: Vec<TextTrack>,
+    /// The track of chapter titles, if there is one.
+    pub chapters: Option<TextTrack>,
+    /// The chapters of a list (`chpl`), if there is one.
+    pub listed_chapters: Vec<Cue>,
     /// What of the file is not played, and why; no timecodes, hints and other data, which nobody expects to see.
     pub left_out: Vec<LeftOut>,
     /// Defaults of the tracks if samples are in fragments.
@@ -59,7 +65,9 @@ impl Movie {
         let mut movie = Self {
             video: None,
             audio: Vec::new(),
+            texts: Vec::new(),
             chapters: None,
+            listed_chapters: chapters::listed(&moov),
             left_out: Vec::new(),
             defaults: TrackExtends::read_all(&moov, TRACKS_MAX)?,
             budget: SampleBudget::default(),
@@ -80,8 +88,11 @@ impl Movie {
                 movie.audio.push(track);
             }
         }
+        let mut context = TextContext { movie_timescale, file_len, budget: &mut movie.budget };
+        let named = chapters::named_in(&moov);
+        movie.texts = TextTrack::read_all(&moov, &named, &mut context, &mut movie.left_out);
         // A recording with damaged chapters is played without them.
-        movie.chapters = chapters(&moov, movie_timescale, file_len, &mut movie.budget).ok().flatten();
+        movie.chapters = chapters::track(&moov, &named, &mut context).ok().flatten();
         if movie.video.is_none() && movie.audio.is_empty() {
             return Err(moov.fault("none of its tracks is H.264, HEVC, AAC, MP3 or Opus"));
         }
@@ -98,7 +109,8 @@ impl Movie {
         let nothing = BoxFault { kind: *b"moof", at, fault: "it is empty" };
         let moof = Boxes::new(moof, at).next().ok_or(nothing)??;
         let defaults = self.defaults.as_deref().unwrap_or_default();
-        let mut tracks = Appended { video: &mut self.video, audio: &mut self.audio, track_id: 0 };
+        let texts = self.texts.iter_mut().chain(&mut self.chapters).collect();
+        let mut tracks = Appended { video: &mut self.video, audio: &mut self.audio, texts, track_id: 0 };
         read_fragment(&moof, defaults, file_len, &mut self.budget, &mut tracks).map(drop)
     }
 
@@ -125,10 +137,9 @@ impl Movie {
             track.end = end_of(track);
             track.lift = track.samples.negative_composition();
         }
-        if let Some(chapters) = &mut self.chapters {
-            let zero = rescale(zero, 1_000_000_000, chapters.timescale);
-            chapters.origin = chapters.origin.saturating_add(zero).clamp(-FAR, FAR);
-        }
+        self.texts.iter_mut().chain(&mut self.chapters).for_each(|text| text.move_zero(zero));
+        self.texts.retain(|text| text.samples.count() > 0);
+        self.place_listed_chapters(zero);
         self.audio.retain(|track| track.begin < track.end);
         self.video = self.video.filter(|track| track.begin < track.end);
         if self.video.is_none() && self.audio.is_empty() {
@@ -138,6 +149,17 @@ impl Movie {
             return Err(BoxFault { fault: "it says that it lasts longer than any recording", ..empty });
         }
         Ok(self)
+    }
+
+    /// Lets the chapters of a list count from presentation time zero, which has moved by `zero` nanoseconds.
+    fn place_listed_chapters(&mut self, zero: i64) {
+        let end_ms = u64::try_from(self.duration_nanos() / 1_000_000).unwrap_or(0);
+        let moved = |ms: u64| ms.saturating_add_signed(-zero / 1_000_000);
+        for chapter in &mut self.listed_chapters {
+            let is_last = chapter.end_ms == chapter.start_ms;
+            chapter.start_ms = moved(chapter.start_ms);
+            chapter.end_ms = if is_last { end_ms.max(chapter.start_ms) } else { moved(chapter.end_ms) };
+        }
     }
 
     /// The track that decides where segments are cut: the picture, or else the first sound track.
@@ -167,11 +189,10 @@ impl Movie {
 
     /// Memory that the tables take, in bytes.
     pub fn memory(&self) -> usize {
-        self.video
-            .iter()
-            .chain(&self.audio)
-            .map(|track| track.samples.memory() + size_of::<MovieTrack>())
-            .sum()
+        let tracks = self.video.iter().chain(&self.audio);
+        let tracks: usize = tracks.map(|track| track.samples.memory() + size_of::<MovieTrack>()).sum();
+        let texts: usize = self.texts.iter().chain(&self.chapters).map(TextTrack::memory).sum();
+        tracks + texts + self.listed_chapters.iter().map(Cue::memory).sum::<usize>()
     }
 }
 
@@ -179,11 +200,17 @@ impl Movie {
 struct Appended<'a> {
     video: &'a mut Option<MovieTrack>,
     audio: &'a mut [MovieTrack],
+    texts: Vec<&'a mut TextTrack>,
     /// `track_ID` of the current track fragment.
     track_id: u32,
 }
 
 impl Appended<'_> {
+    fn text(&mut self) -> Option<&mut TextTrack> {
+        let id = self.track_id;
+        self.texts.iter_mut().map(|text| &mut **text).find(|text| text.id == id)
+    }
+
     fn track(&mut self) -> Option<&mut MovieTrack> {
         let id = self.track_id;
         self.video.iter_mut().chain(self.audio.iter_mut()).find(|track| track.id == id)
@@ -193,6 +220,9 @@ impl Appended<'_> {
 impl FragmentSink for Appended<'_> {
     fn begin(&mut self, track_id: u32, decode_time: Option<u64>) {
         self.track_id = track_id;
+        if let Some(text) = self.text() {
+            text.begin_fragment(decode_time);
+        }
         if let (Some(track), Some(time)) = (self.track(), decode_time)
             && track.samples.count() == 0
         {
@@ -206,6 +236,8 @@ impl FragmentSink for Appended<'_> {
         if let Some(track) = self.track() {
             let sync = sample.sync || !track.is_video();
             track.samples.push(Sample { sync, ..sample });
+        } else if let Some(text) = self.text() {
+            text.push(sample);
         }
     }
 }
@@ -225,28 +257,4 @@ fn end_of(track: &MovieTrack) -> u32 {
         }
     }
     end
-}
-
-/// The first text track that another track refers to.
-fn chapters(
-    moov: &BoxRef<'_>,
-    movie_timescale: u32,
-    file_len: u64,
-    budget: &mut SampleBudget,
-) -> Result<Option<ChapterTrack>, BoxFault> {
-    let traks = || moov.children(0).take(TRACKS_MAX).flatten().filter(|child| child.kind == *b"trak");
-    let mut named = Vec::new();
-    for trak in traks() {
-        named.extend(chapters::named_by(&trak)?);
-    }
-    for trak in traks().filter(|_| !named.is_empty()) {
-        if named.contains(&track_id(&trak.need(*b"tkhd")?)?.0) {
-            let (timescale, _) = timescale(&trak.need(*b"mdia")?.need(*b"mdhd")?)?;
-            if let Some(mut track) = ChapterTrack::read(&trak, timescale, file_len, budget)? {
-                track.origin = edit(&trak, movie_timescale, timescale)?.0;
-                return Ok(Some(track));
-            }
-        }
-    }
-    Ok(None)
 }

@@ -16,6 +16,10 @@ use amphi_media::{Lock, MediaTime};
 
 /// Most bytes that are read of a text file; a SMIL file has a few kilobytes.
 const SMIL_MAX: u64 = 1 << 20;
+/// Most bytes that are read of a file of subtitles; those of a day have about two megabytes.
+pub(super) const CAPTIONS_MAX: u64 = 16 << 20;
+/// Endings of files of subtitles; of one language, the first is taken.
+const CAPTION_ENDINGS: [&str; 4] = [".srt", ".vtt", ".ttml", ".dfxp"];
 /// Most files and folders that are looked through for the list of recordings.
 const LISTED_MAX: usize = 200_000;
 /// How deep folders are looked through for it.
@@ -80,24 +84,44 @@ pub(super) fn read_text(settings: &MountSettings, path: &str) -> Result<String, 
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// `<stem>.<language>.vtt` and `.srt` in the file's folder. The caller keeps the answer for ten seconds, since a folder
+/// The bytes of a file of subtitles, no more than [`CAPTIONS_MAX`].
+pub(super) fn read_captions(settings: &MountSettings, path: &str) -> Result<Vec<u8>, VodFault> {
+    use std::io::Read;
+    let (file, stamp) = open_file(settings, path)?;
+    let mut bytes = Vec::with_capacity(stamp.len.min(CAPTIONS_MAX) as usize);
+    file.take(CAPTIONS_MAX).read_to_end(&mut bytes).map_err(|error| VodFault::io(path, &error))?;
+    Ok(bytes)
+}
+
+/// The language that a name says before its ending, and which ending that is; letters of any case.
+fn language_of(middle: &str) -> Option<(usize, &str)> {
+    CAPTION_ENDINGS.iter().enumerate().find_map(|(rank, ending)| {
+        let (language, last) = middle.split_at_checked(middle.len().checked_sub(ending.len())?)?;
+        last.eq_ignore_ascii_case(ending).then_some((rank, language))
+    })
+}
+
+/// `<stem>.<language>.srt`, `.vtt`, `.ttml` and `.dfxp` in the file's folder. The caller keeps the answer for ten seconds, since a folder
 /// may have thousands of files.
 pub(super) fn sidecars(settings: &MountSettings, path: &str) -> Result<Vec<TextStream>, VodFault> {
     let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     let entries = root(settings)?.read_dir(folder).map_err(|error| VodFault::io(path, &error))?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut texts: Vec<TextStream> = names
+    let mut texts: Vec<(usize, TextStream)> = names
         .filter_map(|name| {
             let middle = name.strip_prefix(stem)?.strip_prefix('.')?;
-            let language = middle.strip_suffix(".vtt").or_else(|| middle.strip_suffix(".srt"))?;
+            let (rank, language) = language_of(middle)?;
             let path = if folder == "." { name.clone() } else { format!("{folder}/{name}") };
-            is_language(language).then(|| TextStream { path, language: language.to_owned() })
+            is_language(language).then(|| (rank, TextStream { path, language: language.to_owned() }))
         })
         .collect();
-    texts.sort_by(|a, b| a.path.cmp(&b.path));
-    texts.dedup_by(|a, b| a.language == b.language);
-    Ok(texts)
+    // In the order of the names without their endings.
+    let place = |(rank, text): &(usize, TextStream)| {
+        (text.path.rsplit_once('.').map(|(name, _)| format!("{name}.")), *rank)
+    };
+    texts.sort_by_cached_key(place);
+    Ok(texts.into_iter().map(|(_, text)| text).collect())
 }
 
 pub(super) fn read_smil(settings: &MountSettings, path: &str) -> Result<Smil, VodFault> {
