@@ -5,7 +5,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
-from boxes import Box, Film, full, set_duration
+from boxes import Box, Film, full, set_duration, set_edits
 from tables import ctts, stss, stsz, stts, table
 
 SYNC, NOT_SYNC = 0x02000000, 0x01010000
@@ -111,8 +111,8 @@ def fragmented(film, tracks, how=None, keep_edits=True):
         stbl.children = [stbl.find("stsd"), stts([]), table(b"stsc", ">III", []), stsz([]), table(b"stco", ">I", [])]
         for path in ("mdia/mdhd", "tkhd"):
             set_duration(trak.find(path), 0)
-        if not keep_edits:
-            trak.children = [child for child in trak.children if child.kind != b"edts"]
+        edits = _edits_without_end(trak) if keep_edits else None
+        set_edits(trak, edits)
         moov.append(trak)
         usual = track.samples[0].duration if how.durations == "trex" else 0
         flags = NOT_SYNC if track.handler == "vide" else SYNC
@@ -133,6 +133,15 @@ def fragmented(film, tracks, how=None, keep_edits=True):
             _place(boxes, at + sum(map(len, extra)), how)
             out.children += extra + boxes
     return out
+
+
+def _edits_without_end(trak):
+    """Its edits, of which the last lasts for as long as fragments come (§8.6.6.1)."""
+    elst = trak.find("edts/elst")
+    if elst is None:
+        return None
+    entries = [elst.get(8 + 12 * row, ">Ii") for row in range(elst.get(4, ">I")[0])]
+    return [(0 if row + 1 == len(entries) else entry[0], entry[1], 1) for row, entry in enumerate(entries)]
 
 
 def _split(track, tracks, seconds):
