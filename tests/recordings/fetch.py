@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
 
 from amphi import SEGMENT_S, get
-from boxes import Film, entries_of, timescale_of, track_id
+from boxes import Film, entries_of, handler_of, timescale_of, track_id
 
 DASH = {"d": "urn:mpeg:dash:schema:mpd:2011"}
 
@@ -39,15 +39,27 @@ class Fetched:
 
 
 def codecs_of(init):
-    """The tracks of an initialization section: (handler, sample entry, timescale, track_ID)."""
+    """The tracks of an initialization section: (handler, sample entry, timescale, track_ID, ticks that its edit list takes away)."""
     film = Film.of(init)
-    return [(trak.find("mdia/hdlr").body[8:12].decode(), entry.kind.decode(), timescale_of(trak), track_id(trak))
+    (movie,) = film.find("moov/mvhd").get(12, ">I")
+    return [(handler_of(trak), entry.kind.decode(), timescale_of(trak), track_id(trak), _edited(trak, movie))
             for trak in film.tracks() for entry in entries_of(trak.find("mdia/minf/stbl/stsd"))[:1]]
 
 
-def begins(segment, wanted):
-    """When the first sample of track `wanted` in a segment is shown, in its ticks; None if there is none."""
+def _edited(trak, movie):
+    elst, ticks = trak.find("edts/elst"), 0
+    for row in range(elst.get(4, ">I")[0] if elst else 0):
+        duration, media = elst.get(8 + 20 * row, ">Qq") if elst.body[0] == 1 else elst.get(8 + 12 * row, ">Ii")
+        if media >= 0:
+            return ticks + media
+        ticks -= duration * timescale_of(trak) // movie
+    return ticks
+
+
+def begins(segment, track):
+    """When the first sample of a track in a segment is shown, in seconds; None if there is none."""
     first = None
+    _, _, scale, wanted, edited = track
     for moof in Film.of(segment).all("moof"):
         for traf in moof.all("traf"):
             tfhd, tfdt = traf.find("tfhd"), traf.find("tfdt")
@@ -74,7 +86,7 @@ def begins(segment, wanted):
                             place += 4
                     first = at + shift if first is None else min(first, at + shift)
                     at += duration
-    return first
+    return None if first is None else (first - edited) / scale
 
 
 def attributes(line):
@@ -177,12 +189,11 @@ def _playlist(uri, folder, name, out):
                 bad.append(status)
             else:
                 data += part
-                shown = [begins(part, id_) / scale for kind, _, scale, id_ in tracks
-                         if kind == tracks[0][0] and begins(part, id_) is not None]
-                if shown:
-                    first = shown[0] if first is None else first
-                    if abs(shown[0] - first - at) > 0.2 and at > 0:
-                        out.faults.append(f"a segment at {at:.2f} s by EXTINF begins at {shown[0] - first:.2f} s")
+                shown = min((begun for begun in (begins(part, track) for track in tracks) if begun is not None), default=None)
+                if shown is not None:
+                    first = shown if first is None else first
+                    if abs(shown - first - at) > 0.2 and at > 0:
+                        out.faults.append(f"a segment at {at:.2f} s by EXTINF begins at {shown - first:.2f} s")
             at += length
     if bad:
         out.faults.append(f"{len(bad)} listed segments are {sorted(set(bad))}")
@@ -258,9 +269,9 @@ def _representation(url, template, kind, whole, path, start, out):
                 bad.append(status)
             else:
                 data += part
-                shown = begins(part, tracks[0][3])
-                if shown is not None and at > first and abs(shown / tracks[0][2] - at / scale) > 0.1:
-                    out.faults.append(f"DASH {kind}: the segment of {at / scale:.2f} s begins at {shown / tracks[0][2]:.2f} s")
+                shown = begins(part, tracks[0])
+                if shown is not None and at > first and abs(shown - at / scale) > 0.1:
+                    out.faults.append(f"DASH {kind}: the segment of {at / scale:.2f} s begins at {shown:.2f} s")
             at += int(entry.get("d"))
             out.longest = max(out.longest, int(entry.get("d")) / scale)
     if bad:

@@ -13,11 +13,7 @@ CHAPTERS = (";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=3000\ntitle=
 
 
 def written(name, text):
-    def make(kit):
-        path = kit.folder / name
-        path.write_text(text)
-        return path
-    return make
+    return lambda kit: kit.once(name, lambda path: path.write_text(text))
 
 
 def joined(*sources, options="", change=None):
@@ -115,10 +111,7 @@ def _first(track, count):
 
 
 def _jpeg(kit):
-    path = kit.folder / "cover.jpg"
-    if not path.exists():
-        ffmpeg("-f lavfi -i testsrc2=s=160x90:d=1 -frames:v 1 -f mjpeg", path)
-    return path
+    return kit.once("cover.jpg", lambda path: ffmpeg("-f lavfi -i testsrc2=s=160x90:d=1 -frames:v 1 -f mjpeg", path))
 
 
 def _cover(kit, path):

@@ -117,33 +117,36 @@ class Pictures:
         return self.missing == 0 and self.extra == 0
 
 
-def compare_pictures(expected, ours):
+def compare_pictures(expected, ours, unsure=0):
+    """`unsure`: so many pictures at the beginning may come at any time."""
     matcher = difflib.SequenceMatcher(None, [it[1] for it in expected], [it[1] for it in ours], autojunk=False)
     pairs = [(expected[one + i][0], ours[two + i][0]) for one, two, size in matcher.get_matching_blocks() for i in range(size)]
     blocks = matcher.get_matching_blocks()
     before = blocks[0].b if pairs else 0
-    off = sorted(time - wanted for wanted, time in pairs)
+    off = sorted(time - wanted for wanted, time in pairs[unsure if len(pairs) > unsure else 0:])
     shift = off[len(off) // 2] if off else 0.0
     worst = max((abs(value - shift) for value in off), default=0.0)
     return Pictures(len(expected) - len(pairs), before, len(ours) - len(pairs) - before, shift, worst)
 
 
-def _correlation(one, other):
-    power = sum(map(mul, one, one)) * sum(map(mul, other, other))
-    return sum(map(mul, one, other)) / power ** 0.5 if power else 0.0
+def _alike(one, power, other):
+    other_power = sum(map(mul, other, other))
+    return sum(map(mul, one, other)) / (power * other_power) ** 0.5 if other_power else 0.0
 
 
 def lag(window, pcm, place, reach):
-    """Where `window` is in `pcm` near `place`: seconds off, and how alike it is."""
-    at = round(place * RATE)
-    best, found = 0.0, 0
-    for by in range(-reach, reach + 1):
-        start = at + by
-        if start < 0 or start + len(window) > len(pcm):
-            continue
-        alike = _correlation(window, pcm[start:start + len(window)])
-        if alike > best:
-            best, found = alike, by
+    """Where `window` is in `pcm` near `place`: seconds off, and how alike it is. A part of it is sought first."""
+    at, found = round(place * RATE), 0
+    for size, around in ((300, range(-reach, reach + 1)), (len(window), range(-1, 2))):
+        part = window[:size]
+        power, best, middle = sum(map(mul, part, part)), 0.0, found
+        for by in around:
+            start = at + middle + by
+            if start < 0 or start + size > len(pcm):
+                continue
+            alike = _alike(part, power, pcm[start:start + size])
+            if alike > best:
+                best, found = alike, middle + by
     return found / RATE, best
 
 
@@ -178,7 +181,7 @@ def compare_sound(expected, ours, spans, shift, places=4, until=1e9):
             wanted = at + place - start + shift
             off, like = lag(window, ours, wanted, 60)
             if like < 0.8:
-                wide = lag(window[:600], ours, wanted, 3200)
+                wide = lag(window, ours, wanted, 3200)
                 if wide[1] > like:
                     off, like = wide
             lags.append(off)

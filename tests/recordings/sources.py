@@ -4,6 +4,7 @@ import hashlib
 import random
 import subprocess
 import sys
+import threading
 import wave
 from pathlib import Path
 
@@ -86,14 +87,18 @@ class Kit:
     def __init__(self, folder):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.locks, self.lock = {}, threading.Lock()
 
-    def _once(self, name, make):
-        path = self.folder / name
-        if not path.exists():
-            half = self.folder / f"half_{name}"
-            make(half)
-            half.rename(path)
-        return path
+    def once(self, name, make):
+        with self.lock:
+            mine = self.locks.setdefault(name, threading.Lock())
+        with mine:
+            path = self.folder / name
+            if not path.exists():
+                half = self.folder / f"half_{name}"
+                make(half)
+                half.rename(path)
+            return path
 
     def voice(self, seconds=SECONDS, seed=17):
         """Noise below 3 kHz in syllables, nowhere like itself: what was moved or left out can be found by correlation."""
@@ -116,7 +121,7 @@ class Kit:
                 file.setsampwidth(2)
                 file.setframerate(rate)
                 file.writeframes(samples.tobytes())
-        return self._once(f"voice_{seconds}_{seed}.wav", make)
+        return self.once(f"voice_{seconds}_{seed}.wav", make)
 
     def picture(self, codec="h264", seconds=SECONDS, seed=0, size="320x180", rate=RATE):
         """Pictures alone; every one differs from all others."""
@@ -126,14 +131,14 @@ class Kit:
             source = f"testsrc2=s={size}:r={rate}:d={seconds},hue=h={seed * 60}"
             ffmpeg(f"-f lavfi -i {source} -an {PICTURES[codec]} -pix_fmt yuv420p" if "pix_fmt" not in PICTURES[codec]
                    else f"-f lavfi -i {source} -an {PICTURES[codec]}", "-map_metadata -1 -fflags +bitexact -f", ending, path)
-        return self._once(f"picture_{codec}_{seconds}_{seed}_{size}_{rate}.{ending}".replace("/", "_"), make)
+        return self.once(f"picture_{codec}_{seconds}_{seed}_{size}_{rate}.{ending}".replace("/", "_"), make)
 
     def sound(self, codec="aac", seconds=SECONDS, seed=17):
         ending = "mov" if codec.startswith(MOV_ONLY) else "mp4"
 
         def make(path):
             ffmpeg("-i", self.voice(seconds, seed), SOUNDS[codec], "-fflags +bitexact -flags:a +bitexact -f", ending, path)
-        return self._once(f"sound_{codec}_{seconds}_{seed}.{ending}", make)
+        return self.once(f"sound_{codec}_{seconds}_{seed}.{ending}", make)
 
     def both(self, picture="h264", sound="aac", options="", form=None, inputs=(), **more):
         """Picture and sound in one file, as ffmpeg writes it with these options."""
@@ -148,8 +153,4 @@ class Kit:
             words = [word for file in files for word in ("-i", file)]
             maps = [word for index in range(len(files)) for word in ("-map", str(index))]
             ffmpeg(*words, *maps, "-c copy -strict experimental -fflags +bitexact", options, "-f", form, path)
-        return self._once(f"both_{key}.{form}", make)
-
-    def gst(self, pipeline, name):
-        """What GStreamer writes; `{out}` stands for the file."""
-        return self._once(name, lambda path: run(["gst-launch-1.0", "-q", *pipeline.format(out=path).split()]))
+        return self.once(f"both_{key}.{form}", make)
