@@ -2,6 +2,7 @@
 import argparse
 import hashlib
 import re
+import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -86,6 +87,8 @@ def markdown(verdicts):
 
 
 def main():
+    # What was started is ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parser = argparse.ArgumentParser(prog="tests/odd", description=__doc__)
     parser.add_argument("binary", nargs="?", default=TARGET / "release" / "amphi", help="the server (default: target/release/amphi)")
     parser.add_argument("--only", metavar="PATTERN", help="those whose group/name matches")
