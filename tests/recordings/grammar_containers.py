@@ -42,7 +42,7 @@ def describe():
       "B pictures in fragments, with edit lists")
     c("frag_negative_cts", copied("h264_b", options="-movflags frag_keyframe+empty_moov+negative_cts_offsets"),
       "negative composition offsets in fragments (ffmpeg's reader shows them a picture later than the file says)",
-      reference=base("h264_b"))
+      reference=base("h264_b"), sound_spans=((0, 6, 1024 / 48000),))
     c("frag_full_moov", copied(options="-movflags frag_keyframe -frag_duration 1000000"), "a moov with samples, then fragments")
     c("frag_separate", copied(options="-movflags frag_keyframe+empty_moov+separate_moof"), "a moof for each track")
     c("frag_by_half_second", copied(options="-movflags empty_moov+default_base_moof -frag_duration 500000"),

@@ -20,7 +20,7 @@ TARGET = HERE.parent.parent / "target"
 def version():
     """What the recordings depend on: our own scripts. Those of another version are made anew."""
     files = sorted([*HERE.glob("*.py"), HERE.parent / "browser" / "mp4box.mjs"])
-    kept = [path for path in files if path.name not in ("odd.py", "judge.py", "fetch.py", "reading.py", "amphi.py", "players.py")]
+    kept = [path for path in files if path.name not in ("odd.py", "judge.py", "fetch.py", "reading.py", "amphi.py", "players.py", "files.py", "recorders.py")]
     return hashlib.sha1(b"".join(path.read_bytes() for path in kept)).hexdigest()[:12]
 
 
@@ -33,7 +33,7 @@ def make(shapes, folder):
 
     def one(shape):
         path = out / shape.name
-        if not path.exists():
+        if not path.exists() or shape.group == "files":
             half = out.parent / f"half_{shape.name}"
             try:
                 shape.make(kit, half)
@@ -99,6 +99,7 @@ def main():
     parser.add_argument("--folder", type=Path, default=TARGET / "odd", help="where they are made and kept")
     parser.add_argument("--files", nargs="+", type=Path, metavar="MP4", help="judge these files instead, as they are")
     parser.add_argument("--players", type=int, metavar="N", help="play so many with hls.js, dash.js and shaka instead (0: all that are meant)")
+    parser.add_argument("--record", type=int, metavar="SECONDS", help="record with Chromium's MediaRecorder for so long, and judge that")
     arguments = parser.parse_args()
     shapes = chosen(arguments)
     if arguments.list:
@@ -107,6 +108,9 @@ def main():
         print(len(shapes))
         return 0
     begun = time.monotonic()
+    if arguments.record:
+        from recorders import record
+        arguments.files = record(arguments.folder / "recorded", arguments.record)
     if arguments.files:
         from files import shapes_of
         shapes = shapes_of(arguments.files)
