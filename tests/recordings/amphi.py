@@ -73,11 +73,11 @@ class Amphi:
 
     def said(self, name):
         """What the log says of a recording above the level of debug, each sentence once."""
-        said = []
+        said, named = [], re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w-])")
         for line in list(self.lines):
             fields = line.get("fields", {})
             text = json.dumps([fields, line.get("span"), line.get("spans")], ensure_ascii=False)
-            if re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", text) and line.get("level") in ("WARN", "ERROR", "INFO"):
+            if named.search(text) and line.get("level") in ("WARN", "ERROR", "INFO"):
                 words = [str(value) for key, value in fields.items() if key not in ("path", "name", "recording")]
                 said.append(": ".join(words))
         return list(dict.fromkeys(said))
@@ -89,4 +89,5 @@ class Amphi:
             return None
         found = json.loads(body)
         rows = found if isinstance(found, list) else next((it for it in found.values() if isinstance(it, list)), [])
-        return next((row for row in rows if name in json.dumps(row)), None)
+        named = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w-])")
+        return next((row for row in rows if named.search(json.dumps(row, ensure_ascii=False))), None)

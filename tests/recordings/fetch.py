@@ -280,10 +280,10 @@ def _representation(url, template, kind, whole, path, start, out):
         out.faults.append(f"DASH {kind}: no segment")
         return None
     begin, end = (first - offset) / scale, (at - offset) / scale
-    # Players skip to where the first buffer begins, and wait for ever for the end of one that is too short.
+    # Players skip to where the last buffer begins. Where one ends they wait for ever, unless all of the other is buffered.
     if begin > SEGMENT_S / 4:
         out.faults.append(f"DASH {kind}: begins at {begin:.2f} s of its period")
-    if end < whole - SEGMENT_S / 4:
+    if end < whole - (SEGMENT_S / 4 if kind == "video" else 25):
         out.faults.append(f"DASH {kind}: ends at {end:.2f} of {whole:.2f} s")
     open(path, "wb").write(data)
     return Rendition(path, [track[:2] for track in tracks], later=start - offset / scale)

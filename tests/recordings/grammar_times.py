@@ -1,7 +1,7 @@
 """Times: variable rates, negative durations, odd timescales, headers that say something else than the tables."""
 import struct
 
-from boxes import full, set_duration
+from boxes import set_duration, set_edits
 from grammar import add, base, copied, edited, in_fragments, remuxed
 from muxer import Fragments
 from shape import ALL
@@ -33,7 +33,15 @@ def durations(change, handler="vide"):
                 for index, sample in enumerate(track.samples):
                     sample.duration = change(index, sample.duration)
                 track.retime()
+                lasting(track)
     return apply
+
+
+def lasting(track):
+    """An edit for all of the track, in milliseconds as ffmpeg's movies count."""
+    elst = track.trak.find("edts/elst")
+    ticks = sum(sample.duration for sample in track.samples)
+    set_edits(track.trak, [(max(ticks, 0) * 1000 // track.timescale, elst.get(12, ">i")[0] if elst else 0, 1)])
 
 
 def pictures(rule):

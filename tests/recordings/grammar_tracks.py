@@ -90,6 +90,7 @@ def describe():
     t("sound_longer_frag", joined(picture(), sound(seconds=20), options="-movflags frag_keyframe+empty_moov -frag_duration 1000000"),
       "sound goes on for 14 s, in fragments")
     t("sound_shorter", joined(picture(), sound(seconds=2)), "sound ends at 2 s", browser=True)
+    t("sound_much_shorter", joined(picture(seconds=80), sound(seconds=2)), "sound ends at 2 s of 80", browser=True)
     t("sound_tiny", remuxed(lambda tracks: [tracks[0], _first(tracks[1], 6)]), "sound of a tenth of a second", sounds=("passed",),
       sound_spans=((0, 0.1, 0),), reference=base())
     t("picture_tiny", joined(picture(seconds=1), sound()), "pictures for a second, sound for six", browser=True)

@@ -102,6 +102,15 @@ def expected_pictures(pictures, spans):
     return [(time - start + at, hash_) for start, end, at in spans for time, hash_ in pictures if start - 1e-6 <= time < end - 1e-6]
 
 
+def shown(pictures):
+    """What can be seen: no picture that another follows within 2.5 ms (a server may send those that others need for decoding so),
+    and none that is the one before it once more (a picture that is held in pieces)."""
+    ordered = sorted(pictures, key=lambda it: it[0])
+    later = [time for time, _ in ordered[1:]] + [float("inf")]
+    seen = [it for it, after in zip(ordered, later) if after - it[0] >= 0.0025]
+    return [it for number, it in enumerate(seen) if number == 0 or it[1] != seen[number - 1][1]]
+
+
 @dataclass
 class Pictures:
     """How pictures differ from what is expected."""
@@ -119,10 +128,14 @@ class Pictures:
 
 def compare_pictures(expected, ours, unsure=0):
     """`unsure`: so many pictures at the beginning may come at any time."""
+    expected, ours = shown(expected), shown(ours)
     matcher = difflib.SequenceMatcher(None, [it[1] for it in expected], [it[1] for it in ours], autojunk=False)
     pairs = [(expected[one + i][0], ours[two + i][0]) for one, two, size in matcher.get_matching_blocks() for i in range(size)]
     blocks = matcher.get_matching_blocks()
     before = blocks[0].b if pairs else 0
+    # The first picture may wait for its time.
+    if pairs and pairs[0][0] == expected[0][0] and pairs[0][1] < pairs[0][0] and len(pairs) > unsure:
+        unsure = max(unsure, 1)
     off = sorted(time - wanted for wanted, time in pairs[unsure if len(pairs) > unsure else 0:])
     shift = off[len(off) // 2] if off else 0.0
     worst = max((abs(value - shift) for value in off), default=0.0)
