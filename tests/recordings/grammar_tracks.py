@@ -65,9 +65,9 @@ def describe():
       reference=lambda kit: kit.both("h264", "aac", seed=1))
     t("two_pictures_first_disabled", joined(picture(), picture(seed=1), sound(), change=_swap_enabled),
       "the first picture is disabled: the second is played", reference=lambda kit: kit.both("h264", "aac", seed=1))
-    t("cover", _cover, "a cover picture in udta (covr): it is no rendition", sample=True)
+    t("cover", _cover, "a cover picture in udta (covr): it is no rendition")
     t("cover_alone.m4a", _cover_alone, "sound with a cover picture", picture=False)
-    t("tmcd.mov", copied(form="mov", options="-timecode 10:00:00:00"), "a timecode track", sample=True)
+    t("tmcd.mov", copied(form="mov", options="-timecode 10:00:00:00"), "a timecode track")
     t("tmcd_mp4", copied(options="-timecode 10:00:00:00"), "a timecode track in mp4")
     captions = joined(picture(), sound(), written("captions.srt", SRT), options="-metadata:s:s:0 language=fra")
     t("captions_tx3g", captions, "subtitles in 3GPP timed text become subtitles", texts=(("fr", "Bonjour à tous"),), sample=True)
@@ -75,7 +75,7 @@ def describe():
                              options="-metadata:s:s:0 language=fra -metadata:s:s:1 language=eng"),
       "subtitles in two languages", texts=(("fr", "Bonjour à tous"), ("en", "Hello à tous")))
     t("captions_wvtt", joined(picture(), sound(), change=_wvtt), "WebVTT within mp4 (ISO/IEC 14496-30)", texts=(("fr", "Bonjour"),))
-    t("chapters", _chapters, "chapters of Nero and QuickTime", look=_two_chapters, sample=True)
+    t("chapters", _chapters, "chapters of Nero and QuickTime", look=_two_chapters)
     t("chapters_nero", joined(picture(), sound(), change=_nero), "chapters of Nero alone (chpl)", look=_two_chapters)
     t("data_track", joined(picture(), sound(), change=_data_track), "a track of data (GPS of cameras)")
     t("hint_handler", edited(lambda film: film.track("soun").find("mdia/hdlr").put(8, ">4s", b"zzzz")),

@@ -10,7 +10,8 @@ PLAYERS = (("hls.js", "playlist.m3u8"), ("dash.js", "manifest.mpd"), ("shaka", "
 def watch(shapes, amphi, at_most=0, workers=2):
     """Says what players do with the shapes that are meant for browsers; returns whether anything is wrong."""
     wanted = [shape for shape in shapes if shape.browser and shape.status == 200]
-    wanted = wanted[:at_most] if at_most else wanted
+    if 0 < at_most < len(wanted):
+        wanted = [wanted[number * len(wanted) // at_most] for number in range(at_most)]
     jobs = [{"name": shape.name, "player": player, "url": amphi.url(shape.name, file), "sound": not shape.picture}
             for shape in wanted for player, file in PLAYERS]
     by_name = {shape.name: shape for shape in wanted}
