@@ -23,6 +23,7 @@ mod judge;
 mod log;
 mod material;
 mod metrics;
+mod odd_recordings;
 mod outage;
 mod peers;
 mod push;
