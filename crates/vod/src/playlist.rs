@@ -123,7 +123,7 @@ fn sound_group(rendition: &StatedRendition<'_>, group: &str) -> Vec<AlternativeR
         name: format!("{} {}", track.language, index + 1),
         language: (track.language != "und").then(|| track.language.clone()),
         channels: match track.coding.media {
-            TrackMedia::Audio { channels } => Some(channels.into()),
+            TrackMedia::Audio { channels, .. } => Some(channels.into()),
             TrackMedia::Video { .. } => None,
         },
         uri: Some(rendition.names.playlist(TrackSelection::Sound(index), rendition.trim)),

@@ -105,22 +105,34 @@ pub enum TrackMedia {
     Audio {
         /// Number of channels; for AAC the AudioSpecificConfig may say another.
         channels: u16,
+        /// Samples per second and channel that a decoder gives; 0 if it is not said.
+        sample_rate: u32,
     },
 }
 
-/// Reads the `stsd` of a track. `None` for tracks that are not played, such as timecodes and chapter titles.
-pub(super) fn read(stsd: &BoxRef<'_>) -> Result<Option<Coding>, BoxFault> {
+/// What a track's sample description says (§8.5.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Described {
+    /// A coding that players take.
+    Played(Coding),
+    /// None that players take: its name and its four characters, as an end of the sentence "it is left out: ...".
+    LeftOut(String),
+}
+
+/// Reads the `stsd` of a track.
+pub(super) fn read(stsd: &BoxRef<'_>) -> Result<Described, BoxFault> {
     let mut entries = stsd.children(8);
-    let Some(entry) = entries.next().transpose()? else { return Ok(None) };
+    let nothing = || Described::LeftOut("it has no sample description".to_owned());
+    let Some(entry) = entries.next().transpose()? else { return Ok(nothing()) };
     let coding = match &entry.kind {
-        b"avc1" | b"avc3" | b"hvc1" | b"hev1" => Some(picture(&entry)?),
-        b"mp4a" | b"Opus" => Some(sound(&entry)?),
-        _ => None,
+        b"avc1" | b"avc3" | b"hvc1" | b"hev1" => picture(&entry)?,
+        b"mp4a" | b"Opus" => sound(&entry)?,
+        other => return Ok(Described::LeftOut(format!("its coding is {}", other.escape_ascii()))),
     };
-    if coding.is_some() && entries.next().is_some() {
+    if entries.next().is_some() {
         return Err(stsd.fault("it has several sample descriptions, and no player could change between them"));
     }
-    Ok(coding)
+    Ok(Described::Played(coding))
 }
 
 fn picture(entry: &BoxRef<'_>) -> Result<Coding, BoxFault> {
@@ -168,10 +180,12 @@ fn sound(entry: &BoxRef<'_>) -> Result<Coding, BoxFault> {
     let said = fields.skip(8).and_then(|()| {
         let version = fields.u16()?;
         fields.skip(6)?;
-        Some((version, fields.u16()?))
+        let channels = fields.u16()?;
+        fields.skip(6)?;
+        Some((version, channels, u32::from(fields.u16()?)))
     });
-    let (version, channels) = said.ok_or(entry.fault("it is too short"))?;
-    let media = TrackMedia::Audio { channels };
+    let (version, channels, sample_rate) = said.ok_or(entry.fault("it is too short"))?;
+    let media = TrackMedia::Audio { channels, sample_rate };
     if &entry.kind == b"Opus" {
         return Ok(Coding { entry: Bytes::copy_from_slice(entry.whole), codec: "Opus".to_owned(), media });
     }
@@ -281,7 +295,7 @@ mod tests {
         out
     }
 
-    fn stsd(kind: [u8; 4], fill: impl Fn(&mut Vec<u8>), copies: usize) -> Result<Option<Coding>, BoxFault> {
+    fn stsd(kind: [u8; 4], fill: impl Fn(&mut Vec<u8>), copies: usize) -> Result<Described, BoxFault> {
         let mut out = Vec::new();
         put_box(&mut out, *b"stsd", |out| {
             out.put_u64(copies as u64);
@@ -291,6 +305,13 @@ mod tests {
         });
         let stsd = Boxes::new(&out, 0).next().expect("a box").expect("sound");
         read(&stsd)
+    }
+
+    fn played(described: Result<Described, BoxFault>) -> Coding {
+        match described {
+            Ok(Described::Played(coding)) => coding,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -311,12 +332,12 @@ mod tests {
             put_box(out, *b"pasp", |out| out.extend([0; 8]));
             put_box(out, *b"avcC", |out| out.extend([1, 0x64, 0, 0x29, 0xff]));
         };
-        let coding = stsd(*b"avc1", avc, 1).expect("sound").expect("played");
+        let coding = played(stsd(*b"avc1", avc, 1));
         assert_eq!(
             (&*coding.codec, coding.media),
             ("avc1.640029", TrackMedia::Video { width: 1280, height: 720 })
         );
-        assert_eq!(stsd(*b"tmcd", |_| {}, 1), Ok(None));
+        assert_eq!(stsd(*b"tmcd", |_| {}, 1), Ok(Described::LeftOut("its coding is tmcd".to_owned())));
         let several = stsd(*b"avc1", avc, 2).expect_err("not one").to_string();
         assert!(several.starts_with("box stsd at byte 0: it has several"), "{several}");
     }
@@ -337,8 +358,11 @@ mod tests {
                 });
             });
         };
-        let coding = stsd(*b"mp4a", quicktime, 1).expect("sound").expect("played");
-        assert_eq!((&*coding.codec, coding.media), ("mp4a.40.2", TrackMedia::Audio { channels: 2 }));
+        let coding = played(stsd(*b"mp4a", quicktime, 1));
+        assert_eq!(
+            (&*coding.codec, coding.media),
+            ("mp4a.40.2", TrackMedia::Audio { channels: 2, sample_rate: 48_000 })
+        );
         let rewritten = Boxes::new(&coding.entry[8 + SOUND..], 0).map(|found| found.expect("sound").kind);
         assert_eq!(rewritten.collect::<Vec<_>>(), [*b"esds"]);
     }

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::super::isobmff::{BoxFault, BoxRef, FullBox};
-use super::sample_entry::{self, Coding, TrackMedia};
+use super::sample_entry::{self, Coding, Described, TrackMedia};
 use super::samples::{SampleBudget, SampleTable};
 use super::tables;
 use super::ticks::{FAR, rescale};
@@ -47,7 +47,7 @@ impl MovieTrack {
         budget: &mut SampleBudget,
     ) -> Result<Option<Self>, BoxFault> {
         let stbl = trak.need(*b"mdia")?.need(*b"minf")?.need(*b"stbl")?;
-        let Some(coding) = sample_entry::read(&stbl.need(*b"stsd")?)? else { return Ok(None) };
+        let Described::Played(coding) = sample_entry::read(&stbl.need(*b"stsd")?)? else { return Ok(None) };
         let TrackHeader { id, timescale, language } = TrackHeader::read(trak)?;
         let matrix = matrix(&trak.need(*b"tkhd")?)?;
         let samples = tables::read(&stbl, file_len, budget)?;
