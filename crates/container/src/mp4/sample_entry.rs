@@ -121,19 +121,15 @@ pub(super) enum Described {
     LeftOut(String),
 }
 
-/// Reads the `stsd` of a track.
-pub(super) fn read(stsd: &BoxRef<'_>) -> Result<Described, BoxFault> {
-    let mut entries = stsd.children(8);
+/// Reads entry number `index`, counted from 0, of the `stsd` of a track.
+pub(super) fn read(stsd: &BoxRef<'_>, index: usize) -> Result<Described, BoxFault> {
     let nothing = || Described::LeftOut("it has no sample description".to_owned());
-    let Some(entry) = entries.next().transpose()? else { return Ok(nothing()) };
+    let Some(entry) = stsd.children(8).nth(index).transpose()? else { return Ok(nothing()) };
     let coding = match &entry.kind {
         b"avc1" | b"avc3" | b"hvc1" | b"hev1" => picture(&entry)?,
         b"mp4a" | b"Opus" => sound(&entry)?,
         other => return Ok(Described::LeftOut(format!("its coding is {}", other.escape_ascii()))),
     };
-    if entries.next().is_some() {
-        return Err(stsd.fault("it has several sample descriptions, and no player could change between them"));
-    }
     Ok(Described::Played(coding))
 }
 
