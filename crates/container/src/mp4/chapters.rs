@@ -3,7 +3,7 @@
 
 use amphi_media::charset;
 
-use super::super::isobmff::{BoxFault, BoxReader, BoxRef};
+use super::super::isobmff::{BoxFault, BoxRef};
 use super::super::webvtt::{Cue, plain};
 use super::text_track::{TextContext, TextTrack};
 use super::track::track_id;
@@ -12,19 +12,6 @@ use super::track::track_id;
 const CHAPTERS_MAX: usize = 1000;
 /// How many ticks of a chapter list are a millisecond.
 const TICKS_PER_MS: u64 = 10_000;
-
-/// The `track_ID`s of the chapter tracks that the tracks of a `moov` refer to, eight at most of each.
-pub(super) fn named_in(moov: &BoxRef<'_>) -> Vec<u32> {
-    let mut named = Vec::new();
-    for trak in moov.children(0).flatten().filter(|child| child.kind == *b"trak") {
-        let tref = trak.child(*b"tref").ok().flatten();
-        if let Some(chap) = tref.and_then(|tref| tref.child(*b"chap").ok().flatten()) {
-            let mut numbers = BoxReader(chap.body);
-            named.extend(std::iter::from_fn(|| numbers.u32()).take(8));
-        }
-    }
-    named
-}
 
 /// The first text track among those with these `track_ID`s.
 pub(super) fn track(
