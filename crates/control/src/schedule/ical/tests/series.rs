@@ -281,7 +281,7 @@ fn lengths_are_read_in_every_form() {
         ("DTSTART;VALUE=DATE:20261123\nDTEND:20261123T110000Z", "720"),
         (
             "DTSTART:99991231T235959Z\nDURATION:P9999999W",
-            "event 1 '' is left out: it is out of range (line 3)",
+            "event 1 '' is left out: \"P9999999W\" is no duration (line 3)",
         ),
     ] {
         assert_eq!(length(lines), minutes, "{lines}");
