@@ -22,12 +22,12 @@ pub(super) fn rate_bps(text: &str) -> Option<u64> {
     (0.0..1e12).contains(&bps).then_some(bps.round() as u64)
 }
 
-/// Whether a time says that there is none (SMIL 3.0 §5.4.3: `dur`).
+/// Whether a time says that there is none (SMIL 3.0, `dur`).
 pub(super) fn is_open(text: &str) -> bool {
     ["indefinite", "media"].iter().any(|open| text.eq_ignore_ascii_case(open))
 }
 
-/// Milliseconds of a clock value (SMIL 3.0 §5.4.3): a number with or without a unit, or two or three fields with colons. Of
+/// Milliseconds of a clock value (SMIL 3.0, clock values): a number with or without a unit, or two or three fields with colons. Of
 /// a list of values the first counts.
 pub(super) fn clock_ms(text: &str) -> Option<u64> {
     let first = text.split(';').next().unwrap_or_default().trim();

@@ -196,29 +196,6 @@ impl EventDraft {
         }
     }
 
-    /// Takes from the series what a changed date does not say itself; by the standard it says everything.
-    pub(super) fn inherit(&mut self, series: &Self) {
-        for (own, theirs) in [
-            (&mut self.title, &series.title),
-            (&mut self.location, &series.location),
-            (&mut self.related, &series.related),
-        ] {
-            if own.is_empty() {
-                own.clone_from(theirs);
-            }
-        }
-        for (own, theirs) in [
-            (&mut self.organizer, &series.organizer),
-            (&mut self.episode, &series.episode),
-            (&mut self.series, &series.series),
-            (&mut self.properties, &series.properties),
-        ] {
-            if own.is_none() {
-                own.clone_from(theirs);
-            }
-        }
-    }
-
     /// Which of two versions of an event is the later (§3.8.7.4; RFC 5546 §2.1.5): the one with the greater value.
     pub(super) fn version(&self) -> impl Ord + use<> {
         (self.sequence, self.stamp, self.modified, self.is_withdrawn)

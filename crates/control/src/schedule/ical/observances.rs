@@ -68,6 +68,11 @@ impl ZoneDraft {
         }
     }
 
+    /// How many rules its observances have.
+    pub(super) fn rules(&self) -> usize {
+        self.observances.iter().map(|observance| observance.rules.len()).sum()
+    }
+
     /// The zone, right until a year after `until`. The error says why it defines none.
     pub(super) fn zone(&self, until: Timestamp) -> Result<TimeZone, String> {
         if self.is_too_long {

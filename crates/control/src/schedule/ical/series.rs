@@ -122,7 +122,11 @@ impl EventReader<'_> {
         if let Some(master) = master.as_ref().filter(|master| master.is_cancelled) {
             changed.retain(|_, draft| master.version() < draft.version());
         }
-        let changes = self.changes(changed, master.as_ref());
+        // Its texts, read once for all changed dates.
+        let texts = master.as_ref().filter(|_| !changed.is_empty()).map(|master| {
+            master.clone().event(EventId::default(), MediaTime::default(), MediaTime::default())
+        });
+        let changes = self.changes(changed, master.as_ref().zip(texts.as_ref()));
         for change in changes.values() {
             if let Some(read) = &change.read {
                 self.add(read.model.clone());
@@ -139,7 +143,7 @@ impl EventReader<'_> {
     fn changes(
         &mut self,
         changed: BTreeMap<MediaTime, EventDraft>,
-        master: Option<&EventDraft>,
+        master: Option<(&EventDraft, &CalendarEvent)>,
     ) -> BTreeMap<MediaTime, Change> {
         let mut changes = BTreeMap::new();
         for (date, draft) in changed {
@@ -160,24 +164,23 @@ impl EventReader<'_> {
         &mut self,
         date: MediaTime,
         draft: &EventDraft,
-        master: Option<&EventDraft>,
+        master: Option<(&EventDraft, &CalendarEvent)>,
     ) -> Result<ReadChange, String> {
         let starts = draft.starts.as_ref().ok_or("it has no start")?;
         let (local, zone) = self.local(starts)?;
         let extent = match (self.extent(draft), master) {
             (Ok(extent), _) => extent,
-            (Err(_), Some(master)) if draft.ends.is_none() && draft.duration.is_none() => {
+            (Err(_), Some((master, _))) if draft.ends.is_none() && draft.duration.is_none() => {
                 self.extent(master)?
             }
             (Err(why), _) => return Err(why),
         };
-        let mut whole = draft.clone();
-        if let Some(master) = master {
-            whole.inherit(master);
-        }
         let begins = instant(local, &zone)?;
         let ends = extent.after(begins, &zone)?;
-        let model = whole.event(dated(&draft.uid, date), begins, ends);
+        let mut model = draft.clone().event(dated(&draft.uid, date), begins, ends);
+        if let Some((_, texts)) = master {
+            inherit(&mut model, texts);
+        }
         let before = date.timestamp().to_zoned(zone.clone()).datetime();
         Ok(ReadChange { model, shift: local.duration_since(before), zone, extent })
     }
@@ -362,6 +365,22 @@ impl EventReader<'_> {
 /// The later of two versions; of equal ones the second.
 fn later(first: EventDraft, second: EventDraft) -> EventDraft {
     if second.version() < first.version() { first } else { second }
+}
+
+/// Takes from the series what a changed date does not say itself; by the standard it says everything.
+fn inherit(event: &mut CalendarEvent, series: &CalendarEvent) {
+    for (own, theirs) in [(&mut event.title, &series.title), (&mut event.agent, &series.agent)] {
+        if own.is_empty() {
+            own.clone_from(theirs);
+        }
+    }
+    if event.series.is_none() && event.series_id.is_none() {
+        event.series.clone_from(&series.series);
+        event.series_id.clone_from(&series.series_id);
+    }
+    if event.presenters.is_empty() {
+        event.presenters.clone_from(&series.presenters);
+    }
 }
 
 fn unnamed(name: &str, UnknownZone(why): &UnknownZone) -> String {

@@ -23,6 +23,8 @@ pub(super) struct Zones {
     drafts: BTreeMap<String, ZoneDraft>,
     /// By the name as it is written: what it has turned out to be.
     known: BTreeMap<String, Result<TimeZone, UnknownZone>>,
+    /// Rules expanded so far.
+    rules: usize,
 }
 
 /// A name of which nothing is known, and what is wrong with the calendar's own definition of it, if there is one.
@@ -31,6 +33,8 @@ pub(super) struct UnknownZone(pub(super) Option<String>);
 
 /// The most zones that one calendar may define.
 const MOST: usize = 200;
+/// The most rules of all zones of a calendar; each may have a date for every year since the first.
+const RULES: usize = 500;
 /// The most bytes of a zone's name.
 const LONGEST: usize = 255;
 
@@ -44,14 +48,23 @@ impl Zones {
 
     /// The zone called `name`, right until a year after `until`; whether it was asked for before.
     pub(super) fn find(&mut self, name: &str, until: Timestamp) -> (Result<TimeZone, UnknownZone>, bool) {
-        if name.len() > LONGEST {
-            return (Err(UnknownZone(None)), self.known.len() > MOST);
-        }
         if let Some(found) = self.known.get(name) {
             return (found.clone(), true);
         }
+        if name.len() > LONGEST {
+            let clipped: String = name.chars().take(LONGEST).collect();
+            let is_new = self.known.insert(clipped, Err(UnknownZone(None))).is_none();
+            return (Err(UnknownZone(None)), !is_new);
+        }
         let draft = self.drafts.get(&key(name));
-        let defined = draft.map(|draft| draft.zone(until));
+        let defined = draft.map(|draft| {
+            self.rules += draft.rules();
+            if self.rules > RULES {
+                Err("the calendar's zones have too many rules".to_owned())
+            } else {
+                draft.zone(until)
+            }
+        });
         let found = match (defined, draft) {
             (Some(Ok(zone)), _) => Ok(zone),
             (defined, draft) => {
