@@ -558,11 +558,12 @@ impl Mount {
 
 /// Where the file of a rendition may be: from the root, as Wowza has it; then beside the playlist.
 fn candidates(smil: &str, rendition: &SmilRendition) -> Vec<String> {
-    let mut paths = vec![rendition.path.clone()];
-    if let Some((folder, _)) = smil.rsplit_once('/') {
-        paths.push(format!("{folder}/{}", rendition.path));
-    }
-    paths
+    let named = [Some(&rendition.path), rendition.path_of_url.as_ref()].into_iter().flatten();
+    let folder = smil.rsplit_once('/').map(|(folder, _)| folder);
+    named
+        .flat_map(|path| [Some(path.clone()), folder.map(|folder| format!("{folder}/{path}"))])
+        .flatten()
+        .collect()
 }
 
 /// Divides extents into parts of at most [`PART`] bytes.

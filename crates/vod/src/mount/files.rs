@@ -11,7 +11,8 @@ use super::MountSettings;
 use crate::fault::VodFault;
 use crate::listing::Listed;
 use crate::recording::Stamp;
-use crate::smil::{Smil, TextStream, is_language};
+use crate::smil::{Smil, SmilFault, TextStream, is_language};
+use amphi_media::charset::{self, WINDOWS_1252};
 use amphi_media::{Lock, MediaTime};
 
 /// Most bytes that are read of a text file; a SMIL file has a few kilobytes.
@@ -76,21 +77,9 @@ pub(super) fn open_file(settings: &MountSettings, path: &str) -> Result<(std::fs
     Ok((file.into_std(), stamp))
 }
 
-pub(super) fn read_text(settings: &MountSettings, path: &str) -> Result<String, VodFault> {
-    use std::io::Read;
-    let (file, stamp) = open_file(settings, path)?;
-    let mut text = Vec::with_capacity(stamp.len.min(SMIL_MAX) as usize);
-    file.take(SMIL_MAX).read_to_end(&mut text).map_err(|error| VodFault::io(path, &error))?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
-}
-
 /// The bytes of a file of subtitles, no more than [`CAPTIONS_MAX`].
 pub(super) fn read_captions(settings: &MountSettings, path: &str) -> Result<Vec<u8>, VodFault> {
-    use std::io::Read;
-    let (file, stamp) = open_file(settings, path)?;
-    let mut bytes = Vec::with_capacity(stamp.len.min(CAPTIONS_MAX) as usize);
-    file.take(CAPTIONS_MAX).read_to_end(&mut bytes).map_err(|error| VodFault::io(path, &error))?;
-    Ok(bytes)
+    read_octets(settings, path, CAPTIONS_MAX)
 }
 
 /// The language that a name says before its ending, and which ending that is; letters of any case.
@@ -124,9 +113,27 @@ pub(super) fn sidecars(settings: &MountSettings, path: &str) -> Result<Vec<TextS
     Ok(texts.into_iter().map(|(_, text)| text).collect())
 }
 
+/// A SMIL file. What of it is left out is said in the log.
 pub(super) fn read_smil(settings: &MountSettings, path: &str) -> Result<Smil, VodFault> {
-    let text = read_text(settings, path)?;
-    Smil::parse(&text).map_err(|fault| VodFault::Smil { path: path.to_owned(), fault })
+    let smil = smil_of(settings, path)?;
+    for SmilFault { line, fault } in &smil.left_out {
+        warn!(smil = path, line, %fault, "a value is left out of a SMIL file: its writer should mend it");
+    }
+    Ok(smil)
+}
+
+fn smil_of(settings: &MountSettings, path: &str) -> Result<Smil, VodFault> {
+    let octets = read_octets(settings, path, SMIL_MAX)?;
+    Smil::read(&octets).map_err(|fault| VodFault::Smil { path: path.to_owned(), fault })
+}
+
+/// Up to a mebibyte of a file.
+fn read_octets(settings: &MountSettings, path: &str, most: u64) -> Result<Vec<u8>, VodFault> {
+    use std::io::Read;
+    let (file, stamp) = open_file(settings, path)?;
+    let mut octets = Vec::with_capacity(stamp.len.min(most) as usize);
+    file.take(most).read_to_end(&mut octets).map_err(|error| VodFault::io(path, &error))?;
+    Ok(octets)
 }
 
 /// SMIL files that were read before, by path, each with its state at that time.
@@ -169,7 +176,7 @@ fn listed(settings: &MountSettings, path: &str, known: &KnownListed) -> Option<L
     if let Some((_, listed)) = known.lock().get(path).filter(|(known, _)| *known == stamp) {
         return Some(listed.clone());
     }
-    let smil = read_smil(settings, path).ok()?;
+    let smil = smil_of(settings, path).ok()?;
     let since = stamp.modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     let modified = MediaTime::from_nanos(i64::try_from(since.as_nanos()).ok()?).to_string();
     let mut listed = Listed::new(path, smil.title, modified);
@@ -177,8 +184,8 @@ fn listed(settings: &MountSettings, path: &str, known: &KnownListed) -> Option<L
     let stem = name.strip_suffix(".smil").unwrap_or(name);
     let beside = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
     let names = [format!("{stem}.xml"), "dublincore.xml".to_owned(), "episode.xml".to_owned()];
-    if let Some(text) = names.iter().find_map(|name| read_text(settings, &beside(name)).ok()) {
-        listed.describe(&text);
+    if let Some(octets) = names.iter().find_map(|name| read_octets(settings, &beside(name), SMIL_MAX).ok()) {
+        listed.describe(&charset::decode_xml(&octets, WINDOWS_1252));
     }
     known.lock().insert(path.to_owned(), (stamp, listed.clone()));
     Some(listed)
