@@ -8,7 +8,7 @@ use sha2::Digest;
 use super::*;
 use amphi_media::MediaTime;
 
-fn fixture(name: &str) -> Vec<u8> {
+pub(super) fn fixture(name: &str) -> Vec<u8> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name);
     std::fs::read(path).expect("a fixture")
 }
@@ -47,8 +47,8 @@ fn cursor(name: &str) -> (SampleCursor, Vec<u8>) {
     let file = std::fs::File::open(path).expect("a fixture");
     let bytes = fixture(name);
     let movie = reading::index(&file, bytes.len() as u64, name).expect("sound");
-    let stamp = recording::Stamp { len: bytes.len() as u64, modified: std::time::SystemTime::UNIX_EPOCH };
-    let file = std::sync::Arc::new(recording::OpenFile::new(file, &std::sync::Arc::default()));
+    let stamp = stamp::Stamp { len: bytes.len() as u64, modified: std::time::SystemTime::UNIX_EPOCH };
+    let file = std::sync::Arc::new(open_file::OpenFile::new(file, &std::sync::Arc::default()));
     let recording = std::sync::Arc::new(Recording::new(name.to_owned(), stamp, file, movie, 6000));
     let rendition = Rendition { recording, trim: Trim::default(), kind: TrackSelection::Both };
     let played = Presentation { renditions: vec![rendition], smil: None }.for_frames().expect("frames");
@@ -302,7 +302,7 @@ fn a_segment_by_its_time_is_the_one_among_all_cuts() {
     }
 }
 
-fn mount(root: &std::path::Path) -> Mount {
+pub(super) fn mount(root: &std::path::Path) -> Mount {
     Mount::new(MountSettings {
         root: root.to_owned(),
         segment_ms: 4000,
