@@ -18,8 +18,10 @@ use amphi_vod::{Mount, RecordingReport, RecordingStream};
 
 /// The time after the start before the first look: players come first.
 const FIRST: Duration = Duration::from_secs(5);
-/// The time between two rounds.
-const EVERY: Duration = Duration::from_secs(60);
+/// The time between two rounds, in which what is reported is looked at.
+const EVERY: Duration = Duration::from_secs(30);
+/// In each round of so many all of a mount is looked at, which takes reading its folders.
+const ROUNDS_OF_ALL: u64 = 20;
 /// The time between two files that are read, to spare the NAS.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How many SMIL files of a mount are looked at, the newest ones.
@@ -37,9 +39,12 @@ pub(super) fn spawn(shared: &ServerContext, stage: &mut Stage) {
 async fn run(registry: &Registry, end: CancellationToken) {
     let work = async {
         tokio::time::sleep(FIRST).await;
-        loop {
+        for round in 0_u64.. {
             for (name, mount) in sorted(registry) {
-                look(&name, &mount).await;
+                again(&mount).await;
+                if round.is_multiple_of(ROUNDS_OF_ALL) {
+                    look(&name, &mount).await;
+                }
             }
             tokio::time::sleep(EVERY).await;
         }
@@ -50,18 +55,24 @@ async fn run(registry: &Registry, end: CancellationToken) {
     }
 }
 
+/// All mounts, by name.
 fn sorted(registry: &Registry) -> Vec<(String, Mount)> {
     let mut mounts = registry.mounts();
     mounts.sort_by(|(one, _), (other, _)| one.cmp(other));
     mounts
 }
 
-async fn look(name: &str, mount: &Mount) {
+/// Looks at what is reported.
+async fn again(mount: &Mount) {
     for RecordingReport { path, .. } in mount.reports() {
         let is_smil = path.to_ascii_lowercase().ends_with(".smil");
         let stream = if is_smil { RecordingStream::Smil(path) } else { RecordingStream::File(path) };
         pause(mount.look(&stream).await).await;
     }
+}
+
+/// Looks at what SMIL files name.
+async fn look(name: &str, mount: &Mount) {
     let listed = match mount.list().await {
         Ok(listed) => listed,
         Err(error) => return debug!(mount = name, %error, "recordings cannot be looked at"),

@@ -112,7 +112,7 @@ fn date(headers: &HeaderMap, name: HeaderName) -> Option<i64> {
         let civil = forms.into_iter().find_map(|form| DateTime::strptime(form, text).ok())?;
         Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
     };
-    moment.or_else(old).map(|moment| moment.as_second())
+    moment.or_else(old).map(Timestamp::as_second)
 }
 
 #[cfg(test)]

@@ -327,7 +327,14 @@ impl Mount {
             return Err(fault);
         }
         match self.recordings.try_get_with(key.clone(), self.index(path)).await {
-            Ok(recording) => Ok(recording),
+            Ok(recording) => {
+                if recording.stamp != stamp {
+                    // It was replaced between the look and the opening; its names mean what was opened.
+                    let place = (path.to_owned(), recording.stamp);
+                    self.recordings.insert(place, Arc::clone(&recording)).await;
+                }
+                Ok(recording)
+            }
             Err(fault) => {
                 if fault.is_of_the_file() {
                     self.report_fault(path, stamp, &fault);

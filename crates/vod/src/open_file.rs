@@ -18,7 +18,7 @@ use super::reading::{IndexDigest, IndexSearch};
 use super::stamp::Stamp;
 
 /// How many places of a file are looked at, and how many bytes at each.
-const PLACES: u64 = 32;
+const PLACES: u64 = 16;
 const PLACE_LEN: u64 = 512;
 
 /// A file that is open, and counted.

@@ -129,7 +129,7 @@ pub(super) fn sidecars(settings: &MountSettings, path: &str) -> Result<Vec<TextS
             let language = middle.strip_suffix(".vtt").or_else(|| middle.strip_suffix(".srt"))?.to_owned();
             drop(known);
             let path = if folder == "." { name.clone() } else { format!("{folder}/{name}") };
-            is_language(&language).then(|| TextStream { path, language })
+            is_language(&language).then_some(TextStream { path, language })
         })
         .collect();
     texts.sort_by(|a, b| a.path.cmp(&b.path));

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use amphi_container::mp4::{LeftOut, TrackKind};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::tests::{fixture, mount};
@@ -266,6 +267,31 @@ async fn a_name_is_found_in_either_normalization_form() {
     for name in ["leçonX.mp4", "été.mp4", "lec\u{0327}\u{0327}on.mp4"] {
         assert_eq!(mount.recording(name).await.err(), Some(VodFault::NotFound), "{name}");
     }
+}
+
+#[tokio::test]
+async fn tracks_that_are_left_out_are_listed_until_the_file_is_another() {
+    let root = tempfile::tempdir().expect("a folder");
+    fs::write(root.path().join("a.mp4"), fixture("hall_a.mp4")).expect("written");
+    fs::write(root.path().join("x.smil"), "<smil><body><video src='a'/></body></smil>").expect("written");
+    let mount = mount(root.path());
+    let recording = mount.recording("a.mp4").await.expect("opened");
+    let mut movie = recording.movie.clone();
+    movie.audio.clear();
+    let reason = "its codec is not decoded here: alac".to_owned();
+    movie.left_out = vec![LeftOut { track_id: 2, kind: TrackKind::Sound, reason: reason.clone() }];
+    mount.report("a.mp4", recording.stamp, RecordingReport::of_movie("a.mp4", &movie));
+    let listed = mount.list().await.expect("a list");
+    let (file, kind) = ("a.mp4".to_owned(), Some("sound".to_owned()));
+    assert_eq!(listed[0].left_out, [LeftOutPart { file, track: Some(2), kind, reason }]);
+    let (count, named) = mount.serious_reports(3);
+    assert!(count == 1 && named[0].lacks == [TrackKind::Sound], "{named:?}");
+
+    touch(&root.path().join("a.mp4"), 5);
+    mount.forget_stamps();
+    assert_eq!(mount.look(&RecordingStream::Smil("x.smil".to_owned())).await, 1);
+    assert_eq!(mount.reports(), [], "all of this version is played");
+    assert_eq!(mount.look(&RecordingStream::Smil("x.smil".to_owned())).await, 0, "it is known");
 }
 
 #[tokio::test]
