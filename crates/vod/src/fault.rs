@@ -20,6 +20,14 @@ pub enum VodFault {
     /// The viewer's fault, or an old link's: the file has changed since this name was given out.
     #[error("there is no such part of the recording")]
     Gone,
+    /// Whoever wrote the file: the version that this viewer began is no more.
+    #[error(
+        "{path}: the file was overwritten in place, and what it was before is gone; open the recording again"
+    )]
+    Overwritten {
+        /// The file's path from the mount's root.
+        path: String,
+    },
     /// The file's fault: it is half copied, still growing, or cut off.
     #[error("{path}: {fault}")]
     Unfinished {

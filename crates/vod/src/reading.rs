@@ -1,6 +1,7 @@
 //! Reads a recording's file: the boxes of its index, and the bytes of segments. Blocks, so it is called on threads that may.
 
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 
@@ -31,6 +32,8 @@ pub(super) struct IndexSearch {
     at: u64,
     boxes: usize,
     has_moov: bool,
+    rounds: usize,
+    digest: u64,
 }
 
 /// The boxes that were read in one go.
@@ -49,6 +52,7 @@ impl IndexSearch {
     pub(super) fn gather(&mut self, file: &File, len: u64, path: &str) -> Result<Gathered, VodFault> {
         let mut gathered = Gathered::default();
         let mut bytes = 0;
+        self.rounds += 1;
         while self.boxes < BOXES_MAX && self.at + 8 <= len {
             self.boxes += 1;
             let at = self.at;
@@ -56,6 +60,13 @@ impl IndexSearch {
             let there = usize::try_from(len - at).unwrap_or(16).min(16);
             let start = start.get_mut(..there).unwrap_or_default();
             file.read_exact_at(start, at).map_err(|error| VodFault::io(path, &error))?;
+            if start.iter().all(|byte| *byte == 0) {
+                // Some copy programs set the length first.
+                return Err(unfinished(
+                    path,
+                    "it has nothing but zeros where a box begins: it is not finished",
+                ));
+            }
             let header = match file_header(start, at) {
                 // What follows the index of a file may be anything.
                 Err(_) if self.has_moov => return Ok(gathered),
@@ -75,14 +86,18 @@ impl IndexSearch {
                         return Err(unfinished(path, "its moov box is not whole: it is not finished"));
                     }
                     self.has_moov = true;
-                    gathered.boxes.push((at, read_box(file, (header.kind, at, size), MOOV_MAX, path)?));
+                    let moov = read_box(file, (header.kind, at, size), MOOV_MAX, path)?;
+                    self.digest = folded(self.digest, &moov);
+                    gathered.boxes.push((at, moov));
                     gathered.more = true;
                     return Ok(gathered);
                 }
                 // A file that is still being recorded is served up to its last whole fragment.
                 b"moof" if !is_whole || !self.has_moov => return Ok(gathered),
                 b"moof" => {
-                    gathered.boxes.push((at, read_box(file, (header.kind, at, size), MOOF_MAX, path)?));
+                    let moof = read_box(file, (header.kind, at, size), MOOF_MAX, path)?;
+                    self.digest = folded(self.digest, &moof);
+                    gathered.boxes.push((at, moof));
                     bytes += size;
                     if bytes >= MOOF_MAX {
                         gathered.more = true;
@@ -94,6 +109,35 @@ impl IndexSearch {
         }
         Ok(gathered)
     }
+
+    /// What has been gathered so far.
+    pub(super) const fn digest(&self) -> IndexDigest {
+        IndexDigest { rounds: self.rounds, digest: self.digest }
+    }
+}
+
+/// What an index was made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct IndexDigest {
+    /// How many times boxes were gathered.
+    pub(super) rounds: usize,
+    /// Stands for the bytes of these boxes.
+    digest: u64,
+}
+
+/// Adds a box to the digest of those before it: all of a small one, and of a large one some bytes at many places.
+fn folded(digest: u64, bytes: &[u8]) -> u64 {
+    const WINDOWS: usize = 512;
+    let mut hasher = DefaultHasher::new();
+    (digest, bytes.len()).hash(&mut hasher);
+    if bytes.len() <= WINDOWS * 64 {
+        bytes.hash(&mut hasher);
+    } else {
+        for window in bytes.chunks(bytes.len() / WINDOWS) {
+            window.get(..32).unwrap_or(window).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
 }
 
 /// An index under construction. Sans-IO.

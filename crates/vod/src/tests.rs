@@ -47,8 +47,8 @@ fn cursor(name: &str) -> (SampleCursor, Vec<u8>) {
     let file = std::fs::File::open(path).expect("a fixture");
     let bytes = fixture(name);
     let movie = reading::index(&file, bytes.len() as u64, name).expect("sound");
-    let stamp = recording::Stamp { len: bytes.len() as u64, modified: std::time::SystemTime::UNIX_EPOCH };
-    let file = std::sync::Arc::new(recording::OpenFile::new(file, &std::sync::Arc::default()));
+    let stamp = stamp::Stamp { len: bytes.len() as u64, modified: std::time::SystemTime::UNIX_EPOCH };
+    let file = std::sync::Arc::new(open_file::OpenFile::new(file, &std::sync::Arc::default()));
     let recording = std::sync::Arc::new(Recording::new(name.to_owned(), stamp, file, movie, 6000));
     let rendition = Rendition { recording, trim: Trim::default(), kind: TrackSelection::Both };
     let played = Presentation { renditions: vec![rendition], smil: None }.for_frames().expect("frames");

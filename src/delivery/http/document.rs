@@ -94,10 +94,10 @@ impl RecordingRequest<'_> {
     }
 
     async fn playlist(self, stream: &RecordingStream, file: &RecordingFile) -> Answered {
-        let (RecordingFile::Playlist(key, ..) | RecordingFile::IFrames(key, _)) = file else {
+        let (RecordingFile::Playlist(names, ..) | RecordingFile::IFrames(names, _)) = file else {
             return Err(VodFault::NotFound);
         };
-        let recording = self.mount.rendition(stream, key).await?;
+        let recording = self.mount.rendition(stream, names).await?;
         let (what, make): (_, Box<Write>) = match *file {
             RecordingFile::Playlist(_, kind, trim) => {
                 let what = format!("media {:?} {kind:?} {trim:?}", recording.names);

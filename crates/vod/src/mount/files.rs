@@ -1,17 +1,20 @@
 //! A mount's access to the file system, beneath its root only. All of it blocks.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io;
 use std::time::SystemTime;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use tracing::warn;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use super::MountSettings;
 use crate::fault::VodFault;
 use crate::listing::Listed;
-use crate::recording::Stamp;
 use crate::smil::{Smil, SmilFault, TextStream, is_language};
+use crate::stamp::Stamp;
 use amphi_media::charset::{self, WINDOWS_1252};
 use amphi_media::{Lock, MediaTime};
 
@@ -42,10 +45,38 @@ fn check(path: &str) -> Result<(), VodFault> {
     }
 }
 
+/// A path in the form in which paths are compared here (Unicode Standard Annex 15: NFC).
+pub(super) fn composed(path: &str) -> Cow<'_, str> {
+    if is_nfc(path) { path.into() } else { path.nfc().collect::<String>().into() }
+}
+
+/// Does `work` with `path`, or else with the name that the file has on disk, which may be in another normalization form:
+/// macOS used to write NFD.
+fn with_name<T>(root: &Dir, path: &str, work: impl Fn(&str) -> io::Result<T>) -> io::Result<T> {
+    match work(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_ascii() => {
+            on_disk(root, path).map_or(Err(error), |found| work(&found))
+        }
+        done => done,
+    }
+}
+
+/// The name on disk of the file that `path` names in any normalization form; `None` if there is none.
+fn on_disk(root: &Dir, path: &str) -> Option<String> {
+    let mut found = String::with_capacity(path.len());
+    for part in path.split('/') {
+        let forms = [part.to_owned(), part.nfc().collect(), part.nfd().collect()];
+        let beneath = |form: &String| if found.is_empty() { form.clone() } else { format!("{found}/{form}") };
+        found = forms.iter().map(beneath).find(|it| root.symlink_metadata(it).is_ok())?;
+    }
+    Some(found)
+}
+
 pub(super) fn stamp_of(settings: &MountSettings, path: &str) -> Result<Stamp, VodFault> {
     check(path)?;
-    let metadata = root(settings)?.metadata(path).map_err(|error| refused(path, &error))?;
-    stamp(&metadata, path)
+    let root = root(settings)?;
+    let metadata = with_name(&root, path, |name| root.metadata(name));
+    stamp(&metadata.map_err(|error| refused(path, &error))?, path)
 }
 
 fn stamp(metadata: &cap_std::fs::Metadata, path: &str) -> Result<Stamp, VodFault> {
@@ -71,7 +102,9 @@ pub(super) fn open_file(settings: &MountSettings, path: &str) -> Result<(std::fs
     let mut options = OpenOptions::new();
     // A FIFO in the file's place must not block us.
     options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
-    let file = root(settings)?.open_with(path, &options).map_err(|error| refused(path, &error))?;
+    let root = root(settings)?;
+    let file = with_name(&root, path, |name| root.open_with(name, &options));
+    let file = file.map_err(|error| refused(path, &error))?;
     let metadata = file.metadata().map_err(|error| VodFault::io(path, &error))?;
     let stamp = stamp(&metadata, path)?;
     Ok((file.into_std(), stamp))
@@ -94,15 +127,20 @@ fn language_of(middle: &str) -> Option<(usize, &str)> {
 /// may have thousands of files.
 pub(super) fn sidecars(settings: &MountSettings, path: &str) -> Result<Vec<TextStream>, VodFault> {
     let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    let entries = root(settings)?.read_dir(folder).map_err(|error| VodFault::io(path, &error))?;
+    let stem = composed(name.rsplit_once('.').map_or(name, |(stem, _)| stem));
+    let root = root(settings)?;
+    let entries = with_name(&root, folder, |name| root.read_dir(name));
+    let entries = entries.map_err(|error| VodFault::io(path, &error))?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut texts: Vec<(usize, TextStream)> = names
         .filter_map(|name| {
-            let middle = name.strip_prefix(stem)?.strip_prefix('.')?;
+            let known = composed(&name);
+            let middle = known.strip_prefix(&*stem)?.strip_prefix('.')?;
             let (rank, language) = language_of(middle)?;
+            let language = language.to_owned();
+            drop(known);
             let path = if folder == "." { name.clone() } else { format!("{folder}/{name}") };
-            is_language(language).then(|| (rank, TextStream { path, language: language.to_owned() }))
+            is_language(&language).then_some((rank, TextStream { path, language }))
         })
         .collect();
     // In the order of the names without their endings.
@@ -179,7 +217,8 @@ fn listed(settings: &MountSettings, path: &str, known: &KnownListed) -> Option<L
     let smil = smil_of(settings, path).ok()?;
     let since = stamp.modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     let modified = MediaTime::from_nanos(i64::try_from(since.as_nanos()).ok()?).to_string();
-    let mut listed = Listed::new(path, smil.title, modified);
+    let files = smil.renditions.iter().flat_map(|it| super::candidates(path, it)).collect();
+    let mut listed = Listed { files, ..Listed::new(&composed(path), smil.title, modified) };
     let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
     let stem = name.strip_suffix(".smil").unwrap_or(name);
     let beside = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
