@@ -80,7 +80,21 @@ pub struct LostCue {
 }
 
 impl TimedText {
-    /// Reads a file. Text that does not say its encoding, as TTML may, and is not UTF-8 is in `fallback`.
+    /// Reads the file with this name. Text that does not say its encoding, as TTML may, and is not UTF-8 is in `fallback`.
+    pub fn of_file(name: &str, bytes: &[u8], fallback: &'static Encoding) -> Self {
+        let text = charset::decode_xml(bytes, fallback);
+        let is_named =
+            name.len() > 4 && name.get(name.len() - 4..).is_some_and(|it| it.eq_ignore_ascii_case(".vtt"));
+        let found = Self::of(&text);
+        // Its first line is missing, but not its markup. SRT that is only called .vtt has commas in its times.
+        if is_named && !reader::is_webvtt(&text) && reader::has_dots(&text) {
+            reader::read(&text)
+        } else {
+            found
+        }
+    }
+
+    /// Reads text of bytes in the same way.
     pub fn of_bytes(bytes: &[u8], fallback: &'static Encoding) -> Self {
         Self::of(&charset::decode_xml(bytes, fallback))
     }
@@ -91,12 +105,12 @@ impl TimedText {
         if reader::is_webvtt(&text) {
             return reader::read(&text);
         }
-        if text.trim_start().starts_with('<')
-            && let Some(found) = ttml::read(&text)
-        {
-            return found;
+        if !text.trim_start().starts_with('<') {
+            return srt::read(&text);
         }
-        srt::read(&text)
+        let found = ttml::read(&text);
+        let other = if found.is_known { None } else { Some(srt::read(&text)).filter(|other| other.is_known) };
+        other.unwrap_or(found)
     }
 
     /// How many bytes of memory it takes.

@@ -8,18 +8,26 @@ use super::{Cue, TimedText, bare, lines};
 /// Most bytes of `STYLE` and `REGION` blocks that are kept.
 const HEADER_MAX: usize = 64 << 10;
 
-/// Whether a text is a WebVTT file (§4.1).
+/// Whether a text is a WebVTT file (§4.1), if need be behind blank lines.
 pub(super) fn is_webvtt(text: &str) -> bool {
-    text.strip_prefix("WEBVTT")
+    text.trim_start_matches(|letter: char| letter.is_whitespace() || letter == '\u{feff}')
+        .strip_prefix("WEBVTT")
         .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
+/// Whether the first times in a text have dots, as WebVTT's have (§4.1).
+pub(super) fn has_dots(text: &str) -> bool {
+    let found = text.split(['\r', '\n']).find(|line| matches!(timing(line), TimingFound::Times(_)));
+    found.is_some_and(|line| line.contains('.') && !line.contains(','))
+}
+
+/// Reads a file, or one whose first line is missing.
 pub(super) fn read(text: &str) -> TimedText {
     let lines = lines(text);
-    let mut found = TimedText { is_known: true, ..TimedText::default() };
+    let mut found = TimedText { is_known: is_webvtt(text), ..TimedText::default() };
+    let mut at = lines.iter().position(|line| !bare(line).is_empty()).unwrap_or(lines.len());
     // The header, up to a blank line or the first cue.
-    let mut at = 1;
-    while lines.get(at).is_some_and(|line| !line.is_empty() && !line.contains("-->")) {
+    while found.is_known && lines.get(at).is_some_and(|line| !line.is_empty() && !line.contains("-->")) {
         at += 1;
     }
     while at < lines.len() {
@@ -136,6 +144,21 @@ mod tests {
         assert_eq!(texts("WEBVTT"), [""; 0]);
         assert_eq!(TimedText::of("WEBVTT\n\nSTYLE\n\nREGION\nid:a\n").header, "REGION\nid:a");
         assert!(TimedText::of("WEBVTT\n").is_known);
+        assert_eq!(texts("\n\u{feff}WEBVTT\n\n00:01.000 --> 00:02.000\n<b>a</b>"), ["<b>a</b>"]);
+    }
+
+    #[test]
+    fn a_file_without_its_first_line_is_told_by_its_name() {
+        let text = |name: &str, text: &str| {
+            let read = TimedText::of_file(name, text.as_bytes(), amphi_media::charset::WINDOWS_1252);
+            (read.is_known, read.cues.into_iter().map(|cue| cue.text).collect::<String>())
+        };
+        let (dots, commas) =
+            ("1\n00:01.000 --> 00:02.000\n<v A>&amp;", "1\n00:01,000 --> 00:02,000\n<v A>&amp;");
+        assert_eq!(text("a.VTT", dots), (true, "<v A>&amp;".to_owned()));
+        assert_eq!(text("a.srt", dots), (true, "&lt;v A>&amp;amp;".to_owned()));
+        assert_eq!(text("a.vtt", commas), (true, "&lt;v A>&amp;amp;".to_owned()));
+        assert_eq!(text("a.vtt", "words"), (false, String::new()));
     }
 
     #[test]

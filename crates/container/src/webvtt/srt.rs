@@ -192,6 +192,7 @@ mod tests {
         );
         assert_eq!(read.cues.len(), 1);
         assert!(!TimedText::of("a letter").is_known && !TimedText::of("").is_known);
+        assert_eq!(texts("<!-- no XML -->\n00:01,000 --> 00:02,000\na"), ["a"]);
     }
 
     #[test]

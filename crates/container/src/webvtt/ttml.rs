@@ -16,22 +16,22 @@ const NODES_MAX: u32 = 2_000_000;
 /// An end that nobody has said.
 const OPEN: u64 = u64::MAX;
 
-/// Reads a document; `None` if it is no TTML.
-pub(super) fn read(text: &str) -> Option<TimedText> {
+/// Reads a document.
+pub(super) fn read(text: &str) -> TimedText {
     let options = ParsingOptions { allow_dtd: true, nodes_limit: NODES_MAX, ..ParsingOptions::default() };
     let document = match Document::parse_with_options(text, options) {
         Ok(document) => document,
         Err(error) => {
             let mut found = TimedText::default();
             found.lose(error.pos().row as usize, "it is no well-formed XML: nothing of it is read");
-            return Some(found);
+            return found;
         }
     };
     let root = document.root_element();
     if root.tag_name().name() != "tt" {
         let mut found = TimedText::default();
         found.lose(1, "its root element is not tt: nothing of it is read");
-        return Some(found);
+        return found;
     }
     let mut reader = TtmlReader {
         parameters: TimeParameters::of(&root),
@@ -44,7 +44,7 @@ pub(super) fn read(text: &str) -> Option<TimedText> {
             Inherited { start: 0, end: OPEN, face: Face::default(), preserve: preserves(&root, false) };
         reader.timed(body, state, 0, 0);
     }
-    Some(reader.found.finished())
+    reader.found.finished()
 }
 
 /// What elements take from those around them.

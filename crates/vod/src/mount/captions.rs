@@ -198,7 +198,8 @@ impl Mount {
             let bytes = self.on_thread(move || read_captions(&settings, &owned)).await?;
             let encoding = self.settings.text_encoding;
             let is_cut = bytes.len() as u64 >= CAPTIONS_MAX;
-            let text = self.work(move || Ok(Arc::new(TimedText::of_bytes(&bytes, encoding)))).await?;
+            let name = path.to_owned();
+            let text = self.work(move || Ok(Arc::new(TimedText::of_file(&name, &bytes, encoding)))).await?;
             self.say_lost(path, stamp, &text, is_cut).await;
             Ok(text)
         };
