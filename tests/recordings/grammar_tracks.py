@@ -79,7 +79,7 @@ def describe():
     t("chapters_nero", joined(picture(), sound(), change=_nero), "chapters of Nero alone (chpl)", look=_two_chapters)
     t("data_track", joined(picture(), sound(), change=_data_track), "a track of data (GPS of cameras)")
     t("hint_handler", edited(lambda film: film.track("soun").find("mdia/hdlr").put(8, ">4s", b"zzzz")),
-      "a sound whose handler nobody knows: left out", sounds=(), reference=base())
+      "a sound whose handler nobody knows: its sample entry says what it is", reference=base())
     t("sound_alone", copied(None, "aac"), "sound alone", picture=False, browser=True)
     t("picture_alone", copied("h264", None), "pictures alone", sounds=(), browser=True)
     t("picture_alone_b", copied("h264_b", None), "pictures alone, B pictures", sounds=())
@@ -91,11 +91,11 @@ def describe():
       "sound goes on for 14 s, in fragments")
     t("sound_shorter", joined(picture(), sound(seconds=2)), "sound ends at 2 s", browser=True)
     t("sound_much_shorter", joined(picture(seconds=80), sound(seconds=2)), "sound ends at 2 s of 80", browser=True)
-    t("sound_tiny", remuxed(lambda tracks: [tracks[0], _first(tracks[1], 6)]), "sound of a tenth of a second", sounds=("passed",),
-      sound_spans=((0, 0.1, 0),), reference=base())
+    t("sound_tiny", remuxed(lambda tracks: [tracks[0], _first(tracks[1], 25)]), "sound of half a second", sounds=("passed",),
+      sound_spans=((0, 0.5, 0),), reference=base())
     t("picture_tiny", joined(picture(seconds=1), sound()), "pictures for a second, sound for six", browser=True)
     t("one_picture", remuxed(lambda tracks: [_first(tracks[0], 1), tracks[1]]), "a single picture: a slide with sound")
-    t("rotated", edited(_rotated), "a picture that is turned by 90 degrees (telephones)", rtmp="both")
+    t("rotated", edited(_rotated), "a picture that is turned by 90 degrees (telephones)")
     t("anamorphic", joined(picture(), sound(), options="-bsf:v h264_metadata=sample_aspect_ratio=4/3 -aspect 64:27"), "pixels that are not square")
     t("size_zero", edited(lambda film: film.track("vide").find("tkhd").put(76, ">II", 0, 0)), "a width of 0 in tkhd")
     t("many_tracks", joined(picture(), *[sound(seed=17 + n) for n in range(8)]), "eight sounds", sounds=("passed",) * 8)

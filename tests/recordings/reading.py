@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from operator import mul
 
 # Samples a second of sound that is compared.
-RATE = 8000
-WINDOW = RATE // 4
+RATE = 16000
+WINDOW = RATE // 8
 
 
 @dataclass
@@ -45,7 +45,7 @@ def read(path, picture, sounds, options=(), at_most=None, later=0.0, timeout=60)
     if picture is None and not sounds:
         return Reading()
     with tempfile.TemporaryDirectory(prefix="amphi_read_") as folder:
-        words = ["ffmpeg", "-v", "error", "-nostdin", "-copyts", *options, "-i", str(path)]
+        words = ["ffmpeg", "-v", "error", "-nostdin", "-copyts", "-noautorotate", *options, "-i", str(path)]
         limit = ["-t", str(at_most)] if at_most else []
         if picture is not None:
             words += ["-map", f"0:{picture}", "-fps_mode", "passthrough", "-threads", "1", *limit, "-f", "framemd5", f"{folder}/v"]
@@ -184,7 +184,7 @@ def compare_sound(expected, ours, spans, shift, places=4, until=1e9):
     for start, stop, at in spans:
         stop = min(stop, len(expected) / RATE, start + until - at)
         end = max(end, at + stop - start)
-        room = stop - start - WINDOW / RATE - 0.1
+        room = stop - start - WINDOW / RATE - 0.2
         for number in range(places if room > 0.3 else 1 if room > 0 else 0):
             place = start + 0.1 + room * number / max(places - 1, 1)
             window = expected[round(place * RATE):round(place * RATE) + WINDOW]
@@ -192,9 +192,9 @@ def compare_sound(expected, ours, spans, shift, places=4, until=1e9):
                 continue
             compared += 1
             wanted = at + place - start + shift
-            off, like = lag(window, ours, wanted, 60)
+            off, like = lag(window, ours, wanted, 120)
             if like < 0.8:
-                wide = lag(window, ours, wanted, 3200)
+                wide = lag(window, ours, wanted, 6400)
                 if wide[1] > like:
                     off, like = wide
             lags.append(off)
