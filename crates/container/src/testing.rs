@@ -32,7 +32,8 @@ pub fn track_rewritten(
     let mut out = Vec::new();
     put_box(&mut out, *b"moov", |out| {
         for child in moov.children(0).flatten() {
-            let hdlr = child.child(*b"mdia").ok().flatten().and_then(|mdia| mdia.child(*b"hdlr").ok().flatten());
+            let hdlr =
+                child.child(*b"mdia").ok().flatten().and_then(|mdia| mdia.child(*b"hdlr").ok().flatten());
             let is_it = hdlr.is_some_and(|hdlr| hdlr.body.get(8..12) == Some(&handler[..]));
             if is_it { out.extend(rewritten(&child, edit)) } else { out.extend(child.whole) }
         }

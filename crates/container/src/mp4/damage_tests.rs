@@ -57,13 +57,7 @@ fn every_lie_is_named_with_its_box_and_place() {
             "it reaches beyond the end of the box around it",
             true,
         ),
-        (
-            "a size that lies",
-            sized(b"stts", 4),
-            b"stts",
-            "it says a size smaller than its own header",
-            true,
-        ),
+        ("a size that lies", sized(b"stts", 4), b"stts", "it says a size smaller than its own header", true),
         (
             "no table of samples",
             with(*b"stbl", Vec::clear),

@@ -43,7 +43,9 @@ impl TrackLabel {
             name: own.or_else(of_handler),
             is_enabled: is_enabled.is_none_or(|tkhd| tkhd.flags & 1 != 0),
             is_auxiliary: handler == Some(*b"auxv")
-                || [*b"auxl", *b"vdep", *b"vplx", *b"thmb"].iter().any(|kind| !refers(trak, *kind).is_empty()),
+                || [*b"auxl", *b"vdep", *b"vplx", *b"thmb"]
+                    .iter()
+                    .any(|kind| !refers(trak, *kind).is_empty()),
         }
     }
 }
@@ -78,7 +80,9 @@ fn kind(handler: Option<[u8; 4]>, entry: [u8; 4]) -> TrackKind {
         Some(b"soun") => TrackKind::Sound,
         Some(b"text" | b"sbtl" | b"subt" | b"clcp" | b"subp") => TrackKind::Text,
         _ => match &entry {
-            b"avc1" | b"avc3" | b"hvc1" | b"hev1" | b"vp08" | b"vp09" | b"av01" | b"mp4v" => TrackKind::Picture,
+            b"avc1" | b"avc3" | b"hvc1" | b"hev1" | b"vp08" | b"vp09" | b"av01" | b"mp4v" => {
+                TrackKind::Picture
+            }
             b"mp4a" | b"Opus" | b"fLaC" | b"ac-3" | b"ec-3" | b"alac" | b".mp3" => TrackKind::Sound,
             b"tx3g" | b"text" | b"wvtt" | b"stpp" => TrackKind::Text,
             _ => TrackKind::Other,
@@ -103,13 +107,15 @@ fn handler_name(name: &[u8]) -> Option<String> {
     };
     let name = text(name)?;
     let lower = name.to_lowercase();
-    let is_writer = ["handler", "media", "google", "gpac", "l-smash", "bento", "apple", "mainconcept", "lavf", "track"];
+    let is_writer =
+        ["handler", "media", "google", "gpac", "l-smash", "bento", "apple", "mainconcept", "lavf", "track"];
     let is_generic = ["video", "audio", "sound", "picture", "soun", "vide", "mp4", "iso"];
     (!is_writer.iter().any(|word| lower.contains(word)) && !is_generic.contains(&&*lower)).then_some(name)
 }
 
 /// Letters, digits and hyphens (RFC 5646 §2.1), not `und`.
 fn is_language_tag(tag: &str) -> bool {
-    let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_part =
+        |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
     tag.len() <= 35 && tag.split('-').all(is_part) && !tag.eq_ignore_ascii_case("und")
 }

@@ -29,10 +29,12 @@ impl TrackSamples {
     /// What is to be said about it.
     pub(super) fn doubts(&self) -> Vec<String> {
         let count = self.samples.count();
-        let damage = self.damage.as_ref().map(|fault| format!("{fault}; the {count} samples before are played"));
+        let damage =
+            self.damage.as_ref().map(|fault| format!("{fault}; the {count} samples before are played"));
         let others = (self.others > 0).then(|| other_descriptions(self.others));
         let syncs = self.has_no_syncs.then(|| {
-            "box stss: no sample is marked as one where decoding can begin, so each is taken for one".to_owned()
+            "box stss: no sample is marked as one where decoding can begin, so each is taken for one"
+                .to_owned()
         });
         damage.into_iter().chain(others).chain(syncs).collect()
     }
@@ -40,7 +42,9 @@ impl TrackSamples {
 
 /// What is said of samples with another description than that which is played.
 pub(super) fn other_descriptions(count: u32) -> String {
-    format!("{count} samples have another sample description than the others, and no player could change between them")
+    format!(
+        "{count} samples have another sample description than the others, and no player could change between them"
+    )
 }
 
 /// Reads the `stbl` of a track with one sample description, whose samples must end within `file_len`.

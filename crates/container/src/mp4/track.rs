@@ -110,7 +110,8 @@ impl MovieTrack {
         if is_cover(&stsd, &stbl) {
             return Ok(Err(None));
         }
-        let first = context.defaults.iter().find(|trex| trex.track_id == id).map_or(1, |trex| trex.description);
+        let first =
+            context.defaults.iter().find(|trex| trex.track_id == id).map_or(1, |trex| trex.description);
         let played = match descriptions::chosen(&stsd, &stbl, first)? {
             Ok(played) => played,
             Err(reason) => return Ok(Err(Some(reason))),
@@ -155,7 +156,9 @@ impl MovieTrack {
             self.until = None;
             return None;
         }
-        if edits.is_simple() && !(self.is_video() && cuts_a_group(&self.samples, origin + edits.lead(self.timescale))) {
+        if edits.is_simple()
+            && !(self.is_video() && cuts_a_group(&self.samples, origin + edits.lead(self.timescale)))
+        {
             return None;
         }
         let edited = edits.apply(&self.samples, self.timescale, self.is_video());
@@ -222,9 +225,11 @@ const UNITY: [u8; 36] = {
 
 /// Whether a track is a cover: one still picture in a format of stills, as players show it in lists.
 fn is_cover(stsd: &BoxRef<'_>, stbl: &BoxRef<'_>) -> bool {
-    let is_still = stsd.children(8).flatten().next().is_some_and(|entry| {
-        matches!(&entry.kind, b"jpeg" | b"png " | b"gif " | b"tiff" | b"mjp2")
-    });
+    let is_still = stsd
+        .children(8)
+        .flatten()
+        .next()
+        .is_some_and(|entry| matches!(&entry.kind, b"jpeg" | b"png " | b"gif " | b"tiff" | b"mjp2"));
     let count = || {
         let mut rest = stbl.child(*b"stsz").ok()??.full().ok()?.rest;
         rest.u32().and_then(|_| rest.u32())
