@@ -46,11 +46,8 @@ impl Movie {
             return;
         }
         let group = last_group(video);
-        let places = group
-            .as_ref()
-            .map_or_else(Vec::new, |_| places(video.shown_until(), after, target));
-        let is_too_much = |group: &Vec<_>| places.len()
-            .saturating_mul(group.len()) > REPEATED_MAX;
+        let places = group.as_ref().map_or_else(Vec::new, |_| places(video.shown_until(), after, target));
+        let is_too_much = |group: &Vec<_>| places.len().saturating_mul(group.len()) > REPEATED_MAX;
         let group = group.filter(|group| !is_too_much(group));
         let places = if group.is_some() { places } else { Vec::new() };
         let is_fine = group.as_ref().is_none_or(|group| group.len() < 2) || places.is_empty();
