@@ -67,7 +67,8 @@ fn parse(c: &mut Criterion) {
     group.bench_function("ical_of_500_lectures", |b| {
         b.iter(|| {
             let reading =
-                ical::parse(black_box(&text), settings.zone(), ical::around(MONDAY)).expect("a calendar");
+                ical::parse(black_box(text.as_bytes()), None, settings.zone(), ical::around(MONDAY))
+                    .expect("a calendar");
             assert_eq!(reading.events.len(), 500);
             reading
         });
@@ -77,7 +78,9 @@ fn parse(c: &mut Criterion) {
 
 fn timetable(c: &mut Criterion) {
     let settings = settings();
-    let events = ical::parse(&feed(500), settings.zone(), ical::around(MONDAY)).expect("a calendar").events;
+    let events = ical::parse(feed(500).as_bytes(), None, settings.zone(), ical::around(MONDAY))
+        .expect("a calendar")
+        .events;
     // All lectures at the same time: the worst case.
     let crowded: Vec<CalendarEvent> = events
         .iter()

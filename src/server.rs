@@ -31,6 +31,7 @@ mod outcome;
 mod painter;
 mod portal;
 mod pushes;
+mod recordings;
 mod rehearser;
 mod reload;
 mod run;

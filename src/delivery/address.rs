@@ -21,6 +21,8 @@
 //!
 //! A prefix may stand before a later part of a path, where RTMP clients have cut off folders: `<folder>/<prefix>:<name>`.
 //!
+//! Names of files are put into normalization form C (Unicode Standard Annex 15), so both forms are one name.
+//!
 //! Names of channels, mounts and streams have letters, digits, `_`, `.` and `-`; those of files any characters but `/`, `\`
 //! and NUL; one with a colon needs a prefix before it. No part of a name is empty or consists of dots alone, and an encoded
 //! slash is refused.
@@ -34,6 +36,7 @@ use std::str::Split;
 use amphi_media::NAME_BYTES_MAX;
 use amphi_media::percent::{self, PercentError};
 use amphi_vod as vod;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// Wowza's default application instance: it means nothing here, so no stream is called so.
 const DEFAULT_INSTANCE: &str = "_definst_";
@@ -228,6 +231,10 @@ fn recording<'a>(
         path.push_str(&part);
     }
     let prefix = prefix_of(&mut path)?;
+    if !is_nfc(&path) {
+        // One value for all spellings of a name; the mount finds the file in whatever form it is on disk.
+        path = path.nfc().collect();
+    }
     if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Err(AddressError::Outside);
     }

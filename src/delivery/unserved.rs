@@ -47,7 +47,13 @@ pub(super) enum Unserved {
     /// A recording that may be there in so many seconds.
     #[error("the recording cannot be served now")]
     Later(u16),
-    /// A recording that cannot be served: the file is damaged, or the server has failed.
+    /// A recording of which nothing can be played: the file is damaged, or of another kind.
+    #[error("nothing of the recording can be played")]
+    Unplayable,
+    /// A version of a recording that this viewer began, and that was overwritten.
+    #[error("the recording was overwritten; open it again")]
+    Overwritten,
+    /// A recording that cannot be served: its playlist or picture cannot be made, or the server has failed.
     #[error("the recording cannot be served")]
     Broken,
 }
@@ -88,8 +94,11 @@ impl Unserved {
                 if log::may_say("recording", asker) {
                     warn!(path, %fault, "a recording cannot be served");
                 }
-                Self::Broken
+                let is_of_media = matches!(fault, VodFault::Index { .. } | VodFault::NotMp4 { .. });
+                if is_of_media { Self::Unplayable } else { Self::Broken }
             }
+            // The mount logs this once for each file.
+            VodFault::Overwritten { .. } => Self::Overwritten,
         }
     }
 
@@ -106,6 +115,8 @@ impl Unserved {
             | Self::Segment
             | Self::Missing => StatusCode::NOT_FOUND,
             Self::NotReady | Self::Later(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unplayable => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Overwritten => StatusCode::GONE,
             Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -128,9 +139,10 @@ impl Unserved {
             | Self::Rung
             | Self::Init
             | Self::Segment
+            | Self::Overwritten
             | Self::Missing => Refusal::NotFound,
             Self::NotReady | Self::Later(_) => Refusal::NotReady,
-            Self::Broken => Refusal::Media,
+            Self::Unplayable | Self::Broken => Refusal::Media,
         }
     }
 
@@ -144,6 +156,8 @@ impl Unserved {
                 "the channel has no stream of that name".into()
             }
             Self::NotReady => "the channel is starting".into(),
+            Self::Unplayable => "nothing of the recording can be played".into(),
+            Self::Overwritten => "the recording was overwritten; open it again".into(),
             // Nothing of the storage.
             Self::Missing | Self::Later(_) | Self::Broken => "there is no such recording".into(),
         }
@@ -164,6 +178,8 @@ mod tests {
             (denied, 403, Refusal::Forbidden, "not for you"),
             (Unserved::Missing, 404, Refusal::NotFound, "there is no such recording"),
             (Unserved::Later(2), 503, Refusal::NotReady, "there is no such recording"),
+            (Unserved::Unplayable, 415, Refusal::Media, "nothing of the recording can be played"),
+            (Unserved::Overwritten, 410, Refusal::NotFound, "the recording was overwritten; open it again"),
             (Unserved::Broken, 500, Refusal::Media, "there is no such recording"),
         ] {
             assert_eq!(

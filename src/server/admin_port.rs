@@ -8,11 +8,14 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::listeners::Addresses;
+use super::recordings;
 use super::settings::names;
 use super::shared::ServerContext;
 use super::watchman::WatchOutputs;
 use amphi_admin::insight::Insight;
-use amphi_admin::{self as admin, AdminState, HealthWatch, Rehearsals, ReloadOrder, Tokens, console};
+use amphi_admin::{
+    self as admin, AdminState, HealthWatch, RecordingWatch, Rehearsals, ReloadOrder, Tokens, console,
+};
 use amphi_config as config;
 
 /// What the admin port needs of other parts.
@@ -38,6 +41,7 @@ impl AdminPort {
         let Self { ready, said, insight, metrics, rehearsals, reloads, demo } = self;
         let config = shared.config.borrow();
         let config::Admin { token, viewer_token, .. } = &config.admin;
+        let registry = Arc::clone(shared.delivery.registry());
         let state = AdminState {
             matrix: shared.matrix.clone(),
             tokens: Tokens { operator: token.clone(), viewer: viewer_token.clone() },
@@ -54,6 +58,7 @@ impl AdminPort {
             ending,
             attempts: shared.attempts.clone(),
             names: names(&config),
+            recordings: RecordingWatch::new(move || recordings::unplayed(&registry)),
         };
         let settings = console::ConsoleSettings {
             title: config.pages.title.clone(),

@@ -4,6 +4,7 @@ use tracing::info;
 
 use crate::delivery::Delivery;
 use amphi_config as config;
+use amphi_media::charset;
 use amphi_vod::{Mount, MountSettings};
 
 /// Serves the recordings of these mounts, each of which keeps up to `open_max` open. A mount whose settings have not changed
@@ -17,6 +18,8 @@ pub(super) fn mount(vods: &[config::Vod], open_max: u64, delivery: &Delivery) {
             download: vod.download,
             poster: vod.poster,
             index: vod.index,
+            text_encoding: charset::Encoding::for_label(vod.text_encoding.as_bytes())
+                .unwrap_or(charset::WINDOWS_1252),
         };
         if registry.mounted(&vod.name).is_none_or(|mount| *mount.settings() != settings) {
             info!(mount = vod.name, root = %vod.root.display(), "recordings are served");

@@ -8,6 +8,7 @@ use amphi_config::Config;
 use amphi_control::agenda::FeedFormat;
 use amphi_control::schedule::simulate::{Simulation, instant, midnight, simulate as play};
 use amphi_control::schedule::{Settings, calendar_json, ical};
+use amphi_media::charset::{self, WINDOWS_1252};
 use amphi_media::clock::{MachineClock, WallClock};
 
 use super::settings::layout;
@@ -39,7 +40,7 @@ pub fn simulate(options: &SimulateOptions) -> anyhow::Result<Simulation> {
     let zone = settings.zone().clone();
     let name = || options.calendar.display().to_string();
     let bytes = std::fs::read(&options.calendar).with_context(name)?;
-    let text = String::from_utf8_lossy(&bytes);
+    let (text, _) = charset::decode(&bytes, None, WINDOWS_1252);
     let time = |text: &Option<String>, name: &str| {
         let parsed = text.as_deref().map(|text| instant(text, &zone)).transpose();
         parsed.map_err(|why| anyhow::anyhow!("{name}: {why}"))
@@ -50,7 +51,7 @@ pub fn simulate(options: &SimulateOptions) -> anyhow::Result<Simulation> {
     let (format, reading) = if text.trim_start().starts_with('[') {
         (FeedFormat::Json, calendar_json::parse(&text))
     } else {
-        (FeedFormat::Ical, ical::parse(&text, &zone, (from - DAY, to)))
+        (FeedFormat::Ical, ical::parse(&bytes, None, &zone, (from - DAY, to)))
     };
     let reading = reading.map_err(|why| anyhow::anyhow!("{}: no calendar: {why}", name()))?;
     Ok(play(reading, format, settings, layout(&config), (from, to)))

@@ -14,7 +14,8 @@ use super::stage::{ShutdownBudget, Stage};
 use super::thumbnails::ThumbnailCache;
 use super::watchman::WatchInputs;
 use super::{
-    conductor, control, descriptors, metrics, observer, portal, rehearser, scheduler, thumbnails, watchman,
+    conductor, control, descriptors, metrics, observer, portal, recordings, rehearser, scheduler, thumbnails,
+    watchman,
 };
 use amphi_admin::ReloadOrder;
 use amphi_config::Config;
@@ -81,6 +82,7 @@ impl Server {
         let found = WatchInputs { checks, configuration, notes };
         let said = watchman::spawn(&shared, found, &mut stages.listening)?;
         portal::spawn(&shared, &mut stages.listening);
+        recordings::spawn(&shared, &mut stages.listening);
         conductor::spawn(&shared, &mut stages.ladders);
         let metrics = metrics::registry(&shared, &ports.places, budget.limit, &said.alarms);
         let admin = AdminPort {

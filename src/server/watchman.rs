@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use super::clock_watch::ClockWatch;
 use super::ladders::LadderState;
 use super::outcome::{self, Outcomes};
+use super::recordings;
 use super::scheduler;
 use super::settings::thresholds;
 use super::shared::ServerContext;
@@ -181,6 +182,7 @@ impl Watchman {
         let stale = outcome::stale_conditions(&stale);
         all.extend(off_air.into_iter().chain(stale).chain(of_plan).chain(of_pushes(&pushes)));
         all.extend(self.shared.tasks.fallen().into_iter().map(of_task));
+        all.extend(recordings::conditions(self.shared.delivery.registry()));
         all
     }
 }

@@ -20,7 +20,7 @@ export const launch = () => chromium.launch({
   ],
 });
 
-// Starts both; `open` shows a stream in a player and returns when it shows a picture.
+// Starts both; `open` shows a stream in a player and returns when it shows a picture, or plays where there is only sound.
 export async function start() {
   const server = createServer(async (request, response) => {
     const path = normalize(new URL(request.url, "http://localhost").pathname);
@@ -52,7 +52,8 @@ export async function start() {
       return sample;
     };
     const patience = Date.now() + 40_000;
-    while (!((await look())?.luma > 0) && Date.now() < patience) await pause(100);
+    const begun = (sample) => (more.sound ? sample?.time : sample?.luma) > 0;
+    while (!begun(await look()) && Date.now() < patience) await pause(100);
     return { player, page, look, samples, said };
   }
 

@@ -2,7 +2,7 @@
 //!
 //! Its files are in the binary, load nothing from other hosts and need no token: the data comes from
 //! `/api/v1`, which is guarded. The Content-Security-Policy allows only our own scripts and styles; names and titles are put
-//! into the page as text, never as markup.
+//! into the page as text, never as markup. All its links are relative, so a proxy may serve it beneath a path.
 //!
 //! Not here: the player. It is the public page `/watch/<channel>`, which the console shows in a frame.
 
@@ -151,6 +151,17 @@ mod tests {
         let pages = beneath.pages(&HeaderMap::new());
         assert_eq!((&*pages, origin(&pages)), ("https://live.example.org/video", "https://live.example.org"));
         assert_eq!(origin("http://[::1]:8080"), "http://[::1]:8080");
+    }
+
+    #[test]
+    fn no_part_asks_the_root_of_a_host() {
+        for (path, _, text) in PARTS.into_iter().chain([("/", "", INDEX)]) {
+            for quote in ['"', '\'', '`', '('] {
+                for place in ["/api", "/console", "/demo", "/$"] {
+                    assert!(!text.contains(&format!("{quote}{place}")), "{path}: {quote}{place}");
+                }
+            }
+        }
     }
 
     #[test]

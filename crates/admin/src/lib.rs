@@ -15,6 +15,7 @@
 //! | `POST /api/v1/reload` | reads the configuration again: `{"confirm": true}?` |
 //! | `GET /api/v1/audit?limit=` | who did what, newest first |
 //! | `GET /api/v1/pushes` | pushes to other servers |
+//! | `GET /api/v1/recordings` | what of the recordings cannot be played as it is, and why |
 //! | `GET /api/v1/health` | which tasks are running, how often each was restarted, and why |
 //! | `GET /api/v1/events` | server-sent events: matrix, alarms and schedule, now and at every change; vitals |
 //! | `GET`, `POST`, `DELETE /api/v1/session` | exchanges a token for a cookie, see `session` |
@@ -58,6 +59,7 @@ mod openapi;
 #[cfg(test)]
 mod openapi_tests;
 mod problem;
+mod recordings;
 mod rehearsal;
 mod reload;
 mod schedule;
@@ -86,6 +88,7 @@ pub use self::guard::of_this_machine;
 pub use self::health::HealthWatch;
 use self::insight::Insight;
 use self::problem::Problem;
+pub use self::recordings::{RecordingWatch, UnplayedRecording, UnplayedTrack};
 pub use self::rehearsal::Rehearsals;
 pub use self::reload::{ReloadAnswer, ReloadOrder, ReloadRefused};
 use amphi_control::agenda::Plan;
@@ -132,6 +135,8 @@ pub struct AdminState {
     pub attempts: Attempts,
     /// Host names besides loopback ones under which a port without a token answers.
     pub names: Vec<Authority>,
+    /// What of the mounts' recordings cannot be played.
+    pub recordings: RecordingWatch,
 }
 
 /// The state that all routes share.
@@ -184,6 +189,7 @@ fn api() -> OpenApiRouter<Arc<AdminContext>> {
         .routes(routes!(sources::alarms))
         .routes(routes!(sources::pushes))
         .routes(routes!(schedule::show))
+        .routes(routes!(recordings::list))
         .routes(routes!(insight::vitals))
         .routes(routes!(insight::viewers))
         .routes(routes!(insight::of_source))

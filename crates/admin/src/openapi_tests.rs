@@ -116,6 +116,7 @@ const CASES: &[Case] = &[
     ("get", "/api/v1/alarms", "/api/v1/alarms", "", 200),
     ("get", "/api/v1/pushes", "/api/v1/pushes", "", 200),
     ("get", "/api/v1/schedule", "/api/v1/schedule", "", 200),
+    ("get", "/api/v1/recordings", "/api/v1/recordings", "", 200),
     ("get", "/api/v1/rehearsal", "/api/v1/rehearsal", "", 200),
     ("post", "/api/v1/rehearsal", "/api/v1/rehearsal", "", 202),
     ("post", "/api/v1/rehearsal", "/api/v1/rehearsal", "", 409),

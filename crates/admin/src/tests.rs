@@ -90,8 +90,26 @@ fn port_of(tokens: Tokens, store: impl Store) -> Port {
         ending: ending.clone(),
         attempts: Attempts::default(),
         names: Vec::new(),
+        recordings: RecordingWatch::new(unplayed),
     });
     Port { router, matrix, ready, doubt, needed, ending, alarms, plan, clock, report, orders }
+}
+
+fn unplayed() -> Vec<UnplayedRecording> {
+    let track =
+        UnplayedTrack { track: 2, kind: "sound".to_owned(), reason: "alac is not decoded".to_owned() };
+    let silent = UnplayedRecording {
+        mount: "vod".to_owned(),
+        path: "a.mp4".to_owned(),
+        played: true,
+        reason: None,
+        unfinished: false,
+        lacks: vec!["sound".to_owned()],
+        left_out: vec![track],
+    };
+    let reason = Some("b.mp4: not an mp4 file".to_owned());
+    let nothing = UnplayedRecording { played: false, reason, lacks: Vec::new(), ..silent.clone() };
+    vec![silent, UnplayedRecording { path: "b.mp4".to_owned(), left_out: Vec::new(), ..nothing }]
 }
 
 /// A configuration whose reload must be confirmed.

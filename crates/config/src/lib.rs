@@ -303,6 +303,8 @@ pub struct Vod {
     pub poster: bool,
     /// The list of recordings may be fetched.
     pub index: bool,
+    /// The encoding of subtitles that do not say theirs and are not UTF-8: a label of the WHATWG Encoding Standard.
+    pub text_encoding: String,
 }
 
 impl Default for Vod {
@@ -314,6 +316,7 @@ impl Default for Vod {
             download: true,
             poster: true,
             index: false,
+            text_encoding: "windows-1252".to_owned(),
         }
     }
 }

@@ -306,6 +306,11 @@ fn each_fault_of_meaning_is_located() {
             "segment_ms = 100",
             r#"segment_ms = 100 | 14: vod "vod": segment_ms: 100 is not between 1000 and 60000"#,
         ),
+        (
+            "text_encoding = \"windows-1252\"",
+            "text_encoding = \"ebcdic\"",
+            r#"text_encoding = "ebcdic" | 17: vod "vod": text_encoding: "ebcdic" is no encoding that is known, such as "windows-1252" or "iso-8859-2""#,
+        ),
         // Schedule and admin.
         (
             "\nurl = \"\"",

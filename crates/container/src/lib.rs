@@ -4,12 +4,12 @@
 //! | module | what | standard |
 //! |---|---|---|
 //! | [`isobmff`] | boxes, written and read | ISO/IEC 14496-12 §4.2 |
-//! | [`mp4`] | the index of a file: tracks, samples, edit lists, chapters; fragments, read | ISO/IEC 14496-12 §8, 14496-15 |
+//! | [`mp4`] | the index of a file: tracks, samples, edit lists, text, chapters; fragments, read | ISO/IEC 14496-12 §8, 14496-15, 14496-30 |
 //! | [`fmp4`] | initialization sections and media segments, written | ISO/IEC 14496-12 §8.8, 23000-19 §7.3 |
 //! | [`clip`] | a small file, read whole | |
 //! | [`hls`] | media and multivariant playlists, written and read; BANDWIDTH | RFC 8216 |
 //! | [`dash`] | manifests, written and read | ISO/IEC 23009-1 |
-//! | [`webvtt`] | subtitles, read, and cut into segments | WebVTT, RFC 8216 §3.5 |
+//! | [`webvtt`] | subtitles: WebVTT, SRT and TTML, read, and cut into segments | WebVTT, TTML2, RFC 8216 §3.5 |
 //!
 //! Nothing here does I/O: bytes and values in, bytes and values out. It uses the types of the media path
 //! ([`media`](amphi_media)) and no other crate of the server.

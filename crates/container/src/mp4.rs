@@ -2,21 +2,33 @@
 
 mod chapters;
 mod compact;
+mod descriptions;
+mod durations;
+mod edits;
+mod fragmented;
 mod fragments;
+mod held;
+mod label;
 mod left_out;
 mod movie;
 mod sample_entry;
 mod samples;
 mod tables;
+mod text_samples;
+#[cfg(test)]
+mod text_tests;
+mod text_track;
 mod ticks;
 mod track;
 
-pub use chapters::ChapterTrack;
-pub use fragments::{FragmentSink, TrackExtends, read_fragment};
+pub use chapters::chapters_of;
+pub use fragments::{FragmentSink, FragmentStart, TrackExtends, read_fragment};
+pub use label::TrackLabel;
 pub use left_out::{LeftOut, TrackKind};
 pub use movie::Movie;
 pub use sample_entry::{Coding, TrackMedia};
 pub use samples::{Extent, Sample, SampleBudget, SampleInfo, SampleRange, SampleTable};
+pub use text_track::{TextCoding, TextTrack};
 pub use ticks::rescale;
 pub use track::{MovieTrack, TrackHeader};
 
@@ -25,3 +37,5 @@ pub const UNFINISHED: &str = "a sample lies beyond the end of the file: it is no
 
 #[cfg(test)]
 mod damage_tests;
+#[cfg(test)]
+mod odd_tests;

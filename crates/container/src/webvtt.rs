@@ -1,188 +1,197 @@
-//! Subtitles and chapters: reads WebVTT and SRT, and cuts cues into segments (RFC 8216 §3.5). Sans-IO.
+//! Subtitles and chapters: reads WebVTT, SRT and TTML (DFXP), and cuts cues into segments of WebVTT (RFC 8216 §3.5). Sans-IO.
 //!
-//! Cue settings and markup are passed on unchanged. Styles, regions and notes are left out, and so is any block that is
-//! not a cue.
+//! A file is told by its content: `WEBVTT` begins a WebVTT file, an element `tt` a TTML document, anything else is SRT. Whatever
+//! it is, the cues hold WebVTT's markup: what SRT and TTML say in their own way is translated, and what is only text is escaped.
+//!
+//! Cues are sorted by their start. One without an end, or with one that is not after its start, is shown until the next one
+//! begins, ten seconds at most. What looks like a cue and cannot be read is a [`LostCue`] with its line.
 
-use std::fmt::Write as _;
-use std::ops::Range;
-use std::time::Duration;
+mod clock;
+mod markup;
+mod reader;
+mod segments;
+mod srt;
+mod ttml;
+mod ttml_time;
 
+use std::collections::HashMap;
+
+use amphi_media::charset::{self, Encoding};
 use serde::Serialize;
 
-use super::hls::{MediaPlaylist, MediaSegment};
+pub use markup::plain;
+pub(crate) use markup::{Face, escaped, styled};
+pub use segments::{playlist, segment, whole};
 
-/// Duration of a segment of subtitles, in milliseconds.
-const SEGMENT_MS: u64 = 60_000;
 /// How many cues of a file are read; a long day of speech has fewer.
-const CUES_MAX: usize = 200_000;
+pub(crate) const CUES_MAX: usize = 200_000;
+/// How many cues that cannot be read are remembered.
+const LOST_MAX: usize = 100;
+/// Latest time that is believed, in milliseconds: 17 years.
+const LATEST_MS: u64 = 1 << 39;
+/// How long a cue without an end is shown at most, in milliseconds.
+const WITHOUT_END_MS: u64 = 10_000;
 
 /// A subtitle cue, or a chapter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Cue {
     /// Start in milliseconds of presentation time.
     pub start_ms: u64,
     /// End in milliseconds of presentation time.
     pub end_ms: u64,
+    /// The cue's identifier; empty if it has none that is its own.
+    #[serde(skip)]
+    pub id: String,
     /// Cue settings such as the position, as WebVTT writes them.
     #[serde(skip)]
     pub settings: String,
-    /// The text: one or more lines, with any markup.
+    /// The text: one or more lines, with WebVTT's markup.
     pub text: String,
 }
 
 impl Cue {
     /// How many bytes of memory it takes.
     pub fn memory(&self) -> usize {
-        size_of::<Self>() + self.settings.capacity() + self.text.capacity()
+        size_of::<Self>() + self.id.capacity() + self.settings.capacity() + self.text.capacity()
     }
 }
 
-/// Reads the cues of a WebVTT or SRT file, sorted by time.
-pub fn cues(text: &str) -> Vec<Cue> {
-    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n");
-    let mut cues: Vec<Cue> = text.split("\n\n").filter_map(cue).take(CUES_MAX).collect();
-    cues.sort_by_key(|cue| (cue.start_ms, cue.end_ms));
-    cues
+/// What a file or a track of subtitles holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TimedText {
+    /// The cues in order of time.
+    pub cues: Vec<Cue>,
+    /// The `STYLE` and `REGION` blocks of a WebVTT file, with a blank line between them.
+    pub header: String,
+    /// What looks like a cue and is none: the first hundred.
+    pub lost: Vec<LostCue>,
+    /// Whether it is known to be subtitles: it says so, or has a cue.
+    pub is_known: bool,
 }
 
-fn cue(block: &str) -> Option<Cue> {
-    let mut lines = block.trim_matches('\n').lines();
-    let mut timing = lines.next()?;
-    if !timing.contains("-->") {
-        timing = lines.next().filter(|line| line.contains("-->"))?;
+/// A cue that could not be read: its writer's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {why}")]
+pub struct LostCue {
+    /// The line of its times, counted from 1; for a track within an mp4, the number of the sample.
+    pub line: usize,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+impl TimedText {
+    /// Reads the file with this name. Text that does not say its encoding, as TTML may, and is not UTF-8 is in `fallback`.
+    pub fn of_file(name: &str, bytes: &[u8], fallback: &'static Encoding) -> Self {
+        let text = charset::decode_xml(bytes, fallback);
+        let is_named =
+            name.len() > 4 && name.get(name.len() - 4..).is_some_and(|it| it.eq_ignore_ascii_case(".vtt"));
+        let found = Self::of(&text);
+        // Its first line is missing, but not its markup. SRT that is only called .vtt has commas in its times.
+        if is_named && !reader::is_webvtt(&text) && reader::has_dots(&text) {
+            reader::read(&text)
+        } else {
+            found
+        }
     }
-    let (start, rest) = timing.split_once("-->")?;
-    let rest = rest.trim();
-    let (end, settings) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-    let (start_ms, end_ms) = (time_ms(start)?, time_ms(end)?);
-    let text = lines.collect::<Vec<_>>().join("\n");
-    (start_ms < end_ms && !text.is_empty()).then(|| Cue {
-        start_ms,
-        end_ms,
-        settings: settings.trim().to_owned(),
-        text,
+
+    /// Reads text of bytes in the same way.
+    pub fn of_bytes(bytes: &[u8], fallback: &'static Encoding) -> Self {
+        Self::of(&charset::decode_xml(bytes, fallback))
+    }
+
+    /// Reads the text of a file.
+    pub fn of(text: &str) -> Self {
+        let text = text.trim_start_matches('\u{feff}').replace('\0', "\u{fffd}");
+        if reader::is_webvtt(&text) {
+            return reader::read(&text);
+        }
+        if !text.trim_start().starts_with('<') {
+            return srt::read(&text);
+        }
+        let found = ttml::read(&text);
+        let other = if found.is_known { None } else { Some(srt::read(&text)).filter(|other| other.is_known) };
+        other.unwrap_or(found)
+    }
+
+    /// How many bytes of memory it takes.
+    pub fn memory(&self) -> usize {
+        self.header.capacity() + self.cues.iter().map(Cue::memory).sum::<usize>()
+    }
+
+    pub(crate) fn lose(&mut self, line: usize, why: &'static str) {
+        if self.lost.len() < LOST_MAX {
+            self.lost.push(LostCue { line, why });
+        }
+    }
+
+    /// Adds a cue; `end_ms` is not after its start if nobody knows it.
+    pub(crate) fn push(&mut self, line: impl FnOnce() -> usize, cue: Cue) {
+        if cue.text.trim().is_empty() {
+            return;
+        }
+        self.is_known = true;
+        let why = match cue.start_ms.max(cue.end_ms) {
+            LATEST_MS.. => "its times are later than any recording",
+            _ if self.cues.len() >= CUES_MAX => TOO_MANY,
+            _ => return self.cues.push(cue),
+        };
+        // To find the line may take as long as to read up to it.
+        if self.lost.len() < LOST_MAX && self.lost.last().is_none_or(|last| last.why != why) {
+            self.lose(line(), why);
+        }
+    }
+
+    /// Sorts the cues, and gives an end to those without one.
+    pub(crate) fn finished(mut self) -> Self {
+        self.cues.sort_by_key(|cue| cue.start_ms);
+        let (mut this, mut next) = (None, None);
+        for cue in self.cues.iter_mut().rev() {
+            if this != Some(cue.start_ms) {
+                (this, next) = (Some(cue.start_ms), this);
+            }
+            if cue.end_ms <= cue.start_ms {
+                let longest = cue.start_ms.saturating_add(WITHOUT_END_MS);
+                cue.end_ms = next.map_or(longest, |next| longest.min(next));
+            }
+        }
+        self.drop_shared_ids();
+        self
+    }
+
+    /// hls.js shows one cue of several with the same identifier.
+    fn drop_shared_ids(&mut self) {
+        let mut times: HashMap<&str, u32> = HashMap::new();
+        for cue in self.cues.iter().filter(|cue| !cue.id.is_empty()) {
+            *times.entry(&cue.id).or_default() += 1;
+        }
+        let shared: Vec<bool> =
+            self.cues.iter().map(|cue| times.get(&*cue.id).is_some_and(|times| *times > 1)).collect();
+        for (cue, _) in self.cues.iter_mut().zip(shared).filter(|(_, is_shared)| *is_shared) {
+            cue.id.clear();
+        }
+    }
+}
+
+const TOO_MANY: &str = "there are more cues than are read: it and those after it are left out";
+
+/// The lines of a text, which CR, LF or both end (WebVTT §4.1).
+fn lines(text: &str) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some(end) = rest.find(['\r', '\n']) {
+        let (line, after) = rest.split_at(end);
+        lines.push(line);
+        rest = after.strip_prefix("\r\n").unwrap_or_else(|| after.get(1..).unwrap_or_default());
+    }
+    if !rest.is_empty() {
+        lines.push(rest);
+    }
+    lines
+}
+
+/// Takes from both ends of a line what is not seen there.
+fn bare(line: &str) -> &str {
+    line.trim_matches(|letter: char| {
+        letter.is_whitespace() || letter.is_control() || matches!(letter, '\u{feff}' | '\u{200b}')
     })
-}
-
-/// Reads `[hh:]mm:ss.mmm`; SRT has a comma instead of the dot.
-fn time_ms(text: &str) -> Option<u64> {
-    let text = text.trim().replace(',', ".");
-    let (clock, fraction) = text.split_once('.').unwrap_or((&text, "0"));
-    let mut seconds = 0_u64;
-    for field in clock.split(':') {
-        seconds = seconds.checked_mul(60)?.checked_add(field.parse().ok()?)?;
-    }
-    let fraction: String = fraction.chars().chain("000".chars()).take(3).collect();
-    let ms: u64 = fraction.parse().ok()?;
-    seconds.checked_mul(1000)?.checked_add(ms).filter(|ms| *ms < 1 << 40)
-}
-
-/// The media playlist of subtitles for media that covers `span`, in milliseconds of presentation time. It begins where the
-/// media begins.
-pub fn playlist(index: usize, span: Range<u64>) -> String {
-    let first = span.start / SEGMENT_MS;
-    let segment = |part: u64| {
-        let (start, end) = (span.start.max(part * SEGMENT_MS), span.end.min((part + 1) * SEGMENT_MS));
-        MediaSegment {
-            uri: format!("text_{index}_{part}.vtt"),
-            duration: Duration::from_millis(end.saturating_sub(start).max(1)),
-            ..MediaSegment::default()
-        }
-    };
-    MediaPlaylist {
-        target_duration_s: SEGMENT_MS / 1000,
-        is_vod: true,
-        segments: (first..span.end.div_ceil(SEGMENT_MS).max(first + 1)).map(segment).collect(),
-        is_ended: true,
-        ..MediaPlaylist::default()
-    }
-    .to_string()
-}
-
-/// One segment: all cues that are shown during it. Cues that reach over its ends keep their full times.
-pub fn segment(cues: &[Cue], part: usize) -> String {
-    let start = (part as u64).saturating_mul(SEGMENT_MS);
-    let end = start.saturating_add(SEGMENT_MS);
-    let mut out = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n".to_owned();
-    for cue in cues.iter().filter(|cue| cue.start_ms < end && cue.end_ms > start) {
-        write_cue(&mut out, cue, cue.start_ms, cue.end_ms);
-    }
-    out
-}
-
-/// All cues that are shown during `span`, as one file with times that count from the start of `span`.
-pub fn whole(cues: &[Cue], span: Range<u64>) -> String {
-    let mut out = "WEBVTT\n".to_owned();
-    for cue in cues.iter().filter(|cue| cue.start_ms < span.end && cue.end_ms > span.start) {
-        let from_start = |ms: u64| ms.saturating_sub(span.start);
-        write_cue(&mut out, cue, from_start(cue.start_ms), from_start(cue.end_ms));
-    }
-    out
-}
-
-fn write_cue(out: &mut String, cue: &Cue, start_ms: u64, end_ms: u64) {
-    // Writing to a String cannot fail.
-    let _ = write!(out, "\n{} --> {}", clock(start_ms), clock(end_ms));
-    if !cue.settings.is_empty() {
-        let _ = write!(out, " {}", cue.settings);
-    }
-    let _ = writeln!(out, "\n{}", cue.text);
-}
-
-fn clock(ms: u64) -> String {
-    format!("{:02}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const VTT: &str = "\u{feff}WEBVTT - lecture\r\n\r\nNOTE by hand\r\n\r\n1\r\n00:01.000 --> 00:03.500 align:start\r\nBonjour\r\nà tous\r\n\r\n00:59:59.000 --> 01:00:01.000\r\nSecond";
-    const SRT: &str =
-        "1\n00:00:01,000 --> 00:00:03,500\nBonjour\nà tous\n\n2\n00:59:59,000 --> 01:00:01,000\nSecond\n";
-
-    #[test]
-    fn both_kinds_of_file_are_read() {
-        let mut expected = cues(SRT);
-        assert_eq!(expected.len(), 2);
-        expected[0].settings = "align:start".to_owned();
-        assert_eq!(cues(VTT), expected);
-    }
-
-    #[test]
-    fn a_cue_over_a_seam_is_in_both_segments() {
-        let cues = cues(VTT);
-        let first = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n\n00:00:01.000 --> 00:00:03.500 align:start\nBonjour\nà tous\n";
-        assert_eq!(segment(&cues, 0), first);
-        for part in [59, 60] {
-            assert!(segment(&cues, part).ends_with("00:59:59.000 --> 01:00:01.000\nSecond\n"), "{part}");
-        }
-        assert_eq!(segment(&cues, 1).lines().count(), 2);
-        assert_eq!(playlist(0, 0..61_000).matches("#EXTINF").count(), 2);
-        assert_eq!(playlist(0, 0..0).matches("#EXTINF").count(), 1);
-    }
-
-    #[test]
-    fn a_part_of_a_recording_has_its_part_of_the_subtitles() {
-        let list = playlist(3, 3_590_000..3_610_000);
-        assert!(
-            list.contains("#EXTINF:10.000,\ntext_3_59.vtt\n#EXTINF:10.000,\ntext_3_60.vtt\n#EXT-X-ENDLIST"),
-            "{list}"
-        );
-        let cues = cues(VTT);
-        let expected = "WEBVTT\n\n00:00:09.000 --> 00:00:11.000\nSecond\n";
-        assert_eq!(whole(&cues, 3_590_000..3_610_000), expected);
-        assert!(
-            whole(&cues, 0..4000).ends_with("00:00:01.000 --> 00:00:03.500 align:start\nBonjour\nà tous\n")
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_panics(text in "(WEBVTT|\n|\n\n|-->| |[0-9:.,]{1,9}|.){0,30}") {
-            for cue in cues(&text) { prop_assert!(cue.start_ms < cue.end_ms); }
-        }
-    }
 }

@@ -74,6 +74,8 @@ pub enum AlarmKind {
     State,
     /// The system gives this server no more file descriptors.
     Descriptors,
+    /// A recording has a picture or sound that its viewers do not get.
+    Recording,
 }
 
 /// A fault that is present now.
@@ -160,7 +162,8 @@ impl Thresholds {
             | AlarmKind::Clock
             | AlarmKind::Configuration
             | AlarmKind::State
-            | AlarmKind::Descriptors => 0,
+            | AlarmKind::Descriptors
+            | AlarmKind::Recording => 0,
             AlarmKind::Black => self.black_s,
             AlarmKind::Frozen => self.frozen_s,
             AlarmKind::Silent => self.silent_s,

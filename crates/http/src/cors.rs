@@ -16,12 +16,13 @@ pub(super) const METHODS: HeaderValue = HeaderValue::from_static("OPTIONS, GET, 
 
 /// Fields that players may send: the list of a real Wowza, and validators.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
-    "Content-Type, User-Agent, If-Modified-Since, If-None-Match, Cache-Control, Range",
+    "Content-Type, User-Agent, If-Modified-Since, If-None-Match, If-Range, Cache-Control, Range",
 );
 
 /// Fields that scripts may read of an answer: players set their clock by `Date` and measure throughput by the lengths.
-const RESPONSE_HEADERS: HeaderValue =
-    HeaderValue::from_static("Date, Server, Content-Type, Content-Length, Content-Range, ETag, Retry-After");
+const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static(
+    "Date, Server, Content-Type, Content-Length, Content-Range, ETag, Last-Modified, Content-Disposition, Retry-After",
+);
 
 /// Lets pages of every origin read the answer with these `headers`.
 pub fn allow(headers: &mut HeaderMap) {

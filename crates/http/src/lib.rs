@@ -28,6 +28,7 @@
 
 mod attempts;
 mod body;
+mod conditions;
 mod content;
 pub mod cors;
 mod date;
@@ -55,6 +56,7 @@ mod watch;
 
 pub use attempts::{Attempts, Credential, retry_after};
 pub use body::{Body, Timed};
+pub use conditions::{Conditions, Validators};
 pub use content::{ContentMetadata, content};
 pub use digest::{Authenticator, Verdict};
 pub use etag::ETag;
@@ -67,7 +69,7 @@ pub use memory_file::MemoryFile;
 pub use methods::method_refusal;
 pub use peer::Peer;
 pub use places::{Extra, Places, asker};
-pub use range::{Requested, requested_range};
+pub use range::{Requested, requested_part, requested_range};
 pub use refusal::{empty, problem};
 pub use serve::{Port, accept_each, serve_fast_path, serve_stream, serve_with_peer};
 pub use slow_path::SlowPath;

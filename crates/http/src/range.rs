@@ -2,7 +2,7 @@
 //!
 //! One range is served. Several in one request are answered with the whole, which §14.2 allows and every
 //! client accepts; so is a `Range` that is not understood, and one with an `If-Range`, because
-//! media has no validator that could match (§13.1.5).
+//! most media has no validator that could match (§13.1.5). Where there is one, [`Validators`](super::Validators) compares it.
 
 use std::ops::Range;
 
@@ -25,6 +25,11 @@ pub fn requested_range(headers: &HeaderMap, len: usize) -> Requested {
     if headers.contains_key(IF_RANGE) {
         return Requested::Whole;
     }
+    requested_part(headers, len)
+}
+
+/// The same without regard to `If-Range`, for content whose validators have been compared.
+pub fn requested_part(headers: &HeaderMap, len: usize) -> Requested {
     let mut fields = headers.get_all(RANGE).iter();
     let (Some(field), None) = (fields.next(), fields.next()) else { return Requested::Whole };
     field.to_str().ok().and_then(|field| parse(field, len)).unwrap_or(Requested::Whole)

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-pub use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+pub use encoding_rs::{Encoding, MACINTOSH, UTF_8, WINDOWS_1252};
 use encoding_rs::{UTF_16BE, UTF_16LE};
 
 /// How many bytes are looked at to tell UTF-16 without a byte order mark.
@@ -21,6 +21,23 @@ pub fn decode<'a>(
     let encoding = encoding_of(bytes, declared, fallback);
     let (text, _) = encoding.decode_with_bom_removal(bytes);
     (text, encoding)
+}
+
+/// The text of an XML document (XML 1.0 §4.3.3): as [`decode`], with the label of its XML declaration.
+pub fn decode_xml<'a>(bytes: &'a [u8], fallback: &'static Encoding) -> Cow<'a, str> {
+    decode(bytes, xml_label(bytes), fallback).0
+}
+
+/// The encoding that an XML declaration names (XML 1.0 §2.8, §4.3.3).
+fn xml_label(bytes: &[u8]) -> Option<&str> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    let head = bytes.get(..bytes.len().min(SAMPLE))?.strip_prefix(b"<?xml")?;
+    let end = head.windows(2).position(|pair| pair == b"?>")?;
+    let declaration = std::str::from_utf8(head.get(..end)?).ok()?;
+    let (_, rest) = declaration.split_once("encoding")?;
+    let rest = rest.trim_start().strip_prefix('=')?.trim_start();
+    let quote = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+    rest.get(1..)?.split(quote).next()
 }
 
 fn encoding_of(bytes: &[u8], declared: Option<&str>, fallback: &'static Encoding) -> &'static Encoding {
@@ -87,6 +104,30 @@ mod tests {
             "<?xml encoding='utf-16'?>dé"
         );
         assert_eq!(text(b"", None), "");
+    }
+
+    #[test]
+    fn xml_is_read_in_the_encoding_that_it_declares() {
+        let xml = |bytes: &[u8]| decode_xml(bytes, UTF_8).into_owned();
+        for (declaration, bytes) in [
+            ("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>", &b"d\xe9"[..]),
+            ("<?xml version='1.0' encoding = 'windows-1252' standalone='no'?>", b"d\xe9"),
+            ("<?xml version=\"1.0\" encoding=\"UTF-8\"?>", b"d\xc3\xa9"),
+            ("<?xml version=\"1.0\"?>", b"d\xc3\xa9"),
+            ("\n<?xml version=\"1.0\" encoding=\"latin1\"?>", b"d\xe9"),
+            ("", b"d\xc3\xa9"),
+        ] {
+            assert_eq!(xml(&[declaration.as_bytes(), bytes].concat()), format!("{declaration}d\u{e9}"));
+        }
+        for odd in [
+            "<?xml",
+            "<?xml encoding",
+            "<?xml encoding=?>",
+            "<?xml encoding=\"?>",
+            "<?xml?><a b='encoding=\"utf-16\"'/>",
+        ] {
+            assert_eq!(xml(odd.as_bytes()), odd);
+        }
     }
 
     proptest! {

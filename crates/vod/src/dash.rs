@@ -8,13 +8,16 @@ use std::time::Duration;
 use super::Track;
 use super::cut::Trim;
 use super::names::TrackSelection;
-use super::playlist::{Subtitles, frame_rate};
+use super::playlist::{Subtitles, frame_rate, language};
 use super::recording::Recording;
 use amphi_container::dash::{
     AdaptationSet, ContentType, Mpd, PresentationType, Representation, RepresentationFormat,
     RepresentationMedia, SegmentTemplate,
 };
 use amphi_container::mp4::TrackMedia;
+
+/// By how much less than the presentation a timeline may last.
+const UNNOTICED_NS: i64 = 200_000_000;
 
 /// A rendition, and the part and tracks of it that are shown.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +42,7 @@ pub(super) fn manifest(renditions: &[ShownRendition<'_>], texts: &[Subtitles]) -
             AdaptationSet {
                 id: index + 1,
                 content: ContentType::Audio,
-                language: Some(track.language.clone()),
+                language: Some(language(track).unwrap_or_else(|| track.language.clone())),
                 segment_alignment: false,
                 representations: vec![sound(*heard, index, track)],
             }
@@ -114,6 +117,12 @@ fn representation(
         let (start, end) = (track.ticks(span.start), track.ticks(span.end));
         cuts.retain(|cut| cut.end > start && cut.start < end);
         presentation_time_offset = Some(start);
+    } else if let Some(last) = cuts.last_mut() {
+        // dash.js never comes to the end of a presentation in which a timeline ends before it.
+        let end = track.ticks(recording.movie.duration_nanos());
+        if end - last.end > track.ticks(UNNOTICED_NS) {
+            last.end = end;
+        }
     }
     Representation {
         id: format!("{}_{}", names.key, kind.text()),

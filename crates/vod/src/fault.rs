@@ -20,6 +20,14 @@ pub enum VodFault {
     /// The viewer's fault, or an old link's: the file has changed since this name was given out.
     #[error("there is no such part of the recording")]
     Gone,
+    /// Whoever wrote the file: the version that this viewer began is no more.
+    #[error(
+        "{path}: the file was overwritten in place, and what it was before is gone; open the recording again"
+    )]
+    Overwritten {
+        /// The file's path from the mount's root.
+        path: String,
+    },
     /// The file's fault: it is half copied, still growing, or cut off.
     #[error("{path}: {fault}")]
     Unfinished {
@@ -96,6 +104,11 @@ impl VodFault {
             }
             _ => Self::Io { path: path.to_owned(), error: error.to_string() },
         }
+    }
+
+    /// Whether it may be over in a moment.
+    pub(super) const fn is_transient(&self) -> bool {
+        matches!(self, Self::Slow | Self::Refused(_))
     }
 
     /// Whether it depends on the file alone: it stays the same until the file changes.

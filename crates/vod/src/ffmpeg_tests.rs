@@ -204,8 +204,14 @@ fn frames(file: &Path, stream: &str) -> Vec<(i64, String)> {
 
 async fn open(file: &Path) -> (Mount, Arc<Recording>) {
     let root = file.parent().expect("a folder").to_owned();
-    let mount =
-        Mount::new(MountSettings { root, segment_ms: 4000, download: true, poster: true, index: true });
+    let mount = Mount::new(MountSettings {
+        root,
+        segment_ms: 4000,
+        download: true,
+        poster: true,
+        index: true,
+        ..MountSettings::default()
+    });
     let name = file.file_name().and_then(|name| name.to_str()).expect("UTF-8");
     let recording = mount.recording(name).await.unwrap_or_else(|fault| panic!("{fault}"));
     (mount, recording)
@@ -458,6 +464,7 @@ async fn a_file_that_grows_is_unfinished_and_then_there() {
             download: true,
             poster: true,
             index: true,
+            ..MountSettings::default()
         });
         let fault = mount.recording("a.mp4").await.expect_err("half a file");
         assert!(matches!(fault, VodFault::Unfinished { .. }), "{part}/64: {fault}");

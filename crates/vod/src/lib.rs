@@ -13,6 +13,21 @@
 //! Whether a file has changed is checked again after two seconds, since NFS sends no events. While a SMIL file is
 //! being written, requests are answered from its last good reading.
 //!
+//! **Versions.** A file with another length or time of writing is another version, with other names. Whoever has begun to
+//! watch goes on with the version that they began, whether its file, or the SMIL file, has been replaced or removed since: its
+//! descriptor stays open. That is bounded: no more than [`OPEN_MAX`] recordings of a mount stay open, each for an hour
+//! after it was last asked for, and a version is not served under its names for longer than half a day after the file has
+//! changed. A file that was only touched is the same under its old names and its new ones. One that is *overwritten in place*
+//! cannot be kept: after each read it is checked that the file is still as it was indexed, and whoever began the old version
+//! is told that it is gone ([`VodFault::Overwritten`]); bytes of two versions are never mixed. What is compared then is the
+//! index and samples of bytes in between, so it takes a new file of the same length and with the same index to be missed.
+//!
+//! **Files that still grow**: one without an index, or whose index names samples beyond its end, is not served yet
+//! ([`VodFault::Unfinished`]); one in fragments is served up to its last whole fragment.
+//!
+//! **Names** of files may be written in any normalization form of Unicode (NFC as most systems do, NFD as macOS did): paths are
+//! in NFC here, and a file is found under either form.
+//!
 //! What does *not* belong here: how mp4 files, playlists and manifests are read and written ([`amphi_container`]),
 //! URLs and HTTP (`delivery`), live channels.
 //!
@@ -28,6 +43,7 @@
 //! ```
 
 mod buffers;
+mod captions;
 mod cursor;
 mod cut;
 mod dash;
@@ -35,25 +51,32 @@ mod fault;
 mod listing;
 mod mount;
 mod names;
+mod open_file;
 mod playlist;
 mod presentation;
 mod reading;
 mod recording;
+mod report;
 mod smil;
+mod stamp;
 
 pub use amphi_container::fmp4::layout::{SegmentLayout as Layout, part_of};
 pub use amphi_container::mp4::{Movie, MovieTrack as Track};
-pub use amphi_container::webvtt::{Cue, cues};
+pub use amphi_container::webvtt::{Cue, TimedText};
+pub use captions::{Captions, ListedText};
 pub use cursor::{FrameRendition, RecordedSample, SampleBatch, SampleCursor};
 pub use cut::{Cut, Trim, cuts};
 pub use fault::VodFault;
 pub use listing::Listed;
-pub use mount::{Captions, Listing, Mount, MountSettings, OPEN_MAX, RecordingStream};
-pub use names::{FileNames, RecordingFile, TrackSelection, parse as parse_file};
+pub use mount::{Listing, Mount, MountSettings, OPEN_MAX, RecordingStream};
+pub use names::{FileNames, RecordingFile, TextName, TrackSelection, VersionNames, parse as parse_file};
 pub use presentation::{Presentation, Rendition};
 pub use recording::Recording;
+pub use report::{LeftOutPart, RecordingReport};
 pub use smil::{Smil, SmilFault, with_extension};
 
+#[cfg(test)]
+mod caption_tests;
 #[cfg(test)]
 mod damage_tests;
 #[cfg(test)]

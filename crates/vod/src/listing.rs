@@ -6,6 +6,8 @@
 use roxmltree::Document;
 use serde::Serialize;
 
+use super::report::LeftOutPart;
+
 /// One recording of a mount, as the list's JSON shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Listed {
@@ -33,6 +35,12 @@ pub struct Listed {
     pub dash: String,
     /// URL of a picture of it, relative to the mount.
     pub poster: String,
+    /// What of its files is not played, as far as they have been opened.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOutPart>,
+    /// Where its files may be, from the mount's root.
+    #[serde(skip)]
+    pub files: Vec<String>,
 }
 
 impl Listed {

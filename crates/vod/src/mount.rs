@@ -1,6 +1,9 @@
 //! A mount: a directory whose recordings are served. The shell around this crate's cores.
 
+mod captions;
 mod files;
+mod kept_texts;
+mod versions;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -22,15 +25,20 @@ use super::buffers::{self, Buffers};
 use super::cut::Trim;
 use super::fault::VodFault;
 use super::listing::Listed;
-use super::names::{TrackSelection, digest};
+use super::names::{FileNames, TrackSelection};
+use super::open_file::OpenFile;
 use super::presentation::{Presentation, Rendition};
-use super::reading::{self, Index, IndexSearch, StorageWait};
-use super::recording::{OpenFile, Recording, Stamp};
+use super::reading::{Index, IndexSearch};
+use super::recording::Recording;
+use super::report::{RecordingReport, Reports};
 use super::smil::{Smil, SmilRendition, TextStream};
+use super::stamp::Stamp;
 use amphi_container::mp4::Extent;
-use amphi_container::webvtt::{self as text, Cue};
+use amphi_container::webvtt::TimedText;
+use amphi_media::charset::{Encoding, WINDOWS_1252};
 use amphi_runtime::workshop::Workshop;
-use files::{KnownListed, list, open_file, read_smil, read_text, sidecars, stamp_of};
+use files::{KnownListed, composed, list, open_file, read_smil, stamp_of};
+use kept_texts::KeptTexts;
 
 /// How long the state of a file is taken to be unchanged.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -53,8 +61,9 @@ const CUES_MEMORY: u64 = 32 << 20;
 const PICTURE_MAX: u64 = 32 << 20;
 /// Most names whose state is remembered.
 const STAMPS: u64 = 100_000;
-/// Stands in place of a language in the name of a file of chapters.
-const CHAPTERS: &str = "chapters";
+/// Most names whose version is remembered, and for how long: longer than any lecture, with its breaks.
+const OFFERED_MAX: u64 = 20_000;
+const OFFERED_FOR: Duration = Duration::from_secs(12 * 3600);
 /// Bytes read at once: few enough to be sent while they are still in the processor's cache.
 const PART: u64 = buffers::LEN as u64;
 
@@ -71,6 +80,21 @@ pub struct MountSettings {
     pub poster: bool,
     /// Whether the list of recordings may be fetched.
     pub index: bool,
+    /// The encoding of text files that do not say theirs and are not UTF-8.
+    pub text_encoding: &'static Encoding,
+}
+
+impl Default for MountSettings {
+    fn default() -> Self {
+        Self {
+            root: PathBuf::new(),
+            segment_ms: 6000,
+            download: true,
+            poster: true,
+            index: false,
+            text_encoding: WINDOWS_1252,
+        }
+    }
 }
 
 /// What the stream part of a URL names.
@@ -88,22 +112,6 @@ impl RecordingStream {
         match self {
             Self::Smil(path) | Self::File(path) => path,
         }
-    }
-}
-
-/// The cues of a subtitle file.
-#[derive(Clone, Debug)]
-pub struct Captions {
-    /// The cues in order of time.
-    pub cues: Arc<Vec<Cue>>,
-    /// Changes whenever the file changes; part of keys of caches.
-    pub version: String,
-}
-
-impl Captions {
-    /// The WebVTT text of segment number `part`, counted from 0 (RFC 8216 §3.5).
-    pub fn segment(&self, part: usize) -> String {
-        text::segment(&self.cues, part)
     }
 }
 
@@ -126,7 +134,8 @@ pub struct Mount {
     workshop: Workshop,
     asker: Option<IpAddr>,
     open: Arc<AtomicUsize>,
-    cues: Cache<(String, Stamp), Arc<Vec<Cue>>>,
+    cues: Cache<(String, Stamp), Arc<TimedText>>,
+    kept: KeptTexts,
     layouts: Cache<String, Arc<Layout>>,
     /// Why files in their present state have no index.
     damaged: Cache<(String, Stamp), VodFault>,
@@ -139,6 +148,11 @@ pub struct Mount {
     sidecars: Cache<String, Arc<Vec<TextStream>>>,
     listing: Cache<(), Listing>,
     listed: Arc<KnownListed>,
+    /// Where the versions are that names beneath a stream mean.
+    offered: Cache<(RecordingStream, FileNames), (String, Stamp)>,
+    reports: Arc<Lock<Reports>>,
+    /// Files that have been looked at by [`Mount::look`].
+    looked: Cache<(String, Stamp), ()>,
     buffers: Buffers,
     /// When a recording was last opened or read.
     asked: Arc<Lock<Option<Instant>>>,
@@ -158,10 +172,8 @@ impl Mount {
         let weigh = move |_: &(String, Stamp), recording: &Arc<Recording>| {
             u32::try_from(recording.memory()).unwrap_or(u32::MAX).max(share)
         };
-        let weigh_cues = |_: &(String, Stamp), cues: &Arc<Vec<Cue>>| {
-            let text: usize = cues.iter().map(Cue::memory).sum();
-            u32::try_from(text).unwrap_or(u32::MAX)
-        };
+        let weigh_cues =
+            |_: &(String, Stamp), cues: &Arc<TimedText>| u32::try_from(cues.memory()).unwrap_or(u32::MAX);
         let weigh_layout = |name: &String, layout: &Arc<Layout>| {
             u32::try_from(name.len() + layout.memory()).unwrap_or(u32::MAX)
         };
@@ -172,6 +184,7 @@ impl Mount {
             asker: None,
             open: Arc::default(),
             cues: Cache::builder().weigher(weigh_cues).max_capacity(CUES_MEMORY).build(),
+            kept: KeptTexts::default(),
             layouts: Cache::builder().weigher(weigh_layout).max_capacity(LAYOUT_MEMORY).build(),
             damaged: Cache::builder().max_capacity(10_000).time_to_live(LOOK_AGAIN * 5).build(),
             looks: Arc::default(),
@@ -187,6 +200,9 @@ impl Mount {
             sidecars: Cache::builder().max_capacity(10_000).time_to_live(LOOK_AGAIN * 5).build(),
             listing: Cache::builder().max_capacity(1).time_to_live(LIST_AGAIN).build(),
             listed: Arc::default(),
+            offered: Cache::builder().max_capacity(OFFERED_MAX).time_to_live(OFFERED_FOR).build(),
+            reports: Arc::default(),
+            looked: Cache::new(STAMPS),
             buffers: Buffers::default(),
             asked: Arc::default(),
         }
@@ -247,6 +263,12 @@ impl Mount {
     /// out, as long as one remains.
     pub async fn open(&self, stream: &RecordingStream) -> Result<Presentation, VodFault> {
         self.ask();
+        let presentation = self.opened(stream).await?;
+        self.offer(stream, &presentation).await;
+        Ok(presentation)
+    }
+
+    async fn opened(&self, stream: &RecordingStream) -> Result<Presentation, VodFault> {
         match stream {
             RecordingStream::File(path) => {
                 let recording = self.recording(path).await?;
@@ -286,24 +308,6 @@ impl Mount {
         }
     }
 
-    /// The rendition of `stream` whose names have this key.
-    pub async fn rendition(&self, stream: &RecordingStream, key: &str) -> Result<Arc<Recording>, VodFault> {
-        match stream {
-            RecordingStream::File(path) if digest(path) == key => self.recording(path).await,
-            RecordingStream::File(_) => Err(VodFault::Gone),
-            RecordingStream::Smil(path) => {
-                let smil = self.smil(path).await?;
-                for rendition in &smil.renditions {
-                    let candidates = candidates(path, rendition);
-                    if let Some(path) = candidates.into_iter().find(|path| digest(path) == key) {
-                        return self.recording(&path).await;
-                    }
-                }
-                Err(VodFault::Gone)
-            }
-        }
-    }
-
     async fn beside(&self, smil: &str, rendition: &SmilRendition) -> Result<Arc<Recording>, VodFault> {
         let mut last = VodFault::NotFound;
         for path in candidates(smil, rendition) {
@@ -324,9 +328,17 @@ impl Mount {
             return Err(fault);
         }
         match self.recordings.try_get_with(key.clone(), self.index(path)).await {
-            Ok(recording) => Ok(recording),
+            Ok(recording) => {
+                if recording.stamp != stamp {
+                    // It was replaced between the look and the opening; its names mean what was opened.
+                    let place = (path.to_owned(), recording.stamp);
+                    self.recordings.insert(place, Arc::clone(&recording)).await;
+                }
+                Ok(recording)
+            }
             Err(fault) => {
                 if fault.is_of_the_file() {
+                    self.report_fault(path, stamp, &fault);
                     self.damaged.insert(key, VodFault::clone(&fault)).await;
                 }
                 Err(VodFault::clone(&fault))
@@ -370,12 +382,18 @@ impl Mount {
                 break;
             }
         }
+        file.indexed(search.digest());
+        let (owned, read) = (path.to_owned(), Arc::clone(&file));
+        self.on_thread(move || is_one_version(&read, stamp, &owned)).await?;
         let (owned, segment_ms) = (path.to_owned(), self.settings.segment_ms);
-        self.work(move || {
-            let movie = index.finish(&owned)?;
-            Ok(Arc::new(Recording::new(owned, stamp, file, movie, segment_ms)))
-        })
-        .await
+        let recording = self
+            .work(move || {
+                let movie = index.finish(&owned)?;
+                Ok(Arc::new(Recording::new(owned, stamp, file, movie, segment_ms)))
+            })
+            .await?;
+        self.report(path, stamp, RecordingReport::of_movie(path, &recording.movie));
+        Ok(recording)
     }
 
     async fn work<T: Send + 'static>(
@@ -398,7 +416,13 @@ impl Mount {
             let (owned, settings) = (path.to_owned(), Arc::clone(&self.settings));
             self.on_thread(move || stamp_of(&settings, &owned)).await
         };
-        self.stamps.try_get_with(path.to_owned(), look).await.map_err(|fault| VodFault::clone(&fault))
+        let stamp = self.stamps.try_get_with(path.to_owned(), look).await;
+        stamp.map_err(|fault| {
+            if *fault == VodFault::NotFound {
+                self.reports.lock().forget(path);
+            }
+            VodFault::clone(&fault)
+        })
     }
 
     async fn smil(&self, path: &str) -> Result<Arc<Smil>, VodFault> {
@@ -410,51 +434,25 @@ impl Mount {
         };
         match self.smils.try_get_with((path.to_owned(), stamp), read).await {
             Ok(smil) => {
+                self.reports.lock().forget(path);
                 self.last_good.insert(path.to_owned(), Arc::clone(&smil)).await;
                 Ok(smil)
             }
-            Err(fault) => match (&*fault, self.last_good.get(path).await) {
-                (VodFault::Smil { .. }, Some(smil)) => {
-                    if amphi_runtime::log::may_say("last good", self.asker) {
-                        warn!(smil = path, %fault, "answered from the last good reading");
-                    }
-                    Ok(smil)
+            Err(fault) => {
+                if fault.is_of_the_file() {
+                    self.report_fault(path, stamp, &fault);
                 }
-                _ => Err(VodFault::clone(&fault)),
-            },
-        }
-    }
-
-    /// The text of the file at `path`, up to a mebibyte; what is not UTF-8 is replaced.
-    pub async fn text(&self, path: &str) -> Result<String, VodFault> {
-        let (owned, settings) = (path.to_owned(), Arc::clone(&self.settings));
-        self.on_thread(move || read_text(&settings, &owned)).await
-    }
-
-    /// Subtitles of a presentation: those that its SMIL file names, then `<file>.<language>.vtt` or `.srt` beside its files.
-    pub async fn texts(&self, presentation: &Presentation) -> Result<Vec<TextStream>, VodFault> {
-        let mut texts = presentation.smil.as_ref().map(|smil| smil.texts.clone()).unwrap_or_default();
-        for rendition in &presentation.renditions {
-            let path = rendition.recording.path.clone();
-            for found in self.beside_file(&path).await?.iter() {
-                if found.language != CHAPTERS && !texts.iter().any(|text| text.language == found.language) {
-                    texts.push(found.clone());
+                match (&*fault, self.last_good.get(path).await) {
+                    (VodFault::Smil { .. }, Some(smil)) => {
+                        if amphi_runtime::log::may_say("last good", self.asker) {
+                            warn!(smil = path, %fault, "answered from the last good reading");
+                        }
+                        Ok(smil)
+                    }
+                    _ => Err(VodFault::clone(&fault)),
                 }
             }
         }
-        Ok(texts)
-    }
-
-    /// The cues of a subtitle file; read once for each of its versions, however many ask.
-    pub async fn cues(&self, text: &TextStream) -> Result<Captions, VodFault> {
-        let stamp = self.stamp(&text.path).await?;
-        let read = async {
-            let text = self.text(&text.path).await?;
-            self.work(move || Ok(Arc::new(text::cues(&text)))).await
-        };
-        let cues = self.cues.try_get_with((text.path.clone(), stamp), read).await;
-        let cues = cues.map_err(|fault| VodFault::clone(&fault))?;
-        Ok(Captions { cues, version: format!("{} {stamp:?}", text.path) })
     }
 
     /// All recordings that SMIL files name, in order of their titles.
@@ -466,45 +464,16 @@ impl Mount {
     pub async fn listing(&self) -> Result<Listing, VodFault> {
         let look = async {
             let (settings, known) = (Arc::clone(&self.settings), Arc::clone(&self.listed));
-            let recordings = self.on_thread(move || list(&settings, &known)).await.map(Arc::new)?;
+            let mut recordings = self.on_thread(move || list(&settings, &known)).await?;
+            let reports = self.reports.lock();
+            for listed in &mut recordings {
+                listed.left_out = reports.of(&listed.files);
+            }
+            drop(reports);
+            let recordings = Arc::new(recordings);
             Ok(Listing { recordings, look: self.looks.fetch_add(1, Ordering::Relaxed) })
         };
         self.listing.try_get_with((), look).await.map_err(|fault| VodFault::clone(&fault))
-    }
-
-    /// The chapters in a file beside the presentation's: `<file>.chapters.vtt` or `.srt`.
-    pub async fn chapters_beside(&self, presentation: &Presentation) -> Result<Option<Captions>, VodFault> {
-        for rendition in &presentation.renditions {
-            let found = self.beside_file(&rendition.recording.path).await?;
-            if let Some(chapters) = found.iter().find(|text| text.language == CHAPTERS) {
-                return self.cues(chapters).await.map(Some);
-            }
-        }
-        Ok(None)
-    }
-
-    /// The chapters within the files of a presentation; empty if there are none.
-    pub async fn chapters_within(&self, presentation: &Presentation) -> Result<Vec<Cue>, VodFault> {
-        for Rendition { recording, .. } in &presentation.renditions {
-            let Some(chapters) = &recording.movie.chapters else { continue };
-            let titles = self.read_part(recording, chapters.extents()).await?;
-            let recording = Arc::clone(recording);
-            let cues = move || recording.movie.chapters.as_ref().map(|chapters| chapters.cues(&titles));
-            let cues = self.compute(cues).await?.unwrap_or_default();
-            if !cues.is_empty() {
-                return Ok(cues);
-            }
-        }
-        Ok(Vec::new())
-    }
-
-    /// Subtitles and chapters in files beside the one at `path`.
-    async fn beside_file(&self, path: &str) -> Result<Arc<Vec<TextStream>>, VodFault> {
-        let look = async {
-            let (owned, settings) = (path.to_owned(), Arc::clone(&self.settings));
-            self.on_thread(move || sidecars(&settings, &owned)).await.map(Arc::new)
-        };
-        self.sidecars.try_get_with(path.to_owned(), look).await.map_err(|fault| VodFault::clone(&fault))
     }
 
     /// The segment of the samples `from..to` of the leading track of `kind`. Where its samples are is computed once for those
@@ -577,28 +546,12 @@ impl Mount {
         self.read_part(recording, layout.extents).await
     }
 
-    async fn read_part(&self, recording: &Arc<Recording>, part: Vec<Extent>) -> Result<Bytes, VodFault> {
-        let len = part.iter().map(|extent| extent.len).sum::<u64>() as usize;
-        let mut buffer = self.buffers.take(len);
-        // Copying from the page cache is faster than changing to another thread.
-        if reading::read(&recording.file, &part, &mut buffer, StorageWait::Now).is_ok() {
-            return Ok(self.buffers.lend(buffer, len));
-        }
-        let (recording, buffers) = (Arc::clone(recording), self.buffers.clone());
-        self.on_thread(move || match reading::read(&recording.file, &part, &mut buffer, StorageWait::Waits) {
-            Ok(()) => Ok(buffers.lend(buffer, len)),
-            Err(error) => {
-                buffers.give_back(buffer);
-                Err(VodFault::io(&recording.path, &error))
-            }
-        })
-        .await
-    }
-
     /// Makes each file's state be checked again at the next request.
     #[cfg(test)]
     pub(super) fn forget_stamps(&self) {
         self.stamps.invalidate_all();
+        self.sidecars.invalidate_all();
+        self.listing.invalidate_all();
     }
 
     /// Does blocking work on a thread of the pool. A storage that hangs holds the mount's share of threads and no more.
@@ -621,13 +574,30 @@ impl Mount {
     }
 }
 
+/// Refuses an index that was read while the file was overwritten. Blocks.
+fn is_one_version(file: &OpenFile, stamp: Stamp, path: &str) -> Result<(), VodFault> {
+    if file.is_as_it_was(stamp).map_err(|error| VodFault::io(path, &error))? {
+        return Ok(());
+    }
+    file.check(stamp, path).map_err(|fault| match fault {
+        VodFault::Overwritten { path } => {
+            VodFault::Unfinished { path, fault: "it is being written: it is not finished".to_owned() }
+        }
+        other => other,
+    })
+}
+
 /// Where the file of a rendition may be: from the root, as Wowza has it; then beside the playlist.
 fn candidates(smil: &str, rendition: &SmilRendition) -> Vec<String> {
-    let mut paths = vec![rendition.path.clone()];
-    if let Some((folder, _)) = smil.rsplit_once('/') {
-        paths.push(format!("{folder}/{}", rendition.path));
-    }
-    paths
+    let named = [Some(&rendition.path), rendition.path_of_url.as_ref()].into_iter().flatten();
+    let folder = smil.rsplit_once('/').map(|(folder, _)| folder);
+    named
+        .map(|path| composed(path))
+        .flat_map(|path| {
+            let beside = folder.map(|folder| format!("{folder}/{path}"));
+            std::iter::once(path.into_owned()).chain(beside)
+        })
+        .collect()
 }
 
 /// Divides extents into parts of at most [`PART`] bytes.
@@ -655,6 +625,9 @@ fn parts(extents: &[Extent]) -> Vec<Vec<Extent>> {
     }
     parts
 }
+
+#[cfg(test)]
+mod version_tests;
 
 #[cfg(test)]
 mod tests {

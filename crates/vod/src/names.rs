@@ -3,16 +3,20 @@
 //! ```text
 //! playlist.m3u8 · manifest.mpd · manifest_mpm4sav_mvlist.mpd
 //! chunklist[_w<digits>][_b<bit/s>].m3u8               as Wowza's, read only
-//! chunklist_<key>[_v|_a<n>][_t<ms>[-<ms>]].m3u8       one rendition, all of it or its picture or a sound track
-//! iframes_<key>[_t<ms>[-<ms>]].m3u8
+//! chunklist_<key>[_<tag>][_v|_a<n>][_t<ms>[-<ms>]].m3u8   one rendition, all of it or its picture or a sound track
+//! iframes_<key>[_<tag>][_t<ms>[-<ms>]].m3u8
 //! chapters.json · poster.jpg · download
-//! text_<n>[_t<ms>[-<ms>]].m3u8 · text_<n>_<m>.vtt      subtitles in segments
-//! text_<n>[_t<ms>[-<ms>]].vtt                          subtitles in one piece, for DASH
+//! text_<key>_<tag>[_t<ms>[-<ms>]].m3u8 · text_<key>_<tag>_<m>.vtt      subtitles in segments
+//! text_<key>_<tag>[_t<ms>[-<ms>]].vtt                  subtitles in one piece, for DASH
+//! text_<n>[…].m3u8 · text_<n>_<m>.vtt · text_<n>[…].vtt                by number, read only
 //! init_<key>_<tag>_<kind>.mp4 · media_<key>_<tag>_<kind>_<from>-<to>.m4s · media_<key>_<tag>_<kind>_t<ticks>.m4s
 //! ```
-//! A key stands for the rendition's path, a tag for the state of its file. So a name always means the same bytes.
+//! A key stands for the rendition's path, a tag for the state of its file. So a name always means the same bytes, and players
+//! that change the rendition go on with the version that they began. Without a tag, as before, a playlist is of the file's
+//! present version.
 
 use std::fmt::Write as _;
+use std::iter::Peekable;
 
 use sha2::{Digest, Sha256};
 
@@ -31,12 +35,30 @@ pub enum TrackSelection {
 }
 
 /// The parts that the names of one rendition's files have in common.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FileNames {
     /// Stands for its path: `k` and eight hexadecimal digits.
     pub key: String,
     /// Stands for the state of its file, in the same form.
     pub tag: String,
+}
+
+/// How a URL names subtitles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextName {
+    /// As playlists do.
+    Names(FileNames),
+    /// By number, as playlists of earlier versions did.
+    Number(usize),
+}
+
+/// Which version of a rendition a playlist is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VersionNames {
+    /// The present one of the rendition with this key.
+    Present(String),
+    /// That one.
+    Exact(FileNames),
 }
 
 /// What the last part of a recording's URL names.
@@ -48,22 +70,22 @@ pub enum RecordingFile {
     Manifest,
     /// A media playlist by Wowza's name: the rendition nearest to this bit rate, in bits per second.
     Nearest(Option<u64>),
-    /// The media playlist of the rendition with this key.
-    Playlist(String, TrackSelection, Trim),
-    /// The I-frame playlist of the rendition with this key.
-    IFrames(String, Trim),
+    /// The media playlist of a rendition.
+    Playlist(VersionNames, TrackSelection, Trim),
+    /// The I-frame playlist of a rendition.
+    IFrames(VersionNames, Trim),
     /// An initialization section of a rendition.
     Init(FileNames, TrackSelection),
     /// A segment by its samples: the first one, and the first one after it.
     Segment(FileNames, TrackSelection, u32, u32),
     /// A segment by the presentation time of its beginning, in ticks of its leading track.
     SegmentAt(FileNames, TrackSelection, i64),
-    /// The media playlist of subtitles, by their number.
-    TextPlaylist(usize, Trim),
-    /// Subtitles in one piece, by their number.
-    WholeText(usize, Trim),
-    /// A segment of subtitles: their number and the segment's.
-    Text(usize, usize),
+    /// The media playlist of subtitles.
+    TextPlaylist(TextName, Trim),
+    /// Subtitles in one piece.
+    WholeText(TextName, Trim),
+    /// A segment of subtitles, by its number.
+    Text(TextName, usize),
     /// `chapters.json`, the list of chapters.
     Chapters,
     /// `poster.jpg`, a picture of the recording.
@@ -103,12 +125,12 @@ impl FileNames {
     /// Name of the media playlist of these tracks.
     pub fn playlist(&self, kind: TrackSelection, trim: Trim) -> String {
         let tracks = if kind == TrackSelection::Both { String::new() } else { format!("_{}", kind.text()) };
-        format!("chunklist_{}{tracks}{}.m3u8", self.key, trim_text(trim))
+        format!("chunklist_{}_{}{tracks}{}.m3u8", self.key, self.tag, trim_text(trim))
     }
 
     /// Name of the I-frame playlist.
     pub fn i_frames(&self, trim: Trim) -> String {
-        format!("iframes_{}{}.m3u8", self.key, trim_text(trim))
+        format!("iframes_{}_{}{}.m3u8", self.key, self.tag, trim_text(trim))
     }
 
     /// Name of the initialization section for these tracks.
@@ -127,12 +149,16 @@ impl FileNames {
     }
 }
 
-pub(super) fn text_playlist(index: usize, trim: Trim) -> String {
-    format!("text_{index}{}.m3u8", trim_text(trim))
+pub(super) fn text_playlist(names: &FileNames, trim: Trim) -> String {
+    format!("text_{}_{}{}.m3u8", names.key, names.tag, trim_text(trim))
 }
 
-pub(super) fn whole_text(index: usize, trim: Trim) -> String {
-    format!("text_{index}{}.vtt", trim_text(trim))
+pub(super) fn whole_text(names: &FileNames, trim: Trim) -> String {
+    format!("text_{}_{}{}.vtt", names.key, names.tag, trim_text(trim))
+}
+
+pub(super) fn text_segment(names: &FileNames, part: u64) -> String {
+    format!("text_{}_{}_{part}.vtt", names.key, names.tag)
 }
 
 fn trim_text(trim: Trim) -> String {
@@ -158,9 +184,9 @@ pub fn parse(file: &str) -> Option<RecordingFile> {
         return wowza(tail).or_else(|| playlist(tail));
     }
     if let Some(tail) = between("iframes_", ".m3u8") {
-        let mut fields = tail.split('_');
-        let key = key(fields.next()?)?;
-        return Some(RecordingFile::IFrames(key, trim(&mut fields)?));
+        let mut fields = tail.split('_').peekable();
+        let names = version(&mut fields)?;
+        return Some(RecordingFile::IFrames(names, trim(&mut fields)?));
     }
     if let Some(tail) = between("init_", ".mp4") {
         let mut fields = tail.split('_');
@@ -185,14 +211,23 @@ pub fn parse(file: &str) -> Option<RecordingFile> {
     }
     if let Some(tail) = between("text_", ".m3u8") {
         let mut fields = tail.split('_');
-        return Some(RecordingFile::TextPlaylist(number(fields.next()?)?, trim(&mut fields)?));
+        return Some(RecordingFile::TextPlaylist(text_name(&mut fields)?, trim(&mut fields)?));
     }
-    let tail = between("text_", ".vtt")?;
-    if let Some((track, part)) = tail.split_once('_').and_then(|(track, part)| Some((track, number(part)?))) {
-        return Some(RecordingFile::Text(number(track)?, part));
+    let mut fields = between("text_", ".vtt")?.split('_').peekable();
+    let name = text_name(&mut fields)?;
+    if let Some(part) = fields.peek().copied().and_then(number) {
+        fields.next();
+        return fields.next().is_none().then_some(RecordingFile::Text(name, part));
     }
-    let mut fields = tail.split('_');
-    Some(RecordingFile::WholeText(number(fields.next()?)?, trim(&mut fields)?))
+    Some(RecordingFile::WholeText(name, trim(&mut fields)?))
+}
+
+fn text_name<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<TextName> {
+    let first = fields.next()?;
+    match key(first) {
+        Some(key_of_text) => Some(TextName::Names(FileNames { key: key_of_text, tag: key(fields.next()?)? })),
+        None => number(first).map(TextName::Number),
+    }
 }
 
 /// Reads `[_w<digits>][_b<digits>]`, as in Wowza's names.
@@ -210,7 +245,7 @@ fn wowza(tail: &str) -> Option<RecordingFile> {
 
 fn playlist(tail: &str) -> Option<RecordingFile> {
     let mut fields = tail.strip_prefix('_')?.split('_').peekable();
-    let key = key(fields.next()?)?;
+    let names = version(&mut fields)?;
     let kind = match fields.peek().copied().and_then(TrackSelection::parse) {
         Some(kind) => {
             fields.next();
@@ -218,7 +253,7 @@ fn playlist(tail: &str) -> Option<RecordingFile> {
         }
         None => TrackSelection::Both,
     };
-    Some(RecordingFile::Playlist(key, kind, trim(&mut fields)?))
+    Some(RecordingFile::Playlist(names, kind, trim(&mut fields)?))
 }
 
 fn trim<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Trim> {
@@ -231,6 +266,14 @@ fn trim<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Trim> {
         None => Trim { start_ms: number(text)? as u64, duration_ms: None },
     };
     fields.next().is_none().then_some(trim)
+}
+
+/// `<key>[_<tag>]`
+fn version<'a>(fields: &mut Peekable<impl Iterator<Item = &'a str>>) -> Option<VersionNames> {
+    let first = key(fields.next()?)?;
+    let Some(tag) = fields.peek().copied().and_then(key) else { return Some(VersionNames::Present(first)) };
+    fields.next();
+    Some(VersionNames::Exact(FileNames { key: first, tag }))
 }
 
 fn names<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<FileNames> {
@@ -272,21 +315,38 @@ mod tests {
                 Trim { start_ms: 30_000, duration_ms: None },
                 Trim { start_ms: 0, duration_ms: Some(40_000) },
             ] {
-                let expected = RecordingFile::Playlist(names.key.clone(), kind, trim);
+                let version = VersionNames::Exact(names.clone());
+                let expected = RecordingFile::Playlist(version.clone(), kind, trim);
                 assert_eq!(parse(&names.playlist(kind, trim)), Some(expected));
+                assert_eq!(parse(&names.i_frames(trim)), Some(RecordingFile::IFrames(version, trim)));
+                // Old links have no tag.
+                let present = VersionNames::Present(names.key.clone());
+                let without = |name: String| name.replace(&format!("_{}", names.tag), "");
+                let expected = RecordingFile::Playlist(present.clone(), kind, trim);
+                assert_eq!(parse(&without(names.playlist(kind, trim))), Some(expected));
+                let expected = RecordingFile::IFrames(present, trim);
+                assert_eq!(parse(&without(names.i_frames(trim))), Some(expected));
+                let text = TextName::Names(names.clone());
+                let expected = RecordingFile::TextPlaylist(text.clone(), trim);
+                assert_eq!(parse(&text_playlist(&names, trim)), Some(expected));
                 assert_eq!(
-                    parse(&names.i_frames(trim)),
-                    Some(RecordingFile::IFrames(names.key.clone(), trim))
+                    parse(&whole_text(&names, trim)),
+                    Some(RecordingFile::WholeText(text.clone(), trim))
                 );
-                assert_eq!(parse(&text_playlist(4, trim)), Some(RecordingFile::TextPlaylist(4, trim)));
-                assert_eq!(parse(&whole_text(4, trim)), Some(RecordingFile::WholeText(4, trim)));
+                assert_eq!(parse(&text_segment(&names, 7)), Some(RecordingFile::Text(text, 7)));
             }
         }
     }
 
     #[test]
     fn wowzas_names_are_read() {
-        assert_eq!(parse("text_0_7.vtt"), Some(RecordingFile::Text(0, 7)));
+        let number = TextName::Number;
+        assert_eq!(parse("text_0_7.vtt"), Some(RecordingFile::Text(number(0), 7)));
+        assert_eq!(parse("text_4.vtt"), Some(RecordingFile::WholeText(number(4), Trim::default())));
+        assert_eq!(parse("text_4.m3u8"), Some(RecordingFile::TextPlaylist(number(4), Trim::default())));
+        for name in ["text_x.vtt", "text_k01234567.vtt", "text_0_7_8.vtt", "text_0_x.vtt", "text_.m3u8"] {
+            assert_eq!(parse(name), None, "{name}");
+        }
         for (name, bitrate) in [
             ("chunklist.m3u8", None),
             ("chunklist_w1234567.m3u8", None),

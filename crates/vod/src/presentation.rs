@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::captions::ListedText;
 use super::cut::Trim;
 use super::dash;
-use super::names::{self, TrackSelection};
+use super::names::{self, FileNames, TrackSelection};
 use super::playlist::{StatedRendition, Subtitles, multivariant};
 use super::recording::Recording;
-use super::smil::{Smil, TextStream};
-use amphi_container::webvtt::{self as text, Cue};
+use super::smil::Smil;
+use amphi_container::webvtt::{self as text, TimedText};
 
 /// The renditions of one recording, opened and indexed.
 #[derive(Clone, Debug)]
@@ -66,13 +67,14 @@ impl Presentation {
     }
 
     /// The multivariant playlist; `trim` is what the viewer asked for.
-    pub fn multivariant(&self, trim: Trim, texts: &[TextStream]) -> String {
+    pub fn multivariant(&self, trim: Trim, texts: &[ListedText]) -> String {
         let trim_of_text = self.trimmed(trim);
-        let subtitle = |(index, text): (usize, &TextStream)| Subtitles {
+        let subtitle = |text: &ListedText| Subtitles {
             language: text.language.clone(),
-            uri: names::text_playlist(index, trim_of_text),
+            name: text.name.clone(),
+            uri: names::text_playlist(&text.names, trim_of_text),
         };
-        let subtitles: Vec<Subtitles> = texts.iter().enumerate().map(subtitle).collect();
+        let subtitles: Vec<Subtitles> = texts.iter().map(subtitle).collect();
         let variants: Vec<StatedRendition<'_>> = self
             .renditions
             .iter()
@@ -87,27 +89,28 @@ impl Presentation {
     }
 
     /// The DASH manifest; `trim` is what the viewer asked for.
-    pub fn manifest(&self, trim: Trim, texts: &[TextStream]) -> String {
+    pub fn manifest(&self, trim: Trim, texts: &[ListedText]) -> String {
         let shown = self.renditions.iter().map(|rendition| dash::ShownRendition {
             recording: &rendition.recording,
             kind: rendition.kind,
             trim: rendition.trimmed(trim),
         });
         let trim = self.trimmed(trim);
-        let texts = texts.iter().enumerate().map(|(index, text)| Subtitles {
+        let texts = texts.iter().map(|text| Subtitles {
             language: text.language.clone(),
-            uri: names::whole_text(index, trim),
+            name: text.name.clone(),
+            uri: names::whole_text(&text.names, trim),
         });
         dash::manifest(&shown.collect::<Vec<_>>(), &texts.collect::<Vec<_>>()).to_string()
     }
 
-    /// The media playlist of subtitles number `index` for a part.
-    pub fn text_playlist(&self, index: usize, trim: Trim) -> String {
-        text::playlist(index, self.span_ms(trim))
+    /// The media playlist of subtitles with these names for a part.
+    pub fn text_playlist(&self, names: &FileNames, trim: Trim) -> String {
+        text::playlist(|part| names::text_segment(names, part), self.span_ms(trim))
     }
 
     /// The cues of a part as one WebVTT text.
-    pub fn whole_text(&self, cues: &[Cue], trim: Trim) -> String {
+    pub fn whole_text(&self, cues: &TimedText, trim: Trim) -> String {
         text::whole(cues, self.span_ms(trim))
     }
 }

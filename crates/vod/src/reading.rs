@@ -1,6 +1,7 @@
 //! Reads a recording's file: the boxes of its index, and the bytes of segments. Blocks, so it is called on threads that may.
 
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 
@@ -31,6 +32,8 @@ pub(super) struct IndexSearch {
     at: u64,
     boxes: usize,
     has_moov: bool,
+    rounds: usize,
+    digest: u64,
 }
 
 /// The boxes that were read in one go.
@@ -40,6 +43,8 @@ pub(super) struct Gathered {
     boxes: Vec<(u64, Vec<u8>)>,
     /// There may be more after them.
     more: bool,
+    /// A box reaches beyond the end of the file.
+    is_cut: bool,
 }
 
 impl IndexSearch {
@@ -47,6 +52,7 @@ impl IndexSearch {
     pub(super) fn gather(&mut self, file: &File, len: u64, path: &str) -> Result<Gathered, VodFault> {
         let mut gathered = Gathered::default();
         let mut bytes = 0;
+        self.rounds += 1;
         while self.boxes < BOXES_MAX && self.at + 8 <= len {
             self.boxes += 1;
             let at = self.at;
@@ -54,7 +60,18 @@ impl IndexSearch {
             let there = usize::try_from(len - at).unwrap_or(16).min(16);
             let start = start.get_mut(..there).unwrap_or_default();
             file.read_exact_at(start, at).map_err(|error| VodFault::io(path, &error))?;
-            let header = file_header(start, at).map_err(|fault| VodFault::index(path, fault))?;
+            if start.iter().all(|byte| *byte == 0) {
+                // Some copy programs set the length first.
+                return Err(unfinished(
+                    path,
+                    "it has nothing but zeros where a box begins: it is not finished",
+                ));
+            }
+            let header = match file_header(start, at) {
+                // What follows the index of a file may be anything.
+                Err(_) if self.has_moov => return Ok(gathered),
+                other => other.map_err(|fault| VodFault::index(path, fault))?,
+            };
             let known = [*b"ftyp", *b"moov", *b"mdat", *b"wide", *b"free", *b"skip", *b"styp"];
             if at == 0 && !known.contains(&header.kind) {
                 return Err(VodFault::NotMp4 { path: path.to_owned() });
@@ -62,20 +79,25 @@ impl IndexSearch {
             let size = header.size.unwrap_or(len - at);
             let is_whole = size <= len - at;
             self.at = at.saturating_add(size);
+            gathered.is_cut |= !is_whole;
             match &header.kind {
                 b"moov" if !self.has_moov => {
                     if !is_whole {
                         return Err(unfinished(path, "its moov box is not whole: it is not finished"));
                     }
                     self.has_moov = true;
-                    gathered.boxes.push((at, read_box(file, (header.kind, at, size), MOOV_MAX, path)?));
+                    let moov = read_box(file, (header.kind, at, size), MOOV_MAX, path)?;
+                    self.digest = folded(self.digest, &moov);
+                    gathered.boxes.push((at, moov));
                     gathered.more = true;
                     return Ok(gathered);
                 }
                 // A file that is still being recorded is served up to its last whole fragment.
                 b"moof" if !is_whole || !self.has_moov => return Ok(gathered),
                 b"moof" => {
-                    gathered.boxes.push((at, read_box(file, (header.kind, at, size), MOOF_MAX, path)?));
+                    let moof = read_box(file, (header.kind, at, size), MOOF_MAX, path)?;
+                    self.digest = folded(self.digest, &moof);
+                    gathered.boxes.push((at, moof));
                     bytes += size;
                     if bytes >= MOOF_MAX {
                         gathered.more = true;
@@ -87,27 +109,64 @@ impl IndexSearch {
         }
         Ok(gathered)
     }
+
+    /// What has been gathered so far.
+    pub(super) const fn digest(&self) -> IndexDigest {
+        IndexDigest { rounds: self.rounds, digest: self.digest }
+    }
 }
 
-/// An index under construction, with the position of its `moov`. Sans-IO.
+/// What an index was made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct IndexDigest {
+    /// How many times boxes were gathered.
+    pub(super) rounds: usize,
+    /// Stands for the bytes of these boxes.
+    digest: u64,
+}
+
+/// Adds a box to the digest of those before it: all of a small one, and of a large one some bytes at many places.
+fn folded(digest: u64, bytes: &[u8]) -> u64 {
+    const WINDOWS: usize = 512;
+    let mut hasher = DefaultHasher::new();
+    (digest, bytes.len()).hash(&mut hasher);
+    if bytes.len() <= WINDOWS * 64 {
+        bytes.hash(&mut hasher);
+    } else {
+        for window in bytes.chunks(bytes.len() / WINDOWS) {
+            window.get(..32).unwrap_or(window).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}
+
+/// An index under construction. Sans-IO.
 #[derive(Debug, Default)]
-pub(super) struct Index(Option<(Movie, u64)>);
+pub(super) struct Index {
+    /// The movie with the position of its `moov`.
+    movie: Option<(Movie, u64)>,
+    /// The file ends in the middle of a box.
+    is_cut: bool,
+}
 
 impl Index {
     /// Parses the next boxes of the file of `len` bytes at `path`; says whether more are needed.
     pub(super) fn take(&mut self, gathered: Gathered, len: u64, path: &str) -> Result<bool, VodFault> {
+        self.is_cut |= gathered.is_cut;
         for (at, bytes) in gathered.boxes {
-            match &mut self.0 {
+            match &mut self.movie {
                 None => {
                     let movie =
                         Movie::parse(&bytes, at, len).map_err(|fault| VodFault::index(path, fault))?;
-                    let is_fragmented = movie.is_fragmented();
-                    self.0 = Some((movie, at));
-                    return Ok(is_fragmented);
+                    // Whether samples are missing because the file is, the boxes after it say.
+                    let more = movie.is_fragmented() || movie.is_cut_off() && !self.is_cut;
+                    self.movie = Some((movie, at));
+                    return Ok(more);
                 }
                 Some((movie, _)) => match movie.add_fragment(&bytes, at, len) {
                     Err(fault) if fault.fault == UNFINISHED => return Ok(false),
-                    other => other.map_err(|fault| VodFault::index(path, fault))?,
+                    Err(fault) => movie.leave_out_fragment(&fault),
+                    Ok(()) => {}
                 },
             }
         }
@@ -116,7 +175,11 @@ impl Index {
 
     /// The whole index, after [`Index::take`] has said that no more is needed.
     pub(super) fn finish(self, path: &str) -> Result<Movie, VodFault> {
-        let (movie, at) = self.0.ok_or_else(|| unfinished(path, "it has no moov box: it is not finished"))?;
+        let (movie, at) =
+            self.movie.ok_or_else(|| unfinished(path, "it has no moov box: it is not finished"))?;
+        if movie.is_cut_off() && self.is_cut {
+            return Err(unfinished(path, UNFINISHED));
+        }
         movie.finish(at).map_err(|fault| VodFault::index(path, fault))
     }
 }
@@ -140,7 +203,7 @@ fn read_box(
     path: &str,
 ) -> Result<Vec<u8>, VodFault> {
     if size > most {
-        let fault = BoxFault { kind, at, fault: "it is larger than any recording's" };
+        let fault = BoxFault { kind, at, fault: "it is larger than any recording's".into() };
         return Err(VodFault::index(path, fault));
     }
     let mut bytes = vec![0; size as usize];

@@ -1,16 +1,16 @@
 //! One file with its index: what all its viewers share.
 
-use std::ops::{Deref, Range};
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::cut::{Cut, Trim, beside, cuts, trimmed};
+use super::cut::{Cut, Trim, alone, beside, cuts, trimmed};
 use super::fault::VodFault;
 use super::names::{FileNames, TrackSelection, digest};
+use super::open_file::OpenFile;
 use super::playlist;
+use super::stamp::Stamp;
 use super::{Layout, Track};
 use amphi_container::fmp4::LAYOUT_VERSION;
 use amphi_container::fmp4::layout::{TrackPart, init_of, layout};
@@ -23,15 +23,6 @@ const SAMPLES_MAX: u32 = 30_000;
 
 /// Most bytes of one segment.
 const BYTES_MAX: u64 = 2 << 30;
-
-/// The state of a file: if it changes, so has the content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Stamp {
-    /// The file's length in bytes.
-    pub len: u64,
-    /// When the file was last written.
-    pub modified: SystemTime,
-}
 
 /// A file that is open, with its index.
 #[derive(Debug)]
@@ -52,47 +43,18 @@ pub struct Recording {
     segment_ms: u32,
 }
 
-/// A file that is open, and counted.
-#[derive(Debug)]
-pub(super) struct OpenFile {
-    file: std::fs::File,
-    open: Arc<AtomicUsize>,
-}
-
-impl OpenFile {
-    /// Counts the file in `open` until it is dropped.
-    pub(super) fn new(file: std::fs::File, open: &Arc<AtomicUsize>) -> Self {
-        open.fetch_add(1, Ordering::Relaxed);
-        Self { file, open: Arc::clone(open) }
-    }
-}
-
-impl Deref for OpenFile {
-    type Target = std::fs::File;
-
-    fn deref(&self) -> &std::fs::File {
-        &self.file
-    }
-}
-
-impl Drop for OpenFile {
-    fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Recording {
     pub(super) fn new(
         path: String,
         stamp: Stamp,
         file: Arc<OpenFile>,
-        movie: Movie,
+        mut movie: Movie,
         segment_ms: u32,
     ) -> Self {
+        movie.hold_pictures(segment_ms);
         let cuts = movie.lead().map(|lead| cuts(lead, segment_ms)).unwrap_or_default();
         let rates = playlist::rates(&movie, &cuts, TrackSelection::Both);
-        let since = stamp.modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let tag = digest(&format!("{LAYOUT_VERSION} {} {} {segment_ms}", stamp.len, since.as_nanos()));
+        let tag = digest(&format!("{LAYOUT_VERSION} {} {segment_ms}", stamp.text()));
         let names = FileNames { key: digest(&path), tag };
         Self { path, names, stamp, movie, cuts, rates, file, segment_ms }
     }
@@ -100,7 +62,7 @@ impl Recording {
     /// A recording of a file that no test looks at.
     #[cfg(test)]
     pub(super) fn for_tests(movie: Movie) -> Self {
-        let stamp = Stamp { len: 1, modified: SystemTime::UNIX_EPOCH };
+        let stamp = Stamp { len: 1, modified: std::time::SystemTime::UNIX_EPOCH };
         let file = OpenFile::new(tempfile::tempfile().expect("a file"), &Arc::default());
         Self::new("a.mp4".to_owned(), stamp, Arc::new(file), movie, 4000)
     }
@@ -136,8 +98,10 @@ impl Recording {
                 });
                 Some(pieces.filter(|cut| cut.from < cut.to).collect())
             }
-            TrackSelection::Both | TrackSelection::Picture => {
-                Some(trimmed(self.movie.lead()?, &self.cuts, trim))
+            TrackSelection::Both => Some(trimmed(self.movie.lead()?, &self.cuts, trim)),
+            TrackSelection::Picture => {
+                let lead = self.movie.lead()?;
+                Some(trimmed(lead, &self.cuts, trim).into_iter().map(|cut| alone(lead, cut)).collect())
             }
         }
     }
@@ -232,6 +196,10 @@ impl Recording {
                     let (from, to) = beside(video, cut.from, cut.to, track);
                     (from, to, track.shown_at(from).max(0))
                 }
+            }
+            TrackSelection::Picture => {
+                let lead = self.movie.lead()?;
+                &|cut: &Cut| (cut.from, cut.to, alone(lead, *cut).start)
             }
             _ => &|cut: &Cut| (cut.from, cut.to, cut.start),
         };

@@ -1,12 +1,21 @@
 //! SMIL playlists as Opencast writes them and Wowza reads them: which files are renditions of one recording.
 //!
 //! Sans-IO. Files are named from the mount's root, with or without `mp4:` and extension. Unknown elements and attributes
-//! are ignored, as Wowza does; a wrong value is a [`SmilFault`] with its line.
+//! are ignored, as Wowza does. A document may be in any encoding that it declares, may have a document type with entities of
+//! its own (bounded; nothing outside is fetched), and namespaces, declared or not. Names of attributes are compared without
+//! case and hyphens.
+//!
+//! Only what is needed to play can make a file a [`SmilFault`]: that it is XML, and has a video with a `src`. Any other wrong
+//! value is left out and told in [`Smil::left_out`], with its line.
 
-use roxmltree::{Document, Node};
+mod values;
+
+use roxmltree::{Document, Node, ParsingOptions};
 
 use super::cut::Trim;
 use super::names::TrackSelection;
+use amphi_media::charset::{self, WINDOWS_1252};
+use amphi_media::percent;
 
 /// Extensions that a name keeps; to any other name `.mp4` is added.
 const EXTENSIONS: [&str; 8] = ["mp4", "m4v", "m4a", "mov", "f4v", "vtt", "srt", "mp3"];
@@ -14,6 +23,16 @@ const EXTENSIONS: [&str; 8] = ["mp4", "m4v", "m4a", "mov", "f4v", "vtt", "srt", 
 const LANGUAGE_MAX: usize = 35;
 /// Most renditions, and most subtitles, that are taken from a file.
 const RENDITIONS_MAX: usize = 64;
+/// Most nodes of a document.
+const NODES_MAX: u32 = 1_000_000;
+/// Most bytes that the entities of a document may become.
+const EXPANDED_MAX: usize = 64 << 20;
+/// Most namespaces that are used and not declared.
+const NAMESPACES_MAX: usize = 8;
+/// Most values that are told as left out.
+const LEFT_OUT_MAX: usize = 20;
+/// Most characters of a value in a message.
+const SHOWN_MAX: usize = 60;
 
 /// A SMIL file: renditions of one recording, and its subtitles.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +43,8 @@ pub struct Smil {
     pub renditions: Vec<SmilRendition>,
     /// Subtitles, in the order of the file.
     pub texts: Vec<TextStream>,
+    /// What is wrong in the file and is not needed to play it.
+    pub left_out: Vec<SmilFault>,
 }
 
 /// One `<video>`, `<audio>` or `<ref>` element.
@@ -31,6 +52,8 @@ pub struct Smil {
 pub struct SmilRendition {
     /// The file's path from the mount's root.
     pub path: String,
+    /// The path if `src` is a URL, with escapes (RFC 3986 §2.1) or a query; only where that is another one.
+    pub path_of_url: Option<String>,
     /// The bit rate that it states, in bits per second; 0 if none.
     pub bitrate_bps: u64,
     /// Which part of the file it names (`begin` and `dur`).
@@ -48,7 +71,7 @@ pub struct TextStream {
     pub language: String,
 }
 
-/// Why a file cannot be used as a playlist: its writer's fault.
+/// Why a file cannot be used as a playlist, or what of it is left out: its writer's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {fault}")]
 pub struct SmilFault {
@@ -59,33 +82,102 @@ pub struct SmilFault {
 }
 
 impl Smil {
+    /// Reads the octets of a file, in the encoding that it declares.
+    pub fn read(octets: &[u8]) -> Result<Self, SmilFault> {
+        Self::parse(&charset::decode_xml(octets, WINDOWS_1252))
+    }
+
     /// Reads the text of a file.
     pub fn parse(text: &str) -> Result<Self, SmilFault> {
-        let document = Document::parse(text)
-            .map_err(|error| SmilFault { line: error.pos().row, fault: error.to_string() })?;
+        // Some files are as long as they were meant to become, with zeros at their end.
+        let text = text.trim_start_matches('\u{feff}').trim_end_matches('\0');
+        if let Some(line) = too_many_entities(text) {
+            return Err(SmilFault { line, fault: "its entities would become too long".to_owned() });
+        }
+        // Blank lines may stand before the document, but not before its declaration (XML 1.0 §2.8), which is not needed any more.
+        let document = text.trim_start();
+        let blank = text.get(..text.len() - document.len()).unwrap_or_default();
+        match document.strip_prefix("<?xml").and_then(|declaration| declaration.split_once("?>")) {
+            Some((_, document)) if !blank.is_empty() => {
+                Self::parse_xml(&format!("{blank}{document}"), NAMESPACES_MAX)
+            }
+            _ => Self::parse_xml(text, NAMESPACES_MAX),
+        }
+    }
+
+    /// Parses a document, with as many namespaces as `further` that it does not declare.
+    fn parse_xml(text: &str, further: usize) -> Result<Self, SmilFault> {
+        // Entities that are not in the file itself stay unknown: nothing is fetched.
+        let options = ParsingOptions { allow_dtd: true, nodes_limit: NODES_MAX, ..ParsingOptions::default() };
+        let error = match Document::parse_with_options(text, options) {
+            Ok(document) => return Self::of_document(&document),
+            Err(error) => error,
+        };
+        if let (roxmltree::Error::UnknownNamespace(prefix, _), Some(further)) =
+            (&error, further.checked_sub(1))
+            && let Some(whole) = with_namespace(text, prefix)
+        {
+            return Self::parse_xml(&whole, further);
+        }
+        Err(SmilFault { line: error.pos().row, fault: error.to_string() })
+    }
+
+    fn of_document(document: &Document<'_>) -> Result<Self, SmilFault> {
         let root = document.root_element();
-        if root.tag_name().name() != "smil" {
+        if !is_element(&root, "smil") {
             let fault = format!("the root element is {:?}, not \"smil\"", root.tag_name().name());
             return Err(SmilFault { line: line(&root), fault });
         }
         let mut smil = Self { title: title(&root), ..Self::default() };
         for node in root.descendants().filter(Node::is_element) {
-            match node.tag_name().name() {
+            let kind = node.tag_name().name().to_ascii_lowercase();
+            match kind.as_str() {
                 "video" | "audio" | "ref" if smil.renditions.len() < RENDITIONS_MAX => {
-                    smil.renditions.push(rendition(&node)?);
+                    let rendition = rendition(&node, &mut smil.left_out);
+                    smil.renditions.extend(rendition);
                 }
                 "textstream" if smil.texts.len() < RENDITIONS_MAX => {
-                    let language = language(node.attribute("system-language").unwrap_or_default());
-                    smil.texts.push(TextStream { path: path(source(&node)?), language });
+                    let language = language(attribute(&node, "system-language").unwrap_or_default());
+                    // The ending of a file of subtitles says how it is read.
+                    let source = source(&node, &mut smil.left_out, |path| bare_path(path).to_owned());
+                    let path = source.map(|(path, of_url)| of_url.unwrap_or(path));
+                    smil.texts.extend(path.map(|path| TextStream { path, language }));
                 }
                 _ => {}
             }
         }
         if smil.renditions.is_empty() {
-            return Err(SmilFault { line: line(&root), fault: "it has no video".to_owned() });
+            let no_video = || SmilFault { line: line(&root), fault: "it has no video".to_owned() };
+            return Err(smil.left_out.into_iter().next().unwrap_or_else(no_video));
         }
         Ok(smil)
     }
+}
+
+/// The line of the first entity, if those of a document may become too long (a billion laughs, or one long entity named
+/// often). `roxmltree` follows no more than 255 references from each.
+fn too_many_entities(text: &str) -> Option<u32> {
+    let first = text.find("<!ENTITY")?;
+    let predefined = ["#", "amp;", "lt;", "gt;", "quot;", "apos;"];
+    let references = text.split('&').skip(1);
+    let own = references.filter(|rest| !predefined.iter().any(|known| rest.starts_with(known))).count();
+    let longest = text.len().saturating_mul(own).saturating_mul(255);
+    let line =
+        || u32::try_from(text.get(..first).unwrap_or_default().matches('\n').count() + 1).unwrap_or(u32::MAX);
+    (longest > EXPANDED_MAX).then(line)
+}
+
+/// The text with a namespace declared that it uses and does not declare: readers without namespaces, as Wowza's, take it.
+fn with_namespace(text: &str, prefix: &str) -> Option<String> {
+    let at = text.match_indices("smil").map(|(at, name)| (at, at + name.len())).find(|(at, _)| {
+        let tag = text
+            .get(..*at)
+            .unwrap_or_default()
+            .trim_end_matches(|char: char| char.is_ascii_alphanumeric() || char == ':');
+        tag.ends_with('<')
+    });
+    let (before, after) = text.split_at_checked(at?.1)?;
+    Some(format!("{before} xmlns:{prefix}=\"urn:{prefix}\"{after}"))
 }
 
 /// The first language of a list as a tag that is safe in any playlist (RFC 5646 §2.1); `und` if there is no such
@@ -105,70 +197,126 @@ fn line(node: &Node<'_, '_>) -> u32 {
     node.document().text_pos_at(node.range().start).row
 }
 
-/// The title of the root, of `<meta name="title" content="…">`, or of the first element that has one.
-fn title(root: &Node<'_, '_>) -> Option<String> {
-    let meta = root
-        .descendants()
-        .find(|node| node.tag_name().name() == "meta" && node.attribute("name") == Some("title"));
-    let titled = || root.descendants().find_map(|node| node.attribute("title"));
-    let title =
-        root.attribute("title").or(meta.and_then(|meta| meta.attribute("content"))).or_else(titled)?;
-    (!title.trim().is_empty()).then(|| title.trim().to_owned())
+fn is_element(node: &Node<'_, '_>, name: &str) -> bool {
+    node.tag_name().name().eq_ignore_ascii_case(name)
 }
 
-fn rendition(node: &Node<'_, '_>) -> Result<SmilRendition, SmilFault> {
-    let path = path(source(node)?);
-    let rate = |name: &str| {
-        node.attribute(name).or_else(|| parameter(node, name)).map(str::trim).filter(|rate| !rate.is_empty())
+/// Whether two names differ in case and hyphens at most: `system-bitrate`, `systemBitrate`.
+fn is_same(one: &str, other: &str) -> bool {
+    let letters = |name: &str| {
+        name.bytes()
+            .filter(|byte| !matches!(byte, b'-' | b'_' | b' '))
+            .map(|byte| byte.to_ascii_lowercase())
+            .collect::<Vec<_>>()
     };
-    let stated =
-        ["video-bitrate", "system-bitrate", "videoBitrate", "audio-bitrate", "systemBitrate", "audioBitrate"];
-    let bitrate_bps = match stated.into_iter().find_map(rate) {
-        Some(rate) => {
-            let fault =
-                || SmilFault { line: line(node), fault: format!("the bit rate {rate:?} is not a number") };
-            rate.parse::<f64>().ok().filter(|rate| *rate >= 0.0).ok_or_else(fault)? as u64
+    letters(one) == letters(other)
+}
+
+/// The value of an attribute without blanks around it; those without a namespace first.
+fn attribute<'a>(node: &Node<'a, '_>, name: &str) -> Option<&'a str> {
+    let mut own = node.attributes().filter(|attribute| is_same(attribute.name(), name));
+    let plain = own.clone().find(|attribute| attribute.namespace().is_none());
+    plain.or_else(|| own.next()).map(|attribute| attribute.value().trim())
+}
+
+/// The title of the root, of `<meta name="title" content="…">`, or of the first element that has one.
+fn title(root: &Node<'_, '_>) -> Option<String> {
+    let is_title = |node: &Node<'_, '_>| {
+        is_element(node, "meta")
+            && attribute(node, "name").is_some_and(|name| name.eq_ignore_ascii_case("title"))
+    };
+    let meta = root.descendants().find(is_title);
+    let titled = || root.descendants().find_map(|node| attribute(&node, "title"));
+    let title =
+        attribute(root, "title").or(meta.and_then(|meta| attribute(&meta, "content"))).or_else(titled)?;
+    (!title.is_empty()).then(|| title.to_owned())
+}
+
+/// Tells what is wrong with an element; what is not needed is left out.
+fn tell(left_out: &mut Vec<SmilFault>, node: &Node<'_, '_>, fault: String) {
+    if left_out.len() < LEFT_OUT_MAX {
+        left_out.push(SmilFault { line: line(node), fault });
+    }
+}
+
+fn short(value: &str) -> String {
+    value.chars().take(SHOWN_MAX).collect()
+}
+
+fn rendition(node: &Node<'_, '_>, left_out: &mut Vec<SmilFault>) -> Option<SmilRendition> {
+    let (path, path_of_url) = source(node, left_out, path)?;
+    let value =
+        |name: &str| attribute(node, name).or_else(|| parameter(node, name)).filter(|it| !it.is_empty());
+    let mut bitrate_bps = None;
+    for name in ["video-bitrate", "system-bitrate", "audio-bitrate"] {
+        let Some(stated) = value(name).filter(|_| bitrate_bps.is_none()) else { continue };
+        bitrate_bps = values::rate_bps(stated);
+        if bitrate_bps.is_none() {
+            tell(left_out, node, format!("{name} {:?} is not a bit rate", short(stated)));
         }
-        None => 0,
+    }
+    let mut time = |name: &str| {
+        let text = attribute(node, name).filter(|text| !text.is_empty() && !values::is_open(text))?;
+        let ms = values::clock_ms(text);
+        if ms.is_none() {
+            tell(left_out, node, format!("{name} {:?} is not a time", short(text)));
+        }
+        ms
     };
-    let time = |name: &str| {
-        let fault =
-            |text: &str| SmilFault { line: line(node), fault: format!("{name} {text:?} is not a time") };
-        node.attribute(name).map(|text| clock_ms(text).ok_or_else(|| fault(text))).transpose()
+    let trim = Trim { start_ms: time("begin").unwrap_or(0), duration_ms: time("dur").filter(|ms| *ms > 0) };
+    let says = |name: &str| {
+        value(name).is_some_and(|it| ["true", "1", "yes"].iter().any(|yes| it.eq_ignore_ascii_case(yes)))
     };
-    let trim = Trim { start_ms: time("begin")?.unwrap_or(0), duration_ms: time("dur")?.filter(|ms| *ms > 0) };
-    let says = |name: &str| matches!(rate(name), Some("true" | "TRUE" | "1"));
     let kind = match (says("videoOnly"), says("audioOnly")) {
         (true, false) => TrackSelection::Picture,
         (false, true) => TrackSelection::Sound(0),
         _ => TrackSelection::Both,
     };
-    Ok(SmilRendition { path, bitrate_bps, trim, kind })
+    Some(SmilRendition { path, path_of_url, bitrate_bps: bitrate_bps.unwrap_or(0), trim, kind })
 }
 
 /// The value of the child `<param name=…>`.
 fn parameter<'a>(node: &Node<'a, '_>, name: &str) -> Option<&'a str> {
-    let is =
-        |child: &Node<'_, '_>| child.tag_name().name() == "param" && child.attribute("name") == Some(name);
-    node.children().find(is)?.attribute("value")
+    let is = |child: &Node<'_, '_>| {
+        is_element(child, "param") && attribute(child, "name").is_some_and(|own| is_same(own, name))
+    };
+    attribute(&node.children().find(is)?, "value")
 }
 
-fn source<'a>(node: &Node<'a, '_>) -> Result<&'a str, SmilFault> {
-    let source = node.attribute("src").map(str::trim).filter(|source| !source.is_empty());
-    source.ok_or_else(|| SmilFault {
-        line: line(node),
-        fault: format!("{} without src", node.tag_name().name()),
-    })
+/// The path that `src` names as `path` reads it, and the one that it names as a URL, if that is another.
+fn source(
+    node: &Node<'_, '_>,
+    left_out: &mut Vec<SmilFault>,
+    path: fn(&str) -> String,
+) -> Option<(String, Option<String>)> {
+    let Some(source) = attribute(node, "src").filter(|source| !source.is_empty()) else {
+        tell(left_out, node, format!("{} without src", node.tag_name().name()));
+        return None;
+    };
+    let leads_out = |path: &String| path.split(['/', '\\']).any(|part| part == "..");
+    let as_it_is = path(source);
+    let plain = source.split(['?', '#']).next().unwrap_or_default().replace('\\', "/");
+    let as_url = Some(path(&percent::decode_lossy(&plain)));
+    let as_url = as_url.filter(|url| *url != as_it_is && !url.contains(char::REPLACEMENT_CHARACTER));
+    if leads_out(&as_it_is) || as_url.as_ref().is_some_and(leads_out) {
+        tell(left_out, node, format!("src {:?} leads out of the mount", short(source)));
+        return None;
+    }
+    Some((as_it_is, as_url))
 }
 
-/// The path in `src`, without Wowza's prefix (`mp4:`), with an extension.
+/// The path in `src`, with an extension.
 fn path(source: &str) -> String {
+    with_extension(bare_path(source))
+}
+
+/// The path in `src`, without Wowza's prefix (`mp4:`).
+fn bare_path(source: &str) -> &str {
     let path = match source.split_once(':') {
         Some((prefix, path)) if prefix.bytes().all(|byte| byte.is_ascii_alphanumeric()) => path,
         _ => source,
     };
-    let path = path.trim_start_matches("./").trim_start_matches('/');
-    with_extension(path)
+    path.trim().trim_start_matches("./").trim_start_matches('/')
 }
 
 /// `path`, with `.mp4` where it has no extension that we know.
@@ -180,105 +328,5 @@ pub fn with_extension(path: &str) -> String {
     if has { path.to_owned() } else { format!("{path}.mp4") }
 }
 
-/// Milliseconds of a clock value: a number with or without a unit, or fields with colons (SMIL 3.0, clock values).
-fn clock_ms(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let (number, unit_ms) = [("ms", 1.0), ("min", 60_000.0), ("h", 3_600_000.0), ("s", 1000.0)]
-        .into_iter()
-        .find_map(|(unit, ms)| Some((text.strip_suffix(unit)?, ms)))
-        .unwrap_or((text, 1000.0));
-    let mut seconds = 0.0;
-    for field in number.trim().split(':') {
-        let value: f64 = field.parse().ok()?;
-        seconds = seconds * 60.0 + value;
-    }
-    let ms = seconds * unit_ms;
-    (0.0..1e12).contains(&ms).then_some(ms.round() as u64)
-}
-
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const OPENCAST: &str = r#"<?xml version="1.0" encoding="UTF-8" standalone="no"?><smil><head/><body><switch><video height="360" src="mp4:engage-player/5ab/9e2/PAES_low" video-bitrate="374532" width="640"/><video height="720" src="mp4:engage-player/5ab/1d6/PAES_hd" video-bitrate="1187443" width="1280"/></switch></body></smil>"#;
-
-    #[test]
-    fn what_opencast_writes() {
-        let smil = Smil::parse(OPENCAST).expect("sound");
-        let seen: Vec<_> = smil.renditions.iter().map(|it| (&*it.path, it.bitrate_bps)).collect();
-        assert_eq!(
-            seen,
-            [
-                ("engage-player/5ab/9e2/PAES_low.mp4", 374_532),
-                ("engage-player/5ab/1d6/PAES_hd.mp4", 1_187_443)
-            ]
-        );
-        let older = OPENCAST.replace("video-bitrate", "system-bitrate");
-        assert_eq!(Smil::parse(&older), Ok(smil));
-    }
-
-    #[test]
-    fn what_wowza_takes() {
-        let text = r#"<smil title="Rynek Cam"><head></head><body><switch>
-            <video src="a.b.stream" width="1920"><param name="videoBitrate" value="4300000" valuetype="data"/></video>
-            <video begin="30.0" dur="40.0" src="mp4:sample.mp4" system-bitrate="0"/>
-            <audio src="mp4:/sound.m4a" audio-bitrate="64000" begin="00:01:30.5" dur="1500ms"/>
-            <textstream src="video.fr.vtt" system-language="fr"/></switch></body></smil>"#;
-        let smil = Smil::parse(text).expect("sound");
-        assert_eq!(smil.title.as_deref(), Some("Rynek Cam"));
-        let trims: Vec<_> = smil.renditions.iter().map(|it| (&*it.path, it.bitrate_bps, it.trim)).collect();
-        let trim = |start_ms, duration_ms| Trim { start_ms, duration_ms };
-        assert_eq!(
-            trims,
-            [
-                ("a.b.stream.mp4", 4_300_000, trim(0, None)),
-                ("sample.mp4", 0, trim(30_000, Some(40_000))),
-                ("sound.m4a", 64_000, trim(90_500, Some(1500))),
-            ]
-        );
-        assert_eq!(smil.texts, [TextStream { path: "video.fr.vtt".to_owned(), language: "fr".to_owned() }]);
-    }
-
-    #[test]
-    fn wowzas_parameters_choose_tracks() {
-        let text = r#"<smil><body><switch>
-            <video src="a"><param name="audioOnly" value="true" valuetype="data"/></video>
-            <video src="a"><param name="videoOnly" value="TRUE"/><param name="videoCodecId" value="avc1.64002A"/></video>
-            <video src="a" system-bitrate="1"><param name="audioOnly" value="false"/></video>
-            <textstream src="a.fr.srt"><param name="isWowzaCaptionStream" value="true"/></textstream>
-            </switch></body></smil>"#;
-        let smil = Smil::parse(text).expect("sound");
-        let kinds: Vec<_> = smil.renditions.iter().map(|it| it.kind).collect();
-        assert_eq!(kinds, [TrackSelection::Sound(0), TrackSelection::Picture, TrackSelection::Both]);
-        assert_eq!(smil.texts, [TextStream { path: "a.fr.srt".to_owned(), language: "und".to_owned() }]);
-    }
-
-    #[test]
-    fn faults_name_their_line() {
-        for (text, said) in [
-            ("<html/>", "line 1: the root element is \"html\", not \"smil\""),
-            ("<smil>\n<body/></smil>", "line 1: it has no video"),
-            ("<smil>\n<video/></smil>", "line 2: video without src"),
-            (
-                "<smil>\n\n<video src='a' system-bitrate='fast'/></smil>",
-                "line 3: the bit rate \"fast\" is not a number",
-            ),
-            ("<smil><video src='a' begin='soon'/></smil>", "line 1: begin \"soon\" is not a time"),
-        ] {
-            assert_eq!(Smil::parse(text).expect_err("a fault").to_string(), said);
-        }
-        // A file that is cut off anywhere is a fault, never half a playlist.
-        for end in 1..OPENCAST.len() {
-            assert!(Smil::parse(&OPENCAST[..end]).is_err(), "{end} bytes");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_panics(text in "(<smil>|<video src='|'/>|mp4:|begin='|[0-9:.]{1,4}|</smil>|.){0,12}") {
-            let _ = Smil::parse(&text);
-        }
-    }
-}
+mod tests;

@@ -58,6 +58,8 @@ fn recordings_in_every_form() {
         ("/vod", None),
         ("/vod/_definst_", None),
         ("/vod/mp4:a/b.mp4", Some(file("a/b.mp4"))),
+        ("/vod/mp4:le%C3%A7on/%C3%A9t%C3%A9", Some(file("le\u{e7}on/\u{e9}t\u{e9}.mp4"))),
+        ("/vod/mp4:lec%CC%A7on/e%CC%81t%C3%A9", Some(file("le\u{e7}on/\u{e9}t\u{e9}.mp4"))),
         ("/%76od/_definst_/mp4:a/b", Some(file("a/b.mp4"))),
         ("/vod/flv:a/b", Some(file("a/b.mp4"))),
         ("/vod/a%20b.mp4", Some(file("a b.mp4"))),

@@ -50,8 +50,14 @@ fn served(root: &std::path::Path, plan: WorkshopLimits) -> (Delivery, Workshop) 
     let (delivery, mut writer) = super::tests::channel(2000);
     let segment = Segment { head: Bytes::from_static(b"head"), video: None, audio: None };
     writer.push(CellIndex(super::tests::K), vec![segment; 3]).expect("in order");
-    let settings =
-        MountSettings { root: root.to_owned(), segment_ms: 4000, download: true, poster: true, index: true };
+    let settings = MountSettings {
+        root: root.to_owned(),
+        segment_ms: 4000,
+        download: true,
+        poster: true,
+        index: true,
+        ..MountSettings::default()
+    };
     let workshop = Workshop::new(plan);
     delivery.registry().mount("vod", Mount::new(settings).in_workshop(workshop.clone()));
     (delivery, workshop)

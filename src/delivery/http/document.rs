@@ -68,7 +68,7 @@ impl RecordingRequest<'_> {
 
     async fn presentation(self, stream: &RecordingStream, file: &RecordingFile) -> Answered {
         let presentation = self.mount.open(stream).await?;
-        let texts = self.mount.texts(&presentation).await?;
+        let texts = self.mount.texts(stream, &presentation).await?;
         let trim = trim(self.request);
         let what = format!("{file:?} {trim:?} {} {texts:?}", presentation.version());
         let is_manifest = *file == RecordingFile::Manifest;
@@ -94,10 +94,10 @@ impl RecordingRequest<'_> {
     }
 
     async fn playlist(self, stream: &RecordingStream, file: &RecordingFile) -> Answered {
-        let (RecordingFile::Playlist(key, ..) | RecordingFile::IFrames(key, _)) = file else {
+        let (RecordingFile::Playlist(names, ..) | RecordingFile::IFrames(names, _)) = file else {
             return Err(VodFault::NotFound);
         };
-        let recording = self.mount.rendition(stream, key).await?;
+        let recording = self.mount.rendition(stream, names).await?;
         let (what, make): (_, Box<Write>) = match *file {
             RecordingFile::Playlist(_, kind, trim) => {
                 let what = format!("media {:?} {kind:?} {trim:?}", recording.names);
@@ -115,25 +115,27 @@ impl RecordingRequest<'_> {
 
     async fn text(self, stream: &RecordingStream, file: &RecordingFile) -> Answered {
         let presentation = self.mount.open(stream).await?;
-        let texts = self.mount.texts(&presentation).await?;
         let version = presentation.version();
-        let (index, trim, part) = match *file {
-            RecordingFile::TextPlaylist(index, trim) => {
-                texts.get(index).ok_or(VodFault::NotFound)?;
-                let what = format!("{file:?} {version}");
-                let make = move || Ok(StoredDocument::of(presentation.text_playlist(index, trim)));
-                return Ok(media_playlist(self.document(what, make).await?));
-            }
-            RecordingFile::WholeText(index, trim) => (index, trim, None),
-            RecordingFile::Text(index, part) => (index, Trim::default(), Some(part)),
-            _ => return Err(VodFault::NotFound),
+        let (RecordingFile::TextPlaylist(name, _)
+        | RecordingFile::WholeText(name, _)
+        | RecordingFile::Text(name, _)) = file
+        else {
+            return Err(VodFault::NotFound);
         };
-        let captions = self.mount.cues(texts.get(index).ok_or(VodFault::NotFound)?).await?;
+        let names = self.mount.text_names(stream, &presentation, name).await?;
+        if let RecordingFile::TextPlaylist(_, trim) = *file {
+            let what = format!("text {names:?} {trim:?} {version}");
+            let make = move || Ok(StoredDocument::of(presentation.text_playlist(&names, trim)));
+            return Ok(media_playlist(self.document(what, make).await?));
+        }
+        let captions = self.mount.captions(stream, &presentation, &names).await?;
         let what = format!("{file:?} {version} {}", captions.version);
+        let file = file.clone();
         let make = move || {
-            let text = match part {
-                Some(part) => captions.segment(part),
-                None => presentation.whole_text(&captions.cues, trim),
+            let text = match file {
+                RecordingFile::Text(_, part) => captions.segment(part),
+                RecordingFile::WholeText(_, trim) => presentation.whole_text(&captions.text, trim),
+                _ => return Err(VodFault::NotFound),
             };
             Ok(StoredDocument::of(text))
         };
@@ -144,9 +146,9 @@ impl RecordingRequest<'_> {
 
     async fn chapters(self, stream: &RecordingStream) -> Answered {
         let presentation = self.mount.open(stream).await?;
-        let document = if let Some(captions) = self.mount.chapters_beside(&presentation).await? {
+        let document = if let Some(captions) = self.mount.chapters_beside(stream, &presentation).await? {
             let what = format!("chapters {}", captions.version);
-            self.document(what, move || Ok(json(&*captions.cues))).await?
+            self.document(what, move || Ok(json(&captions.chapters()))).await?
         } else {
             let name = format!("{} chapters {}", self.mount.serial(), presentation.version());
             let make = async {

@@ -7,15 +7,17 @@
 
 use std::net::IpAddr;
 use std::ops::Range;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
 };
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::answer::{Answer, IMMUTABLE};
+use super::disposition::attachment;
 use super::document::RecordingRequest;
 use super::document_cache::DocumentCache;
 use super::fault::told;
@@ -23,7 +25,10 @@ use super::route::MountPath;
 use crate::delivery::AnswerKind;
 use crate::delivery::address::{AddressError, StreamRef};
 use crate::delivery::unserved::Unserved;
-use amphi_http::{Body, ContentMetadata, Requested, content, empty, requested_range};
+use amphi_http::{
+    Body, Conditions, ContentMetadata, ETag, Requested, Validators, content, empty, requested_part,
+    requested_range,
+};
 use amphi_media::Segment;
 use amphi_vod::{self as vod, Layout, Mount, Recording, RecordingFile, RecordingStream, VodFault, part_of};
 
@@ -76,61 +81,72 @@ async fn media(
 ) -> Result<Answer, VodFault> {
     match file {
         RecordingFile::Init(names, kind) => {
-            let recording = named(mount, stream, names).await?;
+            let recording = mount.version(stream, names).await?;
             let bytes = Segment::from(recording.init(*kind).ok_or(VodFault::Gone)?);
             let content_type = media_type(&recording, *kind);
             let description = ContentMetadata { content_type, cache_control: IMMUTABLE, etag: None };
             Ok((AnswerKind::Init, content(request, &bytes, description)))
         }
         RecordingFile::Segment(names, kind, from, to) => {
-            let recording = named(mount, stream, names).await?;
+            let recording = mount.version(stream, names).await?;
             let layout = mount.segment(&recording, *kind, *from, *to).await?;
-            let response = bytes(request, mount, &recording, &layout, media_type(&recording, *kind)).await?;
+            let part = requested_range(&request.headers, layout.total_len() as usize);
+            let response = bytes(request, mount, &recording, &layout, part).await?;
+            let response = with(response, &[(CONTENT_TYPE, media_type(&recording, *kind))]);
             Ok((AnswerKind::Segment, with(response, &[(CACHE_CONTROL, IMMUTABLE)])))
         }
         RecordingFile::SegmentAt(names, kind, start) => {
-            let recording = named(mount, stream, names).await?;
+            let recording = mount.version(stream, names).await?;
             let layout = mount.segment_at(&recording, *kind, *start).await?;
-            let response = bytes(request, mount, &recording, &layout, media_type(&recording, *kind)).await?;
+            let part = requested_range(&request.headers, layout.total_len() as usize);
+            let response = bytes(request, mount, &recording, &layout, part).await?;
+            let response = with(response, &[(CONTENT_TYPE, media_type(&recording, *kind))]);
             Ok((AnswerKind::Segment, with(response, &[(CACHE_CONTROL, IMMUTABLE)])))
         }
-        RecordingFile::Download => download(request, mount, stream).await,
+        RecordingFile::Download => match download(request, mount, stream).await {
+            // It was overwritten within the last seconds: the new one is there.
+            Err(VodFault::Overwritten { .. }) => download(request, mount, stream).await,
+            done => done,
+        },
         _ => Err(VodFault::NotFound),
     }
 }
 
-/// The rendition with these names, unless its file has changed since.
-async fn named(
-    mount: &Mount,
-    stream: &RecordingStream,
-    names: &vod::FileNames,
-) -> Result<std::sync::Arc<Recording>, VodFault> {
-    let recording = mount.rendition(stream, &names.key).await?;
-    if recording.names.tag == names.tag { Ok(recording) } else { Err(VodFault::Gone) }
-}
-
+/// A whole file. A download that broke off goes on where it was if the file is still the same version (RFC 9110 §13.1.5), and
+/// begins anew if it is not.
 async fn download(request: &Parts, mount: &Mount, stream: &RecordingStream) -> Result<Answer, VodFault> {
     let RecordingStream::File(path) = stream else { return Err(VodFault::NotFound) };
     if !mount.settings().download {
         return Err(VodFault::NotFound);
     }
     let recording = mount.recording(path).await?;
-    let response = bytes(
-        request,
-        mount,
-        &recording,
-        &recording.whole(),
-        media_type(&recording, vod::TrackSelection::Both),
-    )
-    .await?;
-    let name: String = path.rsplit('/').next().unwrap_or(path).chars().map(plain).collect();
-    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).unwrap_or(NO_CACHE);
-    Ok((AnswerKind::Other, with(response, &[(CACHE_CONTROL, NO_CACHE), (CONTENT_DISPOSITION, disposition)])))
-}
-
-/// Characters that every browser takes in a quoted file name.
-fn plain(letter: char) -> char {
-    if letter.is_ascii_alphanumeric() || "._- ".contains(letter) { letter } else { '_' }
+    let (stamp, now) = (recording.stamp, SystemTime::now());
+    let validators = Validators::new(ETag::of(stamp.text().as_bytes()), stamp.modified);
+    let etag = (ETAG, validators.etag.value().clone());
+    let mut fields = vec![(CACHE_CONTROL, NO_CACHE), etag];
+    fields.extend(validators.last_modified(now));
+    let status = match validators.evaluate(&request.method, &request.headers) {
+        Conditions::NotModified => StatusCode::NOT_MODIFIED,
+        Conditions::Failed => return Ok((AnswerKind::Refused, empty(StatusCode::PRECONDITION_FAILED))),
+        Conditions::Hold => StatusCode::OK,
+    };
+    if status == StatusCode::NOT_MODIFIED {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status;
+        return Ok((AnswerKind::Other, with(response, &fields)));
+    }
+    let whole = recording.whole();
+    let requested = if validators.may_be_parted(&request.headers, now) {
+        requested_part(&request.headers, whole.total_len() as usize)
+    } else {
+        Requested::Whole
+    };
+    let response = bytes(request, mount, &recording, &whole, requested).await?;
+    if response.status() != StatusCode::RANGE_NOT_SATISFIABLE {
+        fields.push((CONTENT_TYPE, media_type(&recording, vod::TrackSelection::Both)));
+        fields.push((CONTENT_DISPOSITION, attachment(path.rsplit('/').next().unwrap_or(path))));
+    }
+    Ok((AnswerKind::Other, with(response, &fields)))
 }
 
 /// 200, 206 or 416 (RFC 9110 §14.2, §15.5.17) with bytes of a file. The first of them are read before the head is sent, so that
@@ -140,13 +156,11 @@ async fn bytes(
     mount: &Mount,
     recording: &std::sync::Arc<Recording>,
     layout: &Layout,
-    content_type: HeaderValue,
+    requested: Requested,
 ) -> Result<Response<Body>, VodFault> {
     let whole = layout.total_len();
-    let requested = match request.method {
-        Method::GET => requested_range(&request.headers, whole as usize),
-        _ => Requested::Whole,
-    };
+    // HEAD has no parts (§14.2).
+    let requested = if request.method == Method::GET { requested } else { Requested::Whole };
     let (status, range) = match requested {
         Requested::Whole => (StatusCode::OK, 0..whole),
         Requested::Part(Range { start, end }) => (StatusCode::PARTIAL_CONTENT, start as u64..end as u64),
@@ -172,10 +186,7 @@ async fn bytes(
         };
     }
     let bytes = HeaderValue::from_static("bytes");
-    Ok(with(
-        response,
-        &[(CONTENT_TYPE, content_type), (CONTENT_LENGTH, length.into()), (ACCEPT_RANGES, bytes)],
-    ))
+    Ok(with(response, &[(CONTENT_LENGTH, length.into()), (ACCEPT_RANGES, bytes)]))
 }
 
 fn with(mut response: Response<Body>, fields: &[(http::HeaderName, HeaderValue)]) -> Response<Body> {

@@ -334,6 +334,7 @@ async fn the_door_decides_before_anything_is_looked_up() {
         download: true,
         poster: false,
         index: false,
+        ..amphi_vod::MountSettings::default()
     };
     delivery.registry().mount("vod", amphi_vod::Mount::new(settings));
     assert_eq!(ask("/vod/_definst_/mp4:a%20b/c.mp4/playlist.m3u8").await, StatusCode::FORBIDDEN);

@@ -80,6 +80,7 @@ impl Server {
             download: true,
             poster: false,
             index: false,
+            ..MountSettings::default()
         };
         self.port.registry.mount(name, Mount::new(settings));
     }

@@ -92,7 +92,14 @@ impl Rig {
             PublishedChannel { streams: vec!["live".to_owned()], window: Some(window), air: Some(reader) };
         door.registry.insert("hall", channel);
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-        let settings = MountSettings { root, segment_ms: 6000, download: true, poster: false, index: false };
+        let settings = MountSettings {
+            root,
+            segment_ms: 6000,
+            download: true,
+            poster: false,
+            index: false,
+            ..MountSettings::default()
+        };
         door.registry.mount("vod", Mount::new(settings));
         let listener = TcpListener::bind((host, 0)).await.expect("a port");
         let address = listener.local_addr().expect("bound");

@@ -5,6 +5,7 @@ use super::super::suggest::hint;
 use super::super::{Channel, Config, Vod};
 use super::names::{Names, subject};
 use super::{Checker, Place, quoted};
+use amphi_media::charset::Encoding;
 
 /// First path segments that the server uses itself: publishers connect to `rtmp://host/publish/…`, pages and their
 /// assets are at `/watch/…` and `/assets/…`, JSON for portals at `/api/…`.
@@ -118,6 +119,13 @@ fn vods<'a>(checker: &mut Checker<'_>, channels: Names<'a>, vods: &'a [Vod]) {
         if !(1000..=60_000).contains(&vod.segment_ms) {
             let message = format!("{subject}: segment_ms: {} is not between 1000 and 60000", vod.segment_ms);
             checker.fault(&table.key("segment_ms"), message);
+        }
+        if Encoding::for_label(vod.text_encoding.as_bytes()).is_none() {
+            let message = format!(
+                "{subject}: text_encoding: {:?} is no encoding that is known, such as \"windows-1252\" or \"iso-8859-2\"",
+                vod.text_encoding
+            );
+            checker.fault(&table.key("text_encoding"), message);
         }
     }
 }

@@ -98,7 +98,10 @@ pub fn init_section(rung: &RungTracks, parts: Parts) -> Result<Bytes, InitError>
             track_id: AUDIO_TRACK_ID,
             timescale: rung.audio.timescale().0,
             language: "und",
-            media: TrackMedia::Audio { channels: u16::from(rung.audio.format.channels) },
+            media: TrackMedia::Audio {
+                channels: u16::from(rung.audio.format.channels),
+                sample_rate: rung.audio.format.sample_rate,
+            },
             sample_entry: entry,
             matrix: None,
             edit_start: 0,

@@ -62,24 +62,32 @@ fn described(track: &MovieTrack, track_id: u32) -> InitTrack<'_> {
 
 /// The layout of the segment of these parts; `number` is its sequence number (§8.8.5).
 pub fn layout(parts: &[TrackPart<'_>], number: u32) -> SegmentLayout {
-    let tracks: Vec<_> = parts.iter().zip(1..).map(|(part, id)| part.fragment(id)).collect();
+    let is_alone = parts.len() == 1;
+    let tracks: Vec<_> = parts.iter().zip(1..).map(|(part, id)| part.fragment(id, is_alone)).collect();
     let extents = parts.iter().flat_map(|part| part.track.samples.extents(part.from, part.to)).collect();
     SegmentLayout { head: fragment_head(number, tracks.iter()), extents }
 }
 
 impl<'a> TrackPart<'a> {
-    fn fragment(self, track_id: u32) -> TrackFragment<impl Iterator<Item = FragmentSample> + Clone + 'a> {
+    fn fragment(
+        self,
+        track_id: u32,
+        is_alone: bool,
+    ) -> TrackFragment<impl Iterator<Item = FragmentSample> + Clone + 'a> {
         let TrackPart { track, from, to } = self;
         let lift = track.lift;
-        let sample = move |SampleInfo { size, duration, composition, sync }| FragmentSample {
+        let early = if is_alone && from == track.begin { track.early } else { 0 };
+        let longer = u32::try_from(early).unwrap_or(0);
+        let sample = move |(index, SampleInfo { size, duration, composition, sync })| FragmentSample {
             size,
-            duration,
+            duration: if index == 0 { duration.saturating_add(longer) } else { duration },
             composition_offset: (i64::from(composition) + lift) as u32,
             sync,
         };
         let before_zero = track.origin.min(0).saturating_neg();
         let decode_time = track.samples.decode_time(from).saturating_add_signed(before_zero);
-        TrackFragment::new(track_id, decode_time, track.samples.range(from, to).map(sample))
+        let decode_time = decode_time.saturating_sub(longer.into());
+        TrackFragment::new(track_id, decode_time, track.samples.range(from, to).enumerate().map(sample))
     }
 }
 

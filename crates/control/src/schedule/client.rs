@@ -28,8 +28,8 @@ use super::ical::{self, Window};
 use super::{calendar_json, dublin};
 use crate::agenda::FeedFormat;
 use amphi_config::{CalendarFormat, Schedule};
-use amphi_media::MediaTime;
-use amphi_media::percent;
+use amphi_media::charset::{self, WINDOWS_1252};
+use amphi_media::{MediaTime, percent};
 
 /// The most bytes of a calendar; 500 lectures with their metadata have 1.1 MB.
 const LARGEST: u64 = 64 << 20;
@@ -177,7 +177,7 @@ impl CalendarClient {
             let json = matches!(self.configured, CalendarFormat::Json)
                 || self.configured == CalendarFormat::Auto && bytes.trim_ascii_start().starts_with(b"[");
             let format = if json { FeedFormat::Json } else { FeedFormat::Ical };
-            return self.understand(bytes, format).await.map(Some);
+            return self.understand(bytes, None, format).await.map(Some);
         }
         let json_first = self.configured == CalendarFormat::Json
             || self.configured == CalendarFormat::Auto && self.spoken == Some(FeedFormat::Json);
@@ -248,7 +248,8 @@ impl CalendarClient {
             ("application/json", CalendarFormat::Json | CalendarFormat::Auto) => FeedFormat::Json,
             _ => return Err(PollError::ContentType(described(&kind))),
         };
-        let mut reading = self.understand(answer.body, spoken).await?;
+        let charset = charset_of(&answer.content_type);
+        let mut reading = self.understand(answer.body, charset, spoken).await?;
         if !agent.is_empty() && reading.events.is_empty() && answer.etag.as_deref() == Some("mod0") {
             reading.note(format!(
                 "the calendar of {agent} is empty: either nothing is planned, or no agent has that name"
@@ -264,14 +265,15 @@ impl CalendarClient {
     async fn understand(
         &mut self,
         body: impl AsRef<[u8]> + Send + 'static,
+        charset: Option<String>,
         format: FeedFormat,
     ) -> Result<Reading, PollError> {
         let (zone, window) = (self.zone.clone(), self.window);
         let read = tokio::task::spawn_blocking(move || {
-            let text = String::from_utf8_lossy(body.as_ref());
+            let (octets, charset) = (body.as_ref(), charset.as_deref());
             match format {
-                FeedFormat::Ical => ical::parse(&text, &zone, window),
-                FeedFormat::Json => calendar_json::parse(&text),
+                FeedFormat::Ical => ical::parse(octets, charset, &zone, window),
+                FeedFormat::Json => calendar_json::parse(&charset::decode(octets, charset, WINDOWS_1252).0),
             }
         });
         let read = read.await.map_err(|panic| PollError::Nonsense(format!("reading it failed: {panic}")))?;
@@ -313,7 +315,7 @@ impl CalendarClient {
         url.path_segments_mut().ok()?.push("series").push(&format!("{id}.xml"));
         let answer = self.get(&url, "text/xml, application/xml", None).await.ok()?;
         (answer.status == StatusCode::OK).then_some(())?;
-        dublin::read(&String::from_utf8_lossy(&answer.body))?.title
+        dublin::read(&charset::decode_xml(&answer.body, WINDOWS_1252))?.title
     }
 
     /// One request, repeated with credentials if the server asks for them.
@@ -355,6 +357,13 @@ impl CalendarClient {
         let late = |_| PollError::TimedOut(timeout.as_secs());
         tokio::time::timeout(timeout, asking).await.map_err(late)?
     }
+}
+
+/// The `charset` parameter of a media type (RFC 9110 §8.3.2).
+fn charset_of(content_type: &str) -> Option<String> {
+    let parameters = content_type.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let mut charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    charsets.next().map(|(_, value)| value.trim().trim_matches('"').to_owned())
 }
 
 /// Whether the host is this machine, so that nothing is sent over a network.

@@ -20,7 +20,14 @@ async fn played(smil: &str, stream: RecordingStream) -> FrameRendition {
     }
     std::fs::write(root.path().join("a.smil"), smil).expect("written");
     let root = root.path().to_owned();
-    let settings = MountSettings { root, segment_ms: 10_000, download: false, poster: false, index: false };
+    let settings = MountSettings {
+        root,
+        segment_ms: 10_000,
+        download: false,
+        poster: false,
+        index: false,
+        ..MountSettings::default()
+    };
     let presentation = Mount::new(settings).open(&stream).await.expect("sound");
     presentation.for_frames().expect("something is played")
 }

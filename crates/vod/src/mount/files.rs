@@ -1,21 +1,29 @@
 //! A mount's access to the file system, beneath its root only. All of it blocks.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io;
 use std::time::SystemTime;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use tracing::warn;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use super::MountSettings;
 use crate::fault::VodFault;
 use crate::listing::Listed;
-use crate::recording::Stamp;
-use crate::smil::{Smil, TextStream, is_language};
+use crate::smil::{Smil, SmilFault, TextStream, is_language};
+use crate::stamp::Stamp;
+use amphi_media::charset::{self, WINDOWS_1252};
 use amphi_media::{Lock, MediaTime};
 
 /// Most bytes that are read of a text file; a SMIL file has a few kilobytes.
 const SMIL_MAX: u64 = 1 << 20;
+/// Most bytes that are read of a file of subtitles; those of a day have about two megabytes.
+pub(super) const CAPTIONS_MAX: u64 = 16 << 20;
+/// Endings of files of subtitles; of one language, the first is taken.
+const CAPTION_ENDINGS: [&str; 4] = [".srt", ".vtt", ".ttml", ".dfxp"];
 /// Most files and folders that are looked through for the list of recordings.
 const LISTED_MAX: usize = 200_000;
 /// How deep folders are looked through for it.
@@ -37,10 +45,38 @@ fn check(path: &str) -> Result<(), VodFault> {
     }
 }
 
+/// A path in the form in which paths are compared here (Unicode Standard Annex 15: NFC).
+pub(super) fn composed(path: &str) -> Cow<'_, str> {
+    if is_nfc(path) { path.into() } else { path.nfc().collect::<String>().into() }
+}
+
+/// Does `work` with `path`, or else with the name that the file has on disk, which may be in another normalization form:
+/// macOS used to write NFD.
+fn with_name<T>(root: &Dir, path: &str, work: impl Fn(&str) -> io::Result<T>) -> io::Result<T> {
+    match work(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_ascii() => {
+            on_disk(root, path).map_or(Err(error), |found| work(&found))
+        }
+        done => done,
+    }
+}
+
+/// The name on disk of the file that `path` names in any normalization form; `None` if there is none.
+fn on_disk(root: &Dir, path: &str) -> Option<String> {
+    let mut found = String::with_capacity(path.len());
+    for part in path.split('/') {
+        let forms = [part.to_owned(), part.nfc().collect(), part.nfd().collect()];
+        let beneath = |form: &String| if found.is_empty() { form.clone() } else { format!("{found}/{form}") };
+        found = forms.iter().map(beneath).find(|it| root.symlink_metadata(it).is_ok())?;
+    }
+    Some(found)
+}
+
 pub(super) fn stamp_of(settings: &MountSettings, path: &str) -> Result<Stamp, VodFault> {
     check(path)?;
-    let metadata = root(settings)?.metadata(path).map_err(|error| refused(path, &error))?;
-    stamp(&metadata, path)
+    let root = root(settings)?;
+    let metadata = with_name(&root, path, |name| root.metadata(name));
+    stamp(&metadata.map_err(|error| refused(path, &error))?, path)
 }
 
 fn stamp(metadata: &cap_std::fs::Metadata, path: &str) -> Result<Stamp, VodFault> {
@@ -66,43 +102,76 @@ pub(super) fn open_file(settings: &MountSettings, path: &str) -> Result<(std::fs
     let mut options = OpenOptions::new();
     // A FIFO in the file's place must not block us.
     options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
-    let file = root(settings)?.open_with(path, &options).map_err(|error| refused(path, &error))?;
+    let root = root(settings)?;
+    let file = with_name(&root, path, |name| root.open_with(name, &options));
+    let file = file.map_err(|error| refused(path, &error))?;
     let metadata = file.metadata().map_err(|error| VodFault::io(path, &error))?;
     let stamp = stamp(&metadata, path)?;
     Ok((file.into_std(), stamp))
 }
 
-pub(super) fn read_text(settings: &MountSettings, path: &str) -> Result<String, VodFault> {
-    use std::io::Read;
-    let (file, stamp) = open_file(settings, path)?;
-    let mut text = Vec::with_capacity(stamp.len.min(SMIL_MAX) as usize);
-    file.take(SMIL_MAX).read_to_end(&mut text).map_err(|error| VodFault::io(path, &error))?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
+/// The bytes of a file of subtitles, no more than [`CAPTIONS_MAX`].
+pub(super) fn read_captions(settings: &MountSettings, path: &str) -> Result<Vec<u8>, VodFault> {
+    read_octets(settings, path, CAPTIONS_MAX)
 }
 
-/// `<stem>.<language>.vtt` and `.srt` in the file's folder. The caller keeps the answer for ten seconds, since a folder
+/// The language that a name says before its ending, and which ending that is; letters of any case.
+fn language_of(middle: &str) -> Option<(usize, &str)> {
+    CAPTION_ENDINGS.iter().enumerate().find_map(|(rank, ending)| {
+        let (language, last) = middle.split_at_checked(middle.len().checked_sub(ending.len())?)?;
+        last.eq_ignore_ascii_case(ending).then_some((rank, language))
+    })
+}
+
+/// `<stem>.<language>.srt`, `.vtt`, `.ttml` and `.dfxp` in the file's folder. The caller keeps the answer for ten seconds, since a folder
 /// may have thousands of files.
 pub(super) fn sidecars(settings: &MountSettings, path: &str) -> Result<Vec<TextStream>, VodFault> {
     let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    let entries = root(settings)?.read_dir(folder).map_err(|error| VodFault::io(path, &error))?;
+    let stem = composed(name.rsplit_once('.').map_or(name, |(stem, _)| stem));
+    let root = root(settings)?;
+    let entries = with_name(&root, folder, |name| root.read_dir(name));
+    let entries = entries.map_err(|error| VodFault::io(path, &error))?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut texts: Vec<TextStream> = names
+    let mut texts: Vec<(usize, TextStream)> = names
         .filter_map(|name| {
-            let middle = name.strip_prefix(stem)?.strip_prefix('.')?;
-            let language = middle.strip_suffix(".vtt").or_else(|| middle.strip_suffix(".srt"))?;
+            let known = composed(&name);
+            let middle = known.strip_prefix(&*stem)?.strip_prefix('.')?;
+            let (rank, language) = language_of(middle)?;
+            let language = language.to_owned();
+            drop(known);
             let path = if folder == "." { name.clone() } else { format!("{folder}/{name}") };
-            is_language(language).then(|| TextStream { path, language: language.to_owned() })
+            is_language(&language).then_some((rank, TextStream { path, language }))
         })
         .collect();
-    texts.sort_by(|a, b| a.path.cmp(&b.path));
-    texts.dedup_by(|a, b| a.language == b.language);
-    Ok(texts)
+    // In the order of the names without their endings.
+    let place = |(rank, text): &(usize, TextStream)| {
+        (text.path.rsplit_once('.').map(|(name, _)| format!("{name}.")), *rank)
+    };
+    texts.sort_by_cached_key(place);
+    Ok(texts.into_iter().map(|(_, text)| text).collect())
 }
 
+/// A SMIL file. What of it is left out is said in the log.
 pub(super) fn read_smil(settings: &MountSettings, path: &str) -> Result<Smil, VodFault> {
-    let text = read_text(settings, path)?;
-    Smil::parse(&text).map_err(|fault| VodFault::Smil { path: path.to_owned(), fault })
+    let smil = smil_of(settings, path)?;
+    for SmilFault { line, fault } in &smil.left_out {
+        warn!(smil = path, line, %fault, "a value is left out of a SMIL file: its writer should mend it");
+    }
+    Ok(smil)
+}
+
+fn smil_of(settings: &MountSettings, path: &str) -> Result<Smil, VodFault> {
+    let octets = read_octets(settings, path, SMIL_MAX)?;
+    Smil::read(&octets).map_err(|fault| VodFault::Smil { path: path.to_owned(), fault })
+}
+
+/// Up to a mebibyte of a file.
+fn read_octets(settings: &MountSettings, path: &str, most: u64) -> Result<Vec<u8>, VodFault> {
+    use std::io::Read;
+    let (file, stamp) = open_file(settings, path)?;
+    let mut octets = Vec::with_capacity(stamp.len.min(most) as usize);
+    file.take(most).read_to_end(&mut octets).map_err(|error| VodFault::io(path, &error))?;
+    Ok(octets)
 }
 
 /// SMIL files that were read before, by path, each with its state at that time.
@@ -145,16 +214,17 @@ fn listed(settings: &MountSettings, path: &str, known: &KnownListed) -> Option<L
     if let Some((_, listed)) = known.lock().get(path).filter(|(known, _)| *known == stamp) {
         return Some(listed.clone());
     }
-    let smil = read_smil(settings, path).ok()?;
+    let smil = smil_of(settings, path).ok()?;
     let since = stamp.modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     let modified = MediaTime::from_nanos(i64::try_from(since.as_nanos()).ok()?).to_string();
-    let mut listed = Listed::new(path, smil.title, modified);
+    let files = smil.renditions.iter().flat_map(|it| super::candidates(path, it)).collect();
+    let mut listed = Listed { files, ..Listed::new(&composed(path), smil.title, modified) };
     let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
     let stem = name.strip_suffix(".smil").unwrap_or(name);
     let beside = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
     let names = [format!("{stem}.xml"), "dublincore.xml".to_owned(), "episode.xml".to_owned()];
-    if let Some(text) = names.iter().find_map(|name| read_text(settings, &beside(name)).ok()) {
-        listed.describe(&text);
+    if let Some(octets) = names.iter().find_map(|name| read_octets(settings, &beside(name), SMIL_MAX).ok()) {
+        listed.describe(&charset::decode_xml(&octets, WINDOWS_1252));
     }
     known.lock().insert(path.to_owned(), (stamp, listed.clone()));
     Some(listed)

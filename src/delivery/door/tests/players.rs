@@ -102,6 +102,7 @@ impl Server {
             download: true,
             poster: false,
             index: false,
+            ..MountSettings::default()
         };
         registry.mount("vod", Mount::new(settings));
 

@@ -19,7 +19,7 @@ export function mount(shared) {
 async function load() {
   if (!element("audit-details").open || state.role === "viewer") return;
   try {
-    const response = await fetch(`/api/v1/audit?limit=${LIMIT}`);
+    const response = await fetch(`api/v1/audit?limit=${LIMIT}`);
     if (!response.ok) throw new Error(String(response.status));
     entries = await response.json();
     fault = "";

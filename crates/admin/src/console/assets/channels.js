@@ -52,7 +52,7 @@ function card(channel) {
 function drawCard(li, channel) {
   const vitals = state.vitals.channels.find((it) => it.name === channel.name);
   const { desired, on_air: onAir } = channel;
-  picture(li.querySelector("img"), `/api/v1/channels/${encodeURIComponent(channel.name)}/thumbnail.jpg`, vitals?.picture_at);
+  picture(li.querySelector("img"), `api/v1/channels/${encodeURIComponent(channel.name)}/thumbnail.jpg`, vitals?.picture_at);
   updateBadge(li.querySelector(".badge"), channelState(channel));
   attribute(li, "data-state", channelState(channel));
   text(li.querySelector(".title .count").lastChild, viewers(vitals?.viewers ?? 0));

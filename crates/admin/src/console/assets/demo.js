@@ -13,7 +13,7 @@ export async function load(shared, changed) {
   state = shared;
   show(document.getElementById("demo"), state.info.demo);
   if (!state.info.demo) return;
-  halls = Object.entries(await (await fetch("/demo/halls")).json()).map(([name, fault]) => ({ name, fault: fault ?? "" }));
+  halls = Object.entries(await (await fetch("demo/halls")).json()).map(([name, fault]) => ({ name, fault: fault ?? "" }));
   changed();
 }
 
@@ -22,7 +22,7 @@ function menu({ name, fault }) {
   const faults = FAULTS.includes(fault) ? FAULTS : [...FAULTS, fault];
   const select = h("select", { id }, ...faults.map((it) => h("option", { value: it }, it || t("works"))));
   select.value = fault;
-  select.addEventListener("change", () => fetch(`/demo/halls/${encodeURIComponent(name)}/fault`, { method: "PUT", body: select.value }));
+  select.addEventListener("change", () => fetch(`demo/halls/${encodeURIComponent(name)}/fault`, { method: "PUT", body: select.value }));
   return h("li", {}, h("label", { for: id }, name), select);
 }
 

@@ -89,13 +89,13 @@ async function json(path) {
 
 async function refreshViewers() {
   try {
-    state.viewers = await json("/api/v1/viewers");
+    state.viewers = await json("api/v1/viewers");
     changed("viewers");
   } catch { /* the state of the connection shows it */ }
 }
 
 function listen() {
-  const events = new EventSource("/api/v1/events");
+  const events = new EventSource("api/v1/events");
   events.addEventListener("open", () => link("connected"));
   events.addEventListener("error", () => {
     link("disconnected");
@@ -113,7 +113,7 @@ function listen() {
 // Whether requests are allowed; shows the sign-in form if a token is needed.
 async function session() {
   if (!state.info.needs_token) return true;
-  const response = await fetch("/api/v1/session");
+  const response = await fetch("api/v1/session");
   if (response.ok) {
     state.role = (await response.json()).role;
     show(document.getElementById("logout"), true);
@@ -126,7 +126,7 @@ async function session() {
 async function begin() {
   if (!(await session())) return;
   try {
-    state.matrix = await json("/api/v1/matrix");
+    state.matrix = await json("api/v1/matrix");
   } catch {
     link("disconnected");
     setTimeout(begin, 2000);
@@ -141,7 +141,7 @@ document.getElementById("login").addEventListener("cancel", (event) => event.pre
 document.getElementById("login-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const token = document.getElementById("token");
-  const response = await fetch("/api/v1/session", {
+  const response = await fetch("api/v1/session", {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ token: token.value }),
   });
   token.value = "";
@@ -151,7 +151,7 @@ document.getElementById("login-form").addEventListener("submit", async (event) =
   begin();
 });
 document.getElementById("logout").addEventListener("click", async () => {
-  await fetch("/api/v1/session", { method: "DELETE" });
+  await fetch("api/v1/session", { method: "DELETE" });
   location.reload();
 });
 document.getElementById("language").addEventListener("change", (event) => {
@@ -166,7 +166,7 @@ setInterval(() => text(document.getElementById("clock"), words.clock(words.now()
 setInterval(() => changed("clock"), 10_000);
 setInterval(refreshViewers, 10_000);
 
-state.info = await (await fetch("/console.json")).json();
+state.info = await (await fetch("console.json")).json();
 mountOrders(state, () => changed("matrix"));
 for (const [part] of parts) part.mount?.(state);
 drawAll();

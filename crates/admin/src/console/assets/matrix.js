@@ -52,7 +52,7 @@ function head(channel) {
 
 function drawHead(th, channel) {
   const vitals = state.vitals.channels.find((it) => it.name === channel.name);
-  picture(th.querySelector("img"), `/api/v1/channels/${encodeURIComponent(channel.name)}/thumbnail.jpg`, vitals?.picture_at);
+  picture(th.querySelector("img"), `api/v1/channels/${encodeURIComponent(channel.name)}/thumbnail.jpg`, vitals?.picture_at);
   updateBadge(th.querySelector(".badge"), channelState(channel));
   text(th.querySelector(".n"), number(vitals?.viewers ?? 0));
   text(th.querySelector(".words"), ` ${viewers(vitals?.viewers ?? 0)}`);
@@ -76,7 +76,7 @@ function drawRow(tr, source) {
     text(tr.querySelector(".hint"), t("waiting_hint"));
   } else {
     const vitals = state.vitals.sources.find((it) => it.name === source.name);
-    picture(tr.querySelector("img"), `/api/v1/sources/${encodeURIComponent(source.name)}/thumbnail.jpg`, vitals?.picture_at);
+    picture(tr.querySelector("img"), `api/v1/sources/${encodeURIComponent(source.name)}/thumbnail.jpg`, vitals?.picture_at);
     const live = source.state === "live";
     tr.querySelector(".shot").classList.toggle("is-old", !live);
     text(tr.querySelector(".seen"), vitals?.picture_at ? (live ? "" : clock(vitals.picture_at)) : "");

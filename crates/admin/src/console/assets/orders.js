@@ -25,7 +25,7 @@ export function until(choice, time) {
 export const usualUntil = () => until(document.getElementById("duration").value, document.getElementById("duration-until").value);
 
 async function send(channel, method, path, body) {
-  const response = await fetch(`/api/v1/channels/${encodeURIComponent(channel)}/${path}`, {
+  const response = await fetch(`api/v1/channels/${encodeURIComponent(channel)}/${path}`, {
     method, ...(body ? { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) } : {}),
   });
   const answer = await response.json().catch(() => ({}));

@@ -2,7 +2,15 @@
 
 use proptest::prelude::*;
 
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
 use super::*;
+use crate::schedule::CalendarEvent;
+
+mod series;
+mod zones;
 
 const TWO_EVENTS: &str = include_str!("../../../../../fixtures/opencast-2.2-two-events.ics");
 const UNKNOWN_AGENT: &str = "BEGIN:VCALENDAR\r\nPRODID:Opencast Matterhorn Calendar File 0.5\r\nVERSION:2.0\r\n\
@@ -19,12 +27,31 @@ fn autumn() -> Window {
 }
 
 fn read(text: &str) -> Reading {
-    parse(text, &paris(), autumn()).expect("a calendar")
+    parse(text.as_bytes(), None, &paris(), autumn()).expect("a calendar")
 }
 
 /// One event of these lines, with a UID.
 fn one(lines: &str) -> Reading {
     read(&format!("BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\n{lines}\nEND:VEVENT\nEND:VCALENDAR"))
+}
+
+/// A calendar of these lines.
+fn calendar(lines: &str) -> Reading {
+    read(&format!("BEGIN:VCALENDAR\nVERSION:2.0\n{lines}\nEND:VCALENDAR"))
+}
+
+/// Identifier, start and length in minutes of each event, by start.
+fn shown(reading: &Reading) -> Vec<(String, String, i64)> {
+    let mut events: Vec<_> = reading.events.iter().collect();
+    events.sort_by_key(|event| event.starts);
+    let minutes = |event: &CalendarEvent| event.ends.nanos_since(event.starts) / 60_000_000_000;
+    let start = |event: &CalendarEvent| event.starts.timestamp().strftime("%m-%d %H:%M").to_string();
+    events.into_iter().map(|event| (event.id.to_string(), start(event), minutes(event))).collect()
+}
+
+/// The starts alone, in UTC.
+fn times(reading: &Reading) -> Vec<String> {
+    shown(reading).into_iter().map(|(_, start, _)| start).collect()
 }
 
 fn starts(lines: &str) -> String {
@@ -90,11 +117,11 @@ fn an_empty_calendar_is_one_and_what_breaks_off_is_none() {
             "an event breaks off before END:VEVENT: it begins in line 2",
         ),
     ] {
-        let fault = parse(text, &paris(), autumn()).expect_err(text);
+        let fault = parse(text.as_bytes(), None, &paris(), autumn()).expect_err(text);
         assert!(fault.starts_with(why), "{fault}");
     }
     for cut in (1..TWO_EVENTS.trim_end().len()).step_by(7).filter(|&cut| TWO_EVENTS.is_char_boundary(cut)) {
-        assert!(parse(&TWO_EVENTS[..cut], &paris(), autumn()).is_err(), "cut at {cut}");
+        assert!(parse(&TWO_EVENTS.as_bytes()[..cut], None, &paris(), autumn()).is_err(), "cut at {cut}");
     }
 }
 
@@ -104,16 +131,11 @@ fn a_wrong_event_leaves_the_others() {
         (
             "DTSTART:20170104T125100Z",
             "DTSTART:yesterday",
-            "event 1042 'Informations générales; réunion, partie 1' is left out: \"yesterday\" is no time",
+            "event 1042 'Informations générales; réunion, partie 1' is left out: \"yesterday\" is no time (line 5)",
         ),
         ("DTSTART:20170104T125100Z\r\n", "", "it has no start"),
         ("DTEND:20170104T143000Z\r\n", "", "it has no end"),
         ("UID:1042\r\n", "", "it has no UID"),
-        (
-            "DTSTART:20170104T125100Z",
-            "DTSTART;TZID=Mars/Olympus:20170104T125100",
-            "\"Mars/Olympus\" is not known here",
-        ),
         ("DTSTART:20170104T125100Z", "DTSTART:20171304T125100Z", "is no time"),
     ] {
         let text = TWO_EVENTS.replacen(from, to, 1);
@@ -181,7 +203,7 @@ fn an_event_that_recurs_is_one_for_each_date() {
     let more = "RDATE;VALUE=PERIOD:20261225T090000Z/PT2H";
     let reading = one(&format!("SUMMARY:UE3\n{weekly}\n{more}\nEND:VEVENT\n{changed}\nBEGIN:VEVENT"));
     // The last of these events has neither identifier nor anything else.
-    assert_eq!(reading.notes, ["an event without a name is left out: it has no UID"]);
+    assert_eq!(reading.notes, ["an event without a name is left out: it has no UID (line 23)"]);
     let mut told: Vec<_> = reading
         .events
         .iter()
@@ -246,10 +268,63 @@ fn an_event_without_an_end_does_not_swallow_the_next() {
     assert_eq!((reading.events.len(), reading.notes.len()), (1, 1), "{reading:?}");
 }
 
+#[test]
+fn a_fold_within_a_letter_and_other_encodings_keep_every_accent() {
+    let event = |location: &[u8], summary: &[u8]| {
+        let lines: [&[u8]; 8] = [
+            b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:f\r\nDTSTART:20261123T073000Z\r\nDTEND:20261123T093000Z\r\n",
+            b"SUMMARY:PAES ",
+            summary,
+            b"\r\nLOCATION;X-NOTE=",
+            &[b'n'; 50],
+            b":Amphi_",
+            location,
+            b"\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n",
+        ];
+        lines.concat()
+    };
+    let said = |octets: &[u8], charset: Option<&str>| {
+        let reading = parse(octets, charset, &paris(), autumn()).expect("a calendar");
+        assert_eq!(reading.notes, Vec::<String>::new());
+        (reading.events[0].agent.clone(), reading.events[0].title.clone())
+    };
+    let expected = ("Amphi_\u{e9}".to_owned(), "PAES g\u{e9}n\u{e9}ral".to_owned());
+    let folded = event(b"\xc3\r\n \xa9", b"g\xc3\r\n\t\xa9n\xc3\xa9ral");
+    assert_eq!(said(&folded, Some("utf-8")), expected);
+    assert_eq!(said(&folded, None), expected);
+    let latin = event(b"\xe9", b"g\xe9n\r\n \xe9ral");
+    for charset in [None, Some("iso-8859-1"), Some("UTF-8"), Some("us-ascii"), Some("no such")] {
+        assert_eq!(said(&latin, charset), expected, "{charset:?}");
+    }
+    let mixed = event(b"\xe9", b"g\xc3\xa9n\xc3\xa9ral");
+    assert_eq!(said(&mixed, None), expected, "each line by itself");
+    let text = String::from_utf8(event("é".as_bytes(), "général".as_bytes())).expect("UTF-8");
+    let utf_16: Vec<u8> =
+        text.replace("Amphi_é", "Amphi_\r\n é").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(said(&[&[0xff, 0xfe], &utf_16[..]].concat(), None), expected);
+    let old_mac = text.replace("\r\n", "\r");
+    assert_eq!(said(old_mac.as_bytes(), None), expected);
+}
+
+#[test]
+fn attachments_are_read_in_the_encoding_that_they_declare() {
+    let xml = b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><d xmlns:t=\"http://purl.org/dc/terms/\"><t:title>S\xe9rie</t:title></d>";
+    let coded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, xml);
+    let lines = format!(
+        "DTSTART:20261123T073000Z\nDTEND:20261123T093000Z\nATTACH;VALUE=BINARY;X-APPLE-FILENAME=series.xml:{coded}"
+    );
+    assert_eq!(one(&lines).events[0].series.as_deref(), Some("S\u{e9}rie"));
+}
+
 proptest! {
     #[test]
     fn nothing_makes_it_stumble(text in "(BEGIN:VCALENDAR\n)?(BEGIN:VEVENT\n)?((UID|DTSTART|DTEND|ATTACH|DURATION)[;:=A-Z0-9TZ\"\\\\ -]{0,30}\n){0,6}(END:VEVENT\n)?(END:VCALENDAR)?") {
-        let _ = parse(&text, &TimeZone::UTC, autumn());
+        let _ = parse(text.as_bytes(), None, &TimeZone::UTC, autumn());
+    }
+
+    #[test]
+    fn nothing_in_a_series_or_zone_makes_it_stumble(text in "((BEGIN|END):(VEVENT|VTIMEZONE|STANDARD|DAYLIGHT)\n|(METHOD:(CANCEL|ADD|REPLY)|UID:[ab]|SEQUENCE:[0-9]|STATUS:CANCELLED|TZID:[AB]|(DTSTART|DTEND|RECURRENCE-ID|EXDATE|RDATE)(;TZID=[AB]|;RANGE=THISANDFUTURE|;VALUE=DATE)?:(20261123|20261123T083000Z?|20261123T083000/PT2H)|RRULE:FREQ=(WEEKLY|YEARLY)(;COUNT=9|;BYDAY=-1SU)?|TZOFFSET(TO|FROM):[+-]?[0-9:]{3,7}|DURATION:-?P[0-9]{1,12}[WDTHS])\n){0,16}") {
+        let _ = parse(format!("BEGIN:VCALENDAR\n{text}END:VCALENDAR").as_bytes(), None, &TimeZone::UTC, autumn());
     }
 
     #[test]
@@ -257,6 +332,6 @@ proptest! {
         let mut bytes = TWO_EVENTS.as_bytes().to_vec();
         let at = at % bytes.len();
         bytes[at] = byte;
-        let _ = parse(&String::from_utf8_lossy(&bytes), &TimeZone::UTC, autumn());
+        let _ = parse(&bytes, None, &TimeZone::UTC, autumn());
     }
 }

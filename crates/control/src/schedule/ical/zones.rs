@@ -1,146 +1,237 @@
-//! Time zones as calendars name them (`TZID`, RFC 5545 §3.2.19): names of the IANA database; names for which the calendar's
-//! own `VTIMEZONE` has an `X-LIC-LOCATION`; names with an IANA name at their end, as in `/example.org/2019/Europe/Paris`;
-//! and those of Windows, which Outlook and Exchange write. The offsets within a `VTIMEZONE` are not read.
+//! Time zones as calendars name them (`TZID`, RFC 5545 §3.2.19).
+//!
+//! The order: 1. what the calendar itself defines under that name (`VTIMEZONE`, §3.6.5: the component is the definition,
+//! whatever its name means elsewhere); 2. the IANA database; 3. the IANA name that the calendar gives beside
+//! (`X-LIC-LOCATION`); 4. Windows' names; 5. an IANA or Windows name within the name, as in `/example.org/2019/Europe/Paris`,
+//! `tzone://Microsoft/Utc` or `Romance Standard Time 1`; 6. names as people see them, `(UTC+01:00) Brussels, Madrid, Paris`,
+//! by the first city that the IANA database has, else by the offset; 7. the server's zone, since a lecture that may be an
+//! hour off is better than a dark hall. Only the last is said, once for each name.
+//!
+//! Names are compared without case, quotes and escapes.
 
 use std::collections::BTreeMap;
 
-use jiff::tz::TimeZone;
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
 
-/// The zones that a calendar defines itself.
+use super::observances::ZoneDraft;
+use super::windows;
+
+/// The zones that a calendar defines itself, and those that it has used.
 #[derive(Debug, Default)]
 pub(super) struct Zones {
-    /// `TZID` to `X-LIC-LOCATION`.
-    locations: BTreeMap<String, String>,
-    /// `TZID` of the zone that is being read.
-    open: String,
+    drafts: BTreeMap<String, ZoneDraft>,
+    /// By the name as it is written: what it has turned out to be.
+    known: BTreeMap<String, Result<TimeZone, UnknownZone>>,
+    /// Rules expanded so far.
+    rules: usize,
 }
+
+/// A name of which nothing is known, and what is wrong with the calendar's own definition of it, if there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct UnknownZone(pub(super) Option<String>);
 
 /// The most zones that one calendar may define.
 const MOST: usize = 200;
+/// The most rules of all zones of a calendar; each may have a date for every year since the first.
+const RULES: usize = 500;
 /// The most bytes of a zone's name.
 const LONGEST: usize = 255;
 
 impl Zones {
-    /// Takes a line of a `VTIMEZONE`.
-    pub(super) fn take(&mut self, line: &str) {
-        let Some((name, value)) = line.split_once(':') else { return };
-        let name = name.split(';').next().unwrap_or_default();
-        if name.eq_ignore_ascii_case("TZID") {
-            value.trim().clone_into(&mut self.open);
-        } else if name.eq_ignore_ascii_case("X-LIC-LOCATION") && self.locations.len() < MOST {
-            self.locations.insert(self.open.clone(), value.trim().to_owned());
+    /// Takes a whole `VTIMEZONE`. Of two with the same name the last counts.
+    pub(super) fn define(&mut self, draft: ZoneDraft) {
+        if self.drafts.len() < MOST {
+            self.drafts.insert(key(&draft.name), draft);
         }
     }
 
-    /// The zone called `name`.
-    pub(super) fn find(&self, name: &str) -> Option<TimeZone> {
-        if name.len() > LONGEST {
-            return None;
+    /// The zone called `name`, right until a year after `until`; whether it was asked for before.
+    pub(super) fn find(&mut self, name: &str, until: Timestamp) -> (Result<TimeZone, UnknownZone>, bool) {
+        if let Some(found) = self.known.get(name) {
+            return (found.clone(), true);
         }
-        let get = |name: &str| TimeZone::get(name).ok();
-        let explained = || self.locations.get(name).and_then(|location| get(location));
-        let ending = || {
-            let starts = name.match_indices('/').map(|(at, _)| at + 1);
-            starts.filter_map(|at| name.get(at..)).filter(|rest| rest.contains('/')).find_map(get)
+        if name.len() > LONGEST {
+            let clipped: String = name.chars().take(LONGEST).collect();
+            let is_new = self.known.insert(clipped, Err(UnknownZone(None))).is_none();
+            return (Err(UnknownZone(None)), !is_new);
+        }
+        let draft = self.drafts.get(&key(name));
+        let defined = draft.map(|draft| {
+            self.rules += draft.rules();
+            if self.rules > RULES {
+                Err("the calendar's zones have too many rules".to_owned())
+            } else {
+                draft.zone(until)
+            }
+        });
+        let found = match (defined, draft) {
+            (Some(Ok(zone)), _) => Ok(zone),
+            (defined, draft) => {
+                let located = || draft.and_then(|draft| well_known(draft.location.as_deref()?));
+                let why = defined.and_then(Result::err);
+                well_known(&unescaped(name)).or_else(located).or_else(|| told(name)).ok_or(UnknownZone(why))
+            }
         };
-        let windows = || WINDOWS.iter().find(|(known, _)| *known == name).and_then(|(_, iana)| get(iana));
-        get(name).or_else(explained).or_else(windows).or_else(ending)
+        if self.known.len() < MOST * 10 {
+            self.known.insert(name.to_owned(), found.clone());
+        }
+        (found, false)
     }
 }
 
-/// Windows' names and an IANA zone for each (Unicode CLDR, `windowsZones`); only zones that every tz database has.
-const WINDOWS: [(&str, &str); 58] = [
-    ("AUS Eastern Standard Time", "Australia/Sydney"),
-    ("Alaskan Standard Time", "America/Anchorage"),
-    ("Arab Standard Time", "Asia/Riyadh"),
-    ("Arabian Standard Time", "Asia/Dubai"),
-    ("Arabic Standard Time", "Asia/Baghdad"),
-    ("Argentina Standard Time", "America/Argentina/Buenos_Aires"),
-    ("Atlantic Standard Time", "America/Halifax"),
-    ("Azores Standard Time", "Atlantic/Azores"),
-    ("Bangladesh Standard Time", "Asia/Dhaka"),
-    ("Belarus Standard Time", "Europe/Minsk"),
-    ("Cape Verde Standard Time", "Atlantic/Cape_Verde"),
-    ("Central Africa Standard Time", "Africa/Maputo"),
-    ("Central America Standard Time", "America/Guatemala"),
-    ("Central Asia Standard Time", "Asia/Almaty"),
-    ("Central Europe Standard Time", "Europe/Budapest"),
-    ("Central European Standard Time", "Europe/Warsaw"),
-    ("Central Pacific Standard Time", "Pacific/Guadalcanal"),
-    ("Central Standard Time", "America/Chicago"),
-    ("China Standard Time", "Asia/Shanghai"),
-    ("E. Africa Standard Time", "Africa/Nairobi"),
-    ("E. Europe Standard Time", "Europe/Chisinau"),
-    ("E. South America Standard Time", "America/Sao_Paulo"),
-    ("Eastern Standard Time", "America/New_York"),
-    ("Egypt Standard Time", "Africa/Cairo"),
-    ("FLE Standard Time", "Europe/Helsinki"),
-    ("GMT Standard Time", "Europe/London"),
-    ("GTB Standard Time", "Europe/Bucharest"),
-    ("Georgian Standard Time", "Asia/Tbilisi"),
-    ("Greenland Standard Time", "America/Nuuk"),
-    ("Greenwich Standard Time", "Atlantic/Reykjavik"),
-    ("Hawaiian Standard Time", "Pacific/Honolulu"),
-    ("India Standard Time", "Asia/Kolkata"),
-    ("Iran Standard Time", "Asia/Tehran"),
-    ("Israel Standard Time", "Asia/Jerusalem"),
-    ("Kaliningrad Standard Time", "Europe/Kaliningrad"),
-    ("Korea Standard Time", "Asia/Seoul"),
-    ("Mauritius Standard Time", "Indian/Mauritius"),
-    ("Middle East Standard Time", "Asia/Beirut"),
-    ("Morocco Standard Time", "Africa/Casablanca"),
-    ("Mountain Standard Time", "America/Denver"),
-    ("New Zealand Standard Time", "Pacific/Auckland"),
-    ("Newfoundland Standard Time", "America/St_Johns"),
-    ("Pacific SA Standard Time", "America/Santiago"),
-    ("Pacific Standard Time", "America/Los_Angeles"),
-    ("Pakistan Standard Time", "Asia/Karachi"),
-    ("Romance Standard Time", "Europe/Paris"),
-    ("Russian Standard Time", "Europe/Moscow"),
-    ("SA Eastern Standard Time", "America/Cayenne"),
-    ("SA Pacific Standard Time", "America/Bogota"),
-    ("SA Western Standard Time", "America/La_Paz"),
-    ("SE Asia Standard Time", "Asia/Bangkok"),
-    ("Singapore Standard Time", "Asia/Singapore"),
-    ("South Africa Standard Time", "Africa/Johannesburg"),
-    ("Tokyo Standard Time", "Asia/Tokyo"),
-    ("Turkey Standard Time", "Europe/Istanbul"),
-    ("UTC", "UTC"),
-    ("W. Central Africa Standard Time", "Africa/Lagos"),
-    ("W. Europe Standard Time", "Europe/Berlin"),
-];
+/// A name without what makes no difference.
+fn key(name: &str) -> String {
+    unescaped(name).to_lowercase()
+}
+
+fn unescaped(name: &str) -> String {
+    let words = name.trim().trim_matches('"').split_whitespace();
+    words.collect::<Vec<_>>().join(" ").replace('\\', "")
+}
+
+/// A name of the IANA database or of Windows.
+fn well_known(name: &str) -> Option<TimeZone> {
+    let get = |name: &str| TimeZone::get(name).ok();
+    get(name).or_else(|| windows::iana(name).and_then(get))
+}
+
+/// The zone of a name that has more in it than an IANA or Windows name.
+fn told(name: &str) -> Option<TimeZone> {
+    let name = unescaped(name);
+    let endings = name.match_indices('/').filter_map(|(at, _)| name.get(at + 1..));
+    let is_whole = |ending: &&str| ending.contains('/') || is_utc(ending) || windows::iana(ending).is_some();
+    // Outlook numbers the zones that it has changed, Yahoo and others add which half of the year it is.
+    let plain = name.trim_end_matches(|char: char| char.is_ascii_digit() || char == ' ');
+    let plain = plain.trim_end_matches("-(Standard)").trim_end_matches("-(Daylight)");
+    let standard =
+        plain.replace(" Daylight Time", " Standard Time").replace(" Summer Time", " Standard Time");
+    endings
+        .filter(is_whole)
+        .find_map(well_known)
+        .or_else(|| if is_utc(&name) { Some(TimeZone::UTC) } else { None })
+        .or_else(|| well_known(plain))
+        .or_else(|| well_known(&standard))
+        .or_else(|| shown(&name))
+}
+
+fn is_utc(name: &str) -> bool {
+    ["UTC", "GMT", "Z", "Coordinated Universal Time"].iter().any(|it| it.eq_ignore_ascii_case(name))
+}
+
+/// A name as Windows, Outlook and Zimbra show it: `(GMT+01.00) Brussels / Madrid / Paris`; or an offset alone, `UTC+1`.
+fn shown(name: &str) -> Option<TimeZone> {
+    let (offset, cities) = match name.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
+        Some((offset, cities)) => (offset, cities.trim()),
+        None => (name, ""),
+    };
+    let offset = offset_of(offset)?;
+    let american =
+        cities.strip_suffix("(US & Canada)").map(|zone| zone.trim().replace(" Time", " Standard Time"));
+    let american = american.and_then(|zone| well_known(&zone));
+    american
+        .or_else(|| cities.split([',', '/', ';', ':']).find_map(|city| of_city(city, offset)))
+        .or(Some(TimeZone::fixed(offset)))
+}
+
+/// The zone of the IANA database that is named after `city` and has that offset in winter, of either hemisphere.
+fn of_city(city: &str, offset: Offset) -> Option<TimeZone> {
+    let city = city.trim().replace(' ', "_");
+    if city.is_empty() {
+        return None;
+    }
+    let is_there = |zone: &TimeZone| {
+        let at = |second| Timestamp::from_second(second).map(|at| zone.to_offset(at));
+        // January and July of 2026.
+        at(1_768_000_000).is_ok_and(|it| it == offset) || at(1_784_000_000).is_ok_and(|it| it == offset)
+    };
+    let areas = ["Europe", "America", "Asia", "Africa", "Australia", "Pacific", "Atlantic", "Indian"];
+    areas.iter().filter_map(|area| TimeZone::get(&format!("{area}/{city}")).ok()).find(is_there)
+}
+
+/// `UTC+01:00`, `GMT-5`, `+0530`, `(GMT+01.00` without its bracket.
+fn offset_of(text: &str) -> Option<Offset> {
+    let upper = text.trim().to_ascii_uppercase();
+    let rest = upper.strip_prefix("UTC").or_else(|| upper.strip_prefix("GMT")).unwrap_or(&upper).trim();
+    if rest.is_empty() {
+        return (!upper.is_empty()).then_some(Offset::UTC);
+    }
+    let (sign, rest) = match rest.split_at_checked(1)? {
+        ("+", rest) => (1, rest),
+        ("-" | "\u{2212}", rest) => (-1, rest),
+        _ => return None,
+    };
+    let (hours, minutes) = match (rest.split_once([':', '.']), rest.len()) {
+        (Some(fields), _) => fields,
+        (None, 4) => rest.split_at_checked(2)?,
+        (None, _) => (rest, "0"),
+    };
+    let (hours, minutes): (i32, i32) = (hours.parse::<u8>().ok()?.into(), minutes.parse::<u8>().ok()?.into());
+    (hours < 24 && minutes < 60).then(|| Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok())?
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn seen(zones: &mut Zones, name: &str) -> Option<String> {
+        let now: Timestamp = "2026-11-23T08:00:00Z".parse().expect("a time");
+        let (zone, _) = zones.find(name, now);
+        zone.ok().map(|zone| zone.iana_name().map_or_else(|| zone.to_offset(now).to_string(), str::to_owned))
+    }
+
     #[test]
     fn zones_are_found_under_every_kind_of_name() {
         let mut zones = Zones::default();
-        for line in
-            ["TZID:Campus", "X-LIC-LOCATION:Europe/Paris", "TZOFFSETFROM:+0100", "TZID:Other", "nonsense"]
-        {
-            zones.take(line);
-        }
-        let found = |name| zones.find(name).and_then(|zone| zone.iana_name().map(str::to_owned));
+        let mut define = |lines: &[&str]| {
+            let mut draft = ZoneDraft::default();
+            lines.iter().for_each(|line| draft.take(line));
+            zones.define(draft);
+        };
+        define(&["TZID:Campus", "X-LIC-LOCATION:Europe/Paris", "TZOFFSETFROM:+0100"]);
+        define(&["TZID:Other", "nonsense"]);
         for name in [
             "Europe/Paris",
+            "europe/paris",
             "Campus",
+            "\"campus\"",
             "Romance Standard Time",
+            "romance standard time",
+            "Romance Standard Time 1",
+            "Romance Daylight Time",
             "/freeassociation.sourceforge.net/Europe/Paris",
             "/example.org/20190914_1/Europe/Paris",
+            "tzone://Microsoft/Romance Standard Time",
+            "Europe/Paris-(Standard)",
         ] {
-            assert_eq!(found(name).as_deref(), Some("Europe/Paris"), "{name}");
+            assert_eq!(seen(&mut zones, name).as_deref(), Some("Europe/Paris"), "{name}");
         }
-        for name in ["Other", "Mars/Olympus", "", "/", "Paris"] {
-            assert_eq!(found(name), None, "{name}");
+        for name in
+            ["Other", "Mars/Olympus", "", "/", "Paris", "(Nowhere) Paris", "(UTC+99:00) X", &"x".repeat(300)]
+        {
+            assert_eq!(seen(&mut zones, name), None, "{name}");
         }
     }
 
     #[test]
-    fn this_machine_knows_every_city_of_the_table() {
-        for (name, city) in WINDOWS {
-            assert!(TimeZone::get(city).is_ok(), "{name}: {city}");
+    fn names_for_people_are_read_by_city_or_offset() {
+        let mut zones = Zones::default();
+        for (name, zone) in [
+            ("tzone://Microsoft/Utc", "UTC"),
+            ("utc", "UTC"),
+            ("Coordinated Universal Time", "UTC"),
+            ("(UTC+01:00) Brussels, Copenhagen, Madrid, Paris", "Europe/Brussels"),
+            ("(UTC+01:00) Brussels\\, Copenhagen\\, Madrid\\, Paris", "Europe/Brussels"),
+            ("(UTC+01:00) Bruxelles, Copenhague, Madrid, Paris", "Europe/Madrid"),
+            ("(GMT+01.00) Sarajevo / Skopje / Warsaw / Zagreb", "Europe/Sarajevo"),
+            ("(GMT) Greenwich Mean Time : Dublin, Edinburgh, Lisbon, London", "Europe/Dublin"),
+            ("(UTC-05:00) Eastern Time (US & Canada)", "America/New_York"),
+            ("(UTC+05:30) Chennai, Mumbai, New Delhi", "+05:30"),
+            ("UTC+1", "+01"),
+            ("GMT-0330", "-03:30"),
+            ("+02:00", "+02"),
+        ] {
+            assert_eq!(seen(&mut zones, name).as_deref(), Some(zone), "{name}");
         }
     }
 }

@@ -31,15 +31,25 @@ export async function cues(url) {
   for (const part of parts) {
     const text = await (await fetch(new URL(part, url))).text();
     for (const block of text.split("\n\n")) {
-      const [timing, ...lines] = block.split("\n");
-      const found = /^([\d:.]+) --> ([\d:.]+)/.exec(timing);
+      // An identifier may stand before the times.
+      const found = /^(?:[^\n]*\n)?([\d:.]+) --> ([\d:.]+)(.*)\n([^]*)$/.exec(block);
       // A cue that spans two segments is in both.
       if (!found || seen.has(block)) continue;
       seen.add(block);
-      all.push({ start: seconds(found[1]), end: seconds(found[2]), text: lines.join("\n").trim() });
+      all.push({ start: seconds(found[1]), end: seconds(found[2]), settings: found[3], text: found[4].trim() });
     }
   }
   return all;
+}
+
+// A cue for a text track, at the place that its settings say.
+export function shown({ start, end, settings, text }) {
+  const cue = new VTTCue(start, end, text);
+  const line = /\bline:(-?[\d.]+)(%?)/.exec(settings);
+  if (line) [cue.snapToLines, cue.line] = [!line[2], Number(line[1])];
+  const align = /\balign:(start|center|end|left|right)\b/.exec(settings);
+  if (align) cue.align = align[1];
+  return cue;
 }
 
 const seconds = (clock) => clock.split(":").reduce((sum, field) => sum * 60 + Number(field), 0);

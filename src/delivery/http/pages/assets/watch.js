@@ -1,5 +1,5 @@
 // The player's page: /watch/<channel>, or /watch/<vod>/<path>. Made to be framed.
-import { Player, cues, offered } from "./player.js";
+import { Player, cues, offered, shown } from "./player.js";
 import { t } from "./words.js";
 
 const query = new URLSearchParams(location.search);
@@ -163,7 +163,7 @@ async function beside() {
     for (const [index, entry] of all.entries()) {
       const chosen = menu.value === String(index);
       if (chosen && entry.list) {
-        for (const { start, end, text } of await cues(entry.list)) entry.track.addCue(new VTTCue(start, end, text));
+        for (const cue of await cues(entry.list)) entry.track.addCue(shown(cue));
         entry.list = null;
       }
       entry.track.mode = chosen ? "showing" : "disabled";

@@ -1,0 +1,186 @@
+//! What of a mount's recordings cannot be played as it is, and why. Sans-IO.
+
+use std::collections::BTreeMap;
+
+use amphi_container::mp4::{LeftOut, Movie, TrackKind};
+use serde::Serialize;
+
+use super::stamp::Stamp;
+
+/// Most files of a mount that are reported. More are counted in the log alone.
+const REPORTS_MAX: usize = 1000;
+
+/// A track that is left out of a recording, or a whole file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftOutPart {
+    /// The file's path from the mount's root.
+    pub file: String,
+    /// `track_ID` in the file; `None` for all of the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub track: Option<u32>,
+    /// What it would have been: `picture`, `sound`, `text` or `other`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Why, in words for an operator.
+    pub reason: String,
+}
+
+/// A file that cannot be played as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordingReport {
+    /// Its path from the mount's root.
+    pub path: String,
+    /// Why nothing of it is played; `None` if something is.
+    pub fault: Option<String>,
+    /// Whether the fault will go away by itself, since the file is still being written.
+    pub is_unfinished: bool,
+    /// The tracks that are not played.
+    pub left_out: Vec<LeftOut>,
+    /// Of what its viewers get nothing, although the file has it.
+    pub lacks: Vec<TrackKind>,
+}
+
+impl RecordingReport {
+    /// What is to be said of a file with this index; `None` if all of it is played.
+    pub(super) fn of_movie(path: &str, movie: &Movie) -> Option<Self> {
+        let is_lost = |kind: TrackKind| movie.left_out.iter().any(|it| it.kind == kind);
+        let lacks = [(TrackKind::Picture, movie.video.is_none()), (TrackKind::Sound, movie.audio.is_empty())];
+        let lacks = lacks.into_iter().filter(|(kind, is_absent)| *is_absent && is_lost(*kind));
+        let report = || Self {
+            path: path.to_owned(),
+            fault: None,
+            is_unfinished: false,
+            left_out: movie.left_out.clone(),
+            lacks: lacks.map(|(kind, _)| kind).collect(),
+        };
+        (!movie.left_out.is_empty()).then(report)
+    }
+
+    /// A file of which nothing is played.
+    pub(super) fn of_fault(path: &str, fault: String, is_unfinished: bool) -> Self {
+        let fault = Some(fault);
+        Self { path: path.to_owned(), fault, is_unfinished, left_out: Vec::new(), lacks: Vec::new() }
+    }
+
+    /// The same for lists.
+    pub fn parts(&self) -> impl Iterator<Item = LeftOutPart> + '_ {
+        let whole = self.fault.as_ref().map(|reason| LeftOutPart {
+            file: self.path.clone(),
+            track: None,
+            kind: None,
+            reason: reason.clone(),
+        });
+        let track = |it: &LeftOut| LeftOutPart {
+            file: self.path.clone(),
+            track: Some(it.track_id),
+            kind: Some(it.kind.to_string()),
+            reason: it.reason.clone(),
+        };
+        whole.into_iter().chain(self.left_out.iter().map(track))
+    }
+
+    /// Whether its viewers get no picture or no sound although the file has one, and will not without an operator.
+    pub fn is_serious(&self) -> bool {
+        !self.lacks.is_empty() || self.fault.is_some() && !self.is_unfinished
+    }
+}
+
+/// The reports of a mount's files, each with the state of the file.
+#[derive(Debug, Default)]
+pub(super) struct Reports(BTreeMap<String, (Stamp, RecordingReport)>);
+
+impl Reports {
+    /// Takes what is to be said of the file at `path` in this state. Says whether it is new.
+    pub(super) fn note(&mut self, path: &str, stamp: Stamp, report: Option<RecordingReport>) -> bool {
+        let Some(report) = report else {
+            self.0.remove(path);
+            return false;
+        };
+        let known = self.0.get(path);
+        let is_new = known.is_none_or(|(of, known)| *of != stamp || *known != report);
+        if known.is_some() || self.0.len() < REPORTS_MAX {
+            self.0.insert(path.to_owned(), (stamp, report));
+        }
+        is_new
+    }
+
+    /// The file is not there any more.
+    pub(super) fn forget(&mut self, path: &str) {
+        self.0.remove(path);
+    }
+
+    /// All of them, by path.
+    pub(super) fn all(&self) -> Vec<RecordingReport> {
+        self.0.values().map(|(_, report)| report.clone()).collect()
+    }
+
+    /// How many are serious, and `most` of those.
+    pub(super) fn serious(&self, most: usize) -> (usize, Vec<RecordingReport>) {
+        let all = || self.0.values().map(|(_, report)| report).filter(|report| report.is_serious());
+        (all().count(), all().take(most).cloned().collect())
+    }
+
+    /// What of these files is left out.
+    pub(super) fn of(&self, files: &[String]) -> Vec<LeftOutPart> {
+        files.iter().filter_map(|path| self.0.get(path)).flat_map(|(_, report)| report.parts()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn movie(lost: &[(u32, TrackKind)]) -> Movie {
+        let (moov, at, len) = crate::tests::moov();
+        let mut movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
+        let left_out = |&(track_id, kind): &(u32, TrackKind)| LeftOut {
+            track_id,
+            kind,
+            reason: "its codec is unknown: alac".to_owned(),
+        };
+        movie.left_out = lost.iter().map(left_out).collect();
+        movie
+    }
+
+    fn stamp(len: u64) -> Stamp {
+        Stamp { len, modified: SystemTime::UNIX_EPOCH }
+    }
+
+    #[test]
+    fn a_whole_picture_or_sound_that_is_lost_is_serious() {
+        assert_eq!(RecordingReport::of_movie("a.mp4", &movie(&[])), None);
+        let second = RecordingReport::of_movie("a.mp4", &movie(&[(3, TrackKind::Sound)])).expect("a report");
+        assert!(!second.is_serious(), "there is other sound: {second:?}");
+        let mut silent = movie(&[(2, TrackKind::Sound)]);
+        silent.audio.clear();
+        let silent = RecordingReport::of_movie("a.mp4", &silent).expect("a report");
+        assert!(silent.is_serious() && silent.lacks == [TrackKind::Sound], "{silent:?}");
+        let mut without = movie(&[(7, TrackKind::Text)]);
+        without.audio.clear();
+        assert!(!RecordingReport::of_movie("a.mp4", &without).expect("a report").is_serious());
+        assert!(RecordingReport::of_fault("a.mp4", "cut off".to_owned(), false).is_serious());
+        assert!(!RecordingReport::of_fault("a.mp4", "grows".to_owned(), true).is_serious());
+    }
+
+    #[test]
+    fn each_state_of_a_file_is_said_once() {
+        let mut reports = Reports::default();
+        let report = || RecordingReport::of_movie("a.mp4", &movie(&[(2, TrackKind::Sound)]));
+        assert!(reports.note("a.mp4", stamp(1), report()) && !reports.note("a.mp4", stamp(1), report()));
+        assert!(reports.note("a.mp4", stamp(2), report()), "another version");
+        let files = ["b.mp4", "a.mp4"].map(str::to_owned);
+        let json = serde_json::to_value(reports.of(&files)).expect("JSON");
+        let reason = "its codec is unknown: alac";
+        let part = serde_json::json!({ "file": "a.mp4", "track": 2, "kind": "sound", "reason": reason });
+        assert_eq!(json, serde_json::json!([part]));
+        assert!(!reports.note("a.mp4", stamp(3), None) && reports.all().is_empty(), "it has been mended");
+        for number in 0..REPORTS_MAX + 5 {
+            let path = format!("{number}.mp4");
+            let fault = RecordingReport::of_fault(&path, "cut off".to_owned(), false);
+            assert!(reports.note(&path, stamp(1), Some(fault)));
+        }
+        assert_eq!(reports.all().len(), REPORTS_MAX);
+    }
+}
