@@ -81,7 +81,7 @@ const CORES: &[(&str, &[&str])] = &[
             "words",
         ],
     ),
-    ("crates/http/src/", &["guesses", "host", "pace"]),
+    ("crates/http/src/", &["conditions", "guesses", "host", "pace"]),
     (
         "crates/ladder/src/",
         &[
@@ -103,10 +103,23 @@ const CORES: &[(&str, &[&str])] = &[
         ],
     ),
     ("crates/source/src/", &["described", "intake", "payload", "presence", "timeline", "tracks"]),
-    ("crates/vod/src/", &["cursor", "cut", "dash", "listing", "names", "playlist", "presentation", "smil"]),
+    (
+        "crates/vod/src/",
+        &["cursor", "cut", "dash", "listing", "names", "playlist", "presentation", "report", "smil", "stamp"],
+    ),
     ("crates/loadtest/src/", &["buffer", "fragment"]),
     ("crates/admin/src/", &["attendance"]),
-    ("src/", &["channel", "delivery/address", "delivery/audience", "delivery/http/route", "server/budget"]),
+    (
+        "src/",
+        &[
+            "channel",
+            "delivery/address",
+            "delivery/audience",
+            "delivery/http/disposition",
+            "delivery/http/route",
+            "server/budget",
+        ],
+    ),
     ("src/store/", &["bitrate", "playlists", "window"]),
 ];
 
