@@ -95,7 +95,7 @@ const CORES: &[(&str, &[&str])] = &[
             "words",
         ],
     ),
-    ("crates/http/src/", &["guesses", "host", "pace"]),
+    ("crates/http/src/", &["conditions", "guesses", "host", "pace"]),
     (
         "crates/ladder/src/",
         &[
@@ -119,11 +119,21 @@ const CORES: &[(&str, &[&str])] = &[
     ("crates/source/src/", &["described", "intake", "payload", "presence", "timeline", "tracks"]),
     (
         "crates/vod/src/",
-        &["captions", "cursor", "cut", "dash", "listing", "names", "playlist", "presentation", "smil"],
+        &["captions", "cursor", "cut", "dash", "listing", "names", "playlist", "presentation", "report", "smil", "stamp"],
     ),
     ("crates/loadtest/src/", &["buffer", "fragment"]),
     ("crates/admin/src/", &["attendance"]),
-    ("src/", &["channel", "delivery/address", "delivery/audience", "delivery/http/route", "server/budget"]),
+    (
+        "src/",
+        &[
+            "channel",
+            "delivery/address",
+            "delivery/audience",
+            "delivery/http/disposition",
+            "delivery/http/route",
+            "server/budget",
+        ],
+    ),
     ("src/store/", &["bitrate", "playlists", "window"]),
 ];
 

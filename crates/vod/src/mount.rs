@@ -438,20 +438,20 @@ impl Mount {
                 self.last_good.insert(path.to_owned(), Arc::clone(&smil)).await;
                 Ok(smil)
             }
-            Err(fault) => {
-                if fault.is_of_the_file() {
-                    self.report_fault(path, stamp, &fault);
-                }
-                match (&*fault, self.last_good.get(path).await) {
-                    (VodFault::Smil { .. }, Some(smil)) => {
-                        if amphi_runtime::log::may_say("last good", self.asker) {
-                            warn!(smil = path, %fault, "answered from the last good reading");
-                        }
-                        Ok(smil)
+            Err(fault) => match (&*fault, self.last_good.get(path).await) {
+                (VodFault::Smil { .. }, Some(smil)) => {
+                    if amphi_runtime::log::may_say("last good", self.asker) {
+                        warn!(smil = path, %fault, "answered from the last good reading");
                     }
-                    _ => Err(VodFault::clone(&fault)),
+                    Ok(smil)
                 }
-            }
+                _ => {
+                    if fault.is_of_the_file() {
+                        self.report_fault(path, stamp, &fault);
+                    }
+                    Err(VodFault::clone(&fault))
+                }
+            },
         }
     }
 
