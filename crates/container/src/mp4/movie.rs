@@ -16,12 +16,12 @@ use super::UNFINISHED;
 use super::chapters::{self, ChapterTrack};
 use super::fragmented::FragmentTracks;
 use super::fragments::{TrackExtends, read_fragment};
-use super::label::{chapter_tracks, is_one_of};
+use super::label::chapter_tracks;
 use super::left_out::{LeftOut, TrackKind};
 use super::sample_entry::TrackMedia;
 use super::samples::SampleBudget;
 use super::ticks::{FAR, rescale};
-use super::track::{MovieTrack, TrackContext, TrackRead, edit, mdhd, timescale, track_id};
+use super::track::{MovieTrack, TrackContext, TrackRead, edit, is_one_of, mdhd, timescale, track_id};
 
 /// How many tracks are read.
 const TRACKS_MAX: usize = 64;
