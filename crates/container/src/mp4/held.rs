@@ -52,7 +52,7 @@ impl Movie {
         let places = if group.is_some() { places } else { Vec::new() };
         let is_fine = group.as_ref().is_none_or(|group| group.len() < 2) || places.is_empty();
         let scale = if is_fine { 1 } else { FINE.div_ceil(video.timescale.max(1)) };
-        let mut held = Held::begin(video, scale, late, &copies);
+        let mut held = HeldPictures::begin(video, scale, late, &copies);
         held.end(video, &group.unwrap_or_default(), after, &places);
         held.finish(video);
     }
@@ -97,14 +97,14 @@ fn last_group(video: &MovieTrack) -> Option<Vec<(Sample, i64)>> {
 }
 
 /// The table of samples with the pictures that are held.
-struct Held {
+struct HeldPictures {
     samples: SampleTable,
     scale: i64,
     /// Is added to media times of before, after they were scaled.
     shift: i64,
 }
 
-impl Held {
+impl HeldPictures {
     /// The first picture at each of `copies` within `late` ticks, then the samples of `video` that are sent.
     fn begin(video: &MovieTrack, scale: u32, late: i64, copies: &[i64]) -> Self {
         let (old, scale) = (&video.samples, i64::from(scale));

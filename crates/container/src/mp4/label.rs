@@ -1,9 +1,8 @@
 //! What a track says about itself for people and for players that choose: kind, language, name, whether it is enabled, and
 //! what it is to other tracks (ISO/IEC 14496-12 §8.3, §8.4, §8.10). Sans-IO.
 
-use super::super::isobmff::{BoxFault, BoxReader, BoxRef};
+use super::super::isobmff::{BoxReader, BoxRef};
 use super::left_out::TrackKind;
-use super::track::track_id;
 
 /// Longest name that is taken, in bytes.
 const NAME_MAX: usize = 200;
@@ -65,12 +64,6 @@ pub(super) fn refers(trak: &BoxRef<'_>, kind: [u8; 4]) -> Vec<u32> {
 pub(super) fn chapter_tracks(moov: &BoxRef<'_>) -> Vec<u32> {
     let traks = moov.children(0).flatten().filter(|child| child.kind == *b"trak");
     traks.take(64).flat_map(|trak| refers(&trak, *b"chap")).collect()
-}
-
-/// Whether the `trak` has one of these numbers.
-pub(super) fn is_one_of(trak: &BoxRef<'_>, numbers: &[u32]) -> bool {
-    let id = || -> Result<u32, BoxFault> { Ok(track_id(&trak.need(*b"tkhd")?)?.0) };
-    !numbers.is_empty() && id().is_ok_and(|id| numbers.contains(&id))
 }
 
 /// By its handler (§8.4.3), or by its first sample entry if it has none.

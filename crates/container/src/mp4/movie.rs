@@ -17,13 +17,13 @@ use super::UNFINISHED;
 use super::chapters;
 use super::fragmented::FragmentTracks;
 use super::fragments::{TrackExtends, read_fragment};
-use super::label::{chapter_tracks, is_one_of};
+use super::label::chapter_tracks;
 use super::left_out::{LeftOut, TrackKind};
 use super::sample_entry::TrackMedia;
 use super::samples::SampleBudget;
 use super::text_track::{TextContext, TextTrack};
 use super::ticks::FAR;
-use super::track::{MovieTrack, TrackContext, TrackRead, mdhd};
+use super::track::{MovieTrack, TrackContext, TrackRead, is_one_of, mdhd};
 
 /// How many tracks are read.
 const TRACKS_MAX: usize = 64;

@@ -166,14 +166,12 @@ impl<'a> SampleSizes<'a> {
 
     fn next(&mut self) -> Option<u32> {
         match (self.one_size, self.bits) {
-            (0, 4) => match self.half.take() {
-                Some(half) => Some(half),
-                None => {
-                    let both = u32::from(self.rest.u8()?);
-                    self.half = Some(both & 15);
-                    Some(both >> 4)
-                }
-            },
+            (0, 4) if self.half.is_some() => self.half.take(),
+            (0, 4) => {
+                let both = u32::from(self.rest.u8()?);
+                self.half = Some(both & 15);
+                Some(both >> 4)
+            }
             (0, 8) => self.rest.u8().map(u32::from),
             (0, 16) => self.rest.u16().map(u32::from),
             (0, _) => self.rest.u32(),
