@@ -284,7 +284,9 @@ fn parameter<'a>(node: &Node<'a, '_>, name: &str) -> Option<&'a str> {
 
 /// The path that `src` names, and the one that it names as a URL, if that is another.
 fn source(node: &Node<'_, '_>, left_out: &mut Vec<SmilFault>) -> Option<(String, Option<String>)> {
-    let Some(source) = attribute(node, "src").filter(|source| !source.is_empty()) else {
+    let names_none =
+        |source: &str| ["", "mp4:", "m4a:", "mp3:", "flv:"].iter().any(|it| it.eq_ignore_ascii_case(source));
+    let Some(source) = attribute(node, "src").filter(|source| !names_none(source)) else {
         tell(left_out, node, format!("{} without src", node.tag_name().name()));
         return None;
     };
@@ -302,12 +304,14 @@ fn source(node: &Node<'_, '_>, left_out: &mut Vec<SmilFault>) -> Option<(String,
 
 /// The path in `src`, without Wowza's prefix (`mp4:`), with an extension.
 fn path(source: &str) -> String {
-    let path = match source.split_once(':') {
-        Some((prefix, path)) if prefix.bytes().all(|byte| byte.is_ascii_alphanumeric()) => path,
-        _ => source,
-    };
-    let path = path.trim().trim_start_matches("./").trim_start_matches('/');
-    with_extension(path)
+    with_extension(without_prefix(source).trim_start_matches("./").trim_start_matches('/'))
+}
+
+fn without_prefix(source: &str) -> &str {
+    match source.split_once(':') {
+        Some((prefix, path)) if prefix.bytes().all(|byte| byte.is_ascii_alphanumeric()) => path.trim(),
+        _ => source.trim(),
+    }
 }
 
 /// `path`, with `.mp4` where it has no extension that we know.
