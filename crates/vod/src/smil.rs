@@ -289,7 +289,9 @@ fn source(
     left_out: &mut Vec<SmilFault>,
     path: fn(&str) -> String,
 ) -> Option<(String, Option<String>)> {
-    let Some(source) = attribute(node, "src").filter(|source| !source.is_empty()) else {
+    let names_none =
+        |source: &str| ["", "mp4:", "m4a:", "mp3:", "flv:"].iter().any(|it| it.eq_ignore_ascii_case(source));
+    let Some(source) = attribute(node, "src").filter(|source| !names_none(source)) else {
         tell(left_out, node, format!("{} without src", node.tag_name().name()));
         return None;
     };
@@ -312,11 +314,14 @@ fn path(source: &str) -> String {
 
 /// The path in `src`, without Wowza's prefix (`mp4:`).
 fn bare_path(source: &str) -> &str {
-    let path = match source.split_once(':') {
-        Some((prefix, path)) if prefix.bytes().all(|byte| byte.is_ascii_alphanumeric()) => path,
-        _ => source,
-    };
-    path.trim().trim_start_matches("./").trim_start_matches('/')
+    without_prefix(source).trim_start_matches("./").trim_start_matches('/')
+}
+
+fn without_prefix(source: &str) -> &str {
+    match source.split_once(':') {
+        Some((prefix, path)) if prefix.bytes().all(|byte| byte.is_ascii_alphanumeric()) => path.trim(),
+        _ => source.trim(),
+    }
 }
 
 /// `path`, with `.mp4` where it has no extension that we know.

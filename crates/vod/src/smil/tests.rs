@@ -76,7 +76,7 @@ fn faults_name_their_line() {
 fn what_is_not_needed_refuses_nothing() {
     let smil = Smil::parse(
         "<smil><body>\n<switch>\n<video src='mp4:a' system-bitrate='fast' begin='soon' dur='indefinite'/>\n\
-         <video/><textstream/>\n<video src='b' video-bitrate='best' system-bitrate='500k' dur='1:2:3:4'/></switch></body></smil>",
+         <video/><textstream src=' '/>\n<video src='b' video-bitrate='best' system-bitrate='500k' dur='1:2:3:4'/></switch></body></smil>",
     );
     let smil = smil.expect("two can be played");
     let rates: Vec<_> = smil.renditions.iter().map(|it| (&*it.path, it.bitrate_bps, it.trim)).collect();
