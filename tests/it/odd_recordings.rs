@@ -17,6 +17,17 @@ fn judged(arguments: &[&str]) {
 }
 
 #[test]
+#[ignore = "needs Python: tests/run"]
+fn the_box_editor_keeps_samples() {
+    let output = Command::new("python3")
+        .args(["-m", "unittest", "discover", "tests/recordings"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("Python is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 #[ignore = "needs ffmpeg, GStreamer and Node: tests/run"]
 fn odd_recordings_are_delivered_as_ffmpeg_reads_them() {
     judged(&["--sample"]);

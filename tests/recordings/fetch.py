@@ -42,8 +42,21 @@ def codecs_of(init):
     """The tracks of an initialization section: (handler, sample entry, timescale, track_ID, ticks that its edit list takes away)."""
     film = Film.of(init)
     (movie,) = film.find("moov/mvhd").get(12, ">I")
-    return [(handler_of(trak), entry.kind.decode(), timescale_of(trak), track_id(trak), _edited(trak, movie))
+    return [(handler_of(trak), _codec(entry), timescale_of(trak), track_id(trak), _edited(trak, movie))
             for trak in film.tracks() for entry in entries_of(trak.find("mdia/minf/stbl/stsd"))[:1]]
+
+
+def _codec(entry):
+    """The four letters of a sample entry, and for what is no MPEG-4 audio (0x40) its object type (ISO/IEC 14496-1 §7.2.6.6)."""
+    at = entry.body.find(b"esds")
+    if entry.kind != b"mp4a" or at < 0:
+        return entry.kind.decode()
+    # The ES descriptor (3), and in it the decoder configuration (4): tag, length in one to four bytes.
+    rest = entry.body[at + 8:]
+    for fixed in (3, 0):
+        length = next(index for index in range(1, 5) if rest[index] < 0x80)
+        rest = rest[length + 1 + fixed:]
+    return "mp4a" if rest[0] == 0x40 else f"mp4a.{rest[0]:02x}"
 
 
 def _edited(trak, movie):
