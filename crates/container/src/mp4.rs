@@ -15,7 +15,7 @@ pub use chapters::ChapterTrack;
 pub use fragments::{FragmentSink, TrackExtends, read_fragment};
 pub use left_out::{LeftOut, TrackKind};
 pub use movie::Movie;
-pub use sample_entry::{Coding, TrackMedia};
+pub use sample_entry::{Coding, TrackMedia, aac_entry};
 pub use samples::{Extent, Sample, SampleBudget, SampleInfo, SampleRange, SampleTable};
 pub use ticks::rescale;
 pub use track::{MovieTrack, TrackHeader};

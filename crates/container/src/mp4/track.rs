@@ -47,7 +47,9 @@ impl MovieTrack {
         budget: &mut SampleBudget,
     ) -> Result<Option<Self>, BoxFault> {
         let stbl = trak.need(*b"mdia")?.need(*b"minf")?.need(*b"stbl")?;
-        let Described::Played(coding) = sample_entry::read(&stbl.need(*b"stsd")?, 0)? else { return Ok(None) };
+        let Described::Played(coding) = sample_entry::read(&stbl.need(*b"stsd")?, 0)? else {
+            return Ok(None);
+        };
         let TrackHeader { id, timescale, language } = TrackHeader::read(trak)?;
         let matrix = matrix(&trak.need(*b"tkhd")?)?;
         let samples = tables::read(&stbl, file_len, budget)?;
