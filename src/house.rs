@@ -23,6 +23,7 @@ const STOREYS: [&[&str]; 5] = [
         "audit",
         "config",
         "container",
+        "sound",
         "feed",
         "matrix",
         "push",
@@ -50,9 +51,13 @@ const RUNTIME: [&str; 9] =
 const CORES: &[(&str, &[&str])] = &[
     ("crates/container/src/", &[""]),
     ("crates/protocol/src/", &[""]),
+    ("crates/sound/src/", &[""]),
     (
         "crates/media/src/",
-        &["aac", "bits", "cell", "frame", "h264", "mp3", "percent", "picture", "retry", "segment", "time"],
+        &[
+            "aac", "bits", "cell", "frame", "h264", "mp3", "packets", "percent", "picture", "retry",
+            "segment", "time",
+        ],
     ),
     (
         "crates/runtime/src/",
