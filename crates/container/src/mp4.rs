@@ -2,7 +2,13 @@
 
 mod chapters;
 mod compact;
+mod descriptions;
+mod durations;
+mod edits;
+mod fragmented;
 mod fragments;
+mod held;
+mod label;
 mod left_out;
 mod movie;
 mod sample_entry;
@@ -12,7 +18,8 @@ mod ticks;
 mod track;
 
 pub use chapters::ChapterTrack;
-pub use fragments::{FragmentSink, TrackExtends, read_fragment};
+pub use fragments::{FragmentSink, FragmentStart, TrackExtends, read_fragment};
+pub use label::TrackLabel;
 pub use left_out::{LeftOut, TrackKind};
 pub use movie::Movie;
 pub use sample_entry::{Coding, TrackMedia, aac_entry};

@@ -5,7 +5,7 @@
 //! streams and of packed audio are recognized by their first byte.
 
 use amphi_container::isobmff::{BoxFault, BoxRef, Boxes};
-use amphi_container::mp4::{FragmentSink, Sample, SampleBudget, TrackExtends, TrackHeader, read_fragment};
+use amphi_container::mp4::{FragmentSink, FragmentStart, Sample, SampleBudget, TrackExtends, TrackHeader, read_fragment};
 
 use super::fault::ExchangeError;
 
@@ -242,7 +242,7 @@ struct Spans<'a> {
 }
 
 impl FragmentSink for Spans<'_> {
-    fn begin(&mut self, track: u32, decode_time: Option<u64>) {
+    fn begin(&mut self, FragmentStart { track_id: track, decode_time, .. }: FragmentStart) {
         let start = decode_time.unwrap_or(0);
         self.now = self.all.iter().position(|known| known.track == track).unwrap_or(self.all.len());
         match self.all.get_mut(self.now) {

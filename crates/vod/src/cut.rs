@@ -128,6 +128,12 @@ pub(super) fn beside(lead: &Track, from: u32, to: u32, sound: &Track) -> (u32, u
     (first, last.max(first))
 }
 
+/// The segment of pictures that are sent without sound: the first one begins with the sound.
+pub(super) fn alone(track: &Track, cut: Cut) -> Cut {
+    let early = if cut.from == track.begin { track.early } else { 0 };
+    Cut { start: (cut.start - early).max(0), ..cut }
+}
+
 /// How long a segment lasts, in nanoseconds. The first begins with the earliest track, the last ends with the longest.
 pub(super) fn duration_nanos(movie: &Movie, lead: &Track, cut: &Cut) -> i64 {
     let start = if cut.from <= lead.begin { movie.start_nanos() } else { lead.nanos(cut.start) };

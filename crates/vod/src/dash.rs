@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Track;
 use super::cut::Trim;
 use super::names::TrackSelection;
-use super::playlist::{Subtitles, frame_rate};
+use super::playlist::{Subtitles, frame_rate, language};
 use super::recording::Recording;
 use amphi_container::dash::{
     AdaptationSet, ContentType, Mpd, PresentationType, Representation, RepresentationFormat,
@@ -39,7 +39,7 @@ pub(super) fn manifest(renditions: &[ShownRendition<'_>], texts: &[Subtitles]) -
             AdaptationSet {
                 id: index + 1,
                 content: ContentType::Audio,
-                language: Some(track.language.clone()),
+                language: Some(language(track).unwrap_or_else(|| track.language.clone())),
                 segment_alignment: false,
                 representations: vec![sound(*heard, index, track)],
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::cut::{Cut, Trim, beside, duration_nanos};
+use super::Track;
 use super::names::{FileNames, TrackSelection};
 use amphi_container::hls::{
     AlternativeRendition, BitRates, IFrameStream, MediaPlaylist, MediaSegment, MultivariantPlaylist,
@@ -120,8 +121,8 @@ fn sound_group(rendition: &StatedRendition<'_>, group: &str) -> Vec<AlternativeR
     let sound = tracks.map(|(index, track)| AlternativeRendition {
         kind: RenditionType::Audio,
         group: group.to_owned(),
-        name: format!("{} {}", track.language, index + 1),
-        language: (track.language != "und").then(|| track.language.clone()),
+        name: sound_name(rendition.movie, index),
+        language: language(track),
         channels: match track.coding.media {
             TrackMedia::Audio { channels, .. } => Some(channels.into()),
             TrackMedia::Video { .. } => None,
@@ -130,6 +131,26 @@ fn sound_group(rendition: &StatedRendition<'_>, group: &str) -> Vec<AlternativeR
         is_default: index == 0,
     });
     sound.collect()
+}
+
+/// NAME of a sound track: no two of a group have the same (§4.3.4.1).
+fn sound_name(movie: &Movie, index: usize) -> String {
+    let named = movie.audio.get(index).and_then(|track| track.label.name.as_ref());
+    let is_other = |(other, track): (usize, &Track)| other != index && track.label.name.as_ref() == named;
+    match named {
+        Some(name) if !movie.audio.iter().enumerate().any(is_other) => name.clone(),
+        Some(name) => format!("{name} {}", index + 1),
+        None => {
+            let language = movie.audio.get(index).map_or("und", |track| &*track.language);
+            format!("{language} {}", index + 1)
+        }
+    }
+}
+
+/// The language that a track says, if it says one.
+pub(super) fn language(track: &Track) -> Option<String> {
+    let code = (track.language != "und").then(|| track.language.clone());
+    track.label.language_tag.clone().or(code)
 }
 
 fn resolution(movie: &Movie) -> Option<(u32, u32)> {
@@ -203,7 +224,8 @@ pub(super) fn i_frames_only(movie: &Movie, names: &FileNames, trim: Trim) -> Opt
         .filter(|index| (from..to).contains(index))
         .collect();
     let end = if to < video.end { video.shown_at(to) } else { video.shown_until() };
-    let starts = syncs.iter().map(|&index| video.shown_at(index));
+    let early = |index: u32| if index == video.begin { video.early } else { 0 };
+    let starts = syncs.iter().map(|&index| video.shown_at(index) - early(index));
     let ends = starts.clone().skip(1).chain([end]);
     let spans = starts.zip(ends).map(|(start, end)| video.nanos(end - start));
     let segments = syncs

@@ -40,6 +40,8 @@ pub(super) struct Gathered {
     boxes: Vec<(u64, Vec<u8>)>,
     /// There may be more after them.
     more: bool,
+    /// A box reaches beyond the end of the file.
+    is_cut: bool,
 }
 
 impl IndexSearch {
@@ -54,7 +56,11 @@ impl IndexSearch {
             let there = usize::try_from(len - at).unwrap_or(16).min(16);
             let start = start.get_mut(..there).unwrap_or_default();
             file.read_exact_at(start, at).map_err(|error| VodFault::io(path, &error))?;
-            let header = file_header(start, at).map_err(|fault| VodFault::index(path, fault))?;
+            let header = match file_header(start, at) {
+                // What follows the index of a file may be anything.
+                Err(_) if self.has_moov => return Ok(gathered),
+                other => other.map_err(|fault| VodFault::index(path, fault))?,
+            };
             let known = [*b"ftyp", *b"moov", *b"mdat", *b"wide", *b"free", *b"skip", *b"styp"];
             if at == 0 && !known.contains(&header.kind) {
                 return Err(VodFault::NotMp4 { path: path.to_owned() });
@@ -62,6 +68,7 @@ impl IndexSearch {
             let size = header.size.unwrap_or(len - at);
             let is_whole = size <= len - at;
             self.at = at.saturating_add(size);
+            gathered.is_cut |= !is_whole;
             match &header.kind {
                 b"moov" if !self.has_moov => {
                     if !is_whole {
@@ -89,25 +96,33 @@ impl IndexSearch {
     }
 }
 
-/// An index under construction, with the position of its `moov`. Sans-IO.
+/// An index under construction. Sans-IO.
 #[derive(Debug, Default)]
-pub(super) struct Index(Option<(Movie, u64)>);
+pub(super) struct Index {
+    /// The movie with the position of its `moov`.
+    movie: Option<(Movie, u64)>,
+    /// The file ends in the middle of a box.
+    is_cut: bool,
+}
 
 impl Index {
     /// Parses the next boxes of the file of `len` bytes at `path`; says whether more are needed.
     pub(super) fn take(&mut self, gathered: Gathered, len: u64, path: &str) -> Result<bool, VodFault> {
+        self.is_cut |= gathered.is_cut;
         for (at, bytes) in gathered.boxes {
-            match &mut self.0 {
+            match &mut self.movie {
                 None => {
                     let movie =
                         Movie::parse(&bytes, at, len).map_err(|fault| VodFault::index(path, fault))?;
-                    let is_fragmented = movie.is_fragmented();
-                    self.0 = Some((movie, at));
-                    return Ok(is_fragmented);
+                    // Whether samples are missing because the file is, the boxes after it say.
+                    let more = movie.is_fragmented() || movie.is_cut_off() && !self.is_cut;
+                    self.movie = Some((movie, at));
+                    return Ok(more);
                 }
                 Some((movie, _)) => match movie.add_fragment(&bytes, at, len) {
                     Err(fault) if fault.fault == UNFINISHED => return Ok(false),
-                    other => other.map_err(|fault| VodFault::index(path, fault))?,
+                    Err(fault) => movie.leave_out_fragment(&fault),
+                    Ok(()) => {}
                 },
             }
         }
@@ -116,7 +131,11 @@ impl Index {
 
     /// The whole index, after [`Index::take`] has said that no more is needed.
     pub(super) fn finish(self, path: &str) -> Result<Movie, VodFault> {
-        let (movie, at) = self.0.ok_or_else(|| unfinished(path, "it has no moov box: it is not finished"))?;
+        let (movie, at) =
+            self.movie.ok_or_else(|| unfinished(path, "it has no moov box: it is not finished"))?;
+        if movie.is_cut_off() && self.is_cut {
+            return Err(unfinished(path, UNFINISHED));
+        }
         movie.finish(at).map_err(|fault| VodFault::index(path, fault))
     }
 }
@@ -140,7 +159,7 @@ fn read_box(
     path: &str,
 ) -> Result<Vec<u8>, VodFault> {
     if size > most {
-        let fault = BoxFault { kind, at, fault: "it is larger than any recording's" };
+        let fault = BoxFault { kind, at, fault: "it is larger than any recording's".into() };
         return Err(VodFault::index(path, fault));
     }
     let mut bytes = vec![0; size as usize];

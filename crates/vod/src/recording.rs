@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::cut::{Cut, Trim, beside, cuts, trimmed};
+use super::cut::{Cut, Trim, alone, beside, cuts, trimmed};
 use super::fault::VodFault;
 use super::names::{FileNames, TrackSelection, digest};
 use super::playlist;
@@ -86,9 +86,10 @@ impl Recording {
         path: String,
         stamp: Stamp,
         file: Arc<OpenFile>,
-        movie: Movie,
+        mut movie: Movie,
         segment_ms: u32,
     ) -> Self {
+        movie.hold_pictures(segment_ms);
         let cuts = movie.lead().map(|lead| cuts(lead, segment_ms)).unwrap_or_default();
         let rates = playlist::rates(&movie, &cuts, TrackSelection::Both);
         let since = stamp.modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -136,8 +137,10 @@ impl Recording {
                 });
                 Some(pieces.filter(|cut| cut.from < cut.to).collect())
             }
-            TrackSelection::Both | TrackSelection::Picture => {
-                Some(trimmed(self.movie.lead()?, &self.cuts, trim))
+            TrackSelection::Both => Some(trimmed(self.movie.lead()?, &self.cuts, trim)),
+            TrackSelection::Picture => {
+                let lead = self.movie.lead()?;
+                Some(trimmed(lead, &self.cuts, trim).into_iter().map(|cut| alone(lead, cut)).collect())
             }
         }
     }
@@ -232,6 +235,10 @@ impl Recording {
                     let (from, to) = beside(video, cut.from, cut.to, track);
                     (from, to, track.shown_at(from).max(0))
                 }
+            }
+            TrackSelection::Picture => {
+                let lead = self.movie.lead()?;
+                &|cut: &Cut| (cut.from, cut.to, alone(lead, *cut).start)
             }
             _ => &|cut: &Cut| (cut.from, cut.to, cut.start),
         };

@@ -1,5 +1,6 @@
 //! Reads boxes: views of bytes that know their position in the file.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
 
 /// What is wrong with a box. The file is at fault.
@@ -11,7 +12,7 @@ pub struct BoxFault {
     /// Position of its first byte in the file.
     pub at: u64,
     /// What is wrong, as an end of the sentence "box X: ...".
-    pub fault: &'static str,
+    pub fault: Cow<'static, str>,
 }
 
 /// A box type as people read it.
@@ -36,12 +37,12 @@ pub struct FileHeader {
 
 /// Reads a header from the first 16 bytes of the box that begins at `at`. There may be fewer bytes at the end of the file.
 pub fn file_header(bytes: &[u8], at: u64) -> Result<FileHeader, BoxFault> {
-    let fault = |fault| BoxFault { kind: *b"????", at, fault };
+    let fault = |fault| BoxFault { kind: *b"????", at, fault: Cow::Borrowed(fault) };
     let mut reader = BoxReader(bytes);
     let (Some(size), Some(kind)) = (reader.u32(), reader.array::<4>()) else {
         return Err(fault("the file ends inside the header"));
     };
-    let fault = |fault| BoxFault { kind, at, fault };
+    let fault = |fault| BoxFault { kind, at, fault: Cow::Borrowed(fault) };
     let (header, size) = match size {
         0 => (8, None),
         1 => (16, Some(reader.u64().ok_or(fault("the file ends inside the header"))?)),
@@ -80,7 +81,7 @@ pub struct FullBox<'a> {
 impl<'a> BoxRef<'a> {
     /// Makes a fault of this box.
     pub const fn fault(&self, fault: &'static str) -> BoxFault {
-        BoxFault { kind: self.kind, at: self.at, fault }
+        BoxFault { kind: self.kind, at: self.at, fault: Cow::Borrowed(fault) }
     }
 
     /// The boxes in its content, after the first `skip` bytes.
@@ -99,7 +100,7 @@ impl<'a> BoxRef<'a> {
         self.child(kind)?.ok_or(BoxFault {
             kind,
             at: self.at,
-            fault: "it is missing in the box at this byte",
+            fault: Cow::Borrowed("it is missing in the box at this byte"),
         })
     }
 
@@ -151,7 +152,7 @@ impl<'a> Iterator for Boxes<'a> {
         let size = header.size.map_or(self.rest.len(), |size| usize::try_from(size).unwrap_or(usize::MAX));
         let Some((whole, rest)) = self.rest.split_at_checked(size) else {
             self.rest = &[];
-            return Some(Err(BoxFault { kind: header.kind, at, fault: self.beyond }));
+            return Some(Err(BoxFault { kind: header.kind, at, fault: Cow::Borrowed(self.beyond) }));
         };
         self.rest = rest;
         self.at += size as u64;

@@ -15,6 +15,8 @@ const NON_SYNC: u32 = 0x0001_0000;
 pub struct TrackExtends {
     /// `track_ID` of the track.
     pub track_id: u32,
+    /// `default_sample_description_index`, which counts from 1.
+    pub description: u32,
     /// Duration in ticks.
     pub duration: u32,
     /// Size in bytes.
@@ -36,17 +38,28 @@ impl TrackExtends {
         let mut rest = trex.full()?.rest;
         let mut fields = || {
             let track_id = rest.u32()?;
-            rest.skip(4)?;
-            Some(Self { track_id, duration: rest.u32()?, size: rest.u32()?, flags: rest.u32()? })
+            let description = rest.u32()?;
+            Some(Self { track_id, description, duration: rest.u32()?, size: rest.u32()?, flags: rest.u32()? })
         };
         fields().ok_or(trex.fault("it is too short"))
     }
 }
 
+/// What holds for all samples of a track fragment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FragmentStart {
+    /// `track_ID` of the track.
+    pub track_id: u32,
+    /// Decode time of its first sample in ticks, if it has a `tfdt` (§8.8.12).
+    pub decode_time: Option<u64>,
+    /// `sample_description_index`, which counts from 1.
+    pub description: u32,
+}
+
 /// Receives the samples of a movie fragment.
 pub trait FragmentSink {
-    /// A track fragment begins. `decode_time` is that of its first sample in ticks, if it has a `tfdt` (§8.8.12).
-    fn begin(&mut self, track_id: u32, decode_time: Option<u64>);
+    /// A track fragment begins.
+    fn begin(&mut self, fragment: FragmentStart);
 
     /// The next sample of the track fragment that began last.
     fn sample(&mut self, sample: Sample);
@@ -73,7 +86,8 @@ pub fn read_fragment(
             b"traf" => {
                 let header = TrackFragmentHeader::read(&child.need(*b"tfhd")?, moof.at, data, defaults)?;
                 let decode_time = child.child(*b"tfdt")?.map(|tfdt| decode_time(&tfdt)).transpose()?;
-                sink.begin(header.track_id, decode_time);
+                let TrackFragmentHeader { track_id, description, .. } = header;
+                sink.begin(FragmentStart { track_id, decode_time, description });
                 data = header.base;
                 for trun in child.children(0) {
                     let trun = trun?;
@@ -96,6 +110,7 @@ fn decode_time(tfdt: &BoxRef<'_>) -> Result<u64, BoxFault> {
 /// A `tfhd` (§8.8.7), completed with the defaults.
 struct TrackFragmentHeader {
     track_id: u32,
+    description: u32,
     base: u64,
     duration: u32,
     size: u32,
@@ -117,12 +132,12 @@ impl TrackFragmentHeader {
         let mut optional = |flag: u32, default: u32| {
             if has & flag == 0 { Some(default) } else { rest.u32() }.ok_or_else(short)
         };
-        // sample-description-index, which is not needed; then the defaults of duration, size and flags.
-        optional(2, 0)?;
+        // sample-description-index, then the defaults of duration, size and flags.
+        let description = optional(2, trex.description)?;
         let duration = optional(8, trex.duration)?;
         let size = optional(0x10, trex.size)?;
         let flags = optional(0x20, trex.flags)?;
-        Ok(Self { track_id, base, duration, size, flags })
+        Ok(Self { track_id, description, base, duration, size, flags })
     }
 }
 

@@ -9,16 +9,21 @@
 //! all tracks moves back to the sync sample before it.
 
 use super::super::isobmff::{BoxFault, BoxRef, Boxes};
+use super::UNFINISHED;
 use super::chapters::{self, ChapterTrack};
-use super::fragments::{FragmentSink, TrackExtends, read_fragment};
-use super::left_out::LeftOut;
+use super::fragmented::FragmentTracks;
+use super::fragments::{TrackExtends, read_fragment};
+use super::label::{chapter_tracks, is_one_of};
+use super::left_out::{LeftOut, TrackKind};
 use super::sample_entry::TrackMedia;
-use super::samples::{Sample, SampleBudget};
+use super::samples::SampleBudget;
 use super::ticks::{FAR, rescale};
-use super::track::{MovieTrack, edit, timescale, track_id};
+use super::track::{MovieTrack, TrackContext, TrackRead, edit, mdhd, timescale, track_id};
 
 /// How many tracks are read.
 const TRACKS_MAX: usize = 64;
+/// How many things are said to be left out.
+const LEFT_OUT_MAX: usize = 100;
 /// Longest recording that is believed: a month, in nanoseconds. Playlists of a longer one would be too large.
 const LONGEST: i64 = 31 * 86_400 * 1_000_000_000;
 /// Frames of sound before presentation time zero that a decoder needs to be right at zero (Apple's encoder: 2112 samples).
@@ -27,9 +32,9 @@ const PREROLL: u32 = 3;
 /// The tracks of a file that are played.
 #[derive(Clone, Debug)]
 pub struct Movie {
-    /// The first track of pictures.
+    /// The first track of pictures that is enabled, or else the first of all.
     pub video: Option<MovieTrack>,
-    /// The sound tracks, in the order of the file.
+    /// The sound tracks, in the order of the file, but those that are enabled before the others.
     pub audio: Vec<MovieTrack>,
     /// The chapter titles, if there are any.
     pub chapters: Option<ChapterTrack>,
@@ -38,10 +43,13 @@ pub struct Movie {
     /// Defaults of the tracks if samples are in fragments.
     defaults: Option<Vec<TrackExtends>>,
     budget: SampleBudget,
+    /// Samples lie beyond the end of the file.
+    is_cut_off: bool,
 }
 
 impl Movie {
-    /// Reads the `moov` at position `at` of a file of `file_len` bytes.
+    /// Reads the `moov` at position `at` of a file of `file_len` bytes. A fault in a track is the track's
+    /// ([`Self::left_out`]); only where no track is left it is the movie's.
     pub fn parse(moov: &[u8], at: u64, file_len: u64) -> Result<Self, BoxFault> {
         Self::parse_preferring(moov, at, file_len, |_| true)
     }
@@ -53,9 +61,11 @@ impl Movie {
         file_len: u64,
         is_preferred: impl Fn(&MovieTrack) -> bool,
     ) -> Result<Self, BoxFault> {
-        let nothing = BoxFault { kind: *b"moov", at, fault: "it is empty" };
+        let nothing = BoxFault { kind: *b"moov", at, fault: "it is empty".into() };
         let moov = Boxes::new(moov, at).next().ok_or(nothing)??;
-        let movie_timescale = timescale(&moov.need(*b"mvhd")?)?.0;
+        // As ffmpeg does: without a timescale, times are in seconds.
+        let movie_timescale = moov.child(*b"mvhd").ok().flatten().and_then(|mvhd| mdhd(&mvhd).ok());
+        let movie_timescale = movie_timescale.map_or(1, |(timescale, _)| timescale).max(1);
         let mut movie = Self {
             video: None,
             audio: Vec::new(),
@@ -63,29 +73,76 @@ impl Movie {
             left_out: Vec::new(),
             defaults: TrackExtends::read_all(&moov, TRACKS_MAX)?,
             budget: SampleBudget::default(),
+            is_cut_off: false,
         };
-        for trak in moov.children(0) {
-            let trak = trak?;
-            if trak.kind != *b"trak" {
-                continue;
-            }
-            let Some(track) = MovieTrack::read(&trak, movie_timescale, file_len, &mut movie.budget)? else {
-                continue;
-            };
-            if track.is_video() {
-                if movie.video.as_ref().is_none_or(|first| !is_preferred(first) && is_preferred(&track)) {
-                    movie.video = Some(track);
-                }
-            } else if movie.audio.len() < TRACKS_MAX {
-                movie.audio.push(track);
-            }
+        let mut pictures = movie.read_tracks(&moov, movie_timescale, file_len);
+        let rank = |track: &MovieTrack| (!is_preferred(track), !track.label.is_enabled);
+        let best = (0..pictures.len()).min_by_key(|&index| pictures.get(index).map(rank));
+        movie.video = best.map(|index| pictures.remove(index));
+        let shown = movie.video.as_ref().map_or(0, |track| track.id);
+        for other in pictures {
+            movie.leave_out(other.id, TrackKind::Picture, format!("another picture is shown: track {shown}"));
         }
+        movie.audio.sort_by_key(|track| !track.label.is_enabled);
         // A recording with damaged chapters is played without them.
         movie.chapters = chapters(&moov, movie_timescale, file_len, &mut movie.budget).ok().flatten();
         if movie.video.is_none() && movie.audio.is_empty() {
-            return Err(moov.fault("none of its tracks is H.264, HEVC, AAC, MP3 or Opus"));
+            return Err(movie.nothing(at));
         }
         Ok(movie)
+    }
+
+    /// Reads all tracks; the result are those with pictures.
+    fn read_tracks(&mut self, moov: &BoxRef<'_>, movie_timescale: u32, file_len: u64) -> Vec<MovieTrack> {
+        let (mut pictures, named) = (Vec::new(), chapter_tracks(moov));
+        let defaults = self.defaults.clone();
+        for trak in moov.children(0).filter(|child| child.as_ref().map_or(true, |it| it.kind == *b"trak")) {
+            let trak = match trak {
+                Ok(trak) => trak,
+                Err(fault) => {
+                    self.leave_out(0, TrackKind::Other, fault.to_string());
+                    break;
+                }
+            };
+            if is_one_of(&trak, &named) || pictures.len() + self.audio.len() >= TRACKS_MAX {
+                continue;
+            }
+            let mut context = TrackContext {
+                movie_timescale,
+                file_len,
+                is_fragmented: defaults.is_some(),
+                defaults: defaults.as_deref().unwrap_or_default(),
+                budget: &mut self.budget,
+            };
+            match MovieTrack::read(&trak, &mut context) {
+                TrackRead::Played(track, doubts) => {
+                    for doubt in doubts {
+                        self.is_cut_off |= doubt.contains(UNFINISHED);
+                        self.leave_out(track.id, track.label.kind, doubt);
+                    }
+                    if track.is_video() { pictures.push(*track) } else { self.audio.push(*track) }
+                }
+                TrackRead::LeftOut(it) => self.leave_out(it.track_id, it.kind, it.reason),
+                TrackRead::Passed => {}
+            }
+        }
+        pictures
+    }
+
+    fn leave_out(&mut self, track_id: u32, kind: TrackKind, reason: String) {
+        if self.left_out.len() < LEFT_OUT_MAX {
+            self.left_out.push(LeftOut { track_id, kind, reason });
+        }
+    }
+
+    /// Why nothing can be played.
+    fn nothing(&self, at: u64) -> BoxFault {
+        let reasons: Vec<String> = self.left_out.iter().take(8).map(ToString::to_string).collect();
+        let fault = match reasons.len() {
+            0 => "it has no track of pictures or sound".into(),
+            _ => format!("no track can be played: {}", reasons.join("; ")).into(),
+        };
+        BoxFault { kind: *b"moov", at, fault }
     }
 
     /// Whether samples are in fragments, so that [`Self::add_fragment`] is needed.
@@ -95,19 +152,52 @@ impl Movie {
 
     /// Reads the `moof` at position `at` of the file.
     pub fn add_fragment(&mut self, moof: &[u8], at: u64, file_len: u64) -> Result<(), BoxFault> {
-        let nothing = BoxFault { kind: *b"moof", at, fault: "it is empty" };
+        let nothing = BoxFault { kind: *b"moof", at, fault: "it is empty".into() };
         let moof = Boxes::new(moof, at).next().ok_or(nothing)??;
         let defaults = self.defaults.as_deref().unwrap_or_default();
-        let mut tracks = Appended { video: &mut self.video, audio: &mut self.audio, track_id: 0 };
+        let mut tracks = FragmentTracks::new(&mut self.video, &mut self.audio);
         read_fragment(&moof, defaults, file_len, &mut self.budget, &mut tracks).map(drop)
+    }
+
+    /// Goes on after a fragment in which `fault` was found: it is left out from there on.
+    pub fn leave_out_fragment(&mut self, fault: &BoxFault) {
+        self.leave_out(0, TrackKind::Other, format!("{fault}; the rest of its fragment is left out"));
+    }
+
+    /// Whether samples lie beyond the end of the file, so that it may not be finished.
+    pub const fn is_cut_off(&self) -> bool {
+        self.is_cut_off
+    }
+
+    /// Says what fragments brought that is not played, and leaves out tracks without samples and without an end.
+    fn settle_tracks(&mut self) {
+        for track in self.video.iter_mut().chain(&mut self.audio) {
+            let mut doubts = track.fragment_doubts();
+            if track.samples.count() == 0 {
+                doubts.push("it has no samples".to_owned());
+            } else if track.is_video() && track.samples.sync_count() == 0 {
+                track.samples.forget_syncs();
+                doubts.push("no picture is marked as one where decoding can begin, so each is taken for one".to_owned());
+            }
+            if track.nanos(i64::try_from(track.samples.end()).unwrap_or(FAR)) > LONGEST {
+                doubts.push("it says that it lasts longer than any recording".to_owned());
+            }
+            let (id, kind) = (track.id, track.label.kind);
+            self.left_out.extend(doubts.into_iter().map(|reason| LeftOut { track_id: id, kind, reason }));
+        }
+        let is_played = |track: &MovieTrack| {
+            track.samples.count() > 0
+                && track.nanos(i64::try_from(track.samples.end()).unwrap_or(FAR)) <= LONGEST
+        };
+        self.audio.retain(is_played);
+        self.video = self.video.take().filter(is_played);
+        self.left_out.truncate(LEFT_OUT_MAX);
     }
 
     /// Decides which samples are sent and where presentation time zero is. A movie without samples is a fault.
     pub fn finish(mut self, at: u64) -> Result<Self, BoxFault> {
-        let empty = BoxFault { kind: *b"moov", at, fault: "its tracks hold no samples" };
-        self.audio.retain(|track| track.samples.count() > 0);
-        self.video = self.video.filter(|track| track.samples.sync_count() > 0);
-        let Some(lead) = self.video.as_ref().or(self.audio.first()) else { return Err(empty) };
+        self.settle_tracks();
+        let Some(lead) = self.video.as_ref().or(self.audio.first()) else { return Err(self.nothing(at)) };
         // Presentation time zero moves if a group of pictures begins before it, or if the file's times begin at a large number.
         let begin = if lead.is_video() { begin_of_pictures(lead) } else { 0 };
         let start = lead.shown_at(begin);
@@ -129,13 +219,20 @@ impl Movie {
             let zero = rescale(zero, 1_000_000_000, chapters.timescale);
             chapters.origin = chapters.origin.saturating_add(zero).clamp(-FAR, FAR);
         }
+        let is_empty = |track: &&MovieTrack| track.begin >= track.end;
+        let empty: Vec<_> = self.video.iter().chain(&self.audio).filter(is_empty).collect();
+        let empty: Vec<_> = empty.iter().map(|track| (track.id, track.label.kind)).collect();
+        for (id, kind) in empty {
+            self.leave_out(id, kind, "its edit list shows none of its samples".to_owned());
+        }
         self.audio.retain(|track| track.begin < track.end);
         self.video = self.video.filter(|track| track.begin < track.end);
         if self.video.is_none() && self.audio.is_empty() {
-            return Err(empty);
+            return Err(self.nothing(at));
         }
         if self.duration_nanos() > LONGEST {
-            return Err(BoxFault { fault: "it says that it lasts longer than any recording", ..empty });
+            let fault = "it says that it lasts longer than any recording".into();
+            return Err(BoxFault { kind: *b"moov", at, fault });
         }
         Ok(self)
     }
@@ -172,41 +269,6 @@ impl Movie {
             .chain(&self.audio)
             .map(|track| track.samples.memory() + size_of::<MovieTrack>())
             .sum()
-    }
-}
-
-/// The tracks to which fragments are appended.
-struct Appended<'a> {
-    video: &'a mut Option<MovieTrack>,
-    audio: &'a mut [MovieTrack],
-    /// `track_ID` of the current track fragment.
-    track_id: u32,
-}
-
-impl Appended<'_> {
-    fn track(&mut self) -> Option<&mut MovieTrack> {
-        let id = self.track_id;
-        self.video.iter_mut().chain(self.audio.iter_mut()).find(|track| track.id == id)
-    }
-}
-
-impl FragmentSink for Appended<'_> {
-    fn begin(&mut self, track_id: u32, decode_time: Option<u64>) {
-        self.track_id = track_id;
-        if let (Some(track), Some(time)) = (self.track(), decode_time)
-            && track.samples.count() == 0
-        {
-            // Media time counts from the first sample.
-            let time = i64::try_from(time).unwrap_or(FAR).min(FAR);
-            track.origin = (track.origin - time).clamp(-FAR, FAR);
-        }
-    }
-
-    fn sample(&mut self, sample: Sample) {
-        if let Some(track) = self.track() {
-            let sync = sample.sync || !track.is_video();
-            track.samples.push(Sample { sync, ..sample });
-        }
     }
 }
 

@@ -181,7 +181,7 @@ fn child<'a>(entry: &BoxRef<'a>, skip: usize, kind: [u8; 4]) -> Result<BoxRef<'a
     found.transpose()?.ok_or(BoxFault {
         kind,
         at: entry.at,
-        fault: "it is missing in the sample entry at this byte",
+        fault: "it is missing in the sample entry at this byte".into(),
     })
 }
 

@@ -78,11 +78,22 @@ struct TimeRun {
     duration: u32,
 }
 
+impl TimeRun {
+    fn start_of(&self, index: u32) -> u64 {
+        self.start + u64::from(index - self.first) * u64::from(self.duration)
+    }
+
+    /// Whether sample number `index`, which begins at `start` and has this duration, belongs to it.
+    fn goes_on(&self, index: u32, start: u64, duration: u32) -> bool {
+        self.duration == duration && self.start_of(index) == start
+    }
+}
+
 impl SampleTable {
     /// Appends the next sample. For samples that a file claims to have, ask a [`SampleBudget`] first.
     pub fn push(&mut self, sample: Sample) {
         let index = self.count;
-        if self.times.last().is_none_or(|run| run.duration != sample.duration) {
+        if self.times.last().is_none_or(|run| !run.goes_on(index, self.end, sample.duration)) {
             self.times.push(TimeRun { first: index, start: self.end, duration: sample.duration });
         }
         self.compositions.push(sample.composition);
@@ -101,6 +112,52 @@ impl SampleTable {
         self.next = sample.offset.checked_add(u64::from(sample.size));
         self.end += u64::from(sample.duration);
         self.count += 1;
+    }
+
+    /// Says when the next sample is decoded, if not when the last one ends: the last one then lasts longer, or less long.
+    /// `false` if that would be before the last one itself; then nothing changes.
+    pub fn resume_at(&mut self, time: u64) -> bool {
+        if time == self.end || self.count == 0 {
+            self.end = time;
+            return true;
+        }
+        let (last, end) = (self.count - 1, self.end);
+        let Some(run) = self.times.last_mut() else { return false };
+        let start = run.start_of(last);
+        let Some(lasts) = time.checked_sub(start) else { return false };
+        // No sample lasts longer than 32 bits can say; the next one begins at its time all the same.
+        let duration = u32::try_from(lasts).unwrap_or(u32::MAX);
+        if run.first == last {
+            run.duration = duration;
+        } else if end != time {
+            self.times.push(TimeRun { first: last, start, duration });
+        }
+        self.end = time;
+        true
+    }
+
+    /// Decode time of the last sample; 0 if there is none.
+    pub fn last_start(&self) -> u64 {
+        self.decode_time(self.count.saturating_sub(1))
+    }
+
+    /// Sample number `index`, as it was pushed.
+    pub fn get(&self, index: u32) -> Option<Sample> {
+        // An empty sample is nowhere, and is found nowhere.
+        let (chunk, first, _) = self.chunks.of(index)?;
+        let before: u64 = (first..index).map(|index| u64::from(self.size(index))).sum();
+        Some(Sample {
+            offset: chunk + before,
+            size: self.size(index),
+            duration: self.duration(index),
+            composition: self.composition(index),
+            sync: self.is_sync(index),
+        })
+    }
+
+    /// Takes every sample for a sync sample.
+    pub(super) fn forget_syncs(&mut self) {
+        self.syncs = None;
     }
 
     /// Frees memory that was reserved for more samples.
@@ -139,7 +196,7 @@ impl SampleTable {
     /// Decode time of a sample, in ticks; past the end, that of [`Self::end`].
     pub fn decode_time(&self, index: u32) -> u64 {
         self.run(index)
-            .map_or(self.end, |run| run.start + u64::from(index - run.first) * u64::from(run.duration))
+            .map_or(self.end, |run| run.start_of(index))
     }
 
     /// Duration of a sample in ticks; 0 past the end.

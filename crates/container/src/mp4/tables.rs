@@ -1,45 +1,102 @@
 //! The sample tables of a progressive file (ISO/IEC 14496-12 §8.6.1, §8.7), read in parallel into a [`SampleTable`].
 //!
-//! Each table is read in place and only as far as the samples need; none is expanded first. Sans-IO.
+//! Each table is read in place and only as far as the samples need; none is expanded first. Where one is damaged, the samples
+//! before the damage are there. Sans-IO.
+
+pub(super) mod units;
 
 use super::super::isobmff::{BoxFault, BoxReader, BoxRef};
 
 use super::UNFINISHED;
+use super::descriptions::{self, PlayedDescription};
+use super::durations::Durations;
 use super::samples::{Sample, SampleBudget, SampleTable};
 
-/// Reads the `stbl` of a track, whose samples must end within `file_len`.
+/// Composition offsets beyond this are no times (as ffmpeg has it): the table is left out.
+const COMPOSITION_MAX: u32 = 1 << 28;
+
+/// The samples of a track, and what of them could not be had.
+#[derive(Debug, Default)]
+pub(super) struct TrackSamples {
+    pub(super) samples: SampleTable,
+    /// Why there are not more.
+    pub(super) damage: Option<BoxFault>,
+    /// How many samples have another sample description, and are left out.
+    pub(super) others: u32,
+    /// No sample is marked as a sync sample, so each is taken for one.
+    pub(super) has_no_syncs: bool,
+}
+
+impl TrackSamples {
+    /// What is to be said about it.
+    pub(super) fn doubts(&self) -> Vec<String> {
+        let count = self.samples.count();
+        let damage = self.damage.as_ref().map(|fault| format!("{fault}; the {count} samples before are played"));
+        let others = (self.others > 0).then(|| other_descriptions(self.others));
+        let syncs = self.has_no_syncs.then(|| {
+            "box stss: no sample is marked as one where decoding can begin, so each is taken for one".to_owned()
+        });
+        damage.into_iter().chain(others).chain(syncs).collect()
+    }
+}
+
+/// What is said of samples with another description than that which is played.
+pub(super) fn other_descriptions(count: u32) -> String {
+    format!("{count} samples have another sample description than the others, and no player could change between them")
+}
+
+/// Reads the `stbl` of a track with one sample description, whose samples must end within `file_len`.
 pub(super) fn read(
     stbl: &BoxRef<'_>,
     file_len: u64,
     budget: &mut SampleBudget,
 ) -> Result<SampleTable, BoxFault> {
-    let stsz = stbl.child(*b"stsz")?;
-    let (count, sizes_box) = match stsz {
-        Some(found) => (sizes_of(&found)?, found),
-        None => return compact_sizes(stbl),
+    let read = read_samples(stbl, file_len, budget, None, true)?;
+    read.damage.map_or(Ok(read.samples), Err)
+}
+
+/// The same up to where a table is damaged. Of a track without pictures every sample is a sync sample; `played` says which
+/// samples are left out.
+pub(super) fn read_samples(
+    stbl: &BoxRef<'_>,
+    file_len: u64,
+    budget: &mut SampleBudget,
+    played: Option<&PlayedDescription>,
+    has_syncs: bool,
+) -> Result<TrackSamples, BoxFault> {
+    let mut sizes = SampleSizes::new(stbl)?;
+    let mut out = TrackSamples::default();
+    if sizes.count == 0 {
+        return Ok(out);
+    }
+    if !budget.take(sizes.count) {
+        return Err(sizes.table.fault("it says more samples than any recording has"));
+    }
+    let mut durations = Durations::new(&stbl.need(*b"stts")?)?;
+    let mut compositions = match stbl.child(*b"ctts")? {
+        Some(found) => RunLengths::new(&found)?.filter(RunLengths::are_times),
+        None => None,
     };
-    let (one_size, count, mut sizes) = count;
-    let mut samples = SampleTable::default();
-    if count == 0 {
-        return Ok(samples);
-    }
-    if !budget.take(count) {
-        return Err(sizes_box.fault("it says more samples than any recording has"));
-    }
-    let mut durations = RunLengths::new(&stbl.need(*b"stts")?)?;
-    let mut compositions = stbl.child(*b"ctts")?.map(|found| RunLengths::new(&found)).transpose()?;
-    let mut syncs = stbl.child(*b"stss")?.map(|found| SampleNumbers::new(&found)).transpose()?;
+    let syncs = stbl.child(*b"stss")?.filter(|_| has_syncs);
+    let mut syncs = syncs.map(|found| SampleNumbers::new(&found)).transpose()?;
     let mut chunks = ChunkOffsets::new(stbl)?;
     let mut next_sync = syncs.as_mut().and_then(SampleNumbers::next);
-    for number in 1..=count {
-        let size = match one_size {
-            0 => sizes.u32().ok_or(sizes_box.fault("it has fewer sizes than it says"))?,
-            size => size,
+    let mut is_skipped = false;
+    let mut time = 0;
+    for number in 1..=sizes.count {
+        let mut place = || {
+            let size = sizes.next().ok_or(sizes.table.fault("it has fewer sizes than it says"))?;
+            let offset = chunks.next(size)?;
+            let is_inside = offset.checked_add(u64::from(size)).is_some_and(|end| end <= file_len);
+            if is_inside { Ok((offset, size)) } else { Err(chunks.offsets_box.fault(UNFINISHED)) }
         };
-        let offset = chunks.next(size)?;
-        if offset.checked_add(u64::from(size)).is_none_or(|end| end > file_len) {
-            return Err(chunks.offsets_box.fault(UNFINISHED));
-        }
+        let (offset, size) = match place() {
+            Ok(place) => place,
+            Err(damage) => {
+                out.damage = Some(damage);
+                break;
+            }
+        };
         let sync = match next_sync {
             Some(next) if next <= number => {
                 let is = next == number;
@@ -52,31 +109,79 @@ pub(super) fn read(
             None => syncs.is_none(),
         };
         // If there are fewer entries than samples, the last one holds for the rest, as in players.
-        let duration = durations.next().unwrap_or(durations.last);
+        let duration = durations.next();
         let composition = compositions.as_mut().map_or(0, |runs| runs.next().unwrap_or(runs.last) as i32);
-        samples.push(Sample { offset, size, duration, composition, sync });
+        if played.is_none_or(|played| played.has(chunks.description)) {
+            if is_skipped {
+                out.samples.resume_at(time);
+            }
+            out.samples.push(Sample { offset, size, duration, composition, sync });
+        } else {
+            out.others += 1;
+        }
+        is_skipped = out.others > 0;
+        time += u64::from(duration);
     }
-    samples.shrink();
-    Ok(samples)
+    if out.samples.sync_count() == 0 {
+        out.has_no_syncs = out.samples.count() > 0;
+        out.samples.forget_syncs();
+    }
+    out.samples.shrink();
+    Ok(out)
 }
 
-fn compact_sizes(stbl: &BoxRef<'_>) -> Result<SampleTable, BoxFault> {
-    match stbl.child(*b"stz2")? {
-        Some(found) => Err(found.fault("compact sample sizes are not read")),
-        None => Err(stbl.fault("it has no stsz")),
+/// Sizes of samples one by one: `stsz` (§8.7.3.2) or `stz2` (§8.7.3.3).
+struct SampleSizes<'a> {
+    table: BoxRef<'a>,
+    count: u32,
+    /// The size of every sample; 0 if they differ.
+    one_size: u32,
+    /// Bits of each size.
+    bits: u8,
+    rest: BoxReader<'a>,
+    /// The second half of a byte with two sizes.
+    half: Option<u32>,
+}
+
+impl<'a> SampleSizes<'a> {
+    fn new(stbl: &BoxRef<'a>) -> Result<Self, BoxFault> {
+        let (table, is_compact) = match (stbl.child(*b"stsz")?, stbl.child(*b"stz2")?) {
+            (Some(found), _) => (found, false),
+            (None, Some(found)) => (found, true),
+            (None, None) => return Err(stbl.fault("it has no stsz")),
+        };
+        let mut rest = table.full()?.rest;
+        let (Some(first), Some(count)) = (rest.u32(), rest.u32()) else {
+            return Err(table.fault("it is too short"));
+        };
+        // 24 reserved bits, then field_size.
+        let (one_size, bits) = if is_compact { (0, first as u8) } else { (first, 32) };
+        if !matches!(bits, 4 | 8 | 16 | 32) {
+            return Err(table.fault("its sizes have neither 4, 8 nor 16 bits"));
+        }
+        Ok(Self { table, count, one_size, bits, rest, half: None })
+    }
+
+    fn next(&mut self) -> Option<u32> {
+        match (self.one_size, self.bits) {
+            (0, 4) => match self.half.take() {
+                Some(half) => Some(half),
+                None => {
+                    let both = u32::from(self.rest.u8()?);
+                    self.half = Some(both & 15);
+                    Some(both >> 4)
+                }
+            },
+            (0, 8) => self.rest.u8().map(u32::from),
+            (0, 16) => self.rest.u16().map(u32::from),
+            (0, _) => self.rest.u32(),
+            (size, _) => Some(size),
+        }
     }
 }
 
-/// The size of every sample (0 if they differ), the number of samples, and the sizes (§8.7.3.2).
-fn sizes_of<'a>(stsz: &BoxRef<'a>) -> Result<(u32, u32, BoxReader<'a>), BoxFault> {
-    let mut rest = stsz.full()?.rest;
-    let (Some(one_size), Some(count)) = (rest.u32(), rest.u32()) else {
-        return Err(stsz.fault("it is too short"));
-    };
-    Ok((one_size, count, rest))
-}
-
-/// Pairs of count and value, expanded one by one: `stts` (§8.6.1.2), `ctts` (§8.6.1.3).
+/// Pairs of count and value, expanded one by one: `ctts` (§8.6.1.3). Some writers have signed values in version 0, so they are
+/// taken as signed in both versions.
 struct RunLengths<'a> {
     rest: BoxReader<'a>,
     left: u32,
@@ -84,10 +189,17 @@ struct RunLengths<'a> {
 }
 
 impl<'a> RunLengths<'a> {
-    fn new(table: &BoxRef<'a>) -> Result<Self, BoxFault> {
+    fn new(table: &BoxRef<'a>) -> Result<Option<Self>, BoxFault> {
         let mut rest = table.full()?.rest;
-        rest.u32().ok_or(table.fault("it has no entry count"))?;
-        Ok(Self { rest, left: 0, last: 0 })
+        let entries = rest.u32().ok_or(table.fault("it has no entry count"))?;
+        Ok((entries > 0).then_some(Self { rest, left: 0, last: 0 }))
+    }
+
+    /// Whether no value but the last ones is absurd.
+    fn are_times(&self) -> bool {
+        let (pairs, _) = self.rest.0.as_chunks::<8>();
+        let values = pairs.iter().map(|&[.., a, b, c, d]| i32::from_be_bytes([a, b, c, d]).unsigned_abs());
+        values.take(pairs.len().saturating_sub(2)).all(|value| value <= COMPOSITION_MAX)
     }
 
     fn next(&mut self) -> Option<u32> {
@@ -121,9 +233,10 @@ struct ChunkOffsets<'a> {
     long: bool,
     runs_box: BoxRef<'a>,
     runs: BoxReader<'a>,
-    /// First chunk of the next run, and samples per chunk.
-    next_run: Option<(u32, u32)>,
+    /// First chunk of the next run, samples per chunk, and their sample description.
+    next_run: Option<(u32, u32, u32)>,
     per_chunk: u32,
+    description: u32,
     chunk: u32,
     left: u32,
     at: u64,
@@ -140,7 +253,7 @@ impl<'a> ChunkOffsets<'a> {
         let (mut offsets, mut runs) = (offsets_box.full()?.rest, runs_box.full()?.rest);
         offsets.u32().ok_or(offsets_box.fault("it has no entry count"))?;
         runs.u32().ok_or(runs_box.fault("it has no entry count"))?;
-        let next_run = next_run(&mut runs);
+        let next_run = descriptions::entry(&mut runs);
         Ok(Self {
             offsets_box,
             offsets,
@@ -149,6 +262,7 @@ impl<'a> ChunkOffsets<'a> {
             runs,
             next_run,
             per_chunk: 0,
+            description: 1,
             chunk: 0,
             left: 0,
             at: 0,
@@ -163,11 +277,11 @@ impl<'a> ChunkOffsets<'a> {
                 .offsets
                 .word(self.long)
                 .ok_or(self.offsets_box.fault("it has fewer chunks than the samples need"))?;
-            if let Some((first, per_chunk)) = self.next_run
+            if let Some((first, per_chunk, description)) = self.next_run
                 && first <= self.chunk
             {
-                self.per_chunk = per_chunk;
-                self.next_run = next_run(&mut self.runs);
+                (self.per_chunk, self.description) = (per_chunk, description);
+                self.next_run = descriptions::entry(&mut self.runs);
             }
             if self.per_chunk == 0 && self.next_run.is_none() {
                 return Err(self.runs_box.fault("its chunks hold no samples"));
@@ -179,11 +293,4 @@ impl<'a> ChunkOffsets<'a> {
         self.at = at.saturating_add(u64::from(size));
         Ok(at)
     }
-}
-
-/// First chunk and samples per chunk of the next entry of `stsc`.
-fn next_run(runs: &mut BoxReader<'_>) -> Option<(u32, u32)> {
-    let run = (runs.u32()?, runs.u32()?);
-    runs.skip(4)?;
-    Some(run)
 }

@@ -6,10 +6,16 @@
 use bytes::Bytes;
 
 use super::super::isobmff::{BoxFault, BoxRef, FullBox};
-use super::sample_entry::{self, Coding, Described, TrackMedia};
+use super::descriptions;
+use super::edits::EditList;
+use super::fragments::TrackExtends;
+use super::label::TrackLabel;
+use super::left_out::{LeftOut, TrackKind};
+use super::sample_entry::{Coding, TrackMedia};
 use super::samples::{SampleBudget, SampleTable};
 use super::tables;
-use super::ticks::{FAR, rescale};
+use super::ticks::rescale;
+use amphi_media::PacketSound;
 
 /// One track that is played.
 #[derive(Clone, Debug)]
@@ -20,6 +26,8 @@ pub struct MovieTrack {
     pub timescale: u32,
     /// Language code of three letters (ISO 639-2/T); `und` if unknown.
     pub language: String,
+    /// What the file says about the track for people and players.
+    pub label: TrackLabel,
     /// How its samples are coded.
     pub coding: Coding,
     /// Where its samples are, and their times.
@@ -34,40 +42,138 @@ pub struct MovieTrack {
     pub begin: u32,
     /// Index after the last sample that is sent.
     pub end: u32,
+    /// By how many ticks the first picture is shown earlier where pictures are sent without sound.
+    pub early: i64,
     /// Media time at which the edit ends, in ticks, if it does.
     pub(super) until: Option<i64>,
+    /// What its fragments need to know of it.
+    pub(super) fragments: FragmentState,
+}
+
+/// What of a track is known from one fragment to the next.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FragmentState {
+    /// Decode time in the file of the first sample: media time counts from there.
+    pub(super) base: Option<i64>,
+    /// Added to the times of fragments, since those went back too far.
+    pub(super) later: i64,
+    /// For each sample description whether it is the one that is played; empty if there is only one.
+    pub(super) same: Vec<bool>,
+    /// Samples that were left out for having another one.
+    pub(super) others: u32,
+    /// How often the times went back.
+    pub(super) went_back: u32,
+    /// How many samples are there only for decoding: they are shown for a tick each.
+    pub(super) hidden: u32,
+}
+
+/// What a `trak` comes to.
+#[derive(Debug)]
+pub(super) enum TrackRead {
+    /// A track that is played, and what of it is not.
+    Played(Box<MovieTrack>, Vec<String>),
+    /// One that somebody would expect, and why it is not played.
+    LeftOut(LeftOut),
+    /// Timecodes, covers and other data; text, which is read elsewhere.
+    Passed,
 }
 
 impl MovieTrack {
-    /// Reads a `trak`. `None` if it is not played.
-    pub(super) fn read(
-        trak: &BoxRef<'_>,
-        movie_timescale: u32,
-        file_len: u64,
-        budget: &mut SampleBudget,
-    ) -> Result<Option<Self>, BoxFault> {
-        let stbl = trak.need(*b"mdia")?.need(*b"minf")?.need(*b"stbl")?;
-        let Described::Played(coding) = sample_entry::read(&stbl.need(*b"stsd")?, 0)? else {
-            return Ok(None);
+    /// Reads a `trak`. A fault in it is the track's, not the movie's.
+    pub(super) fn read(trak: &BoxRef<'_>, context: &mut TrackContext<'_>) -> TrackRead {
+        let label = TrackLabel::read(trak);
+        let kind = label.kind;
+        let id = trak.child(*b"tkhd").ok().flatten().and_then(|tkhd| track_id(&tkhd).ok());
+        let track_id = id.map_or(0, |(id, _)| id);
+        if matches!(kind, TrackKind::Text | TrackKind::Other) || label.is_auxiliary {
+            return TrackRead::Passed;
+        }
+        let reason = match Self::played(trak, label, context) {
+            Ok(Ok((track, doubts))) => return TrackRead::Played(Box::new(track), doubts),
+            Ok(Err(None)) => return TrackRead::Passed,
+            Ok(Err(Some(reason))) => reason,
+            Err(fault) => fault.to_string(),
         };
-        let TrackHeader { id, timescale, language } = TrackHeader::read(trak)?;
-        let matrix = matrix(&trak.need(*b"tkhd")?)?;
-        let samples = tables::read(&stbl, file_len, budget)?;
-        let (origin, until) = edit(trak, movie_timescale, timescale)?;
-        let end = samples.count();
-        Ok(Some(Self {
+        TrackRead::LeftOut(LeftOut { track_id, kind, reason })
+    }
+
+    /// The track, and what of it is not played; or why none of it is, or that nobody expects it.
+    fn played(
+        trak: &BoxRef<'_>,
+        label: TrackLabel,
+        context: &mut TrackContext<'_>,
+    ) -> Result<Result<(Self, Vec<String>), Option<String>>, BoxFault> {
+        let mdia = trak.need(*b"mdia")?;
+        let stbl = mdia.need(*b"minf")?.need(*b"stbl")?;
+        let stsd = stbl.need(*b"stsd")?;
+        let tkhd = trak.need(*b"tkhd")?;
+        let (id, _) = track_id(&tkhd)?;
+        if is_cover(&stsd, &stbl) {
+            return Ok(Err(None));
+        }
+        let first = context.defaults.iter().find(|trex| trex.track_id == id).map_or(1, |trex| trex.description);
+        let played = match descriptions::chosen(&stsd, &stbl, first)? {
+            Ok(played) => played,
+            Err(reason) => return Ok(Err(Some(reason))),
+        };
+        let (said, language) = mdhd(&mdia.need(*b"mdhd")?)?;
+        // As ffmpeg does: without a timescale of its own a track has the movie's.
+        let timescale = if said == 0 { context.movie_timescale } else { said };
+        let is_video = matches!(played.coding.media, TrackMedia::Video { .. });
+        let TrackContext { file_len, budget, .. } = context;
+        let unit = played.coding.packets.as_ref().and_then(PacketSound::unit);
+        let units = unit.map(|unit| tables::units::read(&stbl, *file_len, budget, unit)).transpose()?.flatten();
+        let read = match units {
+            Some(read) => read,
+            None => tables::read_samples(&stbl, *file_len, budget, Some(&played), is_video)?,
+        };
+        let mut doubts = read.doubts();
+        let (coding, same) = played.into_parts();
+        let mut track = Self {
             id,
             timescale,
             language,
+            label,
             coding,
-            samples,
-            matrix,
-            origin,
+            end: read.samples.count(),
+            samples: read.samples,
+            matrix: matrix(&tkhd).unwrap_or_else(|_| Bytes::from_static(&UNITY)),
+            origin: 0,
             lift: 0,
             begin: 0,
-            end,
-            until,
-        }))
+            early: 0,
+            until: None,
+            fragments: FragmentState { same, ..FragmentState::default() },
+        };
+        match EditList::read(trak, context.movie_timescale) {
+            Ok(edits) => doubts.extend(track.edit(&edits, context.is_fragmented)),
+            Err(fault) => doubts.push(fault.to_string()),
+        }
+        Ok(Ok((track, doubts)))
+    }
+
+    /// Applies the edit list; says what cannot be as it wants.
+    fn edit(&mut self, edits: &EditList, is_fragmented: bool) -> Option<String> {
+        let (origin, until) = edits.first(self.timescale);
+        (self.origin, self.until) = (origin, until);
+        if is_fragmented {
+            // As ffmpeg and browsers have it, the end of an edit and those after it do not hold for fragments.
+            self.until = None;
+            return None;
+        }
+        if edits.is_simple() && !(self.is_video() && cuts_a_group(&self.samples, origin + edits.lead(self.timescale))) {
+            return None;
+        }
+        let edited = edits.apply(&self.samples, self.timescale, self.is_video());
+        (self.samples, self.timescale) = (edited.samples, edited.timescale);
+        (self.origin, self.until, self.end) = (edited.origin, None, self.samples.count());
+        (edited.hidden > 0).then(|| {
+            format!(
+                "box elst: an edit begins between two sync samples, so the {} pictures that it cuts out before are \
+                 shown for less than a millisecond",
+                edited.hidden
+            )
+        })
     }
 
     /// When a sample is shown, in ticks of presentation time.
@@ -103,6 +209,41 @@ impl MovieTrack {
     }
 }
 
+/// What is needed to read a track, beside its `trak`.
+#[derive(Debug)]
+pub(super) struct TrackContext<'a> {
+    pub(super) movie_timescale: u32,
+    pub(super) file_len: u64,
+    pub(super) is_fragmented: bool,
+    pub(super) defaults: &'a [TrackExtends],
+    pub(super) budget: &'a mut SampleBudget,
+}
+
+/// The identity matrix (§8.3.2).
+const UNITY: [u8; 36] = {
+    let mut matrix = [0; 36];
+    (matrix[1], matrix[17], matrix[32]) = (1, 1, 0x40);
+    matrix
+};
+
+/// Whether a track is a cover: one still picture in a format of stills, as players show it in lists.
+fn is_cover(stsd: &BoxRef<'_>, stbl: &BoxRef<'_>) -> bool {
+    let is_still = stsd.children(8).flatten().next().is_some_and(|entry| {
+        matches!(&entry.kind, b"jpeg" | b"png " | b"gif " | b"tiff" | b"mjp2")
+    });
+    let count = || {
+        let mut rest = stbl.child(*b"stsz").ok()??.full().ok()?.rest;
+        rest.u32().and_then(|_| rest.u32())
+    };
+    is_still && count().unwrap_or(0) <= 1
+}
+
+/// Whether an edit that begins at `start` cuts away a picture that others need, or a part of one.
+fn cuts_a_group(samples: &SampleTable, start: i64) -> bool {
+    let before = samples.syncs_before(start.saturating_add(1));
+    before > 0 && samples.sync(before - 1).is_some_and(|sync| samples.media_time(sync) < start)
+}
+
 /// What every track says about itself, however it is coded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackHeader {
@@ -124,6 +265,12 @@ impl TrackHeader {
 
 /// Timescale and language of an `mdhd` (§8.4.2). An `mvhd` has the timescale in the same place.
 pub(super) fn timescale(header: &BoxRef<'_>) -> Result<(u32, String), BoxFault> {
+    let said = mdhd(header)?;
+    if said.0 == 0 { Err(header.fault("its timescale is zero")) } else { Ok(said) }
+}
+
+/// The same of a header that may say zero.
+pub(super) fn mdhd(header: &BoxRef<'_>) -> Result<(u32, String), BoxFault> {
     let mut full = header.full()?;
     let long = full.version == 1;
     let said = full.rest.skip(if long { 16 } else { 8 }).and_then(|()| {
@@ -132,9 +279,6 @@ pub(super) fn timescale(header: &BoxRef<'_>) -> Result<(u32, String), BoxFault> 
         Some((timescale, language.unwrap_or(0)))
     });
     let (timescale, packed) = said.ok_or(header.fault("it is too short"))?;
-    if timescale == 0 {
-        return Err(header.fault("its timescale is zero"));
-    }
     let letters = [10, 5, 0].map(|shift| (packed >> shift & 0x1f) as u8);
     // Values below 0x400 are QuickTime's Macintosh language codes.
     let is_code = packed >= 0x400 && letters.iter().all(|letter| (1..=26).contains(letter));
@@ -157,36 +301,11 @@ fn matrix(tkhd: &BoxRef<'_>) -> Result<Bytes, BoxFault> {
     Ok(Bytes::copy_from_slice(matrix))
 }
 
-/// Media time at presentation time zero, and at the end of the first edit that is not empty (§8.6.6).
+/// Media time at presentation time zero, and at the end of the edit if there is only one that is not empty (§8.6.6).
 pub(super) fn edit(
     trak: &BoxRef<'_>,
     movie_timescale: u32,
     timescale: u32,
 ) -> Result<(i64, Option<i64>), BoxFault> {
-    let Some(elst) = trak.child(*b"edts")?.map(|edts| edts.child(*b"elst")).transpose()?.flatten() else {
-        return Ok((0, None));
-    };
-    let mut full = elst.full()?;
-    let long = full.version == 1;
-    full.rest.u32().ok_or(elst.fault("it has no entry count"))?;
-    let mut empty = 0_i64;
-    let mut next = || {
-        let duration = full.rest.word(long)?;
-        let start = full.rest.word(long)?;
-        let start = if long { (start as i64).min(FAR) } else { i64::from(start as u32 as i32) };
-        full.rest.skip(4)?;
-        Some((duration, start))
-    };
-    while let Some((duration, start)) = next() {
-        let duration =
-            rescale(i64::try_from(duration).unwrap_or(i64::MAX), movie_timescale, timescale).min(FAR);
-        if start >= 0 {
-            // A second edit would need another timeline, so the track simply goes on after the first one.
-            let is_last = next().is_none();
-            let until = (duration > 0 && is_last).then(|| start.saturating_add(duration));
-            return Ok((start - empty, until));
-        }
-        empty = (empty + duration).min(FAR);
-    }
-    Ok((-empty, None))
+    Ok(EditList::read(trak, movie_timescale)?.first(timescale))
 }

@@ -93,7 +93,7 @@ impl<'a> SoundEntry<'a> {
 
     pub(super) fn need(&self, kind: [u8; 4]) -> Result<BoxRef<'a>, BoxFault> {
         let missing = "it is missing in the sample entry at this byte";
-        self.find(kind).ok_or(BoxFault { kind, at: self.entry.at, fault: missing })
+        self.find(kind).ok_or(BoxFault { kind, at: self.entry.at, fault: missing.into() })
     }
 
     /// The entry as it is, or in version 0 with the boxes `kept` alone.

@@ -1,0 +1,140 @@
+//! A picture wherever there is sound: players wait for both, and seek to segments that have both. Sans-IO.
+//!
+//! * Sound that goes on after the last picture: that picture is held. If it is for longer than half a segment, the group of
+//!   pictures that it ends is there again for each segment, each picture shown for one tick and the last one held, so that a
+//!   player can begin anywhere. A group of too many pictures or bytes is not: then the last picture is one long sample.
+//! * A picture that begins after the sound: where pictures are sent alone (DASH, and HLS with several sounds), the first is
+//!   shown from the beginning on ([`MovieTrack::early`]). If it is late by more than a segment, it is there once for each.
+
+use super::edits::FINE;
+use super::movie::Movie;
+use super::samples::{Sample, SampleTable};
+use super::ticks::rescale;
+use super::track::MovieTrack;
+
+/// Shorter differences between picture and sound are what every encoder leaves, in milliseconds.
+const UNNOTICED_MS: i64 = 200;
+/// Most pictures of a group that is repeated, and most bytes.
+const GROUP_MAX: u32 = 600;
+const GROUP_BYTES_MAX: u64 = 8 << 20;
+/// Most repetitions: of a week, in segments of six seconds.
+const REPEATS_MAX: i64 = 100_000;
+
+impl Movie {
+    /// Holds the first and the last picture as long as there is sound beside them, in pieces of about `target_ms`. To be
+    /// called once, after [`Movie::finish`].
+    pub fn hold_pictures(&mut self, target_ms: u32) {
+        let first = self.audio.iter().map(|track| track.nanos(track.shown_at(track.begin).max(0))).min();
+        let until = self.audio.iter().map(|track| track.nanos(track.shown_until())).max();
+        let (Some(first), Some(until), Some(video)) = (first, until, &mut self.video) else { return };
+        let ticks = |ms: i64| rescale(ms, 1000, video.timescale).max(1);
+        let (target, unnoticed) = (ticks(target_ms.max(100).into()), ticks(UNNOTICED_MS));
+        let late = video.shown_at(video.begin);
+        let late = if late - video.ticks(first).max(0) > unnoticed / 2 { late } else { 0 };
+        let after = video.ticks(until) - video.shown_until();
+        let after = if after > unnoticed { after } else { 0 };
+        let copies = if late > target { (late / target + 1).min(REPEATS_MAX) } else { 0 };
+        video.early = if copies == 0 { late } else { 0 };
+        if copies == 0 && after == 0 {
+            return;
+        }
+        let group = last_group(video);
+        let repeats = group.as_ref().filter(|_| after > target / 2).map_or(0, |_| (after / target + 1).min(REPEATS_MAX));
+        let is_fine = group.as_ref().is_none_or(|group| group.len() < 2) || repeats == 0;
+        let scale = if is_fine { 1 } else { FINE.div_ceil(video.timescale.max(1)) };
+        let mut held = Held::begin(video, scale, late, copies);
+        let group = group.filter(|_| repeats > 0).unwrap_or_default();
+        held.end(video, &group, after, repeats);
+        held.finish(video);
+    }
+}
+
+/// The last group of pictures with the order in which they are shown; `None` if it is too large to be repeated.
+fn last_group(video: &MovieTrack) -> Option<Vec<(Sample, i64)>> {
+    let samples = &video.samples;
+    let places = (0..samples.sync_count()).rev();
+    let first = places.filter_map(|place| samples.sync(place)).find(|sync| *sync < video.end)?.max(video.begin);
+    let range = first..video.end;
+    if range.len() as u32 > GROUP_MAX || samples.bytes(first, video.end) > GROUP_BYTES_MAX {
+        return None;
+    }
+    let mut order: Vec<(i64, u32)> = range.clone().map(|index| (samples.media_time(index), index)).collect();
+    order.sort_unstable();
+    let mut ranks = vec![0; order.len()];
+    for (rank, (_, index)) in (0..).zip(&order) {
+        if let Some(place) = ranks.get_mut((index - first) as usize) {
+            *place = rank;
+        }
+    }
+    range.zip(ranks).map(|(index, rank)| Some((samples.get(index)?, rank))).collect()
+}
+
+/// The table of samples with the pictures that are held.
+struct Held {
+    samples: SampleTable,
+    scale: i64,
+    /// Is added to media times of before, after they were scaled.
+    shift: i64,
+}
+
+impl Held {
+    /// The first picture `copies` times within `late` ticks, then the samples of `video` that are sent.
+    fn begin(video: &MovieTrack, scale: u32, late: i64, copies: i64) -> Self {
+        let (old, scale) = (&video.samples, i64::from(scale));
+        let mut samples = SampleTable::default();
+        let scaled = |composition: i32| i32::try_from(i64::from(composition) * scale).unwrap_or(0);
+        let lead = if copies > 0 { late.saturating_mul(scale) } else { 0 };
+        for copy in 0..copies {
+            let Some(first) = old.get(video.begin) else { continue };
+            samples.resume_at(wide(lead.saturating_mul(copy) / copies));
+            samples.push(Sample { composition: scaled(first.composition), ..first });
+        }
+        let begun = old.decode_time(video.begin) as i64;
+        let shift = lead.saturating_sub(begun.saturating_mul(scale));
+        for index in video.begin..video.end {
+            let Some(sample) = old.get(index) else { continue };
+            samples.resume_at(wide((old.decode_time(index) as i64).saturating_mul(scale).saturating_add(shift)));
+            let duration = u32::try_from(i64::from(sample.duration) * scale).unwrap_or(u32::MAX);
+            samples.push(Sample { duration, composition: scaled(sample.composition), ..sample });
+        }
+        Self { samples, scale, shift }
+    }
+
+    /// The last picture for `after` ticks more, in as many pieces.
+    fn end(&mut self, video: &MovieTrack, group: &[(Sample, i64)], after: i64, repeats: i64) {
+        if after == 0 {
+            return;
+        }
+        let ended = video.shown_until().saturating_add(video.origin);
+        let ended = ended.saturating_mul(self.scale).saturating_add(self.shift);
+        let after = after.saturating_mul(self.scale);
+        let reordered = group.iter().map(|(sample, _)| i64::from(sample.composition)).max().unwrap_or(0).max(0);
+        for repeat in 0..repeats {
+            let at = ended.saturating_add(after.saturating_mul(repeat) / repeats);
+            let mut decoded = at - reordered.saturating_mul(self.scale);
+            for (sample, rank) in group {
+                decoded = decoded.max(self.samples.last_start() as i64 + 1);
+                self.samples.resume_at(wide(decoded));
+                let composition = i32::try_from(at + rank - decoded).unwrap_or(0);
+                self.samples.push(Sample { duration: 1, composition, ..*sample });
+            }
+        }
+        let last = self.samples.composition(self.samples.count().saturating_sub(1));
+        let end = wide(ended.saturating_add(after).saturating_sub(last.into()));
+        self.samples.resume_at(end.max(self.samples.end()));
+    }
+
+    fn finish(mut self, video: &mut MovieTrack) {
+        self.samples.shrink();
+        video.timescale = video.timescale.saturating_mul(self.scale as u32);
+        video.origin = video.origin.saturating_mul(self.scale).saturating_add(self.shift);
+        (video.begin, video.end) = (0, self.samples.count());
+        video.lift = self.samples.negative_composition();
+        video.early = video.early.saturating_mul(self.scale);
+        video.samples = self.samples;
+    }
+}
+
+fn wide(ticks: i64) -> u64 {
+    u64::try_from(ticks).unwrap_or(0)
+}
