@@ -108,7 +108,10 @@ const CORES: &[(&str, &[&str])] = &[
         ],
     ),
     ("crates/source/src/", &["described", "intake", "payload", "presence", "timeline", "tracks"]),
-    ("crates/vod/src/", &["cursor", "cut", "dash", "listing", "names", "playlist", "presentation", "smil"]),
+    (
+        "crates/vod/src/",
+        &["cursor", "cut", "dash", "listing", "names", "playlist", "presentation", "smil", "transcode"],
+    ),
     ("crates/loadtest/src/", &["buffer", "fragment"]),
     ("crates/admin/src/", &["attendance"]),
     ("src/", &["channel", "delivery/address", "delivery/audience", "delivery/http/route", "server/budget"]),

@@ -40,6 +40,7 @@ mod presentation;
 mod reading;
 mod recording;
 mod smil;
+mod transcode;
 
 pub use amphi_container::fmp4::layout::{SegmentLayout as Layout, part_of};
 pub use amphi_container::mp4::{Movie, MovieTrack as Track};

@@ -1,6 +1,7 @@
 //! A mount: a directory whose recordings are served. The shell around this crate's cores.
 
 mod files;
+mod transcoded;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use super::smil::{Smil, SmilRendition, TextStream};
 use amphi_container::mp4::Extent;
 use amphi_container::webvtt::{self as text, Cue};
 use amphi_runtime::workshop::Workshop;
+use amphi_sound::CodedFrames;
 use files::{KnownListed, list, open_file, read_smil, read_text, sidecars, stamp_of};
 
 /// How long the state of a file is taken to be unchanged.
@@ -47,6 +49,8 @@ const INDEX_MEMORY: u64 = 512 << 20;
 pub const OPEN_MAX: u64 = 512;
 /// Memory for segments' heads and places of samples: enough for what a lecture hall watches at once.
 const LAYOUT_MEMORY: u64 = 16 << 20;
+/// Memory for sound that was coded: 45 minutes at 96 kbit/s.
+const CODED_MEMORY: u64 = 32 << 20;
 /// Memory for the cues of subtitles.
 const CUES_MEMORY: u64 = 32 << 20;
 /// Most bytes of a key frame that is decoded for a poster: more than any camera sends.
@@ -128,6 +132,8 @@ pub struct Mount {
     open: Arc<AtomicUsize>,
     cues: Cache<(String, Stamp), Arc<Vec<Cue>>>,
     layouts: Cache<String, Arc<Layout>>,
+    /// Sound that was coded, block by block.
+    coded: Cache<String, Arc<CodedFrames>>,
     /// Why files in their present state have no index.
     damaged: Cache<(String, Stamp), VodFault>,
     looks: Arc<AtomicU64>,
@@ -162,6 +168,9 @@ impl Mount {
             let text: usize = cues.iter().map(Cue::memory).sum();
             u32::try_from(text).unwrap_or(u32::MAX)
         };
+        let weigh_coded = |name: &String, coded: &Arc<CodedFrames>| {
+            u32::try_from(name.len() + coded.bytes.len() + 4 * coded.ends.capacity()).unwrap_or(u32::MAX)
+        };
         let weigh_layout = |name: &String, layout: &Arc<Layout>| {
             u32::try_from(name.len() + layout.memory()).unwrap_or(u32::MAX)
         };
@@ -172,6 +181,7 @@ impl Mount {
             asker: None,
             open: Arc::default(),
             cues: Cache::builder().weigher(weigh_cues).max_capacity(CUES_MEMORY).build(),
+            coded: Cache::builder().weigher(weigh_coded).max_capacity(CODED_MEMORY).build(),
             layouts: Cache::builder().weigher(weigh_layout).max_capacity(LAYOUT_MEMORY).build(),
             damaged: Cache::builder().max_capacity(10_000).time_to_live(LOOK_AGAIN * 5).build(),
             looks: Arc::default(),
@@ -373,7 +383,9 @@ impl Mount {
         let (owned, segment_ms) = (path.to_owned(), self.settings.segment_ms);
         self.work(move || {
             let movie = index.finish(&owned)?;
-            Ok(Arc::new(Recording::new(owned, stamp, file, movie, segment_ms)))
+            let recording = Recording::new(owned, stamp, file, movie, segment_ms);
+            Self::say_transcoded(&recording);
+            Ok(Arc::new(recording))
         })
         .await
     }
@@ -511,11 +523,14 @@ impl Mount {
     /// who watch together. It takes 0.1 ms at most for six seconds, so it is done on the caller's thread.
     pub async fn segment(
         &self,
-        recording: &Recording,
+        recording: &Arc<Recording>,
         kind: TrackSelection,
         from: u32,
         to: u32,
     ) -> Result<Arc<Layout>, VodFault> {
+        if recording.is_transcoded(kind) {
+            return self.segment_transcoded(recording, kind, (from, to)).await;
+        }
         let name = recording.names.segment(kind, from, to);
         self.layout(name, || recording.segment(kind, from, to)).await
     }
@@ -523,10 +538,14 @@ impl Mount {
     /// The segment of `kind` that begins at the presentation time `start`, in ticks of its leading track.
     pub async fn segment_at(
         &self,
-        recording: &Recording,
+        recording: &Arc<Recording>,
         kind: TrackSelection,
         start: i64,
     ) -> Result<Arc<Layout>, VodFault> {
+        if recording.is_transcoded(kind) {
+            let cut = recording.cut_at(kind, start).ok_or(VodFault::Gone)?;
+            return self.segment_transcoded(recording, kind, cut).await;
+        }
         let name = format!("{:?} {kind:?} {start}", recording.names);
         self.layout(name, || recording.segment_at(kind, start)).await
     }

@@ -80,7 +80,8 @@ pub fn layout_with(parts: &[TrackPart<'_>], coded: &[Vec<Bytes>], number: u32) -
     let mut head = fragment_head(number, tracks.iter());
     let frames: Vec<&Bytes> = order.iter().filter_map(|&index| coded_of(index)).flatten().collect();
     if !frames.is_empty() {
-        let mut whole = BytesMut::with_capacity(head.len() + frames.iter().map(|frame| frame.len()).sum::<usize>());
+        let mut whole =
+            BytesMut::with_capacity(head.len() + frames.iter().map(|frame| frame.len()).sum::<usize>());
         whole.extend_from_slice(&head);
         frames.iter().for_each(|frame| whole.extend_from_slice(frame));
         head = whole.freeze();
@@ -101,11 +102,13 @@ impl<'a> TrackPart<'a> {
         let lift = track.lift;
         let early = if is_alone && from == track.begin { track.early } else { 0 };
         let longer = u32::try_from(early).unwrap_or(0);
-        let sample = move |(index, SampleInfo { size, duration, composition, sync })| FragmentSample {
-            size: coded.get(index).map_or(size, |frame| frame.len() as u32),
-            duration: if index == 0 { duration.saturating_add(longer) } else { duration },
-            composition_offset: (i64::from(composition) + lift) as u32,
-            sync,
+        let sample = move |(index, SampleInfo { size, duration, composition, sync }): (usize, SampleInfo)| {
+            FragmentSample {
+                size: coded.get(index).map_or(size, |frame| frame.len() as u32),
+                duration: if index == 0 { duration.saturating_add(longer) } else { duration },
+                composition_offset: (i64::from(composition) + lift) as u32,
+                sync,
+            }
         };
         let before_zero = track.origin.min(0).saturating_neg();
         let decode_time = track.samples.decode_time(from).saturating_add_signed(before_zero);

@@ -85,12 +85,22 @@ mod tests {
         for size in [1, 4] {
             let bytes = stbl(size, 3500);
             let stbl = Boxes::new(&bytes, 0).next().expect("a box").expect("whole");
-            let read = |len| read(&stbl, len, &mut SampleBudget::new(9), (1, 4)).expect("tables").expect("units");
+            let read =
+                |len| read(&stbl, len, &mut SampleBudget::new(9), (1, 4)).expect("tables").expect("units");
             let samples = read(22_000).samples;
             let found: Vec<_> = (0..samples.count())
-                .map(|index| (samples.extents(index, index + 1)[0].offset, samples.size(index), samples.duration(index)))
+                .map(|index| {
+                    (
+                        samples.extents(index, index + 1)[0].offset,
+                        samples.size(index),
+                        samples.duration(index),
+                    )
+                })
                 .collect();
-            assert_eq!(found, [(100, 4096, 1024), (4196, 4096, 1024), (8292, 3808, 952), (20_000, 2000, 500)]);
+            assert_eq!(
+                found,
+                [(100, 4096, 1024), (4196, 4096, 1024), (8292, 3808, 952), (20_000, 2000, 500)]
+            );
             assert_eq!((read(21_999).samples.count(), read(21_999).damage.is_some()), (3, true));
         }
         let bytes = stbl(8, 3500);
