@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::cut::{Cut, Trim, beside, duration_nanos};
 use super::Track;
+use super::cut::{Cut, Trim, beside, duration_nanos};
 use super::names::{FileNames, TrackSelection};
 use amphi_container::hls::{
     AlternativeRendition, BitRates, IFrameStream, MediaPlaylist, MediaSegment, MultivariantPlaylist,

@@ -120,11 +120,6 @@ fn runs(track: &Track, sound: &PacketSound, sample_rate: u32) -> Vec<PacketRun> 
 }
 
 impl SoundSource {
-    /// The track as it is in the file.
-    pub(super) const fn track(&self) -> &Track {
-        &self.track
-    }
-
     /// How its sound is coded in the file.
     pub(super) const fn sound(&self) -> &PacketSound {
         &self.sound

@@ -8,7 +8,7 @@
 use std::fmt;
 
 use amphi_media::{AudioFormat, AudioSpecificConfig, G711Law, TrackFormat};
-use amphi_sound::{LOUDEST, MpegDecoder, g711};
+use amphi_sound::{MpegDecoder, g711};
 
 /// Most bytes of a unit of MP3: four frames of 320 kbit/s at 32 kHz.
 const MOST_MP3_BYTES: usize = 4 * 1441;
@@ -231,6 +231,7 @@ fn aac(
 mod tests {
     use super::super::tests::{coded, tone};
     use super::*;
+    use amphi_sound::LOUDEST;
 
     const STEREO: AudioFormat = AudioFormat { sample_rate: 48_000, channels: 2 };
 
