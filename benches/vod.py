@@ -2,6 +2,7 @@
 """What a recorded lecture costs, compared with nginx and ffmpeg's HLS of the same file on disk in the same run.
 
     cargo build --release && benches/vod.py [--seconds 8] [--rounds 5]
+    benches/vod.py --sound [--minutes 30]       what sound costs that is coded to AAC as it is watched, and nothing else
 
 The recording is a lecture of two hours and 1.5 GB. Prints the time to its playlists and first segment with a cold and a warm
 page cache; the memory of its index; segments per second and CPU seconds per GB from a warm file, in turns with nginx; and how 250
@@ -158,26 +159,73 @@ def viewers(amphi, players, seconds):
           f"{rss_mb(amphi.process.pid):.0f} MB resident")
 
 
+CODINGS = {
+    "aac": ("mp4", ["-c:a", "aac", "-b:a", "96k"]),
+    "pcm": ("mov", ["-c:a", "pcm_s16le"]),
+    "mp3": ("mp4", ["-c:a", "libmp3lame", "-b:a", "128k"]),
+    "alac": ("mp4", ["-c:a", "alac"]),
+    "ac3": ("mp4", ["-c:a", "ac3", "-b:a", "192k"]),
+    "ac3_5.1": ("mp4", ["-ac", "6", "-c:a", "ac3", "-b:a", "384k"]),
+}
+
+
+def sound(folder, minutes):
+    """CPU seconds per hour of recording, time to the first segment, and what a second viewer of the same costs."""
+    nas = folder / "nas"
+    nas.mkdir()
+    for name, (suffix, coding) in CODINGS.items():
+        subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", f"testsrc2=s=160x90:r=5:d={minutes * 60}", "-f",
+                        "lavfi", "-i", f"anoisesrc=c=pink:a=0.3:r=48000:d={minutes * 60}", "-ac", "2", "-c:v", "libx264",
+                        "-preset", "ultrafast", "-g", "10", *coding, nas / f"{name}.{suffix}"], check=True)
+    amphi = serve(folder, nas)
+    for name, (suffix, _) in CODINGS.items():
+        client, base = Client(amphi.http), f"/vod/mp4:{name}.{suffix}"
+        first = opened(amphi.http, f"{name}.{suffix}")[2]
+        playlist = re.search(r"^chunklist.*$", client.get(f"{base}/playlist.m3u8").decode(), re.M)[0]
+        media = client.get(f"{base}/{playlist}").decode().splitlines()
+        rows = []
+        for _ in range(2):
+            before, at, slowest = cpu(amphi.process.pid), time.time(), 0
+            for segment in (line for line in media if line.startswith("media_")):
+                asked = time.time()
+                client.get(f"{base}/{segment}")
+                slowest = max(slowest, time.time() - asked)
+            spent = cpu(amphi.process.pid) - before
+            rows.append(f"{spent * 60 / minutes:6.2f} CPU s per hour, {(time.time() - at) * 60 / minutes:6.2f} s, "
+                        f"slowest segment {slowest * 1000:.0f} ms")
+        print(f"  {name:8} first segment {first:6.1f} ms; {rows[0]}; again: {rows[1]}")
+    print(f"  {rss_mb(amphi.process.pid):.0f} MB resident")
+    amphi.end()
+
+
+def serve(folder, nas):
+    config = folder / "amphi.toml"
+    any_port = "127.0.0.1:0"
+    config.write_text(f'[server]\nlisten = "{any_port}"\nhttp_listen = "{any_port}"\nadmin_listen = "{any_port}"\n'
+                      f'state_dir = "{folder}/state"\n[[vod]]\nname = "vod"\nroot = "{nas}"\n')
+    return Amphi(["run", config])
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--seconds", type=int, default=8)
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--viewer-seconds", type=int, default=90)
+    arguments.add_argument("--sound", action="store_true")
+    arguments.add_argument("--minutes", type=int, default=30)
     options = arguments.parse_args()
     random.seed(7)
     with tempfile.TemporaryDirectory(dir=os.environ.get("AMPHI_BENCH_DIR")) as directory:
         folder = Path(directory)
         folder.chmod(0o755)
+        if options.sound:
+            return sound(folder, options.minutes)
         nas = folder / "nas"
         nas.mkdir()
         lecture = make(nas)
         size = lecture.stat().st_size
         print(f"a lecture of {HOURS} h, {size / 1e9:.2f} GB, {size * 8e-6 / HOURS / 3600:.2f} Mbit/s")
-        config = folder / "amphi.toml"
-        any_port = "127.0.0.1:0"
-        config.write_text(f'[server]\nlisten = "{any_port}"\nhttp_listen = "{any_port}"\nadmin_listen = "{any_port}"\n'
-                          f'state_dir = "{folder}/state"\n[[vod]]\nname = "vod"\nroot = "{nas}"\n')
-        amphi = Amphi(["run", config])
+        amphi = serve(folder, nas)
         admin = Client(amphi.address("admin"))
         print("opening:")
         cold_and_warm(amphi, lecture, options.rounds)

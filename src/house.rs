@@ -23,6 +23,7 @@ const STOREYS: [&[&str]; 5] = [
         "audit",
         "config",
         "container",
+        "sound",
         "feed",
         "matrix",
         "push",
@@ -51,6 +52,7 @@ const RUNTIME: [&str; 9] =
 const CORES: &[(&str, &[&str])] = &[
     ("crates/container/src/", &[""]),
     ("crates/protocol/src/", &[""]),
+    ("crates/sound/src/", &[""]),
     (
         "crates/media/src/",
         &[
@@ -61,6 +63,7 @@ const CORES: &[(&str, &[&str])] = &[
             "frame",
             "h264",
             "mp3",
+            "packets",
             "percent",
             "picture",
             "retry",
@@ -119,7 +122,20 @@ const CORES: &[(&str, &[&str])] = &[
     ("crates/source/src/", &["described", "intake", "payload", "presence", "timeline", "tracks"]),
     (
         "crates/vod/src/",
-        &["captions", "cursor", "cut", "dash", "listing", "names", "playlist", "presentation", "report", "smil", "stamp"],
+        &[
+            "captions",
+            "cursor",
+            "cut",
+            "dash",
+            "listing",
+            "names",
+            "playlist",
+            "presentation",
+            "report",
+            "smil",
+            "stamp",
+            "transcode",
+        ],
     ),
     ("crates/loadtest/src/", &["buffer", "fragment"]),
     ("crates/admin/src/", &["attendance"]),

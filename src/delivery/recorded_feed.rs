@@ -7,13 +7,12 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::TryStreamExt;
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tracing::{Instrument, Span, info_span};
 
 use amphi_media::MediaTime;
-use amphi_vod::{Mount, RecordedSample, SampleBatch, SampleCursor, VodFault};
+use amphi_vod::{Mount, RecordedSample, SampleCursor, VodFault};
 
 /// A mount and a cursor in one of its recordings.
 pub(super) struct RecordedFeed {
@@ -79,19 +78,8 @@ impl RecordedFeed {
             let (mount, cursor) = (Arc::clone(&self.mount), &self.cursor);
             let recording = Arc::clone(cursor.rendition().recording());
             let reading = async move {
-                let SampleBatch { layout, samples } = batch;
-                let (first, rest) = mount.read(&recording, &layout).await?;
-                let Some(mut rest) = rest else { return Ok(LoadedBatch { samples, bytes: first }) };
-                let mut bytes = BytesMut::with_capacity(layout.total_len() as usize);
-                bytes.extend_from_slice(&first);
-                let io = |error: std::io::Error| VodFault::Io {
-                    path: recording.path.clone(),
-                    error: error.to_string(),
-                };
-                while let Some(part) = rest.try_next().await.map_err(io)? {
-                    bytes.extend_from_slice(&part);
-                }
-                Ok(LoadedBatch { samples, bytes: bytes.freeze() })
+                let (samples, bytes) = mount.load(&recording, batch).await?;
+                Ok(LoadedBatch { samples, bytes })
             };
             self.reading = Some((at, Box::pin(reading.instrument(self.span.clone()))));
         }

@@ -90,6 +90,7 @@ impl Unserved {
             | VodFault::NotMp4 { .. }
             | VodFault::Smil { .. }
             | VodFault::Picture(_)
+            | VodFault::Sound(_)
             | VodFault::Refused(Refused::Panicked) => {
                 if log::may_say("recording", asker) {
                     warn!(path, %fault, "a recording cannot be served");

@@ -134,7 +134,7 @@ fn sound_set(sound: StatedRung<'_>, grid: Grid, cells: &RangeInclusive<i64>) -> 
         let frames = grid.audio_frames(CellIndex(k), sample_rate);
         (frames.start * samples, (frames.end - frames.start) * samples)
     });
-    let format = RepresentationFormat::Audio { sample_rate };
+    let format = RepresentationFormat::Audio { sample_rate, channels: 0 };
     let only = representation(&sound, format, sample_rate, *cells.start(), timeline.collect());
     Some(AdaptationSet {
         id: 1,

@@ -106,6 +106,8 @@ pub enum RepresentationFormat {
     Audio {
         /// `audioSamplingRate` in samples per second.
         sample_rate: u32,
+        /// `AudioChannelConfiguration`: the number of channels (§5.8.5.4); 0 if it is not written.
+        channels: u32,
     },
     /// Subtitles, which need none.
     Text,

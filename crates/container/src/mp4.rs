@@ -26,7 +26,7 @@ pub use fragments::{FragmentSink, FragmentStart, TrackExtends, read_fragment};
 pub use label::TrackLabel;
 pub use left_out::{LeftOut, TrackKind};
 pub use movie::Movie;
-pub use sample_entry::{Coding, TrackMedia};
+pub use sample_entry::{Coding, TrackMedia, aac_entry};
 pub use samples::{Extent, Sample, SampleBudget, SampleInfo, SampleRange, SampleTable};
 pub use text_track::{TextCoding, TextTrack};
 pub use ticks::rescale;

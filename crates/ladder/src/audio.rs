@@ -9,7 +9,7 @@
 //! Each unit is decoded as it comes (`loudness`, `decoder`): AAC of every kind, MP3, G.711. Units that are AAC-LC in the
 //! ladder's rate and channels and decode without a fault, in a second decoder (`witness`) too, pass through byte for byte
 //! (`passthrough`). All other sound is transcoded (`transcoder`): mixed to the ladder's channels, fitted to the lattice
-//! as samples (`fitter`, `stretcher`) and encoded (`encoder`); its frames come about 64 ms after their samples. Both paths
+//! as samples (`fitter`, `stretcher`) and encoded ([`amphi_sound`]); its frames come about 64 ms after their samples. Both paths
 //! tell holes from jitter in the same way (`follower`) and put their frames into one `history`. A time stamp more than a
 //! second away from where the last unit ended, or a new format, ends the path and begins another on the same lattice: no
 //! frame is ever out of order or there twice.
@@ -26,7 +26,6 @@
 mod av_sync;
 mod clip;
 mod decoder;
-mod encoder;
 mod fitter;
 mod follower;
 mod history;
@@ -41,15 +40,18 @@ mod witness;
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use amphi_media::{AudioFormat, AudioTrack, MediaTime, SourceFrame, TrackCell, TrackFormat};
+use amphi_sound::CodingError;
 use av_sync::AvSync;
 use history::AudioHistory;
 use passthrough::PassThrough;
 use transcoder::Transcoder;
 use witness::Witness;
 
+pub use amphi_sound::joined;
 pub use clip::loop_frames;
-pub use encoder::{joined, silence};
 pub use loudness::{Level, LoudnessMeter};
 
 /// A time stamp farther than this from where it should be begins a new path.
@@ -106,6 +108,20 @@ pub enum AudioError {
         /// What the encoder says is wrong.
         reason: String,
     },
+}
+
+impl From<CodingError> for AudioError {
+    fn from(error: CodingError) -> Self {
+        match error {
+            CodingError::Target { target, reason } => Self::Target { target, reason },
+            CodingError::Encode { reason } => Self::Encode { reason },
+        }
+    }
+}
+
+/// One access unit of silence in `target`'s format. However often it is repeated, it decodes to zeros.
+pub fn silence(target: AudioTrack) -> Result<Bytes, AudioError> {
+    Ok(amphi_sound::silence(target)?)
 }
 
 /// What happened to the sound since the lane was made, in units of the source or frames of the lattice.

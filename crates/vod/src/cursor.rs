@@ -141,6 +141,8 @@ pub struct RecordedSample {
     pub sync: bool,
     /// Which of the layout's bytes are its own.
     pub place: Range<usize>,
+    /// Its number in its track, if its bytes are coded when they are loaded, and not in the file.
+    pub coded: Option<u32>,
 }
 
 /// Samples by decode time, and where their bytes are.
@@ -278,12 +280,15 @@ impl SampleCursor {
                 continue;
             };
             let (last, len) = of_head.fold((first.index, first.len), |(_, len), it| (it.index, len + it.len));
-            extents.extend(track.samples.extents(first.index, last + 1));
-            place += len as usize;
+            if !self.is_coded_here(head.kind) {
+                extents.extend(track.samples.extents(first.index, last + 1));
+                place += len as usize;
+            }
         }
         let sample = |it: &TakenSamples| {
             let (kind, begin) = (self.heads.get(it.head)?.kind, places.get_mut(it.head)?);
-            let place = *begin..*begin + it.len as usize;
+            let is_coded_here = self.is_coded_here(kind);
+            let place = *begin..*begin + if is_coded_here { 0 } else { it.len as usize };
             *begin = place.end;
             let track = self.rendition.track(kind)?;
             let lasts = track.nanos(i64::from(track.samples.duration(it.index)));
@@ -294,10 +299,15 @@ impl SampleCursor {
                 duration: Duration::from_nanos(u64::try_from(lasts).unwrap_or(0)),
                 sync: track.samples.is_sync(it.index),
                 place,
+                coded: is_coded_here.then_some(it.index),
             })
         };
         let samples = taken.iter().filter_map(sample).collect();
         SampleBatch { layout: Layout { head: Bytes::new(), extents }, samples }
+    }
+
+    fn is_coded_here(&self, kind: TrackSelection) -> bool {
+        matches!(kind, TrackSelection::Sound(index) if self.rendition.recording.sound_source(index).is_some())
     }
 
     /// The track whose next sample is decoded first, and when.

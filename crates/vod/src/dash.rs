@@ -98,7 +98,12 @@ fn picture_set(renditions: &[ShownRendition<'_>]) -> Option<AdaptationSet> {
 fn sound(heard: ShownRendition<'_>, index: usize, track: &Track) -> Representation {
     let bits = track.samples.bytes(track.begin, track.end) * 8;
     let seconds = track.nanos(track.shown_until()).max(1) as f64 / 1e9;
-    let format = RepresentationFormat::Audio { sample_rate: track.timescale };
+    let (channels, said) = match track.coding.media {
+        TrackMedia::Audio { channels, sample_rate } => (u32::from(channels), sample_rate),
+        TrackMedia::Video { .. } => (0, 0),
+    };
+    let sample_rate = if said > 0 { said } else { track.timescale };
+    let format = RepresentationFormat::Audio { sample_rate, channels };
     representation(heard, TrackSelection::Sound(index), track, format, (bits as f64 / seconds).ceil() as u64)
 }
 

@@ -61,6 +61,9 @@ pub enum VodFault {
     /// A poster cannot be made: the file's fault, or its codec is not decoded here.
     #[error("{0}")]
     Picture(String),
+    /// Sound cannot be coded: our fault.
+    #[error("{0}")]
+    Sound(String),
     /// Nobody's fault: the workshop has too much to do at the moment. Ours, if making the answer panicked.
     #[error(transparent)]
     Refused(#[from] Refused),

@@ -59,6 +59,7 @@ mod recording;
 mod report;
 mod smil;
 mod stamp;
+mod transcode;
 
 pub use amphi_container::fmp4::layout::{SegmentLayout as Layout, part_of};
 pub use amphi_container::mp4::{Movie, MovieTrack as Track};

@@ -3,6 +3,7 @@
 mod captions;
 mod files;
 mod kept_texts;
+mod transcoded;
 mod versions;
 
 use std::net::IpAddr;
@@ -37,6 +38,7 @@ use amphi_container::mp4::Extent;
 use amphi_container::webvtt::TimedText;
 use amphi_media::charset::{Encoding, WINDOWS_1252};
 use amphi_runtime::workshop::Workshop;
+use amphi_sound::CodedFrames;
 use files::{KnownListed, composed, list, open_file, read_smil, stamp_of};
 use kept_texts::KeptTexts;
 
@@ -55,6 +57,8 @@ const INDEX_MEMORY: u64 = 512 << 20;
 pub const OPEN_MAX: u64 = 512;
 /// Memory for segments' heads and places of samples: enough for what a lecture hall watches at once.
 const LAYOUT_MEMORY: u64 = 16 << 20;
+/// Memory for sound that was coded: 45 minutes at 96 kbit/s.
+const CODED_MEMORY: u64 = 32 << 20;
 /// Memory for the cues of subtitles.
 const CUES_MEMORY: u64 = 32 << 20;
 /// Most bytes of a key frame that is decoded for a poster: more than any camera sends.
@@ -137,6 +141,8 @@ pub struct Mount {
     cues: Cache<(String, Stamp), Arc<TimedText>>,
     kept: KeptTexts,
     layouts: Cache<String, Arc<Layout>>,
+    /// Sound that was coded, block by block.
+    coded: Cache<String, Arc<CodedFrames>>,
     /// Why files in their present state have no index.
     damaged: Cache<(String, Stamp), VodFault>,
     looks: Arc<AtomicU64>,
@@ -174,6 +180,9 @@ impl Mount {
         };
         let weigh_cues =
             |_: &(String, Stamp), cues: &Arc<TimedText>| u32::try_from(cues.memory()).unwrap_or(u32::MAX);
+        let weigh_coded = |name: &String, coded: &Arc<CodedFrames>| {
+            u32::try_from(name.len() + coded.bytes.len() + 4 * coded.ends.capacity()).unwrap_or(u32::MAX)
+        };
         let weigh_layout = |name: &String, layout: &Arc<Layout>| {
             u32::try_from(name.len() + layout.memory()).unwrap_or(u32::MAX)
         };
@@ -185,6 +194,7 @@ impl Mount {
             open: Arc::default(),
             cues: Cache::builder().weigher(weigh_cues).max_capacity(CUES_MEMORY).build(),
             kept: KeptTexts::default(),
+            coded: Cache::builder().weigher(weigh_coded).max_capacity(CODED_MEMORY).build(),
             layouts: Cache::builder().weigher(weigh_layout).max_capacity(LAYOUT_MEMORY).build(),
             damaged: Cache::builder().max_capacity(10_000).time_to_live(LOOK_AGAIN * 5).build(),
             looks: Arc::default(),
@@ -389,7 +399,9 @@ impl Mount {
         let recording = self
             .work(move || {
                 let movie = index.finish(&owned)?;
-                Ok(Arc::new(Recording::new(owned, stamp, file, movie, segment_ms)))
+                let recording = Recording::new(owned, stamp, file, movie, segment_ms);
+                Self::say_transcoded(&recording);
+                Ok(Arc::new(recording))
             })
             .await?;
         self.report(path, stamp, RecordingReport::of_movie(path, &recording.movie));
@@ -480,11 +492,14 @@ impl Mount {
     /// who watch together. It takes 0.1 ms at most for six seconds, so it is done on the caller's thread.
     pub async fn segment(
         &self,
-        recording: &Recording,
+        recording: &Arc<Recording>,
         kind: TrackSelection,
         from: u32,
         to: u32,
     ) -> Result<Arc<Layout>, VodFault> {
+        if recording.is_transcoded(kind) {
+            return self.segment_transcoded(recording, kind, (from, to)).await;
+        }
         let name = recording.names.segment(kind, from, to);
         self.layout(name, || recording.segment(kind, from, to)).await
     }
@@ -492,10 +507,14 @@ impl Mount {
     /// The segment of `kind` that begins at the presentation time `start`, in ticks of its leading track.
     pub async fn segment_at(
         &self,
-        recording: &Recording,
+        recording: &Arc<Recording>,
         kind: TrackSelection,
         start: i64,
     ) -> Result<Arc<Layout>, VodFault> {
+        if recording.is_transcoded(kind) {
+            let cut = recording.cut_at(kind, start).ok_or(VodFault::Gone)?;
+            return self.segment_transcoded(recording, kind, cut).await;
+        }
         let name = format!("{:?} {kind:?} {start}", recording.names);
         self.layout(name, || recording.segment_at(kind, start)).await
     }

@@ -11,6 +11,7 @@ use super::names::{FileNames, TrackSelection, digest};
 use super::open_file::OpenFile;
 use super::playlist;
 use super::stamp::Stamp;
+use super::transcode::{self, SoundSource};
 use super::{Layout, Track};
 use amphi_container::fmp4::LAYOUT_VERSION;
 use amphi_container::fmp4::layout::{TrackPart, init_of, layout};
@@ -41,6 +42,8 @@ pub struct Recording {
     pub rates: BitRates,
     pub(super) file: Arc<OpenFile>,
     segment_ms: u32,
+    /// For each sound track what it is made of, if it is coded here.
+    sources: Vec<Option<Arc<SoundSource>>>,
 }
 
 impl Recording {
@@ -51,12 +54,13 @@ impl Recording {
         mut movie: Movie,
         segment_ms: u32,
     ) -> Self {
+        let sources = transcode::sources(&mut movie.audio);
         movie.hold_pictures(segment_ms);
         let cuts = movie.lead().map(|lead| cuts(lead, segment_ms)).unwrap_or_default();
         let rates = playlist::rates(&movie, &cuts, TrackSelection::Both);
         let tag = digest(&format!("{LAYOUT_VERSION} {} {segment_ms}", stamp.text()));
         let names = FileNames { key: digest(&path), tag };
-        Self { path, names, stamp, movie, cuts, rates, file, segment_ms }
+        Self { path, names, stamp, movie, cuts, rates, file, segment_ms, sources }
     }
 
     /// A recording of a file that no test looks at.
@@ -69,7 +73,29 @@ impl Recording {
 
     /// Memory that it takes, in bytes.
     pub fn memory(&self) -> usize {
-        self.movie.memory() + self.cuts.capacity() * size_of::<Cut>() + size_of::<Self>()
+        let sources: usize = self.sources.iter().flatten().map(|source| source.memory()).sum();
+        self.movie.memory() + sources + self.cuts.capacity() * size_of::<Cut>() + size_of::<Self>()
+    }
+
+    /// What sound track number `index` is made of, if it is coded here.
+    pub(super) fn sound_source(&self, index: usize) -> Option<&Arc<SoundSource>> {
+        self.sources.get(index)?.as_ref()
+    }
+
+    /// The number of the sound track that is track number `place` of `kind`, if it is coded here.
+    pub(super) fn sound_source_of(&self, kind: TrackSelection, place: usize) -> Option<usize> {
+        let index = match kind {
+            TrackSelection::Sound(index) => index,
+            // The picture first, then the first sound.
+            TrackSelection::Both if place == usize::from(self.movie.video.is_some()) => 0,
+            TrackSelection::Both | TrackSelection::Picture => return None,
+        };
+        self.sound_source(index).map(|_| index)
+    }
+
+    /// Whether segments of `kind` hold sound that is coded here.
+    pub(super) fn is_transcoded(&self, kind: TrackSelection) -> bool {
+        (0..2).any(|place| self.sound_source_of(kind, place).is_some())
     }
 
     /// The tracks of `kind`, the leading one first; `None` if there are none.
@@ -182,7 +208,7 @@ impl Recording {
     }
 
     /// The samples of that segment: those of [`Self::cuts_of`] the whole recording, without computing all of these.
-    fn cut_at(&self, kind: TrackSelection, start: i64) -> Option<(u32, u32)> {
+    pub(super) fn cut_at(&self, kind: TrackSelection, start: i64) -> Option<(u32, u32)> {
         let piece: &dyn Fn(&Cut) -> (u32, u32, i64) = match kind {
             // Without a picture the first sound track leads.
             TrackSelection::Sound(index) if index > 0 || self.movie.video.is_some() => {
@@ -208,8 +234,19 @@ impl Recording {
         found.find(|(from, to, _)| from < to).map(|(from, to, _)| (from, to))
     }
 
-    /// The segment of the samples `from..to` of the leading track of `kind`; it must begin with a sync sample.
+    /// The segment of the samples `from..to` of the leading track of `kind`; it must begin with a sync sample. Sound that is
+    /// coded here is not in it.
     pub fn segment(&self, kind: TrackSelection, from: u32, to: u32) -> Result<Layout, VodFault> {
+        Ok(layout(&self.parts(kind, from, to)?, from))
+    }
+
+    /// The samples of that segment, track by track.
+    pub(super) fn parts(
+        &self,
+        kind: TrackSelection,
+        from: u32,
+        to: u32,
+    ) -> Result<Vec<TrackPart<'_>>, VodFault> {
         let tracks = self.tracks(kind).ok_or(VodFault::Gone)?;
         let (lead, rest) = tracks.split_first().ok_or(VodFault::Gone)?;
         let is_sound = from >= lead.begin && from < to && to <= lead.end && lead.samples.is_sync(from);
@@ -228,6 +265,6 @@ impl Recording {
         }
         let bytes: u64 = parts.iter().map(|part| part.track.samples.bytes(part.from, part.to)).sum();
         // Sizes in its boxes have 32 bits.
-        if bytes > BYTES_MAX { Err(VodFault::Gone) } else { Ok(layout(&parts, from)) }
+        if bytes > BYTES_MAX { Err(VodFault::Gone) } else { Ok(parts) }
     }
 }

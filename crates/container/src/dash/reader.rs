@@ -84,7 +84,11 @@ fn representation(node: Node<'_, '_>, content: ContentType) -> Result<Representa
             height: field(node, "height")?,
             frame_rate: field(node, "frameRate")?,
         },
-        ContentType::Audio => RepresentationFormat::Audio { sample_rate: field(node, "audioSamplingRate")? },
+        ContentType::Audio => {
+            let said = children(node, "AudioChannelConfiguration").next();
+            let channels = said.map(|said| field(said, "value")).transpose()?.unwrap_or(0);
+            RepresentationFormat::Audio { sample_rate: field(node, "audioSamplingRate")?, channels }
+        }
         ContentType::Text => RepresentationFormat::Text,
     };
     Ok(Representation {

@@ -43,7 +43,7 @@ fn what_is_written_is_read() {
         segment_alignment: id == 0,
         representations: vec![representation],
     };
-    let sound = RepresentationFormat::Audio { sample_rate: 48_000 };
+    let sound = RepresentationFormat::Audio { sample_rate: 48_000, channels: 2 };
     let text = RepresentationMedia::BaseUrl("t<&\".vtt".to_owned());
     let adaptation_sets = vec![
         set(0, ContentType::Video, None, representation("v", "avc1.64001F", video, template(Some(3), None))),

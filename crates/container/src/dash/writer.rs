@@ -80,12 +80,23 @@ impl Display for Representation {
             RepresentationFormat::Video { width, height, frame_rate } => {
                 write!(out, " width=\"{width}\" height=\"{height}\" frameRate=\"{}\"", Escaped(frame_rate))?;
             }
-            RepresentationFormat::Audio { sample_rate } => {
+            RepresentationFormat::Audio { sample_rate, .. } => {
                 write!(out, " audioSamplingRate=\"{sample_rate}\"")?;
             }
             RepresentationFormat::Text => {}
         }
+        let channels = match self.format {
+            RepresentationFormat::Audio { channels, .. } => channels,
+            _ => 0,
+        };
         match &self.media {
+            // ChannelConfiguration of ISO/IEC 23003-3, which is the number of channels up to six.
+            RepresentationMedia::Segments(template) if channels > 0 => write!(
+                out,
+                ">\n<AudioChannelConfiguration schemeIdUri=\"urn:mpeg:dash:23003:3:audio_channel_configuration:2011\" \
+                 value=\"{}\"/>\n{template}\n",
+                if channels == 8 { 12 } else { channels }
+            )?,
             RepresentationMedia::Segments(template) => write!(out, ">\n{template}\n")?,
             RepresentationMedia::BaseUrl(url) => write!(out, "><BaseURL>{}</BaseURL>", Escaped(url))?,
         }

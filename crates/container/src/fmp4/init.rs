@@ -3,17 +3,12 @@
 use bytes::{BufMut, Bytes};
 
 use super::super::isobmff::{put_box, put_full_box};
-use super::super::mp4::TrackMedia;
+use super::super::mp4::{TrackMedia, aac_entry};
 use super::{AUDIO_TRACK_ID, OTHER_SAMPLE, SYNC_SAMPLE, VIDEO_TRACK_ID};
 use amphi_media::h264::avc_configuration;
 use amphi_media::{
     AAC_FRAME_SAMPLES, AudioSpecificConfig, AudioTrack, Parts, RungTracks, VIDEO_TIMESCALE, VideoTrack,
 };
-
-/// `objectTypeIndication` of AAC (ISO/IEC 14496-1 table 5).
-const OBJECT_TYPE_AAC: u8 = 0x40;
-/// `streamType` of sound (ISO/IEC 14496-1 table 6), not an upstream, with the reserved bit set.
-const STREAM_TYPE_AUDIO: u8 = 5 << 2 | 1;
 
 /// The identity matrix of `mvhd` and `tkhd` (§8.2.2): pictures are shown as they are coded.
 const UNITY: [u8; 36] = {
@@ -78,7 +73,10 @@ impl InitTrack<'_> {
 pub fn init_section(rung: &RungTracks, parts: Parts) -> Result<Bytes, InitError> {
     let video = rung.video.as_ref().filter(|_| parts.has_picture());
     let picture = video.map(|video| Ok((video, picture_entry(video, &rung.name)?))).transpose()?;
-    let sound = parts.has_sound().then(|| sound_entry(&rung.audio));
+    let sound = parts.has_sound().then(|| {
+        let AudioTrack { format, bitrate_bps } = rung.audio;
+        aac_entry(AudioSpecificConfig::lc(format), bitrate_bps)
+    });
     let mut tracks = Vec::new();
     if let Some((video, (media, entry))) = &picture {
         tracks.push(InitTrack {
@@ -259,49 +257,4 @@ fn picture_entry(video: &VideoTrack, rung: &str) -> Result<(TrackMedia, Vec<u8>)
         put_box(out, *b"avcC", |out| out.put_slice(&configuration));
     });
     Ok((TrackMedia::Video { width, height }, out))
-}
-
-/// The audio sample entry (§12.2.3) of AAC.
-fn sound_entry(audio: &AudioTrack) -> Vec<u8> {
-    let config = AudioSpecificConfig::lc(audio.format).to_bytes();
-    let mut out = Vec::new();
-    put_box(&mut out, *b"mp4a", |out| {
-        out.put_bytes(0, 6);
-        out.put_u16(1);
-        out.put_bytes(0, 8);
-        out.put_u16(u16::from(audio.format.channels));
-        out.put_u16(16);
-        out.put_u32(0);
-        // 16.16 fixed point. A rate that does not fit is 0 here, and stands in the AudioSpecificConfig only.
-        out.put_u32(u32::from(u16::try_from(audio.format.sample_rate).unwrap_or(0)) << 16);
-        put_full_box(out, *b"esds", 0, 0, |out| put_es_descriptor(out, audio.bitrate_bps, &config));
-    });
-    out
-}
-
-/// An ES descriptor (ISO/IEC 14496-1 §7.2.6.5). Its ES_ID is 0, as it must be in files (ISO/IEC 14496-14 §3.1.2).
-fn put_es_descriptor(out: &mut Vec<u8>, bitrate_bps: u32, config: &[u8]) {
-    put_descriptor(out, 3, |out| {
-        out.put_slice(&[0, 0, 0]);
-        put_descriptor(out, 4, |out| {
-            // DecoderConfigDescriptor: bufferSizeDB 0, maxBitrate, avgBitrate, DecoderSpecificInfo.
-            out.put_slice(&[OBJECT_TYPE_AAC, STREAM_TYPE_AUDIO, 0, 0, 0]);
-            out.put_u32(bitrate_bps);
-            out.put_u32(bitrate_bps);
-            put_descriptor(out, 5, |out| out.put_slice(config));
-        });
-        // SLConfigDescriptor: predefined 2, for MP4 files.
-        put_descriptor(out, 6, |out| out.put_u8(2));
-    });
-}
-
-/// A descriptor of less than 128 bytes (ISO/IEC 14496-1 §8.3.3).
-fn put_descriptor(out: &mut Vec<u8>, tag: u8, fill: impl FnOnce(&mut Vec<u8>)) {
-    out.put_slice(&[tag, 0]);
-    let start = out.len();
-    fill(out);
-    let length = (out.len() - start) as u8;
-    if let Some(place) = out.get_mut(start - 1) {
-        *place = length;
-    }
 }

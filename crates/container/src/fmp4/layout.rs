@@ -2,7 +2,7 @@
 //!
 //! All times are those of the recording. An edit list takes away the priming of sound and the delay of B pictures.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::super::mp4::{Extent, MovieTrack, SampleInfo};
 use super::fragment::{FragmentSample, TrackFragment, fragment_head};
@@ -62,10 +62,33 @@ fn described(track: &MovieTrack, track_id: u32) -> InitTrack<'_> {
 
 /// The layout of the segment of these parts; `number` is its sequence number (§8.8.5).
 pub fn layout(parts: &[TrackPart<'_>], number: u32) -> SegmentLayout {
+    layout_with(parts, &[], number)
+}
+
+/// The same with the samples of some parts: `coded` has those of a part at the part's index, or nothing where they are in the
+/// file. They stand before all others, as the end of the head.
+pub fn layout_with(parts: &[TrackPart<'_>], coded: &[Vec<Bytes>], number: u32) -> SegmentLayout {
     let is_alone = parts.len() == 1;
-    let tracks: Vec<_> = parts.iter().zip(1..).map(|(part, id)| part.fragment(id, is_alone)).collect();
-    let extents = parts.iter().flat_map(|part| part.track.samples.extents(part.from, part.to)).collect();
-    SegmentLayout { head: fragment_head(number, tracks.iter()), extents }
+    let coded_of = |index: usize| coded.get(index).filter(|frames| !frames.is_empty()).map(Vec::as_slice);
+    // Stable: the order of tracks is kept among those that are in the file.
+    let mut order: Vec<usize> = (0..parts.len()).collect();
+    order.sort_by_key(|&index| coded_of(index).is_none());
+    let track = |&index: &usize| {
+        Some(parts.get(index)?.fragment(index as u32 + 1, is_alone, coded_of(index).unwrap_or_default()))
+    };
+    let tracks: Vec<_> = order.iter().filter_map(track).collect();
+    let mut head = fragment_head(number, tracks.iter());
+    let frames: Vec<&Bytes> = order.iter().filter_map(|&index| coded_of(index)).flatten().collect();
+    if !frames.is_empty() {
+        let mut whole =
+            BytesMut::with_capacity(head.len() + frames.iter().map(|frame| frame.len()).sum::<usize>());
+        whole.extend_from_slice(&head);
+        frames.iter().for_each(|frame| whole.extend_from_slice(frame));
+        head = whole.freeze();
+    }
+    let in_file = parts.iter().enumerate().filter(|(index, _)| coded_of(*index).is_none());
+    let extents = in_file.flat_map(|(_, part)| part.track.samples.extents(part.from, part.to)).collect();
+    SegmentLayout { head, extents }
 }
 
 impl<'a> TrackPart<'a> {
@@ -73,16 +96,19 @@ impl<'a> TrackPart<'a> {
         self,
         track_id: u32,
         is_alone: bool,
+        coded: &'a [Bytes],
     ) -> TrackFragment<impl Iterator<Item = FragmentSample> + Clone + 'a> {
         let TrackPart { track, from, to } = self;
         let lift = track.lift;
         let early = if is_alone && from == track.begin { track.early } else { 0 };
         let longer = u32::try_from(early).unwrap_or(0);
-        let sample = move |(index, SampleInfo { size, duration, composition, sync })| FragmentSample {
-            size,
-            duration: if index == 0 { duration.saturating_add(longer) } else { duration },
-            composition_offset: (i64::from(composition) + lift) as u32,
-            sync,
+        let sample = move |(index, SampleInfo { size, duration, composition, sync }): (usize, SampleInfo)| {
+            FragmentSample {
+                size: coded.get(index).map_or(size, |frame| frame.len() as u32),
+                duration: if index == 0 { duration.saturating_add(longer) } else { duration },
+                composition_offset: (i64::from(composition) + lift) as u32,
+                sync,
+            }
         };
         let before_zero = track.origin.min(0).saturating_neg();
         let decode_time = track.samples.decode_time(from).saturating_add_signed(before_zero);

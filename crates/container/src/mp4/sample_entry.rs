@@ -1,26 +1,34 @@
 //! Sample entries (ISO/IEC 14496-12 §8.5.2): a track's codec as playlists state it, and the entry itself for the
 //! initialization section.
 //!
-//! Entries are passed on as they are in the file, so that whatever the encoder put there reaches the player. Only QuickTime's
-//! own sound entries are rewritten. Sans-IO.
+//! Entries are passed on as they are in the file, so that whatever the encoder put there reaches the player. They are written
+//! anew only where players need another form: QuickTime's own sound entries, odd ES descriptors, names that say less than
+//! the parameter sets in them. Sans-IO.
 
 mod esds;
+mod names;
+mod pcm;
 mod pictures;
+mod sound_entry;
 mod sounds;
 
 use bytes::Bytes;
 
 use super::super::isobmff::{BoxFault, BoxRef, Boxes};
 use amphi_media::h264::AvcConfiguration;
-use amphi_media::{AudioSpecificConfig, ParameterSets, TrackFormat};
-use esds::decoder_config;
+use amphi_media::{AudioSpecificConfig, AudioTrack, PacketSound, ParameterSets, TrackFormat};
+use esds::elementary_stream;
+use names::name_of;
 use pictures::picture;
 use sounds::sound;
+
+pub use sounds::aac_entry;
 
 /// Bytes of a visual sample entry before its boxes (§12.1.3).
 const VISUAL: usize = 78;
 /// Bytes of an audio sample entry before its boxes (§12.2.3).
 const SOUND: usize = 28;
+
 /// How a track is coded, from its first sample entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coding {
@@ -30,9 +38,16 @@ pub struct Coding {
     pub codec: String,
     /// Picture size, or number of sound channels.
     pub media: TrackMedia,
+    /// What a decoder must know of sound that no browser, or not every browser, decodes. `None` for all other tracks.
+    pub packets: Option<PacketSound>,
 }
 
 impl Coding {
+    /// How AAC-LC is coded that this server makes.
+    pub fn of_track(track: AudioTrack) -> Self {
+        sounds::of_track(track)
+    }
+
     /// The parameter sets of H.264 as the beginning of an access unit in Annex B (ISO/IEC 14496-15 §5.3.3.1). `None` if the
     /// track is not H.264 with 4-byte NAL unit lengths.
     pub fn annex_b_sets(&self) -> Option<Vec<u8>> {
@@ -88,8 +103,8 @@ impl Coding {
     fn audio_specific_config(&self) -> Option<Bytes> {
         let entry = Boxes::new(&self.entry, 0).next()?.ok()?;
         let esds = child(&entry, SOUND, *b"esds").ok()?;
-        let (object_type, specific) = decoder_config(esds.body.get(4..)?)?;
-        (object_type == esds::MPEG4_AUDIO).then(|| Bytes::copy_from_slice(specific))
+        let stream = elementary_stream(esds.body.get(4..)?)?;
+        (stream.object_type == esds::MPEG4_AUDIO).then(|| Bytes::copy_from_slice(stream.specific))
     }
 }
 
@@ -115,26 +130,50 @@ pub enum TrackMedia {
 /// What a track's sample description says (§8.5.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Described {
-    /// A coding that players take.
+    /// A coding that players take, or sound that is decoded here.
     Played(Coding),
-    /// None that players take: its name and its four characters, as an end of the sentence "it is left out: ...".
+    /// None that players take: its name and its four characters, in words for an operator.
     LeftOut(String),
 }
 
 /// Reads entry number `index`, counted from 0, of the `stsd` of a track.
 pub(super) fn read(stsd: &BoxRef<'_>, index: usize) -> Result<Described, BoxFault> {
-    let nothing = || Described::LeftOut("it has no sample description".to_owned());
-    let Some(entry) = stsd.children(8).nth(index).transpose()? else { return Ok(nothing()) };
-    let coding = match &entry.kind {
-        b"avc1" | b"avc3" | b"hvc1" | b"hev1" => picture(&entry)?,
-        b"mp4a" | b"Opus" => sound(&entry)?,
-        other => return Ok(Described::LeftOut(format!("its coding is {}", other.escape_ascii()))),
+    let version = stsd.full()?.version;
+    let Some(entry) = stsd.children(4 + 4).nth(index).transpose()? else {
+        return Ok(Described::LeftOut("it has no sample description".to_owned()));
     };
-    Ok(Described::Played(coding))
+    Ok(match &entry.kind {
+        b"avc1" | b"avc3" | b"hvc1" | b"hev1" | b"av01" | b"vp09" => Described::Played(picture(&entry)?),
+        _ => sound(&entry, version)?.unwrap_or_else(|| Described::LeftOut(unplayed(&entry))),
+    })
 }
 
-fn kind(entry: &BoxRef<'_>) -> String {
-    String::from_utf8_lossy(&entry.kind).into_owned()
+/// Why nothing is made of an entry.
+fn unplayed(entry: &BoxRef<'_>) -> String {
+    let kind = entry.kind.escape_ascii();
+    match &entry.kind {
+        // (§8.12, and Apple's own.)
+        b"encv" | b"enca" | b"enct" | b"encs" | b"drms" | b"drmi" | b"p608" | b"resv" => {
+            format!("it is encrypted or restricted ({kind}), and there is no key for it")
+        }
+        // QuickTime names MPEG-4 systems' pictures by their object type (mp4ra.org).
+        b"mp4v" => {
+            let esds = child(entry, VISUAL, *b"esds").ok();
+            let stream = esds.and_then(|esds| elementary_stream(esds.body.get(4..)?));
+            let name = match stream.map(|stream| stream.object_type) {
+                Some(0x60..=0x65) => "MPEG-2 video",
+                Some(0x6a) => "MPEG-1 video",
+                Some(0x6c) => "Motion JPEG",
+                Some(0x6e) => "JPEG 2000",
+                _ => "MPEG-4 Visual",
+            };
+            format!("{name} ({kind}) is played by no browser")
+        }
+        other => match name_of(*other) {
+            Some(name) => format!("{name} ({kind}) is played by no browser"),
+            None => format!("its coding ({kind}) is not known"),
+        },
+    }
 }
 
 fn child<'a>(entry: &BoxRef<'a>, skip: usize, kind: [u8; 4]) -> Result<BoxRef<'a>, BoxFault> {

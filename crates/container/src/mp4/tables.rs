@@ -3,6 +3,8 @@
 //! Each table is read in place and only as far as the samples need; none is expanded first. Where one is damaged, the samples
 //! before the damage are there. Sans-IO.
 
+pub(super) mod units;
+
 use super::super::isobmff::{BoxFault, BoxReader, BoxRef};
 
 use super::UNFINISHED;

@@ -15,6 +15,7 @@ use super::sample_entry::{Coding, TrackMedia};
 use super::samples::{SampleBudget, SampleTable};
 use super::tables;
 use super::ticks::rescale;
+use amphi_media::PacketSound;
 
 /// One track that is played.
 #[derive(Clone, Debug)]
@@ -120,7 +121,13 @@ impl MovieTrack {
         let timescale = if said == 0 { context.movie_timescale } else { said };
         let is_video = matches!(played.coding.media, TrackMedia::Video { .. });
         let TrackContext { file_len, budget, .. } = context;
-        let read = tables::read_samples(&stbl, *file_len, budget, Some(&played), is_video)?;
+        let unit = played.coding.packets.as_ref().and_then(PacketSound::unit);
+        let units =
+            unit.map(|unit| tables::units::read(&stbl, *file_len, budget, unit)).transpose()?.flatten();
+        let read = match units {
+            Some(read) => read,
+            None => tables::read_samples(&stbl, *file_len, budget, Some(&played), is_video)?,
+        };
         let mut doubts = read.doubts();
         let (coding, same) = played.into_parts();
         let mut track = Self {

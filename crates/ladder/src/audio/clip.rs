@@ -3,10 +3,10 @@
 use bytes::Bytes;
 
 use super::decoder::{AudioDecoder, size_is_legal};
-use super::encoder::{AacEncoder, silence};
 use super::fitter::Fitter;
-use super::{AudioCounts, AudioError};
+use super::{AudioCounts, AudioError, silence};
 use amphi_media::{AAC_FRAME_SAMPLES, AudioSpecificConfig, AudioTrack, MediaTime, Timescale, TrackFormat};
+use amphi_sound::AacEncoder;
 
 /// Blocks given to the encoder before the first one that counts, so that it is coded like the loop's middle.
 const RUN_UP: usize = 8;

@@ -2,18 +2,13 @@
 //!
 //! AAC goes through `fdk-aac`: LC, HE-AAC v1 and v2, up to 7.1. It is strict: a unit whose elements do not parse, or that
 //! is longer or shorter than its elements, is an error. Units that pass through untouched (`passthrough`) are checked with it.
-//! MP3 goes through `symphonia`, G.711 is two lines of arithmetic. More than two channels are mixed to two by the decoder:
+//! MP3 and G.711 are decoded by [`amphi_sound`]. More than two channels are mixed to two by the decoder:
 //! centre and surround at -3 dB, no LFE (ITU-R BS.775-3 annex 4), and its limiter keeps the sum from clipping.
 
 use std::fmt;
 
-use symphonia::core::codecs::audio::well_known::CODEC_ID_MP3;
-use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder as _, AudioDecoderOptions};
-use symphonia::core::packet::PacketRef;
-use symphonia::core::units::{Duration, Timestamp};
-use symphonia::default::codecs::MpaDecoder;
-
-use amphi_media::{AudioFormat, AudioSpecificConfig, G711Law, Mp3Header, TrackFormat};
+use amphi_media::{AudioFormat, AudioSpecificConfig, G711Law, TrackFormat};
+use amphi_sound::{MpegDecoder, g711};
 
 /// Most bytes of a unit of MP3: four frames of 320 kbit/s at 32 kHz.
 const MOST_MP3_BYTES: usize = 4 * 1441;
@@ -24,9 +19,6 @@ const RATES: std::ops::RangeInclusive<u32> = 7350..=96_000;
 pub(super) const UNIT_BYTES_PER_CHANNEL: usize = 768;
 /// Most samples of a decoded unit of AAC: eight channels, and 2048 samples of each with SBR, or 4096 with xHE-AAC.
 const MOST_SAMPLES: usize = 8 * 4096;
-/// Samples are clamped to this: coded sound may overshoot full scale a little, broken sound without limit.
-const LOUDEST: f32 = 2.0;
-
 /// A decoder of one stream.
 pub(super) struct AudioDecoder {
     inner: AudioCodec,
@@ -46,10 +38,7 @@ enum AudioCodec {
         config: AudioSpecificConfig,
         raw: Vec<i16>,
     },
-    Mp3 {
-        inner: Box<MpaDecoder>,
-        pcm: Vec<f32>,
-    },
+    Mp3(MpegDecoder),
     G711(G711Law),
     /// Takes any bytes for a frame of AAC-LC.
     #[cfg(any(test, feature = "testing"))]
@@ -71,11 +60,8 @@ impl AudioDecoder {
                 (AudioCodec::Aac { inner: open(config)?, config, raw: vec![0; MOST_SAMPLES] }, length)
             }
             TrackFormat::Mp3 { .. } => {
-                let inner = Box::new(open_mp3().map_err(|error| error.to_string())?);
-                (
-                    AudioCodec::Mp3 { inner, pcm: Vec::new() },
-                    if sound.sample_rate >= 32_000 { 1152 } else { 576 },
-                )
+                let length = if sound.sample_rate >= 32_000 { 1152 } else { 576 };
+                (AudioCodec::Mp3(MpegDecoder::layer_3()), length)
             }
             TrackFormat::G711 { law, channels: 1 | 2, .. } => (AudioCodec::G711(law), 0),
             TrackFormat::G711 { .. } => return Err("it is neither mono nor stereo".to_owned()),
@@ -137,9 +123,7 @@ impl AudioDecoder {
                     self.delay = delay;
                 })
             }
-            AudioCodec::Mp3 { inner, pcm } => {
-                mp3(inner, pcm, unit, &mut self.pcm).map(|format| self.format = format)
-            }
+            AudioCodec::Mp3(inner) => inner.decode(unit, &mut self.pcm).map(|format| self.format = format),
             AudioCodec::G711(law) => {
                 self.pcm.extend(unit.iter().map(|&byte| f32::from(g711(*law, byte)) / 32_768.0));
                 Ok(())
@@ -173,7 +157,7 @@ impl AudioDecoder {
                     *inner = fresh;
                 }
             }
-            AudioCodec::Mp3 { inner, .. } => inner.reset(),
+            AudioCodec::Mp3(inner) => inner.reset(),
             AudioCodec::G711(_) => {}
             #[cfg(any(test, feature = "testing"))]
             AudioCodec::Blind => {}
@@ -243,69 +227,11 @@ fn aac(
     Ok((AudioFormat { sample_rate, channels }, (info.outputDelay as usize).saturating_sub(sbr)))
 }
 
-fn open_mp3() -> Result<MpaDecoder, symphonia::core::errors::Error> {
-    let mut parameters = AudioCodecParameters::new();
-    parameters.for_codec(CODEC_ID_MP3);
-    MpaDecoder::try_new(&parameters, &AudioDecoderOptions::default())
-}
-
-/// Decodes the frames of a unit of MP3 to `out`.
-fn mp3(
-    inner: &mut MpaDecoder,
-    pcm: &mut Vec<f32>,
-    unit: &[u8],
-    out: &mut Vec<f32>,
-) -> Result<AudioFormat, String> {
-    let (mut rest, mut format) = (unit, None);
-    while !rest.is_empty() {
-        let header = match Mp3Header::read(rest) {
-            Some(header) if format.is_none_or(|format| format == header.format()) => header,
-            // After a whole frame: tags or padding.
-            _ if format.is_some() => break,
-            _ => return Err("it does not begin with the header of a layer III frame".to_owned()),
-        };
-        let (frame, after) =
-            rest.split_at_checked(header.size).ok_or("it is shorter than its header says")?;
-        let packet = PacketRef::new(0, Timestamp::ZERO, Duration::from(u64::from(header.samples)), frame);
-        let decoded = inner.decode_ref(&packet).map_err(|error| error.to_string())?;
-        decoded.copy_to_vec_interleaved(pcm);
-        if pcm.len() != header.samples as usize * usize::from(header.channels) {
-            return Err(format!("{} samples in a frame", pcm.len()));
-        }
-        out.extend(
-            pcm.iter().map(|sample| if sample.is_finite() { sample.clamp(-LOUDEST, LOUDEST) } else { 0.0 }),
-        );
-        format = Some(header.format());
-        rest = after;
-    }
-    format.ok_or_else(|| "it is empty".to_owned())
-}
-
-/// A sample of 16 bits (ITU-T G.711 §3, tables 1 and 2, scaled up from 13 and 14 bits).
-const fn g711(law: G711Law, byte: u8) -> i16 {
-    match law {
-        G711Law::Mu => {
-            let byte = !byte;
-            let (exponent, mantissa) = ((byte >> 4) & 7, (byte & 15) as i16);
-            let magnitude = (((mantissa << 3) + 0x84) << exponent) - 0x84;
-            if byte & 0x80 == 0 { magnitude } else { -magnitude }
-        }
-        G711Law::A => {
-            let byte = byte ^ 0x55;
-            let (exponent, mantissa) = ((byte >> 4) & 7, (byte & 15) as i16);
-            let magnitude = match exponent {
-                0 => (mantissa << 4) + 8,
-                _ => ((mantissa << 4) + 0x108) << (exponent - 1),
-            };
-            if byte & 0x80 == 0 { -magnitude } else { magnitude }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::{coded, tone};
     use super::*;
+    use amphi_sound::LOUDEST;
 
     const STEREO: AudioFormat = AudioFormat { sample_rate: 48_000, channels: 2 };
 
@@ -344,14 +270,6 @@ mod tests {
             assert!(decoder.decode(unit).is_err(), "{} bytes: {:02x?}", unit.len(), unit.get(..8));
             assert_eq!(decoder.decode(whole), Ok(()));
         }
-    }
-
-    #[test]
-    fn g711_has_the_values_of_its_tables() {
-        let mu: Vec<_> = [0x00, 0x0f, 0x80, 0xff, 0x7f].map(|byte| g711(G711Law::Mu, byte)).to_vec();
-        assert_eq!(mu, [-32_124, -16_764, 32_124, 0, 0]);
-        let a: Vec<_> = [0x2a, 0xaa, 0xd5, 0x55].map(|byte| g711(G711Law::A, byte)).to_vec();
-        assert_eq!(a, [-32_256, 32_256, 8, -8]);
     }
 
     #[test]

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::decoder::AudioDecoder;
-use super::encoder::AacEncoder;
 use super::*;
 use amphi_media::{AAC_FRAME_SAMPLES, AudioFormat, AudioSpecificConfig, Timescale};
+use amphi_sound::AacEncoder;
 
 const FRAME: usize = AAC_FRAME_SAMPLES as usize;
 /// Noon of a lecture day, in nanoseconds.

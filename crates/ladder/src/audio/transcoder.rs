@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::decoder::AudioDecoder;
-use super::encoder::AacEncoder;
 use super::fitter::Fitter;
 use super::history::AudioHistory;
 use super::{AudioCounts, AudioError};
 use amphi_media::{AudioTrack, MediaTime};
+use amphi_sound::AacEncoder;
 
 /// A fitter and an encoder, from the first unit to a jump or a change of format.
 pub(super) struct Transcoder {

@@ -1,56 +1,192 @@
 //! Audio sample entries (ISO/IEC 14496-12 §12.2.3, and QuickTime's own).
+//!
+//! Sound that browsers decode keeps its entry, or gets one of version 0 where QuickTime wrote another version. Sound that none
+//! decodes is described for a decoder ([`PacketSound`](amphi_media::PacketSound)).
 
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 
-use super::super::super::isobmff::{BoxFault, BoxReader, BoxRef, put_box};
-use super::esds::mpeg4_audio;
-use super::{Coding, SOUND, TrackMedia, child};
+use super::super::super::isobmff::{BoxFault, BoxReader, BoxRef, put_full_box};
+use super::esds::{self, MPEG4_AUDIO, elementary_stream, put_es_descriptor};
+use super::pcm;
+use super::sound_entry::{SoundEntry, written};
+use super::{Coding, Described, TrackMedia};
+use amphi_media::{AudioFormat, AudioSpecificConfig, AudioTrack, PacketCoding};
 
-pub(super) fn sound(entry: &BoxRef<'_>) -> Result<Coding, BoxFault> {
-    let mut fields = BoxReader(entry.body);
-    let said = fields.skip(8).and_then(|()| {
-        let version = fields.u16()?;
-        fields.skip(6)?;
-        let channels = fields.u16()?;
-        fields.skip(6)?;
-        Some((version, channels, u32::from(fields.u16()?)))
-    });
-    let (version, channels, sample_rate) = said.ok_or(entry.fault("it is too short"))?;
-    let media = TrackMedia::Audio { channels, sample_rate };
-    if &entry.kind == b"Opus" {
-        return Ok(Coding { entry: Bytes::copy_from_slice(entry.whole), codec: "Opus".to_owned(), media });
-    }
-    // QuickTime's sound description (versions 1 and 2) has more fields, and may have its esds inside a wave box.
-    let fields = match version {
-        0 => SOUND,
-        1 => SOUND + 16,
-        _ => SOUND + 36,
-    };
-    let esds = match child(entry, fields, *b"esds") {
-        Ok(esds) => esds,
-        Err(missing) => {
-            child(entry, fields, *b"wave").and_then(|wave| wave.need(*b"esds")).map_err(|_| missing)?
-        }
-    };
-    let codec =
-        esds.body.get(4..).and_then(mpeg4_audio).ok_or(esds.fault("its descriptors cannot be read"))?;
-    let is_plain = version == 0 && entry.body.len() >= SOUND;
-    let entry = if is_plain { Bytes::copy_from_slice(entry.whole) } else { rewritten(entry, &esds) };
-    Ok(Coding { entry, codec, media })
+/// Bytes of an AudioSpecificConfig that is kept (the longest of known kinds).
+const SPECIFIC_MAX: usize = 64;
+
+/// The sample entry of AAC with this configuration.
+pub fn aac_entry(config: AudioSpecificConfig, bitrate_bps: u32) -> Bytes {
+    let AudioFormat { sample_rate, channels } = config.format();
+    written(*b"mp4a", channels.into(), sample_rate, |out| {
+        put_full_box(out, *b"esds", 0, 0, |out| put_es_descriptor(out, bitrate_bps, &config.to_bytes()));
+    })
 }
 
-/// The same `mp4a` entry in version 0.
-fn rewritten(entry: &BoxRef<'_>, esds: &BoxRef<'_>) -> Bytes {
-    let mut out = Vec::new();
-    put_box(&mut out, *b"mp4a", |out| {
-        out.put_bytes(0, 6);
-        out.put_u16(1);
-        out.put_bytes(0, 8);
-        out.put_slice(entry.body.get(16..18).unwrap_or(&[0, 2]));
-        out.put_u16(16);
-        out.put_u32(0);
-        out.put_slice(entry.body.get(24..28).unwrap_or(&[0; 4]));
-        out.put_slice(esds.whole);
-    });
-    out.into()
+/// How AAC-LC is coded that this server makes.
+pub(super) fn of_track(track: AudioTrack) -> Coding {
+    let config = AudioSpecificConfig::lc(track.format);
+    let media =
+        TrackMedia::Audio { channels: track.format.channels.into(), sample_rate: track.format.sample_rate };
+    Coding {
+        entry: aac_entry(config, track.bitrate_bps),
+        codec: "mp4a.40.2".to_owned(),
+        media,
+        packets: None,
+    }
+}
+
+/// What an entry of sound says. `None` if its coding is not known.
+pub(super) fn sound(entry: &BoxRef<'_>, stsd_version: u8) -> Result<Option<Described>, BoxFault> {
+    let read = || SoundEntry::read(entry, stsd_version);
+    let described = match &entry.kind {
+        b"mp4a" => mpeg4(&read()?)?,
+        b"Opus" => opus(&read()?)?,
+        b"fLaC" => flac(&read()?)?,
+        b"ac-3" | b"sac3" => ac3(&read()?)?,
+        b"ec-3" => eac3(&read()?)?,
+        b"alac" => alac(&read()?)?,
+        b".mp3" | b"ms\0\x55" | b"mp3 " => {
+            let it = read()?;
+            it.packets(PacketCoding::Mpeg, it.sample_rate, it.channels)
+        }
+        _ if pcm::is_known(entry.kind) => {
+            let it = read()?;
+            match pcm::coding(entry.kind, &it) {
+                Some(coding) => it.packets(coding, it.sample_rate, it.channels),
+                None => Described::LeftOut(format!("{} of {} bits is not decoded", it.kind(), it.bits)),
+            }
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(described))
+}
+
+/// An `mp4a`: AAC of any kind, or another coding that an ES descriptor names (RFC 6381 §3.3).
+fn mpeg4(it: &SoundEntry<'_>) -> Result<Described, BoxFault> {
+    let esds = it.need(*b"esds")?;
+    let unreadable = esds.fault("its descriptors cannot be read");
+    let stream = esds.body.get(4..).and_then(elementary_stream).ok_or(unreadable.clone())?;
+    Ok(match stream.object_type {
+        // MPEG-2 AAC: Main, LC, SSR. In files it has an AudioSpecificConfig too, and players know it by its MPEG-4 name.
+        MPEG4_AUDIO | 0x66..=0x68 => return aac(it, &esds, stream),
+        // MPEG-2 and MPEG-1 audio of any layer.
+        0x69 | 0x6b => it.packets(PacketCoding::Mpeg, it.sample_rate, it.channels),
+        0xa5 => it.packets(PacketCoding::Ac3, it.sample_rate, it.channels),
+        0xa6 => it.packets(PacketCoding::Eac3, it.sample_rate, it.channels),
+        other => {
+            let name = match other {
+                0xa9..=0xac => "DTS",
+                0xdd => "Vorbis",
+                0xe1 => "QCELP",
+                _ => "a coding that is not known",
+            };
+            Described::LeftOut(format!("{name} (mp4a.{other:02x}) is played by no browser"))
+        }
+    })
+}
+
+fn aac(
+    it: &SoundEntry<'_>,
+    esds: &BoxRef<'_>,
+    stream: esds::ElementaryStream<'_>,
+) -> Result<Described, BoxFault> {
+    let (channels, sample_rate) = (u8::try_from(it.channels).unwrap_or(0), it.sample_rate);
+    let config = if stream.specific.is_empty() {
+        // Nothing but the entry says what it is, so it is what nearly all AAC is.
+        AudioSpecificConfig::parse(&AudioSpecificConfig::lc(AudioFormat { sample_rate, channels }).to_bytes())
+    } else {
+        AudioSpecificConfig::parse(stream.specific.get(..SPECIFIC_MAX).unwrap_or(stream.specific))
+    };
+    let Ok(config) = config else { return Err(esds.fault("its AudioSpecificConfig cannot be read")) };
+    match config.object_type {
+        // Layers I to III of MPEG-1 and 2 under their MPEG-4 names (ISO/IEC 14496-3 table 1.17).
+        32..=34 => return Ok(it.packets(PacketCoding::Mpeg, config.sample_rate, u32::from(config.channels))),
+        36 => return Ok(Described::LeftOut("MPEG-4 ALS (mp4a.40.36) is played by no browser".to_owned())),
+        _ => {}
+    }
+    let is_plain = stream.object_type == MPEG4_AUDIO && stream.is_plain && !stream.specific.is_empty();
+    let entry = if is_plain { it.plain(esds) } else { aac_entry(config, 0) };
+    let AudioFormat { sample_rate, channels } = config.output();
+    Ok(SoundEntry::played(entry, format!("mp4a.40.{}", config.object_type), channels, sample_rate))
+}
+
+/// Opus (Encapsulation of Opus in ISO Base Media File Format §4.3): always 48 kHz, whatever went into the encoder.
+fn opus(it: &SoundEntry<'_>) -> Result<Described, BoxFault> {
+    let dops = it.need(*b"dOps")?;
+    let [_, channels, ..] = *dops.body else { return Err(dops.fault("it is too short")) };
+    Ok(SoundEntry::played(it.plain(&dops), "Opus".to_owned(), channels, 48_000))
+}
+
+/// FLAC (Encapsulation of FLAC in ISO Base Media File Format §3.3): `dfLa` begins with the STREAMINFO block.
+fn flac(it: &SoundEntry<'_>) -> Result<Described, BoxFault> {
+    let dfla = it.need(*b"dfLa")?;
+    let mut fields = dfla.full()?.rest;
+    let packed = fields.skip(4 + 10).and_then(|()| fields.u32()).ok_or(dfla.fault("it is too short"))?;
+    let (sample_rate, channels) = (packed >> 12, (packed >> 9 & 7) as u8 + 1);
+    Ok(SoundEntry::played(it.plain(&dfla), "fLaC".to_owned(), channels, sample_rate))
+}
+
+/// AC-3 (ETSI TS 102 366 annex F.3 and F.4). Without its box players know nothing of it.
+fn ac3(it: &SoundEntry<'_>) -> Result<Described, BoxFault> {
+    let Some(dac3) = it.find(*b"dac3") else {
+        return Ok(it.packets(PacketCoding::Ac3, it.sample_rate, it.channels));
+    };
+    let [first, second, _] = *dac3.body.first_chunk::<3>().ok_or(dac3.fault("it is too short"))?;
+    // fscod, bsid, bsmod, acmod, lfeon.
+    let sample_rate = dolby_rate(first >> 6).unwrap_or(it.sample_rate);
+    let channels = dolby_channels(second >> 3 & 7, second >> 2 & 1);
+    Ok(dolby(it, &dac3, PacketCoding::Ac3, (sample_rate, channels)))
+}
+
+/// E-AC-3 (ETSI TS 102 366 annex F.5 and F.6): the first independent substream is what is played.
+fn eac3(it: &SoundEntry<'_>) -> Result<Described, BoxFault> {
+    let dec3 = it.need(*b"dec3")?;
+    let [_, _, first, second, ..] = *dec3.body else { return Err(dec3.fault("it is too short")) };
+    // fscod, bsid; reserved, asvc, bsmod, acmod, lfeon.
+    let sample_rate = dolby_rate(first >> 6).unwrap_or(it.sample_rate);
+    let channels = dolby_channels(second >> 1 & 7, second & 1);
+    Ok(dolby(it, &dec3, PacketCoding::Eac3, (sample_rate, channels)))
+}
+
+/// Sound that some players decode: its entry is good for them, and it is described for a decoder too.
+fn dolby(
+    it: &SoundEntry<'_>,
+    kept: &BoxRef<'_>,
+    coding: PacketCoding,
+    (rate, channels): (u32, u8),
+) -> Described {
+    let codec = if coding == PacketCoding::Ac3 { "ac-3" } else { "ec-3" };
+    match it.packets(coding, rate, channels.into()) {
+        Described::Played(described) => {
+            Described::Played(Coding { entry: it.plain(kept), codec: codec.to_owned(), ..described })
+        }
+        left_out @ Described::LeftOut(_) => left_out,
+    }
+}
+
+/// Samples per second of an `fscod` (ETSI TS 102 366 table 4.1).
+fn dolby_rate(fscod: u8) -> Option<u32> {
+    [48_000, 44_100, 32_000].get(usize::from(fscod)).copied()
+}
+
+/// Channels of an `acmod` (ETSI TS 102 366 table 4.3), with the low-frequency one.
+fn dolby_channels(acmod: u8, lfeon: u8) -> u8 {
+    [2, 1, 2, 3, 3, 4, 4, 5].get(usize::from(acmod)).copied().unwrap_or(2) + lfeon
+}
+
+/// Apple Lossless: its box, in the entry or in `wave`, has the name of the entry.
+fn alac(it: &SoundEntry<'_>) -> Result<Described, BoxFault> {
+    let config = it.need(*b"alac")?;
+    let config = config.full()?.rest.0;
+    let mut fields = BoxReader(config);
+    let mut said = || {
+        fields.skip(9)?;
+        let channels = fields.u8()?;
+        fields.skip(10)?;
+        Some((channels, fields.u32()?))
+    };
+    let (channels, sample_rate) = said().ok_or(it.entry.fault("its ALACSpecificConfig is too short"))?;
+    let config = Bytes::copy_from_slice(config.get(..SPECIFIC_MAX).unwrap_or(config));
+    Ok(it.packets(PacketCoding::Alac(config), sample_rate, channels.into()))
 }

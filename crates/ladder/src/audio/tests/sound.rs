@@ -1,6 +1,5 @@
 //! What is heard: alignment, pitch, level, silence.
 
-use super::super::encoder::joined;
 use super::*;
 use amphi_media::SampleEntry;
 

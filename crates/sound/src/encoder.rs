@@ -3,14 +3,14 @@
 use bytes::{Bytes, BytesMut};
 use fdk_aac::enc::{AudioObjectType, BitRate, ChannelMode, EncoderParams, Transport};
 
-use super::AudioError;
+use super::CodingError;
 use amphi_media::{AAC_FRAME_SAMPLES, AudioTrack, SampleEntry, TrackCell};
 
 /// Blocks of zeros after which the encoder's output no longer changes.
 const STEADY: usize = 8;
 
 /// An AAC-LC encoder whose output is aligned with its input.
-pub(super) struct AacEncoder {
+pub struct AacEncoder {
     inner: fdk_aac::enc::Encoder,
     /// Interleaved samples in a block.
     block: usize,
@@ -23,8 +23,8 @@ pub(super) struct AacEncoder {
 
 impl AacEncoder {
     /// An encoder that has been given no samples yet.
-    pub(super) fn new(target: AudioTrack) -> Result<Self, AudioError> {
-        let refused = |reason: String| AudioError::Target { target, reason };
+    pub fn new(target: AudioTrack) -> Result<Self, CodingError> {
+        let refused = |reason: String| CodingError::Target { target, reason };
         let channels = match target.format.channels {
             1 => ChannelMode::Mono,
             2 => ChannelMode::Stereo,
@@ -55,18 +55,18 @@ impl AacEncoder {
     }
 
     /// Blocks between a block and its access unit.
-    pub(super) const fn delay(&self) -> usize {
+    pub const fn delay(&self) -> usize {
         self.delay
     }
 
     /// Interleaved samples in a block: 1024 per channel.
-    pub(super) const fn block(&self) -> usize {
+    pub const fn block(&self) -> usize {
         self.block
     }
 
     /// Encodes one block of 1024 samples per channel, interleaved. The access unit returned is that of the
     /// block [`Self::delay`] blocks before; `None` until there was one.
-    pub(super) fn encode(&mut self, block: &[i16]) -> Result<Option<Bytes>, AudioError> {
+    pub fn encode(&mut self, block: &[i16]) -> Result<Option<Bytes>, CodingError> {
         debug_assert_eq!(block.len(), self.block);
         let mut rest = block;
         let mut unit = None;
@@ -74,9 +74,9 @@ impl AacEncoder {
             let done = self
                 .inner
                 .encode(rest, &mut self.out)
-                .map_err(|error| AudioError::Encode { reason: error.to_string() })?;
+                .map_err(|error| CodingError::Encode { reason: error.to_string() })?;
             if done.input_consumed == 0 && done.output_size == 0 {
-                return Err(AudioError::Encode { reason: "it takes no samples".to_owned() });
+                return Err(CodingError::Encode { reason: "it takes no samples".to_owned() });
             }
             rest = rest.get(done.input_consumed..).unwrap_or_default();
             if done.output_size > 0 {
@@ -110,12 +110,12 @@ pub fn joined(cell: &TrackCell, silence: &Bytes) -> TrackCell {
 }
 
 /// One access unit of silence in `target`'s format. However often it is repeated, it decodes to zeros.
-pub fn silence(target: AudioTrack) -> Result<Bytes, AudioError> {
+pub fn silence(target: AudioTrack) -> Result<Bytes, CodingError> {
     let mut encoder = AacEncoder::new(target)?;
     let zeros = vec![0; encoder.block()];
     let mut unit = None;
     for _ in 0..STEADY {
         unit = encoder.encode(&zeros)?;
     }
-    unit.ok_or_else(|| AudioError::Encode { reason: "it gives nothing for zeros".to_owned() })
+    unit.ok_or_else(|| CodingError::Encode { reason: "it gives nothing for zeros".to_owned() })
 }

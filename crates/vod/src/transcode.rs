@@ -1,0 +1,197 @@
+//! Sound that no browser decodes, as a track of AAC-LC on a lattice. Sans-IO.
+//!
+//! The track that viewers are offered has a frame for every 1024 samples from presentation time zero on, at the rate of the
+//! source; what its frames hold is made when somebody asks for them ([`amphi_sound::code_block`]), a block at a time. Frame
+//! number 0 has one before it, which a decoder needs to be right, and which the edit list takes away. Times of the source are
+//! those of its track: a packet begins where the one before it ends, unless its track says something else by more than 20 ms.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Track;
+use amphi_container::mp4::{Coding, Extent, Sample, SampleTable, rescale};
+use amphi_media::{AAC_FRAME_SAMPLES, AudioTrack, PacketSound};
+use amphi_sound::{BlockJob, CodedFrames, CodingError, PlacedPacket, code_block, coded_track, needed};
+
+/// Frames that are coded at once: 2.7 s at 48 kHz.
+pub(super) const BLOCK: u32 = 128;
+/// Most frames of a track: two days at 48 kHz.
+const FRAMES_MAX: i64 = 8_000_000;
+/// Most bytes of the packets of a block.
+const BYTES_MAX: u64 = 32 << 20;
+const FRAME: i64 = AAC_FRAME_SAMPLES as i64;
+
+/// The source of a track that is coded here.
+#[derive(Debug)]
+pub(super) struct SoundSource {
+    track: Track,
+    sound: PacketSound,
+    /// Samples per second in which packets are placed.
+    sample_rate: u32,
+    runs: Vec<PacketRun>,
+    target: AudioTrack,
+    /// Number of the frame that is the first sample of the track that is offered.
+    first_frame: i64,
+}
+
+/// Packets of the same length that follow each other.
+#[derive(Clone, Copy, Debug)]
+struct PacketRun {
+    /// The first packet.
+    first: u32,
+    /// Number of its first sample, counted from presentation time zero.
+    at: i64,
+    /// Samples in a packet.
+    samples: u32,
+}
+
+/// What is read before a block can be made.
+#[derive(Debug)]
+pub(super) struct BlockPlan {
+    source: Arc<SoundSource>,
+    frames: Range<i64>,
+    packets: Vec<PlacedPacket>,
+    /// Where in the file the packets are, one after the other.
+    pub extents: Vec<Extent>,
+}
+
+/// Replaces every track whose sound no browser decodes by the one that is offered instead. The result has the source of each
+/// sound track, `None` for those that are sent as they are.
+pub(super) fn sources(audio: &mut [Track]) -> Vec<Option<Arc<SoundSource>>> {
+    audio.iter_mut().map(|track| offered(track).map(Arc::new)).collect()
+}
+
+fn offered(track: &mut Track) -> Option<SoundSource> {
+    let sound = track.coding.packets.clone()?;
+    let said = if sound.sample_rate > 0 { sound.sample_rate } else { track.timescale };
+    let target = coded_track(said, sound.channels);
+    let sample_rate = if said > 0 { said } else { target.format.sample_rate };
+    let runs = runs(track, &sound, sample_rate);
+    let rate = target.format.sample_rate;
+    let start = rescale(track.shown_at(track.begin).max(0), track.timescale, rate);
+    let end = rescale(track.shown_until(), track.timescale, rate);
+    // The frame before the first one.
+    let first_frame = start.div_euclid(FRAME) - 1;
+    let count = -(-end).div_euclid(FRAME) - first_frame;
+    if !(2..=FRAMES_MAX).contains(&count) {
+        return None;
+    }
+    let mut samples = SampleTable::default();
+    let size =
+        (u64::from(target.bitrate_bps) * u64::from(AAC_FRAME_SAMPLES)).div_ceil(u64::from(rate.max(1)) * 8);
+    let mut offset = 0;
+    for index in 0..count {
+        let left = end - (first_frame + index) * FRAME;
+        let duration = left.clamp(1, FRAME) as u32;
+        samples.push(Sample { offset, size: size as u32, duration, composition: 0, sync: true });
+        offset += size;
+    }
+    let in_file = std::mem::take(&mut track.samples);
+    let mut source = track.clone();
+    source.samples = in_file;
+    track.samples = samples;
+    track.coding = Coding::of_track(target);
+    track.timescale = rate;
+    track.origin = -first_frame * FRAME;
+    (track.lift, track.begin, track.end) = (0, 0, count as u32);
+    Some(SoundSource { track: source, sound, sample_rate, runs, target, first_frame })
+}
+
+/// The packets of `track` in runs.
+fn runs(track: &Track, sound: &PacketSound, sample_rate: u32) -> Vec<PacketRun> {
+    let tolerance = u64::from(sample_rate / 50);
+    let mut runs: Vec<PacketRun> = Vec::new();
+    let mut next = 0;
+    for (index, it) in (0..).zip(track.samples.range(0, u32::MAX)) {
+        let lasts = rescale(i64::from(it.duration), track.timescale, sample_rate);
+        let samples = sound.samples_of(it.size, u32::try_from(lasts).unwrap_or(0));
+        let said = rescale(track.shown_at(index), track.timescale, sample_rate);
+        let is_elsewhere = said.abs_diff(next) > tolerance || runs.is_empty();
+        if is_elsewhere {
+            next = said;
+        }
+        if is_elsewhere || runs.last().is_some_and(|run| run.samples != samples) {
+            runs.push(PacketRun { first: index, at: next, samples });
+        }
+        next += i64::from(samples);
+    }
+    runs.shrink_to_fit();
+    runs
+}
+
+impl SoundSource {
+    /// How its sound is coded in the file.
+    pub(super) const fn sound(&self) -> &PacketSound {
+        &self.sound
+    }
+
+    /// Memory that it takes, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.track.samples.memory() + self.runs.capacity() * size_of::<PacketRun>()
+    }
+
+    /// Where a packet begins, in samples from presentation time zero.
+    fn at(&self, index: u32) -> i64 {
+        let after = self.runs.partition_point(|run| run.first <= index);
+        let run = after.checked_sub(1).and_then(|place| self.runs.get(place));
+        run.map_or(0, |run| run.at + i64::from(index - run.first) * i64::from(run.samples))
+    }
+
+    /// The first packet that begins at `at` or later.
+    fn first_from(&self, at: i64) -> u32 {
+        let (mut low, mut high) = (0, self.track.end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.at(middle) < at { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
+    /// What is needed for block number `block` of a track of `count` frames. `None` if there is no such block, or its packets
+    /// are too large.
+    pub(super) fn plan(self: &Arc<Self>, block: u32, count: u32) -> Option<BlockPlan> {
+        let from = block.checked_mul(BLOCK)?;
+        let to = from.checked_add(BLOCK)?.min(count);
+        if from >= to {
+            return None;
+        }
+        let frames = self.first_frame + i64::from(from)..self.first_frame + i64::from(to);
+        let needed = needed(&frames, self.target, self.sample_rate);
+        // The packet that begins before may reach into it.
+        let first = self.first_from(needed.start).saturating_sub(1 + self.sound.run_up());
+        let last = self.first_from(needed.end).max(first);
+        if self.track.samples.bytes(first, last) > BYTES_MAX {
+            return None;
+        }
+        let mut place = 0;
+        let packets = (first..last).map(|index| {
+            let begin = place;
+            place += self.track.samples.size(index) as usize;
+            PlacedPacket { at: self.at(index), place: begin..place }
+        });
+        let packets = packets.collect();
+        let extents = self.track.samples.extents(first, last);
+        Some(BlockPlan { source: Arc::clone(self), frames, packets, extents })
+    }
+}
+
+impl BlockPlan {
+    /// Makes the block of the bytes that were read.
+    pub(super) fn code(&self, bytes: &[u8]) -> Result<CodedFrames, CodingError> {
+        let SoundSource { track, sound, sample_rate, target, .. } = &*self.source;
+        let end = rescale(track.shown_until(), track.timescale, *sample_rate);
+        let job = BlockJob {
+            sound,
+            sample_rate: *sample_rate,
+            packets: &self.packets,
+            bytes,
+            heard: i64::MIN..end,
+            target: *target,
+            frames: self.frames.clone(),
+        };
+        code_block(&job)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! Files with PCM, made here, heard as viewers hear them.
+
+use std::path::Path;
+
+use fdk_aac::dec::{Decoder, Transport};
+use futures_util::future::join_all;
+
+use super::*;
+use crate::cut::Trim;
+use crate::mount::{Mount, MountSettings};
+use crate::names::TrackSelection;
+use crate::presentation::{Presentation, Rendition};
+use crate::recording::Recording;
+use crate::{SampleCursor, reading};
+use amphi_container::isobmff::{put_box, put_full_box};
+use amphi_media::MediaTime;
+use amphi_runtime::workshop::{Workshop, WorkshopLimits};
+
+const RATE: u32 = 48_000;
+
+fn tone(n: i64) -> f64 {
+    0.5 * (std::f64::consts::TAU * 440.0 * n as f64 / f64::from(RATE)).sin()
+}
+
+fn words(out: &mut Vec<u8>, kind: [u8; 4], words: &[u32]) {
+    put_full_box(out, kind, 0, 0, |out| out.extend(words.iter().flat_map(|word| word.to_be_bytes())));
+}
+
+/// A QuickTime file with `count` samples of a tone as `sowt`, mono. `edits`: duration in milliseconds and media time of each.
+fn film(count: u32, edits: &[(u32, i32)]) -> Vec<u8> {
+    let mut file = Vec::new();
+    put_box(&mut file, *b"ftyp", |out| out.extend(b"qt  \0\0\0\0qt  "));
+    let first = file.len() as u32 + 8;
+    put_box(&mut file, *b"mdat", |out| {
+        out.extend((0..i64::from(count)).flat_map(|n| ((tone(n) * 32_768.0) as i16).to_le_bytes()));
+    });
+    put_box(&mut file, *b"moov", |out| {
+        words(out, *b"mvhd", &[0, 0, 1000, count / 48]);
+        put_box(out, *b"trak", |out| {
+            words(out, *b"tkhd", &[&[0, 0, 7, 0, count / 48][..], &[0; 15]].concat());
+            if !edits.is_empty() {
+                let entries = edits.iter().flat_map(|&(lasts, at)| [lasts, at as u32, 0x1_0000]);
+                let all: Vec<u32> = std::iter::once(edits.len() as u32).chain(entries).collect();
+                put_box(out, *b"edts", |out| words(out, *b"elst", &all));
+            }
+            put_box(out, *b"mdia", |out| {
+                words(out, *b"mdhd", &[0, 0, RATE, count, 0x55c4_0000]);
+                words(out, *b"hdlr", &[0, u32::from_be_bytes(*b"soun"), 0, 0, 0, 0]);
+                put_box(out, *b"minf", |out| put_box(out, *b"stbl", |out| tables(out, count, first)));
+            });
+        });
+    });
+    file
+}
+
+fn tables(out: &mut Vec<u8>, count: u32, first: u32) {
+    put_full_box(out, *b"stsd", 0, 0, |out| {
+        out.extend(1_u32.to_be_bytes());
+        put_box(out, *b"sowt", |out| {
+            out.extend([
+                0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 16, 0, 0, 0, 0, 0xbb, 0x80, 0, 0,
+            ]);
+        });
+    });
+    words(out, *b"stts", &[1, count, 1]);
+    // Chunks of half a second, as QuickTime has them, and its size of 1 for every sample.
+    let chunks = count.div_ceil(24_000);
+    words(out, *b"stsc", &[1, 1, 24_000, 1]);
+    words(out, *b"stsz", &[1, count]);
+    let offsets = (0..chunks).map(|chunk| first + chunk * 48_000);
+    words(out, *b"stco", &std::iter::once(chunks).chain(offsets).collect::<Vec<_>>());
+}
+
+fn mount(root: &Path, file: &[u8]) -> Mount {
+    std::fs::write(root.join("a.mov"), file).expect("written");
+    let root = root.to_owned();
+    Mount::new(MountSettings { root, segment_ms: 4000, ..MountSettings::default() })
+}
+
+/// All of a recording's sound as a player gets it: one file.
+async fn fetched(mount: &Mount, recording: &Arc<Recording>) -> Vec<u8> {
+    let kind = TrackSelection::Both;
+    let mut bytes = recording.init(kind).expect("a section").to_vec();
+    for cut in recording.cuts_of(kind, Trim::default()).expect("cuts") {
+        let layout = mount.segment(recording, kind, cut.from, cut.to).await.expect("a segment");
+        assert!(layout.extents.is_empty());
+        let by_time = mount.segment_at(recording, kind, cut.start).await.expect("the same");
+        assert_eq!(by_time.head, layout.head);
+        bytes.extend_from_slice(&layout.head);
+    }
+    bytes
+}
+
+/// What is heard of a fragmented file with one track of AAC: its first sample's presentation time in ticks, and the samples.
+fn heard(bytes: &[u8]) -> (i64, Vec<f64>) {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), bytes).expect("written");
+    let read = std::fs::File::open(file.path()).expect("there");
+    let movie = reading::index(&read, bytes.len() as u64, "a.mp4").expect("sound");
+    let track = movie.audio.first().expect("a track");
+    let config = track.coding.aac().expect("AAC");
+    let mut decoder = Decoder::new(Transport::Raw);
+    decoder.config_raw(&config.to_bytes()).expect("a configuration");
+    let mut out = Vec::new();
+    for index in 0..track.samples.count() {
+        let extent = track.samples.extents(index, index + 1)[0];
+        decoder.fill(&bytes[extent.offset as usize..(extent.offset + extent.len) as usize]).expect("taken");
+        let mut pcm = [0; 4096];
+        decoder.decode_frame(&mut pcm).expect("decoded");
+        let info = decoder.stream_info();
+        let channels = info.numChannels as usize;
+        out.extend(
+            pcm[..info.frameSize as usize * channels].chunks(channels).map(|it| f64::from(it[0]) / 32_768.0),
+        );
+    }
+    out.drain(..decoder.stream_info().outputDelay as usize);
+    (track.shown_at(0), out)
+}
+
+/// By how much what is heard differs from `meant` between two presentation times.
+fn worst((start, heard): &(i64, Vec<f64>), times: Range<i64>, meant: impl Fn(i64) -> f64) -> f64 {
+    let off = |at: i64| (heard[(at - start) as usize] - meant(at)).abs();
+    times.map(off).fold(0.0, f64::max)
+}
+
+#[tokio::test]
+async fn pcm_is_heard_as_it_is_and_when_it_is() {
+    let root = tempfile::tempdir().expect("a folder");
+    let count = 12 * RATE + 333;
+    for (edits, meant) in [
+        (&[][..], 0),
+        // The first half second is cut out.
+        (&[(11_507, 24_000)][..], 24_000),
+    ] {
+        let mount = mount(root.path(), &film(count, edits));
+        let recording = mount.recording("a.mov").await.expect("opened");
+        let track = &recording.movie.audio[0];
+        assert_eq!((&*track.coding.codec, track.timescale), ("mp4a.40.2", RATE));
+        let until = i64::from(count) - meant;
+        assert!((track.shown_until() - until).abs() <= 1024, "{} for {until}", track.shown_until());
+        let heard = heard(&fetched(&mount, &recording).await);
+        // After the attack, with which a coder has its trouble; seams of blocks are within.
+        let off = worst(&heard, 4000..until - 2500, |at| tone(at + meant));
+        assert!(off < 0.02, "off by {off}");
+    }
+}
+
+#[tokio::test]
+async fn sound_that_begins_late_is_late() {
+    let root = tempfile::tempdir().expect("a folder");
+    let mount = mount(root.path(), &film(8 * RATE, &[(1500, -1), (8000, 0)]));
+    let recording = mount.recording("a.mov").await.expect("opened");
+    let heard = heard(&fetched(&mount, &recording).await);
+    let late = i64::from(RATE) * 3 / 2;
+    let off = worst(&heard, late + 4000..late + 6 * 48_000, |at| tone(at - late));
+    assert!(off < 0.02, "off by {off}");
+    assert!((late - 2 * 1024..=late).contains(&heard.0), "the first frame is at {}", heard.0);
+}
+
+#[tokio::test]
+async fn a_block_is_coded_once_however_many_ask() {
+    let root = tempfile::tempdir().expect("a folder");
+    let workshop = Workshop::new(WorkshopLimits { threads: 1, places: 8, per_address: 8 });
+    let mount = mount(root.path(), &film(8 * RATE, &[])).in_workshop(workshop.clone());
+    let recording = mount.recording("a.mov").await.expect("opened");
+    let cut = recording.cuts_of(TrackSelection::Both, Trim::default()).expect("cuts")[0];
+    let before = workshop.load().done;
+    let asked = (0..100).map(|_| mount.segment(&recording, TrackSelection::Both, cut.from, cut.to));
+    let all = join_all(asked).await;
+    assert!(
+        all.iter().all(|one| one.as_ref().expect("a segment").head == all[0].as_ref().expect("one").head)
+    );
+    let blocks = u64::from(cut.to.div_ceil(BLOCK));
+    workshop.run(None, || ()).await.expect("done");
+    assert!(workshop.load().done - before <= blocks + 2, "{:?}", workshop.load());
+}
+
+#[tokio::test]
+async fn players_of_frames_get_the_same_frames() {
+    let root = tempfile::tempdir().expect("a folder");
+    let mount = mount(root.path(), &film(6 * RATE, &[]));
+    let recording = mount.recording("a.mov").await.expect("opened");
+    let rendition =
+        Rendition { recording: Arc::clone(&recording), trim: Trim::default(), kind: TrackSelection::Both };
+    let played = Presentation { renditions: vec![rendition], smil: None }.for_frames().expect("frames");
+    assert_eq!(played.formats().len(), 1, "AAC-LC");
+    let kinds = played.kinds().to_vec();
+    let mut cursor = SampleCursor::new(played, &kinds);
+    cursor.seek(MediaTime::from_millis(2500));
+    let batch = cursor.take(MediaTime::from_millis(3500)).expect("samples");
+    let (samples, bytes) = mount.load(&recording, batch).await.expect("loaded");
+    assert!(samples.len() > 40);
+    let whole = fetched(&mount, &recording).await;
+    for sample in samples {
+        let frame = &bytes[sample.place.clone()];
+        assert!(frame.len() > 20 && whole.windows(frame.len()).any(|window| window == frame), "{sample:?}");
+    }
+}
