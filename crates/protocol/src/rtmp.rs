@@ -27,7 +27,7 @@ mod wire;
 pub use amf::{AmfError, AmfFault};
 pub use client::{Publisher, ServerFault, Target, TargetError};
 pub use flv::{FlvError, Frame, Metadata, Unpacker};
-pub use guard::{ChunkPosition, Guard, GuardError, LeftOut, Message};
+pub use guard::{ChunkPosition, Guard, GuardError, Message, SkippedMessages};
 pub use name::{AppName, NameError, Query, StreamName, shows_key};
 pub use session::{RtmpEvent, RtmpSession, SessionError};
 pub use share::{

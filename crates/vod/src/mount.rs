@@ -31,7 +31,7 @@ use super::open_file::OpenFile;
 use super::presentation::{Presentation, Rendition};
 use super::reading::{Index, IndexSearch};
 use super::recording::Recording;
-use super::report::{RecordingReport, Reports};
+use super::report::{RecordingReport, RecordingReports};
 use super::smil::{Smil, SmilRendition, TextStream};
 use super::stamp::Stamp;
 use amphi_container::mp4::Extent;
@@ -156,7 +156,7 @@ pub struct Mount {
     listed: Arc<KnownListed>,
     /// Where the versions are that names beneath a stream mean.
     offered: Cache<(RecordingStream, FileNames), (String, Stamp)>,
-    reports: Arc<Lock<Reports>>,
+    reports: Arc<Lock<RecordingReports>>,
     /// Files that have been looked at by [`Mount::look`].
     looked: Cache<(String, Stamp), ()>,
     buffers: Buffers,

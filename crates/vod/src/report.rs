@@ -87,9 +87,9 @@ impl RecordingReport {
 
 /// The reports of a mount's files, each with the state of the file.
 #[derive(Debug, Default)]
-pub(super) struct Reports(BTreeMap<String, (Stamp, RecordingReport)>);
+pub(super) struct RecordingReports(BTreeMap<String, (Stamp, RecordingReport)>);
 
-impl Reports {
+impl RecordingReports {
     /// Takes what is to be said of the file at `path` in this state. Says whether it is new.
     pub(super) fn note(&mut self, path: &str, stamp: Stamp, report: Option<RecordingReport>) -> bool {
         let Some(report) = report else {
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn each_state_of_a_file_is_said_once() {
-        let mut reports = Reports::default();
+        let mut reports = RecordingReports::default();
         let report = || RecordingReport::of_movie("a.mp4", &movie(&[(2, TrackKind::Sound)]));
         assert!(reports.note("a.mp4", stamp(1), report()) && !reports.note("a.mp4", stamp(1), report()));
         assert!(reports.note("a.mp4", stamp(2), report()), "another version");

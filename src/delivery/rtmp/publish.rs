@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::connection::{PATIENCE, RtmpConnection, RtmpEnd};
 use amphi_media::Track;
-use amphi_protocol::rtmp::{ChunkPosition, FlvError, Frame, LeftOut, RtmpEvent, Unpacker};
+use amphi_protocol::rtmp::{ChunkPosition, FlvError, Frame, RtmpEvent, SkippedMessages, Unpacker};
 
 /// How often the publisher's state is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -68,7 +68,7 @@ pub(super) enum After {
 struct PublisherMetadata<'a> {
     source: &'a str,
     faults: Vec<FlvError>,
-    left_out: LeftOut,
+    left_out: SkippedMessages,
 }
 
 impl RtmpConnection {
@@ -80,7 +80,7 @@ impl RtmpConnection {
         shutdown: &CancellationToken,
     ) -> Result<After, RtmpEnd> {
         let mut unpacker = Unpacker::default();
-        let mut said = PublisherMetadata { source, faults: Vec::new(), left_out: LeftOut::default() };
+        let mut said = PublisherMetadata { source, faults: Vec::new(), left_out: SkippedMessages::default() };
         let taken_over = into.taken_over();
         let mut heard = Instant::now();
         let mut looks = interval(LOOK);
@@ -136,11 +136,11 @@ impl PublisherMetadata<'_> {
     }
 
     /// Messages that were dropped before their track was known.
-    fn left_out(&mut self, now: LeftOut, into: &mut dyn PublishedStream) {
-        if now == LeftOut::default() {
+    fn left_out(&mut self, now: SkippedMessages, into: &mut dyn PublishedStream) {
+        if now == SkippedMessages::default() {
             return;
         }
-        let LeftOut { too_long, interrupted, unreadable, pictures } = now;
+        let SkippedMessages { too_long, interrupted, unreadable, pictures } = now;
         let before = &mut self.left_out;
         for (count, total, what) in [
             (too_long, &mut before.too_long, "longer than any of its kind may be"),

@@ -4,7 +4,7 @@
 //! different ones that which most samples have is played, and the samples of the others are left out.
 
 use super::super::isobmff::{BoxFault, BoxReader, BoxRef};
-use super::sample_entry::{self, Coding, Described};
+use super::sample_entry::{self, Coding, DescribedEntry};
 
 /// How many descriptions are looked at.
 const DESCRIPTIONS_MAX: usize = 64;
@@ -40,8 +40,8 @@ pub(super) fn chosen(
         stsd.children(8).take(DESCRIPTIONS_MAX).map_while(Result::ok).map(|entry| entry.whole).collect();
     if entries.len() < 2 {
         return Ok(match sample_entry::read(stsd, 0)? {
-            Described::Played(coding) => Ok(PlayedDescription { coding, same: Vec::new() }),
-            Described::LeftOut(reason) => Err(reason),
+            DescribedEntry::Played(coding) => Ok(PlayedDescription { coding, same: Vec::new() }),
+            DescribedEntry::LeftOut(reason) => Err(reason),
         });
     }
     let same_as = |index: usize| entries.iter().position(|entry| Some(entry) == entries.get(index));
@@ -58,7 +58,7 @@ pub(super) fn chosen(
     let mut refused = None;
     for index in order {
         match sample_entry::read(stsd, index) {
-            Ok(Described::Played(coding)) => {
+            Ok(DescribedEntry::Played(coding)) => {
                 let same = (0..entries.len()).map(|other| same_as(other) == Some(index)).collect();
                 return Ok(Ok(PlayedDescription { coding, same }));
             }
@@ -67,7 +67,7 @@ pub(super) fn chosen(
     }
     match refused {
         Some(Err(fault)) => Err(fault),
-        Some(Ok(Described::LeftOut(reason))) => Ok(Err(reason)),
+        Some(Ok(DescribedEntry::LeftOut(reason))) => Ok(Err(reason)),
         _ => Ok(Err("it has no sample description".to_owned())),
     }
 }

@@ -129,7 +129,7 @@ pub enum TrackMedia {
 
 /// What a track's sample description says (§8.5.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Described {
+pub(super) enum DescribedEntry {
     /// A coding that players take, or sound that is decoded here.
     Played(Coding),
     /// None that players take: its name and its four characters, in words for an operator.
@@ -137,14 +137,14 @@ pub(super) enum Described {
 }
 
 /// Reads entry number `index`, counted from 0, of the `stsd` of a track.
-pub(super) fn read(stsd: &BoxRef<'_>, index: usize) -> Result<Described, BoxFault> {
+pub(super) fn read(stsd: &BoxRef<'_>, index: usize) -> Result<DescribedEntry, BoxFault> {
     let version = stsd.full()?.version;
     let Some(entry) = stsd.children(4 + 4).nth(index).transpose()? else {
-        return Ok(Described::LeftOut("it has no sample description".to_owned()));
+        return Ok(DescribedEntry::LeftOut("it has no sample description".to_owned()));
     };
     Ok(match &entry.kind {
-        b"avc1" | b"avc3" | b"hvc1" | b"hev1" | b"av01" | b"vp09" => Described::Played(picture(&entry)?),
-        _ => sound(&entry, version)?.unwrap_or_else(|| Described::LeftOut(unplayed(&entry))),
+        b"avc1" | b"avc3" | b"hvc1" | b"hev1" | b"av01" | b"vp09" => DescribedEntry::Played(picture(&entry)?),
+        _ => sound(&entry, version)?.unwrap_or_else(|| DescribedEntry::LeftOut(unplayed(&entry))),
     })
 }
 

@@ -130,7 +130,7 @@ impl fmt::Display for ChunkPosition {
 
 /// How many messages have been left out since the last call, by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct SkippedMessages {
     /// They were longer than their type may be.
     pub too_long: u32,
     /// Another message began inside them.
@@ -157,7 +157,7 @@ pub struct Guard {
     replay: Vec<u8>,
     /// Number of chunks so far; it tells which chunk stream was used last.
     chunks: u64,
-    left_out: LeftOut,
+    left_out: SkippedMessages,
     position: ChunkPosition,
 }
 
@@ -216,7 +216,7 @@ impl Default for Guard {
             media: false,
             replay: Vec::new(),
             chunks: 0,
-            left_out: LeftOut::default(),
+            left_out: SkippedMessages::default(),
             position: ChunkPosition::default(),
         }
     }
@@ -230,7 +230,7 @@ impl Guard {
     }
 
     /// How many messages were left out since the last call.
-    pub fn left_out(&mut self) -> LeftOut {
+    pub fn left_out(&mut self) -> SkippedMessages {
         std::mem::take(&mut self.left_out)
     }
 
@@ -479,7 +479,7 @@ impl ChunkStream {
 }
 
 impl Unfinished {
-    fn new(stream: &ChunkStream, media: bool, left_out: &mut LeftOut) -> Result<Self, GuardError> {
+    fn new(stream: &ChunkStream, media: bool, left_out: &mut SkippedMessages) -> Result<Self, GuardError> {
         let (type_id, length) = (stream.type_id, stream.length);
         let data = match longest(type_id, media) {
             None => None,

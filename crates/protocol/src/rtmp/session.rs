@@ -38,7 +38,7 @@ pub use event::RtmpEvent;
 use super::aggregate::Aggregate;
 use super::control::{self, Receipt};
 use super::flv::Metadata;
-use super::guard::{ChunkPosition, Guard, GuardError, LeftOut, Message};
+use super::guard::{ChunkPosition, Guard, GuardError, Message, SkippedMessages};
 use super::handshake::{Handshake, NoHandshake};
 use super::name::{AppName, NameError};
 use super::wire::message_type;
@@ -184,7 +184,7 @@ impl RtmpSession {
     }
 
     /// How many messages of the peer were left out since the last call.
-    pub fn left_out(&mut self) -> LeftOut {
+    pub fn left_out(&mut self) -> SkippedMessages {
         self.guard.left_out()
     }
 

@@ -4,7 +4,7 @@
 use bytes::{BufMut, Bytes};
 
 use super::super::super::isobmff::{BoxFault, BoxReader, BoxRef, put_box};
-use super::{Coding, Described, SOUND, TrackMedia};
+use super::{Coding, DescribedEntry, SOUND, TrackMedia};
 use amphi_media::{PacketCoding, PacketSound};
 
 /// More channels than any sound of a recording has.
@@ -109,20 +109,20 @@ impl<'a> SoundEntry<'a> {
     }
 
     /// Sound that no browser decodes.
-    pub(super) fn packets(&self, coding: PacketCoding, sample_rate: u32, channels: u32) -> Described {
+    pub(super) fn packets(&self, coding: PacketCoding, sample_rate: u32, channels: u32) -> DescribedEntry {
         let is_known = (1..=CHANNELS_MAX).contains(&channels);
         let Some(channels) = u8::try_from(channels).ok().filter(|_| is_known) else {
-            return Described::LeftOut(format!("it says {channels} channels"));
+            return DescribedEntry::LeftOut(format!("it says {channels} channels"));
         };
         let packets = Some(PacketSound { coding, sample_rate, channels });
         let media = TrackMedia::Audio { channels: channels.into(), sample_rate };
         let entry = Bytes::copy_from_slice(self.entry.whole);
-        Described::Played(Coding { entry, codec: self.kind(), media, packets })
+        DescribedEntry::Played(Coding { entry, codec: self.kind(), media, packets })
     }
 
-    pub(super) fn played(entry: Bytes, codec: String, channels: u8, sample_rate: u32) -> Described {
+    pub(super) fn played(entry: Bytes, codec: String, channels: u8, sample_rate: u32) -> DescribedEntry {
         let media = TrackMedia::Audio { channels: channels.into(), sample_rate };
-        Described::Played(Coding { entry, codec, media, packets: None })
+        DescribedEntry::Played(Coding { entry, codec, media, packets: None })
     }
 }
 

@@ -9,7 +9,7 @@ use super::super::super::isobmff::{BoxFault, BoxReader, BoxRef, put_full_box};
 use super::esds::{self, MPEG4_AUDIO, elementary_stream, put_es_descriptor};
 use super::pcm;
 use super::sound_entry::{SoundEntry, written};
-use super::{Coding, Described, TrackMedia};
+use super::{Coding, DescribedEntry, TrackMedia};
 use amphi_media::{AudioFormat, AudioSpecificConfig, AudioTrack, PacketCoding};
 
 /// Bytes of an AudioSpecificConfig that is kept (the longest of known kinds).
@@ -37,7 +37,7 @@ pub(super) fn of_track(track: AudioTrack) -> Coding {
 }
 
 /// What an entry of sound says. `None` if its coding is not known.
-pub(super) fn sound(entry: &BoxRef<'_>, stsd_version: u8) -> Result<Option<Described>, BoxFault> {
+pub(super) fn sound(entry: &BoxRef<'_>, stsd_version: u8) -> Result<Option<DescribedEntry>, BoxFault> {
     let read = || SoundEntry::read(entry, stsd_version);
     let described = match &entry.kind {
         b"mp4a" => mpeg4(&read()?)?,
@@ -54,7 +54,7 @@ pub(super) fn sound(entry: &BoxRef<'_>, stsd_version: u8) -> Result<Option<Descr
             let it = read()?;
             match pcm::coding(entry.kind, &it) {
                 Some(coding) => it.packets(coding, it.sample_rate, it.channels),
-                None => Described::LeftOut(format!("{} of {} bits is not decoded", it.kind(), it.bits)),
+                None => DescribedEntry::LeftOut(format!("{} of {} bits is not decoded", it.kind(), it.bits)),
             }
         }
         _ => return Ok(None),
@@ -63,7 +63,7 @@ pub(super) fn sound(entry: &BoxRef<'_>, stsd_version: u8) -> Result<Option<Descr
 }
 
 /// An `mp4a`: AAC of any kind, or another coding that an ES descriptor names (RFC 6381 §3.3).
-fn mpeg4(it: &SoundEntry<'_>) -> Result<Described, BoxFault> {
+fn mpeg4(it: &SoundEntry<'_>) -> Result<DescribedEntry, BoxFault> {
     let esds = it.need(*b"esds")?;
     let unreadable = esds.fault("its descriptors cannot be read");
     let stream = esds.body.get(4..).and_then(elementary_stream).ok_or(unreadable.clone())?;
@@ -81,7 +81,7 @@ fn mpeg4(it: &SoundEntry<'_>) -> Result<Described, BoxFault> {
                 0xe1 => "QCELP",
                 _ => "a coding that is not known",
             };
-            Described::LeftOut(format!("{name} (mp4a.{other:02x}) is played by no browser"))
+            DescribedEntry::LeftOut(format!("{name} (mp4a.{other:02x}) is played by no browser"))
         }
     })
 }
@@ -90,7 +90,7 @@ fn aac(
     it: &SoundEntry<'_>,
     esds: &BoxRef<'_>,
     stream: esds::ElementaryStream<'_>,
-) -> Result<Described, BoxFault> {
+) -> Result<DescribedEntry, BoxFault> {
     let (channels, sample_rate) = (u8::try_from(it.channels).unwrap_or(0), it.sample_rate);
     let config = if stream.specific.is_empty() {
         // Nothing but the entry says what it is, so it is what nearly all AAC is.
@@ -102,7 +102,9 @@ fn aac(
     match config.object_type {
         // Layers I to III of MPEG-1 and 2 under their MPEG-4 names (ISO/IEC 14496-3 table 1.17).
         32..=34 => return Ok(it.packets(PacketCoding::Mpeg, config.sample_rate, u32::from(config.channels))),
-        36 => return Ok(Described::LeftOut("MPEG-4 ALS (mp4a.40.36) is played by no browser".to_owned())),
+        36 => {
+            return Ok(DescribedEntry::LeftOut("MPEG-4 ALS (mp4a.40.36) is played by no browser".to_owned()));
+        }
         _ => {}
     }
     let is_plain = stream.object_type == MPEG4_AUDIO && stream.is_plain && !stream.specific.is_empty();
@@ -112,14 +114,14 @@ fn aac(
 }
 
 /// Opus (Encapsulation of Opus in ISO Base Media File Format §4.3): always 48 kHz, whatever went into the encoder.
-fn opus(it: &SoundEntry<'_>) -> Result<Described, BoxFault> {
+fn opus(it: &SoundEntry<'_>) -> Result<DescribedEntry, BoxFault> {
     let dops = it.need(*b"dOps")?;
     let [_, channels, ..] = *dops.body else { return Err(dops.fault("it is too short")) };
     Ok(SoundEntry::played(it.plain(&dops), "Opus".to_owned(), channels, 48_000))
 }
 
 /// FLAC (Encapsulation of FLAC in ISO Base Media File Format §3.3): `dfLa` begins with the STREAMINFO block.
-fn flac(it: &SoundEntry<'_>) -> Result<Described, BoxFault> {
+fn flac(it: &SoundEntry<'_>) -> Result<DescribedEntry, BoxFault> {
     let dfla = it.need(*b"dfLa")?;
     let mut fields = dfla.full()?.rest;
     let packed = fields.skip(4 + 10).and_then(|()| fields.u32()).ok_or(dfla.fault("it is too short"))?;
@@ -128,7 +130,7 @@ fn flac(it: &SoundEntry<'_>) -> Result<Described, BoxFault> {
 }
 
 /// AC-3 (ETSI TS 102 366 annex F.3 and F.4). Without its box players know nothing of it.
-fn ac3(it: &SoundEntry<'_>) -> Result<Described, BoxFault> {
+fn ac3(it: &SoundEntry<'_>) -> Result<DescribedEntry, BoxFault> {
     let Some(dac3) = it.find(*b"dac3") else {
         return Ok(it.packets(PacketCoding::Ac3, it.sample_rate, it.channels));
     };
@@ -140,7 +142,7 @@ fn ac3(it: &SoundEntry<'_>) -> Result<Described, BoxFault> {
 }
 
 /// E-AC-3 (ETSI TS 102 366 annex F.5 and F.6): the first independent substream is what is played.
-fn eac3(it: &SoundEntry<'_>) -> Result<Described, BoxFault> {
+fn eac3(it: &SoundEntry<'_>) -> Result<DescribedEntry, BoxFault> {
     let dec3 = it.need(*b"dec3")?;
     let [_, _, first, second, ..] = *dec3.body else { return Err(dec3.fault("it is too short")) };
     // fscod, bsid; reserved, asvc, bsmod, acmod, lfeon.
@@ -155,13 +157,13 @@ fn dolby(
     kept: &BoxRef<'_>,
     coding: PacketCoding,
     (rate, channels): (u32, u8),
-) -> Described {
+) -> DescribedEntry {
     let codec = if coding == PacketCoding::Ac3 { "ac-3" } else { "ec-3" };
     match it.packets(coding, rate, channels.into()) {
-        Described::Played(described) => {
-            Described::Played(Coding { entry: it.plain(kept), codec: codec.to_owned(), ..described })
+        DescribedEntry::Played(described) => {
+            DescribedEntry::Played(Coding { entry: it.plain(kept), codec: codec.to_owned(), ..described })
         }
-        left_out @ Described::LeftOut(_) => left_out,
+        left_out @ DescribedEntry::LeftOut(_) => left_out,
     }
 }
 
@@ -176,7 +178,7 @@ fn dolby_channels(acmod: u8, lfeon: u8) -> u8 {
 }
 
 /// Apple Lossless: its box, in the entry or in `wave`, has the name of the entry.
-fn alac(it: &SoundEntry<'_>) -> Result<Described, BoxFault> {
+fn alac(it: &SoundEntry<'_>) -> Result<DescribedEntry, BoxFault> {
     let config = it.need(*b"alac")?;
     let config = config.full()?.rest.0;
     let mut fields = BoxReader(config);

@@ -16,7 +16,7 @@ fn esds(object_type: u8, specific: &[u8]) -> Vec<u8> {
     out
 }
 
-fn stsd(kind: [u8; 4], fill: impl Fn(&mut Vec<u8>), copies: usize) -> Result<Described, BoxFault> {
+fn stsd(kind: [u8; 4], fill: impl Fn(&mut Vec<u8>), copies: usize) -> Result<DescribedEntry, BoxFault> {
     let mut out = Vec::new();
     put_box(&mut out, *b"stsd", |out| {
         out.put_u64(copies as u64);
@@ -28,9 +28,9 @@ fn stsd(kind: [u8; 4], fill: impl Fn(&mut Vec<u8>), copies: usize) -> Result<Des
     read(&stsd, copies - 1)
 }
 
-fn played(described: Result<Described, BoxFault>) -> Coding {
+fn played(described: Result<DescribedEntry, BoxFault>) -> Coding {
     match described {
-        Ok(Described::Played(coding)) => coding,
+        Ok(DescribedEntry::Played(coding)) => coding,
         other => panic!("{other:?}"),
     }
 }
@@ -258,11 +258,11 @@ fn what_is_not_played_has_a_name() {
         (b"encv", "it is encrypted or restricted (encv), and there is no key for it"),
         (b"a\"b\n", "its coding (a\\\"b\\n) is not known"),
     ] {
-        assert_eq!(stsd(*kind, |_| {}, 1), Ok(Described::LeftOut(said.to_owned())));
+        assert_eq!(stsd(*kind, |_| {}, 1), Ok(DescribedEntry::LeftOut(said.to_owned())));
     }
     let vorbis = audio([0, 2, 16, 48_000], &[], with_esds(0xdd, &[]));
     let said = "Vorbis (mp4a.dd) is played by no browser".to_owned();
-    assert_eq!(stsd(*b"mp4a", vorbis, 1), Ok(Described::LeftOut(said)));
+    assert_eq!(stsd(*b"mp4a", vorbis, 1), Ok(DescribedEntry::LeftOut(said)));
 }
 
 #[test]

@@ -10,12 +10,12 @@ use amphi_media::MediaTime;
 
 /// How long an event lasts: days of the calendar, which may have 23 or 25 hours, and a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Extent {
+pub(super) struct EventLength {
     days: i64,
     nanos: i64,
 }
 
-impl Extent {
+impl EventLength {
     pub(super) const fn of_days(days: i64) -> Self {
         Self { days, nanos: 0 }
     }

@@ -26,7 +26,7 @@ pub(super) fn dates(
     zone: &TimeZone,
     (from, to): (DateTime, DateTime),
 ) -> Result<Vec<DateTime>, String> {
-    let Rule { parts, until, .. } = in_local_time(rule, zone)?;
+    let RecurrenceRule { parts, until, .. } = in_local_time(rule, zone)?;
     let within = |date: &DateTime| from <= *date && *date < to;
     if until.is_some_and(|until| until < starts) {
         // The start is always the first date (§3.8.5.3).
@@ -66,15 +66,15 @@ pub(super) fn is_yearly(rule: &str) -> bool {
 
 /// A rule in the form that the crate takes.
 #[derive(Debug, Default)]
-struct Rule {
+struct RecurrenceRule {
     parts: Vec<String>,
     frequency: String,
     until: Option<DateTime>,
 }
 
 /// The rule with its `UNTIL` in the local time of the event. Rules that recur within a day are refused.
-fn in_local_time(rule: &str, zone: &TimeZone) -> Result<Rule, String> {
-    let mut read = Rule::default();
+fn in_local_time(rule: &str, zone: &TimeZone) -> Result<RecurrenceRule, String> {
+    let mut read = RecurrenceRule::default();
     let mut days = None;
     for part in rule.split(';').map(str::trim).filter(|part| !part.is_empty()) {
         let Some((key, value)) = part.split_once('=') else {

@@ -15,7 +15,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
 use super::draft::{EventDraft, FurtherDate, Time};
-use super::extent::{Extent, instant};
+use super::extent::{EventLength, instant};
 use super::zones::{UnknownZone, Zones};
 use super::{EVENTS, RULES, UID, Window, recurrence};
 use crate::schedule::event::{CalendarEvent, Reading};
@@ -39,10 +39,10 @@ pub(super) struct EventReader<'a> {
 type Local = (DateTime, TimeZone);
 
 /// The starts of an event, and of those that have a length of their own that length.
-type Dates = BTreeMap<MediaTime, Option<Extent>>;
+type Dates = BTreeMap<MediaTime, Option<EventLength>>;
 
 /// A date of a series that was changed.
-struct Change {
+struct EventChange {
     /// `RANGE=THISANDFUTURE`.
     is_range: bool,
     is_cancelled: bool,
@@ -55,7 +55,7 @@ struct ReadChange {
     /// How far it is moved in local time.
     shift: SignedDuration,
     zone: TimeZone,
-    extent: Extent,
+    extent: EventLength,
 }
 
 impl EventReader<'_> {
@@ -144,7 +144,7 @@ impl EventReader<'_> {
         &mut self,
         changed: BTreeMap<MediaTime, EventDraft>,
         master: Option<(&EventDraft, &CalendarEvent)>,
-    ) -> BTreeMap<MediaTime, Change> {
+    ) -> BTreeMap<MediaTime, EventChange> {
         let mut changes = BTreeMap::new();
         for (date, draft) in changed {
             let mut read = None;
@@ -155,7 +155,7 @@ impl EventReader<'_> {
                 }
             }
             let EventDraft { is_range, is_cancelled, .. } = draft;
-            changes.insert(date, Change { is_range, is_cancelled, read });
+            changes.insert(date, EventChange { is_range, is_cancelled, read });
         }
         changes
     }
@@ -189,7 +189,7 @@ impl EventReader<'_> {
     fn dates_of(
         &mut self,
         draft: &EventDraft,
-        changes: &BTreeMap<MediaTime, Change>,
+        changes: &BTreeMap<MediaTime, EventChange>,
     ) -> Result<Vec<CalendarEvent>, String> {
         let begin = draft.starts.as_ref().ok_or("it has no start")?;
         let (local, zone) = self.local(begin)?;
@@ -210,7 +210,7 @@ impl EventReader<'_> {
             }
             let id = if recurs { dated(&draft.uid, date) } else { draft.uid.as_str().into() };
             let (model, extent, zone, shift) = match range() {
-                Some((_, Change { read: Some(read), .. })) => {
+                Some((_, EventChange { read: Some(read), .. })) => {
                     (&read.model, read.extent, &read.zone, read.shift)
                 }
                 Some((_, change)) if change.is_cancelled => continue,
@@ -238,7 +238,12 @@ impl EventReader<'_> {
     }
 
     /// The starts, near the window, of a draft that recurs.
-    fn dates(&mut self, draft: &EventDraft, (local, zone): Local, extent: Extent) -> Result<Dates, String> {
+    fn dates(
+        &mut self,
+        draft: &EventDraft,
+        (local, zone): Local,
+        extent: EventLength,
+    ) -> Result<Dates, String> {
         let begin = draft.starts.as_ref().ok_or("it has no start")?;
         let base = ((local, zone.clone()), begin.is_a_day());
         let (from, to) = (self.window.0 - extent.at_most().min(LONGEST) - LONGEST, self.window.1 + LONGEST);
@@ -286,15 +291,15 @@ impl EventReader<'_> {
         &mut self,
         further: &FurtherDate,
         base: &(Local, bool),
-    ) -> Result<(MediaTime, Option<Extent>), String> {
+    ) -> Result<(MediaTime, Option<EventLength>), String> {
         let start = self.date(&further.starts, Some(base))?;
         let Some(period) = &further.period else { return Ok((start, None)) };
         if period.trim_start_matches(['+', '-']).starts_with(['P', 'p']) {
-            return Ok((start, Some(Extent::of_duration(period)?)));
+            return Ok((start, Some(EventLength::of_duration(period)?)));
         }
         let end = Time { text: period.clone(), zone: further.starts.zone.clone() };
         let end = self.date(&end, Some(base))?;
-        Ok((start, Some(Extent::between(start, end))))
+        Ok((start, Some(EventLength::between(start, end))))
     }
 
     /// The instant of a date of a series that starts at `base`: a time without a zone is in that of the series; a day is that
@@ -323,20 +328,20 @@ impl EventReader<'_> {
         Ok(instant(local, &own)?.timestamp().to_zoned(zone.clone()).date())
     }
 
-    fn extent(&mut self, draft: &EventDraft) -> Result<Extent, String> {
+    fn extent(&mut self, draft: &EventDraft) -> Result<EventLength, String> {
         let begin = draft.starts.as_ref().ok_or("it has no start")?;
         match (&draft.ends, &draft.duration) {
             (Some(ends), _) if begin.is_a_day() && ends.is_a_day() => {
                 let days = ends.civil()?.0.date() - begin.civil()?.0.date();
-                Ok(Extent::of_days(days.get_days().into()))
+                Ok(EventLength::of_days(days.get_days().into()))
             }
             (Some(ends), _) => {
                 let ((begin, zone), (end, end_zone)) = (self.local(begin)?, self.local(ends)?);
-                Ok(Extent::between(instant(begin, &zone)?, instant(end, &end_zone)?))
+                Ok(EventLength::between(instant(begin, &zone)?, instant(end, &end_zone)?))
             }
-            (None, Some(text)) => Extent::of_duration(text),
+            (None, Some(text)) => EventLength::of_duration(text),
             // §3.6.1: a date without an end lasts one day.
-            (None, None) if begin.is_a_day() => Ok(Extent::of_days(1)),
+            (None, None) if begin.is_a_day() => Ok(EventLength::of_days(1)),
             (None, None) => Err("it has no end".to_owned()),
         }
     }

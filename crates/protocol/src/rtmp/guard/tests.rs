@@ -92,7 +92,10 @@ fn nested_arrays_are_an_error_not_an_abort() {
         let mut guard = Guard::default();
         assert_eq!(all(&mut guard, &chunked(type_id, &nested_arrays(20_000))), Ok(vec![]));
         assert_eq!(all(&mut guard, &chunked(type_id, &nested_arrays(3000))), Ok(vec![]));
-        assert_eq!(guard.left_out(), LeftOut { too_long: 1, interrupted: 0, unreadable: 1, pictures: 0 });
+        assert_eq!(
+            guard.left_out(),
+            SkippedMessages { too_long: 1, interrupted: 0, unreadable: 1, pictures: 0 }
+        );
     }
 }
 

@@ -216,7 +216,7 @@ fn a_name_that_cannot_be_is_refused_in_words_and_what_is_wrong_with_a_message_is
     let mut session = RtmpSession::default();
     assert_eq!(converse(&mut session, &wire, 3000).expect("it goes on").len(), 2);
     assert_eq!(session.left_out().unreadable, 2);
-    assert_eq!(session.left_out(), LeftOut::default(), "told once");
+    assert_eq!(session.left_out(), SkippedMessages::default(), "told once");
 }
 
 #[test]
