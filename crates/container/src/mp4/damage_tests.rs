@@ -174,7 +174,7 @@ fn what_never_ends_is_refused_before_it_takes_time_or_memory() {
     assert_eq!(fault, "box trun at byte 5032: it brings more samples than any recording has");
 
     // A chapter whose title is the whole file.
-    let chapters = text_track(TextCoding::TimedText, &[u32::MAX; 100_000]);
+    let chapters = text_track(TextCoding::TimedText, &vec![u32::MAX; 100_000]);
     assert!(chapters.extents().iter().map(|extent| extent.len).sum::<u64>() < 5 << 20);
     assert!(chapters_of(&chapters, &vec![0xff; 5 << 20]).is_empty());
 }

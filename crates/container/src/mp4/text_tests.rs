@@ -18,7 +18,7 @@ struct MadeTrack<'a> {
 }
 
 fn words(out: &mut Vec<u8>, words: &[u32]) {
-    words.iter().for_each(|word| out.extend(word.to_be_bytes()));
+    out.extend(words.iter().flat_map(|word| word.to_be_bytes()));
 }
 
 impl MadeTrack<'_> {
@@ -119,7 +119,9 @@ fn quicktimes_text_is_of_a_macintosh() {
 fn vttc(parts: &[(&[u8; 4], &str)]) -> Vec<u8> {
     let mut out = Vec::new();
     put_box(&mut out, *b"vttc", |out| {
-        parts.iter().for_each(|(kind, text)| put_box(out, **kind, |out| out.extend(text.bytes())));
+        for (kind, text) in parts {
+            put_box(out, **kind, |out| out.extend(text.bytes()));
+        }
     });
     out
 }
@@ -229,7 +231,7 @@ fn fragments_bring_texts_too() {
         out.extend(moov.body);
         track.put(out);
         put_box(out, *b"mvex", |out| {
-            put_full_box(out, *b"trex", 0, 0, |out| words(out, &[9, 1, 1000, 9, 0]))
+            put_full_box(out, *b"trex", 0, 0, |out| words(out, &[9, 1, 1000, 9, 0]));
         });
     });
     let mut movie = Movie::parse(&whole, 0, 1 << 20).expect("sound");
