@@ -42,7 +42,7 @@ pub(super) fn clock_ms(text: &str) -> Option<u64> {
         "h" | "hr" | "hrs" | "hour" | "hours" => 3_600_000.0,
         _ => return None,
     };
-    if fields.len() > 3 || fields.len() > 1 && unit_ms != 1000.0 {
+    if fields.len() > 3 || fields.len() > 1 && !matches!(unit, "" | "s" | "sec") {
         return None;
     }
     let mut seconds = 0.0;

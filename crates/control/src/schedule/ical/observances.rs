@@ -195,6 +195,9 @@ fn offset(text: &str) -> Result<Offset, String> {
     Offset::from_seconds(sign * (hours * 3600 + minutes * 60 + seconds)).map_err(|_| wrong())
 }
 
+/// The designation of offsets that have none (RFC 8536 §3.2).
+const UNSPECIFIED: &[u8] = b"-00\0";
+
 /// A TZif file, version 2 (RFC 8536 §3): `before` until the first onset. `None` if there are more offsets than it can have.
 fn tzif(before: Offset, onsets: &[Onset]) -> Option<Vec<u8>> {
     let mut offsets = vec![before];
@@ -207,8 +210,6 @@ fn tzif(before: Offset, onsets: &[Onset]) -> Option<Vec<u8>> {
         }
         types.push(u8::try_from(index).ok()?);
     }
-    // §3.1: no designation is known.
-    const UNSPECIFIED: &[u8] = b"-00\0";
     let header = |times: usize, offsets: usize| {
         let counts = [0, 0, 0, times, offsets, UNSPECIFIED.len()];
         let counts = counts.into_iter().flat_map(|count| u32::try_from(count).unwrap_or(0).to_be_bytes());

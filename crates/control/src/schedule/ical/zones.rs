@@ -185,7 +185,9 @@ mod tests {
         let mut zones = Zones::default();
         let mut define = |lines: &[&str]| {
             let mut draft = ZoneDraft::default();
-            lines.iter().for_each(|line| draft.take(line));
+            for line in lines {
+                draft.take(line);
+            }
             zones.define(draft);
         };
         define(&["TZID:Campus", "X-LIC-LOCATION:Europe/Paris", "TZOFFSETFROM:+0100"]);
