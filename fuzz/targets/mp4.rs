@@ -18,15 +18,16 @@ fuzz_target!(|data: &[u8]| {
                 movie = Some((parsed, found.at));
             }
             (b"moof", Some((movie, _))) => {
-                if movie.add_fragment(found.whole, found.at, len).is_err() {
-                    break;
+                if let Err(fault) = movie.add_fragment(found.whole, found.at, len) {
+                    movie.leave_out_fragment(&fault);
                 }
             }
             _ => {}
         }
     }
     let Some((movie, at)) = movie else { return };
-    let Ok(movie) = movie.finish(at) else { return };
+    let Ok(mut movie) = movie.finish(at) else { return };
+    movie.hold_pictures(6000);
     assert!(movie.memory() < 256 << 20);
     let _ = (movie.start_nanos(), movie.duration_nanos(), movie.picture_size());
     for track in movie.video.iter().chain(&movie.audio) {

@@ -32,3 +32,5 @@ pub const UNFINISHED: &str = "a sample lies beyond the end of the file: it is no
 
 #[cfg(test)]
 mod damage_tests;
+#[cfg(test)]
+mod odd_tests;

@@ -1,6 +1,6 @@
 //! Files that lie, for tests of whoever reads them.
 
-use super::isobmff::{BoxRef, put_box};
+use super::isobmff::{BoxRef, put_box, put_full_box};
 
 /// The box with the content of those in it as `edit` leaves it; sizes follow. What is no box is left out.
 pub fn rewritten(found: &BoxRef<'_>, edit: &mut impl FnMut(&[u8; 4], &mut Vec<u8>)) -> Vec<u8> {
@@ -21,4 +21,36 @@ pub fn rewritten(found: &BoxRef<'_>, edit: &mut impl FnMut(&[u8; 4], &mut Vec<u8
 /// Writes `value` over four bytes of `body`.
 pub fn put(body: &mut [u8], at: usize, value: u32) {
     body[at..at + 4].copy_from_slice(&value.to_be_bytes());
+}
+
+/// The `moov` with the tracks of this handler type (`vide`, `soun`) as `edit` leaves their boxes.
+pub fn track_rewritten(
+    moov: &BoxRef<'_>,
+    handler: [u8; 4],
+    edit: &mut impl FnMut(&[u8; 4], &mut Vec<u8>),
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_box(&mut out, *b"moov", |out| {
+        for child in moov.children(0).flatten() {
+            let hdlr =
+                child.child(*b"mdia").ok().flatten().and_then(|mdia| mdia.child(*b"hdlr").ok().flatten());
+            let is_it = hdlr.is_some_and(|hdlr| hdlr.body.get(8..12) == Some(&handler[..]));
+            if is_it { out.extend(rewritten(&child, edit)) } else { out.extend(child.whole) }
+        }
+    });
+    out
+}
+
+/// An `edts` content with these edits: duration in ticks of the movie, media time (-1: empty), rate.
+pub fn edit_list(edits: &[(u32, i32, u16)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_full_box(&mut out, *b"elst", 0, 0, |out| {
+        out.extend((edits.len() as u32).to_be_bytes());
+        for (duration, start, rate) in edits {
+            out.extend(duration.to_be_bytes());
+            out.extend(start.to_be_bytes());
+            out.extend([rate.to_be_bytes(), [0, 0]].concat());
+        }
+    });
+    out
 }

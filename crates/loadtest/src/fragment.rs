@@ -5,7 +5,9 @@
 //! streams and of packed audio are recognized by their first byte.
 
 use amphi_container::isobmff::{BoxFault, BoxRef, Boxes};
-use amphi_container::mp4::{FragmentSink, FragmentStart, Sample, SampleBudget, TrackExtends, TrackHeader, read_fragment};
+use amphi_container::mp4::{
+    FragmentSink, FragmentStart, Sample, SampleBudget, TrackExtends, TrackHeader, read_fragment,
+};
 
 use super::fault::ExchangeError;
 

@@ -16,6 +16,9 @@ use amphi_container::dash::{
 };
 use amphi_container::mp4::TrackMedia;
 
+/// By how much less than the presentation a timeline may last.
+const UNNOTICED_NS: i64 = 200_000_000;
+
 /// A rendition, and the part and tracks of it that are shown.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ShownRendition<'a> {
@@ -119,6 +122,12 @@ fn representation(
         let (start, end) = (track.ticks(span.start), track.ticks(span.end));
         cuts.retain(|cut| cut.end > start && cut.start < end);
         presentation_time_offset = Some(start);
+    } else if let Some(last) = cuts.last_mut() {
+        // dash.js never comes to the end of a presentation in which a timeline ends before it.
+        let end = track.ticks(recording.movie.duration_nanos());
+        if end - last.end > track.ticks(UNNOTICED_NS) {
+            last.end = end;
+        }
     }
     Representation {
         id: format!("{}_{}", names.key, kind.text()),

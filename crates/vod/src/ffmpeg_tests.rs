@@ -326,6 +326,17 @@ async fn every_kind_of_file_gives_back_its_frames() {
         with(&[&["-vf", "select='not(mod(n,3))+not(mod(n,7))'", "-fps_mode", "vfr"], H264, AAC]),
         both,
     );
+    add(
+        "variable_rate_fragments.mp4",
+        with(&[
+            &["-vf", "select='not(mod(n,3))+not(mod(n,7))'", "-fps_mode", "vfr"],
+            B_PICTURES,
+            AAC,
+            &["-movflags", "frag_keyframe+empty_moov"],
+        ]),
+        both,
+    );
+    add("sound_shorter.mp4", with(&[H264, AAC, &["-af", "atrim=end=7"]]), both);
     add("mono_22k.mp4", with(&[H264, AAC, &["-ar", "22050", "-ac", "1"]]), both);
     add("stereo_44k.mp4", with(&[H264, AAC, &["-ar", "44100", "-ac", "2"]]), both);
     add("no_sound.mp4", [LECTURE, H264].to_vec(), picture);

@@ -185,22 +185,32 @@ proptest! {
 fn faults_name_the_box_and_its_place() {
     let (moov, at, len) = moov();
     let find = |kind: &[u8]| moov.windows(4).position(|window| window == kind).expect("there") - 4;
-    let mut zero = moov.clone();
-    let mdhd = find(b"mdhd");
-    zero[mdhd + 20..mdhd + 24].fill(0);
-    let fault = Movie::parse(&zero, at, len).expect_err("no time").to_string();
-    assert_eq!(fault, format!("box mdhd at byte {}: its timescale is zero", at + mdhd as u64));
+    let said = |movie: Movie| movie.left_out.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let mut liar = moov.clone();
     let stsz = find(b"stsz");
     liar[stsz + 16..stsz + 20].copy_from_slice(&u32::MAX.to_be_bytes());
-    let fault = Movie::parse(&liar, at, len).expect_err("no such table").to_string();
+    let left_out = said(Movie::parse(&liar, at, len).expect("the sound is played"));
     assert!(
-        fault.starts_with(&format!("box stsz at byte {}:", at + stsz as u64))
-            || fault.starts_with("box stco"),
+        left_out.starts_with(&format!("track 1 (picture): box stsz at byte {}:", at + stsz as u64)),
+        "{left_out}"
+    );
+    let mut nameless = moov.clone();
+    for place in 0..moov.len() - 4 {
+        if &moov[place..place + 4] == b"stsd" {
+            nameless[place..place + 4].copy_from_slice(b"free");
+        }
+    }
+    let fault = Movie::parse(&nameless, at, len).expect_err("no track is left").to_string();
+    assert!(
+        fault.starts_with(&format!(
+            "box moov at byte {at}: no track can be played: track 1 (picture): box stsd"
+        )),
         "{fault}"
     );
-    let fault = Movie::parse(&moov, at, len / 2).expect_err("half a file").to_string();
-    assert!(fault.starts_with("box stco at byte") && fault.ends_with("it is not finished"), "{fault}");
+    let half = Movie::parse(&moov, at, len / 2).expect("half a file");
+    assert!(half.is_cut_off());
+    let left_out = said(half);
+    assert!(left_out.contains("box stco at byte") && left_out.contains("it is not finished"), "{left_out}");
 }
 
 /// Any text, escaped as an attribute of XML.
@@ -462,4 +472,102 @@ async fn a_poster_is_the_key_frame_nearest_to_the_time() {
     }
     let sample = recording.sample(syncs[1]);
     assert_eq!(sample.total_len(), u64::from(video.samples.size(syncs[1])));
+}
+
+/// The recording of the fixture with its picture's boxes of type `kind` as `edit` leaves them; segments of 4 s.
+fn with_picture(kind: [u8; 4], edit: impl Fn(&mut Vec<u8>)) -> Recording {
+    let (moov, at, len) = moov();
+    let moov = amphi_container::isobmff::Boxes::new(&moov, at).next().expect("a box").expect("sound");
+    let moov = amphi_container::testing::track_rewritten(&moov, *b"vide", &mut |found, body| {
+        if *found == kind {
+            edit(body);
+        }
+    });
+    let movie = Movie::parse(&moov, at, len).and_then(|movie| movie.finish(at)).expect("sound");
+    Recording::for_tests(movie)
+}
+
+/// The durations in a playlist, in milliseconds.
+fn durations(playlist: &str) -> Vec<u64> {
+    let seconds = playlist.lines().filter_map(|line| line.strip_prefix("#EXTINF:"));
+    let ms =
+        |text: &str| (text.trim_end_matches(',').parse::<f64>().expect("seconds") * 1000.0).round() as u64;
+    seconds.map(ms).collect()
+}
+
+/// Checks that the timelines of a manifest have no gaps and end with the recording, and that each segment is there.
+fn every_segment_is_there(recording: Recording) -> Vec<Vec<(i64, i64)>> {
+    let recording = std::sync::Arc::new(recording);
+    let kinds = [TrackSelection::Picture, TrackSelection::Sound(0)];
+    let timelines = kinds.map(|kind| {
+        let cuts = recording.cuts_of(kind, Trim::default()).expect("a track");
+        for cut in &cuts {
+            let by_time = recording.segment_at(kind, cut.start).expect("it is listed");
+            assert_eq!(by_time.head, recording.segment(kind, cut.from, cut.to).expect("the same").head);
+        }
+        assert!(cuts.windows(2).all(|pair| pair[0].end == pair[1].start), "{cuts:?}");
+        let track = recording.tracks(kind).expect("a track")[0];
+        cuts.iter()
+            .map(|cut| (track.nanos(cut.start) / 1_000_000, track.nanos(cut.end) / 1_000_000))
+            .collect()
+    });
+    let shown =
+        dash::ShownRendition { recording: &recording, kind: TrackSelection::Both, trim: Trim::default() };
+    let ends = dash::manifest(&[shown], &[]).adaptation_sets.into_iter().map(|mut set| {
+        let amphi_container::dash::RepresentationMedia::Segments(template) =
+            set.representations.remove(0).media
+        else {
+            panic!("no segments");
+        };
+        let (start, duration) = template.timeline.segments().last().expect("segments");
+        (start + duration) * 1000 / i64::from(template.timescale)
+    });
+    let end = recording.movie.duration_nanos() / 1_000_000;
+    assert!(
+        ends.collect::<Vec<_>>().iter().all(|at| (at - end).abs() <= 200),
+        "a timeline ends before {end} ms"
+    );
+    timelines.to_vec()
+}
+
+#[test]
+fn segments_go_on_while_there_is_sound_after_the_last_picture() {
+    // Three seconds of pictures, twenty of sound.
+    let recording = with_picture(*b"stsz", |body| amphi_container::testing::put(body, 8, 45));
+    let playlist = recording.media_playlist(TrackSelection::Both, Trim::default()).expect("a playlist");
+    let ms = durations(&playlist);
+    assert!(ms.len() >= 4 && ms.iter().all(|ms| *ms <= 6000), "{ms:?}");
+    assert_eq!(ms.iter().sum::<u64>() / 100, 200);
+    let i_frames = recording.i_frame_playlist(Trim::default()).expect("a playlist");
+    assert_eq!(durations(&i_frames).iter().sum::<u64>() / 100, 200);
+    every_segment_is_there(recording);
+}
+
+#[test]
+fn a_picture_that_is_late_is_there_from_the_beginning() {
+    let late = |ms: u32| {
+        with_picture(*b"edts", move |body| {
+            *body = amphi_container::testing::edit_list(&[(ms, -1, 1), (20_000, 0, 1)]);
+        })
+    };
+    // By less than a segment: exact with the sound, and from zero on alone.
+    let recording = late(3000);
+    let video = recording.movie.video.as_ref().expect("a picture");
+    assert_eq!(video.nanos(video.shown_at(video.begin)), 3_000_000_000);
+    let together = recording.segment(TrackSelection::Both, 0, 30).expect("a segment").head;
+    let alone = recording.segment(TrackSelection::Picture, 0, 30).expect("a segment").head;
+    let decode_time = |head: &[u8]| {
+        let moof = amphi_container::isobmff::Boxes::new(head, 0).next().expect("a box").expect("sound");
+        let tfdt = moof.need(*b"traf").and_then(|traf| traf.need(*b"tfdt")).expect("there");
+        tfdt.full().expect("whole").rest.u64()
+    };
+    assert_eq!((decode_time(&together), decode_time(&alone)), (Some(3 * 15_360), Some(0)));
+    let timelines = every_segment_is_there(recording);
+    assert_eq!((timelines[0][0].0, timelines[1][0].0), (0, 0));
+    // By minutes: no segment is as long as that.
+    let recording = late(60_000);
+    let ms = durations(&recording.media_playlist(TrackSelection::Both, Trim::default()).expect("a playlist"));
+    assert!(ms.len() >= 18 && ms.iter().all(|ms| *ms <= 6000), "{ms:?}");
+    let i_frames = durations(&recording.i_frame_playlist(Trim::default()).expect("a playlist"));
+    assert_eq!(i_frames.iter().sum::<u64>(), 80_000);
 }

@@ -79,7 +79,10 @@ mod tests {
 
     #[test]
     fn other_durations_are_as_they_are_said() {
-        assert_eq!(read(&[(1, 7), (0, 9), (2, u32::MAX / 2)], 4), [7, u32::MAX / 2, u32::MAX / 2, u32::MAX / 2]);
+        assert_eq!(
+            read(&[(1, 7), (0, 9), (2, u32::MAX / 2)], 4),
+            [7, u32::MAX / 2, u32::MAX / 2, u32::MAX / 2]
+        );
         assert_eq!(read(&[], 2), [0, 0]);
         // What is wholly absurd lasts next to nothing, and no overflow follows from it.
         assert_eq!(read(&[(u32::MAX, u32::MAX), (u32::MAX, u32::MAX)], 3), [1, 1, 1]);

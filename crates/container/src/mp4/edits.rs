@@ -14,8 +14,9 @@ use super::ticks::{FAR, rescale};
 
 /// How many edits are read; the media goes on after the last one.
 const EDITS_MAX: usize = 10_000;
-/// How often the samples of a track are shown at most, all edits together.
+/// How often the samples of a track are shown at most, all edits together; and how many samples that are.
 const REPEATS_MAX: u64 = 4;
+const SAMPLES_MAX: u64 = 4_000_000;
 /// Frames of sound before the first edit that a decoder needs to be right at its beginning.
 const PREROLL: u32 = 3;
 /// Ticks per second of pictures that are shown for a tick.
@@ -69,7 +70,9 @@ impl EditList {
             edits = std::iter::from_fn(next).take(EDITS_MAX).collect();
         }
         // What is empty after the last edit shows nothing.
-        while edits.last().is_some_and(|last| last.start.is_none()) && edits.iter().any(|it| it.start.is_some()) {
+        while edits.last().is_some_and(|last| last.start.is_none())
+            && edits.iter().any(|it| it.start.is_some())
+        {
             edits.pop();
         }
         Ok(Self { edits, movie_timescale })
@@ -106,8 +109,16 @@ impl EditList {
         let scale = if is_video { FINE.div_ceil(timescale.max(1)).max(1) } else { 1 };
         let fine = timescale.saturating_mul(scale);
         let scale = fine / timescale.max(1);
-        let left = u64::from(samples.count()).saturating_mul(REPEATS_MAX);
-        let mut out = Splicing { samples, scale: scale.into(), shown: -FAR, decoded: -FAR, out: Vec::new(), hidden: 0, left };
+        let left = u64::from(samples.count()).saturating_mul(REPEATS_MAX).min(SAMPLES_MAX);
+        let mut out = Splicing {
+            samples,
+            scale: scale.into(),
+            shown: -FAR,
+            decoded: -FAR,
+            out: Vec::new(),
+            hidden: 0,
+            left,
+        };
         let (mut passed, last) = (0_u64, self.edits.len().saturating_sub(1));
         for (index, edit) in self.edits.iter().enumerate() {
             let at = self.ticks(passed, fine);
@@ -125,8 +136,8 @@ impl EditList {
                 out.sound(part, at, index == 0);
             }
         }
-        let end = self.edits.last().is_some_and(|edit| edit.duration > 0).then(|| self.ticks(passed, fine));
-        out.table(fine, end)
+        let end = self.edits.last().filter(|edit| edit.duration > 0);
+        out.table(fine, end.map(|edit| (self.ticks(passed, fine), edit.dwells)))
     }
 }
 
@@ -154,15 +165,14 @@ impl Splicing<'_> {
         // No picture is shown by more than `lift` ticks before it is decoded.
         let lift = samples.negative_composition();
         let within = |index: &u32| (samples.decode_time(*index) as i64).saturating_sub(lift) < part.end;
-        let count = (first..samples.count()).take_while(within).count() as u32;
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let count = (first..samples.count()).take_while(within).take(most).count() as u32;
         let is_shown = |index: &u32| samples.media_time(*index) < part.end;
         let Some(last) = (first..first + count).rev().find(is_shown) else { return };
         let kept = first..last + 1;
-        if u64::from(last - first) >= self.left {
-            return;
-        }
-        self.left -= u64::from(last - first) + 1;
-        let mut by_time: Vec<(i64, u32)> = kept.clone().map(|index| (samples.media_time(index), index)).collect();
+        self.left = self.left.saturating_sub(u64::from(count));
+        let mut by_time: Vec<(i64, u32)> =
+            kept.clone().map(|index| (samples.media_time(index), index)).collect();
         by_time.sort_unstable();
         // The picture that is there when the edit begins is shown from then on.
         let begun = by_time.partition_point(|(time, _)| *time <= part.start).saturating_sub(1);
@@ -170,7 +180,9 @@ impl Splicing<'_> {
         for (rank, (time, index)) in by_time.iter().enumerate() {
             let wanted = match *time {
                 _ if rank < begun => at,
-                time => at.saturating_add((time.clamp(part.start, part.end) - part.start).saturating_mul(self.scale)),
+                time => at.saturating_add(
+                    (time.clamp(part.start, part.end) - part.start).saturating_mul(self.scale),
+                ),
             };
             self.hidden += u32::from(rank < begun || *time >= part.end);
             self.shown = wanted.max(self.shown.saturating_add(1));
@@ -218,26 +230,26 @@ impl Splicing<'_> {
         self.out.push((sample, self.decoded, shown));
     }
 
-    /// The table, whose last sample ends at `end` if it can.
-    fn table(self, timescale: u32, end: Option<i64>) -> Edited {
+    /// The table, whose last sample ends at `end` at the latest, or lasts until then.
+    fn table(self, timescale: u32, end: Option<(i64, bool)>) -> Edited {
         let base = self.out.first().map_or(0, |(_, decoded, _)| *decoded);
         let mut samples = SampleTable::default();
         for (sample, decoded, shown) in &self.out {
-            samples.resume_at(u64::try_from(decoded - base).unwrap_or(0));
-            let composition = i32::try_from(shown - decoded).unwrap_or(0);
+            samples.resume_at(u64::try_from(decoded.saturating_sub(base)).unwrap_or(0));
+            let composition = i32::try_from(shown.saturating_sub(*decoded)).unwrap_or(0);
             let duration = i64::from(sample.duration).saturating_mul(self.scale);
             let duration = u32::try_from(duration).unwrap_or(u32::MAX);
             samples.push(Sample { duration, composition, ..*sample });
         }
         // The last picture that is shown ends with the edit.
         let last = self.out.iter().max_by_key(|(_, _, shown)| *shown);
-        if let (Some(end), Some((sample, _, shown))) = (end, last) {
+        if let (Some((end, dwells)), Some((sample, _, shown))) = (end, last) {
             let natural = shown.saturating_add(i64::from(sample.duration).saturating_mul(self.scale));
-            let too_long = natural.saturating_sub(end).max(0);
+            let too_long = natural.saturating_sub(end).max(if dwells { -FAR } else { 0 });
             let table_end = i64::try_from(samples.end()).unwrap_or(FAR).saturating_sub(too_long);
             samples.resume_at(u64::try_from(table_end).unwrap_or(0).max(samples.last_start()));
         }
         samples.shrink();
-        Edited { samples, timescale, origin: -base, hidden: self.hidden }
+        Edited { samples, timescale, origin: base.saturating_neg(), hidden: self.hidden }
     }
 }

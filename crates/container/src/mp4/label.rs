@@ -1,9 +1,8 @@
 //! What a track says about itself for people and for players that choose: kind, language, name, whether it is enabled, and
 //! what it is to other tracks (ISO/IEC 14496-12 §8.3, §8.4, §8.10). Sans-IO.
 
-use super::super::isobmff::{BoxFault, BoxReader, BoxRef};
+use super::super::isobmff::{BoxReader, BoxRef};
 use super::left_out::TrackKind;
-use super::track::track_id;
 
 /// Longest name that is taken, in bytes.
 const NAME_MAX: usize = 200;
@@ -43,7 +42,9 @@ impl TrackLabel {
             name: own.or_else(of_handler),
             is_enabled: is_enabled.is_none_or(|tkhd| tkhd.flags & 1 != 0),
             is_auxiliary: handler == Some(*b"auxv")
-                || [*b"auxl", *b"vdep", *b"vplx", *b"thmb"].iter().any(|kind| !refers(trak, *kind).is_empty()),
+                || [*b"auxl", *b"vdep", *b"vplx", *b"thmb"]
+                    .iter()
+                    .any(|kind| !refers(trak, *kind).is_empty()),
         }
     }
 }
@@ -65,12 +66,6 @@ pub(super) fn chapter_tracks(moov: &BoxRef<'_>) -> Vec<u32> {
     traks.take(64).flat_map(|trak| refers(&trak, *b"chap")).collect()
 }
 
-/// Whether the `trak` has one of these numbers.
-pub(super) fn is_one_of(trak: &BoxRef<'_>, numbers: &[u32]) -> bool {
-    let id = || -> Result<u32, BoxFault> { Ok(track_id(&trak.need(*b"tkhd")?)?.0) };
-    !numbers.is_empty() && id().is_ok_and(|id| numbers.contains(&id))
-}
-
 /// By its handler (§8.4.3), or by its first sample entry if it has none.
 fn kind(handler: Option<[u8; 4]>, entry: [u8; 4]) -> TrackKind {
     match handler.as_ref() {
@@ -78,7 +73,9 @@ fn kind(handler: Option<[u8; 4]>, entry: [u8; 4]) -> TrackKind {
         Some(b"soun") => TrackKind::Sound,
         Some(b"text" | b"sbtl" | b"subt" | b"clcp" | b"subp") => TrackKind::Text,
         _ => match &entry {
-            b"avc1" | b"avc3" | b"hvc1" | b"hev1" | b"vp08" | b"vp09" | b"av01" | b"mp4v" => TrackKind::Picture,
+            b"avc1" | b"avc3" | b"hvc1" | b"hev1" | b"vp08" | b"vp09" | b"av01" | b"mp4v" => {
+                TrackKind::Picture
+            }
             b"mp4a" | b"Opus" | b"fLaC" | b"ac-3" | b"ec-3" | b"alac" | b".mp3" => TrackKind::Sound,
             b"tx3g" | b"text" | b"wvtt" | b"stpp" => TrackKind::Text,
             _ => TrackKind::Other,
@@ -103,13 +100,15 @@ fn handler_name(name: &[u8]) -> Option<String> {
     };
     let name = text(name)?;
     let lower = name.to_lowercase();
-    let is_writer = ["handler", "media", "google", "gpac", "l-smash", "bento", "apple", "mainconcept", "lavf", "track"];
+    let is_writer =
+        ["handler", "media", "google", "gpac", "l-smash", "bento", "apple", "mainconcept", "lavf", "track"];
     let is_generic = ["video", "audio", "sound", "picture", "soun", "vide", "mp4", "iso"];
     (!is_writer.iter().any(|word| lower.contains(word)) && !is_generic.contains(&&*lower)).then_some(name)
 }
 
 /// Letters, digits and hyphens (RFC 5646 §2.1), not `und`.
 fn is_language_tag(tag: &str) -> bool {
-    let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_part =
+        |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
     tag.len() <= 35 && tag.split('-').all(is_part) && !tag.eq_ignore_ascii_case("und")
 }

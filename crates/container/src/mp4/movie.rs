@@ -4,21 +4,24 @@
 //! [`Movie::add_fragment`] in order. [`Movie::finish`] then decides where the presentation begins.
 //!
 //! **Times.** A track counts *media time* from its first sample. Its `origin` is the media time that is shown at
-//! presentation time zero: the start of its first edit that is not empty, minus the empty ones before it (§8.6.6). Pictures
-//! cannot be shown from the middle of a group of pictures on. So if the edit begins inside one, presentation time zero of
-//! all tracks moves back to the sync sample before it.
+//! presentation time zero: the start of its first edit that is not empty, minus the empty ones before it (§8.6.6). What edits
+//! cut out is not shown, and fragments begin when they say. Pictures in fragments cannot be shown from the middle of a group
+//! of pictures on: if the edit begins inside one, presentation time zero of all tracks moves back to the sync sample before it.
+//!
+//! **Faults** belong to their track: what can be played is played, up to where its tables are damaged, and
+//! [`Movie::left_out`] says the rest.
 
 use super::super::isobmff::{BoxFault, BoxRef, Boxes};
 use super::UNFINISHED;
 use super::chapters::{self, ChapterTrack};
 use super::fragmented::FragmentTracks;
 use super::fragments::{TrackExtends, read_fragment};
-use super::label::{chapter_tracks, is_one_of};
+use super::label::chapter_tracks;
 use super::left_out::{LeftOut, TrackKind};
 use super::sample_entry::TrackMedia;
 use super::samples::SampleBudget;
 use super::ticks::{FAR, rescale};
-use super::track::{MovieTrack, TrackContext, TrackRead, edit, mdhd, timescale, track_id};
+use super::track::{MovieTrack, TrackContext, TrackRead, edit, is_one_of, mdhd, timescale, track_id};
 
 /// How many tracks are read.
 const TRACKS_MAX: usize = 64;
@@ -26,6 +29,8 @@ const TRACKS_MAX: usize = 64;
 const LEFT_OUT_MAX: usize = 100;
 /// Longest recording that is believed: a month, in nanoseconds. Playlists of a longer one would be too large.
 const LONGEST: i64 = 31 * 86_400 * 1_000_000_000;
+/// What is said of a longer one.
+const TOO_LONG: &str = "it says that it lasts longer than any recording";
 /// Frames of sound before presentation time zero that a decoder needs to be right at zero (Apple's encoder: 2112 samples).
 const PREROLL: u32 = 3;
 
@@ -177,10 +182,13 @@ impl Movie {
                 doubts.push("it has no samples".to_owned());
             } else if track.is_video() && track.samples.sync_count() == 0 {
                 track.samples.forget_syncs();
-                doubts.push("no picture is marked as one where decoding can begin, so each is taken for one".to_owned());
+                doubts.push(
+                    "no picture is marked as one where decoding can begin, so each is taken for one"
+                        .to_owned(),
+                );
             }
             if track.nanos(i64::try_from(track.samples.end()).unwrap_or(FAR)) > LONGEST {
-                doubts.push("it says that it lasts longer than any recording".to_owned());
+                doubts.push(TOO_LONG.to_owned());
             }
             let (id, kind) = (track.id, track.label.kind);
             self.left_out.extend(doubts.into_iter().map(|reason| LeftOut { track_id: id, kind, reason }));
@@ -219,20 +227,20 @@ impl Movie {
             let zero = rescale(zero, 1_000_000_000, chapters.timescale);
             chapters.origin = chapters.origin.saturating_add(zero).clamp(-FAR, FAR);
         }
-        let is_empty = |track: &&MovieTrack| track.begin >= track.end;
-        let empty: Vec<_> = self.video.iter().chain(&self.audio).filter(is_empty).collect();
-        let empty: Vec<_> = empty.iter().map(|track| (track.id, track.label.kind)).collect();
-        for (id, kind) in empty {
-            self.leave_out(id, kind, "its edit list shows none of its samples".to_owned());
+        let fault = |track: &MovieTrack| match track {
+            _ if track.begin >= track.end => Some("its edit list shows none of its samples"),
+            _ if track.nanos(track.shown_until()) > LONGEST => Some(TOO_LONG),
+            _ => None,
+        };
+        let said = |track: &MovieTrack| Some((track.id, track.label.kind, fault(track)?));
+        let faults: Vec<_> = self.video.iter().chain(&self.audio).filter_map(said).collect();
+        for (id, kind, fault) in faults {
+            self.leave_out(id, kind, fault.to_owned());
         }
-        self.audio.retain(|track| track.begin < track.end);
-        self.video = self.video.filter(|track| track.begin < track.end);
+        self.audio.retain(|track| fault(track).is_none());
+        self.video = self.video.filter(|track| fault(track).is_none());
         if self.video.is_none() && self.audio.is_empty() {
             return Err(self.nothing(at));
-        }
-        if self.duration_nanos() > LONGEST {
-            let fault = "it says that it lasts longer than any recording".into();
-            return Err(BoxFault { kind: *b"moov", at, fault });
         }
         Ok(self)
     }

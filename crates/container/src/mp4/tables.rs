@@ -31,10 +31,12 @@ impl TrackSamples {
     /// What is to be said about it.
     pub(super) fn doubts(&self) -> Vec<String> {
         let count = self.samples.count();
-        let damage = self.damage.as_ref().map(|fault| format!("{fault}; the {count} samples before are played"));
+        let damage =
+            self.damage.as_ref().map(|fault| format!("{fault}; the {count} samples before are played"));
         let others = (self.others > 0).then(|| other_descriptions(self.others));
         let syncs = self.has_no_syncs.then(|| {
-            "box stss: no sample is marked as one where decoding can begin, so each is taken for one".to_owned()
+            "box stss: no sample is marked as one where decoding can begin, so each is taken for one"
+                .to_owned()
         });
         damage.into_iter().chain(others).chain(syncs).collect()
     }
@@ -42,7 +44,9 @@ impl TrackSamples {
 
 /// What is said of samples with another description than that which is played.
 pub(super) fn other_descriptions(count: u32) -> String {
-    format!("{count} samples have another sample description than the others, and no player could change between them")
+    format!(
+        "{count} samples have another sample description than the others, and no player could change between them"
+    )
 }
 
 /// Reads the `stbl` of a track with one sample description, whose samples must end within `file_len`.
@@ -164,14 +168,12 @@ impl<'a> SampleSizes<'a> {
 
     fn next(&mut self) -> Option<u32> {
         match (self.one_size, self.bits) {
-            (0, 4) => match self.half.take() {
-                Some(half) => Some(half),
-                None => {
-                    let both = u32::from(self.rest.u8()?);
-                    self.half = Some(both & 15);
-                    Some(both >> 4)
-                }
-            },
+            (0, 4) if self.half.is_some() => self.half.take(),
+            (0, 4) => {
+                let both = u32::from(self.rest.u8()?);
+                self.half = Some(both & 15);
+                Some(both >> 4)
+            }
             (0, 8) => self.rest.u8().map(u32::from),
             (0, 16) => self.rest.u16().map(u32::from),
             (0, _) => self.rest.u32(),

@@ -88,33 +88,33 @@ impl MovieTrack {
         if matches!(kind, TrackKind::Text | TrackKind::Other) || label.is_auxiliary {
             return TrackRead::Passed;
         }
-        let reason = match Self::played(trak, label, context) {
-            Ok(Ok((track, doubts))) => return TrackRead::Played(Box::new(track), doubts),
-            Ok(Err(None)) => return TrackRead::Passed,
-            Ok(Err(Some(reason))) => reason,
-            Err(fault) => fault.to_string(),
-        };
-        TrackRead::LeftOut(LeftOut { track_id, kind, reason })
+        let left_out = |reason: String| TrackRead::LeftOut(LeftOut { track_id, kind, reason });
+        match Self::played(trak, label, context) {
+            Ok(Ok(read)) => read,
+            Ok(Err(reason)) => left_out(reason),
+            Err(fault) => left_out(fault.to_string()),
+        }
     }
 
-    /// The track, and what of it is not played; or why none of it is, or that nobody expects it.
+    /// The track, or why none of its sample descriptions is played.
     fn played(
         trak: &BoxRef<'_>,
         label: TrackLabel,
         context: &mut TrackContext<'_>,
-    ) -> Result<Result<(Self, Vec<String>), Option<String>>, BoxFault> {
+    ) -> Result<Result<TrackRead, String>, BoxFault> {
         let mdia = trak.need(*b"mdia")?;
         let stbl = mdia.need(*b"minf")?.need(*b"stbl")?;
         let stsd = stbl.need(*b"stsd")?;
         let tkhd = trak.need(*b"tkhd")?;
         let (id, _) = track_id(&tkhd)?;
         if is_cover(&stsd, &stbl) {
-            return Ok(Err(None));
+            return Ok(Ok(TrackRead::Passed));
         }
-        let first = context.defaults.iter().find(|trex| trex.track_id == id).map_or(1, |trex| trex.description);
+        let first =
+            context.defaults.iter().find(|trex| trex.track_id == id).map_or(1, |trex| trex.description);
         let played = match descriptions::chosen(&stsd, &stbl, first)? {
             Ok(played) => played,
-            Err(reason) => return Ok(Err(Some(reason))),
+            Err(reason) => return Ok(Err(reason)),
         };
         let (said, language) = mdhd(&mdia.need(*b"mdhd")?)?;
         // As ffmpeg does: without a timescale of its own a track has the movie's.
@@ -149,7 +149,7 @@ impl MovieTrack {
             Ok(edits) => doubts.extend(track.edit(&edits, context.is_fragmented)),
             Err(fault) => doubts.push(fault.to_string()),
         }
-        Ok(Ok((track, doubts)))
+        Ok(Ok(TrackRead::Played(Box::new(track), doubts)))
     }
 
     /// Applies the edit list; says what cannot be as it wants.
@@ -161,7 +161,9 @@ impl MovieTrack {
             self.until = None;
             return None;
         }
-        if edits.is_simple() && !(self.is_video() && cuts_a_group(&self.samples, origin + edits.lead(self.timescale))) {
+        if edits.is_simple()
+            && !(self.is_video() && cuts_a_group(&self.samples, origin + edits.lead(self.timescale)))
+        {
             return None;
         }
         let edited = edits.apply(&self.samples, self.timescale, self.is_video());
@@ -228,9 +230,11 @@ const UNITY: [u8; 36] = {
 
 /// Whether a track is a cover: one still picture in a format of stills, as players show it in lists.
 fn is_cover(stsd: &BoxRef<'_>, stbl: &BoxRef<'_>) -> bool {
-    let is_still = stsd.children(8).flatten().next().is_some_and(|entry| {
-        matches!(&entry.kind, b"jpeg" | b"png " | b"gif " | b"tiff" | b"mjp2")
-    });
+    let is_still = stsd
+        .children(8)
+        .flatten()
+        .next()
+        .is_some_and(|entry| matches!(&entry.kind, b"jpeg" | b"png " | b"gif " | b"tiff" | b"mjp2"));
     let count = || {
         let mut rest = stbl.child(*b"stsz").ok()??.full().ok()?.rest;
         rest.u32().and_then(|_| rest.u32())
@@ -242,6 +246,12 @@ fn is_cover(stsd: &BoxRef<'_>, stbl: &BoxRef<'_>) -> bool {
 fn cuts_a_group(samples: &SampleTable, start: i64) -> bool {
     let before = samples.syncs_before(start.saturating_add(1));
     before > 0 && samples.sync(before - 1).is_some_and(|sync| samples.media_time(sync) < start)
+}
+
+/// Whether the `trak` has one of these numbers.
+pub(super) fn is_one_of(trak: &BoxRef<'_>, numbers: &[u32]) -> bool {
+    let id = || -> Result<u32, BoxFault> { Ok(track_id(&trak.need(*b"tkhd")?)?.0) };
+    !numbers.is_empty() && id().is_ok_and(|id| numbers.contains(&id))
 }
 
 /// What every track says about itself, however it is coded.
