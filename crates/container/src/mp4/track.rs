@@ -122,7 +122,8 @@ impl MovieTrack {
         let is_video = matches!(played.coding.media, TrackMedia::Video { .. });
         let TrackContext { file_len, budget, .. } = context;
         let unit = played.coding.packets.as_ref().and_then(PacketSound::unit);
-        let units = unit.map(|unit| tables::units::read(&stbl, *file_len, budget, unit)).transpose()?.flatten();
+        let units =
+            unit.map(|unit| tables::units::read(&stbl, *file_len, budget, unit)).transpose()?.flatten();
         let read = match units {
             Some(read) => read,
             None => tables::read_samples(&stbl, *file_len, budget, Some(&played), is_video)?,
