@@ -18,7 +18,9 @@ pub(in super::super) fn read(
     (unit_samples, unit_bytes): (u32, u32),
 ) -> Result<Option<TrackSamples>, BoxFault> {
     let sizes = SampleSizes::new(stbl)?;
-    if sizes.one_size == 0 || sizes.one_size > unit_bytes.max(1) || sizes.count == 0 {
+    // A table that has the size of a larger unit counts those.
+    let counts_units = unit_samples > 1 && sizes.one_size == unit_bytes;
+    if sizes.one_size == 0 || sizes.one_size > unit_bytes.max(1) || sizes.count == 0 || counts_units {
         return Ok(None);
     }
     let (unit_samples, unit_bytes) = (unit_samples.max(1), unit_bytes.max(1));
@@ -103,8 +105,10 @@ mod tests {
             );
             assert_eq!((read(21_999).samples.count(), read(21_999).damage.is_some()), (3, true));
         }
-        let bytes = stbl(8, 3500);
-        let stbl = Boxes::new(&bytes, 0).next().expect("a box").expect("whole");
-        assert!(super::read(&stbl, 1 << 20, &mut SampleBudget::new(9), (1, 4)).expect("tables").is_none());
+        for (size, unit) in [(8, (1, 4)), (68, (64, 68))] {
+            let bytes = stbl(size, 3500);
+            let stbl = Boxes::new(&bytes, 0).next().expect("a box").expect("whole");
+            assert!(super::read(&stbl, 1 << 20, &mut SampleBudget::new(9), unit).expect("tables").is_none());
+        }
     }
 }
