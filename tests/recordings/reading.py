@@ -10,6 +10,8 @@ from operator import mul
 
 # Samples a second of sound that is compared.
 RATE = 16000
+# Bytes of sound that are kept: ten minutes. What begins at some absurd time would fill the disk with silence.
+BYTES_MAX = 600 * RATE * 2
 WINDOW = RATE // 8
 
 
@@ -51,7 +53,7 @@ def read(path, picture, sounds, options=(), at_most=None, later=0.0, timeout=60)
             words += ["-map", f"0:{picture}", "-fps_mode", "passthrough", "-threads", "1", *limit, "-f", "framemd5", f"{folder}/v"]
         for index, sound in enumerate(sounds):
             words += ["-map", f"0:{sound}", "-ac", "1", "-af", f"aresample={RATE}:async=1:min_hard_comp=0.03:first_pts=0",
-                      *limit, "-f", "s16le", f"{folder}/{index}"]
+                      *limit, "-fs", str(BYTES_MAX), "-f", "s16le", f"{folder}/{index}"]
         try:
             done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=timeout)
             out = Reading(said=done.stderr.decode(errors="replace").strip()[-300:])
@@ -91,7 +93,7 @@ def _pcm(path, later):
     if sys.byteorder == "big":
         out.byteswap()
     if later > 0:
-        out = array.array("h", bytes(2 * round(later * RATE))) + out
+        out = array.array("h", bytes(2 * round(min(later, 600) * RATE))) + out
     elif later < 0:
         out = out[round(-later * RATE):]
     return out
