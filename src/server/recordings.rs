@@ -164,7 +164,7 @@ mod tests {
         let silent = report("a.mp4", &[TrackKind::Sound], None);
         let damaged = report("b.mp4", &[], Some("b.mp4: box stts at byte 7: it is empty"));
         assert_eq!(
-            sentence("vod", 1, &[silent.clone()]).as_deref(),
+            sentence("vod", 1, std::slice::from_ref(&silent)).as_deref(),
             Some("viewers get no sound of a recording of vod: a.mp4: track 2 (sound): alac is not decoded")
         );
         assert_eq!(

@@ -146,7 +146,7 @@ fn a_download_that_broke_off_goes_on_or_begins_anew() {
         raw(server.http, &format!("HEAD {DOWNLOAD} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
     let modified = String::from_utf8(modified).expect("a head");
     let modified = lines(&modified, "last-modified: ").first().map(|line| line[15..].to_owned());
-    let modified = modified.or_else(|| None).expect("a date");
+    let modified = modified.expect("a date");
 
     let ask = |extra: &[(&str, &str)]| http::get_with(server.http, DOWNLOAD, extra);
     let rest = format!("bytes={}-", whole.len() - 1000);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 
 use url::Url;
 
@@ -77,7 +78,7 @@ fn loaded(proxy: SocketAddr, page: &Url) -> Vec<(Url, String)> {
         let answer = get(proxy, &link);
         assert_eq!(answer.status, 200, "{page} loads {link}");
         let Ok(text) = String::from_utf8(answer.body) else { continue };
-        if link.path().ends_with(".js") {
+        if Path::new(link.path()).extension().is_some_and(|it| it == "js") {
             open.extend(between(&text, "from \"", '"').map(|module| link.join(module).expect("a link")));
             found.push((link, text));
         }

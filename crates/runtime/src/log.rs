@@ -45,7 +45,7 @@ const DEFAULT: &str = "amphi=info";
 
 /// The crates, and the modules that filters may name: `amphi::source` means `amphi_source`, `amphi::matrix` means
 /// `amphi_control::matrix`.
-const CRATES: [(&str, &[&str]); 13] = [
+const CRATES: [(&str, &[&str]); 14] = [
     ("admin", &["admin"]),
     ("config", &["config"]),
     ("container", &["container"]),
@@ -57,6 +57,7 @@ const CRATES: [(&str, &[&str]); 13] = [
     ("protocol", &["rtmp", "rtsp"]),
     ("runtime", &["log", "tasks", "udp", "workshop"]),
     ("simulator", &["simulator"]),
+    ("sound", &["sound"]),
     ("source", &["source"]),
     ("vod", &["vod"]),
 ];

@@ -140,13 +140,10 @@ fn decode(job: &BlockJob<'_>, needed: &Range<i64>, channels: u8) -> (Vec<f32>, u
     for packet in job.packets {
         sound.clear();
         let bytes = job.bytes.get(packet.place.clone()).unwrap_or_default();
-        let found = match decoder.decode(bytes, channels, &mut sound) {
-            Ok(rate) => rate,
-            Err(_) => {
-                // Those of the run-up refer to packets before it.
-                undecodable += u32::from(packet.at >= needed.start);
-                continue;
-            }
+        let Ok(found) = decoder.decode(bytes, channels, &mut sound) else {
+            // Those of the run-up refer to packets before it.
+            undecodable += u32::from(packet.at >= needed.start);
+            continue;
         };
         let count = sound.len() / width;
         if found != 0 && found != job.sample_rate {

@@ -359,7 +359,7 @@ impl Mount {
     /// Opens a file and builds its index, in a span with its name.
     async fn index(&self, path: &str) -> Result<Arc<Recording>, VodFault> {
         let span = info_span!("recording", name = %path);
-        self.read_index(path).instrument(span).await
+        Box::pin(self.read_index(path)).instrument(span).await
     }
 
     /// Reads on threads that may wait, and parses in the workshop.
@@ -450,20 +450,19 @@ impl Mount {
                 self.last_good.insert(path.to_owned(), Arc::clone(&smil)).await;
                 Ok(smil)
             }
-            Err(fault) => match (&*fault, self.last_good.get(path).await) {
-                (VodFault::Smil { .. }, Some(smil)) => {
+            Err(fault) => {
+                let last_good = self.last_good.get(path).await;
+                if let (VodFault::Smil { .. }, Some(smil)) = (&*fault, last_good) {
                     if amphi_runtime::log::may_say("last good", self.asker) {
                         warn!(smil = path, %fault, "answered from the last good reading");
                     }
-                    Ok(smil)
+                    return Ok(smil);
                 }
-                _ => {
-                    if fault.is_of_the_file() {
-                        self.report_fault(path, stamp, &fault);
-                    }
-                    Err(VodFault::clone(&fault))
+                if fault.is_of_the_file() {
+                    self.report_fault(path, stamp, &fault);
                 }
-            },
+                Err(VodFault::clone(&fault))
+            }
         }
     }
 

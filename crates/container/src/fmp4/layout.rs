@@ -83,7 +83,9 @@ pub fn layout_with(parts: &[TrackPart<'_>], coded: &[Vec<Bytes>], number: u32) -
         let mut whole =
             BytesMut::with_capacity(head.len() + frames.iter().map(|frame| frame.len()).sum::<usize>());
         whole.extend_from_slice(&head);
-        frames.iter().for_each(|frame| whole.extend_from_slice(frame));
+        for frame in frames {
+            whole.extend_from_slice(frame);
+        }
         head = whole.freeze();
     }
     let in_file = parts.iter().enumerate().filter(|(index, _)| coded_of(*index).is_none());

@@ -246,7 +246,7 @@ fn fragmented(times: &[u64]) -> Movie {
     let (progressive, at, _) = moov();
     let mut moov = progressive.clone();
     put_box(&mut moov, *b"mvex", |out| {
-        put_full_box(out, *b"trex", 0, 0, |out| out.extend(words(&[1, 1, 0, 0, 0])))
+        put_full_box(out, *b"trex", 0, 0, |out| out.extend(words(&[1, 1, 0, 0, 0])));
     });
     let len = moov.len() as u32;
     put(&mut moov, 0, len);

@@ -65,14 +65,13 @@ impl Mount {
             TextName::Number(number) => *number,
         };
         let listed = self.texts(stream, presentation).await?;
-        let key = match self.kept.of_number(stream, number).await {
-            Some(key) => key,
-            None => {
-                let named = self.named_texts(stream, presentation).await?;
-                let key = only_file(&named, &listed).filter(|_| number == 0).ok_or(VodFault::NotFound)?;
-                self.kept.number(stream, number, &key).await;
-                key
-            }
+        let key = if let Some(key) = self.kept.of_number(stream, number).await {
+            key
+        } else {
+            let named = self.named_texts(stream, presentation).await?;
+            let key = only_file(&named, &listed).filter(|_| number == 0).ok_or(VodFault::NotFound)?;
+            self.kept.number(stream, number, &key).await;
+            key
         };
         let names = listed.into_iter().map(|text| text.names).find(|names| names.key == key);
         Ok(names.unwrap_or(FileNames { key, tag: digest("gone") }))

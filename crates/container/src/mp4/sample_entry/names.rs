@@ -56,7 +56,7 @@ fn pictures(kind: [u8; 4]) -> Option<&'static str> {
 
 fn sounds(kind: [u8; 4]) -> Option<&'static str> {
     Some(match &kind {
-        b"agsm" | b"ms\01" => "GSM",
+        b"agsm" | b"ms\x001" => "GSM",
         b"samr" | b"sawb" | b"sawp" => "AMR",
         b"sevc" | b"sqcp" | b"ssmv" | b"Qclp" | b"Qclq" => "a coding of mobile phones (EVRC, QCELP, SMV)",
         b"QDM2" | b"QDMC" => "QDesign Music",

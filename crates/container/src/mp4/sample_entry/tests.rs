@@ -7,6 +7,19 @@ use super::pictures::hevc_codec;
 use super::*;
 use amphi_media::{G711Law, PacketCoding, PcmLayout};
 
+const HVCC: &[u8] = &[
+    1, 1, 0x60, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 93, 0xf0, 0, 0xfc, 0xfd, 0xf8, 0xf8, 0, 0, 0x0f, 3, 0x20, 0, 1,
+    0, 1, 0x40, 0x21, 0, 1, 0, 1, 0x42, 0x22, 0, 1, 0, 1, 0x44,
+];
+const DFLA: &[u8] =
+    &[0, 0, 0, 0, 0x80, 0, 0, 34, 16, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0x17, 0x70, 0x03, 0x70, 0, 0];
+const LPCM: &[u8] = &[
+    0, 0, 0, 72, 0x40, 0xf7, 0x70, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0x7f, 0, 0, 0, 0, 0, 0, 24, 0, 0, 0, 14, 0, 0,
+    0, 18, 0, 0, 0, 1,
+];
+const ALAC: &[u8] =
+    &[0, 0, 0, 0, 0, 0, 16, 0, 0, 16, 40, 10, 14, 1, 0, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xac, 0x44];
+
 fn esds(object_type: u8, specific: &[u8]) -> Vec<u8> {
     let mut out = vec![3, 0x80, 0x80, 0x80, 23 + specific.len() as u8 - 3, 0, 1, 0];
     out.extend([4, 15 + specific.len() as u8, object_type, 0x15]);
@@ -93,10 +106,6 @@ fn pictures_are_named_as_players_want_them() {
     assert_eq!(named(b"avc1", &visual(several)), is("avc1", "avc1.640029"));
 
     // VPS, SPS and PPS of a byte each; then without the PPS.
-    const HVCC: &[u8] = &[
-        1, 1, 0x60, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 93, 0xf0, 0, 0xfc, 0xfd, 0xf8, 0xf8, 0, 0, 0x0f, 3, 0x20,
-        0, 1, 0, 1, 0x40, 0x21, 0, 1, 0, 1, 0x42, 0x22, 0, 1, 0, 1, 0x44,
-    ];
     let whole = visual(boxed(*b"hvcC", HVCC));
     let short = visual(boxed(*b"hvcC", HVCC.get(..35).unwrap_or_default()));
     for kind in [b"hvc1", b"hev1"] {
@@ -190,8 +199,6 @@ fn sound_is_named_as_players_want_it() {
 
     let dops = audio([0, 2, 16, 48_000], &[], boxed(*b"dOps", &[0, 1, 1, 0x38, 0, 0, 0x3e, 0x80, 0, 0, 0]));
     assert_eq!(named(b"Opus", &dops), is("Opus", 1, 48_000));
-    const DFLA: &[u8] =
-        &[0, 0, 0, 0, 0x80, 0, 0, 34, 16, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0x17, 0x70, 0x03, 0x70, 0, 0];
     assert_eq!(named(b"fLaC", &audio([0, 2, 16, 0], &[], boxed(*b"dfLa", DFLA))), is("fLaC", 2, 96_000));
 }
 
@@ -225,10 +232,6 @@ fn sound_that_no_browser_decodes_is_described_for_a_decoder() {
     });
     assert_eq!(packets(b"in24", &little), (pcm(3, false, false, false), 2, 48_000));
     // Version 2: 96 kHz, 6 channels of 24 bits, packed, signed, the first byte the highest.
-    const LPCM: &[u8] = &[
-        0, 0, 0, 72, 0x40, 0xf7, 0x70, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0x7f, 0, 0, 0, 0, 0, 0, 24, 0, 0, 0, 14, 0,
-        0, 0, 18, 0, 0, 0, 1,
-    ];
     assert_eq!(
         packets(b"lpcm", &audio([2, 3, 16, 1], LPCM, |_| {})),
         (pcm(3, false, true, false), 6, 96_000)
@@ -239,8 +242,6 @@ fn sound_that_no_browser_decodes_is_described_for_a_decoder() {
         packets(b"mp4a", &audio([0, 2, 16, 44_100], &[], with_esds(0x6b, &[]))),
         (PacketCoding::Mpeg, 2, 44_100)
     );
-    const ALAC: &[u8] =
-        &[0, 0, 0, 0, 0, 0, 16, 0, 0, 16, 40, 10, 14, 1, 0, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xac, 0x44];
     let alac = audio([0, 2, 16, 0], &[], boxed(*b"alac", ALAC));
     assert_eq!(packets(b"alac", &alac), (PacketCoding::Alac(Bytes::from_static(&ALAC[4..])), 1, 44_100));
     // Players with AC-3 may have it as it is: 48 kHz, 3/2 and the low-frequency channel.
