@@ -83,7 +83,8 @@ def describe():
     e("edit_rate_half", edited(one("vide", [(WHOLE, 0, 0.5)])), "a rate of one half, which no player obeys", reference=base())
     e("edit_dwell", edited(lambda film: set_edits(film.track("vide"), [(2000, 0, 1), (1000, 25600, 0), (4000, 25600, 1)])
                            or set_edits(film.track("soun"), [(2000, PRIMING, 1), (1000, -1, 1), (4000, PRIMING + 96000, 1)])),
-      "a dwell (rate 0): the picture stands for a second", reference=base(), spans=((0, 2, 0), (2, 6, 3)), loose=1)
+      "a dwell (rate 0): the picture stands for a second", reference=base(),
+      spans=((0, 2, 0), (2, 2.02, 2), (2.02, 6, 3.02)), sound_spans=((0, 2, 0), (2, 6, 3)))
     e("edit_sound_ahead", edited(one("soun", [(WHOLE, PRIMING + 24000, 1)])), "sound alone begins half a second into its track")
     e("edit_movie_timescale", edited(_other_timescale), "a movie timescale of 7 ticks a second: edits are rounded",
       reference=base(), spans=((1, 6, 0),))

@@ -50,7 +50,8 @@ def read(path, picture, sounds, options=(), at_most=None, later=0.0, timeout=60)
         words = ["ffmpeg", "-v", "error", "-nostdin", "-copyts", "-noautorotate", *options, "-i", str(path)]
         limit = ["-t", str(at_most)] if at_most else []
         if picture is not None:
-            words += ["-map", f"0:{picture}", "-fps_mode", "passthrough", "-threads", "1", *limit, "-f", "framemd5", f"{folder}/v"]
+            words += ["-map", f"0:{picture}", "-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-threads", "1",
+                      *limit, "-f", "framemd5", f"{folder}/v"]
         for index, sound in enumerate(sounds):
             words += ["-map", f"0:{sound}", "-ac", "1", "-af", f"aresample={RATE}:async=1:min_hard_comp=0.03:first_pts=0",
                       *limit, "-fs", str(BYTES_MAX), "-f", "s16le", f"{folder}/{index}"]
