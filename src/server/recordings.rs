@@ -21,7 +21,7 @@ const FIRST: Duration = Duration::from_secs(5);
 /// The time between two rounds, in which what is reported is looked at.
 const EVERY: Duration = Duration::from_secs(30);
 /// In each round of so many all of a mount is looked at, which takes reading its folders.
-const ROUNDS_OF_ALL: u64 = 20;
+const ROUNDS_OF_ALL: u32 = 20;
 /// The time between two files that are read, to spare the NAS.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How many SMIL files of a mount are looked at, the newest ones.
@@ -37,21 +37,29 @@ pub(super) fn spawn(shared: &ServerContext, stage: &mut Stage) {
 
 /// Works until `end`.
 async fn run(registry: &Registry, end: CancellationToken) {
-    let work = async {
+    // Looking at all takes long; what was mended meanwhile is not to wait for it.
+    let reported = async {
         tokio::time::sleep(FIRST).await;
-        for round in 0_u64.. {
-            for (name, mount) in sorted(registry) {
+        loop {
+            for (_, mount) in sorted(registry) {
                 again(&mount).await;
-                if round.is_multiple_of(ROUNDS_OF_ALL) {
-                    look(&name, &mount).await;
-                }
             }
             tokio::time::sleep(EVERY).await;
         }
     };
+    let all = async {
+        tokio::time::sleep(FIRST).await;
+        loop {
+            for (name, mount) in sorted(registry) {
+                look(&name, &mount).await;
+            }
+            tokio::time::sleep(EVERY * ROUNDS_OF_ALL).await;
+        }
+    };
     tokio::select! {
         () = end.cancelled() => {}
-        () = work => {}
+        () = reported => {}
+        () = all => {}
     }
 }
 

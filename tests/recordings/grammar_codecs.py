@@ -55,11 +55,11 @@ def describe():
     def c(name, make, says, **expected):
         add("codecs", name, make, says, **expected)
 
-    c("h264_avc3", edited(lambda film: entry_of(film, "vide", b"avc3"), options="-bsf:v dump_extra=freq=k"),
+    c("h264_avc3", edited(lambda film: entry_of(film, "vide", b"avc3"), options="-bsf:v h264_mp4toannexb"),
       "avc3: parameter sets in the samples and in avcC", reference=base())
-    c("h264_avc3_bare", edited(lambda film: entry_of(film, "vide", b"avc3", without_sets), options="-bsf:v dump_extra=freq=k"),
+    c("h264_avc3_bare", edited(lambda film: entry_of(film, "vide", b"avc3", without_sets), options="-bsf:v h264_mp4toannexb"),
       "avc3 without parameter sets in avcC", reference=base(), browser=True)
-    c("h264_avc1_bare", edited(lambda film: entry_of(film, "vide", None, without_sets), options="-bsf:v dump_extra=freq=k"),
+    c("h264_avc1_bare", edited(lambda film: entry_of(film, "vide", None, without_sets), options="-bsf:v h264_mp4toannexb"),
       "avc1 without parameter sets in avcC: they are in the samples all the same", reference=base())
     c("h264_open_group", copied("h264_open"), "open groups of pictures", longest=6.2)
     c("h264_one_group", copied("h264_one_group"), "one sync sample in all", longest=6.2)

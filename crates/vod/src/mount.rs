@@ -343,12 +343,19 @@ impl Mount {
                     // It was replaced between the look and the opening; its names mean what was opened.
                     let place = (path.to_owned(), recording.stamp);
                     self.recordings.insert(place, Arc::clone(&recording)).await;
+                    self.recordings.invalidate(&key).await;
                 }
                 Ok(recording)
             }
             Err(fault) => {
                 if fault.is_of_the_file() {
-                    self.report_fault(path, stamp, &fault);
+                    // Anybody may ask for a file of subtitles as if it were a film.
+                    let name = path.to_ascii_lowercase();
+                    let is_text =
+                        [".vtt", ".srt", ".ttml", ".dfxp", ".xml"].iter().any(|it| name.ends_with(it));
+                    if !is_text {
+                        self.report_fault(path, stamp, &fault);
+                    }
                     self.damaged.insert(key, VodFault::clone(&fault)).await;
                 }
                 Err(VodFault::clone(&fault))

@@ -31,6 +31,8 @@ pub(super) struct OpenFile {
     places: OnceLock<u64>,
     /// The last state in which its bytes were found to be those that were indexed; `None`: that of the index.
     accepted: Lock<Option<Stamp>>,
+    /// Held while the file is checked.
+    checking: Lock<()>,
     overwritten: AtomicBool,
 }
 
@@ -58,6 +60,7 @@ impl OpenFile {
             index: OnceLock::new(),
             places: OnceLock::new(),
             accepted: Lock::new(None),
+            checking: Lock::new(()),
             overwritten: AtomicBool::new(false),
         }
     }
@@ -102,7 +105,12 @@ impl OpenFile {
             return Err(overwritten());
         }
         let io = |error: &io::Error| VodFault::io(path, error);
+        // One looks for all who read meanwhile.
+        let _checking = self.checking.lock();
         let now = self.stamp().map_err(|error| io(&error))?;
+        if *self.accepted.lock() == Some(now) {
+            return Ok(());
+        }
         let is_same = now.len >= indexed.len && self.has_same_index(indexed, path)? && {
             let places = self.look(indexed.len).map_err(|error| io(&error))?;
             self.places.get().is_none_or(|learnt| *learnt == places)

@@ -53,14 +53,14 @@ impl IndexSearch {
         let mut gathered = Gathered::default();
         let mut bytes = 0;
         self.rounds += 1;
-        while self.boxes < BOXES_MAX && self.at + 8 <= len {
+        while self.boxes < BOXES_MAX && len >= 8 && self.at <= len - 8 {
             self.boxes += 1;
             let at = self.at;
             let mut start = [0; 16];
             let there = usize::try_from(len - at).unwrap_or(16).min(16);
             let start = start.get_mut(..there).unwrap_or_default();
             file.read_exact_at(start, at).map_err(|error| VodFault::io(path, &error))?;
-            if start.iter().all(|byte| *byte == 0) {
+            if !self.has_moov && start.iter().all(|byte| *byte == 0) {
                 // Some copy programs set the length first.
                 return Err(unfinished(
                     path,

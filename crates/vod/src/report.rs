@@ -104,6 +104,11 @@ impl RecordingReports {
         is_new
     }
 
+    /// The state of the file of which something is said.
+    pub(super) fn stamp_of(&self, path: &str) -> Option<Stamp> {
+        self.0.get(path).map(|(stamp, _)| *stamp)
+    }
+
     /// The file is not there any more.
     pub(super) fn forget(&mut self, path: &str) {
         self.0.remove(path);

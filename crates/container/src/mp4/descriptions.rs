@@ -44,13 +44,16 @@ pub(super) fn chosen(
             DescribedEntry::LeftOut(reason) => Err(reason),
         });
     }
-    let same_as = |index: usize| entries.iter().position(|entry| Some(entry) == entries.get(index));
+    // For each the first one that is equal to it.
+    let firsts: Vec<usize> =
+        entries.iter().map(|entry| entries.iter().position(|first| first == entry).unwrap_or(0)).collect();
+    let same_as = |index: usize| firsts.get(index).copied();
     let mut counts = vec![0_u64; entries.len()];
-    for (index, samples) in samples_of_each(stbl).unwrap_or_default() {
+    count_samples(stbl, |index, samples| {
         if let Some(count) = same_as(index).and_then(|index| counts.get_mut(index)) {
             *count = count.saturating_add(samples);
         }
-    }
+    });
     // Fragments say for themselves; what they have if they say nothing is the best guess.
     let guess = same_as((first as usize).saturating_sub(1)).unwrap_or(0);
     let mut order: Vec<usize> = (0..entries.len()).filter(|&index| same_as(index) == Some(index)).collect();
@@ -72,8 +75,8 @@ pub(super) fn chosen(
     }
 }
 
-/// How many samples `stsc` gives each description, which is counted from 0.
-fn samples_of_each(stbl: &BoxRef<'_>) -> Option<Vec<(usize, u64)>> {
+/// How many samples each entry of `stsc` gives a description, which is counted from 0. `None` without its boxes.
+fn count_samples(stbl: &BoxRef<'_>, mut add: impl FnMut(usize, u64)) -> Option<()> {
     let offsets = match stbl.child(*b"stco").ok()? {
         Some(offsets) => offsets,
         None => stbl.child(*b"co64").ok()??,
@@ -82,15 +85,14 @@ fn samples_of_each(stbl: &BoxRef<'_>) -> Option<Vec<(usize, u64)>> {
     let mut runs = stbl.child(*b"stsc").ok()??.full().ok()?.rest;
     runs.u32()?;
     let mut next = || entry(&mut runs);
-    let mut found = Vec::new();
     let mut now = next();
     while let Some((first, per_chunk, description)) = now {
         now = next();
         let end = now.map_or(chunks.saturating_add(1), |(first, ..)| first);
         let samples = u64::from(end.saturating_sub(first)) * u64::from(per_chunk);
-        found.push(((description as usize).saturating_sub(1), samples));
+        add((description as usize).saturating_sub(1), samples);
     }
-    Some(found)
+    Some(())
 }
 
 /// First chunk, samples per chunk and `sample_description_index` of the next entry of `stsc` (§8.7.4.2).

@@ -104,14 +104,15 @@ impl EditList {
         rescale(i64::try_from(movie_ticks).unwrap_or(FAR), self.movie_timescale, timescale).min(FAR)
     }
 
-    /// The samples as the list shows them.
-    pub(super) fn apply(&self, samples: &SampleTable, timescale: u32, is_video: bool) -> Edited {
+    /// The samples as the list shows them, `most` of them.
+    pub(super) fn apply(&self, samples: &SampleTable, timescale: u32, is_video: bool, most: u32) -> Edited {
         let scale = if is_video { FINE.div_ceil(timescale.max(1)).max(1) } else { 1 };
         let fine = timescale.saturating_mul(scale);
         let scale = fine / timescale.max(1);
-        let left = u64::from(samples.count()).saturating_mul(REPEATS_MAX).min(SAMPLES_MAX);
+        let left = u64::from(samples.count()).saturating_mul(REPEATS_MAX).min(SAMPLES_MAX).min(most.into());
         let mut out = Splicing {
             samples,
+            lift: samples.negative_composition(),
             scale: scale.into(),
             shown: -FAR,
             decoded: -FAR,
@@ -144,6 +145,8 @@ impl EditList {
 /// Samples with the times at which they are decoded and shown.
 struct Splicing<'a> {
     samples: &'a SampleTable,
+    /// No picture is shown by more than so many ticks before it is decoded.
+    lift: i64,
     /// Ticks that are made of one.
     scale: i64,
     /// The last time at which a sample is shown, and decoded.
@@ -162,15 +165,15 @@ impl Splicing<'_> {
         let samples = self.samples;
         let place = samples.syncs_before(part.start.saturating_add(1)).saturating_sub(1);
         let Some(first) = samples.sync(place) else { return };
-        // No picture is shown by more than `lift` ticks before it is decoded.
-        let lift = samples.negative_composition();
+        let lift = self.lift;
         let within = |index: &u32| (samples.decode_time(*index) as i64).saturating_sub(lift) < part.end;
         let most = usize::try_from(self.left).unwrap_or(usize::MAX);
         let count = (first..samples.count()).take_while(within).take(most).count() as u32;
+        // What was looked at counts, also where none of it is shown.
+        self.left = self.left.saturating_sub(u64::from(count).max(1));
         let is_shown = |index: &u32| samples.media_time(*index) < part.end;
         let Some(last) = (first..first + count).rev().find(is_shown) else { return };
         let kept = first..last + 1;
-        self.left = self.left.saturating_sub(u64::from(count));
         let mut by_time: Vec<(i64, u32)> =
             kept.clone().map(|index| (samples.media_time(index), index)).collect();
         by_time.sort_unstable();

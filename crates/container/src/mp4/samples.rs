@@ -25,6 +25,11 @@ impl SampleBudget {
         Self(count)
     }
 
+    /// How many samples are left.
+    pub(super) const fn left(&self) -> u32 {
+        self.0
+    }
+
     /// Takes `count` samples from the budget. `false` if there are not so many left.
     pub fn take(&mut self, count: u32) -> bool {
         self.0.checked_sub(count).map(|left| self.0 = left).is_some()

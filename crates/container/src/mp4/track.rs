@@ -147,14 +147,14 @@ impl MovieTrack {
             fragments: FragmentState { same, ..FragmentState::default() },
         };
         match EditList::read(trak, context.movie_timescale) {
-            Ok(edits) => doubts.extend(track.edit(&edits, context.is_fragmented)),
+            Ok(edits) => doubts.extend(track.edit(&edits, context.is_fragmented, context.budget)),
             Err(fault) => doubts.push(fault.to_string()),
         }
         Ok(Ok(TrackRead::Played(Box::new(track), doubts)))
     }
 
     /// Applies the edit list; says what cannot be as it wants.
-    fn edit(&mut self, edits: &EditList, is_fragmented: bool) -> Option<String> {
+    fn edit(&mut self, edits: &EditList, is_fragmented: bool, budget: &mut SampleBudget) -> Option<String> {
         let (origin, until) = edits.first(self.timescale);
         (self.origin, self.until) = (origin, until);
         if is_fragmented {
@@ -167,7 +167,8 @@ impl MovieTrack {
         {
             return None;
         }
-        let edited = edits.apply(&self.samples, self.timescale, self.is_video());
+        let edited = edits.apply(&self.samples, self.timescale, self.is_video(), budget.left());
+        budget.take(edited.samples.count());
         (self.samples, self.timescale) = (edited.samples, edited.timescale);
         (self.origin, self.until, self.end) = (edited.origin, None, self.samples.count());
         (edited.hidden > 0).then(|| {

@@ -217,8 +217,9 @@ fn listed(settings: &MountSettings, path: &str, known: &KnownListed) -> Option<L
     let smil = smil_of(settings, path).ok()?;
     let since = stamp.modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     let modified = MediaTime::from_nanos(i64::try_from(since.as_nanos()).ok()?).to_string();
-    let files = smil.renditions.iter().flat_map(|it| super::candidates(path, it)).collect();
-    let mut listed = Listed { files, ..Listed::new(&composed(path), smil.title, modified) };
+    let composed_path = composed(path);
+    let files = smil.renditions.iter().flat_map(|it| super::candidates(&composed_path, it)).collect();
+    let mut listed = Listed { files, ..Listed::new(&composed_path, smil.title, modified) };
     let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
     let stem = name.strip_suffix(".smil").unwrap_or(name);
     let beside = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };

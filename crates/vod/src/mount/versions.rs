@@ -38,6 +38,7 @@ impl Mount {
         let asked = (stream.clone(), names.clone());
         if let Some(place) = self.offered.get(&asked).await
             && let Some(recording) = self.recordings.get(&place).await
+            && recording.names == *names
         {
             return Ok(recording);
         }
@@ -134,7 +135,7 @@ impl Mount {
         }
         for it in left_out {
             if amphi_runtime::log::may_say("left out", self.asker) {
-                warn!(path, track = it.track_id, kind = %it.kind, reason = it.reason, "a track is not played");
+                warn!(path, track = it.track_id, kind = %it.kind, reason = it.reason, "a recording is not played as it is in its file");
             }
         }
     }
@@ -153,7 +154,9 @@ impl Mount {
         for path in files {
             let Ok(stamp) = self.stamp(&path).await else { continue };
             let place = (path, stamp);
-            if self.looked.contains_key(&place) {
+            // What is said of another state of the file holds no more, though this one is known: it may be back.
+            let is_told = self.reports.lock().stamp_of(&place.0).is_none_or(|of| of == stamp);
+            if is_told && self.looked.contains_key(&place) {
                 continue;
             }
             read += 1;
