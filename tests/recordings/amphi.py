@@ -42,6 +42,7 @@ class Amphi:
         until = time.monotonic() + 60
         while not {"media", "http", "admin"} <= self.ports.keys():
             if self.process.poll() is not None or time.monotonic() > until:
+                self.__exit__()
                 raise SystemExit("amphi does not start:\n" + "\n".join(map(str, self.lines[-5:])))
             time.sleep(0.05)
         return self

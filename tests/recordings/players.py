@@ -15,19 +15,18 @@ def watch(shapes, amphi, at_most=0, workers=2):
     jobs = [{"name": shape.name, "player": player, "url": amphi.url(shape.name, file), "sound": not shape.picture}
             for shape in wanted for player, file in PLAYERS]
     by_name = {shape.name: shape for shape in wanted}
-    process = subprocess.Popen(["node", SCRIPT, str(workers)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    process.stdin.write(json.dumps(jobs))
-    process.stdin.close()
-    bad = 0
-    for line in process.stdout:
-        seen = json.loads(line)
-        shape, wrong = by_name[seen["name"]], seen["wrong"]
-        if shape.picture and not seen.get("pictures"):
-            wrong.append("no pictures")
-        if shape.sounds and not seen.get("sound"):
-            wrong.append("no sound")
-        bad += bool(wrong)
-        print(f"{'FAIL' if wrong else 'ok  '} {seen['player']:8} {seen['name']:34} {' | '.join(wrong)}", flush=True)
-    process.wait()
+    with subprocess.Popen(["node", SCRIPT, str(workers)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdin.write(json.dumps(jobs))
+        process.stdin.close()
+        bad = 0
+        for line in process.stdout:
+            seen = json.loads(line)
+            shape, wrong = by_name[seen["name"]], seen["wrong"]
+            if shape.picture and not seen.get("pictures"):
+                wrong.append("no pictures")
+            if shape.sounds and not seen.get("sound"):
+                wrong.append("no sound")
+            bad += bool(wrong)
+            print(f"{'FAIL' if wrong else 'ok  '} {seen['player']:8} {seen['name']:34} {' | '.join(wrong)}", flush=True)
     print(f"{len(jobs) - bad} of {len(jobs)} play")
     return bool(bad) or process.returncode != 0

@@ -11,11 +11,23 @@ TYPES = {
 }
 
 
+def waited(process, at_most):
+    """The exit code of the process, which is killed if it does not end."""
+    try:
+        return process.wait(at_most)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
 def record(folder, seconds):
     """Records each type that this browser knows, all at once; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
     running = {folder / name: subprocess.Popen(["node", SCRIPT, folder / name, str(seconds), type_]) for name, type_ in TYPES.items()}
-    codes = {path: process.wait() for path, process in running.items()}
+    codes = {path: waited(process, seconds * 3 + 120) for path, process in running.items()}
     if any(code not in (0, 2) for code in codes.values()):
         raise SystemExit(f"Chromium does not record: {codes}")
-    return [path for path, code in codes.items() if code == 0]
+    made = [path for path, code in codes.items() if code == 0]
+    if not made:
+        raise SystemExit("this browser records none of these types")
+    return made

@@ -229,6 +229,11 @@ async fn a_file_that_grows_is_served_up_to_its_last_whole_fragment_or_waits() {
         assert_eq!(cuts(&mount).await, number + 1);
         assert_eq!(begun.fetch(&mount).await.expect("as it began"), begun.bytes);
     }
+    // A full disk, or a copy that has its length first.
+    fs::write(&path, [&fragments[..ends[2]], &[0; 500]].concat()).expect("written");
+    touch(&path, 1 << 20);
+    mount.forget_stamps();
+    assert_eq!(cuts(&mount).await, 3);
 }
 
 #[tokio::test]
@@ -318,4 +323,36 @@ async fn what_is_not_played_is_listed() {
     mount.forget_stamps();
     mount.open(&RecordingStream::Smil("x.smil".to_owned())).await.expect("one is there");
     assert_eq!(mount.reports(), [], "it is not there any more");
+}
+
+#[tokio::test]
+async fn what_is_said_of_one_state_of_a_file_goes_with_it() {
+    let root = tempfile::tempdir().expect("a folder");
+    let path = root.path().join("a.mp4");
+    let whole = fixture("hall_a.mp4");
+    let then = SystemTime::now() - Duration::from_secs(100);
+    let write = |bytes: &[u8]| {
+        fs::write(&path, bytes).expect("written");
+        fs::File::options().append(true).open(&path).expect("opened").set_modified(then).expect("touched");
+    };
+    let mount = mount(root.path());
+    write(&whole);
+    assert_eq!(mount.look(&file("a.mp4")).await, 1);
+    write(b"Not a film at all, but a text that says so.");
+    mount.forget_stamps();
+    mount.recording("a.mp4").await.expect_err("it is a text");
+    assert_eq!(mount.serious_reports(3).0, 1);
+    write(&whole);
+    mount.forget_stamps();
+    assert_eq!(mount.look(&file("a.mp4")).await, 1, "the first state is back");
+    assert_eq!(mount.reports(), []);
+}
+
+#[tokio::test]
+async fn subtitles_asked_for_as_a_film_are_no_fault_of_the_mount() {
+    let root = tempfile::tempdir().expect("a folder");
+    fs::write(root.path().join("a.fr.vtt"), "WEBVTT\n\n00:00.000 --> 00:01.000\nOui\n").expect("written");
+    let mount = mount(root.path());
+    mount.recording("a.fr.vtt").await.expect_err("it is a text");
+    assert_eq!(mount.reports(), []);
 }
