@@ -26,7 +26,7 @@ impl SampleBudget {
     }
 
     /// How many samples are left.
-    pub(super) const fn left(&self) -> u32 {
+    pub(super) const fn left(self) -> u32 {
         self.0
     }
 
