@@ -17,7 +17,7 @@ export async function offered(url) {
   const variants = lines.flatMap((line, index) => (line.startsWith("#EXT-X-STREAM-INF") ? [{ line, uri: lines[index + 1] }] : []));
   const alone = variants.find(({ line }) => !line.includes("RESOLUTION="));
   // A recording's first sound track, by the name of its media playlist.
-  const track = /^(chunklist_k[0-9a-f]{8})((?:_t[0-9-]+)?\.m3u8.*)$/.exec(variants[0]?.uri ?? "");
+  const track = /^(chunklist_k[0-9a-f]{8}(?:_k[0-9a-f]{8})?)((?:_t[0-9-]+)?\.m3u8.*)$/.exec(variants[0]?.uri ?? "");
   const sound = alone ? absolute(alone.uri) : track && variants.length ? absolute(`${track[1]}_a0${track[2]}`) : null;
   return { sound, subtitles, status: 200 };
 }
