@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tracing::{Instrument, Span, info_span};
+use tracing::{Instrument, Span, info, info_span};
 
 use amphi_media::MediaTime;
-use amphi_vod::{Mount, RecordedSample, SampleCursor, VodFault};
+use amphi_vod::{FrameRendition, Mount, RecordedSample, SampleCursor, TrackSelection, VodFault};
 
 /// A mount and a cursor in one of its recordings.
 pub(super) struct RecordedFeed {
@@ -28,6 +28,33 @@ pub(super) struct RecordedFeed {
 pub(super) struct LoadedBatch {
     samples: Vec<RecordedSample>,
     bytes: Bytes,
+}
+
+/// Says which tracks of a recording a player does not get because `protocol` cannot carry them; `sent` are those that it gets.
+pub(super) fn say_what_is_left_out(
+    protocol: &'static str,
+    mount: &Mount,
+    rendition: &FrameRendition,
+    sent: &[TrackSelection],
+) {
+    let Some(left_out) = left_out(rendition, sent) else { return };
+    if amphi_runtime::log::may_say("left out", mount.asker()) {
+        let path = &rendition.recording().path;
+        info!(
+            protocol,
+            path, left_out, "a recording is played without a track that the protocol cannot carry"
+        );
+    }
+}
+
+/// The tracks that are not among `sent`, with their codecs.
+fn left_out(rendition: &FrameRendition, sent: &[TrackSelection]) -> Option<String> {
+    let of_kind = |kind: &TrackSelection| {
+        let what = if *kind == TrackSelection::Picture { "picture" } else { "sound" };
+        Some(format!("{what} ({})", rendition.track(*kind)?.coding.codec))
+    };
+    let left_out = rendition.kinds().iter().filter(|kind| !sent.contains(kind)).filter_map(of_kind);
+    left_out.reduce(|all, next| format!("{all}, {next}"))
 }
 
 impl LoadedBatch {

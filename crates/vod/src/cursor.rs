@@ -220,15 +220,21 @@ impl SampleCursor {
     }
 
     /// Goes to the sync sample that is shown at `to`, or the last before it, and to the sound that is heard with it; after
-    /// the end to the last one. Sound alone can begin anywhere.
+    /// the end to the last one. Sound alone can begin anywhere, also where the picture begins later.
     pub fn seek(&mut self, to: MediaTime) {
         let Self { rendition, heads, until, .. } = self;
         let to = to.clamp(MediaTime::default(), *until);
         let is_picture = |head: &&TrackHead| head.kind == TrackSelection::Picture;
         let picture = heads.iter().find(is_picture).and_then(|head| rendition.track(head.kind));
         let synced = picture.map(|video| sync_before(rendition, video, to));
+        let begins = |head: &TrackHead| rendition.track(head.kind).map(|it| rendition.shown(it, it.begin));
         let start = match (picture, synced) {
-            (Some(video), Some(sync)) => rendition.shown(video, sync).max(MediaTime::default()),
+            (Some(video), Some(sync)) => {
+                let shown = rendition.shown(video, sync).max(MediaTime::default());
+                // Before the first picture there may be sound already.
+                let earliest = heads.iter().filter_map(begins).min().unwrap_or_default();
+                shown.min(to.max(earliest))
+            }
             _ => to,
         };
         for head in heads {

@@ -1,5 +1,6 @@
 //! A player of a recording. Media is sent at the pace of the player's clock, ahead of it by the buffer that the player asks
-//! for; it may pause and seek. Only H.264 and AAC are sent: RTMP without its extensions carries nothing else that is in files.
+//! for; it may pause and seek. Only H.264 and AAC are sent: RTMP without its extensions carries nothing else that is in files. Of
+//! a recording with one track that it cannot carry, the other is sent alone.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::connection::{RtmpConnection, RtmpEnd};
 use crate::delivery::idle_timer::{HELD, IdleTimer};
-use crate::delivery::recorded_feed::{LoadedBatch, RecordedFeed};
+use crate::delivery::recorded_feed::{LoadedBatch, RecordedFeed, say_what_is_left_out};
 use crate::delivery::unserved::Unserved;
 use crate::delivery::{AnswerCounts, AnswerKind as Counted};
 use amphi_media::MediaTime;
@@ -44,9 +45,9 @@ impl Recorded {
         let presentation =
             opened.map_err(|fault| Unserved::new(stream.path(), mount.asker(), &fault).rtmp())?;
         let rendition = presentation.for_frames().ok_or_else(|| Unserved::Missing.rtmp())?;
-        let description =
-            describe(&rendition).ok_or("the recording is not in H.264 and AAC, which RTMP needs")?;
-        let kinds = rendition.kinds().to_vec();
+        let (kinds, description) =
+            describe(&rendition).ok_or("the recording is not in H.264 or AAC, which RTMP needs")?;
+        say_what_is_left_out("RTMP", &mount, &rendition, &kinds);
         let mut recorded = Self {
             feed: RecordedFeed::new(Arc::new(mount), SampleCursor::new(rendition, &kinds)),
             description,
@@ -81,16 +82,22 @@ impl Recorded {
     }
 }
 
-/// The metadata and decoder configurations of a recording; `None` if RTMP cannot carry it.
-fn describe(rendition: &FrameRendition) -> Option<RecordingDescription> {
+/// The tracks of a recording that RTMP can carry, with their metadata and decoder configurations; `None` if it can carry none.
+fn describe(rendition: &FrameRendition) -> Option<(Vec<TrackSelection>, RecordingDescription)> {
     let (mut picture, mut sound) = (None, None);
-    for &kind in rendition.kinds() {
+    let mut kinds = rendition.kinds().to_vec();
+    kinds.retain(|&kind| {
         let track = if kind == TrackSelection::Picture { &mut picture } else { &mut sound };
-        *track = Some(rendition.track(kind)?.coding.decoder_configuration()?);
+        *track = rendition.track(kind).and_then(|track| track.coding.decoder_configuration());
+        track.is_some()
+    });
+    if kinds.is_empty() {
+        return None;
     }
     let size = rendition.recording().movie.picture_size().filter(|_| picture.is_some());
     let size = size.map(|(width, height)| (u32::from(width), u32::from(height)));
-    Some(RecordingDescription { size, duration_s: rendition.duration().as_secs_f64(), picture, sound })
+    let duration_s = rendition.duration().as_secs_f64();
+    Some((kinds, RecordingDescription { size, duration_s, picture, sound }))
 }
 
 /// Whole milliseconds, rounded to the nearest.
@@ -208,7 +215,10 @@ async fn batch_at(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use amphi_vod::MountSettings;
 
     fn at(ms: i64) -> MediaTime {
         MediaTime::from_millis(ms)
@@ -223,6 +233,41 @@ mod tests {
         assert_eq!(pace.due(at(8000)), since);
         assert_eq!(pace.due(at(9500)), since + Duration::from_millis(1500));
         assert!(pace.until() >= at(8500));
+    }
+
+    /// The first of these bytes in `file` from `from` on.
+    fn place(file: &[u8], from: usize, what: &[u8; 4]) -> usize {
+        from + file[from..].windows(4).position(|it| it == what).expect("it is there")
+    }
+
+    /// What is played of `small.mp4` if its sound is said to be Opus, and its picture is what `handler` says.
+    async fn with_opus(handler: [u8; 4]) -> FrameRendition {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/small.mp4");
+        let mut file = std::fs::read(fixture).expect("a fixture");
+        let moov = place(&file, 0, b"moov");
+        let picture = place(&file, moov, b"vide");
+        file[picture..picture + 4].copy_from_slice(&handler);
+        let sound = place(&file, moov, b"mp4a");
+        file[sound..sound + 4].copy_from_slice(b"Opus");
+        let esds = place(&file, sound, b"esds");
+        file[esds..esds + 15].copy_from_slice(b"dOps\0\x02\x01\x38\0\0\xbb\x80\0\0\0");
+        let root = tempfile::tempdir().expect("a directory");
+        std::fs::write(root.path().join("opus.mp4"), file).expect("written");
+        let settings =
+            MountSettings { root: root.path().to_owned(), index: false, ..MountSettings::default() };
+        let stream = RecordingStream::File("opus.mp4".to_owned());
+        let presentation = Mount::new(settings).open(&stream).await.expect("it is played");
+        presentation.for_frames().expect("something is played")
+    }
+
+    #[tokio::test]
+    async fn what_rtmp_cannot_carry_is_left_out_and_the_rest_is_played() {
+        let rendition = with_opus(*b"vide").await;
+        assert_eq!(rendition.kinds().len(), 2);
+        let (kinds, description) = describe(&rendition).expect("the picture");
+        assert_eq!(kinds, [TrackSelection::Picture]);
+        assert!(description.picture.is_some() && description.sound.is_none() && description.size.is_some());
+        assert!(describe(&with_opus(*b"meta").await).is_none(), "nothing is left");
     }
 
     #[test]

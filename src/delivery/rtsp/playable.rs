@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::RtspPort;
 use crate::delivery::address;
 use crate::delivery::air::AirReader;
+use crate::delivery::recorded_feed::say_what_is_left_out;
 use crate::delivery::unserved::Unserved;
 use crate::delivery::{AccessAction, AccessRequest, Protocol, Resolved, Selection};
 use amphi_http::asker;
@@ -60,6 +61,8 @@ async fn recording(mount: Mount, stream: &RecordingStream, path: &str) -> Result
     if tracks.is_empty() {
         return Err(Unserved::Broken.rtsp());
     }
+    let kinds: Vec<TrackSelection> = tracks.iter().map(|(kind, _)| *kind).collect();
+    say_what_is_left_out("RTSP", &mount, &rendition, &kinds);
     Ok(Playable::Recorded { mount: Arc::new(mount), rendition, tracks })
 }
 

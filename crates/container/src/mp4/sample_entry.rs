@@ -79,12 +79,12 @@ impl Coding {
         AudioSpecificConfig::parse(&self.audio_specific_config()?).ok()
     }
 
-    /// The format as the media path uses it. `None` if it is neither H.264 with 4-byte lengths nor AAC-LC, mono or stereo.
+    /// The format as the media path uses it. `None` if it is neither H.264 with 4-byte lengths nor AAC-LC.
     pub fn format(&self) -> Option<TrackFormat> {
         match self.media {
             TrackMedia::Video { .. } => self.h264().map(TrackFormat::H264),
             TrackMedia::Audio { .. } => {
-                let is_lc = |config: &AudioSpecificConfig| config.core_type == 2 && config.channels <= 2;
+                let is_lc = |config: &AudioSpecificConfig| config.core_type == 2;
                 self.aac().filter(is_lc).map(TrackFormat::Aac)
             }
         }

@@ -137,3 +137,33 @@ async fn the_part_that_a_playlist_wants_is_played_from_zero_to_its_end() {
     assert!(cursor.start() < cursor.until() && cursor.start() >= at(span.end - span.start - 2 * SECOND));
     assert!(cursor.next_at().is_some());
 }
+
+#[tokio::test]
+async fn sound_that_begins_before_the_picture_is_heard() {
+    let whole = recording().await;
+    let mut movie = whole.recording().movie.clone();
+    // As after an empty edit (ISO/IEC 14496-12 §8.6.6): the picture begins two seconds later.
+    let late = 2 * SECOND;
+    let video = movie.video.as_mut().expect("a picture");
+    video.origin -= 2 * i64::from(video.timescale);
+    let played = FrameRendition { recording: Arc::new(Recording::for_tests(movie)), ..whole };
+    let kinds = [TrackSelection::Picture, TrackSelection::Sound(0)];
+    let mut cursor = SampleCursor::new(played, &kinds);
+    let first = |samples: &[RecordedSample], is_picture: bool| {
+        let of_kind = |it: &&RecordedSample| (it.kind == TrackSelection::Picture) == is_picture;
+        samples.iter().find(of_kind).cloned().expect("some")
+    };
+    assert_eq!(cursor.start(), at(0));
+    let samples = all(cursor.clone());
+    assert!(first(&samples, false).shown.as_nanos() < SECOND / 40, "the sound from its beginning");
+    let picture = first(&samples, true);
+    assert!(picture.sync && picture.shown == at(late), "{picture:?}");
+    // From within the sound that has no picture, and from where there is one.
+    cursor.seek(at(SECOND));
+    assert_eq!(cursor.start(), at(SECOND));
+    let samples = all(cursor.clone());
+    assert!((0..SECOND / 40).contains(&SECOND.saturating_sub(first(&samples, false).shown.as_nanos())));
+    assert_eq!(first(&samples, true).shown, at(late));
+    cursor.seek(at(late + SECOND));
+    assert_eq!(cursor.start(), at(late), "a sync sample each 2 s");
+}
