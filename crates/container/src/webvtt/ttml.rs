@@ -8,6 +8,7 @@ use roxmltree::{Document, Node, ParsingOptions};
 use super::markup::{Face, styled};
 use super::ttml_time::TimeParameters;
 use super::{Cue, LOST_MAX, TimedText};
+use amphi_media::charset;
 
 /// How deep elements are read.
 const DEPTH_MAX: usize = 64;
@@ -22,6 +23,11 @@ const OPEN: u64 = u64::MAX;
 
 /// Reads a document.
 pub(super) fn read(text: &str) -> TimedText {
+    if let Some(line) = charset::too_many_entities(text) {
+        let mut found = TimedText::default();
+        found.lose(line as usize, "its entities would become too long: nothing of it is read");
+        return found;
+    }
     let options = ParsingOptions { allow_dtd: true, nodes_limit: NODES_MAX, ..ParsingOptions::default() };
     let document = match Document::parse_with_options(text, options) {
         Ok(document) => document,
@@ -319,6 +325,27 @@ mod tests {
         );
         let html = TimedText::of("<html><body/></html>");
         assert!(!html.is_known && html.lost.len() == 1);
+    }
+
+    #[test]
+    fn entities_are_written_out_within_limits() {
+        let text = |entities: &str| {
+            format!("<!DOCTYPE tt [\n{entities}]>\n<tt><body><p begin='1s' end='2s'>&b;</p></body></tt>")
+        };
+        assert_eq!(told(&text("<!ENTITY b 'bon'>")), [(1000, 2000, "bon".to_owned())]);
+        let laughs: String = (b'c'..b'k')
+            .map(|it| {
+                format!(
+                    "<!ENTITY {} '{}'>\n",
+                    char::from(it - 1),
+                    format!("&{};", char::from(it)).repeat(100)
+                )
+            })
+            .collect();
+        let read = TimedText::of(&text(&format!("{laughs}<!ENTITY j 'ha'>")));
+        let lost: Vec<_> = read.lost.iter().map(ToString::to_string).collect();
+        assert_eq!(lost, ["line 2: its entities would become too long: nothing of it is read"]);
+        assert!(read.cues.is_empty());
     }
 
     #[test]
