@@ -146,7 +146,7 @@ fn decode(job: &BlockJob<'_>, needed: &Range<i64>, channels: u8) -> (Vec<f32>, u
             continue;
         };
         let count = sound.len() / width;
-        if found != 0 && found != job.sample_rate {
+        if found != job.sample_rate && PacketSound::SAMPLE_RATES.contains(&found) {
             // The packet knows its rate better than the file.
             let count = (count as u64 * u64::from(job.sample_rate) / u64::from(found)) as usize;
             sound = resample((&sound, 0), width, (found, job.sample_rate), (0, count));

@@ -63,9 +63,8 @@ pub(super) fn sources(audio: &mut [Track]) -> Vec<Option<Arc<SoundSource>>> {
 
 fn offered(track: &mut Track) -> Option<SoundSource> {
     let sound = track.coding.packets.clone()?;
-    let said = if sound.sample_rate > 0 { sound.sample_rate } else { track.timescale };
-    let target = coded_track(said, sound.channels);
-    let sample_rate = if said > 0 { said } else { target.format.sample_rate };
+    let sample_rate = sample_rate(&sound, track.timescale);
+    let target = coded_track(sample_rate, sound.channels);
     let runs = runs(track, &sound, sample_rate);
     let rate = target.format.sample_rate;
     let start = rescale(track.shown_at(track.begin).max(0), track.timescale, rate);
@@ -95,6 +94,12 @@ fn offered(track: &mut Track) -> Option<SoundSource> {
     track.origin = -first_frame * FRAME;
     (track.lift, track.begin, track.end) = (0, 0, count as u32);
     Some(SoundSource { track: source, sound, sample_rate, runs, target, first_frame })
+}
+
+/// Samples per second as the file says them, or its times do.
+fn sample_rate(sound: &PacketSound, timescale: u32) -> u32 {
+    let is_rate = |rate: &u32| PacketSound::SAMPLE_RATES.contains(rate);
+    [sound.sample_rate, timescale].into_iter().find(is_rate).unwrap_or(48_000)
 }
 
 /// The packets of `track` in runs.

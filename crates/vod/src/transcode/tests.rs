@@ -197,3 +197,18 @@ async fn players_of_frames_get_the_same_frames() {
         assert!(frame.len() > 20 && whole.windows(frame.len()).any(|window| window == frame), "{sample:?}");
     }
 }
+
+#[test]
+fn a_rate_is_one_that_sound_has() {
+    let sound =
+        |sample_rate| PacketSound { coding: amphi_media::PacketCoding::Mpeg, sample_rate, channels: 2 };
+    for (said, timescale, rate) in [
+        (44_100, 1000, 44_100),
+        (0, 32_000, 32_000),
+        (0, 1000, 48_000),
+        (u32::MAX, 24_000, 24_000),
+        (0, u32::MAX, 48_000),
+    ] {
+        assert_eq!(sample_rate(&sound(said), timescale), rate, "{said} and {timescale}");
+    }
+}
