@@ -19,6 +19,10 @@ pub(super) const BLOCK: u32 = 128;
 const FRAMES_MAX: i64 = 8_000_000;
 /// Most bytes of the packets of a block.
 const BYTES_MAX: u64 = 32 << 20;
+/// Most packets of a block, where to decode one takes as long however few bytes it has.
+const PACKETS_MAX: u32 = 16_384;
+/// The same where packets may be single samples.
+const UNITS_MAX: u32 = 2 << 20;
 const FRAME: i64 = AAC_FRAME_SAMPLES as i64;
 
 /// The source of a track that is coded here.
@@ -153,7 +157,7 @@ impl SoundSource {
     }
 
     /// What is needed for block number `block` of a track of `count` frames. `None` if there is no such block, or its packets
-    /// are too large.
+    /// are too large. Of too many packets at one time the rest are silent.
     pub(super) fn plan(self: &Arc<Self>, block: u32, count: u32) -> Option<BlockPlan> {
         let from = block.checked_mul(BLOCK)?;
         let to = from.checked_add(BLOCK)?.min(count);
@@ -164,7 +168,8 @@ impl SoundSource {
         let needed = needed(&frames, self.target, self.sample_rate);
         // The packet that begins before may reach into it.
         let first = self.first_from(needed.start).saturating_sub(1 + self.sound.run_up());
-        let last = self.first_from(needed.end).max(first);
+        let most = if self.sound.unit().is_some() { UNITS_MAX } else { PACKETS_MAX };
+        let last = self.first_from(needed.end).clamp(first, first.saturating_add(most));
         if self.track.samples.bytes(first, last) > BYTES_MAX {
             return None;
         }

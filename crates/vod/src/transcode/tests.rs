@@ -13,7 +13,7 @@ use crate::presentation::{Presentation, Rendition};
 use crate::recording::Recording;
 use crate::{SampleCursor, reading};
 use amphi_container::isobmff::{put_box, put_full_box};
-use amphi_media::MediaTime;
+use amphi_media::{MediaTime, PacketCoding};
 use amphi_runtime::workshop::{Workshop, WorkshopLimits};
 
 const RATE: u32 = 48_000;
@@ -200,8 +200,7 @@ async fn players_of_frames_get_the_same_frames() {
 
 #[test]
 fn a_rate_is_one_that_sound_has() {
-    let sound =
-        |sample_rate| PacketSound { coding: amphi_media::PacketCoding::Mpeg, sample_rate, channels: 2 };
+    let sound = |sample_rate| PacketSound { coding: PacketCoding::Mpeg, sample_rate, channels: 2 };
     for (said, timescale, rate) in [
         (44_100, 1000, 44_100),
         (0, 32_000, 32_000),
@@ -211,4 +210,34 @@ fn a_rate_is_one_that_sound_has() {
     ] {
         assert_eq!(sample_rate(&sound(said), timescale), rate, "{said} and {timescale}");
     }
+}
+
+/// The track of a film whose samples are packets of this coding: bytes and ticks of each.
+fn packets(
+    coding: PacketCoding,
+    timescale: u32,
+    said: u32,
+    packets: impl Iterator<Item = (u32, u32)>,
+) -> Track {
+    let bytes = film(4800, &[]);
+    let mut read = tempfile::tempfile().expect("a file");
+    std::io::Write::write_all(&mut read, &bytes).expect("written");
+    let movie = reading::index(&read, bytes.len() as u64, "a.mov").expect("sound");
+    let mut track = movie.audio.into_iter().next().expect("a track");
+    let mut samples = SampleTable::default();
+    for (size, duration) in packets {
+        samples.push(Sample { offset: 1000, size, duration, composition: 0, sync: true });
+    }
+    (track.timescale, track.end) = (timescale, samples.count());
+    track.samples = samples;
+    track.coding.packets = Some(PacketSound { coding, sample_rate: said, channels: 2 });
+    track
+}
+
+#[test]
+fn packets_of_a_block_are_bounded() {
+    let many = (0..300_000).map(|index| (4, u32::from(index == 0)));
+    let source = offered(&mut packets(PacketCoding::Mpeg, 1, 48_000, many)).expect("a source");
+    let plan = Arc::new(source).plan(0, BLOCK).expect("a plan");
+    assert_eq!(plan.packets.len(), PACKETS_MAX as usize);
 }
