@@ -18,7 +18,7 @@ const RUN_UP: u32 = 8;
 /// Frames that are needed after a frame: the encoder looks ahead, and the last frame's overlap ends in the next.
 const LOOK_AHEAD: i64 = 3;
 /// Rates that browsers and the encoder take (ISO/IEC 14496-3 table 1.18).
-const RATES: [u32; 12] =
+pub const RATES: [u32; 12] =
     [8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000];
 /// Bits per second of a channel, and per sample where the rate is low.
 const CHANNEL_BPS: u32 = 64_000;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::Track;
 use amphi_container::mp4::{Coding, Extent, Sample, SampleTable, rescale};
 use amphi_media::{AAC_FRAME_SAMPLES, AudioTrack, PacketSound};
-use amphi_sound::{BlockJob, CodedFrames, CodingError, PlacedPacket, code_block, coded_track, needed};
+use amphi_sound::{BlockJob, CodedFrames, CodingError, PlacedPacket, RATES, code_block, coded_track, needed};
 
 /// Frames that are coded at once: 2.7 s at 48 kHz.
 pub(super) const BLOCK: u32 = 128;
@@ -66,10 +66,15 @@ pub(super) fn sources(audio: &mut [Track]) -> Vec<Option<Arc<SoundSource>>> {
 }
 
 fn offered(track: &mut Track) -> Option<SoundSource> {
-    let sound = track.coding.packets.clone()?;
-    let sample_rate = sample_rate(&sound, track.timescale);
+    let mut sound = track.coding.packets.clone()?;
+    let said = sample_rate(&sound, track.timescale);
+    let pace = Pace::of(track, &sound, said);
+    let sample_rate = if let Pace::Rate(rate) = pace { rate } else { said };
+    if sample_rate != said {
+        sound.sample_rate = sample_rate;
+    }
     let target = coded_track(sample_rate, sound.channels);
-    let runs = runs(track, &sound, sample_rate);
+    let runs = runs(track, &sound, sample_rate, pace == Pace::Times);
     let rate = target.format.sample_rate;
     let start = rescale(track.shown_at(track.begin).max(0), track.timescale, rate);
     let end = rescale(track.shown_until(), track.timescale, rate);
@@ -106,14 +111,51 @@ fn sample_rate(sound: &PacketSound, timescale: u32) -> u32 {
     [sound.sample_rate, timescale].into_iter().find(is_rate).unwrap_or(48_000)
 }
 
-/// The packets of `track` in runs.
-fn runs(track: &Track, sound: &PacketSound, sample_rate: u32) -> Vec<PacketRun> {
+/// Where packets have another rate than the file says, the times of the track tell: what they are taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// The rate that is said is right.
+    Said,
+    /// They have this rate, by how long they last.
+    Rate(u32),
+    /// They last as long as the track says.
+    Times,
+}
+
+impl Pace {
+    /// The pace of a whole track of packets that say `said` samples per second.
+    fn of(track: &Track, sound: &PacketSound, said: u32) -> Self {
+        if sound.unit().is_some() {
+            return Self::Said;
+        }
+        let count = f64::from(track.samples.count().max(1));
+        let mean = track.samples.end() as f64 / count * f64::from(said) / f64::from(track.timescale.max(1));
+        let nominal = f64::from(sound.samples_of(0, mean.round() as u32));
+        if (mean - nominal).abs() <= nominal * 0.05 {
+            return Self::Said;
+        }
+        // Gaps between packets make the mean longer, but not what each of them lasts.
+        let ticks = track.samples.end() as f64 / count;
+        let is_usual = |lasts: u32| (f64::from(lasts) - ticks).abs() <= ticks * 0.03 + 1.0;
+        let usual = track.samples.range(0, u32::MAX).filter(|it| is_usual(it.duration)).count();
+        if (usual as f64) < count / 2.0 {
+            return Self::Said;
+        }
+        let meant = f64::from(said) * nominal / mean.max(1.0);
+        let rate = RATES.into_iter().find(|&rate| (f64::from(rate) - meant).abs() <= meant * 0.01);
+        rate.map_or(Self::Times, Self::Rate)
+    }
+}
+
+/// The packets of `track` in runs; each lasts as its coding says, or as `by_times` the track does.
+fn runs(track: &Track, sound: &PacketSound, sample_rate: u32, by_times: bool) -> Vec<PacketRun> {
     let tolerance = u64::from(sample_rate / 50);
     let mut runs: Vec<PacketRun> = Vec::new();
     let mut next = 0;
     for (index, it) in (0..).zip(track.samples.range(0, u32::MAX)) {
         let lasts = rescale(i64::from(it.duration), track.timescale, sample_rate);
-        let samples = sound.samples_of(it.size, u32::try_from(lasts).unwrap_or(0));
+        let lasts = u32::try_from(lasts).unwrap_or(0);
+        let samples = if by_times { lasts } else { sound.samples_of(it.size, lasts) };
         let said = rescale(track.shown_at(index), track.timescale, sample_rate);
         let is_elsewhere = said.abs_diff(next) > tolerance || runs.is_empty();
         if is_elsewhere {

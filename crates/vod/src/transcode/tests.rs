@@ -241,3 +241,30 @@ fn packets_of_a_block_are_bounded() {
     let plan = Arc::new(source).plan(0, BLOCK).expect("a plan");
     assert_eq!(plan.packets.len(), PACKETS_MAX as usize);
 }
+
+#[test]
+fn packets_have_the_rate_that_their_times_tell() {
+    let of = |timescale, said, lasts| {
+        let mut track = packets(PacketCoding::Mpeg, timescale, said, (0..1000).map(|_| (400, lasts)));
+        offered(&mut track).expect("a source")
+    };
+    for (timescale, said, lasts, rate) in [
+        (48_000, 48_000, 1152, 48_000),
+        // Frames of 44.1 kHz in a track that says 48 kHz, or nothing.
+        (44_100, 48_000, 1152, 44_100),
+        (90_000, 0, 2351, 44_100),
+        // Coarse times are no other rate.
+        (1000, 44_100, 26, 44_100),
+    ] {
+        let source = of(timescale, said, lasts);
+        assert_eq!((source.sample_rate, source.target.format.sample_rate), (rate, rate), "{timescale}");
+        assert_eq!(source.at(10) - source.at(9), 1152, "{timescale}");
+    }
+    // A tenth of the time is a gap.
+    let gap = (0..1000).map(|index| (400, if index == 500 { 110_000 } else { 1152 }));
+    let source = offered(&mut packets(PacketCoding::Mpeg, 48_000, 48_000, gap)).expect("a source");
+    assert_eq!((source.sample_rate, source.runs.len()), (48_000, 2));
+    // No rate has packets of 50 ms.
+    let odd = of(1000, 48_000, 50);
+    assert_eq!((odd.sample_rate, odd.at(10), odd.runs.len()), (48_000, 24_000, 1));
+}
