@@ -9,9 +9,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Track;
-use amphi_container::mp4::{Coding, Extent, Sample, SampleTable, rescale};
+use amphi_container::mp4::{Coding, Extent, LeftOut, Movie, Sample, SampleTable, TrackKind, rescale};
 use amphi_media::{AAC_FRAME_SAMPLES, AudioTrack, PacketSound};
-use amphi_sound::{BlockJob, CodedFrames, CodingError, PlacedPacket, RATES, code_block, coded_track, needed};
+use amphi_sound::{
+    BlockJob, CodedFrames, CodingError, PacketDecoder, PlacedPacket, RATES, code_block, coded_track, needed,
+};
 
 /// Frames that are coded at once: 2.7 s at 48 kHz.
 pub(super) const BLOCK: u32 = 128;
@@ -59,14 +61,28 @@ pub(super) struct BlockPlan {
     pub extents: Vec<Extent>,
 }
 
-/// Replaces every track whose sound no browser decodes by the one that is offered instead. The result has the source of each
-/// sound track, `None` for those that are sent as they are.
-pub(super) fn sources(audio: &mut [Track]) -> Vec<Option<Arc<SoundSource>>> {
-    audio.iter_mut().map(|track| offered(track).map(Arc::new)).collect()
+/// Replaces every track whose sound no browser decodes by the one that is offered instead; one for which that cannot be done is
+/// left out. The result has the source of each sound track, `None` for those that are sent as they are.
+pub(super) fn sources(movie: &mut Movie) -> Vec<Option<Arc<SoundSource>>> {
+    let mut sources = Vec::with_capacity(movie.audio.len());
+    for mut track in std::mem::take(&mut movie.audio) {
+        let source = track.coding.packets.clone().map(|sound| offered(&mut track, sound)).transpose();
+        match source {
+            Ok(source) => {
+                sources.push(source.map(Arc::new));
+                movie.audio.push(track);
+            }
+            Err(reason) => {
+                movie.left_out.push(LeftOut { track_id: track.id, kind: TrackKind::Sound, reason });
+            }
+        }
+    }
+    sources
 }
 
-fn offered(track: &mut Track) -> Option<SoundSource> {
-    let mut sound = track.coding.packets.clone()?;
+/// Makes `track` the one that is offered instead of `sound`, or says why there is none.
+fn offered(track: &mut Track, mut sound: PacketSound) -> Result<SoundSource, String> {
+    PacketDecoder::new(&sound).map_err(|error| format!("its {} cannot be decoded: {error}", sound.name()))?;
     let said = sample_rate(&sound, track.timescale);
     let pace = Pace::of(track, &sound, said);
     let sample_rate = if let Pace::Rate(rate) = pace { rate } else { said };
@@ -82,7 +98,11 @@ fn offered(track: &mut Track) -> Option<SoundSource> {
     let first_frame = start.div_euclid(FRAME) - 1;
     let count = -(-end).div_euclid(FRAME) - first_frame;
     if !(2..=FRAMES_MAX).contains(&count) {
-        return None;
+        let long = FRAMES_MAX * FRAME / i64::from(rate.max(1)) / 3600;
+        return Err(match count {
+            ..2 => "nothing of its sound is within the presentation".to_owned(),
+            _ => format!("it lasts longer than the {long} hours for which its {} is decoded", sound.name()),
+        });
     }
     let mut samples = SampleTable::default();
     let size =
@@ -102,7 +122,7 @@ fn offered(track: &mut Track) -> Option<SoundSource> {
     track.timescale = rate;
     track.origin = -first_frame * FRAME;
     (track.lift, track.begin, track.end) = (0, 0, count as u32);
-    Some(SoundSource { track: source, sound, sample_rate, runs, target, first_frame })
+    Ok(SoundSource { track: source, sound, sample_rate, runs, target, first_frame })
 }
 
 /// Samples per second as the file says them, or its times do.

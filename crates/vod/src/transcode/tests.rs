@@ -234,10 +234,34 @@ fn packets(
     track
 }
 
+fn source(mut track: Track) -> SoundSource {
+    let sound = track.coding.packets.clone().expect("packets");
+    offered(&mut track, sound).expect("a source")
+}
+
+#[test]
+fn sound_that_cannot_be_decoded_is_left_out() {
+    let bytes = film(48_000, &[]);
+    let mut read = tempfile::tempfile().expect("a file");
+    std::io::Write::write_all(&mut read, &bytes).expect("written");
+    let mut movie = reading::index(&read, bytes.len() as u64, "a.mov").expect("sound");
+    let broken = PacketCoding::Alac(bytes::Bytes::from_static(&[1, 2]));
+    let long = (0..4).map(|_| (400, u32::MAX));
+    movie.audio.push(packets(broken, 48_000, 48_000, (0..100).map(|_| (400, 4096))));
+    movie.audio.push(packets(PacketCoding::Mpeg, 48_000, 48_000, long));
+    let recording = Recording::for_tests(movie);
+    assert_eq!((recording.movie.audio.len(), recording.movie.left_out.len()), (1, 2));
+    assert!(recording.sound_source(0).is_some() && recording.sound_source(1).is_none());
+    let told: Vec<_> = recording.movie.left_out.iter().map(ToString::to_string).collect();
+    assert!(told[0].starts_with("track 7 (sound): its ALAC cannot be decoded: "), "{told:?}");
+    assert_eq!(told[1], "track 7 (sound): it lasts longer than the 47 hours for which its MP3 is decoded");
+    assert_eq!(recording.nothing_left(), None);
+}
+
 #[test]
 fn packets_of_a_block_are_bounded() {
     let many = (0..300_000).map(|index| (4, u32::from(index == 0)));
-    let source = offered(&mut packets(PacketCoding::Mpeg, 1, 48_000, many)).expect("a source");
+    let source = source(packets(PacketCoding::Mpeg, 1, 48_000, many));
     let plan = Arc::new(source).plan(0, BLOCK).expect("a plan");
     assert_eq!(plan.packets.len(), PACKETS_MAX as usize);
 }
@@ -245,8 +269,7 @@ fn packets_of_a_block_are_bounded() {
 #[test]
 fn packets_have_the_rate_that_their_times_tell() {
     let of = |timescale, said, lasts| {
-        let mut track = packets(PacketCoding::Mpeg, timescale, said, (0..1000).map(|_| (400, lasts)));
-        offered(&mut track).expect("a source")
+        source(packets(PacketCoding::Mpeg, timescale, said, (0..1000).map(|_| (400, lasts))))
     };
     for (timescale, said, lasts, rate) in [
         (48_000, 48_000, 1152, 48_000),
@@ -262,8 +285,8 @@ fn packets_have_the_rate_that_their_times_tell() {
     }
     // A tenth of the time is a gap.
     let gap = (0..1000).map(|index| (400, if index == 500 { 110_000 } else { 1152 }));
-    let source = offered(&mut packets(PacketCoding::Mpeg, 48_000, 48_000, gap)).expect("a source");
-    assert_eq!((source.sample_rate, source.runs.len()), (48_000, 2));
+    let gaps = source(packets(PacketCoding::Mpeg, 48_000, 48_000, gap));
+    assert_eq!((gaps.sample_rate, gaps.runs.len()), (48_000, 2));
     // No rate has packets of 50 ms.
     let odd = of(1000, 48_000, 50);
     assert_eq!((odd.sample_rate, odd.at(10), odd.runs.len()), (48_000, 24_000, 1));
