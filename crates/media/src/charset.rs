@@ -8,6 +8,8 @@ use std::borrow::Cow;
 pub use encoding_rs::{Encoding, MACINTOSH, UTF_8, WINDOWS_1252};
 use encoding_rs::{UTF_16BE, UTF_16LE};
 
+/// Most bytes that a document of XML may become when its entities are written out.
+const EXPANDED_MAX: usize = 64 << 20;
 /// How many bytes are looked at to tell UTF-16 without a byte order mark.
 const SAMPLE: usize = 512;
 
@@ -26,6 +28,19 @@ pub fn decode<'a>(
 /// The text of an XML document (XML 1.0 §4.3.3): as [`decode`], with the label of its XML declaration.
 pub fn decode_xml<'a>(bytes: &'a [u8], fallback: &'static Encoding) -> Cow<'a, str> {
     decode(bytes, xml_label(bytes), fallback).0
+}
+
+/// The line of the first entity, if those of a document of XML may become too long (a billion laughs, or one long entity named
+/// often). `roxmltree` follows no more than 255 references from each.
+pub fn too_many_entities(text: &str) -> Option<u32> {
+    let first = text.find("<!ENTITY")?;
+    let predefined = ["#", "amp;", "lt;", "gt;", "quot;", "apos;"];
+    let references = text.split('&').skip(1);
+    let own = references.filter(|rest| !predefined.iter().any(|known| rest.starts_with(known))).count();
+    let longest = text.len().saturating_mul(own).saturating_mul(255);
+    let line =
+        || u32::try_from(text.get(..first).unwrap_or_default().matches('\n').count() + 1).unwrap_or(u32::MAX);
+    (longest > EXPANDED_MAX).then(line)
 }
 
 /// The encoding that an XML declaration names (XML 1.0 §2.8, §4.3.3).

@@ -2,6 +2,8 @@
 //!
 //! Plain values: the index of a file fills them in, a decoder reads them. What does *not* belong here: decoding.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 
 use super::G711Law;
@@ -50,6 +52,9 @@ pub struct PcmLayout {
 }
 
 impl PacketSound {
+    /// The rates that sound has, in samples per second; what a file says beyond them is no rate.
+    pub const SAMPLE_RATES: RangeInclusive<u32> = 4000..=384_000;
+
     /// Samples per channel and bytes of the smallest whole piece, if every piece has the same number of bytes. Tables of
     /// such tracks may count single samples.
     pub fn unit(&self) -> Option<(u32, u32)> {

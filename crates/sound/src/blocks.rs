@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use super::resample::{reach, resample};
+use super::resample::{Resampler, reach};
 use super::{AacEncoder, CodingError, PacketDecoder};
 use amphi_media::{AAC_FRAME_SAMPLES, AudioFormat, AudioTrack, PacketSound};
 
@@ -18,7 +18,7 @@ const RUN_UP: u32 = 8;
 /// Frames that are needed after a frame: the encoder looks ahead, and the last frame's overlap ends in the next.
 const LOOK_AHEAD: i64 = 3;
 /// Rates that browsers and the encoder take (ISO/IEC 14496-3 table 1.18).
-const RATES: [u32; 12] =
+pub const RATES: [u32; 12] =
     [8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000];
 /// Bits per second of a channel, and per sample where the rate is low.
 const CHANNEL_BPS: u32 = 64_000;
@@ -113,7 +113,7 @@ pub fn code_block(job: &BlockJob<'_>) -> Result<CodedFrames, CodingError> {
         pcm
     } else {
         let at = first * i64::from(AAC_FRAME_SAMPLES);
-        resample((&pcm, needed.start), channels.into(), (job.sample_rate, rate), (at, count))
+        Resampler::new(job.sample_rate, rate).resample((&pcm, needed.start), channels.into(), (at, count))
     };
     let samples: Vec<i16> = pcm.iter().map(|sample| (sample * 32_768.0).round() as i16).collect();
     let mut encoder = AacEncoder::new(job.target)?;
@@ -137,6 +137,7 @@ fn decode(job: &BlockJob<'_>, needed: &Range<i64>, channels: u8) -> (Vec<f32>, u
     let mut pcm = vec![0.0; usize::try_from(needed.end - needed.start).unwrap_or(0) * width];
     let Ok(mut decoder) = PacketDecoder::new(job.sound) else { return (pcm, job.packets.len() as u32) };
     let (mut undecodable, mut sound) = (0, Vec::new());
+    let mut resamplers: Vec<Resampler> = Vec::new();
     for packet in job.packets {
         sound.clear();
         let bytes = job.bytes.get(packet.place.clone()).unwrap_or_default();
@@ -146,10 +147,16 @@ fn decode(job: &BlockJob<'_>, needed: &Range<i64>, channels: u8) -> (Vec<f32>, u
             continue;
         };
         let count = sound.len() / width;
-        if found != 0 && found != job.sample_rate {
+        if found != job.sample_rate && PacketSound::SAMPLE_RATES.contains(&found) {
             // The packet knows its rate better than the file.
             let count = (count as u64 * u64::from(job.sample_rate) / u64::from(found)) as usize;
-            sound = resample((&sound, 0), width, (found, job.sample_rate), (0, count));
+            let place = resamplers.iter().position(|it| it.from == found).unwrap_or_else(|| {
+                resamplers.push(Resampler::new(found, job.sample_rate));
+                resamplers.len() - 1
+            });
+            if let Some(resampler) = resamplers.get(place) {
+                sound = resampler.resample((&sound, 0), width, (0, count));
+            }
         }
         put(&mut pcm, needed, &sound, packet.at, width, &job.heard);
     }

@@ -34,7 +34,7 @@ mod resample;
 
 use amphi_media::AudioTrack;
 
-pub use blocks::{BlockJob, CodedFrames, PlacedPacket, code_block, coded_track, needed};
+pub use blocks::{BlockJob, CodedFrames, PlacedPacket, RATES, code_block, coded_track, needed};
 pub use encoder::{AacEncoder, joined, silence};
 pub use g711::g711;
 pub use mpeg::MpegDecoder;

@@ -407,6 +407,9 @@ impl Mount {
             .work(move || {
                 let movie = index.finish(&owned)?;
                 let recording = Recording::new(owned, stamp, file, movie, segment_ms);
+                if let Some(fault) = recording.nothing_left() {
+                    return Err(fault);
+                }
                 Self::say_transcoded(&recording);
                 Ok(Arc::new(recording))
             })

@@ -16,6 +16,7 @@ use super::{Layout, Track};
 use amphi_container::fmp4::LAYOUT_VERSION;
 use amphi_container::fmp4::layout::{TrackPart, init_of, layout};
 use amphi_container::hls::BitRates;
+use amphi_container::isobmff::BoxFault;
 use amphi_container::mp4::{Extent, Movie};
 use amphi_media::h264;
 
@@ -54,7 +55,7 @@ impl Recording {
         mut movie: Movie,
         segment_ms: u32,
     ) -> Self {
-        let sources = transcode::sources(&mut movie.audio);
+        let sources = transcode::sources(&mut movie);
         movie.hold_pictures(segment_ms);
         let cuts = movie.lead().map(|lead| cuts(lead, segment_ms)).unwrap_or_default();
         let rates = playlist::rates(&movie, &cuts, TrackSelection::Both);
@@ -69,6 +70,14 @@ impl Recording {
         let stamp = Stamp { len: 1, modified: std::time::SystemTime::UNIX_EPOCH };
         let file = OpenFile::new(tempfile::tempfile().expect("a file"), &Arc::default());
         Self::new("a.mp4".to_owned(), stamp, Arc::new(file), movie, 4000)
+    }
+
+    /// Why nothing of it can be played, if so.
+    pub(super) fn nothing_left(&self) -> Option<VodFault> {
+        let reasons: Vec<String> = self.movie.left_out.iter().take(8).map(ToString::to_string).collect();
+        let fault = format!("no track can be played: {}", reasons.join("; ")).into();
+        let fault = BoxFault { kind: *b"moov", at: 0, fault };
+        self.movie.lead().is_none().then(|| VodFault::Index { path: self.path.clone(), fault })
     }
 
     /// Memory that it takes, in bytes.

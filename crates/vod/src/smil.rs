@@ -25,8 +25,6 @@ const LANGUAGE_MAX: usize = 35;
 const RENDITIONS_MAX: usize = 64;
 /// Most nodes of a document.
 const NODES_MAX: u32 = 1_000_000;
-/// Most bytes that the entities of a document may become.
-const EXPANDED_MAX: usize = 64 << 20;
 /// Most namespaces that are used and not declared.
 const NAMESPACES_MAX: usize = 8;
 /// Most values that are told as left out.
@@ -91,7 +89,7 @@ impl Smil {
     pub fn parse(text: &str) -> Result<Self, SmilFault> {
         // Some files are as long as they were meant to become, with zeros at their end.
         let text = text.trim_start_matches('\u{feff}').trim_end_matches('\0');
-        if let Some(line) = too_many_entities(text) {
+        if let Some(line) = charset::too_many_entities(text) {
             return Err(SmilFault { line, fault: "its entities would become too long".to_owned() });
         }
         // Blank lines may stand before the document, but not before its declaration (XML 1.0 §2.8), which is not needed any more.
@@ -152,19 +150,6 @@ impl Smil {
         }
         Ok(smil)
     }
-}
-
-/// The line of the first entity, if those of a document may become too long (a billion laughs, or one long entity named
-/// often). `roxmltree` follows no more than 255 references from each.
-fn too_many_entities(text: &str) -> Option<u32> {
-    let first = text.find("<!ENTITY")?;
-    let predefined = ["#", "amp;", "lt;", "gt;", "quot;", "apos;"];
-    let references = text.split('&').skip(1);
-    let own = references.filter(|rest| !predefined.iter().any(|known| rest.starts_with(known))).count();
-    let longest = text.len().saturating_mul(own).saturating_mul(255);
-    let line =
-        || u32::try_from(text.get(..first).unwrap_or_default().matches('\n').count() + 1).unwrap_or(u32::MAX);
-    (longest > EXPANDED_MAX).then(line)
 }
 
 /// The text with a namespace declared that it uses and does not declare: readers without namespaces, as Wowza's, take it.

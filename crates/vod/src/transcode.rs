@@ -9,9 +9,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Track;
-use amphi_container::mp4::{Coding, Extent, Sample, SampleTable, rescale};
+use amphi_container::mp4::{Coding, Extent, LeftOut, Movie, Sample, SampleTable, TrackKind, rescale};
 use amphi_media::{AAC_FRAME_SAMPLES, AudioTrack, PacketSound};
-use amphi_sound::{BlockJob, CodedFrames, CodingError, PlacedPacket, code_block, coded_track, needed};
+use amphi_sound::{
+    BlockJob, CodedFrames, CodingError, PacketDecoder, PlacedPacket, RATES, code_block, coded_track, needed,
+};
 
 /// Frames that are coded at once: 2.7 s at 48 kHz.
 pub(super) const BLOCK: u32 = 128;
@@ -19,6 +21,10 @@ pub(super) const BLOCK: u32 = 128;
 const FRAMES_MAX: i64 = 8_000_000;
 /// Most bytes of the packets of a block.
 const BYTES_MAX: u64 = 32 << 20;
+/// Most packets of a block, where to decode one takes as long however few bytes it has.
+const PACKETS_MAX: u32 = 16_384;
+/// The same where packets may be single samples.
+const UNITS_MAX: u32 = 2 << 20;
 const FRAME: i64 = AAC_FRAME_SAMPLES as i64;
 
 /// The source of a track that is coded here.
@@ -55,18 +61,36 @@ pub(super) struct BlockPlan {
     pub extents: Vec<Extent>,
 }
 
-/// Replaces every track whose sound no browser decodes by the one that is offered instead. The result has the source of each
-/// sound track, `None` for those that are sent as they are.
-pub(super) fn sources(audio: &mut [Track]) -> Vec<Option<Arc<SoundSource>>> {
-    audio.iter_mut().map(|track| offered(track).map(Arc::new)).collect()
+/// Replaces every track whose sound no browser decodes by the one that is offered instead; one for which that cannot be done is
+/// left out. The result has the source of each sound track, `None` for those that are sent as they are.
+pub(super) fn sources(movie: &mut Movie) -> Vec<Option<Arc<SoundSource>>> {
+    let mut sources = Vec::with_capacity(movie.audio.len());
+    for mut track in std::mem::take(&mut movie.audio) {
+        let source = track.coding.packets.clone().map(|sound| offered(&mut track, sound)).transpose();
+        match source {
+            Ok(source) => {
+                sources.push(source.map(Arc::new));
+                movie.audio.push(track);
+            }
+            Err(reason) => {
+                movie.left_out.push(LeftOut { track_id: track.id, kind: TrackKind::Sound, reason });
+            }
+        }
+    }
+    sources
 }
 
-fn offered(track: &mut Track) -> Option<SoundSource> {
-    let sound = track.coding.packets.clone()?;
-    let said = if sound.sample_rate > 0 { sound.sample_rate } else { track.timescale };
-    let target = coded_track(said, sound.channels);
-    let sample_rate = if said > 0 { said } else { target.format.sample_rate };
-    let runs = runs(track, &sound, sample_rate);
+/// Makes `track` the one that is offered instead of `sound`, or says why there is none.
+fn offered(track: &mut Track, mut sound: PacketSound) -> Result<SoundSource, String> {
+    PacketDecoder::new(&sound).map_err(|error| format!("its {} cannot be decoded: {error}", sound.name()))?;
+    let said = sample_rate(&sound, track.timescale);
+    let pace = Pace::of(track, &sound, said);
+    let sample_rate = if let Pace::Rate(rate) = pace { rate } else { said };
+    if sample_rate != said {
+        sound.sample_rate = sample_rate;
+    }
+    let target = coded_track(sample_rate, sound.channels);
+    let runs = runs(track, &sound, sample_rate, pace == Pace::Times);
     let rate = target.format.sample_rate;
     let start = rescale(track.shown_at(track.begin).max(0), track.timescale, rate);
     let end = rescale(track.shown_until(), track.timescale, rate);
@@ -74,7 +98,11 @@ fn offered(track: &mut Track) -> Option<SoundSource> {
     let first_frame = start.div_euclid(FRAME) - 1;
     let count = -(-end).div_euclid(FRAME) - first_frame;
     if !(2..=FRAMES_MAX).contains(&count) {
-        return None;
+        let long = FRAMES_MAX * FRAME / i64::from(rate.max(1)) / 3600;
+        return Err(match count {
+            ..2 => "nothing of its sound is within the presentation".to_owned(),
+            _ => format!("it lasts longer than the {long} hours for which its {} is decoded", sound.name()),
+        });
     }
     let mut samples = SampleTable::default();
     let size =
@@ -94,17 +122,60 @@ fn offered(track: &mut Track) -> Option<SoundSource> {
     track.timescale = rate;
     track.origin = -first_frame * FRAME;
     (track.lift, track.begin, track.end) = (0, 0, count as u32);
-    Some(SoundSource { track: source, sound, sample_rate, runs, target, first_frame })
+    Ok(SoundSource { track: source, sound, sample_rate, runs, target, first_frame })
 }
 
-/// The packets of `track` in runs.
-fn runs(track: &Track, sound: &PacketSound, sample_rate: u32) -> Vec<PacketRun> {
+/// Samples per second as the file says them, or its times do.
+fn sample_rate(sound: &PacketSound, timescale: u32) -> u32 {
+    let is_rate = |rate: &u32| PacketSound::SAMPLE_RATES.contains(rate);
+    [sound.sample_rate, timescale].into_iter().find(is_rate).unwrap_or(48_000)
+}
+
+/// Where packets have another rate than the file says, the times of the track tell: what they are taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// The rate that is said is right.
+    Said,
+    /// They have this rate, by how long they last.
+    Rate(u32),
+    /// They last as long as the track says.
+    Times,
+}
+
+impl Pace {
+    /// The pace of a whole track of packets that say `said` samples per second.
+    fn of(track: &Track, sound: &PacketSound, said: u32) -> Self {
+        if sound.unit().is_some() {
+            return Self::Said;
+        }
+        let count = f64::from(track.samples.count().max(1));
+        let mean = track.samples.end() as f64 / count * f64::from(said) / f64::from(track.timescale.max(1));
+        let nominal = f64::from(sound.samples_of(0, mean.round() as u32));
+        if (mean - nominal).abs() <= nominal * 0.05 {
+            return Self::Said;
+        }
+        // Gaps between packets make the mean longer, but not what each of them lasts.
+        let ticks = track.samples.end() as f64 / count;
+        let is_usual = |lasts: u32| (f64::from(lasts) - ticks).abs() <= ticks * 0.03 + 1.0;
+        let usual = track.samples.range(0, u32::MAX).filter(|it| is_usual(it.duration)).count();
+        if (usual as f64) < count / 2.0 {
+            return Self::Said;
+        }
+        let meant = f64::from(said) * nominal / mean.max(1.0);
+        let rate = RATES.into_iter().find(|&rate| (f64::from(rate) - meant).abs() <= meant * 0.01);
+        rate.map_or(Self::Times, Self::Rate)
+    }
+}
+
+/// The packets of `track` in runs; each lasts as its coding says, or as `by_times` the track does.
+fn runs(track: &Track, sound: &PacketSound, sample_rate: u32, by_times: bool) -> Vec<PacketRun> {
     let tolerance = u64::from(sample_rate / 50);
     let mut runs: Vec<PacketRun> = Vec::new();
     let mut next = 0;
     for (index, it) in (0..).zip(track.samples.range(0, u32::MAX)) {
         let lasts = rescale(i64::from(it.duration), track.timescale, sample_rate);
-        let samples = sound.samples_of(it.size, u32::try_from(lasts).unwrap_or(0));
+        let lasts = u32::try_from(lasts).unwrap_or(0);
+        let samples = if by_times { lasts } else { sound.samples_of(it.size, lasts) };
         let said = rescale(track.shown_at(index), track.timescale, sample_rate);
         let is_elsewhere = said.abs_diff(next) > tolerance || runs.is_empty();
         if is_elsewhere {
@@ -148,7 +219,7 @@ impl SoundSource {
     }
 
     /// What is needed for block number `block` of a track of `count` frames. `None` if there is no such block, or its packets
-    /// are too large.
+    /// are too large. Of too many packets at one time the rest are silent.
     pub(super) fn plan(self: &Arc<Self>, block: u32, count: u32) -> Option<BlockPlan> {
         let from = block.checked_mul(BLOCK)?;
         let to = from.checked_add(BLOCK)?.min(count);
@@ -159,7 +230,8 @@ impl SoundSource {
         let needed = needed(&frames, self.target, self.sample_rate);
         // The packet that begins before may reach into it.
         let first = self.first_from(needed.start).saturating_sub(1 + self.sound.run_up());
-        let last = self.first_from(needed.end).max(first);
+        let most = if self.sound.unit().is_some() { UNITS_MAX } else { PACKETS_MAX };
+        let last = self.first_from(needed.end).clamp(first, first.saturating_add(most));
         if self.track.samples.bytes(first, last) > BYTES_MAX {
             return None;
         }

@@ -18,6 +18,10 @@ const BYTES_MAX: u64 = 4 << 20;
 const DOCUMENT_BYTES_MAX: u64 = 16 << 20;
 /// Most bytes of what a sample description says.
 const HEADER_MAX: usize = 64 << 10;
+/// The latest time to which the times without texts reach: 31 days.
+const GAP_SECONDS_MAX: i64 = 31 * 86_400;
+/// Most samples without a text in one gap: 31 days in 1.6 MHz.
+const GAP_SAMPLES_MAX: u32 = 1000;
 /// Most text tracks of one file.
 const TRACKS_MAX: usize = 64;
 
@@ -117,11 +121,18 @@ impl TextTrack {
             // Media time counts from the first sample.
             self.origin = (self.origin - time).clamp(-FAR, FAR);
             self.first_decode_time = time;
-        } else if let Ok(gap) = u32::try_from(time - self.first_decode_time - end)
-            && gap > 0
-        {
-            // Nothing is shown in between.
-            self.samples.push(Sample { offset: 0, size: 0, duration: gap, composition: 0, sync: true });
+        } else {
+            // Nothing is shown in between. A sample lasts no longer than 32 bits can say.
+            let longest = GAP_SECONDS_MAX * i64::from(self.timescale);
+            let mut gap = (time - self.first_decode_time).min(longest) - end;
+            for _ in 0..GAP_SAMPLES_MAX {
+                let duration = u32::try_from(gap).unwrap_or(u32::MAX);
+                if gap <= 0 {
+                    break;
+                }
+                self.samples.push(Sample { offset: 0, size: 0, duration, composition: 0, sync: true });
+                gap -= i64::from(duration);
+            }
         }
     }
 
@@ -229,4 +240,24 @@ fn words(bytes: &[u8]) -> Option<String> {
     let (text, _) = charset::decode(bytes, None, charset::WINDOWS_1252);
     let text: String = text.chars().filter(|letter| !letter.is_control()).take(100).collect();
     (!text.trim().is_empty()).then(|| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::text_track;
+
+    #[test]
+    fn long_gaps_are_times_without_texts() {
+        for (time, end) in [(3000, 3000), (5_000_000_000, 2_678_400_000), (u64::MAX, 2_678_400_000)] {
+            let mut track = text_track(TextCoding::TimedText, &[10]);
+            track.begin_fragment(Some(time));
+            assert_eq!((track.samples.count(), track.samples.end()), (2, end));
+        }
+        let mut track = TextTrack { timescale: 10_000_000, ..text_track(TextCoding::TimedText, &[10]) };
+        track.begin_fragment(Some(36_000_000_000));
+        assert_eq!((track.samples.count(), track.samples.end()), (10, 36_000_000_000));
+        track.begin_fragment(Some(1000));
+        assert_eq!(track.samples.count(), 10, "it goes back");
+    }
 }

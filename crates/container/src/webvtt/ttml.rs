@@ -8,16 +8,26 @@ use roxmltree::{Document, Node, ParsingOptions};
 use super::markup::{Face, styled};
 use super::ttml_time::TimeParameters;
 use super::{Cue, LOST_MAX, TimedText};
+use amphi_media::charset;
 
 /// How deep elements are read.
 const DEPTH_MAX: usize = 64;
 /// Most nodes of a document.
 const NODES_MAX: u32 = 2_000_000;
+/// Most references to styles that are followed from one element, those of its styles among them.
+const REFERENCES_MAX: u32 = 32;
+/// Most attributes of a style that are read.
+const ATTRIBUTES_MAX: usize = 100;
 /// An end that nobody has said.
 const OPEN: u64 = u64::MAX;
 
 /// Reads a document.
 pub(super) fn read(text: &str) -> TimedText {
+    if let Some(line) = charset::too_many_entities(text) {
+        let mut found = TimedText::default();
+        found.lose(line as usize, "its entities would become too long: nothing of it is read");
+        return found;
+    }
     let options = ParsingOptions { allow_dtd: true, nodes_limit: NODES_MAX, ..ParsingOptions::default() };
     let document = match Document::parse_with_options(text, options) {
         Ok(document) => document,
@@ -118,25 +128,28 @@ impl TtmlReader<'_, '_> {
         let start = now.saturating_add(time("begin", false).unwrap_or(0));
         let end = time("end", false).map_or(OPEN, |end| now.saturating_add(end));
         let end = time("dur", true).map_or(end, |duration| end.min(start.saturating_add(duration)));
+        let mut references = REFERENCES_MAX;
         Inherited {
             start,
             end: end.min(around.end),
-            face: self.face(node, around.face, 0),
+            face: self.face(node, around.face, &mut references),
             preserve: preserves(node, around.preserve),
         }
     }
 
-    /// How letters look in an element: as it says, as its styles say, as around it.
-    fn face(&self, node: &Node<'_, '_>, around: Face, depth: usize) -> Face {
+    /// How letters look in an element: as it says, as its styles say, as around it. Follows `left` references.
+    fn face(&self, node: &Node<'_, '_>, around: Face, left: &mut u32) -> Face {
+        let said = || node.attributes().take(ATTRIBUTES_MAX);
         let mut face = around;
-        if depth < 4 {
-            for style in node.attribute("style").unwrap_or_default().split_whitespace() {
-                if let Some(style) = self.styles.get(style) {
-                    face = self.face(style, face, depth + 1);
-                }
+        let styles = said().find(|it| it.name() == "style" && it.namespace().is_none());
+        for name in styles.map_or("", |styles| styles.value()).split_whitespace() {
+            let Some(fewer) = left.checked_sub(1) else { break };
+            *left = fewer;
+            if let Some(style) = self.styles.get(name) {
+                face = self.face(style, face, left);
             }
         }
-        for attribute in node.attributes() {
+        for attribute in said() {
             let value = attribute.value().trim();
             match attribute.name() {
                 "fontWeight" => face.bold = value == "bold",
@@ -312,6 +325,38 @@ mod tests {
         );
         let html = TimedText::of("<html><body/></html>");
         assert!(!html.is_known && html.lost.len() == 1);
+    }
+
+    #[test]
+    fn entities_are_written_out_within_limits() {
+        let text = |entities: &str| {
+            format!("<!DOCTYPE tt [\n{entities}]>\n<tt><body><p begin='1s' end='2s'>&b;</p></body></tt>")
+        };
+        assert_eq!(told(&text("<!ENTITY b 'bon'>")), [(1000, 2000, "bon".to_owned())]);
+        let laughs: String = (b'c'..b'k')
+            .map(|it| {
+                format!(
+                    "<!ENTITY {} '{}'>\n",
+                    char::from(it - 1),
+                    format!("&{};", char::from(it)).repeat(100)
+                )
+            })
+            .collect();
+        let read = TimedText::of(&text(&format!("{laughs}<!ENTITY j 'ha'>")));
+        let lost: Vec<_> = read.lost.iter().map(ToString::to_string).collect();
+        assert_eq!(lost, ["line 2: its entities would become too long: nothing of it is read"]);
+        assert!(read.cues.is_empty());
+    }
+
+    #[test]
+    fn styles_that_name_each_other_end() {
+        let names: String = (0..2000).map(|it| format!("s{it} ")).collect();
+        let styles: String =
+            (0..2000).map(|it| format!("<style id='s{it}' style='{names}' fontStyle='italic'/>")).collect();
+        let text = format!(
+            "<tt><head>{styles}</head><body><p begin='0s' end='1s' style='{names}'>a</p></body></tt>"
+        );
+        assert_eq!(told(&text), [(0, 1000, "<i>a</i>".to_owned())]);
     }
 
     proptest! {

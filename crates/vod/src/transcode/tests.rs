@@ -13,7 +13,7 @@ use crate::presentation::{Presentation, Rendition};
 use crate::recording::Recording;
 use crate::{SampleCursor, reading};
 use amphi_container::isobmff::{put_box, put_full_box};
-use amphi_media::MediaTime;
+use amphi_media::{MediaTime, PacketCoding};
 use amphi_runtime::workshop::{Workshop, WorkshopLimits};
 
 const RATE: u32 = 48_000;
@@ -196,4 +196,98 @@ async fn players_of_frames_get_the_same_frames() {
         let frame = &bytes[sample.place.clone()];
         assert!(frame.len() > 20 && whole.windows(frame.len()).any(|window| window == frame), "{sample:?}");
     }
+}
+
+#[test]
+fn a_rate_is_one_that_sound_has() {
+    let sound = |sample_rate| PacketSound { coding: PacketCoding::Mpeg, sample_rate, channels: 2 };
+    for (said, timescale, rate) in [
+        (44_100, 1000, 44_100),
+        (0, 32_000, 32_000),
+        (0, 1000, 48_000),
+        (u32::MAX, 24_000, 24_000),
+        (0, u32::MAX, 48_000),
+    ] {
+        assert_eq!(sample_rate(&sound(said), timescale), rate, "{said} and {timescale}");
+    }
+}
+
+/// The track of a film whose samples are packets of this coding: bytes and ticks of each.
+fn packets(
+    coding: PacketCoding,
+    timescale: u32,
+    said: u32,
+    packets: impl Iterator<Item = (u32, u32)>,
+) -> Track {
+    let bytes = film(4800, &[]);
+    let mut read = tempfile::tempfile().expect("a file");
+    std::io::Write::write_all(&mut read, &bytes).expect("written");
+    let movie = reading::index(&read, bytes.len() as u64, "a.mov").expect("sound");
+    let mut track = movie.audio.into_iter().next().expect("a track");
+    let mut samples = SampleTable::default();
+    for (size, duration) in packets {
+        samples.push(Sample { offset: 1000, size, duration, composition: 0, sync: true });
+    }
+    (track.timescale, track.end) = (timescale, samples.count());
+    track.samples = samples;
+    track.coding.packets = Some(PacketSound { coding, sample_rate: said, channels: 2 });
+    track
+}
+
+fn source(mut track: Track) -> SoundSource {
+    let sound = track.coding.packets.clone().expect("packets");
+    offered(&mut track, sound).expect("a source")
+}
+
+#[test]
+fn sound_that_cannot_be_decoded_is_left_out() {
+    let bytes = film(48_000, &[]);
+    let mut read = tempfile::tempfile().expect("a file");
+    std::io::Write::write_all(&mut read, &bytes).expect("written");
+    let mut movie = reading::index(&read, bytes.len() as u64, "a.mov").expect("sound");
+    let broken = PacketCoding::Alac(bytes::Bytes::from_static(&[1, 2]));
+    let long = (0..4).map(|_| (400, u32::MAX));
+    movie.audio.push(packets(broken, 48_000, 48_000, (0..100).map(|_| (400, 4096))));
+    movie.audio.push(packets(PacketCoding::Mpeg, 48_000, 48_000, long));
+    let recording = Recording::for_tests(movie);
+    assert_eq!((recording.movie.audio.len(), recording.movie.left_out.len()), (1, 2));
+    assert!(recording.sound_source(0).is_some() && recording.sound_source(1).is_none());
+    let told: Vec<_> = recording.movie.left_out.iter().map(ToString::to_string).collect();
+    assert!(told[0].starts_with("track 7 (sound): its ALAC cannot be decoded: "), "{told:?}");
+    assert_eq!(told[1], "track 7 (sound): it lasts longer than the 47 hours for which its MP3 is decoded");
+    assert_eq!(recording.nothing_left(), None);
+}
+
+#[test]
+fn packets_of_a_block_are_bounded() {
+    let many = (0..300_000).map(|index| (4, u32::from(index == 0)));
+    let source = source(packets(PacketCoding::Mpeg, 1, 48_000, many));
+    let plan = Arc::new(source).plan(0, BLOCK).expect("a plan");
+    assert_eq!(plan.packets.len(), PACKETS_MAX as usize);
+}
+
+#[test]
+fn packets_have_the_rate_that_their_times_tell() {
+    let of = |timescale, said, lasts| {
+        source(packets(PacketCoding::Mpeg, timescale, said, (0..1000).map(|_| (400, lasts))))
+    };
+    for (timescale, said, lasts, rate) in [
+        (48_000, 48_000, 1152, 48_000),
+        // Frames of 44.1 kHz in a track that says 48 kHz, or nothing.
+        (44_100, 48_000, 1152, 44_100),
+        (90_000, 0, 2351, 44_100),
+        // Coarse times are no other rate.
+        (1000, 44_100, 26, 44_100),
+    ] {
+        let source = of(timescale, said, lasts);
+        assert_eq!((source.sample_rate, source.target.format.sample_rate), (rate, rate), "{timescale}");
+        assert_eq!(source.at(10) - source.at(9), 1152, "{timescale}");
+    }
+    // A tenth of the time is a gap.
+    let gap = (0..1000).map(|index| (400, if index == 500 { 110_000 } else { 1152 }));
+    let gaps = source(packets(PacketCoding::Mpeg, 48_000, 48_000, gap));
+    assert_eq!((gaps.sample_rate, gaps.runs.len()), (48_000, 2));
+    // No rate has packets of 50 ms.
+    let odd = of(1000, 48_000, 50);
+    assert_eq!((odd.sample_rate, odd.at(10), odd.runs.len()), (48_000, 24_000, 1));
 }

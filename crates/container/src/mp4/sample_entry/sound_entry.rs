@@ -114,6 +114,9 @@ impl<'a> SoundEntry<'a> {
         let Some(channels) = u8::try_from(channels).ok().filter(|_| is_known) else {
             return DescribedEntry::LeftOut(format!("it says {channels} channels"));
         };
+        if sample_rate > 0 && !PacketSound::SAMPLE_RATES.contains(&sample_rate) {
+            return DescribedEntry::LeftOut(format!("it says {sample_rate} samples per second"));
+        }
         let packets = Some(PacketSound { coding, sample_rate, channels });
         let media = TrackMedia::Audio { channels: channels.into(), sample_rate };
         let entry = Bytes::copy_from_slice(self.entry.whole);

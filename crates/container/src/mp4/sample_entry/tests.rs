@@ -267,6 +267,20 @@ fn what_is_not_played_has_a_name() {
 }
 
 #[test]
+fn rates_that_no_sound_has_are_left_out() {
+    let mut lpcm = LPCM.to_vec();
+    lpcm.get_mut(4..12).expect("a rate").copy_from_slice(&4e9_f64.to_be_bytes());
+    let lpcm = audio([2, 3, 16, 1], lpcm.leak(), |_| {});
+    let said = |rate: u32| Ok(DescribedEntry::LeftOut(format!("it says {rate} samples per second")));
+    assert_eq!(stsd(*b"lpcm", lpcm, 1), said(4_000_000_000));
+    assert_eq!(stsd(*b".mp3", audio([0, 2, 16, 3999], &[], |_| {}), 1), said(3999));
+    assert_eq!(
+        played(stsd(*b".mp3", audio([0, 2, 16, 0], &[], |_| {}), 1)).packets.map(|it| it.sample_rate),
+        Some(0)
+    );
+}
+
+#[test]
 fn any_entry_of_the_table_is_read() {
     let avc = visual(boxed(*b"avcC", &[1, 0x64, 0, 0x29, 0xff]));
     assert_eq!(played(stsd(*b"avc1", &avc, 3)).codec, "avc1.640029");
