@@ -3,6 +3,9 @@
 //! Properties are read with the `icalendar` crate, except those that have times: it ends a parameter that is not quoted at
 //! its first colon, and many writers do not quote `TZID=(UTC+01:00) Paris`. A time has no colon, so the last one is meant.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use icalendar::parser::Property;
@@ -22,6 +25,8 @@ const ATTACHMENT: usize = 1 << 20;
 const DATES: usize = 1000;
 /// The most rules of one event.
 const RULES: usize = 10;
+/// The most bytes of a `TZID`; of a longer one the beginning is kept.
+const ZONE: usize = 255;
 /// Characters that are kept of an event's texts.
 const TEXT: usize = 500;
 
@@ -64,7 +69,8 @@ pub(super) struct EventDraft {
 #[derive(Clone, Debug)]
 pub(super) struct Time {
     pub(super) text: String,
-    pub(super) zone: Option<String>,
+    /// One for all dates of a line, which may be many.
+    pub(super) zone: Option<Arc<str>>,
 }
 
 /// A date of `RDATE`: of a period (§3.3.9) with its own end.
@@ -126,7 +132,7 @@ impl EventDraft {
 
     fn take_times(&mut self, name: &str, line: &str) {
         let Some((head, value)) = line.rsplit_once(':') else { return };
-        let zone = parameter(head, "TZID").map(str::to_owned);
+        let zone: Option<Arc<str>> = parameter(head, "TZID").map(|name| bounded(name).into());
         let time = |text: &str| Time { text: text.trim().to_owned(), zone: zone.clone() };
         let listed = || value.split(',').map(str::trim).filter(|text| !text.is_empty());
         match name {
@@ -170,6 +176,17 @@ impl EventDraft {
             "ATTACH" => self.attach(property),
             _ => {}
         }
+    }
+
+    /// How many dates it lists.
+    pub(super) fn listed(&self) -> usize {
+        self.without.len() + self.dates.len()
+    }
+
+    /// Keeps at most so many of its listed dates.
+    pub(super) fn keep_dates(&mut self, most: usize) {
+        self.without.truncate(most);
+        self.dates.truncate(most - self.without.len());
     }
 
     /// Its calendar takes it back (`METHOD:CANCEL`).
@@ -270,6 +287,15 @@ fn parameter<'a>(head: &'a str, key: &str) -> Option<&'a str> {
         name.trim().eq_ignore_ascii_case(key).then(|| value.trim().trim_matches('"').trim())
     });
     value.filter(|value| !value.is_empty())
+}
+
+/// The name of a zone without what is too much of it; where it was cut there is a sign, so that it is not another's name.
+fn bounded(name: &str) -> Cow<'_, str> {
+    if name.len() <= ZONE {
+        return name.into();
+    }
+    let kept = (0..=ZONE - '…'.len_utf8()).rev().find_map(|end| name.get(..end));
+    format!("{}…", kept.unwrap_or_default()).into()
 }
 
 /// When something was written or changed (§3.8.7): in UTC, also where the `Z` is missing.

@@ -321,3 +321,28 @@ fn rules_are_read_in_the_zone_of_the_series() {
         ["event odd '' is left out: it recurs \"HOURLY\", which no lecture does (line 3)"]
     );
 }
+
+#[test]
+fn the_name_of_a_zone_is_there_once_for_all_dates_of_a_line() {
+    let mut draft = EventDraft::new(1);
+    let text = format!("EXDATE;TZID={}:{}", "é".repeat(300), ["20261123T083000"; 1000].join(","));
+    draft.take(&ContentLine { number: 2, text: text.into() });
+    let zones: Vec<_> = draft.without.iter().filter_map(|time| time.zone.as_ref()).collect();
+    assert_eq!(zones.len(), 1000);
+    assert!(zones.iter().all(|zone| std::sync::Arc::ptr_eq(zone, zones[0])));
+    assert!(zones[0].len() <= 255 && zones[0].ends_with("é…"), "{}", zones[0]);
+}
+
+#[test]
+fn the_dates_of_a_whole_calendar_are_bounded() {
+    let dates = ["20261123T073000Z"; 1000].join(",");
+    let drafts: Vec<_> = (0..102)
+        .map(|n| format!("UID:{n:03}\nDTSTART:20261102T073000Z\nDTEND:20261102T093000Z\nRDATE:{dates}"))
+        .collect();
+    let drafts: Vec<_> = drafts.iter().map(String::as_str).collect();
+    let reading = events(&drafts);
+    assert_eq!(reading.events.len(), 100 * 2 + 2, "the last two have only their start");
+    let note = "more than 100000 dates in EXDATE and RDATE: from event 100 '' on (line 603) further ones are left out";
+    assert_eq!(reading.notes, [note]);
+    assert_eq!(events(&drafts[..100]).notes, Vec::<String>::new());
+}
