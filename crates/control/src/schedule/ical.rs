@@ -43,7 +43,7 @@ use amphi_media::MediaTime;
 const EVENTS: usize = 10_000;
 /// The most dates that the events of one calendar list (`EXDATE`, `RDATE`).
 const DATES: usize = 100_000;
-/// The most events with a rule in one calendar.
+/// The most rules (`RRULE`, `EXRULE`) of the events of one calendar.
 const RULES: usize = 500;
 /// The most bytes of an event's identifier.
 const UID: usize = 255;
@@ -154,7 +154,8 @@ impl Components {
                 if listed > DATES && self.listed <= DATES {
                     let (name, line) = (draft.name(), draft.line);
                     let what = format!("more than {DATES} dates in EXDATE and RDATE");
-                    self.reading.note(format!("{what}: from {name} on (line {line}) further ones are left out"));
+                    self.reading
+                        .note(format!("{what}: from {name} on (line {line}) further ones are left out"));
                 }
                 draft.keep_dates(DATES.saturating_sub(self.listed));
                 self.listed = listed;

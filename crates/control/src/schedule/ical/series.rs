@@ -250,13 +250,13 @@ impl EventReader<'_> {
         let civil = |time: MediaTime| time.timestamp().to_zoned(zone.clone()).datetime();
         let window = (civil(from), civil(to));
         let mut dates = Dates::new();
+        let rules = draft.rules.len() + draft.without_rules.len();
+        if self.rules + rules > RULES {
+            return Err(format!("the calendar has more than {RULES} rules"));
+        }
+        self.rules += rules;
         if draft.rules.is_empty() {
             dates.insert(instant(local, &zone)?, None);
-        } else {
-            self.rules += 1;
-            if self.rules > RULES {
-                return Err(format!("more than {RULES} events recur"));
-            }
         }
         // Where the event's start does not match its rule, the first date is the rule's.
         for rule in &draft.rules {

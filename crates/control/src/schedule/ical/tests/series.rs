@@ -346,3 +346,23 @@ fn the_dates_of_a_whole_calendar_are_bounded() {
     assert_eq!(reading.notes, [note]);
     assert_eq!(events(&drafts[..100]).notes, Vec::<String>::new());
 }
+
+#[test]
+fn every_rule_of_a_calendar_counts() {
+    let further = "DTSTART:20261102T073000Z\nDTEND:20261102T093000Z\nRDATE:20261123T073000Z";
+    let without = "\nEXRULE:FREQ=YEARLY;COUNT=1".repeat(10);
+    let drafts: Vec<_> = (0..52).map(|n| format!("UID:{n:02}\n{further}{without}")).collect();
+    let mut drafts: Vec<_> = drafts.iter().map(String::as_str).collect();
+    let single = "UID:one\nDTSTART:20261102T073000Z\nDTEND:20261102T093000Z";
+    drafts.push(single);
+    let reading = events(&drafts);
+    assert_eq!(reading.events.len(), 50 + 1, "what does not recur is there");
+    let note = |n: u32, line: u32| {
+        format!("event {n} '' is left out: the calendar has more than 500 rules (line {line})")
+    };
+    assert_eq!(reading.notes, [note(50, 3 + 50 * 16), note(51, 3 + 51 * 16)]);
+    let two = "\nRRULE:FREQ=YEARLY;COUNT=1".repeat(9) + "\nEXRULE:FREQ=YEARLY;COUNT=1";
+    let drafts: Vec<_> = (0..51).map(|n| format!("UID:{n:02}\n{further}{two}")).collect();
+    let drafts: Vec<_> = drafts.iter().map(String::as_str).collect();
+    assert_eq!(events(&drafts).notes, [note(50, 3 + 50 * 16)]);
+}
