@@ -72,7 +72,7 @@ fn event(JsonEntry { data, episode }: JsonEntry) -> Result<CalendarEvent, String
         let value = data.agent_config.as_ref()?.get(key)?.as_str()?.trim();
         (!value.is_empty()).then(|| value.to_owned())
     };
-    Ok(CalendarEvent {
+    let event = CalendarEvent {
         title: episode.title.or_else(|| configured("event.title")).unwrap_or_default(),
         series: None,
         series_id: episode.is_part_of.or_else(|| configured("event.series")),
@@ -86,7 +86,8 @@ fn event(JsonEntry { data, episode }: JsonEntry) -> Result<CalendarEvent, String
         starts: data.start_date.resolve()?,
         ends: data.end_date.resolve()?,
         id: data.event_id,
-    })
+    };
+    Ok(event.clipped())
 }
 
 #[cfg(test)]
@@ -116,6 +117,10 @@ mod tests {
         );
         assert_eq!(reading.notes.len(), 2, "{:?}", reading.notes);
         assert!(reading.notes[0].starts_with("event b is left out"), "{:?}", reading.notes);
+        let long =
+            text.replace("Pr. Martin", &"M".repeat(600)).replace(">UE3<", &format!(">{}<", "U".repeat(600)));
+        let event = parse(&long).expect("a list").events.remove(0);
+        assert_eq!((event.title, event.presenters), ("U".repeat(500), vec!["M".repeat(500)]));
         for wrong in ["", "<html>", "{}", "[{\"data\":"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

@@ -22,7 +22,7 @@ use jiff::tz::TimeZone;
 use url::Url;
 
 use super::challenge::Prover;
-use super::event::{FeedAnswer, PollResult, Reading};
+use super::event::{FeedAnswer, PollResult, Reading, clipped};
 use super::fault::{FeedFault, PollError};
 use super::ical::{self, Window};
 use super::{calendar_json, dublin};
@@ -315,7 +315,7 @@ impl CalendarClient {
         url.path_segments_mut().ok()?.push("series").push(&format!("{id}.xml"));
         let answer = self.get(&url, "text/xml, application/xml", None).await.ok()?;
         (answer.status == StatusCode::OK).then_some(())?;
-        dublin::read(&charset::decode_xml(&answer.body, WINDOWS_1252))?.title
+        dublin::read(&charset::decode_xml(&answer.body, WINDOWS_1252))?.title.as_deref().map(clipped)
     }
 
     /// One request, repeated with credentials if the server asks for them.

@@ -14,7 +14,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::super::dublin;
-use super::super::event::CalendarEvent;
+use super::super::event::{CalendarEvent, clipped};
 use super::lines::ContentLine;
 use amphi_media::charset::{self, WINDOWS_1252};
 use amphi_media::{EventId, MediaTime};
@@ -27,8 +27,6 @@ const DATES: usize = 1000;
 const RULES: usize = 10;
 /// The most bytes of a `TZID`; of a longer one the beginning is kept.
 const ZONE: usize = 255;
-/// Characters that are kept of an event's texts.
-const TEXT: usize = 500;
 
 /// A `VEVENT` as it is written.
 #[derive(Clone, Debug, Default)]
@@ -103,11 +101,6 @@ impl Time {
         let civil = DateTime::strptime("%Y%m%dT%H%M%S", whole).map_err(|_| format!("{text:?} is no time"))?;
         Ok((civil, utc))
     }
-}
-
-/// Cuts a text: a recurring event repeats its texts for each date.
-fn clipped(text: &str) -> String {
-    text.chars().take(TEXT).collect()
 }
 
 impl EventDraft {
@@ -246,6 +239,7 @@ impl EventDraft {
         };
         let (title, agent) = (title.unwrap_or_default(), agent.unwrap_or_default());
         CalendarEvent { id, title, series: series.title, series_id, agent, presenters, starts, ends }
+            .clipped()
     }
 }
 
