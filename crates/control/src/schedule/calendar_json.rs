@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::dublin;
 use super::event::{CalendarEvent, Reading};
+use amphi_media::charset::{self, WINDOWS_1252};
 use amphi_media::{EventId, MediaTime};
 
 #[derive(Debug, Deserialize)]
@@ -48,6 +49,11 @@ impl JsonTime {
         };
         time.map(MediaTime::from).map_err(|_| format!("{self:?} is no time"))
     }
+}
+
+/// Reads a calendar as it was sent. JSON has no `charset` (RFC 8259 §8.1, §11), so what a server declares is not asked for.
+pub fn parse_octets(octets: &[u8]) -> Result<Reading, String> {
+    parse(&charset::decode(octets, None, WINDOWS_1252).0)
 }
 
 /// Reads a calendar. The error says why the text is not one.
@@ -124,5 +130,15 @@ mod tests {
         for wrong in ["", "<html>", "{}", "[{\"data\":"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn json_is_utf_8_unless_it_cannot_be() {
+        let text = r#"[{"data": {"eventId": "a", "agentId": "Amphi_É", "startDate": 1, "endDate": 2}}]"#;
+        let agent = |octets: &[u8]| parse_octets(octets).expect("a list").events.remove(0).agent;
+        assert_eq!(agent(text.as_bytes()), "Amphi_É");
+        let latin: Vec<u8> =
+            text.chars().map(|char| u8::try_from(char).expect("a letter of Latin-1")).collect();
+        assert_eq!(agent(&latin), "Amphi_É");
     }
 }

@@ -269,12 +269,9 @@ impl CalendarClient {
         format: FeedFormat,
     ) -> Result<Reading, PollError> {
         let (zone, window) = (self.zone.clone(), self.window);
-        let read = tokio::task::spawn_blocking(move || {
-            let (octets, charset) = (body.as_ref(), charset.as_deref());
-            match format {
-                FeedFormat::Ical => ical::parse(octets, charset, &zone, window),
-                FeedFormat::Json => calendar_json::parse(&charset::decode(octets, charset, WINDOWS_1252).0),
-            }
+        let read = tokio::task::spawn_blocking(move || match format {
+            FeedFormat::Ical => ical::parse(body.as_ref(), charset.as_deref(), &zone, window),
+            FeedFormat::Json => calendar_json::parse_octets(body.as_ref()),
         });
         let read = read.await.map_err(|panic| PollError::Nonsense(format!("reading it failed: {panic}")))?;
         let reading = read.map_err(PollError::Nonsense)?;
