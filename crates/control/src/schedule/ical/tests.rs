@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::schedule::CalendarEvent;
 
+mod bounds;
 mod series;
 mod zones;
 
