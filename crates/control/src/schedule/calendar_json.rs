@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::dublin;
 use super::event::{CalendarEvent, Reading};
+use amphi_media::charset::{self, WINDOWS_1252};
 use amphi_media::{EventId, MediaTime};
 
 #[derive(Debug, Deserialize)]
@@ -50,6 +51,11 @@ impl JsonTime {
     }
 }
 
+/// Reads a calendar as it was sent. JSON has no `charset` (RFC 8259 §8.1, §11), so what a server declares is not asked for.
+pub fn parse_octets(octets: &[u8]) -> Result<Reading, String> {
+    parse(&charset::decode(octets, None, WINDOWS_1252).0)
+}
+
 /// Reads a calendar. The error says why the text is not one.
 pub fn parse(text: &str) -> Result<Reading, String> {
     let entries: Vec<Value> = serde_json::from_str(text.trim_start_matches('\u{feff}'))
@@ -72,7 +78,7 @@ fn event(JsonEntry { data, episode }: JsonEntry) -> Result<CalendarEvent, String
         let value = data.agent_config.as_ref()?.get(key)?.as_str()?.trim();
         (!value.is_empty()).then(|| value.to_owned())
     };
-    Ok(CalendarEvent {
+    let event = CalendarEvent {
         title: episode.title.or_else(|| configured("event.title")).unwrap_or_default(),
         series: None,
         series_id: episode.is_part_of.or_else(|| configured("event.series")),
@@ -86,7 +92,8 @@ fn event(JsonEntry { data, episode }: JsonEntry) -> Result<CalendarEvent, String
         starts: data.start_date.resolve()?,
         ends: data.end_date.resolve()?,
         id: data.event_id,
-    })
+    };
+    Ok(event.clipped())
 }
 
 #[cfg(test)]
@@ -116,8 +123,22 @@ mod tests {
         );
         assert_eq!(reading.notes.len(), 2, "{:?}", reading.notes);
         assert!(reading.notes[0].starts_with("event b is left out"), "{:?}", reading.notes);
+        let long =
+            text.replace("Pr. Martin", &"M".repeat(600)).replace(">UE3<", &format!(">{}<", "U".repeat(600)));
+        let event = parse(&long).expect("a list").events.remove(0);
+        assert_eq!((event.title, event.presenters), ("U".repeat(500), vec!["M".repeat(500)]));
         for wrong in ["", "<html>", "{}", "[{\"data\":"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn json_is_utf_8_unless_it_cannot_be() {
+        let text = r#"[{"data": {"eventId": "a", "agentId": "Amphi_É", "startDate": 1, "endDate": 2}}]"#;
+        let agent = |octets: &[u8]| parse_octets(octets).expect("a list").events.remove(0).agent;
+        assert_eq!(agent(text.as_bytes()), "Amphi_É");
+        let latin: Vec<u8> =
+            text.chars().map(|char| u8::try_from(char).expect("a letter of Latin-1")).collect();
+        assert_eq!(agent(&latin), "Amphi_É");
     }
 }

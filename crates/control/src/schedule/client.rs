@@ -22,7 +22,7 @@ use jiff::tz::TimeZone;
 use url::Url;
 
 use super::challenge::Prover;
-use super::event::{FeedAnswer, PollResult, Reading};
+use super::event::{FeedAnswer, PollResult, Reading, clipped};
 use super::fault::{FeedFault, PollError};
 use super::ical::{self, Window};
 use super::{calendar_json, dublin};
@@ -269,12 +269,9 @@ impl CalendarClient {
         format: FeedFormat,
     ) -> Result<Reading, PollError> {
         let (zone, window) = (self.zone.clone(), self.window);
-        let read = tokio::task::spawn_blocking(move || {
-            let (octets, charset) = (body.as_ref(), charset.as_deref());
-            match format {
-                FeedFormat::Ical => ical::parse(octets, charset, &zone, window),
-                FeedFormat::Json => calendar_json::parse(&charset::decode(octets, charset, WINDOWS_1252).0),
-            }
+        let read = tokio::task::spawn_blocking(move || match format {
+            FeedFormat::Ical => ical::parse(body.as_ref(), charset.as_deref(), &zone, window),
+            FeedFormat::Json => calendar_json::parse_octets(body.as_ref()),
         });
         let read = read.await.map_err(|panic| PollError::Nonsense(format!("reading it failed: {panic}")))?;
         let reading = read.map_err(PollError::Nonsense)?;
@@ -315,7 +312,7 @@ impl CalendarClient {
         url.path_segments_mut().ok()?.push("series").push(&format!("{id}.xml"));
         let answer = self.get(&url, "text/xml, application/xml", None).await.ok()?;
         (answer.status == StatusCode::OK).then_some(())?;
-        dublin::read(&charset::decode_xml(&answer.body, WINDOWS_1252))?.title
+        dublin::read(&charset::decode_xml(&answer.body, WINDOWS_1252))?.title.as_deref().map(clipped)
     }
 
     /// One request, repeated with credentials if the server asks for them.

@@ -31,6 +31,27 @@ pub struct CalendarEvent {
     pub ends: MediaTime,
 }
 
+/// Characters that are kept of an event's texts.
+const TEXT: usize = 500;
+/// The most presenters of an event.
+const PRESENTERS: usize = 50;
+
+/// Cuts a text: a recurring event repeats its texts for each date.
+pub(super) fn clipped(text: &str) -> String {
+    text.chars().take(TEXT).collect()
+}
+
+impl CalendarEvent {
+    /// With texts, wherever they are from, that are no longer than they may be.
+    pub(super) fn clipped(mut self) -> Self {
+        let clip = |text: &mut String| *text = clipped(text);
+        self.presenters.truncate(PRESENTERS);
+        let given = self.series.iter_mut().chain(&mut self.series_id).chain(&mut self.presenters);
+        given.chain([&mut self.title, &mut self.agent]).for_each(clip);
+        self
+    }
+}
+
 /// Writes times to the nanosecond, unlike [`MediaTime`]'s own format, so that they are the same when read back.
 mod whole {
     use jiff::Timestamp;

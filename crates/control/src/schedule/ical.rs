@@ -41,7 +41,9 @@ use amphi_media::MediaTime;
 
 /// The most events of one calendar; further ones are left out, with a note.
 const EVENTS: usize = 10_000;
-/// The most events with a rule in one calendar.
+/// The most dates that the events of one calendar list (`EXDATE`, `RDATE`).
+const DATES: usize = 100_000;
+/// The most rules (`RRULE`, `EXRULE`) of the events of one calendar.
 const RULES: usize = 500;
 /// The most bytes of an event's identifier.
 const UID: usize = 255;
@@ -113,6 +115,8 @@ struct Components {
     zone: Option<ZoneDraft>,
     /// How many components within an event are open.
     depth: usize,
+    /// How many dates the drafts list.
+    listed: usize,
 }
 
 impl Components {
@@ -146,6 +150,15 @@ impl Components {
         let Some(draft) = self.event.as_mut() else { return };
         if is(text, "END:VEVENT") {
             if self.drafts.len() < EVENTS {
+                let listed = self.listed + draft.listed();
+                if listed > DATES && self.listed <= DATES {
+                    let (name, line) = (draft.name(), draft.line);
+                    let what = format!("more than {DATES} dates in EXDATE and RDATE");
+                    self.reading
+                        .note(format!("{what}: from {name} on (line {line}) further ones are left out"));
+                }
+                draft.keep_dates(DATES.saturating_sub(self.listed));
+                self.listed = listed;
                 self.drafts.push(std::mem::take(draft));
             } else {
                 self.reading.note(format!("more than {EVENTS} events"));

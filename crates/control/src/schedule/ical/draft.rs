@@ -3,6 +3,10 @@
 //! Properties are read with the `icalendar` crate, except those that have times: it ends a parameter that is not quoted at
 //! its first colon, and many writers do not quote `TZID=(UTC+01:00) Paris`. A time has no colon, so the last one is meant.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use icalendar::parser::Property;
@@ -11,7 +15,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::super::dublin;
-use super::super::event::CalendarEvent;
+use super::super::event::{CalendarEvent, clipped};
 use super::lines::ContentLine;
 use amphi_media::charset::{self, WINDOWS_1252};
 use amphi_media::{EventId, MediaTime};
@@ -22,8 +26,8 @@ const ATTACHMENT: usize = 1 << 20;
 const DATES: usize = 1000;
 /// The most rules of one event.
 const RULES: usize = 10;
-/// Characters that are kept of an event's texts.
-const TEXT: usize = 500;
+/// The most bytes of a `TZID`; of a longer one the beginning is kept.
+const ZONE: usize = 255;
 
 /// A `VEVENT` as it is written.
 #[derive(Clone, Debug, Default)]
@@ -42,13 +46,15 @@ pub(super) struct EventDraft {
     pub(super) recurrence: Option<Time>,
     /// `RANGE=THISANDFUTURE` (§3.2.13): and all dates after it.
     pub(super) is_range: bool,
-    pub(super) rules: Vec<String>,
+    pub(super) rules: Vec<RuleLine>,
     /// `EXRULE` of RFC 2445, which old calendars have: a rule for dates that do not take place.
-    pub(super) without_rules: Vec<String>,
+    pub(super) without_rules: Vec<RuleLine>,
     /// `RDATE`: further dates.
     pub(super) dates: Vec<FurtherDate>,
     /// `EXDATE`: dates that do not take place.
     pub(super) without: Vec<Time>,
+    /// Properties of which it has more than are read, and the line where that begins.
+    pub(super) left_out: BTreeMap<&'static str, usize>,
     pub(super) is_cancelled: bool,
     /// Whether it is cancelled by its calendar's `METHOD` (RFC 5546 §3.2.5).
     is_withdrawn: bool,
@@ -63,8 +69,17 @@ pub(super) struct EventDraft {
 /// A DATE-TIME or DATE as it is written, and its `TZID`.
 #[derive(Clone, Debug)]
 pub(super) struct Time {
+    pub(super) line: usize,
     pub(super) text: String,
-    pub(super) zone: Option<String>,
+    /// One for all dates of a line, which may be many.
+    pub(super) zone: Option<Arc<str>>,
+}
+
+/// A rule as it is written.
+#[derive(Clone, Debug)]
+pub(super) struct RuleLine {
+    pub(super) line: usize,
+    pub(super) text: String,
 }
 
 /// A date of `RDATE`: of a period (§3.3.9) with its own end.
@@ -99,11 +114,6 @@ impl Time {
     }
 }
 
-/// Cuts a text: a recurring event repeats its texts for each date.
-fn clipped(text: &str) -> String {
-    text.chars().take(TEXT).collect()
-}
-
 impl EventDraft {
     /// A draft that begins in `line`.
     pub(super) fn new(line: usize) -> Self {
@@ -116,18 +126,18 @@ impl EventDraft {
         let end = text.find([':', ';']).unwrap_or(text.len());
         let name = text.get(..end).unwrap_or_default().trim_end().to_ascii_uppercase();
         if TIMES.contains(&name.as_str()) {
-            self.take_times(&name, text);
+            self.take_times(&name, text, line.number);
         } else if WANTED.contains(&name.as_str())
             && let Ok(property) = Property::try_from(text)
         {
-            self.take_property(&name, &property);
+            self.take_property(&name, &property, line.number);
         }
     }
 
-    fn take_times(&mut self, name: &str, line: &str) {
-        let Some((head, value)) = line.rsplit_once(':') else { return };
-        let zone = parameter(head, "TZID").map(str::to_owned);
-        let time = |text: &str| Time { text: text.trim().to_owned(), zone: zone.clone() };
+    fn take_times(&mut self, name: &str, text: &str, line: usize) {
+        let Some((head, value)) = text.rsplit_once(':') else { return };
+        let zone: Option<Arc<str>> = parameter(head, "TZID").map(|name| bounded(name).into());
+        let time = |text: &str| Time { line, text: text.trim().to_owned(), zone: zone.clone() };
         let listed = || value.split(',').map(str::trim).filter(|text| !text.is_empty());
         match name {
             "DTSTART" => self.starts = Some(time(value)),
@@ -140,6 +150,7 @@ impl EventDraft {
             "EXDATE" => {
                 let room = DATES.saturating_sub(self.without.len());
                 self.without.extend(listed().take(room).map(time));
+                self.leave_out("EXDATE", listed().nth(room).is_some(), line);
             }
             "RDATE" => {
                 let room = DATES.saturating_sub(self.dates.len());
@@ -147,13 +158,21 @@ impl EventDraft {
                     let (starts, period) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
                     FurtherDate { starts: time(starts), period: period.map(|end| end.trim().to_owned()) }
                 }));
+                self.leave_out("RDATE", listed().nth(room).is_some(), line);
             }
             _ => {}
         }
     }
 
-    fn take_property(&mut self, name: &str, property: &Property<'_>) {
+    fn leave_out(&mut self, property: &'static str, are_more: bool, line: usize) {
+        if are_more {
+            self.left_out.entry(property).or_insert(line);
+        }
+    }
+
+    fn take_property(&mut self, name: &str, property: &Property<'_>, line: usize) {
         let value = || property.val.as_str().trim().to_owned();
+        let rule = || RuleLine { line, text: value() };
         match name {
             "UID" => self.uid = value(),
             "SUMMARY" => self.title = clipped(&value()),
@@ -161,8 +180,10 @@ impl EventDraft {
             "RELATED-TO" => self.related = clipped(&value()),
             "ORGANIZER" => self.organizer = of_property(property, "CN").map(clipped),
             "DURATION" => self.duration = Some(value()),
-            "RRULE" if self.rules.len() < RULES => self.rules.push(value()),
-            "EXRULE" if self.without_rules.len() < RULES => self.without_rules.push(value()),
+            "RRULE" if self.rules.len() < RULES => self.rules.push(rule()),
+            "EXRULE" if self.without_rules.len() < RULES => self.without_rules.push(rule()),
+            "RRULE" => self.leave_out("RRULE", true, line),
+            "EXRULE" => self.leave_out("EXRULE", true, line),
             "STATUS" => self.is_cancelled = value().eq_ignore_ascii_case("CANCELLED"),
             "SEQUENCE" => self.sequence = value().parse().unwrap_or(0),
             "DTSTAMP" => self.stamp = stamp(&value()),
@@ -170,6 +191,17 @@ impl EventDraft {
             "ATTACH" => self.attach(property),
             _ => {}
         }
+    }
+
+    /// How many dates it lists.
+    pub(super) fn listed(&self) -> usize {
+        self.without.len() + self.dates.len()
+    }
+
+    /// Keeps at most so many of its listed dates.
+    pub(super) fn keep_dates(&mut self, most: usize) {
+        self.without.truncate(most);
+        self.dates.truncate(most - self.without.len());
     }
 
     /// Its calendar takes it back (`METHOD:CANCEL`).
@@ -229,6 +261,7 @@ impl EventDraft {
         };
         let (title, agent) = (title.unwrap_or_default(), agent.unwrap_or_default());
         CalendarEvent { id, title, series: series.title, series_id, agent, presenters, starts, ends }
+            .clipped()
     }
 }
 
@@ -270,6 +303,15 @@ fn parameter<'a>(head: &'a str, key: &str) -> Option<&'a str> {
         name.trim().eq_ignore_ascii_case(key).then(|| value.trim().trim_matches('"').trim())
     });
     value.filter(|value| !value.is_empty())
+}
+
+/// The name of a zone without what is too much of it; where it was cut there is a sign, so that it is not another's name.
+fn bounded(name: &str) -> Cow<'_, str> {
+    if name.len() <= ZONE {
+        return name.into();
+    }
+    let kept = (0..=ZONE - '…'.len_utf8()).rev().find_map(|end| name.get(..end));
+    format!("{}…", kept.unwrap_or_default()).into()
 }
 
 /// When something was written or changed (§3.8.7): in UTC, also where the `Z` is missing.

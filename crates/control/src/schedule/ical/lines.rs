@@ -85,7 +85,9 @@ fn decoded<'a>(octets: &'a [u8], charset: Option<&str>) -> Cow<'a, str> {
     // A line with a letter in UTF-8 is in UTF-8, and what cannot be read was cut off; in Windows-1252 such pairs mean nothing.
     let is_utf_8 = || octets.utf8_chunks().any(|chunk| !chunk.valid().is_ascii());
     let fallback = if octets.is_ascii() || is_utf_8() { UTF_8 } else { WINDOWS_1252 };
-    charset::decode(octets, charset, fallback).0
+    // Servers declare what they are set to, not what a file is in; hardly any text of another encoding is valid UTF-8.
+    let declared = charset.filter(|_| octets.is_ascii() || std::str::from_utf8(octets).is_err());
+    charset::decode(octets, declared, fallback).0
 }
 
 #[cfg(test)]
@@ -121,6 +123,19 @@ mod tests {
         assert_eq!(declared("ISO-8859-1", b"\xe9"), "é");
         assert_eq!(declared("US-ASCII", b"\xc3\xa9"), "é");
         assert_eq!(declared("utf-8", b"\xe9"), "é");
+        for charset in ["ISO-8859-1", "windows-1251", "utf-16", "us-ascii"] {
+            assert_eq!(declared(charset, b"A:\xc3\xa9t\xc3\xa9 \xe2\x82\xac"), "A:été €", "{charset}");
+        }
+        assert_eq!(
+            declared("ISO-8859-1", b"A:\xe9t\xe9\nA:\xc3\xa9t\xc3\xa9"),
+            "A:étéA:été",
+            "each by itself"
+        );
+        assert_eq!(
+            declared("iso-2022-jp", b"\x1b$B%\"\x1b(B"),
+            "ア",
+            "ASCII letters alone are as they are declared"
+        );
     }
 
     #[test]

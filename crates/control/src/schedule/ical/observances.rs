@@ -1,7 +1,7 @@
 //! A `VTIMEZONE` as a time zone (RFC 5545 §3.6.5): the onsets of its observances become the transitions of a TZif file
 //! (RFC 8536), which `jiff` reads. No crate of those here reads a `VTIMEZONE`.
 //!
-//! Bounded: [`OBSERVANCES`] of a zone, [`ONSETS`] of them all, of which the last are kept, rules that are yearly, offsets of
+//! Bounded: [`OBSERVANCES`] of a zone, [`ONSETS`] that they list, and of all the last [`ONSETS`] are kept, rules that are yearly, offsets of
 //! less than a day (§3.3.14). Onsets are computed as far as events are, and a year more. A component that breaks these
 //! rules defines nothing: half of it could be an hour wrong.
 
@@ -13,7 +13,7 @@ use super::recurrence;
 
 /// The most observances of a zone: one that lists each of them has two for a year.
 const OBSERVANCES: usize = 300;
-/// The most onsets of a zone that are kept.
+/// The most onsets of a zone that are kept, and the most rules and dates that all its observances list.
 const ONSETS: usize = 2000;
 /// The most rules, and the most dates, of an observance.
 const LISTED: usize = 300;
@@ -32,6 +32,8 @@ pub(super) struct ZoneDraft {
     observances: Vec<Observance>,
     /// Whether lines are those of the last observance.
     in_observance: bool,
+    /// How many rules and dates its observances list.
+    listed: usize,
     /// Whether it has more than is read.
     is_too_long: bool,
 }
@@ -53,7 +55,7 @@ impl ZoneDraft {
         let (name, value) =
             (head.split(';').next().unwrap_or_default().trim().to_ascii_uppercase(), value.trim());
         match name.as_str() {
-            "BEGIN" if self.observances.len() < OBSERVANCES => {
+            "BEGIN" if !self.is_too_long && self.observances.len() < OBSERVANCES => {
                 self.observances.push(Observance::default());
                 self.in_observance = true;
             }
@@ -63,8 +65,12 @@ impl ZoneDraft {
             "X-LIC-LOCATION" => self.location = Some(value.to_owned()),
             _ => {
                 let open = self.observances.last_mut().filter(|_| self.in_observance);
-                self.is_too_long |= open.is_some_and(|open| !open.take(&name, value));
+                self.is_too_long |= open.is_some_and(|open| !open.take(&name, value, &mut self.listed));
             }
+        }
+        if self.is_too_long {
+            // It defines nothing, so nothing of it is kept.
+            self.observances.clear();
         }
     }
 
@@ -106,8 +112,9 @@ struct Onset {
 }
 
 impl Observance {
-    /// Takes a property; `false` if there are too many of its kind.
-    fn take(&mut self, name: &str, value: &str) -> bool {
+    /// Takes a property; `false` if there are too many of its kind, or more than [`ONSETS`] `listed` in the zone.
+    fn take(&mut self, name: &str, value: &str, listed: &mut usize) -> bool {
+        let before = self.rules.len() + self.dates.len();
         let value = value.to_owned();
         match name {
             "DTSTART" => self.starts = value,
@@ -121,7 +128,8 @@ impl Observance {
             "RRULE" | "RDATE" => return false,
             _ => {}
         }
-        true
+        *listed += self.rules.len() + self.dates.len() - before;
+        *listed <= ONSETS
     }
 
     fn add_onsets(&self, until: Timestamp, onsets: &mut Vec<Onset>) -> Result<(), String> {

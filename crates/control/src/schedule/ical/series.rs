@@ -7,19 +7,21 @@
 //! 4. A draft with `RANGE=THISANDFUTURE` moves all later dates by as much as its own, and gives them its length and its
 //!    texts, until the next such draft.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::draft::{EventDraft, FurtherDate, Time};
+use super::draft::{EventDraft, Time};
 use super::extent::{EventLength, instant};
 use super::zones::{UnknownZone, Zones};
-use super::{EVENTS, RULES, UID, Window, recurrence};
+use super::{EVENTS, UID, Window};
 use crate::schedule::event::{CalendarEvent, Reading};
 use amphi_media::{EventId, MediaTime};
+
+mod dates;
 
 /// How far before the window the dates of long recurring events are computed, since they may still run in it; and how far
 /// beyond it those of series that were moved.
@@ -88,6 +90,11 @@ impl EventReader<'_> {
 
     fn leave_out(&mut self, draft: &EventDraft, why: &str) {
         self.reading.note(format!("{} is left out: {why} (line {})", draft.name(), draft.line));
+    }
+
+    /// Leaves out one value of a property of an event, and nothing else.
+    fn leave_out_value(&mut self, draft: &EventDraft, property: &str, why: &str, line: usize) {
+        self.reading.note(format!("{}: its {property} is left out: {why} (line {line})", draft.name()));
     }
 
     fn add(&mut self, event: CalendarEvent) {
@@ -235,97 +242,6 @@ impl EventReader<'_> {
         let length = u64::try_from(event.ends.nanos_since(event.starts)).unwrap_or(0);
         let from = from - Duration::from_nanos(length).min(LONGEST);
         from <= event.starts && event.starts < to
-    }
-
-    /// The starts, near the window, of a draft that recurs.
-    fn dates(
-        &mut self,
-        draft: &EventDraft,
-        (local, zone): Local,
-        extent: EventLength,
-    ) -> Result<Dates, String> {
-        let begin = draft.starts.as_ref().ok_or("it has no start")?;
-        let base = ((local, zone.clone()), begin.is_a_day());
-        let (from, to) = (self.window.0 - extent.at_most().min(LONGEST) - LONGEST, self.window.1 + LONGEST);
-        let civil = |time: MediaTime| time.timestamp().to_zoned(zone.clone()).datetime();
-        let window = (civil(from), civil(to));
-        let mut dates = Dates::new();
-        if draft.rules.is_empty() {
-            dates.insert(instant(local, &zone)?, None);
-        } else {
-            self.rules += 1;
-            if self.rules > RULES {
-                return Err(format!("more than {RULES} events recur"));
-            }
-        }
-        // Where the event's start does not match its rule, the first date is the rule's.
-        for rule in &draft.rules {
-            for date in recurrence::dates(rule, local, &zone, window)? {
-                dates.insert(instant(date, &zone)?, None);
-            }
-        }
-        for rule in &draft.without_rules {
-            for date in recurrence::dates(rule, local, &zone, window)? {
-                dates.remove(&instant(date, &zone)?);
-            }
-        }
-        for further in &draft.dates {
-            let (start, length) = self.further(further, &base)?;
-            dates.insert(start, length);
-        }
-        let mut days: BTreeSet<Date> = BTreeSet::new();
-        for without in &draft.without {
-            if without.is_a_day() || begin.is_a_day() {
-                // The whole day: a date for a series with hours, or hours for one of whole days.
-                days.insert(self.day(without, &base)?);
-            } else {
-                dates.remove(&self.date(without, Some(&base))?);
-            }
-        }
-        dates.retain(|date, _| from <= *date && *date < to && !days.contains(&civil(*date).date()));
-        Ok(dates)
-    }
-
-    /// A date of `RDATE`, and the length of a period (§3.3.9).
-    fn further(
-        &mut self,
-        further: &FurtherDate,
-        base: &(Local, bool),
-    ) -> Result<(MediaTime, Option<EventLength>), String> {
-        let start = self.date(&further.starts, Some(base))?;
-        let Some(period) = &further.period else { return Ok((start, None)) };
-        if period.trim_start_matches(['+', '-']).starts_with(['P', 'p']) {
-            return Ok((start, Some(EventLength::of_duration(period)?)));
-        }
-        let end = Time { text: period.clone(), zone: further.starts.zone.clone() };
-        let end = self.date(&end, Some(base))?;
-        Ok((start, Some(EventLength::between(start, end))))
-    }
-
-    /// The instant of a date of a series that starts at `base`: a time without a zone is in that of the series; a day is that
-    /// day's date, where the series has hours; hours mean their day, where it has none.
-    fn date(&mut self, time: &Time, base: Option<&(Local, bool)>) -> Result<MediaTime, String> {
-        match base {
-            Some(base @ ((local, zone), is_a_day)) if time.is_a_day() || *is_a_day => {
-                let day = self.day(time, base)?;
-                instant(day.to_datetime(local.time()), zone)
-            }
-            Some(((_, zone), _)) if time.is_floating() => instant(time.civil()?.0, zone),
-            _ => {
-                let (local, zone) = self.local(time)?;
-                instant(local, &zone)
-            }
-        }
-    }
-
-    /// The day of a time as a series counts it: as it is written, unless it is in UTC or in another zone.
-    fn day(&mut self, time: &Time, ((_, zone), is_a_day): &(Local, bool)) -> Result<Date, String> {
-        let (local, is_utc) = time.civil()?;
-        if time.is_a_day() || time.is_floating() || *is_a_day && !is_utc {
-            return Ok(local.date());
-        }
-        let (local, own) = self.local(time)?;
-        Ok(instant(local, &own)?.timestamp().to_zoned(zone.clone()).date())
     }
 
     fn extent(&mut self, draft: &EventDraft) -> Result<EventLength, String> {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::schedule::CalendarEvent;
 
+mod bounds;
 mod series;
 mod zones;
 
@@ -314,6 +315,31 @@ fn attachments_are_read_in_the_encoding_that_they_declare() {
         "DTSTART:20261123T073000Z\nDTEND:20261123T093000Z\nATTACH;VALUE=BINARY;X-APPLE-FILENAME=series.xml:{coded}"
     );
     assert_eq!(one(&lines).events[0].series.as_deref(), Some("S\u{e9}rie"));
+}
+
+#[test]
+fn texts_are_cut_wherever_they_are_from() {
+    let attach = |name: &str, text: &str| {
+        let coded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
+        format!("ATTACH;VALUE=BINARY;X-APPLE-FILENAME={name}:{coded}\n")
+    };
+    let long = "é".repeat(600);
+    let core = |terms: &str| format!("<d xmlns:t='http://purl.org/dc/terms/'>{terms}</d>");
+    let creators = format!("<t:creator>{long}</t:creator>").repeat(60);
+    let times = "DTSTART:20261123T073000Z\nDTEND:20261123T093000Z\n";
+    let episode = core(&format!("<t:title>{long}</t:title><t:isPartOf>{long}</t:isPartOf>{creators}"));
+    let series = core(&format!("<t:title>{long}</t:title>"));
+    let named = attach("episode.xml", &episode) + &attach("series.xml", &series);
+    let properties = ["location", "title", "series"].map(|key| format!("event.{key}={long}\n")).concat();
+    let properties = attach("org.opencastproject.capture.agent.properties", &properties);
+    let reading = one(&format!("{times}{named}{properties}"));
+    let [event] = reading.events.as_slice() else { panic!("{reading:?}") };
+    let cut = "é".repeat(500);
+    assert_eq!((&event.title, &event.agent), (&cut, &cut));
+    assert_eq!((event.series.as_ref(), event.series_id.as_ref()), (Some(&cut), Some(&cut)));
+    assert_eq!(event.presenters, vec![cut.clone(); 50]);
+    let reading = one(&format!("{times}{properties}"));
+    assert_eq!((&reading.events[0].title, reading.events[0].series_id.as_ref()), (&cut, Some(&cut)));
 }
 
 proptest! {

@@ -51,9 +51,10 @@ impl Zones {
         if let Some(found) = self.known.get(name) {
             return (found.clone(), true);
         }
-        if name.len() > LONGEST {
+        if name.len() > LONGEST || self.known.len() >= MOST * 10 {
             let clipped: String = name.chars().take(LONGEST).collect();
-            let is_new = self.known.insert(clipped, Err(UnknownZone(None))).is_none();
+            let has_room = self.known.len() < MOST * 10;
+            let is_new = has_room && self.known.insert(clipped, Err(UnknownZone(None))).is_none();
             return (Err(UnknownZone(None)), !is_new);
         }
         let draft = self.drafts.get(&key(name));
@@ -73,9 +74,7 @@ impl Zones {
                 well_known(&unescaped(name)).or_else(located).or_else(|| told(name)).ok_or(UnknownZone(why))
             }
         };
-        if self.known.len() < MOST * 10 {
-            self.known.insert(name.to_owned(), found.clone());
-        }
+        self.known.insert(name.to_owned(), found.clone());
         (found, false)
     }
 }

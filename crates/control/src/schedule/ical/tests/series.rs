@@ -3,10 +3,10 @@
 use super::*;
 
 /// Every Monday from 2 November to 21 December at 8:30 in Paris, for two hours.
-const MONDAYS: &str = "UID:r\nSUMMARY:PAES\nLOCATION:Amphi_A\nDTSTART;TZID=Europe/Paris:20261102T083000\n\
+pub(super) const MONDAYS: &str = "UID:r\nSUMMARY:PAES\nLOCATION:Amphi_A\nDTSTART;TZID=Europe/Paris:20261102T083000\n\
      DTEND;TZID=Europe/Paris:20261102T103000\nRRULE:FREQ=WEEKLY;UNTIL=20261221T073000Z";
 
-fn events(drafts: &[&str]) -> Reading {
+pub(super) fn events(drafts: &[&str]) -> Reading {
     let drafts: Vec<_> = drafts.iter().map(|lines| format!("BEGIN:VEVENT\n{lines}\nEND:VEVENT")).collect();
     calendar(&drafts.join("\n"))
 }
@@ -89,8 +89,8 @@ fn further_dates_may_have_any_type_and_a_length_of_their_own() {
     let longer = events(&[&format!("{MONDAYS}\nRDATE;VALUE=PERIOD:20261123T073000Z/PT4H")]);
     assert_eq!(shown(&longer)[3], ("r/20261123T073000Z".to_owned(), "11-23 07:30".to_owned(), 240));
     let wrong = events(&[&format!("{single}\nRDATE:soon"), MONDAYS]);
-    assert_eq!(wrong.events.len(), 8, "the others are there");
-    assert_eq!(wrong.notes, ["event e '' is left out: \"soon\" is no time (line 3)"]);
+    assert_eq!(wrong.events.len(), 1 + 8, "its start and the others are there");
+    assert_eq!(wrong.notes, ["event e '': its RDATE is left out: \"soon\" is no time (line 7)"]);
 }
 
 #[test]
