@@ -115,7 +115,10 @@ pub(super) fn read_samples(
         // If there are fewer entries than samples, the last one holds for the rest, as in players.
         let duration = durations.next();
         let composition = compositions.as_mut().map_or(0, |runs| runs.next().unwrap_or(runs.last) as i32);
-        if played.is_none_or(|played| played.has(chunks.description)) {
+        if size == 0 && played.is_some() {
+            // No player takes a sample without bytes: the one before it lasts longer.
+            out.samples.resume_at(time + u64::from(duration));
+        } else if played.is_none_or(|played| played.has(chunks.description)) {
             if is_skipped {
                 out.samples.resume_at(time);
             }
