@@ -32,6 +32,7 @@ pub(super) struct IndexSearch {
     at: u64,
     boxes: usize,
     has_moov: bool,
+    has_fragment: bool,
     rounds: usize,
     digest: u64,
 }
@@ -61,6 +62,10 @@ impl IndexSearch {
             let start = start.get_mut(..there).unwrap_or_default();
             file.read_exact_at(start, at).map_err(|error| VodFault::io(path, &error))?;
             if !self.has_moov && start.iter().all(|byte| *byte == 0) {
+                // A recorder whose disk was full: what stands before is served, as of a file that is still being recorded.
+                if self.has_fragment {
+                    return Ok(gathered);
+                }
                 // Some copy programs set the length first.
                 return Err(unfinished(
                     path,
@@ -97,6 +102,7 @@ impl IndexSearch {
                 b"moof" => {
                     let moof = read_box(file, (header.kind, at, size), MOOF_MAX, path)?;
                     self.digest = folded(self.digest, &moof);
+                    self.has_fragment = true;
                     gathered.boxes.push((at, moof));
                     bytes += size;
                     if bytes >= MOOF_MAX {

@@ -109,6 +109,14 @@ impl MovieTrack {
 
     /// Appends a sample; `again` as of [`Self::begin_fragment`], and then for the next one.
     fn add_sample(&mut self, sample: Sample, again: &mut Option<(i64, i64)>) {
+        if sample.size == 0 {
+            // No player takes a sample without bytes: the one before it lasts longer.
+            match again {
+                Some((at, _)) => *at = at.saturating_add(i64::from(sample.duration)),
+                None => _ = self.samples.resume_at(self.samples.end() + u64::from(sample.duration)),
+            }
+            return;
+        }
         let Some((at, end)) = *again else { return self.samples.push(sample) };
         if at < end {
             *again = Some((at.saturating_add(i64::from(sample.duration)), end));

@@ -28,7 +28,7 @@ pub struct TrackExtends {
 impl TrackExtends {
     /// Reads the first `most` of them from a `moov`. `None` if it has no `mvex`: then all samples are in its own tables.
     pub fn read_all(moov: &BoxRef<'_>, most: usize) -> Result<Option<Vec<Self>>, BoxFault> {
-        // A box of the `moov` that lies about its size hides what stands after it, and no more.
+        // A box in between that lies about its size hides what follows it, but no track before it.
         let Some(mvex) = moov.child(*b"mvex").ok().flatten() else { return Ok(None) };
         let trexes = mvex.children(0).take(most);
         let trexes = trexes.filter(|trex| trex.as_ref().map_or(true, |trex| trex.kind == *b"trex"));

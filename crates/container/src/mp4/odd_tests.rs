@@ -81,6 +81,61 @@ fn a_table_of_sync_samples_without_entries_means_all() {
 }
 
 #[test]
+fn sync_samples_are_those_of_the_track_in_any_order() {
+    let plain = read(&moov().0);
+    let plain = plain.video.as_ref().expect("a picture");
+    let said: Vec<u32> = plain.samples.range(0, plain.end).map(|sample| u32::from(sample.sync)).collect();
+    let numbers: Vec<u32> = (1..).zip(said).filter(|(_, sync)| *sync > 0).map(|(number, _)| number).collect();
+    let backwards: Vec<u32> = numbers.iter().rev().copied().collect();
+    for entries in [
+        [&[0][..], &numbers].concat(),
+        backwards.clone(),
+        [&numbers[..], &numbers].concat(),
+        [&[301, u32::MAX, 0][..], &backwards, &backwards].concat(),
+    ] {
+        let movie = with(PICTURE, *b"stss", |body| {
+            *body = words(&[&[0, entries.len() as u32][..], &entries].concat());
+        });
+        let video = movie.video.as_ref().expect("a picture");
+        let found: Vec<u32> =
+            (0..).map_while(|place| video.samples.sync(place)).map(|index| index + 1).collect();
+        assert_eq!((found, video.begin, video.end), (numbers.clone(), plain.begin, plain.end));
+    }
+}
+
+#[test]
+fn the_sample_before_one_without_bytes_lasts_longer() {
+    let plain = read(&moov().0);
+    let empty = |handler, indexes: &[usize]| {
+        with(handler, *b"stsz", |body| indexes.iter().for_each(|index| put(body, 12 + 4 * index, 0)))
+    };
+    let movie = empty(PICTURE, &[60, 299]);
+    let (video, before) = (movie.video.as_ref().expect("there"), plain.video.as_ref().expect("there"));
+    let tick = before.samples.duration(0);
+    assert_eq!((video.samples.count(), video.samples.end()), (298, before.samples.end()));
+    assert_eq!([58, 59, 60, 297].map(|index| video.samples.duration(index) / tick), [1, 2, 1, 2]);
+    assert_eq!(video.samples.decode_time(60), before.samples.decode_time(61));
+    // Where the first one has no bytes, the track begins with the second.
+    let movie = empty(SOUND, &[0, 150, 151, 152]);
+    let (sound, before) = (&movie.audio[0].samples, &plain.audio[0].samples);
+    assert_eq!((sound.count(), sound.end()), (before.count() - 4, before.end()));
+    assert_eq!(
+        [0, 148, 149].map(|index| sound.decode_time(index)),
+        [1, 149, 153].map(|index| before.decode_time(index))
+    );
+    assert!((0..sound.count()).all(|index| sound.size(index) > 0));
+}
+
+#[test]
+fn a_sample_of_a_fragment_without_bytes_makes_the_one_before_longer() {
+    let movie = fragmented_with(&[0, 10_240, 15_360], |index| if index % 4 == 3 { 0 } else { 100 });
+    let video = movie.video.as_ref().expect("a picture");
+    assert_eq!((video.samples.count(), video.samples.duration(2)), (24, 2048));
+    assert_eq!(video.samples.decode_time(8), 10_240);
+    assert!((0..video.end).all(|index| video.samples.size(index) > 0));
+}
+
+#[test]
 fn any_frame_of_sound_can_be_decoded_from() {
     for entries in [vec![0, 0], vec![0, 1, 1]] {
         let movie = with(SOUND, *b"stbl", |body| {
@@ -138,7 +193,7 @@ fn compact_sizes_are_sizes() {
         |track: &MovieTrack| (0..track.end).map(|index| track.samples.size(index)).collect::<Vec<_>>();
     let sound = plain.audio.first().expect("sound");
     for bits in [4_u32, 8, 16] {
-        let expected: Vec<u32> = sizes(sound).iter().map(|size| size & ((1 << bits) - 1)).collect();
+        let expected: Vec<u32> = sizes(sound).iter().map(|size| (size & ((1 << bits) - 1)).max(1)).collect();
         let moov = edited(&moov().0, SOUND, *b"stbl", |body| {
             let at = body.windows(4).position(|window| window == b"stsz").expect("there");
             body[at..at + 4].copy_from_slice(b"free");
@@ -242,6 +297,10 @@ fn enabled_tracks_go_before_others_and_say_their_names() {
 
 /// A movie of fragments with 10 pictures a second in groups of 10, each fragment at the time that it is given.
 fn fragmented(times: &[u64]) -> Movie {
+    fragmented_with(times, |_| 100)
+}
+
+fn fragmented_with(times: &[u64], size: impl Fn(u32) -> u32) -> Movie {
     const DURATION: u32 = 1024;
     let (progressive, at, _) = moov();
     let mut moov = progressive.clone();
@@ -263,8 +322,12 @@ fn fragmented(times: &[u64]) -> Movie {
     let moov = edited(&moov, PICTURE, *b"edts", |body| *body = edit_list(&[(0, 0, 1)]));
     let mut movie = Movie::parse(&moov, at, 1 << 30).expect("sound");
     for (number, time) in (0..).zip(times) {
-        let sample =
-            |index| FragmentSample { size: 100, duration: DURATION, composition_offset: 0, sync: index == 0 };
+        let sample = |index| FragmentSample {
+            size: size(index),
+            duration: DURATION,
+            composition_offset: 0,
+            sync: index == 0,
+        };
         let track = TrackFragment::new(1, *time, (0..10).map(sample));
         let head = fragment_head(number, [track].iter());
         movie.add_fragment(&head, 1000 + u64::from(number) * 2000, 1 << 30).expect("sound");

@@ -82,7 +82,7 @@ pub(super) fn read_samples(
         None => None,
     };
     let syncs = stbl.child(*b"stss")?.filter(|_| has_syncs);
-    let mut syncs = syncs.map(|found| SampleNumbers::new(&found)).transpose()?;
+    let mut syncs = syncs.map(|found| SampleNumbers::new(&found, sizes.count)).transpose()?;
     let mut chunks = ChunkOffsets::new(stbl)?;
     let mut next_sync = syncs.as_mut().and_then(SampleNumbers::next);
     let mut is_skipped = false;
@@ -115,7 +115,10 @@ pub(super) fn read_samples(
         // If there are fewer entries than samples, the last one holds for the rest, as in players.
         let duration = durations.next();
         let composition = compositions.as_mut().map_or(0, |runs| runs.next().unwrap_or(runs.last) as i32);
-        if played.is_none_or(|played| played.has(chunks.description)) {
+        if size == 0 && played.is_some() {
+            // No player takes a sample without bytes: the one before it lasts longer.
+            out.samples.resume_at(time + u64::from(duration));
+        } else if played.is_none_or(|played| played.has(chunks.description)) {
             if is_skipped {
                 out.samples.resume_at(time);
             }
@@ -213,18 +216,33 @@ impl<'a> RunLengths<'a> {
     }
 }
 
-/// Sample numbers one by one: `stss` (§8.6.2).
-struct SampleNumbers<'a>(BoxReader<'a>);
+/// Sample numbers one by one: `stss` (§8.6.2). They stand in order there; where they do not, they are sorted first.
+enum SampleNumbers<'a> {
+    InOrder(BoxReader<'a>),
+    Sorted(std::vec::IntoIter<u32>),
+}
 
 impl<'a> SampleNumbers<'a> {
-    fn new(table: &BoxRef<'a>) -> Result<Self, BoxFault> {
+    fn new(table: &BoxRef<'a>, count: u32) -> Result<Self, BoxFault> {
         let mut rest = table.full()?.rest;
         rest.u32().ok_or(table.fault("it has no entry count"))?;
-        Ok(Self(rest))
+        let (words, _) = rest.0.as_chunks::<4>();
+        let numbers = words.iter().map(|word| u32::from_be_bytes(*word));
+        if numbers.clone().is_sorted() {
+            return Ok(Self::InOrder(rest));
+        }
+        let mut numbers: Vec<u32> = numbers.filter(|number| (1..=count).contains(number)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        Ok(Self::Sorted(numbers.into_iter()))
     }
 
+    /// The next one. Numbers count from 1.
     fn next(&mut self) -> Option<u32> {
-        self.0.u32()
+        match self {
+            Self::InOrder(rest) => std::iter::from_fn(|| rest.u32()).find(|number| *number > 0),
+            Self::Sorted(numbers) => numbers.next(),
+        }
     }
 }
 
