@@ -333,15 +333,11 @@ mod tests {
             format!("<!DOCTYPE tt [\n{entities}]>\n<tt><body><p begin='1s' end='2s'>&b;</p></body></tt>")
         };
         assert_eq!(told(&text("<!ENTITY b 'bon'>")), [(1000, 2000, "bon".to_owned())]);
-        let laughs: String = (b'c'..b'k')
-            .map(|it| {
-                format!(
-                    "<!ENTITY {} '{}'>\n",
-                    char::from(it - 1),
-                    format!("&{};", char::from(it)).repeat(100)
-                )
-            })
-            .collect();
+        let mut laughs = String::new();
+        for it in b'c'..b'k' {
+            let hundred = format!("&{};", char::from(it)).repeat(100);
+            laughs.extend(["<!ENTITY ", char::from(it - 1).encode_utf8(&mut [0; 4]), " '", &hundred, "'>\n"]);
+        }
         let read = TimedText::of(&text(&format!("{laughs}<!ENTITY j 'ha'>")));
         let lost: Vec<_> = read.lost.iter().map(ToString::to_string).collect();
         assert_eq!(lost, ["line 2: its entities would become too long: nothing of it is read"]);
@@ -350,9 +346,13 @@ mod tests {
 
     #[test]
     fn styles_that_name_each_other_end() {
-        let names: String = (0..2000).map(|it| format!("s{it} ")).collect();
-        let styles: String =
-            (0..2000).map(|it| format!("<style id='s{it}' style='{names}' fontStyle='italic'/>")).collect();
+        let (mut names, mut styles) = (String::new(), String::new());
+        for it in 0..2000 {
+            names.extend(["s", &it.to_string(), " "]);
+        }
+        for it in 0..2000 {
+            styles.extend(["<style id='s", &it.to_string(), "' style='", &names, "' fontStyle='italic'/>"]);
+        }
         let text = format!(
             "<tt><head>{styles}</head><body><p begin='0s' end='1s' style='{names}'>a</p></body></tt>"
         );
