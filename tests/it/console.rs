@@ -183,7 +183,7 @@ fn a_recording_has_subtitles_and_chapters_in_a_browser() {
     write("a b.fr.vtt", "WEBVTT\n\n00:01.000 --> 00:19.000\nBonjour <b>à tous</b>\n");
     write(
         "a b.chapters.vtt",
-        "WEBVTT\n\n00:00.000 --> 00:10.000\nPlan\n\n00:10.000 --> 00:20.000\n<img src=x>\n",
+        "WEBVTT\n\n00:00.000 --> 00:10.000\nPlan\n\n00:10.000 --> 00:20.000\n&lt;img src=x&gt;\n",
     );
     let config = format!("[[vod]]\nname = \"vod\"\nroot = '{}'\n", nas.path().display());
     let server = Server::run(&(config + &crate::sources::one_hall("rtsp://127.0.0.1:9/extron1")));
