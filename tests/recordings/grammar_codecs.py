@@ -97,8 +97,7 @@ def describe():
     c("pcm_alone.mov", copied(None, "pcm_s16le"), "PCM alone in QuickTime", picture=False, sounds=(RECODED,))
     c("alac_alone.m4a", copied(None, "alac", form="ipod"), "ALAC alone in m4a", picture=False, sounds=(RECODED,))
     c("h264_mp2", copied(sound="mp2"), "MPEG-1 layer 2: left out or coded anew, but not lost silently", sounds=(RECODED,))
-    c("h264_adpcm.mov", copied(sound="adpcm_ima_qt"), "ADPCM of QuickTime: the pictures are played", sounds=(),
-      left_out=(("sound", "ima4"),), sample=True)
+    c("h264_adpcm.mov", copied(sound="adpcm_ima_qt"), "ADPCM of QuickTime", sounds=(RECODED,), sample=True)
     c("h264_vorbis", copied(sound="vorbis"), "Vorbis, which no browser takes in mp4: the pictures are played", sounds=(),
       left_out=(("sound",),))
     c("h264_aac_mono", copied(sound="aac_mono"), "AAC, mono")

@@ -51,7 +51,7 @@ def describe():
     e("edit_sound_late", edited(one("soun", [(1000, -1, 1), (WHOLE, PRIMING, 1)])), "an empty edit: sound begins 1 s later",
       longest=3.1)
     e("edit_picture_late", edited(one("vide", [(2000, -1, 1), (WHOLE, 0, 1)])), "an empty edit: the picture begins 2 s later",
-      browser=True, sample=True)
+      longest=4.1, browser=True, sample=True)
     e("edit_picture_late_5s", edited(one("vide", [(5000, -1, 1), (WHOLE, 0, 1)])), "the picture begins 5 s later")
     e("edit_two_empty", edited(one("vide", [(500, -1, 1), (700, -1, 1), (WHOLE, 0, 1)])), "two empty edits, one after the other",
       reference=base(), spans=((0, 9, 1.2),), sound_spans=((0, 9, 0),))

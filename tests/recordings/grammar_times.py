@@ -52,7 +52,7 @@ def describe():
     def t(name, make, says, **expected):
         add("times", name, make, says, **expected)
 
-    t("vfr", pictures(lambda index, ticks: ticks * (1 + index % 4)), "a variable rate: 40 to 160 ms a picture", longest=5.1, sample=True,
+    t("vfr", pictures(lambda index, ticks: ticks * (1 + index % 4)), "a variable rate: 40 to 160 ms a picture", longest=10.1, sample=True,
       browser=True)
     t("vfr_still", pictures(lambda index, ticks: 20 * 12800 if index == 60 else ticks), "a picture that stands for 20 s", longest=24.1)
     t("vfr_two_rates", pictures(lambda index, ticks: ticks if index < 75 else ticks // 2), "25, then 50 pictures a second")
