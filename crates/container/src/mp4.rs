@@ -13,6 +13,7 @@ mod left_out;
 mod movie;
 mod sample_entry;
 mod samples;
+mod silent;
 mod tables;
 mod text_samples;
 #[cfg(test)]
@@ -23,11 +24,13 @@ mod track;
 
 pub use chapters::chapters_of;
 pub use fragments::{FragmentSink, FragmentStart, TrackExtends, read_fragment};
+pub use held::UNNOTICED_MS;
 pub use label::TrackLabel;
 pub use left_out::{LeftOut, TrackKind};
 pub use movie::Movie;
 pub use sample_entry::{Coding, TrackMedia, aac_entry};
 pub use samples::{Extent, Sample, SampleBudget, SampleInfo, SampleRange, SampleTable};
+pub use silent::SilentFrame;
 pub use text_track::{TextCoding, TextTrack};
 pub use ticks::rescale;
 pub use track::{MovieTrack, TrackHeader};

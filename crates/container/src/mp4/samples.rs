@@ -1,8 +1,9 @@
 //! A track's sample table in little memory: about 10 bytes per picture and 3 per frame of sound.
 //!
 //! Sans-IO. Samples are pushed in decode order, from the tables of a `moov` or from fragments. Times are kept as runs of
-//! equal durations, sizes in 16 bits if they fit, positions as one number per chunk. What does not belong here: boxes, and
-//! what presentation time means ([`Movie`](super::movie::Movie)).
+//! equal durations, sizes in 16 bits if they fit, positions as one number per chunk. Of silence before and after the sound of
+//! a file there are only the numbers of its samples. What does not belong here: boxes, and what presentation time means
+//! ([`Movie`](super::movie::Movie)).
 
 use super::compact::{Compositions, PackedChunks, Sizes};
 
@@ -73,6 +74,18 @@ pub struct SampleTable {
     chunks: PackedChunks,
     end: u64,
     next: Option<u64>,
+    silent: Option<SilentSamples>,
+}
+
+/// Samples that are not in the file: some before all others, some after them.
+#[derive(Clone, Copy, Debug)]
+struct SilentSamples {
+    /// How many there are before.
+    before: u32,
+    /// The first one after.
+    after: u32,
+    /// Size of each in bytes.
+    size: u32,
 }
 
 /// A run of samples with the same duration.
@@ -141,6 +154,58 @@ impl SampleTable {
         true
     }
 
+    /// Puts `count` silent samples before all others, each of so many bytes and ticks. No sample may follow by
+    /// [`Self::push`].
+    pub(super) fn put_silence_before(&mut self, count: u32, size: u32, duration: u32) {
+        let (start, lead) = (self.decode_time(0), u64::from(count) * u64::from(duration));
+        for run in &mut self.times {
+            run.first += count;
+            run.start += lead;
+        }
+        self.times.insert(0, TimeRun { first: 0, start, duration });
+        (self.count, self.end) = (self.count + count, self.end + lead);
+        let silent = self.silent.get_or_insert(SilentSamples { before: 0, after: u32::MAX - count, size });
+        (silent.before, silent.after) = (silent.before + count, silent.after + count);
+    }
+
+    /// Puts `count` silent samples in the place of those from `from` on. No sample may follow by [`Self::push`].
+    pub(super) fn put_silence_after(&mut self, from: u32, count: u32, size: u32, duration: u32) {
+        self.end = self.decode_time(from);
+        self.count = from.min(self.count);
+        self.times.retain(|run| run.first < from);
+        self.times.push(TimeRun { first: self.count, start: self.end, duration });
+        let silent = self.silent.get_or_insert(SilentSamples { before: 0, after: 0, size });
+        silent.after = self.count;
+        self.count += count;
+        self.end += u64::from(count) * u64::from(duration);
+    }
+
+    /// Makes `factor` ticks of each. Composition offsets are not touched.
+    pub(super) fn scale(&mut self, factor: u32) {
+        for run in &mut self.times {
+            run.start = run.start.saturating_mul(factor.into());
+            run.duration = run.duration.saturating_mul(factor);
+        }
+        self.end = self.end.saturating_mul(factor.into());
+    }
+
+    /// How many of the first and of the last of the samples `from..to` are silent and not in the file.
+    pub fn silent(&self, from: u32, to: u32) -> (u32, u32) {
+        let to = to.min(self.count);
+        let Some(silent) = self.silent.filter(|_| from < to) else { return (0, 0) };
+        (silent.before.clamp(from, to) - from, to - silent.after.clamp(from, to))
+    }
+
+    /// Whether a sample is silent and not in the file.
+    pub fn is_silent(&self, index: u32) -> bool {
+        self.silent.is_some_and(|silent| index < silent.before || index >= silent.after)
+    }
+
+    /// The number that a sample has among those in the file.
+    fn in_file(&self, index: u32) -> Option<u32> {
+        if self.is_silent(index) { None } else { index.checked_sub(self.silent.map_or(0, |it| it.before)) }
+    }
+
     /// Decode time of the last sample; 0 if there is none.
     pub fn last_start(&self) -> u64 {
         self.decode_time(self.count.saturating_sub(1))
@@ -149,8 +214,9 @@ impl SampleTable {
     /// Sample number `index`, as it was pushed.
     pub fn get(&self, index: u32) -> Option<Sample> {
         // An empty sample is nowhere, and is found nowhere.
-        let (chunk, first, _) = self.chunks.of(index)?;
-        let before: u64 = (first..index).map(|index| u64::from(self.size(index))).sum();
+        let place = self.in_file(index)?;
+        let (chunk, first, _) = self.chunks.of(place)?;
+        let before: u64 = (first..place).map(|place| u64::from(self.sizes.get(place))).sum();
         Some(Sample {
             offset: chunk + before,
             size: self.size(index),
@@ -195,7 +261,11 @@ impl SampleTable {
 
     /// Size of a sample in bytes; 0 past the end.
     pub fn size(&self, index: u32) -> u32 {
-        self.sizes.get(index)
+        match self.silent {
+            None => self.sizes.get(index),
+            Some(_) if index >= self.count => 0,
+            Some(silent) => self.in_file(index).map_or(silent.size, |place| self.sizes.get(place)),
+        }
     }
 
     /// Decode time of a sample, in ticks; past the end, that of [`Self::end`].
@@ -277,16 +347,20 @@ impl SampleTable {
         low
     }
 
-    /// Where in the file the samples `from..to` are, in order. Samples that follow each other directly are joined.
+    /// Where in the file the samples `from..to` are, in order. Samples that follow each other directly are joined; silent ones
+    /// are nowhere.
     pub fn extents(&self, from: u32, to: u32) -> Vec<Extent> {
         let mut extents: Vec<Extent> = Vec::new();
-        let mut at = from;
-        let to = to.min(self.count);
+        let (before, after) = self.silent(from, to);
+        let lead = self.silent.map_or(0, |silent| silent.before);
+        let mut at = (from + before).saturating_sub(lead);
+        let to = (to.min(self.count) - after.min(to)).saturating_sub(lead);
         while at < to {
             let Some((chunk_start, first, chunk_end)) = self.chunks.of(at) else { break };
             let chunk_end = chunk_end.min(to);
-            let skipped: u64 = (first..at).map(|index| u64::from(self.size(index))).sum();
-            let len: u64 = (at..chunk_end).map(|index| u64::from(self.size(index))).sum();
+            let size = |place: u32| u64::from(self.sizes.get(place));
+            let skipped: u64 = (first..at).map(size).sum();
+            let len: u64 = (at..chunk_end).map(size).sum();
             let offset = chunk_start + skipped;
             match extents.last_mut() {
                 Some(last) if last.offset + last.len == offset => last.len += len,

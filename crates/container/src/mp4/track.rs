@@ -44,6 +44,8 @@ pub struct MovieTrack {
     pub end: u32,
     /// By how many ticks the first picture is shown earlier where pictures are sent without sound.
     pub early: i64,
+    /// The bytes of a sample that is silent and not in the file; empty if there is none.
+    pub silence: Bytes,
     /// Media time at which the edit ends, in ticks, if it does.
     pub(super) until: Option<i64>,
     /// What its fragments need to know of it.
@@ -143,6 +145,7 @@ impl MovieTrack {
             lift: 0,
             begin: 0,
             early: 0,
+            silence: Bytes::new(),
             until: None,
             fragments: FragmentState { same, ..FragmentState::default() },
         };
