@@ -57,6 +57,7 @@ mod presentation;
 mod reading;
 mod recording;
 mod report;
+mod silence;
 mod smil;
 mod stamp;
 mod transcode;

@@ -94,11 +94,13 @@ impl Mount {
         let made: Vec<(usize, u32)> = samples
             .iter()
             .filter_map(|sample| match sample.kind {
-                TrackSelection::Sound(index) => Some((index, sample.coded?)),
+                TrackSelection::Sound(index) if recording.sound_source(index).is_some() => {
+                    Some((index, sample.coded?))
+                }
                 _ => None,
             })
             .collect();
-        if rest.is_none() && made.is_empty() {
+        if rest.is_none() && samples.iter().all(|sample| sample.coded.is_none()) {
             return Ok((samples, first));
         }
         let mut bytes = BytesMut::with_capacity(layout.total_len() as usize);
@@ -119,6 +121,15 @@ impl Mount {
                 let Some(frame) = frames.get(number.wrapping_sub(from) as usize) else { continue };
                 let begin = bytes.len();
                 bytes.extend_from_slice(frame);
+                sample.place = begin..bytes.len();
+            }
+        }
+        for sample in &mut samples {
+            let TrackSelection::Sound(index) = sample.kind else { continue };
+            let Some(track) = recording.movie.audio.get(index) else { continue };
+            if sample.coded.is_some_and(|number| track.samples.is_silent(number)) {
+                let begin = bytes.len();
+                bytes.extend_from_slice(&track.silence);
                 sample.place = begin..bytes.len();
             }
         }
