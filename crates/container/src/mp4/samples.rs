@@ -5,7 +5,10 @@
 //! a file there are only the numbers of its samples. What does not belong here: boxes, and what presentation time means
 //! ([`Movie`](super::movie::Movie)).
 
+mod silence;
+
 use super::compact::{Compositions, PackedChunks, Sizes};
+use silence::SilentSamples;
 
 /// As many samples as all tracks of a recording of a week have. A file that claims more would take too much memory and time.
 const SAMPLES_MAX: u32 = 50_000_000;
@@ -77,17 +80,6 @@ pub struct SampleTable {
     silent: Option<SilentSamples>,
 }
 
-/// Samples that are not in the file: some before all others, some after them.
-#[derive(Clone, Copy, Debug)]
-struct SilentSamples {
-    /// How many there are before.
-    before: u32,
-    /// The first one after.
-    after: u32,
-    /// Size of each in bytes.
-    size: u32,
-}
-
 /// A run of samples with the same duration.
 #[derive(Clone, Copy, Debug)]
 struct TimeRun {
@@ -152,58 +144,6 @@ impl SampleTable {
         }
         self.end = time;
         true
-    }
-
-    /// Puts `count` silent samples before all others, each of so many bytes and ticks. No sample may follow by
-    /// [`Self::push`].
-    pub(super) fn put_silence_before(&mut self, count: u32, size: u32, duration: u32) {
-        let (start, lead) = (self.decode_time(0), u64::from(count) * u64::from(duration));
-        for run in &mut self.times {
-            run.first += count;
-            run.start += lead;
-        }
-        self.times.insert(0, TimeRun { first: 0, start, duration });
-        (self.count, self.end) = (self.count + count, self.end + lead);
-        let silent = self.silent.get_or_insert(SilentSamples { before: 0, after: u32::MAX - count, size });
-        (silent.before, silent.after) = (silent.before + count, silent.after + count);
-    }
-
-    /// Puts `count` silent samples in the place of those from `from` on. No sample may follow by [`Self::push`].
-    pub(super) fn put_silence_after(&mut self, from: u32, count: u32, size: u32, duration: u32) {
-        self.end = self.decode_time(from);
-        self.count = from.min(self.count);
-        self.times.retain(|run| run.first < from);
-        self.times.push(TimeRun { first: self.count, start: self.end, duration });
-        let silent = self.silent.get_or_insert(SilentSamples { before: 0, after: 0, size });
-        silent.after = self.count;
-        self.count += count;
-        self.end += u64::from(count) * u64::from(duration);
-    }
-
-    /// Makes `factor` ticks of each. Composition offsets are not touched.
-    pub(super) fn scale(&mut self, factor: u32) {
-        for run in &mut self.times {
-            run.start = run.start.saturating_mul(factor.into());
-            run.duration = run.duration.saturating_mul(factor);
-        }
-        self.end = self.end.saturating_mul(factor.into());
-    }
-
-    /// How many of the first and of the last of the samples `from..to` are silent and not in the file.
-    pub fn silent(&self, from: u32, to: u32) -> (u32, u32) {
-        let to = to.min(self.count);
-        let Some(silent) = self.silent.filter(|_| from < to) else { return (0, 0) };
-        (silent.before.clamp(from, to) - from, to - silent.after.clamp(from, to))
-    }
-
-    /// Whether a sample is silent and not in the file.
-    pub fn is_silent(&self, index: u32) -> bool {
-        self.silent.is_some_and(|silent| index < silent.before || index >= silent.after)
-    }
-
-    /// The number that a sample has among those in the file.
-    fn in_file(&self, index: u32) -> Option<u32> {
-        if self.is_silent(index) { None } else { index.checked_sub(self.silent.map_or(0, |it| it.before)) }
     }
 
     /// Decode time of the last sample; 0 if there is none.
