@@ -68,7 +68,8 @@ pub fn layout(parts: &[TrackPart<'_>], number: u32) -> SegmentLayout {
 }
 
 /// The same with the samples of some parts: `coded` has those of a part at the part's index, or nothing where they are in the
-/// file.
+/// file. A part that [turns silent](TrackPart::turns_silent) must be there: Chromium takes the runs of a track in the order of
+/// their data, not in the order of the boxes, and silence is before what is in the file.
 pub fn layout_with(parts: &[TrackPart<'_>], coded: &[Vec<Bytes>], number: u32) -> SegmentLayout {
     let is_alone = parts.len() == 1;
     let coded_of = |index: usize| coded.get(index).map_or(&[][..], Vec::as_slice);
@@ -92,6 +93,12 @@ pub fn layout_with(parts: &[TrackPart<'_>], coded: &[Vec<Bytes>], number: u32) -
 }
 
 impl<'a> TrackPart<'a> {
+    /// Whether it goes on from sound that is in the file to silence that is not.
+    pub fn turns_silent(self) -> bool {
+        let (before, after) = self.track.samples.silent(self.from, self.to);
+        after > 0 && before + after < self.to.min(self.track.samples.count()) - self.from
+    }
+
     /// Its samples that are not in the file.
     fn made(self, coded: &'a [Bytes]) -> impl Iterator<Item = &'a Bytes> {
         let TrackPart { track, from, to } = self;
